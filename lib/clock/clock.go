@@ -1,0 +1,35 @@
+// Package clock reads time for the parts of starling that do not ask for it themselves.
+//
+// The pure layers (cluster, conf, vars, zone) take a Reading as an argument, so that tests and
+// the simulator can hand them any time they like.
+package clock
+
+import "time"
+
+// Reading is one look at both clocks of the machine.
+type Reading struct {
+	// WallMS is the wall clock in milliseconds since 1970. It may jump; only stamps and expiry use it.
+	WallMS int64
+	// MonoMS is a clock in milliseconds that never jumps and starts anywhere. Buckets drain by it.
+	MonoMS int64
+}
+
+// Add returns the reading d later on both clocks, rounded down to milliseconds.
+func (r Reading) Add(d time.Duration) Reading {
+	return Reading{WallMS: r.WallMS + d.Milliseconds(), MonoMS: r.MonoMS + d.Milliseconds()}
+}
+
+// Clock hands out readings. The zero Clock is not usable; see Real.
+type Clock struct{ start time.Time }
+
+// Real returns a clock over the machine's own time (virtual inside testing/synctest).
+func Real() *Clock { return &Clock{start: time.Now()} }
+
+// monoOriginMS keeps monotonic readings positive and well away from the zero that marks "never".
+const monoOriginMS = 1 << 32
+
+// Now reads both clocks with a single call to the runtime.
+func (c *Clock) Now() Reading {
+	t := time.Now()
+	return Reading{WallMS: t.UnixMilli(), MonoMS: monoOriginMS + t.Sub(c.start).Milliseconds()}
+}

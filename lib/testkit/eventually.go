@@ -1,0 +1,31 @@
+// Package testkit holds what the tests of several packages share.
+package testkit
+
+import (
+	"testing"
+	"time"
+)
+
+// pollEvery is short enough to be unnoticed and long enough to leave the processor to what is waited for.
+const pollEvery = 2 * time.Millisecond
+
+// Eventually waits until check returns nil, and fails the test with its last error after limit.
+// It is for conditions of other processes or sockets; inside one process prefer channels or synctest.
+func Eventually(t testing.TB, limit time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("still not so after %v: %v", limit, err)
+		case <-tick.C:
+		}
+	}
+}
