@@ -1,0 +1,48 @@
+package observe
+
+import "net/url"
+
+// Resource is one branch of the API, served below /api/VERSION/.
+type Resource struct {
+	// Path is where the branch hangs, without slashes at the ends: "http/keyvals".
+	Path string
+	// Since is the first API version that has it.
+	Since int
+	// Handle answers a call. It is called from many goroutines.
+	Handle func(call *Call) Answer
+}
+
+// Call is one API request, already checked for version and write permission.
+type Call struct {
+	Method  string // GET, POST, PATCH or DELETE
+	Version int
+	// Tail is what follows the resource's path, split at slashes and unescaped: ["one"] for http/keyvals/one.
+	Tail  []string
+	Query url.Values
+	// Body is the whole request body, nil for GET and DELETE; the server bounds it.
+	Body []byte
+}
+
+// Answer is what a resource says. Exactly one of Err and Body counts; a Status of 0 means 200.
+type Answer struct {
+	Status int
+	// Body is encoded as JSON; nil sends no body (204).
+	Body any
+	// Location, where not empty, is sent as the Location header (201).
+	Location string
+	Err      *APIError
+}
+
+// APIError is a documented failure: nothing was changed.
+type APIError struct {
+	Status int    // HTTP status
+	Text   string // for people: key "a" already exists
+	Code   string // for programs: KeyvalKeyExists
+}
+
+func (e *APIError) Error() string { return e.Text }
+
+// Fail makes the answer for a failed call.
+func Fail(status int, code, text string) Answer {
+	return Answer{Err: &APIError{Status: status, Text: text, Code: code}}
+}
