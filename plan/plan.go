@@ -1,0 +1,110 @@
+// Package plan holds what one configuration is made of while it is read and then runs: its zones,
+// the state that families of directives keep for the whole configuration, and what to start and stop with it.
+//
+// It is handed to every setter as conf.Args.Env. The http and the stream side both build on it, so
+// it knows neither.
+package plan
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"starling/lib/clock"
+	"starling/observe"
+)
+
+// Plan is one configuration. It is filled by one goroutine and only read once it runs.
+type Plan struct {
+	// Prefix is where relative paths of logs, pid and state begin (-p); ConfDir is where certificates, includes and password files begin.
+	Prefix, ConfDir string
+	// FS reads files by absolute path without the leading slash.
+	FS    fs.FS
+	Clock *clock.Clock
+	// Log is the error log of the main level.
+	Log observe.Logger
+	// Zones are the named shared memories.
+	Zones *Zones
+	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
+	Old *Plan
+
+	parts  map[reflect.Type]any
+	link   []func() error
+	start  []func(context.Context) error
+	retire []func()
+}
+
+// New returns an empty plan.
+func New() *Plan {
+	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, parts: map[reflect.Type]any{}}
+}
+
+// Part returns the one T of a plan, made with its zero value at first use: the state that a family of
+// directives keeps for a whole configuration. T is the family's own type.
+func Part[T any](p *Plan) *T {
+	key := reflect.TypeFor[T]()
+	if v, ok := p.parts[key]; ok {
+		return v.(*T)
+	}
+	v := new(T)
+	p.parts[key] = v
+	return v
+}
+
+// OnLink adds a step taken after all files were bound and before anything is built: names are looked up there.
+// A step's error should be a *conf.Problem.
+func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
+
+// OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not block.
+func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
+
+// OnRetire adds a step taken when the configuration's last request has ended.
+func (p *Plan) OnRetire(step func()) { p.retire = append(p.retire, step) }
+
+// Link takes the link steps and returns all their errors.
+func (p *Plan) Link() []error {
+	var errs []error
+	for _, step := range p.link {
+		if err := step(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// Start takes the start steps until one fails.
+func (p *Plan) Start(ctx context.Context) error {
+	for _, step := range p.start {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Retire takes the retire steps in reverse order.
+func (p *Plan) Retire() {
+	for i := len(p.retire) - 1; i >= 0; i-- {
+		p.retire[i]()
+	}
+}
+
+// ConfPath makes a path of the configuration absolute: certificates, password files, includes.
+func (p *Plan) ConfPath(path string) string { return absolute(p.ConfDir, path) }
+
+// PrefixPath makes a path of the installation absolute: logs, pid, state, document roots.
+func (p *Plan) PrefixPath(path string) string { return absolute(p.Prefix, path) }
+
+func absolute(base, path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	return filepath.Join(base, path)
+}
+
+// ReadFile reads a whole file by absolute path.
+func (p *Plan) ReadFile(path string) ([]byte, error) {
+	return fs.ReadFile(p.FS, strings.TrimPrefix(path, "/"))
+}

@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"fmt"
+	"sort"
+)
+
+// Zone is one named shared memory of a configuration. Its declaration may stand below its first mention.
+type Zone struct {
+	Name string
+	// Use is the family it belongs to ("limit_req"): a name serves one family only.
+	Use   string
+	Bytes int64 // 0 until declared
+	// Value is what the family keeps in it, set at link time. A reload carries it over where name, use and size are the same.
+	Value any
+	// File and Line are where the zone was first named.
+	File string
+	Line int
+}
+
+// Zones are all zones of a configuration.
+type Zones struct{ byName map[string]*Zone }
+
+func newZones() *Zones { return &Zones{byName: map[string]*Zone{}} }
+
+// MinZoneBytes is the least size nginx takes for a zone: eight pages.
+const MinZoneBytes = 8 * 4096
+
+// Mention returns the zone of a name, declared or not yet. file and line are where it is named.
+func (z *Zones) Mention(name, use, file string, line int) (*Zone, error) {
+	if name == "" {
+		return nil, fmt.Errorf("invalid zone name %q", name)
+	}
+	e := z.byName[name]
+	if e == nil {
+		e = &Zone{Name: name, Use: use, File: file, Line: line}
+		z.byName[name] = e
+	}
+	if e.Use != use {
+		return nil, fmt.Errorf("the shared memory zone %q is already declared for a different use", name)
+	}
+	return e, nil
+}
+
+// Declare is Mention with a size in bytes. Two declarations must agree in it.
+func (z *Zones) Declare(name, use string, bytes int64, file string, line int) (*Zone, error) {
+	e, err := z.Mention(name, use, file, line)
+	if err != nil {
+		return nil, err
+	}
+	if bytes < MinZoneBytes {
+		return nil, fmt.Errorf("zone %q is too small", name)
+	}
+	if e.Bytes != 0 && e.Bytes != bytes {
+		return nil, fmt.Errorf("the size %d of shared memory zone %q conflicts with already declared size %d", bytes, name, e.Bytes)
+	}
+	e.Bytes = bytes
+	return e, nil
+}
+
+// Undeclared returns the zones that were mentioned and never given a size, by place.
+func (z *Zones) Undeclared() []*Zone {
+	var out []*Zone
+	for _, e := range z.byName {
+		if e.Bytes == 0 {
+			out = append(out, e)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		return out[i].File < out[j].File || out[i].File == out[j].File && out[i].Line < out[j].Line
+	})
+	return out
+}
+
+// All returns every zone by name.
+func (z *Zones) All() []*Zone {
+	out := make([]*Zone, 0, len(z.byName))
+	for _, e := range z.byName {
+		out = append(out, e)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// OldZone returns the running configuration's zone that this one continues: same name, use and size. Else nil.
+func (p *Plan) OldZone(z *Zone) *Zone {
+	if p.Old == nil {
+		return nil
+	}
+	old := p.Old.Zones.byName[z.Name]
+	if old == nil || old.Use != z.Use || old.Bytes != z.Bytes {
+		return nil
+	}
+	return old
+}

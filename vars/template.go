@@ -1,0 +1,105 @@
+package vars
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Template is a compiled text. The zero Template is the empty text.
+type Template[C any] struct {
+	text  string
+	parts []part[C]
+}
+
+// part is a literal or, where use is set, a variable.
+type part[C any] struct {
+	literal string
+	use     *Use[C]
+}
+
+// Compile reads a text by nginx's rules: $name, ${name}, $1. where is given back if a variable turns out unknown.
+func (g *Registry[C]) Compile(text string, where any) (Template[C], error) {
+	t := Template[C]{text: text}
+	for rest := text; rest != ""; {
+		dollar := strings.IndexByte(rest, '$')
+		if dollar < 0 {
+			t.parts = append(t.parts, part[C]{literal: rest})
+			break
+		}
+		if dollar > 0 {
+			t.parts = append(t.parts, part[C]{literal: rest[:dollar]})
+		}
+		name, after, err := cutName(rest[dollar+1:], text)
+		if err != nil {
+			return Template[C]{}, err
+		}
+		t.parts = append(t.parts, part[C]{use: g.use(name, where)})
+		rest = after
+	}
+	return t, nil
+}
+
+// Variable compiles a word that must be exactly one variable ("$uri").
+func (g *Registry[C]) Variable(word string, where any) (*Use[C], error) {
+	t, err := g.Compile(word, where)
+	if err != nil || len(t.parts) != 1 || t.parts[0].use == nil || !strings.HasPrefix(word, "$") {
+		return nil, fmt.Errorf("invalid variable name %q", word)
+	}
+	return t.parts[0].use, nil
+}
+
+// cutName takes a variable's name from the start of s, which follows a dollar in text.
+func cutName(s, text string) (name, after string, err error) {
+	braced := strings.HasPrefix(s, "{")
+	if braced {
+		s = s[1:]
+	}
+	if s != "" && s[0] >= '1' && s[0] <= '9' { // captures are one digit long
+		name, after = s[:1], s[1:]
+	} else {
+		end := 0
+		for end < len(s) && isNameByte(s[end]) {
+			end++
+		}
+		name, after = s[:end], s[end:]
+	}
+	if braced {
+		if !strings.HasPrefix(after, "}") {
+			return "", "", fmt.Errorf("the closing bracket in %q variable is missing", name)
+		}
+		after = after[1:]
+	}
+	if name == "" {
+		return "", "", fmt.Errorf("invalid variable name in %q", text)
+	}
+	return name, after, nil
+}
+
+func isNameByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
+}
+
+// Append adds the text with its variables' values; a variable without value adds nothing.
+func (t *Template[C]) Append(dst []byte, c C) []byte {
+	for i := range t.parts {
+		if u := t.parts[i].use; u != nil {
+			dst, _ = u.Append(dst, c)
+		} else {
+			dst = append(dst, t.parts[i].literal...)
+		}
+	}
+	return dst
+}
+
+// Text is the template as it was written.
+func (t *Template[C]) Text() string { return t.text }
+
+// Literal returns the text and true where no variable occurs in it.
+func (t *Template[C]) Literal() (string, bool) {
+	for i := range t.parts {
+		if t.parts[i].use != nil {
+			return "", false
+		}
+	}
+	return t.text, true
+}

@@ -1,0 +1,118 @@
+// Package vars compiles texts with variables ("$remote_addr:$arg_x") once, so that a request only appends bytes.
+//
+// One Registry serves one side of one configuration: C is what variables are read from, a request
+// of the http side or a session of the stream side.
+package vars
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Variable declares one variable or, with Prefix, a family of them ($http_NAME).
+type Variable[C any] struct {
+	// Name without the dollar; of a family the common start ("http_").
+	Name   string
+	Prefix bool
+	Doc    string
+	// Append adds the value to dst; false says that there is none. rest is what follows the family's start, else empty.
+	Append func(c C, rest string, dst []byte) ([]byte, bool)
+	// Assign stores a value given by `set`; nil where the variable may not be changed.
+	Assign func(c C, value []byte)
+	// Replaceable lets another declaration of the same name take its place (set, map and their kin share names).
+	Replaceable bool
+}
+
+// Use is one mention of a variable, bound to its declaration by Registry.Resolve or earlier.
+type Use[C any] struct {
+	name string
+	decl *Variable[C]
+	rest string
+	// where is the caller's note of the first mention, given back with unknown variables.
+	where any
+}
+
+// Unknown is a variable that was mentioned and never declared.
+type Unknown struct {
+	Name  string
+	Where any // what the caller of Compile gave for the first mention
+}
+
+func (u Unknown) Error() string { return fmt.Sprintf("unknown %q variable", u.Name) }
+
+// Registry knows the variables of one side. It is filled while a configuration is bound and only read afterwards.
+type Registry[C any] struct {
+	exact    map[string]*Variable[C]
+	families []*Variable[C]
+	uses     map[string]*Use[C]
+	order    []*Use[C]
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry[C any]() *Registry[C] {
+	return &Registry[C]{exact: map[string]*Variable[C]{}, uses: map[string]*Use[C]{}}
+}
+
+// Declare adds a variable. A name declared twice is an error in nginx's words unless the earlier one is replaceable.
+func (g *Registry[C]) Declare(v Variable[C]) error {
+	name := strings.ToLower(v.Name)
+	v.Name = name
+	if v.Prefix {
+		g.families = append(g.families, &v)
+		return nil
+	}
+	if old := g.exact[name]; old != nil && !old.Replaceable {
+		return fmt.Errorf("the duplicate %q variable", name)
+	}
+	g.exact[name] = &v
+	return nil
+}
+
+// Find returns the declaration that a name means now, or nil.
+func (g *Registry[C]) Find(name string) (decl *Variable[C], rest string) {
+	name = strings.ToLower(name)
+	if v := g.exact[name]; v != nil {
+		return v, ""
+	}
+	var best *Variable[C]
+	for _, f := range g.families {
+		if strings.HasPrefix(name, f.Name) && (best == nil || len(f.Name) > len(best.Name)) {
+			best = f
+		}
+	}
+	if best == nil {
+		return nil, ""
+	}
+	return best, name[len(best.Name):]
+}
+
+// use returns the shared mention of a name.
+func (g *Registry[C]) use(name string, where any) *Use[C] {
+	name = strings.ToLower(name)
+	u := g.uses[name]
+	if u == nil {
+		u = &Use[C]{name: name, where: where}
+		g.uses[name] = u
+		g.order = append(g.order, u)
+	}
+	return u
+}
+
+// Resolve binds every mention to its declaration, after the whole configuration was read
+// (a variable may be mentioned above the line that declares it), and returns those never declared, in order of mention.
+func (g *Registry[C]) Resolve() []Unknown {
+	var missing []Unknown
+	for _, u := range g.order {
+		u.decl, u.rest = g.Find(u.name)
+		if u.decl == nil {
+			missing = append(missing, Unknown{Name: u.name, Where: u.where})
+		}
+	}
+	return missing
+}
+
+// Append adds the variable's value to dst; false says that it has none.
+func (u *Use[C]) Append(dst []byte, c C) ([]byte, bool) { return u.decl.Append(c, u.rest, dst) }
+
+// Name is the variable's name without the dollar, in lower case.
+func (u *Use[C]) Name() string { return u.name }
