@@ -13,6 +13,8 @@ type Zone struct {
 	Bytes int64 // 0 until declared
 	// Value is what the family keeps in it, set at link time. A reload carries it over where name, use and size are the same.
 	Value any
+	// Sync says that the cluster shares the zone; its Value then is a zone.Shared.
+	Sync bool
 	// File and Line are where the zone was first named.
 	File string
 	Line int
