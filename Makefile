@@ -1,0 +1,32 @@
+# Everything here also runs by hand with plain go commands; see CONTRIBUTING.md.
+.PHONY: build test race vet fuzz bench demo ci swarm
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o starling .
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+vet:
+	go vet ./...
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt the files above"; exit 1; }
+
+# Each fuzzer for a short while; FUZZTIME=10m for longer.
+FUZZTIME ?= 5s
+fuzz:
+	@go list ./... | while read p; do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+# CPU per request beside nginx and HAProxy where they are installed; propagation, updates and teaching between two nodes.
+bench:
+	go run ./bench
+
+demo:
+	go run . demo
+
+ci:
+	.ci/run

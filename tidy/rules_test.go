@@ -1,0 +1,171 @@
+package tidy
+
+import (
+	"go/ast"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The sizes above which a file or a function is no longer taken in at once.
+const (
+	fileLinesMax     = 500
+	functionLinesMax = 70
+)
+
+// pure are the layers that hold no socket, start no goroutine, open no file and never ask the time.
+var pure = map[string]bool{"cluster": true, "conf": true, "vars": true, "zone": true}
+
+func TestFilesAndFunctionsStaySmall(t *testing.T) {
+	for _, s := range sources(t) {
+		if n := len(s.lines) - 1; n > fileLinesMax {
+			t.Errorf("%s has %d lines, at most %d", s.path, n, fileLinesMax)
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			f, ok := n.(*ast.FuncDecl)
+			if !ok {
+				return true
+			}
+			if lines := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1; lines > functionLinesMax {
+				t.Errorf("%s: func %s has %d lines, at most %d", fset.Position(f.Pos()), f.Name.Name, lines, functionLinesMax)
+			}
+			return true
+		})
+	}
+}
+
+// TestPureLayersStayPure looks for what would tie them to a machine. Their tests may do as they like.
+func TestPureLayersStayPure(t *testing.T) {
+	banned := map[string]bool{`"os"`: true, `"net"`: true, `"net/http"`: true, `"syscall"`: true, `"crypto/tls"`: true, `"math/rand"`: true}
+	for _, s := range sources(t) {
+		if s.test || !pure[s.folder] || strings.HasSuffix(s.file.Name.Name, "test") {
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			if banned[spec.Path.Value] {
+				t.Errorf("%s imports %s", s.path, spec.Path.Value)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine", fset.Position(n.Pos()))
+			case *ast.SelectorExpr:
+				if pkg, ok := n.X.(*ast.Ident); ok && pkg.Name == "time" && asksTheTime[n.Sel.Name] {
+					t.Errorf("%s asks the time: time.%s", fset.Position(n.Pos()), n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+var asksTheTime = map[string]bool{"Now": true, "Since": true, "Until": true, "After": true, "AfterFunc": true,
+	"NewTimer": true, "NewTicker": true, "Tick": true, "Sleep": true}
+
+// TestNobodySleepsInTests: virtual time, or waiting for a condition.
+func TestNobodySleepsInTests(t *testing.T) {
+	for _, s := range sources(t) {
+		virtual := false
+		for _, spec := range s.file.Imports {
+			virtual = virtual || spec.Path.Value == `"testing/synctest"`
+		}
+		if !s.test || virtual {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" {
+				if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "time" {
+					t.Errorf("%s sleeps", fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestNothingRegistersItself: lists are explicit, so their order can be read and tests can start with a part of them.
+func TestNothingRegistersItself(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s has an init function", s.path)
+			}
+		}
+	}
+}
+
+// TestFoldersSayWhatTheyHold bans names that hold everything.
+func TestFoldersSayWhatTheyHold(t *testing.T) {
+	vague := regexp.MustCompile(`(^|/)(utils?|common|helpers?|misc)(/|\.go$|_)|_v2`)
+	for _, s := range sources(t) {
+		if vague.MatchString(s.path) {
+			t.Errorf("%s: the name does not say what is in it", s.path)
+		}
+	}
+}
+
+// TestExportedNamesAreExplained asks for a comment on what other packages see.
+func TestExportedNamesAreExplained(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || s.folder == "main" {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || receiverExported(d)) && !obvious[d.Name.Name] {
+					t.Errorf("%s: %s is exported and not explained", fset.Position(d.Pos()), d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if ts, ok := spec.(*ast.TypeSpec); ok && d.Tok == token.TYPE && ts.Name.IsExported() && d.Doc == nil && ts.Doc == nil {
+						t.Errorf("%s: type %s is exported and not explained", fset.Position(ts.Pos()), ts.Name.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// obvious are methods of the standard library's interfaces, whose contract stands there.
+var obvious = map[string]bool{"String": true, "Error": true, "Len": true, "Less": true, "Swap": true, "Read": true, "Write": true,
+	"Close": true, "Unwrap": true, "LocalAddr": true, "RemoteAddr": true, "SetDeadline": true, "SetReadDeadline": true,
+	"SetWriteDeadline": true, "MarshalJSON": true, "UnmarshalJSON": true}
+
+func receiverExported(f *ast.FuncDecl) bool {
+	typ := f.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if idx, ok := typ.(*ast.IndexExpr); ok {
+		typ = idx.X
+	}
+	id, ok := typ.(*ast.Ident)
+	return ok && id.IsExported()
+}
+
+// TestIdeasAreWrittenDown: every folder that bears an idea explains it.
+func TestIdeasAreWrittenDown(t *testing.T) {
+	for _, folder := range []string{"conf", "zone", "cluster", "upstream", "web", "web/h1"} {
+		if _, err := os.Stat(filepath.Join("..", folder, "DESIGN.md")); err != nil {
+			t.Errorf("%s has no DESIGN.md", folder)
+		}
+	}
+}
+
+// TestModulesHaveTheirRooms: a family is declared, settled and shown with an example in files of fixed names.
+func TestModulesHaveTheirRooms(t *testing.T) {
+	families, err := filepath.Glob("../modules/*/*/directives.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(f), "doc.md")); err != nil {
+			t.Errorf("%s has no doc.md", filepath.Dir(f))
+		}
+	}
+}
