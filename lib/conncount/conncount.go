@@ -1,0 +1,211 @@
+// Package conncount counts, per key, what is in progress at the moment: requests or connections.
+//
+// It is the memory behind limit_conn of both the http and the stream side. A record exists only
+// while its count is above zero, so nothing expires and nothing is evicted: a full zone refuses.
+package conncount
+
+import (
+	"bytes"
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// MaxKeyBytes is the longest key; nginx keeps the length in one byte.
+const MaxKeyBytes = 255
+
+const (
+	// shardCount keeps cores out of each other's way; a power of two.
+	shardCount = 16
+	// recordBytes is what nginx spends on a record besides its key, and pageBytes what it keeps
+	// for itself: a zone of the same size holds as many keys as there.
+	recordBytes = 36
+	pageBytes   = 4096
+	// inlineBytes is the key length stored without an allocation of its own: addresses and small words.
+	inlineBytes = 32
+	// minBuckets is the least size of a shard's index; a power of two.
+	minBuckets = 16
+	// none ends a chain.
+	none = -1
+)
+
+// Verdict is the answer to Enter.
+type Verdict int
+
+// The verdicts. Only after Entered is there something to leave.
+const (
+	Entered  Verdict = iota
+	Rejected         // the key has reached its limit
+	Full             // no room for another key
+)
+
+// Ticket names the record that was entered, for Leave.
+type Ticket struct{ shard, record int32 }
+
+// Counts are the figures that the API shows for a zone.
+type Counts struct{ Passed, Rejected, RejectedDryRun atomic.Uint64 }
+
+// Zone counts what is in progress per key, within a budget of bytes. It is safe for concurrent use.
+type Zone struct {
+	Counts Counts
+
+	seed   maphash.Seed
+	budget int64
+	used   atomic.Int64
+	shards [shardCount]shard
+}
+
+type shard struct {
+	mu      sync.Mutex
+	buckets []int32 // first record of each chain
+	records []record
+	free    int32 // first of the chain of unused records
+	live    int
+	_       [64]byte // shards are locked by different cores at once
+}
+
+type record struct {
+	hash   uint64
+	count  uint32
+	length uint8
+	next   int32
+	inline [inlineBytes]byte
+	long   []byte // keeps its capacity when the record is reused
+}
+
+// New returns a zone of a configured size in bytes.
+func New(size int64) *Zone {
+	z := &Zone{seed: maphash.MakeSeed(), budget: max(size-pageBytes, pageBytes)}
+	for i := range z.shards {
+		z.shards[i].free = none
+	}
+	return z
+}
+
+// Enter counts one more for a key unless limit are counted already. The key is copied. It must not be
+// longer than MaxKeyBytes.
+func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
+	hash := maphash.Bytes(z.seed, key)
+	number := int32(hash & (shardCount - 1))
+	s := &z.shards[number]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.find(hash, key); i != none {
+		r := &s.records[i]
+		if r.count >= limit {
+			return Ticket{}, Rejected
+		}
+		r.count++
+		return Ticket{number, i}, Entered
+	}
+	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget {
+		z.used.Add(-cost)
+		return Ticket{}, Full
+	}
+	return Ticket{number, s.add(hash, key)}, Entered
+}
+
+// Leave takes back what Enter counted. Each ticket is good for one Leave.
+func (z *Zone) Leave(t Ticket) {
+	s := &z.shards[t.shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.records[t.record]
+	if r.count--; r.count == 0 {
+		z.used.Add(-recordCost(int(r.length)))
+		s.remove(t.record)
+	}
+}
+
+// Keys is the number of keys counted at the moment.
+func (z *Zone) Keys() int {
+	total := 0
+	for i := range z.shards {
+		s := &z.shards[i]
+		s.mu.Lock()
+		total += s.live
+		s.mu.Unlock()
+	}
+	return total
+}
+
+// recordCost is what nginx's slab would spend: the next power of two.
+func recordCost(keyBytes int) int64 {
+	return int64(1) << bits.Len(uint(recordBytes+keyBytes-1))
+}
+
+func (r *record) key() []byte {
+	if int(r.length) <= inlineBytes {
+		return r.inline[:r.length]
+	}
+	return r.long
+}
+
+func (s *shard) bucket(hash uint64) *int32 {
+	// The low bits chose the shard.
+	return &s.buckets[(hash>>32)&uint64(len(s.buckets)-1)]
+}
+
+func (s *shard) find(hash uint64, key []byte) int32 {
+	if len(s.buckets) == 0 {
+		return none
+	}
+	for i := *s.bucket(hash); i != none; i = s.records[i].next {
+		if r := &s.records[i]; r.hash == hash && bytes.Equal(r.key(), key) {
+			return i
+		}
+	}
+	return none
+}
+
+func (s *shard) add(hash uint64, key []byte) int32 {
+	if s.live >= len(s.buckets) {
+		s.grow()
+	}
+	i := s.free
+	if i == none {
+		i = int32(len(s.records))
+		s.records = append(s.records, record{})
+	} else {
+		s.free = s.records[i].next
+	}
+	r, head := &s.records[i], s.bucket(hash)
+	r.hash, r.count, r.length, r.next = hash, 1, uint8(len(key)), *head
+	if len(key) <= inlineBytes {
+		copy(r.inline[:], key)
+	} else {
+		r.long = append(r.long[:0], key...)
+	}
+	*head = i
+	s.live++
+	return i
+}
+
+func (s *shard) remove(i int32) {
+	r := &s.records[i]
+	at := s.bucket(r.hash)
+	for *at != i {
+		at = &s.records[*at].next
+	}
+	*at = r.next
+	r.next = s.free
+	s.free = i
+	s.live--
+}
+
+func (s *shard) grow() {
+	old := s.buckets
+	s.buckets = make([]int32, max(2*len(old), minBuckets))
+	for i := range s.buckets {
+		s.buckets[i] = none
+	}
+	for _, i := range old {
+		for i != none {
+			r := &s.records[i]
+			next, head := r.next, s.bucket(r.hash)
+			r.next, *head = *head, i
+			i = next
+		}
+	}
+}
