@@ -1,0 +1,343 @@
+package conf
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// declared is a directive with what the binder derived from it.
+type declared struct {
+	*Directive
+	module   int
+	syntaxes []syntax
+}
+
+// Binder checks and binds trees against the declarations of a list of modules. It does not change once
+// made and may be used by several goroutines.
+type Binder struct {
+	modules []*Module
+	index   map[*Module]int
+	areas   []Context // per module: where it has directives
+	byName  map[string][]*declared
+}
+
+// Bound is a configuration bound to settings. The settings are of use only if there are no problems.
+type Bound struct {
+	Top      *Scope
+	Problems Problems // sorted; the first is the one that nginx would print
+	Warnings Problems // sorted
+}
+
+// Err returns the first problem, or nil.
+func (b *Bound) Err() error {
+	if len(b.Problems) == 0 {
+		return nil
+	}
+	return b.Problems[0]
+}
+
+// NewBinder compiles the declarations. Its errors are mistakes of the declarations themselves.
+func NewBinder(modules []*Module) (*Binder, error) {
+	b := &Binder{modules: modules, index: map[*Module]int{}, areas: make([]Context, len(modules)), byName: map[string][]*declared{}}
+	for i, m := range modules {
+		if m.New == nil || m.Clone == nil {
+			return nil, fmt.Errorf("module %s: New and Clone must be given", m.Name)
+		}
+		if _, twice := b.index[m]; twice {
+			return nil, fmt.Errorf("module %s is listed twice", m.Name)
+		}
+		b.index[m] = i
+		for j := range m.Directives {
+			if err := b.declare(i, &m.Directives[j]); err != nil {
+				return nil, fmt.Errorf("module %s, directive %s: %w", m.Name, m.Directives[j].Name, err)
+			}
+		}
+	}
+	return b, nil
+}
+
+func (b *Binder) declare(module int, d *Directive) error {
+	syntaxes, err := compile(d.Syntax)
+	if err != nil {
+		return err
+	}
+	if d.In == 0 || d.In >= contextEnd {
+		return fmt.Errorf("it stands in no context")
+	}
+	if d.Set == nil && !d.isBlock() {
+		return fmt.Errorf("it has no setter: nothing is accepted and ignored")
+	}
+	for _, other := range b.byName[d.Name] {
+		if other.In&d.In != 0 {
+			return fmt.Errorf("it is declared twice for %s", other.In&d.In)
+		}
+	}
+	b.areas[module] |= d.In
+	b.byName[d.Name] = append(b.byName[d.Name], &declared{d, module, syntaxes})
+	return nil
+}
+
+// binding is the work of one Bind.
+type binding struct {
+	*Binder
+	env      any
+	problems Problems
+	warnings Problems
+}
+
+// Bind checks a tree and binds it; env reaches setters and checks. Each level's own directives are bound, in
+// order, before its blocks are entered with copies of its settings: inheritance needs no merging, and a
+// directive written after a block applies to it, as in nginx.
+func (b *Binder) Bind(tree *Tree, env any) *Bound {
+	w := &binding{Binder: b, env: env}
+	top := &Scope{Name: "main", Node: &Node{Name: "main", File: tree.Path}, In: Main, binder: b, env: env, settings: make([]any, len(b.modules))}
+	for i, m := range b.modules {
+		top.settings[i] = m.New()
+	}
+	w.defaults(top)
+	w.level(top, tree.Nodes)
+	if tree.Problem != nil {
+		w.problems = append(w.problems, tree.Problem)
+	} else {
+		w.check(top, math.MaxInt)
+	}
+	w.problems.sort()
+	w.warnings.sort()
+	return &Bound{Top: top, Problems: w.problems, Warnings: w.warnings}
+}
+
+// defaults puts the declared defaults through the same setters as the file's directives.
+func (w *binding) defaults(top *Scope) {
+	written := map[any]bool{}
+	for i, m := range w.modules {
+		for j := range m.Directives {
+			d := &m.Directives[j]
+			if d.Default == "" || d.Set == nil {
+				continue
+			}
+			if err := w.applyDefault(top, i, d, written); err != nil {
+				w.problems = append(w.problems, &Problem{What: fmt.Sprintf("default of \"%s\" in module %s: %s", d.Name, m.Name, err)})
+			}
+		}
+	}
+}
+
+func (w *binding) applyDefault(top *Scope, module int, d *Directive, written map[any]bool) error {
+	n := &Node{Name: d.Name}
+	words, _, problem := newLexer("", d.Default+";").next()
+	if problem != nil {
+		return problem
+	}
+	n.Words = words
+	a := &Args{Words: words, Node: n, First: true, In: d.In, Scope: top, Env: w.env, binding: w, written: written}
+	for _, known := range w.byName[d.Name] {
+		if known.Directive != d {
+			continue
+		}
+		if err := w.match(known, a); err != nil {
+			return err
+		}
+	}
+	return d.Set(top.settings[module], a)
+}
+
+// level binds the directives of one block, then enters the blocks in it.
+func (w *binding) level(s *Scope, nodes []*Node) {
+	type entry struct {
+		inner *Scope
+		block []*Node
+	}
+	var entries []entry
+	seen, written := map[string]bool{}, map[any]bool{}
+	for _, n := range nodes {
+		a := &Args{Words: n.Words, Node: n, First: !seen[n.Name], In: s.In, Scope: s, Env: w.env, binding: w, written: written}
+		d, err := w.find(n, s.In)
+		if err == nil {
+			err = w.apply(d, s, a)
+			seen[n.Name] = true
+		}
+		if err != nil {
+			s.faulty = true
+			w.problems = append(w.problems, problemsAt(n, err)...)
+		}
+		// A block with wrong arguments is entered all the same: what is wrong inside is of interest too.
+		if d == nil || !n.Opens || d.opens(s.In) == Lines {
+			continue
+		}
+		inner := &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env, faulty: s.faulty}
+		s.Inner = append(s.Inner, inner)
+		entries = append(entries, entry{inner, n.Block})
+	}
+	for _, e := range entries {
+		w.enter(s, e.inner)
+		w.level(e.inner, e.block)
+	}
+}
+
+// enter gives a nested block copies of the settings around it.
+func (w *binding) enter(outer, inner *Scope) {
+	inner.faulty = outer.faulty || inner.faulty
+	inner.settings = make([]any, len(w.modules))
+	for i, m := range w.modules {
+		inner.settings[i] = outer.settings[i]
+		if w.areas[i]&inner.In == 0 {
+			continue // nothing can change them there
+		}
+		inner.settings[i] = m.Clone(outer.settings[i])
+		if m.Enter != nil {
+			m.Enter(inner.settings[i], inner.In)
+		}
+	}
+}
+
+// find returns the declaration of a directive for the block in which it stands. With an error of shape only
+// (block or not) it returns nil too, for nothing more can be said about it.
+func (w *binding) find(n *Node, in Context) (*declared, error) {
+	if n.Name == "include" {
+		return nil, includeError(n)
+	}
+	for _, d := range w.byName[n.Name] {
+		switch {
+		case d.In&in == 0:
+			continue
+		case d.isBlock() && !n.Opens:
+			return nil, fmt.Errorf("directive \"%s\" has no opening \"{\"", n.Name)
+		case !d.isBlock() && n.Opens:
+			return nil, fmt.Errorf("directive \"%s\" is not terminated by \";\"", n.Name)
+		}
+		return d, nil
+	}
+	return nil, w.unfound(n, in)
+}
+
+// includeError is about an include that the parser left alone because it cannot be one.
+func includeError(n *Node) error {
+	if n.Opens {
+		return fmt.Errorf("directive \"include\" is not terminated by \";\"")
+	}
+	return wrongNumber(n.Name)
+}
+
+func (w *binding) unfound(n *Node, in Context) error {
+	elsewhere := len(w.byName[n.Name]) > 0
+	known := Known()[n.Name]
+	switch {
+	case known.In&in != 0, !elsewhere && known.In != 0:
+		return fmt.Errorf("\"%s\" is not supported by starling", n.Name)
+	case elsewhere:
+		return fmt.Errorf("\"%s\" directive is not allowed here", n.Name)
+	}
+	return fmt.Errorf("unknown directive \"%s\"", n.Name)
+}
+
+// apply checks the arguments in nginx's order (count, duplicate, values) and stores them.
+func (w *binding) apply(d *declared, s *Scope, a *Args) error {
+	if err := d.checkCount(a.Words); err != nil {
+		return err
+	}
+	if !a.First && !d.Repeat {
+		return IsDuplicate
+	}
+	if err := w.match(d, a); err != nil {
+		return err
+	}
+	if d.opens(s.In) == Lines {
+		for _, line := range a.Node.Block {
+			if line.Opens {
+				return At(line, "unexpected \"{\"")
+			}
+		}
+	}
+	if d.Set == nil {
+		return nil
+	}
+	return d.Set(s.settings[d.module], a)
+}
+
+// match fills in the names of the arguments.
+func (w *binding) match(d *declared, a *Args) error {
+	for _, word := range a.Words {
+		for _, p := range d.Unsupported {
+			if word == p || strings.HasSuffix(p, "=") && strings.HasPrefix(word, p) {
+				return Unsupported(p)
+			}
+		}
+	}
+	s, err := d.choose(a.Words)
+	if err != nil {
+		return err
+	}
+	a.named, err = s.match(d.Name, a.Words)
+	return err
+}
+
+// choose returns the line of the syntax whose first word is the one given.
+func (d *declared) choose(words []string) (*syntax, error) {
+	if len(d.syntaxes) == 1 {
+		return &d.syntaxes[0], nil
+	}
+	var open *syntax
+	for i := range d.syntaxes {
+		s := &d.syntaxes[i]
+		if len(s.terms) == 0 || s.terms[0].forms[0].kind != wordForm {
+			if open == nil && s.fits(len(words)) {
+				open = s
+			}
+			continue
+		}
+		for _, f := range s.terms[0].forms {
+			if len(words) > 0 && f.name == words[0] {
+				return s, nil
+			}
+		}
+	}
+	if open == nil {
+		if len(words) == 0 {
+			return nil, wrongNumber(d.Name)
+		}
+		return nil, invalidParameter(words[0])
+	}
+	return open, nil
+}
+
+func (s *syntax) fits(words int) bool {
+	return words >= s.least && (s.most < 0 || words <= s.most)
+}
+
+func (d *declared) checkCount(words []string) error {
+	if d.OneMore && len(words) > 0 {
+		return nil
+	}
+	for i := range d.syntaxes {
+		if d.syntaxes[i].fits(len(words)) {
+			return nil
+		}
+	}
+	return wrongNumber(d.Name)
+}
+
+// check runs the modules' checks on a block and those in it, unless something was already wrong there.
+// Like nginx, which checks when a block of the main level closes, it sorts what it finds to that end.
+func (w *binding) check(s *Scope, order int) {
+	if s.Parent != nil && s.Parent.In == Main {
+		order = s.Node.endOrder
+	}
+	if !s.faulty {
+		for i, m := range w.modules {
+			if m.Check == nil || w.areas[i]&s.In == 0 {
+				continue
+			}
+			if err := m.Check(s); err != nil {
+				found := problemsAt(s.Node, err)
+				for _, p := range found {
+					p.order = max(p.order, order)
+				}
+				w.problems = append(w.problems, found...)
+			}
+		}
+	}
+	for _, inner := range s.Inner {
+		w.check(inner, order)
+	}
+}

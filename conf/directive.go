@@ -1,0 +1,124 @@
+package conf
+
+// Directive is the one declaration of a directive: the checker, the binder, the reference page, the
+// compatibility table and the generator of valid configurations are all derived from it.
+type Directive struct {
+	Name string
+	// Syntax is both the argument checker and the line in the docs; "" takes no arguments.
+	//
+	//	<key>                 a value by position, a.Value("key")
+	//	<name>...             one or more, a.Values("name"); [<name>...] none or more
+	//	on | off              one of these words
+	//	zone=<name>:<size>    a parameter that must be given, a.Value("zone")
+	//	[burst=<number>]      one that may; a.Has("burst") tells
+	//	[create=<value>...]   one that may come several times, a.Values("create")
+	//	[type=string|ip]      one of these values
+	//	[nodelay|delay=<n>]   a flag or a parameter, not both
+	//	[gzip[=<level>]]      a flag with an optional value
+	//	<path>|off            a value or this word, a.Has("off")
+	//
+	// Several lines are alternatives, told apart by their first word ("cookie <name> …\nroute <value>…").
+	Syntax string
+	// OneMore makes the count of arguments free above one, as nginx does for some directives: too many
+	// words are then reported as invalid parameters rather than as a wrong number.
+	OneMore bool
+	// Unsupported names parameters that nginx knows and starling does not ("service=", "quic").
+	Unsupported []string
+	Default     string // as text; it goes through Set before the file's own directives
+	DefaultDoc  string // for the docs, where Default does not say it all
+	In          Context
+	Opens       Context // context of its block; 0: a simple directive
+	// OpensIn overrides Opens where the block depends on where it stands: if in server, if in location.
+	OpensIn func(in Context) Context
+	Repeat  bool // may be given more than once on one level
+	Doc     string
+	Set     Setter // may be nil for a block whose words need no storing
+}
+
+func (d *Directive) isBlock() bool { return d.Opens != 0 || d.OpensIn != nil }
+
+func (d *Directive) opens(in Context) Context {
+	if d.OpensIn != nil {
+		return d.OpensIn(in)
+	}
+	return d.Opens
+}
+
+// Module is one family of directives with the settings they share.
+type Module struct {
+	Name       string
+	Doc        string
+	Directives []Directive
+	New        func() any // settings with zero values, before defaults; see NewOf
+	// Clone copies the settings of a block for a nested one. It must copy what setters change in place,
+	// such as maps; slices that List fills are safe in a shallow copy. See CloneOf.
+	Clone func(settings any) any
+	// Enter, if given, adjusts the copy for a nested block before its directives are bound:
+	// it takes away what is not inherited (proxy_pass in a nested location).
+	Enter func(settings any, in Context)
+	// Check, if given, runs for each block of a context in which the module has directives, after the whole
+	// tree was bound and if nothing was wrong there: for what a block lacks. See At, AtEnd, Problems.
+	Check func(scope *Scope) error
+}
+
+// NewOf is a Module.New for settings whose zero value is ready.
+func NewOf[S any]() any { return new(S) }
+
+// CloneOf is a Module.Clone for settings that a shallow copy separates well enough.
+func CloneOf[S any](settings any) any {
+	c := *settings.(*S)
+	return &c
+}
+
+// Setter stores checked arguments into settings.
+type Setter func(settings any, a *Args) error
+
+// Args are the arguments of one directive, already matched against its Syntax.
+type Args struct {
+	Words []string
+	Node  *Node
+	First bool    // the first of its name on this level
+	In    Context // of the block in which it stands
+	Scope *Scope  // that block
+	Env   any     // what the caller of Bind gave
+
+	named   map[string][]string
+	binding *binding
+	written map[any]bool // places that FirstWrite saw on this level
+}
+
+// Value returns the value of a named argument or parameter, "" if it was not given.
+func (a *Args) Value(name string) string {
+	if v := a.named[name]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
+// Values returns all values of a repeatable argument or parameter, in order.
+func (a *Args) Values(name string) []string { return a.named[name] }
+
+// Has tells whether a flag, a parameter or a named argument was given.
+func (a *Args) Has(name string) bool {
+	_, given := a.named[name]
+	return given
+}
+
+// FirstWrite tells whether a place, a pointer into the settings, is written for the first time on this
+// level. What it holds then was inherited. Several directives may fill one place (allow and deny).
+func (a *Args) FirstWrite(place any) bool {
+	if a.written[place] {
+		return false
+	}
+	if a.written != nil {
+		a.written[place] = true
+	}
+	return true
+}
+
+// Warn reports what is odd but no problem; nginx does so at level warn.
+func (a *Args) Warn(format string, args ...any) {
+	if a.binding != nil {
+		a.binding.warnings = append(a.binding.warnings, At(a.Node, format, args...))
+	}
+}

@@ -1,0 +1,128 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+)
+
+// loader reads configuration files, each once.
+type loader struct {
+	fsys  fs.FS
+	dir   string // of the main file, with its last slash: what relative names start from
+	files []File
+	texts map[string]string
+	loads int
+	bytes int
+}
+
+func newLoader(fsys fs.FS, main string) *loader {
+	dir, _ := path.Split(main)
+	return &loader{fsys: fsys, dir: dir, texts: map[string]string{}}
+}
+
+// inside turns an absolute path into a name of the file system.
+func inside(name string) string {
+	if name = strings.TrimPrefix(path.Clean("/"+name), "/"); name == "" {
+		return "."
+	}
+	return name
+}
+
+// load returns the text of a file. A file included again is read again by nginx, but it is the same file.
+func (l *loader) load(name string) (string, error) {
+	text, seen := l.texts[name]
+	if !seen {
+		bytes, err := l.read(name)
+		if err != nil {
+			return "", err
+		}
+		text = string(bytes)
+		l.texts[name] = text
+		l.files = append(l.files, File{Path: name, Bytes: bytes})
+	}
+	l.loads++
+	l.bytes += len(text)
+	if l.loads > maxLoads {
+		return "", fmt.Errorf("more than %d files are included", maxLoads)
+	}
+	if l.bytes > maxLoadedBytes {
+		return "", fmt.Errorf("the configuration is longer than %d MB", maxLoadedBytes>>20)
+	}
+	return text, nil
+}
+
+func (l *loader) read(name string) ([]byte, error) {
+	f, err := l.fsys.Open(inside(name))
+	if err != nil {
+		return nil, fileError("open", name, err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("read() \"%s\" failed (21: Is a directory)", name)
+	}
+	bytes, err := io.ReadAll(io.LimitReader(f, maxLoadedBytes+1))
+	if err != nil {
+		return nil, fileError("read", name, err)
+	}
+	return bytes, nil
+}
+
+// fileError words the failure of a system call as nginx does, where the number is the same everywhere.
+func fileError(call, name string, err error) error {
+	reason := err
+	if inner := errors.Unwrap(err); inner != nil {
+		reason = inner
+	}
+	why := reason.Error()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		why = "2: No such file or directory"
+	case errors.Is(err, fs.ErrPermission):
+		why = "13: Permission denied"
+	}
+	return fmt.Errorf("%s() \"%s\" failed (%s)", call, name, why)
+}
+
+// expand turns the word of an include into full paths. A pattern without a match is no error, a plain name
+// is not looked up here.
+func (l *loader) expand(name string) ([]string, error) {
+	if !strings.HasPrefix(name, "/") {
+		name = l.dir + name
+	}
+	if !strings.ContainsAny(name, "*?[") {
+		return []string{name}, nil
+	}
+	if strings.Contains(name, "[:") {
+		return nil, fmt.Errorf("character classes in include pattern \"%s\" are not supported by starling", name)
+	}
+	pattern := strings.ReplaceAll(inside(name), "[!", "[^")
+	found, err := fs.Glob(l.fsys, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("invalid include pattern \"%s\"", name)
+	}
+	paths := found[:0]
+	for _, f := range found {
+		if !hiddenMatch(pattern, f) {
+			paths = append(paths, "/"+f)
+		}
+	}
+	sort.Strings(paths) // as glob(3): by the whole path, not directory by directory
+	return paths, nil
+}
+
+// hiddenMatch tells whether a wildcard matched the leading dot of a name, which glob(3) never does:
+// an editor's backup file must not become configuration.
+func hiddenMatch(pattern, name string) bool {
+	patterns, names := strings.Split(pattern, "/"), strings.Split(name, "/")
+	for i := range names {
+		if i < len(patterns) && strings.HasPrefix(names[i], ".") && !strings.HasPrefix(patterns[i], ".") {
+			return true
+		}
+	}
+	return false
+}

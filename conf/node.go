@@ -1,0 +1,32 @@
+package conf
+
+// Node is one directive as read: a name, its words after quotes and escapes, and perhaps a block.
+type Node struct {
+	Name  string
+	Words []string
+	// File and Line are the place that nginx names in its messages: that of the closing ";" or "{".
+	File string
+	Line int
+	// Opens tells a block, even an empty one, from a simple directive; EndLine is the line of its "}".
+	Opens   bool
+	Block   []*Node
+	EndLine int
+
+	order, endOrder int // positions in load order, through includes
+}
+
+// File is one configuration file as loaded, for -T.
+type File struct {
+	Path  string
+	Bytes []byte
+}
+
+// Tree is a whole configuration as read.
+type Tree struct {
+	Path  string // of the main file
+	Nodes []*Node
+	Files []File // each file once, in load order
+	// Problem is what stopped the reading, or nil. The nodes before it are kept, for what comes first
+	// in the text is what the reader wants to hear first.
+	Problem *Problem
+}

@@ -1,0 +1,51 @@
+package conf
+
+// Scope is one bound block: the settings of every module there, and the blocks in it.
+type Scope struct {
+	Name   string // of the directive that opened it; "main" for the whole file
+	Words  []string
+	Node   *Node // that directive; a node without words for the whole file
+	In     Context
+	Args   *Args // of that directive, matched; nil for the whole file
+	Parent *Scope
+	Inner  []*Scope
+
+	binder   *Binder
+	settings []any
+	env      any
+	faulty   bool // a problem was found among its own directives
+}
+
+// Env is what the caller of Bind gave.
+func (s *Scope) Env() any { return s.env }
+
+// Settings returns the settings of a module in a block. They are the enclosing block's own, not a copy, in a
+// block where the module has no directives at all. For a module that is not in the binder's list, as
+// in a test with few modules, they are new and zero.
+func Settings[S any](scope *Scope, m *Module) *S {
+	if i, listed := scope.binder.index[m]; listed {
+		if s, ok := scope.settings[i].(*S); ok {
+			return s
+		}
+	}
+	return new(S)
+}
+
+// All returns the blocks of a name directly in this one.
+func (s *Scope) All(name string) []*Scope {
+	var found []*Scope
+	for _, inner := range s.Inner {
+		if inner.Name == name {
+			found = append(found, inner)
+		}
+	}
+	return found
+}
+
+// Walk calls visit for the block and all in it, outer ones first.
+func (s *Scope) Walk(visit func(*Scope)) {
+	visit(s)
+	for _, inner := range s.Inner {
+		inner.Walk(visit)
+	}
+}
