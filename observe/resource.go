@@ -8,6 +8,9 @@ type Resource struct {
 	Path string
 	// Since is the first API version that has it.
 	Since int
+	// Collection says that GET without a tail answers an object of named objects: ?fields= then chooses
+	// within each of them, and an empty ?fields= asks for their names only.
+	Collection bool
 	// Handle answers a call. It is called from many goroutines.
 	Handle func(call *Call) Answer
 }
