@@ -221,9 +221,9 @@ func includeError(n *Node) error {
 
 func (w *binding) unfound(n *Node, in Context) error {
 	elsewhere := len(w.byName[n.Name]) > 0
-	known := Known()[n.Name]
+	known := knownIn()[n.Name]
 	switch {
-	case known.In&in != 0, !elsewhere && known.In != 0:
+	case known&in != 0, !elsewhere && known != 0:
 		return fmt.Errorf("\"%s\" is not supported by starling", n.Name)
 	case elsewhere:
 		return fmt.Errorf("\"%s\" directive is not allowed here", n.Name)
