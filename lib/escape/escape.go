@@ -1,0 +1,104 @@
+// Package escape writes and reads %XX in URIs by nginx's tables, which differ from net/url's.
+package escape
+
+// Set is the set of bytes that must not stand unescaped.
+type Set struct{ bits [256 / 64]uint64 }
+
+func (s *Set) has(c byte) bool { return s.bits[c>>6]&(1<<(c&63)) != 0 }
+
+// newSet holds the control bytes, those above ASCII, the bytes that RFC 3986 allows nowhere, and the given ones.
+func newSet(extra string) *Set {
+	s := &Set{}
+	for c := range 256 {
+		if c < ' ' || c >= 0x7f {
+			s.bits[c>>6] |= 1 << (c & 63)
+		}
+	}
+	for _, c := range []byte(" \"<>\\^`{|}" + extra) {
+		s.bits[c>>6] |= 1 << (c & 63)
+	}
+	return s
+}
+
+// The sets of ngx_escape_uri.
+var (
+	// Path is for a decoded path that becomes part of a URI again.
+	Path = newSet("#%?")
+	// Args is for a value within a query.
+	Args = newSet("#%&+;?")
+)
+
+const hex = "0123456789ABCDEF"
+
+// Append adds src to dst with the bytes of the set as %XX.
+func Append(dst, src []byte, set *Set) []byte {
+	for _, c := range src {
+		if set.has(c) {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// Needed tells whether Append would change anything.
+func Needed(src []byte, set *Set) bool {
+	for _, c := range src {
+		if set.has(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// RedirectInPlace undoes the escapes of a redirect's target up to its query, leaving those that must stay:
+// what nginx does to the replacement of a rewrite that redirects. It returns the shortened slice.
+func RedirectInPlace(uri []byte) []byte {
+	out := uri[:0]
+	for i := 0; i < len(uri); i++ {
+		c := uri[i]
+		if c == '?' {
+			return append(out, uri[i:]...)
+		}
+		if c != '%' {
+			out = append(out, c)
+			continue
+		}
+		if i++; i == len(uri) {
+			break
+		}
+		high, ok := hexValue(uri[i])
+		if !ok { // the bad escape's percent is dropped, as in nginx
+			out = append(out, uri[i])
+			continue
+		}
+		if i++; i == len(uri) {
+			break
+		}
+		low, ok := hexValue(uri[i])
+		if !ok {
+			continue
+		}
+		switch v := high<<4 | low; {
+		case v == '?' && uri[i] > '9': // nginx: an encoded "?" ends the decoding
+			out = append(out, v)
+			return append(out, uri[i+1:]...)
+		case v > '%' && v < 0x7f:
+			out = append(out, v)
+		default:
+			out = append(out, '%', uri[i-1], uri[i])
+		}
+	}
+	return out
+}
+
+func hexValue(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return (c | 0x20) - 'a' + 10, true
+	}
+	return 0, false
+}
