@@ -103,3 +103,13 @@ func (t *Template[C]) Literal() (string, bool) {
 	}
 	return t.text, true
 }
+
+// Parts goes over the pieces of a template, for callers that treat values specially (escapes of logs and of
+// rewritten URIs): use is nil for a literal.
+func (t *Template[C]) Parts(yield func(literal string, use *Use[C]) bool) {
+	for i := range t.parts {
+		if !yield(t.parts[i].literal, t.parts[i].use) {
+			return
+		}
+	}
+}
