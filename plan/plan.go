@@ -25,6 +25,10 @@ type Plan struct {
 	Clock *clock.Clock
 	// Log is the error log of the main level.
 	Log observe.Logger
+	// Logs are the open log files of this configuration.
+	Logs *observe.Logs
+	// Generation counts the configurations that the process has run, this one included: 1, then one more with each reload.
+	Generation int
 	// Zones are the named shared memories.
 	Zones *Zones
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
@@ -33,12 +37,14 @@ type Plan struct {
 	parts  map[reflect.Type]any
 	link   []func() error
 	start  []func(context.Context) error
+	quit   []func(context.Context)
 	retire []func()
 }
 
 // New returns an empty plan.
 func New() *Plan {
-	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, parts: map[reflect.Type]any{}}
+	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1,
+		parts: map[reflect.Type]any{}}
 }
 
 // Part returns the one T of a plan, made with its zero value at first use: the state that a family of
@@ -59,6 +65,10 @@ func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 
 // OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
+
+// OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to the
+// cluster goes out there. The context bounds it.
+func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step) }
 
 // OnRetire adds a step taken when the configuration's last request has ended.
 func (p *Plan) OnRetire(step func()) { p.retire = append(p.retire, step) }
@@ -82,6 +92,13 @@ func (p *Plan) Start(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Quit takes the quit steps.
+func (p *Plan) Quit(ctx context.Context) {
+	for _, step := range p.quit {
+		step(ctx)
+	}
 }
 
 // Retire takes the retire steps in reverse order.

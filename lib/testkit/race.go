@@ -1,0 +1,6 @@
+//go:build race
+
+package testkit
+
+// Race says that the race detector is on: it allocates, so allocations are not counted then.
+const Race = true

@@ -1,0 +1,111 @@
+package observe
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaxAccessLine bounds one line of an access log in bytes. A request head is bounded by 4 x 8k, and a format may name it more than once.
+const MaxAccessLine = 64 << 10
+
+// AccessOptions are the parameters of access_log that concern its file.
+type AccessOptions struct {
+	Path        string // absolute
+	BufferBytes int64  // 0: every line is written at once
+	// Flush is the longest time a line waits in the buffer; 0: until the buffer is full.
+	Flush time.Duration
+}
+
+// AccessLog is an open access log. It is safe for concurrent use.
+type AccessLog struct {
+	options AccessOptions
+	file    *file
+	cut     atomic.Uint64
+
+	mu     sync.Mutex
+	buffer []byte
+	timer  *time.Timer
+	armed  bool
+}
+
+// AccessLog opens the file of an access log; the same path in one configuration is the same log. The error is in nginx's words.
+func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
+	l.mu.Lock()
+	known := l.byPath[o.Path]
+	l.mu.Unlock()
+	if known != nil {
+		if known.options != o {
+			return nil, fmt.Errorf("access_log \"%s\" already defined with conflicting parameters", o.Path)
+		}
+		return known, nil
+	}
+	f, err := l.open(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	a := &AccessLog{options: o, file: f}
+	if o.BufferBytes > 0 {
+		a.buffer = make([]byte, 0, o.BufferBytes)
+		f.remember(a)
+	}
+	l.mu.Lock()
+	l.byPath[o.Path] = a
+	l.access = append(l.access, a)
+	l.mu.Unlock()
+	return a, nil
+}
+
+// Write appends one line, which must end in a line feed. What is longer than MaxAccessLine is cut.
+func (a *AccessLog) Write(line []byte) {
+	if len(line) > MaxAccessLine {
+		a.cut.Add(1)
+		line = append(line[:MaxAccessLine-1:MaxAccessLine-1], '\n')
+	}
+	if a.options.BufferBytes == 0 {
+		a.file.write(line)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.buffer)+len(line) > cap(a.buffer) {
+		a.flushLocked()
+	}
+	if len(line) > cap(a.buffer) {
+		a.file.write(line)
+		return
+	}
+	a.buffer = append(a.buffer, line...)
+	if a.options.Flush > 0 && !a.armed {
+		a.arm()
+	}
+}
+
+// arm starts the timer with the first line of a buffer. Must be called with the lock held.
+func (a *AccessLog) arm() {
+	a.armed = true
+	if a.timer == nil {
+		a.timer = time.AfterFunc(a.options.Flush, a.Flush)
+		return
+	}
+	a.timer.Reset(a.options.Flush)
+}
+
+// Flush writes what is buffered.
+func (a *AccessLog) Flush() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.flushLocked()
+}
+
+func (a *AccessLog) flushLocked() {
+	if a.armed {
+		a.timer.Stop()
+		a.armed = false
+	}
+	if len(a.buffer) > 0 {
+		a.file.write(a.buffer)
+		a.buffer = a.buffer[:0]
+	}
+}

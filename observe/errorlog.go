@@ -1,0 +1,125 @@
+package observe
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+)
+
+// maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: what a client sends must not fill the disk.
+const maxErrorLine = 2048
+
+// Target is one error_log directive.
+type Target struct {
+	Path  string // absolute, or StderrPath
+	Level Level  // lines of this level and graver are written
+}
+
+// ErrorLog writes lines to one or more files, each from its own level on. It is safe for concurrent use.
+type ErrorLog struct {
+	files   *Files
+	targets []errorTarget
+	most    Level // the least grave level that any target takes
+	prefix  string
+}
+
+type errorTarget struct {
+	file  *file
+	level Level
+}
+
+// ErrorLog opens the files of the targets. The error is in nginx's words, without a place.
+func (l *Logs) ErrorLog(targets []Target) (*ErrorLog, error) {
+	pid := strconv.Itoa(os.Getpid())
+	e := &ErrorLog{files: l.files, most: -1, prefix: pid + "#" + pid + ": "}
+	for _, t := range targets {
+		f, err := l.open(t.Path)
+		if err != nil {
+			return nil, err
+		}
+		e.targets = append(e.targets, errorTarget{f, t.Level})
+		e.most = max(e.most, t.Level)
+	}
+	return e, nil
+}
+
+// Enabled implements Logger.
+func (e *ErrorLog) Enabled(level Level) bool {
+	return level <= e.most || level <= Warn && e.files.echo.Load() != nil
+}
+
+// Logf implements Logger.
+func (e *ErrorLog) Logf(level Level, format string, args ...any) {
+	if !e.Enabled(level) {
+		return
+	}
+	buf := e.files.lines.Get().(*[]byte)
+	defer e.files.lines.Put(buf)
+	line := append((*buf)[:0], e.files.times.At(time.Now()).ErrorLog...)
+	line = append(line, " ["...)
+	line = append(line, level.String()...)
+	line = append(line, "] "...)
+	line = append(line, e.prefix...)
+	text := len(line)
+	line = fmt.Appendf(line, format, args...)
+	if len(line) > maxErrorLine-1 {
+		line = line[:maxErrorLine-1]
+	}
+	line = append(oneLine(line, text), '\n')
+	*buf = line[:0]
+
+	onStderr := false
+	for _, t := range e.targets {
+		if level <= t.level {
+			t.file.write(line)
+			onStderr = onStderr || t.file.path == StderrPath
+		}
+	}
+	if echo := e.files.echo.Load(); echo != nil && level <= Warn && !onStderr {
+		echoLine(*echo, e.files.program, level, line[text:])
+	}
+}
+
+func echoLine(w io.Writer, program string, level Level, text []byte) {
+	fmt.Fprintf(w, "%s: [%s] %s", program, level, text) // it is the last resort: nowhere is left to report its failure
+}
+
+// oneLine replaces control characters from start on, so that nothing a client sent can look like a line of its own.
+func oneLine(line []byte, start int) []byte {
+	for i := start; i < len(line); i++ {
+		if c := line[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return escapeControls(line, i)
+		}
+	}
+	return line
+}
+
+func escapeControls(line []byte, start int) []byte {
+	const hex = "0123456789ABCDEF"
+	rest := string(line[start:])
+	line = line[:start]
+	for i := 0; i < len(rest); i++ {
+		c := rest[i]
+		if c < ' ' && c != '\t' || c == 0x7f {
+			line = append(line, '\\', 'x', hex[c>>4], hex[c&15])
+		} else {
+			line = append(line, c)
+		}
+	}
+	return line
+}
+
+// Redirect returns the file of the first target that is not standard error, or nil: where a daemon's standard
+// error goes, so that not even a crash is lost.
+func (e *ErrorLog) Redirect() *os.File {
+	for _, t := range e.targets {
+		if t.file.path != StderrPath {
+			t.file.mu.Lock()
+			defer t.file.mu.Unlock()
+			return t.file.out
+		}
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// StderrPath is the word of error_log that stands for the standard error stream.
+const StderrPath = "stderr"
+
+// logMode is nginx's: everybody may read a log that nobody made more private beforehand.
+const logMode = 0o644
+
+// Files are the log files of the process, each opened once however often it is mentioned.
+type Files struct {
+	mu     sync.Mutex
+	byPath map[string]*file
+	// echo is where grave lines also go until the process runs; nil then.
+	echo atomic.Pointer[io.Writer]
+	// program begins a line on echo: "starling: [emerg] …".
+	program string
+
+	times TimeCache
+	lines sync.Pool // of *[]byte, in which error lines are put together
+}
+
+// NewFiles returns an empty set for a program of that name.
+func NewFiles(program string) *Files {
+	fs := &Files{byPath: map[string]*file{}, program: program}
+	fs.lines.New = func() any { b := make([]byte, 0, maxErrorLine); return &b }
+	return fs
+}
+
+// Echo sends lines of level warn and graver also to w, in the form of the command line; nil ends it.
+func (fs *Files) Echo(w io.Writer) {
+	if w == nil {
+		fs.echo.Store(nil)
+		return
+	}
+	fs.echo.Store(&w)
+}
+
+// Logs are the files that one configuration writes. They stay open until Close, or longer where another configuration has them too.
+type Logs struct {
+	files  *Files
+	mu     sync.Mutex
+	opened []*file
+	access []*AccessLog
+	byPath map[string]*AccessLog
+}
+
+// Logs returns an empty set for one configuration.
+func (fs *Files) Logs() *Logs { return &Logs{files: fs, byPath: map[string]*AccessLog{}} }
+
+// open returns the file of an absolute path, creating it if need be. The error is in nginx's words.
+func (l *Logs) open(path string) (*file, error) {
+	f, err := l.files.acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.opened = append(l.opened, f)
+	l.mu.Unlock()
+	return f, nil
+}
+
+// Close writes what is buffered and gives up the files.
+func (l *Logs) Close() {
+	l.mu.Lock()
+	opened, access := l.opened, l.access
+	l.opened, l.access = nil, nil
+	l.mu.Unlock()
+	for _, a := range access {
+		a.Flush()
+		a.file.forget(a)
+	}
+	for _, f := range opened {
+		l.files.release(f)
+	}
+}
+
+// Flush writes what is buffered.
+func (l *Logs) Flush() {
+	l.mu.Lock()
+	access := l.access
+	l.mu.Unlock()
+	for _, a := range access {
+		a.Flush()
+	}
+}
+
+func (fs *Files) acquire(path string) (*file, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.byPath[path]; f != nil {
+		f.users++
+		return f, nil
+	}
+	f := &file{path: path, users: 1, buffered: map[*AccessLog]bool{}}
+	if path == StderrPath {
+		f.out = os.Stderr
+	} else {
+		out, err := openLog(path)
+		if err != nil {
+			return nil, err
+		}
+		f.out = out
+	}
+	fs.byPath[path] = f
+	return f, nil
+}
+
+func (fs *Files) release(f *file) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.users--; f.users > 0 {
+		return
+	}
+	delete(fs.byPath, f.path)
+	if f.path == StderrPath {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.out.Close(); err != nil {
+		f.complain(err)
+	}
+	f.out = nil
+}
+
+// Reopen opens every file anew by its path, after logrotate moved it away. A file that cannot be opened stays
+// what it was; the errors name them.
+func (fs *Files) Reopen() []error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var errs []error
+	for _, f := range fs.byPath {
+		if f.path == StderrPath {
+			continue
+		}
+		if err := f.reopen(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew.
+func (fs *Files) Chown(uid, gid int) []error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var errs []error
+	for _, f := range fs.byPath {
+		if f.path == StderrPath {
+			continue
+		}
+		info, err := f.out.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			continue // a pipe or a terminal is somebody else's
+		}
+		if err := f.out.Chown(uid, gid); err != nil {
+			errs = append(errs, callError("chown", f.path, err))
+		}
+	}
+	return errs
+}
+
+// Failed counts the lines that could not be written, of all files.
+func (fs *Files) Failed() uint64 {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var n uint64
+	for _, f := range fs.byPath {
+		n += f.failed.Load()
+	}
+	return n
+}
+
+// file is one open log file.
+type file struct {
+	path  string
+	users int // configurations that have it, under Files.mu
+
+	mu     sync.Mutex
+	out    *os.File // nil when closed
+	failed atomic.Uint64
+	// muteUntil is when a failing file may complain again, in seconds since 1970.
+	muteUntil int64
+	// buffered are the logs that hold lines back; they are written out before the file is opened anew.
+	buffered map[*AccessLog]bool
+}
+
+func (f *file) remember(a *AccessLog) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buffered[a] = true
+}
+
+func (f *file) forget(a *AccessLog) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.buffered, a)
+}
+
+func openLog(path string) (*os.File, error) {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
+	if err != nil {
+		return nil, callError("open", path, err)
+	}
+	return out, nil
+}
+
+func (f *file) reopen() error {
+	out, err := openLog(f.path)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	waiting := slices.Collect(maps.Keys(f.buffered))
+	f.mu.Unlock()
+	for _, a := range waiting {
+		a.Flush()
+	}
+	f.mu.Lock()
+	old := f.out
+	f.out = out
+	f.mu.Unlock()
+	if err := old.Close(); err != nil {
+		return callError("close", f.path, err)
+	}
+	return nil
+}
+
+// write writes whole lines with one system call. A failure is counted, and said on standard error once a second.
+func (f *file) write(lines []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.out == nil {
+		f.failed.Add(1)
+		return
+	}
+	if _, err := f.out.Write(lines); err != nil {
+		f.failed.Add(1)
+		f.complain(err)
+	}
+}
+
+// complain tells the operator where the logs themselves cannot.
+func (f *file) complain(err error) {
+	now := time.Now().Unix()
+	if now < f.muteUntil || f.path == StderrPath {
+		return
+	}
+	f.muteUntil = now + 1
+	fmt.Fprintf(os.Stderr, "%v\n", callError("write", f.path, err))
+}
+
+// callError words a failed system call on a path as nginx does: open() "x" failed (2: No such file or directory).
+func callError(call, path string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", call, path, int(errno), ErrnoText(errno))
+	}
+	return fmt.Errorf("%s() \"%s\" failed (%w)", call, path, err)
+}
+
+// ErrnoText is the C library's text of an error number, which begins with a capital where Go's does not.
+func ErrnoText(errno syscall.Errno) string {
+	text := errno.Error()
+	if text != "" && text[0] >= 'a' && text[0] <= 'z' {
+		text = string(text[0]-'a'+'A') + text[1:]
+	}
+	return text
+}
