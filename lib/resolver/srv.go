@@ -1,0 +1,83 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// SRV is one target of a service with its addresses.
+type SRV struct {
+	// Target is the host's name without the final dot.
+	Target           string
+	Port             uint16
+	Priority, Weight uint16
+	Addrs            []netip.Addr
+	// Err is why the target has no addresses; nil if it has.
+	Err error
+}
+
+// LookupSRV returns the targets of a service of a name and their addresses. A service without dots is asked for
+// as _service._tcp, as in nginx; one with dots or an underscore as it is. The answer is valid as long as its shortest-lived part.
+// The error is of the SRV records only; those of targets are in SRV.Err. A service all of whose targets fail is an error too.
+func (r *Resolver) LookupSRV(ctx context.Context, service, name string) (targets []SRV, valid time.Duration, err error) {
+	r.Counters.requests[kindSRV].Add(1)
+	question := dns.Fqdn(serviceLabel(service) + "." + name)
+	asking, cancel := context.WithTimeout(ctx, r.config.Timeout)
+	defer cancel()
+	reply, err := r.ask(asking, name, service, question, dns.TypeSRV)
+	if err != nil {
+		return nil, 0, err
+	}
+	valid = time.Duration(1<<31-1) * time.Second
+	for _, rr := range reply.Answer {
+		if rec, ok := rr.(*dns.SRV); ok && len(targets) < maxTargets {
+			targets = append(targets, SRV{Target: strings.TrimSuffix(rec.Target, "."), Port: rec.Port, Priority: rec.Priority, Weight: rec.Weight})
+			valid = min(valid, time.Duration(rec.Hdr.Ttl)*time.Second)
+		}
+	}
+	if len(targets) == 0 {
+		return nil, 0, &Error{Name: name, Service: service, Code: NotFound}
+	}
+	lives := r.lookupTargets(asking, targets)
+	failed := 0
+	for i := range targets {
+		if targets[i].Err != nil {
+			failed++
+			continue
+		}
+		valid = min(valid, lives[i])
+	}
+	if failed == len(targets) {
+		return targets, 0, targets[0].Err
+	}
+	return targets, r.validity(valid), nil
+}
+
+// lookupTargets fills in the addresses and returns how long each target's are valid.
+func (r *Resolver) lookupTargets(ctx context.Context, targets []SRV) []time.Duration {
+	lives := make([]time.Duration, len(targets))
+	places := make(chan struct{}, targetsAtOnce)
+	var all sync.WaitGroup
+	for i := range targets {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			t := &targets[i]
+			t.Addrs, lives[i], t.Err = r.lookup(ctx, t.Target)
+		})
+	}
+	all.Wait()
+	return lives
+}
+
+func serviceLabel(service string) string {
+	if strings.ContainsAny(service, ".") {
+		return service
+	}
+	return "_" + strings.TrimPrefix(service, "_") + "._tcp"
+}

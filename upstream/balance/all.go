@@ -1,0 +1,27 @@
+// Package balance holds the load balancing methods: one file each. The http and the stream side both use them.
+package balance
+
+import (
+	"starling/upstream"
+)
+
+// Method is one load balancing directive.
+type Method struct {
+	// Name is the directive, Syntax its arguments in the language of conf.Directive, Doc one sentence.
+	Name, Syntax, Doc string
+	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into Attempt.Key.
+	Keyed bool
+	// HTTPOnly methods are not known in stream.
+	HTTPOnly bool
+	// NoBackup refuses `backup` on servers, NoMaxConns … in nginx's words "balancing method does not support parameter".
+	NoBackup bool
+	// NoSlowStart refuses slow_start, as NGINX Plus does for hashes and random.
+	NoSlowStart bool
+	// New makes the balancer of one group from the directive's arguments, without the name.
+	New func(args []string) (upstream.Balancer, error)
+}
+
+// Methods is the list of all methods. A group without a directive of these uses RoundRobin.
+func Methods() []Method {
+	return []Method{leastConn, ipHash, hash, random}
+}

@@ -1,0 +1,141 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"starling/lib/clock"
+)
+
+// Conn is a connection to a server, plain or TLS.
+type Conn struct {
+	net.Conn
+	Server *Server
+	// Requests counts what was sent over it; the user adds one per request.
+	Requests int
+	// Reused says that it served a request before: a failure at its first byte says nothing about the server.
+	Reused bool
+	// Owner is the location that used it last; Attachment is kept for that user between requests.
+	Owner, Attachment any
+
+	openedMS, idleFromMS int64
+	links                [2]link
+	raw                  syscall.RawConn
+	look                 func(fd uintptr) // made once, so that a look does not allocate
+	lookErr              error
+}
+
+// Dialer opens connections to servers in one way.
+type Dialer struct {
+	// Timeout bounds the connect and, separately, the TLS handshake.
+	Timeout time.Duration
+	// Bind is the local address to connect from (proxy_bind); a port of 0 is any.
+	Bind netip.AddrPort
+	// Probe switches TCP keep-alive probes on (proxy_socket_keepalive).
+	Probe bool
+	// TLS is not nil for a TLS connection; its ServerName is sent as it is.
+	TLS   *tls.Config
+	Clock *clock.Clock
+}
+
+// DialError is a connection that could not be made. Its text is nginx's for the error log.
+type DialError struct {
+	// TimedOut asks for 504 rather than 502.
+	TimedOut bool
+	// TLS says that the connection stood and the handshake failed.
+	TLS bool
+	Err error
+}
+
+func (e *DialError) Error() string {
+	var number syscall.Errno
+	switch {
+	case e.TimedOut && e.TLS:
+		return "upstream timed out (110: Connection timed out) while SSL handshaking to upstream"
+	case e.TimedOut:
+		return "upstream timed out (110: Connection timed out) while connecting to upstream"
+	case e.TLS:
+		return fmt.Sprintf("%v while SSL handshaking to upstream", e.Err)
+	case errors.As(e.Err, &number):
+		return fmt.Sprintf("connect() failed (%d: %v) while connecting to upstream", int(number), number)
+	}
+	return fmt.Sprintf("connect() failed (%v) while connecting to upstream", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// Dial connects to a server. Errors are *DialError.
+func (d *Dialer) Dial(ctx context.Context, s *Server) (*Conn, error) {
+	plain, err := d.connect(ctx, s.Addr)
+	if err != nil {
+		return nil, &DialError{TimedOut: timedOut(err), Err: err}
+	}
+	c := &Conn{Conn: plain, Server: s, openedMS: d.Clock.Now().MonoMS}
+	if sys, ok := plain.(syscall.Conn); ok {
+		if c.raw, err = sys.SyscallConn(); err != nil {
+			plain.Close()
+			return nil, &DialError{Err: err}
+		}
+	}
+	c.look = c.peek
+	if d.TLS == nil {
+		return c, nil
+	}
+	sealed := tls.Client(plain, d.TLS)
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	if err := sealed.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, &DialError{TLS: true, TimedOut: timedOut(err), Err: err}
+	}
+	c.Conn = sealed
+	return c, nil
+}
+
+func (d *Dialer) connect(ctx context.Context, to Address) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: d.Timeout, KeepAlive: -1}
+	if d.Probe {
+		dialer.KeepAlive = 0
+	}
+	if to.Network == "unix" {
+		return dialer.DialUnix(ctx, "unix", nil, &net.UnixAddr{Net: "unix", Name: to.Path})
+	}
+	return dialer.DialTCP(ctx, "tcp", d.Bind, to.IP)
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, syscall.ETIMEDOUT)
+}
+
+// quiet looks whether an idle connection is still open and silent. One that has bytes to read is out of step and useless.
+func (c *Conn) quiet() bool {
+	if c.raw == nil {
+		return true
+	}
+	c.lookErr = nil
+	if err := c.raw.Control(c.look); err != nil {
+		return false
+	}
+	return c.lookErr == syscall.EAGAIN
+}
+
+// abandon closes an idle connection at once: a TLS goodbye would be written to a peer that may not read.
+func (c *Conn) abandon() {
+	if sealed, ok := c.Conn.(*tls.Conn); ok {
+		sealed.NetConn().Close()
+		return
+	}
+	c.Conn.Close()
+}

@@ -1,0 +1,182 @@
+package upstream
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"starling/lib/clock"
+)
+
+// Codes of EditError, as the NGINX Plus API documents them.
+const (
+	ServerNotFound   = "UpstreamServerNotFound"
+	ServerImmutable  = "UpstreamServerImmutable"
+	WeightImmutable  = "UpstreamServerWeightImmutable"
+	BadWeight        = "UpstreamBadWeight"
+	BadMaxConns      = "UpstreamBadMaxConns"
+	BadMaxFails      = "UpstreamBadMaxFails"
+	BadFailTimeout   = "UpstreamBadFailTimeout"
+	BadSlowStart     = "UpstreamBadSlowStart"
+	BadRoute         = "UpstreamBadRoute"
+	BadAddress       = "UpstreamBadAddress"
+	NoBackup         = "UpstreamNoBackup"
+	OutOfMemory      = "UpstreamOutOfMemory"
+	EntryExists      = "EntryExists"
+	maxRouteBytes    = 32
+	maxEditedWeight  = 65535
+	notFoundTemplate = "server with ID %q does not exist"
+)
+
+// EditError is a refused change of a group; nothing was changed.
+type EditError struct {
+	Code string // one of the codes above
+	Text string
+}
+
+func (e *EditError) Error() string { return e.Text }
+
+// Change is what a caller wants to be different about a server; nil fields stay.
+type Change struct {
+	Weight      *int
+	MaxConns    *int
+	MaxFails    *int
+	FailTimeout *time.Duration
+	SlowStart   *time.Duration
+	Route       *string
+	Down        *bool
+	// Drain true lets only requests of existing sessions through. There is no way back but Down false.
+	Drain *bool
+}
+
+func (c *Change) check() error {
+	switch {
+	case c.Weight != nil && (*c.Weight < 1 || *c.Weight > maxEditedWeight):
+		return &EditError{BadWeight, "invalid weight"}
+	case c.MaxConns != nil && *c.MaxConns < 0:
+		return &EditError{BadMaxConns, "invalid max_conns"}
+	case c.MaxFails != nil && *c.MaxFails < 0:
+		return &EditError{BadMaxFails, "invalid max_fails"}
+	case c.FailTimeout != nil && *c.FailTimeout < 0:
+		return &EditError{BadFailTimeout, "invalid fail_timeout"}
+	case c.SlowStart != nil && *c.SlowStart < 0:
+		return &EditError{BadSlowStart, "invalid slow_start"}
+	case c.Route != nil && len(*c.Route) > maxRouteBytes:
+		return &EditError{BadRoute, "route is longer than 32 symbols"}
+	}
+	return nil
+}
+
+// AddNew is Add for the API: it also refuses a server that is there already.
+func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
+	change := Change{Weight: &settings.Weight, MaxConns: &settings.MaxConns, MaxFails: &settings.MaxFails,
+		FailTimeout: &settings.FailTimeout, SlowStart: &settings.SlowStart, Route: &settings.Route}
+	if err := change.check(); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	exists := false
+	g.each(func(s *Server) {
+		exists = exists || s.parent == nil && s.Name == settings.Name && s.settings.Service == settings.Service
+	})
+	g.mu.Unlock()
+	if exists {
+		return nil, &EditError{EntryExists, fmt.Sprintf("server %q already exists", settings.Name)}
+	}
+	return g.Add(settings, now)
+}
+
+// Change changes a server at run time. Changing a template changes the servers resolved from it.
+func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.find(id)
+	if s == nil {
+		return nil, &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
+	}
+	if c.Weight != nil && s.parent != nil && s.parent.settings.Service != "" && *c.Weight != s.settings.Weight {
+		return nil, &EditError{WeightImmutable, "weight of a server resolved from an SRV record cannot be changed"}
+	}
+	s.apply(c, now)
+	if s.settings.template() {
+		g.each(func(child *Server) {
+			if child.parent == s {
+				child.apply(c, now)
+			}
+		})
+	}
+	g.recount()
+	return s, nil
+}
+
+func (s *Server) apply(c Change, now clock.Reading) {
+	wasOut := s.outOfService()
+	set := &s.settings
+	if c.Weight != nil && *c.Weight != set.Weight {
+		set.Weight, s.effectiveWeight, s.currentWeight = *c.Weight, *c.Weight, 0
+	}
+	assign(&set.MaxConns, c.MaxConns)
+	assign(&set.MaxFails, c.MaxFails)
+	assign(&set.FailTimeout, c.FailTimeout)
+	assign(&set.SlowStart, c.SlowStart)
+	if c.Route != nil {
+		set.Route = *c.Route
+		s.sessionID = sessionIDOf(set.Route, s.Addr.Text)
+	}
+	if c.Down != nil {
+		set.Down = *c.Down
+		set.Drain = false
+	}
+	if c.Drain != nil {
+		set.Drain = *c.Drain
+	}
+	switch out := s.outOfService(); {
+	case out && !wasOut:
+		s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
+	case !out && wasOut:
+		s.Stats.backIn(now.WallMS)
+		s.fails, s.failed = 0, false
+		s.beginSlowStart(now.MonoMS)
+	}
+}
+
+func assign[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// Remove takes a server or a template with all its servers out of the group. Requests that they serve go on.
+func (g *Group) Remove(id int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.find(id)
+	switch {
+	case s == nil:
+		return &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
+	case s.parent != nil:
+		return &EditError{ServerImmutable, fmt.Sprintf("server %d was resolved from server %d: remove that one", id, s.parent.ID)}
+	case !s.settings.template():
+		g.leave(s)
+		return nil
+	}
+	g.templates = slices.DeleteFunc(slices.Clone(g.templates), func(t *Server) bool { return t == s })
+	for _, child := range g.childrenOf(s) {
+		g.leave(child)
+	}
+	g.edited()
+	return nil
+}
+
+func (g *Group) childrenOf(template *Server) []*Server {
+	var children []*Server
+	g.each(func(s *Server) {
+		if s.parent == template {
+			children = append(children, s)
+		}
+	})
+	return children
+}

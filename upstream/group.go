@@ -1,0 +1,193 @@
+package upstream
+
+import (
+	"fmt"
+	"sync"
+
+	"starling/lib/clock"
+)
+
+// maxServers bounds the servers of a group: what the API and DNS answers may grow. Ten times what is met in the field.
+const maxServers = 65536
+
+// Balancer chooses among the servers of a set. One Balancer belongs to one group and is called under its lock.
+type Balancer interface {
+	// Choose returns the server for this try, or nil when none of the set can take it. wanted is the
+	// server that a sticky session asks for, already found usable, or nil.
+	Choose(set *Set, a *Attempt, wanted *Server) *Server
+}
+
+// Set is the primary or the backup servers of a group, as balancers see them, under the group's lock.
+type Set struct {
+	servers     []*Server
+	totalWeight int
+	version     uint64
+	single      bool
+}
+
+// Servers are the members in the order of the configuration; the slice must not be kept or changed.
+func (s *Set) Servers() []*Server { return s.servers }
+
+// TotalWeight is the sum of the configured weights.
+func (s *Set) TotalWeight() int { return s.totalWeight }
+
+// Version changes with the members and their weights, so that a balancer knows when to rebuild its tables.
+func (s *Set) Version() uint64 { return s.version }
+
+// Group is an upstream block: servers, how to choose among them, and the idle connections to them.
+type Group struct {
+	// Name is the upstream's name; ZoneName and ZoneBytes are those of its zone directive, or empty.
+	Name      string
+	ZoneName  string
+	ZoneBytes int64
+
+	mu        sync.Mutex
+	balancer  Balancer
+	primary   Set
+	backup    Set
+	templates []*Server
+	nextID    int
+	slots     []*Server // by Server.slot; nil is free
+	zombies   int       // removed servers that still serve requests
+	edits     chan struct{}
+	pool      *Pool
+}
+
+// NewGroup returns a group without servers.
+func NewGroup(name string, balancer Balancer) *Group {
+	return &Group{Name: name, balancer: balancer, edits: make(chan struct{}, 1)}
+}
+
+// SetBalancer gives the group its balancer; only before the first pick.
+func (g *Group) SetBalancer(b Balancer) { g.balancer = b }
+
+// Add adds a server, or a template whose servers resolving will add.
+func (g *Group) Add(settings Settings, now clock.Reading) (*Server, error) {
+	if settings.Weight < 1 {
+		return nil, &EditError{Code: BadWeight, Text: fmt.Sprintf("invalid weight %d of server %q", settings.Weight, settings.Name)}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if settings.template() {
+		s := g.newServer(settings, nil)
+		g.templates = append(g.templates, s)
+		g.edited()
+		return s, nil
+	}
+	return g.join(settings, nil, now)
+}
+
+// newServer makes a server with the next id.
+func (g *Group) newServer(settings Settings, parent *Server) *Server {
+	s := &Server{ID: g.nextID, Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
+	s.sessionID = sessionIDOf(settings.Route, settings.Addr.Text)
+	s.effectiveWeight = settings.Weight
+	s.idle.which = byServer
+	g.nextID++
+	return s
+}
+
+// join puts a new server into its set.
+func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Server, error) {
+	slot := g.freeSlot()
+	if slot < 0 {
+		return nil, &EditError{Code: OutOfMemory, Text: fmt.Sprintf("upstream %q has %d servers already", g.Name, maxServers)}
+	}
+	s := g.newServer(settings, parent)
+	s.slot, g.slots[slot] = slot, s
+	set := g.setOf(s)
+	set.servers = append(set.servers, s)
+	g.recount()
+	if s.outOfService() {
+		s.Stats.downFromMS.Store(max(now.WallMS, 1))
+	}
+	return s, nil
+}
+
+// leave takes a server out of its set. Its requests go on; its idle connections are closed.
+func (g *Group) leave(s *Server) {
+	set := g.setOf(s)
+	for i, other := range set.servers {
+		if other == s {
+			set.servers = append(set.servers[:i:i], set.servers[i+1:]...)
+			break
+		}
+	}
+	g.slots[s.slot] = nil
+	s.removed = true
+	if s.active > 0 {
+		g.zombies++
+	}
+	g.recount()
+	if g.pool != nil {
+		g.pool.dropServer(s)
+	}
+}
+
+// freeSlot returns the lowest slot that no living server has, or -1.
+func (g *Group) freeSlot() int {
+	for i, s := range g.slots {
+		if s == nil {
+			return i
+		}
+	}
+	if len(g.slots) >= maxServers {
+		return -1
+	}
+	g.slots = append(g.slots, nil)
+	return len(g.slots) - 1
+}
+
+func (g *Group) setOf(s *Server) *Set {
+	if s.settings.Backup {
+		return &g.backup
+	}
+	return &g.primary
+}
+
+// recount brings what is derived from the members up to date.
+func (g *Group) recount() {
+	for _, set := range []*Set{&g.primary, &g.backup} {
+		set.totalWeight = 0
+		for _, s := range set.servers {
+			set.totalWeight += s.settings.Weight
+		}
+		set.version++
+	}
+	g.primary.single = len(g.primary.servers) == 1 && len(g.backup.servers) == 0
+}
+
+// edited wakes the resolving loop, which compares the templates with what it runs.
+func (g *Group) edited() {
+	select {
+	case g.edits <- struct{}{}:
+	default:
+	}
+}
+
+// each calls f for every template and server, primaries first, in order; under the lock.
+func (g *Group) each(f func(*Server)) {
+	for _, list := range [][]*Server{g.templates, g.primary.servers, g.backup.servers} {
+		for _, s := range list {
+			f(s)
+		}
+	}
+}
+
+// find returns the server or template with an id; under the lock.
+func (g *Group) find(id int) *Server {
+	var found *Server
+	g.each(func(s *Server) {
+		if s.ID == id {
+			found = s
+		}
+	})
+	return found
+}
+
+// Empty says that the group has neither servers nor templates.
+func (g *Group) Empty() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.templates)+len(g.primary.servers)+len(g.backup.servers) == 0
+}

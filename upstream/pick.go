@@ -1,0 +1,272 @@
+package upstream
+
+import (
+	"errors"
+	"net/netip"
+
+	"starling/lib/clock"
+)
+
+// ErrNoLive says that no server of the group can take the request now. nginx answers 502 and logs these words.
+var ErrNoLive = errors.New("no live upstreams")
+
+// Outcome is how an attempt on a server ended.
+type Outcome uint8
+
+// The outcomes of an attempt.
+const (
+	Success Outcome = iota
+	// Failure counts against the server (error, timeout, invalid_header, http_5xx, http_429 passed to the next).
+	Failure
+	// Passed went to the next server without counting against this one (http_403, http_404).
+	Passed
+)
+
+// maxSessionID is the longest server id in bytes that a session may ask for. A route has at most 32, an md5 32.
+const maxSessionID = 64
+
+// inlineSlots is how many servers an attempt remembers without allocating; enough for nearly every group.
+const inlineSlots = 256
+
+// Attempt is the choosing of servers for one request: it begins once, then picks and frees in turn
+// until one answers. Keep it inside the request; it must not be copied between Begin and the last Free.
+type Attempt struct {
+	// Key is what a hashing balancer hashes. It must stay unchanged from Begin to the last Pick.
+	Key []byte
+	// Client is the client's address, for ip_hash. The zero value stands for a client without one (unix).
+	Client netip.Addr
+	// Probe is the balancer's notebook for this request.
+	Probe Probe
+
+	group   *Group
+	set     *Set
+	current *Server
+	tries   int
+	nowMS   int64
+
+	tried     [inlineSlots / 64]uint64
+	triedMore []uint64 // slots from inlineSlots on
+
+	wantedLen int
+	wanted    [maxSessionID]byte
+}
+
+// Probe is what hashing and random balancers remember between the tries of one request.
+type Probe struct {
+	Hash   uint32
+	Rounds int // hashes or draws made
+	Misses int // of which found a server that could not be used
+	Ready  bool
+}
+
+// Begin starts a request's choosing. Key and Client are to be set by the caller, before or after; Want after.
+func (g *Group) Begin(a *Attempt) {
+	a.group, a.set, a.current = g, &g.primary, nil
+	a.Probe = Probe{}
+	a.tried = [inlineSlots / 64]uint64{}
+	clear(a.triedMore)
+	a.wantedLen = 0
+	a.tries = 0
+	g.mu.Lock()
+	for _, set := range [2]*Set{&g.primary, &g.backup} {
+		for _, s := range set.servers {
+			if !s.outOfService() {
+				a.tries++
+			}
+		}
+	}
+	g.mu.Unlock()
+}
+
+// Want asks for the server that a sticky session names. Ids that no server can have are ignored.
+func (a *Attempt) Want(id []byte) {
+	if len(id) > maxSessionID {
+		id = nil
+	}
+	a.wantedLen = copy(a.wanted[:], id)
+}
+
+// TriesLeft is how many further servers nginx would try.
+func (a *Attempt) TriesLeft() int { return a.tries }
+
+// AddTry gives one try back: a connection kept from before that fails at once says nothing about the server.
+func (a *Attempt) AddTry() { a.tries++ }
+
+// Current is the server picked and not yet freed, or nil.
+func (a *Attempt) Current() *Server { return a.current }
+
+// Pick chooses the next server: primaries first, backups when they are exhausted. Each pick must be freed.
+// It returns ErrNoLive when no server is left. It does not allocate in groups of up to 256 servers.
+func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
+	g := a.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a.nowMS = now.MonoMS
+	s := a.choose()
+	if s == nil && a.set == &g.primary && len(g.backup.servers) > 0 {
+		a.set = &g.backup
+		s = a.choose()
+	}
+	if s == nil {
+		return nil, ErrNoLive
+	}
+	a.markTried(s.slot)
+	if a.nowMS-s.checkedMS > s.settings.FailTimeout.Milliseconds() {
+		s.checkedMS = a.nowMS
+	}
+	s.active++
+	a.current = s
+	s.Stats.Requests.Add(1)
+	s.Stats.selectedMS.Store(now.WallMS)
+	return s, nil
+}
+
+func (a *Attempt) choose() *Server {
+	wanted := a.findWanted()
+	if !a.set.single {
+		return a.group.balancer.Choose(a.set, a, wanted)
+	}
+	if wanted != nil {
+		return wanted
+	}
+	// A lone server is never put out by failures: there is nothing better to try.
+	if s := a.set.servers[0]; !s.outOfService() && !s.full() {
+		return s
+	}
+	return nil
+}
+
+// findWanted returns the server of the current set that the session names, if it can be used. A draining one can.
+func (a *Attempt) findWanted() *Server {
+	if a.wantedLen == 0 {
+		return nil
+	}
+	for _, s := range a.set.servers {
+		if s.sessionID != string(a.wanted[:a.wantedLen]) {
+			continue
+		}
+		if a.hasTried(s.slot) || s.settings.Down || s.disabled(a.nowMS) || s.full() {
+			return nil
+		}
+		return s
+	}
+	return nil
+}
+
+// Usable says whether a balancer may choose the server: not tried yet, in service, not out by failures, below max_conns.
+func (a *Attempt) Usable(s *Server) bool {
+	return !a.hasTried(s.slot) && !s.outOfService() && !s.disabled(a.nowMS) && !s.full()
+}
+
+func (a *Attempt) hasTried(slot int) bool {
+	if slot < inlineSlots {
+		return a.tried[slot/64]&(1<<(slot%64)) != 0
+	}
+	i := slot - inlineSlots
+	return i/64 < len(a.triedMore) && a.triedMore[i/64]&(1<<(i%64)) != 0
+}
+
+func (a *Attempt) markTried(slot int) {
+	if slot < inlineSlots {
+		a.tried[slot/64] |= 1 << (slot % 64)
+		return
+	}
+	i := slot - inlineSlots
+	for i/64 >= len(a.triedMore) {
+		a.triedMore = append(a.triedMore, 0)
+	}
+	a.triedMore[i/64] |= 1 << (i % 64)
+}
+
+// Free ends the attempt on the current server. It returns true when this failure put the server out, which is worth
+// a warning: "upstream server temporarily disabled".
+func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
+	g, s := a.group, a.current
+	if s == nil {
+		return false
+	}
+	a.current = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.active--
+	if s.removed && s.active == 0 {
+		g.zombies--
+	}
+	if outcome == Failure {
+		s.Stats.Fails.Add(1)
+	}
+	if g.primary.single && a.set == &g.primary {
+		a.tries = 0
+		s.recover(now)
+		return false
+	}
+	if a.tries > 0 {
+		a.tries--
+	}
+	if outcome == Failure {
+		return s.fail(now)
+	}
+	if s.accessedMS < s.checkedMS {
+		s.recover(now)
+	}
+	return false
+}
+
+// fail accounts one failure, as ngx_http_upstream_free_round_robin_peer does.
+func (s *Server) fail(now clock.Reading) (disabled bool) {
+	s.fails++
+	s.accessedMS, s.checkedMS = now.MonoMS, now.MonoMS
+	if s.settings.MaxFails == 0 {
+		return false
+	}
+	s.effectiveWeight = max(s.effectiveWeight-s.settings.Weight/s.settings.MaxFails, 0)
+	if s.fails < s.settings.MaxFails {
+		return false
+	}
+	if !s.failed {
+		s.failed = true
+		s.Stats.goneOut(now.WallMS)
+	}
+	return true
+}
+
+// recover forgets the failures of a server that proved to be alive.
+func (s *Server) recover(now clock.Reading) {
+	s.fails = 0
+	if s.failed {
+		s.failed = false
+		s.Stats.backIn(now.WallMS)
+		s.beginSlowStart(now.MonoMS)
+	}
+}
+
+// Smooth is one round of the smooth weighted round robin of nginx: every server offered gains its weight, the
+// one with the most is taken and pays what all gained.
+type Smooth struct {
+	best  *Server
+	total int
+}
+
+// Offer adds a usable server to the round.
+func (w *Smooth) Offer(a *Attempt, s *Server) {
+	share := s.share(a.nowMS)
+	s.currentWeight += share
+	w.total += share
+	if s.effectiveWeight < s.settings.Weight {
+		s.effectiveWeight++
+	}
+	if w.best == nil || s.currentWeight > w.best.currentWeight {
+		w.best = s
+	}
+}
+
+// Take ends the round: chosen pays if it is not nil (a sticky session's server), else the best. It returns nil if none was offered.
+func (w *Smooth) Take(chosen *Server) *Server {
+	if chosen == nil {
+		chosen = w.best
+	}
+	if chosen != nil {
+		chosen.currentWeight -= w.total
+	}
+	return chosen
+}

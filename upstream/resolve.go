@@ -1,0 +1,208 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"starling/lib/clock"
+	"starling/lib/resolver"
+	"starling/observe"
+)
+
+// Names asks the DNS; *resolver.Resolver does.
+type Names interface {
+	Lookup(ctx context.Context, name string) (addrs []netip.Addr, valid time.Duration, err error)
+	LookupSRV(ctx context.Context, service, name string) (targets []resolver.SRV, valid time.Duration, err error)
+}
+
+// retryAfter is the least time between two questions for one name: after a failure or when an answer may not be kept.
+const retryAfter = time.Second
+
+// found is one address that a name stands for now.
+type found struct {
+	name   string // of the server as shown: the template's, or the target's for SRV
+	addr   netip.AddrPort
+	weight int // 0 is the template's
+	backup bool
+}
+
+// Resolve keeps the servers of templates (resolve) as the DNS says until ctx ends. It does not return before; start it in its own
+// goroutine. A name that the DNS denies loses its servers; after any other failure the last ones stay and it is logged.
+func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log observe.Logger) {
+	running := map[*Server]context.CancelFunc{}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		g.mu.Lock()
+		templates := slices.Clone(g.templates)
+		g.mu.Unlock()
+		for t, stop := range running {
+			if !slices.Contains(templates, t) {
+				stop()
+				delete(running, t)
+			}
+		}
+		for _, t := range templates {
+			if running[t] == nil {
+				own, stop := context.WithCancel(ctx)
+				running[t] = stop
+				all.Go(func() { g.follow(own, t, names, c, log) })
+			}
+		}
+		select {
+		case <-g.edits:
+		case <-ctx.Done():
+			for _, stop := range running {
+				stop()
+			}
+			return
+		}
+	}
+}
+
+// follow asks for one template's name again and again.
+func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clock, log observe.Logger) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		valid, err := g.resolveOnce(ctx, t, names, c)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			log.Logf(observe.Error, "%v in upstream %q", err, g.Name)
+		}
+		timer.Reset(max(valid, retryAfter))
+	}
+}
+
+// resolveOnce asks once and brings the template's servers up to date. It returns how long the answer is good for.
+func (g *Group) resolveOnce(ctx context.Context, t *Server, names Names, c *clock.Clock) (time.Duration, error) {
+	var now []found
+	var valid time.Duration
+	var err, partly error
+	set := &t.settings // Host, Port, Service and Name never change
+	if set.Service != "" {
+		var targets []resolver.SRV
+		targets, valid, err = names.LookupSRV(ctx, set.Service, set.Host)
+		now, partly = srvServers(targets, set)
+	} else {
+		var addrs []netip.Addr
+		addrs, valid, err = names.Lookup(ctx, set.Host)
+		for _, a := range addrs {
+			now = append(now, found{name: set.Name, addr: netip.AddrPortFrom(a, set.Port)})
+		}
+	}
+	if err != nil && !errors.Is(err, resolver.ErrNotFound) {
+		return 0, err
+	}
+	if syncErr := g.syncChildren(t, now, c.Now()); syncErr != nil {
+		return valid, syncErr
+	}
+	return valid, errors.Join(err, partly)
+}
+
+// srvServers lists the servers of SRV targets. Those of the lowest priority value are as the template says; the others are backups.
+func srvServers(targets []resolver.SRV, set *Settings) ([]found, error) {
+	var out []found
+	var errs []error
+	best := uint16(65535)
+	for _, t := range targets {
+		if len(t.Addrs) > 0 {
+			best = min(best, t.Priority)
+		}
+	}
+	for _, t := range targets {
+		if t.Err != nil {
+			errs = append(errs, fmt.Errorf("%w while resolving service %s of %s", t.Err, set.Service, set.Host))
+		}
+		for _, a := range t.Addrs {
+			out = append(out, found{name: t.Target, addr: netip.AddrPortFrom(a, t.Port), weight: max(int(t.Weight), 1),
+				backup: t.Priority != best})
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// syncChildren makes the servers of a template those that were found; servers that stay keep all they have.
+func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.Contains(g.templates, t) {
+		return nil // removed while the question was out
+	}
+	for i := range now {
+		if t.settings.Weight != DefaultWeight || now[i].weight == 0 {
+			now[i].weight = t.settings.Weight
+		}
+		now[i].backup = now[i].backup || t.settings.Backup
+	}
+	for _, child := range g.childrenOf(t) {
+		same := func(f found) bool {
+			return f.addr == child.Addr.IP && f.name == child.Name && f.weight == child.settings.Weight && f.backup == child.settings.Backup
+		}
+		if i := slices.IndexFunc(now, same); i >= 0 {
+			now = slices.Delete(now, i, i+1)
+			continue
+		}
+		g.leave(child)
+	}
+	for _, f := range now {
+		settings := t.settings
+		settings.Host, settings.Name, settings.Addr = "", f.name, TCP(f.addr)
+		settings.Weight, settings.Backup = f.weight, f.backup
+		s, err := g.join(settings, t, at)
+		if err != nil {
+			return err
+		}
+		s.beginSlowStart(at.MonoMS)
+	}
+	return nil
+}
+
+// Inherit takes over what the group of the same name in the previous cycle knew from the DNS, so that a reload does not start without
+// servers. A template that the old group also had gets the old one's addresses until the DNS answers.
+func (g *Group) Inherit(old *Group, now clock.Reading) error {
+	type key struct {
+		host, service string
+		port          uint16
+		backup        bool
+	}
+	known := map[key][]found{}
+	old.mu.Lock()
+	old.each(func(s *Server) {
+		if s.parent == nil {
+			return
+		}
+		p := &s.parent.settings
+		k := key{p.Host, p.Service, p.Port, p.Backup}
+		known[k] = append(known[k], found{name: s.Name, addr: s.Addr.IP, weight: s.settings.Weight, backup: s.settings.Backup})
+	})
+	old.mu.Unlock()
+	g.mu.Lock()
+	templates := slices.Clone(g.templates)
+	g.mu.Unlock()
+	for _, t := range templates {
+		p := &t.settings
+		from := known[key{p.Host, p.Service, p.Port, p.Backup}]
+		for i := range from {
+			if p.Service == "" {
+				from[i].name, from[i].weight = p.Name, 0
+			}
+		}
+		if err := g.syncChildren(t, slices.Clone(from), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package upstream
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"net/netip"
+	"time"
+)
+
+// Defaults of the server parameters, as nginx documents them.
+const (
+	DefaultWeight      = 1
+	DefaultMaxFails    = 1
+	DefaultFailTimeout = 10 * time.Second
+)
+
+// Address is where a server listens, ready to be dialled and printed.
+type Address struct {
+	// Network is "tcp" or "unix".
+	Network string
+	// Text is the printable socket address: "10.0.0.1:80", "[::1]:80" or "unix:/run/app.sock".
+	Text string
+	// IP is the same for tcp; it is the zero value for unix.
+	IP netip.AddrPort
+	// Path is the file of a unix socket.
+	Path string
+}
+
+// TCP returns the address of a socket address.
+func TCP(ap netip.AddrPort) Address {
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return Address{Network: "tcp", Text: ap.String(), IP: ap}
+}
+
+// Unix returns the address of a unix socket.
+func Unix(path string) Address {
+	return Address{Network: "unix", Text: "unix:" + path, Path: path}
+}
+
+// Settings are the parameters of one server as configured or given to the API.
+type Settings struct {
+	// Name is the server as written ("10.0.0.1:80", "backend.example.com:8080"). One name may stand for several addresses.
+	Name string
+	// Addr is its address; empty for a template whose name is resolved at run time.
+	Addr Address
+	// Host and Port are set for a template (resolve): the name to ask the DNS for and the port to use.
+	Host string
+	Port uint16
+	// Service asks for SRV records of this service instead (service=).
+	Service string
+
+	Weight      int
+	MaxConns    int // 0 is no limit
+	MaxFails    int // 0 switches the accounting of failures off
+	FailTimeout time.Duration
+	SlowStart   time.Duration // 0 is none
+	Route       string        // the server's id for sticky sessions; empty: the md5 of its address
+	Backup      bool
+	Down        bool
+	Drain       bool
+}
+
+// NewSettings returns settings with nginx's defaults.
+func NewSettings(name string, addr Address) Settings {
+	return Settings{Name: name, Addr: addr, Weight: DefaultWeight, MaxFails: DefaultMaxFails, FailTimeout: DefaultFailTimeout}
+}
+
+// template says that the settings stand for servers to be found by DNS.
+func (s *Settings) template() bool { return s.Host != "" }
+
+// Server is one backend of a group. What is exported as a field never changes; everything else may
+// change at run time and is guarded by the group's lock.
+type Server struct {
+	// ID is unique within the group and grows; it is never used again.
+	ID int
+	// Name is the server as configured, Addr its address.
+	Name string
+	Addr Address
+	// Stats are its counters; they may be read and added to at any time.
+	Stats Stats
+
+	group     *Group
+	sessionID string  // see SessionID
+	parent    *Server // the template it was resolved from
+	settings  Settings
+	slot      int // index into an attempt's set of tried servers; unique among the living servers of the group
+	removed   bool
+
+	active          int // requests or connections being served
+	currentWeight   int
+	effectiveWeight int
+	fails           int
+	accessedMS      int64 // of the last failure, monotonic
+	checkedMS       int64 // of the last failure or of the last probe after one
+	slowFromMS      int64 // when the slow start began; 0 is none
+	slowCredit      int64 // what is left over of a weight smaller than one, in 1/1000
+	failed          bool  // max_fails is reached and no success followed
+
+	idle list // of its connections, guarded by the pool's lock
+
+}
+
+// SessionID names the server in sticky sessions on every node of a cluster: its route, or the
+// lower-case hex md5 of its printable address. Never a position, which differs between nodes.
+func (s *Server) SessionID() string {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.sessionID
+}
+
+// sessionIDOf makes a server's SessionID.
+func sessionIDOf(route, address string) string {
+	if route != "" {
+		return route
+	}
+	if address == "" {
+		return ""
+	}
+	sum := md5.Sum([]byte(address))
+	return hex.EncodeToString(sum[:])
+}
+
+// The following are for balancers, which run under the group's lock.
+
+// Weight is the configured weight.
+func (s *Server) Weight() int { return s.settings.Weight }
+
+// Active is how many requests or connections the server is serving.
+func (s *Server) Active() int { return s.active }
+
+// CurrentWeight is the server's standing in the smooth weighted round robin.
+func (s *Server) CurrentWeight() int { return s.currentWeight }
+
+// outOfService says whether the server is out of normal balancing by the operator's will.
+func (s *Server) outOfService() bool { return s.settings.Down || s.settings.Drain }
+
+// disabled says whether failures keep the server out at nowMS.
+func (s *Server) disabled(nowMS int64) bool {
+	return s.settings.MaxFails > 0 && s.fails >= s.settings.MaxFails &&
+		nowMS-s.checkedMS <= s.settings.FailTimeout.Milliseconds()
+}
+
+// full says whether max_conns is reached.
+func (s *Server) full() bool { return s.settings.MaxConns > 0 && s.active >= s.settings.MaxConns }
+
+// share is the weight with which the server takes part in one round: its effective weight, or while
+// it starts slowly the part of it that has been reached, with the fractions carried to the next round.
+func (s *Server) share(nowMS int64) int {
+	if s.slowFromMS == 0 {
+		return s.effectiveWeight
+	}
+	elapsed, whole := nowMS-s.slowFromMS, s.settings.SlowStart.Milliseconds()
+	if elapsed >= whole {
+		s.slowFromMS, s.slowCredit = 0, 0
+		return s.effectiveWeight
+	}
+	s.slowCredit += int64(s.effectiveWeight) * 1000 * max(elapsed, 0) / whole
+	part := s.slowCredit / 1000
+	s.slowCredit -= part * 1000
+	return int(part)
+}
+
+// beginSlowStart starts the ramp where slow_start is set.
+func (s *Server) beginSlowStart(nowMS int64) {
+	if s.settings.SlowStart > 0 {
+		s.slowFromMS, s.slowCredit = nowMS, 0
+	}
+}

@@ -1,0 +1,97 @@
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are a server's counters, safe to use from any goroutine.
+type Stats struct {
+	// Requests are those given to the server (connections, in the stream side).
+	Requests atomic.Uint64
+	// Responses counts by class: index 0 is 1xx, 4 is 5xx.
+	Responses [5]atomic.Uint64
+	codes     [600]atomic.Uint32
+	// Sent and Received are bytes to and from the server.
+	Sent, Received atomic.Uint64
+	// Fails are unsuccessful attempts, Unavail is how often those put the server out.
+	Fails, Unavail atomic.Uint64
+
+	selectedMS atomic.Int64 // wall clock of the last choice, 0 is never
+	downFromMS atomic.Int64 // wall clock since when it is out, 0 is in
+	downMS     atomic.Int64 // milliseconds out, without the current time out
+
+	header, response meter
+}
+
+// meter is a moving average of times, weighted like nginx's least_time: each new one counts a twentieth.
+type meter struct{ microseconds atomic.Int64 }
+
+const meterWindow = 20
+
+func (m *meter) add(d time.Duration) {
+	us := d.Microseconds()
+	for {
+		old := m.microseconds.Load()
+		next := us
+		if old != 0 {
+			next = (old*(meterWindow-1) + us) / meterWindow
+		}
+		if m.microseconds.CompareAndSwap(old, max(next, 1)) {
+			return
+		}
+	}
+}
+
+// CountResponse counts one response by its status.
+func (s *Stats) CountResponse(status int) {
+	if status < 100 || status >= len(s.codes) {
+		return
+	}
+	s.Responses[status/100-1].Add(1)
+	s.codes[status].Add(1)
+}
+
+// Timed adds the time to the first byte of the header and to the last byte of the response, from the connect on.
+func (s *Stats) Timed(header, response time.Duration) {
+	s.header.add(header)
+	s.response.add(response)
+}
+
+// Code returns how many responses had a status.
+func (s *Stats) Code(status int) uint64 {
+	if status < 0 || status >= len(s.codes) {
+		return 0
+	}
+	return uint64(s.codes[status].Load())
+}
+
+// reset sets every counter to zero; what is going on (downtime, the last choice) stays.
+func (s *Stats) reset() {
+	s.Requests.Store(0)
+	for i := range s.Responses {
+		s.Responses[i].Store(0)
+	}
+	for i := range s.codes {
+		s.codes[i].Store(0)
+	}
+	for _, c := range []*atomic.Uint64{&s.Sent, &s.Received, &s.Fails, &s.Unavail} {
+		c.Store(0)
+	}
+	s.downMS.Store(0)
+	s.header.microseconds.Store(0)
+	s.response.microseconds.Store(0)
+}
+
+// goneOut notes when a server became unavailable.
+func (s *Stats) goneOut(wallMS int64) {
+	s.Unavail.Add(1)
+	s.downFromMS.CompareAndSwap(0, max(wallMS, 1))
+}
+
+// backIn notes when it came back.
+func (s *Stats) backIn(wallMS int64) {
+	if from := s.downFromMS.Swap(0); from != 0 {
+		s.downMS.Add(max(wallMS-from, 0))
+	}
+}

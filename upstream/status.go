@@ -1,0 +1,203 @@
+package upstream
+
+import (
+	"strconv"
+	"time"
+
+	"starling/lib/clock"
+)
+
+// Config is a server as /http/upstreams/NAME/servers/ID shows it.
+type Config struct {
+	ID          int    `json:"id"`
+	Server      string `json:"server"`
+	Service     string `json:"service,omitempty"`
+	Weight      int    `json:"weight"`
+	MaxConns    int    `json:"max_conns"`
+	MaxFails    int    `json:"max_fails"`
+	FailTimeout string `json:"fail_timeout"`
+	SlowStart   string `json:"slow_start"`
+	Route       string `json:"route"`
+	Backup      bool   `json:"backup"`
+	Down        bool   `json:"down"`
+	Drain       bool   `json:"drain,omitempty"`
+	Parent      *int   `json:"parent,omitempty"` // of a resolved server: the id of the line it came from
+	Host        string `json:"host,omitempty"`   // of a resolved server: the name it came from
+}
+
+// State of a server as the API names it.
+const (
+	StateUp       = "up"
+	StateDown     = "down"
+	StateUnavail  = "unavail"
+	StateDraining = "draining"
+)
+
+// Status is a server as /http/upstreams shows it. Times are in milliseconds.
+type Status struct {
+	ID        int       `json:"id"`
+	Server    string    `json:"server"`
+	Name      string    `json:"name"`
+	Backup    bool      `json:"backup"`
+	Weight    int       `json:"weight"`
+	State     string    `json:"state"`
+	Active    int       `json:"active"`
+	MaxConns  int       `json:"max_conns,omitempty"`
+	Requests  uint64    `json:"requests"`
+	Responses Responses `json:"responses"`
+	Sent      uint64    `json:"sent"`
+	Received  uint64    `json:"received"`
+	Fails     uint64    `json:"fails"`
+	Unavail   uint64    `json:"unavail"`
+	Checks    Checks    `json:"health_checks"`
+	Downtime  int64     `json:"downtime"`
+	DownStart string    `json:"downstart,omitempty"`
+	Selected  string    `json:"selected,omitempty"`
+	Header    int64     `json:"header_time,omitempty"`
+	Response  int64     `json:"response_time,omitempty"`
+	Service   string    `json:"service,omitempty"`
+}
+
+// Responses are the answers of a server by class and by code.
+type Responses struct {
+	Class1xx uint64            `json:"1xx"`
+	Class2xx uint64            `json:"2xx"`
+	Class3xx uint64            `json:"3xx"`
+	Class4xx uint64            `json:"4xx"`
+	Class5xx uint64            `json:"5xx"`
+	Codes    map[string]uint64 `json:"codes"`
+	Total    uint64            `json:"total"`
+}
+
+// Checks are the counters of active health checks.
+type Checks struct {
+	Checks    uint64 `json:"checks"`
+	Fails     uint64 `json:"fails"`
+	Unhealthy uint64 `json:"unhealthy"`
+}
+
+// Servers returns the configuration of every server, templates first, in a stable order.
+func (g *Group) Servers() []Config {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := []Config{}
+	g.each(func(s *Server) { out = append(out, s.config()) })
+	return out
+}
+
+// Server returns the configuration of one server.
+func (g *Group) Server(id int) (Config, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.find(id)
+	if s == nil {
+		return Config{}, false
+	}
+	return s.config(), true
+}
+
+func (s *Server) config() Config {
+	set := s.settings
+	c := Config{ID: s.ID, Server: s.Name, Service: set.Service, Weight: set.Weight, MaxConns: set.MaxConns, MaxFails: set.MaxFails,
+		FailTimeout: seconds(set.FailTimeout), SlowStart: seconds(set.SlowStart), Route: set.Route, Backup: set.Backup,
+		Down: set.Down, Drain: set.Drain}
+	if s.parent != nil {
+		c.Server, c.Parent, c.Host = s.Addr.Text, &s.parent.ID, s.parent.settings.Host
+	}
+	return c
+}
+
+// seconds writes a time as the API does: "10s", or in ms where it is not whole.
+func seconds(d time.Duration) string {
+	if d%time.Second == 0 {
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
+	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+}
+
+// Report is a group as /http/upstreams shows it.
+type Report struct {
+	Peers     []Status `json:"peers"`
+	Keepalive int      `json:"keepalive"`
+	Zombies   int      `json:"zombies"`
+	Zone      string   `json:"zone"`
+}
+
+// Report returns the group's state.
+func (g *Group) Report(now clock.Reading) Report {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := Report{Peers: []Status{}, Zombies: g.zombies, Zone: g.ZoneName}
+	if g.pool != nil {
+		r.Keepalive = g.pool.Idle()
+	}
+	for _, set := range []*Set{&g.primary, &g.backup} {
+		for _, s := range set.servers {
+			r.Peers = append(r.Peers, s.status(now))
+		}
+	}
+	return r
+}
+
+// ResetStats sets the counters of all servers to zero.
+func (g *Group) ResetStats() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.each(func(s *Server) { s.Stats.reset() })
+}
+
+func (s *Server) state(nowMS int64) string {
+	switch {
+	case s.settings.Drain:
+		return StateDraining
+	case s.settings.Down:
+		return StateDown
+	case s.disabled(nowMS) && !s.group.primary.single:
+		return StateUnavail
+	}
+	return StateUp
+}
+
+func (s *Server) status(now clock.Reading) Status {
+	st := &s.Stats
+	out := Status{ID: s.ID, Server: s.Addr.Text, Name: s.Name, Backup: s.settings.Backup, Weight: s.settings.Weight,
+		State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns, Requests: st.Requests.Load(),
+		Responses: st.responses(), Sent: st.Sent.Load(), Received: st.Received.Load(), Fails: st.Fails.Load(),
+		Unavail: st.Unavail.Load(), Downtime: st.downMS.Load(), Service: s.settings.Service,
+		Header: st.header.milliseconds(), Response: st.response.milliseconds()}
+	if from := st.downFromMS.Load(); from != 0 {
+		out.DownStart = timestamp(from)
+		out.Downtime += max(now.WallMS-from, 0)
+	}
+	if at := st.selectedMS.Load(); at != 0 {
+		out.Selected = timestamp(at)
+	}
+	return out
+}
+
+func (m *meter) milliseconds() int64 {
+	us := m.microseconds.Load()
+	if us == 0 {
+		return 0
+	}
+	return max(us/1000, 1)
+}
+
+func (s *Stats) responses() Responses {
+	r := Responses{Codes: map[string]uint64{}}
+	for i, to := range []*uint64{&r.Class1xx, &r.Class2xx, &r.Class3xx, &r.Class4xx, &r.Class5xx} {
+		*to = s.Responses[i].Load()
+		r.Total += *to
+	}
+	for code := range s.codes {
+		if n := s.codes[code].Load(); n != 0 {
+			r.Codes[strconv.Itoa(code)] = uint64(n)
+		}
+	}
+	return r
+}
+
+// timestamp writes a wall clock in ISO 8601 with milliseconds, as the API does.
+func timestamp(wallMS int64) string {
+	return time.UnixMilli(wallMS).UTC().Format("2006-01-02T15:04:05.000Z")
+}
