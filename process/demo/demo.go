@@ -1,0 +1,179 @@
+// Package demo runs a cluster of three starling processes on this machine, with configurations that
+// can be read and changed, and can tour it by itself to show that it does what it promises.
+package demo
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// nodeCount is three: the least at which "all the others" means more than one.
+const nodeCount = 3
+
+// The ports every node uses on its own loopback address.
+const (
+	httpPort = 8080
+	syncPort = 9000
+)
+
+// Main runs the demo until ctrl-c or, with -check, until its tour is over. It returns the exit status.
+func Main(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("starling demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	check := flags.Bool("check", false, "tour the cluster, say what was seen, and exit 0 only if all is as it should be")
+	dir := flags.String("dir", "", "where to write configurations, logs and state (a new temporary folder if empty)")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
+	if err := run(ctx, *check, *dir, stdout); err != nil {
+		fmt.Fprintln(stderr, "starling demo:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err error) {
+	if err := addressesUsable(); err != nil {
+		return err
+	}
+	temporary := dir == ""
+	if temporary {
+		if dir, err = os.MkdirTemp("", "starling-demo-"); err != nil {
+			return err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	backends, err := startBackends()
+	if err != nil {
+		return err
+	}
+	defer backends.stop()
+	site := &cluster{dir: dir, out: stdout}
+	if err := site.write(); err != nil {
+		return err
+	}
+	// What went wrong while stopping counts too: the demo promises a clean end.
+	defer func() { err = errors.Join(err, site.stop()) }()
+	for _, n := range site.nodes {
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
+	if err := site.joined(ctx, nodeCount-1); err != nil {
+		return err
+	}
+	if check {
+		if err := tour(ctx, site, backends); err != nil {
+			return fmt.Errorf("%w\nconfigurations and logs are in %s", err, dir)
+		}
+		if temporary {
+			return errors.Join(site.stop(), os.RemoveAll(dir))
+		}
+		return nil
+	}
+	site.explain()
+	watch(ctx, site)
+	fmt.Fprintf(stdout, "\nstopping the nodes; what they wrote stays in %s\n", dir)
+	return nil
+}
+
+// addressesUsable makes sure that each node's address exists on this machine and that its ports are free.
+func addressesUsable() error {
+	var missing []string
+	for i := 1; i <= nodeCount; i++ {
+		ip := address(i)
+		for _, port := range []int{httpPort, syncPort} {
+			l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", ip, port))
+			switch {
+			case errors.Is(err, syscall.EADDRNOTAVAIL):
+				missing = append(missing, ip)
+			case err != nil:
+				return fmt.Errorf("node %d needs port %d of %s: %w; stop what uses it and try again", i, port, ip, err)
+			default:
+				if err := l.Close(); err != nil {
+					return err
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	lines := []string{"the demo runs each node on a loopback address of its own, and these do not exist here. Add them with:"}
+	for _, ip := range missing {
+		lines = append(lines, "  sudo ifconfig lo0 alias "+ip+" up     (macOS and BSD)", "  sudo ip addr add "+ip+"/8 dev lo          (Linux, where it was removed)")
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+func address(node int) string { return fmt.Sprintf("127.0.0.%d", node) }
+
+// explain prints where everything is and what to try.
+func (c *cluster) explain() {
+	w := c.out
+	fmt.Fprintf(w, "Three starling nodes are running, each a process of its own, joined by mutual TLS:\n\n")
+	for _, n := range c.nodes {
+		fmt.Fprintf(w, "  %s  http://%s:%d  pid %d  %s\n", n.name, n.ip, httpPort, n.cmd.Process.Pid, n.conf())
+	}
+	fmt.Fprintf(w, `
+Try, in another terminal:
+
+  A key set on one node is read on the others, and a delete reaches them too:
+    curl -d '{"greeting":"hello"}' http://127.0.0.1:%[1]d/api/9/http/keyvals/one
+    curl 'http://127.0.0.2:%[1]d/text?text=greeting'
+    curl -X PATCH -d '{"greeting":null}' http://127.0.0.3:%[1]d/api/9/http/keyvals/one
+
+  One limit for all nodes, 3,000 requests in all (then 503 everywhere):
+    for i in 1 2 3; do curl -s -o /dev/null -w '%%{http_code}\n' http://127.0.0.$i:%[1]d/limited; done
+
+  A session learned by one node is followed by the others:
+    curl 'http://127.0.0.1:%[1]d/?session=me'        # which backend?
+    curl -b session=me http://127.0.0.3:%[1]d/        # the same
+
+  What the nodes know of each other:
+    curl -s http://127.0.0.1:%[1]d/api/9/stream/zone_sync
+
+Stop one with kill -QUIT and start it again with the command in its folder's "start" file.
+Ctrl-C ends the demo.
+
+`, httpPort)
+}
+
+// watch prints a line for each node whenever something changed, until the demo ends.
+func watch(ctx context.Context, c *cluster) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := ""
+	for {
+		view := c.view(ctx)
+		if view != last {
+			fmt.Fprintf(c.out, "%s\n%s", time.Now().Format("15:04:05"), view)
+			last = view
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
