@@ -1,0 +1,152 @@
+// Package sockaddr reads and writes the addresses that servers listen on, as nginx spells them.
+package sockaddr
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxUnixPath is the room for a path in the kernel's sockaddr_un, less the closing zero.
+const maxUnixPath = 107
+
+// lookupTimeout bounds the only question that reading an address may ask: that for a host name.
+const lookupTimeout = 10 * time.Second
+
+// Addr is the address of a listening socket: IP and port, or the path of a unix socket. It is comparable.
+type Addr struct {
+	netip.AddrPort
+	Path string // of a unix socket
+}
+
+// IsUnix tells a unix socket from TCP.
+func (a Addr) IsUnix() bool { return a.Path != "" }
+
+// Wildcard says that it stands for all addresses of the machine.
+func (a Addr) Wildcard() bool { return !a.IsUnix() && a.Addr().IsUnspecified() }
+
+// String is the form that nginx logs: 0.0.0.0:80, [::]:80, unix:/run/x.sock.
+func (a Addr) String() string {
+	if a.IsUnix() {
+		return "unix:" + a.Path
+	}
+	return a.AddrPort.String()
+}
+
+// Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path.
+// defaultPort is that of an address without one; 0 makes the port mandatory. A name may stand for several addresses.
+// The error lacks nginx's ending ` of the "listen" directive`, which the caller adds with Problem.
+func Parse(text string, defaultPort uint16) ([]Addr, error) {
+	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
+		return parseUnix(path, text)
+	}
+	host, port, err := split(text, defaultPort)
+	if err != nil {
+		return nil, err
+	}
+	if host == "" || host == "*" {
+		return []Addr{{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}}, nil
+	}
+	if bare, isV6 := strings.CutPrefix(host, "["); isV6 {
+		ip, err := netip.ParseAddr(strings.TrimSuffix(bare, "]"))
+		if err != nil || !ip.Is6() {
+			return nil, fmt.Errorf("invalid IPv6 address in %q", text)
+		}
+		return []Addr{{AddrPort: netip.AddrPortFrom(ip, port)}}, nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return []Addr{{AddrPort: netip.AddrPortFrom(ip, port)}}, nil
+	}
+	return lookUp(host, port, text)
+}
+
+func parseUnix(path, text string) ([]Addr, error) {
+	switch {
+	case path == "":
+		return nil, fmt.Errorf("no path in the unix domain socket in %q", text)
+	case len(path) > maxUnixPath:
+		return nil, fmt.Errorf("too long path in the unix domain socket in %q", text)
+	case !strings.HasPrefix(path, "/"):
+		return nil, fmt.Errorf("the path of the unix domain socket must be absolute in %q", text)
+	}
+	return []Addr{{Path: path}}, nil
+}
+
+// split parts host and port. A lone number is a port, anything else alone is a host.
+func split(text string, defaultPort uint16) (host string, port uint16, err error) {
+	host, word, found := text, "", false
+	if strings.HasPrefix(text, "[") {
+		end := strings.IndexByte(text, ']')
+		if end < 0 {
+			return "", 0, fmt.Errorf("invalid IPv6 address in %q", text)
+		}
+		host = text[:end+1]
+		word, found = strings.CutPrefix(text[end+1:], ":")
+		if !found && text[end+1:] != "" {
+			return "", 0, fmt.Errorf("invalid host in %q", text)
+		}
+	} else {
+		host, word, found = strings.Cut(text, ":")
+	}
+	if !found {
+		if isNumber(host) {
+			host, word = "", host
+		} else if defaultPort == 0 {
+			return "", 0, fmt.Errorf("no port in %q", text)
+		} else {
+			return host, defaultPort, nil
+		}
+	} else if host == "" {
+		return "", 0, fmt.Errorf("no host in %q", text)
+	}
+	n, convErr := strconv.ParseUint(word, 10, 16)
+	if convErr != nil || n == 0 {
+		return "", 0, fmt.Errorf("invalid port in %q", text)
+	}
+	return host, uint16(n), nil
+}
+
+func isNumber(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func lookUp(host string, port uint16, text string) ([]Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(ips) == 0 {
+		return nil, fmt.Errorf("host not found in %q", text)
+	}
+	var out []Addr
+	seen := map[netip.Addr]bool{}
+	for _, ip := range ips {
+		if ip = ip.Unmap(); !seen[ip] {
+			seen[ip] = true
+			out = append(out, Addr{AddrPort: netip.AddrPortFrom(ip, port)})
+		}
+	}
+	return out, nil
+}
+
+// Problem completes an error of Parse to what nginx says.
+func Problem(err error) error { return fmt.Errorf("%w of the \"listen\" directive", err) }
+
+// Options are the parameters of listen that concern the socket itself.
+type Options struct {
+	Backlog  int  // 0: DefaultBacklog
+	IPv6Only bool // of [::]: IPv4 needs a socket of its own; nginx's default is on
+	// Bind asks for a socket of its own although a wildcard address of the same port is listened on as well.
+	Bind bool
+}
+
+// DefaultBacklog is nginx's on Linux.
+const DefaultBacklog = 511
