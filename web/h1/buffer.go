@@ -1,0 +1,178 @@
+package h1
+
+import (
+	"bytes"
+	"io"
+	"syscall"
+)
+
+// minFreeBytes is the least room worth a read.
+const minFreeBytes = 256
+
+// Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without any.
+//
+// What a head points to stays valid until Recycle, even if the buffer had to move on to another block meanwhile.
+// The zero Buffer is ready for Attach. It is used by one goroutine at a time.
+type Buffer struct {
+	// FirstBytes is the size of block that reads start with; 0 means 4 KB.
+	FirstBytes int
+
+	conn io.Reader
+	raw  syscall.RawConn
+	try  func(fd uintptr) bool // tryRead as a value, made once per connection
+
+	block   *Block
+	mem     []byte // the block's memory
+	r, w    int    // mem[r:w] is read and not consumed
+	scanned int    // mem[r:r+scanned] holds no line feed
+	pinned  bool   // bytes before r may be referred to
+	held    []*Block
+
+	err error // of tryRead
+	one [1]byte
+}
+
+// Attach starts on a connection. A Buffer may serve many connections, one after the other.
+func (b *Buffer) Attach(conn io.Reader) {
+	b.Detach()
+	b.conn = conn
+	if c, ok := conn.(syscall.Conn); ok && canTryRead {
+		if raw, err := c.SyscallConn(); err == nil {
+			b.raw = raw
+			if b.try == nil {
+				b.try = b.tryRead
+			}
+		}
+	}
+}
+
+// Detach gives all memory back and forgets the connection and what was read of it.
+func (b *Buffer) Detach() {
+	b.r = b.w
+	b.Recycle()
+	b.dropBlock()
+	b.conn, b.raw, b.err = nil, nil, nil
+}
+
+// Unread is what was read and not consumed; valid until the next call.
+func (b *Buffer) Unread() []byte { return b.mem[b.r:b.w] }
+
+// Consume marks n bytes of Unread as used.
+func (b *Buffer) Consume(n int) {
+	b.r += n
+	b.scanned = 0
+	b.pinned = true
+}
+
+// Recycle ends a message: nothing points into the buffer any more, what is unread stays.
+func (b *Buffer) Recycle() {
+	for i, old := range b.held {
+		old.GiveBack()
+		b.held[i] = nil
+	}
+	b.held = b.held[:0]
+	if b.r == b.w {
+		b.r, b.w = 0, 0
+	}
+	b.pinned, b.scanned = false, 0
+}
+
+// Wait returns when at least one byte is unread; it is for the time between messages (call Recycle before).
+// No memory is held while it sleeps, and on a plain socket the wake-up's read is the only one.
+// An end of file is io.EOF.
+func (b *Buffer) Wait() error {
+	if b.r < b.w {
+		return nil
+	}
+	if b.raw != nil {
+		err := b.raw.Read(b.try)
+		if err == nil {
+			err = b.err
+		}
+		return err
+	}
+	b.dropBlock()
+	// Over TLS (and in tests) there is nothing to wait on but a read: it gets a byte of our own to read into.
+	n, err := b.conn.Read(b.one[:])
+	if n == 0 {
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
+	}
+	b.makeRoom(1)
+	b.mem[b.w] = b.one[0]
+	b.w++
+	return nil
+}
+
+// Fill reads once more, into a new block if this one is full. It returns nil only if at least one byte came.
+func (b *Buffer) Fill() error {
+	b.makeRoom(minFreeBytes)
+	n, err := b.conn.Read(b.mem[b.w:])
+	b.w += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// line gives the next line without its line end ("\n" or "\r\n") and its length with it; size 0 means it is not complete yet.
+func (b *Buffer) line() (line []byte, size int) {
+	unread := b.mem[b.r:b.w]
+	i := bytes.IndexByte(unread[b.scanned:], '\n')
+	if i < 0 {
+		b.scanned = len(unread)
+		return nil, 0
+	}
+	end := b.scanned + i
+	size = end + 1
+	if end > 0 && unread[end-1] == '\r' {
+		end--
+	}
+	return unread[:end:end], size
+}
+
+// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another block rather than compact.
+func (b *Buffer) makeRoom(free int) {
+	if len(b.mem)-b.w >= free {
+		return
+	}
+	unread := b.mem[b.r:b.w]
+	if !b.pinned && b.block != nil && len(b.mem)-len(unread) >= free {
+		b.w = copy(b.mem, unread)
+		b.r = 0
+		return
+	}
+	next := TakeBlock(max(b.FirstBytes, 2*len(unread), len(unread)+free))
+	b.w = copy(next.Mem, unread)
+	b.r = 0
+	if b.block != nil {
+		if b.pinned {
+			b.held = append(b.held, b.block)
+		} else {
+			b.block.GiveBack()
+		}
+	}
+	b.block, b.mem = next, next.Mem
+}
+
+// pushBack makes p unread again; everything else must have been consumed. p is copied.
+func (b *Buffer) pushBack(p []byte) {
+	b.r = b.w
+	b.makeRoom(len(p))
+	b.w += copy(b.mem[b.w:], p)
+	b.scanned = 0
+}
+
+// dropBlock gives the current block back; nothing may be unread or pinned.
+func (b *Buffer) dropBlock() {
+	if b.block != nil {
+		b.block.GiveBack()
+		b.block, b.mem = nil, nil
+	}
+	b.r, b.w, b.scanned = 0, 0, 0
+}

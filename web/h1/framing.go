@@ -1,0 +1,116 @@
+package h1
+
+import (
+	"errors"
+	"io"
+)
+
+// onceInRequest are the headers nginx refuses to see twice.
+var onceInRequest = SetOf(HeaderHost, HeaderContentLength, HeaderTransferEncoding, HeaderExpect, HeaderAuthorization,
+	HeaderProxyAuthorization, HeaderContentRange, HeaderIfRange, HeaderIfMatch, HeaderIfNoneMatch,
+	HeaderIfModifiedSince, HeaderIfUnmodifiedSince)
+
+// actedOn are the headers that say how to read the request.
+var actedOn = SetOf(HeaderHost, HeaderContentLength, HeaderTransferEncoding, HeaderExpect, HeaderConnection)
+
+// connectionOptions are what a Connection header asks for.
+type connectionOptions struct{ close, keepAlive, upgrade bool }
+
+func (o *connectionOptions) read(value []byte) {
+	for {
+		var token []byte
+		if token, value = nextToken(value); token == nil {
+			return
+		}
+		switch {
+		case equalFold(token, "close"):
+			o.close = true
+		case equalFold(token, "keep-alive"):
+			o.keepAlive = true
+		case equalFold(token, "upgrade"):
+			o.upgrade = true
+		}
+	}
+}
+
+// note acts on the known header at index n.
+func (h *RequestHead) note(n int) error {
+	header := &h.Headers[n]
+	id := header.ID
+	if h.Seen.Has(id) && onceInRequest.Has(id) {
+		first, _ := h.Headers[:n].Get(id)
+		what := "header line"
+		if id == HeaderHost {
+			what = "host header"
+		}
+		return clientProblem(400, "duplicate %s: \"%s: %s\", previous value: \"%s: %s\"",
+			what, header.Name, quoted(header.Value), id, quoted(first))
+	}
+	h.Seen = h.Seen.With(id)
+	if !actedOn.Has(id) {
+		return nil
+	}
+	switch id {
+	case HeaderHost:
+		return h.noteHost(header.Value)
+	case HeaderConnection:
+		h.closes.read(header.Value)
+	case HeaderExpect:
+		h.ExpectContinue = equalFold(header.Value, "100-continue")
+	case HeaderTransferEncoding:
+		h.teIndex = n
+	case HeaderContentLength:
+		if h.ContentLength = parseLength(header.Value); h.ContentLength < 0 {
+			return clientProblem(400, "invalid \"Content-Length\" header")
+		}
+	}
+	return nil
+}
+
+func (h *RequestHead) noteHost(value []byte) error {
+	host, port, ok := h.cleanHost(value)
+	if !ok {
+		return clientProblem(400, "invalid host header")
+	}
+	if !h.hostSent {
+		h.Host, h.Port = host, port
+	}
+	return nil
+}
+
+// finish checks what only the whole head shows, in nginx's order.
+func (h *RequestHead) finish() error {
+	if h.Version >= Version11 && !h.Seen.Has(HeaderHost) {
+		return clientProblem(400, "HTTP/1.1 request without \"Host\" header")
+	}
+	if h.Seen.Has(HeaderTransferEncoding) {
+		if h.Version < Version11 {
+			return clientProblem(400, "HTTP/1.0 request with \"Transfer-Encoding\" header")
+		}
+		if te := h.Headers[h.teIndex].Value; !equalFold(te, "chunked") {
+			return clientProblem(501, "unknown \"Transfer-Encoding\": \"%s\"", quoted(te))
+		}
+		if h.Seen.Has(HeaderContentLength) {
+			return clientProblem(400, "\"Content-Length\" and \"Transfer-Encoding\" headers at the same time")
+		}
+		h.Chunked = true
+	}
+	h.KeepAlive = !h.closes.close && (h.Version >= Version11 || h.closes.keepAlive)
+	h.Upgrade = h.closes.upgrade && h.Seen.Has(HeaderUpgrade) && h.Version >= Version11
+	h.ExpectContinue = h.ExpectContinue && h.Version >= Version11
+	switch h.MethodID {
+	case MethodConnect:
+		return clientProblem(405, "CONNECT method")
+	case MethodTrace:
+		return clientProblem(405, "TRACE method")
+	}
+	return nil
+}
+
+// midMessage turns an end of file inside a message into io.ErrUnexpectedEOF.
+func midMessage(err error, inside bool) error {
+	if inside && errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,62 @@
+package h1
+
+import "fmt"
+
+// Statuses that nginx uses inside and never writes on the wire; error_page may name them.
+const (
+	StatusHeaderTooLarge = 494 // sent as 400
+)
+
+// Problem is a message that breaks the rules: whose it is, what to answer and what to log.
+// Reads that fail (timeouts, resets, an end of file) are not Problems; they come back as the connection gave them.
+type Problem struct {
+	// Status is what error_page sees; WireStatus what the client is sent. For an upstream's fault both are 502.
+	Status int
+	// Text is the error log's line in nginx's words, without the connection's particulars.
+	Text string
+}
+
+func (p *Problem) Error() string { return p.Text }
+
+// WireStatus maps nginx's inner statuses to what is written.
+func (p *Problem) WireStatus() int {
+	if p.Status == StatusHeaderTooLarge {
+		return 400
+	}
+	return p.Status
+}
+
+// KeepsConnection tells whether the next request can still be found: only if the head was read whole and understood.
+func (p *Problem) KeepsConnection() bool { return p.Status == 405 }
+
+func clientProblem(status int, format string, args ...any) error {
+	return &Problem{Status: status, Text: "client sent " + fmt.Sprintf(format, args...)}
+}
+
+func upstreamProblem(format string, args ...any) error {
+	return &Problem{Status: 502, Text: "upstream sent " + fmt.Sprintf(format, args...)}
+}
+
+// maxQuotedBytes bounds what a stranger can put into one line of the error log.
+const maxQuotedBytes = 512
+
+// quoted makes foreign bytes fit for a log line.
+func quoted(b []byte) string {
+	const hex = "0123456789abcdef"
+	cut := len(b) > maxQuotedBytes
+	if cut {
+		b = b[:maxQuotedBytes]
+	}
+	out := make([]byte, 0, len(b)+8)
+	for _, c := range b {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			out = append(out, '\\', 'x', hex[c>>4], hex[c&15])
+			continue
+		}
+		out = append(out, c)
+	}
+	if cut {
+		out = append(out, "..."...)
+	}
+	return string(out)
+}

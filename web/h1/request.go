@@ -1,0 +1,211 @@
+package h1
+
+// RequestHead is one request's line and headers. It is used again for the next request of the connection: call Reset.
+// All slices are valid until the Buffer's Recycle, those of Path and Host until Reset.
+type RequestHead struct {
+	Line     []byte // the request line as sent ($request)
+	Method   []byte
+	MethodID Method
+	Target   []byte // from the path on, as sent ($request_uri)
+	Path     []byte // decoded and normalised ($uri)
+	Args     []byte // after the '?', as sent ($args)
+	Scheme   []byte // of an absolute-form target, else empty
+	Proto    []byte // as sent: "HTTP/1.1"; empty for HTTP/0.9
+	Version  Version
+
+	// Host is the name asked for, in lower case without port and final dot; the target's if it has one, else the header's.
+	Host []byte
+	Port uint16 // 0 if none was given
+
+	Headers     Headers
+	Seen        KnownSet // which known headers there are
+	Dropped     int      // header lines left out for their names
+	LastDropped []byte   // the last of them, for the log
+
+	ContentLength  int64 // -1: none
+	Chunked        bool
+	KeepAlive      bool // what version and Connection ask for
+	ExpectContinue bool
+	Upgrade        bool // Connection names upgrade and there is an Upgrade header
+
+	Bytes int // length of line and headers as read
+
+	hostSent bool // Host came from the target
+	teIndex  int  // of Transfer-Encoding in Headers
+	closes   connectionOptions
+	stage    stage
+	blank    int
+	room     room
+	scratch  []byte // decoded paths and lowered hosts
+}
+
+type stage uint8
+
+const (
+	stageLine stage = iota
+	stageHeaders
+	stageDone
+)
+
+// Reset makes the head ready for the next request.
+func (h *RequestHead) Reset() {
+	headers, scratch := h.Headers[:0], h.scratch[:0]
+	*h = RequestHead{Headers: headers, scratch: scratch, ContentLength: -1}
+}
+
+// Get gives a known header's first value, nil if it was not sent. An empty value is not nil.
+func (h *RequestHead) Get(id Known) []byte {
+	if !h.Seen.Has(id) {
+		return nil
+	}
+	v, _ := h.Headers.Get(id)
+	return v
+}
+
+// HasBody tells whether a body follows, even an empty chunked one.
+func (h *RequestHead) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
+
+// ReadRequest reads one head: Parse and Fill until it is whole. An end of file before its first byte is io.EOF, inside it
+// io.ErrUnexpectedEOF. The head must have been Reset.
+func ReadRequest(b *Buffer, h *RequestHead, l *Limits) error {
+	for {
+		whole, err := h.Parse(b, l)
+		if whole || err != nil {
+			return err
+		}
+		if err := b.Fill(); err != nil {
+			return midMessage(err, h.stage != stageLine || len(b.Unread()) > 0)
+		}
+	}
+}
+
+// Parse takes what is unread as far as it goes, and tells whether the head is whole. If not, call Fill and Parse again.
+// A *Problem says what to answer; the connection is of no more use then unless KeepsConnection.
+func (h *RequestHead) Parse(b *Buffer, l *Limits) (whole bool, err error) {
+	for h.stage != stageDone {
+		line, size := b.line()
+		if size == 0 {
+			return false, h.checkPartial(b.Unread(), l)
+		}
+		if h.stage == stageLine {
+			err = h.takeRequestLine(b, line, size, l)
+		} else {
+			err = h.takeHeaderLine(b, line, size, l)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// checkPartial refuses early what can no longer become a line that fits, and what is no HTTP at all.
+func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
+	if h.stage == stageLine {
+		h.startRoom(l)
+		if len(part) > 0 && part[0] == '\r' {
+			part = part[1:]
+		}
+		if err := checkMethod(part, len(part)); err != nil {
+			return err
+		}
+	}
+	if h.room.fits(len(part)+1, l) {
+		return nil
+	}
+	return h.tooLong(part, l)
+}
+
+func (h *RequestHead) startRoom(l *Limits) { h.room = room{free: l.HeaderBufferBytes} }
+
+func (h *RequestHead) tooLong(part []byte, l *Limits) error {
+	if h.stage == stageLine {
+		return clientProblem(414, "too long URI")
+	}
+	if len(part) < l.LargeBufferBytes {
+		return clientProblem(StatusHeaderTooLarge, "too large request")
+	}
+	return clientProblem(StatusHeaderTooLarge, "too long header line: \"%s\"", quoted(part))
+}
+
+func (h *RequestHead) takeRequestLine(b *Buffer, line []byte, size int, l *Limits) error {
+	if len(line) == 0 {
+		b.Consume(size)
+		if h.blank += size; h.blank > maxBlankBytes {
+			return clientProblem(400, "too many empty lines before a request")
+		}
+		return nil
+	}
+	h.startRoom(l)
+	if !h.room.fits(size, l) {
+		return h.tooLong(line, l)
+	}
+	h.room.take(size, l)
+	if err := h.parseRequestLine(line, l); err != nil {
+		return err
+	}
+	b.Consume(size)
+	h.Bytes = size
+	h.stage = stageHeaders
+	if h.Version == Version09 {
+		h.stage = stageDone
+	}
+	return nil
+}
+
+func (h *RequestHead) takeHeaderLine(b *Buffer, line []byte, size int, l *Limits) error {
+	if !h.room.fits(size, l) {
+		return h.tooLong(line, l)
+	}
+	h.room.take(size, l)
+	h.Bytes += size
+	if len(line) == 0 {
+		b.Consume(size)
+		h.stage = stageDone
+		return h.finish()
+	}
+	if i := badRequestByte(line); i >= 0 {
+		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:min(i+1, len(line))]))
+	}
+	n := len(h.Headers)
+	h.Headers = append(h.Headers, Header{})
+	header := &h.Headers[n]
+	class, bad := parseField(line, header)
+	if class == nameBad {
+		return clientProblem(400, "invalid header line: \"%s\"", quoted(line[:min(bad+1, len(line))]))
+	}
+	b.Consume(size)
+	if class != namePlain && h.drops(class, header.Name, l) {
+		h.Headers = h.Headers[:n]
+		h.Dropped++
+		h.LastDropped = line
+		return nil
+	}
+	if n >= l.MaxHeaders {
+		return clientProblem(StatusHeaderTooLarge, "too many header lines")
+	}
+	if header.ID == HeaderOther {
+		return nil
+	}
+	return h.note(n)
+}
+
+// drops decides about a name nginx calls invalid. A name that is no token is never passed on: with
+// ignore_invalid_headers off nginx would, but no server may be relied upon to read it as we do.
+func (h *RequestHead) drops(class nameClass, name []byte, l *Limits) bool {
+	if class == nameBroken {
+		return true
+	}
+	if l.PassInvalidHeaders {
+		return false
+	}
+	if !l.UnderscoresAreValid {
+		return true
+	}
+	for _, c := range name {
+		if plainName[c] == 0 && c != '_' {
+			return true
+		}
+	}
+	return false
+}

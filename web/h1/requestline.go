@@ -1,0 +1,141 @@
+package h1
+
+import "bytes"
+
+// checkMethod looks at the method's bytes as far as they came (complete tells where they must have ended).
+func checkMethod(part []byte, have int) error {
+	for i, c := range part[:min(have, maxMethodBytes+1)] {
+		if c == ' ' && i > 0 {
+			return nil
+		}
+		if (c < 'A' || c > 'Z') && c != '_' && c != '-' || i == maxMethodBytes {
+			return clientProblem(400, "invalid method")
+		}
+	}
+	return nil
+}
+
+// parseRequestLine splits "METHOD target HTTP/1.x". Exactly one space stands between the parts: nginx takes more,
+// but two readers that split differently are how requests are smuggled, and no client sends them.
+func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
+	h.Line = line
+	if err := checkMethod(line, len(line)); err != nil {
+		return err
+	}
+	space := bytes.IndexByte(line, ' ')
+	if space < 0 {
+		return invalidRequest()
+	}
+	h.Method = line[:space:space]
+	h.MethodID = IdentifyMethod(h.Method)
+	target := line[space+1:]
+	space = bytes.IndexByte(target, ' ')
+	if space < 0 {
+		h.Version = Version09
+	} else {
+		if err := h.parseVersion(target[space+1:]); err != nil {
+			return err
+		}
+		target = target[:space:space]
+	}
+	if len(target) == 0 || controlIn(target) {
+		return invalidRequest()
+	}
+	if h.Version == Version09 && h.MethodID != MethodGet {
+		return clientProblem(400, "invalid method in HTTP/0.9 request")
+	}
+	return h.parseTarget(target, l)
+}
+
+func invalidRequest() error { return clientProblem(400, "invalid request") }
+
+// parseVersion reads "HTTP/1.x", one digit each (RFC 9112, 2.3).
+func (h *RequestHead) parseVersion(proto []byte) error {
+	if len(proto) == 0 { // "GET / " of an HTTP/0.9 client, as nginx
+		h.Version = Version09
+		return nil
+	}
+	if len(proto) < 8 || string(proto[:5]) != "HTTP/" || proto[5] < '1' || proto[5] > '9' {
+		return invalidRequest()
+	}
+	if proto[5] != '1' || proto[6] >= '0' && proto[6] <= '9' {
+		return clientProblem(505, "invalid version")
+	}
+	if len(proto) != 8 || proto[6] != '.' || proto[7] < '0' || proto[7] > '9' {
+		return invalidRequest()
+	}
+	h.Proto = proto
+	h.Version = Version11
+	if proto[7] == '0' {
+		h.Version = Version10
+	}
+	return nil
+}
+
+// parseTarget takes the four forms of RFC 9112, 3.2, of which nginx refuses "*" and so do we.
+func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
+	switch {
+	case h.MethodID == MethodConnect:
+		return h.parseAuthority(target)
+	case target[0] == '/':
+	default:
+		var err error
+		if target, err = h.cutAbsolute(target); err != nil {
+			return err
+		}
+	}
+	h.Target = target
+	path, args, scratch, ok := normalise(h.scratch, target, !l.KeepSlashes)
+	if !ok {
+		return invalidRequest()
+	}
+	h.Path, h.Args, h.scratch = path, args, scratch
+	return nil
+}
+
+// cutAbsolute takes scheme and authority off an absolute-form target; what is left starts with '/' or '?', or is "/".
+func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
+	end := bytes.Index(target, []byte("://"))
+	if end <= 0 || !isScheme(target[:end]) {
+		return nil, invalidRequest()
+	}
+	h.Scheme = target[:end:end]
+	rest := target[end+3:]
+	path := bytes.IndexAny(rest, "/?#")
+	slash := target[end+1 : end+2 : end+2]
+	authority := rest
+	if path >= 0 {
+		authority = rest[:path:path]
+		if rest[path] == '#' {
+			return nil, invalidRequest()
+		}
+		slash = rest[path:]
+	}
+	host, port, ok := h.cleanHost(authority)
+	if !ok {
+		return nil, clientProblem(400, "invalid host in request line")
+	}
+	h.Host, h.Port, h.hostSent = host, port, true
+	return slash, nil
+}
+
+// parseAuthority checks CONNECT's host:port; the method itself is refused when the head is whole.
+func (h *RequestHead) parseAuthority(target []byte) error {
+	host, port, ok := h.cleanHost(target)
+	if !ok || port == 0 {
+		return invalidRequest()
+	}
+	h.Target, h.Path = target, target[:0]
+	h.Host, h.Port, h.hostSent = host, port, true
+	return nil
+}
+
+func isScheme(b []byte) bool {
+	for i, c := range b {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return true
+}
