@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"starling/lib/clock"
+	"starling/lib/stamp"
 	"starling/observe"
 )
 
@@ -39,12 +40,25 @@ type Plan struct {
 	start  []func(context.Context) error
 	quit   []func(context.Context)
 	retire []func()
+	stamps *stamp.Clock
 }
 
 // New returns an empty plan.
 func New() *Plan {
 	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1,
 		parts: map[reflect.Type]any{}}
+}
+
+// StampClock is the clock that stamps this node's writes, for all its zones. A reload keeps it.
+func (p *Plan) StampClock() *stamp.Clock {
+	switch {
+	case p.stamps != nil:
+	case p.Old != nil:
+		p.stamps = p.Old.StampClock()
+	default:
+		p.stamps = new(stamp.Clock)
+	}
+	return p.stamps
 }
 
 // Part returns the one T of a plan, made with its zero value at first use: the state that a family of
