@@ -1,0 +1,77 @@
+package web
+
+import (
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Module is all that one family of directives adds to the http side, said in one place.
+type Module struct {
+	conf.Module
+	Variables []vars.Variable[*Request]
+	// Handlers run in the phases, within a phase in the order of the module list.
+	Handlers []Hook
+	// Filters run just before a response head goes out, in the order of the module list.
+	Filters []FilterHook
+	// Server takes settings that belong to a virtual server as a whole (TLS).
+	Server func(b *Block, s *Server) error
+	// Link runs once per configuration, after binding and before anything is built: zones get their values.
+	Link func(p *plan.Plan) error
+	// API returns the module's branches of the API, once per configuration after it was built.
+	API func(p *plan.Plan) []observe.Resource
+}
+
+// Hook makes the handler of one phase.
+type Hook struct {
+	Phase Phase
+	// Build is called for each location, and for each server in the phases PostRead and ServerRewrite. A nil
+	// Handler says that there is nothing to do in that block.
+	Build func(b *Block) (Handler, error)
+}
+
+// FilterHook makes the filter of one location; a nil Filter says that there is nothing to do.
+type FilterHook struct {
+	Build func(b *Block) (Filter, error)
+}
+
+// Handler does the work of one phase. It may block: each connection has its own goroutine.
+type Handler func(r *Request) Result
+
+// Filter may change r.Out before the head goes out. It must not write.
+type Filter func(r *Request)
+
+// Result is what a handler decided. Values of 100 and more are statuses: the request ends with that one, and
+// error_page applies. 444 closes the connection without a word.
+type Result int
+
+// The results that are no statuses.
+const (
+	Declined   Result = iota // go on with the next handler
+	OK                       // access granted (phase Access; elsewhere the same as Declined)
+	Done                     // the response was sent
+	Redirected               // URI or location changed: InternalRedirect, NamedRedirect
+)
+
+// CloseConnection is nginx's status 444: no response, the connection is closed.
+const CloseConnection Result = 444
+
+// Phase is a step of a request, in nginx's order. The location is found between ServerRewrite and Rewrite.
+type Phase int
+
+// The phases.
+const (
+	PostRead Phase = iota
+	ServerRewrite
+	Rewrite
+	PreAccess
+	Access // satisfy all|any is applied here
+	PreContent
+	Content
+	Log // the result is ignored
+	phaseCount
+)
+
+// ofServer says that handlers of the phase are built per server, not per location.
+func (p Phase) ofServer() bool { return p == PostRead || p == ServerRewrite }
