@@ -1,0 +1,47 @@
+package zone
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"starling/lib/stamp"
+)
+
+// The odd constants of the fixed hash are digits of pi and e; any odd numbers with mixed bits would do.
+const (
+	hashStart = 0x243f6a8885a308d3
+	hashWord  = 0x9e3779b97f4a7c15
+	hashEnd   = 0xb7e151628aed2a6b
+)
+
+// KeyHash is the hash that all nodes share: it places a key in its shard and enters the digests.
+// It has no seed, so a stranger can find keys of one shard; inside a shard a seeded hash finds the record.
+func KeyHash(key []byte) uint64 {
+	h := uint64(hashStart) ^ uint64(len(key))*hashWord
+	for len(key) >= 8 {
+		h = mix(h^binary.LittleEndian.Uint64(key), hashWord)
+		key = key[8:]
+	}
+	var tail uint64
+	for i, b := range key {
+		tail |= uint64(b) << (8 * i)
+	}
+	return mix(mix(h^tail, hashWord)^hashEnd, hashWord)
+}
+
+func mix(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	return high ^ low
+}
+
+// ShardOf is the number of the shard that holds a key, the same on all nodes.
+func ShardOf(keyHash uint64) int { return int(keyHash >> 56) }
+
+// DigestOf is what one record adds to the digest of its shard. Sums of these do not depend on the order.
+func DigestOf(keyHash uint64, s stamp.Stamp, tombstone bool) uint64 {
+	h := mix(keyHash^hashStart, hashWord)
+	if tombstone {
+		h ^= hashEnd
+	}
+	return mix(h^uint64(s), hashEnd)
+}

@@ -1,0 +1,42 @@
+// Package kinds holds the kinds of zones, one file each: sessions, key-value pairs and buckets of limits.
+package kinds
+
+import (
+	"errors"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// base forwards what all kinds have from their store, so that its inner methods do not show.
+type base struct{ store *zone.Store }
+
+// Info describes the zone to peers.
+func (b *base) Info() zone.Info { return b.store.Info() }
+
+// Flush drains the dirty lists into frames of the journal and returns the number of records moved.
+func (b *base) Flush(now clock.Reading) int { return b.store.Flush(now) }
+
+// OnDirty sets what is called when a change comes to an empty dirty list.
+func (b *base) OnDirty(wake func(urgent bool)) { b.store.OnDirty(wake) }
+
+// Journal is the ring of flushed frames.
+func (b *base) Journal() *zone.Journal { return b.store.Journal() }
+
+// Resize changes the journal's ring.
+func (b *base) Resize(frames, frameBytes int) { b.store.Resize(frames, frameBytes) }
+
+// Tick removes what ended.
+func (b *base) Tick(now clock.Reading) { b.store.Tick(now) }
+
+// Stats are the zone's figures.
+func (b *base) Stats() zone.Stats { return b.store.Stats() }
+
+// Errors of writes. They name no key; the caller, who has it, adds it.
+var (
+	ErrFull     = errors.New("zone is full: give it more memory or a shorter timeout")
+	ErrExists   = errors.New("key already exists")
+	ErrNotFound = errors.New("key not found")
+	ErrKey      = errors.New("invalid key")
+	ErrTooLong  = errors.New("key or value is too long")
+)

@@ -1,0 +1,249 @@
+package kinds
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Bucket keeps the leaky buckets of limit_req. Word0 of a record is the level in 1/1000 request, Word1 the
+// monotonic ms at which the level held. The level counts every request, so levels of several nodes add up;
+// nginx's excess is the level less the request that is being decided (zone/DESIGN.md has the argument).
+type Bucket struct {
+	base
+	rateMilli  atomic.Int64
+	burstMilli atomic.Int64
+
+	originsMu sync.Mutex
+	origins   map[zone.Origin]*origin
+	self      atomic.Uint64
+
+	holding   atomic.Int32          // shards that wait to be taught
+	held      [zone.Shards]*holding // each under its shard's lock
+	heldBytes atomic.Int64
+}
+
+// BucketConfig says what a zone of buckets is.
+type BucketConfig struct {
+	Name       string
+	Expression string // the key, compared with the peers'
+	Bytes      int64
+	// RateMilli is the rate in 1/1000 requests per second, as nginx keeps it: 1r/m is 16.
+	RateMilli int64
+	Sync      bool
+	// Incarnation is kept over a reload; 0 makes a new one.
+	Incarnation uint64
+}
+
+// request is the cost of one request.
+const request = 1000
+
+// maxLevel bounds what peers can add, far above any burst and far from overflow.
+const maxLevel = 1 << 50
+
+// NewBucket makes an empty zone of buckets.
+func NewBucket(cfg BucketConfig) *Bucket {
+	b := &Bucket{origins: map[zone.Origin]*origin{}}
+	b.rateMilli.Store(cfg.RateMilli)
+	b.store = zone.NewStore(zone.Info{
+		Name: cfg.Name, Kind: zone.KindBucket, Expression: cfg.Expression,
+		Bytes: cfg.Bytes, RateMilli: cfg.RateMilli, Incarnation: cfg.Incarnation,
+	}, cfg.Sync, b)
+	return b
+}
+
+var _ zone.Shared = (*Bucket)(nil)
+
+// Verdict is what a limit says of a request.
+type Verdict uint8
+
+// The verdicts. A request that finds no room is to be rejected, as nginx does, but it is not over the limit.
+const (
+	Passed Verdict = iota
+	Rejected
+	NoRoom
+)
+
+// SetRate changes the rate in 1/1000 requests per second, also for the buckets that are here.
+func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
+
+// SetBurst sets the largest burst, in 1/1000 requests, of the limits that use this zone. Late costs fill a bucket up to it.
+func (b *Bucket) SetBurst(milli int64) { b.burstMilli.Store(milli) }
+
+// Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request.
+// A rejected request changes nothing.
+func (b *Bucket) Account(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
+	excessMilli, verdict, wake := b.account(key, now, burstMilli)
+	if verdict == NoRoom && b.store.Synced() {
+		// All that could be given up waits to be sent: send it, then look again.
+		b.store.Flush(now)
+		excessMilli, verdict, wake = b.account(key, now, burstMilli)
+	}
+	if wake != wakeNot {
+		b.store.Wake(wake == wakeUrgent)
+	}
+	return excessMilli, verdict
+}
+
+// Look returns what Account would, without charging: the first phase of several limits.
+func (b *Bucket) Look(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
+	sh := b.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	slot, r := sh.Find(key)
+	if r == nil {
+		return 0, Passed
+	}
+	sh.Use(slot, r, now.MonoMS)
+	excessMilli, _ = b.excess(r, now)
+	if excessMilli > burstMilli {
+		return excessMilli, Rejected
+	}
+	return excessMilli, Passed
+}
+
+// Charge charges a request whatever the excess: the second phase, after all limits have let it pass.
+func (b *Bucket) Charge(key []byte, now clock.Reading) (excessMilli int64, verdict Verdict) {
+	return b.Account(key, now, maxLevel)
+}
+
+type waking uint8
+
+const (
+	wakeNot waking = iota
+	wakeSoon
+	wakeUrgent
+)
+
+func (b *Bucket) account(key []byte, now clock.Reading, burstMilli int64) (int64, Verdict, waking) {
+	sh := b.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	slot, r := sh.Find(key)
+	if r == nil {
+		b.dropIdle(sh, 2, now)
+		slot, r = b.store.Insert(sh, key, nil, b.store.Limit(), true, now.MonoMS)
+		if r == nil {
+			return 0, NoRoom, wakeNot
+		}
+		r.Word1 = uint64(now.MonoMS)
+	}
+	sh.Use(slot, r, now.MonoMS)
+	excess, lastMS := b.excess(r, now)
+	if excess > burstMilli {
+		return excess, Rejected, wakeNot
+	}
+	r.Word0, r.Word1 = uint64(excess+request), uint64(lastMS)
+	if !b.store.Synced() {
+		return excess, Passed, wakeNot
+	}
+	*r.Unsent()++
+	first := sh.MarkDirty(slot, r)
+	switch {
+	case excess+request > burstMilli:
+		// Until the others know that the bucket is full they let through what this node would not.
+		return excess, Passed, wakeUrgent
+	case first:
+		return excess, Passed, wakeSoon
+	}
+	return excess, Passed, wakeNot
+}
+
+// excess is the level that a request meets now and the time to be remembered with it, by nginx's integer arithmetic:
+// excess = max(0, excess - rate*ms/1000 + 1000), with a clock that went back by more than a minute counting as 1 ms.
+func (b *Bucket) excess(r *zone.Record, now clock.Reading) (excessMilli, lastMS int64) {
+	lastMS = int64(r.Word1)
+	passedMS := now.MonoMS - lastMS
+	switch {
+	case passedMS < -60_000:
+		passedMS, lastMS = 1, now.MonoMS
+	case passedMS <= 0:
+		passedMS = 0
+	default:
+		lastMS = now.MonoMS
+	}
+	return max(int64(r.Word0)-b.drained(passedMS), 0), lastMS
+}
+
+// drained is what runs out of a bucket in a time. The time is bounded so that the product cannot overflow.
+func (b *Bucket) drained(ms int64) int64 {
+	const maxMS = 1 << 31 // 24 days empty every bucket that matters
+	return b.rateMilli.Load() * min(max(ms, 0), maxMS) / 1000
+}
+
+// add puts costs of another node into a bucket. ageMS is how long ago they were made.
+//
+// While a bucket is not empty, when a cost came does not matter, and the level and its time stay as they are, so
+// nothing is lost to rounding. One that has been empty meanwhile would have drained the cost since it was made.
+func (b *Bucket) add(level, lastMS, costMilli, ageMS int64, now clock.Reading) (newLevel, newLastMS int64) {
+	drained := b.drained(now.MonoMS - lastMS)
+	late := ageMS > lateMS
+	if level > drained {
+		sum := min(level+costMilli, maxLevel)
+		if late {
+			sum = b.capLate(level, sum, drained)
+		}
+		return sum, lastMS
+	}
+	idle := drained - level // what would have run out of it since it was empty
+	sum := max(costMilli-min(idle, b.drained(ageMS)), 0)
+	if late {
+		sum = b.capLate(0, sum, 0)
+	}
+	return min(sum, maxLevel), now.MonoMS
+}
+
+// lateMS: costs up to a second late are added whole, even past the burst, so that the long-run rate is exact.
+const lateMS = 1000
+
+// capLate fills a bucket to where local requests can fill it and counts the rest as given up: no lock-out after a partition.
+func (b *Bucket) capLate(level, sum, drained int64) int64 {
+	full := max(b.burstMilli.Load()+request+drained, level)
+	if sum > full {
+		b.store.Forfeit(sum - full)
+		return full
+	}
+	return sum
+}
+
+// useless says that a bucket is empty: dropping it changes no decision.
+func (b *Bucket) useless(r *zone.Record, now clock.Reading) bool {
+	return !r.Dirty() && b.drained(now.MonoMS-int64(r.Word1)) >= int64(r.Word0)
+}
+
+// idleMS is how long nginx leaves an empty bucket alone.
+const idleMS = 60_000
+
+// dropIdle removes up to n of the least recently used buckets that are empty.
+func (b *Bucket) dropIdle(sh *zone.Shard, n int, now clock.Reading) {
+	for range n {
+		slot := sh.Oldest()
+		if slot == 0 {
+			return
+		}
+		if r := sh.At(slot); r.IdleMS(now.MonoMS) < idleMS || !b.useless(r, now) {
+			return
+		}
+		sh.Remove(slot)
+	}
+}
+
+// sweepRecords bounds the work of one tick in one shard.
+const sweepRecords = 64
+
+// Sweep removes empty buckets.
+func (b *Bucket) Sweep(sh *zone.Shard, now clock.Reading) { b.dropIdle(sh, sweepRecords, now) }
+
+// DueMS: buckets do not end, they are swept.
+func (b *Bucket) DueMS(*zone.Record) int64 { return 0 }
+
+// Forget has nothing to do.
+func (b *Bucket) Forget(*zone.Shard, *zone.Record, []byte) {}
+
+// Digests says that buckets cannot be compared: they change all the time.
+func (b *Bucket) Digests(out *[zone.Shards]uint64) (comparable bool) {
+	clear(out[:])
+	return false
+}

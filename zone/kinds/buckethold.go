@@ -1,0 +1,267 @@
+package kinds
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// This file counts each cost once while a node is being taught; zone/DESIGN.md has the argument.
+//
+// Locks, in this order: an origin's, a shard's, originsMu.
+
+// origin is what has been applied of one life of one peer.
+type origin struct {
+	mu        sync.Mutex    // held while one of its frames is applied
+	completed atomic.Uint64 // all its frames up to this one are in all shards, or held
+	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
+	applied [zone.Shards]uint64
+	usedMS  atomic.Int64
+}
+
+// maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
+const maxOrigins = 512
+
+// seen is the sequence up to which a shard has all costs. While costs are held, frames that only went by do not count.
+func (o *origin) seen(shard int, held bool) uint64 {
+	if held {
+		return o.applied[shard]
+	}
+	return max(o.applied[shard], o.completed.Load())
+}
+
+// origin returns the state of an origin, new if need be.
+func (b *Bucket) origin(name zone.Origin, now clock.Reading) *origin {
+	b.originsMu.Lock()
+	defer b.originsMu.Unlock()
+	o := b.origins[name]
+	if o == nil {
+		if len(b.origins) >= maxOrigins {
+			b.forgetOldestOrigin()
+		}
+		o = new(origin)
+		b.origins[name] = o
+	}
+	o.usedMS.Store(now.MonoMS)
+	return o
+}
+
+func (b *Bucket) forgetOldestOrigin() {
+	var oldest zone.Origin
+	oldestMS := int64(1<<63 - 1)
+	for name, o := range b.origins {
+		if used := o.usedMS.Load(); used < oldestMS {
+			oldest, oldestMS = name, used
+		}
+	}
+	delete(b.origins, oldest)
+}
+
+// SetOrigin names this node's life in taught pieces.
+func (b *Bucket) SetOrigin(self zone.Origin) { b.self.Store(uint64(self)) }
+
+// Forfeit moves an origin's sequence past frames that are lost for good.
+func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
+	if to == 0 {
+		return
+	}
+	b.originsMu.Lock()
+	o := b.origins[from]
+	if o == nil && len(b.origins) < maxOrigins {
+		o = new(origin)
+		b.origins[from] = o
+	}
+	b.originsMu.Unlock()
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.completed.Store(max(o.completed.Load(), to-1))
+}
+
+// holding are the costs of one shard that wait until it is taught.
+type holding struct{ groups []heldGroup }
+
+type heldGroup struct {
+	from     zone.Origin
+	sequence uint64
+	ageMS    int64
+	atMonoMS int64
+	records  []byte // of one group, with its end
+}
+
+// maxHeldBytes bounds what waits. A shard that would exceed it stops waiting, and is merged by the greater level when it is taught.
+const maxHeldBytes = 16 << 20
+
+// Hold makes remote costs for shards wait until each is taught. Own costs that are still in the journal are kept too,
+// for the teacher may not have seen them.
+func (b *Bucket) Hold(shards [zone.Shards / 64]uint64) {
+	b.store.BetweenFrames(func() {
+		var fresh [zone.Shards / 64]uint64
+		for n := range zone.Shards {
+			if shards[n/64]&(1<<(n%64)) == 0 {
+				continue
+			}
+			sh := b.store.ShardNumber(n)
+			sh.Lock()
+			if b.held[n] == nil {
+				b.held[n] = new(holding)
+				b.holding.Add(1)
+				fresh[n/64] |= 1 << (n % 64)
+			}
+			sh.Unlock()
+		}
+		journal := b.store.Journal()
+		for sequence := journal.Tail(); sequence < journal.Head(); sequence++ {
+			if payload, _, flushedMS, ok := journal.Frame(sequence); ok {
+				b.keepOwn(fresh, sequence, payload, flushedMS)
+			}
+		}
+	})
+}
+
+// Release ends the wait of all shards and applies what was held.
+func (b *Bucket) Release(now clock.Reading) {
+	for n := range zone.Shards {
+		sh := b.store.ShardNumber(n)
+		sh.Lock()
+		b.release(sh, now)
+		sh.Unlock()
+	}
+}
+
+// release applies the costs that a shard holds, of which none has been applied before. The shard is locked.
+func (b *Bucket) release(sh *zone.Shard, now clock.Reading) {
+	held := b.endHold(sh.Number())
+	if held == nil {
+		return
+	}
+	var applied zone.Applied
+	for _, group := range held.groups {
+		if group.from != b.selfOrigin() {
+			b.addHeld(sh, &group, now, &applied)
+			b.moveOn(sh.Number(), []seen{{group.from, group.sequence}}, now)
+		}
+	}
+	b.store.Count(applied)
+}
+
+func (b *Bucket) endHold(shard int) *holding {
+	held := b.held[shard]
+	if held != nil {
+		b.held[shard] = nil
+		b.holding.Add(-1)
+		for _, group := range held.groups {
+			b.heldBytes.Add(-int64(len(group.records)))
+		}
+	}
+	return held
+}
+
+func (b *Bucket) selfOrigin() zone.Origin { return zone.Origin(b.self.Load()) }
+
+func (b *Bucket) addHeld(sh *zone.Shard, group *heldGroup, now clock.Reading, applied *zone.Applied) {
+	r := zone.Read(group.records)
+	b.addGroup(sh, &r, group.ageMS+max(now.MonoMS-group.atMonoMS, 0), now, applied)
+}
+
+// holdGroup keeps the next group of a frame. The shard is locked.
+func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) {
+	whole := r.Rest()
+	skipGroup(r)
+	records := whole[:len(whole)-r.Len()]
+	if r.Failed() {
+		return
+	}
+	held := b.held[shard]
+	held.groups = append(held.groups, heldGroup{from, sequence, ageMS, now.MonoMS, append([]byte(nil), records...)})
+	if b.heldBytes.Add(int64(len(records))) > maxHeldBytes {
+		b.release(b.store.ShardNumber(shard), now)
+	}
+}
+
+// Framed keeps the own costs of held shards beside the others': a teacher may have seen them or not.
+// The store calls it before any shard can be cut.
+func (b *Bucket) Framed(sequence uint64, payload []byte, now clock.Reading) {
+	if b.holding.Load() == 0 {
+		return
+	}
+	all := [zone.Shards / 64]uint64{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}
+	b.keepOwn(all, sequence, payload, now.MonoMS)
+}
+
+// keepOwn keeps the groups of one own frame that are for the given shards.
+func (b *Bucket) keepOwn(shards [zone.Shards / 64]uint64, sequence uint64, payload []byte, monoMS int64) {
+	r := zone.Read(payload)
+	r.Byte()
+	for r.Len() > 0 {
+		shard := int(r.Byte())
+		sh := b.store.ShardNumber(shard)
+		sh.Lock()
+		if b.held[shard] != nil && shards[shard/64]&(1<<(shard%64)) != 0 {
+			b.holdGroup(shard, b.selfOrigin(), sequence, &r, 0, clock.Reading{MonoMS: monoMS})
+		} else {
+			skipGroup(&r)
+		}
+		sh.Unlock()
+	}
+}
+
+// learnHeld makes the held shard the teacher's plus all costs that the teacher had not seen. The shard was just cut,
+// so each own cost is in a frame, and each such frame since Hold is among the held ones.
+func (b *Bucket) learnHeld(sh *zone.Shard, held *holding, from []seen, r *zone.Reader, now clock.Reading, applied *zone.Applied) {
+	taught := map[string]struct{}{}
+	b.learnRecords(sh, r, now, applied, func(record *zone.Record, _ int64) bool {
+		taught[string(sh.Key(record))] = struct{}{}
+		return true
+	})
+	b.endHold(sh.Number())
+	if r.Failed() {
+		return
+	}
+	until := make(map[zone.Origin]uint64, len(from))
+	for _, s := range from {
+		until[s.origin] = max(until[s.origin], s.sequence)
+	}
+	for i := range held.groups {
+		group := &held.groups[i]
+		if group.sequence <= until[group.from] {
+			continue
+		}
+		if group.from == b.selfOrigin() {
+			b.addOwnHeld(sh, group, taught, now)
+			continue
+		}
+		b.addHeld(sh, group, now, applied)
+		b.moveOn(sh.Number(), []seen{{group.from, group.sequence}}, now)
+	}
+}
+
+// addOwnHeld adds own costs to records whose level is now the teacher's; the other records have them.
+func (b *Bucket) addOwnHeld(sh *zone.Shard, group *heldGroup, taught map[string]struct{}, now clock.Reading) {
+	r := zone.Read(group.records)
+	for {
+		key, requests, more := readBucket(&r, maxCosts)
+		if !more {
+			return
+		}
+		if _, ok := taught[string(key)]; ok {
+			b.addTo(sh, key, requests*request, max(now.MonoMS-group.atMonoMS, 0), now)
+		}
+	}
+}
+
+// moveOn notes that a locked shard has the costs of origins up to a sequence.
+func (b *Bucket) moveOn(shard int, from []seen, now clock.Reading) {
+	self := b.selfOrigin()
+	for _, s := range from {
+		if s.origin == self {
+			continue
+		}
+		o := b.origin(s.origin, now)
+		o.applied[shard] = max(o.applied[shard], s.sequence)
+	}
+}

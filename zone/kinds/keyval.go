@@ -1,0 +1,301 @@
+package kinds
+
+import (
+	"iter"
+
+	"starling/lib/clock"
+	"starling/lib/stamp"
+	"starling/zone"
+)
+
+// ValueType says how a key is looked up.
+type ValueType uint8
+
+// The types of keyval_zone's type= parameter.
+const (
+	TypeString ValueType = iota // the record of exactly this key
+	TypeIP                      // the record is an address or a network; the most specific one that contains the key
+	TypePrefix                  // the record is a prefix of the key; the longest one
+)
+
+// Keyval maps keys to values (keyval_zone).
+type Keyval struct {
+	registers
+	match matcher // nil for TypeString
+	// onLocal and onRemote get the log record of each change, see OnCommit.
+	onLocal  func(record []byte) error
+	onRemote func(payload []byte)
+}
+
+// KeyvalConfig says what a zone of key-value pairs is.
+type KeyvalConfig struct {
+	Name       string
+	Expression string // compared with the peers'; with the type
+	Bytes      int64
+	Type       ValueType
+	TimeoutMS  int64 // 0: pairs never expire
+	Sync       bool
+	Clock      *stamp.Clock // of this node, shared by its zones; nil makes an own one
+	// Incarnation is kept over a reload; 0 makes a new one.
+	Incarnation uint64
+}
+
+// MaxValueBytes bounds a value: the API's body is smaller by default, and a frame of this size still travels.
+const MaxValueBytes = 1 << 20
+
+// NoExpire as expireMS of a write means the zone's timeout.
+const NoExpire int64 = 0
+
+// NewKeyval makes an empty zone of key-value pairs.
+func NewKeyval(cfg KeyvalConfig) *Keyval {
+	k := &Keyval{registers: registers{clock: cfg.Clock}}
+	if k.clock == nil {
+		k.clock = new(stamp.Clock)
+	}
+	if cfg.Sync {
+		k.tombstoneMS = TombstoneLifeMS
+	}
+	switch cfg.Type {
+	case TypeIP:
+		k.match = newNetworks()
+	case TypePrefix:
+		k.match = newPrefixes()
+	}
+	if k.match != nil {
+		k.watch = k.match
+	}
+	k.timeoutMS.Store(cfg.TimeoutMS)
+	k.store = zone.NewStore(zone.Info{
+		Name: cfg.Name, Kind: zone.KindKeyval, Expression: cfg.Expression,
+		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
+	}, cfg.Sync, k)
+	return k
+}
+
+var _ zone.Shared = (*Keyval)(nil)
+
+// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here, which return
+// its error and only when it returns: it may wait for the disk. Payloads given to remote came from peers.
+// Both are called without locks and are read back by Restore. Called before the zone is used.
+func (k *Keyval) OnCommit(local func(record []byte) error, remote func(payload []byte)) {
+	k.onLocal, k.onRemote = local, remote
+}
+
+// AppendValue appends the value of a key as the type of the zone finds it.
+func (k *Keyval) AppendValue(dst, key []byte, now clock.Reading) ([]byte, bool) {
+	if k.match != nil {
+		return k.match.lookup(k, dst, key, now)
+	}
+	return k.appendExact(dst, key, now)
+}
+
+func (k *Keyval) appendExact(dst, key []byte, now clock.Reading) ([]byte, bool) {
+	sh := k.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	_, r := k.findLive(sh, key, now)
+	if r == nil {
+		return dst, false
+	}
+	return append(dst, sh.Value(r)...), true
+}
+
+// Get returns the value stored under exactly this key, as the API reads it.
+func (k *Keyval) Get(key []byte, now clock.Reading) (value []byte, ok bool) {
+	key, err := k.canonical(key)
+	if err != nil {
+		return nil, false
+	}
+	return k.appendExact(nil, key, now)
+}
+
+// canonical is the spelling under which a key is stored.
+func (k *Keyval) canonical(key []byte) ([]byte, error) {
+	if len(key) == 0 {
+		return nil, ErrKey
+	}
+	if len(key) > zone.MaxKeyBytes {
+		return nil, ErrTooLong
+	}
+	if k.match != nil {
+		return k.match.canonical(key)
+	}
+	return key, nil
+}
+
+// Set writes a pair whether or not the key is there. expireMS is the life of this pair, or NoExpire.
+// It fails with ErrFull, ErrKey, ErrTooLong, or what OnCommit's local returned; in the last case the write stands here.
+func (k *Keyval) Set(key, value []byte, expireMS int64, now clock.Reading) error {
+	return k.write(key, value, expireMS, always, now)
+}
+
+// Add writes a pair that must not be there: ErrExists.
+func (k *Keyval) Add(key, value []byte, expireMS int64, now clock.Reading) error {
+	return k.write(key, value, expireMS, absent, now)
+}
+
+// Update writes a pair that must be there: ErrNotFound.
+func (k *Keyval) Update(key, value []byte, expireMS int64, now clock.Reading) error {
+	return k.write(key, value, expireMS, present, now)
+}
+
+type condition uint8
+
+const (
+	always condition = iota
+	absent
+	present
+)
+
+func (k *Keyval) write(key, value []byte, expireMS int64, when condition, now clock.Reading) error {
+	key, err := k.canonical(key)
+	if err != nil {
+		return err
+	}
+	if len(value) > MaxValueBytes {
+		return ErrTooLong
+	}
+	if expireMS == NoExpire {
+		expireMS = k.timeoutMS.Load()
+	}
+	hash := zone.KeyHash(key)
+	sh := k.store.Shard(hash)
+	sh.Lock()
+	slot, r := k.findLive(sh, key, now)
+	if (when == absent && r != nil) || (when == present && r == nil) {
+		sh.Unlock()
+		if when == absent {
+			return ErrExists
+		}
+		return ErrNotFound
+	}
+	var old *zone.Record
+	if slot != 0 {
+		old = sh.At(slot)
+	}
+	w := write{stamp: k.nextStamp(sh, old, now), value: value}
+	if expireMS > 0 {
+		w.expiryMS = now.WallMS + expireMS
+	}
+	// The last eighth is for remote writes and tombstones, which nobody can be told about.
+	did, slot := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now)
+	first := did == won && sh.MarkDirty(slot, sh.At(slot))
+	sh.Unlock()
+	if first {
+		k.store.Wake(false)
+	}
+	if did != won {
+		return ErrFull
+	}
+	return k.commit(sh.Number(), key, &w, now)
+}
+
+// commit hands a local write to the keeper of the zone's state.
+func (k *Keyval) commit(shard int, key []byte, w *write, now clock.Reading) error {
+	if k.onLocal == nil {
+		return nil
+	}
+	e := registerEncoder{zone: &k.registers}
+	record := append(e.Begin(nil, now), byte(shard))
+	return k.onLocal(append(e.appendWrite(record, key, w), zone.GroupEnd))
+}
+
+// Delete removes a pair on all nodes, or returns ErrNotFound.
+func (k *Keyval) Delete(key []byte, now clock.Reading) error {
+	key, err := k.canonical(key)
+	if err != nil {
+		return err
+	}
+	hash := zone.KeyHash(key)
+	sh := k.store.Shard(hash)
+	sh.Lock()
+	slot, r := k.findLive(sh, key, now)
+	if r == nil {
+		sh.Unlock()
+		return ErrNotFound
+	}
+	gone := write{stamp: k.nextStamp(sh, r, now), tombstone: true}
+	first := k.remove(sh, hash, key, slot, r, &gone, now)
+	sh.Unlock()
+	if first {
+		k.store.Wake(false)
+	}
+	return k.commit(sh.Number(), key, &gone, now)
+}
+
+// Clear removes all pairs on all nodes.
+func (k *Keyval) Clear(now clock.Reading) error {
+	cleared := k.clearAll(now)
+	if k.onLocal == nil {
+		return nil
+	}
+	e := registerEncoder{zone: &k.registers}
+	record := e.Begin(nil, now)
+	for shard := range zone.Shards {
+		record = append(e.AppendClear(append(record, byte(shard)), cleared), zone.GroupEnd)
+	}
+	return k.onLocal(record)
+}
+
+// Len is the number of pairs, some of which may just have expired.
+func (k *Keyval) Len() int { return int(k.Stats().Records) }
+
+// Pair is one pair of a zone. ExpiryMS is wall time, 0 for never.
+type Pair struct {
+	Key, Value []byte
+	ExpiryMS   int64
+}
+
+// All visits the pairs in no particular order, a shard at a time. Key and value may be kept.
+// No lock is held while the visitor runs.
+func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		for n := range zone.Shards {
+			for _, pair := range k.shardPairs(n, now) {
+				if !yield(pair) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (k *Keyval) shardPairs(n int, now clock.Reading) []Pair {
+	sh := k.store.ShardNumber(n)
+	sh.Lock()
+	defer sh.Unlock()
+	var pairs []Pair
+	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
+		if !sh.Live(slot) {
+			continue
+		}
+		r := sh.At(slot)
+		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.WallMS) {
+			continue
+		}
+		both := append(append([]byte(nil), sh.Key(r)...), sh.Value(r)...)
+		at := len(sh.Key(r))
+		pairs = append(pairs, Pair{both[:at:at], both[at:], int64(r.Word1)})
+	}
+	return pairs
+}
+
+// Apply merges one frame of a peer's journal.
+func (k *Keyval) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {
+	applied, err := k.registers.Apply(from, sequence, payload, ageMS, now)
+	k.keepRemote(payload, applied)
+	return applied, err
+}
+
+// Learn merges a taught piece.
+func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
+	applied, err := k.registers.Learn(payload, now)
+	k.keepRemote(payload, applied)
+	return applied, err
+}
+
+func (k *Keyval) keepRemote(payload []byte, applied zone.Applied) {
+	if k.onRemote != nil && (applied.Won > 0 || applied.Cleared > 0) {
+		k.onRemote(payload)
+	}
+}

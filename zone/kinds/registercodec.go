@@ -1,0 +1,275 @@
+package kinds
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"starling/lib/clock"
+	"starling/lib/stamp"
+	"starling/zone"
+)
+
+// A payload of registers, the same for a frame, a taught piece and a record of a state log:
+//
+//	format 1 | base ms | timeout ms | groups
+//	group   shard byte | records | 0
+//	record  key length*4 + tombstone + 2*expires | key | stamp ms - base | counter | [expiry - stamp ms - timeout] | value
+//	        1 (a key of no length with a tombstone) | stamp: the shard was cleared
+//	value   length | bytes, or of sessions: 0 | length | bytes for a new one, n for the nth of this payload; none for tombstones
+//
+// All numbers are varints, differences zigzag.
+const (
+	registerFormat byte = 1
+	headTombstone       = 1
+	headExpires         = 2
+	headClear           = 1
+	// maxDictionary bounds the search for a value in the dictionary of one payload.
+	maxDictionary = 32
+)
+
+type registerEncoder struct {
+	zone      *registers
+	baseMS    int64
+	timeoutMS int64
+	values    [maxDictionary][]byte
+	known     int
+}
+
+// NewEncoder returns an encoder of changes.
+func (g *registers) NewEncoder() zone.Encoder { return &registerEncoder{zone: g} }
+
+// Begin appends the head of a payload.
+func (e *registerEncoder) Begin(dst []byte, now clock.Reading) []byte {
+	e.baseMS, e.timeoutMS, e.known = max(now.WallMS, 0), max(e.zone.timeoutMS.Load(), 0), 0
+	dst = append(dst, registerFormat)
+	dst = binary.AppendUvarint(dst, uint64(e.baseMS))
+	return binary.AppendUvarint(dst, uint64(e.timeoutMS))
+}
+
+// AppendClear appends that the shard was cleared.
+func (e *registerEncoder) AppendClear(dst []byte, cleared stamp.Stamp) []byte {
+	return e.appendStamp(append(dst, headClear), cleared)
+}
+
+func (e *registerEncoder) appendStamp(dst []byte, s stamp.Stamp) []byte {
+	dst = binary.AppendVarint(dst, s.MS()-e.baseMS)
+	return binary.AppendUvarint(dst, uint64(s.Counter()))
+}
+
+// AppendChange appends the whole state of a record.
+func (e *registerEncoder) AppendChange(dst []byte, r *zone.Record, key, value []byte) []byte {
+	w := write{stamp: stamp.Stamp(r.Word0), tombstone: r.Tombstone(), expiryMS: int64(r.Word1), value: value}
+	return e.appendWrite(dst, key, &w)
+}
+
+func (e *registerEncoder) appendWrite(dst []byte, key []byte, w *write) []byte {
+	head := uint64(len(key)) << 2
+	if w.tombstone {
+		head |= headTombstone
+	}
+	if w.expiryMS != 0 {
+		head |= headExpires
+	}
+	dst = append(binary.AppendUvarint(dst, head), key...)
+	dst = e.appendStamp(dst, w.stamp)
+	if w.expiryMS != 0 {
+		dst = binary.AppendVarint(dst, w.expiryMS-w.stamp.MS()-e.timeoutMS)
+	}
+	if w.tombstone {
+		return dst
+	}
+	return e.appendValue(dst, w.value)
+}
+
+func (e *registerEncoder) appendValue(dst, value []byte) []byte {
+	if e.zone.dictionary {
+		for i, known := range e.values[:e.known] {
+			if bytes.Equal(known, value) {
+				return binary.AppendUvarint(dst, uint64(i+1))
+			}
+		}
+		if e.known < maxDictionary {
+			e.values[e.known] = append(e.values[e.known][:0], value...)
+			e.known++
+		}
+		dst = append(dst, 0)
+	}
+	return append(binary.AppendUvarint(dst, uint64(len(value))), value...)
+}
+
+// registerDecoder reads a payload back.
+type registerDecoder struct {
+	zone.Reader
+	baseMS    int64
+	timeoutMS int64
+	values    [maxDictionary][]byte
+	known     int
+}
+
+// Numbers beyond these come from no correct peer, and sums of them cannot overflow.
+const (
+	maxWallMS    = 1 << 48
+	maxTimeoutMS = 1 << 48
+	maxDeltaMS   = 1 << 50
+)
+
+func (d *registerDecoder) begin() {
+	if d.Byte() != registerFormat {
+		d.Fail()
+	}
+	base, timeout := d.Uvarint(), d.Uvarint()
+	if base > maxWallMS || timeout > maxTimeoutMS {
+		d.Fail()
+	}
+	d.baseMS, d.timeoutMS = int64(base), int64(timeout)
+}
+
+func (d *registerDecoder) stamp() stamp.Stamp {
+	delta, counter := d.Varint(), d.Uvarint()
+	ms := d.baseMS + delta
+	if delta > maxDeltaMS || delta < -maxDeltaMS || ms < 0 || ms >= maxWallMS || counter > 1<<16-1 {
+		d.Fail()
+		return 0
+	}
+	return stamp.At(ms, uint16(counter))
+}
+
+// record reads one record; more is false at the end of the group. A clear has a key of no length.
+func (d *registerDecoder) record(dictionary bool) (key []byte, w write, more bool) {
+	head := d.Uvarint()
+	if head == 0 {
+		return nil, w, false
+	}
+	w.tombstone = head&headTombstone != 0
+	if head>>2 > zone.MaxKeyBytes || (head>>2 == 0 && head != headClear) {
+		d.Fail()
+		return nil, w, false
+	}
+	key = d.Bytes(head >> 2)
+	w.stamp = d.stamp()
+	if head&headExpires != 0 {
+		after := d.Varint()
+		w.expiryMS = w.stamp.MS() + d.timeoutMS + after
+		if after > maxDeltaMS || after < -maxDeltaMS || w.expiryMS <= 0 {
+			d.Fail()
+		}
+	}
+	if !w.tombstone {
+		w.value = d.value(dictionary)
+	}
+	return key, w, !d.Failed()
+}
+
+func (d *registerDecoder) value(dictionary bool) []byte {
+	if !dictionary {
+		return d.Bytes(d.Uvarint())
+	}
+	if n := d.Uvarint(); n > 0 {
+		if n > uint64(d.known) {
+			d.Fail()
+			return nil
+		}
+		return d.values[n-1]
+	}
+	value := d.Bytes(d.Uvarint())
+	if d.known < maxDictionary {
+		d.values[d.known] = value
+		d.known++
+	}
+	return value
+}
+
+// Apply merges one frame of a peer's journal.
+func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, _ int64, now clock.Reading) (zone.Applied, error) {
+	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts}, now)
+}
+
+// Learn merges a taught piece. It gives up nothing to make room.
+func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
+	return g.merge(payload, room{bytes: g.store.Limit()}, now)
+}
+
+func (g *registers) merge(payload []byte, space room, now clock.Reading) (applied zone.Applied, err error) {
+	d := registerDecoder{Reader: zone.Read(payload)}
+	d.begin()
+	for d.Len() > 0 && !d.Failed() {
+		g.mergeGroup(&d, space, now, &applied)
+	}
+	g.store.Count(applied)
+	if d.Failed() {
+		return applied, fmt.Errorf("zone %q: %w", g.Info().Name, zone.ErrMalformed)
+	}
+	return applied, nil
+}
+
+// mergeGroup merges the records of one shard under its lock.
+func (g *registers) mergeGroup(d *registerDecoder, space room, now clock.Reading, applied *zone.Applied) {
+	number := int(d.Byte())
+	sh := g.store.ShardNumber(number)
+	sh.Lock()
+	defer sh.Unlock()
+	if d.Len() > expectBytes {
+		sh.Expect(d.Len() / expectRecordBytes)
+	}
+	for {
+		key, w, more := d.record(g.dictionary)
+		if !more {
+			return
+		}
+		applied.Records++
+		if w.stamp.TooFarAhead(now.WallMS) {
+			applied.Refused++
+			continue
+		}
+		g.clock.Observe(w.stamp)
+		if len(key) == 0 {
+			sh.ClearTo(w.stamp, false, stampOf)
+			applied.Cleared++
+			continue
+		}
+		hash := zone.KeyHash(key)
+		if zone.ShardOf(hash) != number {
+			d.Fail()
+			return
+		}
+		switch did, _ := g.put(sh, hash, key, &w, space, now); did {
+		case won:
+			applied.Won++
+		case lost:
+			applied.Lost++
+		case refused:
+			applied.Refused++
+		}
+	}
+}
+
+// A payload of more than expectBytes is a taught shard: room for its records is made at once. The guess of bytes per
+// record is high, so that a peer cannot make us allocate more than twice what it sends.
+const (
+	expectBytes       = 4096
+	expectRecordBytes = 64
+)
+
+// TeachShard appends records of one shard to dst until it holds about maxBytes, starting after slot cursor.
+func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes int, now clock.Reading) (payload []byte, next uint64, done bool) {
+	e := registerEncoder{zone: g}
+	sh := g.store.ShardNumber(shard)
+	sh.Lock()
+	defer sh.Unlock()
+	dst = append(e.Begin(dst, now), byte(shard))
+	if cursor == 0 && sh.Clear() != 0 {
+		dst = e.AppendClear(dst, sh.Clear())
+	}
+	slot := cursor + 1
+	for ; slot <= uint64(sh.Len()) && len(dst) < maxBytes; slot++ {
+		if !sh.Live(zone.Slot(slot)) {
+			continue
+		}
+		r := sh.At(zone.Slot(slot))
+		if due := g.DueMS(r); due == 0 || due > now.WallMS {
+			dst = e.AppendChange(dst, r, sh.Key(r), sh.Value(r))
+		}
+	}
+	return append(dst, zone.GroupEnd), slot - 1, slot > uint64(sh.Len())
+}

@@ -1,0 +1,168 @@
+package kinds
+
+import (
+	"starling/lib/clock"
+	"starling/lib/stamp"
+	"starling/zone"
+)
+
+// Session maps session keys to servers (sticky learn). The newest binding wins on all nodes.
+type Session struct{ registers }
+
+// SessionConfig says what a zone of sessions is.
+type SessionConfig struct {
+	Name       string
+	Expression string // the create and lookup variables, compared with the peers'
+	Bytes      int64
+	TimeoutMS  int64 // at least 1
+	Sync       bool
+	// Clock stamps the writes of this node; all its zones share one. Nil makes an own one.
+	Clock *stamp.Clock
+	// Incarnation is kept over a reload; 0 makes a new one.
+	Incarnation uint64
+}
+
+// MaxServerBytes bounds a server's id: a route (32 bytes in nginx), an MD5 in hex or an address.
+const MaxServerBytes = 64
+
+// sessionGrace: a touch moves the expiry, and travels, only when it moves by an eighth of the timeout.
+// So readers allow that much more.
+const sessionGrace = 8
+
+// TombstoneLifeMS is how long a deletion is remembered: a node that was away for less gets it.
+const TombstoneLifeMS = 3_600_000
+
+// NewSession makes an empty zone of sessions.
+func NewSession(cfg SessionConfig) *Session {
+	s := &Session{registers{clock: cfg.Clock, grace: sessionGrace, evicts: true, dictionary: true}}
+	if s.clock == nil {
+		s.clock = new(stamp.Clock)
+	}
+	if cfg.Sync {
+		s.tombstoneMS = TombstoneLifeMS
+	}
+	s.timeoutMS.Store(cfg.TimeoutMS)
+	s.store = zone.NewStore(zone.Info{
+		Name: cfg.Name, Kind: zone.KindSession, Expression: cfg.Expression,
+		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
+	}, cfg.Sync, s)
+	return s
+}
+
+var _ zone.Shared = (*Session)(nil)
+
+// AppendServer appends the id of the server that the session is bound to. Looking up does not touch.
+func (s *Session) AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool) {
+	sh := s.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	_, r := s.findLive(sh, key, now)
+	if r == nil {
+		return dst, false
+	}
+	return append(dst, sh.Value(r)...), true
+}
+
+// Lookup is AppendServer for those who may allocate.
+func (s *Session) Lookup(key []byte, now clock.Reading) (server string, ok bool) {
+	var buf [MaxServerBytes]byte
+	id, ok := s.AppendServer(buf[:0], key, now)
+	return string(id), ok
+}
+
+// Bind binds a session to a server, creating it if need be, and touches it.
+// It fails with ErrFull when no other session may be given up, and with ErrTooLong.
+func (s *Session) Bind(key, server []byte, now clock.Reading) error {
+	return s.bind(key, server, true, now)
+}
+
+// Rebind is Bind for a session that exists; else it does nothing and returns ErrNotFound.
+func (s *Session) Rebind(key, server []byte, now clock.Reading) error {
+	return s.bind(key, server, false, now)
+}
+
+func (s *Session) bind(key, server []byte, create bool, now clock.Reading) error {
+	if len(key) == 0 || len(key) > zone.MaxKeyBytes {
+		return ErrKey
+	}
+	if len(server) == 0 || len(server) > MaxServerBytes {
+		return ErrTooLong
+	}
+	first, err := s.tryBind(key, server, create, now)
+	if err == ErrFull && s.store.Synced() {
+		// All that could be given up waits to be sent: send it, then look again.
+		s.store.Flush(now)
+		first, err = s.tryBind(key, server, create, now)
+	}
+	if first {
+		s.store.Wake(false)
+	}
+	return err
+}
+
+func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (first bool, err error) {
+	hash := zone.KeyHash(key)
+	sh := s.store.Shard(hash)
+	sh.Lock()
+	defer sh.Unlock()
+	slot, r := s.findLive(sh, key, now)
+	if r == nil && !create {
+		return false, ErrNotFound
+	}
+	if r != nil && string(sh.Value(r)) == string(server) {
+		return s.touch(sh, slot, r, now), nil
+	}
+	var old *zone.Record
+	if slot != 0 {
+		old = sh.At(slot) // perhaps a tombstone or ended: the new stamp must be above it
+	}
+	w := write{stamp: s.nextStamp(sh, old, now), expiryMS: now.WallMS + s.timeoutMS.Load(), value: server}
+	did, slot := s.put(sh, hash, key, &w, room{bytes: s.store.Limit(), evict: true}, now)
+	if did != won {
+		return false, ErrFull
+	}
+	return sh.MarkDirty(slot, sh.At(slot)), nil
+}
+
+// Touch moves the expiry of a session and says whether it exists.
+func (s *Session) Touch(key []byte, now clock.Reading) bool {
+	sh := s.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	slot, r := s.findLive(sh, key, now)
+	first := r != nil && s.touch(sh, slot, r, now)
+	sh.Unlock()
+	if first {
+		s.store.Wake(false)
+	}
+	return r != nil
+}
+
+// touch keeps the stamp: a touch must never beat a rebinding on another node.
+func (s *Session) touch(sh *zone.Shard, slot zone.Slot, r *zone.Record, now clock.Reading) (first bool) {
+	sh.Use(slot, r, now.MonoMS)
+	timeoutMS := s.timeoutMS.Load()
+	expiryMS := now.WallMS + timeoutMS
+	if expiryMS-int64(r.Word1) < max(timeoutMS/sessionGrace, 1) {
+		return false
+	}
+	r.Word1 = uint64(expiryMS) // the wheel finds out when the old end comes
+	return sh.MarkDirty(slot, r)
+}
+
+// Delete ends a session on all nodes and says whether it existed.
+func (s *Session) Delete(key []byte, now clock.Reading) bool {
+	hash := zone.KeyHash(key)
+	sh := s.store.Shard(hash)
+	sh.Lock()
+	slot, r := s.findLive(sh, key, now)
+	first := false
+	if r != nil {
+		gone := write{stamp: s.nextStamp(sh, r, now), tombstone: true}
+		first = s.remove(sh, hash, key, slot, r, &gone, now)
+	}
+	sh.Unlock()
+	if first {
+		s.store.Wake(false)
+	}
+	return r != nil
+}

@@ -1,0 +1,284 @@
+package zone
+
+import (
+	"bytes"
+	"hash/maphash"
+	"sync"
+
+	"starling/lib/stamp"
+)
+
+// Slot names a record inside its shard; zero is none.
+type Slot uint32
+
+// Record is the fixed part of one record. It holds no pointers, so millions cost the garbage collector nothing.
+// Key and value are in the shard's blob.
+type Record struct {
+	// Word0 and Word1 belong to the kind: stamp and expiry, or level and last accounting.
+	Word0, Word1 uint64
+
+	blobAt       uint32
+	valueBytes   uint32
+	older, newer Slot // by last use
+	wheelNext    Slot // for buckets, which do not expire: costs not yet in a frame
+	wheelPrev    Slot
+	usedMS       uint32 // low bits of the monotonic clock at the last use
+	keyBytes     uint16
+	Mark         uint8 // the kind's own
+	state        uint8
+	_            [4]byte // to 48 bytes, the figure of RecordBytes
+}
+
+const (
+	stateDirty     = 1 << iota // on the dirty list
+	stateTombstone             // not counted among the records
+	stateWheel                 // in the wheel
+	stateLive                  // in the index; clear on free slots
+	statePinned                // must not be given up now
+)
+
+// Unsent is the number of requests charged here since the last flush. Only for kinds that do not expire.
+func (r *Record) Unsent() *uint32 { return (*uint32)(&r.wheelNext) }
+
+// Tombstone says that the record marks a deletion.
+func (r *Record) Tombstone() bool { return r.state&stateTombstone != 0 }
+
+// Dirty says that the record waits to be sent.
+func (r *Record) Dirty() bool { return r.state&stateDirty != 0 }
+
+// IdleMS is how long ago the record was used last (up to 49 days).
+func (r *Record) IdleMS(monoMS int64) int64 { return int64(uint32(monoMS) - r.usedMS) }
+
+// RecordBytes is what a record costs of the zone's budget beyond key and value: itself and its share of the index.
+const RecordBytes = 48 + 16
+
+// MaxKeyBytes is the longest key; nginx has the same bound for limits.
+const MaxKeyBytes = 65535
+
+// CostBytes is what a record of a key and value costs of the budget.
+func CostBytes(keyBytes, valueBytes int) int64 {
+	_, size := blobSize(keyBytes + valueBytes)
+	return int64(RecordBytes + size)
+}
+
+// Shard is one of the 256 parts of a zone, with a lock of its own. All methods want the lock to be held.
+type Shard struct {
+	sync.Mutex
+	store  *Store
+	number int
+
+	slab  []Record // slot n is slab[n-1]
+	freed Slot     // chain through older
+	index index
+	blob  blob
+
+	oldest, newest Slot
+	wheel          *wheel
+	dirty          []Slot
+	live           int
+
+	clear      stamp.Stamp
+	clearDirty bool
+	digest     uint64
+}
+
+// slabFirst is small because a zone of 32k spreads over 256 shards.
+const slabFirst = 2
+
+func (sh *Shard) at(slot Slot) *Record { return &sh.slab[slot-1] }
+
+// Number is the shard's number.
+func (sh *Shard) Number() int { return sh.number }
+
+// At returns a record by its slot. The pointer is good until the next Insert into the shard.
+func (sh *Shard) At(slot Slot) *Record { return sh.at(slot) }
+
+// Key returns the record's key, in the shard's memory.
+func (sh *Shard) Key(r *Record) []byte {
+	at := int(r.blobAt) * blobUnit
+	return sh.blob.bytes[at : at+int(r.keyBytes) : at+int(r.keyBytes)]
+}
+
+// Value returns the record's value, in the shard's memory.
+func (sh *Shard) Value(r *Record) []byte {
+	at := int(r.blobAt)*blobUnit + int(r.keyBytes)
+	return sh.blob.bytes[at : at+int(r.valueBytes) : at+int(r.valueBytes)]
+}
+
+func (sh *Shard) tag(key []byte) uint32 { return uint32(maphash.Bytes(sh.store.seed, key)) }
+
+// Find returns the record of a key, or nil.
+func (sh *Shard) Find(key []byte) (Slot, *Record) {
+	if sh.index.used == 0 {
+		return 0, nil
+	}
+	return sh.find(sh.tag(key), key)
+}
+
+func (sh *Shard) find(tag uint32, key []byte) (Slot, *Record) {
+	entries, mask := sh.index.entries, sh.index.mask()
+	for at := tag & mask; entries[at] != 0; at = (at + 1) & mask {
+		if uint32(entries[at]>>32) == tag {
+			slot := Slot(entries[at])
+			if r := sh.at(slot); int(r.keyBytes) == len(key) && bytes.Equal(sh.Key(r), key) {
+				return slot, r
+			}
+		}
+	}
+	return 0, nil
+}
+
+// insert adds a record whose key is not in the shard and whose cost was reserved.
+func (sh *Shard) insert(key, value []byte) (Slot, *Record) {
+	slot := sh.freed
+	if slot != 0 {
+		sh.freed = sh.at(slot).older
+	} else {
+		if len(sh.slab) == cap(sh.slab) {
+			sh.growSlab(len(sh.slab) + 1)
+		}
+		sh.slab = sh.slab[:len(sh.slab)+1]
+		slot = Slot(len(sh.slab))
+	}
+	r := sh.at(slot)
+	*r = Record{state: stateLive, blobAt: blobNone, keyBytes: uint16(len(key)), valueBytes: uint32(len(value))}
+	sh.compactIfSparse()
+	r.blobAt = sh.blob.alloc(len(key) + len(value))
+	copy(sh.Key(r), key)
+	copy(sh.Value(r), value)
+	sh.index.insert(sh.tag(key), slot)
+	sh.live++
+	sh.store.records.Add(1)
+	return slot, r
+}
+
+func (sh *Shard) growSlab(need int) {
+	grown := make([]Record, len(sh.slab), growTo(cap(sh.slab), need, slabFirst))
+	copy(grown, sh.slab)
+	sh.slab = grown
+}
+
+// Expect makes room for n more records at once, so that a taught shard does not grow step by step.
+func (sh *Shard) Expect(n int) {
+	n = min(n, int((sh.store.limit-sh.store.used.Load())/RecordBytes))
+	if n <= 0 {
+		return
+	}
+	if need := len(sh.slab) + n; need > cap(sh.slab) {
+		sh.growSlab(need)
+	}
+	sh.index.grow(sh.index.used + n)
+}
+
+// compactIfSparse copies what lives when most of the blob is idle.
+func (sh *Shard) compactIfSparse() {
+	if !sh.blob.sparse() {
+		return
+	}
+	old := sh.blob
+	sh.blob = blob{bytes: make([]byte, 0, len(old.bytes)-old.idle+blobFirst)}
+	for i := range sh.slab {
+		r := &sh.slab[i]
+		if r.state&stateLive == 0 || r.blobAt == blobNone {
+			continue
+		}
+		n := int(r.keyBytes) + int(r.valueBytes)
+		from := int(r.blobAt) * blobUnit
+		r.blobAt = sh.blob.alloc(n)
+		copy(sh.blob.bytes[int(r.blobAt)*blobUnit:], old.bytes[from:from+n])
+	}
+}
+
+// blobNone marks a record that is between two pieces of the blob.
+const blobNone = 1<<32 - 1
+
+// setValue replaces the value of a record. The difference of costs was reserved.
+func (sh *Shard) setValue(r *Record, value []byte) {
+	before, after := int(r.keyBytes)+int(r.valueBytes), int(r.keyBytes)+len(value)
+	oldClass, _ := blobSize(before)
+	if newClass, _ := blobSize(after); newClass != oldClass {
+		key := sh.Key(r)
+		fresh := sh.blob.alloc(after) // may move the slice; key still reads the old one
+		copy(sh.blob.bytes[int(fresh)*blobUnit:], key)
+		sh.blob.release(r.blobAt, before)
+		r.blobAt = fresh
+	}
+	r.valueBytes = uint32(len(value))
+	copy(sh.Value(r), value)
+}
+
+// Remove frees a record that does not wait to be sent.
+func (sh *Shard) Remove(slot Slot) {
+	r := sh.at(slot)
+	key := sh.Key(r)
+	sh.store.keeper.Forget(sh, r, key)
+	sh.index.remove(sh.tag(key), slot)
+	if r.state&stateWheel != 0 {
+		sh.wheelRemove(r)
+	}
+	sh.unlinkUse(slot, r)
+	n := int(r.keyBytes) + int(r.valueBytes)
+	sh.store.used.Add(-CostBytes(int(r.keyBytes), int(r.valueBytes)))
+	if r.state&stateTombstone == 0 {
+		sh.store.records.Add(-1)
+	}
+	sh.blob.release(r.blobAt, n)
+	*r = Record{older: sh.freed}
+	sh.freed = slot
+	sh.live--
+	if sh.live == 0 && len(sh.dirty) == 0 {
+		sh.reset()
+	}
+}
+
+// reset gives the memory of an empty shard back.
+func (sh *Shard) reset() {
+	sh.slab, sh.freed, sh.index, sh.blob, sh.wheel = nil, 0, index{}, blob{}, nil
+}
+
+// SetTombstone turns a record into the mark of its deletion or back.
+func (sh *Shard) SetTombstone(r *Record, dead bool) {
+	switch {
+	case dead && r.state&stateTombstone == 0:
+		r.state |= stateTombstone
+		sh.store.records.Add(-1)
+	case !dead && r.state&stateTombstone != 0:
+		r.state &^= stateTombstone
+		sh.store.records.Add(1)
+	}
+}
+
+// Due places the record in the timer wheel. Zero takes it out: it never ends.
+// An end that moves later is noticed when the old one comes.
+func (sh *Shard) Due(slot Slot, r *Record, oldMS, dueMS, nowMS int64) {
+	inWheel := r.state&stateWheel != 0
+	if inWheel && dueMS != 0 && oldMS != 0 && dueMS >= oldMS {
+		return
+	}
+	if inWheel {
+		sh.wheelRemove(r)
+		r.state &^= stateWheel
+	}
+	if dueMS == 0 {
+		return
+	}
+	if sh.wheel == nil {
+		sh.wheel = &wheel{tick: nowMS / wheelTickMS}
+	}
+	sh.wheelPlace(slot, r, dueMS)
+	r.state |= stateWheel
+}
+
+// Clear is the stamp at and below which the shard holds nothing.
+func (sh *Shard) Clear() stamp.Stamp { return sh.clear }
+
+// AddDigest adds to the shard's digest; what leaves is added negated.
+func (sh *Shard) AddDigest(sum uint64) { sh.digest += sum }
+
+// Len is the number of slots that Slots visits, free ones included.
+func (sh *Shard) Len() int { return len(sh.slab) }
+
+// Live says that a slot holds a record.
+func (sh *Shard) Live(slot Slot) bool {
+	return slot != 0 && int(slot) <= len(sh.slab) && sh.at(slot).state&stateLive != 0
+}

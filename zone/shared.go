@@ -1,0 +1,96 @@
+package zone
+
+import "starling/lib/clock"
+
+// Kind says what a zone keeps. The numbers are on the wire and never reused.
+type Kind uint8
+
+// The kinds of zones.
+const (
+	KindSession Kind = 1
+	KindKeyval  Kind = 2
+	KindBucket  Kind = 3
+)
+
+// Shards is the number of shards of every zone. It is part of the protocol: nodes teach and
+// compare shard by shard, so all of them place a key in the same shard.
+const Shards = 256
+
+// Info describes a zone to the peers, who compare it with theirs in the hello.
+type Info struct {
+	Name string
+	Kind Kind
+	// Expression is the key expression and the value type, as configured. Nodes that differ in it do not share the zone.
+	Expression string
+	// Bytes, TimeoutMS and RateMilli (requests per 1000 seconds) may differ between nodes: that is only warned of.
+	Bytes     int64
+	TimeoutMS int64
+	RateMilli int64
+	// Incarnation changes whenever the zone starts empty, so that peers do not resume into a past it no longer has.
+	Incarnation uint64
+}
+
+// Origin names one life of one node: a restart without state makes a new one.
+type Origin uint64
+
+// Applied counts what became of the records of one frame or of one taught piece.
+type Applied struct {
+	Records int // looked at
+	Won     int // replaced or added
+	Lost    int // older than what was here
+	Refused int // no room, or stamped too far ahead
+	Cleared int // shards
+}
+
+// Stats are the figures of one zone for the API.
+type Stats struct {
+	Records   int64 // records_total: what a reader could find, tombstones excluded
+	Pending   int64 // changed here and not yet in a frame
+	Bytes     int64
+	Evicted   int64
+	Refused   int64
+	Won, Lost int64 // conflicts with remote writes
+	Forfeited int64 // costs, in 1/1000 request, given up after an overrun
+}
+
+// Shared is what the cluster needs of a zone, whatever its kind. All methods may be called from any
+// goroutine at once; none blocks longer than one shard's lock is held (well under a millisecond).
+type Shared interface {
+	Info() Info
+
+	// Flush drains the dirty lists into frames of the journal, encoded once for all peers. It returns the number of records moved.
+	Flush(now clock.Reading) int
+	// OnDirty sets what is called (without any lock held) when a change comes to an empty dirty list.
+	// Urgent means that a limit has just been crossed: waiting would admit too much.
+	OnDirty(wake func(urgent bool))
+	// Journal is the ring of flushed frames.
+	Journal() *Journal
+	// Resize changes the journal's ring: frames kept and bytes per frame (zone_sync_buffers). Called before the zone is shared.
+	Resize(frames, frameBytes int)
+	// SetOrigin names this node's life in taught pieces. Called before the zone is shared.
+	SetOrigin(self Origin)
+
+	// Apply merges one frame of a peer's journal. For buckets a frame at or below the last one applied of its origin changes nothing.
+	// ageMS is how long the frame waited on its way, by the monotonic clocks. It fails on bytes that no correct peer sends.
+	Apply(from Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (Applied, error)
+
+	// TeachShard appends records of one shard to dst until it holds about maxBytes, starting at cursor (0 at first).
+	// done says that the shard is finished. A shard of buckets is cut in one piece under its lock, flushed to the journal first,
+	// and carries the last sequence applied per origin.
+	TeachShard(shard int, cursor uint64, dst []byte, maxBytes int, now clock.Reading) (payload []byte, next uint64, done bool)
+	// Learn merges a taught piece.
+	Learn(payload []byte, now clock.Reading) (Applied, error)
+	// Hold tells a zone of buckets that shards (a bit set) are about to be taught: costs of remote frames for these wait until each is learnt.
+	// Release ends the wait of all shards, applying what was held; it is called when teaching ends early.
+	Hold(shards [Shards / 64]uint64)
+	Release(now clock.Reading)
+	// Forfeit is called when frames [from, to) of an origin are lost for good: the sequence moves on without them.
+	Forfeit(origin Origin, to uint64)
+
+	// Digests writes one order-independent digest per shard over (key, stamp, tombstone) and clear stamps. Zones of buckets leave zeroes and report false.
+	Digests(out *[Shards]uint64) (comparable bool)
+
+	// Tick expires what is due. Called about every 100 ms.
+	Tick(now clock.Reading)
+	Stats() Stats
+}

@@ -1,0 +1,249 @@
+// Package zone is the shared memory of starling: named, bounded in bytes, expiring, and merging with the same
+// zone of other nodes. It keeps records for the kinds (package zone/kinds), which say what records mean.
+// DESIGN.md has the reasons.
+package zone
+
+import (
+	"hash/maphash"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"starling/lib/clock"
+	"starling/lib/stamp"
+)
+
+// Keeper is what a kind does for the store that keeps its records.
+type Keeper interface {
+	// NewEncoder returns an encoder of the changes that frames carry. One frame is encoded by one encoder.
+	NewEncoder() Encoder
+	// DueMS is the wall time at which a record ends, zero for never.
+	DueMS(r *Record) int64
+	// Forget is told under the shard's lock that a record is about to be removed.
+	Forget(sh *Shard, r *Record, key []byte)
+	// Framed is told the sequence of each new frame, before any shard may be cut (see Store.Cut).
+	Framed(sequence uint64, payload []byte, now clock.Reading)
+	// Sweep removes what is useless from one locked shard. Called by Tick.
+	Sweep(sh *Shard, now clock.Reading)
+}
+
+// Encoder writes the changes of one frame.
+type Encoder interface {
+	// Begin appends the head of a frame.
+	Begin(dst []byte, now clock.Reading) []byte
+	// AppendClear appends that the shard was cleared.
+	AppendClear(dst []byte, cleared stamp.Stamp) []byte
+	// AppendChange appends what changed in one record and forgets that it did. It appends at most len(key)+len(value)+MaxHeadBytes.
+	AppendChange(dst []byte, r *Record, key, value []byte) []byte
+}
+
+// MaxHeadBytes bounds what an encoder adds to key and value of one record: five varints of ten bytes and some.
+const MaxHeadBytes = 64
+
+// GroupEnd follows the last record of a shard inside a frame. No record starts with it, for keys are never empty.
+const GroupEnd byte = 0
+
+// Store is the memory of one zone.
+type Store struct {
+	info   Info
+	sync   bool
+	keeper Keeper
+	limit  int64
+	seed   maphash.Seed
+
+	used, records, pending atomic.Int64
+	evicted, refused       atomic.Int64
+	won, lost, forfeited   atomic.Int64
+	dirtyShards            [Shards / 64]atomic.Uint64
+	oldest                 [Shards]atomic.Uint64
+	wake                   atomic.Pointer[func(urgent bool)]
+
+	flushMu    sync.Mutex // before any shard's lock
+	encoder    Encoder
+	frameBuf   []byte
+	frameBytes int
+	journal    Journal
+
+	shards [Shards]Shard
+}
+
+// NewStore makes an empty zone. With synced, changes are kept for the journal until Flush.
+// An incarnation of zero is replaced by a random one.
+func NewStore(info Info, synced bool, keeper Keeper) *Store {
+	if info.Incarnation == 0 {
+		info.Incarnation = rand.Uint64() | 1
+	}
+	s := &Store{
+		info: info, sync: synced, keeper: keeper, limit: info.Bytes,
+		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
+	}
+	s.journal.resize(defaultFrames)
+	for i := range s.shards {
+		s.shards[i].store, s.shards[i].number = s, i
+	}
+	return s
+}
+
+// Info describes the zone to peers.
+func (s *Store) Info() Info { return s.info }
+
+// Synced says that changes go to the journal.
+func (s *Store) Synced() bool { return s.sync }
+
+// Journal is the ring of flushed frames.
+func (s *Store) Journal() *Journal { return &s.journal }
+
+// Resize changes the journal's ring and the size of its frames.
+func (s *Store) Resize(frames, frameBytes int) {
+	s.flushMu.Lock()
+	defer s.flushMu.Unlock()
+	s.frameBytes = max(frameBytes, minFrameBytes)
+	s.journal.resize(frames)
+}
+
+// OnDirty sets what is called when a change comes to an empty dirty list.
+func (s *Store) OnDirty(wake func(urgent bool)) { s.wake.Store(&wake) }
+
+// Wake tells the flusher. No lock may be held.
+func (s *Store) Wake(urgent bool) {
+	if wake := s.wake.Load(); wake != nil {
+		(*wake)(urgent)
+	}
+}
+
+// Shard returns the shard of a key's hash, not locked.
+func (s *Store) Shard(keyHash uint64) *Shard { return &s.shards[ShardOf(keyHash)] }
+
+// ShardNumber returns a shard by its number, not locked.
+func (s *Store) ShardNumber(n int) *Shard { return &s.shards[n] }
+
+// Limit is the zone's budget in bytes.
+func (s *Store) Limit() int64 { return s.limit }
+
+// Insert adds a record for a key that is not in the shard, or returns zero when the budget (up to limit bytes of it) has no room.
+func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, monoMS int64) (Slot, *Record) {
+	if !s.reserve(sh, CostBytes(len(key), len(value)), limit, evict, monoMS) {
+		return 0, nil
+	}
+	return sh.insert(key, value)
+}
+
+// Replace gives a record another value, or returns false when the budget has no room.
+func (s *Store) Replace(sh *Shard, r *Record, value []byte, limit int64, evict bool, monoMS int64) bool {
+	more := CostBytes(int(r.keyBytes), len(value)) - CostBytes(int(r.keyBytes), int(r.valueBytes))
+	if more > 0 {
+		r.state |= statePinned // the record itself must not be what makes room
+		ok := s.reserve(sh, more, limit, evict, monoMS)
+		r.state &^= statePinned
+		if !ok {
+			return false
+		}
+	} else {
+		s.used.Add(more)
+	}
+	sh.setValue(r, value)
+	return true
+}
+
+// MarkDirty puts a record on the dirty list once. It returns true if the zone had nothing to send before:
+// the caller then calls Wake after unlocking.
+func (sh *Shard) MarkDirty(slot Slot, r *Record) (first bool) {
+	if !sh.store.sync || r.state&stateDirty != 0 {
+		return false
+	}
+	r.state |= stateDirty
+	sh.dirty = append(sh.dirty, slot)
+	return sh.becameDirty()
+}
+
+func (sh *Shard) becameDirty() (first bool) {
+	word, bit := &sh.store.dirtyShards[sh.number/64], uint64(1)<<(sh.number%64)
+	if word.Load()&bit == 0 {
+		word.Or(bit)
+	}
+	return sh.store.pending.Add(1) == 1
+}
+
+// ClearTo empties the shard of what is stamped at or below cleared. With dirty, the journal gets it.
+// stampOf reads a record's stamp. It returns whether the flusher is to be woken.
+func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) stamp.Stamp) (first bool) {
+	if cleared <= sh.clear {
+		return false
+	}
+	sh.AddDigest(-DigestOf(0, sh.clear, true) + DigestOf(0, cleared, true))
+	sh.clear = cleared
+	kept := sh.dirty[:0]
+	for _, slot := range sh.dirty {
+		if r := sh.at(slot); stampOf(r) <= cleared {
+			r.state &^= stateDirty
+			sh.store.pending.Add(-1)
+		} else {
+			kept = append(kept, slot)
+		}
+	}
+	sh.dirty = kept
+	for i := len(sh.slab); i > 0; i-- {
+		if slot := Slot(i); sh.Live(slot) && stampOf(sh.at(slot)) <= cleared {
+			sh.Remove(slot)
+		}
+	}
+	if dirty && sh.store.sync && !sh.clearDirty {
+		sh.clearDirty = true
+		return sh.becameDirty()
+	}
+	return false
+}
+
+// Tick removes what ended.
+func (s *Store) Tick(now clock.Reading) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.Lock()
+		if sh.wheel != nil {
+			sh.wheelAdvance(now.WallMS, func(slot Slot, r *Record) {
+				r.state &^= stateWheel
+				due := s.keeper.DueMS(r)
+				switch {
+				case due == 0:
+				case due <= now.WallMS && !r.Dirty():
+					sh.Remove(slot)
+				default:
+					sh.wheelPlace(slot, r, max(due, now.WallMS))
+					r.state |= stateWheel
+				}
+			})
+		}
+		s.keeper.Sweep(sh, now)
+		sh.Unlock()
+	}
+}
+
+// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up or refused records may not.
+func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.Lock()
+		out[i] = sh.digest
+		sh.Unlock()
+	}
+	return s.evicted.Load() == 0 && s.refused.Load() == 0
+}
+
+// Count adds to the figures of conflicts.
+func (s *Store) Count(a Applied) {
+	s.won.Add(int64(a.Won))
+	s.lost.Add(int64(a.Lost))
+	s.refused.Add(int64(a.Refused))
+}
+
+// Forfeit counts costs that were given up, in 1/1000 request.
+func (s *Store) Forfeit(milli int64) { s.forfeited.Add(milli) }
+
+// Stats are the zone's figures.
+func (s *Store) Stats() Stats {
+	return Stats{
+		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: s.used.Load(),
+		Evicted: s.evicted.Load(), Refused: s.refused.Load(),
+		Won: s.won.Load(), Lost: s.lost.Load(), Forfeited: s.forfeited.Load(),
+	}
+}
