@@ -86,6 +86,9 @@ type coreSettings struct {
 func setTypes(s *coreSettings, a *conf.Args) error {
 	s.Types = map[string]string{}
 	for _, line := range a.Node.Block {
+		if line.Name == "include" { // the parser followed those with one word
+			return conf.At(line, "invalid number of arguments in \"include\" directive")
+		}
 		for _, extension := range line.Words {
 			if _, twice := s.Types[extension]; twice {
 				return conf.At(line, "duplicate extension \"%s\"", extension)

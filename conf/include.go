@@ -84,6 +84,8 @@ func fileError(call, name string, err error) error {
 		why = "2: No such file or directory"
 	case errors.Is(err, fs.ErrPermission):
 		why = "13: Permission denied"
+	case errors.Is(err, fs.ErrInvalid):
+		why = "file names must be UTF-8"
 	}
 	return fmt.Errorf("%s() \"%s\" failed (%s)", call, name, why)
 }
