@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"fmt"
+
+	"starling/cluster/wire"
+	"starling/zone"
+)
+
+// mismatch says why two nodes cannot share a zone that both name, or "" if they can.
+func mismatch(mine zone.Info, theirs *wire.Zone) string {
+	switch {
+	case uint8(mine.Kind) != theirs.Kind:
+		return fmt.Sprintf("it keeps %s here and %s there", kindName(mine.Kind), kindName(zone.Kind(theirs.Kind)))
+	case mine.Expression != theirs.Expression:
+		return fmt.Sprintf("its key is %q here and %q there", mine.Expression, theirs.Expression)
+	}
+	return ""
+}
+
+// differences names settings that may differ but seldom should, or "".
+func differences(mine zone.Info, theirs *wire.Zone) string {
+	text := ""
+	note := func(what string, here int64, there uint64) {
+		if here != int64(there) {
+			text += fmt.Sprintf(", its %s is %d here and %d there", what, here, int64(there))
+		}
+	}
+	note("size in bytes", mine.Bytes, theirs.Bytes)
+	note("timeout in ms", mine.TimeoutMS, theirs.TimeoutMS)
+	note("rate in requests per 1000 s", mine.RateMilli, theirs.RateMilli)
+	if text == "" {
+		return ""
+	}
+	return text[2:]
+}
+
+func kindName(k zone.Kind) string {
+	switch k {
+	case zone.KindSession:
+		return "sessions"
+	case zone.KindKeyval:
+		return "key-value pairs"
+	case zone.KindBucket:
+		return "request limits"
+	}
+	return fmt.Sprintf("an unknown kind (%d)", uint8(k))
+}
+
+// pair finds the zones that this node and a peer share, and tells the operator of those that they do not.
+// The result is indexed as the peer's list; nil stands where nothing is shared.
+func (n *Node) pair(peer *peer, theirs []wire.Zone) []*zoneState {
+	table := n.table.Load()
+	shared := make([]*zoneState, len(theirs))
+	var mismatched []string
+	named := make(map[string]bool, len(theirs))
+	for i := range theirs {
+		their := &theirs[i]
+		named[their.Name] = true
+		mine := table.byName[their.Name]
+		if mine == nil {
+			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared there but not here", their.Name))
+			continue
+		}
+		if why := mismatch(mine.info, their); why != "" {
+			mismatched = append(mismatched, fmt.Sprintf("zone %q is not shared: %s", their.Name, why))
+			continue
+		}
+		if why := differences(mine.info, their); why != "" {
+			n.once(peer, Warning, fmt.Sprintf("zone %q is set up differently: %s", their.Name, why))
+		}
+		shared[i] = mine
+	}
+	for _, z := range table.list {
+		if !named[z.info.Name] {
+			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared here but not there", z.info.Name))
+		}
+	}
+	for _, text := range mismatched {
+		n.once(peer, Problem, text)
+	}
+	n.mu.Lock()
+	peer.mismatches = mismatched
+	n.mu.Unlock()
+	return shared
+}

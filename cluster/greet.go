@@ -1,0 +1,238 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+)
+
+// acquainted fills in what a hello tells, once for either side. Called with mu held.
+func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
+	p, err := s.node.meet(NodeID(h.NodeID), now)
+	if err != nil {
+		return err
+	}
+	s.their, s.peer = h, p
+	s.decoder.Trust()
+	mine := s.node.settings.Load().TimeoutMS
+	theirs := int64(min(h.TimeoutMS, maxClockMS))
+	s.beatMS = max(min(mine, max(theirs, 1))/heartbeatShare, minBeatMS)
+	s.node.heardClock(p, h.WallMS, 0, now)
+	s.node.mu.Lock()
+	p.version = min(h.Version, wire.Version)
+	s.node.mu.Unlock()
+	return nil
+}
+
+const (
+	// heartbeatShare: two heartbeats may be lost in a stall before the smaller of the two timeouts is over.
+	heartbeatShare = 3
+	// minBeatMS keeps a peer with a timeout of next to nothing from being drowned in heartbeats.
+	minBeatMS = 10
+)
+
+// objection says why a hello is refused, or "".
+func (n *Node) objection(h *wire.Hello) string {
+	mine := *n.cluster.Load()
+	switch {
+	case h.MinVersion > wire.Version || h.Version < wire.MinVersion:
+		return fmt.Sprintf("node %s speaks versions %d to %d of the protocol, node %s speaks %d to %d: upgrade one of them",
+			NodeID(h.NodeID), h.MinVersion, h.Version, n.id, wire.MinVersion, wire.Version)
+	case h.Cluster != mine:
+		return fmt.Sprintf("node %s is of cluster %q, node %s is of cluster %q", NodeID(h.NodeID), h.Cluster, n.id, mine)
+	case h.NodeID == 0 || h.Incarnation == 0:
+		return "a node needs an id and an incarnation other than 0"
+	case NodeID(h.NodeID) == n.id && h.Incarnation != n.incarnation:
+		return fmt.Sprintf("two running nodes have the id %s: was a state directory copied? Remove the id from one of them", n.id)
+	}
+	return ""
+}
+
+// greeted handles the dialer's hello. Called with mu held.
+func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
+	if f.Type != wire.TypeHello {
+		return fmt.Errorf("a hello is to come first, not a frame of type %d", f.Type)
+	}
+	h, err := wire.ParseHello(f.Body)
+	if err != nil {
+		return err
+	}
+	n := s.node
+	if text := n.objection(&h); text != "" {
+		s.reply(wire.Reply{Status: wire.StatusRefused, Text: text}, now)
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("refused: " + text)})
+		return nil
+	}
+	if NodeID(h.NodeID) == n.id {
+		s.reply(wire.Reply{Status: wire.StatusSelf}, now)
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
+		return nil
+	}
+	if err := s.acquainted(h, now); err != nil {
+		return err
+	}
+	n.driver.Met(s, s.peer.id)
+	n.mu.Lock()
+	standing := s.peer.in[h.Incarnation]
+	n.mu.Unlock()
+	if standing != nil {
+		s.stage = waiting
+		s.reply(wire.Reply{Status: wire.StatusDuplicate}, now)
+		return nil
+	}
+	s.accept(now)
+	return nil
+}
+
+// handleWaiting handles what the dialer of a duplicate says. Called with mu held.
+func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
+	switch {
+	case f.Type == wire.TypeReady:
+		return s.theirZoneReady(f.Body, now)
+	case f.Type == wire.TypeReply && s.outgoing:
+		s.stage = greeting
+		return s.greetedBack(f, now)
+	case f.Type != wire.TypeTakeover || s.outgoing:
+		return nil
+	}
+	n := s.node
+	n.mu.Lock()
+	standing := s.peer.in[s.their.Incarnation]
+	var passedOver *Session
+	if standing != nil {
+		passedOver, standing.successor = standing.successor, s
+	}
+	n.mu.Unlock()
+	if passedOver != nil && passedOver != s {
+		passedOver.leave(wire.ReasonAlias, "a later connection takes over")
+	}
+	if standing == nil {
+		s.accept(now)
+		return nil
+	}
+	standing.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})
+	return nil
+}
+
+// takeOver goes on after the session that stood in the way has ended.
+func (s *Session) takeOver(now clock.Reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage == waiting && s.Ended() == nil {
+		s.accept(now)
+	}
+}
+
+// reply answers a hello. Called with mu held.
+func (s *Session) reply(r wire.Reply, now clock.Reading) {
+	r.Hello = s.node.hello(s.table, now)
+	s.queueMu.Lock()
+	if !s.intake.opened {
+		s.intake.opened = true
+		s.control = append(s.control, wire.Preamble...)
+	}
+	s.queueMu.Unlock()
+	s.send(wire.TypeReply, r.Append(nil))
+}
+
+// replied says whether the acceptor has opened its direction. Called with queueMu held.
+func (s *Session) replied() bool { return s.intake.opened }
+
+// accept establishes an incoming session: it says where each journal is to go on. Called with mu held.
+func (s *Session) accept(now clock.Reading) {
+	n := s.node
+	shared := n.pair(s.peer, s.their.Zones)
+	s.intake.zones = make([]*intakeZone, len(shared))
+	var resumes []wire.Resume
+	for i, z := range shared {
+		if z == nil {
+			continue
+		}
+		their := &s.their.Zones[i]
+		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin)}
+		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
+	}
+	s.stage = established
+	n.mu.Lock()
+	s.peer.in[s.their.Incarnation] = s
+	s.peer.inAddress = s.address
+	n.mu.Unlock()
+	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
+	n.event(Notice, "accepted peer %s", s.name())
+	for i, z := range shared {
+		if z != nil {
+			n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
+			n.settleReady(z, now)
+		}
+	}
+}
+
+// greetedBack handles the reply to this node's hello. Called with mu held.
+func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
+	if f.Type != wire.TypeReply {
+		return fmt.Errorf("a reply to the hello is to come first, not a frame of type %d", f.Type)
+	}
+	r, err := wire.ParseReply(f.Body)
+	if err != nil {
+		return err
+	}
+	n := s.node
+	switch {
+	case r.Status == wire.StatusSelf:
+		s.their.NodeID = uint64(n.id)
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
+		return nil
+	case r.Status == wire.StatusRefused:
+		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("it refused this node: %.*q", wire.MaxTextBytes, r.Text), Theirs: true})
+		return nil
+	}
+	if text := n.objection(&r.Hello); text != "" {
+		return errors.New(text)
+	}
+	if err := s.acquainted(r.Hello, now); err != nil {
+		return err
+	}
+	if r.Status == wire.StatusDuplicate {
+		return s.duplicate()
+	}
+	return s.start(&r, now)
+}
+
+// duplicate decides between two connections to one node: the standing one stays unless it is over. Called with mu held.
+func (s *Session) duplicate() error {
+	n := s.node
+	n.mu.Lock()
+	standing := s.peer.out
+	n.mu.Unlock()
+	if standing != nil && standing.Ended() == nil {
+		s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.address))
+		return nil
+	}
+	s.stage = waiting
+	s.send(wire.TypeTakeover, nil)
+	return nil
+}
+
+// start establishes an outgoing session. Called with mu held.
+func (s *Session) start(r *wire.Reply, now clock.Reading) error {
+	n := s.node
+	if err := s.startPush(r, now); err != nil {
+		return err
+	}
+	s.stage = established
+	n.mu.Lock()
+	replaced := s.peer.out
+	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.address, ""
+	n.mu.Unlock()
+	if replaced != nil && replaced != s {
+		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})
+	}
+	n.event(Notice, "connected to peer %s", s.name())
+	for _, z := range s.table.list {
+		n.settleReady(z, now)
+	}
+	n.driver.Wake(s)
+	return nil
+}

@@ -1,0 +1,275 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Acknowledgements go per ackFrames frames or after ackMS, so that they cost next to nothing under load.
+const (
+	ackFrames = 64
+	ackMS     = 10
+)
+
+// reportEveryMS bounds how often a dialer is told that its records are refused.
+const reportEveryMS = 10_000
+
+// intake is the receiving half of an incoming session.
+type intake struct {
+	opened  bool // the preamble is queued; guarded by queueMu
+	zones   []*intakeZone
+	unacked int   // frames
+	sinceMS int64 // monotonic, of the first of them
+}
+
+// intakeZone is one zone of the dialer, by the index of its hello.
+type intakeZone struct {
+	state    *zoneState
+	index    uint64
+	origin   zone.Origin
+	last     uint64 // the last frame applied on this session
+	acked    uint64
+	refused  int
+	reportMS int64 // monotonic, of the last report
+}
+
+func originOfWire(v uint64) zone.Origin { return zone.Origin(v) }
+
+// handleIntake handles what a dialer pushes. Called with mu held.
+func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
+	switch f.Type {
+	case wire.TypeData:
+		return s.data(f, now)
+	case wire.TypeTeachBegin:
+		return s.teachBegin(f.Body, now)
+	case wire.TypeTeach:
+		return s.teach(f, now)
+	case wire.TypeReady:
+		return s.theirZoneReady(f.Body, now)
+	case wire.TypeDigests:
+		return s.digests(f.Body, now)
+	}
+	return nil // of a later version
+}
+
+// zone finds a zone by the dialer's index. Pushing what is not shared is against the protocol.
+func (s *Session) zone(index uint64) (*intakeZone, error) {
+	if index >= uint64(len(s.intake.zones)) || s.intake.zones[index] == nil {
+		return nil, fmt.Errorf("it pushes zone number %d, which is not shared", index)
+	}
+	return s.intake.zones[index], nil
+}
+
+// data applies a frame of the dialer's journal.
+func (s *Session) data(f wire.Frame, now clock.Reading) error {
+	d, err := wire.ParseData(f.Body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(d.Zone)
+	if err != nil {
+		return err
+	}
+	n := s.node
+	n.traffic.msgsIn.Add(1)
+	n.traffic.bytesIn.Add(int64(f.WireBytes))
+	if s.intake.unacked++; s.intake.unacked == 1 {
+		s.intake.sinceMS = now.MonoMS
+		n.driver.Wake(s)
+	}
+	z := iz.state
+	fresh, gap := z.arrived(iz.origin, d.Sequence, now)
+	if gap {
+		n.event(Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
+		z.shared.Forfeit(iz.origin, d.Sequence)
+		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: d.Zone, Shards: wire.All, Merge: true}.Append(nil))
+	}
+	if fresh {
+		applied, err := z.shared.Apply(iz.origin, d.Sequence, d.Payload, int64(min(d.AgeMS, maxClockMS)), n.clocks.clusterTime(now))
+		if err != nil {
+			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
+		}
+		z.applyDone(iz.origin, d.Sequence)
+		s.refused(iz, applied.Refused, now)
+	}
+	iz.last = max(iz.last, d.Sequence)
+	return nil
+}
+
+// arrived notes a frame before it is applied. fresh says that it was not seen before, gap that frames before it are lost.
+func (p *progress) arrived(origin zone.Origin, sequence uint64, now clock.Reading) (fresh, gap bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in := p.inflowOf(origin, now)
+	if sequence <= in.last {
+		return false, false
+	}
+	if p.ready.Load() {
+		return true, sequence > in.last+1
+	}
+	if in.first == 0 {
+		in.first = sequence
+	}
+	return true, false
+}
+
+// applyDone moves the point from which an origin resumes.
+func (p *progress) applyDone(origin zone.Origin, sequence uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in := p.applied[origin]; in != nil {
+		in.last = max(in.last, sequence)
+	}
+}
+
+// refused collects records that were not taken and tells the dialer now and then.
+func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
+	iz.refused += records
+	if iz.refused == 0 || iz.reportMS != 0 && !after(now, iz.reportMS, reportEveryMS) {
+		return
+	}
+	n := s.node
+	n.mu.Lock()
+	ahead := s.peer.offsetMS - n.clocks.offsetMS.Load()
+	n.mu.Unlock()
+	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
+	n.event(Warning, "%d records of zone %q from peer %s were refused: they are stamped too far ahead (its clock is %v ahead), or the zone is full",
+		iz.refused, iz.state.info.Name, s.name(), ms(ahead))
+	iz.refused, iz.reportMS = 0, now.MonoMS
+}
+
+// teachBegin prepares for taught pieces.
+func (s *Session) teachBegin(body []byte, now clock.Reading) error {
+	t, err := wire.ParseTeachBegin(body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(t.Zone)
+	if err != nil {
+		return err
+	}
+	z := iz.state
+	if t.LostTo > 0 {
+		s.node.event(Notice, "peer %s teaches zone %q anew: its buffers were overrun", s.name(), z.info.Name)
+		z.shared.Forfeit(iz.origin, t.LostTo)
+		z.moveTo(iz.origin, t.LostTo-1, now)
+	}
+	z.teachBegins(s, &t)
+	return nil
+}
+
+// moveTo sets the last frame of an origin: the ones before it are lost, or the origin has begun again.
+func (p *progress) moveTo(origin zone.Origin, sequence uint64, now clock.Reading) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inflowOf(origin, now).last = sequence
+}
+
+// teach merges one taught piece.
+func (s *Session) teach(f wire.Frame, now clock.Reading) error {
+	t, err := wire.ParseTeach(f.Body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(t.Zone)
+	if err != nil {
+		return err
+	}
+	z, n := iz.state, s.node
+	if len(t.Payload) > 0 {
+		n.traffic.msgsIn.Add(1)
+		n.traffic.bytesIn.Add(int64(f.WireBytes))
+		applied, err := z.shared.Learn(t.Payload, n.clocks.clusterTime(now))
+		if err != nil {
+			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
+		}
+		s.refused(iz, applied.Refused, now)
+	}
+	if t.Last && z.learnt(s, int(t.Shard), now) {
+		n.settleReady(z, now)
+	}
+	return nil
+}
+
+func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
+	r, err := wire.ParseReady(body)
+	if err != nil {
+		return err
+	}
+	if r.Zone >= uint64(len(s.their.Zones)) {
+		return fmt.Errorf("it is ready to teach zone number %d; its hello had %d", r.Zone, len(s.their.Zones))
+	}
+	s.their.Zones[r.Zone].Ready = true
+	if s.stage == established && s.intake.zones[r.Zone] != nil {
+		s.intake.zones[r.Zone].state.sourceReady(s, now)
+	}
+	return nil
+}
+
+// digests compares the dialer's content with this node's.
+func (s *Session) digests(body []byte, now clock.Reading) error {
+	d, err := wire.ParseDigests(body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(d.Zone)
+	if err != nil {
+		return err
+	}
+	var mine [zone.Shards]uint64
+	if !iz.state.shared.Digests(&mine) {
+		return nil
+	}
+	differing := 0
+	for i, sum := range mine {
+		if sum != d.Shards[i] {
+			differing++
+		}
+	}
+	n := s.node
+	n.mu.Lock()
+	if s.peer.compared == nil {
+		s.peer.compared = make(map[string]comparison)
+	}
+	s.peer.compared[iz.state.info.Name] = comparison{differing: differing, atMS: now.MonoMS}
+	n.mu.Unlock()
+	return nil
+}
+
+// appendAcks queues acknowledgements that are due. Called with mu held.
+func (s *Session) appendAcks(now clock.Reading) {
+	if s.ackDelay(now) != 0 {
+		return
+	}
+	s.intake.unacked = 0
+	var body []byte
+	for _, iz := range s.intake.zones {
+		if iz != nil && iz.last > iz.acked {
+			iz.acked = iz.last
+			body = wire.AppendAck(body, wire.Ack{Zone: iz.index, Sequence: iz.last})
+		}
+	}
+	if body == nil {
+		return
+	}
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	if s.ending == nil {
+		s.control = wire.AppendFrame(s.control, wire.TypeAck, body, nil)
+	}
+}
+
+// ackDelay says when the next acknowledgement is due, negative for never. Called with mu held.
+func (s *Session) ackDelay(now clock.Reading) time.Duration {
+	switch {
+	case s.intake.unacked == 0:
+		return -1
+	case s.intake.unacked >= ackFrames:
+		return 0
+	}
+	return ms(max(s.intake.sinceMS+ackMS-now.MonoMS, 0))
+}

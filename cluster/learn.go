@@ -1,0 +1,239 @@
+package cluster
+
+import (
+	"math/bits"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// The life of a newcomer. It asks every ready node that pushes to it for a share of the shards, a few at a time,
+// so that quick teachers give more. It is ready when it has all of them, or when nobody can teach it.
+
+const (
+	// AloneMS is how long a node waits for a teacher before it is ready with what it has.
+	AloneMS = 5000
+	// shareShards is what is asked of a teacher at a time; another share is asked for when half is left, so the line never idles.
+	shareShards = 32
+	// stallMS is how long a teacher may take over a share: it holds 1/8 of the zone.
+	stallMS = 10_000
+)
+
+// learner is what a zone that is not ready knows about learning. Guarded by progress.mu.
+type learner struct {
+	missing      wire.ShardSet
+	sources      map[*Session]*source
+	aloneSinceMS int64
+	// frontier is, per origin, what all teachers had applied; it is where the journals go on.
+	frontier    map[zone.Origin]uint64
+	hasFrontier bool
+}
+
+// source is an incoming session that shares the zone.
+type source struct {
+	index   uint64 // of the zone in the dialer's hello
+	origin  zone.Origin
+	ready   bool
+	covered bool
+	stalled bool
+	asked   wire.ShardSet
+	sinceMS int64 // monotonic, of the last progress
+}
+
+// addSource notes that a session shares a zone that is still to be taught.
+func (n *Node) addSource(z *zoneState, s *Session, index uint64, their *wire.Zone, now clock.Reading) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.ready.Load() {
+		return
+	}
+	z.learner.sources[s] = &source{
+		index: index, origin: zone.Origin(their.Origin), ready: their.Ready, covered: their.Covered, sinceMS: now.MonoMS,
+	}
+	z.askForShares(now)
+}
+
+// sourceReady notes that the other side of a session may teach from now on.
+func (z *zoneState) sourceReady(s *Session, now clock.Reading) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if src := z.learner.sources[s]; src != nil {
+		src.ready = true
+		z.askForShares(now)
+	}
+}
+
+// dropSource forgets a session; what was asked of it is asked of others.
+func (z *zoneState) dropSource(s *Session, now clock.Reading) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if _, was := z.learner.sources[s]; was {
+		delete(z.learner.sources, s)
+		z.askForShares(now)
+	}
+}
+
+// askForShares gives every teacher that has little left to do another share. Called with mu held.
+func (z *zoneState) askForShares(now clock.Reading) {
+	free := z.learner.missing
+	for _, src := range z.learner.sources {
+		for i := range free {
+			free[i] &^= src.asked[i]
+		}
+	}
+	for s, src := range z.learner.sources {
+		if !src.ready || src.stalled || count(src.asked) > shareShards/2 || free.Empty() {
+			continue
+		}
+		var share wire.ShardSet
+		for shard := 0; shard < zone.Shards && count(share) < shareShards; shard++ {
+			if free.Has(shard) {
+				share.Add(shard)
+				free.Remove(shard)
+				src.asked.Add(shard)
+			}
+		}
+		src.sinceMS = now.MonoMS
+		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: src.index, Shards: share}.Append(nil))
+	}
+}
+
+// teachBegins merges what a teacher knows into the frontier: the journals go on after what all teachers had applied.
+func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.ready.Load() || z.learner.sources[s] == nil || !z.learner.sources[s].ready {
+		return
+	}
+	theirs := make(map[zone.Origin]uint64, len(begin.Frontier))
+	for _, a := range begin.Frontier {
+		theirs[zone.Origin(a.Origin)] = a.Sequence
+	}
+	if !z.learner.hasFrontier {
+		z.learner.frontier, z.learner.hasFrontier = theirs, true
+		return
+	}
+	for origin, sequence := range z.learner.frontier {
+		z.learner.frontier[origin] = min(sequence, theirs[origin])
+	}
+}
+
+// learnt notes that a shard has been taught to its end, and says whether it was the last one.
+func (z *zoneState) learnt(s *Session, shard int, now clock.Reading) (all bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	src := z.learner.sources[s]
+	if z.ready.Load() || src == nil || !src.ready {
+		return false
+	}
+	z.learner.missing.Remove(shard)
+	src.asked.Remove(shard)
+	src.sinceMS = now.MonoMS
+	if z.learner.missing.Empty() {
+		return true
+	}
+	z.askForShares(now)
+	return false
+}
+
+// settleReady decides whether a zone is ready, because it was taught or because nobody is there to teach it.
+func (n *Node) settleReady(z *zoneState, now clock.Reading) {
+	if z.ready.Load() {
+		return
+	}
+	met := n.metAll()
+	z.mu.Lock()
+	teachers := 0
+	for s, src := range z.learner.sources {
+		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
+			src.stalled, src.asked = true, wire.ShardSet{}
+			n.event(Warning, "peer %s taught nothing of zone %q for %d s; the others are asked instead", s.name(), z.info.Name, stallMS/1000)
+		}
+		if src.ready && !src.stalled {
+			teachers++
+		}
+	}
+	taught := z.learner.missing.Empty()
+	if teachers > 0 {
+		z.learner.aloneSinceMS = now.MonoMS
+		z.askForShares(now)
+	}
+	alone := teachers == 0 && (met || after(now, z.learner.aloneSinceMS, AloneMS))
+	if !taught && !alone || z.ready.Load() {
+		z.mu.Unlock()
+		return
+	}
+	n.becomeReady(z, taught)
+	z.mu.Unlock()
+	z.shared.Release(n.clocks.clusterTime(now))
+	how := "nobody is there to teach it"
+	if taught {
+		how = "taught by its peers"
+	}
+	n.event(Info, "zone %q is ready: %s", z.info.Name, how)
+	n.announceReady(z)
+}
+
+// becomeReady sets where the journals go on, and asks for a full pass wherever frames may be missing between what was
+// taught and what arrived. Called with z.mu held.
+func (n *Node) becomeReady(z *zoneState, taught bool) {
+	z.ready.Store(true)
+	for s, src := range z.learner.sources {
+		in := z.applied[src.origin]
+		gap := in != nil && in.first > z.learner.frontier[src.origin]+1
+		if taught && gap || !taught && !src.covered {
+			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: src.index, Shards: wire.All, Merge: true}.Append(nil))
+		}
+	}
+	for origin, sequence := range z.learner.frontier {
+		if origin == z.origin {
+			continue
+		}
+		in := z.applied[origin]
+		if in == nil {
+			in = &inflow{}
+			z.applied[origin] = in
+		}
+		in.last = max(in.last, sequence)
+	}
+	z.learner = learner{}
+}
+
+// metAll says whether every expected member is connected in both directions.
+func (n *Node) metAll() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	met := 0
+	for _, p := range n.peers {
+		if p.out != nil && len(p.in) > 0 {
+			met++
+		}
+	}
+	return n.expected >= 0 && met >= n.expected
+}
+
+// announceReady tells the peers that this node may teach the zone.
+func (n *Node) announceReady(z *zoneState) {
+	for _, s := range n.all() {
+		s.announceReady(z)
+	}
+}
+
+// Ready says whether all zones are ready: taught, or alone long enough.
+func (n *Node) Ready() bool {
+	for _, z := range n.table.Load().list {
+		if !z.ready.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+func count(s wire.ShardSet) int {
+	total := 0
+	for _, word := range s {
+		total += bits.OnesCount64(word)
+	}
+	return total
+}

@@ -1,0 +1,252 @@
+package cluster
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Node is this node's part of the protocol: its zones, and a session per connection.
+type Node struct {
+	id          NodeID
+	incarnation uint64
+	driver      Driver
+	clocks      clocks
+	pace        pacer
+	traffic     traffic
+
+	// table and settings are replaced whole by Reload and read without a lock.
+	table    atomic.Pointer[zoneTable]
+	settings atomic.Pointer[Settings]
+	cluster  atomic.Pointer[string]
+
+	mu       sync.Mutex
+	peers    map[NodeID]*peer
+	sessions map[*Session]struct{}
+	// expected is how many other members there are, -1 while unknown.
+	expected   int
+	zoneTickMS int64 // monotonic time of the last Tick of the zones
+	stopping   bool
+}
+
+// zoneTable is the shared zones in the order of the hello: an index in it names a zone on the wire.
+type zoneTable struct {
+	list   []*zoneState
+	byName map[string]*zoneState
+}
+
+// traffic counts what the API calls msgs and bytes: frames with records, not the talk around them.
+type traffic struct {
+	bytesIn, bytesOut, msgsIn, msgsOut atomic.Int64
+}
+
+// zoneTickEveryMS is how often zones expire records.
+const zoneTickEveryMS = 100
+
+// New makes a node. Its zones count as loaded at now.
+func New(config Config, now clock.Reading) (*Node, error) {
+	n := &Node{
+		id: config.ID, incarnation: config.Incarnation, driver: config.Driver,
+		peers: make(map[NodeID]*peer), sessions: make(map[*Session]struct{}), expected: -1,
+	}
+	n.table.Store(&zoneTable{})
+	if err := n.Reload(config, now); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Reload takes a new configuration. A zone that is the same object, or a zone of the same name and incarnation, keeps its
+// place in the cluster. Where the hello would be another one, sessions are ended with the request to connect again at once;
+// they resume where they were. ID, Incarnation and Driver cannot change.
+func (n *Node) Reload(config Config, now clock.Reading) error {
+	if err := config.check(); err != nil {
+		return err
+	}
+	settings := config.Settings.withDefaults()
+	old := n.table.Load()
+	table := &zoneTable{byName: make(map[string]*zoneState, len(config.Zones))}
+	same := len(old.list) == len(config.Zones)
+	for _, shared := range config.Zones {
+		info := shared.Info()
+		z := old.byName[info.Name]
+		if z == nil || z.shared != shared || z.info.Incarnation != info.Incarnation {
+			z = n.adopt(shared, settings, now)
+		}
+		same = same && z == old.byName[info.Name] && z.info == info
+		z = &zoneState{shared: shared, info: info, progress: z.progress}
+		table.list = append(table.list, z)
+		table.byName[info.Name] = z
+	}
+	before := n.settings.Load()
+	same = same && before != nil && *before == settings && *n.cluster.Load() == config.Cluster
+	n.table.Store(table)
+	n.settings.Store(&settings)
+	n.cluster.Store(&config.Cluster)
+	n.pace.setInterval(time.Duration(settings.IntervalMS) * time.Millisecond)
+	if !same {
+		for _, s := range n.all() {
+			s.leave(wire.ReasonReload, "the configuration was changed")
+		}
+	}
+	return nil
+}
+
+// adopt brings a zone into the cluster: it starts to keep a journal and waits to be taught.
+func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *zoneState {
+	info := shared.Info()
+	origin := originOf(n.id, n.incarnation, info)
+	shared.SetOrigin(origin)
+	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
+	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, shared.Stats().Records > 0, now)}
+	shared.OnDirty(func(urgent bool) {
+		n.pace.dirty.Store(true)
+		if urgent {
+			n.pace.urgent.Store(true)
+		}
+		n.driver.FlushSoon()
+	})
+	shared.Hold(allShards)
+	return z
+}
+
+// originOf names one life of one zone on one node. It only has to differ from all others; the steps are splitmix64's.
+func originOf(id NodeID, incarnation uint64, info zone.Info) zone.Origin {
+	var h uint64
+	step := func(v uint64) {
+		h += v + 0x9e3779b97f4a7c15
+		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+		h = (h ^ h>>27) * 0x94d049bb133111eb
+		h ^= h >> 31
+	}
+	step(uint64(id))
+	step(incarnation)
+	step(info.Incarnation)
+	for _, b := range []byte(info.Name) {
+		step(uint64(b))
+	}
+	return zone.Origin(h)
+}
+
+// Expect says how many members the node has to meet, itself and aliases not counted; -1 where that is not known yet.
+// A node that has met them all and found none to learn from is ready at once instead of after AloneMS.
+func (n *Node) Expect(members int) {
+	n.mu.Lock()
+	n.expected = members
+	n.mu.Unlock()
+}
+
+// ID is the node's own id.
+func (n *Node) ID() NodeID { return n.id }
+
+// ClusterTime moves a local reading to cluster time. Everything that stamps or expires records in shared zones uses it.
+func (n *Node) ClusterTime(now clock.Reading) clock.Reading { return n.clocks.clusterTime(now) }
+
+// NextFlush says how long the next Flush should wait, and false when nothing waits to be flushed. The argument
+// is a monotonic time of finer grain than a Reading, since any fixed moment.
+func (n *Node) NextFlush(mono time.Duration) (wait time.Duration, dirty bool) {
+	return n.pace.wait(mono)
+}
+
+// Flush moves what changed into the journals and wakes the outgoing sessions.
+func (n *Node) Flush(mono time.Duration, now clock.Reading) {
+	n.pace.began(mono)
+	n.flushZones(now)
+}
+
+func (n *Node) flushZones(now clock.Reading) {
+	moved := 0
+	local := n.clocks.clusterTime(now)
+	for _, z := range n.table.Load().list {
+		moved += z.shared.Flush(local)
+	}
+	if moved > 0 {
+		n.wakeOutgoing()
+	}
+}
+
+// Spent tells the pacing what a flush cost (flush) or a write of its frames took (write): see NextFlush.
+func (n *Node) Spent(flush, write time.Duration) {
+	if write > 0 {
+		n.pace.spent.Add(int64(write))
+	}
+	if flush > 0 {
+		n.pace.ended(flush)
+	}
+}
+
+func (n *Node) wakeOutgoing() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.sessions {
+		if s.outgoing {
+			n.driver.Wake(s)
+		}
+	}
+}
+
+// Tick does what time alone brings: heartbeats, timeouts, expiry, digests, readiness. Call it every 100 ms or so.
+func (n *Node) Tick(now clock.Reading) {
+	local := n.clocks.clusterTime(now)
+	n.mu.Lock()
+	due := after(now, n.zoneTickMS, zoneTickEveryMS)
+	if due {
+		n.zoneTickMS = now.MonoMS
+	}
+	n.mu.Unlock()
+	for _, z := range n.table.Load().list {
+		if due {
+			z.shared.Tick(local)
+		}
+		n.settleReady(z, now)
+	}
+	for _, s := range n.all() {
+		s.tick(now)
+	}
+	n.forgetPeers(now)
+}
+
+// all returns the sessions there are, so that they can be locked without n.mu.
+func (n *Node) all() []*Session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]*Session, 0, len(n.sessions))
+	for s := range n.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Drained says whether all changes have been sent to and acknowledged by each connected peer.
+func (n *Node) Drained() bool {
+	for _, z := range n.table.Load().list {
+		if z.shared.Stats().Pending > 0 {
+			return false
+		}
+	}
+	for _, s := range n.all() {
+		if s.outgoing && s.behind() {
+			return false
+		}
+	}
+	return true
+}
+
+// Stop says goodbye on every session; each ends when its Outbox is empty. No session is accepted afterwards.
+func (n *Node) Stop() {
+	n.mu.Lock()
+	n.stopping = true
+	n.mu.Unlock()
+	for _, s := range n.all() {
+		s.leave(wire.ReasonStopping, "the node is shutting down")
+	}
+}
+
+func (n *Node) event(kind EventKind, format string, args ...any) {
+	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...)})
+}

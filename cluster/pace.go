@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The pacing of flushes. Lag is what makes shared limits inexact, so a change goes out at once when
+// the node was quiet, and under load as often as flushing stays a small part of one core.
+const (
+	// minGap lets the changes of a busy moment share a frame and a system call.
+	minGap = 250 * time.Microsecond
+	// maxGap ends the stretching: by then the cost is in the records, and waiting saves none of it.
+	maxGap = 5 * time.Millisecond
+	// costShare is the inverse of the part of a core that flushing and writing may take: 5 %.
+	costShare = 20
+	// costMemory is how many flushes the average of their cost reaches back.
+	costMemory = 8
+)
+
+// pacer decides when the dirty lists are flushed. Times are monotonic, since any fixed moment.
+type pacer struct {
+	dirty  atomic.Bool
+	urgent atomic.Bool
+	// spent collects what writers used since the last flush, in nanoseconds.
+	spent atomic.Int64
+
+	mu       sync.Mutex
+	flushed  bool // the first flush has no predecessor to keep a gap to
+	last     time.Duration
+	cost     time.Duration // moving average of a flush with its writes
+	interval time.Duration
+}
+
+// wait returns how long the next flush should wait, and false when nothing is dirty.
+func (p *pacer) wait(now time.Duration) (time.Duration, bool) {
+	if !p.dirty.Load() {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := now - p.last
+	if !p.flushed || p.urgent.Load() {
+		return 0, true
+	}
+	return max(p.gap()-since, 0), true
+}
+
+// gap is the time between two flushes under load.
+func (p *pacer) gap() time.Duration {
+	return min(max(minGap, costShare*p.cost), maxGap, max(p.interval, minGap))
+}
+
+// began takes the dirty mark: what changes from now on asks for another flush.
+func (p *pacer) began(now time.Duration) {
+	p.dirty.Store(false)
+	p.urgent.Store(false)
+	p.mu.Lock()
+	p.last, p.flushed = now, true
+	p.mu.Unlock()
+}
+
+// ended adds the cost of a flush, with that of the writes since the one before, to the average.
+func (p *pacer) ended(cost time.Duration) {
+	cost += time.Duration(p.spent.Swap(0))
+	p.mu.Lock()
+	p.cost += (cost - p.cost) / costMemory
+	p.mu.Unlock()
+}
+
+func (p *pacer) setInterval(interval time.Duration) {
+	p.mu.Lock()
+	p.interval = interval
+	p.mu.Unlock()
+}

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// allShards is every shard of a zone.
+var allShards = [zone.Shards / 64]uint64(wire.All)
+
+// zoneState is a zone as the cluster sees it. It is immutable; a reload that changes the zone's settings makes
+// another one with the same progress.
+type zoneState struct {
+	shared zone.Shared
+	info   zone.Info
+	*progress
+}
+
+// progress is how far one life of a zone has come: what it applied of each origin, and what it has been taught.
+type progress struct {
+	origin zone.Origin
+	// preloaded says that the zone had records before its journal began, from a state file.
+	preloaded bool
+	ready     atomic.Bool
+
+	mu      sync.Mutex
+	applied map[zone.Origin]*inflow
+	learner learner
+}
+
+// inflow is what has arrived of one origin's journal.
+type inflow struct {
+	last  uint64 // the last frame applied
+	first uint64 // the first frame received while the zone was not ready, 0 for none
+	used  int64  // monotonic ms of the last change
+}
+
+// maxOrigins bounds the origins remembered of a zone. Each start of each node makes one; the ones
+// longest unused go first, and a node that returns after that is taught instead of resumed.
+const maxOrigins = wire.MaxFrontier
+
+func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
+	return &progress{
+		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow),
+		learner: learner{missing: wire.All, sources: make(map[*Session]*source), aloneSinceMS: now.MonoMS},
+	}
+}
+
+// inflowOf finds or makes the memory of an origin. Called with mu held.
+func (p *progress) inflowOf(origin zone.Origin, now clock.Reading) *inflow {
+	in := p.applied[origin]
+	if in == nil {
+		if len(p.applied) >= maxOrigins {
+			p.forgetOldest()
+		}
+		in = &inflow{}
+		p.applied[origin] = in
+	}
+	in.used = now.MonoMS
+	return in
+}
+
+func (p *progress) forgetOldest() {
+	var oldest zone.Origin
+	used := int64(1<<63 - 1)
+	for origin, in := range p.applied {
+		if in.used < used {
+			oldest, used = origin, in.used
+		}
+	}
+	delete(p.applied, oldest)
+}
+
+// resume says where an origin's journal should go on: after the last frame applied, or, in a zone that
+// is being taught, from the oldest frame kept: what the taught shards contain already is skipped there.
+func (p *progress) resume(origin zone.Origin) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in := p.applied[origin]; in != nil && in.last > 0 {
+		return in.last + 1
+	}
+	if !p.ready.Load() {
+		return 0
+	}
+	return 1
+}
+
+// frontier is what a teacher has applied of each origin, its own journal included.
+func (z *zoneState) frontier() []wire.Applied {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	list := make([]wire.Applied, 0, len(z.applied)+1)
+	list = append(list, wire.Applied{Origin: uint64(z.origin), Sequence: z.shared.Journal().Head() - 1})
+	for origin, in := range z.applied {
+		if origin != z.origin && len(list) < wire.MaxFrontier {
+			list = append(list, wire.Applied{Origin: uint64(origin), Sequence: in.last})
+		}
+	}
+	return list
+}
+
+// covered says that the journal still holds all that the zone ever held.
+func (z *zoneState) covered() bool { return !z.preloaded && z.shared.Journal().Tail() <= 1 }

@@ -1,0 +1,304 @@
+package cluster
+
+import (
+	"fmt"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// digestEveryMS is how often peers compare digests.
+const digestEveryMS = 2000
+
+// teachPieceBytes is the size of one taught piece: what the journal's frames wait for at most on a busy connection.
+const teachPieceBytes = 64 << 10
+
+// pusher is the sending half of an outgoing session.
+type pusher struct {
+	zones      []*pushZone
+	compress   wire.Compressor
+	squeeze    bool // the peer reads s2
+	head       []byte
+	piece      []byte
+	digestsMS  int64 // monotonic, of the last digests sent
+	digestsDue bool
+}
+
+// pushZone is the cursor of one peer into one zone's journal, and what is being taught to it.
+type pushZone struct {
+	state  *zoneState
+	index  uint64 // in this node's hello
+	cursor uint64 // the next frame to send
+	acked  uint64 // the last frame acknowledged
+
+	begin  *wire.TeachBegin // to be sent before the next piece
+	taught wire.ShardSet    // shards still to teach
+	shard  int              // the shard being taught, -1 between two
+	within uint64           // how far in it
+}
+
+// startPush places the cursors where the peer wants them. Called with mu held.
+func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
+	s.push.squeeze = s.their.Features&wire.FeatureS2 != 0
+	s.push.zones = nil
+	s.node.pair(s.peer, s.their.Zones)
+	for _, resume := range r.Resumes {
+		if resume.Zone >= uint64(len(s.table.list)) {
+			return fmt.Errorf("the reply names zone number %d; this node's hello had %d", resume.Zone, len(s.table.list))
+		}
+		z := s.table.list[resume.Zone]
+		pz := &pushZone{state: z, index: resume.Zone, shard: -1}
+		pz.resume(resume.Sequence)
+		s.push.zones = append(s.push.zones, pz)
+	}
+	s.push.digestsMS = now.MonoMS
+	return nil
+}
+
+// resume places the cursor at the frame wanted. Where the ring ran past it, or what was here before the journal was
+// never agreed on, the peer is taught.
+func (pz *pushZone) resume(wanted uint64) {
+	journal := pz.state.shared.Journal()
+	tail, head := journal.Tail(), journal.Head()
+	switch {
+	case wanted == 0: // it is being taught and skips what it knows
+		pz.cursor = tail
+	case wanted > head || wanted < tail:
+		pz.overrun()
+	default:
+		pz.cursor = wanted
+		if wanted <= 1 && pz.state.preloaded {
+			pz.request(wire.All)
+		}
+	}
+	pz.acked = max(pz.cursor, 1) - 1
+}
+
+// overrun gives up the frames before the journal's head and teaches everything instead. Costs in the lost frames are
+// forfeited by the peer, but the levels it is taught contain most of them.
+func (pz *pushZone) overrun() {
+	pz.cursor = pz.state.shared.Journal().Head()
+	pz.request(wire.All)
+	pz.begin.LostTo = pz.cursor
+}
+
+// request adds shards to those being taught.
+func (pz *pushZone) request(shards wire.ShardSet) {
+	if pz.begin == nil {
+		pz.begin = &wire.TeachBegin{Zone: pz.index}
+	}
+	for i := range shards {
+		pz.taught[i] |= shards[i]
+	}
+	if pz.shard >= 0 && shards.Has(pz.shard) {
+		pz.shard = -1 // from its beginning again
+	}
+}
+
+// find returns the zone with an index of this node's hello, nil where it is not shared with the peer.
+func (p *pusher) find(index uint64) *pushZone {
+	for _, pz := range p.zones {
+		if pz.index == index {
+			return pz
+		}
+	}
+	return nil
+}
+
+// handlePush handles what an acceptor says. Called with mu held.
+func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
+	switch f.Type {
+	case wire.TypeAck:
+		return s.acked(f.Body)
+	case wire.TypeTeachRequest:
+		return s.teachRequested(f.Body)
+	case wire.TypeReport:
+		return s.reported(f.Body)
+	}
+	return nil // of a later version
+}
+
+func (s *Session) acked(body []byte) error {
+	var wrong error
+	err := wire.ParseAcks(body, func(a wire.Ack) {
+		pz := s.push.find(a.Zone)
+		switch {
+		case pz == nil || a.Sequence >= pz.cursor:
+			wrong = fmt.Errorf("it acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
+		default:
+			pz.acked = max(pz.acked, a.Sequence)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return wrong
+}
+
+func (s *Session) teachRequested(body []byte) error {
+	t, err := wire.ParseTeachRequest(body)
+	if err != nil {
+		return err
+	}
+	pz := s.push.find(t.Zone)
+	if pz == nil {
+		return fmt.Errorf("it asks to be taught zone number %d, which is not shared", t.Zone)
+	}
+	if t.Merge || pz.state.ready.Load() {
+		pz.request(t.Shards)
+		s.node.driver.Wake(s)
+	}
+	return nil
+}
+
+func (s *Session) reported(body []byte) error {
+	r, err := wire.ParseReport(body)
+	if err != nil {
+		return err
+	}
+	pz := s.push.find(r.Zone)
+	if pz == nil {
+		return fmt.Errorf("it reports on zone number %d, which is not shared", r.Zone)
+	}
+	why := "its zone is full: give it more memory"
+	if r.AheadMS > maxAheadMS {
+		why = fmt.Sprintf("this node's clock is %v ahead of the cluster: set it right", ms(r.AheadMS))
+	}
+	s.node.event(Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)
+	return nil
+}
+
+// maxAheadMS is how far ahead of cluster time a stamp may be.
+const maxAheadMS = 60_000
+
+// fill appends frames until dst is about limit long: the journals first, then taught pieces. Called with mu held.
+func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
+	for _, pz := range s.push.zones {
+		dst = s.fillFrames(dst, limit, pz, now)
+	}
+	for _, pz := range s.push.zones {
+		dst = s.fillTaught(dst, limit, pz, now)
+	}
+	if s.push.digestsDue && len(dst) < limit {
+		s.push.digestsDue = false
+		s.push.digestsMS = now.MonoMS
+		dst = s.fillDigests(dst)
+	}
+	return dst
+}
+
+func (s *Session) append(dst []byte, t wire.Type, head, payload []byte) []byte {
+	if s.push.squeeze {
+		return s.push.compress.AppendFrame(dst, t, head, payload)
+	}
+	return wire.AppendFrame(dst, t, head, payload)
+}
+
+// fillFrames appends what the peer lacks of a journal. Called with mu held.
+func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
+	journal := pz.state.shared.Journal()
+	start, sent := len(dst), int64(0)
+	for len(dst) < limit && pz.cursor < journal.Head() {
+		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
+		if !ok {
+			pz.overrun()
+			s.node.event(Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is taught anew; see zone_sync_buffers",
+				s.name(), pz.state.info.Name)
+			break
+		}
+		age := uint64(max(now.MonoMS-flushedMS, 0))
+		s.push.head = wire.AppendDataHead(s.push.head[:0], pz.index, pz.cursor, age)
+		dst = s.append(dst, wire.TypeData, s.push.head, payload)
+		pz.cursor++
+		sent++
+	}
+	s.node.traffic.msgsOut.Add(sent)
+	s.node.traffic.bytesOut.Add(int64(len(dst) - start))
+	return dst
+}
+
+// fillTaught appends taught pieces of a zone. Called with mu held.
+func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
+	if pz.begin == nil && pz.taught.Empty() && pz.shard < 0 {
+		return dst
+	}
+	z := pz.state
+	if pz.begin != nil {
+		pz.begin.Frontier = z.frontier()
+		dst = wire.AppendFrame(dst, wire.TypeTeachBegin, pz.begin.Append(nil), nil)
+		pz.begin = nil
+	}
+	local := s.node.clocks.clusterTime(now)
+	head := z.shared.Journal().Head()
+	for len(dst) < limit && (pz.shard >= 0 || !pz.taught.Empty()) {
+		if pz.shard < 0 {
+			pz.shard, pz.within = first(&pz.taught), 0
+			pz.taught.Remove(pz.shard)
+		}
+		shard := pz.shard
+		piece, next, done := z.shared.TeachShard(shard, pz.within, s.push.piece[:0], teachPieceBytes, local)
+		s.push.piece = piece
+		pz.within = next
+		if done {
+			pz.shard = -1
+		}
+		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)
+		before := len(dst)
+		dst = s.append(dst, wire.TypeTeach, s.push.head, piece)
+		if len(piece) > 0 {
+			s.node.traffic.msgsOut.Add(1)
+			s.node.traffic.bytesOut.Add(int64(len(dst) - before))
+		}
+	}
+	if z.shared.Journal().Head() != head {
+		s.node.wakeOutgoing() // cutting shards of buckets has flushed them
+	}
+	return dst
+}
+
+func first(s *wire.ShardSet) int {
+	for shard := range zone.Shards {
+		if s.Has(shard) {
+			return shard
+		}
+	}
+	return -1
+}
+
+func (s *Session) fillDigests(dst []byte) []byte {
+	var sums [zone.Shards]uint64
+	for _, pz := range s.push.zones {
+		if pz.state.shared.Digests(&sums) {
+			dst = wire.AppendFrame(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil), nil)
+		}
+	}
+	return dst
+}
+
+// behind says whether the peer has not yet acknowledged everything.
+func (s *Session) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage != established {
+		return false
+	}
+	for _, pz := range s.push.zones {
+		if pz.acked+1 < pz.state.shared.Journal().Head() {
+			return true
+		}
+	}
+	return false
+}
+
+// announceReady tells the peer of an outgoing session that this node may teach a zone.
+func (s *Session) announceReady(z *zoneState) {
+	if !s.outgoing {
+		return
+	}
+	for i, mine := range s.table.list {
+		if mine.progress == z.progress {
+			s.send(wire.TypeReady, wire.Ready{Zone: uint64(i)}.Append(nil))
+		}
+	}
+}

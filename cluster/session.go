@@ -1,0 +1,410 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+)
+
+// stage is how far a session has come.
+type stage uint8
+
+const (
+	greeting    stage = iota // the hello is awaited, or its reply
+	waiting                  // a duplicate that may take over, once the session before has ended
+	established              // frames flow
+	over
+)
+
+// Session is one connection to a peer. The dialer of a connection pushes, the acceptor acknowledges.
+type Session struct {
+	node     *Node
+	outgoing bool
+	address  string
+	table    *zoneTable // as of the start; a reload that changes it ends the session
+	decoder  *wire.Decoder
+
+	lastReadMS atomic.Int64 // monotonic
+	rttMS      atomic.Int64
+
+	// queueMu is a leaf: it may be taken with any other lock held.
+	queueMu sync.Mutex
+	control []byte // whole frames that go before all others
+	ending  *Ending
+
+	// mu guards what follows. It is taken before Node.mu and progress.mu.
+	mu        sync.Mutex
+	stage     stage
+	startedMS int64 // monotonic
+	sentMS    int64 // monotonic, of the last heartbeat
+	their     wire.Hello
+	peer      *peer
+	beatMS    int64 // between heartbeats
+	token     uint64
+	tokenMS   int64
+	push      pusher
+	intake    intake
+
+	// successor waits for this session's end; guarded by Node.mu.
+	successor *Session
+}
+
+// Ending is why a session ended.
+type Ending struct {
+	Reason wire.Reason
+	Err    error
+	// Theirs says that the other side ended it.
+	Theirs bool
+	// Quiet says that nothing is wrong: the operator need not read of it.
+	Quiet bool
+}
+
+// Connected starts a session on a new connection to or from an address. It fails when the node is stopping.
+func (n *Node) Connected(outgoing bool, address string, now clock.Reading) (*Session, error) {
+	s := &Session{
+		node: n, outgoing: outgoing, address: address, table: n.table.Load(), decoder: wire.NewDecoder(),
+		startedMS: now.MonoMS, sentMS: now.MonoMS,
+	}
+	s.lastReadMS.Store(now.MonoMS)
+	n.mu.Lock()
+	if n.stopping {
+		n.mu.Unlock()
+		return nil, errors.New("zone_sync: the node is shutting down")
+	}
+	n.sessions[s] = struct{}{}
+	n.mu.Unlock()
+	if outgoing {
+		hello := n.hello(s.table, now)
+		s.control = append(s.control, wire.Preamble...)
+		s.send(wire.TypeHello, hello.Append(nil))
+	}
+	return s, nil
+}
+
+// hello is what the node says of itself.
+func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
+	h := wire.Hello{
+		MinVersion: wire.MinVersion, Version: wire.Version, Features: wire.FeatureS2,
+		NodeID: uint64(n.id), Incarnation: n.incarnation, Cluster: *n.cluster.Load(),
+		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(now.WallMS, 0)),
+	}
+	for _, z := range table.list {
+		h.Zones = append(h.Zones, wire.Zone{
+			Name: z.info.Name, Kind: uint8(z.info.Kind), Expression: z.info.Expression,
+			Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
+			Origin: uint64(z.origin), Ready: z.ready.Load(), Covered: z.covered(),
+		})
+	}
+	return h
+}
+
+// Outgoing says whether this node dialled.
+func (s *Session) Outgoing() bool { return s.outgoing }
+
+// Address is what the driver called the other side.
+func (s *Session) Address() string { return s.address }
+
+// PeerID is the id of the other node, 0 before its hello.
+func (s *Session) PeerID() NodeID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return NodeID(s.their.NodeID)
+}
+
+// Established says whether the hello is complete in both directions.
+func (s *Session) Established() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stage == established
+}
+
+// name is how the other side is called in the log.
+func (s *Session) name() string {
+	if s.their.NodeID == 0 {
+		return s.address
+	}
+	return fmt.Sprintf("%s (node %s)", s.address, NodeID(s.their.NodeID))
+}
+
+// Space returns room to read at least min bytes into; Filled takes them.
+func (s *Session) Space(min int) []byte { return s.decoder.Space(min) }
+
+// Filled takes n bytes read into what Space returned. An error ends the session: see Ended.
+func (s *Session) Filled(n int, now clock.Reading) error {
+	s.lastReadMS.Store(now.MonoMS)
+	s.decoder.Filled(n)
+	for {
+		if e := s.Ended(); e != nil {
+			return e.Err
+		}
+		frame, ok, err := s.decoder.Next()
+		if err != nil {
+			return s.fail(err)
+		}
+		if !ok {
+			return nil
+		}
+		s.mu.Lock()
+		err = s.handle(frame, now)
+		s.mu.Unlock()
+		if err != nil {
+			return s.fail(err)
+		}
+	}
+}
+
+// Receive is Space and Filled for bytes that are elsewhere.
+func (s *Session) Receive(data []byte, now clock.Reading) error {
+	return s.Filled(copy(s.Space(len(data)), data), now)
+}
+
+// handle does what one frame asks for. Called with mu held.
+func (s *Session) handle(f wire.Frame, now clock.Reading) error {
+	switch {
+	case f.Type == wire.TypeGoodbye:
+		return s.goodbye(f.Body)
+	case s.stage == over:
+		return nil
+	case s.stage == greeting && s.outgoing:
+		return s.greetedBack(f, now)
+	case s.stage == greeting:
+		return s.greeted(f, now)
+	case f.Type == wire.TypeHeartbeat:
+		return s.heartbeat(f.Body, now)
+	case s.stage == waiting:
+		return s.handleWaiting(f, now)
+	case s.outgoing:
+		return s.handlePush(f, now)
+	}
+	return s.handleIntake(f, now)
+}
+
+func (s *Session) goodbye(body []byte) error {
+	g, err := wire.ParseGoodbye(body)
+	if err != nil {
+		return err
+	}
+	quiet := g.Reason == wire.ReasonReload || g.Reason == wire.ReasonAlias || g.Reason == wire.ReasonSelf
+	s.end(Ending{Reason: g.Reason, Err: fmt.Errorf("it said goodbye: %s", g.Text), Theirs: true, Quiet: quiet})
+	return nil
+}
+
+func (s *Session) heartbeat(body []byte, now clock.Reading) error {
+	beat, err := wire.ParseHeartbeat(body)
+	if err != nil {
+		return err
+	}
+	s.token, s.tokenMS = beat.Token, now.MonoMS
+	s.their.WallMS = beat.WallMS
+	rtt := int64(0)
+	if beat.Echo != 0 {
+		rtt = max(now.MonoMS-int64(beat.Echo)-int64(beat.HeldMS), 0)
+		s.rttMS.Store(rtt)
+	}
+	s.node.heardClock(s.peer, beat.WallMS, rtt, now)
+	return nil
+}
+
+// maxClockMS is past all honest clocks, in the year 10889; beyond it sums would overflow.
+const maxClockMS = 1 << 48
+
+// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way.
+func (n *Node) heardClock(p *peer, wallMS uint64, rttMS int64, now clock.Reading) {
+	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - now.WallMS
+	n.clocks.heard(p.id, ahead)
+	n.mu.Lock()
+	p.offsetMS, p.rttMS = ahead, rttMS
+	n.mu.Unlock()
+}
+
+// send queues a control frame and wakes the driver. It may be called with any lock held.
+func (s *Session) send(t wire.Type, body []byte) {
+	s.queueMu.Lock()
+	if s.ending == nil {
+		s.control = wire.AppendFrame(s.control, t, body, nil)
+	}
+	s.queueMu.Unlock()
+	s.node.driver.Wake(s)
+}
+
+// maxControlBytes bounds control frames for a peer that does not read. What is queued is bounded by
+// time and by what it asks for: heartbeats, readiness, requests.
+const maxControlBytes = 4 << 20
+
+// Outbox appends what is to be sent now to dst, about max bytes at most, and returns it. Nothing appended means nothing to do.
+func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage == established && !s.outgoing {
+		s.appendAcks(now)
+	}
+	start := len(dst)
+	s.queueMu.Lock()
+	dst = append(dst, s.control...)
+	s.control = s.control[:0]
+	if cap(s.control) > maxControlBytes/64 {
+		s.control = nil
+	}
+	ended := s.ending != nil
+	s.queueMu.Unlock()
+	if s.stage == established && s.outgoing && !ended {
+		dst = s.fill(dst, start+max, now)
+	}
+	return dst
+}
+
+// SendDelay says when Outbox will have something: 0 now, more in that time, negative not before the next Wake.
+func (s *Session) SendDelay(now clock.Reading) time.Duration {
+	s.queueMu.Lock()
+	queued := len(s.control) > 0
+	s.queueMu.Unlock()
+	if queued {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stage != established:
+		return -1
+	case s.outgoing:
+		return 0
+	}
+	return s.ackDelay(now)
+}
+
+// end marks the session as over: what is queued is still sent, then the driver closes it.
+func (s *Session) end(e Ending) {
+	s.queueMu.Lock()
+	first := s.ending == nil
+	if first {
+		s.ending = &e
+	}
+	s.queueMu.Unlock()
+	if first {
+		s.node.driver.End(s)
+	}
+}
+
+// fail ends the session for an error and tells the other side, unless that does not speak the protocol.
+func (s *Session) fail(err error) error {
+	if _, foreign := errors.AsType[*wire.ForeignError](err); !foreign {
+		s.sayGoodbye(wire.ReasonError, err.Error())
+	}
+	s.end(Ending{Reason: wire.ReasonError, Err: err})
+	return err
+}
+
+// leave ends the session for a reason of this node's own.
+func (s *Session) leave(reason wire.Reason, text string) {
+	s.sayGoodbye(reason, text)
+	quiet := reason == wire.ReasonReload || reason == wire.ReasonAlias || reason == wire.ReasonSelf
+	s.end(Ending{Reason: reason, Err: errors.New(text), Quiet: quiet})
+}
+
+// Leave ends a session with a node that is no longer a member.
+func (s *Session) Leave() { s.leave(wire.ReasonLeft, "it is no longer a member here") }
+
+func (s *Session) sayGoodbye(reason wire.Reason, text string) {
+	s.queueMu.Lock()
+	opened := s.outgoing || len(s.control) > 0 || s.replied()
+	s.queueMu.Unlock()
+	if opened {
+		s.send(wire.TypeGoodbye, wire.Goodbye{Reason: reason, Text: text}.Append(nil))
+	}
+}
+
+// Ended returns why the session ended, nil while it has not.
+func (s *Session) Ended() *Ending {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	return s.ending
+}
+
+// tick sends heartbeats and ends sessions that are silent for too long.
+func (s *Session) tick(now clock.Reading) {
+	settings := s.node.settings.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queueMu.Lock()
+	stuck := len(s.control) > maxControlBytes
+	s.queueMu.Unlock()
+	switch {
+	case s.stage == over || s.Ended() != nil:
+	case stuck:
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it does not read what it is sent")})
+	case s.stage == greeting && after(now, s.startedMS, settings.ConnectTimeoutMS):
+		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
+	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
+		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
+	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
+		s.sentMS = now.MonoMS
+		beat := wire.Heartbeat{WallMS: uint64(max(now.WallMS, 0)), Token: uint64(now.MonoMS), Echo: s.token}
+		if s.token != 0 {
+			beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
+		}
+		s.send(wire.TypeHeartbeat, beat.Append(nil))
+		s.push.digestsDue = s.push.digestsDue || after(now, s.push.digestsMS, digestEveryMS)
+	}
+}
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// Lost says that the connection is gone, and why where the driver knows. The session's reader must have ended: what
+// another connection of the same peer brings is applied from here on.
+func (s *Session) Lost(err error, now clock.Reading) {
+	if err == nil {
+		err = errors.New("the connection was closed")
+	}
+	s.queueMu.Lock()
+	if s.ending == nil {
+		s.ending = &Ending{Reason: wire.ReasonError, Err: err}
+	}
+	ending := *s.ending
+	s.queueMu.Unlock()
+
+	s.mu.Lock()
+	before := s.stage
+	s.stage = over
+	p := s.peer
+	s.mu.Unlock()
+
+	next := s.node.remove(s, p, &ending, before == established)
+	if !s.outgoing {
+		for _, z := range s.intake.zones {
+			if z != nil {
+				z.state.dropSource(s, now)
+			}
+		}
+	}
+	if next != nil {
+		next.takeOver(now)
+	}
+}
+
+// remove takes a session out of the node's books and returns the one that waited for its end.
+func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Session) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.sessions, s)
+	if p == nil {
+		return nil
+	}
+	if p.out == s {
+		p.out = nil
+	}
+	if p.in[s.their.Incarnation] == s {
+		delete(p.in, s.their.Incarnation)
+	}
+	if was && !ending.Quiet {
+		p.lastError = ending.Err.Error()
+	}
+	if p.out == nil && len(p.in) == 0 {
+		n.clocks.forget(p.id)
+	}
+	return s.successor
+}

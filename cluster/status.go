@@ -1,0 +1,163 @@
+package cluster
+
+import (
+	"sort"
+
+	"starling/lib/clock"
+)
+
+// Status is what the node knows of the cluster, in the shape of NGINX's zone_sync object plus what that lacks.
+type Status struct {
+	Zones  map[string]ZoneStatus `json:"zones"`
+	Status NodeStatus            `json:"status"`
+	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
+	NodeID   string       `json:"node_id"`
+	Cluster  string       `json:"cluster,omitempty"`
+	Ready    bool         `json:"ready"`
+	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
+	Peers    []PeerStatus `json:"peers"`
+}
+
+// ZoneStatus is one shared zone.
+type ZoneStatus struct {
+	RecordsPending int64 `json:"records_pending"`
+	RecordsTotal   int64 `json:"records_total"`
+	Ready          bool  `json:"ready"`
+	// Full says that the zone evicted or refused records; its digests then differ by right.
+	Full      bool  `json:"full"`
+	Evicted   int64 `json:"evicted"`
+	Refused   int64 `json:"refused"`
+	Won       int64 `json:"conflicts_won"`
+	Lost      int64 `json:"conflicts_lost"`
+	Forfeited int64 `json:"forfeited_millirequests"`
+}
+
+// NodeStatus counts connections and frames with records; hellos, heartbeats and acknowledgements are not counted.
+type NodeStatus struct {
+	BytesIn     int64 `json:"bytes_in"`
+	MsgsIn      int64 `json:"msgs_in"`
+	MsgsOut     int64 `json:"msgs_out"`
+	BytesOut    int64 `json:"bytes_out"`
+	NodesOnline int64 `json:"nodes_online"`
+}
+
+// PeerStatus is one other node.
+type PeerStatus struct {
+	NodeID string `json:"node_id"`
+	// Pushing and Accepted say whether the connection to and from the peer stands.
+	Pushing   bool   `json:"pushing"`
+	Accepted  bool   `json:"accepted"`
+	Address   string `json:"address,omitempty"`      // dialled
+	From      string `json:"from_address,omitempty"` // of its own connection
+	Version   uint64 `json:"protocol_version"`
+	RTTMS     int64  `json:"rtt_ms"`
+	OffsetMS  int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
+	LagMS     int64  `json:"lag_ms"`          // age of the oldest frame not acknowledged
+	Pending   int64  `json:"records_pending"`
+	Teaching  bool   `json:"teaching"`
+	LastError string `json:"last_error,omitempty"`
+	// Mismatches are zones that cannot be shared with the peer, and why.
+	Mismatches []string `json:"mismatches,omitempty"`
+	// Digests tells, per zone, how this node's records compare with those the peer last described.
+	Digests map[string]Agreement `json:"digests,omitempty"`
+}
+
+// Agreement is the last comparison of one zone with one peer.
+type Agreement struct {
+	// State is "agree", "differ" or "full, not comparable".
+	State string `json:"state"`
+	// DifferingShards of 256; a few are normal while records are on their way.
+	DifferingShards int   `json:"differing_shards"`
+	AgeMS           int64 `json:"age_ms"`
+}
+
+// Status describes the node at a moment.
+func (n *Node) Status(now clock.Reading) Status {
+	table := n.table.Load()
+	out := Status{
+		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
+		Ready: n.Ready(), OffsetMS: n.clocks.offsetMS.Load(), Peers: []PeerStatus{},
+		Status: NodeStatus{
+			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
+			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),
+		},
+	}
+	pushes := make(map[NodeID]pushStatus)
+	slowest := make(map[string]int64)
+	for _, s := range n.all() {
+		if status, ok := s.pushStatus(now); ok {
+			pushes[status.peer] = status
+			for zone, pending := range status.pending {
+				slowest[zone] = max(slowest[zone], pending)
+			}
+			out.Status.NodesOnline++
+		}
+	}
+	for _, z := range table.list {
+		stats := z.shared.Stats()
+		out.Zones[z.info.Name] = ZoneStatus{
+			RecordsPending: stats.Pending + slowest[z.info.Name], RecordsTotal: stats.Records, Ready: z.ready.Load(),
+			Full: stats.Evicted+stats.Refused > 0, Evicted: stats.Evicted, Refused: stats.Refused,
+			Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited,
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, p := range n.peers {
+		status := p.status(out.Zones, now)
+		push, pushing := pushes[id]
+		status.Pushing, status.Teaching, status.LagMS = pushing, push.teaching, push.lagMS
+		for _, pending := range push.pending {
+			status.Pending += pending
+		}
+		out.Peers = append(out.Peers, status)
+	}
+	sort.Slice(out.Peers, func(i, k int) bool { return out.Peers[i].NodeID < out.Peers[k].NodeID })
+	return out
+}
+
+// status tells what the books say. Called with Node.mu held.
+func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus {
+	status := PeerStatus{
+		NodeID: p.id.String(), Accepted: len(p.in) > 0, Address: p.outAddress, From: p.inAddress,
+		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, LastError: p.lastError,
+		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
+	}
+	for name, c := range p.compared {
+		state := "agree"
+		switch {
+		case c.differing > 0 && zones[name].Full:
+			state = "full, not comparable"
+		case c.differing > 0:
+			state = "differ"
+		}
+		status.Digests[name] = Agreement{State: state, DifferingShards: c.differing, AgeMS: now.MonoMS - c.atMS}
+	}
+	return status
+}
+
+// pushStatus is how far an outgoing session is behind.
+type pushStatus struct {
+	peer     NodeID
+	pending  map[string]int64 // records by zone
+	lagMS    int64
+	teaching bool
+}
+
+func (s *Session) pushStatus(now clock.Reading) (status pushStatus, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.outgoing || s.stage != established {
+		return status, false
+	}
+	status.peer, status.pending = s.peer.id, make(map[string]int64, len(s.push.zones))
+	for _, pz := range s.push.zones {
+		journal := pz.state.shared.Journal()
+		status.pending[pz.state.info.Name] = journal.RecordsAfter(pz.acked)
+		status.teaching = status.teaching || pz.shard >= 0 || !pz.taught.Empty()
+		if _, _, flushedMS, ok := journal.Frame(pz.acked + 1); ok {
+			status.lagMS = max(status.lagMS, now.MonoMS-flushedMS)
+		}
+	}
+	return status, true
+}

@@ -1,0 +1,199 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Limits of the hello's parts.
+const (
+	// MaxZones bounds the zones of one node; configurations have a handful.
+	MaxZones = 1000
+	// MaxNameBytes bounds names of zones and clusters.
+	MaxNameBytes = 255
+	// MaxExpressionBytes bounds key expressions: log-format-like monsters fit.
+	MaxExpressionBytes = 4096
+	// MaxTextBytes bounds messages for the other side's log.
+	MaxTextBytes = 1024
+)
+
+// Features that both sides must have named to be used.
+const (
+	// FeatureS2 says that the sender of the hello reads compressed frames.
+	FeatureS2 uint64 = 1 << 0
+)
+
+// Zone is what a hello says of one zone. Entries are length-prefixed, so later versions append to them.
+type Zone struct {
+	Name       string
+	Kind       uint8
+	Expression string
+	Bytes      uint64
+	TimeoutMS  uint64
+	RateMilli  uint64
+	// Origin names one life of the zone at the sender: sequences count within it.
+	Origin uint64
+	// Ready says that the sender holds what the cluster holds, so that it may teach.
+	Ready bool
+	// Covered says that the sender's journal still has everything the zone ever held.
+	Covered bool
+}
+
+const (
+	zoneReady   = 1 << 0
+	zoneCovered = 1 << 1
+)
+
+// Hello is the first message of either side: of the dialer alone, of the acceptor inside a Reply.
+type Hello struct {
+	MinVersion, Version uint64
+	Features            uint64
+	NodeID, Incarnation uint64
+	Cluster             string
+	TimeoutMS           uint64
+	WallMS              uint64
+	Zones               []Zone
+}
+
+// Append appends the body of a Hello frame.
+func (h *Hello) Append(dst []byte) []byte {
+	for _, v := range [...]uint64{h.MinVersion, h.Version, h.Features} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, h.NodeID)
+	dst = binary.LittleEndian.AppendUint64(dst, h.Incarnation)
+	dst = appendText(dst, h.Cluster)
+	dst = binary.AppendUvarint(dst, h.TimeoutMS)
+	dst = binary.AppendUvarint(dst, h.WallMS)
+	dst = binary.AppendUvarint(dst, uint64(len(h.Zones)))
+	var entry []byte
+	for i := range h.Zones {
+		entry = h.Zones[i].append(entry[:0])
+		dst = binary.AppendUvarint(dst, uint64(len(entry)))
+		dst = append(dst, entry...)
+	}
+	return dst
+}
+
+func (z *Zone) append(dst []byte) []byte {
+	dst = appendText(dst, z.Name)
+	dst = append(dst, z.Kind)
+	dst = appendText(dst, z.Expression)
+	for _, v := range [...]uint64{z.Bytes, z.TimeoutMS, z.RateMilli} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, z.Origin)
+	var flags byte
+	if z.Ready {
+		flags |= zoneReady
+	}
+	if z.Covered {
+		flags |= zoneCovered
+	}
+	return append(dst, flags)
+}
+
+// ParseHello reads the body of a Hello frame. What a later version appended is left alone.
+func ParseHello(body []byte) (Hello, error) {
+	f := &fields{rest: body}
+	h := f.hello()
+	if f.err != nil {
+		return Hello{}, fmt.Errorf("hello: %w", f.err)
+	}
+	return h, nil
+}
+
+func (f *fields) hello() (h Hello) {
+	h.MinVersion, h.Version, h.Features = f.uvarint(), f.uvarint(), f.uvarint()
+	h.NodeID, h.Incarnation = f.fixed64(), f.fixed64()
+	h.Cluster = f.text(MaxNameBytes, "a cluster name")
+	h.TimeoutMS, h.WallMS = f.uvarint(), f.uvarint()
+	n := f.count(MaxZones, "zones")
+	for range n {
+		entry := fields{rest: f.span(MaxHelloBytes, "a zone")}
+		z := entry.zone()
+		if f.err == nil && entry.err != nil {
+			f.fail(entry.err)
+		}
+		if f.err != nil {
+			return h
+		}
+		h.Zones = append(h.Zones, z)
+	}
+	return h
+}
+
+func (f *fields) zone() (z Zone) {
+	z.Name = f.text(MaxNameBytes, "a zone name")
+	z.Kind = f.byte()
+	z.Expression = f.text(MaxExpressionBytes, "a key expression")
+	z.Bytes, z.TimeoutMS, z.RateMilli = f.uvarint(), f.uvarint(), f.uvarint()
+	z.Origin = f.fixed64()
+	flags := f.byte()
+	z.Ready, z.Covered = flags&zoneReady != 0, flags&zoneCovered != 0
+	return z
+}
+
+// Status is the acceptor's answer to a hello.
+type Status uint8
+
+// The answers.
+const (
+	StatusAccepted Status = 0
+	// StatusDuplicate: a connection of this very life of the node stands. The dialer takes over or leaves.
+	StatusDuplicate Status = 1
+	// StatusSelf: the dialer reached itself.
+	StatusSelf Status = 2
+	// StatusRefused: the text says why.
+	StatusRefused Status = 3
+)
+
+// Resume says where the dialer's journal of one zone is to start.
+type Resume struct {
+	// Zone is the index in the dialer's hello.
+	Zone uint64
+	// Sequence is the first frame wanted; 0 is the oldest kept, from a node that is being taught.
+	Sequence uint64
+}
+
+// Reply answers a Hello.
+type Reply struct {
+	Status  Status
+	Text    string
+	Hello   Hello
+	Resumes []Resume
+}
+
+// Append appends the body of a Reply frame.
+func (r *Reply) Append(dst []byte) []byte {
+	dst = append(dst, byte(r.Status))
+	dst = appendText(dst, r.Text)
+	hello := r.Hello.Append(nil)
+	dst = binary.AppendUvarint(dst, uint64(len(hello)))
+	dst = append(dst, hello...)
+	dst = binary.AppendUvarint(dst, uint64(len(r.Resumes)))
+	for _, resume := range r.Resumes {
+		dst = binary.AppendUvarint(dst, resume.Zone)
+		dst = binary.AppendUvarint(dst, resume.Sequence)
+	}
+	return dst
+}
+
+// ParseReply reads the body of a Reply frame.
+func ParseReply(body []byte) (Reply, error) {
+	f := &fields{rest: body}
+	var r Reply
+	r.Status = Status(f.byte())
+	r.Text = f.text(MaxTextBytes, "a text")
+	inner := &fields{rest: f.span(MaxHelloBytes, "a hello")}
+	r.Hello = inner.hello()
+	n := f.count(MaxZones, "resumes")
+	for range n {
+		r.Resumes = append(r.Resumes, Resume{Zone: f.uvarint(), Sequence: f.uvarint()})
+	}
+	if err := errors.Join(f.err, inner.err); err != nil {
+		return Reply{}, fmt.Errorf("reply: %w", err)
+	}
+	return r, nil
+}
