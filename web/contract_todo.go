@@ -145,6 +145,10 @@ func (r *Request) RespondError(status int) Result { return Result(status) }
 // InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth time.
 func (r *Request) InternalRedirect(path, query []byte) Result { panic("web: not yet") }
 
+// Relocate looks for the location of another URI (rewrite … last): unlike after InternalRedirect the server's own rewrites do not
+// run again. It returns Redirected, or 500 after the tenth redirect of either sort.
+func (r *Request) Relocate(path, query []byte) Result { panic("web: not yet") }
+
 // NamedRedirect goes on in the location @name, with the URI as it is.
 func (r *Request) NamedRedirect(name string) Result { panic("web: not yet") }
 
