@@ -60,8 +60,8 @@ type Driver interface {
 	Wake(s *Session)
 	// End says that the core is done with a session: send what its Outbox still holds, close it, call Lost.
 	End(s *Session)
-	// FlushSoon says that a change waits: ask NextFlush.
-	FlushSoon()
+	// FlushSoon says that a change waits: ask NextFlush. An urgent one does not wait for the gap to be over.
+	FlushSoon(urgent bool)
 	// Met says that a peer's hello arrived on an incoming session: members at its address are worth dialling at once.
 	Met(s *Session, id NodeID)
 	// Event reports what an operator wants to read.

@@ -91,10 +91,10 @@ func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
 	switch {
 	case f.Type == wire.TypeReady:
 		return s.theirZoneReady(f.Body, now)
-	case f.Type == wire.TypeReply && s.outgoing:
+	case f.Type == wire.TypeReply && s.Outgoing:
 		s.stage = greeting
 		return s.greetedBack(f, now)
-	case f.Type != wire.TypeTakeover || s.outgoing:
+	case f.Type != wire.TypeTakeover || s.Outgoing:
 		return nil
 	}
 	n := s.node
@@ -157,7 +157,7 @@ func (s *Session) accept(now clock.Reading) {
 	s.stage = established
 	n.mu.Lock()
 	s.peer.in[s.their.Incarnation] = s
-	s.peer.inAddress = s.address
+	s.peer.inAddress = s.Address
 	n.mu.Unlock()
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
 	n.event(Notice, "accepted peer %s", s.name())
@@ -207,7 +207,7 @@ func (s *Session) duplicate() error {
 	standing := s.peer.out
 	n.mu.Unlock()
 	if standing != nil && standing.Ended() == nil {
-		s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.address))
+		s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.Address))
 		return nil
 	}
 	s.stage = waiting
@@ -224,7 +224,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	s.stage = established
 	n.mu.Lock()
 	replaced := s.peer.out
-	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.address, ""
+	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.Address, ""
 	n.mu.Unlock()
 	if replaced != nil && replaced != s {
 		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})

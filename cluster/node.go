@@ -109,7 +109,7 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 		if urgent {
 			n.pace.urgent.Store(true)
 		}
-		n.driver.FlushSoon()
+		n.driver.FlushSoon(urgent)
 	})
 	shared.Hold(allShards)
 	return z
@@ -184,7 +184,7 @@ func (n *Node) wakeOutgoing() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for s := range n.sessions {
-		if s.outgoing {
+		if s.Outgoing {
 			n.driver.Wake(s)
 		}
 	}
@@ -230,7 +230,7 @@ func (n *Node) Drained() bool {
 		}
 	}
 	for _, s := range n.all() {
-		if s.outgoing && s.behind() {
+		if s.Outgoing && s.behind() {
 			return false
 		}
 	}

@@ -293,7 +293,7 @@ func (s *Session) behind() bool {
 
 // announceReady tells the peer of an outgoing session that this node may teach a zone.
 func (s *Session) announceReady(z *zoneState) {
-	if !s.outgoing {
+	if !s.Outgoing {
 		return
 	}
 	for i, mine := range s.table.list {

@@ -23,11 +23,10 @@ const (
 
 // Session is one connection to a peer. The dialer of a connection pushes, the acceptor acknowledges.
 type Session struct {
-	node     *Node
-	outgoing bool
-	address  string
-	table    *zoneTable // as of the start; a reload that changes it ends the session
-	decoder  *wire.Decoder
+	node *Node
+	Link
+	table   *zoneTable // as of the start; a reload that changes it ends the session
+	decoder *wire.Decoder
 
 	lastReadMS atomic.Int64 // monotonic
 	rttMS      atomic.Int64
@@ -38,17 +37,16 @@ type Session struct {
 	ending  *Ending
 
 	// mu guards what follows. It is taken before Node.mu and progress.mu.
-	mu        sync.Mutex
-	stage     stage
-	startedMS int64 // monotonic
-	sentMS    int64 // monotonic, of the last heartbeat
-	their     wire.Hello
-	peer      *peer
-	beatMS    int64 // between heartbeats
-	token     uint64
-	tokenMS   int64
-	push      pusher
-	intake    intake
+	mu      sync.Mutex
+	stage   stage
+	sentMS  int64 // monotonic, of the last heartbeat
+	their   wire.Hello
+	peer    *peer
+	beatMS  int64 // between heartbeats
+	token   uint64
+	tokenMS int64
+	push    pusher
+	intake  intake
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session
@@ -64,12 +62,24 @@ type Ending struct {
 	Quiet bool
 }
 
-// Connected starts a session on a new connection to or from an address. It fails when the node is stopping.
-func (n *Node) Connected(outgoing bool, address string, now clock.Reading) (*Session, error) {
-	s := &Session{
-		node: n, outgoing: outgoing, address: address, table: n.table.Load(), decoder: wire.NewDecoder(),
-		startedMS: now.MonoMS, sentMS: now.MonoMS,
+// Link is what the driver knows of a connection.
+type Link struct {
+	// Outgoing says that this node dialled.
+	Outgoing bool
+	// Address is how the other side is called in the log.
+	Address string
+	// StartedMonoMS is when the attempt to connect began; zone_sync_connect_timeout covers it and the hello. 0 is now.
+	StartedMonoMS int64
+	// Tag is the driver's own; the core hands it back.
+	Tag any
+}
+
+// Connected starts a session on a new connection. It fails when the node is stopping.
+func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
+	if link.StartedMonoMS == 0 {
+		link.StartedMonoMS = now.MonoMS
 	}
+	s := &Session{node: n, Link: link, table: n.table.Load(), decoder: wire.NewDecoder(), sentMS: now.MonoMS}
 	s.lastReadMS.Store(now.MonoMS)
 	n.mu.Lock()
 	if n.stopping {
@@ -78,7 +88,7 @@ func (n *Node) Connected(outgoing bool, address string, now clock.Reading) (*Ses
 	}
 	n.sessions[s] = struct{}{}
 	n.mu.Unlock()
-	if outgoing {
+	if link.Outgoing {
 		hello := n.hello(s.table, now)
 		s.control = append(s.control, wire.Preamble...)
 		s.send(wire.TypeHello, hello.Append(nil))
@@ -103,12 +113,6 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 	return h
 }
 
-// Outgoing says whether this node dialled.
-func (s *Session) Outgoing() bool { return s.outgoing }
-
-// Address is what the driver called the other side.
-func (s *Session) Address() string { return s.address }
-
 // PeerID is the id of the other node, 0 before its hello.
 func (s *Session) PeerID() NodeID {
 	s.mu.Lock()
@@ -126,9 +130,9 @@ func (s *Session) Established() bool {
 // name is how the other side is called in the log.
 func (s *Session) name() string {
 	if s.their.NodeID == 0 {
-		return s.address
+		return s.Address
 	}
-	return fmt.Sprintf("%s (node %s)", s.address, NodeID(s.their.NodeID))
+	return fmt.Sprintf("%s (node %s)", s.Address, NodeID(s.their.NodeID))
 }
 
 // Space returns room to read at least min bytes into; Filled takes them.
@@ -170,7 +174,7 @@ func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 		return s.goodbye(f.Body)
 	case s.stage == over:
 		return nil
-	case s.stage == greeting && s.outgoing:
+	case s.stage == greeting && s.Outgoing:
 		return s.greetedBack(f, now)
 	case s.stage == greeting:
 		return s.greeted(f, now)
@@ -178,7 +182,7 @@ func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 		return s.heartbeat(f.Body, now)
 	case s.stage == waiting:
 		return s.handleWaiting(f, now)
-	case s.outgoing:
+	case s.Outgoing:
 		return s.handlePush(f, now)
 	}
 	return s.handleIntake(f, now)
@@ -240,7 +244,7 @@ const maxControlBytes = 4 << 20
 func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stage == established && !s.outgoing {
+	if s.stage == established && !s.Outgoing {
 		s.appendAcks(now)
 	}
 	start := len(dst)
@@ -252,13 +256,13 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	}
 	ended := s.ending != nil
 	s.queueMu.Unlock()
-	if s.stage == established && s.outgoing && !ended {
+	if s.stage == established && s.Outgoing && !ended {
 		dst = s.fill(dst, start+max, now)
 	}
 	return dst
 }
 
-// SendDelay says when Outbox will have something: 0 now, more in that time, negative not before the next Wake.
+// SendDelay says, after an Outbox that had nothing, when acknowledgements will be due; negative is not before the next Wake.
 func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	s.queueMu.Lock()
 	queued := len(s.control) > 0
@@ -268,11 +272,8 @@ func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.stage != established:
+	if s.stage != established || s.Outgoing {
 		return -1
-	case s.outgoing:
-		return 0
 	}
 	return s.ackDelay(now)
 }
@@ -311,7 +312,7 @@ func (s *Session) Leave() { s.leave(wire.ReasonLeft, "it is no longer a member h
 
 func (s *Session) sayGoodbye(reason wire.Reason, text string) {
 	s.queueMu.Lock()
-	opened := s.outgoing || len(s.control) > 0 || s.replied()
+	opened := s.Outgoing || len(s.control) > 0 || s.replied()
 	s.queueMu.Unlock()
 	if opened {
 		s.send(wire.TypeGoodbye, wire.Goodbye{Reason: reason, Text: text}.Append(nil))
@@ -337,7 +338,7 @@ func (s *Session) tick(now clock.Reading) {
 	case s.stage == over || s.Ended() != nil:
 	case stuck:
 		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it does not read what it is sent")})
-	case s.stage == greeting && after(now, s.startedMS, settings.ConnectTimeoutMS):
+	case s.stage == greeting && after(now, s.StartedMonoMS, settings.ConnectTimeoutMS):
 		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
 		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
@@ -374,7 +375,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	s.mu.Unlock()
 
 	next := s.node.remove(s, p, &ending, before == established)
-	if !s.outgoing {
+	if !s.Outgoing {
 		for _, z := range s.intake.zones {
 			if z != nil {
 				z.state.dropSource(s, now)

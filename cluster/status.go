@@ -147,7 +147,7 @@ type pushStatus struct {
 func (s *Session) pushStatus(now clock.Reading) (status pushStatus, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.outgoing || s.stage != established {
+	if !s.Outgoing || s.stage != established {
 		return status, false
 	}
 	status.peer, status.pending = s.peer.id, make(map[string]int64, len(s.push.zones))

@@ -1,0 +1,299 @@
+package cluster
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"starling/lib/clock"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+// fabric is a network in one goroutine with a clock of its own: what the simulator will be, small.
+type fabric struct {
+	t     testing.TB
+	now   clock.Reading
+	rand  *rand.Rand
+	hosts []*host
+	pipes []*pipe
+	// blocked says which pairs cannot reach each other.
+	blocked map[[2]int]bool
+}
+
+// host is one node with what it shares.
+type host struct {
+	f       *fabric
+	index   int
+	life    uint64
+	node    *Node
+	keyval  *kinds.Keyval
+	bucket  *kinds.Bucket
+	session *kinds.Session
+	events  []Event
+	skewMS  int64 // of its wall clock
+	down    bool
+	members []int
+}
+
+// pipe is one connection; end 0 dialled.
+type pipe struct {
+	hosts    [2]int
+	ends     [2]*Session
+	inFlight [2][]byte // towards that end
+	stalled  bool
+	closed   bool
+}
+
+const (
+	testRateMilli  = 16 // 1r/m
+	testBurstMilli = 1 << 40
+)
+
+func newFabric(t testing.TB, nodes int) *fabric {
+	f := &fabric{
+		t: t, now: clock.Reading{WallMS: 1_800_000_000_000, MonoMS: 1 << 32},
+		rand: rand.New(rand.NewPCG(1, 2)), blocked: make(map[[2]int]bool),
+	}
+	for range nodes {
+		f.add()
+	}
+	for _, h := range f.hosts {
+		h.know(nodes)
+	}
+	return f
+}
+
+// add starts another host that knows of itself only.
+func (f *fabric) add() *host {
+	h := &host{f: f, index: len(f.hosts)}
+	f.hosts = append(f.hosts, h)
+	h.start()
+	return h
+}
+
+// know makes the first n hosts the members.
+func (h *host) know(n int) {
+	h.members = nil
+	for i := range n {
+		if i != h.index {
+			h.members = append(h.members, i)
+		}
+	}
+	h.node.Expect(len(h.members))
+}
+
+func (h *host) reading() clock.Reading {
+	now := h.f.now
+	now.WallMS += h.skewMS
+	return now
+}
+
+func (h *host) zones() []zone.Shared { return []zone.Shared{h.keyval, h.bucket, h.session} }
+
+// start begins a new life with empty zones.
+func (h *host) start() {
+	h.life++
+	h.down = false
+	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: 8 << 20, TimeoutMS: 3_600_000, Sync: true})
+	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Sync: true})
+	h.bucket.SetBurst(testBurstMilli)
+	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: 8 << 20, TimeoutMS: 600_000, Sync: true})
+	node, err := New(Config{
+		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h,
+	}, h.reading())
+	if err != nil {
+		h.f.t.Fatal(err)
+	}
+	h.node = node
+	h.node.Expect(len(h.members))
+}
+
+// crash ends the host without a word.
+func (h *host) crash() {
+	h.down = true
+	for _, p := range h.f.pipes {
+		if p.hosts[0] == h.index || p.hosts[1] == h.index {
+			h.f.cut(p)
+		}
+	}
+}
+
+// The driver of a host: everything is polled, so only events matter.
+func (h *host) Wake(*Session)        {}
+func (h *host) End(*Session)         {}
+func (h *host) FlushSoon(bool)       {}
+func (h *host) Met(*Session, NodeID) {}
+func (h *host) Event(e Event)        { h.events = append(h.events, e) }
+
+// said returns the log lines that contain a text.
+func (h *host) said(text string) (lines []string) {
+	for _, e := range h.events {
+		if strings.Contains(e.Text, text) {
+			lines = append(lines, e.Text)
+		}
+	}
+	return lines
+}
+
+func (f *fabric) connected(from, to int) bool {
+	for _, p := range f.pipes {
+		if !p.closed && p.hosts == [2]int{from, to} {
+			return true
+		}
+	}
+	return false
+}
+
+// dial opens a connection; address names it.
+func (f *fabric) dial(from, to int) *pipe {
+	a, b := f.hosts[from], f.hosts[to]
+	p := &pipe{hosts: [2]int{from, to}}
+	var err error
+	if p.ends[0], err = a.node.Connected(Link{Outgoing: true, Address: fmt.Sprintf("host%d", to)}, a.reading()); err != nil {
+		return nil
+	}
+	if p.ends[1], err = b.node.Connected(Link{Address: fmt.Sprintf("host%d:50000", from)}, b.reading()); err != nil {
+		return nil
+	}
+	f.pipes = append(f.pipes, p)
+	return p
+}
+
+// cut ends a connection for both sides; what is on the way is lost, mid-frame or not.
+func (f *fabric) cut(p *pipe) {
+	if p.closed {
+		return
+	}
+	p.closed = true
+	for i, end := range p.ends {
+		if h := f.hosts[p.hosts[i]]; !h.down {
+			end.Lost(fmt.Errorf("cut"), h.reading())
+		}
+	}
+}
+
+// step lets ms milliseconds pass, one at a time.
+func (f *fabric) step(ms int) {
+	for range ms {
+		f.now = f.now.Add(time.Millisecond)
+		f.redial()
+		for _, h := range f.hosts {
+			if h.down {
+				continue
+			}
+			h.node.Tick(h.reading())
+			mono := time.Duration(f.now.MonoMS) * time.Millisecond
+			if wait, dirty := h.node.NextFlush(mono); dirty && wait == 0 {
+				h.node.Flush(mono, h.reading())
+			}
+		}
+		for range 3 {
+			f.move()
+		}
+	}
+}
+
+func (f *fabric) redial() {
+	for _, h := range f.hosts {
+		for _, to := range h.members {
+			if h.down || f.hosts[to].down || f.blocked[pair(h.index, to)] || f.connected(h.index, to) {
+				continue
+			}
+			f.dial(h.index, to)
+		}
+	}
+}
+
+func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
+
+// move carries bytes over all pipes, in pieces of odd sizes.
+func (f *fabric) move() {
+	for _, p := range f.pipes {
+		if p.closed || p.stalled {
+			continue
+		}
+		for i, end := range p.ends {
+			now := f.hosts[p.hosts[i]].reading()
+			p.inFlight[1-i] = end.Outbox(p.inFlight[1-i], 1<<16, now)
+		}
+		for i, end := range p.ends {
+			f.deliver(p, i, end)
+		}
+		if p.ends[0].Ended() != nil || p.ends[1].Ended() != nil {
+			f.cut(p)
+		}
+	}
+	live := f.pipes[:0]
+	for _, p := range f.pipes {
+		if !p.closed {
+			live = append(live, p)
+		}
+	}
+	f.pipes = live
+}
+
+func (f *fabric) deliver(p *pipe, i int, end *Session) {
+	now := f.hosts[p.hosts[i]].reading()
+	for len(p.inFlight[i]) > 0 {
+		n := min(1+f.rand.IntN(4000), len(p.inFlight[i]))
+		err := end.Receive(p.inFlight[i][:n], now)
+		p.inFlight[i] = p.inFlight[i][n:]
+		if err != nil {
+			p.inFlight[i] = nil
+			return
+		}
+	}
+}
+
+// hit charges a bucket n times.
+func (h *host) hit(key string, n int) {
+	for range n {
+		h.bucket.Account([]byte(key), h.node.ClusterTime(h.reading()), testBurstMilli)
+	}
+}
+
+// excess is what a bucket would answer to the next request, in requests.
+func (h *host) excess(key string) int64 {
+	milli, _ := h.bucket.Look([]byte(key), h.node.ClusterTime(h.reading()), testBurstMilli)
+	return milli / 1000
+}
+
+func (h *host) set(key, value string) {
+	if err := h.keyval.Set([]byte(key), []byte(value), 0, h.node.ClusterTime(h.reading())); err != nil {
+		h.f.t.Fatalf("set %s: %v", key, err)
+	}
+}
+
+func (h *host) get(key string) string {
+	value, _ := h.keyval.Get([]byte(key), h.node.ClusterTime(h.reading()))
+	return string(value)
+}
+
+// settle waits until a condition holds, in virtual time.
+func (f *fabric) settle(limitMS int, what string, holds func() bool) {
+	f.t.Helper()
+	for range limitMS {
+		if holds() {
+			return
+		}
+		f.step(1)
+	}
+	for _, h := range f.hosts {
+		for _, e := range h.events {
+			f.t.Logf("host%d: %s", h.index, e.Text)
+		}
+	}
+	f.t.Fatalf("after %d ms: not %s", limitMS, what)
+}
+
+func (f *fabric) ready() bool {
+	for _, h := range f.hosts {
+		if !h.down && !h.node.Ready() {
+			return false
+		}
+	}
+	return true
+}
