@@ -1,0 +1,194 @@
+package ssl
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+)
+
+// Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be told, not swallowed.
+const (
+	maxFileBytes = 16 << 20
+	maxPasswords = 1024
+)
+
+// opened reads a file and puts a failure into the words of nginx and OpenSSL.
+func opened(path string, read ReadFile) ([]byte, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("BIO_new_file() failed (%s)", reason(err))
+	}
+	if len(data) > maxFileBytes {
+		return nil, fmt.Errorf("BIO_new_file() failed (the file has more than %d bytes)", maxFileBytes)
+	}
+	return data, nil
+}
+
+// reason says what the system said, without the path that the message already has.
+func reason(err error) string {
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &number):
+		text := number.Error()
+		return strings.ToUpper(text[:1]) + text[1:]
+	case errors.Is(err, fs.ErrNotExist):
+		return "No such file or directory"
+	case errors.Is(err, fs.ErrPermission):
+		return "Permission denied"
+	}
+	return err.Error()
+}
+
+// parseChain returns all certificates of a PEM file; other blocks are passed over, as OpenSSL does.
+func parseChain(data []byte) ([]*x509.Certificate, error) {
+	var chain []*x509.Certificate
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("PEM_read_bio_X509() failed (%w)", err)
+		}
+		chain = append(chain, cert)
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE)")
+	}
+	return chain, nil
+}
+
+func loadChain(path string, read ReadFile) ([]*x509.Certificate, error) {
+	data, err := opened(path, read)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load certificate %q: %w", path, err)
+	}
+	chain, err := parseChain(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load certificate %q: %w", path, err)
+	}
+	return chain, nil
+}
+
+// loadCertificate reads a certificate with its chain and its key.
+func loadCertificate(f CertificateFile, passwords [][]byte, read ReadFile) (tls.Certificate, error) {
+	chain, err := loadChain(f.Certificate, read)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	data, err := opened(f.Key, read)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("cannot load certificate key %q: %w", f.Key, err)
+	}
+	key, err := parseKey(data, passwords)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("cannot load certificate key %q: PEM_read_bio_PrivateKey() failed (%w)", f.Key, err)
+	}
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(chain[0].PublicKey) {
+		return tls.Certificate{}, fmt.Errorf("SSL_CTX_use_PrivateKey(%q) failed (key values mismatch with certificate %q)", f.Key, f.Certificate)
+	}
+	cert := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, c := range chain {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return cert, nil
+}
+
+// parseKey finds the first private key of a PEM file and decrypts it with the first password that fits.
+func parseKey(data []byte, passwords [][]byte) (crypto.Signer, error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		switch {
+		case block.Type == "ENCRYPTED PRIVATE KEY":
+			der, err := unlock(passwords, func(password []byte) ([]byte, error) { return decryptPKCS8(block.Bytes, password) })
+			if err != nil {
+				return nil, err
+			}
+			return parseKeyDER(der)
+		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // what OpenSSL's `-traditional` keys still are
+			der, err := unlock(passwords, func(password []byte) ([]byte, error) {
+				return x509.DecryptPEMBlock(block, password) //nolint:staticcheck // see above
+			})
+			if err != nil {
+				return nil, err
+			}
+			return parseKeyDER(der)
+		default:
+			return parseKeyDER(block.Bytes)
+		}
+	}
+	return nil, errors.New("no start line: Expecting: ANY PRIVATE KEY")
+}
+
+// unlock tries each password. A wrong one may yield bytes that are no key, so the result is parsed too.
+func unlock(passwords [][]byte, decrypt func(password []byte) ([]byte, error)) ([]byte, error) {
+	if len(passwords) == 0 {
+		return nil, errors.New("the key is encrypted and there is no password file")
+	}
+	var last error
+	for _, password := range passwords {
+		der, err := decrypt(password)
+		if err == nil {
+			_, err = parseKeyDER(der)
+		}
+		if err == nil {
+			return der, nil
+		}
+		last = err
+		if errors.Is(err, errUnsupportedEncryption) {
+			break
+		}
+	}
+	if errors.Is(last, errUnsupportedEncryption) {
+		return nil, last
+	}
+	return nil, errors.New("bad decrypt: no password of the password file fits")
+}
+
+func parseKeyDER(der []byte) (crypto.Signer, error) {
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}
+
+// readPasswords reads a password file: one password a line, empty lines left out as in nginx.
+func readPasswords(path string, read ReadFile) ([][]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("open() %q failed (%s)", path, reason(err))
+	}
+	var passwords [][]byte
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if len(line) > 0 {
+			passwords = append(passwords, line)
+		}
+		if len(passwords) > maxPasswords {
+			return nil, fmt.Errorf("%q has more than %d passwords", path, maxPasswords)
+		}
+	}
+	return passwords, nil
+}

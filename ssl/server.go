@@ -1,0 +1,174 @@
+package ssl
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// VerifyClient is ssl_verify_client.
+type VerifyClient uint8
+
+// The values of ssl_verify_client.
+const (
+	VerifyOff VerifyClient = iota
+	VerifyOn
+	VerifyOptional
+	VerifyOptionalNoCA
+)
+
+// VerifyClientWords are the words of ssl_verify_client.
+var VerifyClientWords = map[string]VerifyClient{
+	"off": VerifyOff, "on": VerifyOn, "optional": VerifyOptional, "optional_no_ca": VerifyOptionalNoCA,
+}
+
+// ServerSettings are the ssl_* settings of a listening server.
+type ServerSettings struct {
+	Common
+	VerifyClient VerifyClient
+	// ClientCA is ssl_client_certificate: trusted as Common.Trusted is, and its names are sent to clients.
+	ClientCA string
+	// NoTickets is ssl_session_tickets off.
+	NoTickets bool
+	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: keys made and changed by the library.
+	TicketKeys []string
+	// RejectHandshake refuses every handshake: unknown names of a default server.
+	RejectHandshake bool
+	// VerifyInHandshake ends the handshake when the client's certificate does not verify. By default, as in nginx, the
+	// handshake succeeds and Server.Check tells, so that an HTTP server can answer 400.
+	VerifyInHandshake bool
+}
+
+// NewServerSettings returns nginx's defaults.
+func NewServerSettings() ServerSettings {
+	return ServerSettings{Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultServerCiphers, VerifyDepth: DefaultVerifyDepth}}
+}
+
+// Server is the built TLS side of a listening server. It never changes and is safe for concurrent use.
+type Server struct {
+	// Config is ready for tls.Server. A listener with several virtual servers returns it from GetConfigForClient.
+	Config *tls.Config
+
+	mode   VerifyClient
+	verify *verifier
+}
+
+// errRejected is ssl_reject_handshake; clients see the alert unrecognized_name.
+var errRejected = errors.New("handshake rejected")
+
+// Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would say.
+func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
+	if s.ClientCA != "" {
+		s.Trusted = append([]string{s.ClientCA}, s.Trusted...)
+	}
+	config, verify, warnings, err := s.base(read)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.SessionTicketsDisabled = config.SessionTicketsDisabled || s.NoTickets
+	if err := s.setTicketKeys(config, read); err != nil {
+		return nil, nil, err
+	}
+	server := &Server{Config: config, mode: s.VerifyClient, verify: verify}
+	if s.VerifyClient != VerifyOff {
+		if err := s.askClients(config, read); err != nil {
+			return nil, nil, err
+		}
+		if s.VerifyInHandshake {
+			config.VerifyConnection = func(state tls.ConnectionState) error { return server.Check(server.Inspect(&state, time.Now())) }
+		}
+	}
+	if s.RejectHandshake {
+		config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errRejected }
+	} else if len(config.Certificates) == 0 {
+		return nil, nil, errors.New(`no "ssl_certificate" is defined`)
+	}
+	return server, warnings, nil
+}
+
+// askClients makes the server ask for a certificate, naming the CAs of ssl_client_certificate.
+func (s *ServerSettings) askClients(config *tls.Config, read ReadFile) error {
+	if s.VerifyClient != VerifyOptionalNoCA && len(s.Trusted) == 0 {
+		return errors.New("no ssl_client_certificate for ssl_verify_client")
+	}
+	// Not RequireAndVerify: the verdict is Check's, with nginx's rules and words.
+	config.ClientAuth = tls.RequestClientCert
+	config.ClientCAs = x509.NewCertPool()
+	if s.ClientCA == "" {
+		return nil
+	}
+	certs, err := loadChain(s.ClientCA, read)
+	if err != nil {
+		return err
+	}
+	for _, c := range certs {
+		config.ClientCAs.AddCert(c)
+	}
+	return nil
+}
+
+// setTicketKeys takes the key files of nginx (48 or 80 bytes). Go derives its keys from 32 bytes, so tickets are
+// shared between starling's nodes, not with nginx.
+func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error {
+	var keys [][32]byte
+	for _, path := range s.TicketKeys {
+		data, err := read(path)
+		if err != nil {
+			return fmt.Errorf("open() %q failed (%s)", path, reason(err))
+		}
+		if len(data) != 48 && len(data) != 80 {
+			return fmt.Errorf("%q must be 48 or 80 bytes", path)
+		}
+		keys = append(keys, sha256.Sum256(data))
+	}
+	if len(keys) > 0 {
+		config.SetSessionTicketKeys(keys)
+	}
+	return nil
+}
+
+// ClientError is a client whose certificate is missing or does not verify.
+type ClientError struct {
+	// Missing: nginx answers 496, shown as 400 "No required SSL certificate was sent"; else 495, 400 "The SSL certificate error".
+	Missing bool
+	Code    VerifyCode
+}
+
+// Error is nginx's line for the error log at level info.
+func (e *ClientError) Error() string {
+	if e.Missing {
+		return "client sent no required SSL certificate"
+	}
+	return fmt.Sprintf("client SSL certificate verify error: (%d:%v)", int(e.Code), e.Code)
+}
+
+// Inspect verifies the client's certificate, if any, and returns what variables tell of the connection.
+// Call it once per connection, after the handshake.
+func (s *Server) Inspect(state *tls.ConnectionState, now time.Time) *Peer {
+	p := &Peer{Version: state.Version, Cipher: state.CipherSuite, Curve: state.CurveID, ServerName: state.ServerName,
+		Resumed: state.DidResume, ALPN: state.NegotiatedProtocol}
+	if len(state.PeerCertificates) > 0 {
+		p.Certificate = state.PeerCertificates[0]
+		p.Code = s.verify.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth, now)
+	}
+	return p
+}
+
+// Check says whether ssl_verify_client lets the client in: nil, or a *ClientError.
+func (s *Server) Check(p *Peer) error {
+	switch {
+	case s.mode == VerifyOff:
+		return nil
+	case p.Certificate == nil:
+		if s.mode == VerifyOn {
+			return &ClientError{Missing: true}
+		}
+		return nil
+	case p.Code == VerifyOK, s.mode == VerifyOptionalNoCA && p.Code.untrustedOnly():
+		return nil
+	}
+	return &ClientError{Code: p.Code}
+}

@@ -1,0 +1,175 @@
+// Package ssl turns the ssl_*, proxy_ssl_* and zone_sync_ssl_* settings into crypto/tls configurations that behave, and
+// complain, as nginx with OpenSSL does.
+//
+// Settings are filled from directives; Build reads the files they name and is called for each cycle, so that a reload reads
+// them again. What Go's TLS cannot do is refused or comes back as a warning: nothing is quietly dropped.
+package ssl
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+)
+
+// ReadFile reads a whole file by absolute path.
+type ReadFile func(path string) ([]byte, error)
+
+// CertificateFile is one ssl_certificate with its ssl_certificate_key, by path.
+type CertificateFile struct{ Certificate, Key string }
+
+// Protocols is a set of protocol versions.
+type Protocols uint8
+
+// The versions that Go's TLS speaks. SSLv2 and SSLv3 are words without effect, as with a present OpenSSL.
+const (
+	TLS10 Protocols = 1 << iota
+	TLS11
+	TLS12
+	TLS13
+)
+
+// DefaultProtocols are those of nginx since 1.27.3.
+const DefaultProtocols = TLS12 | TLS13
+
+const allProtocols = TLS10 | TLS11 | TLS12 | TLS13
+
+// DefaultServerCiphers and DefaultClientCiphers are nginx's defaults of ssl_ciphers and proxy_ssl_ciphers.
+const (
+	DefaultServerCiphers = "HIGH:!aNULL:!MD5"
+	DefaultClientCiphers = "DEFAULT"
+)
+
+var protocolNames = map[string]Protocols{"SSLv2": 0, "SSLv3": 0, "TLSv1": TLS10, "TLSv1.1": TLS11, "TLSv1.2": TLS12, "TLSv1.3": TLS13}
+
+// ParseProtocols reads the arguments of ssl_protocols. Errors are nginx's for a bad value of a set.
+func ParseProtocols(words []string) (Protocols, error) {
+	var set Protocols
+	for _, w := range words {
+		p, ok := protocolNames[w]
+		if !ok {
+			return 0, fmt.Errorf("invalid value %q", w)
+		}
+		set |= p
+	}
+	return set, nil
+}
+
+var versions = []struct {
+	protocol Protocols
+	id       uint16
+	name     string
+}{
+	{TLS10, tls.VersionTLS10, "TLSv1"},
+	{TLS11, tls.VersionTLS11, "TLSv1.1"},
+	{TLS12, tls.VersionTLS12, "TLSv1.2"},
+	{TLS13, tls.VersionTLS13, "TLSv1.3"},
+}
+
+// bounds returns the lowest and highest version of a set, and whether one between them is missing.
+func (p Protocols) bounds() (low, high uint16, gap string) {
+	for _, v := range versions {
+		if p&v.protocol != 0 {
+			if low == 0 {
+				low = v.id
+			}
+			high = v.id
+		}
+	}
+	for _, v := range versions {
+		if v.id > low && v.id < high && p&v.protocol == 0 {
+			gap = v.name
+		}
+	}
+	return low, high, gap
+}
+
+// Common is what servers and clients set alike.
+type Common struct {
+	Protocols Protocols
+	// Ciphers is an OpenSSL cipher list.
+	Ciphers string
+	// Certificates are shown to the other side; a client has at most one.
+	Certificates []CertificateFile
+	// PasswordFile holds passwords of encrypted keys, one a line, tried in turn; empty is none.
+	PasswordFile string
+	// Trusted are the files with CA certificates that verify the other side.
+	Trusted []string
+	// CRL is the file with revocation lists; empty is none. With it every certificate of the chain is checked.
+	CRL string
+	// VerifyDepth is how many intermediate certificates a chain may have.
+	VerifyDepth int
+	// Commands are ssl_conf_command lines: name and value.
+	Commands [][2]string
+	// Curves is ssl_ecdh_curve: names joined by colons; empty or "auto" is the library's choice.
+	Curves string
+	// ALPN are the protocols offered or accepted, the preferred first.
+	ALPN []string
+}
+
+// DefaultVerifyDepth is nginx's verify_depth.
+const DefaultVerifyDepth = 1
+
+// base makes the part of a configuration that servers and clients share, and the verifier of the other side.
+func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
+	settings := *c
+	noTickets, warnings, err := settings.applyCommands()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	config := &tls.Config{SessionTicketsDisabled: noTickets, NextProtos: settings.ALPN}
+	var gap string
+	config.MinVersion, config.MaxVersion, gap = settings.Protocols.bounds()
+	if config.MinVersion == 0 {
+		return nil, nil, nil, fmt.Errorf("no protocol version is left: SSLv2 and SSLv3 are not available, use TLSv1.2 or TLSv1.3")
+	}
+	if gap != "" {
+		warnings = append(warnings, fmt.Sprintf("%s is enabled too: the versions between the lowest and the highest cannot be left out", gap))
+	}
+	suites, unknown, err := parseCiphers(settings.Ciphers)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	config.CipherSuites = suites
+	warnings = append(warnings, unknown...)
+	if config.CurvePreferences, err = parseCurves(settings.Curves); err != nil {
+		return nil, nil, nil, err
+	}
+	passwords, err := readPasswords(settings.PasswordFile, read)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, f := range settings.Certificates {
+		cert, err := loadCertificate(f, passwords, read)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		config.Certificates = append(config.Certificates, cert)
+	}
+	v, err := newVerifier(settings.Trusted, settings.CRL, settings.VerifyDepth, read)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return config, v, warnings, nil
+}
+
+var curveNames = map[string]tls.CurveID{
+	"x25519": tls.X25519, "prime256v1": tls.CurveP256, "p-256": tls.CurveP256, "secp256r1": tls.CurveP256,
+	"secp384r1": tls.CurveP384, "p-384": tls.CurveP384, "secp521r1": tls.CurveP521, "p-521": tls.CurveP521,
+	"x25519mlkem768": tls.X25519MLKEM768,
+}
+
+// parseCurves reads ssl_ecdh_curve. The order is not kept: Go chooses the fastest of the set.
+func parseCurves(text string) ([]tls.CurveID, error) {
+	if text == "" || text == "auto" {
+		return nil, nil
+	}
+	var curves []tls.CurveID
+	for name := range strings.SplitSeq(text, ":") {
+		id, ok := curveNames[strings.ToLower(name)]
+		if !ok {
+			return nil, fmt.Errorf("SSL_CTX_set1_curves_list(%q) failed: curve %q is not available", text, name)
+		}
+		curves = append(curves, id)
+	}
+	return curves, nil
+}

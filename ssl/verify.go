@@ -1,0 +1,289 @@
+package ssl
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// VerifyCode is the outcome of verifying a certificate, in OpenSSL's numbers and words, which configurations
+// ($ssl_client_verify) and logs show.
+type VerifyCode int
+
+// The codes that this package can produce.
+const (
+	VerifyOK               VerifyCode = 0
+	noIssuer               VerifyCode = 2
+	noCRL                  VerifyCode = 3
+	badSignature           VerifyCode = 7
+	badCRLSignature        VerifyCode = 8
+	notYetValid            VerifyCode = 9
+	expired                VerifyCode = 10
+	crlNotYetValid         VerifyCode = 11
+	crlExpired             VerifyCode = 12
+	selfSignedLeaf         VerifyCode = 18
+	selfSignedInChain      VerifyCode = 19
+	noLocalIssuer          VerifyCode = 20
+	unverifiedLeaf         VerifyCode = 21
+	chainTooLong           VerifyCode = 22
+	revoked                VerifyCode = 23
+	pathTooLong            VerifyCode = 25
+	wrongPurpose           VerifyCode = 26
+	unhandledExtension     VerifyCode = 34
+	nameNotPermitted       VerifyCode = 47
+	invalidCA              VerifyCode = 79
+	unspecifiedVerifyError VerifyCode = 1
+)
+
+var verifyTexts = map[VerifyCode]string{
+	VerifyOK:               "ok",
+	unspecifiedVerifyError: "unspecified certificate verification error",
+	noIssuer:               "unable to get issuer certificate",
+	noCRL:                  "unable to get certificate CRL",
+	badSignature:           "certificate signature failure",
+	badCRLSignature:        "CRL signature failure",
+	notYetValid:            "certificate is not yet valid",
+	expired:                "certificate has expired",
+	crlNotYetValid:         "CRL is not yet valid",
+	crlExpired:             "CRL has expired",
+	selfSignedLeaf:         "self-signed certificate",
+	selfSignedInChain:      "self-signed certificate in certificate chain",
+	noLocalIssuer:          "unable to get local issuer certificate",
+	unverifiedLeaf:         "unable to verify the first certificate",
+	chainTooLong:           "certificate chain too long",
+	revoked:                "certificate revoked",
+	pathTooLong:            "path length constraint exceeded",
+	wrongPurpose:           "unsuitable certificate purpose",
+	unhandledExtension:     "unhandled critical extension",
+	nameNotPermitted:       "permitted subtree violation",
+	invalidCA:              "invalid CA certificate",
+}
+
+func (c VerifyCode) String() string { return verifyTexts[c] }
+
+// untrustedOnly says that nothing is wrong but the missing trust: what optional_no_ca lets through.
+func (c VerifyCode) untrustedOnly() bool {
+	return c == selfSignedLeaf || c == selfSignedInChain || c == noLocalIssuer || c == unverifiedLeaf
+}
+
+// verifier checks chains as OpenSSL does with the trusted certificates of nginx: only self-signed ones end a chain,
+// others of the file are intermediates; with revocation lists every certificate of the chain is looked up.
+type verifier struct {
+	roots   *x509.CertPool
+	others  []*x509.Certificate
+	all     []*x509.Certificate
+	depth   int
+	lists   map[string][]*revocations // by the issuer's DER name
+	checked bool                      // a CRL file was given
+}
+
+// revocations is one revocation list.
+type revocations struct {
+	list    *x509.RevocationList
+	serials map[string]bool
+}
+
+func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verifier, error) {
+	v := &verifier{roots: x509.NewCertPool(), depth: depth}
+	for _, path := range trusted {
+		if path == "" {
+			continue
+		}
+		certs, err := loadChain(path, read)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range certs {
+			v.all = append(v.all, c)
+			if selfSigned(c) {
+				v.roots.AddCert(c)
+			} else {
+				v.others = append(v.others, c)
+			}
+		}
+	}
+	if crl == "" {
+		return v, nil
+	}
+	v.checked = true
+	data, err := opened(crl, read)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load CRL %q: %w", crl, err)
+	}
+	if v.lists, err = parseLists(data); err != nil {
+		return nil, fmt.Errorf("cannot load CRL %q: %w", crl, err)
+	}
+	return v, nil
+}
+
+func parseLists(data []byte) (map[string][]*revocations, error) {
+	lists := map[string][]*revocations{}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("PEM_read_bio_X509_CRL() failed (%w)", err)
+		}
+		r := &revocations{list: list, serials: map[string]bool{}}
+		for _, e := range list.RevokedCertificateEntries {
+			const removeFromCRL = 8 // RFC 5280 5.3.1: taken back
+			if e.ReasonCode != removeFromCRL {
+				r.serials[serialKey(e.SerialNumber)] = true
+			}
+		}
+		lists[string(list.RawIssuer)] = append(lists[string(list.RawIssuer)], r)
+	}
+	if len(lists) == 0 {
+		return nil, errors.New("PEM_read_bio_X509_CRL() failed (no start line: Expecting: X509 CRL)")
+	}
+	return lists, nil
+}
+
+func serialKey(n *big.Int) string { return n.Text(36) }
+
+func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
+
+// verify checks a chain as sent, the own certificate first.
+func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
+	intermediates := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	for _, c := range v.others {
+		intermediates.AddCert(c)
+	}
+	built, err := chain[0].Verify(x509.VerifyOptions{Roots: v.roots, Intermediates: intermediates, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{usage}})
+	if err != nil {
+		return v.explain(err, chain, now)
+	}
+	worst := VerifyOK
+	for _, path := range built {
+		code := v.checkPath(path, now)
+		if code == VerifyOK {
+			return VerifyOK
+		}
+		worst = code
+	}
+	return worst
+}
+
+// checkPath checks what x509 does not: the depth, and the revocation of every certificate.
+func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode {
+	if len(path) > v.depth+2 {
+		return chainTooLong // neither the own certificate nor the root counts
+	}
+	if !v.checked {
+		return VerifyOK
+	}
+	for i, c := range path {
+		issuer := path[min(i+1, len(path)-1)]
+		if code := v.checkRevoked(c, issuer, now); code != VerifyOK {
+			return code
+		}
+	}
+	return VerifyOK
+}
+
+// checkRevoked looks a certificate up in all lists of its issuer: one that is good is needed, and revoked in any is revoked.
+func (v *verifier) checkRevoked(c, issuer *x509.Certificate, now time.Time) VerifyCode {
+	code := noCRL
+	for _, r := range v.lists[string(c.RawIssuer)] {
+		this := VerifyOK
+		switch {
+		case r.list.CheckSignatureFrom(issuer) != nil:
+			this = badCRLSignature
+		case r.serials[serialKey(c.SerialNumber)]:
+			return revoked
+		case now.Before(r.list.ThisUpdate):
+			this = crlNotYetValid
+		case !r.list.NextUpdate.IsZero() && now.After(r.list.NextUpdate):
+			this = crlExpired
+		}
+		if code != VerifyOK {
+			code = this
+		}
+	}
+	return code
+}
+
+// explain finds the OpenSSL code for an error of x509.
+func (v *verifier) explain(err error, chain []*x509.Certificate, now time.Time) VerifyCode {
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	var extension x509.UnhandledCriticalExtension
+	switch {
+	case errors.As(err, &invalid):
+		return explainInvalid(invalid, now)
+	case errors.As(err, &extension):
+		return unhandledExtension
+	case errors.As(err, &unknown):
+		return v.explainUnknown(chain)
+	}
+	return unspecifiedVerifyError
+}
+
+func explainInvalid(err x509.CertificateInvalidError, now time.Time) VerifyCode {
+	switch err.Reason {
+	case x509.Expired:
+		if err.Cert != nil && now.Before(err.Cert.NotBefore) {
+			return notYetValid
+		}
+		return expired
+	case x509.NotAuthorizedToSign:
+		return invalidCA
+	case x509.TooManyIntermediates:
+		return pathTooLong
+	case x509.IncompatibleUsage:
+		return wrongPurpose
+	case x509.CANotAuthorizedForThisName, x509.CANotAuthorizedForExtKeyUsage:
+		return nameNotPermitted
+	}
+	return unspecifiedVerifyError
+}
+
+// explainUnknown walks up from the own certificate as OpenSSL builds its chain, to say where it breaks off.
+func (v *verifier) explainUnknown(chain []*x509.Certificate) VerifyCode {
+	at, length, fromFile := chain[0], 1, false
+	for length <= len(chain)+len(v.all) {
+		if selfSigned(at) {
+			switch {
+			case fromFile:
+				return badSignature // it leads to a root, yet does not verify
+			case length == 1:
+				return selfSignedLeaf
+			}
+			return selfSignedInChain
+		}
+		next := issuerOf(at, v.all)
+		if next != nil {
+			fromFile = true
+		} else if next = issuerOf(at, chain[1:]); next == nil {
+			break
+		}
+		at = next
+		length++
+	}
+	switch {
+	case fromFile:
+		return noIssuer
+	case length == 1:
+		return unverifiedLeaf
+	}
+	return noLocalIssuer
+}
+
+func issuerOf(c *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
+	for _, other := range among {
+		if bytes.Equal(c.RawIssuer, other.RawSubject) && !other.Equal(c) {
+			return other
+		}
+	}
+	return nil
+}
