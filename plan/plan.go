@@ -28,6 +28,8 @@ type Plan struct {
 	Log observe.Logger
 	// Logs are the open log files of this configuration.
 	Logs *observe.Logs
+	// Connections counts the clients of the process; a reload carries it over.
+	Connections *observe.Connections
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each reload.
 	Generation int
 	// Zones are the named shared memories.
@@ -45,7 +47,7 @@ type Plan struct {
 
 // New returns an empty plan.
 func New() *Plan {
-	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1,
+	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1, Connections: new(observe.Connections),
 		parts: map[reflect.Type]any{}}
 }
 

@@ -1,0 +1,50 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/observe"
+)
+
+// ErrorLogSyntax is the syntax of error_log on every level.
+const ErrorLogSyntax = "<file> [<level>...]"
+
+// ErrorLogTarget parses one error_log directive; relative paths start at the prefix of the plan in a.Env.
+func ErrorLogTarget(a *conf.Args) (observe.Target, error) {
+	p := a.Env.(*Plan)
+	path := a.Words[0]
+	for _, scheme := range []string{"syslog:", "memory:"} {
+		if strings.HasPrefix(path, scheme) {
+			return observe.Target{}, conf.Unsupported(scheme)
+		}
+	}
+	t := observe.Target{Path: path, Level: observe.Error}
+	if path != observe.StderrPath {
+		t.Path = p.PrefixPath(path)
+	}
+	for i, word := range a.Words[1:] {
+		level, known := observe.ParseLevel(word)
+		if strings.HasPrefix(word, "debug_") {
+			level, known = observe.Debug, true // parts of nginx's debug output, of which there is none here
+		}
+		if !known {
+			return t, fmt.Errorf("invalid log level \"%s\"", word)
+		}
+		if i > 0 && level != observe.Debug {
+			return t, fmt.Errorf("invalid log level \"%s\"", word)
+		}
+		t.Level = level
+	}
+	return t, nil
+}
+
+// OpenErrorLog opens the error log of a block. Where no error_log was given on any level around it, targets are
+// empty and it is the main error log.
+func (p *Plan) OpenErrorLog(targets []observe.Target) (observe.Logger, error) {
+	if len(targets) == 0 {
+		return p.Log, nil
+	}
+	return p.Logs.ErrorLog(targets)
+}

@@ -1,0 +1,156 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/resolver"
+	"starling/observe"
+)
+
+// ResolverSyntax is the syntax of the resolver directive on both sides.
+const ResolverSyntax = "<address>... [valid=<time>] [ipv4=on|off] [ipv6=on|off] [status_zone=<name>]"
+
+// ResolverUnsupported are the parameters of resolver that nginx knows and starling does not.
+var ResolverUnsupported = []string{"tcp=", "local="}
+
+// dnsPort is that of a name server given without one.
+const dnsPort = "53"
+
+// nameServerTimeout bounds the question for a name server that is itself given by name.
+const nameServerTimeout = 10 * time.Second
+
+// ResolverSettings are the bound resolver and resolver_timeout of one block. The zero value has no servers.
+type ResolverSettings struct {
+	Servers    []string // IP:port
+	Valid      time.Duration
+	NoIPv4     bool
+	NoIPv6     bool
+	StatusZone string
+	Timeout    time.Duration // 0: the resolver's default
+}
+
+// Set stores a resolver directive; servers given by name are looked up at once, as nginx does.
+func (s *ResolverSettings) Set(a *conf.Args) error {
+	next := ResolverSettings{Timeout: s.Timeout, StatusZone: a.Value("status_zone"),
+		NoIPv4: a.Value("ipv4") == "off", NoIPv6: a.Value("ipv6") == "off"}
+	if next.NoIPv4 && next.NoIPv6 {
+		return fmt.Errorf("\"ipv4\" and \"ipv6\" cannot both be \"off\"")
+	}
+	if a.Has("valid") {
+		valid, err := conf.Seconds(a.Value("valid"))
+		if err != nil {
+			return fmt.Errorf("invalid parameter: valid=%s", a.Value("valid"))
+		}
+		next.Valid = valid
+	}
+	for _, word := range a.Values("address") {
+		found, err := nameServers(word)
+		if err != nil {
+			return err
+		}
+		next.Servers = append(next.Servers, found...)
+	}
+	*s = next
+	return nil
+}
+
+// nameServers turns address[:port] into IP:port.
+func nameServers(word string) ([]string, error) {
+	host, port, err := net.SplitHostPort(word)
+	if err != nil {
+		host, port = strings.Trim(word, "[]"), dnsPort
+	}
+	if n, err := net.LookupPort("udp", port); err != nil || n == 0 {
+		return nil, fmt.Errorf("invalid port in resolver \"%s\"", word)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), nameServerTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("host not found in resolver \"%s\"", word)
+	}
+	var out []string
+	for _, ip := range ips {
+		if text := net.JoinHostPort(ip.Unmap().String(), port); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out, nil
+}
+
+// resolvers are those of one plan; blocks with equal settings share one, with its cache.
+type resolvers struct{ byKey map[string]*resolver.Resolver }
+
+// Resolver returns the resolver of a block's settings, nil where no resolver directive was given. A reload keeps those
+// whose settings stay, with what they know.
+func (p *Plan) Resolver(s ResolverSettings) (*resolver.Resolver, error) {
+	if len(s.Servers) == 0 {
+		return nil, nil
+	}
+	key := fmt.Sprintf("%+v", s)
+	mine := Part[resolvers](p)
+	if r := mine.byKey[key]; r != nil {
+		return r, nil
+	}
+	r := p.oldResolver(key)
+	if r == nil {
+		var err error
+		r, err = resolver.New(resolver.Config{Servers: s.Servers, ValidOverride: s.Valid, IPv4: !s.NoIPv4, IPv6: !s.NoIPv6, Timeout: s.Timeout})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if mine.byKey == nil {
+		mine.byKey = map[string]*resolver.Resolver{}
+	}
+	mine.byKey[key] = r
+	if s.StatusZone != "" {
+		Part[ResolverZones](p).add(s.StatusZone, r)
+	}
+	return r, nil
+}
+
+func (p *Plan) oldResolver(key string) *resolver.Resolver {
+	if p.Old == nil {
+		return nil
+	}
+	return Part[resolvers](p.Old).byKey[key]
+}
+
+// ResolverZones are the resolvers of a plan that have a status_zone.
+type ResolverZones struct{ byZone map[string]*resolver.Resolver }
+
+func (z *ResolverZones) add(zone string, r *resolver.Resolver) {
+	if z.byZone == nil {
+		z.byZone = map[string]*resolver.Resolver{}
+	}
+	z.byZone[zone] = r
+}
+
+// Resource is /resolvers of the API.
+func (z *ResolverZones) Resource() observe.Resource {
+	return observe.Resource{Path: "resolvers", Since: 5, Handle: func(call *observe.Call) observe.Answer {
+		if len(call.Tail) == 0 {
+			all := map[string]resolver.Report{}
+			for zone, r := range z.byZone {
+				all[zone] = r.Counters.Report()
+			}
+			return observe.Answer{Body: all}
+		}
+		r := z.byZone[call.Tail[0]]
+		switch {
+		case r == nil || len(call.Tail) > 1:
+			return observe.Fail(404, "ResolverZoneNotFound", "resolver zone not found")
+		case call.Method == "DELETE":
+			r.Counters.Reset()
+			return observe.Answer{Status: 204}
+		}
+		return observe.Answer{Body: r.Counters.Report()}
+	}}
+}

@@ -1,0 +1,89 @@
+package stream
+
+import (
+	"time"
+
+	"starling/conf"
+	"starling/lib/sockaddr"
+	"starling/observe"
+	"starling/plan"
+)
+
+// CoreSettings are those of the core of the stream side.
+type CoreSettings struct {
+	Listens   []listen
+	NoDelay   bool
+	ErrorLogs []observe.Target
+	Resolver  plan.ResolverSettings
+}
+
+// listen is one listen directive; a name of several addresses makes several.
+type listen struct {
+	addr    sockaddr.Addr
+	options sockaddr.Options
+	tls     bool
+	node    *conf.Node
+}
+
+// Core is the family of directives that the stream side itself obeys.
+var Core = Module{
+	Module: conf.Module{
+		Name:  "stream_core",
+		Doc:   "Servers for TCP: where they listen and how they log.",
+		New:   conf.NewOf[CoreSettings],
+		Clone: conf.CloneOf[CoreSettings],
+		Directives: []conf.Directive{
+			{Name: "stream", In: conf.Main, Opens: conf.Stream, Doc: "Holds the servers for TCP."},
+			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
+			{
+				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true,
+				Syntax: "<address> [ssl] [bind] [backlog=<number>] [ipv6only=on|off]",
+				Unsupported: []string{"udp", "proxy_protocol", "default_server", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+					"reuseport", "so_keepalive=", "multipath"},
+				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections. A wildcard address lets all nodes of a cluster share one file.",
+				Set: conf.Raw(setListen),
+			},
+			{
+				Name: "tcp_nodelay", Syntax: "on | off", Default: "on", In: conf.Stream | conf.StreamServer,
+				Doc: "Sends small pieces at once.",
+				Set: conf.Field(func(s *CoreSettings) *bool { return &s.NoDelay }, conf.Flag),
+			},
+			{
+				Name: "error_log", Syntax: plan.ErrorLogSyntax, In: conf.Stream | conf.StreamServer, Repeat: true,
+				Doc: "Sets where errors of the sessions are logged, and from which level on.",
+				Set: conf.List(func(s *CoreSettings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+			},
+			{
+				Name: "resolver", Syntax: plan.ResolverSyntax, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
+				Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
+				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
+			},
+			{
+				Name: "resolver_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
+				Doc: "Sets how long a name may take to resolve.",
+				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }, conf.Time),
+			},
+		},
+	},
+	Variables: coreVariables,
+}
+
+func setListen(s *CoreSettings, a *conf.Args) error {
+	if a.FirstWrite(&s.Listens) {
+		s.Listens = nil
+	}
+	addrs, err := sockaddr.Parse(a.Words[0], 0)
+	if err != nil {
+		return sockaddr.Problem(err)
+	}
+	options := sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind")}
+	if a.Has("backlog") {
+		if options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {
+			return conf.At(a.Node, "invalid backlog \"backlog=%s\"", a.Value("backlog"))
+		}
+	}
+	for _, addr := range addrs {
+		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr, options, a.Has("ssl"), a.Node})
+	}
+	return nil
+}

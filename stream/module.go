@@ -1,0 +1,132 @@
+// Package stream serves TCP: it listens, takes sessions through nginx's phases and hands each to the module that
+// has the content. Its twin for HTTP is package web.
+package stream
+
+import (
+	"fmt"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Module is all that a family of directives contributes to the stream side.
+type Module struct {
+	conf.Module
+	// Variables are read from a session.
+	Variables []vars.Variable[*Session]
+	// Handlers run in the order of their phases, within a phase in the order of the modules.
+	Handlers []Hook
+	// Server puts settings into a server that are not handlers: TLS.
+	Server func(b *Block, s *Server) error
+	// Link runs once per configuration after all was bound; zones get their values there.
+	Link func(p *plan.Plan) error
+	// API lists the module's resources.
+	API func(p *plan.Plan) []observe.Resource
+}
+
+// Hook puts a handler into a phase. Build is called for each server; a nil Handler says that there is nothing to do.
+type Hook struct {
+	Phase Phase
+	Build func(b *Block) (Handler, error)
+}
+
+// Handler does one step of a session.
+type Handler func(s *Session) Result
+
+// Result says how a session goes on.
+type Result int
+
+// Results below 100; a greater one is a status of nginx's that ends the session (403, 500, 502, 503).
+const (
+	// Declined goes on with the next handler.
+	Declined Result = 0
+	// Granted skips the other handlers of this phase.
+	Granted Result = 1
+	// Done says that the session was served; its status is 200.
+	Done Result = 2
+)
+
+// The statuses of sessions, as nginx logs them.
+const (
+	StatusOK                 = 200
+	StatusForbidden          = 403
+	StatusInternalError      = 500
+	StatusBadGateway         = 502
+	StatusServiceUnavailable = 503
+)
+
+// Phase is a stage of a session, in nginx's order.
+type Phase int
+
+// The phases.
+const (
+	PostAccept Phase = iota
+	PreAccess        // limit_conn
+	Access           // allow, deny
+	SSL              // the handshake
+	Preread
+	Content // exactly one module serves the session
+	Log
+	phases
+)
+
+// Block is a server block while it is built.
+type Block struct {
+	Scope  *conf.Scope
+	Plan   *plan.Plan
+	Server *Server
+}
+
+// Settings returns a module's settings of the block.
+func Settings[S any](b *Block, m *Module) *S { return conf.Settings[S](b.Scope, &m.Module) }
+
+// registry holds the stream side's variables of one plan.
+type registry struct{ vars *vars.Registry[*Session] }
+
+// Variables returns the registry of the stream side.
+func Variables(p *plan.Plan) *vars.Registry[*Session] {
+	r := plan.Part[registry](p)
+	if r.vars == nil {
+		r.vars = vars.NewRegistry[*Session]()
+	}
+	return r.vars
+}
+
+// Prepare makes the modules' variables known. It comes before the configuration is bound, for directives may declare more.
+func Prepare(p *plan.Plan, modules []*Module) error {
+	plan.Part[built](p) // made now: later, while it runs, many would make it at once
+	for _, m := range modules {
+		for _, v := range m.Variables {
+			if err := Variables(p).Declare(v); err != nil {
+				return fmt.Errorf("module %s: %w", m.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// PlanOf is the plan that a setter works for.
+func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
+
+// CompileTemplate compiles a text with variables while the configuration is bound. Variables that turn out unknown are
+// reported at the directive's place.
+func CompileTemplate(a *conf.Args, text string) (vars.Template[*Session], error) {
+	return Variables(PlanOf(a)).Compile(text, a.Node)
+}
+
+// Template makes a setter of one value with variables, the directive's first argument.
+func Template[S any](place func(*S) *vars.Template[*Session]) conf.Setter {
+	return conf.Whole(place, func(a *conf.Args) (vars.Template[*Session], error) { return CompileTemplate(a, a.Words[0]) })
+}
+
+// slots counts the values that modules keep in each session.
+type slots struct{ count int }
+
+// NewSlot returns the number of a place for a value in each session; see Session.Slot.
+func NewSlot(p *plan.Plan) int {
+	s := plan.Part[slots](p)
+	s.count++
+	return s.count - 1
+}

@@ -1,0 +1,163 @@
+package stream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+)
+
+// Server is one server block of the stream side.
+type Server struct {
+	Log observe.Logger
+	// TLS is set by the ssl family where the server has certificates.
+	TLS *TLS
+	// KeepUntilLast is set by a family whose sessions other requests depend on; see Port.
+	KeepUntilLast bool
+
+	settings *CoreSettings
+	handlers [phases][]Handler
+}
+
+// TLS is what the handshake of a server needs.
+type TLS struct {
+	Config           *tls.Config
+	HandshakeTimeout time.Duration
+	// Verify looks at what the client showed when the handshake is done; its error ends the session and says why.
+	Verify func(state *tls.ConnectionState) error
+}
+
+// ListensTLS returns the first listen directive with ssl, or nil.
+func (s *Server) ListensTLS() *conf.Node {
+	for _, l := range s.settings.Listens {
+		if l.tls {
+			return l.node
+		}
+	}
+	return nil
+}
+
+// ListensBeyondLoopback returns the first listen directive that others than this machine can reach, or nil.
+func (s *Server) ListensBeyondLoopback() *conf.Node {
+	for _, l := range s.settings.Listens {
+		if !l.addr.IsUnix() && !l.addr.Addr().IsLoopback() {
+			return l.node
+		}
+	}
+	return nil
+}
+
+func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, error) {
+	server := &Server{settings: conf.Settings[CoreSettings](scope, &Core.Module)}
+	b := &Block{Scope: scope, Plan: p, Server: server}
+	if len(server.settings.Listens) == 0 {
+		return nil, conf.At(scope.Node, "no \"listen\" is defined for server")
+	}
+	log, err := p.OpenErrorLog(server.settings.ErrorLogs)
+	if err != nil {
+		return nil, err
+	}
+	server.Log = log
+	for _, m := range modules {
+		if m.Server != nil {
+			if err := m.Server(b, server); err != nil {
+				return nil, err
+			}
+		}
+		for _, hook := range m.Handlers {
+			handler, err := hook.Build(b)
+			if err != nil {
+				return nil, err
+			}
+			if handler != nil {
+				server.handlers[hook.Phase] = append(server.handlers[hook.Phase], handler)
+			}
+		}
+	}
+	if len(server.handlers[Content]) == 0 {
+		return nil, conf.At(scope.Node, "no handler for server")
+	}
+	return server, nil
+}
+
+// run takes the session through the phases.
+func (s *Session) run() {
+	defer s.survive()
+	s.Status = s.phases()
+	for _, handler := range s.Server.handlers[Log] {
+		handler(s)
+	}
+}
+
+func (s *Session) phases() (status int) {
+	for phase := PostAccept; phase < Log; phase++ {
+		if phase == SSL && s.port.tls {
+			if err := s.handshake(); err != nil {
+				return StatusInternalError
+			}
+		}
+		for _, handler := range s.Server.handlers[phase] {
+			switch result := handler(s); {
+			case result == Done:
+				return StatusOK
+			case result >= 100:
+				return int(result)
+			case result == Granted:
+			default:
+				continue
+			}
+			break
+		}
+	}
+	return StatusInternalError // the content's handler declined, which none does
+}
+
+// survive keeps a mistake in serving one session from ending all others.
+func (s *Session) survive() {
+	if reason := recover(); reason != nil {
+		s.Logf(observe.Alert, "panic while serving a session: %v %s", reason, debug.Stack())
+	}
+}
+
+// handshake makes the session encrypted. The error was logged.
+func (s *Session) handshake() error {
+	settings := s.Server.TLS
+	conn := tls.Server(s.raw, settings.Config)
+	if err := s.raw.SetDeadline(time.Now().Add(settings.HandshakeTimeout)); err != nil {
+		return err
+	}
+	err := conn.Handshake()
+	if err != nil {
+		s.refuse(fmt.Errorf("SSL_do_handshake() failed (%w) while SSL handshaking", err))
+		return err
+	}
+	if err := s.raw.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	s.TLS = conn
+	s.Conn = counted{conn, &s.counters}
+	if settings.Verify == nil {
+		return nil
+	}
+	state := conn.ConnectionState()
+	if err := settings.Verify(&state); err != nil {
+		s.VerifyError = err
+		s.refuse(err)
+		return err
+	}
+	return nil
+}
+
+// refuse logs why a client did not get in. nginx does so at level info; where the servers of a cluster meet, the
+// operator needs to hear of it.
+func (s *Session) refuse(err error) {
+	level := observe.Info
+	if s.Server.KeepUntilLast {
+		level = observe.Error
+	}
+	s.Logf(level, "%v", err)
+}

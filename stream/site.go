@@ -1,0 +1,215 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"starling/conf"
+	"starling/lib/sockaddr"
+	"starling/observe"
+	"starling/plan"
+)
+
+// Site is the stream side of one running configuration.
+type Site struct {
+	plan    *plan.Plan
+	slots   int
+	times   observe.TimeCache
+	ports   []*Port
+	context context.Context
+	cancel  context.CancelFunc
+
+	mu       sync.Mutex
+	sessions map[*Session]bool // true: detached
+	waiting  int               // sessions that are not detached
+	retired  bool
+	drained  chan struct{}
+	emptied  chan struct{}
+}
+
+// Port is one address that a site listens on. The cycle owns the socket and calls Serve.
+type Port struct {
+	Addr    sockaddr.Addr
+	Options sockaddr.Options
+	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests have ended.
+	KeepUntilLast bool
+
+	server *Server
+	tls    bool
+	site   *Site
+}
+
+// SiteOf is the site built from a plan, nil before Build has ended.
+func SiteOf(p *plan.Plan) *Site { return plan.Part[built](p).site }
+
+type built struct{ site *Site }
+
+// Build makes the servers of a bound stream block. Its error may be conf.Problems.
+func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
+	s := &Site{plan: p, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
+	s.context, s.cancel = context.WithCancel(context.Background())
+	problems := unknownVariables(p)
+	taken := map[sockaddr.Addr]bool{}
+	for _, scope := range block.All("server") {
+		server, err := buildServer(p, scope, modules)
+		if err != nil {
+			problems = append(problems, placed(scope.Node, err)...)
+			continue
+		}
+		for _, l := range server.settings.Listens {
+			if taken[l.addr] {
+				problems = append(problems, conf.At(l.node, "duplicate \"%s\" address and port pair", l.addr))
+				continue
+			}
+			taken[l.addr] = true
+			s.ports = append(s.ports, &Port{Addr: l.addr, Options: l.options, KeepUntilLast: server.KeepUntilLast, server: server, tls: l.tls, site: s})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	s.slots = plan.Part[slots](p).count
+	plan.Part[built](p).site = s
+	return s, nil
+}
+
+// unknownVariables binds what templates mention to its declarations.
+func unknownVariables(p *plan.Plan) (problems conf.Problems) {
+	for _, u := range Variables(p).Resolve() {
+		problem := &conf.Problem{What: u.Error()}
+		if n, ok := u.Where.(*conf.Node); ok {
+			problem = conf.At(n, "%s", u.Error())
+		}
+		problems = append(problems, problem)
+	}
+	return problems
+}
+
+// placed gives an error without a place that of a node.
+func placed(n *conf.Node, err error) conf.Problems {
+	var many conf.Problems
+	var one *conf.Problem
+	switch {
+	case errors.As(err, &many):
+		return many
+	case errors.As(err, &one):
+		return conf.Problems{one}
+	}
+	return conf.Problems{conf.At(n, "%s", err)}
+}
+
+// Ports are the addresses to listen on.
+func (s *Site) Ports() []*Port { return s.ports }
+
+// Serve serves an accepted connection until it ends. It closes it.
+func (p *Port) Serve(conn net.Conn) {
+	s := p.site.open(p, conn)
+	defer p.site.close(s)
+	s.run()
+}
+
+func (s *Site) open(p *Port, conn net.Conn) *Session {
+	session := newSession(p, conn)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[session] = false
+	s.waiting++
+	return session
+}
+
+func (s *Site) close(session *Session) {
+	session.raw.Close() // nothing is left to do about a failure
+	for i := len(session.ends) - 1; i >= 0; i-- {
+		session.ends[i]()
+	}
+	s.plan.Connections.Closed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.sessions[session] {
+		s.waiting--
+	}
+	delete(s.sessions, session)
+	s.settle()
+}
+
+func (s *Site) detach(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[session] = true
+	s.waiting--
+	s.settle()
+}
+
+// settle tells those who wait for the end. Must be called with the lock held.
+func (s *Site) settle() {
+	if !s.retired {
+		return
+	}
+	if s.waiting == 0 {
+		closeOnce(s.drained)
+	}
+	if len(s.sessions) == 0 {
+		closeOnce(s.emptied)
+	}
+}
+
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// Retire says that no connections are to come any more. Sessions go on until they end by themselves.
+func (s *Site) Retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+	s.settle()
+}
+
+// Drained is closed when the site has retired and its sessions, but for the detached ones, have ended.
+func (s *Site) Drained() <-chan struct{} { return s.drained }
+
+// Emptied is closed when the detached ones have ended too.
+func (s *Site) Emptied() <-chan struct{} { return s.emptied }
+
+// Close ends all sessions but the detached ones by force.
+func (s *Site) Close() {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for session, detached := range s.sessions {
+		if !detached {
+			session.raw.Close() // what the session then reads is an error, which it reports
+		}
+	}
+}
+
+// Active is the number of sessions, the detached ones included.
+func (s *Site) Active() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// newSession starts the account of a connection.
+func newSession(p *Port, conn net.Conn) *Session {
+	s := &Session{raw: conn, port: p, Server: p.server, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
+		Remote: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
+	s.Conn = counted{conn, &s.counters}
+	if n := p.site.slots; n > 0 {
+		s.slots = make([][]byte, n)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && !s.Server.settings.NoDelay {
+		if err := tcp.SetNoDelay(false); err != nil { // Go's default is on
+			s.Logf(observe.Info, "setsockopt(TCP_NODELAY) failed: %v", err)
+		}
+	}
+	s.Logf(observe.Info, "client %s connected to %s", conn.RemoteAddr(), p.Addr)
+	return s
+}

@@ -1,0 +1,107 @@
+package stream
+
+import (
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"starling/lib/version"
+	"starling/observe"
+	"starling/vars"
+)
+
+// coreVariables are those that nginx's stream core has.
+var coreVariables = []vars.Variable[*Session]{
+	{Name: "binary_remote_addr", Doc: "the client's address in binary form, 4 or 16 bytes", Append: appendBinaryRemoteAddr},
+	{Name: "bytes_received", Doc: "bytes received from the client", Append: number((*Session).BytesReceived)},
+	{Name: "bytes_sent", Doc: "bytes sent to the client", Append: number((*Session).BytesSent)},
+	{Name: "connection", Doc: "the connection's number in the process", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return strconv.AppendUint(dst, s.Number, 10), true
+	}},
+	{Name: "hostname", Doc: "the machine's name", Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+		name, err := os.Hostname()
+		return append(dst, name...), err == nil
+	}},
+	{Name: "msec", Doc: "the time in seconds, with milliseconds", Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendMillis(dst, time.Now().UnixMilli()), true
+	}},
+	{Name: "nginx_version", Doc: "the version of nginx that starling behaves as", Append: text(func(*Session) string { return version.Nginx })},
+	{Name: "pid", Doc: "the number of the process", Append: number(func(*Session) int64 { return int64(os.Getpid()) })},
+	{Name: "protocol", Doc: "TCP", Append: text(func(*Session) string { return "TCP" })},
+	{Name: "remote_addr", Doc: "the client's address", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendIP(dst, s.Remote), true
+	}},
+	{Name: "remote_port", Doc: "the client's port", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendPort(dst, s.Remote), true
+	}},
+	{Name: "server_addr", Doc: "the address that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendIP(dst, s.Local), true
+	}},
+	{Name: "server_port", Doc: "the port that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendPort(dst, s.Local), true
+	}},
+	{Name: "session_time", Doc: "how long the session lasts, in seconds with milliseconds", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return appendMillis(dst, time.Since(s.StartedAt).Milliseconds()), true
+	}},
+	{Name: "status", Doc: "how the session ended: 200, 400, 403, 500, 502 or 503", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		if s.Status == 0 {
+			return append(dst, "000"...), true
+		}
+		return strconv.AppendInt(dst, int64(s.Status), 10), true
+	}},
+	{Name: "time_iso8601", Doc: "the time in the form of ISO 8601", Append: moment(func(t *observe.Stamps) string { return t.ISO8601 })},
+	{Name: "time_local", Doc: "the time in the form of the access logs", Append: moment(func(t *observe.Stamps) string { return t.Local })},
+}
+
+type appender = func(s *Session, rest string, dst []byte) ([]byte, bool)
+
+func text(of func(*Session) string) appender {
+	return func(s *Session, _ string, dst []byte) ([]byte, bool) { return append(dst, of(s)...), true }
+}
+
+func number(of func(*Session) int64) appender {
+	return func(s *Session, _ string, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, of(s), 10), true }
+}
+
+func moment(of func(*observe.Stamps) string) appender {
+	return func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		return append(dst, of(s.port.site.times.At(time.Now()))...), true
+	}
+}
+
+// appendIP adds "unix:" for a session without addresses, as nginx does.
+func appendIP(dst []byte, a netip.AddrPort) []byte {
+	if !a.IsValid() {
+		return append(dst, "unix:"...)
+	}
+	return a.Addr().AppendTo(dst)
+}
+
+func appendPort(dst []byte, a netip.AddrPort) []byte {
+	if a.Port() == 0 {
+		return dst
+	}
+	return strconv.AppendUint(dst, uint64(a.Port()), 10)
+}
+
+func appendBinaryRemoteAddr(s *Session, _ string, dst []byte) ([]byte, bool) {
+	a := s.Remote.Addr()
+	switch {
+	case !a.IsValid():
+		return append(dst, "unix:"...), true
+	case a.Is4():
+		b := a.As4()
+		return append(dst, b[:]...), true
+	}
+	b := a.As16()
+	return append(dst, b[:]...), true
+}
+
+// appendMillis writes milliseconds as seconds with three digits behind the point.
+func appendMillis(dst []byte, ms int64) []byte {
+	ms = max(ms, 0)
+	dst = strconv.AppendInt(dst, ms/1000, 10)
+	rest := ms % 1000
+	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+}
