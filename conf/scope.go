@@ -31,6 +31,17 @@ func Settings[S any](scope *Scope, m *Module) *S {
 	return new(S)
 }
 
+// SettingsOf returns the settings of a type in a block, whatever module they belong to: a module's own handlers
+// cannot name the variable that lists them. They are new and zero where no module in the binder's list has that type.
+func SettingsOf[S any](scope *Scope) *S {
+	for _, settings := range scope.settings {
+		if s, ok := settings.(*S); ok {
+			return s
+		}
+	}
+	return new(S)
+}
+
 // All returns the blocks of a name directly in this one.
 func (s *Scope) All(name string) []*Scope {
 	var found []*Scope
