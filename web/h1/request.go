@@ -113,17 +113,15 @@ func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 	if h.room.fits(len(part)+1, l) {
 		return nil
 	}
-	return h.tooLong(part, l)
+	return h.tooLong(part)
 }
 
 func (h *RequestHead) startRoom(l *Limits) { h.room = room{free: l.HeaderBufferBytes} }
 
-func (h *RequestHead) tooLong(part []byte, l *Limits) error {
+// tooLong names the line that found no place, be it too long itself or one too many: nginx tells no difference.
+func (h *RequestHead) tooLong(part []byte) error {
 	if h.stage == stageLine {
 		return clientProblem(414, "too long URI")
-	}
-	if len(part) < l.LargeBufferBytes {
-		return clientProblem(StatusHeaderTooLarge, "too large request")
 	}
 	return clientProblem(StatusHeaderTooLarge, "too long header line: \"%s\"", quoted(part))
 }
@@ -138,7 +136,7 @@ func (h *RequestHead) takeRequestLine(b *Buffer, line []byte, size int, l *Limit
 	}
 	h.startRoom(l)
 	if !h.room.fits(size, l) {
-		return h.tooLong(line, l)
+		return h.tooLong(line)
 	}
 	h.room.take(size, l)
 	if err := h.parseRequestLine(line, l); err != nil {
@@ -155,7 +153,7 @@ func (h *RequestHead) takeRequestLine(b *Buffer, line []byte, size int, l *Limit
 
 func (h *RequestHead) takeHeaderLine(b *Buffer, line []byte, size int, l *Limits) error {
 	if !h.room.fits(size, l) {
-		return h.tooLong(line, l)
+		return h.tooLong(line)
 	}
 	h.room.take(size, l)
 	h.Bytes += size
