@@ -29,8 +29,11 @@ func (s Stamp) MS() int64 { return int64(s >> counterBits) }
 // Counter tells stamps of one millisecond apart.
 func (s Stamp) Counter() uint16 { return uint16(s) }
 
+// Highest is the greatest stamp that is not too far ahead of nowMS.
+func Highest(nowMS int64) Stamp { return At(nowMS+MaxAheadMS, 1<<counterBits-1) }
+
 // TooFarAhead says that s is more than MaxAheadMS in the future of nowMS and must be refused.
-func (s Stamp) TooFarAhead(nowMS int64) bool { return s.MS() > nowMS+MaxAheadMS }
+func (s Stamp) TooFarAhead(nowMS int64) bool { return s > Highest(nowMS) }
 
 // Clock hands out stamps for local writes. The zero Clock is ready; it may be used from any goroutine.
 type Clock struct{ last atomic.Uint64 }

@@ -152,12 +152,16 @@ func skipGroup(r *zone.Reader) {
 }
 
 // TeachShard writes the levels of one shard, cut under its lock, with the sequences up to which they count each origin.
-// Everything goes in one piece: done is always true.
+// Everything goes in one piece: done is always true. A zone that never saw a cost teaches nothing.
 func (b *Bucket) TeachShard(shard int, _ uint64, dst []byte, _ int, now clock.Reading) (payload []byte, next uint64, done bool) {
 	sh, sequence := b.store.Cut(shard, now)
 	defer sh.Unlock()
+	start := len(dst)
 	dst = append(dst, bucketTaughtFormat, byte(shard))
-	dst = b.appendSeen(dst, shard, sequence)
+	dst, any := b.appendSeen(dst, shard, sequence)
+	if !any {
+		return dst[:start], 0, true
+	}
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
 		if !sh.Live(slot) {
 			continue
@@ -174,8 +178,9 @@ func (b *Bucket) TeachShard(shard int, _ uint64, dst []byte, _ int, now clock.Re
 	return dst, 0, true
 }
 
-// appendSeen appends the origins whose frames the shard has, the own one first. The shard is locked.
-func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) []byte {
+// appendSeen appends the origins whose frames the shard has, the own one first; any says that there was a frame at all.
+// The shard is locked.
+func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) (seen []byte, any bool) {
 	b.originsMu.Lock()
 	defer b.originsMu.Unlock()
 	names := make([]zone.Origin, 0, len(b.origins))
@@ -190,7 +195,7 @@ func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(name))
 		dst = binary.AppendUvarint(dst, b.origins[name].seen(shard, b.held[shard] != nil))
 	}
-	return dst
+	return dst, own > 0 || len(names) > 0
 }
 
 type seen struct {

@@ -182,19 +182,20 @@ func (d *registerDecoder) value(dictionary bool) []byte {
 
 // Apply merges one frame of a peer's journal.
 func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, _ int64, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts}, now)
+	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts}, stamp.Highest(now.WallMS), now)
 }
 
 // Learn merges a taught piece. It gives up nothing to make room.
 func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit()}, now)
+	return g.merge(payload, room{bytes: g.store.Limit()}, stamp.Highest(now.WallMS), now)
 }
 
-func (g *registers) merge(payload []byte, space room, now clock.Reading) (applied zone.Applied, err error) {
+// merge merges a payload. Records stamped above highest are refused.
+func (g *registers) merge(payload []byte, space room, highest stamp.Stamp, now clock.Reading) (applied zone.Applied, err error) {
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin()
 	for d.Len() > 0 && !d.Failed() {
-		g.mergeGroup(&d, space, now, &applied)
+		g.mergeGroup(&d, space, highest, now, &applied)
 	}
 	g.store.Count(applied)
 	if d.Failed() {
@@ -204,7 +205,7 @@ func (g *registers) merge(payload []byte, space room, now clock.Reading) (applie
 }
 
 // mergeGroup merges the records of one shard under its lock.
-func (g *registers) mergeGroup(d *registerDecoder, space room, now clock.Reading, applied *zone.Applied) {
+func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Stamp, now clock.Reading, applied *zone.Applied) {
 	number := int(d.Byte())
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
@@ -218,7 +219,7 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, now clock.Reading
 			return
 		}
 		applied.Records++
-		if w.stamp.TooFarAhead(now.WallMS) {
+		if w.stamp > highest {
 			applied.Refused++
 			continue
 		}
@@ -252,12 +253,15 @@ const (
 )
 
 // TeachShard appends records of one shard to dst until it holds about maxBytes, starting after slot cursor.
+// It appends nothing when there are none.
 func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes int, now clock.Reading) (payload []byte, next uint64, done bool) {
 	e := registerEncoder{zone: g}
 	sh := g.store.ShardNumber(shard)
 	sh.Lock()
 	defer sh.Unlock()
+	start := len(dst)
 	dst = append(e.Begin(dst, now), byte(shard))
+	empty := len(dst)
 	if cursor == 0 && sh.Clear() != 0 {
 		dst = e.AppendClear(dst, sh.Clear())
 	}
@@ -271,5 +275,9 @@ func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes in
 			dst = e.AppendChange(dst, r, sh.Key(r), sh.Value(r))
 		}
 	}
-	return append(dst, zone.GroupEnd), slot - 1, slot > uint64(sh.Len())
+	done = slot > uint64(sh.Len())
+	if len(dst) == empty {
+		return dst[:start], slot - 1, done
+	}
+	return append(dst, zone.GroupEnd), slot - 1, done
 }

@@ -1,0 +1,253 @@
+// Package durable keeps records on disk so that what was acknowledged survives a crash: a log with group
+// commit, and files that are replaced whole or not at all.
+package durable
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// A log file is the magic line, then records: length and CRC-32C of length and bytes (4 bytes each, little endian), bytes.
+const (
+	magic      = "starling log 1\n"
+	headBytes  = 8
+	filePerm   = 0o600 // values of a keyval zone may be secrets
+	bufferMax  = 256 << 10
+	newPostfix = ".new"
+)
+
+// MaxRecordBytes bounds one record, so that a damaged length cannot make us ask for all memory.
+const MaxRecordBytes = 32 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Errors of logs.
+var (
+	ErrTooLong = errors.New("record is too long for the log")
+	ErrClosed  = errors.New("log is closed")
+	ErrNotALog = errors.New("file is not a starling log")
+)
+
+// Log is an append-only file of records. Its methods may be called from any goroutine.
+type Log struct {
+	path    string
+	dropped int64
+
+	mu      sync.Mutex
+	idle    sync.Cond // a write has ended
+	file    *os.File
+	size    int64
+	buffer  []byte // appended, not yet written
+	spare   []byte // the buffer before, to be used again
+	next    uint64 // number of records appended
+	kept    uint64 // number of records on disk
+	writing bool
+	tee     *[]byte // while rotating: what is appended meanwhile
+	err     error   // the first failure; a log that failed stays so, for what the disk has is unknown
+}
+
+// Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
+// record is cut off. The record is only good during the call. An error of replay is returned as it is.
+func Open(path string, replay func(record []byte) error) (*Log, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{path: path, file: file}
+	l.idle.L = &l.mu
+	if err := l.start(replay); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Log) start(replay func([]byte) error) error {
+	info, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	good, err := readLog(l.file, size, replay)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
+	l.dropped = size - good
+	if good < int64(len(magic)) {
+		// New, or cut short while it was made: no record can have been acknowledged.
+		if err := l.file.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := l.file.WriteAt([]byte(magic), 0); err != nil {
+			return err
+		}
+		good = int64(len(magic))
+	} else if err := l.file.Truncate(good); err != nil {
+		return err
+	}
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	if _, err := l.file.Seek(good, io.SeekStart); err != nil {
+		return err
+	}
+	l.size = good
+	return syncFolder(l.path)
+}
+
+// readLog returns how many bytes hold whole records.
+func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (good int64, err error) {
+	r := io.NewSectionReader(file, 0, size)
+	head := make([]byte, len(magic))
+	n, err := io.ReadFull(r, head)
+	if string(head[:n]) != magic[:n] {
+		return 0, ErrNotALog
+	}
+	if err != nil {
+		return 0, ignoreEOF(err)
+	}
+	b := newBuffered(r)
+	good = int64(len(magic))
+	for {
+		record, err := b.record(size - good)
+		if err != nil || record == nil {
+			return good, err
+		}
+		good += headBytes + int64(len(record))
+		if err := replay(record); err != nil {
+			return good, err
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil
+	}
+	return err
+}
+
+// Dropped is how many bytes of an unfinished or damaged tail Open cut off.
+func (l *Log) Dropped() int64 { return l.dropped }
+
+// Size is the length of the log in bytes, what waits to be written included.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size + int64(len(l.buffer))
+}
+
+func appendRecord(dst, record []byte) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(record)))
+	dst = binary.LittleEndian.AppendUint32(dst, checksum(dst[len(dst)-4:], record))
+	return append(dst, record...)
+}
+
+func checksum(length, record []byte) uint32 {
+	return crc32.Update(crc32.Checksum(length, castagnoli), castagnoli, record)
+}
+
+// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync.
+// Who does not wait leaves the record to the next one who does, or to Sync.
+func (l *Log) Append(record []byte) (wait func() error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.err != nil:
+		return fail(l.err)
+	case len(record) == 0 || len(record) > MaxRecordBytes:
+		return fail(ErrTooLong)
+	}
+	l.buffer = appendRecord(l.buffer, record)
+	if l.tee != nil {
+		*l.tee = appendRecord(*l.tee, record)
+	}
+	l.next++
+	number := l.next
+	if len(l.buffer) > bufferMax && !l.writing {
+		l.write()
+	}
+	return func() error { return l.wait(number) }
+}
+
+func fail(err error) func() error { return func() error { return err } }
+
+// Sync waits until all that was appended is on disk.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	number := l.next
+	l.mu.Unlock()
+	return l.wait(number)
+}
+
+// wait lets the first who waits write for all who came by then.
+func (l *Log) wait(number uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.kept < number && l.err == nil {
+		if l.writing {
+			l.idle.Wait()
+		} else {
+			l.write()
+		}
+	}
+	if l.kept >= number {
+		return nil
+	}
+	return l.err
+}
+
+// write takes the buffer to disk. It is called with mu, which it gives up meanwhile.
+func (l *Log) write() {
+	data, upTo, file := l.buffer, l.next, l.file
+	l.buffer, l.spare = l.spare[:0], nil
+	l.writing = true
+	l.mu.Unlock()
+	_, err := file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	l.mu.Lock()
+	l.writing = false
+	l.size += int64(len(data))
+	if cap(data) <= 2*bufferMax {
+		l.spare = data
+	}
+	if err != nil {
+		l.err = fmt.Errorf("writing the log failed, nothing more is acknowledged until a restart: %w", err)
+	} else {
+		l.kept = upTo
+	}
+	l.idle.Broadcast()
+}
+
+// Close writes what is left and closes the file.
+func (l *Log) Close() error {
+	err := l.Sync()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.writing {
+		l.idle.Wait()
+	}
+	if errors.Is(l.err, ErrClosed) {
+		return nil
+	}
+	l.err = ErrClosed
+	return errors.Join(err, l.file.Close())
+}
+
+// syncFolder makes a new name in the folder of path durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}

@@ -1,0 +1,98 @@
+package durable
+
+import (
+	"bufio"
+	"errors"
+	"os"
+
+	"github.com/google/renameio/v2"
+)
+
+// Rotate replaces the log by a fresh one that starts with what snapshot writes. Records appended meanwhile are in both, so
+// they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole.
+func (l *Log) Rotate(snapshot func(write func(record []byte) error) error) error {
+	var meanwhile []byte
+	l.mu.Lock()
+	if l.err != nil || l.tee != nil {
+		defer l.mu.Unlock()
+		return errors.Join(l.err, errIf(l.tee != nil, "the log is being rotated already"))
+	}
+	l.tee = &meanwhile
+	l.mu.Unlock()
+
+	file, size, err := writeSnapshot(l.path+newPostfix, snapshot)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.writing {
+		l.idle.Wait()
+	}
+	l.tee = nil
+	if err == nil {
+		err = l.swap(file, size, meanwhile)
+	}
+	if err != nil && file != nil && l.file != file {
+		file.Close()
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
+}
+
+func errIf(is bool, text string) error {
+	if is {
+		return errors.New(text)
+	}
+	return nil
+}
+
+func writeSnapshot(path string, snapshot func(func([]byte) error) error) (*os.File, int64, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, filePerm)
+	if err != nil {
+		return nil, 0, err
+	}
+	out := bufio.NewWriterSize(file, 256<<10)
+	size := int64(len(magic))
+	_, err = out.WriteString(magic)
+	if err == nil {
+		var buf []byte
+		err = snapshot(func(record []byte) error {
+			if len(record) == 0 || len(record) > MaxRecordBytes {
+				return ErrTooLong
+			}
+			buf = appendRecord(buf[:0], record)
+			size += int64(len(buf))
+			_, err := out.Write(buf)
+			return err
+		})
+	}
+	return file, size, errors.Join(err, out.Flush())
+}
+
+// swap finishes the new file with what was appended while it was written, and puts it in place. mu is held and nobody writes.
+func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
+	if l.err != nil {
+		return l.err
+	}
+	if _, err := file.Write(meanwhile); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), l.path); err != nil {
+		return err
+	}
+	// From here on the new file is the log; what waited in the buffer is in the snapshot or in meanwhile.
+	old := l.file
+	l.file, l.size, l.buffer, l.kept = file, size+int64(len(meanwhile)), l.buffer[:0], l.next
+	l.idle.Broadcast()
+	old.Close() // nothing of it is needed any more
+	if err := syncFolder(l.path); err != nil {
+		l.err = err
+		return err
+	}
+	return nil
+}
+
+// Replace puts data at path so that a crash leaves the old file or the new one, whole. Only the owner may read it.
+func Replace(path string, data []byte) error { return renameio.WriteFile(path, data, filePerm) }

@@ -1,0 +1,72 @@
+package kinds_test
+
+import (
+	"fmt"
+	"testing"
+
+	"starling/lib/clock"
+	"starling/zone"
+	"starling/zone/kinds"
+	"starling/zone/zonetest"
+)
+
+func TestLaws(t *testing.T) {
+	zonetest.Laws(t, zonetest.Subject{
+		Name: "session",
+		New: func() zone.Shared {
+			return kinds.NewSession(kinds.SessionConfig{Name: "s", Bytes: 1 << 20, TimeoutMS: 60_000, Sync: true})
+		},
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			if err := z.(*kinds.Session).Bind([]byte(key), fmt.Appendf(nil, "server-%d", draw%3), now); err != nil {
+				panic(err)
+			}
+		},
+		Delete: func(z zone.Shared, key string, now clock.Reading) { z.(*kinds.Session).Delete([]byte(key), now) },
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			server, _ := z.(*kinds.Session).Lookup([]byte(key), now)
+			return server
+		},
+	})
+	zonetest.Laws(t, zonetest.Subject{
+		Name: "keyval",
+		New: func() zone.Shared {
+			return kinds.NewKeyval(kinds.KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
+		},
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			if draw == 99 {
+				z.(*kinds.Keyval).Clear(now)
+				return
+			}
+			if err := z.(*kinds.Keyval).Set([]byte(key), fmt.Append(nil, draw), int64(draw%4)*10_000, now); err != nil {
+				panic(err)
+			}
+		},
+		Delete: func(z zone.Shared, key string, now clock.Reading) { z.(*kinds.Keyval).Delete([]byte(key), now) },
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			value, _ := z.(*kinds.Keyval).AppendValue(nil, []byte(key), now)
+			return string(value)
+		},
+	})
+	zonetest.Laws(t, zonetest.Subject{
+		Name:   "bucket",
+		Counts: true,
+		New: func() zone.Shared {
+			// A rate of zero drains nothing, so that levels are plain counts.
+			b := kinds.NewBucket(kinds.BucketConfig{Name: "b", Bytes: 1 << 20, Sync: true})
+			b.SetBurst(1_000_000)
+			return b
+		},
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			for range draw%3 + 1 {
+				z.(*kinds.Bucket).Charge([]byte(key), now)
+			}
+		},
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			level, _ := z.(*kinds.Bucket).Look([]byte(key), now, 1<<40)
+			if level == 0 {
+				return ""
+			}
+			return fmt.Sprint(level)
+		},
+	})
+}
