@@ -30,6 +30,8 @@ type Plan struct {
 	Logs *observe.Logs
 	// Connections counts the clients of the process; a reload carries it over.
 	Connections *observe.Connections
+	// Testing says that the plan is only checked (-t): it is linked and built but never started.
+	Testing bool
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each reload.
 	Generation int
 	// Zones are the named shared memories.

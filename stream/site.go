@@ -17,6 +17,7 @@ import (
 type Site struct {
 	plan    *plan.Plan
 	slots   int
+	modules []*Module
 	times   observe.TimeCache
 	ports   []*Port
 	context context.Context
@@ -49,7 +50,7 @@ type built struct{ site *Site }
 
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
-	s := &Site{plan: p, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
+	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	problems := unknownVariables(p)
 	taken := map[sockaddr.Addr]bool{}
@@ -103,6 +104,17 @@ func placed(n *conf.Node, err error) conf.Problems {
 
 // Ports are the addresses to listen on.
 func (s *Site) Ports() []*Port { return s.ports }
+
+// Resources are the modules' branches of the API.
+func (s *Site) Resources() []observe.Resource {
+	var all []observe.Resource
+	for _, m := range s.modules {
+		if m.API != nil {
+			all = append(all, m.API(s.plan)...)
+		}
+	}
+	return all
+}
 
 // Serve serves an accepted connection until it ends. It closes it.
 func (p *Port) Serve(conn net.Conn) {
