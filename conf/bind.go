@@ -91,7 +91,8 @@ type binding struct {
 // directive written after a block applies to it, as in nginx.
 func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	w := &binding{Binder: b, env: env}
-	top := &Scope{Name: "main", Node: &Node{Name: "main", File: tree.Path}, In: Main, binder: b, env: env, settings: make([]any, len(b.modules))}
+	top := &Scope{Name: "main", Node: &Node{Name: "main", File: tree.Path}, In: Main, binder: b, env: env}
+	top.settings = make([]any, len(b.modules))
 	for i, m := range b.modules {
 		top.settings[i] = m.New()
 	}
@@ -165,7 +166,8 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 		if d == nil || !n.Opens || d.opens(s.In) == Lines {
 			continue
 		}
-		inner := &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env, faulty: s.faulty}
+		inner := &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, faulty: err != nil}
+		inner.binder, inner.env = w.Binder, w.env
 		s.Inner = append(s.Inner, inner)
 		entries = append(entries, entry{inner, n.Block})
 	}
@@ -177,7 +179,9 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 
 // enter gives a nested block copies of the settings around it.
 func (w *binding) enter(outer, inner *Scope) {
-	inner.faulty = outer.faulty || inner.faulty
+	if outer.In != Main { // the blocks of the main level have nothing to do with each other
+		inner.faulty = inner.faulty || outer.faulty
+	}
 	inner.settings = make([]any, len(w.modules))
 	for i, m := range w.modules {
 		inner.settings[i] = outer.settings[i]
@@ -328,7 +332,7 @@ func (w *binding) check(s *Scope, order int) {
 			if m.Check == nil || w.areas[i]&s.In == 0 {
 				continue
 			}
-			if err := m.Check(s); err != nil {
+			if err := m.Check(s.settings[i], s); err != nil {
 				found := problemsAt(s.Node, err)
 				for _, p := range found {
 					p.order = max(p.order, order)

@@ -108,15 +108,15 @@ func ifIn(in conf.Context) conf.Context {
 
 func rule(a *conf.Args) (string, error) { return a.Node.Name + " " + a.Words[0], nil }
 
-func checkServer(s *conf.Scope) error {
-	if s.In == conf.Server && len(s.All("location")) == 0 && conf.Settings[coreSettings](s, coreModule).Rules == nil {
-		return conf.AtEnd(s.Node, "no location and no rules in server")
+func checkServer(s *coreSettings, scope *conf.Scope) error {
+	if scope.In == conf.Server && len(scope.All("location")) == 0 && s.Rules == nil {
+		return conf.AtEnd(scope.Node, "no location and no rules in server")
 	}
 	return nil
 }
 
 var coreModule = &conf.Module{
-	Name: "core", New: conf.NewOf[coreSettings], Clone: conf.CloneOf[coreSettings],
+	Name: "core", New: conf.NewOf[coreSettings], Clone: conf.CloneOf[coreSettings], Check: conf.CheckOf(checkServer),
 	Directives: []conf.Directive{
 		{Name: "events", In: conf.Main, Opens: conf.Events},
 		{Name: "http", In: conf.Main, Opens: conf.HTTP},
@@ -130,8 +130,6 @@ var coreModule = &conf.Module{
 			Set: conf.List(func(s *coreSettings) *[]string { return &s.Rules }, rule)},
 	},
 }
-
-func init() { coreModule.Check = checkServer }
 
 func bind(t *testing.T, text string) *conf.Bound {
 	t.Helper()
@@ -161,9 +159,10 @@ http {
 		t.Fatal(err)
 	}
 	server := b.Top.Inner[0].Inner[0]
+	const zones = "&{Zones:[{Key:$a Name:a SizeBytes:1048576 MilliRate:1000 Sync:true}] "
 	for i, want := range []string{
-		"&{Zones:[{Key:$a Name:a SizeBytes:1048576 MilliRate:1000 Sync:true}] Limits:[{Zone:a Burst:0}] Status:429 DryRun:false} [allow 10.0.0.1 deny all]",
-		"&{Zones:[{Key:$a Name:a SizeBytes:1048576 MilliRate:1000 Sync:true}] Limits:[{Zone:b Burst:5} {Zone:c Burst:0}] Status:429 DryRun:false} [deny all]",
+		zones + "Limits:[{Zone:a Burst:0}] Status:429 DryRun:false} [allow 10.0.0.1 deny all]",
+		zones + "Limits:[{Zone:b Burst:5} {Zone:c Burst:0}] Status:429 DryRun:false} [deny all]",
 	} {
 		in := server.Inner[i]
 		got := fmt.Sprintf("%+v %v", conf.Settings[limitSettings](in, limitModule), conf.Settings[coreSettings](in, coreModule).Rules)

@@ -26,7 +26,7 @@ const (
 
 // contextNames are in the order of the bits, as nginx's documentation writes them.
 var contextNames = []string{"main", "events", "http", "server", "if in server", "location", "if in location",
-	"limit_except", "upstream", "stream", "server", "upstream", "lines"}
+	"limit_except", "upstream", "stream", "server", "upstream", "lines", "other"}
 
 // String lists the contexts as nginx's documentation does: "http, server, location".
 func (c Context) String() string {

@@ -57,8 +57,8 @@ type Module struct {
 	// it takes away what is not inherited (proxy_pass in a nested location).
 	Enter func(settings any, in Context)
 	// Check, if given, runs for each block of a context in which the module has directives, after the whole
-	// tree was bound and if nothing was wrong there: for what a block lacks. See At, AtEnd, Problems.
-	Check func(scope *Scope) error
+	// tree was bound and if nothing was wrong there: for what a block lacks. See CheckOf, At, AtEnd, Problems.
+	Check func(settings any, scope *Scope) error
 }
 
 // NewOf is a Module.New for settings whose zero value is ready.
@@ -68,6 +68,11 @@ func NewOf[S any]() any { return new(S) }
 func CloneOf[S any](settings any) any {
 	c := *settings.(*S)
 	return &c
+}
+
+// CheckOf is a Module.Check of a typed function.
+func CheckOf[S any](check func(*S, *Scope) error) func(any, *Scope) error {
+	return func(settings any, scope *Scope) error { return check(settings.(*S), scope) }
 }
 
 // Setter stores checked arguments into settings.

@@ -32,76 +32,78 @@ func files(texts map[string]string) fs.FS {
 	return m
 }
 
+var includes = []struct {
+	name  string
+	files map[string]string
+	want  string // the tree, or the problem
+	loads string
+}{{
+	name:  "relative to the main file, wherever it stands",
+	files: map[string]string{"etc/n.conf": "include s/a.conf;\nz;", "etc/s/a.conf": "a; include s/b.conf;", "etc/s/b.conf": "b;"},
+	want:  "a@/etc/s/a.conf:1 b@/etc/s/b.conf:1 z@/etc/n.conf:2",
+	loads: "/etc/n.conf /etc/s/a.conf /etc/s/b.conf",
+}, {
+	name:  "absolute",
+	files: map[string]string{"etc/n.conf": "http { include /opt/a.conf; }", "opt/a.conf": "a;"},
+	want:  "http@/etc/n.conf:1{a@/opt/a.conf:1}",
+	loads: "/etc/n.conf /opt/a.conf",
+}, {
+	name:  "a pattern in order, without hidden files",
+	files: map[string]string{"etc/n.conf": "include c/*.conf;", "etc/c/b.conf": "b;", "etc/c/a.conf": "a;", "etc/c/.z.conf": "}"},
+	want:  "a@/etc/c/a.conf:1 b@/etc/c/b.conf:1",
+	loads: "/etc/n.conf /etc/c/a.conf /etc/c/b.conf",
+}, {
+	name:  "patterns of folders sort by the whole path",
+	files: map[string]string{"etc/n.conf": "include */x;", "etc/a/x": "a;", "etc/a-b/x": "ab;"},
+	want:  "ab@/etc/a-b/x:1 a@/etc/a/x:1",
+	loads: "/etc/n.conf /etc/a-b/x /etc/a/x",
+}, {
+	name:  "a negated class",
+	files: map[string]string{"etc/n.conf": "include [!a].c;", "etc/a.c": "a;", "etc/b.c": "b;"},
+	want:  "b@/etc/b.c:1",
+	loads: "/etc/n.conf /etc/b.c",
+}, {
+	name:  "a pattern without match",
+	files: map[string]string{"etc/n.conf": "include none/*; z;"},
+	want:  "z@/etc/n.conf:1",
+	loads: "/etc/n.conf",
+}, {
+	name:  "one file twice is read twice and kept once",
+	files: map[string]string{"etc/n.conf": "http { include a; } include a;", "etc/a": "a;"},
+	want:  "http@/etc/n.conf:1{a@/etc/a:1} a@/etc/a:1",
+	loads: "/etc/n.conf /etc/a",
+}, {
+	name:  "a missing file",
+	files: map[string]string{"etc/n.conf": "events {}\ninclude a;"},
+	want:  `open() "/etc/a" failed (2: No such file or directory) in /etc/n.conf:2`,
+	loads: "/etc/n.conf",
+}, {
+	name: "a missing main file",
+	want: `open() "/etc/n.conf" failed (2: No such file or directory)`,
+}, {
+	name:  "a folder",
+	files: map[string]string{"etc/n.conf": "include d;", "etc/d/x": ""},
+	want:  `read() "/etc/d" failed (21: Is a directory) in /etc/n.conf:1`,
+	loads: "/etc/n.conf",
+}, {
+	name:  "a file that includes itself",
+	files: map[string]string{"etc/n.conf": "include n.conf;"},
+	want:  `includes are nested deeper than 32, does "/etc/n.conf" include itself? in /etc/n.conf:1`,
+	loads: "/etc/n.conf",
+}, {
+	name:  "a block does not reach over files",
+	files: map[string]string{"etc/n.conf": "http {\ninclude a;\n}", "etc/a": "server { } }"},
+	want:  `unexpected "}" in /etc/a:1`,
+	loads: "/etc/n.conf /etc/a",
+}, {
+	name:  "a class of characters",
+	files: map[string]string{"etc/n.conf": "include [[:alpha:]]*;"},
+	want:  `character classes in include pattern "/etc/[[:alpha:]]*" are not supported by starling in /etc/n.conf:1`,
+	loads: "/etc/n.conf",
+}}
+
 func TestInclude(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		files map[string]string
-		want  string // the tree, or the problem
-		loads string
-	}{{
-		name:  "relative to the main file, wherever it stands",
-		files: map[string]string{"etc/n.conf": "include sub/a.conf;\nz;", "etc/sub/a.conf": "a; include sub/b.conf;", "etc/sub/b.conf": "b;"},
-		want:  "a@/etc/sub/a.conf:1 b@/etc/sub/b.conf:1 z@/etc/n.conf:2",
-		loads: "/etc/n.conf /etc/sub/a.conf /etc/sub/b.conf",
-	}, {
-		name:  "absolute",
-		files: map[string]string{"etc/n.conf": "http { include /opt/a.conf; }", "opt/a.conf": "a;"},
-		want:  "http@/etc/n.conf:1{a@/opt/a.conf:1}",
-		loads: "/etc/n.conf /opt/a.conf",
-	}, {
-		name:  "a pattern in order, without hidden files",
-		files: map[string]string{"etc/n.conf": "include c/*.conf;", "etc/c/b.conf": "b;", "etc/c/a.conf": "a;", "etc/c/.z.conf": "}", "etc/c/x.txt": "}"},
-		want:  "a@/etc/c/a.conf:1 b@/etc/c/b.conf:1",
-		loads: "/etc/n.conf /etc/c/a.conf /etc/c/b.conf",
-	}, {
-		name:  "patterns of folders sort by the whole path",
-		files: map[string]string{"etc/n.conf": "include */x;", "etc/a/x": "a;", "etc/a-b/x": "ab;"},
-		want:  "ab@/etc/a-b/x:1 a@/etc/a/x:1",
-		loads: "/etc/n.conf /etc/a-b/x /etc/a/x",
-	}, {
-		name:  "a negated class",
-		files: map[string]string{"etc/n.conf": "include [!a].c;", "etc/a.c": "a;", "etc/b.c": "b;"},
-		want:  "b@/etc/b.c:1",
-		loads: "/etc/n.conf /etc/b.c",
-	}, {
-		name:  "a pattern without match",
-		files: map[string]string{"etc/n.conf": "include none/*; z;"},
-		want:  "z@/etc/n.conf:1",
-		loads: "/etc/n.conf",
-	}, {
-		name:  "one file twice is read twice and kept once",
-		files: map[string]string{"etc/n.conf": "http { include a; } include a;", "etc/a": "a;"},
-		want:  "http@/etc/n.conf:1{a@/etc/a:1} a@/etc/a:1",
-		loads: "/etc/n.conf /etc/a",
-	}, {
-		name:  "a missing file",
-		files: map[string]string{"etc/n.conf": "events {}\ninclude a;"},
-		want:  `open() "/etc/a" failed (2: No such file or directory) in /etc/n.conf:2`,
-		loads: "/etc/n.conf",
-	}, {
-		name: "a missing main file",
-		want: `open() "/etc/n.conf" failed (2: No such file or directory)`,
-	}, {
-		name:  "a folder",
-		files: map[string]string{"etc/n.conf": "include d;", "etc/d/x": ""},
-		want:  `read() "/etc/d" failed (21: Is a directory) in /etc/n.conf:1`,
-		loads: "/etc/n.conf",
-	}, {
-		name:  "a file that includes itself",
-		files: map[string]string{"etc/n.conf": "include n.conf;"},
-		want:  `includes are nested deeper than 32, does "/etc/n.conf" include itself? in /etc/n.conf:1`,
-		loads: "/etc/n.conf",
-	}, {
-		name:  "a block does not reach over files",
-		files: map[string]string{"etc/n.conf": "http {\ninclude a;\n}", "etc/a": "server { } }"},
-		want:  `unexpected "}" in /etc/a:1`,
-		loads: "/etc/n.conf /etc/a",
-	}, {
-		name:  "a class of characters",
-		files: map[string]string{"etc/n.conf": "include [[:alpha:]]*;"},
-		want:  `character classes in include pattern "/etc/[[:alpha:]]*" are not supported by starling in /etc/n.conf:1`,
-		loads: "/etc/n.conf",
-	}} {
+	for _, c := range includes {
 		t.Run(c.name, func(t *testing.T) {
 			tree, err := conf.Parse(files(c.files), "/etc/n.conf")
 			got := names(tree.Nodes)

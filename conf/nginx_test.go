@@ -95,7 +95,7 @@ func soup(r *rand.Rand) string {
 func TestSoupIsReadAsByNginx(t *testing.T) {
 	dir := t.TempDir()
 	const seed = 1
-	for i := range 400 {
+	for i := range 150 {
 		text := soup(rand.New(rand.NewPCG(seed, uint64(i))))
 		write(t, filepath.Join(dir, "x.conf"), text)
 		nginx, starling := nginxSays(t, dir), starlingSays(t, dir)
@@ -105,6 +105,36 @@ func TestSoupIsReadAsByNginx(t *testing.T) {
 		// nginx cuts its messages at some 1,000 bytes.
 		if cut := 900; nginx[:min(cut, len(nginx))] != starling[:min(cut, len(starling))] {
 			t.Errorf("soup %d: %.300q\nnginx    %.200s\nstarling %.200s", i, text, nginx, starling)
+		}
+	}
+}
+
+// TestUnitsAreThoseOfNginx compares which texts are times and sizes at all.
+func TestUnitsAreThoseOfNginx(t *testing.T) {
+	dir := t.TempDir()
+	accepts := func(_ any, err error) bool { return err == nil }
+	pieces := []string{"1", "0", "20", "y", "M", "w", "d", "h", "m", "s", "ms", " ", "k", "g", "x", "9223372036854775807", "99999999"}
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 40 {
+		text := pieces[r.IntN(3)]
+		for range r.IntN(5) {
+			text += pieces[r.IntN(len(pieces))]
+		}
+		size, _ := conf.Size(text)
+		milliseconds, timeErr := conf.TimeMS(text)
+		for directive, starling := range map[string]bool{
+			"client_body_timeout":   timeErr == nil && milliseconds >= 0,
+			"open_file_cache_valid": accepts(conf.Seconds(text)),
+			"send_lowat":            accepts(conf.Size(text)) && size >= 0,
+			"client_max_body_size":  accepts(conf.Offset(text)),
+		} {
+			if !starling && len(text) > 8 {
+				continue // durations end at 292 years here
+			}
+			write(t, filepath.Join(dir, "x.conf"), "events {} http { "+directive+" '"+text+"'; }")
+			if nginx := nginxSays(t, dir); (nginx == "ok") != starling {
+				t.Errorf("%s %q: starling %v, nginx %s", directive, text, starling, nginx)
+			}
 		}
 	}
 }
