@@ -1,0 +1,183 @@
+package keyvals
+
+import (
+	"errors"
+	"net/http"
+
+	"starling/lib/clock"
+	"starling/observe"
+	"starling/plan"
+	"starling/zone/kinds"
+)
+
+// Resources is the branch of the API for the zones of one side; none if the configuration declares none there.
+func Resources(p *plan.Plan, side Side) []observe.Resource {
+	b := &branch{clock: p.Clock}
+	for _, z := range registryOf(p, side).order {
+		b.zones = append(b.zones, z.Value.(*Zone))
+	}
+	since := 1
+	if side == Stream {
+		since = 3
+	}
+	return []observe.Resource{{Path: string(side) + "/keyvals", Since: since, Handle: b.handle}}
+}
+
+type branch struct {
+	clock *clock.Clock
+	zones []*Zone
+}
+
+func (b *branch) handle(call *observe.Call) observe.Answer {
+	if len(call.Tail) == 0 {
+		return b.all(call)
+	}
+	if len(call.Tail) > 1 {
+		return observe.Fail(http.StatusNotFound, "PathNotFound", "path not found")
+	}
+	for _, z := range b.zones {
+		if z.Name == call.Tail[0] {
+			return z.answer(call, b.clock.Now())
+		}
+	}
+	return observe.Fail(http.StatusNotFound, "KeyvalNotFound", "keyval not found")
+}
+
+// all answers for the zones together, or for their names only (?fields=).
+func (b *branch) all(call *observe.Call) observe.Answer {
+	if call.Method != http.MethodGet {
+		return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	}
+	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
+		names := []string{}
+		for _, z := range b.zones {
+			names = append(names, z.Name)
+		}
+		return observe.Answer{Body: names}
+	}
+	now, body := b.clock.Now(), map[string]map[string]string{}
+	for _, z := range b.zones {
+		body[z.Name] = z.pairs(now)
+	}
+	return observe.Answer{Body: body}
+}
+
+func (z *Zone) pairs(now clock.Reading) map[string]string {
+	out := map[string]string{}
+	for pair := range z.All(now) {
+		out[string(pair.Key)] = string(pair.Value)
+	}
+	return out
+}
+
+func (z *Zone) answer(call *observe.Call, now clock.Reading) observe.Answer {
+	switch call.Method {
+	case http.MethodGet:
+		return z.get(call, now)
+	case http.MethodPost:
+		return z.post(call.Body, now)
+	case http.MethodPatch:
+		return z.patch(call.Body, now)
+	case http.MethodDelete:
+		if err := z.Clear(now); err != nil {
+			return z.refusal("", err)
+		}
+		return observe.Answer{Status: http.StatusNoContent}
+	}
+	return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+}
+
+func (z *Zone) get(call *observe.Call, now clock.Reading) observe.Answer {
+	if !call.Query.Has("key") {
+		return observe.Answer{Body: z.pairs(now)}
+	}
+	key := call.Query.Get("key")
+	value, found := z.Get([]byte(key), now)
+	if !found {
+		return z.refusal(key, kinds.ErrNotFound)
+	}
+	return observe.Answer{Body: map[string]string{key: string(value)}}
+}
+
+// post adds pairs: one, or several to an empty zone. Either all of them are added or none.
+func (z *Zone) post(body []byte, now clock.Reading) observe.Answer {
+	changes, problem := z.changes(body)
+	if problem != nil {
+		return observe.Answer{Err: problem}
+	}
+	if len(changes) > 1 && !z.empty(now) {
+		return observe.Answer{Err: badFormat("only one key can be added")}
+	}
+	for i, c := range changes {
+		if c.remove {
+			return observe.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
+		}
+		if err := z.Add([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire), now); err != nil {
+			for _, added := range changes[:i] {
+				// A pair that another client has removed meanwhile is gone as wanted.
+				if undo := z.Delete([]byte(added.key), now); undo != nil && !errors.Is(undo, kinds.ErrNotFound) {
+					return z.refusal(added.key, undo)
+				}
+			}
+			return z.refusal(c.key, err)
+		}
+	}
+	return observe.Answer{Status: http.StatusCreated}
+}
+
+func (z *Zone) empty(now clock.Reading) bool {
+	for range z.All(now) {
+		return false
+	}
+	return true
+}
+
+// patch changes or, with null, removes one pair.
+func (z *Zone) patch(body []byte, now clock.Reading) observe.Answer {
+	changes, problem := z.changes(body)
+	if problem != nil {
+		return observe.Answer{Err: problem}
+	}
+	if len(changes) > 1 {
+		return observe.Answer{Err: badFormat("only one key can be updated")}
+	}
+	c := changes[0]
+	var err error
+	if c.remove {
+		err = z.Delete([]byte(c.key), now)
+	} else {
+		err = z.Update([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire), now)
+	}
+	if err != nil {
+		return z.refusal(c.key, err)
+	}
+	return observe.Answer{Status: http.StatusNoContent}
+}
+
+func (z *Zone) changes(body []byte) ([]change, *observe.APIError) {
+	changes, problem := parseBody(body)
+	if problem != nil {
+		return nil, problem
+	}
+	for _, c := range changes {
+		if c.expireMS >= 0 && z.Timeout == 0 {
+			return nil, badFormat("keyval timeout is not enabled")
+		}
+	}
+	return changes, nil
+}
+
+// refusal words what a zone said of a key. A full zone has no documented code; it is named as that of an upstream is.
+func (z *Zone) refusal(key string, err error) observe.Answer {
+	switch {
+	case errors.Is(err, kinds.ErrExists):
+		return observe.Fail(http.StatusConflict, "KeyvalKeyExists", "key \""+key+"\" already exists")
+	case errors.Is(err, kinds.ErrNotFound):
+		return observe.Fail(http.StatusNotFound, "KeyvalKeyNotFound", "key \""+key+"\" not found")
+	case errors.Is(err, kinds.ErrKey), errors.Is(err, kinds.ErrTooLong):
+		return observe.Answer{Err: badFormat("invalid key format: key \"" + key + "\": " + err.Error())}
+	case errors.Is(err, kinds.ErrFull):
+		return observe.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": zone \""+z.Name+"\" is full, give it more memory or a shorter timeout")
+	}
+	return observe.Fail(http.StatusInternalServerError, "KeyvalNotStored", "zone \""+z.Name+"\": "+err.Error())
+}

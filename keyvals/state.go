@@ -1,0 +1,254 @@
+package keyvals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/lib/clock"
+	"starling/lib/durable"
+	"starling/observe"
+	"starling/plan"
+	"starling/zone/kinds"
+)
+
+const (
+	// logSuffix names the log beside the JSON file that state= names.
+	logSuffix = ".log"
+	// saveEvery is how old the JSON file may be. The log is never old, so only people and other programs see it.
+	saveEvery = 10 * time.Second
+	// saveShare bounds the work for the JSON file to a hundredth of the time.
+	saveShare = 100
+	// rotateBytes is the length from which a log is rewritten, if it is also rotateFactor times what it began with.
+	rotateBytes  = 4 << 20
+	rotateFactor = 4
+)
+
+// errNotStarted is the answer to a write before the configuration runs; nobody can send one.
+var errNotStarted = errors.New("the state file is not open yet")
+
+// store is what lies on disk for one state file: the JSON object that NGINX Plus would keep, for people, and the log,
+// which has every acknowledged write. A reload hands it on; old and new configuration may use it at once.
+type store struct {
+	path  string
+	clock *clock.Clock
+
+	mu      sync.Mutex
+	users   int // configurations that run with it
+	log     *durable.Log
+	logBase int64 // its size after the last rotation
+	current *kinds.Keyval
+
+	changed atomic.Bool
+	saving  sync.Mutex
+}
+
+// stores are the state files of a configuration, by path.
+type stores struct{ byPath map[string]*store }
+
+func storeOf(p *plan.Plan, path string) (*store, error) {
+	all := plan.Part[stores](p)
+	if all.byPath == nil {
+		all.byPath = map[string]*store{}
+	}
+	if all.byPath[path] != nil {
+		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
+	}
+	s := &store{path: path, clock: p.Clock}
+	if p.Old != nil {
+		if before := plan.Part[stores](p.Old).byPath[path]; before != nil {
+			s = before
+		}
+	}
+	all.byPath[path] = s
+	return s, nil
+}
+
+// keepState loads a zone's state, unless it was taken over with its records, and keeps it from the start on.
+func keepState(p *plan.Plan, z *kinds.Keyval, path string, takenOver bool) error {
+	if path == "" {
+		return nil
+	}
+	s, err := storeOf(p, path)
+	if err != nil {
+		return err
+	}
+	if !takenOver {
+		if err := s.load(z); err != nil {
+			return err
+		}
+		z.OnCommit(func(record []byte) error { return s.keep(z, record) }, func(payload []byte) { s.remote(z, payload, p.Log) })
+	}
+	p.OnStart(func(ctx context.Context) error {
+		if err := s.open(z, p.Log); err != nil {
+			return fmt.Errorf("zone \"%s\": %w", z.Info().Name, err)
+		}
+		go s.run(ctx, p.Log)
+		return nil
+	})
+	p.OnRetire(func() { s.release(p.Log) })
+	return nil
+}
+
+// load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older.
+func (s *store) load(z *kinds.Keyval) error {
+	now := s.clock.Now()
+	var found kinds.Restored
+	logged, err := durable.ReadFile(s.path+logSuffix, func(record []byte) error { return z.Restore(record, &found, now) })
+	if err != nil || logged {
+		return err
+	}
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return nil
+	}
+	if err == nil {
+		err = z.LoadState(text, now)
+	}
+	if err != nil {
+		return fmt.Errorf("state file \"%s\": %w", s.path, err)
+	}
+	return nil
+}
+
+// open opens the log for one more configuration, whose zone is from now on the one to be kept.
+func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.log == nil {
+		var found kinds.Restored
+		now := s.clock.Now()
+		opened, err := durable.Open(s.path+logSuffix, func(record []byte) error { return z.Restore(record, &found, now) })
+		if err != nil {
+			return err
+		}
+		if cut := opened.Dropped(); cut > 0 {
+			log.Logf(observe.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
+		}
+		s.log, s.logBase = opened, opened.Size()
+		if z.Len() > 0 && s.logBase < minLogBytes {
+			// The pairs came from the JSON file: the log must have them before it counts.
+			if err := s.rotate(opened, z); err != nil {
+				return err
+			}
+			s.logBase = opened.Size()
+		}
+	}
+	s.users++
+	s.current = z
+	return nil
+}
+
+// minLogBytes is less than any log with a record.
+const minLogBytes = 24
+
+// keep takes a local write to disk. One that a retiring configuration made also goes into the zone that followed.
+func (s *store) keep(z *kinds.Keyval, record []byte) error {
+	s.mu.Lock()
+	log, current := s.log, s.current
+	s.mu.Unlock()
+	if log == nil {
+		return errNotStarted
+	}
+	wait := log.Append(record)
+	s.changed.Store(true)
+	if current != z {
+		var found kinds.Restored
+		if err := current.Restore(record, &found, s.clock.Now()); err != nil {
+			return err
+		}
+	}
+	return wait()
+}
+
+// remote puts a peer's writes into the log without waiting: the peer has them too. A failure shows at the next local write.
+func (s *store) remote(z *kinds.Keyval, payload []byte, log observe.Logger) {
+	s.mu.Lock()
+	kept := s.log
+	s.mu.Unlock()
+	if kept == nil {
+		log.Logf(observe.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)
+		return
+	}
+	kept.Append(payload)
+	s.changed.Store(true)
+}
+
+// run rewrites the JSON file now and then, and the log when it has grown long, until the configuration retires.
+func (s *store) run(ctx context.Context, log observe.Logger) {
+	pause := saveEvery
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
+		if err := s.save(); err != nil {
+			log.Logf(observe.Error, "state file \"%s\" could not be written: %v", s.path, err)
+		}
+		pause = max(saveEvery, saveShare*time.Since(began))
+		timer.Reset(pause)
+	}
+}
+
+// save brings the JSON file up to date and shortens the log if that is worth it.
+func (s *store) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	if !s.changed.Swap(false) {
+		return nil
+	}
+	s.mu.Lock()
+	z, log, base := s.current, s.log, s.logBase
+	s.mu.Unlock()
+	text, err := z.MarshalState(s.clock.Now())
+	if err == nil {
+		err = durable.Replace(s.path, text)
+	}
+	if err != nil {
+		s.changed.Store(true)
+		return err
+	}
+	if log == nil || log.Size() < rotateBytes || log.Size() < rotateFactor*base {
+		return log.Sync()
+	}
+	if err := s.rotate(log, z); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logBase = log.Size()
+	return nil
+}
+
+// rotate begins the log anew with what the zone holds. Writes go on meanwhile.
+func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
+	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.clock.Now(), write) })
+}
+
+// release ends one configuration's use; the last one leaves both files complete.
+func (s *store) release(log observe.Logger) {
+	s.mu.Lock()
+	s.users--
+	last := s.users == 0
+	s.mu.Unlock()
+	if !last {
+		return
+	}
+	s.changed.Store(true)
+	err := s.save()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(err, s.log.Close()); err != nil {
+		log.Logf(observe.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
+	}
+	s.log = nil
+}

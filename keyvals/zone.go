@@ -1,0 +1,170 @@
+// Package keyvals is what the keyval families of http and stream have in common: the zones, their state
+// files and their resource of the API.
+package keyvals
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/units"
+	"starling/plan"
+	"starling/zone/kinds"
+)
+
+// Side is the half of the configuration that a zone belongs to. As in NGINX Plus the two do not share zones.
+type Side string
+
+// The sides, as they stand in the paths of the API.
+const (
+	HTTP   Side = "http"
+	Stream Side = "stream"
+)
+
+// use is the family's name in plan.Zones.
+func (s Side) use() string { return string(s) + " keyval" }
+
+// Zone is one keyval_zone of a running configuration.
+type Zone struct {
+	*kinds.Keyval
+	Name    string
+	Timeout time.Duration // 0: pairs do not expire by themselves
+	spec    spec
+}
+
+// spec is what a keyval_zone says.
+type spec struct {
+	valueType kinds.ValueType
+	timeout   time.Duration
+	sync      bool
+	state     string // absolute path, or empty
+	node      *conf.Node
+}
+
+// typeNames are the values of type=, in the order of kinds.ValueType.
+var typeNames = [...]string{kinds.TypeString: "string", kinds.TypeIP: "ip", kinds.TypePrefix: "prefix"}
+
+// registry is what one side of one configuration declares.
+type registry struct {
+	specs map[*plan.Zone]spec
+	order []*plan.Zone
+}
+
+type sides struct{ http, stream registry }
+
+func registryOf(p *plan.Plan, s Side) *registry {
+	both := plan.Part[sides](p)
+	if s == HTTP {
+		return &both.http
+	}
+	return &both.stream
+}
+
+// ZoneDirective is the declaration of keyval_zone for one side.
+func ZoneDirective(side Side, in conf.Context) conf.Directive {
+	return conf.Directive{
+		Name:   "keyval_zone",
+		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync]",
+		In:     in,
+		Repeat: true,
+		Doc: "Declares a zone of key-value pairs. They are set through the API and read with the variables of `keyval`. " +
+			"With `state` they survive a restart: the API answers when a pair is on disk. With `timeout` they expire. " +
+			"`type` says how a key is found: as it is, as an address within a network, or by the longest prefix. " +
+			"With `sync` all nodes of the cluster share the zone; unlike NGINX Plus this needs no `timeout`, and deletions reach every node.",
+		Set: func(_ any, a *conf.Args) error { return declare(a.Env.(*plan.Plan), side, a) },
+	}
+}
+
+func declare(p *plan.Plan, side Side, a *conf.Args) error {
+	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
+	size, err := units.Size(sizeText)
+	if !found || err != nil {
+		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
+	}
+	s := spec{sync: a.Has("sync"), node: a.Node}
+	if a.Has("timeout") {
+		if s.timeout, err = units.Time(a.Value("timeout")); err != nil || s.timeout == 0 {
+			return fmt.Errorf("invalid timeout \"timeout=%s\"", a.Value("timeout"))
+		}
+	}
+	if a.Has("state") {
+		if a.Value("state") == "" {
+			return fmt.Errorf("invalid state file \"state=\"")
+		}
+		s.state = p.PrefixPath(a.Value("state"))
+	}
+	for i, n := range typeNames {
+		if a.Value("type") == n {
+			s.valueType = kinds.ValueType(i)
+		}
+	}
+	z, err := p.Zones.Declare(name, side.use(), size, a.Node.File, a.Node.Line)
+	if err != nil {
+		return err
+	}
+	r := registryOf(p, side)
+	if _, twice := r.specs[z]; twice {
+		return fmt.Errorf("duplicate zone \"%s\"", name)
+	}
+	if r.specs == nil {
+		r.specs = map[*plan.Zone]spec{}
+		p.OnLink(func() error { return r.link(p) })
+	}
+	z.Sync = s.sync
+	r.specs[z] = s
+	r.order = append(r.order, z)
+	return nil
+}
+
+// Ref is a mention of a zone by a keyval directive.
+type Ref struct{ zone *plan.Zone }
+
+// Mention finds the zone=name of a keyval directive; the declaration may stand below it.
+func Mention(p *plan.Plan, side Side, name string, at *conf.Node) (Ref, error) {
+	z, err := p.Zones.Mention(name, side.use(), at.File, at.Line)
+	return Ref{z}, err
+}
+
+// Zone is the zone, once the configuration is linked. It does not allocate.
+func (r Ref) Zone() *Zone { return r.zone.Value.(*Zone) }
+
+// link makes the zones, or takes them over from the configuration before.
+func (r *registry) link(p *plan.Plan) error {
+	var problems conf.Problems
+	for _, z := range r.order {
+		s := r.specs[z]
+		if err := r.make(p, z, s); err != nil {
+			problems = append(problems, conf.At(s.node, "%s", err))
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
+	if old := p.OldZone(z); old != nil {
+		if before, ok := old.Value.(*Zone); ok && before.spec.carriesTo(s) {
+			z.Value = &Zone{Keyval: before.Keyval, Name: z.Name, Timeout: s.timeout, spec: s}
+			p.OnStart(func(context.Context) error {
+				before.SetTimeout(s.timeout.Milliseconds())
+				return nil
+			})
+			return keepState(p, before.Keyval, s.state, true)
+		}
+	}
+	made := &Zone{Name: z.Name, Timeout: s.timeout, spec: s, Keyval: kinds.NewKeyval(kinds.KeyvalConfig{
+		Name: z.Name, Expression: "type=" + typeNames[s.valueType], Bytes: z.Bytes, Type: s.valueType,
+		TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
+	})}
+	z.Value = made
+	return keepState(p, made.Keyval, s.state, false)
+}
+
+// carriesTo says whether the records of a zone are of use to one declared like t. A new timeout counts for what is written from then on.
+func (s spec) carriesTo(t spec) bool {
+	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
+}

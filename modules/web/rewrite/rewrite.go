@@ -1,0 +1,263 @@
+package rewrite
+
+import (
+	"starling/conf"
+	"starling/lib/escape"
+	"starling/lib/regex"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+	"starling/web"
+)
+
+// command is one directive, run in the order of the configuration. It returns true if the commands end there.
+type command interface {
+	run(m *machine) (ends bool)
+}
+
+// machine runs the commands of one block for one request.
+type machine struct {
+	r   *web.Request
+	log bool
+	// quote: captures in values are escaped until the first rewrite of the block has matched. So it is in nginx.
+	quote bool
+	// moved says that the URI was changed and its location is not yet looked for.
+	moved  bool
+	result web.Result
+}
+
+// build makes the handler of a block's commands. The blocks of its ifs are compiled with it.
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if len(s.commands) == 0 {
+		return nil, nil
+	}
+	commands, err := link(b, s.commands)
+	if err != nil {
+		return nil, err
+	}
+	search := b.Scope.In != conf.Server // after the server's commands the location is looked for anyway
+	log := s.Log
+	return func(r *web.Request) web.Result {
+		m := machine{r: r, log: log, quote: true}
+		for _, c := range commands {
+			if c.run(&m) {
+				break
+			}
+		}
+		if m.result == web.Declined && m.moved && search {
+			return r.Relocate(r.Path, r.Query)
+		}
+		return m.result
+	}, nil
+}
+
+// link gives the ifs among commands the commands and the location of their blocks.
+func link(b *web.Block, commands []command) ([]command, error) {
+	linked := make([]command, len(commands))
+	for i, c := range commands {
+		linked[i] = c
+		branch, ok := c.(*ifCommand)
+		if !ok {
+			continue
+		}
+		scope := scopeOf(b.Scope, branch.node)
+		inner := conf.SettingsOf[Settings](scope)
+		l := &ifCommand{condition: branch.condition, node: branch.node, commands: inner.commands}
+		if scope.In == conf.LocationIf {
+			var err error
+			if l.location, err = b.Location(scope); err != nil {
+				return nil, err
+			}
+		}
+		linked[i] = l
+	}
+	return linked, nil
+}
+
+func scopeOf(s *conf.Scope, node *conf.Node) *conf.Scope {
+	for _, inner := range s.Inner {
+		if inner.Node == node {
+			return inner
+		}
+	}
+	panic("rewrite: the binder made no scope for an if at " + node.File)
+}
+
+// value is a variable's value, empty if it has none.
+func (m *machine) value(use *vars.Use[*web.Request]) []byte {
+	v, _ := use.Append(m.r.Scratch(), m.r)
+	return m.r.Copy(v)
+}
+
+func (m *machine) text(t *text) []byte {
+	v, _ := t.append(m.r.Scratch(), m.r, m.quote)
+	return m.r.Copy(v)
+}
+
+// match tries an expression and logs how that went if the block asks for it. The captures are then those of this one,
+// none if it failed.
+func (m *machine) match(re *web.Regex, pattern string, subject []byte) bool {
+	found := re.Match(m.r, subject)
+	if !found || re.Groups() == 0 {
+		m.r.Captures = regex.Captures{}
+	}
+	if m.log {
+		verb := "does not match"
+		if found {
+			verb = "matches"
+		}
+		m.r.Logf(observe.Notice, "\"%s\" %s \"%s\"", pattern, verb, subject)
+	}
+	return found
+}
+
+type breakCommand struct{}
+
+func (breakCommand) run(m *machine) bool {
+	m.moved = false
+	return true
+}
+
+// target is what a set stores into: a slot of the request, or a variable that knows what to do with a value.
+type target struct {
+	slot   int
+	assign func(*web.Request, []byte)
+}
+
+// assignable finds or declares the variable of a set.
+func assignable(p *plan.Plan, name string) (target, error) {
+	if decl, _ := web.Variables(p).Find(name); decl != nil && decl.Assign != nil {
+		return target{assign: decl.Assign}, nil
+	}
+	slot, err := web.SlotVariable(p, name)
+	return target{slot: slot}, err
+}
+
+type setCommand struct {
+	target target
+	value  text
+}
+
+func (c *setCommand) run(m *machine) bool {
+	v := m.text(&c.value)
+	if c.target.assign != nil {
+		c.target.assign(m.r, v)
+		return false
+	}
+	slot := m.r.Slot(c.target.slot)
+	slot.Value, slot.Set = v, true
+	return false
+}
+
+type returnCommand struct {
+	status int
+	text   vars.Template[*web.Request]
+}
+
+// run answers as ngx_http_send_response does: with a text it is the body, or the target of a redirect; an error without
+// a text gets its page.
+func (c *returnCommand) run(m *machine) bool {
+	r := m.r
+	empty := c.text.Text() == ""
+	if c.status >= 400 && empty || c.status == int(web.CloseConnection) {
+		m.result = web.Result(c.status)
+		return true
+	}
+	v := r.Expand(&c.text)
+	switch c.status {
+	case 301, 302, 303, 307, 308:
+		r.SetHeader([]byte("Location"), v)
+		m.result = web.Result(c.status)
+	default:
+		m.result = r.Respond(c.status, "", v)
+	}
+	return true
+}
+
+type rewriteCommand struct {
+	regex       *web.Regex
+	pattern     string
+	replacement text
+	status      int  // of a redirect, or 0
+	ends        bool // last, break and redirects
+	stays       bool // break: the location is not looked for again
+	keepQuery   bool
+}
+
+func (c *rewriteCommand) run(m *machine) bool {
+	r := m.r
+	if !m.match(c.regex, c.pattern, r.Path) {
+		return false
+	}
+	redirect := c.status != 0
+	r.Internal = true
+	m.moved = !c.stays
+	out, mark := c.replacement.append(r.Scratch(), r, redirect)
+	m.quote = false
+	if redirect {
+		c.redirect(m, r.Copy(out))
+		return true
+	}
+	path, query := out, r.Query
+	switch {
+	case mark >= 0 && c.keepQuery && len(r.Query) > 0:
+		out = append(append(out, '&'), r.Query...)
+		path, query = out[:mark], out[mark:]
+	case mark >= 0:
+		path, query = out[:mark], out[mark:]
+	case !c.keepQuery:
+		query = nil
+	}
+	r.Path, r.Query = r.Copy(path), r.Copy(query)
+	if m.log {
+		r.Logf(observe.Notice, "rewritten data: \"%s\", args: \"%s\"", r.Path, r.Query)
+	}
+	if len(r.Path) == 0 {
+		r.Logf(observe.Error, "the rewritten URI has a zero length")
+		m.result = 500
+		return true
+	}
+	return c.ends
+}
+
+// redirect sends the client to the replacement, with the query of the request behind it.
+func (c *rewriteCommand) redirect(m *machine, location []byte) {
+	r := m.r
+	location = escape.RedirectInPlace(location)
+	if c.keepQuery && len(r.Query) > 0 {
+		separator := byte('?')
+		if c.replacement.hasQuery {
+			separator = '&'
+		}
+		location = r.Copy(append(append(append(r.Scratch(), location...), separator), r.Query...))
+	}
+	if m.log {
+		r.Logf(observe.Notice, "rewritten redirect: \"%s\"", location)
+	}
+	r.SetHeader([]byte("Location"), location)
+	m.moved = false
+	m.result = web.Result(c.status)
+}
+
+type ifCommand struct {
+	condition condition
+	node      *conf.Node
+	commands  []command
+	location  *web.Location // nil in a server
+}
+
+func (c *ifCommand) run(m *machine) bool {
+	if !c.condition.holds(m) {
+		return false
+	}
+	if c.location != nil {
+		m.r.SwitchTo(c.location)
+	}
+	for _, inner := range c.commands {
+		if inner.run(m) {
+			return true
+		}
+	}
+	return false
+}
