@@ -15,6 +15,7 @@ func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
 		return err
 	}
 	s.their, s.peer = h, p
+	s.peerID.Store(h.NodeID)
 	s.decoder.Trust()
 	mine := s.node.settings.Load().TimeoutMS
 	theirs := int64(min(h.TimeoutMS, maxClockMS))
@@ -154,7 +155,7 @@ func (s *Session) accept(now clock.Reading) {
 		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin)}
 		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
 	}
-	s.stage = established
+	s.establish()
 	n.mu.Lock()
 	s.peer.in[s.their.Incarnation] = s
 	s.peer.inAddress = s.Address
@@ -169,6 +170,12 @@ func (s *Session) accept(now clock.Reading) {
 	}
 }
 
+func (s *Session) establish() {
+	s.stage = established
+	s.stands.Store(true)
+	s.stood.Store(true)
+}
+
 // greetedBack handles the reply to this node's hello. Called with mu held.
 func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	if f.Type != wire.TypeReply {
@@ -181,7 +188,7 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	n := s.node
 	switch {
 	case r.Status == wire.StatusSelf:
-		s.their.NodeID = uint64(n.id)
+		s.peerID.Store(uint64(n.id))
 		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
 		return nil
 	case r.Status == wire.StatusRefused:
@@ -221,7 +228,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	if err := s.startPush(r, now); err != nil {
 		return err
 	}
-	s.stage = established
+	s.establish()
 	n.mu.Lock()
 	replaced := s.peer.out
 	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.Address, ""

@@ -49,7 +49,7 @@ func TestCountsAddUpThroughReconnectAndNewcomer(t *testing.T) {
 					t.Errorf("host%d counts %d, want 3000", h.index, got)
 				}
 			}
-			if newcomer.node.Status(f.now).Status.NodesOnline != 3 {
+			if newcomer.node.Status(f.now).Node.NodesOnline != 3 {
 				t.Error("the newcomer is not connected to all")
 			}
 		})
@@ -153,7 +153,7 @@ func TestDrainAndStop(t *testing.T) {
 	f.settle(50, "drained", f.hosts[0].node.Drained)
 	f.hosts[0].node.Stop()
 	f.step(2)
-	if ends := f.hosts[1].node.Status(f.now).Status.NodesOnline; ends != 0 {
+	if ends := f.hosts[1].node.Status(f.now).Node.NodesOnline; ends != 0 {
 		t.Errorf("%d nodes online after the other stopped", ends)
 	}
 }

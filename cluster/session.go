@@ -28,8 +28,9 @@ type Session struct {
 	table   *zoneTable // as of the start; a reload that changes it ends the session
 	decoder *wire.Decoder
 
-	lastReadMS atomic.Int64 // monotonic
-	rttMS      atomic.Int64
+	lastReadMS    atomic.Int64 // monotonic
+	peerID        atomic.Uint64
+	stands, stood atomic.Bool
 
 	// queueMu is a leaf: it may be taken with any other lock held.
 	queueMu sync.Mutex
@@ -114,18 +115,13 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 }
 
 // PeerID is the id of the other node, 0 before its hello.
-func (s *Session) PeerID() NodeID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return NodeID(s.their.NodeID)
-}
+func (s *Session) PeerID() NodeID { return NodeID(s.peerID.Load()) }
 
-// Established says whether the hello is complete in both directions.
-func (s *Session) Established() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stage == established
-}
+// Established says whether the hello is complete in both directions and the session stands.
+func (s *Session) Established() bool { return s.stands.Load() }
+
+// WasEstablished says whether the session has ever stood.
+func (s *Session) WasEstablished() bool { return s.stood.Load() }
 
 // name is how the other side is called in the log.
 func (s *Session) name() string {
@@ -207,8 +203,7 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	s.their.WallMS = beat.WallMS
 	rtt := int64(0)
 	if beat.Echo != 0 {
-		rtt = max(now.MonoMS-int64(beat.Echo)-int64(beat.HeldMS), 0)
-		s.rttMS.Store(rtt)
+		rtt = max(now.MonoMS-int64(min(beat.Echo, maxClockMS))-int64(min(beat.HeldMS, maxClockMS)), 0)
 	}
 	s.node.heardClock(s.peer, beat.WallMS, rtt, now)
 	return nil
@@ -371,6 +366,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	s.mu.Lock()
 	before := s.stage
 	s.stage = over
+	s.stands.Store(false)
 	p := s.peer
 	s.mu.Unlock()
 

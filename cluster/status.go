@@ -8,8 +8,8 @@ import (
 
 // Status is what the node knows of the cluster, in the shape of NGINX's zone_sync object plus what that lacks.
 type Status struct {
-	Zones  map[string]ZoneStatus `json:"zones"`
-	Status NodeStatus            `json:"status"`
+	Zones map[string]ZoneStatus `json:"zones"`
+	Node  NodeStatus            `json:"status"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
 	NodeID   string       `json:"node_id"`
 	Cluster  string       `json:"cluster,omitempty"`
@@ -77,7 +77,7 @@ func (n *Node) Status(now clock.Reading) Status {
 	out := Status{
 		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
 		Ready: n.Ready(), OffsetMS: n.clocks.offsetMS.Load(), Peers: []PeerStatus{},
-		Status: NodeStatus{
+		Node: NodeStatus{
 			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
 			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),
 		},
@@ -90,7 +90,7 @@ func (n *Node) Status(now clock.Reading) Status {
 			for zone, pending := range status.pending {
 				slowest[zone] = max(slowest[zone], pending)
 			}
-			out.Status.NodesOnline++
+			out.Node.NodesOnline++
 		}
 	}
 	for _, z := range table.list {

@@ -1,0 +1,286 @@
+// Package carrier gives the sync protocol its sockets: it dials the members of the cluster, serves those that dial this
+// node, and drives the pure core of package cluster with bytes and time.
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster"
+	"starling/lib/clock"
+	"starling/observe"
+)
+
+// Member is one zone_sync_server line.
+type Member struct {
+	// Host is a name or an address; empty for a unix socket.
+	Host string
+	Port int
+	// Unix is the path of a unix socket, without "unix:".
+	Unix string
+	// Resolve says that Host is looked up again and again and may have many addresses.
+	Resolve bool
+	// Line is where the member is configured, FILE:LINE.
+	Line string
+}
+
+func (m Member) String() string {
+	if m.Unix != "" {
+		return "unix:" + m.Unix
+	}
+	return fmt.Sprintf("%s:%d", m.Host, m.Port)
+}
+
+// Resolver looks names up. The duration says how long the answer is valid.
+type Resolver interface {
+	LookupAddrs(ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
+}
+
+// Config is a node of the cluster with its sockets.
+type Config struct {
+	// Node is the core's configuration; its Driver is the carrier.
+	Node    cluster.Config
+	Members []Member
+	// Resolver looks up members; nil is the system's.
+	Resolver Resolver
+	// ClientTLS returns the settings for dialling a member at an address, nil for a connection in clear.
+	// A nil function is clear for all. The address is not valid for a unix socket.
+	ClientTLS func(m Member, address netip.AddrPort) *tls.Config
+	// RetryInterval is zone_sync_connect_retry_interval; 0 is 1 s.
+	RetryInterval time.Duration
+	// ReceiveBytes is zone_sync_recv_buffer_size; 0 is 64 KB.
+	ReceiveBytes int
+	// Clock is the one that the zones are used with.
+	Clock *clock.Clock
+	Log   observe.Logger
+}
+
+const (
+	defaultRetryInterval = time.Second
+	defaultReceiveBytes  = 64 << 10
+	// minReceiveBytes keeps a read worth its system call.
+	minReceiveBytes = 4 << 10
+)
+
+// Carrier is the cluster's sockets of this node.
+type Carrier struct {
+	node  *cluster.Node
+	clock *clock.Clock
+	start time.Time
+	flush *flusher
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	config atomic.Pointer[Config] // replaced whole by Reload
+
+	// mu is not held while the core is called: the core calls Met with its own locks held.
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	links   map[string]*link // by address
+	watches map[string]*watch
+	conns   map[*conn]struct{}
+	arrival uint64 // counts connections
+}
+
+// New makes a carrier and its node. Static names are resolved here, once: one that cannot be is an error.
+func New(config Config) (*Carrier, error) {
+	if config.Clock == nil || config.Log == nil {
+		return nil, errors.New("carrier: a clock and a log are needed")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Carrier{
+		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
+		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
+	}
+	config = config.withDefaults()
+	config.Node.Driver = c
+	c.config.Store(&config)
+	c.flush = newFlusher(c)
+	members, err := c.resolveStatic(ctx, &config)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.node, err = cluster.New(config.Node, c.clock.Now())
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.setMembers(members)
+	return c, nil
+}
+
+func (config Config) withDefaults() Config {
+	if config.RetryInterval <= 0 {
+		config.RetryInterval = defaultRetryInterval
+	}
+	if config.ReceiveBytes <= 0 {
+		config.ReceiveBytes = defaultReceiveBytes
+	}
+	config.ReceiveBytes = max(config.ReceiveBytes, minReceiveBytes)
+	if config.Node.Settings.TimeoutMS <= 0 {
+		config.Node.Settings.TimeoutMS = cluster.Defaults.TimeoutMS
+	}
+	if config.Node.Settings.ConnectTimeoutMS <= 0 {
+		config.Node.Settings.ConnectTimeoutMS = cluster.Defaults.ConnectTimeoutMS
+	}
+	return config
+}
+
+// Node is the core: its ClusterTime is what shared zones are to be used with.
+func (c *Carrier) Node() *cluster.Node { return c.node }
+
+// Start begins to dial, to flush and to keep time.
+func (c *Carrier) Start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started || c.closed {
+		return
+	}
+	c.started = true
+	c.tasks.Go(c.tick)
+	c.tasks.Go(c.flush.run)
+	for _, l := range c.links {
+		c.run(l)
+	}
+	for _, w := range c.watches {
+		if w.member.Resolve {
+			c.tasks.Go(w.run)
+		}
+	}
+}
+
+// Reload takes a new configuration. Zones of the same object keep their place, connections to members that stay are kept
+// unless the core needs a new hello. Nothing changes where an error is returned.
+func (c *Carrier) Reload(config Config) error {
+	config = config.withDefaults()
+	members, err := c.resolveStatic(c.ctx, &config)
+	if err != nil {
+		return err
+	}
+	config.Node.Driver = c
+	if err := c.node.Reload(config.Node, c.clock.Now()); err != nil {
+		return err
+	}
+	c.config.Store(&config)
+	c.setMembers(members)
+	return nil
+}
+
+// Quit sends what is pending, waits until the peers have acknowledged it or ctx ends, and says goodbye. It returns
+// an error when something was left unsent. The carrier is closed afterwards.
+func (c *Carrier) Quit(ctx context.Context) error {
+	poll := time.NewTicker(quitPoll)
+	defer poll.Stop()
+	var err error
+	for !c.node.Drained() && err == nil {
+		c.flush.now()
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			err = fmt.Errorf("zone_sync: not everything was sent to all peers: %w", ctx.Err())
+		}
+	}
+	c.node.Stop()
+	deadline := time.NewTimer(goodbyeTimeout)
+	defer deadline.Stop()
+	for c.open() > 0 {
+		select {
+		case <-poll.C:
+			continue
+		case <-deadline.C:
+		}
+		break
+	}
+	c.Close()
+	return err
+}
+
+const (
+	quitPoll = 2 * time.Millisecond
+	// goodbyeTimeout bounds how long a stuck peer delays the end of the process after everything is sent.
+	goodbyeTimeout = time.Second
+)
+
+func (c *Carrier) open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.conns)
+}
+
+// Close ends everything at once and waits for it.
+func (c *Carrier) Close() {
+	c.mu.Lock()
+	c.closed = true
+	open := slices.Collect(maps.Keys(c.conns))
+	c.mu.Unlock()
+	for _, cn := range open {
+		cn.close()
+	}
+	c.cancel()
+	c.flush.stop()
+	c.tasks.Wait()
+}
+
+// tick drives what time alone brings.
+func (c *Carrier) tick() {
+	for {
+		timer := time.NewTimer(c.tickEvery())
+		select {
+		case <-timer.C:
+			c.node.Tick(c.clock.Now())
+		case <-c.ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// tickEvery is fine enough for the smallest timeout; zones expire records every 100 ms.
+func (c *Carrier) tickEvery() time.Duration {
+	settings := c.config.Load().Node.Settings
+	smallest := time.Duration(min(settings.TimeoutMS, settings.ConnectTimeoutMS)) * time.Millisecond
+	return min(max(smallest/10, 5*time.Millisecond), 100*time.Millisecond)
+}
+
+func (c *Carrier) logf(level observe.Level, format string, args ...any) {
+	c.config.Load().Log.Logf(level, format, args...)
+}
+
+// Status is the core's status with the members as they are dialled.
+type Status struct {
+	cluster.Status
+	Members []MemberStatus `json:"members"`
+}
+
+// MemberStatus is one address that is dialled.
+type MemberStatus struct {
+	Address string `json:"address"`
+	Member  string `json:"member"` // as configured
+	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node).
+	State     string `json:"state"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Status describes the node for the API.
+func (c *Carrier) Status() Status {
+	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
+	c.mu.Lock()
+	links := sortedLinks(c.links)
+	c.mu.Unlock()
+	for _, l := range links {
+		status.Members = append(status.Members, l.status())
+	}
+	return status
+}

@@ -1,0 +1,355 @@
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"starling/cluster"
+	"starling/lib/clock"
+	"starling/lib/testkit"
+	"starling/observe"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+// journalLog collects lines for the tests to look at.
+type journalLog struct {
+	t     testing.TB
+	name  string
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *journalLog) Enabled(observe.Level) bool { return true }
+
+func (l *journalLog) Logf(level observe.Level, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, fmt.Sprintf(format, args...)))
+}
+
+// find returns the first line with a text, "" where there is none.
+func (l *journalLog) find(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	return ""
+}
+
+// node is a carrier with its zones and a listener in this process.
+type node struct {
+	t         testing.TB
+	index     int
+	clock     *clock.Clock
+	listener  net.Listener
+	serverTLS *tls.Config
+	keyval    *kinds.Keyval
+	bucket    *kinds.Bucket
+	carrier   *Carrier
+	log       *journalLog
+	config    Config
+
+	mu    sync.Mutex
+	conns []net.Conn
+	done  chan struct{}
+}
+
+const testBurstMilli = 1 << 40
+
+// listen makes a node that is not started yet, so that the others can name it.
+func listen(t testing.TB, index int) *node {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &node{t: t, index: index, clock: clock.Real(), listener: ln, log: &journalLog{t: t, name: fmt.Sprint(index)}}
+}
+
+func (n *node) member() Member {
+	addr := n.listener.Addr().(*net.TCPAddr)
+	return Member{Host: "127.0.0.1", Port: addr.Port, Line: "test.conf:1"}
+}
+
+func (n *node) makeZones(bytes int64) []zone.Shared {
+	n.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "k", Bytes: bytes, TimeoutMS: 3_600_000, Sync: true})
+	n.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "ip", Bytes: bytes, RateMilli: 16, Sync: true})
+	n.bucket.SetBurst(testBurstMilli)
+	return []zone.Shared{n.keyval, n.bucket}
+}
+
+// start begins the node's life with empty zones. adjust may change the configuration.
+func (n *node) start(members []Member, adjust func(*Config)) {
+	n.t.Helper()
+	n.config = Config{
+		Node: cluster.Config{
+			ID: cluster.NodeID(0xa0 + n.index), Incarnation: uint64(time.Now().UnixNano()),
+			Zones: n.makeZones(64 << 20), Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 2000},
+		},
+		Members: members, RetryInterval: 100 * time.Millisecond, Clock: n.clock, Log: n.log,
+	}
+	if adjust != nil {
+		adjust(&n.config)
+	}
+	c, err := New(n.config)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.carrier = c
+	n.done = make(chan struct{})
+	go n.accept()
+	c.Start()
+	n.t.Cleanup(n.stop)
+}
+
+func (n *node) accept() {
+	defer close(n.done)
+	for {
+		nc, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			client := nc.RemoteAddr().String()
+			if n.serverTLS != nil {
+				secured := tls.Server(nc, n.serverTLS)
+				if err := secured.Handshake(); err != nil {
+					nc.Close()
+					return
+				}
+				nc = secured
+			}
+			n.mu.Lock()
+			n.conns = append(n.conns, nc)
+			n.mu.Unlock()
+			n.carrier.Serve(nc, client)
+		}()
+	}
+}
+
+// breakConns ends all accepted connections without a word.
+func (n *node) breakConns() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, nc := range n.conns {
+		nc.Close()
+	}
+	n.conns = nil
+}
+
+func (n *node) stop() {
+	n.listener.Close()
+	n.carrier.Close()
+	<-n.done
+	if n.t.Failed() {
+		n.log.mu.Lock()
+		for _, line := range n.log.lines {
+			n.t.Logf("node %d: %s", n.index, line)
+		}
+		n.log.mu.Unlock()
+	}
+}
+
+func (n *node) now() clock.Reading { return n.carrier.Node().ClusterTime(n.clock.Now()) }
+
+func (n *node) set(key, value string) {
+	n.t.Helper()
+	if err := n.keyval.Set([]byte(key), []byte(value), 0, n.now()); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *node) has(key, value string) error {
+	if got, _ := n.keyval.Get([]byte(key), n.now()); string(got) != value {
+		return fmt.Errorf("node %d: %s is %q, want %q", n.index, key, got, value)
+	}
+	return nil
+}
+
+// excess is what the bucket of a key holds, in requests.
+func (n *node) excess(key string) int64 {
+	milli, _ := n.bucket.Look([]byte(key), n.now(), testBurstMilli)
+	return milli / 1000
+}
+
+func (n *node) online(want int) error {
+	if got := n.carrier.Status().Node.NodesOnline; got != int64(want) {
+		return fmt.Errorf("node %d: %d nodes online, want %d", n.index, got, want)
+	}
+	if !n.carrier.Node().Ready() {
+		return fmt.Errorf("node %d is not ready", n.index)
+	}
+	return nil
+}
+
+const patience = 20 * time.Second
+
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	testkit.Eventually(t, patience, check)
+}
+
+// mesh starts nodes that all list all, themselves included, and waits until they are ready.
+func mesh(t testing.TB, count int, adjust func(*Config)) []*node {
+	t.Helper()
+	nodes := make([]*node, count)
+	members := make([]Member, count)
+	for i := range nodes {
+		nodes[i] = listen(t, i)
+		members[i] = nodes[i].member()
+	}
+	for _, n := range nodes {
+		n.start(members, adjust)
+	}
+	for _, n := range nodes {
+		eventually(t, func() error { return n.online(count - 1) })
+	}
+	return nodes
+}
+
+func TestThreeNodesShareKeys(t *testing.T) {
+	nodes := mesh(t, 3, nil)
+	nodes[0].set("colour", "green")
+	for _, n := range nodes[1:] {
+		eventually(t, func() error { return n.has("colour", "green") })
+	}
+	for _, n := range nodes {
+		if n.log.find("is this node itself") == "" {
+			t.Errorf("node %d did not find itself", n.index)
+		}
+		if n.log.find("notice: zone_sync: connected to peer 127.0.0.1:") == "" || n.log.find("notice: zone_sync: accepted peer") == "" {
+			t.Errorf("node %d did not tell of its peers", n.index)
+		}
+	}
+}
+
+// Three nodes count 1,000 requests each while connections break and a newcomer joins: all count 3,000.
+func TestCountsAddUp(t *testing.T) {
+	nodes := mesh(t, 3, nil)
+	newcomer := listen(t, 3)
+	members := []Member{newcomer.member()}
+	for _, n := range nodes {
+		members = append(members, n.member())
+	}
+	var hits sync.WaitGroup
+	halfway := make(chan struct{}, 3)
+	for _, n := range nodes {
+		hits.Go(func() {
+			for i := range 1000 {
+				n.bucket.Account([]byte("10.0.0.1"), n.now(), testBurstMilli)
+				if i%50 == 0 { // let the others have a word
+					eventually(t, func() error { return n.has("nothing", "") })
+				}
+				if i == 500 {
+					halfway <- struct{}{}
+				}
+			}
+		})
+	}
+	<-halfway
+	nodes[1].breakConns()
+	newcomer.start(members, nil)
+	for _, n := range nodes {
+		config := n.config
+		config.Members = members
+		if err := n.carrier.Reload(config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nodes[2].breakConns()
+	hits.Wait()
+	all := append(nodes, newcomer)
+	for _, n := range all {
+		eventually(t, func() error { return n.online(3) })
+	}
+	for _, n := range all {
+		eventually(t, func() error {
+			if got := n.excess("10.0.0.1"); got != 3000 && got != 2999 {
+				return fmt.Errorf("node %d counts %d, want 3000", n.index, got)
+			}
+			return nil
+		})
+	}
+}
+
+func TestQuitSendsWhatIsPending(t *testing.T) {
+	nodes := mesh(t, 2, nil)
+	for i := range 2000 {
+		nodes[0].set(fmt.Sprint("key", i), "x")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := nodes[0].carrier.Quit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[1].has("key1999", "x"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, func() error {
+		if nodes[1].log.find("the node is shutting down") == "" {
+			return fmt.Errorf("no goodbye")
+		}
+		return nil
+	})
+}
+
+func TestForeignBytesEndThatConnectionOnly(t *testing.T) {
+	nodes := mesh(t, 2, nil)
+	for _, foreign := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", strings.Repeat("\x8eSTRL\r\n\x01\xff\xff", 9)} {
+		nc, err := net.Dial("tcp", nodes[0].listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(nc, foreign)
+		nc.SetReadDeadline(time.Now().Add(patience))
+		for {
+			if _, err := nc.Read(make([]byte, 512)); err != nil {
+				break // closed by the node: a deadline would show in the log check below
+			}
+		}
+		nc.Close()
+	}
+	for _, line := range []string{"(\"GET / HT\", HTTP?)", "a TLS handshake arrived", "a frame of more than"} {
+		eventually(t, func() error {
+			if nodes[0].log.find(line) == "" {
+				return fmt.Errorf("not logged: %s", line)
+			}
+			return nil
+		})
+	}
+	nodes[0].set("a", "b")
+	eventually(t, func() error { return nodes[1].has("a", "b") })
+}
+
+// addresses is a resolver whose answers the test sets.
+type addresses struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+	err   error
+}
+
+func (a *addresses) LookupAddrs(context.Context, string) ([]netip.Addr, time.Duration, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.addrs, time.Second, a.err
+}
+
+func (a *addresses) answer(err error, addrs ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err, a.addrs = err, nil
+	for _, text := range addrs {
+		a.addrs = append(a.addrs, netip.MustParseAddr(text))
+	}
+}

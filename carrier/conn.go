@@ -1,0 +1,200 @@
+package carrier
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster"
+)
+
+// conn is one connection with its session: a reader and a writer goroutine.
+type conn struct {
+	carrier *Carrier
+	net     net.Conn
+	remote  string
+	session *cluster.Session
+	wake    chan struct{}
+	arrival uint64 // order of accepted connections
+	once    sync.Once
+	broken  atomic.Pointer[error]
+}
+
+const (
+	// writeBytes is what one write takes from the outbox: enough to amortise a system call, little enough that
+	// fresh frames do not wait long behind it.
+	writeBytes = 128 << 10
+	// maxWriteCost is what one write counts at most in the pacing of flushes: a peer that does not
+	// read blocks its own writer only, and must not slow the others.
+	maxWriteCost = 50 * time.Microsecond
+)
+
+// carry runs a session over a connection until both are over. It returns the session and why it ended. owner is the link
+// that dialled, nil for an accepted connection.
+func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.Session, error) {
+	cn := &conn{carrier: c, net: nc, remote: link.Address, wake: make(chan struct{}, 1)}
+	if remote := nc.RemoteAddr(); remote != nil {
+		cn.remote = remote.String()
+	}
+	link.Tag = cn
+	session, err := c.node.Connected(link, c.clock.Now())
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	cn.session = session
+	if !c.register(cn) {
+		nc.Close()
+		session.Lost(net.ErrClosed, c.clock.Now())
+		return nil, net.ErrClosed
+	}
+	if owner != nil {
+		owner.hold(session)
+		defer owner.hold(nil)
+	}
+	setOptions(nc, c.timeout())
+
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		cn.writer()
+	}()
+	err = cn.reader()
+	cn.poke()
+	<-written
+	c.mu.Lock()
+	delete(c.conns, cn)
+	c.mu.Unlock()
+	if cause := cn.broken.Load(); cause != nil {
+		err = *cause
+	}
+	session.Lost(err, c.clock.Now())
+	return session, session.Ended().Err
+}
+
+// register books a connection, unless the carrier is closed. Where too many strangers wait it closes the oldest.
+func (c *Carrier) register(cn *conn) bool {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return false
+	}
+	c.arrival++
+	cn.arrival = c.arrival
+	c.conns[cn] = struct{}{}
+	crowded := c.crowded()
+	c.mu.Unlock()
+	if crowded != nil {
+		crowded.fail(fmt.Errorf("more than %d connections wait for a hello; this was the oldest", maxGreeting))
+	}
+	return true
+}
+
+// maxGreeting bounds accepted connections whose hello is not complete. Past it the oldest goes: an honest
+// node needs one round trip, a stranger that opens connections and says nothing gives way.
+const maxGreeting = 256
+
+// crowded returns the connection to close when too many strangers are in the door. Called with mu held.
+func (c *Carrier) crowded() *conn {
+	var oldest *conn
+	strangers := 0
+	for cn := range c.conns {
+		if cn.session.Outgoing || cn.session.PeerID() != 0 {
+			continue
+		}
+		strangers++
+		if oldest == nil || cn.arrival < oldest.arrival {
+			oldest = cn
+		}
+	}
+	if strangers <= maxGreeting {
+		return nil
+	}
+	return oldest
+}
+
+func (c *Carrier) timeout() time.Duration {
+	return time.Duration(c.config.Load().Node.Settings.TimeoutMS) * time.Millisecond
+}
+
+// poke lets the writer look into the outbox.
+func (cn *conn) poke() {
+	select {
+	case cn.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (cn *conn) close() { cn.once.Do(func() { cn.net.Close() }) }
+
+// fail closes the connection for an error of the socket; the first one counts.
+func (cn *conn) fail(err error) {
+	cn.broken.CompareAndSwap(nil, &err)
+	cn.close()
+}
+
+// reader feeds the session until the connection or the session ends.
+func (cn *conn) reader() error {
+	size := cn.carrier.config.Load().ReceiveBytes
+	for {
+		n, err := cn.net.Read(cn.session.Space(size))
+		if n > 0 {
+			if err := cn.session.Filled(n, cn.carrier.clock.Now()); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			err = errors.New("the connection was closed by the other side")
+			fallthrough
+		case err != nil:
+			cn.fail(err)
+			return err
+		}
+	}
+}
+
+// writer sends what the session has until that ends, and closes the connection.
+func (cn *conn) writer() {
+	defer cn.close()
+	var buf []byte
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := cn.carrier.clock.Now()
+		buf = cn.session.Outbox(buf[:0], writeBytes, now)
+		if len(buf) > 0 {
+			if err := cn.write(buf); err != nil {
+				cn.fail(err)
+				return
+			}
+			continue
+		}
+		if cn.session.Ended() != nil || cn.broken.Load() != nil {
+			return
+		}
+		var due <-chan time.Time
+		if delay := cn.session.SendDelay(now); delay >= 0 {
+			timer.Reset(delay)
+			due = timer.C
+		}
+		select {
+		case <-cn.wake:
+		case <-due:
+		}
+	}
+}
+
+func (cn *conn) write(buf []byte) error {
+	before := time.Now()
+	cn.net.SetWriteDeadline(before.Add(cn.carrier.timeout()))
+	_, err := cn.net.Write(buf)
+	if cn.session.Outgoing {
+		cn.carrier.node.Spent(0, min(time.Since(before), maxWriteCost))
+	}
+	return err
+}

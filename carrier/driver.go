@@ -1,0 +1,47 @@
+package carrier
+
+import (
+	"net/netip"
+
+	"starling/cluster"
+	"starling/observe"
+)
+
+// The driver's half of the core. The core calls these with its locks held.
+
+// Wake lets the writer of a session look into its outbox.
+func (c *Carrier) Wake(s *cluster.Session) {
+	if cn, ok := s.Tag.(*conn); ok {
+		cn.poke()
+	}
+}
+
+// End lets the writer send the rest and close.
+func (c *Carrier) End(s *cluster.Session) { c.Wake(s) }
+
+// FlushSoon wakes the flusher.
+func (c *Carrier) FlushSoon(urgent bool) { c.flush.poke(urgent) }
+
+// Met dials the members that may be the node which has just dialled this one: it is there, and may have been away.
+func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
+	cn, ok := s.Tag.(*conn)
+	if !ok {
+		return
+	}
+	remote, _ := netip.ParseAddrPort(cn.remote)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.links {
+		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
+			l.kick()
+		}
+	}
+}
+
+// levels maps events of the core to lines of the error log.
+var levels = map[cluster.EventKind]observe.Level{
+	cluster.Info: observe.Info, cluster.Notice: observe.Notice, cluster.Warning: observe.Warn, cluster.Problem: observe.Error,
+}
+
+// Event writes a line.
+func (c *Carrier) Event(e cluster.Event) { c.logf(levels[e.Kind], "%s", e.Text) }

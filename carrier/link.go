@@ -1,0 +1,296 @@
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster"
+	"starling/cluster/wire"
+	"starling/observe"
+)
+
+// target is one address of a member.
+type target struct {
+	member  Member
+	address netip.AddrPort // not valid for a unix socket
+}
+
+func (t target) key() string {
+	if t.member.Unix != "" {
+		return "unix:" + t.member.Unix
+	}
+	return t.address.String()
+}
+
+// link keeps this node connected to one address.
+type link struct {
+	carrier *Carrier
+	target  target
+	ctx     context.Context
+	cancel  context.CancelFunc
+	nudge   chan struct{}
+
+	id atomic.Uint64 // of the node last met there
+
+	mu      sync.Mutex
+	state   linkState
+	session *cluster.Session
+	trouble string
+}
+
+type linkState string
+
+const (
+	connecting linkState = "connecting"
+	connected  linkState = "connected"
+	isSelf     linkState = "self"
+	isAlias    linkState = "alias"
+)
+
+const (
+	// askAgain is how often an address is tried that reached this node itself, or one that is connected already: addresses move.
+	askAgain = 30 * time.Second
+	// reloadPause lets a peer that reloads finish before it is dialled again.
+	reloadPause = 10 * time.Millisecond
+	// maxAttempts is how many attempts to one address may overlap.
+	maxAttempts = 8
+)
+
+func (c *Carrier) newLink(t target) *link {
+	ctx, cancel := context.WithCancel(c.ctx)
+	return &link{carrier: c, target: t, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1), state: connecting}
+}
+
+// run starts the link's goroutine. Called with mu held.
+func (c *Carrier) run(l *link) { c.tasks.Go(l.run) }
+
+// kick makes a link that is not connected dial at once.
+func (l *link) kick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == nil && l.state != isSelf {
+		select {
+		case l.nudge <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// hold notes the session that stands, or its end.
+func (l *link) hold(s *cluster.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session = s
+	select {
+	case <-l.nudge: // what it asked for has happened
+	default:
+	}
+}
+
+// leave ends the link for good: the address is no longer a member.
+func (l *link) leave() {
+	l.mu.Lock()
+	s := l.session
+	l.mu.Unlock()
+	if s != nil {
+		s.Leave()
+	}
+	l.cancel()
+}
+
+func (l *link) status() MemberStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	state := l.state
+	if l.session != nil && l.session.Established() {
+		state = connected
+	}
+	return MemberStatus{Address: l.target.key(), Member: l.target.member.String(), State: string(state), LastError: l.trouble}
+}
+
+// run dials, carries, and dials again.
+func (l *link) run() {
+	for l.ctx.Err() == nil {
+		wait := l.once()
+		l.carrier.expect()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-l.nudge:
+		case <-l.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// once makes one connection and returns how long to wait before the next.
+func (l *link) once() (wait time.Duration) {
+	config := l.carrier.config.Load()
+	nc, since, err := l.connect(config)
+	if err != nil {
+		l.failed(config, "cannot connect to peer", err)
+		return config.RetryInterval
+	}
+	link := cluster.Link{Outgoing: true, Address: l.target.key(), StartedMonoMS: since}
+	session, err := l.carrier.carry(nc, link, l)
+	if l.ctx.Err() != nil || session == nil {
+		return config.RetryInterval
+	}
+	l.id.Store(uint64(session.PeerID()))
+	ended := session.Ended()
+	switch {
+	case ended.Reason == wire.ReasonSelf:
+		l.become(isSelf, "")
+		l.carrier.logf(observe.Info, "zone_sync: %s is this node itself", l.target.key())
+		return askAgain
+	case ended.Reason == wire.ReasonAlias:
+		l.become(isAlias, err.Error())
+		l.carrier.logf(observe.Info, "zone_sync: %s is another address of node %s: %v", l.target.key(), session.PeerID(), err)
+		return askAgain
+	case ended.Reason == wire.ReasonReload:
+		l.become(connecting, "")
+		return reloadPause
+	case session.WasEstablished():
+		l.become(connecting, err.Error())
+		l.carrier.logf(observe.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
+			l.target.key(), session.PeerID(), err, config.RetryInterval)
+		return config.RetryInterval
+	}
+	l.failed(config, "cannot sync with peer", err)
+	return config.RetryInterval
+}
+
+// become sets the state after a connection.
+func (l *link) become(state linkState, trouble string) {
+	l.mu.Lock()
+	l.state, l.trouble = state, trouble
+	l.mu.Unlock()
+}
+
+// failed notes a failed attempt. The same failure is logged once, until it is another one or the connection stood.
+func (l *link) failed(config *Config, what string, err error) {
+	l.mu.Lock()
+	repeated := l.trouble == err.Error()
+	l.state, l.trouble = connecting, err.Error()
+	l.mu.Unlock()
+	level := observe.Warn
+	if repeated {
+		level = observe.Debug
+	}
+	if l.ctx.Err() == nil {
+		l.carrier.logf(level, "zone_sync: %s %s: %v; trying every %v", what, l.target.key(), err, config.RetryInterval)
+	}
+}
+
+// attempt is the outcome of one dial.
+type attempt struct {
+	conn  net.Conn
+	since int64
+	err   error
+}
+
+// connect dials until one attempt succeeds or all have failed. Attempts overlap: a host that comes back answers the
+// next one at once, while the one before still waits out the kernel's back-off for lost SYNs.
+func (l *link) connect(config *Config) (net.Conn, int64, error) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	results := make(chan attempt)
+	running := 0
+	start := func() {
+		running++
+		go func() {
+			a := l.dial(ctx, config)
+			select {
+			case results <- a:
+			case <-ctx.Done():
+				if a.conn != nil {
+					a.conn.Close()
+				}
+			}
+		}()
+	}
+	start()
+	again := time.NewTicker(config.RetryInterval)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-results:
+			running--
+			if a.err == nil || running == 0 {
+				return a.conn, a.since, a.err
+			}
+		case <-again.C:
+			if running < maxAttempts {
+				start()
+			}
+		case <-l.nudge:
+			if running < maxAttempts {
+				start()
+			}
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+}
+
+// dial makes one connection, with its TLS handshake, within the connect timeout.
+func (l *link) dial(ctx context.Context, config *Config) attempt {
+	timeout := time.Duration(config.Node.Settings.ConnectTimeoutMS) * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	since := l.carrier.clock.Now().MonoMS
+	network, address := "tcp", l.target.address.String()
+	if l.target.member.Unix != "" {
+		network, address = "unix", l.target.member.Unix
+	}
+	dialer := net.Dialer{Control: beforeConnect}
+	nc, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return attempt{err: plain(err, timeout)}
+	}
+	if config.ClientTLS == nil {
+		return attempt{conn: nc, since: since}
+	}
+	settings := config.ClientTLS(l.target.member, l.target.address)
+	if settings == nil {
+		return attempt{conn: nc, since: since}
+	}
+	secured := tls.Client(nc, settings)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return attempt{err: fmt.Errorf("TLS handshake: %w", plain(err, timeout))}
+	}
+	return attempt{conn: secured, since: since}
+}
+
+// plain takes the address off an error of the net package: the log line names it already.
+func plain(err error, timeout time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("timed out after %v", timeout)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		if op.Timeout() {
+			return fmt.Errorf("timed out after %v", timeout)
+		}
+		return op.Err
+	}
+	return err
+}
+
+func sortedLinks(links map[string]*link) []*link {
+	list := make([]*link, 0, len(links))
+	for _, l := range links {
+		list = append(list, l)
+	}
+	sort.Slice(list, func(i, k int) bool { return list[i].target.key() < list[k].target.key() })
+	return list
+}

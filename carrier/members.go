@@ -1,0 +1,241 @@
+package carrier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"starling/observe"
+)
+
+// maxAddresses bounds what one name may resolve to: each address costs a connection.
+const maxAddresses = 256
+
+// resolved is a static member with its addresses.
+type resolved struct {
+	member  Member
+	targets []target
+}
+
+// resolveStatic looks up the members that are resolved once. A member named twice counts once.
+func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved, error) {
+	var list []resolved
+	named := make(map[string]string)
+	for _, m := range config.Members {
+		if first, twice := named[m.String()]; twice {
+			config.Log.Logf(observe.Warn, "zone_sync: the server %s is named twice, in %s and in %s; it counts once", m, first, m.Line)
+			continue
+		}
+		named[m.String()] = m.Line
+		r := resolved{member: m}
+		if !m.Resolve {
+			var err error
+			if r.targets, _, err = lookup(ctx, config, m); err != nil {
+				return nil, fmt.Errorf("host not found in zone_sync_server %q in %s: %w", m, m.Line, err)
+			}
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// lookup finds the addresses of a member, and how long they are valid.
+func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Duration, error) {
+	if m.Unix != "" {
+		return []target{{member: m}}, 0, nil
+	}
+	var addrs []netip.Addr
+	valid := time.Duration(0)
+	if addr, err := netip.ParseAddr(m.Host); err == nil {
+		addrs = []netip.Addr{addr}
+	} else if config.Resolver != nil {
+		if addrs, valid, err = config.Resolver.LookupAddrs(ctx, m.Host); err != nil {
+			return nil, 0, err
+		}
+	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", m.Host); err != nil {
+		return nil, 0, err
+	}
+	if len(addrs) == 0 {
+		return nil, 0, errors.New("the name has no addresses")
+	}
+	if len(addrs) > maxAddresses {
+		return nil, 0, fmt.Errorf("the name has %d addresses; at most %d are allowed", len(addrs), maxAddresses)
+	}
+	targets := make([]target, 0, len(addrs))
+	for _, addr := range addrs {
+		targets = append(targets, target{member: m, address: netip.AddrPortFrom(addr.Unmap(), uint16(m.Port))})
+	}
+	return targets, valid, nil
+}
+
+// watch follows a name whose addresses may change.
+type watch struct {
+	carrier *Carrier
+	member  Member
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex
+	targets []target
+	known   bool
+	trouble string
+}
+
+const (
+	// minValid keeps an answer of no validity from being asked for again at once.
+	minValid = time.Second
+	// systemValid is used where the resolver does not say.
+	systemValid = 30 * time.Second
+	// lookupTimeout bounds one lookup.
+	lookupTimeout = 30 * time.Second
+)
+
+func (w *watch) run() {
+	for w.ctx.Err() == nil {
+		timer := time.NewTimer(w.look())
+		select {
+		case <-timer.C:
+		case <-w.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// look asks once. A failure keeps the addresses that are known.
+func (w *watch) look() (next time.Duration) {
+	config := w.carrier.config.Load()
+	ctx, cancel := context.WithTimeout(w.ctx, lookupTimeout)
+	defer cancel()
+	targets, valid, err := lookup(ctx, config, w.member)
+	if w.ctx.Err() != nil {
+		return 0
+	}
+	w.mu.Lock()
+	before := w.trouble
+	if err != nil {
+		w.trouble = err.Error()
+	} else {
+		w.trouble, w.targets, w.known = "", targets, true
+	}
+	kept := len(w.targets)
+	w.mu.Unlock()
+	if err != nil {
+		if before != err.Error() {
+			config.Log.Logf(observe.Error, "zone_sync: cannot resolve %s in %s: %v; the %d addresses known are kept, trying every %v",
+				w.member.Host, w.member.Line, err, kept, config.RetryInterval)
+		}
+		return max(config.RetryInterval, minValid)
+	}
+	w.carrier.settle()
+	if valid <= 0 {
+		valid = systemValid
+	}
+	return max(valid, minValid)
+}
+
+// setMembers takes a new list: names are watched, what is gone is left.
+func (c *Carrier) setMembers(list []resolved) {
+	c.mu.Lock()
+	before := c.watches
+	c.watches = make(map[string]*watch)
+	for _, r := range list {
+		key := r.member.String()
+		w := before[key]
+		if w == nil || w.member.Resolve != r.member.Resolve {
+			ctx, cancel := context.WithCancel(c.ctx)
+			w = &watch{carrier: c, member: r.member, ctx: ctx, cancel: cancel}
+			if r.member.Resolve && c.started {
+				c.tasks.Go(w.run)
+			}
+		} else {
+			delete(before, key)
+		}
+		if !r.member.Resolve {
+			w.mu.Lock()
+			w.targets, w.known = r.targets, true
+			w.mu.Unlock()
+		}
+		c.watches[key] = w
+	}
+	c.mu.Unlock()
+	for _, w := range before {
+		w.cancel()
+	}
+	c.settle()
+}
+
+// settle makes the links those of all addresses known.
+func (c *Carrier) settle() {
+	c.mu.Lock()
+	wanted := make(map[string]target)
+	for _, w := range c.watches {
+		w.mu.Lock()
+		for _, t := range w.targets {
+			wanted[t.key()] = t
+		}
+		w.mu.Unlock()
+	}
+	var left []*link
+	for key, l := range c.links {
+		if _, keep := wanted[key]; !keep {
+			delete(c.links, key)
+			left = append(left, l)
+		}
+	}
+	var found []target
+	for key, t := range wanted {
+		if c.links[key] == nil && !c.closed {
+			l := c.newLink(t)
+			c.links[key] = l
+			found = append(found, t)
+			if c.started {
+				c.run(l)
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, l := range left {
+		c.logf(observe.Notice, "zone_sync: %s of %s is no longer a member", l.target.key(), l.target.member)
+		l.leave()
+	}
+	for _, t := range found {
+		c.logf(observe.Notice, "zone_sync: discovered %s of %s", t.key(), t.member)
+	}
+	c.expect()
+}
+
+// expect tells the core how many other nodes there should be.
+func (c *Carrier) expect() {
+	c.mu.Lock()
+	others := 0
+	for _, w := range c.watches {
+		w.mu.Lock()
+		if !w.known {
+			others = -1
+		}
+		w.mu.Unlock()
+		if others < 0 {
+			break
+		}
+	}
+	if others == 0 {
+		for _, l := range c.links {
+			if l.other() {
+				others++
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.node.Expect(others)
+}
+
+// other says whether an address is, as far as known, another node that no other link reaches.
+func (l *link) other() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == connecting
+}
