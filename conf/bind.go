@@ -154,22 +154,23 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 	for _, n := range nodes {
 		a := &Args{Words: n.Words, Node: n, First: !seen[n.Name], In: s.In, Scope: s, Env: w.env, binding: w, written: written}
 		d, err := w.find(n, s.In)
+		if d != nil && n.Opens && d.opens(s.In) != Lines {
+			a.Inner = &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env}
+			s.Inner = append(s.Inner, a.Inner)
+			entries = append(entries, entry{a.Inner, n.Block})
+		}
 		if err == nil {
 			err = w.apply(d, s, a)
 			seen[n.Name] = true
 		}
-		if err != nil {
-			s.faulty = true
-			w.problems = append(w.problems, problemsAt(n, err)...)
-		}
-		// A block with wrong arguments is entered all the same: what is wrong inside is of interest too.
-		if d == nil || !n.Opens || d.opens(s.In) == Lines {
+		if err == nil {
 			continue
 		}
-		inner := &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, faulty: err != nil}
-		inner.binder, inner.env = w.Binder, w.env
-		s.Inner = append(s.Inner, inner)
-		entries = append(entries, entry{inner, n.Block})
+		w.problems = append(w.problems, problemsAt(n, err)...)
+		s.faulty = true
+		if a.Inner != nil { // entered all the same: what is wrong inside is of interest too
+			a.Inner.faulty = true
+		}
 	}
 	for _, e := range entries {
 		w.enter(s, e.inner)

@@ -85,6 +85,7 @@ type Args struct {
 	First bool    // the first of its name on this level
 	In    Context // of the block in which it stands
 	Scope *Scope  // that block
+	Inner *Scope  // the block that it opens, not yet bound; nil for a simple directive
 	Env   any     // what the caller of Bind gave
 
 	named   map[string][]string

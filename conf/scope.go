@@ -23,7 +23,7 @@ func (s *Scope) Env() any { return s.env }
 // block where the module has no directives at all. For a module that is not in the binder's list, as
 // in a test with few modules, they are new and zero.
 func Settings[S any](scope *Scope, m *Module) *S {
-	if i, listed := scope.binder.index[m]; listed {
+	if i, listed := scope.binder.index[m]; listed && scope.settings != nil {
 		if s, ok := scope.settings[i].(*S); ok {
 			return s
 		}

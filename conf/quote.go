@@ -1,0 +1,46 @@
+package conf
+
+import "strings"
+
+// Quote writes a word so that the lexer reads it back as it is.
+func Quote(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\r\n;{}\"'\\#$") {
+		return word
+	}
+	return "\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + "\""
+}
+
+// Print writes nodes as text, one directive or brace to a line; the lines get into the nodes.
+func Print(nodes []*Node) string {
+	p := printer{line: 1}
+	p.print(nodes, "")
+	return p.text.String()
+}
+
+type printer struct {
+	text strings.Builder
+	line int
+}
+
+func (p *printer) write(text string) {
+	p.text.WriteString(text)
+	p.line += strings.Count(text, "\n")
+}
+
+func (p *printer) print(nodes []*Node, indent string) {
+	for _, n := range nodes {
+		p.write(indent + Quote(n.Name))
+		for _, word := range n.Words {
+			p.write(" " + Quote(word))
+		}
+		n.Line = p.line
+		if !n.Opens {
+			p.write(";\n")
+			continue
+		}
+		p.write(" {\n")
+		p.print(n.Block, indent+"    ")
+		n.EndLine = p.line
+		p.write(indent + "}\n")
+	}
+}
