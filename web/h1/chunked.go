@@ -43,8 +43,9 @@ type chunkReader struct {
 	trailers   Headers
 }
 
+// start forgets the trailers too: they are rare, so their memory is not kept.
 func (c *chunkReader) start(upstream bool) {
-	*c = chunkReader{upstream: upstream, trailerMem: c.trailerMem[:0], trailers: c.trailers[:0]}
+	*c = chunkReader{upstream: upstream}
 }
 
 func (c *chunkReader) bad(what string) error {

@@ -157,14 +157,20 @@ func identifyLower(name []byte) Known {
 		return HeaderXRequestID
 	case "authorization":
 		return HeaderAuthorization
-	case "origin":
-		return HeaderOrigin
 	case "expect":
 		return HeaderExpect
 	case "upgrade":
 		return HeaderUpgrade
 	case "keep-alive":
 		return HeaderKeepAlive
+	default:
+		return identifyRareLower(name)
+	}
+}
+
+// identifyRareLower knows what few requests carry.
+func identifyRareLower(name []byte) Known {
+	switch string(name) {
 	case "proxy-connection":
 		return HeaderProxyConnection
 	case "proxy-authorization":
@@ -195,6 +201,8 @@ func identifyLower(name []byte) Known {
 		return HeaderContentRange
 	case "pragma":
 		return HeaderPragma
+	case "origin":
+		return HeaderOrigin
 	default:
 		return identifyResponseLower(name)
 	}

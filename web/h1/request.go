@@ -47,9 +47,19 @@ const (
 	stageDone
 )
 
+// What an unusual request made grow is not kept for the life of the connection.
+const (
+	usualHeaders    = 16
+	maxKeptHeaders  = 64
+	maxScratchBytes = 1 << 10
+)
+
 // Reset makes the head ready for the next request.
 func (h *RequestHead) Reset() {
-	headers, scratch := h.Headers[:0], h.scratch[:0]
+	headers, scratch := keptHeaders(h.Headers), h.scratch[:0]
+	if cap(scratch) > maxScratchBytes {
+		scratch = nil
+	}
 	*h = RequestHead{Headers: headers, scratch: scratch, ContentLength: -1}
 }
 
@@ -206,4 +216,12 @@ func (h *RequestHead) drops(class nameClass, name []byte, l *Limits) bool {
 		}
 	}
 	return false
+}
+
+// keptHeaders is the memory of h for the next message.
+func keptHeaders(h Headers) Headers {
+	if h == nil || cap(h) > maxKeptHeaders {
+		return make(Headers, 0, usualHeaders)
+	}
+	return h[:0]
 }

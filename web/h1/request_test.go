@@ -271,3 +271,28 @@ func TestOddHeaderNames(t *testing.T) {
 		}
 	}
 }
+
+func TestHTTP2Preface(t *testing.T) {
+	for text, want := range map[string][2]bool{
+		"": {false, true}, "P": {false, true}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00": {true, false}, "POST / ": {false, false}, "GET": {false, false},
+	} {
+		if is, maybe := HTTP2Preface([]byte(text)); is != want[0] || maybe != want[1] {
+			t.Errorf("%q: got %v %v", text, is, maybe)
+		}
+	}
+}
+
+func TestResetShrinks(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("GET /%61" + strings.Repeat("x", 3000) + " HTTP/1.1\r\nHost: a\r\n")
+	for range 200 {
+		text.WriteString("X: 1\r\n")
+	}
+	h, _, err := readRequest(t, &pieces{text.String() + "\r\n"}, DefaultLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Reset(); cap(h.Headers) > maxKeptHeaders || cap(h.scratch) > maxScratchBytes {
+		t.Errorf("keeps %d headers and %d bytes", cap(h.Headers), cap(h.scratch))
+	}
+}

@@ -19,14 +19,13 @@ type ResponseHead struct {
 
 	Bytes int // length of the head as read
 
-	closes  connectionOptions
-	teIndex int
-	stage   stage
+	closes connectionOptions
+	stage  stage
 }
 
 // Reset makes the head ready for the next response.
 func (h *ResponseHead) Reset() {
-	*h = ResponseHead{Headers: h.Headers[:0], ContentLength: -1}
+	*h = ResponseHead{Headers: keptHeaders(h.Headers), ContentLength: -1}
 }
 
 // Get gives a known header's first value, nil if it was not sent.
