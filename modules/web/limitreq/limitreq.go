@@ -1,0 +1,201 @@
+package limitreq
+
+import (
+	"time"
+
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/observe"
+	"starling/plan"
+	"starling/web"
+	"starling/zone/kinds"
+)
+
+// maxKeyBytes is nginx's: it keeps a length in two bytes.
+const maxKeyBytes = 65535
+
+// The outcomes, as Slot.Number of a request; 0 is none.
+const (
+	passed int64 = 1 + iota
+	delayed
+	rejected
+	delayedDryRun
+	rejectedDryRun
+)
+
+var outcomes = [...]string{passed: "PASSED", delayed: "DELAYED", rejected: "REJECTED",
+	delayedDryRun: "DELAYED_DRY_RUN", rejectedDryRun: "REJECTED_DRY_RUN"}
+
+// limiter applies the limits of one block.
+type limiter struct {
+	limits   []boundLimit
+	settings *Settings
+	slot     int
+}
+
+type boundLimit struct {
+	*Zone
+	burstMilli, delayMilli int64
+}
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if len(s.Limits) == 0 {
+		return nil, nil
+	}
+	l := &limiter{settings: s, slot: registryOf(b.Plan).slot}
+	for _, limit := range s.Limits {
+		l.limits = append(l.limits, boundLimit{limit.zone.Value.(*Zone), limit.burstMilli, limit.delayMilli})
+	}
+	return l.handle, nil
+}
+
+// appendStatus is $limit_req_status.
+func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	outcome := r.Slot(plan.Part[registry](r.Server.Scope.Env().(*plan.Plan)).slot).Number
+	if outcome == 0 {
+		return dst, false
+	}
+	return append(dst, outcomes[outcome]...), true
+}
+
+// handle is ngx_http_limit_req_handler: the limits are looked at in order, the last one accounts at once, and when all let the
+// request pass the earlier ones are charged too. A rejected request costs nothing anywhere.
+func (l *limiter) handle(r *web.Request) web.Result {
+	outcome := r.Slot(l.slot)
+	if outcome.Number != 0 {
+		return web.Declined // once per request, also after an internal redirect
+	}
+	now := r.Now()
+	var excess int64
+	applied, last := false, -1
+	for i := range l.limits {
+		limit := &l.limits[i]
+		key, ok := limit.keyOf(r)
+		if !ok {
+			continue
+		}
+		final := i == len(l.limits)-1
+		var verdict kinds.Verdict
+		if final {
+			excess, verdict = limit.Account(key, now, limit.burstMilli)
+		} else {
+			excess, verdict = limit.Look(key, now, limit.burstMilli)
+		}
+		applied = true
+		if verdict != kinds.Passed {
+			return l.reject(r, outcome, limit, excess, verdict)
+		}
+		if final {
+			last = i
+		}
+	}
+	if !applied {
+		return web.Declined
+	}
+	return l.admit(r, outcome, now, excess, last)
+}
+
+// keyOf evaluates the key; ok is false for one that does not count.
+func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
+	key = r.Expand(&z.key)
+	if len(key) > maxKeyBytes {
+		r.Logf(observe.Error, "the value of the \"%s\" key is more than 65535 bytes: \"%s\"", z.key.Text(), key)
+		return nil, false
+	}
+	return key, len(key) > 0
+}
+
+func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *boundLimit, excess int64, verdict kinds.Verdict) web.Result {
+	if verdict == kinds.NoRoom {
+		r.Logf(observe.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+	} else {
+		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"", l.dryRun(), excess/1000, excess%1000, limit.name)
+	}
+	if l.settings.DryRun {
+		outcome.Number = rejectedDryRun
+		limit.counts.rejectedDryRun.Add(1)
+		return web.Declined
+	}
+	outcome.Number = rejected
+	limit.counts.rejected.Add(1)
+	return web.Result(l.settings.Status)
+}
+
+func (l *limiter) dryRun() string {
+	if l.settings.DryRun {
+		return ", dry run"
+	}
+	return ""
+}
+
+// admit charges the limits that were only looked at, and waits for the longest of the delays. last is the limit that
+// accounted already, with that excess, or -1.
+func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, excess int64, last int) web.Result {
+	var delay int64
+	slowest := -1
+	if last >= 0 {
+		delay, slowest = l.limits[last].delayMS(excess), last
+	}
+	// nginx charges from the last to the first, and the first of equal delays stays.
+	for i := len(l.limits) - 1; i >= 0; i-- {
+		if i == last {
+			continue
+		}
+		limit := &l.limits[i]
+		key, ok := limit.keyOf(r)
+		if !ok {
+			continue
+		}
+		charged, verdict := limit.Charge(key, now)
+		if verdict != kinds.Passed {
+			r.Logf(observe.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+			continue
+		}
+		if ms := limit.delayMS(charged); ms > delay {
+			delay, excess, slowest = ms, charged, i
+		}
+	}
+	if delay == 0 {
+		outcome.Number = passed
+		l.count(r, -1)
+		return web.Declined
+	}
+	r.Logf(l.settings.delayLevel(), "delaying request%s, excess: %d.%03d, by zone \"%s\"", l.dryRun(), excess/1000, excess%1000, l.limits[slowest].name)
+	l.count(r, slowest)
+	if l.settings.DryRun {
+		outcome.Number = delayedDryRun
+		return web.Declined
+	}
+	outcome.Number = delayed
+	if !r.Delay(time.Duration(delay) * time.Millisecond) {
+		return web.Result(statusClientClosed)
+	}
+	return web.Declined
+}
+
+// statusClientClosed is nginx's status for a client that left before it was answered.
+const statusClientClosed = 499
+
+// delayMS is how long a request with that excess waits.
+func (l *boundLimit) delayMS(excess int64) int64 {
+	if excess <= l.delayMilli {
+		return 0
+	}
+	return (excess - l.delayMilli) * 1000 / max(l.rate, 1)
+}
+
+// count adds a request to the figures of the limits it passed; the one that delays it, if any, counts it as delayed.
+func (l *limiter) count(r *web.Request, delayedBy int) {
+	for i := range l.limits {
+		limit := &l.limits[i]
+		switch {
+		case i != delayedBy:
+			limit.counts.passed.Add(1)
+		case l.settings.DryRun:
+			limit.counts.delayedDryRun.Add(1)
+		default:
+			limit.counts.delayed.Add(1)
+		}
+	}
+}

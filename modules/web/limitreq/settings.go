@@ -1,0 +1,196 @@
+package limitreq
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+
+	"starling/conf"
+	"starling/lib/units"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+	"starling/web"
+	"starling/zone/kinds"
+)
+
+// Settings of one block.
+type Settings struct {
+	Limits   []Limit
+	Status   int
+	LogLevel observe.Level
+	DryRun   bool
+}
+
+// delayLevel is the level at which delays are logged: one lower than rejections.
+func (s *Settings) delayLevel() observe.Level { return min(s.LogLevel+1, observe.Info) }
+
+// Limit is one limit_req.
+type Limit struct {
+	zone                   *plan.Zone
+	burstMilli, delayMilli int64 // in 1/1000 request
+}
+
+// noDelay is so long a delay= that nothing reaches it.
+const noDelay = math.MaxInt64 / 1000
+
+// maxBurst keeps a burst in 1/1000 far from overflow.
+const maxBurst = 1 << 40
+
+// Zone is one limit_req_zone of a running configuration.
+type Zone struct {
+	*kinds.Bucket
+	name   string
+	key    vars.Template[*web.Request]
+	rate   int64 // 1/1000 requests per second
+	sync   bool
+	counts *Counts
+}
+
+// Counts are what the API shows of a zone. A reload keeps them.
+type Counts struct{ passed, delayed, rejected, delayedDryRun, rejectedDryRun atomic.Uint64 }
+
+// registry is what one configuration declares.
+type registry struct {
+	zones  []*plan.Zone
+	nodes  map[*plan.Zone]*conf.Node
+	bursts map[*plan.Zone]int64
+	slot   int // where a request keeps its outcome
+}
+
+func registryOf(p *plan.Plan) *registry {
+	r := plan.Part[registry](p)
+	if r.nodes == nil {
+		r.nodes, r.bursts = map[*plan.Zone]*conf.Node{}, map[*plan.Zone]int64{}
+	}
+	return r
+}
+
+const use = "limit_req"
+
+func declareZone(_ any, a *conf.Args) error {
+	p := web.PlanOf(a)
+	key, err := web.CompileTemplate(a, a.Words[0])
+	if err != nil {
+		return err
+	}
+	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
+	size, err := units.Size(sizeText)
+	if !found || err != nil {
+		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
+	}
+	if size < plan.MinZoneBytes {
+		return fmt.Errorf("zone \"zone=%s\" is too small", a.Value("zone"))
+	}
+	if name == "" {
+		return fmt.Errorf("\"limit_req_zone\" must have \"zone\" parameter")
+	}
+	rate := int64(1000)
+	if a.Has("rate") {
+		if rate, err = units.Rate(a.Value("rate")); err != nil {
+			return fmt.Errorf("invalid rate \"rate=%s\"", a.Value("rate"))
+		}
+	}
+	z, err := p.Zones.Declare(name, use, size, a.Node.File, a.Node.Line)
+	if err != nil {
+		return err
+	}
+	if before, bound := z.Value.(*Zone); bound {
+		return fmt.Errorf("limit_req_zone \"%s\" is already bound to key \"%s\"", name, before.key.Text())
+	}
+	r := registryOf(p)
+	z.Value = &Zone{name: name, key: key, rate: rate, sync: a.Has("sync")}
+	z.Sync = a.Has("sync")
+	r.zones = append(r.zones, z)
+	r.nodes[z] = a.Node
+	return nil
+}
+
+func parseLimit(a *conf.Args) (Limit, error) {
+	p := web.PlanOf(a)
+	z, err := p.Zones.Mention(a.Value("zone"), use, a.Node.File, a.Node.Line)
+	if err != nil {
+		return Limit{}, err
+	}
+	l := Limit{zone: z}
+	if a.Has("burst") {
+		if l.burstMilli, err = milli(a.Value("burst")); err != nil {
+			return l, fmt.Errorf("invalid burst value \"burst=%s\"", a.Value("burst"))
+		}
+	}
+	if a.Has("delay") {
+		if l.delayMilli, err = milli(a.Value("delay")); err != nil {
+			return l, fmt.Errorf("invalid delay value \"delay=%s\"", a.Value("delay"))
+		}
+	}
+	if a.Has("nodelay") {
+		l.delayMilli = noDelay
+	}
+	if !a.First {
+		for _, other := range conf.SettingsOf[Settings](a.Scope).Limits {
+			if other.zone == z {
+				return l, conf.IsDuplicate
+			}
+		}
+	}
+	r := registryOf(p)
+	r.bursts[z] = max(r.bursts[z], l.burstMilli)
+	return l, nil
+}
+
+func milli(text string) (int64, error) {
+	n, err := units.Number(text)
+	if err != nil || n <= 0 || n > maxBurst {
+		return 0, units.ErrInvalid
+	}
+	return n * 1000, nil
+}
+
+// link gives the zones their buckets: those of the configuration before where name and size are the same.
+func link(p *plan.Plan) error {
+	r := registryOf(p)
+	r.slot = web.NewSlot(p)
+	var problems conf.Problems
+	for _, z := range r.zones {
+		if err := r.linkZone(p, z); err != nil {
+			problems = append(problems, conf.At(r.nodes[z], "%s", err))
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+func (r *registry) linkZone(p *plan.Plan, z *plan.Zone) error {
+	now := z.Value.(*Zone)
+	if old := p.OldZone(z); old != nil {
+		before := old.Value.(*Zone)
+		if before.key.Text() != now.key.Text() {
+			return fmt.Errorf("limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.key.Text(), before.key.Text())
+		}
+		if before.sync == now.sync {
+			now.Bucket, now.counts = before.Bucket, before.counts
+			p.OnStart(r.applyRates(z, now))
+			return nil
+		}
+	}
+	now.counts = &Counts{}
+	now.Bucket = kinds.NewBucket(kinds.BucketConfig{
+		Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
+	})
+	now.SetBurst(r.bursts[z])
+	return nil
+}
+
+// applyRates gives buckets taken over the new rate and burst when the new configuration begins to run, not before: it may yet be refused.
+func (r *registry) applyRates(z *plan.Zone, now *Zone) func(context.Context) error {
+	burst := r.bursts[z]
+	return func(context.Context) error {
+		now.SetRate(now.rate)
+		now.SetBurst(burst)
+		return nil
+	}
+}
