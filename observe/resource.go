@@ -22,6 +22,8 @@ type Call struct {
 	// Tail is what follows the resource's path, split at slashes and unescaped: ["one"] for http/keyvals/one.
 	Tail  []string
 	Query url.Values
+	// Address is the server's address that took the call: "127.0.0.1:8080".
+	Address string
 	// Body is the whole request body, nil for GET and DELETE; the server bounds it.
 	Body []byte
 }
