@@ -81,6 +81,9 @@ func Compatibility(modules []*Module) string {
 
 // support says how far starling has a directive in the contexts of one module of nginx.
 func (b *Binder) support(k KnownDirective) (state string, supported bool) {
+	if k.Name == "include" {
+		return "yes", true // the parser's own
+	}
 	var in Context
 	var missing []string
 	for _, d := range b.byName[k.Name] {

@@ -46,7 +46,7 @@ func TestCompatibility(t *testing.T) {
 	}}
 	page := conf.Compatibility([]*conf.Module{coreModule, limitModule, own})
 	for _, want := range []string{
-		"starling has 13.\n",
+		"starling has 14.\n",
 		"Its own, unknown to nginx: `zone_sync_secret`.\n",
 		"## ngx_http_limit_req_module\n",
 		"| `limit_req` | http, server, location | yes |\n",

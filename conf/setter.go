@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +38,8 @@ func Whole[S, T any](place func(*S) *T, parse func(*Args) (T, error)) Setter {
 	}
 }
 
-// List makes a setter that appends; the first on a level drops what was inherited. The list never grows into
-// an array that another level also sees.
+// List makes a setter that appends; the first on a level drops what was inherited. So each level's list starts
+// from nothing and never grows into an array that another level also sees.
 func List[S, T any](place func(*S) *[]T, parse func(*Args) (T, error)) Setter {
 	return func(settings any, a *Args) error {
 		v, err := parse(a)
@@ -51,7 +50,7 @@ func List[S, T any](place func(*S) *[]T, parse func(*Args) (T, error)) Setter {
 		if a.FirstWrite(list) {
 			*list = nil
 		}
-		*list = append(slices.Clip(*list), v)
+		*list = append(*list, v)
 		return nil
 	}
 }
@@ -64,7 +63,7 @@ func Words[S any](place func(*S) *[]string) Setter {
 		if a.FirstWrite(list) {
 			*list = nil
 		}
-		*list = append(slices.Clip(*list), a.Words...)
+		*list = append(*list, a.Words...)
 		return nil
 	}
 }

@@ -108,6 +108,31 @@ http {
 	}
 }
 
+// A setter of a block can keep the scope that it opens and look into it once all is bound.
+func TestInnerScope(t *testing.T) {
+	var opened *conf.Scope
+	m := &conf.Module{Name: "m", New: conf.NewOf[listSettings], Clone: conf.CloneOf[listSettings], Directives: []conf.Directive{
+		{Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Set: func(_ any, a *conf.Args) error {
+			opened = a.Inner
+			conf.Settings[listSettings](a.Inner, listModule) // too early, but no panic
+			return nil
+		}},
+		{Name: "server", Syntax: "<name>", In: conf.Upstream, Repeat: true,
+			Set: conf.Words(func(s *listSettings) *[]string { return &s.Names })},
+	}}
+	binder, err := conf.NewBinder([]*conf.Module{coreModule, m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, _ := conf.Parse(files(map[string]string{"n": "http { upstream u { server a; server b; } server { allow all; } }"}), "/n")
+	if err := binder.Bind(tree, nil).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := conf.Settings[listSettings](opened, m).Names; opened.Args.Value("name") != "u" || len(got) != 2 {
+		t.Errorf("upstream %s: %v", opened.Args.Value("name"), got)
+	}
+}
+
 // A check's problem comes where nginx checks: when the outermost block ends, before what follows it.
 func TestProblemsAreSorted(t *testing.T) {
 	b := bind(t, "http { server { } }\nnosuch;\nhttp { }\n")
