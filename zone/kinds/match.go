@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/gaissmai/bart"
 
@@ -107,15 +108,32 @@ func (n *networks) lookup(k *Keyval, dst, key []byte, now clock.Reading) ([]byte
 // parseAddr reads an address to be looked up: text as in $remote_addr, or the bytes of $binary_remote_addr.
 func parseAddr(key []byte) (netip.Prefix, bool) {
 	var addr netip.Addr
-	if parsed, err := netip.ParseAddr(string(key)); err == nil {
-		addr = parsed.WithZone("")
-	} else if addr, ok := netip.AddrFromSlice(key); ok {
-		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), true
+	if isAddrText(key) {
+		var err error
+		// The string is not kept: only a zone (%eth0) would be, and there is none.
+		if addr, err = netip.ParseAddr(unsafe.String(&key[0], len(key))); err != nil {
+			return netip.Prefix{}, false
+		}
 	} else {
-		return netip.Prefix{}, false
+		var ok bool
+		if addr, ok = netip.AddrFromSlice(key); !ok {
+			return netip.Prefix{}, false
+		}
 	}
 	addr = addr.Unmap()
 	return netip.PrefixFrom(addr, addr.BitLen()), true
+}
+
+// maxAddrText is the longest spelling of an address, an IPv6 one that ends in an IPv4 one.
+const maxAddrText = 45
+
+func isAddrText(key []byte) bool {
+	for _, c := range key {
+		if (c < '0' || c > ':') && c != '.' && (c|0x20 < 'a' || c|0x20 > 'f') {
+			return false
+		}
+	}
+	return len(key) > 0 && len(key) <= maxAddrText
 }
 
 // prefixes is the index of type=prefix: the lengths of the stored keys. A lookup probes each, from the longest.

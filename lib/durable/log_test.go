@@ -1,0 +1,213 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+)
+
+func open(t *testing.T, path string) (*Log, []string) {
+	t.Helper()
+	var records []string
+	l, err := Open(path, func(record []byte) error {
+		records = append(records, string(record))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l, records
+}
+
+func appendAll(t *testing.T, l *Log, records ...string) {
+	t.Helper()
+	for _, r := range records {
+		if err := l.Append([]byte(r))(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRecordsComeBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "one", "two")
+	l.Append([]byte("nobody waits"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, records := open(t, path)
+	if want := []string{"one", "two", "nobody waits"}; !slices.Equal(records, want) {
+		t.Errorf("%q", records)
+	}
+	appendAll(t, l, "three")
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 || info.Size() != l.Size() {
+		t.Errorf("mode %v, size %d, log says %d", info.Mode(), info.Size(), l.Size())
+	}
+}
+
+// A crash may leave any part of the file: what comes back are always the first records, whole.
+func TestAnyCutLeavesWholeRecords(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "log")
+	l, _ := open(t, path)
+	want := []string{"one", "second record", "3"}
+	ends := []int64{int64(len(magic))}
+	for _, r := range want {
+		appendAll(t, l, r)
+		ends = append(ends, l.Size())
+	}
+	l.Close()
+	whole, _ := os.ReadFile(path)
+	cut := filepath.Join(folder, "cut")
+	for n := range len(whole) + 1 {
+		os.WriteFile(cut, whole[:n], 0o600)
+		l, records := open(t, cut)
+		kept := 0
+		for kept < len(want) && ends[kept+1] <= int64(n) {
+			kept++
+		}
+		if !slices.Equal(records, want[:kept]) {
+			t.Fatalf("%d bytes: %q", n, records)
+		}
+		appendAll(t, l, "after the crash")
+		l.Close()
+		if _, records = open(t, cut); !slices.Equal(records, append(slices.Clone(want[:kept]), "after the crash")) {
+			t.Fatalf("%d bytes, written again: %q", n, records)
+		}
+	}
+}
+
+func TestADamagedByteEndsTheLog(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "one", "second record", "3")
+	l.Close()
+	whole, _ := os.ReadFile(path)
+	for n := len(magic); n < len(whole); n++ {
+		damaged := slices.Clone(whole)
+		damaged[n] ^= 0x40
+		os.WriteFile(path, damaged, 0o600)
+		l, records := open(t, path)
+		if !slices.Equal(records, []string{"one", "second record", "3"}[:len(records)]) || len(records) == 3 || l.Dropped() == 0 {
+			t.Fatalf("byte %d: %q", n, records)
+		}
+		l.Close()
+	}
+}
+
+func TestOtherFilesAreNotTouched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nginx.conf")
+	os.WriteFile(path, []byte("events {}"), 0o644)
+	if _, err := Open(path, nil); !errors.Is(err, ErrNotALog) {
+		t.Errorf("%v", err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "events {}" {
+		t.Errorf("now %q", text)
+	}
+}
+
+func TestRotateKeepsWhatIsAppendedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "old", "older")
+	err := l.Rotate(func(write func([]byte) error) error {
+		if err := write([]byte("snapshot")); err != nil {
+			return err
+		}
+		appendAll(t, l, "waited for")
+		l.Append([]byte("not waited for"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, l, "after")
+	l.Close()
+	_, records := open(t, path)
+	if want := []string{"snapshot", "waited for", "not waited for", "after"}; !slices.Equal(records, want) {
+		t.Errorf("%q", records)
+	}
+}
+
+func TestAFailedSnapshotChangesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "old")
+	broken := errors.New("no more room")
+	if err := l.Rotate(func(func([]byte) error) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	appendAll(t, l, "new")
+	l.Close()
+	if _, records := open(t, path); !slices.Equal(records, []string{"old", "new"}) {
+		t.Errorf("%q", records)
+	}
+	if _, err := os.Stat(path + newPostfix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the new file stayed: %v", err)
+	}
+}
+
+func TestManyWritersShareTheDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := range 20 {
+				if err := l.Append(fmt.Appendf(nil, "%d/%d", w, i))(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	l.Close()
+	_, records := open(t, path)
+	slices.Sort(records)
+	if records = slices.Compact(records); len(records) != 16*20 {
+		t.Errorf("%d records", len(records))
+	}
+}
+
+func TestAfterCloseNothingIsAcknowledged(t *testing.T) {
+	l, _ := open(t, filepath.Join(t.TempDir(), "log"))
+	l.Close()
+	if err := l.Append([]byte("late"))(); !errors.Is(err, ErrClosed) {
+		t.Errorf("%v", err)
+	}
+	if err := l.Append(nil)(); err == nil {
+		t.Error("an empty record was taken")
+	}
+}
+
+func TestReplace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	for _, text := range []string{"first", "second"} {
+		if err := Replace(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(path); string(got) != text {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte(magic))
+	f.Add(append([]byte(magic), appendRecord(nil, []byte("one"))...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "log")
+		os.WriteFile(path, data, 0o600)
+		l, err := Open(path, func([]byte) error { return nil })
+		if err == nil {
+			l.Close()
+		}
+	})
+}

@@ -1,0 +1,190 @@
+package zone
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"starling/lib/clock"
+	"starling/lib/stamp"
+)
+
+func TestBlobSizesHoldAndDoNotWaste(t *testing.T) {
+	last := -1
+	for n := 1; n < 70_000; n++ {
+		class, size := blobSize(n)
+		if size < n || size%blobUnit != 0 || (n > blobExact && size > n+n/4+blobUnit) || size >= n+max(blobUnit, n/4+blobUnit) {
+			t.Fatalf("%d bytes get %d", n, size)
+		}
+		if class < last || class > last+1 || class >= blobSizes {
+			t.Fatalf("%d bytes have class %d after %d", n, class, last)
+		}
+		last = class
+	}
+	if class, size := blobSize(MaxKeyBytes + 1<<20); class >= blobSizes || size < MaxKeyBytes+1<<20 {
+		t.Errorf("the biggest record has class %d of %d", class, blobSizes)
+	}
+}
+
+// noKeeper keeps records that never end.
+type noKeeper struct{}
+
+func (noKeeper) NewEncoder() Encoder                  { return noEncoder{} }
+func (noKeeper) DueMS(r *Record) int64                { return int64(r.Word1) }
+func (noKeeper) Forget(*Shard, *Record, []byte)       {}
+func (noKeeper) Framed(uint64, []byte, clock.Reading) {}
+func (noKeeper) Sweep(*Shard, clock.Reading)          {}
+
+type noEncoder struct{}
+
+func (noEncoder) Begin(dst []byte, _ clock.Reading) []byte     { return append(dst, 'f') }
+func (noEncoder) AppendClear(dst []byte, _ stamp.Stamp) []byte { return append(dst, 'c') }
+func (noEncoder) AppendChange(dst []byte, _ *Record, key, value []byte) []byte {
+	return append(append(append(dst, byte(len(key))), key...), value...)
+}
+
+func newTestStore(bytes int64) *Store {
+	return NewStore(Info{Name: "test", Bytes: bytes}, true, noKeeper{})
+}
+
+// A shard under random work is compared with a map.
+func TestShardAgainstAMap(t *testing.T) {
+	s := newTestStore(1 << 30)
+	sh := s.ShardNumber(7)
+	model := map[string]string{}
+	r := rand.New(rand.NewPCG(1, 2))
+	for step := range 60_000 {
+		key := fmt.Sprint("key", r.IntN(500))
+		slot, found := sh.Find([]byte(key))
+		if want, ok := model[key]; ok != (found != nil) || (ok && string(sh.Value(found)) != want) {
+			t.Fatalf("step %d: %s is not %q", step, key, want)
+		}
+		value := string(make([]byte, r.IntN(1+r.IntN(400)))) + fmt.Sprint(step)
+		switch {
+		case found == nil && r.IntN(3) > 0:
+			s.Insert(sh, []byte(key), []byte(value), s.Limit(), false, 0)
+			model[key] = value
+		case found != nil && r.IntN(2) == 0:
+			sh.Remove(slot)
+			delete(model, key)
+		case found != nil:
+			s.Replace(sh, found, []byte(value), s.Limit(), false, 0)
+			model[key] = value
+		}
+	}
+	bytes := int64(0)
+	for key, value := range model {
+		bytes += CostBytes(len(key), len(value))
+	}
+	if stats := s.Stats(); stats.Bytes != bytes || stats.Records != int64(len(model)) {
+		t.Errorf("stats %+v, want %d bytes and %d records", stats, bytes, len(model))
+	}
+}
+
+func TestWheelEndsRecordsInTime(t *testing.T) {
+	const startMS = 1_800_000_000_123
+	s := newTestStore(1 << 30)
+	r := rand.New(rand.NewPCG(3, 4))
+	due := map[string]int64{}
+	for i := range 3000 {
+		key := fmt.Sprint("key", i)
+		sh := s.Shard(KeyHash([]byte(key)))
+		slot, record := s.Insert(sh, []byte(key), nil, s.Limit(), false, 0)
+		due[key] = startMS + r.Int64N(1<<r.IntN(36))
+		record.Word1 = uint64(due[key])
+		sh.Due(slot, record, 0, due[key], startMS)
+	}
+	nowMS := int64(startMS)
+	for len(due) > 0 {
+		nowMS += 1 + r.Int64N(1<<r.IntN(34))
+		s.Tick(clock.Reading{WallMS: nowMS})
+		for key, ms := range due {
+			_, found := s.Shard(KeyHash([]byte(key))).Find([]byte(key))
+			switch {
+			case found == nil && ms > nowMS:
+				t.Fatalf("%s went %d ms too early", key, ms-nowMS)
+			case found != nil && ms < nowMS-2*wheelTickMS:
+				t.Fatalf("%s is %d ms late", key, nowMS-ms)
+			case found == nil:
+				delete(due, key)
+			}
+		}
+	}
+	if stats := s.Stats(); stats.Records != 0 || stats.Bytes != 0 {
+		t.Errorf("left over: %+v", stats)
+	}
+}
+
+func TestJournalIsARing(t *testing.T) {
+	var j Journal
+	j.resize(4)
+	if j.Head() != FirstSequence || j.Tail() != FirstSequence || j.RecordsAfter(0) != 0 {
+		t.Fatalf("empty: head %d, tail %d", j.Head(), j.Tail())
+	}
+	for i := range 10 {
+		j.append([]byte{byte(i)}, 10+i, int64(i))
+	}
+	if j.Head() != 11 || j.Tail() != 7 {
+		t.Errorf("head %d, tail %d", j.Head(), j.Tail())
+	}
+	for sequence, want := range map[uint64]bool{0: false, 6: false, 7: true, 10: true, 11: false} {
+		payload, records, ms, ok := j.Frame(sequence)
+		if ok != want || (ok && (payload[0] != byte(sequence-1) || records != int(9+sequence) || ms != int64(sequence-1))) {
+			t.Errorf("frame %d: %v %d %d %v", sequence, payload, records, ms, ok)
+		}
+	}
+	for sequence, want := range map[uint64]int64{0: 16 + 17 + 18 + 19, 6: 16 + 17 + 18 + 19, 8: 18 + 19, 10: 0, 99: 0} {
+		if got := j.RecordsAfter(sequence); got != want {
+			t.Errorf("after %d: %d records, want %d", sequence, got, want)
+		}
+	}
+}
+
+func TestFramesAreFilledAndBigRecordsTravelAlone(t *testing.T) {
+	s := newTestStore(1 << 20)
+	s.Resize(100, 400)
+	put := func(key string, size int) {
+		sh := s.Shard(KeyHash([]byte(key)))
+		slot, r := s.Insert(sh, []byte(key), make([]byte, size), s.Limit(), false, 0)
+		sh.MarkDirty(slot, r)
+		sh.MarkDirty(slot, r)
+	}
+	for i := range 40 {
+		put(fmt.Sprint("small", i), 10)
+	}
+	put("big", 5000)
+	if s.Stats().Pending != 41 {
+		t.Errorf("%d pending", s.Stats().Pending)
+	}
+	if moved := s.Flush(clock.Reading{}); moved != 41 || s.Stats().Pending != 0 {
+		t.Errorf("%d moved, %d pending", moved, s.Stats().Pending)
+	}
+	var sizes []int
+	total := 0
+	for sequence := s.Journal().Tail(); sequence < s.Journal().Head(); sequence++ {
+		payload, records, _, _ := s.Journal().Frame(sequence)
+		total += records
+		if len(payload) > 400 && records != 1 {
+			t.Errorf("a frame of %d bytes has %d records", len(payload), records)
+		}
+		sizes = append(sizes, len(payload))
+	}
+	if total != 41 || slices.Max(sizes) < 5000 {
+		t.Errorf("frames of %v bytes hold %d records", sizes, total)
+	}
+}
+
+func TestWakeComesWhenTheDirtyListWasEmpty(t *testing.T) {
+	s := newTestStore(1 << 20)
+	sh := s.ShardNumber(1)
+	slot, r := s.Insert(sh, []byte("a"), nil, s.Limit(), false, 0)
+	other, o := s.Insert(sh, []byte("b"), nil, s.Limit(), false, 0)
+	if !sh.MarkDirty(slot, sh.At(slot)) || sh.MarkDirty(other, o) || sh.MarkDirty(slot, r) {
+		t.Error("not once")
+	}
+	s.Flush(clock.Reading{})
+	if !sh.MarkDirty(slot, sh.At(slot)) {
+		t.Error("not after a flush")
+	}
+}
