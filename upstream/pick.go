@@ -57,6 +57,8 @@ type Probe struct {
 	Rounds int // hashes or draws made
 	Misses int // of which found a server that could not be used
 	Ready  bool
+	// Scratch is for bytes to hash that would else be allocated.
+	Scratch [20]byte
 }
 
 // Begin starts a request's choosing. Key and Client are to be set by the caller, before or after; Want after.

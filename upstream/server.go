@@ -87,13 +87,12 @@ type Server struct {
 	removed   bool
 
 	active          int // requests or connections being served
-	currentWeight   int
+	currentWeight   int // standing in the round robin, in 1/weightUnit
 	effectiveWeight int
 	fails           int
 	accessedMS      int64 // of the last failure, monotonic
 	checkedMS       int64 // of the last failure or of the last probe after one
 	slowFromMS      int64 // when the slow start began; 0 is none
-	slowCredit      int64 // what is left over of a weight smaller than one, in 1/1000
 	failed          bool  // max_fails is reached and no success followed
 
 	idle list // of its connections, guarded by the pool's lock
@@ -128,8 +127,10 @@ func (s *Server) Weight() int { return s.settings.Weight }
 // Active is how many requests or connections the server is serving.
 func (s *Server) Active() int { return s.active }
 
-// CurrentWeight is the server's standing in the smooth weighted round robin.
-func (s *Server) CurrentWeight() int { return s.currentWeight }
+// PaidAhead says that the server has paid in the round robin of its set for the one request in advance that it may.
+func (s *Server) PaidAhead(set *Set) bool {
+	return s.currentWeight <= -(set.totalWeight-s.settings.Weight)*weightUnit
+}
 
 // outOfService says whether the server is out of normal balancing by the operator's will.
 func (s *Server) outOfService() bool { return s.settings.Down || s.settings.Drain }
@@ -143,26 +144,26 @@ func (s *Server) disabled(nowMS int64) bool {
 // full says whether max_conns is reached.
 func (s *Server) full() bool { return s.settings.MaxConns > 0 && s.active >= s.settings.MaxConns }
 
-// share is the weight with which the server takes part in one round: its effective weight, or while
-// it starts slowly the part of it that has been reached, with the fractions carried to the next round.
+// weightUnit is what a weight of 1 counts in the round robin, so that a server in its slow start can have parts of it.
+const weightUnit = 1000
+
+// share is what the server gains in one round: its effective weight, or while it starts slowly the part of it that has been reached.
 func (s *Server) share(nowMS int64) int {
+	full := s.effectiveWeight * weightUnit
 	if s.slowFromMS == 0 {
-		return s.effectiveWeight
+		return full
 	}
-	elapsed, whole := nowMS-s.slowFromMS, s.settings.SlowStart.Milliseconds()
+	elapsed, whole := max(nowMS-s.slowFromMS, 0), s.settings.SlowStart.Milliseconds()
 	if elapsed >= whole {
-		s.slowFromMS, s.slowCredit = 0, 0
-		return s.effectiveWeight
+		s.slowFromMS = 0
+		return full
 	}
-	s.slowCredit += int64(s.effectiveWeight) * 1000 * max(elapsed, 0) / whole
-	part := s.slowCredit / 1000
-	s.slowCredit -= part * 1000
-	return int(part)
+	return int(int64(full) * elapsed / whole)
 }
 
 // beginSlowStart starts the ramp where slow_start is set.
 func (s *Server) beginSlowStart(nowMS int64) {
 	if s.settings.SlowStart > 0 {
-		s.slowFromMS, s.slowCredit = nowMS, 0
+		s.slowFromMS = nowMS
 	}
 }

@@ -41,10 +41,9 @@ func (hashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstr
 		return wanted
 	}
 	for {
-		var digits [20]byte
 		sum := uint32(0)
 		if probe.Rounds > 0 {
-			sum = crc32.Update(sum, crc32.IEEETable, strconv.AppendInt(digits[:0], int64(probe.Rounds), 10))
+			sum = crc32.Update(sum, crc32.IEEETable, strconv.AppendInt(probe.Scratch[:0], int64(probe.Rounds), 10))
 		}
 		sum = crc32.Update(sum, crc32.IEEETable, a.Key)
 		probe.Hash += sum >> 16 & 0x7fff

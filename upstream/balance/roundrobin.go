@@ -8,7 +8,7 @@ type RoundRobin struct{}
 
 // Choose implements upstream.Balancer.
 func (RoundRobin) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
-	if wanted != nil && wanted.CurrentWeight() <= -(set.TotalWeight()-wanted.Weight()) {
+	if wanted != nil && wanted.PaidAhead(set) {
 		// A session's server pays for one request in advance, not more: else it would starve once the session ends.
 		return wanted
 	}
