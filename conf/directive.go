@@ -16,6 +16,7 @@ type Directive struct {
 	//	[nodelay|delay=<n>]   a flag or a parameter, not both
 	//	[gzip[=<level>]]      a flag with an optional value
 	//	<path>|off            a value or this word, a.Has("off")
+	//	[two [<method>]]      both optional; that one needs the other is the setter's to see
 	//
 	// Several lines are alternatives, told apart by their first word ("cookie <name> …\nroute <value>…").
 	Syntax string

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,6 @@ type term struct {
 
 // syntax is one compiled line of a Directive's Syntax.
 type syntax struct {
-	text        string
 	terms       []term
 	least, most int // arguments; most is -1 for any number
 }
@@ -40,13 +40,26 @@ type syntax struct {
 func compile(text string) ([]syntax, error) {
 	var lines []syntax
 	for _, line := range strings.Split(text, "\n") {
-		s := syntax{text: strings.TrimSpace(line)}
+		var s syntax
+		open := 0 // brackets around several terms, each of which is then optional
 		for _, word := range strings.Fields(strings.NewReplacer(" | ", "|", " ...", "...").Replace(line)) {
+			for ; strings.Count(word, "[") > strings.Count(word, "]") && word[0] == '['; open++ {
+				word = word[1:]
+			}
+			optional := open > 0
+			for ; strings.Count(word, "[") < strings.Count(word, "]") && open > 0 && strings.HasSuffix(word, "]"); open-- {
+				word = word[:len(word)-1]
+			}
 			t, err := compileTerm(word)
 			if err != nil {
 				return nil, fmt.Errorf("syntax \"%s\": %w", line, err)
 			}
+			t.optional = t.optional || optional
+			t.byPlace = t.hasValue() || t.onlyWords() && !t.optional
 			s.terms = append(s.terms, t)
+		}
+		if open > 0 {
+			return nil, fmt.Errorf("syntax \"%s\": a bracket is not closed", line)
 		}
 		s.count()
 		lines = append(lines, s)
@@ -59,25 +72,29 @@ func compileTerm(word string) (term, error) {
 	t.many = strings.Contains(word, "...")
 	word = strings.ReplaceAll(word, "...", "")
 	if strings.Count(word, "[") != strings.Count(word, "]") || strings.Count(word, "<") != strings.Count(word, ">") {
-		return t, fmt.Errorf("brackets of \"%s\" do not match; options cannot be nested over spaces", word)
+		return t, fmt.Errorf("brackets of \"%s\" do not match", word)
 	}
 	if strings.HasPrefix(word, "[") && strings.HasSuffix(word, "]") {
 		t.optional = true
 		word = word[1 : len(word)-1]
 	}
-	hasValue, allWords := false, true
 	for _, part := range strings.Split(word, "|") {
 		f := compileForm(part)
 		if n := len(t.forms); n > 0 && f.kind == wordForm && t.forms[n-1].values != nil {
 			t.forms[n-1].values = append(t.forms[n-1].values, part) // type=string|ip|prefix
 			continue
 		}
-		hasValue = hasValue || f.kind == valueForm
-		allWords = allWords && f.kind == wordForm
 		t.forms = append(t.forms, f)
 	}
-	t.byPlace = hasValue || allWords && !t.optional
 	return t, nil
+}
+
+func (t *term) hasValue() bool {
+	return slices.ContainsFunc(t.forms, func(f form) bool { return f.kind == valueForm })
+}
+
+func (t *term) onlyWords() bool {
+	return !slices.ContainsFunc(t.forms, func(f form) bool { return f.kind != wordForm })
 }
 
 func compileForm(part string) form {

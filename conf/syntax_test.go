@@ -86,8 +86,12 @@ func TestSyntax(t *testing.T) {
 		{sticky, "x learn create=$a timeout=1h;", `"x" must have "zone" parameter`},
 		{sticky, "x forget it;", `invalid parameter "forget"`},
 		{sticky, "x;", `invalid number of arguments in "x" directive`},
+		{"[sync [<name> [<level>]]]", "x;", ""},
+		{"[sync [<name> [<level>]]]", "x sync a b;", "level=b name=a sync=sync"},
+		{"[sync [<name>]]", "x a b c;", `invalid number of arguments in "x" directive`},
+		{"[sync [<name>]", "x;", `declaration: module m, directive x: syntax "[sync [<name>]": a bracket is not closed`},
 		{"<a b>", "x;", `declaration: module m, directive x: ` +
-			`syntax "<a b>": brackets of "<a" do not match; options cannot be nested over spaces`},
+			`syntax "<a b>": brackets of "<a" do not match`},
 	} {
 		if got := matched(t, conf.Directive{Syntax: c.syntax}, c.line); got != c.want {
 			t.Errorf("%s  %s\ngot  %s\nwant %s", c.syntax, c.line, got, c.want)
