@@ -39,12 +39,13 @@ type Plan struct {
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
 	Old *Plan
 
-	parts  map[reflect.Type]any
-	link   []func() error
-	start  []func(context.Context) error
-	quit   []func(context.Context)
-	retire []func()
-	stamps *stamp.Clock
+	parts   map[reflect.Type]any
+	link    []func() error
+	start   []func(context.Context) error
+	quit    []func(context.Context)
+	retire  []func()
+	stamps  *stamp.Clock
+	traffic *observe.Traffic
 }
 
 // New returns an empty plan.
@@ -63,6 +64,18 @@ func (p *Plan) StampClock() *stamp.Clock {
 		p.stamps = new(stamp.Clock)
 	}
 	return p.stamps
+}
+
+// Traffic counts what the http side serves. A reload keeps it.
+func (p *Plan) Traffic() *observe.Traffic {
+	switch {
+	case p.traffic != nil:
+	case p.Old != nil:
+		p.traffic = p.Old.Traffic()
+	default:
+		p.traffic = new(observe.Traffic)
+	}
+	return p.traffic
 }
 
 // Part returns the one T of a plan, made with its zero value at first use: the state that a family of

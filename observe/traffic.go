@@ -1,0 +1,11 @@
+package observe
+
+import "sync/atomic"
+
+// Traffic counts requests and TLS handshakes of the http side for as long as the process runs.
+type Traffic struct {
+	Requests atomic.Uint64 // begun
+	Current  atomic.Int64  // in progress
+
+	Handshakes, HandshakesFailed, SessionReuses atomic.Uint64
+}
