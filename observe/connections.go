@@ -5,6 +5,7 @@ import "sync/atomic"
 // Connections counts the client connections of the process, http and stream together, for as long as it runs.
 type Connections struct {
 	accepted, dropped atomic.Uint64
+	acceptedBase      atomic.Uint64 // of accepted at the last reset
 	active, idle      atomic.Int64
 }
 
@@ -34,5 +35,11 @@ type ConnectionFigures struct {
 // Figures reads the counts.
 func (c *Connections) Figures() ConnectionFigures {
 	idle := max(c.idle.Load(), 0)
-	return ConnectionFigures{Accepted: c.accepted.Load(), Dropped: c.dropped.Load(), Active: max(c.active.Load()-idle, 0), Idle: idle}
+	return ConnectionFigures{Accepted: c.accepted.Load() - c.acceptedBase.Load(), Dropped: c.dropped.Load(), Active: max(c.active.Load()-idle, 0), Idle: idle}
+}
+
+// Reset sets the counts of what was accepted and dropped to zero; the numbers of connections go on.
+func (c *Connections) Reset() {
+	c.acceptedBase.Store(c.accepted.Load())
+	c.dropped.Store(0)
 }
