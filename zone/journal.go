@@ -8,6 +8,7 @@ type Journal struct {
 	mu      sync.Mutex
 	ring    []frame
 	next    uint64 // sequence of the next frame
+	oldest  uint64 // sequence of the oldest frame kept
 	records int64  // records ever appended
 }
 
@@ -29,13 +30,22 @@ const (
 	minFrameBytes     = 256
 )
 
+// resize changes how many frames are kept; the newest ones stay.
 func (j *Journal) resize(frames int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.ring = make([]frame, min(max(frames, 1), maxFrames))
+	ring := make([]frame, min(max(frames, 1), maxFrames))
 	if j.next == 0 {
-		j.next = FirstSequence
+		j.next, j.oldest = FirstSequence, FirstSequence
 	}
+	kept := uint64(len(ring))
+	if j.next > j.oldest+kept {
+		j.oldest = j.next - kept
+	}
+	for sequence := j.oldest; sequence < j.next; sequence++ {
+		ring[sequence%kept] = j.ring[sequence%uint64(len(j.ring))]
+	}
+	j.ring = ring
 }
 
 // append adds a frame and returns its sequence. The payload must never change afterwards.
@@ -46,6 +56,9 @@ func (j *Journal) append(payload []byte, records int, monoMS int64) uint64 {
 	j.ring[sequence%uint64(len(j.ring))] = frame{payload, records, j.records, monoMS}
 	j.records += int64(records)
 	j.next++
+	if kept := uint64(len(j.ring)); j.next > j.oldest+kept {
+		j.oldest = j.next - kept
+	}
 	return sequence
 }
 
@@ -60,14 +73,7 @@ func (j *Journal) Head() uint64 {
 func (j *Journal) Tail() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tail()
-}
-
-func (j *Journal) tail() uint64 {
-	if kept := uint64(len(j.ring)); j.next > FirstSequence+kept {
-		return j.next - kept
-	}
-	return FirstSequence
+	return j.oldest
 }
 
 // Frame returns a frame that is still kept. The payload is never written again and may be used as long as one likes.
@@ -75,7 +81,7 @@ func (j *Journal) tail() uint64 {
 func (j *Journal) Frame(sequence uint64) (payload []byte, records int, flushedMonoMS int64, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if sequence < j.tail() || sequence >= j.next {
+	if sequence < j.oldest || sequence >= j.next {
 		return nil, 0, 0, false
 	}
 	f := &j.ring[sequence%uint64(len(j.ring))]
@@ -87,7 +93,7 @@ func (j *Journal) Frame(sequence uint64) (payload []byte, records int, flushedMo
 func (j *Journal) RecordsAfter(sequence uint64) int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	first := max(sequence+1, j.tail())
+	first := max(sequence+1, j.oldest)
 	if first >= j.next {
 		return 0
 	}

@@ -141,6 +141,25 @@ func TestJournalIsARing(t *testing.T) {
 	}
 }
 
+func TestAJournalKeepsItsFramesWhenResized(t *testing.T) {
+	var j Journal
+	j.resize(4)
+	for i := range 10 {
+		j.append([]byte{byte(i)}, 1, 0)
+	}
+	for _, frames := range []int{8, 2} {
+		j.resize(frames)
+		wantTail := 11 - uint64(min(frames, 4))
+		if payload, _, _, ok := j.Frame(10); j.Tail() != wantTail || !ok || payload[0] != 9 {
+			t.Errorf("%d frames: tail %d, newest %v", frames, j.Tail(), payload)
+		}
+	}
+	j.append([]byte{10}, 1, 0)
+	if _, _, _, ok := j.Frame(9); ok || j.RecordsAfter(0) != 2 {
+		t.Errorf("a frame that went is there, or %d records after 0", j.RecordsAfter(0))
+	}
+}
+
 func TestFramesAreFilledAndBigRecordsTravelAlone(t *testing.T) {
 	s := newTestStore(1 << 20)
 	s.Resize(100, 400)

@@ -6,7 +6,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates by itself")
 	}
-	bucket := newTestBucket(t, 1<<20, 1000)
+	bucket := newTestBucket(1<<20, 1000)
 	session := newTestSession(600_000)
 	plain := newTestKeyval(0)
 	ip := NewKeyval(KeyvalConfig{Name: "ip", Bytes: 1 << 20, Type: TypeIP, Sync: true})

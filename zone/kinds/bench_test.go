@@ -18,7 +18,7 @@ func binaryKey(buf []byte, i int) []byte {
 }
 
 func fullBucket(tb testing.TB, n, keyBytes int) *Bucket {
-	b := newTestBucket(tb, 1<<30, 1000)
+	b := newTestBucket(1<<30, 1000)
 	b.Resize(1<<16, 8192)
 	var buf [16]byte
 	for i := range n {
@@ -65,7 +65,7 @@ func BenchmarkAccountDistinctKeys(b *testing.B) {
 }
 
 func BenchmarkAccountOneKey(b *testing.B) {
-	zone := newTestBucket(b, 1<<20, 1000)
+	zone := newTestBucket(1<<20, 1000)
 	key := []byte("1234")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -143,7 +143,7 @@ func BenchmarkTeach(b *testing.B) {
 	b.Run("bucket", func(b *testing.B) {
 		source := fullBucket(b, million, 16)
 		benchmarkTeach(b, source, func() zone.Shared {
-			z := newTestBucket(b, 1<<30, 1000)
+			z := newTestBucket(1<<30, 1000)
 			z.Hold([4]uint64{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1})
 			return z
 		})

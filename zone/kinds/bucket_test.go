@@ -13,8 +13,7 @@ func at(ms int64) clock.Reading {
 	return clock.Reading{WallMS: 1_800_000_000_000 + ms, MonoMS: 1<<32 + ms}
 }
 
-func newTestBucket(t testing.TB, bytes, rateMilli int64) *Bucket {
-	t.Helper()
+func newTestBucket(bytes, rateMilli int64) *Bucket {
 	return NewBucket(BucketConfig{Name: "one", Expression: "$remote_addr", Bytes: bytes, RateMilli: rateMilli, Sync: true})
 }
 
@@ -61,7 +60,7 @@ func TestArithmeticIsNginxs(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := newTestBucket(t, 1<<20, test.rate)
+			b := newTestBucket(1<<20, test.rate)
 			for i, s := range test.steps {
 				excess, verdict := b.Account([]byte("key"), at(s.ms), test.burstMilli)
 				if excess != s.excess || verdict != s.verdict {
@@ -78,7 +77,7 @@ func TestThreeNodesCountAllRequestsOnce(t *testing.T) {
 	key := []byte("hot")
 	var nodes [3]*Bucket
 	for i := range nodes {
-		nodes[i] = newTestBucket(t, 1<<20, 16)
+		nodes[i] = newTestBucket(1<<20, 16)
 		nodes[i].SetBurst(burst)
 	}
 	var sent [3][3]uint64
@@ -111,7 +110,7 @@ func TestThreeNodesCountAllRequestsOnce(t *testing.T) {
 }
 
 func TestManyKeysThroughASmallZone(t *testing.T) {
-	b := newTestBucket(t, 32<<10, 1000)
+	b := newTestBucket(32<<10, 1000)
 	for i := range 4000 {
 		if _, verdict := b.Account(fmt.Appendf(nil, "10.0.%d.%d", i/256, i%256), at(int64(i)), 0); verdict != Passed {
 			t.Fatalf("key %d got verdict %d", i, verdict)

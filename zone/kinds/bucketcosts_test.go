@@ -27,7 +27,7 @@ func TestRemoteCosts(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := newTestBucket(t, 1<<20, 1000)
+			b := newTestBucket(1<<20, 1000)
 			b.SetBurst(test.burst * request)
 			now := at(test.nowMS)
 			level, lastMS := b.add(test.level, at(test.lastMS).MonoMS, test.requests*request, test.ageMS, now)
@@ -40,7 +40,7 @@ func TestRemoteCosts(t *testing.T) {
 
 // Frames that come every millisecond must not stop a slow bucket from draining by rounding.
 func TestManySmallCostsDoNotStopTheDrain(t *testing.T) {
-	b := newTestBucket(t, 1<<20, 16) // 1r/m
+	b := newTestBucket(1<<20, 16) // 1r/m
 	level, lastMS := int64(600_000), at(0).MonoMS
 	for ms := range int64(60_000) {
 		level, lastMS = b.add(level, lastMS, 0, 0, at(ms))
@@ -90,7 +90,7 @@ func (n *node) pushAt(t testing.TB, to *node, ageMS, ms int64) {
 }
 
 func TestSeveralLimitsChargeOnlyWhenAllPass(t *testing.T) {
-	first, second := newTestBucket(t, 1<<20, 1000), newTestBucket(t, 1<<20, 1000)
+	first, second := newTestBucket(1<<20, 1000), newTestBucket(1<<20, 1000)
 	key := []byte("k")
 	second.Account(key, at(0), 0)
 	if _, verdict := first.Look(key, at(0), 0); verdict != Passed {
@@ -109,7 +109,7 @@ func TestSeveralLimitsChargeOnlyWhenAllPass(t *testing.T) {
 }
 
 func TestCrossingTheLimitIsUrgent(t *testing.T) {
-	b := newTestBucket(t, 1<<20, 1000)
+	b := newTestBucket(1<<20, 1000)
 	var calls []bool
 	b.OnDirty(func(urgent bool) { calls = append(calls, urgent) })
 	for range 5 {
@@ -124,7 +124,7 @@ func TestCrossingTheLimitIsUrgent(t *testing.T) {
 }
 
 func TestRejectedRequestsSendNothing(t *testing.T) {
-	b := newTestBucket(t, 1<<20, 1000)
+	b := newTestBucket(1<<20, 1000)
 	b.Account([]byte("k"), at(0), 0)
 	b.Flush(at(0))
 	for range 100 {

@@ -19,7 +19,7 @@ type node struct {
 }
 
 func newNode(t testing.TB, name zone.Origin) *node {
-	z := newTestBucket(t, 16<<20, 0)
+	z := newTestBucket(16<<20, 0)
 	z.SetBurst(1 << 40)
 	z.SetOrigin(name)
 	z.Resize(1<<14, 256)

@@ -1,0 +1,311 @@
+package kinds
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"starling/zone"
+)
+
+// A zone under random use is compared with a map.
+func TestKeyvalAgainstAMap(t *testing.T) {
+	for _, synced := range []bool{true, false} {
+		k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 24, TimeoutMS: 5000, Sync: synced})
+		type entry struct {
+			value    string
+			expiryMS int64
+		}
+		model := map[string]entry{}
+		r := rand.New(rand.NewPCG(9, 9))
+		ms := int64(0)
+		for step := range 40_000 {
+			ms += int64(r.IntN(4))
+			key, value := fmt.Sprint("key", r.IntN(300)), fmt.Sprint("value", step)
+			for name, e := range model {
+				if e.expiryMS <= ms {
+					delete(model, name)
+				}
+			}
+			_, exists := model[key]
+			expire, life := NoExpire, int64(5000)
+			if r.IntN(3) == 0 {
+				life = 1 + r.Int64N(20_000)
+				expire = life
+			}
+			var err, want error
+			written := true
+			switch r.IntN(8) {
+			case 0, 1:
+				err = k.Set([]byte(key), []byte(value), expire, at(ms))
+			case 2:
+				err = k.Add([]byte(key), []byte(value), expire, at(ms))
+				if written = !exists; exists {
+					want = ErrExists
+				}
+			case 3:
+				err = k.Update([]byte(key), []byte(value), expire, at(ms))
+				if written = exists; !exists {
+					want = ErrNotFound
+				}
+			case 4:
+				written = false
+				if err = k.Delete([]byte(key), at(ms)); !exists {
+					want = ErrNotFound
+				}
+				delete(model, key)
+			case 5:
+				written = false
+				k.Tick(at(ms))
+				if step%97 == 0 {
+					k.Clear(at(ms))
+					clear(model)
+				}
+			default:
+				written = false
+				got, ok := k.AppendValue(nil, []byte(key), at(ms))
+				if ok != exists || (ok && string(got) != model[key].value) {
+					t.Fatalf("step %d: %s is %q %v, want %+v", step, key, got, ok, model[key])
+				}
+			}
+			if !errors.Is(err, want) {
+				t.Fatalf("step %d: %v, want %v", step, err, want)
+			}
+			if written {
+				model[key] = entry{value, ms + life}
+			}
+			if step%50 == 0 {
+				k.Flush(at(ms))
+			}
+		}
+		found := 0
+		for pair := range k.All(at(ms)) {
+			if model[string(pair.Key)].value != string(pair.Value) {
+				t.Errorf("%s is %s", pair.Key, pair.Value)
+			}
+			found++
+		}
+		if found != len(model) {
+			t.Errorf("%d pairs, want %d", found, len(model))
+		}
+	}
+}
+
+func TestLookupByType(t *testing.T) {
+	type lookup struct{ key, want string }
+	tests := []struct {
+		valueType ValueType
+		pairs     []string
+		lookups   []lookup
+	}{
+		{TypeString, []string{"a", "ab"}, []lookup{{"a", "a"}, {"abc", ""}}},
+		{TypePrefix, []string{"a", "ab", "abcd"}, []lookup{{"abcde", "abcd"}, {"abc", "ab"}, {"ax", "a"}, {"x", ""}, {"", ""}}},
+		{TypeIP, []string{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32", "192.0.2.77/24"}, []lookup{
+			{"10.1.2.3", "10.1.2.3"}, {"10.1.2.4", "10.1.0.0/16"}, {"10.9.9.9", "10.0.0.0/8"}, {"11.0.0.1", ""},
+			{"2001:db8:1::1", "2001:db8::/32"}, {"2001:db9::1", ""}, {"::ffff:10.1.2.3", "10.1.2.3"},
+			{"192.0.2.200", "192.0.2.77/24"}, {"unix:", ""}, {"\x0a\x01\x02\x03", "10.1.2.3"}, {"fe80::1%eth0", ""},
+		}},
+	}
+	for _, test := range tests {
+		k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Type: test.valueType, Sync: true})
+		for _, key := range test.pairs {
+			if err := k.Set([]byte(key), []byte(key), NoExpire, at(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, l := range test.lookups {
+			if got, _ := k.AppendValue(nil, []byte(l.key), at(0)); string(got) != l.want {
+				t.Errorf("type %d: %q finds %q, want %q", test.valueType, l.key, got, l.want)
+			}
+		}
+	}
+}
+
+func TestTypeIPKeysAreSpeltOneWay(t *testing.T) {
+	k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Type: TypeIP})
+	for _, key := range []string{"10.0.0.77/24", "10.0.0.1/32", "2001:DB8:0::1", "::ffff:192.0.2.1"} {
+		if err := k.Add([]byte(key), []byte("v"), NoExpire, at(0)); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	var keys []string
+	for pair := range k.All(at(0)) {
+		keys = append(keys, string(pair.Key))
+	}
+	slices.Sort(keys)
+	if want := []string{"10.0.0.0/24", "10.0.0.1", "192.0.2.1", "2001:db8::1"}; !slices.Equal(keys, want) {
+		t.Errorf("%q", keys)
+	}
+	for _, key := range []string{"", "10.0.0", "10.0.0.0/33", "host", "fe80::1%eth0"} {
+		if err := k.Set([]byte(key), nil, NoExpire, at(0)); !errors.Is(err, ErrKey) {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+}
+
+// A more specific record that ended or was deleted gives way to the wider one, at once and also after the wheel took it.
+func TestTheNextBestRecordIsFound(t *testing.T) {
+	for _, valueType := range []ValueType{TypeIP, TypePrefix} {
+		k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Type: valueType, Sync: true})
+		wide, narrow, key := "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3"
+		if valueType == TypePrefix {
+			wide, narrow = "10", "10.1"
+		}
+		k.Set([]byte(wide), []byte("wide"), NoExpire, at(0))
+		k.Set([]byte(narrow), []byte("narrow"), 1000, at(0))
+		k.Flush(at(0))
+		mustHave(t, k, key, "narrow", 999)
+		mustHave(t, k, key, "wide", 1000)
+		k.Tick(at(2000))
+		mustHave(t, k, key, "wide", 2000)
+		k.Set([]byte(narrow), []byte("narrow"), NoExpire, at(2000))
+		mustHave(t, k, key, "narrow", 2000)
+		k.Delete([]byte(narrow), at(2001))
+		mustHave(t, k, key, "wide", 2001)
+		k.Clear(at(2002))
+		mustLack(t, k, key, 2002)
+	}
+}
+
+func TestAFullZoneRefusesLocalWritesAndKeepsRoomForOthers(t *testing.T) {
+	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, Sync: true})
+	two := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
+	var err error
+	n := 0
+	for ; err == nil; n++ {
+		err = one.Set(fmt.Appendf(nil, "key%d", n), make([]byte, 100), NoExpire, at(0))
+	}
+	if !errors.Is(err, ErrFull) || one.Stats().Bytes > 32<<10/8*7 || one.Stats().Bytes < 32<<10/8*7-300 {
+		t.Fatalf("%v at %+v", err, one.Stats())
+	}
+	two.Set([]byte("remote"), []byte("v"), NoExpire, at(0))
+	two.Flush(at(0))
+	deliver(t, 2, two, one, 0, 0, at(0))
+	mustHave(t, one, "remote", "v", 0)
+	if err := one.Delete([]byte("key0"), at(1)); err != nil {
+		t.Errorf("delete from a full zone: %v", err)
+	}
+	var digests [zone.Shards]uint64
+	if !one.Digests(&digests) {
+		t.Error("refusing a local write made the zone not comparable")
+	}
+	for i := range 1000 {
+		two.Set(fmt.Appendf(nil, "more%d", i), make([]byte, 100), NoExpire, at(1))
+	}
+	two.Resize(1000, 8192)
+	two.Flush(at(1))
+	journal := two.Journal()
+	for sequence := journal.Tail(); sequence < journal.Head(); sequence++ {
+		payload, _, _, _ := journal.Frame(sequence)
+		if _, err := one.Apply(2, sequence, payload, 0, at(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := one.Stats(); stats.Refused == 0 || stats.Bytes > 32<<10 || one.Digests(&digests) {
+		t.Errorf("%+v, comparable or not refused", stats)
+	}
+}
+
+func TestAStampFromTheFutureIsRefused(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("a"), []byte("ahead"), NoExpire, at(60_001))
+	one.Flush(at(60_001))
+	deliver(t, 1, one, two, 0, 0, at(0))
+	mustLack(t, two, "a", 0)
+	if got := two.Stats().Refused; got != 1 {
+		t.Errorf("%d refused", got)
+	}
+	if deliver(t, 1, one, two, 0, 0, at(1)); two.Stats().Won != 1 {
+		t.Errorf("a stamp 60 s ahead was not taken: %+v", two.Stats())
+	}
+}
+
+func TestStateComesBack(t *testing.T) {
+	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
+	var log [][]byte
+	keep := func(record []byte) error {
+		log = append(log, slices.Clone(record))
+		return nil
+	}
+	one.OnCommit(keep, func(payload []byte) { keep(payload) })
+	one.Set([]byte("a"), []byte("1"), NoExpire, at(0))
+	one.Set([]byte("b"), []byte("2"), 50_000, at(0))
+	one.Set([]byte("b"), []byte("3"), 60_000, at(1))
+	one.Set([]byte("c"), []byte("4"), NoExpire, at(1))
+	one.Delete([]byte("a"), at(2))
+	other := newTestKeyval(0)
+	other.Set([]byte("d"), []byte("remote"), NoExpire, at(3))
+	other.Flush(at(3))
+	deliver(t, 2, other, one, 0, 0, at(3))
+	if len(log) != 6 {
+		t.Errorf("%d records in the log", len(log))
+	}
+	var snapshot [][]byte
+	one.Snapshot(at(4), func(record []byte) error {
+		snapshot = append(snapshot, slices.Clone(record))
+		return nil
+	})
+	slices.Reverse(log) // the order does not matter
+	for name, records := range map[string][][]byte{"log": log, "snapshot": snapshot} {
+		back := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
+		var found Restored
+		records = append(records, NodeRecord(77), AgreedRecord(Agreed{5, 1}), AgreedRecord(Agreed{5, 9}))
+		for _, record := range records {
+			if err := back.Restore(record, &found, at(-100_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustLack(t, back, "a", 4)
+		mustHave(t, back, "b", "3", 60_000)
+		mustLack(t, back, "b", 60_001)
+		mustHave(t, back, "c", "4", 4)
+		mustHave(t, back, "d", "remote", 4)
+		var left, right [zone.Shards]uint64
+		if one.Digests(&left); !back.Digests(&right) || left != right {
+			t.Errorf("%s: digests differ", name)
+		}
+		if found.Node != 77 || found.Agreed[5] != 9 {
+			t.Errorf("%s: found %+v", name, found)
+		}
+	}
+}
+
+func TestAWriteFailsWhenItsLogDoes(t *testing.T) {
+	k := newTestKeyval(0)
+	broken := errors.New("disk is gone")
+	k.OnCommit(func([]byte) error { return broken }, func([]byte) {})
+	for name, err := range map[string]error{
+		"set":    k.Set([]byte("a"), []byte("1"), NoExpire, at(0)),
+		"delete": k.Delete([]byte("a"), at(0)),
+		"clear":  k.Clear(at(0)),
+	} {
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestStateAsJSON(t *testing.T) {
+	k := newTestKeyval(0)
+	if err := k.LoadState([]byte(`{"b":"2", "a\n":"\"1\"", "c":{"value":"3","expire":5000}}`), at(0)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := k.MarshalState(at(1000))
+	if want := "{\n\"a\\n\":\"\\\"1\\\"\",\n\"b\":\"2\",\n\"c\":{\"value\":\"3\",\"expire\":4000}\n}\n"; err != nil || string(text) != want {
+		t.Errorf("%s %v", text, err)
+	}
+	mustLack(t, k, "c", 5000)
+	k.Set([]byte("b"), []byte("newer"), NoExpire, at(0))
+	k.LoadState([]byte(`{"b":"older"}`), at(1))
+	mustHave(t, k, "b", "newer", 1)
+	if text, _ := newTestKeyval(0).MarshalState(at(0)); string(text) != "{\n}\n" {
+		t.Errorf("empty: %q", text)
+	}
+	for _, wrong := range []string{"", "[]", `{"a":1}`, `{"a":{"value":"1","expire":-1}}`, `{"":"1"}`} {
+		if err := newTestKeyval(0).LoadState([]byte(wrong), at(0)); err == nil {
+			t.Errorf("%s was taken", wrong)
+		}
+	}
+}
