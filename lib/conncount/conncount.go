@@ -40,8 +40,10 @@ const (
 	Full             // no room for another key
 )
 
-// Ticket names the record that was entered, for Leave.
-type Ticket struct{ shard, record int32 }
+// Ticket names the record that was entered, for Leave: the shard in the upper half, the record in the lower.
+type Ticket uint64
+
+func newTicket(shard, record int32) Ticket { return Ticket(uint64(shard)<<32 | uint64(record)) }
 
 // Counts are the figures that the API shows for a zone.
 type Counts struct{ Passed, Rejected, RejectedDryRun atomic.Uint64 }
@@ -94,27 +96,27 @@ func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 	if i := s.find(hash, key); i != none {
 		r := &s.records[i]
 		if r.count >= limit {
-			return Ticket{}, Rejected
+			return 0, Rejected
 		}
 		r.count++
-		return Ticket{number, i}, Entered
+		return newTicket(number, i), Entered
 	}
 	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget {
 		z.used.Add(-cost)
-		return Ticket{}, Full
+		return 0, Full
 	}
-	return Ticket{number, s.add(hash, key)}, Entered
+	return newTicket(number, s.add(hash, key)), Entered
 }
 
 // Leave takes back what Enter counted. Each ticket is good for one Leave.
 func (z *Zone) Leave(t Ticket) {
-	s := &z.shards[t.shard]
+	s, i := &z.shards[t>>32], int32(t&(1<<32-1))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &s.records[t.record]
+	r := &s.records[i]
 	if r.count--; r.count == 0 {
 		z.used.Add(-recordCost(int(r.length)))
-		s.remove(t.record)
+		s.remove(i)
 	}
 }
 
