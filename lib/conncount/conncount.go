@@ -45,9 +45,6 @@ type Ticket uint64
 
 func newTicket(shard, record int32) Ticket { return Ticket(uint64(shard)<<32 | uint64(record)) }
 
-// Counts are the figures that the API shows for a zone.
-type Counts struct{ Passed, Rejected, RejectedDryRun atomic.Uint64 }
-
 // Zone counts what is in progress per key, within a budget of bytes. It is safe for concurrent use.
 type Zone struct {
 	Counts Counts
