@@ -1,0 +1,207 @@
+package ssl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"starling/conf"
+)
+
+// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings.
+type Bound struct {
+	ServerSettings
+	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
+	HandshakeTimeout time.Duration
+
+	certificates, keys []string
+}
+
+// NewBound returns nginx's defaults.
+func NewBound() Bound { return Bound{ServerSettings: NewServerSettings()} }
+
+// HasCertificates says that ssl_certificate was given.
+func (b *Bound) HasCertificates() bool { return len(b.certificates) > 0 }
+
+// Pair matches certificates with their keys, which is possible only when all directives of a block were read.
+func (b *Bound) Pair() error {
+	if len(b.keys) < len(b.certificates) {
+		return fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", b.certificates[len(b.certificates)-1])
+	}
+	b.Certificates = nil
+	for i, c := range b.certificates {
+		b.Certificates = append(b.Certificates, CertificateFile{Certificate: c, Key: b.keys[i]})
+	}
+	return nil
+}
+
+// paths makes the path of a file of the configuration absolute; the plan in conf.Args.Env does.
+type paths interface{ ConfPath(path string) string }
+
+// file takes the path of a certificate or key.
+func file(a *conf.Args) (string, error) {
+	path := a.Words[0]
+	for _, scheme := range []string{"data:", "engine:", "store:"} {
+		if strings.HasPrefix(path, scheme) {
+			return "", conf.Unsupported(scheme)
+		}
+	}
+	if strings.Contains(path, "$") {
+		return "", fmt.Errorf("variables in \"%s\" are not supported by starling", a.Node.Name)
+	}
+	if path == "" {
+		return "", nil
+	}
+	return a.Env.(paths).ConfPath(path), nil
+}
+
+// words is a family of TLS directives being declared: one prefix, one set of contexts.
+type words struct {
+	prefix string
+	in     conf.Context
+	list   []conf.Directive
+}
+
+func (w *words) add(name, syntax, standard, doc string, set conf.Setter) {
+	w.list = append(w.list, conf.Directive{Name: w.prefix + name, Syntax: syntax, Default: standard, In: w.in, Doc: doc, Set: set})
+}
+
+func (w *words) repeat() { w.list[len(w.list)-1].Repeat = true }
+
+// ServerDirectives declares the ssl_* directives that http and stream have in common. place finds the Bound in a module's settings.
+func ServerDirectives[S any](in conf.Context, place func(*S) *Bound) []conf.Directive {
+	w := &words{prefix: "ssl_", in: in}
+	common(w, func(s *S) *Common { return &place(s).Common })
+	w.add("certificate", "<file>", "", "Names the file with the server's certificate and those between it and the CA, in PEM. May be given for several types of keys.",
+		conf.List(func(s *S) *[]string { return &place(s).certificates }, file))
+	w.repeat()
+	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM.",
+		conf.List(func(s *S) *[]string { return &place(s).keys }, file))
+	w.repeat()
+	w.add("verify_client", "on|off|optional|optional_no_ca", "off", "Asks clients for a certificate and verifies it.",
+		conf.Field(func(s *S) *VerifyClient { return &place(s).VerifyClient }, conf.OneOf(VerifyClientWords)))
+	w.add("client_certificate", "<file>", "", "Names the file with CA certificates that verify clients and whose names are sent to them.",
+		conf.Whole(func(s *S) *string { return &place(s).ClientCA }, file))
+	w.add("session_tickets", "on | off", "on", "Lets clients resume sessions by tickets, which is the only way here.",
+		conf.Field(func(s *S) *bool { return &place(s).NoTickets }, func(text string) (bool, error) {
+			on, err := conf.Flag(text)
+			return !on, err
+		}))
+	w.add("session_ticket_key", "<file>", "", "Names a file of 48 or 80 bytes from which the keys of tickets are made, so that several nodes accept each other's; the first one makes new tickets.",
+		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
+	w.repeat()
+	w.add("session_cache", "<kind>...", "none", "Is checked and has no effect: sessions are resumed by tickets, which need no memory here.", conf.Raw(checkSessionCache[S]))
+	w.add("session_timeout", "<time>", "5m", "Is checked and has no effect: tickets are accepted for as long as the TLS library changes its keys, up to a week.",
+		conf.Raw(func(_ *S, a *conf.Args) error {
+			_, err := conf.Seconds(a.Words[0])
+			return err
+		}))
+	w.add("prefer_server_ciphers", "on | off", "off", "Is checked and has no effect: the TLS library orders the ciphers by what the hardware of both sides does best.",
+		conf.Raw(func(*S, *conf.Args) error { return nil }))
+	w.add("reject_handshake", "on | off", "off", "Refuses every handshake of the server, for names that nobody serves.",
+		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
+	return w.list
+}
+
+func checkSessionCache[S any](_ *S, a *conf.Args) error {
+	for _, word := range a.Words {
+		kind, rest, _ := strings.Cut(word, ":")
+		switch kind {
+		case "off", "none":
+			if rest != "" || word != kind {
+				return fmt.Errorf("invalid session cache \"%s\"", word)
+			}
+		case "builtin":
+			if rest != "" {
+				if _, err := conf.Number(rest); err != nil {
+					return fmt.Errorf("invalid session cache \"%s\"", word)
+				}
+			}
+		case "shared":
+			name, size, _ := strings.Cut(rest, ":")
+			if bytes, err := conf.Size(size); name == "" || err != nil || bytes < 8*4096 {
+				return fmt.Errorf("invalid session cache \"%s\"", word)
+			}
+		default:
+			return fmt.Errorf("invalid session cache \"%s\"", word)
+		}
+	}
+	return nil
+}
+
+// BoundClient is what the proxy_ssl_* or zone_sync_ssl_* directives of one block say.
+type BoundClient struct {
+	ClientSettings
+	// On is zone_sync_ssl or proxy_ssl.
+	On bool
+	// Name is the name to verify and, with SendName, to send; empty: the one that was configured to connect to.
+	Name     string
+	SendName bool
+
+	certificate, key string
+}
+
+// NewBoundClient returns nginx's defaults.
+func NewBoundClient() BoundClient { return BoundClient{ClientSettings: NewClientSettings()} }
+
+// Pair puts the certificate and its key together, when all directives of a block were read. family is their common prefix.
+func (b *BoundClient) Pair(family string) error {
+	b.Certificates = nil
+	switch {
+	case b.certificate == "":
+		return nil
+	case b.key == "":
+		return fmt.Errorf("no \"%s_certificate_key\" is defined for certificate \"%s\"", family, b.certificate)
+	}
+	b.Certificates = []CertificateFile{{Certificate: b.certificate, Key: b.key}}
+	return nil
+}
+
+// ClientDirectives declares what connections to others have in common, but for the words that switch TLS on and name the other
+// side: family is "zone_sync_ssl" or "proxy_ssl".
+func ClientDirectives[S any](family string, in conf.Context, place func(*S) *BoundClient) []conf.Directive {
+	w := &words{prefix: family + "_", in: in}
+	common(w, func(s *S) *Common { return &place(s).Common })
+	w.add("certificate", "<file>", "", "Names the file with the certificate to show to the other side, in PEM.",
+		conf.Whole(func(s *S) *string { return &place(s).certificate }, file))
+	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM.",
+		conf.Whole(func(s *S) *string { return &place(s).key }, file))
+	w.add("verify", "on | off", "off", "Verifies the certificate of the other side and its name.",
+		conf.Field(func(s *S) *bool { return &place(s).Verify }, conf.Flag))
+	w.add("server_name", "on | off", "off", "Sends the name of the other side with the handshake (SNI).",
+		conf.Field(func(s *S) *bool { return &place(s).SendName }, conf.Flag))
+	return w.list
+}
+
+// common declares what servers and clients have in common.
+func common[S any](w *words, place func(*S) *Common) {
+	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the versions of TLS. Those between the lowest and the highest are always on.",
+		conf.Whole(func(s *S) *Protocols { return &place(s).Protocols }, func(a *conf.Args) (Protocols, error) { return ParseProtocols(a.Words) }))
+	ciphers := DefaultClientCiphers
+	if w.prefix == "ssl_" {
+		ciphers = DefaultServerCiphers
+	}
+	w.add("ciphers", "<list>", ciphers, "Sets the ciphers up to TLS 1.2 by a list of OpenSSL's; those of TLS 1.3 are always on.",
+		conf.Field(func(s *S) *string { return &place(s).Ciphers }, conf.String))
+	w.add("conf_command", "<name> <value>", "", "Runs a command of OpenSSL's configuration: Protocol, MinProtocol, MaxProtocol, CipherString, Options and their kin.",
+		conf.List(func(s *S) *[][2]string { return &place(s).Commands }, func(a *conf.Args) ([2]string, error) {
+			return [2]string{a.Words[0], a.Words[1]}, nil
+		}))
+	w.repeat()
+	w.add("crl", "<file>", "", "Names the file with revocation lists, in PEM, against which every certificate of a chain is checked.",
+		conf.Whole(func(s *S) *string { return &place(s).CRL }, file))
+	w.add("password_file", "<file>", "", "Names the file with passwords of encrypted keys, one a line.",
+		conf.Whole(func(s *S) *string { return &place(s).PasswordFile }, file))
+	w.add("trusted_certificate", "<file>", "", "Names the file with CA certificates, in PEM, that verify the other side.",
+		conf.Whole(func(s *S) *[]string { return &place(s).Trusted }, func(a *conf.Args) ([]string, error) {
+			path, err := file(a)
+			return slices.Compact([]string{path}), err
+		}))
+	w.add("verify_depth", "<number>", "1", "Sets how many certificates may stand between that of the other side and its CA.",
+		conf.Field(func(s *S) *int { return &place(s).VerifyDepth }, conf.Number))
+	if w.prefix == "ssl_" {
+		w.add("ecdh_curve", "<curve>", "auto", "Sets the curves of key exchange, joined by colons.",
+			conf.Field(func(s *S) *string { return &place(s).Curves }, conf.String))
+	}
+}
