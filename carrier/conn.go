@@ -12,6 +12,8 @@ import (
 	"starling/cluster"
 )
 
+var errClosed = errors.New("the connection was closed by the other side")
+
 // conn is one connection with its session: a reader and a writer goroutine.
 type conn struct {
 	carrier *Carrier
@@ -149,7 +151,7 @@ func (cn *conn) reader() error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			err = errors.New("the connection was closed by the other side")
+			err = errClosed
 			fallthrough
 		case err != nil:
 			cn.fail(err)

@@ -60,6 +60,8 @@ const (
 	askAgain = 30 * time.Second
 	// reloadPause lets a peer that reloads finish before it is dialled again.
 	reloadPause = 10 * time.Millisecond
+	// nudgePause is how old an attempt must be to be doubted when its host is known to be there.
+	nudgePause = 100 * time.Millisecond
 	// maxAttempts is how many attempts to one address may overlap.
 	maxAttempts = 8
 )
@@ -204,8 +206,10 @@ func (l *link) connect(config *Config) (net.Conn, int64, error) {
 	defer cancel()
 	results := make(chan attempt)
 	running := 0
+	var last time.Time
 	start := func() {
 		running++
+		last = time.Now()
 		go func() {
 			a := l.dial(ctx, config)
 			select {
@@ -232,7 +236,7 @@ func (l *link) connect(config *Config) (net.Conn, int64, error) {
 				start()
 			}
 		case <-l.nudge:
-			if running < maxAttempts {
+			if running < maxAttempts && time.Since(last) > nudgePause {
 				start()
 			}
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"errors"
 	"net"
 
 	"starling/cluster"
@@ -31,6 +32,9 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 		level = observe.Info
 	case session.PeerID() == 0:
 		level = observe.Warn
+		if errors.Is(err, errClosed) {
+			level = observe.Info // somebody looked whether the port is open, or thought better of dialling twice
+		}
 		c.logf(level, "zone_sync: closed the connection from %s: %v", client, err)
 		return
 	}

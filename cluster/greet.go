@@ -67,6 +67,7 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	if NodeID(h.NodeID) == n.id {
+		s.peerID.Store(h.NodeID)
 		s.reply(wire.Reply{Status: wire.StatusSelf}, now)
 		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
 		return nil
@@ -192,7 +193,7 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
 		return nil
 	case r.Status == wire.StatusRefused:
-		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("it refused this node: %.*q", wire.MaxTextBytes, r.Text), Theirs: true})
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it refused this node: " + printable(r.Text)), Theirs: true})
 		return nil
 	}
 	if text := n.objection(&r.Hello); text != "" {

@@ -215,14 +215,9 @@ func (f *fabric) move() {
 		if p.closed || p.stalled {
 			continue
 		}
-		for i, end := range p.ends {
-			now := f.hosts[p.hosts[i]].reading()
-			p.inFlight[1-i] = end.Outbox(p.inFlight[1-i], 1<<16, now)
-		}
-		for i, end := range p.ends {
-			f.deliver(p, i, end)
-		}
+		f.carry(p)
 		if p.ends[0].Ended() != nil || p.ends[1].Ended() != nil {
+			f.carry(p) // the last words
 			f.cut(p)
 		}
 	}
@@ -233,6 +228,16 @@ func (f *fabric) move() {
 		}
 	}
 	f.pipes = live
+}
+
+func (f *fabric) carry(p *pipe) {
+	for i, end := range p.ends {
+		now := f.hosts[p.hosts[i]].reading()
+		p.inFlight[1-i] = end.Outbox(p.inFlight[1-i], 1<<16, now)
+	}
+	for i, end := range p.ends {
+		f.deliver(p, i, end)
+	}
 }
 
 func (f *fabric) deliver(p *pipe, i int, end *Session) {

@@ -165,8 +165,19 @@ func (n *Node) flushZones(now clock.Reading) {
 	for _, z := range n.table.Load().list {
 		moved += z.shared.Flush(local)
 	}
+	n.markLeft()
 	if moved > 0 {
 		n.wakeOutgoing()
+	}
+}
+
+// markLeft asks for another flush where changes came while the last one ran: their dirty list was not empty, so they called nobody.
+func (n *Node) markLeft() {
+	for _, z := range n.table.Load().list {
+		if z.shared.Stats().Pending > 0 && !n.pace.dirty.Swap(true) {
+			n.driver.FlushSoon(false)
+			return
+		}
 	}
 }
 
@@ -205,6 +216,7 @@ func (n *Node) Tick(now clock.Reading) {
 		}
 		n.settleReady(z, now)
 	}
+	n.markLeft()
 	for _, s := range n.all() {
 		s.tick(now)
 	}

@@ -3,9 +3,11 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -190,8 +192,18 @@ func (s *Session) goodbye(body []byte) error {
 		return err
 	}
 	quiet := g.Reason == wire.ReasonReload || g.Reason == wire.ReasonAlias || g.Reason == wire.ReasonSelf
-	s.end(Ending{Reason: g.Reason, Err: fmt.Errorf("it said goodbye: %s", g.Text), Theirs: true, Quiet: quiet})
+	s.end(Ending{Reason: g.Reason, Err: errors.New("it said goodbye: " + printable(g.Text)), Theirs: true, Quiet: quiet})
 	return nil
+}
+
+// printable keeps a peer's words from forging lines of the log.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func (s *Session) heartbeat(body []byte, now clock.Reading) error {

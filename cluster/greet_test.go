@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"starling/cluster/wire"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+func TestNodesThatDoNotFitRefuseEachOther(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"cluster name", func(c *Config) { c.Cluster = "blue" }, `is of cluster "blue"`},
+		{"copied id", func(c *Config) { c.ID = 100 }, "two running nodes have the id 0000000000000064"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFabric(t, 2)
+			odd := f.hosts[1]
+			config := Config{ID: 101, Incarnation: 77, Zones: odd.zones(), Driver: odd}
+			test.change(&config)
+			node, err := New(config, odd.reading())
+			if err != nil {
+				t.Fatal(err)
+			}
+			odd.node = node
+			p := f.dial(1, 0)
+			f.step(5)
+			for i, end := range p.ends {
+				ended := end.Ended()
+				if ended == nil || !strings.Contains(ended.Err.Error(), test.want) {
+					t.Errorf("end %d: %+v, want an error with %q", i, ended, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestOwnConnectionIsLeftQuietly(t *testing.T) {
+	f := newFabric(t, 1)
+	p := f.dial(0, 0)
+	f.step(5)
+	for i, end := range p.ends {
+		if ended := end.Ended(); ended == nil || ended.Reason != wire.ReasonSelf || !ended.Quiet {
+			t.Errorf("end %d: %+v", i, ended)
+		}
+	}
+	if n := f.hosts[0].node.Status(f.now).Node.NodesOnline; n != 0 {
+		t.Errorf("%d nodes online", n)
+	}
+}
+
+// Two addresses of one host: the second connection is left, the first stands.
+func TestAliasIsLeft(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	second := f.dial(0, 1)
+	f.step(5)
+	if ended := second.ends[0].Ended(); ended == nil || ended.Reason != wire.ReasonAlias {
+		t.Errorf("the second connection: %+v", ended)
+	}
+	f.hosts[0].set("k", "v")
+	f.settle(20, "known", func() bool { return f.hosts[1].get("k") == "v" })
+}
+
+// The dialer has lost its connection, the acceptor has not noticed: the new one takes over, and nothing is lost or counted twice.
+func TestReconnectTakesOver(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.hosts[0].hit("k", 10)
+	f.step(1)
+	var old *pipe
+	for _, p := range f.pipes {
+		if p.hosts == [2]int{0, 1} {
+			old = p
+		}
+	}
+	old.stalled = true
+	f.hosts[0].hit("k", 10)
+	f.step(3)
+	old.ends[0].Lost(nil, f.now)
+	replacement := f.dial(0, 1)
+	f.step(1)
+	f.move()
+	if replacement.ends[1].Established() {
+		t.Error("accepted while the reader of the connection before had not ended")
+	}
+	old.stalled = false
+	old.inFlight = [2][]byte{}
+	old.ends[1].Lost(nil, f.now)
+	old.closed = true
+	f.step(20)
+	if !replacement.ends[0].Established() {
+		t.Fatalf("the new connection: %+v", replacement.ends[0].Ended())
+	}
+	if got := f.hosts[1].excess("k"); got < 19 || got > 20 {
+		t.Errorf("counts %d of 20", got)
+	}
+}
+
+func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
+	f := newFabric(t, 2)
+	odd := f.hosts[1]
+	other := kinds.NewKeyval(kinds.KeyvalConfig{Name: "lim", Expression: "$x", Bytes: 1 << 20, Sync: true})
+	sess := kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_other", Bytes: 1 << 20, TimeoutMS: 1000, Sync: true})
+	extra := kinds.NewKeyval(kinds.KeyvalConfig{Name: "extra", Expression: "$x", Bytes: 1 << 20, Sync: true})
+	config := Config{ID: 101, Incarnation: 5, Zones: []zone.Shared{odd.keyval, other, sess, extra}, Driver: odd}
+	node, err := New(config, odd.reading())
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd.node = node
+	f.settle(AloneMS+1000, "ready", f.ready)
+	f.step(100)
+	wants := [2][]string{
+		{
+			`zone "lim" is not shared: it keeps request limits here and key-value pairs there`,
+			`zone "sess" is not shared: its key is "$cookie_s" here and "$cookie_other" there`,
+			`zone "extra" is shared there but not here`,
+		}, {
+			`zone "lim" is not shared: it keeps key-value pairs here and request limits there`,
+			`zone "sess" is not shared: its key is "$cookie_other" here and "$cookie_s" there`,
+			`zone "extra" is shared here but not there`,
+		},
+	}
+	for i, want := range wants {
+		for _, text := range want {
+			if lines := f.hosts[i].said(text); len(lines) != 1 {
+				t.Errorf("host%d said %d times: %s", i, len(lines), text)
+			}
+		}
+		if got := f.hosts[i].node.Status(f.now).Peers[0].Mismatches; len(got) != 3 {
+			t.Errorf("host%d shows mismatches %q", i, got)
+		}
+	}
+	f.hosts[0].set("k", "v")
+	f.settle(20, "shared all the same", func() bool { return odd.get("k") == "v" })
+}
+
+func TestSilentPeerTimesOut(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	ends := f.pipes[0].ends
+	f.pipes[0].stalled = true
+	f.step(int(Defaults.TimeoutMS) + 10)
+	for i, end := range ends {
+		if ended := end.Ended(); ended == nil || ended.Err.Error() != "read timed out after 5s" {
+			t.Errorf("end %d: %+v", i, ended)
+		}
+	}
+	mute := f.dial(0, 1)
+	mute.stalled = true
+	f.step(int(Defaults.ConnectTimeoutMS) + 10)
+	if ended := mute.ends[1].Ended(); ended == nil || ended.Err.Error() != "no hello arrived within 5s" {
+		t.Errorf("a mute dialer: %+v", ended)
+	}
+}
+
+func TestQuietConnectionsStand(t *testing.T) {
+	f := newFabric(t, 3)
+	f.settle(1000, "ready", f.ready)
+	f.step(4 * int(Defaults.TimeoutMS))
+	for _, h := range f.hosts {
+		if lines := h.said("timed out"); lines != nil {
+			t.Errorf("host%d: %s", h.index, lines)
+		}
+		status := h.node.Status(h.reading())
+		if status.Node.NodesOnline != 2 || status.Node.MsgsOut != 0 || status.Node.BytesOut != 0 {
+			t.Errorf("host%d: %+v; the talk around records must not count", h.index, status.Node)
+		}
+	}
+}
+
+func TestForeignBytesAreNamed(t *testing.T) {
+	tests := []struct{ first, want string }{
+		{"GET / HTTP/1.1\r\n", `text arrived where the sync protocol was expected ("GET / HT", HTTP?)`},
+		{"\x16\x03\x01", "a TLS handshake arrived"},
+		{"\x15\x03\x01", "a TLS alert arrived"},
+		{"\x00\x01", "these bytes are not the sync protocol"},
+		{"\x8eSTRX", "these bytes are not the sync protocol"},
+	}
+	for _, test := range tests {
+		f := newFabric(t, 1)
+		s, err := f.hosts[0].node.Connected(Link{Address: "10.0.0.9:1"}, f.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Receive([]byte(test.first), f.now)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.first, err, test.want)
+		}
+		if out := s.Outbox(nil, 1000, f.now); len(out) > 0 {
+			t.Errorf("%q was answered with %q", test.first, out)
+		}
+	}
+}
