@@ -1,0 +1,114 @@
+package limitconn
+
+import (
+	"starling/conf"
+	"starling/lib/conncount"
+	"starling/observe"
+	"starling/plan"
+	"starling/web"
+)
+
+// The outcomes, as Slot.Number of a request; 0 is none.
+const (
+	passed int64 = 1 + iota
+	rejected
+	rejectedDryRun
+)
+
+var outcomes = [...]string{passed: "PASSED", rejected: "REJECTED", rejectedDryRun: "REJECTED_DRY_RUN"}
+
+// limiter applies the limits of one block.
+type limiter struct {
+	limits   []boundLimit
+	settings *Settings
+	slot     int
+}
+
+type boundLimit struct {
+	*Zone
+	most uint32
+}
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if len(s.Limits) == 0 {
+		return nil, nil
+	}
+	l := &limiter{settings: s, slot: plan.Part[registry](b.Plan).slot}
+	for _, limit := range s.Limits {
+		l.limits = append(l.limits, boundLimit{limit.zone.Value.(*Zone), limit.most})
+	}
+	return l.handle, nil
+}
+
+// appendStatus is $limit_conn_status.
+func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	outcome := r.Slot(plan.Part[registry](r.Server.Scope.Env().(*plan.Plan)).slot).Number
+	if outcome == 0 {
+		return dst, false
+	}
+	return append(dst, outcomes[outcome]...), true
+}
+
+// held is what a request has entered so far, to be left again if a later limit rejects it.
+type held struct {
+	zone   *conncount.Zone
+	ticket conncount.Ticket
+}
+
+// handle counts the request in every zone from here to its end, or rejects it and counts it nowhere.
+func (l *limiter) handle(r *web.Request) web.Result {
+	outcome := r.Slot(l.slot)
+	if outcome.Number != 0 {
+		return web.Declined // once per request, also after an internal redirect
+	}
+	var few [4]held
+	entered := few[:0]
+	for i := range l.limits {
+		limit := &l.limits[i]
+		key := r.Expand(&limit.key)
+		if len(key) == 0 {
+			continue
+		}
+		if len(key) > conncount.MaxKeyBytes {
+			r.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.key.Text(), key)
+			continue
+		}
+		outcome.Number = passed
+		ticket, verdict := limit.Enter(key, limit.most)
+		if verdict == conncount.Entered {
+			entered = append(entered, held{limit.Zone.Zone, ticket})
+			continue
+		}
+		for _, h := range entered {
+			h.zone.Leave(h.ticket)
+		}
+		return l.reject(r, outcome, limit, verdict)
+	}
+	for _, h := range entered {
+		h.zone.Counts.Passed.Add(1)
+		r.AtEnd(leave, h.zone, uint64(h.ticket))
+	}
+	return web.Declined
+}
+
+func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
+
+// reject answers a request that is one too many, or finds the zone full, of which nginx logs nothing.
+func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *boundLimit, verdict conncount.Verdict) web.Result {
+	if verdict == conncount.Rejected {
+		dryRun := ""
+		if l.settings.DryRun {
+			dryRun = ", dry run,"
+		}
+		r.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, limit.name)
+	}
+	if l.settings.DryRun {
+		outcome.Number = rejectedDryRun
+		limit.Counts.RejectedDryRun.Add(1)
+		return web.Declined
+	}
+	outcome.Number = rejected
+	limit.Counts.Rejected.Add(1)
+	return web.Result(l.settings.Status)
+}
