@@ -1,0 +1,139 @@
+// Command bench measures starling beside nginx and HAProxy, where these are installed, and two starling nodes
+// beside each other. It prints what it saw and, with -save, writes it below bench/results.
+//
+// What is compared is CPU time per unit of work, taken in turns (one round of each, then the next
+// round), as medians: wall time on a shared machine says little. The host's steal time is printed,
+// and a run with more than 5 % of it is invalid.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// stealMax is the share of stolen processor time above which figures are not to be believed.
+const stealMax = 0.05
+
+// report is what one run found, as it is saved.
+type report struct {
+	Date    string             `json:"date"`
+	Machine string             `json:"machine"`
+	Steal   float64            `json:"steal"`
+	Valid   bool               `json:"valid"`
+	Figures map[string]float64 `json:"figures"`
+	order   []string
+}
+
+// add notes a figure; its name carries the unit.
+func (r *report) add(name string, value float64) {
+	r.Figures[name] = value
+	r.order = append(r.order, name)
+	fmt.Printf("  %-64s %12.3f\n", name, value)
+}
+
+func main() {
+	if len(os.Args) == 4 && os.Args[1] == "node" {
+		if err := runBareNode(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench node:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	only := flag.String("only", "", "run only the measurements whose name contains this")
+	rounds := flag.Int("rounds", 5, "rounds of each comparison")
+	save := flag.Bool("save", false, "write the figures to bench/results/DATE.json")
+	flag.Parse()
+	if err := run(*only, *rounds, *save); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(only string, rounds int, save bool) error {
+	dir, err := os.MkdirTemp("", "starling-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, rounds: rounds, report: report{
+		Date: time.Now().UTC().Format("2006-01-02T15:04:05Z"), Machine: machine(), Figures: map[string]float64{}}}
+	fmt.Println(b.report.Machine)
+	before, err := readSteal()
+	if err != nil {
+		return err
+	}
+	for _, m := range []struct {
+		name string
+		take func(*bench) error
+	}{
+		{"proxy: CPU per request beside nginx and HAProxy", (*bench).proxy},
+		{"limits: CPU per request with limit_req, sticky learn and sync", (*bench).limits},
+		{"propagation: a key set on one node, read on the other", (*bench).propagation},
+		{"updates: limits changed on one node, applied on the other", (*bench).updates},
+		{"teach: a million records to a newcomer", (*bench).teach},
+		{"idle: memory of 2,000 idle connections", (*bench).idle},
+	} {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
+		fmt.Println(m.name)
+		if err := m.take(b); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	after, err := readSteal()
+	if err != nil {
+		return err
+	}
+	b.report.Steal = after.since(before)
+	b.report.Valid = b.report.Steal <= stealMax
+	fmt.Printf("steal time of the host: %.1f %%\n", 100*b.report.Steal)
+	if !b.report.Valid {
+		fmt.Printf("INVALID: more than %.0f %% was stolen; measure again\n", 100*stealMax)
+	}
+	if save {
+		return b.save()
+	}
+	return nil
+}
+
+// bench is one run.
+type bench struct {
+	dir    string
+	rounds int
+	binary string
+	report report
+}
+
+func (b *bench) save() error {
+	text, err := json.MarshalIndent(b.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll("bench/results", 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join("bench/results", strings.ReplaceAll(b.report.Date, ":", "")+".json")
+	fmt.Println("written to", path)
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+// machine says what the figures were taken on.
+func machine() string {
+	name := "unknown processor"
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+				name = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), name, runtime.Version())
+}

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Addresses of the servers beside each other; all on loopback.
+const (
+	backendAt  = "127.0.0.1:19101"
+	nginxAt    = "127.0.0.1:19201"
+	haproxyAt  = "127.0.0.1:19202"
+	starlingAt = "127.0.0.1:19203"
+)
+
+// roundTime is how long one server is under load in one round; connections are as many as in http-engine's figures.
+const (
+	roundTime   = 2 * time.Second
+	connections = 64
+)
+
+// contender is one server of a comparison.
+type contender struct {
+	name    string
+	at      string
+	process *process
+	request func(int, int) []byte
+	// micros are the CPU microseconds per request of each round.
+	micros []float64
+}
+
+// proxy compares the CPU time of one proxied request of 1 KB.
+func (b *bench) proxy() error {
+	list, done, err := b.contenders("", "", same("/"))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return b.compare("proxied request 1 KB, CPU us", list)
+}
+
+// limits compares starling with a synced limit and sticky sessions against nginx with a limit alone.
+func (b *bench) limits() error {
+	const nginxLimit = "limit_req_zone $arg_k zone=req:10m rate=100000r/s;"
+	list, done, err := b.contenders(nginxLimit, "limit_req zone=req burst=100000 nodelay;", keyed)
+	if err != nil {
+		return err
+	}
+	defer done()
+	peer, err := b.starling("peer", clusterConf("127.0.0.1:19204", "127.0.0.1:19304", 2), otherCore, "127.0.0.1:19204")
+	if err != nil {
+		return err
+	}
+	defer peer.stop()
+	for i := range list {
+		if list[i].name != "starling" {
+			continue
+		}
+		list[i].process.stop()
+		if list[i].process, err = b.starling("limited", clusterConf(starlingAt, "127.0.0.1:19303", 2), measuredCore, starlingAt); err != nil {
+			return err
+		}
+	}
+	return b.compare("limit (starling: + sticky + sync to a peer) request 1 KB, CPU us", list)
+}
+
+// keyed spreads requests over 64k keys and sends a session cookie.
+func keyed(c, i int) []byte {
+	return fmt.Appendf(nil, "GET /?k=%d HTTP/1.1\r\nHost: bench\r\nCookie: session=s\r\n\r\n", (c*1021+i)%65536)
+}
+
+// compare puts every contender under load in turn and reports medians and their ratios to nginx.
+func (b *bench) compare(what string, list []*contender) error {
+	for round := range b.rounds + 1 {
+		for k := range list {
+			c := list[k]
+			if round%2 == 1 { // the order is reversed each other round
+				c = list[len(list)-1-k]
+			}
+			before, err := c.process.cpu()
+			if err != nil {
+				return err
+			}
+			n, err := load{address: c.at, connections: connections, request: c.request, status: 200}.run(roundTime)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			after, err := c.process.cpu()
+			if err != nil {
+				return err
+			}
+			if round > 0 { // the first round warms up
+				c.micros = append(c.micros, float64((after-before).Microseconds())/float64(n))
+			}
+		}
+	}
+	var nginx []float64
+	for _, c := range list {
+		if c.name == "nginx" {
+			nginx = append(nginx, c.micros...)
+		}
+	}
+	for _, c := range list {
+		ratios := make([]float64, len(c.micros))
+		for i := range nginx {
+			ratios[i] = c.micros[i] / nginx[i]
+		}
+		b.report.add(what+", "+c.name, median(c.micros))
+		if nginx != nil && c.name != "nginx" {
+			b.report.add(what+", "+c.name+" / nginx", median(ratios))
+		}
+	}
+	return nil
+}
+
+// contenders starts a backend and whatever of nginx, HAProxy and starling is there. The request goes to all of them.
+func (b *bench) contenders(httpLine, locationLine string, request func(int, int) []byte) ([]*contender, func(), error) {
+	if err := keepOff(); err != nil {
+		return nil, nil, err
+	}
+	back, err := backend(backendAt, 1024)
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []*contender
+	done := func() {
+		for _, c := range list {
+			c.process.stop()
+		}
+		_ = back.Close() // nothing is served any more
+	}
+	add := func(name, at string, start func() (*process, error)) {
+		if err != nil {
+			return
+		}
+		var p *process
+		if p, err = start(); err == nil {
+			list = append(list, &contender{name: name, at: at, process: p, request: request})
+		}
+	}
+	if path, missing := exec.LookPath("nginx"); missing == nil {
+		add("nginx", nginxAt, func() (*process, error) { return b.nginx(path, httpLine, locationLine) })
+	} else {
+		fmt.Println("  nginx is not installed: no ratios")
+	}
+	if path, missing := exec.LookPath("haproxy"); missing == nil && httpLine == "" {
+		add("haproxy", haproxyAt, func() (*process, error) { return b.haproxy(path) })
+	}
+	add("starling", starlingAt, func() (*process, error) {
+		return b.starling("plain", proxyConf(starlingAt, httpLine, locationLine), measuredCore, starlingAt)
+	})
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return list, done, nil
+}
+
+// proxyConf is what nginx and starling both run: the same words.
+func proxyConf(listen, httpLine, locationLine string) string {
+	return fmt.Sprintf(`http {
+	access_log off;
+	%s
+	upstream b { server %s; keepalive 128; }
+	server {
+		listen %s;
+		keepalive_requests 100000000;
+		location / {
+			%s
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_pass http://b;
+		}
+	}
+}
+`, httpLine, backendAt, listen, locationLine)
+}
+
+// clusterConf is proxyConf with a synced limit, sticky sessions and nodes members on ports from 19303.
+func clusterConf(listen, syncListen string, nodes int) string {
+	members := ""
+	for i := range nodes {
+		members += fmt.Sprintf("zone_sync_server 127.0.0.1:%d; ", 19303+i)
+	}
+	return fmt.Sprintf(`http {
+	access_log off;
+	limit_req_zone $arg_k zone=req:10m rate=100000r/s sync;
+	keyval_zone zone=one:10m sync;
+	keyval $arg_text $text zone=one;
+	upstream b {
+		zone b 64k;
+		server %s;
+		keepalive 128;
+		sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:1m sync;
+	}
+	server {
+		listen %s;
+		keepalive_requests 100000000;
+		location / {
+			limit_req zone=req burst=100000 nodelay;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_pass http://b;
+		}
+		location = /hit { limit_req zone=req burst=100000 nodelay; error_page 404 =200 @ok; }
+		location @ok { return 200 ok; }
+		location = /text { return 200 $text; }
+		location /api { api write=on; }
+	}
+}
+stream { server { listen %s; zone_sync; %s } }
+`, backendAt, listen, syncListen, members)
+}
+
+func (b *bench) write(name, text string) (string, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(text), 0o644)
+}
+
+func (b *bench) nginx(path, httpLine, locationLine string) (*process, error) {
+	dir, err := b.write("nginx", "daemon off;\npid nginx.pid;\nerror_log stderr;\nworker_processes 1;\nevents { worker_connections 8192; }\n"+
+		proxyConf(nginxAt, httpLine, locationLine))
+	if err != nil {
+		return nil, err
+	}
+	return start(measuredCore, nginxAt, nil, path, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
+}
+
+func (b *bench) haproxy(path string) (*process, error) {
+	dir, err := b.write("haproxy", fmt.Sprintf(`global
+  nbthread 1
+  maxconn 8192
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+listen l
+  bind %s
+  server b %s
+`, haproxyAt, backendAt))
+	if err != nil {
+		return nil, err
+	}
+	return start(measuredCore, haproxyAt, nil, path, "-db", "-f", filepath.Join(dir, "nginx.conf"))
+}
+
+func (b *bench) starling(name, conf string, core int, at string) (*process, error) {
+	if err := b.build(); err != nil {
+		return nil, err
+	}
+	dir, err := b.write(name, "daemon off;\npid starling.pid;\nerror_log stderr;\nworker_processes 1;\nevents {}\n"+conf)
+	if err != nil {
+		return nil, err
+	}
+	return start(core, at, nil, b.binary, "-p", dir+"/", "-c", "nginx.conf", "-e", "error.log")
+}
+
+// idle reports the memory of 2,000 connections that wait between requests.
+func (b *bench) idle() error {
+	const count = 2000
+	list, done, err := b.contenders("", "", same("/"))
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, c := range list {
+		conns := make([]net.Conn, 0, count)
+		for range count {
+			conn, err := net.Dial("tcp", c.at)
+			if err != nil {
+				return err
+			}
+			conns = append(conns, conn)
+			if _, err := conn.Write(c.request(0, 0)); err != nil {
+				return err
+			}
+			if _, err := conn.Read(make([]byte, 4096)); err != nil {
+				return err
+			}
+		}
+		time.Sleep(time.Second) // idle is what is measured
+		b.report.add("2,000 idle connections, MB, "+c.name, float64(c.process.memory())/1e6)
+		for _, conn := range conns {
+			_ = conn.Close() // only counted
+		}
+	}
+	return nil
+}
