@@ -13,6 +13,10 @@ func (s *Store) Flush(now clock.Reading) int {
 		s.flushMu.Unlock()
 		total += moved
 	}
+	// What came to a shard that this pass had behind it met a list that was not empty, so nobody was woken for it.
+	if s.pending.Load() > 0 {
+		s.Wake(false)
+	}
 	return total
 }
 

@@ -28,13 +28,17 @@ func TestBlobSizesHoldAndDoNotWaste(t *testing.T) {
 }
 
 // noKeeper keeps records that never end.
-type noKeeper struct{}
+type noKeeper struct{ framed func() }
 
-func (noKeeper) NewEncoder() Encoder                  { return noEncoder{} }
-func (noKeeper) DueMS(r *Record) int64                { return int64(r.Word1) }
-func (noKeeper) Forget(*Shard, *Record, []byte)       {}
-func (noKeeper) Framed(uint64, []byte, clock.Reading) {}
-func (noKeeper) Sweep(*Shard, clock.Reading)          {}
+func (noKeeper) NewEncoder() Encoder            { return noEncoder{} }
+func (noKeeper) DueMS(r *Record) int64          { return int64(r.Word1) }
+func (noKeeper) Forget(*Shard, *Record, []byte) {}
+func (k noKeeper) Framed(uint64, []byte, clock.Reading) {
+	if k.framed != nil {
+		k.framed()
+	}
+}
+func (noKeeper) Sweep(*Shard, clock.Reading) {}
 
 type noEncoder struct{}
 
@@ -205,5 +209,32 @@ func TestWakeComesWhenTheDirtyListWasEmpty(t *testing.T) {
 	s.Flush(clock.Reading{})
 	if !sh.MarkDirty(slot, sh.At(slot)) {
 		t.Error("not after a flush")
+	}
+}
+
+// A change to a shard that the running flush has already passed must not be forgotten.
+func TestWakeComesForWhatAFlushLeftBehind(t *testing.T) {
+	var s *Store
+	change := func(shard int, key string) (first bool) {
+		sh := s.ShardNumber(shard)
+		slot, r := s.Insert(sh, []byte(key), nil, s.Limit(), false, 0)
+		return sh.MarkDirty(slot, r)
+	}
+	n := 0
+	s = NewStore(Info{Name: "test", Bytes: 1 << 20}, true, noKeeper{framed: func() {
+		if n++; n == 1 && change(3, "late") {
+			t.Error("woken at once: the test does not test what it wants")
+		}
+	}})
+	s.Resize(8, minFrameBytes)
+	for i := range 20 {
+		change(200, fmt.Sprint("a key of some length to fill frames ", i))
+	}
+	change(2, "first")
+	woken := 0
+	s.OnDirty(func(bool) { woken++ })
+	s.Flush(clock.Reading{})
+	if woken != 2 || s.Stats().Pending != 1 {
+		t.Errorf("woken %d times with %d pending, want once for what was there and once for what was left", woken, s.Stats().Pending)
 	}
 }

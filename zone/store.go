@@ -101,8 +101,13 @@ func (s *Store) Resize(frames, frameBytes int) {
 	s.journal.resize(frames)
 }
 
-// OnDirty sets what is called when a change comes to an empty dirty list.
-func (s *Store) OnDirty(wake func(urgent bool)) { s.wake.Store(&wake) }
+// OnDirty sets what is called, without locks, when a change comes to an empty dirty list, and when Flush leaves something behind.
+func (s *Store) OnDirty(wake func(urgent bool)) {
+	s.wake.Store(&wake)
+	if s.pending.Load() > 0 {
+		wake(false)
+	}
+}
 
 // Wake tells the flusher. No lock may be held.
 func (s *Store) Wake(urgent bool) {
