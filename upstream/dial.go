@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"starling/lib/clock"
+
+	"golang.org/x/sys/unix"
 )
 
 // Conn is a connection to a server, plain or TLS.
@@ -29,7 +31,8 @@ type Conn struct {
 	links                [2]link
 	raw                  syscall.RawConn
 	look                 func(fd uintptr) // made once, so that a look does not allocate
-	lookErr              error
+	poll                 [1]unix.PollFd
+	silent               bool
 }
 
 // Dialer opens connections to servers in one way.
@@ -124,11 +127,10 @@ func (c *Conn) quiet() bool {
 	if c.raw == nil {
 		return true
 	}
-	c.lookErr = nil
 	if err := c.raw.Control(c.look); err != nil {
 		return false
 	}
-	return c.lookErr == syscall.EAGAIN
+	return c.silent
 }
 
 // abandon closes an idle connection at once: a TLS goodbye would be written to a peer that may not read.

@@ -1,17 +1,11 @@
 package upstream
 
-import (
-	"syscall"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peek is Conn.look: it asks the kernel for a byte without taking it and without waiting.
+// peek is Conn.look: it asks the kernel, without waiting, whether there is anything to read: bytes, the end or an error.
 func (c *Conn) peek(fd uintptr) {
-	var one [1]byte
-	_, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err == unix.EINTR {
-		err = syscall.EAGAIN
-	}
-	c.lookErr = err // nil: there is a byte, or the end
+	c.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+	n, err := unix.Poll(c.poll[:], 0)
+	// An interrupted look says nothing; the request will find out.
+	c.silent = n == 0 || err == unix.EINTR
 }

@@ -69,7 +69,7 @@ func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log ob
 func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clock, log observe.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for told := ""; ; { // each trouble is logged when it begins and when it ends, not at every question
 		select {
 		case <-ctx.Done():
 			return
@@ -79,11 +79,24 @@ func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clo
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
-			log.Logf(observe.Error, "%v in upstream %q", err, g.Name)
+		switch trouble := describe(err); {
+		case trouble == told:
+		case trouble == "":
+			log.Logf(observe.Notice, "%s is resolved again in upstream %q", t.settings.Host, g.Name)
+			told = ""
+		default:
+			log.Logf(observe.Error, "%s in upstream %q", trouble, g.Name)
+			told = trouble
 		}
 		timer.Reset(max(valid, retryAfter))
 	}
+}
+
+func describe(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // resolveOnce asks once and brings the template's servers up to date. It returns how long the answer is good for.

@@ -280,6 +280,9 @@ func TestNoLive(t *testing.T) {
 }
 
 func TestPickAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	for _, method := range []string{"", "least_conn", "random", "random two", "hash k", "hash k consistent", "ip_hash"} {
 		g := newGroup(t, method, plain("abcdefgh"))
 		a := &upstream.Attempt{Key: []byte("/some/uri"), Client: netip.MustParseAddr("192.0.2.7")}

@@ -2,26 +2,26 @@ package sticky
 
 import (
 	"crypto/md5"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"starling/lib/clock"
+	"starling/zone/kinds"
 )
 
 // DefaultTimeout is how long a learned session lives after its last use (timeout=).
 const DefaultTimeout = 10 * time.Minute
 
-// Sessions is the zone that learned sessions live in. Keys are 16 bytes.
-type Sessions interface {
-	// AppendServer appends the server id of a session to dst; false if there is none. It does not prolong the session.
-	AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool)
-	// Learn creates the session or moves it to another server, and prolongs it.
-	Learn(key, server []byte, now clock.Reading)
-	// Update is Learn for a session that exists; it creates none.
-	Update(key, server []byte, now clock.Reading)
-}
-
 // Learn is `sticky learn`: sessions are learned from what servers send (create) and found by what clients send (lookup).
-type Learn struct{ Sessions Sessions }
+type Learn struct {
+	// Zone is the zone's name, for errors.
+	Zone     string
+	Sessions *kinds.Session // keys are 16 bytes
+
+	keys sync.Pool // of *[md5.Size]byte: the zone may hand a key on, so it would be allocated for each answer
+}
 
 // Key is the zone's key of a session id: its md5, as in nginx, so that long cookies cost no more than short ones.
 func Key(id []byte) [md5.Size]byte { return md5.Sum(id) }
@@ -38,14 +38,26 @@ func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, boo
 
 // Answered binds the session to the server that answered: with `header` when the response header was accepted, else when the
 // attempt ended well. created and looked are the first non-empty values. A created id is learned; without one
-// a session that the client named goes on, but none is made.
-func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) {
-	switch {
-	case len(created) > 0:
-		key := Key(created)
-		l.Sessions.Learn(key[:], server, now)
-	case len(looked) > 0:
-		key := Key(looked)
-		l.Sessions.Update(key[:], server, now)
+// a session that the client named goes on, but none is made. An error is a full zone, for the log.
+func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) error {
+	id := FirstNonEmpty(created, looked)
+	if len(id) == 0 {
+		return nil
 	}
+	key, _ := l.keys.Get().(*[md5.Size]byte)
+	if key == nil {
+		key = new([md5.Size]byte)
+	}
+	defer l.keys.Put(key)
+	*key = Key(id)
+	var err error
+	if len(created) > 0 {
+		err = l.Sessions.Bind(key[:], server, now)
+	} else if err = l.Sessions.Rebind(key[:], server, now); errors.Is(err, kinds.ErrNotFound) {
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("could not allocate node in sticky session zone %q: %w", l.Zone, err)
+	}
+	return nil
 }
