@@ -1,0 +1,97 @@
+package authbasic
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// guard asks the requests of one block for a password.
+type guard struct {
+	settings *Settings
+	plan     *plan.Plan
+	files    files
+}
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if text, literal := s.Realm.Literal(); literal && text == "off" || !s.hasFile {
+		return nil, nil
+	}
+	return (&guard{settings: s, plan: b.Plan}).handle, nil
+}
+
+func (g *guard) handle(r *web.Request) web.Result {
+	realm := r.Expand(&g.settings.Realm)
+	if string(realm) == "off" {
+		return web.Declined
+	}
+	user, password, given := credentials(r)
+	if !given {
+		r.Logf(observe.Info, "no user/password was provided for basic authentication")
+		return ask(r, realm)
+	}
+	path := g.plan.ConfPath(string(r.Expand(&g.settings.UserFile)))
+	known, err := g.files.read(path)
+	if err != nil {
+		return fileFailed(r, path, err)
+	}
+	text, found := known.passwords[string(user)]
+	if !found {
+		r.Logf(observe.Error, "user \"%s\" was not found in \"%s\"", user, path)
+		return ask(r, realm)
+	}
+	encoded, err := parsePassword(text)
+	if err != nil || encoded == nil {
+		r.Logf(observe.Error, "the password of user \"%s\" in \"%s\" is in a form that is not known: use bcrypt, $6$ or $apr1$", user, path)
+		return ask(r, realm)
+	}
+	if !encoded.MatchesPassword(string(password)) {
+		r.Logf(observe.Error, "user \"%s\": password mismatch", user)
+		return ask(r, realm)
+	}
+	return web.OK
+}
+
+// fileFailed answers as nginx does: a missing file forbids, anything else is an error of the server.
+func fileFailed(r *web.Request, path string, err error) web.Result {
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Logf(observe.Error, "open() \"%s\" failed (2: No such file or directory)", path)
+		return 403
+	}
+	r.Logf(observe.Crit, "open() \"%s\" failed (%v)", path, err)
+	return 500
+}
+
+// ask sends the challenge.
+func ask(r *web.Request, realm []byte) web.Result {
+	challenge := append(append(append(r.Alloc(len(realm) + len(`Basic realm=""`))[:0], `Basic realm="`...), realm...), '"')
+	r.SetHeader([]byte("WWW-Authenticate"), challenge)
+	return 401
+}
+
+// maxCredentials bounds what is decoded; the header itself is bounded by large_client_header_buffers.
+const maxCredentials = 8 << 10
+
+// credentials reads the Authorization header.
+func credentials(r *web.Request) (user, password []byte, given bool) {
+	header := r.KnownHeader(h1.HeaderAuthorization)
+	const scheme = "basic "
+	if len(header) <= len(scheme) || len(header) > maxCredentials || !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
+		return nil, nil, false
+	}
+	encoded := bytes.TrimRight(bytes.TrimLeft(header[len(scheme):], " "), "=")
+	decoded := r.Alloc(base64.RawStdEncoding.DecodedLen(len(encoded)))
+	n, err := base64.RawStdEncoding.Decode(decoded, encoded)
+	if err != nil {
+		return nil, nil, false
+	}
+	return bytes.Cut(decoded[:n], []byte{':'})
+}

@@ -1,0 +1,123 @@
+package authbasic
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tg123/go-htpasswd"
+)
+
+const (
+	// maxFileBytes bounds a user file: a million users fit.
+	maxFileBytes = 64 << 20
+	// maxFiles bounds the files kept in memory: with variables a client may choose among them.
+	maxFiles = 256
+)
+
+// parsers are named one by one: the library's own list takes any line it does not understand for a password in
+// plain text, so that a DES hash would be its own password.
+var parsers = []htpasswd.PasswdParser{acceptPlain, htpasswd.AcceptMd5, htpasswd.AcceptSha, htpasswd.AcceptSsha, htpasswd.AcceptBcrypt, htpasswd.AcceptCryptSha}
+
+// plain is a {PLAIN} password.
+type plain string
+
+// MatchesPassword compares in constant time.
+func (p plain) MatchesPassword(password string) bool {
+	return subtle.ConstantTimeCompare([]byte(p), []byte(password)) == 1
+}
+
+func acceptPlain(text string) (htpasswd.EncodedPasswd, error) {
+	if password, ok := strings.CutPrefix(text, "{PLAIN}"); ok {
+		return plain(password), nil
+	}
+	return nil, nil
+}
+
+// parsePassword returns nil for a scheme that is not known.
+func parsePassword(text string) (htpasswd.EncodedPasswd, error) {
+	for _, parse := range parsers {
+		if p, err := parse(text); p != nil || err != nil {
+			return p, err
+		}
+	}
+	return nil, nil
+}
+
+// Files are the user files of one block, each kept until it changes.
+type files struct {
+	mu     sync.Mutex
+	byPath map[string]*users
+}
+
+// users is one file as it was read.
+type users struct {
+	modified time.Time
+	size     int64
+	// passwords are texts as in the file; a line counts only when its user comes.
+	passwords map[string]string
+}
+
+// read returns the users of a file, reading it again if it has changed.
+func (f *files) read(path string) (*users, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	known := f.byPath[path]
+	f.mu.Unlock()
+	if known != nil && known.size == info.Size() && known.modified.Equal(info.ModTime()) {
+		return known, nil
+	}
+	u, err := readUsers(path, info)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byPath == nil || len(f.byPath) >= maxFiles {
+		f.byPath = map[string]*users{}
+	}
+	f.byPath[path] = u
+	return u, nil
+}
+
+func readUsers(path string, info fs.FileInfo) (*users, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%s: a user file is at most %d MB long", path, maxFileBytes>>20)
+	}
+	return &users{modified: info.ModTime(), size: info.Size(), passwords: parseUsers(text)}, nil
+}
+
+// parseUsers reads lines name:password[:comment]; the first of a name counts.
+func parseUsers(text []byte) map[string]string {
+	passwords := map[string]string{}
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimRight(line, "\r\n")
+		name, rest, found := bytes.Cut(line, []byte{':'})
+		if !found || len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		password, _, _ := bytes.Cut(rest, []byte{':'})
+		if _, twice := passwords[string(name)]; !twice {
+			passwords[string(name)] = string(password)
+		}
+	}
+	return passwords
+}
