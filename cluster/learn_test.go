@@ -3,6 +3,9 @@ package cluster
 import (
 	"fmt"
 	"testing"
+
+	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // checkKeys fails unless a host counts want requests on each of the keys.
@@ -167,16 +170,31 @@ func TestSlowPeerIsTaughtAndSlowsNobody(t *testing.T) {
 	}
 }
 
+// preload puts a record into the zone that no journal has, as a state file does.
+func (h *host) preload(key, value string) {
+	file := kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: 1 << 20, TimeoutMS: 3_600_000, Sync: true})
+	if err := file.Set([]byte(key), []byte(value), 0, h.reading()); err != nil {
+		h.f.t.Fatal(err)
+	}
+	for shard := range zone.Shards {
+		piece, _, _ := file.TeachShard(shard, 0, nil, 1<<20, h.reading())
+		if len(piece) == 0 {
+			continue
+		}
+		if _, err := h.keyval.Learn(piece, h.reading()); err != nil {
+			h.f.t.Fatal(err)
+		}
+	}
+}
+
 // All nodes start with records from a file: each learns the others'.
 func TestPreloadedZonesMerge(t *testing.T) {
 	f := newFabric(t, 3)
 	for _, h := range f.hosts {
-		h.down = true
+		h.crash()
 		h.start()
-		own := h.zones()
-		h.set(fmt.Sprint("of", h.index), "1")
-		h.keyval.Flush(h.reading())
-		node, err := New(Config{ID: h.node.id, Incarnation: 99, Zones: own, Driver: h}, h.reading())
+		h.preload(fmt.Sprint("of", h.index), "1")
+		node, err := New(Config{ID: h.node.id, Incarnation: 99, Zones: h.zones(), Driver: h}, h.reading())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -108,7 +108,7 @@ func (t TeachRequest) Append(dst []byte) []byte {
 	for _, word := range t.Shards {
 		dst = binary.LittleEndian.AppendUint64(dst, word)
 	}
-	return append(dst, flag(t.Merge))
+	return append(dst, bit(t.Merge))
 }
 
 // ParseTeachRequest reads the body of a TeachRequest frame.
@@ -173,7 +173,7 @@ type Teach struct {
 
 // AppendTeachHead appends what stands before the payload in the body of a Teach frame.
 func AppendTeachHead(dst []byte, zone uint64, shard uint8, last bool) []byte {
-	return append(binary.AppendUvarint(dst, zone), shard, flag(last))
+	return append(binary.AppendUvarint(dst, zone), shard, bit(last))
 }
 
 // ParseTeach reads the body of a Teach frame; Payload is part of it.
@@ -283,7 +283,7 @@ func ParseGoodbye(body []byte) (Goodbye, error) {
 	return g, named("goodbye", f.err)
 }
 
-func flag(set bool) byte {
+func bit(set bool) byte {
 	if set {
 		return 1
 	}
