@@ -4,6 +4,11 @@ package modules
 import (
 	"starling/conf"
 	"starling/modules/core"
+	"starling/modules/stream/access"
+	"starling/modules/stream/keyval"
+	"starling/modules/stream/limitconn"
+	"starling/modules/stream/returns"
+	"starling/modules/stream/ssl"
 	"starling/stream"
 	"starling/web"
 )
@@ -22,5 +27,10 @@ func Web() []*web.Module {
 func Stream() []*stream.Module {
 	return []*stream.Module{
 		&stream.Core,
+		&ssl.Module,
+		&keyval.Module,
+		&limitconn.Module,
+		&access.Module,
+		&returns.Module,
 	}
 }

@@ -2,7 +2,6 @@ package ssl
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -196,7 +195,7 @@ func common[S any](w *words, place func(*S) *Common) {
 	w.add("trusted_certificate", "<file>", "", "Names the file with CA certificates, in PEM, that verify the other side.",
 		conf.Whole(func(s *S) *[]string { return &place(s).Trusted }, func(a *conf.Args) ([]string, error) {
 			path, err := file(a)
-			return slices.Compact([]string{path}), err
+			return []string{path}, err
 		}))
 	w.add("verify_depth", "<number>", "1", "Sets how many certificates may stand between that of the other side and its CA.",
 		conf.Field(func(s *S) *int { return &place(s).VerifyDepth }, conf.Number))

@@ -16,6 +16,8 @@ type Server struct {
 	Log observe.Logger
 	// TLS is set by the ssl family where the server has certificates.
 	TLS *TLS
+	// VerifiesClients says that only clients with a certificate of a known CA get in.
+	VerifiesClients bool
 	// KeepUntilLast is set by a family whose sessions other requests depend on; see Port.
 	KeepUntilLast bool
 
@@ -27,8 +29,8 @@ type Server struct {
 type TLS struct {
 	Config           *tls.Config
 	HandshakeTimeout time.Duration
-	// Verify looks at what the client showed when the handshake is done; its error ends the session and says why.
-	Verify func(state *tls.ConnectionState) error
+	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the session and says why.
+	Verify func(s *Session, state *tls.ConnectionState) error
 }
 
 // ListensTLS returns the first listen directive with ssl, or nil.
@@ -140,12 +142,8 @@ func (s *Session) handshake() error {
 	}
 	s.TLS = conn
 	s.Conn = counted{conn, &s.counters}
-	if settings.Verify == nil {
-		return nil
-	}
 	state := conn.ConnectionState()
-	if err := settings.Verify(&state); err != nil {
-		s.VerifyError = err
+	if err := settings.Verify(s, &state); err != nil {
 		s.refuse(err)
 		return err
 	}

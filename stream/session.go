@@ -10,6 +10,8 @@ import (
 
 	"starling/lib/clock"
 	"starling/observe"
+	"starling/plan"
+	"starling/ssl"
 )
 
 // Session is one accepted connection. It belongs to the goroutine that serves it.
@@ -25,8 +27,8 @@ type Session struct {
 	Remote, Local netip.AddrPort // zero for unix sockets
 	// Status is set when the session ends; it is 0 before.
 	Status int
-	// VerifyError is why the client's certificate was not accepted, nil if it was or none was asked for.
-	VerifyError error
+	// Peer is what is known of an encrypted client after the handshake, else nil.
+	Peer *ssl.Peer
 
 	port     *Port
 	raw      net.Conn
@@ -67,6 +69,9 @@ func (s *Session) BytesSent() int64 { return s.counters.sent.Load() }
 
 // Now reads the clock of the configuration.
 func (s *Session) Now() clock.Reading { return s.port.site.plan.Clock.Now() }
+
+// Plan is the configuration that serves the session.
+func (s *Session) Plan() *plan.Plan { return s.port.site.plan }
 
 // Context ends when the session is to end by force.
 func (s *Session) Context() context.Context { return s.port.site.context }

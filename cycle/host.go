@@ -1,0 +1,324 @@
+package cycle
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/observe"
+	"starling/plan"
+)
+
+// quitSyncTimeout bounds what is sent to the cluster after the last request of a graceful end.
+const quitSyncTimeout = 10 * time.Second
+
+// Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
+type Host struct {
+	options     Options
+	files       *observe.Files
+	connections observe.Connections
+	listeners   map[socketKey]*listener
+	current     atomic.Pointer[Cycle]
+	generation  int
+	testing     bool
+	retiring    sync.WaitGroup
+
+	mu   sync.Mutex
+	gone map[*Cycle]bool // retired, not yet ended
+}
+
+// NewHost returns a host that reads its configuration as the options say.
+func NewHost(o Options, files *observe.Files) *Host {
+	return &Host{options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}}
+}
+
+// Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be read.
+func (h *Host) Test() (*Draft, error) {
+	h.testing = true
+	d, f, err := read(h.options, nil)
+	if err != nil {
+		return d, err
+	}
+	c, err := h.build(d, f)
+	if err == nil {
+		c.plan.Logs.Close()
+	}
+	return d, err
+}
+
+// Load reads and builds the configuration, to follow the running one if there is one. It changes nothing yet.
+func (h *Host) Load() (*Cycle, error) {
+	var old *plan.Plan
+	if c := h.Current(); c != nil {
+		old = c.plan
+	}
+	d, f, err := read(h.options, old)
+	if err != nil {
+		return nil, err
+	}
+	return h.build(d, f)
+}
+
+// Listen binds what a loaded configuration needs and is not bound yet. If anything cannot be bound, nothing is, and
+// the configuration is given up.
+func (h *Host) Listen(ctx context.Context, c *Cycle) error {
+	var fresh []*listener
+	var errs []error
+	for _, s := range sockets(c.ports()) {
+		if l := h.listeners[s.key]; l != nil && !contains(fresh, l) {
+			continue
+		}
+		l, err := bindPatiently(ctx, s.key, s.backlog, c.log)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		l.dropped = h.connections.Dropped
+		fresh = append(fresh, l)
+		h.listeners[s.key] = l
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	for _, l := range fresh {
+		delete(h.listeners, l.key)
+		if err := l.close(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	c.plan.Logs.Close()
+	return errors.Join(errs...)
+}
+
+func contains(list []*listener, l *listener) bool {
+	for _, other := range list {
+		if other == l {
+			return true
+		}
+	}
+	return false
+}
+
+// Run starts a configuration that listens, has it serve new connections, and retires the one before. On an error the
+// one before goes on.
+func (h *Host) Run(c *Cycle) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	if err := c.plan.Start(ctx); err != nil {
+		cancel()
+		c.plan.Retire()
+		c.plan.Logs.Close()
+		return err
+	}
+	wanted := map[socketKey]bool{}
+	for _, s := range sockets(c.ports()) {
+		wanted[s.key] = true
+		l := h.listeners[s.key]
+		l.last = s.last
+		if first := l.target.Swap(&s.server) == nil; first {
+			go l.accept(h.Log)
+		}
+		if l.backlog != s.backlog {
+			if err := setBacklog(l.socket, s.backlog); err != nil {
+				c.log.Logf(observe.Alert, "listen(%d) on %s failed: %v", s.backlog, s.key.addr, err)
+			}
+			l.backlog = s.backlog
+		}
+	}
+	old := h.current.Swap(c)
+	h.generation++
+	c.plan.Old = nil
+	h.closeListeners(func(l *listener) bool { return !wanted[l.key] })
+	if old != nil {
+		h.retire(old)
+	}
+	return nil
+}
+
+// Reload follows the running configuration with a newly read one. On an error the running one goes on unchanged.
+func (h *Host) Reload(ctx context.Context) error {
+	c, err := h.Load()
+	if err != nil {
+		return err
+	}
+	if err := h.Listen(ctx, c); err != nil {
+		return err
+	}
+	return h.Run(c)
+}
+
+func (h *Host) closeListeners(which func(*listener) bool) {
+	for key, l := range h.listeners {
+		if !which(l) {
+			continue
+		}
+		delete(h.listeners, key)
+		if err := l.close(); err != nil {
+			h.Log().Logf(observe.Alert, "close() of %s failed: %v", key.addr, err)
+		}
+	}
+}
+
+// Log is the error log of the running configuration.
+func (h *Host) Log() observe.Logger {
+	if c := h.Current(); c != nil {
+		return c.log
+	}
+	return observe.Discard
+}
+
+// Current is the running configuration, nil before the first.
+func (h *Host) Current() *Cycle { return h.current.Load() }
+
+// Reopen opens all log files anew.
+func (h *Host) Reopen() {
+	for _, err := range h.files.Reopen() {
+		h.Log().Logf(observe.Emerg, "%v", err)
+	}
+}
+
+// retire lets a configuration end when its last connection has, or by force after worker_shutdown_timeout.
+func (h *Host) retire(c *Cycle) {
+	c.cancel()
+	h.mu.Lock()
+	h.gone[c] = true
+	h.mu.Unlock()
+	timeout := h.Current().Settings.ShutdownTimeout
+	c.startDraining()
+	h.retiring.Go(func() {
+		c.drained(timeout, nil)
+		c.plan.Retire()
+		// These are the words by which operators and test suites know that nobody is served by the old one any more.
+		h.Log().Logf(observe.Notice, "worker process %d exited with code 0", os.Getpid())
+		h.mu.Lock()
+		delete(h.gone, c)
+		h.mu.Unlock()
+		go c.closeLogs()
+	})
+}
+
+// startDraining closes what is idle. What is busy goes on.
+func (c *Cycle) startDraining() {
+	if c.site != nil {
+		c.site.Retire()
+	}
+	if c.stream != nil {
+		c.stream.Retire()
+	}
+}
+
+// drained waits for the last request and session. After the timeout (0: none), or when hurry is closed, they are ended by force.
+func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
+	var late <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		late = timer.C
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c.site != nil {
+			<-c.site.Drained()
+		}
+		if c.stream != nil {
+			<-c.stream.Drained()
+		}
+	}()
+	select {
+	case <-done:
+		return
+	case <-late:
+	case <-hurry:
+	}
+	c.closeSides()
+	<-done
+}
+
+func (c *Cycle) closeSides() {
+	if c.site != nil {
+		c.site.Close()
+	}
+	if c.stream != nil {
+		c.stream.Close()
+	}
+}
+
+// closeLogs lets go of the log files once the sessions that outlive their configuration have ended too.
+func (c *Cycle) closeLogs() {
+	if c.stream != nil {
+		<-c.stream.Emptied()
+	}
+	c.plan.Logs.Close()
+}
+
+// Quit ends gracefully: no new clients, the running requests to their end, then what is due to the cluster, whose listener
+// stays until then. Closing hurry ends what still runs by force. The host is of no use afterwards.
+func (h *Host) Quit(hurry <-chan struct{}) {
+	c := h.Current()
+	h.closeListeners(func(l *listener) bool { return !l.last })
+	c.startDraining()
+	c.drained(c.Settings.ShutdownTimeout, hurry)
+	h.waitForRetired(hurry)
+	ctx, cancel := context.WithTimeout(context.Background(), quitSyncTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	c.plan.Quit(ctx)
+	h.end()
+}
+
+// waitForRetired waits for configurations that a reload replaced.
+func (h *Host) waitForRetired(hurry <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		h.retiring.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-hurry:
+		h.closeRetired()
+		<-done
+	}
+}
+
+func (h *Host) closeRetired() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.gone {
+		c.closeSides()
+	}
+}
+
+// Stop ends at once: connections are closed, whatever they do.
+func (h *Host) Stop() {
+	c := h.Current()
+	h.closeListeners(func(*listener) bool { return true })
+	c.startDraining()
+	c.closeSides()
+	h.closeRetired()
+	c.drained(0, nil)
+	h.retiring.Wait()
+	h.end()
+}
+
+// end lets go of the rest.
+func (h *Host) end() {
+	h.closeListeners(func(*listener) bool { return true })
+	c := h.Current()
+	c.cancel()
+	c.plan.Retire()
+	c.plan.Logs.Flush()
+}
+
+// Chown gives the log files to the user that the process is about to become.
+func (h *Host) Chown(uid, gid int) []error { return h.files.Chown(uid, gid) }

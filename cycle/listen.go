@@ -1,0 +1,174 @@
+package cycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"starling/lib/sockaddr"
+	"starling/observe"
+)
+
+// nginx tries an address that is in use five times, half a second apart: a predecessor may be about to end.
+const (
+	bindTries      = 5
+	bindRetryAfter = 500 * time.Millisecond
+)
+
+// acceptPause is how long a listener rests when the process or the system has no descriptors left, as in nginx.
+const acceptPause = 500 * time.Millisecond
+
+// unixMode lets everybody connect to a unix socket, as nginx does; directories restrict it.
+const unixMode = 0o666
+
+// server takes accepted connections; it closes them. web.Port and stream.Port are servers.
+type server interface{ Serve(conn net.Conn) }
+
+// socketKey tells listening sockets apart. A reload keeps those whose key stays.
+type socketKey struct {
+	addr     sockaddr.Addr
+	ipv6Only bool
+}
+
+// listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any time.
+type listener struct {
+	key     socketKey
+	backlog int
+	last    bool // see stream.Port.KeepUntilLast
+	socket  net.Listener
+	target  atomic.Pointer[server]
+	ended   chan struct{}
+	dropped func()
+}
+
+// bindError is a failure in nginx's words.
+type bindError struct {
+	addr  sockaddr.Addr
+	cause error
+}
+
+func (e *bindError) Error() string {
+	var errno syscall.Errno
+	if errors.As(e.cause, &errno) {
+		return fmt.Sprintf("bind() to %s failed (%d: %s)", e.addr, int(errno), observe.ErrnoText(errno))
+	}
+	return fmt.Sprintf("bind() to %s failed (%v)", e.addr, e.cause)
+}
+
+func (e *bindError) Unwrap() error { return e.cause }
+
+// bind makes the listening socket. Connections wait in the kernel until accept is called.
+func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
+	network := "unix"
+	address := key.addr.Path
+	if !key.addr.IsUnix() {
+		address = key.addr.AddrPort.String()
+		network = "tcp4"
+		if key.addr.Addr().Is6() {
+			network = "tcp6"
+			if key.addr.Wildcard() && !key.ipv6Only {
+				network = "tcp"
+			}
+		}
+	}
+	// Keep-alive probes are off as in nginx; without the word "-1" each accept would cost four more system calls.
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	socket, err := config.Listen(ctx, network, address)
+	if err != nil && key.addr.IsUnix() && errors.Is(err, syscall.EADDRINUSE) && removeStale(key.addr.Path) {
+		socket, err = config.Listen(ctx, network, address)
+	}
+	if err != nil {
+		return nil, &bindError{key.addr, err}
+	}
+	if key.addr.IsUnix() {
+		err = os.Chmod(key.addr.Path, unixMode)
+	}
+	if err == nil {
+		err = setBacklog(socket, backlog)
+	}
+	if err != nil {
+		return nil, errors.Join(&bindError{key.addr, err}, socket.Close())
+	}
+	return &listener{key: key, backlog: backlog, socket: socket, ended: make(chan struct{})}, nil
+}
+
+// removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.
+func removeStale(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return false
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close() // somebody is there
+		return false
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) && os.Remove(path) == nil
+}
+
+// setBacklog listens once more, which on Linux changes the length of the queue: Go always takes the system's maximum.
+func setBacklog(socket net.Listener, backlog int) error {
+	raw, err := socket.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listenErr error
+	if err := raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil {
+		return err
+	}
+	return listenErr
+}
+
+// bindPatiently is bind that waits for an address in use to become free.
+func bindPatiently(ctx context.Context, key socketKey, backlog int, log observe.Logger) (*listener, error) {
+	for try := 1; ; try++ {
+		l, err := bind(ctx, key, backlog)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == bindTries {
+			return l, err
+		}
+		log.Logf(observe.Notice, "%v", err)
+		log.Logf(observe.Notice, "try again to bind() after %dms", bindRetryAfter.Milliseconds())
+		select {
+		case <-time.After(bindRetryAfter):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// accept takes connections until the socket is closed, each in a goroutine of its own.
+func (l *listener) accept(log func() observe.Logger) {
+	defer close(l.ended)
+	for {
+		conn, err := l.socket.Accept()
+		switch {
+		case err == nil:
+			go (*l.target.Load()).Serve(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		case errors.Is(err, syscall.ECONNABORTED):
+			// the client left before it was accepted
+		default:
+			l.dropped()
+			log().Logf(observe.Crit, "accept() on %s failed (%v); trying again in %v", l.key.addr, err, acceptPause)
+			time.Sleep(acceptPause)
+		}
+	}
+}
+
+// close stops listening and waits for the accept loop. Connections already accepted go on.
+func (l *listener) close() error {
+	err := l.socket.Close()
+	if l.target.Load() != nil {
+		<-l.ended
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+// Package cycle turns configurations into running servers: it reads and binds one, listens for it, starts it, and at a
+// reload hands over from the old to the new one without losing a connection.
+package cycle
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"starling/conf"
+	"starling/modules"
+	"starling/modules/core"
+	"starling/observe"
+	"starling/plan"
+	"starling/stream"
+	"starling/web"
+)
+
+// Options say where a configuration is read and what its relative paths start from. All paths are absolute.
+type Options struct {
+	Prefix   string // with its last slash
+	ConfPath string
+	// ErrorLog is where errors go when the configuration names no error_log: a path or observe.StderrPath.
+	ErrorLog string
+	// Globals are directives given on the command line (-g), read before the file.
+	Globals string
+	// FS is the file system, rooted at "/".
+	FS fs.FS
+}
+
+// Draft is a configuration read and bound, of which nothing is open yet.
+type Draft struct {
+	Tree     *conf.Tree
+	Settings *core.Settings
+	Warnings conf.Problems
+
+	top  *conf.Scope
+	plan *plan.Plan
+}
+
+// PIDPath is the absolute path of the pid file.
+func (d *Draft) PIDPath() string { return d.plan.PrefixPath(d.Settings.PID) }
+
+// families are the modules of both sides with the binder made of them.
+type families struct {
+	web    []*web.Module
+	stream []*stream.Module
+	binder *conf.Binder
+}
+
+// All returns the modules that the binder knows, for documentation and for the list of features.
+func All() []*conf.Module {
+	all := modules.Main()
+	for _, m := range modules.Web() {
+		all = append(all, &m.Module)
+	}
+	for _, m := range modules.Stream() {
+		all = append(all, &m.Module)
+	}
+	return all
+}
+
+func newFamilies() (*families, error) {
+	f := &families{web: modules.Web(), stream: modules.Stream()}
+	binder, err := conf.NewBinder(All())
+	f.binder = binder
+	return f, err
+}
+
+// Read parses and binds a configuration. It opens nothing but the files of the configuration, so it serves -s as well.
+// The draft is also returned with an error, for what could be read of it. The error is a conf.Problems, the first being nginx's.
+func Read(o Options) (*Draft, error) {
+	d, _, err := read(o, nil)
+	return d, err
+}
+
+func read(o Options, old *plan.Plan) (*Draft, *families, error) {
+	f, err := newFamilies()
+	if err != nil {
+		return nil, nil, fmt.Errorf("the list of modules is wrong: %w", err)
+	}
+	p := plan.New()
+	p.Prefix, p.ConfDir, p.FS, p.Old = o.Prefix, directory(o.ConfPath), o.FS, old
+	if old != nil {
+		p.Clock = old.Clock // one origin of monotonic time: zones taken over hold readings of it
+	}
+	if err := errors.Join(web.Prepare(p, f.web), stream.Prepare(p, f.stream)); err != nil {
+		return nil, nil, fmt.Errorf("the variables of the modules are wrong: %w", err)
+	}
+	var globals []string
+	if o.Globals != "" {
+		globals = append(globals, o.Globals)
+	}
+	tree, err := conf.Parse(o.FS, o.ConfPath, globals...)
+	if err != nil && tree == nil {
+		return nil, nil, err
+	}
+	bound := f.binder.Bind(tree, p)
+	d := &Draft{Tree: tree, Warnings: bound.Warnings, top: bound.Top, plan: p, Settings: conf.Settings[core.Settings](bound.Top, &core.Module)}
+	if len(bound.Problems) > 0 {
+		return d, f, bound.Problems
+	}
+	for _, z := range p.Zones.Undeclared() {
+		return d, f, conf.Problems{{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line}}
+	}
+	if len(d.top.All("events")) == 0 {
+		return d, f, conf.Problems{{What: "no \"events\" section in configuration", File: o.ConfPath, Line: 1}}
+	}
+	return d, f, nil
+}
+
+func directory(path string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[:i+1]
+		}
+	}
+	return "/"
+}
+
+// Cycle is one configuration, built and perhaps running.
+type Cycle struct {
+	*Draft
+	log    *observe.ErrorLog
+	site   *web.Site    // nil without an http block
+	stream *stream.Site // nil without a stream block
+	// cancel ends the context of what the plan started.
+	cancel func()
+}
+
+// Log is the error log of the main level.
+func (c *Cycle) Log() *observe.ErrorLog { return c.log }
+
+// build opens the logs of a draft and makes its servers. On an error nothing stays open.
+func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
+	p := d.plan
+	p.Logs = h.files.Logs()
+	p.Connections = &h.connections
+	p.Generation = h.generation + 1
+	p.Testing = h.testing
+	defer func() {
+		if err != nil {
+			p.Logs.Close()
+		}
+	}()
+	targets := d.Settings.ErrorLogs
+	if len(targets) == 0 {
+		targets = []observe.Target{{Path: h.options.ErrorLog, Level: observe.Error}}
+	}
+	c = &Cycle{Draft: d}
+	if c.log, err = p.Logs.ErrorLog(targets); err != nil {
+		return nil, err
+	}
+	p.Log = c.log
+	for _, w := range d.Warnings {
+		c.log.Logf(observe.Warn, "%v", w)
+	}
+	if errs := p.Link(); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return c, c.sides(f)
+}
+
+// sides builds http and stream and collects what they offer to the API.
+func (c *Cycle) sides(f *families) error {
+	p := c.plan
+	var errs []error
+	catalog := plan.Part[observe.Catalog](p)
+	for _, scope := range c.top.All("http") {
+		site, err := web.Build(p, scope, f.web)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.site = site
+		catalog.Resources = append(catalog.Resources, site.Resources()...)
+	}
+	for _, scope := range c.top.All("stream") {
+		site, err := stream.Build(p, scope, f.stream)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.stream = site
+		catalog.Resources = append(catalog.Resources, site.Resources()...)
+	}
+	catalog.Resources = append(catalog.Resources, plan.Part[plan.ResolverZones](p).Resource())
+	return errors.Join(errs...)
+}

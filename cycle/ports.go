@@ -1,0 +1,102 @@
+package cycle
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+
+	"starling/lib/sockaddr"
+)
+
+// port is one address that a side wants to serve.
+type port struct {
+	addr    sockaddr.Addr
+	options sockaddr.Options
+	last    bool
+	server  server
+}
+
+// socket is one listening socket that a configuration needs, with what serves its connections.
+type socket struct {
+	key     socketKey
+	backlog int
+	last    bool
+	server  server
+}
+
+// byAddress serves the addresses of one port over the socket of the wildcard address, as nginx does: the kernel would not
+// let both be bound.
+type byAddress struct {
+	wildcard server
+	exact    map[netip.Addr]server
+}
+
+// Serve implements server.
+func (b *byAddress) Serve(conn net.Conn) {
+	if local, ok := conn.LocalAddr().(*net.TCPAddr); ok {
+		if s := b.exact[local.AddrPort().Addr().Unmap()]; s != nil {
+			s.Serve(conn)
+			return
+		}
+	}
+	b.wildcard.Serve(conn)
+}
+
+// ports are all addresses of a cycle.
+func (c *Cycle) ports() []port {
+	var all []port
+	if c.site != nil {
+		for _, p := range c.site.Ports() {
+			addr, _ := sockaddr.Parse(p.Address, 80)
+			all = append(all, port{addr: addr[0], server: p})
+		}
+	}
+	if c.stream != nil {
+		for _, p := range c.stream.Ports() {
+			all = append(all, port{addr: p.Addr, options: p.Options, last: p.KeepUntilLast, server: p})
+		}
+	}
+	return all
+}
+
+// sockets groups ports by the socket that they share. An address given on both sides comes out twice, so that binding
+// it fails and says so.
+func sockets(ports []port) []socket {
+	type family struct {
+		port uint16
+		is4  bool
+	}
+	wildcards := map[family]*byAddress{}
+	var out []socket
+	// Wildcards come first, so that the others find them.
+	ordered := slices.Clone(ports)
+	slices.SortStableFunc(ordered, func(a, b port) int {
+		return cmp.Compare(rank(a.addr), rank(b.addr))
+	})
+	for _, p := range ordered {
+		f := family{p.addr.Port(), p.addr.Addr().Is4()}
+		if w := wildcards[f]; w != nil && !p.addr.IsUnix() && !p.addr.Wildcard() && !p.options.Bind {
+			w.exact[p.addr.Addr()] = p.server
+			continue
+		}
+		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6()}, backlog: p.options.Backlog, last: p.last, server: p.server}
+		if s.backlog == 0 {
+			s.backlog = sockaddr.DefaultBacklog
+		}
+		if p.addr.Wildcard() {
+			w := &byAddress{wildcard: p.server, exact: map[netip.Addr]server{}}
+			wildcards[f] = w
+			s.server = w
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func rank(a sockaddr.Addr) int {
+	if a.Wildcard() {
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,89 @@
+// Package ssl is TLS of stream servers: listen … ssl.
+package ssl
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/ssl"
+	"starling/stream"
+)
+
+const places = conf.Stream | conf.StreamServer
+
+// Settings of one block.
+type Settings struct{ ssl.Bound }
+
+// Module is the family.
+var Module = stream.Module{
+	Module: conf.Module{
+		Name:       "stream_ssl",
+		Doc:        "Encrypts the connections of stream servers that listen with ssl.",
+		New:        func() any { return &Settings{ssl.NewBound()} },
+		Clone:      conf.CloneOf[Settings],
+		Directives: directives(),
+	},
+	Variables: variables(),
+	Server:    serve,
+}
+
+func directives() []conf.Directive {
+	list := ssl.ServerDirectives(places, func(s *Settings) *ssl.Bound { return &s.Bound })
+	return append(list,
+		conf.Directive{
+			Name: "ssl_handshake_timeout", Syntax: "<time>", Default: "60s", In: places,
+			Doc: "Sets how long a handshake may take.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.HandshakeTimeout }, conf.Time),
+		},
+		conf.Directive{
+			Name: "ssl_alpn", Syntax: "<protocol>...", In: places,
+			Doc: "Sets the protocols of the application layer, of which one must be the client's.",
+			Set: conf.Words(func(s *Settings) *[]string { return &s.ALPN }),
+		},
+	)
+}
+
+// serve builds the TLS of a server that listens with ssl.
+func serve(b *stream.Block, server *stream.Server) error {
+	listen := server.ListensTLS()
+	if listen == nil {
+		return nil
+	}
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.HasCertificates() && !s.RejectHandshake {
+		return conf.At(listen, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
+	}
+	if err := s.Pair(); err != nil {
+		return err
+	}
+	built, warnings, err := s.Build(b.Plan.ReadFile)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+	}
+	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Verify: check(built)}
+	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
+	return nil
+}
+
+// check lets a client in whose certificate verifies.
+func check(server *ssl.Server) func(*stream.Session, *tls.ConnectionState) error {
+	return func(s *stream.Session, state *tls.ConnectionState) error {
+		peer := server.Inspect(state, time.Now())
+		s.Peer = peer
+		if err := server.Check(peer); err != nil {
+			var refused *ssl.ClientError
+			if errors.As(err, &refused) && !refused.Missing {
+				return fmt.Errorf("%w, of \"%s\"", err, peer.SubjectDN())
+			}
+			return err
+		}
+		return nil
+	}
+}

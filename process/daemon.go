@@ -1,0 +1,91 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"starling/observe"
+)
+
+// readyVariable names the descriptor on which a detached process says that it serves. Its presence tells that process what it is.
+const readyVariable = "STARLING_READY_FD"
+
+// readyWord is what it says.
+const readyWord = "ready\n"
+
+// detach starts the program again in a session of its own, since a Go program cannot fork, and waits until it serves.
+// That one prints its own problems: standard error is still the same.
+func (b *bootLog) detach(args []string) int {
+	self, err := os.Executable()
+	if err != nil {
+		b.fail(fmt.Errorf("the path of the program is unknown: %w", err))
+		return 1
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		b.fail(fmt.Errorf("pipe() failed: %w", err))
+		return 1
+	}
+	defer in.Close()
+	child := exec.Command(self, args...)
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	child.ExtraFiles = []*os.File{out}
+	child.Env = append(os.Environ(), readyVariable+"=3")
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = child.Start()
+	out.Close() // only the child is to hold it, so that its end is seen
+	if err != nil {
+		b.fail(fmt.Errorf("starting %s detached failed: %w", self, err))
+		return 1
+	}
+	word := make([]byte, len(readyWord))
+	if _, err := io.ReadFull(in, word); err != nil || string(word) != readyWord {
+		return 1
+	}
+	if err := child.Process.Release(); err != nil {
+		b.fail(err)
+		return 1
+	}
+	return 0
+}
+
+// readyPipe returns the pipe of a detached process, nil in any other.
+func readyPipe() *os.File {
+	value, given := os.LookupEnv(readyVariable)
+	if !given {
+		return nil
+	}
+	os.Unsetenv(readyVariable) // the name is valid: it cannot fail
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "ready")
+}
+
+func tellReady(ready *os.File) error {
+	_, err := ready.WriteString(readyWord)
+	return errors.Join(err, ready.Close())
+}
+
+// detachStreams lets go of the terminal. Standard error becomes the error log, so that not even a crash is lost.
+func detachStreams(log *observe.ErrorLog) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	errs := []error{unix.Dup3(int(null.Fd()), 0, 0), unix.Dup3(int(null.Fd()), 1, 0)}
+	if file := log.Redirect(); file != nil {
+		errs = append(errs, unix.Dup3(int(file.Fd()), 2, 0))
+	}
+	return errors.Join(errs...)
+}

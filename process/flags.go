@@ -1,0 +1,149 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"starling/cycle"
+	"starling/observe"
+)
+
+// Where an installation keeps its files if the command line says nothing: nginx's own layout below one prefix.
+const (
+	DefaultPrefix   = "/usr/local/starling/"
+	DefaultConf     = "conf/starling.conf"
+	DefaultErrorLog = "logs/error.log"
+)
+
+// flags are the options of the command line, nginx's own.
+type flags struct {
+	help, version, build  bool
+	test, dump, quiet     bool
+	signal                string
+	prefix, conf, globals string
+	errorLog              string
+}
+
+// parseFlags reads arguments as nginx does: letters may be joined ("-tq"), a value may follow at once ("-c/etc/x.conf").
+func parseFlags(args []string) (flags, error) {
+	f := flags{prefix: DefaultPrefix, conf: DefaultConf, errorLog: DefaultErrorLog}
+	for i := 0; i < len(args); i++ {
+		letters, isOption := strings.CutPrefix(args[i], "-")
+		if !isOption {
+			return f, fmt.Errorf("invalid option: \"%s\"", args[i])
+		}
+		for letters != "" {
+			letter := letters[0]
+			letters = letters[1:]
+			if f.flag(letter) {
+				continue
+			}
+			place, what := f.value(letter)
+			if place == nil {
+				return f, fmt.Errorf("invalid option: \"%c\"", letter)
+			}
+			if letters == "" {
+				if i++; i < len(args) {
+					letters = args[i]
+				}
+			}
+			if letters == "" {
+				return f, fmt.Errorf("option \"-%c\" requires %s", letter, what)
+			}
+			*place, letters = letters, ""
+		}
+	}
+	if _, known := signalsByName[f.signal]; f.signal != "" && !known {
+		return f, fmt.Errorf("invalid option: \"-s %s\"", f.signal)
+	}
+	return f, nil
+}
+
+// flag takes a letter without value.
+func (f *flags) flag(letter byte) bool {
+	switch letter {
+	case '?', 'h':
+		f.help, f.version = true, true
+	case 'v':
+		f.version = true
+	case 'V':
+		f.version, f.build = true, true
+	case 't':
+		f.test = true
+	case 'T':
+		f.test, f.dump = true, true
+	case 'q':
+		f.quiet = true
+	default:
+		return false
+	}
+	return true
+}
+
+// value returns the place for the value of a letter and what nginx calls it.
+func (f *flags) value(letter byte) (place *string, what string) {
+	switch letter {
+	case 'p':
+		return &f.prefix, "directory name"
+	case 'c':
+		return &f.conf, "file name"
+	case 'e':
+		return &f.errorLog, "file name"
+	case 'g':
+		return &f.globals, "parameter"
+	case 's':
+		return &f.signal, "parameter"
+	}
+	return nil, ""
+}
+
+// options makes paths absolute: the prefix starts at the working directory, -c and -e at the prefix.
+func (f *flags) options() (cycle.Options, error) {
+	prefix, err := filepath.Abs(f.prefix)
+	if err != nil {
+		return cycle.Options{}, fmt.Errorf("the working directory is unknown, give -p as an absolute path: %w", err)
+	}
+	prefix = strings.TrimSuffix(prefix, "/") + "/"
+	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), ErrorLog: f.errorLog, FS: os.DirFS("/")}
+	if f.errorLog != observe.StderrPath {
+		o.ErrorLog = below(prefix, f.errorLog)
+	}
+	if o.Globals = f.globals; o.Globals != "" && !strings.HasSuffix(strings.TrimSpace(o.Globals), ";") && !strings.HasSuffix(strings.TrimSpace(o.Globals), "}") {
+		o.Globals += ";"
+	}
+	if len(o.ConfPath) > maxPath {
+		return o, errors.New("the path of the configuration file is too long")
+	}
+	return o, nil
+}
+
+// maxPath is Linux' PATH_MAX.
+const maxPath = 4096
+
+func below(prefix, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(prefix, path)
+}
+
+const usage = `Usage: starling [-?hvVtTq] [-s signal] [-p prefix]
+                [-e filename] [-c filename] [-g directives]
+
+Options:
+  -?,-h         : this help
+  -v            : show version and exit
+  -V            : show version and configure options then exit
+  -t            : test configuration and exit
+  -T            : test configuration, dump it and exit
+  -q            : suppress non-error messages during configuration testing
+  -s signal     : send signal to the running process: stop, quit, reopen, reload
+  -p prefix     : set prefix path (default: ` + DefaultPrefix + `)
+  -e filename   : set error log file (default: ` + DefaultErrorLog + `)
+  -c filename   : set configuration file (default: ` + DefaultConf + `)
+  -g directives : set global directives out of configuration file
+
+`

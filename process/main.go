@@ -1,0 +1,164 @@
+// Package process is the program as the operator meets it: command line, checking of configurations, signals, pid file,
+// detaching from the terminal, rights.
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"starling/conf"
+	"starling/cycle"
+	"starling/observe"
+)
+
+// program is what messages of the command line begin with.
+const program = "starling"
+
+// maxProblems is how many problems of a configuration are told at once; the first is nginx's.
+const maxProblems = 20
+
+// Main runs the program with its arguments, the name not included, and returns the exit status.
+func Main(args []string) int {
+	f, err := parseFlags(args)
+	if err != nil {
+		complain("%v", err)
+		return 1
+	}
+	if f.version {
+		printVersion(f)
+		if !f.test {
+			return 0
+		}
+	}
+	o, err := f.options()
+	if err != nil {
+		complain("%v", err)
+		return 1
+	}
+	b := newBootLog(o)
+	defer b.close()
+	switch {
+	case f.signal != "":
+		return b.signal(f.signal, o)
+	case f.test:
+		return b.test(f, o)
+	}
+	return b.run(o, args)
+}
+
+func complain(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, program+": "+format+"\n", args...)
+}
+
+func printVersion(f flags) {
+	text := versionText()
+	if f.help {
+		text += usage
+	}
+	if f.build {
+		text += buildText()
+	}
+	fmt.Fprint(os.Stderr, text)
+}
+
+// bootLog takes what happens before a configuration has a log: on standard error and, as nginx does, in the log of -e.
+type bootLog struct {
+	files *observe.Files
+	logs  *observe.Logs
+	log   *observe.ErrorLog
+}
+
+func newBootLog(o cycle.Options) *bootLog {
+	b := &bootLog{files: observe.NewFiles(program)}
+	b.files.Echo(os.Stderr)
+	b.logs = b.files.Logs()
+	log, err := b.logs.ErrorLog([]observe.Target{{Path: o.ErrorLog, Level: observe.Notice}})
+	if err != nil {
+		complain("[alert] could not open error log file: %v", err)
+		log, _ = b.logs.ErrorLog([]observe.Target{{Path: observe.StderrPath, Level: observe.Notice}})
+		b.files.Echo(nil)
+	}
+	b.log = log
+	return b
+}
+
+func (b *bootLog) close() { b.logs.Close() }
+
+// fail tells why a configuration cannot run.
+func (b *bootLog) fail(err error) {
+	problems := flatten(err)
+	for i, p := range problems {
+		if i == maxProblems {
+			complain("%d more problems", len(problems)-i)
+			break
+		}
+		b.log.Logf(observe.Emerg, "%v", p)
+	}
+}
+
+// flatten parts what was joined, so that each problem gets a line.
+func flatten(err error) []error {
+	if problems, ok := err.(conf.Problems); ok {
+		out := make([]error, len(problems))
+		for i, p := range problems {
+			out[i] = p
+		}
+		return out
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range joined.Unwrap() {
+			out = append(out, flatten(e)...)
+		}
+		return out
+	}
+	return []error{err}
+}
+
+// signal is -s: it finds the process by the pid file that the configuration names.
+func (b *bootLog) signal(name string, o cycle.Options) int {
+	d, err := cycle.Read(o)
+	if err != nil {
+		b.fail(err)
+		return 1
+	}
+	if level, err := sendSignal(name, d.PIDPath()); err != nil {
+		b.log.Logf(level, "%v", err)
+		if level != observe.Error && level != observe.Alert {
+			return 0
+		}
+		return 1
+	}
+	return 0
+}
+
+// test is -t and -T.
+func (b *bootLog) test(f flags, o cycle.Options) int {
+	d, err := cycle.NewHost(o, b.files).Test()
+	if err != nil {
+		b.fail(err)
+		complain("configuration file %s test failed", o.ConfPath)
+		return 1
+	}
+	for _, w := range d.Warnings {
+		b.log.Logf(observe.Warn, "%v", w)
+	}
+	if !f.quiet {
+		complain("the configuration file %s syntax is ok", o.ConfPath)
+		complain("configuration file %s test is successful", o.ConfPath)
+	}
+	if f.dump {
+		fmt.Print(dump(d.Tree))
+	}
+	return 0
+}
+
+// dump writes all files of a configuration in the form of nginx -T.
+func dump(tree *conf.Tree) string {
+	var b strings.Builder
+	for _, file := range tree.Files {
+		fmt.Fprintf(&b, "# configuration file %s:\n%s\n", file.Path, file.Bytes)
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+
+	"starling/observe"
+)
+
+// signalsByName are the words of -s.
+var signalsByName = map[string]syscall.Signal{
+	"stop":   syscall.SIGTERM,
+	"quit":   syscall.SIGQUIT,
+	"reload": syscall.SIGHUP,
+	"reopen": syscall.SIGUSR1,
+}
+
+// maxPIDFile is more than any process number needs.
+const maxPIDFile = 32
+
+// writePID makes the pid file appear in one step, complete: others wait for it.
+func writePID(path string) error {
+	if err := renameio.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return systemError("open", path, err)
+	}
+	return nil
+}
+
+// removePID removes the file if it is still this process's own.
+func removePID(path string) error {
+	pid, err := readPID(path)
+	if err != nil || pid != os.Getpid() {
+		return nil //nolint:nilerr // somebody else's, or gone already
+	}
+	if err := os.Remove(path); err != nil {
+		return systemError("unlink", path, err)
+	}
+	return nil
+}
+
+func readPID(path string) (int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, systemError("open", path, err)
+	}
+	defer f.Close()
+	buf := make([]byte, maxPIDFile)
+	n, err := f.Read(buf)
+	if err != nil && n == 0 {
+		n = 0
+	}
+	text := strings.TrimSpace(string(buf[:n]))
+	pid, err := strconv.Atoi(text)
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("invalid PID number \"%s\" in \"%s\"", text, path)
+	}
+	return pid, nil
+}
+
+// sendSignal is -s.
+func sendSignal(name, pidPath string) (observe.Level, error) {
+	pid, err := readPID(pidPath)
+	if err != nil {
+		return observe.Error, err
+	}
+	signal := signalsByName[name]
+	if err := syscall.Kill(pid, signal); err != nil {
+		return observe.Alert, systemError(fmt.Sprintf("kill(%d, %d)", pid, int(signal)), "", err)
+	}
+	return 0, nil
+}
+
+// systemError words a failed system call as nginx does.
+func systemError(call, path string, err error) error {
+	if path != "" {
+		call = fmt.Sprintf("%s() \"%s\"", call, path)
+	}
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		return fmt.Errorf("%s failed (%d: %s)", call, int(errno), observe.ErrnoText(errno))
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s failed (2: No such file or directory)", call)
+	}
+	return fmt.Errorf("%s failed (%w)", call, err)
+}

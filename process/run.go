@@ -1,0 +1,224 @@
+package process
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"starling/cycle"
+	"starling/lib/version"
+	"starling/modules/core"
+	"starling/observe"
+)
+
+// server is the process while it serves.
+type server struct {
+	host    *cycle.Host
+	files   *observe.Files
+	pidPath string
+	// dropped says that the rights of root were given up, after which some things can only be done by a restart.
+	user *core.User
+}
+
+// run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that one serves.
+func (b *bootLog) run(o cycle.Options, args []string) int {
+	ready := readyPipe()
+	if ready == nil {
+		d, err := cycle.Read(o)
+		if err != nil {
+			b.fail(err)
+			return 1
+		}
+		if d.Settings.Daemon {
+			return b.detach(args)
+		}
+	}
+	// Installed before anything can be waited for: a signal that comes early must not kill.
+	signals := make(chan os.Signal, 16)
+	signal.Ignore(syscall.SIGPIPE)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
+
+	s := &server{host: cycle.NewHost(o, b.files), files: b.files}
+	if err := s.start(); err != nil {
+		b.fail(err)
+		return 1
+	}
+	if err := s.announce(ready); err != nil {
+		b.fail(err)
+		s.host.Stop()
+		return 1
+	}
+	b.files.Echo(nil)
+	b.close()
+	s.serve(signals)
+	return 0
+}
+
+// start loads the configuration and begins to serve it.
+func (s *server) start() error {
+	c, err := s.host.Load()
+	if err != nil {
+		return err
+	}
+	log := c.Log()
+	applyLimits(c.Settings, log)
+	if err := s.host.Listen(context.Background(), c); err != nil {
+		return err
+	}
+	log.Logf(observe.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
+	log.Logf(observe.Notice, "built by %s", runtime.Version())
+	log.Logf(observe.Notice, "OS: %s", system())
+	log.Logf(observe.Notice, "using %d cores", c.Settings.CoreCount())
+	return s.host.Run(c)
+}
+
+// announce tells the world that the process serves: pid file, then the one who started it. Rights are given up in between,
+// for the pid file's directory is often root's.
+func (s *server) announce(ready *os.File) error {
+	c := s.host.Current()
+	s.pidPath = c.PIDPath()
+	if ready != nil {
+		if err := detachStreams(c.Log()); err != nil {
+			return err
+		}
+	}
+	if err := writePID(s.pidPath); err != nil {
+		return err
+	}
+	if s.user = c.Settings.User; s.user != nil {
+		if err := become(s.user, s.host, c.Log()); err != nil {
+			return err
+		}
+	} else if os.Geteuid() == 0 {
+		c.Log().Logf(observe.Notice, "running as root: the \"user\" directive names whom to become")
+	}
+	if ready == nil {
+		return nil
+	}
+	return tellReady(ready)
+}
+
+// applyLimits sets what the configuration says about the process as a whole.
+func applyLimits(s *core.Settings, log observe.Logger) {
+	runtime.GOMAXPROCS(s.CoreCount())
+	if s.OpenFiles == 0 {
+		return
+	}
+	limit := unix.Rlimit{Cur: s.OpenFiles, Max: s.OpenFiles}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		log.Logf(observe.Alert, "setrlimit(RLIMIT_NOFILE, %d) failed: %v", s.OpenFiles, err)
+	}
+}
+
+func system() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return runtime.GOOS
+	}
+	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+}
+
+// serve obeys signals until one ends the process.
+func (s *server) serve(signals <-chan os.Signal) {
+	quitting := false
+	hurry := make(chan struct{})
+	quit := make(chan struct{})
+	for {
+		select {
+		case <-quit:
+			s.ended()
+			return
+		case sig := <-signals:
+			switch sig {
+			case syscall.SIGTERM, syscall.SIGINT:
+				s.note(sig, ", exiting")
+				if quitting {
+					close(hurry)
+					<-quit
+				} else {
+					s.host.Stop()
+				}
+				s.ended()
+				return
+			case syscall.SIGQUIT:
+				if quitting {
+					continue
+				}
+				quitting = true
+				s.note(sig, ", shutting down")
+				s.host.Log().Logf(observe.Notice, "gracefully shutting down")
+				go func() {
+					defer close(quit)
+					s.host.Quit(hurry)
+				}()
+			case syscall.SIGHUP:
+				if quitting {
+					s.note(sig, ", ignored while shutting down")
+					continue
+				}
+				s.note(sig, ", reconfiguring")
+				s.reload()
+			case syscall.SIGUSR1:
+				s.note(sig, ", reopening logs")
+				s.host.Reopen()
+			case syscall.SIGUSR2:
+				s.note(sig, ", ignored: starling does not replace its binary in flight")
+			default:
+				s.note(sig, ", ignored")
+			}
+		}
+	}
+}
+
+var signalNames = map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP",
+	syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2", syscall.SIGWINCH: "SIGWINCH"}
+
+func (s *server) note(sig os.Signal, what string) {
+	number, _ := sig.(syscall.Signal)
+	s.host.Log().Logf(observe.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
+}
+
+// reload takes over a new configuration. If anything is wrong with it, it changes nothing and the log says why.
+func (s *server) reload() {
+	s.host.Log().Logf(observe.Notice, "reconfiguring")
+	if err := s.host.Reload(context.Background()); err != nil {
+		for _, problem := range flatten(err) {
+			s.host.Log().Logf(observe.Emerg, "%v", problem)
+		}
+		return
+	}
+	c := s.host.Current()
+	applyLimits(c.Settings, c.Log())
+	if changed(s.user, c.Settings.User) {
+		c.Log().Logf(observe.Warn, "another \"user\" takes effect with a restart, not with a reload")
+	}
+	if path := c.PIDPath(); path != s.pidPath {
+		if err := writePID(path); err != nil {
+			c.Log().Logf(observe.Emerg, "%v", err)
+			return
+		}
+		if err := removePID(s.pidPath); err != nil {
+			c.Log().Logf(observe.Alert, "%v", err)
+		}
+		s.pidPath = path
+	}
+}
+
+func changed(was, is *core.User) bool {
+	if was == nil || is == nil {
+		return was != is
+	}
+	return was.Name != is.Name || was.Group != is.Group
+}
+
+// ended is the last that the process does.
+func (s *server) ended() {
+	if err := removePID(s.pidPath); err != nil {
+		s.host.Log().Logf(observe.Warn, "%v", err)
+	}
+	s.host.Log().Logf(observe.Notice, "exit")
+}

@@ -1,0 +1,120 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"starling/conf"
+	"starling/cycle"
+	"starling/modules/core"
+	"starling/observe"
+)
+
+// become gives up the rights of root for those of a user. The right to bind ports below 1024 is kept where the system allows
+// it, for a reload may need it.
+func become(u *core.User, host *cycle.Host, log observe.Logger) error {
+	if os.Geteuid() != 0 {
+		log.Logf(observe.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
+		return nil
+	}
+	uid, gid, err := ids(u)
+	if err != nil {
+		return err
+	}
+	for _, err := range host.Chown(uid, gid) {
+		log.Logf(observe.Warn, "%v", err)
+	}
+	groups, err := memberOf(u.Name, gid)
+	if err != nil {
+		return conf.At(u.Node, "the groups of user \"%s\" are unknown: %s", u.Name, err)
+	}
+	keepsPorts := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1) == nil
+	if err := syscall.Setgroups(groups); err != nil {
+		return conf.At(u.Node, "setgroups() for user \"%s\" failed (%s)", u.Name, err)
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return conf.At(u.Node, "setgid(%d) failed (%s)", gid, err)
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return conf.At(u.Node, "setuid(%d) failed (%s)", uid, err)
+	}
+	if keepsPorts {
+		keepsPorts = keepBindRight() == nil
+	}
+	if !keepsPorts {
+		log.Logf(observe.Notice, "running as \"%s\": a reload cannot bind ports below 1024 that are not bound yet", u.Name)
+	}
+	return nil
+}
+
+func ids(u *core.User) (uid, gid int, err error) {
+	account, err := user.Lookup(u.Name)
+	if err != nil {
+		return 0, 0, conf.At(u.Node, "getpwnam(\"%s\") failed", u.Name)
+	}
+	if uid, err = strconv.Atoi(account.Uid); err != nil {
+		return 0, 0, conf.At(u.Node, "user \"%s\" has the id \"%s\", which is no number", u.Name, account.Uid)
+	}
+	if u.Group == u.Name { // not given: nginx takes the group of the same name, else we take the user's own
+		if gid, err = strconv.Atoi(account.Gid); err == nil {
+			if group, err := user.LookupGroup(u.Group); err == nil {
+				gid, err = strconv.Atoi(group.Gid)
+				return uid, gid, err
+			}
+			return uid, gid, nil
+		}
+	}
+	group, err := user.LookupGroup(u.Group)
+	if err != nil {
+		return 0, 0, conf.At(u.Node, "getgrnam(\"%s\") failed", u.Group)
+	}
+	if gid, err = strconv.Atoi(group.Gid); err != nil {
+		return 0, 0, conf.At(u.Node, "group \"%s\" has the id \"%s\", which is no number", u.Group, group.Gid)
+	}
+	return uid, gid, nil
+}
+
+// memberOf lists the groups that a user belongs to, gid among them.
+func memberOf(name string, gid int) ([]int, error) {
+	account, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	names, err := account.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	groups := []int{gid}
+	for _, n := range names {
+		id, err := strconv.Atoi(n)
+		if err != nil {
+			return nil, fmt.Errorf("group id %q is no number", n)
+		}
+		if id != gid {
+			groups = append(groups, id)
+		}
+	}
+	return groups, nil
+}
+
+// keepBindRight leaves of root's rights only that to bind ports below 1024.
+func keepBindRight() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	const bit = 1 << unix.CAP_NET_BIND_SERVICE
+	rights := [2]unix.CapUserData{{Effective: bit, Permitted: bit}}
+	return onAllThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&rights[0])))
+}
+
+// onAllThreads makes a system call whose effect is one thread's on all of them.
+func onAllThreads(call, a, b uintptr) error {
+	if _, _, errno := syscall.AllThreadsSyscall(call, a, b, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
