@@ -10,86 +10,114 @@ import (
 	"starling/zone"
 )
 
-// A zone under random use is compared with a map.
+// twin is a zone and the plain map that it is compared with.
+type twin struct {
+	zone  *Keyval
+	model map[string]twinPair
+	r     *rand.Rand
+	ms    int64
+}
+
+type twinPair struct {
+	value    string
+	expiryMS int64
+}
+
 func TestKeyvalAgainstAMap(t *testing.T) {
+	const timeoutMS = 5000
 	for _, synced := range []bool{true, false} {
-		k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 24, TimeoutMS: 5000, Sync: synced})
-		type entry struct {
-			value    string
-			expiryMS int64
+		w := twin{
+			zone:  NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 24, TimeoutMS: timeoutMS, Sync: synced}),
+			model: map[string]twinPair{}, r: rand.New(rand.NewPCG(9, 9)),
 		}
-		model := map[string]entry{}
-		r := rand.New(rand.NewPCG(9, 9))
-		ms := int64(0)
 		for step := range 40_000 {
-			ms += int64(r.IntN(4))
-			key, value := fmt.Sprint("key", r.IntN(300)), fmt.Sprint("value", step)
-			for name, e := range model {
-				if e.expiryMS <= ms {
-					delete(model, name)
+			w.ms += int64(w.r.IntN(4))
+			for key, pair := range w.model {
+				if pair.expiryMS <= w.ms {
+					delete(w.model, key)
 				}
 			}
-			_, exists := model[key]
-			expire, life := NoExpire, int64(5000)
-			if r.IntN(3) == 0 {
-				life = 1 + r.Int64N(20_000)
-				expire = life
-			}
-			var err, want error
-			written := true
-			switch r.IntN(8) {
-			case 0, 1:
-				err = k.Set([]byte(key), []byte(value), expire, at(ms))
-			case 2:
-				err = k.Add([]byte(key), []byte(value), expire, at(ms))
-				if written = !exists; exists {
-					want = ErrExists
-				}
-			case 3:
-				err = k.Update([]byte(key), []byte(value), expire, at(ms))
-				if written = exists; !exists {
-					want = ErrNotFound
-				}
-			case 4:
-				written = false
-				if err = k.Delete([]byte(key), at(ms)); !exists {
-					want = ErrNotFound
-				}
-				delete(model, key)
-			case 5:
-				written = false
-				k.Tick(at(ms))
-				if step%97 == 0 {
-					k.Clear(at(ms))
-					clear(model)
-				}
+			key := fmt.Sprint("key", w.r.IntN(300))
+			switch draw := w.r.IntN(8); {
+			case draw < 4:
+				w.write(t, draw, key, fmt.Sprint("value", step), timeoutMS)
+			case draw < 6:
+				w.remove(t, key)
 			default:
-				written = false
-				got, ok := k.AppendValue(nil, []byte(key), at(ms))
-				if ok != exists || (ok && string(got) != model[key].value) {
-					t.Fatalf("step %d: %s is %q %v, want %+v", step, key, got, ok, model[key])
-				}
+				w.read(t, key)
 			}
-			if !errors.Is(err, want) {
-				t.Fatalf("step %d: %v, want %v", step, err, want)
-			}
-			if written {
-				model[key] = entry{value, ms + life}
-			}
-			if step%50 == 0 {
-				k.Flush(at(ms))
+			switch {
+			case step%50 == 0:
+				w.zone.Flush(at(w.ms))
+			case step%51 == 0:
+				w.zone.Tick(at(w.ms))
+			case step%2000 == 0:
+				w.zone.Clear(at(w.ms))
+				clear(w.model)
 			}
 		}
 		found := 0
-		for pair := range k.All(at(ms)) {
-			if model[string(pair.Key)].value != string(pair.Value) {
+		for pair := range w.zone.All(at(w.ms)) {
+			if w.model[string(pair.Key)].value != string(pair.Value) {
 				t.Errorf("%s is %s", pair.Key, pair.Value)
 			}
 			found++
 		}
-		if found != len(model) {
-			t.Errorf("%d pairs, want %d", found, len(model))
+		if found != len(w.model) {
+			t.Errorf("%d pairs, want %d", found, len(w.model))
 		}
+	}
+}
+
+func (w *twin) write(t *testing.T, how int, key, value string, timeoutMS int64) {
+	t.Helper()
+	_, exists := w.model[key]
+	expire, life := NoExpire, timeoutMS
+	if w.r.IntN(3) == 0 {
+		life = 1 + w.r.Int64N(20_000)
+		expire = life
+	}
+	var err, want error
+	switch how {
+	case 0:
+		if exists {
+			want = ErrExists
+		}
+		err = w.zone.Add([]byte(key), []byte(value), expire, at(w.ms))
+	case 1:
+		if !exists {
+			want = ErrNotFound
+		}
+		err = w.zone.Update([]byte(key), []byte(value), expire, at(w.ms))
+	default:
+		err = w.zone.Set([]byte(key), []byte(value), expire, at(w.ms))
+	}
+	if !errors.Is(err, want) {
+		t.Fatalf("writing %s: %v, want %v", key, err, want)
+	}
+	if err == nil {
+		w.model[key] = twinPair{value, w.ms + life}
+	}
+}
+
+func (w *twin) remove(t *testing.T, key string) {
+	t.Helper()
+	var want error
+	if _, exists := w.model[key]; !exists {
+		want = ErrNotFound
+	}
+	if err := w.zone.Delete([]byte(key), at(w.ms)); !errors.Is(err, want) {
+		t.Fatalf("deleting %s: %v, want %v", key, err, want)
+	}
+	delete(w.model, key)
+}
+
+func (w *twin) read(t *testing.T, key string) {
+	t.Helper()
+	want, exists := w.model[key]
+	got, ok := w.zone.AppendValue(nil, []byte(key), at(w.ms))
+	if ok != exists || string(got) != want.value {
+		t.Fatalf("%s is %q %v, want %+v", key, got, ok, want)
 	}
 }
 

@@ -1,0 +1,60 @@
+package kinds
+
+import (
+	"encoding/hex"
+	"fmt"
+	"testing"
+
+	"starling/zone"
+)
+
+// Releases of one cluster understand each other: what was once sent is read and written the same for ever.
+// A change here needs another format number beside the old one.
+func TestGoldenPayloads(t *testing.T) {
+	bucket, session, keyval := newTestBucket(1<<20, 1000), newTestSession(8000), newTestKeyval(0)
+	bucket.SetOrigin(0x0102030405060708)
+	for range 3 {
+		bucket.Account([]byte{192, 0, 2, 1}, at(0), 5000)
+	}
+	session.Bind([]byte("one"), []byte("10.0.0.1:80"), at(5))
+	keyval.Set([]byte("k"), []byte("value"), 1500, at(5))
+	keyval.Delete([]byte("k"), at(6))
+	keyval.Set([]byte("k2"), []byte("v"), NoExpire, at(6))
+	for name, test := range map[string]struct {
+		zone  zone.Shared
+		shard []byte // a key of the shard that is taught
+		frame string
+		piece string
+	}{
+		"bucket": {bucket, []byte{192, 0, 2, 1},
+			"02cf04c00002010300", "03cf0108070605040302010104c0000201ae17"},
+		"session": {session, []byte("one"),
+			"018aa0f1c2b134c03ed20e6f6e65090000000b31302e302e302e313a383000", "018aa0f1c2b134c03ed20e6f6e65090000000b31302e302e302e313a383000"},
+		"keyval": {keyval, []byte("k"),
+			"018aa0f1c2b13400c4086b320701017600e4056b070000", "018aa0f1c2b13400e4056b070000"},
+	} {
+		test.zone.Flush(at(10))
+		frame, _, _, _ := test.zone.Journal().Frame(zone.FirstSequence)
+		if got := hex.EncodeToString(frame); got != test.frame {
+			t.Errorf("frame of a %s:\n%s, want\n%s", name, got, test.frame)
+		}
+		piece, _, _ := test.zone.TeachShard(zone.ShardOf(zone.KeyHash(test.shard)), 0, nil, 1000, at(10))
+		if got := hex.EncodeToString(piece); got != test.piece {
+			t.Errorf("taught piece of a %s:\n%s, want\n%s", name, got, test.piece)
+		}
+	}
+}
+
+func TestNumbersOfKindsNeverChange(t *testing.T) {
+	got := ""
+	for _, kind := range All {
+		got += fmt.Sprintf("%d %s\n", kind.Number, kind.Name)
+		z := kind.New(zone.Info{Name: "z", Bytes: 1 << 20, TimeoutMS: 1000, RateMilli: 1000}, nil)
+		if info := z.Info(); info.Kind != kind.Number || info.Name != "z" || info.Bytes != 1<<20 || info.Incarnation == 0 {
+			t.Errorf("%s makes %+v", kind.Name, info)
+		}
+	}
+	if want := "1 session\n2 keyval\n3 bucket\n"; got != want {
+		t.Errorf("kinds are\n%swant\n%s", got, want)
+	}
+}
