@@ -32,14 +32,14 @@ func distinguishedName(der []byte) string {
 	}
 	var b strings.Builder
 	for i := len(name) - 1; i >= 0; i-- {
-		for j, a := range name[i] {
+		for j := len(name[i]) - 1; j >= 0; j-- {
 			switch {
-			case j > 0:
+			case j < len(name[i])-1:
 				b.WriteByte('+')
 			case i < len(name)-1:
 				b.WriteByte(',')
 			}
-			writeAttribute(&b, a)
+			writeAttribute(&b, name[i][j])
 		}
 	}
 	return b.String()
