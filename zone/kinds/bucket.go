@@ -73,8 +73,11 @@ func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
 func (b *Bucket) SetBurst(milli int64) { b.burstMilli.Store(milli) }
 
 // Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request.
-// A rejected request changes nothing.
+// A rejected request changes nothing. Keys that nginx ignores, empty or longer than 65535 bytes, pass without a trace.
 func (b *Bucket) Account(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
+	if len(key) == 0 || len(key) > zone.MaxKeyBytes {
+		return 0, Passed
+	}
 	excessMilli, verdict, wake := b.account(key, now, burstMilli)
 	if verdict == NoRoom && b.store.Synced() {
 		// All that could be given up waits to be sent: send it, then look again.

@@ -67,16 +67,7 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	if to == 0 {
 		return
 	}
-	b.originsMu.Lock()
-	o := b.origins[from]
-	if o == nil && len(b.origins) < maxOrigins {
-		o = new(origin)
-		b.origins[from] = o
-	}
-	b.originsMu.Unlock()
-	if o == nil {
-		return
-	}
+	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.completed.Store(max(o.completed.Load(), to-1))
@@ -155,7 +146,7 @@ func (b *Bucket) endHold(shard int) *holding {
 		b.held[shard] = nil
 		b.holding.Add(-1)
 		for _, group := range held.groups {
-			b.heldBytes.Add(-int64(len(group.records)))
+			b.heldBytes.Add(-heldCost(group.records))
 		}
 	}
 	return held
@@ -168,6 +159,9 @@ func (b *Bucket) addHeld(sh *zone.Shard, group *heldGroup, now clock.Reading, ap
 	b.addGroup(sh, &r, group.ageMS+max(now.MonoMS-group.atMonoMS, 0), now, applied)
 }
 
+// heldCost is the memory of a held group: most are small, so the fixed part counts.
+func heldCost(records []byte) int64 { return int64(len(records)) + 64 }
+
 // holdGroup keeps the next group of a frame. The shard is locked.
 func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) {
 	whole := r.Rest()
@@ -178,7 +172,7 @@ func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone
 	}
 	held := b.held[shard]
 	held.groups = append(held.groups, heldGroup{from, sequence, ageMS, now.MonoMS, append([]byte(nil), records...)})
-	if b.heldBytes.Add(int64(len(records))) > maxHeldBytes {
+	if b.heldBytes.Add(heldCost(records)) > maxHeldBytes {
 		b.release(b.store.ShardNumber(shard), now)
 	}
 }

@@ -48,7 +48,7 @@ const NoExpire int64 = 0
 
 // NewKeyval makes an empty zone of key-value pairs.
 func NewKeyval(cfg KeyvalConfig) *Keyval {
-	k := &Keyval{registers: registers{clock: cfg.Clock}}
+	k := &Keyval{registers: registers{clock: cfg.Clock, maxValue: MaxValueBytes}}
 	if k.clock == nil {
 		k.clock = new(stamp.Clock)
 	}

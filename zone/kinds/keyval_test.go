@@ -47,13 +47,13 @@ func TestKeyvalAgainstAMap(t *testing.T) {
 				w.read(t, key)
 			}
 			switch {
+			case step%2000 == 0:
+				w.zone.Clear(at(w.ms))
+				clear(w.model)
 			case step%50 == 0:
 				w.zone.Flush(at(w.ms))
 			case step%51 == 0:
 				w.zone.Tick(at(w.ms))
-			case step%2000 == 0:
-				w.zone.Clear(at(w.ms))
-				clear(w.model)
 			}
 		}
 		found := 0

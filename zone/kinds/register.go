@@ -21,6 +21,8 @@ type registers struct {
 	evicts bool
 	// dictionary says that values are few and are sent once per frame.
 	dictionary bool
+	// maxValue bounds the values that peers may send.
+	maxValue int
 	// tombstoneMS is the life of tombstones; 0 removes records at once.
 	tombstoneMS int64
 	// watch is told under the shard's lock when a key appears or goes.
@@ -69,6 +71,8 @@ func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 type room struct {
 	bytes int64
 	evict bool
+	// whole says that the payload is a whole shard: memory for its records is made at once.
+	whole bool
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.

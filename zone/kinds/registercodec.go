@@ -136,7 +136,7 @@ func (d *registerDecoder) stamp() stamp.Stamp {
 }
 
 // record reads one record; more is false at the end of the group. A clear has a key of no length.
-func (d *registerDecoder) record(dictionary bool) (key []byte, w write, more bool) {
+func (d *registerDecoder) record(g *registers) (key []byte, w write, more bool) {
 	head := d.Uvarint()
 	if head == 0 {
 		return nil, w, false
@@ -156,7 +156,10 @@ func (d *registerDecoder) record(dictionary bool) (key []byte, w write, more boo
 		}
 	}
 	if !w.tombstone {
-		w.value = d.value(dictionary)
+		w.value = d.value(g.dictionary)
+		if len(w.value) > g.maxValue {
+			d.Fail()
+		}
 	}
 	return key, w, !d.Failed()
 }
@@ -187,7 +190,7 @@ func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, _ int64, now 
 
 // Learn merges a taught piece. It gives up nothing to make room.
 func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit()}, stamp.Highest(now.WallMS), now)
+	return g.merge(payload, room{bytes: g.store.Limit(), whole: true}, stamp.Highest(now.WallMS), now)
 }
 
 // merge merges a payload. Records stamped above highest are refused.
@@ -210,11 +213,11 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
 	defer sh.Unlock()
-	if d.Len() > expectBytes {
+	if space.whole {
 		sh.Expect(d.Len() / expectRecordBytes)
 	}
 	for {
-		key, w, more := d.record(g.dictionary)
+		key, w, more := d.record(g)
 		if !more {
 			return
 		}
@@ -245,12 +248,8 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 	}
 }
 
-// A payload of more than expectBytes is a taught shard: room for its records is made at once. The guess of bytes per
-// record is high, so that a peer cannot make us allocate more than twice what it sends.
-const (
-	expectBytes       = 4096
-	expectRecordBytes = 64
-)
+// expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much more than it sends.
+const expectRecordBytes = 64
 
 // TeachShard appends records of one shard to dst until it holds about maxBytes, starting after slot cursor.
 // It appends nothing when there are none.

@@ -158,7 +158,7 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		}
 		found.Agreed[peer] = through
 	default:
-		applied, err := k.merge(record, room{bytes: k.store.Limit()}, math.MaxUint64, now)
+		applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
 		if err == nil && applied.Refused > 0 {
 			err = fmt.Errorf("zone %q: %w: the state does not fit", k.Info().Name, ErrFull)
 		}

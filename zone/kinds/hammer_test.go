@@ -1,0 +1,98 @@
+package kinds
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"starling/zone"
+)
+
+// Everything at once on zones that are too small, for the race detector and for the figures: in the end nothing may be
+// counted that is not there.
+func TestEverythingAtOnce(t *testing.T) {
+	const rounds = 300
+	session := func() *Session {
+		return NewSession(SessionConfig{Name: "s", Bytes: 32 << 10, TimeoutMS: 300, Sync: true})
+	}
+	keyval := func() *Keyval {
+		return NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, TimeoutMS: 300, Type: TypeIP, Sync: true})
+	}
+	s, k, b := session(), keyval(), newTestBucket(32<<10, 1000)
+	for name, test := range map[string]struct {
+		zone, peer zone.Shared
+		use        func(key []byte, ms int64)
+	}{
+		"session": {s, session(), func(key []byte, ms int64) {
+			s.Bind(key, []byte("server"), at(ms))
+			s.Lookup(key, at(ms))
+			if ms%7 == 0 {
+				s.Delete(key, at(ms))
+			}
+		}},
+		"keyval": {k, keyval(), func(key []byte, ms int64) {
+			k.Set(key, key, NoExpire, at(ms))
+			k.AppendValue(nil, key, at(ms))
+			if ms%7 == 0 {
+				k.Delete(key, at(ms))
+			}
+			if ms%100 == 0 {
+				k.Clear(at(ms))
+			}
+		}},
+		"bucket": {b, newTestBucket(32<<10, 1000), func(key []byte, ms int64) {
+			b.Account(key, at(ms), 1000)
+			b.Look(key, at(ms), 0)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.peer.SetOrigin(2)
+			test.peer.Hold([zone.Shards / 64]uint64{1<<64 - 1})
+			var wg sync.WaitGroup
+			for worker := range 3 {
+				wg.Go(func() {
+					for ms := range int64(rounds) {
+						for i := range 8 {
+							test.use(fmt.Appendf(nil, "10.%d.%d.%d", worker, ms%50, i), ms)
+						}
+					}
+				})
+			}
+			wg.Go(func() {
+				sequence := uint64(0)
+				for ms := range int64(rounds) {
+					test.zone.Flush(at(ms))
+					test.zone.Tick(at(ms))
+					for shard := range 8 {
+						piece, _, _ := test.zone.TeachShard(shard, 0, nil, 1<<20, at(ms))
+						if len(piece) > 0 {
+							test.peer.Learn(piece, at(ms))
+						}
+					}
+					for sequence = max(sequence, test.zone.Journal().Tail()-1) + 1; sequence < test.zone.Journal().Head(); sequence++ {
+						if payload, _, _, ok := test.zone.Journal().Frame(sequence); ok {
+							if _, err := test.peer.Apply(1, sequence, payload, 0, at(ms)); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+					sequence--
+				}
+			})
+			wg.Wait()
+			for _, z := range []zone.Shared{test.zone, test.peer} {
+				if used := z.Stats().Bytes; used > z.Info().Bytes {
+					t.Errorf("%d bytes are used", used)
+				}
+				z.Release(at(rounds))
+				z.Flush(at(rounds))
+				for ms := int64(rounds); ms < 3*TombstoneLifeMS; ms += 100_000 {
+					z.Tick(at(ms))
+				}
+				if stats := z.Stats(); stats.Records != 0 || stats.Bytes != 0 || stats.Pending != 0 {
+					t.Errorf("in the end %+v", stats)
+				}
+			}
+		})
+	}
+}
