@@ -1,0 +1,280 @@
+package carrier
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"starling/cluster"
+)
+
+// authority makes certificates for 127.0.0.1.
+type authority struct {
+	t    testing.TB
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newAuthority(t testing.TB) *authority {
+	a := &authority{t: t}
+	a.key, a.cert, _ = a.make(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	return a
+}
+
+func (a *authority) make(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate, []byte) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := template, key
+	if a.cert != nil {
+		parent, signer = a.cert, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key, cert, der
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+func (a *authority) issue() tls.Certificate {
+	key, _, der := a.make(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "node"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func (a *authority) server() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{a.issue()}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()}
+}
+
+func (a *authority) client() func(Member, netip.AddrPort) *tls.Config {
+	cert, roots := a.issue(), a.pool()
+	return func(_ Member, address netip.AddrPort) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, ServerName: address.Addr().String()}
+	}
+}
+
+func TestMutualTLS(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	nodes := []*node{listen(t, 0), listen(t, 1), listen(t, 2)}
+	stranger := listen(t, 3)
+	var members []Member
+	for _, n := range nodes {
+		members = append(members, n.member())
+	}
+	for i, n := range append(nodes, stranger) {
+		from := ours
+		if i == 3 {
+			from = theirs
+		}
+		n.serverTLS = from.server()
+		n.start(members, func(config *Config) { config.ClientTLS = from.client() })
+	}
+	for _, n := range nodes {
+		eventually(t, func() error { return n.online(2) })
+	}
+	nodes[1].set("k", "v")
+	for _, n := range nodes {
+		eventually(t, func() error { return n.has("k", "v") })
+	}
+	eventually(t, func() error {
+		if stranger.log.find("TLS handshake: tls: failed to verify certificate") == "" {
+			return errors.New("the stranger does not say why it is refused")
+		}
+		return nil
+	})
+	if got := stranger.carrier.Status().Node.NodesOnline; got != 0 {
+		t.Errorf("the stranger is connected to %d nodes", got)
+	}
+}
+
+func TestClearAgainstTLSIsNamed(t *testing.T) {
+	secured, clear := listen(t, 0), listen(t, 1)
+	secured.serverTLS = newAuthority(t).server()
+	secured.start(nil, nil)
+	clear.start([]Member{secured.member()}, nil)
+	eventually(t, func() error {
+		if clear.log.find("cannot sync with peer") == "" {
+			return errors.New("not logged")
+		}
+		return nil
+	})
+}
+
+// A name gains and loses addresses; failures keep those that are known.
+func TestMembersByName(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	dns := &addresses{}
+	dns.answer(errors.New("SERVFAIL"))
+	named := Member{Host: "cluster.test", Port: b.member().Port, Resolve: true, Line: "a.conf:7"}
+	b.start([]Member{a.member()}, nil)
+	a.start([]Member{named}, func(config *Config) { config.Resolver = dns })
+	waitLog := func(text string) {
+		t.Helper()
+		eventually(t, func() error {
+			if a.log.find(text) == "" {
+				return errors.New("not logged: " + text)
+			}
+			return nil
+		})
+	}
+	waitLog("error: zone_sync: cannot resolve cluster.test in a.conf:7: SERVFAIL; the 0 addresses known are kept")
+	dns.answer(nil, "127.0.0.1", "::ffff:127.0.0.1")
+	waitLog("notice: zone_sync: discovered 127.0.0.1:")
+	eventually(t, func() error { return a.online(1) })
+	dns.answer(errors.New("timed out"))
+	waitLog("timed out; the 2 addresses known are kept")
+	if err := a.online(1); err != nil {
+		t.Error(err)
+	}
+	dns.answer(nil, "127.0.0.77")
+	waitLog("is no longer a member")
+	eventually(t, func() error { return a.online(0) })
+	eventually(t, func() error {
+		if b.log.find("it said goodbye: it is no longer a member here") == "" {
+			return errors.New("the other side was not told")
+		}
+		return nil
+	})
+}
+
+func TestStaticNameThatDoesNotResolveIsAnError(t *testing.T) {
+	dns := &addresses{}
+	dns.answer(errors.New("no such host"))
+	n := listen(t, 0)
+	defer n.listener.Close()
+	_, err := New(Config{
+		Node:    cluster.Config{ID: 1, Incarnation: 1},
+		Members: []Member{{Host: "gone.test", Port: 9000, Line: "nginx.conf:12"}}, Resolver: dns, Clock: n.clock, Log: n.log,
+	})
+	if err == nil || err.Error() != `host not found in zone_sync_server "gone.test:9000" in nginx.conf:12: no such host` {
+		t.Error(err)
+	}
+}
+
+func TestMemberNamedTwiceCountsOnce(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	first, second := b.member(), b.member()
+	second.Line = "test.conf:2"
+	b.start([]Member{a.member()}, nil)
+	a.start([]Member{first, second}, nil)
+	eventually(t, func() error { return a.online(1) })
+	if a.log.find("is named twice, in test.conf:1 and in test.conf:2; it counts once") == "" {
+		t.Error("no warning")
+	}
+	if got := len(a.carrier.Status().Members); got != 1 {
+		t.Errorf("%d addresses are dialled", got)
+	}
+}
+
+func TestUnixSockets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sync.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := listen(t, 0), listen(t, 1)
+	b.listener.Close()
+	b.listener = ln
+	b.start([]Member{a.member()}, nil)
+	a.start([]Member{{Unix: path, Line: "a.conf:1"}}, nil)
+	eventually(t, func() error { return a.online(1) })
+	a.set("k", "v")
+	eventually(t, func() error { return b.has("k", "v") })
+}
+
+// A node that is stopped and started again with nothing is met again at once and taught.
+func TestNodeRestarts(t *testing.T) {
+	nodes := mesh(t, 3, nil)
+	for i := range 500 {
+		nodes[0].set(fmt.Sprint("key", i), "x")
+		nodes[i%3].bucket.Account([]byte("k"), nodes[i%3].now(), testBurstMilli)
+	}
+	eventually(t, func() error { return nodes[1].has("key499", "x") })
+	old := nodes[2]
+	eventually(t, func() error {
+		if !old.carrier.Node().Drained() {
+			return errors.New("not drained")
+		}
+		return nil
+	})
+	old.listener.Close()
+	old.carrier.Close()
+	again := &node{t: t, index: 2, clock: old.clock, log: &journalLog{t: t}}
+	var err error
+	if again.listener, err = net.Listen("tcp", old.listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	again.start(old.config.Members, nil)
+	eventually(t, func() error { return again.online(2) })
+	for _, n := range []*node{nodes[0], nodes[1], again} {
+		eventually(t, func() error { return n.has("key0", "x") })
+		eventually(t, func() error {
+			if got := n.excess("k"); got != 500 && got != 499 {
+				return fmt.Errorf("node %d counts %d, want 500", n.index, got)
+			}
+			return nil
+		})
+	}
+}
+
+// Strangers that connect and say nothing do not keep a node out, and are closed after the connect timeout.
+func TestSilentStrangersGiveWay(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	a.start([]Member{b.member()}, nil)
+	var strangers []net.Conn
+	for range maxGreeting + 20 {
+		nc, err := net.Dial("tcp", a.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		strangers = append(strangers, nc)
+	}
+	b.start([]Member{a.member()}, nil)
+	eventually(t, func() error { return b.online(1) })
+	eventually(t, func() error {
+		if a.log.find("wait for a hello; this was the oldest") == "" {
+			return errors.New("nobody gave way")
+		}
+		return nil
+	})
+	for _, nc := range strangers {
+		nc.SetReadDeadline(time.Now().Add(patience))
+		if _, err := nc.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !strings.Contains(fmt.Sprint(err), "reset") {
+			t.Fatalf("a stranger's connection ended with %v", err)
+		}
+	}
+	if a.log.find("no hello arrived within 2s") == "" {
+		t.Error("the timeout is not logged")
+	}
+}

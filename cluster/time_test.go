@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"starling/lib/clock"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+func TestClusterTimeIsTheMedian(t *testing.T) {
+	tests := []struct {
+		name    string
+		offsets []int64 // of the peers, in ms
+		want    int64
+	}{
+		{"alone", nil, 0},
+		{"two, this one behind", []int64{90_000}, 0},
+		{"two, this one ahead", []int64{-90_000}, -90_000},
+		{"three, one wrong", []int64{5, 3_600_000}, 0},
+		{"three, this one wrong", []int64{7000, 7010}, 7000},
+		{"noise", []int64{-20, -40}, 0},
+		{"five", []int64{-100, 200, 300, 400}, 200},
+	}
+	for _, test := range tests {
+		var c clocks
+		for i, offset := range test.offsets {
+			c.heard(NodeID(i+1), offset)
+		}
+		if got := c.clusterTime(clock.Reading{WallMS: 1000}).WallMS - 1000; got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// A node whose clock is an hour ahead takes the others' time, so what it writes is accepted and does not beat later writes.
+func TestWrongClockDoesNotPoison(t *testing.T) {
+	f := newFabric(t, 3)
+	f.hosts[1].skewMS = 3_600_000
+	f.settle(1000, "ready", f.ready)
+	f.step(2000)
+	f.hosts[1].set("k", "from the wrong clock")
+	f.settle(20, "accepted", func() bool { return f.hosts[0].get("k") == "from the wrong clock" })
+	f.hosts[2].set("k", "later")
+	f.settle(20, "replaced", func() bool { return f.hosts[1].get("k") == "later" && f.hosts[0].get("k") == "later" })
+}
+
+// What was stamped ahead before the node knew better is refused, and its sender told why.
+func TestSenderOfFutureStampsIsTold(t *testing.T) {
+	f := newFabric(t, 3)
+	odd := f.hosts[2]
+	odd.skewMS = 600_000
+	odd.set("k", "from the future")
+	odd.keyval.Flush(odd.reading())
+	f.settle(1000, "ready", f.ready)
+	f.step(100)
+	if got := f.hosts[0].get("k"); got != "" {
+		t.Errorf("host0 took %q", got)
+	}
+	lines := odd.said("refused 1 records")
+	if len(lines) == 0 || !strings.Contains(lines[0], "this node's clock is 10m0s ahead of the cluster") {
+		t.Errorf("the sender was told %q", lines)
+	}
+	if f.hosts[0].said("were refused: they are stamped too far ahead (its clock is 10m0s ahead)") == nil {
+		t.Error("host0 does not say what it refused")
+	}
+}
+
+func TestPacing(t *testing.T) {
+	const us = time.Microsecond
+	tests := []struct {
+		name     string
+		cost     time.Duration // of each flush, its writes included
+		since    time.Duration // the last flush
+		urgent   bool
+		interval time.Duration
+		want     time.Duration
+	}{
+		{"after a pause", 10 * us, time.Millisecond, false, time.Second, 0},
+		{"cheap flushes keep the least gap", 5 * us, 100 * us, false, time.Second, 150 * us},
+		{"with 14 peers", 75 * us, 0, false, time.Second, 1500 * us},
+		{"urgent", 75 * us, 0, true, time.Second, 0},
+		{"never more than the interval", 200 * us, 0, false, time.Millisecond, time.Millisecond},
+		{"dear flushes are not put off for ever", 10 * time.Millisecond, 0, false, time.Second, maxGap},
+	}
+	for _, test := range tests {
+		var p pacer
+		p.setInterval(test.interval)
+		now := time.Hour
+		for range 100 {
+			p.began(now)
+			p.spent.Store(int64(test.cost / 2))
+			p.ended(test.cost - test.cost/2)
+		}
+		if _, dirty := p.wait(now); dirty {
+			t.Errorf("%s: dirty without a change", test.name)
+		}
+		p.dirty.Store(true)
+		p.urgent.Store(test.urgent)
+		got, dirty := p.wait(now + test.since)
+		if !dirty || got.Round(10*us) != test.want {
+			t.Errorf("%s: wait %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// A reload that changes zones keeps the others' counts: connections are made anew and resume where they were.
+func TestReloadKeepsCountsAndAddsZones(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	for _, h := range f.hosts {
+		h.hit("k", 20)
+	}
+	added := make([]*kinds.Keyval, 2)
+	for i, h := range f.hosts {
+		added[i] = kinds.NewKeyval(kinds.KeyvalConfig{Name: "new", Expression: "$x", Bytes: 1 << 20, Sync: true})
+		zones := []zone.Shared{h.session, h.bucket, added[i]} // kv is gone
+		config := Config{ID: h.node.id, Incarnation: h.life, Zones: zones, Driver: h, Settings: Settings{TimeoutMS: 2000}}
+		if err := h.node.Reload(config, h.reading()); err != nil {
+			t.Fatal(err)
+		}
+		h.hit("k", 5)
+		f.step(10)
+	}
+	f.settle(AloneMS+1000, "ready", f.ready)
+	if err := added[0].Set([]byte("a"), []byte("b"), 0, f.now); err != nil {
+		t.Fatal(err)
+	}
+	f.step(20)
+	for i, h := range f.hosts {
+		h.checkKeys(0, 0)
+		if got := h.excess("k"); got != 50 && got != 49 {
+			t.Errorf("host%d counts %d, want 50", i, got)
+		}
+		if value, _ := added[i].Get([]byte("a"), f.now); string(value) != "b" {
+			t.Errorf("host%d has %q in the new zone", i, value)
+		}
+		if _, still := h.node.Status(f.now).Zones["kv"]; still {
+			t.Errorf("host%d still shares kv", i)
+		}
+	}
+}
+
+func TestReloadWithoutChangesKeepsConnections(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	before := f.pipes[0]
+	h := f.hosts[0]
+	if err := h.node.Reload(Config{ID: h.node.id, Incarnation: h.life, Zones: h.zones(), Driver: h}, h.reading()); err != nil {
+		t.Fatal(err)
+	}
+	f.step(10)
+	if before.closed || !before.ends[0].Established() {
+		t.Error("the connection was ended")
+	}
+}
