@@ -48,8 +48,7 @@ func (c *Cycle) ports() []port {
 	var all []port
 	if c.site != nil {
 		for _, p := range c.site.Ports() {
-			addr, _ := sockaddr.Parse(p.Address, 80)
-			all = append(all, port{addr: addr[0], server: p})
+			all = append(all, port{addr: p.Addr, options: p.Options, server: p})
 		}
 	}
 	if c.stream != nil {

@@ -15,7 +15,7 @@ type Block struct {
 	Server  *Server
 	Current *Location
 
-	site *builder
+	builder *builder
 }
 
 // Settings are a module's bound settings of a block.
@@ -23,10 +23,11 @@ func Settings[S any](b *Block, m *Module) *S { return conf.Settings[S](b.Scope, 
 
 // part is what the http side keeps for a whole configuration.
 type part struct {
-	registry *vars.Registry[*Request]
-	slots    int
-	prepared bool
-	site     *Site
+	registry  *vars.Registry[*Request]
+	slots     int
+	prepared  bool
+	site      *Site
+	slotNames map[string]int // of SlotVariable
 }
 
 func partOf(p *plan.Plan) *part {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"starling/lib/clock"
 	"starling/lib/regex"
@@ -43,10 +44,53 @@ type Request struct {
 	Captures regex.Captures
 	// Internal is set once the request was redirected inside.
 	Internal bool
-	// NoBodyKept says that the response does not end with a reusable connection (Connection: close).
-	LimitRate int64 // bytes per second; 0: no limit
+	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below that not at all.
+	LimitRate int64
+	// LogNote is put into each line of the error log after the request (`upstream: "…"`), without commas around.
+	LogNote []byte
 
 	engine
+}
+
+// engine is what only the kit touches.
+type engine struct {
+	site  *Site
+	wire  wire
+	h1    h1Wire
+	arena arena
+
+	slots   []Slot
+	endings []ending
+	trial   regex.Captures
+	scratch []byte
+
+	resume      step
+	uriChanges  int // redirects still allowed
+	errStatus   int // of error_page: takes the place of Out.Status; 0: none
+	inErrorPage bool
+	headSent    bool
+	finished    bool // the response is complete
+	noBody      bool // HEAD, 204, 304: Write forgets what it gets
+	keep        bool // the connection may be kept as far as is known
+	hijacked    bool
+	failure     error // the first error of the connection
+	bodyBytes   int64 // of the response
+	tunnelled   int64 // bytes that a hijacker sent
+	sentBefore  int64 // bytes that the connection had sent when the request began
+
+	id        [16]byte // $request_id, once hasID
+	hasID     bool
+	pipelined bool
+
+	kept     *h1.Block // of WholeBody
+	keptBody []byte
+	keptRead int
+	bodyRead int64 // body bytes given to readers
+	expects  bool  // 100 Continue is still to be sent
+
+	rate      int64 // of limit_rate; 0: none
+	rateAfter int64
+	rateSince clock.Reading
 }
 
 // Response is the head of the response until it is sent, and what was sent afterwards.
@@ -54,13 +98,16 @@ type Response struct {
 	Status int
 	// Reason replaces the standard phrase where not nil.
 	Reason []byte
-	// ContentType is sent as Content-Type if not empty, LastModified and Location likewise.
+	// ContentType is sent as Content-Type if not empty.
 	ContentType []byte
 	// Headers are the others, in order. Server and Date are added where absent; Connection, Keep-Alive, Transfer-Encoding and
 	// Content-Length belong to the engine.
 	Headers h1.Headers
 	// ContentLength is the length of the body to come; -1 if it is not known.
 	ContentLength int64
+	// LastModified and Location go out near the top; a Location that begins with '/' is made absolute where
+	// absolute_redirect says so (one in Headers is not).
+	LastModified, Location []byte
 }
 
 // Conn is one client connection.
@@ -78,7 +125,17 @@ type Conn struct {
 	// OpenedAt is when it was accepted.
 	OpenedAt clock.Reading
 
-	loop
+	raw    net.Conn // the socket itself
+	site   *Site
+	hosts  *vhosts
+	server *Server // the default of the address, or that which TLS named
+	named  bool    // TLS named it
+	buf    h1.Buffer
+	out    h1.Writer
+	state  atomic.Int32
+	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
+	readUntilMS, writeUntilMS int64
+	plainToTLS                bool // the client does not speak TLS where it should
 }
 
 // Slot is a request's value of a slot variable, or what a module remembers during a request.

@@ -2,9 +2,11 @@ package web
 
 import (
 	"crypto/tls"
+	"fmt"
 
 	"starling/conf"
 	"starling/observe"
+	"starling/plan"
 )
 
 // Server is one virtual server.
@@ -13,18 +15,157 @@ type Server struct {
 	Core  *CoreSettings
 	// Name is the first of server_name, "" if there is none ($server_name).
 	Name string
-	// TLS is set by the module that knows certificates. Required where a listen says ssl.
+	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs one.
 	TLS *tls.Config
-	// ReusedTLS, AfterHandshake: see TLS; runs once per TLS connection after its handshake and may refuse it with a status
-	// that each of its requests is then answered with (495, 496), 0 to go on.
+	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, 0 goes on.
 	AfterHandshake func(c *Conn) Result
-	Log            observe.Logger
+	// VerifiesClients refuses (421) requests over connections whose handshake named another server.
+	VerifiesClients bool
+	Log             observe.Logger
+
+	base    *Location // the server's own settings as a location
+	phases  [phaseCount][]Handler
+	tree    *locationTree
+	regexes []*Regex // by place in server_name; nil for other names
 }
 
-// Location is one compiled location, or a block that takes its place (if, limit_except).
-type Location struct {
-	Scope *conf.Scope
-	Core  *CoreSettings
-	Name  string // "/images/", "@fallback"; of an if the name of the location around it
-	Log   observe.Logger
+// builder makes a Site; it is dropped afterwards.
+type builder struct {
+	site     *Site
+	plan     *plan.Plan
+	modules  []*Module
+	problems conf.Problems
+	defaults map[*vhosts]bool // those whose default server was named so
+}
+
+func (b *builder) problem(n *conf.Node, err error) {
+	b.problems = append(b.problems, placed(n, err)...)
+}
+
+// server builds one server block.
+func (b *builder) server(scope *conf.Scope) (*Server, error) {
+	s := &Server{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), tree: newLocationTree()}
+	if err := b.compileServerNames(s); err != nil {
+		return nil, err
+	}
+	log, err := b.plan.OpenErrorLog(s.Core.ErrorLogs)
+	if err != nil {
+		return nil, err
+	}
+	s.Log = log
+	block := &Block{Scope: scope, Plan: b.plan, Server: s, builder: b}
+	for _, m := range b.modules {
+		if m.Server == nil {
+			continue
+		}
+		if err := m.Server(block, s); err != nil {
+			return nil, err
+		}
+	}
+	if s.phases, err = b.handlers(block, true); err != nil {
+		return nil, err
+	}
+	if s.base, err = b.location(scope, s, nil, locationName{}); err != nil {
+		return nil, err
+	}
+	b.locations(scope, s, nil, s.tree)
+	return s, nil
+}
+
+// locations builds the locations of one level into a tree.
+func (b *builder) locations(scope *conf.Scope, s *Server, outer *locationName, tree *locationTree) {
+	for _, inner := range scope.All("location") {
+		if err := b.addLocation(inner, s, outer, tree); err != nil {
+			b.problem(inner.Node, err)
+		}
+	}
+	tree.finish()
+}
+
+func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName, tree *locationTree) error {
+	name, err := readLocationName(scope.Words)
+	if err != nil {
+		return err
+	}
+	if err := name.checkNesting(outer); err != nil {
+		return err
+	}
+	var regex *Regex
+	if name.isRegex() {
+		if regex, err = CompileRegex(b.plan, name.text, name.kind == caselessLocation); err != nil {
+			return err
+		}
+	}
+	l, err := b.location(scope, s, nil, name)
+	if err != nil {
+		return err
+	}
+	if regex != nil {
+		tree.regexes = append(tree.regexes, locationRegex{regex, l})
+	} else if !tree.add(l) {
+		return fmt.Errorf("duplicate location \"%s\"", name.text)
+	}
+	if len(scope.All("location")) > 0 {
+		l.inner = newLocationTree()
+		b.locations(scope, s, &name, l.inner)
+	}
+	return nil
+}
+
+// location builds the handlers of a block; around is the location that a block without a name stands in.
+func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name locationName) (*Location, error) {
+	l := &Location{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), Name: name.text, kind: name.kind}
+	if around != nil {
+		l.Name, l.kind, l.inner = around.Name, around.kind, around.inner
+	}
+	l.rootLiteral, _ = l.Core.Root.Literal()
+	var err error
+	if l.Log, err = b.plan.OpenErrorLog(l.Core.ErrorLogs); err != nil {
+		return nil, err
+	}
+	block := &Block{Scope: scope, Plan: b.plan, Server: s, Current: l, builder: b}
+	if l.phases, err = b.handlers(block, false); err != nil {
+		return nil, err
+	}
+	for _, m := range b.modules {
+		for _, hook := range m.Filters {
+			filter, err := hook.Build(block)
+			if err != nil {
+				return nil, err
+			}
+			if filter != nil {
+				l.filters = append(l.filters, filter)
+			}
+		}
+	}
+	for _, inner := range scope.All("limit_except") {
+		if l.limitExcept, err = b.location(inner, s, l, name); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// handlers builds those of a server's phases or of a location's.
+func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Handler, err error) {
+	for _, m := range b.modules {
+		for _, hook := range m.Handlers {
+			if hook.Phase.ofServer() != ofServer {
+				continue
+			}
+			handler, err := hook.Build(block)
+			if err != nil {
+				return phases, err
+			}
+			if handler != nil {
+				phases[hook.Phase] = append(phases[hook.Phase], handler)
+			}
+		}
+	}
+	return phases, nil
+}
+
+// Location compiles a block inside this one (if, a nested block of a module) that a handler may switch to.
+func (b *Block) Location(inner *conf.Scope) (*Location, error) {
+	return b.builder.location(inner, b.Server, b.Current, locationName{})
 }

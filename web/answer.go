@@ -1,0 +1,184 @@
+package web
+
+import (
+	"bytes"
+	"strings"
+
+	"starling/lib/version"
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// Statuses that end a connection without an answer.
+const (
+	statusTimedOut     = 408
+	statusClientClosed = 499
+)
+
+// RespondError sends the special page of a status, or what error_page says; a handler returns what it gives.
+func (r *Request) RespondError(status int) Result { return Result(status) }
+
+// answer ends the request with a status: through error_page or with nginx's own page (ngx_http_special_response_handler).
+func (r *Request) answer(status int) Result {
+	if r.headSent {
+		// Too late for another answer; only closing tells the client that this one is not whole.
+		r.keep = false
+		return Done
+	}
+	if status == int(CloseConnection) || status == statusTimedOut || status == statusClientClosed {
+		r.abandon(status)
+		return Done
+	}
+	r.errStatus = status
+	switch status {
+	case 400, 413, 414, 495, 496, 497, 500, 501:
+		r.keep = false
+	}
+	r.Out.ContentType = nil
+	if page := r.errorPage(status); page != nil {
+		return r.sendErrorPage(page)
+	}
+	if innerStatus(status) {
+		r.errStatus = 400
+	}
+	return r.sendPage(status)
+}
+
+// errorPage finds what error_page says about a status, once per request unless recursive_error_pages.
+func (r *Request) errorPage(status int) *errorPage {
+	core := r.Location.Core
+	if r.inErrorPage || len(core.ErrorPages) == 0 || r.uriChanges <= 0 {
+		return nil
+	}
+	if !core.RecursiveErrorPages {
+		r.inErrorPage = true
+	}
+	for i := range core.ErrorPages {
+		if core.ErrorPages[i].status == status {
+			return &core.ErrorPages[i]
+		}
+	}
+	return nil
+}
+
+func (r *Request) sendErrorPage(page *errorPage) Result {
+	if page.answer > 0 && page.answer != 200 {
+	}
+	if page.answer >= 0 {
+		r.errStatus = page.answer
+	}
+	uri := r.Expand(&page.uri)
+	switch {
+	case len(uri) > 0 && uri[0] == '/':
+		path, query, _ := bytes.Cut(uri, []byte("?"))
+		if r.MethodID != h1.MethodHead {
+			r.MethodID, r.Method = h1.MethodGet, methodGet
+		}
+		return r.InternalRedirect(path, query)
+	case len(uri) > 0 && uri[0] == '@':
+		return r.NamedRedirect(string(uri))
+	}
+	switch page.answer {
+	case 301, 302, 303, 307, 308:
+	default:
+		r.errStatus = 302
+	}
+	r.Out.Location = uri
+	return r.sendPage(r.errStatus)
+}
+
+var methodGet = []byte("GET")
+
+// abandon ends the connection without an answer.
+func (r *Request) abandon(status int) {
+	r.Out.Status, r.keep, r.finished = status, false, true
+	if r.Location.Core.ResetTimedOut && status != statusClientClosed {
+		r.Conn.reset()
+	}
+}
+
+// pages are nginx's bodies up to the signature, by status.
+var pages = makePages()
+
+func makePages() (p [600][]byte) {
+	titles := map[int]string{
+		301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect",
+		400: "Bad Request", 401: "Authorization Required", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+		405: "Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Time-out", 409: "Conflict",
+		410: "Gone", 411: "Length Required", 412: "Precondition Failed", 413: "Request Entity Too Large",
+		414: "Request-URI Too Large", 415: "Unsupported Media Type", 416: "Requested Range Not Satisfiable",
+		421: "Misdirected Request", 429: "Too Many Requests",
+		500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Temporarily Unavailable",
+		504: "Gateway Time-out", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+	}
+	for status, title := range titles {
+		text := itoa(status) + " " + title
+		p[status] = page(text, "<center><h1>"+text+"</h1></center>")
+	}
+	for status, reason := range map[int]string{
+		494: "Request Header Or Cookie Too Large", 495: "The SSL certificate error",
+		496: "No required SSL certificate was sent", 497: "The plain HTTP request was sent to HTTPS port",
+	} {
+		p[status] = page("400 "+reason, "<center><h1>400 Bad Request</h1></center>", "<center>"+reason+"</center>")
+	}
+	p[498] = p[404]
+	return p
+}
+
+func page(title string, lines ...string) []byte {
+	return []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n" + strings.Join(lines, "\r\n") + "\r\n")
+}
+
+// signatures end the pages, by server_tokens.
+var signatures = [...][]byte{
+	tokensVersion: signature(version.Server),
+	tokensOff:     signature("starling"),
+	tokensBuild:   signature(version.Server),
+}
+
+func signature(server string) []byte {
+	return []byte("<hr><center>" + server + "</center>\r\n</body>\r\n</html>\r\n")
+}
+
+var textHTML = []byte("text/html")
+
+// sendPage sends nginx's page of a status, or an empty body if it has none.
+func (r *Request) sendPage(status int) Result {
+	var body []byte
+	if status >= 0 && status < len(pages) {
+		body = pages[status]
+	}
+	r.Out.ContentLength = 0
+	r.Out.LastModified = nil
+	r.RemoveHeader(h1.HeaderAcceptRanges)
+	r.RemoveHeader(h1.HeaderETag)
+	var tail []byte
+	if len(body) > 0 {
+		tail = signatures[r.Location.Core.Tokens]
+		r.Out.ContentLength = int64(len(body) + len(tail))
+		r.Out.ContentType = textHTML
+	}
+	if err := r.SendHead(); err != nil || r.noBody {
+		return Done
+	}
+	whole := append(append(r.Alloc(len(body) + len(tail))[:0], body...), tail...)
+	if _, err := r.Write(whole); err != nil && r.LogEnabled(observe.Info) {
+		r.Logf(observe.Info, "%v while sending to client", err)
+	}
+	return Done
+}
+
+// Respond sends a whole response of its own.
+func (r *Request) Respond(status int, contentType string, body []byte) Result {
+	r.Out.Status, r.Out.ContentLength = status, int64(len(body))
+	if contentType != "" {
+		r.Out.ContentType = r.CopyString(contentType)
+	}
+	if err := r.SendHead(); err != nil {
+		return Done
+	}
+	if len(body) > 0 {
+		r.Write(body) // the connection remembers its failure
+	}
+	return Done
+}

@@ -1,0 +1,57 @@
+package web
+
+import "starling/web/h1"
+
+// arenaBlockBytes is the size of an arena's blocks; what does not fit gets a block of its own.
+const arenaBlockBytes = 4 << 10
+
+// arena is memory that lives as long as a request.
+type arena struct {
+	block *h1.Block // the current one; kept by the Request from one use to the next
+	used  int
+	full  []*h1.Block
+}
+
+func (a *arena) alloc(n int) []byte {
+	if a.block == nil {
+		a.block = h1.TakeBlock(arenaBlockBytes)
+	}
+	if n > len(a.block.Mem)-a.used {
+		if n > arenaBlockBytes/4 {
+			own := h1.TakeBlock(n)
+			a.full = append(a.full, own)
+			return own.Mem[:n:n]
+		}
+		a.full = append(a.full, a.block)
+		a.block, a.used = h1.TakeBlock(arenaBlockBytes), 0
+	}
+	b := a.block.Mem[a.used : a.used+n : a.used+n]
+	a.used += n
+	return b
+}
+
+// reset makes all memory free again; one block stays.
+func (a *arena) reset() {
+	for i, b := range a.full {
+		b.GiveBack()
+		a.full[i] = nil
+	}
+	a.full, a.used = a.full[:0], 0
+}
+
+// Alloc gives n bytes that are valid during the request; their contents are undefined.
+func (r *Request) Alloc(n int) []byte { return r.arena.alloc(n) }
+
+// Copy copies bytes for the time of the request.
+func (r *Request) Copy(b []byte) []byte {
+	c := r.arena.alloc(len(b))
+	copy(c, b)
+	return c
+}
+
+// CopyString is Copy of a string.
+func (r *Request) CopyString(s string) []byte {
+	c := r.arena.alloc(len(s))
+	copy(c, s)
+	return c
+}

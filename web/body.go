@@ -1,0 +1,118 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// errBodyTooLarge is a body over client_max_body_size, or over what a handler is ready to keep.
+var errBodyTooLarge = &h1.Problem{Status: 413, Text: "client intended to send too large body"}
+
+// HasBody tells whether a request body (even an empty chunked one) came or will come.
+func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
+
+// BodyDone tells that the whole request body was read from the client.
+func (r *Request) BodyDone() bool { return r.wire.bodyDone() && r.keptRead == len(r.keptBody) }
+
+// ReadBody reads body bytes as they come; io.EOF at the end. A body beyond client_max_body_size gives an error for which
+// ErrorStatus says 413. What WholeBody kept is read from there.
+func (r *Request) ReadBody(p []byte) (int, error) {
+	if r.keptRead < len(r.keptBody) {
+		n := copy(p, r.keptBody[r.keptRead:])
+		r.keptRead += n
+		return n, nil
+	}
+	n, err := r.wire.readBody(r, p)
+	return n, r.checkBody(n, err)
+}
+
+// TakeBody gives, in place and without waiting, what of the body came together with the head; it may be empty. The
+// bytes are valid during the request.
+func (r *Request) TakeBody() ([]byte, error) {
+	if r.keptRead < len(r.keptBody) {
+		b := r.keptBody[r.keptRead:]
+		r.keptRead = len(r.keptBody)
+		return b, nil
+	}
+	b, err := r.wire.takeBody()
+	return b, r.checkBody(len(b), err)
+}
+
+// checkBody counts what was read and applies client_max_body_size to bodies of unknown length.
+func (r *Request) checkBody(n int, err error) error {
+	r.bodyRead += int64(n)
+	if limit := r.Location.Core.MaxBodyBytes; limit > 0 && r.bodyRead > limit {
+		r.Logf(observe.Error, "client intended to send too large chunked body: %d bytes", r.bodyRead)
+		r.keep = false
+		return errBodyTooLarge
+	}
+	return err
+}
+
+// WholeBody reads the whole body, at most limit bytes (an error with status 413 beyond). It may be called again, and
+// ReadBody after it. The bytes are valid during the request.
+func (r *Request) WholeBody(limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, errBodyTooLarge
+	}
+	if r.kept == nil {
+		r.kept = h1.TakeBlock(int(min(max(r.ContentLength, arenaBlockBytes), limit+1)))
+	}
+	used := len(r.keptBody)
+	for !r.wire.bodyDone() {
+		if used == len(r.kept.Mem) {
+			more := h1.TakeBlock(2 * used)
+			copy(more.Mem, r.kept.Mem[:used])
+			r.kept.GiveBack()
+			r.kept = more
+		}
+		n, err := r.wire.readBody(r, r.kept.Mem[used:])
+		used += n
+		r.keptBody = r.kept.Mem[:used]
+		if err = r.checkBody(n, err); err != nil && err != io.EOF {
+			return nil, err
+		}
+		if int64(used) > limit {
+			return nil, errBodyTooLarge
+		}
+	}
+	r.keptBody = r.kept.Mem[:used]
+	return r.keptBody, nil
+}
+
+// KeptBody is what WholeBody read ($request_body); nil if it was not called.
+func (r *Request) KeptBody() []byte { return r.keptBody }
+
+// DiscardBody reads what is left of the body and forgets it, as far as lingering_time allows.
+func (r *Request) DiscardBody() error {
+	core := r.Location.Core
+	return r.wire.discard(r, core.LingeringTime, core.LingeringTimeout)
+}
+
+// ErrorStatus is what the request is to be answered with if reading its body fails so: the status of an *h1.Problem, 408
+// for a timeout, 400 for a client that left inside the body.
+func (r *Request) ErrorStatus(err error) Result {
+	var problem *h1.Problem
+	switch {
+	case errors.As(err, &problem):
+		if problem != errBodyTooLarge {
+			r.Logf(observe.Info, "%s", problem.Text)
+		}
+		r.keep = false
+		return Result(problem.Status)
+	case isTimeout(err):
+		r.Logf(observe.Info, "client timed out while reading client request body")
+		return statusTimedOut
+	}
+	r.Logf(observe.Info, "client prematurely closed connection (%v) while reading client request body", err)
+	r.keep = false
+	return 400
+}
+
+// Delay waits; false says that the client left or the site was closed meanwhile. The handler then returns
+// 499 as its result.
+func (r *Request) Delay(d time.Duration) bool { return r.wire.wait(r, d) }

@@ -1,0 +1,306 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"starling/observe"
+)
+
+// States of a connection. Only its own goroutine and Retire change them, by compare-and-swap where both may.
+const (
+	stateFresh   int32 = iota // no request has begun yet
+	stateIdle                 // waits for another request
+	stateBusy                 // within a request
+	stateClosing              // was idle when the site retired
+)
+
+// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request.
+const freshGrace = time.Second
+
+// deadlineSlack is how much later than asked a timeout may come. It saves setting a deadline for each read and write.
+const deadlineSlack = time.Second
+
+// Serve serves one connection until it ends, and closes it; the caller gives it a goroutine of its own.
+func (p *Port) Serve(nc net.Conn) {
+	c := p.site.open(p, nc)
+	defer p.site.release(c)
+	defer c.survive()
+	c.serve()
+}
+
+func (s *Site) open(p *Port, nc net.Conn) *Conn {
+	c := &Conn{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}
+	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
+	c.raw, c.site, c.hosts = nc, s, p.hosts
+	c.server = c.hosts.byDefault
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if s.closed.Load() {
+		nc.Close() // the site was closed since the connection was accepted
+	}
+	return c
+}
+
+// addrPort is the IP and port of an address, not valid where it has none. IPv4 in IPv6 is shown as IPv4.
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+func (s *Site) release(c *Conn) {
+	c.Net.Close() // nothing is left to do about a failure
+	c.buf.Detach()
+	c.out.Release()
+	s.plan.Connections.Closed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.settle()
+}
+
+// settle tells those who wait that a retired site has no connection left. Must be called with the lock held.
+func (s *Site) settle() {
+	if !s.retired.Load() || len(s.conns) > 0 {
+		return
+	}
+	select {
+	case <-s.drained:
+	default:
+		close(s.drained)
+	}
+}
+
+// Retire closes idle connections and lets busy ones end with their request. It may be called more than once.
+func (s *Site) Retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired.Store(true)
+	for c := range s.conns {
+		if c.state.CompareAndSwap(stateIdle, stateClosing) {
+			c.raw.SetReadDeadline(time.Unix(1, 0)) // wakes it up; it closes itself
+		} else if c.state.Load() == stateFresh {
+			c.raw.SetReadDeadline(time.Now().Add(freshGrace))
+		}
+	}
+	s.settle()
+}
+
+// Drained is closed when a retired site has no connection left.
+func (s *Site) Drained() <-chan struct{} { return s.drained }
+
+// Close closes all connections at once; requests in progress fail.
+func (s *Site) Close() {
+	s.Retire()
+	s.closed.Store(true)
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.raw.Close()
+	}
+}
+
+// survive keeps a mistake in serving one connection from ending all others.
+func (c *Conn) survive() {
+	if reason := recover(); reason != nil {
+		c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+	}
+}
+
+// serve takes request after request.
+func (c *Conn) serve() {
+	if k := c.hosts.keepAlive; k.set {
+		c.setKeepAlive(k)
+	}
+	if !c.server.Core.NoDelay {
+		if tcp, ok := c.raw.(*net.TCPConn); ok {
+			tcp.SetNoDelay(false) // a matter of speed only
+		}
+	}
+	if c.hosts.tls && !c.handshake() {
+		return
+	}
+	c.buf.Attach(c.Net)
+	c.out.Attach(c.Net)
+	timeout := c.server.Core.HeaderTimeout
+	for c.await(timeout) {
+		r := c.site.take(c)
+		keep := r.exchange()
+		timeout = r.Location.Core.KeepAlive.Timeout
+		c.site.give(r)
+		if !keep {
+			return
+		}
+	}
+}
+
+func (c *Conn) setKeepAlive(k socketKeepAlive) {
+	tcp, ok := c.raw.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	config := net.KeepAliveConfig{Enable: !k.off, Idle: k.idle, Interval: k.interval, Count: k.count}
+	if err := tcp.SetKeepAliveConfig(config); err != nil {
+		c.server.Log.Logf(observe.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
+	}
+}
+
+// await waits for the first byte of a request, without holding memory. false ends the connection.
+func (c *Conn) await(timeout time.Duration) bool {
+	c.buf.Recycle()
+	if len(c.buf.Unread()) > 0 {
+		return true
+	}
+	c.out.Release()
+	from := stateFresh
+	if c.Requests > 0 {
+		from = stateIdle
+		c.state.Store(stateIdle)
+		if c.site.retired.Load() {
+			return false
+		}
+		c.site.plan.Connections.Idle(1)
+		defer c.site.plan.Connections.Idle(-1)
+	}
+	c.readWithin(timeout)
+	err := c.buf.Wait()
+	if !c.state.CompareAndSwap(from, stateBusy) {
+		return false
+	}
+	if from == stateFresh && c.site.retired.Load() {
+		c.readUntilMS = 0 // Retire may have set another deadline
+	}
+	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(observe.Info) {
+		c.logWaiting(err)
+	}
+	return err == nil
+}
+
+func (c *Conn) logWaiting(err error) {
+	what := err.Error()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if c.Requests > 0 {
+			return // the usual end of a kept connection
+		}
+		what = "client timed out"
+	}
+	c.server.Log.Logf(observe.Info, "*%d %s while waiting for request, client: %s, server: %s", c.Serial, what, c.remoteText(), c.Port.Addr)
+}
+
+// remoteText is the client's address as logs name it.
+func (c *Conn) remoteText() string {
+	if !c.Remote.IsValid() {
+		return "unix:"
+	}
+	return c.Remote.Addr().String()
+}
+
+// readWithin sees to it that reads fail after timeout, or up to deadlineSlack later.
+func (c *Conn) readWithin(timeout time.Duration) {
+	if renew(c.site.plan.Clock.Now().MonoMS, timeout, &c.readUntilMS) {
+		c.raw.SetReadDeadline(time.Now().Add(timeout + slack(timeout))) // fails on closed sockets only, as the read will
+	}
+}
+
+// writeWithin is readWithin for writes.
+func (c *Conn) writeWithin(timeout time.Duration) {
+	if renew(c.site.plan.Clock.Now().MonoMS, timeout, &c.writeUntilMS) {
+		c.raw.SetWriteDeadline(time.Now().Add(timeout + slack(timeout)))
+	}
+}
+
+// slack is deadlineSlack, less for short timeouts.
+func slack(timeout time.Duration) time.Duration { return min(deadlineSlack, timeout/4) }
+
+// renew tells whether the deadline at untilMS does not do for a timeout that begins now, and then moves it.
+func renew(nowMS int64, timeout time.Duration, untilMS *int64) bool {
+	least := nowMS + timeout.Milliseconds()
+	most := least + slack(timeout).Milliseconds()
+	if *untilMS >= least && *untilMS <= most {
+		return false
+	}
+	*untilMS = most
+	return true
+}
+
+// named is how the TLS handshake finds the connection that it is for.
+type named struct {
+	net.Conn
+	c     *Conn
+	first [1]byte
+	n     int // bytes of first not yet read
+}
+
+// Read gives the first byte, which was read to see whether TLS is spoken at all.
+func (n *named) Read(p []byte) (int, error) {
+	if n.n > 0 && len(p) > 0 {
+		n.n = 0
+		p[0] = n.first[0]
+		return 1, nil
+	}
+	return n.Conn.Read(p)
+}
+
+// The first bytes of TLS: a handshake record, or the header of SSLv2's hello.
+const (
+	recordHandshake = 0x16
+	sslv2Bit        = 0x80
+)
+
+// handshake speaks TLS, or finds that the client does not (error 497).
+func (c *Conn) handshake() bool {
+	c.readWithin(c.server.Core.HeaderTimeout)
+	c.writeWithin(c.server.Core.HeaderTimeout)
+	under := &named{Conn: c.raw, c: c}
+	if n, err := c.raw.Read(under.first[:]); n == 0 {
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.logWaiting(err)
+		}
+		return false
+	}
+	under.n = 1
+	if b := under.first[0]; b != recordHandshake && b&sslv2Bit == 0 {
+		c.plainToTLS = true
+		c.Net = under
+		return true
+	}
+	conn := tls.Server(under, &tls.Config{GetConfigForClient: configForClient})
+	if err := conn.HandshakeContext(c.site.context); err != nil {
+		c.server.Log.Logf(observe.Info, "*%d SSL_do_handshake() failed (%v) while SSL handshaking, client: %s, server: %s",
+			c.Serial, err, c.remoteText(), c.Port.Addr)
+		return false
+	}
+	state := conn.ConnectionState()
+	c.TLS, c.Net = &state, conn
+	return true
+}
+
+// configForClient chooses the virtual server by SNI.
+func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c := hello.Conn.(*named).c
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if s := c.hosts.find([]byte(name), nil); name != "" && s != nil && s.TLS != nil {
+		c.server, c.named = s, true
+	}
+	config := c.server.TLS
+	if config.GetConfigForClient != nil {
+		return config.GetConfigForClient(hello)
+	}
+	return config, nil
+}
+
+// Context ends when the site is closed by force.
+func (r *Request) Context() context.Context { return r.Conn.site.context }

@@ -1,0 +1,222 @@
+package web
+
+import (
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+	"starling/web/h1"
+)
+
+// Where most directives of the core may stand.
+const (
+	servers     = conf.HTTP | conf.Server
+	locations   = servers | conf.Location
+	locationsIf = locations | conf.LocationIf
+)
+
+// Core is the module of the kit's own directives; it comes first in the list of modules.
+var Core = Module{
+	Module: conf.Module{
+		Name:       "http_core",
+		Doc:        "Virtual servers and locations, the limits of requests, and what is answered when something goes wrong.",
+		New:        newCore,
+		Clone:      cloneCore,
+		Enter:      enterCore,
+		Directives: concat(structure, requestLimits, connections, content, answers, diagnostics),
+	},
+	Variables: coreVariables(),
+}
+
+func newCore() any { return &CoreSettings{Limits: h1.DefaultLimits, Types: defaultTypes} }
+
+func concat(lists ...[]conf.Directive) (all []conf.Directive) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// flag declares an "on | off" directive.
+func flag(name, byDefault string, in conf.Context, doc string, place func(*CoreSettings) *bool) conf.Directive {
+	return conf.Directive{Name: name, Syntax: "on | off", Default: byDefault, In: in, Doc: doc, Set: conf.Field(place, conf.Flag)}
+}
+
+// timed declares a directive of one duration.
+func timed(name, byDefault string, in conf.Context, doc string, place func(*CoreSettings) *time.Duration) conf.Directive {
+	return conf.Directive{Name: name, Syntax: "<time>", Default: byDefault, In: in, Doc: doc, Set: conf.Field(place, conf.Time)}
+}
+
+var structure = []conf.Directive{
+	{Name: "http", In: conf.Main, Opens: conf.HTTP, Doc: "Holds the http servers."},
+	{Name: "server", In: conf.HTTP, Opens: conf.Server, Repeat: true, Doc: "Configures one virtual server."},
+	{
+		Name: "location", Syntax: "<modifier> [<uri>]", In: conf.Server | conf.Location, Opens: conf.Location, Repeat: true,
+		Doc: "Configures the URIs that begin with a prefix, are equal to a text (=) or match a regular expression (~, ~*). " +
+			"^~ before a prefix keeps regular expressions from being tried; @name is for internal redirects only.",
+		Set: conf.Raw(func(_ *CoreSettings, a *conf.Args) error { _, err := readLocationName(a.Words); return err }),
+	},
+	{
+		Name: "limit_except", Syntax: "<method>...", In: conf.Location, Opens: conf.LimitExcept,
+		Doc: "Holds what applies to all methods but those named. GET allows HEAD too.",
+		Set: conf.Raw(setLimitExcept),
+	},
+	{
+		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
+		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80",
+		Unsupported: []string{"http2", "quic", "proxy_protocol", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+			"multipath", "reuseport"},
+		Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
+		Set: conf.Raw(setListen),
+	},
+	{
+		Name: "server_name", Syntax: "<name>...", In: conf.Server, Repeat: true, DefaultDoc: `""`,
+		Doc: "Sets the names of a virtual server: exact, *.example.org, .example.org, www.example.*, ~expression, $hostname, or \"\" for requests without name.",
+		Set: conf.Raw(setServerName),
+	},
+}
+
+var requestLimits = []conf.Directive{
+	timed("client_header_timeout", "60s", servers, "Sets how long the head of a request may take to arrive.",
+		func(s *CoreSettings) *time.Duration { return &s.HeaderTimeout }),
+	timed("client_body_timeout", "60s", locations, "Sets how long to wait for the next piece of a request body.",
+		func(s *CoreSettings) *time.Duration { return &s.BodyTimeout }),
+	timed("send_timeout", "60s", locations, "Sets how long the client may take to accept more of the response.",
+		func(s *CoreSettings) *time.Duration { return &s.SendTimeout }),
+	{
+		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers, Doc: "Sets the size that the head of a request fits into without large buffers.",
+		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.HeaderBufferBytes }, headerBytes),
+	},
+	{
+		Name: "large_client_header_buffers", Syntax: "<number> <size>", Default: "4 8k", In: servers,
+		Doc: "Bounds the head of a request: no line is longer than the size, and all of it takes no more buffers than the number.",
+		Set: conf.Raw(setLargeHeaderBuffers),
+	},
+	{
+		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers, Doc: "Sets how many header lines a request may have.",
+		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.MaxHeaders }, conf.Int(1, 100000)),
+	},
+	{
+		Name: "ignore_invalid_headers", Syntax: "on | off", Default: "on", In: servers,
+		Doc: "Drops request headers with unusual names. Those that are no token at all are always dropped.",
+		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.PassInvalidHeaders }, isOff),
+	},
+	flag("underscores_in_headers", "off", servers, "Takes underscores in the names of request headers for valid.",
+		func(s *CoreSettings) *bool { return &s.Limits.UnderscoresAreValid }),
+	{
+		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Takes adjacent slashes of a URI for one.",
+		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.KeepSlashes }, isOff),
+	},
+	{
+		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations, Doc: "Sets the largest request body that is accepted; 0 accepts any.",
+		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.MaxBodyBytes }, conf.Offset),
+	},
+	{
+		Name: "client_body_buffer_size", Syntax: "<size>", Default: "16k", In: locations, Doc: "Sets how much of a request body is kept in memory where it is kept.",
+		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.BodyBufferBytes }, conf.Size),
+	},
+}
+
+var connections = []conf.Directive{
+	{
+		Name: "keepalive_timeout", Syntax: "<timeout> [<header_timeout>]", Default: "75s", In: locations,
+		Doc: "Sets how long a connection is kept for the next request; 0 keeps none. The second value goes into a Keep-Alive header.",
+		Set: conf.Whole(func(s *CoreSettings) *keepAlive { return &s.KeepAlive }, parseKeepAlive),
+	},
+	{
+		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations, Doc: "Sets how many requests a connection serves.",
+		Set: conf.Field(func(s *CoreSettings) *int { return &s.KeepAliveMax }, conf.Number),
+	},
+	timed("keepalive_time", "1h", locations, "Sets how long a connection may go on taking requests.",
+		func(s *CoreSettings) *time.Duration { return &s.KeepAliveTime }),
+	{
+		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations, Doc: "Keeps no connections with misbehaving browsers: none, msie6, safari.",
+		Set: conf.Whole(func(s *CoreSettings) *disabledBrowsers { return &s.KeepAliveDisable }, parseBrowsers),
+	},
+	{
+		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations, Doc: "Reads on before a connection is closed, so that the client sees the response: on where data may still come, always, off.",
+		Set: conf.Field(func(s *CoreSettings) *lingering { return &s.Lingering },
+			conf.OneOf(map[string]lingering{"on": lingerIfNeeded, "off": lingerNever, "always": lingerAlways})),
+	},
+	timed("lingering_time", "30s", locations, "Sets how long to read on in all.", func(s *CoreSettings) *time.Duration { return &s.LingeringTime }),
+	timed("lingering_timeout", "5s", locations, "Sets how long to wait for more to read.", func(s *CoreSettings) *time.Duration { return &s.LingeringTimeout }),
+	flag("reset_timedout_connection", "off", locations, "Closes connections that timed out, and those of code 444, by a reset.",
+		func(s *CoreSettings) *bool { return &s.ResetTimedOut }),
+	flag("tcp_nodelay", "on", locations, "Sends small pieces at once.", func(s *CoreSettings) *bool { return &s.NoDelay }),
+	flag("chunked_transfer_encoding", "on", locations, "Sends responses of unknown length in chunks.", func(s *CoreSettings) *bool { return &s.Chunked }),
+	{
+		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the bytes per second of a response; 0 does not.",
+		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRate }),
+	},
+	{
+		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf, Doc: "Sets how much is sent before the rate is limited.",
+		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRateAfter }),
+	},
+}
+
+var content = []conf.Directive{
+	{Name: "root", Syntax: "<path>", Default: "html", In: locationsIf, Doc: "Sets the directory that URIs are paths in.", Set: conf.Raw(setRoot)},
+	{Name: "alias", Syntax: "<path>", In: conf.Location, Doc: "Sets what replaces the location's part of the URI.", Set: conf.Raw(setAlias)},
+	{
+		Name: "types", In: locations, Opens: conf.Lines, DefaultDoc: "text/html html; image/gif gif; image/jpeg jpg;",
+		Doc: "Sets the media types of file name extensions.", Set: conf.Raw(setTypes),
+	},
+	{
+		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations, Doc: "Sets the media type of all other files.",
+		Set: conf.Field(func(s *CoreSettings) *string { return &s.DefaultType }, conf.String),
+	},
+	{
+		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets how a file's date is compared with If-Modified-Since: exact, before, off.",
+		Set: conf.Field(func(s *CoreSettings) *IfModifiedSince { return &s.IfModifiedSince },
+			conf.OneOf(map[string]IfModifiedSince{"exact": ModifiedExact, "before": ModifiedBefore, "off": ModifiedOff})),
+	},
+	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *CoreSettings) *bool { return &s.ETag }),
+	{
+		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations, Doc: "Sets how many ranges a request for a file may have; 0 answers with the whole file.",
+		Set: conf.Field(func(s *CoreSettings) *int { return &s.MaxRanges }, conf.Number),
+	},
+}
+
+var answers = []conf.Directive{
+	{
+		Name: "error_page", Syntax: "<words>...", In: locationsIf, Repeat: true,
+		Doc: "Sets where the answer to a status comes from: <code>... [=[<response>]] <uri>.",
+		Set: conf.Raw(setErrorPage),
+	},
+	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
+		func(s *CoreSettings) *bool { return &s.RecursiveErrorPages }),
+	{
+		Name: "internal", In: conf.Location, Doc: "Answers requests from outside with 404.",
+		Set: conf.Raw(func(s *CoreSettings, _ *conf.Args) error { s.Internal = true; return nil }),
+	},
+	{
+		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Sets whether all or any of allow, auth_basic and the like must let a request in.",
+		Set: conf.Field(func(s *CoreSettings) *bool { return &s.SatisfyAny }, conf.OneOf(map[string]bool{"all": false, "any": true})),
+	},
+	flag("absolute_redirect", "on", locations, "Puts scheme and host into redirects.", func(s *CoreSettings) *bool { return &s.AbsoluteRedirect }),
+	flag("server_name_in_redirect", "off", locations, "Takes the server's first name for redirects rather than that of the request.",
+		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect }),
+	flag("port_in_redirect", "on", locations, "Puts a port that is not the scheme's own into redirects.", func(s *CoreSettings) *bool { return &s.PortInRedirect }),
+	{
+		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages tell the version: on, off, build.",
+		Set: conf.Field(func(s *CoreSettings) *tokens { return &s.Tokens },
+			conf.OneOf(map[string]tokens{"on": tokensVersion, "off": tokensOff, "build": tokensBuild})),
+	},
+}
+
+var diagnostics = []conf.Directive{
+	{
+		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets where errors of requests are logged, and from which level on.",
+		Set: conf.List(func(s *CoreSettings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+	},
+	flag("log_not_found", "on", locations, "Logs files that were not found.", func(s *CoreSettings) *bool { return &s.LogNotFound }),
+	{
+		Name: "resolver", Syntax: plan.ResolverSyntax, In: locations, Unsupported: plan.ResolverUnsupported,
+		Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
+		Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
+	},
+	timed("resolver_timeout", "30s", locations, "Sets how long a name may take to resolve.",
+		func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }),
+}

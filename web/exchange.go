@@ -1,0 +1,266 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// requests are taken for the time of a request, so that idle connections hold none. Those of an old site have too few or
+// too many slots and are dropped.
+var requests = sync.Pool{New: func() any { return new(Request) }}
+
+// take gives a Request for the next one of a connection.
+func (s *Site) take(c *Conn) *Request {
+	r := requests.Get().(*Request)
+	if len(r.slots) != s.slots {
+		r.slots = make([]Slot, s.slots)
+	}
+	r.site, r.Conn, r.wire = s, c, &r.h1
+	r.Server, r.Location = c.server, c.server.base
+	r.Remote = c.Remote
+	r.h1.in.Reset()
+	r.Out = Response{Headers: r.Out.Headers[:0], ContentLength: -1, Status: 200}
+	r.uriChanges = maxURIChanges
+	r.sentBefore = c.out.Bytes
+	r.ContentLength = -1
+	return r
+}
+
+// give forgets all about a request that has ended.
+func (s *Site) give(r *Request) {
+	for i := len(r.endings) - 1; i >= 0; i-- {
+		e := r.endings[i]
+		r.endings[i] = ending{}
+		e.callback(e.arg, e.n)
+	}
+	if r.kept != nil {
+		r.kept.GiveBack()
+	}
+	r.arena.reset()
+	clear(r.slots)
+	clear(r.Out.Headers)
+	if cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
+		return // an odd request must not hold memory for ever
+	}
+	*r = Request{
+		Out:      Response{Headers: r.Out.Headers[:0]},
+		Captures: r.Captures,
+		engine: engine{h1: r.h1, arena: r.arena, slots: r.slots, endings: r.endings[:0],
+			trial: r.trial, scratch: r.scratch[:0]},
+	}
+	r.h1.waiting = nil
+	requests.Put(r)
+}
+
+// Bounds of what a Request keeps from one use to the next.
+const (
+	maxKeptHeaders      = 128
+	maxKeptScratchBytes = 64 << 10
+)
+
+// exchange serves one request and tells whether the connection can take another.
+func (r *Request) exchange() (keep bool) {
+	c := r.Conn
+	c.Requests++
+	r.StartedAt = r.Now()
+	r.site.requests.total.Add(1)
+	r.site.requests.current.Add(1)
+	defer r.site.requests.current.Add(-1)
+	if err := r.readHead(); err != nil {
+		if !r.badHead(err) {
+			return false
+		}
+	} else {
+		r.accept()
+		if result := r.admit(); result != Declined {
+			r.runWith(result)
+		} else {
+			r.runWith(r.process(fromPostRead))
+		}
+	}
+	if !r.headSent && !r.finished {
+		r.Logf(observe.Error, "a handler ended the request without a response")
+		r.runWith(500)
+	}
+	r.FinishBody() // its failure is remembered
+	r.logFailure()
+	for _, h := range r.Location.phases[Log] {
+		h(r)
+	}
+	return r.settle()
+}
+
+// readHead reads line and headers; all of it within client_header_timeout.
+func (r *Request) readHead() error {
+	c, limits := r.Conn, &r.Conn.server.Core.Limits
+	whole, err := r.h1.in.Parse(&c.buf, limits)
+	if whole || err != nil {
+		return err
+	}
+	end := time.Now().Add(c.server.Core.HeaderTimeout)
+	c.raw.SetReadDeadline(end)
+	c.readUntilMS = 0
+	for !whole && err == nil {
+		if err = c.buf.Fill(); err == nil {
+			whole, err = r.h1.in.Parse(&c.buf, limits)
+		}
+	}
+	return err
+}
+
+// accept takes over what was read.
+func (r *Request) accept() {
+	in := &r.h1.in
+	r.Line, r.Method, r.MethodID, r.Target = in.Line, in.Method, in.MethodID, in.Target
+	r.Proto, r.Version = in.Proto, in.Version
+	r.Headers, r.Seen = in.Headers, in.Seen
+	r.Host, r.Port = in.Host, in.Port
+	r.Path, r.Query = in.Path, in.Args
+	r.ContentLength, r.Chunked = in.ContentLength, in.Chunked
+	r.keep = in.KeepAlive
+	r.expects = in.ExpectContinue && in.HasBody()
+	r.h1.body.StartRequest(&r.Conn.buf, in)
+	if in.Dropped > 0 {
+		r.Logf(observe.Info, "client sent invalid header line: \"%s\"", in.LastDropped)
+	}
+}
+
+// admit finds the virtual server and checks what must be right before anything else happens.
+func (r *Request) admit() Result {
+	c := r.Conn
+	if len(r.Host) > 0 || c.hosts.exact[""] != nil {
+		if s := c.hosts.find(r.Host, r); s != nil {
+			r.Server, r.Location = s, s.base
+		} else if !c.named {
+			r.Server, r.Location = c.hosts.byDefault, c.hosts.byDefault.base
+		}
+	}
+	if !c.hosts.tls {
+		return Declined
+	}
+	if c.plainToTLS {
+		r.Logf(observe.Info, "client sent plain HTTP request to HTTPS port while reading client request headers")
+		return 497
+	}
+	if c.named && r.Server != c.server && r.Server.VerifiesClients {
+		r.Logf(observe.Info, "client attempted to request the server name different from the one that was negotiated")
+		return 421
+	}
+	if check := r.Server.AfterHandshake; check != nil {
+		return check(c)
+	}
+	return Declined
+}
+
+// badHead answers a head that cannot be served; false if there is nobody to answer.
+func (r *Request) badHead(err error) bool {
+	r.accept()
+	r.keep = false
+	var problem *h1.Problem
+	where := "while reading client request line"
+	if len(r.Line) > 0 {
+		where = "while reading client request headers"
+	}
+	switch {
+	case errors.As(err, &problem):
+		if r.Conn.plainToTLS {
+			problem = &h1.Problem{Status: 497, Text: "client sent plain HTTP request to HTTPS port"}
+		}
+		r.Logf(observe.Info, "%s %s", problem.Text, where)
+		if r.Version == 0 {
+			r.Version = h1.Version10
+		}
+		r.Chunked, r.ContentLength, r.expects = false, -1, false
+		r.h1.in.Chunked, r.h1.in.ContentLength = false, -1
+		r.h1.body.StartRequest(&r.Conn.buf, &r.h1.in)
+		r.runWith(Result(problem.Status))
+		return true
+	case isTimeout(err):
+		r.Logf(observe.Info, "client timed out %s", where)
+		r.abandon(statusTimedOut)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		r.Logf(observe.Info, "client prematurely closed connection %s", where)
+		r.abandon(400)
+	default:
+		r.Logf(observe.Info, "%v %s", err, where)
+		r.abandon(400)
+	}
+	for _, h := range r.Location.phases[Log] {
+		h(r)
+	}
+	return false
+}
+
+// logFailure tells of a connection that failed under the response.
+func (r *Request) logFailure() {
+	if r.failure == nil || !r.LogEnabled(observe.Info) {
+		return
+	}
+	if isTimeout(r.failure) {
+		r.Logf(observe.Info, "client timed out while sending to client")
+		if r.Location.Core.ResetTimedOut {
+			r.Conn.reset()
+		}
+		return
+	}
+	r.Logf(observe.Info, "%v while sending to client", r.failure)
+}
+
+// settle ends a request on the wire: what is left of its body is read if the connection is to be kept, and before it is closed
+// the client is given time to see the response.
+func (r *Request) settle() (keep bool) {
+	core := r.Location.Core
+	if r.hijacked || r.failure != nil {
+		return false
+	}
+	bodyLeft := !r.wire.bodyDone()
+	if r.keep && bodyLeft && !r.expects {
+		if err := r.DiscardBody(); err == nil {
+			return true
+		}
+		return false
+	}
+	if r.keep && !bodyLeft {
+		return true
+	}
+	if core.Lingering == lingerAlways || core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
+		r.Conn.linger(core)
+	}
+	return false
+}
+
+// maxLingerBytes bounds what is read only to be polite.
+const maxLingerBytes = 256 << 20
+
+// linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
+// reset the connection, and the client might lose the response.
+func (c *Conn) linger(core *CoreSettings) {
+	half, ok := c.Net.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(core.LingeringTime)
+	scratch := h1.TakeBlock(arenaBlockBytes)
+	defer scratch.GiveBack()
+	for n := 0; n < maxLingerBytes && time.Now().Before(end); {
+		c.raw.SetReadDeadline(earlier(end, time.Now().Add(core.LingeringTimeout)))
+		got, err := c.raw.Read(scratch.Mem)
+		if err != nil {
+			return
+		}
+		n += got
+	}
+}
+
+// reset makes the close of the connection a reset.
+func (c *Conn) reset() {
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		tcp.SetLinger(0) // fails only where the connection is gone already
+	}
+}

@@ -1,0 +1,163 @@
+package web
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"starling/lib/clock"
+	"starling/lib/sockaddr"
+	"starling/lib/units"
+	"starling/vars"
+	"starling/web/h1"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// hostname is that of the machine, in lower case as in nginx ($hostname).
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost" // gethostname fails on no system that runs this; a log line is all that shows it
+	}
+	return strings.ToLower(name)
+}
+
+// defaultAddress is where a server without listen listens: *:80, or *:8000 for those who may not have port 80.
+func defaultAddress() sockaddr.Addr {
+	port := uint16(80)
+	if os.Geteuid() != 0 {
+		port = 8000
+	}
+	return sockaddr.Addr{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}
+}
+
+// Filename is the path of the file that the URI means ($request_filename): root and URI, or alias and what follows the
+// location's name. It is valid during the request.
+func (r *Request) Filename() []byte { return r.FilenameOf(r.Path) }
+
+// FilenameOf is Filename of another URI (index, try_files).
+func (r *Request) FilenameOf(uri []byte) []byte {
+	l := r.Location
+	b := r.appendRoot(r.takeScratch())
+	switch {
+	case !l.Core.Alias:
+		b = append(b, uri...)
+	case l.kind == regexLocation || l.kind == caselessLocation:
+		// The alias of a regular expression is the whole path, made of captures.
+	default:
+		b = append(b, uri[min(len(l.Name), len(uri)):]...)
+	}
+	return r.KeepScratch(b)
+}
+
+// takeScratch is Scratch for code that evaluates variables, which use the scratch themselves.
+func (r *Request) takeScratch() []byte {
+	b := r.scratch
+	r.scratch = nil
+	return b[:0]
+}
+
+// appendRoot adds the value of root or alias. A value that begins with a variable may be relative to the prefix.
+func (r *Request) appendRoot(dst []byte) []byte {
+	l := r.Location
+	if l.rootLiteral != "" {
+		return append(dst, l.rootLiteral...)
+	}
+	start := len(dst)
+	dst = l.Core.Root.Append(dst, r)
+	if len(dst) == start || dst[start] != '/' {
+		full := r.site.plan.PrefixPath(string(dst[start:]))
+		dst = append(dst[:start], full...)
+	}
+	return dst
+}
+
+// TypeOf gives the media type of a path by its extension, else default_type.
+func (l *Location) TypeOf(path []byte) string {
+	dot := bytes.LastIndexByte(path, '.')
+	if slash := bytes.LastIndexByte(path, '/'); dot > slash {
+		extension := path[dot+1:]
+		if t, known := l.Core.Types[string(extension)]; known {
+			return t
+		}
+		if t, known := l.Core.Types[string(bytes.ToLower(extension))]; known {
+			return t
+		}
+	}
+	return l.Core.DefaultType
+}
+
+// realRoot is the document root without symbolic links.
+func (r *Request) realRoot() (string, bool) {
+	path, err := filepath.EvalSymlinks(string(r.appendRoot(nil)))
+	return path, err == nil
+}
+
+// misbehaves tells browsers of which keepalive_disable knows that kept connections do them no good.
+func (r *Request) misbehaves(d disabledBrowsers) bool {
+	agent := r.KnownHeader(h1.HeaderUserAgent)
+	if d.msie6 && string(r.Method) == "POST" {
+		if at := bytes.Index(agent, []byte("MSIE ")); at >= 0 && at+7 < len(agent) && !bytes.Contains(agent, []byte("Opera")) {
+			if major := agent[at+5]; agent[at+6] == '.' && (major >= '4' && major <= '5' || major == '6' && !bytes.Contains(agent, []byte("SV1"))) {
+				return true
+			}
+		}
+	}
+	return d.safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) && !bytes.Contains(agent, []byte("Chrome/"))
+}
+
+// startRate settles limit_rate for the response.
+func (r *Request) startRate() {
+	core := r.Location.Core
+	r.rate = r.LimitRate
+	if r.rate == 0 {
+		r.rate = r.bytesOf(&core.LimitRate)
+	}
+	if r.rate > 0 {
+		r.rateAfter, r.rateSince = r.bytesOf(&core.LimitRateAfter), r.Now()
+	}
+}
+
+// bytesOf evaluates a size with variables; what is no size counts as 0, as in nginx.
+func (r *Request) bytesOf(t *vars.Template[*Request]) int64 {
+	text, literal := t.Literal()
+	if literal && (text == "0" || text == "") {
+		return 0
+	}
+	n, err := units.Size(string(t.Append(nil, r)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// paceTick is the least time that writePaced sleeps for.
+const paceTick = 10 * time.Millisecond
+
+// writePaced sends no more than the rate allows since the response began.
+func (r *Request) writePaced(p []byte) (int, error) {
+	sent := 0
+	for sent < len(p) {
+		allowed := r.rateAfter + r.rate*(1000+elapsedMS(r.rateSince, r.Now()))/1000 - r.bodyBytes
+		if allowed <= 0 {
+			pause := max(time.Duration(-allowed+1)*time.Second/time.Duration(r.rate), paceTick)
+			if !r.Delay(pause) {
+				return sent, r.failure
+			}
+			continue
+		}
+		n, err := r.writeNow(p[sent:min(int64(len(p)), int64(sent)+allowed)])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+func elapsedMS(from, to clock.Reading) int64 { return to.MonoMS - from.MonoMS }

@@ -1,0 +1,206 @@
+package web
+
+import (
+	"slices"
+	"strings"
+
+	"starling/lib/escape"
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// step is where the phases begin, or begin again after a redirect inside.
+type step int
+
+const (
+	fromPostRead step = iota
+	fromServerRewrite
+	fromLocation
+	fromRewrite
+)
+
+// maxURIChanges bounds redirects inside one request, as in nginx.
+const maxURIChanges = 10
+
+// runWith goes on from a result until the response was sent or the connection is given up.
+func (r *Request) runWith(result Result) {
+	for {
+		switch {
+		case result == Redirected:
+			result = r.process(r.resume)
+		case result >= 100:
+			result = r.answer(int(result))
+		default:
+			return
+		}
+	}
+}
+
+// process runs the phases from a step on, and tells what ended them.
+func (r *Request) process(at step) Result {
+	if at == fromPostRead {
+		if result := r.handle(r.Server.phases[PostRead]); result != Declined {
+			return result
+		}
+		at = fromServerRewrite
+	}
+	if at == fromServerRewrite {
+		r.Location = r.Server.base
+		if result := r.handle(r.Server.phases[ServerRewrite]); result != Declined {
+			return result
+		}
+		at = fromLocation
+	}
+	if at == fromLocation {
+		if result := r.locate(); result != Declined {
+			return result
+		}
+	}
+	// Each phase asks the location anew: a handler may have switched it (if).
+	if result := r.handle(r.Location.phases[Rewrite]); result != Declined {
+		return result
+	}
+	if result := r.handle(r.Location.phases[PreAccess]); result != Declined {
+		return result
+	}
+	if result := r.access(); result != Declined {
+		return result
+	}
+	if result := r.handle(r.Location.phases[PreContent]); result != Declined {
+		return result
+	}
+	for _, h := range r.Location.phases[Content] {
+		if result := h(r); result != Declined {
+			return result
+		}
+	}
+	return r.noContent()
+}
+
+// handle runs the handlers of a phase; OK counts as Declined.
+func (r *Request) handle(handlers []Handler) Result {
+	for _, h := range handlers {
+		if result := h(r); result != Declined && result != OK {
+			return result
+		}
+	}
+	return Declined
+}
+
+// noContent is nginx's answer where nothing makes content of the URI.
+func (r *Request) noContent() Result {
+	if n := len(r.Path); n > 0 && r.Path[n-1] == '/' {
+		if r.LogEnabled(observe.Error) {
+			r.Logf(observe.Error, "directory index of \"%s\" is forbidden", r.Filename())
+		}
+		return 403
+	}
+	return 404
+}
+
+// locate finds the location, and checks what it says about the request as a whole.
+func (r *Request) locate() Result {
+	r.Location = r.Server.base
+	_, redirect := r.Server.tree.search(r)
+	if redirect != nil {
+		return r.addSlash(redirect)
+	}
+	if e := r.Location.limitExcept; e != nil && !slices.Contains(e.Core.allowedMethods, string(r.Method)) {
+		r.Location = e
+	}
+	core := r.Location.Core
+	if core.Internal && !r.Internal {
+		return 404
+	}
+	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 {
+		r.Logf(observe.Error, "client intended to send too large body: %d bytes", r.ContentLength)
+		return 413
+	}
+	return Declined
+}
+
+// addSlash sends the client from /x to /x/.
+func (r *Request) addSlash(l *Location) Result {
+	r.Location = l
+	to := escape.Append(r.Scratch(), []byte(l.Name), escape.Path)
+	if len(r.Query) > 0 {
+		to = append(append(to, '?'), r.Query...)
+	}
+	r.Out.Location = r.KeepScratch(to)
+	return 301
+}
+
+// access applies satisfy. With any, the first handler that grants ends the phase, and a refusal counts only if none does; 401
+// is preferred so that the client may try again with a password.
+func (r *Request) access() Result {
+	refusal := Declined
+	for _, h := range r.Location.phases[Access] {
+		result := h(r)
+		switch {
+		case result == Declined:
+		case result == OK:
+			if r.Location.Core.SatisfyAny {
+				r.RemoveHeader(h1.HeaderWWWAuthenticate)
+				return Declined
+			}
+		case r.Location.Core.SatisfyAny && (result == 401 || result == 403):
+			if refusal != 401 {
+				refusal = result
+			}
+		default:
+			return result
+		}
+	}
+	if refusal == 403 {
+		r.Logf(observe.Error, "access forbidden by rule")
+	}
+	return refusal
+}
+
+// InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth time.
+func (r *Request) InternalRedirect(path, query []byte) Result {
+	if r.uriChanges--; r.uriChanges < 0 {
+		r.Logf(observe.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", path)
+		return 500
+	}
+	r.Path, r.Query = path, query
+	r.Internal, r.resume = true, fromServerRewrite
+	return Redirected
+}
+
+// Relocate looks for the location of another URI (rewrite … last): unlike after InternalRedirect the server's own rewrites do not
+// run again. It returns Redirected, or 500 after the tenth redirect of either sort.
+func (r *Request) Relocate(path, query []byte) Result {
+	if r.uriChanges--; r.uriChanges < 0 {
+		r.Logf(observe.Error, "rewrite or internal redirection cycle while processing \"%s\"", path)
+		return 500
+	}
+	r.Path, r.Query = path, query
+	r.resume = fromLocation
+	return Redirected
+}
+
+// NamedRedirect goes on in the location @name (with or without the @), with the URI as it is.
+func (r *Request) NamedRedirect(name string) Result {
+	if r.uriChanges--; r.uriChanges < 0 {
+		r.Logf(observe.Error, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
+		return 500
+	}
+	if len(r.Path) == 0 {
+		r.Logf(observe.Error, "empty URI in redirect to named location \"%s\"", name)
+		return 500
+	}
+	l := r.Server.named(name)
+	if l == nil {
+		r.Logf(observe.Error, "could not find named location \"%s\"", name)
+		return 500
+	}
+	r.Location, r.Internal, r.resume = l, true, fromRewrite
+	return Redirected
+}
+
+// named finds the location @name.
+func (s *Server) named(name string) *Location { return s.tree.named[strings.TrimPrefix(name, "@")] }
+
+// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on.
+func (r *Request) SwitchTo(l *Location) { r.Location = l }

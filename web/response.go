@@ -1,0 +1,273 @@
+package web
+
+import (
+	"net"
+	"strconv"
+
+	"starling/lib/version"
+	"starling/web/h1"
+)
+
+// AddHeader adds a response header. The bytes must stay as they are during the request.
+func (r *Request) AddHeader(name, value []byte) {
+	r.Out.Headers = append(r.Out.Headers, h1.Header{Name: name, Value: value, ID: h1.Identify(name)})
+}
+
+// SetHeader replaces all response headers of a name by one.
+func (r *Request) SetHeader(name, value []byte) {
+	kept := r.Out.Headers[:0]
+	for _, h := range r.Out.Headers {
+		if !equalFold(h.Name, name) {
+			kept = append(kept, h)
+		}
+	}
+	r.Out.Headers = kept
+	r.AddHeader(name, value)
+}
+
+// RemoveHeader takes all response headers of a known name away.
+func (r *Request) RemoveHeader(id h1.Known) {
+	kept := r.Out.Headers[:0]
+	for _, h := range r.Out.Headers {
+		if h.ID != id {
+			kept = append(kept, h)
+		}
+	}
+	r.Out.Headers = kept
+}
+
+func equalFold(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := a[i], b[i]
+		if x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// HeadSent tells whether SendHead was called.
+func (r *Request) HeadSent() bool { return r.headSent }
+
+// SendHead runs the filters and prepares the head; it goes out with the first body bytes, or at Flush or FinishBody.
+func (r *Request) SendHead() error {
+	if r.headSent {
+		return r.failure
+	}
+	if r.errStatus != 0 {
+		r.Out.Status, r.Out.Reason = r.errStatus, nil
+	}
+	for _, filter := range r.Location.filters {
+		filter(r)
+	}
+	r.headSent = true
+	out := &r.Out
+	switch {
+	case out.Status < 200 || out.Status == 204:
+		r.noBody = true
+		out.ContentType, out.ContentLength, out.LastModified = nil, -1, nil
+	case out.Status == 304 || r.MethodID == h1.MethodHead:
+		r.noBody = true
+	}
+	if len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
+		out.Location = r.absolute(out.Location)
+	}
+	// A client that waits for 100 Continue may never send its body: where the next request begins nobody knows.
+	r.keep = r.keep && r.mayKeep() && !(r.expects && !r.wire.bodyDone())
+	r.startRate()
+	return r.note(r.wire.head(r))
+}
+
+// mayKeep applies what the location says about kept connections.
+func (r *Request) mayKeep() bool {
+	core, c := r.Location.Core, r.Conn
+	switch {
+	case core.KeepAlive.Timeout == 0, c.Requests >= core.KeepAliveMax, r.site.retired.Load():
+		return false
+	case r.StartedAt.MonoMS-c.OpenedAt.MonoMS > core.KeepAliveTime.Milliseconds():
+		return false
+	case (core.KeepAliveDisable.msie6 || core.KeepAliveDisable.safari) && r.Seen.Has(h1.HeaderUserAgent):
+		return !r.misbehaves(core.KeepAliveDisable)
+	}
+	return true
+}
+
+// absolute puts scheme, name and port before a path, as nginx does with its own redirects.
+func (r *Request) absolute(path []byte) []byte {
+	core := r.Location.Core
+	scheme, ownPort := "http", uint16(80)
+	if r.Conn.TLS != nil {
+		scheme, ownPort = "https", 443
+	}
+	b := append(append(r.Scratch(), scheme...), "://"...)
+	switch {
+	case core.ServerNameInRedirect:
+		b = append(b, r.Server.Name...)
+	case len(r.Host) > 0:
+		b = append(b, r.Host...)
+	case r.Conn.Local.Addr().Is6():
+		b = append(append(append(b, '['), r.Conn.Local.Addr().String()...), ']')
+	case r.Conn.Local.IsValid():
+		b = r.Conn.Local.Addr().AppendTo(b)
+	}
+	if port := r.Conn.Local.Port(); core.PortInRedirect && port != 0 && port != ownPort {
+		b = strconv.AppendUint(append(b, ':'), uint64(port), 10)
+	}
+	return r.KeepScratch(append(b, path...))
+}
+
+// Write sends body bytes, with the head before the first ones in one system call.
+func (r *Request) Write(p []byte) (int, error) {
+	if r.failure != nil {
+		return 0, r.failure
+	}
+	if !r.headSent {
+		if err := r.SendHead(); err != nil {
+			return 0, err
+		}
+	}
+	if len(p) == 0 || r.noBody {
+		return len(p), nil
+	}
+	if r.rate > 0 {
+		return r.writePaced(p)
+	}
+	return r.writeNow(p)
+}
+
+func (r *Request) writeNow(p []byte) (int, error) {
+	if err := r.note(r.wire.write(r, p)); err != nil {
+		return 0, err
+	}
+	r.bodyBytes += int64(len(p))
+	return len(p), nil
+}
+
+// Flush sends what waits.
+func (r *Request) Flush() error {
+	if r.failure != nil || !r.headSent {
+		return r.failure
+	}
+	return r.note(r.wire.flush(r))
+}
+
+// FinishBody ends the response; the engine calls it if a handler that returns Done did not. Fewer bytes than
+// Out.ContentLength close the connection.
+func (r *Request) FinishBody() error {
+	if r.finished || r.failure != nil {
+		return r.failure
+	}
+	r.finished = true
+	if !r.noBody && r.Out.ContentLength >= 0 && r.bodyBytes < r.Out.ContentLength {
+		r.keep = false
+	}
+	return r.note(r.wire.finish(r))
+}
+
+// Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
+func (r *Request) Abort() {
+	if r.headSent && !r.finished && r.failure == nil {
+		r.wire.flush(r) // what came is passed on; the connection is closed in any case
+	}
+	r.keep, r.finished = false, true
+}
+
+// SendInterim sends a 1xx response at once (103).
+func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
+	if r.Version < h1.Version11 || r.headSent {
+		return nil
+	}
+	return r.note(r.wire.interim(r, status, reason, headers))
+}
+
+// Hijack gives the connection away after the head of a 101 or 2xx response went out: bytes read beyond the request come
+// first. The handler returns Done when the tunnel has ended; the engine then closes the connection.
+func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
+	if err := r.Flush(); err != nil {
+		return nil, nil, err
+	}
+	r.keep, r.finished, r.hijacked = false, true, true
+	conn, buffered = r.wire.hijack(r)
+	return conn, buffered, nil
+}
+
+// CountSent adds bytes that a tunnel wrote itself to what $bytes_sent and $body_bytes_sent show.
+func (r *Request) CountSent(n int64) { r.bodyBytes += n; r.tunnelled += n }
+
+// note remembers the first failure of the connection, after which nothing is sent any more.
+func (r *Request) note(err error) error {
+	if err != nil && r.failure == nil {
+		r.failure, r.keep = err, false
+	}
+	return err
+}
+
+// serverHeaders are the values of Server, by server_tokens.
+var serverHeaders = [...]string{tokensVersion: version.Server, tokensOff: "starling", tokensBuild: version.Server}
+
+// appendHead writes the head in nginx's order.
+func (r *Request) appendHead(dst []byte, chunked bool) []byte {
+	out := &r.Out
+	if len(out.Reason) > 0 {
+		dst = append(dst, "HTTP/1.1 "...)
+		dst = strconv.AppendInt(dst, int64(out.Status), 10)
+		dst = append(append(dst, ' '), out.Reason...)
+		dst = append(dst, '\r', '\n')
+	} else {
+		dst = h1.AppendStatusLine(dst, out.Status, nil)
+	}
+	var seen h1.KnownSet
+	for i := range out.Headers {
+		seen = seen.With(out.Headers[i].ID)
+	}
+	if !seen.Has(h1.HeaderServer) {
+		dst = h1.AppendKnown(dst, h1.HeaderServer, serverHeaders[r.Location.Core.Tokens])
+	}
+	if !seen.Has(h1.HeaderDate) {
+		dst = append(dst, "Date: "...)
+		dst = r.site.dates.Append(dst, r.StartedAt.WallMS/1000)
+		dst = append(dst, '\r', '\n')
+	}
+	if len(out.ContentType) > 0 {
+		dst = h1.AppendKnown(dst, h1.HeaderContentType, out.ContentType)
+	}
+	if out.ContentLength >= 0 {
+		dst = h1.AppendContentLength(dst, out.ContentLength)
+	}
+	if len(out.LastModified) > 0 {
+		dst = h1.AppendKnown(dst, h1.HeaderLastModified, out.LastModified)
+	}
+	if len(out.Location) > 0 {
+		dst = h1.AppendKnown(dst, h1.HeaderLocation, out.Location)
+	}
+	if chunked {
+		dst = h1.AppendChunkedCoding(dst)
+	}
+	switch {
+	case out.Status == 101:
+		dst = append(dst, "Connection: upgrade\r\n"...)
+	case r.keep:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+		if seconds := r.Location.Core.KeepAlive.Header.Seconds(); seconds > 0 {
+			dst = append(dst, "Keep-Alive: timeout="...)
+			dst = strconv.AppendInt(dst, int64(seconds), 10)
+			dst = append(dst, '\r', '\n')
+		}
+	default:
+		dst = append(dst, "Connection: close\r\n"...)
+	}
+	for i := range out.Headers {
+		h := &out.Headers[i]
+		if notCopied.Has(h.ID) || len(h.Name) == 0 {
+			continue
+		}
+		dst = h1.AppendHeader(dst, h.Name, h.Value)
+	}
+	return h1.AppendHeadEnd(dst)
+}
+
+// notCopied are headers that belong to the engine.
+var notCopied = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderTransferEncoding, h1.HeaderContentLength)

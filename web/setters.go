@@ -1,0 +1,291 @@
+package web
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/sockaddr"
+	"starling/lib/units"
+	"starling/vars"
+)
+
+func isOff(text string) (bool, error) {
+	on, err := conf.Flag(text)
+	return !on, err
+}
+
+// maxHeaderBufferBytes bounds what a configuration may let one line of a request take.
+const maxHeaderBufferBytes = 64 << 20
+
+func headerBytes(text string) (int, error) {
+	n, err := conf.Size(text)
+	if err == nil && (n == 0 || n > maxHeaderBufferBytes) {
+		return 0, conf.InvalidValue
+	}
+	return int(n), err
+}
+
+func setLargeHeaderBuffers(s *CoreSettings, a *conf.Args) (err error) {
+	if s.Limits.LargeBuffers, err = conf.Int(1, 1<<16)(a.Words[0]); err != nil {
+		return conf.InvalidValue
+	}
+	s.Limits.LargeBufferBytes, err = headerBytes(a.Words[1])
+	return err
+}
+
+func parseKeepAlive(a *conf.Args) (k keepAlive, err error) {
+	if k.Timeout, err = conf.Time(a.Words[0]); err == nil && len(a.Words) > 1 {
+		k.Header, err = conf.Seconds(a.Words[1])
+	}
+	return k, err
+}
+
+func parseBrowsers(a *conf.Args) (d disabledBrowsers, err error) {
+	for _, word := range a.Words {
+		switch strings.ToLower(word) {
+		case "none":
+		case "msie6":
+			d.msie6 = true
+		case "safari":
+			d.safari = true
+		default:
+			return d, fmt.Errorf("invalid value \"%s\"", word)
+		}
+	}
+	return d, nil
+}
+
+// setRate stores a number of bytes that may contain variables.
+func setRate(place func(*CoreSettings) *vars.Template[*Request]) conf.Setter {
+	return conf.Raw(func(s *CoreSettings, a *conf.Args) error {
+		if !strings.Contains(a.Words[0], "$") {
+			if _, err := conf.Size(a.Words[0]); err != nil {
+				return err
+			}
+		}
+		t, err := CompileTemplate(a, a.Words[0])
+		*place(s) = t
+		return err
+	})
+}
+
+func setLimitExcept(s *CoreSettings, a *conf.Args) error {
+	s.allowedMethods = nil
+	for _, word := range a.Words {
+		method := strings.ToUpper(word)
+		if !slices.Contains(limitedMethods, method) {
+			return fmt.Errorf("invalid method \"%s\"", word)
+		}
+		s.allowedMethods = append(s.allowedMethods, method)
+		if method == "GET" {
+			s.allowedMethods = append(s.allowedMethods, "HEAD")
+		}
+	}
+	return nil
+}
+
+// limitedMethods are those that nginx knows by name.
+var limitedMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND",
+	"PROPPATCH", "LOCK", "UNLOCK", "PATCH"}
+
+func setListen(s *CoreSettings, a *conf.Args) error {
+	addrs, err := sockaddr.Parse(a.Words[0], 80)
+	if err != nil {
+		return sockaddr.Problem(err)
+	}
+	l := listen{isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), node: a.Node,
+		options: sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind") || a.Has("so_keepalive")}}
+	if a.Has("backlog") {
+		if l.options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {
+			return fmt.Errorf("invalid backlog \"backlog=%s\"", a.Value("backlog"))
+		}
+	}
+	if a.Has("so_keepalive") {
+		if l.keepAlive, err = parseSocketKeepAlive(a.Value("so_keepalive")); err != nil {
+			return err
+		}
+	}
+	l.plain = !a.Has("bind") && !a.Has("backlog") && !a.Has("ipv6only") && !a.Has("so_keepalive")
+	for _, l.addr = range addrs {
+		if slices.ContainsFunc(s.Listens, func(other listen) bool { return other.addr == l.addr }) {
+			return fmt.Errorf("a duplicate listen %s", a.Words[0])
+		}
+		s.Listens = append(slices.Clip(s.Listens), l)
+	}
+	return nil
+}
+
+// socketKeepAlive is so_keepalive: TCP's own probes.
+type socketKeepAlive struct {
+	set, off       bool
+	idle, interval time.Duration // 0: the system's
+	count          int
+}
+
+func parseSocketKeepAlive(text string) (k socketKeepAlive, err error) {
+	k.set = true
+	switch text {
+	case "on":
+		return k, nil
+	case "off":
+		k.off = true
+		return k, nil
+	}
+	invalid := fmt.Errorf("invalid so_keepalive value: \"%s\"", text)
+	fields := strings.SplitN(text, ":", 3)
+	for i, field := range fields {
+		if field == "" {
+			continue
+		}
+		switch i {
+		case 0:
+			k.idle, err = units.Seconds(field)
+		case 1:
+			k.interval, err = units.Seconds(field)
+		case 2:
+			var n int64
+			n, err = units.Number(field)
+			k.count = int(n)
+		}
+		if err != nil {
+			return k, invalid
+		}
+	}
+	if k.idle == 0 && k.interval == 0 && k.count == 0 {
+		return k, invalid
+	}
+	return k, nil
+}
+
+func setServerName(s *CoreSettings, a *conf.Args) error {
+	s.namesNode = a.Node
+	for _, word := range a.Words {
+		if strings.HasPrefix(word, "*") && (len(word) < 3 || word[1] != '.') || word == "." {
+			return fmt.Errorf("server name \"%s\" is invalid", word)
+		}
+		if word == "~" {
+			return fmt.Errorf("empty regex in server name \"%s\"", word)
+		}
+		if strings.Contains(word, "/") {
+			a.Warn("server name \"%s\" has suspicious symbols", word)
+		}
+		switch {
+		case strings.EqualFold(word, "$hostname"):
+			name, err := os.Hostname()
+			if err != nil {
+				return fmt.Errorf("gethostname() failed: %w", err)
+			}
+			word = strings.ToLower(name)
+		case !strings.HasPrefix(word, "~"):
+			word = strings.ToLower(word)
+		}
+		s.Names = append(slices.Clip(s.Names), word)
+	}
+	return nil
+}
+
+func setRoot(s *CoreSettings, a *conf.Args) error { return setDocuments(s, a, false) }
+
+func setAlias(s *CoreSettings, a *conf.Args) error {
+	if a.Scope.In == conf.Location && len(a.Scope.Words) > 0 && strings.HasPrefix(a.Scope.Words[0], "@") {
+		return fmt.Errorf("the \"alias\" directive cannot be used inside the named location")
+	}
+	return setDocuments(s, a, true)
+}
+
+func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
+	if !a.FirstWrite(&s.Root) {
+		other := "root"
+		if s.Alias {
+			other = "alias"
+		}
+		return conf.Verdict(fmt.Sprintf("is duplicate, \"%s\" directive was specified earlier", other))
+	}
+	path := a.Words[0]
+	for _, name := range []string{"document_root", "realpath_root"} {
+		if strings.Contains(path, "$"+name) || strings.Contains(path, "${"+name+"}") {
+			return fmt.Errorf("the $%s variable cannot be used in the \"%s\" directive", name, a.Node.Name)
+		}
+	}
+	if !strings.HasPrefix(path, "$") {
+		slash := strings.HasSuffix(path, "/") && alias
+		path = PlanOf(a).PrefixPath(path)
+		if slash && !strings.HasSuffix(path, "/") {
+			path += "/"
+		}
+	}
+	if !alias {
+		path = strings.TrimSuffix(path, "/")
+	}
+	t, err := CompileTemplate(a, path)
+	s.Root, s.Alias = t, alias
+	return err
+}
+
+func setTypes(s *CoreSettings, a *conf.Args) error {
+	types := map[string]string{}
+	for _, line := range a.Node.Block {
+		for _, extension := range line.Words {
+			extension = strings.ToLower(extension)
+			if old, twice := types[extension]; twice {
+				a.Warn("duplicate extension \"%s\", content type: \"%s\", previous content type: \"%s\"", extension, line.Name, old)
+			}
+			types[extension] = line.Name
+		}
+	}
+	s.Types = types
+	return nil
+}
+
+// defaultTypes are nginx's where no types block is given.
+var defaultTypes = map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
+
+func setErrorPage(s *CoreSettings, a *conf.Args) error {
+	if len(a.Words) < 2 {
+		return fmt.Errorf("invalid number of arguments in \"error_page\" directive")
+	}
+	if a.FirstWrite(&s.ErrorPages) {
+		s.ErrorPages = nil
+	}
+	codes, answer := a.Words[:len(a.Words)-1], -1
+	if last := codes[len(codes)-1]; strings.HasPrefix(last, "=") {
+		if len(codes) == 1 {
+			return fmt.Errorf("invalid value \"%s\"", last)
+		}
+		answer = 0
+		if len(last) > 1 {
+			n, err := conf.Number(last[1:])
+			if err != nil {
+				return fmt.Errorf("invalid value \"%s\"", last)
+			}
+			answer = n
+		}
+		codes = codes[:len(codes)-1]
+	}
+	uri, err := CompileTemplate(a, a.Words[len(a.Words)-1])
+	if err != nil {
+		return err
+	}
+	for _, code := range codes {
+		status, err := conf.Number(code)
+		if err != nil || status == 499 {
+			return fmt.Errorf("invalid value \"%s\"", code)
+		}
+		if status < 300 || status > 599 {
+			return fmt.Errorf("value \"%s\" must be between 300 and 599", code)
+		}
+		page := errorPage{status: status, answer: answer, uri: uri}
+		if answer == -1 && innerStatus(status) {
+			page.answer = 400
+		}
+		s.ErrorPages = append(slices.Clip(s.ErrorPages), page)
+	}
+	return nil
+}
+
+// innerStatus tells the statuses that tell faults apart for error_page and go out as 400.
+func innerStatus(status int) bool { return status >= 494 && status <= 497 }

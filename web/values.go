@@ -1,0 +1,133 @@
+package web
+
+import (
+	"fmt"
+	"time"
+
+	"starling/lib/clock"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Scratch gives an empty slice to append to; it is valid until the next call of Scratch or Expand.
+func (r *Request) Scratch() []byte { return r.scratch[:0] }
+
+// KeepScratch copies what was appended to Scratch for the time of the request, and keeps grown memory for the next use.
+func (r *Request) KeepScratch(b []byte) []byte {
+	r.scratch = b[:0]
+	return r.Copy(b)
+}
+
+// Expand gives a template's value, valid during the request.
+func (r *Request) Expand(t *vars.Template[*Request]) []byte {
+	// A variable may itself use the scratch (map of map), so it is taken away meanwhile.
+	buf := r.scratch
+	r.scratch = nil
+	buf = t.Append(buf[:0], r)
+	r.scratch = buf[:0]
+	return r.Copy(buf)
+}
+
+// Value gives a variable's value, valid during the request; false says that it has none.
+func (r *Request) Value(u *vars.Use[*Request]) ([]byte, bool) {
+	buf := r.scratch
+	r.scratch = nil
+	buf, ok := u.Append(buf[:0], r)
+	r.scratch = buf[:0]
+	if !ok {
+		return nil, false
+	}
+	return r.Copy(buf), true
+}
+
+// Now reads the clocks.
+func (r *Request) Now() clock.Reading { return r.site.plan.Clock.Now() }
+
+// Stamps gives the forms in which logs write a moment.
+func (r *Request) Stamps(at clock.Reading) *observe.Stamps {
+	return r.site.times.At(time.UnixMilli(at.WallMS))
+}
+
+// Plan is the configuration that the request is served by.
+func (r *Request) Plan() *plan.Plan { return r.site.plan }
+
+// slotVariable declares a variable kept in a slot, or finds the one that has the name already.
+func (w *part) slotVariable(p *plan.Plan, name string) (int, error) {
+	if slot, known := w.slotNames[name]; known {
+		return slot, nil
+	}
+	slot := NewSlot(p)
+	err := w.registry.Declare(vars.Variable[*Request]{
+		Name: name, Replaceable: true,
+		Append: func(r *Request, _ string, dst []byte) ([]byte, bool) {
+			s := r.Slot(slot)
+			return append(dst, s.Value...), s.Set
+		},
+		Assign: func(r *Request, value []byte) { *r.Slot(slot) = Slot{Value: value, Set: true} },
+	})
+	if err != nil {
+		return 0, err
+	}
+	if w.slotNames == nil {
+		w.slotNames = map[string]int{}
+	}
+	w.slotNames[name] = slot
+	return slot, nil
+}
+
+// adopt makes the captures of the last trial those of the request. The subject is copied: it may be a path that a
+// rewrite replaces, or scratch memory.
+func (r *Request) adopt(subject []byte) {
+	r.Captures, r.trial = r.trial, r.Captures
+	r.Captures.Subject = r.Copy(subject)
+}
+
+// Logf writes to the location's error log and adds client, server, request and host as nginx does.
+func (r *Request) Logf(level observe.Level, format string, args ...any) {
+	log := r.Location.Log
+	if !log.Enabled(level) {
+		return
+	}
+	text := fmt.Appendf(nil, "*%d ", r.Conn.Serial)
+	text = fmt.Appendf(text, format, args...)
+	text = fmt.Appendf(text, ", client: %s, server: %s", r.remoteText(), r.Server.Name)
+	if len(r.Line) > 0 {
+		text = fmt.Appendf(text, ", request: \"%s\"", r.Line)
+	}
+	if len(r.LogNote) > 0 {
+		text = fmt.Appendf(text, ", %s", r.LogNote)
+	}
+	if host, sent := r.Header("host"); sent {
+		text = fmt.Appendf(text, ", host: \"%s\"", host)
+	}
+	if referrer, sent := r.Header("referer"); sent {
+		text = fmt.Appendf(text, ", referrer: \"%s\"", referrer)
+	}
+	log.Logf(level, "%s", text)
+}
+
+// LogEnabled tells whether a line of that level would be written, for callers that save the work.
+func (r *Request) LogEnabled(level observe.Level) bool { return r.Location.Log.Enabled(level) }
+
+// remoteText is the client's address as logs name it; realip may have replaced it.
+func (r *Request) remoteText() string {
+	if !r.Remote.IsValid() {
+		return "unix:"
+	}
+	return r.Remote.Addr().String()
+}
+
+// RequestTime is the time since the request's first byte.
+func (r *Request) RequestTime() time.Duration {
+	return time.Duration(r.Now().MonoMS-r.StartedAt.MonoMS) * time.Millisecond
+}
+
+// BytesSent counts what the client got, head included.
+func (r *Request) BytesSent() int64 { return r.wire.bytesSent(r) }
+
+// BodyBytesSent counts response bytes without the head.
+func (r *Request) BodyBytesSent() int64 { return r.bodyBytes }
+
+// RequestLength counts request line, headers and body read so far.
+func (r *Request) RequestLength() int64 { return r.wire.bytesRead(r) }

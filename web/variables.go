@@ -1,0 +1,247 @@
+package web
+
+import (
+	"os"
+	"strconv"
+
+	"starling/lib/version"
+	"starling/vars"
+	"starling/web/h1"
+)
+
+type variable = vars.Variable[*Request]
+
+// appender is the value of a variable that is always the same function of the request.
+type appender = func(r *Request, dst []byte) ([]byte, bool)
+
+func always(name, doc string, f appender) variable {
+	return variable{Name: name, Doc: doc, Append: func(r *Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) }}
+}
+
+// text makes an appender of a slice of the request; empty ones have a value too.
+func text(f func(r *Request) []byte) appender {
+	return func(r *Request, dst []byte) ([]byte, bool) { return append(dst, f(r)...), true }
+}
+
+func number(f func(r *Request) int64) appender {
+	return func(r *Request, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, f(r), 10), true }
+}
+
+func coreVariables() []variable {
+	all := append(uriVariables(), headerVariables()...)
+	all = append(all, connectionVariables()...)
+	all = append(all, responseVariables()...)
+	all = append(all, environmentVariables()...)
+	for group := 1; group <= 9; group++ {
+		all = append(all, always(itoa(group), "A capture of the last regular expression that matched.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				b, set := r.Captures.Group(group)
+				return append(dst, b...), set
+			}))
+	}
+	return all
+}
+
+func uriVariables() []variable {
+	path := text(func(r *Request) []byte { return r.Path })
+	query := text(func(r *Request) []byte { return r.Query })
+	setQuery := func(r *Request, value []byte) { r.Query = value }
+	args := always("args", "The arguments of the request line.", query)
+	args.Assign = setQuery
+	queryString := always("query_string", "The same as $args.", query)
+	queryString.Assign = setQuery
+	return []variable{
+		always("uri", "The current URI, decoded and normalised, without arguments.", path),
+		always("document_uri", "The same as $uri.", path),
+		args,
+		queryString,
+		always("is_args", `"?" if there are arguments, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+			if len(r.Query) > 0 {
+				dst = append(dst, '?')
+			}
+			return dst, true
+		}),
+		{Name: "arg_", Prefix: true, Doc: "The argument of that name.", Append: appendArgument},
+		always("request_uri", "Path and arguments as the client sent them.", text(func(r *Request) []byte { return r.Target })),
+		always("request", "The request line.", text(func(r *Request) []byte { return r.Line })),
+		always("request_method", "The method.", text(func(r *Request) []byte { return r.Method })),
+		always("server_protocol", "The protocol of the request.", text(func(r *Request) []byte { return r.Proto })),
+		always("request_filename", "The path of the file that the URI means.", func(r *Request, dst []byte) ([]byte, bool) {
+			return append(dst, r.Filename()...), true
+		}),
+		always("document_root", "The value of root or alias.", func(r *Request, dst []byte) ([]byte, bool) { return r.appendRoot(dst), true }),
+		always("realpath_root", "The same without symbolic links.", func(r *Request, dst []byte) ([]byte, bool) {
+			path, ok := r.realRoot()
+			return append(dst, path...), ok
+		}),
+	}
+}
+
+// appendArgument finds an argument by name, whatever its case, in the arguments as sent.
+func appendArgument(r *Request, name string, dst []byte) ([]byte, bool) {
+	for rest := r.Query; len(rest) > 0; {
+		var pair []byte
+		pair, rest = cutAt(rest, '&')
+		if len(pair) > len(name) && pair[len(name)] == '=' && equalFoldString(pair[:len(name)], name) {
+			return append(dst, pair[len(name)+1:]...), true
+		}
+	}
+	return dst, false
+}
+
+func cutAt(b []byte, c byte) (before, after []byte) {
+	for i := range b {
+		if b[i] == c {
+			return b[:i], b[i+1:]
+		}
+	}
+	return b, nil
+}
+
+func equalFoldString(b []byte, lower string) bool {
+	for i := range b {
+		c := b[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func headerVariables() []variable {
+	known := func(id h1.Known) appender {
+		return func(r *Request, dst []byte) ([]byte, bool) {
+			v := r.KnownHeader(id)
+			return append(dst, v...), v != nil
+		}
+	}
+	return []variable{
+		always("host", "The name asked for: of the request line, else of Host, else the server's own.", func(r *Request, dst []byte) ([]byte, bool) {
+			if len(r.Host) > 0 {
+				return append(dst, r.Host...), true
+			}
+			return append(dst, r.Server.Name...), true
+		}),
+		always("content_type", "The Content-Type of the request.", known(h1.HeaderContentType)),
+		always("content_length", "The Content-Length of the request.", func(r *Request, dst []byte) ([]byte, bool) {
+			switch {
+			case r.Seen.Has(h1.HeaderContentLength):
+				return append(dst, r.KnownHeader(h1.HeaderContentLength)...), true
+			case r.Chunked && r.BodyDone():
+				return strconv.AppendInt(dst, r.bodyRead, 10), true
+			}
+			return dst, false
+		}),
+		{Name: "http_", Prefix: true, Doc: "The request header of that name, several joined by commas (Cookie by semicolons).",
+			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return appendHeaders(r.Headers, name, dst) }},
+		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
+		{Name: "cookie_", Prefix: true, Doc: "The cookie of that name.", Append: appendCookie},
+		always("request_body", "The request body, if it was read into memory.", func(r *Request, dst []byte) ([]byte, bool) {
+			return append(dst, r.keptBody...), r.kept != nil
+		}),
+	}
+}
+
+func appendHeaders(headers h1.Headers, name string, dst []byte) ([]byte, bool) {
+	separator := ", "
+	if name == "cookie" {
+		separator = "; "
+	}
+	set := false
+	for i := headers.Lookup(name, 0); i >= 0; i = headers.Lookup(name, i+1) {
+		if set {
+			dst = append(dst, separator...)
+		}
+		dst, set = append(dst, headers[i].Value...), true
+	}
+	return dst, set
+}
+
+func appendSentHeader(r *Request, name string, dst []byte) ([]byte, bool) {
+	switch name {
+	case "content_type":
+		return append(dst, r.Out.ContentType...), len(r.Out.ContentType) > 0
+	case "content_length":
+		if r.Out.ContentLength < 0 {
+			return dst, false
+		}
+		return strconv.AppendInt(dst, r.Out.ContentLength, 10), true
+	case "location":
+		if len(r.Out.Location) > 0 {
+			return append(dst, r.Out.Location...), true
+		}
+	case "last_modified":
+		if len(r.Out.LastModified) > 0 {
+			return append(dst, r.Out.LastModified...), true
+		}
+	case "connection":
+		switch {
+		case r.Out.Status == 101:
+			return append(dst, "upgrade"...), true
+		case r.keep:
+			return append(dst, "keep-alive"...), true
+		}
+		return append(dst, "close"...), true
+	case "keep_alive":
+		if seconds := r.Location.Core.KeepAlive.Header.Seconds(); r.keep && seconds > 0 {
+			return strconv.AppendInt(append(dst, "timeout="...), int64(seconds), 10), true
+		}
+		return dst, false
+	case "transfer_encoding":
+		if r.headSent && r.h1.chunked {
+			return append(dst, "chunked"...), true
+		}
+		return dst, false
+	}
+	return appendHeaders(r.Out.Headers, name, dst)
+}
+
+// appendCookie looks through all Cookie headers. Names are compared as nginx does for $cookie_: whatever their case.
+func appendCookie(r *Request, name string, dst []byte) ([]byte, bool) {
+	if !r.Seen.Has(h1.HeaderCookie) {
+		return dst, false
+	}
+	for i := range r.Headers {
+		if r.Headers[i].ID != h1.HeaderCookie {
+			continue
+		}
+		for rest := r.Headers[i].Value; len(rest) > 0; {
+			var pair []byte
+			pair, rest = cutAt(rest, ';')
+			for len(pair) > 0 && pair[0] == ' ' {
+				pair = pair[1:]
+			}
+			if len(pair) > len(name) && pair[len(name)] == '=' && equalFoldString(pair[:len(name)], name) {
+				return append(dst, pair[len(name)+1:]...), true
+			}
+		}
+	}
+	return dst, false
+}
+
+func environmentVariables() []variable {
+	pid := strconv.Itoa(os.Getpid())
+	return []variable{
+		always("hostname", "The name of the machine.", func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true }),
+		always("pid", "The process.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true }),
+		always("nginx_version", "The version of nginx that this behaves as.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true }),
+		always("msec", "The time in seconds with milliseconds.", func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true }),
+		always("time_local", "The time in the form of the common log.", func(r *Request, dst []byte) ([]byte, bool) {
+			return append(dst, r.Stamps(r.Now()).Local...), true
+		}),
+		always("time_iso8601", "The time in the form of ISO 8601.", func(r *Request, dst []byte) ([]byte, bool) {
+			return append(dst, r.Stamps(r.Now()).ISO8601...), true
+		}),
+	}
+}
+
+// appendSeconds writes milliseconds as seconds with three digits behind the point.
+func appendSeconds(dst []byte, ms int64) []byte {
+	ms = max(ms, 0)
+	dst = strconv.AppendInt(dst, ms/1000, 10)
+	rest := ms % 1000
+	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+
+	"starling/lib/units"
+)
+
+func connectionVariables() []variable {
+	return []variable{
+		always("remote_addr", "The client's address.", func(r *Request, dst []byte) ([]byte, bool) { return appendAddr(dst, r.Remote), true }),
+		always("remote_port", "The client's port.", func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Remote.Port() == 0 {
+				return dst, true
+			}
+			return strconv.AppendUint(dst, uint64(r.Remote.Port()), 10), true
+		}),
+		always("binary_remote_addr", "The client's address in 4 or 16 bytes.", func(r *Request, dst []byte) ([]byte, bool) {
+			switch a := r.Remote.Addr(); {
+			case a.Is4():
+				b := a.As4()
+				dst = append(dst, b[:]...)
+			case a.Is6():
+				b := a.As16()
+				dst = append(dst, b[:]...)
+			default:
+				dst = append(dst, "unix:"...)
+			}
+			return dst, true
+		}),
+		always("server_addr", "The address that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
+			if !r.Conn.Local.IsValid() {
+				return append(dst, r.Conn.Port.Addr.String()...), true
+			}
+			return r.Conn.Local.Addr().AppendTo(dst), true
+		}),
+		always("server_port", "The port that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
+			if p := r.Conn.Local.Port(); p != 0 {
+				dst = strconv.AppendUint(dst, uint64(p), 10)
+			}
+			return dst, true
+		}),
+		always("server_name", "The first name of the virtual server.", func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.Server.Name...), true }),
+		always("request_port", "The port of the Host header or of the request line.", func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Port != 0 {
+				dst = strconv.AppendUint(dst, uint64(r.Port), 10)
+			}
+			return dst, true
+		}),
+		always("scheme", "http or https.", func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Conn.TLS != nil {
+				return append(dst, "https"...), true
+			}
+			return append(dst, "http"...), true
+		}),
+		always("https", `"on" over TLS, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Conn.TLS != nil {
+				dst = append(dst, "on"...)
+			}
+			return dst, true
+		}),
+		always("connection", "The number of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Serial) })),
+		always("connection_requests", "How many requests the connection has carried.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),
+		always("connection_time", "How long the connection has lasted.", func(r *Request, dst []byte) ([]byte, bool) {
+			return appendSeconds(dst, elapsedMS(r.Conn.OpenedAt, r.Now())), true
+		}),
+		always("pipe", `"p" if the request came behind another without waiting, else ".".`, func(r *Request, dst []byte) ([]byte, bool) {
+			if r.pipelined {
+				return append(dst, 'p'), true
+			}
+			return append(dst, '.'), true
+		}),
+	}
+}
+
+func appendAddr(dst []byte, a netip.AddrPort) []byte {
+	if !a.IsValid() {
+		return append(dst, "unix:"...)
+	}
+	return a.Addr().AppendTo(dst)
+}
+
+func responseVariables() []variable {
+	limit := always("limit_rate", "The limit of the response's rate in bytes per second.", number(func(r *Request) int64 { return max(r.LimitRate, 0) }))
+	limit.Assign = func(r *Request, value []byte) {
+		if n, err := units.Size(string(value)); err == nil {
+			r.LimitRate = n
+		}
+	}
+	return []variable{
+		always("status", "The status of the response.", func(r *Request, dst []byte) ([]byte, bool) {
+			status := r.Out.Status
+			if r.errStatus != 0 && !r.headSent {
+				status = r.errStatus
+			}
+			if r.Version == 9 {
+				return append(dst, "009"...), true
+			}
+			if status < 100 {
+				return append(dst, "000"...), true
+			}
+			return strconv.AppendInt(dst, int64(status), 10), true
+		}),
+		always("bytes_sent", "The bytes sent to the client.", number((*Request).BytesSent)),
+		always("body_bytes_sent", "The bytes sent to the client behind the head.", number((*Request).BodyBytesSent)),
+		always("request_length", "The length of the request: line, headers and body.", number((*Request).RequestLength)),
+		always("request_time", "The time since the first byte of the request.", func(r *Request, dst []byte) ([]byte, bool) {
+			return appendSeconds(dst, elapsedMS(r.StartedAt, r.Now())), true
+		}),
+		always("request_completion", `"OK" if the response went out whole, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+			if r.finished && r.failure == nil && (r.keep || r.complete()) {
+				dst = append(dst, "OK"...)
+			}
+			return dst, true
+		}),
+		always("request_id", "16 random bytes in hexadecimal, the same throughout the request.", appendRequestID),
+		limit,
+	}
+}
+
+// complete tells whether the promised length was sent.
+func (r *Request) complete() bool {
+	return r.headSent && (r.noBody || r.Out.ContentLength < 0 || r.bodyBytes == r.Out.ContentLength)
+}
+
+func appendRequestID(r *Request, dst []byte) ([]byte, bool) {
+	if !r.hasID {
+		rand.Read(r.id[:]) // never fails: the runtime ends the process first
+		r.hasID = true
+	}
+	return hex.AppendEncode(dst, r.id[:]), true
+}

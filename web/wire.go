@@ -1,0 +1,202 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"starling/web/h1"
+)
+
+// wire is what a protocol does for a request: HTTP/1.1 here, HTTP/2 by an adapter.
+type wire interface {
+	// head takes the final r.Out; it may wait for the first body bytes.
+	head(r *Request) error
+	// write sends body bytes, flush what waits, finish the end of the response.
+	write(r *Request, p []byte) error
+	flush(r *Request) error
+	finish(r *Request) error
+	interim(r *Request, status int, reason []byte, headers h1.Headers) error
+	// readBody reads body bytes as they come, io.EOF at the end.
+	readBody(r *Request, p []byte) (int, error)
+	bodyDone() bool
+	// takeBody gives what came already, in place.
+	takeBody() ([]byte, error)
+	// discard reads and forgets what is left of the body, for at most the time given in all and between two pieces.
+	discard(r *Request, total, between time.Duration) error
+	// wait returns true after d, false if the client leaves before.
+	wait(r *Request, d time.Duration) bool
+	hijack(r *Request) (net.Conn, []byte)
+	bytesSent(r *Request) int64
+	bytesRead(r *Request) int64
+}
+
+// h1Wire is HTTP/1.1.
+type h1Wire struct {
+	in      h1.RequestHead
+	body    h1.Body
+	waiting []byte // a head that was not sent yet, in the writer's memory
+	chunked bool
+}
+
+var continueLine = []byte(h1.Continue)
+
+func (w *h1Wire) head(r *Request) error {
+	w.chunked = false
+	if r.Version == h1.Version09 {
+		r.keep = false
+		return nil
+	}
+	if r.Out.ContentLength < 0 && !r.noBody {
+		if w.chunked = r.Version >= h1.Version11 && r.Location.Core.Chunked; !w.chunked {
+			r.keep = false // the end of the connection ends the body
+		}
+	}
+	w.waiting = r.appendHead(r.Conn.out.Start(), w.chunked)
+	if r.noBody {
+		return nil
+	}
+	return nil
+}
+
+func (w *h1Wire) write(r *Request, p []byte) error {
+	c := r.Conn
+	c.writeWithin(r.Location.Core.SendTimeout)
+	head := w.waiting
+	w.waiting = nil
+	if w.chunked {
+		return c.out.WriteChunk(head, p, false)
+	}
+	if r.Out.ContentLength >= 0 && r.bodyBytes+int64(len(p)) > r.Out.ContentLength {
+		r.keep = false
+		return errors.New("the response is longer than its Content-Length")
+	}
+	if head == nil {
+		return c.out.Write(p)
+	}
+	return c.out.Write(head, p)
+}
+
+func (w *h1Wire) flush(r *Request) error {
+	head := w.waiting
+	if head == nil {
+		return nil
+	}
+	w.waiting = nil
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.Conn.out.Write(head)
+}
+
+func (w *h1Wire) finish(r *Request) error {
+	if !w.chunked || !r.keep && r.bodyBytes < 0 {
+		return w.flush(r)
+	}
+	head := w.waiting
+	w.waiting = nil
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.Conn.out.WriteChunk(head, nil, true)
+}
+
+func (w *h1Wire) interim(r *Request, status int, reason []byte, headers h1.Headers) error {
+	b := h1.AppendStatusLine(r.Scratch(), status, nil)
+	if len(reason) > 0 {
+		b = append(append(append(b[:0], "HTTP/1.1 "...), itoa(status)...), ' ')
+		b = append(append(b, reason...), '\r', '\n')
+	}
+	for i := range headers {
+		if !h1.HopByHop.Has(headers[i].ID) {
+			b = h1.AppendHeader(b, headers[i].Name, headers[i].Value)
+		}
+	}
+	b = h1.AppendHeadEnd(b)
+	r.scratch = b[:0]
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.Conn.out.Write(b)
+}
+
+func (w *h1Wire) bodyDone() bool { return w.body.Done() }
+
+func (w *h1Wire) takeBody() ([]byte, error) { return w.body.Take() }
+
+func (w *h1Wire) readBody(r *Request, p []byte) (int, error) {
+	c := r.Conn
+	if len(c.buf.Unread()) == 0 && !w.body.Done() {
+		if r.expects {
+			r.expects = false
+			c.writeWithin(r.Location.Core.SendTimeout)
+			if err := c.out.Write(continueLine); err != nil {
+				return 0, r.note(err)
+			}
+		}
+		c.readWithin(r.Location.Core.BodyTimeout)
+	}
+	return w.body.Read(p)
+}
+
+func (w *h1Wire) discard(r *Request, total, between time.Duration) error {
+	c := r.Conn
+	end := time.Now().Add(total)
+	scratch := h1.TakeBlock(arenaBlockBytes)
+	defer scratch.GiveBack()
+	defer func() { c.readUntilMS = 0 }()
+	for !w.body.Done() {
+		if len(c.buf.Unread()) == 0 {
+			c.raw.SetReadDeadline(earlier(end, time.Now().Add(between)))
+		}
+		if _, err := w.body.Read(scratch.Mem); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// wait reads ahead meanwhile, which is how it learns that the client left.
+func (w *h1Wire) wait(r *Request, d time.Duration) bool {
+	c := r.Conn
+	end := time.Now().Add(d)
+	defer func() { c.readUntilMS = 0 }()
+	if len(c.buf.Unread()) == 0 {
+		c.raw.SetReadDeadline(end)
+		err := c.buf.Fill()
+		if isTimeout(err) {
+			return !r.site.closed.Load()
+		}
+		if err != nil {
+			r.note(err)
+			return false
+		}
+	}
+	// Something came (a body, a pipelined request); the rest is waited for without looking.
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.site.context.Done():
+		return false
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func (w *h1Wire) hijack(r *Request) (net.Conn, []byte) {
+	c := r.Conn
+	c.raw.SetDeadline(time.Time{})
+	c.readUntilMS, c.writeUntilMS = 0, 0
+	return c.Net, c.buf.Unread()
+}
+
+func (w *h1Wire) bytesSent(r *Request) int64 { return r.Conn.out.Bytes - r.sentBefore + r.tunnelled }
+
+func (w *h1Wire) bytesRead(r *Request) int64 { return int64(w.in.Bytes) + w.body.RawBytes }
