@@ -47,6 +47,7 @@ type Group struct {
 	backup    Set
 	templates []*Server
 	nextID    int
+	version   uint64
 	slots     []*Server // by Server.slot; nil is free
 	zombies   int       // removed servers that still serve requests
 	edits     chan struct{}
@@ -152,7 +153,8 @@ func (g *Group) recount() {
 		for _, s := range set.servers {
 			set.totalWeight += s.settings.Weight
 		}
-		set.version++
+		g.version++
+		set.version = g.version // of its own: a balancer's tables are of one set
 	}
 	g.primary.single = len(g.primary.servers) == 1 && len(g.backup.servers) == 0
 }

@@ -3,8 +3,10 @@ package upstream
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -262,5 +264,55 @@ func TestStats(t *testing.T) {
 	g.ResetStats()
 	if r := g.Report(start).Peers[0]; r.Requests != 0 || r.Responses.Total != 0 || r.Active != 1 {
 		t.Errorf("after reset %+v", r)
+	}
+}
+
+// TestEditsDuringRequests has everything going on at once; the race detector and the counters judge.
+func TestEditsDuringRequests(t *testing.T) {
+	g := groupOf(t, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			var a Attempt
+			for i := range 500 {
+				g.Begin(&a)
+				for range 2 {
+					s, err := a.Pick(start)
+					if err != nil {
+						break
+					}
+					s.Stats.CountResponse(200)
+					_ = s.SessionID()
+					a.Free(Outcome((i+worker)%3), start)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for i := range 200 {
+			addr := fmt.Sprintf("10.0.1.%d:80", i)
+			s, err := g.AddNew(NewSettings(addr, tcp(addr)), start)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := g.Change(s.ID, Change{Weight: set(1 + i%3), Route: set("r"), Down: set(i%2 == 0)}, start); err != nil {
+				t.Error(err)
+			}
+			_ = g.Report(start)
+			if err := g.Remove(s.ID); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all.Wait()
+	r := g.Report(start)
+	if len(r.Peers) != 3 || r.Zombies != 0 {
+		t.Errorf("%d servers, %d zombies", len(r.Peers), r.Zombies)
+	}
+	for _, p := range r.Peers {
+		if p.Active != 0 || p.Requests != p.Responses.Total {
+			t.Errorf("%+v", p)
+		}
 	}
 }

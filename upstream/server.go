@@ -3,7 +3,6 @@ package upstream
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"net/netip"
 	"time"
 )
 
@@ -13,29 +12,6 @@ const (
 	DefaultMaxFails    = 1
 	DefaultFailTimeout = 10 * time.Second
 )
-
-// Address is where a server listens, ready to be dialled and printed.
-type Address struct {
-	// Network is "tcp" or "unix".
-	Network string
-	// Text is the printable socket address: "10.0.0.1:80", "[::1]:80" or "unix:/run/app.sock".
-	Text string
-	// IP is the same for tcp; it is the zero value for unix.
-	IP netip.AddrPort
-	// Path is the file of a unix socket.
-	Path string
-}
-
-// TCP returns the address of a socket address.
-func TCP(ap netip.AddrPort) Address {
-	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	return Address{Network: "tcp", Text: ap.String(), IP: ap}
-}
-
-// Unix returns the address of a unix socket.
-func Unix(path string) Address {
-	return Address{Network: "unix", Text: "unix:" + path, Path: path}
-}
 
 // Settings are the parameters of one server as configured or given to the API.
 type Settings struct {

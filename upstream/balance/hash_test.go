@@ -175,3 +175,17 @@ func TestMethodErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestTablesAreOfOneSet: SRV priorities may give any method backups; its tables must not mix them with the primaries.
+func TestTablesAreOfOneSet(t *testing.T) {
+	backup := func(s *upstream.Settings) { s.Backup = true }
+	for _, method := range []string{"hash k", "hash k consistent", "random", "random two", "ip_hash"} {
+		g := newGroup(t, method, []server{{"a", nil}, {"b", nil}, {"y", backup}, {"z", backup}})
+		for range 3 {
+			got := request{key: "k", failing: "ab", outcome: upstream.Passed}.run(g)
+			if len(got) != 3 || !strings.ContainsAny(got[2:], "yz") {
+				t.Errorf("%s: %s", method, got)
+			}
+		}
+	}
+}
