@@ -52,7 +52,7 @@ func build(b *web.Block) (web.Handler, error) {
 
 // appendStatus is $limit_req_status.
 func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	outcome := r.Slot(plan.Part[registry](r.Server.Scope.Env().(*plan.Plan)).slot).Number
+	outcome := r.Slot(plan.Part[registry](r.Plan()).slot).Number
 	if outcome == 0 {
 		return dst, false
 	}

@@ -70,7 +70,7 @@ func parseComparison(a *conf.Args, words []string) (condition, error) {
 	}
 	switch operator, word := words[1], words[2]; operator {
 	case "=", "!=":
-		value, err := compileText(a, word, false)
+		value, err := compileText(a, word)
 		return &isEqual{use, value, operator == "="}, err
 	case "~", "~*", "!~", "!~*":
 		re, err := web.CompileRegex(web.PlanOf(a), word, strings.HasSuffix(operator, "*"))
@@ -119,7 +119,7 @@ func parseFileTest(a *conf.Args, words []string) (condition, error) {
 	if len(words) != 2 || test == nil {
 		return nil, invalidCondition(words[0])
 	}
-	path, err := compileText(a, words[1], false)
+	path, err := compileText(a, words[1])
 	return &fileTest{path, test, positive}, err
 }
 

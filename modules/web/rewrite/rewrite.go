@@ -28,6 +28,9 @@ type machine struct {
 
 // build makes the handler of a block's commands. The blocks of its ifs are compiled with it.
 func build(b *web.Block) (web.Handler, error) {
+	if b.Scope.In != conf.Server && b.Scope.In != conf.Location {
+		return nil, nil // the commands of an if run with those around it; limit_except has none
+	}
 	s := conf.SettingsOf[Settings](b.Scope)
 	if len(s.commands) == 0 {
 		return nil, nil
@@ -86,14 +89,11 @@ func scopeOf(s *conf.Scope, node *conf.Node) *conf.Scope {
 
 // value is a variable's value, empty if it has none.
 func (m *machine) value(use *vars.Use[*web.Request]) []byte {
-	v, _ := use.Append(m.r.Scratch(), m.r)
-	return m.r.Copy(v)
+	v, _ := m.r.Value(use)
+	return v
 }
 
-func (m *machine) text(t *text) []byte {
-	v, _ := t.append(m.r.Scratch(), m.r, m.quote)
-	return m.r.Copy(v)
-}
+func (m *machine) text(t *text) []byte { return t.expand(m.r, m.quote) }
 
 // match tries an expression and logs how that went if the block asks for it. The captures are then those of this one,
 // none if it failed.
@@ -167,7 +167,7 @@ func (c *returnCommand) run(m *machine) bool {
 	v := r.Expand(&c.text)
 	switch c.status {
 	case 301, 302, 303, 307, 308:
-		r.SetHeader([]byte("Location"), v)
+		r.Out.Location = v
 		m.result = web.Result(c.status)
 	default:
 		m.result = r.Respond(c.status, "", v)
@@ -178,11 +178,12 @@ func (c *returnCommand) run(m *machine) bool {
 type rewriteCommand struct {
 	regex       *web.Regex
 	pattern     string
-	replacement text
+	path, query text
+	hasQuery    bool // a "?" was written in the replacement
 	status      int  // of a redirect, or 0
 	ends        bool // last, break and redirects
 	stays       bool // break: the location is not looked for again
-	keepQuery   bool
+	keepQuery   bool // no "?" at the very end: the client's own arguments follow
 }
 
 func (c *rewriteCommand) run(m *machine) bool {
@@ -190,26 +191,20 @@ func (c *rewriteCommand) run(m *machine) bool {
 	if !m.match(c.regex, c.pattern, r.Path) {
 		return false
 	}
-	redirect := c.status != 0
 	r.Internal = true
-	m.moved = !c.stays
-	out, mark := c.replacement.append(r.Scratch(), r, redirect)
-	m.quote = false
-	if redirect {
-		c.redirect(m, r.Copy(out))
+	m.moved, m.quote = !c.stays, false
+	if c.status != 0 {
+		c.redirect(m)
 		return true
 	}
-	path, query := out, r.Query
+	path := c.path.expand(r, false)
 	switch {
-	case mark >= 0 && c.keepQuery && len(r.Query) > 0:
-		out = append(append(out, '&'), r.Query...)
-		path, query = out[:mark], out[mark:]
-	case mark >= 0:
-		path, query = out[:mark], out[mark:]
+	case c.hasQuery:
+		r.Query = c.withQuery(r, c.query.expand(r, true), '&')
 	case !c.keepQuery:
-		query = nil
+		r.Query = nil
 	}
-	r.Path, r.Query = r.Copy(path), r.Copy(query)
+	r.Path = path
 	if m.log {
 		r.Logf(observe.Notice, "rewritten data: \"%s\", args: \"%s\"", r.Path, r.Query)
 	}
@@ -221,21 +216,26 @@ func (c *rewriteCommand) run(m *machine) bool {
 	return c.ends
 }
 
-// redirect sends the client to the replacement, with the query of the request behind it.
-func (c *rewriteCommand) redirect(m *machine, location []byte) {
-	r := m.r
-	location = escape.RedirectInPlace(location)
-	if c.keepQuery && len(r.Query) > 0 {
-		separator := byte('?')
-		if c.replacement.hasQuery {
-			separator = '&'
-		}
-		location = r.Copy(append(append(append(r.Scratch(), location...), separator), r.Query...))
+// withQuery puts the arguments of the request behind a text, unless the replacement ends them.
+func (c *rewriteCommand) withQuery(r *web.Request, text []byte, separator byte) []byte {
+	if !c.keepQuery || len(r.Query) == 0 {
+		return text
 	}
+	return r.KeepScratch(append(append(append(r.Scratch(), text...), separator), r.Query...))
+}
+
+// redirect sends the client to the replacement.
+func (c *rewriteCommand) redirect(m *machine) {
+	r := m.r
+	separator := byte('?')
+	if c.hasQuery {
+		separator = '&'
+	}
+	location := c.withQuery(r, escape.RedirectInPlace(c.path.expand(r, true)), separator)
 	if m.log {
 		r.Logf(observe.Notice, "rewritten redirect: \"%s\"", location)
 	}
-	r.SetHeader([]byte("Location"), location)
+	r.Out.Location = location
 	m.moved = false
 	m.result = web.Result(c.status)
 }

@@ -63,7 +63,7 @@ func setVariable(s *Settings, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	value, err := compileText(a, a.Words[1], false)
+	value, err := compileText(a, a.Words[1])
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,22 @@ func setRewrite(s *Settings, a *conf.Args) error {
 			return err
 		}
 	}
-	if c.replacement, err = compileText(a, replacement, c.status == 0); err != nil {
+	s.add(c)
+	return c.compile(a, replacement)
+}
+
+// compile splits the replacement where its query begins. That of a redirect is one text.
+func (c *rewriteCommand) compile(a *conf.Args, replacement string) (err error) {
+	path, query, hasQuery := strings.Cut(replacement, "?")
+	c.hasQuery = hasQuery
+	if c.status != 0 {
+		c.path, err = compileText(a, replacement)
 		return err
 	}
-	s.add(c)
-	return nil
+	if c.path, err = compileText(a, path); err == nil {
+		c.query, err = compileText(a, query)
+	}
+	return err
 }
 
 func (c *rewriteCommand) flag(word string) error {

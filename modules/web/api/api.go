@@ -1,0 +1,220 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/web"
+)
+
+// documentation is where NGINX Plus sends the reader of an error.
+const documentation = "https://nginx.org/en/docs/http/ngx_http_api_module.html"
+
+// server answers the requests of one location.
+type server struct {
+	settings *Settings
+	catalog  *observe.Catalog
+	prefix   string // of the location, without slashes at the end
+	maxBody  int64
+}
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.enabled {
+		return nil, nil
+	}
+	core := conf.SettingsOf[web.CoreSettings](b.Scope)
+	v := &server{settings: s, catalog: plan.Part[observe.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
+	return v.handle, nil
+}
+
+// handle answers one request.
+func (v *server) handle(r *web.Request) web.Result {
+	path := splitPath(strings.TrimPrefix(string(r.Path), v.prefix))
+	method := string(r.Method)
+	if method == http.MethodOptions {
+		return v.options(r)
+	}
+	if method == http.MethodHead {
+		method = http.MethodGet // the engine keeps the body back
+	}
+	call := &observe.Call{Method: method, Address: r.Conn.Local.String()}
+	if !r.Conn.Local.IsValid() {
+		call.Address = "unix:" + r.Conn.Net.LocalAddr().String()
+	}
+	var err error
+	if call.Query, err = url.ParseQuery(string(r.Query)); err != nil {
+		return v.fail(r, &observe.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
+	}
+	if problem := v.permit(method); problem != nil {
+		return v.fail(r, problem)
+	}
+	if method == http.MethodPost || method == http.MethodPatch {
+		body, problem := v.body(r)
+		if problem != nil {
+			return v.fail(r, problem)
+		}
+		call.Body = body
+	}
+	return v.dispatch(r, call, path)
+}
+
+// permit checks the method. Other methods than these do not exist here, allowed or not.
+func (v *server) permit(method string) *observe.APIError {
+	switch method {
+	case http.MethodGet:
+		return nil
+	case http.MethodPost, http.MethodPatch, http.MethodDelete:
+		if v.settings.Write {
+			return nil
+		}
+	}
+	return &observe.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodDisabled", Text: "method disabled"}
+}
+
+func (v *server) body(r *web.Request) ([]byte, *observe.APIError) {
+	body, err := r.WholeBody(v.maxBody)
+	switch {
+	case err == nil:
+		return body, nil
+	case r.ErrorStatus(err) == http.StatusRequestEntityTooLarge:
+		return nil, &observe.APIError{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge",
+			Text: "request body is longer than " + strconv.FormatInt(v.maxBody, 10) + " bytes (client_body_buffer_size)"}
+	}
+	return nil, &observe.APIError{Status: http.StatusBadRequest, Code: "BodyReadError", Text: "reading the request body failed"}
+}
+
+// dispatch finds what the path names: the list of versions, the names of a branch, or a resource.
+func (v *server) dispatch(r *web.Request, call *observe.Call, path []string) web.Result {
+	if len(path) == 0 {
+		versions := []int{}
+		for n := firstVersion; n <= lastVersion; n++ {
+			versions = append(versions, n)
+		}
+		return v.list(r, call, versions)
+	}
+	version, err := strconv.Atoi(path[0])
+	if err != nil || version < firstVersion || version > lastVersion || strconv.Itoa(version) != path[0] {
+		return v.fail(r, &observe.APIError{Status: http.StatusNotFound, Code: "UnknownVersion", Text: "unknown version"})
+	}
+	call.Version = version
+	// The tree is made per call: the catalog is complete only when the configuration runs, and calls are few.
+	resource, tail, names := newTree(v.catalog.Resources).find(version, path[1:])
+	switch {
+	case resource != nil:
+		call.Tail = tail
+		return v.answer(r, call, resource)
+	case names != nil:
+		return v.list(r, call, names)
+	}
+	return v.fail(r, pathNotFound())
+}
+
+func pathNotFound() *observe.APIError {
+	return &observe.APIError{Status: http.StatusNotFound, Code: "PathNotFound", Text: "path not found"}
+}
+
+func methodNotAllowed() *observe.APIError {
+	return &observe.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Text: "method not allowed"}
+}
+
+func (v *server) list(r *web.Request, call *observe.Call, names any) web.Result {
+	if call.Method != http.MethodGet {
+		return v.fail(r, methodNotAllowed())
+	}
+	text, err := encode(names)
+	if err != nil {
+		return v.broken(r, err)
+	}
+	return v.send(r, http.StatusOK, text)
+}
+
+// answer asks the resource and sends what it says.
+func (v *server) answer(r *web.Request, call *observe.Call, resource *observe.Resource) web.Result {
+	answer := resource.Handle(call)
+	if answer.Err != nil {
+		return v.fail(r, answer.Err)
+	}
+	status := answer.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if answer.Location != "" {
+		r.SetHeader([]byte("Location"), []byte(answer.Location))
+	}
+	if answer.Body == nil {
+		return v.send(r, status, nil)
+	}
+	text, err := encode(answer.Body)
+	if err != nil {
+		return v.broken(r, err)
+	}
+	if call.Method == http.MethodGet && call.Query.Has("fields") {
+		text = fields(text, call.Query.Get("fields"), resource.Collection && len(call.Tail) == 0)
+	}
+	return v.send(r, status, text)
+}
+
+// fields applies ?fields= to a value.
+func fields(text []byte, wanted string, collection bool) []byte {
+	if wanted != "" {
+		return choose(text, strings.Split(wanted, ","), collection)
+	}
+	if collection {
+		return names(text)
+	}
+	return text
+}
+
+// failure is the body of an error.
+type failure struct {
+	Error struct {
+		Status int    `json:"status"`
+		Text   string `json:"text"`
+		Code   string `json:"code"`
+	} `json:"error"`
+	RequestID string `json:"request_id"`
+	Href      string `json:"href"`
+}
+
+func (v *server) fail(r *web.Request, problem *observe.APIError) web.Result {
+	f := failure{RequestID: string(r.Expand(&v.settings.requestID)), Href: documentation}
+	f.Error.Status, f.Error.Text, f.Error.Code = problem.Status, problem.Text, problem.Code
+	text, err := json.Marshal(f)
+	if err != nil {
+		return v.broken(r, err)
+	}
+	return v.send(r, problem.Status, text)
+}
+
+// broken is for values that JSON cannot express, a mistake of this program.
+func (v *server) broken(r *web.Request, err error) web.Result {
+	r.Logf(observe.Error, "the answer of the API could not be encoded: %v", err)
+	return http.StatusInternalServerError
+}
+
+func (v *server) send(r *web.Request, status int, text []byte) web.Result {
+	// Counters of a moment ago are of no use, and some proxies keep what does not forbid it.
+	r.SetHeader([]byte("Cache-Control"), []byte("no-cache"))
+	r.SetHeader([]byte("Expires"), []byte("Thu, 01 Jan 1970 00:00:01 GMT"))
+	if text == nil {
+		return r.Respond(status, "", nil)
+	}
+	return r.Respond(status, "application/json", text)
+}
+
+// options says which methods the location takes.
+func (v *server) options(r *web.Request) web.Result {
+	allow := "GET, HEAD, OPTIONS"
+	if v.settings.Write {
+		allow = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+	}
+	r.SetHeader([]byte("Allow"), []byte(allow))
+	return r.Respond(http.StatusNoContent, "", nil)
+}

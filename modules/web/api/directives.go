@@ -1,0 +1,27 @@
+// Package api is the API of NGINX Plus: what the server does, as JSON, and the changes it allows while it runs.
+package api
+
+import (
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/web"
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "api",
+		Doc:   "Shows what the server does, and changes zones and upstreams while it runs, in versions 1 to 9 of the API of NGINX Plus.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Enter: enter,
+		Directives: []conf.Directive{{
+			Name: "api", Syntax: "[write=on|off]", In: conf.Location,
+			Doc: "Answers the requests of this location. Without `write=on` nothing can be changed. The location should be guarded, see the example.",
+			Set: conf.Raw(setAPI),
+		}},
+	},
+	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
+	API:      func(p *plan.Plan) []observe.Resource { return ownResources(p) },
+}

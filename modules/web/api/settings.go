@@ -1,0 +1,28 @@
+package api
+
+import (
+	"starling/conf"
+	"starling/vars"
+	"starling/web"
+)
+
+// Settings of one location.
+type Settings struct {
+	enabled bool
+	Write   bool
+	// requestID is $request_id, named in errors.
+	requestID vars.Template[*web.Request]
+}
+
+// enter: a nested location does not inherit the api, blocks that stand for the location itself do.
+func enter(settings any, in conf.Context) {
+	if in == conf.Location {
+		*settings.(*Settings) = Settings{}
+	}
+}
+
+func setAPI(s *Settings, a *conf.Args) error {
+	id, err := web.CompileTemplate(a, "$request_id")
+	*s = Settings{enabled: true, Write: a.Value("write") == "on", requestID: id}
+	return err
+}

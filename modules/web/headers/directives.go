@@ -1,0 +1,143 @@
+// Package headers is add_header and expires: what is added to responses.
+package headers
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/units"
+	"starling/vars"
+	"starling/web"
+)
+
+const places = conf.HTTP | conf.Server | conf.Location | conf.LocationIf
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "headers",
+		Doc:   "Adds headers to responses.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: []conf.Directive{
+			{
+				Name: "add_header", Syntax: "<name> <value> [always]", In: places, Repeat: true,
+				Doc: "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, with `always` to all. " +
+					"A header whose value is empty is not added. A block with such a line inherits none.",
+				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
+			}, {
+				Name: "expires", Syntax: "<time>|epoch|max|off\nmodified <time>", Default: "off", In: places,
+				Doc: "Sets `Expires` and `Cache-Control`: a time from now, from the file's modification (`modified`), or of the day (`@15h`).",
+				Set: conf.Raw(setExpires),
+			},
+		},
+	},
+	Filters: []web.FilterHook{{Build: build}},
+}
+
+// Settings of one block.
+type Settings struct {
+	Headers []Header
+	Expires Expires
+}
+
+// Header is one add_header.
+type Header struct {
+	name   []byte
+	value  vars.Template[*web.Request]
+	always bool
+	// replaces: Last-Modified and ETag are set, not added; an empty value takes them away.
+	replaces bool
+}
+
+func parseHeader(a *conf.Args) (Header, error) {
+	value, err := web.CompileTemplate(a, a.Words[1])
+	name := a.Words[0]
+	return Header{
+		name: []byte(name), value: value, always: a.Has("always"),
+		replaces: strings.EqualFold(name, "Last-Modified") || strings.EqualFold(name, "ETag"),
+	}, err
+}
+
+// expiry is the kind of an expires directive.
+type expiry int
+
+const (
+	expiresOff expiry = iota
+	expiresEpoch
+	expiresMax
+	expiresAccess
+	expiresModified
+	expiresDaily
+)
+
+// Expires is what `expires` says, or how to find out for each request.
+type Expires struct {
+	kind  expiry
+	after time.Duration
+	// value is evaluated for each request where it has variables.
+	value    vars.Template[*web.Request]
+	variable bool
+}
+
+func setExpires(s *Settings, a *conf.Args) error {
+	modified := len(a.Words) == 2
+	text := a.Words[len(a.Words)-1]
+	t, err := web.CompileTemplate(a, text)
+	if err != nil {
+		return err
+	}
+	e := Expires{kind: expiresAccess, value: t}
+	if modified {
+		e.kind = expiresModified
+	}
+	if _, literal := t.Literal(); !literal {
+		e.variable = true
+		s.Expires = e
+		return nil
+	}
+	s.Expires, err = parseExpires(text, e.kind)
+	return err
+}
+
+// parseExpires reads a time as ngx_http_parse_expires does; kind is access or modified.
+func parseExpires(text string, kind expiry) (Expires, error) {
+	if kind != expiresModified {
+		switch text {
+		case "epoch":
+			return Expires{kind: expiresEpoch}, nil
+		case "max":
+			return Expires{kind: expiresMax}, nil
+		case "off":
+			return Expires{kind: expiresOff}, nil
+		}
+	}
+	e := Expires{kind: kind}
+	rest, daily := strings.CutPrefix(text, "@")
+	if daily {
+		if kind == expiresModified {
+			return e, fmt.Errorf("\"expires\" directive daily time cannot be used with \"modified\" parameter")
+		}
+		e.kind = expiresDaily
+	}
+	minus := false
+	if !daily {
+		rest = strings.TrimPrefix(rest, "+")
+		if cut, found := strings.CutPrefix(rest, "-"); found && rest == text {
+			rest, minus = cut, true
+		}
+	}
+	var err error
+	if e.after, err = units.Seconds(rest); err != nil {
+		return e, conf.InvalidValue
+	}
+	if daily && e.after > 24*time.Hour {
+		return e, fmt.Errorf("\"expires\" directive daily time value must be less than 24 hours")
+	}
+	if minus {
+		e.after = -e.after
+	}
+	return e, nil
+}

@@ -1,0 +1,128 @@
+package headers
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"starling/conf"
+	"starling/web"
+)
+
+func build(b *web.Block) (web.Filter, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if len(s.Headers) == 0 && s.Expires.kind == expiresOff {
+		return nil, nil
+	}
+	return s.filter, nil
+}
+
+// filter is ngx_http_headers_filter.
+func (s *Settings) filter(r *web.Request) {
+	safe := isSafe(r.Out.Status)
+	if s.Expires.kind != expiresOff && safe {
+		s.Expires.apply(r)
+	}
+	for i := range s.Headers {
+		h := &s.Headers[i]
+		if !safe && !h.always {
+			continue
+		}
+		value := r.Expand(&h.value)
+		switch {
+		case h.replaces:
+			h.replace(r, value)
+		case len(value) > 0:
+			r.AddHeader(h.name, value)
+		}
+	}
+}
+
+// isSafe tells the statuses that get the headers without `always`.
+func isSafe(status int) bool {
+	switch status {
+	case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
+		return true
+	}
+	return false
+}
+
+func (h *Header) replace(r *web.Request, value []byte) {
+	if len(h.name) == len("Last-Modified") {
+		r.Out.LastModified = value
+		return
+	}
+	kept := r.Out.Headers[:0]
+	for _, old := range r.Out.Headers {
+		if len(old.Name) != len(h.name) || !equalFold(old.Name, h.name) {
+			kept = append(kept, old)
+		}
+	}
+	r.Out.Headers = kept
+	if len(value) > 0 {
+		r.AddHeader(h.name, value)
+	}
+}
+
+func equalFold(a, b []byte) bool {
+	for i := range a {
+		if a[i]|0x20 != b[i]|0x20 {
+			return false
+		}
+	}
+	return true
+}
+
+const maxAge = "max-age="
+
+// apply sets Expires and Cache-Control.
+func (e *Expires) apply(r *web.Request) {
+	kind, after := e.kind, e.after
+	if e.variable {
+		parsed, err := parseExpires(string(r.Expand(&e.value)), e.kind)
+		if err != nil || parsed.kind == expiresOff {
+			return // a value that is no time sets nothing, as in nginx
+		}
+		kind, after = parsed.kind, parsed.after
+	}
+	now := time.UnixMilli(r.Now().WallMS).Truncate(time.Second)
+	var at time.Time
+	switch kind {
+	case expiresEpoch:
+		set(r, time.Unix(1, 0), "no-cache")
+		return
+	case expiresMax:
+		set(r, time.Date(2037, 12, 31, 23, 55, 55, 0, time.UTC), maxAge+"315360000")
+		return
+	case expiresDaily:
+		at = nextTime(now, after)
+	case expiresModified:
+		at = now.Add(after)
+		if modified, err := http.ParseTime(string(r.Out.LastModified)); err == nil {
+			at = modified.Add(after)
+		}
+	default:
+		at = now.Add(after)
+	}
+	age := int64(at.Sub(now) / time.Second)
+	if after < 0 || age < 0 {
+		set(r, at, "no-cache")
+		return
+	}
+	set(r, at, maxAge+strconv.FormatInt(age, 10))
+}
+
+// nextTime is the next moment of a time of day, in the local time zone.
+func nextTime(now time.Time, ofDay time.Duration) time.Time {
+	year, month, day := now.Local().Date()
+	at := time.Date(year, month, day, 0, 0, 0, 0, time.Local).Add(ofDay)
+	if !at.After(now) {
+		at = at.Add(24 * time.Hour)
+	}
+	return at
+}
+
+func set(r *web.Request, at time.Time, control string) {
+	r.SetHeader([]byte("Expires"), at.UTC().AppendFormat(r.Alloc(len(http.TimeFormat))[:0], http.TimeFormat))
+	r.SetHeader([]byte("Cache-Control"), r.CopyString(control))
+}

@@ -1,0 +1,154 @@
+package static
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"starling/lib/escape"
+	"starling/observe"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// copyBytes is how much of a file is read at once.
+const copyBytes = 32 << 10
+
+func buildFiles(*web.Block) (web.Handler, error) { return serve, nil }
+
+// serve is ngx_http_static_handler.
+func serve(r *web.Request) web.Result {
+	if !readable(r.MethodID) {
+		return 405
+	}
+	if len(r.Path) == 0 || r.Path[len(r.Path)-1] == '/' {
+		return web.Declined
+	}
+	path := r.Filename()
+	file, info, err := open(string(path))
+	if err != nil {
+		return refuse(r, path, err)
+	}
+	defer file.Close()
+	switch {
+	case info.IsDir():
+		return addSlash(r)
+	case !info.Mode().IsRegular():
+		r.Logf(observe.Crit, "\"%s\" is not a regular file", path)
+		return 404
+	case r.MethodID == h1.MethodPost:
+		return 405
+	}
+	return send(r, file, info)
+}
+
+func readable(m h1.Method) bool { return m == h1.MethodGet || m == h1.MethodHead || m == h1.MethodPost }
+
+// open opens without waiting for the writer of a pipe.
+func open(path string) (*os.File, fs.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
+// refuse answers for a file that cannot be opened.
+func refuse(r *web.Request, path []byte, err error) web.Result {
+	level, status := observe.Crit, web.Result(500)
+	switch {
+	case isMissing(err):
+		level, status = observe.Error, 404
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.ELOOP):
+		level, status = observe.Error, 403
+	}
+	if status != 404 || r.Location.Core.LogNotFound {
+		r.Logf(level, "open() \"%s\" failed (%s)", path, reason(err))
+	}
+	return status
+}
+
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// reason words an error as nginx does: "2: No such file or directory".
+func reason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return strconv.Itoa(int(errno)) + ": " + observe.ErrnoText(errno)
+	}
+	return err.Error()
+}
+
+// addSlash sends the client to the directory's own URI.
+func addSlash(r *web.Request) web.Result {
+	to := append(escape.Append(r.Scratch(), r.Path, escape.Path), '/')
+	if len(r.Query) > 0 {
+		to = append(append(to, '?'), r.Query...)
+	}
+	r.Out.Location = r.KeepScratch(to)
+	return 301
+}
+
+// send answers with the file or the part of it that the client wants.
+func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
+	d := document{modified: info.ModTime().Truncate(time.Second), size: info.Size()}
+	if r.Location.Core.ETag {
+		d.etag = appendETag(r.Alloc(maxETag)[:0], d.modified, d.size)
+	}
+	if status := d.precondition(r); status != 0 {
+		if status == 304 {
+			return d.notModified(r)
+		}
+		return status
+	}
+	first, length, status := d.chooseRange(r)
+	if status == 416 {
+		d.head(r, 416)
+		r.SetHeader([]byte("Content-Range"), r.CopyString("bytes */"+strconv.FormatInt(d.size, 10)))
+		return 416
+	}
+	d.head(r, int(status))
+	r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
+	r.Out.ContentLength = length
+	if status == 206 {
+		d.contentRange(r, first, length)
+	} else if r.Location.Core.MaxRanges > 0 {
+		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
+	}
+	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
+		return web.Done
+	}
+	copyFile(r, file, first, length)
+	return web.Done
+}
+
+// copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, for the length was promised.
+func copyFile(r *web.Request, file *os.File, first, length int64) {
+	block := h1.TakeBlock(int(min(length, copyBytes)))
+	defer block.GiveBack()
+	for at, end := first, first+length; at < end; {
+		piece := block.Mem[:min(int64(len(block.Mem)), end-at)]
+		n, err := file.ReadAt(piece, at)
+		if n > 0 {
+			if _, err := r.Write(piece[:n]); err != nil {
+				return // the connection remembers its failure
+			}
+			at += int64(n)
+		}
+		if err != nil && (err != io.EOF || at < end) {
+			r.Logf(observe.Alert, "file \"%s\" was truncated while it was sent, or cannot be read: %v", file.Name(), err)
+			return
+		}
+	}
+}

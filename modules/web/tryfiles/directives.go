@@ -1,0 +1,70 @@
+// Package tryfiles is try_files: the first file that exists answers.
+package tryfiles
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"starling/conf"
+	"starling/vars"
+	"starling/web"
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "try_files",
+		Doc:   "Looks for files one after another and serves the first that exists.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Enter: func(settings any, _ conf.Context) { *settings.(*Settings) = Settings{} },
+		Directives: []conf.Directive{{
+			Name: "try_files", Syntax: "<file>... <uri>", In: conf.Server | conf.Location,
+			Doc: "The files are paths below `root`; one that ends in a slash is a directory. If none exists, the last word is a URI to go on with, " +
+				"a named location, or a status (`=404`).",
+			Set: conf.Raw(setTryFiles),
+		}},
+	},
+	Handlers: []web.Hook{{Phase: web.PreContent, Build: build}},
+}
+
+// Settings of one block. They are not inherited.
+type Settings struct {
+	tries []try
+	// status, where not 0, or last is what happens when no file exists.
+	status int
+	last   vars.Template[*web.Request]
+}
+
+type try struct {
+	name   vars.Template[*web.Request]
+	folder bool
+}
+
+func setTryFiles(s *Settings, a *conf.Args) error {
+	words := a.Words
+	last := words[len(words)-1]
+	for _, word := range words[:len(words)-1] {
+		t := try{}
+		if len(word) > 1 {
+			word, t.folder = strings.CutSuffix(word, "/")
+		}
+		var err error
+		if t.name, err = web.CompileTemplate(a, word); err != nil {
+			return err
+		}
+		s.tries = append(s.tries, t)
+	}
+	if code, isCode := strings.CutPrefix(last, "="); isCode {
+		n, err := strconv.ParseUint(code, 10, 32)
+		if err != nil || n > 999 {
+			return fmt.Errorf("invalid code \"%s\"", last)
+		}
+		s.status = int(n)
+		return nil
+	}
+	var err error
+	s.last, err = web.CompileTemplate(a, last)
+	return err
+}
