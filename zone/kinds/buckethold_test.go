@@ -117,7 +117,7 @@ func TestTaughtBucketsCountEachCostOnce(t *testing.T) {
 
 // The same with real goroutines, for the race detector and for orders that no seed draws.
 func TestTeachingWhileAllAreCharging(t *testing.T) {
-	const each, keys = 3000, 50
+	const each, keys = 20_000, 50
 	one, two, fresh := newNode(t, 1), newNode(t, 2), newNode(t, 3)
 	all := []*node{one, two, fresh}
 	fresh.zone.Hold(everyShard)
@@ -126,20 +126,24 @@ func TestTeachingWhileAllAreCharging(t *testing.T) {
 		charging.Go(func() {
 			for i := range each {
 				n.charge(fmt.Sprint("key", i%keys))
-				if i%100 == 0 {
-					n.zone.Flush(at(0))
-				}
 			}
 		})
 	}
 	stop := make(chan struct{})
 	for _, n := range all {
+		dirty := make(chan struct{}, 1)
+		n.zone.OnDirty(func(bool) {
+			select {
+			case dirty <- struct{}{}:
+			default:
+			}
+		})
 		moving.Go(func() {
 			for done := false; !done; {
 				select {
+				case <-dirty:
 				case <-stop:
 					done = true
-				default:
 				}
 				n.zone.Flush(at(0))
 				for _, to := range all {
