@@ -1,0 +1,85 @@
+// Package upstream is the upstream block: groups of servers, how requests are spread over them and how clients stick to one.
+package upstream
+
+import (
+	"time"
+
+	"starling/conf"
+	"starling/plan"
+	"starling/upstream/balance"
+	"starling/web"
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:       "upstream",
+		Doc:        "Groups of servers that proxy_pass sends requests to.",
+		New:        conf.NewOf[Settings],
+		Clone:      conf.CloneOf[Settings],
+		Directives: directives(),
+		Check:      conf.CheckOf(check),
+	},
+	Filters: []web.FilterHook{{Build: buildCookieFilter}},
+	Link:    link,
+}
+
+func directives() []conf.Directive {
+	all := []conf.Directive{
+		{
+			Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Repeat: true,
+			Doc: "Declares a group of servers.", Set: conf.Raw(declare),
+		}, {
+			Name: "server", In: conf.Upstream, Repeat: true, OneMore: true,
+			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
+				"[slow_start=<time>] [route=<id>] [service=<name>] [backup] [down] [drain] [resolve]",
+			Doc: "Adds a server: an address with a port (80 if none is given), a name, which stands for all its addresses, or `unix:` and a path. " +
+				"A name with `resolve` is asked of the resolver again and again while the group runs.",
+			Set: conf.Raw(addServer),
+		}, {
+			Name: "zone", Syntax: "<name> [<size>]", In: conf.Upstream,
+			Doc: "Names the group for the API, which may then change its servers. There is one process, so the size does not limit it.",
+			Set: conf.Raw(setZone),
+		}, {
+			Name: "keepalive", Syntax: "<connections> [local]", DefaultDoc: "32 local", In: conf.Upstream,
+			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
+			Set: conf.Raw(setKeepAlive),
+		}, {
+			Name: "keepalive_requests", Syntax: "<number>", DefaultDoc: "1000", In: conf.Upstream, Doc: "Closes a connection after that many requests.",
+			Set: conf.Field(func(s *Settings) **int { return &s.keepRequests }, pointer(conf.Number)),
+		}, {
+			Name: "keepalive_time", Syntax: "<time>", DefaultDoc: "1h", In: conf.Upstream, Doc: "Closes a connection of that age after its request.",
+			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTime }, pointer(conf.Time)),
+		}, {
+			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Closes a connection that was idle for so long.",
+			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
+		}, {
+			Name: "resolver", Syntax: plan.ResolverSyntax, In: conf.Upstream, Unsupported: plan.ResolverUnsupported,
+			Doc: "Sets the DNS servers for the group's servers with `resolve`; without it those of the http block are asked.",
+			Set: conf.Raw(func(s *Settings, a *conf.Args) error { return s.resolver.Set(a) }),
+		}, {
+			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: conf.Upstream, Doc: "Sets how long a name may take to resolve.",
+			Set: conf.Field(func(s *Settings) **time.Duration { return &s.resolverTimeout }, pointer(conf.Time)),
+		}, {
+			Name: "sticky", In: conf.Upstream, OneMore: true,
+			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] [path=<path>]\n" +
+				"route <$variable>...\n" +
+				"learn [create=<$variable>...] [lookup=<$variable>...] [zone=<name>:<size>] [timeout=<time>] [header] [sync]",
+			Doc: "Keeps the requests of a client on one server: by a cookie of its own, by an id that the request carries, or by sessions " +
+				"learned from what servers send. With `sync` all nodes of the cluster share the sessions.",
+			Set: conf.Raw(setSticky),
+		},
+	}
+	for _, m := range balance.Methods() {
+		all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.Upstream, Set: balancerSetter(m)})
+	}
+	return all
+}
+
+// pointer makes a parser whose values tell being set from being zero.
+func pointer[T any](parse func(string) (T, error)) func(string) (*T, error) {
+	return func(text string) (*T, error) {
+		v, err := parse(text)
+		return &v, err
+	}
+}
