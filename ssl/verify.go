@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,6 @@ const (
 	selfSignedInChain      VerifyCode = 19
 	noLocalIssuer          VerifyCode = 20
 	unverifiedLeaf         VerifyCode = 21
-	chainTooLong           VerifyCode = 22
 	revoked                VerifyCode = 23
 	pathTooLong            VerifyCode = 25
 	wrongPurpose           VerifyCode = 26
@@ -54,7 +54,6 @@ var verifyTexts = map[VerifyCode]string{
 	selfSignedInChain:      "self-signed certificate in certificate chain",
 	noLocalIssuer:          "unable to get local issuer certificate",
 	unverifiedLeaf:         "unable to verify the first certificate",
-	chainTooLong:           "certificate chain too long",
 	revoked:                "certificate revoked",
 	pathTooLong:            "path length constraint exceeded",
 	wrongPurpose:           "unsuitable certificate purpose",
@@ -149,8 +148,41 @@ func serialKey(n *big.Int) string { return n.Text(36) }
 
 func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
-// verify checks a chain as sent, the own certificate first.
+// verify checks a chain as sent, the own certificate first. Of several faults it tells the one that OpenSSL finds last,
+// as nginx lets it go on: trust, then purpose, then revocation, then time.
 func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
+	leaf := chain[0]
+	code := v.verifyPaths(chain, usage, now)
+	switch {
+	case now.Before(leaf.NotBefore):
+		return notYetValid
+	case now.After(leaf.NotAfter):
+		return expired
+	case (code == VerifyOK || code.brokenChain()) && !fitsUsage(leaf, usage):
+		return wrongPurpose
+	}
+	return code
+}
+
+// brokenChain says that no root was reached, which OpenSSL finds first of all.
+func (c VerifyCode) brokenChain() bool {
+	return c == noIssuer || c == selfSignedLeaf || c == selfSignedInChain || c == noLocalIssuer
+}
+
+// fitsUsage checks what a certificate's extensions allow it to be used for, if they say so.
+func fitsUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) bool {
+	allowed := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
+	if usage == x509.ExtKeyUsageServerAuth {
+		allowed |= x509.KeyUsageKeyEncipherment
+	}
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&allowed == 0 {
+		return false
+	}
+	restricted := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0
+	return !restricted || slices.Contains(leaf.ExtKeyUsage, usage) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+func (v *verifier) verifyPaths(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
 	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		intermediates.AddCert(c)
@@ -176,8 +208,14 @@ func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now
 
 // checkPath checks what x509 does not: the depth, and the revocation of every certificate.
 func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode {
-	if len(path) > v.depth+2 {
-		return chainTooLong // neither the own certificate nor the root counts
+	if len(path) > v.depth+2 { // neither the own certificate nor the root counts
+		// OpenSSL stops to look for issuers there, and says so.
+		for _, c := range path[:len(path)-1] {
+			if slices.ContainsFunc(v.others, c.Equal) {
+				return noIssuer
+			}
+		}
+		return noLocalIssuer
 	}
 	if !v.checked {
 		return VerifyOK

@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// The texts agree with $ssl_client_verify of nginx 1.22.1 with OpenSSL 3.0.19 for the same chains.
 func TestVerifyCodes(t *testing.T) {
 	root := newAuthority(t, "root")
 	middle := root.subordinate(t, "middle")
@@ -20,6 +21,9 @@ func TestVerifyCodes(t *testing.T) {
 	young, _ := root.leaf("young", func(c *x509.Certificate) { c.NotBefore = now.Add(time.Minute) })
 	serverOnly, _ := root.leaf("server", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	selfMade := newAuthority(t, "self made").cert
+	own := newAuthority(t, "own")
+	own.cert = own.sign(t, &x509.Certificate{Subject: own.cert.Subject}, own.key)
+	foreignOld, _ := other.leaf("foreign old", func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) })
 	until := now.Add(time.Hour)
 	all := func(lists ...[]byte) (out []byte) {
 		for _, l := range lists {
@@ -39,15 +43,20 @@ func TestVerifyCodes(t *testing.T) {
 		{"depth 0 allows none between", []*x509.Certificate{good}, certPEM(root.cert), nil, 0, "ok"},
 		{"intermediate sent", []*x509.Certificate{underMiddle, middle.cert}, certPEM(root.cert), nil, 1, "ok"},
 		{"intermediate in the file", []*x509.Certificate{underMiddle}, certPEM(middle.cert, root.cert), nil, 1, "ok"},
-		{"intermediate and depth 0", []*x509.Certificate{underMiddle, middle.cert}, certPEM(root.cert), nil, 0, "certificate chain too long"},
-		{"two intermediates, depth 1", []*x509.Certificate{underLow, low.cert, middle.cert}, certPEM(root.cert), nil, 1, "certificate chain too long"},
+		{"intermediate and depth 0", []*x509.Certificate{underMiddle, middle.cert}, certPEM(root.cert), nil, 0, "unable to get local issuer certificate"},
+		{"two intermediates, depth 1", []*x509.Certificate{underLow, low.cert, middle.cert}, certPEM(root.cert), nil, 1, "unable to get local issuer certificate"},
+		{"the same, one in the file", []*x509.Certificate{underLow, low.cert, middle.cert}, certPEM(middle.cert, root.cert), nil, 1, "unable to get issuer certificate"},
 		{"two intermediates, depth 2", []*x509.Certificate{underLow, low.cert, middle.cert}, certPEM(root.cert), nil, 2, "ok"},
 		{"intermediate missing", []*x509.Certificate{underMiddle}, certPEM(root.cert), nil, 1, "unable to verify the first certificate"},
 		{"upper one missing", []*x509.Certificate{underLow, low.cert}, certPEM(root.cert), nil, 2, "unable to get local issuer certificate"},
 		{"file without the root", []*x509.Certificate{underMiddle}, certPEM(middle.cert), nil, 1, "unable to get issuer certificate"},
 		{"other authority", []*x509.Certificate{foreign}, certPEM(root.cert), nil, 1, "unable to verify the first certificate"},
 		{"other authority sent", []*x509.Certificate{foreign, other.cert}, certPEM(root.cert), nil, 1, "self-signed certificate in certificate chain"},
-		{"self-signed", []*x509.Certificate{selfMade}, certPEM(root.cert), nil, 1, "self-signed certificate"},
+		{"self-signed", []*x509.Certificate{own.cert}, certPEM(root.cert), nil, 1, "self-signed certificate"},
+		{"an authority's own certificate", []*x509.Certificate{selfMade}, certPEM(root.cert), nil, 1, "unsuitable certificate purpose"},
+		{"purpose and no issuer", []*x509.Certificate{serverOnly}, certPEM(other.cert), nil, 1, "unable to verify the first certificate"},
+		{"expired and no issuer", []*x509.Certificate{foreignOld}, certPEM(root.cert), nil, 1, "certificate has expired"},
+		{"more sent than needed", []*x509.Certificate{underMiddle, middle.cert, root.cert}, certPEM(root.cert), nil, 1, "ok"},
 		{"expired", []*x509.Certificate{old}, certPEM(root.cert), nil, 1, "certificate has expired"},
 		{"not yet", []*x509.Certificate{young}, certPEM(root.cert), nil, 1, "certificate is not yet valid"},
 		{"purpose", []*x509.Certificate{serverOnly}, certPEM(root.cert), nil, 1, "unsuitable certificate purpose"},
