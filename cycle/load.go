@@ -82,6 +82,9 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	p := plan.New()
 	p.Prefix, p.ConfDir, p.FS, p.Old = o.Prefix, directory(o.ConfPath), o.FS, old
 	if old != nil {
+		p.Clock = old.Clock // buckets compare its monotonic readings across reloads
+	}
+	if old != nil {
 		p.Clock = old.Clock // one origin of monotonic time: zones taken over hold readings of it
 	}
 	if err := errors.Join(web.Prepare(p, f.web), stream.Prepare(p, f.stream)); err != nil {

@@ -84,14 +84,20 @@ func keepState(p *plan.Plan, z *kinds.Keyval, path string, takenOver bool) error
 		}
 		z.OnCommit(func(record []byte) error { return s.keep(z, record) }, func(payload []byte) { s.remote(z, payload, p.Log) })
 	}
+	started := false
 	p.OnStart(func(ctx context.Context) error {
 		if err := s.open(z, p.Log); err != nil {
 			return fmt.Errorf("zone \"%s\": %w", z.Info().Name, err)
 		}
+		started = true
 		go s.run(ctx, p.Log)
 		return nil
 	})
-	p.OnRetire(func() { s.release(p.Log) })
+	p.OnRetire(func() {
+		if started { // else another step of the start failed
+			s.release(p.Log)
+		}
+	})
 	return nil
 }
 
