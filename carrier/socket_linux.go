@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -19,8 +18,12 @@ func beforeConnect(_, _ string, raw syscall.RawConn) error {
 
 // setOptions makes the kernel give up on a dead peer after the timeout instead of minutes. TCP_NODELAY is Go's default.
 func setOptions(nc net.Conn, timeout time.Duration) {
-	if secured, ok := nc.(*tls.Conn); ok {
-		nc = secured.NetConn()
+	for { // through TLS and through what counts bytes
+		wrapped, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = wrapped.NetConn()
 	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {

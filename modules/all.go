@@ -4,11 +4,24 @@ package modules
 import (
 	"starling/conf"
 	"starling/modules/core"
-	"starling/modules/stream/access"
-	"starling/modules/stream/keyval"
-	"starling/modules/stream/limitconn"
+	streamaccess "starling/modules/stream/access"
+	streamkeyval "starling/modules/stream/keyval"
+	streamlimitconn "starling/modules/stream/limitconn"
 	"starling/modules/stream/returns"
-	"starling/modules/stream/ssl"
+	streamssl "starling/modules/stream/ssl"
+	"starling/modules/stream/zonesync"
+	"starling/modules/web/access"
+	"starling/modules/web/api"
+	"starling/modules/web/authbasic"
+	"starling/modules/web/headers"
+	"starling/modules/web/keyval"
+	"starling/modules/web/limitconn"
+	"starling/modules/web/limitreq"
+	"starling/modules/web/log"
+	"starling/modules/web/rewrite"
+	"starling/modules/web/static"
+	"starling/modules/web/tryfiles"
+	"starling/modules/web/upstream"
 	"starling/stream"
 	"starling/web"
 )
@@ -20,6 +33,18 @@ func Main() []*conf.Module { return []*conf.Module{&core.Module, core.Ignored()}
 func Web() []*web.Module {
 	return []*web.Module{
 		&web.Core,
+		&keyval.Module,
+		&rewrite.Module,
+		&limitreq.Module, // before limit_conn, as in nginx: what waits for its turn is not yet counted
+		&limitconn.Module,
+		&access.Module,
+		&authbasic.Module,
+		&tryfiles.Module,
+		&upstream.Module,
+		&api.Module,
+		&headers.Module,
+		&log.Module,
+		&static.Module, // last: it answers what no other family did
 	}
 }
 
@@ -27,10 +52,11 @@ func Web() []*web.Module {
 func Stream() []*stream.Module {
 	return []*stream.Module{
 		&stream.Core,
-		&ssl.Module,
-		&keyval.Module,
-		&limitconn.Module,
-		&access.Module,
+		&streamssl.Module,
+		&streamkeyval.Module,
+		&streamlimitconn.Module,
+		&streamaccess.Module,
 		&returns.Module,
+		&zonesync.Module, // last: it starts when everything else has
 	}
 }

@@ -4,7 +4,10 @@
 // the simulator can hand them any time they like.
 package clock
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Reading is one look at both clocks of the machine.
 type Reading struct {
@@ -19,11 +22,20 @@ func (r Reading) Add(d time.Duration) Reading {
 	return Reading{WallMS: r.WallMS + d.Milliseconds(), MonoMS: r.MonoMS + d.Milliseconds()}
 }
 
-// Clock hands out readings. The zero Clock is not usable; see Real.
-type Clock struct{ start time.Time }
+// Clock hands out readings. The zero Clock is not usable; see Real. It is safe for concurrent use.
+type Clock struct {
+	start    time.Time
+	offsetMS atomic.Int64
+}
 
 // Real returns a clock over the machine's own time (virtual inside testing/synctest).
 func Real() *Clock { return &Clock{start: time.Now()} }
+
+// SetOffset moves the wall clock of later readings by so many milliseconds: to the time of the cluster.
+func (c *Clock) SetOffset(ms int64) { c.offsetMS.Store(ms) }
+
+// Local returns a clock with the same monotonic time and without offset: the one that the offset is measured against.
+func (c *Clock) Local() *Clock { return &Clock{start: c.start} }
 
 // monoOriginMS keeps monotonic readings positive and well away from the zero that marks "never".
 const monoOriginMS = 1 << 32
@@ -31,5 +43,5 @@ const monoOriginMS = 1 << 32
 // Now reads both clocks with a single call to the runtime.
 func (c *Clock) Now() Reading {
 	t := time.Now()
-	return Reading{WallMS: t.UnixMilli(), MonoMS: monoOriginMS + t.Sub(c.start).Milliseconds()}
+	return Reading{WallMS: t.UnixMilli() + c.offsetMS.Load(), MonoMS: monoOriginMS + t.Sub(c.start).Milliseconds()}
 }

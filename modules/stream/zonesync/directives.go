@@ -1,0 +1,154 @@
+// Package zonesync is zone_sync: the server through which the nodes of a cluster share their zones.
+package zonesync
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"starling/carrier"
+	"starling/conf"
+	"starling/ssl"
+	"starling/stream"
+)
+
+const places = conf.Stream | conf.StreamServer
+
+// The bounds of zone_sync_buffers: a ring of one buffer cannot resume anything, and a frame must stay far below what a peer accepts.
+const (
+	minBuffers     = 2
+	maxBuffers     = 1 << 16
+	minBufferBytes = 1 << 10
+	maxBufferBytes = 1 << 20
+)
+
+// Settings of one block.
+type Settings struct {
+	Enabled bool
+	node    *conf.Node // of zone_sync
+	Members []carrier.Member
+	Cluster string
+
+	Buffers, BufferBytes int
+	ReceiveBytes         int64 // 0: what all buffers together hold
+	ConnectTimeout       time.Duration
+	RetryInterval        time.Duration
+	Interval             time.Duration
+	Timeout              time.Duration
+	TLS                  ssl.BoundClient
+}
+
+// Module is the family.
+var Module = stream.Module{
+	Module: conf.Module{
+		Name:       "stream_zone_sync",
+		Doc:        "Shares the zones that are declared with `sync` with the other nodes of a cluster.",
+		New:        func() any { return &Settings{TLS: ssl.NewBoundClient()} },
+		Clone:      conf.CloneOf[Settings],
+		Directives: directives(),
+	},
+	Handlers: []stream.Hook{{Phase: stream.Content, Build: build}},
+	Server:   serve,
+	API:      resources,
+}
+
+func directives() []conf.Directive {
+	return append(ssl.ClientDirectives("zone_sync_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.TLS }),
+		conf.Directive{
+			Name: "zone_sync", In: conf.StreamServer,
+			Doc: "Makes this server the one through which the zones are shared. There is one in a configuration. All zones that are declared with `sync`, of http and of stream, take part.",
+			Set: conf.Raw(func(s *Settings, a *conf.Args) error {
+				s.Enabled, s.node = true, a.Node
+				return nil
+			}),
+		},
+		conf.Directive{
+			Name: "zone_sync_server", Syntax: "<address> [resolve]", In: conf.StreamServer, Repeat: true,
+			Doc: "Names another node, by address or name with its port, or by unix:path. With resolve the name is asked of the resolver again and again and stands for all its addresses. All nodes may have the same list: a node finds itself in it.",
+			Set: conf.List(func(s *Settings) *[]carrier.Member { return &s.Members }, parseMember),
+		},
+		conf.Directive{
+			Name: "zone_sync_cluster", Syntax: "<name>", In: places,
+			Doc: "Names the cluster. Nodes of clusters with different names refuse each other. NGINX has no such directive; without it any node may join.",
+			Set: conf.Field(func(s *Settings) *string { return &s.Cluster }, conf.String),
+		},
+		conf.Directive{
+			Name: "zone_sync_buffers", Syntax: "<number> <size>", Default: "8 8k", In: places,
+			Doc: "Sets how many buffers of which size each zone has for changes that peers have not acknowledged. A peer that falls further behind is taught anew. A record larger than a buffer travels alone.",
+			Set: conf.Raw(setBuffers),
+		},
+		conf.Directive{
+			Name: "zone_sync_recv_buffer_size", Syntax: "<size>", DefaultDoc: "the size of all buffers together", In: places,
+			Doc: "Sets the size of the buffer for what a peer sends. It must hold at least one buffer.",
+			Set: conf.Field(func(s *Settings) *int64 { return &s.ReceiveBytes }, conf.Size),
+		},
+		conf.Directive{
+			Name: "zone_sync_connect_retry_interval", Syntax: "<time>", Default: "1s", In: places,
+			Doc: "Sets how long to wait before another attempt to connect to a node.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.RetryInterval }, conf.Time),
+		},
+		conf.Directive{
+			Name: "zone_sync_connect_timeout", Syntax: "<time>", Default: "5s", In: places,
+			Doc: "Sets how long connecting to a node may take, up to and including the exchange of hellos.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ConnectTimeout }, conf.Time),
+		},
+		conf.Directive{
+			Name: "zone_sync_interval", Syntax: "<time>", Default: "1s", In: places,
+			Doc: "Sets the longest time that a change may wait before it is sent. It is a bound, not a period: an idle node sends at once.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Interval }, conf.Time),
+		},
+		conf.Directive{
+			Name: "zone_sync_timeout", Syntax: "<time>", Default: "5s", In: places,
+			Doc: "Sets after how long a silent connection counts as lost. Idle nodes send heartbeats, so a connection is silent only when something is broken.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, conf.Time),
+		},
+		conf.Directive{
+			Name: "zone_sync_ssl", Syntax: "on | off", Default: "off", In: places,
+			Doc: "Encrypts connections to other nodes.",
+			Set: conf.Field(func(s *Settings) *bool { return &s.TLS.On }, conf.Flag),
+		},
+		conf.Directive{
+			Name: "zone_sync_ssl_name", Syntax: "<name>", DefaultDoc: "the host of zone_sync_server; with resolve the address", In: places,
+			Doc: "Sets the name that certificates of other nodes must bear.",
+			Set: conf.Field(func(s *Settings) *string { return &s.TLS.Name }, conf.String),
+		},
+	)
+}
+
+func setBuffers(s *Settings, a *conf.Args) error {
+	number, err := conf.Int(minBuffers, maxBuffers)(a.Words[0])
+	if err != nil {
+		return fmt.Errorf("invalid number of buffers \"%s\": %w", a.Words[0], err)
+	}
+	size, err := conf.Size(a.Words[1])
+	if err != nil || size < minBufferBytes || size > maxBufferBytes {
+		return fmt.Errorf("invalid size of buffers \"%s\", it must be between 1k and 1m", a.Words[1])
+	}
+	s.Buffers, s.BufferBytes = number, int(size)
+	return nil
+}
+
+func parseMember(a *conf.Args) (carrier.Member, error) {
+	m := carrier.Member{Resolve: a.Has("resolve"), Line: fmt.Sprintf("%s:%d", a.Node.File, a.Node.Line)}
+	address := a.Value("address")
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+		if path == "" || m.Resolve {
+			return m, fmt.Errorf("invalid zone_sync_server \"%s\"", address)
+		}
+		m.Unix = path
+		return m, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return m, fmt.Errorf("no port in zone_sync_server \"%s\"", address)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || n > math.MaxUint16 {
+		return m, fmt.Errorf("invalid port in zone_sync_server \"%s\"", address)
+	}
+	m.Host, m.Port = host, int(n)
+	return m, nil
+}

@@ -1,0 +1,301 @@
+package zonesync
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"starling/carrier"
+	"starling/cluster"
+	"starling/conf"
+	"starling/lib/resolver"
+	"starling/observe"
+	"starling/plan"
+	"starling/stream"
+	"starling/zone"
+)
+
+// followEvery is how often the clock of the zones is moved to the time of the cluster.
+const followEvery = 100 * time.Millisecond
+
+// state is the cluster's side of one configuration. A reload hands the carrier, with its connections, to the next one.
+type state struct {
+	node   *conf.Node // of the zone_sync that makes the configuration a node of a cluster
+	config carrier.Config
+	// carrier is set when the configuration starts.
+	carrier atomic.Pointer[carrier.Carrier]
+	// handedOver says that the next configuration has the carrier, or that it was closed.
+	handedOver atomic.Bool
+}
+
+// serve marks the server and says what an operator should know about how open it is.
+func serve(b *stream.Block, server *stream.Server) error {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.Enabled {
+		if len(s.Members) > 0 {
+			return conf.At(b.Scope.Node, "\"zone_sync_server\" needs \"zone_sync\" in the same server")
+		}
+		return nil
+	}
+	server.KeepUntilLast = true
+	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
+		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
+			"whoever connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))
+	}
+	return nil
+}
+
+func build(b *stream.Block) (stream.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.Enabled {
+		return nil, nil
+	}
+	mine := plan.Part[state](b.Plan)
+	if mine.node != nil {
+		return nil, conf.At(s.node, "\"zone_sync\" directive is duplicate: the cluster's server stands in %s:%d", mine.node.File, mine.node.Line)
+	}
+	mine.node = s.node
+	config, err := configure(b, s)
+	if err != nil {
+		return nil, err
+	}
+	mine.config = config
+	if b.Plan.Testing { // the names of static members are looked up by New, as nginx does with -t
+		c, err := carrier.New(config)
+		if err != nil {
+			return nil, err
+		}
+		c.Close()
+		return handle(mine), nil
+	}
+	b.Plan.OnStart(func(ctx context.Context) error { return mine.start(ctx, b.Plan) })
+	b.Plan.OnQuit(func(ctx context.Context) {
+		mine.handedOver.Store(true)
+		if err := mine.carrier.Load().Quit(ctx); err != nil {
+			b.Plan.Log.Logf(observe.Warn, "%v", err)
+		}
+	})
+	b.Plan.OnRetire(mine.retire)
+	return handle(mine), nil
+}
+
+// configure makes the carrier's configuration of what was bound.
+func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
+	p := b.Plan
+	c := carrier.Config{Members: s.Members, RetryInterval: s.RetryInterval, ReceiveBytes: int(s.ReceiveBytes), Clock: p.Clock.Local(), Log: b.Server.Log}
+	c.Node = cluster.Config{Cluster: s.Cluster, Settings: cluster.Settings{
+		TimeoutMS: s.Timeout.Milliseconds(), ConnectTimeoutMS: s.ConnectTimeout.Milliseconds(), IntervalMS: s.Interval.Milliseconds(),
+		Buffers: s.Buffers, BufferBytes: s.BufferBytes,
+	}}
+	if c.ReceiveBytes == 0 {
+		c.ReceiveBytes = s.Buffers * s.BufferBytes
+	} else if c.ReceiveBytes < s.BufferBytes {
+		return c, conf.At(b.Scope.Node, "\"zone_sync_recv_buffer_size\" must be at least the size of one of \"zone_sync_buffers\"")
+	}
+	var err error
+	if c.Node.ID, c.Node.Incarnation, err = identity(p); err != nil {
+		return c, err
+	}
+	if c.Node.Zones, err = sharedZones(p); err != nil {
+		return c, err
+	}
+	if c.Resolver, err = names(b, s); err != nil {
+		return c, err
+	}
+	if s.TLS.On {
+		c.ClientTLS, err = clientTLS(b, s)
+	}
+	return c, err
+}
+
+// identity names the node and this life of it; a reload keeps both.
+func identity(p *plan.Plan) (cluster.NodeID, uint64, error) {
+	if old := oldState(p); old != nil {
+		return old.config.Node.ID, old.config.Node.Incarnation, nil
+	}
+	var random [16]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return 0, 0, fmt.Errorf("no random numbers for the id of the node: %w", err)
+	}
+	// Neither may be 0.
+	return cluster.NodeID(binary.LittleEndian.Uint64(random[:8]) | 1), binary.LittleEndian.Uint64(random[8:]) | 1, nil
+}
+
+func oldState(p *plan.Plan) *state {
+	if p.Old == nil {
+		return nil
+	}
+	if old := plan.Part[state](p.Old); old.carrier.Load() != nil {
+		return old
+	}
+	return nil
+}
+
+func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
+	var list []zone.Shared
+	for _, z := range p.Zones.All() {
+		if !z.Sync {
+			continue
+		}
+		shared, ok := z.Value.(zone.Shared)
+		if !ok {
+			return nil, &conf.Problem{What: fmt.Sprintf("zone \"%s\" cannot be shared: it is a %T", z.Name, z.Value), File: z.File, Line: z.Line}
+		}
+		list = append(list, shared)
+	}
+	return list, nil
+}
+
+// asking lets the carrier ask the block's resolver.
+type asking struct{ *resolver.Resolver }
+
+// LookupAddrs implements carrier.Resolver.
+func (r asking) LookupAddrs(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
+	return r.Lookup(ctx, name)
+}
+
+// names returns what names of members are asked of: the block's resolver for those with resolve. nil is the system's.
+func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
+	settings := conf.SettingsOf[stream.CoreSettings](b.Scope).Resolver
+	r, err := b.Plan.Resolver(settings)
+	if err != nil {
+		return nil, err
+	}
+	if r != nil {
+		return asking{r}, nil
+	}
+	for _, m := range s.Members {
+		if m.Resolve {
+			return nil, conf.At(b.Scope.Node, "no resolver defined to resolve \"%s\"", m.Host)
+		}
+	}
+	return nil, nil
+}
+
+// clientTLS returns the settings for dialling a member.
+func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPort) *tls.Config, error) {
+	bound := s.TLS
+	if err := bound.Pair("zone_sync_ssl"); err != nil {
+		return nil, err
+	}
+	client, warnings, err := bound.Build(b.Plan.ReadFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+	}
+	return func(m carrier.Member, address netip.AddrPort) *tls.Config {
+		name := bound.Name
+		switch {
+		case name != "":
+		case m.Unix != "":
+			name = "localhost"
+		case m.Resolve:
+			name = address.Addr().String()
+		default:
+			name = m.Host
+		}
+		config := client.Config(name, bound.SendName)
+		if !m.Resolve || bound.Name != "" || config.VerifyConnection == nil {
+			return config
+		}
+		return explained(config)
+	}, nil
+}
+
+// explained adds to a failed verification what NGINX's documentation leaves to be found out.
+func explained(config *tls.Config) *tls.Config {
+	verify := config.VerifyConnection
+	config = config.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if err := verify(state); err != nil {
+			return fmt.Errorf("%w; of a member with \"resolve\" the address is verified: its certificate needs that IP address as a name, or set \"zone_sync_ssl_name\"", err)
+		}
+		return nil
+	}
+	return config
+}
+
+// start takes the carrier over from the configuration before, or makes one.
+func (s *state) start(ctx context.Context, p *plan.Plan) error {
+	if old := oldState(p); old != nil {
+		c := old.carrier.Load()
+		if err := c.Reload(s.config); err != nil {
+			return err
+		}
+		s.carrier.Store(c)
+		old.handedOver.Store(true)
+	} else {
+		c, err := carrier.New(s.config)
+		if err != nil {
+			return err
+		}
+		s.carrier.Store(c)
+		c.Start()
+	}
+	go s.follow(ctx, p)
+	return nil
+}
+
+// follow keeps the clock of the zones at the time of the cluster.
+func (s *state) follow(ctx context.Context, p *plan.Plan) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	local := p.Clock.Local()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			now := local.Now()
+			p.Clock.SetOffset(s.carrier.Load().Node().ClusterTime(now).WallMS - now.WallMS)
+		}
+	}
+}
+
+// retire leaves the cluster, unless the next configuration stays in it.
+func (s *state) retire() {
+	if c := s.carrier.Load(); c != nil && !s.handedOver.Swap(true) {
+		c.Close()
+	}
+}
+
+// handle serves a node that has connected. Its session belongs to the carrier, not to the configuration that accepted it.
+func handle(mine *state) stream.Handler {
+	return func(s *stream.Session) stream.Result {
+		s.Detach()
+		client := s.Remote.String()
+		if !s.Remote.IsValid() {
+			client = "unix:"
+		}
+		if s.Peer != nil && s.Peer.Certificate != nil {
+			client += " \"" + s.Peer.SubjectDN() + "\""
+		}
+		mine.carrier.Load().Serve(s.Conn, client)
+		return stream.Done
+	}
+}
+
+// resources is /stream/zone_sync, which is there where a zone_sync server is.
+func resources(p *plan.Plan) []observe.Resource {
+	mine := plan.Part[state](p)
+	if mine.node == nil {
+		return nil
+	}
+	return []observe.Resource{{Path: "stream/zone_sync", Since: 3, Handle: func(call *observe.Call) observe.Answer {
+		c := mine.carrier.Load()
+		switch {
+		case len(call.Tail) > 0 || c == nil:
+			return observe.Fail(404, "PathNotFound", "path not found")
+		case call.Method != "GET":
+			return observe.Fail(405, "MethodNotAllowed", "method not allowed")
+		}
+		return observe.Answer{Body: c.Status()}
+	}}}
+}
