@@ -74,7 +74,7 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 	o := b.origin(from, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if sequence <= o.completed.Load() {
+	if sequence <= o.completed {
 		return applied, nil
 	}
 	r := zone.Read(payload)
@@ -96,7 +96,7 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 		}
 		sh.Unlock()
 	}
-	o.completed.Store(sequence)
+	o.completed = sequence
 	b.store.Count(applied)
 	if r.Failed() {
 		return applied, b.malformed()
@@ -184,8 +184,10 @@ func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) (seen []byte, any
 	b.originsMu.Lock()
 	defer b.originsMu.Unlock()
 	names := make([]zone.Origin, 0, len(b.origins))
-	for name := range b.origins {
-		names = append(names, name)
+	for name, o := range b.origins {
+		if o.applied[shard] > 0 {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names) // equal zones teach equal bytes
 	dst = binary.AppendUvarint(dst, uint64(len(names)+1))
@@ -193,7 +195,7 @@ func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) (seen []byte, any
 	dst = binary.AppendUvarint(dst, own)
 	for _, name := range names {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(name))
-		dst = binary.AppendUvarint(dst, b.origins[name].seen(shard, b.held[shard] != nil))
+		dst = binary.AppendUvarint(dst, b.origins[name].applied[shard])
 	}
 	return dst, own > 0 || len(names) > 0
 }

@@ -14,8 +14,8 @@ import (
 
 // origin is what has been applied of one life of one peer.
 type origin struct {
-	mu        sync.Mutex    // held while one of its frames is applied
-	completed atomic.Uint64 // all its frames up to this one are in all shards, or held
+	mu        sync.Mutex // held while one of its frames is applied
+	completed uint64     // the last frame applied, or given up; under mu
 	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
 	applied [zone.Shards]uint64
 	usedMS  atomic.Int64
@@ -23,14 +23,6 @@ type origin struct {
 
 // maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
 const maxOrigins = 512
-
-// seen is the sequence up to which a shard has all costs. While costs are held, frames that only went by do not count.
-func (o *origin) seen(shard int, held bool) uint64 {
-	if held {
-		return o.applied[shard]
-	}
-	return max(o.applied[shard], o.completed.Load())
-}
 
 // origin returns the state of an origin, new if need be.
 func (b *Bucket) origin(name zone.Origin, now clock.Reading) *origin {
@@ -70,7 +62,7 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.completed.Store(max(o.completed.Load(), to-1))
+	o.completed = max(o.completed, to-1)
 }
 
 // holding are the costs of one shard that wait until it is taught.

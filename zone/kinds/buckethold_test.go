@@ -170,6 +170,29 @@ func TestTeachingWhileAllAreCharging(t *testing.T) {
 	}
 }
 
+// What a node charged and flushed before it began to hold may not have reached its teacher.
+func TestOwnCostsFromBeforeTheHoldAreKept(t *testing.T) {
+	for _, seen := range []int{0, 1, 2} {
+		one, fresh := newNode(t, 1), newNode(t, 3)
+		for range 2 {
+			fresh.charge("a")
+			fresh.zone.Flush(at(0))
+		}
+		fresh.charge("a")
+		fresh.zone.Hold(everyShard)
+		one.charge("a")
+		fresh.push(t, one, seen)
+		for shard := range zone.Shards {
+			one.teach(t, fresh, shard)
+		}
+		fresh.zone.Flush(at(0))
+		fresh.push(t, one, 10)
+		if a, b := one.level("a"), fresh.level("a"); a != 4 || b != 4 {
+			t.Errorf("teacher saw %d frames: it counts %d, the newcomer %d, want 4", seen, a, b)
+		}
+	}
+}
+
 func TestAShardThatIsNotHeldTakesTheGreaterLevel(t *testing.T) {
 	one, two := newNode(t, 1), newNode(t, 2)
 	for range 5 {

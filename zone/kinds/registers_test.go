@@ -120,3 +120,27 @@ func TestSessionFollowsTheNewestBinding(t *testing.T) {
 		t.Error("lives longer than timeout and grace")
 	}
 }
+
+// The order of states decides alike on all nodes, whichever comes first.
+func TestEqualStampsAreDecidedAlike(t *testing.T) {
+	states := []write{ // each beats the ones before it
+		{stamp: 5, value: []byte("a"), expiryMS: 10},
+		{stamp: 5, value: []byte("a"), expiryMS: 20},
+		{stamp: 5, value: []byte("a")}, // never expires
+		{stamp: 5, value: []byte("b"), expiryMS: 10},
+		{stamp: 5, tombstone: true},
+		{stamp: 6, value: []byte("a"), expiryMS: 10},
+	}
+	key := []byte("k")
+	hash := zone.KeyHash(key)
+	for i := range states {
+		for j := range states {
+			k := newTestKeyval(0)
+			sh := k.store.Shard(hash)
+			k.put(sh, hash, key, &states[i], room{bytes: 1 << 20}, at(0))
+			if did, _ := k.put(sh, hash, key, &states[j], room{bytes: 1 << 20}, at(0)); (did == won) != (j > i) {
+				t.Errorf("state %d after state %d: outcome %d", j, i, did)
+			}
+		}
+	}
+}
