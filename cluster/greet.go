@@ -78,6 +78,9 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	n.driver.Met(s, s.peer.id)
 	n.mu.Lock()
 	standing := s.peer.in[h.Incarnation]
+	if standing == nil {
+		s.peer.in[h.Incarnation] = s
+	}
 	n.mu.Unlock()
 	if standing != nil {
 		s.stage = waiting
@@ -105,6 +108,8 @@ func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
 	var passedOver *Session
 	if standing != nil {
 		passedOver, standing.successor = standing.successor, s
+	} else {
+		s.peer.in[s.their.Incarnation] = s
 	}
 	n.mu.Unlock()
 	if passedOver != nil && passedOver != s {
@@ -142,7 +147,9 @@ func (s *Session) reply(r wire.Reply, now clock.Reading) {
 // replied says whether the acceptor has opened its direction. Called with queueMu held.
 func (s *Session) replied() bool { return s.intake.opened }
 
-// accept establishes an incoming session: it says where each journal is to go on. Called with mu held.
+// accept establishes an incoming session, which has its place among the peer's: it says where each journal is to go on.
+// It counts as standing only when the zones know it as a source, or they could think that nobody is there to teach them.
+// Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
 	shared := n.pair(s.peer, s.their.Zones)
@@ -156,9 +163,8 @@ func (s *Session) accept(now clock.Reading) {
 		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin)}
 		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
 	}
-	s.establish()
+	s.stage = established
 	n.mu.Lock()
-	s.peer.in[s.their.Incarnation] = s
 	s.peer.inAddress = s.Address
 	n.mu.Unlock()
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
@@ -166,13 +172,16 @@ func (s *Session) accept(now clock.Reading) {
 	for i, z := range shared {
 		if z != nil {
 			n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
-			n.settleReady(z, now)
 		}
+	}
+	s.stand()
+	for _, z := range s.table.list {
+		n.settleReady(z, now)
 	}
 }
 
-func (s *Session) establish() {
-	s.stage = established
+// stand makes an established session one that counts.
+func (s *Session) stand() {
 	s.stands.Store(true)
 	s.stood.Store(true)
 }
@@ -229,7 +238,8 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	if err := s.startPush(r, now); err != nil {
 		return err
 	}
-	s.establish()
+	s.stage = established
+	s.stand()
 	n.mu.Lock()
 	replaced := s.peer.out
 	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.Address, ""

@@ -206,7 +206,7 @@ func (n *Node) metAll() bool {
 	defer n.mu.Unlock()
 	met := 0
 	for _, p := range n.peers {
-		if p.out != nil && len(p.in) > 0 {
+		if p.out != nil && p.pushes() {
 			met++
 		}
 	}

@@ -45,6 +45,7 @@ type pipe struct {
 	inFlight [2][]byte // towards that end
 	stalled  bool
 	closed   bool
+	half     bool // the dialer has lost it, the acceptor has not noticed
 }
 
 const (
@@ -140,7 +141,7 @@ func (h *host) said(text string) (lines []string) {
 
 func (f *fabric) connected(from, to int) bool {
 	for _, p := range f.pipes {
-		if !p.closed && p.hosts == [2]int{from, to} {
+		if !p.closed && !p.half && p.hosts == [2]int{from, to} {
 			return true
 		}
 	}
@@ -169,9 +170,17 @@ func (f *fabric) cut(p *pipe) {
 	}
 	p.closed = true
 	for i, end := range p.ends {
-		if h := f.hosts[p.hosts[i]]; !h.down {
+		if h := f.hosts[p.hosts[i]]; !h.down && (i == 1 || !p.half) {
 			end.Lost(fmt.Errorf("cut"), h.reading())
 		}
+	}
+}
+
+// cutHalf ends a connection for the dialer only: the acceptor still reads what is on the way, until it is told to end.
+func (f *fabric) cutHalf(p *pipe) {
+	if !p.closed && !p.half {
+		p.half = true
+		p.ends[0].Lost(fmt.Errorf("cut"), f.hosts[p.hosts[0]].reading())
 	}
 }
 
@@ -215,6 +224,13 @@ func (f *fabric) move() {
 		if p.closed || p.stalled {
 			continue
 		}
+		if p.half {
+			f.deliver(p, 1, p.ends[1])
+			if p.ends[1].Ended() != nil {
+				f.cut(p)
+			}
+			continue
+		}
 		f.carry(p)
 		if p.ends[0].Ended() != nil || p.ends[1].Ended() != nil {
 			f.carry(p) // the last words
@@ -242,7 +258,11 @@ func (f *fabric) carry(p *pipe) {
 
 func (f *fabric) deliver(p *pipe, i int, end *Session) {
 	now := f.hosts[p.hosts[i]].reading()
-	for len(p.inFlight[i]) > 0 {
+	pieces := len(p.inFlight[i])
+	if p.half {
+		pieces = 1 // so that some of it comes after the next connection
+	}
+	for ; len(p.inFlight[i]) > 0 && pieces > 0; pieces-- {
 		n := min(1+f.rand.IntN(4000), len(p.inFlight[i]))
 		err := end.Receive(p.inFlight[i][:n], now)
 		p.inFlight[i] = p.inFlight[i][n:]

@@ -56,6 +56,16 @@ func (n *Node) meet(id NodeID, now clock.Reading) (*peer, error) {
 	return p, nil
 }
 
+// pushes says whether a session from the peer stands. Called with Node.mu held.
+func (p *peer) pushes() bool {
+	for _, s := range p.in {
+		if s.Established() {
+			return true
+		}
+	}
+	return false
+}
+
 // forgetPeers drops peers that have been gone for long.
 func (n *Node) forgetPeers(now clock.Reading) {
 	n.mu.Lock()

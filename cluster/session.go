@@ -406,8 +406,14 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 	if p.out == s {
 		p.out = nil
 	}
+	if standing := p.in[s.their.Incarnation]; standing != nil && standing.successor == s {
+		standing.successor = nil
+	}
 	if p.in[s.their.Incarnation] == s {
 		delete(p.in, s.their.Incarnation)
+		if next = s.successor; next != nil {
+			p.in[s.their.Incarnation] = next
+		}
 	}
 	if was && !ending.Quiet {
 		p.lastError = ending.Err.Error()
@@ -415,5 +421,5 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 	if p.out == nil && len(p.in) == 0 {
 		n.clocks.forget(p.id)
 	}
-	return s.successor
+	return next
 }

@@ -119,7 +119,7 @@ func (n *Node) Status(now clock.Reading) Status {
 // status tells what the books say. Called with Node.mu held.
 func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus {
 	status := PeerStatus{
-		NodeID: p.id.String(), Accepted: len(p.in) > 0, Address: p.outAddress, From: p.inAddress,
+		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,
 		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, LastError: p.lastError,
 		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
 	}

@@ -11,7 +11,7 @@ import (
 
 var (
 	swarmSeed = flag.Uint64("swarm.seed", 0, "run this seed only")
-	swarmRuns = flag.Int("swarm.runs", 40, "how many seeds to run")
+	swarmRuns = flag.Int("swarm.runs", 25, "how many seeds to run")
 )
 
 // swarm breaks a cluster at random, in ways after which nothing may be lost: connections are cut mid-frame and stall, nodes
@@ -67,6 +67,8 @@ func (s *swarm) act() {
 		s.step(s.rand.IntN(20))
 	case n < 82 && len(s.pipes) > 0:
 		s.cut(s.pipes[s.rand.IntN(len(s.pipes))])
+	case n < 85 && len(s.pipes) > 0:
+		s.cutHalf(s.pipes[s.rand.IntN(len(s.pipes))])
 	case n < 90 && len(s.pipes) > 0:
 		p := s.pipes[s.rand.IntN(len(s.pipes))]
 		p.stalled = !p.stalled
