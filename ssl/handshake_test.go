@@ -248,3 +248,38 @@ func TestProtocolsAndCiphersAreUsed(t *testing.T) {
 		}
 	}
 }
+
+func TestTicketKeysAreSharedBetweenServers(t *testing.T) {
+	w := newWorld(t)
+	w.files["ticket.key"] = []byte(strings.Repeat("k", 48))
+	w.files["other.key"] = []byte(strings.Repeat("o", 80))
+	config := w.clientOf(t, func(*ClientSettings) {}).Config("server.example", true)
+	with := func(keys ...string) *tls.Config {
+		return w.server(t, func(s *ServerSettings) { s.TicketKeys = keys }).Config
+	}
+	for i, c := range []struct {
+		server *tls.Config
+		want   bool
+	}{{with("ticket.key"), false}, {with("ticket.key"), true}, {with("other.key", "ticket.key"), true}, {with("ticket.key"), false}} {
+		_, state, err, _ := shake(t, config, c.server)
+		if err != nil || state.DidResume != c.want {
+			t.Errorf("connection %d: resumed %v, %v", i, state.DidResume, err)
+		}
+	}
+	off := w.server(t, func(s *ServerSettings) { s.NoTickets = true })
+	for range 2 {
+		if _, state, err, _ := shake(t, w.clientOf(t, func(*ClientSettings) {}).Config("x", true), off.Config); err != nil || state.DidResume {
+			t.Error("resumed without tickets", err)
+		}
+	}
+}
+
+func TestNamedConfigsAreBounded(t *testing.T) {
+	client := newWorld(t).clientOf(t, func(*ClientSettings) {})
+	for i := range 3 * maxNamedConfigs {
+		client.Config(strings.Repeat("a", i%60)+"."+strings.Repeat("b", i/60), true)
+	}
+	if n := len(client.configs); n > maxNamedConfigs {
+		t.Errorf("%d configurations are kept", n)
+	}
+}

@@ -158,7 +158,9 @@ func (p *Pool) dropServer(s *Server) {
 		old = append(old, c)
 	}
 	p.mu.Unlock()
-	abandonAll(old)
+	if len(old) > 0 {
+		go abandonAll(old) // the caller holds the group's lock, and each close is a system call
+	}
 }
 
 // Close closes all idle connections and from now on every one that is put. For the end of a cycle.

@@ -202,6 +202,13 @@ func (r *Resolver) cached(name string) (*question, []netip.Addr, time.Duration) 
 	return e.asking, nil, 0
 }
 
+// Names is how many names are kept or being asked for.
+func (r *Resolver) Names() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.cache)
+}
+
 // makeRoom drops names when there are too many: those that have expired, or any.
 func (r *Resolver) makeRoom(now time.Time) {
 	if len(r.cache) < maxNames {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -172,6 +173,49 @@ func TestTimeout(t *testing.T) {
 	cancel()
 	if _, _, err := r.Lookup(ctx, "a.example"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestAnswersToOtherQuestionsAreRefused has a name server that answers with the right id and another name.
+func TestAnswersToOtherQuestionsAreRefused(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forger := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+		reply := new(dns.Msg).SetReply(query)
+		reply.Question[0].Name = "evil.example."
+		reply.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "evil.example.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(6, 6, 6, 6)}}
+		_ = w.WriteMsg(reply)
+	})}
+	go func() { _ = forger.ActivateAndServe() }()
+	t.Cleanup(func() { _ = forger.Shutdown() })
+	r, err := resolver.New(resolver.Config{Servers: []string{pc.LocalAddr().String()}, IPv4: true, Timeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, _, err := r.Lookup(t.Context(), "good.example")
+	if err == nil || !strings.Contains(err.Error(), "the answer does not belong to the question") {
+		t.Errorf("%v, %v", addrs, err)
+	}
+}
+
+// TestStrangersCannotFillTheCache asks for more names than are kept.
+func TestStrangersCannotFillTheCache(t *testing.T) {
+	r, server := start(t, resolver.Config{IPv4: true, ValidOverride: time.Hour})
+	if testing.Short() {
+		t.Skip("asks for 10,000 names")
+	}
+	const names = 10_000
+	for i := range names + 500 {
+		name := fmt.Sprintf("n%d.example", i)
+		server.Host(name, 60, "10.0.0.1")
+		if _, _, err := r.Lookup(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.Names(); n > names {
+		t.Errorf("%d names are kept", n)
 	}
 }
 
