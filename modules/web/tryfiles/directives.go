@@ -20,7 +20,7 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { *settings.(*Settings) = Settings{} },
 		Directives: []conf.Directive{{
-			Name: "try_files", Syntax: "<file>... <uri>", In: conf.Server | conf.Location,
+			Name: "try_files", Syntax: "<file> <next>...", In: conf.Server | conf.Location,
 			Doc: "The files are paths below `root`; one that ends in a slash is a directory. If none exists, the last word is a URI to go on with, " +
 				"a named location, or a status (`=404`).",
 			Set: conf.Raw(setTryFiles),
