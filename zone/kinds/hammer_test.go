@@ -58,27 +58,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					}
 				})
 			}
-			wg.Go(func() {
-				sequence := uint64(0)
-				for ms := range int64(rounds) {
-					test.zone.Flush(at(ms))
-					test.zone.Tick(at(ms))
-					for shard := range 8 {
-						piece, _, _ := test.zone.TeachShard(shard, 0, nil, 1<<20, at(ms))
-						if len(piece) > 0 {
-							test.peer.Learn(piece, at(ms))
-						}
-					}
-					for sequence = max(sequence, test.zone.Journal().Tail()-1) + 1; sequence < test.zone.Journal().Head(); sequence++ {
-						if payload, _, _, ok := test.zone.Journal().Frame(sequence); ok {
-							if _, err := test.peer.Apply(1, sequence, payload, 0, at(ms)); err != nil {
-								t.Error(err)
-							}
-						}
-					}
-					sequence--
-				}
-			})
+			wg.Go(func() { moveAll(t, test.zone, test.peer, rounds) })
 			wg.Wait()
 			for _, z := range []zone.Shared{test.zone, test.peer} {
 				if used := z.Stats().Bytes; used > z.Info().Bytes {
@@ -94,5 +74,31 @@ func TestEverythingAtOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// moveAll flushes, expires, teaches and delivers while others use the zone.
+func moveAll(t *testing.T, from, to zone.Shared, rounds int64) {
+	sequence := uint64(0)
+	for ms := range rounds {
+		from.Flush(at(ms))
+		from.Tick(at(ms))
+		for shard := range 8 {
+			piece, _, _ := from.TeachShard(shard, 0, nil, 1<<20, at(ms))
+			if len(piece) == 0 {
+				continue
+			}
+			if _, err := to.Learn(piece, at(ms)); err != nil {
+				t.Error(err)
+			}
+		}
+		for sequence = max(sequence, from.Journal().Tail()-1) + 1; sequence < from.Journal().Head(); sequence++ {
+			if payload, _, _, ok := from.Journal().Frame(sequence); ok {
+				if _, err := to.Apply(1, sequence, payload, 0, at(ms)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		sequence--
 	}
 }
