@@ -3,6 +3,7 @@ package web
 import (
 	"starling/conf"
 	"starling/lib/regex"
+	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -102,9 +103,15 @@ func CompileRegex(p *plan.Plan, pattern string, caseless bool) (*Regex, error) {
 }
 
 // Match tells whether the subject matches, and if so sets the captures of the request. The subject is copied only if
-// there is something to capture.
+// there is something to capture. A match that was given up is logged and ends the request with 500 when the phase ends:
+// what a rule would have said is not known.
 func (x *Regex) Match(r *Request, subject []byte) bool {
-	if !x.Regexp.Match(subject, &r.trial) {
+	matched, err := x.Regexp.Match(subject, &r.trial)
+	if err != nil {
+		r.regexFailed = true
+		r.Logf(observe.Error, "%v on \"%s\" using \"%s\"", err, subject, x.Text())
+	}
+	if !matched {
 		return false
 	}
 	if x.Groups() > 0 {

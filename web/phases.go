@@ -84,6 +84,10 @@ func (r *Request) handle(handlers []Handler) Result {
 			return result
 		}
 	}
+	if r.regexFailed {
+		r.regexFailed = false
+		return 500
+	}
 	return Declined
 }
 
@@ -102,6 +106,10 @@ func (r *Request) noContent() Result {
 func (r *Request) locate() Result {
 	r.Location = r.Server.base
 	_, redirect := r.Server.tree.search(r)
+	if r.regexFailed {
+		r.regexFailed = false
+		return 500
+	}
 	if redirect != nil {
 		return r.addSlash(redirect)
 	}

@@ -68,6 +68,7 @@ type engine struct {
 	uriChanges  int // redirects still allowed
 	errStatus   int // of error_page: takes the place of Out.Status; 0: none
 	inErrorPage bool
+	regexFailed bool // a regular expression was given up
 	headSent    bool
 	finished    bool // the response is complete
 	noBody      bool // HEAD, 204, 304: Write forgets what it gets

@@ -59,7 +59,13 @@ func (v *vhosts) find(host []byte, r *Request) *Server {
 	}
 	for i := range v.regexes {
 		x := &v.regexes[i]
-		if r != nil && x.regex.Match(r, host) || r == nil && x.regex.Regexp.Match(host, nil) {
+		matched := false
+		if r != nil {
+			matched = x.regex.Match(r, host)
+		} else {
+			matched, _ = x.regex.Regexp.Match(host, nil) // during a handshake: the request asks again and hears of an error
+		}
+		if matched {
 			return x.server
 		}
 	}
