@@ -100,6 +100,9 @@ func (c *cluster) add() *node {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700); err != nil {
+		c.t.Fatal(err)
+	}
 	n.write("cert.pem", string(cert))
 	n.write("key.pem", string(key))
 	n.write("ca.pem", string(c.ca.PEM))
