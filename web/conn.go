@@ -279,11 +279,16 @@ func (c *Conn) handshake() bool {
 	}
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: configForClient})
 	if err := conn.HandshakeContext(c.site.context); err != nil {
+		c.site.traffic.HandshakesFailed.Add(1)
 		c.server.Log.Logf(observe.Info, "*%d SSL_do_handshake() failed (%v) while SSL handshaking, client: %s, server: %s",
 			c.Serial, err, c.remoteText(), c.Port.Addr)
 		return false
 	}
 	state := conn.ConnectionState()
+	c.site.traffic.Handshakes.Add(1)
+	if state.DidResume {
+		c.site.traffic.SessionReuses.Add(1)
+	}
 	c.TLS, c.Net = &state, conn
 	return true
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math"
 	"time"
 
 	"starling/conf"
@@ -30,7 +31,9 @@ var Core = Module{
 	Variables: coreVariables(),
 }
 
-func newCore() any { return &CoreSettings{Limits: h1.DefaultLimits, Types: defaultTypes} }
+func newCore() any {
+	return &CoreSettings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32}
+}
 
 func concat(lists ...[]conf.Directive) (all []conf.Directive) {
 	for _, l := range lists {

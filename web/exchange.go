@@ -69,9 +69,9 @@ func (r *Request) exchange() (keep bool) {
 	c := r.Conn
 	c.Requests++
 	r.StartedAt = r.Now()
-	r.site.requests.total.Add(1)
-	r.site.requests.current.Add(1)
-	defer r.site.requests.current.Add(-1)
+	r.site.traffic.Requests.Add(1)
+	r.site.traffic.Current.Add(1)
+	defer r.site.traffic.Current.Add(-1)
 	if err := r.readHead(); err != nil {
 		if !r.badHead(err) {
 			return false

@@ -23,7 +23,7 @@ type Site struct {
 	dates     h1.DateClock
 	times     observe.TimeCache
 	hostname  string
-	requests  *requestCount
+	traffic   *observe.Traffic // goes on over reloads
 
 	// context ends when the site is closed by force.
 	context context.Context
@@ -36,12 +36,9 @@ type Site struct {
 	drained chan struct{}
 }
 
-// requestCount goes on over reloads.
-type requestCount struct{ total, current atomic.Int64 }
-
 // Requests gives the requests that the process has begun, and those in progress.
 func (s *Site) Requests() (total, current int64) {
-	return s.requests.total.Load(), s.requests.current.Load()
+	return int64(s.traffic.Requests.Load()), s.traffic.Current.Load()
 }
 
 // Port is one address that a Site listens on. The cycle owns the listener and calls Serve; where a wildcard's socket
@@ -86,7 +83,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 			b.problem(http.Node, err)
 		}
 	}
-	b.site = &Site{plan: p, conns: map[*Conn]struct{}{}, drained: make(chan struct{}), requests: countOf(p), hostname: hostname()}
+	b.site = &Site{plan: p, conns: map[*Conn]struct{}{}, drained: make(chan struct{}), traffic: p.Traffic(), hostname: hostname()}
 	b.site.context, b.site.cancel = context.WithCancel(context.Background())
 	for _, scope := range http.All("server") {
 		s, err := b.server(scope)
@@ -117,15 +114,6 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		}
 	}
 	return b.site, nil
-}
-
-func countOf(p *plan.Plan) *requestCount {
-	if p.Old != nil {
-		if old := SiteOf(p.Old); old != nil {
-			return old.requests
-		}
-	}
-	return new(requestCount)
 }
 
 // placed gives an error without a place that of a node.
