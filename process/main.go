@@ -87,6 +87,7 @@ func (b *bootLog) close() { b.logs.Close() }
 
 // fail tells why a configuration cannot run.
 func (b *bootLog) fail(err error) {
+	b.files.Echo(os.Stderr)
 	problems := flatten(err)
 	for i, p := range problems {
 		if i == maxProblems {

@@ -52,7 +52,6 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		s.host.Stop()
 		return 1
 	}
-	b.files.Echo(nil)
 	b.close()
 	s.serve(signals)
 	return 0
@@ -69,6 +68,7 @@ func (s *server) start() error {
 	if err := s.host.Listen(context.Background(), c); err != nil {
 		return err
 	}
+	s.files.Echo(nil) // from here on the log is the place, not the terminal
 	log.Logf(observe.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
 	log.Logf(observe.Notice, "built by %s", runtime.Version())
 	log.Logf(observe.Notice, "OS: %s", system())

@@ -142,11 +142,11 @@ func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
 		if !z.Sync {
 			continue
 		}
-		shared, ok := z.Value.(zone.Shared)
+		kept, ok := z.Value.(interface{ Unwrap() zone.Shared })
 		if !ok {
 			return nil, &conf.Problem{What: fmt.Sprintf("zone \"%s\" cannot be shared: it is a %T", z.Name, z.Value), File: z.File, Line: z.Line}
 		}
-		list = append(list, shared)
+		list = append(list, kept.Unwrap())
 	}
 	return list, nil
 }
