@@ -82,7 +82,8 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !outer.Algorithm.Algorithm.Equal(oidPBES2) {
-		return nil, fmt.Errorf("%w: %v (only PBES2 is known: rewrite it with `openssl pkcs8 -topk8`)", errUnsupportedEncryption, outer.Algorithm.Algorithm)
+		return nil, fmt.Errorf("%w: %v (only PBES2 is known: rewrite it with `openssl pkcs8 -topk8`)",
+			errUnsupportedEncryption, outer.Algorithm.Algorithm)
 	}
 	var params pbes2Params
 	if err := unmarshal(outer.Algorithm.Parameters.FullBytes, &params); err != nil {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"starling/lib/clock"
 )
@@ -52,6 +53,8 @@ type Group struct {
 	zombies   int       // removed servers that still serve requests
 	edits     chan struct{}
 	pool      *Pool
+
+	tries atomic.Int64 // servers in service: how many a request may try
 }
 
 // NewGroup returns a group without servers.
@@ -148,14 +151,19 @@ func (g *Group) setOf(s *Server) *Set {
 
 // recount brings what is derived from the members up to date.
 func (g *Group) recount() {
+	tries := 0
 	for _, set := range []*Set{&g.primary, &g.backup} {
 		set.totalWeight = 0
 		for _, s := range set.servers {
 			set.totalWeight += s.settings.Weight
+			if !s.outOfService() {
+				tries++
+			}
 		}
 		g.version++
 		set.version = g.version // of its own: a balancer's tables are of one set
 	}
+	g.tries.Store(int64(tries))
 	g.primary.single = len(g.primary.servers) == 1 && len(g.backup.servers) == 0
 }
 

@@ -68,16 +68,7 @@ func (g *Group) Begin(a *Attempt) {
 	a.tried = [inlineSlots / 64]uint64{}
 	clear(a.triedMore)
 	a.wantedLen = 0
-	a.tries = 0
-	g.mu.Lock()
-	for _, set := range [2]*Set{&g.primary, &g.backup} {
-		for _, s := range set.servers {
-			if !s.outOfService() {
-				a.tries++
-			}
-		}
-	}
-	g.mu.Unlock()
+	a.tries = int(g.tries.Load())
 }
 
 // Want asks for the server that a sticky session names. Ids that no server can have are ignored.

@@ -64,12 +64,14 @@ const pointsPerWeight = 160
 type consistentHash struct {
 	version uint64
 	points  []point
+	names   []string
 }
 
-type point struct {
-	hash   uint32
-	server string // by name: all addresses of a name share its points
-}
+// point is a place on the circle and the index of its server's name: all addresses of a name share its points.
+type point struct{ hash, name uint32 }
+
+// maxPoints bounds a circle (128 MB) whatever the weights; heavier ones are scaled down together.
+const maxPoints = 1 << 24
 
 func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
 	probe := &a.Probe
@@ -91,7 +93,7 @@ func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 		probe.Ready, probe.Hash = true, c.find(crc32.ChecksumIEEE(a.Key))
 	}
 	for {
-		name := c.points[int(probe.Hash)%len(c.points)].server
+		name := c.names[c.points[int(probe.Hash)%len(c.points)].name]
 		var round upstream.Smooth
 		for _, s := range set.Servers() {
 			if s.Name == name && a.Usable(s) {
@@ -116,14 +118,16 @@ func (c *consistentHash) find(hash uint32) uint32 {
 // rebuild makes the circle of a set. Of several points with one hash the first server's stays.
 func (c *consistentHash) rebuild(set *upstream.Set) {
 	c.version = set.Version()
-	c.points = make([]point, 0, set.TotalWeight()*pointsPerWeight)
-	for _, s := range set.Servers() {
+	all := min(set.TotalWeight()*pointsPerWeight, maxPoints)
+	c.points, c.names = make([]point, 0, all), c.names[:0]
+	for i, s := range set.Servers() {
+		c.names = append(c.names, s.Name)
 		host, port := hashedName(s.Name)
 		base := crc32.ChecksumIEEE([]byte(host + "\x00" + port))
 		var previous [4]byte
-		for range s.Weight() * pointsPerWeight {
+		for range max(s.Weight()*all/set.TotalWeight(), 1) {
 			h := crc32.Update(base, crc32.IEEETable, previous[:])
-			c.points = append(c.points, point{h, s.Name})
+			c.points = append(c.points, point{h, uint32(i)})
 			binary.LittleEndian.PutUint32(previous[:], h)
 		}
 	}
