@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
-	"starling/cluster"
 	"starling/lib/clock"
 	"starling/zone"
 	"starling/zone/kinds"
@@ -29,13 +29,23 @@ func (z told) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int
 }
 
 // BenchmarkPropagation measures, between two nodes over loopback TCP, the time from a write on one to its being applied on the
-// other, while nothing else happens. 2,000 samples at least.
+// other: while nothing else happens, and while the writer charges 50,000 limits a second. 2,000 samples each.
 func BenchmarkPropagation(b *testing.B) {
+	b.Run("idle", func(b *testing.B) { propagate(b, 0) })
+	b.Run("50k", func(b *testing.B) { propagate(b, 50_000) })
+}
+
+func propagate(b *testing.B, load int) {
 	applied := make(chan int, 1)
 	nodes := mesh(b, 2, func(config *Config) {
 		keyval := config.Node.Zones[0].(*kinds.Keyval)
 		config.Node.Zones[0] = told{keyval, applied}
 	})
+	done := make(chan struct{})
+	var loader sync.WaitGroup
+	if load > 0 {
+		loader.Go(func() { charge(nodes[0], load, done) })
+	}
 	const samples = 2000
 	for b.Loop() {
 		taken := make([]time.Duration, 0, samples)
@@ -56,6 +66,27 @@ func BenchmarkPropagation(b *testing.B) {
 		b.ReportMetric(float64(taken[samples/2].Microseconds()), "p50-us")
 		b.ReportMetric(float64(taken[samples*99/100].Microseconds()), "p99-us")
 		b.ReportMetric(float64(taken[samples-1].Microseconds()), "max-us")
+	}
+	close(done)
+	loader.Wait()
+}
+
+// charge spreads so many requests per second over a million keys until done.
+func charge(n *node, perSecond int, done chan struct{}) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	start, charged := time.Now(), 0
+	var key [4]byte
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		for due := int(time.Since(start).Seconds() * float64(perSecond)); charged < due; charged++ {
+			binary.BigEndian.PutUint32(key[:], uint32(charged%1_000_000))
+			n.bucket.Account(key[:], n.now(), testBurstMilli)
+		}
 	}
 }
 
@@ -127,5 +158,4 @@ func BenchmarkTeach(b *testing.B) {
 		learner.carrier.Close()
 		b.StartTimer()
 	}
-	_ = cluster.AloneMS
 }

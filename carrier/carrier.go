@@ -91,6 +91,8 @@ type Carrier struct {
 	watches map[string]*watch
 	conns   map[*conn]struct{}
 	arrival uint64 // counts connections
+	// troubles has when a host was last turned away, and why.
+	troubles map[string]time.Time
 }
 
 // New makes a carrier and its node. Static names are resolved here, once: one that cannot be is an error.
@@ -101,7 +103,7 @@ func New(config Config) (*Carrier, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
-		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
+		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}), troubles: make(map[string]time.Time),
 	}
 	config = config.withDefaults()
 	config.Node.Driver = c

@@ -77,11 +77,14 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	}
 	n.driver.Met(s, s.peer.id)
 	n.mu.Lock()
-	standing := s.peer.in[h.Incarnation]
-	if standing == nil {
+	standing, lives := s.peer.in[h.Incarnation], len(s.peer.in)
+	if standing == nil && lives < maxLives {
 		s.peer.in[h.Incarnation] = s
 	}
 	n.mu.Unlock()
+	if standing == nil && lives >= maxLives {
+		return fmt.Errorf("%d lives of node %s are connected already", lives, s.peer.id)
+	}
 	if standing != nil {
 		s.stage = waiting
 		s.reply(wire.Reply{Status: wire.StatusDuplicate}, now)

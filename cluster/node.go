@@ -61,9 +61,9 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	return n, nil
 }
 
-// Reload takes a new configuration. A zone that is the same object, or a zone of the same name and incarnation, keeps its
-// place in the cluster. Where the hello would be another one, sessions are ended with the request to connect again at once;
-// they resume where they were. ID, Incarnation and Driver cannot change.
+// Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its settings.
+// Where the hello would be another one, sessions are ended with the request to connect again at once; they resume where
+// they were. ID, Incarnation and Driver cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err

@@ -34,6 +34,8 @@ type comparison struct {
 const (
 	// maxPeers bounds what is remembered; only nodes of the cluster's name get this far.
 	maxPeers = 1024
+	// maxLives bounds the lives of one peer that push at the same time: an upgrade of the binary has two.
+	maxLives = 8
 	// maxTold bounds the warnings remembered of one peer.
 	maxTold = 256
 	// forgetPeerMS is how long a peer that is gone stays in the status: long enough to be asked about.
