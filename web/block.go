@@ -29,6 +29,7 @@ type part struct {
 	prepared  bool
 	site      *Site
 	slotNames map[string]int // of SlotVariable
+	unset     map[int]func(*Request)
 }
 
 func partOf(p *plan.Plan) *part {

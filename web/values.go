@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"starling/lib/clock"
@@ -54,6 +55,7 @@ func (r *Request) Plan() *plan.Plan { return r.site.plan }
 
 // slotVariable declares a variable kept in a slot, or finds the one that has the name already.
 func (w *part) slotVariable(p *plan.Plan, name string) (int, error) {
+	name = strings.ToLower(name)
 	if slot, known := w.slotNames[name]; known {
 		return slot, nil
 	}
@@ -62,6 +64,9 @@ func (w *part) slotVariable(p *plan.Plan, name string) (int, error) {
 		Name: name, Replaceable: true,
 		Append: func(r *Request, _ string, dst []byte) ([]byte, bool) {
 			s := r.Slot(slot)
+			if !s.Set && w.unset[slot] != nil {
+				w.unset[slot](r)
+			}
 			return append(dst, s.Value...), s.Set
 		},
 		Assign: func(r *Request, value []byte) { *r.Slot(slot) = Slot{Value: value, Set: true} },
@@ -74,6 +79,15 @@ func (w *part) slotVariable(p *plan.Plan, name string) (int, error) {
 	}
 	w.slotNames[name] = slot
 	return slot, nil
+}
+
+// OnUnset sets what is called when the variable of a slot is read before it has a value. Call it while the configuration is bound.
+func OnUnset(p *plan.Plan, slot int, call func(*Request)) {
+	w := partOf(p)
+	if w.unset == nil {
+		w.unset = map[int]func(*Request){}
+	}
+	w.unset[slot] = call
 }
 
 // adopt makes the captures of the last trial those of the request. The subject is copied: it may be a path that a

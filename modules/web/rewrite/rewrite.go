@@ -131,7 +131,16 @@ func assignable(p *plan.Plan, name string) (target, error) {
 		return target{assign: decl.Assign}, nil
 	}
 	slot, err := web.SlotVariable(p, name)
+	if err == nil {
+		web.OnUnset(p, slot, func(r *web.Request) { warnUnset(r, name) })
+	}
 	return target{slot: slot}, err
+}
+
+func warnUnset(r *web.Request, name string) {
+	if r.LogEnabled(observe.Warn) && conf.SettingsOf[Settings](r.Location.Scope).Warn {
+		r.Logf(observe.Warn, "using uninitialized \"%s\" variable", name)
+	}
 }
 
 type setCommand struct {
