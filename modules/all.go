@@ -7,6 +7,7 @@ import (
 	streamaccess "starling/modules/stream/access"
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
+	streamlog "starling/modules/stream/log"
 	"starling/modules/stream/returns"
 	streamssl "starling/modules/stream/ssl"
 	"starling/modules/stream/zonesync"
@@ -56,6 +57,7 @@ func Stream() []*stream.Module {
 		&streamkeyval.Module,
 		&streamlimitconn.Module,
 		&streamaccess.Module,
+		&streamlog.Module,
 		&returns.Module,
 		&zonesync.Module, // last: it starts when everything else has
 	}

@@ -77,8 +77,8 @@ func Ignored() *conf.Module {
 	for _, d := range ignored {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in,
 			Repeat: d.name == "env" || d.name == "thread_pool",
-			Doc: "Has no meaning in starling: " + d.why + ".",
-			Set: func(any, *conf.Args) error { return nil }})
+			Doc:    "Has no meaning in starling: " + d.why + ".",
+			Set:    func(any, *conf.Args) error { return nil }})
 	}
 	return m
 }

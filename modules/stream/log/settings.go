@@ -1,0 +1,110 @@
+package log
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/logescape"
+	"starling/lib/units"
+	"starling/observe"
+	"starling/plan"
+	"starling/stream"
+	"starling/vars"
+)
+
+// Settings of one block.
+type Settings struct {
+	Logs []Log
+}
+
+// Log is one access_log.
+type Log struct {
+	options observe.AccessOptions
+	format  *format
+	// condition is that of if=, where given.
+	condition    vars.Template[*stream.Session]
+	hasCondition bool
+	node         *conf.Node
+}
+
+// format is one log_format.
+type format struct {
+	escape logescape.Style
+	text   vars.Template[*stream.Session]
+}
+
+// formats are those of one configuration, by name in lower case.
+type formats struct{ byName map[string]*format }
+
+func declareFormat(_ any, a *conf.Args) error {
+	all := plan.Part[formats](stream.PlanOf(a))
+	name := strings.ToLower(a.Words[0])
+	if all.byName[name] != nil {
+		return fmt.Errorf("duplicate \"log_format\" name \"%s\"", a.Words[0])
+	}
+	f := &format{escape: logescape.Default}
+	if a.Has("escape") {
+		f.escape = logescape.Styles[a.Value("escape")]
+	}
+	var err error
+	if f.text, err = stream.CompileTemplate(a, strings.Join(a.Values("string"), "")); err != nil {
+		return err
+	}
+	if all.byName == nil {
+		all.byName = map[string]*format{}
+	}
+	all.byName[name] = f
+	return nil
+}
+
+func setAccessLog(s *Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.Logs) {
+		s.Logs = nil
+	}
+	path := a.Words[0]
+	switch {
+	case path == "off" && len(a.Words) > 1:
+		return fmt.Errorf("invalid parameter \"%s\"", a.Words[1])
+	case path == "off":
+		return nil
+	case strings.HasPrefix(path, "syslog:"):
+		return conf.Unsupported("syslog:")
+	case strings.Contains(path, "$"):
+		return fmt.Errorf("variables in the path of an access_log are not supported by starling")
+	case !a.Has("format"):
+		return fmt.Errorf("log format is not specified")
+	}
+	p := stream.PlanOf(a)
+	l := Log{options: observe.AccessOptions{Path: p.PrefixPath(path)}, node: a.Node}
+	if l.format = plan.Part[formats](p).byName[strings.ToLower(a.Value("format"))]; l.format == nil {
+		return fmt.Errorf("unknown log format \"%s\"", a.Value("format"))
+	}
+	if err := l.parameters(a); err != nil {
+		return err
+	}
+	s.Logs = append(slices.Clip(s.Logs), l)
+	return nil
+}
+
+func (l *Log) parameters(a *conf.Args) (err error) {
+	if a.Has("buffer") {
+		if l.options.BufferBytes, err = units.Size(a.Value("buffer")); err != nil || l.options.BufferBytes == 0 {
+			return fmt.Errorf("invalid buffer size \"%s\"", a.Value("buffer"))
+		}
+	}
+	if a.Has("flush") {
+		if l.options.Flush, err = units.Time(a.Value("flush")); err != nil || l.options.Flush == 0 {
+			return fmt.Errorf("invalid flush time \"%s\"", a.Value("flush"))
+		}
+		if l.options.BufferBytes == 0 {
+			return fmt.Errorf("no buffer is defined for access_log \"%s\"", a.Words[0])
+		}
+	}
+	if a.Has("if") {
+		l.hasCondition = true
+		l.condition, err = stream.CompileTemplate(a, a.Value("if"))
+	}
+	return err
+}
