@@ -277,7 +277,7 @@ func (c *Conn) handshake() bool {
 		c.Net = under
 		return true
 	}
-	conn := tls.Server(under, &tls.Config{GetConfigForClient: configForClient})
+	conn := tls.Server(under, c.hosts.config)
 	if err := conn.HandshakeContext(c.site.context); err != nil {
 		c.site.traffic.HandshakesFailed.Add(1)
 		c.server.Log.Logf(observe.Info, "*%d SSL_do_handshake() failed (%v) while SSL handshaking, client: %s, server: %s",
@@ -290,6 +290,9 @@ func (c *Conn) handshake() bool {
 		c.site.traffic.SessionReuses.Add(1)
 	}
 	c.TLS, c.Net = &state, conn
+	if c.server.Inspect != nil {
+		c.Peer = c.server.Inspect(&state)
+	}
 	return true
 }
 

@@ -153,7 +153,7 @@ func (r *Request) admit() Result {
 		return 421
 	}
 	if check := r.Server.AfterHandshake; check != nil {
-		return check(c)
+		return check(r)
 	}
 	return Declined
 }

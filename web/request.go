@@ -8,6 +8,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/regex"
+	"starling/ssl"
 	"starling/web/h1"
 )
 
@@ -120,6 +121,8 @@ type Conn struct {
 	Remote netip.AddrPort
 	// TLS is the state after the handshake, nil without TLS.
 	TLS *tls.ConnectionState
+	// Peer is what was found out about the client after the handshake, nil without TLS.
+	Peer *ssl.Peer
 	// Serial numbers the connections of the process ($connection); Requests counts those begun on this one.
 	Serial   uint64
 	Requests int

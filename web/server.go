@@ -7,6 +7,7 @@ import (
 	"starling/conf"
 	"starling/observe"
 	"starling/plan"
+	"starling/ssl"
 )
 
 // Server is one virtual server.
@@ -17,8 +18,10 @@ type Server struct {
 	Name string
 	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs one.
 	TLS *tls.Config
-	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, 0 goes on.
-	AfterHandshake func(c *Conn) Result
+	// Inspect looks at the client when a handshake with this server is done, and gives Conn.Peer.
+	Inspect func(state *tls.ConnectionState) *ssl.Peer
+	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, Declined goes on.
+	AfterHandshake func(r *Request) Result
 	// VerifiesClients refuses (421) requests over connections whose handshake named another server.
 	VerifiesClients bool
 	Log             observe.Logger

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"crypto/tls"
 	"strings"
 
 	"starling/conf"
@@ -13,6 +14,8 @@ type vhosts struct {
 	byDefault *Server
 	tls       bool
 	keepAlive socketKeepAlive
+	// config chooses the server's own by SNI. It is one for all connections of the address: the keys of session tickets are its.
+	config *tls.Config
 
 	exact   map[string]*Server
 	suffix  map[string]*Server // ".example.org" for *.example.org
@@ -26,7 +29,7 @@ type serverRegex struct {
 }
 
 func newVhosts() *vhosts {
-	return &vhosts{exact: map[string]*Server{}, suffix: map[string]*Server{}, prefix: map[string]*Server{}}
+	return &vhosts{config: &tls.Config{GetConfigForClient: configForClient}, exact: map[string]*Server{}, suffix: map[string]*Server{}, prefix: map[string]*Server{}}
 }
 
 // find gives the server of a lower-case name, nil if no server_name fits: exact names first, then the longest wildcard that begins
