@@ -20,6 +20,7 @@ import (
 	"starling/modules/web/limitreq"
 	"starling/modules/web/log"
 	"starling/modules/web/rewrite"
+	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
 	"starling/modules/web/tryfiles"
 	"starling/modules/web/upstream"
@@ -34,6 +35,7 @@ func Main() []*conf.Module { return []*conf.Module{&core.Module, core.Ignored()}
 func Web() []*web.Module {
 	return []*web.Module{
 		&web.Core,
+		&webssl.Module,
 		&keyval.Module,
 		&rewrite.Module,
 		&limitreq.Module, // before limit_conn, as in nginx: what waits for its turn is not yet counted

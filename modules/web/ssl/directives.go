@@ -1,0 +1,24 @@
+// Package ssl is TLS of http servers: listen … ssl.
+package ssl
+
+import (
+	"starling/conf"
+	"starling/ssl"
+	"starling/web"
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:       "ssl",
+		Doc:        "Encrypts the connections of servers that listen with ssl.",
+		New:        func() any { return &Settings{ssl.NewBound()} },
+		Clone:      conf.CloneOf[Settings],
+		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, func(s *Settings) *ssl.Bound { return &s.Bound }),
+	},
+	Variables: variables(),
+	Server:    serve,
+}
+
+// Settings of one block.
+type Settings struct{ ssl.Bound }

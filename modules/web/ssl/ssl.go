@@ -1,0 +1,67 @@
+package ssl
+
+import (
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/ssl"
+	"starling/web"
+)
+
+// protocols are those that a client may ask for by ALPN; one that asks only for others is refused, as by nginx.
+var protocols = []string{"http/1.1", "http/1.0", "http/0.9"}
+
+// The statuses that error_page may tell apart; clients see 400.
+const (
+	statusCertificateError   web.Result = 495
+	statusCertificateMissing web.Result = 496
+)
+
+// serve builds the TLS of a server that has certificates, whether or not it listens with ssl itself: it may share the
+// address of one that does.
+func serve(b *web.Block, server *web.Server) error {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.HasCertificates() && !s.RejectHandshake {
+		return nil
+	}
+	if err := s.Pair(); err != nil {
+		return err
+	}
+	settings := s.ServerSettings
+	settings.ALPN = protocols
+	built, warnings, err := settings.Build(b.Plan.ReadFile)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+	}
+	server.TLS = built.Config
+	server.VerifiesClients = s.VerifyClient != ssl.VerifyOff
+	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
+	if server.VerifiesClients {
+		server.AfterHandshake = func(r *web.Request) web.Result { return check(built, r) }
+	}
+	return nil
+}
+
+// check lets a request in whose client's certificate is good enough for ssl_verify_client.
+func check(server *ssl.Server, r *web.Request) web.Result {
+	if r.Conn.Peer == nil {
+		// The handshake was with a server that looks at nobody, so no certificate was asked for.
+		return statusCertificateMissing
+	}
+	err := server.Check(r.Conn.Peer)
+	if err == nil {
+		return web.Declined
+	}
+	r.Logf(observe.Info, "%v while reading client request headers", err)
+	var refused *ssl.ClientError
+	if errors.As(err, &refused) && refused.Missing {
+		return statusCertificateMissing
+	}
+	return statusCertificateError
+}
