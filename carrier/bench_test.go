@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"starling/lib/clock"
 	"starling/zone"
 	"starling/zone/kinds"
@@ -96,7 +98,7 @@ func BenchmarkUpdates(b *testing.B) {
 	var key [4]byte
 	const batch = 100_000
 	before := nodes[0].carrier.Status().Node
-	sent := 0
+	sent, cpu := 0, cpuTime(b)
 	for b.Loop() {
 		for range batch {
 			binary.BigEndian.PutUint32(key[:], uint32(sent%1_000_000))
@@ -112,8 +114,18 @@ func BenchmarkUpdates(b *testing.B) {
 	}
 	after := nodes[0].carrier.Status().Node
 	b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "updates/s")
+	b.ReportMetric(float64((cpuTime(b)-cpu).Nanoseconds())/float64(sent), "cpu-ns/update")
 	b.ReportMetric(float64(after.BytesOut-before.BytesOut)/float64(sent), "bytes/update")
 	b.ReportMetric(float64(nodes[1].carrier.Status().Zones["lim"].Forfeited), "forfeited")
+}
+
+// cpuTime is what this process has used: both nodes, the charging and the waiting.
+func cpuTime(b *testing.B) time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // BenchmarkTeach brings a fresh node to 1M records of 16-byte keys.

@@ -30,6 +30,8 @@ const (
 	// writeBytes is what one write takes from the outbox: enough to amortise a system call, little enough that
 	// fresh frames do not wait long behind it.
 	writeBytes = 128 << 10
+	// keepBytes is what a writer's buffer keeps after a huge frame.
+	keepBytes = 4 * writeBytes
 	// maxWriteCost is what one write counts at most in the pacing of flushes: a peer that does not
 	// read blocks its own writer only, and must not slow the others.
 	maxWriteCost = 50 * time.Microsecond
@@ -173,6 +175,9 @@ func (cn *conn) writer() {
 			if err := cn.write(buf); err != nil {
 				cn.fail(err)
 				return
+			}
+			if cap(buf) > keepBytes {
+				buf = nil
 			}
 			continue
 		}

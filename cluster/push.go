@@ -14,6 +14,9 @@ const digestEveryMS = 2000
 // teachPieceBytes is the size of one taught piece: what the journal's frames wait for at most on a busy connection.
 const teachPieceBytes = 64 << 10
 
+// maxHeadBytes is more than a frame has around its payload.
+const maxHeadBytes = 64
+
 // pusher is the sending half of an outgoing session.
 type pusher struct {
 	zones      []*pushZone
@@ -238,10 +241,17 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 		}
 		shard := pz.shard
 		piece, next, done := z.shared.TeachShard(shard, pz.within, s.push.piece[:0], teachPieceBytes, local)
-		s.push.piece = piece
+		if s.push.piece = piece; cap(piece) > 4*teachPieceBytes {
+			s.push.piece = nil
+		}
 		pz.within = next
 		if done {
 			pz.shard = -1
+		}
+		if len(piece)+maxHeadBytes > wire.MaxFrameBytes {
+			s.node.event(Problem, "shard %d of zone %q has %d bytes and cannot be taught to peer %s: make the zone smaller",
+				shard, z.info.Name, len(piece), s.name())
+			piece = nil
 		}
 		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)
 		before := len(dst)

@@ -94,6 +94,9 @@ func (c *Compressor) AppendFrame(dst []byte, t Type, head, payload []byte) []byt
 		c.skip--
 		return AppendFrame(dst, t, head, payload)
 	}
+	if cap(c.body) > keepBytes && size <= keepBytes {
+		c.body, c.block = nil, nil // what one huge frame needed is not kept
+	}
 	c.body = append(append(c.body[:0], head...), payload...)
 	c.block = s2.Encode(c.block[:cap(c.block)], c.body)
 	if len(c.block) > size-size/8 {

@@ -1,0 +1,73 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"starling/cluster/wire"
+)
+
+// FuzzSession lets a peer that has completed its hello say anything in well-formed frames, on either side of a connection. The session
+// may end; nothing may panic, and the other sessions of the node go on.
+func FuzzSession(f *testing.F) {
+	add := func(outgoing bool, frames ...any) {
+		var b []byte
+		for i := 0; i < len(frames); i += 2 {
+			body := frames[i+1].([]byte)
+			b = append(append(b, byte(frames[i].(wire.Type)), byte(len(body)), byte(len(body)>>8)), body...)
+		}
+		f.Add(outgoing, b)
+	}
+	sums := [256]uint64{1}
+	add(false, wire.TypeData, append(wire.AppendDataHead(nil, 0, 1, 5), 1, 2, 3), wire.TypeData, wire.AppendDataHead(nil, 1, 9, 5))
+	add(false, wire.TypeTeachBegin, (&wire.TeachBegin{Zone: 1, LostTo: 7, Frontier: []wire.Applied{{Origin: 3, Sequence: 2}}}).Append(nil),
+		wire.TypeTeach, wire.AppendTeachHead(nil, 1, 0, true), wire.TypeReady, wire.Ready{Zone: 2}.Append(nil))
+	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeHeartbeat, wire.Heartbeat{WallMS: 1 << 63}.Append(nil))
+	add(true, wire.TypeAck, wire.AppendAck(nil, wire.Ack{Zone: 0, Sequence: 1}), wire.TypeReport, wire.Report{Records: 2, AheadMS: 1 << 40}.Append(nil))
+	add(true, wire.TypeTeachRequest, wire.TeachRequest{Zone: 1, Shards: wire.All, Merge: true}.Append(nil), wire.TypeTakeover, []byte{})
+	add(true, wire.TypeGoodbye, wire.Goodbye{Reason: wire.ReasonStopping, Text: "\n\x1b[31mforged"}.Append(nil))
+
+	f.Fuzz(func(t *testing.T, outgoing bool, script []byte) {
+		net := newFabric(t, 2)
+		net.settle(1000, "ready", net.ready)
+		end := 1
+		if outgoing {
+			end = 0
+		}
+		victim := net.pipes[0].ends[end]
+		for len(script) >= 3 {
+			kind, size := wire.Type(script[0]&0x7f), int(script[1])|int(script[2])<<8
+			body := script[3:min(3+size, len(script))]
+			script = script[3+len(body):]
+			if victim.Receive(wire.AppendFrame(nil, kind, body, nil), net.now) != nil {
+				break
+			}
+		}
+		net.step(3)
+		for _, h := range net.hosts {
+			h.node.Status(net.now)
+			for _, e := range h.events {
+				if bytes.ContainsAny([]byte(e.Text), "\n\x1b") {
+					t.Errorf("a line of the log was forged: %q", e.Text)
+				}
+			}
+		}
+	})
+}
+
+// Fifteen nodes that start together are ready as soon as they have met, and count exactly.
+func TestFifteenNodesStartTogether(t *testing.T) {
+	f := newFabric(t, 15)
+	f.settle(100, "ready", f.ready)
+	for i := range 50 {
+		for _, h := range f.hosts {
+			h.hit(fmt.Sprint("k", i%5), 1)
+		}
+		f.step(1)
+	}
+	f.step(30)
+	for _, h := range f.hosts {
+		h.checkKeys(5, 150)
+	}
+}
