@@ -161,7 +161,7 @@ func (c *Conn) setKeepAlive(k socketKeepAlive) {
 // await waits for the first byte of a request, without holding memory. false ends the connection.
 func (c *Conn) await(timeout time.Duration) bool {
 	c.buf.Recycle()
-	if len(c.buf.Unread()) > 0 {
+	if c.pipelined = len(c.buf.Unread()) > 0; c.pipelined {
 		return true
 	}
 	c.out.Release()

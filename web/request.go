@@ -80,9 +80,8 @@ type engine struct {
 	tunnelled   int64 // bytes that a hijacker sent
 	sentBefore  int64 // bytes that the connection had sent when the request began
 
-	id        [16]byte // $request_id, once hasID
-	hasID     bool
-	pipelined bool
+	id    [16]byte // $request_id, once hasID
+	hasID bool
 
 	kept     *h1.Block // of WholeBody
 	keptBody []byte
@@ -140,6 +139,7 @@ type Conn struct {
 	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
 	readUntilMS, writeUntilMS int64
 	plainToTLS                bool // the client does not speak TLS where it should
+	pipelined                 bool // the present request came behind another without waiting
 }
 
 // Slot is a request's value of a slot variable, or what a module remembers during a request.

@@ -68,7 +68,7 @@ func connectionVariables() []variable {
 			return appendSeconds(dst, elapsedMS(r.Conn.OpenedAt, r.Now())), true
 		}),
 		always("pipe", `"p" if the request came behind another without waiting, else ".".`, func(r *Request, dst []byte) ([]byte, bool) {
-			if r.pipelined {
+			if r.Conn.pipelined {
 				return append(dst, 'p'), true
 			}
 			return append(dst, '.'), true

@@ -1,7 +1,9 @@
 package h1
 
 import (
+	"errors"
 	"io"
+	"os"
 )
 
 // BodyKind says where a body ends.
@@ -99,7 +101,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	}
 	for !b.done {
 		n, err := b.readOnce(p)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // after a timeout a caller may go on waiting
 			b.failed = err
 		}
 		if n > 0 || err != nil {

@@ -77,6 +77,13 @@ func (b *Buffer) Recycle() {
 	b.pinned, b.scanned = false, 0
 }
 
+// Release gives the memory back if nothing is unread; call it after Recycle when a connection goes idle.
+func (b *Buffer) Release() {
+	if b.r == b.w {
+		b.dropBlock()
+	}
+}
+
 // Wait returns when at least one byte is unread; it is for the time between messages (call Recycle before).
 // No memory is held while it sleeps, and on a plain socket the wake-up's read is the only one.
 // An end of file is io.EOF.
