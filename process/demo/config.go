@@ -17,7 +17,11 @@ func configuration(n *node, count int) string {
 	for i := range backendCount {
 		fmt.Fprintf(&servers, "        server %s;\n", backendAddress(i))
 	}
-	return fmt.Sprintf(`# %[1]s of the starling demo. Change it and: kill -HUP $(cat %[2]s/starling.pid)
+	return fmt.Sprintf(layout, n.name, n.dir, servers.String(), n.ip, httpPort, syncPort, members.String())
+}
+
+// layout is the text of configuration: name, folder, servers, address, http port, sync port, members.
+const layout = `# %[1]s of the starling demo. Change it and: kill -HUP $(cat %[2]s/starling.pid)
 daemon off;
 pid %[2]s/starling.pid;
 error_log %[2]s/error.log notice;
@@ -81,8 +85,7 @@ stream {
         zone_sync_ssl_certificate_key     %[2]s/key.pem;
     }
 }
-`, n.name, n.dir, servers.String(), n.ip, httpPort, syncPort, members.String())
-}
+`
 
 // backendCount is how many servers stand behind the nodes.
 const backendCount = 3

@@ -60,7 +60,7 @@ func (c *cluster) write() error {
 		for name, text := range map[string]string{
 			"cert.pem": string(cert), "key.pem": string(key), "ca.pem": string(ca.PEM),
 			"nginx.conf": configuration(n, nodeCount),
-			"start":      fmt.Sprintf("#!/bin/sh\nexec '%s' -p '%s/' -c nginx.conf\n", exe, n.dir),
+			"start":      fmt.Sprintf("#!/bin/sh\nexec '%s' -p '%s/' -c nginx.conf -e error.log\n", exe, n.dir),
 		} {
 			if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o700); err != nil {
 				return err
@@ -81,7 +81,7 @@ func (n *node) start() error {
 	if err != nil {
 		return err
 	}
-	n.cmd = exec.Command(exe, "-p", n.dir+"/", "-c", "nginx.conf")
+	n.cmd = exec.Command(exe, "-p", n.dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	// A group of its own, so that ctrl-c in the terminal reaches only the demo, which then stops the nodes in order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var said strings.Builder
