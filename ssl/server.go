@@ -56,9 +56,6 @@ type Server struct {
 	verify *verifier
 }
 
-// errRejected is ssl_reject_handshake; clients see the alert unrecognized_name.
-var errRejected = errors.New("handshake rejected")
-
 // Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would say.
 func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 	if s.ClientCA != "" {
@@ -82,7 +79,9 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		}
 	}
 	if s.RejectHandshake {
-		config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errRejected }
+		// Without a certificate the library answers with the alert unrecognized_name, as nginx does; an error of a callback
+		// would become internal_error.
+		config.Certificates, config.SessionTicketsDisabled = nil, true
 	} else if len(config.Certificates) == 0 {
 		return nil, nil, errors.New(`no "ssl_certificate" is defined`)
 	}
