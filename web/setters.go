@@ -112,7 +112,7 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 	l.plain = !a.Has("bind") && !a.Has("backlog") && !a.Has("ipv6only") && !a.Has("so_keepalive")
 	for _, l.addr = range addrs {
 		if slices.ContainsFunc(s.Listens, func(other listen) bool { return other.addr == l.addr }) {
-			return fmt.Errorf("a duplicate listen %s", a.Words[0])
+			return fmt.Errorf("a duplicate listen %s", l.addr)
 		}
 		s.Listens = append(slices.Clip(s.Listens), l)
 	}

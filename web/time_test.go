@@ -1,0 +1,162 @@
+package web_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/web"
+	"starling/web/webtest"
+)
+
+// closedAfter tells how long after now the server closes the connection, in the time of the bubble.
+func closedAfter(t *testing.T, c *webtest.Client) time.Duration {
+	t.Helper()
+	began := time.Now()
+	c.Conn.SetReadDeadline(began.Add(time.Hour))
+	rest, err := io.ReadAll(c.Conn)
+	if err != nil || len(rest) > 0 {
+		t.Fatalf("got %q, %v", rest, err)
+	}
+	return time.Since(began)
+}
+
+// within checks a timeout, which may come up to a second (or a quarter of itself) late.
+func within(t *testing.T, what string, got, want time.Duration) {
+	t.Helper()
+	if got < want || got > want+min(time.Second, want/4) {
+		t.Errorf("%s: closed after %v, want %v", what, got, want)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, `
+client_header_timeout 10s;
+client_body_timeout 20s;
+keepalive_timeout 30s;
+server { say ok; location /read { read; } location /slow { delay_ms 5000; } }`)
+		silent := s.Client()
+		within(t, "no request", closedAfter(t, silent), 10*time.Second)
+
+		half := s.Client()
+		half.Write("GET / HTTP/1.1\r\nHo")
+		within(t, "half a head", closedAfter(t, half), 10*time.Second)
+
+		kept := s.Client()
+		kept.Do("GET /" + request11 + "\r\n")
+		within(t, "an idle connection", closedAfter(t, kept), 30*time.Second)
+
+		body := s.Client()
+		body.Write("POST /read" + request11 + "Content-Length: 10\r\n\r\nhalf")
+		within(t, "half a body", closedAfter(t, body), 20*time.Second)
+
+		slow := s.Client()
+		began := time.Now()
+		if r := slow.Do("GET /slow" + request11 + "\r\n"); r.Text != "waited" {
+			t.Errorf("got %q", r.Text)
+		}
+		if d := time.Since(began); d != 5*time.Second {
+			t.Errorf("a delay of 5 s took %v", d)
+		}
+		within(t, "an idle connection after a delay", closedAfter(t, slow), 30*time.Second)
+	})
+}
+
+func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, `send_timeout 10s; server { say "a response that nobody reads"; }`)
+		conn := s.Dial()
+		if _, err := io.WriteString(conn, "GET /"+request11+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, "client timed out while sending to client") {
+			t.Errorf("the log: %s", log)
+		}
+	})
+}
+
+func TestADelayEndsWhenTheClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := make(chan struct{}, 1)
+		s := webtest.Start(t, []*web.Module{&web.Core, probe(left)}, `server { delay_ms 60000; }`)
+		conn := s.Dial()
+		io.WriteString(conn, "GET /"+request11+"\r\n")
+		synctest.Wait()
+		began := time.Now()
+		conn.Close()
+		<-left
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("noticed after %v", d)
+		}
+	})
+}
+
+func TestRetire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		holding := make(chan struct{})
+		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server { say ok; location /hold { hold; } }`)
+		idle, busy, fresh := s.Client(), s.Client(), s.Client()
+		idle.Do("GET /" + request11 + "\r\n")
+		busy.Write("GET /hold" + request11 + "\r\n")
+		<-holding
+		synctest.Wait()
+		began := time.Now()
+		s.Site.Retire()
+		idle.Closed()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the idle connection was closed after %v", d)
+		}
+		// A connection that was accepted just before still gets its first answer.
+		if r := fresh.Do("GET /" + request11 + "\r\n"); r.Text != "ok" || !r.Close {
+			t.Errorf("got %v", r.Response)
+		}
+		select {
+		case <-s.Site.Drained():
+			t.Error("drained while a request is in progress")
+		default:
+		}
+		holding <- struct{}{}
+		if r := busy.Read("GET"); r.Text != "held" || !r.Close {
+			t.Errorf("got %v", r.Response)
+		}
+		<-s.Site.Drained()
+	})
+}
+
+func TestRetireWithoutConnections(t *testing.T) {
+	s := start(t, `server { say ok; }`)
+	s.Site.Retire()
+	<-s.Site.Drained()
+}
+
+func TestCloseEndsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := make(chan struct{}, 1)
+		s := webtest.Start(t, []*web.Module{&web.Core, probe(left)}, `server { delay_ms 60000; }`)
+		conn := s.Dial()
+		io.WriteString(conn, "GET /"+request11+"\r\n")
+		synctest.Wait()
+		s.Site.Close()
+		<-left
+		<-s.Site.Drained()
+	})
+}
+
+func TestLimitRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, `server { limit_rate 1k; say `+strings.Repeat("x", 3072)+`; }`)
+		began := time.Now()
+		client := s.Client()
+		if r := client.Do("GET /" + request11 + "\r\n"); len(r.Text) != 3072 {
+			t.Errorf("got %d bytes", len(r.Text))
+		}
+		if d := time.Since(began); d < 1900*time.Millisecond || d > 3*time.Second {
+			t.Errorf("3 KB at 1 KB/s took %v", d)
+		}
+	})
+}
