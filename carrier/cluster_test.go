@@ -3,6 +3,7 @@ package carrier
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -280,6 +281,38 @@ func TestCountsAddUp(t *testing.T) {
 			}
 			return nil
 		})
+	}
+}
+
+// What monitoring reads has the names that NGINX gives it.
+func TestStatusHasTheNamesOfNGINX(t *testing.T) {
+	nodes := mesh(t, 2, nil)
+	nodes[0].set("k", "v")
+	eventually(t, func() error { return nodes[1].has("k", "v") })
+	text, err := json.Marshal(nodes[0].carrier.Status())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status struct {
+		Zones  map[string]map[string]any
+		Status map[string]float64
+		Peers  []map[string]any
+	}
+	if err := json.Unmarshal(text, &status); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"records_pending", "records_total"} {
+		if _, ok := status.Zones["kv"][name]; !ok {
+			t.Errorf("no %s in %s", name, text)
+		}
+	}
+	for name, want := range map[string]float64{"nodes_online": 1, "msgs_out": 1, "msgs_in": 0, "bytes_in": 0} {
+		if got, ok := status.Status[name]; !ok || got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if len(status.Peers) != 1 || status.Peers[0]["node_id"] != "00000000000000a1" || status.Peers[0]["pushing"] != true {
+		t.Errorf("peers: %v", status.Peers)
 	}
 }
 

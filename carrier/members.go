@@ -199,11 +199,11 @@ func (c *Carrier) settle() {
 	}
 	c.mu.Unlock()
 	for _, l := range left {
-		c.logf(observe.Notice, "zone_sync: %s of %s is no longer a member", l.target.key(), l.target.member)
+		c.logf(observe.Notice, "zone_sync: %s (%s) is no longer a member", l.target.key(), l.target.member)
 		l.leave()
 	}
 	for _, t := range found {
-		c.logf(observe.Notice, "zone_sync: discovered %s of %s", t.key(), t.member)
+		c.logf(observe.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
 	}
 	c.expect()
 }

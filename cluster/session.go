@@ -82,13 +82,14 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	if link.StartedMonoMS == 0 {
 		link.StartedMonoMS = now.MonoMS
 	}
-	s := &Session{node: n, Link: link, table: n.table.Load(), decoder: wire.NewDecoder(), sentMS: now.MonoMS}
+	s := &Session{node: n, Link: link, decoder: wire.NewDecoder(), sentMS: now.MonoMS}
 	s.lastReadMS.Store(now.MonoMS)
 	n.mu.Lock()
 	if n.stopping {
 		n.mu.Unlock()
 		return nil, errors.New("zone_sync: the node is shutting down")
 	}
+	s.table = n.table.Load() // here, so that Reload finds every session that still has the table before
 	n.sessions[s] = struct{}{}
 	n.mu.Unlock()
 	if link.Outgoing {
