@@ -1,0 +1,273 @@
+package ssl
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"starling/lib/certs"
+	"starling/modules/web/rewrite"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+var modules = []*web.Module{&web.Core, &Module, &rewrite.Module}
+
+// world is an authority, a server's and a client's certificate, as files that a configuration names.
+type world struct {
+	t       *testing.T
+	roots   *x509.CertPool
+	client  tls.Certificate
+	options []webtest.Option
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, roots: x509.NewCertPool()}
+	root, other := authority(t, "root"), authority(t, "other")
+	w.roots.AppendCertsFromPEM(root.PEM)
+	w.add("ca.crt", root.PEM)
+	w.add("other-ca.crt", other.PEM)
+	serverPEM, serverKey := issue(t, root, "one.example", "two.example", "localhost")
+	w.add("server.crt", serverPEM)
+	w.add("server.key", serverKey)
+	clientPEM, clientKey := issue(t, root, "client")
+	crl, err := root.Revoke(clientPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.add("crl.pem", crl)
+	if w.client, err = tls.X509KeyPair(clientPEM, clientKey); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func authority(t *testing.T, name string) *certs.Authority {
+	t.Helper()
+	a, err := certs.NewAuthority(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func issue(t *testing.T, a *certs.Authority, names ...string) (certificate, key []byte) {
+	t.Helper()
+	certificate, key, err := a.Issue(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+func (w *world) add(name string, data []byte) {
+	w.options = append(w.options, webtest.File("/"+name, string(data)))
+}
+
+func (w *world) start(text string) *webtest.Server {
+	w.t.Helper()
+	return webtest.Start(w.t, modules, text, w.options...)
+}
+
+// visitor is a TLS client: what it asks the handshake for, and whether it shows the client's certificate.
+type visitor struct {
+	name       string // SNI; empty: none
+	host       string // of the Host header; empty: as name
+	withoutKey bool
+	change     func(*tls.Config)
+}
+
+// visit makes one request and returns status and body; a failed handshake is told by its error.
+func (w *world) visit(s *webtest.Server, v visitor) (int, string) {
+	w.t.Helper()
+	config := &tls.Config{RootCAs: w.roots, ServerName: v.name, Certificates: []tls.Certificate{w.client}}
+	if v.name == "" {
+		config.InsecureSkipVerify = true
+	}
+	if v.withoutKey {
+		config.Certificates = nil
+	}
+	if v.change != nil {
+		v.change(config)
+	}
+	if v.host == "" {
+		v.host = "localhost"
+		if v.name != "" {
+			v.host = v.name
+		}
+	}
+	conn := tls.Client(s.DialLoopback(), config)
+	defer conn.Close()
+	if err := conn.Handshake(); err != nil {
+		return 0, err.Error()
+	}
+	return get(w.t, conn, v.host)
+}
+
+func get(t *testing.T, conn net.Conn, host string) (int, string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+const pair = "ssl_certificate server.crt; ssl_certificate_key server.key;\n"
+
+func TestVariables(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(pair + `
+		ssl_client_certificate ca.crt;
+		server { listen 127.0.0.1:443 ssl; ssl_verify_client optional;
+			return 200 "$ssl_protocol|$ssl_cipher|$ssl_server_name|$ssl_alpn_protocol|$ssl_session_reused|$ssl_early_data|$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$scheme|$https"; }`)
+	_, got := w.visit(s, visitor{name: "one.example", change: func(c *tls.Config) {
+		c.NextProtos = []string{"h2", "http/1.1"}
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
+	}})
+	want := "TLSv1.2|ECDHE-ECDSA-AES128-GCM-SHA256|one.example|http/1.1|.||SUCCESS|CN=client,O=starling|CN=root,O=starling|https|on"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, got = w.visit(s, visitor{withoutKey: true}); !strings.HasSuffix(got, "|||.||NONE|||https|on") {
+		t.Error(got)
+	}
+}
+
+func TestWithoutTLSNothingIsKnown(t *testing.T) {
+	s := webtest.Start(t, modules, `server { listen 127.0.0.1:80; return 200 "<$ssl_protocol$ssl_client_verify$ssl_cipher>"; }`)
+	if got := s.Get("/"); !strings.HasSuffix(got, "<>") {
+		t.Error(got)
+	}
+}
+
+func TestVerifyClient(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		what, settings string
+		withoutKey     bool
+		status         int
+		body, line     string
+	}{
+		{"a good one", "ssl_verify_client on; ssl_client_certificate ca.crt;", false, 200, "SUCCESS", ""},
+		{"none", "ssl_verify_client on; ssl_client_certificate ca.crt;", true, 400, "No required SSL certificate was sent",
+			"[info] *1 client sent no required SSL certificate while reading client request headers, client: 127.0.0.1, server: "},
+		{"none is needed", "ssl_verify_client optional; ssl_client_certificate ca.crt;", true, 200, "NONE", ""},
+		{"a stranger's", "ssl_verify_client optional; ssl_trusted_certificate other-ca.crt;", false, 400, "The SSL certificate error",
+			"[info] *1 client SSL certificate verify error: (21:unable to verify the first certificate) while reading"},
+		{"a stranger's, let in", "ssl_verify_client optional_no_ca; ssl_trusted_certificate other-ca.crt;", false, 200,
+			"FAILED:unable to verify the first certificate", ""},
+		{"a revoked one", "ssl_verify_client on; ssl_client_certificate ca.crt; ssl_crl crl.pem;", false, 400, "The SSL certificate error",
+			"[info] *1 client SSL certificate verify error: (23:certificate revoked) while reading"},
+		{"not looked at", "ssl_client_certificate other-ca.crt;", false, 200, "NONE", ""},
+		{"error_page of none", "ssl_verify_client on; ssl_client_certificate ca.crt; error_page 496 =403 /none;", true, 403, "at /none", ""},
+		{"error_page of a bad one", "ssl_verify_client on; ssl_trusted_certificate other-ca.crt; error_page 495 /bad;", false, 400, "at /bad", ""},
+	} {
+		s := w.start(pair + "server { listen 127.0.0.1:443 ssl;" + c.settings + `
+			location / { return 200 "$ssl_client_verify"; } location /none { return 200 "at $uri"; } location /bad { return 200 "at $uri"; } }`)
+		status, body := w.visit(s, visitor{name: "one.example", withoutKey: c.withoutKey})
+		if status != c.status || !strings.Contains(body, c.body) {
+			t.Errorf("%s: %d %s", c.what, status, body)
+		}
+		lines := s.Log.Lines()
+		if c.line != "" && !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, c.line) }) {
+			t.Errorf("%s: the log has %q", c.what, lines)
+		}
+	}
+}
+
+// Two servers on one address: SNI chooses settings and certificates, Host may not lead to one that verifies clients.
+func TestServersOfOneAddress(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(pair + `
+		server { listen 127.0.0.1:443 ssl; server_name one.example; return 200 "one $ssl_server_name"; }
+		server { listen 127.0.0.1:443 ssl; server_name two.example; ssl_verify_client on; ssl_client_certificate ca.crt;
+			return 200 "two $ssl_client_verify"; }
+		server { listen 127.0.0.1:443 ssl; server_name no.example; ssl_reject_handshake on; }`)
+	for _, c := range []struct {
+		visitor visitor
+		status  int
+		body    string
+	}{
+		{visitor{name: "one.example"}, 200, "one one.example"},
+		{visitor{name: "two.example"}, 200, "two SUCCESS"},
+		{visitor{name: "one.example", host: "two.example"}, 421, "Misdirected"},
+		{visitor{host: "two.example"}, 400, "No required SSL certificate"}, // asked for by none: the handshake was with the default server
+		{visitor{host: "one.example"}, 200, "one "},
+		{visitor{name: "localhost"}, 200, "one localhost"},
+		{visitor{name: "no.example"}, 0, "unrecognized name"},
+	} {
+		status, body := w.visit(s, c.visitor)
+		if status != c.status || !strings.Contains(body, c.body) {
+			t.Errorf("SNI %q, Host %q: %d %s", c.visitor.name, c.visitor.host, status, body)
+		}
+	}
+}
+
+func TestSessionsAreResumed(t *testing.T) {
+	w := newWorld(t)
+	for settings, want := range map[string]string{"": ".r", "ssl_session_tickets off;": ".."} {
+		s := w.start(pair + "server { listen 127.0.0.1:443 ssl; ssl_client_certificate ca.crt; ssl_verify_client on;" + settings +
+			"return 200 $ssl_session_reused; }")
+		cache := tls.NewLRUClientSessionCache(1)
+		got := ""
+		for range 2 {
+			_, body := w.visit(s, visitor{name: "one.example", change: func(c *tls.Config) { c.ClientSessionCache = cache }})
+			got += body
+		}
+		if got != want {
+			t.Errorf("%q: %s", settings, got)
+		}
+	}
+}
+
+func TestPlainHTTPAndOtherProtocols(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(pair + "server { listen 127.0.0.1:443 ssl; return 200 ok; }")
+	if got := s.Get("/"); !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "The plain HTTP request was sent to HTTPS port") {
+		t.Error(got)
+	}
+	status, got := w.visit(s, visitor{name: "one.example", change: func(c *tls.Config) { c.NextProtos = []string{"smtp"} }})
+	if status != 0 || !strings.Contains(got, "no application protocol") {
+		t.Error(status, got)
+	}
+	s = w.start("server { listen 127.0.0.1:443 ssl; ssl_reject_handshake on; }")
+	if status, got = w.visit(s, visitor{name: "one.example"}); status != 0 || !strings.Contains(got, "unrecognized name") {
+		t.Error(status, got)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	w := newWorld(t)
+	for inside, want := range map[string]string{
+		"listen 443 ssl;": `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
+		"listen 443 ssl; ssl_certificate server.crt;": `no "ssl_certificate_key" is defined for certificate "/server.crt" in /test.conf:1`,
+		"listen 443 ssl; ssl_certificate none.crt; ssl_certificate_key server.key;": `cannot load certificate "/none.crt": BIO_new_file() failed ` +
+			`(No such file or directory) in /test.conf:1`,
+		"listen 443 ssl; ssl_verify_client on;" + strings.TrimSpace(pair): `no ssl_client_certificate for ssl_verify_client in /test.conf:1`,
+		"ssl_verify_client maybe;":                                        `invalid value "maybe" in /test.conf:1`,
+		"ssl_session_cache shared:x;":                                     `invalid session cache "shared:x" in /test.conf:1`,
+		"ssl_protocols TLSv9;":                                            `invalid value "TLSv9" in /test.conf:1`,
+		"ssl_stapling on;":                                                `"ssl_stapling" is not supported by starling in /test.conf:1`,
+		"location / { ssl_certificate server.crt; }":                      `"ssl_certificate" directive is not allowed here in /test.conf:1`,
+	} {
+		_, err := webtest.Load(t, modules, "server { "+inside+" }", w.options...)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", inside, err, want)
+		}
+	}
+}
