@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"starling/observe"
@@ -14,6 +15,9 @@ import (
 
 // quitSyncTimeout bounds what is sent to the cluster after the last request of a graceful end.
 const quitSyncTimeout = 10 * time.Second
+
+// closeTimeout bounds how long a connection that was closed may take to be noticed by who serves it.
+const closeTimeout = 5 * time.Second
 
 // Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
 type Host struct {
@@ -67,8 +71,14 @@ func (h *Host) Load() (*Cycle, error) {
 func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	var fresh []*listener
 	var errs []error
+	seen := map[socketKey]bool{}
 	for _, s := range sockets(c.ports()) {
-		if l := h.listeners[s.key]; l != nil && !contains(fresh, l) {
+		if seen[s.key] {
+			errs = append(errs, &bindError{s.key.addr, syscall.EADDRINUSE}) // http and stream both want it
+			continue
+		}
+		seen[s.key] = true
+		if h.listeners[s.key] != nil {
 			continue
 		}
 		l, err := bindPatiently(ctx, s.key, s.backlog, c.log)
@@ -93,15 +103,6 @@ func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	return errors.Join(errs...)
 }
 
-func contains(list []*listener, l *listener) bool {
-	for _, other := range list {
-		if other == l {
-			return true
-		}
-	}
-	return false
-}
-
 // Run starts a configuration that listens, has it serve new connections, and retires the one before. On an error the
 // one before goes on.
 func (h *Host) Run(c *Cycle) error {
@@ -111,6 +112,7 @@ func (h *Host) Run(c *Cycle) error {
 		cancel()
 		c.plan.Retire()
 		c.plan.Logs.Close()
+		h.closeListeners(func(l *listener) bool { return l.target.Load() == nil })
 		return err
 	}
 	wanted := map[socketKey]bool{}
@@ -211,6 +213,7 @@ func (c *Cycle) startDraining() {
 }
 
 // drained waits for the last request and session. After the timeout (0: none), or when hurry is closed, they are ended by force.
+// What does not even end then is left behind.
 func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	var late <-chan time.Time
 	if timeout > 0 {
@@ -235,7 +238,11 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	case <-hurry:
 	}
 	c.closeSides()
-	<-done
+	select {
+	case <-done:
+	case <-time.After(closeTimeout):
+		c.log.Logf(observe.Alert, "requests or sessions do not end although their connections were closed; left behind")
+	}
 }
 
 func (c *Cycle) closeSides() {
@@ -287,7 +294,10 @@ func (h *Host) waitForRetired(hurry <-chan struct{}) {
 	case <-done:
 	case <-hurry:
 		h.closeRetired()
-		<-done
+		select {
+		case <-done:
+		case <-time.After(closeTimeout):
+		}
 	}
 }
 
@@ -304,10 +314,11 @@ func (h *Host) Stop() {
 	c := h.Current()
 	h.closeListeners(func(*listener) bool { return true })
 	c.startDraining()
-	c.closeSides()
 	h.closeRetired()
-	c.drained(0, nil)
-	h.retiring.Wait()
+	hurry := make(chan struct{})
+	close(hurry)
+	c.drained(0, hurry)
+	h.waitForRetired(hurry)
 	h.end()
 }
 

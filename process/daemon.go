@@ -83,9 +83,13 @@ func detachStreams(log *observe.ErrorLog) error {
 		return err
 	}
 	defer null.Close()
-	errs := []error{unix.Dup3(int(null.Fd()), 0, 0), unix.Dup3(int(null.Fd()), 1, 0)}
-	if file := log.Redirect(); file != nil {
-		errs = append(errs, unix.Dup3(int(file.Fd()), 2, 0))
+	return errors.Join(unix.Dup3(int(null.Fd()), 0, 0), unix.Dup3(int(null.Fd()), 1, 0), redirectStderr(log))
+}
+
+func redirectStderr(log *observe.ErrorLog) error {
+	file := log.Redirect()
+	if file == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return unix.Dup3(int(file.Fd()), 2, 0)
 }

@@ -20,8 +20,10 @@ type server struct {
 	host    *cycle.Host
 	files   *observe.Files
 	pidPath string
-	// dropped says that the rights of root were given up, after which some things can only be done by a restart.
+	// user is who the process became at its start; another needs a restart.
 	user *core.User
+	// detached says that standard error is the error log.
+	detached bool
 }
 
 // run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that one serves.
@@ -81,11 +83,6 @@ func (s *server) start() error {
 func (s *server) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
-	if ready != nil {
-		if err := detachStreams(c.Log()); err != nil {
-			return err
-		}
-	}
 	if err := writePID(s.pidPath); err != nil {
 		return err
 	}
@@ -98,6 +95,10 @@ func (s *server) announce(ready *os.File) error {
 	}
 	if ready == nil {
 		return nil
+	}
+	s.detached = true
+	if err := detachStreams(c.Log()); err != nil {
+		return err
 	}
 	return tellReady(ready)
 }
@@ -165,6 +166,7 @@ func (s *server) serve(signals <-chan os.Signal) {
 			case syscall.SIGUSR1:
 				s.note(sig, ", reopening logs")
 				s.host.Reopen()
+				s.redirect()
 			case syscall.SIGUSR2:
 				s.note(sig, ", ignored: starling does not replace its binary in flight")
 			default:
@@ -192,6 +194,7 @@ func (s *server) reload() {
 		return
 	}
 	c := s.host.Current()
+	s.redirect()
 	applyLimits(c.Settings, c.Log())
 	if changed(s.user, c.Settings.User) {
 		c.Log().Logf(observe.Warn, "another \"user\" takes effect with a restart, not with a reload")
@@ -205,6 +208,16 @@ func (s *server) reload() {
 			c.Log().Logf(observe.Alert, "%v", err)
 		}
 		s.pidPath = path
+	}
+}
+
+// redirect lets the standard error of a detached process follow the error log.
+func (s *server) redirect() {
+	if !s.detached {
+		return
+	}
+	if err := redirectStderr(s.host.Current().Log()); err != nil {
+		s.host.Log().Logf(observe.Alert, "dup3() of the error log failed: %v", err)
 	}
 }
 
