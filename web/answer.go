@@ -168,12 +168,13 @@ func (r *Request) sendPage(status int) Result {
 	return Done
 }
 
-// Respond sends a whole response of its own.
+// Respond sends a whole response. Without a content type it is that of the URI's extension, or default_type.
 func (r *Request) Respond(status int, contentType string, body []byte) Result {
 	r.Out.Status, r.Out.ContentLength = status, int64(len(body))
-	if contentType != "" {
-		r.Out.ContentType = r.CopyString(contentType)
+	if contentType == "" {
+		contentType = r.Location.TypeOf(r.Path)
 	}
+	r.Out.ContentType = r.CopyString(contentType)
 	if err := r.SendHead(); err != nil {
 		return Done
 	}
