@@ -49,8 +49,8 @@ type Config struct {
 	// Node is the core's configuration; its Driver is the carrier.
 	Node    cluster.Config
 	Members []Member
-	// Resolver looks up members; nil is the system's.
-	Resolver Resolver
+	// Resolver looks up members with resolve, StaticResolver the others; nil is the system's.
+	Resolver, StaticResolver Resolver
 	// ClientTLS returns the settings for dialling a member at an address, nil for a connection in clear.
 	// A nil function is clear for all. The address is not valid for a unix socket.
 	ClientTLS func(m Member, address netip.AddrPort) *tls.Config
@@ -154,6 +154,7 @@ func (c *Carrier) Start() {
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
 	for _, l := range c.links {
+		c.discovered(l.target)
 		c.run(l)
 	}
 	for _, w := range c.watches {
@@ -225,6 +226,7 @@ func (c *Carrier) open() int {
 func (c *Carrier) Close() {
 	c.mu.Lock()
 	c.closed = true
+	started := c.started
 	open := slices.Collect(maps.Keys(c.conns))
 	c.mu.Unlock()
 	for _, cn := range open {
@@ -233,6 +235,9 @@ func (c *Carrier) Close() {
 	c.cancel()
 	c.flush.stop()
 	c.tasks.Wait()
+	if !started {
+		c.flush.alarm.close()
+	}
 }
 
 // tick drives what time alone brings.

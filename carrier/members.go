@@ -52,8 +52,8 @@ func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Durat
 	valid := time.Duration(0)
 	if addr, err := netip.ParseAddr(m.Host); err == nil {
 		addrs = []netip.Addr{addr}
-	} else if config.Resolver != nil {
-		if addrs, valid, err = config.Resolver.LookupAddrs(ctx, m.Host); err != nil {
+	} else if resolver := config.resolverOf(m); resolver != nil {
+		if addrs, valid, err = resolver.LookupAddrs(ctx, m.Host); err != nil {
 			return nil, 0, err
 		}
 	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", m.Host); err != nil {
@@ -70,6 +70,13 @@ func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Durat
 		targets = append(targets, target{member: m, address: netip.AddrPortFrom(addr.Unmap(), uint16(m.Port))})
 	}
 	return targets, valid, nil
+}
+
+func (config *Config) resolverOf(m Member) Resolver {
+	if m.Resolve {
+		return config.Resolver
+	}
+	return config.StaticResolver
 }
 
 // watch follows a name whose addresses may change.
@@ -191,8 +198,8 @@ func (c *Carrier) settle() {
 		if c.links[key] == nil && !c.closed {
 			l := c.newLink(t)
 			c.links[key] = l
-			found = append(found, t)
 			if c.started {
+				found = append(found, t)
 				c.run(l)
 			}
 		}
@@ -203,9 +210,13 @@ func (c *Carrier) settle() {
 		l.leave()
 	}
 	for _, t := range found {
-		c.logf(observe.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
+		c.discovered(t)
 	}
 	c.expect()
+}
+
+func (c *Carrier) discovered(t target) {
+	c.logf(observe.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
 }
 
 // expect tells the core how many other nodes there should be.
