@@ -33,7 +33,7 @@ func ownResources(p *plan.Plan) []observe.Resource {
 		{Path: "processes", Since: 1, Handle: resettable(func() any { return map[string]int{"respawned": 0} }, func() {})},
 		{Path: "connections", Since: 1, Handle: resettable(func() any { return p.Connections.Figures() }, p.Connections.Reset)},
 		{Path: "slabs", Since: 1, Collection: true, Handle: s.slabs},
-		{Path: "http/requests", Since: 1, Handle: resettable(s.requests, func() { p.Traffic().Requests.Store(0) })},
+		{Path: "http/requests", Since: 1, Handle: resettable(func() any { return s.requests() }, s.resetRequests)},
 		{Path: "http/server_zones", Since: 1, Collection: true, Handle: empty("ServerZoneNotFound", "server zone")},
 		{Path: "http/location_zones", Since: 5, Collection: true, Handle: empty("LocationZoneNotFound", "location zone")},
 		{Path: "http/caches", Since: 1, Collection: true, Handle: empty("CacheNotFound", "cache")},
@@ -104,12 +104,12 @@ type requests struct {
 	Current int64  `json:"current"`
 }
 
-func (s *process) requests() any { return s.requestFigures() }
-
-func (s *process) requestFigures() requests {
+func (s *process) requests() requests {
 	t := s.plan.Traffic()
 	return requests{t.Requests.Load(), max(t.Current.Load(), 0)}
 }
+
+func (s *process) resetRequests() { s.plan.Traffic().Requests.Store(0) }
 
 type handshakes struct {
 	Handshakes       uint64 `json:"handshakes"`
@@ -204,14 +204,14 @@ func (s *process) workers(call *observe.Call) observe.Answer {
 	switch call.Method {
 	case http.MethodDelete:
 		s.plan.Connections.Reset()
-		s.plan.Traffic().Requests.Store(0)
+		s.resetRequests()
 		return observe.Answer{Status: http.StatusNoContent}
 	case http.MethodGet:
 	default:
 		return observe.Answer{Err: methodNotAllowed()}
 	}
 	w := worker{PID: os.Getpid(), Connections: s.plan.Connections.Figures()}
-	w.HTTP.Requests = s.requestFigures()
+	w.HTTP.Requests = s.requests()
 	if len(call.Tail) == 1 {
 		return observe.Answer{Body: w}
 	}
