@@ -247,6 +247,29 @@ func TestNodeRestarts(t *testing.T) {
 	}
 }
 
+// A node that was away dials the others; they dial it back at once, however long their retry interval is.
+func TestHelloIsAnsweredWithADial(t *testing.T) {
+	patient := func(config *Config) { config.RetryInterval = time.Hour }
+	a, b := listen(t, 0), listen(t, 1)
+	port := b.member()
+	b.listener.Close()
+	a.start([]Member{port}, patient)
+	eventually(t, func() error {
+		if a.log.find("cannot connect to peer") == "" {
+			return errors.New("a has not tried yet")
+		}
+		return nil
+	})
+	var err error
+	if b.listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port.Port)); err != nil {
+		t.Fatal(err)
+	}
+	b.start([]Member{a.member()}, patient)
+	for _, n := range []*node{a, b} {
+		eventually(t, func() error { return n.online(1) })
+	}
+}
+
 // Strangers that connect and say nothing do not keep a node out, and are closed after the connect timeout.
 func TestSilentStrangersGiveWay(t *testing.T) {
 	a, b := listen(t, 0), listen(t, 1)

@@ -357,7 +357,10 @@ func (s *Session) tick(now clock.Reading) {
 			beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
 		}
 		s.send(wire.TypeHeartbeat, beat.Append(nil))
-		s.push.digestsDue = s.push.digestsDue || after(now, s.push.digestsMS, digestEveryMS)
+	}
+	if s.stage == established && s.Outgoing && !s.push.digestsDue && after(now, s.push.digestsMS, digestEveryMS) {
+		s.push.digestsDue = true
+		s.node.driver.Wake(s)
 	}
 }
 
