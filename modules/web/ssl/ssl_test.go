@@ -1,4 +1,4 @@
-package ssl
+package ssl_test
 
 import (
 	"bufio"
@@ -12,12 +12,12 @@ import (
 	"testing"
 
 	"starling/lib/certs"
-	"starling/modules/web/rewrite"
+	"starling/modules/web/ssl"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &Module, &rewrite.Module}
+var modules = []*web.Module{&web.Core, &ssl.Module, webtest.Say()}
 
 // world is an authority, a server's and a client's certificate, as files that a configuration names.
 type world struct {
@@ -134,7 +134,7 @@ func TestVariables(t *testing.T) {
 	s := w.start(pair + `
 		ssl_client_certificate ca.crt;
 		server { listen 127.0.0.1:443 ssl; ssl_verify_client optional;
-			return 200 "$ssl_protocol|$ssl_cipher|$ssl_server_name|$ssl_alpn_protocol|$ssl_session_reused|$ssl_early_data|$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$scheme|$https"; }`)
+			say "$ssl_protocol|$ssl_cipher|$ssl_server_name|$ssl_alpn_protocol|$ssl_session_reused|$ssl_early_data|$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$scheme|$https"; }`)
 	_, got := w.visit(s, visitor{name: "one.example", change: func(c *tls.Config) {
 		c.NextProtos = []string{"h2", "http/1.1"}
 		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
@@ -149,7 +149,7 @@ func TestVariables(t *testing.T) {
 }
 
 func TestWithoutTLSNothingIsKnown(t *testing.T) {
-	s := webtest.Start(t, modules, `server { listen 127.0.0.1:80; return 200 "<$ssl_protocol$ssl_client_verify$ssl_cipher>"; }`)
+	s := webtest.Start(t, modules, `server { listen 127.0.0.1:80; say "<$ssl_protocol$ssl_client_verify$ssl_cipher>"; }`)
 	if got := s.Get("/"); !strings.HasSuffix(got, "<>") {
 		t.Error(got)
 	}
@@ -178,7 +178,7 @@ func TestVerifyClient(t *testing.T) {
 		{"error_page of a bad one", "ssl_verify_client on; ssl_trusted_certificate other-ca.crt; error_page 495 /bad;", false, 400, "at /bad", ""},
 	} {
 		s := w.start(pair + "server { listen 127.0.0.1:443 ssl;" + c.settings + `
-			location / { return 200 "$ssl_client_verify"; } location /none { return 200 "at $uri"; } location /bad { return 200 "at $uri"; } }`)
+			location / { say "$ssl_client_verify"; } location /none { say "at $uri"; } location /bad { say "at $uri"; } }`)
 		status, body := w.visit(s, visitor{name: "one.example", withoutKey: c.withoutKey})
 		if status != c.status || !strings.Contains(body, c.body) {
 			t.Errorf("%s: %d %s", c.what, status, body)
@@ -194,9 +194,9 @@ func TestVerifyClient(t *testing.T) {
 func TestServersOfOneAddress(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(pair + `
-		server { listen 127.0.0.1:443 ssl; server_name one.example; return 200 "one $ssl_server_name"; }
+		server { listen 127.0.0.1:443 ssl; server_name one.example; say "one $ssl_server_name"; }
 		server { listen 127.0.0.1:443 ssl; server_name two.example; ssl_verify_client on; ssl_client_certificate ca.crt;
-			return 200 "two $ssl_client_verify"; }
+			say "two $ssl_client_verify"; }
 		server { listen 127.0.0.1:443 ssl; server_name no.example; ssl_reject_handshake on; }`)
 	for _, c := range []struct {
 		visitor visitor
@@ -222,7 +222,7 @@ func TestSessionsAreResumed(t *testing.T) {
 	w := newWorld(t)
 	for settings, want := range map[string]string{"": ".r", "ssl_session_tickets off;": ".."} {
 		s := w.start(pair + "server { listen 127.0.0.1:443 ssl; ssl_client_certificate ca.crt; ssl_verify_client on;" + settings +
-			"return 200 $ssl_session_reused; }")
+			"say $ssl_session_reused; }")
 		cache := tls.NewLRUClientSessionCache(1)
 		got := ""
 		for range 2 {
@@ -237,7 +237,7 @@ func TestSessionsAreResumed(t *testing.T) {
 
 func TestPlainHTTPAndOtherProtocols(t *testing.T) {
 	w := newWorld(t)
-	s := w.start(pair + "server { listen 127.0.0.1:443 ssl; return 200 ok; }")
+	s := w.start(pair + "server { listen 127.0.0.1:443 ssl; say ok; }")
 	if got := s.Get("/"); !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "The plain HTTP request was sent to HTTPS port") {
 		t.Error(got)
 	}
