@@ -1,4 +1,4 @@
-package api_test
+package modules_test
 
 import (
 	"encoding/json"
@@ -18,9 +18,9 @@ import (
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &api.Module}
+var apiFamilies = []*web.Module{&web.Core, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &api.Module}
 
-const text = `
+const apiText = `
 	keyval_zone zone=one:32k;
 	limit_req_zone $uri zone=req:32k rate=1r/s;
 	limit_conn_zone $uri zone=addr:32k;
@@ -33,8 +33,8 @@ const text = `
 	}`
 
 // start also does what the cycle does: it hands all resources to the api.
-func start(t *testing.T) *webtest.Server {
-	s := webtest.Start(t, modules, text)
+func startAPI(t *testing.T) *webtest.Server {
+	s := webtest.Start(t, apiFamilies, apiText)
 	catalog := plan.Part[observe.Catalog](s.Plan)
 	catalog.Resources = append(s.Site.Resources(), observe.Resource{Path: "stream/zone_sync", Since: 3, Handle: func(*observe.Call) observe.Answer {
 		return observe.Answer{Body: map[string]any{"zones": struct{}{}, "status": map[string]int{"nodes_online": 2}}}
@@ -43,7 +43,7 @@ func start(t *testing.T) *webtest.Server {
 }
 
 // ask sends a request in a line ("POST /api/9/… {…}") and gives status and body; of errors the code and text only.
-func ask(s *webtest.Server, line string) string {
+func askAPI(s *webtest.Server, line string) string {
 	method, rest, _ := strings.Cut(line, " ")
 	target, body, _ := strings.Cut(rest, " ")
 	head, answer, _ := strings.Cut(s.Send(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
@@ -64,9 +64,9 @@ func ask(s *webtest.Server, line string) string {
 	return status + " " + answer
 }
 
-func TestAnswers(t *testing.T) {
-	s := start(t)
-	if got := ask(s, "DELETE /guarded/9/processes"); !strings.HasPrefix(got, "403 ") {
+func TestAPIAnswers(t *testing.T) {
+	s := startAPI(t)
+	if got := askAPI(s, "DELETE /guarded/9/processes"); !strings.HasPrefix(got, "403 ") {
 		t.Errorf("limit_except lets through: %s", got)
 	}
 	for _, c := range []struct{ call, want string }{
@@ -124,28 +124,28 @@ func TestAnswers(t *testing.T) {
 		{"GET /api/9/license", `200 {"active_till":0,"eval":false,"reporting":{"healthy":true,"fails":0,"grace":0}}`},
 		{"GET /guarded/9/processes", `200 {"respawned":0}`},
 	} {
-		if got := ask(s, c.call); got != c.want {
+		if got := askAPI(s, c.call); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.call, got, c.want)
 		}
 	}
 }
 
-func TestProcessFigures(t *testing.T) {
-	s := start(t)
+func TestAPIProcessFigures(t *testing.T) {
+	s := startAPI(t)
 	for target, pattern := range map[string]string{
 		"/api/9/nginx":       `^200 \{"version":"[\d.]+","build":".*-r\d+","address":"unix:pipe","generation":1,"load_timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","timestamp":".*Z","pid":\d+,"ppid":\d+\}$`,
 		"/api/9/connections": `^200 \{"accepted":\d+,"dropped":0,"active":\d+,"idle":\d+\}$`,
 		"/api/9/workers":     `^200 \[\{"id":0,"pid":\d+,"connections":\{.*\},"http":\{"requests":\{"total":\d+,"current":1\}\}\}\]$`,
 		"/api/9/workers/0":   `^200 \{"id":0,.*\}$`,
 	} {
-		if got := ask(s, "GET "+target); !regexp.MustCompile(pattern).MatchString(got) {
+		if got := askAPI(s, "GET "+target); !regexp.MustCompile(pattern).MatchString(got) {
 			t.Errorf("%s: %s", target, got)
 		}
 	}
 }
 
-func TestHeadAndOptions(t *testing.T) {
-	s := start(t)
+func TestAPIHeadAndOptions(t *testing.T) {
+	s := startAPI(t)
 	client := s.Client()
 	head := client.Do("HEAD /api/9/processes HTTP/1.1\r\nHost: a\r\n\r\n")
 	if head.StatusCode != 200 || head.ContentLength != 15 || head.Text != "" || head.Header.Get("Content-Type") != "application/json" || head.Header.Get("Cache-Control") != "no-cache" {
@@ -159,8 +159,8 @@ func TestHeadAndOptions(t *testing.T) {
 	}
 }
 
-func TestErrorBody(t *testing.T) {
-	s := start(t)
+func TestAPIErrorBody(t *testing.T) {
+	s := startAPI(t)
 	got := s.Get("/api/9/nowhere")
 	pattern := `\r\n\r\n\{"error":\{"status":404,"text":"path not found","code":"PathNotFound"\},"request_id":"[0-9a-f]{32}","href":"https://nginx.org/en/docs/http/ngx_http_api_module.html"\}$`
 	if !regexp.MustCompile(pattern).MatchString(got) {
@@ -168,14 +168,14 @@ func TestErrorBody(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestAPIMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
 		`server { api; }`:                          `"api" directive is not allowed here`,
 		`server { location / { api read; } }`:      `invalid parameter "read"`,
 		`server { location / { api write=yes; } }`: `invalid parameter "write=yes"`,
 		`server { location / { api; api; } }`:      `"api" directive is duplicate`,
 	} {
-		_, err := webtest.Load(t, modules, text)
+		_, err := webtest.Load(t, apiFamilies, text)
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
