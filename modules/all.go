@@ -19,6 +19,7 @@ import (
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
 	"starling/modules/web/log"
+	"starling/modules/web/proxy"
 	"starling/modules/web/rewrite"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
@@ -44,6 +45,7 @@ func Web() []*web.Module {
 		&authbasic.Module,
 		&tryfiles.Module,
 		&upstream.Module,
+		&proxy.Module,
 		&api.Module,
 		&headers.Module,
 		&log.Module,

@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+
+	"starling/observe"
+	"starling/upstream"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// answer passes the accepted answer on to the client.
+func (x *exchange) answer() web.Result {
+	r, h := x.r, &x.wire.head
+	if h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
+		if h.Status == 401 {
+			x.copyHeaders(h1.SetOf(h1.HeaderWWWAuthenticate))
+		}
+		x.skipBody()
+		return web.Result(h.Status)
+	}
+	if x.group.Sticky != nil {
+		x.group.Sticky.Accepted(r, x.server)
+	}
+	if to := h.Get(h1.HeaderXAccelRedirect); len(to) > 0 && !x.l.ignore.redirect {
+		return x.redirect(to)
+	}
+	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !x.l.ignore.limitRate {
+		if n, err := strconv.ParseInt(string(rate), 10, 64); err == nil && n >= 0 {
+			r.LimitRate = n
+		}
+	}
+	x.fillHead()
+	if h.Status == 101 {
+		return x.tunnel()
+	}
+	return x.relay()
+}
+
+// hopByHop are headers that end here; Upgrade goes on with 101.
+var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE, h1.HeaderTrailer,
+	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
+
+// fillHead makes the head of the response from the server's.
+func (x *exchange) fillHead() {
+	r, h := x.r, &x.wire.head
+	out := &r.Out
+	out.Status, out.Reason = h.Status, h.Reason
+	out.ContentType, out.ContentLength = h.Get(h1.HeaderContentType), h.ContentLength
+	out.LastModified, out.Location = nil, nil
+	for i := range h.Headers {
+		header := &h.Headers[i]
+		if hopByHop.Has(header.ID) || x.l.hidden.has(header) || header.ID == h1.HeaderUpgrade && h.Status != 101 {
+			continue
+		}
+		switch header.ID {
+		case h1.HeaderLocation:
+			x.passLocation(header)
+			continue
+		case h1.HeaderRefresh:
+			x.passRefresh(header)
+			continue
+		case h1.HeaderSetCookie:
+			x.passCookie(header)
+			continue
+		}
+		out.Headers = append(out.Headers, *header)
+	}
+}
+
+// copyHeaders passes only some of the server's headers.
+func (x *exchange) copyHeaders(which h1.KnownSet) {
+	for _, header := range x.wire.head.Headers {
+		if which.Has(header.ID) {
+			x.r.AddHeader(x.r.Copy(header.Name), x.r.Copy(header.Value))
+		}
+	}
+}
+
+// keptByRedirect are the headers of an answer with X-Accel-Redirect that the client gets.
+var keptByRedirect = h1.SetOf(h1.HeaderSetCookie, h1.HeaderCacheControl, h1.HeaderExpires, h1.HeaderAcceptRanges)
+
+// redirect goes on inside with what X-Accel-Redirect names.
+func (x *exchange) redirect(to []byte) web.Result {
+	r := x.r
+	to = r.Copy(to)
+	x.copyHeaders(keptByRedirect)
+	if i := x.wire.head.Headers.Lookup("content-disposition", 0); i >= 0 {
+		header := x.wire.head.Headers[i]
+		r.AddHeader(r.Copy(header.Name), r.Copy(header.Value))
+	}
+	r.Out.ContentType = r.Copy(x.wire.head.Get(h1.HeaderContentType))
+	x.skipBody()
+	if to[0] == '@' {
+		return r.NamedRedirect(string(to))
+	}
+	if r.MethodID != h1.MethodHead {
+		r.MethodID, r.Method = h1.MethodGet, methodGet
+	}
+	target, query, _ := bytes.Cut(to, []byte("?"))
+	path, _, ok := h1.Normalise(r.Alloc(len(target))[:0], target, true)
+	if !ok {
+		x.logf(observe.Error, "upstream sent unsafe \"X-Accel-Redirect\": \"%s\"", to)
+		return 404
+	}
+	return r.InternalRedirect(path, query)
+}
+
+var methodGet = []byte("GET")
+
+// method is what the body of the answer depends on.
+func (x *exchange) method() h1.Method {
+	if x.headOnly {
+		return h1.MethodHead
+	}
+	return h1.MethodGet
+}
+
+// skipBody ends an answer whose body nobody wants; only one that has come already leaves the connection of use.
+func (x *exchange) skipBody() {
+	body := &x.wire.body
+	kind, length := x.wire.head.Body(x.method())
+	body.StartResponse(&x.wire.in, kind, length)
+	if _, err := body.Take(); err == nil && body.Done() {
+		x.bodyDone()
+		return
+	}
+	x.settle(upstream.Success)
+}
+
+// relay streams the body to the client.
+func (x *exchange) relay() web.Result {
+	r, w := x.r, x.wire
+	body := &w.body
+	kind, length := w.head.Body(x.method())
+	body.StartResponse(&w.in, kind, length)
+	if err := r.SendHead(); err != nil {
+		return x.clientFailed()
+	}
+	piece, err := body.Take()
+	var block *h1.Block
+	defer func() {
+		if block != nil {
+			block.GiveBack()
+		}
+	}()
+	for {
+		st := x.state()
+		st.length += int64(len(piece))
+		if body.Done() {
+			x.bodyDone()
+		}
+		if len(piece) > 0 {
+			if _, failed := r.Write(piece); failed != nil {
+				return x.clientFailed()
+			}
+		}
+		if err != nil {
+			return x.cutShort(err)
+		}
+		if body.Done() {
+			break
+		}
+		if len(piece) == 0 && !x.l.buffering {
+			if err := r.Flush(); err != nil {
+				return x.clientFailed()
+			}
+		}
+		if block == nil {
+			block = h1.TakeBlock(x.l.readBytes)
+		}
+		var n int
+		n, err = x.readPiece(block.Mem)
+		piece = block.Mem[:n]
+	}
+	if r.FinishBody() != nil {
+		return x.clientFailed()
+	}
+	return web.Done
+}
+
+// readPiece reads some of the body; at its end the piece may be empty and the error is nil.
+func (x *exchange) readPiece(p []byte) (n int, err error) {
+	body, beginMS := &x.wire.body, x.r.Now().MonoMS
+	nowMS := beginMS
+	for {
+		if err = x.wire.arm(x.conn, nowMS); err != nil {
+			return 0, err
+		}
+		n, err = body.Read(p)
+		if n > 0 || !isTimeout(err) {
+			break
+		}
+		x.wire.readUntilMS = 0
+		nowMS = x.r.Now().MonoMS
+		if nowMS-beginMS >= x.l.readTimeout.Milliseconds() {
+			return 0, err
+		}
+		if !x.l.ignoreClientAbort && x.r.ClientLeft() {
+			return 0, errClientLeft
+		}
+	}
+	if err == io.EOF || n > 0 && isTimeout(err) {
+		err = nil
+	}
+	return n, err
+}
+
+// bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it counts
+// for the client's next request.
+func (x *exchange) bodyDone() {
+	w := x.wire
+	x.reusable = w.head.KeepAlive && w.body.Kind() != h1.BodyUntilClose && !x.streams && len(w.in.Unread()) == 0
+	x.settle(upstream.Success)
+}
+
+// clientFailed ends an exchange whose client does not take the response.
+func (x *exchange) clientFailed() web.Result {
+	x.settle(upstream.Success)
+	x.r.Abort()
+	return web.Done
+}
+
+// cutShort ends an answer that the server did not finish.
+func (x *exchange) cutShort(err error) web.Result {
+	outcome := upstream.Failure
+	switch {
+	case err == errClientLeft:
+		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
+		outcome = upstream.Success
+	case isTimeout(err):
+		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")
+	case isEnd(err):
+		x.logf(observe.Error, "upstream prematurely closed connection while reading upstream")
+	case failureOfMessage(err):
+		x.logf(observe.Error, "%v while reading upstream", err)
+	default:
+		x.logf(observe.Error, "%s while reading upstream", failure("recv", err))
+	}
+	x.settle(outcome)
+	x.r.Abort()
+	return web.Done
+}

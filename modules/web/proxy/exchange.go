@@ -1,0 +1,336 @@
+package proxy
+
+import (
+	"errors"
+	"sync"
+
+	"starling/observe"
+	"starling/upstream"
+	"starling/web"
+	"starling/web/groups"
+	"starling/web/h1"
+)
+
+// exchange is a request's way to a server and back. One lives from the first proxy_pass of a request to the end of its log.
+type exchange struct {
+	r       *web.Request
+	l       *location
+	to      *destination
+	group   *groups.Group
+	attempt upstream.Attempt
+	server  *upstream.Server // of the current try
+	conn    *upstream.Conn
+	wire    *wire
+	sentAt  int64 // bytes that the wire had sent when the try began
+
+	states  []state
+	startMS int64
+	tries   int
+	uri     []byte // as sent to the server
+
+	body     []byte // of the request, as far as it was read before
+	block    *h1.Block
+	streams  bool // the rest of the body follows while it is read
+	sent     bool // something of the request was sent to a server
+	streamed bool // something of the rest was
+	headOnly bool // the method sent is HEAD
+	settled  bool // the current try was accounted for
+	reusable bool // the connection is in step for another request
+	wanted   []byte
+	own      destination // of a URL with variables
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// statusClientClosed is nginx's status for a client that left before it was answered.
+const statusClientClosed = 499
+
+// handle is the content handler.
+func (l *location) handle(r *web.Request) web.Result {
+	x := l.begin(r)
+	if result := x.find(); result != web.Declined {
+		return result
+	}
+	if result := x.readBody(); result != web.Declined {
+		return result
+	}
+	x.choose()
+	for {
+		verdict, status := x.try()
+		switch verdict {
+		case tryAccepted:
+			return x.answer()
+		case tryClientLeft:
+			x.settle(upstream.Success)
+			x.drop()
+			return statusClientClosed
+		case tryHopeless:
+			x.note(status)
+			return web.Result(status)
+		}
+		if !x.again(verdict, status) {
+			return web.Result(status)
+		}
+	}
+}
+
+// begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it tells of.
+func (l *location) begin(r *web.Request) *exchange {
+	slot := r.Slot(l.slot)
+	x, ok := slot.Data.(*exchange)
+	if ok {
+		x.endTry()
+		x.states = append(x.states, state{redirected: true})
+	} else {
+		x = exchanges.Get().(*exchange)
+		slot.Data = x
+		r.AtEnd(endExchange, x, 0)
+	}
+	x.r, x.l, x.to = r, l, &l.to.destination
+	x.startMS = r.Now().MonoMS
+	x.tries, x.sent, x.streamed, x.streams, x.body = 0, false, false, false, nil
+	return x
+}
+
+// endExchange runs when the request was logged.
+func endExchange(arg any, _ uint64) {
+	x := arg.(*exchange)
+	x.endTry()
+	if x.block != nil {
+		x.block.GiveBack()
+	}
+	attempt := &x.attempt
+	attempt.Key = nil
+	states, uri, wanted := x.states[:0], x.uri[:0], x.wanted[:0]
+	if cap(uri) > maxKeptURIBytes {
+		uri = nil
+	}
+	x.r, x.l, x.to, x.group, x.block, x.body = nil, nil, nil, nil, nil, nil
+	x.states, x.uri, x.wanted, x.own = states, uri, wanted, destination{}
+	exchanges.Put(x)
+}
+
+// maxKeptURIBytes bounds the memory for URIs that an exchange keeps for the next request.
+const maxKeptURIBytes = 8 << 10
+
+// choose begins the choosing of servers.
+func (x *exchange) choose() {
+	r, g := x.r, x.group
+	x.attempt.Client = r.Remote.Addr()
+	x.attempt.Key = nil
+	if g.Key != nil {
+		x.attempt.Key = r.Copy(r.Expand(g.Key))
+	}
+	g.Begin(&x.attempt)
+	if g.Sticky != nil {
+		var ok bool
+		if x.wanted, ok = g.Sticky.AppendWanted(r, x.wanted[:0]); ok {
+			x.attempt.Want(x.wanted)
+		}
+	}
+}
+
+// verdict is what became of one try.
+type verdict int
+
+const (
+	tryAccepted   verdict = iota // there is a head to answer with
+	tryFailed                    // an error
+	tryTimedOut                  //
+	tryInvalid                   // what the server said cannot be used
+	tryRefused                   // a status that another server may do better
+	tryClientLeft                //
+	tryHopeless                  // no server, or a fault of ours
+)
+
+// condition is the word of proxy_next_upstream for a verdict.
+func (v verdict) condition(status int) conditions {
+	switch v {
+	case tryTimedOut:
+		return onTimeout
+	case tryInvalid:
+		return onInvalidHeader
+	case tryRefused:
+		return conditionOf(status)
+	}
+	return onError
+}
+
+// try sends the request to one server and reads the head of its answer.
+func (x *exchange) try() (verdict, int) {
+	now := x.r.Now()
+	server, err := x.attempt.Pick(now)
+	if err != nil {
+		x.states = append(x.states, newState(x.group.Name, now.MonoMS))
+		x.logf(observe.Error, "%v while connecting to upstream", err)
+		return tryHopeless, 502
+	}
+	x.server, x.settled = server, false
+	x.tries++
+	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
+	if x.group.Sticky != nil {
+		x.group.Sticky.Picked(x.r, server)
+	}
+	if v, status := x.connect(); v != tryAccepted {
+		return v, status
+	}
+	if v, status := x.send(); v != tryAccepted {
+		return v, status
+	}
+	return x.receive()
+}
+
+// connect takes a kept connection or opens one.
+func (x *exchange) connect() (verdict, int) {
+	l, r := x.l, x.r
+	if pool := x.group.Pool; pool != nil {
+		if c := pool.Get(x.server, l, !x.repeatable()); c != nil {
+			x.use(c)
+			x.state().connectMS = 0
+			return tryAccepted, 0
+		}
+	}
+	dialer := l.dialer
+	var err error
+	if dialer.Bind, err = l.localAddress(r); err != nil {
+		x.logf(observe.Error, "invalid local address of \"proxy_bind\": %v", err)
+		return tryHopeless, 500
+	}
+	if x.to.tls {
+		name := x.to.name
+		if l.tlsName != nil {
+			name = string(r.Expand(l.tlsName))
+		}
+		dialer.TLS = l.client.Config(name, l.tls.SendName)
+	}
+	c, err := dialer.Dial(r.Context(), x.server)
+	if err != nil {
+		x.logf(observe.Error, "%v", err)
+		var failed *upstream.DialError
+		if errors.As(err, &failed) && failed.TimedOut {
+			return tryTimedOut, 504
+		}
+		return tryFailed, 502
+	}
+	x.use(c)
+	x.state().connectMS = r.Now().MonoMS - x.state().startMS
+	return tryAccepted, 0
+}
+
+func (x *exchange) use(c *upstream.Conn) {
+	x.conn, x.wire, x.reusable = c, wireOf(c), false
+	x.sentAt = x.wire.out.Bytes
+	c.Requests++
+}
+
+// repeatable tells whether the request may be sent again without being asked to (RFC 9110, 9.2.2, by nginx's list).
+func (x *exchange) repeatable() bool {
+	switch x.r.MethodID {
+	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
+		return false
+	}
+	return !x.streams
+}
+
+// again tells whether another server is to be tried, and settles the try that failed (ngx_http_upstream_next).
+func (x *exchange) again(v verdict, status int) bool {
+	reused := x.conn != nil && x.conn.Reused
+	outcome := upstream.Failure
+	if v == tryRefused && (status == 403 || status == 404) {
+		outcome = upstream.Passed
+	}
+	x.state().status = status
+	x.settle(outcome)
+	x.drop()
+	if reused && v == tryFailed {
+		x.attempt.AddTry() // a connection kept too long says nothing about the server
+		x.tries--
+	}
+	left := x.mayTry(v.condition(status)) && x.attempt.TriesLeft() > 0
+	if left && x.l.nextTries > 0 {
+		left = x.tries < x.l.nextTries
+	}
+	return left
+}
+
+// mayTry applies proxy_next_upstream.
+func (x *exchange) mayTry(c conditions) bool {
+	l := x.l
+	if x.sent && !x.repeatableMethod() {
+		c |= nonIdempotent
+	}
+	switch {
+	case c == 0, l.next&c != c, x.streamed:
+		return false
+	case l.nextTimeout > 0 && x.r.Now().MonoMS-x.startMS >= l.nextTimeout.Milliseconds():
+		return false
+	}
+	return true
+}
+
+func (x *exchange) repeatableMethod() bool {
+	switch x.r.MethodID {
+	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
+		return false
+	}
+	return true
+}
+
+// settle accounts for the current try, once.
+func (x *exchange) settle(outcome upstream.Outcome) {
+	if x.server == nil || x.settled {
+		return
+	}
+	x.settled = true
+	now, st, stats := x.r.Now(), x.state(), &x.server.Stats
+	st.responseMS = now.MonoMS - st.startMS
+	if x.wire != nil {
+		st.sent = x.wire.out.Bytes - x.sentAt
+		if st.headerMS >= 0 {
+			st.received = int64(x.wire.head.Bytes) + x.wire.body.RawBytes
+		}
+		stats.Sent.Add(uint64(st.sent))
+		stats.Received.Add(uint64(st.received))
+	}
+	if outcome == upstream.Success && st.headerMS >= 0 {
+		stats.CountResponse(st.status)
+		stats.Timed(milliseconds(st.headerMS), milliseconds(st.responseMS))
+		if x.group.Sticky != nil {
+			x.group.Sticky.Ended(x.r, x.server)
+		}
+	}
+	if x.attempt.Free(outcome, now) {
+		x.logf(observe.Warn, "upstream server temporarily disabled while connecting to upstream")
+	}
+}
+
+// endTry settles what is left of a try and keeps or closes its connection.
+func (x *exchange) endTry() {
+	x.settle(upstream.Success)
+	if x.conn == nil {
+		x.server = nil
+		return
+	}
+	pool := x.group.Pool
+	if !x.reusable || pool == nil {
+		x.drop()
+		return
+	}
+	x.wire.rest()
+	c := x.conn
+	x.conn, x.wire, x.server = nil, nil, nil
+	pool.Put(c, x.l)
+}
+
+// drop closes the connection.
+func (x *exchange) drop() {
+	if x.conn != nil {
+		x.conn.Close() // nothing is left to do about a failure
+		x.wire.close()
+		x.conn, x.wire = nil, nil
+	}
+	x.server = nil
+}
+
+// note keeps the status of a request that no server answered.
+func (x *exchange) note(status int) { x.state().status = status }

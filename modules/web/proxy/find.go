@@ -1,0 +1,67 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"starling/observe"
+	"starling/upstream"
+	"starling/upstream/balance"
+	"starling/web"
+	"starling/web/groups"
+)
+
+// find finds the group that the request goes to: it is fixed, or a URL with variables says it.
+func (x *exchange) find() web.Result {
+	if x.l.to.byRequest == nil {
+		x.group = x.l.to.group
+		return web.Declined
+	}
+	r := x.r
+	url := string(r.Expand(x.l.to.byRequest))
+	rest, port, ok := splitScheme(url)
+	if !ok {
+		r.Logf(observe.Error, "invalid URL prefix in \"%s\"", url)
+		return 500
+	}
+	t, err := groups.ParseTarget(rest, port, true)
+	if err != nil {
+		r.Logf(observe.Error, "%v", err)
+		return 500
+	}
+	x.own = newDestination(url, &t, port)
+	x.to = &x.own
+	if x.group = x.l.registry.Find(&t); x.group != nil {
+		return web.Declined
+	}
+	return x.resolve(&t)
+}
+
+// resolve makes a group of its own for this request, of the addresses that the DNS has for its host.
+func (x *exchange) resolve(t *groups.Target) web.Result {
+	g := &groups.Group{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{})}
+	var addresses []upstream.Address
+	if literal, ok := t.Literal(); ok {
+		addresses = append(addresses, literal)
+	} else {
+		if x.l.names == nil {
+			x.r.Logf(observe.Error, "no resolver defined to resolve %s", t.Host)
+			return 502
+		}
+		found, _, err := x.l.names.Lookup(x.r.Context(), t.Host)
+		if err != nil {
+			x.r.Logf(observe.Error, "%v", err)
+			return 502
+		}
+		for _, ip := range found {
+			addresses = append(addresses, upstream.TCP(netip.AddrPortFrom(ip, t.Port)))
+		}
+	}
+	for _, a := range addresses {
+		if _, err := g.Add(upstream.NewSettings(t.Text, a), x.r.Now()); err != nil {
+			x.r.Logf(observe.Error, "%v", err)
+			return 502
+		}
+	}
+	x.group = g
+	return web.Declined
+}

@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/lib/resolver"
+	"starling/observe"
+	"starling/plan"
+	"starling/ssl"
+	"starling/upstream"
+	"starling/vars"
+	"starling/web"
+	"starling/web/groups"
+	"starling/web/h1"
+)
+
+// part is what the family keeps for a whole configuration.
+type part struct {
+	// slot is where a request keeps its exchange.
+	slot int
+	// clients are the TLS settings already built.
+	clients map[*Settings]*ssl.Client
+}
+
+func link(p *plan.Plan) error {
+	plan.Part[part](p).slot = web.NewSlot(p)
+	return nil
+}
+
+// location is proxy_pass in one location, ready for requests.
+type location struct {
+	*Settings
+	to       *target
+	slot     int
+	clock    *clock.Clock
+	registry *groups.Registry
+	names    *resolver.Resolver // for URLs with variables; nil without a resolver
+	dialer   upstream.Dialer
+	client   *ssl.Client // nil where TLS cannot be asked for
+	head     headPlan
+	hidden   nameSet
+	rewrites []rule
+	// readBytes is how much of a body is read at once, bodyBytes how much of a request's body is kept for another try.
+	readBytes, bodyBytes int
+	name                 string
+}
+
+// Bounds of what is read from a server at once: larger reads gain nothing that was measured.
+const (
+	minReadBytes = 4 << 10
+	maxReadBytes = 64 << 10
+)
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if s.target == nil || b.Current == nil || b.Scope.In&passable == 0 {
+		return nil, nil
+	}
+	if strings.HasSuffix(b.Current.Name, "/") && b.Scope.In == conf.Location {
+		b.Current.AutoRedirect = true
+	}
+	core := conf.SettingsOf[web.CoreSettings](b.Scope)
+	l := &location{Settings: s, to: s.target, slot: plan.Part[part](b.Plan).slot, clock: b.Plan.Clock, registry: groups.Of(b.Plan),
+		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), bodyBytes: int(core.BodyBufferBytes), name: b.Current.Name}
+	l.dialer = upstream.Dialer{Timeout: s.connectTimeout, Bind: s.bind, Probe: s.probe, Clock: b.Plan.Clock}
+	l.head = newHeadPlan(s)
+	l.hidden = hiddenNames(s)
+	var err error
+	if l.rewrites, err = l.redirectsOf(b.Plan); err != nil {
+		return nil, err
+	}
+	if l.to.byRequest != nil {
+		if l.names, err = b.Plan.Resolver(core.Resolver); err != nil {
+			return nil, err
+		}
+	}
+	if l.to.byRequest != nil || l.to.tls {
+		if l.client, err = tlsClient(b, s); err != nil {
+			return nil, err
+		}
+	}
+	return l.handle, nil
+}
+
+// tlsClient reads the certificates that proxy_ssl_* name.
+func tlsClient(b *web.Block, s *Settings) (*ssl.Client, error) {
+	bound := s.tls
+	bound.NoSessionReuse = !s.reuse
+	if err := bound.Pair("proxy_ssl"); err != nil {
+		return nil, err
+	}
+	if bound.Verify && len(bound.Trusted) == 0 {
+		return nil, fmt.Errorf("no proxy_ssl_trusted_certificate for proxy_ssl_verify")
+	}
+	client, warnings, err := bound.ClientSettings.Build(b.Plan.ReadFile)
+	for _, w := range warnings {
+		b.Plan.Log.Logf(observe.Warn, "%s in %s:%d", w, b.Scope.Node.File, b.Scope.Node.Line)
+	}
+	return client, err
+}
+
+// nameSet are header names: known ones by number, others in lower case.
+type nameSet struct {
+	known h1.KnownSet
+	other []string
+}
+
+func (n *nameSet) add(name string) {
+	if id := h1.Identify([]byte(name)); id != h1.HeaderOther {
+		n.known = n.known.With(id)
+		return
+	}
+	n.other = append(n.other, strings.ToLower(name))
+}
+
+func (n *nameSet) has(h *h1.Header) bool {
+	if h.ID != h1.HeaderOther {
+		return n.known.Has(h.ID)
+	}
+	for _, name := range n.other {
+		if len(name) == len(h.Name) && equalLower(h.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalLower(name []byte, lower string) bool {
+	for i := range len(lower) {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// hiddenNames are what nginx keeps from clients unless proxy_pass_header names it.
+func hiddenNames(s *Settings) nameSet {
+	var n nameSet
+	for _, name := range []string{"Date", "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+		"X-Accel-Buffering", "X-Accel-Charset"} {
+		passed := false
+		for _, p := range s.pass {
+			passed = passed || strings.EqualFold(p, name)
+		}
+		if !passed {
+			n.add(name)
+		}
+	}
+	for _, name := range s.hide {
+		n.add(name)
+	}
+	return n
+}
+
+// localAddress evaluates proxy_bind; not valid where it is off or empty.
+func (l *location) localAddress(r *web.Request) (netip.AddrPort, error) {
+	if l.bindBy == nil {
+		return l.bind, nil
+	}
+	text := r.Expand(l.bindBy)
+	if len(text) == 0 {
+		return netip.AddrPort{}, nil
+	}
+	return parseBind(string(text))
+}
+
+// of finds the exchange of a request, nil if it was not proxied.
+func of(r *web.Request) *exchange {
+	p := r.Server.Scope.Env().(*plan.Plan)
+	x, _ := r.Slot(plan.Part[part](p).slot).Data.(*exchange)
+	return x
+}
+
+type value = vars.Template[*web.Request]

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"errors"
+
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// maxInterim bounds the 1xx responses before an answer.
+const maxInterim = 64
+
+// receive reads the head of the answer and tells whether it is one for the client.
+func (x *exchange) receive() (verdict, int) {
+	r, w := x.r, x.wire
+	for n := 0; ; n++ {
+		w.head.Reset()
+		if v, status := x.readHead(); v != tryAccepted {
+			return v, status
+		}
+		if !w.head.Interim() {
+			break
+		}
+		if n >= maxInterim {
+			x.logf(observe.Error, "upstream sent too many interim responses while reading response header from upstream")
+			return tryInvalid, 502
+		}
+		if w.head.Status == 103 {
+			if err := r.SendInterim(103, w.head.Reason, w.head.Headers); err != nil {
+				return tryClientLeft, 0
+			}
+		}
+	}
+	if w.head.Status == 101 && !x.hasUpgrade(r) {
+		x.logf(observe.Error, "upstream switched protocols without being asked while reading response header from upstream")
+		return tryInvalid, 502
+	}
+	st := x.state()
+	st.status = w.head.Status
+	st.headerMS = r.Now().MonoMS - st.startMS
+	w.body.StartResponse(&w.in, h1.BodyNone, 0)
+	if w.head.Status >= 300 && x.wantsAnother(w.head.Status) {
+		return tryRefused, w.head.Status
+	}
+	return tryAccepted, 0
+}
+
+// wantsAnother tells whether a status is one that proxy_next_upstream names and another server is left.
+func (x *exchange) wantsAnother(status int) bool {
+	c := conditionOf(status)
+	if c == 0 || x.l.next&c == 0 || x.attempt.TriesLeft() <= 1 {
+		return false
+	}
+	if x.l.nextTries > 0 && x.tries >= x.l.nextTries {
+		return false
+	}
+	return x.mayTry(c)
+}
+
+// readHead reads one head.
+func (x *exchange) readHead() (verdict, int) {
+	w := x.wire
+	for begin := x.r.Now().MonoMS; ; {
+		whole, err := w.head.Parse(&w.in, x.l.bufferBytes)
+		if whole {
+			return tryAccepted, 0
+		}
+		if err != nil {
+			return x.badHead(err)
+		}
+		before := len(w.in.Unread())
+		err = x.await(begin, w.fill)
+		if err != nil {
+			return x.readFailed(err)
+		}
+		if len(w.in.Unread()) > before {
+			begin = x.r.Now().MonoMS
+		}
+	}
+}
+
+// fill reads once; with nothing unread it sleeps without memory.
+func (w *wire) fill() error {
+	if len(w.in.Unread()) == 0 && w.head.Bytes == 0 {
+		return w.in.Wait()
+	}
+	return w.in.Fill()
+}
+
+// errClientLeft ends the wait for a server whose client is gone.
+var errClientLeft = errors.New("client closed connection while waiting for an answer")
+
+// await reads from the server until something comes or proxy_read_timeout is over; now and then it looks after the client.
+func (x *exchange) await(beginMS int64, read func() error) error {
+	nowMS := beginMS
+	for {
+		if err := x.wire.arm(x.conn, nowMS); err != nil {
+			return err
+		}
+		err := read()
+		if !isTimeout(err) {
+			return err
+		}
+		x.wire.readUntilMS = 0
+		nowMS = x.r.Now().MonoMS
+		if nowMS-beginMS >= x.l.readTimeout.Milliseconds() {
+			return err
+		}
+		if !x.l.ignoreClientAbort && x.r.ClientLeft() {
+			return errClientLeft
+		}
+	}
+}
+
+func (x *exchange) badHead(err error) (verdict, int) {
+	if errors.Is(err, h1.ErrHeadTooBig) {
+		x.logf(observe.Error, "%v", err)
+	} else {
+		x.logf(observe.Error, "%v while reading response header from upstream", err)
+	}
+	return tryInvalid, 502
+}
+
+func (x *exchange) readFailed(err error) (verdict, int) {
+	switch {
+	case err == errClientLeft:
+		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while waiting for response header")
+		return tryClientLeft, statusClientClosed
+	case isTimeout(err):
+		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading response header from upstream")
+		return tryTimedOut, 504
+	case isEnd(err):
+		x.logf(observe.Error, "upstream prematurely closed connection while reading response header from upstream")
+	default:
+		x.logf(observe.Error, "%s while reading response header from upstream", failure("recv", err))
+	}
+	return tryFailed, 502
+}

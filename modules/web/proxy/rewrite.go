@@ -1,0 +1,239 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/plan"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// rule puts a text in the place of another in headers of a response.
+type rule struct {
+	pattern     value
+	regex       *web.Regex // takes the place of pattern
+	replacement value
+}
+
+// apply changes text by the rule; false if it does not match. Patterns of redirects and paths match the beginning.
+func (w *rule) apply(r *web.Request, text []byte) ([]byte, bool) {
+	if w.regex != nil {
+		if !w.regex.Match(r, text) {
+			return text, false
+		}
+		return r.Copy(r.Expand(&w.replacement)), true
+	}
+	rest, ok := bytes.CutPrefix(text, r.Expand(&w.pattern))
+	if !ok {
+		return text, false
+	}
+	return r.Copy(append(w.replacement.Append(r.Scratch(), r), rest...)), true
+}
+
+// applyDomain is apply for whole domains, in any case, with or without the dot before them.
+func (w *rule) applyDomain(r *web.Request, text []byte) ([]byte, bool) {
+	if w.regex != nil {
+		return w.apply(r, text)
+	}
+	dot, name := text[:0], text
+	if len(text) > 0 && text[0] == '.' {
+		dot, name = text[:1], text[1:]
+	}
+	if !bytes.EqualFold(name, r.Expand(&w.pattern)) {
+		return text, false
+	}
+	return r.Copy(w.replacement.Append(append(r.Scratch(), dot...), r)), true
+}
+
+// readRule compiles pattern and replacement; regular expressions ignore case after "~*" and, if caseless, after "~".
+func readRule(a *conf.Args, caseless bool) (w rule, err error) {
+	pattern := a.Words[0]
+	if rest, isRegex := strings.CutPrefix(pattern, "~"); isRegex {
+		if !caseless {
+			rest, caseless = strings.CutPrefix(rest, "*")
+		}
+		w.regex, err = web.CompileRegex(web.PlanOf(a), rest, caseless)
+	} else {
+		w.pattern, err = web.CompileTemplate(a, pattern)
+	}
+	if err == nil {
+		w.replacement, err = web.CompileTemplate(a, a.Words[1])
+	}
+	return w, err
+}
+
+func checkWords(a *conf.Args) error {
+	if len(a.Words) > 2 {
+		return fmt.Errorf("invalid number of arguments in \"%s\" directive", a.Node.Name)
+	}
+	return nil
+}
+
+func addRedirect(s *Settings, a *conf.Args) error {
+	if err := checkWords(a); err != nil {
+		return err
+	}
+	if a.FirstWrite(&s.redirects) {
+		s.redirects, s.redirectOff = nil, false
+	} else if s.redirectOff || len(a.Words) == 1 && a.Words[0] == "off" {
+		return conf.IsDuplicate
+	}
+	if len(a.Words) == 2 {
+		w, err := readRule(a, false)
+		s.redirects = append(s.redirects, w)
+		return err
+	}
+	switch a.Words[0] {
+	case "off":
+		s.redirectOff = true
+	case "default":
+		switch {
+		case s.target == nil:
+			return fmt.Errorf("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive")
+		case s.target.byRequest != nil:
+			return fmt.Errorf("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")
+		}
+		w, err := defaultRedirect(web.PlanOf(a), s.target, a.Node)
+		s.redirects = append(s.redirects, w)
+		return err
+	default:
+		return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
+	}
+	return nil
+}
+
+// defaultRedirect turns URLs of the server into those of the location. Both are literal: no variable is looked up in them.
+func defaultRedirect(p *plan.Plan, t *target, where any) (w rule, err error) {
+	from, to := t.url, t.location
+	if t.uri == "" {
+		from, to = t.url+"/", "/"
+	}
+	if w.pattern, err = web.Variables(p).Compile(from, where); err != nil {
+		return w, err
+	}
+	w.replacement, err = web.Variables(p).Compile(strings.ReplaceAll(to, "$", ""), where)
+	return w, err
+}
+
+// redirectsOf are the rules for Location and Refresh of a location.
+func (l *location) redirectsOf(p *plan.Plan) ([]rule, error) {
+	switch {
+	case l.redirectOff:
+		return nil, nil
+	case l.redirects != nil || l.to.byRequest != nil:
+		return l.redirects, nil
+	}
+	w, err := defaultRedirect(p, l.to, nil)
+	return []rule{w}, err
+}
+
+func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
+	if err := checkWords(a); err != nil {
+		return err
+	}
+	first := a.FirstWrite(to)
+	if first {
+		*to = nil
+	}
+	if len(a.Words) == 1 {
+		switch {
+		case a.Words[0] != "off":
+			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
+		case !first:
+			return conf.IsDuplicate
+		}
+		return nil
+	}
+	if domain {
+		words := *a
+		words.Words = []string{strings.TrimPrefix(a.Words[0], "."), a.Words[1]}
+		if !strings.HasPrefix(a.Words[0], "~") {
+			words.Words[1] = strings.TrimPrefix(a.Words[1], ".")
+		}
+		a = &words
+	}
+	w, err := readRule(a, domain)
+	*to = append(*to, w)
+	return err
+}
+
+// passLocation passes Location on. Only one that was changed is made absolute, as in nginx.
+func (x *exchange) passLocation(h *h1.Header) {
+	out := &x.r.Out
+	for i := range x.l.rewrites {
+		if changed, ok := x.l.rewrites[i].apply(x.r, h.Value); ok {
+			if len(changed) > 0 && changed[0] == '/' {
+				out.Location = changed
+				return
+			}
+			out.Headers = append(out.Headers, h1.Header{Name: h.Name, Value: changed, ID: h.ID})
+			return
+		}
+	}
+	out.Headers = append(out.Headers, *h)
+}
+
+var urlWord = []byte("url=")
+
+// passRefresh passes Refresh on, whose URL stands behind "url=".
+func (x *exchange) passRefresh(h *h1.Header) {
+	out, passed := &x.r.Out, *h
+	if at := bytes.Index(bytes.ToLower(h.Value), urlWord); at >= 0 {
+		at += len(urlWord)
+		for i := range x.l.rewrites {
+			if changed, ok := x.l.rewrites[i].apply(x.r, h.Value[at:]); ok {
+				passed.Value = append(h.Value[:at:at], changed...)
+				break
+			}
+		}
+	}
+	out.Headers = append(out.Headers, passed)
+}
+
+// passCookie passes Set-Cookie on.
+func (x *exchange) passCookie(h *h1.Header) {
+	out, passed := &x.r.Out, *h
+	if len(x.l.cookieDomains)+len(x.l.cookiePaths) > 0 {
+		passed.Value = x.changeCookie(h.Value)
+	}
+	out.Headers = append(out.Headers, passed)
+}
+
+// changeCookie applies the rules to the attributes of a cookie. One that no rule fits stays byte by byte.
+func (x *exchange) changeCookie(cookie []byte) []byte {
+	parts := bytes.Split(cookie, []byte(";"))
+	changed := false
+	for i, part := range parts {
+		part = bytes.TrimSpace(part)
+		if parts[i] = part; i == 0 {
+			continue
+		}
+		key, text, ok := bytes.Cut(part, []byte("="))
+		if !ok {
+			continue
+		}
+		var rules []rule
+		apply := (*rule).apply
+		switch {
+		case equalFold(key, "domain"):
+			rules, apply = x.l.cookieDomains, (*rule).applyDomain
+		case equalFold(key, "path"):
+			rules = x.l.cookiePaths
+		}
+		for j := range rules {
+			if to, ok := apply(&rules[j], x.r, text); ok {
+				parts[i], changed = append(append(key[:len(key):len(key)], '='), to...), true
+				break
+			}
+		}
+	}
+	if !changed {
+		return cookie
+	}
+	return bytes.Join(parts, []byte("; "))
+}
+
+func equalFold(b []byte, lower string) bool { return len(b) == len(lower) && equalLower(b, lower) }

@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"starling/observe"
+	"starling/upstream"
+	"starling/web"
+)
+
+// tunnel joins client and server after 101 until one of them closes or both are silent for proxy_read_timeout.
+func (x *exchange) tunnel() web.Result {
+	r, w := x.r, x.wire
+	if err := r.SendHead(); err != nil {
+		return x.clientFailed()
+	}
+	client, ahead, err := r.Hijack()
+	if err != nil {
+		return x.clientFailed()
+	}
+	t := &tunnel{idle: max(x.l.readTimeout, time.Millisecond), client: client, server: x.conn.Conn, began: time.Now()}
+	up := make(chan int64, 1)
+	go func() { up <- t.copy(t.server, t.client, ahead) }()
+	received := t.copy(t.client, t.server, w.in.Unread())
+	sent := <-up
+	x.state().length = received
+	r.CountSent(received)
+	if t.timedOut.Load() {
+		x.logf(observe.Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection")
+	}
+	x.settle(upstream.Success)
+	st := x.state()
+	st.sent, st.received = st.sent+sent, st.received+received
+	return web.Done
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// tunnel copies both ways. Between sockets io.Copy has the kernel move the bytes (splice).
+type tunnel struct {
+	client, server net.Conn
+	idle           time.Duration
+	began          time.Time
+	activeMS       atomic.Int64 // since it began: when something was last seen to move
+	ended          atomic.Bool
+	timedOut       atomic.Bool
+}
+
+// copy moves bytes from one side to the other until either direction ends; ahead was read before. When it returns, the
+// other direction is on its way out too.
+func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
+	defer t.end()
+	if len(ahead) > 0 {
+		n, err := to.Write(ahead)
+		if total += int64(n); err != nil {
+			return total
+		}
+	}
+	for {
+		// Whoever reads no more for so long cannot be written to for ever either.
+		if from.SetReadDeadline(time.Now().Add(t.idle)) != nil || to.SetWriteDeadline(time.Now().Add(2*t.idle)) != nil || t.ended.Load() {
+			return total
+		}
+		n, err := io.Copy(to, from)
+		total += n
+		now := time.Since(t.began)
+		if n > 0 {
+			t.activeMS.Store(now.Milliseconds())
+		}
+		if !isTimeout(err) {
+			return total // the end, or one side broke
+		}
+		if now.Milliseconds()-t.activeMS.Load() >= t.idle.Milliseconds() {
+			t.timedOut.Store(!t.ended.Load())
+			return total
+		}
+	}
+}
+
+// end wakes both directions up for good.
+func (t *tunnel) end() {
+	t.ended.Store(true)
+	t.client.SetDeadline(past) // fails on closed connections only
+	t.server.SetDeadline(past)
+}
