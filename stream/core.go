@@ -28,7 +28,7 @@ type listen struct {
 // Core is the family of directives that the stream side itself obeys.
 var Core = Module{
 	Module: conf.Module{
-		Name:  "stream_core",
+		Name:  "core",
 		Doc:   "Servers for TCP: where they listen and how they log.",
 		New:   conf.NewOf[CoreSettings],
 		Clone: conf.CloneOf[CoreSettings],

@@ -16,7 +16,7 @@ type Settings struct{ Rules []accesslist.Rule }
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "stream_access",
+		Name:  "access",
 		Doc:   "Says by address who may connect. The first rule that matches counts; without a match the client may.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],

@@ -16,7 +16,7 @@ import (
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "stream_keyval",
+		Name:  "keyval",
 		Doc:   "Variables whose values are looked up in zones of key-value pairs, which the API changes while the server runs.",
 		New:   conf.NewOf[settings],
 		Clone: conf.CloneOf[settings],

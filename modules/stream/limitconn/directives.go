@@ -13,7 +13,7 @@ const places = conf.Stream | conf.StreamServer
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "stream_limit_conn",
+		Name:  "limit_conn",
 		Doc:   "Limits how many connections with the same key there are at once.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],

@@ -9,7 +9,7 @@ import (
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "stream_log",
+		Name:  "log",
 		Doc:   "Writes a line for each session when it has ended.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],

@@ -17,7 +17,7 @@ type Settings struct {
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "stream_return",
+		Name:  "return",
 		Doc:   "A server that sends a text to whoever connects.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],

@@ -21,7 +21,7 @@ type Settings struct{ ssl.Bound }
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:       "stream_ssl",
+		Name:       "ssl",
 		Doc:        "Encrypts the connections of stream servers that listen with ssl.",
 		New:        func() any { return &Settings{ssl.NewBound()} },
 		Clone:      conf.CloneOf[Settings],

@@ -44,7 +44,7 @@ type Settings struct {
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:       "stream_zone_sync",
+		Name:       "zone_sync",
 		Doc:        "Shares the zones that are declared with `sync` with the other nodes of a cluster.",
 		New:        func() any { return &Settings{TLS: ssl.NewBoundClient()} },
 		Clone:      conf.CloneOf[Settings],
