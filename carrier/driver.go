@@ -31,10 +31,19 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	remote, _ := netip.ParseAddrPort(cn.remote)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	known := false
 	for _, l := range c.links {
 		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
 			l.kick()
+			known = true
 		}
+	}
+	if known {
+		return
+	}
+	// It came from an address that is no member's: several nodes on one host, or a translated address. It may be any that is missing.
+	for _, l := range c.links {
+		l.kick()
 	}
 }
 
