@@ -36,10 +36,7 @@ func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	known := l.byPath[o.Path]
 	l.mu.Unlock()
 	if known != nil {
-		if known.options != o {
-			return nil, fmt.Errorf("access_log \"%s\" already defined with conflicting parameters", o.Path)
-		}
-		return known, nil
+		return known, known.join(o)
 	}
 	f, err := l.open(o.Path)
 	if err != nil {
@@ -55,6 +52,20 @@ func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	l.access = append(l.access, a)
 	l.mu.Unlock()
 	return a, nil
+}
+
+// join lets another access_log write to the same file. As in nginx one without a buffer takes the other's, in either order.
+// No line may have been written yet.
+func (a *AccessLog) join(o AccessOptions) error {
+	switch {
+	case o.BufferBytes == 0 || a.options == o:
+	case a.options.BufferBytes == 0:
+		a.options, a.buffer = o, make([]byte, 0, o.BufferBytes)
+		a.file.remember(a)
+	default:
+		return fmt.Errorf("access_log \"%s\" already defined with conflicting parameters", o.Path)
+	}
+	return nil
 }
 
 // Write appends one line, which must end in a line feed. What is longer than MaxAccessLine is cut.

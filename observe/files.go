@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -267,9 +268,18 @@ func (f *file) complain(err error) {
 func callError(call, path string, err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", call, path, int(errno), ErrnoText(errno))
+		return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, Reason(err))
 	}
 	return fmt.Errorf("%s() \"%s\" failed (%w)", call, path, err)
+}
+
+// Reason says why a system call failed as nginx does, with number and text: "2: No such file or directory".
+func Reason(err error) string {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err.Error()
+	}
+	return strconv.Itoa(int(errno)) + ": " + ErrnoText(errno)
 }
 
 // ErrnoText is the C library's text of an error number, which begins with a capital where Go's does not.
