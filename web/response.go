@@ -228,7 +228,7 @@ func (r *Request) appendHead(dst []byte, chunked bool) []byte {
 	}
 	if !seen.Has(h1.HeaderDate) {
 		dst = append(dst, "Date: "...)
-		dst = r.site.dates.Append(dst, r.StartedAt.WallMS/1000)
+		dst = r.site.dates.Append(dst, r.Now().WallMS/1000)
 		dst = append(dst, '\r', '\n')
 	}
 	if len(out.ContentType) > 0 {

@@ -54,9 +54,6 @@ func (w *h1Wire) head(r *Request) error {
 		}
 	}
 	w.waiting = r.appendHead(r.Conn.out.Start(), w.chunked)
-	if r.noBody {
-		return nil
-	}
 	return nil
 }
 
@@ -89,7 +86,7 @@ func (w *h1Wire) flush(r *Request) error {
 }
 
 func (w *h1Wire) finish(r *Request) error {
-	if !w.chunked || !r.keep && r.bodyBytes < 0 {
+	if !w.chunked {
 		return w.flush(r)
 	}
 	head := w.waiting
