@@ -1,0 +1,153 @@
+package limitconn_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"starling/conf"
+	"starling/modules/web/limitconn"
+	"starling/observe"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+// waiter answers when its channel says so, so that requests are in progress for as long as a test likes.
+func waiter() (*web.Module, chan string) {
+	answers := make(chan string)
+	return &web.Module{
+		Module: conf.Module{Name: "waiter", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []web.Hook{{Phase: web.Content, Build: func(*web.Block) (web.Handler, error) {
+			return func(r *web.Request) web.Result { return r.Respond(200, "text/plain", []byte(<-answers)) }, nil
+		}}},
+	}, answers
+}
+
+func get(key string) string { return "GET /?k=" + key + " HTTP/1.1\r\nHost: a\r\n\r\n" }
+
+func TestRequestsInProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait, answers := waiter()
+		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+			limit_conn_zone $arg_k zone=one:32k;
+			server { server_name here; limit_conn_status 429; limit_conn one 2; location / { } }`)
+		first, second, third := s.Client(), s.Client(), s.Client()
+		first.Write(get("a"))
+		second.Write(get("a"))
+		synctest.Wait()
+		if r := third.Do(get("a")); r.StatusCode != 429 {
+			t.Errorf("the third of two gets %d", r.StatusCode)
+		}
+		want := `[error] *3 limiting connections by zone "one", client: unix:, server: here, request: "GET /?k=a HTTP/1.1", host: "a"`
+		if lines := strings.Join(s.Log.Lines(), "\n"); lines != want {
+			t.Errorf("got %s\nwant %s", lines, want)
+		}
+		third.Write(get("b"))
+		answers <- "x"
+		answers <- "x"
+		answers <- "x"
+		for _, c := range []*webtest.Client{first, second, third} {
+			if r := c.Read("GET"); r.StatusCode != 200 {
+				t.Errorf("got %d", r.StatusCode)
+			}
+		}
+		// Connections without a request do not count.
+		fourth := s.Client()
+		fourth.Write(get("a"))
+		answers <- "free"
+		if r := fourth.Read("GET"); r.Text != "free" {
+			t.Errorf("after all ended: %d %s", r.StatusCode, r.Text)
+		}
+	})
+}
+
+// A rejection takes back what earlier zones counted.
+func TestSeveralZones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait, answers := waiter()
+		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+			limit_conn_zone $arg_k zone=many:32k;
+			limit_conn_zone $uri zone=one:32k;
+			server { limit_conn many 2; limit_conn one 1; location / { } location /free { limit_conn many 2; } }`)
+		holding := s.Client()
+		holding.Write(get("a"))
+		synctest.Wait()
+		client := s.Client()
+		for range 3 {
+			if r := client.Do(get("a")); r.StatusCode != 503 {
+				t.Errorf("got %d", r.StatusCode)
+			}
+		}
+		client.Write(strings.Replace(get("a"), "/?", "/free?", 1))
+		answers <- "x"
+		answers <- "x"
+		if r := client.Read("GET"); r.StatusCode != 200 {
+			t.Errorf("the first zone still counts rejected requests: %d", r.StatusCode)
+		}
+		holding.Read("GET")
+	})
+}
+
+func TestDryRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait, answers := waiter()
+		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+			limit_conn_zone $arg_k zone=one:32k;
+			server { limit_conn one 1; limit_conn_dry_run on; limit_conn_log_level info; location / { } }`)
+		first, second := s.Client(), s.Client()
+		first.Write(get("a"))
+		synctest.Wait()
+		second.Write(get("a"))
+		answers <- "x"
+		answers <- "x"
+		first.Read("GET")
+		second.Read("GET")
+		if lines := strings.Join(s.Log.Lines(), "\n"); !strings.HasPrefix(lines, `[info] *2 limiting connections, dry run, by zone "one", client:`) {
+			t.Errorf("got %s", lines)
+		}
+		answer := s.Site.Resources()[0].Handle(&observe.Call{Method: "GET", Version: 9})
+		if got := fmt.Sprintf("%+v", answer.Body); got != "map[one:{Passed:1 Rejected:0 RejectedDryRun:1}]" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+func TestStatusVariable(t *testing.T) {
+	s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, webtest.Say()}, `
+		limit_conn_zone $arg_k zone=one:32k;
+		server { limit_conn one 1; location / { say "[$limit_conn_status]"; } }`)
+	if got := s.Get("/?k=a"); !strings.HasSuffix(got, "[PASSED]") {
+		t.Errorf("got %q", got)
+	}
+	if got := s.Get("/"); !strings.HasSuffix(got, "[]") {
+		t.Errorf("an empty key: %q", got)
+	}
+	if got := s.Get("/?k=" + strings.Repeat("x", 256)); !strings.HasSuffix(got, "[]") {
+		t.Errorf("a long key: %q", got)
+	}
+	if lines := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(lines, `the value of the "$arg_k" key is more than 255 bytes: "xxx`) {
+		t.Errorf("got %s", lines)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	const zone = "limit_conn_zone $uri zone=one:32k;"
+	for text, problem := range map[string]string{
+		`limit_conn_zone $uri zone=one;`:             `invalid zone size "zone=one"`,
+		`limit_conn_zone $uri zone=one:1k;`:          `zone "zone=one:1k" is too small`,
+		`limit_conn_zone $uri one;`:                  `invalid parameter "one"`,
+		zone + `limit_conn_zone $host zone=one:32k;`: `limit_conn_zone "one" is already bound to key "$uri"`,
+		zone + `limit_conn one 0;`:                   `invalid number of connections "0"`,
+		zone + `limit_conn one many;`:                `invalid number of connections "many"`,
+		zone + `limit_conn one 65536;`:               `connection limit must be less 65536`,
+		zone + `limit_conn one 1; limit_conn one 2;`: `"limit_conn" directive is duplicate`,
+		zone + `limit_conn one;`:                     `invalid number of arguments in "limit_conn" directive`,
+		`limit_conn_status 200;`:                     `value must be between 400 and 599`,
+	} {
+		_, err := webtest.Load(t, []*web.Module{&web.Core, &limitconn.Module}, "\n"+text+"\n server { }")
+		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
