@@ -165,6 +165,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 		return true
 	}
 	c.out.Release()
+	// The deadline is set before the state shows that the connection waits, so that Retire's own comes last.
+	c.readWithin(timeout)
 	from := stateFresh
 	if c.Requests > 0 {
 		from = stateIdle
@@ -174,8 +176,9 @@ func (c *Conn) await(timeout time.Duration) bool {
 		}
 		c.site.plan.Connections.Idle(1)
 		defer c.site.plan.Connections.Idle(-1)
+	} else if c.site.retired.Load() {
+		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
 	}
-	c.readWithin(timeout)
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) {
 		return false

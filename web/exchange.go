@@ -127,7 +127,7 @@ func (r *Request) accept() {
 	r.expects = in.ExpectContinue && in.HasBody()
 	r.h1.body.StartRequest(&r.Conn.buf, in)
 	if in.Dropped > 0 {
-		r.Logf(observe.Info, "client sent invalid header line: \"%s\"", in.LastDropped)
+		r.Logf(observe.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
 	}
 }
 
@@ -164,7 +164,7 @@ func (r *Request) badHead(err error) bool {
 	r.keep = false
 	var problem *h1.Problem
 	where := "while reading client request line"
-	if len(r.Line) > 0 {
+	if r.h1.in.Bytes > 0 { // the line was taken
 		where = "while reading client request headers"
 	}
 	switch {

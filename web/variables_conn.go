@@ -12,6 +12,10 @@ import (
 func connectionVariables() []variable {
 	return []variable{
 		always("remote_addr", "The client's address.", func(r *Request, dst []byte) ([]byte, bool) { return appendAddr(dst, r.Remote), true }),
+		always("remote_user", "The user name of basic authentication, checked or not.", func(r *Request, dst []byte) ([]byte, bool) {
+			user, _, _ := r.BasicCredentials()
+			return append(dst, user...), len(user) > 0
+		}),
 		always("remote_port", "The client's port.", func(r *Request, dst []byte) ([]byte, bool) {
 			if r.Remote.Port() == 0 {
 				return dst, true

@@ -1,0 +1,28 @@
+package web
+
+import (
+	"bytes"
+	"encoding/base64"
+
+	"starling/web/h1"
+)
+
+// maxBasicBytes bounds what is decoded; the header itself is bounded by large_client_header_buffers.
+const maxBasicBytes = 8 << 10
+
+const basicScheme = "basic "
+
+// BasicCredentials reads user and password of the Authorization header (RFC 7617); they are valid during the request.
+func (r *Request) BasicCredentials() (user, password []byte, given bool) {
+	header := r.KnownHeader(h1.HeaderAuthorization)
+	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes || !equalFold(header[:len(basicScheme)], []byte(basicScheme)) {
+		return nil, nil, false
+	}
+	encoded := bytes.TrimRight(bytes.TrimLeft(header[len(basicScheme):], " "), "=")
+	decoded := r.Alloc(base64.RawStdEncoding.DecodedLen(len(encoded)))
+	n, err := base64.RawStdEncoding.Decode(decoded, encoded)
+	if err != nil {
+		return nil, nil, false
+	}
+	return bytes.Cut(decoded[:n], []byte{':'})
+}
