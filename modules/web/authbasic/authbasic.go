@@ -1,8 +1,6 @@
 package authbasic
 
 import (
-	"bytes"
-	"encoding/base64"
 	"errors"
 	"io/fs"
 
@@ -10,7 +8,6 @@ import (
 	"starling/observe"
 	"starling/plan"
 	"starling/web"
-	"starling/web/h1"
 )
 
 // guard asks the requests of one block for a password.
@@ -33,7 +30,7 @@ func (g *guard) handle(r *web.Request) web.Result {
 	if string(realm) == "off" {
 		return web.Declined
 	}
-	user, password, given := credentials(r)
+	user, password, given := r.BasicCredentials()
 	if !given {
 		r.Logf(observe.Info, "no user/password was provided for basic authentication")
 		return ask(r, realm)
@@ -75,23 +72,4 @@ func ask(r *web.Request, realm []byte) web.Result {
 	challenge := append(append(append(r.Alloc(len(realm) + len(`Basic realm=""`))[:0], `Basic realm="`...), realm...), '"')
 	r.SetHeader([]byte("WWW-Authenticate"), challenge)
 	return 401
-}
-
-// maxCredentials bounds what is decoded; the header itself is bounded by large_client_header_buffers.
-const maxCredentials = 8 << 10
-
-// credentials reads the Authorization header.
-func credentials(r *web.Request) (user, password []byte, given bool) {
-	header := r.KnownHeader(h1.HeaderAuthorization)
-	const scheme = "basic "
-	if len(header) <= len(scheme) || len(header) > maxCredentials || !bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
-		return nil, nil, false
-	}
-	encoded := bytes.TrimRight(bytes.TrimLeft(header[len(scheme):], " "), "=")
-	decoded := r.Alloc(base64.RawStdEncoding.DecodedLen(len(encoded)))
-	n, err := base64.RawStdEncoding.Decode(decoded, encoded)
-	if err != nil {
-		return nil, nil, false
-	}
-	return bytes.Cut(decoded[:n], []byte{':'})
 }

@@ -29,14 +29,6 @@ var Module = web.Module{
 			},
 		},
 	},
-	// The name is there whether or not somebody asked for it: logs want it.
-	Variables: []vars.Variable[*web.Request]{{
-		Name: "remote_user", Doc: "The user name given with HTTP basic authentication, checked or not.",
-		Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-			user, _, given := credentials(r)
-			return append(dst, user...), given
-		},
-	}},
 	Handlers: []web.Hook{{Phase: web.Access, Build: build}},
 }
 
