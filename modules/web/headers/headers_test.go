@@ -1,0 +1,126 @@
+package headers_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/conf"
+	"starling/modules/web/headers"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+// answering answers with the status in the query and a date of modification.
+func answering() *web.Module {
+	return &web.Module{
+		Module: conf.Module{Name: "answering", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []web.Hook{{Phase: web.Content, Build: func(*web.Block) (web.Handler, error) {
+			return func(r *web.Request) web.Result {
+				status := 200
+				if len(r.Query) == 3 {
+					fmt.Sscan(string(r.Query), &status)
+				}
+				if status >= 400 {
+					return web.Result(status)
+				}
+				r.Out.LastModified = []byte("Mon, 28 Sep 1970 06:00:00 GMT")
+				r.SetHeader([]byte("ETag"), []byte(`"old"`))
+				return r.Respond(status, "text/plain", nil)
+			}, nil
+		}}},
+	}
+}
+
+func modules() []*web.Module { return []*web.Module{&web.Core, &headers.Module, answering()} }
+
+// get returns the response's headers of some names, "-" for each that is missing.
+func get(s *webtest.Server, target string, names ...string) string {
+	response := s.Client().Do("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n")
+	var got []string
+	for _, name := range names {
+		v := response.Header.Values(name)
+		if len(v) == 0 {
+			v = []string{"-"}
+		}
+		got = append(got, strings.Join(v, ","))
+	}
+	return strings.Join(got, "|")
+}
+
+func TestAddHeader(t *testing.T) {
+	s := webtest.Start(t, modules(), `
+		add_header X-Outer outer;
+		server {
+			location / { }
+			location /own { add_header X-A "$uri"; add_header X-B b always; add_header X-A second; add_header X-Empty ""; }
+			location /replace { add_header Last-Modified ""; add_header ETag '"new"'; }
+			location /replaced { add_header Last-Modified "Tue, 29 Sep 1970 06:00:00 GMT"; add_header ETag ""; }
+		}`)
+	for _, c := range []struct{ target, names, want string }{
+		{"/", "X-Outer X-A", "outer|-"},
+		{"/?404", "X-Outer", "-"},
+		{"/?302", "X-Outer", "outer"},
+		{"/?202", "X-Outer", "-"},
+		{"/own", "X-Outer X-A X-B X-Empty", "-|/own,second|b|-"},
+		{"/own?404", "X-A X-B", "-|b"},
+		{"/replace", "Last-Modified ETag", `-|"new"`},
+		{"/replaced", "Last-Modified ETag", `Tue, 29 Sep 1970 06:00:00 GMT|-`},
+	} {
+		if got := get(s, c.target, strings.Fields(c.names)...); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.target, got, c.want)
+		}
+	}
+}
+
+func TestExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins at midnight UTC 2000-01-01
+		s := webtest.Start(t, modules(), `server {
+			location /off { expires off; }
+			location /epoch { expires epoch; }
+			location /max { expires max; }
+			location /now { expires 0; }
+			location /day { expires 24h; }
+			location /past { expires -1; }
+			location /modified { expires modified +30y; }
+			location /stale { expires modified 1h; }
+			location /daily { expires @15h30m; }
+			location /variable { expires $arg_e; }
+		}`)
+		for target, want := range map[string]string{
+			"/off": "-|-", "/epoch": "Thu, 01 Jan 1970 00:00:01 GMT|no-cache", "/max": "Thu, 31 Dec 2037 23:55:55 GMT|max-age=315360000",
+			"/now": "Sat, 01 Jan 2000 00:00:00 GMT|max-age=0", "/day": "Sun, 02 Jan 2000 00:00:00 GMT|max-age=86400",
+			"/past": "Fri, 31 Dec 1999 23:59:59 GMT|no-cache", "/modified": "Wed, 20 Sep 2000 06:00:00 GMT|max-age=22744800",
+			"/stale": "Mon, 28 Sep 1970 07:00:00 GMT|no-cache",
+			"/variable?e=1m": "Sat, 01 Jan 2000 00:01:00 GMT|max-age=60", "/variable?e=max": "Thu, 31 Dec 2037 23:55:55 GMT|max-age=315360000",
+			"/variable?e=wrong": "-|-", "/variable?e=off": "-|-", "/variable": "-|-", "/day?404": "-|-",
+		} {
+			if got := get(s, target, "Expires", "Cache-Control"); got != want {
+				t.Errorf("%s: got %s, want %s", target, got, want)
+			}
+		}
+		at, err := time.Parse(time.RFC1123, get(s, "/daily", "Expires"))
+		if err != nil || at.Local().Format("15:04:05") != "15:30:00" || at.Sub(time.Now()) > 24*time.Hour {
+			t.Errorf("/daily: %v, %v", at, err)
+		}
+	})
+}
+
+func TestMistakes(t *testing.T) {
+	for text, problem := range map[string]string{
+		`add_header X;`:             `invalid number of arguments in "add_header" directive`,
+		`add_header X y sometimes;`: `invalid parameter "sometimes"`,
+		`add_trailer X y;`:          `"add_trailer" is not supported by starling`,
+		`expires soon;`:             `"expires" directive invalid value`,
+		`expires 1h; expires 2h;`:   `"expires" directive is duplicate`,
+		`expires modified @1h;`:     `"expires" directive daily time cannot be used with "modified" parameter`,
+		`expires @25h;`:             `"expires" directive daily time value must be less than 24 hours`,
+	} {
+		_, err := webtest.Load(t, modules(), text+"server { }")
+		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
