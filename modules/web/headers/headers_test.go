@@ -93,7 +93,7 @@ func TestExpires(t *testing.T) {
 			"/off": "-|-", "/epoch": "Thu, 01 Jan 1970 00:00:01 GMT|no-cache", "/max": "Thu, 31 Dec 2037 23:55:55 GMT|max-age=315360000",
 			"/now": "Sat, 01 Jan 2000 00:00:00 GMT|max-age=0", "/day": "Sun, 02 Jan 2000 00:00:00 GMT|max-age=86400",
 			"/past": "Fri, 31 Dec 1999 23:59:59 GMT|no-cache", "/modified": "Wed, 20 Sep 2000 06:00:00 GMT|max-age=22744800",
-			"/stale": "Mon, 28 Sep 1970 07:00:00 GMT|no-cache",
+			"/stale":         "Mon, 28 Sep 1970 07:00:00 GMT|no-cache",
 			"/variable?e=1m": "Sat, 01 Jan 2000 00:01:00 GMT|max-age=60", "/variable?e=max": "Thu, 31 Dec 2037 23:55:55 GMT|max-age=315360000",
 			"/variable?e=wrong": "-|-", "/variable?e=off": "-|-", "/variable": "-|-", "/day?404": "-|-",
 		} {
