@@ -15,17 +15,24 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "log_format", Syntax: "<name> [escape=default|json|none] <string>...", In: conf.HTTP, Repeat: true,
-				Doc: "Declares a format of lines with variables. `escape` says what is done to bytes in values that could confuse a reader of the log.",
+				Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", In: conf.HTTP, Repeat: true,
+				Doc: "Declares a format of lines with variables. `escape` says what is done to bytes in values that could confuse a reader " +
+					"of the log: `default` (`\\xHH`), `json` or `none`.",
 				Set: declareFormat,
 			}, {
 				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [flush=<time>] [if=<condition>]",
 				OneMore: true, Unsupported: []string{"gzip", "gzip="},
 				In:     conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
 				Repeat: true, DefaultDoc: "logs/access.log combined",
-				Doc: "Writes to a file, with a buffer if wanted. With `if` only requests are written for which the condition is neither empty nor `0`. " +
+				Doc: "Writes to a file, with a buffer if wanted. A path with variables is opened for each line, and only if the request's " +
+					"document root exists. With `if` only requests are written for which the condition is neither empty nor `0`. " +
 					"`off` ends all logs of this level.",
 				Set: conf.Raw(setAccessLog),
+			}, {
+				Name: "open_log_file_cache", Syntax: "off\nmax=<number> [inactive=<time>] [min_uses=<number>] [valid=<time>]", DefaultDoc: "off",
+				In:  conf.HTTP | conf.Server | conf.Location,
+				Doc: "Is checked and has no effect: logs whose path has variables are opened for each line.",
+				Set: conf.Raw(checkFileCache),
 			},
 		},
 	},

@@ -15,6 +15,7 @@ type writer struct {
 	lines *linePool
 }
 
+// openLog is an access_log with its file, which is nil where the path depends on the request.
 type openLog struct {
 	*observe.AccessLog
 	Log
@@ -52,6 +53,10 @@ func build(b *web.Block) (web.Handler, error) {
 	}
 	w := &writer{lines: plan.Part[linePool](b.Plan)}
 	for _, l := range logs {
+		if l.hasPath {
+			w.logs = append(w.logs, openLog{nil, l})
+			continue
+		}
 		file, err := b.Plan.Logs.AccessLog(l.options)
 		if err != nil {
 			return nil, conf.At(l.node, "%s", err)
@@ -71,7 +76,11 @@ func (w *writer) handle(r *web.Request) web.Result {
 			}
 		}
 		*line = append(l.format.append((*line)[:0], r), '\n')
-		l.Write(*line)
+		if l.hasPath {
+			l.writeOnce(r, *line)
+		} else {
+			l.Write(*line)
+		}
 	}
 	if cap(*line) <= keepLineBytes {
 		w.lines.Put(line)

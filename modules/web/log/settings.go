@@ -23,6 +23,9 @@ type Settings struct {
 // Log is one access_log.
 type Log struct {
 	options observe.AccessOptions
+	// path takes the place of options.Path where it has variables.
+	path    vars.Template[*web.Request]
+	hasPath bool
 	format  *format
 	// condition is that of if=, where given.
 	condition    vars.Template[*web.Request]
@@ -87,11 +90,15 @@ func declareFormat(_ any, a *conf.Args) error {
 	if strings.EqualFold(name, combinedName) || all.byName[strings.ToLower(name)] != nil {
 		return fmt.Errorf("duplicate \"log_format\" name \"%s\"", name)
 	}
-	escape := logescape.Default
-	if a.Has("escape") {
-		escape = logescape.Styles[a.Value("escape")]
+	escape, text := logescape.Default, a.Words[1:]
+	if word, given := strings.CutPrefix(text[0], "escape="); given {
+		style, known := logescape.Styles[word]
+		if !known {
+			return fmt.Errorf("unknown log format escaping \"%s\"", word)
+		}
+		escape, text = style, text[1:]
 	}
-	_, err := all.add(p, name, escape, strings.Join(a.Values("string"), ""), a.Node)
+	_, err := all.add(p, name, escape, strings.Join(text, ""), a.Node)
 	return err
 }
 
@@ -107,14 +114,11 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		s.Off = true
 		return nil
 	}
-	switch {
-	case strings.HasPrefix(path, "syslog:"):
+	if strings.HasPrefix(path, "syslog:") {
 		return conf.Unsupported("syslog:")
-	case strings.Contains(path, "$"):
-		return fmt.Errorf("variables in the path of an access_log are not supported by starling")
 	}
 	p := web.PlanOf(a)
-	l := Log{options: observe.AccessOptions{Path: p.PrefixPath(path)}, node: a.Node}
+	l := Log{options: observe.AccessOptions{Path: p.PrefixPath(path)}, hasPath: strings.Contains(path, "$"), node: a.Node}
 	name := combinedName
 	if a.Has("format") {
 		name = a.Value("format")
@@ -122,6 +126,11 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 	var err error
 	if l.format, err = find(p, name, a.Node); err != nil {
 		return err
+	}
+	if l.hasPath {
+		if l.path, err = web.CompileTemplate(a, l.options.Path); err != nil {
+			return err
+		}
 	}
 	if err := l.parameters(a); err != nil {
 		return err
@@ -144,9 +153,34 @@ func (l *Log) parameters(a *conf.Args) (err error) {
 			return fmt.Errorf("no buffer is defined for access_log \"%s\"", a.Words[0])
 		}
 	}
+	if l.hasPath && l.options.BufferBytes > 0 {
+		return fmt.Errorf("buffered logs cannot have variables in name")
+	}
 	if a.Has("if") {
 		l.hasCondition = true
 		l.condition, err = web.CompileTemplate(a, a.Value("if"))
 	}
 	return err
+}
+
+// checkFileCache reads open_log_file_cache as nginx does.
+func checkFileCache(_ *Settings, a *conf.Args) error {
+	if a.Words[0] == "off" && len(a.Words) == 1 {
+		return nil
+	}
+	if !a.Has("max") {
+		return fmt.Errorf("\"open_log_file_cache\" must have \"max\" parameter")
+	}
+	checks := map[string]func(string) error{
+		"max":      func(text string) error { _, err := conf.AtLeast(conf.Number, 1)(text); return err },
+		"min_uses": func(text string) error { _, err := conf.AtLeast(conf.Number, 1)(text); return err },
+		"inactive": func(text string) error { _, err := conf.Seconds(text); return err },
+		"valid":    func(text string) error { _, err := conf.Seconds(text); return err },
+	}
+	for name, check := range checks {
+		if a.Has(name) && check(a.Value(name)) != nil {
+			return fmt.Errorf("invalid \"open_log_file_cache\" parameter \"%s=%s\"", name, a.Value(name))
+		}
+	}
+	return nil
 }
