@@ -18,9 +18,12 @@ func always(name, doc string, f appender) variable {
 	return variable{Name: name, Doc: doc, Append: func(r *Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) }}
 }
 
-// text makes an appender of a slice of the request; empty ones have a value too.
+// text makes an appender of a slice of the request. What is empty has a value too, what was not sent has none.
 func text(f func(r *Request) []byte) appender {
-	return func(r *Request, dst []byte) ([]byte, bool) { return append(dst, f(r)...), true }
+	return func(r *Request, dst []byte) ([]byte, bool) {
+		v := f(r)
+		return append(dst, v...), v != nil
+	}
 }
 
 func number(f func(r *Request) int64) appender {
