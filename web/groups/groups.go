@@ -26,6 +26,8 @@ type Group struct {
 	Sticky Sticky
 	// Resolves tells that servers may be given by names that are resolved at run time.
 	Resolves bool
+	// NoBackup tells that the balancer knows no backup servers.
+	NoBackup bool
 	// Declared tells an upstream block from an address of a proxied URL.
 	Declared bool
 	// Node is where it was declared or first named.

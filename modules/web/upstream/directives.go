@@ -22,6 +22,7 @@ var Module = web.Module{
 	},
 	Filters: []web.FilterHook{{Build: buildCookieFilter}},
 	Link:    link,
+	API:     resources,
 }
 
 func directives() []conf.Directive {

@@ -42,6 +42,7 @@ func (b *block) link(p *plan.Plan) error {
 		g.SetBalancer(s.balancer)
 	}
 	g.Key = s.key
+	g.NoBackup = s.method != nil && s.method.NoBackup
 	if s.zone != nil {
 		g.ZoneName, g.ZoneBytes = s.zone.Name, s.zone.Bytes
 	}

@@ -1,0 +1,207 @@
+package upstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"starling/lib/units"
+	"starling/observe"
+	servers "starling/upstream"
+	"starling/web/groups"
+)
+
+// body is what POST and PATCH of a server say; a nil field was not given.
+type body struct {
+	server, service, route     *string
+	weight, maxConns, maxFails *int
+	failTimeout, slowStart     *time.Duration
+	backup, down, drain        *bool
+}
+
+func formatError(text string) *observe.APIError {
+	return &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfFormatError", Text: text}
+}
+
+// readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one.
+func readBody(text []byte) (b body, problem *observe.APIError) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var members map[string]any
+	if err := d.Decode(&members); err != nil {
+		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error: " + err.Error()}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error: more than one value"}
+	}
+	for name, v := range members {
+		switch v.(type) {
+		case map[string]any, []any:
+			return b, formatError("nested object or list \"" + name + "\"")
+		}
+		if problem := b.take(name, v); problem != nil {
+			return b, problem
+		}
+	}
+	return b, nil
+}
+
+func (b *body) take(name string, v any) *observe.APIError {
+	bad := func(code string) *observe.APIError {
+		return &observe.APIError{Status: http.StatusBadRequest, Code: code, Text: "invalid parameter value \"" + name + "\""}
+	}
+	ok := true
+	switch name {
+	case "server":
+		if ok = text(&b.server, v); !ok {
+			return bad(servers.BadAddress)
+		}
+	case "service":
+		if ok = text(&b.service, v); !ok {
+			return bad("UpstreamBadService")
+		}
+	case "route":
+		if ok = text(&b.route, v); !ok {
+			return bad(servers.BadRoute)
+		}
+	case "weight":
+		if ok = number(&b.weight, v); !ok {
+			return bad(servers.BadWeight)
+		}
+	case "max_conns":
+		if ok = number(&b.maxConns, v); !ok {
+			return bad(servers.BadMaxConns)
+		}
+	case "max_fails":
+		if ok = number(&b.maxFails, v); !ok {
+			return bad(servers.BadMaxFails)
+		}
+	case "fail_timeout":
+		if ok = period(&b.failTimeout, v); !ok {
+			return bad(servers.BadFailTimeout)
+		}
+	case "slow_start":
+		if ok = period(&b.slowStart, v); !ok {
+			return bad(servers.BadSlowStart)
+		}
+	case "backup":
+		ok = truth(&b.backup, v)
+	case "down":
+		ok = truth(&b.down, v)
+	case "drain":
+		ok = truth(&b.drain, v)
+	default:
+		return formatError("unknown parameter \"" + name + "\"")
+	}
+	if !ok {
+		return bad("UpstreamConfFormatError")
+	}
+	return nil
+}
+
+func text(to **string, v any) bool {
+	s, ok := v.(string)
+	*to = &s
+	return ok
+}
+
+func truth(to **bool, v any) bool {
+	t, ok := v.(bool)
+	*to = &t
+	return ok
+}
+
+// number takes 5 and "5".
+func number(to **int, v any) bool {
+	n, err := units.Number(asText(v))
+	i := int(n)
+	*to = &i
+	return err == nil && n <= 1<<31-1
+}
+
+// period takes a number of seconds or a time of nginx: 10, "10s", "1m".
+func period(to **time.Duration, v any) bool {
+	d, err := units.Time(asText(v))
+	*to = &d
+	return err == nil
+}
+
+func asText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// settings are those of a new server.
+func (b *body) settings(g *groups.Group) (s servers.Settings, problem *observe.APIError) {
+	if b.server == nil {
+		return s, formatError("missing \"server\" argument")
+	}
+	badAddress := &observe.APIError{Status: http.StatusBadRequest, Code: servers.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
+	t, err := groups.ParseTarget(*b.server, 80, false)
+	if err != nil {
+		return s, badAddress
+	}
+	address, literal := t.Literal()
+	s = servers.NewSettings(*b.server, address)
+	if b.service != nil && *b.service != "" {
+		if literal || !t.NoPort {
+			return s, &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
+		}
+		s.Service = *b.service
+	}
+	if !literal {
+		if !g.Resolves {
+			return s, &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfNoResolver",
+				Text: "no resolver defined to resolve \"" + *b.server + "\""}
+		}
+		if strings.ContainsAny(t.Host, " []") {
+			return s, badAddress
+		}
+		s.Host, s.Port = t.Host, t.Port
+	}
+	set(&s.Route, b.route)
+	set(&s.Weight, b.weight)
+	set(&s.MaxConns, b.maxConns)
+	set(&s.MaxFails, b.maxFails)
+	set(&s.FailTimeout, b.failTimeout)
+	set(&s.SlowStart, b.slowStart)
+	set(&s.Backup, b.backup)
+	set(&s.Down, b.down)
+	set(&s.Drain, b.drain)
+	if s.Backup && g.NoBackup {
+		return s, &observe.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "the load balancing method knows no backup servers"}
+	}
+	return s, nil
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no fault.
+func (b *body) change(now servers.Config) (c servers.Change, problem *observe.APIError) {
+	immutable := func(name string) *observe.APIError {
+		return &observe.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,
+			Text: "\"" + name + "\" of a server cannot be changed: add another one and remove this"}
+	}
+	switch {
+	case b.server != nil && *b.server != now.Server:
+		return c, immutable("server")
+	case b.service != nil && *b.service != now.Service:
+		return c, immutable("service")
+	case b.backup != nil && *b.backup != now.Backup:
+		return c, immutable("backup")
+	}
+	return servers.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
+		SlowStart: b.slowStart, Route: b.route, Down: b.down, Drain: b.drain}, nil
+}
