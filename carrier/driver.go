@@ -34,8 +34,8 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	known := false
 	for _, l := range c.links {
 		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
-			l.kick()
-			known = true
+			// A link that stands says nothing of who came: another node of the same host may have.
+			known = l.kick() || known
 		}
 	}
 	if known {

@@ -74,16 +74,18 @@ func (c *Carrier) newLink(t target) *link {
 // run starts the link's goroutine. Called with mu held.
 func (c *Carrier) run(l *link) { c.tasks.Go(l.run) }
 
-// kick makes a link that is not connected dial at once.
-func (l *link) kick() {
+// kick makes a link that is not connected dial at once, and says whether it was not.
+func (l *link) kick() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.session == nil && l.state != isSelf {
-		select {
-		case l.nudge <- struct{}{}:
-		default:
-		}
+	if l.session != nil || l.state == isSelf {
+		return false
 	}
+	select {
+	case l.nudge <- struct{}{}:
+	default: // it is about to
+	}
+	return true
 }
 
 // hold notes the session that stands, or its end.

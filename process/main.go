@@ -10,6 +10,7 @@ import (
 	"starling/conf"
 	"starling/cycle"
 	"starling/observe"
+	"starling/process/demo"
 )
 
 // program is what messages of the command line begin with.
@@ -20,6 +21,9 @@ const maxProblems = 20
 
 // Main runs the program with its arguments, the name not included, and returns the exit status.
 func Main(args []string) int {
+	if len(args) > 0 && args[0] == "demo" {
+		return demo.Main(args[1:], os.Stdout, os.Stderr)
+	}
 	f, err := parseFlags(args)
 	if err != nil {
 		complain("%v", err)
