@@ -3,8 +3,6 @@ package zone
 import (
 	"encoding/binary"
 	"math/bits"
-
-	"starling/lib/stamp"
 )
 
 // The odd constants of the fixed hash are digits of pi and e; any odd numbers with mixed bits would do.
@@ -37,11 +35,7 @@ func mix(a, b uint64) uint64 {
 // ShardOf is the number of the shard that holds a key, the same on all nodes.
 func ShardOf(keyHash uint64) int { return int(keyHash >> 56) }
 
-// DigestOf is what one record adds to the digest of its shard. Sums of these do not depend on the order.
-func DigestOf(keyHash uint64, s stamp.Stamp, tombstone bool) uint64 {
-	h := mix(keyHash^hashStart, hashWord)
-	if tombstone {
-		h ^= hashEnd
-	}
-	return mix(h^uint64(s), hashEnd)
+// Digest is what an element adds to the digest of its shard. Sums of these do not depend on the order.
+func (e Element) Digest() uint64 {
+	return mix(mix(e.Key^hashStart, hashWord)^e.Version, hashEnd)
 }

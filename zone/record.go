@@ -272,9 +272,6 @@ func (sh *Shard) Due(slot Slot, r *Record, oldMS, dueMS, nowMS int64) {
 // Clear is the stamp at and below which the shard holds nothing.
 func (sh *Shard) Clear() stamp.Stamp { return sh.clear }
 
-// AddDigest adds to the shard's digest; what leaves is added negated.
-func (sh *Shard) AddDigest(sum uint64) { sh.digest += sum }
-
 // Len is the number of slots that Slots visits, free ones included.
 func (sh *Shard) Len() int { return len(sh.slab) }
 

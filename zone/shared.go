@@ -38,7 +38,8 @@ type Applied struct {
 	Records int // looked at
 	Won     int // replaced or added
 	Lost    int // older than what was here
-	Refused int // no room, or stamped too far ahead
+	Refused int // no room
+	Ahead   int // stamped too far ahead of cluster time, so refused too
 	Cleared int // shards
 }
 
@@ -48,7 +49,8 @@ type Stats struct {
 	Pending   int64 // changed here and not yet in a frame
 	Bytes     int64
 	Evicted   int64
-	Refused   int64
+	Refused   int64 // for want of room
+	Ahead     int64 // refused because of their stamps
 	Won, Lost int64 // conflicts with remote writes
 	Forfeited int64 // costs, in 1/1000 request, given up after an overrun
 }
@@ -87,10 +89,23 @@ type Shared interface {
 	// Forfeit is called when frames [from, to) of an origin are lost for good: the sequence moves on without them.
 	Forfeit(origin Origin, to uint64)
 
-	// Digests writes one order-independent digest per shard over (key, stamp, tombstone) and clear stamps. Zones of buckets leave zeroes and report false.
+	// Digests writes one order-independent digest per shard over keys, versions and clear stamps. Zones of buckets leave zeroes and report false.
 	Digests(out *[Shards]uint64) (comparable bool)
 
 	// Tick expires what is due. Called about every 100 ms.
 	Tick(now clock.Reading)
 	Stats() Stats
+}
+
+// Comparable is a Shared whose records peers can compare and repair one by one. Zones of buckets are not: their records are sums.
+type Comparable interface {
+	Shared
+	// Sketch returns the sketch of shards [first, first+count), folded to at most that many cells. The one of all shards is at
+	// hand; for others each record is visited. It is nil in a zone that is not synced.
+	Sketch(first, count, cells int) *Sketch
+	// AppendRecords appends the records of wanted elements, sorted by Element.Compare, in the encoding of taught pieces until dst
+	// holds about maxBytes, and leaves out what ends within 2 s. rest is what it did not come to.
+	AppendRecords(wanted []Element, dst []byte, maxBytes int, now clock.Reading) (payload []byte, rest []Element, records int)
+	// Mend merges what AppendRecords of a peer wrote. It gives up nothing to make room.
+	Mend(payload []byte, now clock.Reading) (Applied, error)
 }

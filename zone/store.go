@@ -53,6 +53,7 @@ type Store struct {
 
 	used, records, pending atomic.Int64
 	evicted, refused       atomic.Int64
+	ahead                  atomic.Int64
 	won, lost, forfeited   atomic.Int64
 	dirtyShards            [Shards / 64]atomic.Uint64
 	oldest                 [Shards]atomic.Uint64
@@ -63,6 +64,7 @@ type Store struct {
 	frameBuf   []byte
 	frameBytes int
 	journal    Journal
+	sums       sums
 
 	shards [Shards]Shard
 }
@@ -78,6 +80,9 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
 	}
 	s.journal.resize(defaultFrames)
+	if synced && info.Kind != KindBucket {
+		s.sums.sketch = NewSketch(SketchCells(int(min(info.Bytes/minComparedBytes, MaxSketchCells))))
+	}
 	for i := range s.shards {
 		s.shards[i].store, s.shards[i].number = s, i
 	}
@@ -175,7 +180,10 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 	if cleared <= sh.clear {
 		return false
 	}
-	sh.AddDigest(-DigestOf(0, sh.clear, true) + DigestOf(0, cleared, true))
+	if sh.clear != 0 {
+		sh.Without(ClearOf(sh.number, sh.clear))
+	}
+	sh.With(ClearOf(sh.number, cleared))
 	sh.clear = cleared
 	kept := sh.dirty[:0]
 	for _, slot := range sh.dirty {
@@ -223,22 +231,12 @@ func (s *Store) Tick(now clock.Reading) {
 	}
 }
 
-// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up or refused records may not.
-func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
-	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.Lock()
-		out[i] = sh.digest
-		sh.Unlock()
-	}
-	return s.evicted.Load() == 0 && s.refused.Load() == 0
-}
-
 // Count adds to the figures of conflicts.
 func (s *Store) Count(a Applied) {
 	s.won.Add(int64(a.Won))
 	s.lost.Add(int64(a.Lost))
 	s.refused.Add(int64(a.Refused))
+	s.ahead.Add(int64(a.Ahead))
 }
 
 // Forfeit counts costs that were given up, in 1/1000 request.
@@ -248,7 +246,7 @@ func (s *Store) Forfeit(milli int64) { s.forfeited.Add(milli) }
 func (s *Store) Stats() Stats {
 	return Stats{
 		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: s.used.Load(),
-		Evicted: s.evicted.Load(), Refused: s.refused.Load(),
+		Evicted: s.evicted.Load(), Refused: s.refused.Load(), Ahead: s.ahead.Load(),
 		Won: s.won.Load(), Lost: s.lost.Load(), Forfeited: s.forfeited.Load(),
 	}
 }

@@ -72,7 +72,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 	return k
 }
 
-var _ zone.Shared = (*Keyval)(nil)
+var _ zone.Comparable = (*Keyval)(nil)
 
 // OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here, which return
 // its error and only when it returns: it may wait for the disk. Payloads given to remote came from peers.
@@ -290,6 +290,13 @@ func (k *Keyval) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 // Learn merges a taught piece.
 func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
 	applied, err := k.registers.Learn(payload, now)
+	k.keepRemote(payload, applied)
+	return applied, err
+}
+
+// Mend merges what a peer's AppendRecords wrote.
+func (k *Keyval) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
+	applied, err := k.registers.Mend(payload, now)
 	k.keepRemote(payload, applied)
 	return applied, err
 }

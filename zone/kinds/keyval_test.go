@@ -242,7 +242,7 @@ func TestAStampFromTheFutureIsRefused(t *testing.T) {
 	one.Flush(at(60_001))
 	deliver(t, 1, one, two, 0, 0, at(0))
 	mustLack(t, two, "a", 0)
-	if got := two.Stats().Refused; got != 1 {
+	if got := two.Stats().Ahead; got != 1 {
 		t.Errorf("%d refused", got)
 	}
 	if deliver(t, 1, one, two, 0, 0, at(1)); two.Stats().Won != 1 {

@@ -83,6 +83,7 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	slot, r := sh.Find(key)
 	oldDueMS := int64(0)
 	visible := false
+	var old zone.Element
 	switch {
 	case r == nil:
 		if slot, r = g.store.Insert(sh, key, w.value, space.bytes, space.evict, now.MonoMS); r == nil {
@@ -91,16 +92,19 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	case !w.beats(sh, r):
 		return lost, 0
 	default:
-		old := DigestOf(hash, r)
+		old = elementOf(sh, hash, r)
 		if !g.store.Replace(sh, r, w.value, space.bytes, space.evict, now.MonoMS) {
 			return refused, 0
 		}
-		sh.AddDigest(-old)
 		oldDueMS, visible = g.DueMS(r), !r.Tombstone()
 	}
 	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.expiryMS)
 	sh.SetTombstone(r, w.tombstone)
-	sh.AddDigest(DigestOf(hash, r))
+	if fresh := elementOf(sh, hash, r); old == (zone.Element{}) {
+		sh.With(fresh)
+	} else {
+		sh.Instead(old, fresh)
+	}
 	sh.Due(slot, r, oldDueMS, g.DueMS(r), now.WallMS)
 	if g.evicts {
 		sh.Use(slot, r, now.MonoMS)
@@ -115,9 +119,9 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	return won, slot
 }
 
-// DigestOf is what a record adds to the digest of its shard.
-func DigestOf(hash uint64, r *zone.Record) uint64 {
-	return zone.DigestOf(hash, stamp.Stamp(r.Word0), r.Tombstone())
+// elementOf is a record as digests and sketches see it.
+func elementOf(sh *zone.Shard, hash uint64, r *zone.Record) zone.Element {
+	return zone.Element{Key: hash, Version: zone.VersionOf(stamp.Stamp(r.Word0), r.Tombstone(), sh.Value(r))}
 }
 
 // nextStamp is the stamp of a local write over r, which may be nil.
@@ -192,7 +196,7 @@ func (g *registers) graceMS() int64 {
 
 // Forget takes a record that goes out of the digest.
 func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
-	sh.AddDigest(-DigestOf(zone.KeyHash(key), r))
+	sh.Without(elementOf(sh, zone.KeyHash(key), r))
 	if g.watch != nil && !r.Tombstone() {
 		g.watch.gone(key)
 	}

@@ -223,7 +223,7 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 		}
 		applied.Records++
 		if w.stamp > highest {
-			applied.Refused++
+			applied.Ahead++
 			continue
 		}
 		g.clock.Observe(w.stamp)

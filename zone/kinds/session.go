@@ -49,7 +49,7 @@ func NewSession(cfg SessionConfig) *Session {
 	return s
 }
 
-var _ zone.Shared = (*Session)(nil)
+var _ zone.Comparable = (*Session)(nil)
 
 // AppendServer appends the id of the server that the session is bound to. Looking up does not touch.
 func (s *Session) AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool) {

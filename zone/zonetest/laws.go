@@ -149,6 +149,24 @@ func same(t *rapid.T, s Subject, law string, want, got zone.Shared, now clock.Re
 	if want.Digests(&left) && got.Digests(&right) && left != right {
 		t.Fatalf("%s: digests differ", law)
 	}
+	sketched(t, law, want)
+	sketched(t, law, got)
+}
+
+// sketched fails unless the sketch that was kept up with each write is what a visit of all records gives.
+func sketched(t *rapid.T, law string, z zone.Shared) {
+	t.Helper()
+	compared, ok := z.(zone.Comparable)
+	if !ok {
+		return
+	}
+	kept := compared.Sketch(0, zone.Shards, zone.MinSketchCells)
+	for shard := range zone.Shards {
+		kept.Subtract(compared.Sketch(shard, 1, zone.MinSketchCells))
+	}
+	if here, there, ok := kept.Decode(); !ok || len(here)+len(there) > 0 {
+		t.Fatalf("%s: the sketch has %v that no record is, and lacks %v", law, here, there)
+	}
 }
 
 // Laws checks that merging is commutative, associative and idempotent, that codecs lose nothing, and that nothing deleted comes back.
