@@ -65,7 +65,7 @@ var Core = Module{
 			},
 		},
 	},
-	Variables: coreVariables,
+	Variables: append(captureVariables(), coreVariables...),
 }
 
 func setListen(s *CoreSettings, a *conf.Args) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/regex"
 	"starling/observe"
 	"starling/plan"
 	"starling/ssl"
@@ -29,6 +30,10 @@ type Session struct {
 	Status int
 	// Peer is what is known of an encrypted client after the handshake, else nil.
 	Peer *ssl.Peer
+	// Captures are those of the last regular expression that matched ($1 to $9).
+	Captures regex.Captures
+	// Nesting counts the variables whose values are just being found by each other; see package lookups.
+	Nesting int
 
 	port     *Port
 	raw      net.Conn

@@ -1,0 +1,90 @@
+package stream_test
+
+import (
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"starling/stream/streamtest"
+)
+
+func TestProblems(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"stream { server { say x; } }", `no "listen" is defined for server in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1:1; } }", `no handler for server in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1; say x; } }", `no port in "127.0.0.1" of the "listen" directive in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1:1 udp; say x; } }", `parameter "udp" is not supported by starling in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1:1 fast; say x; } }", `invalid parameter "fast" in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1:1 backlog=0; say x; } }", `invalid backlog "backlog=0" in /test.conf:1`},
+		{"stream {\n server { listen 1; say x; }\n server { listen *:1; say x; } }", `duplicate "0.0.0.0:1" address and port pair in /test.conf:3`},
+		{"stream { server { listen 1; say x; error_log x loud; } }", `invalid log level "loud" in /test.conf:1`},
+		{"stream { server { listen 1; say x; error_log syslog:server=x; } }", `parameter "syslog:" is not supported by starling in /test.conf:1`},
+		{"stream { resolver 127.0.0.1 ipv4=off ipv6=off; }", `"ipv4" and "ipv6" cannot both be "off" in /test.conf:1`},
+		{"stream { resolver 127.0.0.1:x; }", `invalid port in resolver "127.0.0.1:x" in /test.conf:1`},
+		{"stream { server { listen 1; proxy_pass x; } }", `"proxy_pass" is not supported by starling in /test.conf:1`},
+	} {
+		if got := streamtest.Problem(t, c.text, streamtest.Say()); got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
+		}
+	}
+}
+
+func TestLifeOfASite(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } server { listen 2; say detach hold detach; } }", nil, streamtest.Say())
+	served, kept := s.Dial(0), s.Dial(1)
+	for conn, want := range map[io.Reader]string{served: "hello", kept: "detach"} {
+		buf := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, buf); err != nil || string(buf) != want {
+			t.Fatalf("got %q, %v", buf, err)
+		}
+	}
+	s.Site.Retire()
+	select {
+	case <-s.Site.Drained():
+		t.Error("drained while a session goes on")
+	default:
+	}
+	served.Close()
+	<-s.Site.Drained() // although the detached session goes on
+	select {
+	case <-s.Site.Emptied():
+		t.Error("emptied while the detached session goes on")
+	default:
+	}
+	kept.Close()
+	<-s.Site.Emptied()
+	if f := s.Plan.Connections.Figures(); f.Accepted != 2 || f.Active != 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestCloseEndsSessionsByForce(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, streamtest.Say())
+	conn := s.Dial(0)
+	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	s.Site.Retire()
+	s.Site.Close()
+	<-s.Site.Drained()
+	if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Errorf("the client read %d bytes, %v", n, err)
+	}
+}
+
+func TestAPanicEndsOneSession(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 1; say x panic; } server { listen 2; say hello hold; } }", nil, streamtest.Say())
+	if got := s.Ask(0); got != "" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := io.ReadFull(s.Dial(1), make([]byte, 5)); err != nil {
+		t.Errorf("the others: %v", err)
+	}
+	alert := regexp.MustCompile(`^\[alert\] \*1 panic while serving a session: a mistake .*, client: 127\.0\.0\.1, server: 0\.0\.0\.0:1$`)
+	lines := s.Log.Lines()
+	if !slices.ContainsFunc(lines, func(l string) bool { return alert.MatchString(strings.ReplaceAll(l, "\n", " ")) }) {
+		t.Errorf("no alert in %q", lines)
+	}
+}

@@ -1,0 +1,172 @@
+// Package streamtest starts the stream side of a configuration text inside a test and speaks to it.
+package streamtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/stream"
+)
+
+// confPath is where the configuration of a test lies; paths in it are relative to its folder.
+const confPath = "/test.conf"
+
+// patience bounds each wait for an answer.
+const patience = 10 * time.Second
+
+// Log is an error log that keeps its lines.
+type Log struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Logf implements observe.Logger.
+func (l *Log) Logf(level observe.Level, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, "["+level.String()+"] "+fmt.Sprintf(format, args...))
+}
+
+// Enabled implements observe.Logger.
+func (l *Log) Enabled(observe.Level) bool { return true }
+
+// Lines takes the lines written since the last call.
+func (l *Log) Lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := l.lines
+	l.lines = nil
+	return lines
+}
+
+// Server is a running stream block.
+type Server struct {
+	Site *stream.Site
+	Plan *plan.Plan
+	Log  *Log
+
+	t         testing.TB
+	addresses []string
+}
+
+// Files are given to the configuration by name, for certificates.
+type Files map[string][]byte
+
+// Build makes the site of a configuration text, or returns its first problem.
+func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*Server, error) {
+	t.Helper()
+	all := append([]*stream.Module{&stream.Core}, modules...)
+	list := make([]*conf.Module, len(all))
+	for i, m := range all {
+		list[i] = &m.Module
+	}
+	binder, err := conf.NewBinder(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := fstest.MapFS{confPath[1:]: {Data: []byte(text)}}
+	for name, data := range files {
+		disk[name] = &fstest.MapFile{Data: data}
+	}
+	s := &Server{t: t, Log: &Log{}, Plan: plan.New()}
+	s.Plan.Prefix, s.Plan.ConfDir, s.Plan.FS, s.Plan.Log = t.TempDir()+"/", "/", disk, s.Log
+	if err := stream.Prepare(s.Plan, all); err != nil {
+		t.Fatal(err)
+	}
+	tree, _ := conf.Parse(disk, confPath) // its problem is among those of Bind
+	bound := binder.Bind(tree, s.Plan)
+	if err := bound.Err(); err != nil {
+		return nil, err
+	}
+	for _, z := range s.Plan.Zones.Undeclared() {
+		return nil, &conf.Problem{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line}
+	}
+	if errs := s.Plan.Link(); len(errs) > 0 {
+		return nil, errs[0]
+	}
+	s.Site, err = stream.Build(s.Plan, bound.Top.All("stream")[0], all)
+	var problems conf.Problems
+	if errors.As(err, &problems) {
+		return nil, problems[0]
+	}
+	return s, err
+}
+
+// Start builds and serves a configuration text, each port of it on an address of its own.
+func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *Server {
+	t.Helper()
+	s, err := Build(t, text, files, modules...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	var listeners []net.Listener
+	for _, p := range s.Site.Ports() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.addresses = append(s.addresses, l.Addr().String())
+		serving.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				serving.Go(func() { p.Serve(conn) })
+			}
+		})
+		listeners = append(listeners, l)
+	}
+	t.Cleanup(func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+		s.Site.Close()
+		serving.Wait()
+		s.Plan.Logs.Close()
+	})
+	return s
+}
+
+// Dial connects to the n-th port.
+func (s *Server) Dial(n int) net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addresses[n])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
+// Ask connects to the n-th port and returns all that it says until it closes.
+func (s *Server) Ask(n int) string {
+	s.t.Helper()
+	text, err := io.ReadAll(s.Dial(n))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Problem returns the first problem of a configuration text, "" if it has none.
+func Problem(t testing.TB, text string, modules ...*stream.Module) string {
+	t.Helper()
+	if _, err := Build(t, text, nil, modules...); err != nil {
+		return err.Error()
+	}
+	return ""
+}
