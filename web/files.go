@@ -47,10 +47,12 @@ func (r *Request) FilenameOf(uri []byte) []byte {
 	switch {
 	case !l.Core.Alias:
 		b = append(b, uri...)
-	case l.kind == regexLocation || l.kind == caselessLocation:
-		// The alias of a regular expression is the whole path, made of captures.
+	case !l.Core.aliasWhole:
+		b = append(b, uri[min(len(l.Core.aliasPart), len(uri)):]...)
+	case r.BehindAlias:
+		b = append(b, uri...)
 	default:
-		b = append(b, uri[min(len(l.Name), len(uri)):]...)
+		// The alias of a regular expression is the whole path, made of captures.
 	}
 	return r.KeepScratch(b)
 }
@@ -161,3 +163,6 @@ func (r *Request) writePaced(p []byte) (int, error) {
 }
 
 func elapsedMS(from, to clock.Reading) int64 { return to.MonoMS - from.MonoMS }
+
+// AliasedPart is the beginning of a URI that an alias takes the place of; empty without one.
+func (l *Location) AliasedPart() []byte { return l.Core.aliasPart }

@@ -104,7 +104,7 @@ func (r *Request) noContent() Result {
 
 // locate finds the location, and checks what it says about the request as a whole.
 func (r *Request) locate() Result {
-	r.Location = r.Server.base
+	r.Location, r.Displaced, r.BehindAlias = r.Server.base, false, false
 	_, redirect := r.Server.tree.search(r)
 	if r.regexFailed {
 		r.regexFailed = false

@@ -43,8 +43,15 @@ type Request struct {
 	Out Response
 	// Captures are those of the last regular expression that matched ($1 to $9).
 	Captures regex.Captures
+	// Nesting counts the variables whose values are just being found by each other; see package lookups.
+	Nesting int
 	// Internal is set once the request was redirected inside.
 	Internal bool
+	// Displaced says that Path was rewritten and its location not looked for again (rewrite … break): it need not begin with
+	// the location's name, so proxy_pass passes it whole.
+	Displaced bool
+	// BehindAlias says that Path goes behind the alias of a regular expression, which else is the whole file name (try_files).
+	BehindAlias bool
 	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below that not at all.
 	LimitRate int64
 	// LogNote is put into each line of the error log after the request (`upstream: "…"`), without commas around.

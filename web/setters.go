@@ -222,7 +222,15 @@ func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
 		path = strings.TrimSuffix(path, "/")
 	}
 	t, err := CompileTemplate(a, path)
-	s.Root, s.Alias = t, alias
+	s.Root, s.Alias, s.aliasPart, s.aliasWhole = t, alias, nil, false
+	if !alias {
+		return err
+	}
+	if name, bad := readLocationName(a.Scope.Words); bad == nil {
+		if s.aliasWhole = name.isRegex(); !s.aliasWhole {
+			s.aliasPart = []byte(name.text)
+		}
+	}
 	return err
 }
 

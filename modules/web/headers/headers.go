@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/web"
+	"starling/web/h1"
 )
 
 func build(b *web.Block) (web.Filter, error) {
@@ -48,29 +49,14 @@ func isSafe(status int) bool {
 }
 
 func (h *Header) replace(r *web.Request, value []byte) {
-	if len(h.name) == len("Last-Modified") {
+	id := h1.Identify(h.name)
+	r.RemoveHeader(id)
+	switch {
+	case id == h1.HeaderLastModified:
 		r.Out.LastModified = value
-		return
-	}
-	kept := r.Out.Headers[:0]
-	for _, old := range r.Out.Headers {
-		if len(old.Name) != len(h.name) || !equalFold(old.Name, h.name) {
-			kept = append(kept, old)
-		}
-	}
-	r.Out.Headers = kept
-	if len(value) > 0 {
+	case len(value) > 0:
 		r.AddHeader(h.name, value)
 	}
-}
-
-func equalFold(a, b []byte) bool {
-	for i := range a {
-		if a[i]|0x20 != b[i]|0x20 {
-			return false
-		}
-	}
-	return true
 }
 
 const maxAge = "max-age="
@@ -98,7 +84,7 @@ func (e *Expires) apply(r *web.Request) {
 		at = nextTime(now, after)
 	case expiresModified:
 		at = now.Add(after)
-		if modified, err := http.ParseTime(string(r.Out.LastModified)); err == nil {
+		if modified, err := http.ParseTime(string(lastModified(r))); err == nil {
 			at = modified.Add(after)
 		}
 	default:
@@ -110,6 +96,15 @@ func (e *Expires) apply(r *web.Request) {
 		return
 	}
 	set(r, at, maxAge+strconv.FormatInt(age, 10))
+}
+
+// lastModified is the date of the response, which may also be one that a backend sent.
+func lastModified(r *web.Request) []byte {
+	if len(r.Out.LastModified) > 0 {
+		return r.Out.LastModified
+	}
+	v, _ := r.Out.Headers.Get(h1.HeaderLastModified)
+	return v
 }
 
 // nextTime is the next moment of a time of day, in the local time zone.

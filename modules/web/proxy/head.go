@@ -138,7 +138,9 @@ func (x *exchange) appendURI(dst []byte) []byte {
 		return append(dst, r.Target...)
 	}
 	path := r.Path
-	if uri != "" {
+	if r.Displaced {
+		uri = ""
+	} else if uri != "" {
 		path = path[min(len(x.l.to.location), len(path)):]
 	}
 	dst = escape.Append(append(dst, uri...), path, escape.Path)

@@ -115,7 +115,9 @@ func (m *machine) match(re *web.Regex, pattern string, subject []byte) bool {
 type breakCommand struct{}
 
 func (breakCommand) run(m *machine) bool {
-	m.moved = false
+	if m.moved {
+		m.moved, m.r.Displaced = false, true
+	}
 	return true
 }
 
@@ -201,6 +203,7 @@ func (c *rewriteCommand) run(m *machine) bool {
 		return false
 	}
 	r.Internal = true
+	r.Displaced = r.Displaced || c.stays
 	m.moved, m.quote = !c.stays, false
 	if c.status != 0 {
 		c.redirect(m)

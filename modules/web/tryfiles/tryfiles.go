@@ -24,8 +24,11 @@ func build(b *web.Block) (web.Handler, error) {
 func (s *Settings) handle(r *web.Request) web.Result {
 	for i := range s.tries {
 		t := &s.tries[i]
-		name := s.withoutLocation(r, r.Expand(&t.name))
-		path := string(r.FilenameOf(name))
+		name := r.Expand(&t.name)
+		before := r.BehindAlias
+		r.BehindAlias = true
+		path := string(r.FilenameOf(s.withLocation(r, name)))
+		r.BehindAlias = before
 		info, err := os.Stat(path)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
@@ -34,7 +37,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 			continue
 		}
 		if info.IsDir() == t.folder {
-			r.Path = name
+			r.Path, r.BehindAlias = s.withLocation(r, name), true
 			return web.Declined
 		}
 	}
@@ -49,12 +52,12 @@ func (s *Settings) handle(r *web.Request) web.Result {
 	return r.InternalRedirect(path, query)
 }
 
-// withoutLocation: below an alias a name may be given with or without the location's own part; nginx takes both for the
+// withLocation: below an alias a name may be given with or without the location's own part; nginx takes both for the
 // same file.
-func (s *Settings) withoutLocation(r *web.Request, name []byte) []byte {
-	l := r.Location
-	if !l.Core.Alias || bytes.HasPrefix(name, []byte(l.Name)) {
+func (s *Settings) withLocation(r *web.Request, name []byte) []byte {
+	part := r.Location.AliasedPart()
+	if bytes.HasPrefix(name, part) {
 		return name
 	}
-	return r.KeepScratch(append(append(r.Scratch(), l.Name...), name...))
+	return r.KeepScratch(append(append(r.Scratch(), part...), name...))
 }
