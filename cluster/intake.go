@@ -94,7 +94,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
 		}
 		z.applyDone(iz.origin, d.Sequence)
-		s.refused(iz, applied.Refused, now)
+		s.refused(iz, applied.Refused+applied.Ahead, now)
 	}
 	iz.last = max(iz.last, d.Sequence)
 	return nil
@@ -187,7 +187,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}
-		s.refused(iz, applied.Refused, now)
+		s.refused(iz, applied.Refused+applied.Ahead, now)
 	}
 	if t.Last && z.learnt(s, int(t.Shard), now) {
 		n.settleReady(z, now)
