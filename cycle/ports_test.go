@@ -1,0 +1,83 @@
+package cycle
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"starling/lib/sockaddr"
+)
+
+// named is a server that tells its name to a connection.
+type named string
+
+func (n named) Serve(conn net.Conn) { conn.(*fakeConn).servedBy = string(n) }
+
+type fakeConn struct {
+	net.Conn
+	local    netip.AddrPort
+	servedBy string
+}
+
+func (c *fakeConn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
+
+func TestAddressesShareTheSocketOfTheirWildcard(t *testing.T) {
+	for _, c := range []struct {
+		listens string // separated by blanks; "!" asks for bind, "+" for ipv6only=off
+		want    string
+	}{
+		{"127.0.0.1:80 10.0.0.1:80", "127.0.0.1:80 10.0.0.1:80"},
+		{"127.0.0.1:80 0.0.0.0:80", "0.0.0.0:80"},
+		{"127.0.0.1:81 0.0.0.0:80", "0.0.0.0:80 127.0.0.1:81"},
+		{"127.0.0.1:80! 0.0.0.0:80", "0.0.0.0:80 127.0.0.1:80"},
+		{"[::1]:80 [::]:80 0.0.0.0:80", "[::]:80only 0.0.0.0:80"},
+		{"127.0.0.1:80 [::]:80+", "[::]:80 127.0.0.1:80"},
+		{"unix:/x 0.0.0.0:80 unix:/y", "0.0.0.0:80 unix:/x unix:/y"},
+	} {
+		var ports []port
+		for _, word := range strings.Fields(c.listens) {
+			text := strings.TrimRight(word, "!+")
+			addrs, err := sockaddr.Parse(text, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports = append(ports, port{addr: addrs[0], server: named(text),
+				options: sockaddr.Options{Bind: strings.HasSuffix(word, "!"), IPv6Only: !strings.HasSuffix(word, "+")}})
+		}
+		var got []string
+		for _, s := range sockets(ports) {
+			text := s.key.addr.String()
+			if s.key.ipv6Only && s.key.addr.Wildcard() {
+				text += "only"
+			}
+			got = append(got, text)
+		}
+		if fmt.Sprint(got) != "["+c.want+"]" {
+			t.Errorf("%s: got %v, want %s", c.listens, got, c.want)
+		}
+	}
+}
+
+func TestConnectionsGoToTheirAddress(t *testing.T) {
+	var ports []port
+	for _, text := range []string{"127.0.0.1:80", "0.0.0.0:80"} {
+		addrs, err := sockaddr.Parse(text, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port{addr: addrs[0], server: named(text)})
+	}
+	all := sockets(ports)
+	if len(all) != 1 {
+		t.Fatalf("%d sockets", len(all))
+	}
+	for local, want := range map[string]string{"127.0.0.1:80": "127.0.0.1:80", "127.0.0.2:80": "0.0.0.0:80", "[::ffff:127.0.0.1]:80": "127.0.0.1:80"} {
+		conn := &fakeConn{local: netip.MustParseAddrPort(local)}
+		all[0].server.Serve(conn)
+		if conn.servedBy != want {
+			t.Errorf("a connection to %s was served by %s", local, conn.servedBy)
+		}
+	}
+}

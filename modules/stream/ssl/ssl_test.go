@@ -1,0 +1,142 @@
+package ssl_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"starling/lib/certs"
+	"starling/modules/stream/ssl"
+	"starling/stream/streamtest"
+)
+
+// pki is an authority with one certificate.
+type pki struct {
+	ca        *certs.Authority
+	cert, key []byte
+}
+
+func newPKI(t *testing.T, name string) pki {
+	t.Helper()
+	ca, err := certs.NewAuthority("authority of " + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.Issue(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pki{ca, cert, key}
+}
+
+// talk makes the handshake on a new connection and returns what the server says, "" if it says nothing.
+func talk(t *testing.T, s *streamtest.Server, config *tls.Config) string {
+	t.Helper()
+	conn := tls.Client(s.Dial(0), config)
+	text, err := io.ReadAll(conn)
+	if err != nil && len(text) > 0 {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestHandshakeAndVariables(t *testing.T) {
+	server, client := newPKI(t, "server.example"), newPKI(t, "client.example")
+	stranger := newPKI(t, "stranger.example")
+	files := streamtest.Files{"s.crt": server.cert, "s.key": server.key, "client_ca.crt": client.ca.PEM}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(server.ca.PEM)
+	clientConfig := func(p *pki) *tls.Config {
+		config := &tls.Config{RootCAs: roots, ServerName: "server.example"}
+		if p != nil {
+			pair, err := tls.X509KeyPair(p.cert, p.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Also sent to a server that does not name its authority.
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		}
+		return config
+	}
+	for _, c := range []struct {
+		verify string
+		client *pki
+		want   string
+		log    string
+	}{
+		{"off", nil, "TLSv1.3 server.example NONE  ", ""},
+		{"on", &client, "TLSv1.3 server.example SUCCESS CN=client.example,O=starling ", ""},
+		{"on", nil, "", "client sent no required SSL certificate"},
+		{"on", &stranger, "", "client SSL certificate verify error: ("},
+		{"optional", nil, "TLSv1.3 server.example NONE  ", ""},
+		{"optional_no_ca", &stranger, "TLSv1.3 server.example FAILED:", ""},
+	} {
+		s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key;
+			ssl_verify_client `+c.verify+`; ssl_trusted_certificate client_ca.crt;
+			say "$ssl_protocol $ssl_server_name $ssl_client_verify $ssl_client_s_dn "; } }`, files, &ssl.Module, streamtest.Say())
+		got := talk(t, s, clientConfig(c.client))
+		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.verify, got, c.want)
+		}
+		if lines := s.Log.Lines(); c.log != "" && !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, c.log) }) {
+			t.Errorf("%s: no %q in %q", c.verify, c.log, lines)
+		}
+	}
+}
+
+func TestForeignBytesEndTheConnection(t *testing.T) {
+	server := newPKI(t, "server.example")
+	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key; say x; } }`,
+		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &ssl.Module, streamtest.Say())
+	conn := s.Dial(0)
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(conn); strings.Contains(string(text), "x") { // how it is cut off does not matter
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestAHandshakeHasATime(t *testing.T) {
+	server := newPKI(t, "server.example")
+	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key; ssl_handshake_timeout 10ms; say x; } }`,
+		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &ssl.Module, streamtest.Say())
+	conn := s.Dial(0)
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the server spoke first")
+	}
+}
+
+func TestProblems(t *testing.T) {
+	server := newPKI(t, "server.example")
+	files := streamtest.Files{"s.crt": server.cert, "s.key": server.key}
+	for _, c := range []struct{ text, want string }{
+		{``, `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`},
+		{`ssl_certificate s.crt;`, `no "ssl_certificate_key" is defined for certificate "/s.crt" in /test.conf:1`},
+		{`ssl_certificate $ssl_server_name; ssl_certificate_key s.key;`, `variables in "ssl_certificate" are not supported by starling in /test.conf:1`},
+		{`ssl_certificate data:x;`, `parameter "data:" is not supported by starling in /test.conf:1`},
+		{`ssl_session_cache shared:a:1k;`, `invalid session cache "shared:a:1k" in /test.conf:1`},
+		{`ssl_verify_client maybe;`, `invalid value "maybe" in /test.conf:1`},
+		{`ssl_dhparam x;`, `"ssl_dhparam" is not supported by starling in /test.conf:1`},
+		{`ssl_protocols TLSv9;`, `invalid value "TLSv9" in /test.conf:1`},
+	} {
+		_, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; "+c.text+" } }", files, &ssl.Module, streamtest.Say())
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)
+		}
+	}
+	for _, good := range []string{"ssl_session_cache shared:SSL:10m;", "ssl_session_cache builtin:1000 shared:SSL:10m;", "ssl_session_cache off;",
+		"ssl_session_timeout 1d;", "ssl_prefer_server_ciphers on;", "ssl_protocols TLSv1.2;", "ssl_alpn h2 http/1.1;", "ssl_session_tickets off;"} {
+		if _, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; ssl_certificate s.crt; ssl_certificate_key s.key; "+good+" } }",
+			files, &ssl.Module, streamtest.Say()); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+}
