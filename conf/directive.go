@@ -124,8 +124,11 @@ func (a *Args) FirstWrite(place any) bool {
 }
 
 // Warn reports what is odd but no problem; nginx does so at level warn.
-func (a *Args) Warn(format string, args ...any) {
+func (a *Args) Warn(format string, args ...any) { a.WarnAt(a.Node, format, args...) }
+
+// WarnAt is Warn about a line of the directive's block.
+func (a *Args) WarnAt(n *Node, format string, args ...any) {
 	if a.binding != nil {
-		a.binding.warnings = append(a.binding.warnings, At(a.Node, format, args...))
+		a.binding.warnings = append(a.binding.warnings, At(n, format, args...))
 	}
 }

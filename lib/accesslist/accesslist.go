@@ -38,16 +38,25 @@ func ParseRule(allow bool, text string) (rule Rule, lowBits bool, err error) {
 	case "unix:":
 		return Rule{Allow: allow, Unix: true}, false, nil
 	}
-	prefix, err := netip.ParsePrefix(text)
+	prefix, lowBits, err := ParsePrefix(text)
+	if err != nil {
+		return Rule{}, false, err
+	}
+	return Rule{Allow: allow, Prefix: prefix}, lowBits, nil
+}
+
+// ParsePrefix reads an address or a prefix; lowBits as in ParseRule.
+func ParsePrefix(text string) (prefix netip.Prefix, lowBits bool, err error) {
+	prefix, err = netip.ParsePrefix(text)
 	if err != nil {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || addr.Zone() != "" {
-			return Rule{}, false, ErrInvalid
+			return netip.Prefix{}, false, ErrInvalid
 		}
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
 	}
 	masked := prefix.Masked()
-	return Rule{Allow: allow, Prefix: masked}, masked != prefix, nil
+	return masked, masked != prefix, nil
 }
 
 // List is a compiled list of rules, read-only and safe for concurrent use.

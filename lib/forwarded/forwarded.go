@@ -1,0 +1,92 @@
+// Package forwarded finds out who a request really comes from, where trusted proxies say so in a header.
+package forwarded
+
+import (
+	"bytes"
+	"net/netip"
+	"unsafe"
+
+	"github.com/gaissmai/bart"
+)
+
+// Networks are the proxies that are trusted. It is filled once and then only read.
+type Networks struct {
+	table bart.Lite
+	unix  bool
+}
+
+// Add trusts the proxies of a prefix.
+func (n *Networks) Add(p netip.Prefix) { n.table.Insert(p.Masked()) }
+
+// AddUnix trusts clients of unix sockets.
+func (n *Networks) AddUnix() { n.unix = true }
+
+// Trusts tells whether what a client says of others is believed. IPv4 in IPv6 counts as IPv4; the zero Addr is a client of a unix socket.
+func (n *Networks) Trusts(a netip.Addr) bool {
+	if !a.IsValid() {
+		return n.unix
+	}
+	return n.table.Contains(a.Unmap())
+}
+
+// Address is ngx_http_get_forwarded_addr: it goes through the values from the last header to the first, and in each from right to
+// left, as long as who is known so far is trusted. Without recursive it takes one step only. It returns from where nothing is believed.
+// backwards yields the values of the header, the last one first.
+func Address(from netip.AddrPort, trusted *Networks, recursive bool, backwards func(yield func(value []byte) bool)) (addr netip.AddrPort, changed bool) {
+	addr = from
+	backwards(func(value []byte) bool {
+		next, moved, whole := step(addr, trusted, recursive, value)
+		addr, changed = next, changed || moved
+		return recursive && whole
+	})
+	return addr, changed
+}
+
+// step goes through one value; whole says that all of it was believed, so that the header before it counts too.
+func step(addr netip.AddrPort, trusted *Networks, recursive bool, value []byte) (next netip.AddrPort, moved, whole bool) {
+	for {
+		if !trusted.Trusts(addr.Addr()) {
+			return addr, moved, false
+		}
+		value = bytes.TrimRight(value, " ,")
+		start := bytes.LastIndexAny(value, " ,") + 1
+		parsed, ok := Parse(value[start:])
+		if !ok {
+			return addr, moved, false
+		}
+		addr, moved = parsed, true
+		if value = value[:start]; !recursive || start == 0 {
+			return addr, moved, true
+		}
+	}
+}
+
+// maxTextBytes is more than any address with a port takes; what is longer is not looked at.
+const maxTextBytes = 64
+
+// ParseAddr reads an address without a port.
+func ParseAddr(text []byte) (netip.Addr, bool) {
+	if len(text) == 0 || len(text) > maxTextBytes || bytes.IndexByte(text, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	// A copy would be an allocation per request. Only the error keeps the text, and it is dropped.
+	a, err := netip.ParseAddr(unsafe.String(&text[0], len(text)))
+	return a, err == nil
+}
+
+// Parse reads an address with or without a port (then 0): 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80.
+func Parse(text []byte) (netip.AddrPort, bool) {
+	if a, ok := ParseAddr(text); ok {
+		return netip.AddrPortFrom(a, 0), true
+	}
+	if len(text) == 0 || len(text) > maxTextBytes || bytes.IndexByte(text, '%') >= 0 {
+		return netip.AddrPort{}, false
+	}
+	s := unsafe.String(&text[0], len(text))
+	if s[0] == '[' && s[len(s)-1] == ']' {
+		a, err := netip.ParseAddr(s[1 : len(s)-1])
+		return netip.AddrPortFrom(a, 0), err == nil && a.Is6()
+	}
+	ap, err := netip.ParseAddrPort(s)
+	return ap, err == nil && ap.Port() != 0
+}

@@ -1,0 +1,194 @@
+// Package proxyprotocol reads the header that a proxy puts before a connection to tell whom it speaks for, in both versions of the
+// PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), and writes version 1.
+package proxyprotocol
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+)
+
+// Bounds of a header. That of version 1 is the protocol's own; that of version 2, which could be 64 KB, is nginx's.
+const (
+	maxTextBytes   = 107
+	maxBinaryBytes = 4096
+)
+
+// shortestBytes is the length of "PROXY UNKNOWN\r\n", the shortest header of all. Reading starts with it, since
+// no byte of what follows the header may be taken.
+const shortestBytes = 15
+
+const signature = "\r\n\r\n\x00\r\nQUIT\n"
+
+// fixedBytes are the signature, the command, the family and the length.
+const fixedBytes = 16
+
+// Header is what a proxy told.
+type Header struct {
+	// Source is the client, Destination the address it called.
+	Source, Destination netip.AddrPort
+	tlvs                []byte
+}
+
+// Broken is a header that is none.
+type Broken struct {
+	Read []byte // what was read of it
+	Why  string
+}
+
+func (e *Broken) Error() string {
+	return fmt.Sprintf("broken header: %q (%s) while reading PROXY protocol", e.Read, e.Why)
+}
+
+// Read takes a header from r and nothing behind it. It is nil where the proxy speaks for itself or of something without an address.
+// The error is a *Broken or that of r.
+func Read(r io.Reader) (*Header, error) {
+	start := make([]byte, shortestBytes, maxTextBytes)
+	if n, err := io.ReadFull(r, start); err != nil {
+		if n > 0 && errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, &Broken{start[:n], "it ends too early"}
+		}
+		return nil, err
+	}
+	if bytes.HasPrefix(start, []byte(signature)) {
+		return readBinary(r, start)
+	}
+	if bytes.HasPrefix(start, []byte("PROXY ")) {
+		return readText(r, start)
+	}
+	return nil, &Broken{start, "it begins with neither PROXY nor the signature of version 2"}
+}
+
+// readText reads version 1. It asks only for as many bytes as the line must still have.
+func readText(r io.Reader, line []byte) (*Header, error) {
+	for !bytes.HasSuffix(line, []byte("\r\n")) {
+		n := len(line)
+		more := leastRest(line)
+		if n+more > maxTextBytes {
+			return nil, &Broken{line, "the line is too long"}
+		}
+		line = line[:n+more]
+		if _, err := io.ReadFull(r, line[n:]); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+				return nil, &Broken{line[:n], "it ends too early"}
+			}
+			return nil, err
+		}
+	}
+	fields := bytes.Split(line[:len(line)-2], []byte(" "))
+	if string(fields[1]) == "UNKNOWN" {
+		return nil, nil
+	}
+	if len(fields) != 6 || string(fields[1]) != "TCP4" && string(fields[1]) != "TCP6" {
+		return nil, &Broken{line, "it is not \"PROXY TCP4|TCP6 source destination port port\""}
+	}
+	source, okSource := addrPort(fields[2], fields[4])
+	destination, okDestination := addrPort(fields[3], fields[5])
+	if !okSource || !okDestination {
+		return nil, &Broken{line, "an address or a port is wrong"}
+	}
+	return &Header{Source: source, Destination: destination}, nil
+}
+
+// textFields is the number of fields of a line that names addresses.
+const textFields = 6
+
+// leastRest is how many bytes a line certainly still has: each field to come takes a space and a byte, the end two.
+func leastRest(line []byte) int {
+	if line[len(line)-1] == '\r' {
+		return 1
+	}
+	if bytes.HasPrefix(line, []byte("PROXY UNKNOWN")) {
+		return 2 // anything may follow the word
+	}
+	return 2*max(textFields-1-bytes.Count(line, []byte(" ")), 0) + 2
+}
+
+func addrPort(addr, port []byte) (netip.AddrPort, bool) {
+	a, err := netip.ParseAddr(string(addr))
+	n, portErr := strconv.ParseUint(string(port), 10, 16)
+	return netip.AddrPortFrom(a, uint16(n)), err == nil && portErr == nil && a.Zone() == ""
+}
+
+// Commands and families of version 2.
+const (
+	version2     = 2
+	commandProxy = 1
+	streamIPv4   = 0x11
+	streamIPv6   = 0x21
+)
+
+// readBinary reads version 2.
+func readBinary(r io.Reader, start []byte) (*Header, error) {
+	head := append(make([]byte, 0, fixedBytes), start...)[:fixedBytes]
+	if _, err := io.ReadFull(r, head[len(start):]); err != nil {
+		return nil, ended(err, start)
+	}
+	if head[12]>>4 != version2 {
+		return nil, &Broken{head, "the version is not 2"}
+	}
+	length := int(binary.BigEndian.Uint16(head[14:]))
+	if fixedBytes+length > maxBinaryBytes {
+		return nil, &Broken{head, fmt.Sprintf("it has more than %d bytes", maxBinaryBytes)}
+	}
+	rest := make([]byte, length)
+	if _, err := io.ReadFull(r, rest); err != nil {
+		return nil, ended(err, head)
+	}
+	if head[12]&0xf != commandProxy {
+		return nil, nil
+	}
+	switch head[13] {
+	case streamIPv4:
+		return addresses[[4]byte](rest, head, netip.AddrFrom4)
+	case streamIPv6:
+		return addresses[[16]byte](rest, head, netip.AddrFrom16)
+	}
+	return nil, nil // a unix socket, a datagram, or unspecified
+}
+
+func ended(err error, read []byte) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return &Broken{read, "it ends too early"}
+	}
+	return err
+}
+
+func addresses[A [4]byte | [16]byte](rest, head []byte, from func(A) netip.Addr) (*Header, error) {
+	var a, b A
+	size := len(a)
+	if len(rest) < 2*size+4 {
+		return nil, &Broken{head, "the addresses are cut off"}
+	}
+	for i := range size {
+		a[i], b[i] = rest[i], rest[size+i]
+	}
+	ports := rest[2*size:]
+	return &Header{
+		Source:      netip.AddrPortFrom(from(a), binary.BigEndian.Uint16(ports)),
+		Destination: netip.AddrPortFrom(from(b), binary.BigEndian.Uint16(ports[2:])),
+		tlvs:        ports[4:],
+	}, nil
+}
+
+// Append adds a header of version 1. Addresses of different families, or none (of unix sockets), are UNKNOWN.
+func Append(dst []byte, source, destination netip.AddrPort) []byte {
+	a, b := source.Addr().Unmap(), destination.Addr().Unmap()
+	switch {
+	case a.Is4() && b.Is4():
+		dst = append(dst, "PROXY TCP4 "...)
+	case a.Is6() && b.Is6():
+		dst = append(dst, "PROXY TCP6 "...)
+	default:
+		return append(dst, "PROXY UNKNOWN\r\n"...)
+	}
+	dst = append(a.AppendTo(dst), ' ')
+	dst = append(b.AppendTo(dst), ' ')
+	dst = append(strconv.AppendUint(dst, uint64(source.Port()), 10), ' ')
+	dst = strconv.AppendUint(dst, uint64(destination.Port()), 10)
+	return append(dst, "\r\n"...)
+}
