@@ -49,6 +49,14 @@ func equalFold(a, b []byte) bool {
 	return true
 }
 
+// StatusFor is the status that the response will have where a handler says status: error_page may have set another.
+func (r *Request) StatusFor(status int) int {
+	if r.errStatus != 0 {
+		return r.errStatus
+	}
+	return status
+}
+
 // HeadSent tells whether SendHead was called.
 func (r *Request) HeadSent() bool { return r.headSent }
 
