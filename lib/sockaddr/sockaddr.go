@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,31 +38,47 @@ func (a Addr) String() string {
 	return a.AddrPort.String()
 }
 
-// Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path.
-// defaultPort is that of an address without one; 0 makes the port mandatory. A name may stand for several addresses.
+// Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path, and any
+// of these with a range of ports (8000-8010). defaultPort is that of an address without one; 0 makes the port mandatory.
+// A range makes several addresses, and a name may.
 // The error lacks nginx's ending ` of the "listen" directive`, which the caller adds with Problem.
 func Parse(text string, defaultPort uint16) ([]Addr, error) {
 	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
 		return parseUnix(path, text)
 	}
-	host, port, err := split(text, defaultPort)
+	host, first, last, err := split(text, defaultPort)
 	if err != nil {
 		return nil, err
 	}
+	ips, err := addresses(host, text)
+	if err != nil {
+		return nil, err
+	}
+	var out []Addr
+	for _, ip := range ips {
+		for port := int(first); port <= int(last); port++ {
+			out = append(out, Addr{AddrPort: netip.AddrPortFrom(ip, uint16(port))})
+		}
+	}
+	return out, nil
+}
+
+// addresses are the IP addresses of a host as written.
+func addresses(host, text string) ([]netip.Addr, error) {
 	if host == "" || host == "*" {
-		return []Addr{{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}}, nil
+		return []netip.Addr{netip.IPv4Unspecified()}, nil
 	}
 	if bare, isV6 := strings.CutPrefix(host, "["); isV6 {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(bare, "]"))
 		if err != nil || !ip.Is6() {
 			return nil, fmt.Errorf("invalid IPv6 address in %q", text)
 		}
-		return []Addr{{AddrPort: netip.AddrPortFrom(ip, port)}}, nil
+		return []netip.Addr{ip}, nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
-		return []Addr{{AddrPort: netip.AddrPortFrom(ip, port)}}, nil
+		return []netip.Addr{ip}, nil
 	}
-	return lookUp(host, port, text)
+	return lookUp(host, text)
 }
 
 func parseUnix(path, text string) ([]Addr, error) {
@@ -76,38 +93,51 @@ func parseUnix(path, text string) ([]Addr, error) {
 	return []Addr{{Path: path}}, nil
 }
 
-// split parts host and port. A lone number is a port, anything else alone is a host.
-func split(text string, defaultPort uint16) (host string, port uint16, err error) {
+// split parts host and ports. A lone number or range is a port, anything else alone is a host.
+func split(text string, defaultPort uint16) (host string, first, last uint16, err error) {
 	host, word, found := text, "", false
 	if strings.HasPrefix(text, "[") {
 		end := strings.IndexByte(text, ']')
 		if end < 0 {
-			return "", 0, fmt.Errorf("invalid IPv6 address in %q", text)
+			return "", 0, 0, fmt.Errorf("invalid host in %q", text)
 		}
 		host = text[:end+1]
 		word, found = strings.CutPrefix(text[end+1:], ":")
 		if !found && text[end+1:] != "" {
-			return "", 0, fmt.Errorf("invalid host in %q", text)
+			return "", 0, 0, fmt.Errorf("invalid host in %q", text)
 		}
 	} else {
 		host, word, found = strings.Cut(text, ":")
 	}
 	if !found {
-		if isNumber(host) {
+		if low, high, _ := strings.Cut(host, "-"); isNumber(low) && (high == "" || isNumber(high)) {
 			host, word = "", host
 		} else if defaultPort == 0 {
-			return "", 0, fmt.Errorf("no port in %q", text)
+			return "", 0, 0, fmt.Errorf("no port in %q", text)
 		} else {
-			return host, defaultPort, nil
+			return host, defaultPort, defaultPort, nil
 		}
 	} else if host == "" {
-		return "", 0, fmt.Errorf("no host in %q", text)
+		return "", 0, 0, fmt.Errorf("no host in %q", text)
 	}
-	n, convErr := strconv.ParseUint(word, 10, 16)
-	if convErr != nil || n == 0 {
-		return "", 0, fmt.Errorf("invalid port in %q", text)
+	low, high, isRange := strings.Cut(word, "-")
+	first, ok := port(low)
+	last = first
+	if isRange && ok {
+		last, ok = port(high)
 	}
-	return host, uint16(n), nil
+	if !ok {
+		return "", 0, 0, fmt.Errorf("invalid port in %q", text)
+	}
+	if last < first {
+		return "", 0, 0, fmt.Errorf("invalid port range in %q", text)
+	}
+	return host, first, last, nil
+}
+
+func port(word string) (uint16, bool) {
+	n, err := strconv.ParseUint(word, 10, 16)
+	return uint16(n), err == nil && n > 0
 }
 
 func isNumber(s string) bool {
@@ -119,19 +149,17 @@ func isNumber(s string) bool {
 	return s != ""
 }
 
-func lookUp(host string, port uint16, text string) ([]Addr, error) {
+func lookUp(host, text string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil || len(ips) == 0 {
 		return nil, fmt.Errorf("host not found in %q", text)
 	}
-	var out []Addr
-	seen := map[netip.Addr]bool{}
+	var out []netip.Addr
 	for _, ip := range ips {
-		if ip = ip.Unmap(); !seen[ip] {
-			seen[ip] = true
-			out = append(out, Addr{AddrPort: netip.AddrPortFrom(ip, port)})
+		if ip = ip.Unmap(); !slices.Contains(out, ip) {
+			out = append(out, ip)
 		}
 	}
 	return out, nil
