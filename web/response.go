@@ -57,6 +57,9 @@ func (r *Request) StatusFor(status int) int {
 	return status
 }
 
+// Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
+func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
+
 // HeadSent tells whether SendHead was called.
 func (r *Request) HeadSent() bool { return r.headSent }
 
