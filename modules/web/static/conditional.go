@@ -26,12 +26,15 @@ func appendETag(dst []byte, modified time.Time, size int64) []byte {
 	return append(strconv.AppendInt(append(dst, '-'), size, 16), '"')
 }
 
-// head sets what is said of the document with every status.
+// head sets the status and what is said of the document with it. A page for an error has no date: it is not what was asked for.
 func (d *document) head(r *web.Request, status int) {
-	r.Out.Status = status
-	r.Out.LastModified = d.modified.UTC().AppendFormat(r.Alloc(len(http.TimeFormat))[:0], http.TimeFormat)
+	r.Overrule(status)
 	if d.etag != nil {
 		r.SetHeader([]byte("ETag"), d.etag)
+	}
+	switch status {
+	case 200, 206, 304:
+		r.Out.LastModified = d.modified.UTC().AppendFormat(r.Alloc(len(http.TimeFormat))[:0], http.TimeFormat)
 	}
 }
 
@@ -92,84 +95,4 @@ func (d *document) matchesTag(list []byte, weak bool) bool {
 		}
 	}
 	return false
-}
-
-// chooseRange finds the part that Range asks for: 206 with it, 200 with the whole, or 416. Several ranges in one request are
-// answered with the whole, which RFC 9110 allows.
-func (d *document) chooseRange(r *web.Request) (first, length int64, status web.Result) {
-	whole := func() (int64, int64, web.Result) { return 0, d.size, 200 }
-	value := r.KnownHeader(h1.HeaderRange)
-	if value == nil || r.Location.Core.MaxRanges == 0 || !d.ifRange(r) {
-		return whole()
-	}
-	const unit = "bytes="
-	if len(value) <= len(unit) || !bytes.EqualFold(value[:len(unit)], []byte(unit)) {
-		return whole()
-	}
-	spec := bytes.TrimSpace(value[len(unit):])
-	if bytes.IndexByte(spec, ',') >= 0 {
-		return whole()
-	}
-	from, to, found := bytes.Cut(spec, []byte{'-'})
-	from, to = bytes.TrimSpace(from), bytes.TrimSpace(to)
-	if !found {
-		return 0, 0, 416
-	}
-	if len(from) == 0 { // the last bytes
-		n, ok := number(to)
-		if !ok || n == 0 {
-			return 0, 0, 416
-		}
-		n = min(n, d.size)
-		if n == 0 {
-			return 0, 0, 416
-		}
-		return d.size - n, n, 206
-	}
-	start, ok := number(from)
-	end := d.size - 1
-	if ok && len(to) > 0 {
-		var last int64
-		last, ok = number(to)
-		end = min(end, last)
-		ok = ok && last >= start
-	}
-	if !ok || start >= d.size {
-		return 0, 0, 416
-	}
-	return start, end - start + 1, 206
-}
-
-func number(text []byte) (int64, bool) {
-	if len(text) == 0 || len(text) > 18 {
-		return 0, false
-	}
-	var n int64
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
-}
-
-// ifRange tells whether the client's version is the one that is here.
-func (d *document) ifRange(r *web.Request) bool {
-	v := r.KnownHeader(h1.HeaderIfRange)
-	if v == nil {
-		return true
-	}
-	if n := len(v); n > 1 && v[n-1] == '"' {
-		return d.etag != nil && bytes.Equal(v, d.etag)
-	}
-	date, err := http.ParseTime(string(v))
-	return err == nil && date.Equal(d.modified)
-}
-
-func (d *document) contentRange(r *web.Request, first, length int64) {
-	b := strconv.AppendInt(append(r.Scratch(), "bytes "...), first, 10)
-	b = strconv.AppendInt(append(b, '-'), first+length-1, 10)
-	b = strconv.AppendInt(append(b, '/'), d.size, 10)
-	r.AddHeader([]byte("Content-Range"), r.KeepScratch(b))
 }

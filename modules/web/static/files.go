@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -72,22 +71,13 @@ func refuse(r *web.Request, path []byte, err error) web.Result {
 		level, status = observe.Error, 403
 	}
 	if status != 404 || r.Location.Core.LogNotFound {
-		r.Logf(level, "open() \"%s\" failed (%s)", path, reason(err))
+		r.Logf(level, "open() \"%s\" failed (%s)", path, observe.Reason(err))
 	}
 	return status
 }
 
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
-}
-
-// reason words an error as nginx does: "2: No such file or directory".
-func reason(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return strconv.Itoa(int(errno)) + ": " + observe.ErrnoText(errno)
-	}
-	return err.Error()
 }
 
 // addSlash sends the client to the directory's own URI.
@@ -100,32 +90,34 @@ func addSlash(r *web.Request) web.Result {
 	return 301
 }
 
-// send answers with the file or the part of it that the client wants.
+// send answers with the file or the part of it that the client wants. Conditions and ranges are about a status of 200: an error_page
+// with a status of its own is sent whole.
 func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 	d := document{modified: info.ModTime().Truncate(time.Second), size: info.Size()}
 	if r.Location.Core.ETag {
 		d.etag = appendETag(r.Alloc(maxETag)[:0], d.modified, d.size)
 	}
-	if status := d.precondition(r); status != 0 {
-		if status == 304 {
+	status, first, length := web.Result(r.StatusFor(200)), int64(0), d.size
+	if status == 200 {
+		if failed := d.precondition(r); failed == 304 {
 			return d.notModified(r)
+		} else if failed != 0 {
+			return failed
 		}
-		return status
-	}
-	first, length, status := d.chooseRange(r)
-	if status == 416 {
-		d.head(r, 416)
-		r.SetHeader([]byte("Content-Range"), r.CopyString("bytes */"+strconv.FormatInt(d.size, 10)))
-		return 416
+		first, length, status = d.chooseRange(r)
+		switch {
+		case status != 200:
+			d.contentRange(r, first, length)
+		case r.Location.Core.MaxRanges > 0:
+			r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
+		}
+		if status == 416 {
+			return 416
+		}
 	}
 	d.head(r, int(status))
 	r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
 	r.Out.ContentLength = length
-	if status == 206 {
-		d.contentRange(r, first, length)
-	} else if r.Location.Core.MaxRanges > 0 {
-		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
-	}
 	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
 		return web.Done
 	}

@@ -44,17 +44,13 @@ func (x *indexer) handle(r *web.Request) web.Result {
 		}
 		uri := r.KeepScratch(append(append(r.Scratch(), r.Path...), name...))
 		path := string(r.FilenameOf(uri))
-		info, err := os.Stat(path)
-		if err == nil {
-			if info.IsDir() {
-				continue
-			}
+		_, err := os.Stat(path)
+		switch {
+		case err == nil:
 			return r.InternalRedirect(uri, r.Query)
-		}
-		if !isMissing(err) {
+		case !errors.Is(err, fs.ErrNotExist):
 			return refuseIndex(r, path, err)
-		}
-		if !folderTested {
+		case !folderTested:
 			folderTested = true
 			if status := testFolder(r); status != 0 {
 				return status
@@ -64,30 +60,31 @@ func (x *indexer) handle(r *web.Request) web.Result {
 	return web.Declined
 }
 
+// refuseIndex answers for a file or folder that cannot be looked at.
 func refuseIndex(r *web.Request, path string, err error) web.Result {
-	if errors.Is(err, fs.ErrPermission) {
-		r.Logf(observe.Error, "\"%s\" is forbidden (%s)", path, reason(err))
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
+		r.Logf(observe.Error, "\"%s\" is forbidden (%s)", path, observe.Reason(err))
 		return 403
+	case isMissing(err):
+		if r.Location.Core.LogNotFound {
+			r.Logf(observe.Error, "\"%s\" is not found (%s)", path, observe.Reason(err))
+		}
+		return 404
 	}
-	r.Logf(observe.Crit, "open() \"%s\" failed (%s)", path, reason(err))
+	r.Logf(observe.Crit, "stat() \"%s\" failed (%s)", path, observe.Reason(err))
 	return 500
 }
 
-// testFolder answers 404 for a directory that is not there.
+// testFolder answers for a directory that is not there.
 func testFolder(r *web.Request) web.Result {
 	folder := string(r.Filename())
 	info, err := os.Stat(folder)
 	switch {
-	case err == nil && info.IsDir():
-		return 0
-	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		if r.Location.Core.LogNotFound {
-			r.Logf(observe.Error, "\"%s\" is not found (2: No such file or directory)", folder)
-		}
-		return 404
-	case errors.Is(err, fs.ErrPermission):
-		return 0 // the index said what there is to say
+	case err != nil:
+		return refuseIndex(r, folder, err)
+	case !info.IsDir():
+		r.Logf(observe.Alert, "\"%s\" is not a directory", folder)
 	}
-	r.Logf(observe.Crit, "stat() \"%s\" failed (%s)", folder, reason(err))
-	return 500
+	return 0
 }
