@@ -72,6 +72,9 @@ func (e *Expires) apply(r *web.Request) {
 		kind, after = parsed.kind, parsed.after
 	}
 	now := time.UnixMilli(r.Now().WallMS).Truncate(time.Second)
+	if after == 0 && kind == expiresModified {
+		kind = expiresAccess // nginx says the same of both
+	}
 	var at time.Time
 	switch kind {
 	case expiresEpoch:

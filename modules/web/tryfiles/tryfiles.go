@@ -32,7 +32,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 		info, err := os.Stat(path)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-				r.Logf(observe.Crit, "stat() \"%s\" failed (%v)", path, err)
+				r.Logf(observe.Crit, "stat() \"%s\" failed (%s)", path, observe.Reason(err))
 			}
 			continue
 		}
