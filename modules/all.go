@@ -8,6 +8,7 @@ import (
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
 	streamlog "starling/modules/stream/log"
+	streamlookup "starling/modules/stream/lookup"
 	"starling/modules/stream/returns"
 	streamssl "starling/modules/stream/ssl"
 	"starling/modules/stream/zonesync"
@@ -19,10 +20,13 @@ import (
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
 	"starling/modules/web/log"
+	"starling/modules/web/lookup"
 	"starling/modules/web/proxy"
+	"starling/modules/web/realip"
 	"starling/modules/web/rewrite"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
+	"starling/modules/web/stubstatus"
 	"starling/modules/web/tryfiles"
 	"starling/modules/web/upstream"
 	"starling/stream"
@@ -37,7 +41,9 @@ func Web() []*web.Module {
 	return []*web.Module{
 		&web.Core,
 		&webssl.Module,
+		&realip.Module, // before all that asks for the client's address
 		&keyval.Module,
+		&lookup.Module,
 		&rewrite.Module,
 		&limitreq.Module, // before limit_conn, as in nginx: what waits for its turn is not yet counted
 		&limitconn.Module,
@@ -47,6 +53,7 @@ func Web() []*web.Module {
 		&upstream.Module,
 		&proxy.Module,
 		&api.Module,
+		&stubstatus.Module,
 		&headers.Module,
 		&log.Module,
 		&static.Module, // last: it answers what no other family did
@@ -59,6 +66,7 @@ func Stream() []*stream.Module {
 		&stream.Core,
 		&streamssl.Module,
 		&streamkeyval.Module,
+		&streamlookup.Module,
 		&streamlimitconn.Module,
 		&streamaccess.Module,
 		&streamlog.Module,

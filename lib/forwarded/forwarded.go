@@ -66,12 +66,22 @@ const maxTextBytes = 64
 
 // ParseAddr reads an address without a port.
 func ParseAddr(text []byte) (netip.Addr, bool) {
-	if len(text) == 0 || len(text) > maxTextBytes || bytes.IndexByte(text, '%') >= 0 {
-		return netip.Addr{}, false
+	if len(text) == 0 || len(text) > maxTextBytes || !plausible(text) {
+		return netip.Addr{}, false // without the error that would be made for it
 	}
 	// A copy would be an allocation per request. Only the error keeps the text, and it is dropped.
 	a, err := netip.ParseAddr(unsafe.String(&text[0], len(text)))
 	return a, err == nil
+}
+
+// plausible tells whether there are only bytes of addresses without a zone.
+func plausible(text []byte) bool {
+	for _, b := range text {
+		if (b < '0' || b > ':') && b != '.' && (b|0x20 < 'a' || b|0x20 > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // Parse reads an address with or without a port (then 0): 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80.
@@ -82,7 +92,7 @@ func Parse(text []byte) (netip.AddrPort, bool) {
 	if len(text) == 0 || len(text) > maxTextBytes || bytes.IndexByte(text, '%') >= 0 {
 		return netip.AddrPort{}, false
 	}
-	s := unsafe.String(&text[0], len(text))
+	s := unsafe.String(&text[0], len(text)) // as above
 	if s[0] == '[' && s[len(s)-1] == ']' {
 		a, err := netip.ParseAddr(s[1 : len(s)-1])
 		return netip.AddrPortFrom(a, 0), err == nil && a.Is6()

@@ -1,0 +1,138 @@
+// Package lookups makes variables whose values are chosen by other values: map, geo and split_clients, for the http and the
+// stream side alike.
+package lookups
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/forwarded"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Side is one half of the configuration as far as lookups need it. C is what variables are read from: a request or a session.
+type Side[C any] struct {
+	Variables func(*plan.Plan) *vars.Registry[C]
+	// NewSlot reserves a place in each C, in which Keep puts a variable's value for as long as C lives. Keep copies unless
+	// the value is literal, which it may take as it is. Kept tells what was put there.
+	NewSlot func(*plan.Plan) int
+	Keep    func(c C, slot int, value []byte, literal bool)
+	Kept    func(c C, slot int) ([]byte, bool)
+	// CompileRegex makes an expression whose Match sets the captures of c.
+	CompileRegex func(p *plan.Plan, pattern string, caseless bool) (Regex[C], error)
+	// Nesting counts the lookups of c that wait for each other.
+	Nesting func(C) *int
+	Logf    func(c C, level observe.Level, format string, args ...any)
+	// Remote is the client's address, the zero Addr for a unix socket.
+	Remote func(C) netip.Addr
+	// Forwarded is Remote after the trusted proxies' X-Forwarded-For; nil where there are no headers.
+	Forwarded func(c C, from netip.Addr, trusted *forwarded.Networks, recursive bool) netip.Addr
+}
+
+// Regex is a compiled expression.
+type Regex[C any] interface {
+	Match(c C, subject []byte) bool
+}
+
+// Directives are map, geo and split_clients.
+func (s *Side[C]) Directives(in conf.Context) []conf.Directive {
+	return []conf.Directive{
+		{
+			Name: "map", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable whose value depends on that of a source. A line holds a value of the source and one of the variable, " +
+				"which may contain variables. Source values are compared without regard to case; `~` begins a regular expression, `~*` one " +
+				"without regard to case; after `hostnames` also `*.example.org`, `www.example.*` and `.example.org`. The first that fits of: " +
+				"the value itself, the longest `*.` mask, the longest `.*` mask, the first expression, `default`. A backslash before a word " +
+				"takes its meaning away. `include` reads lines of a file; `volatile` looks the value up each time rather than once.",
+			Set: func(_ any, a *conf.Args) error { return s.declareMap(a) },
+		},
+		{
+			Name: "geo", Syntax: "<$address> [<$variable>]", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable whose value depends on an address: that in the first of two variables, of one alone the client's. A line holds a network or, after `ranges`, " +
+				"`FIRST-LAST`, and a value; the longest network counts, `default` where none fits. `255.255.255.255` stands for what is no " +
+				"address. `delete` takes a network out again, `include` reads lines of a file, `volatile` looks up each time rather than once. " +
+				"In http `proxy` names those whose X-Forwarded-For is believed, with `proxy_recursive` beyond its last address.",
+			Set: func(_ any, a *conf.Args) error { return s.declareGeo(a) },
+		},
+		{
+			Name: "split_clients", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable that divides clients by a hash (MurmurHash2) of the source. A line holds a percentage, or `*` for the rest, and a value.",
+			Set: func(_ any, a *conf.Args) error { return s.declareSplit(a) },
+		},
+	}
+}
+
+// choice is what a lookup ends in: a literal, or a text with variables.
+type choice[C any] struct {
+	literal []byte
+	text    *vars.Template[C] // nil for a literal
+}
+
+// none is the value where nothing fits: empty, but there.
+func none[C any]() *choice[C] { return &choice[C]{literal: []byte{}} }
+
+// variableName reads the word that names the variable to make.
+func variableName(word string) (string, error) {
+	name, found := strings.CutPrefix(word, "$")
+	if !found || name == "" {
+		return "", fmt.Errorf("invalid variable name \"%s\"", word)
+	}
+	return name, nil
+}
+
+// maxNesting is how many lookups may wait for each other, as in nginx: more are a circle of maps that name each other.
+const maxNesting = 100
+
+// lookup is one map, geo or split_clients: find gives the value for c. It may use what stands behind the end of dst, and returns
+// dst as long as it was.
+type lookup[C any] interface {
+	find(c C, dst []byte) (*choice[C], []byte)
+}
+
+// declare makes the variable of a lookup. Unless volatile its value is found once for each c.
+func (s *Side[C]) declare(a *conf.Args, name, doc string, volatile bool, by lookup[C]) error {
+	p, slot := a.Env.(*plan.Plan), -1
+	if !volatile {
+		slot = s.NewSlot(p)
+	}
+	return s.Variables(p).Declare(vars.Variable[C]{Name: name, Doc: doc, Replaceable: true,
+		Append: func(c C, _ string, dst []byte) ([]byte, bool) {
+			if slot >= 0 {
+				if kept, found := s.Kept(c, slot); found {
+					return append(dst, kept...), true
+				}
+			}
+			nesting := s.Nesting(c)
+			if *nesting >= maxNesting {
+				s.Logf(c, observe.Error, "cycle while evaluating variable \"%s\"", name)
+				return dst, false
+			}
+			*nesting++
+			dst = s.evaluate(c, slot, by, dst)
+			*nesting--
+			return dst, true
+		}})
+}
+
+// evaluate adds what a lookup gives to dst, and keeps it unless slot is negative.
+func (s *Side[C]) evaluate(c C, slot int, by lookup[C], dst []byte) []byte {
+	found, dst := by.find(c, dst)
+	start := len(dst)
+	if found.text != nil {
+		dst = found.text.Append(dst, c)
+	} else {
+		dst = append(dst, found.literal...)
+	}
+	switch {
+	case slot < 0:
+	case found.text == nil:
+		s.Keep(c, slot, found.literal, true)
+	default:
+		s.Keep(c, slot, dst[start:], false)
+	}
+	return dst
+}

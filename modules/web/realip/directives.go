@@ -1,0 +1,134 @@
+// Package realip takes the client's address from a header or from the PROXY protocol, if the one who sends it is trusted.
+package realip
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/accesslist"
+	"starling/lib/forwarded"
+	"starling/vars"
+	"starling/web"
+)
+
+const contexts = conf.HTTP | conf.Server | conf.Location
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "realip",
+		Doc:   "Takes the client's address from what trusted proxies say.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: []conf.Directive{
+			{
+				Name: "set_real_ip_from", Syntax: "<address>", In: contexts, Repeat: true,
+				Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
+				Set: conf.Raw(setFrom),
+			},
+			{
+				Name: "real_ip_header", Syntax: "<name>", Default: "X-Real-IP", In: contexts,
+				Doc: "Sets the header that holds the address: X-Real-IP, X-Forwarded-For (whose last address counts), any other, or `proxy_protocol`.",
+				Set: conf.Field(func(s *Settings) *source { return &s.Source }, parseSource),
+			},
+			{
+				Name: "real_ip_recursive", Syntax: "on | off", Default: "off", In: contexts,
+				Doc: "Goes on to the last address of the header that is not trusted.",
+				Set: conf.Field(func(s *Settings) *bool { return &s.Recursive }, conf.Flag),
+			},
+		},
+	},
+	Variables: []vars.Variable[*web.Request]{
+		{Name: "realip_remote_addr", Doc: "The address of the connection, before it was replaced.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+			if !r.Conn.Remote.IsValid() {
+				return append(dst, "unix:"...), true
+			}
+			return r.Conn.Remote.Addr().AppendTo(dst), true
+		}},
+		{Name: "realip_remote_port", Doc: "The port of the connection, before it was replaced.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+			if port := r.Conn.Remote.Port(); port > 0 {
+				dst = strconv.AppendUint(dst, uint64(port), 10)
+			}
+			return dst, true
+		}},
+	},
+	// The server's settings apply as soon as the request is read, those of the location if they differ; once in all.
+	Handlers: []web.Hook{{Phase: web.PostRead, Build: build}, {Phase: web.PreAccess, Build: build}},
+}
+
+// Settings of one block.
+type Settings struct {
+	From      []netip.Prefix
+	FromUnix  bool
+	Source    source
+	Recursive bool
+}
+
+// source is where the address stands.
+type source struct {
+	name         string // of a header, in lower case; its first value counts
+	forwardedFor bool   // X-Forwarded-For: all its values count
+	proxy        bool   // the PROXY protocol
+}
+
+func parseSource(text string) (source, error) {
+	name := strings.ToLower(text)
+	return source{name: name, forwardedFor: name == "x-forwarded-for", proxy: name == "proxy_protocol"}, nil
+}
+
+func setFrom(s *Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.From) {
+		s.From, s.FromUnix = nil, false
+	}
+	if a.Words[0] == "unix:" {
+		s.FromUnix = true
+		return nil
+	}
+	prefix, lowBits, err := accesslist.ParsePrefix(a.Words[0])
+	if err == nil {
+		if lowBits {
+			a.Warn("low address bits of %s are meaningless", a.Words[0])
+		}
+		s.From = append(s.From, prefix)
+		return nil
+	}
+	addrs, err := lookUp(a.Words[0])
+	for _, addr := range addrs {
+		s.From = append(s.From, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	return err
+}
+
+// lookupTimeout bounds how long a host name may delay the start.
+const lookupTimeout = 10 * time.Second
+
+// lookUp asks the system for a name's addresses, as nginx does while it reads the configuration.
+func lookUp(host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 || strings.Contains(host, "/") {
+		return nil, fmt.Errorf("host not found in set_real_ip_from \"%s\"", host)
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs, nil
+}
+
+func (s *Settings) trusted() *forwarded.Networks {
+	n := new(forwarded.Networks)
+	for _, p := range s.From {
+		n.Add(p)
+	}
+	if s.FromUnix {
+		n.AddUnix()
+	}
+	return n
+}

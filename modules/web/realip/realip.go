@@ -1,0 +1,72 @@
+package realip
+
+import (
+	"net/netip"
+
+	"starling/conf"
+	"starling/lib/forwarded"
+	"starling/plan"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// registry holds the place in each request that tells that its address was replaced.
+type registry struct {
+	slot int
+	made bool
+}
+
+func slotOf(p *plan.Plan) int {
+	r := plan.Part[registry](p)
+	if !r.made {
+		r.slot, r.made = web.NewSlot(p), true
+	}
+	return r.slot
+}
+
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if len(s.From) == 0 && !s.FromUnix {
+		return nil, nil
+	}
+	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: s.trusted(), slot: slotOf(b.Plan)}
+	return x.handle, nil
+}
+
+// replacer is the settings of one block made ready.
+type replacer struct {
+	source    source
+	recursive bool
+	trusted   *forwarded.Networks
+	slot      int
+}
+
+func (x *replacer) handle(r *web.Request) web.Result {
+	done := r.Slot(x.slot)
+	if done.Set {
+		return web.Declined
+	}
+	if to, changed := x.find(r); changed {
+		r.Remote, done.Set = to, true
+	}
+	return web.Declined
+}
+
+// find gives the address that is said to be the client's.
+func (x *replacer) find(r *web.Request) (netip.AddrPort, bool) {
+	switch {
+	case x.source.proxy:
+		h := r.Conn.Proxied
+		if h == nil || !x.trusted.Trusts(r.Remote.Addr()) {
+			return r.Remote, false
+		}
+		return h.Source, true
+	case x.source.forwardedFor:
+		return r.Forwarded(h1.HeaderXForwardedFor, r.Remote, x.trusted, x.recursive)
+	}
+	value, sent := r.Header(x.source.name)
+	if !sent {
+		return r.Remote, false
+	}
+	return forwarded.Address(r.Remote, x.trusted, x.recursive, func(yield func([]byte) bool) { yield(value) })
+}
