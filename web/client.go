@@ -1,9 +1,13 @@
 package web
 
 import (
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"starling/lib/forwarded"
+	"starling/web/h1"
 )
 
 // TargetStands tells that Path and Query are still those of Target: nothing was rewritten, and there was no redirect inside.
@@ -14,6 +18,21 @@ func (r *Request) TargetStands() bool {
 // sameBytes tells whether two slices are one.
 func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// Forwarded tells who a client that is believed says the request comes from: from the values of a request header, of which the
+// last counts first. changed is false where nothing is believed.
+func (r *Request) Forwarded(header h1.Known, from netip.AddrPort, trusted *forwarded.Networks, recursive bool) (addr netip.AddrPort, changed bool) {
+	if !r.Seen.Has(header) {
+		return from, false
+	}
+	return forwarded.Address(from, trusted, recursive, func(yield func([]byte) bool) {
+		for i := len(r.Headers) - 1; i >= 0; i-- {
+			if r.Headers[i].ID == header && !yield(r.Headers[i].Value) {
+				return
+			}
+		}
+	})
 }
 
 // HasErrorPage tells whether error_page would answer a status.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"starling/lib/proxyprotocol"
 	"starling/observe"
 )
 
@@ -61,10 +62,10 @@ func addrPort(a net.Addr) netip.AddrPort {
 }
 
 func (s *Site) release(c *Conn) {
-	c.Net.Close() // nothing is left to do about a failure
+	s.plan.Connections.Closed() // before the client can know, who may ask for the counts next
+	c.Net.Close()               // nothing is left to do about a failure
 	c.buf.Detach()
 	c.out.Release()
-	s.plan.Connections.Closed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -130,6 +131,9 @@ func (c *Conn) serve() {
 			tcp.SetNoDelay(false) // a matter of speed only
 		}
 	}
+	if c.hosts.proxied && !c.readProxied() {
+		return
+	}
 	if c.hosts.tls && !c.handshake() {
 		return
 	}
@@ -174,11 +178,11 @@ func (c *Conn) await(timeout time.Duration) bool {
 		if c.site.retired.Load() {
 			return false
 		}
-		c.site.plan.Connections.Idle(1)
-		defer c.site.plan.Connections.Idle(-1)
 	} else if c.site.retired.Load() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
 	}
+	c.site.plan.Connections.Idle(1)
+	defer c.site.plan.Connections.Idle(-1)
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) {
 		return false
@@ -237,6 +241,21 @@ func renew(nowMS int64, timeout time.Duration, untilMS *int64) bool {
 	}
 	*untilMS = most
 	return true
+}
+
+// readProxied reads the header of the PROXY protocol, within client_header_timeout.
+func (c *Conn) readProxied() bool {
+	c.readWithin(c.server.Core.HeaderTimeout)
+	header, err := proxyprotocol.Read(c.raw)
+	var broken *proxyprotocol.Broken
+	switch {
+	case errors.As(err, &broken):
+		c.server.Log.Logf(observe.Error, "*%d %v, client: %s, server: %s", c.Serial, err, c.remoteText(), c.Port.Addr)
+	case err != nil && !errors.Is(err, io.EOF):
+		c.logWaiting(err)
+	}
+	c.Proxied = header
+	return err == nil
 }
 
 // named is how the TLS handshake finds the connection that it is for.

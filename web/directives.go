@@ -67,9 +67,9 @@ var structure = []conf.Directive{
 		Set: conf.Raw(setLimitExcept),
 	},
 	{
-		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
+		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80",
-		Unsupported: []string{"http2", "quic", "proxy_protocol", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+		Unsupported: []string{"http2", "quic", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 			"multipath", "reuseport"},
 		Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
 		Set: conf.Raw(setListen),

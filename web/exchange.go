@@ -103,6 +103,8 @@ func (r *Request) readHead() error {
 	if whole || err != nil {
 		return err
 	}
+	r.site.traffic.Reading.Add(1)
+	defer r.site.traffic.Reading.Add(-1)
 	end := time.Now().Add(c.server.Core.HeaderTimeout)
 	c.raw.SetReadDeadline(end)
 	c.readUntilMS = 0

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"starling/lib/clock"
+	"starling/lib/proxyprotocol"
 	"starling/lib/regex"
 	"starling/ssl"
 	"starling/web/h1"
@@ -127,6 +128,8 @@ type Conn struct {
 	Remote netip.AddrPort
 	// TLS is the state after the handshake, nil without TLS.
 	TLS *tls.ConnectionState
+	// Proxied is what the PROXY protocol told, nil where it is not spoken or told nothing.
+	Proxied *proxyprotocol.Header
 	// Peer is what was found out about the client after the handshake, nil without TLS.
 	Peer *ssl.Peer
 	// Serial numbers the connections of the process ($connection); Requests counts those begun on this one.

@@ -97,7 +97,7 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 	if err != nil {
 		return sockaddr.Problem(err)
 	}
-	l := listen{isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), node: a.Node,
+	l := listen{isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), proxied: a.Has("proxy_protocol"), node: a.Node,
 		options: sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind") || a.Has("so_keepalive")}}
 	if a.Has("backlog") {
 		if l.options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {

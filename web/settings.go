@@ -107,6 +107,7 @@ type listen struct {
 	options   sockaddr.Options
 	isDefault bool
 	tls       bool
+	proxied   bool // connections begin with a PROXY protocol header
 	keepAlive socketKeepAlive
 	plain     bool // no parameter that concerns the socket was given
 	node      *conf.Node

@@ -13,6 +13,7 @@ import (
 type vhosts struct {
 	byDefault *Server
 	tls       bool
+	proxied   bool
 	keepAlive socketKeepAlive
 	// config chooses the server's own by SNI. It is one for all connections of the address: the keys of session tickets are its.
 	config *tls.Config
@@ -146,6 +147,7 @@ func (b *builder) join(v *vhosts, s *Server, l listen) error {
 		v.byDefault = s
 	}
 	v.tls = v.tls || l.tls
+	v.proxied = v.proxied || l.proxied
 	if l.keepAlive.set {
 		v.keepAlive = l.keepAlive
 	}

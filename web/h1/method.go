@@ -71,4 +71,5 @@ const (
 	Version09 Version = 9
 	Version10 Version = 1000
 	Version11 Version = 1001
+	Version20 Version = 2000 // HTTP/2, whose frames are not of this package
 )
