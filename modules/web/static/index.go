@@ -52,7 +52,7 @@ func (x *indexer) handle(r *web.Request) web.Result {
 			return refuseIndex(r, path, err)
 		case !folderTested:
 			folderTested = true
-			if status := testFolder(r); status != 0 {
+			if status := testFolder(r, path); status != 0 {
 				return status
 			}
 		}
@@ -76,15 +76,18 @@ func refuseIndex(r *web.Request, path string, err error) web.Result {
 	return 500
 }
 
-// testFolder answers for a directory that is not there.
-func testFolder(r *web.Request) web.Result {
+// testFolder answers for a directory that is not there; path is that of the index file, which logs name.
+func testFolder(r *web.Request, path string) web.Result {
 	folder := string(r.Filename())
 	info, err := os.Stat(folder)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return 0 // it may be searched all the same, or the index file would not have been missing
 	case err != nil:
-		return refuseIndex(r, folder, err)
+		return refuseIndex(r, path, err)
 	case !info.IsDir():
 		r.Logf(observe.Alert, "\"%s\" is not a directory", folder)
+		return 500
 	}
 	return 0
 }

@@ -113,7 +113,7 @@ func TestWhatIsServed(t *testing.T) {
 		{"/re/x.txt", 200, "other", ""},
 		{"/empty/", 403, "", `[error] *N directory index of "DIR/html/empty/" is forbidden, client: `},
 		{"/folder-index/", 301, "http://h/folder-index/index.html/", ""},
-		{"/gone/", 404, "", `[error] *N "DIR/html/gone/" is not found (2: No such file or directory), client: `},
+		{"/gone/", 404, "", `[error] *N "DIR/html/gone/index.html" is not found (2: No such file or directory), client: `},
 		{"/none/", 404, "", `[error] *N "DIR/html/none/index.html" is not found (20: Not a directory), client: `},
 		{"/none/x", 404, "", `[error] *N open() "DIR/html/none/x" failed (20: Not a directory), client: `},
 		{"/gone.html", 404, "", `[error] *N open() "DIR/html/gone.html" failed (2: No such file or directory), client: `},
