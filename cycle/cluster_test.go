@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"starling/lib/resolver/resolvertest"
 	"starling/lib/testkit"
 )
 
@@ -164,4 +166,60 @@ func newHostNode(t *testing.T, sync string) *node {
 	n := &node{host: newHost(t), api: address(t), value: address(t)}
 	n.configure(sync)
 	return n
+}
+
+// copyFiles gives one node the certificates of another, so that they are of one authority.
+func copyFiles(t *testing.T, from, to *host) {
+	t.Helper()
+	for _, name := range []string{"ca.crt", "example.com.crt", "example.com.key"} {
+		text, err := os.ReadFile(filepath.Join(from.dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to.dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCertificatesOfMembersFoundByName(t *testing.T) {
+	dns := resolvertest.Start(t)
+	dns.Host("nodes.example", 1, "127.0.0.1")
+	one, two := address(t), address(t)
+	_, port, err := net.SplitHostPort(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := ` ssl; ssl_certificate example.com.crt; ssl_certificate_key example.com.key; ssl_verify_client on; ssl_trusted_certificate ca.crt;
+		zone_sync; zone_sync_connect_retry_interval 20ms; `
+	tls := ` zone_sync_ssl on; zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate ca.crt;
+		zone_sync_ssl_certificate example.com.crt; zone_sync_ssl_certificate_key example.com.key; `
+	b := newNode(t, "server { listen "+two+server+" }")
+	a := &node{host: newHost(t), api: address(t), value: address(t)}
+	t.Cleanup(a.Stop)
+	start := func(more string) {
+		a.configure("resolver " + dns.Addr + "; server { listen " + one + server + "zone_sync_server nodes.example:" + port + " resolve;" + tls + more + " }")
+	}
+
+	// A stranger's certificate is refused, and named, on both sides.
+	start("zone_sync_ssl_name example.com;")
+	a.waitForLog("upstream SSL certificate verify error")
+	if text := a.log(); strings.Contains(text, "connected to peer") {
+		t.Errorf("it connected to a stranger:\n%s", text)
+	}
+
+	// Of one authority, but the name to verify is the address: the error says what to do.
+	copyFiles(t, b.host, a.host)
+	start("")
+	a.waitForLog("needs that IP address as a name, or set \"zone_sync_ssl_name\"")
+
+	start("zone_sync_ssl_name example.com;")
+	if err := a.set("POST", `{"key":"sealed"}`); err != nil {
+		t.Fatal(err)
+	}
+	b.waitFor("sealed")
+
+	// A client without a certificate of the authority does not get in, whatever it trusts.
+	a.configure("resolver " + dns.Addr + "; server { listen " + one + server + "zone_sync_server nodes.example:" + port + " resolve; zone_sync_ssl on; }")
+	b.waitForLog("client sent no required SSL certificate")
 }

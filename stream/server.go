@@ -9,6 +9,7 @@ import (
 	"starling/conf"
 	"starling/observe"
 	"starling/plan"
+	"starling/ssl"
 )
 
 // Server is one server block of the stream side.
@@ -29,6 +30,8 @@ type Server struct {
 type TLS struct {
 	Config           *tls.Config
 	HandshakeTimeout time.Duration
+	// Files is the digest of certificates, keys, authorities and revocation lists.
+	Files ssl.Digest
 	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the session and says why.
 	Verify func(s *Session, state *tls.ConnectionState) error
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/observe"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,10 @@ type Dialer struct {
 	Bind netip.AddrPort
 	// Probe switches TCP keep-alive probes on (proxy_socket_keepalive).
 	Probe bool
+	// Datagrams asks for a UDP socket; Timeout then bounds nothing.
+	Datagrams bool
+	// Preface is sent as soon as the connection stands, before any TLS (the header of the PROXY protocol).
+	Preface []byte
 	// TLS is not nil for a TLS connection; its ServerName is sent as it is.
 	TLS   *tls.Config
 	Clock *clock.Clock
@@ -67,7 +72,7 @@ func (e *DialError) Error() string {
 	case e.TLS:
 		return fmt.Sprintf("%v while SSL handshaking to upstream", e.Err)
 	case errors.As(e.Err, &number):
-		return fmt.Sprintf("connect() failed (%d: %v) while connecting to upstream", int(number), number)
+		return fmt.Sprintf("connect() failed (%d: %s) while connecting to upstream", int(number), observe.ErrnoText(number))
 	}
 	return fmt.Sprintf("connect() failed (%v) while connecting to upstream", e.Err)
 }
@@ -89,6 +94,10 @@ func (d *Dialer) Dial(ctx context.Context, s *Server) (*Conn, error) {
 		}
 	}
 	c.look = c.peek
+	if err := d.sendPreface(plain); err != nil {
+		plain.Close()
+		return nil, &DialError{TimedOut: timedOut(err), Err: err}
+	}
 	if d.TLS == nil {
 		return c, nil
 	}
@@ -114,7 +123,25 @@ func (d *Dialer) connect(ctx context.Context, to Address) (net.Conn, error) {
 	if to.Network == "unix" {
 		return dialer.DialUnix(ctx, "unix", nil, &net.UnixAddr{Net: "unix", Name: to.Path})
 	}
+	if d.Datagrams {
+		return dialer.DialUDP(ctx, "udp", d.Bind, to.IP)
+	}
 	return dialer.DialTCP(ctx, "tcp", d.Bind, to.IP)
+}
+
+func (d *Dialer) sendPreface(conn net.Conn) error {
+	if len(d.Preface) == 0 {
+		return nil
+	}
+	if d.Timeout > 0 {
+		if err := conn.SetWriteDeadline(time.Now().Add(d.Timeout)); err != nil {
+			return err
+		}
+	}
+	if _, err := conn.Write(d.Preface); err != nil {
+		return err
+	}
+	return conn.SetWriteDeadline(time.Time{})
 }
 
 func timedOut(err error) bool {

@@ -281,8 +281,8 @@ func TestDialErrors(t *testing.T) {
 		want     string
 		timedOut bool
 	}{
-		{closedPort, nil, 5 * time.Second, "connect() failed (111: connection refused) while connecting to upstream", false},
-		{Unix("/nowhere/at/all"), nil, 5 * time.Second, "connect() failed (2: no such file or directory) while connecting to upstream", false},
+		{closedPort, nil, 5 * time.Second, "connect() failed (111: Connection refused) while connecting to upstream", false},
+		{Unix("/nowhere/at/all"), nil, 5 * time.Second, "connect() failed (2: No such file or directory) while connecting to upstream", false},
 		{dead, &tls.Config{InsecureSkipVerify: true}, 20 * time.Millisecond,
 			"upstream timed out (110: Connection timed out) while SSL handshaking to upstream", true},
 	} {

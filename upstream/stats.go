@@ -21,7 +21,7 @@ type Stats struct {
 	downFromMS atomic.Int64 // wall clock since when it is out, 0 is in
 	downMS     atomic.Int64 // milliseconds out, without the current time out
 
-	header, response meter
+	connect, header, response meter // connect is of stream only
 }
 
 // meter is a moving average of times, weighted like nginx's least_time: each new one counts a twentieth.
@@ -79,6 +79,7 @@ func (s *Stats) reset() {
 		c.Store(0)
 	}
 	s.downMS.Store(0)
+	s.connect.microseconds.Store(0)
 	s.header.microseconds.Store(0)
 	s.response.microseconds.Store(0)
 }

@@ -42,20 +42,6 @@ func connectionVariables() []variable {
 			}
 			return r.Conn.Local.Addr().AppendTo(dst), true
 		}),
-		always("proxy_protocol_addr", "The client's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Source.Addr().AppendTo(dst)
-		})),
-		always("proxy_protocol_port", "The client's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
-		})),
-		always("proxy_protocol_server_addr", "The server's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Destination.Addr().AppendTo(dst)
-		})),
-		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
-		})),
-		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A value that the PROXY protocol carries: alpn, authority, unique_id, netns, ssl_version, …, 0xNN.",
-			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return r.Conn.Proxied.AppendTLV(dst, name) }},
 		always("server_port", "The port that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			if p := r.Conn.Local.Port(); p != 0 {
 				dst = strconv.AppendUint(dst, uint64(p), 10)
@@ -92,6 +78,26 @@ func connectionVariables() []variable {
 			}
 			return append(dst, '.'), true
 		}),
+	}
+}
+
+// proxyVariables are those of the PROXY protocol.
+func proxyVariables() []variable {
+	return []variable{
+		always("proxy_protocol_addr", "The client's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return h.Source.Addr().AppendTo(dst)
+		})),
+		always("proxy_protocol_port", "The client's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
+		})),
+		always("proxy_protocol_server_addr", "The server's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return h.Destination.Addr().AppendTo(dst)
+		})),
+		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
+		})),
+		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A value that the PROXY protocol carries: alpn, authority, unique_id, netns, ssl_version, …, 0xNN.",
+			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return r.Conn.Proxied.AppendTLV(dst, name) }},
 	}
 }
 

@@ -60,14 +60,15 @@ func serve(b *stream.Block, server *stream.Server) error {
 	if err := s.Pair(); err != nil {
 		return err
 	}
-	built, warnings, err := s.Build(b.Plan.ReadFile)
+	read, digest := ssl.Digesting(b.Plan.ReadFile)
+	built, warnings, err := s.Build(read)
 	if err != nil {
 		return err
 	}
 	for _, w := range warnings {
 		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
-	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Verify: check(built)}
+	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Files: digest(), Verify: check(built)}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
 	return nil
 }

@@ -3,10 +3,12 @@ package zonesync
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,10 @@ type state struct {
 	config carrier.Config
 	// carrier is set when the configuration starts.
 	carrier atomic.Pointer[carrier.Carrier]
+	// rules is the digest of what says who may connect; where it changes, connections are made anew.
+	rules [sha256.Size]byte
+	// running ends when another configuration has taken over.
+	running context.Context
 	// handedOver says that the next configuration has the carrier, or that it was closed.
 	handedOver atomic.Bool
 }
@@ -107,10 +113,32 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	if c.Resolver, err = names(b, s); err != nil {
 		return c, err
 	}
+	var files ssl.Digest
 	if s.TLS.On {
-		c.ClientTLS, err = clientTLS(b, s)
+		c.ClientTLS, files, err = clientTLS(b, s)
 	}
+	plan.Part[state](p).rules = rules(b, files)
 	return c, err
+}
+
+// rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for those of
+// zone_sync that the carrier follows by itself, and the files of both sides' TLS.
+func rules(b *stream.Block, client ssl.Digest) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for scope := b.Scope; scope != nil; scope = scope.Parent {
+		for _, n := range scope.Node.Block {
+			tuning := strings.HasPrefix(n.Name, "zone_sync_") && !strings.HasPrefix(n.Name, "zone_sync_ssl")
+			if !n.Opens && !tuning {
+				fmt.Fprintf(h, "%q %q\n", n.Name, n.Words) // a hash does not fail
+			}
+		}
+	}
+	h.Write(client[:])
+	if t := b.Server.TLS; t != nil {
+		h.Write(t.Files[:])
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // identity names the node and this life of it; a reload keeps both.
@@ -178,14 +206,15 @@ func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
 }
 
 // clientTLS returns the settings for dialling a member.
-func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPort) *tls.Config, error) {
+func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPort) *tls.Config, ssl.Digest, error) {
 	bound := s.TLS
 	if err := bound.Pair("zone_sync_ssl"); err != nil {
-		return nil, err
+		return nil, ssl.Digest{}, err
 	}
-	client, warnings, err := bound.Build(b.Plan.ReadFile)
+	read, digest := ssl.Digesting(b.Plan.ReadFile)
+	client, warnings, err := bound.Build(read)
 	if err != nil {
-		return nil, err
+		return nil, ssl.Digest{}, err
 	}
 	for _, w := range warnings {
 		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
@@ -206,7 +235,7 @@ func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPor
 			return config
 		}
 		return explained(config)
-	}, nil
+	}, digest(), nil
 }
 
 // explained adds to a failed verification what NGINX's documentation leaves to be found out.
@@ -224,6 +253,7 @@ func explained(config *tls.Config) *tls.Config {
 
 // start takes the carrier over from the configuration before, or makes one.
 func (s *state) start(ctx context.Context, p *plan.Plan) error {
+	s.running = ctx
 	if old := oldState(p); old != nil {
 		c := old.carrier.Load()
 		if err := c.Reload(s.config); err != nil {
@@ -231,6 +261,9 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 		}
 		s.carrier.Store(c)
 		old.handedOver.Store(true)
+		if old.rules != s.rules { // not before the old rules accept nobody any more
+			context.AfterFunc(old.running, func() { c.Reconnect("who may connect was changed by a reload") })
+		}
 	} else {
 		c, err := carrier.New(s.config)
 		if err != nil {

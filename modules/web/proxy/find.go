@@ -6,6 +6,7 @@ import (
 	"starling/observe"
 	"starling/upstream"
 	"starling/upstream/balance"
+	"starling/upstreams"
 	"starling/web"
 	"starling/web/groups"
 )
@@ -38,7 +39,7 @@ func (x *exchange) find() web.Result {
 
 // resolve makes a group of its own for this request, of the addresses that the DNS has for its host.
 func (x *exchange) resolve(t *groups.Target) web.Result {
-	g := &groups.Group{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{})}
+	g := &groups.Group{Base: upstreams.Base{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{})}}
 	var addresses []upstream.Address
 	if literal, ok := t.Literal(); ok {
 		addresses = append(addresses, literal)

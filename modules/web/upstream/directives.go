@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/plan"
 	"starling/upstream/balance"
+	"starling/upstreams"
 	"starling/web"
 )
 
@@ -31,17 +31,6 @@ func directives() []conf.Directive {
 			Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Repeat: true,
 			Doc: "Declares a group of servers.", Set: conf.Raw(declare),
 		}, {
-			Name: "server", In: conf.Upstream, Repeat: true, OneMore: true,
-			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
-				"[slow_start=<time>] [route=<id>] [service=<name>] [backup] [down] [drain] [resolve]",
-			Doc: "Adds a server: an address with a port (80 if none is given), a name, which stands for all its addresses, or `unix:` and a path. " +
-				"A name with `resolve` is asked of the resolver again and again while the group runs.",
-			Set: conf.Raw(addServer),
-		}, {
-			Name: "zone", Syntax: "<name> [<size>]", In: conf.Upstream,
-			Doc: "Names the group for the API, which may then change its servers. There is one process, so the size does not limit it.",
-			Set: conf.Raw(setZone),
-		}, {
 			Name: "keepalive", Syntax: "<connections> [local]", DefaultDoc: "32 local", In: conf.Upstream,
 			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
 			Set: conf.Raw(setKeepAlive),
@@ -55,13 +44,6 @@ func directives() []conf.Directive {
 			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Closes a connection that was idle for so long.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
-			Name: "resolver", Syntax: plan.ResolverSyntax, In: conf.Upstream, Unsupported: plan.ResolverUnsupported,
-			Doc: "Sets the DNS servers for the group's servers with `resolve`; without it those of the http block are asked.",
-			Set: conf.Raw(func(s *Settings, a *conf.Args) error { return s.resolver.Set(a) }),
-		}, {
-			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: conf.Upstream, Doc: "Sets how long a name may take to resolve.",
-			Set: conf.Field(func(s *Settings) **time.Duration { return &s.resolverTimeout }, pointer(conf.Time)),
-		}, {
 			Name: "sticky", In: conf.Upstream, OneMore: true,
 			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] [path=<path>]\n" +
 				"route <$variable>...\n" +
@@ -71,6 +53,7 @@ func directives() []conf.Directive {
 			Set: conf.Raw(setSticky),
 		},
 	}
+	all = append(all, upstreams.Directives(upstreams.HTTP, func(s *Settings) *upstreams.Block { return &s.Block }, " [route=<id>] [drain]")...)
 	for _, m := range balance.Methods() {
 		all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.Upstream, Set: balancerSetter(m)})
 	}

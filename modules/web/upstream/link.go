@@ -1,11 +1,11 @@
 package upstream
 
 import (
-	"context"
-
 	"starling/conf"
+	"starling/observe"
 	"starling/plan"
 	servers "starling/upstream"
+	"starling/upstreams"
 	"starling/web"
 	"starling/web/groups"
 )
@@ -37,29 +37,8 @@ func link(p *plan.Plan) error {
 
 func (b *block) link(p *plan.Plan) error {
 	s := conf.SettingsOf[Settings](b.scope)
-	g, now := b.group, p.Clock.Now()
-	if s.balancer != nil {
-		g.SetBalancer(s.balancer)
-	}
+	g := b.group
 	g.Key = s.key
-	g.NoBackup = s.method != nil && s.method.NoBackup
-	if s.zone != nil {
-		g.ZoneName, g.ZoneBytes = s.zone.Name, s.zone.Bytes
-	}
-	for _, line := range s.servers {
-		if line.settings.Host != "" {
-			if _, err := g.Add(line.settings, now); err != nil {
-				return err
-			}
-		}
-		for _, a := range line.addresses {
-			one := line.settings
-			one.Addr = a
-			if _, err := g.Add(one, now); err != nil {
-				return err
-			}
-		}
-	}
 	if keep := s.keepAlive(); keep.Connections > 0 {
 		g.Pool = g.NewPool(keep, p.Clock)
 		p.OnRetire(g.Pool.Close)
@@ -67,41 +46,12 @@ func (b *block) link(p *plan.Plan) error {
 	if s.sticky != nil {
 		g.Sticky = s.sticky.use()
 	}
-	if old := oldGroup(p, g.Name); old != nil {
-		if err := g.Inherit(old.Group, now); err != nil {
-			return err
-		}
-	}
-	return b.resolve(p, s)
+	return s.Link(p, &g.Base, upstreams.Before(p, groups.Of, g.Name), around(b.scope))
 }
 
-// resolve starts what asks for the names of the servers; without any it waits for those that the API adds.
-func (b *block) resolve(p *plan.Plan, s *Settings) error {
-	if s.zone == nil {
-		return nil
-	}
-	r, err := p.Resolver(s.resolverFor(b.scope))
-	if err != nil || r == nil {
-		return err
-	}
-	b.group.Resolves = true
-	p.OnStart(func(ctx context.Context) error {
-		go b.group.Resolve(ctx, r, p.Clock, p.Log)
-		return nil
-	})
-	return nil
-}
-
-func oldGroup(p *plan.Plan, name string) *groups.Group {
-	if p.Old == nil {
-		return nil
-	}
-	for _, g := range groups.Of(p.Old).All() {
-		if g.Declared && g.Name == name {
-			return g
-		}
-	}
-	return nil
+// resources is /http/upstreams.
+func resources(p *plan.Plan) []observe.Resource {
+	return []observe.Resource{upstreams.Resource(p, upstreams.HTTP, groups.Of(p).All())}
 }
 
 func (s *Settings) keepAlive() servers.KeepAlive {

@@ -1,4 +1,4 @@
-package upstream
+package upstreams
 
 import (
 	"errors"
@@ -8,19 +8,30 @@ import (
 	"starling/lib/clock"
 	"starling/observe"
 	"starling/plan"
-	servers "starling/upstream"
-	"starling/web/groups"
+	"starling/upstream"
 )
 
-// resources is /http/upstreams: the groups that have a zone, as in NGINX Plus.
-func resources(p *plan.Plan) []observe.Resource {
-	b := &branch{clock: p.Clock, groups: groups.Of(p).All()}
-	return []observe.Resource{{Path: "http/upstreams", Since: 1, Collection: true, Handle: b.handle}}
+// Resource is /http/upstreams or /stream/upstreams: the groups that have a zone, as in NGINX Plus.
+func Resource[G any, P Member[G]](p *plan.Plan, side Side, all []P) observe.Resource {
+	b := &branch{clock: p.Clock, side: side}
+	for _, g := range all {
+		b.groups = append(b.groups, g.base())
+	}
+	return observe.Resource{Path: side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle}
 }
 
 type branch struct {
 	clock  *clock.Clock
-	groups []*groups.Group
+	side   Side
+	groups []*Base
+}
+
+// report is a group's state in the words of its side.
+func (b *branch) report(g *Base) any {
+	if b.side.Name == Stream.Name {
+		return g.StreamReport(b.clock.Now())
+	}
+	return g.Report(b.clock.Now())
 }
 
 func (b *branch) handle(call *observe.Call) observe.Answer {
@@ -28,10 +39,10 @@ func (b *branch) handle(call *observe.Call) observe.Answer {
 		if call.Method != http.MethodGet {
 			return notAllowed()
 		}
-		all := map[string]servers.Report{}
+		all := map[string]any{}
 		for _, g := range b.groups {
 			if g.ZoneName != "" {
-				all[g.Name] = g.Report(b.clock.Now())
+				all[g.Name] = b.report(g)
 			}
 		}
 		return observe.Answer{Body: all}
@@ -56,7 +67,7 @@ func (b *branch) handle(call *observe.Call) observe.Answer {
 	return b.server(g, id, call)
 }
 
-func (b *branch) find(name string) *groups.Group {
+func (b *branch) find(name string) *Base {
 	for _, g := range b.groups {
 		if g.Declared && g.Name == name {
 			return g
@@ -70,10 +81,10 @@ func notAllowed() observe.Answer {
 }
 
 // group is one upstream: its figures, which DELETE sets to zero.
-func (b *branch) group(g *groups.Group, call *observe.Call) observe.Answer {
+func (b *branch) group(g *Base, call *observe.Call) observe.Answer {
 	switch call.Method {
 	case http.MethodGet:
-		return observe.Answer{Body: g.Report(b.clock.Now())}
+		return observe.Answer{Body: b.report(g)}
 	case http.MethodDelete:
 		g.ResetStats()
 		return observe.Answer{Status: http.StatusNoContent}
@@ -82,7 +93,7 @@ func (b *branch) group(g *groups.Group, call *observe.Call) observe.Answer {
 }
 
 // servers is the list of the servers of one upstream, to which POST adds one.
-func (b *branch) servers(g *groups.Group, call *observe.Call) observe.Answer {
+func (b *branch) servers(g *Base, call *observe.Call) observe.Answer {
 	switch call.Method {
 	case http.MethodGet:
 		return observe.Answer{Body: g.Servers()}
@@ -92,12 +103,12 @@ func (b *branch) servers(g *groups.Group, call *observe.Call) observe.Answer {
 	return notAllowed()
 }
 
-func (b *branch) add(g *groups.Group, call *observe.Call) observe.Answer {
-	body, problem := readBody(call.Body)
+func (b *branch) add(g *Base, call *observe.Call) observe.Answer {
+	body, problem := readBody(b.side, call.Body)
 	if problem != nil {
 		return observe.Answer{Err: problem}
 	}
-	settings, problem := body.settings(g)
+	settings, problem := body.settings(b.side, g)
 	if problem != nil {
 		return observe.Answer{Err: problem}
 	}
@@ -110,10 +121,10 @@ func (b *branch) add(g *groups.Group, call *observe.Call) observe.Answer {
 }
 
 // server is one server.
-func (b *branch) server(g *groups.Group, id int, call *observe.Call) observe.Answer {
+func (b *branch) server(g *Base, id int, call *observe.Call) observe.Answer {
 	config, found := g.Server(id)
 	if !found {
-		return observe.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(id)+"\" does not exist")
+		return observe.Fail(http.StatusNotFound, upstream.ServerNotFound, "server with ID \""+strconv.Itoa(id)+"\" does not exist")
 	}
 	switch call.Method {
 	case http.MethodGet:
@@ -129,8 +140,8 @@ func (b *branch) server(g *groups.Group, id int, call *observe.Call) observe.Ans
 	return notAllowed()
 }
 
-func (b *branch) change(g *groups.Group, config servers.Config, call *observe.Call) observe.Answer {
-	body, problem := readBody(call.Body)
+func (b *branch) change(g *Base, config upstream.Config, call *observe.Call) observe.Answer {
+	body, problem := readBody(b.side, call.Body)
 	if problem != nil {
 		return observe.Answer{Err: problem}
 	}
@@ -143,22 +154,22 @@ func (b *branch) change(g *groups.Group, config servers.Config, call *observe.Ca
 	}
 	now, found := g.Server(config.ID)
 	if !found { // another client has removed it meanwhile
-		return observe.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(config.ID)+"\" does not exist")
+		return observe.Fail(http.StatusNotFound, upstream.ServerNotFound, "server with ID \""+strconv.Itoa(config.ID)+"\" does not exist")
 	}
 	return observe.Answer{Body: now}
 }
 
 // refusal words what a group said of a change.
 func refusal(err error) observe.Answer {
-	var refused *servers.EditError
+	var refused *upstream.EditError
 	if !errors.As(err, &refused) {
 		return observe.Fail(http.StatusInternalServerError, "InternalError", err.Error())
 	}
 	status := http.StatusBadRequest
 	switch refused.Code {
-	case servers.ServerNotFound:
+	case upstream.ServerNotFound:
 		status = http.StatusNotFound
-	case servers.EntryExists:
+	case upstream.EntryExists:
 		status = http.StatusConflict
 	}
 	return observe.Fail(status, refused.Code, refused.Text)

@@ -1,4 +1,4 @@
-package upstream
+package upstreams
 
 import (
 	"bytes"
@@ -10,8 +10,7 @@ import (
 
 	"starling/lib/units"
 	"starling/observe"
-	servers "starling/upstream"
-	"starling/web/groups"
+	"starling/upstream"
 )
 
 // body is what POST and PATCH of a server say; a nil field was not given.
@@ -27,7 +26,7 @@ func formatError(text string) *observe.APIError {
 }
 
 // readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one.
-func readBody(text []byte) (b body, problem *observe.APIError) {
+func readBody(side Side, text []byte) (b body, problem *observe.APIError) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var members map[string]any
@@ -41,6 +40,9 @@ func readBody(text []byte) (b body, problem *observe.APIError) {
 		switch v.(type) {
 		case map[string]any, []any:
 			return b, formatError("nested object or list \"" + name + "\"")
+		}
+		if side.Name == Stream.Name && (name == "route" || name == "drain") {
+			return b, formatError("unknown parameter \"" + name + "\"")
 		}
 		if problem := b.take(name, v); problem != nil {
 			return b, problem
@@ -57,7 +59,7 @@ func (b *body) take(name string, v any) *observe.APIError {
 	switch name {
 	case "server":
 		if ok = text(&b.server, v); !ok {
-			return bad(servers.BadAddress)
+			return bad(upstream.BadAddress)
 		}
 	case "service":
 		if ok = text(&b.service, v); !ok {
@@ -65,27 +67,27 @@ func (b *body) take(name string, v any) *observe.APIError {
 		}
 	case "route":
 		if ok = text(&b.route, v); !ok {
-			return bad(servers.BadRoute)
+			return bad(upstream.BadRoute)
 		}
 	case "weight":
 		if ok = number(&b.weight, v); !ok {
-			return bad(servers.BadWeight)
+			return bad(upstream.BadWeight)
 		}
 	case "max_conns":
 		if ok = number(&b.maxConns, v); !ok {
-			return bad(servers.BadMaxConns)
+			return bad(upstream.BadMaxConns)
 		}
 	case "max_fails":
 		if ok = number(&b.maxFails, v); !ok {
-			return bad(servers.BadMaxFails)
+			return bad(upstream.BadMaxFails)
 		}
 	case "fail_timeout":
 		if ok = period(&b.failTimeout, v); !ok {
-			return bad(servers.BadFailTimeout)
+			return bad(upstream.BadFailTimeout)
 		}
 	case "slow_start":
 		if ok = period(&b.slowStart, v); !ok {
-			return bad(servers.BadSlowStart)
+			return bad(upstream.BadSlowStart)
 		}
 	case "backup":
 		ok = truth(&b.backup, v)
@@ -140,17 +142,17 @@ func asText(v any) string {
 }
 
 // settings are those of a new server.
-func (b *body) settings(g *groups.Group) (s servers.Settings, problem *observe.APIError) {
+func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *observe.APIError) {
 	if b.server == nil {
 		return s, formatError("missing \"server\" argument")
 	}
-	badAddress := &observe.APIError{Status: http.StatusBadRequest, Code: servers.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
-	t, err := groups.ParseTarget(*b.server, 80, false)
-	if err != nil {
+	badAddress := &observe.APIError{Status: http.StatusBadRequest, Code: upstream.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
+	t, err := ParseTarget(*b.server, side.DefaultPort, false)
+	if err != nil || t.Port == 0 && !t.Unix && b.service == nil {
 		return s, badAddress
 	}
 	address, literal := t.Literal()
-	s = servers.NewSettings(*b.server, address)
+	s = upstream.NewSettings(*b.server, address)
 	if b.service != nil && *b.service != "" {
 		if literal || !t.NoPort {
 			return s, &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
@@ -177,7 +179,7 @@ func (b *body) settings(g *groups.Group) (s servers.Settings, problem *observe.A
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	if s.Backup && g.NoBackup {
-		return s, &observe.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "the load balancing method knows no backup servers"}
+		return s, &observe.APIError{Status: http.StatusBadRequest, Code: upstream.NoBackup, Text: "the load balancing method knows no backup servers"}
 	}
 	return s, nil
 }
@@ -189,9 +191,9 @@ func set[T any](to *T, from *T) {
 }
 
 // change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no fault.
-func (b *body) change(now servers.Config) (c servers.Change, problem *observe.APIError) {
+func (b *body) change(now upstream.Config) (c upstream.Change, problem *observe.APIError) {
 	immutable := func(name string) *observe.APIError {
-		return &observe.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,
+		return &observe.APIError{Status: http.StatusBadRequest, Code: upstream.ServerImmutable,
 			Text: "\"" + name + "\" of a server cannot be changed: add another one and remove this"}
 	}
 	switch {
@@ -202,6 +204,6 @@ func (b *body) change(now servers.Config) (c servers.Change, problem *observe.AP
 	case b.backup != nil && *b.backup != now.Backup:
 		return c, immutable("backup")
 	}
-	return servers.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
+	return upstream.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
 		SlowStart: b.slowStart, Route: b.route, Down: b.down, Drain: b.drain}, nil
 }

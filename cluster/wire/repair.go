@@ -1,0 +1,131 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// The messages of repair. Only peers that both named FeatureRepair exchange them; others skip them.
+const (
+	// TypeSketch carries the acceptor's sketch of some shards.
+	TypeSketch Type = 14
+	// TypeRepair carries records that the acceptor lacks.
+	TypeRepair Type = 15
+	// TypeRepairEnd ends the answer to a Sketch.
+	TypeRepairEnd Type = 16
+	// TypeWants names records that the acceptor lacks.
+	TypeWants Type = 17
+)
+
+// FeatureRepair says that the sender of the hello exchanges sketches.
+const FeatureRepair uint64 = 1 << 1
+
+// MaxWants bounds the elements of one Wants: what one sketch can give back.
+const MaxWants = 4096
+
+// Sketch describes what the acceptor has of shards First to Last.
+type Sketch struct {
+	Zone        uint64 // index in the dialer's hello
+	First, Last uint8
+	// Fresh asks for records that were written a moment ago too: frames that carried them are lost.
+	Fresh bool
+	Cells []byte // as zone.Sketch encodes them
+}
+
+// Append appends the body of a Sketch frame.
+func (s Sketch) Append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, s.Zone)
+	return append(append(dst, s.First, s.Last, bit(s.Fresh)), s.Cells...)
+}
+
+// ParseSketch reads the body of a Sketch frame; Cells is part of it.
+func ParseSketch(body []byte) (Sketch, error) {
+	f := fields{rest: body}
+	s := Sketch{Zone: f.uvarint(), First: f.byte(), Last: f.byte(), Fresh: f.byte() != 0, Cells: f.rest}
+	if f.err == nil && s.Last < s.First {
+		f.fail(fmt.Errorf("shards %d to %d", s.First, s.Last))
+	}
+	return s, named("sketch", f.err)
+}
+
+// Repair is records of one zone, in the encoding of taught pieces.
+type Repair struct {
+	Zone    uint64 // index in the dialer's hello
+	Payload []byte
+}
+
+// AppendRepairHead appends what stands before the payload in the body of a Repair frame.
+func AppendRepairHead(dst []byte, zone uint64) []byte { return binary.AppendUvarint(dst, zone) }
+
+// ParseRepair reads the body of a Repair frame; Payload is part of it.
+func ParseRepair(body []byte) (Repair, error) {
+	f := fields{rest: body}
+	r := Repair{Zone: f.uvarint(), Payload: f.rest}
+	return r, named("repair", f.err)
+}
+
+// RepairEnd ends the answer to a Sketch.
+type RepairEnd struct {
+	Zone        uint64 // index in the dialer's hello
+	First, Last uint8
+	// TooMany says that the difference could not be taken apart; the numbers are 0 then.
+	TooMany bool
+	// Sent and Wanted count the records that the acceptor and the dialer lacked, Left those left alone for being fresh.
+	Sent, Wanted, Left uint64
+}
+
+// Append appends the body of a RepairEnd frame.
+func (r RepairEnd) Append(dst []byte) []byte {
+	dst = append(binary.AppendUvarint(dst, r.Zone), r.First, r.Last, bit(r.TooMany))
+	for _, v := range [...]uint64{r.Sent, r.Wanted, r.Left} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
+}
+
+// ParseRepairEnd reads the body of a RepairEnd frame.
+func ParseRepairEnd(body []byte) (RepairEnd, error) {
+	f := fields{rest: body}
+	r := RepairEnd{
+		Zone: f.uvarint(), First: f.byte(), Last: f.byte(), TooMany: f.byte() != 0,
+		Sent: f.uvarint(), Wanted: f.uvarint(), Left: f.uvarint(),
+	}
+	return r, named("repair end", f.err)
+}
+
+// Element names one version of one record.
+type Element struct{ Key, Version uint64 }
+
+// Wants names records that the acceptor lacks and the dialer was seen to have.
+type Wants struct {
+	Zone     uint64 // index in the dialer's hello
+	Elements []Element
+}
+
+const elementBytes = 16
+
+// Append appends the body of a Wants frame.
+func (w Wants) Append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, w.Zone)
+	dst = binary.AppendUvarint(dst, uint64(len(w.Elements)))
+	for _, e := range w.Elements {
+		dst = binary.LittleEndian.AppendUint64(dst, e.Key)
+		dst = binary.LittleEndian.AppendUint64(dst, e.Version)
+	}
+	return dst
+}
+
+// ParseWants reads the body of a Wants frame.
+func ParseWants(body []byte) (Wants, error) {
+	f := fields{rest: body}
+	w := Wants{Zone: f.uvarint()}
+	n := f.count(MaxWants, "records")
+	if n*elementBytes > len(f.rest) {
+		f.fail(errShort)
+		n = 0
+	}
+	for range n {
+		w.Elements = append(w.Elements, Element{Key: f.fixed64(), Version: f.fixed64()})
+	}
+	return w, named("wants", f.err)
+}
