@@ -1,8 +1,10 @@
 package stubstatus_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"starling/lib/testkit"
 	"starling/modules/web/stubstatus"
@@ -22,8 +24,11 @@ func TestPage(t *testing.T) {
 	// A connection without a request waits, one with half a request is being read.
 	idle, half := s.Client(), s.Client()
 	half.Write("GET / HT")
-	testkit.Eventually(t, func() bool {
-		return strings.Contains(page(), "Reading: 1 Writing: 1 Waiting: 1 ") && strings.HasPrefix(page(), "Active connections: 3 ")
+	testkit.Eventually(t, 5*time.Second, func() error {
+		if got := page(); !strings.HasPrefix(got, "Active connections: 3 ") || !strings.HasSuffix(got, "Reading: 1 Writing: 1 Waiting: 1 \n") {
+			return errors.New(got)
+		}
+		return nil
 	})
 	if got := idle.Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); got.Text != "2 1 1 0" && got.Text != "3 1 1 0" {
 		t.Errorf("variables: %s", got.Text)
