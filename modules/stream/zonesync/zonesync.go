@@ -18,6 +18,7 @@ import (
 	"starling/lib/resolver"
 	"starling/observe"
 	"starling/plan"
+	"starling/ssl"
 	"starling/stream"
 	"starling/zone"
 )
