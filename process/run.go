@@ -74,7 +74,7 @@ func (s *server) start() error {
 	log.Logf(observe.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
 	log.Logf(observe.Notice, "built by %s", runtime.Version())
 	log.Logf(observe.Notice, "OS: %s", system())
-	log.Logf(observe.Notice, "using %d cores", c.Settings.CoreCount())
+	log.Logf(observe.Notice, "using %d cores", runtime.GOMAXPROCS(0))
 	return s.host.Run(c)
 }
 
@@ -105,7 +105,11 @@ func (s *server) announce(ready *os.File) error {
 
 // applyLimits sets what the configuration says about the process as a whole.
 func applyLimits(s *core.Settings, log observe.Logger) {
-	runtime.GOMAXPROCS(s.CoreCount())
+	if s.Cores == 0 {
+		runtime.SetDefaultGOMAXPROCS() // which heeds the limits of a container, and their changes
+	} else {
+		runtime.GOMAXPROCS(s.Cores)
+	}
 	if s.OpenFiles == 0 {
 		return
 	}

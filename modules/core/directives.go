@@ -3,7 +3,6 @@ package core
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 
 	"starling/conf"
@@ -24,7 +23,7 @@ type Settings struct {
 	PID       string
 	ErrorLogs []observe.Target
 	User      *User
-	// Cores is how many cores the process uses at once; 0: all.
+	// Cores is how many cores the process uses at once; 0: all that the machine or the container grants.
 	Cores int
 	// ShutdownTimeout bounds how long what is retired may go on; 0: as long as it takes.
 	ShutdownTimeout time.Duration
@@ -106,12 +105,4 @@ func parseCores(text string) (int, error) {
 		return 0, fmt.Errorf("number of worker processes must be between 1 and %d", maxWorkers)
 	}
 	return n, nil
-}
-
-// CoreCount is the number of cores to use.
-func (s *Settings) CoreCount() int {
-	if s.Cores == 0 {
-		return runtime.NumCPU()
-	}
-	return s.Cores
 }
