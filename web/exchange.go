@@ -136,13 +136,11 @@ func (r *Request) accept() {
 // admit finds the virtual server and checks what must be right before anything else happens.
 func (r *Request) admit() Result {
 	c := r.Conn
-	if len(r.Host) > 0 || c.hosts.exact[""] != nil {
-		if s := c.hosts.find(r.Host, r); s != nil {
-			r.Server, r.Location = s, s.base
-		} else if !c.named {
-			r.Server, r.Location = c.hosts.byDefault, c.hosts.byDefault.base
-		}
+	s := c.hosts.find(r.Host, r)
+	if s == nil {
+		s = c.hosts.byDefault // also where TLS named another: Host counts
 	}
+	r.Server, r.Location = s, s.base
 	if !c.hosts.tls {
 		return Declined
 	}

@@ -157,8 +157,11 @@ func (s *Server) DialPort(i int) net.Conn {
 	return client
 }
 
-// DialLoopback connects through real sockets.
-func (s *Server) DialLoopback() net.Conn {
+// DialLoopback connects to the first port through real sockets.
+func (s *Server) DialLoopback() net.Conn { return s.DialLoopbackPort(0) }
+
+// DialLoopbackPort connects to one of the site's ports through real sockets.
+func (s *Server) DialLoopbackPort(i int) net.Conn {
 	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -177,7 +180,7 @@ func (s *Server) DialLoopback() net.Conn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	go s.Site.Ports()[0].Serve(<-accepted)
+	go s.Site.Ports()[i].Serve(<-accepted)
 	s.t.Cleanup(func() { client.Close() })
 	return client
 }
