@@ -157,16 +157,19 @@ func (s *Server) Inspect(state *tls.ConnectionState, now time.Time) *Peer {
 }
 
 // Check says whether ssl_verify_client lets the client in: nil, or a *ClientError.
-func (s *Server) Check(p *Peer) error {
+func (s *Server) Check(p *Peer) error { return s.mode.Check(p) }
+
+// Check is Server.Check for a server that took over a connection whose handshake another one made.
+func (v VerifyClient) Check(p *Peer) error {
 	switch {
-	case s.mode == VerifyOff:
+	case v == VerifyOff:
 		return nil
 	case p.Certificate == nil:
-		if s.mode == VerifyOn {
+		if v == VerifyOn {
 			return &ClientError{Missing: true}
 		}
 		return nil
-	case p.Code == VerifyOK, s.mode == VerifyOptionalNoCA && p.Code.untrustedOnly():
+	case p.Code == VerifyOK, v == VerifyOptionalNoCA && p.Code.untrustedOnly():
 		return nil
 	}
 	return &ClientError{Code: p.Code}

@@ -21,9 +21,13 @@ const (
 )
 
 // serve builds the TLS of a server that has certificates, whether or not it listens with ssl itself: it may share the
-// address of one that does.
+// address of one that does. One without certificates may still ask what the address's default server found out.
 func serve(b *web.Block, server *web.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
+	if mode := s.VerifyClient; mode != ssl.VerifyOff {
+		server.VerifiesClients = true
+		server.AfterHandshake = func(r *web.Request) web.Result { return check(mode, r) }
+	}
 	if !s.HasCertificates() && !s.RejectHandshake {
 		return nil
 	}
@@ -40,21 +44,13 @@ func serve(b *web.Block, server *web.Server) error {
 		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	server.TLS = built.Config
-	server.VerifiesClients = s.VerifyClient != ssl.VerifyOff
 	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
-	if server.VerifiesClients {
-		server.AfterHandshake = func(r *web.Request) web.Result { return check(built, r) }
-	}
 	return nil
 }
 
 // check lets a request in whose client's certificate is good enough for ssl_verify_client.
-func check(server *ssl.Server, r *web.Request) web.Result {
-	if r.Conn.Peer == nil {
-		// The handshake was with a server that looks at nobody, so no certificate was asked for.
-		return statusCertificateMissing
-	}
-	err := server.Check(r.Conn.Peer)
+func check(mode ssl.VerifyClient, r *web.Request) web.Result {
+	err := mode.Check(r.Conn.Peer)
 	if err == nil {
 		return web.Declined
 	}

@@ -80,7 +80,9 @@ func (w *world) start(text string) *webtest.Server {
 type visitor struct {
 	name       string // SNI; empty: none
 	host       string // of the Host header; empty: as name
+	port       int    // which of the site's
 	withoutKey bool
+	anyName    bool // the server's certificate need not have the name
 	change     func(*tls.Config)
 }
 
@@ -88,7 +90,7 @@ type visitor struct {
 func (w *world) visit(s *webtest.Server, v visitor) (int, string) {
 	w.t.Helper()
 	config := &tls.Config{RootCAs: w.roots, ServerName: v.name, Certificates: []tls.Certificate{w.client}}
-	if v.name == "" {
+	if v.name == "" || v.anyName {
 		config.InsecureSkipVerify = true
 	}
 	if v.withoutKey {
@@ -103,7 +105,7 @@ func (w *world) visit(s *webtest.Server, v visitor) (int, string) {
 			v.host = v.name
 		}
 	}
-	conn := tls.Client(s.DialLoopback(), config)
+	conn := tls.Client(s.DialLoopbackPort(v.port), config)
 	defer conn.Close()
 	if err := conn.Handshake(); err != nil {
 		return 0, err.Error()
@@ -193,11 +195,14 @@ func TestVerifyClient(t *testing.T) {
 // Two servers on one address: SNI chooses settings and certificates, Host may not lead to one that verifies clients.
 func TestServersOfOneAddress(t *testing.T) {
 	w := newWorld(t)
-	s := w.start(pair + `
-		server { listen 127.0.0.1:443 ssl; server_name one.example; say "one $ssl_server_name"; }
-		server { listen 127.0.0.1:443 ssl; server_name two.example; ssl_verify_client on; ssl_client_certificate ca.crt;
+	s := w.start(`
+		server { listen 127.0.0.1:443 ssl; server_name one.example;` + pair + `say "one $ssl_server_name"; }
+		server { listen 127.0.0.1:443 ssl; server_name two.example;` + pair + `ssl_verify_client on; ssl_client_certificate ca.crt;
 			say "two $ssl_client_verify"; }
-		server { listen 127.0.0.1:443 ssl; server_name no.example; ssl_reject_handshake on; }`)
+		server { listen 127.0.0.1:443 ssl; server_name bare.example; ssl_verify_client on; say bare; }
+		server { listen 127.0.0.1:443 ssl; server_name no.example; ssl_reject_handshake on; }
+		server { listen 127.0.0.1:444 ssl default_server;` + pair + `ssl_verify_client optional; ssl_client_certificate ca.crt; say "three"; }
+		server { listen 127.0.0.1:444 ssl; server_name one.example;` + pair + `say "four"; }`)
 	for _, c := range []struct {
 		visitor visitor
 		status  int
@@ -210,6 +215,9 @@ func TestServersOfOneAddress(t *testing.T) {
 		{visitor{host: "one.example"}, 200, "one "},
 		{visitor{name: "localhost"}, 200, "one localhost"},
 		{visitor{name: "no.example"}, 0, "unrecognized name"},
+		{visitor{name: "bare.example", anyName: true}, 400, "No required SSL certificate"}, // the default server's certificate, its own demand
+		{visitor{name: "one.example", host: "unknown", port: 1}, 421, "Misdirected"},       // leads to the default server
+		{visitor{name: "one.example", port: 1}, 200, "four"},
 	} {
 		status, body := w.visit(s, c.visitor)
 		if status != c.status || !strings.Contains(body, c.body) {
