@@ -9,6 +9,7 @@ import (
 	streamlimitconn "starling/modules/stream/limitconn"
 	streamlog "starling/modules/stream/log"
 	streamlookup "starling/modules/stream/lookup"
+	streamrealip "starling/modules/stream/realip"
 	"starling/modules/stream/returns"
 	streamssl "starling/modules/stream/ssl"
 	"starling/modules/stream/zonesync"
@@ -65,6 +66,7 @@ func Stream() []*stream.Module {
 	return []*stream.Module{
 		&stream.Core,
 		&streamssl.Module,
+		&streamrealip.Module, // before all that asks for the client's address
 		&streamkeyval.Module,
 		&streamlookup.Module,
 		&streamlimitconn.Module,

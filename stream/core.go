@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"starling/conf"
@@ -15,6 +16,8 @@ type CoreSettings struct {
 	NoDelay   bool
 	ErrorLogs []observe.Target
 	Resolver  plan.ResolverSettings
+	// ProxiedTimeout is how long the header of the PROXY protocol may take.
+	ProxiedTimeout time.Duration
 }
 
 // listen is one listen directive; a name of several addresses makes several.
@@ -22,6 +25,7 @@ type listen struct {
 	addr    sockaddr.Addr
 	options sockaddr.Options
 	tls     bool
+	proxied bool // connections begin with a PROXY protocol header
 	node    *conf.Node
 }
 
@@ -37,11 +41,16 @@ var Core = Module{
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
 			{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true,
-				Syntax: "<address> [ssl] [bind] [backlog=<number>] [ipv6only=on|off]",
-				Unsupported: []string{"udp", "proxy_protocol", "default_server", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+				Syntax: "<address> [ssl] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
+				Unsupported: []string{"udp", "default_server", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 					"reuseport", "so_keepalive=", "multipath"},
 				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections. A wildcard address lets all nodes of a cluster share one file.",
 				Set: conf.Raw(setListen),
+			},
+			{
+				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
+				Doc: "Sets how long the header of the PROXY protocol may take.",
+				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.ProxiedTimeout }, conf.Time),
 			},
 			{
 				Name: "tcp_nodelay", Syntax: "on | off", Default: "on", In: conf.Stream | conf.StreamServer,
@@ -65,7 +74,7 @@ var Core = Module{
 			},
 		},
 	},
-	Variables: append(captureVariables(), coreVariables...),
+	Variables: slices.Concat(coreVariables, proxyVariables, captureVariables()),
 }
 
 func setListen(s *CoreSettings, a *conf.Args) error {
@@ -83,7 +92,7 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 		}
 	}
 	for _, addr := range addrs {
-		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr, options, a.Has("ssl"), a.Node})
+		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr, options, a.Has("ssl"), a.Has("proxy_protocol"), a.Node})
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ const (
 // The statuses of sessions, as nginx logs them.
 const (
 	StatusOK                 = 200
+	StatusBadRequest         = 400
 	StatusForbidden          = 403
 	StatusInternalError      = 500
 	StatusBadGateway         = 502

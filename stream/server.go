@@ -2,11 +2,13 @@ package stream
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
 	"starling/conf"
+	"starling/lib/proxyprotocol"
 	"starling/observe"
 	"starling/plan"
 	"starling/ssl"
@@ -92,7 +94,10 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 // run takes the session through the phases.
 func (s *Session) run() {
 	defer s.survive()
-	s.Status = s.phases()
+	s.Status = StatusBadRequest
+	if !s.port.proxied || s.readProxied() {
+		s.Status = s.phases()
+	}
 	for _, handler := range s.Server.handlers[Log] {
 		handler(s)
 	}
@@ -119,6 +124,23 @@ func (s *Session) phases() (status int) {
 		}
 	}
 	return StatusInternalError // the content's handler declined, which none does
+}
+
+// readProxied reads the header of the PROXY protocol.
+func (s *Session) readProxied() bool {
+	if err := s.raw.SetReadDeadline(time.Now().Add(s.Server.settings.ProxiedTimeout)); err != nil {
+		return false
+	}
+	header, err := proxyprotocol.Read(s.raw)
+	var broken *proxyprotocol.Broken
+	switch {
+	case errors.As(err, &broken):
+		s.Logf(observe.Error, "%v", err)
+	case err != nil:
+		s.Logf(observe.Info, "%v while reading PROXY protocol", err)
+	}
+	s.Proxied = header
+	return err == nil && s.raw.SetReadDeadline(time.Time{}) == nil
 }
 
 // survive keeps a mistake in serving one session from ending all others.

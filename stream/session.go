@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/proxyprotocol"
 	"starling/lib/regex"
 	"starling/observe"
 	"starling/plan"
@@ -23,9 +24,12 @@ type Session struct {
 	TLS    *tls.Conn
 	Server *Server
 	// Number is $connection: unique in the process.
-	Number        uint64
-	StartedAt     time.Time
-	Remote, Local netip.AddrPort // zero for unix sockets
+	Number    uint64
+	StartedAt time.Time
+	// Remote is the client; realip may replace it. ConnectedFrom is the other end of the socket. They are zero for unix sockets.
+	Remote, ConnectedFrom, Local netip.AddrPort
+	// Proxied is what the PROXY protocol told, nil where it is not spoken or told nothing.
+	Proxied *proxyprotocol.Header
 	// Status is set when the session ends; it is 0 before.
 	Status int
 	// Peer is what is known of an encrypted client after the handshake, else nil.

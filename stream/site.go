@@ -40,7 +40,9 @@ type Port struct {
 
 	server *Server
 	tls    bool
-	site   *Site
+	// proxied says that connections begin with a PROXY protocol header.
+	proxied bool
+	site    *Site
 }
 
 // SiteOf is the site built from a plan, nil before Build has ended.
@@ -66,7 +68,7 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 				continue
 			}
 			taken[l.addr] = true
-			s.ports = append(s.ports, &Port{Addr: l.addr, Options: l.options, KeepUntilLast: server.KeepUntilLast, server: server, tls: l.tls, site: s})
+			s.ports = append(s.ports, &Port{Addr: l.addr, Options: l.options, KeepUntilLast: server.KeepUntilLast, server: server, tls: l.tls, proxied: l.proxied, site: s})
 		}
 	}
 	if len(problems) > 0 {
@@ -212,7 +214,7 @@ func (s *Site) Active() int {
 // newSession starts the account of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{raw: conn, port: p, Server: p.server, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
-		Remote: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
+		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
 	s.Conn = counted{conn, &s.counters}
 	if n := p.site.slots; n > 0 {
 		s.slots = make([][]byte, n)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"starling/lib/proxyprotocol"
 	"starling/lib/version"
 	"starling/observe"
 	"starling/vars"
@@ -52,6 +53,34 @@ var coreVariables = []vars.Variable[*Session]{
 	}},
 	{Name: "time_iso8601", Doc: "the time in the form of ISO 8601", Append: moment(func(t *observe.Stamps) string { return t.ISO8601 })},
 	{Name: "time_local", Doc: "the time in the form of the access logs", Append: moment(func(t *observe.Stamps) string { return t.Local })},
+}
+
+// proxyVariables are those of the PROXY protocol.
+var proxyVariables = []vars.Variable[*Session]{
+	{Name: "proxy_protocol_addr", Doc: "the client's address in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+		return h.Source.Addr().AppendTo(dst)
+	})},
+	{Name: "proxy_protocol_port", Doc: "the client's port in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+		return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
+	})},
+	{Name: "proxy_protocol_server_addr", Doc: "the server's address in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+		return h.Destination.Addr().AppendTo(dst)
+	})},
+	{Name: "proxy_protocol_server_port", Doc: "the server's port in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+		return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
+	})},
+	{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "a value that the PROXY protocol carries: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
+		Append: func(s *Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) }},
+}
+
+// proxied makes an appender of what the PROXY protocol told.
+func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
+	return func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		if s.Proxied == nil {
+			return dst, false
+		}
+		return of(s.Proxied, dst), true
+	}
 }
 
 type appender = func(s *Session, rest string, dst []byte) ([]byte, bool)

@@ -3,10 +3,17 @@ package forwarded
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"net"
 	"net/netip"
+	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/gaissmai/bart"
+
+	"starling/lib/accesslist"
 )
 
 // Networks are the proxies that are trusted. It is filled once and then only read.
@@ -15,11 +22,55 @@ type Networks struct {
 	unix  bool
 }
 
+// Trust is the parameter of a set_real_ip_from.
+type Trust struct {
+	Prefixes []netip.Prefix
+	Unix     bool // the clients of unix sockets
+}
+
+// lookupTimeout bounds how long a host name may delay the start.
+const lookupTimeout = 10 * time.Second
+
+// ParseTrust reads an address, a prefix, "unix:", or a host name, of which it asks the system. lowBits says that a prefix had bits set
+// beyond its length.
+func ParseTrust(text string) (t Trust, lowBits bool, err error) {
+	if text == "unix:" {
+		return Trust{Unix: true}, false, nil
+	}
+	prefix, lowBits, err := accesslist.ParsePrefix(text)
+	if err == nil {
+		return Trust{Prefixes: []netip.Prefix{prefix}}, lowBits, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", text)
+	if err != nil || len(addrs) == 0 || strings.Contains(text, "/") {
+		return Trust{}, false, fmt.Errorf("host not found in set_real_ip_from \"%s\"", text)
+	}
+	for _, a := range addrs {
+		a = a.Unmap()
+		t.Prefixes = append(t.Prefixes, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return t, false, nil
+}
+
+// Of makes the networks of a list; nil of an empty one.
+func Of(list []Trust) *Networks {
+	if len(list) == 0 {
+		return nil
+	}
+	n := new(Networks)
+	for _, t := range list {
+		for _, p := range t.Prefixes {
+			n.Add(p)
+		}
+		n.unix = n.unix || t.Unix
+	}
+	return n
+}
+
 // Add trusts the proxies of a prefix.
 func (n *Networks) Add(p netip.Prefix) { n.table.Insert(p.Masked()) }
-
-// AddUnix trusts clients of unix sockets.
-func (n *Networks) AddUnix() { n.unix = true }
 
 // Trusts tells whether what a client says of others is believed. IPv4 in IPv6 counts as IPv4; the zero Addr is a client of a unix socket.
 func (n *Networks) Trusts(a netip.Addr) bool {

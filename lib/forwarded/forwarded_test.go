@@ -13,7 +13,7 @@ func trusted(list string) *Networks {
 	n := new(Networks)
 	for _, word := range strings.Fields(list) {
 		if word == "unix:" {
-			n.AddUnix()
+			n.unix = true
 			continue
 		}
 		n.Add(netip.MustParsePrefix(word))

@@ -2,16 +2,10 @@
 package realip
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"starling/conf"
-	"starling/lib/accesslist"
 	"starling/lib/forwarded"
 	"starling/vars"
 	"starling/web"
@@ -30,7 +24,7 @@ var Module = web.Module{
 			{
 				Name: "set_real_ip_from", Syntax: "<address>", In: contexts, Repeat: true,
 				Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
-				Set: conf.Raw(setFrom),
+				Set: conf.List(func(s *Settings) *[]forwarded.Trust { return &s.From }, parseFrom),
 			},
 			{
 				Name: "real_ip_header", Syntax: "<name>", Default: "X-Real-IP", In: contexts,
@@ -64,8 +58,7 @@ var Module = web.Module{
 
 // Settings of one block.
 type Settings struct {
-	From      []netip.Prefix
-	FromUnix  bool
+	From      []forwarded.Trust
 	Source    source
 	Recursive bool
 }
@@ -82,53 +75,10 @@ func parseSource(text string) (source, error) {
 	return source{name: name, forwardedFor: name == "x-forwarded-for", proxy: name == "proxy_protocol"}, nil
 }
 
-func setFrom(s *Settings, a *conf.Args) error {
-	if a.FirstWrite(&s.From) {
-		s.From, s.FromUnix = nil, false
+func parseFrom(a *conf.Args) (forwarded.Trust, error) {
+	t, lowBits, err := forwarded.ParseTrust(a.Words[0])
+	if lowBits {
+		a.Warn("low address bits of %s are meaningless", a.Words[0])
 	}
-	if a.Words[0] == "unix:" {
-		s.FromUnix = true
-		return nil
-	}
-	prefix, lowBits, err := accesslist.ParsePrefix(a.Words[0])
-	if err == nil {
-		if lowBits {
-			a.Warn("low address bits of %s are meaningless", a.Words[0])
-		}
-		s.From = append(s.From, prefix)
-		return nil
-	}
-	addrs, err := lookUp(a.Words[0])
-	for _, addr := range addrs {
-		s.From = append(s.From, netip.PrefixFrom(addr, addr.BitLen()))
-	}
-	return err
-}
-
-// lookupTimeout bounds how long a host name may delay the start.
-const lookupTimeout = 10 * time.Second
-
-// lookUp asks the system for a name's addresses, as nginx does while it reads the configuration.
-func lookUp(host string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(addrs) == 0 || strings.Contains(host, "/") {
-		return nil, fmt.Errorf("host not found in set_real_ip_from \"%s\"", host)
-	}
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
-	}
-	return addrs, nil
-}
-
-func (s *Settings) trusted() *forwarded.Networks {
-	n := new(forwarded.Networks)
-	for _, p := range s.From {
-		n.Add(p)
-	}
-	if s.FromUnix {
-		n.AddUnix()
-	}
-	return n
+	return t, err
 }

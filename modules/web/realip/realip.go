@@ -26,10 +26,10 @@ func slotOf(p *plan.Plan) int {
 
 func build(b *web.Block) (web.Handler, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
-	if len(s.From) == 0 && !s.FromUnix {
+	if len(s.From) == 0 {
 		return nil, nil
 	}
-	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: s.trusted(), slot: slotOf(b.Plan)}
+	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: forwarded.Of(s.From), slot: slotOf(b.Plan)}
 	return x.handle, nil
 }
 
