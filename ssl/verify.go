@@ -3,10 +3,8 @@ package ssl
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 )
@@ -80,12 +78,6 @@ type verifier struct {
 	checked bool                      // a CRL file was given
 }
 
-// revocations is one revocation list.
-type revocations struct {
-	list    *x509.RevocationList
-	serials map[string]bool
-}
-
 func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verifier, error) {
 	v := &verifier{roots: x509.NewCertPool(), depth: depth}
 	for _, path := range trusted {
@@ -118,33 +110,6 @@ func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verif
 	}
 	return v, nil
 }
-
-func parseLists(data []byte) (map[string][]*revocations, error) {
-	lists := map[string][]*revocations{}
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "X509 CRL" {
-			continue
-		}
-		list, err := x509.ParseRevocationList(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("PEM_read_bio_X509_CRL() failed (%w)", err)
-		}
-		r := &revocations{list: list, serials: map[string]bool{}}
-		for _, e := range list.RevokedCertificateEntries {
-			const removeFromCRL = 8 // RFC 5280 5.3.1: taken back
-			if e.ReasonCode != removeFromCRL {
-				r.serials[serialKey(e.SerialNumber)] = true
-			}
-		}
-		lists[string(list.RawIssuer)] = append(lists[string(list.RawIssuer)], r)
-	}
-	if len(lists) == 0 {
-		return nil, errors.New("PEM_read_bio_X509_CRL() failed (no start line: Expecting: X509 CRL)")
-	}
-	return lists, nil
-}
-
-func serialKey(n *big.Int) string { return n.Text(36) }
 
 func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
@@ -235,13 +200,13 @@ func (v *verifier) checkRevoked(c, issuer *x509.Certificate, now time.Time) Veri
 	for _, r := range v.lists[string(c.RawIssuer)] {
 		this := VerifyOK
 		switch {
-		case r.list.CheckSignatureFrom(issuer) != nil:
+		case r.signedBy(issuer) != nil:
 			this = badCRLSignature
 		case r.serials[serialKey(c.SerialNumber)]:
 			return revoked
-		case now.Before(r.list.ThisUpdate):
+		case now.Before(r.from):
 			this = crlNotYetValid
-		case !r.list.NextUpdate.IsZero() && now.After(r.list.NextUpdate):
+		case !r.until.IsZero() && now.After(r.until):
 			this = crlExpired
 		}
 		if code != VerifyOK {
