@@ -315,21 +315,3 @@ func handle(mine *state) stream.Handler {
 		return stream.Done
 	}
 }
-
-// resources is /stream/zone_sync, which is there where a zone_sync server is.
-func resources(p *plan.Plan) []observe.Resource {
-	mine := plan.Part[state](p)
-	if mine.node == nil {
-		return nil
-	}
-	return []observe.Resource{{Path: "stream/zone_sync", Since: 3, Handle: func(call *observe.Call) observe.Answer {
-		c := mine.carrier.Load()
-		switch {
-		case len(call.Tail) > 0 || c == nil:
-			return observe.Fail(404, "PathNotFound", "path not found")
-		case call.Method != "GET":
-			return observe.Fail(405, "MethodNotAllowed", "method not allowed")
-		}
-		return observe.Answer{Body: c.Status()}
-	}}}
-}
