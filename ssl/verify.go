@@ -185,13 +185,14 @@ func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode
 	if !v.checked {
 		return VerifyOK
 	}
+	code := VerifyOK
 	for i, c := range path {
 		issuer := path[min(i+1, len(path)-1)]
-		if code := v.checkRevoked(c, issuer, now); code != VerifyOK {
-			return code
+		if fault := v.checkRevoked(c, issuer, now); fault != VerifyOK {
+			code = fault // the last one stays, as with OpenSSL
 		}
 	}
-	return VerifyOK
+	return code
 }
 
 // checkRevoked looks a certificate up in all lists of its issuer: one that is good is needed, and revoked in any is revoked.
