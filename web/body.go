@@ -12,6 +12,9 @@ import (
 // errBodyTooLarge is a body over client_max_body_size, or over what a handler is ready to keep.
 var errBodyTooLarge = &h1.Problem{Status: 413, Text: "client intended to send too large body"}
 
+// errChunkedTooLarge is a body that turned out to be over client_max_body_size.
+var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send too large chunked body"}
+
 // HasBody tells whether a request body (even an empty chunked one) came or will come.
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
@@ -46,9 +49,7 @@ func (r *Request) TakeBody() ([]byte, error) {
 func (r *Request) checkBody(n int, err error) error {
 	r.bodyRead += int64(n)
 	if limit := r.Location.Core.MaxBodyBytes; limit > 0 && r.bodyRead > limit {
-		r.Logf(observe.Error, "client intended to send too large chunked body: %d bytes", r.bodyRead)
-		r.keep = false
-		return errBodyTooLarge
+		return errChunkedTooLarge
 	}
 	return err
 }
@@ -99,7 +100,11 @@ func (r *Request) ErrorStatus(err error) Result {
 	var problem *h1.Problem
 	switch {
 	case errors.As(err, &problem):
-		if problem != errBodyTooLarge {
+		switch problem {
+		case errBodyTooLarge:
+		case errChunkedTooLarge:
+			r.Logf(observe.Error, "%s: %d bytes", problem.Text, r.bodyRead)
+		default:
 			r.Logf(observe.Info, "%s", problem.Text)
 		}
 		r.keep = false

@@ -3,6 +3,7 @@ package web
 import (
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -69,3 +70,12 @@ func (r *Request) ClientLeft() bool {
 	})
 	return left || err != nil
 }
+
+// InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the request. Once that
+// goroutine has ended, ResumeBody makes the body readable again.
+func (r *Request) InterruptBody() {
+	r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails on closed connections only
+}
+
+// ResumeBody undoes InterruptBody.
+func (r *Request) ResumeBody() { r.Conn.readUntilMS = 0 }

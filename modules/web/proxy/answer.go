@@ -193,13 +193,8 @@ func (x *exchange) readPiece(p []byte) (n int, err error) {
 		if n > 0 || !isTimeout(err) {
 			break
 		}
-		x.wire.readUntilMS = 0
-		nowMS = x.r.Now().MonoMS
-		if nowMS-beginMS >= x.l.readTimeout.Milliseconds() {
+		if nowMS, err = x.glance(&beginMS, err); err != nil {
 			return 0, err
-		}
-		if !x.l.ignoreClientAbort && x.r.ClientLeft() {
-			return 0, errClientLeft
 		}
 	}
 	if err == io.EOF || n > 0 && isTimeout(err) {
@@ -212,6 +207,7 @@ func (x *exchange) readPiece(p []byte) (n int, err error) {
 // for the client's next request.
 func (x *exchange) bodyDone() {
 	w := x.wire
+	x.endUpload()
 	x.reusable = w.head.KeepAlive && w.body.Kind() != h1.BodyUntilClose && !x.streams && len(w.in.Unread()) == 0
 	x.settle(upstream.Success)
 }
@@ -229,6 +225,9 @@ func (x *exchange) cutShort(err error) web.Result {
 	switch {
 	case err == errClientLeft:
 		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
+		outcome = upstream.Success
+	case err == errUploadFailed:
+		x.logf(observe.Info, "client prematurely closed connection while its body was passed on")
 		outcome = upstream.Success
 	case isTimeout(err):
 		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")

@@ -126,3 +126,14 @@ func logged(t testing.TB, s *webtest.Server, text string) {
 	}
 	t.Errorf("not in the error log: %s\n%s", text, strings.Join(lines, "\n"))
 }
+
+// receive takes from a channel, and fails the test if nothing comes.
+func receive[T any](t testing.TB, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(patience):
+		t.Fatal("the backend did not get so far")
+	}
+	return v
+}

@@ -28,16 +28,18 @@ type exchange struct {
 	tries   int
 	uri     []byte // as sent to the server
 
-	body     []byte // of the request, as far as it was read before
-	block    *h1.Block
-	streams  bool // the rest of the body follows while it is read
-	sent     bool // something of the request was sent to a server
-	streamed bool // something of the rest was
-	headOnly bool // the method sent is HEAD
-	settled  bool // the current try was accounted for
-	reusable bool // the connection is in step for another request
-	wanted   []byte
-	own      destination // of a URL with variables
+	body         []byte // of the request, as far as it was read before
+	block        *h1.Block
+	streams      bool // the rest of the body follows while it is read
+	sent         bool // something of the request was sent to a server
+	streamed     bool // something of the rest was
+	headOnly     bool // the method sent is HEAD
+	settled      bool // the current try was accounted for
+	reusable     bool // the connection is in step for another request
+	wanted       []byte
+	upload       *upload
+	uploadFailed error       // what ended it, if that was the client
+	own          destination // of a URL with variables
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -88,7 +90,7 @@ func (l *location) begin(r *web.Request) *exchange {
 	}
 	x.r, x.l, x.to = r, l, &l.to.destination
 	x.startMS = r.Now().MonoMS
-	x.tries, x.sent, x.streamed, x.streams, x.body = 0, false, false, false, nil
+	x.tries, x.sent, x.streamed, x.streams, x.body, x.uploadFailed = 0, false, false, false, nil, nil
 	return x
 }
 
@@ -282,6 +284,7 @@ func (x *exchange) settle(outcome upstream.Outcome) {
 		return
 	}
 	x.settled = true
+	x.endUpload()
 	now, st, stats := x.r.Now(), x.state(), &x.server.Stats
 	st.responseMS = now.MonoMS - st.startMS
 	if x.wire != nil {

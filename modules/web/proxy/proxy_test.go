@@ -48,7 +48,7 @@ func TestRequestHeads(t *testing.T) {
 				t.Fatalf("%q %v", got, s.Log.Lines())
 			}
 			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
-			if got := <-heads; got != want {
+			if got := receive(t, heads); got != want {
 				t.Errorf("the server got %q, want %q", got, want)
 			}
 		})
@@ -85,7 +85,7 @@ func TestRequestBodies(t *testing.T) {
 				t.Errorf("%q %v", response, s.Log.Lines())
 			}
 			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
-			if got := <-got; !strings.HasSuffix(got, want) {
+			if got := receive(t, got); !strings.HasSuffix(got, want) {
 				t.Errorf("the server got %q, want it to end with %q", got, want)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"starling/observe"
+	"starling/upstream"
 	"starling/web/h1"
 )
 
@@ -101,15 +102,29 @@ func (x *exchange) await(beginMS int64, read func() error) error {
 		if !isTimeout(err) {
 			return err
 		}
-		x.wire.readUntilMS = 0
-		nowMS = x.r.Now().MonoMS
-		if nowMS-beginMS >= x.l.readTimeout.Milliseconds() {
+		if nowMS, err = x.glance(&beginMS, err); err != nil {
 			return err
 		}
-		if !x.l.ignoreClientAbort && x.r.ClientLeft() {
-			return errClientLeft
-		}
 	}
+}
+
+// glance is what is done when nothing came for a while: it gives the time if the wait goes on, or what ends it.
+func (x *exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error) {
+	x.wire.readUntilMS = 0
+	nowMS = x.r.Now().MonoMS
+	busy, err := x.uploading()
+	switch {
+	case err != nil:
+		return nowMS, err
+	case busy:
+		*beginMS = nowMS // the server may wait for the rest of the body
+	case nowMS-*beginMS >= x.l.readTimeout.Milliseconds():
+		return nowMS, timeout
+	}
+	if !x.l.ignoreClientAbort && x.r.ClientLeft() {
+		return nowMS, errClientLeft
+	}
+	return nowMS, nil
 }
 
 func (x *exchange) badHead(err error) (verdict, int) {
@@ -126,6 +141,9 @@ func (x *exchange) readFailed(err error) (verdict, int) {
 	case err == errClientLeft:
 		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while waiting for response header")
 		return tryClientLeft, statusClientClosed
+	case err == errUploadFailed:
+		x.settle(upstream.Success)
+		return x.bodyFailed(x.uploadFailed)
 	case isTimeout(err):
 		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading response header from upstream")
 		return tryTimedOut, 504

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"starling/observe"
+	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
 )
@@ -38,19 +39,21 @@ func (x *exchange) readBody() web.Result {
 func (x *exchange) keepBody(came []byte) web.Result {
 	r, l := x.r, x.l
 	whole := l.version10 && r.Chunked
-	x.takeBlock(max(l.bodyBytes, len(came)))
+	most := max(l.bodyBytes, len(came))
+	x.takeBlock(most)
 	used := copy(x.block.Mem, came)
 	for !r.BodyDone() {
-		if used == len(x.block.Mem) {
+		if used == most {
 			if !whole {
 				break
 			}
 			old := x.block
-			x.block = h1.TakeBlock(2 * used)
+			most = 2 * used
+			x.block = h1.TakeBlock(most)
 			copy(x.block.Mem, old.Mem[:used])
 			old.GiveBack()
 		}
-		n, err := r.ReadBody(x.block.Mem[used:])
+		n, err := r.ReadBody(x.block.Mem[used:most])
 		used += n
 		if err != nil && err != io.EOF {
 			return r.ErrorStatus(err)
@@ -115,50 +118,10 @@ func (x *exchange) send() (verdict, int) {
 	return tryAccepted, 0
 }
 
-// stream passes the rest of the body on as it comes. It ends early when the server answers before it has all of it.
-func (x *exchange) stream(chunked bool) (verdict, int) {
-	r, w := x.r, x.wire
-	block := h1.TakeBlock(x.l.readBytes)
-	defer block.GiveBack()
-	for !r.BodyDone() {
-		if w.readable() {
-			return tryAccepted, 0
-		}
-		n, err := r.ReadBody(block.Mem)
-		if n > 0 {
-			x.streamed = true
-			if failed := x.writePiece(block.Mem[:n], chunked); failed != nil {
-				return x.sendFailed(failed)
-			}
-		}
-		if err != nil && err != io.EOF {
-			return x.bodyFailed(err)
-		}
-	}
-	x.streams = false
-	if chunked {
-		if err := w.out.WriteChunk(nil, nil, true); err != nil {
-			return x.sendFailed(err)
-		}
-	}
-	return tryAccepted, 0
-}
-
-func (x *exchange) writePiece(p []byte, chunked bool) error {
-	w := x.wire
-	if err := w.armWrite(x.conn, x.r.Now().MonoMS, x.l.sendTimeout); err != nil {
-		return err
-	}
-	if chunked {
-		return w.out.WriteChunk(nil, p, false)
-	}
-	return w.out.Write(p)
-}
-
 // bodyFailed is a client whose body cannot be read to its end.
 func (x *exchange) bodyFailed(err error) (verdict, int) {
 	status := int(x.r.ErrorStatus(err))
-	x.settle(0)
+	x.settle(upstream.Success)
 	x.drop()
 	return tryHopeless, status
 }

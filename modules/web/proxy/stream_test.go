@@ -25,11 +25,11 @@ func TestUploadsStream(t *testing.T) {
 			})
 			c := start(t, b, conf).Client()
 			c.Write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-			if first := <-began; !strings.Contains(first, "Transfer-Encoding: chunked\r\n") || !strings.HasSuffix(first, "3\r\nabc\r\n") {
+			if first := receive(t, began); !strings.Contains(first, "Transfer-Encoding: chunked\r\n") || !strings.HasSuffix(first, "3\r\nabc\r\n") {
 				t.Errorf("%q", first)
 			}
 			c.Write("2\r\nde\r\n0\r\n\r\n")
-			if rest := <-got; rest != "2\r\nde\r\n0\r\n\r\n" {
+			if rest := receive(t, got); rest != "2\r\nde\r\n0\r\n\r\n" {
 				t.Errorf("%q", rest)
 			}
 			if r := c.Read("POST"); r.Text != "ok" {
@@ -72,7 +72,7 @@ func TestEarlyAnswers(t *testing.T) {
 
 // TestResponsesStream: without buffering a piece reaches the client before the server has the next one.
 func TestResponsesStream(t *testing.T) {
-	more := make(chan bool)
+	more := make(chan bool, 2)
 	b := serve(t, func(p *peer) {
 		p.head()
 		p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -167,9 +167,9 @@ func TestClientLeaves(t *testing.T) {
 	s := start(t, b, ``)
 	conn := s.DialLoopback()
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	<-asked
+	receive(t, asked)
 	conn.Close()
-	if err := <-left; err != io.EOF {
+	if err := receive(t, left); err != io.EOF {
 		t.Errorf("the server saw %v", err)
 	}
 	testkit.Eventually(t, patience, func() error {

@@ -1,0 +1,133 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"starling/upstream"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// upload passes the rest of a large body on while the answer is waited for and passed back: servers may answer before they
+// have all of it, and some clients wait for that.
+type upload struct {
+	conn    *upstream.Conn
+	wire    *wire
+	chunked bool
+	stop    atomic.Bool
+	done    chan struct{}
+	// failed is what went wrong with the client, complete that the server got all; both only after done.
+	failed   error
+	complete bool
+}
+
+// stream starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here, for
+// there must be one writer to it.
+func (x *exchange) stream(chunked bool) (verdict, int) {
+	x.streamed = true
+	u := &upload{conn: x.conn, wire: x.wire, chunked: chunked, done: make(chan struct{})}
+	block := h1.TakeBlock(x.l.readBytes)
+	if x.r.Seen.Has(h1.HeaderExpect) {
+		n, err := x.r.ReadBody(block.Mem)
+		if err != nil && err != io.EOF {
+			block.GiveBack()
+			return x.bodyFailed(err)
+		}
+		if err := u.write(x, block.Mem[:n]); err != nil {
+			block.GiveBack()
+			return x.sendFailed(err)
+		}
+	}
+	x.upload = u
+	go u.run(x, x.r, block)
+	return tryAccepted, 0
+}
+
+// run uses nothing of the exchange that changes, and of the request only its body.
+func (u *upload) run(x *exchange, r *web.Request, block *h1.Block) {
+	defer close(u.done)
+	defer block.GiveBack()
+	for !r.BodyDone() {
+		if u.stop.Load() {
+			return
+		}
+		n, err := r.ReadBody(block.Mem)
+		if u.write(x, block.Mem[:n]) != nil {
+			return // the server has closed: whether it answered before is for the reader to see
+		}
+		if err != nil && err != io.EOF {
+			u.failed = err
+			u.conn.SetReadDeadline(past) // wakes the reader up
+			return
+		}
+	}
+	if u.chunked && u.wire.out.WriteChunk(nil, nil, true) != nil {
+		return
+	}
+	u.complete = true
+}
+
+func (u *upload) write(x *exchange, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := u.wire.armWrite(u.conn, x.l.clock.Now().MonoMS, x.l.sendTimeout); err != nil {
+		return err
+	}
+	if u.chunked {
+		return u.wire.out.WriteChunk(nil, p, false)
+	}
+	return u.wire.out.Write(p)
+}
+
+// errUploadFailed ends the wait for an answer to a request whose body cannot be read.
+var errUploadFailed = errors.New("the client's body could not be read")
+
+// uploading tells whether the body is still being passed on; an error that its client made it end.
+func (x *exchange) uploading() (bool, error) {
+	if x.upload == nil {
+		return false, nil
+	}
+	select {
+	case <-x.upload.done:
+		if x.upload.failed != nil {
+			return false, errUploadFailed
+		}
+		return false, nil
+	default:
+		return true, nil
+	}
+}
+
+// nudge is how long an upload is given to end by itself, and how often it is told to.
+const nudge = 2 * time.Millisecond
+
+// endUpload stops passing the body on; afterwards streams tells whether something was left of it.
+func (x *exchange) endUpload() {
+	u := x.upload
+	if u == nil {
+		return
+	}
+	timer := time.NewTicker(nudge)
+	defer timer.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-u.done:
+			ended = true
+		case <-timer.C:
+			// Said again and again: between the look at stop and a read or write, deadlines are set anew.
+			u.stop.Store(true)
+			x.r.InterruptBody()
+			u.conn.SetWriteDeadline(past)
+		}
+	}
+	if u.stop.Load() {
+		x.r.ResumeBody()
+		u.wire.writeUntilMS = 0
+	}
+	x.streams = !u.complete
+	x.upload, x.uploadFailed = nil, u.failed
+}
