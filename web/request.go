@@ -11,6 +11,7 @@ import (
 	"starling/lib/regex"
 	"starling/ssl"
 	"starling/web/h1"
+	"starling/web/h2"
 )
 
 // Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so nothing
@@ -66,10 +67,13 @@ type engine struct {
 	site  *Site
 	wire  wire
 	h1    h1Wire
+	h2    h2Wire
+	in    *h1.RequestHead // what was read, of the wire that is in use
 	arena arena
 
 	slots   []Slot
 	endings []ending
+	lasts   []ending // of BeforeLast
 	trial   regex.Captures
 	scratch []byte
 
@@ -119,8 +123,20 @@ type Response struct {
 	LastModified, Location []byte
 }
 
-// Conn is one client connection.
+// Conn is one client connection, or what a stream of HTTP/2 sees of it.
 type Conn struct {
+	link
+
+	buf   h1.Buffer
+	out   h1.Writer
+	state atomic.Int32
+	http2 *h2.Conn // set before the state becomes stateStreams
+	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
+	readUntilMS, writeUntilMS int64
+}
+
+// link is what the streams of a connection share with it.
+type link struct {
 	Net   net.Conn // the socket, or the TLS connection over it
 	Port  *Port
 	Local netip.AddrPort
@@ -143,13 +159,9 @@ type Conn struct {
 	hosts  *vhosts
 	server *Server // the default of the address, or that which TLS named
 	named  bool    // TLS named it
-	buf    h1.Buffer
-	out    h1.Writer
-	state  atomic.Int32
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
-	plainToTLS                bool // the client does not speak TLS where it should
-	pipelined                 bool // the present request came behind another without waiting
+
+	plainToTLS bool // the client does not speak TLS where it should
+	pipelined  bool // the present request came behind another without waiting
 }
 
 // Slot is a request's value of a slot variable, or what a module remembers during a request.
@@ -186,6 +198,22 @@ func (r *Request) Slot(i int) *Slot { return &r.slots[i] }
 // if callback is a function without closure and arg a pointer.
 func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 	r.endings = append(r.endings, ending{callback, arg, n})
+}
+
+// BeforeLast calls back before the last bytes of the response go out, or at the end of the request if it comes to that: for
+// what a client may take for done as soon as it has the whole response. It does not allocate, as AtEnd.
+func (r *Request) BeforeLast(callback func(arg any, n uint64), arg any, n uint64) {
+	r.lasts = append(r.lasts, ending{callback, arg, n})
+}
+
+// callLasts makes the calls of BeforeLast, once.
+func (r *Request) callLasts() {
+	for i := range r.lasts {
+		e := r.lasts[i]
+		r.lasts[i] = ending{}
+		e.callback(e.arg, e.n)
+	}
+	r.lasts = r.lasts[:0]
 }
 
 type ending struct {

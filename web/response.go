@@ -150,6 +150,9 @@ func (r *Request) Write(p []byte) (int, error) {
 }
 
 func (r *Request) writeNow(p []byte) (int, error) {
+	if r.Out.ContentLength >= 0 && r.bodyBytes+int64(len(p)) >= r.Out.ContentLength {
+		r.callLasts()
+	}
 	if err := r.note(r.wire.write(r, p)); err != nil {
 		return 0, err
 	}
@@ -172,6 +175,7 @@ func (r *Request) FinishBody() error {
 		return r.failure
 	}
 	r.finished = true
+	r.callLasts()
 	if !r.noBody && r.Out.ContentLength >= 0 && r.bodyBytes < r.Out.ContentLength {
 		r.keep = false
 	}

@@ -56,7 +56,8 @@ type held struct {
 	ticket conncount.Ticket
 }
 
-// handle counts the request in every zone from here to its end, or rejects it and counts it nowhere.
+// handle counts the request in every zone until the last piece of its response goes out, or rejects it and counts it nowhere.
+// A client that has its response can so begin the next request at once.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
@@ -87,7 +88,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	}
 	for _, h := range entered {
 		h.zone.Counts.Passed.Add(1)
-		r.AtEnd(leave, h.zone, uint64(h.ticket))
+		r.BeforeLast(leave, h.zone, uint64(h.ticket))
 	}
 	return web.Declined
 }

@@ -44,6 +44,7 @@ func TestRequestsInProgress(t *testing.T) {
 			t.Errorf("got %s\nwant %s", lines, want)
 		}
 		third.Write(get("b"))
+		synctest.Wait()
 		answers <- "x"
 		answers <- "x"
 		answers <- "x"
@@ -80,6 +81,7 @@ func TestSeveralZones(t *testing.T) {
 			}
 		}
 		client.Write(strings.Replace(get("a"), "/?", "/free?", 1))
+		synctest.Wait()
 		answers <- "x"
 		answers <- "x"
 		if r := client.Read("GET"); r.StatusCode != 200 {
@@ -99,6 +101,7 @@ func TestDryRun(t *testing.T) {
 		first.Write(get("a"))
 		synctest.Wait()
 		second.Write(get("a"))
+		synctest.Wait()
 		answers <- "x"
 		answers <- "x"
 		first.Read("GET")
