@@ -11,7 +11,6 @@ import (
 	"starling/lib/regex"
 	"starling/ssl"
 	"starling/web/h1"
-	"starling/web/h2"
 )
 
 // Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so nothing
@@ -67,8 +66,6 @@ type engine struct {
 	site  *Site
 	wire  wire
 	h1    h1Wire
-	h2    h2Wire
-	in    *h1.RequestHead // what was read, of the wire that is in use
 	arena arena
 
 	slots   []Slot
@@ -123,20 +120,8 @@ type Response struct {
 	LastModified, Location []byte
 }
 
-// Conn is one client connection, or what a stream of HTTP/2 sees of it.
+// Conn is one client connection.
 type Conn struct {
-	link
-
-	buf   h1.Buffer
-	out   h1.Writer
-	state atomic.Int32
-	http2 *h2.Conn // set before the state becomes stateStreams
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
-}
-
-// link is what the streams of a connection share with it.
-type link struct {
 	Net   net.Conn // the socket, or the TLS connection over it
 	Port  *Port
 	Local netip.AddrPort
@@ -159,9 +144,13 @@ type link struct {
 	hosts  *vhosts
 	server *Server // the default of the address, or that which TLS named
 	named  bool    // TLS named it
-
-	plainToTLS bool // the client does not speak TLS where it should
-	pipelined  bool // the present request came behind another without waiting
+	buf    h1.Buffer
+	out    h1.Writer
+	state  atomic.Int32
+	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
+	readUntilMS, writeUntilMS int64
+	plainToTLS                bool // the client does not speak TLS where it should
+	pipelined                 bool // the present request came behind another without waiting
 }
 
 // Slot is a request's value of a slot variable, or what a module remembers during a request.
