@@ -1,0 +1,329 @@
+// Package packets makes sessions of the datagrams of a UDP socket: all that come from one client to one address are one session,
+// a net.Conn whose reads and writes are datagrams.
+package packets
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// What strangers can make grow. Source addresses of datagrams can be forged, so each of these is reached by anybody who likes.
+const (
+	// maxSessions bounds the sessions of one socket; nginx has worker_connections for it.
+	maxSessions = 1 << 16
+	// maxWaiting bounds the datagrams that wait for one session to read them; a kernel's socket buffer holds about as many.
+	maxWaiting = 128
+	// maxWaitingBytes bounds them for all sessions of a socket together.
+	maxWaitingBytes = 64 << 20
+	// maxAccepting bounds the sessions that wait for Accept.
+	maxAccepting = 511
+)
+
+// maxDatagramBytes is more than any datagram over IP holds.
+const maxDatagramBytes = 64 << 10
+
+// Listener is a UDP socket whose sessions are accepted like connections.
+type Listener struct {
+	socket   *net.UDPConn
+	wildcard bool
+	four     bool
+	accepted chan *Conn
+	closed   chan struct{}
+	failure  error // set before closed is closed
+	once     sync.Once
+	waiting  atomic.Int64 // bytes in all queues
+	dropped  atomic.Uint64
+
+	mu       sync.Mutex
+	sessions map[key]*Conn
+}
+
+// key is who speaks to whom.
+type key struct {
+	remote netip.AddrPort
+	local  netip.Addr
+}
+
+// Listen binds a UDP socket; network is udp, udp4 or udp6.
+func Listen(ctx context.Context, config *net.ListenConfig, network, address string) (*Listener, error) {
+	pc, err := config.ListenPacket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	socket := pc.(*net.UDPConn)
+	local := socket.LocalAddr().(*net.UDPAddr).AddrPort()
+	l := &Listener{socket: socket, wildcard: local.Addr().IsUnspecified(), four: local.Addr().Is4(),
+		accepted: make(chan *Conn, maxAccepting), closed: make(chan struct{}), sessions: map[key]*Conn{}}
+	if l.wildcard {
+		if err := l.askForDestinations(); err != nil {
+			return nil, errors.Join(err, socket.Close())
+		}
+	}
+	go l.read()
+	return l, nil
+}
+
+// askForDestinations has the kernel tell to which of the machine's addresses each datagram was sent: answers must come from there.
+func (l *Listener) askForDestinations() error {
+	if l.four {
+		return ipv4.NewPacketConn(l.socket).SetControlMessage(ipv4.FlagDst, true)
+	}
+	return ipv6.NewPacketConn(l.socket).SetControlMessage(ipv6.FlagDst, true)
+}
+
+// read gives each datagram to its session.
+func (l *Listener) read() {
+	buf, control := make([]byte, maxDatagramBytes), make([]byte, 256)
+	for {
+		n, controlled, _, remote, err := l.socket.ReadMsgUDPAddrPort(buf, control)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			l.fail(net.ErrClosed)
+			return
+		case err != nil:
+			continue // an ICMP error about an earlier answer; the next read has the next datagram
+		}
+		k := key{remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
+		if l.wildcard {
+			k.local = l.destination(control[:controlled])
+		}
+		l.deliver(k, remote, buf[:n])
+	}
+}
+
+// destination reads the address that a datagram was sent to.
+func (l *Listener) destination(control []byte) netip.Addr {
+	var dst net.IP
+	if l.four {
+		var m ipv4.ControlMessage
+		if m.Parse(control) == nil {
+			dst = m.Dst
+		}
+	} else {
+		var m ipv6.ControlMessage
+		if m.Parse(control) == nil {
+			dst = m.Dst
+		}
+	}
+	a, _ := netip.AddrFromSlice(dst)
+	return a.Unmap()
+}
+
+// deliver puts a datagram into the queue of its session, which may be new. What does not fit is lost, as the network may lose any.
+func (l *Listener) deliver(k key, remote netip.AddrPort, data []byte) {
+	if l.waiting.Add(int64(len(data))) > maxWaitingBytes {
+		l.drop(data)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.sessions[k]
+	fresh := c == nil
+	if fresh {
+		if len(l.sessions) >= maxSessions {
+			l.drop(data)
+			return
+		}
+		c = l.newConn(k, remote)
+	}
+	select {
+	case c.queue <- append([]byte(nil), data...):
+	default:
+		l.drop(data)
+		return
+	}
+	if !fresh {
+		return
+	}
+	select {
+	case l.accepted <- c:
+		l.sessions[k] = c
+	default:
+		l.drop(data)
+	}
+}
+
+func (l *Listener) drop(data []byte) {
+	l.waiting.Add(-int64(len(data)))
+	l.dropped.Add(1)
+}
+
+// Dropped counts the datagrams that were lost here.
+func (l *Listener) Dropped() uint64 { return l.dropped.Load() }
+
+func (l *Listener) fail(err error) {
+	l.once.Do(func() {
+		l.failure = err
+		close(l.closed)
+	})
+}
+
+// Accept returns the next session. The first datagram waits in it.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.closed:
+		return nil, &net.OpError{Op: "accept", Net: "udp", Addr: l.Addr(), Err: l.failure}
+	}
+}
+
+// Close closes the socket. Its sessions can send no more.
+func (l *Listener) Close() error {
+	err := l.socket.Close()
+	l.fail(net.ErrClosed)
+	return err
+}
+
+// Addr is the socket's.
+func (l *Listener) Addr() net.Addr { return l.socket.LocalAddr() }
+
+// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end: it is over when it is closed.
+type Conn struct {
+	l      *Listener
+	key    key
+	remote netip.AddrPort
+	source []byte // control message that makes answers come from the address that was asked
+	queue  chan []byte
+	closed chan struct{}
+	once   sync.Once
+	read   deadline
+}
+
+func (l *Listener) newConn(k key, remote netip.AddrPort) *Conn {
+	c := &Conn{l: l, key: k, remote: remote, queue: make(chan []byte, maxWaiting), closed: make(chan struct{})}
+	c.read.changed = make(chan struct{})
+	if k.local.IsValid() {
+		if l.four {
+			c.source = (&ipv4.ControlMessage{Src: k.local.AsSlice()}).Marshal()
+		} else {
+			c.source = (&ipv6.ControlMessage{Src: k.local.AsSlice()}).Marshal()
+		}
+	}
+	return c
+}
+
+// Read waits for a datagram; what does not fit into p is lost.
+func (c *Conn) Read(p []byte) (int, error) {
+	for {
+		expired, changed := c.read.wait()
+		select {
+		case data := <-c.queue:
+			c.l.waiting.Add(-int64(len(data)))
+			return copy(p, data), nil
+		case <-c.closed:
+			return 0, net.ErrClosed
+		case <-c.l.closed:
+			return 0, net.ErrClosed
+		case <-expired:
+			return 0, os.ErrDeadlineExceeded
+		case <-changed:
+		}
+	}
+}
+
+// Write sends a datagram to the client. It does not wait: what the socket's buffer does not take is lost.
+func (c *Conn) Write(p []byte) (int, error) {
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	n, _, err := c.l.socket.WriteMsgUDPAddrPort(p, c.source, c.remote)
+	return n, err
+}
+
+// Forget says that further datagrams of the client begin another session; what has come is still read here.
+func (c *Conn) Forget() {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.l.sessions[c.key] == c {
+		delete(c.l.sessions, c.key)
+	}
+}
+
+// Close ends the session.
+func (c *Conn) Close() error {
+	c.once.Do(func() {
+		c.Forget() // from here on nothing is put into the queue
+		close(c.closed)
+		for {
+			select {
+			case data := <-c.queue:
+				c.l.waiting.Add(-int64(len(data)))
+				continue
+			default:
+			}
+			return
+		}
+	})
+	return nil
+}
+
+// LocalAddr is the address that the client asked, RemoteAddr is the client's.
+func (c *Conn) LocalAddr() net.Addr {
+	local := c.l.socket.LocalAddr().(*net.UDPAddr)
+	if c.key.local.IsValid() {
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.key.local, uint16(local.Port)))
+	}
+	return local
+}
+
+// RemoteAddr is the client's address.
+func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.key.remote) }
+
+// SetDeadline is SetReadDeadline: writes do not wait.
+func (c *Conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// SetReadDeadline bounds the current read and those to come; the zero time does not.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.read.set(t)
+	return nil
+}
+
+// SetWriteDeadline does nothing: writes do not wait.
+func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
+
+// deadline is a moment that can be moved while it is waited for.
+type deadline struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	expired chan struct{}
+	changed chan struct{}
+}
+
+// wait returns what is closed when the moment has come, nil for never, and when it is moved.
+func (d *deadline) wait() (expired, changed <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.expired, d.changed
+}
+
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.timer, d.expired = nil, nil
+	if !t.IsZero() {
+		over := make(chan struct{})
+		d.expired = over
+		if left := time.Until(t); left > 0 {
+			d.timer = time.AfterFunc(left, func() { close(over) })
+		} else {
+			close(over)
+		}
+	}
+	close(d.changed)
+	d.changed = make(chan struct{})
+}

@@ -1,0 +1,176 @@
+package packets
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+const patience = 10 * time.Second
+
+func listen(t *testing.T, address string) *Listener {
+	t.Helper()
+	l, err := Listen(context.Background(), &net.ListenConfig{}, "udp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func client(t *testing.T, to string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("udp4", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func send(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	if _, err := c.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, c net.Conn) string {
+	t.Helper()
+	buf := make([]byte, 100)
+	n, err := c.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
+}
+
+func TestASessionPerClient(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	one, two := client(t, l.Addr().String()), client(t, l.Addr().String())
+	send(t, one, "a")
+	first, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, two, "b")
+	second, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, one, "c")
+	send(t, one, "")
+	for _, c := range []struct {
+		session net.Conn
+		want    string
+	}{{first, "a"}, {second, "b"}, {first, "c"}, {first, ""}} {
+		if got := read(t, c.session); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+	send(t, second, "to two")
+	if got := read(t, two); got != "to two" {
+		t.Errorf("got %q", got)
+	}
+	if first.RemoteAddr().String() != one.LocalAddr().String() || first.LocalAddr().String() != l.Addr().String() {
+		t.Errorf("addresses %v %v", first.RemoteAddr(), first.LocalAddr())
+	}
+}
+
+func TestForgottenAndClosedSessionsBeginAnew(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c := client(t, l.Addr().String())
+	for _, end := range []func(*Conn) error{
+		func(s *Conn) error { s.Forget(); return nil },
+		(*Conn).Close,
+	} {
+		send(t, c, "x")
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, s)
+		if err := end(s.(*Conn)); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := l.waiting.Load(); n != 0 || len(l.sessions) != 0 {
+		t.Errorf("%d bytes wait in %d sessions", n, len(l.sessions))
+	}
+}
+
+func TestDeadlinesAndTheEnd(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c := client(t, l.Addr().String())
+	send(t, c, "x")
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, s)
+	ended := make(chan error)
+	go func() {
+		_, err := s.Read(nil)
+		ended <- err
+	}()
+	s.SetReadDeadline(time.Unix(1, 0)) // while it is waited for
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	s.SetReadDeadline(time.Time{})
+	go func() {
+		_, err := s.Read(nil)
+		ended <- err
+	}()
+	s.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	l.Close()
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestQueuesAreBounded(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	k := key{remote: l.Addr().(*net.UDPAddr).AddrPort()}
+	for range maxWaiting + 5 {
+		l.deliver(k, k.remote, []byte("x"))
+	}
+	if n := l.Dropped(); n != 5 {
+		t.Errorf("%d dropped", n)
+	}
+	l.waiting.Store(maxWaitingBytes)
+	l.deliver(key{local: k.remote.Addr()}, k.remote, []byte("x"))
+	if n := l.Dropped(); n != 6 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+func TestWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
+	l := listen(t, "0.0.0.0:0")
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c := client(t, "127.0.0.2:"+port) // a connected socket hears only from there
+	send(t, c, "x")
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.LocalAddr().String(); got != "127.0.0.2:"+port {
+		t.Errorf("asked %s", got)
+	}
+	send(t, s, "y")
+	if got := read(t, c); got != "y" {
+		t.Errorf("got %q", got)
+	}
+}
