@@ -14,6 +14,9 @@ type Bound struct {
 	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
 	HandshakeTimeout time.Duration
 
+	// SessionCache is ssl_session_cache; the owner of the settings opens it for Sessions.
+	SessionCache CacheWords
+
 	certificates, keys []string
 }
 
@@ -82,7 +85,7 @@ func ServerDirectives[S any](in conf.Context, place func(*S) *Bound) []conf.Dire
 		conf.Field(func(s *S) *VerifyClient { return &place(s).VerifyClient }, conf.OneOf(VerifyClientWords)))
 	w.add("client_certificate", "<file>", "", "Names the file with CA certificates that verify clients and whose names are sent to them.",
 		conf.Whole(func(s *S) *string { return &place(s).ClientCA }, file))
-	w.add("session_tickets", "on | off", "on", "Lets clients resume sessions by tickets, which is the only way here.",
+	w.add("session_tickets", "on | off", "on", "Lets clients resume sessions by tickets.",
 		conf.Field(func(s *S) *bool { return &place(s).NoTickets }, func(text string) (bool, error) {
 			on, err := conf.Flag(text)
 			return !on, err
@@ -90,43 +93,16 @@ func ServerDirectives[S any](in conf.Context, place func(*S) *Bound) []conf.Dire
 	w.add("session_ticket_key", "<file>", "", "Names a file of 48 or 80 bytes from which the keys of tickets are made, so that several nodes accept each other's; the first one makes new tickets.",
 		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
 	w.repeat()
-	w.add("session_cache", "<kind>...", "none", "Is checked and has no effect: sessions are resumed by tickets, which need no memory here.", conf.Raw(checkSessionCache[S]))
-	w.add("session_timeout", "<time>", "5m", "Is checked and has no effect: tickets are accepted for as long as the TLS library changes its keys, up to a week.",
-		conf.Raw(func(_ *S, a *conf.Args) error {
-			_, err := conf.Seconds(a.Words[0])
-			return err
-		}))
+	w.add("session_cache", "<kind>...", "none", "Keeps sessions in memory where tickets are off: `shared:name:size` for all servers that name it, `builtin[:sessions]` for one. "+
+		"With tickets, which need no memory here, it has no effect.",
+		conf.Whole(func(s *S) *CacheWords { return &place(s).SessionCache }, parseSessionCache))
+	w.add("session_timeout", "<time>", "5m", "Sets how long a kept session may be resumed. Tickets are accepted for as long as the TLS library keeps their keys, up to a week.",
+		conf.Field(func(s *S) *time.Duration { return &place(s).SessionTimeout }, conf.Seconds))
 	w.add("prefer_server_ciphers", "on | off", "off", "Is checked and has no effect: the TLS library orders the ciphers by what the hardware of both sides does best.",
 		conf.Raw(func(*S, *conf.Args) error { return nil }))
 	w.add("reject_handshake", "on | off", "off", "Refuses every handshake of the server, for names that nobody serves.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
 	return w.list
-}
-
-func checkSessionCache[S any](_ *S, a *conf.Args) error {
-	for _, word := range a.Words {
-		kind, rest, _ := strings.Cut(word, ":")
-		switch kind {
-		case "off", "none":
-			if rest != "" || word != kind {
-				return fmt.Errorf("invalid session cache \"%s\"", word)
-			}
-		case "builtin":
-			if rest != "" {
-				if _, err := conf.Number(rest); err != nil {
-					return fmt.Errorf("invalid session cache \"%s\"", word)
-				}
-			}
-		case "shared":
-			name, size, _ := strings.Cut(rest, ":")
-			if bytes, err := conf.Size(size); name == "" || err != nil || bytes < 8*4096 {
-				return fmt.Errorf("invalid session cache \"%s\"", word)
-			}
-		default:
-			return fmt.Errorf("invalid session cache \"%s\"", word)
-		}
-	}
-	return nil
 }
 
 // BoundClient is what the proxy_ssl_* or zone_sync_ssl_* directives of one block say.

@@ -35,6 +35,9 @@ type ServerSettings struct {
 	NoTickets bool
 	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: keys made and changed by the library.
 	TicketKeys []string
+	// Sessions, where not nil, keeps sessions where tickets are off, for SessionTimeout.
+	Sessions       *SessionCache
+	SessionTimeout time.Duration
 	// RejectHandshake refuses every handshake: unknown names of a default server.
 	RejectHandshake bool
 	// VerifyInHandshake ends the handshake when the client's certificate does not verify. By default, as in nginx, the
@@ -44,7 +47,7 @@ type ServerSettings struct {
 
 // NewServerSettings returns nginx's defaults.
 func NewServerSettings() ServerSettings {
-	return ServerSettings{Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultServerCiphers, VerifyDepth: DefaultVerifyDepth}}
+	return ServerSettings{Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultServerCiphers, VerifyDepth: DefaultVerifyDepth}, SessionTimeout: DefaultSessionTimeout}
 }
 
 // Server is the built TLS side of a listening server. It never changes and is safe for concurrent use.
@@ -66,6 +69,9 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		return nil, nil, err
 	}
 	config.SessionTicketsDisabled = config.SessionTicketsDisabled || s.NoTickets
+	if config.SessionTicketsDisabled && s.Sessions != nil {
+		s.Sessions.use(config, s.SessionTimeout)
+	}
 	if err := s.setTicketKeys(config, read); err != nil {
 		return nil, nil, err
 	}

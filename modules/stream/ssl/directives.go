@@ -60,8 +60,13 @@ func serve(b *stream.Block, server *stream.Server) error {
 	if err := s.Pair(); err != nil {
 		return err
 	}
+	settings := s.ServerSettings
+	var err error
+	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
+		return err
+	}
 	read, digest := ssl.Digesting(b.Plan.ReadFile)
-	built, warnings, err := s.Build(read)
+	built, warnings, err := settings.Build(read)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,10 @@ func serve(b *web.Block, server *web.Server) error {
 	}
 	settings := s.ServerSettings
 	settings.ALPN = protocols
+	var err error
+	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
+		return err
+	}
 	built, warnings, err := settings.Build(b.Plan.ReadFile)
 	if err != nil {
 		return err

@@ -228,7 +228,14 @@ func TestServersOfOneAddress(t *testing.T) {
 
 func TestSessionsAreResumed(t *testing.T) {
 	w := newWorld(t)
-	for settings, want := range map[string]string{"": ".r", "ssl_session_tickets off;": ".."} {
+	for settings, want := range map[string]string{
+		"":                         ".r",
+		"ssl_session_tickets off;": "..",
+		"ssl_session_tickets off; ssl_session_cache shared:one:1m;":                        ".r",
+		"ssl_session_tickets off; ssl_session_cache builtin:10;":                           ".r",
+		"ssl_session_tickets off; ssl_session_cache none;":                                 "..",
+		"ssl_session_tickets off; ssl_session_cache shared:one:1m; ssl_session_timeout 0;": "..",
+	} {
 		s := w.start(pair + "server { listen 127.0.0.1:443 ssl; ssl_client_certificate ca.crt; ssl_verify_client on;" + settings +
 			"say $ssl_session_reused; }")
 		cache := tls.NewLRUClientSessionCache(1)

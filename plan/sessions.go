@@ -1,0 +1,12 @@
+package plan
+
+import "starling/ssl"
+
+// SessionCache opens the cache that ssl_session_cache means, nil for none; a reload keeps shared ones.
+func (p *Plan) SessionCache(words ssl.CacheWords) (*ssl.SessionCache, error) {
+	var old *ssl.SessionCaches
+	if p.Old != nil {
+		old = Part[ssl.SessionCaches](p.Old)
+	}
+	return Part[ssl.SessionCaches](p).Open(words, old)
+}
