@@ -93,7 +93,7 @@ var methodGet = []byte("GET")
 func (r *Request) abandon(status int) {
 	r.Out.Status, r.keep, r.finished = status, false, true
 	if r.Location.Core.ResetTimedOut && status != statusClientClosed {
-		r.Conn.reset()
+		r.wire.cut(r)
 	}
 }
 

@@ -3,7 +3,6 @@ package web
 import (
 	"net/netip"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +12,7 @@ import (
 
 // TargetStands tells that Path and Query are still those of Target: nothing was rewritten, and there was no redirect inside.
 func (r *Request) TargetStands() bool {
-	return sameBytes(r.Path, r.h1.in.Path) && sameBytes(r.Query, r.h1.in.Args)
+	return sameBytes(r.Path, r.in.Path) && sameBytes(r.Query, r.in.Args)
 }
 
 // sameBytes tells whether two slices are one.
@@ -49,12 +48,13 @@ func (r *Request) HasErrorPage(status int) bool {
 	return false
 }
 
-// ClientLeft looks, without waiting, whether the client has closed its side of the connection. It is a system call.
-func (r *Request) ClientLeft() bool {
-	if r.site.closed.Load() {
-		return true
-	}
-	socket, ok := r.Conn.raw.(syscall.Conn)
+// ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request. In HTTP/1 it is a
+// system call.
+func (r *Request) ClientLeft() bool { return r.site.closed.Load() || r.wire.left(r) }
+
+// socketClosed asks the system.
+func (c *Conn) socketClosed() bool {
+	socket, ok := c.raw.(syscall.Conn)
 	if !ok {
 		return false
 	}
@@ -73,9 +73,7 @@ func (r *Request) ClientLeft() bool {
 
 // InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the request. Once that
 // goroutine has ended, ResumeBody makes the body readable again.
-func (r *Request) InterruptBody() {
-	r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails on closed connections only
-}
+func (r *Request) InterruptBody() { r.wire.interrupt(r) }
 
 // ResumeBody undoes InterruptBody.
-func (r *Request) ResumeBody() { r.Conn.readUntilMS = 0 }
+func (r *Request) ResumeBody() { r.wire.resume(r) }

@@ -22,6 +22,7 @@ const (
 	stateIdle                 // waits for another request
 	stateBusy                 // within a request
 	stateClosing              // was idle when the site retired
+	stateStreams              // speaks HTTP/2
 )
 
 // freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request.
@@ -39,7 +40,7 @@ func (p *Port) Serve(nc net.Conn) {
 }
 
 func (s *Site) open(p *Port, nc net.Conn) *Conn {
-	c := &Conn{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}
+	c := &Conn{link: link{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
 	c.raw, c.site, c.hosts = nc, s, p.hosts
 	c.server = c.hosts.byDefault
@@ -92,8 +93,13 @@ func (s *Site) Retire() {
 	for c := range s.conns {
 		if c.state.CompareAndSwap(stateIdle, stateClosing) {
 			c.raw.SetReadDeadline(time.Unix(1, 0)) // wakes it up; it closes itself
-		} else if c.state.Load() == stateFresh {
+			continue
+		}
+		switch c.state.Load() {
+		case stateFresh:
 			c.raw.SetReadDeadline(time.Now().Add(freshGrace))
+		case stateStreams:
+			c.http2.Shutdown()
 		}
 	}
 	s.settle()
@@ -138,10 +144,20 @@ func (c *Conn) serve() {
 		return
 	}
 	c.buf.Attach(c.Net)
+	if c.TLS != nil && c.TLS.NegotiatedProtocol == protocolHTTP2 {
+		c.serveHTTP2()
+		return
+	}
 	c.out.Attach(c.Net)
 	timeout := c.server.Core.HeaderTimeout
 	for c.await(timeout) {
+		if c.Requests == 0 && c.beginsHTTP2() {
+			c.serveHTTP2()
+			return
+		}
+		c.Requests++
 		r := c.site.take(c)
+		r.wire, r.in = &r.h1, &r.h1.in
 		keep := r.exchange()
 		timeout = r.Location.Core.KeepAlive.Timeout
 		c.site.give(r)
@@ -326,6 +342,9 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.server, c.named = s, true
 	}
 	config := c.server.TLS
+	if c.hosts.http2 || c.server.Core.HTTP2 {
+		config = c.server.tlsHTTP2
+	}
 	if config.GetConfigForClient != nil {
 		return config.GetConfigForClient(hello)
 	}

@@ -26,7 +26,7 @@ var Core = Module{
 		New:        newCore,
 		Clone:      cloneCore,
 		Enter:      enterCore,
-		Directives: concat(structure, requestLimits, connections, content, answers, diagnostics),
+		Directives: concat(structure, requestLimits, connections, http2, content, answers, diagnostics),
 	},
 	Variables: coreVariables(),
 }
@@ -67,9 +67,9 @@ var structure = []conf.Directive{
 		Set: conf.Raw(setLimitExcept),
 	},
 	{
-		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
+		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80",
-		Unsupported: []string{"http2", "quic", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+		Unsupported: []string{"quic", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 			"multipath", "reuseport"},
 		Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
 		Set: conf.Raw(setListen),

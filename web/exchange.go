@@ -3,9 +3,7 @@ package web
 import (
 	"errors"
 	"io"
-	"net"
 	"sync"
-	"time"
 
 	"starling/observe"
 	"starling/web/h1"
@@ -21,13 +19,11 @@ func (s *Site) take(c *Conn) *Request {
 	if len(r.slots) != s.slots {
 		r.slots = make([]Slot, s.slots)
 	}
-	r.site, r.Conn, r.wire = s, c, &r.h1
+	r.site, r.Conn = s, c
 	r.Server, r.Location = c.server, c.server.base
 	r.Remote = c.Remote
-	r.h1.in.Reset()
 	r.Out = Response{Headers: r.Out.Headers[:0], ContentLength: -1, Status: 200}
 	r.uriChanges = maxURIChanges
-	r.sentBefore = c.out.Bytes
 	r.ContentLength = -1
 	return r
 }
@@ -52,7 +48,7 @@ func (s *Site) give(r *Request) {
 	*r = Request{
 		Out:      Response{Headers: r.Out.Headers[:0]},
 		Captures: r.Captures,
-		engine: engine{h1: r.h1, arena: r.arena, slots: r.slots, endings: r.endings[:0], lasts: r.lasts[:0],
+		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, slots: r.slots, endings: r.endings[:0], lasts: r.lasts[:0],
 			trial: r.trial, scratch: r.scratch[:0]},
 	}
 	r.h1.waiting = nil
@@ -67,13 +63,11 @@ const (
 
 // exchange serves one request and tells whether the connection can take another.
 func (r *Request) exchange() (keep bool) {
-	c := r.Conn
-	c.Requests++
 	r.StartedAt = r.Now()
 	r.site.traffic.Requests.Add(1)
 	r.site.traffic.Current.Add(1)
 	defer r.site.traffic.Current.Add(-1)
-	if err := r.readHead(); err != nil {
+	if err := r.wire.readHead(r); err != nil {
 		if !r.badHead(err) {
 			return false
 		}
@@ -94,32 +88,12 @@ func (r *Request) exchange() (keep bool) {
 	for _, h := range r.Location.phases[Log] {
 		h(r)
 	}
-	return r.settle()
-}
-
-// readHead reads line and headers; all of it within client_header_timeout.
-func (r *Request) readHead() error {
-	c, limits := r.Conn, &r.Conn.server.Core.Limits
-	whole, err := r.h1.in.Parse(&c.buf, limits)
-	if whole || err != nil {
-		return err
-	}
-	r.site.traffic.Reading.Add(1)
-	defer r.site.traffic.Reading.Add(-1)
-	end := time.Now().Add(c.server.Core.HeaderTimeout)
-	c.raw.SetReadDeadline(end)
-	c.readUntilMS = 0
-	for !whole && err == nil {
-		if err = c.buf.Fill(); err == nil {
-			whole, err = r.h1.in.Parse(&c.buf, limits)
-		}
-	}
-	return err
+	return r.wire.settle(r)
 }
 
 // accept takes over what was read.
 func (r *Request) accept() {
-	in := &r.h1.in
+	in := r.in
 	r.Line, r.Method, r.MethodID, r.Target = in.Line, in.Method, in.MethodID, in.Target
 	r.Proto, r.Version = in.Proto, in.Version
 	r.Headers, r.Seen = in.Headers, in.Seen
@@ -128,7 +102,6 @@ func (r *Request) accept() {
 	r.ContentLength, r.Chunked = in.ContentLength, in.Chunked
 	r.keep = in.KeepAlive
 	r.expects = in.ExpectContinue && in.HasBody()
-	r.h1.body.StartRequest(&r.Conn.buf, in)
 	if in.Dropped > 0 {
 		r.Logf(observe.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
 	}
@@ -165,7 +138,7 @@ func (r *Request) badHead(err error) bool {
 	r.keep = false
 	var problem *h1.Problem
 	where := "while reading client request line"
-	if r.h1.in.Bytes > 0 { // the line was taken
+	if r.in.Bytes > 0 { // the line was taken
 		where = "while reading client request headers"
 	}
 	switch {
@@ -177,9 +150,11 @@ func (r *Request) badHead(err error) bool {
 		if r.Version == 0 {
 			r.Version = h1.Version10
 		}
+		if r.Target != nil && r.Path == nil {
+			r.Path = []byte{} // the URI was sent, but is no path: $uri is empty, which is not the same as not there
+		}
 		r.Chunked, r.ContentLength, r.expects = false, -1, false
-		r.h1.in.Chunked, r.h1.in.ContentLength = false, -1
-		r.h1.body.StartRequest(&r.Conn.buf, &r.h1.in)
+		r.wire.refuseBody(r)
 		r.runWith(Result(problem.Status))
 		return true
 	case isTimeout(err):
@@ -206,62 +181,9 @@ func (r *Request) logFailure() {
 	if isTimeout(r.failure) {
 		r.Logf(observe.Info, "client timed out while sending to client")
 		if r.Location.Core.ResetTimedOut {
-			r.Conn.reset()
+			r.wire.cut(r)
 		}
 		return
 	}
 	r.Logf(observe.Info, "%v while sending to client", r.failure)
-}
-
-// settle ends a request on the wire: what is left of its body is read if the connection is to be kept, and before it is closed
-// the client is given time to see the response.
-func (r *Request) settle() (keep bool) {
-	core := r.Location.Core
-	if r.hijacked || r.failure != nil {
-		return false
-	}
-	bodyLeft := !r.wire.bodyDone()
-	if r.keep && bodyLeft && !r.expects {
-		if err := r.DiscardBody(); err == nil {
-			return true
-		}
-		return false
-	}
-	if r.keep && !bodyLeft {
-		return true
-	}
-	if core.Lingering == lingerAlways || core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
-		r.Conn.linger(core)
-	}
-	return false
-}
-
-// maxLingerBytes bounds what is read only to be polite.
-const maxLingerBytes = 256 << 20
-
-// linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
-// reset the connection, and the client might lose the response.
-func (c *Conn) linger(core *CoreSettings) {
-	half, ok := c.Net.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	end := time.Now().Add(core.LingeringTime)
-	scratch := h1.TakeBlock(arenaBlockBytes)
-	defer scratch.GiveBack()
-	for n := 0; n < maxLingerBytes && time.Now().Before(end); {
-		c.raw.SetReadDeadline(earlier(end, time.Now().Add(core.LingeringTimeout)))
-		got, err := c.raw.Read(scratch.Mem)
-		if err != nil {
-			return
-		}
-		n += got
-	}
-}
-
-// reset makes the close of the connection a reset.
-func (c *Conn) reset() {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // fails only where the connection is gone already
-	}
 }

@@ -20,7 +20,7 @@ func TestProblems(t *testing.T) {
 		`server { location !~ /a { } }`:                                             `invalid location modifier "!~" in /test.conf:1`,
 		`server { location ~ "(a" { } }`:                                            `pcre2_compile() failed: missing closing parenthesis in "(a" in /test.conf:1`,
 		`server { listen 80 ssl; }`:                                                 `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
-		`server { listen 80 http2; }`:                                               `parameter "http2" is not supported by starling in /test.conf:1`,
+		`server { listen 80 quic; }`:                                                `parameter "quic" is not supported by starling in /test.conf:1`,
 		`server { listen 80 backlog=x; }`:                                           `invalid backlog "backlog=x" in /test.conf:1`,
 		`server { listen 80 nonsense; }`:                                            `invalid parameter "nonsense" in /test.conf:1`,
 		`server { listen 80; listen 80; }`:                                          `a duplicate listen 0.0.0.0:80 in /test.conf:1`,

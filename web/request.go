@@ -11,6 +11,7 @@ import (
 	"starling/lib/regex"
 	"starling/ssl"
 	"starling/web/h1"
+	"starling/web/h2"
 )
 
 // Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so nothing
@@ -66,6 +67,8 @@ type engine struct {
 	site  *Site
 	wire  wire
 	h1    h1Wire
+	h2    h2Wire
+	in    *h1.RequestHead // what was read, of the wire that is in use
 	arena arena
 
 	slots   []Slot
@@ -120,8 +123,20 @@ type Response struct {
 	LastModified, Location []byte
 }
 
-// Conn is one client connection.
+// Conn is one client connection, or what a stream of HTTP/2 sees of it.
 type Conn struct {
+	link
+
+	buf   h1.Buffer
+	out   h1.Writer
+	state atomic.Int32
+	http2 *h2.Conn // set before the state becomes stateStreams
+	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
+	readUntilMS, writeUntilMS int64
+}
+
+// link is what the streams of a connection share with it.
+type link struct {
 	Net   net.Conn // the socket, or the TLS connection over it
 	Port  *Port
 	Local netip.AddrPort
@@ -144,13 +159,9 @@ type Conn struct {
 	hosts  *vhosts
 	server *Server // the default of the address, or that which TLS named
 	named  bool    // TLS named it
-	buf    h1.Buffer
-	out    h1.Writer
-	state  atomic.Int32
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
-	plainToTLS                bool // the client does not speak TLS where it should
-	pipelined                 bool // the present request came behind another without waiting
+
+	plainToTLS bool // the client does not speak TLS where it should
+	pipelined  bool // the present request came behind another without waiting
 }
 
 // Slot is a request's value of a slot variable, or what a module remembers during a request.

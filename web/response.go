@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net"
 	"strconv"
 
@@ -203,6 +204,9 @@ func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) err
 func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 	if err := r.Flush(); err != nil {
 		return nil, nil, err
+	}
+	if r.Version >= h1.Version20 {
+		return nil, nil, errors.New("a stream of HTTP/2 cannot become a tunnel")
 	}
 	r.keep, r.finished, r.hijacked = false, true, true
 	conn, buffered = r.wire.hijack(r)

@@ -26,6 +26,8 @@ type Server struct {
 	VerifiesClients bool
 	Log             observe.Logger
 
+	tlsHTTP2 *tls.Config // TLS with h2 first in ALPN
+
 	base    *Location // the server's own settings as a location
 	phases  [phaseCount][]Handler
 	tree    *locationTree
@@ -64,6 +66,10 @@ func (b *builder) server(scope *conf.Scope) (*Server, error) {
 		if err := m.Server(block, s); err != nil {
 			return nil, err
 		}
+	}
+	if s.TLS != nil {
+		s.tlsHTTP2 = s.TLS.Clone()
+		s.tlsHTTP2.NextProtos = append([]string{protocolHTTP2}, s.TLS.NextProtos...)
 	}
 	if s.phases, err = b.handlers(block, true); err != nil {
 		return nil, err

@@ -97,7 +97,10 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 	if err != nil {
 		return sockaddr.Problem(err)
 	}
-	l := listen{isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), proxied: a.Has("proxy_protocol"), node: a.Node,
+	if a.Has("http2") {
+		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
+	}
+	l := listen{http2: a.Has("http2"), isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), proxied: a.Has("proxy_protocol"), node: a.Node,
 		options: sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind") || a.Has("so_keepalive")}}
 	if a.Has("backlog") {
 		if l.options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {

@@ -21,10 +21,16 @@ type CoreSettings struct {
 	Limits        h1.Limits
 
 	// Of servers and locations.
-	BodyTimeout      time.Duration
-	SendTimeout      time.Duration
-	MaxBodyBytes     int64 // client_max_body_size; 0: any
-	BodyBufferBytes  int64
+	BodyTimeout       time.Duration
+	SendTimeout       time.Duration
+	MaxBodyBytes      int64 // client_max_body_size; 0: any
+	BodyBufferBytes   int64
+	HTTP2             bool
+	HTTP2Streams      int   // http2_max_concurrent_streams
+	HTTP2PrereadBytes int64 // http2_body_preread_size
+	HTTP2ChunkBytes   int64 // http2_chunk_size
+	HTTP2ReadBytes    int64 // http2_recv_buffer_size
+
 	KeepAlive        keepAlive
 	KeepAliveMax     int // keepalive_requests
 	KeepAliveTime    time.Duration
@@ -108,6 +114,7 @@ type listen struct {
 	isDefault bool
 	tls       bool
 	proxied   bool // connections begin with a PROXY protocol header
+	http2     bool // whatever the server says
 	keepAlive socketKeepAlive
 	plain     bool // no parameter that concerns the socket was given
 	node      *conf.Node

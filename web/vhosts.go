@@ -14,6 +14,7 @@ type vhosts struct {
 	byDefault *Server
 	tls       bool
 	proxied   bool
+	http2     bool
 	keepAlive socketKeepAlive
 	// config chooses the server's own by SNI. It is one for all connections of the address: the keys of session tickets are its.
 	config *tls.Config
@@ -130,7 +131,7 @@ func (b *builder) compileServerNames(s *Server) error {
 		s.regexes[i] = x
 	}
 	if len(s.Core.Names) > 0 {
-		s.Name = strings.TrimPrefix(strings.TrimPrefix(s.Core.Names[0], "~"), ".")
+		s.Name = strings.TrimPrefix(s.Core.Names[0], ".")
 	}
 	return nil
 }
@@ -148,6 +149,7 @@ func (b *builder) join(v *vhosts, s *Server, l listen) error {
 	}
 	v.tls = v.tls || l.tls
 	v.proxied = v.proxied || l.proxied
+	v.http2 = v.http2 || l.http2
 	if l.keepAlive.set {
 		v.keepAlive = l.keepAlive
 	}

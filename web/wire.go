@@ -11,6 +11,10 @@ import (
 
 // wire is what a protocol does for a request: HTTP/1.1 here, HTTP/2 by an adapter.
 type wire interface {
+	// readHead gets the request's head into r.in. Its error is an *h1.Problem where an answer is due.
+	readHead(r *Request) error
+	// refuseBody gives up the body of a request whose head is no good.
+	refuseBody(r *Request)
 	// head takes the final r.Out; it may wait for the first body bytes.
 	head(r *Request) error
 	// write sends body bytes, flush what waits, finish the end of the response.
@@ -27,6 +31,15 @@ type wire interface {
 	discard(r *Request, total, between time.Duration) error
 	// wait returns true after d, false if the client leaves before.
 	wait(r *Request, d time.Duration) bool
+	// left tells, without waiting, whether the client is gone.
+	left(r *Request) bool
+	// interrupt makes a readBody of another goroutine fail with a timeout, until resume.
+	interrupt(r *Request)
+	resume(r *Request)
+	// cut makes the end of the connection one that the client cannot mistake for an answer, where it will be closed without.
+	cut(r *Request)
+	// settle ends the request on the wire and tells whether the connection takes another.
+	settle(r *Request) (keep bool)
 	hijack(r *Request) (net.Conn, []byte)
 	bytesSent(r *Request) int64
 	bytesRead(r *Request) int64
@@ -41,6 +54,32 @@ type h1Wire struct {
 }
 
 var continueLine = []byte(h1.Continue)
+
+// readHead reads line and headers; all of it within client_header_timeout.
+func (w *h1Wire) readHead(r *Request) error {
+	c, limits := r.Conn, &r.Conn.server.Core.Limits
+	w.in.Reset()
+	r.sentBefore = c.out.Bytes
+	whole, err := w.in.Parse(&c.buf, limits)
+	if !whole && err == nil {
+		r.site.traffic.Reading.Add(1)
+		defer r.site.traffic.Reading.Add(-1)
+		c.raw.SetReadDeadline(time.Now().Add(c.server.Core.HeaderTimeout))
+		c.readUntilMS = 0
+	}
+	for !whole && err == nil {
+		if err = c.buf.Fill(); err == nil {
+			whole, err = w.in.Parse(&c.buf, limits)
+		}
+	}
+	w.body.StartRequest(&c.buf, &w.in)
+	return err
+}
+
+func (w *h1Wire) refuseBody(r *Request) {
+	w.in.Chunked, w.in.ContentLength = false, -1
+	w.body.StartRequest(&r.Conn.buf, &w.in)
+}
 
 func (w *h1Wire) head(r *Request) error {
 	w.chunked = false
@@ -67,7 +106,7 @@ func (w *h1Wire) write(r *Request, p []byte) error {
 	}
 	if r.Out.ContentLength >= 0 && r.bodyBytes+int64(len(p)) > r.Out.ContentLength {
 		r.keep = false
-		return errors.New("the response is longer than its Content-Length")
+		return errTooLong
 	}
 	if head == nil {
 		return c.out.Write(p)
@@ -180,6 +219,40 @@ func (w *h1Wire) wait(r *Request, d time.Duration) bool {
 	case <-r.site.context.Done():
 		return false
 	}
+}
+
+func (w *h1Wire) left(r *Request) bool { return r.Conn.socketClosed() }
+
+func (w *h1Wire) interrupt(r *Request) {
+	r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails on closed connections only
+}
+
+func (w *h1Wire) resume(r *Request) { r.Conn.readUntilMS = 0 }
+
+func (w *h1Wire) cut(r *Request) {
+	if tcp, ok := r.Conn.raw.(*net.TCPConn); ok {
+		tcp.SetLinger(0) // a reset; fails only where the connection is gone already
+	}
+}
+
+// settle reads what is left of the body if the connection is to be kept; before it is closed the client is given time to see
+// the response.
+func (w *h1Wire) settle(r *Request) (keep bool) {
+	core := r.Location.Core
+	if r.hijacked || r.failure != nil {
+		return false
+	}
+	bodyLeft := !w.bodyDone()
+	if r.keep && bodyLeft && !r.expects {
+		return r.DiscardBody() == nil
+	}
+	if r.keep && !bodyLeft {
+		return true
+	}
+	if core.Lingering == lingerAlways || core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
+		r.Conn.linger(core)
+	}
+	return false
 }
 
 func isTimeout(err error) bool {

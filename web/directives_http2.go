@@ -1,0 +1,57 @@
+package web
+
+import (
+	"starling/conf"
+)
+
+// http2 are the directives of nginx's http_v2 module.
+var http2 = []conf.Directive{
+	flag("http2", "off", servers, "Speaks HTTP/2 with clients that ask for it by ALPN, or, without TLS, begin with its preface.",
+		func(s *CoreSettings) *bool { return &s.HTTP2 }),
+	{
+		Name: "http2_max_concurrent_streams", Syntax: "<number>", Default: "128", In: servers,
+		Doc: "Sets how many requests of a connection may be in progress at once.",
+		Set: conf.Field(func(s *CoreSettings) *int { return &s.HTTP2Streams }, conf.Int(1, 1<<16)),
+	},
+	{
+		Name: "http2_body_preread_size", Syntax: "<size>", Default: "64k", In: servers,
+		Doc: "Sets how much of a request body may come before it is read.",
+		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
+	},
+	{
+		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations, Doc: "Sets how large the pieces of a response body are.",
+		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
+	},
+	{
+		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
+		Doc: "Sets how much is read at once. Each connection takes that much while it reads; in nginx it is one buffer per worker, of 256k.",
+		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
+	},
+	obsolete("http2_idle_timeout", "keepalive_timeout", servers),
+	obsolete("http2_max_field_size", "large_client_header_buffers", servers),
+	obsolete("http2_max_header_size", "large_client_header_buffers", servers),
+	obsolete("http2_max_requests", "keepalive_requests", servers),
+	obsolete("http2_recv_timeout", "client_header_timeout", servers),
+}
+
+// obsolete declares a directive that nginx knows only to warn of it.
+func obsolete(name, instead string, in conf.Context) conf.Directive {
+	return conf.Directive{
+		Name: name, Syntax: "<value>", In: in, Repeat: true, Doc: "Is obsolete: use " + instead + " instead.",
+		Set: conf.Raw(func(_ *CoreSettings, a *conf.Args) error {
+			a.Warn("the \"%s\" directive is obsolete, use the \"%s\" directive instead", name, instead)
+			return nil
+		}),
+	}
+}
+
+// sizeBetween reads a size within bounds.
+func sizeBetween(least, most int64) func(string) (int64, error) {
+	return func(text string) (int64, error) {
+		n, err := conf.Size(text)
+		if err == nil && (n < least || n > most) {
+			return 0, conf.InvalidValue
+		}
+		return n, err
+	}
+}

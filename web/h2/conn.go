@@ -1,0 +1,266 @@
+package h2
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"starling/web/h1"
+)
+
+// Conn is the server side of one connection. One goroutine reads, one runs per stream, and one writes while there is something to write.
+type Conn struct {
+	net      net.Conn // the socket or TLS over it
+	raw      net.Conn // the socket
+	in       *h1.Buffer
+	settings Settings
+	handler  Handler
+
+	// Of the reader alone.
+	dec         decoder
+	block       *h1.Block // of a header block in several frames
+	spare       h1.Arena  // for the fields of streams that are not served
+	recvWindow  int64     // of the connection
+	newStreams  int       // since the last read
+	refused     int
+	served      int
+	priorities  int   // PRIORITY frames that are still allowed
+	totalBytes  int64 // read
+	usefulBytes int64 // of them, bodies and heads of requests
+	acked       bool  // the client knows our settings
+	inBlock     bool  // a header block has begun
+
+	mu            sync.Mutex
+	changed       sync.Cond // output, writing, failure or the number of streams changed
+	streams       map[uint32]*Stream
+	blocked       []*Stream
+	lastID        uint32
+	sendWindow    int64
+	initialWindow int64
+	frameBytes    int // the longest frame that the client takes
+	tableShrinks  bool
+	out           output
+	writing       bool
+	goingAway     bool // GOAWAY was queued
+	closing       bool // the reader is to end
+	failure       error
+	idleSince     time.Time
+
+	writeUntil time.Time // the write deadline; of the writer alone
+}
+
+// NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in holds what was read so far.
+func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handler) *Conn {
+	c := &Conn{net: conn, raw: raw, in: in, settings: settings, handler: handler,
+		streams: map[uint32]*Stream{}, sendWindow: defaultWindow, initialWindow: defaultWindow, frameBytes: defaultFrameBytes,
+		recvWindow: maxWindow, priorities: max(settings.MaxStreams, minRefusals), idleSince: time.Now()}
+	c.changed.L = &c.mu
+	c.dec.table.limit = tableBytes
+	c.dec.maxStringBytes = settings.Limits.LargeBufferBytes
+	c.dec.maxBlockBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes
+	in.FirstBytes = settings.ReadBytes
+	return c
+}
+
+// Serve serves the connection until it ends and all handlers have returned. It closes the socket.
+func (c *Conn) Serve() {
+	c.greet()
+	c.handler.Idle(true)
+	err := c.readPreface()
+	for err == nil {
+		err = c.readFrame()
+	}
+	c.end(err)
+	c.mu.Lock()
+	for len(c.streams) > 0 || c.writing {
+		c.changed.Wait()
+	}
+	c.mu.Unlock()
+	c.handler.Idle(false)
+	c.dec.table.release()
+	c.spare.Release()
+	c.dropBlock()
+}
+
+// greet sends our settings, and makes the connection's window so large that only those of streams count.
+func (c *Conn) greet() {
+	b := make([]byte, 0, 2*frameHeaderBytes+3*settingBytes+4)
+	b = appendFrameHead(b, 3*settingBytes, frameSettings, 0, 0)
+	b = appendSetting(b, settingMaxStreams, uint32(c.settings.MaxStreams))
+	b = appendSetting(b, settingInitialWindow, uint32(c.settings.PrereadBytes))
+	b = appendSetting(b, settingMaxFrameBytes, maxFrameBytes)
+	b = appendWindowUpdate(b, 0, maxWindow-defaultWindow)
+	c.mu.Lock()
+	c.queue(b)
+	c.mu.Unlock()
+	c.raw.SetReadDeadline(time.Now().Add(c.settings.HeaderTimeout)) // fails on a closed socket, as the read will
+}
+
+func (c *Conn) readPreface() error {
+	if err := c.need(len(Preface)); err != nil {
+		return err
+	}
+	if string(c.in.Unread()[:len(Preface)]) != Preface {
+		return failed(CodeProtocol, "invalid connection preface")
+	}
+	c.in.Consume(len(Preface))
+	return nil
+}
+
+// need reads until n bytes are unread.
+func (c *Conn) need(n int) error {
+	for len(c.in.Unread()) < n {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads once. With nothing unread it sleeps without memory.
+func (c *Conn) fill() error {
+	for {
+		before := len(c.in.Unread())
+		var err error
+		if before == 0 {
+			c.in.Recycle()
+			err = c.in.Wait()
+		} else {
+			err = c.in.Fill()
+		}
+		switch {
+		case err == nil:
+			c.newStreams = 0
+			c.totalBytes += int64(len(c.in.Unread()) - before)
+			if c.totalBytes/8 > c.usefulBytes+floodSlackBytes {
+				return failed(CodeNone, "http2 flood detected")
+			}
+			return nil
+		case !isTimeout(err):
+			return err
+		}
+		if err := c.overdue(); err != nil {
+			return err
+		}
+	}
+}
+
+// errRetired ends the reader of a connection that has nothing left to do.
+var errRetired = errors.New("connection has nothing left to do")
+
+// overdue decides what a read that timed out means. Deadlines are not moved while streams come and go: when one is over, it is seen
+// whether the time was really idle.
+func (c *Conn) overdue() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	due := now.Add(c.settings.IdleTimeout)
+	switch {
+	case c.failure != nil:
+		return c.failure
+	case c.closing:
+		return errRetired
+	case c.inBlock:
+		return failed(CodeProtocol, "client timed out")
+	case len(c.streams) > 0:
+	case c.lastID == 0:
+		return failed(CodeProtocol, "client timed out")
+	default:
+		if due = c.idleSince.Add(c.settings.IdleTimeout); !due.After(now) {
+			return failed(CodeNone, "")
+		}
+	}
+	return c.raw.SetReadDeadline(due)
+}
+
+// withinBlock sets the deadline for a header block that has not come whole, and takes it back.
+func (c *Conn) withinBlock(inside bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	timeout := c.settings.IdleTimeout
+	if c.inBlock = inside; inside {
+		timeout = c.settings.HeaderTimeout
+	}
+	if !c.closing && c.failure == nil {
+		c.raw.SetReadDeadline(time.Now().Add(timeout))
+	}
+}
+
+// renewWriteDeadline gives the client SendTimeout to take the next write, up to a second longer.
+func (c *Conn) renewWriteDeadline() {
+	now := time.Now()
+	if c.writeUntil.Before(now.Add(c.settings.SendTimeout)) {
+		c.writeUntil = now.Add(c.settings.SendTimeout + min(time.Second, c.settings.SendTimeout/4))
+		c.raw.SetWriteDeadline(c.writeUntil)
+	}
+}
+
+// fail makes the connection useless for all streams. Must be called with the lock held.
+func (c *Conn) fail(err error) {
+	if c.failure != nil {
+		return
+	}
+	c.failure = err
+	for _, s := range c.streams {
+		s.signal()
+	}
+	c.wakeReader()
+	c.changed.Broadcast()
+}
+
+var past = time.Unix(1, 0)
+
+func (c *Conn) wakeReader() { c.raw.SetReadDeadline(past) }
+
+// Shutdown lets the streams in progress end and then closes the connection; the client is told at once.
+func (c *Conn) Shutdown() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.goAway(CodeNone)
+	if len(c.streams) == 0 {
+		c.closing = true
+		c.wakeReader()
+	}
+}
+
+// goAway tells the client that no more streams are taken. Must be called with the lock held.
+func (c *Conn) goAway(code Code) {
+	if c.goingAway && code == CodeNone {
+		return
+	}
+	c.goingAway = true
+	c.queue(appendGoAway(make([]byte, 0, frameHeaderBytes+8), c.lastID, code))
+}
+
+// end tells the client why the reader has ended, and ends the streams.
+func (c *Conn) end(err error) {
+	var f *failure
+	c.mu.Lock()
+	broken := c.failure != nil
+	switch {
+	case errors.As(err, &f):
+		if f.text != "" {
+			c.handler.Logf("%s while processing HTTP/2 connection", f.text)
+		}
+		c.goAway(f.code)
+	case err == errRetired:
+		c.goAway(CodeNone)
+	case errors.Is(err, io.EOF) && len(c.streams) == 0:
+		broken = true
+	default:
+		c.handler.Logf("%s while processing HTTP/2 connection", ErrClosed)
+		broken = true
+	}
+	for c.writing && c.failure == nil {
+		c.changed.Wait()
+	}
+	broken = broken || c.failure != nil
+	c.fail(ErrClosed)
+	c.mu.Unlock()
+	if !broken {
+		c.handler.Linger()
+	}
+	c.raw.Close()
+}

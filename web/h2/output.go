@@ -1,0 +1,101 @@
+package h2
+
+import (
+	"runtime"
+
+	"starling/web/h1"
+)
+
+// output is memory that frames are put into until they are written.
+type output struct {
+	block *h1.Block
+	used  int
+}
+
+// room gives n bytes to fill.
+func (o *output) room(n int) []byte {
+	if o.block == nil {
+		o.block = h1.TakeBlock(n)
+	} else if o.used+n > len(o.block.Mem) {
+		larger := h1.TakeBlock(max(2*len(o.block.Mem), o.used+n))
+		copy(larger.Mem, o.block.Mem[:o.used])
+		o.block.GiveBack()
+		o.block = larger
+	}
+	b := o.block.Mem[o.used : o.used+n : o.used+n]
+	o.used += n
+	return b
+}
+
+func (o *output) release() {
+	if o.block != nil {
+		o.block.GiveBack()
+		o.block, o.used = nil, 0
+	}
+}
+
+// queue puts a whole frame behind the others and sees that it is written. Must be called with the lock held.
+func (c *Conn) queue(frame []byte) {
+	copy(c.out.room(len(frame)), frame)
+	c.kick()
+}
+
+// queueFrame is queue of a frame of which only the payload is there yet.
+func (c *Conn) queueFrame(kind frameType, flags uint8, stream uint32, payload []byte) {
+	b := c.out.room(frameHeaderBytes + len(payload))
+	appendFrameHead(b[:0], len(payload), kind, flags, stream)
+	copy(b[frameHeaderBytes:], payload)
+}
+
+// kick starts a writer unless there is one. Must be called with the lock held.
+func (c *Conn) kick() {
+	if !c.writing && c.out.used > 0 {
+		c.writing = true
+		go c.flush()
+	}
+}
+
+// flush writes until nothing is left. First it lets all others run that can: what they have to say goes into the same write.
+func (c *Conn) flush() {
+	runtime.Gosched()
+	var sending output
+	c.mu.Lock()
+	for c.out.used > 0 {
+		sending, c.out = c.out, sending
+		c.mu.Unlock()
+		c.renewWriteDeadline()
+		_, err := c.net.Write(sending.block.Mem[:sending.used])
+		sending.used = 0
+		c.mu.Lock()
+		if err != nil {
+			c.out.used = 0
+			c.fail(err)
+		}
+		c.wakeBlocked()
+		c.changed.Broadcast()
+	}
+	c.writing = false
+	c.out.release()
+	sending.release()
+	c.changed.Broadcast()
+	c.mu.Unlock()
+}
+
+// wakeBlocked lets all streams look again that wait for a window or for room.
+func (c *Conn) wakeBlocked() {
+	for i, s := range c.blocked {
+		s.blocked = false
+		s.signal()
+		c.blocked[i] = nil
+	}
+	c.blocked = c.blocked[:0]
+}
+
+// waitForRoom makes the reader wait while the client does not take what it made us say.
+func (c *Conn) waitForRoom() {
+	c.mu.Lock()
+	for c.out.used > queuedBytes && c.failure == nil {
+		c.changed.Wait()
+	}
+	c.mu.Unlock()
+}

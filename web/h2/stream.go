@@ -1,0 +1,297 @@
+package h2
+
+import (
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"starling/web/h1"
+)
+
+// Stream is one request and its response. It belongs to the goroutine of its handler, and is used again after that returned.
+type Stream struct {
+	ID   uint32
+	Head h1.RequestHead
+	// Number counts the streams of the connection that were served, this one included.
+	Number int
+	// Problem is what is wrong with the head, if anything (an *h1.Problem).
+	Problem error
+	// Sent counts the bytes of frames that were queued for the response.
+	Sent int64
+
+	conn   *Conn
+	memory h1.Arena // of the head
+	fields h1.FieldReader
+	// reads and writes are waited for apart: a handler may read the body in another goroutine than that which writes.
+	reads, writes *waiter
+
+	// With the connection's lock.
+	sendWindow  int64
+	recvWindow  int64 // what the client may still send
+	window      int64 // what it may send ahead of the reader
+	body        bodyQueue
+	received    int64 // of the body
+	declared    int64 // its length; -1 if not known
+	reading     bool  // somebody reads the body
+	interrupted bool
+	blocked     bool  // it is among the connection's blocked
+	ended       bool  // END_STREAM came
+	finished    bool  // END_STREAM was queued
+	gone        error // the stream is over, why
+	wrong       error // what is wrong with the body
+}
+
+var streams = sync.Pool{New: func() any { return &Stream{reads: newWaiter(), writes: newWaiter()} }}
+
+// waiter is what one goroutine sleeps on.
+type waiter struct {
+	wake  chan struct{} // holds one signal
+	timer *time.Timer
+}
+
+func newWaiter() *waiter {
+	w := &waiter{make(chan struct{}, 1), time.NewTimer(time.Hour)}
+	w.timer.Stop()
+	return w
+}
+
+// signal makes who sleeps look again. A signal too many does no harm.
+func (w *waiter) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for a signal; false when the time is over.
+func (w *waiter) sleep(timeout time.Duration) bool {
+	w.timer.Reset(timeout)
+	select {
+	case <-w.wake:
+		w.timer.Stop()
+		return true
+	case <-w.timer.C:
+		return false
+	}
+}
+
+func takeStream() *Stream { return streams.Get().(*Stream) }
+
+func now() time.Time { return time.Now() }
+
+func (s *Stream) run() {
+	c := s.conn
+	c.handler.Serve(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(s)
+}
+
+// giveBack forgets all and makes the stream free for another request.
+func (s *Stream) giveBack() {
+	s.memory.Reset()
+	s.body.release()
+	s.Head.Reset()
+	*s = Stream{Head: s.Head, memory: s.memory, reads: s.reads, writes: s.writes}
+	streams.Put(s)
+}
+
+// signal wakes the handler.
+func (s *Stream) signal() {
+	s.reads.signal()
+	s.writes.signal()
+}
+
+// abandon ends the stream in both directions.
+func (s *Stream) abandon(why error) {
+	s.gone, s.ended = why, true
+	s.signal()
+}
+
+// sleep gives the lock up and waits for a signal; false when the time is over.
+func (s *Stream) sleep(w *waiter, timeout time.Duration) bool {
+	s.conn.mu.Unlock()
+	defer s.conn.mu.Lock()
+	return w.sleep(timeout)
+}
+
+// lost is why nothing can be sent or read any more; nil while it can. Must be called with the lock held.
+func (s *Stream) lost() error {
+	if s.gone != nil {
+		return s.gone
+	}
+	if s.conn.failure != nil {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Gone tells whether the client has given up the stream or the connection.
+func (s *Stream) Gone() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.lost() != nil
+}
+
+// Wait returns true after d, false as soon as the client is gone or cancel is closed.
+func (s *Stream) Wait(d time.Duration, cancel <-chan struct{}) bool {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for !s.Gone() {
+		select {
+		case <-end.C:
+			return true
+		case <-cancel:
+			return false
+		case <-s.writes.wake:
+		}
+	}
+	return false
+}
+
+// Read reads body bytes as they come, io.EOF at the end; os.ErrDeadlineExceeded if none come for that long. A body that is
+// not as long as was declared is an *h1.Problem.
+func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.read()
+	for {
+		switch err := s.lost(); {
+		case s.wrong != nil:
+			return 0, s.wrong
+		case s.body.len() > 0:
+			n := s.body.get(p)
+			s.credit()
+			return n, nil
+		case err != nil:
+			return 0, err
+		case s.ended:
+			return 0, io.EOF
+		}
+		if s.interrupted || !s.sleep(s.reads, timeout) {
+			return 0, os.ErrDeadlineExceeded
+		}
+		s.credit()
+	}
+}
+
+// Interrupt makes a Read fail with a timeout where it would wait, until Resume.
+func (s *Stream) Interrupt() { s.interrupt(true) }
+
+// Resume undoes Interrupt.
+func (s *Stream) Resume() { s.interrupt(false) }
+
+func (s *Stream) interrupt(on bool) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.interrupted = on
+	s.reads.signal()
+}
+
+// Take hands over what came of the body, in place and without waiting. The bytes are valid until the handler returns.
+func (s *Stream) Take() ([]byte, error) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.wrong != nil {
+		return nil, s.wrong
+	}
+	return s.body.take(), nil
+}
+
+// BodyDone tells that the whole body was read.
+func (s *Stream) BodyDone() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.ended && s.body.len() == 0 && s.wrong == nil
+}
+
+// Received counts body bytes that came.
+func (s *Stream) Received() int64 {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.received
+}
+
+// read makes the window that of a body that is wanted.
+func (s *Stream) read() {
+	if !s.reading {
+		s.reading = true
+		s.window = max(s.window, readWindowBytes)
+		s.credit()
+	}
+}
+
+// credit lets the client send on when half of the window is used up.
+func (s *Stream) credit() {
+	by := s.window - s.recvWindow - int64(s.body.len())
+	if s.ended || !s.reading || by < s.window/2 {
+		return
+	}
+	s.recvWindow += by
+	s.conn.queue(appendWindowUpdate(make([]byte, 0, frameHeaderBytes+4), s.ID, by))
+}
+
+// takesData checks a DATA frame against the state of its stream; false if its bytes are to be skipped.
+func (c *Conn) takesData(h frameHead) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[h.stream]
+	if s == nil || s.gone != nil {
+		return false
+	}
+	if int64(h.length) > s.recvWindow {
+		c.handler.Logf("client violated flow control for stream %d: received DATA frame length %d, available window %d", s.ID, h.length, s.recvWindow)
+		c.reset(s, CodeFlowControl)
+		return false
+	}
+	s.recvWindow -= int64(h.length)
+	if s.ended {
+		c.handler.Logf("client sent DATA frame for half-closed stream %d", s.ID)
+		c.reset(s, CodeStreamClosed)
+		return false
+	}
+	return true
+}
+
+// feed puts body bytes into their stream, if it still exists.
+func (c *Conn) feed(id uint32, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[id]
+	if s == nil || s.gone != nil {
+		return
+	}
+	s.received += int64(len(p))
+	if s.declared >= 0 && s.received > s.declared {
+		s.wrong = &h1.Problem{Status: 400, Text: "client intended to send body data larger than declared"}
+		s.body.release()
+	} else {
+		s.body.put(p)
+	}
+	s.signal()
+}
+
+// feedEnd ends a body.
+func (c *Conn) feedEnd(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[id]
+	if s == nil || s.gone != nil {
+		return
+	}
+	s.ended = true
+	if s.declared >= 0 && s.received != s.declared && s.wrong == nil {
+		s.wrong = &h1.Problem{Status: 400, Text: "client prematurely closed stream"}
+	}
+	s.signal()
+}
+
+// takesTrailers tells whether a HEADERS frame carries the trailers of an open stream. They are read and not passed on.
+func (c *Conn) takesTrailers(h frameHead) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[h.stream]
+	return s != nil && !s.ended && h.has(flagEndStream)
+}

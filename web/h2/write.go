@@ -1,0 +1,104 @@
+package h2
+
+import (
+	"os"
+	"time"
+)
+
+// WriteHead queues a header block, as one HEADERS frame or with CONTINUATION. end says that nothing follows. It is written together with what
+// comes next; Flush sends it at once.
+func (s *Stream) WriteHead(block []byte, end bool) error {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := s.lost(); err != nil {
+		return err
+	}
+	before := c.out.used
+	flags := uint8(0)
+	if end {
+		flags, s.finished = flagEndStream, true
+	}
+	shrink := 0
+	if c.tableShrinks { // a size update to 0: we keep no table
+		c.tableShrinks, shrink = false, 1
+	}
+	kind := frameHeaders
+	for {
+		n := min(len(block), c.frameBytes-shrink)
+		if n == len(block) {
+			flags |= flagEndHeaders
+		}
+		b := c.out.room(frameHeaderBytes + shrink + n)
+		b = appendFrameHead(b[:0], shrink+n, kind, flags, s.ID)
+		if shrink > 0 {
+			b = append(b, 0x20)
+		}
+		b = append(b, block[:n]...)
+		if block = block[n:]; len(block) == 0 {
+			break
+		}
+		kind, flags, shrink = frameContinuation, 0, 0
+	}
+	s.Sent += int64(c.out.used - before)
+	if end {
+		c.kick()
+	}
+	return nil
+}
+
+// Flush sends what waits.
+func (s *Stream) Flush() error {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.conn.kick()
+	return s.lost()
+}
+
+// Write sends body bytes in frames of at most chunk bytes, as the windows allow; os.ErrDeadlineExceeded if they allow nothing for that long.
+// end says that they are the last; p may then be empty.
+func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration) error {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if err := s.lost(); err != nil {
+			return err
+		}
+		n := min(len(p), chunk, c.frameBytes)
+		if n > 0 {
+			if n = int(min(int64(n), s.sendWindow, c.sendWindow)); n <= 0 || c.out.used >= queuedBytes {
+				c.kick()
+				if !s.blocked {
+					s.blocked = true
+					c.blocked = append(c.blocked, s)
+				}
+				if !s.sleep(s.writes, timeout) {
+					return os.ErrDeadlineExceeded
+				}
+				continue
+			}
+		}
+		flags := uint8(0)
+		if end && n == len(p) {
+			flags, s.finished = flagEndStream, true
+		}
+		c.queueFrame(frameData, flags, s.ID, p[:n])
+		s.Sent += int64(frameHeaderBytes + n)
+		s.sendWindow -= int64(n)
+		c.sendWindow -= int64(n)
+		if p = p[n:]; len(p) == 0 {
+			c.kick()
+			return nil
+		}
+	}
+}
+
+// Reset ends the stream without a proper end.
+func (s *Stream) Reset(code Code) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if !s.finished {
+		s.conn.reset(s, code)
+	}
+}

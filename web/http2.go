@@ -1,0 +1,100 @@
+package web
+
+import (
+	"runtime/debug"
+
+	"starling/observe"
+	"starling/web/h1"
+	"starling/web/h2"
+)
+
+// protocolHTTP2 is the name of HTTP/2 in ALPN.
+const protocolHTTP2 = "h2"
+
+// speaksHTTP2 tells whether the connection's address or server has HTTP/2.
+func (c *Conn) speaksHTTP2() bool { return c.hosts.http2 || c.server.Core.HTTP2 }
+
+// beginsHTTP2 tells whether the client begins with the preface of HTTP/2 (prior knowledge: RFC 9113, 3.3).
+func (c *Conn) beginsHTTP2() bool {
+	if c.TLS != nil || !c.speaksHTTP2() {
+		return false
+	}
+	for {
+		is, maybe := h1.HTTP2Preface(c.buf.Unread())
+		if !maybe {
+			return is
+		}
+		if c.buf.Fill() != nil {
+			return false
+		}
+	}
+}
+
+// serveHTTP2 takes requests until the connection ends.
+func (c *Conn) serveHTTP2() {
+	core := c.server.Core
+	handler := &streamHandler{c: c}
+	c.http2 = h2.NewConn(c.Net, c.raw, &c.buf, h2.Settings{
+		MaxStreams: core.HTTP2Streams, PrereadBytes: int(core.HTTP2PrereadBytes), ReadBytes: int(core.HTTP2ReadBytes), Limits: &core.Limits,
+		HeaderTimeout: core.HeaderTimeout, IdleTimeout: core.KeepAlive.Timeout, SendTimeout: core.SendTimeout,
+	}, handler)
+	c.state.Store(stateStreams)
+	if c.site.retired.Load() {
+		c.http2.Shutdown() // Retire may have come before the state
+	}
+	c.http2.Serve()
+}
+
+// streamHandler serves the streams of a connection.
+type streamHandler struct {
+	c    *Conn
+	idle bool
+}
+
+// Serve implements h2.Handler.
+func (h *streamHandler) Serve(s *h2.Stream) {
+	c := h.c
+	defer func() {
+		if reason := recover(); reason != nil {
+			c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+		}
+	}()
+	r := c.site.take(c)
+	r.h2.begin(r, s)
+	r.exchange()
+	c.site.give(r)
+}
+
+// Last implements h2.Handler: the rules of keepalive_requests and its kin, as they stand at the server.
+func (h *streamHandler) Last(n int) bool {
+	c, core := h.c, h.c.server.Core
+	return core.KeepAlive.Timeout == 0 || n >= core.KeepAliveMax ||
+		c.site.plan.Clock.Now().MonoMS-c.OpenedAt.MonoMS > core.KeepAliveTime.Milliseconds()
+}
+
+// Idle implements h2.Handler.
+func (h *streamHandler) Idle(idle bool) {
+	if idle != h.idle {
+		h.idle = idle
+		by := int64(1)
+		if !idle {
+			by = -1
+		}
+		h.c.site.plan.Connections.Idle(by)
+	}
+}
+
+// Linger implements h2.Handler.
+func (h *streamHandler) Linger() {
+	if core := h.c.server.Core; core.Lingering != lingerNever {
+		h.c.linger(core)
+	}
+}
+
+// Logf implements h2.Handler.
+func (h *streamHandler) Logf(format string, args ...any) {
+	if c := h.c; c.server.Log.Enabled(observe.Info) {
+		args = append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
+		c.server.Log.Logf(observe.Info, "*%d "+format+", client: %s, server: %s", args...)
+	}
+}

@@ -1,0 +1,30 @@
+package web
+
+import (
+	"time"
+
+	"starling/web/h1"
+)
+
+// maxLingerBytes bounds what is read only to be polite.
+const maxLingerBytes = 256 << 20
+
+// linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
+// reset the connection, and the client might lose the response.
+func (c *Conn) linger(core *CoreSettings) {
+	half, ok := c.Net.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(core.LingeringTime)
+	scratch := h1.TakeBlock(arenaBlockBytes)
+	defer scratch.GiveBack()
+	for n := 0; n < maxLingerBytes && time.Now().Before(end); {
+		c.raw.SetReadDeadline(earlier(end, time.Now().Add(core.LingeringTimeout)))
+		got, err := c.raw.Read(scratch.Mem)
+		if err != nil {
+			return
+		}
+		n += got
+	}
+}
