@@ -63,7 +63,7 @@ func buildCookieFilter(b *web.Block) (web.Filter, error) {
 			sameSite = strict
 		}
 		domain := r.Copy(r.Expand(&c.domain))
-		value := c.AppendSetCookie(r.Scratch(), []byte(picked.Data.(*servers.Server).SessionID()), domain, sameSite, wallTime(r))
+		value := c.AppendSetCookie(r.Scratch(), append(r.Alloc(usualBytes)[:0], picked.Data.(*servers.Server).SessionID()...), domain, sameSite, wallTime(r))
 		r.AddHeader(setCookie, r.Copy(value))
 	}, nil
 }
@@ -75,13 +75,12 @@ var (
 
 func wallTime(r *web.Request) time.Time { return time.UnixMilli(r.Now().WallMS) }
 
-// inlineBytes holds the usual session ids without an allocation.
-const inlineBytes = 256
+// usualBytes holds the usual session ids; longer ones are allocated.
+const usualBytes = 128
 
 // AppendWanted finds the session that the client names.
 func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
-	var inline [inlineBytes]byte
-	return l.learner.AppendServer(dst, firstValue(r, inline[:0], l.lookup), r.Now())
+	return l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
 }
 
 func (*learn) Picked(*web.Request, *servers.Server) {}
@@ -101,13 +100,12 @@ func (l *learn) Ended(r *web.Request, s *servers.Server) {
 }
 
 func (l *learn) answered(r *web.Request, s *servers.Server) {
-	var inlineCreated, inlineLooked, inlineID [inlineBytes]byte
-	created := firstValue(r, inlineCreated[:0], l.create)
-	looked := firstValue(r, inlineLooked[:0], l.lookup)
+	created := firstValue(r, r.Alloc(usualBytes)[:0], l.create)
+	looked := firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
 	if len(created)+len(looked) == 0 {
 		return
 	}
-	if err := l.learner.Answered(created, looked, append(inlineID[:0], s.SessionID()...), r.Now()); err != nil {
+	if err := l.learner.Answered(created, looked, append(r.Alloc(usualBytes)[:0], s.SessionID()...), r.Now()); err != nil {
 		r.Logf(observe.Alert, "%v", err)
 	}
 }
