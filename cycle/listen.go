@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"starling/lib/packets"
 	"starling/lib/sockaddr"
 	"starling/observe"
 )
@@ -35,6 +36,7 @@ type server interface{ Serve(conn net.Conn) }
 type socketKey struct {
 	addr     sockaddr.Addr
 	ipv6Only bool
+	udp      bool
 }
 
 // listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any time.
@@ -66,17 +68,12 @@ func (e *bindError) Unwrap() error { return e.cause }
 
 // bind makes the listening socket. Connections wait in the kernel until accept is called.
 func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
-	network := "unix"
-	address := key.addr.Path
+	if key.udp {
+		return bindDatagrams(ctx, key)
+	}
+	network, address := "unix", key.addr.Path
 	if !key.addr.IsUnix() {
-		address = key.addr.AddrPort.String()
-		network = "tcp4"
-		if key.addr.Addr().Is6() {
-			network = "tcp6"
-			if key.addr.Wildcard() && !key.ipv6Only {
-				network = "tcp"
-			}
-		}
+		network, address = key.network("tcp"), key.addr.AddrPort.String()
 	}
 	// Keep-alive probes are off as in nginx; without the word "-1" each accept would cost four more system calls.
 	config := net.ListenConfig{KeepAlive: -1}
@@ -100,6 +97,29 @@ func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
 	return &listener{key: key, backlog: backlog, socket: socket, ended: make(chan struct{})}, nil
 }
 
+// network is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
+func (k socketKey) network(transport string) string {
+	switch {
+	case k.addr.Addr().Is4():
+		return transport + "4"
+	case k.addr.Wildcard() && !k.ipv6Only:
+		return transport
+	}
+	return transport + "6"
+}
+
+// bindDatagrams makes a UDP socket, whose clients are accepted like connections.
+func bindDatagrams(ctx context.Context, key socketKey) (*listener, error) {
+	if key.addr.IsUnix() {
+		return nil, &bindError{key.addr, errors.New("datagrams over unix sockets are not supported by starling")}
+	}
+	socket, err := packets.Listen(ctx, &net.ListenConfig{}, key.network("udp"), key.addr.AddrPort.String())
+	if err != nil {
+		return nil, &bindError{key.addr, err}
+	}
+	return &listener{key: key, socket: socket, ended: make(chan struct{})}, nil
+}
+
 // removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.
 func removeStale(path string) bool {
 	info, err := os.Lstat(path)
@@ -116,6 +136,9 @@ func removeStale(path string) bool {
 
 // setBacklog listens once more, which on Linux changes the length of the queue: Go always takes the system's maximum.
 func setBacklog(socket net.Listener, backlog int) error {
+	if _, ok := socket.(*packets.Listener); ok {
+		return nil
+	}
 	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err

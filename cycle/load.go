@@ -187,6 +187,7 @@ func (c *Cycle) sides(f *families) error {
 		c.stream = site
 		catalog.Resources = append(catalog.Resources, site.Resources()...)
 	}
+	stream.SetHandoff(p, c.find)
 	catalog.Resources = append(catalog.Resources, plan.Part[plan.ResolverZones](p).Resource())
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 type port struct {
 	addr    sockaddr.Addr
 	options sockaddr.Options
+	udp     bool
 	last    bool
 	server  server
 }
@@ -34,7 +35,7 @@ type byAddress struct {
 
 // Serve implements server.
 func (b *byAddress) Serve(conn net.Conn) {
-	if local, ok := conn.LocalAddr().(*net.TCPAddr); ok {
+	if local, ok := conn.LocalAddr().(interface{ AddrPort() netip.AddrPort }); ok {
 		if s := b.exact[local.AddrPort().Addr().Unmap()]; s != nil {
 			s.Serve(conn)
 			return
@@ -53,7 +54,7 @@ func (c *Cycle) ports() []port {
 	}
 	if c.stream != nil {
 		for _, p := range c.stream.Ports() {
-			all = append(all, port{addr: p.Addr, options: p.Options, last: p.KeepUntilLast, server: p})
+			all = append(all, port{addr: p.Addr, options: p.Options, udp: p.UDP, last: p.KeepUntilLast, server: p})
 		}
 	}
 	return all
@@ -65,6 +66,7 @@ func sockets(ports []port) []socket {
 	type family struct {
 		port uint16
 		is4  bool
+		udp  bool
 	}
 	wildcards := map[family]*byAddress{}
 	var out []socket
@@ -74,12 +76,12 @@ func sockets(ports []port) []socket {
 		return cmp.Compare(rank(a.addr), rank(b.addr))
 	})
 	for _, p := range ordered {
-		f := family{p.addr.Port(), p.addr.Addr().Is4()}
+		f := family{p.addr.Port(), p.addr.Addr().Is4(), p.udp}
 		if w := wildcards[f]; w != nil && !p.addr.IsUnix() && !p.addr.Wildcard() && !p.options.Bind {
 			w.exact[p.addr.Addr()] = p.server
 			continue
 		}
-		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6()}, backlog: p.options.Backlog, last: p.last, server: p.server}
+		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, backlog: p.options.Backlog, last: p.last, server: p.server}
 		if s.backlog == 0 {
 			s.backlog = sockaddr.DefaultBacklog
 		}
@@ -98,4 +100,22 @@ func rank(a sockaddr.Addr) int {
 		return 0
 	}
 	return 1
+}
+
+// find gives who serves the connections of an address, nil for nobody; a wildcard's server takes what no other does.
+func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
+	var found server
+	for _, p := range c.ports() {
+		switch {
+		case p.udp:
+		case p.addr == addr:
+			return p.server.Serve
+		case p.addr.Wildcard() && p.addr.Port() == addr.Port() && !addr.IsUnix() && p.addr.Addr().Is4() == addr.Addr().Is4():
+			found = p.server
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found.Serve
 }

@@ -1,7 +1,10 @@
 package stream
 
 import (
+	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"starling/conf"
@@ -16,17 +19,26 @@ type CoreSettings struct {
 	NoDelay   bool
 	ErrorLogs []observe.Target
 	Resolver  plan.ResolverSettings
+
+	namesNode *conf.Node
+	// Names are those of server_name, in lower case but for regular expressions.
+	Names []string
+	// PrereadBytes bounds what is looked at before a server is chosen, PrereadTimeout how long that may take.
+	PrereadBytes   int64
+	PrereadTimeout time.Duration
 	// ProxiedTimeout is how long the header of the PROXY protocol may take.
 	ProxiedTimeout time.Duration
 }
 
 // listen is one listen directive; a name of several addresses makes several.
 type listen struct {
-	addr    sockaddr.Addr
-	options sockaddr.Options
-	tls     bool
-	proxied bool // connections begin with a PROXY protocol header
-	node    *conf.Node
+	addr      sockaddr.Addr
+	options   sockaddr.Options
+	udp       bool
+	tls       bool
+	proxied   bool // connections begin with a PROXY protocol header
+	isDefault bool
+	node      *conf.Node
 }
 
 // Core is the family of directives that the stream side itself obeys.
@@ -41,11 +53,28 @@ var Core = Module{
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
 			{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true,
-				Syntax: "<address> [ssl] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
-				Unsupported: []string{"udp", "default_server", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
+				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
+				Unsupported: []string{"setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 					"reuseport", "so_keepalive=", "multipath"},
-				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections. A wildcard address lets all nodes of a cluster share one file.",
+				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections or, with `udp`, datagrams. " +
+					"Of several servers of one address `server_name` chooses; the one with `default_server`, else the first, takes the others. A wildcard address lets all nodes of a cluster share one file.",
 				Set: conf.Raw(setListen),
+			},
+			{
+				Name: "server_name", Syntax: "<name>...", In: conf.StreamServer, Repeat: true,
+				Doc: "Sets the names for which the server is chosen when a client sends one in its TLS handshake (SNI): exact, `*.example.com`, " +
+					"`www.example.*`, `.example.com`, or `~` and a regular expression.",
+				Set: conf.Raw(setNames),
+			},
+			{
+				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
+				Doc: "Bounds what is looked at of a connection before a server is chosen.",
+				Set: conf.Field(func(s *CoreSettings) *int64 { return &s.PrereadBytes }, conf.Between(conf.Size, 1, maxPrereadBytes)),
+			},
+			{
+				Name: "preread_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
+				Doc: "Sets how long looking at a connection before a server is chosen may take.",
+				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
 			},
 			{
 				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
@@ -91,8 +120,49 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 			return conf.At(a.Node, "invalid backlog \"backlog=%s\"", a.Value("backlog"))
 		}
 	}
+	for _, word := range []string{"ssl", "proxy_protocol", "backlog"} {
+		if a.Has("udp") && a.Has(word) {
+			return conf.Verdict("\"" + word + "\" parameter is incompatible with \"udp\"")
+		}
+	}
 	for _, addr := range addrs {
-		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr, options, a.Has("ssl"), a.Has("proxy_protocol"), a.Node})
+		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr: addr, options: options, udp: a.Has("udp"), tls: a.Has("ssl"),
+			proxied: a.Has("proxy_protocol"), isDefault: a.Has("default_server"), node: a.Node})
+	}
+	return nil
+}
+
+// maxPrereadBytes bounds the memory that each new connection may take before anything is known of it.
+const maxPrereadBytes = 1 << 20
+
+// setNames keeps server names as they are matched.
+func setNames(s *CoreSettings, a *conf.Args) error {
+	if a.FirstWrite(&s.Names) {
+		s.Names = nil
+	}
+	s.namesNode = a.Node
+	for _, name := range a.Words {
+		if strings.EqualFold(name, "$hostname") {
+			host, err := os.Hostname()
+			if err != nil {
+				return err
+			}
+			name = host
+		}
+		switch {
+		case name == "":
+		case name[0] == '*' && (len(name) < 3 || name[1] != '.'), name == ".":
+			return fmt.Errorf("server name \"%s\" is invalid", name)
+		case name == "~":
+			return fmt.Errorf("empty regex in server name \"%s\"", name)
+		}
+		if !strings.HasPrefix(name, "~") {
+			if strings.Contains(name, "/") {
+				a.Warn("server name \"%s\" has suspicious symbols", name)
+			}
+			name = strings.ToLower(name)
+		}
+		s.Names = append(s.Names[:len(s.Names):len(s.Names)], name)
 	}
 	return nil
 }

@@ -46,6 +46,8 @@ const (
 	Granted Result = 1
 	// Done says that the session was served; its status is 200.
 	Done Result = 2
+	// Again asks for more bytes of the client before the handler is called again; see Session.Preread. It is known in the phase Preread only.
+	Again Result = 3
 )
 
 // The statuses of sessions, as nginx logs them.

@@ -16,7 +16,9 @@ import (
 
 // Server is one server block of the stream side.
 type Server struct {
-	Log observe.Logger
+	// Name is the first of server_name, "" if there is none ($server_name).
+	Name string
+	Log  observe.Logger
 	// TLS is set by the ssl family where the server has certificates.
 	TLS *TLS
 	// VerifiesClients says that only clients with a certificate of a known CA get in.
@@ -26,7 +28,11 @@ type Server struct {
 
 	settings *CoreSettings
 	handlers [phases][]Handler
+	regexes  []*Regex // by place in server_name; nil for other names
 }
+
+// ResolverSettings are those of the server's resolver directives.
+func (s *Server) ResolverSettings() plan.ResolverSettings { return s.settings.Resolver }
 
 // TLS is what the handshake of a server needs.
 type TLS struct {
@@ -64,6 +70,9 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 	if len(server.settings.Listens) == 0 {
 		return nil, conf.At(scope.Node, "no \"listen\" is defined for server")
 	}
+	if err := server.compileNames(b); err != nil {
+		return nil, err
+	}
 	log, err := p.OpenErrorLog(server.settings.ErrorLogs)
 	if err != nil {
 		return nil, err
@@ -94,9 +103,13 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 // run takes the session through the phases.
 func (s *Session) run() {
 	defer s.survive()
-	s.Status = StatusBadRequest
+	status := StatusBadRequest
 	if !s.port.proxied || s.readProxied() {
-		s.Status = s.phases()
+		status = s.phases()
+	}
+	s.Status = status
+	if s.passed {
+		return
 	}
 	for _, handler := range s.Server.handlers[Log] {
 		handler(s)
@@ -110,20 +123,35 @@ func (s *Session) phases() (status int) {
 				return StatusInternalError
 			}
 		}
-		for _, handler := range s.Server.handlers[phase] {
-			switch result := handler(s); {
-			case result == Done:
-				return StatusOK
-			case result >= 100:
-				return int(result)
-			case result == Granted:
-			default:
-				continue
-			}
-			break
+		// A handler may choose another server; it is that one's turn from the next phase on.
+		if status := s.phase(s.Server.handlers[phase]); status != 0 {
+			return status
 		}
 	}
 	return StatusInternalError // the content's handler declined, which none does
+}
+
+// phase calls handlers until one ends the session with a status, or 0 when the next phase follows.
+func (s *Session) phase(handlers []Handler) (status int) {
+	for _, handler := range handlers {
+		result := handler(s)
+		for result == Again {
+			if status := s.prereadMore(); status != 0 {
+				return status
+			}
+			result = handler(s)
+		}
+		s.prereadEnds()
+		switch {
+		case result == Done:
+			return StatusOK
+		case result >= 100:
+			return int(result)
+		case result == Granted:
+			return 0
+		}
+	}
+	return 0
 }
 
 // readProxied reads the header of the PROXY protocol.
@@ -152,9 +180,8 @@ func (s *Session) survive() {
 
 // handshake makes the session encrypted. The error was logged.
 func (s *Session) handshake() error {
-	settings := s.Server.TLS
-	conn := tls.Server(s.raw, settings.Config)
-	if err := s.raw.SetDeadline(time.Now().Add(settings.HandshakeTimeout)); err != nil {
+	conn := tls.Server(&handshaking{s.raw, s}, s.port.hosts.config)
+	if err := s.raw.SetDeadline(time.Now().Add(s.tlsSettings().HandshakeTimeout)); err != nil {
 		return err
 	}
 	err := conn.Handshake()
@@ -166,9 +193,9 @@ func (s *Session) handshake() error {
 		return err
 	}
 	s.TLS = conn
-	s.Conn = counted{conn, &s.counters}
+	s.Conn = &counted{conn, s}
 	state := conn.ConnectionState()
-	if err := settings.Verify(s, &state); err != nil {
+	if err := s.tlsSettings().Verify(s, &state); err != nil {
 		s.refuse(err)
 		return err
 	}

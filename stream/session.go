@@ -11,6 +11,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/proxyprotocol"
 	"starling/lib/regex"
+	"starling/lib/sockaddr"
 	"starling/observe"
 	"starling/plan"
 	"starling/ssl"
@@ -34,6 +35,8 @@ type Session struct {
 	Status int
 	// Peer is what is known of an encrypted client after the handshake, else nil.
 	Peer *ssl.Peer
+	// LogNote, if set, adds to the session's lines in the error log; its text begins with a comma.
+	LogNote func() string
 	// Captures are those of the last regular expression that matched ($1 to $9).
 	Captures regex.Captures
 	// Nesting counts the variables whose values are just being found by each other; see package lookups.
@@ -41,6 +44,10 @@ type Session struct {
 
 	port     *Port
 	raw      net.Conn
+	ahead    []byte // what was read of the client before its turn
+	peek     []byte // what was looked at without reading it
+	deadline time.Time
+	passed   bool // to another address, which serves it from then on
 	counters counters
 	slots    [][]byte
 	ends     []func()
@@ -49,32 +56,63 @@ type Session struct {
 
 type counters struct{ received, sent atomic.Int64 }
 
-// counted is a connection that counts plain bytes. NetConn makes options of the socket reachable, as with tls.Conn.
+// counted is a connection that counts plain bytes and gives what was read ahead first. NetConn makes options of the socket
+// reachable, as with tls.Conn.
 type counted struct {
 	net.Conn
-	*counters
+	s *Session
 }
 
-func (c counted) Read(p []byte) (int, error) {
+func (c *counted) Read(p []byte) (int, error) {
+	if len(c.s.ahead) > 0 {
+		n := copy(p, c.s.ahead)
+		c.s.ahead = c.s.ahead[n:]
+		return n, nil
+	}
 	n, err := c.Conn.Read(p)
-	c.received.Add(int64(n))
+	c.s.counters.received.Add(int64(n))
 	return n, err
 }
 
-func (c counted) Write(p []byte) (int, error) {
+func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.sent.Add(int64(n))
+	c.s.counters.sent.Add(int64(n))
 	return n, err
 }
 
 // NetConn returns the connection below.
-func (c counted) NetConn() net.Conn { return c.Conn }
+func (c *counted) NetConn() net.Conn { return c.Conn }
 
 // BytesReceived and BytesSent count what the client sent and got, without TLS around it.
 func (s *Session) BytesReceived() int64 { return s.counters.received.Load() }
 
 // BytesSent counts what the client got, without TLS around it.
 func (s *Session) BytesSent() int64 { return s.counters.sent.Load() }
+
+// Socket is the client's TCP connection where bytes may be moved past Conn, so that the kernel can do it; whoever does counts them
+// with Moved. It is nil where TLS or something read ahead stands between.
+func (s *Session) Socket() *net.TCPConn {
+	if s.TLS != nil || len(s.ahead) > 0 {
+		return nil
+	}
+	socket, _ := s.raw.(*net.TCPConn)
+	return socket
+}
+
+// Moved counts bytes that were moved past Conn.
+func (s *Session) Moved(received, sent int64) {
+	s.counters.received.Add(received)
+	s.counters.sent.Add(sent)
+}
+
+// IsUDP tells sessions of datagrams from connections.
+func (s *Session) IsUDP() bool { return s.port.UDP }
+
+// Address is the address that was listened on for the session.
+func (s *Session) Address() sockaddr.Addr { return s.port.Addr }
+
+// NoDelay tells whether small pieces are to be sent at once.
+func (s *Session) NoDelay() bool { return s.Server.settings.NoDelay }
 
 // Now reads the clock of the configuration.
 func (s *Session) Now() clock.Reading { return s.port.site.plan.Clock.Now() }
@@ -116,15 +154,20 @@ func (s *Session) Logf(level observe.Level, format string, args ...any) {
 	if !log.Enabled(level) {
 		return
 	}
+	note := ""
+	if s.LogNote != nil {
+		note = s.LogNote()
+	}
 	all := append([]any{s.Number}, args...)
-	log.Logf(level, "*%d "+format+", client: %s, server: %s", append(all, s.RemoteText(), s.port.Addr)...)
+	log.Logf(level, "*%d "+format+", %sclient: %s, server: %s%s", append(all, udpWord(s.port.UDP), s.RemoteText(), s.port.Addr, note)...)
 }
 
 // addrPort is the IP and port of an address, zero where it has none. IPv4 in IPv6 is shown as IPv4.
 func addrPort(a net.Addr) netip.AddrPort {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		ap := tcp.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	ip, ok := a.(interface{ AddrPort() netip.AddrPort }) // *net.TCPAddr, *net.UDPAddr
+	if !ok {
+		return netip.AddrPort{}
 	}
-	return netip.AddrPort{}
+	ap := ip.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

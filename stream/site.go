@@ -37,9 +37,11 @@ type Port struct {
 	Options sockaddr.Options
 	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests have ended.
 	KeepUntilLast bool
+	// UDP asks for a socket of datagrams, whose sessions package packets makes.
+	UDP bool
 
-	server *Server
-	tls    bool
+	hosts *vhosts
+	tls   bool
 	// proxied says that connections begin with a PROXY protocol header.
 	proxied bool
 	site    *Site
@@ -55,7 +57,6 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	problems := unknownVariables(p)
-	taken := map[sockaddr.Addr]bool{}
 	for _, scope := range block.All("server") {
 		server, err := buildServer(p, scope, modules)
 		if err != nil {
@@ -63,12 +64,9 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 			continue
 		}
 		for _, l := range server.settings.Listens {
-			if taken[l.addr] {
-				problems = append(problems, conf.At(l.node, "duplicate \"%s\" address and port pair", l.addr))
-				continue
+			if err := s.port(l).join(server, l, p.Log); err != nil {
+				problems = append(problems, placed(l.node, err)...)
 			}
-			taken[l.addr] = true
-			s.ports = append(s.ports, &Port{Addr: l.addr, Options: l.options, KeepUntilLast: server.KeepUntilLast, server: server, tls: l.tls, proxied: l.proxied, site: s})
 		}
 	}
 	if len(problems) > 0 {
@@ -77,6 +75,28 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s.slots = plan.Part[slots](p).count
 	plan.Part[built](p).site = s
 	return s, nil
+}
+
+// port finds the port of an address, or makes it.
+func (s *Site) port(l listen) *Port {
+	for _, p := range s.ports {
+		if p.Addr == l.addr && p.UDP == l.udp {
+			return p
+		}
+	}
+	p := &Port{Addr: l.addr, UDP: l.udp, Options: l.options, hosts: newVhosts(), site: s}
+	s.ports = append(s.ports, p)
+	return p
+}
+
+// join makes a server one of the address; what one of them asks of the socket holds for all.
+func (p *Port) join(s *Server, l listen, log observe.Logger) error {
+	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
+	p.tls, p.proxied = p.tls || l.tls, p.proxied || l.proxied
+	if l.options != (sockaddr.Options{IPv6Only: true}) {
+		p.Options = l.options
+	}
+	return p.hosts.join(s, l, log)
 }
 
 // unknownVariables binds what templates mention to its declarations.
@@ -135,7 +155,9 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 }
 
 func (s *Site) close(session *Session) {
-	session.raw.Close() // nothing is left to do about a failure
+	if !session.passed {
+		session.raw.Close() // nothing is left to do about a failure
+	}
 	for i := len(session.ends) - 1; i >= 0; i-- {
 		session.ends[i]()
 	}
@@ -183,6 +205,11 @@ func (s *Site) Retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retired = true
+	for session, detached := range s.sessions {
+		if session.port.UDP && !detached {
+			session.raw.Close() // a client's next datagram begins a session with the new configuration, if there is one
+		}
+	}
 	s.settle()
 }
 
@@ -213,9 +240,9 @@ func (s *Site) Active() int {
 
 // newSession starts the account of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
-	s := &Session{raw: conn, port: p, Server: p.server, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
+	s := &Session{raw: conn, port: p, Server: p.hosts.byDefault, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
 		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
-	s.Conn = counted{conn, &s.counters}
+	s.Conn = &counted{conn, s}
 	if n := p.site.slots; n > 0 {
 		s.slots = make([][]byte, n)
 	}
@@ -224,6 +251,14 @@ func newSession(p *Port, conn net.Conn) *Session {
 			s.Logf(observe.Info, "setsockopt(TCP_NODELAY) failed: %v", err)
 		}
 	}
-	s.Logf(observe.Info, "client %s connected to %s", conn.RemoteAddr(), p.Addr)
+	s.Logf(observe.Info, "%sclient %s connected to %s", udpWord(p.UDP), conn.RemoteAddr(), p.Addr)
 	return s
+}
+
+// udpWord begins what logs say of datagrams.
+func udpWord(udp bool) string {
+	if udp {
+		return "udp "
+	}
+	return ""
 }

@@ -29,7 +29,12 @@ var coreVariables = []vars.Variable[*Session]{
 	}},
 	{Name: "nginx_version", Doc: "the version of nginx that starling behaves as", Append: text(func(*Session) string { return version.Nginx })},
 	{Name: "pid", Doc: "the number of the process", Append: number(func(*Session) int64 { return int64(os.Getpid()) })},
-	{Name: "protocol", Doc: "TCP", Append: text(func(*Session) string { return "TCP" })},
+	{Name: "protocol", Doc: "TCP or UDP", Append: text(func(s *Session) string {
+		if s.port.UDP {
+			return "UDP"
+		}
+		return "TCP"
+	})},
 	{Name: "remote_addr", Doc: "the client's address", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
 		return appendIP(dst, s.Remote), true
 	}},
@@ -39,6 +44,7 @@ var coreVariables = []vars.Variable[*Session]{
 	{Name: "server_addr", Doc: "the address that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
 		return appendIP(dst, s.Local), true
 	}},
+	{Name: "server_name", Doc: "the first name of the server that was chosen", Append: text(func(s *Session) string { return s.Server.Name })},
 	{Name: "server_port", Doc: "the port that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
 		return appendPort(dst, s.Local), true
 	}},

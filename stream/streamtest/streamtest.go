@@ -2,6 +2,7 @@
 package streamtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/packets"
 	"starling/observe"
 	"starling/plan"
 	"starling/stream"
@@ -55,7 +57,7 @@ type Server struct {
 	Log  *Log
 
 	t         testing.TB
-	addresses []string
+	addresses []net.Addr
 }
 
 // Files are given to the configuration by name, for certificates.
@@ -111,11 +113,11 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 	var serving sync.WaitGroup
 	var listeners []net.Listener
 	for _, p := range s.Site.Ports() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listen(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.addresses = append(s.addresses, l.Addr().String())
+		s.addresses = append(s.addresses, l.Addr())
 		serving.Go(func() {
 			for {
 				conn, err := l.Accept()
@@ -138,10 +140,17 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 	return s
 }
 
+func listen(p *stream.Port) (net.Listener, error) {
+	if p.UDP {
+		return packets.Listen(context.Background(), &net.ListenConfig{}, "udp4", "127.0.0.1:0")
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
 // Dial connects to the n-th port.
 func (s *Server) Dial(n int) net.Conn {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addresses[n])
+	conn, err := net.Dial(s.addresses[n].Network(), s.addresses[n].String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

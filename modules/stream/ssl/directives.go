@@ -47,15 +47,14 @@ func directives() []conf.Directive {
 	)
 }
 
-// serve builds the TLS of a server that listens with ssl.
+// serve builds the TLS of a server that listens with ssl or has certificates: it may share the address of one that does.
 func serve(b *stream.Block, server *stream.Server) error {
-	listen := server.ListensTLS()
-	if listen == nil {
-		return nil
-	}
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.HasCertificates() && !s.RejectHandshake {
-		return conf.At(listen, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
+		if listen := server.ListensTLS(); listen != nil {
+			return conf.At(listen, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
+		}
+		return nil
 	}
 	if err := s.Pair(); err != nil {
 		return err

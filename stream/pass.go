@@ -1,0 +1,75 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"starling/lib/sockaddr"
+	"starling/plan"
+)
+
+// maxPasses bounds how often one connection is passed on, as in nginx: more are a circle of servers that pass to each other.
+const maxPasses = 10
+
+// handoff finds who serves an address of the configuration, http's and stream's.
+type handoff struct {
+	find   func(sockaddr.Addr) func(net.Conn)
+	mu     sync.Mutex
+	passes map[net.Conn]int
+}
+
+// SetHandoff tells the stream side of a plan who serves an address; find returns nil where nobody does. The cycle knows it.
+func SetHandoff(p *plan.Plan, find func(sockaddr.Addr) func(net.Conn)) {
+	h := plan.Part[handoff](p)
+	h.find, h.passes = find, map[net.Conn]int{}
+}
+
+// Pass gives the connection to whoever listens on an address, as if the client had connected there. The server of the address logs
+// the session, this one does not. Only a connection of which nothing was read can be passed. It returns when the session is over.
+func (s *Session) Pass(to sockaddr.Addr) error {
+	h := plan.Part[handoff](s.Plan())
+	if s.port.UDP {
+		return errors.New("cannot pass udp connection")
+	}
+	if len(s.ahead) > 0 {
+		return errors.New("cannot pass connection with preread data")
+	}
+	if h.find == nil {
+		return fmt.Errorf("port not found for \"%s\"", to)
+	}
+	conn, base := s.raw, s.raw
+	if s.TLS != nil {
+		conn = s.TLS
+	}
+	for {
+		inner, ok := base.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		base = inner.NetConn()
+	}
+	h.mu.Lock()
+	outermost := h.passes[base] == 0
+	h.passes[base]++
+	tooMany := h.passes[base] > maxPasses
+	h.mu.Unlock()
+	if outermost {
+		defer func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.passes, base)
+		}()
+	}
+	if tooMany {
+		return errors.New("stream pass cycle")
+	}
+	serve := h.find(to)
+	if serve == nil {
+		return fmt.Errorf("port not found for \"%s\"", to)
+	}
+	s.passed = true
+	serve(conn)
+	return nil
+}
