@@ -51,6 +51,8 @@ type Config struct {
 	Zones    []zone.Shared
 	Settings Settings
 	Driver   Driver
+	// Withhold are features (wire.FeatureS2…) that the hello does not name, as those of a release before would not.
+	Withhold uint64
 }
 
 // Driver does for the core what a pure package cannot. Its methods are called with locks held: they must

@@ -26,6 +26,11 @@ func FuzzSession(f *testing.F) {
 	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeHeartbeat, wire.Heartbeat{WallMS: 1 << 63}.Append(nil))
 	add(true, wire.TypeAck, wire.AppendAck(nil, wire.Ack{Zone: 0, Sequence: 1}), wire.TypeReport, wire.Report{Records: 2, AheadMS: 1 << 40}.Append(nil))
 	add(true, wire.TypeTeachRequest, wire.TeachRequest{Zone: 1, Shards: wire.All, Merge: true}.Append(nil), wire.TypeTakeover, []byte{})
+	cells := make([]byte, 64*20)
+	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeRepair, wire.AppendRepairHead(nil, 0),
+		wire.TypeRepairEnd, wire.RepairEnd{Last: 255, TooMany: true}.Append(nil))
+	add(true, wire.TypeSketch, wire.Sketch{Last: 255, Cells: cells}.Append(nil), wire.TypeAgreed, wire.Agreed{}.Append(nil),
+		wire.TypeWants, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
 	add(true, wire.TypeGoodbye, wire.Goodbye{Reason: wire.ReasonStopping, Text: "\n\x1b[31mforged"}.Append(nil))
 
 	f.Fuzz(func(t *testing.T, outgoing bool, script []byte) {

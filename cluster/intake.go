@@ -35,6 +35,7 @@ type intakeZone struct {
 	acked    uint64
 	refused  int
 	reportMS int64 // monotonic, of the last report
+	mending  mending
 }
 
 func originOfWire(v uint64) zone.Origin { return zone.Origin(v) }
@@ -52,6 +53,10 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.theirZoneReady(f.Body, now)
 	case wire.TypeDigests:
 		return s.digests(f.Body, now)
+	case wire.TypeRepair:
+		return s.mend(f, now)
+	case wire.TypeRepairEnd:
+		return s.repairEnd(f.Body, now)
 	}
 	return nil // of a later version
 }
@@ -154,12 +159,28 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 	}
 	z := iz.state
 	if t.LostTo > 0 {
-		s.node.event(Notice, "peer %s teaches zone %q anew: its buffers were overrun", s.name(), z.info.Name)
+		s.overran(iz)
 		z.shared.Forfeit(iz.origin, t.LostTo)
 		z.moveTo(iz.origin, t.LostTo-1, now)
 	}
 	z.teachBegins(s, &t)
 	return nil
+}
+
+// overran says what becomes of a zone whose dialer lost frames: where it can, the dialer leaves what is missing to repair.
+func (s *Session) overran(iz *intakeZone) {
+	z, n := iz.state, s.node
+	_, repairs := s.repairs(z, &s.their.Zones[iz.index])
+	how := "teaches zone %q anew"
+	if repairs {
+		how = "lacks frames of zone %q, which is repaired"
+		n.loseFrames(s.peer, z)
+		var sums [zone.Shards]uint64
+		if !z.shared.Digests(&sums) {
+			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: wire.All, Merge: true}.Append(nil))
+		}
+	}
+	n.event(Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
 }
 
 // moveTo sets the last frame of an origin: the ones before it are lost, or the origin has begun again.
@@ -207,36 +228,6 @@ func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
 	if s.stage == established && s.intake.zones[r.Zone] != nil {
 		s.intake.zones[r.Zone].state.sourceReady(s, now)
 	}
-	return nil
-}
-
-// digests compares the dialer's content with this node's.
-func (s *Session) digests(body []byte, now clock.Reading) error {
-	d, err := wire.ParseDigests(body)
-	if err != nil {
-		return err
-	}
-	iz, err := s.zone(d.Zone)
-	if err != nil {
-		return err
-	}
-	var mine [zone.Shards]uint64
-	if !iz.state.shared.Digests(&mine) {
-		return nil
-	}
-	differing := 0
-	for i, sum := range mine {
-		if sum != d.Shards[i] {
-			differing++
-		}
-	}
-	n := s.node
-	n.mu.Lock()
-	if s.peer.compared == nil {
-		s.peer.compared = make(map[string]comparison)
-	}
-	s.peer.compared[iz.state.info.Name] = comparison{differing: differing, atMS: now.MonoMS}
-	n.mu.Unlock()
 	return nil
 }
 

@@ -21,6 +21,10 @@ type fabric struct {
 	pipes []*pipe
 	// blocked says which pairs cannot reach each other.
 	blocked map[[2]int]bool
+	// count is how many bytes travelled, of all connections.
+	count int
+	// sessionBytes is the memory of the zones of sessions.
+	sessionBytes int64
 }
 
 // host is one node with what it shares.
@@ -36,6 +40,8 @@ type host struct {
 	skewMS  int64 // of its wall clock
 	down    bool
 	members []int
+	// withhold are features that a release before did not have.
+	withhold uint64
 }
 
 // pipe is one connection; end 0 dialled.
@@ -56,7 +62,10 @@ const (
 func newFabric(t testing.TB, nodes int) *fabric {
 	f := &fabric{
 		t: t, now: clock.Reading{WallMS: 1_800_000_000_000, MonoMS: 1 << 32},
-		rand: rand.New(rand.NewPCG(1, 2)), blocked: make(map[[2]int]bool),
+		rand: rand.New(rand.NewPCG(1, 2)), blocked: make(map[[2]int]bool), sessionBytes: 8 << 20,
+	}
+	if _, ok := t.(*testing.B); ok {
+		f.sessionBytes = 1 << 30
 	}
 	for range nodes {
 		f.add()
@@ -101,9 +110,9 @@ func (h *host) start() {
 	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: 8 << 20, TimeoutMS: 3_600_000, Sync: true})
 	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Sync: true})
 	h.bucket.SetBurst(testBurstMilli)
-	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: 8 << 20, TimeoutMS: 600_000, Sync: true})
+	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: h.f.sessionBytes, TimeoutMS: 600_000, Sync: true})
 	node, err := New(Config{
-		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h,
+		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h, Withhold: h.withhold,
 	}, h.reading())
 	if err != nil {
 		h.f.t.Fatal(err)
@@ -249,7 +258,9 @@ func (f *fabric) move() {
 func (f *fabric) carry(p *pipe) {
 	for i, end := range p.ends {
 		now := f.hosts[p.hosts[i]].reading()
+		before := len(p.inFlight[1-i])
 		p.inFlight[1-i] = end.Outbox(p.inFlight[1-i], 1<<16, now)
+		f.count += len(p.inFlight[1-i]) - before
 	}
 	for i, end := range p.ends {
 		f.deliver(p, i, end)

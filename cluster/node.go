@@ -15,6 +15,7 @@ import (
 type Node struct {
 	id          NodeID
 	incarnation uint64
+	features    uint64
 	driver      Driver
 	clocks      clocks
 	pace        pacer
@@ -51,7 +52,7 @@ const zoneTickEveryMS = 100
 // New makes a node. Its zones count as loaded at now.
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
-		id: config.ID, incarnation: config.Incarnation, driver: config.Driver,
+		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), sessions: make(map[*Session]struct{}), expected: -1,
 	}
 	n.table.Store(&zoneTable{})

@@ -20,15 +20,9 @@ type peer struct {
 	lastError             string
 	lastSeenMS            int64 // monotonic
 	mismatches            []string
-	compared              map[string]comparison // by zone
+	compared              map[string]*comparison // by zone
 	// told holds what has been logged of the peer, so that a reconnect does not repeat it.
 	told map[string]bool
-}
-
-// comparison is the outcome of the last digests received for a zone.
-type comparison struct {
-	differing int   // shards
-	atMS      int64 // monotonic
 }
 
 const (

@@ -26,6 +26,8 @@ type progress struct {
 	// preloaded says that the zone had records before its journal began, from a state file.
 	preloaded bool
 	ready     atomic.Bool
+	// repairs counts those that changed something; repaired and repairSent the records received and sent by them.
+	repairs, repaired, repairSent atomic.Int64
 
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow

@@ -39,6 +39,8 @@ type pushZone struct {
 	taught wire.ShardSet    // shards still to teach
 	shard  int              // the shard being taught, -1 between two
 	within uint64           // how far in it
+
+	repairs []repairJob
 }
 
 // startPush places the cursors where the peer wants them. Called with mu held.
@@ -52,23 +54,25 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 		}
 		z := s.table.list[resume.Zone]
 		pz := &pushZone{state: z, index: resume.Zone, shard: -1}
-		pz.resume(resume.Sequence)
+		if pz.resume(resume.Sequence) {
+			s.overrun(pz)
+		}
 		s.push.zones = append(s.push.zones, pz)
 	}
-	s.push.digestsMS = now.MonoMS
+	s.push.digestsMS, s.push.digestsDue = now.MonoMS, true
 	return nil
 }
 
 // resume places the cursor at the frame wanted. Where the ring ran past it, or what was here before the journal was
 // never agreed on, the peer is taught.
-func (pz *pushZone) resume(wanted uint64) {
+func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	journal := pz.state.shared.Journal()
 	tail, head := journal.Tail(), journal.Head()
 	switch {
 	case wanted == 0: // it is being taught and skips what it knows
 		pz.cursor = tail
 	case wanted > head || wanted < tail:
-		pz.overrun()
+		pz.cursor, overrun = head, true
 	default:
 		pz.cursor = wanted
 		if wanted <= 1 && pz.state.preloaded {
@@ -76,14 +80,36 @@ func (pz *pushZone) resume(wanted uint64) {
 		}
 	}
 	pz.acked = max(pz.cursor, 1) - 1
+	return overrun
 }
 
-// overrun gives up the frames before the journal's head and teaches everything instead. Costs in the lost frames are
-// forfeited by the peer, but the levels it is taught contain most of them.
-func (pz *pushZone) overrun() {
+// overrun gives up the frames before the journal's head. What the peer lacks of registers is found by repair; else everything is
+// taught: costs in the lost frames are forfeited by the peer, but the levels it is taught contain most of them. Called with mu held.
+func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
-	pz.request(wire.All)
+	shards := wire.All
+	if s.repairsOverruns(pz.state) {
+		shards = wire.ShardSet{}
+		s.push.digestsDue = true
+	}
+	pz.request(shards)
 	pz.begin.LostTo = pz.cursor
+}
+
+// repairsOverruns says whether what a peer lost of a zone is left to repair. Called with mu held.
+func (s *Session) repairsOverruns(z *zoneState) bool {
+	for i := range s.their.Zones {
+		their := &s.their.Zones[i]
+		if their.Name != z.info.Name {
+			continue
+		}
+		var sums [zone.Shards]uint64
+		if _, ok := s.repairs(z, their); ok && z.shared.Digests(&sums) {
+			s.node.loseFrames(s.peer, z)
+			return true
+		}
+	}
+	return false
 }
 
 // request adds shards to those being taught.
@@ -118,6 +144,12 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		return s.teachRequested(f.Body)
 	case wire.TypeReport:
 		return s.reported(f.Body)
+	case wire.TypeSketch:
+		return s.sketched(f.Body, now)
+	case wire.TypeWants:
+		return s.wanted(f.Body)
+	case wire.TypeAgreed:
+		return s.agreed(f.Body, now)
 	}
 	return nil // of a later version
 }
@@ -152,6 +184,9 @@ func (s *Session) teachRequested(body []byte) error {
 		pz.request(t.Shards)
 		s.node.driver.Wake(s)
 	}
+	if back, index := s.reverse(pz.state); t.Both && back != nil {
+		back.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: index, Shards: t.Shards, Merge: true}.Append(nil))
+	}
 	return nil
 }
 
@@ -183,8 +218,12 @@ func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 	for _, pz := range s.push.zones {
 		dst = s.fillTaught(dst, limit, pz, now)
 	}
-	if s.push.digestsDue && len(dst) < limit {
+	for _, pz := range s.push.zones {
+		dst = s.fillRepairs(dst, limit, pz, now)
+	}
+	if (s.push.digestsDue || s.digestsNow.Load()) && len(dst) < limit {
 		s.push.digestsDue = false
+		s.digestsNow.Store(false)
 		s.push.digestsMS = now.MonoMS
 		dst = s.fillDigests(dst)
 	}
@@ -205,8 +244,8 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 	for len(dst) < limit && pz.cursor < journal.Head() {
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
-			pz.overrun()
-			s.node.event(Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is taught anew; see zone_sync_buffers",
+			s.overrun(pz)
+			s.node.event(Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is repaired or taught anew; see zone_sync_buffers",
 				s.name(), pz.state.info.Name)
 			break
 		}
@@ -241,9 +280,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 		}
 		shard := pz.shard
 		piece, next, done := z.shared.TeachShard(shard, pz.within, s.push.piece[:0], teachPieceBytes, local)
-		if s.push.piece = piece; cap(piece) > 4*teachPieceBytes {
-			s.push.piece = nil
-		}
+		s.push.keep(piece)
 		pz.within = next
 		if done {
 			pz.shard = -1

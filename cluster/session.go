@@ -33,6 +33,7 @@ type Session struct {
 	lastReadMS    atomic.Int64 // monotonic
 	peerID        atomic.Uint64
 	stands, stood atomic.Bool
+	digestsNow    atomic.Bool // digests are to be sent at once
 
 	// queueMu is a leaf: it may be taken with any other lock held.
 	queueMu sync.Mutex
@@ -103,7 +104,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 // hello is what the node says of itself.
 func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 	h := wire.Hello{
-		MinVersion: wire.MinVersion, Version: wire.Version, Features: wire.FeatureS2,
+		MinVersion: wire.MinVersion, Version: wire.Version, Features: n.features,
 		NodeID: uint64(n.id), Incarnation: n.incarnation, Cluster: *n.cluster.Load(),
 		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(now.WallMS, 0)),
 	}

@@ -30,6 +30,12 @@ type ZoneStatus struct {
 	Won       int64 `json:"conflicts_won"`
 	Lost      int64 `json:"conflicts_lost"`
 	Forfeited int64 `json:"forfeited_millirequests"`
+	// Ahead are records refused for stamps too far in the future.
+	Ahead int64 `json:"refused_stamps"`
+	// Repairs changed something; Repaired and RepairSent are the records that came and went by them.
+	Repairs    int64 `json:"repairs"`
+	Repaired   int64 `json:"records_repaired"`
+	RepairSent int64 `json:"records_repair_sent"`
 }
 
 // NodeStatus counts connections and frames with records; hellos, heartbeats and acknowledgements are not counted.
@@ -67,8 +73,10 @@ type Agreement struct {
 	// State is "agree", "differ" or "full, not comparable".
 	State string `json:"state"`
 	// DifferingShards of 256; a few are normal while records are on their way.
-	DifferingShards int   `json:"differing_shards"`
-	AgeMS           int64 `json:"age_ms"`
+	DifferingShards int `json:"differing_shards"`
+	// FreshRecords were on their way when the records themselves were compared last.
+	FreshRecords int   `json:"fresh_records"`
+	AgeMS        int64 `json:"age_ms"`
 }
 
 // Status describes the node at a moment.
@@ -98,7 +106,8 @@ func (n *Node) Status(now clock.Reading) Status {
 		out.Zones[z.info.Name] = ZoneStatus{
 			RecordsPending: stats.Pending + slowest[z.info.Name], RecordsTotal: stats.Records, Ready: z.ready.Load(),
 			Full: stats.Evicted+stats.Refused > 0, Evicted: stats.Evicted, Refused: stats.Refused,
-			Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited,
+			Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
+			Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
 		}
 	}
 	n.mu.Lock()
@@ -126,12 +135,13 @@ func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus
 	for name, c := range p.compared {
 		state := "agree"
 		switch {
-		case c.differing > 0 && zones[name].Full:
+		case c.agrees(now):
+		case zones[name].Full:
 			state = "full, not comparable"
-		case c.differing > 0:
+		default:
 			state = "differ"
 		}
-		status.Digests[name] = Agreement{State: state, DifferingShards: c.differing, AgeMS: now.MonoMS - c.atMS}
+		status.Digests[name] = Agreement{State: state, DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
 	}
 	return status
 }

@@ -100,6 +100,8 @@ type TeachRequest struct {
 	Shards ShardSet
 	// Merge asks also a node that is not ready: both sides have records of their own.
 	Merge bool
+	// Both, only with Merge, says that the dialer should ask for the same in turn.
+	Both bool
 }
 
 // Append appends the body of a TeachRequest frame.
@@ -108,7 +110,7 @@ func (t TeachRequest) Append(dst []byte) []byte {
 	for _, word := range t.Shards {
 		dst = binary.LittleEndian.AppendUint64(dst, word)
 	}
-	return append(dst, bit(t.Merge))
+	return append(dst, bit(t.Merge)|bit(t.Both)<<1)
 }
 
 // ParseTeachRequest reads the body of a TeachRequest frame.
@@ -118,7 +120,8 @@ func ParseTeachRequest(body []byte) (TeachRequest, error) {
 	for i := range t.Shards {
 		t.Shards[i] = f.fixed64()
 	}
-	t.Merge = f.byte() != 0
+	merge := f.byte()
+	t.Merge, t.Both = merge != 0, merge&2 != 0
 	return t, named("teach request", f.err)
 }
 

@@ -15,6 +15,8 @@ const (
 	TypeRepairEnd Type = 16
 	// TypeWants names records that the acceptor lacks.
 	TypeWants Type = 17
+	// TypeAgreed tells the dialer that the acceptor holds the same.
+	TypeAgreed Type = 18
 )
 
 // FeatureRepair says that the sender of the hello exchanges sketches.
@@ -91,6 +93,24 @@ func ParseRepairEnd(body []byte) (RepairEnd, error) {
 		Sent: f.uvarint(), Wanted: f.uvarint(), Left: f.uvarint(),
 	}
 	return r, named("repair end", f.err)
+}
+
+// Agreed says that the acceptor found its zone to hold what the dialer's holds.
+type Agreed struct {
+	Zone uint64 // index in the dialer's hello
+	Left uint64 // records left alone for being fresh
+}
+
+// Append appends the body of an Agreed frame.
+func (a Agreed) Append(dst []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(dst, a.Zone), a.Left)
+}
+
+// ParseAgreed reads the body of an Agreed frame.
+func ParseAgreed(body []byte) (Agreed, error) {
+	f := fields{rest: body}
+	a := Agreed{Zone: f.uvarint(), Left: f.uvarint()}
+	return a, named("agreed", f.err)
 }
 
 // Element names one version of one record.

@@ -1,0 +1,330 @@
+package cluster
+
+import (
+	"fmt"
+	"math"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Repair finds the records in which two nodes differ, whatever the reason, and sends only these. Of the two, one compares: the
+// acceptor, on digests that differ, sends a sketch of its zone; the dialer takes the difference apart, sends what the acceptor
+// lacks, and asks for what it lacks itself on the connection of the other direction. Where too much differs, sketches of ever
+// fewer shards follow, and where even one shard is hopeless, teaching.
+
+const (
+	// freshMS: what was written within it is probably on its way, and is left alone.
+	freshMS = 2000
+	// repairStallMS is how long an answer to a sketch may take: a few thousand records behind a full connection.
+	repairStallMS = 10_000
+	// repairPauseMS and repairPauseMaxMS bound the pauses between repairs that change nothing, such as of records that a peer refuses.
+	repairPauseMS    = 1000
+	repairPauseMaxMS = 64_000
+	// narrower is by how much the range of shards of a sketch shrinks where it was too much.
+	narrower = 4
+)
+
+// mending is a repair that this node, as acceptor, drives. Guarded by the session's mu.
+type mending struct {
+	active      bool
+	fresh       bool
+	sinceMS     int64         // monotonic, of the last sketch
+	shards      wire.ShardSet // that differed at the start
+	first, last int           // of the sketch that is being answered
+	width       int           // shards per sketch
+	won         int           // records that replaced something here
+	sent        uint64
+	wanted      uint64
+	left        uint64
+
+	notBeforeMS int64 // monotonic
+	pauseMS     int64
+	lastSent    uint64
+	lastWanted  uint64
+}
+
+// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared.
+func (s *Session) repairs(z *zoneState, their *wire.Zone) (zone.Comparable, bool) {
+	compared, ok := z.shared.(zone.Comparable)
+	return compared, ok && s.node.features&s.their.Features&wire.FeatureRepair != 0 && z.ready.Load() && their.Ready
+}
+
+// compares says whether this node is the one that compares with the session's peer: of two that push to each other the one with
+// the lower id, else both would send sketches.
+func (s *Session) compares() (yes bool, reverse *Session) {
+	n := s.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := s.peer.out
+	if out == nil || !out.Established() {
+		return true, nil
+	}
+	return n.id < s.peer.id, out
+}
+
+// digests compares the dialer's content with this node's.
+func (s *Session) digests(body []byte, now clock.Reading) error {
+	d, err := wire.ParseDigests(body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(d.Zone)
+	if err != nil {
+		return err
+	}
+	var mine [zone.Shards]uint64
+	if !iz.state.shared.Digests(&mine) {
+		return nil
+	}
+	var differing wire.ShardSet
+	for i, sum := range mine {
+		if sum != d.Shards[i] {
+			differing.Add(i)
+		}
+	}
+	s.node.compared(s.peer, iz.state, count(differing), now)
+	compared, ok := s.repairs(iz.state, &s.their.Zones[iz.index])
+	switch {
+	case !ok:
+	case differing.Empty():
+		iz.mending.pauseMS = 0
+		s.agree(iz, 0, now)
+	default:
+		s.considerRepair(iz, compared, differing, now)
+	}
+	return nil
+}
+
+// agree notes that the two zones hold the same, and tells the dialer.
+func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
+	s.node.settled(s.peer, iz.state, int(left), now)
+	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
+}
+
+// compared notes the outcome of a comparison of digests.
+func (n *Node) compared(p *peer, z *zoneState, differing int, now clock.Reading) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := p.comparison(z.info.Name)
+	c.differing, c.atMS = differing, now.MonoMS
+}
+
+// comparison finds or makes the memory of how a zone compares. Called with Node.mu held.
+func (p *peer) comparison(zone string) *comparison {
+	if p.compared == nil {
+		p.compared = make(map[string]*comparison)
+	}
+	c := p.compared[zone]
+	if c == nil {
+		c = &comparison{}
+		p.compared[zone] = c
+	}
+	return c
+}
+
+// considerRepair begins a repair where it is due. Called with mu held.
+func (s *Session) considerRepair(iz *intakeZone, compared zone.Comparable, differing wire.ShardSet, now clock.Reading) {
+	m := &iz.mending
+	mine, reverse := s.compares()
+	lost := s.node.framesLost(s.peer, iz.state, false)
+	if !mine {
+		if lost {
+			reverse.digestsNow.Store(true) // the other side begins when it sees them
+			s.node.driver.Wake(reverse)
+		}
+		return
+	}
+	if m.active && !after(now, m.sinceMS, repairStallMS) || !lost && now.MonoMS < m.notBeforeMS {
+		return
+	}
+	*m = mending{
+		active: true, fresh: lost, shards: differing, width: zone.Shards,
+		notBeforeMS: m.notBeforeMS, pauseMS: m.pauseMS, lastSent: m.lastSent, lastWanted: m.lastWanted,
+	}
+	s.askRepair(iz, compared, sketchCells(count(differing)), now)
+}
+
+// sketchCells is the size of sketch that so many differing shards suggest. If n records fall into shards at random,
+// 256*(1-e^(-n/256)) shards differ; each record may be there in two versions.
+func sketchCells(differing int) int {
+	if differing >= zone.Shards-1 {
+		return zone.MaxSketchCells
+	}
+	n := -zone.Shards * math.Log(1-float64(differing)/zone.Shards)
+	return zone.SketchCells(2 * int(math.Ceil(n)))
+}
+
+// askRepair sends the sketch of the next shards that differ. Called with mu held.
+func (s *Session) askRepair(iz *intakeZone, compared zone.Comparable, cells int, now clock.Reading) {
+	m := &iz.mending
+	m.last = min(m.first+m.width, zone.Shards) - 1
+	m.sinceMS = now.MonoMS
+	sketch := compared.Sketch(m.first, m.last-m.first+1, cells)
+	if sketch == nil {
+		m.active = false
+		return
+	}
+	ask := wire.Sketch{Zone: iz.index, First: uint8(m.first), Last: uint8(m.last), Fresh: m.fresh, Cells: sketch.Append(nil)}
+	s.send(wire.TypeSketch, ask.Append(nil))
+}
+
+// mend merges records that the dialer sent.
+func (s *Session) mend(f wire.Frame, now clock.Reading) error {
+	r, err := wire.ParseRepair(f.Body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(r.Zone)
+	if err != nil {
+		return err
+	}
+	compared, ok := iz.state.shared.(zone.Comparable)
+	if !ok {
+		return nil
+	}
+	n := s.node
+	n.traffic.msgsIn.Add(1)
+	n.traffic.bytesIn.Add(int64(f.WireBytes))
+	applied, err := compared.Mend(r.Payload, n.clocks.clusterTime(now))
+	if err != nil {
+		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)
+	}
+	iz.mending.won += applied.Won + applied.Cleared
+	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
+	s.refused(iz, applied.Refused+applied.Ahead, now)
+	return nil
+}
+
+// repairEnd goes on after the answer to a sketch.
+func (s *Session) repairEnd(body []byte, now clock.Reading) error {
+	r, err := wire.ParseRepairEnd(body)
+	if err != nil {
+		return err
+	}
+	iz, err := s.zone(r.Zone)
+	if err != nil {
+		return err
+	}
+	compared, ok := s.repairs(iz.state, &s.their.Zones[iz.index])
+	m := &iz.mending
+	if !ok || !m.active || int(r.First) != m.first || int(r.Last) != m.last {
+		return nil // an answer to a repair that was given up
+	}
+	m.sent, m.wanted, m.left = m.sent+r.Sent, m.wanted+r.Wanted, m.left+r.Left
+	if r.TooMany {
+		if m.width == 1 {
+			s.teachInstead(iz, now)
+			return nil
+		}
+		m.width = max(m.width/narrower, 1)
+	} else {
+		m.first = m.last + 1
+	}
+	for m.first < zone.Shards && !m.differs() {
+		m.first += m.width
+	}
+	if m.first >= zone.Shards {
+		s.repairDone(iz, now)
+		return nil
+	}
+	s.askRepair(iz, compared, zone.MaxSketchCells, now)
+	return nil
+}
+
+// differs says whether a shard of the next sketch differed at the start.
+func (m *mending) differs() bool {
+	for shard := m.first; shard < min(m.first+m.width, zone.Shards); shard++ {
+		if m.shards.Has(shard) {
+			return true
+		}
+	}
+	return false
+}
+
+// teachInstead gives up: one shard alone differs in thousands of records, so the others will too. Both sides are taught what differs.
+func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
+	m := &iz.mending
+	var rest wire.ShardSet
+	for shard := m.first; shard < zone.Shards; shard++ {
+		if m.shards.Has(shard) {
+			rest.Add(shard)
+		}
+	}
+	s.node.event(Notice, "zone %q and that of peer %s differ in too many records; %d shards are taught instead of repaired",
+		iz.state.info.Name, s.name(), count(rest))
+	s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: rest, Merge: true, Both: true}.Append(nil))
+	m.sent++ // something is to change
+	s.repairDone(iz, now)
+}
+
+// repairDone notes what came out.
+func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
+	m, n := &iz.mending, s.node
+	m.active = false
+	if m.fresh {
+		n.framesLost(s.peer, iz.state, true)
+	}
+	settled := m.sent+m.wanted == 0
+	switch {
+	case settled:
+		m.pauseMS = 0
+	case m.won == 0 && m.sent == m.lastSent && m.wanted == m.lastWanted:
+		m.pauseMS = min(max(2*m.pauseMS, repairPauseMS), repairPauseMaxMS) // the same again, and nothing came of it
+	default:
+		m.pauseMS = 0
+		iz.state.repairs.Add(1)
+		n.event(Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.sent, m.wanted)
+	}
+	m.lastSent, m.lastWanted = m.sent, m.wanted
+	m.notBeforeMS = now.MonoMS + m.pauseMS
+	if settled {
+		s.agree(iz, m.left, now)
+	}
+}
+
+// settled notes that two nodes agree, but for so many records that were left alone.
+func (n *Node) settled(p *peer, z *zoneState, left int, now clock.Reading) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := p.comparison(z.info.Name)
+	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
+}
+
+// framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are repaired too.
+func (n *Node) framesLost(p *peer, z *zoneState, forget bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := p.comparison(z.info.Name)
+	lost := c.framesLost
+	if forget {
+		c.framesLost = false
+	}
+	return lost
+}
+
+// loseFrames notes that frames were lost between this node and a peer.
+func (n *Node) loseFrames(p *peer, z *zoneState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p.comparison(z.info.Name).framesLost = true
+}
+
+// confirmedForMS is how long a confirmed agreement counts while digests differ: records are always on their way on a busy node.
+const confirmedForMS = 3 * digestEveryMS
+
+// comparison is how a zone compares with a peer's. Guarded by Node.mu.
+type comparison struct {
+	differing   int   // shards, by the last digests
+	left        int   // records that the last sketch left alone
+	atMS        int64 // monotonic, of the last digests
+	isConfirmed bool
+	confirmedMS int64 // monotonic; the two agreed in all but fresh records
+	framesLost  bool
+}
+
+// agrees says whether the two nodes hold the same, but for what is on its way.
+func (c *comparison) agrees(now clock.Reading) bool {
+	return c.atMS != 0 && c.differing == 0 || c.isConfirmed && !after(now, c.confirmedMS, confirmedForMS)
+}

@@ -1,0 +1,214 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// This file is repair at the dialer: it takes differences apart and sends records.
+
+// maxRepairJobs bounds what one session has still to send of repairs: a sketch and the wants of a few.
+const maxRepairJobs = 8
+
+// repairJob is records to be sent, and what is to be said at their end.
+type repairJob struct {
+	wanted []zone.Element
+	end    *wire.RepairEnd // nil for what the peer asked for by name
+}
+
+// sketched takes the difference to the acceptor's sketch apart. Called with mu held.
+func (s *Session) sketched(body []byte, now clock.Reading) error {
+	ask, err := wire.ParseSketch(body)
+	if err != nil {
+		return err
+	}
+	pz := s.push.find(ask.Zone)
+	if pz == nil {
+		return fmt.Errorf("it sends a sketch of zone number %d, which is not shared", ask.Zone)
+	}
+	theirs, err := zone.ParseSketch(ask.Cells)
+	if err != nil {
+		return err
+	}
+	compared, ok := pz.state.shared.(zone.Comparable)
+	if !ok || !pz.state.ready.Load() || len(pz.repairs) >= maxRepairJobs {
+		return nil // the acceptor asks again
+	}
+	mine := compared.Sketch(int(ask.First), int(ask.Last)-int(ask.First)+1, theirs.Cells())
+	if mine == nil {
+		return nil
+	}
+	if mine.Cells() < theirs.Cells() {
+		theirs = theirs.Folded(mine.Cells())
+	}
+	mine.Subtract(theirs)
+	here, there, ok := mine.Decode()
+	end := &wire.RepairEnd{Zone: ask.Zone, First: ask.First, Last: ask.Last, TooMany: !ok}
+	if !ok {
+		pz.repairs = append(pz.repairs, repairJob{end: end})
+		s.node.driver.Wake(s)
+		return nil
+	}
+	limitMS := s.node.clocks.clusterTime(now).WallMS - freshMS
+	if ask.Fresh {
+		limitMS = 1<<63 - 1
+	}
+	d := divide(here, there, limitMS)
+	end.Sent, end.Left = uint64(len(d.send)), uint64(d.left)
+	if len(d.want) > 0 {
+		end.Wanted = s.want(pz.state, d.want)
+	}
+	pz.state.repairSent.Add(int64(len(d.send)))
+	pz.repairs = append(pz.repairs, repairJob{wanted: d.send, end: end})
+	s.node.driver.Wake(s)
+	return nil
+}
+
+// division is what is to become of a difference.
+type division struct {
+	send, want []zone.Element
+	left       int
+}
+
+// divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told by
+// their times. What is newer than limitMS is left alone, with what it replaces.
+func divide(here, there []zone.Element, limitMS int64) (d division) {
+	slices.SortFunc(here, zone.Element.Compare)
+	slices.SortFunc(there, zone.Element.Compare)
+	for len(here) > 0 || len(there) > 0 {
+		var mine, theirs *zone.Element
+		if len(there) == 0 || len(here) > 0 && here[0].Key <= there[0].Key {
+			mine = &here[0]
+		}
+		if len(here) == 0 || len(there) > 0 && there[0].Key <= here[0].Key {
+			theirs = &there[0]
+		}
+		if mine != nil {
+			here = here[1:]
+		}
+		if theirs != nil {
+			there = there[1:]
+		}
+		if mine != nil && mine.MS() > limitMS || theirs != nil && theirs.MS() > limitMS {
+			d.left++
+			continue
+		}
+		if mine != nil && (theirs == nil || mine.MS() >= theirs.MS()) {
+			d.send = append(d.send, *mine)
+		}
+		if theirs != nil && (mine == nil || theirs.MS() >= mine.MS()) {
+			d.want = append(d.want, *theirs)
+		}
+	}
+	return d
+}
+
+// reverse finds the session on which the peer of an outgoing one pushes to this node, and the zone's index there. Called with mu held.
+func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
+	n := s.node
+	n.mu.Lock()
+	back = s.peer.in[s.their.Incarnation]
+	n.mu.Unlock()
+	if back == nil || !back.Established() {
+		return nil, 0
+	}
+	for _, iz := range back.intake.zones {
+		if iz != nil && iz.state.progress == z.progress {
+			return back, iz.index
+		}
+	}
+	return nil, 0
+}
+
+// want asks the peer to push records; it returns of how many it was asked. A node that does not push to this one is asked nothing.
+func (s *Session) want(z *zoneState, elements []zone.Element) uint64 {
+	back, index := s.reverse(z)
+	if back == nil {
+		return 0
+	}
+	w := wire.Wants{Zone: index}
+	for _, e := range elements[:min(len(elements), wire.MaxWants)] {
+		w.Elements = append(w.Elements, wire.Element(e))
+	}
+	back.send(wire.TypeWants, w.Append(nil))
+	return uint64(len(w.Elements))
+}
+
+// wanted takes the acceptor's list of records that it lacks. Called with mu held.
+func (s *Session) wanted(body []byte) error {
+	w, err := wire.ParseWants(body)
+	if err != nil {
+		return err
+	}
+	pz := s.push.find(w.Zone)
+	if pz == nil {
+		return fmt.Errorf("it wants records of zone number %d, which is not shared", w.Zone)
+	}
+	if _, ok := pz.state.shared.(zone.Comparable); !ok || len(pz.repairs) >= maxRepairJobs {
+		return nil // the next comparison finds them again
+	}
+	job := repairJob{wanted: make([]zone.Element, len(w.Elements))}
+	for i, e := range w.Elements {
+		job.wanted[i] = zone.Element(e)
+	}
+	slices.SortFunc(job.wanted, zone.Element.Compare)
+	pz.state.repairSent.Add(int64(len(job.wanted)))
+	pz.repairs = append(pz.repairs, job)
+	s.node.driver.Wake(s)
+	return nil
+}
+
+// agreed notes that the acceptor holds what this node holds. Called with mu held.
+func (s *Session) agreed(body []byte, now clock.Reading) error {
+	a, err := wire.ParseAgreed(body)
+	if err != nil {
+		return err
+	}
+	pz := s.push.find(a.Zone)
+	if pz == nil {
+		return fmt.Errorf("it agrees in zone number %d, which is not shared", a.Zone)
+	}
+	s.node.settled(s.peer, pz.state, int(min(a.Left, wire.MaxWants)), now)
+	return nil
+}
+
+// fillRepairs appends records of repairs. Called with mu held.
+func (s *Session) fillRepairs(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
+	if len(pz.repairs) == 0 {
+		return dst
+	}
+	compared := pz.state.shared.(zone.Comparable) // as checked when the job was taken
+	local := s.node.clocks.clusterTime(now)
+	for len(pz.repairs) > 0 && len(dst) < limit {
+		job := &pz.repairs[0]
+		if len(job.wanted) > 0 {
+			var piece []byte
+			piece, job.wanted, _ = compared.AppendRecords(job.wanted, s.push.piece[:0], teachPieceBytes, local)
+			s.push.keep(piece)
+			if len(piece) > 0 {
+				before := len(dst)
+				s.push.head = wire.AppendRepairHead(s.push.head[:0], pz.index)
+				dst = s.append(dst, wire.TypeRepair, s.push.head, piece)
+				s.node.traffic.msgsOut.Add(1)
+				s.node.traffic.bytesOut.Add(int64(len(dst) - before))
+			}
+			continue
+		}
+		if job.end != nil {
+			dst = wire.AppendFrame(dst, wire.TypeRepairEnd, job.end.Append(nil), nil)
+		}
+		pz.repairs = slices.Delete(pz.repairs, 0, 1)
+	}
+	return dst
+}
+
+// keep keeps the memory of a piece for the next one, unless it was unusually big.
+func (p *pusher) keep(piece []byte) {
+	if p.piece = piece; cap(piece) > 4*teachPieceBytes {
+		p.piece = nil
+	}
+}
