@@ -40,6 +40,7 @@ type Plan struct {
 	Old *Plan
 
 	parts   map[reflect.Type]any
+	read    map[string][]byte // by path; nil once the plan has started
 	link    []func() error
 	start   []func(context.Context) error
 	quit    []func(context.Context)
@@ -51,7 +52,7 @@ type Plan struct {
 // New returns an empty plan.
 func New() *Plan {
 	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1, Connections: new(observe.Connections),
-		parts: map[reflect.Type]any{}}
+		parts: map[reflect.Type]any{}, read: map[string][]byte{}}
 }
 
 // StampClock is the clock that stamps this node's writes, for all its zones. A reload keeps it.
@@ -117,6 +118,7 @@ func (p *Plan) Link() []error {
 
 // Start takes the start steps until one fails.
 func (p *Plan) Start(ctx context.Context) error {
+	p.read = nil // keys are among it
 	for _, step := range p.start {
 		if err := step(ctx); err != nil {
 			return err
@@ -152,7 +154,15 @@ func absolute(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-// ReadFile reads a whole file by absolute path.
+// ReadFile reads a whole file by absolute path, until the plan starts each file once: hundreds of servers may name the same
+// certificate, and what comes through a pipe comes but once.
 func (p *Plan) ReadFile(path string) ([]byte, error) {
-	return fs.ReadFile(p.FS, strings.TrimPrefix(path, "/"))
+	if data, known := p.read[path]; known {
+		return data, nil
+	}
+	data, err := fs.ReadFile(p.FS, strings.TrimPrefix(path, "/"))
+	if err == nil && p.read != nil {
+		p.read[path] = data
+	}
+	return data, err
 }
