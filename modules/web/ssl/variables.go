@@ -26,6 +26,7 @@ func variables() []vars.Variable[*web.Request] {
 		of("ssl_session_reused", `"r" where a session was resumed, else ".".`, (*ssl.Peer).SessionReused),
 		of("ssl_server_name", "The name that the client asked for (SNI).", func(p *ssl.Peer) string { return p.ServerName }),
 		of("ssl_alpn_protocol", "The protocol chosen by ALPN.", func(p *ssl.Peer) string { return p.ALPN }),
+		of("ssl_session_id", "Has no value: the TLS library keeps it to itself.", func(*ssl.Peer) string { return "" }),
 		of("ssl_early_data", "Has no value: early data is not accepted.", func(*ssl.Peer) string { return "" }),
 		of("ssl_client_verify", "SUCCESS, FAILED:reason or NONE.", (*ssl.Peer).Verify),
 		of("ssl_client_s_dn", "The subject of the client's certificate.", (*ssl.Peer).SubjectDN),
