@@ -92,7 +92,7 @@ func TestServerNames(t *testing.T) {
 		"www.example.b.com":  "www.example.b.* ",
 		"dotted.net":         "dotted.net ",
 		"x.dotted.net":       "dotted.net ",
-		"abc1.re.org":        `^(?<sub>\w+)\d\.re\.org$ abc`,
+		"abc1.re.org":        `~^(?<sub>\w+)\d\.re\.org$ abc`,
 		"other":              "default",
 	} {
 		if got := body(s.Get("/", "Host: "+host)); got != want {

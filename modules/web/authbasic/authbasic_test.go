@@ -24,7 +24,8 @@ sha512:$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQ
 bcrypt:$2y$04$ZuM8AABw40s7Jp3zuBCbDOjc32td8ybM331lpAW0gZiFw3sDv9O3O
 plain:{PLAIN}secret
 sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=
-des:aabbccddeeffg
+des:sa3tHJ3/KuYvI
+odd:aabbccddeeffgh
 bare:secret
 twice:{PLAIN}secret
 twice:{PLAIN}other
@@ -55,7 +56,7 @@ func TestPasswords(t *testing.T) {
 	for pair, want := range map[string]string{
 		"apr1:secret": "200", "apr1:wrong": "401", "md5:secret": "200", "sha256:secret": "200", "sha512:secret": "200", "sha512:wrong": "401", "bcrypt:secret": "200",
 		"bcrypt:wrong": "401", "plain:secret": "200", "plain:{PLAIN}secret": "401", "plain:": "401", "sha:secret": "200",
-		"nobody:secret": "401", "des:aabbccddeeffg": "401", "bare:secret": "401", "twice:secret": "200", "twice:other": "401", ":": "401", "# comment": "401",
+		"nobody:secret": "401", "des:sa3tHJ3/KuYvI": "401", "des:password": "200", "des:wrong": "401", "bare:secret": "401", "twice:secret": "200", "twice:other": "401", ":": "401", "# comment": "401",
 	} {
 		if got := strings.Fields(s.Get("/", credentials(pair)))[1]; got != want {
 			t.Errorf("%s: got %s, want %s", pair, got, want)
@@ -84,7 +85,7 @@ func TestLogLines(t *testing.T) {
 		{"/", "", "401", "[info] *1 no user/password was provided for basic authentication, client"},
 		{"/", "nobody:x", "401", `[error] *2 user "nobody" was not found in "` + file + `", client`},
 		{"/", "plain:x", "401", `[error] *3 user "plain": password mismatch, client`},
-		{"/", "des:x", "401", `[error] *4 the password of user "des" in "` + file + `" is in a form that is not known`},
+		{"/", "odd:x", "401", `[error] *4 the password of user "odd" in "` + file + `" is in a form that is not known`},
 		{"/missing", "plain:x", "403", `[error] *5 open() "/nowhere" failed (2: No such file or directory), client`},
 		{"/dir", "plain:x", "500", `[crit] *6 open() "/" failed (`},
 	} {

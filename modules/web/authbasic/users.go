@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/tg123/go-htpasswd"
+
+	"starling/lib/descrypt"
 )
 
 const (
@@ -23,7 +25,20 @@ const (
 
 // parsers are named one by one: the library's own list takes any line it does not understand for a password in
 // plain text, so that a DES hash would be its own password.
-var parsers = []htpasswd.PasswdParser{acceptPlain, htpasswd.AcceptMd5, htpasswd.AcceptSha, htpasswd.AcceptSsha, htpasswd.AcceptBcrypt, htpasswd.AcceptCryptSha}
+var parsers = []htpasswd.PasswdParser{acceptPlain, htpasswd.AcceptMd5, htpasswd.AcceptSha, htpasswd.AcceptSsha, htpasswd.AcceptBcrypt, htpasswd.AcceptCryptSha,
+	acceptTraditional}
+
+// traditional is a hash of the old crypt(3).
+type traditional string
+
+func (h traditional) MatchesPassword(password string) bool { return descrypt.Matches(string(h), password) }
+
+func acceptTraditional(text string) (htpasswd.EncodedPasswd, error) {
+	if descrypt.IsHash(text) {
+		return traditional(text), nil
+	}
+	return nil, nil
+}
 
 // plain is a {PLAIN} password.
 type plain string

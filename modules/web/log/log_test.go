@@ -208,3 +208,10 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// A URI that is no path is there and empty, as in nginx.
+func TestPathOfABadRequest(t *testing.T) {
+	s := start(t, `log_format f "<$uri> <$request_uri>"; access_log logs/f f; server { say ok; }`)
+	s.Send("GET /../x HTTP/1.0\r\n\r\n")
+	s.expect("logs/f", "<> </../x>\n")
+}
