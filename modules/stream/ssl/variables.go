@@ -22,6 +22,7 @@ func variables() []vars.Variable[*stream.Session] {
 		of("ssl_cipher", "the cipher, by OpenSSL's name", (*ssl.Peer).CipherName),
 		of("ssl_curve", "the curve of the key exchange", (*ssl.Peer).CurveName),
 		of("ssl_session_reused", "r where a session was resumed, else a dot", (*ssl.Peer).SessionReused),
+		of("ssl_session_id", "has no value: the TLS library keeps it to itself", func(*ssl.Peer) string { return "" }),
 		of("ssl_server_name", "the name that the client asked for (SNI)", func(p *ssl.Peer) string { return p.ServerName }),
 		of("ssl_alpn_protocol", "the protocol of the application layer", func(p *ssl.Peer) string { return p.ALPN }),
 		of("ssl_client_verify", "SUCCESS, FAILED:reason or NONE", (*ssl.Peer).Verify),
