@@ -81,7 +81,7 @@ func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 		if h.listeners[s.key] != nil {
 			continue
 		}
-		l, err := bindPatiently(ctx, s.key, s.backlog, c.log)
+		l, err := bindPatiently(ctx, s.key, s.options, c.log)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -123,11 +123,11 @@ func (h *Host) Run(c *Cycle) error {
 		if first := l.target.Swap(&s.server) == nil; first {
 			go l.accept(h.Log)
 		}
-		if l.backlog != s.backlog {
-			if err := setBacklog(l.socket, s.backlog); err != nil {
-				c.log.Logf(observe.Alert, "listen(%d) on %s failed: %v", s.backlog, s.key.addr, err)
+		if l.options != s.options {
+			if err := tune(l.socket, s.options); err != nil {
+				c.log.Logf(observe.Alert, "options of %s could not be changed: %v", s.key.addr, err)
 			}
-			l.backlog = s.backlog
+			l.options = s.options
 		}
 	}
 	old := h.current.Swap(c)

@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"starling/lib/packets"
 	"starling/lib/sockaddr"
 	"starling/observe"
@@ -42,7 +40,7 @@ type socketKey struct {
 // listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any time.
 type listener struct {
 	key     socketKey
-	backlog int
+	options sockaddr.Options
 	last    bool // see stream.Port.KeepUntilLast
 	socket  net.Listener
 	target  atomic.Pointer[server]
@@ -67,7 +65,7 @@ func (e *bindError) Error() string {
 func (e *bindError) Unwrap() error { return e.cause }
 
 // bind makes the listening socket. Connections wait in the kernel until accept is called.
-func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
+func bind(ctx context.Context, key socketKey, options sockaddr.Options) (*listener, error) {
 	if key.udp {
 		return bindDatagrams(ctx, key)
 	}
@@ -76,8 +74,8 @@ func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
 		network, address = key.network("tcp"), key.addr.AddrPort.String()
 	}
 	// Keep-alive probes are off as in nginx; without the word "-1" each accept would cost four more system calls.
-	config := net.ListenConfig{KeepAlive: -1}
-	config.SetMultipathTCP(false)
+	config := net.ListenConfig{KeepAlive: -1, Control: beforeBind(options)}
+	config.SetMultipathTCP(options.Multipath)
 	socket, err := config.Listen(ctx, network, address)
 	if err != nil && key.addr.IsUnix() && errors.Is(err, syscall.EADDRINUSE) && removeStale(key.addr.Path) {
 		socket, err = config.Listen(ctx, network, address)
@@ -89,12 +87,12 @@ func bind(ctx context.Context, key socketKey, backlog int) (*listener, error) {
 		err = os.Chmod(key.addr.Path, unixMode)
 	}
 	if err == nil {
-		err = setBacklog(socket, backlog)
+		err = tune(socket, options)
 	}
 	if err != nil {
 		return nil, errors.Join(&bindError{key.addr, err}, socket.Close())
 	}
-	return &listener{key: key, backlog: backlog, socket: socket, ended: make(chan struct{})}, nil
+	return &listener{key: key, options: options, socket: socket, ended: make(chan struct{})}, nil
 }
 
 // network is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
@@ -134,26 +132,10 @@ func removeStale(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) && os.Remove(path) == nil
 }
 
-// setBacklog listens once more, which on Linux changes the length of the queue: Go always takes the system's maximum.
-func setBacklog(socket net.Listener, backlog int) error {
-	if _, ok := socket.(*packets.Listener); ok {
-		return nil
-	}
-	raw, err := socket.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return err
-	}
-	var listenErr error
-	if err := raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil {
-		return err
-	}
-	return listenErr
-}
-
 // bindPatiently is bind that waits for an address in use to become free.
-func bindPatiently(ctx context.Context, key socketKey, backlog int, log observe.Logger) (*listener, error) {
+func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options, log observe.Logger) (*listener, error) {
 	for try := 1; ; try++ {
-		l, err := bind(ctx, key, backlog)
+		l, err := bind(ctx, key, options)
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == bindTries {
 			return l, err
 		}

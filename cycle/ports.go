@@ -21,7 +21,7 @@ type port struct {
 // socket is one listening socket that a configuration needs, with what serves its connections.
 type socket struct {
 	key     socketKey
-	backlog int
+	options sockaddr.Options
 	last    bool
 	server  server
 }
@@ -81,9 +81,9 @@ func sockets(ports []port) []socket {
 			w.exact[p.addr.Addr()] = p.server
 			continue
 		}
-		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, backlog: p.options.Backlog, last: p.last, server: p.server}
-		if s.backlog == 0 {
-			s.backlog = sockaddr.DefaultBacklog
+		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, options: p.options, last: p.last, server: p.server}
+		if s.options.Backlog == 0 {
+			s.options.Backlog = sockaddr.DefaultBacklog
 		}
 		if p.addr.Wildcard() {
 			w := &byAddress{wildcard: p.server, exact: map[netip.Addr]server{}}

@@ -67,12 +67,12 @@ var structure = []conf.Directive{
 		Set: conf.Raw(setLimitExcept),
 	},
 	{
-		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>]",
+		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>] " +
+			"[rcvbuf=<size>] [sndbuf=<size>] [deferred] [fastopen=<number>] [reuseport] [multipath]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80",
-		Unsupported: []string{"quic", "setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
-			"multipath", "reuseport"},
-		Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
-		Set: conf.Raw(setListen),
+		Unsupported: []string{"quic", "setfib=", "accept_filter="},
+		Doc:         "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
+		Set:         conf.Raw(setListen),
 	},
 	{
 		Name: "server_name", Syntax: "<name>...", In: conf.Server, Repeat: true, DefaultDoc: `""`,

@@ -115,6 +115,10 @@ func (r *Request) admit() Result {
 		s = c.hosts.byDefault // also where TLS named another: Host counts
 	}
 	r.Server, r.Location = s, s.base
+	if r.Version >= h1.Version20 && !c.hosts.http2 && !r.Server.Core.HTTP2 {
+		r.Logf(observe.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
+		return 421
+	}
 	if !c.hosts.tls {
 		return Declined
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -112,12 +113,35 @@ func setListen(s *CoreSettings, a *conf.Args) error {
 			return err
 		}
 	}
-	l.plain = !a.Has("bind") && !a.Has("backlog") && !a.Has("ipv6only") && !a.Has("so_keepalive")
+	if err := setSocketOptions(&l.options, a); err != nil {
+		return err
+	}
+	l.plain = !slices.ContainsFunc(socketWords, a.Has)
 	for _, l.addr = range addrs {
 		if slices.ContainsFunc(s.Listens, func(other listen) bool { return other.addr == l.addr }) {
 			return fmt.Errorf("a duplicate listen %s", l.addr)
 		}
 		s.Listens = append(slices.Clip(s.Listens), l)
+	}
+	return nil
+}
+
+// socketWords are the parameters of listen that may be given once for an address.
+var socketWords = []string{"bind", "backlog", "ipv6only", "so_keepalive", "rcvbuf", "sndbuf", "deferred", "fastopen", "reuseport", "multipath"}
+
+// setSocketOptions takes the parameters that are the kernel's.
+func setSocketOptions(o *sockaddr.Options, a *conf.Args) error {
+	o.Deferred, o.ReusePort, o.Multipath = a.Has("deferred"), a.Has("reuseport"), a.Has("multipath")
+	o.Bind = o.Bind || o.Deferred || o.ReusePort || o.Multipath
+	for name, place := range map[string]*int{"rcvbuf": &o.ReceiveBytes, "sndbuf": &o.SendBytes, "fastopen": &o.FastOpen} {
+		if !a.Has(name) {
+			continue
+		}
+		n, err := conf.Size(a.Value(name))
+		if err != nil || n <= 0 || n > math.MaxInt32 {
+			return fmt.Errorf("invalid %s \"%s=%s\"", name, name, a.Value(name))
+		}
+		*place, o.Bind = int(n), true
 	}
 	return nil
 }

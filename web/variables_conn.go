@@ -8,6 +8,7 @@ import (
 
 	"starling/lib/proxyprotocol"
 	"starling/lib/units"
+	"starling/web/h1"
 )
 
 func connectionVariables() []variable {
@@ -66,6 +67,15 @@ func connectionVariables() []variable {
 				dst = append(dst, "on"...)
 			}
 			return dst, true
+		}),
+		always("http2", `"h2" over TLS, "h2c" without, empty where HTTP/2 is not spoken.`, func(r *Request, dst []byte) ([]byte, bool) {
+			switch {
+			case r.Version < h1.Version20:
+				return dst, true
+			case r.Conn.TLS != nil:
+				return append(dst, "h2"...), true
+			}
+			return append(dst, "h2c"...), true
 		}),
 		always("connection", "The number of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Serial) })),
 		always("connection_requests", "How many requests the connection has carried.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),

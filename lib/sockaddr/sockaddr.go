@@ -174,6 +174,16 @@ type Options struct {
 	IPv6Only bool // of [::]: IPv4 needs a socket of its own; nginx's default is on
 	// Bind asks for a socket of its own although a wildcard address of the same port is listened on as well.
 	Bind bool
+	// ReceiveBytes and SendBytes are the sizes of the kernel's buffers; 0: the system's.
+	ReceiveBytes, SendBytes int
+	// Deferred accepts a connection when its first data is there (TCP_DEFER_ACCEPT).
+	Deferred bool
+	// FastOpen is the queue of TCP Fast Open; 0: off.
+	FastOpen int
+	// ReusePort lets other sockets listen on the same address that ask for it too.
+	ReusePort bool
+	// Multipath listens by MPTCP where the kernel knows it.
+	Multipath bool
 }
 
 // DefaultBacklog is nginx's on Linux.

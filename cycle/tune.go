@@ -1,0 +1,60 @@
+package cycle
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"starling/lib/packets"
+	"starling/lib/sockaddr"
+)
+
+// beforeBind sets what must be set before an address is bound.
+func beforeBind(options sockaddr.Options) func(network, address string, raw syscall.RawConn) error {
+	if !options.ReusePort {
+		return nil
+	}
+	return func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); err != nil {
+			return err
+		}
+		return failed
+	}
+}
+
+// tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with others.
+func tune(socket net.Listener, options sockaddr.Options) error {
+	if _, datagrams := socket.(*packets.Listener); datagrams {
+		return nil
+	}
+	raw, err := socket.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	set := func(fd, level, option, value int) {
+		if err := unix.SetsockoptInt(fd, level, option, value); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	_, tcp := socket.(*net.TCPListener)
+	err = raw.Control(func(fd uintptr) {
+		if options.ReceiveBytes > 0 {
+			set(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, options.ReceiveBytes)
+		}
+		if options.SendBytes > 0 {
+			set(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, options.SendBytes)
+		}
+		if tcp {
+			setTCP(int(fd), options, set)
+		}
+		// Listening once more changes the length of the queue on Linux: Go always takes the system's maximum.
+		if err := unix.Listen(int(fd), options.Backlog); err != nil {
+			errs = append(errs, err)
+		}
+	})
+	return errors.Join(append(errs, err)...)
+}

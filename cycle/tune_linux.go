@@ -1,0 +1,21 @@
+package cycle
+
+import (
+	"golang.org/x/sys/unix"
+
+	"starling/lib/sockaddr"
+)
+
+// setTCP sets what only TCP has, and only where it was asked for: a reload that no longer does switches it off.
+func setTCP(fd int, options sockaddr.Options, set func(fd, level, option, value int)) {
+	if deferred, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); err == nil && options.Deferred != (deferred > 0) {
+		value := 0
+		if options.Deferred {
+			value = 1 // a second: the system rounds up
+		}
+		set(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, value)
+	}
+	if options.FastOpen > 0 {
+		set(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN, options.FastOpen)
+	}
+}
