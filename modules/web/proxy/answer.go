@@ -39,9 +39,14 @@ func (x *exchange) answer() web.Result {
 	return x.relay()
 }
 
-// hopByHop are headers that end here; Upgrade goes on with 101.
+// hopByHop are headers that end here. Upgrade goes on, as in nginx: 101 and 426 need it.
 var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE, h1.HeaderTrailer,
 	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
+
+// onceInAnswer are headers of which only the first is passed on, as in nginx.
+var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate, h1.HeaderLastModified, h1.HeaderETag, h1.HeaderServer,
+	h1.HeaderLocation, h1.HeaderRefresh, h1.HeaderExpires, h1.HeaderXAccelRedirect, h1.HeaderXAccelExpires, h1.HeaderXAccelLimitRate,
+	h1.HeaderXAccelBuffering, h1.HeaderXAccelCharset)
 
 // fillHead makes the head of the response from the server's.
 func (x *exchange) fillHead() {
@@ -50,9 +55,15 @@ func (x *exchange) fillHead() {
 	out.Status, out.Reason = h.Status, h.Reason
 	out.ContentType, out.ContentLength = h.Get(h1.HeaderContentType), h.ContentLength
 	out.LastModified, out.Location = nil, nil
+	var seen h1.KnownSet
 	for i := range h.Headers {
 		header := &h.Headers[i]
-		if hopByHop.Has(header.ID) || x.l.hidden.has(header) || header.ID == h1.HeaderUpgrade && h.Status != 101 {
+		if seen.Has(header.ID) && onceInAnswer.Has(header.ID) {
+			x.logf(observe.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
+			continue
+		}
+		seen = seen.With(header.ID)
+		if hopByHop.Has(header.ID) || x.l.hidden.has(header) {
 			continue
 		}
 		switch header.ID {
@@ -186,7 +197,7 @@ func (x *exchange) readPiece(p []byte) (n int, err error) {
 	body, beginMS := &x.wire.body, x.r.Now().MonoMS
 	nowMS := beginMS
 	for {
-		if err = x.wire.arm(x.conn, nowMS); err != nil {
+		if err = x.wire.arm(x.conn, nowMS, milliseconds(nowMS-beginMS), x.l.readTimeout); err != nil {
 			return 0, err
 		}
 		n, err = body.Read(p)

@@ -336,4 +336,7 @@ func (x *exchange) drop() {
 }
 
 // note keeps the status of a request that no server answered.
-func (x *exchange) note(status int) { x.state().status = status }
+func (x *exchange) note(status int) {
+	st := x.state()
+	st.status, st.responseMS = status, max(st.responseMS, 0)
+}

@@ -95,7 +95,7 @@ var errClientLeft = errors.New("client closed connection while waiting for an an
 func (x *exchange) await(beginMS int64, read func() error) error {
 	nowMS := beginMS
 	for {
-		if err := x.wire.arm(x.conn, nowMS); err != nil {
+		if err := x.wire.arm(x.conn, nowMS, milliseconds(nowMS-beginMS), x.l.readTimeout); err != nil {
 			return err
 		}
 		err := read()

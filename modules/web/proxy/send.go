@@ -19,6 +19,14 @@ func (x *exchange) readBody() web.Result {
 	if !r.HasBody() || !l.passBody || l.Settings.body != nil {
 		return web.Declined
 	}
+	if l.requestBuffering && !r.Chunked && r.ContentLength <= int64(l.bodyBytes) {
+		whole, err := r.WholeBody(int64(l.bodyBytes)) // kept for $request_body too
+		if err != nil {
+			return r.ErrorStatus(err)
+		}
+		x.body = whole
+		return web.Declined
+	}
 	came, err := r.TakeBody()
 	if err != nil {
 		return r.ErrorStatus(err)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ type state struct {
 }
 
 func newState(address string, nowMS int64) state {
-	return state{address: address, startMS: nowMS, connectMS: -1, headerMS: -1}
+	return state{address: address, startMS: nowMS, connectMS: -1, headerMS: -1, responseMS: -1}
 }
 
 // state is that of the current try.
@@ -175,6 +176,8 @@ func trailerValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	return appendAll(x.wire.body.Trailers(), name, dst)
 }
 
+var equals, semicolon = []byte("="), []byte(";")
+
 // cookieValue is $upstream_cookie_NAME: the value of the first Set-Cookie of that name, in any case.
 func cookieValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	all := headers(r)
@@ -183,16 +186,14 @@ func cookieValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 			continue
 		}
 		v := all[i].Value
-		if len(v) <= len(name) || v[len(name)] != '=' || !equalLower(v[:len(name)], name) {
+		if len(v) <= len(name) || !equalLower(v[:len(name)], name) {
 			continue
 		}
-		v = v[len(name)+1:]
-		for end, c := range v {
-			if c == ';' {
-				v = v[:end]
-				break
-			}
+		v, ok := bytes.CutPrefix(bytes.TrimLeft(v[len(name):], " "), equals)
+		if !ok {
+			continue
 		}
+		v, _, _ = bytes.Cut(bytes.TrimLeft(v, " "), semicolon)
 		return append(dst, v...), true
 	}
 	return dst, false

@@ -86,23 +86,35 @@ func (w *wire) close() {
 	w.out.Release()
 }
 
-// glance is the longest time between two looks at a client whose server is being waited for.
-const glance = time.Second
+// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait is long.
+const (
+	firstGlance = 250 * time.Millisecond
+	laterGlance = time.Second
+	// soon is how long a wait counts as new.
+	soon = 2 * time.Second
+)
 
 // arm sees to it that reads fail within one to two glances, so that a waiting request notices that its client left.
-func (w *wire) arm(c *upstream.Conn, nowMS int64) error {
+func (w *wire) arm(c *upstream.Conn, nowMS int64, waited, timeout time.Duration) error {
+	glance := max(min(firstGlance, timeout), time.Millisecond)
+	if waited >= soon && timeout >= laterGlance {
+		glance = laterGlance
+	}
 	least := nowMS + glance.Milliseconds()
-	if w.readUntilMS >= least {
+	if w.readUntilMS >= least && w.readUntilMS <= least+glance.Milliseconds() {
 		return nil
 	}
-	w.readUntilMS = nowMS + 2*glance.Milliseconds()
+	w.readUntilMS = least + glance.Milliseconds()
 	return c.SetReadDeadline(time.Now().Add(2 * glance))
 }
 
-// armWrite sees to it that writes fail after timeout, or a glance later.
+// writeSlack is how much later than asked a write may time out: it saves setting a deadline for each.
+const writeSlack = time.Second
+
+// armWrite sees to it that writes fail after timeout, or writeSlack later.
 func (w *wire) armWrite(c *upstream.Conn, nowMS int64, timeout time.Duration) error {
 	least := nowMS + timeout.Milliseconds()
-	slack := min(glance, timeout/4)
+	slack := min(writeSlack, timeout/4)
 	if w.writeUntilMS >= least && w.writeUntilMS <= least+slack.Milliseconds() {
 		return nil
 	}
