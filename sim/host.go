@@ -1,0 +1,239 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"starling/cluster"
+	"starling/lib/clock"
+	"starling/lib/stamp"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+// Host is one machine with one process: a node, its zones, its clock and, if it keeps state, its disk.
+type Host struct {
+	world   *World
+	index   int
+	life    uint64
+	node    *cluster.Node
+	keyval  *kinds.Keyval
+	session *kinds.Session
+	bucket  *kinds.Bucket
+	events  []cluster.Event
+
+	members  []int
+	dialedMS map[int]int64
+	down     bool // the process is gone
+	frozen   bool // SIGSTOP: it does nothing, its connections stay
+	left     bool // out of the others' lists, and gone
+	unshared map[string]bool
+	withhold uint64 // features of the wire that its release lacks
+
+	skewMS   int64   // of the wall clock
+	driftPPM float64 // by which the wall clock runs too fast
+	drifted  float64 // ms not yet in skewMS
+
+	keepsState bool
+	disk       [][]byte // records of the keyval zone's log
+}
+
+const (
+	// rateMilli is next to nothing, so that levels are counts: one request in 1,000 s drains.
+	rateMilli  = 1
+	burstMilli = 1 << 40
+)
+
+// start begins a new life. What is in memory is gone; what is on disk is read back.
+func (h *Host) start() {
+	h.life++
+	h.down, h.frozen = false, false
+	h.dialedMS = map[int]int64{}
+	o := h.world.options
+	stamps := new(stamp.Clock)
+	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: o.KeyvalBytes, Sync: true, Clock: stamps})
+	h.session = kinds.NewSession(kinds.SessionConfig{
+		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true, Clock: stamps,
+	})
+	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: o.BucketBytes, RateMilli: rateMilli, Sync: true})
+	h.bucket.SetBurst(burstMilli)
+	if h.keepsState {
+		h.restore()
+	}
+	node, err := cluster.New(cluster.Config{
+		ID: cluster.NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h, Withhold: h.withhold,
+	}, h.now())
+	if err != nil {
+		h.world.failf("host %d does not start: %v", h.index, err)
+		return
+	}
+	if o.RingFrames > 0 {
+		for _, z := range h.zones() {
+			z.Resize(o.RingFrames, 512)
+		}
+	}
+	h.node = node
+	h.node.Expect(len(h.members))
+}
+
+// restore reads the disk and goes on writing to it.
+func (h *Host) restore() {
+	var found kinds.Restored
+	for _, record := range h.disk {
+		if err := h.keyval.Restore(record, &found, h.now()); err != nil {
+			h.world.failf("the disk of host %d: %v", h.index, err)
+		}
+	}
+	write := func(record []byte) { h.disk = append(h.disk, append([]byte(nil), record...)) }
+	h.keyval.OnCommit(func(record []byte) error { write(record); return nil }, write)
+}
+
+func (h *Host) zones() (list []zone.Shared) {
+	for _, z := range []zone.Shared{h.keyval, h.session, h.bucket} {
+		if !h.unshared[z.Info().Name] {
+			list = append(list, z)
+		}
+	}
+	return list
+}
+
+func (h *Host) shares(name string) bool { return !h.unshared[name] }
+
+// reload shares other zones than before.
+func (h *Host) reload(unshared map[string]bool) {
+	h.unshared = unshared
+	err := h.node.Reload(cluster.Config{ID: h.node.ID(), Incarnation: h.life, Zones: h.zones(), Driver: h}, h.now())
+	if err != nil {
+		h.world.failf("host %d does not reload: %v", h.index, err)
+	}
+}
+
+// runs says whether the process is there and gets the processor.
+func (h *Host) runs() bool { return !h.down && !h.frozen }
+
+// crash ends the process without a word.
+func (h *Host) crash() {
+	h.down = true
+	for _, l := range h.world.links {
+		if l.from == h.index || l.to == h.index {
+			l.cut()
+		}
+	}
+	h.world.recount()
+}
+
+// leave takes the host out of all lists and stops it in order.
+func (h *Host) leave() {
+	h.left = true
+	h.world.allMembers()
+	h.down = true
+	h.world.recount()
+}
+
+func (h *Host) setMembers(present []int) {
+	h.members = h.members[:0]
+	for _, i := range present {
+		if i != h.index {
+			h.members = append(h.members, i)
+		}
+	}
+	if !h.down {
+		h.node.Expect(len(h.members))
+	}
+	for _, l := range h.world.links {
+		if l.from == h.index && l.standing() && !h.knows(l.to) {
+			l.ends[0].session.Leave()
+		}
+	}
+}
+
+func (h *Host) knows(other int) bool {
+	for _, i := range h.members {
+		if i == other {
+			return true
+		}
+	}
+	return false
+}
+
+// redial connects to members that are not connected.
+func (h *Host) redial() {
+	w := h.world
+	for _, i := range h.members {
+		last, before := h.dialedMS[i]
+		other := w.Hosts[i]
+		if before && w.nowMS-last < redialEveryMS || other.down || w.blocked[pair(h.index, i)] || h.connected(i) {
+			continue
+		}
+		h.dialedMS[i] = w.nowMS
+		w.dial(h, other)
+	}
+}
+
+func (h *Host) connected(to int) bool {
+	for _, l := range h.world.links {
+		if l.from == h.index && l.to == to && l.standing() && l.ends[0].life == h.life {
+			return true
+		}
+	}
+	return false
+}
+
+// now is what the machine's own clocks say.
+func (h *Host) now() clock.Reading {
+	return clock.Reading{
+		WallMS: startWallMS + h.world.nowMS + h.skewMS,
+		MonoMS: 1<<32 + h.world.nowMS + int64(h.index)*1_000_003,
+	}
+}
+
+func (h *Host) mono() time.Duration { return time.Duration(h.now().MonoMS) * time.Millisecond }
+
+func (h *Host) driftOn() {
+	h.drifted += h.driftPPM / 1e6
+	if whole := int64(h.drifted); whole != 0 {
+		h.skewMS += whole
+		h.drifted -= float64(whole)
+	}
+}
+
+// clusterNow is the time by which records are stamped and expire.
+func (h *Host) clusterNow() clock.Reading { return h.node.ClusterTime(h.now()) }
+
+func (h *Host) address() string { return fmt.Sprintf("host%d", h.index) }
+
+// The driver: everything is polled, so only events matter.
+
+// Wake does nothing.
+func (h *Host) Wake(*cluster.Session) {}
+
+// End does nothing.
+func (h *Host) End(*cluster.Session) {}
+
+// FlushSoon does nothing.
+func (h *Host) FlushSoon(bool) {}
+
+// Met does nothing.
+func (h *Host) Met(*cluster.Session, cluster.NodeID) {}
+
+// maxEvents is how many lines of the log are kept.
+const maxEvents = 2000
+
+// Event keeps a line of the log.
+func (h *Host) Event(e cluster.Event) {
+	if len(h.events) < maxEvents {
+		e.Text = fmt.Sprintf("%6d ms host%d: %s", h.world.nowMS, h.index, e.Text)
+		h.events = append(h.events, e)
+	}
+}
+
+// said says whether the log has a text.
+func (h *Host) said(text string) bool {
+	for _, e := range h.events {
+		if strings.Contains(e.Text, text) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"starling/lib/clock"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+// This file knows what must be there in the end. The ledger is the merge of what every host acknowledged, made at the moment
+// of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what the ledger holds:
+// then nothing acknowledged is missing unless something newer replaced it, and nothing deleted came back.
+
+// ledgerBytes is enough for all that a run writes.
+const ledgerBytes = 1 << 30
+
+func (w *World) newLedger() *kinds.Keyval {
+	return kinds.NewKeyval(kinds.KeyvalConfig{Name: "ledger", Bytes: ledgerBytes, Sync: true})
+}
+
+// ledgerNow is so late that the ledger refuses nothing.
+func (w *World) ledgerNow() clock.Reading {
+	const tenHoursMS = 36_000_000
+	return clock.Reading{WallMS: startWallMS + w.nowMS + tenHoursMS, MonoMS: 1}
+}
+
+// enter merges some shards of a host's zone into the ledger.
+func (w *World) enter(h *Host, first, count int) {
+	now := h.clusterNow()
+	for shard := first; shard < first+count; shard++ {
+		piece, _, _ := h.keyval.TeachShard(shard, 0, nil, 1<<30, now)
+		if len(piece) == 0 {
+			continue
+		}
+		if _, err := w.ledger.Learn(piece, w.ledgerNow()); err != nil {
+			w.failf("the ledger does not take what host %d has: %v", h.index, err)
+		}
+	}
+}
+
+// recount makes the ledger anew from the hosts that are left: what only a crashed one had is lost by right. A host with state
+// still has what is on its disk.
+func (w *World) recount() {
+	w.ledger = w.newLedger()
+	for _, h := range w.Hosts {
+		switch {
+		case !h.down:
+			w.enter(h, 0, zone.Shards)
+		case h.keepsState && !h.left:
+			var found kinds.Restored
+			for _, record := range h.disk {
+				if err := w.ledger.Restore(record, &found, w.ledgerNow()); err != nil {
+					w.failf("the disk of host %d: %v", h.index, err)
+				}
+			}
+		}
+	}
+}
+
+// mustMatchLedger compares a host with the ledger.
+func (w *World) mustMatchLedger(h *Host) {
+	var want, got [zone.Shards]uint64
+	w.ledger.Digests(&want)
+	h.keyval.Digests(&got)
+	for shard := range want {
+		if want[shard] == got[shard] {
+			continue
+		}
+		missing := w.pairsOf(w.ledger, shard, w.ledgerNow())
+		held := w.pairsOf(h.keyval, shard, h.clusterNow())
+		w.failf("shard %d of host %d holds %v, what was acknowledged is %v", shard, h.index, held, missing)
+		return
+	}
+}
+
+func (w *World) pairsOf(k *kinds.Keyval, shard int, now clock.Reading) map[string]string {
+	pairs := map[string]string{}
+	for p := range k.All(now) {
+		if zone.ShardOf(zone.KeyHash(p.Key)) == shard {
+			pairs[string(p.Key)] = string(p.Value)
+		}
+	}
+	return pairs
+}
+
+// set writes a pair at a host and enters it.
+func (h *Host) set(key, value string) error {
+	if err := h.keyval.Set([]byte(key), []byte(value), kinds.NoExpire, h.clusterNow()); err != nil {
+		return err
+	}
+	h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
+	return nil
+}
+
+// remove deletes a pair at a host; one that is not there is no error.
+func (h *Host) remove(key string) {
+	if h.keyval.Delete([]byte(key), h.clusterNow()) == nil {
+		h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
+	}
+}
+
+func (h *Host) clear() error {
+	err := h.keyval.Clear(h.clusterNow())
+	h.world.enter(h, 0, zone.Shards)
+	return err
+}
+
+func (h *Host) get(key string) string {
+	value, _ := h.keyval.Get([]byte(key), h.clusterNow())
+	return string(value)
+}
+
+// hit charges a bucket.
+func (h *Host) hit(key string, times int) {
+	for range times {
+		h.bucket.Charge([]byte(key), h.clusterNow())
+	}
+}
+
+// count is how many requests the next one finds before it.
+func (h *Host) count(key string) int64 {
+	milli, _ := h.bucket.Look([]byte(key), h.clusterNow(), burstMilli)
+	return milli / 1000
+}

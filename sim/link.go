@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"errors"
+
+	"starling/cluster"
+)
+
+// link is one connection. End 0 dialled. Each end goes on until it has read all that reaches it, so the two notice
+// a cut at different times, and a host may have its next connection while the peer still reads from the one before.
+type link struct {
+	world    *World
+	from, to int
+	ends     [2]*end
+}
+
+type end struct {
+	host    *Host
+	life    uint64 // of the host, as of the connection
+	session *cluster.Session
+	inbox   []piece
+	queued  int  // bytes of inbox
+	eof     bool // nothing will come after inbox
+	closed  bool
+}
+
+// piece is bytes on their way.
+type piece struct {
+	dueMS int64
+	bytes []byte
+}
+
+const (
+	// windowBytes is what may be on the way in one direction: a TCP window.
+	windowBytes = 256 << 10
+	// outboxBytes is what carrier asks a session for at a time.
+	outboxBytes = 64 << 10
+)
+
+var errCut = errors.New("connection reset by peer")
+
+// dial connects two hosts; both must run or be frozen.
+func (w *World) dial(from, to *Host) {
+	l := &link{world: w, from: from.index, to: to.index}
+	for i, h := range [2]*Host{from, to} {
+		other := [2]*Host{to, from}[i]
+		session, err := h.node.Connected(cluster.Link{Outgoing: i == 0, Address: other.address()}, h.now())
+		if err != nil {
+			return
+		}
+		l.ends[i] = &end{host: h, life: h.life, session: session}
+	}
+	w.links = append(w.links, l)
+}
+
+func (l *link) over() bool { return l.ends[0].closed && l.ends[1].closed }
+
+// standing says whether the dialer still has the connection.
+func (l *link) standing() bool { return !l.ends[0].closed }
+
+// cut loses a random part of what is on the way, in both directions.
+func (l *link) cut() {
+	for _, e := range l.ends {
+		keep := 0
+		if e.queued > 0 {
+			keep = l.world.rand.IntN(e.queued)
+		}
+		for i := range e.inbox {
+			p := &e.inbox[i]
+			p.bytes = p.bytes[:min(len(p.bytes), keep)]
+			keep -= len(p.bytes)
+		}
+		e.eof = true
+	}
+}
+
+// move carries bytes for a millisecond.
+func (l *link) move() {
+	w := l.world
+	for i, e := range l.ends {
+		if e.closed || !e.alive() {
+			continue
+		}
+		l.send(e, l.ends[1-i])
+	}
+	if w.blocked[pair(l.from, l.to)] {
+		return
+	}
+	for i, e := range l.ends {
+		if !e.closed && e.alive() {
+			l.receive(e, l.ends[1-i])
+		}
+	}
+}
+
+// alive says whether the host still runs the life that has the connection. A host that crashed says nothing; its peer's
+// system answers with a reset.
+func (e *end) alive() bool {
+	if e.host.down || e.host.life != e.life {
+		e.closed = true
+		return false
+	}
+	return e.host.runs()
+}
+
+func (l *link) send(e, other *end) {
+	w := l.world
+	if other.closed {
+		e.eof = true
+	}
+	if other.queued < windowBytes {
+		if bytes := e.session.Outbox(nil, outboxBytes, e.host.now()); len(bytes) > 0 && !other.eof && !other.closed {
+			due := w.nowMS + int64(w.rand.IntN(w.latencyMS+1))
+			if n := len(other.inbox); n > 0 {
+				due = max(due, other.inbox[n-1].dueMS)
+			}
+			other.inbox = append(other.inbox, piece{due, bytes})
+			other.queued += len(bytes)
+			w.moved += int64(len(bytes))
+		}
+	}
+	if e.session.Ended() != nil {
+		l.close(e, other, nil)
+	}
+}
+
+// close ends one end; the other one still reads what is on its way.
+func (l *link) close(e, other *end, err error) {
+	e.closed, other.eof = true, true
+	e.inbox = nil
+	e.session.Lost(err, e.host.now())
+}
+
+func (l *link) receive(e, other *end) {
+	w := l.world
+	room := 1 << 30
+	if limit, ok := w.slow[pair(l.from, l.to)]; ok {
+		room = limit
+	}
+	for len(e.inbox) > 0 && e.inbox[0].dueMS <= w.nowMS && room > 0 {
+		p := &e.inbox[0]
+		n := min(len(p.bytes), room, 1+w.rand.IntN(8000))
+		room -= n
+		e.queued -= n
+		err := e.session.Receive(p.bytes[:n], e.host.now())
+		if p.bytes = p.bytes[n:]; len(p.bytes) == 0 {
+			e.inbox = e.inbox[1:]
+		}
+		if err != nil || e.session.Ended() != nil {
+			l.close(e, other, err)
+			return
+		}
+	}
+	if e.eof && len(e.inbox) == 0 {
+		l.close(e, other, errCut)
+	}
+}

@@ -1,0 +1,272 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"starling/cluster/wire"
+)
+
+// A swarm run breaks a cluster in every way that a seed draws, lets it heal, and checks what must hold afterwards.
+
+// flavour is what a seed may do to a cluster. Counts of requests are exact only where no host loses its memory and no ring is overrun.
+type flavour struct {
+	name string
+	// crashes: hosts die, and come back empty or with state.
+	crashes bool
+	// lossy: rings of a few frames are overrun all the time.
+	lossy bool
+	// full: zones are too small for what is written.
+	full bool
+	// clocks: they jump by up to 50 s, and drift.
+	clocks bool
+	// mixed: some hosts run a release without repair.
+	mixed bool
+}
+
+var flavours = []flavour{
+	{name: "network"},
+	{name: "crashes", crashes: true},
+	{name: "lossy", lossy: true},
+	{name: "clocks", clocks: true},
+	{name: "mixed releases", mixed: true},
+	{name: "everything", crashes: true, lossy: true, clocks: true},
+	{name: "full", full: true, crashes: true},
+}
+
+const (
+	swarmActs = 250
+	swarmKeys = 40
+	// converge is how long a healed cluster may take to agree: a silent peer's timeout, the wait for a teacher, and two
+	// comparisons past the age of fresh records.
+	converge = 25 * time.Second
+	settled  = 500 * time.Millisecond
+)
+
+type swarm struct {
+	*World
+	flavour flavour
+	charged map[string]int64
+	// inexact says that costs may have been lost with a host or in frames.
+	inexact bool
+}
+
+// Swarm runs one seed and returns what went wrong, and the world for its log.
+func Swarm(seed uint64) (failures []string, w *World) {
+	f := flavours[seed%uint64(len(flavours))]
+	options := defaults
+	if f.full {
+		options.KeyvalBytes, options.SessionBytes, options.BucketBytes = 32<<10, 32<<10, 32<<10
+	}
+	if f.lossy {
+		options.RingFrames = 16
+	}
+	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.lossy || f.full}
+	s.latencyMS = s.rand.IntN(4)
+	s.Start(2 + s.rand.IntN(4))
+	if f.mixed {
+		old := s.Hosts[s.rand.IntN(len(s.Hosts))]
+		old.withhold = wire.FeatureRepair
+		old.crash()
+		old.start()
+	}
+	if f.crashes {
+		for _, h := range s.Hosts {
+			if h.keepsState = s.rand.IntN(3) == 0; h.keepsState {
+				h.crash()
+				h.start()
+			}
+		}
+	}
+	s.Within(6*time.Second, s.Ready)
+	for range swarmActs {
+		s.act()
+		s.Run(time.Duration(1+s.rand.IntN(3)) * time.Millisecond)
+		s.checkMemory()
+	}
+	s.Heal()
+	s.quiet()
+	return s.failures, s.World
+}
+
+// running draws a host that runs, or nil.
+func (s *swarm) running() *Host {
+	h := s.Hosts[s.rand.IntN(len(s.Hosts))]
+	if !h.runs() || h.left {
+		return nil
+	}
+	return h
+}
+
+// act does one random thing: mostly work, sometimes harm.
+func (s *swarm) act() {
+	h := s.running()
+	if h == nil {
+		return
+	}
+	switch n := s.rand.IntN(100); {
+	case n < 70:
+		s.work(h, n)
+	case n < 92:
+		s.harmNetwork(h, n)
+	default:
+		s.harmHost(h, n)
+	}
+}
+
+func (s *swarm) work(h *Host, n int) {
+	key := fmt.Sprint("k", s.rand.IntN(swarmKeys))
+	if s.flavour.full {
+		key = fmt.Sprint("k", s.rand.IntN(100*swarmKeys))
+	}
+	switch {
+	case n < 25:
+		times := 1 + s.rand.IntN(5)
+		h.hit(key, times)
+		s.charged[key] += int64(times)
+	case n < 45:
+		// A zone that is full says so; only the full flavour gets there.
+		if err := h.set(key, fmt.Sprint(h.index, "-", s.rand.Uint32())); err != nil && !s.flavour.full {
+			s.failf("host %d does not take a pair: %v", h.index, err)
+		}
+	case n < 53:
+		h.remove(key)
+	case n < 54:
+		if err := h.clear(); err != nil {
+			s.failf("host %d does not clear: %v", h.index, err)
+		}
+	case n < 62:
+		if err := h.session.Bind([]byte(key), fmt.Append(nil, "server", s.rand.IntN(9)), h.clusterNow()); err != nil && !s.flavour.full {
+			s.failf("host %d does not bind: %v", h.index, err)
+		}
+	case n < 65:
+		h.session.Touch([]byte(key), h.clusterNow())
+	case n < 66:
+		h.session.Delete([]byte(key), h.clusterNow())
+	default:
+		s.burst(h)
+	}
+}
+
+// burst writes so much that a small ring is overrun by any peer that is slow.
+func (s *swarm) burst(h *Host) {
+	for i := range 20 {
+		if err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i)); err != nil && !s.flavour.full {
+			s.failf("host %d does not take a pair: %v", h.index, err)
+		}
+		s.Run(time.Millisecond)
+	}
+}
+
+func (s *swarm) harmNetwork(h *Host, n int) {
+	other := s.Hosts[s.rand.IntN(len(s.Hosts))].index
+	switch {
+	case other == h.index:
+		s.Run(time.Duration(s.rand.IntN(30)) * time.Millisecond)
+	case n < 77:
+		s.Cut(h.index, other)
+	case n < 81:
+		s.Block(h.index, other)
+	case n < 83:
+		s.slow[pair(h.index, other)] = 1 + s.rand.IntN(200)
+	case n < 89:
+		clear(s.blocked)
+		clear(s.slow)
+	case n < 90:
+		s.Run(time.Duration(s.rand.IntN(7000)) * time.Millisecond) // past zone_sync_timeout, sometimes
+	default:
+		s.latencyMS = s.rand.IntN(20)
+	}
+}
+
+func (s *swarm) harmHost(h *Host, n int) {
+	switch {
+	case n < 94 && s.flavour.crashes && s.others(h) > 0:
+		h.crash()
+	case n < 96:
+		for _, down := range s.Hosts {
+			if down.down && !down.left {
+				down.start()
+				down.node.Expect(len(down.members))
+				return
+			}
+		}
+	case n < 97:
+		h.frozen = s.others(h) > 0
+	case n < 98:
+		for _, frozen := range s.Hosts {
+			frozen.frozen = false
+		}
+	case n < 99 && len(s.Hosts) < 7:
+		s.add()
+		s.allMembers()
+	case s.flavour.clocks:
+		h.skewMS += int64(s.rand.IntN(100_001)) - 50_000
+		h.skewMS = min(max(h.skewMS, -25_000), 25_000) // no stamp is refused; stories do that
+		h.driftPPM = float64(s.rand.IntN(1000) - 500)
+	}
+}
+
+// others counts the running hosts beside one: the last one is left alone, or there would be nothing to compare.
+func (s *swarm) others(h *Host) (n int) {
+	for _, o := range s.Hosts {
+		if o != h && o.runs() && !o.left {
+			n++
+		}
+	}
+	return n
+}
+
+// quiet waits until the cluster agrees and checks what it agrees on.
+func (s *swarm) quiet() {
+	if !s.Within(converge, s.Ready) {
+		s.failf("not all hosts are ready")
+	}
+	if s.flavour.full {
+		s.Run(settled)
+		s.checkMemory()
+		return
+	}
+	if s.flavour.mixed {
+		s.Run(converge / 5) // what a release without repair cannot mend is not expected of it
+	}
+	if !s.Within(converge, s.Agree) {
+		s.failf("after %v of quiet: %s", converge, s.disagreement())
+	}
+	s.Run(settled)
+	for _, h := range s.Hosts {
+		s.mustMatchLedger(h)
+	}
+	s.checkCounts()
+	s.checkMemory()
+	if !s.flavour.mixed && !s.Within(converge, s.ShownToAgree) {
+		s.failf("hosts agree, but their operators are not shown that")
+	}
+}
+
+// checkMemory holds every zone to its budget.
+func (s *swarm) checkMemory() {
+	for _, h := range s.Hosts {
+		for _, z := range h.zones() {
+			if used := z.Stats().Bytes; used > z.Info().Bytes {
+				s.failf("zone %q of host %d has %d bytes, its budget is %d", z.Info().Name, h.index, used, z.Info().Bytes)
+			}
+		}
+	}
+}
+
+// checkCounts: each request is counted once on each host; never twice, and not at all only if a host or frames were lost.
+func (s *swarm) checkCounts() {
+	for _, h := range s.Hosts {
+		for key, total := range s.charged {
+			got := h.count(key)
+			if got > total || !s.inexact && got < total-1 {
+				s.failf("host %d counts %d requests of %q, there were %d", h.index, got, key, total)
+				return
+			}
+		}
+		if forfeited := h.bucket.Stats().Forfeited; forfeited > 0 && !s.inexact {
+			s.failf("host %d gave up costs of %d/1000 requests", h.index, forfeited)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"flag"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run this seed only, and print its log")
+	swarmFlag = flag.Int("swarm", 0, "how many seeds to run; 0 is SWARM of the environment, or 100")
+	firstFlag = flag.Uint64("first", 1, "the first seed")
+)
+
+// TestSwarm runs many seeds, on all processors: a world is one goroutine.
+func TestSwarm(t *testing.T) {
+	if *seedFlag != 0 {
+		runSeed(t, *seedFlag)
+		return
+	}
+	runs := *swarmFlag
+	if runs == 0 {
+		runs = 100
+		if n, err := strconv.Atoi(os.Getenv("SWARM")); err == nil {
+			runs = n
+		}
+	}
+	if testing.Short() {
+		runs = min(runs, 20)
+	}
+	seeds := make(chan uint64)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := range seeds {
+				runSeed(t, seed)
+			}
+		})
+	}
+	for seed := *firstFlag; seed < *firstFlag+uint64(runs) && !t.Failed(); seed++ {
+		seeds <- seed
+	}
+	close(seeds)
+	wg.Wait()
+}
+
+func runSeed(t *testing.T, seed uint64) {
+	failures, w := Swarm(seed)
+	if len(failures) == 0 {
+		return
+	}
+	for _, failure := range failures[:min(len(failures), 5)] {
+		t.Errorf("seed %d (%s): %s", seed, flavours[seed%uint64(len(flavours))].name, failure)
+	}
+	t.Errorf("replay with: go test ./sim -run Swarm -seed=%d", seed)
+	if *seedFlag != 0 {
+		for _, h := range w.Hosts {
+			for _, e := range h.events {
+				t.Log(e.Text)
+			}
+		}
+	}
+}
+
+// A seed says everything: the same one does the same twice.
+func TestSeedsReplay(t *testing.T) {
+	const seed = 12
+	_, one := Swarm(seed)
+	_, two := Swarm(seed)
+	if one.nowMS != two.nowMS || one.moved != two.moved {
+		t.Errorf("seed %d took %d ms and %d bytes, then %d ms and %d bytes", seed, one.nowMS, one.moved, two.nowMS, two.moved)
+	}
+}

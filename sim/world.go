@@ -1,0 +1,232 @@
+// Package sim runs clusters of the pure core in one goroutine: virtual clocks, a network of ordered streams that is
+// made worse on purpose, and hosts that crash, freeze and lose their clocks. DESIGN.md says what is checked.
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"starling/cluster"
+	"starling/zone"
+	"starling/zone/kinds"
+)
+
+// startWallMS is where all clocks start; any time will do.
+const startWallMS = 1_800_000_000_000
+
+// World is a number of hosts and the network between them.
+type World struct {
+	Hosts []*Host
+	rand  *rand.Rand
+	nowMS int64
+	links []*link
+	// blocked are pairs between which packets are dropped: what is sent stands still, and nobody hears of it.
+	blocked map[[2]int]bool
+	// slow are pairs whose links carry so many bytes per ms and no more.
+	slow map[[2]int]int
+	// latencyMS is the longest way of one piece of bytes.
+	latencyMS int
+	options   Options
+	moved     int64
+	ledger    *kinds.Keyval
+	failures  []string
+}
+
+// Options are what all hosts of a world have in common.
+type Options struct {
+	// KeyvalBytes, SessionBytes and BucketBytes are the memory of the zones.
+	KeyvalBytes, SessionBytes, BucketBytes int64
+	// RingFrames shrinks the journals' rings, so that they are overrun; 0 leaves them.
+	RingFrames int
+	// SessionTimeoutMS is the life of sessions.
+	SessionTimeoutMS int64
+}
+
+var defaults = Options{KeyvalBytes: 1 << 20, SessionBytes: 1 << 20, BucketBytes: 1 << 20, SessionTimeoutMS: 3_600_000}
+
+// NewWorld makes a world without hosts. What is random in it follows from the seed.
+func NewWorld(seed uint64, options Options) *World {
+	w := &World{
+		rand: rand.New(rand.NewPCG(seed, 0x5eed)), blocked: map[[2]int]bool{}, slow: map[[2]int]int{}, options: options,
+	}
+	w.ledger = w.newLedger()
+	return w
+}
+
+// Start adds n hosts that know each other.
+func (w *World) Start(n int) {
+	for range n {
+		w.add()
+	}
+	w.allMembers()
+}
+
+func (w *World) add() *Host {
+	h := &Host{world: w, index: len(w.Hosts)}
+	w.Hosts = append(w.Hosts, h)
+	h.start()
+	return h
+}
+
+// allMembers makes every host that has not left a member of all others.
+func (w *World) allMembers() {
+	var present []int
+	for _, h := range w.Hosts {
+		if !h.left {
+			present = append(present, h.index)
+		}
+	}
+	for _, h := range w.Hosts {
+		h.setMembers(present)
+	}
+}
+
+// Run lets time pass.
+func (w *World) Run(d time.Duration) {
+	for end := w.nowMS + d.Milliseconds(); w.nowMS < end; {
+		w.step()
+	}
+}
+
+// Within lets time pass until a condition holds, and says whether it did.
+func (w *World) Within(limit time.Duration, holds func() bool) bool {
+	for end := w.nowMS + limit.Milliseconds(); w.nowMS < end; w.step() {
+		if holds() {
+			return true
+		}
+	}
+	return holds()
+}
+
+const (
+	// tickEveryMS is how often hosts call Tick; carrier does so every 100 ms or less.
+	tickEveryMS = 20
+	// redialEveryMS is zone_sync_connect_retry, short: a simulated second is dear.
+	redialEveryMS = 100
+)
+
+// step lets a millisecond pass.
+func (w *World) step() {
+	w.nowMS++
+	for _, h := range w.Hosts {
+		if !h.runs() {
+			continue
+		}
+		h.driftOn()
+		if (w.nowMS+int64(h.index))%tickEveryMS == 0 {
+			h.node.Tick(h.now())
+		}
+		h.redial()
+		if wait, dirty := h.node.NextFlush(h.mono()); dirty && wait < time.Millisecond {
+			h.node.Flush(h.mono(), h.now())
+		}
+	}
+	live := w.links[:0]
+	for _, l := range w.links {
+		if l.move(); !l.over() {
+			live = append(live, l)
+		}
+	}
+	clear(w.links[len(live):])
+	w.links = live
+}
+
+func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
+
+// failf notes that something that must hold does not.
+func (w *World) failf(format string, args ...any) {
+	w.failures = append(w.failures, fmt.Sprintf("at %v: ", time.Duration(w.nowMS)*time.Millisecond)+fmt.Sprintf(format, args...))
+}
+
+// Ready says whether all running hosts are ready.
+func (w *World) Ready() bool {
+	for _, h := range w.Hosts {
+		if h.runs() && !h.left && !h.node.Ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// compared picks a zone that can be compared.
+type compared func(h *Host) zone.Shared
+
+var comparedZones = map[string]compared{
+	"kv":   func(h *Host) zone.Shared { return h.keyval },
+	"sess": func(h *Host) zone.Shared { return h.session },
+}
+
+// Agree says whether all running members hold the same in the zones that they share.
+func (w *World) Agree() bool {
+	return w.disagreement() == ""
+}
+
+// disagreement names two hosts that differ, or "".
+func (w *World) disagreement() string {
+	for name, pick := range comparedZones {
+		var first *Host
+		var want, got [zone.Shards]uint64
+		for _, h := range w.Hosts {
+			if !h.runs() || h.left || !h.shares(name) {
+				continue
+			}
+			if first == nil {
+				first = h
+				pick(h).Digests(&want)
+				continue
+			}
+			if pick(h).Digests(&got); got != want {
+				return fmt.Sprintf("zone %q differs between host %d and host %d", name, first.index, h.index)
+			}
+		}
+	}
+	return ""
+}
+
+// ShownToAgree says whether each host tells its operator that it agrees with all others.
+func (w *World) ShownToAgree() bool {
+	for _, h := range w.Hosts {
+		if !h.runs() || h.left {
+			continue
+		}
+		for _, p := range h.node.Status(h.now()).Peers {
+			for name, a := range p.Digests {
+				if p.Pushing && h.shares(name) && a.State != "agree" {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// Heal ends all harm to the network and to hosts, but not to clocks.
+func (w *World) Heal() {
+	clear(w.blocked)
+	clear(w.slow)
+	for _, h := range w.Hosts {
+		h.frozen = false
+		if h.down && !h.left {
+			h.start()
+		}
+	}
+	w.allMembers()
+}
+
+// Block drops packets between two hosts, as a pulled cable does.
+func (w *World) Block(a, b int) { w.blocked[pair(a, b)] = true }
+
+// Cut ends all connections between two hosts, each somewhere in what is on its way.
+func (w *World) Cut(a, b int) {
+	for _, l := range w.links {
+		if pair(l.from, l.to) == pair(a, b) {
+			l.cut()
+		}
+	}
+}
+
+// Bytes is how much was sent over all links.
+func (w *World) Bytes() int64 { return w.moved }
+
+var _ cluster.Driver = (*Host)(nil)
