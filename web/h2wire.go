@@ -80,8 +80,11 @@ func (w *h2Wire) write(r *Request, p []byte) error {
 	if length >= 0 && sent > length {
 		return errTooLong
 	}
-	core := r.Location.Core
-	return w.stream.Write(p, sent == length, int(core.HTTP2ChunkBytes), core.SendTimeout)
+	core, beforeEnd := r.Location.Core, (func())(nil)
+	if sent == length && len(r.lasts) > 0 {
+		beforeEnd = r.callLasts
+	}
+	return w.stream.Write(p, sent == length, int(core.HTTP2ChunkBytes), core.SendTimeout, beforeEnd)
 }
 
 func (w *h2Wire) flush(*Request) error { return w.stream.Flush() }
@@ -94,7 +97,7 @@ func (w *h2Wire) finish(r *Request) error {
 		w.stream.Reset(h2.CodeInternal)
 		return nil
 	}
-	return w.stream.Write(nil, true, 0, r.Location.Core.SendTimeout)
+	return w.stream.Write(nil, true, 0, r.Location.Core.SendTimeout, nil)
 }
 
 func (w *h2Wire) interim(r *Request, status int, _ []byte, headers h1.Headers) error {

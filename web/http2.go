@@ -16,7 +16,7 @@ func (c *Conn) speaksHTTP2() bool { return c.hosts.http2 || c.server.Core.HTTP2 
 
 // beginsHTTP2 tells whether the client begins with the preface of HTTP/2 (prior knowledge: RFC 9113, 3.3).
 func (c *Conn) beginsHTTP2() bool {
-	if c.TLS != nil || !c.speaksHTTP2() {
+	if c.hosts.tls || !c.speaksHTTP2() {
 		return false
 	}
 	for {

@@ -151,9 +151,6 @@ func (r *Request) Write(p []byte) (int, error) {
 }
 
 func (r *Request) writeNow(p []byte) (int, error) {
-	if r.Out.ContentLength >= 0 && r.bodyBytes+int64(len(p)) >= r.Out.ContentLength {
-		r.callLasts()
-	}
 	if err := r.note(r.wire.write(r, p)); err != nil {
 		return 0, err
 	}

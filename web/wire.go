@@ -53,6 +53,9 @@ type h1Wire struct {
 	chunked bool
 }
 
+// lastPieceBytes is how much of a response may still be on its way when it counts as sent.
+const lastPieceBytes = 16 << 10
+
 var continueLine = []byte(h1.Continue)
 
 // readHead reads line and headers; all of it within client_header_timeout.
@@ -103,6 +106,15 @@ func (w *h1Wire) write(r *Request, p []byte) error {
 	w.waiting = nil
 	if w.chunked {
 		return c.out.WriteChunk(head, p, false)
+	}
+	if len(r.lasts) > 0 && r.bodyBytes+int64(len(p)) == r.Out.ContentLength {
+		if n := len(p) - lastPieceBytes; n > 0 {
+			if err := c.out.Write(head, p[:n]); err != nil {
+				return err
+			}
+			head, p = nil, p[n:]
+		}
+		r.callLasts()
 	}
 	if r.Out.ContentLength >= 0 && r.bodyBytes+int64(len(p)) > r.Out.ContentLength {
 		r.keep = false

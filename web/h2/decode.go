@@ -1,10 +1,6 @@
 package h2
 
-import (
-	"golang.org/x/net/http2/hpack"
-
-	"starling/web/h1"
-)
+import "starling/web/h1"
 
 // maxIntegerOctets bounds an integer of a header block, as in nginx: more than 2^21 means nothing.
 const maxIntegerOctets = 4
@@ -14,16 +10,6 @@ type decoder struct {
 	table dynamicTable
 	// maxStringBytes bounds one name or value as sent, maxBlockBytes all names and values of a block after decoding.
 	maxStringBytes, maxBlockBytes int
-
-	plain plainText
-}
-
-// plainText takes the output of the Huffman decoder.
-type plainText struct{ b []byte }
-
-func (p *plainText) Write(b []byte) (int, error) {
-	p.b = append(p.b, b...)
-	return len(b), nil
 }
 
 // field is one decoded field; its bytes are in the memory given to decode, or constant.
@@ -141,11 +127,12 @@ func (d *decoder) text(b []byte, memory *h1.Arena) (text, rest []byte, err error
 	if !huffman {
 		return memory.Copy(text), rest, nil
 	}
-	d.plain.b = d.plain.b[:0]
-	if _, err := hpack.HuffmanDecode(&d.plain, text); err != nil {
+	// The shortest code has five bits.
+	plain, ok := appendHuffman(memory.Alloc(len(text) * 8 / 5)[:0], text)
+	if !ok {
 		return nil, nil, failed(CodeCompression, "client sent invalid encoded header field")
 	}
-	return memory.Copy(d.plain.b), rest, nil
+	return plain[:len(plain):len(plain)], rest, nil
 }
 
 var errTruncated = failed(CodeFrameSize, "client sent header block with incorrect length")

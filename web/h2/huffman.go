@@ -1,0 +1,96 @@
+package h2
+
+import (
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// huffmanStep is what four bits do in one state of the decoder: a state is a node of the code's tree.
+type huffmanStep struct {
+	next   uint8
+	symbol uint8
+	emits  bool
+	fails  bool // the code of EOS, which must not be sent (RFC 7541, 5.2)
+}
+
+// huffman is the code of RFC 7541, appendix B, as an automaton; ends tells in which states the text may end.
+var huffman, huffmanEnds = makeHuffman()
+
+// node is a place in the tree of codes; leaves stand for a symbol.
+type node struct {
+	children [2]*node
+	leaf     bool
+	symbol   uint8
+	state    uint8
+}
+
+// makeHuffman learns the code from an encoder: a symbol repeated eight times takes as many bytes as it has bits.
+func makeHuffman() (table [256][16]huffmanStep, ends [256]bool) {
+	root := &node{}
+	for symbol := range 256 {
+		text := string([]byte{byte(symbol)})
+		bits := hpack.HuffmanEncodeLength(strings.Repeat(text, 8))
+		code := hpack.AppendHuffmanString(nil, text)
+		at := root
+		for i := range bits {
+			bit := code[i/8] >> (7 - i%8) & 1
+			if at.children[bit] == nil {
+				at.children[bit] = &node{}
+			}
+			at = at.children[bit]
+		}
+		at.leaf, at.symbol = true, byte(symbol)
+	}
+	inner := []*node{root}
+	for i := 0; i < len(inner); i++ {
+		inner[i].state = uint8(i)
+		for _, child := range inner[i].children {
+			if child != nil && !child.leaf {
+				inner = append(inner, child)
+			}
+		}
+	}
+	for state, from := range inner {
+		for bits := range 16 {
+			table[state][bits] = walk(root, from, bits)
+		}
+	}
+	// Only ones may follow the last symbol: the beginning of EOS.
+	for at := root; at != nil && !at.leaf; at = at.children[1] {
+		ends[at.state] = true
+	}
+	return table, ends
+}
+
+func walk(root, at *node, bits int) (s huffmanStep) {
+	for i := 3; i >= 0; i-- {
+		if at = at.children[bits>>i&1]; at == nil {
+			return huffmanStep{fails: true}
+		}
+		if at.leaf {
+			s.emits, s.symbol = true, at.symbol
+			at = root
+		}
+	}
+	s.next = at.state
+	return s
+}
+
+// appendHuffman decodes text. More padding than RFC 7541 allows is taken, as by nginx.
+func appendHuffman(dst, text []byte) (decoded []byte, ok bool) {
+	state := uint8(0)
+	for _, c := range text {
+		for _, bits := range [2]byte{c >> 4, c & 15} {
+			step := &huffman[state][bits]
+			if step.fails {
+				return dst, false
+			}
+			if step.emits {
+				dst = append(dst, step.symbol)
+			}
+			state = step.next
+		}
+	}
+	return dst, huffmanEnds[state]
+}
