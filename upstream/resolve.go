@@ -184,11 +184,10 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 }
 
 // Inherit takes over what the group of the same name in the previous cycle knew from the DNS, so that a reload does not start without
-// servers. A template that the old group also had gets the old one's addresses until the DNS answers.
+// servers. A template that the old group also had, be it with another port, gets the old one's addresses until the DNS answers.
 func (g *Group) Inherit(old *Group, now clock.Reading) error {
 	type key struct {
 		host, service string
-		port          uint16
 		backup        bool
 	}
 	known := map[key][]found{}
@@ -198,7 +197,7 @@ func (g *Group) Inherit(old *Group, now clock.Reading) error {
 			return
 		}
 		p := &s.parent.settings
-		k := key{p.Host, p.Service, p.Port, p.Backup}
+		k := key{p.Host, p.Service, p.Backup}
 		known[k] = append(known[k], found{name: s.Name, addr: s.Addr.IP, weight: s.settings.Weight, backup: s.settings.Backup})
 	})
 	old.mu.Unlock()
@@ -207,13 +206,16 @@ func (g *Group) Inherit(old *Group, now clock.Reading) error {
 	g.mu.Unlock()
 	for _, t := range templates {
 		p := &t.settings
-		from := known[key{p.Host, p.Service, p.Port, p.Backup}]
-		for i := range from {
+		var from []found
+		for _, f := range known[key{p.Host, p.Service, p.Backup}] {
 			if p.Service == "" {
-				from[i].name, from[i].weight = p.Name, 0
+				f.name, f.weight, f.addr = p.Name, 0, netip.AddrPortFrom(f.addr.Addr(), p.Port)
+			}
+			if !slices.Contains(from, f) { // several lines of one name had it each
+				from = append(from, f)
 			}
 		}
-		if err := g.syncChildren(t, slices.Clone(from), now); err != nil {
+		if err := g.syncChildren(t, from, now); err != nil {
 			return err
 		}
 	}

@@ -236,3 +236,27 @@ func TestInherit(t *testing.T) {
 		t.Errorf("after the answer %s", got)
 	}
 }
+
+// TestInheritAnotherPort: what the DNS said is about the name, so a line with a new port goes on with it.
+func TestInheritAnotherPort(t *testing.T) {
+	names := &fakeDNS{hosts: map[string][]string{"app": {"10.0.0.1"}}}
+	old, g := NewGroup("u", turns{}), NewGroup("u", turns{})
+	for range 2 {
+		tpl, err := old.Add(template("app", nil), start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.resolveOnce(t.Context(), tpl, names, clock.Real()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := g.Add(template("app", func(s *Settings) { s.Port = 9090 }), start); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Inherit(old, start); err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(g); got != "1 10.0.0.1:9090 w1" {
+		t.Errorf("got %s", got)
+	}
+}
