@@ -3,9 +3,11 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,6 +58,9 @@ type node struct {
 	Name    string // node1
 	IP      string // its own loopback address
 	Dir     string // prefix: configuration, logs, state, certificates
+
+	// inside runs a function where the node lives: on another host's network. nil is here.
+	inside func(func() error) error
 
 	// excused is a text whose lines in the log are expected, whatever their level.
 	excused string
@@ -155,7 +160,7 @@ func (n *node) start() {
 	n.cmd = exec.Command(binary, "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	n.cmd.Stderr = &n.stderr
 	n.exited = make(chan struct{})
-	if err := n.cmd.Start(); err != nil {
+	if err := n.there(n.cmd.Start); err != nil {
 		n.t.Fatal(err)
 	}
 	go func(cmd *exec.Cmd, exited chan struct{}) {
@@ -171,6 +176,23 @@ func (n *node) start() {
 		_, err := os.Stat(filepath.Join(n.Dir, "starling.pid"))
 		return err
 	})
+}
+
+// there runs a function on the network of the node.
+func (n *node) there(fn func() error) error {
+	if n.inside == nil {
+		return fn()
+	}
+	return n.inside(fn)
+}
+
+// dial connects to a port of the node, from its own host.
+func (n *node) dial(port string) (conn net.Conn, err error) {
+	err = n.there(func() (err error) {
+		conn, err = net.DialTimeout("tcp", n.IP+":"+port, patience)
+		return err
+	})
+	return conn, err
 }
 
 // signal sends a signal to the node.
@@ -292,6 +314,15 @@ type reply struct {
 	header http.Header
 }
 
+// dialURL connects where a URL says, from the node's host.
+func (n *node) dialURL(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = n.there(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
 // do sends a request to the node's http port and reads the whole reply. headers are names and values in turn.
 func (n *node) do(method, path, body string, headers ...string) (reply, error) {
 	url := path
@@ -308,7 +339,7 @@ func (n *node) do(method, path, body string, headers ...string) (reply, error) {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true},
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: n.dialURL},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {

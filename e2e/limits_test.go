@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,7 +29,7 @@ func limited(zone, limit string) string {
 
 // pipeline sends count requests for a path on one connection without waiting, and counts the replies by status.
 func (n *node) pipeline(path string, count int) (map[int]int, error) {
-	conn, err := net.Dial("tcp", n.IP+":8080")
+	conn, err := n.dial("8080")
 	if err != nil {
 		return nil, err
 	}

@@ -15,15 +15,20 @@ func (c *cluster) backend(host int, name string) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{Handler: sessionHandler(name)}
+	go func() { _ = srv.Serve(l) }() // ends with Close below
+	c.t.Cleanup(func() { _ = srv.Close() })
+	return l.Addr().String()
+}
+
+// sessionHandler says a name and sets the cookie that is asked for.
+func sessionHandler(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := r.URL.Query().Get("session"); s != "" {
 			http.SetCookie(w, &http.Cookie{Name: "session", Value: s})
 		}
 		fmt.Fprint(w, name)
-	})}
-	go func() { _ = srv.Serve(l) }() // ends with Close below
-	c.t.Cleanup(func() { _ = srv.Close() })
-	return l.Addr().String()
+	})
 }
 
 // sticky is the seed's sticky learn block, completed with a resolver and addresses.
