@@ -190,9 +190,10 @@ func TestDivisionOfDifferences(t *testing.T) {
 	at := func(key uint64, msec int64, rest uint64) zone.Element {
 		return zone.Element{Key: key, Version: uint64(msec)<<16 | rest}
 	}
-	here := []zone.Element{at(9, 10, 0), at(1, 5, 0), at(2, 7, 1), at(3, 3, 0), at(5, 99, 0), at(6, 2, 0)}
-	there := []zone.Element{at(2, 7, 2), at(3, 4, 0), at(4, 4, 0), at(6, 99, 0)}
-	d := divide(here, there, 50)
+	const ms = 100_000
+	here := []zone.Element{at(9, 10, 0), at(1, 5, 0), at(2, 7, 1), at(3, 3, 0), at(5, ms-freshMS+1, 0), at(6, 2, 0)}
+	there := []zone.Element{at(2, 7, 2), at(3, 4, 0), at(4, 4, 0), at(6, ms+freshMS, 0)}
+	d := divide(here, there, ms)
 	if want := "[{1 327680} {2 458753} {9 655360}]"; fmt.Sprint(d.send) != want {
 		t.Errorf("sent %v, want %v", d.send, want)
 	}

@@ -53,11 +53,11 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 		s.node.driver.Wake(s)
 		return nil
 	}
-	limitMS := s.node.clocks.clusterTime(now).WallMS - freshMS
+	freshAtMS := s.node.clocks.clusterTime(now).WallMS
 	if ask.Fresh {
-		limitMS = 1<<63 - 1
+		freshAtMS = never
 	}
-	d := divide(here, there, limitMS)
+	d := divide(here, there, freshAtMS)
 	end.Sent, end.Left = uint64(len(d.send)), uint64(d.left)
 	if len(d.want) > 0 {
 		end.Wanted = s.want(pz.state, d.want)
@@ -74,9 +74,16 @@ type division struct {
 	left       int
 }
 
+// never is far from the time of any stamp.
+const never = -1 << 40
+
 // divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told by
-// their times. What is newer than limitMS is left alone, with what it replaces.
-func divide(here, there []zone.Element, limitMS int64) (d division) {
+// their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by a clock that is
+// ahead, nobody knows when it was written.
+func divide(here, there []zone.Element, freshAtMS int64) (d division) {
+	fresh := func(e *zone.Element) bool {
+		return e != nil && e.MS() > freshAtMS-freshMS && e.MS() <= freshAtMS+freshMS
+	}
 	slices.SortFunc(here, zone.Element.Compare)
 	slices.SortFunc(there, zone.Element.Compare)
 	for len(here) > 0 || len(there) > 0 {
@@ -93,7 +100,7 @@ func divide(here, there []zone.Element, limitMS int64) (d division) {
 		if theirs != nil {
 			there = there[1:]
 		}
-		if mine != nil && mine.MS() > limitMS || theirs != nil && theirs.MS() > limitMS {
+		if fresh(mine) || fresh(theirs) {
 			d.left++
 			continue
 		}
