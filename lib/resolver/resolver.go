@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,7 +151,7 @@ func New(config Config) (*Resolver, error) {
 	return &Resolver{config: config, cache: map[string]*entry{}}, nil
 }
 
-// Lookup returns the addresses of a name in random order, and how long they may be kept. Errors are *Error (TimedOut also
+// Lookup returns the addresses of a name, those from the cache in random order, and how long they may be kept. Errors are *Error (TimedOut also
 // when the context's deadline passed), or context.Canceled.
 // Callers that ask for the same name at the same time share one question.
 func (r *Resolver) Lookup(ctx context.Context, name string) (addrs []netip.Addr, valid time.Duration, err error) {
@@ -172,7 +173,7 @@ func (r *Resolver) lookup(ctx context.Context, name string) ([]netip.Addr, time.
 	}
 	select {
 	case <-q.done:
-		return shuffled(q.addrs), q.valid, q.err
+		return slices.Clone(q.addrs), q.valid, q.err // in the order of the answer, IPv4 first
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, 0, &Error{Name: name, Code: TimedOut, Cause: ctx.Err()}
@@ -243,7 +244,9 @@ func (r *Resolver) answer(name string, e *entry) {
 	close(q.done)
 }
 
-// addresses asks for both kinds of addresses at once. One kind is enough; with none, the graver error is told.
+// addresses asks for both kinds of addresses at once, as ngx_resolver does. Either kind may be missing, but a failure of one is one of the
+// whole: half an answer would take the other half's servers out of their groups. An alias counts where neither answer
+// has an address, and then for both kinds.
 func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
 	var types []uint16
 	if r.config.IPv4 {
@@ -252,36 +255,39 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, ti
 	if r.config.IPv6 {
 		types = append(types, dns.TypeAAAA)
 	}
-	type part struct {
-		addrs []netip.Addr
-		ttl   time.Duration
-		err   error
-	}
-	parts := make([]part, len(types))
-	var all sync.WaitGroup
-	for i, t := range types {
-		all.Go(func() {
-			p := &parts[i]
-			p.addrs, p.ttl, p.err = r.chase(ctx, name, t)
-		})
-	}
-	all.Wait()
-	var addrs []netip.Addr
-	var ttl time.Duration
-	var failure error
-	for _, p := range parts {
-		if len(p.addrs) > 0 && (len(addrs) == 0 || p.ttl < ttl) {
-			ttl = p.ttl
+	ttl := time.Duration(1<<31-1) * time.Second
+	for at, left := dns.Fqdn(name), maxAliases; left > 0; left-- {
+		parts := make([]part, len(types))
+		var all sync.WaitGroup
+		for i, t := range types {
+			all.Go(func() { parts[i] = r.part(ctx, name, at, t) })
 		}
-		addrs = append(addrs, p.addrs...)
-		if p.err != nil && (failure == nil || errors.Is(failure, ErrNotFound)) {
-			failure = p.err
+		all.Wait()
+		var addrs []netip.Addr
+		next := part{err: &Error{Name: name, Code: NotFound}}
+		for _, p := range parts {
+			switch {
+			case p.err != nil && !errors.Is(p.err, ErrNotFound):
+				return nil, 0, p.err
+			case len(p.addrs) > 0:
+				addrs, ttl = append(addrs, p.addrs...), min(ttl, p.ttl)
+			case p.alias != "":
+				next = p
+			}
 		}
+		if len(addrs) > 0 {
+			return addrs, r.validity(ttl), nil
+		}
+		if next.alias == "" {
+			return nil, 0, next.err
+		}
+		at, ttl = next.alias, min(ttl, next.ttl)
 	}
-	if len(addrs) == 0 {
-		return nil, 0, failure
-	}
-	return addrs, r.validity(ttl), nil
+	return nil, 0, tooManyAliases(name)
+}
+
+func tooManyAliases(name string) error {
+	return &Error{Name: name, Code: NotFound, Cause: fmt.Errorf("more than %d aliases", maxAliases)}
 }
 
 func (r *Resolver) validity(ttl time.Duration) time.Duration {
@@ -291,52 +297,59 @@ func (r *Resolver) validity(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// chase asks for one type of address and follows CNAMEs, also across answers.
-func (r *Resolver) chase(ctx context.Context, name string, kind uint16) ([]netip.Addr, time.Duration, error) {
-	ttl := time.Duration(1<<31-1) * time.Second
-	at := dns.Fqdn(name)
-	for left := maxAliases; ; {
-		reply, err := r.ask(ctx, name, "", at, kind)
-		if err != nil {
-			return nil, 0, err
+// part is what one answer says: addresses, or the alias at which to ask again.
+type part struct {
+	addrs []netip.Addr
+	alias string
+	ttl   time.Duration
+	err   error
+}
+
+// part asks for one type of address. name is for errors, at is what is asked for.
+func (r *Resolver) part(ctx context.Context, name, at string, kind uint16) part {
+	reply, err := r.ask(ctx, name, "", at, kind)
+	if err != nil {
+		return part{err: err}
+	}
+	owner, p := alias(reply, at)
+	for _, rr := range reply.Answer {
+		if !strings.EqualFold(rr.Header().Name, owner) || rr.Header().Rrtype != kind {
+			continue
 		}
-		var addrs []netip.Addr
-		moved := true
-		for moved && len(addrs) == 0 {
-			moved = false
-			for _, rr := range reply.Answer {
-				if !strings.EqualFold(rr.Header().Name, at) {
-					continue
-				}
-				life := time.Duration(rr.Header().Ttl) * time.Second
-				switch rec := rr.(type) {
-				case *dns.CNAME:
-					if left--; left <= 0 {
-						return nil, 0, &Error{Name: name, Code: NotFound, Cause: fmt.Errorf("more than %d aliases", maxAliases)}
-					}
-					at, ttl, moved = dns.Fqdn(rec.Target), min(ttl, life), true
-				case *dns.A:
-					if a, ok := netip.AddrFromSlice(rec.A.To4()); ok && kind == dns.TypeA {
-						addrs, ttl = append(addrs, a), min(ttl, life)
-					}
-				case *dns.AAAA:
-					if a, ok := netip.AddrFromSlice(rec.AAAA); ok && kind == dns.TypeAAAA {
-						addrs, ttl = append(addrs, a), min(ttl, life)
-					}
-				}
-				if moved {
-					break
-				}
-			}
+		var addr netip.Addr
+		ok := false
+		switch rec := rr.(type) {
+		case *dns.A:
+			addr, ok = netip.AddrFromSlice(rec.A.To4())
+		case *dns.AAAA:
+			addr, ok = netip.AddrFromSlice(rec.AAAA)
 		}
-		if len(addrs) > 0 {
-			return addrs, ttl, nil
-		}
-		if strings.EqualFold(at, reply.Question[0].Name) {
-			return nil, 0, &Error{Name: name, Code: NotFound}
+		if ok {
+			p.addrs, p.ttl = append(p.addrs, addr), min(p.ttl, life(rr))
 		}
 	}
+	return p
 }
+
+// alias follows the CNAMEs within an answer: it returns the name whose records count, and with it as alias if it is not the one asked for.
+func alias(reply *dns.Msg, at string) (owner string, p part) {
+	owner, p.ttl = at, time.Duration(1<<31-1)*time.Second
+	for moved, left := true, maxAliases; moved && left > 0; left-- {
+		moved = false
+		for _, rr := range reply.Answer {
+			if rec, ok := rr.(*dns.CNAME); ok && strings.EqualFold(rec.Hdr.Name, owner) {
+				owner, p.ttl, moved = dns.Fqdn(rec.Target), min(p.ttl, life(rr)), true
+				break
+			}
+		}
+	}
+	if !strings.EqualFold(owner, at) {
+		p.alias = owner
+	}
+	return owner, p
+}
+
+func life(rr dns.RR) time.Duration { return time.Duration(rr.Header().Ttl) * time.Second }
 
 func shuffled(addrs []netip.Addr) []netip.Addr {
 	out := append([]netip.Addr(nil), addrs...)

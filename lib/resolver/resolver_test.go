@@ -49,6 +49,10 @@ func TestLookup(t *testing.T) {
 	server.Records("text.example", `text.example. 20 IN TXT "no address"`)
 	server.Fail("broken.example", dns.RcodeServerFailure)
 	server.Fail("refused.example", dns.RcodeRefused)
+	server.Records("half.example", "half.example. 60 IN A 10.0.0.1")
+	server.FailType("half.example", dns.TypeAAAA, dns.RcodeServerFailure)
+	server.Records("other.example", "other.example. 60 IN A 10.0.0.1")
+	server.FailType("other.example", dns.TypeAAAA, dns.RcodeNameError)
 	for _, c := range []struct {
 		name, want string
 		ttl        time.Duration
@@ -58,7 +62,10 @@ func TestLookup(t *testing.T) {
 		{"both.example", "[10.0.0.1 2001:db8::1]", 60 * time.Second},
 		{"six.example", "[2001:db8::1]", 60 * time.Second},
 		{"alias.example", "[10.0.0.1 10.0.0.2]", 30 * time.Second},
+		{"whole.example", "[10.0.0.9]", 10 * time.Second},
 		{"10.1.2.3", "[10.1.2.3]", time.Hour},
+		{"half.example", "half.example could not be resolved (2: Server failure)", 0},
+		{"other.example", "[10.0.0.1]", 60 * time.Second},
 		{"missing.example", "missing.example could not be resolved (3: Host not found)", 0},
 		{"text.example", "text.example could not be resolved (3: Host not found)", 0},
 		{"broken.example", "broken.example could not be resolved (2: Server failure)", 0},
@@ -77,6 +84,20 @@ func TestLookup(t *testing.T) {
 		if want := strings.Contains(c.want, "(3:"); errors.Is(err, resolver.ErrNotFound) != want {
 			t.Errorf("%s: ErrNotFound is %v", c.name, !want)
 		}
+	}
+}
+
+// An alias of one type of address stands for both; what has an address of its own needs no alias.
+func TestAliasesCountForBothTypes(t *testing.T) {
+	r, server := start(t, resolver.Config{})
+	server.Host("both.example", 60, "10.0.0.1", "2001:db8::1")
+	server.Records("alias.example", "alias.example. 30 IN CNAME both.example.")
+	addrs, _, err := r.Lookup(t.Context(), "alias.example")
+	if err != nil || fmt.Sprint(addrs) != "[10.0.0.1 2001:db8::1]" { // fresh answers come IPv4 first
+		t.Error(addrs, err)
+	}
+	if n := server.Asked("both.example"); n != 2 {
+		t.Errorf("the alias was asked for %d times", n)
 	}
 }
 
@@ -237,6 +258,10 @@ func TestLookupSRV(t *testing.T) {
 		"gone.example:8082 p1 w1 [] gone.example could not be resolved (3: Host not found)"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+	server.Records("_alias._tcp.example", "_alias._tcp.example. 20 IN CNAME _http._tcp.example.")
+	if targets, valid, err = r.LookupSRV(t.Context(), "alias", "example"); err != nil || len(targets) != 3 || valid > 20*time.Second {
+		t.Errorf("of an alias: %v, %v, %v", targets, valid, err)
 	}
 	_, _, err = r.LookupSRV(t.Context(), "smtp", "example")
 	if err == nil || err.Error() != "service smtp of example could not be resolved (3: Host not found)" {

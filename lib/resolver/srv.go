@@ -26,22 +26,11 @@ type SRV struct {
 // The error is of the SRV records only; those of targets are in SRV.Err. A service all of whose targets fail is an error too.
 func (r *Resolver) LookupSRV(ctx context.Context, service, name string) (targets []SRV, valid time.Duration, err error) {
 	r.Counters.requests[kindSRV].Add(1)
-	question := dns.Fqdn(serviceLabel(service) + "." + name)
 	asking, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
-	reply, err := r.ask(asking, name, service, question, dns.TypeSRV)
+	targets, valid, err = r.targets(asking, service, name)
 	if err != nil {
 		return nil, 0, err
-	}
-	valid = time.Duration(1<<31-1) * time.Second
-	for _, rr := range reply.Answer {
-		if rec, ok := rr.(*dns.SRV); ok && len(targets) < maxTargets {
-			targets = append(targets, SRV{Target: strings.TrimSuffix(rec.Target, "."), Port: rec.Port, Priority: rec.Priority, Weight: rec.Weight})
-			valid = min(valid, time.Duration(rec.Hdr.Ttl)*time.Second)
-		}
-	}
-	if len(targets) == 0 {
-		return nil, 0, &Error{Name: name, Service: service, Code: NotFound}
 	}
 	lives := r.lookupTargets(asking, targets)
 	failed := 0
@@ -56,6 +45,33 @@ func (r *Resolver) LookupSRV(ctx context.Context, service, name string) (targets
 		return targets, 0, targets[0].Err
 	}
 	return targets, r.validity(valid), nil
+}
+
+// targets asks for the records of a service, also at an alias of it.
+func (r *Resolver) targets(ctx context.Context, service, name string) (targets []SRV, valid time.Duration, err error) {
+	valid = time.Duration(1<<31-1) * time.Second
+	for at, left := dns.Fqdn(serviceLabel(service)+"."+name), maxAliases; left > 0; left-- {
+		reply, err := r.ask(ctx, name, service, at, dns.TypeSRV)
+		if err != nil {
+			return nil, 0, err
+		}
+		_, p := alias(reply, at)
+		valid = min(valid, p.ttl)
+		for _, rr := range reply.Answer {
+			if rec, ok := rr.(*dns.SRV); ok && len(targets) < maxTargets {
+				targets = append(targets, SRV{Target: strings.TrimSuffix(rec.Target, "."), Port: rec.Port, Priority: rec.Priority, Weight: rec.Weight})
+				valid = min(valid, life(rr))
+			}
+		}
+		if len(targets) > 0 {
+			return targets, valid, nil
+		}
+		if p.alias == "" {
+			return nil, 0, &Error{Name: name, Service: service, Code: NotFound}
+		}
+		at = p.alias
+	}
+	return nil, 0, tooManyAliases(name)
 }
 
 // lookupTargets fills in the addresses and returns how long each target's are valid.

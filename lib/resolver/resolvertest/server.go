@@ -19,12 +19,13 @@ type Server struct {
 
 	udp, tcp *dns.Server
 
-	mu       sync.Mutex
-	records  map[string][]dns.RR
-	rcodes   map[string]int
-	silent   map[string]bool
-	truncate bool
-	asked    map[string]int
+	mu         sync.Mutex
+	records    map[string][]dns.RR
+	rcodes     map[string]int
+	typeRcodes map[string]typeRcode
+	silent     map[string]bool
+	truncate   bool
+	asked      map[string]int
 }
 
 // Start runs a server on a free port of 127.0.0.1 until the test ends.
@@ -59,7 +60,7 @@ func Listen(addr string) (*Server, error) {
 }
 
 func serve(pc net.PacketConn, l net.Listener) *Server {
-	s := &Server{Addr: pc.LocalAddr().String(), records: map[string][]dns.RR{}, rcodes: map[string]int{}, silent: map[string]bool{},
+	s := &Server{Addr: pc.LocalAddr().String(), records: map[string][]dns.RR{}, rcodes: map[string]int{}, typeRcodes: map[string]typeRcode{}, silent: map[string]bool{},
 		asked: map[string]int{}}
 	var started sync.WaitGroup
 	started.Add(2)
@@ -123,6 +124,18 @@ func (s *Server) Fail(name string, rcode int) {
 	s.rcodes[canonical(name)] = rcode
 }
 
+// FailType is Fail for questions of one type.
+func (s *Server) FailType(name string, kind uint16, rcode int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.typeRcodes[canonical(name)] = typeRcode{kind, rcode}
+}
+
+type typeRcode struct {
+	kind  uint16
+	rcode int
+}
+
 // Silence gives questions for a name no answer, until its records are set again.
 func (s *Server) Silence(name string) {
 	s.mu.Lock()
@@ -168,6 +181,10 @@ func (s *Server) reply(query *dns.Msg, udp bool) (*dns.Msg, bool) {
 	reply.SetReply(query)
 	if rcode, fails := s.rcodes[key]; fails {
 		reply.Rcode = rcode
+		return reply, true
+	}
+	if t, fails := s.typeRcodes[key]; fails && t.kind == q.Qtype {
+		reply.Rcode = t.rcode
 		return reply, true
 	}
 	if s.truncate && udp {
