@@ -69,9 +69,8 @@ func (h *Host) start() {
 		return
 	}
 	if o.RingFrames > 0 {
-		for _, z := range h.zones() {
-			z.Resize(o.RingFrames, 512)
-		}
+		h.keyval.Resize(o.RingFrames, 512)
+		h.session.Resize(o.RingFrames, 512)
 	}
 	h.node = node
 	h.node.Expect(len(h.members))
@@ -203,13 +202,13 @@ func (h *Host) clusterNow() clock.Reading { return h.node.ClusterTime(h.now()) }
 
 func (h *Host) address() string { return fmt.Sprintf("host%d", h.index) }
 
-// The driver: everything is polled, so only events matter.
+// The driver. Sessions are asked for bytes only when they woke it, as carrier does.
 
-// Wake does nothing.
-func (h *Host) Wake(*cluster.Session) {}
+// Wake notes that a session has something to send.
+func (h *Host) Wake(s *cluster.Session) { s.Tag.(*end).woken = true }
 
-// End does nothing.
-func (h *Host) End(*cluster.Session) {}
+// End notes that a session is over.
+func (h *Host) End(s *cluster.Session) { s.Tag.(*end).woken = true }
 
 // FlushSoon does nothing.
 func (h *Host) FlushSoon(bool) {}

@@ -22,6 +22,8 @@ type end struct {
 	queued  int  // bytes of inbox
 	eof     bool // nothing will come after inbox
 	closed  bool
+	woken   bool
+	wakeMS  int64 // when acknowledgements are due; 0 not before the next Wake
 }
 
 // piece is bytes on their way.
@@ -44,11 +46,13 @@ func (w *World) dial(from, to *Host) {
 	l := &link{world: w, from: from.index, to: to.index}
 	for i, h := range [2]*Host{from, to} {
 		other := [2]*Host{to, from}[i]
-		session, err := h.node.Connected(cluster.Link{Outgoing: i == 0, Address: other.address()}, h.now())
+		e := &end{host: h, life: h.life, woken: true}
+		session, err := h.node.Connected(cluster.Link{Outgoing: i == 0, Address: other.address(), Tag: e}, h.now())
 		if err != nil {
 			return
 		}
-		l.ends[i] = &end{host: h, life: h.life, session: session}
+		e.session = session
+		l.ends[i] = e
 	}
 	w.links = append(w.links, l)
 }
@@ -108,8 +112,18 @@ func (l *link) send(e, other *end) {
 	if other.closed {
 		e.eof = true
 	}
+	if !e.woken && (e.wakeMS == 0 || w.nowMS < e.wakeMS) {
+		return
+	}
 	if other.queued < windowBytes {
-		if bytes := e.session.Outbox(nil, outboxBytes, e.host.now()); len(bytes) > 0 && !other.eof && !other.closed {
+		e.woken, e.wakeMS = false, 0
+		bytes := e.session.Outbox(nil, outboxBytes, e.host.now())
+		if len(bytes) > 0 {
+			e.woken = true
+		} else if delay := e.session.SendDelay(e.host.now()); delay >= 0 {
+			e.wakeMS = w.nowMS + delay.Milliseconds()
+		}
+		if len(bytes) > 0 && !other.eof && !other.closed {
 			due := w.nowMS + int64(w.rand.IntN(w.latencyMS+1))
 			if n := len(other.inbox); n > 0 {
 				due = max(due, other.inbox[n-1].dueMS)

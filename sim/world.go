@@ -37,7 +37,8 @@ type World struct {
 type Options struct {
 	// KeyvalBytes, SessionBytes and BucketBytes are the memory of the zones.
 	KeyvalBytes, SessionBytes, BucketBytes int64
-	// RingFrames shrinks the journals' rings, so that they are overrun; 0 leaves them.
+	// RingFrames shrinks the rings of the journals of pairs and sessions, so that they are overrun; 0 leaves them. After an overrun
+	// of limits counts are no longer exact by design, so only a story does that.
 	RingFrames int
 	// SessionTimeoutMS is the life of sessions.
 	SessionTimeoutMS int64
