@@ -9,9 +9,14 @@ import (
 	streamlimitconn "starling/modules/stream/limitconn"
 	streamlog "starling/modules/stream/log"
 	streamlookup "starling/modules/stream/lookup"
+	"starling/modules/stream/pass"
+	streamproxy "starling/modules/stream/proxy"
 	streamrealip "starling/modules/stream/realip"
 	"starling/modules/stream/returns"
+	"starling/modules/stream/set"
 	streamssl "starling/modules/stream/ssl"
+	"starling/modules/stream/sslpreread"
+	streamupstream "starling/modules/stream/upstream"
 	"starling/modules/stream/zonesync"
 	"starling/modules/web/access"
 	"starling/modules/web/api"
@@ -71,8 +76,13 @@ func Stream() []*stream.Module {
 		&streamlookup.Module,
 		&streamlimitconn.Module,
 		&streamaccess.Module,
+		&set.Module,
+		&sslpreread.Module,
 		&streamlog.Module,
 		&returns.Module,
+		&streamupstream.Module,
+		&streamproxy.Module,
+		&pass.Module,
 		&zonesync.Module, // last: it starts when everything else has
 	}
 }

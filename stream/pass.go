@@ -2,7 +2,6 @@ package stream
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 
@@ -12,6 +11,9 @@ import (
 
 // maxPasses bounds how often one connection is passed on, as in nginx: more are a circle of servers that pass to each other.
 const maxPasses = 10
+
+// ErrNobodyListens says that the configuration has no such address.
+var ErrNobodyListens = errors.New("nobody listens there")
 
 // handoff finds who serves an address of the configuration, http's and stream's.
 type handoff struct {
@@ -37,7 +39,7 @@ func (s *Session) Pass(to sockaddr.Addr) error {
 		return errors.New("cannot pass connection with preread data")
 	}
 	if h.find == nil {
-		return fmt.Errorf("port not found for \"%s\"", to)
+		return ErrNobodyListens
 	}
 	conn, base := s.raw, s.raw
 	if s.TLS != nil {
@@ -67,7 +69,7 @@ func (s *Session) Pass(to sockaddr.Addr) error {
 	}
 	serve := h.find(to)
 	if serve == nil {
-		return fmt.Errorf("port not found for \"%s\"", to)
+		return ErrNobodyListens
 	}
 	s.passed = true
 	serve(conn)

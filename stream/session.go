@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/packets"
 	"starling/lib/proxyprotocol"
 	"starling/lib/regex"
 	"starling/lib/sockaddr"
@@ -35,6 +36,8 @@ type Session struct {
 	Status int
 	// Peer is what is known of an encrypted client after the handshake, else nil.
 	Peer *ssl.Peer
+	// Content is what the family that serves the session keeps of it for its variables.
+	Content any
 	// LogNote, if set, adds to the session's lines in the error log; its text begins with a comma.
 	LogNote func() string
 	// Captures are those of the last regular expression that matched ($1 to $9).
@@ -103,6 +106,24 @@ func (s *Session) Socket() *net.TCPConn {
 func (s *Session) Moved(received, sent int64) {
 	s.counters.received.Add(received)
 	s.counters.sent.Add(sent)
+}
+
+// CloseWrite tells the client that nothing more will come.
+func (s *Session) CloseWrite() error {
+	if s.TLS != nil {
+		return s.TLS.CloseWrite()
+	}
+	if half, ok := s.raw.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Forget has further datagrams of a UDP client begin another session.
+func (s *Session) Forget() {
+	if udp, ok := s.raw.(*packets.Conn); ok {
+		udp.Forget()
+	}
 }
 
 // IsUDP tells sessions of datagrams from connections.

@@ -156,6 +156,7 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 
 func (s *Site) close(session *Session) {
 	if !session.passed {
+		session.sayGoodbye()
 		session.raw.Close() // nothing is left to do about a failure
 	}
 	for i := len(session.ends) - 1; i >= 0; i-- {
@@ -169,6 +170,16 @@ func (s *Site) close(session *Session) {
 	}
 	delete(s.sessions, session)
 	s.settle()
+}
+
+// goodbyeTimeout bounds the end of a TLS session: it is a courtesy, and the client may not read.
+const goodbyeTimeout = time.Second
+
+// sayGoodbye tells an encrypted client that nothing was cut off.
+func (s *Session) sayGoodbye() {
+	if s.TLS != nil && s.raw.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) == nil {
+		s.TLS.CloseWrite() // fails where the client or another has closed already
+	}
 }
 
 func (s *Site) detach(session *Session) {

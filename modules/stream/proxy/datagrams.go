@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"starling/observe"
+	"starling/stream"
+	"starling/upstream"
+)
+
+// maxDatagramBytes is more than any datagram over IP holds.
+const maxDatagramBytes = 64 << 10
+
+var datagramBuffers = sync.Pool{New: func() any {
+	buf := make([]byte, maxDatagramBytes)
+	return &buf
+}}
+
+// datagrams is a UDP session: its requests and responses are counted, and by their numbers it ends.
+type datagrams struct {
+	relay
+	mu                  sync.Mutex
+	requests, responses int
+	forgotten           bool
+	outcome             upstream.Outcome
+	status              stream.Result
+}
+
+// exchangeDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout.
+func (x *exchange) exchangeDatagrams() (upstream.Outcome, stream.Result) {
+	d := &datagrams{relay: relay{x: x, over: make(chan struct{})}, status: stream.Done}
+	d.idle = time.AfterFunc(x.p.timeout, d.watch)
+	defer d.idle.Stop()
+	var both sync.WaitGroup
+	both.Go(d.fromServer)
+	d.fromClient()
+	both.Wait()
+	return d.outcome, d.status
+}
+
+// fromClient sends the client's datagrams on.
+func (d *datagrams) fromClient() {
+	buffer := datagramBuffers.Get().(*[]byte)
+	defer datagramBuffers.Put(buffer)
+	x := d.x
+	header := x.p.appendHeader(nil, x.s)
+	for {
+		if x.upRate > 0 && d.allowed(&direction{rate: x.upRate, total: &x.sent}, *buffer) == nil {
+			return
+		}
+		n, err := x.s.Conn.Read(*buffer)
+		if err != nil {
+			d.clientGone(err)
+			return
+		}
+		d.active()
+		data := (*buffer)[:n]
+		if header != nil {
+			data, header = append(header, data...), nil
+		}
+		if _, err := x.conn.Write(data); err != nil {
+			d.serverFailed("send() failed", err)
+			return
+		}
+		x.sent.Add(int64(len(data)))
+		if d.count(&d.requests); d.stopsReading() {
+			return
+		}
+	}
+}
+
+// fromServer sends the server's datagrams back.
+func (d *datagrams) fromServer() {
+	buffer := datagramBuffers.Get().(*[]byte)
+	defer datagramBuffers.Put(buffer)
+	x := d.x
+	for {
+		if x.downRate > 0 && d.allowed(&direction{rate: x.downRate, total: &x.received}, *buffer) == nil {
+			return
+		}
+		n, err := x.conn.Read(*buffer)
+		if err != nil {
+			d.serverFailed("recv() failed", err)
+			return
+		}
+		d.active()
+		d.firstByte()
+		x.received.Add(int64(n))
+		if _, err := x.s.Conn.Write((*buffer)[:n]); err != nil && errors.Is(err, net.ErrClosed) {
+			d.clientGone(err)
+			return
+		}
+		d.count(&d.responses)
+	}
+}
+
+// count counts a datagram and ends the session when all were seen that are awaited.
+func (d *datagrams) count(what *int) {
+	x := d.x
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	*what++
+	if x.p.requests > 0 {
+		if d.requests < x.p.requests {
+			return
+		}
+		if !d.forgotten {
+			d.forgotten = true
+			x.s.Forget()
+		}
+	}
+	if d.complete() && x.p.responses != unlimited && !d.ended.Load() {
+		x.plainLogf("udp done, %s", d.figures())
+		d.end()
+	}
+}
+
+// complete tells whether as many responses came as are awaited; called with the lock held.
+func (d *datagrams) complete() bool {
+	return d.x.p.responses == unlimited || d.responses >= d.x.p.responses*d.requests
+}
+
+// stopsReading tells that the client's further datagrams are no longer this session's.
+func (d *datagrams) stopsReading() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.forgotten || d.ended.Load()
+}
+
+func (d *datagrams) figures() string {
+	x := d.x
+	return figures(d.requests, d.responses, x.s.BytesReceived(), x.s.BytesSent(), x.received.Load(), x.sent.Load())
+}
+
+// clientGone ends a session that was closed from outside: the configuration retires.
+func (d *datagrams) clientGone(error) {
+	if !d.ended.Load() {
+		d.x.plainLogf("disconnected on shutdown")
+	}
+	d.end()
+}
+
+// serverFailed ends a session whose server is not there: an ICMP message said so.
+func (d *datagrams) serverFailed(what string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended.Load() {
+		return
+	}
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		d.x.s.Logf(observe.Error, "%s (%d: %s) while proxying connection", what, int(number), observe.ErrnoText(number))
+	} else {
+		d.x.s.Logf(observe.Error, "%s (%v) while proxying connection", what, err)
+	}
+	d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
+	d.end()
+}
+
+// watch ends a session in which no datagram came for proxy_timeout. That is how most end; only where more responses are awaited the
+// server has failed.
+func (d *datagrams) watch() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := d.x
+	left := x.p.timeout - (time.Since(x.began) - time.Duration(d.activeMS.Load())*time.Millisecond)
+	switch {
+	case d.ended.Load():
+		return
+	case d.waiting.Load() > 0:
+		d.idle.Reset(x.p.timeout)
+		return
+	case left > 0:
+		d.idle.Reset(left)
+		return
+	case d.complete():
+		x.plainLogf("udp timed out, %s", d.figures())
+	default:
+		x.s.Logf(observe.Error, "upstream timed out (110: Connection timed out) while proxying connection")
+		d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
+	}
+	d.end()
+}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"starling/lib/proxyprotocol"
+	"starling/observe"
+	"starling/stream"
+	"starling/stream/groups"
+	"starling/upstream"
+)
+
+// exchange is a session's way to a server and back.
+type exchange struct {
+	s       *stream.Session
+	p       *server
+	group   *groups.Group
+	attempt upstream.Attempt
+	dialer  upstream.Dialer
+	action  string // what is being done, for the error log
+	states  []state
+	conn    *upstream.Conn // nil until one stands
+	startMS int64
+
+	upRate, downRate int64
+	began            time.Time
+
+	// Of the current try, changed by both directions.
+	sent, received atomic.Int64
+	firstByteMS    atomic.Int64 // since the try began; -1: none came
+}
+
+// handle is the content handler.
+func (p *server) handle(s *stream.Session) stream.Result {
+	x := &exchange{s: s, p: p, action: "connecting to upstream"}
+	s.Content, s.LogNote = x, x.note
+	group, host, status := p.find(s)
+	if status != 0 {
+		return status
+	}
+	x.group, x.dialer = group, p.dialerFor(s, host)
+	if status := x.connect(); status != 0 {
+		x.end(upstream.Success) // nothing is left to free
+		return status
+	}
+	x.upRate, x.downRate, x.began = rate(p.uploadRate, s), rate(p.downloadRate, s), time.Now()
+	x.action = "proxying connection"
+	outcome := upstream.Success
+	status = stream.Done
+	if s.IsUDP() {
+		outcome, status = x.exchangeDatagrams()
+	} else {
+		x.relay()
+	}
+	x.end(outcome)
+	return status
+}
+
+// connect tries servers until one can be connected to; a status other than 0 says that none could.
+func (x *exchange) connect() stream.Result {
+	a, s := &x.attempt, x.s
+	a.Client = s.Remote.Addr()
+	if x.group.Key != nil {
+		a.Key = x.group.Key.Append(nil, s)
+	}
+	x.group.Begin(a)
+	x.startMS = s.Now().MonoMS
+	for tries := 1; ; tries++ {
+		now := s.Now()
+		x.settleState()
+		picked, err := a.Pick(now)
+		if err != nil {
+			x.states = append(x.states, newState(x.group.Name, now.MonoMS))
+			s.Logf(observe.Error, "%v while connecting to upstream", err)
+			return stream.StatusBadGateway
+		}
+		x.states = append(x.states, newState(picked.Addr.Text, now.MonoMS))
+		x.sent.Store(0)
+		x.received.Store(0)
+		x.firstByteMS.Store(-1)
+		if x.conn, err = x.dialer.Dial(s.Context(), picked); err == nil {
+			x.connected()
+			return 0
+		}
+		s.Logf(observe.Error, "%v", err)
+		x.free(upstream.Failure)
+		if a.TriesLeft() == 0 || !x.p.next || x.p.nextTries > 0 && tries >= x.p.nextTries ||
+			x.p.nextTimeout > 0 && s.Now().MonoMS-x.startMS >= x.p.nextTimeout.Milliseconds() || s.Context().Err() != nil {
+			return stream.StatusBadGateway
+		}
+	}
+}
+
+// connected notes how long it took.
+func (x *exchange) connected() {
+	st := x.state()
+	st.connectMS = x.s.Now().MonoMS - st.startMS
+	x.conn.Server.Stats.Connected(time.Duration(st.connectMS) * time.Millisecond)
+	x.sent.Add(int64(len(x.dialer.Preface)))
+	if tcp, ok := x.conn.Conn.(*net.TCPConn); ok && !x.s.NoDelay() {
+		tcp.SetNoDelay(false) // a matter of speed only
+	}
+	udp := ""
+	if x.s.IsUDP() {
+		udp = "udp "
+	}
+	x.plainLogf("%sproxy %s connected to %s", udp, x.conn.LocalAddr(), st.address)
+}
+
+// free ends the current try.
+func (x *exchange) free(outcome upstream.Outcome) {
+	if x.attempt.Free(outcome, x.s.Now()) {
+		x.s.Logf(observe.Warn, "upstream server temporarily disabled while connecting to upstream")
+	}
+}
+
+// end accounts for the session and closes the server's connection.
+func (x *exchange) end(outcome upstream.Outcome) {
+	x.settleState()
+	if x.conn == nil {
+		return
+	}
+	st, stats := x.state(), &x.conn.Server.Stats
+	stats.Sent.Add(uint64(st.sent))
+	stats.Received.Add(uint64(st.received))
+	if st.firstByteMS >= 0 {
+		stats.FirstByte(time.Duration(st.firstByteMS) * time.Millisecond)
+	}
+	stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
+	x.free(outcome)
+	x.conn.Close() // nothing is left to do about a failure
+}
+
+// appendHeader adds the header of the PROXY protocol that the server is to get.
+func (p *server) appendHeader(dst []byte, s *stream.Session) []byte {
+	switch p.header {
+	case textHeader:
+		return proxyprotocol.Append(dst, s.Remote, s.Local)
+	case binaryHeader:
+		return proxyprotocol.AppendBinary(dst, s.Remote, s.Local, s.IsUDP())
+	}
+	return dst
+}
+
+// isTimeout tells a deadline that has passed.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"starling/conf"
+	"starling/lib/resolver"
+	"starling/observe"
+	"starling/ssl"
+	"starling/stream"
+	"starling/stream/groups"
+	"starling/upstream"
+	"starling/upstream/balance"
+	"starling/upstreams"
+)
+
+// server is proxy_pass in one server, ready for sessions.
+type server struct {
+	*Settings
+	registry *groups.Registry
+	names    *resolver.Resolver // for addresses with variables; nil without a resolver
+	dialer   upstream.Dialer
+	client   *ssl.Client // nil without proxy_ssl
+	buffers  sync.Pool
+}
+
+func build(b *stream.Block) (stream.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if s.target == nil {
+		return nil, nil
+	}
+	p := &server{Settings: s, registry: groups.Of(b.Plan)}
+	p.dialer = upstream.Dialer{Timeout: s.connectTimeout, Bind: s.bind, Probe: s.probe, Clock: b.Plan.Clock}
+	p.buffers.New = func() any {
+		buf := make([]byte, s.bufferBytes)
+		return &buf
+	}
+	var err error
+	if s.target.bySession != nil {
+		if p.names, err = b.Plan.Resolver(b.Server.ResolverSettings()); err != nil {
+			return nil, err
+		}
+	}
+	if s.tls.On {
+		if p.client, err = tlsClient(b, s); err != nil {
+			return nil, err
+		}
+	}
+	return p.handle, nil
+}
+
+// tlsClient reads the certificates that proxy_ssl_* name.
+func tlsClient(b *stream.Block, s *Settings) (*ssl.Client, error) {
+	bound := s.tls
+	bound.NoSessionReuse = !s.reuse
+	if err := bound.Pair("proxy_ssl"); err != nil {
+		return nil, err
+	}
+	if bound.Verify && len(bound.Trusted) == 0 {
+		return nil, fmt.Errorf("no proxy_ssl_trusted_certificate for proxy_ssl_verify")
+	}
+	client, warnings, err := bound.ClientSettings.Build(b.Plan.ReadFile)
+	for _, w := range warnings {
+		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+	}
+	return client, err
+}
+
+// find finds the group that the session goes to and the name of its host; a status other than 0 ends the session.
+func (p *server) find(s *stream.Session) (g *groups.Group, host string, status stream.Result) {
+	if p.target.group != nil {
+		return p.target.group, p.target.group.Name, 0
+	}
+	failed := func(format string, args ...any) (*groups.Group, string, stream.Result) {
+		s.Logf(observe.Error, format, args...)
+		return nil, "", stream.StatusInternalError
+	}
+	t, err := upstreams.ParseTarget(string(p.target.bySession.Append(nil, s)), 0, false)
+	if err != nil {
+		return failed("%v", err)
+	}
+	if g := p.registry.Find(&t); g != nil {
+		return g, t.Name(), 0
+	}
+	if t.Port == 0 && !t.Unix {
+		return failed("no port in upstream \"%s\"", t.Host)
+	}
+	addresses, err := p.resolve(s, &t)
+	if err != nil {
+		return failed("%v", err)
+	}
+	g = &groups.Group{Base: upstreams.Base{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{})}}
+	for _, a := range addresses {
+		if _, err := g.Add(upstream.NewSettings(t.Text, a), s.Now()); err != nil {
+			return failed("%v", err)
+		}
+	}
+	return g, t.Name(), 0
+}
+
+// resolve gives the addresses of a target that is no group.
+func (p *server) resolve(s *stream.Session, t *upstreams.Target) ([]upstream.Address, error) {
+	if literal, ok := t.Literal(); ok {
+		return []upstream.Address{literal}, nil
+	}
+	if p.names == nil {
+		return nil, fmt.Errorf("no resolver defined to resolve %s", t.Host)
+	}
+	found, _, err := p.names.Lookup(s.Context(), t.Host)
+	var addresses []upstream.Address
+	for _, ip := range found {
+		addresses = append(addresses, upstream.TCP(netip.AddrPortFrom(ip, t.Port)))
+	}
+	return addresses, err
+}
+
+// dialerFor is how servers are connected to for one session.
+func (p *server) dialerFor(s *stream.Session, host string) upstream.Dialer {
+	d := p.dialer
+	d.Datagrams = s.IsUDP()
+	if p.bindBy != nil {
+		if text := p.bindBy.Append(nil, s); len(text) > 0 {
+			var err error
+			if d.Bind, err = parseBind(string(text)); err != nil {
+				s.Logf(observe.Error, "invalid local address \"%s\"", text)
+			}
+		}
+	}
+	if s.IsUDP() {
+		return d
+	}
+	d.Preface = p.appendHeader(nil, s)
+	if p.client != nil {
+		d.TLS = p.tlsConfig(s, host)
+	}
+	return d
+}
+
+func (p *server) tlsConfig(s *stream.Session, host string) *tls.Config {
+	if p.tlsName != nil {
+		host = string(p.tlsName.Append(nil, s))
+	}
+	config := p.client.Config(host, p.tls.SendName)
+	var protocols []string
+	for i := range p.alpn {
+		if text := p.alpn[i].Append(nil, s); len(text) > 0 && len(text) <= maxALPNBytes {
+			protocols = append(protocols, string(text))
+		}
+	}
+	if protocols != nil {
+		config = config.Clone()
+		config.NextProtos = protocols
+	}
+	return config
+}

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/lib/units"
+	"starling/ssl"
+	"starling/stream"
+	"starling/stream/groups"
+	"starling/upstreams"
+	"starling/vars"
+)
+
+type template = vars.Template[*stream.Session]
+
+// Settings of one block.
+type Settings struct {
+	target         *target
+	connectTimeout time.Duration
+	timeout        time.Duration // a session in which nothing moves for so long ends
+	bufferBytes    int64
+
+	uploadRate, downloadRate *template // bytes per second; nil or 0: no limit
+	requests, responses      int       // datagrams that make a session; see unlimited
+
+	next        bool
+	nextTries   int // 0: no limit
+	nextTimeout time.Duration
+
+	header    headerVersion
+	bind      netip.AddrPort
+	bindBy    *template
+	probe     bool
+	halfClose bool
+
+	tls     ssl.BoundClient
+	reuse   bool
+	tlsName *template
+	alpn    []template
+}
+
+// unlimited responses: a UDP session then ends by its timeout.
+const unlimited = math.MaxInt32
+
+// Bounds of proxy_buffer_size: each session has two of them.
+const (
+	minBufferBytes = 1
+	maxBufferBytes = 16 << 20
+)
+
+// target is where proxy_pass sends sessions: a group, or an address with variables that says one.
+type target struct {
+	group     *groups.Group
+	bySession *template
+}
+
+// headerVersion is which header of the PROXY protocol a server gets.
+type headerVersion int
+
+const (
+	noHeader headerVersion = iota
+	textHeader
+	binaryHeader
+)
+
+var headerVersions = map[string]headerVersion{"off": noHeader, "on": textHeader, "v2": binaryHeader}
+
+func setPass(s *Settings, a *conf.Args) error {
+	p := stream.PlanOf(a)
+	compiled, err := stream.CompileTemplate(a, a.Words[0])
+	if err != nil {
+		return err
+	}
+	if _, literal := compiled.Literal(); !literal {
+		s.target = &target{bySession: &compiled}
+		return nil
+	}
+	t, err := upstreams.ParseTarget(a.Words[0], 0, false)
+	if err != nil {
+		return err
+	}
+	registry := groups.Of(p)
+	if t.NoPort && !t.Unix && registry.Find(&t) == nil {
+		return &upstreams.TargetError{What: "no port", Text: t.Text}
+	}
+	g, err := registry.Refer(t, a.Node, p.Clock.Now())
+	s.target = &target{group: g}
+	return err
+}
+
+// setTemplate makes a setter of a place that tells being set from being empty.
+func setTemplate(place func(*Settings) **template) conf.Setter {
+	return conf.Raw(func(s *Settings, a *conf.Args) error {
+		t, err := stream.CompileTemplate(a, a.Words[0])
+		*place(s) = &t
+		return err
+	})
+}
+
+func setRate(place func(*Settings) **template) conf.Setter {
+	return conf.Raw(func(s *Settings, a *conf.Args) error {
+		t, err := stream.CompileTemplate(a, a.Words[0])
+		if text, literal := t.Literal(); err == nil && literal {
+			_, err = conf.Size(text)
+		}
+		*place(s) = &t
+		return err
+	})
+}
+
+// rate is a rate for one session in bytes per second; what is no size is no limit, as in nginx.
+func rate(t *template, s *stream.Session) int64 {
+	if t == nil {
+		return 0
+	}
+	n, err := units.Size(string(t.Append(nil, s)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func setBind(s *Settings, a *conf.Args) error {
+	s.bind, s.bindBy = netip.AddrPort{}, nil
+	word := a.Words[0]
+	if word == "off" {
+		return nil
+	}
+	t, err := stream.CompileTemplate(a, word)
+	if err != nil {
+		return err
+	}
+	if _, literal := t.Literal(); !literal {
+		s.bindBy = &t
+		return nil
+	}
+	if s.bind, err = parseBind(word); err != nil {
+		return fmt.Errorf("invalid address \"%s\"", word)
+	}
+	return nil
+}
+
+// parseBind reads an address with or without a port.
+func parseBind(text string) (netip.AddrPort, error) {
+	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return netip.AddrPortFrom(ip, 0), nil
+	}
+	return netip.ParseAddrPort(text)
+}
+
+// maxALPNBytes is what the protocol has room for.
+const maxALPNBytes = 255
+
+func parseALPN(a *conf.Args) ([]template, error) {
+	var all []template
+	for _, word := range a.Words {
+		t, err := stream.CompileTemplate(a, word)
+		if err != nil {
+			return nil, err
+		}
+		if text, literal := t.Literal(); literal && len(text) > maxALPNBytes {
+			return nil, conf.Verdict("protocol too long")
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}

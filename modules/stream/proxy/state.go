@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"fmt"
+	"strconv"
+
+	"starling/observe"
+	"starling/stream"
+	"starling/vars"
+)
+
+// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did not come so far.
+type state struct {
+	address                           string
+	startMS                           int64
+	connectMS, firstByteMS, sessionMS int64
+	sent, received                    int64
+}
+
+func newState(address string, nowMS int64) state {
+	return state{address: address, startMS: nowMS, connectMS: -1, firstByteMS: -1, sessionMS: -1}
+}
+
+// state is that of the current try.
+func (x *exchange) state() *state { return &x.states[len(x.states)-1] }
+
+// settleState writes down what the current try came to, if there was one.
+func (x *exchange) settleState() {
+	if len(x.states) == 0 {
+		return
+	}
+	st := x.state()
+	if st.sessionMS < 0 {
+		st.sessionMS = x.s.Now().MonoMS - st.startMS
+	}
+	st.sent, st.received, st.firstByteMS = x.sent.Load(), x.received.Load(), x.firstByteMS.Load()
+}
+
+// note is added to what the error log says of the session.
+func (x *exchange) note() string {
+	text := ""
+	if len(x.states) > 0 {
+		text = ", upstream: \"" + x.state().address + "\""
+	}
+	return text + fmt.Sprintf(", bytes from/to client:%d/%d, bytes from/to upstream:%d/%d",
+		x.s.BytesReceived(), x.s.BytesSent(), x.received.Load(), x.sent.Load())
+}
+
+// plainLogf writes at level info what needs no words about client and server behind it.
+func (x *exchange) plainLogf(format string, args ...any) {
+	if log := x.s.Server.Log; log.Enabled(observe.Info) {
+		log.Logf(observe.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, args...))
+	}
+}
+
+// The variables. Without a try they have no value; several tries are joined by commas.
+var variables = []vars.Variable[*stream.Session]{
+	each("upstream_addr", "the servers tried", func(dst []byte, st *state) []byte { return append(dst, st.address...) }),
+	each("upstream_bytes_sent", "bytes sent to each", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) }),
+	each("upstream_bytes_received", "bytes received of each", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) }),
+	each("upstream_connect_time", "how long connecting took, in seconds with milliseconds",
+		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.connectMS) }),
+	each("upstream_first_byte_time", "the time to the first byte of the server, in seconds with milliseconds",
+		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.firstByteMS) }),
+	each("upstream_session_time", "how long the session with the server took, in seconds with milliseconds",
+		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.sessionMS) }),
+}
+
+func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variable[*stream.Session] {
+	return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+		x, ok := s.Content.(*exchange)
+		if !ok || len(x.states) == 0 {
+			return dst, false
+		}
+		for i := range x.states {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = add(dst, &x.states[i])
+		}
+		return dst, true
+	}}
+}
+
+// appendSeconds writes milliseconds as seconds with three digits behind the point, "-" for none.
+func appendSeconds(dst []byte, ms int64) []byte {
+	if ms < 0 {
+		return append(dst, '-')
+	}
+	return fmt.Appendf(dst, "%d.%03d", ms/1000, ms%1000)
+}
+
+// figures are what nginx tells of a UDP session that has ended.
+func figures(requests, responses int, received, sent, upReceived, upSent int64) string {
+	return fmt.Sprintf("packets from/to client:%d/%d, bytes from/to client:%d/%d, bytes from/to upstream:%d/%d",
+		requests, responses, received, sent, upReceived, upSent)
+}

@@ -1,0 +1,73 @@
+// Package set is set for stream: variables with values made at the beginning of a session.
+package set
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/stream"
+	"starling/vars"
+)
+
+const places = conf.StreamServer
+
+// Settings of one server: its assignments in their order.
+type Settings struct{ assignments []assignment }
+
+type assignment struct {
+	assign func(*stream.Session, []byte)
+	value  vars.Template[*stream.Session]
+}
+
+// Module is the family.
+var Module = stream.Module{
+	Module: conf.Module{
+		Name:  "set",
+		Doc:   "Variables of one's own.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: []conf.Directive{{
+			Name: "set", Syntax: "<$variable> <value>", In: places, Repeat: true,
+			Doc: "Sets a variable to a text, which may contain variables. It happens before the handshake, so what TLS tells is not known yet.",
+			Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parse),
+		}},
+	},
+	Handlers: []stream.Hook{{Phase: stream.PreAccess, Build: build}},
+}
+
+func parse(a *conf.Args) (assignment, error) {
+	p := stream.PlanOf(a)
+	name, found := strings.CutPrefix(a.Words[0], "$")
+	if !found || name == "" {
+		return assignment{}, fmt.Errorf("invalid variable name \"%s\"", a.Words[0])
+	}
+	value, err := stream.CompileTemplate(a, a.Words[1])
+	if err != nil {
+		return assignment{}, err
+	}
+	known, _ := stream.Variables(p).Find(name)
+	if known == nil || known.Replaceable && known.Assign == nil {
+		if _, err := stream.SlotVariable(p, name); err != nil {
+			return assignment{}, err
+		}
+		known, _ = stream.Variables(p).Find(name)
+	}
+	if known.Assign == nil {
+		return assignment{}, fmt.Errorf("the duplicate \"%s\" variable", name)
+	}
+	return assignment{known.Assign, value}, nil
+}
+
+func build(b *stream.Block) (stream.Handler, error) {
+	all := conf.SettingsOf[Settings](b.Scope).assignments
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return func(s *stream.Session) stream.Result {
+		for i := range all {
+			all[i].assign(s, all[i].value.Append([]byte{}, s))
+		}
+		return stream.Declined
+	}, nil
+}
