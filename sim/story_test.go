@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestStories tells each story of testdata.
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no stories: ", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := Tell(string(text))
+			if err == nil {
+				return
+			}
+			t.Errorf("%s: %v", file, err)
+			for _, h := range w.Hosts {
+				for _, e := range h.events {
+					t.Log(e.Text)
+				}
+			}
+		})
+	}
+}
+
+func TestMistypedStories(t *testing.T) {
+	for _, text := range []string{"hosts", "hosts x", "hosts 1\nat 3 get x", "hosts 1\nat 0 sing", "agree", "agree within", "fly"} {
+		if _, err := Tell(text); err == nil {
+			t.Errorf("%q is told without an error", text)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"starling/zone/kinds"
+)
+
+// This file is what a story does and expects at one host.
+
+func (w *World) at(c *command) error {
+	for _, tell := range []func(*World, *command) (bool, error){(*World).doAt, (*World).expectAt, (*World).expectStatus} {
+		if known, err := tell(w, c); known {
+			return err
+		}
+	}
+	return errWords
+}
+
+func (w *World) doAt(c *command) (known bool, err error) {
+	h := c.host
+	switch c.word(0) {
+	case "set":
+		return true, h.set(c.word(1), c.word(2))
+	case "many": // many 500 key value: key0, key1, …
+		for i := range c.number(1) {
+			if err := h.set(fmt.Sprint(c.word(2), i), c.word(3)); err != nil {
+				return true, err
+			}
+		}
+		return true, nil
+	case "delete":
+		h.remove(c.word(1))
+	case "clear":
+		return true, h.clear()
+	case "bind":
+		return true, h.session.Bind([]byte(c.word(1)), []byte(c.word(2)), h.clusterNow())
+	case "touch":
+		if !h.session.Touch([]byte(c.word(1)), h.clusterNow()) {
+			return true, errors.New("there is no such session")
+		}
+	case "hit": // hit 100 key
+		h.hit(c.word(2), c.number(1))
+	case "fill": // fill 5000: pairs until the zone is full, or so many
+		for i := range c.number(1) {
+			if err := h.set(fmt.Sprintf("fill%d.%d", h.index, i), "x"); errors.Is(err, kinds.ErrFull) {
+				return true, nil
+			}
+		}
+		return true, errors.New("the zone is not full")
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// expectAt compares what a reader finds. "-" is nothing.
+func (w *World) expectAt(c *command) (known bool, err error) {
+	h := c.host
+	want := func(got string) error {
+		if got == "" {
+			got = "-"
+		}
+		if got != c.word(2) {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	}
+	switch c.word(0) {
+	case "get":
+		return true, want(h.get(c.word(1)))
+	case "lookup":
+		server, _ := h.session.Lookup([]byte(c.word(1)), h.clusterNow())
+		return true, want(server)
+	case "count": // exactly, but for what has just drained
+		if got := h.count(c.word(1)); got != int64(c.number(2)) && got != int64(c.number(2))-1 {
+			return true, fmt.Errorf("it counts %d", got)
+		}
+	case "count-at-most":
+		if got := h.count(c.word(1)); got > int64(c.number(2)) {
+			return true, fmt.Errorf("it counts %d", got)
+		}
+	case "records":
+		if got := h.keyval.Len(); got != c.number(1) {
+			return true, fmt.Errorf("it has %d", got)
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// expectStatus reads what the operator sees.
+func (w *World) expectStatus(c *command) (known bool, err error) {
+	h := c.host
+	status := h.node.Status(h.now())
+	figure := func(got int64) error {
+		want := int64(c.number(len(c.words) - 1))
+		switch op := c.word(len(c.words) - 2); {
+		case op == "=" && got == want, op == "<" && got < want, op == ">" && got > want:
+			return nil
+		}
+		return fmt.Errorf("it is %d", got)
+	}
+	switch c.word(0) {
+	case "said":
+		if text := strings.Join(c.words[1:], " "); !h.said(text) {
+			return true, errors.New("its log has no such line")
+		}
+	case "silent": // about
+		if text := strings.Join(c.words[1:], " "); h.said(text) {
+			return true, errors.New("its log has such a line")
+		}
+	case "online":
+		return true, figure(status.Node.NodesOnline)
+	case "sent":
+		return true, figure(status.Node.BytesOut)
+	case "forfeited": // requests
+		return true, figure(status.Zones["lim"].Forfeited / 1000)
+	case "repaired":
+		return true, figure(status.Zones[c.word(1)].Repaired)
+	case "ahead":
+		return true, figure(status.Zones[c.word(1)].Ahead)
+	case "shows": // shows kv differ
+		for _, p := range status.Peers {
+			if got := p.Digests[c.word(1)].State; p.Pushing && got != strings.Join(c.words[2:], " ") {
+				return true, fmt.Errorf("of host %s it shows %q", p.Address, got)
+			}
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
