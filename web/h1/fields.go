@@ -123,7 +123,7 @@ func (f *FieldReader) field(name, value []byte, id Known) error {
 			class = nameBroken
 		}
 	}
-	if badRequestByte(value) >= 0 {
+	if bytes.IndexByte(value, 0) >= 0 || bytes.IndexByte(value, '\n') >= 0 || bytes.IndexByte(value, '\r') >= 0 { // RFC 9113, 8.2.1
 		return clientProblem(400, "header \"%s\" with invalid value: \"%s\"", quoted(name), quoted(value))
 	}
 	if class != namePlain && h.drops(class, name, f.Limits) {

@@ -118,7 +118,7 @@ func (d *decoder) text(b []byte, memory *h1.Arena) (text, rest []byte, err error
 		return nil, nil, err
 	}
 	if n > d.maxStringBytes {
-		return nil, nil, failed(CodeEnhanceYourCalm, "client sent too large header field")
+		return nil, nil, errLongField
 	}
 	if n > len(rest) {
 		return nil, nil, errTruncated
@@ -134,6 +134,41 @@ func (d *decoder) text(b []byte, memory *h1.Arena) (text, rest []byte, err error
 	}
 	return plain[:len(plain):len(plain)], rest, nil
 }
+
+// hopeless tells early of a block whose beginning can no longer become right, so that nobody waits for the rest of it.
+func (d *decoder) hopeless(b []byte) error {
+	for len(b) > 0 {
+		prefix, texts := uint(4), 1
+		switch c := b[0]; {
+		case c&0x80 != 0:
+			prefix, texts = 7, 0
+		case c&0xc0 == 0x40:
+			prefix = 6
+		case c&0xe0 == 0x20:
+			prefix, texts = 5, 0
+		}
+		index, rest, err := readInteger(b, prefix)
+		if texts > 0 && index == 0 {
+			texts++
+		}
+		for b = rest; texts > 0 && err == nil && len(b) > 0; texts-- {
+			var n int
+			if n, rest, err = readInteger(b, 7); err == nil && n > d.maxStringBytes {
+				return errLongField
+			}
+			b = rest[min(n, len(rest)):]
+		}
+		if err == errTruncated {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errLongField = failed(CodeEnhanceYourCalm, "client sent too large header field")
 
 var errTruncated = failed(CodeFrameSize, "client sent header block with incorrect length")
 

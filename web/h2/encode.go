@@ -36,21 +36,23 @@ func AppendField(dst []byte, id h1.Known, name, value []byte) []byte {
 	if index := staticNames[id]; index > 0 {
 		dst = appendInteger(dst, 4, int(index))
 	} else {
-		dst = appendInteger(append(dst, 0), 7, len(name))
+		var memory [64]byte
+		lower := memory[:0]
 		for _, c := range name {
 			if c >= 'A' && c <= 'Z' {
 				c |= 0x20
 			}
-			dst = append(dst, c)
+			lower = append(lower, c)
 		}
+		dst = appendEncoded(append(dst, 0), lower)
 	}
-	return append(appendInteger(dst, 7, len(value)), value...)
+	return appendEncoded(dst, value)
 }
 
 // AppendFieldString is AppendField of a known header, with a value that is a string.
 func AppendFieldString(dst []byte, id h1.Known, value string) []byte {
 	dst = appendInteger(dst, 4, int(staticNames[id]))
-	return append(appendInteger(dst, 7, len(value)), value...)
+	return appendEncoded(dst, value)
 }
 
 // appendInteger appends an integer with a prefix of that many bits, the bits before being zero.

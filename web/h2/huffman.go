@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
@@ -14,7 +15,24 @@ type huffmanStep struct {
 	fails  bool // the code of EOS, which must not be sent (RFC 7541, 5.2)
 }
 
-// huffman is the code of RFC 7541, appendix B, as an automaton; ends tells in which states the text may end.
+// huffmanCode is the code of one symbol.
+type huffmanCode struct {
+	code uint32
+	bits uint8
+}
+
+// huffmanCodes is the code of RFC 7541, appendix B, learned from an encoder: a symbol repeated eight times takes as many bytes as it has bits.
+var huffmanCodes = func() (codes [256]huffmanCode) {
+	for symbol := range codes {
+		text := string([]byte{byte(symbol)})
+		bits := hpack.HuffmanEncodeLength(strings.Repeat(text, 8))
+		padded := append(hpack.AppendHuffmanString(nil, text), 0, 0, 0)
+		codes[symbol] = huffmanCode{binary.BigEndian.Uint32(padded) >> (32 - bits), uint8(bits)}
+	}
+	return codes
+}()
+
+// huffman is the code as an automaton; huffmanEnds tells in which states a text may end.
 var huffman, huffmanEnds = makeHuffman()
 
 // node is a place in the tree of codes; leaves stand for a symbol.
@@ -25,16 +43,12 @@ type node struct {
 	state    uint8
 }
 
-// makeHuffman learns the code from an encoder: a symbol repeated eight times takes as many bytes as it has bits.
 func makeHuffman() (table [256][16]huffmanStep, ends [256]bool) {
 	root := &node{}
-	for symbol := range 256 {
-		text := string([]byte{byte(symbol)})
-		bits := hpack.HuffmanEncodeLength(strings.Repeat(text, 8))
-		code := hpack.AppendHuffmanString(nil, text)
+	for symbol, c := range huffmanCodes {
 		at := root
-		for i := range bits {
-			bit := code[i/8] >> (7 - i%8) & 1
+		for i := int(c.bits) - 1; i >= 0; i-- {
+			bit := c.code >> i & 1
 			if at.children[bit] == nil {
 				at.children[bit] = &node{}
 			}
@@ -75,6 +89,34 @@ func walk(root, at *node, bits int) (s huffmanStep) {
 	}
 	s.next = at.state
 	return s
+}
+
+// appendEncoded appends a string literal, compressed where that makes it shorter.
+func appendEncoded[T string | []byte](dst []byte, text T) []byte {
+	bits := 0
+	for i := range len(text) {
+		bits += int(huffmanCodes[text[i]].bits)
+	}
+	n := (bits + 7) / 8
+	if n >= len(text) {
+		return append(appendInteger(dst, 7, len(text)), text...)
+	}
+	start := len(dst)
+	dst = appendInteger(dst, 7, n)
+	dst[start] |= 0x80
+	word, used := uint64(0), 0
+	for i := range len(text) {
+		c := huffmanCodes[text[i]]
+		word = word<<c.bits | uint64(c.code)
+		for used += int(c.bits); used >= 8; {
+			used -= 8
+			dst = append(dst, byte(word>>used))
+		}
+	}
+	if used > 0 {
+		dst = append(dst, byte(word<<(8-used))|0xff>>used)
+	}
+	return dst
 }
 
 // appendHuffman decodes text. More padding than RFC 7541 allows is taken, as by nginx.

@@ -322,6 +322,9 @@ func (c *Conn) headerBlock(h frameHead, length, padding int) ([]byte, error) {
 		return nil, failed(CodeEnhanceYourCalm, "client sent too large header block")
 	}
 	if whole := len(c.in.Unread()) >= length+padding && h.has(flagEndHeaders); !whole {
+		if err := c.dec.hopeless(c.in.Unread()[:min(length, len(c.in.Unread()))]); err != nil {
+			return nil, err
+		}
 		c.withinBlock(true)
 		defer c.withinBlock(false)
 	}
