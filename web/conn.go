@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -199,6 +200,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	}
 	c.site.plan.Connections.Idle(1)
 	defer c.site.plan.Connections.Idle(-1)
+	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer that finds nothing.
+	runtime.Gosched()
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) {
 		return false

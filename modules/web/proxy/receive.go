@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"runtime"
 
 	"starling/observe"
 	"starling/upstream"
@@ -83,6 +84,9 @@ func (x *exchange) readHead() (verdict, int) {
 // fill reads once; with nothing unread it sleeps without memory.
 func (w *wire) fill() error {
 	if len(w.in.Unread()) == 0 && w.head.Bytes == 0 {
+		// Under load others have work while the server thinks, and when this one's turn comes its answer is there: one read fewer
+		// that finds nothing, and no sleep. Measured with 64 clients: 5 % of the CPU.
+		runtime.Gosched()
 		return w.in.Wait()
 	}
 	return w.in.Fill()
