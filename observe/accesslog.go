@@ -12,7 +12,7 @@ const MaxAccessLine = 64 << 10
 
 // AccessOptions are the parameters of access_log that concern its file.
 type AccessOptions struct {
-	Path        string // absolute
+	Path        string // absolute, or with SyslogScheme
 	BufferBytes int64  // 0: every line is written at once
 	// Flush is the longest time a line waits in the buffer; 0: until the buffer is full.
 	Flush time.Duration
@@ -73,6 +73,10 @@ func (a *AccessLog) Write(line []byte) {
 	if len(line) > MaxAccessLine {
 		a.cut.Add(1)
 		line = append(line[:MaxAccessLine-1:MaxAccessLine-1], '\n')
+	}
+	if s := a.file.syslog; s != nil {
+		a.file.message(s.severity, line)
+		return
 	}
 	if a.options.BufferBytes == 0 {
 		a.file.write(line)

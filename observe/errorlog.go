@@ -13,7 +13,7 @@ const maxErrorLine = 2048
 
 // Target is one error_log directive.
 type Target struct {
-	Path  string // absolute, or StderrPath
+	Path  string // absolute, StderrPath, or with SyslogScheme
 	Level Level  // lines of this level and graver are written
 }
 
@@ -73,7 +73,7 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	onStderr := false
 	for _, t := range e.targets {
 		if level <= t.level {
-			t.file.write(line)
+			t.file.writeError(level, line)
 			onStderr = onStderr || t.file.path == StderrPath
 		}
 	}
@@ -115,7 +115,7 @@ func escapeControls(line []byte, start int) []byte {
 // error goes, so that not even a crash is lost.
 func (e *ErrorLog) Redirect() *os.File {
 	for _, t := range e.targets {
-		if t.file.path != StderrPath {
+		if t.file.onDisk() {
 			t.file.mu.Lock()
 			defer t.file.mu.Unlock()
 			return t.file.out

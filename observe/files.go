@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,9 +107,15 @@ func (fs *Files) acquire(path string) (*file, error) {
 		return f, nil
 	}
 	f := &file{path: path, users: 1, buffered: map[*AccessLog]bool{}}
-	if path == StderrPath {
+	switch {
+	case path == StderrPath:
 		f.out = os.Stderr
-	} else {
+	case strings.HasPrefix(path, SyslogScheme):
+		var err error
+		if f.syslog, err = openSyslog(path); err != nil {
+			return nil, err
+		}
+	default:
 		out, err := openLog(path)
 		if err != nil {
 			return nil, err
@@ -126,7 +133,10 @@ func (fs *Files) release(f *file) {
 		return
 	}
 	delete(fs.byPath, f.path)
-	if f.path == StderrPath {
+	if f.syslog != nil {
+		f.syslog.close()
+	}
+	if !f.onDisk() {
 		return
 	}
 	f.mu.Lock()
@@ -144,7 +154,7 @@ func (fs *Files) Reopen() []error {
 	defer fs.mu.Unlock()
 	var errs []error
 	for _, f := range fs.byPath {
-		if f.path == StderrPath {
+		if !f.onDisk() {
 			continue
 		}
 		if err := f.reopen(); err != nil {
@@ -160,7 +170,7 @@ func (fs *Files) Chown(uid, gid int) []error {
 	defer fs.mu.Unlock()
 	var errs []error
 	for _, f := range fs.byPath {
-		if f.path == StderrPath {
+		if !f.onDisk() {
 			continue
 		}
 		info, err := f.out.Stat()
@@ -191,13 +201,17 @@ type file struct {
 	users int // configurations that have it, under Files.mu
 
 	mu     sync.Mutex
-	out    *os.File // nil when closed
+	out    *os.File      // nil when closed
+	syslog *syslogSocket // in place of out; nil for files
 	failed atomic.Uint64
 	// muteUntil is when a failing file may complain again, in seconds since 1970.
 	muteUntil int64
 	// buffered are the logs that hold lines back; they are written out before the file is opened anew.
 	buffered map[*AccessLog]bool
 }
+
+// onDisk tells files from standard error and syslog.
+func (f *file) onDisk() bool { return f.path != StderrPath && f.syslog == nil }
 
 func (f *file) remember(a *AccessLog) {
 	f.mu.Lock()
@@ -238,6 +252,25 @@ func (f *file) reopen() error {
 		return callError("close", f.path, err)
 	}
 	return nil
+}
+
+// writeError writes one line of an error log.
+func (f *file) writeError(level Level, line []byte) {
+	if f.syslog != nil {
+		f.message(level, line)
+		return
+	}
+	f.write(line)
+}
+
+// message sends one line, which ends in a line feed, to a syslog server.
+func (f *file) message(severity Level, line []byte) {
+	if err := f.syslog.send(severity, line[:len(line)-1]); err != nil {
+		f.failed.Add(1)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.complain(err)
+	}
 }
 
 // write writes whole lines with one system call. A failure is counted, and said on standard error once a second.

@@ -15,13 +15,15 @@ const ErrorLogSyntax = "<file> [<level>...]"
 func ErrorLogTarget(a *conf.Args) (observe.Target, error) {
 	p := a.Env.(*Plan)
 	path := a.Words[0]
-	for _, scheme := range []string{"syslog:", "memory:"} {
-		if strings.HasPrefix(path, scheme) {
-			return observe.Target{}, conf.Unsupported(scheme)
-		}
-	}
 	t := observe.Target{Path: path, Level: observe.Error}
-	if path != observe.StderrPath {
+	switch {
+	case strings.HasPrefix(path, "memory:"):
+		return t, conf.Unsupported("memory:")
+	case strings.HasPrefix(path, observe.SyslogScheme):
+		if err := observe.CheckSyslog(path); err != nil {
+			return t, err
+		}
+	case path != observe.StderrPath:
 		t.Path = p.PrefixPath(path)
 	}
 	for i, word := range a.Words[1:] {

@@ -26,7 +26,7 @@ func TestProblems(t *testing.T) {
 		{"stream { server { listen 1; server_name a.*.b; say x; } }", `invalid server name or wildcard "a.*.b" on 0.0.0.0:1 in /test.conf:1`},
 		{"stream { server { listen 1; server_name ~; say x; } }", `empty regex in server name "~" in /test.conf:1`},
 		{"stream { server { listen 1; say x; error_log x loud; } }", `invalid log level "loud" in /test.conf:1`},
-		{"stream { server { listen 1; say x; error_log syslog:server=x; } }", `parameter "syslog:" is not supported by starling in /test.conf:1`},
+		{"stream { server { listen 1; say x; error_log syslog:tag=x; } }", `no syslog server specified in /test.conf:1`},
 		{"stream { resolver 127.0.0.1 ipv4=off ipv6=off; }", `"ipv4" and "ipv6" cannot both be "off" in /test.conf:1`},
 		{"stream { resolver 127.0.0.1:x; }", `invalid port in resolver "127.0.0.1:x" in /test.conf:1`},
 		{"stream { server { listen 1; proxy_pass x; } }", `"proxy_pass" is not supported by starling in /test.conf:1`},

@@ -69,15 +69,24 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		return fmt.Errorf("invalid parameter \"%s\"", a.Words[1])
 	case path == "off":
 		return nil
-	case strings.HasPrefix(path, "syslog:"):
-		return conf.Unsupported("syslog:")
+	case strings.HasPrefix(path, observe.SyslogScheme):
+		if err := observe.CheckSyslog(path); err != nil {
+			return err
+		}
+		if a.Has("buffer") || a.Has("flush") {
+			return fmt.Errorf("logs to syslog cannot be buffered")
+		}
 	case strings.Contains(path, "$"):
 		return fmt.Errorf("variables in the path of an access_log are not supported by starling")
-	case !a.Has("format"):
+	}
+	if !a.Has("format") {
 		return fmt.Errorf("log format is not specified")
 	}
 	p := stream.PlanOf(a)
-	l := Log{options: observe.AccessOptions{Path: p.PrefixPath(path)}, node: a.Node}
+	if !strings.HasPrefix(path, observe.SyslogScheme) {
+		path = p.PrefixPath(path)
+	}
+	l := Log{options: observe.AccessOptions{Path: path}, node: a.Node}
 	if l.format = plan.Part[formats](p).byName[strings.ToLower(a.Value("format"))]; l.format == nil {
 		return fmt.Errorf("unknown log format \"%s\"", a.Value("format"))
 	}

@@ -114,11 +114,17 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		s.Off = true
 		return nil
 	}
-	if strings.HasPrefix(path, "syslog:") {
-		return conf.Unsupported("syslog:")
-	}
 	p := web.PlanOf(a)
 	l := Log{options: observe.AccessOptions{Path: p.PrefixPath(path)}, hasPath: strings.Contains(path, "$"), node: a.Node}
+	if strings.HasPrefix(path, observe.SyslogScheme) {
+		if err := observe.CheckSyslog(path); err != nil {
+			return err
+		}
+		if a.Has("buffer") || a.Has("flush") {
+			return fmt.Errorf("logs to syslog cannot be buffered")
+		}
+		l.options.Path, l.hasPath = path, false
+	}
 	name := combinedName
 	if a.Has("format") {
 		name = a.Value("format")
