@@ -40,8 +40,9 @@ type Port struct {
 	// UDP asks for a socket of datagrams, whose sessions package packets makes.
 	UDP bool
 
-	hosts *vhosts
-	tls   bool
+	hosts   *vhosts
+	tls     bool
+	tlsNode *conf.Node // of the first listen with ssl
 	// proxied says that connections begin with a PROXY protocol header.
 	proxied bool
 	site    *Site
@@ -56,7 +57,7 @@ type built struct{ site *Site }
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
-	problems := unknownVariables(p)
+	var problems conf.Problems
 	for _, scope := range block.All("server") {
 		server, err := buildServer(p, scope, modules)
 		if err != nil {
@@ -69,6 +70,13 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 			}
 		}
 	}
+	for _, port := range s.ports {
+		if first := port.hosts.byDefault; port.tls && first != nil && first.TLS == nil {
+			problems = append(problems, conf.At(port.tlsNode, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive"))
+		}
+	}
+	// Now, for the names of servers may have declared variables.
+	problems = append(problems, unknownVariables(p)...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -92,6 +100,9 @@ func (s *Site) port(l listen) *Port {
 // join makes a server one of the address; what one of them asks of the socket holds for all.
 func (p *Port) join(s *Server, l listen, log observe.Logger) error {
 	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
+	if l.tls && !p.tls {
+		p.tlsNode = l.node
+	}
 	p.tls, p.proxied = p.tls || l.tls, p.proxied || l.proxied
 	if l.options != (sockaddr.Options{IPv6Only: true}) {
 		p.Options = l.options

@@ -171,6 +171,17 @@ func (a *Attempt) markTried(slot int) {
 	a.triedMore[i/64] |= 1 << (i % 64)
 }
 
+// Connected says that the picked server took a connection: one that was out and is being probed is then back, before the session ends.
+func (a *Attempt) Connected(now clock.Reading) {
+	if s := a.current; s != nil {
+		a.group.mu.Lock()
+		defer a.group.mu.Unlock()
+		if s.accessedMS < s.checkedMS {
+			s.recover(now)
+		}
+	}
+}
+
 // Free ends the attempt on the current server. It returns true when this failure put the server out, which is worth
 // a warning: "upstream server temporarily disabled".
 func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {

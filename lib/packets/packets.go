@@ -126,6 +126,11 @@ func (l *Listener) deliver(k key, remote netip.AddrPort, data []byte) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.put(k, remote, append([]byte(nil), data...))
+}
+
+// put gives a datagram that was counted as waiting to its session; called with the lock held.
+func (l *Listener) put(k key, remote netip.AddrPort, data []byte) {
 	c := l.sessions[k]
 	fresh := c == nil
 	if fresh {
@@ -136,7 +141,7 @@ func (l *Listener) deliver(k key, remote netip.AddrPort, data []byte) {
 		c = l.newConn(k, remote)
 	}
 	select {
-	case c.queue <- append([]byte(nil), data...):
+	case c.queue <- data:
 	default:
 		l.drop(data)
 		return
@@ -242,29 +247,30 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Forget says that further datagrams of the client begin another session; what has come is still read here.
+// Forget says that further datagrams of the client, and those that wait, begin another session.
 func (c *Conn) Forget() {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	if c.l.sessions[c.key] == c {
-		delete(c.l.sessions, c.key)
+	l := c.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions[c.key] == c {
+		delete(l.sessions, c.key)
+	}
+	for {
+		select {
+		case data := <-c.queue:
+			l.put(c.key, c.remote, data)
+			continue
+		default:
+		}
+		return
 	}
 }
 
-// Close ends the session.
+// Close ends the session. Datagrams that wait begin another.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
-		c.Forget() // from here on nothing is put into the queue
 		close(c.closed)
-		for {
-			select {
-			case data := <-c.queue:
-				c.l.waiting.Add(-int64(len(data)))
-				continue
-			default:
-			}
-			return
-		}
+		c.Forget()
 	})
 	return nil
 }

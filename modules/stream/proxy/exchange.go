@@ -96,6 +96,7 @@ func (x *exchange) connect() stream.Result {
 
 // connected notes how long it took.
 func (x *exchange) connected() {
+	x.attempt.Connected(x.s.Now())
 	st := x.state()
 	st.connectMS = x.s.Now().MonoMS - st.startMS
 	x.conn.Server.Stats.Connected(time.Duration(st.connectMS) * time.Millisecond)

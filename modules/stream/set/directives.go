@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/plan"
 	"starling/stream"
 	"starling/vars"
 )
@@ -46,17 +47,35 @@ func parse(a *conf.Args) (assignment, error) {
 	if err != nil {
 		return assignment{}, err
 	}
-	known, _ := stream.Variables(p).Find(name)
-	if known == nil || known.Replaceable && known.Assign == nil {
+	assign, err := assignable(p, name)
+	return assignment{assign, value}, err
+}
+
+// assignable makes a variable one that can be set, if it may be. What a map or its kin makes of it holds until it is set.
+func assignable(p *plan.Plan, name string) (func(*stream.Session, []byte), error) {
+	all := stream.Variables(p)
+	known, _ := all.Find(name)
+	switch {
+	case known == nil:
 		if _, err := stream.SlotVariable(p, name); err != nil {
-			return assignment{}, err
+			return nil, err
 		}
-		known, _ = stream.Variables(p).Find(name)
+		known, _ = all.Find(name)
+		return known.Assign, nil
+	case known.Assign != nil:
+		return known.Assign, nil
+	case !known.Replaceable:
+		return nil, fmt.Errorf("the duplicate \"%s\" variable", name)
 	}
-	if known.Assign == nil {
-		return assignment{}, fmt.Errorf("the duplicate \"%s\" variable", name)
-	}
-	return assignment{known.Assign, value}, nil
+	before, slot := *known, stream.NewSlot(p)
+	assign := func(s *stream.Session, value []byte) { s.SetSlot(slot, value) }
+	return assign, all.Declare(vars.Variable[*stream.Session]{Name: name, Doc: before.Doc, Replaceable: true, Assign: assign,
+		Append: func(s *stream.Session, rest string, dst []byte) ([]byte, bool) {
+			if value := s.Slot(slot); value != nil {
+				return append(dst, value...), true
+			}
+			return before.Append(s, rest, dst)
+		}})
 }
 
 func build(b *stream.Block) (stream.Handler, error) {

@@ -51,10 +51,7 @@ func directives() []conf.Directive {
 func serve(b *stream.Block, server *stream.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.HasCertificates() && !s.RejectHandshake {
-		if listen := server.ListensTLS(); listen != nil {
-			return conf.At(listen, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
-		}
-		return nil
+		return nil // if it listens with ssl nevertheless, the default server of the address must have them
 	}
 	if err := s.Pair(); err != nil {
 		return err

@@ -88,34 +88,37 @@ func readMessage(message []byte) (h hello, v verdict) {
 	return h, found
 }
 
-// readExtensions reads those that are of use; false where they are malformed.
+// readExtensions reads those that are of use; false where they are malformed. Of these nginx goes by the lengths inside, not by that of
+// the extension.
 func (h *hello) readExtensions(f fields) bool {
 	for len(f) > 0 {
 		kind, ok := f.take(2)
 		if !ok {
 			return false
 		}
-		body, ok := f.sized(2)
+		size, ok := f.take(2)
 		if !ok {
 			return false
 		}
-		switch int(kind[0])<<8 | int(kind[1]) {
-		case extensionServerName:
-			if h.serverName == nil && !h.readServerName(body) {
-				return false
-			}
-		case extensionALPN:
-			if h.alpn == nil && !h.readALPN(body) {
-				return false
-			}
-		case extensionSupportedVersions:
+		switch n := int(kind[0])<<8 | int(kind[1]); {
+		case n == extensionServerName && h.serverName == nil:
+			ok = h.readServerName(&f)
+		case n == extensionALPN && h.alpn == nil:
+			ok = h.readALPN(&f)
+		case n == extensionSupportedVersions:
 			h.version = [2]byte{3, 4}
+			_, ok = f.sized(1)
+		default:
+			_, ok = f.take(int(size[0])<<8 | int(size[1]))
+		}
+		if !ok {
+			return false
 		}
 	}
 	return true
 }
 
-func (h *hello) readServerName(f fields) bool {
+func (h *hello) readServerName(f *fields) bool {
 	list, ok := f.sized(2)
 	if !ok {
 		return false
@@ -129,7 +132,7 @@ func (h *hello) readServerName(f fields) bool {
 	return ok
 }
 
-func (h *hello) readALPN(f fields) bool {
+func (h *hello) readALPN(f *fields) bool {
 	list, ok := f.sized(2)
 	if !ok {
 		return false
