@@ -2,54 +2,55 @@ package limitconn
 
 import (
 	"starling/conf"
+	"starling/connlimits"
 	"starling/lib/conncount"
 	"starling/observe"
-	"starling/plan"
 	"starling/stream"
 )
 
 // limiter applies the limits of one server.
 type limiter struct {
-	settings *Settings
+	limits   []connlimits.Bound[*stream.Session]
+	settings *connlimits.Settings
 	slot     int
 }
 
 func build(b *stream.Block) (stream.Handler, error) {
-	s := conf.SettingsOf[Settings](b.Scope)
+	s := conf.SettingsOf[connlimits.Settings](b.Scope)
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: plan.Part[registry](b.Plan).slot}
+	l := &limiter{settings: s, slot: side.Slot(b.Plan), limits: side.Bind(s.Limits)}
 	return l.handle, nil
 }
 
 // appendStatus is $limit_conn_status.
 func appendStatus(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-	outcome := s.Slot(plan.Part[registry](s.Plan()).slot)
+	outcome := s.Slot(side.Slot(s.Plan()))
 	return append(dst, outcome...), outcome != nil
 }
 
 // handle counts the session in every zone from here to its end, or rejects it and counts it nowhere.
 func (l *limiter) handle(s *stream.Session) stream.Result {
 	type held struct {
-		zone   *zone
+		zone   *conncount.Zone
 		ticket conncount.Ticket
 	}
 	var entered []held
-	for _, limit := range l.settings.Limits {
-		z := limit.zone.Value.(*zone)
-		key := z.key.Append(nil, s)
+	for _, limit := range l.limits {
+		z := limit.Zone
+		key := z.Key.Append(nil, s)
 		if len(key) == 0 {
 			continue
 		}
 		if len(key) > conncount.MaxKeyBytes {
-			s.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", z.key.Text(), key)
+			s.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", z.Key.Text(), key)
 			continue
 		}
 		s.SetSlot(l.slot, []byte("PASSED"))
-		ticket, verdict := z.Enter(key, limit.most)
+		ticket, verdict := z.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
-			entered = append(entered, held{z, ticket})
+			entered = append(entered, held{z.Zone, ticket})
 			continue
 		}
 		for _, h := range entered {
@@ -65,13 +66,13 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 }
 
 // reject ends a session that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(s *stream.Session, z *zone, verdict conncount.Verdict) stream.Result {
+func (l *limiter) reject(s *stream.Session, z *connlimits.Zone[*stream.Session], verdict conncount.Verdict) stream.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {
 			dryRun = ", dry run,"
 		}
-		s.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, z.name)
+		s.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, z.Name)
 	}
 	if l.settings.DryRun {
 		s.SetSlot(l.slot, []byte("REJECTED_DRY_RUN"))

@@ -3,12 +3,22 @@ package limitconn
 
 import (
 	"starling/conf"
-	"starling/observe"
+	"starling/connlimits"
 	"starling/vars"
 	"starling/web"
 )
 
 const places = conf.HTTP | conf.Server | conf.Location
+
+// side is http's half of the family: what is counted are requests.
+var side = &connlimits.Side[*web.Request]{Use: "limit_conn", Resource: "http/limit_conns", Counted: "requests",
+	Plan: web.PlanOf, Compile: web.CompileTemplate, NewSlot: web.NewSlot}
+
+// Settings of one block.
+type Settings struct {
+	connlimits.Settings
+	Status int
+}
 
 // Module is the family.
 var Module = web.Module{
@@ -17,29 +27,12 @@ var Module = web.Module{
 		Doc:   "Limits how many requests with the same key are processed at once. Connections without a request do not count.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
-		Directives: []conf.Directive{
-			{
-				Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", In: conf.HTTP, Repeat: true,
-				Doc: "Declares a zone that counts per key. It is never shared with other nodes.",
-				Set: declareZone,
-			}, {
-				Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
-				Doc: "Applies a zone: at most that many requests per key at once.",
-				Set: conf.List(func(s *Settings) *[]Limit { return &s.Limits }, parseLimit),
-			}, {
+		Directives: append(connlimits.Directives(side, conf.HTTP, places, func(s *Settings) *connlimits.Settings { return &s.Settings }),
+			conf.Directive{
 				Name: "limit_conn_status", Syntax: "<code>", Default: "503", In: places,
 				Doc: "The status of rejected requests.",
 				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Int(400, 599)),
-			}, {
-				Name: "limit_conn_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
-				Doc: "The level at which rejections are logged.",
-				Set: conf.Field(func(s *Settings) *observe.Level { return &s.LogLevel }, conf.OneOf(logLevels)),
-			}, {
-				Name: "limit_conn_dry_run", Syntax: "on | off", Default: "off", In: places,
-				Doc: "Counts and logs, but does not reject.",
-				Set: conf.Field(func(s *Settings) *bool { return &s.DryRun }, conf.Flag),
-			},
-		},
+			}),
 	},
 	Variables: []vars.Variable[*web.Request]{{
 		Name:   "limit_conn_status",
@@ -47,8 +40,6 @@ var Module = web.Module{
 		Append: appendStatus,
 	}},
 	Handlers: []web.Hook{{Phase: web.PreAccess, Build: build}},
-	Link:     link,
-	API:      resources,
+	Link:     side.Link,
+	API:      side.Resources,
 }
-
-var logLevels = map[string]observe.Level{"info": observe.Info, "notice": observe.Notice, "warn": observe.Warn, "error": observe.Error}

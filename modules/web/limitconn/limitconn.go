@@ -2,9 +2,9 @@ package limitconn
 
 import (
 	"starling/conf"
+	"starling/connlimits"
 	"starling/lib/conncount"
 	"starling/observe"
-	"starling/plan"
 	"starling/web"
 )
 
@@ -19,14 +19,9 @@ var outcomes = [...]string{passed: "PASSED", rejected: "REJECTED", rejectedDryRu
 
 // limiter applies the limits of one block.
 type limiter struct {
-	limits   []boundLimit
+	limits   []connlimits.Bound[*web.Request]
 	settings *Settings
 	slot     int
-}
-
-type boundLimit struct {
-	*Zone
-	most uint32
 }
 
 func build(b *web.Block) (web.Handler, error) {
@@ -34,16 +29,13 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: plan.Part[registry](b.Plan).slot}
-	for _, limit := range s.Limits {
-		l.limits = append(l.limits, boundLimit{limit.zone.Value.(*Zone), limit.most})
-	}
+	l := &limiter{settings: s, slot: side.Slot(b.Plan), limits: side.Bind(s.Limits)}
 	return l.handle, nil
 }
 
 // appendStatus is $limit_conn_status.
 func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	outcome := r.Slot(plan.Part[registry](r.Plan()).slot).Number
+	outcome := r.Slot(side.Slot(r.Plan())).Number
 	if outcome == 0 {
 		return dst, false
 	}
@@ -67,16 +59,16 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	entered := few[:0]
 	for i := range l.limits {
 		limit := &l.limits[i]
-		key := r.Expand(&limit.key)
+		key := r.Expand(&limit.Key)
 		if len(key) == 0 {
 			continue
 		}
 		if len(key) > conncount.MaxKeyBytes {
-			r.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.key.Text(), key)
+			r.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.Key.Text(), key)
 			continue
 		}
 		outcome.Number = passed
-		ticket, verdict := limit.Enter(key, limit.most)
+		ticket, verdict := limit.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
 			entered = append(entered, held{limit.Zone.Zone, ticket})
 			continue
@@ -96,13 +88,13 @@ func (l *limiter) handle(r *web.Request) web.Result {
 func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
 
 // reject answers a request that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *boundLimit, verdict conncount.Verdict) web.Result {
+func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *connlimits.Bound[*web.Request], verdict conncount.Verdict) web.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {
 			dryRun = ", dry run,"
 		}
-		r.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, limit.name)
+		r.Logf(l.settings.LogLevel, "limiting connections%s by zone \"%s\"", dryRun, limit.Name)
 	}
 	if l.settings.DryRun {
 		outcome.Number = rejectedDryRun

@@ -32,7 +32,12 @@ func TestRequestsInProgress(t *testing.T) {
 		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
 			limit_conn_zone $arg_k zone=one:32k;
 			server { server_name here; limit_conn_status 429; limit_conn one 2; location / { } }`)
-		first, second, third := s.Client(), s.Client(), s.Client()
+		// One after the other, so that the third is connection 3 in the log.
+		first := s.Client()
+		synctest.Wait()
+		second := s.Client()
+		synctest.Wait()
+		third := s.Client()
 		first.Write(get("a"))
 		second.Write(get("a"))
 		synctest.Wait()

@@ -1,4 +1,4 @@
-package limitconn
+package connlimits
 
 import (
 	"net/http"
@@ -8,13 +8,13 @@ import (
 	"starling/plan"
 )
 
-// resources is /stream/limit_conns.
-func resources(p *plan.Plan) []observe.Resource {
+// Resources is the side's limit_conns. It is there without zones too: clients ask for it.
+func (s *Side[C]) Resources(p *plan.Plan) []observe.Resource {
 	zones := map[string]*conncount.Counts{}
-	for _, z := range plan.Part[registry](p).zones {
-		zones[z.Name] = &z.Value.(*zone).Counts
+	for _, z := range plan.Part[registry[C]](p).zones {
+		zones[z.Name] = &z.Value.(*Zone[C]).Counts
 	}
-	return []observe.Resource{{Path: "stream/limit_conns", Since: 6, Collection: true, Handle: func(call *observe.Call) observe.Answer {
+	return []observe.Resource{{Path: s.Resource, Since: 6, Collection: true, Handle: func(call *observe.Call) observe.Answer {
 		return answer(zones, call)
 	}}}
 }
