@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -157,6 +158,8 @@ func (l *listener) accept(log func() observe.Logger) {
 		switch {
 		case err == nil:
 			go (*l.target.Load()).Serve(conn)
+			// Of several connections at once the first is served first: without this the scheduler would begin with the newest.
+			runtime.Gosched()
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, syscall.ECONNABORTED):
