@@ -102,9 +102,10 @@ func TestDryRun(t *testing.T) {
 		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
 			limit_conn_zone $arg_k zone=one:32k;
 			server { limit_conn one 1; limit_conn_dry_run on; limit_conn_log_level info; location / { } }`)
-		first, second := s.Client(), s.Client()
+		first := s.Client()
 		first.Write(get("a"))
 		synctest.Wait()
+		second := s.Client()
 		second.Write(get("a"))
 		synctest.Wait()
 		answers <- "x"
