@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"maps"
 	"math/bits"
+	"slices"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -18,6 +20,8 @@ const (
 	shareShards = 32
 	// stallMS is how long a teacher may take over a share: it holds 1/8 of the zone.
 	stallMS = 10_000
+	// stoppedMS between two ticks means that the process stood still, by SIGSTOP or with its machine.
+	stoppedMS = 1000
 )
 
 // learner is what a zone that is not ready knows about learning. Guarded by progress.mu.
@@ -25,6 +29,7 @@ type learner struct {
 	missing      wire.ShardSet
 	sources      map[*Session]*source
 	aloneSinceMS int64
+	settledMS    int64 // monotonic, of the last look at this
 	// frontier is, per origin, what all teachers had applied; it is where the journals go on.
 	frontier    map[zone.Origin]uint64
 	hasFrontier bool
@@ -82,7 +87,8 @@ func (z *zoneState) askForShares(now clock.Reading) {
 			free[i] &^= src.asked[i]
 		}
 	}
-	for s, src := range z.learner.sources {
+	for _, s := range slices.SortedFunc(maps.Keys(z.learner.sources), bySerial) {
+		src := z.learner.sources[s]
 		if !src.ready || src.stalled || count(src.asked) > shareShards/2 || free.Empty() {
 			continue
 		}
@@ -144,6 +150,10 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 	}
 	met := n.metAll()
 	z.mu.Lock()
+	if after(now, z.learner.settledMS, stoppedMS) {
+		z.learner.aloneSinceMS = now.MonoMS // it was stopped: whoever was to teach it may be back in a moment
+	}
+	z.learner.settledMS = now.MonoMS
 	teachers := 0
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
@@ -187,7 +197,7 @@ func (n *Node) becomeReady(z *zoneState, taught bool) {
 		}
 	}
 	for origin, sequence := range z.learner.frontier {
-		if origin == z.origin {
+		if origin == z.origin || !taught { // what was not taught to its end has to come from the journals
 			continue
 		}
 		in := z.applied[origin]

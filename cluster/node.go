@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Node struct {
 	mu       sync.Mutex
 	peers    map[NodeID]*peer
 	sessions map[*Session]struct{}
+	serial   uint64 // of the last session
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
@@ -232,6 +234,7 @@ func (n *Node) all() []*Session {
 	for s := range n.sessions {
 		list = append(list, s)
 	}
+	slices.SortFunc(list, bySerial)
 	return list
 }
 

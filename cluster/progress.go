@@ -48,7 +48,7 @@ const maxOrigins = wire.MaxFrontier
 func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
 	return &progress{
 		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow),
-		learner: learner{missing: wire.All, sources: make(map[*Session]*source), aloneSinceMS: now.MonoMS},
+		learner: learner{missing: wire.All, sources: make(map[*Session]*source), aloneSinceMS: now.MonoMS, settledMS: now.MonoMS},
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,7 +26,8 @@ const (
 
 // Session is one connection to a peer. The dialer of a connection pushes, the acceptor acknowledges.
 type Session struct {
-	node *Node
+	node   *Node
+	serial uint64
 	Link
 	table   *zoneTable // as of the start; a reload that changes it ends the session
 	decoder *wire.Decoder
@@ -91,6 +93,8 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 		return nil, errors.New("zone_sync: the node is shutting down")
 	}
 	s.table = n.table.Load() // here, so that Reload finds every session that still has the table before
+	n.serial++
+	s.serial = n.serial
 	n.sessions[s] = struct{}{}
 	n.mu.Unlock()
 	if link.Outgoing {
@@ -100,6 +104,9 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	}
 	return s, nil
 }
+
+// bySerial is the order of sessions' beginnings: what is done to all of them is done in it, so that a simulated run can be repeated.
+func bySerial(a, b *Session) int { return cmp.Compare(a.serial, b.serial) }
 
 // hello is what the node says of itself.
 func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {

@@ -21,7 +21,6 @@ type Host struct {
 	keyval  *kinds.Keyval
 	session *kinds.Session
 	bucket  *kinds.Bucket
-	events  []cluster.Event
 
 	members  []int
 	dialedMS map[int]int64
@@ -48,15 +47,16 @@ const (
 // start begins a new life. What is in memory is gone; what is on disk is read back.
 func (h *Host) start() {
 	h.life++
+	h.world.did("host%d starts", h.index)
 	h.down, h.frozen = false, false
 	h.dialedMS = map[int]int64{}
 	o := h.world.options
 	stamps := new(stamp.Clock)
-	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: o.KeyvalBytes, Sync: true, Clock: stamps})
+	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: o.KeyvalBytes, Sync: true, Clock: stamps, Incarnation: h.life})
 	h.session = kinds.NewSession(kinds.SessionConfig{
-		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true, Clock: stamps,
+		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true, Clock: stamps, Incarnation: h.life,
 	})
-	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: o.BucketBytes, RateMilli: rateMilli, Sync: true})
+	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: o.BucketBytes, RateMilli: rateMilli, Sync: true, Incarnation: h.life})
 	h.bucket.SetBurst(burstMilli)
 	if h.keepsState {
 		h.restore()
@@ -114,6 +114,7 @@ func (h *Host) runs() bool { return !h.down && !h.frozen }
 // crash ends the process without a word.
 func (h *Host) crash() {
 	h.down = true
+	h.world.did("host%d crashes", h.index)
 	for _, l := range h.world.links {
 		if l.from == h.index || l.to == h.index {
 			l.cut()
@@ -216,21 +217,14 @@ func (h *Host) FlushSoon(bool) {}
 // Met does nothing.
 func (h *Host) Met(*cluster.Session, cluster.NodeID) {}
 
-// maxEvents is how many lines of the log are kept.
-const maxEvents = 2000
-
 // Event keeps a line of the log.
-func (h *Host) Event(e cluster.Event) {
-	if len(h.events) < maxEvents {
-		e.Text = fmt.Sprintf("%6d ms host%d: %s", h.world.nowMS, h.index, e.Text)
-		h.events = append(h.events, e)
-	}
-}
+func (h *Host) Event(e cluster.Event) { h.world.note("host%d: %s", h.index, e.Text) }
 
 // said says whether the log has a text.
 func (h *Host) said(text string) bool {
-	for _, e := range h.events {
-		if strings.Contains(e.Text, text) {
+	prefix := fmt.Sprintf("host%d:", h.index)
+	for _, line := range h.world.Log {
+		if strings.Contains(line, prefix) && strings.Contains(line, text) {
 			return true
 		}
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // This file knows what must be there in the end. The ledger is the merge of what every host acknowledged, made at the moment
-// of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what the ledger holds:
-// then nothing acknowledged is missing unless something newer replaced it, and nothing deleted came back.
+// of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what the ledger holds, or
+// newer: then nothing acknowledged is missing unless something newer replaced it, and nothing deleted came back.
 
 // ledgerBytes is enough for all that a run writes.
 const ledgerBytes = 1 << 30
@@ -25,14 +25,17 @@ func (w *World) ledgerNow() clock.Reading {
 
 // enter merges some shards of a host's zone into the ledger.
 func (w *World) enter(h *Host, first, count int) {
-	now := h.clusterNow()
+	w.merge(w.ledger, h.keyval, first, count, h.clusterNow())
+}
+
+func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Reading) {
 	for shard := first; shard < first+count; shard++ {
-		piece, _, _ := h.keyval.TeachShard(shard, 0, nil, 1<<30, now)
+		piece, _, _ := from.TeachShard(shard, 0, nil, 1<<30, now)
 		if len(piece) == 0 {
 			continue
 		}
-		if _, err := w.ledger.Learn(piece, w.ledgerNow()); err != nil {
-			w.failf("the ledger does not take what host %d has: %v", h.index, err)
+		if _, err := to.Learn(piece, w.ledgerNow()); err != nil {
+			w.failf("the ledger does not take shard %d: %v", shard, err)
 		}
 	}
 }
@@ -56,16 +59,20 @@ func (w *World) recount() {
 	}
 }
 
-// mustMatchLedger compares a host with the ledger.
+// mustMatchLedger fails if the ledger has something newer than the host has. The host may have more: what was on its way
+// when a host crashed has arrived or not.
 func (w *World) mustMatchLedger(h *Host) {
 	var want, got [zone.Shards]uint64
-	w.ledger.Digests(&want)
+	both := w.newLedger()
+	w.merge(both, w.ledger, 0, zone.Shards, h.clusterNow())
+	w.merge(both, h.keyval, 0, zone.Shards, h.clusterNow())
+	both.Digests(&want)
 	h.keyval.Digests(&got)
 	for shard := range want {
 		if want[shard] == got[shard] {
 			continue
 		}
-		missing := w.pairsOf(w.ledger, shard, w.ledgerNow())
+		missing := w.pairsOf(both, shard, h.clusterNow())
 		held := w.pairsOf(h.keyval, shard, h.clusterNow())
 		w.failf("shard %d of host %d holds %v, what was acknowledged is %v", shard, h.index, held, missing)
 		return
@@ -87,6 +94,7 @@ func (h *Host) set(key, value string) error {
 	if err := h.keyval.Set([]byte(key), []byte(value), kinds.NoExpire, h.clusterNow()); err != nil {
 		return err
 	}
+	h.world.did("host%d sets %s to %s", h.index, key, value)
 	h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
 	return nil
 }
@@ -94,12 +102,14 @@ func (h *Host) set(key, value string) error {
 // remove deletes a pair at a host; one that is not there is no error.
 func (h *Host) remove(key string) {
 	if h.keyval.Delete([]byte(key), h.clusterNow()) == nil {
+		h.world.did("host%d deletes %s", h.index, key)
 		h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
 	}
 }
 
 func (h *Host) clear() error {
 	err := h.keyval.Clear(h.clusterNow())
+	h.world.did("host%d clears", h.index)
 	h.world.enter(h, 0, zone.Shards)
 	return err
 }
@@ -111,6 +121,7 @@ func (h *Host) get(key string) string {
 
 // hit charges a bucket.
 func (h *Host) hit(key string, times int) {
+	h.world.did("host%d has %d requests of %s", h.index, times, key)
 	for range times {
 		h.bucket.Charge([]byte(key), h.clusterNow())
 	}

@@ -25,10 +25,8 @@ func TestStories(t *testing.T) {
 				return
 			}
 			t.Errorf("%s: %v", file, err)
-			for _, h := range w.Hosts {
-				for _, e := range h.events {
-					t.Log(e.Text)
-				}
+			for _, line := range w.Log {
+				t.Log(line)
 			}
 		})
 	}

@@ -51,8 +51,8 @@ type swarm struct {
 	inexact bool
 }
 
-// Swarm runs one seed and returns what went wrong, and the world for its log.
-func Swarm(seed uint64) (failures []string, w *World) {
+// Swarm runs one seed and returns what went wrong, and the world for its log; traced, that says what was done too.
+func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	f := flavours[seed%uint64(len(flavours))]
 	options := defaults
 	if f.full {
@@ -62,6 +62,7 @@ func Swarm(seed uint64) (failures []string, w *World) {
 		options.RingFrames = 16
 	}
 	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.lossy || f.full}
+	s.Traced = traced
 	s.latencyMS = s.rand.IntN(4)
 	s.Start(2 + s.rand.IntN(4))
 	if f.mixed {
@@ -84,6 +85,7 @@ func Swarm(seed uint64) (failures []string, w *World) {
 		s.Run(time.Duration(1+s.rand.IntN(3)) * time.Millisecond)
 		s.checkMemory()
 	}
+	s.did("all harm ends")
 	s.Heal()
 	s.quiet()
 	return s.failures, s.World
@@ -160,6 +162,7 @@ func (s *swarm) burst(h *Host) {
 
 func (s *swarm) harmNetwork(h *Host, n int) {
 	other := s.Hosts[s.rand.IntN(len(s.Hosts))].index
+	s.did("harm of kind %d to the network between host%d and host%d", n, h.index, other)
 	switch {
 	case other == h.index:
 		s.Run(time.Duration(s.rand.IntN(30)) * time.Millisecond)
@@ -180,6 +183,7 @@ func (s *swarm) harmNetwork(h *Host, n int) {
 }
 
 func (s *swarm) harmHost(h *Host, n int) {
+	s.did("harm of kind %d to host%d", n, h.index)
 	switch {
 	case n < 94 && s.flavour.crashes && s.others(h) > 0:
 		h.crash()

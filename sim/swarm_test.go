@@ -48,7 +48,7 @@ func TestSwarm(t *testing.T) {
 }
 
 func runSeed(t *testing.T, seed uint64) {
-	failures, w := Swarm(seed)
+	failures, w := Swarm(seed, *seedFlag != 0)
 	if len(failures) == 0 {
 		return
 	}
@@ -57,20 +57,19 @@ func runSeed(t *testing.T, seed uint64) {
 	}
 	t.Errorf("replay with: go test ./sim -run Swarm -seed=%d", seed)
 	if *seedFlag != 0 {
-		for _, h := range w.Hosts {
-			for _, e := range h.events {
-				t.Log(e.Text)
-			}
+		for _, line := range w.Log {
+			t.Log(line)
 		}
 	}
 }
 
 // A seed says everything: the same one does the same twice.
 func TestSeedsReplay(t *testing.T) {
-	const seed = 12
-	_, one := Swarm(seed)
-	_, two := Swarm(seed)
-	if one.nowMS != two.nowMS || one.moved != two.moved {
-		t.Errorf("seed %d took %d ms and %d bytes, then %d ms and %d bytes", seed, one.nowMS, one.moved, two.nowMS, two.moved)
+	for seed := range uint64(2 * len(flavours)) {
+		_, one := Swarm(seed, false)
+		_, two := Swarm(seed, false)
+		if one.nowMS != two.nowMS || one.moved != two.moved {
+			t.Errorf("seed %d took %d ms and %d bytes, then %d ms and %d bytes", seed, one.nowMS, one.moved, two.nowMS, two.moved)
+		}
 	}
 }

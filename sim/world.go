@@ -31,6 +31,9 @@ type World struct {
 	moved     int64
 	ledger    *kinds.Keyval
 	failures  []string
+	// Log is what hosts said and, where Traced, what was done to them.
+	Log    []string
+	Traced bool
 }
 
 // Options are what all hosts of a world have in common.
@@ -134,6 +137,23 @@ func (w *World) step() {
 }
 
 func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
+
+// note adds a line to the log.
+func (w *World) note(format string, args ...any) {
+	if len(w.Log) < maxLog {
+		w.Log = append(w.Log, fmt.Sprintf("%6d ms ", w.nowMS)+fmt.Sprintf(format, args...))
+	}
+}
+
+// maxLog is how many lines of the log are kept.
+const maxLog = 20_000
+
+// did notes what was done, for those who replay a seed.
+func (w *World) did(format string, args ...any) {
+	if w.Traced {
+		w.note(format, args...)
+	}
+}
 
 // failf notes that something that must hold does not.
 func (w *World) failf(format string, args ...any) {
