@@ -135,9 +135,7 @@ func (w *h2Wire) discard(_ *Request, total, between time.Duration) error {
 	}
 }
 
-func (w *h2Wire) wait(r *Request, d time.Duration) bool {
-	return w.stream.Wait(d, r.site.context.Done())
-}
+func (w *h2Wire) wait(_ *Request, d time.Duration) bool { return w.stream.Wait(d) }
 
 func (w *h2Wire) left(*Request) bool { return w.stream.Gone() }
 

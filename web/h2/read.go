@@ -268,6 +268,9 @@ func (c *Conn) readData(h frameHead) error {
 	if h.has(flagEndStream) {
 		c.feedEnd(h.stream)
 	}
+	if h.has(flagPadded) {
+		c.creditPadding(h.stream)
+	}
 	return c.skip(padding)
 }
 

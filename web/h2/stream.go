@@ -24,7 +24,7 @@ type Stream struct {
 	memory h1.Arena // of the head
 	fields h1.FieldReader
 	// reads and writes are waited for apart: a handler may read the body in another goroutine than that which writes.
-	reads, writes *waiter
+	reads, writes waiter
 
 	// With the connection's lock.
 	sendWindow  int64
@@ -42,31 +42,38 @@ type Stream struct {
 	wrong       error // what is wrong with the body
 }
 
-var streams = sync.Pool{New: func() any { return &Stream{reads: newWaiter(), writes: newWaiter()} }}
+var streams = sync.Pool{New: func() any {
+	s := new(Stream)
+	s.Head.Reset()
+	return s
+}}
 
-// waiter is what one goroutine sleeps on.
+// waiter is what one goroutine sleeps on, made when one first does. It is touched with the connection's lock held.
 type waiter struct {
 	wake  chan struct{} // holds one signal
 	timer *time.Timer
 }
 
-func newWaiter() *waiter {
-	w := &waiter{make(chan struct{}, 1), time.NewTimer(time.Hour)}
-	w.timer.Stop()
-	return w
-}
-
 // signal makes who sleeps look again. A signal too many does no harm.
 func (w *waiter) signal() {
+	if w.wake == nil {
+		return
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// sleep waits for a signal; false when the time is over.
-func (w *waiter) sleep(timeout time.Duration) bool {
-	w.timer.Reset(timeout)
+// sleep gives the lock up and waits for a signal; false when the time is over.
+func (w *waiter) sleep(lock sync.Locker, timeout time.Duration) bool {
+	if w.wake == nil {
+		w.wake, w.timer = make(chan struct{}, 1), time.NewTimer(timeout)
+	} else {
+		w.timer.Reset(timeout)
+	}
+	lock.Unlock()
+	defer lock.Lock()
 	select {
 	case <-w.wake:
 		w.timer.Stop()
@@ -93,7 +100,7 @@ func (s *Stream) giveBack() {
 	s.memory.Reset()
 	s.body.release()
 	s.Head.Reset()
-	*s = Stream{Head: s.Head, memory: s.memory, reads: s.reads, writes: s.writes}
+	*s = Stream{Head: s.Head, memory: s.memory}
 	streams.Put(s)
 }
 
@@ -107,13 +114,6 @@ func (s *Stream) signal() {
 func (s *Stream) abandon(why error) {
 	s.gone, s.ended = why, true
 	s.signal()
-}
-
-// sleep gives the lock up and waits for a signal; false when the time is over.
-func (s *Stream) sleep(w *waiter, timeout time.Duration) bool {
-	s.conn.mu.Unlock()
-	defer s.conn.mu.Lock()
-	return w.sleep(timeout)
 }
 
 // lost is why nothing can be sent or read any more; nil while it can. Must be called with the lock held.
@@ -134,17 +134,14 @@ func (s *Stream) Gone() bool {
 	return s.lost() != nil
 }
 
-// Wait returns true after d, false as soon as the client is gone or cancel is closed.
-func (s *Stream) Wait(d time.Duration, cancel <-chan struct{}) bool {
-	end := time.NewTimer(d)
-	defer end.Stop()
-	for !s.Gone() {
-		select {
-		case <-end.C:
-			return true
-		case <-cancel:
-			return false
-		case <-s.writes.wake:
+// Wait returns true after d, false as soon as the client is gone.
+func (s *Stream) Wait(d time.Duration) bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	for end := time.Now().Add(d); s.lost() == nil; {
+		left := time.Until(end)
+		if left <= 0 || !s.writes.sleep(&s.conn.mu, left) {
+			return s.lost() == nil
 		}
 	}
 	return false
@@ -170,7 +167,7 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 		case s.ended:
 			return 0, io.EOF
 		}
-		if s.interrupted || !s.sleep(s.reads, timeout) {
+		if s.interrupted || !s.reads.sleep(&c.mu, timeout) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		s.credit()
@@ -271,6 +268,15 @@ func (c *Conn) feed(id uint32, p []byte) {
 		s.body.put(p)
 	}
 	s.signal()
+}
+
+// creditPadding gives back what padding took of the window: nobody reads it.
+func (c *Conn) creditPadding(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.streams[id]; s != nil && s.gone == nil {
+		s.credit()
+	}
 }
 
 // feedEnd ends a body.

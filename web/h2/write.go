@@ -73,7 +73,7 @@ func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration, bef
 					s.blocked = true
 					c.blocked = append(c.blocked, s)
 				}
-				if !s.sleep(s.writes, timeout) {
+				if !s.writes.sleep(&c.mu, timeout) {
 					return os.ErrDeadlineExceeded
 				}
 				continue
