@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"unicode/utf8"
 
 	"starling/observe"
 )
@@ -26,7 +27,8 @@ func badFormat(text string) *observe.APIError {
 // parseBody reads {"key": "value", "other": {"value": "v", "expire": 30000}, "gone": null}. Text that is not JSON
 // gets 415 and JSON of another shape 400: the documentation lists both for "invalid JSON" without a rule.
 func parseBody(body []byte) ([]change, *observe.APIError) {
-	if !json.Valid(body) {
+	// The decoder would replace bytes that are not UTF-8: another key or value than was sent.
+	if !json.Valid(body) || !utf8.Valid(body) {
 		return nil, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
 	d := json.NewDecoder(bytes.NewReader(body))

@@ -101,6 +101,7 @@ func TestAPI(t *testing.T) {
 		{"POST two {\"d\":{\"value\":\"4\",\"expire\":1000}}", `400 KeyvalFormatError keyval timeout is not enabled`},
 		{"POST one {", `415 JsonError json error`},
 		{"POST one ", `415 JsonError json error`},
+		{"POST one {\"x\":\"\xff\"}", `415 JsonError json error`},
 		{"POST one []", `400 KeyvalFormatError invalid JSON`},
 		{"POST one {}", `400 KeyvalFormatError key required`},
 		{"POST one {\"x\":null}", `400 KeyvalFormatError value of key "x" required`},

@@ -3,10 +3,10 @@ package upstreams
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"starling/lib/units"
 	"starling/observe"
@@ -25,30 +25,49 @@ func formatError(text string) *observe.APIError {
 	return &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfFormatError", Text: text}
 }
 
-// readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one.
+// readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one;
+// of several faults the first in the text is told.
 func readBody(side Side, text []byte) (b body, problem *observe.APIError) {
+	// The decoder would replace bytes that are not UTF-8: a server by another name than was sent.
+	if !json.Valid(text) || !utf8.Valid(text) {
+		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	var members map[string]any
-	if err := d.Decode(&members); err != nil {
-		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error: " + err.Error()}
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return b, formatError("invalid JSON: an object is expected")
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error: more than one value"}
-	}
-	for name, v := range members {
-		switch v.(type) {
-		case map[string]any, []any:
-			return b, formatError("nested object or list \"" + name + "\"")
+	seen := map[string]bool{}
+	for d.More() {
+		var v any
+		t, err := d.Token()
+		if err == nil {
+			err = d.Decode(&v)
 		}
-		if side.Name == Stream.Name && (name == "route" || name == "drain") {
-			return b, formatError("unknown parameter \"" + name + "\"")
+		name, isName := t.(string)
+		if err != nil || !isName {
+			return b, formatError("invalid JSON")
 		}
-		if problem := b.take(name, v); problem != nil {
+		if problem := b.member(side, name, v, seen); problem != nil {
 			return b, problem
 		}
 	}
 	return b, nil
+}
+
+func (b *body) member(side Side, name string, v any, seen map[string]bool) *observe.APIError {
+	switch v.(type) {
+	case map[string]any, []any:
+		return formatError("nested object or list \"" + name + "\"")
+	}
+	if side.Name == Stream.Name && (name == "route" || name == "drain") {
+		return formatError("unknown parameter \"" + name + "\"")
+	}
+	if seen[name] {
+		return formatError("duplicate parameter \"" + name + "\"")
+	}
+	seen[name] = true
+	return b.take(name, v)
 }
 
 func (b *body) take(name string, v any) *observe.APIError {
