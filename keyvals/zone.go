@@ -146,8 +146,10 @@ func (r *registry) link(p *plan.Plan) error {
 }
 
 func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
+	var before *Zone
 	if old := p.OldZone(z); old != nil {
-		if before, ok := old.Value.(*Zone); ok && before.spec.carriesTo(s) {
+		before, _ = old.Value.(*Zone)
+		if before != nil && before.spec.continuedBy(s) {
 			z.Value = &Zone{Keyval: before.Keyval, Name: z.Name, Timeout: s.timeout, spec: s}
 			p.OnStart(func(context.Context) error {
 				before.SetTimeout(s.timeout.Milliseconds())
@@ -161,10 +163,14 @@ func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
 		TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
 	})}
 	z.Value = made
+	if before != nil && before.spec.valueType == s.valueType {
+		p.OnCarry(func(again bool) error { return made.CarryFrom(before.Keyval, again, p.Clock.Now()) })
+	}
 	return keepState(p, made.Keyval, s.state, false)
 }
 
-// carriesTo says whether the records of a zone are of use to one declared like t. A new timeout counts for what is written from then on.
-func (s spec) carriesTo(t spec) bool {
+// continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the records if the type
+// is the same. A new timeout counts for what is written from then on.
+func (s spec) continuedBy(t spec) bool {
 	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
 }

@@ -43,6 +43,7 @@ type Plan struct {
 	read    map[string][]byte // by path; nil once the plan has started
 	link    []func() error
 	start   []func(context.Context) error
+	carry   []func(again bool) error
 	quit    []func(context.Context)
 	retire  []func()
 	stamps  *stamp.Clock
@@ -98,6 +99,10 @@ func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 // OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
 
+// OnCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It is taken once
+// this one has started, and again, for what the last requests of the old one wrote, when that retires.
+func (p *Plan) OnCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
+
 // OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to the
 // cluster goes out there. The context bounds it.
 func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step) }
@@ -116,13 +121,25 @@ func (p *Plan) Link() []error {
 	return errs
 }
 
-// Start takes the start steps until one fails.
+// Start takes the start steps until one fails, then carries over what there is.
 func (p *Plan) Start(ctx context.Context) error {
 	p.read = nil // keys are among it
 	for _, step := range p.start {
 		if err := step(ctx); err != nil {
 			return err
 		}
+	}
+	for _, step := range p.carry {
+		if err := step(false); err != nil {
+			return err
+		}
+	}
+	for _, step := range p.carry {
+		p.Old.OnRetire(func() {
+			if err := step(true); err != nil {
+				p.Log.Logf(observe.Error, "%v", err)
+			}
+		})
 	}
 	return nil
 }

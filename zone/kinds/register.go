@@ -73,6 +73,8 @@ type room struct {
 	evict bool
 	// whole says that the payload is a whole shard: memory for its records is made at once.
 	whole bool
+	// carried says that peers are to get what is put, as if it were written here.
+	carried bool
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.

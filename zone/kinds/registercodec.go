@@ -237,9 +237,12 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 			d.Fail()
 			return
 		}
-		switch did, _ := g.put(sh, hash, key, &w, space, now); did {
+		switch did, slot := g.put(sh, hash, key, &w, space, now); did {
 		case won:
 			applied.Won++
+			if space.carried {
+				sh.MarkDirty(slot, sh.At(slot))
+			}
 		case lost:
 			applied.Lost++
 		case refused:

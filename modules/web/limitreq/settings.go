@@ -176,8 +176,17 @@ func (r *registry) linkZone(p *plan.Plan, z *plan.Zone) error {
 			p.OnStart(r.applyRates(z, now))
 			return nil
 		}
+		now.counts = before.counts
+		p.OnCarry(func(again bool) error {
+			if !again { // what the last requests of the old configuration cost is let go
+				now.CarryFrom(before.Bucket, p.Clock.Now())
+			}
+			return nil
+		})
 	}
-	now.counts = &Counts{}
+	if now.counts == nil {
+		now.counts = &Counts{}
+	}
 	now.Bucket = kinds.NewBucket(kinds.BucketConfig{
 		Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
 	})

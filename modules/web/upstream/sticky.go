@@ -177,6 +177,7 @@ func (l *learn) link(p *plan.Plan) error {
 			})
 			return nil
 		}
+		p.OnCarry(func(again bool) error { return l.CarryFrom(before.Session, again, p.Clock.Now()) })
 	}
 	l.Session = kinds.NewSession(kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
 		TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()})

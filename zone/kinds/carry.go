@@ -1,0 +1,101 @@
+package kinds
+
+import (
+	"math"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// A reload may change what a zone is to its peers: it becomes shared, or its key expression changes. Then a new zone follows the
+// old one and carries its records over. They count as written here, so that peers get them.
+
+// carryPieceBytes keeps the locks of both zones short.
+const carryPieceBytes = 64 << 10
+
+// CarryFrom merges the records of the zone that this one follows. A second call, with again, takes what was written there since; a
+// zone without tombstones ignores it, for it no longer knows what was deleted here meanwhile.
+func (s *Session) CarryFrom(old *Session, again bool, now clock.Reading) error {
+	return s.carryFrom(&old.registers, again, now, func([]byte, zone.Applied) {})
+}
+
+// CarryFrom is that of sessions. What keeps the state of this zone gets the records too.
+func (k *Keyval) CarryFrom(old *Keyval, again bool, now clock.Reading) error {
+	return k.carryFrom(&old.registers, again, now, k.keepRemote)
+}
+
+func (g *registers) carryFrom(old *registers, again bool, now clock.Reading, keep func([]byte, zone.Applied)) error {
+	if again && g.tombstoneMS == 0 {
+		return nil
+	}
+	var buf []byte
+	for shard := range zone.Shards {
+		for cursor, done := uint64(0), false; !done; {
+			buf, cursor, done = old.TeachShard(shard, cursor, buf[:0], carryPieceBytes, now)
+			if len(buf) == 0 {
+				continue
+			}
+			applied, err := g.merge(buf, room{bytes: g.store.Limit(), carried: true}, math.MaxUint64, now)
+			if err != nil {
+				return err
+			}
+			keep(buf, applied)
+		}
+	}
+	g.store.Wake(false)
+	return nil
+}
+
+// carriedBucket is a bucket on its way.
+type carriedBucket struct {
+	key   []byte
+	level int64
+}
+
+// CarryFrom raises levels to those of the zone that this one follows. Peers get them as costs of now, rounded to whole requests.
+func (b *Bucket) CarryFrom(old *Bucket, now clock.Reading) {
+	for shard := range zone.Shards {
+		b.carry(b.store.ShardNumber(shard), old.levels(shard, now), now)
+	}
+	b.store.Wake(false)
+}
+
+// levels copies the buckets of a shard that are not empty.
+func (b *Bucket) levels(shard int, now clock.Reading) (out []carriedBucket) {
+	sh := b.store.ShardNumber(shard)
+	sh.Lock()
+	defer sh.Unlock()
+	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
+		if !sh.Live(slot) {
+			continue
+		}
+		r := sh.At(slot)
+		if level := int64(r.Word0) - b.drained(now.MonoMS-int64(r.Word1)); level > 0 {
+			out = append(out, carriedBucket{append([]byte(nil), sh.Key(r)...), level})
+		}
+	}
+	return out
+}
+
+func (b *Bucket) carry(sh *zone.Shard, from []carriedBucket, now clock.Reading) {
+	sh.Lock()
+	defer sh.Unlock()
+	for _, c := range from {
+		slot, r := sh.Find(c.key)
+		if r == nil {
+			if slot, r = b.store.Insert(sh, c.key, nil, b.store.Limit(), false, now.MonoMS); r == nil {
+				continue // as when it is full otherwise: the limit begins anew
+			}
+		}
+		have := max(int64(r.Word0)-b.drained(now.MonoMS-int64(r.Word1)), 0)
+		if c.level <= have {
+			continue
+		}
+		r.Word0, r.Word1 = uint64(c.level), uint64(now.MonoMS)
+		sh.Use(slot, r, now.MonoMS)
+		if requests := (c.level - have + request/2) / request; requests > 0 && b.store.Synced() {
+			*r.Unsent() += uint32(min(requests, math.MaxUint32-int64(*r.Unsent())))
+			sh.MarkDirty(slot, r)
+		}
+	}
+}
