@@ -102,3 +102,51 @@ func TestASessionNamesItsServerNotItsPosition(t *testing.T) {
 		cl.settled()
 	}
 }
+
+// TestASessionIsNotTakenByARequestThatKnewNothingOfIt: the session reaches the node while the request is on its way to
+// another server; it must stay where it is.
+func TestASessionIsNotTakenByARequestThatKnewNothingOfIt(t *testing.T) {
+	cl := newCluster(t, 2)
+	quick := cl.backend(102, "quick")
+	proxied, release := make(chan struct{}), make(chan struct{})
+	l, err := net.Listen("tcp", cl.Net+".101:9100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			close(proxied)
+			<-release
+		}
+		fmt.Fprint(w, "slow")
+	})}
+	go func() { _ = srv.Serve(l) }() // ends with Close below
+	t.Cleanup(func() { _ = srv.Close() })
+	slow := l.Addr().String()
+
+	for i, only := range []string{slow, quick} { // each node prefers another server
+		servers := "server " + slow + ";\nserver " + quick + ";\n"
+		servers = strings.Replace(servers, only+";", only+" weight=100;", 1)
+		cl.Nodes[i].configure(strings.Replace(sticky, "SERVERS", servers, 1))
+		cl.Nodes[i].start()
+	}
+	cl.joined(2)
+	held := make(chan reply, 1)
+	go func() {
+		r, err := cl.Nodes[0].do("GET", "/hold", "", "Cookie", "session=x")
+		if err != nil {
+			t.Error(err)
+		}
+		held <- r
+	}()
+	<-proxied
+	cl.Nodes[1].wants(200, "quick", "GET", "/?session=x", "")
+	cl.settled()
+	close(release)
+	if r := <-held; r.body != "slow" {
+		t.Errorf("the request that was held is answered %d %q", r.status, r.body)
+	}
+	for _, n := range cl.Nodes {
+		n.wants(200, "quick", "GET", "/", "", "Cookie", "session=x")
+	}
+}

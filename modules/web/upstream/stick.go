@@ -78,9 +78,15 @@ func wallTime(r *web.Request) time.Time { return time.UnixMilli(r.Now().WallMS) 
 // usualBytes holds the usual session ids; longer ones are allocated.
 const usualBytes = 128
 
-// AppendWanted finds the session that the client names.
+// AppendWanted finds the session that the client names, and remembers whether there was one.
 func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
-	return l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
+	wanted, found := l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
+	known := int64(0)
+	if found {
+		known = 1
+	}
+	*r.Slot(l.known) = web.Slot{Number: known}
+	return wanted, found
 }
 
 func (*learn) Picked(*web.Request, *servers.Server) {}
@@ -101,7 +107,12 @@ func (l *learn) Ended(r *web.Request, s *servers.Server) {
 
 func (l *learn) answered(r *web.Request, s *servers.Server) {
 	created := firstValue(r, r.Alloc(usualBytes)[:0], l.create)
-	looked := firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
+	var looked []byte
+	// A session that came from another node while this request was on its way was not followed: it goes on where it is. It
+	// would be torn from its server on all nodes by a request that knew nothing of it.
+	if r.Slot(l.known).Number == 1 {
+		looked = firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
+	}
 	if len(created)+len(looked) == 0 {
 		return
 	}

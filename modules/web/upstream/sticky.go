@@ -39,6 +39,7 @@ type learn struct {
 	expression     string
 	timeout        time.Duration
 	atHeader, sync bool
+	known          int // slot: 1 where the request's session was found before a server was picked
 	zone           *plan.Zone
 	upstream       string
 	node           *conf.Node
@@ -119,7 +120,7 @@ func readLearn(a *conf.Args) (*learn, error) {
 			return nil, conf.Verdict(fmt.Sprintf("\"%s\" parameter is not specified", name))
 		}
 	}
-	l := &learn{timeout: stick.DefaultTimeout, atHeader: a.Has("header"), sync: a.Has("sync"), upstream: a.Scope.Words[0], node: a.Node,
+	l := &learn{known: web.NewSlot(web.PlanOf(a)), timeout: stick.DefaultTimeout, atHeader: a.Has("header"), sync: a.Has("sync"), upstream: a.Scope.Words[0], node: a.Node,
 		expression: strings.Join(a.Values("create"), ",") + " " + strings.Join(a.Values("lookup"), ",")}
 	var err error
 	if l.create, err = variables(a, a.Values("create")); err != nil {
