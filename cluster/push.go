@@ -143,7 +143,7 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 	case wire.TypeTeachRequest:
 		return s.teachRequested(f.Body)
 	case wire.TypeReport:
-		return s.reported(f.Body)
+		return s.reported(f.Body, now)
 	case wire.TypeSketch:
 		return s.sketched(f.Body, now)
 	case wire.TypeWants:
@@ -190,7 +190,7 @@ func (s *Session) teachRequested(body []byte) error {
 	return nil
 }
 
-func (s *Session) reported(body []byte) error {
+func (s *Session) reported(body []byte, now clock.Reading) error {
 	r, err := wire.ParseReport(body)
 	if err != nil {
 		return err
@@ -200,7 +200,14 @@ func (s *Session) reported(body []byte) error {
 		return fmt.Errorf("it reports on zone number %d, which is not shared", r.Zone)
 	}
 	why := "its zone is full: give it more memory"
-	if r.AheadMS > maxAheadMS {
+	reissued := 0
+	if compared, ok := pz.state.shared.(zone.Comparable); ok {
+		reissued = compared.Reissue(s.node.clocks.clusterTime(now))
+	}
+	switch {
+	case reissued > 0:
+		why = fmt.Sprintf("%d were stamped by a clock that was too far ahead, and are stamped and sent anew", reissued)
+	case r.AheadMS > maxAheadMS:
 		why = fmt.Sprintf("this node's clock is %v ahead of the cluster: set it right", ms(r.AheadMS))
 	}
 	s.node.event(Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)

@@ -70,3 +70,16 @@ func TestNextDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestRetreatOnlyFromTooFarAhead(t *testing.T) {
+	const nowMS = 1_800_000_000_000
+	var c Clock
+	c.Observe(At(nowMS+MaxAheadMS, 3))
+	if c.Retreat(nowMS); c.Next(nowMS, 0) != At(nowMS+MaxAheadMS, 4) {
+		t.Error("a clock within bounds was taken back")
+	}
+	c.Observe(At(nowMS+2*MaxAheadMS, 0))
+	if c.Retreat(nowMS); c.Next(nowMS, 0) != At(nowMS, 1) {
+		t.Error("a clock beyond bounds was left there")
+	}
+}
