@@ -204,11 +204,14 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
 		reissued = compared.Reissue(s.node.clocks.clusterTime(now))
 	}
-	switch {
-	case reissued > 0:
-		why = fmt.Sprintf("%d were stamped by a clock that was too far ahead, and are stamped and sent anew", reissued)
-	case r.AheadMS > maxAheadMS:
+	if r.AheadMS > maxAheadMS {
 		why = fmt.Sprintf("this node's clock is %v ahead of the cluster: set it right", ms(r.AheadMS))
+	}
+	if reissued > 0 {
+		if r.AheadMS <= maxAheadMS {
+			why = "this node's clock was too far ahead"
+		}
+		why += fmt.Sprintf("; %d records stamped by it are stamped and sent anew", reissued)
 	}
 	s.node.event(Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)
 	return nil

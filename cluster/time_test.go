@@ -47,7 +47,7 @@ func TestWrongClockDoesNotPoison(t *testing.T) {
 	f.settle(20, "replaced", func() bool { return f.hosts[1].get("k") == "later" && f.hosts[0].get("k") == "later" })
 }
 
-// What was stamped ahead before the node knew better is refused, and its sender told why.
+// What was stamped ahead before the node knew better is refused, and its sender told why; it sends it again, stamped right.
 func TestSenderOfFutureStampsIsTold(t *testing.T) {
 	f := newFabric(t, 3)
 	odd := f.hosts[2]
@@ -56,8 +56,12 @@ func TestSenderOfFutureStampsIsTold(t *testing.T) {
 	odd.keyval.Flush(odd.reading())
 	f.settle(1000, "ready", f.ready)
 	f.step(100)
-	if got := f.hosts[0].get("k"); got != "" {
-		t.Errorf("host0 took %q", got)
+	if got := f.hosts[0].get("k"); got != "from the future" {
+		t.Errorf("host0 has %q", got)
+	}
+	f.hosts[0].set("k", "later")
+	if f.step(50); odd.get("k") != "later" {
+		t.Errorf("what was written later is beaten by %q", odd.get("k"))
 	}
 	lines := odd.said("refused 1 records")
 	if len(lines) == 0 || !strings.Contains(lines[0], "this node's clock is 10m0s ahead of the cluster") {
