@@ -97,7 +97,23 @@ func (w *h2Wire) finish(r *Request) error {
 		w.stream.Reset(h2.CodeInternal)
 		return nil
 	}
+	if len(r.Out.Trailers) > 0 {
+		return w.trailers(r)
+	}
 	return w.stream.Write(nil, true, 0, r.Location.Core.SendTimeout, nil)
+}
+
+// trailers end the stream with another header block.
+func (w *h2Wire) trailers(r *Request) error {
+	b := r.Scratch()
+	for i := range r.Out.Trailers {
+		b = h2.AppendField(b, r.Out.Trailers[i].ID, r.Out.Trailers[i].Name, r.Out.Trailers[i].Value)
+	}
+	r.scratch = b[:0]
+	if err := w.stream.WriteHead(b, true); err != nil {
+		return err
+	}
+	return w.stream.Flush()
 }
 
 func (w *h2Wire) interim(r *Request, status int, _ []byte, headers h1.Headers) error {

@@ -121,6 +121,10 @@ type Response struct {
 	// LastModified and Location go out near the top; a Location that begins with '/' is made absolute where
 	// absolute_redirect says so (one in Headers is not).
 	LastModified, Location []byte
+	// Trailer, where a filter sets it, fills in Trailers when the body has ended: they go out behind it, over HTTP/1.1 with chunks
+	// in place of a length. Where the protocol has no trailers it is not called.
+	Trailer  func(*Request)
+	Trailers h1.Headers
 }
 
 // Conn is one client connection, or what a stream of HTTP/2 sees of it.

@@ -84,6 +84,13 @@ func (r *Request) SendHead() error {
 	case out.Status == 304 || r.MethodID == h1.MethodHead:
 		r.noBody = true
 	}
+	if out.Trailer != nil {
+		if r.noBody || r.Version < h1.Version11 || r.Version == h1.Version11 && !r.Location.Core.Chunked {
+			out.Trailer = nil
+		} else {
+			out.ContentLength = -1
+		}
+	}
 	if len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
 		out.Location = r.absolute(out.Location)
 	}
@@ -176,6 +183,9 @@ func (r *Request) FinishBody() error {
 	r.callLasts()
 	if !r.noBody && r.Out.ContentLength >= 0 && r.bodyBytes < r.Out.ContentLength {
 		r.keep = false
+	}
+	if r.Out.Trailer != nil {
+		r.Out.Trailer(r)
 	}
 	return r.note(r.wire.finish(r))
 }

@@ -140,6 +140,12 @@ func (w *h1Wire) finish(r *Request) error {
 	if !w.chunked {
 		return w.flush(r)
 	}
+	if len(r.Out.Trailers) > 0 {
+		if err := w.flush(r); err != nil {
+			return err
+		}
+		return r.Conn.out.WriteLastChunk(r.Out.Trailers)
+	}
 	head := w.waiting
 	w.waiting = nil
 	r.Conn.writeWithin(r.Location.Core.SendTimeout)

@@ -1,4 +1,4 @@
-// Package headers is add_header and expires: what is added to responses.
+// Package headers is add_header, add_trailer and expires: what is added to responses.
 package headers
 
 import (
@@ -28,6 +28,11 @@ var Module = web.Module{
 					"A header whose value is empty is not added. A block with such a line inherits none.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
 			}, {
+				Name: "add_trailer", Syntax: "<name> <value> [always]", In: places, Repeat: true,
+				Doc: "Adds a field behind the body, where the protocol allows: over HTTP/1.1 the body is then sent in chunks. The value is found " +
+					"when the body has ended. Statuses, `always`, empty values and inheritance are as with `add_header`.",
+				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers }, parseHeader),
+			}, {
 				Name: "expires", Syntax: "<time>|epoch|max|off\nmodified <time>", Default: "off", In: places,
 				Doc: "Sets `Expires` and `Cache-Control`: a time from now, from the file's modification (`modified`), or of the day (`@15h`).",
 				Set: conf.Raw(setExpires),
@@ -35,12 +40,16 @@ var Module = web.Module{
 		},
 	},
 	Filters: []web.FilterHook{{Build: build}},
+	Variables: []vars.Variable[*web.Request]{
+		{Name: "sent_trailer_", Prefix: true, Doc: "The field of that name sent behind the body, several joined by commas.", Append: appendTrailer},
+	},
 }
 
 // Settings of one block.
 type Settings struct {
-	Headers []Header
-	Expires Expires
+	Headers  []Header
+	Trailers []Header
+	Expires  Expires
 }
 
 // Header is one add_header.

@@ -2,6 +2,7 @@ package headers
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,10 +13,43 @@ import (
 
 func build(b *web.Block) (web.Filter, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
-	if len(s.Headers) == 0 && s.Expires.kind == expiresOff {
+	if len(s.Headers) == 0 && len(s.Trailers) == 0 && s.Expires.kind == expiresOff {
 		return nil, nil
 	}
-	return s.filter, nil
+	trail := s.trail // made once, so that a request makes no closure
+	return func(r *web.Request) {
+		s.filter(r)
+		safe := isSafe(r.Out.Status)
+		if slices.ContainsFunc(s.Trailers, func(t Header) bool { return safe || t.always }) {
+			r.Out.Trailer = trail
+		}
+	}, nil
+}
+
+// trail adds the trailers, when the body has ended.
+func (s *Settings) trail(r *web.Request) {
+	safe := isSafe(r.Out.Status)
+	for i := range s.Trailers {
+		t := &s.Trailers[i]
+		if !safe && !t.always {
+			continue
+		}
+		if value := r.Expand(&t.value); len(value) > 0 {
+			r.Out.Trailers = append(r.Out.Trailers, h1.Header{Name: t.name, Value: value})
+		}
+	}
+}
+
+// appendTrailer is $sent_trailer_NAME.
+func appendTrailer(r *web.Request, name string, dst []byte) ([]byte, bool) {
+	trailers, found := r.Out.Trailers, false
+	for i := trailers.Lookup(name, 0); i >= 0; i = trailers.Lookup(name, i+1) {
+		if found {
+			dst = append(dst, ", "...)
+		}
+		dst, found = append(dst, trailers[i].Value...), true
+	}
+	return dst, found
 }
 
 // filter is ngx_http_headers_filter.

@@ -112,7 +112,6 @@ func TestMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
 		`add_header X;`:             `invalid number of arguments in "add_header" directive`,
 		`add_header X y sometimes;`: `invalid parameter "sometimes"`,
-		`add_trailer X y;`:          `"add_trailer" is not supported by starling`,
 		`expires soon;`:             `"expires" directive invalid value`,
 		`expires 1h; expires 2h;`:   `"expires" directive is duplicate`,
 		`expires modified @1h;`:     `"expires" directive daily time cannot be used with "modified" parameter`,
@@ -121,6 +120,26 @@ func TestMistakes(t *testing.T) {
 		_, err := webtest.Load(t, modules(), text+"server { }")
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func TestAddTrailer(t *testing.T) {
+	s := webtest.Start(t, []*web.Module{&web.Core, &headers.Module, webtest.Say()}, `server {
+		location / { add_trailer X-A "$body_bytes_sent"; add_trailer X-A b; add_trailer X-Empty ""; add_trailer X-Seen "$sent_trailer_x_a"; say hello; }
+		location /off { chunked_transfer_encoding off; add_trailer X-A a; say hello; }
+		location /error { add_trailer X-A a; }
+		location /always { add_trailer X-A a always; } }`)
+	for _, c := range []struct{ request, want string }{
+		{"GET / HTTP/1.1", "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-A: 5\r\nX-A: b\r\nX-Seen: 5, b\r\n\r\n"},
+		{"HEAD / HTTP/1.1", "Content-Length: 5\r\nConnection: close\r\n\r\n"},
+		{"GET / HTTP/1.0", "Content-Length: 5\r\nConnection: close\r\n\r\nhello"},
+		{"GET /off HTTP/1.1", "Content-Length: 5\r\nConnection: close\r\n\r\nhello"},
+		{"GET /error HTTP/1.1", "</html>\r\n"},
+		{"GET /always HTTP/1.1", "</html>\r\n\r\n0\r\nX-A: a\r\n\r\n"},
+	} {
+		if got := s.Send(c.request + "\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.request, got, c.want)
 		}
 	}
 }
