@@ -39,7 +39,7 @@ func (x *exchange) answer() web.Result {
 	return x.relay()
 }
 
-// hopByHop are headers that end here. Upgrade goes on, as in nginx: 101 and 426 need it.
+// hopByHop are headers that end here. Upgrade goes on to clients of HTTP/1, as in nginx: 101 and 426 need it.
 var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE, h1.HeaderTrailer,
 	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
 
@@ -63,7 +63,7 @@ func (x *exchange) fillHead() {
 			continue
 		}
 		seen = seen.With(header.ID)
-		if hopByHop.Has(header.ID) || x.l.hidden.has(header) {
+		if hopByHop.Has(header.ID) || x.l.hidden.has(header) || header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
 			continue
 		}
 		switch header.ID {

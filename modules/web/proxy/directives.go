@@ -112,8 +112,9 @@ var responses = []conf.Directive{
 		Doc: "Is checked against the other sizes as in nginx; there is no use for it beyond that.",
 		Set: conf.Field(func(s *Settings) *int { return &s.busyBytes }, bufferBytes),
 	}, {
-		Name: "proxy_max_temp_file_size", Syntax: "<size>", Default: "0", In: places, Doc: "Must be 0: responses are never written to disk.",
-		Set: conf.Raw(setTempFile),
+		Name: "proxy_max_temp_file_size", Syntax: "<size>", DefaultDoc: "0", In: places,
+		Doc: "Bounds what of a response is written to disk. Nothing ever is, so every bound is kept.",
+		Set: conf.Field(func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes),
 	}, {
 		Name: "proxy_hide_header", Syntax: "<field>", In: places, Repeat: true, Doc: "Keeps a header of the response from the client.",
 		Set: conf.List(func(s *Settings) *[]string { return &s.hide }, firstWord),

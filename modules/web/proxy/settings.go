@@ -29,6 +29,7 @@ type Settings struct {
 	buffers       int
 	eachBytes     int
 	busyBytes     int // 0: not set
+	tempFileBytes int // only checked
 	hide, pass    []string
 	ignore        ignored
 	intercept     bool
@@ -94,12 +95,9 @@ func setBuffers(s *Settings, a *conf.Args) (err error) {
 	return err
 }
 
-func setTempFile(_ *Settings, a *conf.Args) error {
-	n, err := conf.Size(a.Words[0])
-	if err == nil && n != 0 {
-		return fmt.Errorf("\"proxy_max_temp_file_size\" must be 0: starling does not write responses to disk")
-	}
-	return err
+func tempFileBytes(text string) (int, error) {
+	n, err := conf.Size(text)
+	return int(n), err
 }
 
 func setBind(s *Settings, a *conf.Args) error {
@@ -146,6 +144,10 @@ func check(s *Settings, scope *conf.Scope) error {
 			"the value of \"proxy_buffer_size\" and one of the \"proxy_buffers\"", File: scope.Node.File, Line: scope.Node.EndLine}}
 	case busy > (s.buffers-1)*s.eachBytes:
 		return conf.Problems{{What: "\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer",
+			File: scope.Node.File, Line: scope.Node.EndLine}}
+	case s.tempFileBytes != 0 && s.tempFileBytes < most:
+		return conf.Problems{{What: "\"proxy_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be " +
+			"equal to or greater than the maximum of the value of \"proxy_buffer_size\" and one of the \"proxy_buffers\"",
 			File: scope.Node.File, Line: scope.Node.EndLine}}
 	}
 	return nil
