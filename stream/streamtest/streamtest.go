@@ -14,6 +14,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/packets"
+	"starling/lib/sockaddr"
 	"starling/observe"
 	"starling/plan"
 	"starling/stream"
@@ -110,6 +111,7 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 	if err != nil {
 		t.Fatal(err)
 	}
+	stream.SetHandoff(s.Plan, s.find)
 	var serving sync.WaitGroup
 	var listeners []net.Listener
 	for _, p := range s.Site.Ports() {
@@ -145,6 +147,16 @@ func listen(p *stream.Port) (net.Listener, error) {
 		return packets.Listen(context.Background(), &net.ListenConfig{}, "udp4", "127.0.0.1:0")
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// find gives who serves an address of the configuration, for `pass`.
+func (s *Server) find(to sockaddr.Addr) func(net.Conn) {
+	for _, p := range s.Site.Ports() {
+		if p.Addr == to {
+			return p.Serve
+		}
+	}
+	return nil
 }
 
 // Dial connects to the n-th port.

@@ -3,6 +3,7 @@ package pass
 
 import (
 	"errors"
+	"fmt"
 
 	"starling/conf"
 	"starling/lib/sockaddr"
@@ -48,7 +49,7 @@ func setPass(s *Settings, a *conf.Args) error {
 	}
 	addresses, err := sockaddr.Parse(a.Words[0], 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w of the \"pass\" directive", err)
 	}
 	s.to = addresses[0]
 	return nil

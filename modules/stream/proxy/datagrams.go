@@ -33,7 +33,7 @@ type datagrams struct {
 // exchangeDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout.
 func (x *exchange) exchangeDatagrams() (upstream.Outcome, stream.Result) {
 	d := &datagrams{relay: relay{x: x, over: make(chan struct{})}, status: stream.Done}
-	d.idle = time.AfterFunc(x.p.timeout, d.watch)
+	d.startWatch(d.watch)
 	defer d.idle.Stop()
 	var both sync.WaitGroup
 	both.Go(d.fromServer)
@@ -62,12 +62,16 @@ func (d *datagrams) fromClient() {
 		if header != nil {
 			data, header = append(header, data...), nil
 		}
+		done := d.count(&d.requests) // before the server can have answered
 		if _, err := x.conn.Write(data); err != nil {
 			d.serverFailed("send() failed", err)
 			return
 		}
 		x.sent.Add(int64(len(data)))
-		if d.count(&d.requests); d.stopsReading() {
+		if done {
+			d.finish()
+		}
+		if d.stopsReading() {
 			return
 		}
 	}
@@ -90,31 +94,45 @@ func (d *datagrams) fromServer() {
 		d.active()
 		d.firstByte()
 		x.received.Add(int64(n))
+		done := d.count(&d.responses)
+		if done {
+			// Before the client gets what it may answer at once: the next choice is to know that the server is free.
+			x.free(upstream.Success)
+		}
 		if _, err := x.s.Conn.Write((*buffer)[:n]); err != nil && errors.Is(err, net.ErrClosed) {
 			d.clientGone(err)
 			return
 		}
-		d.count(&d.responses)
+		if done {
+			d.finish()
+		}
 	}
 }
 
-// count counts a datagram and ends the session when all were seen that are awaited.
-func (d *datagrams) count(what *int) {
+// count counts a datagram and tells whether all were seen that are awaited.
+func (d *datagrams) count(what *int) (done bool) {
 	x := d.x
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	*what++
 	if x.p.requests > 0 {
 		if d.requests < x.p.requests {
-			return
+			return false
 		}
 		if !d.forgotten {
 			d.forgotten = true
 			x.s.Forget()
 		}
 	}
-	if d.complete() && x.p.responses != unlimited && !d.ended.Load() {
-		x.plainLogf("udp done, %s", d.figures())
+	return d.complete() && x.p.responses != unlimited
+}
+
+// finish ends a session that has all it awaited.
+func (d *datagrams) finish() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended.Load() {
+		d.x.plainLogf("udp done, %s", d.figures())
 		d.end()
 	}
 }

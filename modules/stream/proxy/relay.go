@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,8 @@ type relay struct {
 	over     chan struct{}
 	ended    atomic.Bool
 	endOnce  sync.Once
-	endedBy  string // "client" or "upstream"; "" for a session that was ended
+	endedBy  atomic.Pointer[string] // "client" or "upstream"; nil for a session that was ended
+	sockets  [2]*net.TCPConn        // of both sides, where the kernel may move bytes between them
 }
 
 // direction is one way of a relay.
@@ -41,9 +43,10 @@ type direction struct {
 // relay moves bytes both ways until the session is over.
 func (x *exchange) relay() {
 	r := &relay{x: x, over: make(chan struct{})}
-	r.idle = time.AfterFunc(x.p.timeout, r.watch)
-	defer r.idle.Stop()
 	client, server := x.s.Socket(), tcpOf(x.conn.Conn)
+	r.sockets = [2]*net.TCPConn{client, server}
+	r.startWatch(r.watch)
+	defer r.idle.Stop()
 	var uploaded atomic.Int64
 	up := direction{name: "client", from: x.s.Conn, to: x.conn.Conn, fromTCP: client, toTC: server, rate: x.upRate, total: &uploaded,
 		closeWrite: func() error { return closeWrite(x.conn.Conn) }, count: func(n int64) { x.sent.Add(n) },
@@ -54,8 +57,8 @@ func (x *exchange) relay() {
 	both.Go(func() { r.run(&up) })
 	r.run(&down)
 	both.Wait()
-	if r.endedBy != "" {
-		x.plainLogf("%s disconnected, bytes from/to client:%d/%d, bytes from/to upstream:%d/%d", r.endedBy,
+	if who := r.endedBy.Load(); who != nil {
+		x.plainLogf("%s disconnected, bytes from/to client:%d/%d, bytes from/to upstream:%d/%d", *who,
 			x.s.BytesReceived(), x.s.BytesSent(), x.received.Load(), x.sent.Load())
 	}
 }
@@ -86,7 +89,7 @@ func (r *relay) run(d *direction) {
 // note keeps who was the last to disconnect.
 func (r *relay) note(name string) {
 	if !r.ended.Load() {
-		r.endedBy = name
+		r.endedBy.Store(&name)
 	}
 }
 
@@ -98,6 +101,12 @@ func (r *relay) end() {
 		r.x.s.Conn.SetDeadline(past) // fails on closed connections only
 		r.x.conn.SetDeadline(past)
 	})
+}
+
+// startWatch calls watch after proxy_timeout, when the timer that it sets anew is there.
+func (r *relay) startWatch(watch func()) {
+	r.idle = time.AfterFunc(math.MaxInt64, watch)
+	r.idle.Reset(r.x.p.timeout)
 }
 
 // watch ends a session in which nothing has moved for proxy_timeout.
@@ -112,7 +121,7 @@ func (r *relay) watch() {
 		r.idle.Reset(left)
 	default:
 		x.s.Logf(observe.Info, "connection timed out (110: Connection timed out) while proxying connection")
-		r.endedBy = ""
+		r.endedBy.Store(nil)
 		r.end()
 	}
 }
@@ -120,7 +129,7 @@ func (r *relay) watch() {
 // idleFor is how long nothing has moved. What the kernel moves by itself it is asked about.
 func (r *relay) idleFor() time.Duration {
 	idle := time.Since(r.x.began) - time.Duration(r.activeMS.Load())*time.Millisecond
-	for _, socket := range []*net.TCPConn{r.x.s.Socket(), tcpOf(r.x.conn.Conn)} {
+	for _, socket := range r.sockets {
 		if socket != nil {
 			idle = min(idle, quietFor(socket))
 		}
