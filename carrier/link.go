@@ -42,6 +42,7 @@ type link struct {
 
 	mu      sync.Mutex
 	state   linkState
+	tried   bool // once at least, to its end
 	session *cluster.Session
 	trouble string
 }
@@ -124,6 +125,9 @@ func (l *link) status() MemberStatus {
 func (l *link) run() {
 	for l.ctx.Err() == nil {
 		wait := l.once()
+		l.mu.Lock()
+		l.tried = true
+		l.mu.Unlock()
 		l.carrier.expect()
 		timer := time.NewTimer(wait)
 		select {

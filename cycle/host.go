@@ -19,6 +19,10 @@ const quitSyncTimeout = 10 * time.Second
 // closeTimeout bounds how long a connection that was closed may take to be noticed by who serves it.
 const closeTimeout = 5 * time.Second
 
+// holdClients bounds how long clients wait in the sockets' queues while a process that has just started learns what the other
+// nodes know. A million records take half a second; past this, answering matters more.
+const holdClients = 2 * time.Second
+
 // Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
 type Host struct {
 	options     Options
@@ -28,6 +32,7 @@ type Host struct {
 	current     atomic.Pointer[Cycle]
 	generation  int
 	testing     bool
+	admitted    chan struct{} // closed when connections may be accepted
 	retiring    sync.WaitGroup
 
 	mu   sync.Mutex
@@ -36,7 +41,17 @@ type Host struct {
 
 // NewHost returns a host that reads its configuration as the options say.
 func NewHost(o Options, files *observe.Files) *Host {
-	return &Host{options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}}
+	h := &Host{options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{})}
+	close(h.admitted)
+	return h
+}
+
+// Hold lets what connects wait in the sockets' queues until admit is called: nobody is served with rights that the process is about to
+// give up. Call it before the first Run.
+func (h *Host) Hold() (admit func()) {
+	held := make(chan struct{})
+	h.admitted = held
+	return func() { close(held) }
 }
 
 // Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be read.
@@ -116,12 +131,17 @@ func (h *Host) Run(c *Cycle) error {
 		return err
 	}
 	wanted := map[socketKey]bool{}
+	clients := h.clients(ctx, c)
 	for _, s := range sockets(c.ports()) {
 		wanted[s.key] = true
 		l := h.listeners[s.key]
 		l.last = s.last
 		if first := l.target.Swap(&s.server) == nil; first {
-			go l.accept(h.Log)
+			from := clients
+			if s.last { // the other nodes are what clients wait for
+				from = h.admitted
+			}
+			go l.accept(from, h.Log)
 		}
 		if l.options != s.options {
 			if err := tune(l.socket, s.options); err != nil {
@@ -138,6 +158,22 @@ func (h *Host) Run(c *Cycle) error {
 		h.retire(old)
 	}
 	return nil
+}
+
+// clients is closed when clients may be served: at once, unless the process has just started and something is worth waiting for.
+func (h *Host) clients(ctx context.Context, c *Cycle) <-chan struct{} {
+	if h.Current() != nil {
+		return h.admitted
+	}
+	from := make(chan struct{})
+	ctx, cancel := context.WithTimeout(ctx, holdClients)
+	go func() {
+		defer close(from)
+		defer cancel()
+		c.plan.AwaitClients(ctx)
+		<-h.admitted
+	}()
+	return from
 }
 
 // Reload follows the running configuration with a newly read one. On an error the running one goes on unchanged.

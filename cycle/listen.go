@@ -45,6 +45,7 @@ type listener struct {
 	last    bool // see stream.Port.KeepUntilLast
 	socket  net.Listener
 	target  atomic.Pointer[server]
+	closing chan struct{}
 	ended   chan struct{}
 	dropped func()
 }
@@ -93,7 +94,7 @@ func bind(ctx context.Context, key socketKey, options sockaddr.Options) (*listen
 	if err != nil {
 		return nil, errors.Join(&bindError{key.addr, err}, socket.Close())
 	}
-	return &listener{key: key, options: options, socket: socket, ended: make(chan struct{})}, nil
+	return &listener{key: key, options: options, socket: socket, closing: make(chan struct{}), ended: make(chan struct{})}, nil
 }
 
 // network is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
@@ -116,7 +117,7 @@ func bindDatagrams(ctx context.Context, key socketKey) (*listener, error) {
 	if err != nil {
 		return nil, &bindError{key.addr, err}
 	}
-	return &listener{key: key, socket: socket, ended: make(chan struct{})}, nil
+	return &listener{key: key, socket: socket, closing: make(chan struct{}), ended: make(chan struct{})}, nil
 }
 
 // removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.
@@ -150,9 +151,13 @@ func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options,
 	}
 }
 
-// accept takes connections until the socket is closed, each in a goroutine of its own.
-func (l *listener) accept(log func() observe.Logger) {
+// accept takes connections from a moment on until the socket is closed, each in a goroutine of its own.
+func (l *listener) accept(from <-chan struct{}, log func() observe.Logger) {
 	defer close(l.ended)
+	select {
+	case <-from:
+	case <-l.closing:
+	}
 	for {
 		conn, err := l.socket.Accept()
 		switch {
@@ -174,6 +179,7 @@ func (l *listener) accept(log func() observe.Logger) {
 
 // close stops listening and waits for the accept loop. Connections already accepted go on.
 func (l *listener) close() error {
+	close(l.closing)
 	err := l.socket.Close()
 	if l.target.Load() != nil {
 		<-l.ended

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -44,6 +45,7 @@ type Plan struct {
 	link    []func() error
 	start   []func(context.Context) error
 	carry   []func(again bool) error
+	await   []func(context.Context)
 	quit    []func(context.Context)
 	retire  []func()
 	stamps  *stamp.Clock
@@ -103,6 +105,10 @@ func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.st
 // this one has started, and again, for what the last requests of the old one wrote, when that retires.
 func (p *Plan) OnCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
 
+// BeforeClients adds something that the first clients of a process are held back for: the step returns when it is done. The
+// context ends when clients wait no longer, or the configuration retires.
+func (p *Plan) BeforeClients(step func(context.Context)) { p.await = append(p.await, step) }
+
 // OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to the
 // cluster goes out there. The context bounds it.
 func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step) }
@@ -142,6 +148,15 @@ func (p *Plan) Start(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// AwaitClients takes the steps before clients, all at once, and returns when all have ended.
+func (p *Plan) AwaitClients(ctx context.Context) {
+	var steps sync.WaitGroup
+	for _, step := range p.await {
+		steps.Go(func() { step(ctx) })
+	}
+	steps.Wait()
 }
 
 // Quit takes the quit steps.

@@ -45,6 +45,7 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
 
 	s := &server{host: cycle.NewHost(o, b.files), files: b.files}
+	admit := s.host.Hold()
 	if err := s.start(); err != nil {
 		b.fail(err)
 		return 1
@@ -55,6 +56,7 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		return 1
 	}
 	b.close()
+	admit()
 	s.serve(signals)
 	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -81,6 +82,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		return handle(mine), nil
 	}
 	b.Plan.OnStart(func(ctx context.Context) error { return mine.start(ctx, b.Plan) })
+	b.Plan.BeforeClients(func(ctx context.Context) { mine.taught(ctx, b.Plan.Log) })
 	b.Plan.OnQuit(func(ctx context.Context) {
 		mine.handedOver.Store(true)
 		if err := mine.carrier.Load().Quit(ctx); err != nil {
@@ -275,6 +277,26 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 	}
 	go s.follow(ctx, p)
 	return nil
+}
+
+// teachPoll is small beside the time of a round trip and a teach.
+const teachPoll = 2 * time.Millisecond
+
+// taught waits until the node knows what the others know, or finds none to learn from. A client served before would lose its
+// session and find its limits unused.
+func (s *state) taught(ctx context.Context, log observe.Logger) {
+	poll := time.NewTicker(teachPoll)
+	defer poll.Stop()
+	for s.carrier.Load().Learning() {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				log.Logf(observe.Notice, "zone_sync: clients are served although not everything is learned from the other nodes yet")
+			}
+			return
+		}
+	}
 }
 
 // follow keeps the clock of the zones at the time of the cluster.
