@@ -30,3 +30,9 @@ demo:
 
 ci:
 	.ci/run
+
+# So many seeds of the simulator, from FIRST on: SWARM=50000 FIRST=100000 make swarm. A failure prints how to replay its seed.
+SWARM ?= 1000
+FIRST ?= 1
+swarm:
+	go test ./sim -run Swarm -swarm $(SWARM) -first $(FIRST) -timeout 24h

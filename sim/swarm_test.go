@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"starling/lib/testkit"
 )
 
 var (
@@ -28,8 +30,8 @@ func TestSwarm(t *testing.T) {
 			runs = n
 		}
 	}
-	if testing.Short() {
-		runs = min(runs, 20)
+	if testing.Short() || testkit.Race {
+		runs = min(runs, 20) // a world is one goroutine: the race detector has little to find in it
 	}
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
@@ -65,6 +67,9 @@ func runSeed(t *testing.T, seed uint64) {
 
 // A seed says everything: the same one does the same twice.
 func TestSeedsReplay(t *testing.T) {
+	if testkit.Race {
+		t.Skip("slow under the race detector, which has nothing to do with it")
+	}
 	for seed := range uint64(2 * len(flavours)) {
 		_, one := Swarm(seed, false)
 		_, two := Swarm(seed, false)
