@@ -87,12 +87,11 @@ func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 			return err
 		}
 	}
-	h.Target = target
 	path, args, scratch, ok := normalise(h.scratch, target, !l.KeepSlashes)
 	if !ok {
 		return invalidRequest()
 	}
-	h.Path, h.Args, h.scratch = path, args, scratch
+	h.Target, h.Path, h.Args, h.scratch = target, path, args, scratch
 	return nil
 }
 
