@@ -140,6 +140,11 @@ var responses = []conf.Directive{
 		Name: "proxy_cookie_path", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
 		Doc: "Changes the path of Set-Cookie: `off`, or a text or regular expression (~, ~*) and what to put in its place.",
 		Set: conf.Raw(func(s *Settings, a *conf.Args) error { return addCookieRule(&s.cookiePaths, a, false) }),
+	}, {
+		Name: "proxy_cookie_flags", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
+		Doc: "Sets or removes flags of Set-Cookie: `off`, or a name or regular expression (~) of cookies and secure, httponly, " +
+			"samesite=strict|lax|none, or those with `no` before them.",
+		Set: conf.Raw(addFlagRule),
 	},
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"sync"
 
@@ -184,26 +185,25 @@ func (x *exchange) try() (verdict, int) {
 
 // connect takes a kept connection or opens one.
 func (x *exchange) connect() (verdict, int) {
-	l, r := x.l, x.r
+	r := x.r
+	config := x.tlsConfig()
 	if pool := x.group.Pool; pool != nil {
-		if c := pool.Get(x.server, l, !x.repeatable()); c != nil {
-			x.use(c)
-			x.state().connectMS = 0
-			return tryAccepted, 0
+		for c := pool.Get(x.server, x.l, !x.repeatable()); c != nil; c = pool.Get(x.server, x.l, !x.repeatable()) {
+			if w := wireOf(c); w.tls == config {
+				x.use(c)
+				x.state().connectMS = 0
+				return tryAccepted, 0
+			}
+			// It was made for another location, in plain or for another name: it would pass by what is verified here.
+			c.Close()
 		}
 	}
-	dialer := l.dialer
+	dialer := x.l.dialer
+	dialer.TLS = config
 	var err error
-	if dialer.Bind, err = l.localAddress(r); err != nil {
+	if dialer.Bind, err = x.l.localAddress(r); err != nil {
 		x.logf(observe.Error, "invalid local address of \"proxy_bind\": %v", err)
 		return tryHopeless, 500
-	}
-	if x.to.tls {
-		name := x.to.name
-		if l.tlsName != nil {
-			name = string(r.Expand(l.tlsName))
-		}
-		dialer.TLS = l.client.Config(name, l.tls.SendName)
 	}
 	c, err := dialer.Dial(r.Context(), x.server)
 	if err != nil {
@@ -214,9 +214,22 @@ func (x *exchange) connect() (verdict, int) {
 		}
 		return tryFailed, 502
 	}
+	wireOf(c).tls = config
 	x.use(c)
 	x.state().connectMS = r.Now().MonoMS - x.state().startMS
 	return tryAccepted, 0
+}
+
+// tlsConfig is that of the connection to make, nil for a plain one. Equal settings and names give the same one.
+func (x *exchange) tlsConfig() *tls.Config {
+	if !x.to.tls {
+		return nil
+	}
+	name := x.to.name
+	if x.l.tlsName != nil {
+		name = string(x.r.Expand(x.l.tlsName))
+	}
+	return x.l.client.Config(name, x.l.Settings.tls.SendName)
 }
 
 func (x *exchange) use(c *upstream.Conn) {

@@ -141,6 +141,10 @@ func TestRewrittenHeaders(t *testing.T) {
 		{"cookie domain", `location /a/ { proxy_pass http://BACKEND; proxy_cookie_domain x.com $host; }`, "Set-Cookie: a=b; Domain=.X.com; Path=/", "Set-Cookie: a=b; Domain=.localhost; Path=/"},
 		{"cookie path", `location /a/ { proxy_pass http://BACKEND; proxy_cookie_path ~^/in(.*)$ /out$1; proxy_cookie_path / /other/; }`,
 			"Set-Cookie: a=b; path=/in/c;secure", "Set-Cookie: a=b; path=/out/c; secure"},
+		{"cookie flags", `location /a/ { proxy_pass http://BACKEND; proxy_cookie_flags ~^x secure; proxy_cookie_flags A secure nohttponly samesite=lax; }`,
+			"Set-Cookie: a=b; HttpOnly;SameSite=strict", "Set-Cookie: a=b; SameSite=Lax; Secure"},
+		{"cookie flags that are right", `location /a/ { proxy_pass http://BACKEND; proxy_cookie_flags ~. secure $arg_none; }`,
+			"Set-Cookie: a=b;secure", "Set-Cookie: a=b;secure"},
 		{"cookie without a match", `location /a/ { proxy_pass http://BACKEND; proxy_cookie_path /x /y; }`, "Set-Cookie: a=b;path=/in", "Set-Cookie: a=b;path=/in"},
 	}
 	for _, test := range tests {

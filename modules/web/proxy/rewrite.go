@@ -130,36 +130,6 @@ func (l *location) redirectsOf(p *plan.Plan) ([]rule, error) {
 	return []rule{w}, err
 }
 
-func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
-	if err := checkWords(a); err != nil {
-		return err
-	}
-	first := a.FirstWrite(to)
-	if first {
-		*to = nil
-	}
-	if len(a.Words) == 1 {
-		switch {
-		case a.Words[0] != "off":
-			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
-		case !first:
-			return conf.IsDuplicate
-		}
-		return nil
-	}
-	if domain {
-		words := *a
-		words.Words = []string{strings.TrimPrefix(a.Words[0], "."), a.Words[1]}
-		if !strings.HasPrefix(a.Words[0], "~") {
-			words.Words[1] = strings.TrimPrefix(a.Words[1], ".")
-		}
-		a = &words
-	}
-	w, err := readRule(a, domain)
-	*to = append(*to, w)
-	return err
-}
-
 // passLocation passes Location on. Only one that was changed is made absolute, as in nginx.
 func (x *exchange) passLocation(h *h1.Header) {
 	out := &x.r.Out
@@ -191,49 +161,6 @@ func (x *exchange) passRefresh(h *h1.Header) {
 		}
 	}
 	out.Headers = append(out.Headers, passed)
-}
-
-// passCookie passes Set-Cookie on.
-func (x *exchange) passCookie(h *h1.Header) {
-	out, passed := &x.r.Out, *h
-	if len(x.l.cookieDomains)+len(x.l.cookiePaths) > 0 {
-		passed.Value = x.changeCookie(h.Value)
-	}
-	out.Headers = append(out.Headers, passed)
-}
-
-// changeCookie applies the rules to the attributes of a cookie. One that no rule fits stays byte by byte.
-func (x *exchange) changeCookie(cookie []byte) []byte {
-	parts := bytes.Split(cookie, []byte(";"))
-	changed := false
-	for i, part := range parts {
-		part = bytes.TrimSpace(part)
-		if parts[i] = part; i == 0 {
-			continue
-		}
-		key, text, ok := bytes.Cut(part, []byte("="))
-		if !ok {
-			continue
-		}
-		var rules []rule
-		apply := (*rule).apply
-		switch {
-		case equalFold(key, "domain"):
-			rules, apply = x.l.cookieDomains, (*rule).applyDomain
-		case equalFold(key, "path"):
-			rules = x.l.cookiePaths
-		}
-		for j := range rules {
-			if to, ok := apply(&rules[j], x.r, text); ok {
-				parts[i], changed = append(append(key[:len(key):len(key)], '='), to...), true
-				break
-			}
-		}
-	}
-	if !changed {
-		return cookie
-	}
-	return bytes.Join(parts, []byte("; "))
 }
 
 func equalFold(b []byte, lower string) bool { return len(b) == len(lower) && equalLower(b, lower) }

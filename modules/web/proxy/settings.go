@@ -37,6 +37,7 @@ type Settings struct {
 	redirectOff   bool
 	cookieDomains []rule
 	cookiePaths   []rule
+	cookieFlags   []flagRule
 
 	next        conditions
 	nextTries   int

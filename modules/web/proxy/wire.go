@@ -21,6 +21,7 @@ type wire struct {
 	out  h1.Writer
 	head h1.ResponseHead
 	body h1.Body
+	tls  *tls.Config     // that the connection was made with; nil for a plain one
 	raw  syscall.RawConn // nil where there is no socket to look at
 	look func(fd uintptr)
 	seen bool // by look: there is something to read

@@ -1,0 +1,216 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/vars"
+	"starling/web"
+	"starling/web/h1"
+)
+
+func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
+	if err := checkWords(a); err != nil {
+		return err
+	}
+	first := a.FirstWrite(to)
+	if first {
+		*to = nil
+	}
+	if len(a.Words) == 1 {
+		switch {
+		case a.Words[0] != "off":
+			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
+		case !first:
+			return conf.IsDuplicate
+		}
+		return nil
+	}
+	if domain {
+		words := *a
+		words.Words = []string{strings.TrimPrefix(a.Words[0], "."), a.Words[1]}
+		if !strings.HasPrefix(a.Words[0], "~") {
+			words.Words[1] = strings.TrimPrefix(a.Words[1], ".")
+		}
+		a = &words
+	}
+	w, err := readRule(a, domain)
+	*to = append(*to, w)
+	return err
+}
+
+// flagRule is one proxy_cookie_flags: what becomes of the flags of some cookies.
+type flagRule struct {
+	name  value
+	regex *web.Regex // takes the place of name
+	flags []vars.Template[*web.Request]
+}
+
+func addFlagRule(s *Settings, a *conf.Args) error {
+	first := a.FirstWrite(&s.cookieFlags)
+	if first {
+		s.cookieFlags = nil
+	}
+	if len(a.Words) == 1 {
+		switch {
+		case a.Words[0] != "off":
+			return fmt.Errorf("invalid parameter \"%s\"", a.Words[0])
+		case !first:
+			return conf.IsDuplicate
+		}
+		return nil
+	}
+	var f flagRule
+	var err error
+	if pattern, isRegex := strings.CutPrefix(a.Words[0], "~"); isRegex {
+		f.regex, err = web.CompileRegex(web.PlanOf(a), pattern, true)
+	} else {
+		f.name, err = web.CompileTemplate(a, pattern)
+	}
+	if err != nil {
+		return err
+	}
+	for _, word := range a.Words[1:] {
+		t, err := web.CompileTemplate(a, word)
+		if err != nil {
+			return err
+		}
+		if text, literal := t.Literal(); literal && !knownFlag(text) {
+			return fmt.Errorf("invalid parameter \"%s\"", word)
+		}
+		f.flags = append(f.flags, t)
+	}
+	s.cookieFlags = append(s.cookieFlags, f)
+	return nil
+}
+
+func knownFlag(text string) bool {
+	switch strings.ToLower(text) {
+	case "secure", "nosecure", "httponly", "nohttponly", "samesite=strict", "samesite=lax", "samesite=none", "nosamesite":
+		return true
+	}
+	return false
+}
+
+func (f *flagRule) matches(r *web.Request, name []byte) bool {
+	if f.regex != nil {
+		return f.regex.Match(r, name)
+	}
+	return bytes.EqualFold(name, r.Expand(&f.name))
+}
+
+// passCookie passes Set-Cookie on.
+func (x *exchange) passCookie(h *h1.Header) {
+	out, passed := &x.r.Out, *h
+	if len(x.l.cookieDomains)+len(x.l.cookiePaths)+len(x.l.cookieFlags) > 0 {
+		passed.Value = x.changeCookie(h.Value)
+	}
+	out.Headers = append(out.Headers, passed)
+}
+
+// attribute is one part of a cookie; a nil value is none, which is not the same as an empty one.
+type attribute struct{ key, value []byte }
+
+// changeCookie applies the rules to a cookie. One that no rule fits stays byte by byte.
+func (x *exchange) changeCookie(cookie []byte) []byte {
+	var parts []attribute
+	for _, part := range bytes.Split(cookie, []byte(";")) {
+		key, text, ok := bytes.Cut(part, []byte("="))
+		a := attribute{key: bytes.Trim(key, " ")}
+		if ok {
+			a.value = bytes.Trim(text, " ")
+		}
+		parts = append(parts, a)
+	}
+	if parts[0].value == nil {
+		return cookie
+	}
+	changed := false
+	for i := range parts[1:] {
+		changed = x.changeAttribute(&parts[i+1]) || changed
+	}
+	for i := range x.l.cookieFlags {
+		if f := &x.l.cookieFlags[i]; f.matches(x.r, parts[0].key) {
+			for j := range f.flags {
+				var did bool
+				parts, did = applyFlag(parts, strings.ToLower(string(x.r.Expand(&f.flags[j]))))
+				changed = changed || did
+			}
+			break
+		}
+	}
+	if !changed {
+		return cookie
+	}
+	var out []byte
+	for i, a := range parts {
+		if i > 0 {
+			out = append(out, "; "...)
+		}
+		out = append(out, a.key...)
+		if a.value != nil {
+			out = append(append(out, '='), a.value...)
+		}
+	}
+	return out
+}
+
+// changeAttribute applies the rules for domains and paths to one attribute.
+func (x *exchange) changeAttribute(a *attribute) bool {
+	if a.value == nil {
+		return false
+	}
+	var rules []rule
+	apply := (*rule).apply
+	switch {
+	case equalFold(a.key, "domain"):
+		rules, apply = x.l.cookieDomains, (*rule).applyDomain
+	case equalFold(a.key, "path"):
+		rules = x.l.cookiePaths
+	}
+	for i := range rules {
+		if to, ok := apply(&rules[i], x.r, a.value); ok {
+			a.value = to
+			return true
+		}
+	}
+	return false
+}
+
+// applyFlag adds, changes or removes one flag; words that are none do nothing.
+func applyFlag(parts []attribute, flag string) ([]attribute, bool) {
+	if !knownFlag(flag) {
+		return parts, false
+	}
+	name, without := strings.CutPrefix(flag, "no")
+	name, mode, _ := strings.Cut(name, "=")
+	at := -1
+	for i := range parts[1:] {
+		if equalFold(parts[i+1].key, name) {
+			at = i + 1
+		}
+	}
+	if without {
+		if at < 0 {
+			return parts, false
+		}
+		return append(parts[:at:at], parts[at+1:]...), true
+	}
+	a := attribute{key: []byte(spellings[name])}
+	if mode != "" {
+		a.value = []byte(strings.ToUpper(mode[:1]) + mode[1:])
+	}
+	switch {
+	case at < 0:
+		return append(parts, a), true
+	case mode == "" || bytes.EqualFold(parts[at].value, a.value):
+		return parts, false
+	}
+	parts[at] = a
+	return parts, true
+}
+
+// spellings are the flags as they are written.
+var spellings = map[string]string{"secure": "Secure", "httponly": "HttpOnly", "samesite": "SameSite"}
