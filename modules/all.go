@@ -21,6 +21,7 @@ import (
 	"starling/modules/web/access"
 	"starling/modules/web/api"
 	"starling/modules/web/authbasic"
+	"starling/modules/web/gzip"
 	"starling/modules/web/headers"
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
@@ -61,6 +62,7 @@ func Web() []*web.Module {
 		&api.Module,
 		&stubstatus.Module,
 		&headers.Module,
+		&gzip.Module, // its filter sees what the others added
 		&log.Module,
 		&static.Module, // last: it answers what no other family did
 	}

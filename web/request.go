@@ -125,6 +125,17 @@ type Response struct {
 	// in place of a length. Where the protocol has no trailers it is not called.
 	Trailer  func(*Request)
 	Trailers h1.Headers
+	// Encoder, where a filter sets it, changes the body on its way out. The filter says what the head must then say.
+	Encoder Encoder
+}
+
+// Encoder changes the body of one response: what comes of it goes to Request.Emit. None of its methods is called for a response without body.
+type Encoder interface {
+	Write(r *Request, p []byte) error
+	// Flush emits all that was written so far.
+	Flush(r *Request) error
+	// Close emits the end. It is not called for a response that ends too early; what an encoder holds is given back with Request.AtEnd.
+	Close(r *Request) error
 }
 
 // Conn is one client connection, or what a stream of HTTP/2 sees of it.

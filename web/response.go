@@ -151,6 +151,17 @@ func (r *Request) Write(p []byte) (int, error) {
 	if len(p) == 0 || r.noBody {
 		return len(p), nil
 	}
+	if e := r.Out.Encoder; e != nil {
+		if err := r.note(e.Write(r, p)); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	return r.Emit(p)
+}
+
+// Emit sends body bytes as they are; it is for encoders.
+func (r *Request) Emit(p []byte) (int, error) {
 	if r.rate > 0 {
 		return r.writePaced(p)
 	}
@@ -170,6 +181,11 @@ func (r *Request) Flush() error {
 	if r.failure != nil || !r.headSent {
 		return r.failure
 	}
+	if e := r.Out.Encoder; e != nil && !r.noBody {
+		if err := r.note(e.Flush(r)); err != nil {
+			return err
+		}
+	}
 	return r.note(r.wire.flush(r))
 }
 
@@ -180,6 +196,11 @@ func (r *Request) FinishBody() error {
 		return r.failure
 	}
 	r.finished = true
+	if e := r.Out.Encoder; e != nil && !r.noBody {
+		if err := r.note(e.Close(r)); err != nil {
+			return err
+		}
+	}
 	r.callLasts()
 	if !r.noBody && r.Out.ContentLength >= 0 && r.bodyBytes < r.Out.ContentLength {
 		r.keep = false

@@ -1,0 +1,150 @@
+// Package gzip compresses responses.
+package gzip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/regex"
+	"starling/vars"
+	"starling/web"
+)
+
+const (
+	places   = conf.HTTP | conf.Server | conf.Location
+	placesIf = places | conf.LocationIf
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "gzip",
+		Doc:   "Compresses responses.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: []conf.Directive{
+			{
+				Name: "gzip", Syntax: "on | off", Default: "off", In: placesIf,
+				Doc: "Compresses responses with status 200, 403 or 404 for clients that accept it.",
+				Set: conf.Field(func(s *Settings) *bool { return &s.On }, conf.Flag),
+			}, {
+				Name: "gzip_comp_level", Syntax: "<level>", Default: "1", In: places,
+				Doc: "Sets how hard to compress: 1 is the fastest, 9 makes the smallest.",
+				Set: conf.Field(func(s *Settings) *int { return &s.Level }, conf.Int(1, 9)),
+			}, {
+				Name: "gzip_min_length", Syntax: "<length>", Default: "20", In: places,
+				Doc: "Sets the least length, as told by Content-Length, of what is compressed.",
+				Set: conf.Field(func(s *Settings) *int64 { return &s.MinBytes }, conf.Size),
+			}, {
+				Name: "gzip_http_version", Syntax: "<version>", Default: "1.1", In: places,
+				Doc: "Sets the least version of a request, 1.0 or 1.1, whose response is compressed.",
+				Set: conf.Field(func(s *Settings) *bool { return &s.HTTP10 }, conf.OneOf(map[string]bool{"1.0": true, "1.1": false})),
+			}, {
+				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
+				Doc: "Sets which media types are compressed besides text/html; `*` means all.",
+				Set: conf.Raw(setTypes),
+			}, {
+				Name: "gzip_vary", Syntax: "on | off", Default: "off", In: places,
+				Doc: "Adds `Vary: Accept-Encoding` to what may be compressed.",
+				Set: conf.Field(func(s *Settings) *bool { return &s.Vary }, conf.Flag),
+			}, {
+				Name: "gzip_proxied", Syntax: "<what>...", Default: "off", In: places, Repeat: true,
+				Doc: "Sets when to compress for requests that came through a proxy (with Via): off, expired, no-cache, no-store, private, " +
+					"no_last_modified, no_etag, auth, any.",
+				Set: conf.Raw(setProxied),
+			}, {
+				Name: "gzip_disable", Syntax: "<expression>...", In: places, Repeat: true, DefaultDoc: "—",
+				Doc: "Does not compress for clients whose User-Agent matches; `msie6` means Internet Explorer up to 6.",
+				Set: conf.Raw(setDisabled),
+			},
+		},
+	},
+	Variables: []vars.Variable[*web.Request]{{Name: "gzip_ratio", Doc: "How many times smaller the body became.", Append: appendRatio}},
+	Filters:   []web.FilterHook{{Build: build}},
+}
+
+// Settings of one block.
+type Settings struct {
+	On       bool
+	Level    int
+	MinBytes int64
+	HTTP10   bool // HTTP/1.0 too
+	Types    []string
+	Vary     bool
+	Proxied  proxied
+	Disabled []*regex.Regexp
+}
+
+const defaultType = "text/html"
+
+func setTypes(s *Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.Types) {
+		s.Types = nil
+	}
+	for _, word := range a.Words {
+		word = strings.ToLower(word)
+		if slices.Contains(s.Types, word) || word == defaultType {
+			a.Warn("duplicate MIME type \"%s\"", word)
+			continue
+		}
+		s.Types = append(s.Types, word)
+	}
+	return nil
+}
+
+// proxied are the values of gzip_proxied.
+type proxied uint16
+
+const (
+	proxiedOff proxied = 1 << iota
+	proxiedExpired
+	proxiedNoCache
+	proxiedNoStore
+	proxiedPrivate
+	proxiedNoLastModified
+	proxiedNoETag
+	proxiedAuth
+	proxiedAny
+)
+
+var proxiedNames = map[string]proxied{"off": proxiedOff, "expired": proxiedExpired, "no-cache": proxiedNoCache, "no-store": proxiedNoStore,
+	"private": proxiedPrivate, "no_last_modified": proxiedNoLastModified, "no_etag": proxiedNoETag, "auth": proxiedAuth, "any": proxiedAny}
+
+func setProxied(s *Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.Proxied) {
+		s.Proxied = 0
+	}
+	for _, word := range a.Words {
+		bit, known := proxiedNames[strings.ToLower(word)]
+		if !known {
+			return fmt.Errorf("invalid value \"%s\"", word)
+		}
+		if s.Proxied&bit != 0 {
+			a.Warn("duplicate value \"%s\"", word)
+		}
+		s.Proxied |= bit
+	}
+	return nil
+}
+
+// oldBrowsers is what msie6 stands for: the browsers that could not read what they asked for, but for the one mended by a service pack.
+const oldBrowsers = `MSIE [4-6]\.(?!.*SV1)`
+
+func setDisabled(s *Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.Disabled) {
+		s.Disabled = nil
+	}
+	for _, word := range a.Words {
+		if word == "msie6" {
+			word = oldBrowsers
+		}
+		x, err := regex.Compile(word, true)
+		if err != nil {
+			return err
+		}
+		s.Disabled = append(s.Disabled, x)
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package gzip
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+
+	"starling/conf"
+	"starling/plan"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// registry holds the place in each request where its encoder is.
+type registry struct {
+	slot int
+	made bool
+}
+
+func slotOf(p *plan.Plan) int {
+	r := plan.Part[registry](p)
+	if !r.made {
+		r.slot, r.made = web.NewSlot(p), true
+	}
+	return r.slot
+}
+
+// compressor is one block's filter.
+type compressor struct {
+	*Settings
+	types map[string]bool // nil: all
+	pool  sync.Pool       // of *encoder, with the block's level
+	slot  int
+}
+
+func build(b *web.Block) (web.Filter, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	slot := slotOf(b.Plan) // $gzip_ratio looks there also where nothing is compressed
+	if !s.On {
+		return nil, nil
+	}
+	c := &compressor{Settings: s, types: map[string]bool{defaultType: true}, slot: slot}
+	for _, t := range s.Types {
+		c.types[t] = true
+	}
+	if c.types["*"] {
+		c.types = nil
+	}
+	c.pool.New = func() any {
+		e := &encoder{from: c}
+		e.writer, _ = gzip.NewWriterLevel(sink{e}, s.Level) // the level was checked
+		return e
+	}
+	return c.filter, nil
+}
+
+// filter is ngx_http_gzip_header_filter.
+func (c *compressor) filter(r *web.Request) {
+	out := &r.Out
+	status := r.StatusFor(out.Status)
+	if status != 200 && status != 403 && status != 404 || r.MethodID == h1.MethodHead || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
+		!c.hasType(out.ContentType) || out.Encoder != nil {
+		return
+	}
+	if _, encoded := out.Headers.Get(h1.HeaderContentEncoding); encoded {
+		return
+	}
+	if c.Vary {
+		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
+	}
+	if !c.wanted(r) {
+		return
+	}
+	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
+	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
+	weakenETag(r)
+	out.ContentLength = -1
+	e := c.pool.Get().(*encoder)
+	e.begin(r)
+	out.Encoder = e
+	r.Slot(c.slot).Data = e
+	r.AtEnd(giveBack, e, 0)
+}
+
+func giveBack(arg any, _ uint64) {
+	e := arg.(*encoder)
+	e.request = nil
+	e.from.pool.Put(e)
+}
+
+// hasType looks at the media type without its parameters.
+func (c *compressor) hasType(contentType []byte) bool {
+	if c.types == nil {
+		return true
+	}
+	name, _, _ := bytes.Cut(contentType, []byte{';'})
+	var lower [64]byte
+	name = bytes.TrimSpace(name)
+	if len(name) > len(lower) {
+		return false
+	}
+	for i, b := range name {
+		if b >= 'A' && b <= 'Z' {
+			b |= 0x20
+		}
+		lower[i] = b
+	}
+	return c.types[string(lower[:len(name)])]
+}
+
+// wanted is ngx_http_gzip_ok: what the request says.
+func (c *compressor) wanted(r *web.Request) bool {
+	if !accepts(r.KnownHeader(h1.HeaderAcceptEncoding)) || r.Version < h1.Version11 && !(c.HTTP10 && r.Version == h1.Version10) {
+		return false
+	}
+	if len(c.Disabled) > 0 {
+		agent := r.KnownHeader(h1.HeaderUserAgent)
+		for _, x := range c.Disabled {
+			if matched, err := x.Match(agent, nil); matched || err != nil {
+				return false
+			}
+		}
+	}
+	return !r.Seen.Has(h1.HeaderVia) || c.wantedByProxy(r)
+}
+
+// wantedByProxy applies gzip_proxied.
+func (c *compressor) wantedByProxy(r *web.Request) bool {
+	p := c.Proxied
+	switch {
+	case p&proxiedOff != 0:
+		return false
+	case p&proxiedAny != 0, p&proxiedAuth != 0 && r.Seen.Has(h1.HeaderAuthorization):
+		return true
+	}
+	if expires, given := r.Out.Headers.Get(h1.HeaderExpires); given {
+		if p&proxiedExpired == 0 {
+			return false
+		}
+		at, err := http.ParseTime(string(expires))
+		return err == nil && at.UnixMilli() < r.Now().WallMS
+	}
+	if control, given := r.Out.Headers.Get(h1.HeaderCacheControl); given {
+		lower := strings.ToLower(string(control))
+		return p&proxiedNoCache != 0 && strings.Contains(lower, "no-cache") || p&proxiedNoStore != 0 && strings.Contains(lower, "no-store") ||
+			p&proxiedPrivate != 0 && strings.Contains(lower, "private")
+	}
+	_, etag := r.Out.Headers.Get(h1.HeaderETag)
+	_, modified := r.Out.Headers.Get(h1.HeaderLastModified)
+	modified = modified || len(r.Out.LastModified) > 0
+	return !(p&proxiedNoLastModified != 0 && modified) && !(p&proxiedNoETag != 0 && etag)
+}
+
+// accepts tells whether Accept-Encoding names gzip, and not with quality 0.
+func accepts(value []byte) bool {
+	for len(value) > 0 {
+		var item []byte
+		item, value, _ = bytes.Cut(value, []byte{','})
+		name, parameters, _ := bytes.Cut(item, []byte{';'})
+		if !bytes.EqualFold(bytes.TrimSpace(name), []byte("gzip")) {
+			continue
+		}
+		parameters = bytes.TrimSpace(parameters)
+		if len(parameters) < 2 || parameters[0]|0x20 != 'q' || parameters[1] != '=' {
+			return true
+		}
+		return len(bytes.Trim(parameters[2:], "0.")) > 0
+	}
+	return false
+}
+
+// weakenETag says that only the meaning is the same, not the bytes.
+func weakenETag(r *web.Request) {
+	for i := range r.Out.Headers {
+		h := &r.Out.Headers[i]
+		if h.ID == h1.HeaderETag && !bytes.HasPrefix(h.Value, []byte("W/")) {
+			weak := append(r.Alloc(len(h.Value) + 2)[:0], "W/"...)
+			h.Value = append(weak, h.Value...)
+		}
+	}
+}
+
+// encoder compresses one response after another.
+type encoder struct {
+	from    *compressor
+	writer  *gzip.Writer
+	request *web.Request
+	in, out int64
+}
+
+func (e *encoder) begin(r *web.Request) {
+	e.request, e.in, e.out = r, 0, 0
+	e.writer.Reset(sink{e})
+}
+
+// sink is where the compressed bytes go.
+type sink struct{ *encoder }
+
+func (s sink) Write(p []byte) (int, error) {
+	s.out += int64(len(p))
+	return s.request.Emit(p)
+}
+
+// Write implements web.Encoder.
+func (e *encoder) Write(_ *web.Request, p []byte) error {
+	e.in += int64(len(p))
+	_, err := e.writer.Write(p)
+	return err
+}
+
+// Flush implements web.Encoder.
+func (e *encoder) Flush(*web.Request) error { return e.writer.Flush() }
+
+// Close implements web.Encoder.
+func (e *encoder) Close(*web.Request) error { return e.writer.Close() }
+
+// appendRatio is $gzip_ratio, with two digits behind the point.
+func appendRatio(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	e, _ := r.Slot(slotOf(r.Plan())).Data.(*encoder)
+	if e == nil || e.out == 0 {
+		return dst, false
+	}
+	hundredths := (e.in*1000/e.out + 5) / 10
+	dst = append(strconv.AppendInt(dst, hundredths/100, 10), '.')
+	return append(dst, byte('0'+hundredths/10%10), byte('0'+hundredths%10)), true
+}
