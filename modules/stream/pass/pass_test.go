@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"starling/conf"
 	"starling/modules/stream/pass"
-	"starling/modules/stream/returns"
-	"starling/modules/stream/sslpreread"
+	"starling/stream"
 	"starling/stream/streamtest"
 )
 
 func start(t *testing.T, text string) *streamtest.Server {
 	t.Helper()
-	return streamtest.Start(t, text, nil, &pass.Module, &returns.Module, &sslpreread.Module)
+	return streamtest.Start(t, text, nil, &pass.Module, streamtest.Say())
 }
 
 func TestPass(t *testing.T) {
@@ -24,7 +24,7 @@ func TestPass(t *testing.T) {
 		server { listen 127.0.0.1:3; pass 127.0.0.1:3; }
 		server { listen 127.0.0.1:4; pass 127.0.0.1$bytes_sent; }
 		server { listen 127.0.0.1:5; pass "nowhere:$bytes_sent"; }
-		server { listen 127.0.0.1:9; return "passed on from $remote_addr"; }
+		server { listen 127.0.0.1:9; say "passed on from $remote_addr"; }
 	}`)
 	for n, c := range []struct{ want, log string }{
 		{"passed on from 127.0.0.1", ""},
@@ -42,19 +42,58 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostByLooking passes a connection that ssl_preread has looked at: the next server reads it from the start.
+// looking is a family for this test: `look` looks at five bytes before the session is served, `repeat` says them back.
+type looking struct{ look, repeat bool }
+
+func lookModule() *stream.Module {
+	on := func(name string, place func(*looking) *bool) conf.Directive {
+		return conf.Directive{Name: name, In: conf.StreamServer, Set: conf.Raw(func(s *looking, _ *conf.Args) error {
+			*place(s) = true
+			return nil
+		})}
+	}
+	return &stream.Module{
+		Module: conf.Module{Name: "look", New: conf.NewOf[looking], Clone: conf.CloneOf[looking], Directives: []conf.Directive{
+			on("look", func(s *looking) *bool { return &s.look }), on("repeat", func(s *looking) *bool { return &s.repeat })}},
+		Handlers: []stream.Hook{
+			{Phase: stream.Preread, Build: func(b *stream.Block) (stream.Handler, error) {
+				if !conf.SettingsOf[looking](b.Scope).look {
+					return nil, nil
+				}
+				return func(s *stream.Session) stream.Result {
+					if len(s.Preread()) < 5 {
+						return stream.Again
+					}
+					return stream.Declined
+				}, nil
+			}},
+			{Phase: stream.Content, Build: func(b *stream.Block) (stream.Handler, error) {
+				if !conf.SettingsOf[looking](b.Scope).repeat {
+					return nil, nil
+				}
+				return func(s *stream.Session) stream.Result {
+					if _, err := io.CopyN(s.Conn, s.Conn, 5); err != nil {
+						return stream.StatusInternalError
+					}
+					return stream.Done
+				}, nil
+			}},
+		},
+	}
+}
+
+// TestNothingIsLostByLooking passes a connection that was looked at: the next server reads it from the start.
 func TestNothingIsLostByLooking(t *testing.T) {
-	s := start(t, `stream {
-		server { listen 127.0.0.1:1; ssl_preread on; pass 127.0.0.1:9; }
-		server { listen 127.0.0.1:9; ssl_preread on; return "version $ssl_preread_protocol"; }
-	}`)
+	s := streamtest.Start(t, `stream {
+		server { listen 127.0.0.1:1; look; pass 127.0.0.1:9; }
+		server { listen 127.0.0.1:9; look; repeat; }
+	}`, nil, &pass.Module, lookModule())
 	conn := s.Dial(0)
-	if _, err := conn.Write([]byte{0x80, 0x1c, 1, 0, 2}); err != nil {
+	if _, err := io.WriteString(conn, "hello"); err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, len("version SSLv2"))
-	if _, err := io.ReadFull(conn, buf); err != nil || string(buf) != "version SSLv2" {
-		t.Errorf("got %q, %v", buf, err)
+	if got, err := io.ReadAll(conn); string(got) != "hello" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

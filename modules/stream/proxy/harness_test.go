@@ -9,9 +9,12 @@ import (
 
 	"starling/conf"
 	"starling/modules/stream/proxy"
-	"starling/modules/stream/upstream"
+	"starling/observe"
+	"starling/plan"
 	"starling/stream"
+	"starling/stream/groups"
 	"starling/stream/streamtest"
+	"starling/upstreams"
 	"starling/vars"
 )
 
@@ -43,6 +46,35 @@ func recording(to chan<- string) *stream.Module {
 	}
 }
 
+// servers are the settings of an upstream block.
+type servers struct{ upstreams.Block }
+
+// upstreamBlocks is a family for these tests: upstream blocks with what both sides have.
+func upstreamBlocks() *stream.Module {
+	blocks := map[*groups.Group]*conf.Scope{}
+	block := conf.Directive{Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
+		Set: conf.Raw(func(_ *servers, a *conf.Args) error {
+			g, err := groups.Of(stream.PlanOf(a)).Declare(a.Words[0], a.Node)
+			blocks[g] = a.Inner
+			return err
+		})}
+	return &stream.Module{
+		Module: conf.Module{Name: "upstream", New: conf.NewOf[servers], Clone: conf.CloneOf[servers],
+			Directives: append(upstreams.Directives(upstreams.Stream, func(s *servers) *upstreams.Block { return &s.Block }, ""), block)},
+		Link: func(p *plan.Plan) error {
+			for g, scope := range blocks {
+				if err := conf.SettingsOf[servers](scope).Link(p, &g.Base, nil, plan.ResolverSettings{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		API: func(p *plan.Plan) []observe.Resource {
+			return []observe.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
+		},
+	}
+}
+
 // running is a proxy under test.
 type running struct {
 	*streamtest.Server
@@ -60,7 +92,7 @@ func startWith(t *testing.T, block, address string, files streamtest.Files) *run
 	t.Helper()
 	recorded := make(chan string, 100)
 	text := "stream { record $status; " + strings.ReplaceAll(block, "ADDRESS", address) + " }"
-	return &running{streamtest.Start(t, text, files, &upstream.Module, &proxy.Module, recording(recorded)), t, recorded}
+	return &running{streamtest.Start(t, text, files, upstreamBlocks(), &proxy.Module, recording(recorded)), t, recorded}
 }
 
 // next is what was recorded of the session that was logged next.

@@ -14,7 +14,6 @@ import (
 
 	"starling/lib/certs"
 	"starling/modules/stream/proxy"
-	"starling/modules/stream/upstream"
 	"starling/observe"
 	"starling/stream/streamtest"
 )
@@ -25,11 +24,7 @@ func TestProblems(t *testing.T) {
 		{"server { listen 1; proxy_pass nowhere; }", `no port in upstream "nowhere" in /test.conf:1`},
 		{"server { listen 1; proxy_pass 127.0.0.1:0; }", `invalid port in upstream "127.0.0.1:0" in /test.conf:1`},
 		{"server { listen 1; proxy_pass unix:; }", `no path in the unix domain socket in upstream "unix:" in /test.conf:1`},
-		{"upstream u { server 127.0.0.1; }", `no port in upstream "127.0.0.1" in /test.conf:1`},
-		{"upstream u { server 127.0.0.1:1 route=a; }", `invalid parameter "route=a" in /test.conf:1`},
-		{"upstream u {}", `no servers are inside upstream in /test.conf:1`},
 		{"upstream u { server 127.0.0.1:1; } server { listen 1; proxy_pass u:1; }", `upstream "u" may not have port 1 in /test.conf:1`},
-		{"upstream u { hash $remote_addr; server 127.0.0.1:1 backup; }", `balancing method does not support parameter "backup" in /test.conf:1`},
 		{"server { listen 1; proxy_pass 127.0.0.1:1; proxy_upload_rate fast; }", `"proxy_upload_rate" directive invalid value in /test.conf:1`},
 		{"server { listen 1; proxy_pass 127.0.0.1:1; proxy_bind 127.0.0.1 transparent; }", `parameter "transparent" is not supported by starling in /test.conf:1`},
 		{"server { listen 1; proxy_pass 127.0.0.1:1; proxy_bind nowhere; }", `invalid address "nowhere" in /test.conf:1`},
@@ -37,7 +32,7 @@ func TestProblems(t *testing.T) {
 		{"server { listen 1; proxy_pass 127.0.0.1:1; proxy_protocol v3; }", `invalid value "v3" in /test.conf:1`},
 	} {
 		text := "stream { " + c.block + " }"
-		if got := streamtest.Problem(t, text, &upstream.Module, &proxy.Module); got != c.want {
+		if got := streamtest.Problem(t, text, upstreamBlocks(), &proxy.Module); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, c.want)
 		}
 	}
