@@ -1,10 +1,13 @@
 package observe
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // MaxAccessLine bounds one line of an access log in bytes. A request head is bounded by 4 x 8k, and a format may name it more than once.
@@ -16,7 +19,12 @@ type AccessOptions struct {
 	BufferBytes int64  // 0: every line is written at once
 	// Flush is the longest time a line waits in the buffer; 0: until the buffer is full.
 	Flush time.Duration
+	// GzipLevel, 1 to 9, has each buffer written as a compressed file behind those before it; 0: as it is.
+	GzipLevel int
 }
+
+// GzipBufferBytes is the buffer of a compressed log where none is given.
+const GzipBufferBytes = 64 << 10
 
 // AccessLog is an open access log. It is safe for concurrent use.
 type AccessLog struct {
@@ -28,6 +36,8 @@ type AccessLog struct {
 	buffer []byte
 	timer  *time.Timer
 	armed  bool
+	packer *gzip.Writer // nil unless compressed
+	packed bytes.Buffer
 }
 
 // AccessLog opens the file of an access log; the same path in one configuration is the same log. The error is in nginx's words.
@@ -47,6 +57,11 @@ func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 		a.buffer = make([]byte, 0, o.BufferBytes)
 		f.remember(a)
 	}
+	if o.GzipLevel > 0 {
+		if a.packer, err = gzip.NewWriterLevel(&a.packed, o.GzipLevel); err != nil {
+			return nil, err
+		}
+	}
 	l.mu.Lock()
 	l.byPath[o.Path] = a
 	l.access = append(l.access, a)
@@ -60,6 +75,9 @@ func (a *AccessLog) join(o AccessOptions) error {
 	switch {
 	case o.BufferBytes == 0 || a.options == o:
 	case a.options.BufferBytes == 0:
+		if o.GzipLevel > 0 {
+			return fmt.Errorf("access_log \"%s\" already defined with conflicting parameters", o.Path)
+		}
 		a.options, a.buffer = o, make([]byte, 0, o.BufferBytes)
 		a.file.remember(a)
 	default:
@@ -88,7 +106,7 @@ func (a *AccessLog) Write(line []byte) {
 		a.flushLocked()
 	}
 	if len(line) > cap(a.buffer) {
-		a.file.write(line)
+		a.writeOut(line)
 		return
 	}
 	a.buffer = append(a.buffer, line...)
@@ -120,7 +138,20 @@ func (a *AccessLog) flushLocked() {
 		a.armed = false
 	}
 	if len(a.buffer) > 0 {
-		a.file.write(a.buffer)
+		a.writeOut(a.buffer)
 		a.buffer = a.buffer[:0]
 	}
+}
+
+// writeOut writes whole lines, compressed if so wanted. Must be called with the lock held.
+func (a *AccessLog) writeOut(lines []byte) {
+	if a.packer == nil {
+		a.file.write(lines)
+		return
+	}
+	a.packed.Reset()
+	a.packer.Reset(&a.packed)
+	a.packer.Write(lines) // into memory, which does not fail
+	a.packer.Close()
+	a.file.write(a.packed.Bytes())
 }

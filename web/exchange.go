@@ -154,9 +154,6 @@ func (r *Request) badHead(err error) bool {
 		if r.Version == 0 {
 			r.Version = h1.Version10
 		}
-		if r.Target != nil && r.Path == nil {
-			r.Path = []byte{} // the URI was sent, but is no path: $uri is empty, which is not the same as not there
-		}
 		r.Chunked, r.ContentLength, r.expects = false, -1, false
 		r.wire.refuseBody(r)
 		r.runWith(Result(problem.Status))

@@ -89,6 +89,7 @@ func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 	}
 	path, args, scratch, ok := normalise(h.scratch, target, !l.KeepSlashes)
 	if !ok {
+		h.Path = target[:0] // nginx's $uri is then empty, which is not the same as missing
 		return invalidRequest()
 	}
 	h.Target, h.Path, h.Args, h.scratch = target, path, args, scratch

@@ -19,9 +19,9 @@ var Module = stream.Module{
 				Doc: "Declares a format of lines with variables. `escape` says what is done to bytes in values that could confuse a reader of the log.",
 				Set: declareFormat,
 			}, {
-				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [flush=<time>] [if=<condition>]",
-				OneMore: true, Unsupported: []string{"gzip", "gzip="},
-				In: conf.Stream | conf.StreamServer, Repeat: true, DefaultDoc: "off",
+				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
+				OneMore: true,
+				In:      conf.Stream | conf.StreamServer, Repeat: true, DefaultDoc: "off",
 				Doc: "Writes to a file in a declared format, with a buffer if wanted. With `if` only sessions are written for which the condition is neither empty nor `0`. " +
 					"`off` ends all logs of this level.",
 				Set: conf.Raw(setAccessLog),

@@ -47,7 +47,7 @@ func TestProblems(t *testing.T) {
 		{`log_format a x; log_format a y;`, `duplicate "log_format" name "a" in /test.conf:1`},
 		{`log_format a x; access_log a.log a flush=1s;`, `no buffer is defined for access_log "a.log" in /test.conf:1`},
 		{`log_format a x; access_log a.log a buffer=x;`, `invalid buffer size "x" in /test.conf:1`},
-		{`log_format a x; access_log a.log a gzip;`, `parameter "gzip" is not supported by starling in /test.conf:1`},
+		{`log_format a x; access_log a.log a gzip=0;`, `invalid compression level "0" in /test.conf:1`},
 		{`log_format a x; access_log syslog:severity=a a;`, `unknown syslog severity "a" in /test.conf:1`},
 		{`access_log off nosuch;`, `invalid parameter "nosuch" in /test.conf:1`},
 		{`log_format a $nosuch; access_log a.log a;`, `unknown "nosuch" variable in /test.conf:1`},

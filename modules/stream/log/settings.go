@@ -73,7 +73,7 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		if err := observe.CheckSyslog(path); err != nil {
 			return err
 		}
-		if a.Has("buffer") || a.Has("flush") {
+		if a.Has("buffer") || a.Has("flush") || a.Has("gzip") {
 			return fmt.Errorf("logs to syslog cannot be buffered")
 		}
 	case strings.Contains(path, "$"):
@@ -103,6 +103,11 @@ func (l *Log) parameters(a *conf.Args) (err error) {
 			return fmt.Errorf("invalid buffer size \"%s\"", a.Value("buffer"))
 		}
 	}
+	if a.Has("gzip") {
+		if err := l.compress(a.Value("gzip")); err != nil {
+			return err
+		}
+	}
 	if a.Has("flush") {
 		if l.options.Flush, err = units.Time(a.Value("flush")); err != nil || l.options.Flush == 0 {
 			return fmt.Errorf("invalid flush time \"%s\"", a.Value("flush"))
@@ -116,4 +121,18 @@ func (l *Log) parameters(a *conf.Args) (err error) {
 		l.condition, err = stream.CompileTemplate(a, a.Value("if"))
 	}
 	return err
+}
+
+// compress takes the level of gzip, 1 if none is given, and a buffer if none was.
+func (l *Log) compress(level string) (err error) {
+	l.options.GzipLevel = 1
+	if level != "" {
+		if l.options.GzipLevel, err = conf.Int(1, 9)(level); err != nil {
+			return fmt.Errorf("invalid compression level \"%s\"", level)
+		}
+	}
+	if l.options.BufferBytes == 0 {
+		l.options.BufferBytes = observe.GzipBufferBytes
+	}
+	return nil
 }

@@ -20,11 +20,11 @@ var Module = web.Module{
 					"of the log: `default` (`\\xHH`), `json` or `none`.",
 				Set: declareFormat,
 			}, {
-				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [flush=<time>] [if=<condition>]",
-				OneMore: true, Unsupported: []string{"gzip", "gzip="},
-				In:     conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
-				Repeat: true, DefaultDoc: "logs/access.log combined",
-				Doc: "Writes to a file, with a buffer if wanted. A path with variables is opened for each line, and only if the request's " +
+				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
+				OneMore: true,
+				In:      conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
+				Repeat:  true, DefaultDoc: "logs/access.log combined",
+				Doc: "Writes to a file, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is opened for each line, and only if the request's " +
 					"document root exists. With `if` only requests are written for which the condition is neither empty nor `0`. " +
 					"`off` ends all logs of this level.",
 				Set: conf.Raw(setAccessLog),

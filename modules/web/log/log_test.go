@@ -1,7 +1,10 @@
 package log_test
 
 import (
+	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -186,7 +189,7 @@ func TestProblems(t *testing.T) {
 		"access_log a.log combined buffer=x;":                                       `invalid buffer size "x"`,
 		"access_log a.log combined flush=1s;":                                       `no buffer is defined for access_log "a.log"`,
 		"access_log a.log combined buffer=1k flush=0;":                              `invalid flush time "0"`,
-		"access_log a.log combined gzip;":                                           `parameter "gzip" is not supported by starling`,
+		"access_log a.log combined gzip=10;":                                        `invalid compression level "10"`,
 		"access_log syslog:server=h;":                                               `host not found in "h" in syslog server "h"`,
 		"access_log syslog:tag=x;":                                                  `no syslog server specified`,
 		"access_log syslog:server=127.0.0.1 combined buffer=1k;":                    `logs to syslog cannot be buffered`,
@@ -215,5 +218,26 @@ func TestProblems(t *testing.T) {
 func TestPathOfABadRequest(t *testing.T) {
 	s := start(t, `log_format f "<$uri> <$request_uri>"; access_log logs/f f; server { say ok; }`)
 	s.Send("GET /../x HTTP/1.0\r\n\r\n")
-	s.expect("logs/f", "<> </../x>\n")
+	s.expect("logs/f", "<> <->\n")
+}
+
+func TestCompressedLogs(t *testing.T) {
+	s := start(t, `log_format f "$uri"; access_log packed.log f gzip flush=10ms; server { say ok; }`)
+	s.Get("/a")
+	s.Get("/b")
+	var text []byte
+	testkit.Eventually(t, patience, func() error {
+		reader, err := gzip.NewReader(strings.NewReader(s.file("packed.log")))
+		if err != nil {
+			return err // not flushed yet
+		}
+		text, err = io.ReadAll(reader) // all members of it
+		if err == nil && !strings.HasSuffix(string(text), "/b\n") {
+			err = errors.New("the second line is missing")
+		}
+		return err
+	})
+	if string(text) != "/a\n/b\n" {
+		t.Errorf("%q", text)
+	}
 }

@@ -120,7 +120,7 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		if err := observe.CheckSyslog(path); err != nil {
 			return err
 		}
-		if a.Has("buffer") || a.Has("flush") {
+		if a.Has("buffer") || a.Has("flush") || a.Has("gzip") {
 			return fmt.Errorf("logs to syslog cannot be buffered")
 		}
 		l.options.Path, l.hasPath = path, false
@@ -149,6 +149,11 @@ func (l *Log) parameters(a *conf.Args) (err error) {
 	if a.Has("buffer") {
 		if l.options.BufferBytes, err = units.Size(a.Value("buffer")); err != nil || l.options.BufferBytes == 0 {
 			return fmt.Errorf("invalid buffer size \"%s\"", a.Value("buffer"))
+		}
+	}
+	if a.Has("gzip") {
+		if err := l.compress(a.Value("gzip")); err != nil {
+			return err
 		}
 	}
 	if a.Has("flush") {
@@ -187,6 +192,20 @@ func checkFileCache(_ *Settings, a *conf.Args) error {
 		if a.Has(name) && check(a.Value(name)) != nil {
 			return fmt.Errorf("invalid \"open_log_file_cache\" parameter \"%s=%s\"", name, a.Value(name))
 		}
+	}
+	return nil
+}
+
+// compress takes the level of gzip, 1 if none is given, and a buffer if none was.
+func (l *Log) compress(level string) (err error) {
+	l.options.GzipLevel = 1
+	if level != "" {
+		if l.options.GzipLevel, err = conf.Int(1, 9)(level); err != nil {
+			return fmt.Errorf("invalid compression level \"%s\"", level)
+		}
+	}
+	if l.options.BufferBytes == 0 {
+		l.options.BufferBytes = observe.GzipBufferBytes
 	}
 	return nil
 }
