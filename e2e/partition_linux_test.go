@@ -81,6 +81,7 @@ func TestAPartitionHeals(t *testing.T) {
 
 // TestALossyAndSlowNetworkDelaysOnly: packets are lost and late between all hosts.
 func TestALossyAndSlowNetworkDelaysOnly(t *testing.T) {
+	t.Parallel()
 	h := newHosts(t, 3)
 	for i, a := range h.Nodes {
 		for _, b := range h.Nodes[:i] {
@@ -150,3 +151,46 @@ func await(t *testing.T, d time.Duration) {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// TestRepairCrossesABrokenLink: two nodes that do not reach each other get each other's writes by comparing with a third.
+func TestRepairCrossesABrokenLink(t *testing.T) {
+	t.Parallel()
+	h := newHosts(t, 3)
+	h.start(strings.Replace(shareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
+	h.Nodes[0].makeShared()
+	h.settled()
+	a, c := h.Nodes[0], h.Nodes[2]
+	h.net.Set(h.at(a), h.at(c), lan.Trouble{Cut: true})
+	h.online(a, 1)
+	h.online(c, 1)
+	writers, _ := h.writeEverywhere(1000, 2*time.Second)
+	stopped := time.Now()
+	pairs, alike := h.alike()
+	for _, w := range writers {
+		w.check(t, pairs)
+	}
+	t.Logf("alike %.0f ms after the last write, over the node between", ms(alike.Sub(stopped)))
+	h.net.Heal()
+	h.joined(3)
+	h.saysAgreed(3, time.Now())
+}
+
+// TestALinkThatCarriesOneWayOnly counts as none, and heals.
+func TestALinkThatCarriesOneWayOnly(t *testing.T) {
+	t.Parallel()
+	h := newHosts(t, 2)
+	h.start(strings.Replace(shareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
+	h.Nodes[0].makeShared()
+	h.settled()
+	h.net.SetOneWay(h.at(h.Nodes[0]), h.at(h.Nodes[1]), lan.Trouble{Cut: true})
+	for _, n := range h.Nodes {
+		h.online(n, 0)
+	}
+	writers, _ := h.writeEverywhere(1000, 500*time.Millisecond)
+	h.net.Heal()
+	h.joined(2)
+	pairs, _ := h.alike()
+	for _, w := range writers {
+		w.check(t, pairs)
+	}
+}
