@@ -55,6 +55,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.digests(f.Body, now)
 	case wire.TypeRepair:
 		return s.mend(f, now)
+	case wire.TypeBury:
+		return s.buryWhat(f.Body, now)
 	case wire.TypeRepairEnd:
 		return s.repairEnd(f.Body, now)
 	}

@@ -30,7 +30,9 @@ type Node struct {
 	mu       sync.Mutex
 	peers    map[NodeID]*peer
 	sessions map[*Session]struct{}
-	serial   uint64 // of the last session
+	// agreements outlive what is known of peers that are gone.
+	agreements map[agreementKey]agreement
+	serial     uint64 // of the last session
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
@@ -55,7 +57,7 @@ const zoneTickEveryMS = 100
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair) &^ config.Withhold, driver: config.Driver,
-		peers: make(map[NodeID]*peer), sessions: make(map[*Session]struct{}), expected: -1,
+		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
 	}
 	n.table.Store(&zoneTable{})
 	if err := n.Reload(config, now); err != nil {

@@ -99,7 +99,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 
 // agree notes that the two zones hold the same, and tells the dialer.
 func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
-	s.node.settled(s.peer, iz.state, int(left), now)
+	s.node.settled(s.peer, iz.state, iz.origin, int(left), now)
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
@@ -285,11 +285,12 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 }
 
 // settled notes that two nodes agree, but for so many records that were left alone.
-func (n *Node) settled(p *peer, z *zoneState, left int, now clock.Reading) {
+func (n *Node) settled(p *peer, z *zoneState, theirs zone.Origin, left int, now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
+	n.remember(p.id, z, theirs, now)
 }
 
 // framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are repaired too.

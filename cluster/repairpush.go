@@ -57,8 +57,12 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	if ask.Fresh {
 		freshAtMS = never
 	}
-	d := divide(here, there, freshAtMS)
-	end.Sent, end.Left = uint64(len(d.send)), uint64(d.left)
+	their := s.theirZone(pz.state)
+	d := divide(here, there, freshAtMS, s.node.goneThrough(s.peer, pz.state, compared, originOfWire(their.Origin), now))
+	if len(d.buryHere)+len(d.buryThere) > 0 {
+		s.bury(pz, compared, d, now)
+	}
+	end.Sent, end.Left = uint64(len(d.send)+len(d.buryHere)+len(d.buryThere)), uint64(d.left)
 	if len(d.want) > 0 {
 		end.Wanted = s.want(pz.state, d.want)
 	}
@@ -70,8 +74,9 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 
 // division is what is to become of a difference.
 type division struct {
-	send, want []zone.Element
-	left       int
+	send, want          []zone.Element
+	buryHere, buryThere []zone.Element
+	left                int
 }
 
 // never is far from the time of any stamp.
@@ -79,13 +84,13 @@ const never = -1 << 40
 
 // divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told by
 // their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by a clock that is
-// ahead, nobody knows when it was written.
-func divide(here, there []zone.Element, freshAtMS int64) (d division) {
+// ahead, nobody knows when it was written. What only one side has and both had, at throughMS, was deleted by the other.
+func divide(here, there []zone.Element, freshAtMS, throughMS int64) (d division) {
 	fresh := func(e *zone.Element) bool {
 		return e != nil && e.MS() > freshAtMS-freshMS && e.MS() <= freshAtMS+freshMS
 	}
-	slices.SortFunc(here, zone.Element.Compare)
-	slices.SortFunc(there, zone.Element.Compare)
+	sortElements(here)
+	sortElements(there)
 	for len(here) > 0 || len(there) > 0 {
 		var mine, theirs *zone.Element
 		if len(there) == 0 || len(here) > 0 && here[0].Key <= there[0].Key {
@@ -100,8 +105,15 @@ func divide(here, there []zone.Element, freshAtMS int64) (d division) {
 		if theirs != nil {
 			there = there[1:]
 		}
-		if fresh(mine) || fresh(theirs) {
+		switch {
+		case fresh(mine) || fresh(theirs):
 			d.left++
+			continue
+		case theirs == nil && mine.MS() <= throughMS:
+			d.buryHere = append(d.buryHere, *mine)
+			continue
+		case mine == nil && theirs.MS() <= throughMS:
+			d.buryThere = append(d.buryThere, *theirs)
 			continue
 		}
 		if mine != nil && (theirs == nil || mine.MS() >= theirs.MS()) {
@@ -113,6 +125,8 @@ func divide(here, there []zone.Element, freshAtMS int64) (d division) {
 	}
 	return d
 }
+
+func sortElements(list []zone.Element) { slices.SortFunc(list, zone.Element.Compare) }
 
 // reverse finds the session on which the peer of an outgoing one pushes to this node, and the zone's index there. Called with mu held.
 func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
@@ -162,7 +176,7 @@ func (s *Session) wanted(body []byte) error {
 	for i, e := range w.Elements {
 		job.wanted[i] = zone.Element(e)
 	}
-	slices.SortFunc(job.wanted, zone.Element.Compare)
+	sortElements(job.wanted)
 	pz.state.repairSent.Add(int64(len(job.wanted)))
 	pz.repairs = append(pz.repairs, job)
 	s.node.driver.Wake(s)
@@ -179,7 +193,8 @@ func (s *Session) agreed(body []byte, now clock.Reading) error {
 	if pz == nil {
 		return fmt.Errorf("it agrees in zone number %d, which is not shared", a.Zone)
 	}
-	s.node.settled(s.peer, pz.state, int(min(a.Left, wire.MaxWants)), now)
+	their := s.theirZone(pz.state)
+	s.node.settled(s.peer, pz.state, originOfWire(their.Origin), int(min(a.Left, wire.MaxWants)), now)
 	return nil
 }
 

@@ -106,6 +106,11 @@ type Comparable interface {
 	// AppendRecords appends the records of wanted elements, sorted by Element.Compare, in the encoding of taught pieces until dst
 	// holds about maxBytes, and leaves out what ends within 2 s. rest is what it did not come to.
 	AppendRecords(wanted []Element, dst []byte, maxBytes int, now clock.Reading) (payload []byte, rest []Element, records int)
+	// Bury deletes those of the elements, sorted by Element.Compare, that are here in that very version: peers deleted them so long ago that
+	// no tombstone tells. It returns how many.
+	Bury(elements []Element, now clock.Reading) int
+	// TombstoneLifeMS is how long a deletion is remembered.
+	TombstoneLifeMS() int64
 	// Reissue stamps anew what is stamped too far ahead of now, which peers refuse, and returns how many records and clears that were.
 	Reissue(now clock.Reading) int
 	// Mend merges what AppendRecords of a peer wrote. It gives up nothing to make room.

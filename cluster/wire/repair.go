@@ -17,6 +17,8 @@ const (
 	TypeWants Type = 17
 	// TypeAgreed tells the dialer that the acceptor holds the same.
 	TypeAgreed Type = 18
+	// TypeBury names records that the acceptor has and the dialer deleted long ago.
+	TypeBury Type = 19
 )
 
 // FeatureRepair says that the sender of the hello exchanges sketches.
@@ -116,7 +118,8 @@ func ParseAgreed(body []byte) (Agreed, error) {
 // Element names one version of one record.
 type Element struct{ Key, Version uint64 }
 
-// Wants names records that the acceptor lacks and the dialer was seen to have.
+// Wants names records: of Wants frames those that the acceptor lacks and the dialer was seen to have, of Bury frames those that
+// the dialer lacks, because it deleted them, and the acceptor was seen to have.
 type Wants struct {
 	Zone     uint64 // index in the dialer's hello
 	Elements []Element

@@ -72,6 +72,7 @@ func examples() []message {
 		{"repair-end", TypeRepairEnd, end.Append(nil), end, parser(ParseRepairEnd)},
 		{"repair-end-too-many", TypeRepairEnd, tooMany.Append(nil), tooMany, parser(ParseRepairEnd)},
 		{"agreed", TypeAgreed, Agreed{Zone: 1, Left: 300}.Append(nil), Agreed{Zone: 1, Left: 300}, parser(ParseAgreed)},
+		{"bury", TypeBury, wants.Append(nil), wants, parser(ParseWants)},
 		{"wants", TypeWants, wants.Append(nil), wants, parser(ParseWants)},
 	}
 }

@@ -145,3 +145,6 @@ func (f *finder) find(sh *zone.Shard, wanted []zone.Element) []zone.Slot {
 func (g *registers) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
 	return g.merge(payload, room{bytes: g.store.Limit()}, stamp.Highest(now.WallMS), now)
 }
+
+// TombstoneLifeMS is how long a deletion is remembered.
+func (g *registers) TombstoneLifeMS() int64 { return g.tombstoneMS }
