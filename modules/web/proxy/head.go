@@ -20,7 +20,7 @@ type headPlan struct {
 	length bool
 }
 
-// never are client headers that speak about its own connection.
+// neverPassed are client headers that speak about its own connection.
 var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive",
 	"Expect", "Upgrade"}
 
@@ -49,7 +49,7 @@ func newHeadPlan(s *Settings) headPlan {
 	return p
 }
 
-// body says how the request's body is framed.
+// framing says how the request's body is framed.
 type framing struct {
 	// length is the Content-Length to send, -1 for none; chunked sends chunks.
 	length  int64
@@ -150,5 +150,5 @@ func (x *exchange) appendURI(dst []byte) []byte {
 	return dst
 }
 
-// hasUpgrade tells whether the request that the server saw asked to switch protocols.
-func (x *exchange) hasUpgrade(r *web.Request) bool { return r.Seen.Has(h1.HeaderUpgrade) }
+// hasUpgrade tells whether the client asked to switch protocols.
+func hasUpgrade(r *web.Request) bool { return r.Seen.Has(h1.HeaderUpgrade) }

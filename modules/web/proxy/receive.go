@@ -33,13 +33,15 @@ func (x *exchange) receive() (verdict, int) {
 			}
 		}
 	}
-	if w.head.Status == 101 && !x.hasUpgrade(r) {
+	if w.head.Status == 101 && !hasUpgrade(r) {
 		x.logf(observe.Error, "upstream switched protocols without being asked while reading response header from upstream")
 		return tryInvalid, 502
 	}
 	st := x.state()
 	st.status = w.head.Status
-	st.headerMS = r.Now().MonoMS - st.startMS
+	now := r.Now()
+	st.headerMS = now.MonoMS - st.startMS
+	x.attempt.Reached(upstream.ByFirstByte, now)
 	w.body.StartResponse(&w.in, h1.BodyNone, 0)
 	if w.head.Status >= 300 && x.wantsAnother(w.head.Status) {
 		return tryRefused, w.head.Status

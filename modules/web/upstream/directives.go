@@ -55,6 +55,9 @@ func directives() []conf.Directive {
 	}
 	all = append(all, upstreams.Directives(upstreams.HTTP, func(s *Settings) *upstreams.Block { return &s.Block }, " [route=<id>] [drain]")...)
 	for _, m := range balance.Methods() {
+		if m.Side == balance.StreamOnly {
+			continue
+		}
 		all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.Upstream, Set: balancerSetter(m)})
 	}
 	return all

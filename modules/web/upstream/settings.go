@@ -31,8 +31,6 @@ type declarations struct {
 	// cookies are the sticky cookies, for the filter, and slot is where a request keeps the server it was sent to.
 	cookies []*cookie
 	slot    int
-	// sessions are the zones of sticky learn.
-	sessions map[string]*learn
 }
 
 type block struct {
