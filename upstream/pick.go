@@ -44,6 +44,10 @@ type Attempt struct {
 	tries   int
 	nowMS   int64
 
+	inflight bool // counted as one that has not come to the moment `until` since pickedMS
+	until    Timing
+	pickedMS int64
+
 	tried     [inlineSlots / 64]uint64
 	triedMore []uint64 // slots from inlineSlots on
 
@@ -67,7 +71,7 @@ func (g *Group) Begin(a *Attempt) {
 	a.Probe = Probe{}
 	a.tried = [inlineSlots / 64]uint64{}
 	clear(a.triedMore)
-	a.wantedLen = 0
+	a.wantedLen, a.inflight = 0, false
 	a.tries = int(g.tries.Load())
 }
 
@@ -189,9 +193,10 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	if s == nil {
 		return false
 	}
-	a.current = nil
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	a.endInflight(now.MonoMS)
+	a.current = nil
 	s.active--
 	if s.removed && s.active == 0 {
 		g.zombies--

@@ -70,6 +70,7 @@ type Server struct {
 	checkedMS       int64 // of the last failure or of the last probe after one
 	slowFromMS      int64 // when the slow start began; 0 is none
 	failed          bool  // max_fails is reached and no success followed
+	inflight        inflight
 
 	idle list // of its connections, guarded by the pool's lock
 

@@ -34,7 +34,7 @@ func (m *meter) add(d time.Duration) {
 	for {
 		old := m.microseconds.Load()
 		next := us
-		if old != 0 {
+		if old >= 1000 { // as in nginx, which counts in milliseconds, less than one is none yet
 			next = (old*(meterWindow-1) + us) / meterWindow
 		}
 		if m.microseconds.CompareAndSwap(old, max(next, 1)) {

@@ -11,8 +11,8 @@ type Method struct {
 	Name, Syntax, Doc string
 	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into Attempt.Key.
 	Keyed bool
-	// HTTPOnly methods are not known in stream.
-	HTTPOnly bool
+	// Side is the only side that knows the method; its zero value is both.
+	Side Side
 	// NoBackup refuses `backup` on servers, NoMaxConns … in nginx's words "balancing method does not support parameter".
 	NoBackup bool
 	// NoSlowStart refuses slow_start, as NGINX Plus does for hashes and random.
@@ -21,7 +21,17 @@ type Method struct {
 	New func(args []string) (upstream.Balancer, error)
 }
 
+// Side is http or stream.
+type Side uint8
+
+// The sides.
+const (
+	BothSides Side = iota
+	HTTPOnly
+	StreamOnly
+)
+
 // Methods is the list of all methods. A group without a directive of these uses RoundRobin.
 func Methods() []Method {
-	return []Method{leastConn, ipHash, hash, random}
+	return []Method{leastConn, ipHash, hash, random, leastTimeHTTP, leastTimeStream}
 }

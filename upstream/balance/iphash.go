@@ -6,7 +6,7 @@ import "starling/upstream"
 const maxMisses = 20
 
 var ipHash = Method{
-	Name: "ip_hash", Syntax: "", HTTPOnly: true, NoBackup: true, NoSlowStart: true,
+	Name: "ip_hash", Syntax: "", Side: HTTPOnly, NoBackup: true, NoSlowStart: true,
 	Doc: "Keeps the requests of a client (an IPv4 /24 or an IPv6 address) on one server.",
 	New: func([]string) (upstream.Balancer, error) { return ipHashBalancer{}, nil },
 }

@@ -96,10 +96,11 @@ func (x *exchange) connect() stream.Result {
 
 // connected notes how long it took.
 func (x *exchange) connected() {
-	x.attempt.Connected(x.s.Now())
-	st := x.state()
-	st.connectMS = x.s.Now().MonoMS - st.startMS
+	st, now := x.state(), x.s.Now()
+	st.connectMS = now.MonoMS - st.startMS
 	x.conn.Server.Stats.Connected(time.Duration(st.connectMS) * time.Millisecond)
+	x.attempt.Connected(now)
+	x.attempt.Reached(upstream.ByConnect, now)
 	x.sent.Add(int64(len(x.dialer.Preface)))
 	if tcp, ok := x.conn.Conn.(*net.TCPConn); ok && !x.s.NoDelay() {
 		tcp.SetNoDelay(false) // a matter of speed only
@@ -127,10 +128,12 @@ func (x *exchange) end(outcome upstream.Outcome) {
 	st, stats := x.state(), &x.conn.Server.Stats
 	stats.Sent.Add(uint64(st.sent))
 	stats.Received.Add(uint64(st.received))
-	if st.firstByteMS >= 0 {
+	if st.firstByteMS >= 0 && outcome == upstream.Success {
 		stats.FirstByte(time.Duration(st.firstByteMS) * time.Millisecond)
 	}
-	stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
+	if outcome == upstream.Success { // else a server that fails fast would look like a good one
+		stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
+	}
 	x.free(outcome)
 	x.conn.Close() // nothing is left to do about a failure
 }

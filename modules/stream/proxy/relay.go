@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/observe"
+	"starling/upstream"
 )
 
 // past is a deadline that is over.
@@ -192,7 +193,9 @@ func (r *relay) forward(d *direction, data []byte) (broken bool) {
 func (r *relay) firstByte() {
 	x := r.x
 	if x.firstByteMS.Load() < 0 {
-		x.firstByteMS.Store(x.s.Now().MonoMS - x.state().startMS)
+		now := x.s.Now()
+		x.firstByteMS.Store(now.MonoMS - x.state().startMS)
+		x.attempt.Reached(upstream.ByFirstByte, now)
 	}
 }
 

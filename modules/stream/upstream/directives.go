@@ -41,7 +41,7 @@ func directives() []conf.Directive {
 	}}
 	all = append(all, upstreams.Directives(upstreams.Stream, func(s *Settings) *upstreams.Block { return &s.Block }, "")...)
 	for _, m := range balance.Methods() {
-		if !m.HTTPOnly {
+		if m.Side != balance.HTTPOnly {
 			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.StreamUpstream, Set: balancerSetter(m)})
 		}
 	}

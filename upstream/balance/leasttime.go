@@ -1,0 +1,75 @@
+package balance
+
+import (
+	"fmt"
+
+	"starling/upstream"
+)
+
+var leastTimeHTTP = leastTime("header | last_byte", HTTPOnly, map[string]upstream.Timing{"header": upstream.ByFirstByte, "last_byte": upstream.ByLastByte})
+
+var leastTimeStream = leastTime("connect | first_byte | last_byte", StreamOnly,
+	map[string]upstream.Timing{"connect": upstream.ByConnect, "first_byte": upstream.ByFirstByte, "last_byte": upstream.ByLastByte})
+
+// leastTime is the method of one side with the words that the side has for its moments.
+func leastTime(words string, side Side, moments map[string]upstream.Timing) Method {
+	return Method{
+		Name: "least_time", Syntax: words + " [inflight]", Side: side,
+		Doc: "Passes to the server with the least average time and number of active connections per weight. The time is that to the named " +
+			"moment; `inflight` also counts those who have not come to it.",
+		New: func(args []string) (upstream.Balancer, error) {
+			by, known := moments[args[0]]
+			if !known {
+				return nil, fmt.Errorf("invalid value %q", args[0])
+			}
+			return leastTimeBalancer{by, len(args) > 1}, nil
+		},
+	}
+}
+
+// leastTimeBalancer is ngx_http_upstream_get_least_time_peer.
+type leastTimeBalancer struct {
+	by       upstream.Timing
+	inflight bool
+}
+
+func (b leastTimeBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
+	chosen := wanted
+	if chosen == nil {
+		chosen = b.best(set, a)
+	}
+	if chosen != nil && b.inflight {
+		a.CountInflight(chosen, b.by)
+	}
+	return chosen
+}
+
+// best compares times per weight; equals take turns by weighted round robin.
+func (b leastTimeBalancer) best(set *upstream.Set, a *upstream.Attempt) *upstream.Server {
+	var best *upstream.Server
+	var least int64
+	equals := false
+	for _, s := range set.Servers() {
+		if !a.Usable(s) {
+			continue
+		}
+		s.LookInflight(a)
+		expected := s.Expected(a, b.by)
+		switch {
+		case best == nil || expected*int64(best.Weight()) < least*int64(s.Weight()):
+			best, least, equals = s, expected, false
+		case expected*int64(best.Weight()) == least*int64(s.Weight()):
+			equals = true
+		}
+	}
+	if !equals {
+		return best
+	}
+	var round upstream.Smooth
+	for _, s := range set.Servers() {
+		if a.Usable(s) && s.Expected(a, b.by)*int64(best.Weight()) == least*int64(s.Weight()) {
+			round.Offer(a, s)
+		}
+	}
+	return round.Take(nil)
+}
