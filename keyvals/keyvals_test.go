@@ -44,12 +44,18 @@ func load(t *testing.T, text string, old *plan.Plan) (*plan.Plan, error) {
 	return p, nil
 }
 
-func start(t *testing.T, text string, old *plan.Plan) *plan.Plan {
+func started(t *testing.T, text string, old *plan.Plan) (*plan.Plan, error) {
 	t.Helper()
 	p, err := load(t, text, old)
 	if err == nil {
 		err = p.Start(t.Context())
 	}
+	return p, err
+}
+
+func start(t *testing.T, text string, old *plan.Plan) *plan.Plan {
+	t.Helper()
+	p, err := started(t, text, old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +161,22 @@ func TestState(t *testing.T) {
 	call(first, `PATCH one {"b":null}`)
 	call(first, `POST one {"c":"3"}`)
 
-	crashed := start(t, text, nil) // nothing of first was closed
+	// Nothing of first is closed: what is on disk is what a crash leaves.
+	for _, name := range []string{file, file + ".log"} {
+		left, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(strings.Replace(name, "one.", "two.", 1), left, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := started(t, text, nil); err == nil || !strings.Contains(err.Error(), "another process writes this log") || !strings.HasSuffix(err.Error(), "in /c:1") {
+		t.Errorf("a second process starts: %v", err)
+	}
+	file = strings.Replace(file, "one.", "two.", 1)
+	text = strings.Replace(text, "one.keyval", "two.keyval", 1)
+	crashed := start(t, text, nil)
 	if got := call(crashed, "GET one"); got != `{"a":"1","c":"3"}` {
 		t.Errorf("from the log: %s", got)
 	}
@@ -195,9 +216,17 @@ func TestBadStateIsAnError(t *testing.T) {
 	}
 }
 
+func TestStateWithoutAFolder(t *testing.T) {
+	_, err := load(t, "keyval_zone zone=one:32k state=/nowhere/s;", nil)
+	if want := `stat() "/nowhere" failed (2: No such file or directory) in /c:1`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestAStateFileServesOneZone(t *testing.T) {
-	_, err := load(t, "keyval_zone zone=one:32k state=/x/s; keyval_zone zone=two:32k state=/x/s;", nil)
-	if err == nil || !strings.Contains(err.Error(), `state file "/x/s" is used by another zone`) {
+	file := filepath.Join(t.TempDir(), "s")
+	_, err := load(t, "keyval_zone zone=one:32k state="+file+"; keyval_zone zone=two:32k state="+file+";", nil)
+	if err == nil || !strings.Contains(err.Error(), `state file "`+file+`" is used by another zone`) {
 		t.Errorf("got %v", err)
 	}
 }

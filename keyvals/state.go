@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
 	"starling/observe"
@@ -70,7 +73,8 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 }
 
 // keepState loads a zone's state, unless it was taken over with its records, and keeps it from the start on.
-func keepState(p *plan.Plan, z *kinds.Keyval, path string, takenOver bool) error {
+func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
+	path := at.state
 	if path == "" {
 		return nil
 	}
@@ -80,14 +84,14 @@ func keepState(p *plan.Plan, z *kinds.Keyval, path string, takenOver bool) error
 	}
 	if !takenOver {
 		if err := s.load(z); err != nil {
-			return err
+			return inNginxWords(err)
 		}
 		z.OnCommit(func(record []byte) error { return s.keep(z, record) }, func(payload []byte) { s.remote(z, payload, p.Log) })
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
 		if err := s.open(z, p.Log); err != nil {
-			return fmt.Errorf("zone \"%s\": %w", z.Info().Name, err)
+			return conf.At(at.node, "%s", inNginxWords(err))
 		}
 		started = true
 		go s.run(ctx, p.Log)
@@ -101,6 +105,16 @@ func keepState(p *plan.Plan, z *kinds.Keyval, path string, takenOver bool) error
 	return nil
 }
 
+// inNginxWords words a failed system call as nginx does.
+func inNginxWords(err error) error {
+	var at *fs.PathError
+	var errno syscall.Errno
+	if errors.As(err, &at) && errors.As(err, &errno) {
+		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", at.Op, at.Path, int(errno), observe.ErrnoText(errno))
+	}
+	return err
+}
+
 // load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older.
 func (s *store) load(z *kinds.Keyval) error {
 	now := s.clock.Now()
@@ -110,7 +124,11 @@ func (s *store) load(z *kinds.Keyval) error {
 		return err
 	}
 	text, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(s.path)) // better said by -t than when it is too late
+		return err
+	}
+	if err == nil && len(text) == 0 {
 		return nil
 	}
 	if err == nil {
@@ -223,7 +241,10 @@ func (s *store) save() error {
 		s.changed.Store(true)
 		return err
 	}
-	if log == nil || log.Size() < rotateBytes || log.Size() < rotateFactor*base {
+	if log == nil { // closed meanwhile, with all that was acknowledged
+		return nil
+	}
+	if log.Size() < rotateBytes || log.Size() < rotateFactor*base {
 		return log.Sync()
 	}
 	if err := s.rotate(log, z); err != nil {

@@ -155,7 +155,7 @@ func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
 				before.SetTimeout(s.timeout.Milliseconds())
 				return nil
 			})
-			return keepState(p, before.Keyval, s.state, true)
+			return keepState(p, before.Keyval, s, true)
 		}
 	}
 	made := &Zone{Name: z.Name, Timeout: s.timeout, spec: s, Keyval: kinds.NewKeyval(kinds.KeyvalConfig{
@@ -166,7 +166,7 @@ func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
 	if before != nil && before.spec.valueType == s.valueType {
 		p.OnCarry(func(again bool) error { return made.CarryFrom(before.Keyval, again, p.Clock.Now()) })
 	}
-	return keepState(p, made.Keyval, s.state, false)
+	return keepState(p, made.Keyval, s, false)
 }
 
 // continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the records if the type

@@ -53,7 +53,8 @@ type Log struct {
 }
 
 // Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
-// record is cut off. The record is only good during the call. An error of replay is returned as it is.
+// record is cut off. The record is only good during the call. An error of replay is returned as it is. Only one process at a time has
+// a log open: ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
@@ -69,6 +70,9 @@ func Open(path string, replay func(record []byte) error) (*Log, error) {
 }
 
 func (l *Log) start(replay func([]byte) error) error {
+	if err := lock(l.file, l.path); err != nil {
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
 	info, err := l.file.Stat()
 	if err != nil {
 		return err

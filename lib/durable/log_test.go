@@ -77,7 +77,9 @@ func TestAnyCutLeavesWholeRecords(t *testing.T) {
 		}
 		appendAll(t, l, "after the crash")
 		l.Close()
-		if _, records = open(t, cut); !slices.Equal(records, append(slices.Clone(want[:kept]), "after the crash")) {
+		l, records = open(t, cut)
+		l.Close()
+		if !slices.Equal(records, append(slices.Clone(want[:kept]), "after the crash")) {
 			t.Fatalf("%d bytes, written again: %q", n, records)
 		}
 	}
@@ -151,6 +153,25 @@ func TestAFailedSnapshotChangesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(path + newPostfix); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the new file stayed: %v", err)
+	}
+}
+
+// Two processes that write one log would destroy what the other acknowledged.
+func TestOneProcessWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "one")
+	for _, when := range []string{"opened", "rotated"} {
+		if _, err := Open(path, nil); !errors.Is(err, ErrInUse) {
+			t.Errorf("%s: %v", when, err)
+		}
+		if err := l.Rotate(func(write func([]byte) error) error { return write([]byte("all")) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Close()
+	if _, records := open(t, path); !slices.Equal(records, []string{"all"}) {
+		t.Errorf("%q", records)
 	}
 }
 

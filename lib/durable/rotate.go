@@ -50,6 +50,9 @@ func writeSnapshot(path string, snapshot func(func([]byte) error) error) (*os.Fi
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := lock(file, path); err != nil {
+		return file, 0, err
+	}
 	out := bufio.NewWriterSize(file, 256<<10)
 	size := int64(len(magic))
 	_, err = out.WriteString(magic)

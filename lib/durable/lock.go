@@ -1,0 +1,30 @@
+package durable
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse says that another process writes the log, such as one that has been told to quit and still ends its requests.
+var ErrInUse = errors.New("another process writes this log; it must end first")
+
+// lock keeps other processes from writing the file at path, which the caller has just opened or made. It ends with the file.
+func lock(file *os.File, path string) error {
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return ErrInUse
+		}
+		return os.NewSyscallError("flock", err)
+	}
+	mine, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	// One who rotates the log has put another file in its place meanwhile.
+	if there, err := os.Stat(path); err != nil || !os.SameFile(mine, there) {
+		return errors.Join(ErrInUse, err)
+	}
+	return nil
+}
