@@ -22,6 +22,8 @@ type flavour struct {
 	clocks bool
 	// mixed: some hosts run a release without repair.
 	mixed bool
+	// changes: hosts leave for good, and reloads stop and start sharing zones.
+	changes bool
 }
 
 var flavours = []flavour{
@@ -32,6 +34,7 @@ var flavours = []flavour{
 	{name: "mixed releases", mixed: true},
 	{name: "everything", crashes: true, lossy: true, clocks: true},
 	{name: "full", full: true, crashes: true},
+	{name: "changes", changes: true},
 }
 
 const (
@@ -61,7 +64,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	if f.lossy {
 		options.RingFrames = 16
 	}
-	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.lossy || f.full}
+	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.full || f.changes}
 	s.Traced = traced
 	s.latencyMS = s.rand.IntN(4)
 	s.Start(2 + s.rand.IntN(4))
@@ -185,6 +188,8 @@ func (s *swarm) harmNetwork(h *Host, n int) {
 func (s *swarm) harmHost(h *Host, n int) {
 	s.did("harm of kind %d to host%d", n, h.index)
 	switch {
+	case n < 94 && s.flavour.changes:
+		s.change(h)
 	case n < 94 && s.flavour.crashes && s.others(h) > 0:
 		h.crash()
 	case n < 96:
@@ -208,6 +213,19 @@ func (s *swarm) harmHost(h *Host, n int) {
 		h.skewMS += int64(s.rand.IntN(100_001)) - 50_000
 		h.skewMS = min(max(h.skewMS, -25_000), 25_000) // no stamp is refused; stories do that
 		h.driftPPM = float64(s.rand.IntN(1000) - 500)
+	}
+}
+
+// change lets a host leave, or reload with other zones.
+func (s *swarm) change(h *Host) {
+	switch names := []string{"kv", "sess", "lim"}; {
+	case s.rand.IntN(4) == 0 && s.others(h) > 1:
+		s.did("host%d leaves", h.index)
+		h.leave()
+	case len(h.unshared) > 0:
+		h.reload(nil)
+	default:
+		h.reload(map[string]bool{names[s.rand.IntN(len(names))]: true})
 	}
 }
 
@@ -239,7 +257,9 @@ func (s *swarm) quiet() {
 	}
 	s.Run(settled)
 	for _, h := range s.Hosts {
-		s.mustMatchLedger(h)
+		if !h.left {
+			s.mustMatchLedger(h)
+		}
 	}
 	s.checkCounts()
 	s.checkMemory()
@@ -262,6 +282,9 @@ func (s *swarm) checkMemory() {
 // checkCounts: each request is counted once on each host; never twice, and not at all only if a host or frames were lost.
 func (s *swarm) checkCounts() {
 	for _, h := range s.Hosts {
+		if h.left {
+			continue
+		}
 		for key, total := range s.charged {
 			got := h.count(key)
 			if got > total || !s.inexact && got < total-1 {

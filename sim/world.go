@@ -231,6 +231,9 @@ func (w *World) Heal() {
 		if h.down && !h.left {
 			h.start()
 		}
+		if len(h.unshared) > 0 && !h.left {
+			h.reload(nil)
+		}
 	}
 	w.allMembers()
 }

@@ -152,3 +152,30 @@ func BenchmarkRepair(b *testing.B) {
 	mustAgree(b, one, two)
 	b.ReportMetric(float64(bytes)/float64(b.N), "bytes")
 }
+
+// What was deleted elsewhere long ago is deleted by a tombstone that beats nothing written since.
+func TestBury(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	const hourMS = TombstoneLifeMS
+	one.Set([]byte("old"), []byte("x"), NoExpire, at(0))
+	one.Set([]byte("rewritten"), []byte("x"), NoExpire, at(0))
+	here, _ := differ(t, one, two, 0, zone.Shards, 64)
+	one.Set([]byte("rewritten"), []byte("y"), NoExpire, at(10))
+	two.Set([]byte("old"), []byte("new"), NoExpire, at(hourMS))
+	now := at(2*hourMS + 1000)
+	if n := one.Bury(here, now); n != 1 {
+		t.Errorf("%d records buried", n)
+	}
+	mustLack(t, one, "old", 2*hourMS+1000)
+	mustHave(t, one, "rewritten", "y", 2*hourMS+1000)
+	one.Flush(now)
+	sequence := deliver(t, 1, one, two, 0, 0, now)
+	mustLack(t, two, "old", 2*hourMS+1000) // written an hour before: so old may what is buried be
+	two.Set([]byte("old"), []byte("newer"), NoExpire, now)
+	deliver(t, 1, one, two, sequence-1, 0, now)
+	mustHave(t, two, "old", "newer", 2*hourMS+1000)
+	one.Tick(at(2*hourMS + 1000 + 2*buriedForMS))
+	if here, _ := differ(t, one, newTestKeyval(0), 0, zone.Shards, 64); len(here) != 1 {
+		t.Errorf("%d records and tombstones are left", len(here))
+	}
+}
