@@ -26,7 +26,7 @@ func (c *Conn) begin(h frameHead, block []byte) error {
 	s.declared = s.Head.ContentLength
 	c.mu.Unlock()
 	c.usefulBytes += int64(len(block))
-	go s.run()
+	go s.start()
 	return nil
 }
 

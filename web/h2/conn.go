@@ -43,8 +43,9 @@ type Conn struct {
 	tableShrinks  bool
 	out           output
 	writing       bool
-	goingAway     bool // GOAWAY was queued
-	closing       bool // the reader is to end
+	flusher       func() // flush, made once
+	goingAway     bool   // GOAWAY was queued
+	closing       bool   // the reader is to end
 	failure       error
 	idleSince     time.Time
 
@@ -57,6 +58,7 @@ func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handl
 		streams: map[uint32]*Stream{}, sendWindow: defaultWindow, initialWindow: defaultWindow, frameBytes: defaultFrameBytes,
 		recvWindow: maxWindow, priorities: max(settings.MaxStreams, minRefusals), idleSince: time.Now()}
 	c.changed.L = &c.mu
+	c.flusher = c.flush
 	c.dec.table.limit = tableBytes
 	c.dec.maxStringBytes = settings.Limits.LargeBufferBytes
 	c.dec.maxBlockBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes

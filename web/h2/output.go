@@ -51,7 +51,7 @@ func (c *Conn) queueFrame(kind frameType, flags uint8, stream uint32, payload []
 func (c *Conn) kick() {
 	if !c.writing && c.out.used > 0 {
 		c.writing = true
-		go c.flush()
+		go c.flusher()
 	}
 }
 

@@ -21,6 +21,7 @@ type Stream struct {
 	Sent int64
 
 	conn   *Conn
+	start  func()   // run, made once: a go statement with a receiver would allocate
 	memory h1.Arena // of the head
 	fields h1.FieldReader
 	// reads and writes are waited for apart: a handler may read the body in another goroutine than that which writes.
@@ -83,7 +84,13 @@ func (w *waiter) sleep(lock sync.Locker, timeout time.Duration) bool {
 	}
 }
 
-func takeStream() *Stream { return streams.Get().(*Stream) }
+func takeStream() *Stream {
+	s := streams.Get().(*Stream)
+	if s.start == nil {
+		s.start = s.run
+	}
+	return s
+}
 
 func now() time.Time { return time.Now() }
 
@@ -100,7 +107,7 @@ func (s *Stream) giveBack() {
 	s.memory.Reset()
 	s.body.release()
 	s.Head.Reset()
-	*s = Stream{Head: s.Head, memory: s.memory}
+	*s = Stream{Head: s.Head, memory: s.memory, start: s.start}
 	streams.Put(s)
 }
 
