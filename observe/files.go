@@ -56,6 +56,7 @@ type Logs struct {
 	mu     sync.Mutex
 	opened []*file
 	access []*AccessLog
+	caches []*FileCache
 	byPath map[string]*AccessLog
 }
 
@@ -77,9 +78,12 @@ func (l *Logs) open(path string) (*file, error) {
 // Close writes what is buffered and gives up the files.
 func (l *Logs) Close() {
 	l.mu.Lock()
-	opened, access := l.opened, l.access
-	l.opened, l.access = nil, nil
+	opened, access, caches := l.opened, l.access, l.caches
+	l.opened, l.access, l.caches = nil, nil, nil
 	l.mu.Unlock()
+	for _, c := range caches {
+		c.close()
+	}
 	for _, a := range access {
 		a.Flush()
 		a.file.forget(a)

@@ -116,12 +116,6 @@ func equalFoldString(b []byte, lower string) bool {
 }
 
 func headerVariables() []variable {
-	known := func(id h1.Known) appender {
-		return func(r *Request, dst []byte) ([]byte, bool) {
-			v := r.KnownHeader(id)
-			return append(dst, v...), v != nil
-		}
-	}
 	return []variable{
 		always("host", "The name asked for: of the request line, else of Host, else the server's own.", func(r *Request, dst []byte) ([]byte, bool) {
 			if len(r.Host) > 0 {
@@ -129,7 +123,9 @@ func headerVariables() []variable {
 			}
 			return append(dst, r.Server.Name...), true
 		}),
-		always("content_type", "The Content-Type of the request.", known(h1.HeaderContentType)),
+		always("content_type", "The Content-Type of the request.", func(r *Request, dst []byte) ([]byte, bool) {
+			return appendHeaders(r.Headers, "content_type", dst)
+		}),
 		always("content_length", "The Content-Length of the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			switch {
 			case r.Seen.Has(h1.HeaderContentLength):

@@ -56,6 +56,12 @@ func connectionVariables() []variable {
 			}
 			return dst, true
 		}),
+		always("is_request_port", `":" if $request_port has a value, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Port != 0 {
+				dst = append(dst, ':')
+			}
+			return dst, true
+		}),
 		always("scheme", "http or https.", func(r *Request, dst []byte) ([]byte, bool) {
 			if r.Conn.TLS != nil {
 				return append(dst, "https"...), true

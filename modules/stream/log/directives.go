@@ -3,6 +3,8 @@ package log
 
 import (
 	"starling/conf"
+	"starling/observe"
+	"starling/plan"
 	"starling/stream"
 )
 
@@ -22,9 +24,13 @@ var Module = stream.Module{
 				Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
 				OneMore: true,
 				In:      conf.Stream | conf.StreamServer, Repeat: true, DefaultDoc: "off",
-				Doc: "Writes to a file in a declared format, with a buffer if wanted. With `if` only sessions are written for which the condition is neither empty nor `0`. " +
+				Doc: "Writes to a file in a declared format, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is opened for each line (but see `open_log_file_cache`). With `if` only sessions are written for which the condition is neither empty nor `0`. " +
 					"`off` ends all logs of this level.",
 				Set: conf.Raw(setAccessLog),
+			}, {
+				Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, In: conf.Stream | conf.StreamServer, DefaultDoc: "off",
+				Doc: plan.FileCacheDoc,
+				Set: conf.Whole(func(s *Settings) *observe.CacheOptions { return &s.Cache }, plan.FileCache),
 			},
 		},
 	},

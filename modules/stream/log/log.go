@@ -9,6 +9,7 @@ import (
 // opened is an access_log with its file.
 type opened struct {
 	*observe.AccessLog
+	cache *observe.FileCache // where the path depends on the session
 	Log
 }
 
@@ -19,11 +20,15 @@ func build(b *stream.Block) (stream.Handler, error) {
 	}
 	var logs []opened
 	for _, l := range s.Logs {
+		if l.hasPath {
+			logs = append(logs, opened{nil, b.Plan.Logs.FileCache(s.Cache), l})
+			continue
+		}
 		file, err := b.Plan.Logs.AccessLog(l.options)
 		if err != nil {
 			return nil, conf.At(l.node, "%s", err)
 		}
-		logs = append(logs, opened{file, l})
+		logs = append(logs, opened{file, nil, l})
 	}
 	return func(session *stream.Session) stream.Result {
 		for i := range logs {
@@ -40,7 +45,14 @@ func (l *opened) line(s *stream.Session) {
 			return
 		}
 	}
-	l.Write(append(l.format.append(nil, s), '\n'))
+	line := append(l.format.append(nil, s), '\n')
+	if l.cache == nil {
+		l.Write(line)
+		return
+	}
+	if level, err := l.cache.Append(string(l.path.Append(nil, s)), line); err != nil {
+		s.Logf(level, "%v", err)
+	}
 }
 
 // append adds the line of a session, without its end, to dst.

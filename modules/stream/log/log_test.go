@@ -49,6 +49,7 @@ func TestProblems(t *testing.T) {
 		{`log_format a x; access_log a.log a buffer=x;`, `invalid buffer size "x" in /test.conf:1`},
 		{`log_format a x; access_log a.log a gzip=0;`, `invalid compression level "0" in /test.conf:1`},
 		{`log_format a x; access_log syslog:severity=a a;`, `unknown syslog severity "a" in /test.conf:1`},
+		{`log_format a x; access_log $pid.log a buffer=8k;`, `buffered logs cannot have variables in name in /test.conf:1`},
 		{`access_log off nosuch;`, `invalid parameter "nosuch" in /test.conf:1`},
 		{`log_format a $nosuch; access_log a.log a;`, `unknown "nosuch" variable in /test.conf:1`},
 		{`log_format a x; access_log a.log a buffer=8k; access_log a.log a buffer=4k;`, `access_log "PREFIXa.log" already defined with conflicting parameters in /test.conf:1`},
@@ -70,5 +71,18 @@ func remember(prefix *string) *stream.Module {
 			*prefix = p.Prefix
 			return nil
 		},
+	}
+}
+
+func TestPathsWithVariables(t *testing.T) {
+	for _, cache := range []string{"", "open_log_file_cache max=10; "} {
+		s := streamtest.Start(t, "stream { log_format f x; "+cache+`server { listen 1; access_log "$status-$protocol" f; say hello; } }`, nil, &log.Module, streamtest.Say())
+		s.Ask(0)
+		s.Ask(0)
+		s.Site.Retire()
+		<-s.Site.Drained()
+		if got, err := os.ReadFile(filepath.Join(s.Plan.Prefix, "200-TCP")); err != nil || string(got) != "x\nx\n" {
+			t.Errorf("%s: got %q, %v", cache, got, err)
+		}
 	}
 }

@@ -17,12 +17,17 @@ import (
 // Settings of one block.
 type Settings struct {
 	Logs []Log
+	// Cache is for logs whose path has variables.
+	Cache observe.CacheOptions
 }
 
 // Log is one access_log.
 type Log struct {
 	options observe.AccessOptions
 	format  *format
+	// path is that of a log whose file depends on the session.
+	path    vars.Template[*stream.Session]
+	hasPath bool
 	// condition is that of if=, where given.
 	condition    vars.Template[*stream.Session]
 	hasCondition bool
@@ -76,8 +81,6 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 		if a.Has("buffer") || a.Has("flush") || a.Has("gzip") {
 			return fmt.Errorf("logs to syslog cannot be buffered")
 		}
-	case strings.Contains(path, "$"):
-		return fmt.Errorf("variables in the path of an access_log are not supported by starling")
 	}
 	if !a.Has("format") {
 		return fmt.Errorf("log format is not specified")
@@ -86,12 +89,21 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 	if !strings.HasPrefix(path, observe.SyslogScheme) {
 		path = p.PrefixPath(path)
 	}
-	l := Log{options: observe.AccessOptions{Path: path}, node: a.Node}
+	l := Log{options: observe.AccessOptions{Path: path}, hasPath: strings.Contains(path, "$") && !strings.HasPrefix(path, observe.SyslogScheme), node: a.Node}
 	if l.format = plan.Part[formats](p).byName[strings.ToLower(a.Value("format"))]; l.format == nil {
 		return fmt.Errorf("unknown log format \"%s\"", a.Value("format"))
 	}
 	if err := l.parameters(a); err != nil {
 		return err
+	}
+	if l.hasPath {
+		if l.options.BufferBytes > 0 {
+			return fmt.Errorf("buffered logs cannot have variables in name")
+		}
+		var err error
+		if l.path, err = stream.CompileTemplate(a, path); err != nil {
+			return err
+		}
 	}
 	s.Logs = append(slices.Clip(s.Logs), l)
 	return nil

@@ -3,6 +3,8 @@ package log
 
 import (
 	"starling/conf"
+	"starling/observe"
+	"starling/plan"
 	"starling/web"
 )
 
@@ -24,15 +26,15 @@ var Module = web.Module{
 				OneMore: true,
 				In:      conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
 				Repeat:  true, DefaultDoc: "logs/access.log combined",
-				Doc: "Writes to a file, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is opened for each line, and only if the request's " +
+				Doc: "Writes to a file, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is opened for each line (but see `open_log_file_cache`), and only if the request's " +
 					"document root exists. With `if` only requests are written for which the condition is neither empty nor `0`. " +
 					"`off` ends all logs of this level.",
 				Set: conf.Raw(setAccessLog),
 			}, {
-				Name: "open_log_file_cache", Syntax: "off\nmax=<number> [inactive=<time>] [min_uses=<number>] [valid=<time>]", DefaultDoc: "off",
+				Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, DefaultDoc: "off",
 				In:  conf.HTTP | conf.Server | conf.Location,
-				Doc: "Is checked and has no effect: logs whose path has variables are opened for each line.",
-				Set: conf.Raw(checkFileCache),
+				Doc: plan.FileCacheDoc,
+				Set: conf.Whole(func(s *Settings) *observe.CacheOptions { return &s.Cache }, plan.FileCache),
 			},
 		},
 	},

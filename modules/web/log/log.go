@@ -18,6 +18,7 @@ type writer struct {
 // openLog is an access_log with its file, which is nil where the path depends on the request.
 type openLog struct {
 	*observe.AccessLog
+	cache *observe.FileCache // where the path depends on the request
 	Log
 }
 
@@ -54,16 +55,32 @@ func build(b *web.Block) (web.Handler, error) {
 	w := &writer{lines: plan.Part[linePool](b.Plan)}
 	for _, l := range logs {
 		if l.hasPath {
-			w.logs = append(w.logs, openLog{nil, l})
+			w.logs = append(w.logs, openLog{nil, cacheOf(b.Plan, s.Cache), l})
 			continue
 		}
 		file, err := b.Plan.Logs.AccessLog(l.options)
 		if err != nil {
 			return nil, conf.At(l.node, "%s", err)
 		}
-		w.logs = append(w.logs, openLog{file, l})
+		w.logs = append(w.logs, openLog{file, nil, l})
 	}
 	return w.handle, nil
+}
+
+// caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many locations does.
+type caches struct {
+	byOptions map[observe.CacheOptions]*observe.FileCache
+}
+
+func cacheOf(p *plan.Plan, o observe.CacheOptions) *observe.FileCache {
+	all := plan.Part[caches](p)
+	if all.byOptions == nil {
+		all.byOptions = map[observe.CacheOptions]*observe.FileCache{}
+	}
+	if all.byOptions[o] == nil {
+		all.byOptions[o] = p.Logs.FileCache(o)
+	}
+	return all.byOptions[o]
 }
 
 func (w *writer) handle(r *web.Request) web.Result {

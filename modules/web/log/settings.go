@@ -18,6 +18,8 @@ import (
 type Settings struct {
 	Logs []Log
 	Off  bool
+	// Cache is for logs whose path has variables.
+	Cache observe.CacheOptions
 }
 
 // Log is one access_log.
@@ -172,28 +174,6 @@ func (l *Log) parameters(a *conf.Args) (err error) {
 		l.condition, err = web.CompileTemplate(a, a.Value("if"))
 	}
 	return err
-}
-
-// checkFileCache reads open_log_file_cache as nginx does.
-func checkFileCache(_ *Settings, a *conf.Args) error {
-	if a.Words[0] == "off" && len(a.Words) == 1 {
-		return nil
-	}
-	if !a.Has("max") {
-		return fmt.Errorf("\"open_log_file_cache\" must have \"max\" parameter")
-	}
-	checks := map[string]func(string) error{
-		"max":      func(text string) error { _, err := conf.AtLeast(conf.Number, 1)(text); return err },
-		"min_uses": func(text string) error { _, err := conf.AtLeast(conf.Number, 1)(text); return err },
-		"inactive": func(text string) error { _, err := conf.Seconds(text); return err },
-		"valid":    func(text string) error { _, err := conf.Seconds(text); return err },
-	}
-	for name, check := range checks {
-		if a.Has(name) && check(a.Value(name)) != nil {
-			return fmt.Errorf("invalid \"open_log_file_cache\" parameter \"%s=%s\"", name, a.Value(name))
-		}
-	}
-	return nil
 }
 
 // compress takes the level of gzip, 1 if none is given, and a buffer if none was.

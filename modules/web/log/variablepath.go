@@ -9,7 +9,7 @@ import (
 
 // writeOnce appends a line to the file that a path with variables means for this request. As in nginx the document root must
 // exist: names that strangers make up ($host) must not fill a folder with logs.
-func (l *Log) writeOnce(r *web.Request, line []byte) {
+func (l *openLog) writeOnce(r *web.Request, line []byte) {
 	root := string(r.FilenameOf(nil))
 	info, err := os.Stat(root)
 	if err != nil || !info.IsDir() {
@@ -19,21 +19,7 @@ func (l *Log) writeOnce(r *web.Request, line []byte) {
 		return
 	}
 	path := string(r.Expand(&l.path))
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
-	if err != nil {
-		r.Logf(observe.Crit, "open() \"%s\" failed (%s)", path, observe.Reason(err))
-		return
-	}
-	if len(line) > observe.MaxAccessLine {
-		line = append(line[:observe.MaxAccessLine-1:observe.MaxAccessLine-1], '\n')
-	}
-	if _, err := file.Write(line); err != nil {
-		r.Logf(observe.Alert, "write() to \"%s\" failed (%s)", path, observe.Reason(err))
-	}
-	if err := file.Close(); err != nil {
-		r.Logf(observe.Alert, "close() \"%s\" failed (%s)", path, observe.Reason(err))
+	if level, err := l.cache.Append(path, line); err != nil {
+		r.Logf(level, "%v", err)
 	}
 }
-
-// logMode is nginx's: everybody may read a log that nobody made more private beforehand.
-const logMode = 0o644

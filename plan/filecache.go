@@ -1,0 +1,38 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"starling/conf"
+	"starling/observe"
+)
+
+// FileCacheSyntax is the syntax of open_log_file_cache on both sides.
+const FileCacheSyntax = "off\nmax=<number> [inactive=<time>] [min_uses=<number>] [valid=<time>]"
+
+// FileCacheDoc is its text for the reference.
+const FileCacheDoc = "Keeps logs whose path has variables open: `max` of them, each once it was used `min_uses` (1) times and until it is unused for " +
+	"`inactive` (10s). After `valid` (60s) its path is looked at again, in case the file was moved away."
+
+// FileCache reads an open_log_file_cache directive.
+func FileCache(a *conf.Args) (observe.CacheOptions, error) {
+	o := observe.CacheOptions{MinUses: 1, Inactive: 10 * time.Second, Valid: 60 * time.Second}
+	if a.Words[0] == "off" && len(a.Words) == 1 {
+		return observe.CacheOptions{}, nil
+	}
+	if !a.Has("max") {
+		return o, fmt.Errorf("\"open_log_file_cache\" must have \"max\" parameter")
+	}
+	for name, set := range map[string]func(text string) error{
+		"max":      func(text string) (err error) { o.Max, err = conf.AtLeast(conf.Number, 1)(text); return err },
+		"min_uses": func(text string) (err error) { o.MinUses, err = conf.AtLeast(conf.Number, 1)(text); return err },
+		"inactive": func(text string) (err error) { o.Inactive, err = conf.Seconds(text); return err },
+		"valid":    func(text string) (err error) { o.Valid, err = conf.Seconds(text); return err },
+	} {
+		if a.Has(name) && set(a.Value(name)) != nil {
+			return o, fmt.Errorf("invalid \"open_log_file_cache\" parameter \"%s=%s\"", name, a.Value(name))
+		}
+	}
+	return o, nil
+}
