@@ -211,6 +211,22 @@ func (r *Request) FinishBody() error {
 	return r.note(r.wire.finish(r))
 }
 
+// WriteLast is Write of the last body bytes and FinishBody, in one system call where the end of a chunked body allows it.
+func (r *Request) WriteLast(p []byte) error {
+	out := &r.Out
+	if w, ok := r.wire.(*h1Wire); !ok || !w.chunked || len(p) == 0 || out.Encoder != nil || out.Trailer != nil || len(out.Trailers) > 0 ||
+		r.rate > 0 || r.noBody || !r.headSent || r.finished || r.failure != nil {
+		if _, err := r.Write(p); err != nil {
+			return err
+		}
+		return r.FinishBody()
+	}
+	r.finished = true
+	r.callLasts()
+	r.bodyBytes += int64(len(p))
+	return r.note(r.h1.writeLast(r, p))
+}
+
 // Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
 func (r *Request) Abort() {
 	if r.headSent && !r.finished && r.failure == nil {

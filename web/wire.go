@@ -152,6 +152,14 @@ func (w *h1Wire) finish(r *Request) error {
 	return r.Conn.out.WriteChunk(head, nil, true)
 }
 
+// writeLast writes the last chunk together with the end of the body.
+func (w *h1Wire) writeLast(r *Request, p []byte) error {
+	head := w.waiting
+	w.waiting = nil
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.Conn.out.WriteChunk(head, p, true)
+}
+
 func (w *h1Wire) interim(r *Request, status int, reason []byte, headers h1.Headers) error {
 	b := h1.AppendStatusLine(r.Scratch(), status, nil)
 	if len(reason) > 0 {

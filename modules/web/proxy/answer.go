@@ -160,8 +160,8 @@ func (x *exchange) relay() web.Result {
 	for {
 		st := x.state()
 		st.length += int64(len(piece))
-		if body.Done() {
-			x.bodyDone()
+		if err == nil && body.Done() {
+			return x.finish(piece)
 		}
 		if len(piece) > 0 {
 			if _, failed := r.Write(piece); failed != nil {
@@ -170,9 +170,6 @@ func (x *exchange) relay() web.Result {
 		}
 		if err != nil {
 			return x.cutShort(err)
-		}
-		if body.Done() {
-			break
 		}
 		if len(piece) == 0 && !x.l.buffering {
 			if err := r.Flush(); err != nil {
@@ -186,7 +183,15 @@ func (x *exchange) relay() web.Result {
 		n, err = x.readPiece(block.Mem)
 		piece = block.Mem[:n]
 	}
-	if r.FinishBody() != nil {
+}
+
+// finish passes the last piece of the body on.
+func (x *exchange) finish(piece []byte) web.Result {
+	x.bodyDone()
+	if trailers := x.wire.body.Trailers(); len(trailers) > 0 && x.l.passTrailers {
+		x.r.Out.Trailers = append(x.r.Out.Trailers, trailers...)
+	}
+	if x.r.WriteLast(piece) != nil {
 		return x.clientFailed()
 	}
 	return web.Done

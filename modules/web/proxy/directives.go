@@ -127,6 +127,8 @@ var responses = []conf.Directive{
 		Doc: "Keeps headers of the response from having an effect here: X-Accel-Redirect, X-Accel-Limit-Rate and their kin.",
 		Set: conf.Whole(func(s *Settings) *ignored { return &s.ignore }, parseIgnored),
 	},
+	flag("proxy_pass_trailers", "off", "Passes the fields behind the body of a response; the server must be told that they are welcome (TE).",
+		func(s *Settings) *bool { return &s.passTrailers }),
 	flag("proxy_intercept_errors", "off", "Lets error_page answer statuses from 300 on that servers send.", func(s *Settings) *bool { return &s.intercept }),
 	{
 		Name: "proxy_redirect", Syntax: "<words>...", DefaultDoc: "default", In: places, Repeat: true,

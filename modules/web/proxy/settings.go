@@ -33,6 +33,7 @@ type Settings struct {
 	hide, pass    []string
 	ignore        ignored
 	intercept     bool
+	passTrailers  bool
 	redirects     []rule
 	redirectOff   bool
 	cookieDomains []rule
