@@ -192,3 +192,12 @@ func readPasswords(path string, read ReadFile) ([][]byte, error) {
 	}
 	return passwords, nil
 }
+
+// LoadCertificate reads a certificate whose name is known only while the configuration runs. passwordFile may be empty.
+func LoadCertificate(f CertificateFile, passwordFile string, read ReadFile) (tls.Certificate, error) {
+	passwords, err := readPasswords(passwordFile, read)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return loadCertificate(f, passwords, read)
+}

@@ -28,7 +28,18 @@ func directives() (all []conf.Directive) {
 	for _, list := range [][]conf.Directive{passing, limits, retries, connections, encryption} {
 		all = append(all, list...)
 	}
-	return append(all, ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })...)
+	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
+	for i := range tls {
+		switch d := &tls[i]; d.Name {
+		case "proxy_ssl_certificate":
+			d.Doc += " Its name may contain variables; it is then read for each session."
+			d.Set = fileSetter(d.Set, func(s *Settings) **template { return &s.certificate })
+		case "proxy_ssl_certificate_key":
+			d.Doc += " Its name may contain variables."
+			d.Set = fileSetter(d.Set, func(s *Settings) **template { return &s.key })
+		}
+	}
+	return append(all, tls...)
 }
 
 func flag(name, byDefault, doc string, place func(*Settings) *bool) conf.Directive {

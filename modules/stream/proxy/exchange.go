@@ -41,7 +41,12 @@ func (p *server) handle(s *stream.Session) stream.Result {
 	if status != 0 {
 		return status
 	}
-	x.group, x.dialer = group, p.dialerFor(s, host)
+	var err error
+	if x.dialer, err = p.dialerFor(s, host); err != nil {
+		s.Logf(observe.Error, "%v", err)
+		return stream.StatusInternalError
+	}
+	x.group = group
 	if status := x.connect(); status != 0 {
 		x.end(upstream.Success) // nothing is left to free
 		return status

@@ -224,6 +224,47 @@ func TestTLSToServers(t *testing.T) {
 	}
 }
 
+func TestCertificatesWithVariables(t *testing.T) {
+	ca, err := certs.NewAuthority("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := streamtest.Files{}
+	for _, name := range []string{"one", "two"} {
+		if files[name+".crt"], files[name+".key"], err = ca.Issue(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair, err := tls.X509KeyPair(files["one.crt"], files["one.key"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := backend(t, func(conn *net.TCPConn) {
+		sealed := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert})
+		if sealed.Handshake() == nil {
+			name := "nobody"
+			if shown := sealed.ConnectionState().PeerCertificates; len(shown) > 0 {
+				name = shown[0].Subject.CommonName
+			}
+			io.WriteString(sealed, name)
+			sealed.CloseWrite()
+		}
+	})
+	for _, c := range []struct{ settings, want, log string }{
+		{"proxy_ssl_certificate one$none.crt; proxy_ssl_certificate_key one$none.key;", "one", ""},
+		{"proxy_ssl_certificate two$none.crt; proxy_ssl_certificate_key two$none.key;", "two", ""},
+		{"proxy_ssl_certificate $none; proxy_ssl_certificate_key $none;", "nobody", ""},
+		{"proxy_ssl_certificate three$none.crt; proxy_ssl_certificate_key one.key$none;", "",
+			`[error] *1 cannot load certificate "/three.crt": BIO_new_file() failed (No such file or directory)`},
+	} {
+		s := startWith(t, "server { listen 1; proxy_pass ADDRESS; proxy_ssl on; "+c.settings+" }", address, files)
+		if got := s.Ask(0); got != c.want {
+			t.Errorf("%s: the server saw %q, want %q", c.settings, got, c.want)
+		}
+		s.logged(c.log)
+	}
+}
+
 func TestRates(t *testing.T) {
 	s := start(t, "server { listen 1; proxy_pass ADDRESS; proxy_download_rate 1m; proxy_upload_rate 1m; }", backend(t, echo))
 	ask(t, s.Dial(0), strings.Repeat("x", 100<<10)) // less than a second's worth passes

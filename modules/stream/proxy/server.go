@@ -56,8 +56,13 @@ func build(b *stream.Block) (stream.Handler, error) {
 func tlsClient(b *stream.Block, s *Settings) (*ssl.Client, error) {
 	bound := s.tls
 	bound.NoSessionReuse = !s.reuse
-	if err := bound.Pair("proxy_ssl"); err != nil {
-		return nil, err
+	if (s.certificate == nil) != (s.key == nil) {
+		return nil, fmt.Errorf("of \"proxy_ssl_certificate\" and \"proxy_ssl_certificate_key\" one has variables: give both some or none")
+	}
+	if s.certificate == nil {
+		if err := bound.Pair("proxy_ssl"); err != nil {
+			return nil, err
+		}
 	}
 	if bound.Verify && len(bound.Trusted) == 0 {
 		return nil, fmt.Errorf("no proxy_ssl_trusted_certificate for proxy_ssl_verify")
@@ -118,28 +123,28 @@ func (p *server) resolve(s *stream.Session, t *upstreams.Target) ([]upstream.Add
 }
 
 // dialerFor is how servers are connected to for one session.
-func (p *server) dialerFor(s *stream.Session, host string) upstream.Dialer {
-	d := p.dialer
+func (p *server) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
+	d = p.dialer
 	d.Datagrams = s.IsUDP()
 	if p.bindBy != nil {
 		if text := p.bindBy.Append(nil, s); len(text) > 0 {
-			var err error
-			if d.Bind, err = parseBind(string(text)); err != nil {
+			var wrong error
+			if d.Bind, wrong = parseBind(string(text)); wrong != nil {
 				s.Logf(observe.Error, "invalid local address \"%s\"", text)
 			}
 		}
 	}
 	if s.IsUDP() {
-		return d
+		return d, nil
 	}
 	d.Preface = p.appendHeader(nil, s)
 	if p.client != nil {
-		d.TLS = p.tlsConfig(s, host)
+		d.TLS, err = p.tlsConfig(s, host)
 	}
-	return d
+	return d, err
 }
 
-func (p *server) tlsConfig(s *stream.Session, host string) *tls.Config {
+func (p *server) tlsConfig(s *stream.Session, host string) (*tls.Config, error) {
 	if p.tlsName != nil {
 		host = string(p.tlsName.Append(nil, s))
 	}
@@ -154,5 +159,19 @@ func (p *server) tlsConfig(s *stream.Session, host string) *tls.Config {
 		config = config.Clone()
 		config.NextProtos = protocols
 	}
-	return config
+	if p.certificate == nil {
+		return config, nil
+	}
+	// Another certificate may stand for another client: sessions are not resumed.
+	config = config.Clone()
+	config.ClientSessionCache = nil
+	name := string(p.certificate.Append(nil, s))
+	if name == "" {
+		return config, nil
+	}
+	plan := s.Plan()
+	file := ssl.CertificateFile{Certificate: plan.ConfPath(name), Key: plan.ConfPath(string(p.key.Append(nil, s)))}
+	certificate, err := ssl.LoadCertificate(file, p.tls.PasswordFile, plan.ReadFile)
+	config.Certificates = []tls.Certificate{certificate}
+	return config, err
 }
