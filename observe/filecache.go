@@ -58,9 +58,6 @@ func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	if e == nil {
 		e = c.recency.PushFront(&cachedFile{path: path})
 		c.byPath[path] = e
-		if c.recency.Len() > c.options.Max {
-			c.drop(c.recency.Back())
-		}
 	}
 	c.recency.MoveToFront(e)
 	f := e.Value.(*cachedFile)
@@ -69,7 +66,14 @@ func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	if f.out != nil && now.Sub(f.checked) > c.options.Valid {
 		f.check(now)
 	}
-	return f.append(line, f.uses >= c.options.MinUses)
+	level, err = f.append(line, f.uses >= c.options.MinUses)
+	switch {
+	case err != nil && f.uses == 1:
+		c.drop(e) // a path that never could be opened takes nobody's place
+	case c.recency.Len() > c.options.Max:
+		c.drop(c.recency.Back())
+	}
+	return level, err
 }
 
 // append must be called with the cache's lock held where the file is in a cache.

@@ -39,6 +39,9 @@ func TestFilesAreKeptOpen(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "moved")); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := cache.Append(filepath.Join(dir, "missing", "x"), []byte("x")); err == nil {
+				t.Error("a file in no folder was opened")
+			}
 			write("a", "3")
 			if got, err := os.ReadFile(filepath.Join(dir, "moved")); err != nil || string(got) != c.want {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)

@@ -105,6 +105,14 @@ func setAccessLog(s *Settings, a *conf.Args) error {
 			return err
 		}
 	}
+	if !l.hasPath { // the file is made even if no block writes to it, as in nginx
+		p.OnLink(func() error {
+			if _, err := p.Logs.AccessLog(l.options); err != nil {
+				return conf.At(l.node, "%s", err)
+			}
+			return nil
+		})
+	}
 	s.Logs = append(slices.Clip(s.Logs), l)
 	return nil
 }

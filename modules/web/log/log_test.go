@@ -241,3 +241,10 @@ func TestCompressedLogs(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+func TestFilesAreMadeThoughNobodyWritesToThem(t *testing.T) {
+	s := start(t, `access_log logs/made.log; server { access_log off; say ok; }`)
+	if _, err := os.Stat(filepath.Join(s.dir, "logs/made.log")); err != nil {
+		t.Error(err)
+	}
+}
