@@ -108,7 +108,9 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	origin := originOf(n.id, n.incarnation, info)
 	shared.SetOrigin(origin)
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
-	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, shared.Stats().Records > 0, now)}
+	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs twice.
+	preloaded := info.Kind != zone.KindBucket && shared.Stats().Records > 0
+	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, preloaded, now)}
 	shared.OnDirty(func(urgent bool) {
 		n.pace.dirty.Store(true)
 		if urgent {
