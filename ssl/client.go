@@ -61,6 +61,10 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 	if s.NoSessionReuse {
 		config.SessionTicketsDisabled = true
 	}
+	if len(config.Certificates) > 0 {
+		// As OpenSSL does: shown whatever authorities the server asks for, so that it can say what it has against it.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &config.Certificates[0], nil }
+	}
 	// x509's own check knows neither nginx's depth nor its names; VerifyConnection does all of it.
 	config.InsecureSkipVerify = true
 	return &Client{config: config, verify: verify, on: s.Verify, configs: map[configKey]*tls.Config{}}, warnings, nil
