@@ -88,6 +88,12 @@ func TestAccelRedirect(t *testing.T) {
 		{"/x/a%20b", "", "GET /x/a%20b HTTP/1.1"},
 		{"@named", "", "NAMED /start HTTP/1.1"},
 		{"/../up", "", "404"},
+		{"/x/%2e%2E/up", "", "404"},
+		{"/x/..", "", "404"},
+		{"x/y", "", "404"},
+		{"/x/a%0", "", "404"},
+		{"/x/%00", "", "404"},
+		{"/x/..y", "", "GET /x/..y HTTP/1.1"},
 		{"/x/", "proxy_ignore_headers X-Accel-Redirect;", "200"},
 	} {
 		heads := make(chan string, 2)

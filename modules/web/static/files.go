@@ -116,7 +116,9 @@ func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 		}
 	}
 	d.head(r, int(status))
-	r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
+	if len(r.Out.ContentType) == 0 { // else a server said it, with X-Accel-Redirect
+		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
+	}
 	r.Out.ContentLength = length
 	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
 		return web.Done
