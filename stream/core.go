@@ -20,6 +20,9 @@ type CoreSettings struct {
 	ErrorLogs []observe.Target
 	Resolver  plan.ResolverSettings
 
+	// StatusZone is where the API counts the sessions of the server; empty: nowhere.
+	StatusZone string
+
 	namesNode *conf.Node
 	// Names are those of server_name, in lower case but for regular expressions.
 	Names []string
@@ -77,6 +80,11 @@ var Core = Module{
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
 			},
 			{
+				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,
+				Doc: "Counts the server's sessions where the API shows them, below `/stream/server_zones`. Servers may share a zone.",
+				Set: conf.Raw(setStatusZone),
+			},
+			{
 				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets how long the header of the PROXY protocol may take.",
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.ProxiedTimeout }, conf.Time),
@@ -103,6 +111,7 @@ var Core = Module{
 			},
 		},
 	},
+	API:       zoneResources,
 	Variables: slices.Concat(coreVariables, proxyVariables, captureVariables()),
 }
 

@@ -29,6 +29,7 @@ type Server struct {
 	settings *CoreSettings
 	handlers [phases][]Handler
 	regexes  []*Regex // by place in server_name; nil for other names
+	zone     *statusZone
 }
 
 // ResolverSettings are those of the server's resolver directives.
@@ -72,6 +73,9 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 	}
 	if err := server.compileNames(b); err != nil {
 		return nil, err
+	}
+	if name := server.settings.StatusZone; name != "" {
+		server.zone = zoneNamed(p, name)
 	}
 	log, err := p.OpenErrorLog(server.settings.ErrorLogs)
 	if err != nil {

@@ -46,6 +46,7 @@ type Session struct {
 	Nesting int
 
 	port     *Port
+	zone     *statusZone
 	raw      net.Conn
 	ahead    []byte // what was read of the client before its turn
 	peek     []byte // what was looked at without reading it

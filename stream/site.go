@@ -166,6 +166,7 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 }
 
 func (s *Site) close(session *Session) {
+	session.leave()
 	if !session.passed {
 		session.sayGoodbye()
 		session.raw.Close() // nothing is left to do about a failure
@@ -265,6 +266,7 @@ func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{raw: conn, port: p, Server: p.hosts.byDefault, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
 		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
 	s.Conn = &counted{conn, s}
+	s.enter(s.Server.zone)
 	if n := p.site.slots; n > 0 {
 		s.slots = make([][]byte, n)
 	}

@@ -142,6 +142,7 @@ func (s *Session) Choose(name string) {
 	}
 	if server := s.port.hosts.find(host, s); server != nil {
 		s.Server = server
+		s.enter(server.zone)
 	}
 }
 

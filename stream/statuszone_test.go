@@ -1,0 +1,64 @@
+package stream_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"starling/lib/testkit"
+	"starling/observe"
+	"starling/stream/streamtest"
+)
+
+func TestStatusZones(t *testing.T) {
+	s := streamtest.Start(t, `stream {
+		server { listen 1; status_zone one; say hello; }
+		server { listen 2; status_zone one; say bye hold; }
+		server { listen 3; say uncounted; }
+	}`, nil, streamtest.Say())
+	var call func(method string, tail ...string) string
+	for _, r := range s.Site.Resources() {
+		if r.Path == "stream/server_zones" {
+			call = func(method string, tail ...string) string {
+				a := r.Handle(&observe.Call{Method: method, Tail: tail})
+				if a.Err != nil {
+					return a.Err.Code
+				}
+				text, err := json.Marshal(a.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text)
+			}
+		}
+	}
+	s.Ask(0)
+	s.Ask(2)
+	held := s.Dial(1)
+	if _, err := held.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"one":{"processing":1,"connections":2,"sessions":{"2xx":1,"4xx":0,"5xx":0,"total":1},"discarded":0,"received":0,"sent":5}}`
+	testkit.Eventually(t, 10*time.Second, func() error { // a session is counted after its client was answered
+		if got := call("GET"); got != want {
+			return errors.New(got)
+		}
+		return nil
+	})
+	if got := call("DELETE", "one"); got != "null" {
+		t.Errorf("DELETE: %s", got)
+	}
+	if got, want := call("GET", "one"), `{"processing":1,"connections":0,"sessions":{"2xx":0,"4xx":0,"5xx":0,"total":0},"discarded":0,"received":0,"sent":0}`; got != want {
+		t.Errorf("after DELETE: %s", got)
+	}
+	for tail, want := range map[string]string{"two": "ServerZoneNotFound", "": "MethodNotAllowed"} {
+		method, path := "GET", []string{tail}
+		if tail == "" {
+			method, path = "DELETE", nil
+		}
+		if got := call(method, path...); got != want {
+			t.Errorf("%s %v: %s", method, path, got)
+		}
+	}
+}
