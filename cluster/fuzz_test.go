@@ -28,7 +28,8 @@ func FuzzSession(f *testing.F) {
 	add(true, wire.TypeTeachRequest, wire.TeachRequest{Zone: 1, Shards: wire.All, Merge: true}.Append(nil), wire.TypeTakeover, []byte{})
 	cells := make([]byte, 64*20)
 	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeRepair, wire.AppendRepairHead(nil, 0),
-		wire.TypeRepairEnd, wire.RepairEnd{Last: 255, TooMany: true}.Append(nil))
+		wire.TypeRepairEnd, wire.RepairEnd{Last: 255, TooMany: true}.Append(nil),
+		wire.TypeBury, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
 	add(true, wire.TypeSketch, wire.Sketch{Last: 255, Cells: cells}.Append(nil), wire.TypeAgreed, wire.Agreed{}.Append(nil),
 		wire.TypeWants, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
 	add(true, wire.TypeGoodbye, wire.Goodbye{Reason: wire.ReasonStopping, Text: "\n\x1b[31mforged"}.Append(nil))

@@ -15,7 +15,7 @@ const (
 	ackMS     = 10
 )
 
-// reportEveryMS bounds how often a dialer is told that its records are refused.
+// reportEveryMS bounds how often a dialer is told that its records are refused, and how often a repair is worth a line in the log.
 const reportEveryMS = 10_000
 
 // intake is the receiving half of an incoming session.

@@ -39,10 +39,17 @@ type mending struct {
 	wanted      uint64
 	left        uint64
 
-	notBeforeMS int64 // monotonic
-	pauseMS     int64
-	lastSent    uint64
-	lastWanted  uint64
+	memory
+}
+
+// memory is what one repair leaves to the next.
+type memory struct {
+	notBeforeMS          int64 // monotonic
+	pauseMS              int64
+	lastSent, lastWanted uint64
+	// from and to count the records since the last line in the log, at loggedMS.
+	from, to uint64
+	loggedMS int64 // monotonic, 0 for never
 }
 
 // repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared.
@@ -139,10 +146,7 @@ func (s *Session) considerRepair(iz *intakeZone, compared zone.Comparable, diffe
 	if m.active && !after(now, m.sinceMS, repairStallMS) || !lost && now.MonoMS < m.notBeforeMS {
 		return
 	}
-	*m = mending{
-		active: true, fresh: lost, shards: differing, width: zone.Shards,
-		notBeforeMS: m.notBeforeMS, pauseMS: m.pauseMS, lastSent: m.lastSent, lastWanted: m.lastWanted,
-	}
+	*m = mending{active: true, fresh: lost, shards: differing, width: zone.Shards, memory: m.memory}
 	s.askRepair(iz, compared, sketchCells(count(differing)), now)
 }
 
@@ -275,7 +279,11 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	default:
 		m.pauseMS = 0
 		iz.state.repairs.Add(1)
-		n.event(Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.sent, m.wanted)
+		m.from, m.to = m.from+m.sent, m.to+m.wanted
+		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
+			n.event(Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.from, m.to)
+			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
+		}
 	}
 	m.lastSent, m.lastWanted = m.sent, m.wanted
 	m.notBeforeMS = now.MonoMS + m.pauseMS

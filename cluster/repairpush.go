@@ -215,6 +215,7 @@ func (s *Session) fillRepairs(dst []byte, limit int, pz *pushZone, now clock.Rea
 				before := len(dst)
 				s.push.head = wire.AppendRepairHead(s.push.head[:0], pz.index)
 				dst = s.append(dst, wire.TypeRepair, s.push.head, piece)
+				s.push.digestsDue = true // so that both sides see at once that they agree
 				s.node.traffic.msgsOut.Add(1)
 				s.node.traffic.bytesOut.Add(int64(len(dst) - before))
 			}
