@@ -33,6 +33,15 @@ func (r *Request) ReadBody(p []byte) (int, error) {
 	return n, r.checkBody(n, err)
 }
 
+// Continue tells a client that waits for it that its body is wanted (100 Continue). Reading a body does so by itself; a handler that would
+// have read one calls it where the body is empty, as nginx answers then too.
+func (r *Request) Continue() {
+	if r.expects {
+		r.expects = false
+		r.SendInterim(100, nil, nil) // the connection remembers its failure
+	}
+}
+
 // TakeBody gives, in place and without waiting, what of the body came together with the head; it may be empty. The
 // bytes are valid during the request.
 func (r *Request) TakeBody() ([]byte, error) {

@@ -101,7 +101,7 @@ func (r *Request) accept() {
 	r.Path, r.Query = in.Path, in.Args
 	r.ContentLength, r.Chunked = in.ContentLength, in.Chunked
 	r.keep = in.KeepAlive
-	r.expects = in.ExpectContinue && in.HasBody()
+	r.expects = in.ExpectContinue && (in.HasBody() || in.ContentLength == 0)
 	if in.Dropped > 0 {
 		r.Logf(observe.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
 	}

@@ -141,3 +141,13 @@ func TestTooLargeBodies(t *testing.T) {
 		logged(t, s, "client intended to send too large chunked body")
 	}
 }
+
+// TestExpectWithoutBody: a client may wait for 100 although it has nothing to send; nginx tells it to go on.
+func TestExpectWithoutBody(t *testing.T) {
+	b := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	s := start(t, b, ``)
+	got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") {
+		t.Errorf("got %q", got)
+	}
+}

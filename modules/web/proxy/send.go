@@ -17,6 +17,9 @@ import (
 func (x *exchange) readBody() web.Result {
 	r, l := x.r, x.l
 	if !r.HasBody() || !l.passBody || l.Settings.body != nil {
+		if !r.HasBody() {
+			r.Continue()
+		}
 		return web.Declined
 	}
 	if l.requestBuffering && !r.Chunked && r.ContentLength <= int64(l.bodyBytes) {
