@@ -3,6 +3,7 @@
 package packets
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -211,10 +212,21 @@ func (l *Listener) newConn(k key, remote netip.AddrPort) *Conn {
 		if l.four {
 			c.source = (&ipv4.ControlMessage{Src: k.local.AsSlice()}).Marshal()
 		} else {
-			c.source = (&ipv6.ControlMessage{Src: k.local.AsSlice()}).Marshal()
+			c.source = source6(k.local)
 		}
 	}
 	return c
+}
+
+// source6 is the control message of an IPv6 socket. Marshal leaves out IPv4 addresses, which such a socket has as IPv4 in IPv6, so
+// the address is put in the place of another one.
+func source6(a netip.Addr) []byte {
+	message := (&ipv6.ControlMessage{Src: net.IPv6loopback}).Marshal()
+	bytes16 := a.As16()
+	if at := bytes.Index(message, net.IPv6loopback); at >= 0 {
+		copy(message[at:], bytes16[:])
+	}
+	return message
 }
 
 // Read waits for a datagram; what does not fit into p is lost.

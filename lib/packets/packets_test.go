@@ -158,19 +158,37 @@ func TestQueuesAreBounded(t *testing.T) {
 }
 
 func TestWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
-	l := listen(t, "0.0.0.0:0")
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	c := client(t, "127.0.0.2:"+port) // a connected socket hears only from there
-	send(t, c, "x")
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := s.LocalAddr().String(); got != "127.0.0.2:"+port {
-		t.Errorf("asked %s", got)
-	}
-	send(t, s, "y")
-	if got := read(t, c); got != "y" {
-		t.Errorf("got %q", got)
+	for _, c := range []struct{ network, listen, host string }{
+		{"udp4", "0.0.0.0:0", "127.0.0.2"},
+		{"udp", "[::]:0", "127.0.0.2"}, // IPv4 over a socket of both
+		{"udp", "[::]:0", "::1"},
+	} {
+		l, err := Listen(context.Background(), &net.ListenConfig{}, c.network, c.listen)
+		if err != nil {
+			t.Skipf("no IPv6 here: %v", err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		asked := net.JoinHostPort(c.host, port)
+		conn, err := net.Dial("udp", asked) // a connected socket hears only from there
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		send(t, conn, "x")
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.LocalAddr().String(); got != asked {
+			t.Errorf("asked %s, heard of %s", asked, got)
+		}
+		send(t, s, "y")
+		if got := read(t, conn); got != "y" {
+			t.Errorf("got %q", got)
+		}
+		conn.Close()
+		l.Close()
 	}
 }
