@@ -25,6 +25,7 @@ const apiText = `
 	limit_req_zone $uri zone=req:32k rate=1r/s;
 	limit_conn_zone $uri zone=addr:32k;
 	client_body_buffer_size 1k;
+	client_max_body_size 1500;
 	server {
 		location /api { api write=on; }
 		location /read/ { api; }

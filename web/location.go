@@ -17,6 +17,8 @@ type Location struct {
 	Log   observe.Logger
 	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect (proxy_pass).
 	AutoRedirect bool
+	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a longer one (api).
+	LimitsBody bool
 
 	kind        locationKind
 	rootLiteral string // Core.Root where it has no variables

@@ -120,7 +120,7 @@ func (r *Request) locate() Result {
 	if core.Internal && !r.Internal {
 		return 404
 	}
-	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 {
+	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 && !r.Location.LimitsBody {
 		r.Logf(observe.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		return 413
 	}

@@ -31,6 +31,7 @@ func build(b *web.Block) (web.Handler, error) {
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	v := &server{settings: s, catalog: plan.Part[observe.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
+	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
 	return v.handle, nil
 }
 
