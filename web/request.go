@@ -145,7 +145,9 @@ type Conn struct {
 	buf   h1.Buffer
 	out   h1.Writer
 	state atomic.Int32
-	http2 *h2.Conn // set before the state becomes stateStreams
+	// watcher is made when a request first watches.
+	watcher *watcher
+	http2   *h2.Conn // set before the state becomes stateStreams
 	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
 	readUntilMS, writeUntilMS int64
 }

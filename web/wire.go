@@ -33,6 +33,9 @@ type wire interface {
 	wait(r *Request, d time.Duration) bool
 	// left tells, without waiting, whether the client is gone.
 	left(r *Request) bool
+	// watch calls left when the client goes, until unwatch.
+	watch(r *Request, left func(any), arg any)
+	unwatch(r *Request)
 	// interrupt makes a readBody of another goroutine fail with a timeout, until resume.
 	interrupt(r *Request)
 	resume(r *Request)

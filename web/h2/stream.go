@@ -32,9 +32,11 @@ type Stream struct {
 	recvWindow  int64 // what the client may still send
 	window      int64 // what it may send ahead of the reader
 	body        bodyQueue
-	received    int64 // of the body
-	declared    int64 // its length; -1 if not known
-	reading     bool  // somebody reads the body
+	received    int64     // of the body
+	declared    int64     // its length; -1 if not known
+	reading     bool      // somebody reads the body
+	left        func(any) // of Watch
+	leftArg     any
 	interrupted bool
 	blocked     bool  // it is among the connection's blocked
 	ended       bool  // END_STREAM came
@@ -113,6 +115,9 @@ func (s *Stream) giveBack() {
 
 // signal wakes the handler.
 func (s *Stream) signal() {
+	if s.left != nil && s.lost() != nil {
+		s.tell()
+	}
 	s.reads.signal()
 	s.writes.signal()
 }
@@ -152,6 +157,24 @@ func (s *Stream) Wait(d time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// Watch has left called with arg, once, when the client gives up the stream or the connection; nil ends that. left must not use the stream.
+func (s *Stream) Watch(left func(any), arg any) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.left, s.leftArg = left, arg
+	if s.lost() != nil {
+		s.tell()
+	}
+}
+
+// tell calls who watches. Must be called with the lock held, so that nobody is called after Watch(nil, nil).
+func (s *Stream) tell() {
+	if left := s.left; left != nil {
+		s.left = nil
+		left(s.leftArg)
+	}
 }
 
 // Read reads body bytes as they come, io.EOF at the end; os.ErrDeadlineExceeded if none come for that long. A body that is

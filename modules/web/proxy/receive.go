@@ -73,7 +73,14 @@ func (x *exchange) readHead() (verdict, int) {
 			return x.badHead(err)
 		}
 		before := len(w.in.Unread())
+		watches := x.upload == nil && !x.l.ignoreClientAbort
+		if watches {
+			x.r.Watch(wakeReader, x.conn)
+		}
 		err = x.await(begin, w.fill)
+		if watches {
+			x.r.Unwatch()
+		}
 		if err != nil {
 			return x.readFailed(err)
 		}
@@ -82,6 +89,9 @@ func (x *exchange) readHead() (verdict, int) {
 		}
 	}
 }
+
+// wakeReader makes the wait for a server look after the client.
+func wakeReader(conn any) { conn.(*upstream.Conn).SetReadDeadline(past) }
 
 // fill reads once; with nothing unread it sleeps without memory.
 func (w *wire) fill() error {
