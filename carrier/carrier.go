@@ -16,6 +16,7 @@ import (
 
 	"starling/cluster"
 	"starling/lib/clock"
+	"starling/lib/door"
 	"starling/observe"
 )
 
@@ -76,6 +77,7 @@ type Carrier struct {
 	clock *clock.Clock
 	start time.Time
 	flush *flusher
+	door  door.Door
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -90,7 +92,6 @@ type Carrier struct {
 	links   map[string]*link // by address
 	watches map[string]*watch
 	conns   map[*conn]struct{}
-	arrival uint64 // counts connections
 	// troubles has when a host was last turned away, and why.
 	troubles map[string]time.Time
 }

@@ -21,7 +21,7 @@ type conn struct {
 	remote  string
 	session *cluster.Session
 	wake    chan struct{}
-	arrival uint64 // order of accepted connections
+	leave   func() // the door, once it is known who it is
 	once    sync.Once
 	broken  atomic.Pointer[error]
 }
@@ -60,6 +60,13 @@ func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.S
 		owner.hold(session)
 		defer owner.hold(nil)
 	}
+	cn.leave = func() {}
+	if owner == nil {
+		cn.leave = c.door.Enter(maxGreeting, func() {
+			cn.fail(fmt.Errorf("more than %d connections wait for a hello; this was the oldest", maxGreeting))
+		})
+	}
+	defer cn.leave()
 	setOptions(nc, c.timeout())
 
 	written := make(chan struct{})
@@ -80,46 +87,20 @@ func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.S
 	return session, session.Ended().Err
 }
 
-// register books a connection, unless the carrier is closed. Where too many strangers wait it closes the oldest.
+// register books a connection, unless the carrier is closed.
 func (c *Carrier) register(cn *conn) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.Unlock()
 		return false
 	}
-	c.arrival++
-	cn.arrival = c.arrival
 	c.conns[cn] = struct{}{}
-	crowded := c.crowded()
-	c.mu.Unlock()
-	if crowded != nil {
-		crowded.fail(fmt.Errorf("more than %d connections wait for a hello; this was the oldest", maxGreeting))
-	}
 	return true
 }
 
 // maxGreeting bounds accepted connections whose hello is not complete. Past it the oldest goes: an honest
 // node needs one round trip, a stranger that opens connections and says nothing gives way.
 const maxGreeting = 256
-
-// crowded returns the connection to close when too many strangers are in the door. Called with mu held.
-func (c *Carrier) crowded() *conn {
-	var oldest *conn
-	strangers := 0
-	for cn := range c.conns {
-		if cn.session.Outgoing || cn.session.PeerID() != 0 {
-			continue
-		}
-		strangers++
-		if oldest == nil || cn.arrival < oldest.arrival {
-			oldest = cn
-		}
-	}
-	if strangers <= maxGreeting {
-		return nil
-	}
-	return oldest
-}
 
 func (c *Carrier) timeout() time.Duration {
 	return time.Duration(c.config.Load().Node.Settings.TimeoutMS) * time.Millisecond
@@ -143,8 +124,12 @@ func (cn *conn) fail(err error) {
 
 // reader feeds the session until the connection or the session ends.
 func (cn *conn) reader() error {
-	size := cn.carrier.config.Load().ReceiveBytes
+	size, known := minReceiveBytes, false // a stranger gets no more
 	for {
+		if !known && cn.session.PeerID() != 0 {
+			size, known = cn.carrier.config.Load().ReceiveBytes, true
+			cn.leave()
+		}
 		n, err := cn.net.Read(cn.session.Space(size))
 		if n > 0 {
 			if err := cn.session.Filled(n, cn.carrier.clock.Now()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/door"
 	"starling/lib/proxyprotocol"
 	"starling/observe"
 	"starling/plan"
@@ -25,6 +26,9 @@ type Server struct {
 	VerifiesClients bool
 	// KeepUntilLast is set by a family whose sessions other requests depend on; see Port.
 	KeepUntilLast bool
+	// MaxHandshakes bounds the TLS handshakes under way, 0 does not: past it the oldest gives way.
+	MaxHandshakes int
+	handshakes    door.Door
 
 	settings *CoreSettings
 	handlers [phases][]Handler
@@ -184,6 +188,9 @@ func (s *Session) survive() {
 
 // handshake makes the session encrypted. The error was logged.
 func (s *Session) handshake() error {
+	if most := s.Server.MaxHandshakes; most > 0 {
+		defer s.Server.handshakes.Enter(most, func() { s.raw.Close() })()
+	}
 	conn := tls.Server(&handshaking{s.raw, s}, s.port.hosts.config)
 	if err := s.raw.SetDeadline(time.Now().Add(s.tlsSettings().HandshakeTimeout)); err != nil {
 		return err

@@ -27,6 +27,9 @@ import (
 // followEvery is how often the clock of the zones is moved to the time of the cluster.
 const followEvery = 100 * time.Millisecond
 
+// maxHandshakes is as many as the carrier lets wait for a hello: strangers of either sort cost no more.
+const maxHandshakes = 256
+
 // state is the cluster's side of one configuration. A reload hands the carrier, with its connections, to the next one.
 type state struct {
 	node   *conf.Node // of the zone_sync that makes the configuration a node of a cluster
@@ -50,7 +53,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 		}
 		return nil
 	}
-	server.KeepUntilLast = true
+	server.KeepUntilLast, server.MaxHandshakes = true, maxHandshakes
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
 		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
 			"whoever connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))

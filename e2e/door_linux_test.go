@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"starling/cluster/wire"
+	"starling/lib/testkit"
+)
+
+// guarded has a port of each sort that strangers reach.
+const guarded = `http {
+	keyval_zone zone=one:1m sync;
+	keyval $arg_text $text zone=one;
+	server {
+		listen {{.IP}}:8080;
+		listen {{.IP}}:8443 ssl;
+		ssl_certificate {{.Dir}}/cert.pem;
+		ssl_certificate_key {{.Dir}}/key.pem;
+		location / { return 200 $text; }
+		location /api { api write=on; }
+	}
+}
+stream { server { listen {{.IP}}:9000 TLS; ssl_certificate {{.Dir}}/cert.pem; ssl_certificate_key {{.Dir}}/key.pem;
+	zone_sync; zone_sync_timeout 2s; TRUST
+	{{range .Others}}zone_sync_server {{.}}:9000; {{end}} } }`
+
+var (
+	guardedClear = strings.NewReplacer(" TLS", "", "TRUST", "").Replace(guarded)
+	guardedTLS   = strings.NewReplacer(" TLS", " ssl", "TRUST", `ssl_verify_client on; ssl_trusted_certificate {{.Dir}}/ca.pem;
+		zone_sync_ssl on; zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate {{.Dir}}/ca.pem;
+		zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem;`).Replace(guarded)
+)
+
+// hostileConnections are opened at once where the limits of this process allow it; a short run makes do with fewer.
+func hostileConnections() int {
+	if long() {
+		return 10_000
+	}
+	return 2500
+}
+
+// siege has one attack at a time: both sides of 10,000 connections are descriptors of this machine.
+var siege sync.Mutex
+
+// baseKB is what a node may grow by in any case: garbage that is not collected yet.
+const baseKB = 24 << 10
+
+// TestHostileConnectionsCostLittleMemory: strangers open connections, begin something, and never end it. The node's memory
+// stays bounded, clients are served, and a node of the cluster still gets in.
+func TestHostileConnectionsCostLittleMemory(t *testing.T) {
+	// The first two records of a TLS handshake as far as a stranger bothers: a header that promises 512 bytes, and some of them.
+	hello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("r", 100)
+	for _, attack := range []struct {
+		name, conf, port, begins string
+		mostKB                   int // for each connection; 0: their number is bounded
+	}{
+		{"silent on the sync port", guardedClear, "9000", "", 0},
+		{"half a hello on the sync port", guardedClear, "9000", wire.Preamble + "\xff", 0},
+		{"slow TLS handshakes on the sync port", guardedTLS, "9000", hello, 0},
+		{"slow TLS handshakes on the http port", guardedClear, "8443", hello, 16},
+		{"slow heads on the http port", guardedClear, "8080", "GET / HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 700), 20},
+		{"slow bodies on the http port", guardedClear, "8080", "POST /api/9/http/keyvals/one HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + strings.Repeat(" ", 700), 28},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			cl := newCluster(t, 2)
+			cl.start(attack.conf)
+			n, peer := cl.Nodes[0], cl.Nodes[1]
+			siege.Lock()
+			t.Cleanup(siege.Unlock)
+			before := n.residentKB()
+			open := n.besiege(attack.port, attack.begins)
+			served := time.Now()
+			n.wants(201, "*", "POST", setOne, `{"k":"v"}`)
+			took := time.Since(served)
+			peer.sees("/?text=k", "v")
+			peer.kill()
+			peer.start()
+			peer.sees("/?text=k", "v")
+			cl.joined(2)
+			grown := n.residentKB() - before
+			t.Logf("%d connections: %d KB more, %.1f KB each; a client was served in %.0f ms", open, grown, float64(grown)/float64(open), ms(took))
+			if most := baseKB + attack.mostKB*open; grown > most {
+				t.Errorf("%d connections made the node grow by %d KB, want at most %d KB", open, grown, most)
+			}
+		})
+	}
+}
+
+// besiege opens connections that begin with some bytes and then do nothing, and keeps them until the test ends. It returns how many.
+func (n *node) besiege(port, begins string) int {
+	n.t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		n.t.Fatal(err)
+	}
+	count := min(hostileConnections(), int(limit.Cur)/2)
+	conns := make([]net.Conn, count)
+	n.t.Cleanup(func() {
+		for _, c := range conns {
+			if c != nil {
+				c.Close()
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := worker; i < count; i += 8 {
+				c, err := n.dial(port)
+				if err != nil {
+					n.t.Errorf("connection %d to %s: %v", i, port, err)
+					return
+				}
+				conns[i] = c
+				_, _ = c.Write([]byte(begins)) // the node may have closed it already
+			}
+		})
+	}
+	wg.Wait()
+	n.accepted(port)
+	return count
+}
+
+// accepted waits until no connection waits in the queue of a listening port.
+func (n *node) accepted(port string) {
+	n.t.Helper()
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	ip := net.ParseIP(n.IP).To4()
+	local := fmt.Sprintf("%02X%02X%02X%02X:%04X", ip[3], ip[2], ip[1], ip[0], number)
+	testkit.Eventually(n.t, patience, func() error {
+		table, err := os.ReadFile("/proc/net/tcp")
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line)
+			const listening = "0A"
+			if f[1] == local && f[3] == listening && !strings.HasSuffix(f[4], ":00000000") {
+				return fmt.Errorf("port %s has connections waiting: %s", port, f[4])
+			}
+		}
+		return err
+	})
+}
+
+// residentKB is the memory of the node's process.
+func (n *node) residentKB() int {
+	n.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return kb
+}
