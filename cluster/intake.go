@@ -172,7 +172,7 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 // overran says what becomes of a zone whose dialer lost frames: where it can, the dialer leaves what is missing to repair.
 func (s *Session) overran(iz *intakeZone) {
 	z, n := iz.state, s.node
-	_, repairs := s.repairs(z, &s.their.Zones[iz.index])
+	_, repairs := s.repairs(z, s.their.Zones[iz.index].Ready)
 	how := "teaches zone %q anew"
 	if repairs {
 		how = "lacks frames of zone %q, which is repaired"

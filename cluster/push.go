@@ -98,18 +98,13 @@ func (s *Session) overrun(pz *pushZone) {
 
 // repairsOverruns says whether what a peer lost of a zone is left to repair. Called with mu held.
 func (s *Session) repairsOverruns(z *zoneState) bool {
-	for i := range s.their.Zones {
-		their := &s.their.Zones[i]
-		if their.Name != z.info.Name {
-			continue
-		}
-		var sums [zone.Shards]uint64
-		if _, ok := s.repairs(z, their); ok && z.shared.Digests(&sums) {
-			s.node.loseFrames(s.peer, z)
-			return true
-		}
+	// Whether the peer is ready is not known here: it was not when it said hello, perhaps. If it is not, it is being taught by others.
+	var sums [zone.Shards]uint64
+	if _, ok := s.repairs(z, true); !ok || !z.shared.Digests(&sums) {
+		return false
 	}
-	return false
+	s.node.loseFrames(s.peer, z)
+	return true
 }
 
 // request adds shards to those being taught.

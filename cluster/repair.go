@@ -53,9 +53,9 @@ type memory struct {
 }
 
 // repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared.
-func (s *Session) repairs(z *zoneState, their *wire.Zone) (zone.Comparable, bool) {
+func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool) {
 	compared, ok := z.shared.(zone.Comparable)
-	return compared, ok && s.node.features&s.their.Features&wire.FeatureRepair != 0 && z.ready.Load() && their.Ready
+	return compared, ok && s.node.features&s.their.Features&wire.FeatureRepair != 0 && z.ready.Load() && theirReady
 }
 
 // compares says whether this node is the one that compares with the session's peer: of two that push to each other the one with
@@ -92,7 +92,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 		}
 	}
 	s.node.compared(s.peer, iz.state, count(differing), now)
-	compared, ok := s.repairs(iz.state, &s.their.Zones[iz.index])
+	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
 	switch {
 	case !ok:
 	case differing.Empty():
@@ -211,7 +211,7 @@ func (s *Session) repairEnd(body []byte, now clock.Reading) error {
 	if err != nil {
 		return err
 	}
-	compared, ok := s.repairs(iz.state, &s.their.Zones[iz.index])
+	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
 	m := &iz.mending
 	if !ok || !m.active || int(r.First) != m.first || int(r.Last) != m.last {
 		return nil // an answer to a repair that was given up
