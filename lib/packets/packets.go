@@ -202,6 +202,7 @@ type Conn struct {
 	queue  chan []byte
 	closed chan struct{}
 	once   sync.Once
+	begun  atomic.Bool // the datagram that began the session was taken
 	read   deadline
 }
 
@@ -235,6 +236,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		expired, changed := c.read.wait()
 		select {
 		case data := <-c.queue:
+			c.begun.Store(true)
 			c.l.waiting.Add(-int64(len(data)))
 			return copy(p, data), nil
 		case <-c.closed:
@@ -270,7 +272,11 @@ func (c *Conn) Forget() {
 	for {
 		select {
 		case data := <-c.queue:
-			l.put(c.key, c.remote, data)
+			if c.begun.Swap(true) {
+				l.put(c.key, c.remote, data)
+			} else {
+				l.waiting.Add(-int64(len(data))) // it began this session, read or not, and must not begin another one
+			}
 			continue
 		default:
 		}
@@ -278,7 +284,7 @@ func (c *Conn) Forget() {
 	}
 }
 
-// Close ends the session. Datagrams that wait begin another.
+// Close ends the session. Datagrams that wait begin another, but for the one that began this.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)

@@ -105,6 +105,25 @@ func TestForgottenAndClosedSessionsBeginAnew(t *testing.T) {
 	}
 }
 
+// TestAnUnreadSessionIsNotBegunAgain: a server that answers without reading must not answer for ever.
+func TestAnUnreadSessionIsNotBegunAgain(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	k := key{remote: l.Addr().(*net.UDPAddr).AddrPort()}
+	for _, text := range []string{"first", "second"} {
+		l.deliver(k, k.remote, []byte(text))
+	}
+	for range 2 { // one session each, although neither is read
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	if n := len(l.accepted); n != 0 || len(l.sessions) != 0 || l.waiting.Load() != 0 {
+		t.Errorf("%d more sessions, %d known, %d bytes wait", n, len(l.sessions), l.waiting.Load())
+	}
+}
+
 func TestDeadlinesAndTheEnd(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	c := client(t, l.Addr().String())
