@@ -83,7 +83,7 @@ func detachStreams(log *observe.ErrorLog) error {
 		return err
 	}
 	defer null.Close()
-	return errors.Join(unix.Dup3(int(null.Fd()), 0, 0), unix.Dup3(int(null.Fd()), 1, 0), redirectStderr(log))
+	return errors.Join(replaceFD(int(null.Fd()), 0), replaceFD(int(null.Fd()), 1), redirectStderr(log))
 }
 
 func redirectStderr(log *observe.ErrorLog) error {
@@ -91,5 +91,5 @@ func redirectStderr(log *observe.ErrorLog) error {
 	if file == nil {
 		return nil
 	}
-	return unix.Dup3(int(file.Fd()), 2, 0)
+	return replaceFD(int(file.Fd()), 2)
 }

@@ -6,9 +6,6 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"starling/conf"
 	"starling/cycle"
@@ -34,7 +31,7 @@ func become(u *core.User, host *cycle.Host, log observe.Logger) error {
 	if err != nil {
 		return conf.At(u.Node, "the groups of user \"%s\" are unknown: %s", u.Name, err)
 	}
-	keepsPorts := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1) == nil
+	keepsPorts := keepRights() == nil
 	if err := syscall.Setgroups(groups); err != nil {
 		return conf.At(u.Node, "setgroups() for user \"%s\" failed (%s)", u.Name, err)
 	}
@@ -101,20 +98,4 @@ func memberOf(name string, gid int) ([]int, error) {
 		}
 	}
 	return groups, nil
-}
-
-// keepBindRight leaves of root's rights only that to bind ports below 1024.
-func keepBindRight() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	const bit = 1 << unix.CAP_NET_BIND_SERVICE
-	rights := [2]unix.CapUserData{{Effective: bit, Permitted: bit}}
-	return onAllThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&rights[0])))
-}
-
-// onAllThreads makes a system call whose effect is one thread's on all of them.
-func onAllThreads(call, a, b uintptr) error {
-	if _, _, errno := syscall.AllThreadsSyscall(call, a, b, 0); errno != 0 {
-		return errno
-	}
-	return nil
 }

@@ -64,7 +64,7 @@ func (c *Conn) socketClosed() bool {
 	}
 	left := false
 	err = raw.Control(func(fd uintptr) {
-		look := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		look := [1]unix.PollFd{{Fd: int32(fd), Events: peerClosed}}
 		n, err := unix.Poll(look[:], 0)
 		left = err == nil && n > 0
 	})
