@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/testkit"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -50,10 +51,18 @@ func TestWatch(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `server { listen 80; }`)
 	client := s.LoopbackClient()
 	// The connection goes on after requests that were watched, for long or not at all; also with another request waiting behind.
-	for _, pause := range []time.Duration{0, 20 * time.Millisecond, 0} {
+	parked := func() error {
+		if !web.Parked(s.Site) {
+			return errors.New("nobody waits for the socket")
+		}
+		return nil
+	}
+	for _, long := range []bool{false, true, false} {
 		client.Write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-w.begun
-		<-time.After(pause)
+		if long {
+			testkit.Eventually(t, time.Minute, parked)
+		}
 		w.answer <- struct{}{}
 		if got := client.Read("GET").Text; got != "waited" {
 			t.Fatalf("got %q", got)
@@ -62,7 +71,7 @@ func TestWatch(t *testing.T) {
 	client.Write("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	for range 2 {
 		<-w.begun
-		<-time.After(10 * time.Millisecond)
+		testkit.Eventually(t, time.Minute, parked)
 		w.answer <- struct{}{}
 		if got := client.Read("GET").Text; got != "waited" {
 			t.Fatalf("got %q", got)

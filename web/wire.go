@@ -184,15 +184,21 @@ func (w *h1Wire) bodyDone() bool { return w.body.Done() }
 
 func (w *h1Wire) takeBody() ([]byte, error) { return w.body.Take() }
 
+// goOn sends 100 Continue to a client that waits for it.
+func (w *h1Wire) goOn(r *Request) error {
+	if !r.expects {
+		return nil
+	}
+	r.expects = false
+	r.Conn.writeWithin(r.Location.Core.SendTimeout)
+	return r.note(r.Conn.out.Write(continueLine))
+}
+
 func (w *h1Wire) readBody(r *Request, p []byte) (int, error) {
 	c := r.Conn
 	if len(c.buf.Unread()) == 0 && !w.body.Done() {
-		if r.expects {
-			r.expects = false
-			c.writeWithin(r.Location.Core.SendTimeout)
-			if err := c.out.Write(continueLine); err != nil {
-				return 0, r.note(err)
-			}
+		if err := w.goOn(r); err != nil {
+			return 0, err
 		}
 		c.readWithin(r.Location.Core.BodyTimeout)
 	}
