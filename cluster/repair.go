@@ -333,7 +333,16 @@ type comparison struct {
 	framesLost  bool
 }
 
-// agrees says whether the two nodes hold the same, but for what is on its way.
-func (c *comparison) agrees(now clock.Reading) bool {
-	return c.atMS != 0 && c.differing == 0 || c.isConfirmed && !after(now, c.confirmedMS, confirmedForMS)
+// state is what the operator is shown. Full is this node's zone.
+func (c *comparison) state(full bool, now clock.Reading) string {
+	lately := c.atMS != 0 && !after(now, c.atMS, confirmedForMS)
+	switch {
+	case full:
+		return "full, not comparable"
+	case c.isConfirmed && !after(now, c.confirmedMS, confirmedForMS), lately && c.differing == 0:
+		return "agree" // but for what is on its way
+	case lately:
+		return "differ"
+	}
+	return "not compared"
 }

@@ -70,7 +70,7 @@ type PeerStatus struct {
 
 // Agreement is the last comparison of one zone with one peer.
 type Agreement struct {
-	// State is "agree", "differ" or "full, not comparable".
+	// State is "agree", "differ", "full, not comparable", or "not compared" where the peer sent no digests for a while: its zone is full.
 	State string `json:"state"`
 	// DifferingShards of 256; a few are normal while records are on their way.
 	DifferingShards int `json:"differing_shards"`
@@ -133,15 +133,7 @@ func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus
 		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
 	}
 	for name, c := range p.compared {
-		state := "agree"
-		switch {
-		case c.agrees(now):
-		case zones[name].Full:
-			state = "full, not comparable"
-		default:
-			state = "differ"
-		}
-		status.Digests[name] = Agreement{State: state, DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
+		status.Digests[name] = Agreement{State: c.state(zones[name].Full, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
 	}
 	return status
 }

@@ -33,6 +33,7 @@ func Tell(text string) (*World, error) {
 			continue
 		}
 		err := w.tell(words)
+		w.checkMemory()
 		if err == nil && len(w.failures) > 0 {
 			err = errors.New(w.failures[0])
 		}

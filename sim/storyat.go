@@ -37,6 +37,12 @@ func (w *World) doAt(c *command) (known bool, err error) {
 		return true, h.clear()
 	case "bind":
 		return true, h.session.Bind([]byte(c.word(1)), []byte(c.word(2)), h.clusterNow())
+	case "binds": // binds 500 key server: key0, key1, …
+		for i := range c.number(1) {
+			if err := h.session.Bind(fmt.Append(nil, c.word(2), i), []byte(c.word(3)), h.clusterNow()); err != nil {
+				return true, err
+			}
+		}
 	case "touch":
 		if !h.session.Touch([]byte(c.word(1)), h.clusterNow()) {
 			return true, errors.New("there is no such session")

@@ -222,6 +222,17 @@ func (w *World) ShownToAgree() bool {
 	return true
 }
 
+// checkMemory holds every zone to its budget.
+func (w *World) checkMemory() {
+	for _, h := range w.Hosts {
+		for _, z := range h.zones() {
+			if used := z.Stats().Bytes; used > z.Info().Bytes {
+				w.failf("zone %q of host %d has %d bytes, its budget is %d", z.Info().Name, h.index, used, z.Info().Bytes)
+			}
+		}
+	}
+}
+
 // Heal ends all harm to the network and to hosts, but not to clocks.
 func (w *World) Heal() {
 	clear(w.blocked)
