@@ -169,9 +169,15 @@ func reflect(conn net.Conn) {
 // beside starts a server on the configuration and gives its socket.
 func beside(t *testing.T, program, root, backend string) string {
 	t.Helper()
+	return besideWith(t, program, func(dir string) string { return fmt.Sprintf(besideConf, dir, root, backend) })
+}
+
+// besideWith is beside with a configuration of the test's own, which listens on "socket" in a folder.
+func besideWith(t *testing.T, program string, conf func(dir string) string) string {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, besideConf, dir, root, backend), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(conf(dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server := exec.Command(program, "-p", dir, "-c", file, "-e", "stderr")
