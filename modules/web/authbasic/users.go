@@ -31,7 +31,9 @@ var parsers = []htpasswd.PasswdParser{acceptPlain, htpasswd.AcceptMd5, htpasswd.
 // traditional is a hash of the old crypt(3).
 type traditional string
 
-func (h traditional) MatchesPassword(password string) bool { return descrypt.Matches(string(h), password) }
+func (h traditional) MatchesPassword(password string) bool {
+	return descrypt.Matches(string(h), password)
+}
 
 func acceptTraditional(text string) (htpasswd.EncodedPasswd, error) {
 	if descrypt.IsHash(text) {
