@@ -33,6 +33,7 @@ func number(f func(r *Request) int64) appender {
 func coreVariables() []variable {
 	all := append(uriVariables(), headerVariables()...)
 	all = append(all, connectionVariables()...)
+	all = append(all, serverVariables()...)
 	all = append(all, proxyVariables()...)
 	all = append(all, responseVariables()...)
 	all = append(all, environmentVariables()...)

@@ -37,6 +37,23 @@ func connectionVariables() []variable {
 			}
 			return dst, true
 		}),
+		always("connection", "The number of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Serial) })),
+		always("connection_requests", "How many requests the connection has carried.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),
+		always("connection_time", "How long the connection has lasted.", func(r *Request, dst []byte) ([]byte, bool) {
+			return appendSeconds(dst, elapsedMS(r.Conn.OpenedAt, r.Now())), true
+		}),
+		always("pipe", `"p" if the request came behind another without waiting, else ".".`, func(r *Request, dst []byte) ([]byte, bool) {
+			if r.Conn.pipelined {
+				return append(dst, 'p'), true
+			}
+			return append(dst, '.'), true
+		}),
+	}
+}
+
+// serverVariables are what is called: the server's address and how it was named.
+func serverVariables() []variable {
+	return []variable{
 		always("server_addr", "The address that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			if !r.Conn.Local.IsValid() {
 				return append(dst, r.Conn.Port.Addr.String()...), true
@@ -82,17 +99,6 @@ func connectionVariables() []variable {
 				return append(dst, "h2"...), true
 			}
 			return append(dst, "h2c"...), true
-		}),
-		always("connection", "The number of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Serial) })),
-		always("connection_requests", "How many requests the connection has carried.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),
-		always("connection_time", "How long the connection has lasted.", func(r *Request, dst []byte) ([]byte, bool) {
-			return appendSeconds(dst, elapsedMS(r.Conn.OpenedAt, r.Now())), true
-		}),
-		always("pipe", `"p" if the request came behind another without waiting, else ".".`, func(r *Request, dst []byte) ([]byte, bool) {
-			if r.Conn.pipelined {
-				return append(dst, 'p'), true
-			}
-			return append(dst, '.'), true
 		}),
 	}
 }
