@@ -78,7 +78,11 @@ func (c *Conn) close(s *Stream) {
 	switch {
 	case s.gone != nil || c.failure != nil:
 	case !s.finished:
-		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, CodeInternal))
+		code := CodeInternal
+		if s.timedOut {
+			code = CodeProtocol // as nginx has it
+		}
+		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, code))
 	case !s.ended:
 		// The answer is complete, the rest of the body is of no use (RFC 9113, 8.1).
 		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, CodeNone))

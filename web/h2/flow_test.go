@@ -59,7 +59,7 @@ func TestSendTimesOut(t *testing.T) {
 		go c.request(1, true)
 		for {
 			if f, _ := c.next(); f.kind != frameHeaders && f.kind != frameData {
-				if f.String() != "RST 1 2" {
+				if f.String() != "RST 1 1" {
 					t.Errorf("got %v", f)
 				}
 				break

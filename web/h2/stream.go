@@ -37,6 +37,7 @@ type Stream struct {
 	reading     bool      // somebody reads the body
 	left        func(any) // of Watch
 	leftArg     any
+	timedOut    bool // the client did not send, or take, something in time
 	interrupted bool
 	blocked     bool  // it is among the connection's blocked
 	ended       bool  // END_STREAM came
@@ -197,7 +198,11 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 		case s.ended:
 			return 0, io.EOF
 		}
-		if s.interrupted || !s.reads.sleep(&c.mu, timeout) {
+		if s.interrupted {
+			return 0, os.ErrDeadlineExceeded
+		}
+		if !s.reads.sleep(&c.mu, timeout) {
+			s.timedOut = true
 			return 0, os.ErrDeadlineExceeded
 		}
 		s.credit()

@@ -74,6 +74,7 @@ func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration, bef
 					c.blocked = append(c.blocked, s)
 				}
 				if !s.writes.sleep(&c.mu, timeout) {
+					s.timedOut = true
 					return os.ErrDeadlineExceeded
 				}
 				continue
