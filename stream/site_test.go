@@ -5,8 +5,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"starling/conf"
+	"starling/stream"
 	"starling/stream/streamtest"
 )
 
@@ -92,5 +95,26 @@ func TestAPanicEndsOneSession(t *testing.T) {
 	lines := s.Log.Lines()
 	if !slices.ContainsFunc(lines, func(l string) bool { return alert.MatchString(strings.ReplaceAll(l, "\n", " ")) }) {
 		t.Errorf("no alert in %q", lines)
+	}
+}
+
+// TestAtEndIsBeforeTheClientSeesIt: what a session has taken is given back before the client can come again.
+func TestAtEndIsBeforeTheClientSeesIt(t *testing.T) {
+	var ended atomic.Bool
+	taking := &stream.Module{
+		Module: conf.Module{Name: "take", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []stream.Hook{{Phase: stream.PreAccess, Build: func(*stream.Block) (stream.Handler, error) {
+			return func(s *stream.Session) stream.Result {
+				s.AtEnd(func() { ended.Store(true) })
+				return stream.Declined
+			}, nil
+		}}},
+	}
+	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, taking, streamtest.Say())
+	for range 20 {
+		ended.Store(false)
+		if s.Ask(0); !ended.Load() {
+			t.Fatal("the client saw the end first")
+		}
 	}
 }

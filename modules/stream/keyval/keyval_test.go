@@ -1,6 +1,7 @@
 package keyval_test
 
 import (
+	"slices"
 	"testing"
 
 	"starling/modules/stream/keyval"
@@ -15,10 +16,11 @@ func TestLookup(t *testing.T) {
 		t.Errorf("before: %s", got)
 	}
 	resources := s.Site.Resources()
-	if len(resources) != 1 || resources[0].Path != "stream/keyvals" {
+	at := slices.IndexFunc(resources, func(r observe.Resource) bool { return r.Path == "stream/keyvals" })
+	if at < 0 {
 		t.Fatalf("%+v", resources)
 	}
-	answer := resources[0].Handle(&observe.Call{Method: "POST", Version: 9, Tail: []string{"names"}, Body: []byte(`{"127.0.0.1":"home"}`)})
+	answer := resources[at].Handle(&observe.Call{Method: "POST", Version: 9, Tail: []string{"names"}, Body: []byte(`{"127.0.0.1":"home"}`)})
 	if answer.Err != nil {
 		t.Fatal(answer.Err)
 	}
