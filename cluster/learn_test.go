@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"starling/zone"
 	"starling/zone/kinds"
@@ -210,4 +211,18 @@ func TestPreloadedZonesMerge(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A process that was stopped for longer than AloneMS was not alone meanwhile: its teachers may be back in a moment.
+func TestStoppedNewcomerWaitsAgain(t *testing.T) {
+	f := newFabric(t, 1)
+	h := f.add()
+	h.node.Expect(2)
+	f.step(AloneMS / 2)
+	f.now = f.now.Add(2 * AloneMS * time.Millisecond)
+	f.step(AloneMS / 2)
+	if h.node.Ready() {
+		t.Error("it was ready at once")
+	}
+	f.settle(AloneMS, "ready", h.node.Ready)
 }
