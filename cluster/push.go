@@ -87,6 +87,7 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 // taught: costs in the lost frames are forfeited by the peer, but the levels it is taught contain most of them. Called with mu held.
 func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
+	pz.acked = pz.cursor - 1 // what is given up will be acknowledged by nobody
 	shards := wire.All
 	if s.repairsOverruns(pz.state) {
 		shards = wire.ShardSet{}
