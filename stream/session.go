@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,7 @@ type Session struct {
 	counters counters
 	slots    [][]byte
 	ends     []func()
+	released sync.Once
 	detached atomic.Bool
 }
 
@@ -151,8 +153,18 @@ func (s *Session) Slot(i int) []byte { return s.slots[i] }
 // SetSlot keeps a value in the session; i comes from NewSlot.
 func (s *Session) SetSlot(i int, value []byte) { s.slots[i] = value }
 
-// AtEnd has f called when the session has ended, after the log phase.
+// AtEnd has f called when the session has ended; see Release.
 func (s *Session) AtEnd(f func()) { s.ends = append(s.ends, f) }
+
+// Release gives back what the session has taken from others (AtEnd), once. The end of the session does so; who serves it may do so
+// before, when nothing will be moved any more: a client that has all it wanted may come again at once.
+func (s *Session) Release() {
+	s.released.Do(func() {
+		for i := len(s.ends) - 1; i >= 0; i-- {
+			s.ends[i]()
+		}
+	})
+}
 
 // Detach says that another now owns the session's life: the server does not wait for it when a configuration
 // retires, nor end it by force. The handler still returns when it is over.

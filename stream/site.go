@@ -168,9 +168,7 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 func (s *Site) close(session *Session) {
 	// Before the client can see the end: if it comes again at once, its place is free.
 	session.leave()
-	for i := len(session.ends) - 1; i >= 0; i-- {
-		session.ends[i]()
-	}
+	session.Release()
 	if !session.passed {
 		session.sayGoodbye()
 		session.raw.Close() // nothing is left to do about a failure
