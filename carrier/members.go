@@ -35,7 +35,7 @@ func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved
 		if !m.Resolve {
 			var err error
 			if r.targets, _, err = lookup(ctx, config, m); err != nil {
-				return nil, fmt.Errorf("host not found in zone_sync_server %q in %s: %w", m, m.Line, err)
+				return nil, fmt.Errorf("host not found in zone_sync_server %q: %w", m, err)
 			}
 		}
 		list = append(list, r)

@@ -9,6 +9,9 @@ import (
 	"starling/observe"
 )
 
+// errStopping is why connections end when the node is told to stop at once.
+var errStopping = errors.New("the node is stopping")
+
 // Serve runs an accepted connection until it ends. The caller has done the TLS handshake, allow and deny;
 // client is how the other side is called in the log. Bytes that are not the protocol end this connection only.
 func (c *Carrier) Serve(nc net.Conn, client string) {
@@ -27,6 +30,9 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 		return
 	}
 	ended := session.Ended()
+	if c.ctx.Err() != nil {
+		err = errStopping
+	}
 	level := observe.Notice
 	switch {
 	case ended.Quiet:

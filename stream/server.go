@@ -86,6 +86,7 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 		return nil, err
 	}
 	server.Log = log
+	answers := "" // the family whose content the server has
 	for _, m := range modules {
 		if m.Server != nil {
 			if err := m.Server(b, server); err != nil {
@@ -97,9 +98,16 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 			if err != nil {
 				return nil, err
 			}
-			if handler != nil {
-				server.handlers[hook.Phase] = append(server.handlers[hook.Phase], handler)
+			if handler == nil {
+				continue
 			}
+			if hook.Phase == Content {
+				if answers != "" {
+					return nil, conf.At(scope.Node, "\"%s\" and \"%s\" in one server: only one can answer", answers, m.Name)
+				}
+				answers = m.Name
+			}
+			server.handlers[hook.Phase] = append(server.handlers[hook.Phase], handler)
 		}
 	}
 	if len(server.handlers[Content]) == 0 {

@@ -29,6 +29,8 @@ type Hook struct {
 	// Build is called for each location, and for each server in the phases PostRead and ServerRewrite. A nil
 	// Handler says that there is nothing to do in that block.
 	Build func(b *Block) (Handler, error)
+	// LastResort marks content that answers where no directive names another: files. Of all others a location has one.
+	LastResort bool
 }
 
 // FilterHook makes the filter of one location; a nil Filter says that there is nothing to do.

@@ -157,6 +157,7 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 
 // handlers builds those of a server's phases or of a location's.
 func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Handler, err error) {
+	answers := "" // the family whose content the block has
 	for _, m := range b.modules {
 		for _, hook := range m.Handlers {
 			if hook.Phase.ofServer() != ofServer {
@@ -166,9 +167,16 @@ func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Ha
 			if err != nil {
 				return phases, err
 			}
-			if handler != nil {
-				phases[hook.Phase] = append(phases[hook.Phase], handler)
+			if handler == nil {
+				continue
 			}
+			if hook.Phase == Content && !hook.LastResort {
+				if answers != "" {
+					return phases, conf.At(block.Scope.Node, "\"%s\" and \"%s\" in one location: only one can answer", answers, m.Name)
+				}
+				answers = m.Name
+			}
+			phases[hook.Phase] = append(phases[hook.Phase], handler)
 		}
 	}
 	return phases, nil

@@ -22,7 +22,10 @@ var Module = web.Module{
 			Set: conf.Raw(setIndex),
 		}},
 	},
-	Handlers: []web.Hook{{Phase: web.Content, Build: buildIndex}, {Phase: web.Content, Build: buildFiles}},
+	Handlers: []web.Hook{
+		{Phase: web.Content, LastResort: true, Build: buildIndex},
+		{Phase: web.Content, LastResort: true, Build: buildFiles},
+	},
 }
 
 // Settings of one block.
