@@ -82,7 +82,7 @@ func (c *Conn) watchSocket() {
 	watch.mu.Unlock()
 	closed := false
 	err = raw.Read(func(fd uintptr) bool {
-		look := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		look := [1]unix.PollFd{{Fd: int32(fd), Events: peerClosed}}
 		n, err := unix.Poll(look[:], 0)
 		closed = err == nil && n > 0
 		return closed

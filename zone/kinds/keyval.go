@@ -301,7 +301,12 @@ func (k *Keyval) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
 	return applied, err
 }
 
+// keepRemote writes what peers sent to the log. A payload of which the zone had no room for all is left out: replayed, it could
+// take the room of writes that were acknowledged here, and the node would not start. Repair brings it again when there is room.
 func (k *Keyval) keepRemote(payload []byte, applied zone.Applied) {
+	if applied.Refused > 0 {
+		return
+	}
 	if k.onRemote != nil && (applied.Won > 0 || applied.Cleared > 0) {
 		k.onRemote(payload)
 	}

@@ -250,6 +250,42 @@ func TestAStampFromTheFutureIsRefused(t *testing.T) {
 	}
 }
 
+// TestAFullZonesLogBringsItBack: what peers sent and the zone had no room for is not in the log, or a restart would meet it
+// before the writes that were acknowledged.
+func TestAFullZonesLogBringsItBack(t *testing.T) {
+	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, Sync: true})
+	two := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
+	var log [][]byte
+	keep := func(record []byte) error {
+		log = append(log, slices.Clone(record))
+		return nil
+	}
+	one.OnCommit(keep, func(payload []byte) { keep(payload) })
+	one.Set([]byte("mine"), []byte("kept"), NoExpire, at(0))
+	for i := range 1000 {
+		two.Set(fmt.Appendf(nil, "more%d", i), make([]byte, 100), NoExpire, at(1))
+	}
+	two.Resize(1000, 8192)
+	two.Flush(at(1))
+	for sequence := two.Journal().Tail(); sequence < two.Journal().Head(); sequence++ {
+		payload, _, _, _ := two.Journal().Frame(sequence)
+		if _, err := one.Apply(2, sequence, payload, 0, at(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if one.Stats().Refused == 0 {
+		t.Fatal("the zone was not full")
+	}
+	back := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, Sync: true})
+	var found Restored
+	for _, record := range log {
+		if err := back.Restore(record, &found, at(2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustHave(t, back, "mine", "kept", 2)
+}
+
 func TestStateComesBack(t *testing.T) {
 	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
 	var log [][]byte
