@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"starling/conf"
@@ -114,6 +115,11 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 		return nil, conf.At(scope.Node, "no handler for server")
 	}
 	return server, nil
+}
+
+// TakesDatagrams says whether one of the server's addresses is of UDP.
+func (s *Server) TakesDatagrams() bool {
+	return slices.ContainsFunc(s.settings.Listens, func(l listen) bool { return l.udp })
 }
 
 // run takes the session through the phases.

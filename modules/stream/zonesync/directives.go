@@ -55,6 +55,9 @@ var Module = stream.Module{
 	API:      resources,
 }
 
+// positiveTime is a time that may not be nothing: a node that waits for no time at all never connects, or never stops trying.
+var positiveTime = conf.AtLeast(conf.Time, time.Millisecond)
+
 func directives() []conf.Directive {
 	return append(ssl.ClientDirectives("zone_sync_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.TLS }),
 		conf.Directive{
@@ -88,12 +91,12 @@ func directives() []conf.Directive {
 		conf.Directive{
 			Name: "zone_sync_connect_retry_interval", Syntax: "<time>", Default: "1s", In: places,
 			Doc: "Sets how long to wait before another attempt to connect to a node.",
-			Set: conf.Field(func(s *Settings) *time.Duration { return &s.RetryInterval }, conf.Time),
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.RetryInterval }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_connect_timeout", Syntax: "<time>", Default: "5s", In: places,
 			Doc: "Sets how long connecting to a node may take, up to and including the exchange of hellos.",
-			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ConnectTimeout }, conf.Time),
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ConnectTimeout }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_interval", Syntax: "<time>", Default: "1s", In: places,
@@ -103,7 +106,7 @@ func directives() []conf.Directive {
 		conf.Directive{
 			Name: "zone_sync_timeout", Syntax: "<time>", Default: "5s", In: places,
 			Doc: "Sets after how long a silent connection counts as lost. Idle nodes send heartbeats, so a connection is silent only when something is broken.",
-			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, conf.Time),
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_ssl", Syntax: "on | off", Default: "off", In: places,

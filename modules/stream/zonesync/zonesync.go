@@ -70,6 +70,9 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if mine.node != nil {
 		return nil, conf.At(s.node, "\"zone_sync\" directive is duplicate: the cluster's server stands in %s:%d", mine.node.File, mine.node.Line)
 	}
+	if b.Server.TakesDatagrams() {
+		return nil, conf.At(s.node, "\"zone_sync\" needs TCP: it cannot stand in a server with a \"listen … udp\"")
+	}
 	mine.node = s.node
 	config, err := configure(b, s)
 	if err != nil {
