@@ -80,7 +80,7 @@ func directives() []conf.Directive {
 		},
 		conf.Directive{
 			Name: "zone_sync_buffers", Syntax: "<number> <size>", Default: "8 8k", In: places,
-			Doc: "Sets how many buffers of which size each zone has for changes that peers have not acknowledged. A peer that falls further behind is taught anew. A record larger than a buffer travels alone.",
+			Doc: "Sets how many buffers of which size each zone has for changes that peers have not acknowledged. A peer that falls further behind is repaired: it gets the records that differ, or is taught anew where that is too much. A record larger than a buffer travels alone.",
 			Set: conf.Raw(setBuffers),
 		},
 		conf.Directive{
