@@ -84,6 +84,8 @@ func TestReceiveWindow(t *testing.T) {
 	c.expect("RST 1 3")
 	c.request(3, false)
 	c.body(3, false, "0123")
+	c.ping() // answered only once the bytes are in: what is given back counts them
+	c.expect("PING SEE-THIS true")
 	close(release)
 	c.expect("HEADERS 3 false", "WINDOW 3 262134")
 	c.expect("DATA 3 0123 false")
