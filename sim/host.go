@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func (h *Host) start() {
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
-		ID: cluster.NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h, Withhold: h.withhold,
+		ID: cluster.NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Settings: o.Settings, Driver: h, Withhold: h.withhold,
 	}, h.now())
 	if err != nil {
 		h.world.failf("host %d does not start: %v", h.index, err)
@@ -102,7 +103,7 @@ func (h *Host) shares(name string) bool { return !h.unshared[name] }
 // reload shares other zones than before.
 func (h *Host) reload(unshared map[string]bool) {
 	h.unshared = unshared
-	err := h.node.Reload(cluster.Config{ID: h.node.ID(), Incarnation: h.life, Zones: h.zones(), Driver: h}, h.now())
+	err := h.node.Reload(cluster.Config{ID: h.node.ID(), Incarnation: h.life, Zones: h.zones(), Settings: h.world.options.Settings, Driver: h}, h.now())
 	if err != nil {
 		h.world.failf("host %d does not reload: %v", h.index, err)
 	}
@@ -163,7 +164,7 @@ func (h *Host) redial() {
 	for _, i := range h.members {
 		last, before := h.dialedMS[i]
 		other := w.Hosts[i]
-		if before && w.nowMS-last < redialEveryMS || other.down || w.blocked[pair(h.index, i)] || h.connected(i) {
+		if before && w.nowMS-last < int64(cmp.Or(w.options.RedialMS, redialEveryMS)) || other.down || w.blocked[pair(h.index, i)] || h.connected(i) {
 			continue
 		}
 		h.dialedMS[i] = w.nowMS

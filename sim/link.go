@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 
 	"starling/cluster"
@@ -115,9 +116,9 @@ func (l *link) send(e, other *end) {
 	if !e.woken && (e.wakeMS == 0 || w.nowMS < e.wakeMS) {
 		return
 	}
-	if other.queued < windowBytes {
+	if other.queued < cmp.Or(w.options.WindowBytes, windowBytes) {
 		e.woken, e.wakeMS = false, 0
-		bytes := e.session.Outbox(nil, outboxBytes, e.host.now())
+		bytes := e.session.Outbox(nil, cmp.Or(w.options.OutboxBytes, outboxBytes), e.host.now())
 		if len(bytes) > 0 {
 			e.woken = true
 		} else if delay := e.session.SendDelay(e.host.now()); delay >= 0 {

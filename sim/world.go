@@ -45,6 +45,9 @@ type Options struct {
 	RingFrames int
 	// SessionTimeoutMS is the life of sessions.
 	SessionTimeoutMS int64
+	// Settings, RedialMS, WindowBytes and OutboxBytes are what an operator sets with zone_sync_*; 0 is the simulator's own.
+	Settings                           cluster.Settings
+	RedialMS, WindowBytes, OutboxBytes int
 }
 
 var defaults = Options{KeyvalBytes: 1 << 20, SessionBytes: 1 << 20, BucketBytes: 1 << 20, SessionTimeoutMS: 3_600_000}
