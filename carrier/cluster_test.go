@@ -194,7 +194,7 @@ func (n *node) online(want int) error {
 	return nil
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func eventually(t testing.TB, check func() error) {
 	t.Helper()

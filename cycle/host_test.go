@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds each wait of these tests.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // host is a running host with its files in a folder of its own.
 type host struct {

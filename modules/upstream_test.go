@@ -33,7 +33,7 @@ type node struct {
 }
 
 // patience bounds a connection of a test.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // backend starts a server that reads requests off a connection, bodies included, and answers each with what handler
 // returns; "" closes the connection.

@@ -21,7 +21,7 @@ func syslogServer(t *testing.T, network, address string) (server net.PacketConn,
 	return server, func() string {
 		t.Helper()
 		buf := make([]byte, 4096)
-		server.SetReadDeadline(time.Now().Add(10 * time.Second))
+		server.SetReadDeadline(time.Now().Add(time.Minute))
 		n, _, err := server.ReadFrom(buf)
 		if err != nil {
 			t.Fatal(err)

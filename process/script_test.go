@@ -21,7 +21,7 @@ import (
 )
 
 // waitLimit is how long a script waits for what another process is about to do.
-const waitLimit = 20 * time.Second
+const waitLimit = time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){

@@ -39,7 +39,7 @@ func shake(t *testing.T, client, server *tls.Config) (atClient, atServer tls.Con
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	if err := raw.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c := tls.Client(raw, client)

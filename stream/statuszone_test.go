@@ -40,7 +40,7 @@ func TestStatusZones(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"one":{"processing":1,"connections":2,"sessions":{"2xx":1,"4xx":0,"5xx":0,"total":1},"discarded":0,"received":0,"sent":5}}`
-	testkit.Eventually(t, 10*time.Second, func() error { // a session is counted after its client was answered
+	testkit.Eventually(t, time.Minute, func() error { // a session is counted after its client was answered
 		if got := call("GET"); got != want {
 			return errors.New(got)
 		}

@@ -81,7 +81,7 @@ func TestPlainHTTPToTLS(t *testing.T) {
 	}
 	conn := s.DialPort(1)
 	go io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	all, _ := io.ReadAll(conn)
 	if got := string(all); status(got) != "302 Moved Temporarily" || !strings.Contains(got, "\r\nLocation: https://h/x\r\n") {
 		t.Errorf("got %q", got)

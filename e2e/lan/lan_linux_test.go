@@ -10,7 +10,7 @@ import (
 )
 
 // patience bounds waits that a healthy run never reaches.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // pairOf makes two hosts and says in what network, or skips the test.
 func pairOf(t *testing.T) (n *Network, a, b *Host) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func listen(t *testing.T, address string) *Listener {
 	t.Helper()

@@ -24,7 +24,7 @@ import (
 const confPath = "/test.conf"
 
 // patience bounds each wait for an answer.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Log is an error log that keeps its lines.
 type Log struct {

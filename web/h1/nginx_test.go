@@ -46,7 +46,7 @@ func startNginx(t *testing.T) string {
 		server.Process.Signal(os.Interrupt)
 		server.Wait()
 	})
-	testkit.Eventually(t, 10*time.Second, func() error {
+	testkit.Eventually(t, time.Minute, func() error {
 		c, err := net.Dial("unix", dir+"/off")
 		if err == nil {
 			c.Close()

@@ -186,7 +186,7 @@ func (s *Server) DialLoopbackPort(i int) net.Conn {
 }
 
 // patience is how long a test waits for an answer before it calls the server stuck.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Send sends raw bytes on a new connection and returns all that comes until the server closes it.
 func (s *Server) Send(raw string) string {

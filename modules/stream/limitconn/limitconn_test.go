@@ -49,7 +49,7 @@ func TestOneTooMany(t *testing.T) {
 		t.Error("the rejection was not logged")
 	}
 	in[0].Close()
-	testkit.Eventually(t, 10*time.Second, func() error {
+	testkit.Eventually(t, time.Minute, func() error {
 		conn := s.Dial(0)
 		defer conn.Close()
 		if n, err := conn.Read(make([]byte, 1)); n == 0 {

@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds each wait.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // recorder is a family for these tests: $none is empty, and `record <text>` sends a text with variables to a channel when a session is logged.
 type recorder struct {

@@ -106,7 +106,7 @@ func TestAHandshakeHasATime(t *testing.T) {
 	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key; ssl_handshake_timeout 10ms; say x; } }`,
 		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &ssl.Module, streamtest.Say())
 	conn := s.Dial(0)
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err == nil {

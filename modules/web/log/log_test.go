@@ -27,7 +27,7 @@ func bare(name string) conf.Module {
 var modules = []*web.Module{&web.Core, &log.Module, webtest.Say()}
 
 // patience bounds every wait of these tests.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // site is a server whose logs lie in a folder of its own.
 type site struct {

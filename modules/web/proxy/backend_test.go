@@ -17,7 +17,7 @@ import (
 var modules = []*web.Module{&web.Core, &proxy.Module}
 
 // patience is how long a script waits for bytes before the test has failed.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // backend is a server that plays a script on each connection.
 type backend struct {

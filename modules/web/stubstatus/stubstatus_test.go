@@ -24,7 +24,7 @@ func TestPage(t *testing.T) {
 	// A connection without a request waits, one with half a request is being read.
 	idle, half := s.Client(), s.Client()
 	half.Write("GET / HT")
-	testkit.Eventually(t, 5*time.Second, func() error {
+	testkit.Eventually(t, time.Minute, func() error {
 		if got := page(); !strings.HasPrefix(got, "Active connections: 3 ") || !strings.HasSuffix(got, "Reading: 1 Writing: 1 Waiting: 1 \n") {
 			return errors.New(got)
 		}
