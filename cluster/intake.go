@@ -100,6 +100,9 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		if err != nil {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
 		}
+		if d.AgeMS > lateMS {
+			n.cameLate(applied.Won+applied.Cleared, now)
+		}
 		z.applyDone(iz.origin, d.Sequence)
 		s.refused(iz, applied.Refused+applied.Ahead, now)
 	}
@@ -210,6 +213,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}
+		n.cameLate(applied.Won+applied.Cleared, now)
 		s.refused(iz, applied.Refused+applied.Ahead, now)
 	}
 	if t.Last && z.learnt(s, int(t.Shard), now) {

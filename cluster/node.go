@@ -21,6 +21,8 @@ type Node struct {
 	clocks      clocks
 	pace        pacer
 	traffic     traffic
+	// unsettledMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
+	unsettledMS atomic.Int64
 
 	// table and settings are replaced whole by Reload and read without a lock.
 	table    atomic.Pointer[zoneTable]

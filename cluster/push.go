@@ -8,9 +8,6 @@ import (
 	"starling/zone"
 )
 
-// digestEveryMS is how often peers compare digests.
-const digestEveryMS = 2000
-
 // teachPieceBytes is the size of one taught piece: what the journal's frames wait for at most on a busy connection.
 const teachPieceBytes = 64 << 10
 
@@ -26,6 +23,7 @@ type pusher struct {
 	piece      []byte
 	digestsMS  int64 // monotonic, of the last digests sent
 	digestsDue bool
+	hasteMS    int64 // the least gap before digests that do not wait for their turn
 }
 
 // pushZone is the cursor of one peer into one zone's journal, and what is being taught to it.
@@ -59,7 +57,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 		}
 		s.push.zones = append(s.push.zones, pz)
 	}
-	s.push.digestsMS, s.push.digestsDue = now.MonoMS, true
+	s.push.digestsMS, s.push.digestsDue, s.push.hasteMS = now.MonoMS, true, settledMS
 	return nil
 }
 

@@ -196,6 +196,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)
 	}
 	iz.mending.won += applied.Won + applied.Cleared
+	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
 	s.refused(iz, applied.Refused+applied.Ahead, now)
 	return nil

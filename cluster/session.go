@@ -366,7 +366,7 @@ func (s *Session) tick(now clock.Reading) {
 		}
 		s.send(wire.TypeHeartbeat, beat.Append(nil))
 	}
-	if s.stage == established && s.Outgoing && !s.push.digestsDue && after(now, s.push.digestsMS, digestEveryMS) {
+	if s.stage == established && s.Outgoing && !s.push.digestsDue && s.digestsTurn(now) {
 		s.push.digestsDue = true
 		s.node.driver.Wake(s)
 	}
