@@ -19,7 +19,8 @@ func TestLines(t *testing.T) {
 		{`log_format f "$status" " " "$status"; access_log a.log f buffer=4k;`, "200 200\n"},
 		{`log_format f escape=json '{"port":"$server_port"}'; access_log a.log f if=$bytes_received;`, ""},
 		{`log_format f "[$ssl_less]"; access_log a.log f if=1;`, ""},
-		{`log_format f "x"; access_log a.log f; access_log off;`, "x\n"},
+		{`log_format f "x"; access_log a.log f; access_log off;`, ""},
+		{`log_format f "$status " escape=json; access_log a.log f;`, "200 escape=json\n"},
 	} {
 		text := "stream { " + c.directives + " server { listen 1; say hello; } }"
 		if problem := streamtest.Problem(t, text, &log.Module, streamtest.Say()); problem != "" {
@@ -50,6 +51,8 @@ func TestProblems(t *testing.T) {
 		{`log_format a x; access_log a.log a gzip=0;`, `invalid compression level "0" in /test.conf:1`},
 		{`log_format a x; access_log syslog:severity=a a;`, `unknown syslog severity "a" in /test.conf:1`},
 		{`log_format a x; access_log $pid.log a buffer=8k;`, `buffered logs cannot have variables in name in /test.conf:1`},
+		{`log_format a escape=html x;`, `unknown log format escaping "html" in /test.conf:1`},
+		{`access_log a.log combined;`, `unknown log format "combined" in /test.conf:1`},
 		{`access_log off nosuch;`, `invalid parameter "nosuch" in /test.conf:1`},
 		{`log_format a $nosuch; access_log a.log a;`, `unknown "nosuch" variable in /test.conf:1`},
 		{`log_format a x; access_log a.log a buffer=8k; access_log a.log a buffer=4k;`, `access_log "PREFIXa.log" already defined with conflicting parameters in /test.conf:1`},

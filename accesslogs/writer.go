@@ -1,0 +1,133 @@
+package accesslogs
+
+import (
+	"sync"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Writer writes the lines of one block. It is safe for concurrent use.
+type Writer[C any] struct {
+	logs  []openLog[C]
+	lines *linePool
+	side  *Side[C]
+}
+
+// openLog is an access_log with its file or, where the path depends on c, with the cache of such files.
+type openLog[C any] struct {
+	file      *observe.AccessLog
+	cache     *observe.FileCache
+	path      *vars.Template[C]
+	condition *vars.Template[C]
+	format    *format[C]
+}
+
+// linePool keeps the buffers in which lines are put together.
+type linePool struct{ sync.Pool }
+
+const (
+	lineBytes = 512
+	// keepLineBytes: a buffer that one long line made grow beyond this is not kept.
+	keepLineBytes = 16 << 10
+)
+
+func (p *linePool) get() *[]byte {
+	if b, ok := p.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, lineBytes)
+	return &b
+}
+
+// Open opens the logs of a block; nil where it has none.
+func (s *Side[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) (*Writer[C], error) {
+	if settings.off {
+		return nil, nil
+	}
+	logs := settings.logs
+	if len(logs) == 0 && s.DefaultPath != "" {
+		f, err := s.combined(p, node)
+		if err != nil {
+			return nil, err
+		}
+		logs = []setting[C]{{options: observe.AccessOptions{Path: p.PrefixPath(s.DefaultPath)}, format: f, node: node}}
+	}
+	if len(logs) == 0 {
+		return nil, nil
+	}
+	w := &Writer[C]{lines: plan.Part[linePool](p), side: s}
+	for i := range logs {
+		l := &logs[i]
+		one := openLog[C]{path: l.path, condition: l.condition, format: l.format}
+		if l.path != nil {
+			one.cache = cacheOf(p, settings.cache)
+		} else {
+			var err error
+			if one.file, err = l.open(p); err != nil {
+				return nil, err
+			}
+		}
+		w.logs = append(w.logs, one)
+	}
+	return w, nil
+}
+
+func (l *setting[C]) open(p *plan.Plan) (*observe.AccessLog, error) {
+	file, err := p.Logs.AccessLog(l.options)
+	if err != nil {
+		return nil, conf.At(l.node, "%s", err)
+	}
+	return file, nil
+}
+
+// caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many blocks does.
+type caches struct {
+	byOptions map[observe.CacheOptions]*observe.FileCache
+}
+
+func cacheOf(p *plan.Plan, o observe.CacheOptions) *observe.FileCache {
+	all := plan.Part[caches](p)
+	if all.byOptions == nil {
+		all.byOptions = map[observe.CacheOptions]*observe.FileCache{}
+	}
+	if all.byOptions[o] == nil {
+		all.byOptions[o] = p.Logs.FileCache(o)
+	}
+	return all.byOptions[o]
+}
+
+// Write writes the lines of c to the logs whose conditions say so.
+func (w *Writer[C]) Write(c C) {
+	line := w.lines.get()
+	for i := range w.logs {
+		l := &w.logs[i]
+		if l.condition != nil {
+			*line = l.condition.Append((*line)[:0], c)
+			if v := *line; len(v) == 0 || len(v) == 1 && v[0] == '0' {
+				continue
+			}
+		}
+		*line = append(l.format.append((*line)[:0], c), '\n')
+		if l.file != nil {
+			l.file.Write(*line)
+		} else {
+			w.writeOnce(l, c, *line)
+		}
+	}
+	if cap(*line) <= keepLineBytes {
+		w.lines.Put(line)
+	}
+}
+
+// writeOnce appends a line to the file that a path with variables means for c.
+func (w *Writer[C]) writeOnce(l *openLog[C], c C, line []byte) {
+	if w.side.MayOpen != nil && !w.side.MayOpen(c) {
+		return
+	}
+	if level, err := l.cache.Append(string(l.path.Append(nil, c)), line); err != nil {
+		w.side.Logf(c, level, "%v", err)
+	}
+}
