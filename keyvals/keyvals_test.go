@@ -20,7 +20,7 @@ import (
 func load(t *testing.T, text string, old *plan.Plan) (*plan.Plan, error) {
 	t.Helper()
 	module := conf.Module{Name: "keyval", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}], Directives: []conf.Directive{
-		ZoneDirective(HTTP, conf.Main),
+		zoneDirective(HTTP, conf.Main),
 	}}
 	binder, err := conf.NewBinder([]*conf.Module{&module})
 	if err != nil {

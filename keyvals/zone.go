@@ -62,8 +62,8 @@ func registryOf(p *plan.Plan, s Side) *registry {
 	return &both.stream
 }
 
-// ZoneDirective is the declaration of keyval_zone for one side.
-func ZoneDirective(side Side, in conf.Context) conf.Directive {
+// zoneDirective is the declaration of keyval_zone for one side.
+func zoneDirective(side Side, in conf.Context) conf.Directive {
 	return conf.Directive{
 		Name:   "keyval_zone",
 		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync]",
@@ -121,8 +121,8 @@ func declare(p *plan.Plan, side Side, a *conf.Args) error {
 // Ref is a mention of a zone by a keyval directive.
 type Ref struct{ zone *plan.Zone }
 
-// Mention finds the zone=name of a keyval directive; the declaration may stand below it.
-func Mention(p *plan.Plan, side Side, name string, at *conf.Node) (Ref, error) {
+// mention finds the zone=name of a keyval directive; the declaration may stand below it.
+func mention(p *plan.Plan, side Side, name string, at *conf.Node) (Ref, error) {
 	z, err := p.Zones.Mention(name, side.use(), at.File, at.Line)
 	return Ref{z}, err
 }

@@ -1,0 +1,59 @@
+package keyvals
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/plan"
+	"starling/vars"
+)
+
+// Subject is what keys are read from: a request or a session.
+type Subject interface{ Now() clock.Reading }
+
+// Directives are keyval_zone and keyval of one side, whose variables are given.
+func Directives[C Subject](side Side, in conf.Context, variables func(*plan.Plan) *vars.Registry[C]) []conf.Directive {
+	return []conf.Directive{
+		zoneDirective(side, in),
+		{
+			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", In: in, Repeat: true,
+			Doc: "Makes a variable whose value is that of the key in the zone; there is none where the key is not found.",
+			Set: func(_ any, a *conf.Args) error { return declareVariable(side, variables(a.Env.(*plan.Plan)), a) },
+		},
+	}
+}
+
+// declareVariable is keyval.
+func declareVariable[C Subject](side Side, variables *vars.Registry[C], a *conf.Args) error {
+	key, err := variables.Compile(a.Words[0], a.Node)
+	if err != nil {
+		return err
+	}
+	name, isVariable := strings.CutPrefix(a.Words[1], "$")
+	if !isVariable || name == "" {
+		return fmt.Errorf("invalid variable name \"%s\"", a.Words[1])
+	}
+	zone, err := mention(a.Env.(*plan.Plan), side, a.Value("zone"), a.Node)
+	if err != nil {
+		return err
+	}
+	return variables.Declare(vars.Variable[C]{
+		Name:   name,
+		Doc:    "The value of `" + a.Words[0] + "` in the zone `" + a.Value("zone") + "`.",
+		Append: func(c C, _ string, dst []byte) ([]byte, bool) { return lookup(c, &key, zone.Zone(), dst) },
+	})
+}
+
+// lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is allocated.
+func lookup[C Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]byte, bool) {
+	start := len(dst)
+	dst = key.Append(dst, c)
+	end := len(dst)
+	dst, found := zone.AppendValue(dst, dst[start:end], c.Now())
+	if !found {
+		return dst[:start], false
+	}
+	return dst[:start+copy(dst[start:], dst[end:])], true
+}
