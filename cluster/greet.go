@@ -245,7 +245,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	s.stand()
 	n.mu.Lock()
 	replaced := s.peer.out
-	s.peer.out, s.peer.outAddress, s.peer.lastError = s, s.Address, ""
+	s.peer.out, s.peer.outAddress = s, s.Address
 	n.mu.Unlock()
 	if replaced != nil && replaced != s {
 		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})

@@ -18,6 +18,7 @@ type peer struct {
 	offsetMS              int64
 	version               uint64
 	lastError             string
+	losses                int64 // of connections that stood
 	lastSeenMS            int64 // monotonic
 	mismatches            []string
 	compared              map[string]*comparison // by zone

@@ -334,16 +334,25 @@ type comparison struct {
 	framesLost  bool
 }
 
+// The states of an agreement.
+const (
+	saysAlone   = "alone"
+	saysAgree   = "agree"
+	saysFull    = "full, not comparable"
+	saysNothing = "not compared"
+	saysDiffer  = "differ"
+)
+
 // state is what the operator is shown. Full is this node's zone.
 func (c *comparison) state(full bool, now clock.Reading) string {
 	lately := c.atMS != 0 && !after(now, c.atMS, confirmedForMS)
 	switch {
 	case full:
-		return "full, not comparable"
+		return saysFull
 	case c.isConfirmed && !after(now, c.confirmedMS, confirmedForMS), lately && c.differing == 0:
-		return "agree" // but for what is on its way
+		return saysAgree // but for what is on its way
 	case lately:
-		return "differ"
+		return saysDiffer
 	}
-	return "not compared"
+	return saysNothing
 }

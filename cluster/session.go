@@ -429,6 +429,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 	}
 	if was && !ending.Quiet {
 		p.lastError = ending.Err.Error()
+		p.losses++
 	}
 	if p.out == nil && len(p.in) == 0 {
 		n.clocks.forget(p.id)

@@ -1,9 +1,13 @@
 package cluster
 
 import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
 	"sort"
 
 	"starling/lib/clock"
+	"starling/zone"
 )
 
 // Status is what the node knows of the cluster, in the shape of NGINX's zone_sync object plus what that lacks.
@@ -14,6 +18,7 @@ type Status struct {
 	NodeID   string       `json:"node_id"`
 	Cluster  string       `json:"cluster,omitempty"`
 	Ready    bool         `json:"ready"`
+	Agree    bool         `json:"nodes_agree"`     // every zone that can be compared agrees with every connected peer
 	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
 	Peers    []PeerStatus `json:"peers"`
 }
@@ -23,6 +28,10 @@ type ZoneStatus struct {
 	RecordsPending int64 `json:"records_pending"`
 	RecordsTotal   int64 `json:"records_total"`
 	Ready          bool  `json:"ready"`
+	// Digest sums up the records, the same on nodes that hold the same; limits have none.
+	Digest string `json:"digest,omitempty"`
+	// Agreement is the worst of all connected peers': see Agreement.State. It is "alone" without any.
+	Agreement string `json:"agreement,omitempty"`
 	// Full says that the zone evicted or refused records; its digests then differ by right.
 	Full      bool  `json:"full"`
 	Evicted   int64 `json:"evicted"`
@@ -50,18 +59,22 @@ type NodeStatus struct {
 // PeerStatus is one other node.
 type PeerStatus struct {
 	NodeID string `json:"node_id"`
+	// State is "connected" in both directions, "pushing" or "accepted" in one only, or "lost".
+	State string `json:"state"`
 	// Pushing and Accepted say whether the connection to and from the peer stands.
-	Pushing   bool   `json:"pushing"`
-	Accepted  bool   `json:"accepted"`
-	Address   string `json:"address,omitempty"`      // dialled
-	From      string `json:"from_address,omitempty"` // of its own connection
-	Version   uint64 `json:"protocol_version"`
-	RTTMS     int64  `json:"rtt_ms"`
-	OffsetMS  int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
-	LagMS     int64  `json:"lag_ms"`          // age of the oldest frame not acknowledged
-	Pending   int64  `json:"records_pending"`
-	Teaching  bool   `json:"teaching"`
+	Pushing  bool   `json:"pushing"`
+	Accepted bool   `json:"accepted"`
+	Address  string `json:"address,omitempty"`      // dialled
+	From     string `json:"from_address,omitempty"` // of its own connection
+	Version  uint64 `json:"protocol_version"`
+	RTTMS    int64  `json:"rtt_ms"`
+	OffsetMS int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
+	LagMS    int64  `json:"lag_ms"`          // age of the oldest frame not acknowledged
+	Pending  int64  `json:"records_pending"`
+	Teaching bool   `json:"teaching"`
+	// LastError is why the last connection was lost; it is kept after the next one stands. Losses counts them.
 	LastError string `json:"last_error,omitempty"`
+	Losses    int64  `json:"connections_lost"`
 	// Mismatches are zones that cannot be shared with the peer, and why.
 	Mismatches []string `json:"mismatches,omitempty"`
 	// Digests tells, per zone, how this node's records compare with those the peer last described.
@@ -103,12 +116,7 @@ func (n *Node) Status(now clock.Reading) Status {
 	}
 	for _, z := range table.list {
 		stats := z.shared.Stats()
-		out.Zones[z.info.Name] = ZoneStatus{
-			RecordsPending: stats.Pending + slowest[z.info.Name], RecordsTotal: stats.Records, Ready: z.ready.Load(),
-			Full: stats.Evicted+stats.Refused > 0, Evicted: stats.Evicted, Refused: stats.Refused,
-			Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
-			Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
-		}
+		out.Zones[z.info.Name] = z.status(stats, slowest[z.info.Name])
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -116,20 +124,88 @@ func (n *Node) Status(now clock.Reading) Status {
 		status := p.status(out.Zones, now)
 		push, pushing := pushes[id]
 		status.Pushing, status.Teaching, status.LagMS = pushing, push.teaching, push.lagMS
+		status.State = connectedState(pushing, status.Accepted)
 		for _, pending := range push.pending {
 			status.Pending += pending
 		}
 		out.Peers = append(out.Peers, status)
 	}
 	sort.Slice(out.Peers, func(i, k int) bool { return out.Peers[i].NodeID < out.Peers[k].NodeID })
+	out.sumUpAgreement()
 	return out
+}
+
+func connectedState(pushing, accepted bool) string {
+	switch {
+	case pushing && accepted:
+		return "connected"
+	case pushing:
+		return "pushing"
+	case accepted:
+		return "accepted"
+	}
+	return "lost"
+}
+
+// status tells of one zone; pending are the records that the slowest peer lacks.
+func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
+	status := ZoneStatus{
+		RecordsPending: stats.Pending + pending, RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
+		Full: stats.Evicted+stats.Refused > 0, Evicted: stats.Evicted, Refused: stats.Refused,
+		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
+		Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
+	}
+	if _, compared := z.shared.(zone.Comparable); compared {
+		status.Agreement = saysAlone
+		if status.Full {
+			status.Agreement = saysFull
+		}
+	}
+	return status
+}
+
+// digest is a sum over the digests of the shards, "" where the zone cannot be compared.
+func (z *zoneState) digest() string {
+	var sums [zone.Shards]uint64
+	if !z.shared.Digests(&sums) {
+		return ""
+	}
+	h := fnv.New64a()
+	for _, sum := range sums {
+		h.Write(binary.LittleEndian.AppendUint64(nil, sum)) // a hash does not fail
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// gravity orders the states of an agreement, from well to what an operator should look at first.
+var gravity = map[string]int{saysAlone: 0, saysAgree: 1, saysFull: 2, saysNothing: 3, saysDiffer: 4}
+
+// sumUpAgreement tells of each zone how it compares with the connected peers, and whether all is well.
+func (s *Status) sumUpAgreement() {
+	s.Agree = true
+	for name, z := range s.Zones {
+		if z.Agreement == "" {
+			continue
+		}
+		for _, p := range s.Peers {
+			state := saysNothing
+			if d, ok := p.Digests[name]; ok {
+				state = d.State
+			}
+			if p.State != "lost" && gravity[state] > gravity[z.Agreement] {
+				z.Agreement = state
+			}
+		}
+		s.Agree = s.Agree && gravity[z.Agreement] <= gravity[saysAgree]
+		s.Zones[name] = z
+	}
 }
 
 // status tells what the books say. Called with Node.mu held.
 func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus {
 	status := PeerStatus{
 		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,
-		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, LastError: p.lastError,
+		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, LastError: p.lastError, Losses: p.losses,
 		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
 	}
 	for name, c := range p.compared {
