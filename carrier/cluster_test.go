@@ -71,7 +71,7 @@ const testBurstMilli = 1 << 40
 // listen makes a node that is not started yet, so that the others can name it.
 func listen(t testing.TB, index int) *node {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", testkit.Loopback()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func listen(t testing.TB, index int) *node {
 
 func (n *node) member() Member {
 	addr := n.listener.Addr().(*net.TCPAddr)
-	return Member{Host: "127.0.0.1", Port: addr.Port, Line: "test.conf:1"}
+	return Member{Host: addr.IP.String(), Port: addr.Port, Line: "test.conf:1"}
 }
 
 func (n *node) makeZones(bytes int64) []zone.Shared {
@@ -229,7 +229,7 @@ func TestThreeNodesShareKeys(t *testing.T) {
 		if n.log.find("is this node itself") == "" {
 			t.Errorf("node %d did not find itself", n.index)
 		}
-		if n.log.find("notice: zone_sync: connected to peer 127.0.0.1:") == "" || n.log.find("notice: zone_sync: accepted peer") == "" {
+		if n.log.find("notice: zone_sync: connected to peer "+testkit.Loopback()+":") == "" || n.log.find("notice: zone_sync: accepted peer") == "" {
 			t.Errorf("node %d did not tell of its peers", n.index)
 		}
 	}

@@ -19,9 +19,10 @@ import (
 	"time"
 
 	"starling/cluster"
+	"starling/lib/testkit"
 )
 
-// authority makes certificates for 127.0.0.1.
+// authority makes certificates for the address of the tests.
 type authority struct {
 	t    testing.TB
 	key  *ecdsa.PrivateKey
@@ -66,7 +67,7 @@ func (a *authority) pool() *x509.CertPool {
 
 func (a *authority) issue() tls.Certificate {
 	key, _, der := a.make(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "node"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: pkix.Name{CommonName: "node"}, IPAddresses: []net.IP{net.ParseIP(testkit.Loopback())},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
@@ -148,8 +149,8 @@ func TestMembersByName(t *testing.T) {
 		})
 	}
 	waitLog("error: zone_sync: cannot resolve cluster.test in a.conf:7: SERVFAIL; the 0 addresses known are kept")
-	dns.answer(nil, "127.0.0.1", "::ffff:127.0.0.1")
-	waitLog("notice: zone_sync: discovered 127.0.0.1:")
+	dns.answer(nil, testkit.Loopback(), "::ffff:"+testkit.Loopback())
+	waitLog("notice: zone_sync: discovered " + testkit.Loopback() + ":")
 	eventually(t, func() error { return a.online(1) })
 	dns.answer(errors.New("timed out"))
 	waitLog("timed out; the 2 addresses known are kept")
@@ -261,7 +262,7 @@ func TestHelloIsAnsweredWithADial(t *testing.T) {
 		return nil
 	})
 	var err error
-	if b.listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port.Port)); err != nil {
+	if b.listener, err = net.Listen("tcp", fmt.Sprintf("%s:%d", port.Host, port.Port)); err != nil {
 		t.Fatal(err)
 	}
 	b.start([]Member{a.member()}, patient)

@@ -74,12 +74,7 @@ func (h *host) exited(want int) error {
 // address returns one on which nobody listens.
 func address(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return testkit.FreeAddress(t)
 }
 
 func dial(t *testing.T, address string) net.Conn {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"starling/lib/resolver/resolvertest"
+	"starling/lib/testkit"
 	"starling/modules/web/headers"
 	"starling/modules/web/proxy"
 	"starling/modules/web/rewrite"
@@ -92,12 +93,7 @@ func reply(status int, body string, headers ...string) string {
 // dead gives a name to an address where nobody listens.
 func (f fleet) dead(t testing.TB, name string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f[name] = &node{addr: l.Addr().String()}
-	l.Close()
+	f[name] = &node{addr: testkit.FreeAddress(t)}
 }
 
 // start runs a configuration; {name} stands for a backend's address.
@@ -312,13 +308,14 @@ func TestResolve(t *testing.T) {
 	dns.Host("app.example.com", 60, "127.0.0.1")
 	s := f.start(t, `resolver `+dns.Addr+` valid=1s; upstream u { zone u 64k; server app.example.com:`+port+` resolve; }
 		server { location / { proxy_pass http://u; } location /by/ { set $to app.example.com; proxy_pass http://$to:`+port+`/; } }`)
-	c := s.Client()
-	deadline := time.Now().Add(patience)
-	for get(c).StatusCode != 200 { // until the first answer of the DNS has come
-		if time.Now().After(deadline) {
-			t.Fatal(s.Log.Lines())
+	var c *webtest.Client
+	testkit.Eventually(t, patience, func() error { // until the first answer of the DNS has come
+		c = s.Client() // one connection is closed after so many requests
+		if r := get(c); r.StatusCode != 200 {
+			return fmt.Errorf("%d %q", r.StatusCode, s.Log.Lines())
 		}
-	}
+		return nil
+	})
 	if r := c.Do("GET /by/ HTTP/1.1\r\nHost: x\r\n\r\n"); r.Text != "a" {
 		t.Errorf("%d %q %v", r.StatusCode, r.Text, s.Log.Lines())
 	}

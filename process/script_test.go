@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"starling/lib/testkit"
 	"starling/process"
 )
 
@@ -74,10 +75,7 @@ func eventually(ts *testscript.TestScript, check func() error) {
 
 func ports(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer l.Close()
-		ts.Setenv(name, l.Addr().String())
+		ts.Setenv(name, testkit.FreeAddress(ts))
 	}
 }
 
@@ -169,7 +167,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	err = syscall.Kill(pid, signals[args[0]])
 	if neg {
 		eventually(ts, func() error {
-			if syscall.Kill(pid, signals[args[0]]) == nil {
+			if syscall.Kill(pid, signals[args[0]]) == nil && !zombie(pid) {
 				return fmt.Errorf("process %d is still there", pid)
 			}
 			return nil
@@ -177,4 +175,11 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(err)
+}
+
+// zombie tells of a process that has ended and that nobody has waited for: the first process of a container often does not.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return err == nil && bytes.HasPrefix(state, []byte("Z"))
 }

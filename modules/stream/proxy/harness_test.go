@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/testkit"
 	"starling/modules/stream/proxy"
 	"starling/observe"
 	"starling/plan"
@@ -147,12 +148,7 @@ func echo(conn *net.TCPConn) { io.Copy(conn, conn) }
 // deadPort is an address on which nobody listens.
 func deadPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return testkit.FreeAddress(t)
 }
 
 // ask sends a text and reads as many bytes as it has.

@@ -1,0 +1,42 @@
+package testkit
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync/atomic"
+)
+
+// Loopback is a loopback address that no other test process of this machine uses, where the system has more than one.
+func Loopback() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	pid := os.Getpid()
+	return fmt.Sprintf("127.200.%d.%d", pid>>8&0xff, pid&0xff)
+}
+
+// The ports of FreeAddress lie below those that kernels give to whoever asks for any: such a port may be given to somebody
+// else as soon as it is free.
+const firstPort, portCount = 10_000, 20_000
+
+var portsTaken atomic.Uint32
+
+// FreeAddress is an address on which nobody listens, and which nobody else is given. t is a test, or a script of one.
+func FreeAddress(t interface {
+	Fatalf(format string, args ...any)
+}) string {
+	var last error
+	for range 100 { // each may be taken by a server that listens on all addresses
+		port := firstPort + (uint32(os.Getpid())*100+portsTaken.Add(1))%portCount
+		l, err := net.Listen("tcp", net.JoinHostPort(Loopback(), fmt.Sprint(port)))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+		last = err
+	}
+	t.Fatalf("no free port: %v", last)
+	return ""
+}
