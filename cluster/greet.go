@@ -173,8 +173,13 @@ func (s *Session) accept(now clock.Reading) {
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
 	n.event(Notice, "accepted peer %s", s.name())
 	for i, z := range shared {
-		if z != nil {
-			n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
+		if z == nil {
+			continue
+		}
+		n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
+		// The connection before may have ended while it taught what had been lost.
+		if lacks := wire.ShardSet(z.shared.Lacks(originOfWire(s.their.Zones[i].Origin))); !lacks.Empty() {
+			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: uint64(i), Shards: lacks, Merge: true}.Append(nil))
 		}
 	}
 	s.stand()

@@ -165,8 +165,9 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 	z := iz.state
 	if t.LostTo > 0 {
 		s.overran(iz)
-		z.shared.Forfeit(iz.origin, t.LostTo)
-		z.moveTo(iz.origin, t.LostTo-1, now)
+		if z.moveTo(iz.origin, t.LostTo-1, now)+1 < t.LostTo {
+			z.shared.Forfeit(iz.origin, t.LostTo)
+		}
 	}
 	z.teachBegins(s, &t)
 	return nil
@@ -188,11 +189,13 @@ func (s *Session) overran(iz *intakeZone) {
 	n.event(Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
 }
 
-// moveTo sets the last frame of an origin: the ones before it are lost, or the origin has begun again.
-func (p *progress) moveTo(origin zone.Origin, sequence uint64, now clock.Reading) {
+// moveTo sets the last frame of an origin: the ones before it are lost, or the origin has begun again. It returns the one before.
+func (p *progress) moveTo(origin zone.Origin, sequence uint64, now clock.Reading) (before uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.inflowOf(origin, now).last = sequence
+	in := p.inflowOf(origin, now)
+	before, in.last = in.last, sequence
+	return before
 }
 
 // teach merges one taught piece.

@@ -193,6 +193,9 @@ func (n *Node) becomeReady(z *zoneState, taught bool) {
 		in := z.applied[src.origin]
 		gap := in != nil && in.first > z.learner.frontier[src.origin]+1
 		if taught && gap || !taught && !src.covered {
+			if in != nil {
+				z.shared.Forfeit(src.origin, in.first)
+			}
 			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: src.index, Shards: wire.All, Merge: true}.Append(nil))
 		}
 	}

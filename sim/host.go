@@ -72,6 +72,7 @@ func (h *Host) start() {
 	if o.RingFrames > 0 {
 		h.keyval.Resize(o.RingFrames, 512)
 		h.session.Resize(o.RingFrames, 512)
+		h.bucket.Resize(o.RingFrames, 512)
 	}
 	h.node = node
 	h.node.Expect(len(h.members))

@@ -218,6 +218,9 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 		return true, nil
 	case "storm": // storm 5s 1 0 1: a write per ms on each host named
 		return true, w.storm(c)
+	case "rush": // rush 200ms 0 1: a request per ms on each host named
+		w.rush(c)
+		return true, nil
 	case "ready":
 		what, holds = "not all are ready", w.Ready
 	case "agree":
@@ -264,4 +267,13 @@ func (w *World) storm(c *command) error {
 		w.step()
 	}
 	return nil
+}
+
+// rush counts requests of a few keys per host, none of them one of the story's.
+func (w *World) rush(c *command) {
+	for end := w.nowMS + c.duration(1).Milliseconds(); w.nowMS < end; w.step() {
+		for _, word := range c.words[2:] {
+			w.host(word).hit(fmt.Sprintf("rush%s.%d", word, w.nowMS%7), 1)
+		}
+	}
 }

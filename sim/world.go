@@ -40,8 +40,7 @@ type World struct {
 type Options struct {
 	// KeyvalBytes, SessionBytes and BucketBytes are the memory of the zones.
 	KeyvalBytes, SessionBytes, BucketBytes int64
-	// RingFrames shrinks the rings of the journals of pairs and sessions, so that they are overrun; 0 leaves them. After an overrun
-	// of limits counts are no longer exact by design, so only a story does that.
+	// RingFrames shrinks the rings of the journals, so that they are overrun; 0 leaves them.
 	RingFrames int
 	// SessionTimeoutMS is the life of sessions.
 	SessionTimeoutMS int64

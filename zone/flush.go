@@ -57,6 +57,7 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 	}
 	started := false
 	full := false
+	sequence := s.journal.Head() // of this frame, if it gets any records
 	for ; shard < end && !full; shard++ {
 		bit := uint64(1) << (shard % 64)
 		word := &s.dirtyShards[shard/64]
@@ -71,6 +72,9 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 		sh := &s.shards[shard]
 		sh.Lock()
 		moved, full = sh.drain(s, records == 0)
+		if moved > 0 {
+			sh.lastFrame = sequence
+		}
 		if !full {
 			word.And(^bit)
 		}
@@ -83,7 +87,7 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 	if records > 0 {
 		s.pending.Add(-int64(records))
 		payload := append(make([]byte, 0, len(s.frameBuf)), s.frameBuf...)
-		sequence := s.journal.append(payload, records, now.MonoMS)
+		s.journal.append(payload, records, now.MonoMS)
 		s.keeper.Framed(sequence, payload, now)
 	}
 	if cap(s.frameBuf) > 4*s.frameBytes {

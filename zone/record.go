@@ -80,6 +80,7 @@ type Shard struct {
 	clear      stamp.Stamp
 	clearDirty bool
 	digest     uint64
+	lastFrame  uint64 // of the journal, that has a change of this shard
 }
 
 // slabFirst is small because a zone of 32k spreads over 256 shards.
@@ -89,6 +90,9 @@ func (sh *Shard) at(slot Slot) *Record { return &sh.slab[slot-1] }
 
 // Number is the shard's number.
 func (sh *Shard) Number() int { return sh.number }
+
+// LastFrame is the last frame of the journal that has changes of this shard, 0 for none.
+func (sh *Shard) LastFrame() uint64 { return sh.lastFrame }
 
 // At returns a record by its slot. The pointer is good until the next Insert into the shard.
 func (sh *Shard) At(slot Slot) *Record { return sh.at(slot) }

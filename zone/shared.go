@@ -52,7 +52,7 @@ type Stats struct {
 	Refused   int64 // for want of room
 	Ahead     int64 // refused because of their stamps
 	Won, Lost int64 // conflicts with remote writes
-	Forfeited int64 // costs, in 1/1000 request, given up after an overrun
+	Forfeited int64 // costs, in 1/1000 request, given up because they came late or after an overrun; at most that much is missing
 }
 
 // Shared is what the cluster needs of a zone, whatever its kind. All methods may be called from any
@@ -86,8 +86,11 @@ type Shared interface {
 	// Release ends the wait of all shards, applying what was held; it is called when teaching ends early.
 	Hold(shards [Shards / 64]uint64)
 	Release(now clock.Reading)
-	// Forfeit is called when frames [from, to) of an origin are lost for good: the sequence moves on without them.
+	// Forfeit is called when frames of an origin before one are lost for good: the sequence moves on without them. In a zone of buckets the
+	// costs of later ones wait, shard by shard, until the origin has taught what it counts.
 	Forfeit(origin Origin, to uint64)
+	// Lacks tells of which shards (a bit set) costs in such frames are still missing: the origin has not taught them since. Empty in other zones.
+	Lacks(origin Origin) [Shards / 64]uint64
 
 	// Digests writes one order-independent digest per shard over keys, versions and clear stamps. Zones of buckets leave zeroes and report false.
 	Digests(out *[Shards]uint64) (comparable bool)

@@ -88,6 +88,10 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 		switch {
 		case sequence <= o.applied[shard]:
 			skipGroup(&r)
+		case o.gap.misses(shard):
+			if group, ok := readGroup(from, sequence, &r, ageMS, now); ok {
+				b.wait(o, sh, group, now, &applied)
+			}
 		case b.held[shard] != nil:
 			b.holdGroup(shard, from, sequence, &r, ageMS, now)
 		default:
@@ -158,8 +162,8 @@ func (b *Bucket) TeachShard(shard int, _ uint64, dst []byte, _ int, now clock.Re
 	defer sh.Unlock()
 	start := len(dst)
 	dst = append(dst, bucketTaughtFormat, byte(shard))
-	dst, any := b.appendSeen(dst, shard, sequence)
-	if !any {
+	dst, any := b.appendSeen(dst, shard, sh.LastFrame())
+	if !any && sequence == 0 {
 		return dst[:start], 0, true
 	}
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
@@ -206,7 +210,7 @@ type seen struct {
 }
 
 // Learn takes a taught shard over. One that was held becomes exactly the teacher's, plus what the teacher had not
-// seen; one that was not keeps the greater of both levels, which is all that can be known then.
+// seen; for one that was not, learnAgain knows what can be known.
 func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied, err error) {
 	r := zone.Read(payload)
 	if r.Byte() != bucketTaughtFormat {
@@ -223,28 +227,23 @@ func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 	if r.Failed() {
 		return applied, b.malformed()
 	}
+	teacher := b.origin(from[0].origin, now)
+	teacher.mu.Lock()
+	defer teacher.mu.Unlock()
 	sh, _ := b.store.Cut(shard, now)
 	defer sh.Unlock()
 	sh.Expect(r.Len() / expectRecordBytes)
 	if held := b.held[shard]; held != nil {
 		b.learnHeld(sh, held, from, &r, now, &applied)
 	} else {
-		b.learnGreater(sh, &r, now, &applied)
-		from = from[:1]
+		b.learnAgain(sh, teacher, from, &r, now, &applied)
 	}
 	b.moveOn(shard, from, now)
+	b.endGap(teacher, sh, now, &applied)
 	if r.Failed() {
 		return applied, b.malformed()
 	}
 	return applied, nil
-}
-
-// learnGreater raises levels to the taught ones.
-func (b *Bucket) learnGreater(sh *zone.Shard, r *zone.Reader, now clock.Reading, applied *zone.Applied) {
-	b.learnRecords(sh, r, now, applied, func(record *zone.Record, level int64) bool {
-		have := int64(record.Word0) - b.drained(now.MonoMS-int64(record.Word1))
-		return level > have
-	})
 }
 
 // learnRecords sets the level of each taught record for which better says so.

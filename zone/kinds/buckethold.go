@@ -10,7 +10,7 @@ import (
 
 // This file counts each cost once while a node is being taught; zone/DESIGN.md has the argument.
 //
-// Locks, in this order: an origin's, a shard's, originsMu.
+// Locks, in this order: an origin's, the store's between frames, a shard's, originsMu.
 
 // origin is what has been applied of one life of one peer.
 type origin struct {
@@ -19,6 +19,7 @@ type origin struct {
 	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
 	applied [zone.Shards]uint64
 	usedMS  atomic.Int64
+	gap     *gap // under mu
 }
 
 // maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
@@ -48,22 +49,15 @@ func (b *Bucket) forgetOldestOrigin() {
 			oldest, oldestMS = name, used
 		}
 	}
+	if o := b.origins[oldest]; o != nil && o.mu.TryLock() {
+		o.gap.drop(b)
+		o.mu.Unlock()
+	}
 	delete(b.origins, oldest)
 }
 
 // SetOrigin names this node's life in taught pieces.
 func (b *Bucket) SetOrigin(self zone.Origin) { b.self.Store(uint64(self)) }
-
-// Forfeit moves an origin's sequence past frames that are lost for good.
-func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
-	if to == 0 {
-		return
-	}
-	o := b.origin(from, clock.Reading{})
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.completed = max(o.completed, to-1)
-}
 
 // holding are the costs of one shard that wait until it is taught.
 type holding struct{ groups []heldGroup }
@@ -154,17 +148,26 @@ func (b *Bucket) addHeld(sh *zone.Shard, group *heldGroup, now clock.Reading, ap
 // heldCost is the memory of a held group: most are small, so the fixed part counts.
 func heldCost(records []byte) int64 { return int64(len(records)) + 64 }
 
-// holdGroup keeps the next group of a frame. The shard is locked.
-func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) {
+// readGroup copies the next group of a frame; ok is false where no correct peer wrote it.
+func readGroup(from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) (group heldGroup, ok bool) {
 	whole := r.Rest()
 	skipGroup(r)
 	records := whole[:len(whole)-r.Len()]
 	if r.Failed() {
+		return group, false
+	}
+	return heldGroup{from, sequence, ageMS, now.MonoMS, append([]byte(nil), records...)}, true
+}
+
+// holdGroup keeps the next group of a frame. The shard is locked.
+func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) {
+	group, ok := readGroup(from, sequence, r, ageMS, now)
+	if !ok {
 		return
 	}
 	held := b.held[shard]
-	held.groups = append(held.groups, heldGroup{from, sequence, ageMS, now.MonoMS, append([]byte(nil), records...)})
-	if b.heldBytes.Add(heldCost(records)) > maxHeldBytes {
+	held.groups = append(held.groups, group)
+	if b.heldBytes.Add(heldCost(group.records)) > maxHeldBytes {
 		b.release(b.store.ShardNumber(shard), now)
 	}
 }
@@ -208,10 +211,7 @@ func (b *Bucket) learnHeld(sh *zone.Shard, held *holding, from []seen, r *zone.R
 	if r.Failed() {
 		return
 	}
-	until := make(map[zone.Origin]uint64, len(from))
-	for _, s := range from {
-		until[s.origin] = max(until[s.origin], s.sequence)
-	}
+	until := sequences(from)
 	for i := range held.groups {
 		group := &held.groups[i]
 		if group.sequence <= until[group.from] {

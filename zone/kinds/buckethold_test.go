@@ -193,30 +193,8 @@ func TestOwnCostsFromBeforeTheHoldAreKept(t *testing.T) {
 	}
 }
 
-func TestAShardThatIsNotHeldTakesTheGreaterLevel(t *testing.T) {
-	one, two := newNode(t, 1), newNode(t, 2)
-	for range 5 {
-		one.charge("a")
-	}
-	one.charge("b")
-	for range 3 {
-		two.charge("a")
-		two.charge("b")
-	}
-	for shard := range zone.Shards {
-		one.teach(t, two, shard)
-	}
-	if a, b := two.level("a"), two.level("b"); a != 5 || b != 3 {
-		t.Errorf("a %d, b %d", a, b)
-	}
-	// The teacher's frames up to the cut are in what it taught.
-	one.push(t, two, 1<<30)
-	if a := two.level("a"); a != 5 {
-		t.Errorf("a is %d after the frames that were taught", a)
-	}
-}
-
-func TestForfeitMovesTheSequenceOn(t *testing.T) {
+// Costs of frames after a gap wait until the shard is taught; frames from before it count no more.
+func TestCostsAfterAGapWait(t *testing.T) {
 	one, two := newNode(t, 1), newNode(t, 2)
 	for range 4 {
 		one.charge("a")
@@ -224,8 +202,18 @@ func TestForfeitMovesTheSequenceOn(t *testing.T) {
 	}
 	two.zone.Forfeit(1, 3)
 	one.push(t, two, 1<<30)
-	if got := two.level("a"); got != 2 {
-		t.Errorf("counted %d, want frames 3 and 4 only", got)
+	if got, lacks := two.level("a"), two.zone.Lacks(1); got != 0 || lacks != everyShard {
+		t.Errorf("counted %d before it was taught, lacks %x", got, lacks)
+	}
+	one.teachAll(t, two)
+	if got, lacks := two.level("a"), two.zone.Lacks(1); got != 4 || lacks != [4]uint64{} {
+		t.Errorf("counts %d, want 4; lacks %x", got, lacks)
+	}
+	one.charge("a")
+	one.zone.Flush(at(0))
+	one.push(t, two, 1<<30)
+	if got := two.level("a"); got != 5 || two.zone.heldBytes.Load() != 0 {
+		t.Errorf("counts %d afterwards, want 5; %d bytes are held", got, two.zone.heldBytes.Load())
 	}
 }
 

@@ -225,5 +225,8 @@ func (g *registers) Release(clock.Reading) {}
 // Forfeit loses nothing for good: repair finds what is missing.
 func (g *registers) Forfeit(zone.Origin, uint64) {}
 
+// Lacks nothing, see Forfeit.
+func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return none }
+
 // Digests writes one digest per shard over keys, stamps, tombstones and clear stamps.
 func (g *registers) Digests(out *[zone.Shards]uint64) bool { return g.store.Digests(out) }

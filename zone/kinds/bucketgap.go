@@ -1,0 +1,98 @@
+package kinds
+
+import (
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// This file is what follows an overrun: frames of an origin are lost, and their costs come only with the levels that it teaches. Until it
+// has taught a shard, the costs of its later frames wait. So applied never says more than the shard contains, also to those whom this
+// node teaches meanwhile.
+
+// gap are the shards that miss costs of an origin, and what waits for them. Under the origin's lock.
+type gap struct {
+	waiting [zone.Shards]*holding // nil where nothing is missing
+	left    int
+}
+
+// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin teaches.
+func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
+	o := b.origin(from, clock.Reading{})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.completed = max(o.completed, max(to, 1)-1)
+	if o.gap == nil {
+		o.gap = new(gap)
+	}
+	for shard := range o.gap.waiting {
+		if o.gap.waiting[shard] == nil {
+			o.gap.waiting[shard] = new(holding)
+			o.gap.left++
+		}
+	}
+}
+
+// Lacks tells of which shards costs of an origin are missing, which it is to teach.
+func (b *Bucket) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
+	b.originsMu.Lock()
+	o := b.origins[from]
+	b.originsMu.Unlock()
+	if o == nil {
+		return shards
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for shard := range zone.Shards {
+		if o.gap.misses(shard) {
+			shards[shard/64] |= 1 << (shard % 64)
+		}
+	}
+	return shards
+}
+
+func (g *gap) misses(shard int) bool { return g != nil && g.waiting[shard] != nil }
+
+// wait keeps the next group of a frame. One that would take too much memory ends the wait of its shard: what is missing of it stays so.
+// The origin and the shard are locked.
+func (b *Bucket) wait(o *origin, sh *zone.Shard, group heldGroup, now clock.Reading, applied *zone.Applied) {
+	held := o.gap.waiting[sh.Number()]
+	held.groups = append(held.groups, group)
+	if b.heldBytes.Add(heldCost(group.records)) > maxHeldBytes {
+		b.endGap(o, sh, now, applied)
+	}
+}
+
+// endGap adds what waited for a shard and is not contained in what was taught. The origin and the shard are locked.
+func (b *Bucket) endGap(o *origin, sh *zone.Shard, now clock.Reading, applied *zone.Applied) {
+	shard := sh.Number()
+	if !o.gap.misses(shard) {
+		return
+	}
+	for i := range o.gap.waiting[shard].groups {
+		group := &o.gap.waiting[shard].groups[i]
+		b.heldBytes.Add(-heldCost(group.records))
+		if group.sequence > o.applied[shard] {
+			b.addHeld(sh, group, now, applied)
+			o.applied[shard] = group.sequence
+		}
+	}
+	o.gap.waiting[shard] = nil
+	if o.gap.left--; o.gap.left == 0 {
+		o.gap = nil
+	}
+}
+
+// drop gives back the memory of what waits.
+func (g *gap) drop(b *Bucket) {
+	if g == nil {
+		return
+	}
+	for _, held := range g.waiting {
+		if held == nil {
+			continue
+		}
+		for _, group := range held.groups {
+			b.heldBytes.Add(-heldCost(group.records))
+		}
+	}
+}
