@@ -48,6 +48,7 @@ type store struct {
 	current *kinds.Keyval
 
 	changed atomic.Bool
+	failed  atomic.Bool // the log cannot be written, and the operator has been told
 	saving  sync.Mutex
 }
 
@@ -86,7 +87,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		if err := s.load(z); err != nil {
 			return inNginxWords(err)
 		}
-		z.OnCommit(func(record []byte) error { return s.keep(z, record) }, func(payload []byte) { s.remote(z, payload, p.Log) })
+		z.OnCommit(func(record []byte) error { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
@@ -172,14 +173,14 @@ func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
 const minLogBytes = 24
 
 // keep takes a local write to disk. One that a retiring configuration made also goes into the zone that followed.
-func (s *store) keep(z *kinds.Keyval, record []byte) error {
+func (s *store) keep(z *kinds.Keyval, record []byte, log observe.Logger) error {
 	s.mu.Lock()
-	log, current := s.log, s.current
+	kept, current := s.log, s.current
 	s.mu.Unlock()
-	if log == nil {
+	if kept == nil {
 		return errNotStarted
 	}
-	wait := log.Append(record)
+	wait := kept.Append(record)
 	s.changed.Store(true)
 	if current != z {
 		var found kinds.Restored
@@ -187,7 +188,12 @@ func (s *store) keep(z *kinds.Keyval, record []byte) error {
 			return err
 		}
 	}
-	return wait()
+	err := wait()
+	if err != nil && !s.failed.Swap(true) {
+		log.Logf(observe.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
+			"Make room on the disk: it is tried again every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
+	}
+	return err
 }
 
 // remote puts a peer's writes into the log without waiting: the peer has them too. A failure shows at the next local write.
@@ -217,6 +223,8 @@ func (s *store) run(ctx context.Context, log observe.Logger) {
 		began := time.Now()
 		if err := s.save(); err != nil {
 			log.Logf(observe.Error, "state file \"%s\" could not be written: %v", s.path, err)
+		} else if s.failed.Swap(false) {
+			log.Logf(observe.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
 		}
 		pause = max(saveEvery, saveShare*time.Since(began))
 		timer.Reset(pause)
@@ -224,12 +232,17 @@ func (s *store) run(ctx context.Context, log observe.Logger) {
 }
 
 // save brings the JSON file up to date and shortens the log if that is worth it.
-func (s *store) save() error {
+func (s *store) save() (err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	if !s.changed.Swap(false) {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			s.changed.Store(true) // to be tried again
+		}
+	}()
 	s.mu.Lock()
 	z, log, base := s.current, s.log, s.logBase
 	s.mu.Unlock()
@@ -238,16 +251,15 @@ func (s *store) save() error {
 		err = durable.Replace(s.path, text)
 	}
 	if err != nil {
-		s.changed.Store(true)
 		return err
 	}
 	if log == nil { // closed meanwhile, with all that was acknowledged
 		return nil
 	}
-	if log.Size() < rotateBytes || log.Size() < rotateFactor*base {
+	if log.Failed() == nil && (log.Size() < rotateBytes || log.Size() < rotateFactor*base) {
 		return log.Sync()
 	}
-	if err := s.rotate(log, z); err != nil {
+	if err := s.rotate(log, z); err != nil { // also what mends a log that failed
 		return err
 	}
 	s.mu.Lock()

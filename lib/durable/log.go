@@ -49,7 +49,7 @@ type Log struct {
 	kept    uint64 // number of records on disk
 	writing bool
 	tee     *[]byte // while rotating: what is appended meanwhile
-	err     error   // the first failure; a log that failed stays so, for what the disk has is unknown
+	err     error   // the first failure; a log that failed stays so until Rotate, for what the disk has is unknown
 }
 
 // Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
@@ -164,6 +164,9 @@ func (l *Log) Append(record []byte) (wait func() error) {
 	defer l.mu.Unlock()
 	switch {
 	case l.err != nil:
+		if l.tee != nil && len(record) > 0 && len(record) <= MaxRecordBytes { // who writes hears of the failure, the fresh log need not lack it
+			*l.tee = appendRecord(*l.tee, record)
+		}
 		return fail(l.err)
 	case len(record) == 0 || len(record) > MaxRecordBytes:
 		return fail(ErrTooLong)
@@ -224,12 +227,22 @@ func (l *Log) write() {
 		l.spare = data
 	}
 	if err != nil {
-		l.err = fmt.Errorf("writing the log failed, nothing more is acknowledged until a restart: %w", err)
+		l.err = fmt.Errorf("writing the log failed, nothing more is acknowledged until it is written anew: %w", err)
 	} else {
 		l.kept = upTo
 	}
 	l.idle.Broadcast()
 }
+
+// Failed is why nothing is acknowledged any more, nil while all is well.
+func (l *Log) Failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// closed is called with mu.
+func (l *Log) closed() bool { return errors.Is(l.err, ErrClosed) }
 
 // Close writes what is left and closes the file.
 func (l *Log) Close() error {

@@ -156,6 +156,31 @@ func TestAFailedSnapshotChangesNothing(t *testing.T) {
 	}
 }
 
+// A disk that was full for a while: nothing is acknowledged until the log is written anew, then all is.
+func TestRotateMendsALogThatFailed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	appendAll(t, l, "old")
+	l.file.Close() // as good as a full disk
+	if err := l.Append([]byte("lost"))(); err == nil || l.Failed() == nil {
+		t.Fatalf("a write that failed is acknowledged: %v, failed %v", err, l.Failed())
+	}
+	err := l.Rotate(func(write func([]byte) error) error {
+		if err := l.Append([]byte("refused"))(); err == nil {
+			t.Error("a write is acknowledged before the fresh log is in place")
+		}
+		return write([]byte("all"))
+	})
+	if err != nil || l.Failed() != nil {
+		t.Fatalf("%v, failed %v", err, l.Failed())
+	}
+	appendAll(t, l, "new")
+	l.Close()
+	if _, records := open(t, path); !slices.Equal(records, []string{"all", "refused", "new"}) {
+		t.Errorf("%q", records)
+	}
+}
+
 // Two processes that write one log would destroy what the other acknowledged.
 func TestOneProcessWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")

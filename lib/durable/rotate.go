@@ -9,11 +9,12 @@ import (
 )
 
 // Rotate replaces the log by a fresh one that starts with what snapshot writes. Records appended meanwhile are in both, so
-// they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole.
+// they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole. A log that
+// failed is good again after it: the snapshot needs nothing of what the disk has.
 func (l *Log) Rotate(snapshot func(write func(record []byte) error) error) error {
 	var meanwhile []byte
 	l.mu.Lock()
-	if l.err != nil || l.tee != nil {
+	if l.closed() || l.tee != nil {
 		defer l.mu.Unlock()
 		return errors.Join(l.err, errIf(l.tee != nil, "the log is being rotated already"))
 	}
@@ -73,7 +74,7 @@ func writeSnapshot(path string, snapshot func(func([]byte) error) error) (*os.Fi
 
 // swap finishes the new file with what was appended while it was written, and puts it in place. mu is held and nobody writes.
 func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
-	if l.err != nil {
+	if l.closed() {
 		return l.err
 	}
 	if _, err := file.Write(meanwhile); err != nil {
@@ -87,7 +88,7 @@ func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	}
 	// From here on the new file is the log; what waited in the buffer is in the snapshot or in meanwhile.
 	old := l.file
-	l.file, l.size, l.buffer, l.kept = file, size+int64(len(meanwhile)), l.buffer[:0], l.next
+	l.file, l.size, l.buffer, l.kept, l.err = file, size+int64(len(meanwhile)), l.buffer[:0], l.next, nil
 	l.idle.Broadcast()
 	old.Close() // nothing of it is needed any more
 	if err := syncFolder(l.path); err != nil {
