@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"starling/e2e/lan"
 	"starling/lib/testkit"
 )
 
@@ -143,6 +144,24 @@ func TestQuitUnderLoadLosesNothing(t *testing.T) {
 	pairs, _ := h.alike()
 	for _, w := range writers {
 		w.check(t, pairs)
+	}
+}
+
+// TestQuitWaitsForAcknowledgements: what was sent is not what has arrived. The node's host goes off as soon as the process has
+// ended, with all that is on its way.
+func TestQuitWaitsForAcknowledgements(t *testing.T) {
+	t.Parallel()
+	h := newHosts(t, 3)
+	h.start(strings.Replace(shareOne, "EXTRA", "", 1))
+	leaver := h.Nodes[0]
+	for _, n := range h.Nodes[1:] {
+		h.net.Set(h.at(leaver), h.at(n), lan.Trouble{Delay: 300 * time.Millisecond})
+	}
+	leaver.wants(201, "*", "POST", setOne, `{"last":"words"}`)
+	leaver.quit()
+	h.net.Partition(h.hostsOf(h.Nodes[:1]), h.hostsOf(h.Nodes[1:]))
+	for _, n := range h.Nodes[1:] {
+		n.wants(200, "words", "GET", "/?text=last", "")
 	}
 }
 

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -76,7 +78,8 @@ func TestHostileConnectionsCostLittleMemory(t *testing.T) {
 			siege.Lock()
 			t.Cleanup(siege.Unlock)
 			before := n.residentKB()
-			open := n.besiege(attack.port, attack.begins)
+			conns := n.besiege(attack.port, attack.begins)
+			open := len(conns)
 			served := time.Now()
 			n.wants(201, "*", "POST", setOne, `{"k":"v"}`)
 			took := time.Since(served)
@@ -90,12 +93,77 @@ func TestHostileConnectionsCostLittleMemory(t *testing.T) {
 			if most := baseKB + attack.mostKB*open; grown > most {
 				t.Errorf("%d connections made the node grow by %d KB, want at most %d KB", open, grown, most)
 			}
+			if attack.mostKB == 0 {
+				mostStand(t, conns, mostStrangers)
+			}
 		})
 	}
 }
 
-// besiege opens connections that begin with some bytes and then do nothing, and keeps them until the test ends. It returns how many.
-func (n *node) besiege(port, begins string) int {
+// mostStrangers are those whose TLS handshake is under way and those whose hello is awaited, 256 of either.
+const mostStrangers = 512
+
+// mostStand waits until the node has closed all but some of the connections to it.
+func mostStand(t *testing.T, conns []net.Conn, most int) {
+	t.Helper()
+	testkit.Eventually(t, patience, func() error {
+		standing := 0
+		for _, c := range conns {
+			// A moment is enough to be told of an end that has happened; who has not heard by then counts as standing.
+			if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+				return err
+			}
+			var ne net.Error
+			if _, err := c.Read(make([]byte, 64)); err == nil || errors.As(err, &ne) && ne.Timeout() {
+				standing++
+			}
+		}
+		if standing > most {
+			return fmt.Errorf("%d of %d connections of strangers stand, want at most %d", standing, len(conns), most)
+		}
+		return nil
+	})
+}
+
+// TestStrangersAreShownTheDoor: who does not say in time who it is, or announces too much, is closed. No timeout of these is the one
+// of clients.
+func TestStrangersAreShownTheDoor(t *testing.T) {
+	hasty := strings.NewReplacer("zone_sync_timeout 2s;", "zone_sync_timeout 1h; zone_sync_connect_timeout 200ms;")
+	patient := strings.NewReplacer("zone_sync_timeout 2s;", "zone_sync_timeout 1h; zone_sync_connect_timeout 1h;")
+	tls := strings.NewReplacer("zone_sync; zone_sync_timeout 2s;", "zone_sync; zone_sync_connect_timeout 1h; ssl_handshake_timeout 200ms;")
+	for _, c := range []struct{ name, conf, port, begins, said string }{
+		{"silence on the sync port", hasty.Replace(guardedClear), "9000", "", "no hello arrived within 200ms"},
+		{"half a hello on the sync port", hasty.Replace(guardedClear), "9000", wire.Preamble + "\xff", "no hello arrived within 200ms"},
+		{"a huge hello is announced", patient.Replace(guardedClear), "9000", wire.Preamble + "\x81\x80\x10", "a frame of more than 262144 bytes is announced"},
+		{"half a TLS hello on the sync port", tls.Replace(guardedTLS), "9000", "\x16\x03\x01\x02\x00\x01", "SSL_do_handshake() failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cl := newCluster(t, 1)
+			cl.configureAll(c.conf)
+			n := cl.Nodes[0]
+			n.start()
+			conn, err := n.dial(c.port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write([]byte(c.begins)); err != nil {
+				t.Fatal(err)
+			}
+			var ne net.Error
+			if _, err := io.Copy(io.Discard, conn); errors.As(err, &ne) && ne.Timeout() {
+				t.Error("the connection still stands")
+			}
+			n.waitLog(c.said)
+		})
+	}
+}
+
+// besiege opens connections that begin with some bytes and then do nothing, and keeps them until the test ends.
+func (n *node) besiege(port, begins string) []net.Conn {
 	n.t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -126,7 +194,7 @@ func (n *node) besiege(port, begins string) int {
 	}
 	wg.Wait()
 	n.accepted(port)
-	return count
+	return conns
 }
 
 // accepted waits until no connection waits in the queue of a listening port.

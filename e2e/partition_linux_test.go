@@ -97,6 +97,11 @@ func TestALossyAndSlowNetworkDelaysOnly(t *testing.T) {
 	for _, w := range writers {
 		w.check(t, pairs)
 	}
+	for _, n := range h.Nodes {
+		if log := n.log(); strings.Contains(log, ") lost: ") {
+			t.Errorf("%s lost a peer though all could be reached:\n%s", n.Name, log)
+		}
+	}
 	t.Logf("%d writes over 3 hosts with 20 ms of delay and 2 %% of loss each way; alike %.0f ms after the last", wrote, ms(alike.Sub(stopped)))
 }
 
