@@ -81,7 +81,7 @@ type cluster struct {
 	names *resolvertest.Server
 }
 
-// nets gives every test of this process a network of its own below 127.0.0.0/8.
+// nets gives every test of this process a network of its own below 127.0.0.0/8: 256 of them, more than run at once.
 var nets atomic.Int32
 
 // newCluster makes n nodes, not yet started, that differ only in their address and folder.
@@ -92,7 +92,7 @@ func newCluster(t *testing.T, n int) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, ca: ca, Net: fmt.Sprintf("127.%d.%d", 64+os.Getpid()%128, nets.Add(1))}
+	c := &cluster{t: t, ca: ca, Net: fmt.Sprintf("127.%d.%d", 64+os.Getpid()%128, nets.Add(1)%256)}
 	for range n {
 		c.add()
 	}
@@ -209,7 +209,11 @@ func (n *node) wait() int {
 	select {
 	case <-n.exited:
 	case <-time.After(patience):
-		n.t.Fatalf("%s does not end\n%s", n.Name, n.log())
+		for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGCONT} { // it says where it stands, and nothing is left behind
+			_ = n.cmd.Process.Signal(s)
+		}
+		<-n.exited
+		n.t.Fatalf("%s does not end\n%s\n%s", n.Name, n.log(), n.stderr.String())
 	}
 	return n.cmd.ProcessState.ExitCode()
 }
