@@ -18,7 +18,7 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 		{"http { upstream u { server {{.IP}}:1; queue 10; } }", `"queue" is not supported by starling in nginx.conf:5`},
 		{"http { server { location / { limit_req zone=nowhere; } } }", `zero size shared memory zone "nowhere" in nginx.conf:5`},
 		{"http { server { location / { return 200 $nowhere; } } }", `unknown "nowhere" variable in nginx.conf:5`},
-		{"stream { server { listen {{.IP}}:9000; zone_sync; zone_sync_server no.such.host.invalid:9000; } }", `host not found in zone_sync_server "no.such.host.invalid:9000"`},
+		{"stream { server { listen {{.IP}}:9000; zone_sync; zone_sync_server no..such.host:9000; } }", `host not found in zone_sync_server "no..such.host:9000"`},
 	} {
 		cl := newRefused(t)
 		cl.configure(c.conf)

@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 		{"[::1", 80, `invalid host in "[::1"`},
 		{"[1.2.3.4]:80", 80, `invalid IPv6 address in "[1.2.3.4]:80"`},
 		{"unix:", 80, `no path in the unix domain socket in "unix:"`},
-		{"no.such.host.invalid:80", 80, `host not found in "no.such.host.invalid:80"`},
+		{"no..such.host:80", 80, `host not found in "no..such.host:80"`},
 		{"unix:/" + strings.Repeat("x", 120), 0, `too long path in the unix domain socket in "unix:/` + strings.Repeat("x", 120) + `"`},
 	} {
 		got, err := sockaddr.Parse(c.text, c.defaultPort)
@@ -61,7 +61,7 @@ func TestParseBesideNginx(t *testing.T) {
 		t.Skip("nginx is not installed")
 	}
 	for _, text := range []string{"127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:0", ":80", "[::1", "[1.2.3.4]:80", "[::1]x", "unix:",
-		"127.0.0.1:9-8", "127.0.0.1:8-x", "127.0.0.1:8-", "no.such.host.invalid:80", "unix:/" + strings.Repeat("x", 120)} {
+		"127.0.0.1:9-8", "127.0.0.1:8-x", "127.0.0.1:8-", "no..such.host:80", "unix:/" + strings.Repeat("x", 120)} {
 		path := filepath.Join(t.TempDir(), "nginx.conf")
 		if err := os.WriteFile(path, []byte("events {} http { server { listen "+text+"; } }"), 0o600); err != nil {
 			t.Fatal(err)

@@ -190,7 +190,7 @@ func TestProblems(t *testing.T) {
 		"access_log a.log combined flush=1s;":                                       `no buffer is defined for access_log "a.log"`,
 		"access_log a.log combined buffer=1k flush=0;":                              `invalid flush time "0"`,
 		"access_log a.log combined gzip=10;":                                        `invalid compression level "10"`,
-		"access_log syslog:server=h;":                                               `host not found in "h" in syslog server "h"`,
+		"access_log syslog:server=h..h;":                                            `host not found in "h..h" in syslog server "h..h"`,
 		"access_log syslog:tag=x;":                                                  `no syslog server specified`,
 		"access_log syslog:server=127.0.0.1 combined buffer=1k;":                    `logs to syslog cannot be buffered`,
 		"access_log $host.log combined buffer=1k;":                                  `buffered logs cannot have variables in name`,
