@@ -22,12 +22,14 @@ type Side struct {
 	DefaultPort uint16
 	// Upstream is the context of the blocks' inside.
 	Upstream conf.Context
+
+	balancers balance.Side
 }
 
 // The sides.
 var (
-	HTTP   = Side{Name: "http", DefaultPort: 80, Upstream: conf.Upstream}
-	Stream = Side{Name: "stream", Upstream: conf.StreamUpstream}
+	HTTP   = Side{Name: "http", DefaultPort: 80, Upstream: conf.Upstream, balancers: balance.HTTPOnly}
+	Stream = Side{Name: "stream", Upstream: conf.StreamUpstream, balancers: balance.StreamOnly}
 )
 
 // Block are the settings of an upstream block that both sides have.
@@ -46,9 +48,9 @@ type Line struct {
 	Addresses []upstream.Address
 }
 
-// Directives are those of the inside of a block that both sides have. place finds the Block in a module's settings; serverSyntax are
+// directives are those of the inside of a block that both sides have. place finds the Block in a module's settings; serverSyntax are
 // the parameters of server that only this side has.
-func Directives[S any](side Side, place func(*S) *Block, serverSyntax string) []conf.Directive {
+func directives[S any](side Side, place func(*S) *Block, serverSyntax string) []conf.Directive {
 	in := side.Upstream
 	return []conf.Directive{
 		{
@@ -203,8 +205,8 @@ func (b *Block) setZone(side Side, a *conf.Args) (err error) {
 	return err
 }
 
-// Check says what a block lacks. around are the resolver settings of the block around it.
-func (b *Block) Check(scope *conf.Scope, around plan.ResolverSettings) error {
+// check says what a block lacks. around are the resolver settings of the block around it.
+func (b *Block) check(scope *conf.Scope, around plan.ResolverSettings) error {
 	if len(b.Servers) == 0 {
 		if b.Zone != nil {
 			return nil // the API adds some

@@ -6,9 +6,9 @@ import (
 	"starling/plan"
 )
 
-// Link fills the group of a block with its servers and starts what asks for their names. around are the resolver settings of the
+// link fills the group of a block with its servers and starts what asks for their names. around are the resolver settings of the
 // block around it; old is the group of the same name in the configuration before, or nil.
-func (b *Block) Link(p *plan.Plan, g, old *Base, around plan.ResolverSettings) error {
+func (b *Block) link(p *plan.Plan, g, old *Base, around plan.ResolverSettings) error {
 	now := p.Clock.Now()
 	if b.Balancer != nil {
 		g.SetBalancer(b.Balancer)
@@ -56,8 +56,8 @@ func (b *Block) resolve(p *plan.Plan, g *Base, around plan.ResolverSettings) err
 	return nil
 }
 
-// Before finds the group of an upstream block in the configuration that a plan follows, nil where there is none.
-func Before[G any, P Member[G]](p *plan.Plan, of func(*plan.Plan) *Registry[G, P], name string) *Base {
+// before finds the group of an upstream block in the configuration that a plan follows, nil where there is none.
+func before[G any, P Member[G]](p *plan.Plan, of func(*plan.Plan) *Registry[G, P], name string) *Base {
 	if p.Old == nil {
 		return nil
 	}

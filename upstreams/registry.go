@@ -19,8 +19,9 @@ type Base struct {
 	NoBackup bool
 	// Declared tells an upstream block from an address of proxy_pass.
 	Declared bool
-	// Node is where it was declared or first named.
-	Node *conf.Node
+	// Node is where it was declared or first named, Scope the inside of its block, where it was declared.
+	Node  *conf.Node
+	Scope *conf.Scope
 
 	port   uint16
 	noPort bool
@@ -40,8 +41,9 @@ type Registry[G any, P Member[G]] struct{ all []P }
 // All are the groups in the order of their first mention.
 func (r *Registry[G, P]) All() []P { return r.all }
 
-// Declare adds the group of an upstream block.
-func (r *Registry[G, P]) Declare(name string, node *conf.Node) (P, error) {
+// declare adds the group of an upstream block.
+func (r *Registry[G, P]) declare(a *conf.Args) (P, error) {
+	name := a.Words[0]
 	for _, g := range r.all {
 		other := g.base()
 		if !strings.EqualFold(other.Name, name) {
@@ -54,7 +56,7 @@ func (r *Registry[G, P]) Declare(name string, node *conf.Node) (P, error) {
 			return nil, conf.At(other.Node, "upstream \"%s\" may not have port %d", name, other.port)
 		}
 	}
-	return r.add(Base{Group: upstream.NewGroup(name, balance.RoundRobin{}), Declared: true, Node: node, noPort: true}), nil
+	return r.add(Base{Group: upstream.NewGroup(name, balance.RoundRobin{}), Declared: true, Node: a.Node, Scope: a.Inner, noPort: true}), nil
 }
 
 func (r *Registry[G, P]) add(b Base) P {

@@ -48,25 +48,27 @@ func recording(to chan<- string) *stream.Module {
 }
 
 // servers are the settings of an upstream block.
-type servers struct{ upstreams.Block }
+type servers struct {
+	upstreams.Block
+	key *vars.Template[*stream.Session]
+}
 
 // upstreamBlocks is a family for these tests: upstream blocks with what both sides have.
 func upstreamBlocks() *stream.Module {
-	blocks := map[*groups.Group]*conf.Scope{}
 	block := conf.Directive{Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
-		Set: conf.Raw(func(_ *servers, a *conf.Args) error {
-			g, err := groups.Of(stream.PlanOf(a)).Declare(a.Words[0], a.Node)
-			blocks[g] = a.Inner
-			return err
-		})}
+		Set: upstreams.Declare(groups.Of)}
+	family := &upstreams.Family[servers, *stream.Session]{
+		Side:      upstreams.Stream,
+		Block:     func(s *servers) *upstreams.Block { return &s.Block },
+		Key:       func(s *servers) **vars.Template[*stream.Session] { return &s.key },
+		Variables: stream.Variables,
+		Around:    func(*conf.Scope) plan.ResolverSettings { return plan.ResolverSettings{} },
+	}
 	return &stream.Module{
-		Module: conf.Module{Name: "upstream", New: conf.NewOf[servers], Clone: conf.CloneOf[servers],
-			Directives: append(upstreams.Directives(upstreams.Stream, func(s *servers) *upstreams.Block { return &s.Block }, ""), block)},
+		Module: conf.Module{Name: "upstream", New: conf.NewOf[servers], Clone: conf.CloneOf[servers], Directives: append(family.Directives(), block)},
 		Link: func(p *plan.Plan) error {
-			for g, scope := range blocks {
-				if err := conf.SettingsOf[servers](scope).Link(p, &g.Base, nil, plan.ResolverSettings{}); err != nil {
-					return err
-				}
+			if problems := upstreams.Link(family, p, groups.Of, func(*groups.Group, *servers) {}); len(problems) > 0 {
+				return problems
 			}
 			return nil
 		},

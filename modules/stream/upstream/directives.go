@@ -7,7 +7,6 @@ import (
 	"starling/plan"
 	"starling/stream"
 	"starling/stream/groups"
-	"starling/upstream/balance"
 	"starling/upstreams"
 	"starling/vars"
 )
@@ -18,15 +17,29 @@ type Settings struct {
 	key *vars.Template[*stream.Session]
 }
 
+// family is stream's half of the upstream blocks.
+var family = &upstreams.Family[Settings, *stream.Session]{
+	Side:      upstreams.Stream,
+	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
+	Key:       func(s *Settings) **vars.Template[*stream.Session] { return &s.key },
+	Variables: stream.Variables,
+	Around: func(outer *conf.Scope) plan.ResolverSettings {
+		return conf.SettingsOf[stream.CoreSettings](outer).Resolver
+	},
+}
+
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:       "upstream",
-		Doc:        "Groups of servers that proxy_pass sends sessions to.",
-		New:        conf.NewOf[Settings],
-		Clone:      conf.CloneOf[Settings],
-		Directives: directives(),
-		Check:      conf.CheckOf(check),
+		Name:  "upstream",
+		Doc:   "Groups of servers that proxy_pass sends sessions to.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: append([]conf.Directive{{
+			Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
+			Doc: "Declares a group of servers.", Set: upstreams.Declare(groups.Of),
+		}}, family.Directives()...),
+		Check: conf.CheckOf(family.Check),
 	},
 	Link: link,
 	API: func(p *plan.Plan) []observe.Resource {
@@ -34,83 +47,9 @@ var Module = stream.Module{
 	},
 }
 
-func directives() []conf.Directive {
-	all := []conf.Directive{{
-		Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
-		Doc: "Declares a group of servers.", Set: conf.Raw(declare),
-	}}
-	all = append(all, upstreams.Directives(upstreams.Stream, func(s *Settings) *upstreams.Block { return &s.Block }, "")...)
-	for _, m := range balance.Methods() {
-		if m.Side != balance.HTTPOnly {
-			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.StreamUpstream, Set: balancerSetter(m)})
-		}
-	}
-	return all
-}
-
-// declarations are the upstream blocks of a configuration, in order.
-type declarations struct{ blocks []block }
-
-type block struct {
-	group *groups.Group
-	scope *conf.Scope
-}
-
-func declare(_ *Settings, a *conf.Args) error {
-	p := stream.PlanOf(a)
-	g, err := groups.Of(p).Declare(a.Words[0], a.Node)
-	if err != nil {
-		return err
-	}
-	d := plan.Part[declarations](p)
-	d.blocks = append(d.blocks, block{g, a.Inner})
-	return nil
-}
-
-func balancerSetter(m balance.Method) conf.Setter {
-	return conf.Raw(func(s *Settings, a *conf.Args) error {
-		if s.Method != nil {
-			a.Warn("load balancing method redefined")
-		}
-		b, err := m.New(a.Words)
-		if err != nil {
-			return err
-		}
-		s.key = nil
-		if m.Keyed {
-			key, err := stream.CompileTemplate(a, a.Words[0])
-			if err != nil {
-				return err
-			}
-			s.key = &key
-		}
-		s.Method, s.Balancer = &m, b
-		return nil
-	})
-}
-
-func check(s *Settings, scope *conf.Scope) error {
-	if scope.In != conf.StreamUpstream {
-		return nil
-	}
-	return s.Check(scope, around(scope))
-}
-
-// around are the resolver settings of the stream block around an upstream block.
-func around(scope *conf.Scope) plan.ResolverSettings {
-	return conf.SettingsOf[stream.CoreSettings](scope.Parent).Resolver
-}
-
 // link makes the groups of the upstream blocks ready for sessions.
 func link(p *plan.Plan) error {
-	var problems conf.Problems
-	for _, b := range plan.Part[declarations](p).blocks {
-		s := conf.SettingsOf[Settings](b.scope)
-		b.group.Key = s.key
-		if err := s.Link(p, &b.group.Base, upstreams.Before(p, groups.Of, b.group.Name), around(b.scope)); err != nil {
-			problems = append(problems, conf.At(b.scope.Node, "%s in upstream \"%s\"", err, b.group.Name))
-		}
-	}
+	problems := upstreams.Link(family, p, groups.Of, func(g *groups.Group, s *Settings) { g.Key = s.key })
 	if len(problems) > 0 {
 		return problems
 	}

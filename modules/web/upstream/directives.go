@@ -5,10 +5,29 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/upstream/balance"
+	"starling/plan"
 	"starling/upstreams"
+	"starling/vars"
 	"starling/web"
+	"starling/web/groups"
 )
+
+// family is http's half of the upstream blocks.
+var family = &upstreams.Family[Settings, *web.Request]{
+	Side:      upstreams.HTTP,
+	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
+	Key:       func(s *Settings) **vars.Template[*web.Request] { return &s.key },
+	Variables: web.Variables,
+	Around: func(outer *conf.Scope) plan.ResolverSettings {
+		return conf.SettingsOf[web.CoreSettings](outer).Resolver
+	},
+	ServerSyntax: " [route=<id>] [drain]",
+	Displace: func(s *Settings) bool { // as in nginx, a method written below `sticky` puts it out of work
+		had := s.sticky != nil
+		s.sticky = nil
+		return had
+	},
+}
 
 // Module is the family.
 var Module = web.Module{
@@ -18,7 +37,7 @@ var Module = web.Module{
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
-		Check:      conf.CheckOf(check),
+		Check:      conf.CheckOf(family.Check),
 	},
 	Filters: []web.FilterHook{{Build: buildCookieFilter}},
 	Link:    link,
@@ -29,7 +48,7 @@ func directives() []conf.Directive {
 	all := []conf.Directive{
 		{
 			Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Repeat: true,
-			Doc: "Declares a group of servers.", Set: conf.Raw(declare),
+			Doc: "Declares a group of servers.", Set: upstreams.Declare(groups.Of),
 		}, {
 			Name: "keepalive", Syntax: "<connections> [local]", DefaultDoc: "32 local", In: conf.Upstream,
 			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
@@ -53,14 +72,7 @@ func directives() []conf.Directive {
 			Set: conf.Raw(setSticky),
 		},
 	}
-	all = append(all, upstreams.Directives(upstreams.HTTP, func(s *Settings) *upstreams.Block { return &s.Block }, " [route=<id>] [drain]")...)
-	for _, m := range balance.Methods() {
-		if m.Side == balance.StreamOnly {
-			continue
-		}
-		all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: conf.Upstream, Set: balancerSetter(m)})
-	}
-	return all
+	return append(all, family.Directives()...)
 }
 
 // pointer makes a parser whose values tell being set from being zero.

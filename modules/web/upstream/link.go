@@ -12,16 +12,19 @@ import (
 
 func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
 
-// link makes the groups of the upstream blocks ready for requests.
+// link makes the groups of the upstream blocks ready for requests, and gives the learned sessions their memory.
 func link(p *plan.Plan) error {
-	d := declared(p)
-	d.slot = web.NewSlot(p)
-	var problems conf.Problems
-	for _, b := range d.blocks {
-		if err := b.link(p); err != nil {
-			problems = append(problems, conf.At(b.scope.Node, "%s in upstream \"%s\"", err, b.group.Name))
+	declared(p).slot = web.NewSlot(p)
+	problems := upstreams.Link(family, p, groups.Of, func(g *groups.Group, s *Settings) {
+		g.Key = s.key
+		if keep := s.keepAlive(); keep.Connections > 0 {
+			g.Pool = g.NewPool(keep, p.Clock)
+			p.OnRetire(g.Pool.Close)
 		}
-	}
+		if s.sticky != nil {
+			g.Sticky = s.sticky.use()
+		}
+	})
 	for _, z := range p.Zones.All() {
 		if l, ok := z.Value.(*learn); ok {
 			if err := l.link(p); err != nil {
@@ -33,20 +36,6 @@ func link(p *plan.Plan) error {
 		return problems
 	}
 	return nil
-}
-
-func (b *block) link(p *plan.Plan) error {
-	s := conf.SettingsOf[Settings](b.scope)
-	g := b.group
-	g.Key = s.key
-	if keep := s.keepAlive(); keep.Connections > 0 {
-		g.Pool = g.NewPool(keep, p.Clock)
-		p.OnRetire(g.Pool.Close)
-	}
-	if s.sticky != nil {
-		g.Sticky = s.sticky.use()
-	}
-	return s.Link(p, &g.Base, upstreams.Before(p, groups.Of, g.Name), around(b.scope))
 }
 
 // resources is /http/upstreams.

@@ -1,0 +1,61 @@
+package modules_test
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"starling/lib/resolver/resolvertest"
+	"starling/lib/testkit"
+	"starling/web/webtest"
+)
+
+// TestResolvedServersSurviveAReload: what the DNS had said serves the next configuration while the DNS is silent.
+func TestResolvedServersSurviveAReload(t *testing.T) {
+	dns := resolvertest.Start(t)
+	f := fleet{}
+	f.backend(t, "a", says("a"))
+	_, port, _ := net.SplitHostPort(f["a"].addr)
+	dns.Host("app.example.com", 0, "127.0.0.1")
+	conf := `resolver ` + dns.Addr + `; upstream u { zone u 64k; server app.example.com:` + port + ` resolve; }
+		server { location / { proxy_pass http://u; } }`
+	before := f.start(t, conf)
+	c := before.Client()
+	testkit.Eventually(t, patience, func() error {
+		if r := get(c); r.StatusCode != 200 {
+			return fmt.Errorf("%d: the DNS has not answered yet", r.StatusCode)
+		}
+		return nil
+	})
+	dns.Silence("app.example.com")
+	after := f.start(t, conf, webtest.After(before))
+	if r := get(after.Client()); r.Text != "a" {
+		t.Errorf("after the reload: %d %q", r.StatusCode, r.Text)
+	}
+}
+
+// TestMethodsDisplaceEachOther: the last one counts, and one below `sticky` puts that out of work; both are warned of, as in nginx.
+func TestMethodsDisplaceEachOther(t *testing.T) {
+	const warning = `load balancing method redefined in /test.conf:1`
+	for _, c := range []struct {
+		block string
+		warns bool
+		want  string
+	}{
+		{`hash $host; least_conn; server {a}; server {b};`, true, "abab"},
+		{`least_conn; hash $host; server {a}; server {b};`, true, "aaaa"},
+		{`server {a} route=a; server {b} route=b; sticky route $http_x_route; hash $host;`, true, "aaaa"},
+		{`hash $host; server {a} route=a; server {b} route=b; sticky route $http_x_route;`, false, "bbbb"},
+	} {
+		f := fleet{}
+		f.backend(t, "a", says("a"))
+		f.backend(t, "b", says("b"))
+		s := f.start(t, `upstream u { `+c.block+` } server { location / { proxy_pass http://u; } }`)
+		warned := slices.ContainsFunc(s.Log.Lines(), func(line string) bool { return strings.Contains(line, warning) })
+		if got := run(s.Client(), 4, "X-Route: b"); got != c.want || warned != c.warns {
+			t.Errorf("%s\nasked %s, want %s; warned: %v", c.block, got, c.want, warned)
+		}
+	}
+}
