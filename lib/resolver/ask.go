@@ -24,7 +24,7 @@ func (r *Resolver) ask(ctx context.Context, name, service, question string, kind
 		server := r.config.Servers[(first+try)%len(r.config.Servers)]
 		reply, err := r.exchange(ctx, server, question, kind)
 		if err != nil {
-			if failure.Cause == nil || ctx.Err() == nil { // a try that the end cut short tells less than one before it
+			if failure.Cause == nil || !isTimeout(err) { // silence, be it cut short by the end, tells less than what was said before
 				failure.Cause = fmt.Errorf("name server %s: %w", server, err)
 			}
 			if !isTimeout(err) && !pause(ctx, retryRefused) {
