@@ -11,6 +11,7 @@ import (
 
 	"starling/observe"
 	"starling/plan"
+	"starling/web"
 )
 
 // quitSyncTimeout bounds what is sent to the cluster after the last request of a graceful end.
@@ -367,5 +368,7 @@ func (h *Host) end() {
 	c.plan.Logs.Flush()
 }
 
-// Chown gives the log files to the user that the process is about to become.
-func (h *Host) Chown(uid, gid int) []error { return h.files.Chown(uid, gid) }
+// Chown gives the log files and the directories of request bodies to the user that the process is about to become.
+func (h *Host) Chown(uid, gid int) []error {
+	return append(h.files.Chown(uid, gid), web.ChownBodyDirs(h.Current().plan, uid, gid)...)
+}

@@ -30,6 +30,8 @@ type part struct {
 	site      *Site
 	slotNames map[string]int // of SlotVariable
 	unset     map[int]func(*Request)
+	spool     *bodySpool
+	bodyDirs  []*bodyPath // to be made at start
 }
 
 func partOf(p *plan.Plan) *part {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"io"
 	"time"
 
 	"starling/observe"
@@ -19,16 +18,11 @@ var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
 // BodyDone tells that the whole request body was read from the client.
-func (r *Request) BodyDone() bool { return r.wire.bodyDone() && r.keptRead == len(r.keptBody) }
+func (r *Request) BodyDone() bool { return r.wire.bodyDone() }
 
-// ReadBody reads body bytes as they come; io.EOF at the end. A body beyond client_max_body_size gives an error for which
-// ErrorStatus says 413. What WholeBody kept is read from there.
+// ReadBody reads body bytes as they come from the client; io.EOF at the end. A body beyond client_max_body_size gives an error for
+// which ErrorStatus says 413.
 func (r *Request) ReadBody(p []byte) (int, error) {
-	if r.keptRead < len(r.keptBody) {
-		n := copy(p, r.keptBody[r.keptRead:])
-		r.keptRead += n
-		return n, nil
-	}
 	n, err := r.wire.readBody(r, p)
 	return n, r.checkBody(n, err)
 }
@@ -42,18 +36,6 @@ func (r *Request) Continue() {
 	}
 }
 
-// TakeBody gives, in place and without waiting, what of the body came together with the head; it may be empty. The
-// bytes are valid during the request.
-func (r *Request) TakeBody() ([]byte, error) {
-	if r.keptRead < len(r.keptBody) {
-		b := r.keptBody[r.keptRead:]
-		r.keptRead = len(r.keptBody)
-		return b, nil
-	}
-	b, err := r.wire.takeBody()
-	return b, r.checkBody(len(b), err)
-}
-
 // checkBody counts what was read and applies client_max_body_size to bodies of unknown length.
 func (r *Request) checkBody(n int, err error) error {
 	r.bodyRead += int64(n)
@@ -63,39 +45,35 @@ func (r *Request) checkBody(n int, err error) error {
 	return err
 }
 
-// WholeBody reads the whole body, at most limit bytes (an error with status 413 beyond). It may be called again, and
-// ReadBody after it. The bytes are valid during the request.
+// WholeBody reads the whole body into memory, at most limit bytes (an error with status 413 beyond). It may be called again. The bytes
+// are valid during the request.
 func (r *Request) WholeBody(limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errBodyTooLarge
 	}
-	if r.kept == nil {
-		r.kept = h1.TakeBlock(int(min(max(r.ContentLength, arenaBlockBytes), limit+1)))
+	if err := r.TakeBody(); err != nil {
+		return nil, err
 	}
-	used := len(r.keptBody)
-	for !r.wire.bodyDone() {
-		if used == len(r.kept.Mem) {
-			more := h1.TakeBlock(2 * used)
-			copy(more.Mem, r.kept.Mem[:used])
-			r.kept.GiveBack()
-			r.kept = more
-		}
-		n, err := r.wire.readBody(r, r.kept.Mem[used:])
-		used += n
-		r.keptBody = r.kept.Mem[:used]
-		if err = r.checkBody(n, err); err != nil && err != io.EOF {
+	k := &r.kept
+	if !k.whole && !r.bodyGone() && int64(len(k.memory)) <= limit {
+		if err := r.readIntoMemory(limit + 1); err != nil {
 			return nil, err
 		}
-		if int64(used) > limit {
-			return nil, errBodyTooLarge
-		}
 	}
-	r.keptBody = r.kept.Mem[:used]
-	return r.keptBody, nil
+	if k.file != nil || int64(len(k.memory)) > limit {
+		return nil, errBodyTooLarge
+	}
+	return k.memory, nil
 }
 
-// KeptBody is what WholeBody read ($request_body); nil if it was not called.
-func (r *Request) KeptBody() []byte { return r.keptBody }
+// KeptBody is what KeepBody, TakeBody or WholeBody left in memory of the body.
+func (r *Request) KeptBody() []byte { return r.kept.memory }
+
+// BodyFile is the file that KeepBody wrote the body into; nil where it is in memory.
+func (r *Request) BodyFile() *BodyFile { return r.kept.file }
+
+// BodyFollows tells that behind what was kept there is more to come from the client.
+func (r *Request) BodyFollows() bool { return !r.BodyDone() && !r.bodyGone() }
 
 // DiscardBody reads what is left of the body and forgets it, as far as lingering_time allows.
 func (r *Request) DiscardBody() error {
@@ -107,7 +85,12 @@ func (r *Request) DiscardBody() error {
 // for a timeout, 400 for a client that left inside the body.
 func (r *Request) ErrorStatus(err error) Result {
 	var problem *h1.Problem
+	var fault *bodyFault
 	switch {
+	case errors.As(err, &fault):
+		r.Logf(fault.level, "%s", fault.text)
+		r.keep = false
+		return Result(fault.status)
 	case errors.As(err, &problem):
 		switch problem {
 		case errBodyTooLarge:

@@ -26,7 +26,7 @@ var Core = Module{
 		New:        newCore,
 		Clone:      cloneCore,
 		Enter:      enterCore,
-		Directives: concat(structure, requestLimits, connections, http2, content, answers, diagnostics),
+		Directives: concat(structure, requestLimits, bodies, connections, http2, content, answers, diagnostics),
 	},
 	Variables: coreVariables(),
 }
@@ -111,14 +111,6 @@ var requestLimits = []conf.Directive{
 	{
 		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Takes adjacent slashes of a URI for one.",
 		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.KeepSlashes }, isOff),
-	},
-	{
-		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations, Doc: "Sets the largest request body that is accepted; 0 accepts any.",
-		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.MaxBodyBytes }, conf.Offset),
-	},
-	{
-		Name: "client_body_buffer_size", Syntax: "<size>", Default: "16k", In: locations, Doc: "Sets how much of a request body is kept in memory where it is kept.",
-		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.BodyBufferBytes }, conf.Size),
 	},
 }
 

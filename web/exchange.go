@@ -36,9 +36,7 @@ func (s *Site) give(r *Request) {
 		r.endings[i] = ending{}
 		e.callback(e.arg, e.n)
 	}
-	if r.kept != nil {
-		r.kept.GiveBack()
-	}
+	r.dropKept()
 	r.arena.reset()
 	clear(r.slots)
 	clear(r.Out.Headers)

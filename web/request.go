@@ -95,10 +95,8 @@ type engine struct {
 	id    [16]byte // $request_id, once hasID
 	hasID bool
 
-	kept     *h1.Block // of WholeBody
-	keptBody []byte
-	keptRead int
-	bodyRead int64 // body bytes given to readers
+	kept     keptBody
+	bodyRead int64 // body bytes read from the client
 	expects  bool  // 100 Continue is still to be sent
 
 	rate      int64 // of limit_rate; 0: none

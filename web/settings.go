@@ -25,6 +25,8 @@ type CoreSettings struct {
 	SendTimeout       time.Duration
 	MaxBodyBytes      int64 // client_max_body_size; 0: any
 	BodyBufferBytes   int64
+	BodyPath          bodyPath   // client_body_temp_path
+	BodyInFile        BodyInFile // client_body_in_file_only
 	HTTP2             bool
 	HTTP2Streams      int   // http2_max_concurrent_streams
 	HTTP2PrereadBytes int64 // http2_body_preread_size

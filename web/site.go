@@ -24,6 +24,7 @@ type Site struct {
 	times     observe.TimeCache
 	hostname  string
 	traffic   *observe.Traffic // goes on over reloads
+	spool     *bodySpool       // likewise
 
 	// context ends when the site is closed by force.
 	context context.Context
@@ -83,7 +84,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 			b.problem(http.Node, err)
 		}
 	}
-	b.site = &Site{plan: p, conns: map[*Conn]struct{}{}, drained: make(chan struct{}), traffic: p.Traffic(), hostname: hostname()}
+	b.site = &Site{plan: p, conns: map[*Conn]struct{}{}, drained: make(chan struct{}), traffic: p.Traffic(), spool: spoolOf(p), hostname: hostname()}
 	b.site.context, b.site.cancel = context.WithCancel(context.Background())
 	for _, scope := range http.All("server") {
 		s, err := b.server(scope)
@@ -106,6 +107,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	if len(b.problems) > 0 {
 		return nil, b.problems
 	}
+	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })
 	b.site.slots = partOf(p).slots
 	partOf(p).site = b.site
 	for _, m := range modules {

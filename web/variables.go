@@ -141,8 +141,18 @@ func headerVariables() []variable {
 		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
 		{Name: "cookie_", Prefix: true, Doc: "The cookie of that name.", Append: appendCookie},
 		always("request_body", "The request body, if it was read into memory.", func(r *Request, dst []byte) ([]byte, bool) {
-			return append(dst, r.keptBody...), r.kept != nil
+			if !r.kept.whole || len(r.kept.memory) == 0 {
+				return dst, false
+			}
+			return append(dst, r.kept.memory...), true
 		}),
+		always("request_body_file", "The path of the file that the request body was written to; it can be opened with client_body_in_file_only.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				if r.kept.file == nil {
+					return dst, false
+				}
+				return append(dst, r.kept.file.Name...), true
+			}),
 	}
 }
 

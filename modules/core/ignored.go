@@ -8,7 +8,7 @@ import (
 const locations = conf.HTTP | conf.Server | conf.Location
 
 // ignored is the one list of directives that are accepted and do nothing, because what they tune does not exist here:
-// nginx's event loop and accept lock, its memory pools and hash tables, its temporary files. Their arguments are checked.
+// nginx's event loop and accept lock, its memory pools and hash tables, its temporary files for responses. Their arguments are checked.
 var ignored = []struct {
 	name, syntax string
 	in           conf.Context
@@ -29,12 +29,11 @@ var ignored = []struct {
 	{"accept_mutex_delay", "<time>", conf.Events, "there is no lock between processes"},
 	{"worker_aio_requests", "<number>", conf.Events, "there is no asynchronous input of the kernel's"},
 
-	{"client_body_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "bodies are streamed, not stored"},
 	{"proxy_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "responses are streamed, not stored"},
 	{"fastcgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "there is no FastCGI"},
 	{"uwsgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "there is no uwsgi"},
 	{"scgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "there is no SCGI"},
-	{"client_body_in_single_buffer", "on | off", locations, "a body that is kept is always in one piece"},
+	{"client_body_in_single_buffer", "on | off", locations, "a body that is kept in memory is always in one piece"},
 	{"connection_pool_size", "<size>", conf.HTTP | conf.Server, "there are no memory pools"},
 	{"request_pool_size", "<size>", conf.HTTP | conf.Server, "there are no memory pools"},
 	{"output_buffers", "<number> <size>", locations, "the kernel copies files"},
@@ -44,7 +43,7 @@ var ignored = []struct {
 	{"tcp_nopush", "on | off", locations, "head and body go out together"},
 	{"send_lowat", "<size>", locations, "it concerns BSD only"},
 	{"aio", "on|off|threads[=<pool>]", locations, "reading a file does not hold up other connections"},
-	{"aio_write", "on | off", locations, "there are no temporary files"},
+	{"aio_write", "on | off", locations, "writing a file does not hold up other connections"},
 	{"directio", "<size>|off", locations, "files are always read through the page cache"},
 	{"directio_alignment", "<size>", locations, "files are always read through the page cache"},
 	{"read_ahead", "<size>", locations, "the kernel reads ahead by itself"},

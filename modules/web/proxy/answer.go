@@ -255,7 +255,7 @@ func (x *exchange) readPiece(p []byte) (n int, err error) {
 func (x *exchange) bodyDone() {
 	w := x.wire
 	x.endUpload()
-	x.reusable = w.head.KeepAlive && w.body.Kind() != h1.BodyUntilClose && !x.streams && len(w.in.Unread()) == 0
+	x.reusable = w.head.KeepAlive && w.body.Kind() != h1.BodyUntilClose && !x.unsent && len(w.in.Unread()) == 0
 	x.settle(upstream.Success)
 }
 
@@ -274,8 +274,8 @@ func (x *exchange) cutShort(err error) web.Result {
 		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
 		outcome = upstream.Success
 	case err == errUploadFailed:
-		x.logf(observe.Info, "client prematurely closed connection while its body was passed on")
-		outcome = upstream.Success
+		x.settle(upstream.Success)
+		x.r.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
 	case isTimeout(err):
 		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")
 	case isEnd(err):

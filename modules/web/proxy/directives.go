@@ -94,12 +94,12 @@ var requests = []conf.Directive{
 	template("proxy_set_body", "<value>", "Sets the body of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.body }),
 	flag("proxy_pass_request_headers", "on", "Passes the client's headers.", func(s *Settings) *bool { return &s.passHeaders }),
 	flag("proxy_pass_request_body", "on", "Passes the client's body.", func(s *Settings) *bool { return &s.passBody }),
-	flag("proxy_request_buffering", "on", "Reads a body that fits into client_body_buffer_size before a server is asked. Larger ones are always streamed.",
+	flag("proxy_request_buffering", "on", "Reads the whole body before a server is asked: into memory, or a temporary file beyond client_body_buffer_size. Off passes it on as it comes.",
 		func(s *Settings) *bool { return &s.requestBuffering }),
 }
 
 var responses = []conf.Directive{
-	flag("proxy_buffering", "on", "Collects small pieces of a response; off sends each at once. Nothing is written to disk in either case.",
+	flag("proxy_buffering", "on", "Collects small pieces of a response; off sends each at once. No response is written to disk in either case.",
 		func(s *Settings) *bool { return &s.buffering }),
 	{
 		Name: "proxy_buffer_size", Syntax: "<size>", Default: "4k", In: places, Doc: "Bounds the head of a response.",

@@ -29,17 +29,18 @@ type exchange struct {
 	tries   int
 	uri     []byte // as sent to the server
 
-	body         []byte // of the request, as far as it was read before
-	block        *h1.Block
-	streams      bool // the rest of the body follows while it is read
-	sent         bool // something of the request was sent to a server
-	streamed     bool // something of the rest was
-	headOnly     bool // the method sent is HEAD
-	settled      bool // the current try was accounted for
-	reusable     bool // the connection is in step for another request
+	body         []byte        // of the request, as far as it was read before
+	file         *web.BodyFile // in its place, where that was too much for memory
+	streams      bool          // the rest of the body follows while it is read
+	sent         bool          // something of the request was sent to a server
+	streamed     bool          // something was that came from the client meanwhile
+	unsent       bool          // the present server did not get all of the request
+	headOnly     bool          // the method sent is HEAD
+	settled      bool          // the current try was accounted for
+	reusable     bool          // the connection is in step for another request
 	wanted       []byte
 	upload       *upload
-	uploadFailed error       // what ended it, if that was the client
+	uploadFailed error       // what ended it, if that was the body
 	own          destination // of a URL with variables
 }
 
@@ -91,7 +92,7 @@ func (l *location) begin(r *web.Request) *exchange {
 	}
 	x.r, x.l, x.to = r, l, &l.to.destination
 	x.startMS = r.Now().MonoMS
-	x.tries, x.sent, x.streamed, x.streams, x.body, x.uploadFailed = 0, false, false, false, nil, nil
+	x.tries, x.sent, x.streamed, x.streams, x.body, x.file, x.uploadFailed = 0, false, false, false, nil, nil, nil
 	return x
 }
 
@@ -99,16 +100,13 @@ func (l *location) begin(r *web.Request) *exchange {
 func endExchange(arg any, _ uint64) {
 	x := arg.(*exchange)
 	x.endTry()
-	if x.block != nil {
-		x.block.GiveBack()
-	}
 	attempt := &x.attempt
 	attempt.Key = nil
 	states, uri, wanted := x.states[:0], x.uri[:0], x.wanted[:0]
 	if cap(uri) > maxKeptURIBytes {
 		uri = nil
 	}
-	x.r, x.l, x.to, x.group, x.block, x.body = nil, nil, nil, nil, nil, nil
+	x.r, x.l, x.to, x.group, x.body, x.file = nil, nil, nil, nil, nil, nil
 	x.states, x.uri, x.wanted, x.own = states, uri, wanted, destination{}
 	exchanges.Put(x)
 }
@@ -233,7 +231,7 @@ func (x *exchange) tlsConfig() *tls.Config {
 }
 
 func (x *exchange) use(c *upstream.Conn) {
-	x.conn, x.wire, x.reusable = c, wireOf(c), false
+	x.conn, x.wire, x.reusable, x.unsent = c, wireOf(c), false, false
 	x.sentAt = x.wire.out.Bytes
 	c.Requests++
 }

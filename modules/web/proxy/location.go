@@ -34,19 +34,19 @@ func link(p *plan.Plan) error {
 // location is proxy_pass in one location, ready for requests.
 type location struct {
 	*Settings
-	to       *target
-	slot     int
-	clock    *clock.Clock
-	registry *groups.Registry
-	names    *resolver.Resolver // for URLs with variables; nil without a resolver
-	dialer   upstream.Dialer
-	client   *ssl.Client // nil where TLS cannot be asked for
-	head     headPlan
-	hidden   nameSet
-	rewrites []rule
-	// readBytes is how much of a body is read at once, bodyBytes how much of a request's body is kept for another try.
-	readBytes, bodyBytes int
-	name                 string
+	to        *target
+	slot      int
+	clock     *clock.Clock
+	registry  *groups.Registry
+	names     *resolver.Resolver // for URLs with variables; nil without a resolver
+	dialer    upstream.Dialer
+	client    *ssl.Client // nil where TLS cannot be asked for
+	head      headPlan
+	hidden    nameSet
+	rewrites  []rule
+	readBytes int  // how much of a body is read at once
+	inFile    bool // client_body_in_file_only: an empty body has a file too
+	name      string
 }
 
 // Bounds of what is read from a server at once: larger reads gain nothing that was measured.
@@ -65,7 +65,8 @@ func build(b *web.Block) (web.Handler, error) {
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	l := &location{Settings: s, to: s.target, slot: plan.Part[part](b.Plan).slot, clock: b.Plan.Clock, registry: groups.Of(b.Plan),
-		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), bodyBytes: int(core.BodyBufferBytes), name: b.Current.Name}
+		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), inFile: core.BodyInFile != web.BodyFileIfLarge, name: b.Current.Name}
+	b.KeepsBodies()
 	l.dialer = upstream.Dialer{Timeout: s.connectTimeout, Bind: s.bind, Probe: s.probe, Clock: b.Plan.Clock}
 	l.head = newHeadPlan(s)
 	l.hidden = hiddenNames(s)

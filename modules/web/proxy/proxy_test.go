@@ -62,7 +62,8 @@ func TestRequestBodies(t *testing.T) {
 	tests := []struct{ name, conf, request, want string }{
 		{"with a length", ``, plain, "Content-Length: 5||abcde"},
 		{"chunks that fit are counted first", ``, chunked, "Content-Length: 5||abcde"},
-		{"a body that does not fit is streamed", `client_body_buffer_size 2;`, plain, "Content-Length: 5||abcde"},
+		{"a body that does not fit into memory", `client_body_buffer_size 2;`, plain, "Content-Length: 5||abcde"},
+		{"chunks that do not fit into memory", `client_body_buffer_size 2;`, chunked, "Content-Length: 5||abcde"},
 		{"HTTP/1.0 knows no chunks", `proxy_http_version 1.0; client_body_buffer_size 2;`, chunked, "Content-Length: 5||abcde"},
 		{"no body", `proxy_pass_request_body off;`, plain, "Host: BACKEND||"},
 		{"another body", `proxy_set_body "x=$request_method";`, plain, "Content-Length: 6||x=POST"},

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"syscall"
 
@@ -12,119 +11,94 @@ import (
 	"starling/web/h1"
 )
 
-// readBody reads the request's body as far as it is kept: small ones whole, so that they are sent with the head and may be sent
-// again, of large ones the beginning.
+// readBody reads the request's body before a server is chosen, unless proxy_request_buffering says that it is passed on as it comes.
 func (x *exchange) readBody() web.Result {
 	r, l := x.r, x.l
-	if !r.HasBody() || !l.passBody || l.Settings.body != nil {
-		if !r.HasBody() {
-			r.Continue()
-		}
-		return web.Declined
-	}
-	if l.requestBuffering && !r.Chunked && r.ContentLength <= int64(l.bodyBytes) {
-		whole, err := r.WholeBody(int64(l.bodyBytes)) // kept for $request_body too
-		if err != nil {
+	switch {
+	case !r.HasBody() && !(r.ContentLength == 0 && l.inFile):
+		r.Continue()
+	case !l.requestBuffering && !l.needsWhole(r):
+		if err := r.TakeBody(); err != nil {
 			return r.ErrorStatus(err)
 		}
-		x.body = whole
-		return web.Declined
-	}
-	came, err := r.TakeBody()
-	if err != nil {
-		return r.ErrorStatus(err)
-	}
-	if r.BodyDone() {
-		x.body = came
-		return web.Declined
-	}
-	if !l.requestBuffering {
-		x.body, x.streams = came, true
-		return web.Declined
-	}
-	return x.keepBody(came)
-}
-
-// keepBody reads on until the body ends or what is kept is full. A body of unknown length for HTTP/1.0, which knows no chunks, is
-// kept whole: client_max_body_size bounds it.
-func (x *exchange) keepBody(came []byte) web.Result {
-	r, l := x.r, x.l
-	whole := l.version10 && r.Chunked
-	most := max(l.bodyBytes, len(came))
-	x.takeBlock(most)
-	used := copy(x.block.Mem, came)
-	for !r.BodyDone() {
-		if used == most {
-			if !whole {
-				break
-			}
-			old := x.block
-			most = 2 * used
-			x.block = h1.TakeBlock(most)
-			copy(x.block.Mem, old.Mem[:used])
-			old.GiveBack()
-		}
-		n, err := r.ReadBody(x.block.Mem[used:most])
-		used += n
-		if err != nil && err != io.EOF {
+	default:
+		if err := r.KeepBody(l.needsWhole(r)); err != nil {
 			return r.ErrorStatus(err)
 		}
 	}
-	x.body, x.streams = x.block.Mem[:used], !r.BodyDone()
+	switch {
+	case l.Settings.body != nil:
+		x.body = r.Copy(r.Expand(l.Settings.body))
+	case l.passBody:
+		x.body, x.file, x.streams = r.KeptBody(), r.BodyFile(), r.BodyFollows()
+	}
 	return web.Declined
 }
 
-func (x *exchange) takeBlock(size int) {
-	if x.block != nil && len(x.block.Mem) < size {
-		x.block.GiveBack()
-		x.block = nil
-	}
-	if x.block == nil {
-		x.block = h1.TakeBlock(size)
-	}
+// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be told first, for
+// HTTP/1.0 knows no chunks.
+func (l *location) needsWhole(r *web.Request) bool {
+	return !l.passBody || l.Settings.body != nil || l.version10 && r.Chunked
 }
 
 // framing says how the body goes to the server.
 func (x *exchange) framing() framing {
 	r := x.r
 	switch {
+	case x.l.Settings.body != nil:
+		return framing{length: int64(len(x.body))}
 	case !x.l.passBody:
 		return framing{length: -1}
 	case x.streams && r.Chunked:
 		return framing{length: -1, chunked: true}
 	case x.streams:
 		return framing{length: r.ContentLength}
+	case x.file != nil:
+		return framing{length: x.file.Size}
 	case r.HasBody():
 		return framing{length: int64(len(x.body))}
 	}
 	return framing{length: r.ContentLength} // 0 where the client said so
 }
 
-// send writes head and body.
+// send writes the head, and behind it the body or its first piece.
 func (x *exchange) send() (verdict, int) {
-	r, l, w := x.r, x.l, x.wire
-	if l.Settings.body != nil {
-		x.body = r.Copy(r.Expand(l.Settings.body))
+	rest := remainder{memory: x.body, file: x.file, client: x.streams}
+	if x.file == nil && (x.streams || len(x.body) <= maxInlineBytes) {
+		rest.memory = nil
+		return x.sendWith(x.body, rest)
 	}
+	block := h1.TakeBlock(x.l.readBytes)
+	defer block.GiveBack()
+	piece, err := rest.next(block.Mem)
+	if err != nil {
+		return x.bodyFailed(err)
+	}
+	return x.sendWith(piece, rest)
+}
+
+// maxInlineBytes is how much of a body is written before the answer is looked for: more than that may not fit into the sockets, and a
+// server that answers before it has read all would wait as we do.
+const maxInlineBytes = 64 << 10
+
+// sendWith writes the head with the first piece of the body and leaves the rest to an upload.
+func (x *exchange) sendWith(piece []byte, rest remainder) (verdict, int) {
 	f := x.framing()
-	if l.Settings.body != nil {
-		f = framing{length: int64(len(x.body))}
-	}
-	head := x.appendHead(w.out.Start(), f)
+	head := x.appendHead(x.wire.out.Start(), f)
 	x.sent = true
-	err := w.armWrite(x.conn, r.Now().MonoMS, l.sendTimeout)
+	err := x.wire.armWrite(x.conn, x.r.Now().MonoMS, x.l.sendTimeout)
 	switch {
 	case err != nil:
 	case f.chunked:
-		err = w.out.WriteChunk(head, x.body, false)
+		err = x.wire.out.WriteChunk(head, piece, false)
 	default:
-		err = w.out.Write(head, x.body)
+		err = x.wire.out.Write(head, piece)
 	}
 	if err != nil {
 		return x.sendFailed(err)
 	}
-	if x.streams {
-		return x.stream(f.chunked)
+	if !rest.empty() {
+		return x.pass(rest, f.chunked)
 	}
 	return tryAccepted, 0
 }
@@ -140,7 +114,7 @@ func (x *exchange) bodyFailed(err error) (verdict, int) {
 // sendFailed looks whether the server has answered before it closed the connection; else the try has failed.
 func (x *exchange) sendFailed(err error) (verdict, int) {
 	if x.wire.readable() {
-		x.streams = true // whatever was left of the request
+		x.unsent = true
 		return tryAccepted, 0
 	}
 	if isTimeout(err) {

@@ -14,7 +14,7 @@ import (
 
 // TestUploadsStream: the server has the beginning of a body before the client sends the rest.
 func TestUploadsStream(t *testing.T) {
-	for _, conf := range []string{`proxy_request_buffering off;`, `client_body_buffer_size 2;`} {
+	for _, conf := range []string{`proxy_request_buffering off;`, `proxy_request_buffering off; client_body_buffer_size 2; client_body_in_file_only on;`} {
 		t.Run(conf, func(t *testing.T) {
 			began, got := make(chan string, 1), make(chan string, 1)
 			b := serve(t, func(p *peer) {

@@ -16,21 +16,46 @@ import (
 type upload struct {
 	conn    *upstream.Conn
 	wire    *wire
+	rest    remainder
 	chunked bool
 	stop    atomic.Bool
 	done    chan struct{}
-	// failed is what went wrong with the client, complete that the server got all; both only after done.
+	// failed is what went wrong with the body, complete that the server got all; both only after done.
 	failed   error
 	complete bool
 }
 
-// stream starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here, for
-// there must be one writer to it.
-func (x *exchange) stream(chunked bool) (verdict, int) {
-	x.streamed = true
-	u := &upload{conn: x.conn, wire: x.wire, chunked: chunked, done: make(chan struct{})}
+// remainder is what is still to be sent of a body: what was kept, in memory or in a file, then what the client has not sent yet.
+type remainder struct {
+	memory []byte
+	file   *web.BodyFile
+	at     int64 // in the file
+	client bool
+}
+
+func (m *remainder) kept() bool { return len(m.memory) > 0 || m.file != nil && m.at < m.file.Size }
+
+func (m *remainder) empty() bool { return !m.kept() && !m.client }
+
+// next gives the next piece of what was kept; block is room for what is in a file.
+func (m *remainder) next(block []byte) ([]byte, error) {
+	if m.file == nil {
+		piece := m.memory[:min(len(m.memory), len(block))]
+		m.memory = m.memory[len(piece):]
+		return piece, nil
+	}
+	n, err := m.file.ReadAt(block, m.at)
+	m.at += int64(n)
+	return block[:n], err
+}
+
+// pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here, for there must
+// be one writer to it.
+func (x *exchange) pass(rest remainder, chunked bool) (verdict, int) {
+	x.streamed = rest.client
+	u := &upload{conn: x.conn, wire: x.wire, rest: rest, chunked: chunked, done: make(chan struct{})}
 	block := h1.TakeBlock(x.l.readBytes)
-	if x.r.Seen.Has(h1.HeaderExpect) {
+	if rest.client && !rest.kept() && x.r.Seen.Has(h1.HeaderExpect) {
 		n, err := x.r.ReadBody(block.Mem)
 		if err != nil && err != io.EOF {
 			block.GiveBack()
@@ -50,12 +75,12 @@ func (x *exchange) stream(chunked bool) (verdict, int) {
 func (u *upload) run(x *exchange, r *web.Request, block *h1.Block) {
 	defer close(u.done)
 	defer block.GiveBack()
-	for !r.BodyDone() {
+	for u.rest.kept() || u.rest.client && !r.BodyDone() {
 		if u.stop.Load() {
 			return
 		}
-		n, err := r.ReadBody(block.Mem)
-		if u.write(x, block.Mem[:n]) != nil {
+		piece, err := u.next(r, block.Mem)
+		if u.write(x, piece) != nil {
 			return // the server has closed: whether it answered before is for the reader to see
 		}
 		if err != nil && err != io.EOF {
@@ -68,6 +93,14 @@ func (u *upload) run(x *exchange, r *web.Request, block *h1.Block) {
 		return
 	}
 	u.complete = true
+}
+
+func (u *upload) next(r *web.Request, block []byte) ([]byte, error) {
+	if u.rest.kept() {
+		return u.rest.next(block)
+	}
+	n, err := r.ReadBody(block)
+	return block[:n], err
 }
 
 func (u *upload) write(x *exchange, p []byte) error {
@@ -83,10 +116,10 @@ func (u *upload) write(x *exchange, p []byte) error {
 	return u.wire.out.Write(p)
 }
 
-// errUploadFailed ends the wait for an answer to a request whose body cannot be read.
-var errUploadFailed = errors.New("the client's body could not be read")
+// errUploadFailed ends the wait for an answer to a request whose body cannot be read, from its client or its file.
+var errUploadFailed = errors.New("the request's body could not be read")
 
-// uploading tells whether the body is still being passed on; an error that its client made it end.
+// uploading tells whether the body is still being passed on; an error that its body made it end.
 func (x *exchange) uploading() (bool, error) {
 	if x.upload == nil {
 		return false, nil
@@ -105,7 +138,7 @@ func (x *exchange) uploading() (bool, error) {
 // nudge is how long an upload is given to end by itself, and how often it is told to.
 const nudge = 2 * time.Millisecond
 
-// endUpload stops passing the body on; afterwards streams tells whether something was left of it.
+// endUpload stops passing the body on; afterwards unsent tells whether something was left of it.
 func (x *exchange) endUpload() {
 	u := x.upload
 	if u == nil {
@@ -120,14 +153,18 @@ func (x *exchange) endUpload() {
 		case <-timer.C:
 			// Said again and again: between the look at stop and a read or write, deadlines are set anew.
 			u.stop.Store(true)
-			x.r.InterruptBody()
+			if u.rest.client {
+				x.r.InterruptBody()
+			}
 			u.conn.SetWriteDeadline(past)
 		}
 	}
 	if u.stop.Load() {
-		x.r.ResumeBody()
+		if u.rest.client {
+			x.r.ResumeBody()
+		}
 		u.wire.writeUntilMS = 0
 	}
-	x.streams = !u.complete
+	x.unsent = !u.complete
 	x.upload, x.uploadFailed = nil, u.failed
 }

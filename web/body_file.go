@@ -1,0 +1,230 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"starling/conf"
+	"starling/observe"
+	"starling/plan"
+)
+
+// maxSpooledBytes bounds what the temporary files of all requests in progress hold together: strangers fill them, and the disk is
+// shared with logs and system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less than any disk that
+// servers are set up with has free.
+const maxSpooledBytes = 8 << 30
+
+// bodyPath is client_body_temp_path: a directory, and how many digits the names of the directories below it have.
+type bodyPath struct {
+	dir    string
+	levels []int
+	node   *conf.Node // without a file: the default
+}
+
+// bodySpool makes the temporary files. There is one in a process: reloads keep it.
+type bodySpool struct {
+	bytes atomic.Int64 // reserved by the files of requests in progress
+	limit int64        // maxSpooledBytes, less in tests
+	next  atomic.Uint64
+}
+
+// spoolOf gives the plan the spool of the one before, or its first.
+func spoolOf(p *plan.Plan) *bodySpool {
+	w := partOf(p)
+	switch {
+	case w.spool != nil:
+	case p.Old != nil:
+		w.spool = spoolOf(p.Old)
+	default:
+		w.spool = &bodySpool{limit: maxSpooledBytes}
+		w.spool.next.Store(uint64(rand.Uint32())) // files that an earlier process left have other numbers
+	}
+	return w.spool
+}
+
+// BodyFile is a request body in a temporary file.
+type BodyFile struct {
+	// Name is its path ($request_body_file); nothing is there unless client_body_in_file_only says so.
+	Name string
+	// Size is how much was written.
+	Size int64
+
+	file     *os.File
+	spool    *bodySpool
+	reserved int64
+	named    bool // there is a directory entry
+	stays    bool // which is to be left when the request ends
+}
+
+// bodyFault is a body that could not be kept: what to answer, and what to log.
+type bodyFault struct {
+	status int
+	level  observe.Level
+	text   string
+}
+
+func (f *bodyFault) Error() string { return f.text }
+
+// failedCall words a system call that failed on a path.
+func failedCall(call, path string, err error) error {
+	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, observe.Reason(err))
+}
+
+// fileFault is a failed call that leaves a request without its body.
+func fileFault(err error) error {
+	return &bodyFault{500, observe.Crit, err.Error() + ", the request body cannot be kept in client_body_temp_path"}
+}
+
+// maxNameTries bounds the search for a number that no file left over has.
+const maxNameTries = 16
+
+// create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the process ends.
+func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
+	for try := 1; ; try++ {
+		name := p.name(s.next.Add(1))
+		file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		switch {
+		case err == nil:
+		case errors.Is(err, fs.ErrNotExist) && try < maxNameTries:
+			if err := p.makeFolders(filepath.Dir(name)); err != nil {
+				return nil, fileFault(err)
+			}
+			continue
+		case errors.Is(err, fs.ErrExist) && try < maxNameTries:
+			s.next.Store(uint64(rand.Uint32()))
+			continue
+		default:
+			return nil, fileFault(failedCall("open", name, err))
+		}
+		f := &BodyFile{Name: name, file: file, spool: s, named: true}
+		if !named {
+			if err := os.Remove(name); err != nil {
+				return nil, errors.Join(fileFault(failedCall("unlink", name, err)), f.release())
+			}
+			f.named = false
+		}
+		return f, nil
+	}
+}
+
+// name is nginx's: ten digits, below directories named by the last of them.
+func (p *bodyPath) name(number uint64) string {
+	digits := fmt.Sprintf("%010d", number%1e10)
+	path, end := p.dir, len(digits)
+	for _, n := range p.levels {
+		path = filepath.Join(path, digits[end-n:end])
+		end -= n
+	}
+	return filepath.Join(path, digits)
+}
+
+// makeFolders makes the directory and those below it down to dir. What it lies in must be there, as for nginx.
+func (p *bodyPath) makeFolders(dir string) error {
+	below := strings.TrimPrefix(strings.TrimPrefix(dir, p.dir), "/")
+	path := p.dir
+	for _, name := range append([]string{""}, strings.Split(below, "/")...) {
+		path = filepath.Join(path, name)
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return failedCall("mkdir", path, err)
+		}
+	}
+	return nil
+}
+
+// reserve asks for room for more bytes behind those written; false when all files together hold what they may.
+func (f *BodyFile) reserve(more int64) bool {
+	missing := f.Size + more - f.reserved
+	if missing <= 0 {
+		return true
+	}
+	if !f.spool.take(missing) {
+		return false
+	}
+	f.reserved += missing
+	return true
+}
+
+func (s *bodySpool) take(n int64) bool {
+	if s.bytes.Add(n) > s.limit {
+		s.bytes.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (f *BodyFile) write(p []byte) error {
+	if _, err := f.file.WriteAt(p, f.Size); err != nil {
+		return fileFault(failedCall("pwrite", f.Name, err))
+	}
+	f.Size += int64(len(p))
+	return nil
+}
+
+// ReadAt reads from an offset as much as there is; fewer bytes than asked for are those up to the end.
+func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
+	p = p[:min(int64(len(p)), max(f.Size-from, 0))]
+	n, err := f.file.ReadAt(p, from)
+	if n < len(p) {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF // somebody has cut the file
+		}
+		return n, fileFault(failedCall("pread", f.Name, err))
+	}
+	return n, nil
+}
+
+// release closes the file and removes it if it has a name that is not to stay.
+func (f *BodyFile) release() error {
+	f.spool.bytes.Add(-f.reserved)
+	f.reserved = 0
+	err := f.file.Close()
+	if f.named && !f.stays {
+		err = errors.Join(err, os.Remove(f.Name))
+	}
+	return err
+}
+
+// KeepsBodies says that the block's content handler calls KeepBody: the directory for what does not fit into memory is made before
+// the first request.
+func (b *Block) KeepsBodies() {
+	core := b.Current.Core
+	w := partOf(b.Plan)
+	if slices.ContainsFunc(w.bodyDirs, func(p *bodyPath) bool { return p.dir == core.BodyPath.dir }) {
+		return
+	}
+	w.bodyDirs = append(w.bodyDirs, &core.BodyPath)
+}
+
+// makeBodyDirs makes the directories that the configuration names. That of the default is only asked for when a large body comes, so
+// its absence is told and no more.
+func makeBodyDirs(p *plan.Plan) error {
+	for _, path := range partOf(p).bodyDirs {
+		err := path.makeFolders(path.dir)
+		switch {
+		case err == nil:
+		case path.node.File != "":
+			return conf.At(path.node, "%s", err)
+		default:
+			p.Log.Logf(observe.Error, "%v; bodies beyond client_body_buffer_size will be answered with 500", err)
+		}
+	}
+	return nil
+}
+
+// ChownBodyDirs gives the directories of request bodies to the user that the process is about to become.
+func ChownBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
+	for _, path := range partOf(p).bodyDirs {
+		if err := os.Chown(path.dir, uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, failedCall("chown", path.dir, err))
+		}
+	}
+	return errs
+}

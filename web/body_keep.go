@@ -1,0 +1,217 @@
+package web
+
+import (
+	"fmt"
+	"io"
+
+	"starling/observe"
+	"starling/web/h1"
+)
+
+// keptBody is what was read ahead of a request's body: all of it in memory, or all of it in a file. Where no more may be kept it
+// is the beginning of it.
+type keptBody struct {
+	memory []byte
+	block  *h1.Block // under memory, where that is not the read buffer
+	file   *BodyFile
+	whole  bool
+}
+
+func (k *keptBody) bytes() int64 {
+	if k.file != nil {
+		return k.file.Size
+	}
+	return int64(len(k.memory))
+}
+
+// dropKept forgets what was kept, and ends its file.
+func (r *Request) dropKept() {
+	k := &r.kept
+	if k.block != nil {
+		k.block.GiveBack()
+	}
+	if k.file != nil {
+		k.file.stays = k.file.stays && k.whole // nobody was told the name of half a body
+		if err := k.file.release(); err != nil {
+			r.Logf(observe.Alert, "the temporary file of a request body: %v", err)
+		}
+	}
+	*k = keptBody{}
+}
+
+// errBodyGone is a body that was passed on as it came, and is asked for once more by an error page or another location.
+var errBodyGone = &bodyFault{502, observe.Error, "the request body was passed on while it came and cannot be read again: proxy_request_buffering keeps it"}
+
+// errSpoolFull is a body that can only be kept in a file where those of the process are full.
+var errSpoolFull = &bodyFault{503, observe.Error, fmt.Sprintf("request bodies in temporary files hold %d bytes, which is the most: "+
+	"lower client_max_body_size, bound uploads with limit_conn, or take proxy_request_buffering off", int64(maxSpooledBytes))}
+
+// TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless BodyDone, is to be
+// read with ReadBody.
+func (r *Request) TakeBody() error {
+	k := &r.kept
+	if r.bodyGone() {
+		return r.noBodyAgain()
+	}
+	if k.whole || r.bodyRead > 0 {
+		return nil
+	}
+	came, err := r.wire.takeBody()
+	if err = r.checkBody(len(came), err); err != nil {
+		return err
+	}
+	k.memory, k.whole = came, r.wire.bodyDone()
+	return nil
+}
+
+// bodyGone tells that something was read of the body that was not kept.
+func (r *Request) bodyGone() bool { return r.kept.bytes() != r.bodyRead }
+
+// noBodyAgain: a request that an error page made a GET goes on without its body.
+func (r *Request) noBodyAgain() error {
+	r.dropKept()
+	if r.MethodID == h1.MethodGet || r.MethodID == h1.MethodHead {
+		return nil
+	}
+	return errBodyGone
+}
+
+// KeepBody reads the body before anything is done with it, as nginx does: one that fits into client_body_buffer_size is kept in memory,
+// a longer one in a file of client_body_temp_path. It may be called again. Where the files of the process hold all they may, it keeps
+// what it has and the rest is to be read with ReadBody, unless all of it must be kept (whole, or client_body_in_file_only).
+func (r *Request) KeepBody(whole bool) error {
+	k, core := &r.kept, r.Location.Core
+	first := !k.whole && r.bodyRead == 0
+	if err := r.TakeBody(); err != nil {
+		return err
+	}
+	inFile := core.BodyInFile != BodyFileIfLarge
+	switch fits := int64(len(k.memory)) <= core.BodyBufferBytes; {
+	case k.file != nil, r.bodyGone(), k.whole && !inFile && (fits || !first):
+		return nil
+	}
+	err := r.keepRest(whole || inFile, inFile)
+	if err != nil {
+		r.dropKept()
+	}
+	return err
+}
+
+func (r *Request) keepRest(whole, inFile bool) error {
+	k, limit := &r.kept, r.Location.Core.BodyBufferBytes
+	if !inFile && !k.whole && int64(len(k.memory)) < limit && r.ContentLength <= limit {
+		if err := r.readIntoMemory(limit); err != nil || k.whole {
+			return err
+		}
+	}
+	return r.readIntoFile(whole)
+}
+
+// readIntoMemory reads until the body ends or what may be kept of it is full.
+func (r *Request) readIntoMemory(limit int64) error {
+	k := &r.kept
+	size := r.ContentLength
+	if size < 0 {
+		size = max(arenaBlockBytes, 2*int64(len(k.memory)))
+	}
+	k.move(min(size, limit))
+	for !r.wire.bodyDone() {
+		used := int64(len(k.memory))
+		if used == limit {
+			return nil
+		}
+		if used == int64(len(k.block.Mem)) {
+			k.move(min(2*used, limit))
+		}
+		n, err := r.wire.readBody(r, k.block.Mem[used:min(limit, int64(len(k.block.Mem)))])
+		k.memory = k.block.Mem[:used+int64(n)]
+		if err = r.checkBody(n, err); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	k.whole = true
+	return nil
+}
+
+// move puts what is in memory into a block of at least that size.
+func (k *keptBody) move(size int64) {
+	next := h1.TakeBlock(int(max(size, int64(len(k.memory)))))
+	k.memory = next.Mem[:copy(next.Mem, k.memory)]
+	if k.block != nil {
+		k.block.GiveBack()
+	}
+	k.block = next
+}
+
+// Bounds of what is collected before it is written to a file; between them it is client_body_buffer_size.
+const (
+	minSpoolBytes = 4 << 10
+	maxSpoolBytes = 64 << 10
+)
+
+// readIntoFile moves what is in memory to a file and reads on until the body ends or no more may be written.
+func (r *Request) readIntoFile(whole bool) error {
+	k, core := &r.kept, r.Location.Core
+	block := h1.TakeBlock(int(min(max(core.BodyBufferBytes, minSpoolBytes), maxSpoolBytes)))
+	defer block.GiveBack()
+	if k.file == nil {
+		if opened, err := r.openBodyFile(int64(len(block.Mem)), whole); !opened {
+			return err
+		}
+	}
+	for done := r.wire.bodyDone(); !done; {
+		if !k.file.reserve(int64(len(block.Mem))) {
+			return r.spoolIsFull(whole)
+		}
+		used := 0
+		for used < len(block.Mem) && !done {
+			n, err := r.wire.readBody(r, block.Mem[used:])
+			if err = r.checkBody(n, err); err != nil && err != io.EOF {
+				return err
+			}
+			used += n
+			done = r.wire.bodyDone()
+		}
+		if err := k.file.write(block.Mem[:used]); err != nil {
+			return err
+		}
+	}
+	k.whole = true
+	return nil
+}
+
+// openBodyFile makes the file and moves what is in memory there, if there is room for that and another piece.
+func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err error) {
+	k, core, spool := &r.kept, r.Location.Core, r.site.spool
+	room := int64(len(k.memory)) + pieceBytes
+	if !spool.take(room) {
+		return false, r.spoolIsFull(whole)
+	}
+	named, level := core.BodyInFile != BodyFileIfLarge, observe.Warn
+	if named {
+		level = observe.Notice
+	}
+	if k.file, err = spool.create(&core.BodyPath, named); err != nil {
+		spool.bytes.Add(-room)
+		return false, err
+	}
+	k.file.reserved, k.file.stays = room, core.BodyInFile == BodyFileStays
+	r.Logf(level, "a client request body is buffered to a temporary file %s", k.file.Name)
+	if err := k.file.write(k.memory); err != nil {
+		return false, err
+	}
+	if k.block != nil {
+		k.block.GiveBack()
+	}
+	k.memory, k.block = nil, nil
+	return true, nil
+}
+
+// spoolIsFull lets the rest of the body be passed on as it comes, unless all of it must be kept.
+func (r *Request) spoolIsFull(whole bool) error {
+	if whole {
+		return errSpoolFull
+	}
+	r.Logf(observe.Warn, "%s; this one is passed on as it comes", errSpoolFull.text)
+	return nil
+}
