@@ -16,7 +16,7 @@ func (s *Side[C]) Resources(p *plan.Plan) []observe.Resource {
 	}
 	return []observe.Resource{{Path: s.Resource, Since: 6, Collection: true, Handle: func(call *observe.Call) observe.Answer {
 		return answer(zones, call)
-	}}}
+	}, Metrics: metrics(s.Resource)}}
 }
 
 func answer(zones map[string]*conncount.Counts, call *observe.Call) observe.Answer {

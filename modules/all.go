@@ -28,6 +28,7 @@ import (
 	"starling/modules/web/limitreq"
 	"starling/modules/web/log"
 	"starling/modules/web/lookup"
+	"starling/modules/web/metrics"
 	"starling/modules/web/proxy"
 	"starling/modules/web/realip"
 	"starling/modules/web/rewrite"
@@ -61,6 +62,7 @@ func Web() []*web.Module {
 		&proxy.Module,
 		&api.Module,
 		&stubstatus.Module,
+		&metrics.Module,
 		&headers.Module,
 		&gzip.Module, // its filter sees what the others added
 		&log.Module,

@@ -13,6 +13,9 @@ type Resource struct {
 	Collection bool
 	// Handle answers a call. It is called from many goroutines.
 	Handle func(call *Call) Answer
+	// Metrics are what Prometheus is shown of the answer to GET, below MetricsTail.
+	Metrics     []Metric
+	MetricsTail []string
 }
 
 // Call is one API request, already checked for version and write permission.

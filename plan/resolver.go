@@ -152,5 +152,16 @@ func (z *ResolverZones) Resource() observe.Resource {
 			return observe.Answer{Status: 204}
 		}
 		return observe.Answer{Body: r.Counters.Report()}
-	}}
+	}, Metrics: resolverMetrics()}
+}
+
+// resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.
+func resolverMetrics() (list []observe.Metric) {
+	for _, kind := range []string{"name", "srv", "addr"} {
+		list = append(list, observe.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Questions to a resolver of the kind: "+kind+"."))
+	}
+	for _, outcome := range []string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown"} {
+		list = append(list, observe.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Answers of a resolver with the outcome: "+outcome+"."))
+	}
+	return list
 }

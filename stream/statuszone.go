@@ -139,5 +139,21 @@ func zoneResources(p *plan.Plan) []observe.Resource {
 			return observe.Answer{Status: http.StatusNoContent}
 		}
 		return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
-	}}}
+	}, Metrics: zoneMetrics()}}
+}
+
+// zoneMetrics are the zones as Prometheus is shown them.
+func zoneMetrics() []observe.Metric {
+	const prefix, at = "nginxplus_stream_server_zone_", "*server_zone."
+	list := []observe.Metric{
+		observe.Gauge(prefix+"processing", at+"processing", "Clients that are being served."),
+		observe.Counter(prefix+"connections", at+"connections", "Connections of clients."),
+		observe.Counter(prefix+"discarded", at+"discarded", "Connections that ended without a session."),
+		observe.Counter(prefix+"received", at+"received", "Bytes received from clients."),
+		observe.Counter(prefix+"sent", at+"sent", "Bytes sent to clients."),
+	}
+	for _, class := range []string{"2xx", "4xx", "5xx"} {
+		list = append(list, observe.Counter(prefix+"sessions", at+"sessions."+class, "Sessions that ended, by class of their status.").Coded(class))
+	}
+	return list
 }

@@ -17,7 +17,7 @@ func Resource[G any, P Member[G]](p *plan.Plan, side Side, all []P) observe.Reso
 	for _, g := range all {
 		b.groups = append(b.groups, g.base())
 	}
-	return observe.Resource{Path: side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle}
+	return observe.Resource{Path: side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle, Metrics: side.metrics()}
 }
 
 type branch struct {

@@ -49,7 +49,7 @@ func resources(p *plan.Plan) []observe.Resource {
 			return readiness(c.Status())
 		}
 		return observe.Fail(404, "PathNotFound", "path not found")
-	}}}
+	}, Metrics: metrics(), MetricsTail: []string{"cluster"}}}
 }
 
 func asDocumented(s carrier.Status) documented {

@@ -29,15 +29,15 @@ type process struct {
 func ownResources(p *plan.Plan) []observe.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	return []observe.Resource{
-		{Path: "nginx", Since: 1, Handle: getOnly(s.nginx)},
+		{Path: "nginx", Since: 1, Handle: getOnly(s.nginx), Metrics: nginxMetrics},
 		{Path: "processes", Since: 1, Handle: resettable(func() any { return map[string]int{"respawned": 0} }, func() {})},
-		{Path: "connections", Since: 1, Handle: resettable(func() any { return p.Connections.Figures() }, p.Connections.Reset)},
-		{Path: "slabs", Since: 1, Collection: true, Handle: s.slabs},
-		{Path: "http/requests", Since: 1, Handle: resettable(func() any { return s.requests() }, s.resetRequests)},
+		{Path: "connections", Since: 1, Handle: resettable(func() any { return p.Connections.Figures() }, p.Connections.Reset), Metrics: connectionMetrics},
+		{Path: "slabs", Since: 1, Collection: true, Handle: s.slabs, Metrics: slabMetrics},
+		{Path: "http/requests", Since: 1, Handle: resettable(func() any { return s.requests() }, s.resetRequests), Metrics: requestMetrics},
 		{Path: "http/server_zones", Since: 1, Collection: true, Handle: empty("ServerZoneNotFound", "server zone")},
 		{Path: "http/location_zones", Since: 5, Collection: true, Handle: empty("LocationZoneNotFound", "location zone")},
 		{Path: "http/caches", Since: 1, Collection: true, Handle: empty("CacheNotFound", "cache")},
-		{Path: "ssl", Since: 1, Handle: resettable(s.tls, s.resetTLS)},
+		{Path: "ssl", Since: 1, Handle: resettable(s.tls, s.resetTLS), Metrics: tlsMetrics},
 		{Path: "workers", Since: 9, Handle: s.workers},
 		{Path: "license", Since: 9, Handle: getOnly(func(*observe.Call) any { return license() })},
 	}

@@ -35,7 +35,7 @@ func resources(p *plan.Plan) []observe.Resource {
 	}
 	return []observe.Resource{{Path: "http/limit_reqs", Since: 6, Collection: true, Handle: func(call *observe.Call) observe.Answer {
 		return answer(zones, call)
-	}}}
+	}, Metrics: metrics}}
 }
 
 func answer(zones map[string]*Counts, call *observe.Call) observe.Answer {

@@ -1,0 +1,147 @@
+package cycle_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"starling/lib/testkit"
+	"starling/observe"
+	"starling/plan"
+	"starling/upstream"
+)
+
+// observed is a node with everything that has figures. Another node shares its zones but for the last one.
+func observed(t *testing.T, http, own, sync, members, more string) *host {
+	h := newHost(t)
+	backend := address(t)
+	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more).Replace(`
+		http {
+			access_log off;
+			limit_req_zone $uri zone=req:1m rate=1000r/s sync;
+			limit_conn_zone $uri zone=conn:1m;
+			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
+			upstream servers { zone servers 64k; server BACKEND max_conns=100; }
+			server {
+				listen HTTP;
+				location /metrics { metrics; }
+				location /guarded { metrics; deny all; }
+				location /api { api write=on; }
+				location / { limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://servers; }
+			}
+			server { listen BACKEND; return 204; }
+		}
+		stream {
+			limit_conn_zone $remote_addr zone=sconn:1m;
+			resolver 127.0.0.1:1 status_zone=names;
+			upstream sservers { zone sservers 64k; server HTTP max_conns=100; }
+			server { listen OWN; status_zone passing; limit_conn sconn 10; proxy_pass sservers; }
+			server { listen SYNC; zone_sync; zone_sync_connect_retry_interval 20ms; MEMBERS }
+		}`))
+	t.Cleanup(h.Stop)
+	return h
+}
+
+func getStatus(t *testing.T, url string) int {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	answer, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if got := answer.Header.Get("Content-Type"); err != nil || answer.StatusCode != 200 || got != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Fatalf("%s %s: %v", answer.Status, got, err)
+	}
+	return string(page)
+}
+
+// timed says whether a metric is an average of times: those are left out while they are below a millisecond.
+func timed(name string) bool {
+	for _, of := range []reflect.Type{reflect.TypeFor[upstream.Status](), reflect.TypeFor[upstream.StreamStatus]()} {
+		for _, field := range reflect.VisibleFields(of) {
+			if in, ok := strings.CutSuffix(field.Tag.Get("json"), "_time,omitempty"); ok && strings.HasSuffix(name, "_"+in+"_time") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestMetricsOfEverything scrapes a node of a cluster that has all that is counted: each metric that a resource declares is there, the page is
+// well formed, and Prometheus' own linter finds nothing but the names that NGINX Plus's exporter chose.
+func TestMetricsOfEverything(t *testing.T) {
+	web, own, one, two := address(t), address(t), address(t), address(t)
+	members := "zone_sync_server " + one + "; zone_sync_server " + two + ";"
+	a := observed(t, web, own, one, members, "")
+	observed(t, address(t), address(t), two, members, "keyval_zone zone=alone:1m sync; keyval $uri $alone zone=alone;")
+	for _, target := range []string{web, own} {
+		if got := getStatus(t, "http://"+target+"/"); got != 204 {
+			t.Fatalf("http://%s/: %d", target, got)
+		}
+	}
+	if got := getStatus(t, "http://"+web+"/guarded"); got != 403 {
+		t.Errorf("access rules let the metrics pass: %d", got)
+	}
+	var page string
+	testkit.Eventually(t, patience, func() error {
+		page = scrape(t, web)
+		return errors.Join(tells(page, "starling_nodes_agree", 1), tells(page, `starling_zone_agrees{zone="pairs"}`, 1),
+			tells(page, `nginxplus_stream_zone_sync_status_nodes_online`, 1), tells(page, `starling_ready`, 1),
+			tells(page, `nginxplus_upstream_server_responses{code="2xx",server="`, 2), tells(page, `nginxplus_upstream_server_state{`, 1),
+			tells(page, `nginxplus_stream_upstream_server_connections{`, 1), tells(page, `starling_peer_zone_agrees{address="`+two+`"`, 1),
+			tells(page, `starling_member_reached{address="`+two+`",member="`+two+`"}`, 1))
+	})
+	for _, m := range declared(a) {
+		if !strings.Contains(page, "\n# TYPE "+m.Name+" "+string(m.Type)+"\n") && !timed(m.Name) {
+			t.Errorf("%s, at %q of the API, is not on the page", m.Name, m.At)
+		}
+	}
+	problems, err := promlint.New(bytes.NewReader([]byte(page))).Lint()
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, page)
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Metric, "nginxplus_") || !strings.Contains(p.Text, `"_total" suffix`) {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// declared are the metrics of a running host.
+func declared(h *host) (all []observe.Metric) {
+	for _, r := range plan.Part[observe.Catalog](h.Current().Plan()).Resources {
+		all = append(all, r.Metrics...)
+	}
+	return all
+}
+
+// tells checks a sample, which may be cut off within its labels.
+func tells(page, sample string, want float64) error {
+	for line := range strings.Lines(page) {
+		if rest, ok := strings.CutPrefix(line, sample); ok {
+			if fields := strings.Fields(rest); fields[len(fields)-1] == fmt.Sprint(want) {
+				return nil
+			}
+			return fmt.Errorf("%s: not %v", strings.TrimSpace(line), want)
+		}
+	}
+	return fmt.Errorf("no %s in\n%s", sample, page)
+}

@@ -1,0 +1,90 @@
+package zonesync
+
+import (
+	"slices"
+
+	"starling/observe"
+)
+
+// metrics are what `cluster` of the API tells, as Prometheus is shown it. The first ones are those of NGINX Plus's exporter.
+func metrics() []observe.Metric {
+	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
+	exporter := []observe.Metric{
+		observe.Counter(status+"bytes_in", "status.bytes_in", "Bytes of records received from peers."),
+		observe.Counter(status+"bytes_out", "status.bytes_out", "Bytes of records sent to peers."),
+		observe.Counter(status+"msgs_in", "status.msgs_in", "Frames of records received from peers."),
+		observe.Counter(status+"msgs_out", "status.msgs_out", "Frames of records sent to peers."),
+		observe.Gauge(status+"nodes_online", "status.nodes_online", "Peers that this node is connected to, itself not counted."),
+		observe.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one connected peer has not acknowledged."),
+		observe.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
+	}
+	return slices.Concat(exporter, nodeMetrics(), zoneMetrics(), peerMetrics())
+}
+
+// milli makes seconds of milliseconds, and requests of their thousandths.
+const milli = 1e-3
+
+func nodeMetrics() []observe.Metric {
+	reached := map[string]float64{"connected": 1, "self": 1, "alias": 1}
+	return []observe.Metric{
+		observe.Gauge("starling_ready", "ready", "1 once the node has what the others have."),
+		observe.Gauge("starling_nodes_agree", "nodes_agree", "1 while every zone that can be compared agrees with every connected peer."),
+		observe.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
+		observe.Gauge("starling_member_reached", "members.[member=member,address=address].state",
+			"1 while the address of a member is connected, or is this node, or another way to a connected one.").Of(reached),
+	}
+}
+
+// wellAgreed is 1 where the operator need not look.
+var wellAgreed = map[string]float64{"agree": 1, "alone": 1}
+
+func zoneMetrics() []observe.Metric {
+	level := func(name, field, help string) observe.Metric {
+		return observe.Gauge("starling_zone_"+name, "zones.*zone."+field, help)
+	}
+	count := func(name, field, help string) observe.Metric {
+		return observe.Counter("starling_zone_"+name+"_total", "zones.*zone."+field, help)
+	}
+	digest := level("digest", "digest", "Sum over the records, the same on nodes that hold the same.")
+	digest.Hex = true
+	return []observe.Metric{
+		digest,
+		level("agrees", "agreement", "1 while a zone agrees with all connected peers; 0 where it differs or cannot be compared.").Of(wellAgreed),
+		level("ready", "ready", "1 once a zone was taught, or nobody is there to teach it."),
+		level("full", "full", "1 after a zone evicted or refused records; it cannot be compared then."),
+		count("evicted_records", "evicted", "Records dropped for want of room."),
+		count("refused_records", "refused", "Records of peers refused for want of room."),
+		count("refused_stamps", "refused_stamps", "Records of peers refused because they are stamped too far in the future."),
+		count("conflicts_won", "conflicts_won", "Records of peers that replaced or added to what was here."),
+		count("conflicts_lost", "conflicts_lost", "Records of peers that were older than what was here."),
+		count("forfeited_requests", "forfeited_millirequests", "Requests at other nodes that a limit gave up counting.").By(milli),
+		count("repairs", "repairs", "Comparisons with a peer after which records were exchanged."),
+		count("repaired_records", "records_repaired", "Records that came by repairs."),
+		count("repair_sent_records", "records_repair_sent", "Records sent by repairs."),
+	}
+}
+
+func peerMetrics() []observe.Metric {
+	const peer = "peers.[peer=node_id,address=address]"
+	level := func(name, field, help string) observe.Metric {
+		return observe.Gauge("starling_peer_"+name, peer+"."+field, help)
+	}
+	compared := func(name, field, help string) observe.Metric {
+		return observe.Gauge("starling_peer_zone_"+name, peer+".digests.*zone."+field, help)
+	}
+	return []observe.Metric{
+		level("pushing", "pushing", "1 while the connection to a peer stands."),
+		level("accepted", "accepted", "1 while a connection from a peer stands."),
+		level("teaching", "teaching", "1 while a peer is taught."),
+		level("protocol_version", "protocol_version", "Version of the protocol spoken with a peer."),
+		level("round_trip_seconds", "rtt_ms", "Round trip to a peer, measured in whole milliseconds.").By(milli),
+		level("clock_offset_seconds", "clock_offset_ms", "Clock of a peer minus the local one.").By(milli),
+		level("lag_seconds", "lag_ms", "Age of the oldest frame that a peer has not acknowledged.").By(milli),
+		level("lag_records", "records_pending", "Records that a peer has not acknowledged."),
+		level("mismatched_zones", "mismatches", "Zones that cannot be shared with a peer."),
+		observe.Counter("starling_peer_connections_lost_total", peer+".connections_lost", "Connections with a peer that stood and were lost."),
+		compared("agrees", "state", "1 while a zone agrees with that of a peer.").Of(wellAgreed),
+		compared("differing_shards", "differing_shards", "Shards that differed at the last comparison with a peer, of 256."),
+		compared("compared_age_seconds", "age_ms", "Time since the last comparison with a peer.").By(milli),
+	}
+}

@@ -1,0 +1,27 @@
+// Package metrics shows Prometheus what the API shows people.
+package metrics
+
+import (
+	"starling/conf"
+	"starling/web"
+)
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "metrics",
+		Doc:   "A page for Prometheus with the figures of the API.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Enter: func(settings any, _ conf.Context) { settings.(*Settings).On = false },
+		Directives: []conf.Directive{{
+			Name: "metrics", In: conf.Location,
+			Doc: "Answers with the page. The location should be guarded, see the example.",
+			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.On = true; return nil }),
+		}},
+	},
+	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
+}
+
+// Settings of one location.
+type Settings struct{ On bool }

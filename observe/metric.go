@@ -1,0 +1,158 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"starling/lib/exposition"
+)
+
+// Metric is a figure of a resource as Prometheus is shown it. A resource declares its metrics beside what it says to the API, and they are
+// taken from that very answer: so both always tell the same. Names and labels are those of NGINX Plus's exporter where it has the figure.
+type Metric struct {
+	Name string
+	Type exposition.Type
+	Help string
+	// At is the way to the figure in the body, steps with dots between: the name of a field; "*zone" for every member of an object,
+	// whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the object itself, with labels from its
+	// fields. A way that ends with such a step has the value 1, one that ends at a list its length.
+	At string
+	// Code, where not empty, is one more label: the class or code of an answer.
+	Code string
+	// Scale turns the figure into base units; 0 is 1.
+	Scale float64
+	// Values are the numbers for texts; others count 0.
+	Values map[string]float64
+	// Hex says that the figure is a text of hexadecimal digits, of which a float can hold the last 13.
+	Hex bool
+}
+
+// Expose adds the metrics of a resource to a page.
+func (r *Resource) Expose(page *exposition.Page) error {
+	if len(r.Metrics) == 0 {
+		return nil
+	}
+	answer := r.Handle(&Call{Method: "GET", Version: MetricsVersion, Tail: r.MetricsTail})
+	if answer.Err != nil || answer.Body == nil {
+		return nil // it has nothing to show now, as zone_sync before it starts
+	}
+	text, err := json.Marshal(answer.Body)
+	if err != nil {
+		return fmt.Errorf("metrics of %s: %w", r.Path, err)
+	}
+	var body any
+	if err := json.Unmarshal(text, &body); err != nil {
+		return fmt.Errorf("metrics of %s: %w", r.Path, err)
+	}
+	for i := range r.Metrics {
+		m := &r.Metrics[i]
+		var labels []exposition.Label
+		if m.Code != "" {
+			labels = append(labels, exposition.Label{Name: "code", Value: m.Code})
+		}
+		m.walk(page, body, m.At, labels)
+	}
+	return nil
+}
+
+// MetricsVersion is the version of the API that metrics are taken from.
+const MetricsVersion = 9
+
+// walk follows the way from a value on and adds what it ends at.
+func (m *Metric) walk(page *exposition.Page, at any, way string, labels []exposition.Label) {
+	if way == "" {
+		if v, ok := m.value(at); ok {
+			page.Add(m.Name, m.Type, m.Help, labels, v)
+		}
+		return
+	}
+	step, rest, _ := strings.Cut(way, ".")
+	switch {
+	case step[0] == '[':
+		elements, isList := at.([]any)
+		if !isList {
+			elements = []any{at}
+		}
+		for _, e := range elements {
+			m.element(page, e, strings.Trim(step, "[]"), rest, labels)
+		}
+	case step[0] == '*':
+		members, _ := at.(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			m.walk(page, members[name], rest, append(slices.Clip(labels), exposition.Label{Name: step[1:], Value: name}))
+		}
+	default:
+		members, _ := at.(map[string]any)
+		if v, there := members[step]; there {
+			m.walk(page, v, rest, labels)
+		}
+	}
+}
+
+// element goes on at an object with labels from its fields: "server=name,address=addr".
+func (m *Metric) element(page *exposition.Page, object any, fields, rest string, labels []exposition.Label) {
+	o, ok := object.(map[string]any)
+	if !ok {
+		return
+	}
+	labels = slices.Clip(labels)
+	for pair := range strings.SplitSeq(fields, ",") {
+		label, field, _ := strings.Cut(pair, "=")
+		value, _ := o[field].(string) // what is not known yet is empty
+		labels = append(labels, exposition.Label{Name: label, Value: value})
+	}
+	if rest == "" {
+		page.Add(m.Name, m.Type, m.Help, labels, 1)
+		return
+	}
+	m.walk(page, object, rest, labels)
+}
+
+// value makes a number of a figure.
+func (m *Metric) value(figure any) (float64, bool) {
+	scale := m.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	switch v := figure.(type) {
+	case float64:
+		return v * scale, true
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	case []any:
+		return float64(len(v)), true
+	case string:
+		if m.Hex {
+			n, err := strconv.ParseUint(v[max(0, len(v)-13):], 16, 64)
+			return float64(n), err == nil
+		}
+		return m.Values[v], m.Values != nil
+	}
+	return 0, false
+}
+
+// Counter and Gauge make the metrics that need no more than a name, a way and a word: a counter and a gauge.
+func Counter(name, at, help string) Metric {
+	return Metric{Name: name, Type: exposition.Counter, At: at, Help: help}
+}
+
+// Gauge makes a gauge: see Counter.
+func Gauge(name, at, help string) Metric {
+	return Metric{Name: name, Type: exposition.Gauge, At: at, Help: help}
+}
+
+// By scales a metric to base units.
+func (m Metric) By(scale float64) Metric { m.Scale = scale; return m }
+
+// Of gives texts their numbers; others are 0.
+func (m Metric) Of(values map[string]float64) Metric { m.Values = values; return m }
+
+// Coded adds the label "code".
+func (m Metric) Coded(code string) Metric { m.Code = code; return m }

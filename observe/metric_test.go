@@ -1,0 +1,95 @@
+package observe_test
+
+import (
+	"strings"
+	"testing"
+
+	"starling/lib/exposition"
+	"starling/observe"
+)
+
+// body is a resource's answer with all shapes that metrics are taken from.
+type body struct {
+	Total int              `json:"total"`
+	Ready bool             `json:"ready"`
+	Zones map[string]shape `json:"zones"`
+	Peers []shape          `json:"peers"`
+	Left  *int             `json:"left,omitempty"`
+}
+
+type shape struct {
+	Name    string           `json:"name"`
+	Address string           `json:"address,omitempty"`
+	State   string           `json:"state"`
+	LagMS   int64            `json:"lag_ms"`
+	Digest  string           `json:"digest"`
+	Codes   map[string]int64 `json:"codes"`
+	Lacks   []string         `json:"lacks"`
+}
+
+func TestMetricsAreFoundInTheAnswer(t *testing.T) {
+	up := map[string]float64{"up": 1}
+	answer := body{Total: 3, Ready: true,
+		Zones: map[string]shape{"b": {State: "up", Digest: "ffffffffffffffff"}, "a": {State: "down", LagMS: 1500, Digest: ""}},
+		Peers: []shape{{Name: "x", Address: "1.2.3.4:5", Codes: map[string]int64{"200": 7, "404": 1}, Lacks: []string{"one", "two"}}, {Name: "y"}},
+	}
+	digest := observe.Gauge("m", "zones.*zone.digest", "")
+	digest.Hex = true
+	for _, c := range []struct {
+		metric observe.Metric
+		want   string
+	}{
+		{observe.Counter("m", "total", ""), "m 3"},
+		{observe.Gauge("m", "ready", ""), "m 1"},
+		{observe.Gauge("m", "left", ""), ""},
+		{observe.Gauge("m", "total.deeper", ""), ""},
+		{observe.Gauge("m", "zones.*zone.state", "").Of(up), `m{zone="a"} 0|m{zone="b"} 1`},
+		{observe.Gauge("m", "zones.*zone.state", ""), ""},
+		{observe.Gauge("m", "zones.*zone.lag_ms", "").By(1e-3), `m{zone="a"} 1.5|m{zone="b"} 0`},
+		{digest, `m{zone="b"} 4.503599627370495e+15`},
+		{observe.Counter("m", "peers.[peer=name].codes.*code", ""), `m{code="200",peer="x"} 7|m{code="404",peer="x"} 1`},
+		{observe.Counter("m", "peers.[peer=name].codes.200", "").Coded("2xx"), `m{code="2xx",peer="x"} 7`},
+		{observe.Gauge("m", "peers.[peer=name,address=address]", ""), `m{address="",peer="y"} 1|m{address="1.2.3.4:5",peer="x"} 1`},
+		{observe.Gauge("m", "peers.[peer=name].lacks", ""), `m{peer="x"} 2`},
+		{observe.Gauge("m", "[none=nothing].total", ""), `m{none=""} 3`},
+	} {
+		var asked *observe.Call
+		r := observe.Resource{Metrics: []observe.Metric{c.metric}, MetricsTail: []string{"tail"}, Handle: func(call *observe.Call) observe.Answer {
+			asked = call
+			return observe.Answer{Body: answer}
+		}}
+		var page exposition.Page
+		if err := r.Expose(&page); err != nil {
+			t.Fatal(err)
+		}
+		var samples []string
+		for line := range strings.Lines(string(page.Append(nil))) {
+			if line[0] != '#' {
+				samples = append(samples, strings.TrimSpace(line))
+			}
+		}
+		if got := strings.Join(samples, "|"); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.metric.At, got, c.want)
+		}
+		if asked.Method != "GET" || asked.Tail[0] != "tail" {
+			t.Errorf("asked with %+v", asked)
+		}
+	}
+}
+
+func TestWhatCannotBeShownNow(t *testing.T) {
+	for _, c := range []struct {
+		answer observe.Answer
+		fails  bool
+	}{
+		{observe.Fail(404, "PathNotFound", "it has not started"), false},
+		{observe.Answer{Status: 204}, false},
+		{observe.Answer{Body: func() {}}, true},
+	} {
+		r := observe.Resource{Path: "x", Metrics: []observe.Metric{observe.Gauge("m", "total", "")}, Handle: func(*observe.Call) observe.Answer { return c.answer }}
+		var page exposition.Page
+		if err := r.Expose(&page); (err != nil) != c.fails || len(page.Append(nil)) > 0 {
+			t.Errorf("%+v: %v", c.answer, err)
+		}
+	}
+}
