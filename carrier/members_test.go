@@ -198,7 +198,7 @@ func TestMemberNamedTwiceCountsOnce(t *testing.T) {
 }
 
 func TestUnixSockets(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sync.sock")
+	path := filepath.Join(testkit.SocketDir(t), "sync.sock")
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

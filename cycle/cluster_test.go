@@ -82,7 +82,7 @@ func (n *node) waitForLog(parts ...string) {
 }
 
 func TestNodesShareOverUnixSockets(t *testing.T) {
-	dir := t.TempDir()
+	dir := testkit.SocketDir(t)
 	one, two := filepath.Join(dir, "one.sock"), filepath.Join(dir, "two.sock")
 	both := "zone_sync_server unix:" + one + "; zone_sync_server unix:" + two + "; zone_sync_connect_retry_interval 20ms;"
 	a := newNode(t, "server { listen unix:"+one+"; zone_sync; "+both+" }")

@@ -260,7 +260,7 @@ func TestStopEndsAtOnce(t *testing.T) {
 // A process that was killed leaves its unix socket behind, which must not keep the next one from starting.
 func TestAStaleUnixSocketIsReplaced(t *testing.T) {
 	h := newHost(t)
-	path := filepath.Join(h.dir, "x.sock")
+	path := filepath.Join(testkit.SocketDir(t), "x.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -175,7 +175,7 @@ func beside(t *testing.T, program, root, backend string) string {
 // besideWith is beside with a configuration of the test's own, which listens on "socket" in a folder.
 func besideWith(t *testing.T, program string, conf func(dir string) string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := testkit.SocketDir(t)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf(dir)), 0o600); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"starling/lib/testkit"
 )
 
 // syslogServer is a server of the test's own; receive gives its next message.
@@ -68,7 +70,7 @@ func TestLinesToSyslog(t *testing.T) {
 }
 
 func TestSyslogSurvivesItsServer(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
+	path := filepath.Join(testkit.SocketDir(t), "log")
 	files := NewFiles("starling")
 	logs := files.Logs()
 	defer logs.Close()

@@ -38,10 +38,17 @@ func TestMain(m *testing.M) {
 //	waitlog FILE RE    waits until the text of the file matches
 //	get ADDR RE        waits until a connection, or a GET of http://…, answers with what matches; with ! until nobody listens
 //	signal NAME FILE   sends a signal to the process whose number is in the file
+//
+// and $SOCKETS, a folder for unix sockets.
 func TestScripts(t *testing.T) {
+	sockets := testkit.SocketDir(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SOCKETS", sockets)
+			return nil
+		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
 				return os.Geteuid() == 0, nil

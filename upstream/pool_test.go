@@ -240,7 +240,7 @@ func TestQuietAllocatesNothing(t *testing.T) {
 }
 
 func TestDial(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(testkit.SocketDir(t), "s")
 	for _, b := range []*backend{listen(t, "unix", path), listen(t, "tcp", "127.0.0.1:0")} {
 		g := NewGroup("u", turns{})
 		s, err := g.Add(NewSettings(b.addr.Text, b.addr), start)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
+	"testing"
 )
 
 // Loopback is a loopback address that no other test process of this machine uses, where the system has more than one.
@@ -39,4 +40,25 @@ func FreeAddress(t interface {
 	}
 	t.Fatalf("no free port: %v", last)
 	return ""
+}
+
+// SocketDir is a folder for unix sockets, whose paths have a hundred bytes at most: a test's own folder may be deeper.
+func SocketDir(t testing.TB) string {
+	t.Helper()
+	const room = 60 // for a name in it
+	dir, err := os.MkdirTemp("", "sockets-")
+	if err == nil && len(dir) > room {
+		if err = os.Remove(dir); err == nil {
+			dir, err = os.MkdirTemp("/tmp", "sockets-")
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }

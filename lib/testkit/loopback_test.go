@@ -2,6 +2,9 @@ package testkit
 
 import (
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -19,4 +22,17 @@ func TestFreeAddressesAreFreeAndDiffer(t *testing.T) {
 		}
 		defer l.Close()
 	}
+}
+
+func TestSocketsHaveShortPaths(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	l, err := net.Listen("unix", filepath.Join(SocketDir(t), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
 }

@@ -32,7 +32,7 @@ func startNginx(t *testing.T) string {
 	if err != nil {
 		t.Skip("no nginx here to compare with")
 	}
-	dir := t.TempDir()
+	dir := testkit.SocketDir(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir), 0o600); err != nil {
 		t.Fatal(err)

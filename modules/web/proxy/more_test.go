@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/lib/certs"
+	"starling/lib/testkit"
 	"starling/web/webtest"
 )
 
@@ -54,7 +55,7 @@ func TestTLSToServers(t *testing.T) {
 
 // TestUnixSockets: a server may listen on one.
 func TestUnixSockets(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(testkit.SocketDir(t), "s")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
