@@ -49,3 +49,60 @@ func TestKeptConnectionsOfOthers(t *testing.T) {
 		t.Errorf("the right name: %d over %s, not verified over %s", strict.StatusCode, strict.Text, first.Text)
 	}
 }
+
+// A certificate that the request names is shown on connections for it, and such a connection serves no request that names another.
+func TestCertificatesThatRequestsName(t *testing.T) {
+	ca, err := certs.NewAuthority("ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var options []webtest.Option
+	for _, name := range []string{"one", "two"} {
+		cert, key, err := ca.Issue(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options = append(options, webtest.File("/"+name+".crt", string(cert)), webtest.File("/"+name+".key", string(key)))
+	}
+	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := "nobody"
+		if shown := r.TLS.PeerCertificates; len(shown) > 0 {
+			name = shown[0].Subject.CommonName
+		}
+		fmt.Fprint(w, name, " at ", r.RemoteAddr)
+	}))
+	backend.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	backend.StartTLS()
+	defer backend.Close()
+	s := webtest.Start(t, families, `upstream u { server `+strings.TrimPrefix(backend.URL, "https://")+`; keepalive 4; }
+		server { proxy_ssl_certificate $arg_crt; proxy_ssl_certificate_key $arg_key; proxy_ssl_certificate_cache max=2;
+			location / { proxy_pass https://u; } location /b/ { proxy_pass https://u; proxy_ssl_certificate $arg_crt.crt; } }`, options...)
+	places := map[string]string{}
+	for _, test := range []struct{ query, want, log string }{
+		{"/?crt=one.crt&key=one.key", "one", ""},
+		{"/?crt=two.crt&key=two.key", "two", ""},
+		{"/?crt=two.crt&key=two.key", "two", ""},
+		{"/", "nobody", ""},
+		{"/b/?crt=one&key=one.key", "one", ""},
+		{"/?crt=three.crt&key=two.key", "500", `cannot load certificate "/three.crt": BIO_new_file() failed (No such file or directory) while SSL handshaking to upstream`},
+		{"/?crt=one.crt&key=two.key", "500", `SSL_CTX_use_PrivateKey("/two.key") failed (key values mismatch with certificate "/one.crt")`},
+		{"/?crt=x/../one.crt&key=one.key", "500", `the name of a certificate or key "x/../one.crt" has ".." from a variable`},
+		{"/?crt=one.crt&key=engine:x", "500", `loading "engine:..." certificate keys is not supported`},
+	} {
+		r := s.Client().Do("GET " + test.query + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		got, at, _ := strings.Cut(r.Text, " at ")
+		if r.StatusCode != 200 {
+			got, at = fmt.Sprint(r.StatusCode), ""
+		}
+		if got != test.want {
+			t.Errorf("%s: the server saw %s, want %s", test.query, got, test.want)
+		}
+		if before, known := places[at]; known && at != "" && before != got {
+			t.Errorf("%s: over a connection of %s", test.query, before)
+		}
+		places[at] = got
+		if all := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(all, test.log) {
+			t.Errorf("%s: the log has %q", test.query, all)
+		}
+	}
+}

@@ -68,64 +68,49 @@ func parseChain(data []byte) ([]*x509.Certificate, error) {
 func loadChain(path string, read ReadFile) ([]*x509.Certificate, error) {
 	data, err := opened(path, read)
 	if err != nil {
-		return nil, fmt.Errorf("cannot load certificate %q: %w", path, err)
+		return nil, certificateError(path, err)
 	}
 	chain, err := parseChain(data)
 	if err != nil {
-		return nil, fmt.Errorf("cannot load certificate %q: %w", path, err)
+		return nil, certificateError(path, err)
 	}
 	return chain, nil
 }
 
 // loadCertificate reads a certificate with its chain and its key.
 func loadCertificate(f CertificateFile, passwords [][]byte, read ReadFile) (tls.Certificate, error) {
-	chain, err := loadChain(f.Certificate, read)
+	l := Loader{Read: read, Absolute: func(path string) string { return path }, passwords: passwords}
+	cert, err := l.Load(f)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	data, err := opened(f.Key, read)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot load certificate key %q: %w", f.Key, err)
-	}
-	key, err := parseKey(data, passwords)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cannot load certificate key %q: PEM_read_bio_PrivateKey() failed (%w)", f.Key, err)
-	}
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(chain[0].PublicKey) {
-		return tls.Certificate{}, fmt.Errorf("SSL_CTX_use_PrivateKey(%q) failed (key values mismatch with certificate %q)", f.Key, f.Certificate)
-	}
-	cert := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, c := range chain {
-		cert.Certificate = append(cert.Certificate, c.Raw)
-	}
-	return cert, nil
+	return *cert, nil
 }
 
 // parseKey finds the first private key of a PEM file and decrypts it with the first password that fits.
-func parseKey(data []byte, passwords [][]byte) (crypto.Signer, error) {
+func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted bool, err error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		decrypt := func(password []byte) ([]byte, error) { return decryptPKCS8(block.Bytes, password) }
 		switch {
 		case block.Type == "ENCRYPTED PRIVATE KEY":
-			der, err := unlock(passwords, func(password []byte) ([]byte, error) { return decryptPKCS8(block.Bytes, password) })
-			if err != nil {
-				return nil, err
-			}
-			return parseKeyDER(der)
 		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			continue
 		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // what OpenSSL's `-traditional` keys still are
-			der, err := unlock(passwords, func(password []byte) ([]byte, error) {
+			decrypt = func(password []byte) ([]byte, error) {
 				return x509.DecryptPEMBlock(block, password) //nolint:staticcheck // see above
-			})
-			if err != nil {
-				return nil, err
 			}
-			return parseKeyDER(der)
 		default:
-			return parseKeyDER(block.Bytes)
+			key, err = parseKeyDER(block.Bytes)
+			return key, false, err
 		}
+		der, err := unlock(passwords, decrypt)
+		if err != nil {
+			return nil, true, err
+		}
+		key, err = parseKeyDER(der)
+		return key, true, err
 	}
-	return nil, errors.New("no start line: Expecting: ANY PRIVATE KEY")
+	return nil, false, errors.New("no start line: Expecting: ANY PRIVATE KEY")
 }
 
 // unlock tries each password. A wrong one may yield bytes that are no key, so the result is parsed too.
@@ -191,13 +176,4 @@ func readPasswords(path string, read ReadFile) ([][]byte, error) {
 		}
 	}
 	return passwords, nil
-}
-
-// LoadCertificate reads a certificate whose name is known only while the configuration runs. passwordFile may be empty.
-func LoadCertificate(f CertificateFile, passwordFile string, read ReadFile) (tls.Certificate, error) {
-	passwords, err := readPasswords(passwordFile, read)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return loadCertificate(f, passwords, read)
 }

@@ -40,6 +40,7 @@ type Client struct {
 type configKey struct {
 	name     string
 	sendName bool
+	file     CertificateFile
 }
 
 const (
@@ -73,8 +74,14 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 // Config returns the configuration for a server of a name: verified against it, and sent as SNI with sendName.
 // A name may have a port, which is left out, and an IP address is never sent. The result must not be changed.
 func (c *Client) Config(name string, sendName bool) *tls.Config {
+	return c.ConfigWith(name, sendName, CertificateFile{})
+}
+
+// ConfigWith is Config for connections that show the certificate of a name known only now. Connections of one configuration stand for
+// one and the same client; Show puts the certificate in when one is made.
+func (c *Client) ConfigWith(name string, sendName bool, file CertificateFile) *tls.Config {
 	name = withoutPort(name)
-	key := configKey{name, sendName}
+	key := configKey{name, sendName, file}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if config := c.configs[key]; config != nil {
@@ -84,7 +91,8 @@ func (c *Client) Config(name string, sendName bool) *tls.Config {
 	if sendName {
 		config.ServerName = name
 	}
-	if !config.SessionTicketsDisabled {
+	// The file may be another one next time, so a session under its name is not resumed.
+	if !config.SessionTicketsDisabled && file == (CertificateFile{}) {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(sessionsKept)
 	}
 	if c.on {
@@ -94,6 +102,13 @@ func (c *Client) Config(name string, sendName bool) *tls.Config {
 		clear(c.configs)
 	}
 	c.configs[key] = config
+	return config
+}
+
+// Show returns a configuration of ConfigWith with its certificate.
+func Show(config *tls.Config, cert *tls.Certificate) *tls.Config {
+	config = config.Clone()
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	return config
 }
 

@@ -8,8 +8,8 @@ import (
 	"starling/conf"
 )
 
-// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings.
-type Bound struct {
+// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings; C is what their variables are of.
+type Bound[C any] struct {
 	ServerSettings
 	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
 	HandshakeTimeout time.Duration
@@ -17,45 +17,57 @@ type Bound struct {
 	// SessionCache is ssl_session_cache; the owner of the settings opens it for Sessions.
 	SessionCache CacheWords
 
-	certificates, keys []string
+	certificates, keys []name[C]
+	cache              *CertificateCache
 }
 
 // NewBound returns nginx's defaults.
-func NewBound() Bound { return Bound{ServerSettings: NewServerSettings()} }
+func NewBound[C any]() Bound[C] { return Bound[C]{ServerSettings: NewServerSettings()} }
 
 // HasCertificates says that ssl_certificate was given.
-func (b *Bound) HasCertificates() bool { return len(b.certificates) > 0 }
+func (b *Bound[C]) HasCertificates() bool { return len(b.certificates) > 0 }
 
-// Pair matches certificates with their keys, which is possible only when all directives of a block were read.
-func (b *Bound) Pair() error {
+// Pair matches certificates with their keys, which is possible only when all directives of a block were read: Certificates, if their
+// names are known. Else it returns what finds them.
+func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 	if len(b.keys) < len(b.certificates) {
-		return fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", b.certificates[len(b.certificates)-1])
+		return nil, fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", shown(b.certificates[len(b.certificates)-1].Text()))
 	}
 	b.Certificates = nil
-	for i, c := range b.certificates {
-		b.Certificates = append(b.Certificates, CertificateFile{Certificate: c, Key: b.keys[i]})
+	f := &Finder[C]{loader: Loader{Read: env.ReadFile, Absolute: env.ConfPath, Cache: b.cache}}
+	fixed := true
+	for i := range b.certificates {
+		p := pair[C]{b.certificates[i], b.keys[i]}
+		f.pairs = append(f.pairs, p)
+		fixed = fixed && p.fixed()
+		b.Certificates = append(b.Certificates, p.file(&f.loader))
 	}
-	return nil
+	if fixed {
+		return nil, nil
+	}
+	b.Certificates = nil
+	return f, f.loader.ReadPasswords(b.PasswordFile)
 }
 
-// paths makes the path of a file of the configuration absolute; the plan in conf.Args.Env does.
-type paths interface{ ConfPath(path string) string }
+// Env is what settings need of the plan in conf.Args.Env: paths of the configuration made absolute, and their files.
+type Env interface {
+	ConfPath(path string) string
+	ReadFile(path string) ([]byte, error)
+}
 
-// file takes the path of a certificate or key.
+// file takes the path of a file.
 func file(a *conf.Args) (string, error) {
 	path := a.Words[0]
-	for _, scheme := range []string{"data:", "engine:", "store:"} {
-		if strings.HasPrefix(path, scheme) {
-			return "", conf.Unsupported(scheme)
-		}
-	}
 	if strings.Contains(path, "$") {
 		return "", fmt.Errorf("variables in \"%s\" are not supported by starling", a.Node.Name)
+	}
+	if s := scheme(path); s != "" {
+		return "", conf.Unsupported(s)
 	}
 	if path == "" {
 		return "", nil
 	}
-	return a.Env.(paths).ConfPath(path), nil
+	return a.Env.(Env).ConfPath(path), nil
 }
 
 // words is a family of TLS directives being declared: one prefix, one set of contexts.
@@ -72,15 +84,20 @@ func (w *words) add(name, syntax, standard, doc string, set conf.Setter) {
 func (w *words) repeat() { w.list[len(w.list)-1].Repeat = true }
 
 // ServerDirectives declares the ssl_* directives that http and stream have in common. place finds the Bound in a module's settings.
-func ServerDirectives[S any](in conf.Context, place func(*S) *Bound) []conf.Directive {
+func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(*S) *Bound[C]) []conf.Directive {
 	w := &words{prefix: "ssl_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
-	w.add("certificate", "<file>", "", "Names the file with the server's certificate and those between it and the CA, in PEM. May be given for several types of keys.",
-		conf.List(func(s *S) *[]string { return &place(s).certificates }, file))
+	w.add("certificate", "<file>", "", "Names the file with the server's certificate and those between it and the CA, in PEM, or is `data:` and the PEM itself. "+
+		"May be given for several types of keys. With variables ($ssl_server_name) it is read for each handshake; names that clients send and that "+
+		"may not stand in a path end it.",
+		conf.List(func(s *S) *[]name[C] { return &place(s).certificates }, compile.name))
 	w.repeat()
-	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM.",
-		conf.List(func(s *S) *[]string { return &place(s).keys }, file))
+	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM, or is `data:` and the PEM itself. It may have variables.",
+		conf.List(func(s *S) *[]name[C] { return &place(s).keys }, compile.name))
 	w.repeat()
+	w.add("certificate_cache", "<parameter>...", "off", "Keeps certificates and keys whose names have variables: `max=` so many (each certificate and each key counts), "+
+		"`inactive=` (10s) since they were last used, and `valid=` (60s) without a look at whether the file has changed. Encrypted keys are not kept.",
+		conf.Whole(func(s *S) **CertificateCache { return &place(s).cache }, parseCertificateCache))
 	w.add("verify_client", "on|off|optional|optional_no_ca", "off", "Asks clients for a certificate and verifies it.",
 		conf.Field(func(s *S) *VerifyClient { return &place(s).VerifyClient }, conf.OneOf(VerifyClientWords)))
 	w.add("client_certificate", "<file>", "", "Names the file with CA certificates that verify clients and whose names are sent to them.",

@@ -38,6 +38,11 @@ type ServerSettings struct {
 	// Sessions, where not nil, keeps sessions where tickets are off, for SessionTimeout.
 	Sessions       *SessionCache
 	SessionTimeout time.Duration
+	// Find finds the certificates at each handshake, where their names have variables; Certificates then do not count. An error of it
+	// ends the handshake.
+	Find func(*tls.ClientHelloInfo) ([]*tls.Certificate, error)
+	// Context is what besides the fixed certificates tells servers apart whose sessions one cache seals.
+	Context []string
 	// RejectHandshake refuses every handshake: unknown names of a default server.
 	RejectHandshake bool
 	// VerifyInHandshake ends the handshake when the client's certificate does not verify. By default, as in nginx, the
@@ -69,11 +74,15 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		return nil, nil, err
 	}
 	config.SessionTicketsDisabled = config.SessionTicketsDisabled || s.NoTickets
-	if config.SessionTicketsDisabled && s.Sessions != nil {
-		s.Sessions.use(config, s.SessionTimeout)
-	}
 	if err := s.setTicketKeys(config, read); err != nil {
 		return nil, nil, err
+	}
+	switch {
+	case s.Sessions == nil:
+	case config.SessionTicketsDisabled:
+		s.Sessions.use(config, s.SessionTimeout)
+	case len(s.TicketKeys) == 0 && s.Sessions.shared:
+		s.Sessions.seal(config, s.Context)
 	}
 	server := &Server{Config: config, mode: s.VerifyClient, verify: verify}
 	if s.VerifyClient != VerifyOff {
@@ -88,10 +97,35 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		// Without a certificate the library answers with the alert unrecognized_name, as nginx does; an error of a callback
 		// would become internal_error.
 		config.Certificates, config.SessionTicketsDisabled = nil, true
-	} else if len(config.Certificates) == 0 {
-		return nil, nil, errors.New(`no "ssl_certificate" is defined`)
+		return server, warnings, nil
 	}
-	return server, warnings, nil
+	return server, warnings, s.choose(config)
+}
+
+// choose sets how a handshake gets its certificate.
+func (s *ServerSettings) choose(config *tls.Config) error {
+	find := s.Find
+	if find == nil {
+		all := make([]*tls.Certificate, len(config.Certificates))
+		for i := range all {
+			all[i] = &config.Certificates[i]
+		}
+		switch len(all) {
+		case 0:
+			return errors.New(`no "ssl_certificate" is defined`)
+		case 1:
+			return nil
+		}
+		find = func(*tls.ClientHelloInfo) ([]*tls.Certificate, error) { return all, nil }
+	}
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		all, err := find(hello)
+		if err != nil {
+			return nil, err
+		}
+		return pick(hello, all), nil
+	}
+	return nil
 }
 
 // askClients makes the server ask for a certificate, naming the CAs of ssl_client_certificate.

@@ -1,10 +1,13 @@
 package ssl
 
 import (
+	"bytes"
 	"container/list"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +23,9 @@ const DefaultSessionTimeout = 5 * time.Minute
 // the oldest sessions go, as in nginx. It is safe for concurrent use.
 type SessionCache struct {
 	limitBytes int64
+	// shared says that several servers may name it; tickets then has the keys that seal those of all.
+	shared  bool
+	tickets tls.Config
 
 	mu        sync.Mutex
 	usedBytes int64
@@ -62,6 +68,38 @@ func (c *SessionCache) use(config *tls.Config, timeout time.Duration) {
 		return tls.ParseSessionState(bytes)
 	}
 }
+
+// seal lets servers that share the cache resume each other's sessions by ticket, if they have the same certificates: what nginx calls the
+// session id context. The library makes and changes the keys.
+func (c *SessionCache) seal(config *tls.Config, words []string) {
+	sum := sha256.New()
+	for _, cert := range config.Certificates {
+		fmt.Fprintf(sum, "%x\n", sha256.Sum256(cert.Certificate[0])) // a hash does not fail
+	}
+	for _, word := range words {
+		fmt.Fprintf(sum, "%q\n", word)
+	}
+	context := sum.Sum([]byte(contextMark))
+	has := func(session *tls.SessionState) bool {
+		return slices.ContainsFunc(session.Extra, func(extra []byte) bool { return bytes.Equal(extra, context) })
+	}
+	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		if !has(session) {
+			session.Extra = append(session.Extra, context)
+		}
+		return c.tickets.EncryptTicket(state, session)
+	}
+	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		session, err := c.tickets.DecryptTicket(ticket, state)
+		if err != nil || session == nil || !has(session) {
+			return nil, err // a full handshake follows
+		}
+		return session, nil
+	}
+}
+
+// contextMark begins our part of what a ticket carries.
+const contextMark = "starling:"
 
 func (s *session) bytes() int64 { return int64(len(s.state)) + sessionOverheadBytes }
 
@@ -175,6 +213,7 @@ func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCa
 	}
 	if c == nil {
 		c = NewSessionCache(words.Bytes)
+		c.shared = true
 	}
 	if c.limitBytes != words.Bytes {
 		return nil, fmt.Errorf("the size %d of shared memory zone \"%s\" conflicts with already declared size %d", words.Bytes, words.Name, c.limitBytes)

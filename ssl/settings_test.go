@@ -209,7 +209,7 @@ func golden(t testing.TB, name string) []byte {
 
 // The keys of testdata were written by openssl 3.0.19 from one key, with the password "secret".
 func TestEncryptedKeys(t *testing.T) {
-	plain, err := parseKey(golden(t, "plain.key"), nil)
+	plain, _, err := parseKey(golden(t, "plain.key"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestEncryptedKeys(t *testing.T) {
 		t.Fatal(names, err)
 	}
 	for _, name := range names {
-		key, err := parseKey(golden(t, filepath.Base(name)), passwords)
+		key, _, err := parseKey(golden(t, filepath.Base(name)), passwords)
 		switch {
 		case strings.HasSuffix(name, "pbes1.key"):
 			if !errors.Is(err, errUnsupportedEncryption) {
@@ -242,7 +242,7 @@ func FuzzParseKey(f *testing.F) {
 		f.Add(golden(f, filepath.Base(name)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _ = parseKey(data, [][]byte{[]byte("secret")})
+		_, _, _ = parseKey(data, [][]byte{[]byte("secret")})
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/observe"
+	"starling/ssl"
 )
 
 // vhosts are the servers of one address.
@@ -187,6 +188,15 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		s.Choose(hello.ServerName)
 	}
 	return s.tlsSettings().Config, nil
+}
+
+// DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of TLS.Config may do
+// so. Of what the handshake brings only the server name is known by then.
+func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
+	s := hello.Conn.(*handshaking).session
+	s.Peer = &ssl.Peer{ServerName: hello.ServerName}
+	f(s)
+	s.Peer = nil
 }
 
 // tlsSettings are those of the session's server or, where it has none, of the default one.

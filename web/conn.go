@@ -15,6 +15,7 @@ import (
 
 	"starling/lib/proxyprotocol"
 	"starling/observe"
+	"starling/ssl"
 )
 
 // States of a connection. Only its own goroutine and Retire change them, by compare-and-swap where both may.
@@ -321,8 +322,7 @@ func (c *Conn) handshake() bool {
 	conn := tls.Server(under, c.hosts.config)
 	if err := conn.HandshakeContext(c.site.context); err != nil {
 		c.site.traffic.HandshakesFailed.Add(1)
-		c.server.Log.Logf(observe.Info, "*%d SSL_do_handshake() failed (%v) while SSL handshaking, client: %s, server: %s",
-			c.Serial, err, c.remoteText(), c.Port.Addr)
+		c.Logf(observe.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
 		return false
 	}
 	state := conn.ConnectionState()
@@ -341,8 +341,10 @@ func (c *Conn) handshake() bool {
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := hello.Conn.(*named).c
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if s := c.hosts.find([]byte(name), nil); name != "" && s != nil && s.TLS != nil {
-		c.server, c.named = s, true
+	if name != "" && ssl.SafeName(name) { // nginx does not look for other names either
+		if s := c.hosts.find([]byte(name), nil); s != nil && s.TLS != nil {
+			c.server, c.named = s, true
+		}
 	}
 	config := c.server.TLS
 	if c.hosts.http2 || c.server.Core.HTTP2 {
@@ -352,6 +354,27 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return config.GetConfigForClient(hello)
 	}
 	return config, nil
+}
+
+// Logf writes to the error log of the connection's server what belongs to none of its requests.
+func (c *Conn) Logf(level observe.Level, format string, args ...any) {
+	if log := c.server.Log; log.Enabled(level) {
+		all := append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
+		log.Logf(level, "*%d "+format+", client: %s, server: %s", all...)
+	}
+}
+
+// DuringHandshake calls f with a request that has nothing but its connection and server, for the variables of a certificate's name:
+// GetCertificate of Server.TLS may do so. Of what the handshake brings only the server name is known by then.
+func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
+	c := hello.Conn.(*named).c
+	c.Peer = &ssl.Peer{ServerName: hello.ServerName}
+	r := c.site.take(c)
+	r.wire, r.in = &r.h1, &r.h1.in
+	r.StartedAt = r.Now()
+	f(r)
+	c.site.give(r)
+	c.Peer = nil
 }
 
 // Context ends when the site is closed by force.

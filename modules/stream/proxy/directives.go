@@ -29,17 +29,8 @@ func directives() (all []conf.Directive) {
 		all = append(all, list...)
 	}
 	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
-	for i := range tls {
-		switch d := &tls[i]; d.Name {
-		case "proxy_ssl_certificate":
-			d.Doc += " Its name may contain variables; it is then read for each session."
-			d.Set = fileSetter(d.Set, func(s *Settings) **template { return &s.certificate })
-		case "proxy_ssl_certificate_key":
-			d.Doc += " Its name may contain variables."
-			d.Set = fileSetter(d.Set, func(s *Settings) **template { return &s.key })
-		}
-	}
-	return append(all, tls...)
+	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, stream.CompileTemplate,
+		func(s *Settings) *ssl.ClientNames[*stream.Session] { return &s.tlsFiles })...)
 }
 
 func flag(name, byDefault, doc string, place func(*Settings) *bool) conf.Directive {

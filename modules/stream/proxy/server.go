@@ -23,7 +23,8 @@ type server struct {
 	registry *groups.Registry
 	names    *resolver.Resolver // for addresses with variables; nil without a resolver
 	dialer   upstream.Dialer
-	client   *ssl.Client // nil without proxy_ssl
+	client   *ssl.Client                        // nil without proxy_ssl
+	finder   *ssl.ClientFinder[*stream.Session] // nil where the certificate's name has no variables
 	buffers  sync.Pool
 }
 
@@ -45,21 +46,21 @@ func build(b *stream.Block) (stream.Handler, error) {
 		}
 	}
 	if s.tls.On {
-		if p.client, err = tlsClient(b, s); err != nil {
+		if p.finder, err = s.tlsFiles.Finder(b.Plan, "proxy_ssl", s.tls.PasswordFile); err != nil {
+			return nil, err
+		}
+		if p.client, err = tlsClient(b, s, p.finder == nil); err != nil {
 			return nil, err
 		}
 	}
 	return p.handle, nil
 }
 
-// tlsClient reads the certificates that proxy_ssl_* name.
-func tlsClient(b *stream.Block, s *Settings) (*ssl.Client, error) {
+// tlsClient reads what proxy_ssl_* name; paired says that the certificate's name is known.
+func tlsClient(b *stream.Block, s *Settings, paired bool) (*ssl.Client, error) {
 	bound := s.tls
 	bound.NoSessionReuse = !s.reuse
-	if (s.certificate == nil) != (s.key == nil) {
-		return nil, fmt.Errorf("of \"proxy_ssl_certificate\" and \"proxy_ssl_certificate_key\" one has variables: give both some or none")
-	}
-	if s.certificate == nil {
+	if paired {
 		if err := bound.Pair("proxy_ssl"); err != nil {
 			return nil, err
 		}
@@ -148,7 +149,14 @@ func (p *server) tlsConfig(s *stream.Session, host string) (*tls.Config, error) 
 	if p.tlsName != nil {
 		host = string(p.tlsName.Append(nil, s))
 	}
-	config := p.client.Config(host, p.tls.SendName)
+	var file ssl.CertificateFile
+	var err error
+	if p.finder != nil {
+		if file, err = p.finder.Names(s); err != nil {
+			return nil, err
+		}
+	}
+	config := p.client.ConfigWith(host, p.tls.SendName, file)
 	var protocols []string
 	for i := range p.alpn {
 		if text := p.alpn[i].Append(nil, s); len(text) > 0 && len(text) <= maxALPNBytes {
@@ -159,19 +167,12 @@ func (p *server) tlsConfig(s *stream.Session, host string) (*tls.Config, error) 
 		config = config.Clone()
 		config.NextProtos = protocols
 	}
-	if p.certificate == nil {
+	if file == (ssl.CertificateFile{}) {
 		return config, nil
 	}
-	// Another certificate may stand for another client: sessions are not resumed.
-	config = config.Clone()
-	config.ClientSessionCache = nil
-	name := string(p.certificate.Append(nil, s))
-	if name == "" {
-		return config, nil
+	certificate, err := p.finder.Load(file)
+	if err != nil {
+		return nil, err
 	}
-	plan := s.Plan()
-	file := ssl.CertificateFile{Certificate: plan.ConfPath(name), Key: plan.ConfPath(string(p.key.Append(nil, s)))}
-	certificate, err := ssl.LoadCertificate(file, p.tls.PasswordFile, plan.ReadFile)
-	config.Certificates = []tls.Certificate{certificate}
-	return config, err
+	return ssl.Show(config, certificate), nil
 }

@@ -42,8 +42,8 @@ type Settings struct {
 	reuse   bool
 	tlsName *template
 	alpn    []template
-	// certificate and key are set where their names have variables.
-	certificate, key *template
+	// tlsFiles are certificate and key where their names may have variables.
+	tlsFiles ssl.ClientNames[*stream.Session]
 }
 
 // unlimited responses: a UDP session then ends by its timeout.
@@ -171,21 +171,4 @@ func parseALPN(a *conf.Args) ([]template, error) {
 		all = append(all, t)
 	}
 	return all, nil
-}
-
-// fileSetter takes the name of a certificate or key: set is for one without variables, place for one with.
-func fileSetter(set conf.Setter, place func(*Settings) **template) conf.Setter {
-	return func(settings any, a *conf.Args) error {
-		s := settings.(*Settings)
-		t, err := stream.CompileTemplate(a, a.Words[0])
-		if err != nil {
-			return err
-		}
-		if _, literal := t.Literal(); !literal {
-			*place(s) = &t
-			return nil
-		}
-		*place(s) = nil
-		return set(settings, a)
-	}
 }

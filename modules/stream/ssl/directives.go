@@ -16,14 +16,16 @@ import (
 const places = conf.Stream | conf.StreamServer
 
 // Settings of one block.
-type Settings struct{ ssl.Bound }
+type Settings struct{ ssl.Bound[*stream.Session] }
+
+type bound = ssl.Bound[*stream.Session]
 
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "ssl",
 		Doc:        "Encrypts the connections of stream servers that listen with ssl.",
-		New:        func() any { return &Settings{ssl.NewBound()} },
+		New:        func() any { return &Settings{ssl.NewBound[*stream.Session]()} },
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
 	},
@@ -32,7 +34,7 @@ var Module = stream.Module{
 }
 
 func directives() []conf.Directive {
-	list := ssl.ServerDirectives(places, func(s *Settings) *ssl.Bound { return &s.Bound })
+	list := ssl.ServerDirectives(places, stream.CompileTemplate, func(s *Settings) *bound { return &s.Bound })
 	return append(list,
 		conf.Directive{
 			Name: "ssl_handshake_timeout", Syntax: "<time>", Default: "60s", In: places,
@@ -53,11 +55,15 @@ func serve(b *stream.Block, server *stream.Server) error {
 	if !s.HasCertificates() && !s.RejectHandshake {
 		return nil // if it listens with ssl nevertheless, the default server of the address must have them
 	}
-	if err := s.Pair(); err != nil {
+	finder, err := s.Pair(b.Plan)
+	if err != nil {
 		return err
 	}
 	settings := s.ServerSettings
-	var err error
+	if finder != nil {
+		settings.Context = finder.Words()
+		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
+	}
 	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
 		return err
 	}
@@ -72,6 +78,17 @@ func serve(b *stream.Block, server *stream.Server) error {
 	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Files: digest(), Verify: check(built)}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
 	return nil
+}
+
+// find reads the certificates of a handshake.
+func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
+	stream.DuringHandshake(hello, func(s *stream.Session) {
+		if all, err = finder.Find(hello.ServerName, s); err != nil {
+			s.Logf(observe.Error, "%v while SSL handshaking", err)
+			err = ssl.ErrNotFound
+		}
+	})
+	return all, err
 }
 
 // check lets a client in whose certificate verifies.

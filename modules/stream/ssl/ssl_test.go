@@ -119,9 +119,13 @@ func TestProblems(t *testing.T) {
 	files := streamtest.Files{"s.crt": server.cert, "s.key": server.key}
 	for _, c := range []struct{ text, want string }{
 		{``, `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`},
-		{`ssl_certificate s.crt;`, `no "ssl_certificate_key" is defined for certificate "/s.crt" in /test.conf:1`},
-		{`ssl_certificate $ssl_server_name; ssl_certificate_key s.key;`, `variables in "ssl_certificate" are not supported by starling in /test.conf:1`},
-		{`ssl_certificate data:x;`, `parameter "data:" is not supported by starling in /test.conf:1`},
+		{`ssl_certificate s.crt;`, `no "ssl_certificate_key" is defined for certificate "s.crt" in /test.conf:1`},
+		{`ssl_certificate $none; ssl_certificate_key s.key;`, `unknown "none" variable in /test.conf:1`},
+		{`ssl_client_certificate $ssl_server_name;`, `variables in "ssl_client_certificate" are not supported by starling in /test.conf:1`},
+		{`ssl_certificate s.crt; ssl_certificate_key engine:x;`, `parameter "engine:" is not supported by starling in /test.conf:1`},
+		{`ssl_certificate data:x; ssl_certificate_key s.key;`,
+			`cannot load certificate "data:...": PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE) in /test.conf:1`},
+		{`ssl_certificate_cache valid=1s;`, `"ssl_certificate_cache" must have the "max" parameter in /test.conf:1`},
 		{`ssl_session_cache shared:a:1k;`, `invalid session cache "shared:a:1k" in /test.conf:1`},
 		{`ssl_verify_client maybe;`, `invalid value "maybe" in /test.conf:1`},
 		{`ssl_dhparam x;`, `"ssl_dhparam" is not supported by starling in /test.conf:1`},
@@ -137,6 +141,35 @@ func TestProblems(t *testing.T) {
 		if _, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; ssl_certificate s.crt; ssl_certificate_key s.key; "+good+" } }",
 			files, &ssl.Module, streamtest.Say()); err != nil {
 			t.Errorf("%s: %v", good, err)
+		}
+	}
+}
+
+func TestCertificatesWithVariables(t *testing.T) {
+	a, b := newPKI(t, "a.example"), newPKI(t, "b.example")
+	s := streamtest.Start(t, `stream { ssl_session_cache shared:one:1m;
+		server { listen 1 ssl; ssl_certificate $ssl_server_name.crt; ssl_certificate_key $ssl_server_name.key; say "$ssl_server_name$ssl_session_reused"; }
+		server { listen 2 ssl; ssl_certificate a.example.crt; ssl_certificate_key a.example.key; say "fixed$ssl_session_reused"; } }`,
+		streamtest.Files{"a.example.crt": a.cert, "a.example.key": a.key, "b.example.crt": b.cert, "b.example.key": b.key}, &ssl.Module, streamtest.Say())
+	cache := tls.NewLRUClientSessionCache(1)
+	for _, c := range []struct{ name, certificate, want, log string }{
+		{"a.example", "a.example", "a.example.", ""},
+		{"b.example", "b.example", "b.example.", ""},
+		{"b.example", "b.example", "b.exampler", ""},
+		{"c.example", "", "", `cannot load certificate "/c.example.crt": BIO_new_file() failed (No such file or directory) in /test.conf:2 while SSL handshaking, client: `},
+		{"../a.example", "", "", `client sent invalid server name "../a.example": a certificate's name is not made of it in /test.conf:2 while SSL handshaking`},
+	} {
+		conn := tls.Client(s.Dial(0), &tls.Config{InsecureSkipVerify: true, ServerName: c.name, ClientSessionCache: cache})
+		text, _ := io.ReadAll(conn) // the end of a refused one does not matter
+		certificate := ""
+		if shown := conn.ConnectionState().PeerCertificates; len(shown) > 0 {
+			certificate = shown[0].Subject.CommonName
+		}
+		if string(text) != c.want || certificate != c.certificate {
+			t.Errorf("%s: %q with the certificate of %q", c.name, text, certificate)
+		}
+		if lines := s.Log.Lines(); c.log != "" && !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, c.log) }) {
+			t.Errorf("%s: no %q in %q", c.name, c.log, lines)
 		}
 	}
 }

@@ -34,7 +34,9 @@ var Module = web.Module{
 
 func directives() []conf.Directive {
 	all := concat(passing, requests, responses, retries, connections)
-	return append(all, ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })...)
+	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
+	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, web.CompileTemplate,
+		func(s *Settings) *ssl.ClientNames[*web.Request] { return &s.tlsFiles })...)
 }
 
 func concat(lists ...[]conf.Directive) (all []conf.Directive) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"starling/observe"
+	"starling/ssl"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/groups"
@@ -184,7 +185,11 @@ func (x *exchange) try() (verdict, int) {
 // connect takes a kept connection or opens one.
 func (x *exchange) connect() (verdict, int) {
 	r := x.r
-	config := x.tlsConfig()
+	config, file, err := x.tlsConfig()
+	if err != nil {
+		x.logf(observe.Error, "%v", err)
+		return tryHopeless, 500
+	}
 	if pool := x.group.Pool; pool != nil {
 		for c := pool.Get(x.server, x.l, !x.repeatable()); c != nil; c = pool.Get(x.server, x.l, !x.repeatable()) {
 			if w := wireOf(c); w.tls == config {
@@ -198,7 +203,14 @@ func (x *exchange) connect() (verdict, int) {
 	}
 	dialer := x.l.dialer
 	dialer.TLS = config
-	var err error
+	if file != (ssl.CertificateFile{}) {
+		cert, err := x.l.finder.Load(file)
+		if err != nil {
+			x.logf(observe.Error, "%v while SSL handshaking to upstream", err)
+			return tryHopeless, 500
+		}
+		dialer.TLS = ssl.Show(config, cert)
+	}
 	if dialer.Bind, err = x.l.localAddress(r); err != nil {
 		x.logf(observe.Error, "invalid local address of \"proxy_bind\": %v", err)
 		return tryHopeless, 500
@@ -218,16 +230,20 @@ func (x *exchange) connect() (verdict, int) {
 	return tryAccepted, 0
 }
 
-// tlsConfig is that of the connection to make, nil for a plain one. Equal settings and names give the same one.
-func (x *exchange) tlsConfig() *tls.Config {
+// tlsConfig is that of the connection to make, nil for a plain one, and the certificate to put in, if its name had variables. Equal
+// settings and names give the same one.
+func (x *exchange) tlsConfig() (config *tls.Config, file ssl.CertificateFile, err error) {
 	if !x.to.tls {
-		return nil
+		return nil, file, nil
 	}
 	name := x.to.name
 	if x.l.tlsName != nil {
 		name = string(x.r.Expand(x.l.tlsName))
 	}
-	return x.l.client.Config(name, x.l.Settings.tls.SendName)
+	if x.l.finder != nil {
+		file, err = x.l.finder.Names(x.r)
+	}
+	return x.l.client.ConfigWith(name, x.l.Settings.tls.SendName, file), file, err
 }
 
 func (x *exchange) use(c *upstream.Conn) {

@@ -40,7 +40,8 @@ type location struct {
 	registry  *groups.Registry
 	names     *resolver.Resolver // for URLs with variables; nil without a resolver
 	dialer    upstream.Dialer
-	client    *ssl.Client // nil where TLS cannot be asked for
+	client    *ssl.Client                     // nil where TLS cannot be asked for
+	finder    *ssl.ClientFinder[*web.Request] // nil where the certificate's name has no variables
 	head      headPlan
 	hidden    nameSet
 	rewrites  []rule
@@ -80,19 +81,24 @@ func build(b *web.Block) (web.Handler, error) {
 		}
 	}
 	if l.to.byRequest != nil || l.to.tls {
-		if l.client, err = tlsClient(b, s); err != nil {
+		if l.finder, err = s.tlsFiles.Finder(b.Plan, "proxy_ssl", s.tls.PasswordFile); err != nil {
+			return nil, err
+		}
+		if l.client, err = tlsClient(b, s, l.finder == nil); err != nil {
 			return nil, err
 		}
 	}
 	return l.handle, nil
 }
 
-// tlsClient reads the certificates that proxy_ssl_* name.
-func tlsClient(b *web.Block, s *Settings) (*ssl.Client, error) {
+// tlsClient reads what proxy_ssl_* name; paired says that the certificate's name is known.
+func tlsClient(b *web.Block, s *Settings, paired bool) (*ssl.Client, error) {
 	bound := s.tls
 	bound.NoSessionReuse = !s.reuse
-	if err := bound.Pair("proxy_ssl"); err != nil {
-		return nil, err
+	if paired {
+		if err := bound.Pair("proxy_ssl"); err != nil {
+			return nil, err
+		}
 	}
 	if bound.Verify && len(bound.Trusted) == 0 {
 		return nil, fmt.Errorf("no proxy_ssl_trusted_certificate for proxy_ssl_verify")

@@ -53,6 +53,8 @@ type Settings struct {
 	tls     ssl.BoundClient
 	tlsName *vars.Template[*web.Request]
 	reuse   bool
+	// tlsFiles are certificate and key where their names may have variables.
+	tlsFiles ssl.ClientNames[*web.Request]
 }
 
 // setHeader is one proxy_set_header.

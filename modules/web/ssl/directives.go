@@ -12,13 +12,15 @@ var Module = web.Module{
 	Module: conf.Module{
 		Name:       "ssl",
 		Doc:        "Encrypts the connections of servers that listen with ssl.",
-		New:        func() any { return &Settings{ssl.NewBound()} },
+		New:        func() any { return &Settings{ssl.NewBound[*web.Request]()} },
 		Clone:      conf.CloneOf[Settings],
-		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, func(s *Settings) *ssl.Bound { return &s.Bound }),
+		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, web.CompileTemplate, func(s *Settings) *bound { return &s.Bound }),
 	},
 	Variables: variables(),
 	Server:    serve,
 }
 
 // Settings of one block.
-type Settings struct{ ssl.Bound }
+type Settings struct{ ssl.Bound[*web.Request] }
+
+type bound = ssl.Bound[*web.Request]

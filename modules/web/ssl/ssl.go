@@ -31,12 +31,16 @@ func serve(b *web.Block, server *web.Server) error {
 	if !s.HasCertificates() && !s.RejectHandshake {
 		return nil
 	}
-	if err := s.Pair(); err != nil {
+	finder, err := s.Pair(b.Plan)
+	if err != nil {
 		return err
 	}
 	settings := s.ServerSettings
 	settings.ALPN = protocols
-	var err error
+	if finder != nil {
+		settings.Context = finder.Words()
+		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
+	}
 	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
 		return err
 	}
@@ -50,6 +54,17 @@ func serve(b *web.Block, server *web.Server) error {
 	server.TLS = built.Config
 	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
 	return nil
+}
+
+// find reads the certificates of a handshake.
+func find(finder *ssl.Finder[*web.Request], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
+	web.DuringHandshake(hello, func(r *web.Request) {
+		if all, err = finder.Find(hello.ServerName, r); err != nil {
+			r.Conn.Logf(observe.Error, "%v while SSL handshaking", err)
+			err = ssl.ErrNotFound
+		}
+	})
+	return all, err
 }
 
 // check lets a request in whose client's certificate is good enough for ssl_verify_client.

@@ -270,7 +270,7 @@ func TestProblems(t *testing.T) {
 	w := newWorld(t)
 	for inside, want := range map[string]string{
 		"listen 443 ssl;": `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
-		"listen 443 ssl; ssl_certificate server.crt;": `no "ssl_certificate_key" is defined for certificate "/server.crt" in /test.conf:1`,
+		"listen 443 ssl; ssl_certificate server.crt;": `no "ssl_certificate_key" is defined for certificate "server.crt" in /test.conf:1`,
 		"listen 443 ssl; ssl_certificate none.crt; ssl_certificate_key server.key;": `cannot load certificate "/none.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:1`,
 		"listen 443 ssl; ssl_verify_client on;" + strings.TrimSpace(pair): `no ssl_client_certificate for ssl_verify_client in /test.conf:1`,

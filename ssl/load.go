@@ -1,0 +1,175 @@
+package ssl
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// dataScheme begins a "name" that is the PEM text itself, as the value of a variable may be.
+const dataScheme = "data:"
+
+// Loader reads certificates whose names are known only at a handshake.
+type Loader struct {
+	Read ReadFile
+	// Absolute makes the path of a file of the configuration absolute.
+	Absolute func(path string) string
+	// Cache may be nil; every handshake then reads the files.
+	Cache *CertificateCache
+
+	passwords [][]byte
+}
+
+// ReadPasswords reads the passwords of keys once and for all, as nginx does; path may be empty.
+func (l *Loader) ReadPasswords(path string) (err error) {
+	l.passwords, err = readPasswords(path, l.Read)
+	return err
+}
+
+// Load reads a certificate with its chain and its key. A pair that does not fit is read once more past the cache: one of its files
+// may have been replaced later than the other.
+func (l *Loader) Load(f CertificateFile) (*tls.Certificate, error) {
+	var misfit *mismatch
+	cert, err := l.load(f, false)
+	if errors.As(err, &misfit) && l.Cache != nil {
+		cert, err = l.load(f, true)
+	}
+	return cert, err
+}
+
+func (l *Loader) load(f CertificateFile, anew bool) (*tls.Certificate, error) {
+	f = CertificateFile{l.absolute(f.Certificate), l.absolute(f.Key)}
+	chain, err := fetch(l.Cache, slot{name: f.Certificate}, anew,
+		func() ([]byte, error) { return contents(f.Certificate, l.Read) },
+		func(data []byte) ([]*x509.Certificate, bool, error) {
+			chain, err := parseChain(data)
+			return chain, true, err
+		})
+	if err != nil {
+		return nil, certificateError(f.Certificate, err)
+	}
+	key, err := fetch(l.Cache, slot{name: f.Key, isKey: true}, anew,
+		func() ([]byte, error) { return keyContents(f.Key, l.Read) },
+		func(data []byte) (crypto.Signer, bool, error) {
+			key, encrypted, err := parseKey(data, l.passwords)
+			return key, !encrypted, keyError(err) // who encrypts keys does not want them lie open in memory
+		})
+	if err != nil {
+		return nil, fmt.Errorf("cannot load certificate key \"%s\": %w", shown(f.Key), err)
+	}
+	cert, err := pairOf(f, chain, key)
+	if err != nil {
+		return nil, err
+	}
+	return &cert, nil
+}
+
+// absolute leaves what is no path as it is.
+func (l *Loader) absolute(name string) string {
+	if scheme(name) != "" {
+		return name
+	}
+	return l.Absolute(name)
+}
+
+// scheme is what tells a name from a path; "" for paths.
+func scheme(name string) string {
+	for _, s := range []string{dataScheme, "engine:", "store:"} {
+		if strings.HasPrefix(name, s) {
+			return s
+		}
+	}
+	return ""
+}
+
+// shown is a name for the logs, where a key has no business.
+func shown(name string) string {
+	if strings.HasPrefix(name, dataScheme) {
+		return dataScheme + "..."
+	}
+	return name
+}
+
+// contents are those of a file or of the name itself.
+func contents(name string, read ReadFile) ([]byte, error) {
+	if text, isText := strings.CutPrefix(name, dataScheme); isText {
+		return []byte(text), nil
+	}
+	return opened(name, read)
+}
+
+func keyContents(name string, read ReadFile) ([]byte, error) {
+	if s := scheme(name); s != "" && s != dataScheme {
+		return nil, fmt.Errorf("loading \"%s...\" certificate keys is not supported", s)
+	}
+	return contents(name, read)
+}
+
+func certificateError(name string, err error) error {
+	return fmt.Errorf("cannot load certificate \"%s\": %w", shown(name), err)
+}
+
+func keyError(err error) error {
+	if err != nil {
+		return fmt.Errorf("PEM_read_bio_PrivateKey() failed (%w)", err)
+	}
+	return nil
+}
+
+// mismatch is a key that is not the certificate's.
+type mismatch struct{ file CertificateFile }
+
+func (m *mismatch) Error() string {
+	return fmt.Sprintf("SSL_CTX_use_PrivateKey(\"%s\") failed (key values mismatch with certificate \"%s\")", shown(m.file.Key), shown(m.file.Certificate))
+}
+
+// pairOf puts a chain and its key together.
+func pairOf(f CertificateFile, chain []*x509.Certificate, key crypto.Signer) (tls.Certificate, error) {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(chain[0].PublicKey) {
+		return tls.Certificate{}, &mismatch{f}
+	}
+	cert := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, c := range chain {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return cert, nil
+}
+
+// pick gives the first certificate that the client can use, else the first one. Only the kind of key counts, not the names in the
+// certificate: nginx has chosen the server by name and shows what that one has.
+func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
+	if len(all) > 1 {
+		nameless := *hello
+		nameless.ServerName = ""
+		for _, cert := range all {
+			if nameless.SupportsCertificate(cert) == nil {
+				return cert
+			}
+		}
+	}
+	return all[0]
+}
+
+// maxNameBytes is the longest name that the DNS knows.
+const maxNameBytes = 253
+
+// SafeName tells whether a name that a stranger sent (SNI) may become part of the name of a file: letters, digits, '-', '_' and
+// single dots that neither begin nor end it. An empty name is safe.
+func SafeName(name string) bool {
+	if len(name) > maxNameBytes {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		case c == '.' && i > 0 && i < len(name)-1 && name[i-1] != '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
