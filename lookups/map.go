@@ -1,11 +1,12 @@
 package lookups
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
 	"starling/conf"
+	"starling/lib/hostnames"
 	"starling/plan"
 	"starling/vars"
 )
@@ -15,9 +16,8 @@ type valueMap[C any] struct {
 	source    vars.Template[C]
 	hostnames bool
 	fallback  *choice[C]
-	// Keys are in lower case. Suffixes are those of "*.example.org" (".example.org"), prefixes those of "www.example.*" ("www.example.").
-	exact, suffixes, prefixes map[string]*choice[C]
-	regexes                   []regexChoice[C]
+	values    hostnames.Table[*choice[C]]
+	regexes   []regexChoice[C]
 }
 
 type regexChoice[C any] struct {
@@ -35,7 +35,7 @@ func (s *Side[C]) declareMap(a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	m := &valueMap[C]{source: source, exact: map[string]*choice[C]{}, suffixes: map[string]*choice[C]{}, prefixes: map[string]*choice[C]{}}
+	m := &valueMap[C]{source: source}
 	volatile := false
 	for _, line := range a.Node.Block {
 		switch {
@@ -87,33 +87,17 @@ func (s *Side[C]) addToMap(m *valueMap[C], p *plan.Plan, line *conf.Node) error 
 	return m.add(strings.ToLower(strings.TrimPrefix(key, "\\")), value)
 }
 
-// add is ngx_hash_add_key.
 func (m *valueMap[C]) add(key string, value *choice[C]) error {
-	table, masked := m.exact, key
-	switch {
-	case !m.hostnames:
-	case strings.Count(key, "*") > 1 || strings.Contains(key, "..") || strings.Contains(key, "\x00"):
-		return fmt.Errorf("invalid hostname or wildcard \"%s\"", key)
-	case strings.HasPrefix(key, ".") && len(key) > 1 && !strings.Contains(key, "*"):
-		if err := put(m.exact, key[1:], key, value); err != nil {
-			return err
-		}
-		table = m.suffixes
-	case strings.HasPrefix(key, "*.") && len(key) > 2:
-		table, masked = m.suffixes, key[1:]
-	case strings.HasSuffix(key, ".*") && len(key) > 2:
-		table, masked = m.prefixes, key[:len(key)-1]
-	case strings.Contains(key, "*"):
-		return fmt.Errorf("invalid hostname or wildcard \"%s\"", key)
+	add := m.values.AddExact
+	if m.hostnames {
+		add = m.values.Add
 	}
-	return put(table, masked, key, value)
-}
-
-func put[C any](table map[string]*choice[C], masked, key string, value *choice[C]) error {
-	if table[masked] != nil {
+	switch err := add(key, value); {
+	case errors.Is(err, hostnames.ErrTaken):
 		return fmt.Errorf("conflicting parameter \"%s\"", key)
+	case err != nil:
+		return fmt.Errorf("invalid hostname or wildcard \"%s\"", key)
 	}
-	table[masked] = value
 	return nil
 }
 
@@ -133,10 +117,7 @@ func (m *valueMap[C]) find(c C, dst []byte) (*choice[C], []byte) {
 			lower[i] = b | 0x20
 		}
 	}
-	found := m.exact[string(lower)]
-	if found == nil && m.hostnames {
-		found = m.findMasked(lower)
-	}
+	found, _ := m.values.Find(lower)
 	for i := 0; found == nil && i < len(m.regexes); i++ {
 		if m.regexes[i].regex.Match(c, subject) {
 			found = m.regexes[i].value
@@ -146,28 +127,4 @@ func (m *valueMap[C]) find(c C, dst []byte) (*choice[C], []byte) {
 		found = m.fallback
 	}
 	return found, dst[:start]
-}
-
-// findMasked finds the longest mask that begins with an asterisk, else the longest that ends with one.
-func (m *valueMap[C]) findMasked(name []byte) *choice[C] {
-	if len(m.suffixes) > 0 {
-		for at := bytes.IndexByte(name, '.'); at >= 0; {
-			if v := m.suffixes[string(name[at:])]; v != nil && at > 0 {
-				return v
-			}
-			next := bytes.IndexByte(name[at+1:], '.')
-			if next < 0 {
-				break
-			}
-			at += 1 + next
-		}
-	}
-	if len(m.prefixes) > 0 {
-		for at := bytes.LastIndexByte(name, '.'); at > 0; at = bytes.LastIndexByte(name[:at], '.') {
-			if v := m.prefixes[string(name[:at+1])]; v != nil {
-				return v
-			}
-		}
-	}
-	return nil
 }

@@ -2,10 +2,12 @@ package stream
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 
 	"starling/conf"
+	"starling/lib/hostnames"
 	"starling/observe"
 	"starling/ssl"
 )
@@ -19,9 +21,7 @@ type vhosts struct {
 	config *tls.Config
 
 	members map[*Server]bool
-	exact   map[string]*Server
-	suffix  map[string]*Server // ".example.org" for *.example.org
-	prefix  map[string]*Server // "www.example." for www.example.*
+	names   hostnames.Table[*Server]
 	regexes []serverRegex
 }
 
@@ -31,33 +31,17 @@ type serverRegex struct {
 }
 
 func newVhosts() *vhosts {
-	return &vhosts{config: &tls.Config{GetConfigForClient: configForClient}, members: map[*Server]bool{},
-		exact: map[string]*Server{}, suffix: map[string]*Server{}, prefix: map[string]*Server{}}
+	return &vhosts{config: &tls.Config{GetConfigForClient: configForClient}, members: map[*Server]bool{}}
 }
 
 // find gives the server of a lower-case name, nil if no server_name fits: exact names first, then the longest wildcard that begins
 // with an asterisk, the longest that ends with one, the first regular expression, whose captures the session takes.
-func (v *vhosts) find(host string, s *Session) *Server {
-	if server := v.exact[host]; server != nil {
+func (v *vhosts) find(host []byte, s *Session) *Server {
+	if server, found := v.names.Find(host); found {
 		return server
 	}
-	for at := strings.IndexByte(host, '.'); at > 0 && at < len(host); {
-		if server := v.suffix[host[at:]]; server != nil {
-			return server
-		}
-		next := strings.IndexByte(host[at+1:], '.')
-		if next < 0 {
-			break
-		}
-		at += 1 + next
-	}
-	for at := strings.LastIndexByte(host, '.'); at > 0; at = strings.LastIndexByte(host[:at], '.') {
-		if server := v.prefix[host[:at+1]]; server != nil {
-			return server
-		}
-	}
 	for i := range v.regexes {
-		if v.regexes[i].regex.Match(s, []byte(host)) {
+		if v.regexes[i].regex.Match(s, host) {
 			return v.regexes[i].server
 		}
 	}
@@ -87,30 +71,14 @@ func (v *vhosts) join(s *Server, l listen, log observe.Logger) error {
 			v.regexes = append(v.regexes, serverRegex{s.regexes[i], s})
 			continue
 		}
-		table, key := v.exact, name
-		switch {
-		case strings.HasPrefix(name, "*."):
-			table, key = v.suffix, name[1:]
-		case strings.HasPrefix(name, ".") && len(name) > 1:
-			put(v.exact, name[1:], name, s, l, log)
-			table, key = v.suffix, name
-		case strings.HasSuffix(name, ".*"):
-			table, key = v.prefix, name[:len(name)-1]
-		}
-		if strings.Contains(key, "*") || strings.Contains(key, "..") {
+		switch err := v.names.Add(name, s); {
+		case errors.Is(err, hostnames.ErrTaken):
+			log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, l.addr)
+		case err != nil:
 			return conf.At(s.settings.namesNode, "invalid server name or wildcard \"%s\" on %s", name, l.addr)
 		}
-		put(table, key, name, s, l, log)
 	}
 	return nil
-}
-
-func put(table map[string]*Server, key, name string, s *Server, l listen, log observe.Logger) {
-	if old := table[key]; old == nil {
-		table[key] = s
-	} else if old != s {
-		log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, l.addr)
-	}
 }
 
 // compileNames compiles the regular expressions among a server's names; the others are nil.
@@ -141,7 +109,7 @@ func (s *Session) Choose(name string) {
 	if !ok {
 		return
 	}
-	if server := s.port.hosts.find(host, s); server != nil {
+	if server := s.port.hosts.find([]byte(host), s); server != nil {
 		s.Server = server
 		s.enter(server.zone)
 	}

@@ -1,11 +1,12 @@
 package web
 
 import (
-	"bytes"
 	"crypto/tls"
+	"errors"
 	"strings"
 
 	"starling/conf"
+	"starling/lib/hostnames"
 	"starling/observe"
 )
 
@@ -19,9 +20,7 @@ type vhosts struct {
 	// config chooses the server's own by SNI. It is one for all connections of the address: the keys of session tickets are its.
 	config *tls.Config
 
-	exact   map[string]*Server
-	suffix  map[string]*Server // ".example.org" for *.example.org
-	prefix  map[string]*Server // "www.example." for www.example.*
+	names   hostnames.Table[*Server]
 	regexes []serverRegex
 }
 
@@ -31,33 +30,14 @@ type serverRegex struct {
 }
 
 func newVhosts() *vhosts {
-	return &vhosts{config: &tls.Config{GetConfigForClient: configForClient}, exact: map[string]*Server{}, suffix: map[string]*Server{}, prefix: map[string]*Server{}}
+	return &vhosts{config: &tls.Config{GetConfigForClient: configForClient}}
 }
 
 // find gives the server of a lower-case name, nil if no server_name fits: exact names first, then the longest wildcard that begins
 // with an asterisk, the longest that ends with one, the first regular expression. r takes captures; it may be nil.
 func (v *vhosts) find(host []byte, r *Request) *Server {
-	if s := v.exact[string(host)]; s != nil {
+	if s, found := v.names.Find(host); found {
 		return s
-	}
-	if len(v.suffix) > 0 {
-		for i := bytes.IndexByte(host, '.'); i >= 0; {
-			if s := v.suffix[string(host[i:])]; s != nil && i > 0 {
-				return s
-			}
-			next := bytes.IndexByte(host[i+1:], '.')
-			if next < 0 {
-				break
-			}
-			i += 1 + next
-		}
-	}
-	if len(v.prefix) > 0 {
-		for i := bytes.LastIndexByte(host, '.'); i > 0; i = bytes.LastIndexByte(host[:i], '.') {
-			if s := v.prefix[string(host[:i+1])]; s != nil {
-				return s
-			}
-		}
 	}
 	if len(host) == 0 {
 		return nil
@@ -88,30 +68,14 @@ func (v *vhosts) add(b *builder, s *Server, at listen) error {
 			v.regexes = append(v.regexes, serverRegex{s.regexes[i], s})
 			continue
 		}
-		table, key := v.exact, name
-		switch {
-		case strings.HasPrefix(name, "*."):
-			table, key = v.suffix, name[1:]
-		case strings.HasPrefix(name, ".") && len(name) > 1:
-			v.put(b, v.exact, name[1:], name, s, at)
-			table, key = v.suffix, name
-		case strings.HasSuffix(name, ".*"):
-			table, key = v.prefix, name[:len(name)-1]
-		}
-		if strings.Contains(key, "*") || strings.Contains(key, "..") {
+		switch err := v.names.Add(name, s); {
+		case errors.Is(err, hostnames.ErrTaken):
+			b.plan.Log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, at.addr)
+		case err != nil:
 			return conf.At(s.Core.namesNode, "invalid server name or wildcard \"%s\" on %s", name, at.addr)
 		}
-		v.put(b, table, key, name, s, at)
 	}
 	return nil
-}
-
-func (v *vhosts) put(b *builder, table map[string]*Server, key, name string, s *Server, at listen) {
-	if old := table[key]; old == nil {
-		table[key] = s
-	} else if old != s {
-		b.plan.Log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, at.addr)
-	}
 }
 
 // compileServerNames compiles the regular expressions among a server's names; the others are nil.
