@@ -17,9 +17,7 @@ vet:
 # Each fuzzer for a short while; FUZZTIME=10m for longer.
 FUZZTIME ?= 5s
 fuzz:
-	@go list ./... | while read p; do \
-	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+	@.ci/fuzz $(FUZZTIME)
 
 # CPU per request beside nginx and HAProxy where they are installed; propagation, updates and teaching between two nodes.
 bench:
