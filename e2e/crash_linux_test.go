@@ -260,7 +260,7 @@ func (s *sessions) ask(first int, path, cookie string) (binding, error) {
 
 // TestARollingRestartUnderLoadLosesNoSession: every node is ended and started again, one after the other.
 func TestARollingRestartUnderLoadLosesNoSession(t *testing.T) {
-	h := newHosts(t, 3)
+	h := newHosts(t, 5)
 	var servers strings.Builder
 	for i := range 4 {
 		fmt.Fprintf(&servers, "server %s;\n", h.backendHost(101+i, fmt.Sprintf("backend%d", i)))
@@ -279,7 +279,7 @@ func TestARollingRestartUnderLoadLosesNoSession(t *testing.T) {
 		n.quit()
 		s.more(100)
 		n.start()
-		h.joined(3)
+		h.joined(5)
 		n.sees("/api/9/stream/zone_sync/ready", `{"ready":true}`)
 	}
 	s.more(500)

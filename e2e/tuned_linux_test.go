@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"starling/e2e/lan"
+	"starling/lib/testkit"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "the seed of TestTheSettingsDoNotMatter; 0 is the usual one")
+
+// tunedHTTP has all kinds of state; the zones of the sync server's settings follow.
+const tunedHTTP = `http {
+	keyval_zone zone=one:1m sync;
+	keyval $arg_text $text zone=one;
+	limit_req_zone $arg_k zone=req:1m rate=1r/m sync;
+	upstream my_backend {
+		zone my_backend 64k;
+		SERVERS
+		sticky learn zone=sessions:1m create=$upstream_cookie_session lookup=$cookie_session sync;
+	}
+	server {
+		listen {{.IP}}:8080;
+		location / { proxy_pass http://my_backend; }
+		location = /limited { limit_req zone=req burst=29 nodelay; error_page 404 = @ok; }
+		location @ok { return 200 ok; }
+		location /api { api write=on; }
+	}
+}
+stream { server { listen {{.IP}}:9000 TLS; zone_sync; SETTINGS
+	{{range .Others}}zone_sync_server {{.}}:9000; {{end}} } }`
+
+// drawSettings draws what an operator may set. The first variant is what is set where nothing is.
+func drawSettings(r *rand.Rand, variant int) (settings string, tls bool) {
+	if variant == 0 {
+		return "", false
+	}
+	size := 1 << r.IntN(7) // KB
+	number := 2 + r.IntN(100)
+	settings = fmt.Sprintf("zone_sync_buffers %d %dk; zone_sync_recv_buffer_size %dk; zone_sync_interval %dms; zone_sync_timeout %dms; "+
+		"zone_sync_connect_timeout %dms; zone_sync_connect_retry_interval %dms; ", number, size, size*(1+r.IntN(number)), r.IntN(2000),
+		1000+r.IntN(6000), 1000+r.IntN(6000), 20+r.IntN(1500))
+	return settings, variant%2 == 0
+}
+
+// TestTheSettingsDoNotMatter: the same operations, on clusters with random zone_sync settings, end in the same state. sim/ does so
+// with many scripts; here a few run on real nodes, with sockets and TLS.
+func TestTheSettingsDoNotMatter(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = 1
+	}
+	for variant := range 4 {
+		t.Run(fmt.Sprint("variant=", variant), func(t *testing.T) {
+			t.Parallel()
+			settings, tls := drawSettings(rand.New(rand.NewPCG(seed, uint64(variant))), variant)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("with TLS %v, %s\nreplay with: go test ./e2e -run TheSettingsDoNotMatter -seed=%d", tls, settings, seed)
+				}
+			})
+			s := &scripted{hosts: newHosts(t, 3), r: rand.New(rand.NewPCG(seed, 0x3e7a)), pairs: map[string]string{}, sessions: map[string]string{}}
+			s.startTuned(settings, tls)
+			s.perform()
+		})
+	}
+}
+
+// scripted is a cluster on which a script is performed, with what is to follow from it. The script follows from the seed alone.
+type scripted struct {
+	*hosts
+	r        *rand.Rand
+	epoch    int
+	pairs    map[string]string
+	sessions map[string]string // backends
+	hits     int               // of the key "full", and but for the last one of "almost"
+}
+
+func (s *scripted) startTuned(settings string, tls bool) {
+	var servers string
+	for i := range 3 {
+		servers += fmt.Sprintf("server %s;\n", s.backendHost(101+i, fmt.Sprintf("backend%d", i)))
+	}
+	listen := ""
+	if tls {
+		listen = "ssl; ssl_certificate {{.Dir}}/cert.pem; ssl_certificate_key {{.Dir}}/key.pem; " + asked
+		listen = strings.TrimSuffix(listen, "; ")
+		settings += "zone_sync_ssl on; " + verified + shown
+	}
+	s.start(strings.NewReplacer("SERVERS", servers, " TLS", " "+listen, "SETTINGS", settings).Replace(tunedHTTP))
+}
+
+// perform does the script and wants what follows from it.
+func (s *scripted) perform() {
+	a, b, c := s.Nodes[0], s.Nodes[1], s.Nodes[2]
+	s.work(80, s.Nodes...)
+	s.same()
+	b.wants(204, "", "DELETE", setOne, "")
+	clear(s.pairs)
+	s.same()
+
+	s.work(40, s.Nodes...)
+	s.net.Set(s.at(a), s.at(c), lan.Trouble{Cut: true})
+	s.work(80, s.Nodes...)
+	s.net.Heal()
+	s.same()
+
+	b.kill()
+	s.work(40, a, c)
+	b.start()
+	s.same()
+	s.work(40, s.Nodes...)
+	b.quit()
+	b.start()
+	s.same()
+	s.exhaust()
+}
+
+// work draws and does operations on some nodes. In an epoch each key has one writer, so that timing decides nothing.
+func (s *scripted) work(count int, nodes ...*node) {
+	s.t.Helper()
+	s.epoch++
+	for range count {
+		k := s.r.IntN(30)
+		n := nodes[(k+s.epoch)%len(nodes)]
+		key, value := fmt.Sprint("k", k), fmt.Sprint("v", s.r.Uint32())
+		_, present := s.pairs[key]
+		switch what := s.r.IntN(10); {
+		case what < 5 && present:
+			n.wants(204, "", "PATCH", setOne, fmt.Sprintf(`{%q:%q}`, key, value))
+			s.pairs[key] = value
+		case what < 5:
+			n.wants(201, "*", "POST", setOne, fmt.Sprintf(`{%q:%q}`, key, value))
+			s.pairs[key] = value
+		case what < 7 && present:
+			n.wants(204, "", "PATCH", setOne, fmt.Sprintf(`{%q:null}`, key))
+			delete(s.pairs, key)
+		case what < 9:
+			s.visit(n, fmt.Sprint("s", k))
+		case s.hits < 29:
+			s.hits++
+			n.wants(200, "ok", "GET", "/limited?k=full", "")
+			n.wants(200, "ok", "GET", "/limited?k=almost", "")
+		}
+	}
+}
+
+// visit begins a session at a node, or comes back with it.
+func (s *scripted) visit(n *node, session string) {
+	s.t.Helper()
+	backend, known := s.sessions[session]
+	if !known {
+		s.sessions[session] = n.must("GET", "/?session="+session, "").body
+		return
+	}
+	if s.onlyWriter() {
+		n.wants(200, backend, "GET", "/", "", "Cookie", "session="+session)
+	}
+}
+
+// onlyWriter says whether a session of any epoch is known everywhere: not while links are cut.
+func (s *scripted) onlyWriter() bool { return s.epoch != 3 }
+
+// same waits until all is everywhere, and compares it with what is to follow from the script.
+func (s *scripted) same() {
+	s.t.Helper()
+	s.joined(len(s.Nodes))
+	s.settled()
+	testkit.Eventually(s.t, 2*patience, func() error {
+		for _, n := range s.Nodes {
+			pairs, err := n.pairs("one")
+			if err == nil && !maps.Equal(pairs, s.pairs) {
+				err = fmt.Errorf("%s holds %v, want %v", n.Name, pairs, s.pairs)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for session, backend := range s.sessions {
+		for _, n := range s.Nodes {
+			n.wants(200, backend, "GET", "/", "", "Cookie", "session="+session)
+		}
+	}
+}
+
+// exhaust uses up one limit, and all but one request of another: then every node must refuse the first, and one of them pass the
+// other once.
+func (s *scripted) exhaust() {
+	for ; s.hits < 29; s.hits++ {
+		n := s.Nodes[s.hits%len(s.Nodes)]
+		n.wants(200, "ok", "GET", "/limited?k=full", "")
+		n.wants(200, "ok", "GET", "/limited?k=almost", "")
+	}
+	s.Nodes[1].wants(200, "ok", "GET", "/limited?k=full", "")
+	s.settled()
+	for _, n := range s.Nodes {
+		n.wants(503, "*", "GET", "/limited?k=full", "")
+	}
+	s.Nodes[2].wants(200, "ok", "GET", "/limited?k=almost", "")
+	s.settled()
+	for _, n := range s.Nodes {
+		n.wants(503, "*", "GET", "/limited?k=almost", "")
+	}
+}
