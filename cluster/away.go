@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -12,56 +13,147 @@ import (
 // Deletions outlive their tombstones. A tombstone lives for an hour; nodes that did not reach each other for longer could bring back to one
 // what it deleted. Both remember when they last agreed: what was written before, and one of them lacks, it once had and deleted; so the
 // other deletes it too, by a tombstone that spreads on its side. Pairs only: a session may be missing because nobody touched it there.
+//
+// That holds only if all that was written before had reached both. So nothing is remembered unless all members are connected and agree; a
+// member that was cut off may hold writes that nobody knows. Zones with state remember over restarts (zone.Remembering).
 
-// agreement is when two lives of a zone last held the same.
+// agreement says through which time two lineages of a zone have held the same.
 type agreement struct {
-	mine, theirs zone.Origin
-	wallMS       int64 // cluster time
+	mine      uint64
+	throughMS int64 // cluster time
+	keptMS    int64 // monotonic, of when the zone was last told to keep it
 }
 
 type agreementKey struct {
-	peer NodeID
-	zone string
+	zone    string
+	lineage uint64 // of the peer's zone
 }
 
-// maxAgreements bounds what is remembered; the oldest goes first, and what it would have told comes back then.
-const maxAgreements = 4096
+const (
+	// maxAgreements bounds what is remembered; the oldest goes first, and what it would have told comes back then.
+	maxAgreements = 4096
+	// keepAgreedEveryMS is how often a zone keeps an agreement on disk while its records change.
+	keepAgreedEveryMS = 10_000
+)
 
-// remember notes that a peer and this node hold the same. Called with Node.mu held.
-func (n *Node) remember(peer NodeID, z *zoneState, theirs zone.Origin, now clock.Reading) {
-	if z.info.Kind != zone.KindKeyval {
+// lineageOf is what a hello tells of a zone's lineage: releases before did not, and their zones forget with each life.
+func lineageOf(z *wire.Zone) uint64 {
+	if z.Lineage != 0 {
+		return z.Lineage
+	}
+	return z.Origin
+}
+
+// lineage is that of a zone of this node.
+func (z *zoneState) lineage() uint64 {
+	if r, ok := z.shared.(zone.Remembering); ok {
+		return r.Lineage()
+	}
+	return uint64(z.origin)
+}
+
+// told is what the hello tells of the lineage: nothing where it is the origin's.
+func (z *zoneState) told() uint64 {
+	if lineage := z.lineage(); lineage != uint64(z.origin) {
+		return lineage
+	}
+	return 0
+}
+
+// recall brings back what a zone remembers from before the process began.
+func (n *Node) recall(z *zoneState) {
+	r, ok := z.shared.(zone.Remembering)
+	if !ok {
 		return
 	}
-	key := agreementKey{peer, z.info.Name}
-	if _, known := n.agreements[key]; !known && len(n.agreements) >= maxAgreements {
-		oldest, at := key, int64(math.MaxInt64)
-		for k, a := range n.agreements {
-			if a.wallMS < at {
-				oldest, at = k, a.wallMS
-			}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range r.Agreed() {
+		if len(n.agreements) < maxAgreements {
+			n.agreements[agreementKey{z.info.Name, a.Lineage}] = agreement{mine: r.Lineage(), throughMS: a.ThroughMS}
 		}
-		delete(n.agreements, oldest)
 	}
-	n.agreements[key] = agreement{mine: z.origin, theirs: theirs, wallMS: n.clocks.clusterTime(now).WallMS}
 }
 
-// agreedSlackMS is by how much the two sides' memories of an agreement may differ: one of them may have missed the last one.
-const agreedSlackMS = 3 * digestEveryMS
+// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. sum is that of the zone's
+// digests. Called with Node.mu held.
+func (n *Node) remember(z *zoneState, sum uint64, now clock.Reading) (keep []zone.Agreement) {
+	agreeing, throughMS := n.allAgree(z, now)
+	if len(agreeing) == 0 {
+		return nil
+	}
+	if sum != z.sum {
+		z.sum, z.changedMS = sum, now.MonoMS
+	}
+	for _, theirs := range agreeing {
+		key := agreementKey{z.info.Name, theirs}
+		a, known := n.agreements[key]
+		if !known && len(n.agreements) >= maxAgreements {
+			n.forgetOldestAgreement()
+		}
+		a.mine, a.throughMS = z.lineage(), throughMS
+		// What has not changed since an agreement that covers it need not be kept again.
+		changing := !after(now, z.changedMS, n.settings.Load().TimeoutMS+freshMS+confirmedForMS+keepAgreedEveryMS)
+		if a.keptMS == 0 || changing && after(now, a.keptMS, keepAgreedEveryMS) {
+			a.keptMS = now.MonoMS
+			keep = append(keep, zone.Agreement{Lineage: theirs, ThroughMS: throughMS})
+		}
+		n.agreements[key] = a
+	}
+	return keep
+}
+
+func (n *Node) forgetOldestAgreement() {
+	var oldest agreementKey
+	at := int64(math.MaxInt64)
+	for key, a := range n.agreements {
+		if a.throughMS < at {
+			oldest, at = key, a.throughMS
+		}
+	}
+	delete(n.agreements, oldest)
+}
+
+// allAgree returns the lineages of a zone on all other members, and the time through which all hold the same; none unless all are
+// connected and agree. A peer that is gone is noticed after the timeout only: what it wrote within it may be unknown here. And each must have
+// agreed since all were there, or one could have brought what another has not got. Called with Node.mu held.
+func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, throughMS int64) {
+	oldestMS, latestMS := now.MonoMS, int64(0)
+	for _, p := range n.peers {
+		if p.out == nil && len(p.in) == 0 {
+			continue
+		}
+		c := p.compared[z.info.Name]
+		if p.out == nil || !p.pushes() || c == nil || c.sinceMS == 0 {
+			return nil, 0
+		}
+		oldestMS, latestMS = min(oldestMS, c.confirmedMS), max(latestMS, c.sinceMS)
+		lineages = append(lineages, c.lineage)
+	}
+	if n.expected < 0 || len(lineages) < n.expected || oldestMS < latestMS || after(now, oldestMS, confirmedForMS) {
+		return nil, 0
+	}
+	slices.Sort(lineages)
+	return lineages, n.clocks.clusterTime(now).WallMS - (now.MonoMS - oldestMS) - n.settings.Load().TimeoutMS - freshMS
+}
+
+// agreedSlackMS is by how much the two sides' memories of an agreement may differ: one may have missed the last one, or not kept it.
+const agreedSlackMS = 60_000
 
 // nothingGone is before all stamps.
 const nothingGone = math.MinInt64
 
 // goneThrough is the time through which records that one side lacks count as deleted there, or nothingGone if the two agreed within the
-// life of a tombstone, or never in these lives.
-func (n *Node) goneThrough(p *peer, z *zoneState, compared zone.Comparable, theirs zone.Origin, now clock.Reading) int64 {
+// life of a tombstone, or never in these lineages.
+func (n *Node) goneThrough(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a, known := n.agreements[agreementKey{p.id, z.info.Name}]
-	away := n.clocks.clusterTime(now).WallMS - a.wallMS
-	if !known || a.mine != z.origin || a.theirs != theirs || away <= compared.TombstoneLifeMS() {
+	a, known := n.agreements[agreementKey{z.info.Name, theirs}]
+	away := n.clocks.clusterTime(now).WallMS - a.throughMS
+	if z.info.Kind != zone.KindKeyval || !known || a.mine != z.lineage() || away <= compared.TombstoneLifeMS() {
 		return nothingGone
 	}
-	return a.wallMS - freshMS
+	return a.throughMS
 }
 
 // theirZone is what the peer's hello says of a shared zone. Called with mu held.
@@ -103,7 +195,7 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	if !ok {
 		return nil
 	}
-	throughMS := s.node.goneThrough(s.peer, iz.state, compared, iz.origin, now)
+	throughMS := s.node.goneThrough(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now)
 	if throughMS == nothingGone {
 		return nil
 	}

@@ -174,8 +174,11 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 		z.mu.Unlock()
 		return
 	}
-	n.becomeReady(z, taught)
+	repaired := n.becomeReady(z, taught)
 	z.mu.Unlock()
+	for _, s := range repaired {
+		n.loseFrames(s.peer, z)
+	}
 	z.shared.Release(n.clocks.clusterTime(now))
 	how := "nobody is there to teach it"
 	if taught {
@@ -186,13 +189,16 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 }
 
 // becomeReady sets where the journals go on, and asks for a full pass wherever frames may be missing between what was
-// taught and what arrived. Called with z.mu held.
-func (n *Node) becomeReady(z *zoneState, taught bool) {
+// taught and what arrived. It returns the sessions whose zones are left to repair instead. Called with z.mu held.
+func (n *Node) becomeReady(z *zoneState, taught bool) (repaired []*Session) {
 	z.ready.Store(true)
 	for s, src := range z.learner.sources {
 		in := z.applied[src.origin]
 		gap := in != nil && in.first > z.learner.frontier[src.origin]+1
-		if taught && gap || !taught && !src.covered {
+		switch {
+		case !taught && !src.covered && n.leavesToRepair(s, z):
+			repaired = append(repaired, s)
+		case taught && gap || !taught && !src.covered:
 			if in != nil {
 				z.shared.Forfeit(src.origin, in.first)
 			}
@@ -211,6 +217,7 @@ func (n *Node) becomeReady(z *zoneState, taught bool) {
 		in.last = max(in.last, sequence)
 	}
 	z.learner = learner{}
+	return repaired
 }
 
 // metAll says whether every expected member is connected in both directions.

@@ -121,6 +121,7 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 		n.driver.FlushSoon(urgent)
 	})
 	shared.Hold(allShards)
+	n.recall(z)
 	return z
 }
 

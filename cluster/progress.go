@@ -29,6 +29,10 @@ type progress struct {
 	// repairs counts those that changed something; repaired and repairSent the records received and sent by them.
 	repairs, repaired, repairSent atomic.Int64
 
+	// sum of the zone's digests when all members last agreed, and when it was last another (monotonic). Guarded by Node.mu.
+	sum       uint64
+	changedMS int64
+
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow
 	learner learner

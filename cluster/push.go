@@ -52,8 +52,15 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 		}
 		z := s.table.list[resume.Zone]
 		pz := &pushZone{state: z, index: resume.Zone, shard: -1}
-		if pz.resume(resume.Sequence) {
+		overrun := pz.resume(resume.Sequence)
+		switch {
+		case overrun:
 			s.overrun(pz)
+		case resume.Sequence > 1 || !z.preloaded:
+		case s.node.leavesToRepair(s, z):
+			s.node.loseFrames(s.peer, z)
+		default:
+			pz.request(wire.All)
 		}
 		s.push.zones = append(s.push.zones, pz)
 	}
@@ -61,8 +68,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 	return nil
 }
 
-// resume places the cursor at the frame wanted. Where the ring ran past it, or what was here before the journal was
-// never agreed on, the peer is taught.
+// resume places the cursor at the frame wanted, or says that the ring ran past it.
 func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	journal := pz.state.shared.Journal()
 	tail, head := journal.Tail(), journal.Head()
@@ -73,9 +79,6 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 		pz.cursor, overrun = head, true
 	default:
 		pz.cursor = wanted
-		if wanted <= 1 && pz.state.preloaded {
-			pz.request(wire.All)
-		}
 	}
 	pz.acked = max(pz.cursor, 1) - 1
 	return overrun
@@ -93,6 +96,14 @@ func (s *Session) overrun(pz *pushZone) {
 	}
 	pz.request(shards)
 	pz.begin.LostTo = pz.cursor
+}
+
+// leavesToRepair says whether repair is to bring a peer what was in a zone before its journal began. It tells what is missing there from what
+// was deleted while this node was away; teaching would bring it back. The two need not be ready yet.
+func (n *Node) leavesToRepair(s *Session, z *zoneState) bool {
+	var sums [zone.Shards]uint64
+	_, ok := z.shared.(zone.Comparable)
+	return ok && n.features&s.their.Features&wire.FeatureRepair != 0 && z.shared.Digests(&sums)
 }
 
 // repairsOverruns says whether what a peer lost of a zone is left to repair. Called with mu held.
@@ -350,6 +361,7 @@ func (s *Session) announceReady(z *zoneState) {
 	for i, mine := range s.table.list {
 		if mine.progress == z.progress {
 			s.send(wire.TypeReady, wire.Ready{Zone: uint64(i)}.Append(nil))
+			s.digestsNow.Store(true) // what is left to repair need not wait
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 
 // agree notes that the two zones hold the same, and tells the dialer.
 func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
-	s.node.settled(s.peer, iz.state, iz.origin, int(left), now)
+	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), now)
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
@@ -294,12 +294,30 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 }
 
 // settled notes that two nodes agree, but for so many records that were left alone.
-func (n *Node) settled(p *peer, z *zoneState, theirs zone.Origin, left int, now clock.Reading) {
+func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, now clock.Reading) {
+	remembering, _ := z.shared.(zone.Remembering)
+	var sum uint64
+	if remembering != nil {
+		var sums [zone.Shards]uint64
+		z.shared.Digests(&sums)
+		for _, shard := range sums {
+			sum += shard
+		}
+	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
-	n.remember(p.id, z, theirs, now)
+	if c.lineage = theirs; c.sinceMS == 0 {
+		c.sinceMS = now.MonoMS
+	}
+	var keep []zone.Agreement
+	if remembering != nil {
+		keep = n.remember(z, sum, now)
+	}
+	n.mu.Unlock()
+	for _, a := range keep {
+		remembering.KeepAgreed(a)
+	}
 }
 
 // framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are repaired too.
@@ -332,6 +350,8 @@ type comparison struct {
 	isConfirmed bool
 	confirmedMS int64 // monotonic; the two agreed in all but fresh records
 	framesLost  bool
+	lineage     uint64 // of the peer's zone when the two agreed
+	sinceMS     int64  // monotonic, of the first agreement since both connections stand; 0 for none
 }
 
 // The states of an agreement.

@@ -58,7 +58,7 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 		freshAtMS = never
 	}
 	their := s.theirZone(pz.state)
-	d := divide(here, there, freshAtMS, s.node.goneThrough(s.peer, pz.state, compared, originOfWire(their.Origin), now))
+	d := divide(here, there, freshAtMS, s.node.goneThrough(pz.state, compared, lineageOf(&their), now))
 	if len(d.buryHere)+len(d.buryThere) > 0 {
 		s.bury(pz, compared, d, now)
 	}
@@ -194,7 +194,7 @@ func (s *Session) agreed(body []byte, now clock.Reading) error {
 		return fmt.Errorf("it agrees in zone number %d, which is not shared", a.Zone)
 	}
 	their := s.theirZone(pz.state)
-	s.node.settled(s.peer, pz.state, originOfWire(their.Origin), int(min(a.Left, wire.MaxWants)), now)
+	s.node.settled(s.peer, pz.state, lineageOf(&their), int(min(a.Left, wire.MaxWants)), now)
 	return nil
 }
 

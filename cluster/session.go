@@ -119,7 +119,7 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 		h.Zones = append(h.Zones, wire.Zone{
 			Name: z.info.Name, Kind: uint8(z.info.Kind), Expression: z.info.Expression,
 			Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
-			Origin: uint64(z.origin), Ready: z.ready.Load(), Covered: z.covered(),
+			Origin: uint64(z.origin), Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
 		})
 	}
 	return h
@@ -426,6 +426,9 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 		if next = s.successor; next != nil {
 			p.in[s.their.Incarnation] = next
 		}
+	}
+	for _, c := range p.compared {
+		c.sinceMS = 0
 	}
 	if was && !ending.Quiet {
 		p.lastError = ending.Err.Error()

@@ -119,3 +119,21 @@ type Comparable interface {
 	// Mend merges what AppendRecords of a peer wrote. It gives up nothing to make room.
 	Mend(payload []byte, now clock.Reading) (Applied, error)
 }
+
+// Agreement says through which time a zone and another lineage of it have held the same: what one of them lacks, and was written until
+// then, it has deleted.
+type Agreement struct {
+	Lineage   uint64 // of the other
+	ThroughMS int64  // cluster time
+}
+
+// Remembering is a Comparable that remembers what it deleted for longer than tombstones live, over restarts where it keeps state.
+type Remembering interface {
+	Comparable
+	// Lineage is the zone's name for as long as it never starts empty: an origin is one life, a lineage all that go on from a state.
+	Lineage() uint64
+	// Agreed lists the agreements that were kept, those of former lives included.
+	Agreed() []Agreement
+	// KeepAgreed keeps one, without waiting for a disk.
+	KeepAgreed(a Agreement)
+}

@@ -34,6 +34,8 @@ type Zone struct {
 	RateMilli  uint64
 	// Origin names one life of the zone at the sender: sequences count within it.
 	Origin uint64
+	// Lineage is the same in all lives of a zone that goes on from a state; 0 where the sender does not tell.
+	Lineage uint64
 	// Ready says that the sender holds what the cluster holds, so that it may teach.
 	Ready bool
 	// Covered says that the sender's journal still has everything the zone ever held.
@@ -91,7 +93,11 @@ func (z *Zone) append(dst []byte) []byte {
 	if z.Covered {
 		flags |= zoneCovered
 	}
-	return append(dst, flags)
+	dst = append(dst, flags)
+	if z.Lineage != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, z.Lineage)
+	}
+	return dst
 }
 
 // ParseHello reads the body of a Hello frame. What a later version appended is left alone.
@@ -132,6 +138,9 @@ func (f *fields) zone() (z Zone) {
 	z.Origin = f.fixed64()
 	flags := f.byte()
 	z.Ready, z.Covered = flags&zoneReady != 0, flags&zoneCovered != 0
+	if len(f.rest) >= 8 {
+		z.Lineage = f.fixed64()
+	}
 	return z
 }
 

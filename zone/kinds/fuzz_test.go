@@ -86,7 +86,7 @@ func FuzzKeyval(f *testing.F) {
 
 func FuzzRestore(f *testing.F) {
 	f.Add(NodeRecord(7))
-	f.Add(AgreedRecord(Agreed{Peer: 7, Through: 9}))
+	f.Add(agreedRecord(7, zone.Agreement{Lineage: 8, ThroughMS: 9}))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		var found Restored
 		newTestKeyval(0).Restore(record, &found, at(0))

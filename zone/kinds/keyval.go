@@ -21,7 +21,8 @@ const (
 // Keyval maps keys to values (keyval_zone).
 type Keyval struct {
 	registers
-	match matcher // nil for TypeString
+	agreements agreements
+	match      matcher // nil for TypeString
 	// onLocal and onRemote get the log record of each change, see OnCommit.
 	onLocal  func(record []byte) error
 	onRemote func(payload []byte)
@@ -72,7 +73,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 	return k
 }
 
-var _ zone.Comparable = (*Keyval)(nil)
+var _ zone.Remembering = (*Keyval)(nil)
 
 // OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here, which return
 // its error and only when it returns: it may wait for the disk. Payloads given to remote came from peers.

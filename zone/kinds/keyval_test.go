@@ -315,7 +315,7 @@ func TestStateComesBack(t *testing.T) {
 	for name, records := range map[string][][]byte{"log": log, "snapshot": snapshot} {
 		back := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
 		var found Restored
-		records = append(records, NodeRecord(77), AgreedRecord(Agreed{5, 1}), AgreedRecord(Agreed{5, 9}))
+		records = append(records, NodeRecord(77), agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9}), agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 1}))
 		for _, record := range records {
 			if err := back.Restore(record, &found, at(-100_000)); err != nil {
 				t.Fatal(err)
@@ -330,8 +330,12 @@ func TestStateComesBack(t *testing.T) {
 		if one.Digests(&left); !back.Digests(&right) || left != right {
 			t.Errorf("%s: digests differ", name)
 		}
-		if found.Node != 77 || found.Agreed[5] != 9 {
+		if found.Node != 77 {
 			t.Errorf("%s: found %+v", name, found)
+		}
+		back.SetOrigin(99)
+		if agreed := back.Agreed(); back.Lineage() != 3 || len(agreed) != 1 || agreed[0] != (zone.Agreement{Lineage: 5, ThroughMS: 9}) {
+			t.Errorf("%s: lineage %d, agreed %v", name, back.Lineage(), agreed)
 		}
 	}
 }

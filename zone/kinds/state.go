@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"starling/lib/clock"
-	"starling/lib/stamp"
 	"starling/zone"
 )
 
@@ -103,6 +102,12 @@ const snapshotPieceBytes = 64 << 10
 
 // Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back.
 func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) error {
+	lineage := k.Lineage()
+	for _, a := range k.Agreed() {
+		if err := write(agreedRecord(lineage, a)); err != nil {
+			return err
+		}
+	}
 	var buf []byte
 	for shard := range zone.Shards {
 		for cursor, done := uint64(0), false; !done; {
@@ -123,25 +128,12 @@ const (
 	stateAgreed byte = 17
 )
 
-// Agreed says through which stamp this node and a peer have last agreed: what the peer lacks at or below it was deleted.
-type Agreed struct {
-	Peer    uint64
-	Through stamp.Stamp
-}
-
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
 func NodeRecord(id uint64) []byte { return binary.LittleEndian.AppendUint64([]byte{stateNode}, id) }
 
-// AgreedRecord is the log record of what was agreed with a peer. The last one of a peer counts.
-func AgreedRecord(a Agreed) []byte {
-	record := binary.LittleEndian.AppendUint64([]byte{stateAgreed}, a.Peer)
-	return binary.LittleEndian.AppendUint64(record, uint64(a.Through))
-}
-
 // Restored is what a state log holds beside the zone's records.
 type Restored struct {
-	Node   uint64
-	Agreed map[uint64]stamp.Stamp
+	Node uint64
 }
 
 // Restore merges one record of a state log into the zone and notes the rest in found. Order and repetition do not matter.
@@ -152,11 +144,7 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 	case stateNode:
 		found.Node = r.Uint64()
 	case stateAgreed:
-		peer, through := r.Uint64(), stamp.Stamp(r.Uint64())
-		if found.Agreed == nil {
-			found.Agreed = map[uint64]stamp.Stamp{}
-		}
-		found.Agreed[peer] = through
+		k.restoreAgreed(&r)
 	default:
 		applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
 		if err == nil && applied.Refused > 0 {
