@@ -66,7 +66,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 
 func (s *Site) release(c *Conn) {
 	s.plan.Connections.Closed() // before the client can know, who may ask for the counts next
-	c.Net.Close()               // nothing is left to do about a failure
+	c.forgetSocket()
+	c.Net.Close() // nothing is left to do about a failure
 	c.buf.Detach()
 	c.out.Release()
 	s.mu.Lock()
@@ -83,6 +84,9 @@ func (s *Site) settle() {
 	select {
 	case <-s.drained:
 	default:
+		if err := s.hangups.close(); err != nil {
+			s.servers[0].Log.Logf(observe.Alert, "closing an epoll failed: %v", err)
+		}
 		close(s.drained)
 	}
 }

@@ -143,9 +143,9 @@ type Conn struct {
 	buf   h1.Buffer
 	out   h1.Writer
 	state atomic.Int32
-	// watcher is made when a request first watches.
-	watcher *watcher
-	http2   *h2.Conn // set before the state becomes stateStreams
+	// presence is looked after once a request has watched.
+	presence presence
+	http2    *h2.Conn // set before the state becomes stateStreams
 	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
 	readUntilMS, writeUntilMS int64
 }

@@ -32,6 +32,7 @@ type Site struct {
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
+	hangups siteHangups
 	retired atomic.Bool
 	closed  atomic.Bool
 	drained chan struct{}

@@ -3,97 +3,119 @@ package web
 import (
 	"sync"
 	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"starling/lib/hangups"
+	"starling/observe"
 )
 
-// watchAfter is how long a handler waits before somebody looks after its client: most answers come sooner, and cost nothing.
-const watchAfter = 2 * time.Millisecond
-
-// Watch has left called with arg, from another goroutine and at most once, when the client goes away before Unwatch. It is for a handler
-// that waits for something else; nobody may read the request's body meanwhile.
+// Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or from within Watch
+// where it has gone already. It is for a handler that waits for something else; left must not wait.
 func (r *Request) Watch(left func(arg any), arg any) { r.wire.watch(r, left, arg) }
 
 // Unwatch ends Watch. When it returns, left is not called any more.
 func (r *Request) Unwatch() { r.wire.unwatch(r) }
 
-// watcher looks after the socket of a connection.
-type watcher struct {
-	timer *time.Timer
-	mu    sync.Mutex
-	ended sync.Cond // of parked
-	left  func(any)
-	arg   any
+// presence is what is known of the client's side of a socket. A request that watches costs two locks that nobody else holds: most
+// answers come within a millisecond, and neither a timer nor a goroutine per request pays there.
+type presence struct {
+	mu   sync.Mutex
+	gone bool // the client closed its side
+	left func(any)
+	arg  any
 
-	active bool
-	parked bool // a goroutine waits for the socket
+	known bool   // somebody looks after the socket, or nobody can
+	id    uint64 // with the site's hangups; 0: nobody looks
+}
+
+// tellGone is called when the client has closed its side.
+func (c *Conn) tellGone() {
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	p.tell()
+}
+
+// tell must be called with the lock held, so that nobody is told after unwatch.
+func (p *presence) tell() {
+	if p.gone && p.left != nil {
+		p.left(p.arg)
+		p.left, p.arg = nil, nil
+	}
 }
 
 func (w *h1Wire) watch(r *Request, left func(any), arg any) {
 	c := r.Conn
-	if c.watcher == nil {
-		if _, ok := c.raw.(syscall.Conn); !ok {
-			return
-		}
-		c.watcher = &watcher{}
-		c.watcher.ended.L = &c.watcher.mu
-		c.watcher.timer = time.AfterFunc(watchAfter, c.watchSocket)
-	} else {
-		c.watcher.timer.Reset(watchAfter)
+	p := &c.presence
+	if !p.known {
+		p.known = true
+		c.lookAfterSocket()
 	}
-	c.watcher.mu.Lock()
-	defer c.watcher.mu.Unlock()
-	c.watcher.active, c.watcher.left, c.watcher.arg = true, left, arg
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left, p.arg = left, arg
+	p.tell()
 }
 
 func (w *h1Wire) unwatch(r *Request) {
-	c, watch := r.Conn, r.Conn.watcher
-	if watch == nil {
+	p := &r.Conn.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left, p.arg = nil, nil
+}
+
+// lookAfterSocket begins to look for the client's going. Where that fails, handlers find out when they look themselves (ClientLeft).
+func (c *Conn) lookAfterSocket() {
+	socket, ok := c.raw.(syscall.Conn)
+	if !ok {
 		return
 	}
-	watch.timer.Stop()
-	watch.mu.Lock()
-	defer watch.mu.Unlock()
-	watch.active, watch.left, watch.arg = false, nil, nil
-	if watch.parked {
-		c.readUntilMS = 0
-		c.raw.SetReadDeadline(time.Unix(1, 0)) // wakes it up
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return // closed; reading will tell
 	}
-	for watch.parked {
-		watch.ended.Wait()
+	watcher := c.site.hangups.get(c.site)
+	if watcher == nil {
+		return
+	}
+	if c.presence.id, err = watcher.Add(raw, c.tellGone); err != nil {
+		c.server.Log.Logf(observe.Info, "*%d nobody looks whether the client leaves: %v", c.Serial, err)
 	}
 }
 
-// watchSocket waits until the client closes its side, or unwatch.
-func (c *Conn) watchSocket() {
-	watch := c.watcher
-	watch.mu.Lock()
-	defer watch.mu.Unlock()
-	if !watch.active || watch.parked {
-		return // the timer came late
+// forgetSocket ends looking, when the connection ends.
+func (c *Conn) forgetSocket() {
+	if c.presence.id != 0 {
+		c.site.hangups.get(c.site).Remove(c.presence.id)
 	}
-	raw, err := c.raw.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return
-	}
-	watch.parked = true
-	c.raw.SetReadDeadline(time.Time{})
-	watch.mu.Unlock()
-	closed := false
-	err = raw.Read(func(fd uintptr) bool {
-		look := [1]unix.PollFd{{Fd: int32(fd), Events: peerClosed}}
-		n, err := unix.Poll(look[:], 0)
-		closed = err == nil && n > 0
-		return closed
+}
+
+// siteHangups is made when the first request of a site watches.
+type siteHangups struct {
+	once    sync.Once
+	watcher *hangups.Watcher
+}
+
+// get gives nil where the system cannot tell.
+func (h *siteHangups) get(s *Site) *hangups.Watcher {
+	h.once.Do(func() {
+		watcher, err := hangups.New()
+		if err != nil {
+			s.servers[0].Log.Logf(observe.Warn, "that clients leave while they wait is noticed late: %v", err)
+			return
+		}
+		h.watcher = watcher
 	})
-	watch.mu.Lock()
-	if watch.active && (closed || err != nil) {
-		watch.active = false
-		watch.left(watch.arg)
+	return h.watcher
+}
+
+// close ends looking after the site's sockets, for good.
+func (h *siteHangups) close() error {
+	h.once.Do(func() {})
+	if h.watcher == nil {
+		return nil
 	}
-	watch.parked = false
-	watch.ended.Broadcast()
+	return h.watcher.Close()
 }
 
 func (w *h2Wire) watch(_ *Request, left func(any), arg any) { w.stream.Watch(left, arg) }

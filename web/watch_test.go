@@ -3,12 +3,11 @@ package web_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"starling/conf"
-	"starling/lib/testkit"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -18,10 +17,11 @@ type waiting struct {
 	begun  chan struct{}
 	answer chan struct{}
 	left   chan struct{}
+	stays  bool // the handler answers although the client has left
 }
 
 func newWaiting() *waiting {
-	return &waiting{make(chan struct{}), make(chan struct{}), make(chan struct{}, 10)}
+	return &waiting{begun: make(chan struct{}), answer: make(chan struct{}), left: make(chan struct{}, 10)}
 }
 
 func (w *waiting) module() *web.Module {
@@ -36,7 +36,10 @@ func (w *waiting) module() *web.Module {
 				select {
 				case <-gone:
 					w.left <- struct{}{}
-					return 499
+					if !w.stays {
+						return 499
+					}
+					return r.Respond(200, "text/plain", []byte("anyway"))
 				case <-w.answer:
 					r.Unwatch()
 					return r.Respond(200, "text/plain", []byte("waited"))
@@ -50,18 +53,12 @@ func TestWatch(t *testing.T) {
 	w := newWaiting()
 	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `server { listen 80; }`)
 	client := s.LoopbackClient()
-	// The connection goes on after requests that were watched, for long or not at all; also with another request waiting behind.
-	parked := func() error {
-		if !web.Parked(s.Site) {
-			return errors.New("nobody waits for the socket")
-		}
-		return nil
-	}
-	for _, long := range []bool{false, true, false} {
+	// The connection goes on after requests that were watched, also with another request waiting behind.
+	for range 3 {
 		client.Write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-w.begun
-		if long {
-			testkit.Eventually(t, time.Minute, parked)
+		if !web.LooksAfter(s.Site) {
+			t.Fatal("nobody looks whether the client leaves")
 		}
 		w.answer <- struct{}{}
 		if got := client.Read("GET").Text; got != "waited" {
@@ -71,7 +68,6 @@ func TestWatch(t *testing.T) {
 	client.Write("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	for range 2 {
 		<-w.begun
-		testkit.Eventually(t, time.Minute, parked)
 		w.answer <- struct{}{}
 		if got := client.Read("GET").Text; got != "waited" {
 			t.Fatalf("got %q", got)
@@ -81,6 +77,27 @@ func TestWatch(t *testing.T) {
 	<-w.begun
 	client.Conn.Close()
 	<-w.left
+}
+
+// TestWatchTooLate: that a client closed its side before a request is looked at is told all the same.
+func TestWatchTooLate(t *testing.T) {
+	w := newWaiting()
+	w.stays = true
+	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `server { listen 80; }`)
+	client := s.LoopbackClient()
+	if _, err := client.Conn.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		<-w.begun
+		<-w.left
+		if got := client.Read("GET").Text; got != "anyway" {
+			t.Fatalf("got %q", got)
+		}
+	}
 }
 
 func TestWatchOfStreams(t *testing.T) {

@@ -75,6 +75,10 @@ func (x *exchange) readHead() (verdict, int) {
 		before := len(w.in.Unread())
 		watches := x.upload == nil && !x.l.ignoreClientAbort
 		if watches {
+			// Armed first: a deadline that was set later would undo what wakeReader does.
+			if err := w.arm(x.conn, begin, 0, x.l.readTimeout); err != nil {
+				return x.readFailed(err)
+			}
 			x.r.Watch(wakeReader, x.conn)
 		}
 		err = x.await(begin, w.fill)

@@ -1,0 +1,119 @@
+package hangups
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// batch is how many events are taken from the system at once.
+const batch = 64
+
+// Watcher looks after sockets. It is safe for concurrent use.
+type Watcher struct {
+	poller *os.File // an epoll of its own, which the runtime's poller wakes like any other file
+	fd     int      // of poller
+	done   chan struct{}
+
+	mu      sync.Mutex
+	sockets map[uint64]func()
+	last    uint64
+	closed  bool
+}
+
+// New starts a watcher; Close ends it.
+func New() (*Watcher, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile gives only such files to the poller
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	w := &Watcher{poller: os.NewFile(uintptr(fd), "hangups"), fd: fd, done: make(chan struct{}), sockets: map[uint64]func(){}}
+	raw, err := w.poller.SyscallConn()
+	if err != nil {
+		w.poller.Close()
+		return nil, err
+	}
+	go w.run(raw)
+	return w, nil
+}
+
+// Close ends the watcher: nobody is told anything afterwards.
+func (w *Watcher) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	clear(w.sockets)
+	w.mu.Unlock()
+	err := w.poller.Close()
+	<-w.done
+	return err
+}
+
+// Add has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send no more; also if it
+// did so before. gone must not wait for anything. The socket may be closed at any time; Remove then forgets gone.
+func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error) {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return 0, os.ErrClosed
+	}
+	w.last++
+	id = w.last
+	w.sockets[id] = gone
+	w.mu.Unlock()
+	// Edge-triggered, and not for bytes to read: those wake nobody here. The number is what comes back, for a descriptor may stand
+	// for another socket by then.
+	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
+	controlErr := socket.Control(func(fd uintptr) {
+		err = unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
+	})
+	if err = errors.Join(controlErr, os.NewSyscallError("epoll_ctl", err)); err != nil {
+		w.Remove(id)
+		return 0, err
+	}
+	return id, nil
+}
+
+// Remove forgets a socket. A call of its gone that has begun may still go on.
+func (w *Watcher) Remove(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.sockets, id)
+}
+
+func (w *Watcher) run(raw syscall.RawConn) {
+	defer close(w.done)
+	var events [batch]unix.EpollEvent
+	// It ends when the file is closed.
+	_ = raw.Read(func(fd uintptr) bool {
+		for {
+			n, err := unix.EpollWait(int(fd), events[:], 0)
+			switch {
+			case err == unix.EINTR:
+			case err != nil:
+				return true
+			case n == 0:
+				return false
+			}
+			for i := range max(n, 0) {
+				w.tell(uint64(uint32(events[i].Fd)) | uint64(uint32(events[i].Pad))<<32)
+			}
+		}
+	})
+}
+
+func (w *Watcher) tell(id uint64) {
+	w.mu.Lock()
+	gone := w.sockets[id]
+	delete(w.sockets, id)
+	w.mu.Unlock()
+	if gone != nil {
+		gone()
+	}
+}
