@@ -84,17 +84,20 @@ func TestKillOfANodeLosesNoAcknowledgedWrite(t *testing.T) {
 	h.net.Partition(h.hostsOf(h.Nodes[:1]), h.hostsOf(h.Nodes[1:2]), h.hostsOf(h.Nodes[2:]))
 	h.acknowledge(writers, 50)
 	victim.kill()
-	stop()
+	wrote := stop()
 	for _, n := range []*node{h.Nodes[0], h.Nodes[2]} {
 		h.online(n, 0) // else the kernel would still deliver what the victim had written
 	}
 	h.net.Heal()
+	began := time.Now()
 	victim.start()
+	serves := time.Now()
 	h.joined(3)
-	pairs, _ := h.alike()
+	pairs, alike := h.alike()
 	for _, w := range writers {
 		w.check(t, pairs)
 	}
+	h.record("kill-one", map[string]float64{"acknowledged": float64(wrote), "serves_after_ms": ms(serves.Sub(began)), "alike_after_ms": ms(alike.Sub(began))})
 }
 
 // TestKillOfAllNodesLosesNoAcknowledgedWrite: the power goes; each node brings back what it acknowledged.
@@ -107,6 +110,7 @@ func TestKillOfAllNodesLosesNoAcknowledgedWrite(t *testing.T) {
 	if long() {
 		rounds = 5
 	}
+	wrote, slowest := 0, time.Duration(0)
 	for round := range rounds {
 		writers := h.crowd(4)
 		for _, w := range writers {
@@ -117,16 +121,19 @@ func TestKillOfAllNodesLosesNoAcknowledgedWrite(t *testing.T) {
 		for _, n := range h.Nodes {
 			n.kill()
 		}
-		stop()
+		wrote += stop()
+		began := time.Now()
 		for _, n := range h.Nodes {
 			n.start()
 		}
 		h.joined(3)
-		pairs, _ := h.alike()
+		pairs, alike := h.alike()
+		slowest = max(slowest, alike.Sub(began))
 		for _, w := range writers {
 			w.check(t, pairs)
 		}
 	}
+	h.record("kill-all", map[string]float64{"rounds": float64(rounds), "acknowledged": float64(wrote), "alike_after_at_most_ms": ms(slowest)})
 }
 
 // TestQuitUnderLoadLosesNothing: a node that holds its records in memory only is asked to end while it is written to.
@@ -180,15 +187,18 @@ func TestAFrozenNodeCatchesUp(t *testing.T) {
 	writers := h.crowd(1)[:2]
 	stop := h.storm(writers)
 	h.acknowledge(writers, 5000)
-	stop()
+	wrote := stop()
 	thaw()
 	before := time.Now()
 	h.joined(3)
+	joined := time.Now()
 	pairs, alike := h.alike()
 	for _, w := range writers {
 		w.check(t, pairs)
 	}
-	t.Logf("alike %.0f ms after the thaw", ms(alike.Sub(before)))
+	h.record("frozen", map[string]float64{
+		"writes_meanwhile": float64(wrote), "reconnect_after_thaw_ms": ms(joined.Sub(before)), "alike_after_thaw_ms": ms(alike.Sub(before)),
+	})
 }
 
 // sessions follows sticky sessions over whichever nodes are up, as a client behind a balancer of balancers would.
@@ -294,8 +304,10 @@ func TestARollingRestartUnderLoadLosesNoSession(t *testing.T) {
 	for b := range maps.Values(s.bound) {
 		backends[b.backend] = true
 	}
-	t.Logf("%d requests of %d sessions with %d backends, %d asked again of another node, %d sessions lost",
-		s.requests, len(s.bound), len(backends), s.retried, len(s.moved))
+	h.record("rolling-restart", map[string]float64{
+		"hosts": float64(len(h.Nodes)), "requests": float64(s.requests), "sessions": float64(len(s.bound)), "backends": float64(len(backends)),
+		"asked_again_of_another_node": float64(s.retried), "sessions_lost": float64(len(s.moved)), "took_ms": ms(time.Since(s.began)),
+	})
 	if len(backends) < 4 {
 		t.Errorf("the sessions are with %d backends only: nothing was shown", len(backends))
 	}

@@ -32,8 +32,10 @@ func TestTwoTwoAndOne(t *testing.T) {
 	for _, w := range writers {
 		w.check(t, pairs)
 	}
-	t.Logf("%d writes in three parts; alike %.0f ms after healing", wrote, ms(alike.Sub(healed)))
 	h.saysAgreed(5, healed)
+	h.record("two-two-and-one", map[string]float64{
+		"writes": float64(wrote), "alike_after_healing_ms": ms(alike.Sub(healed)), "shown_as_agreeing_after_healing_ms": ms(time.Since(healed)),
+	})
 }
 
 // TestFiveHostsInALine: each host reaches its neighbours only, though all are members of all. Nothing is passed on by those between,

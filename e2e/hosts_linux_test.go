@@ -25,6 +25,7 @@ type hosts struct {
 	*cluster
 	net    *lan.Network
 	places map[string]*lan.Host // by address
+	began  processor
 }
 
 // newHosts makes n nodes on hosts of their own, or skips the test and says why.
@@ -36,7 +37,7 @@ func newHosts(t *testing.T, n int) *hosts {
 	}
 	h := &hosts{
 		cluster: &cluster{t: t, ca: ca, Net: "10.99.0"},
-		net:     lan.New(netip.MustParsePrefix("10.99.0.0/24")), places: make(map[string]*lan.Host),
+		net:     lan.New(netip.MustParsePrefix("10.99.0.0/24")), places: make(map[string]*lan.Host), began: readProcessor(t),
 	}
 	t.Cleanup(h.net.Close)
 	for range n {
