@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,17 +64,17 @@ func TestGeneratedPagesAreCurrent(t *testing.T) {
 // page compares or writes one generated page.
 func page(t *testing.T, name, text string) {
 	t.Helper()
-	path := filepath.Join("../docs", name)
+	file := filepath.Join("../docs", name)
 	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	old, err := os.ReadFile(path)
+	old, err := os.ReadFile(file)
 	if err != nil || !bytes.Equal(old, []byte(text)) {
 		t.Errorf("docs/%s is not what the declarations say (%v): go test ./tidy -run Generated -update", name, err)
 	}
@@ -87,5 +89,26 @@ func TestDeclarationsHoldTogether(t *testing.T) {
 	}
 	if _, err := conf.NewBinder(every); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEveryFolderIsOnTheMap: ARCHITECTURE.md names each folder with Go files. Families are listed in modules/all.go, and the tools of lib
+// say themselves what they are.
+func TestEveryFolderIsOnTheMap(t *testing.T) {
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, word := range regexp.MustCompile("[a-z0-9]+(/[a-z0-9]+)*").FindAllString(string(text), -1) {
+		named[word] = true
+	}
+	for _, s := range sources(t) {
+		folder := path.Dir(s.path)
+		inside := strings.HasPrefix(folder, "modules/") || strings.HasPrefix(folder, "lib/")
+		if folder != "." && !inside && !named[folder] {
+			named[folder] = true
+			t.Errorf("ARCHITECTURE.md does not say what is in %s", folder)
+		}
 	}
 }
