@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"starling/cluster/wire"
 	"starling/zone"
@@ -48,5 +50,56 @@ func TestLineageOutlivesTheProcess(t *testing.T) {
 	}
 	if a := n.agreements[agreementKey{"kv", 99}]; a.throughMS != 1234 || a.mine != one.Origin {
 		t.Errorf("it recalls %+v", a)
+	}
+}
+
+// Host 1 deleted what host 0 holds, longer ago than tombstones live. Host 0 is the one that compares, so host 1 takes
+// the difference apart and tells host 0 what to delete.
+func TestAcceptorIsToldWhatWasDeleted(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	const day = 24 * 3600 * 1000
+	if err := f.hosts[0].keyval.Set([]byte("old"), []byte("x"), day, f.hosts[0].node.ClusterTime(f.now)); err != nil {
+		t.Fatal(err)
+	}
+	f.step(20_000)
+	f.blocked[pair(0, 1)] = true
+	for _, p := range f.pipes {
+		f.cut(p)
+	}
+	f.hosts[1].keyval.Resize(2, 256)
+	if err := f.hosts[1].keyval.Delete([]byte("old"), f.hosts[1].node.ClusterTime(f.now)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 { // the tombstone's frame is gone
+		f.hosts[1].set("new", fmt.Sprint(i))
+		f.step(5)
+	}
+	f.now = f.now.Add(2 * time.Hour)
+	f.step(200)
+	f.hosts[0].members = nil // it dials nobody, so it compares
+	f.blocked = map[[2]int]bool{}
+	f.settle(8000, "deleted", func() bool { return f.hosts[0].get("old") == "" && f.hosts[1].get("old") == "" })
+	if len(f.hosts[0].said("records that it deleted are deleted here")) == 0 {
+		t.Error("host 0 was not told")
+	}
+}
+
+// An origin is one life of one zone on one node: it differs wherever one of these does.
+func TestOriginsDiffer(t *testing.T) {
+	info := zone.Info{Name: "one", Incarnation: 1}
+	origins := map[zone.Origin]string{originOf(1, 1, info): "the first"}
+	for name, origin := range map[string]zone.Origin{
+		"another node":           originOf(2, 1, info),
+		"another start":          originOf(1, 2, info),
+		"the zone began again":   originOf(1, 1, zone.Info{Name: "one", Incarnation: 2}),
+		"another zone":           originOf(1, 1, zone.Info{Name: "two", Incarnation: 1}),
+		"node and start changed": originOf(2, 2, info),
+		"start and zone swapped": originOf(1, 2, zone.Info{Name: "one", Incarnation: 0}),
+	} {
+		if same, taken := origins[origin]; taken {
+			t.Errorf("%s has the origin of %s", name, same)
+		}
+		origins[origin] = name
 	}
 }

@@ -174,12 +174,8 @@ func (h *Host) redial() {
 }
 
 func (h *Host) connected(to int) bool {
-	for _, l := range h.world.links {
-		if l.from == h.index && l.to == to && l.standing() && l.ends[0].life == h.life {
-			return true
-		}
-	}
-	return false
+	l := h.world.dialled[[2]int{h.index, to}] // the last one: another is dialled only when it stands no more
+	return l != nil && l.standing() && l.ends[0].life == h.life
 }
 
 // now is what the machine's own clocks say.

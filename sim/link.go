@@ -56,6 +56,7 @@ func (w *World) dial(from, to *Host) {
 		l.ends[i] = e
 	}
 	w.links = append(w.links, l)
+	w.dialled[[2]int{from.index, to.index}] = l
 }
 
 func (l *link) over() bool { return l.ends[0].closed && l.ends[1].closed }

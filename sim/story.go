@@ -189,6 +189,8 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 		w.host(c.word(1)).frozen = false
 	case "leave":
 		w.host(c.word(1)).leave()
+	case "unlist": // the others take a host out of their lists; it goes on
+		w.unlist(w.host(c.word(1)))
 	case "clock": // clock 1 +1h
 		w.host(c.word(1)).skewMS += c.duration(2).Milliseconds()
 	case "drift":

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"starling/lib/testkit"
 )
 
 // TestStories tells each story of testdata.
@@ -16,6 +18,9 @@ func TestStories(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
+			if testkit.Race && strings.Contains(file, "hundred") {
+				t.Skip("half a minute under the race detector, which has little to find in one goroutine")
+			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)

@@ -22,6 +22,8 @@ type flavour struct {
 	clocks bool
 	// mixed: some hosts run a release without repair.
 	mixed bool
+	// slow: one host is behind slow and broken lines or frozen, and nobody may wait for it.
+	slow bool
 	// changes: hosts leave for good, and reloads stop and start sharing zones.
 	changes bool
 }
@@ -35,6 +37,7 @@ var flavours = []flavour{
 	{name: "everything", crashes: true, lossy: true, clocks: true},
 	{name: "full", full: true, crashes: true},
 	{name: "changes", changes: true},
+	{name: "slow peer", slow: true},
 }
 
 const (
@@ -68,13 +71,17 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	s.Traced = traced
 	s.latencyMS = s.rand.IntN(4)
 	s.Start(2 + s.rand.IntN(4))
+	if f.slow {
+		s.add() // so that there are two others
+		s.allMembers()
+	}
 	if f.mixed {
 		old := s.Hosts[s.rand.IntN(len(s.Hosts))]
 		old.withhold = wire.FeatureRepair
 		old.crash()
 		old.start()
 	}
-	if f.crashes && !f.full { // a disk that is never written anew holds more than a zone that is full
+	if f.crashes {
 		for _, h := range s.Hosts {
 			if h.keepsState = s.rand.IntN(3) == 0; h.keepsState {
 				h.crash()
@@ -83,10 +90,13 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 		}
 	}
 	s.Within(6*time.Second, s.Ready)
-	for range swarmActs {
+	for n := range swarmActs {
 		s.act()
 		s.Run(time.Duration(1+s.rand.IntN(3)) * time.Millisecond)
 		s.checkMemory()
+		if f.slow && n%probeEvery == 0 {
+			s.probe(n)
+		}
 	}
 	s.did("all harm ends")
 	s.Heal()
@@ -183,8 +193,35 @@ func (s *swarm) burst(h *Host) {
 	}
 }
 
+const (
+	// probeEvery is after how many acts it is looked how long a write takes.
+	probeEvery = 10
+	// probeMS is how long a write between two hosts that nothing is done to may take: the longest latency, and a few flushes.
+	probeMS = maxLatencyMS + 5
+	// maxLatencyMS is the longest latency that is drawn. Bytes keep their order, so a shorter one does not help at once.
+	maxLatencyMS = 20
+)
+
+// probe: no host waits for a slow one. Host 0 is; what one of the others writes reaches the rest of them as if it were not there.
+func (s *swarm) probe(n int) {
+	from := s.Hosts[1+s.rand.IntN(len(s.Hosts)-1)]
+	value := fmt.Sprint("probe", n)
+	if err := from.session.Bind([]byte("probe"), []byte(value), from.clusterNow()); err != nil {
+		s.failf("host %d does not bind: %v", from.index, err)
+	}
+	s.Run(probeMS * time.Millisecond)
+	for _, h := range s.Hosts[1:] {
+		if server, _ := h.session.Lookup([]byte("probe"), h.clusterNow()); server != value {
+			s.failf("host %d has not got what host %d wrote %d ms ago", h.index, from.index, probeMS)
+		}
+	}
+}
+
 func (s *swarm) harmNetwork(h *Host, n int) {
 	other := s.Hosts[s.rand.IntN(len(s.Hosts))].index
+	if s.flavour.slow {
+		h, other = s.Hosts[0], 1+s.rand.IntN(len(s.Hosts)-1)
+	}
 	s.did("harm of kind %d to the network between host%d and host%d", n, h.index, other)
 	switch {
 	case other == h.index:
@@ -201,11 +238,14 @@ func (s *swarm) harmNetwork(h *Host, n int) {
 	case n < 90:
 		s.Run(time.Duration(s.rand.IntN(7000)) * time.Millisecond) // past zone_sync_timeout, sometimes
 	default:
-		s.latencyMS = s.rand.IntN(20)
+		s.latencyMS = s.rand.IntN(maxLatencyMS)
 	}
 }
 
 func (s *swarm) harmHost(h *Host, n int) {
+	if s.flavour.slow {
+		h = s.Hosts[0]
+	}
 	s.did("harm of kind %d to host%d", n, h.index)
 	switch {
 	case n < 94 && s.flavour.changes:
@@ -226,7 +266,7 @@ func (s *swarm) harmHost(h *Host, n int) {
 		for _, frozen := range s.Hosts {
 			frozen.frozen = false
 		}
-	case n < 99 && len(s.Hosts) < 7:
+	case n < 99 && len(s.Hosts) < 7 && !s.flavour.slow:
 		s.add()
 		s.allMembers()
 	case s.flavour.clocks:

@@ -21,6 +21,8 @@ type World struct {
 	rand  *rand.Rand
 	nowMS int64
 	links []*link
+	// dialled is the last link from one host to another.
+	dialled map[[2]int]*link
 	// blocked are pairs between which packets are dropped: what is sent stands still, and nobody hears of it.
 	blocked map[[2]int]bool
 	// slow are pairs whose links carry so many bytes per ms and no more.
@@ -55,6 +57,7 @@ var defaults = Options{KeyvalBytes: 1 << 20, SessionBytes: 1 << 20, BucketBytes:
 func NewWorld(seed uint64, options Options) *World {
 	w := &World{
 		rand: rand.New(rand.NewPCG(seed, 0x5eed)), blocked: map[[2]int]bool{}, slow: map[[2]int]int{}, options: options,
+		dialled: map[[2]int]*link{},
 	}
 	w.ledger = w.newLedger()
 	return w
@@ -88,6 +91,21 @@ func (w *World) allMembers() {
 	}
 }
 
+// unlist takes a host out of the lists of all others. It knows nothing of that.
+func (w *World) unlist(gone *Host) {
+	var present []int
+	for _, h := range w.Hosts {
+		if !h.left && h != gone {
+			present = append(present, h.index)
+		}
+	}
+	for _, h := range w.Hosts {
+		if h != gone {
+			h.setMembers(present)
+		}
+	}
+}
+
 // Run lets time pass.
 func (w *World) Run(d time.Duration) {
 	for end := w.nowMS + d.Milliseconds(); w.nowMS < end; {
@@ -108,6 +126,8 @@ func (w *World) Within(limit time.Duration, holds func() bool) bool {
 const (
 	// tickEveryMS is how often hosts call Tick; carrier does so every 100 ms or less.
 	tickEveryMS = 20
+	// lookEveryMS is how often hosts look whom to dial: hundreds of hosts have tens of thousands of pairs.
+	lookEveryMS = 5
 	// redialEveryMS is zone_sync_connect_retry, short: a simulated second is dear.
 	redialEveryMS = 100
 )
@@ -123,7 +143,9 @@ func (w *World) step() {
 		if (w.nowMS+int64(h.index))%tickEveryMS == 0 {
 			h.node.Tick(h.now())
 		}
-		h.redial()
+		if (w.nowMS+int64(h.index))%lookEveryMS == 0 {
+			h.redial()
+		}
 		if wait, dirty := h.node.NextFlush(h.mono()); dirty && wait < time.Millisecond {
 			h.node.Flush(h.mono(), h.now())
 		}
