@@ -105,6 +105,7 @@ func (s *scripted) perform() {
 	s.same()
 
 	s.work(40, s.Nodes...)
+	s.same()
 	s.net.Set(s.at(a), s.at(c), lan.Trouble{Cut: true})
 	s.work(80, s.Nodes...)
 	s.net.Heal()
@@ -158,18 +159,16 @@ func (s *scripted) visit(n *node, session string) {
 		s.sessions[session] = n.must("GET", "/?session="+session, "").body
 		return
 	}
-	if s.onlyWriter() {
-		n.wants(200, backend, "GET", "/", "", "Cookie", "session="+session)
-	}
+	n.wants(200, backend, "GET", "/", "", "Cookie", "session="+session)
 }
-
-// onlyWriter says whether a session of any epoch is known everywhere: not while links are cut.
-func (s *scripted) onlyWriter() bool { return s.epoch != 3 }
 
 // same waits until all is everywhere, and compares it with what is to follow from the script.
 func (s *scripted) same() {
 	s.t.Helper()
 	s.joined(len(s.Nodes))
+	for _, n := range s.Nodes {
+		n.sees("/api/9/stream/zone_sync/ready", `{"ready":true}`)
+	}
 	s.settled()
 	testkit.Eventually(s.t, 2*patience, func() error {
 		for _, n := range s.Nodes {
