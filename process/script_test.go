@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SOCKETS", sockets)
+			env.Defer(func() { killDaemons(t, env.WorkDir) })
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -59,6 +61,24 @@ func TestScripts(t *testing.T) {
 			"fill": fill, "ports": ports, "waitfile": waitFile, "waitlog": waitLog, "get": get, "signal": sendSignal,
 		},
 	})
+}
+
+// killDaemons ends what a script that failed has left: a detached process is nobody's child, and its pid file is there while it lives.
+func killDaemons(t *testing.T, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.pid"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		pid, notNumber := strconv.Atoi(string(bytes.TrimSpace(text)))
+		if err != nil || notNumber != nil || pid <= 0 {
+			continue // it ends just now
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Error(err)
+		}
+	}
 }
 
 // eventually waits for a condition of other processes.

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds each wait of the demo; a machine that needs longer has another trouble.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // pollEvery is how often a wait looks again.
 const pollEvery = 10 * time.Millisecond
