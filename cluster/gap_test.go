@@ -1,0 +1,68 @@
+package cluster
+
+import (
+	"testing"
+
+	"starling/cluster/wire"
+	"starling/zone"
+)
+
+// A frame is applied once: not when it comes again, on this connection or the next. One that leaves others out is noticed.
+func TestFramesArriveOnce(t *testing.T) {
+	f := newFabric(t, 1)
+	p := newProgress(1, false, f.now)
+	p.ready.Store(true)
+	for _, step := range []struct {
+		sequence   uint64
+		fresh, gap bool
+	}{{1, true, false}, {1, false, false}, {2, true, false}, {1, false, false}, {5, true, true}, {4, false, false}, {6, true, false}} {
+		fresh, gap := p.arrived(7, step.sequence, f.now)
+		if fresh != step.fresh || gap != step.gap {
+			t.Errorf("frame %d: fresh %v, gap %v", step.sequence, fresh, gap)
+		}
+		p.applyDone(7, step.sequence)
+	}
+	if next := p.resume(7); next != 7 {
+		t.Errorf("it would resume at %d", next)
+	}
+}
+
+// The connection ends after a dialer has said that frames are lost, and before it has taught what they cost: the acceptor knows what it
+// lacks, and asks for that on the next connection.
+func TestWhatWasLostIsAskedForAgain(t *testing.T) {
+	const lim = 1 // its place in the hello
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	dialer, acceptor := f.hosts[0], f.hosts[1]
+	for _, p := range f.pipes {
+		p.stalled = true
+	}
+	for range 5 {
+		dialer.hit("k", 1)
+		dialer.bucket.Flush(f.now)
+	}
+	session := acceptor.node.peers[dialer.node.id].in[dialer.life]
+	begin := wire.TeachBegin{Zone: lim, LostTo: dialer.bucket.Journal().Head()}
+	session.mu.Lock()
+	err := session.teachBegin(begin.Append(nil), f.now)
+	session.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := dialer.node.table.Load().list[lim].origin
+	if lacks := wire.ShardSet(acceptor.bucket.Lacks(origin)); lacks != wire.All {
+		t.Errorf("it lacks %x", lacks)
+	}
+	for _, p := range f.pipes {
+		f.cut(p)
+	}
+	f.settle(1000, "taught", func() bool { return acceptor.excess("k") >= 4 })
+	if lacks := acceptor.bucket.Lacks(origin); lacks != [zone.Shards / 64]uint64{} {
+		t.Errorf("it still lacks %x", lacks)
+	}
+	dialer.hit("k", 10)
+	f.step(50)
+	if one, two := dialer.excess("k"), acceptor.excess("k"); one != two {
+		t.Errorf("%d are counted here and %d there", one, two)
+	}
+}
