@@ -78,6 +78,8 @@ type Carrier struct {
 	start time.Time
 	flush *flusher
 	door  door.Door
+	// sparing writes why strangers were turned away.
+	sparing *observe.Sparing
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -92,8 +94,6 @@ type Carrier struct {
 	links   map[string]*link // by address
 	watches map[string]*watch
 	conns   map[*conn]struct{}
-	// troubles has when a host was last turned away, and why.
-	troubles map[string]time.Time
 }
 
 // New makes a carrier and its node. Static names are resolved here, once: one that cannot be is an error.
@@ -104,8 +104,9 @@ func New(config Config) (*Carrier, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
-		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}), troubles: make(map[string]time.Time),
+		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
 	}
+	c.sparing = observe.NewSparing(lines{c})
 	config = config.withDefaults()
 	config.Node.Driver = c
 	c.config.Store(&config)
@@ -236,6 +237,7 @@ func (c *Carrier) Close() {
 	c.cancel()
 	c.flush.stop()
 	c.tasks.Wait()
+	c.sparing.Close()
 	if !started {
 		c.flush.alarm.close()
 	}

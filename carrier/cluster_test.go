@@ -48,6 +48,18 @@ func (l *journalLog) find(text string) string {
 	return ""
 }
 
+// count returns how many lines have a text.
+func (l *journalLog) count(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // node is a carrier with its zones and a listener in this process.
 type node struct {
 	t         testing.TB

@@ -306,3 +306,64 @@ func TestSilentStrangersGiveWay(t *testing.T) {
 		return nil
 	})
 }
+
+// Strangers that say something else each time are told of a few times a minute, and summed up.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	n := listen(t, 0)
+	n.start(nil, nil)
+	for i := range 100 {
+		nc, err := net.Dial("tcp", n.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(nc, "HELO %03d HELO", i)
+		nc.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.ReadAll(nc); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Fatal(err)
+		}
+		nc.Close()
+	}
+	n.stop()
+	if got := n.log.count("warn: zone_sync: closed the connection from "); got != 20 {
+		t.Errorf("%d lines for 100 strangers", got)
+	}
+	if n.log.find("warn: … and 80 more such lines in the last minute; the last one: zone_sync: closed the connection from ") == "" {
+		t.Error("nothing says how many there were")
+	}
+}
+
+// A member that is silent delays nobody where another one can teach.
+func TestSilentMemberIsNotWaitedForWhereAnotherTeaches(t *testing.T) {
+	teacher, late := listen(t, 0), listen(t, 1)
+	silent, err := net.Listen("tcp", testkit.Loopback()+":0") // the kernel connects, nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	address := netip.MustParseAddrPort(silent.Addr().String())
+	teacher.start(nil, nil)
+	teacher.set("key", "value")
+	eventually(t, func() error {
+		if teacher.carrier.Learning() || !teacher.carrier.Node().Ready() {
+			return errors.New("the teacher is not ready")
+		}
+		return nil
+	})
+	never := func(config *Config) { config.Node.Settings.ConnectTimeoutMS = patience.Milliseconds() * 10 }
+	late.start([]Member{teacher.member(), {Host: address.Addr().String(), Port: int(address.Port())}}, never)
+	if !late.carrier.Learning() {
+		t.Error("who has heard of nobody yet is not waiting")
+	}
+	if err := teacher.carrier.Reload(func() Config { c := teacher.config; c.Members = []Member{late.member()}; return c }()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if late.carrier.Learning() {
+			return errors.New("it waits for the silent member")
+		}
+		return nil
+	})
+	if err := late.has("key", "value"); err != nil {
+		t.Errorf("clients are served before it knows: %v", err)
+	}
+}

@@ -3,7 +3,6 @@ package carrier
 import (
 	"errors"
 	"net"
-	"time"
 
 	"starling/cluster"
 	"starling/observe"
@@ -38,38 +37,26 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 	case ended.Quiet:
 		level = observe.Info
 	case session.PeerID() == 0:
-		level = observe.Warn
-		if errors.Is(err, errClosed) || c.repeated(client, err) {
-			level = observe.Info // somebody looked whether the port is open, or knocks every second
+		const line = "zone_sync: closed the connection from %s: %v"
+		if errors.Is(err, errClosed) {
+			c.logf(observe.Info, line, client, err) // somebody looked whether the port is open
+			return
 		}
-		c.logf(level, "zone_sync: closed the connection from %s: %v", client, err)
+		host, _, splitErr := net.SplitHostPort(client)
+		if splitErr != nil {
+			host = client // a unix socket has no port
+		}
+		c.sparing.Logf(observe.Warn, host+" "+err.Error(), line, client, err)
 		return
 	}
 	c.logf(level, "zone_sync: the connection from peer %s (node %s) ended: %v", client, session.PeerID(), err)
 }
 
-const (
-	// maxTroubles bounds the refusals remembered so as not to repeat their lines.
-	maxTroubles = 1024
-	// repeatAfter is when the same refusal of the same host is worth another line.
-	repeatAfter = time.Minute
-)
+// lines is the log of the configuration of the moment.
+type lines struct{ *Carrier }
 
-// repeated says whether a host was turned away for the same reason a short while ago.
-func (c *Carrier) repeated(client string, err error) bool {
-	host, _, splitErr := net.SplitHostPort(client)
-	if splitErr != nil {
-		host = client // a unix socket has no port
-	}
-	key, now := host+" "+err.Error(), time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if last, known := c.troubles[key]; known && now.Sub(last) < repeatAfter {
-		return true
-	}
-	if len(c.troubles) >= maxTroubles {
-		clear(c.troubles)
-	}
-	c.troubles[key] = now
-	return false
-}
+// Enabled implements observe.Logger.
+func (l lines) Enabled(level observe.Level) bool { return l.config.Load().Log.Enabled(level) }
+
+// Logf implements observe.Logger.
+func (l lines) Logf(level observe.Level, format string, args ...any) { l.logf(level, format, args...) }

@@ -42,7 +42,8 @@ func (n *Node) objection(h *wire.Hello) string {
 		return fmt.Sprintf("node %s speaks versions %d to %d of the protocol, node %s speaks %d to %d: upgrade one of them",
 			NodeID(h.NodeID), h.MinVersion, h.Version, n.id, wire.MinVersion, wire.Version)
 	case h.Cluster != mine:
-		return fmt.Sprintf("node %s is of cluster %q, node %s is of cluster %q", NodeID(h.NodeID), h.Cluster, n.id, mine)
+		return fmt.Sprintf("node %s is of cluster %q, node %s is of cluster %q: give both one zone_sync_cluster, or take them off each other's zone_sync_server",
+			NodeID(h.NodeID), h.Cluster, n.id, mine)
 	case h.NodeID == 0 || h.Incarnation == 0:
 		return "a node needs an id and an incarnation other than 0"
 	case NodeID(h.NodeID) == n.id && h.Incarnation != n.incarnation:

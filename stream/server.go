@@ -30,6 +30,8 @@ type Server struct {
 	// MaxHandshakes bounds the TLS handshakes under way, 0 does not: past it the oldest gives way.
 	MaxHandshakes int
 	handshakes    door.Door
+	// Sparing, where set, writes what sessions have to complain of, so that strangers do not fill the log.
+	Sparing *observe.Sparing
 
 	settings *CoreSettings
 	handlers [phases][]Handler

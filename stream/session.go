@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -193,7 +194,14 @@ func (s *Session) Logf(level observe.Level, format string, args ...any) {
 		note = s.LogNote()
 	}
 	all := append([]any{s.Number}, args...)
-	log.Logf(level, "*%d "+format+", %sclient: %s, server: %s%s", append(all, udpWord(s.port.UDP), s.RemoteText(), s.port.Addr, note)...)
+	all = append(all, udpWord(s.port.UDP), s.RemoteText(), s.port.Addr, note)
+	format = "*%d " + format + ", %sclient: %s, server: %s%s"
+	if s.Server.Sparing != nil && level <= observe.Warn {
+		key := fmt.Sprintf(format, append([]any{0}, all[1:]...)...) // alike but for the number
+		s.Server.Sparing.Logf(level, key, format, all...)
+		return
+	}
+	log.Logf(level, format, all...)
 }
 
 // addrPort is the IP and port of an address, zero where it has none. IPv4 in IPv6 is shown as IPv4.

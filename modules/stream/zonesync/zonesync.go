@@ -54,6 +54,8 @@ func serve(b *stream.Block, server *stream.Server) error {
 		return nil
 	}
 	server.KeepUntilLast, server.MaxHandshakes = true, maxHandshakes
+	server.Sparing = observe.NewSparing(server.Log)
+	b.Plan.OnRetire(server.Sparing.Close)
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
 		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
 			"whoever connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))

@@ -1,0 +1,83 @@
+package observe_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/observe"
+)
+
+// lines is a log in memory, down to a level.
+type lines struct {
+	most observe.Level
+	mu   sync.Mutex
+	all  []string
+}
+
+func (l *lines) Enabled(level observe.Level) bool { return level <= l.most }
+
+func (l *lines) Logf(level observe.Level, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Enabled(level) {
+		l.all = append(l.all, "["+level.String()+"] "+fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *lines) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer func() { l.all = nil }()
+	return l.all
+}
+
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{most: observe.Info}
+		s := observe.NewSparing(log)
+		for i := range 10_000 { // one knocks again and again, others come once each
+			s.Logf(observe.Error, "10.0.0.1 no certificate", "no certificate, client: 10.0.0.1")
+			s.Logf(observe.Warn, fmt.Sprint(i), "not the protocol, client: %d", i)
+			s.Logf(observe.Debug, "x", "nobody asked for this")
+		}
+		got := log.take()
+		if len(got) != 20 || got[0] != "[error] no certificate, client: 10.0.0.1" || got[19] != "[warn] not the protocol, client: 18" {
+			t.Errorf("%d lines: %q", len(got), got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := log.take(); len(got) != 1 || got[0] != "[error] … and 19980 more such lines in the last minute; the last one: not the protocol, client: 9999" {
+			t.Errorf("the sum: %q", got)
+		}
+		s.Logf(observe.Error, "10.0.0.1 no certificate", "again")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := log.take(); len(got) != 1 || got[0] != "[error] again" {
+			t.Errorf("a new minute: %q", got)
+		}
+	})
+}
+
+func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{most: observe.Debug}
+		s := observe.NewSparing(log)
+		s.Logf(observe.Error, "a", "once")
+		s.Logf(observe.Error, "a", "twice, %s", strings.Repeat("x", 5000))
+		s.Close()
+		got := log.take()
+		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] … and 1 more such lines") || len(got[2]) > 1200 {
+			t.Errorf("%q", got)
+		}
+		s.Logf(observe.Error, "b", "after the end") // its log may be closed, and nobody sums up any more
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := log.take(); len(got) != 1 || got[0] != "[debug] after the end" {
+			t.Errorf("%q", got)
+		}
+	})
+}
