@@ -103,8 +103,8 @@ func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	} else {
 		w.check(top, math.MaxInt)
 	}
-	w.problems.sort()
-	w.warnings.sort()
+	w.problems.Sort()
+	w.warnings.Sort()
 	return &Bound{Top: top, Problems: w.problems, Warnings: w.warnings}
 }
 

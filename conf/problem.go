@@ -52,7 +52,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (ps Problems) sort() {
+// Sort orders problems by place, for who gathers them beyond Bind.
+func (ps Problems) Sort() {
 	sort.SliceStable(ps, func(i, j int) bool { return ps[i].order < ps[j].order })
 }
 

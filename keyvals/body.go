@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"starling/observe"
@@ -28,7 +29,7 @@ func badFormat(text string) *observe.APIError {
 // gets 415 and JSON of another shape 400: the documentation lists both for "invalid JSON" without a rule.
 func parseBody(body []byte) ([]change, *observe.APIError) {
 	// The decoder would replace bytes that are not UTF-8: another key or value than was sent.
-	if !json.Valid(body) || !utf8.Valid(body) {
+	if !json.Valid(body) || !utf8.Valid(body) || hasLoneSurrogate(body) {
 		return nil, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -62,6 +63,44 @@ func parseBody(body []byte) ([]change, *observe.APIError) {
 		return nil, badFormat("key required")
 	}
 	return list, nil
+}
+
+// hasLoneSurrogate looks in valid JSON for a \uD800 to \uDFFF without its other half: it is no character, and the decoder would put
+// another in its place.
+func hasLoneSurrogate(body []byte) bool {
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		i++ // a backslash stands in strings only, and something follows it
+		if body[i] != 'u' {
+			continue
+		}
+		code := escaped(body[i+1:])
+		i += 4
+		if !utf16.IsSurrogate(code) {
+			continue
+		}
+		if rest := body[i+1:]; !bytes.HasPrefix(rest, []byte(`\u`)) || utf16.DecodeRune(code, escaped(rest[2:])) == utf8.RuneError {
+			return true
+		}
+		i += len(`\uXXXX`)
+	}
+	return false
+}
+
+// escaped is the number of four hexadecimal digits.
+func escaped(digits []byte) (code rune) {
+	for _, c := range digits[:4] {
+		switch {
+		case c <= '9':
+			c -= '0'
+		default:
+			c = c|0x20 - 'a' + 10
+		}
+		code = code<<4 | rune(c)
+	}
+	return code
 }
 
 func newChange(key string, value any) (change, *observe.APIError) {

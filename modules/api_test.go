@@ -90,6 +90,11 @@ func TestAPIAnswers(t *testing.T) {
 		{"POST /api/9/http/keyvals/one/ {\"a\":\"<1>\"}", `201`},
 		{"GET /api/6/http/keyvals/one", `200 {"a":"<1>"}`},
 		{"PATCH /api/9/http/keyvals/one {\"a\":null}", `204`},
+		{"POST /api/9/http/keyvals/one {\"a+b;c\":\"1\"}", `201`},
+		{"GET /api/9/http/keyvals/one?key=a+b;c", `200 {"a+b;c":"1"}`},
+		{"GET /api/9/http/keyvals/one?x&key=a%2Bb%3bc", `200 {"a+b;c":"1"}`},
+		{"GET /api/9/http/keyvals/one?key=a%20b;c", `404 404 KeyvalKeyNotFound: key "a b;c" not found`},
+		{"GET /api/9/http/keyvals/one?" + strings.Repeat("&", 100), `400 400 BadQuery: invalid query: more than 100 arguments`},
 		{"POST /api/9/http/keyvals/one {\"a\":\"" + strings.Repeat("x", 2000) + "\"}", `413 413 RequestEntityTooLarge: request body is longer than 1024 bytes (client_body_buffer_size)`},
 		{"DELETE /api/9/http/keyvals/one", `204`},
 		{"PUT /api/9/http/keyvals/one", `405 405 MethodDisabled: method disabled`},
@@ -175,6 +180,8 @@ func TestAPIMistakes(t *testing.T) {
 		`server { location / { api read; } }`:      `invalid parameter "read"`,
 		`server { location / { api write=yes; } }`: `invalid parameter "write=yes"`,
 		`server { location / { api; api; } }`:      `"api" directive is duplicate`,
+		`server { location ~ /api { api; } }`:      `"api" needs a location that is named by a prefix: the rest of the path is what is asked for`,
+		`server { location @api { api; } }`:        `"api" needs a location that is named by a prefix: the rest of the path is what is asked for`,
 	} {
 		_, err := webtest.Load(t, apiFamilies, text)
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {

@@ -14,7 +14,7 @@ import (
 )
 
 // ResolverSyntax is the syntax of the resolver directive on both sides.
-const ResolverSyntax = "<address>... [valid=<time>] [ipv4=on|off] [ipv6=on|off] [status_zone=<name>]"
+const ResolverSyntax = "<address>... [valid=<time>] [ipv4=<flag>] [ipv6=<flag>] [status_zone=<name>]"
 
 // ResolverUnsupported are the parameters of resolver that nginx knows and starling does not.
 var ResolverUnsupported = []string{"tcp=", "local="}
@@ -37,8 +37,13 @@ type ResolverSettings struct {
 
 // Set stores a resolver directive; servers given by name are looked up at once, as nginx does.
 func (s *ResolverSettings) Set(a *conf.Args) error {
-	next := ResolverSettings{Timeout: s.Timeout, StatusZone: a.Value("status_zone"),
-		NoIPv4: a.Value("ipv4") == "off", NoIPv6: a.Value("ipv6") == "off"}
+	next := ResolverSettings{Timeout: s.Timeout, StatusZone: a.Value("status_zone")}
+	for name, off := range map[string]*bool{"ipv4": &next.NoIPv4, "ipv6": &next.NoIPv6} {
+		if value := a.Value(name); a.Has(name) && value != "on" && value != "off" {
+			return fmt.Errorf("invalid parameter: %s=%s", name, value)
+		}
+		*off = a.Value(name) == "off"
+	}
 	if next.NoIPv4 && next.NoIPv6 {
 		return fmt.Errorf("\"ipv4\" and \"ipv6\" cannot both be \"off\"")
 	}

@@ -78,6 +78,7 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	// Now, for the names of servers may have declared variables.
 	problems = append(problems, unknownVariables(p)...)
 	if len(problems) > 0 {
+		problems.Sort()
 		return nil, problems
 	}
 	s.slots = plan.Part[slots](p).count

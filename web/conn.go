@@ -164,13 +164,26 @@ func (c *Conn) serve() {
 		c.Requests++
 		r := c.site.take(c)
 		r.wire, r.in = &r.h1, &r.h1.in
-		keep := r.exchange()
+		keep := c.exchange(r)
 		timeout = r.Location.Core.KeepAlive.Timeout
 		c.site.give(r)
 		if !keep {
 			return
 		}
 	}
+}
+
+// exchange serves one request; a mistake in doing so ends the connection, but not before those who keep something for the time of the
+// request have had their AtEnd.
+func (c *Conn) exchange(r *Request) (keep bool) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			r.panicked = true
+			c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+			keep = false
+		}
+	}()
+	return r.exchange()
 }
 
 func (c *Conn) setKeepAlive(k socketKeepAlive) {

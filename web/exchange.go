@@ -40,7 +40,7 @@ func (s *Site) give(r *Request) {
 	r.arena.reset()
 	clear(r.slots)
 	clear(r.Out.Headers)
-	if cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
+	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
 		return // an odd request must not hold memory for ever
 	}
 	*r = Request{

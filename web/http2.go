@@ -1,8 +1,6 @@
 package web
 
 import (
-	"runtime/debug"
-
 	"starling/observe"
 	"starling/web/h1"
 	"starling/web/h2"
@@ -54,14 +52,10 @@ type streamHandler struct {
 // Serve implements h2.Handler.
 func (h *streamHandler) Serve(s *h2.Stream) {
 	c := h.c
-	defer func() {
-		if reason := recover(); reason != nil {
-			c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
-		}
-	}()
+	defer c.survive() // a mistake in what ends a request
 	r := c.site.take(c)
 	r.h2.begin(r, s)
-	r.exchange()
+	c.exchange(r)
 	c.site.give(r)
 }
 

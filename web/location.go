@@ -21,6 +21,8 @@ type Location struct {
 	LimitsBody bool
 
 	kind        locationKind
+	answers     string // the family that makes the content by a directive; "" if none does
+	outer       string // answers of the block around an if or limit_except
 	rootLiteral string // Core.Root where it has no variables
 	phases      [phaseCount][]Handler
 	filters     []Filter
@@ -38,6 +40,9 @@ const (
 	caselessLocation
 	namedLocation
 )
+
+// HasPrefix tells whether Name is what paths of the location begin with.
+func (l *Location) HasPrefix() bool { return l.kind < regexLocation }
 
 // locationName is what stands between location and its block.
 type locationName struct {

@@ -69,6 +69,11 @@ func (r *Request) process(at step) Result {
 	if result := r.handle(r.Location.phases[PreContent]); result != Declined {
 		return result
 	}
+	if r.orphaned {
+		r.Logf(observe.Error, "an \"if\" that matched before says who answers, and the last one that matched (in %s:%d) has none of it",
+			r.Location.Scope.Node.File, r.Location.Scope.Node.Line)
+		return 500
+	}
 	for _, h := range r.Location.phases[Content] {
 		if result := h(r); result != Declined {
 			return result
@@ -104,7 +109,7 @@ func (r *Request) noContent() Result {
 
 // locate finds the location, and checks what it says about the request as a whole.
 func (r *Request) locate() Result {
-	r.Location, r.Displaced, r.BehindAlias = r.Server.base, false, false
+	r.Location, r.Displaced, r.BehindAlias, r.orphaned = r.Server.base, false, false, false
 	_, redirect := r.Server.tree.search(r)
 	if r.regexFailed {
 		r.regexFailed = false
@@ -203,12 +208,16 @@ func (r *Request) NamedRedirect(name string) Result {
 		r.Logf(observe.Error, "could not find named location \"%s\"", name)
 		return 500
 	}
-	r.Location, r.Internal, r.resume = l, true, fromRewrite
+	r.Location, r.Internal, r.resume, r.orphaned = l, true, fromRewrite, false
 	return Redirected
 }
 
 // named finds the location @name.
 func (s *Server) named(name string) *Location { return s.tree.named[strings.TrimPrefix(name, "@")] }
 
-// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on.
-func (r *Request) SwitchTo(l *Location) { r.Location = l }
+// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on. In nginx a content handler stays
+// until another block brings one, though with the settings of the last block: a proxy_pass there would have nowhere to go.
+func (r *Request) SwitchTo(l *Location) {
+	r.orphaned = (r.orphaned || r.Location.answers != "") && l.answers == ""
+	r.Location = l
+}

@@ -82,6 +82,8 @@ type engine struct {
 	errStatus   int // of error_page: takes the place of Out.Status; 0: none
 	inErrorPage bool
 	regexFailed bool // a regular expression was given up
+	panicked    bool // it may be in any state: not to be used again
+	orphaned    bool // who answers was said by a block that has been left; see SwitchTo
 	headSent    bool
 	finished    bool // the response is complete
 	noBody      bool // HEAD, 204, 304: Write forgets what it gets

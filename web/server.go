@@ -125,7 +125,7 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name locationName) (*Location, error) {
 	l := &Location{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), Name: name.text, kind: name.kind}
 	if around != nil {
-		l.Name, l.kind, l.inner = around.Name, around.kind, around.inner
+		l.Name, l.kind, l.inner, l.outer = around.Name, around.kind, around.inner, around.answers
 	}
 	l.rootLiteral, _ = l.Core.Root.Literal()
 	var err error
@@ -157,29 +157,70 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 
 // handlers builds those of a server's phases or of a location's.
 func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Handler, err error) {
-	answers := "" // the family whose content the block has
+	// Content comes first: blocks inside, which other phases build, ask who answers in this one.
+	if !ofServer {
+		if phases[Content], err = b.content(block); err != nil {
+			return phases, err
+		}
+	}
 	for _, m := range b.modules {
 		for _, hook := range m.Handlers {
-			if hook.Phase.ofServer() != ofServer {
+			if hook.Phase.ofServer() != ofServer || hook.Phase == Content {
 				continue
 			}
 			handler, err := hook.Build(block)
 			if err != nil {
 				return phases, err
 			}
-			if handler == nil {
-				continue
+			if handler != nil {
+				phases[hook.Phase] = append(phases[hook.Phase], handler)
 			}
-			if hook.Phase == Content && !hook.LastResort {
-				if answers != "" {
-					return phases, conf.At(block.Scope.Node, "\"%s\" and \"%s\" in one location: only one can answer", answers, m.Name)
-				}
-				answers = m.Name
-			}
-			phases[hook.Phase] = append(phases[hook.Phase], handler)
 		}
 	}
 	return phases, nil
+}
+
+// content builds what a directive names to answer, and those that do where none does.
+func (b *builder) content(block *Block) ([]Handler, error) {
+	var named Handler
+	var lasts []Handler
+	for _, m := range b.modules {
+		for _, hook := range m.Handlers {
+			if hook.Phase != Content {
+				continue
+			}
+			handler, err := hook.Build(block)
+			switch {
+			case err != nil:
+				return nil, err
+			case handler == nil:
+			case hook.LastResort:
+				lasts = append(lasts, handler)
+			default:
+				if named, err = block.answer(m, handler, named); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if named == nil {
+		return lasts, nil
+	}
+	return append([]Handler{named}, lasts...), nil
+}
+
+// answer takes the handler of a family that makes content beside what was found before, if anything was. What an if or limit_except
+// inherits gives way to its own.
+func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
+	l := b.Current
+	switch {
+	case before == nil || l.answers == l.outer:
+		l.answers = m.Name
+		return handler, nil
+	case m.Name == l.outer:
+		return before, nil
+	}
+	return nil, conf.At(b.Scope.Node, "\"%s\" and \"%s\" in one location: only one can answer", l.answers, m.Name)
 }
 
 // Location compiles a block inside this one (if, a nested block of a module) that a handler may switch to.

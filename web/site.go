@@ -106,6 +106,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		b.listen()
 	}
 	if len(b.problems) > 0 {
+		b.problems.Sort()
 		return nil, b.problems
 	}
 	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })

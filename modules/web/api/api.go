@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,6 +30,9 @@ func build(b *web.Block) (web.Handler, error) {
 	if !s.enabled {
 		return nil, nil
 	}
+	if !b.Current.HasPrefix() {
+		return nil, conf.At(s.node, "\"api\" needs a location that is named by a prefix: the rest of the path is what is asked for")
+	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	v := &server{settings: s, catalog: plan.Part[observe.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
 	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
@@ -50,7 +54,7 @@ func (v *server) handle(r *web.Request) web.Result {
 		call.Address = "unix:" + r.Conn.Net.LocalAddr().String()
 	}
 	var err error
-	if call.Query, err = url.ParseQuery(string(r.Query)); err != nil {
+	if call.Query, err = parseQuery(string(r.Query)); err != nil {
 		return v.fail(r, &observe.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
 	}
 	if problem := v.permit(method); problem != nil {
@@ -64,6 +68,32 @@ func (v *server) handle(r *web.Request) web.Result {
 		call.Body = body
 	}
 	return v.dispatch(r, call, path)
+}
+
+// maxArguments bounds what of a query is read; the API knows half a dozen names.
+const maxArguments = 100
+
+// parseQuery reads arguments as nginx does: a plus is a plus (url.ParseQuery makes a space of it), only %XX is decoded.
+func parseQuery(query string) (url.Values, error) {
+	values := url.Values{}
+	if strings.Count(query, "&") >= maxArguments {
+		return nil, fmt.Errorf("more than %d arguments", maxArguments)
+	}
+	for argument := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(argument, "=")
+		if argument == "" {
+			continue
+		}
+		var err error
+		if name, err = url.PathUnescape(name); err != nil {
+			return nil, err
+		}
+		if value, err = url.PathUnescape(value); err != nil {
+			return nil, err
+		}
+		values.Add(name, value)
+	}
+	return values, nil
 }
 
 // permit checks the method. Other methods than these do not exist here, allowed or not.

@@ -9,6 +9,7 @@ import (
 // Settings of one location.
 type Settings struct {
 	enabled bool
+	node    *conf.Node
 	Write   bool
 	// requestID is $request_id, named in errors.
 	requestID vars.Template[*web.Request]
@@ -23,6 +24,6 @@ func enter(settings any, in conf.Context) {
 
 func setAPI(s *Settings, a *conf.Args) error {
 	id, err := web.CompileTemplate(a, "$request_id")
-	*s = Settings{enabled: true, Write: a.Value("write") == "on", requestID: id}
+	*s = Settings{enabled: true, node: a.Node, Write: a.Value("write") == "on", requestID: id}
 	return err
 }
