@@ -47,7 +47,7 @@ func plainBackend(t testing.TB, answer string) string {
 	return l.Addr().String()
 }
 
-// TestProxyingDoesNotAllocate: a GET over kept connections, and one that follows a learned session, cost no memory.
+// TestProxyingDoesNotAllocate: a GET or a POST over kept connections, and one that follows a learned session, cost no memory.
 func TestProxyingDoesNotAllocate(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
@@ -58,6 +58,7 @@ func TestProxyingDoesNotAllocate(t *testing.T) {
 		{"plain", ``, "GET /a HTTP/1.1\r\nHost: x\r\nUser-Agent: t\r\nAccept: */*\r\n\r\n"},
 		{"sticky learn", `sticky learn zone=s:1m create=$upstream_cookie_session lookup=$cookie_session sync;`,
 			"GET /a HTTP/1.1\r\nHost: x\r\nCookie: a=b; session=12345\r\n\r\n"},
+		{"a body", ``, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na=bcd\r\n\r\n"},
 		{"more headers", ``, "GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nReferer: y\r\n\r\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -34,6 +34,7 @@ type bodySpool struct {
 	bytes atomic.Int64 // reserved by the files of requests in progress
 	limit int64        // maxSpooledBytes, less in tests
 	next  atomic.Uint64
+	open  func(name string, flag int, mode os.FileMode) (*os.File, error) // os.OpenFile, but in tests
 }
 
 // spoolOf gives the plan the spool of the one before, or its first.
@@ -44,11 +45,14 @@ func spoolOf(p *plan.Plan) *bodySpool {
 	case p.Old != nil:
 		w.spool = spoolOf(p.Old)
 	default:
-		w.spool = &bodySpool{limit: maxSpooledBytes}
+		w.spool = &bodySpool{limit: maxSpooledBytes, open: os.OpenFile}
 		w.spool.next.Store(uint64(rand.Uint32())) // files that an earlier process left have other numbers
 	}
 	return w.spool
 }
+
+// LimitBodyFiles makes the bound on temporary files another one before clients come: tests see what happens there.
+func LimitBodyFiles(p *plan.Plan, bytes int64) { spoolOf(p).limit = bytes }
 
 // BodyFile is a request body in a temporary file.
 type BodyFile struct {
@@ -88,9 +92,9 @@ const maxNameTries = 16
 
 // create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the process ends.
 func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
+	name := p.name(s.next.Add(1))
 	for try := 1; ; try++ {
-		name := p.name(s.next.Add(1))
-		file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		file, err := s.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		switch {
 		case err == nil:
 		case errors.Is(err, fs.ErrNotExist) && try < maxNameTries:
@@ -100,6 +104,7 @@ func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
 			continue
 		case errors.Is(err, fs.ErrExist) && try < maxNameTries:
 			s.next.Store(uint64(rand.Uint32()))
+			name = p.name(s.next.Add(1))
 			continue
 		default:
 			return nil, fileFault(failedCall("open", name, err))

@@ -1,0 +1,208 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"starling/lib/testkit"
+	"starling/plan"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+// longBody does not fit into client_body_buffer_size, nor into one read.
+var longBody = strings.Repeat("0123456789abcdef", 20000)
+
+func withLength(method, body string) string {
+	return fmt.Sprintf("%s /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, len(body), body)
+}
+
+func inChunks(method, body string) string {
+	return fmt.Sprintf("%s /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", method, len(body), body)
+}
+
+// request reads a whole request that has a length; its body and its head.
+func (p *peer) request() (head, body string) {
+	head = p.head()
+	_, rest, found := strings.Cut(head, "Content-Length: ")
+	if !found {
+		return head, ""
+	}
+	length, err := strconv.Atoi(rest[:strings.Index(rest, "\r\n")])
+	if err != nil {
+		p.t.Error(err)
+	}
+	return head, p.body(length)
+}
+
+// TestServersAreShielded: nothing is asked of a server before the client has sent all of its body.
+func TestServersAreShielded(t *testing.T) {
+	b := serve(t, func(p *peer) {
+		if _, body := p.request(); body != longBody {
+			p.t.Errorf("%d bytes", len(body))
+		}
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})
+	s := start(t, b, ``)
+	c := s.LoopbackClient()
+	request := withLength("POST", longBody)
+	io.WriteString(c.Conn, request[:len(request)-5])
+	testkit.Eventually(t, patience, func() error {
+		for _, line := range s.Log.Lines() {
+			if strings.Contains(line, "[warn]") && strings.Contains(line, "a client request body is buffered to a temporary file") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no file is told of")
+	})
+	if n := b.Accepted.Load(); n != 0 {
+		t.Errorf("%d connections to the server while the body was coming", n)
+	}
+	io.WriteString(c.Conn, request[len(request)-5:])
+	if r := c.Read("POST"); r.Text != "ok" {
+		t.Errorf("%d %q", r.StatusCode, r.Text)
+	}
+}
+
+// TestBodiesByName: a server is told where the body is instead of being sent it.
+func TestBodiesByName(t *testing.T) {
+	for _, request := range []string{withLength("POST", "hello"), inChunks("POST", "hello"), withLength("POST", longBody), withLength("POST", "")} {
+		name := ""
+		b := serve(t, func(p *peer) {
+			head, body := p.request()
+			_, rest, _ := strings.Cut(head, "X-File: ")
+			name, _, _ = strings.Cut(rest, "\r\n")
+			content, err := os.ReadFile(name)
+			if err != nil || body != "" || strings.Contains(head, "Content-Length") || !strings.HasSuffix(strings.TrimSuffix(request, "\r\n0\r\n\r\n"), "\r\n"+string(content)) {
+				p.t.Errorf("%q with a file of %d bytes: %v", head, len(content), err)
+			}
+			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+		})
+		s := start(t, b, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
+		if got := s.Send(request); !strings.HasPrefix(got, "HTTP/1.1 204") {
+			t.Errorf("%q %v", got, s.Log.Lines())
+		}
+		testkit.Eventually(t, patience, func() error {
+			if _, err := os.Stat(name); !os.IsNotExist(err) {
+				return fmt.Errorf("%s is still there: %v", name, err)
+			}
+			return nil
+		})
+	}
+}
+
+// TestBodyVariables: $request_body is there when it is used, whatever framed it; what is in a file has a name instead.
+func TestBodyVariables(t *testing.T) {
+	for _, test := range []struct{ conf, request, want string }{
+		{``, withLength("POST", "hello"), "Content-Length: 7||[hello]"},
+		{``, inChunks("POST", "hello"), "Content-Length: 7||[hello]"},
+		{`proxy_request_buffering off;`, inChunks("POST", "hello"), "Content-Length: 7||[hello]"},
+		{`client_body_buffer_size 2;`, inChunks("POST", "hello"), "Content-Length: 2||[]"},
+		{``, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Content-Length: 2||[]"},
+	} {
+		got := make(chan string, 1)
+		b := serve(t, func(p *peer) {
+			head, body := p.request()
+			got <- head + body
+			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+		})
+		s := start(t, b, test.conf+` proxy_set_body "[$request_body]";`)
+		s.Send(test.request)
+		if got := receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", crlf)) {
+			t.Errorf("%s %q: %q, want %q", test.conf, test.request, got, test.want)
+		}
+	}
+}
+
+// TestBodiesAfterErrorPages: what was kept is sent again by the location that answers instead; what was passed on is gone.
+func TestBodiesAfterErrorPages(t *testing.T) {
+	for _, test := range []struct{ name, conf, page, request, want, log string }{
+		{"in memory", ``, "@other", inChunks("POST", "hello"), "POST hello", ""},
+		{"in a file", ``, "@other", withLength("POST", longBody), "POST " + longBody, ""},
+		{"as it comes, and all of it came with the head", `proxy_request_buffering off;`, "@other", withLength("POST", "hello"), "POST hello", ""},
+		{"as it comes", `proxy_request_buffering off;`, "@other", withLength("POST", longBody), "502", "the request body was passed on while it came and cannot be read again"},
+		{"as it comes, for a GET", `proxy_request_buffering off;`, "/other", withLength("POST", longBody), "GET ", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := make(chan string, 1)
+			b := serve(t, func(p *peer) {
+				head, body := p.request()
+				if strings.HasPrefix(head, "POST /x HTTP/1.0") { // the first location
+					p.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+					return
+				}
+				method, _, _ := strings.Cut(head, " ")
+				got <- method + " " + body
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			})
+			s := start(t, b, `location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
+				location @other { proxy_pass http://BACKEND; } location /other { proxy_pass http://BACKEND; }`)
+			response := s.Send(test.request)
+			if test.log != "" {
+				if logged(t, s, test.log); !strings.HasPrefix(response, "HTTP/1.1 "+test.want) {
+					t.Errorf("%q", response)
+				}
+				return
+			}
+			if got := receive(t, got); got != test.want {
+				t.Errorf("got %.100q (%d), want %.100q", got, len(got), test.want)
+			}
+		})
+	}
+}
+
+// TestFullSpoolStreams: where no more goes to files, what is there is sent first and the rest as it comes.
+func TestFullSpoolStreams(t *testing.T) {
+	for _, limit := range []int64{100, 100_000} {
+		for _, request := range []string{withLength("PUT", longBody), inChunks("PUT", longBody)} {
+			got := make(chan string, 1)
+			b := serve(t, func(p *peer) {
+				request, err := http.ReadRequest(p.r)
+				if err != nil {
+					return
+				}
+				body, err := io.ReadAll(request.Body)
+				if err != nil {
+					p.t.Error(err)
+				}
+				got <- string(body)
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			})
+			s := webtest.Start(t, modules, `server { location / { proxy_pass http://`+b.Addr+`; } }`, func(p *plan.Plan) { web.LimitBodyFiles(p, limit) })
+			response := s.Send(request)
+			if body := receive(t, got); body != longBody || !strings.HasPrefix(response, "HTTP/1.1 200") {
+				t.Errorf("limit %d: the server got %d bytes, the client %q", limit, len(body), response)
+			}
+			logged(t, s, "this one is passed on as it comes")
+		}
+	}
+}
+
+// TestEarlyAnswersToFiles: a server that answers before it has read a body in a file is heard, and its connection is not used again.
+func TestEarlyAnswersToFiles(t *testing.T) {
+	for _, conf := range []string{``, `client_body_buffer_size 40m;`} {
+		b := serve(t, func(p *peer) {
+			if p.head() != "" {
+				p.say("HTTP/1.1 413 Too much\r\nContent-Length: 3\r\n\r\nno!")
+				p.r.WriteTo(io.Discard)
+			}
+		})
+		s := start(t, b, `client_max_body_size 0; `+conf)
+		c := s.LoopbackClient()
+		big := strings.Repeat("x", 32<<20)
+		for range 2 {
+			c.Write("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: " + strconv.Itoa(len(big)) + "\r\n\r\n" + big)
+			if r := c.Read("PUT"); r.StatusCode != 413 || r.Text != "no!" {
+				t.Errorf("%d %q", r.StatusCode, r.Text)
+			}
+		}
+		if n := b.Accepted.Load(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
+	}
+}
