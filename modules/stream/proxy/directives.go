@@ -7,6 +7,7 @@ import (
 	"starling/conf"
 	"starling/ssl"
 	"starling/stream"
+	"starling/upstreams"
 )
 
 const places = conf.Stream | conf.StreamServer
@@ -93,10 +94,7 @@ var retries = []conf.Directive{
 
 var connections = []conf.Directive{
 	timed("proxy_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connectTimeout }),
-	{
-		Name: "proxy_bind", Syntax: "<address> [transparent]", DefaultDoc: "off", In: places, Unsupported: []string{"transparent"},
-		Doc: "Sets the local address to connect from.", Set: conf.Raw(setBind),
-	},
+	upstreams.BindDirective(places, stream.Variables, func(s *Settings) *upstreams.Bind[*stream.Session] { return &s.bind }),
 	flag("proxy_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.probe }),
 }
 

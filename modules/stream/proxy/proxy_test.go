@@ -293,3 +293,12 @@ func TestTheAPICountsConnections(t *testing.T) {
 	}
 	t.Error("no stream/upstreams")
 }
+
+// TestBindThatIsNoAddress: it is logged, and the system chooses, as in nginx.
+func TestBindThatIsNoAddress(t *testing.T) {
+	s := start(t, "server { listen 1; proxy_pass ADDRESS; proxy_bind nowhere$none; }", backend(t, func(conn *net.TCPConn) { io.WriteString(conn, "served") }))
+	if got := s.Ask(0); got != "served" {
+		t.Errorf("got %q", got)
+	}
+	s.logged(`invalid local address "nowhere"`)
+}

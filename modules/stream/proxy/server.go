@@ -34,7 +34,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		return nil, nil
 	}
 	p := &server{Settings: s, registry: groups.Of(b.Plan)}
-	p.dialer = upstream.Dialer{Timeout: s.connectTimeout, Bind: s.bind, Probe: s.probe, Clock: b.Plan.Clock}
+	p.dialer = upstream.Dialer{Timeout: s.connectTimeout, Probe: s.probe, Clock: b.Plan.Clock}
 	p.buffers.New = func() any {
 		buf := make([]byte, s.bufferBytes)
 		return &buf
@@ -127,13 +127,9 @@ func (p *server) resolve(s *stream.Session, t *upstreams.Target) ([]upstream.Add
 func (p *server) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
 	d = p.dialer
 	d.Datagrams = s.IsUDP()
-	if p.bindBy != nil {
-		if text := p.bindBy.Append(nil, s); len(text) > 0 {
-			var wrong error
-			if d.Bind, wrong = parseBind(string(text)); wrong != nil {
-				s.Logf(observe.Error, "invalid local address \"%s\"", text)
-			}
-		}
+	if d.Bind, err = p.bind.Address(s); err != nil { // as in nginx the system then chooses
+		s.Logf(observe.Error, "%v", err)
+		err = nil
 	}
 	if s.IsUDP() {
 		return d, nil

@@ -1,10 +1,7 @@
 package proxy
 
 import (
-	"fmt"
 	"math"
-	"net/netip"
-	"strings"
 	"time"
 
 	"starling/conf"
@@ -33,8 +30,7 @@ type Settings struct {
 	nextTimeout time.Duration
 
 	header    headerVersion
-	bind      netip.AddrPort
-	bindBy    *template
+	bind      upstreams.Bind[*stream.Session]
 	probe     bool
 	halfClose bool
 
@@ -125,34 +121,6 @@ func rate(t *template, s *stream.Session) int64 {
 		return 0
 	}
 	return n
-}
-
-func setBind(s *Settings, a *conf.Args) error {
-	s.bind, s.bindBy = netip.AddrPort{}, nil
-	word := a.Words[0]
-	if word == "off" {
-		return nil
-	}
-	t, err := stream.CompileTemplate(a, word)
-	if err != nil {
-		return err
-	}
-	if _, literal := t.Literal(); !literal {
-		s.bindBy = &t
-		return nil
-	}
-	if s.bind, err = parseBind(word); err != nil {
-		return fmt.Errorf("invalid address \"%s\"", word)
-	}
-	return nil
-}
-
-// parseBind reads an address with or without a port.
-func parseBind(text string) (netip.AddrPort, error) {
-	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return netip.AddrPortFrom(ip, 0), nil
-	}
-	return netip.ParseAddrPort(text)
 }
 
 // maxALPNBytes is what the protocol has room for.

@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/ssl"
+	"starling/upstreams"
 	"starling/vars"
 	"starling/web"
 )
@@ -169,10 +170,7 @@ var connections = []conf.Directive{
 	timed("proxy_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connectTimeout }),
 	timed("proxy_send_timeout", "60s", "Bounds the time between two writes to a server.", func(s *Settings) *time.Duration { return &s.sendTimeout }),
 	timed("proxy_read_timeout", "60s", "Bounds the time between two reads from a server.", func(s *Settings) *time.Duration { return &s.readTimeout }),
-	{
-		Name: "proxy_bind", Syntax: "<address> [transparent]", DefaultDoc: "off", In: places, Unsupported: []string{"transparent"},
-		Doc: "Sets the local address to connect from.", Set: conf.Raw(setBind),
-	},
+	upstreams.BindDirective(places, web.Variables, func(s *Settings) *upstreams.Bind[*web.Request] { return &s.bind }),
 	flag("proxy_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.probe }),
 	template("proxy_ssl_name", "<name>", "Sets the name to verify and to send; by default that of the URL.",
 		func(s *Settings) **vars.Template[*web.Request] { return &s.tlsName }),

@@ -211,9 +211,8 @@ func (x *exchange) connect() (verdict, int) {
 		}
 		dialer.TLS = ssl.Show(config, cert)
 	}
-	if dialer.Bind, err = x.l.localAddress(r); err != nil {
-		x.logf(observe.Error, "invalid local address of \"proxy_bind\": %v", err)
-		return tryHopeless, 500
+	if dialer.Bind, err = x.l.bind.Address(r); err != nil { // as in nginx the system then chooses
+		x.logf(observe.Error, "%v", err)
 	}
 	c, err := dialer.Dial(r.Context(), x.server)
 	if err != nil {

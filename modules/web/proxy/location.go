@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"starling/conf"
@@ -68,7 +67,7 @@ func build(b *web.Block) (web.Handler, error) {
 	l := &location{Settings: s, to: s.target, slot: plan.Part[part](b.Plan).slot, clock: b.Plan.Clock, registry: groups.Of(b.Plan),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), inFile: core.BodyInFile != web.BodyFileIfLarge, name: b.Current.Name}
 	b.KeepsBodies()
-	l.dialer = upstream.Dialer{Timeout: s.connectTimeout, Bind: s.bind, Probe: s.probe, Clock: b.Plan.Clock}
+	l.dialer = upstream.Dialer{Timeout: s.connectTimeout, Probe: s.probe, Clock: b.Plan.Clock}
 	l.head = newHeadPlan(s)
 	l.hidden = hiddenNames(s)
 	var err error
@@ -166,18 +165,6 @@ func hiddenNames(s *Settings) nameSet {
 		n.add(name)
 	}
 	return n
-}
-
-// localAddress evaluates proxy_bind; not valid where it is off or empty.
-func (l *location) localAddress(r *web.Request) (netip.AddrPort, error) {
-	if l.bindBy == nil {
-		return l.bind, nil
-	}
-	text := r.Expand(l.bindBy)
-	if len(text) == 0 {
-		return netip.AddrPort{}, nil
-	}
-	return parseBind(string(text))
 }
 
 // of finds the exchange of a request, nil if it was not proxied.

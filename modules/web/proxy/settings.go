@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"starling/conf"
 	"starling/ssl"
+	"starling/upstreams"
 	"starling/vars"
 	"starling/web"
 )
@@ -46,8 +46,7 @@ type Settings struct {
 
 	connectTimeout, sendTimeout, readTimeout time.Duration
 	ignoreClientAbort                        bool
-	bind                                     netip.AddrPort
-	bindBy                                   *vars.Template[*web.Request] // with variables
+	bind                                     upstreams.Bind[*web.Request]
 	probe                                    bool
 
 	tls     ssl.BoundClient
@@ -102,34 +101,6 @@ func setBuffers(s *Settings, a *conf.Args) (err error) {
 func tempFileBytes(text string) (int, error) {
 	n, err := conf.Size(text)
 	return int(n), err
-}
-
-func setBind(s *Settings, a *conf.Args) error {
-	s.bind, s.bindBy = netip.AddrPort{}, nil
-	word := a.Words[0]
-	if word == "off" {
-		return nil
-	}
-	t, err := web.CompileTemplate(a, word)
-	if err != nil {
-		return err
-	}
-	if _, literal := t.Literal(); !literal {
-		s.bindBy = &t
-		return nil
-	}
-	if s.bind, err = parseBind(word); err != nil {
-		return fmt.Errorf("invalid address \"%s\"", word)
-	}
-	return nil
-}
-
-// parseBind reads an address with or without a port.
-func parseBind(text string) (netip.AddrPort, error) {
-	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return netip.AddrPortFrom(ip, 0), nil
-	}
-	return netip.ParseAddrPort(text)
 }
 
 // check holds the sizes together, as nginx does when it merges a level's settings.
