@@ -36,13 +36,8 @@ type Buffer struct {
 func (b *Buffer) Attach(conn io.Reader) {
 	b.Detach()
 	b.conn = conn
-	if c, ok := conn.(syscall.Conn); ok && canTryRead {
-		if raw, err := c.SyscallConn(); err == nil {
-			b.raw = raw
-			if b.try == nil {
-				b.try = b.tryRead
-			}
-		}
+	if b.raw = socketOf(conn); b.raw != nil && b.try == nil {
+		b.try = b.tryRead
 	}
 }
 

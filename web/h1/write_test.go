@@ -3,11 +3,17 @@ package h1
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"starling/lib/testkit"
 )
 
 func TestAppendRequest(t *testing.T) {
@@ -148,5 +154,52 @@ func TestWriteTrailers(t *testing.T) {
 	}
 	if got := out.String(); got != "2\r\nab\r\n0\r\nX: 1\r\n\r\n" || w.Bytes != int64(len(got)) {
 		t.Errorf("got %q, counted %d", got, w.Bytes)
+	}
+}
+
+// TestWriterOnSockets: what does not fit at once goes out when there is room, and failures are those of a connection.
+func TestWriterOnSockets(t *testing.T) {
+	near, far := socketPair(t)
+	var w Writer
+	w.Attach(near)
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<21) // more than two sockets hold
+	read := make(chan []byte, 1)
+	go func() {
+		all, err := io.ReadAll(io.LimitReader(far, int64(len(big))))
+		if err != nil {
+			t.Error(err)
+		}
+		read <- all
+	}()
+	if err := w.Write(big); err != nil || w.Bytes != int64(len(big)) {
+		t.Fatalf("%d bytes, %v", w.Bytes, err)
+	}
+	if !bytes.Equal(<-read, big) {
+		t.Error("what came is not what was sent")
+	}
+	// Nobody reads now: the deadline ends the wait, and what went out before is counted.
+	if err := near.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Bytes
+	if err := w.Write(big); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want the deadline", err)
+	}
+	if sent := w.Bytes - before; sent <= 0 || sent >= int64(len(big)) {
+		t.Errorf("%d bytes counted", sent)
+	}
+	if err := near.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	far.Close() // with bytes unread: a reset
+	testkit.Eventually(t, time.Minute, func() error {
+		if err := w.Write([]byte("x")); errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+			return nil
+		}
+		return errors.New("writing to a closed connection goes on")
+	})
+	near.Close()
+	if err := w.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v, want that it is closed", err)
 	}
 }

@@ -3,6 +3,7 @@ package h1
 import (
 	"io"
 	"net"
+	"syscall"
 )
 
 const (
@@ -20,7 +21,11 @@ type Writer struct {
 	Bytes int64
 
 	conn      io.Writer
-	vectors   bool // conn has writev
+	raw       syscall.RawConn       // nil where conn is no socket
+	try       func(fd uintptr) bool // trySend as a value, made once
+	left      []byte                // to send
+	err       error                 // of trySend
+	vectors   bool                  // conn has writev
 	joinBelow int
 	block     *Block
 	join      *Block
@@ -33,6 +38,9 @@ type Writer struct {
 func (w *Writer) Attach(conn io.Writer) {
 	w.Release()
 	w.conn, w.Bytes = conn, 0
+	if w.raw = socketOf(conn); w.raw != nil && w.try == nil {
+		w.try = w.trySend
+	}
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		w.vectors, w.joinBelow = true, joinBelowBytes
@@ -123,6 +131,15 @@ func (w *Writer) joined(total int, pieces [][]byte) []byte {
 func (w *Writer) send(p []byte) error {
 	if len(p) == 0 {
 		return nil
+	}
+	if w.raw != nil {
+		w.left, w.err = p, nil
+		err := w.raw.Write(w.try)
+		w.left = nil
+		if err == nil {
+			err = w.err
+		}
+		return err
 	}
 	n, err := w.conn.Write(p)
 	w.Bytes += int64(n)

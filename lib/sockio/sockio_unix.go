@@ -1,0 +1,26 @@
+//go:build unix && (!linux || race)
+
+package sockio
+
+import "syscall"
+
+// Recv reads what is there into p, which must not be empty. EAGAIN says that nothing is; 0 bytes are the end.
+func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
+	return result(syscall.Read(int(fd), p))
+}
+
+// Send writes as much of p as there is room for. EAGAIN says that there is none.
+func Send(fd uintptr, p []byte) (n int, err syscall.Errno) {
+	return result(syscall.Write(int(fd), p))
+}
+
+func result(n int, err error) (int, syscall.Errno) {
+	if err == nil {
+		return n, 0
+	}
+	number, ok := err.(syscall.Errno)
+	if !ok {
+		number = syscall.EIO
+	}
+	return 0, number
+}

@@ -1,0 +1,68 @@
+//go:build unix
+
+package h1
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"starling/lib/sockio"
+)
+
+// socketOf gives the stream socket that a connection is, nil where it is anything else.
+func socketOf(conn any) syscall.RawConn {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		if raw, err := conn.(syscall.Conn).SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
+}
+
+// tryRead reads what is there; if nothing is, it gives the block back before the poller puts the goroutine to sleep.
+func (b *Buffer) tryRead(fd uintptr) bool {
+	b.makeRoom(minFreeBytes)
+	for {
+		n, err := sockio.Recv(fd, b.mem[b.w:])
+		switch {
+		case n > 0:
+			b.w += n
+			b.err = nil
+			return true
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			b.dropBlock()
+			return false
+		case err != 0:
+			b.err = os.NewSyscallError("read", err)
+		default:
+			b.err = io.EOF
+		}
+		b.dropBlock()
+		return true
+	}
+}
+
+// trySend sends what is left to send as far as there is room.
+func (w *Writer) trySend(fd uintptr) bool {
+	for {
+		n, err := sockio.Send(fd, w.left)
+		switch err {
+		case 0:
+			w.Bytes += int64(n)
+			if w.left = w.left[n:]; len(w.left) == 0 {
+				return true
+			}
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			w.err = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+}
