@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"starling/cluster/wire"
@@ -49,6 +50,9 @@ func FuzzSession(f *testing.F) {
 			if victim.Receive(wire.AppendFrame(nil, kind, body, nil), net.now) != nil {
 				break
 			}
+		}
+		if e := victim.Ended(); e != nil && strings.ContainsAny(e.Err.Error(), "\n\x1b") {
+			t.Errorf("a line of the log was forged by why a session ended: %q", e.Err)
 		}
 		net.step(3)
 		for _, h := range net.hosts {
