@@ -82,9 +82,6 @@ type Block struct {
 	Server *Server
 }
 
-// Settings returns a module's settings of the block.
-func Settings[S any](b *Block, m *Module) *S { return conf.Settings[S](b.Scope, &m.Module) }
-
 // registry holds the stream side's variables of one plan.
 type registry struct{ vars *vars.Registry[*Session] }
 
@@ -121,11 +118,6 @@ func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
 // reported at the directive's place.
 func CompileTemplate(a *conf.Args, text string) (vars.Template[*Session], error) {
 	return Variables(PlanOf(a)).Compile(text, a.Node)
-}
-
-// Template makes a setter of one value with variables, the directive's first argument.
-func Template[S any](place func(*S) *vars.Template[*Session]) conf.Setter {
-	return conf.Whole(place, func(a *conf.Args) (vars.Template[*Session], error) { return CompileTemplate(a, a.Words[0]) })
 }
 
 // slots counts the values that modules keep in each session.

@@ -19,9 +19,6 @@ type Block struct {
 	builder *builder
 }
 
-// Settings are a module's bound settings of a block.
-func Settings[S any](b *Block, m *Module) *S { return conf.Settings[S](b.Scope, &m.Module) }
-
 // part is what the http side keeps for a whole configuration.
 type part struct {
 	registry  *vars.Registry[*Request]
