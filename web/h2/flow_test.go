@@ -178,6 +178,25 @@ func TestClientGivesUp(t *testing.T) {
 	}
 }
 
+// Who waits for more of the body has sent what was written: the client may be waiting for it.
+func TestWaitingForTheBodySendsTheHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connect(t, &answers{serve: func(s *Stream) {
+			if _, err := s.Read(make([]byte, 10), time.Minute); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait() // nothing is being written
+			echo(s)
+		}}, testSettings)
+		c.request(1, false)
+		c.expect("WINDOW 1 196608")
+		c.body(1, false, "x")
+		c.expect("HEADERS 1 false")
+		c.body(1, true, "y")
+		c.expect("DATA 1 y false", "DATA 1  true")
+	})
+}
+
 func TestInterrupt(t *testing.T) {
 	done := make(chan error, 2)
 	c := connect(t, &answers{serve: func(s *Stream) {

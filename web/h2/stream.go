@@ -201,6 +201,7 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 		if s.interrupted {
 			return 0, os.ErrDeadlineExceeded
 		}
+		c.kick() // the client may wait for what was said before it says more
 		if !s.reads.sleep(&c.mu, timeout) {
 			s.timedOut = true
 			return 0, os.ErrDeadlineExceeded
