@@ -77,7 +77,7 @@ func TestServerNames(t *testing.T) {
 	}
 	text := `server { listen 80 default_server; server_name dflt; say "default"; }`
 	for _, name := range names {
-		text += "\nserver { server_name " + name + `; say "$server_name $sub"; }`
+		text += "\nserver { listen 80; server_name " + name + `; say "$server_name $sub"; }`
 	}
 	s := start(t, text)
 	for host, want := range map[string]string{

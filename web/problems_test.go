@@ -30,7 +30,7 @@ func TestProblems(t *testing.T) {
 		`server { listen 80 default_server; } server { listen 80 default_server; }`: `a duplicate default server for 0.0.0.0:80 in /test.conf:1`,
 		`server { listen 80 backlog=5; } server { listen 80 backlog=6; }`:           `duplicate listen options for 0.0.0.0:80 in /test.conf:1`,
 		`server { server_name *a; }`:                                                `server name "*a" is invalid in /test.conf:1`,
-		`server { server_name a.*.b; }`:                                             `invalid server name or wildcard "a.*.b" on 0.0.0.0:80 in /test.conf:1`,
+		`server { listen 80; server_name a.*.b; }`:                                  `invalid server name or wildcard "a.*.b" on 0.0.0.0:80 in /test.conf:1`,
 		`server { server_name ~; }`:                                                 `empty regex in server name "~" in /test.conf:1`,
 		`error_page 200 /x;`:                                                        `value "200" must be between 300 and 599 in /test.conf:1`,
 		`error_page =200 /x;`:                                                       `invalid value "=200" in /test.conf:1`,
