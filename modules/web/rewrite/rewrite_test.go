@@ -261,12 +261,13 @@ func TestWhoAnswersAfterSeveralIfs(t *testing.T) {
 	check(t, `server {
 		location /outer { say outer; if ($arg_a) { } if ($arg_b) { say b; } }
 		location /inner { if ($arg_a) { say a; } if ($arg_b) { } if ($arg_c) { say c; } }
-		location /gone { if ($arg_a) { say a; } if ($arg_b) { rewrite ^ /outer last; } }
+		location /gone { if ($arg_a) { say a; } if ($arg_b) { rewrite ^ /plain last; } }
+		location /plain { say plain; }
 		location /named { error_page 404 = @named; if ($arg_a) { say a; } if ($arg_b) { return 404; } }
 		location @named { set $x 1; if ($x) { } say named; }
 	}`, want{
 		"/outer": "200 outer", "/outer?a=1": "200 outer", "/outer?b=1": "200 b", "/outer?a=1&b=1": "200 b",
 		"/inner": "404", "/inner?a=1": "200 a", "/inner?b=1": "404", "/inner?a=1&b=1": "500", "/inner?a=1&b=1&c=1": "200 c",
-		"/gone?a=1&b=1": "200 b", "/named?a=1&b=1": "200 named",
+		"/gone?a=1&b=1": "200 plain", "/named?a=1&b=1": "200 named",
 	})
 }
