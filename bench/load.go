@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,8 @@ import (
 type load struct {
 	address     string
 	connections int
+	// tls, if there, is spoken over each connection.
+	tls *tls.Config
 	// request makes the bytes of the i-th request of a connection.
 	request func(connection, i int) []byte
 	// status is what every answer must have.
@@ -54,6 +57,9 @@ func (l load) connection(c int, done *atomic.Int64, stop *atomic.Bool) error {
 		return err
 	}
 	defer conn.Close()
+	if l.tls != nil {
+		conn = tls.Client(conn, l.tls)
+	}
 	want := []byte(strconv.Itoa(l.status))
 	r := bufio.NewReaderSize(conn, 8192)
 	for i := 0; !stop.Load(); i++ {

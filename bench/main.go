@@ -74,6 +74,9 @@ func run(only string, rounds int, save bool) error {
 	}{
 		{"proxy: CPU per request beside nginx and HAProxy", (*bench).proxy},
 		{"limits: CPU per request with limit_req, sticky learn and sync", (*bench).limits},
+		{"tls: CPU per request over TLS", (*bench).overTLS},
+		{"bodies: CPU per answer of 1 MB", (*bench).bodies},
+		{"http2: CPU per request over HTTP/2", (*bench).http2},
 		{"propagation: a key set on one node, read on the other", (*bench).propagation},
 		{"updates: limits changed on one node, applied on the other", (*bench).updates},
 		{"teach: a million records to a newcomer", (*bench).teach},

@@ -28,25 +28,58 @@ type contender struct {
 	name    string
 	at      string
 	process *process
-	request func(int, int) []byte
 	// micros are the CPU microseconds per request of each round.
 	micros []float64
 }
 
+// duel is what all servers of a comparison are asked to do.
+type duel struct {
+	// httpLine, serverLine, locationLine and listen go into the configurations of nginx and starling, at the places of these names.
+	httpLine, serverLine, locationLine, listen string
+	// bodyBytes is the size of an answer.
+	bodyBytes int
+	// load is what is sent, but for the address; drive replaces it where the wire is not HTTP/1.1.
+	load  load
+	drive func(address string, d time.Duration) (int64, error)
+	// haproxy is false where HAProxy would have to be configured in words of its own.
+	haproxy bool
+}
+
+// plain is a proxied answer of 1 KB.
+func plain() duel {
+	return duel{bodyBytes: 1 << 10, load: load{request: same("/")}, haproxy: true}
+}
+
+// send puts a server under load.
+func (d duel) send(address string) (int64, error) {
+	if d.drive != nil {
+		return d.drive(address, roundTime)
+	}
+	l := d.load
+	l.address, l.status, l.connections = address, 200, connections
+	return l.run(roundTime)
+}
+
 // proxy compares the CPU time of one proxied request of 1 KB.
 func (b *bench) proxy() error {
-	list, done, err := b.contenders("", "", same("/"))
+	return b.fight("proxied request 1 KB, CPU us", plain())
+}
+
+// fight starts the servers of a comparison and compares them.
+func (b *bench) fight(what string, d duel) error {
+	list, done, err := b.contenders(d)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return b.compare("proxied request 1 KB, CPU us", list)
+	return b.compare(what, d, list)
 }
 
 // limits compares starling with a synced limit and sticky sessions against nginx with a limit alone.
 func (b *bench) limits() error {
-	const nginxLimit = "limit_req_zone $arg_k zone=req:10m rate=100000r/s;"
-	list, done, err := b.contenders(nginxLimit, "limit_req zone=req burst=100000 nodelay;", keyed)
+	d := duel{bodyBytes: 1 << 10, load: load{request: keyed}, httpLine: "limit_req_zone $arg_k zone=req:10m rate=100000r/s;",
+		locationLine: "limit_req zone=req burst=100000 nodelay;"}
+	list, done, err := b.contenders(d)
 	if err != nil {
 		return err
 	}
@@ -65,7 +98,7 @@ func (b *bench) limits() error {
 			return err
 		}
 	}
-	return b.compare("limit (starling: + sticky + sync to a peer) request 1 KB, CPU us", list)
+	return b.compare("limit (starling: + sticky + sync to a peer) request 1 KB, CPU us", d, list)
 }
 
 // keyed spreads requests over 64k keys and sends a session cookie.
@@ -74,7 +107,7 @@ func keyed(c, i int) []byte {
 }
 
 // compare puts every contender under load in turn and reports medians and their ratios to nginx.
-func (b *bench) compare(what string, list []*contender) error {
+func (b *bench) compare(what string, d duel, list []*contender) error {
 	for round := range b.rounds + 1 {
 		for k := range list {
 			c := list[k]
@@ -85,7 +118,7 @@ func (b *bench) compare(what string, list []*contender) error {
 			if err != nil {
 				return err
 			}
-			n, err := load{address: c.at, connections: connections, request: c.request, status: 200}.run(roundTime)
+			n, err := d.send(c.at)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -117,12 +150,12 @@ func (b *bench) compare(what string, list []*contender) error {
 	return nil
 }
 
-// contenders starts a backend and whatever of nginx, HAProxy and starling is there. The request goes to all of them.
-func (b *bench) contenders(httpLine, locationLine string, request func(int, int) []byte) ([]*contender, func(), error) {
+// contenders starts a backend and whatever of nginx, HAProxy and starling is there.
+func (b *bench) contenders(d duel) ([]*contender, func(), error) {
 	if err := keepOff(); err != nil {
 		return nil, nil, err
 	}
-	back, err := backend(backendAt, 1024)
+	back, err := backend(backendAt, d.bodyBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,19 +172,19 @@ func (b *bench) contenders(httpLine, locationLine string, request func(int, int)
 		}
 		var p *process
 		if p, err = start(); err == nil {
-			list = append(list, &contender{name: name, at: at, process: p, request: request})
+			list = append(list, &contender{name: name, at: at, process: p})
 		}
 	}
 	if path, missing := exec.LookPath("nginx"); missing == nil {
-		add("nginx", nginxAt, func() (*process, error) { return b.nginx(path, httpLine, locationLine) })
+		add("nginx", nginxAt, func() (*process, error) { return b.nginx(path, d) })
 	} else {
 		fmt.Println("  nginx is not installed: no ratios")
 	}
-	if path, missing := exec.LookPath("haproxy"); missing == nil && httpLine == "" {
+	if path, missing := exec.LookPath("haproxy"); missing == nil && d.haproxy {
 		add("haproxy", haproxyAt, func() (*process, error) { return b.haproxy(path) })
 	}
 	add("starling", starlingAt, func() (*process, error) {
-		return b.starling("plain", proxyConf(starlingAt, httpLine, locationLine), measuredCore, starlingAt)
+		return b.starling("plain", d.conf(starlingAt), measuredCore, starlingAt)
 	})
 	if err != nil {
 		done()
@@ -160,14 +193,15 @@ func (b *bench) contenders(httpLine, locationLine string, request func(int, int)
 	return list, done, nil
 }
 
-// proxyConf is what nginx and starling both run: the same words.
-func proxyConf(listen, httpLine, locationLine string) string {
+// conf is what nginx and starling both run: the same words.
+func (d duel) conf(listen string) string {
 	return fmt.Sprintf(`http {
 	access_log off;
 	%s
 	upstream b { server %s; keepalive 128; }
 	server {
-		listen %s;
+		listen %s %s;
+		%s
 		keepalive_requests 100000000;
 		location / {
 			%s
@@ -177,10 +211,10 @@ func proxyConf(listen, httpLine, locationLine string) string {
 		}
 	}
 }
-`, httpLine, backendAt, listen, locationLine)
+`, d.httpLine, backendAt, listen, d.listen, d.serverLine, d.locationLine)
 }
 
-// clusterConf is proxyConf with a synced limit, sticky sessions and nodes members on ports from 19303.
+// clusterConf is a duel's configuration with a synced limit, sticky sessions and nodes members on ports from 19303.
 func clusterConf(listen, syncListen string, nodes int) string {
 	members := ""
 	for i := range nodes {
@@ -224,9 +258,9 @@ func (b *bench) write(name, text string) (string, error) {
 	return dir, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(text), 0o644)
 }
 
-func (b *bench) nginx(path, httpLine, locationLine string) (*process, error) {
+func (b *bench) nginx(path string, d duel) (*process, error) {
 	dir, err := b.write("nginx", "daemon off;\npid nginx.pid;\nerror_log stderr;\nworker_processes 1;\nevents { worker_connections 8192; }\n"+
-		proxyConf(nginxAt, httpLine, locationLine))
+		d.conf(nginxAt))
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +301,7 @@ func (b *bench) starling(name, conf string, core int, at string) (*process, erro
 // idle reports the memory of 2,000 connections that wait between requests.
 func (b *bench) idle() error {
 	const count = 2000
-	list, done, err := b.contenders("", "", same("/"))
+	list, done, err := b.contenders(plain())
 	if err != nil {
 		return err
 	}
@@ -280,7 +314,7 @@ func (b *bench) idle() error {
 				return err
 			}
 			conns = append(conns, conn)
-			if _, err := conn.Write(c.request(0, 0)); err != nil {
+			if _, err := conn.Write(same("/")(0, 0)); err != nil {
 				return err
 			}
 			if _, err := conn.Read(make([]byte, 4096)); err != nil {
