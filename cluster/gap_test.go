@@ -5,6 +5,7 @@ import (
 
 	"starling/cluster/wire"
 	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // A frame is applied once: not when it comes again, on this connection or the next. One that leaves others out is noticed.
@@ -64,5 +65,50 @@ func TestWhatWasLostIsAskedForAgain(t *testing.T) {
 	f.step(50)
 	if one, two := dialer.excess("k"), acceptor.excess("k"); one != two {
 		t.Errorf("%d are counted here and %d there", one, two)
+	}
+}
+
+// A newcomer notices frames that came after those it was taught, whether their origin is connected when it gets ready or not, and also where
+// nobody has taught it to the end.
+func TestGapsBeforeTheFirstFrameAreGivenUp(t *testing.T) {
+	const lim = 1
+	f := newFabric(t, 2)
+	node := f.hosts[0].node
+	for _, test := range []struct {
+		name     string
+		frontier uint64 // 0 for not taught
+		first    uint64
+		gap      bool
+	}{{"taught up to it", 4, 5, false}, {"taught less", 3, 5, true}, {"not taught, from the first on", 0, 1, false}, {"not taught", 0, 5, true}} {
+		z := *node.table.Load().list[lim]
+		z.progress = newProgress(1, false, f.now)
+		z.shared = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Bytes: 1 << 20, RateMilli: testRateMilli, Sync: true})
+		taught := test.frontier > 0
+		if taught {
+			z.learner.frontier, z.learner.hasFrontier = map[zone.Origin]uint64{7: test.frontier}, true
+		}
+		if _, gap := z.arrived(7, test.first, f.now); gap != (taught && test.gap) {
+			t.Errorf("%s: a gap is noticed when the frame comes: %v", test.name, gap)
+		}
+		z.applied[7].gap = false // as if it had come before the teaching began
+		z.mu.Lock()
+		node.becomeReady(&z, taught)
+		z.mu.Unlock()
+		if lacks := wire.ShardSet(z.shared.Lacks(7)); lacks.Empty() == test.gap {
+			t.Errorf("%s: it lacks %x", test.name, lacks)
+		}
+	}
+}
+
+// What a newcomer holds of frames after a gap must not be added to the first piece either.
+func TestGapsAreGivenUpBeforeTheFirstPiece(t *testing.T) {
+	z := &zoneState{progress: newProgress(1, false, newFabric(t, 1).now)}
+	z.shared = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Bytes: 1 << 20, RateMilli: testRateMilli, Sync: true})
+	teacher := new(Session)
+	z.learner.sources[teacher] = &source{ready: true}
+	z.applied[7], z.applied[8] = &inflow{first: 5}, &inflow{first: 5}
+	z.teachBegins(teacher, &wire.TeachBegin{Frontier: []wire.Applied{{Origin: 7, Sequence: 3}, {Origin: 8, Sequence: 4}}})
+	if seven, eight := wire.ShardSet(z.shared.Lacks(7)), wire.ShardSet(z.shared.Lacks(8)); seven != wire.All || !eight.Empty() {
+		t.Errorf("it lacks %x of the one and %x of the other", seven, eight)
 	}
 }

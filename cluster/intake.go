@@ -91,8 +91,10 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	z := iz.state
 	fresh, gap := z.arrived(iz.origin, d.Sequence, now)
 	if gap {
-		n.event(Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
 		z.shared.Forfeit(iz.origin, d.Sequence)
+	}
+	if gap && z.ready.Load() { // else it is asked when the zone is
+		n.event(Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
 		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: d.Zone, Shards: wire.All, Merge: true}.Append(nil))
 	}
 	if fresh {
@@ -110,7 +112,8 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// arrived notes a frame before it is applied. fresh says that it was not seen before, gap that frames before it are lost.
+// arrived notes a frame before it is applied. fresh says that it was not seen before, gap that frames before it are
+// lost, or were not in what has been taught.
 func (p *progress) arrived(origin zone.Origin, sequence uint64, now clock.Reading) (fresh, gap bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,6 +126,8 @@ func (p *progress) arrived(origin zone.Origin, sequence uint64, now clock.Readin
 	}
 	if in.first == 0 {
 		in.first = sequence
+		in.gap = p.learner.hasFrontier && sequence > p.learner.frontier[origin]+1
+		return true, in.gap
 	}
 	return true, false
 }
@@ -165,9 +170,7 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 	z := iz.state
 	if t.LostTo > 0 {
 		s.overran(iz)
-		if z.moveTo(iz.origin, t.LostTo-1, now)+1 < t.LostTo {
-			z.shared.Forfeit(iz.origin, t.LostTo)
-		}
+		z.lost(iz.origin, t.LostTo, now)
 	}
 	z.teachBegins(s, &t)
 	return nil
@@ -189,13 +192,15 @@ func (s *Session) overran(iz *intakeZone) {
 	n.event(Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
 }
 
-// moveTo sets the last frame of an origin: the ones before it are lost, or the origin has begun again. It returns the one before.
-func (p *progress) moveTo(origin zone.Origin, sequence uint64, now clock.Reading) (before uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	in := p.inflowOf(origin, now)
-	before, in.last = in.last, sequence
-	return before
+// lost makes an origin go on at a frame: the ones before it are lost, or the origin has begun again.
+func (z *zoneState) lost(origin zone.Origin, to uint64, now clock.Reading) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	in := z.inflowOf(origin, now)
+	if in.last+1 < to {
+		z.shared.Forfeit(origin, to)
+	}
+	in.last = to - 1
 }
 
 // teach merges one taught piece.

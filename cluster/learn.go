@@ -116,12 +116,24 @@ func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
 	for _, a := range begin.Frontier {
 		theirs[zone.Origin(a.Origin)] = a.Sequence
 	}
+	z.forfeitGaps(theirs) // before its first piece: what is held of them is not in it
 	if !z.learner.hasFrontier {
 		z.learner.frontier, z.learner.hasFrontier = theirs, true
 		return
 	}
 	for origin, sequence := range z.learner.frontier {
 		z.learner.frontier[origin] = min(sequence, theirs[origin])
+	}
+}
+
+// forfeitGaps gives up the frames between what was taught of each origin and what has arrived of it, also where the origin is not connected
+// just now: it is asked to teach them on its next connection. Called with mu held.
+func (z *zoneState) forfeitGaps(taught map[zone.Origin]uint64) {
+	for origin, in := range z.applied {
+		if in.first > taught[origin]+1 && !in.gap {
+			in.gap = true
+			z.shared.Forfeit(origin, in.first)
+		}
 	}
 }
 
@@ -192,21 +204,21 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 // taught and what arrived. It returns the sessions whose zones are left to repair instead. Called with z.mu held.
 func (n *Node) becomeReady(z *zoneState, taught bool) (repaired []*Session) {
 	z.ready.Store(true)
+	if !taught {
+		z.learner.frontier = nil // what was not taught to its end has to come from the journals
+	}
+	z.forfeitGaps(z.learner.frontier)
 	for s, src := range z.learner.sources {
 		in := z.applied[src.origin]
-		gap := in != nil && in.first > z.learner.frontier[src.origin]+1
 		switch {
 		case !taught && !src.covered && n.leavesToRepair(s, z):
 			repaired = append(repaired, s)
-		case taught && gap || !taught && !src.covered:
-			if in != nil {
-				z.shared.Forfeit(src.origin, in.first)
-			}
+		case in != nil && in.gap || !taught && !src.covered:
 			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: src.index, Shards: wire.All, Merge: true}.Append(nil))
 		}
 	}
 	for origin, sequence := range z.learner.frontier {
-		if origin == z.origin || !taught { // what was not taught to its end has to come from the journals
+		if origin == z.origin {
 			continue
 		}
 		in := z.applied[origin]

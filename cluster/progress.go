@@ -42,6 +42,7 @@ type progress struct {
 type inflow struct {
 	last  uint64 // the last frame applied
 	first uint64 // the first frame received while the zone was not ready, 0 for none
+	gap   bool   // between what was taught and first, frames are missing
 	used  int64  // monotonic ms of the last change
 }
 
@@ -95,14 +96,15 @@ func (p *progress) resume(origin zone.Origin) uint64 {
 	return 1
 }
 
-// frontier is what a teacher has applied of each origin, its own journal included.
+// frontier is what a teacher has applied of each origin, its own journal included. Of one whose frames it lacks it knows nothing: who is
+// taught is to have them from the origin.
 func (z *zoneState) frontier() []wire.Applied {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	list := make([]wire.Applied, 0, len(z.applied)+1)
 	list = append(list, wire.Applied{Origin: uint64(z.origin), Sequence: z.shared.Journal().Head() - 1})
 	for origin, in := range z.applied {
-		if origin != z.origin && len(list) < wire.MaxFrontier {
+		if origin != z.origin && len(list) < wire.MaxFrontier && z.shared.Lacks(origin) == [zone.Shards / 64]uint64{} {
 			list = append(list, wire.Applied{Origin: uint64(origin), Sequence: in.last})
 		}
 	}

@@ -15,7 +15,8 @@ type gap struct {
 	left    int
 }
 
-// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin teaches.
+// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin teaches, and until then
+// the later ones wait, also those that are held.
 func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
@@ -29,7 +30,27 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 			o.gap.waiting[shard] = new(holding)
 			o.gap.left++
 		}
+		sh := b.store.ShardNumber(shard)
+		sh.Lock()
+		o.gap.waiting[shard].takeHeld(b.held[shard], from, to)
+		sh.Unlock()
 	}
+}
+
+// takeHeld moves the groups of an origin's frames from one on here, before those that came after a gap. The shard is locked.
+func (h *holding) takeHeld(held *holding, from zone.Origin, first uint64) {
+	if held == nil {
+		return
+	}
+	var stay, wait []heldGroup
+	for _, group := range held.groups {
+		if group.from == from && group.sequence >= first {
+			wait = append(wait, group)
+		} else {
+			stay = append(stay, group)
+		}
+	}
+	held.groups, h.groups = stay, append(wait, h.groups...)
 }
 
 // Lacks tells of which shards costs of an origin are missing, which it is to teach.
@@ -42,7 +63,7 @@ func (b *Bucket) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for shard := range zone.Shards {
+	for shard := 0; o.gap != nil && shard < zone.Shards; shard++ {
 		if o.gap.misses(shard) {
 			shards[shard/64] |= 1 << (shard % 64)
 		}

@@ -217,6 +217,34 @@ func TestCostsAfterAGapWait(t *testing.T) {
 	}
 }
 
+// A newcomer holds frames of an origin from before which its teacher has none: they wait as well, and whom it teaches misses nothing.
+func TestHeldCostsAfterAGapWait(t *testing.T) {
+	one, two, fresh, late := newNode(t, 1), newNode(t, 2), newNode(t, 3), newNode(t, 4)
+	for range 4 {
+		one.charge("a")
+		one.zone.Flush(at(0))
+	}
+	two.charge("a")
+	two.zone.Flush(at(0))
+	two.push(t, one, 1)
+	fresh.zone.Hold(everyShard)
+	one.sent[fresh] = 2
+	one.push(t, fresh, 1)
+	fresh.zone.Forfeit(1, 3)
+	one.push(t, fresh, 1)
+	two.teachAll(t, fresh)
+	late.zone.Hold(everyShard)
+	fresh.teachAll(t, late)
+	one.push(t, late, 4)
+	if one, four := fresh.level("a"), late.level("a"); one != 1 || four != 5 {
+		t.Errorf("%d are counted before it was taught, and %d by whom it taught, want 1 and 5", one, four)
+	}
+	one.teachAll(t, fresh)
+	if got := fresh.level("a"); got != 5 || fresh.zone.heldBytes.Load() != 0 {
+		t.Errorf("counts %d, want 5; %d bytes are held", got, fresh.zone.heldBytes.Load())
+	}
+}
+
 func TestOriginsAreBounded(t *testing.T) {
 	two := newNode(t, 2)
 	frame := []byte{bucketFrameFormat}
