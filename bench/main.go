@@ -48,23 +48,24 @@ func main() {
 	only := flag.String("only", "", "run only the measurements whose name contains this")
 	rounds := flag.Int("rounds", 5, "rounds of each comparison")
 	save := flag.Bool("save", false, "write the figures to bench/results/DATE.json")
+	before := flag.String("before", "", "another build of starling, to be measured beside this checkout's")
 	flag.Parse()
-	if err := run(*only, *rounds, *save); err != nil {
+	if err := run(*only, *before, *rounds, *save); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only string, rounds int, save bool) error {
+func run(only, before string, rounds int, save bool) error {
 	dir, err := os.MkdirTemp("", "starling-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, rounds: rounds, report: report{
+	b := &bench{dir: dir, rounds: rounds, before: before, report: report{
 		Date: time.Now().UTC().Format("2006-01-02T15:04:05Z"), Machine: machine(), Figures: map[string]float64{}}}
 	fmt.Println(b.report.Machine)
-	before, err := readSteal()
+	begun, err := readSteal()
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func run(only string, rounds int, save bool) error {
 	if err != nil {
 		return err
 	}
-	b.report.Steal = after.since(before)
+	b.report.Steal = after.since(begun)
 	b.report.Valid = b.report.Steal <= stealMax
 	fmt.Printf("steal time of the host: %.1f %%\n", 100*b.report.Steal)
 	if !b.report.Valid {
@@ -111,6 +112,8 @@ type bench struct {
 	dir    string
 	rounds int
 	binary string
+	// before is the build that changes are compared with, "" for none.
+	before string
 	report report
 }
 

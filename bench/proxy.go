@@ -15,6 +15,7 @@ const (
 	nginxAt    = "127.0.0.1:19201"
 	haproxyAt  = "127.0.0.1:19202"
 	starlingAt = "127.0.0.1:19203"
+	beforeAt   = "127.0.0.1:19206"
 )
 
 // roundTime is how long one server is under load in one round; connections are as many as in http-engine's figures.
@@ -186,6 +187,11 @@ func (b *bench) contenders(d duel) ([]*contender, func(), error) {
 	add("starling", starlingAt, func() (*process, error) {
 		return b.starling("plain", d.conf(starlingAt), measuredCore, starlingAt)
 	})
+	if b.before != "" {
+		add("starling before", beforeAt, func() (*process, error) {
+			return b.starlingOf(b.before, "before", d.conf(beforeAt), measuredCore, beforeAt)
+		})
+	}
 	if err != nil {
 		done()
 		return nil, nil, err
@@ -291,11 +297,15 @@ func (b *bench) starling(name, conf string, core int, at string) (*process, erro
 	if err := b.build(); err != nil {
 		return nil, err
 	}
+	return b.starlingOf(b.binary, name, conf, core, at)
+}
+
+func (b *bench) starlingOf(binary, name, conf string, core int, at string) (*process, error) {
 	dir, err := b.write(name, "daemon off;\npid starling.pid;\nerror_log stderr;\nworker_processes 1;\nevents {}\n"+conf)
 	if err != nil {
 		return nil, err
 	}
-	return start(core, at, nil, b.binary, "-p", dir+"/", "-c", "nginx.conf", "-e", "error.log")
+	return start(core, at, nil, binary, "-p", dir+"/", "-c", "nginx.conf", "-e", "error.log")
 }
 
 // idle reports the memory of 2,000 connections that wait between requests.

@@ -137,7 +137,7 @@ func (h *Host) Run(c *Cycle) error {
 		wanted[s.key] = true
 		l := h.listeners[s.key]
 		l.last = s.last
-		if first := l.target.Swap(&s.server) == nil; first {
+		if first := l.target.Swap(s.servers) == nil; first {
 			from := clients
 			if s.last { // the other nodes are what clients wait for
 				from = h.admitted

@@ -92,7 +92,9 @@ func dial(t *testing.T, address string) net.Conn {
 
 func ask(t *testing.T, address string) string {
 	t.Helper()
-	text, err := io.ReadAll(dial(t, address))
+	conn := dial(t, address)
+	defer conn.Close() // who asks until something is so would else run out of descriptors, and then wait in vain
+	text, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatal(err)
 	}

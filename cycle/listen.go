@@ -28,8 +28,16 @@ const acceptPause = 500 * time.Millisecond
 // unixMode lets everybody connect to a unix socket, as nginx does; directories restrict it.
 const unixMode = 0o666
 
-// server takes accepted connections; it closes them. web.Port and stream.Port are servers.
-type server interface{ Serve(conn net.Conn) }
+// server takes accepted connections. web.Port and stream.Port are servers.
+type server interface {
+	// Expect announces a connection: until it was served, or Unexpect takes the word back, what serves it stands.
+	Expect()
+	Unexpect()
+	// ServeExpected serves a connection announced until it ends, and closes it.
+	ServeExpected(conn net.Conn)
+	// Serve is both.
+	Serve(conn net.Conn)
+}
 
 // socketKey tells listening sockets apart. A reload keeps those whose key stays.
 type socketKey struct {
@@ -44,7 +52,7 @@ type listener struct {
 	options sockaddr.Options
 	last    bool // see stream.Port.KeepUntilLast
 	socket  net.Listener
-	target  atomic.Pointer[server]
+	target  atomic.Pointer[servers]
 	closing chan struct{}
 	ended   chan struct{}
 	dropped func()
@@ -162,7 +170,7 @@ func (l *listener) accept(from <-chan struct{}, log func() observe.Logger) {
 		conn, err := l.socket.Accept()
 		switch {
 		case err == nil:
-			go (*l.target.Load()).Serve(conn)
+			go l.expect(conn).ServeExpected(conn)
 			// Of several connections at once the first is served first: without this the scheduler would begin with the newest.
 			runtime.Gosched()
 		case errors.Is(err, net.ErrClosed):
@@ -174,6 +182,20 @@ func (l *listener) accept(from <-chan struct{}, log func() observe.Logger) {
 			log().Logf(observe.Crit, "accept() on %s failed (%v); trying again in %v", l.key.addr, err, acceptPause)
 			time.Sleep(acceptPause)
 		}
+	}
+}
+
+// expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who retires may not
+// have heard of the connection in time: then the next one gets it. Run replaces first and retires afterwards.
+func (l *listener) expect(conn net.Conn) server {
+	for {
+		target := l.target.Load()
+		s := target.of(conn)
+		s.Expect()
+		if l.target.Load() == target {
+			return s
+		}
+		s.Unexpect()
 	}
 }
 

@@ -23,25 +23,27 @@ type socket struct {
 	key     socketKey
 	options sockaddr.Options
 	last    bool
-	server  server
+	servers *servers
 }
 
-// byAddress serves the addresses of one port over the socket of the wildcard address, as nginx does: the kernel would not
-// let both be bound.
-type byAddress struct {
-	wildcard server
-	exact    map[netip.Addr]server
+// servers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard address, others
+// of its port, as in nginx: the kernel would not let both be bound.
+type servers struct {
+	bound server
+	exact map[netip.Addr]server
 }
 
-// Serve implements server.
-func (b *byAddress) Serve(conn net.Conn) {
+// of gives who serves a connection.
+func (s *servers) of(conn net.Conn) server {
+	if len(s.exact) == 0 {
+		return s.bound
+	}
 	if local, ok := conn.LocalAddr().(interface{ AddrPort() netip.AddrPort }); ok {
-		if s := b.exact[local.AddrPort().Addr().Unmap()]; s != nil {
-			s.Serve(conn)
-			return
+		if exact := s.exact[local.AddrPort().Addr().Unmap()]; exact != nil {
+			return exact
 		}
 	}
-	b.wildcard.Serve(conn)
+	return s.bound
 }
 
 // ports are all addresses of a cycle.
@@ -68,7 +70,7 @@ func sockets(ports []port) []socket {
 		is4  bool
 		udp  bool
 	}
-	wildcards := map[family]*byAddress{}
+	wildcards := map[family]*servers{}
 	var out []socket
 	// Wildcards come first, so that the others find them.
 	ordered := slices.Clone(ports)
@@ -81,14 +83,13 @@ func sockets(ports []port) []socket {
 			w.exact[p.addr.Addr()] = p.server
 			continue
 		}
-		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, options: p.options, last: p.last, server: p.server}
+		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, options: p.options, last: p.last, servers: &servers{bound: p.server}}
 		if s.options.Backlog == 0 {
 			s.options.Backlog = sockaddr.DefaultBacklog
 		}
 		if p.addr.Wildcard() {
-			w := &byAddress{wildcard: p.server, exact: map[netip.Addr]server{}}
-			wildcards[f] = w
-			s.server = w
+			s.servers.exact = map[netip.Addr]server{}
+			wildcards[f] = s.servers
 		}
 		out = append(out, s)
 	}

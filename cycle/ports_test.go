@@ -13,7 +13,10 @@ import (
 // named is a server that tells its name to a connection.
 type named string
 
-func (n named) Serve(conn net.Conn) { conn.(*fakeConn).servedBy = string(n) }
+func (n named) Serve(conn net.Conn)         { conn.(*fakeConn).servedBy = string(n) }
+func (n named) ServeExpected(conn net.Conn) { n.Serve(conn) }
+func (n named) Expect()                     {}
+func (n named) Unexpect()                   {}
 
 type fakeConn struct {
 	net.Conn
@@ -75,9 +78,35 @@ func TestConnectionsGoToTheirAddress(t *testing.T) {
 	}
 	for local, want := range map[string]string{"127.0.0.1:80": "127.0.0.1:80", "127.0.0.2:80": "0.0.0.0:80", "[::ffff:127.0.0.1]:80": "127.0.0.1:80"} {
 		conn := &fakeConn{local: netip.MustParseAddrPort(local)}
-		all[0].server.Serve(conn)
+		all[0].servers.of(conn).Serve(conn)
 		if conn.servedBy != want {
 			t.Errorf("a connection to %s was served by %s", local, conn.servedBy)
 		}
+	}
+}
+
+// replaced is a server whose listener gets another just before it hears of a connection.
+type replaced struct {
+	named
+	by       *servers
+	listener *listener
+	expected *int
+}
+
+func (r replaced) Expect() {
+	*r.expected++
+	r.listener.target.Store(r.by)
+}
+
+func (r replaced) Unexpect() { *r.expected-- }
+
+// TestAReloadWhileAConnectionIsAccepted: the next configuration serves it where the one before may not have heard of it in time.
+func TestAReloadWhileAConnectionIsAccepted(t *testing.T) {
+	l, expected := &listener{}, 0
+	l.target.Store(&servers{bound: replaced{"old", &servers{bound: named("new")}, l, &expected}})
+	conn := &fakeConn{}
+	l.expect(conn).ServeExpected(conn)
+	if conn.servedBy != "new" || expected != 0 {
+		t.Errorf("served by %q; the one before still expects %d", conn.servedBy, expected)
 	}
 }

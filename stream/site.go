@@ -26,7 +26,9 @@ type Site struct {
 	mu       sync.Mutex
 	sessions map[*Session]bool // true: detached
 	waiting  int               // sessions that are not detached
+	expected int               // announced connections that are no sessions yet
 	retired  bool
+	closed   bool
 	drained  chan struct{}
 	emptied  chan struct{}
 }
@@ -150,8 +152,29 @@ func (s *Site) Resources() []observe.Resource {
 	return all
 }
 
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
+func (p *Port) Expect() {
+	p.site.mu.Lock()
+	defer p.site.mu.Unlock()
+	p.site.expected++
+}
+
+// Unexpect takes Expect back.
+func (p *Port) Unexpect() {
+	p.site.mu.Lock()
+	defer p.site.mu.Unlock()
+	p.site.expected--
+	p.site.settle()
+}
+
 // Serve serves an accepted connection until it ends. It closes it.
 func (p *Port) Serve(conn net.Conn) {
+	p.Expect()
+	p.ServeExpected(conn)
+}
+
+// ServeExpected is Serve after Expect.
+func (p *Port) ServeExpected(conn net.Conn) {
 	s := p.site.open(p, conn)
 	defer p.site.close(s)
 	s.run()
@@ -163,6 +186,10 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 	defer s.mu.Unlock()
 	s.sessions[session] = false
 	s.waiting++
+	s.expected--
+	if s.closed {
+		conn.Close() // the site was closed since the connection was accepted
+	}
 	return session
 }
 
@@ -204,7 +231,7 @@ func (s *Site) detach(session *Session) {
 
 // settle tells those who wait for the end. Must be called with the lock held.
 func (s *Site) settle() {
-	if !s.retired {
+	if !s.retired || s.expected > 0 {
 		return
 	}
 	if s.waiting == 0 {
@@ -247,6 +274,7 @@ func (s *Site) Close() {
 	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for session, detached := range s.sessions {
 		if !detached {
 			session.raw.Close() // what the session then reads is an error, which it reports

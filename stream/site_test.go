@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"io"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,6 +68,45 @@ func TestLifeOfASite(t *testing.T) {
 	if f := s.Plan.Connections.Figures(); f.Accepted != 2 || f.Active != 0 {
 		t.Errorf("%+v", f)
 	}
+}
+
+// TestRetireAwaitsWhoIsExpected: a connection accepted before, of which the site hears after it has retired, is served.
+func TestRetireAwaitsWhoIsExpected(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, streamtest.Say())
+	port := s.Site.Ports()[0]
+	port.Expect()
+	port.Expect()
+	s.Site.Retire()
+	port.Unexpect()
+	for name, c := range map[string]<-chan struct{}{"drained": s.Site.Drained(), "emptied": s.Site.Emptied()} {
+		select {
+		case <-c:
+			t.Fatalf("%s while a connection is expected", name)
+		default:
+		}
+	}
+	near, far := net.Pipe()
+	go port.ServeExpected(far)
+	if got, err := io.ReadAll(near); err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	<-s.Site.Drained()
+	<-s.Site.Emptied()
+}
+
+// TestCloseEndsWhoComesLate: a site closed by force does not serve who was accepted before.
+func TestCloseEndsWhoComesLate(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, streamtest.Say())
+	port := s.Site.Ports()[0]
+	port.Expect()
+	s.Site.Retire()
+	s.Site.Close()
+	near, far := net.Pipe()
+	go port.ServeExpected(far)
+	if got, err := io.ReadAll(near); err != nil || len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+	<-s.Site.Drained()
 }
 
 func TestCloseEndsSessionsByForce(t *testing.T) {

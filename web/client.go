@@ -54,21 +54,32 @@ func (r *Request) ClientLeft() bool { return r.site.closed.Load() || r.wire.left
 
 // socketClosed asks the system.
 func (c *Conn) socketClosed() bool {
+	happened, err := c.poll(peerClosed)
+	return happened || err != nil
+}
+
+// readable tells, without waiting, whether the client has sent something, or has gone.
+func (c *Conn) readable() bool {
+	happened, err := c.poll(unix.POLLIN)
+	return happened && err == nil
+}
+
+// poll tells whether one of the events has happened on the socket, false where the connection is none. Its error is that of a closed one.
+func (c *Conn) poll(events int16) (happened bool, err error) {
 	socket, ok := c.raw.(syscall.Conn)
 	if !ok {
-		return false
+		return false, nil
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return true
+		return false, err
 	}
-	left := false
 	err = raw.Control(func(fd uintptr) {
-		look := [1]unix.PollFd{{Fd: int32(fd), Events: peerClosed}}
+		look := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 		n, err := unix.Poll(look[:], 0)
-		left = err == nil && n > 0
+		happened = err == nil && n > 0
 	})
-	return left || err != nil
+	return happened, err
 }
 
 // InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the request. Once that

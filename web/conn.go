@@ -27,14 +27,36 @@ const (
 	stateStreams              // speaks HTTP/2
 )
 
-// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request.
-const freshGrace = time.Second
+// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request. nginx waits
+// client_header_timeout; browsers open connections that they may never use, and a process that ends should not wait a minute for those.
+const freshGrace = 5 * time.Second
 
 // deadlineSlack is how much later than asked a timeout may come. It saves setting a deadline for each read and write.
 const deadlineSlack = time.Second
 
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
+func (p *Port) Expect() {
+	p.site.mu.Lock()
+	defer p.site.mu.Unlock()
+	p.site.expected++
+}
+
+// Unexpect takes Expect back.
+func (p *Port) Unexpect() {
+	p.site.mu.Lock()
+	defer p.site.mu.Unlock()
+	p.site.expected--
+	p.site.settle()
+}
+
 // Serve serves one connection until it ends, and closes it; the caller gives it a goroutine of its own.
 func (p *Port) Serve(nc net.Conn) {
+	p.Expect()
+	p.ServeExpected(nc)
+}
+
+// ServeExpected is Serve after Expect.
+func (p *Port) ServeExpected(nc net.Conn) {
 	c := p.site.open(p, nc)
 	defer p.site.release(c)
 	defer c.survive()
@@ -48,6 +70,7 @@ func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c.server = c.hosts.byDefault
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
+	s.expected--
 	s.mu.Unlock()
 	if s.closed.Load() {
 		nc.Close() // the site was closed since the connection was accepted
@@ -78,7 +101,7 @@ func (s *Site) release(c *Conn) {
 
 // settle tells those who wait that a retired site has no connection left. Must be called with the lock held.
 func (s *Site) settle() {
-	if !s.retired.Load() || len(s.conns) > 0 {
+	if !s.retired.Load() || len(s.conns)+s.expected > 0 {
 		return
 	}
 	select {
@@ -211,7 +234,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 		from = stateIdle
 		c.state.Store(stateIdle)
 		if c.site.retired.Load() {
-			return false
+			return c.lastLook()
 		}
 	} else if c.site.retired.Load() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
@@ -222,15 +245,35 @@ func (c *Conn) await(timeout time.Duration) bool {
 	runtime.Gosched()
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) {
-		return false
+		return err == nil && c.becomeBusy() || isTimeout(err) && c.lastLook()
 	}
 	if from == stateFresh && c.site.retired.Load() {
-		c.readUntilMS = 0 // Retire may have set another deadline
+		c.becomeBusy()
 	}
 	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(observe.Info) {
 		c.logWaiting(err)
 	}
 	return err == nil
+}
+
+// lastLook is for a connection that waits when the site has retired: a request that came before the client could know is answered, the
+// last one here; else the connection ends.
+func (c *Conn) lastLook() bool {
+	if !c.readable() {
+		return false
+	}
+	c.raw.SetReadDeadline(time.Now().Add(freshGrace))
+	return c.buf.Wait() == nil && c.becomeBusy()
+}
+
+// becomeBusy begins a request of a connection that Retire has told to close. It waits for Retire, whose deadline would else end the
+// reading of the request.
+func (c *Conn) becomeBusy() bool {
+	c.state.Store(stateBusy)
+	c.site.mu.Lock()
+	c.readUntilMS = 0
+	c.site.mu.Unlock()
+	return true
 }
 
 func (c *Conn) logWaiting(err error) {

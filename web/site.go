@@ -30,12 +30,13 @@ type Site struct {
 	context context.Context
 	cancel  context.CancelFunc
 
-	mu      sync.Mutex
-	conns   map[*Conn]struct{}
-	hangups siteHangups
-	retired atomic.Bool
-	closed  atomic.Bool
-	drained chan struct{}
+	mu       sync.Mutex
+	conns    map[*Conn]struct{}
+	expected int // connections announced that are not among conns yet
+	hangups  siteHangups
+	retired  atomic.Bool
+	closed   atomic.Bool
+	drained  chan struct{}
 }
 
 // Requests gives the requests that the process has begun, and those in progress.

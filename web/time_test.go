@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,6 +127,56 @@ func TestRetire(t *testing.T) {
 		}
 		<-s.Site.Drained()
 	})
+}
+
+// TestRetireAwaitsWhoIsExpected: a connection accepted before, of which the site hears after it has retired, is served.
+func TestRetireAwaitsWhoIsExpected(t *testing.T) {
+	s := start(t, `server { say ok; }`)
+	port := s.Site.Ports()[0]
+	port.Expect()
+	port.Expect()
+	s.Site.Retire()
+	port.Unexpect()
+	select {
+	case <-s.Site.Drained():
+		t.Fatal("drained while a connection is expected")
+	default:
+	}
+	near, far := net.Pipe()
+	go port.ServeExpected(far)
+	go io.WriteString(near, "GET /"+request11+"\r\n")
+	if answer, err := io.ReadAll(near); err != nil || !strings.HasSuffix(string(answer), "ok") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	<-s.Site.Drained()
+}
+
+// TestRetireAnswersWhatWasAsked: what idle clients had sent when the site retires is answered, a body that comes later included.
+func TestRetireAnswersWhatWasAsked(t *testing.T) {
+	holding := make(chan struct{})
+	const rounds, clients = 30, 10
+	for range rounds {
+		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server { location / { say ok; } location /read { read; } }`)
+		var asked []*webtest.Client
+		for range clients {
+			c := s.LoopbackClient()
+			c.Do("GET /" + request11 + "\r\n")
+			asked = append(asked, c)
+		}
+		for _, c := range asked {
+			if _, err := io.WriteString(c.Conn, "POST /read"+request11+"Content-Length: 4\r\n\r\nbo"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Site.Retire()
+		for _, c := range asked {
+			c.Write("dy")
+			if r := c.Read("POST"); r.Text != "body" || !r.Close {
+				t.Fatalf("got %v %q", r.Response, r.Text)
+			}
+		}
+		<-s.Site.Drained()
+	}
 }
 
 func TestRetireWithoutConnections(t *testing.T) {
