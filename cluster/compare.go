@@ -47,9 +47,9 @@ func kindName(k zone.Kind) string {
 	return fmt.Sprintf("an unknown kind (%d)", uint8(k))
 }
 
-// pair finds the zones that this node and a peer share, and tells the operator of those that they do not.
+// pair finds the zones that this node and a session's peer share, and tells the operator of those that they do not.
 // The result is indexed as the peer's list; nil stands where nothing is shared.
-func (n *Node) pair(peer *peer, theirs []wire.Zone) []*zoneState {
+func (n *Node) pair(s *Session, theirs []wire.Zone) []*zoneState {
 	table := n.table.Load()
 	shared := make([]*zoneState, len(theirs))
 	var mismatched []string
@@ -67,7 +67,7 @@ func (n *Node) pair(peer *peer, theirs []wire.Zone) []*zoneState {
 			continue
 		}
 		if why := differences(mine.info, their); why != "" {
-			n.once(peer, Warning, fmt.Sprintf("zone %q is set up differently: %s", their.Name, why))
+			n.once(s, Warning, fmt.Sprintf("zone %q is set up differently: %s", their.Name, why))
 		}
 		shared[i] = mine
 	}
@@ -77,10 +77,10 @@ func (n *Node) pair(peer *peer, theirs []wire.Zone) []*zoneState {
 		}
 	}
 	for _, text := range mismatched {
-		n.once(peer, Problem, text)
+		n.once(s, Problem, text)
 	}
 	n.mu.Lock()
-	peer.mismatches = mismatched
+	s.peer.mismatches = mismatched
 	n.mu.Unlock()
 	return shared
 }

@@ -156,7 +156,7 @@ func (s *Session) replied() bool { return s.intake.opened }
 // Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
-	shared := n.pair(s.peer, s.their.Zones)
+	shared := n.pair(s, s.their.Zones)
 	s.intake.zones = make([]*intakeZone, len(shared))
 	var resumes []wire.Resume
 	for i, z := range shared {

@@ -43,8 +43,8 @@ func (n *Node) meet(id NodeID, now clock.Reading) (*peer, error) {
 	defer n.mu.Unlock()
 	p := n.peers[id]
 	if p == nil {
-		if len(n.peers) >= maxPeers {
-			return nil, fmt.Errorf("this node remembers %d peers already", maxPeers)
+		if len(n.peers) >= maxPeers && !n.forgetLongestGone(now) {
+			return nil, fmt.Errorf("%d peers are known already, and none of them is gone", maxPeers)
 		}
 		p = &peer{id: id, in: make(map[uint64]*Session), told: make(map[string]bool)}
 		n.peers[id] = p
@@ -63,21 +63,70 @@ func (p *peer) pushes() bool {
 	return false
 }
 
-// forgetPeers drops peers that have been gone for long.
+// forgetLongestGone makes room for another peer: an id names one start of a process, so one that starts over and over would fill
+// the memory, and lock out whoever comes next. It fails when nobody is gone. Called with Node.mu held.
+func (n *Node) forgetLongestGone(now clock.Reading) bool {
+	var longest *peer
+	for _, p := range n.peers {
+		if n.gone(p, now) && (longest == nil || p.lastSeenMS < longest.lastSeenMS) {
+			longest = p
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	delete(n.peers, longest.id)
+	return true
+}
+
+// gone says that no connection with a peer stands, nor can one be between hello and standing. Called with Node.mu held.
+func (n *Node) gone(p *peer, now clock.Reading) bool {
+	return !p.stands() && after(now, p.lastSeenMS, n.settings.Load().ConnectTimeoutMS)
+}
+
+// stands says whether there is a session in either direction. Called with Node.mu held.
+func (p *peer) stands() bool { return p.out != nil || len(p.in) > 0 }
+
+// forgetPeers drops peers that have been gone for long, and those whose address another node has: the operator should see that the one
+// member was lost and came back, not a lost peer for each time that it was started.
 func (n *Node) forgetPeers(now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for id, p := range n.peers {
-		if p.out != nil || len(p.in) > 0 {
+		if p.stands() {
 			p.lastSeenMS = now.MonoMS
-		} else if after(now, p.lastSeenMS, forgetPeerMS) {
-			delete(n.peers, id)
+		} else if n.gone(p, now) {
+			heir := n.connectedAt(p.outAddress)
+			if heir != nil {
+				heir.inherit(p)
+			}
+			if heir != nil || after(now, p.lastSeenMS, forgetPeerMS) {
+				delete(n.peers, id)
+			}
 		}
 	}
 }
 
-// once reports an event about a peer unless the very same was reported before.
-func (n *Node) once(p *peer, kind EventKind, text string) {
+// connectedAt finds the peer to which the connection to an address leads, nil for none. Called with Node.mu held.
+func (n *Node) connectedAt(address string) *peer {
+	for _, p := range n.peers {
+		if address != "" && p.out != nil && p.outAddress == address {
+			return p
+		}
+	}
+	return nil
+}
+
+// inherit goes on with the figures of the node that had the address before. Called with Node.mu held.
+func (p *peer) inherit(before *peer) {
+	if p.losses += before.losses; p.lastError == "" {
+		p.lastError = before.lastError
+	}
+}
+
+// once reports an event about a session's peer unless the very same was reported before.
+func (n *Node) once(s *Session, kind EventKind, text string) {
+	p := s.peer
 	n.mu.Lock()
 	known := p.told[text]
 	if !known && len(p.told) < maxTold {
@@ -85,6 +134,6 @@ func (n *Node) once(p *peer, kind EventKind, text string) {
 	}
 	n.mu.Unlock()
 	if !known {
-		n.event(kind, "peer %s: %s", p.id, text)
+		n.event(kind, "peer %s: %s", s.name(), text)
 	}
 }

@@ -45,7 +45,7 @@ type pushZone struct {
 func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 	s.push.squeeze = s.their.Features&wire.FeatureS2 != 0
 	s.push.zones = nil
-	s.node.pair(s.peer, s.their.Zones)
+	s.node.pair(s, s.their.Zones)
 	for _, resume := range r.Resumes {
 		if resume.Zone >= uint64(len(s.table.list)) {
 			return fmt.Errorf("the reply names zone number %d; this node's hello had %d", resume.Zone, len(s.table.list))

@@ -434,7 +434,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 		p.lastError = ending.Err.Error()
 		p.losses++
 	}
-	if p.out == nil && len(p.in) == 0 {
+	if !p.stands() {
 		n.clocks.forget(p.id)
 	}
 	return next

@@ -18,7 +18,7 @@ type Status struct {
 	NodeID   string       `json:"node_id"`
 	Cluster  string       `json:"cluster,omitempty"`
 	Ready    bool         `json:"ready"`
-	Agree    bool         `json:"nodes_agree"`     // every zone that can be compared agrees with every connected peer
+	Agree    bool         `json:"nodes_agree"`     // every zone is shared with every connected peer, and agrees where it can be compared
 	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
 	Peers    []PeerStatus `json:"peers"`
 }
@@ -198,6 +198,9 @@ func (s *Status) sumUpAgreement() {
 		}
 		s.Agree = s.Agree && gravity[z.Agreement] <= gravity[saysAgree]
 		s.Zones[name] = z
+	}
+	for _, p := range s.Peers {
+		s.Agree = s.Agree && (p.State == "lost" || len(p.Mismatches) == 0)
 	}
 }
 

@@ -159,6 +159,16 @@ var happenings = []struct {
 			f.t.Fatal(err)
 		}
 	}, map[string]any{"peers.0.mismatches": nil}},
+	{"a zone is shared on the other side only", func(f *fabric) {
+		h := f.hosts[0]
+		if err := h.node.Reload(Config{ID: h.node.id, Incarnation: h.life, Zones: h.zones()[1:], Driver: h}, h.reading()); err != nil {
+			f.t.Fatal(err)
+		}
+		f.step(100)
+		if said := h.said(`): zone "kv" is shared there but not here`); len(said) != 1 || !strings.Contains(said[0], "peer host1:50000 (node ") {
+			f.t.Errorf("the log does not name the peer by its address, once: %q", said)
+		}
+	}, map[string]any{"peers.0.mismatches": nil, "nodes_agree": nothing}},
 	{"pairs of two sides find no room on one", func(f *fabric) {
 		f.block(0, 1)
 		for i := range 20_000 {
