@@ -267,30 +267,3 @@ func (c *Carrier) tickEvery() time.Duration {
 func (c *Carrier) logf(level observe.Level, format string, args ...any) {
 	c.config.Load().Log.Logf(level, format, args...)
 }
-
-// Status is the core's status with the members as they are dialled.
-type Status struct {
-	cluster.Status
-	Members []MemberStatus `json:"members"`
-}
-
-// MemberStatus is one address that is dialled.
-type MemberStatus struct {
-	Address string `json:"address"`
-	Member  string `json:"member"` // as configured
-	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node).
-	State     string `json:"state"`
-	LastError string `json:"last_error,omitempty"`
-}
-
-// Status describes the node for the API.
-func (c *Carrier) Status() Status {
-	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
-	c.mu.Lock()
-	links := sortedLinks(c.links)
-	c.mu.Unlock()
-	for _, l := range links {
-		status.Members = append(status.Members, l.status())
-	}
-	return status
-}

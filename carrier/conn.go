@@ -12,7 +12,12 @@ import (
 	"starling/cluster"
 )
 
-var errClosed = errors.New("the connection was closed by the other side")
+var (
+	errClosed = errors.New("the connection was closed by the other side")
+	// errTurnedAway is all that a node learns whose certificate or address the other side does not accept.
+	errTurnedAway = errors.New("it closed the connection and did not answer the hello; its error log says why " +
+		"(this node's certificate or address is refused there, or only one side uses TLS)")
+)
 
 // conn is one connection with its session: a reader and a writer goroutine.
 type conn struct {

@@ -111,16 +111,6 @@ func (l *link) leave() {
 	l.cancel()
 }
 
-func (l *link) status() MemberStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	state := l.state
-	if l.session != nil && l.session.Established() {
-		state = connected
-	}
-	return MemberStatus{Address: l.target.key(), Member: l.target.member.String(), State: string(state), LastError: l.trouble}
-}
-
 // run dials, carries, and dials again.
 func (l *link) run() {
 	for l.ctx.Err() == nil {
@@ -171,6 +161,9 @@ func (l *link) once() (wait time.Duration) {
 		l.carrier.logf(observe.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
 			l.target.key(), session.PeerID(), err, config.RetryInterval)
 		return config.RetryInterval
+	}
+	if errors.Is(err, errClosed) {
+		err = errTurnedAway
 	}
 	l.failed(config, "cannot sync with peer", err)
 	return config.RetryInterval

@@ -124,7 +124,7 @@ func TestClearAgainstTLSIsNamed(t *testing.T) {
 	secured.start(nil, nil)
 	clear.start([]Member{secured.member()}, nil)
 	eventually(t, func() error {
-		if clear.log.find("cannot sync with peer") == "" {
+		if clear.log.find("did not answer the hello; its error log says why (this node's certificate") == "" {
 			return errors.New("not logged")
 		}
 		return nil

@@ -103,7 +103,7 @@ func TestMetricsOfEverything(t *testing.T) {
 	var page string
 	testkit.Eventually(t, patience, func() error {
 		page = scrape(t, web)
-		return errors.Join(tells(page, "starling_nodes_agree", 1), tells(page, `starling_zone_agrees{zone="pairs"}`, 1),
+		return errors.Join(tells(page, "starling_nodes_agree", 0), tells(page, `starling_peer_mismatched_zones{address="`+two+`"`, 1), tells(page, `starling_zone_agrees{zone="pairs"}`, 1),
 			tells(page, `nginxplus_stream_zone_sync_status_nodes_online`, 1), tells(page, `starling_ready`, 1),
 			tells(page, `nginxplus_upstream_server_responses{code="2xx",server="`, 2), tells(page, `nginxplus_upstream_server_state{`, 1),
 			tells(page, `nginxplus_stream_upstream_server_connections{`, 1), tells(page, `starling_peer_zone_agrees{address="`+two+`"`, 1),

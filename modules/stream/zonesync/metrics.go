@@ -28,10 +28,10 @@ func nodeMetrics() []observe.Metric {
 	reached := map[string]float64{"connected": 1, "self": 1, "alias": 1}
 	return []observe.Metric{
 		observe.Gauge("starling_ready", "ready", "1 once the node has what the others have."),
-		observe.Gauge("starling_nodes_agree", "nodes_agree", "1 while every zone that can be compared agrees with every connected peer."),
+		observe.Gauge("starling_nodes_agree", "nodes_agree", "1 while every member is reached, every zone is shared with each, and agrees where it can be compared."),
 		observe.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
 		observe.Gauge("starling_member_reached", "members.[member=member,address=address].state",
-			"1 while the address of a member is connected, or is this node, or another way to a connected one.").Of(reached),
+			"1 while the address of a member is connected, or is this node, or another way to a connected one; 0 without address for a name that is not answered.").Of(reached),
 	}
 }
 

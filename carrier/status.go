@@ -1,0 +1,74 @@
+package carrier
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"starling/cluster"
+)
+
+// Status is the core's status with the members as they are dialled. Its Agree is true only while all members are reached: two halves of
+// a cluster that do not see each other agree among themselves.
+type Status struct {
+	cluster.Status
+	Members []MemberStatus `json:"members"`
+}
+
+// MemberStatus is one address that is dialled, or a name that cannot be looked up.
+type MemberStatus struct {
+	Address string `json:"address"` // empty for a name
+	Member  string `json:"member"`  // as configured
+	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node); of a name "resolving" until the
+	// first answer, and "unresolved" while there is none: addresses known before stay members.
+	State string `json:"state"`
+	// LastError is why the address is not connected, or the name not answered.
+	LastError string `json:"last_error,omitempty"`
+}
+
+const (
+	resolving  = "resolving"
+	unresolved = "unresolved"
+)
+
+// Status describes the node for the API.
+func (c *Carrier) Status() Status {
+	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
+	c.mu.Lock()
+	links := sortedLinks(c.links)
+	watches := slices.SortedFunc(maps.Values(c.watches), func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) })
+	c.mu.Unlock()
+	for _, l := range links {
+		m := l.status()
+		status.Agree = status.Agree && m.State != string(connecting)
+		status.Members = append(status.Members, m)
+	}
+	for _, w := range watches {
+		if m, addresses, trouble := w.status(); trouble {
+			status.Agree = status.Agree && addresses > 0
+			status.Members = append(status.Members, m)
+		}
+	}
+	return status
+}
+
+func (l *link) status() MemberStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := MemberStatus{Address: l.target.key(), Member: l.target.member.String(), State: string(l.state), LastError: l.trouble}
+	if l.session != nil && l.session.Established() {
+		m.State, m.LastError = string(connected), ""
+	}
+	return m
+}
+
+// status tells of a name where there is something to tell, and how many addresses of it are known.
+func (w *watch) status() (m MemberStatus, addresses int, trouble bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m = MemberStatus{Member: w.member.String(), State: unresolved, LastError: w.trouble}
+	if w.trouble == "" {
+		m.State = resolving
+	}
+	return m, len(w.targets), w.trouble != "" || !w.known
+}
