@@ -3,6 +3,8 @@ package kinds
 import (
 	"encoding/hex"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"starling/zone"
@@ -42,6 +44,33 @@ func TestGoldenPayloads(t *testing.T) {
 		if got := hex.EncodeToString(piece); got != test.piece {
 			t.Errorf("taught piece of a %s:\n%s, want\n%s", name, got, test.piece)
 		}
+	}
+}
+
+// Who writes another implementation has the specification only: its examples are the bytes that are really sent.
+func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
+	text, err := os.ReadFile("../../cluster/wire/PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, keyval := newTestBucket(1<<20, 1000), newTestKeyval(0)
+	bucket.SetOrigin(0x0102030405060708)
+	for range 3 {
+		bucket.Account([]byte{192, 0, 2, 1}, at(0), 5000)
+	}
+	keyval.Set([]byte("k"), []byte("value"), NoExpire, at(5))
+	keyval.Delete([]byte("k"), at(6))
+	keyval.Set([]byte("k2"), []byte("v"), NoExpire, at(6))
+	for _, z := range []zone.Shared{bucket, keyval} {
+		z.Flush(at(10))
+		frame, _, _, _ := z.Journal().Frame(zone.FirstSequence)
+		if !strings.Contains(string(text), "    "+hex.EncodeToString(frame)+"\n") {
+			t.Errorf("PROTOCOL.md does not show the frame %x of zone %q", frame, z.Info().Name)
+		}
+	}
+	piece, _, _ := bucket.TeachShard(zone.ShardOf(zone.KeyHash([]byte{192, 0, 2, 1})), 0, nil, 1000, at(10))
+	if !strings.Contains(string(text), "    "+hex.EncodeToString(piece)+"\n") {
+		t.Errorf("PROTOCOL.md does not show the taught shard %x", piece)
 	}
 }
 
