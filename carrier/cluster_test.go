@@ -377,6 +377,26 @@ func TestForeignBytesEndThatConnectionOnly(t *testing.T) {
 	eventually(t, func() error { return nodes[1].has("a", "b") })
 }
 
+// The line names the other side once.
+func TestAResetIsToldPlainly(t *testing.T) {
+	n := listen(t, 0)
+	n.start(nil, nil)
+	nc, err := net.Dial("tcp", n.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(nc, "\x8eSTRL")
+	nc.(*net.TCPConn).SetLinger(0)
+	nc.Close()
+	want := fmt.Sprintf("closed the connection from %s: read: connection reset by peer", nc.LocalAddr())
+	eventually(t, func() error {
+		if n.log.find(want) == "" {
+			return fmt.Errorf("not logged: %s; but %s", want, n.log.find("closed"))
+		}
+		return nil
+	})
+}
+
 // addresses is a resolver whose answers the test sets.
 type addresses struct {
 	mu    sync.Mutex

@@ -123,6 +123,7 @@ func (cn *conn) close() { cn.once.Do(func() { cn.net.Close() }) }
 
 // fail closes the connection for an error of the socket; the first one counts.
 func (cn *conn) fail(err error) {
+	err = plain(err, cn.carrier.timeout())
 	cn.broken.CompareAndSwap(nil, &err)
 	cn.close()
 }

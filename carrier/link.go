@@ -274,13 +274,14 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 	return attempt{conn: secured, since: since}
 }
 
-// plain takes the address off an error of the net package: the log line names it already.
+// plain takes the addresses off an error of the net package: the log line names them already. An alert of TLS has none, and is told as the
+// other side's.
 func plain(err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("timed out after %v", timeout)
 	}
 	var op *net.OpError
-	if errors.As(err, &op) {
+	if errors.As(err, &op) && op.Op != "remote error" {
 		if op.Timeout() {
 			return fmt.Errorf("timed out after %v", timeout)
 		}
