@@ -31,6 +31,10 @@ const (
 // client_header_timeout; browsers open connections that they may never use, and a process that ends should not wait a minute for those.
 const freshGrace = 5 * time.Second
 
+// keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its client was told
+// that the connection goes on. nginx calls it keepalive_min_timeout, and loses such requests where that is not set.
+const keptGrace = 100 * time.Millisecond
+
 // deadlineSlack is how much later than asked a timeout may come. It saves setting a deadline for each read and write.
 const deadlineSlack = time.Second
 
@@ -114,14 +118,14 @@ func (s *Site) settle() {
 	}
 }
 
-// Retire closes idle connections and lets busy ones end with their request. It may be called more than once.
+// Retire closes idle connections after keptGrace and lets busy ones end with their request. It may be called more than once.
 func (s *Site) Retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retired.Store(true)
 	for c := range s.conns {
 		if c.state.CompareAndSwap(stateIdle, stateClosing) {
-			c.raw.SetReadDeadline(time.Unix(1, 0)) // wakes it up; it closes itself
+			c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // then it closes itself
 			continue
 		}
 		switch c.state.Load() {
@@ -234,7 +238,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 		from = stateIdle
 		c.state.Store(stateIdle)
 		if c.site.retired.Load() {
-			return c.lastLook()
+			c.raw.SetReadDeadline(time.Now().Add(keptGrace))
 		}
 	} else if c.site.retired.Load() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
@@ -244,11 +248,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer that finds nothing.
 	runtime.Gosched()
 	err := c.buf.Wait()
-	if !c.state.CompareAndSwap(from, stateBusy) {
-		return err == nil && c.becomeBusy() || isTimeout(err) && c.lastLook()
-	}
-	if from == stateFresh && c.site.retired.Load() {
-		c.becomeBusy()
+	if !c.state.CompareAndSwap(from, stateBusy) || c.site.retired.Load() {
+		err = c.lastLook(err)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(observe.Info) {
 		c.logWaiting(err)
@@ -256,24 +257,19 @@ func (c *Conn) await(timeout time.Duration) bool {
 	return err == nil
 }
 
-// lastLook is for a connection that waits when the site has retired: a request that came before the client could know is answered, the
-// last one here; else the connection ends.
-func (c *Conn) lastLook() bool {
-	if !c.readable() {
-		return false
+// lastLook is for a connection that waited when the site retired, and how that ended: what came just in time is answered, the last request
+// here.
+func (c *Conn) lastLook(err error) error {
+	if isTimeout(err) && c.readable() {
+		c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // enough to read what is there
+		err = c.buf.Wait()
 	}
-	c.raw.SetReadDeadline(time.Now().Add(freshGrace))
-	return c.buf.Wait() == nil && c.becomeBusy()
-}
-
-// becomeBusy begins a request of a connection that Retire has told to close. It waits for Retire, whose deadline would else end the
-// reading of the request.
-func (c *Conn) becomeBusy() bool {
 	c.state.Store(stateBusy)
+	// Retire sets its deadline under the lock; it must not end the reading of a request that begins now.
 	c.site.mu.Lock()
 	c.readUntilMS = 0
 	c.site.mu.Unlock()
-	return true
+	return err
 }
 
 func (c *Conn) logWaiting(err error) {
