@@ -172,7 +172,9 @@ func TestRetireAnswersWhatWasAsked(t *testing.T) {
 	holding := make(chan struct{})
 	const rounds, clients = 5, 50
 	for range rounds {
-		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server { location / { say ok; } location /read { read; } }`)
+		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server {
+			keepalive_timeout 60s; client_body_timeout 60s; # alike, so that one deadline would do for both
+			location / { say ok; } location /read { read; } }`)
 		idle := s.LoopbackClient()
 		idle.Do("GET /" + request11 + "\r\n")
 		var asked []*webtest.Client
