@@ -62,8 +62,6 @@ func (r *Request) errorPage(status int) *errorPage {
 }
 
 func (r *Request) sendErrorPage(page *errorPage) Result {
-	if page.answer > 0 && page.answer != 200 {
-	}
 	if page.answer >= 0 {
 		r.errStatus = page.answer
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"starling/observe"
@@ -18,11 +19,22 @@ var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
 // BodyDone tells that the whole request body was read from the client.
-func (r *Request) BodyDone() bool { return r.wire.bodyDone() }
+func (r *Request) BodyDone() bool { return r.refused || r.wire.bodyDone() }
+
+// refuseBody ends what is known of a body that is too large or malformed: the location of an error page sees a request without one, so
+// that it neither meets client_max_body_size again nor waits for what will not be read.
+func (r *Request) refuseBody() {
+	r.dropKept()
+	r.refused, r.expects = true, false
+	r.ContentLength, r.Chunked = 0, false
+}
 
 // ReadBody reads body bytes as they come from the client; io.EOF at the end. A body beyond client_max_body_size gives an error for
 // which ErrorStatus says 413.
 func (r *Request) ReadBody(p []byte) (int, error) {
+	if r.refused {
+		return 0, io.EOF
+	}
 	n, err := r.wire.readBody(r, p)
 	return n, r.checkBody(n, err)
 }
@@ -55,7 +67,7 @@ func (r *Request) WholeBody(limit int64) ([]byte, error) {
 		return nil, err
 	}
 	k := &r.kept
-	if !k.whole && !r.bodyGone() && int64(len(k.memory)) <= limit {
+	if !k.whole && !r.refused && !r.bodyGone() && int64(len(k.memory)) <= limit {
 		if err := r.readIntoMemory(limit + 1); err != nil {
 			return nil, err
 		}
@@ -100,6 +112,7 @@ func (r *Request) ErrorStatus(err error) Result {
 			r.Logf(observe.Info, "%s", problem.Text)
 		}
 		r.keep = false
+		r.refuseBody()
 		return Result(problem.Status)
 	case isTimeout(err):
 		r.Logf(observe.Info, "client timed out while reading client request body")

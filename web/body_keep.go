@@ -50,6 +50,9 @@ var errSpoolFull = &bodyFault{503, observe.Error, fmt.Sprintf("request bodies in
 // read with ReadBody.
 func (r *Request) TakeBody() error {
 	k := &r.kept
+	if r.refused {
+		return nil
+	}
 	if r.bodyGone() {
 		return r.noBodyAgain()
 	}
@@ -87,7 +90,7 @@ func (r *Request) KeepBody(whole bool) error {
 	}
 	inFile := core.BodyInFile != BodyFileIfLarge
 	switch fits := int64(len(k.memory)) <= core.BodyBufferBytes; {
-	case k.file != nil, r.bodyGone(), k.whole && !inFile && (fits || !first):
+	case r.refused, k.file != nil, r.bodyGone(), k.whole && !inFile && (fits || !first):
 		return nil
 	}
 	err := r.keepRest(whole || inFile, inFile)

@@ -127,6 +127,7 @@ func (r *Request) locate() Result {
 	}
 	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 && !r.Location.LimitsBody {
 		r.Logf(observe.Error, "client intended to send too large body: %d bytes", r.ContentLength)
+		r.refuseBody()
 		return 413
 	}
 	return Declined

@@ -100,6 +100,7 @@ type engine struct {
 	kept     keptBody
 	bodyRead int64 // body bytes read from the client
 	expects  bool  // 100 Continue is still to be sent
+	refused  bool  // the body is not read any more; see refuseBody
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64

@@ -156,6 +156,33 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 	}
 }
 
+// TestPagesOfTooLargeBodies: the page that error_page names for 413 is not refused for the same size once more, and its location sees no body.
+func TestPagesOfTooLargeBodies(t *testing.T) {
+	tooLong := strings.Repeat("x", 2000)
+	waiting := "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n"
+	for _, request := range []string{withLength("POST", tooLong), inChunks("POST", tooLong), waiting} {
+		for page, want := range map[string]string{
+			"/page": "413 GET page", "=200 /page": "200 GET page", "@page": "413 POST page", "@streamed": "413 POST page",
+		} {
+			b := serve(t, func(p *peer) {
+				head := p.head()
+				method, _, _ := strings.Cut(head, " ")
+				if strings.Contains(head, "chunked") || strings.Contains(head, "Content-Length") && !strings.Contains(head, "Content-Length: 0\r\n") {
+					p.t.Errorf("%s: %q", page, head)
+				}
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s page", len(method)+5, method))
+			})
+			s := start(t, b, `client_max_body_size 1k; location /x { proxy_pass http://BACKEND; error_page 413 `+page+`; }
+				location /page { proxy_pass http://BACKEND; } location @page { proxy_pass http://BACKEND; }
+				location @streamed { proxy_pass http://BACKEND; proxy_request_buffering off; }`)
+			r := s.LoopbackClient().Do(request)
+			if got := fmt.Sprint(r.StatusCode, " ", r.Text); got != want || !r.Close {
+				t.Errorf("%s %.60q: %q, want %q %v", page, request, got, want, s.Log.Lines())
+			}
+		}
+	}
+}
+
 // TestFullSpoolStreams: where no more goes to files, what is there is sent first and the rest as it comes.
 func TestFullSpoolStreams(t *testing.T) {
 	for _, limit := range []int64{100, 100_000} {
