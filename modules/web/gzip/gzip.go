@@ -62,7 +62,7 @@ func build(b *web.Block) (web.Filter, error) {
 func (c *compressor) filter(r *web.Request) {
 	out := &r.Out
 	status := r.StatusFor(out.Status)
-	if status != 200 && status != 403 && status != 404 || r.MethodID == h1.MethodHead || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
+	if status != 200 && status != 403 && status != 404 || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
 		!c.hasType(out.ContentType) || out.Encoder != nil {
 		return
 	}
@@ -79,6 +79,9 @@ func (c *compressor) filter(r *web.Request) {
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
 	weakenETag(r)
 	out.ContentLength = -1
+	if r.MethodID == h1.MethodHead {
+		return // the head alone is what a GET would get
+	}
 	e := c.pool.Get().(*encoder)
 	e.begin(r)
 	out.Encoder = e

@@ -116,6 +116,23 @@ func TestWhatIsCompressed(t *testing.T) {
 	}
 }
 
+// TestHead: HEAD gets the head that GET would get.
+func TestHead(t *testing.T) {
+	s := webtest.Start(t, modules(), `gzip on; gzip_vary on; server { location / { } }`)
+	for _, accept := range []string{"gzip", "identity"} {
+		c, rest := s.Client(), " /text/html?ETag=%22x%22 HTTP/1.1\r\nHost: a\r\nAccept-Encoding: "+accept+"\r\n\r\n"
+		get, head := c.Do("GET"+rest), c.Do("HEAD"+rest)
+		for _, name := range []string{"Content-Encoding", "Vary", "ETag", "Content-Length"} {
+			if got, want := head.Header.Get(name), get.Header.Get(name); got != want || name == "Vary" && got == "" {
+				t.Errorf("%s %s: %q, GET has %q", accept, name, got, want)
+			}
+		}
+		if get.Header.Get("Content-Encoding") != strings.TrimPrefix(accept, "identity") || head.Text != "" {
+			t.Errorf("%s: %v %q", accept, get.Header, head.Text)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for text, want := range map[string]string{
 		"gzip_comp_level 10;":     `value must be between 1 and 9 in /test.conf:1`,
