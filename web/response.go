@@ -80,7 +80,10 @@ func (r *Request) SendHead() error {
 	switch {
 	case out.Status < 200 || out.Status == 204:
 		r.noBody = true
-		out.ContentType, out.ContentLength, out.LastModified = nil, -1, nil
+		if out.Reason == nil || r.Version >= h1.Version20 { // as in nginx, what a server said goes on over HTTP/1
+			out.ContentType = nil
+		}
+		out.ContentLength, out.LastModified = -1, nil
 	case out.Status == 304 || r.MethodID == h1.MethodHead:
 		r.noBody = true
 	}

@@ -113,6 +113,7 @@ func TestResponses(t *testing.T) {
 		{"103 before", ``, "HTTP/1.1 103 Early Hints|Link: </a>||HTTP/1.1 200 OK|Content-Length: 0||",
 			"HTTP/1.1 103 Early Hints|Link: </a>||HTTP/1.1 200 OK|Content-Length: 0|Connection: close||"},
 		{"204", ``, "HTTP/1.1 204 No Content||", "HTTP/1.1 204 No Content|Connection: close||"},
+		{"204 with a type", ``, "HTTP/1.1 204 No Content|Content-Type: text/x||", "HTTP/1.1 204 No Content|Content-Type: text/x|Connection: close||"},
 		{"304", ``, "HTTP/1.1 304 Not Modified|ETag: a||", "HTTP/1.1 304 Not Modified|Connection: close|ETag: a||"},
 		{"a page of ours instead", `location / { proxy_pass http://BACKEND; proxy_intercept_errors on; error_page 404 =200 @ok; } location @ok { proxy_pass http://BACKEND; }`,
 			"HTTP/1.1 404 Nope|Content-Length: 1||x", "HTTP/1.1 200 OK|Content-Length: 1|Connection: close||x"},
