@@ -82,11 +82,12 @@ func (c *Conn) close(s *Stream) {
 		if s.timedOut {
 			code = CodeProtocol // as nginx has it
 		}
-		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, code))
+		c.resets = appendReset(c.resets, s.ID, code)
 	case !s.ended:
 		// The answer is complete, the rest of the body is of no use (RFC 9113, 8.1).
-		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, CodeNone))
+		c.resets = appendReset(c.resets, s.ID, CodeNone)
 	}
+	c.kick()
 	delete(c.streams, s.ID)
 	for i, other := range c.blocked {
 		if other == s {

@@ -42,6 +42,7 @@ type Conn struct {
 	frameBytes    int // the longest frame that the client takes
 	tableShrinks  bool
 	out           output
+	resets        []byte // RST_STREAM of streams that were answered early: written behind out, in a write of their own
 	writing       bool
 	flusher       func() // flush, made once
 	goingAway     bool   // GOAWAY was queued

@@ -152,6 +152,32 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 	c.expect("HEADERS 3 false", "DATA 3 hello true")
 }
 
+// TestResetsGoApart: no write holds the reset of a stream and the answer before it.
+func TestResetsGoApart(t *testing.T) {
+	for _, serve := range []func(*Stream){hello, func(s *Stream) { // an answer that is complete, and one that breaks off
+		s.WriteHead(AppendStatus(nil, 200), false)
+		s.Write([]byte("hel"), false, 8<<10, time.Minute, nil)
+	}} {
+		c := connect(t, &answers{serve: serve}, testSettings)
+		c.request(1, false)
+		for writes := 1; ; writes++ {
+			p := make([]byte, 64<<10)
+			n, err := c.conn.Read(p) // of a pipe: what one write wrote
+			if err != nil {
+				t.Fatal(err)
+			}
+			reset, holds := appendFrameHead(nil, 4, frameReset, 0, 1), 0
+			if holds = bytes.Index(p[:n], reset); holds < 0 {
+				continue
+			}
+			if holds > 0 || writes == 1 {
+				t.Errorf("write %d: %q", writes, p[:n])
+			}
+			break
+		}
+	}
+}
+
 func TestHandlerThatDoesNotAnswer(t *testing.T) {
 	c := connect(t, &answers{serve: func(*Stream) {}}, testSettings)
 	c.request(1, true)

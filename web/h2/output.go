@@ -49,7 +49,7 @@ func (c *Conn) queueFrame(kind frameType, flags uint8, stream uint32, payload []
 
 // kick starts a writer unless there is one. Must be called with the lock held.
 func (c *Conn) kick() {
-	if !c.writing && c.out.used > 0 {
+	if !c.writing && (c.out.used > 0 || len(c.resets) > 0) {
 		c.writing = true
 		go c.flusher()
 	}
@@ -60,15 +60,16 @@ func (c *Conn) flush() {
 	runtime.Gosched()
 	var sending output
 	c.mu.Lock()
-	for c.out.used > 0 {
+	for c.out.used > 0 || len(c.resets) > 0 {
 		sending, c.out = c.out, sending
+		resets := c.resets
+		c.resets = nil
 		c.mu.Unlock()
-		c.renewWriteDeadline()
-		_, err := c.net.Write(sending.block.Mem[:sending.used])
+		err := c.write(sending, resets)
 		sending.used = 0
 		c.mu.Lock()
 		if err != nil {
-			c.out.used = 0
+			c.out.used, c.resets = 0, nil
 			c.fail(err)
 		}
 		c.wakeBlocked()
@@ -79,6 +80,22 @@ func (c *Conn) flush() {
 	sending.release()
 	c.changed.Broadcast()
 	c.mu.Unlock()
+}
+
+// write sends what was queued. Resets go apart: a client that finds one in the same read as the answer before it may forget the answer
+// (curl with nghttp2 does), and over TLS a write of its own is a record and a read of its own.
+func (c *Conn) write(queued output, resets []byte) error {
+	c.renewWriteDeadline()
+	if queued.used > 0 {
+		if _, err := c.net.Write(queued.block.Mem[:queued.used]); err != nil {
+			return err
+		}
+	}
+	if len(resets) == 0 {
+		return nil
+	}
+	_, err := c.net.Write(resets)
+	return err
 }
 
 // wakeBlocked lets all streams look again that wait for a window or for room.
