@@ -96,7 +96,7 @@ func escaped(digits []byte) (code rune) {
 		case c <= '9':
 			c -= '0'
 		default:
-			c = c|0x20 - 'a' + 10
+			c = c | 0x20 - 'a' + 10
 		}
 		code = code<<4 | rune(c)
 	}

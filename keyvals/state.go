@@ -155,9 +155,14 @@ func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
 		if cut := opened.Dropped(); cut > 0 {
 			log.Logf(observe.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
 		}
+		damaged := opened.Damaged()
+		if damaged > 0 {
+			log.Logf(observe.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here; the rest is restored, "+
+				"peers repair what they have. Check the disk; the log is kept as \"%s\"", s.path+logSuffix, damaged, s.path+logSuffix+durable.DamagedPostfix)
+		}
 		s.log, s.logBase = opened, opened.Size()
-		if z.Len() > 0 && s.logBase < minLogBytes {
-			// The pairs came from the JSON file: the log must have them before it counts.
+		if damaged > 0 || z.Len() > 0 && s.logBase < minLogBytes {
+			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must have them before it counts.
 			if err := s.rotate(opened, z); err != nil {
 				return err
 			}

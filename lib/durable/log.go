@@ -38,6 +38,7 @@ var (
 type Log struct {
 	path    string
 	dropped int64
+	damaged int64
 
 	mu      sync.Mutex
 	idle    sync.Cond // a write has ended
@@ -53,7 +54,8 @@ type Log struct {
 }
 
 // Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
-// record is cut off. The record is only good during the call. An error of replay is returned as it is. Only one process at a time has
+// record is cut off. Damage with whole records behind it is no crash: they are replayed too, and the file is kept beside the log as it was
+// found (Damaged). The record is only good during the call. An error of replay is returned as it is. Only one process at a time has
 // a log open: ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
@@ -78,11 +80,16 @@ func (l *Log) start(replay func([]byte) error) error {
 		return err
 	}
 	size := info.Size()
-	good, err := readLog(l.file, size, replay)
+	good, damaged, err := readLog(l.file, size, replay)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	l.dropped = size - good
+	l.dropped, l.damaged = size-good, damaged
+	if damaged > 0 {
+		if err := copyAside(l.file, size, l.path+DamagedPostfix); err != nil {
+			return fmt.Errorf("%s is damaged, and cannot be kept for later: %w", l.path, err)
+		}
+	}
 	if good < int64(len(magic)) {
 		// New, or cut short while it was made: no record can have been acknowledged.
 		if err := l.file.Truncate(0); err != nil {
@@ -105,19 +112,34 @@ func (l *Log) start(replay func([]byte) error) error {
 	return syncFolder(l.path)
 }
 
-// readLog returns how many bytes hold whole records.
-func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (good int64, err error) {
-	r := io.NewSectionReader(file, 0, size)
+// readLog returns where the last whole record ends, and how many bytes before it are not whole records.
+func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (good, damaged int64, err error) {
 	head := make([]byte, len(magic))
-	n, err := io.ReadFull(r, head)
+	n, err := io.ReadFull(io.NewSectionReader(file, 0, size), head)
 	if string(head[:n]) != magic[:n] {
-		return 0, ErrNotALog
+		return 0, 0, ErrNotALog
 	}
 	if err != nil {
-		return 0, ignoreEOF(err)
+		return 0, 0, ignoreEOF(err)
 	}
-	b := newBuffered(r)
 	good = int64(len(magic))
+	for {
+		if good, err = readRecords(file, good, size, replay); err != nil {
+			return good, damaged, err
+		}
+		next, found, err := recordAfter(file, good, size)
+		if err != nil || !found {
+			return good, damaged, err
+		}
+		damaged += next - good
+		good = next
+	}
+}
+
+// readRecords replays records until one is not whole, and returns where that is.
+func readRecords(file io.ReaderAt, from, size int64, replay func([]byte) error) (good int64, err error) {
+	b := newBuffered(io.NewSectionReader(file, from, size-from))
+	good = from
 	for {
 		record, err := b.record(size - good)
 		if err != nil || record == nil {
@@ -137,8 +159,11 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// Dropped is how many bytes of an unfinished or damaged tail Open cut off.
+// Dropped is how many bytes of an unfinished tail Open cut off.
 func (l *Log) Dropped() int64 { return l.dropped }
+
+// Damaged is how many bytes between whole records could not be read. The log has them until it is rotated.
+func (l *Log) Damaged() int64 { return l.damaged }
 
 // Size is the length of the log in bytes, what waits to be written included.
 func (l *Log) Size() int64 {

@@ -1,11 +1,13 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -85,22 +87,40 @@ func TestAnyCutLeavesWholeRecords(t *testing.T) {
 	}
 }
 
-func TestADamagedByteEndsTheLog(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "log")
+// A failing disk costs the records that it damaged; it is no reason to forget, or to say of the others that they were never acknowledged.
+func TestADamagedByteCostsItsRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	all := []string{strings.Repeat("long", soughtWithin/2), "one", "second record", "3"}
 	l, _ := open(t, path)
-	appendAll(t, l, "one", "second record", "3")
+	appendAll(t, l, all...)
 	l.Close()
 	whole, _ := os.ReadFile(path)
-	for n := len(magic); n < len(whole); n++ {
-		damaged := slices.Clone(whole)
-		damaged[n] ^= 0x40
-		os.WriteFile(path, damaged, 0o600)
-		l, records := open(t, path)
-		if !slices.Equal(records, []string{"one", "second record", "3"}[:len(records)]) || len(records) == 3 || l.Dropped() == 0 {
-			t.Fatalf("byte %d: %q", n, records)
+	begin := len(magic)
+	for lost, record := range all {
+		end := begin + headBytes + len(record)
+		places := []int{begin + headBytes, end - 1, begin + 4, begin + 7} // in the record, in its sum
+		if len(record) < soughtWithin {
+			places = append(places, begin, begin+1, begin+2, begin+3) // in its length
 		}
-		l.Close()
+		for _, n := range places {
+			damaged := slices.Clone(whole)
+			damaged[n] ^= 0x40
+			os.WriteFile(path, damaged, 0o600)
+			l, records := open(t, path)
+			if want := slices.Delete(slices.Clone(all), lost, lost+1); !slices.Equal(records, want) {
+				t.Fatalf("byte %d: %.40q is left", n, records)
+			}
+			torn := lost == len(all)-1 // as a crash leaves it
+			if torn != (l.Dropped() > 0) || torn != (l.Damaged() == 0) || !torn && l.Damaged() != int64(end-begin) {
+				t.Errorf("byte %d: %d bytes dropped, %d damaged", n, l.Dropped(), l.Damaged())
+			}
+			if kept, _ := os.ReadFile(path + DamagedPostfix); torn != (len(kept) == 0) || !torn && !bytes.Equal(kept, damaged) {
+				t.Errorf("byte %d: the log is not kept as it was found", n)
+			}
+			l.Close()
+			os.Remove(path + DamagedPostfix)
+		}
+		begin = end
 	}
 }
 

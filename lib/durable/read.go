@@ -55,7 +55,7 @@ func ReadFile(path string, replay func(record []byte) error) (found bool, err er
 	if err != nil {
 		return false, err
 	}
-	good, err := readLog(file, info.Size(), replay)
+	good, _, err := readLog(file, info.Size(), replay)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", path, err)
 	}
