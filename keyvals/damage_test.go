@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"starling/observe"
+	"starling/plan"
+	"starling/zone"
 )
 
 // lines is a log that a test reads.
@@ -20,6 +22,8 @@ func (l *lines) Logf(level observe.Level, format string, args ...any) {
 	l.text = append(l.text, fmt.Sprintf("%s: %s", level, fmt.Sprintf(format, args...)))
 }
 
+func zoneOf(p *plan.Plan) *Zone { return p.Zones.All()[0].Value.(*Zone) }
+
 // A byte that the disk has changed costs one pair. The operator is told, and the next start finds a sound log.
 func TestADamagedLogIsToldAndReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "one.keyval")
@@ -30,6 +34,8 @@ func TestADamagedLogIsToldAndReplaced(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
+	zoneOf(first).KeepAgreed(zone.Agreement{Lineage: 7, ThroughMS: 8})
+	call(first, `PATCH one {"c":"third"}`) // waits for the disk
 	whole, err := os.ReadFile(file + ".log")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +58,10 @@ func TestADamagedLogIsToldAndReplaced(t *testing.T) {
 		}
 		if got := call(p, "GET one"); got != `{"a":"first","c":"third"}` {
 			t.Errorf("restored %s", got)
+		}
+		// Else the peers would delete what is lost here, once they had not met this node for an hour.
+		if agreed := zoneOf(p).Agreed(); len(agreed) > 0 {
+			t.Errorf("it believes to hold what others hold: %v", agreed)
 		}
 		said := strings.Join(log.text, "\n")
 		if told != strings.Contains(said, `error: state log "`+file+`.log" is damaged: `) || strings.Contains(said, "unfinished") {

@@ -157,6 +157,7 @@ func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
 		}
 		damaged := opened.Damaged()
 		if damaged > 0 {
+			z.ForgetAgreed()
 			log.Logf(observe.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here; the rest is restored, "+
 				"peers repair what they have. Check the disk; the log is kept as \"%s\"", s.path+logSuffix, damaged, s.path+logSuffix+durable.DamagedPostfix)
 		}

@@ -54,6 +54,14 @@ func (k *Keyval) Agreed() []zone.Agreement {
 	return list
 }
 
+// ForgetAgreed begins another lineage: a zone that has lost records without anybody having deleted them is not what it was, and what it lacks must
+// come back from the others instead of going there too.
+func (k *Keyval) ForgetAgreed() {
+	k.agreements.mu.Lock()
+	defer k.agreements.mu.Unlock()
+	k.agreements.lineage, k.agreements.agreed = 0, nil
+}
+
 // KeepAgreed remembers an agreement, on disk too where the zone keeps state. Nobody waits for the disk.
 func (k *Keyval) KeepAgreed(a zone.Agreement) {
 	k.agreements.mu.Lock()
