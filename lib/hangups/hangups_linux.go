@@ -15,7 +15,7 @@ const batch = 64
 // Watcher looks after sockets. It is safe for concurrent use.
 type Watcher struct {
 	poller *os.File // an epoll of its own, which the runtime's poller wakes like any other file
-	fd     int      // of poller
+	raw    syscall.RawConn
 	done   chan struct{}
 
 	mu      sync.Mutex
@@ -34,13 +34,12 @@ func New() (*Watcher, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &Watcher{poller: os.NewFile(uintptr(fd), "hangups"), fd: fd, done: make(chan struct{}), sockets: map[uint64]func(){}}
-	raw, err := w.poller.SyscallConn()
-	if err != nil {
+	w := &Watcher{poller: os.NewFile(uintptr(fd), "hangups"), done: make(chan struct{}), sockets: map[uint64]func(){}}
+	if w.raw, err = w.poller.SyscallConn(); err != nil {
 		w.poller.Close()
 		return nil, err
 	}
-	go w.run(raw)
+	go w.run()
 	return w, nil
 }
 
@@ -70,10 +69,15 @@ func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error
 	// Edge-triggered, and not for bytes to read: those wake nobody here. The number is what comes back, for a descriptor may stand
 	// for another socket by then.
 	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
-	controlErr := socket.Control(func(fd uintptr) {
-		err = unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
+	var pollerErr, ctlErr error
+	socketErr := socket.Control(func(fd uintptr) {
+		// Both are held meanwhile: were this watcher closed, its number might be another's by now.
+		pollerErr = w.raw.Control(func(poller uintptr) { ctlErr = unix.EpollCtl(int(poller), unix.EPOLL_CTL_ADD, int(fd), &event) })
 	})
-	if err = errors.Join(controlErr, os.NewSyscallError("epoll_ctl", err)); err != nil {
+	if pollerErr != nil { // closed since it was asked
+		pollerErr = os.ErrClosed
+	}
+	if err := errors.Join(socketErr, pollerErr, os.NewSyscallError("epoll_ctl", ctlErr)); err != nil {
 		w.Remove(id)
 		return 0, err
 	}
@@ -87,11 +91,11 @@ func (w *Watcher) Remove(id uint64) {
 	delete(w.sockets, id)
 }
 
-func (w *Watcher) run(raw syscall.RawConn) {
+func (w *Watcher) run() {
 	defer close(w.done)
 	var events [batch]unix.EpollEvent
 	// It ends when the file is closed.
-	_ = raw.Read(func(fd uintptr) bool {
+	_ = w.raw.Read(func(fd uintptr) bool {
 		for {
 			n, err := unix.EpollWait(int(fd), events[:], 0)
 			switch {

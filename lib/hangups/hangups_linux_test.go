@@ -142,9 +142,10 @@ func TestMany(t *testing.T) {
 	w, names := start(t), make(chan string, 1000)
 	const count = 300
 	var fars []*net.TCPConn
+	all := make(chan struct{}) // the first to be told waits until all have left
 	for range count {
 		near, far := pair(t)
-		if _, err := w.Add(raw(t, near), func() { names <- "left" }); err != nil {
+		if _, err := w.Add(raw(t, near), func() { <-all; names <- "left" }); err != nil {
 			t.Fatal(err)
 		}
 		fars = append(fars, far)
@@ -152,6 +153,7 @@ func TestMany(t *testing.T) {
 	for _, far := range fars {
 		far.Close()
 	}
+	close(all)
 	testkit.Eventually(t, time.Minute, func() error {
 		if len(names) < count {
 			return errors.New("not all were told of")
@@ -174,5 +176,45 @@ func TestErrors(t *testing.T) {
 	near, _ = pair(t)
 	if _, err := w.Add(raw(t, near), func() {}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a closed watcher: %v", err)
+	}
+}
+
+// closing is a socket that closes a watcher and starts another before it gives its descriptor.
+type closing struct {
+	syscall.RawConn
+	before func()
+}
+
+func (c closing) Control(f func(fd uintptr)) error {
+	c.before()
+	return c.RawConn.Control(f)
+}
+
+// TestClosedMeanwhile: a socket does not get to the watcher that has the descriptor of one closed.
+func TestClosedMeanwhile(t *testing.T) {
+	w, names := start(t), make(chan string, 10)
+	near, far := pair(t)
+	other, _ := pair(t)
+	var next *hangups.Watcher
+	socket := closing{raw(t, near), func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		next = start(t)
+		if _, err := next.Add(raw(t, other), func() { names <- "who is there" }); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := w.Add(socket, func() { names <- "of the closed one" }); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a watcher closed meanwhile: %v", err)
+	}
+	far.Close()
+	last, leaves := pair(t)
+	if _, err := next.Add(raw(t, last), func() { names <- "last" }); err != nil {
+		t.Fatal(err)
+	}
+	leaves.Close()
+	if got := told(t, names); got != "last" {
+		t.Errorf("told of %s", got)
 	}
 }
