@@ -47,6 +47,9 @@ func kindName(k zone.Kind) string {
 	return fmt.Sprintf("an unknown kind (%d)", uint8(k))
 }
 
+// maxMismatches bounds what is told and remembered of one peer: a hello may name a thousand zones that nobody else has.
+const maxMismatches = 16
+
 // pair finds the zones that this node and a session's peer share, and tells the operator of those that they do not.
 // The result is indexed as the peer's list; nil stands where nothing is shared.
 func (n *Node) pair(s *Session, theirs []wire.Zone) []*zoneState {
@@ -75,6 +78,9 @@ func (n *Node) pair(s *Session, theirs []wire.Zone) []*zoneState {
 		if !named[z.info.Name] {
 			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared here but not there", z.info.Name))
 		}
+	}
+	if more := len(mismatched) - maxMismatches; more > 0 {
+		mismatched = append(mismatched[:maxMismatches:maxMismatches], fmt.Sprintf("%d more zones are not shared", more))
 	}
 	for _, text := range mismatched {
 		n.once(s, Problem, text)

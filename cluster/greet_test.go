@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -140,6 +141,32 @@ func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
 	}
 	f.hosts[0].set("k", "v")
 	f.settle(20, "shared all the same", func() bool { return odd.get("k") == "v" })
+}
+
+// Whoever speaks the protocol may come with as many zones as a hello holds, and with another id each time.
+func TestZonesThatNobodyElseHasAreNotAllTold(t *testing.T) {
+	f := newFabric(t, 2)
+	odd := f.hosts[1]
+	zones := odd.zones()
+	for i := range maxMismatches + 4 {
+		name := fmt.Sprintf("odd%02d", i)
+		zones = append(zones, kinds.NewKeyval(kinds.KeyvalConfig{Name: name, Expression: "$x", Bytes: 1 << 20, Sync: true}))
+	}
+	node, err := New(Config{ID: 101, Incarnation: 5, Zones: zones, Driver: odd}, odd.reading())
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd.node = node
+	f.settle(AloneMS+1000, "ready", f.ready)
+	if told := f.hosts[0].said("shared there but not here"); len(told) != maxMismatches {
+		t.Errorf("%d zones are told", len(told))
+	}
+	if told := f.hosts[0].said("4 more zones are not shared"); len(told) != 1 {
+		t.Errorf("the others are summed up in %q", told)
+	}
+	if got := len(f.hosts[0].node.Status(f.now).Peers[0].Mismatches); got != maxMismatches+1 {
+		t.Errorf("%d are remembered", got)
+	}
 }
 
 func TestSilentPeerTimesOut(t *testing.T) {
