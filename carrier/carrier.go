@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -85,6 +86,9 @@ type Carrier struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
+	// dialer connects; tests under virtual time have their own.
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
 	config atomic.Pointer[Config] // replaced whole by Reload
 
 	// mu is not held while the core is called: the core calls Met with its own locks held.
@@ -105,6 +109,7 @@ func New(config Config) (*Carrier, error) {
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
 		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
+		dialer: (&net.Dialer{Control: beforeConnect}).DialContext,
 	}
 	c.sparing = observe.NewSparing(lines{c})
 	config = config.withDefaults()

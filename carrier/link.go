@@ -137,6 +137,7 @@ func (l *link) once() (wait time.Duration) {
 		l.failed(config, "cannot connect to peer", err)
 		return config.RetryInterval
 	}
+	began := time.Now()
 	link := cluster.Link{Outgoing: true, Address: l.target.key(), StartedMonoMS: since}
 	session, err := l.carrier.carry(nc, link, l)
 	if l.ctx.Err() != nil || session == nil {
@@ -158,15 +159,25 @@ func (l *link) once() (wait time.Duration) {
 		return reloadPause
 	case session.WasEstablished():
 		l.become(connecting, err.Error())
+		wait := afterLoss(time.Since(began), config.RetryInterval)
 		l.carrier.logf(observe.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
-			l.target.key(), session.PeerID(), err, config.RetryInterval)
-		return config.RetryInterval
+			l.target.key(), session.PeerID(), err, wait)
+		return wait
 	}
 	if errors.Is(err, errClosed) {
 		err = errTurnedAway
 	}
 	l.failed(config, "cannot sync with peer", err)
 	return config.RetryInterval
+}
+
+// afterLoss is how long to wait before the next attempt when a connection was lost that had stood for a time: not at all where that was
+// longer than the interval, so that there is never more than one attempt per interval.
+func afterLoss(stood, interval time.Duration) time.Duration {
+	if stood > interval {
+		return 0
+	}
+	return interval
 }
 
 // become sets the state after a connection.
@@ -254,8 +265,7 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 	if l.target.member.Unix != "" {
 		network, address = "unix", l.target.member.Unix
 	}
-	dialer := net.Dialer{Control: beforeConnect}
-	nc, err := dialer.DialContext(ctx, network, address)
+	nc, err := l.carrier.dialer(ctx, network, address)
 	if err != nil {
 		return attempt{err: plain(err, timeout)}
 	}

@@ -1,0 +1,76 @@
+package carrier
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/cluster"
+	"starling/lib/clock"
+)
+
+// TestRetryInterval: attempts come one interval apart, and so does the one after a connection that stood for less; one that stood for
+// longer is followed by an attempt at once. All of it in virtual time.
+func TestRetryInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval = 10 * time.Second
+		idle := func(id cluster.NodeID, members ...Member) *Carrier { // its clock is that of the bubble
+			c, err := New(Config{
+				Node:    cluster.Config{ID: id, Incarnation: 1, Settings: cluster.Settings{TimeoutMS: 3_600_000, ConnectTimeoutMS: 2000}},
+				Members: members, RetryInterval: interval, Clock: clock.Real(), Log: &journalLog{t: t},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		a, b := idle(1, Member{Host: "127.0.0.1", Port: 1}), idle(2)
+		began := time.Now()
+		var mu sync.Mutex
+		var dialled []time.Duration
+		var up, stands net.Conn // up is what the next attempt gets, nil: it is refused
+		a.dialer = func(context.Context, string, string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			dialled = append(dialled, time.Since(began))
+			if up == nil {
+				return nil, syscall.ECONNREFUSED
+			}
+			conn := up
+			up = nil
+			return conn, nil
+		}
+		listen := func() {
+			near, far := net.Pipe()
+			mu.Lock()
+			up, stands = near, far
+			mu.Unlock()
+			go b.Serve(far, "a")
+		}
+		a.run(a.links["127.0.0.1:1"])
+		time.Sleep(25 * time.Second)
+		listen()
+		time.Sleep(10 * time.Second) // it connects at 30 s,
+		stands.Close()               // and is cut off at 35 s
+		time.Sleep(time.Second)
+		listen()
+		time.Sleep(24 * time.Second) // again at 45 s,
+		stands.Close()               // and cut off at 60 s
+		time.Sleep(15 * time.Second)
+		a.Close()
+		b.Close()
+		want := []time.Duration{0, 10, 20, 30, 45, 60, 70}
+		for i := range want {
+			want[i] *= time.Second
+		}
+		if !slices.Equal(dialled, want) {
+			t.Errorf("dialled at %v, want %v", fmt.Sprint(dialled), want)
+		}
+	})
+}
