@@ -212,6 +212,18 @@ func TestOneOfSeveralCertificates(t *testing.T) {
 	server := w.server(t, func(s *ServerSettings) {
 		s.Certificates = append(s.Certificates, CertificateFile{"rsa.crt", "rsa.key"})
 	})
+	rsaFirst := w.server(t, func(s *ServerSettings) {
+		s.Certificates = append([]CertificateFile{{"rsa.crt", "rsa.key"}}, s.Certificates...)
+	})
+	for _, name := range []string{"server.example", ""} { // who knows both gets the one that is cheaper, as with OpenSSL
+		atClient, _, err, serverErr := shake(t, &tls.Config{InsecureSkipVerify: true, ServerName: name}, rsaFirst.Config)
+		if err := errors.Join(err, serverErr); err != nil {
+			t.Fatal(err)
+		}
+		if got := atClient.PeerCertificates[0].PublicKeyAlgorithm; got != x509.ECDSA {
+			t.Errorf("name %q, a client that knows both: %v", name, got)
+		}
+	}
 	for suite, want := range map[uint16]string{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "RSA", tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "ECDSA"} {
 		for _, name := range []string{"server.example", "other.example", ""} {
 			atClient, _, err, serverErr := shake(t, &tls.Config{InsecureSkipVerify: true, ServerName: name, MaxVersion: tls.VersionTLS12,

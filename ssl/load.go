@@ -139,19 +139,36 @@ func pairOf(f CertificateFile, chain []*x509.Certificate, key crypto.Signer) (tl
 	return cert, nil
 }
 
-// pick gives the first certificate that the client can use, else the first one. Only the kind of key counts, not the names in the
+// pick gives the first certificate that the client can use, one with an RSA key only if there is no other, else the first one. Only the kind of key counts, not the names in the
 // certificate: nginx has chosen the server by name and shows what that one has.
 func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
 	if len(all) > 1 {
 		nameless := *hello
 		nameless.ServerName = ""
-		for _, cert := range all {
-			if nameless.SupportsCertificate(cert) == nil {
-				return cert
+		for _, wanted := range []int{rankOther, rankRSA} {
+			for _, cert := range all {
+				if rank(cert) == wanted && nameless.SupportsCertificate(cert) == nil {
+					return cert
+				}
 			}
 		}
 	}
 	return all[0]
+}
+
+// rsaLast orders certificates: clients that know other keys ask for those first, and OpenSSL heeds it.
+func rsaLast(a, b tls.Certificate) int { return rank(&a) - rank(&b) }
+
+const (
+	rankOther = iota
+	rankRSA
+)
+
+func rank(cert *tls.Certificate) int {
+	if cert.Leaf.PublicKeyAlgorithm == x509.RSA {
+		return rankRSA
+	}
+	return rankOther
 }
 
 // maxNameBytes is the longest name that the DNS knows.
