@@ -12,7 +12,11 @@ const maxLingerBytes = 256 << 20
 // linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
 // reset the connection, and the client might lose the response.
 func (c *Conn) linger(core *CoreSettings) {
-	half, ok := c.Net.(interface{ CloseWrite() error })
+	conn := c.Net
+	if c.plainToTLS {
+		conn = c.raw // what was put around it for the handshake cannot close one side
+	}
+	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}

@@ -88,6 +88,20 @@ func TestPlainHTTPToTLS(t *testing.T) {
 	}
 }
 
+// TestNoTLSAtAll: what does not even look like HTTP gets its answer too, although most of it is never read: the connection is not reset.
+func TestNoTLSAtAll(t *testing.T) {
+	s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)}, `say x; server { listen 443 ssl; certificate a; }`)
+	conn := s.DialLoopback()
+	defer conn.Close()
+	if _, err := io.WriteString(conn, strings.Repeat("junk", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
+	if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
+		t.Errorf("%.40q %v", got, err)
+	}
+}
+
 func TestAClientThatOnlyConnectsToTLS(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&web.Core, tlsProbe(t)}, `server { listen 443 ssl; certificate a; }`)
 	s.Dial().Close()
