@@ -153,9 +153,6 @@ func responseVariables() []variable {
 			if r.errStatus != 0 && !r.headSent {
 				status = r.errStatus
 			}
-			if r.Version == 9 {
-				return append(dst, "009"...), true
-			}
 			if status < 100 {
 				return append(dst, "000"...), true
 			}

@@ -84,6 +84,9 @@ func ReadRequest(b *Buffer, h *RequestHead, l *Limits) error {
 			return err
 		}
 		if err := b.Fill(); err != nil {
+			if h.stage == stageLine {
+				h.Line = b.Unread() // for the log
+			}
 			return midMessage(err, h.stage != stageLine || len(b.Unread()) > 0)
 		}
 	}
@@ -116,6 +119,7 @@ func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 		if len(part) > 0 && part[0] == '\r' {
 			part = part[1:]
 		}
+		h.Line = part // for the log, if it is refused
 		if err := checkMethod(part, len(part)); err != nil {
 			return err
 		}
@@ -145,6 +149,7 @@ func (h *RequestHead) takeRequestLine(b *Buffer, line []byte, size int, l *Limit
 		return nil
 	}
 	h.startRoom(l)
+	h.Line = line
 	if !h.room.fits(size, l) {
 		return h.tooLong(line)
 	}

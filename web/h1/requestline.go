@@ -18,7 +18,6 @@ func checkMethod(part []byte, have int) error {
 // parseRequestLine splits "METHOD target HTTP/1.x". Exactly one space stands between the parts: nginx takes more,
 // but two readers that split differently are how requests are smuggled, and no client sends them.
 func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
-	h.Line = line
 	if err := checkMethod(line, len(line)); err != nil {
 		return err
 	}

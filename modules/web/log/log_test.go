@@ -134,6 +134,20 @@ func TestRefusedRequestsAreLogged(t *testing.T) {
 	s.expect("a.log", "400 \"BREW / \\x01\" -\n400 \"GET / HTTP/1.1\" /\n404 \"GET /gone HTTP/1.1\" /x\n")
 }
 
+// TestUnreadableRequestsAreLogged: what came of a request line that was refused, or did not come whole.
+func TestUnreadableRequestsAreLogged(t *testing.T) {
+	s := start(t, `log_format f '$status "$request"'; access_log a.log f; server { say ok; }`)
+	for _, request := range []string{"brew / HTTP", "GET /" + strings.Repeat("x", 40000), "GET /y\r\n"} {
+		s.Send(request)
+	}
+	lines := strings.Split(s.file("a.log"), "\n")
+	for i, want := range []string{`400 "b`, `414 "GET /xxxxx`, `200 "GET /y"`} {
+		if !strings.HasPrefix(lines[i], want) {
+			t.Errorf("%.100q, want %s", lines[i], want)
+		}
+	}
+}
+
 func TestBuffersAreFlushed(t *testing.T) {
 	s := start(t, `log_format f '$uri'; server { say ok;
 		access_log size.log f buffer=20;
