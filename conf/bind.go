@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ type declared struct {
 	*Directive
 	module   int
 	syntaxes []syntax
+	refused  []syntax
 }
 
 // Binder checks and binds trees against the declarations of a list of modules. It does not change once
@@ -62,6 +64,12 @@ func (b *Binder) declare(module int, d *Directive) error {
 	if err != nil {
 		return err
 	}
+	var refused []syntax
+	if d.Refused != "" {
+		if refused, err = compile(d.Refused); err != nil {
+			return err
+		}
+	}
 	if d.In == 0 || d.In >= contextEnd {
 		return fmt.Errorf("it stands in no context")
 	}
@@ -74,7 +82,7 @@ func (b *Binder) declare(module int, d *Directive) error {
 		}
 	}
 	b.areas[module] |= d.In
-	b.byName[d.Name] = append(b.byName[d.Name], &declared{d, module, syntaxes})
+	b.byName[d.Name] = append(b.byName[d.Name], &declared{d, module, syntaxes, refused})
 	return nil
 }
 
@@ -269,22 +277,33 @@ func (w *binding) match(d *declared, a *Args) error {
 			}
 		}
 	}
-	s, err := d.choose(a.Words)
-	if err != nil {
+	var err error
+	if a.named, err = d.named(d.syntaxes, a.Words); err == nil || d.refused == nil {
 		return err
 	}
-	a.named, err = s.match(d.Name, a.Words)
+	if _, unknown := d.named(d.refused, a.Words); unknown == nil {
+		return fmt.Errorf("\"%s\" is not supported by starling", strings.Join(append([]string{d.Name}, a.Words...), " "))
+	}
 	return err
 }
 
+// named matches words against the lines of a syntax.
+func (d *declared) named(lines []syntax, words []string) (map[string][]string, error) {
+	s, err := d.choose(lines, words)
+	if err != nil {
+		return nil, err
+	}
+	return s.match(d.Name, words)
+}
+
 // choose returns the line of the syntax whose first word is the one given.
-func (d *declared) choose(words []string) (*syntax, error) {
-	if len(d.syntaxes) == 1 {
-		return &d.syntaxes[0], nil
+func (d *declared) choose(lines []syntax, words []string) (*syntax, error) {
+	if len(lines) == 1 {
+		return &lines[0], nil
 	}
 	var open *syntax
-	for i := range d.syntaxes {
-		s := &d.syntaxes[i]
+	for i := range lines {
+		s := &lines[i]
 		if len(s.terms) == 0 || s.terms[0].forms[0].kind != wordForm {
 			if open == nil && s.fits(len(words)) {
 				open = s
@@ -314,10 +333,9 @@ func (d *declared) checkCount(words []string) error {
 	if d.OneMore && len(words) > 0 {
 		return nil
 	}
-	for i := range d.syntaxes {
-		if d.syntaxes[i].fits(len(words)) {
-			return nil
-		}
+	fits := func(s syntax) bool { return s.fits(len(words)) }
+	if slices.ContainsFunc(d.syntaxes, fits) || slices.ContainsFunc(d.refused, fits) {
+		return nil
 	}
 	return wrongNumber(d.Name)
 }

@@ -25,10 +25,13 @@ type Directive struct {
 	OneMore bool
 	// Unsupported names parameters that nginx knows and starling does not ("service=", "quic").
 	Unsupported []string
-	Default     string // as text; it goes through Set before the file's own directives
-	DefaultDoc  string // for the docs, where Default does not say it all
-	In          Context
-	Opens       Context // context of its block; 0: a simple directive
+	// Refused is a Syntax too, of the arguments that nginx takes and starling does not: "on" of a directive whose "off" alone is
+	// accepted, because what it would switch on is not there.
+	Refused    string
+	Default    string // as text; it goes through Set before the file's own directives
+	DefaultDoc string // for the docs, where Default does not say it all
+	In         Context
+	Opens      Context // context of its block; 0: a simple directive
 	// OpensIn overrides Opens where the block depends on where it stands: if in server, if in location.
 	OpensIn func(in Context) Context
 	Repeat  bool // may be given more than once on one level

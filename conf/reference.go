@@ -21,6 +21,9 @@ func Reference(m *Module) string {
 		if len(d.Unsupported) > 0 {
 			fmt.Fprintf(&page, "| Not supported | %s |\n", code(strings.Join(d.Unsupported, " ")))
 		}
+		if d.Refused != "" {
+			fmt.Fprintf(&page, "| Not supported | %s |\n", code(d.Name+" "+d.Refused))
+		}
 		if d.Doc != "" {
 			fmt.Fprintf(&page, "\n%s\n", d.Doc)
 		}
@@ -90,6 +93,9 @@ func (b *Binder) support(k KnownDirective) (state string, supported bool) {
 		if d.In&k.In != 0 {
 			in |= d.In & k.In
 			missing = append(missing, d.Unsupported...)
+			if d.Refused != "" {
+				return "no, only " + code(d.Syntax), false
+			}
 		}
 	}
 	var lacks []string

@@ -42,7 +42,9 @@ import (
 )
 
 // Main are the families of the main level.
-func Main() []*conf.Module { return []*conf.Module{&core.Module, core.Ignored()} }
+func Main() []*conf.Module {
+	return []*conf.Module{&core.Module, core.Ignored(), core.Off()}
+}
 
 // Web are the families of http.
 func Web() []*web.Module {

@@ -1,0 +1,138 @@
+package core_test
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"starling/conf"
+	"starling/modules/core"
+)
+
+// blocks are stand-ins for those of the families that are not tested here.
+var blocks = conf.Module{Name: "blocks", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}], Directives: []conf.Directive{
+	{Name: "http", In: conf.Main, Opens: conf.HTTP},
+	{Name: "server", In: conf.HTTP, Opens: conf.Server},
+	{Name: "location", In: conf.Server, Opens: conf.Location},
+	{Name: "if", In: conf.Location, Opens: conf.LocationIf},
+	{Name: "stream", In: conf.Main, Opens: conf.Stream},
+	{Name: "server", In: conf.Stream, Opens: conf.StreamServer},
+}}
+
+// inside has a text for each context in which a directive can be put in the place of X.
+var inside = map[conf.Context]string{
+	conf.HTTP: "http { X }", conf.Server: "http { server { X } }", conf.Location: "http { server { location { X } } }",
+	conf.LocationIf: "http { server { location { if { X } } } }", conf.Stream: "stream { X }", conf.StreamServer: "stream { server { X } }",
+}
+
+// bound binds a text and returns the problem, "ok" if there is none.
+func bound(t *testing.T, text string) string {
+	t.Helper()
+	binder, err := conf.NewBinder([]*conf.Module{&blocks, core.Ignored(), core.Off()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, _ := conf.Parse(fstest.MapFS{"n.conf": {Data: []byte(text)}}, "/n.conf")
+	if err := binder.Bind(tree, nil).Err(); err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+// offs are the lines that pass, with what is refused of the same directives, and where.
+var offs = []struct {
+	passes  string
+	refused []string
+	in      []conf.Context
+}{
+	{"charset off", []string{"charset utf-8", "charset $charset"}, []conf.Context{conf.HTTP, conf.Server, conf.Location, conf.LocationIf}},
+	{"override_charset off", []string{"override_charset on"}, []conf.Context{conf.LocationIf}},
+	{"autoindex off", []string{"autoindex on"}, []conf.Context{conf.HTTP, conf.Server, conf.Location}},
+	{"ssi off", []string{"ssi on"}, []conf.Context{conf.HTTP, conf.LocationIf}},
+	{"proxy_cache off", []string{"proxy_cache zone", "proxy_cache $zone"}, []conf.Context{conf.HTTP, conf.Location}},
+	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
+	{"ssl_stapling off", []string{"ssl_stapling on"}, []conf.Context{conf.HTTP, conf.Server, conf.Stream, conf.StreamServer}},
+	{"ssl_stapling_verify off", []string{"ssl_stapling_verify on"}, []conf.Context{conf.Server, conf.StreamServer}},
+	{"ssl_ocsp off", []string{"ssl_ocsp on", "ssl_ocsp leaf"}, []conf.Context{conf.Server, conf.StreamServer}},
+	{"ssl_early_data off", []string{"ssl_early_data on"}, []conf.Context{conf.Server}},
+	{"msie_refresh off", []string{"msie_refresh on"}, []conf.Context{conf.Location}},
+	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
+	{"auth_request off", []string{"auth_request /auth"}, []conf.Context{conf.HTTP, conf.Server, conf.Location}},
+	{"gzip_static off", []string{"gzip_static on", "gzip_static always"}, []conf.Context{conf.HTTP, conf.Location}},
+	{"gunzip off", []string{"gunzip on"}, []conf.Context{conf.HTTP, conf.Location}},
+	{"mirror off", []string{"mirror /mirror"}, []conf.Context{conf.HTTP, conf.Location}},
+	{"log_subrequest off", []string{"log_subrequest on"}, []conf.Context{conf.HTTP, conf.Location}},
+	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
+	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
+	{"proxy_force_ranges off", []string{"proxy_force_ranges on"}, []conf.Context{conf.Location}},
+	{"proxy_limit_rate 0", []string{"proxy_limit_rate 100k"}, []conf.Context{conf.Location}},
+	{"random_index off", []string{"random_index on"}, []conf.Context{conf.Location}},
+	{"slice 0", []string{"slice 1m"}, []conf.Context{conf.Location}},
+}
+
+// TestOff: what says how starling is passes in every block where nginx takes it, and nothing else does.
+func TestOff(t *testing.T) {
+	for _, c := range offs {
+		for _, in := range c.in {
+			put := func(line string) string { return "\n" + strings.ReplaceAll(inside[in], "X", line+";") }
+			if got := bound(t, put(c.passes)); got != "ok" {
+				t.Errorf("%s in %s: %s", c.passes, in, got)
+			}
+			for _, line := range c.refused {
+				if got, want := bound(t, put(line)), `"`+line+`" is not supported by starling in /n.conf:2`; got != want {
+					t.Errorf("%s in %s: %s, want %s", line, in, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestOffIsWhole: the list has no line that is not tested, and each stands wherever nginx has it.
+func TestOffIsWhole(t *testing.T) {
+	known := map[string]conf.Context{}
+	for _, k := range conf.KnownDirectives() {
+		known[k.Name] |= k.In & (conf.Lines - 1) // not mail
+	}
+	tested := map[string]bool{}
+	for _, c := range offs {
+		name, _, _ := strings.Cut(c.passes, " ")
+		tested[name] = true
+	}
+	for _, d := range core.Off().Directives {
+		if !tested[d.Name] || d.In != known[d.Name] {
+			t.Errorf("%s: tested %t, stands in %s, in nginx in %s", d.Name, tested[d.Name], d.In, known[d.Name])
+		}
+	}
+	for _, d := range core.Ignored().Directives {
+		if d.In&^known[d.Name] != 0 {
+			t.Errorf("%s stands in %s, in nginx in %s", d.Name, d.In, known[d.Name])
+		}
+	}
+}
+
+// TestIgnored: what has no meaning is accepted, and its arguments are counted.
+func TestIgnored(t *testing.T) {
+	for line, want := range map[string]string{
+		"ssl_buffer_size 4k": "ok", "proxy_send_lowat 12000": "ok", "gzip_buffers 16 8k": "ok", "proxy_temp_file_write_size 64k": "ok",
+		"gzip_buffers 16": `invalid number of arguments in "gzip_buffers" directive in /n.conf:1`,
+	} {
+		if got := bound(t, "http { "+line+"; }"); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
+// TestOffIsChecked: what nginx does not take either is told in its words.
+func TestOffIsChecked(t *testing.T) {
+	for line, want := range map[string]string{
+		"autoindex":                   `invalid number of arguments in "autoindex" directive`,
+		"autoindex off off":           `invalid number of arguments in "autoindex" directive`,
+		"autoindex maybe":             `invalid value "maybe"`,
+		"autoindex off; autoindex on": `"autoindex" directive is duplicate`,
+		"random_index off":            `"random_index" directive is not allowed here`,
+	} {
+		if got := bound(t, "http { "+line+"; }"); got != want+" in /n.conf:1" {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
