@@ -11,7 +11,7 @@ import (
 )
 
 // feature is a module of nginx's configure script and a directive that only it has: starling has the feature if the
-// directive is declared for that context.
+// directive is declared for that context, and not only to be switched off.
 type feature struct {
 	name      string
 	directive string
@@ -90,7 +90,7 @@ func configureArguments(modules []*conf.Module) string {
 	declared := func(f feature) bool {
 		for _, m := range modules {
 			for i := range m.Directives {
-				if d := &m.Directives[i]; d.Name == f.directive && d.In&f.in != 0 {
+				if d := &m.Directives[i]; d.Name == f.directive && d.In&f.in != 0 && d.Refused == "" {
 					return true
 				}
 			}
