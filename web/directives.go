@@ -190,6 +190,11 @@ var answers = []conf.Directive{
 		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Sets whether all or any of allow, auth_basic and the like must let a request in.",
 		Set: conf.Field(func(s *CoreSettings) *bool { return &s.SatisfyAny }, conf.OneOf(map[string]bool{"all": false, "any": true})),
 	},
+	{
+		Name: "early_hints", Syntax: "<condition>...", In: locations, Repeat: true,
+		Doc: "Sends a server's 103 (Early Hints) on to the client where at least one of the values, with variables, is neither empty nor `0`. Clients of HTTP/1.0 get none.",
+		Set: conf.Raw(addEarlyHints),
+	},
 	flag("absolute_redirect", "on", locations, "Puts scheme and host into redirects.", func(s *CoreSettings) *bool { return &s.AbsoluteRedirect }),
 	flag("server_name_in_redirect", "off", locations, "Takes the server's first name for redirects rather than that of the request.",
 		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect }),

@@ -238,6 +238,17 @@ func (r *Request) Abort() {
 	r.keep, r.finished = false, true
 }
 
+// PassesHints tells whether the client is to get the 103 of a server (early_hints).
+func (r *Request) PassesHints() bool {
+	conditions := r.Location.Core.earlyHints
+	for i := range conditions {
+		if v := r.Expand(&conditions[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
+			return true
+		}
+	}
+	return false
+}
+
 // SendInterim sends a 1xx response at once (103).
 func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
 	if r.Version < h1.Version11 || r.headSent {

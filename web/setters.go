@@ -74,6 +74,21 @@ func setRate(place func(*CoreSettings) *vars.Template[*Request]) conf.Setter {
 	})
 }
 
+// addEarlyHints adds conditions to those of the same level.
+func addEarlyHints(s *CoreSettings, a *conf.Args) error {
+	if a.FirstWrite(&s.earlyHints) {
+		s.earlyHints = nil
+	}
+	for _, word := range a.Words {
+		t, err := CompileTemplate(a, word)
+		if err != nil {
+			return err
+		}
+		s.earlyHints = append(s.earlyHints, t)
+	}
+	return nil
+}
+
 func setLimitExcept(s *CoreSettings, a *conf.Args) error {
 	s.allowedMethods = nil
 	for _, word := range a.Words {

@@ -61,6 +61,7 @@ type CoreSettings struct {
 	Internal            bool
 	SatisfyAny          bool
 	allowedMethods      []string // of limit_except
+	earlyHints          []vars.Template[*Request]
 	IfModifiedSince     IfModifiedSince
 	ETag                bool
 	MaxRanges           int

@@ -111,7 +111,7 @@ func TestResponses(t *testing.T) {
 		{"once only", ``, "HTTP/1.1 200 OK|Expires: a|Expires: b|X: c|X: d|Content-Length: 0||", "HTTP/1.1 200 OK|Content-Length: 0|Connection: close|Expires: a|X: c|X: d||"},
 		{"100 before", ``, "HTTP/1.1 100 Continue||HTTP/1.1 200 OK|Content-Length: 1||a", "HTTP/1.1 200 OK|Content-Length: 1|Connection: close||a"},
 		{"103 before", ``, "HTTP/1.1 103 Early Hints|Link: </a>||HTTP/1.1 200 OK|Content-Length: 0||",
-			"HTTP/1.1 103 Early Hints|Link: </a>||HTTP/1.1 200 OK|Content-Length: 0|Connection: close||"},
+			"HTTP/1.1 200 OK|Content-Length: 0|Connection: close||"},
 		{"204", ``, "HTTP/1.1 204 No Content||", "HTTP/1.1 204 No Content|Connection: close||"},
 		{"204 with a type", ``, "HTTP/1.1 204 No Content|Content-Type: text/x||", "HTTP/1.1 204 No Content|Content-Type: text/x|Connection: close||"},
 		{"304", ``, "HTTP/1.1 304 Not Modified|ETag: a||", "HTTP/1.1 304 Not Modified|Connection: close|ETag: a||"},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"runtime"
+	"slices"
 
 	"starling/observe"
 	"starling/upstream"
@@ -27,8 +28,8 @@ func (x *exchange) receive() (verdict, int) {
 			x.logf(observe.Error, "upstream sent too many interim responses while reading response header from upstream")
 			return tryInvalid, 502
 		}
-		if w.head.Status == 103 {
-			if err := r.SendInterim(103, w.head.Reason, w.head.Headers); err != nil {
+		if w.head.Status == 103 && r.PassesHints() {
+			if err := x.passHints(); err != nil {
 				return tryClientLeft, 0
 			}
 		}
@@ -47,6 +48,16 @@ func (x *exchange) receive() (verdict, int) {
 		return tryRefused, w.head.Status
 	}
 	return tryAccepted, 0
+}
+
+// passHints sends the headers of a 103 on, but for those that the client is not to see of any answer.
+func (x *exchange) passHints() error {
+	h := &x.wire.head
+	h.Headers = slices.DeleteFunc(h.Headers, func(header h1.Header) bool { return x.l.hidden.has(&header) })
+	if len(h.Headers) == 0 {
+		return nil
+	}
+	return x.r.SendInterim(h.Status, h.Reason, h.Headers)
 }
 
 // wantsAnother tells whether a status is one that proxy_next_upstream names and another server is left.
