@@ -149,7 +149,7 @@ func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
 	}
 	n := s.node
 	n.mu.Lock()
-	ahead := s.peer.offsetMS - n.clocks.offsetMS.Load()
+	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
 	n.event(Warning, "%d records of zone %q from peer %s were refused: they are stamped too far ahead (its clock is %v ahead), or the zone is full",

@@ -236,7 +236,7 @@ const maxClockMS = 1 << 48
 // heardClock notes how far a peer's clock is ahead. Half the round trip is on the way.
 func (n *Node) heardClock(p *peer, wallMS uint64, rttMS int64, now clock.Reading) {
 	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - now.WallMS
-	n.clocks.heard(p.id, ahead)
+	n.clocks.heard(p.id, ahead, now)
 	n.mu.Lock()
 	p.offsetMS, p.rttMS = ahead, rttMS
 	n.mu.Unlock()

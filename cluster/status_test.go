@@ -103,7 +103,9 @@ var happenings = []struct {
 		"clock_offset_ms": nil, "peers.0.clock_offset_ms": -5000.0,
 	}},
 	{"stamps are too far ahead", func(f *fabric) {
-		f.hosts[1].node.clocks.offsetMS.Store(120_000) // between two heartbeats it believes so
+		now := f.hosts[1].reading()
+		f.hosts[1].node.clocks.heard(f.hosts[0].node.ID(), 240_000, now) // between two heartbeats it believes so
+		f.hosts[1].node.clocks.heard(99, 120_000, now)
 		f.hosts[1].set("a", "1")
 	}, map[string]any{"zones.kv.refused_stamps": 1.0}},
 	{"a newcomer is taught over a full connection", func(f *fabric) {

@@ -27,9 +27,37 @@ func TestClusterTimeIsTheMedian(t *testing.T) {
 	for _, test := range tests {
 		var c clocks
 		for i, offset := range test.offsets {
-			c.heard(NodeID(i+1), offset)
+			c.heard(NodeID(i+1), offset, clock.Reading{WallMS: 500, MonoMS: 77})
 		}
-		if got := c.clusterTime(clock.Reading{WallMS: 1000}).WallMS - 1000; got != test.want {
+		if got := c.clusterTime(clock.Reading{WallMS: 1000, MonoMS: 577}).WallMS - 1000; got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// A clock that is set is no news of the peers' clocks: cluster time goes on, without waiting for their next heartbeats.
+func TestClusterTimeOutlastsAJumpOfTheClock(t *testing.T) {
+	const heardMS, laterMS = 10_000_000, 10_000_700
+	tests := []struct {
+		name    string
+		offsets []int64 // of the peers, in ms
+		jump    int64   // of the local clock
+		want    int64   // of cluster time, against the local clock as it was
+	}{
+		{"alone, it is all there is", nil, 5000, 5000},
+		{"an hour ahead, set right", []int64{-3_600_000, -3_600_010}, -3_600_000, -3_600_000},
+		{"an hour behind, set right", []int64{3_600_000, 3_600_010}, 3_600_000, 3_600_000},
+		{"right, set wrong", []int64{-10, 10}, 7_200_000, 10},
+		{"between two others, it counts", []int64{-4000, 4000}, 1000, 1000},
+		{"from one end to the other", []int64{-25_000, 25_000}, 50_000, 25_000},
+	}
+	for _, test := range tests {
+		var c clocks
+		for i, offset := range test.offsets {
+			c.heard(NodeID(i+1), offset, clock.Reading{WallMS: heardMS, MonoMS: 77})
+		}
+		now := clock.Reading{WallMS: laterMS + test.jump, MonoMS: 777}
+		if got := c.clusterTime(now).WallMS - laterMS; got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}
