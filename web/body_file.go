@@ -173,15 +173,17 @@ func (f *BodyFile) write(p []byte) error {
 	return nil
 }
 
+var errFileCut = errors.New("the file is shorter than what was written: somebody has cut it")
+
 // ReadAt reads from an offset as much as there is; fewer bytes than asked for are those up to the end.
 func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 	p = p[:min(int64(len(p)), max(f.Size-from, 0))]
 	n, err := f.file.ReadAt(p, from)
 	if n < len(p) {
 		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF // somebody has cut the file
+			err = errFileCut
 		}
-		return n, fileFault(failedCall("pread", f.Name, err))
+		return n, &bodyFault{500, observe.Crit, failedCall("pread", f.Name, err).Error() + ", the request body cannot be read again"}
 	}
 	return n, nil
 }

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -201,6 +203,61 @@ func TestBrokenDisk(t *testing.T) {
 	}
 }
 
+// TestTakenNames: a file that is there already is left alone and the body goes to one of another name; the search for it ends.
+func TestTakenNames(t *testing.T) {
+	s := keep(t, `location / { keep; client_body_in_file_only on; }`)
+	dir := filepath.Join(s.Plan.Prefix, "client_body_temp")
+	files := func() map[string]string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]string{}
+		for _, e := range entries {
+			content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[e.Name()] = string(content)
+		}
+		return found
+	}
+	s.Send(post("Content-Length: 3", "one"))
+	var first, taken string
+	for first = range files() {
+		n, err := strconv.ParseUint(first, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = fmt.Sprintf("%010d", n+1)
+	}
+	if err := os.WriteFile(filepath.Join(dir, taken), []byte("of somebody else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := body(s.Send(post("Content-Length: 3", "two"))); got != "named file: two" {
+		t.Errorf("%q %q", got, s.Log.Lines())
+	}
+	if got := files(); len(got) != 3 || got[first] != "one" || got[taken] != "of somebody else" {
+		t.Errorf("the directory has %q", got)
+	}
+
+	tries := 0
+	web.OpenBodyFiles(s.Site, func(name string, _ int, _ os.FileMode) (*os.File, error) {
+		if tries++; tries > 1000 {
+			return nil, errors.New("the search does not end")
+		}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EEXIST}
+	})
+	got := s.Send(post("Content-Length: 5", "three"))
+	want := `[crit] *3 open() "` + dir + `/`
+	if log := strings.Join(s.Log.Lines(), "\n"); status(got) != "500 Internal Server Error" || !strings.Contains(log, want) || !strings.Contains(log, "failed (17: File exists)") {
+		t.Errorf("%.100q, want 500 and %s in the log:\n%s", got, want, log)
+	}
+	if n := web.SpooledBytes(s.Site); n != 0 {
+		t.Errorf("%d bytes stay reserved", n)
+	}
+}
+
 // TestBodyDirectories: one that is named must be there or be made at start; the default may be missing until it is needed.
 func TestBodyDirectories(t *testing.T) {
 	_, err := webtest.Load(t, []*web.Module{&web.Core, keeper()}, "\nserver { client_body_temp_path no/such/dir; keep; }")
@@ -275,22 +332,27 @@ func TestAKeptBodyDoesNotAllocate(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	m := keeper()
+	var length atomic.Int64
 	m.Handlers[0].Build = func(b *web.Block) (web.Handler, error) {
 		answer := []byte("ok")
 		return func(r *web.Request) web.Result {
-			if err := r.KeepBody(false); err != nil || len(r.KeptBody()) != 5 {
-				return 500
+			if err := r.KeepBody(false); err != nil || int64(len(r.KeptBody())) != length.Load() {
+				t.Errorf("%d bytes were kept, not %d: %v", len(r.KeptBody()), length.Load(), err)
 			}
 			return r.Respond(200, "text/plain", answer)
 		}, nil
 	}
-	s := webtest.Start(t, []*web.Module{&web.Core, m}, "server { keepalive_requests 1000000; }")
-	for _, request := range []string{
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-	} {
-		if n := s.Allocations(request); n > 0 {
-			t.Errorf("%v allocations for %q", n, request)
+	s := webtest.Start(t, []*web.Module{&web.Core, m}, "server { keepalive_requests 1000000; client_body_buffer_size 64k; }")
+	for _, bytes := range []int{5, 60_000} { // the longer is more than comes with the head, and so moves to blocks of its own
+		length.Store(int64(bytes))
+		body := strings.Repeat("x", bytes)
+		for _, request := range []string{
+			fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", bytes, body),
+			fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", bytes, body),
+		} {
+			if n := s.Allocations(request); n > 0 {
+				t.Errorf("%v allocations for %.80q", n, request)
+			}
 		}
 	}
 }

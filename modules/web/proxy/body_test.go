@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"starling/lib/testkit"
 	"starling/plan"
@@ -102,6 +104,7 @@ func TestBodyVariables(t *testing.T) {
 		{``, withLength("POST", "hello"), "Content-Length: 7||[hello]"},
 		{``, inChunks("POST", "hello"), "Content-Length: 7||[hello]"},
 		{`proxy_request_buffering off;`, inChunks("POST", "hello"), "Content-Length: 7||[hello]"},
+		{`proxy_request_buffering off; client_body_buffer_size 1m;`, withLength("POST", longBody), "Content-Length: 320002||[" + longBody + "]"},
 		{`client_body_buffer_size 2;`, inChunks("POST", "hello"), "Content-Length: 2||[]"},
 		{``, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Content-Length: 2||[]"},
 	} {
@@ -114,7 +117,26 @@ func TestBodyVariables(t *testing.T) {
 		s := start(t, b, test.conf+` proxy_set_body "[$request_body]";`)
 		s.Send(test.request)
 		if got := receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", crlf)) {
-			t.Errorf("%s %q: %q, want %q", test.conf, test.request, got, test.want)
+			t.Errorf("%s %.200q: %.300q (%d bytes), want %.100q", test.conf, test.request, got, len(got), test.want)
+		}
+	}
+}
+
+// TestHalfABodyIsNoVariable: while a body is passed on as it comes, what came of it with the head is not taken for all of it.
+func TestHalfABodyIsNoVariable(t *testing.T) {
+	for _, test := range []struct{ body, want string }{{"hello", "hello"}, {longBody, ""}} {
+		got := make(chan string, 1)
+		b := serve(t, func(p *peer) {
+			head, _ := p.request()
+			_, value, _ := strings.Cut(head, "X-Body: ")
+			value, _, _ = strings.Cut(value, crlf)
+			got <- value
+			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+		})
+		s := start(t, b, `location / { proxy_pass http://BACKEND; proxy_request_buffering off; proxy_set_header X-Body $request_body; }`)
+		s.Send(withLength("POST", test.body))
+		if got := receive(t, got); got != test.want {
+			t.Errorf("%d bytes: %.100q, want %q", len(test.body), got, test.want)
 		}
 	}
 }
@@ -231,5 +253,69 @@ func TestEarlyAnswersToFiles(t *testing.T) {
 		if n := b.Accepted.Load(); n != 2 {
 			t.Errorf("%d connections", n)
 		}
+	}
+}
+
+// TestCutBodyFiles: where somebody cuts the file of a body before a server has all of it, the client gets no answer that looks whole,
+// the server's connection is closed, and the log says which file it was.
+func TestCutBodyFiles(t *testing.T) {
+	huge := strings.Repeat("0123456789abcdef", 1<<20) // more than sockets take while nobody reads
+	for _, test := range []struct {
+		name, body    string
+		before, after string // what the server says
+		seen          string // by the client, before the file is cut
+		want          string
+	}{
+		{"while it is sent", huge, "", "", "", "HTTP/1.1 500 "},
+		{"while it is sent, behind half an answer", huge, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nearly", "", "\r\n\r\nearly", "HTTP/1.1 200 "},
+		{"before an error page sends it again", longBody, "", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "", "HTTP/1.1 500 "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			names, cut, ended := make(chan string, 1), make(chan bool), make(chan error, 1)
+			b := serve(t, func(p *peer) {
+				_, rest, found := strings.Cut(p.head(), "X-File: ")
+				if !found {
+					return // the connection for the error page
+				}
+				if test.after != "" {
+					p.body(len(test.body))
+				}
+				p.say(test.before)
+				name, _, _ := strings.Cut(rest, "\r\n")
+				names <- name
+				<-cut
+				p.say(test.after)
+				n, err := p.r.WriteTo(io.Discard)
+				if os.IsTimeout(err) || n >= int64(len(test.body)) {
+					ended <- fmt.Errorf("the connection was not closed in the body: %d bytes more, %v", n, err)
+				}
+				ended <- nil
+			})
+			s := start(t, b, `client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
+				proxy_intercept_errors on; error_page 503 = @other; } location @other { proxy_pass http://BACKEND; }`)
+			conn := s.DialLoopback()
+			conn.SetDeadline(time.Now().Add(patience))
+			go io.WriteString(conn, withLength("PUT", test.body))
+			got, name, in := "", receive(t, names), bufio.NewReader(conn)
+			for !strings.HasSuffix(got, test.seen) {
+				c, err := in.ReadByte()
+				if err != nil {
+					t.Fatalf("after %q: %v", got, err)
+				}
+				got += string(c)
+			}
+			if err := os.Truncate(name, 1000); err != nil {
+				t.Fatal(err)
+			}
+			close(cut)
+			rest, err := io.ReadAll(in)
+			if got += string(rest); err != nil || !strings.HasPrefix(got, test.want) || test.seen != "" && string(rest) != "" {
+				t.Errorf("the client got %q %v", got, err)
+			}
+			if err := receive(t, ended); err != nil {
+				t.Error(err)
+			}
+			logged(t, s, `[crit] *1 pread() "`+name+`" failed (the file is shorter than what was written: somebody has cut it), the request body cannot be read again`)
+		})
 	}
 }
