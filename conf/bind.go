@@ -106,10 +106,11 @@ func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	}
 	w.defaults(top)
 	w.level(top, tree.Nodes)
-	if tree.Problem != nil {
-		w.problems = append(w.problems, tree.Problem)
-	} else {
+	switch {
+	case tree.Problem == nil:
 		w.check(top, math.MaxInt)
+	case !tree.Problem.early || len(w.problems) == 0:
+		w.problems = append(w.problems, tree.Problem)
 	}
 	w.problems.Sort()
 	w.warnings.Sort()

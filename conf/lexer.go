@@ -114,14 +114,21 @@ func (l *lexer) fill(s *scan) *Problem {
 	return nil
 }
 
+// tooEarly is a problem with the end of the text.
+func (l *lexer) tooEarly(what string) *Problem {
+	p := l.problem(what)
+	p.early = true
+	return p
+}
+
 func (l *lexer) atEnd(s *scan) ([]string, ending, *Problem) {
 	switch {
 	case len(s.words) == 0 && s.between:
 		return nil, endOfText, nil
 	case l.file == CommandLine:
-		return nil, 0, l.problem("unexpected end of parameter, expecting \";\"")
+		return nil, 0, l.tooEarly("unexpected end of parameter, expecting \";\"")
 	}
-	return nil, 0, l.problem("unexpected end of file, expecting \";\" or \"}\"")
+	return nil, 0, l.tooEarly("unexpected end of file, expecting \";\" or \"}\"")
 }
 
 // afterQuote checks the byte behind a closing quote.

@@ -106,7 +106,7 @@ func (p *parser) inner(l *lexer, n *Node) *Problem {
 	end, problem := p.block(l, &n.Block)
 	p.blocks--
 	if problem == nil && end == endOfText {
-		problem = l.problem("unexpected end of file, expecting \"}\"")
+		problem = l.tooEarly("unexpected end of file, expecting \"}\"")
 	}
 	p.order++
 	n.EndLine, n.endOrder = l.line, p.order

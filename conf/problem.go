@@ -16,7 +16,8 @@ type Problem struct {
 	File string // empty: no place; CommandLine: no line
 	Line int
 
-	order int // position in load order, by which problems are sorted; 0: that of the directive being bound
+	early bool // a text that ended too early; what is wrong before that is the cause more often than not
+	order int  // position in load order, by which problems are sorted; 0: that of the directive being bound
 }
 
 // Error is in nginx's form: what is wrong, " in FILE:LINE".
