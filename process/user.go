@@ -20,7 +20,7 @@ func become(u *core.User, host *cycle.Host, log observe.Logger) error {
 		log.Logf(observe.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
 		return nil
 	}
-	uid, gid, err := ids(u)
+	uid, gid, err := u.IDs()
 	if err != nil {
 		return err
 	}
@@ -48,33 +48,6 @@ func become(u *core.User, host *cycle.Host, log observe.Logger) error {
 		log.Logf(observe.Notice, "running as \"%s\": a reload cannot bind ports below 1024 that are not bound yet", u.Name)
 	}
 	return nil
-}
-
-func ids(u *core.User) (uid, gid int, err error) {
-	account, err := user.Lookup(u.Name)
-	if err != nil {
-		return 0, 0, conf.At(u.Node, "getpwnam(\"%s\") failed", u.Name)
-	}
-	if uid, err = strconv.Atoi(account.Uid); err != nil {
-		return 0, 0, conf.At(u.Node, "user \"%s\" has the id \"%s\", which is no number", u.Name, account.Uid)
-	}
-	if u.Group == u.Name { // not given: nginx takes the group of the same name, else we take the user's own
-		if gid, err = strconv.Atoi(account.Gid); err == nil {
-			if group, err := user.LookupGroup(u.Group); err == nil {
-				gid, err = strconv.Atoi(group.Gid)
-				return uid, gid, err
-			}
-			return uid, gid, nil
-		}
-	}
-	group, err := user.LookupGroup(u.Group)
-	if err != nil {
-		return 0, 0, conf.At(u.Node, "getgrnam(\"%s\") failed", u.Group)
-	}
-	if gid, err = strconv.Atoi(group.Gid); err != nil {
-		return 0, 0, conf.At(u.Node, "group \"%s\" has the id \"%s\", which is no number", u.Group, group.Gid)
-	}
-	return uid, gid, nil
 }
 
 // memberOf lists the groups that a user belongs to, gid among them.

@@ -30,12 +30,6 @@ type Settings struct {
 	OpenFiles       uint64 // worker_rlimit_nofile; 0: as it is
 }
 
-// User is the one to become when started as root.
-type User struct {
-	Name, Group string
-	Node        *conf.Node
-}
-
 // Module is the family of the main level.
 var Module = conf.Module{
 	Name:  "core",
@@ -83,14 +77,6 @@ var Module = conf.Module{
 		},
 		{Name: "events", In: conf.Main, Opens: conf.Events, Doc: "Holds directives of nginx's event loop, which have no meaning here."},
 	},
-}
-
-func parseUser(a *conf.Args) (*User, error) {
-	u := &User{Name: a.Value("user"), Group: a.Value("group"), Node: a.Node}
-	if u.Group == "" {
-		u.Group = u.Name
-	}
-	return u, nil
 }
 
 func parseCores(text string) (int, error) {

@@ -1,0 +1,56 @@
+package core
+
+import (
+	"os"
+	"os/user"
+	"strconv"
+
+	"starling/conf"
+)
+
+// User is the one to become when started as root.
+type User struct {
+	Name, Group string
+	Node        *conf.Node
+}
+
+// parseUser looks the user up where it matters, so that -t finds out what a start would.
+func parseUser(a *conf.Args) (*User, error) {
+	u := &User{Name: a.Value("user"), Group: a.Value("group"), Node: a.Node}
+	if u.Group == "" {
+		u.Group = u.Name
+	}
+	if os.Geteuid() != 0 {
+		return u, nil
+	}
+	_, _, err := u.IDs()
+	return u, err
+}
+
+// IDs asks the system for the numbers of user and group.
+func (u *User) IDs() (uid, gid int, err error) {
+	account, err := user.Lookup(u.Name)
+	if err != nil {
+		return 0, 0, conf.At(u.Node, "getpwnam(\"%s\") failed", u.Name)
+	}
+	if uid, err = strconv.Atoi(account.Uid); err != nil {
+		return 0, 0, conf.At(u.Node, "user \"%s\" has the id \"%s\", which is no number", u.Name, account.Uid)
+	}
+	if u.Group == u.Name { // not given: nginx takes the group of the same name, else we take the user's own
+		if gid, err = strconv.Atoi(account.Gid); err == nil {
+			if group, err := user.LookupGroup(u.Group); err == nil {
+				gid, err = strconv.Atoi(group.Gid)
+				return uid, gid, err
+			}
+			return uid, gid, nil
+		}
+	}
+	group, err := user.LookupGroup(u.Group)
+	if err != nil {
+		return 0, 0, conf.At(u.Node, "getgrnam(\"%s\") failed", u.Group)
+	}
+	if gid, err = strconv.Atoi(group.Gid); err != nil {
+		return 0, 0, conf.At(u.Node, "group \"%s\" has the id \"%s\", which is no number", u.Group, group.Gid)
+	}
+	return uid, gid, nil
+}
