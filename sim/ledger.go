@@ -50,11 +50,13 @@ func (w *World) recount() {
 			w.enter(h, 0, zone.Shards)
 		case h.keepsState && !h.left:
 			var found kinds.Restored
+			disk := w.newLedger() // by itself: some of its records speak of those before
 			for _, record := range h.disk {
-				if err := w.ledger.Restore(record, &found, w.ledgerNow()); err != nil {
+				if err := disk.Restore(record, &found, w.ledgerNow()); err != nil {
 					w.failf("the disk of host %d: %v", h.index, err)
 				}
 			}
+			w.merge(w.ledger, disk, 0, zone.Shards, h.clusterNow())
 		}
 	}
 }

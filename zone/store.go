@@ -207,11 +207,12 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 	return false
 }
 
-// MoveClear gives the clear of the shard another stamp, which may be an older one, and sends it. It returns whether the flusher is to be woken.
-func (sh *Shard) MoveClear(cleared stamp.Stamp) (first bool) {
+// MoveClear gives the clear of the shard another stamp, which may be an older one. With dirty, the journal gets it. It returns whether the
+// flusher is to be woken.
+func (sh *Shard) MoveClear(cleared stamp.Stamp, dirty bool) (first bool) {
 	sh.Instead(ClearOf(sh.number, sh.clear), ClearOf(sh.number, cleared))
 	sh.clear = cleared
-	if sh.store.sync && !sh.clearDirty {
+	if dirty && sh.store.sync && !sh.clearDirty {
 		sh.clearDirty = true
 		return sh.becameDirty()
 	}

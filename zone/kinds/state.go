@@ -124,8 +124,9 @@ func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) er
 
 // Kinds of records in a state log. Changes begin with registerFormat.
 const (
-	stateNode   byte = 16
-	stateAgreed byte = 17
+	stateNode     byte = 16
+	stateAgreed   byte = 17
+	stateReissued byte = 18 // see appendAhead
 )
 
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
@@ -136,8 +137,8 @@ type Restored struct {
 	Node uint64
 }
 
-// Restore merges one record of a state log into the zone and notes the rest in found. Order and repetition do not matter.
-// Own stamps are not held against the clock, which may have been set back.
+// Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not held against the clock, which
+// may have been set back. A whole log may be read again over itself; the order matters only to what was stamped anew.
 func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) error {
 	r := zone.Read(record)
 	switch r.Byte() {
@@ -145,6 +146,9 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		found.Node = r.Uint64()
 	case stateAgreed:
 		k.restoreAgreed(&r)
+	case stateReissued:
+		k.clock.Retreat(now.WallMS) // it has seen the stamps that these replaced
+		k.restamp(&r, false, now)
 	default:
 		applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
 		if err == nil && applied.Refused > 0 {
