@@ -269,6 +269,7 @@ func (x *exchange) clientFailed() web.Result {
 // cutShort ends an answer that the server did not finish.
 func (x *exchange) cutShort(err error) web.Result {
 	outcome := upstream.Failure
+	x.doing = "reading upstream"
 	switch {
 	case err == errClientLeft:
 		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")

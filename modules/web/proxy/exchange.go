@@ -38,6 +38,7 @@ type exchange struct {
 	unsent       bool          // the present server did not get all of the request
 	headOnly     bool          // the method sent is HEAD
 	settled      bool          // the current try was accounted for
+	doing        string        // what the current try was about last, for the log
 	reusable     bool          // the connection is in step for another request
 	wanted       []byte
 	upload       *upload
@@ -167,7 +168,7 @@ func (x *exchange) try() (verdict, int) {
 		x.logf(observe.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
-	x.server, x.settled = server, false
+	x.server, x.settled, x.doing = server, false, "connecting to upstream"
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
 	if x.group.Sticky != nil {
@@ -176,9 +177,11 @@ func (x *exchange) try() (verdict, int) {
 	if v, status := x.connect(); v != tryAccepted {
 		return v, status
 	}
+	x.doing = "sending request to upstream"
 	if v, status := x.send(); v != tryAccepted {
 		return v, status
 	}
+	x.doing = "reading response header from upstream"
 	return x.receive()
 }
 
@@ -218,8 +221,13 @@ func (x *exchange) connect() (verdict, int) {
 	if err != nil {
 		x.logf(observe.Error, "%v", err)
 		var failed *upstream.DialError
-		if errors.As(err, &failed) && failed.TimedOut {
-			return tryTimedOut, 504
+		if errors.As(err, &failed) {
+			if failed.TLS {
+				x.doing = "SSL handshaking to upstream"
+			}
+			if failed.TimedOut {
+				return tryTimedOut, 504
+			}
 		}
 		return tryFailed, 502
 	}
@@ -329,7 +337,7 @@ func (x *exchange) settle(outcome upstream.Outcome) {
 		}
 	}
 	if x.attempt.Free(outcome, now) {
-		x.logf(observe.Warn, "upstream server temporarily disabled while connecting to upstream")
+		x.logf(observe.Warn, "upstream server temporarily disabled while %s", x.doing)
 	}
 }
 
