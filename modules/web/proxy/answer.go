@@ -24,7 +24,7 @@ func (x *exchange) answer() web.Result {
 	if x.group.Sticky != nil {
 		x.group.Sticky.Accepted(r, x.server)
 	}
-	if to := h.Get(h1.HeaderXAccelRedirect); len(to) > 0 && !x.l.ignore.redirect {
+	if to, sent := h.Headers.Get(h1.HeaderXAccelRedirect); sent && !x.l.ignore.redirect {
 		return x.redirect(to)
 	}
 	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !x.l.ignore.limitRate {
@@ -104,7 +104,7 @@ func (x *exchange) redirect(to []byte) web.Result {
 	}
 	r.Out.ContentType = r.Copy(x.wire.head.Get(h1.HeaderContentType))
 	x.skipBody()
-	if to[0] == '@' {
+	if bytes.HasPrefix(to, []byte("@")) {
 		return r.NamedRedirect(string(to))
 	}
 	if r.MethodID != h1.MethodHead {

@@ -89,6 +89,7 @@ func TestAccelRedirect(t *testing.T) {
 		{"/x/a%20b", "", "GET /x/a%20b HTTP/1.1"},
 		{"@named", "", "NAMED /start HTTP/1.1"},
 		{"/../up", "", "404"},
+		{"", "", "404"},
 		{"/x/%2e%2E/up", "", "404"},
 		{"/x/..", "", "404"},
 		{"x/y", "", "404"},
