@@ -1,7 +1,10 @@
 package core
 
 import (
+	"strings"
+
 	"starling/conf"
+	"starling/web"
 )
 
 // locations are the three levels of http where most of its directives may stand.
@@ -35,6 +38,8 @@ var ignored = []struct {
 	{"scgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "there is no SCGI"},
 	{"client_body_in_single_buffer", "on | off", locations, "a body that is kept in memory is always in one piece"},
 	{"proxy_temp_file_write_size", "<size>", locations, "responses are streamed, not stored"},
+	{"proxy_cache_bypass", "<condition>...", locations, "every response comes from the server"},
+	{"proxy_no_cache", "<condition>...", locations, "no response is kept"},
 	{"proxy_send_lowat", "<size>", locations, "it concerns BSD only"},
 	{"gzip_buffers", "<number> <size>", locations, "compression has its own memory"},
 	{"ssl_buffer_size", "<size>", conf.HTTP | conf.Server, "the records of a connection are small at first, then of 16 KB"},
@@ -79,9 +84,24 @@ func Ignored() *conf.Module {
 	}
 	for _, d := range ignored {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in,
-			Repeat: d.name == "env" || d.name == "thread_pool",
+			Repeat: d.name == "env" || d.name == "thread_pool" || strings.HasPrefix(d.syntax, "<condition>"),
 			Doc:    "Has no meaning in starling: " + d.why + ".",
-			Set:    func(any, *conf.Args) error { return nil }})
+			Set:    checked(d.syntax)})
 	}
 	return m
+}
+
+// checked is a setter that stores nothing. Of conditions it checks the variables.
+func checked(syntax string) conf.Setter {
+	if !strings.HasPrefix(syntax, "<condition>") {
+		return func(any, *conf.Args) error { return nil }
+	}
+	return func(_ any, a *conf.Args) error {
+		for _, word := range a.Words {
+			if _, err := web.CompileTemplate(a, word); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
