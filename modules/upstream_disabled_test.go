@@ -13,7 +13,9 @@ func TestTemporarilyDisabled(t *testing.T) {
 	f.backend(t, "ok", says("ok"))
 	f.backend(t, "closes", func(*http.Request) string { return "" })
 	f.backend(t, "sick", func(*http.Request) string { return reply(503, "sick") })
-	f.backend(t, "short", func(*http.Request) string { return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno chunk\r\n" })
+	f.backend(t, "short", func(*http.Request) string {
+		return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno chunk\r\n"
+	})
 	for _, test := range []struct{ first, scheme, doing string }{
 		{"dead", "http", "connecting to upstream"},
 		{"ok", "https", "SSL handshaking to upstream"},
