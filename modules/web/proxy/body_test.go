@@ -273,9 +273,13 @@ func TestCutBodyFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			names, cut, ended := make(chan string, 1), make(chan bool), make(chan error, 1)
 			b := serve(t, func(p *peer) {
-				_, rest, found := strings.Cut(p.head(), "X-File: ")
-				if !found {
-					return // the connection for the error page
+				head := p.head()
+				_, rest, found := strings.Cut(head, "X-File: ")
+				if !found { // the connection for the error page
+					if head != "" {
+						p.t.Errorf("a request without its body was sent: %q", head)
+					}
+					return
 				}
 				if test.after != "" {
 					p.body(len(test.body))
