@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -81,6 +82,15 @@ func (a *Authority) Issue(names ...string) (certPEM, keyPEM []byte, err error) {
 		return nil, nil, err
 	}
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", keyDER), nil
+}
+
+// Pair is Issue for a program that serves the certificate itself.
+func (a *Authority) Pair(names ...string) (tls.Certificate, error) {
+	cert, key, err := a.Issue(names...)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // Revoke makes a revocation list with the certificates given, in PEM.

@@ -191,11 +191,7 @@ func TestTLSToServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, key, err := ca.Issue("backend.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
+	pair, err := ca.Pair("backend.example")
 	if err != nil {
 		t.Fatal(err)
 	}

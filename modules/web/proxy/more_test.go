@@ -20,11 +20,7 @@ func TestTLSToServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := ca.Issue("app.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := ca.Pair("app.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
