@@ -97,7 +97,6 @@ func Variables(p *plan.Plan) *vars.Registry[*Session] {
 // Prepare makes the modules' variables and link steps known. It comes before the configuration is bound, for directives may
 // declare more variables.
 func Prepare(p *plan.Plan, modules []*Module) error {
-	plan.Part[built](p) // made now: later, while it runs, many would make it at once
 	for _, m := range modules {
 		if m.Link != nil {
 			p.OnLink(func() error { return m.Link(p) })

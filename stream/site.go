@@ -50,11 +50,6 @@ type Port struct {
 	site    *Site
 }
 
-// SiteOf is the site built from a plan, nil before Build has ended.
-func SiteOf(p *plan.Plan) *Site { return plan.Part[built](p).site }
-
-type built struct{ site *Site }
-
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
@@ -84,7 +79,6 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 		return nil, problems
 	}
 	s.slots = plan.Part[slots](p).count
-	plan.Part[built](p).site = s
 	return s, nil
 }
 

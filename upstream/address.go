@@ -85,12 +85,6 @@ func ParsePlace(text string, defaultPort uint16) (Place, error) {
 	return p, nil
 }
 
-// Name says whether the place is a name that the DNS has to resolve.
-func (p Place) Name() bool {
-	_, err := netip.ParseAddr(p.Host)
-	return p.Path == "" && err != nil
-}
-
 // Addresses returns the addresses of a place; a name is asked for once, as nginx does when it reads its configuration. IPv4
 // addresses come first.
 func (p Place) Addresses(ctx context.Context, lookup func(ctx context.Context, host string) ([]netip.Addr, error)) ([]Address, error) {

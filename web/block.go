@@ -24,7 +24,6 @@ type part struct {
 	registry  *vars.Registry[*Request]
 	slots     int
 	prepared  bool
-	site      *Site
 	slotNames map[string]int // of SlotVariable
 	unset     map[int]func(*Request)
 	spool     *bodySpool
@@ -49,9 +48,6 @@ func NewSlot(p *plan.Plan) int {
 	w.slots++
 	return w.slots - 1
 }
-
-// SiteOf is the site built from a configuration, nil before Build has ended.
-func SiteOf(p *plan.Plan) *Site { return partOf(p).site }
 
 // PlanOf is the plan that a setter works for.
 func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }

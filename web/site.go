@@ -112,7 +112,6 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	}
 	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })
 	b.site.slots = partOf(p).slots
-	partOf(p).site = b.site
 	for _, m := range modules {
 		if m.API != nil {
 			b.site.resources = append(b.site.resources, m.API(p)...)

@@ -26,6 +26,3 @@ var statusLines = func() (lines [lastStatus + 1]string) {
 	}
 	return lines
 }()
-
-// Reason is nginx's phrase for a status, "" if it has none.
-func Reason(status int) string { return reasons[status] }
