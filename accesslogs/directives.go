@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

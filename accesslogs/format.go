@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/logescape"
+	"starling/nginx/logescape"
 	"starling/plan"
 	"starling/vars"
 )

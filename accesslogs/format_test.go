@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"starling/lib/logescape"
 	"starling/lib/testkit"
+	"starling/nginx/logescape"
 	"starling/plan"
 	"starling/vars"
 )

@@ -7,7 +7,7 @@ import (
 	"testing/fstest"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 )
 
 // The modules of the tests: a small http and a limiter.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"starling/lib/units"
+	"starling/nginx/units"
 )
 
 // Field makes a setter of one value from the place to put it and a parser of the first argument.

@@ -8,7 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/conncount"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"starling/lib/packets"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 )
 

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // port is one address that a side wants to serve.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // named is a server that tells its name to a connection.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/lib/packets"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // beforeBind sets what must be set before an address is bound.

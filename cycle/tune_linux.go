@@ -3,7 +3,7 @@ package cycle
 import (
 	"golang.org/x/sys/unix"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // setTCP sets what only TCP has, and only where it was asked for: a reload that no longer does switches it off.

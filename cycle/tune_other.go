@@ -2,7 +2,7 @@
 
 package cycle
 
-import "starling/lib/sockaddr"
+import "starling/nginx/sockaddr"
 
 // setTCP has nothing to set: the options are Linux's.
 func setTCP(int, sockaddr.Options, func(fd, level, option, value int)) {}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/plan"
 	"starling/zone/kinds"
 )

@@ -7,8 +7,8 @@ import (
 	"github.com/gaissmai/bart"
 
 	"starling/conf"
-	"starling/lib/accesslist"
-	"starling/lib/forwarded"
+	"starling/nginx/accesslist"
+	"starling/nginx/trusted"
 	"starling/plan"
 	"starling/vars"
 )
@@ -25,7 +25,7 @@ type geo[C any] struct {
 	ranges   *ranges[C]              // nil without
 	fallback *choice[C]
 
-	proxies   *forwarded.Networks // nil: no header is believed
+	proxies   *trusted.Networks // nil: no header is believed
 	recursive bool
 }
 
@@ -115,7 +115,7 @@ func (r *geoReader[C]) proxy(line *conf.Node) error {
 		return err
 	}
 	if r.proxies == nil {
-		r.proxies = new(forwarded.Networks)
+		r.proxies = new(trusted.Networks)
 	}
 	r.proxies.Add(p)
 	return nil
@@ -198,7 +198,7 @@ func (g *geo[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	} else {
 		start := len(dst)
 		dst, _ = g.source.Append(dst, c)
-		addr, _ = forwarded.ParseAddr(dst[start:])
+		addr, _ = trusted.ParseAddr(dst[start:])
 		dst = dst[:start]
 	}
 	if g.proxies != nil && addr.IsValid() {

@@ -9,9 +9,9 @@ import (
 	"testing/fstest"
 
 	"starling/conf"
-	"starling/lib/forwarded"
-	"starling/lib/regex"
 	"starling/lib/testkit"
+	"starling/nginx/regex"
+	"starling/nginx/trusted"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"
@@ -72,8 +72,8 @@ func testSide() *Side[*client] {
 			c.log = append(c.log, fmt.Sprintf(format, args...))
 		},
 		Remote: func(c *client) netip.Addr { return c.addr },
-		Forwarded: func(c *client, from netip.Addr, trusted *forwarded.Networks, recursive bool) netip.Addr {
-			to, _ := forwarded.Address(netip.AddrPortFrom(from, 0), trusted, recursive, func(yield func([]byte) bool) {
+		Forwarded: func(c *client, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr {
+			to, _ := trusted.Address(netip.AddrPortFrom(from, 0), networks, recursive, func(yield func([]byte) bool) {
 				for _, v := range slices.Backward(c.forwarded) {
 					if !yield([]byte(v)) {
 						return

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/hostnames"
+	"starling/nginx/hostnames"
 	"starling/plan"
 	"starling/vars"
 )

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/forwarded"
+	"starling/nginx/trusted"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"
@@ -30,7 +30,7 @@ type Side[C any] struct {
 	// Remote is the client's address, the zero Addr for a unix socket.
 	Remote func(C) netip.Addr
 	// Forwarded is Remote after the trusted proxies' X-Forwarded-For; nil where there are no headers.
-	Forwarded func(c C, from netip.Addr, trusted *forwarded.Networks, recursive bool) netip.Addr
+	Forwarded func(c C, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr
 }
 
 // Regex is a compiled expression.

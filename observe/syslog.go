@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // SyslogScheme begins the path of a log that goes to a syslog server: "syslog:server=127.0.0.1,tag=x".

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
-	"starling/lib/version"
 	"starling/modules/core"
+	"starling/nginx/version"
 	"starling/observe"
 )
 

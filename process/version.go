@@ -7,7 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/cycle"
-	"starling/lib/version"
+	"starling/nginx/version"
 )
 
 // feature is a module of nginx's configure script and a directive that only it has: starling has the feature if the

@@ -5,7 +5,7 @@ import (
 	"net"
 	"sync"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/plan"
 )
 

@@ -3,7 +3,7 @@ package stream
 import (
 	"strings"
 
-	"starling/lib/regex"
+	"starling/nginx/regex"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

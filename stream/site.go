@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 	"starling/plan"
 )

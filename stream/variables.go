@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"starling/lib/proxyprotocol"
-	"starling/lib/version"
+	"starling/nginx/version"
 	"starling/observe"
 	"starling/vars"
 )

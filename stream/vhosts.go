@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/hostnames"
+	"starling/nginx/hostnames"
 	"starling/observe"
 	"starling/ssl"
 )

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"starling/lib/units"
+	"starling/nginx/units"
 )
 
 // Address is where a server listens, ready to be dialled and printed.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/plan"
 	"starling/upstream"
 	"starling/upstream/balance"

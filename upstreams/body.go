@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/observe"
 	"starling/upstream"
 )

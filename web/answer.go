@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strings"
 
-	"starling/lib/version"
+	"starling/nginx/version"
 	"starling/observe"
 	"starling/web/h1"
 )

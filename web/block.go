@@ -2,7 +2,7 @@ package web
 
 import (
 	"starling/conf"
-	"starling/lib/regex"
+	"starling/nginx/regex"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

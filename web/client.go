@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"starling/lib/forwarded"
+	"starling/nginx/trusted"
 	"starling/web/h1"
 )
 
@@ -22,11 +22,11 @@ func sameBytes(a, b []byte) bool {
 
 // Forwarded tells who a client that is believed says the request comes from: from the values of a request header, of which the
 // last counts first. changed is false where nothing is believed.
-func (r *Request) Forwarded(header h1.Known, from netip.AddrPort, trusted *forwarded.Networks, recursive bool) (addr netip.AddrPort, changed bool) {
+func (r *Request) Forwarded(header h1.Known, from netip.AddrPort, networks *trusted.Networks, recursive bool) (addr netip.AddrPort, changed bool) {
 	if !r.Seen.Has(header) {
 		return from, false
 	}
-	return forwarded.Address(from, trusted, recursive, func(yield func([]byte) bool) {
+	return trusted.Address(from, networks, recursive, func(yield func([]byte) bool) {
 		for i := len(r.Headers) - 1; i >= 0; i-- {
 			if r.Headers[i].ID == header && !yield(r.Headers[i].Value) {
 				return

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"starling/lib/clock"
-	"starling/lib/sockaddr"
-	"starling/lib/units"
+	"starling/nginx/sockaddr"
+	"starling/nginx/units"
 	"starling/vars"
 	"starling/web/h1"
 )

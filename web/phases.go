@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"starling/lib/escape"
+	"starling/nginx/escape"
 	"starling/observe"
 	"starling/web/h1"
 )

@@ -8,7 +8,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/proxyprotocol"
-	"starling/lib/regex"
+	"starling/nginx/regex"
 	"starling/ssl"
 	"starling/web/h1"
 	"starling/web/h2"

@@ -5,7 +5,7 @@ import (
 	"net"
 	"strconv"
 
-	"starling/lib/version"
+	"starling/nginx/version"
 	"starling/web/h1"
 )
 

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/sockaddr"
-	"starling/lib/units"
+	"starling/nginx/sockaddr"
+	"starling/nginx/units"
 	"starling/vars"
 )
 

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"starling/conf"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 	"starling/plan"
 	"starling/web/h1"

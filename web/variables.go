@@ -4,7 +4,7 @@ import (
 	"os"
 	"strconv"
 
-	"starling/lib/version"
+	"starling/nginx/version"
 	"starling/vars"
 	"starling/web/h1"
 )

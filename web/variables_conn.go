@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"starling/lib/proxyprotocol"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/web/h1"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/packets"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 	"starling/plan"
 	"starling/stream"

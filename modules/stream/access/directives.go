@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"starling/conf"
-	"starling/lib/accesslist"
+	"starling/nginx/accesslist"
 	"starling/observe"
 	"starling/stream"
 )

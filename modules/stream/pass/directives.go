@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"starling/conf"
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 	"starling/observe"
 	"starling/stream"
 	"starling/upstreams"

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/ssl"
 	"starling/stream"
 	"starling/stream/groups"

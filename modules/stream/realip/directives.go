@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"starling/conf"
-	"starling/lib/forwarded"
+	"starling/nginx/trusted"
 	"starling/stream"
 	"starling/vars"
 )
@@ -20,7 +20,7 @@ var Module = stream.Module{
 		Directives: []conf.Directive{{
 			Name: "set_real_ip_from", Syntax: "<address>", In: conf.Stream | conf.StreamServer, Repeat: true,
 			Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
-			Set: conf.List(func(s *Settings) *[]forwarded.Trust { return &s.From }, parseFrom),
+			Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 		}},
 	},
 	Variables: []vars.Variable[*stream.Session]{
@@ -41,10 +41,10 @@ var Module = stream.Module{
 }
 
 // Settings of one block.
-type Settings struct{ From []forwarded.Trust }
+type Settings struct{ From []trusted.Trust }
 
-func parseFrom(a *conf.Args) (forwarded.Trust, error) {
-	t, lowBits, err := forwarded.ParseTrust(a.Words[0])
+func parseFrom(a *conf.Args) (trusted.Trust, error) {
+	t, lowBits, err := trusted.ParseTrust(a.Words[0])
 	if lowBits {
 		a.Warn("low address bits of %s are meaningless", a.Words[0])
 	}
@@ -52,7 +52,7 @@ func parseFrom(a *conf.Args) (forwarded.Trust, error) {
 }
 
 func build(b *stream.Block) (stream.Handler, error) {
-	trusted := forwarded.Of(conf.SettingsOf[Settings](b.Scope).From)
+	trusted := trusted.Of(conf.SettingsOf[Settings](b.Scope).From)
 	if trusted == nil {
 		return nil, nil
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"starling/conf"
-	"starling/lib/accesslist"
+	"starling/nginx/accesslist"
 	"starling/observe"
 	"starling/web"
 )

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"starling/lib/version"
+	"starling/nginx/version"
 	"starling/observe"
 	"starling/plan"
 	"starling/zone"

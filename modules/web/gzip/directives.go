@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/regex"
+	"starling/nginx/regex"
 	"starling/vars"
 	"starling/web"
 )

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/vars"
 	"starling/web"
 )

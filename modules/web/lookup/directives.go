@@ -5,8 +5,8 @@ import (
 	"net/netip"
 
 	"starling/conf"
-	"starling/lib/forwarded"
 	"starling/lookups"
+	"starling/nginx/trusted"
 	"starling/observe"
 	"starling/plan"
 	"starling/web"
@@ -42,8 +42,8 @@ func side() *lookups.Side[*web.Request] {
 			r.Logf(level, format, args...)
 		},
 		Remote: func(r *web.Request) netip.Addr { return r.Remote.Addr() },
-		Forwarded: func(r *web.Request, from netip.Addr, trusted *forwarded.Networks, recursive bool) netip.Addr {
-			to, _ := r.Forwarded(h1.HeaderXForwardedFor, netip.AddrPortFrom(from, 0), trusted, recursive)
+		Forwarded: func(r *web.Request, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr {
+			to, _ := r.Forwarded(h1.HeaderXForwardedFor, netip.AddrPortFrom(from, 0), networks, recursive)
 			return to.Addr()
 		},
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"strings"
 
-	"starling/lib/escape"
+	"starling/nginx/escape"
 	"starling/web"
 	"starling/web/h1"
 )

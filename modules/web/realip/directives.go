@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/lib/forwarded"
+	"starling/nginx/trusted"
 	"starling/vars"
 	"starling/web"
 )
@@ -24,7 +24,7 @@ var Module = web.Module{
 			{
 				Name: "set_real_ip_from", Syntax: "<address>", In: contexts, Repeat: true,
 				Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
-				Set: conf.List(func(s *Settings) *[]forwarded.Trust { return &s.From }, parseFrom),
+				Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 			},
 			{
 				Name: "real_ip_header", Syntax: "<name>", Default: "X-Real-IP", In: contexts,
@@ -58,7 +58,7 @@ var Module = web.Module{
 
 // Settings of one block.
 type Settings struct {
-	From      []forwarded.Trust
+	From      []trusted.Trust
 	Source    source
 	Recursive bool
 }
@@ -75,8 +75,8 @@ func parseSource(text string) (source, error) {
 	return source{name: name, forwardedFor: name == "x-forwarded-for", proxy: name == "proxy_protocol"}, nil
 }
 
-func parseFrom(a *conf.Args) (forwarded.Trust, error) {
-	t, lowBits, err := forwarded.ParseTrust(a.Words[0])
+func parseFrom(a *conf.Args) (trusted.Trust, error) {
+	t, lowBits, err := trusted.ParseTrust(a.Words[0])
 	if lowBits {
 		a.Warn("low address bits of %s are meaningless", a.Words[0])
 	}

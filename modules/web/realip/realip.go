@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"starling/conf"
-	"starling/lib/forwarded"
+	"starling/nginx/trusted"
 	"starling/plan"
 	"starling/web"
 	"starling/web/h1"
@@ -29,7 +29,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.From) == 0 {
 		return nil, nil
 	}
-	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: forwarded.Of(s.From), slot: slotOf(b.Plan)}
+	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: trusted.Of(s.From), slot: slotOf(b.Plan)}
 	return x.handle, nil
 }
 
@@ -37,7 +37,7 @@ func build(b *web.Block) (web.Handler, error) {
 type replacer struct {
 	source    source
 	recursive bool
-	trusted   *forwarded.Networks
+	trusted   *trusted.Networks
 	slot      int
 }
 
@@ -68,5 +68,5 @@ func (x *replacer) find(r *web.Request) (netip.AddrPort, bool) {
 	if !sent {
 		return r.Remote, false
 	}
-	return forwarded.Address(r.Remote, x.trusted, x.recursive, func(yield func([]byte) bool) { yield(value) })
+	return trusted.Address(r.Remote, x.trusted, x.recursive, func(yield func([]byte) bool) { yield(value) })
 }

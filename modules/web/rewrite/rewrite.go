@@ -2,8 +2,8 @@ package rewrite
 
 import (
 	"starling/conf"
-	"starling/lib/escape"
-	"starling/lib/regex"
+	"starling/nginx/escape"
+	"starling/nginx/regex"
 	"starling/observe"
 	"starling/plan"
 	"starling/vars"

@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"starling/conf"
-	"starling/lib/escape"
+	"starling/nginx/escape"
 	"starling/vars"
 	"starling/web"
 )

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"starling/lib/escape"
+	"starling/nginx/escape"
 	"starling/observe"
 	"starling/web"
 	"starling/web/h1"

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/units"
+	"starling/nginx/units"
 	"starling/plan"
 	stick "starling/upstream/sticky"
 	"starling/vars"

@@ -1,4 +1,4 @@
-package forwarded
+package trusted
 
 import (
 	"net/netip"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"starling/lib/units"
+	"starling/nginx/units"
 )
 
 // table is text and wanted value; "invalid" where nginx refuses the text.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"starling/lib/sockaddr"
+	"starling/nginx/sockaddr"
 )
 
 // The wanted errors are what nginx 1.22.1 says, less the directive.

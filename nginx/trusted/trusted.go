@@ -1,5 +1,5 @@
-// Package forwarded finds out who a request really comes from, where trusted proxies say so in a header.
-package forwarded
+// Package trusted finds out who a request really comes from, where trusted proxies say so in a header.
+package trusted
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/gaissmai/bart"
 
-	"starling/lib/accesslist"
+	"starling/nginx/accesslist"
 )
 
 // Networks are the proxies that are trusted. It is filled once and then only read.
