@@ -25,6 +25,8 @@ type Metric struct {
 	Code string
 	// Scale turns the figure into base units; 0 is 1.
 	Scale float64
+	// Less is taken off the figure before it is scaled: NGINX Plus counts some from 1.
+	Less float64
 	// Values are the numbers for texts; others count 0.
 	Values map[string]float64
 	// Hex says that the figure is a text of hexadecimal digits, of which a float can hold the last 13.
@@ -120,7 +122,7 @@ func (m *Metric) value(figure any) (float64, bool) {
 	}
 	switch v := figure.(type) {
 	case float64:
-		return v * scale, true
+		return (v - m.Less) * scale, true
 	case bool:
 		if v {
 			return 1, true
@@ -150,6 +152,9 @@ func Gauge(name, at, help string) Metric {
 
 // By scales a metric to base units.
 func (m Metric) By(scale float64) Metric { m.Scale = scale; return m }
+
+// Minus takes n off the figure.
+func (m Metric) Minus(n float64) Metric { m.Less = n; return m }
 
 // Of gives texts their numbers; others are 0.
 func (m Metric) Of(values map[string]float64) Metric { m.Values = values; return m }

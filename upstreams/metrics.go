@@ -30,7 +30,7 @@ func (side Side) metrics() []observe.Metric {
 			observe.Gauge(server("connect_time"), at("connect_time"), "Average time to connect, in ms."),
 			observe.Gauge(server("first_byte_time"), at("first_byte_time"), "Average time to the first byte, in ms."))
 	}
-	list = append(list, observe.Gauge(prefix+"keepalives", "*upstream.keepalive", "Idle connections that are kept."),
+	list = append(list, observe.Gauge(prefix+"keepalive", "*upstream.keepalive", "Idle connections that are kept."),
 		observe.Gauge(server("header_time"), at("header_time"), "Average time to the head of an answer, in ms."))
 	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
 		list = append(list, observe.Counter(server("responses"), at("responses."+class), "Answers of a server, by class.").Coded(class))

@@ -5,7 +5,7 @@ import "starling/observe"
 var (
 	nginxMetrics = []observe.Metric{
 		observe.Gauge("starling_build_info", "[version=version,build=build]", "Always 1; the labels tell the version of nginx that is followed and the build."),
-		observe.Counter("starling_reloads_total", "generation", "Configurations taken since the process started, the first one included."),
+		observe.Counter("starling_reloads_total", "generation", "Reloads that took effect since the process started.").Minus(1),
 	}
 	connectionMetrics = []observe.Metric{
 		observe.Counter("nginxplus_connections_accepted", "accepted", "Client connections accepted, http and stream together."),
