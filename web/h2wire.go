@@ -119,9 +119,7 @@ func (w *h2Wire) trailers(r *Request) error {
 func (w *h2Wire) interim(r *Request, status int, _ []byte, headers h1.Headers) error {
 	b := h2.AppendStatus(r.Scratch(), status)
 	for i := range headers {
-		if !h1.HopByHop.Has(headers[i].ID) {
-			b = h2.AppendField(b, headers[i].ID, headers[i].Name, headers[i].Value)
-		}
+		b = h2.AppendField(b, headers[i].ID, headers[i].Name, headers[i].Value)
 	}
 	r.scratch = b[:0]
 	if err := w.stream.WriteHead(b, false); err != nil {

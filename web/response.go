@@ -249,9 +249,13 @@ func (r *Request) PassesHints() bool {
 	return false
 }
 
-// SendInterim sends a 1xx response at once (103).
+// SendInterim sends a 1xx response at once (100, 103), without the headers that have no place in one. A 103 of which nothing is left is
+// not sent.
 func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
 	if r.Version < h1.Version11 || r.headSent {
+		return nil
+	}
+	if headers = headers.Interim(); len(headers) == 0 && status != 100 {
 		return nil
 	}
 	return r.note(r.wire.interim(r, status, reason, headers))

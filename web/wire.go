@@ -170,9 +170,7 @@ func (w *h1Wire) interim(r *Request, status int, reason []byte, headers h1.Heade
 		b = append(append(b, reason...), '\r', '\n')
 	}
 	for i := range headers {
-		if !h1.HopByHop.Has(headers[i].ID) {
-			b = h1.AppendHeader(b, headers[i].Name, headers[i].Value)
-		}
+		b = h1.AppendHeader(b, headers[i].Name, headers[i].Value)
 	}
 	b = h1.AppendHeadEnd(b)
 	r.scratch = b[:0]

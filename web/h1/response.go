@@ -12,7 +12,7 @@ type ResponseHead struct {
 	Headers Headers
 	Seen    KnownSet
 
-	ContentLength int64 // -1: none
+	ContentLength int64 // -1: none, as always in a 1xx
 	Chunked       bool
 	KeepAlive     bool // the server will take another request, if the body's end can be found
 	Upgrade       bool // Connection names upgrade and there is an Upgrade header
@@ -20,6 +20,7 @@ type ResponseHead struct {
 	Bytes int // length of the head as read
 
 	closes connectionOptions
+	bodied bool // an interim response that speaks of a body of its own
 	stage  stage
 }
 
@@ -167,6 +168,12 @@ var onceInResponse = SetOf(HeaderContentLength, HeaderTransferEncoding)
 func (h *ResponseHead) note(n int) error {
 	header := &h.Headers[n]
 	id := header.ID
+	if h.Status < 200 && onceInResponse.Has(id) {
+		// There is no body whatever they say (RFC 9112, 6.3), so nothing in them is worth losing the answer for.
+		h.Seen = h.Seen.With(id)
+		h.bodied = h.bodied || id != HeaderContentLength || parseLength(header.Value) != 0
+		return nil
+	}
 	if h.Seen.Has(id) && onceInResponse.Has(id) {
 		first, _ := h.Headers[:n].Get(id)
 		return upstreamProblem("duplicate header line: \"%s: %s\", previous value: \"%s: %s\"",
@@ -195,7 +202,7 @@ func (h *ResponseHead) finish() error {
 	}
 	h.KeepAlive = h.Version >= Version11 && !h.closes.close && h.Status != 101
 	h.Upgrade = h.closes.upgrade && h.Seen.Has(HeaderUpgrade)
-	if (h.Status < 200 || h.Status == 204) && (h.Chunked || h.ContentLength > 0) {
+	if h.bodied || h.Status == 204 && (h.Chunked || h.ContentLength > 0) {
 		// RFC 9110, 8.6: must not be. There is no body by definition, but the server may think otherwise.
 		h.KeepAlive = false
 	}

@@ -128,6 +128,40 @@ func TestResponseEnds(t *testing.T) {
 	}
 }
 
+// TestInterimFraming: what an interim response says of a body is neither obeyed nor a reason to lose the answer behind it, but its
+// connection is not used again.
+func TestInterimFraming(t *testing.T) {
+	for _, c := range []struct {
+		fields string
+		inStep bool
+	}{
+		{"Link: </x>|", true},
+		{"Content-Length: 0|", true},
+		{"Content-Length: 5|", false},
+		{"Content-Length: 0|Content-Length: 0|", true},
+		{"Content-Length: 0|Content-Length: 7|", false},
+		{"Content-Length: five|", false},
+		{"Content-Length: 99999999999999999999|", false},
+		{"Transfer-Encoding: chunked|", false},
+		{"Transfer-Encoding: gzip|", false},
+		{"Transfer-Encoding: chunked|Transfer-Encoding: chunked|Content-Length: 3|", false},
+		{"Connection: close|", false},
+	} {
+		for _, status := range []string{"100 Continue", "102 Processing", "103 Early Hints", "110 ?", "199 ?"} {
+			b, h := &Buffer{}, &ResponseHead{}
+			b.Attach(&pieces{strings.ReplaceAll("HTTP/1.1 "+status+"|"+c.fields+"|HTTP/1.1 200 OK|Content-Length: 2||ok", "|", "\r\n")})
+			h.Reset()
+			if err := ReadResponse(b, h, 4096); err != nil || !h.Interim() || h.KeepAlive != c.inStep || h.ContentLength != -1 || h.Chunked {
+				t.Errorf("%s with %s: %v, keep-alive %v, length %d", status, c.fields, err, h.KeepAlive, h.ContentLength)
+			}
+			h.Reset()
+			if err := ReadResponse(b, h, 4096); err != nil || h.Status != 200 || h.ContentLength != 2 || !h.KeepAlive {
+				t.Errorf("behind %s with %s: %v, %q", status, c.fields, err, h.Line)
+			}
+		}
+	}
+}
+
 func TestInterimResponses(t *testing.T) {
 	b, h := &Buffer{}, &ResponseHead{}
 	b.Attach(&pieces{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"})

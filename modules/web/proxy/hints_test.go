@@ -32,6 +32,13 @@ func TestEarlyHints(t *testing.T) {
 		{"what is hidden", `early_hints 1; proxy_hide_header X-Secret;`, get,
 			"HTTP/1.1 103 Early Hints|X-Secret: a|Link: </a>|X-Accel-Expires: 1|Connection: x||" + final, hint + answer},
 		{"without anything to say", `early_hints 1;`, get, "HTTP/1.1 103 Early Hints|X-Pad: a||" + final, answer},
+		{"with framing", `early_hints 1;`, get, "HTTP/1.1 103 Early Hints|Content-Length: 5|Link: </a>||" + final, hint + answer},
+		{"with framing that contradicts itself", `early_hints 1;`, get,
+			"HTTP/1.1 103 Early Hints|Content-Length: x|Link: </a>|Content-Length: 5|Transfer-Encoding: chunked|Transfer-Encoding: x||" + final, hint + answer},
+		{"with fields of the connection", `early_hints 1;`, get, "HTTP/1.1 103 Early Hints|connection: X-Hop, close|x-hop: 1|Keep-Alive: timeout=1|" +
+			"Upgrade: x|TE: x|Trailer: X|Proxy-Connection: x|Link: </a>|Connection: ,X-Other|X-OTHER: 2||" + final, hint + answer},
+		{"with nothing but framing", `early_hints 1;`, get, "HTTP/1.1 103 Early Hints|Content-Length: 0||" + final, answer},
+		{"framing in one that is not passed", ``, get, "HTTP/1.1 102 Processing|Content-Length: 1|Content-Length: 2||" + final, answer},
 		{"HTTP/1.0", `early_hints 1;`, "GET / HTTP/1.0||", hint + final, answer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -46,16 +53,16 @@ func TestEarlyHints(t *testing.T) {
 
 // TestEarlyHintsOverHTTP2: the same for a stream.
 func TestEarlyHintsOverHTTP2(t *testing.T) {
-	b := answers(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+	b := answers(t, "HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 	s := start(t, b, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
 	transport := &http.Transport{Protocols: new(http.Protocols),
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return s.DialLoopback(), nil }}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
-	for query, want := range map[string][]string{"hints=1": {"103 </a> "}, "hints=0": nil} {
+	for query, want := range map[string][]string{"hints=1": {"103 map[Link:[</a>]]"}, "hints=0": nil} {
 		var got []string
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-			got = append(got, fmt.Sprintf("%d %s %s", code, header.Get("Link"), header.Get("Connection")))
+			got = append(got, fmt.Sprintf("%d %v", code, header))
 			return nil
 		}})
 		request, err := http.NewRequestWithContext(ctx, "GET", "http://a/?"+query, nil)

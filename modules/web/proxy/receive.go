@@ -16,6 +16,7 @@ const maxInterim = 64
 // receive reads the head of the answer and tells whether it is one for the client.
 func (x *exchange) receive() (verdict, int) {
 	r, w := x.r, x.wire
+	inStep := true // no interim response spoke of a body or of the end: what it meant by that may still come
 	for n := 0; ; n++ {
 		w.head.Reset()
 		if v, status := x.readHead(); v != tryAccepted {
@@ -24,6 +25,7 @@ func (x *exchange) receive() (verdict, int) {
 		if !w.head.Interim() {
 			break
 		}
+		inStep = inStep && w.head.KeepAlive
 		if n >= maxInterim {
 			x.logf(observe.Error, "upstream sent too many interim responses while reading response header from upstream")
 			return tryInvalid, 502
@@ -34,6 +36,7 @@ func (x *exchange) receive() (verdict, int) {
 			}
 		}
 	}
+	w.head.KeepAlive = w.head.KeepAlive && inStep
 	if w.head.Status == 101 && !hasUpgrade(r) {
 		x.logf(observe.Error, "upstream switched protocols without being asked while reading response header from upstream")
 		return tryInvalid, 502
@@ -54,9 +57,6 @@ func (x *exchange) receive() (verdict, int) {
 func (x *exchange) passHints() error {
 	h := &x.wire.head
 	h.Headers = slices.DeleteFunc(h.Headers, func(header h1.Header) bool { return x.l.hidden.has(&header) })
-	if len(h.Headers) == 0 {
-		return nil
-	}
 	return x.r.SendInterim(h.Status, h.Reason, h.Headers)
 }
 
