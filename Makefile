@@ -1,5 +1,5 @@
 # Everything here also runs by hand with plain go commands; see CONTRIBUTING.md.
-.PHONY: build test race vet fuzz bench demo ci swarm
+.PHONY: build test race vet staticcheck fuzz bench demo ci swarm night
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o starling .
@@ -13,6 +13,11 @@ race:
 vet:
 	go vet ./...
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt the files above"; exit 1; }
+
+# Pinned, so that a new release changes nothing unnoticed. It is no dependency of starling and not in go.mod.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+staticcheck:
+	go run $(STATICCHECK) ./...
 
 # Each fuzzer for a short while; FUZZTIME=10m for longer.
 FUZZTIME ?= 5s
@@ -34,3 +39,7 @@ SWARM ?= 1000
 FIRST ?= 1
 swarm:
 	go test ./sim -run Swarm -swarm $(SWARM) -first $(FIRST) -timeout 24h
+
+# What takes too long for every change: known vulnerabilities, 50,000 seeds, an hour for each fuzzer.
+night:
+	.ci/night

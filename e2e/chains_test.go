@@ -147,7 +147,7 @@ func (n *node) lockKey(file, password string) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	//nolint:staticcheck // insecure, but what operators have
+	//lint:ignore SA1019 insecure, but what operators have
 	locked, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", der, []byte(password), x509.PEMCipherAES256)
 	if err != nil {
 		n.t.Fatal(err)

@@ -11,10 +11,6 @@ import (
 	"starling/lib/testkit"
 )
 
-// watch is what every configuration of the seed is completed with so that it can be looked at from outside.
-const watch = `server { listen {{.IP}}:8080; location /api { api write=on; }
-	location = /text { return 200 $text; } }`
-
 // keyvalHTTP is the seed's key-value block, completed with addresses and a state folder.
 const keyvalHTTP = `http {
 	keyval_zone zone=one:32k state={{.Dir}}/state.one.keyval sync;

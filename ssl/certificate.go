@@ -95,9 +95,11 @@ func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted boo
 		case block.Type == "ENCRYPTED PRIVATE KEY":
 		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			continue
-		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // what OpenSSL's `-traditional` keys still are
+		//lint:ignore SA1019 keys of OpenSSL's `-traditional` format are still in use
+		case x509.IsEncryptedPEMBlock(block):
 			decrypt = func(password []byte) ([]byte, error) {
-				return x509.DecryptPEMBlock(block, password) //nolint:staticcheck // see above
+				//lint:ignore SA1019 as above
+				return x509.DecryptPEMBlock(block, password)
 			}
 		default:
 			key, err = parseKeyDER(block.Bytes)

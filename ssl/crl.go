@@ -60,7 +60,8 @@ func parseList(der []byte) (*revocations, error) {
 // parseFirstVersion reads lists of version 1, which `openssl ca -gencrl` writes unless told otherwise and the newer functions
 // of the library refuse.
 func parseFirstVersion(der []byte) (*revocations, error) {
-	list, err := x509.ParseDERCRL(der) //nolint:staticcheck // see above
+	//lint:ignore SA1019 the newer function rejects version 1
+	list, err := x509.ParseDERCRL(der)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,8 @@ func parseFirstVersion(der []byte) (*revocations, error) {
 		return nil, err
 	}
 	r := &revocations{issuer: string(start.Issuer.FullBytes), from: tbs.ThisUpdate, until: tbs.NextUpdate, serials: map[string]bool{},
-		signedBy: func(issuer *x509.Certificate) error { return issuer.CheckCRLSignature(list) }} //nolint:staticcheck // see above
+		//lint:ignore SA1019 there is no newer function for version 1
+		signedBy: func(issuer *x509.Certificate) error { return issuer.CheckCRLSignature(list) }}
 	for _, e := range tbs.RevokedCertificates {
 		r.serials[serialKey(e.SerialNumber)] = true
 	}

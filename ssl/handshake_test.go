@@ -179,7 +179,7 @@ func TestServerName(t *testing.T) {
 			t.Errorf("%+v: %q %v", c, state.ServerName, err)
 		}
 	}
-	if client.Config("x", true) != client.Config("x", true) {
+	if first, again := client.Config("x", true), client.Config("x", true); first != again {
 		t.Error("sessions cannot be reused: the configuration is made anew")
 	}
 }

@@ -29,12 +29,11 @@ func (s *Stream) WriteHead(block []byte, end bool) error {
 		if n == len(block) {
 			flags |= flagEndHeaders
 		}
-		b := c.out.room(frameHeaderBytes + shrink + n)
-		b = appendFrameHead(b[:0], shrink+n, kind, flags, s.ID)
+		b := appendFrameHead(c.out.room(frameHeaderBytes + shrink + n)[:0], shrink+n, kind, flags, s.ID)
 		if shrink > 0 {
 			b = append(b, 0x20)
 		}
-		b = append(b, block[:n]...)
+		copy(b[len(b):cap(b)], block[:n])
 		if block = block[n:]; len(block) == 0 {
 			break
 		}

@@ -21,9 +21,10 @@ import (
 // All numbers are varints, differences zigzag.
 const (
 	registerFormat byte = 1
-	headTombstone       = 1
-	headExpires         = 2
-	headClear           = 1
+	// Bits of a record's head.
+	headTombstone = 1
+	headExpires   = 2
+	headClear     = 1
 	// maxDictionary bounds the search for a value in the dictionary of one payload.
 	maxDictionary = 32
 )

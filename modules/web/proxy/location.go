@@ -21,8 +21,6 @@ import (
 type part struct {
 	// slot is where a request keeps its exchange.
 	slot int
-	// clients are the TLS settings already built.
-	clients map[*Settings]*ssl.Client
 }
 
 func link(p *plan.Plan) error {
