@@ -17,7 +17,7 @@ func TestLineageOutlivesTheProcess(t *testing.T) {
 	var log [][]byte
 	kept := func(record []byte) { log = append(log, record) }
 	first := kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Bytes: 1 << 20, Sync: true})
-	first.OnCommit(func(record []byte) error { kept(record); return nil }, kept)
+	first.OnCommit(func(record []byte) (func() error, error) { kept(record); return func() error { return nil }, nil }, kept)
 	start := func(k *kinds.Keyval, life uint64) *Node {
 		n, err := New(Config{ID: 7, Incarnation: life, Zones: []zone.Shared{k}, Driver: f.hosts[0]}, f.now)
 		if err != nil {

@@ -108,21 +108,35 @@ func (z *Zone) post(body []byte, now clock.Reading) observe.Answer {
 	if len(changes) > 1 && !z.empty(now) {
 		return observe.Answer{Err: badFormat("only one key can be added")}
 	}
-	for i, c := range changes {
+	for _, c := range changes {
 		if c.remove {
 			return observe.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
 		}
-		if err := z.Add([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire), now); err != nil {
-			for _, added := range changes[:i] {
-				// A pair that another client has removed meanwhile is gone as wanted.
-				if undo := z.Delete([]byte(added.key), now); undo != nil && !errors.Is(undo, kinds.ErrNotFound) {
-					return z.refusal(added.key, undo)
-				}
-			}
+	}
+	batch := z.Batch(now) // the disk is waited for once, however many they are
+	for i, c := range changes {
+		if err := batch.Add([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire)); err != nil {
+			return z.undo(batch, changes[:i], c.key, err)
+		}
+	}
+	if err := batch.Commit(); err != nil {
+		return z.refusal("", err)
+	}
+	return observe.Answer{Status: http.StatusCreated}
+}
+
+// undo takes back what was added before a pair that could not be. The answer is why.
+func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) observe.Answer {
+	for _, c := range added {
+		// A pair that another client has removed meanwhile is gone as wanted.
+		if err := batch.Delete([]byte(c.key)); err != nil && !errors.Is(err, kinds.ErrNotFound) {
 			return z.refusal(c.key, err)
 		}
 	}
-	return observe.Answer{Status: http.StatusCreated}
+	if err := batch.Commit(); err != nil {
+		return z.refusal("", err)
+	}
+	return z.refusal(key, why)
 }
 
 func (z *Zone) empty(now clock.Reading) bool {

@@ -87,7 +87,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		if err := s.load(z); err != nil {
 			return inNginxWords(err)
 		}
-		z.OnCommit(func(record []byte) error { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
+		z.OnCommit(func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
@@ -178,28 +178,36 @@ func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
 // minLogBytes is less than any log with a record.
 const minLogBytes = 24
 
-// keep takes a local write to disk. One that a retiring configuration made also goes into the zone that followed.
-func (s *store) keep(z *kinds.Keyval, record []byte, log observe.Logger) error {
+// keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made also go into the zone
+// that followed.
+func (s *store) keep(z *kinds.Keyval, record []byte, log observe.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current := s.log, s.current
 	s.mu.Unlock()
 	if kept == nil {
-		return errNotStarted
+		return nil, errNotStarted
 	}
-	wait := kept.Append(record)
+	appended := kept.Append(record)
 	s.changed.Store(true)
 	if current != z {
 		var found kinds.Restored
 		if err := current.Restore(record, &found, s.clock.Now()); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	err := wait()
+	return func() error {
+		err := appended()
+		s.tell(err, z, log)
+		return err
+	}, nil
+}
+
+// tell says that the log cannot be written, once until it can.
+func (s *store) tell(err error, z *kinds.Keyval, log observe.Logger) {
 	if err != nil && !s.failed.Swap(true) {
 		log.Logf(observe.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
 			"Make room on the disk: it is tried again every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
 	}
-	return err
 }
 
 // remote puts a peer's writes into the log without waiting: the peer has them too. A failure shows at the next local write.

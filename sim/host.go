@@ -87,7 +87,10 @@ func (h *Host) restore() {
 		}
 	}
 	write := func(record []byte) { h.disk = append(h.disk, append([]byte(nil), record...)) }
-	h.keyval.OnCommit(func(record []byte) error { write(record); return nil }, write)
+	h.keyval.OnCommit(func(record []byte) (func() error, error) {
+		write(record)
+		return func() error { return nil }, nil
+	}, write)
 }
 
 func (h *Host) zones() (list []zone.Shared) {

@@ -48,6 +48,7 @@ type Log struct {
 	spare   []byte // the buffer before, to be used again
 	next    uint64 // number of records appended
 	kept    uint64 // number of records on disk
+	syncs   int    // how often the disk was waited for
 	writing bool
 	tee     *[]byte // while rotating: what is appended meanwhile
 	err     error   // the first failure; a log that failed stays so until Rotate, for what the disk has is unknown
@@ -182,8 +183,8 @@ func checksum(length, record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(length, castagnoli), castagnoli, record)
 }
 
-// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync.
-// Who does not wait leaves the record to the next one who does, or to Sync.
+// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync, and so do all the records of one
+// who waits for the last of them only. Who does not wait leaves the record to the next one who does, or to Sync.
 func (l *Log) Append(record []byte) (wait func() error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,7 +204,7 @@ func (l *Log) Append(record []byte) (wait func() error) {
 	l.next++
 	number := l.next
 	if len(l.buffer) > bufferMax && !l.writing {
-		l.write()
+		l.write(false) // this bounds the buffer; whoever waits makes it durable
 	}
 	return func() error { return l.wait(number) }
 }
@@ -226,7 +227,7 @@ func (l *Log) wait(number uint64) error {
 		if l.writing {
 			l.idle.Wait()
 		} else {
-			l.write()
+			l.write(true)
 		}
 	}
 	if l.kept >= number {
@@ -235,14 +236,14 @@ func (l *Log) wait(number uint64) error {
 	return l.err
 }
 
-// write takes the buffer to disk. It is called with mu, which it gives up meanwhile.
-func (l *Log) write() {
+// write gives the buffer to the file and, with sync, waits until the disk has it. It is called with mu, which it gives up meanwhile.
+func (l *Log) write(sync bool) {
 	data, upTo, file := l.buffer, l.next, l.file
 	l.buffer, l.spare = l.spare[:0], nil
 	l.writing = true
 	l.mu.Unlock()
 	_, err := file.Write(data)
-	if err == nil {
+	if err == nil && sync {
 		err = file.Sync()
 	}
 	l.mu.Lock()
@@ -253,8 +254,9 @@ func (l *Log) write() {
 	}
 	if err != nil {
 		l.err = fmt.Errorf("writing the log failed, nothing more is acknowledged until it is written anew: %w", err)
-	} else {
+	} else if sync {
 		l.kept = upTo
+		l.syncs++
 	}
 	l.idle.Broadcast()
 }

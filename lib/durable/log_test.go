@@ -277,3 +277,24 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Who writes much and waits at the end waits for the disk once, however much it is.
+func TestManyRecordsCostOneSync(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	record := bytes.Repeat([]byte("x"), 1000)
+	var wait func() error
+	for range 10 * bufferMax / len(record) {
+		wait = l.Append(record)
+	}
+	if l.syncs != 0 || len(l.buffer) > bufferMax+len(record)+headBytes {
+		t.Errorf("%d syncs before anybody waits, %d bytes are buffered", l.syncs, len(l.buffer))
+	}
+	if err := wait(); err != nil || l.syncs != 1 {
+		t.Errorf("%d syncs: %v", l.syncs, err)
+	}
+	_, err := ReadFile(path, func([]byte) error { return nil })
+	if info, _ := os.Stat(path); err != nil || info.Size() != l.Size() {
+		t.Errorf("%d bytes are in the file, %d in the log: %v", info.Size(), l.Size(), err)
+	}
+}

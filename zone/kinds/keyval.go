@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"cmp"
 	"iter"
 
 	"starling/lib/clock"
@@ -24,7 +25,7 @@ type Keyval struct {
 	agreements agreements
 	match      matcher // nil for TypeString
 	// onLocal and onRemote get the log record of each change, see OnCommit.
-	onLocal  func(record []byte) error
+	onLocal  func(record []byte) (wait func() error, err error)
 	onRemote func(payload []byte)
 }
 
@@ -75,10 +76,10 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 
 var _ zone.Remembering = (*Keyval)(nil)
 
-// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here, which return
-// its error and only when it returns: it may wait for the disk. Payloads given to remote came from peers.
-// Both are called without locks and are read back by Restore. Called before the zone is used.
-func (k *Keyval) OnCommit(local func(record []byte) error, remote func(payload []byte)) {
+// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here. What it returns waits for the
+// disk: a write is acknowledged when it has returned nil, a batch of them when that of its last record has. Payloads given to remote came from
+// peers. Both are called without locks, must not keep what they are given, and are read back by Restore. Called before the zone is used.
+func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
 	k.onLocal, k.onRemote = local, remote
 }
 
@@ -125,117 +126,51 @@ func (k *Keyval) canonical(key []byte) ([]byte, error) {
 }
 
 // Set writes a pair whether or not the key is there. expireMS is the life of this pair, or NoExpire.
-// It fails with ErrFull, ErrKey, ErrTooLong, or what OnCommit's local returned; in the last case the write stands here.
+// It fails with ErrFull, ErrKey, ErrTooLong, or what OnCommit's local waited for; in the last case the write stands here.
 func (k *Keyval) Set(key, value []byte, expireMS int64, now clock.Reading) error {
-	return k.write(key, value, expireMS, always, now)
+	b := k.Batch(now)
+	return cmp.Or(b.write(key, value, expireMS, always), b.Commit())
 }
 
 // Add writes a pair that must not be there: ErrExists.
 func (k *Keyval) Add(key, value []byte, expireMS int64, now clock.Reading) error {
-	return k.write(key, value, expireMS, absent, now)
+	b := k.Batch(now)
+	return cmp.Or(b.Add(key, value, expireMS), b.Commit())
 }
 
 // Update writes a pair that must be there: ErrNotFound.
 func (k *Keyval) Update(key, value []byte, expireMS int64, now clock.Reading) error {
-	return k.write(key, value, expireMS, present, now)
-}
-
-type condition uint8
-
-const (
-	always condition = iota
-	absent
-	present
-)
-
-func (k *Keyval) write(key, value []byte, expireMS int64, when condition, now clock.Reading) error {
-	key, err := k.canonical(key)
-	if err != nil {
-		return err
-	}
-	if len(value) > MaxValueBytes {
-		return ErrTooLong
-	}
-	if expireMS == NoExpire {
-		expireMS = k.timeoutMS.Load()
-	}
-	hash := zone.KeyHash(key)
-	sh := k.store.Shard(hash)
-	sh.Lock()
-	slot, r := k.findLive(sh, key, now)
-	if (when == absent && r != nil) || (when == present && r == nil) {
-		sh.Unlock()
-		if when == absent {
-			return ErrExists
-		}
-		return ErrNotFound
-	}
-	var old *zone.Record
-	if slot != 0 {
-		old = sh.At(slot)
-	}
-	w := write{stamp: k.nextStamp(sh, old, now), value: value}
-	if expireMS > 0 {
-		w.expiryMS = now.WallMS + expireMS
-	}
-	// The last eighth is for remote writes and tombstones, which nobody can be told about.
-	did, slot := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now)
-	first := did == won && sh.MarkDirty(slot, sh.At(slot))
-	sh.Unlock()
-	if first {
-		k.store.Wake(false)
-	}
-	if did != won {
-		return ErrFull
-	}
-	return k.commit(sh.Number(), key, &w, now)
-}
-
-// commit hands a local write to the keeper of the zone's state.
-func (k *Keyval) commit(shard int, key []byte, w *write, now clock.Reading) error {
-	if k.onLocal == nil {
-		return nil
-	}
-	e := registerEncoder{zone: &k.registers}
-	record := append(e.Begin(nil, now), byte(shard))
-	return k.onLocal(append(e.appendWrite(record, key, w), zone.GroupEnd))
+	b := k.Batch(now)
+	return cmp.Or(b.write(key, value, expireMS, present), b.Commit())
 }
 
 // Delete removes a pair on all nodes, or returns ErrNotFound.
 func (k *Keyval) Delete(key []byte, now clock.Reading) error {
-	key, err := k.canonical(key)
-	if err != nil {
-		return err
-	}
-	hash := zone.KeyHash(key)
-	sh := k.store.Shard(hash)
-	sh.Lock()
-	slot, r := k.findLive(sh, key, now)
-	if r == nil {
-		sh.Unlock()
-		return ErrNotFound
-	}
-	gone := write{stamp: k.nextStamp(sh, r, now), tombstone: true}
-	first := k.remove(sh, hash, key, slot, r, &gone, now)
-	sh.Unlock()
-	if first {
-		k.store.Wake(false)
-	}
-	return k.commit(sh.Number(), key, &gone, now)
+	b := k.Batch(now)
+	return cmp.Or(b.Delete(key), b.Commit())
 }
 
 // Clear removes all pairs on all nodes.
 func (k *Keyval) Clear(now clock.Reading) error {
 	cleared := k.clearAll(now)
-	if k.onLocal == nil {
-		return nil
-	}
 	e := registerEncoder{zone: &k.registers}
 	record := e.Begin(nil, now)
 	for shard := range zone.Shards {
 		record = append(e.AppendClear(append(record, byte(shard)), cleared), zone.GroupEnd)
 	}
-	return k.onLocal(record)
+	return k.keepLocal(record)
+}
+
+// keepLocal hands a record to the keeper of the zone's state, if there is one, and waits for the disk.
+func (k *Keyval) keepLocal(record []byte) error {
+	if k.onLocal == nil {
+		return nil
+	}
+	wait, err := k.onLocal(record)
+	if err != nil {
+		return err
+	}
+	return wait()
 }
 
 // Len is the number of pairs, some of which may just have expired.

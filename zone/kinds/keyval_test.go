@@ -256,11 +256,8 @@ func TestAFullZonesLogBringsItBack(t *testing.T) {
 	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, Sync: true})
 	two := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
 	var log [][]byte
-	keep := func(record []byte) error {
-		log = append(log, slices.Clone(record))
-		return nil
-	}
-	one.OnCommit(keep, func(payload []byte) { keep(payload) })
+	keep := func(record []byte) { log = append(log, slices.Clone(record)) }
+	one.OnCommit(onDisk(keep), keep)
 	one.Set([]byte("mine"), []byte("kept"), NoExpire, at(0))
 	for i := range 1000 {
 		two.Set(fmt.Appendf(nil, "more%d", i), make([]byte, 100), NoExpire, at(1))
@@ -289,11 +286,8 @@ func TestAFullZonesLogBringsItBack(t *testing.T) {
 func TestStateComesBack(t *testing.T) {
 	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
 	var log [][]byte
-	keep := func(record []byte) error {
-		log = append(log, slices.Clone(record))
-		return nil
-	}
-	one.OnCommit(keep, func(payload []byte) { keep(payload) })
+	keep := func(record []byte) { log = append(log, slices.Clone(record)) }
+	one.OnCommit(onDisk(keep), keep)
 	one.Set([]byte("a"), []byte("1"), NoExpire, at(0))
 	one.Set([]byte("b"), []byte("2"), 50_000, at(0))
 	one.Set([]byte("b"), []byte("3"), 60_000, at(1))
@@ -343,7 +337,7 @@ func TestStateComesBack(t *testing.T) {
 func TestAWriteFailsWhenItsLogDoes(t *testing.T) {
 	k := newTestKeyval(0)
 	broken := errors.New("disk is gone")
-	k.OnCommit(func([]byte) error { return broken }, func([]byte) {})
+	k.OnCommit(func([]byte) (func() error, error) { return func() error { return broken }, nil }, func([]byte) {})
 	for name, err := range map[string]error{
 		"set":    k.Set([]byte("a"), []byte("1"), NoExpire, at(0)),
 		"delete": k.Delete([]byte("a"), at(0)),

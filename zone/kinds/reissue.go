@@ -19,9 +19,7 @@ func (g *registers) Reissue(now clock.Reading) int { return g.reissue(now, func(
 // would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its log is written anew.
 func (k *Keyval) Reissue(now clock.Reading) int {
 	return k.reissue(now, func(record []byte) {
-		if k.onLocal != nil {
-			_ = k.onLocal(record) // see above
-		}
+		_ = k.keepLocal(record) // see above
 	})
 }
 

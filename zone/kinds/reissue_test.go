@@ -55,8 +55,8 @@ func TestReissuedRecordsAreNewOnDiskToo(t *testing.T) {
 	}
 	wrong := NewKeyval(KeyvalConfig{Name: "k", Bytes: 16 << 20, Sync: true})
 	var log [][]byte
-	keep := func(record []byte) error { log = append(log, slices.Clone(record)); return nil }
-	wrong.OnCommit(keep, func(payload []byte) { t.Error("a record of the log is not waited for") })
+	keep := func(record []byte) { log = append(log, slices.Clone(record)) }
+	wrong.OnCommit(onDisk(keep), func(payload []byte) { t.Error("a record of the log is not waited for") })
 	wrong.Set([]byte("old"), []byte("x"), NoExpire, at(0))
 	wrong.Clear(at(hourMS))
 	for _, key := range []string{"a", "b", "c", "d"} {
@@ -110,7 +110,7 @@ func TestReissuedAndClearedStaysCleared(t *testing.T) {
 	const hourMS = 3_600_000
 	wrong := newTestKeyval(0)
 	var log [][]byte
-	wrong.OnCommit(func(record []byte) error { log = append(log, slices.Clone(record)); return nil }, func([]byte) {})
+	wrong.OnCommit(onDisk(func(record []byte) { log = append(log, slices.Clone(record)) }), func([]byte) {})
 	wrong.Set([]byte("a"), []byte("wrong"), NoExpire, at(hourMS))
 	wrong.Reissue(at(200))
 	wrong.Clear(at(300))

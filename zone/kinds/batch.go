@@ -1,0 +1,143 @@
+package kinds
+
+import (
+	"cmp"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Batch is a number of local writes that wait for the disk once, together. Each stands in memory, and is on its way to the peers, as soon as it is
+// made; none is acknowledged before Commit has returned nil. It belongs to one goroutine.
+type Batch struct {
+	zone    *Keyval
+	now     clock.Reading
+	encoder registerEncoder
+	record  []byte
+	wait    func() error // for the last record handed to the keeper, and so for all before it
+	failed  error        // the first record that the keeper did not take
+}
+
+// batchPieceBytes is from when a record of a batch is handed on. It is small because a write must not be in the log long after it is in memory:
+// what is stamped anew meanwhile comes before it. And a reader of the log expects a record to be of one shard, and makes room for all of it there.
+const batchPieceBytes = 4 << 10
+
+// Batch begins a number of writes that are made at one time.
+func (k *Keyval) Batch(now clock.Reading) *Batch {
+	return &Batch{zone: k, now: now, encoder: registerEncoder{zone: &k.registers}}
+}
+
+// Add writes a pair that must not be there: ErrExists. Otherwise it fails as Keyval.Set does, but for the disk.
+func (b *Batch) Add(key, value []byte, expireMS int64) error {
+	return b.write(key, value, expireMS, absent)
+}
+
+type condition uint8
+
+const (
+	always condition = iota
+	absent
+	present
+)
+
+func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
+	k, now := b.zone, b.now
+	key, err := k.canonical(key)
+	if err != nil {
+		return err
+	}
+	if len(value) > MaxValueBytes {
+		return ErrTooLong
+	}
+	if expireMS == NoExpire {
+		expireMS = k.timeoutMS.Load()
+	}
+	hash := zone.KeyHash(key)
+	sh := k.store.Shard(hash)
+	sh.Lock()
+	slot, r := k.findLive(sh, key, now)
+	if (when == absent && r != nil) || (when == present && r == nil) {
+		sh.Unlock()
+		if when == absent {
+			return ErrExists
+		}
+		return ErrNotFound
+	}
+	var old *zone.Record
+	if slot != 0 {
+		old = sh.At(slot)
+	}
+	w := write{stamp: k.nextStamp(sh, old, now), value: value}
+	if expireMS > 0 {
+		w.expiryMS = now.WallMS + expireMS
+	}
+	// The last eighth is for remote writes and tombstones, which nobody can be told about.
+	did, slot := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now)
+	first := did == won && sh.MarkDirty(slot, sh.At(slot))
+	sh.Unlock()
+	if first {
+		k.store.Wake(false)
+	}
+	if did != won {
+		return ErrFull
+	}
+	b.keep(sh.Number(), key, &w)
+	return nil
+}
+
+// Delete removes a pair on all nodes, or returns ErrNotFound.
+func (b *Batch) Delete(key []byte) error {
+	k, now := b.zone, b.now
+	key, err := k.canonical(key)
+	if err != nil {
+		return err
+	}
+	hash := zone.KeyHash(key)
+	sh := k.store.Shard(hash)
+	sh.Lock()
+	slot, r := k.findLive(sh, key, now)
+	if r == nil {
+		sh.Unlock()
+		return ErrNotFound
+	}
+	gone := write{stamp: k.nextStamp(sh, r, now), tombstone: true}
+	first := k.remove(sh, hash, key, slot, r, &gone, now)
+	sh.Unlock()
+	if first {
+		k.store.Wake(false)
+	}
+	b.keep(sh.Number(), key, &gone)
+	return nil
+}
+
+// keep adds a write to the record for the keeper of the zone's state.
+func (b *Batch) keep(shard int, key []byte, w *write) {
+	if b.zone.onLocal == nil {
+		return
+	}
+	if len(b.record) == 0 {
+		b.record = b.encoder.Begin(b.record, b.now)
+	}
+	b.record = b.encoder.appendWrite(append(b.record, byte(shard)), key, w)
+	b.record = append(b.record, zone.GroupEnd)
+	if len(b.record) >= batchPieceBytes {
+		b.handOn()
+	}
+}
+
+func (b *Batch) handOn() {
+	wait, err := b.zone.onLocal(b.record)
+	b.wait, b.failed = wait, cmp.Or(b.failed, err)
+	b.record = b.record[:0]
+}
+
+// Commit waits until all writes of the batch are on disk, where the zone keeps state. If it fails they stand in memory, but a crash may take them.
+func (b *Batch) Commit() error {
+	if len(b.record) > 0 {
+		b.handOn()
+	}
+	if b.failed != nil || b.wait == nil {
+		return b.failed
+	}
+	return b.wait()
+}
