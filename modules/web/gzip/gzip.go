@@ -77,7 +77,7 @@ func (c *compressor) filter(r *web.Request) {
 	}
 	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
-	weakenETag(r)
+	weakenETags(r)
 	out.ContentLength = -1
 	if r.MethodID == h1.MethodHead {
 		return // the head alone is what a GET would get
@@ -176,16 +176,23 @@ func accepts(value []byte) bool {
 	return false
 }
 
-// weakenETag says that only the meaning is the same, not the bytes.
-func weakenETag(r *web.Request) {
-	for i := range r.Out.Headers {
-		h := &r.Out.Headers[i]
-		if h.ID == h1.HeaderETag && !bytes.HasPrefix(h.Value, []byte("W/")) {
-			weak := append(r.Alloc(len(h.Value) + 2)[:0], "W/"...)
-			h.Value = append(weak, h.Value...)
+// weakenETags is ngx_http_weak_etag: a weak tag says that only the meaning is the same, not the bytes. What is no tag cannot be made weak,
+// and what stayed of it would name the bytes before compression: it is removed.
+func weakenETags(r *web.Request) {
+	kept := r.Out.Headers[:0]
+	for _, h := range r.Out.Headers {
+		if h.ID == h1.HeaderETag && (len(h.Value) <= len(weakPrefix) || !bytes.HasPrefix(h.Value, weakPrefix)) {
+			if len(h.Value) == 0 || h.Value[0] != '"' {
+				continue
+			}
+			h.Value = append(append(r.Alloc(len(weakPrefix) + len(h.Value))[:0], weakPrefix...), h.Value...)
 		}
+		kept = append(kept, h)
 	}
+	r.Out.Headers = kept
 }
+
+var weakPrefix = []byte("W/")
 
 // encoder compresses one response after another.
 type encoder struct {

@@ -116,6 +116,25 @@ func TestWhatIsCompressed(t *testing.T) {
 	}
 }
 
+// TestETags: a strong tag becomes a weak one, and what is no tag goes, as in nginx; uncompressed they stay as they are.
+func TestETags(t *testing.T) {
+	s := webtest.Start(t, modules(), `gzip on; server { location / { } }`)
+	for etag, want := range map[string]string{
+		`"a"`: `W/"a"`, `""`: `W/""`, `"a`: `W/"a`, `W/"a"`: `W/"a"`, `W/a`: `W/a`,
+		`W/`: ``, `W`: ``, `w/"a"`: ``, `a`: ``, `sha256:00`: ``, `'a'`: ``, `a"b"`: ``, ``: ``,
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			for accept, want := range map[string]string{"gzip": want, "identity": etag} {
+				response := s.Client().Do(method + " /text/html?ETag=" + etag + "&X=y HTTP/1.1\r\nHost: a\r\nAccept-Encoding: " + accept + "\r\n\r\n")
+				_, sent := response.Header["Etag"]
+				if got := response.Header.Get("ETag"); got != want || sent != (want != "" || accept == "identity") || response.Header.Get("X") != "y" {
+					t.Errorf("%s, %s: %q became %q (sent: %v), want %q", method, accept, etag, got, sent, want)
+				}
+			}
+		}
+	}
+}
+
 // TestHead: HEAD gets the head that GET would get.
 func TestHead(t *testing.T) {
 	s := webtest.Start(t, modules(), `gzip on; gzip_vary on; server { location / { } }`)
