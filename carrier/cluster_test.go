@@ -318,9 +318,12 @@ func TestStatusHasTheNamesOfNGINX(t *testing.T) {
 			t.Errorf("no %s in %s", name, text)
 		}
 	}
-	for name, want := range map[string]float64{"nodes_online": 1, "msgs_out": 1, "msgs_in": 0, "bytes_in": 0} {
-		if got, ok := status.Status[name]; !ok || got != want {
-			t.Errorf("%s is %v, want %v", name, got, want)
+	if got := status.Status["nodes_online"]; got != 1 {
+		t.Errorf("nodes_online is %v, want 1", got)
+	}
+	for _, name := range []string{"msgs_out", "msgs_in", "bytes_in", "bytes_out"} {
+		if status.Status[name] <= 0 {
+			t.Errorf("%s is %v although a hello went each way", name, status.Status[name])
 		}
 	}
 	if len(status.Peers) != 1 || status.Peers[0]["node_id"] != "00000000000000a1" || status.Peers[0]["pushing"] != true {

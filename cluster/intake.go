@@ -82,8 +82,6 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		return err
 	}
 	n := s.node
-	n.traffic.msgsIn.Add(1)
-	n.traffic.bytesIn.Add(int64(f.WireBytes))
 	if s.intake.unacked++; s.intake.unacked == 1 {
 		s.intake.sinceMS = now.MonoMS
 		n.driver.Wake(s)
@@ -215,8 +213,6 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 	}
 	z, n := iz.state, s.node
 	if len(t.Payload) > 0 {
-		n.traffic.msgsIn.Add(1)
-		n.traffic.bytesIn.Add(int64(f.WireBytes))
 		applied, err := z.shared.Learn(t.Payload, n.clocks.clusterTime(now))
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
@@ -265,6 +261,7 @@ func (s *Session) appendAcks(now clock.Reading) {
 	defer s.queueMu.Unlock()
 	if s.ending == nil {
 		s.control = wire.AppendFrame(s.control, wire.TypeAck, body, nil)
+		s.controlMsgs++
 	}
 }
 

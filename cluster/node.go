@@ -47,7 +47,8 @@ type zoneTable struct {
 	byName map[string]*zoneState
 }
 
-// traffic counts what the API calls msgs and bytes: frames with records, not the talk around them.
+// traffic counts what the API calls msgs and bytes: every frame from and to a peer, heartbeats and acknowledgements too, so that figures which
+// stand still mean a connection that does.
 type traffic struct {
 	bytesIn, bytesOut, msgsIn, msgsOut atomic.Int64
 }

@@ -246,16 +246,22 @@ func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 }
 
 func (s *Session) append(dst []byte, t wire.Type, head, payload []byte) []byte {
+	s.node.traffic.msgsOut.Add(1)
 	if s.push.squeeze {
 		return s.push.compress.AppendFrame(dst, t, head, payload)
 	}
 	return wire.AppendFrame(dst, t, head, payload)
 }
 
+// appendPlain appends what is too small, or too random, to be worth compressing.
+func (s *Session) appendPlain(dst []byte, t wire.Type, body []byte) []byte {
+	s.node.traffic.msgsOut.Add(1)
+	return wire.AppendFrame(dst, t, body, nil)
+}
+
 // fillFrames appends what the peer lacks of a journal. Called with mu held.
 func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
 	journal := pz.state.shared.Journal()
-	start, sent := len(dst), int64(0)
 	for len(dst) < limit && pz.cursor < journal.Head() {
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
@@ -268,10 +274,7 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		s.push.head = wire.AppendDataHead(s.push.head[:0], pz.index, pz.cursor, age)
 		dst = s.append(dst, wire.TypeData, s.push.head, payload)
 		pz.cursor++
-		sent++
 	}
-	s.node.traffic.msgsOut.Add(sent)
-	s.node.traffic.bytesOut.Add(int64(len(dst) - start))
 	return dst
 }
 
@@ -283,7 +286,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 	z := pz.state
 	if pz.begin != nil {
 		pz.begin.Frontier = z.frontier()
-		dst = wire.AppendFrame(dst, wire.TypeTeachBegin, pz.begin.Append(nil), nil)
+		dst = s.appendPlain(dst, wire.TypeTeachBegin, pz.begin.Append(nil))
 		pz.begin = nil
 	}
 	local := s.node.clocks.clusterTime(now)
@@ -306,12 +309,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 			piece = nil
 		}
 		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)
-		before := len(dst)
 		dst = s.append(dst, wire.TypeTeach, s.push.head, piece)
-		if len(piece) > 0 {
-			s.node.traffic.msgsOut.Add(1)
-			s.node.traffic.bytesOut.Add(int64(len(dst) - before))
-		}
 	}
 	if z.shared.Journal().Head() != head {
 		s.node.wakeOutgoing() // cutting shards of buckets has flushed them
@@ -332,7 +330,7 @@ func (s *Session) fillDigests(dst []byte) []byte {
 	var sums [zone.Shards]uint64
 	for _, pz := range s.push.zones {
 		if pz.state.shared.Digests(&sums) {
-			dst = wire.AppendFrame(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil), nil)
+			dst = s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
 		}
 	}
 	return dst

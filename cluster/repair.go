@@ -189,8 +189,6 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	n := s.node
-	n.traffic.msgsIn.Add(1)
-	n.traffic.bytesIn.Add(int64(f.WireBytes))
 	applied, err := compared.Mend(r.Payload, n.clocks.clusterTime(now))
 	if err != nil {
 		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)

@@ -212,17 +212,14 @@ func (s *Session) fillRepairs(dst []byte, limit int, pz *pushZone, now clock.Rea
 			piece, job.wanted, _ = compared.AppendRecords(job.wanted, s.push.piece[:0], teachPieceBytes, local)
 			s.push.keep(piece)
 			if len(piece) > 0 {
-				before := len(dst)
 				s.push.head = wire.AppendRepairHead(s.push.head[:0], pz.index)
 				dst = s.append(dst, wire.TypeRepair, s.push.head, piece)
 				s.push.digestsDue = true // so that both sides see at once that they agree
-				s.node.traffic.msgsOut.Add(1)
-				s.node.traffic.bytesOut.Add(int64(len(dst) - before))
 			}
 			continue
 		}
 		if job.end != nil {
-			dst = wire.AppendFrame(dst, wire.TypeRepairEnd, job.end.Append(nil), nil)
+			dst = s.appendPlain(dst, wire.TypeRepairEnd, job.end.Append(nil))
 		}
 		pz.repairs = slices.Delete(pz.repairs, 0, 1)
 	}

@@ -40,7 +40,9 @@ type Session struct {
 	// queueMu is a leaf: it may be taken with any other lock held.
 	queueMu sync.Mutex
 	control []byte // whole frames that go before all others
-	ending  *Ending
+	// controlMsgs is how many frames control holds.
+	controlMsgs int64
+	ending      *Ending
 
 	// mu guards what follows. It is taken before Node.mu and progress.mu.
 	mu      sync.Mutex
@@ -49,6 +51,7 @@ type Session struct {
 	their   wire.Hello
 	peer    *peer
 	beatMS  int64 // between heartbeats
+	counted bool  // a frame of the peer was, and the preamble with it
 	token   uint64
 	tokenMS int64
 	push    pusher
@@ -162,11 +165,25 @@ func (s *Session) Filled(n int, now clock.Reading) error {
 		}
 		s.mu.Lock()
 		err = s.handle(frame, now)
+		s.countIn(frame)
 		s.mu.Unlock()
 		if err != nil {
 			return s.fail(err)
 		}
 	}
+}
+
+// countIn counts a frame of a peer, not one of a stranger. Called with mu held.
+func (s *Session) countIn(f wire.Frame) {
+	if s.PeerID() == 0 {
+		return
+	}
+	bytes := int64(f.WireBytes)
+	if !s.counted {
+		s.counted, bytes = true, bytes+int64(len(wire.Preamble))
+	}
+	s.node.traffic.msgsIn.Add(1)
+	s.node.traffic.bytesIn.Add(bytes)
 }
 
 // Receive is Space and Filled for bytes that are elsewhere.
@@ -247,6 +264,7 @@ func (s *Session) send(t wire.Type, body []byte) {
 	s.queueMu.Lock()
 	if s.ending == nil {
 		s.control = wire.AppendFrame(s.control, t, body, nil)
+		s.controlMsgs++
 	}
 	s.queueMu.Unlock()
 	s.node.driver.Wake(s)
@@ -267,6 +285,8 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	s.queueMu.Lock()
 	dst = append(dst, s.control...)
 	s.control = s.control[:0]
+	msgs := s.controlMsgs
+	s.controlMsgs = 0
 	if cap(s.control) > maxControlBytes/64 {
 		s.control = nil
 	}
@@ -274,6 +294,10 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	s.queueMu.Unlock()
 	if s.stage == established && s.Outgoing && !ended {
 		dst = s.fill(dst, start+max, now)
+	}
+	if s.Outgoing || s.PeerID() != 0 { // what a stranger is told is not the cluster's traffic
+		s.node.traffic.msgsOut.Add(msgs)
+		s.node.traffic.bytesOut.Add(int64(len(dst) - start))
 	}
 	return dst
 }

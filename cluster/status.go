@@ -47,7 +47,7 @@ type ZoneStatus struct {
 	RepairSent int64 `json:"records_repair_sent"`
 }
 
-// NodeStatus counts connections and frames with records; hellos, heartbeats and acknowledgements are not counted.
+// NodeStatus counts connections, and all frames that came from and went to peers: heartbeats too.
 type NodeStatus struct {
 	BytesIn     int64 `json:"bytes_in"`
 	MsgsIn      int64 `json:"msgs_in"`

@@ -10,10 +10,10 @@ import (
 func metrics() []observe.Metric {
 	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
 	exporter := []observe.Metric{
-		observe.Counter(status+"bytes_in", "status.bytes_in", "Bytes of records received from peers."),
-		observe.Counter(status+"bytes_out", "status.bytes_out", "Bytes of records sent to peers."),
-		observe.Counter(status+"msgs_in", "status.msgs_in", "Frames of records received from peers."),
-		observe.Counter(status+"msgs_out", "status.msgs_out", "Frames of records sent to peers."),
+		observe.Counter(status+"bytes_in", "status.bytes_in", "Bytes received from peers, heartbeats included."),
+		observe.Counter(status+"bytes_out", "status.bytes_out", "Bytes sent to peers, heartbeats included."),
+		observe.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
+		observe.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
 		observe.Gauge(status+"nodes_online", "status.nodes_online", "Peers that this node is connected to, itself not counted."),
 		observe.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one connected peer has not acknowledged."),
 		observe.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
