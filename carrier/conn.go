@@ -130,13 +130,14 @@ func (cn *conn) fail(err error) {
 
 // reader feeds the session until the connection or the session ends.
 func (cn *conn) reader() error {
-	size, known := minReceiveBytes, false // a stranger gets no more
+	size, most := minReceiveBytes, minReceiveBytes // a stranger gets no more
 	for {
-		if !known && cn.session.PeerID() != 0 {
-			size, known = cn.carrier.config.Load().ReceiveBytes, true
+		if most == minReceiveBytes && cn.session.PeerID() != 0 {
+			most = cn.carrier.config.Load().ReceiveBytes
 			cn.leave()
 		}
 		n, err := cn.net.Read(cn.session.Space(size))
+		size = readSize(size, n, most)
 		if n > 0 {
 			if err := cn.session.Filled(n, cn.carrier.clock.Now()); err != nil {
 				return err
@@ -151,6 +152,17 @@ func (cn *conn) reader() error {
 			return err
 		}
 	}
+}
+
+// readSize is how much is asked for after a read of n bytes: a busy connection gets zone_sync_recv_buffer_size, a quiet one gives it back.
+func readSize(size, n, most int) int {
+	switch {
+	case n >= size:
+		return min(2*size, most)
+	case n < size/4:
+		return max(size/2, minReceiveBytes)
+	}
+	return size
 }
 
 // writer sends what the session has until that ends, and closes the connection.

@@ -74,3 +74,23 @@ func TestRetryInterval(t *testing.T) {
 		}
 	})
 }
+
+// A burst is read in large pieces, and what it needed is given back when it is over.
+func TestReadsFollowTheTraffic(t *testing.T) {
+	size := minReceiveBytes
+	for range 10 {
+		size = readSize(size, size, 64<<10)
+	}
+	if size != 64<<10 {
+		t.Errorf("after a burst %d bytes are read at a time", size)
+	}
+	for range 10 {
+		size = readSize(size, 30, 64<<10)
+	}
+	if size != minReceiveBytes {
+		t.Errorf("when it is quiet %d bytes are kept to read into", size)
+	}
+	if got := readSize(minReceiveBytes, minReceiveBytes, minReceiveBytes); got != minReceiveBytes {
+		t.Errorf("a stranger is given %d bytes", got)
+	}
+}

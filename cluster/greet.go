@@ -168,6 +168,7 @@ func (s *Session) accept(now clock.Reading) {
 		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
 	}
 	s.stage = established
+	s.decoder.WantRecords()
 	n.mu.Lock()
 	s.peer.inAddress = s.Address
 	n.mu.Unlock()

@@ -216,7 +216,12 @@ func (d Digests) Append(dst []byte) []byte {
 // ParseDigests reads the body of a Digests frame.
 func ParseDigests(body []byte) (Digests, error) {
 	f := fields{rest: body}
-	d := Digests{Zone: f.uvarint(), Shards: new([256]uint64)}
+	d := Digests{Zone: f.uvarint()}
+	if len(f.rest) < 8*len(d.Shards) { // before anything is allocated for them
+		f.fail(errShort)
+		return d, named("digests", f.err)
+	}
+	d.Shards = new([256]uint64)
 	for i := range d.Shards {
 		d.Shards[i] = f.fixed64()
 	}

@@ -21,6 +21,9 @@ const (
 	TypeBury Type = 19
 )
 
+// lastType is the last one that is known here. Later ones are skipped unread.
+const lastType = TypeBury
+
 // FeatureRepair says that the sender of the hello exchanges sketches.
 const FeatureRepair uint64 = 1 << 1
 

@@ -7,7 +7,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -26,13 +25,16 @@ const (
 
 // Limits of what a stranger may send.
 const (
-	// MaxHelloBytes bounds a frame before the hello is complete: 1,000 zones of 200 bytes fit.
+	// MaxHelloBytes bounds a frame before the hello is complete, and afterwards all frames without records: 1,000 zones of 200 bytes fit.
 	MaxHelloBytes = 256 << 10
-	// MaxFrameBytes bounds a frame afterwards: one keyval record may be as large as an API body.
+	// MaxFrameBytes bounds a frame with records: one keyval record may be as large as an API body.
 	MaxFrameBytes = 16 << 20
 	// CompressFrom is the smallest body worth compressing: below it the frames of a batch are too
 	// short to repeat themselves, and the time costs more than the bytes.
 	CompressFrom = 16 << 10
+	// MaxRatio is how many times longer than its block a body may be. Records have keys of their own and shrink to a tenth at most; what
+	// shrinks further is one huge value, and goes out as it is.
+	MaxRatio = 64
 )
 
 // Type tells what a frame's body is. The numbers are never reused; unknown ones are skipped.
@@ -54,6 +56,9 @@ const (
 	TypeTakeover     Type = 12
 	TypeGoodbye      Type = 13
 )
+
+// bulk says that frames of a type carry records: only these are compressed, and only these may be large.
+func (t Type) bulk() bool { return t == TypeData || t == TypeTeach || t == TypeRepair }
 
 // compressedBit in the type byte says that the body is one s2 block.
 const compressedBit = 0x80
@@ -99,126 +104,11 @@ func (c *Compressor) AppendFrame(dst []byte, t Type, head, payload []byte) []byt
 	}
 	c.body = append(append(c.body[:0], head...), payload...)
 	c.block = s2.Encode(c.block[:cap(c.block)], c.body)
-	if len(c.block) > size-size/8 {
+	if len(c.block) > size-size/8 || len(c.block) < size/MaxRatio {
 		c.skip = skipAfterFutile
 		return AppendFrame(dst, t, head, payload)
 	}
 	return AppendFrame(dst, t|compressedBit, nil, c.block)
-}
-
-// Frame is one frame of a stream. Body is valid until the decoder is given more bytes.
-type Frame struct {
-	Type Type
-	Body []byte
-	// WireBytes is what the frame took on the connection.
-	WireBytes int
-}
-
-// Decoder cuts frames out of a stream that arrives in pieces of any size.
-type Decoder struct {
-	buf         []byte
-	read, write int
-	preambleOK  bool
-	maxFrame    int
-	expanded    []byte
-}
-
-// NewDecoder returns a decoder for one direction of a connection. Until Trust is called, frames
-// are bounded by MaxHelloBytes.
-func NewDecoder() *Decoder { return &Decoder{maxFrame: MaxHelloBytes} }
-
-// Trust allows frames up to MaxFrameBytes: the other side has completed its hello.
-func (d *Decoder) Trust() { d.maxFrame = MaxFrameBytes }
-
-// keepBytes is what a drained buffer may keep: a peer that sent one huge record does not pin its size.
-const keepBytes = 256 << 10
-
-// Space returns room for at least min bytes to read into. The buffer doubles as it fills, so that
-// a length prefix alone never makes it grow.
-func (d *Decoder) Space(min int) []byte {
-	if d.read == d.write {
-		d.read, d.write = 0, 0
-		if len(d.buf) > keepBytes && len(d.buf) > min {
-			d.buf = nil
-		}
-	}
-	if len(d.buf)-d.write < min && d.read > 0 {
-		d.write = copy(d.buf, d.buf[d.read:d.write])
-		d.read = 0
-	}
-	if len(d.buf)-d.write < min {
-		bigger := make([]byte, max(2*len(d.buf), d.write+min))
-		copy(bigger, d.buf[:d.write])
-		d.buf = bigger
-	}
-	return d.buf[d.write:]
-}
-
-// Filled says that n bytes have been read into what Space returned.
-func (d *Decoder) Filled(n int) { d.write += n }
-
-// Next returns the next whole frame. ok is false when more bytes are needed; an error ends the stream.
-func (d *Decoder) Next() (f Frame, ok bool, err error) {
-	if !d.preambleOK {
-		if ok, err := d.preamble(); !ok {
-			return Frame{}, false, err
-		}
-	}
-	pending := d.buf[d.read:d.write]
-	size, n := binary.Uvarint(pending)
-	if n == 0 && len(pending) < binary.MaxVarintLen64 {
-		return Frame{}, false, nil
-	}
-	if n <= 0 || size > uint64(d.maxFrame) {
-		return Frame{}, false, fmt.Errorf("a frame of more than %d bytes is announced", d.maxFrame)
-	}
-	if size < 1+crcBytes {
-		return Frame{}, false, fmt.Errorf("a frame of %d bytes is announced, the shortest has %d", size, 1+crcBytes)
-	}
-	if uint64(len(pending)-n) < size {
-		return Frame{}, false, nil
-	}
-	content := pending[n : n+int(size)-crcBytes]
-	sum := binary.LittleEndian.Uint32(pending[n+int(size)-crcBytes:])
-	if crc32.Checksum(content, castagnoli) != sum {
-		return Frame{}, false, errors.New("the checksum of a frame does not match: bytes were changed on the way")
-	}
-	d.read += n + int(size)
-	f = Frame{Type: Type(content[0] &^ compressedBit), Body: content[1:], WireBytes: n + int(size)}
-	if content[0]&compressedBit != 0 {
-		f.Body, err = d.expand(f.Body)
-	}
-	return f, err == nil, err
-}
-
-func (d *Decoder) expand(block []byte) ([]byte, error) {
-	size, err := s2.DecodedLen(block)
-	if err != nil || size > d.maxFrame {
-		return nil, fmt.Errorf("a compressed frame of a wrong or too large size (%d bytes)", size)
-	}
-	if cap(d.expanded) < size || cap(d.expanded) > keepBytes {
-		d.expanded = make([]byte, size)
-	}
-	body, err := s2.Decode(d.expanded[:size], block)
-	if err != nil {
-		return nil, fmt.Errorf("a compressed frame cannot be read: %w", err)
-	}
-	return body, nil
-}
-
-// preamble checks the first bytes as they come: a foreign protocol is named at its first byte.
-func (d *Decoder) preamble() (ok bool, err error) {
-	have := min(d.write-d.read, len(Preamble))
-	first := d.buf[d.read : d.read+have]
-	if string(first) != Preamble[:have] {
-		return false, &ForeignError{First: string(first)}
-	}
-	if have < len(Preamble) {
-		return false, nil
-	}
-	d.read += have
-	d.preambleOK = true
-	return true, nil
 }
 
 // ForeignError says that the other side does not speak this protocol.
