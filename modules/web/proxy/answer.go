@@ -12,9 +12,9 @@ import (
 )
 
 // answer passes the accepted answer on to the client.
-func (x *exchange) answer() web.Result {
-	r, h := x.r, &x.wire.head
-	if h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
+func (x *Exchange) answer() web.Result {
+	r, h := x.Request, &x.head
+	if h.Bare || h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
 		if h.Status == 401 {
 			x.copyHeaders(h1.SetOf(h1.HeaderWWWAuthenticate))
 		}
@@ -34,7 +34,7 @@ func (x *exchange) answer() web.Result {
 	}
 	x.fillHead()
 	if h.Status == 101 {
-		return x.tunnel()
+		return x.l.upgrader.Upgrade(x, x.conn.wire)
 	}
 	return x.relay()
 }
@@ -49,32 +49,24 @@ var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate
 	h1.HeaderXAccelBuffering, h1.HeaderXAccelCharset)
 
 // fillHead makes the head of the response from the server's.
-func (x *exchange) fillHead() {
-	r, h := x.r, &x.wire.head
+func (x *Exchange) fillHead() {
+	r, h := x.Request, &x.head
 	out := &r.Out
 	out.Status, out.Reason = h.Status, h.Reason
-	out.ContentType, out.ContentLength = h.Get(h1.HeaderContentType), h.ContentLength
+	out.ContentType, out.ContentLength = h.ContentType, h.ContentLength
 	out.LastModified, out.Location = nil, nil
 	var seen h1.KnownSet
 	for i := range h.Headers {
 		header := &h.Headers[i]
 		if seen.Has(header.ID) && onceInAnswer.Has(header.ID) {
-			x.logf(observe.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
+			x.Logf(observe.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
 			continue
 		}
 		seen = seen.With(header.ID)
 		if hopByHop.Has(header.ID) || x.l.hidden.has(header) || header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
 			continue
 		}
-		switch header.ID {
-		case h1.HeaderLocation:
-			x.passLocation(header)
-			continue
-		case h1.HeaderRefresh:
-			x.passRefresh(header)
-			continue
-		case h1.HeaderSetCookie:
-			x.passCookie(header)
+		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {
 			continue
 		}
 		out.Headers = append(out.Headers, *header)
@@ -82,10 +74,10 @@ func (x *exchange) fillHead() {
 }
 
 // copyHeaders passes only some of the server's headers.
-func (x *exchange) copyHeaders(which h1.KnownSet) {
-	for _, header := range x.wire.head.Headers {
+func (x *Exchange) copyHeaders(which h1.KnownSet) {
+	for _, header := range x.head.Headers {
 		if which.Has(header.ID) {
-			x.r.AddHeader(x.r.Copy(header.Name), x.r.Copy(header.Value))
+			x.Request.AddHeader(x.Request.Copy(header.Name), x.Request.Copy(header.Value))
 		}
 	}
 }
@@ -94,15 +86,15 @@ func (x *exchange) copyHeaders(which h1.KnownSet) {
 var keptByRedirect = h1.SetOf(h1.HeaderSetCookie, h1.HeaderCacheControl, h1.HeaderExpires, h1.HeaderAcceptRanges)
 
 // redirect goes on inside with what X-Accel-Redirect names.
-func (x *exchange) redirect(to []byte) web.Result {
-	r := x.r
+func (x *Exchange) redirect(to []byte) web.Result {
+	r := x.Request
 	to = r.Copy(to)
 	x.copyHeaders(keptByRedirect)
-	if i := x.wire.head.Headers.Lookup("content-disposition", 0); i >= 0 {
-		header := x.wire.head.Headers[i]
+	if i := x.head.Headers.Lookup("content-disposition", 0); i >= 0 {
+		header := x.head.Headers[i]
 		r.AddHeader(r.Copy(header.Name), r.Copy(header.Value))
 	}
-	r.Out.ContentType = r.Copy(x.wire.head.Get(h1.HeaderContentType))
+	r.Out.ContentType = r.Copy(x.head.ContentType)
 	x.skipBody()
 	if bytes.HasPrefix(to, []byte("@")) {
 		return r.NamedRedirect(string(to))
@@ -113,7 +105,7 @@ func (x *exchange) redirect(to []byte) web.Result {
 	target, query, _ := bytes.Cut(to, []byte("?"))
 	path, ok := safePath(r.Alloc(len(target))[:0], target)
 	if !ok {
-		x.logf(observe.Error, "unsafe URI \"%s\" was detected in \"X-Accel-Redirect\"", to)
+		x.Logf(observe.Error, "unsafe URI \"%s\" was detected in \"X-Accel-Redirect\"", to)
 		return 404
 	}
 	return r.InternalRedirect(path, query)
@@ -152,20 +144,11 @@ func safePath(dst, escaped []byte) (path []byte, ok bool) {
 	return dst, true
 }
 
-// method is what the body of the answer depends on.
-func (x *exchange) method() h1.Method {
-	if x.headOnly {
-		return h1.MethodHead
-	}
-	return h1.MethodGet
-}
-
 // skipBody ends an answer whose body nobody wants; only one that has come already leaves the connection of use.
-func (x *exchange) skipBody() {
-	body := &x.wire.body
-	kind, length := x.wire.head.Body(x.method())
-	body.StartResponse(&x.wire.in, kind, length)
-	if _, err := body.Take(); err == nil && body.Done() {
+func (x *Exchange) skipBody() {
+	w := x.conn.wire
+	w.StartBody(&x.head)
+	if _, err := w.TakeBody(); err == nil && w.BodyDone() {
 		x.bodyDone()
 		return
 	}
@@ -173,15 +156,13 @@ func (x *exchange) skipBody() {
 }
 
 // relay streams the body to the client.
-func (x *exchange) relay() web.Result {
-	r, w := x.r, x.wire
-	body := &w.body
-	kind, length := w.head.Body(x.method())
-	body.StartResponse(&w.in, kind, length)
+func (x *Exchange) relay() web.Result {
+	r, w := x.Request, x.conn.wire
+	w.StartBody(&x.head)
 	if err := r.SendHead(); err != nil {
-		return x.clientFailed()
+		return x.ClientFailed()
 	}
-	piece, err := body.Take()
+	piece, err := w.TakeBody()
 	var block *h1.Block
 	defer func() {
 		if block != nil {
@@ -191,12 +172,12 @@ func (x *exchange) relay() web.Result {
 	for {
 		st := x.state()
 		st.length += int64(len(piece))
-		if err == nil && body.Done() {
+		if err == nil && w.BodyDone() {
 			return x.finish(piece)
 		}
 		if len(piece) > 0 {
 			if _, failed := r.Write(piece); failed != nil {
-				return x.clientFailed()
+				return x.ClientFailed()
 			}
 		}
 		if err != nil {
@@ -204,7 +185,7 @@ func (x *exchange) relay() web.Result {
 		}
 		if len(piece) == 0 && !x.l.buffering {
 			if err := r.Flush(); err != nil {
-				return x.clientFailed()
+				return x.ClientFailed()
 			}
 		}
 		if block == nil {
@@ -217,26 +198,26 @@ func (x *exchange) relay() web.Result {
 }
 
 // finish passes the last piece of the body on.
-func (x *exchange) finish(piece []byte) web.Result {
+func (x *Exchange) finish(piece []byte) web.Result {
 	x.bodyDone()
-	if trailers := x.wire.body.Trailers(); len(trailers) > 0 && x.l.passTrailers {
-		x.r.Out.Trailers = append(x.r.Out.Trailers, trailers...)
+	if trailers := x.conn.wire.Trailers(); len(trailers) > 0 && x.l.passTrailers {
+		x.Request.Out.Trailers = append(x.Request.Out.Trailers, trailers...)
 	}
-	if x.r.WriteLast(piece) != nil {
-		return x.clientFailed()
+	if x.Request.WriteLast(piece) != nil {
+		return x.ClientFailed()
 	}
 	return web.Done
 }
 
 // readPiece reads some of the body; at its end the piece may be empty and the error is nil.
-func (x *exchange) readPiece(p []byte) (n int, err error) {
-	body, beginMS := &x.wire.body, x.r.Now().MonoMS
+func (x *Exchange) readPiece(p []byte) (n int, err error) {
+	beginMS := x.Request.Now().MonoMS
 	nowMS := beginMS
 	for {
-		if err = x.wire.arm(x.conn, nowMS, milliseconds(nowMS-beginMS), x.l.readTimeout); err != nil {
+		if err = x.conn.arm(nowMS, milliseconds(nowMS-beginMS), x.l.readTimeout); err != nil {
 			return 0, err
 		}
-		n, err = body.Read(p)
+		n, err = x.conn.wire.ReceiveBody(p)
 		if n > 0 || !isTimeout(err) {
 			break
 		}
@@ -252,41 +233,40 @@ func (x *exchange) readPiece(p []byte) (n int, err error) {
 
 // bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it counts
 // for the client's next request.
-func (x *exchange) bodyDone() {
-	w := x.wire
+func (x *Exchange) bodyDone() {
 	x.endUpload()
-	x.reusable = w.head.KeepAlive && w.body.Kind() != h1.BodyUntilClose && !x.unsent && len(w.in.Unread()) == 0
+	x.reusable = !x.unsent && x.conn.wire.Reusable()
 	x.settle(upstream.Success)
 }
 
-// clientFailed ends an exchange whose client does not take the response.
-func (x *exchange) clientFailed() web.Result {
+// ClientFailed ends an exchange whose client does not take the response.
+func (x *Exchange) ClientFailed() web.Result {
 	x.settle(upstream.Success)
-	x.r.Abort()
+	x.Request.Abort()
 	return web.Done
 }
 
 // cutShort ends an answer that the server did not finish.
-func (x *exchange) cutShort(err error) web.Result {
+func (x *Exchange) cutShort(err error) web.Result {
 	outcome := upstream.Failure
 	x.doing = "reading upstream"
 	switch {
 	case err == errClientLeft:
-		x.logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
+		x.Logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
 		outcome = upstream.Success
 	case err == errUploadFailed:
 		x.settle(upstream.Success)
-		x.r.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
+		x.Request.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
 	case isTimeout(err):
-		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")
+		x.Logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")
 	case isEnd(err):
-		x.logf(observe.Error, "upstream prematurely closed connection while reading upstream")
-	case failureOfMessage(err):
-		x.logf(observe.Error, "%v while reading upstream", err)
+		x.Logf(observe.Error, "upstream prematurely closed connection while reading upstream")
+	case isFault(err):
+		x.Logf(observe.Error, "%v while reading upstream", err)
 	default:
-		x.logf(observe.Error, "%s while reading upstream", failure("recv", err))
+		x.Logf(observe.Error, "%s while reading upstream", failure("recv", err))
 	}
 	x.settle(outcome)
-	x.r.Abort()
+	x.Request.Abort()
 	return web.Done
 }

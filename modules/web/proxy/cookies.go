@@ -102,10 +102,10 @@ func (f *flagRule) matches(r *web.Request, name []byte) bool {
 }
 
 // passCookie passes Set-Cookie on.
-func (x *exchange) passCookie(h *h1.Header) {
-	out, passed := &x.r.Out, *h
-	if len(x.l.cookieDomains)+len(x.l.cookiePaths)+len(x.l.cookieFlags) > 0 {
-		passed.Value = x.changeCookie(h.Value)
+func (p *protocol) passCookie(r *web.Request, h *h1.Header) {
+	out, passed := &r.Out, *h
+	if len(p.cookieDomains)+len(p.cookiePaths)+len(p.cookieFlags) > 0 {
+		passed.Value = p.changeCookie(r, h.Value)
 	}
 	out.Headers = append(out.Headers, passed)
 }
@@ -114,7 +114,7 @@ func (x *exchange) passCookie(h *h1.Header) {
 type attribute struct{ key, value []byte }
 
 // changeCookie applies the rules to a cookie. One that no rule fits stays byte by byte.
-func (x *exchange) changeCookie(cookie []byte) []byte {
+func (p *protocol) changeCookie(r *web.Request, cookie []byte) []byte {
 	var parts []attribute
 	for _, part := range bytes.Split(cookie, []byte(";")) {
 		key, text, ok := bytes.Cut(part, []byte("="))
@@ -129,13 +129,13 @@ func (x *exchange) changeCookie(cookie []byte) []byte {
 	}
 	changed := false
 	for i := range parts[1:] {
-		changed = x.changeAttribute(&parts[i+1]) || changed
+		changed = p.changeAttribute(r, &parts[i+1]) || changed
 	}
-	for i := range x.l.cookieFlags {
-		if f := &x.l.cookieFlags[i]; f.matches(x.r, parts[0].key) {
+	for i := range p.cookieFlags {
+		if f := &p.cookieFlags[i]; f.matches(r, parts[0].key) {
 			for j := range f.flags {
 				var did bool
-				parts, did = applyFlag(parts, strings.ToLower(string(x.r.Expand(&f.flags[j]))))
+				parts, did = applyFlag(parts, strings.ToLower(string(r.Expand(&f.flags[j]))))
 				changed = changed || did
 			}
 			break
@@ -158,7 +158,7 @@ func (x *exchange) changeCookie(cookie []byte) []byte {
 }
 
 // changeAttribute applies the rules for domains and paths to one attribute.
-func (x *exchange) changeAttribute(a *attribute) bool {
+func (p *protocol) changeAttribute(r *web.Request, a *attribute) bool {
 	if a.value == nil {
 		return false
 	}
@@ -166,12 +166,12 @@ func (x *exchange) changeAttribute(a *attribute) bool {
 	apply := (*rule).apply
 	switch {
 	case equalFold(a.key, "domain"):
-		rules, apply = x.l.cookieDomains, (*rule).applyDomain
+		rules, apply = p.cookieDomains, (*rule).applyDomain
 	case equalFold(a.key, "path"):
-		rules = x.l.cookiePaths
+		rules = p.cookiePaths
 	}
 	for i := range rules {
-		if to, ok := apply(&rules[i], x.r, a.value); ok {
+		if to, ok := apply(&rules[i], r, a.value); ok {
 			a.value = to
 			return true
 		}

@@ -3,7 +3,9 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"sync"
+	"time"
 
 	"starling/observe"
 	"starling/ssl"
@@ -14,21 +16,23 @@ import (
 )
 
 // exchange is a request's way to a server and back. One lives from the first proxy_pass of a request to the end of its log.
-type exchange struct {
-	r       *web.Request
+type Exchange struct {
+	Request *web.Request
+	To      *Destination
+	// URI is what the request asks the server for, as the protocol has prepared it; the error log shows it. Its memory is used again.
+	URI []byte
+
 	l       *location
-	to      *destination
 	group   *groups.Group
 	attempt upstream.Attempt
 	server  *upstream.Server // of the current try
-	conn    *upstream.Conn
-	wire    *wire
-	sentAt  int64 // bytes that the wire had sent when the try began
+	conn    *connection      // nil before it stands and after it was dropped
+	sentAt  int64            // bytes that the connection had sent when the try began
+	head    Head             // of the answer, once it came
 
 	states  []state
 	startMS int64
 	tries   int
-	uri     []byte // as sent to the server
 
 	body         []byte        // of the request, as far as it was read before
 	file         *web.BodyFile // in its place, where that was too much for memory
@@ -36,17 +40,16 @@ type exchange struct {
 	sent         bool          // something of the request was sent to a server
 	streamed     bool          // something was that came from the client meanwhile
 	unsent       bool          // the present server did not get all of the request
-	headOnly     bool          // the method sent is HEAD
 	settled      bool          // the current try was accounted for
 	doing        string        // what the current try was about last, for the log
 	reusable     bool          // the connection is in step for another request
 	wanted       []byte
 	upload       *upload
 	uploadFailed error       // what ended it, if that was the body
-	own          destination // of a URL with variables
+	own          Destination // of a URL with variables
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
 // statusClientClosed is nginx's status for a client that left before it was answered.
 const statusClientClosed = 499
@@ -55,6 +58,9 @@ const statusClientClosed = 499
 func (l *location) handle(r *web.Request) web.Result {
 	x := l.begin(r)
 	if result := x.find(); result != web.Declined {
+		return result
+	}
+	if result := l.protocol.Prepare(x); result != web.Declined {
 		return result
 	}
 	if result := x.readBody(); result != web.Declined {
@@ -81,18 +87,18 @@ func (l *location) handle(r *web.Request) web.Result {
 }
 
 // begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it tells of.
-func (l *location) begin(r *web.Request) *exchange {
+func (l *location) begin(r *web.Request) *Exchange {
 	slot := r.Slot(l.slot)
-	x, ok := slot.Data.(*exchange)
+	x, ok := slot.Data.(*Exchange)
 	if ok {
 		x.endTry()
 		x.states = append(x.states, state{redirected: true})
 	} else {
-		x = exchanges.Get().(*exchange)
+		x = exchanges.Get().(*Exchange)
 		slot.Data = x
 		r.AtEnd(endExchange, x, 0)
 	}
-	x.r, x.l, x.to = r, l, &l.to.destination
+	x.Request, x.l, x.To = r, l, &l.to.Destination
 	x.startMS = r.Now().MonoMS
 	x.tries, x.sent, x.streamed, x.streams, x.body, x.file, x.uploadFailed = 0, false, false, false, nil, nil, nil
 	return x
@@ -100,16 +106,16 @@ func (l *location) begin(r *web.Request) *exchange {
 
 // endExchange runs when the request was logged.
 func endExchange(arg any, _ uint64) {
-	x := arg.(*exchange)
+	x := arg.(*Exchange)
 	x.endTry()
 	attempt := &x.attempt
 	attempt.Key = nil
-	states, uri, wanted := x.states[:0], x.uri[:0], x.wanted[:0]
+	states, uri, wanted := x.states[:0], x.URI[:0], x.wanted[:0]
 	if cap(uri) > maxKeptURIBytes {
 		uri = nil
 	}
-	x.r, x.l, x.to, x.group, x.body, x.file = nil, nil, nil, nil, nil, nil
-	x.states, x.uri, x.wanted, x.own = states, uri, wanted, destination{}
+	x.Request, x.l, x.To, x.group, x.body, x.file = nil, nil, nil, nil, nil, nil
+	x.states, x.URI, x.wanted, x.own = states, uri, wanted, Destination{}
 	exchanges.Put(x)
 }
 
@@ -117,8 +123,8 @@ func endExchange(arg any, _ uint64) {
 const maxKeptURIBytes = 8 << 10
 
 // choose begins the choosing of servers.
-func (x *exchange) choose() {
-	r, g := x.r, x.group
+func (x *Exchange) choose() {
+	r, g := x.Request, x.group
 	x.attempt.Client = r.Remote.Addr()
 	x.attempt.Key = nil
 	if g.Key != nil {
@@ -160,19 +166,19 @@ func (v verdict) condition(status int) conditions {
 }
 
 // try sends the request to one server and reads the head of its answer.
-func (x *exchange) try() (verdict, int) {
-	now := x.r.Now()
+func (x *Exchange) try() (verdict, int) {
+	now := x.Request.Now()
 	server, err := x.attempt.Pick(now)
 	if err != nil {
 		x.states = append(x.states, newState(x.group.Name, now.MonoMS))
-		x.logf(observe.Error, "%v while connecting to upstream", err)
+		x.Logf(observe.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
 	x.server, x.settled, x.doing = server, false, "connecting to upstream"
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
 	if x.group.Sticky != nil {
-		x.group.Sticky.Picked(x.r, server)
+		x.group.Sticky.Picked(x.Request, server)
 	}
 	if v, status := x.connect(); v != tryAccepted {
 		return v, status
@@ -186,17 +192,17 @@ func (x *exchange) try() (verdict, int) {
 }
 
 // connect takes a kept connection or opens one.
-func (x *exchange) connect() (verdict, int) {
-	r := x.r
+func (x *Exchange) connect() (verdict, int) {
+	r := x.Request
 	config, file, err := x.tlsConfig()
 	if err != nil {
-		x.logf(observe.Error, "%v", err)
+		x.Logf(observe.Error, "%v", err)
 		return tryHopeless, 500
 	}
 	if pool := x.group.Pool; pool != nil {
 		for c := pool.Get(x.server, x.l, !x.repeatable()); c != nil; c = pool.Get(x.server, x.l, !x.repeatable()) {
-			if w := wireOf(c); w.tls == config {
-				x.use(c)
+			if k := c.Attachment.(*connection); k.tls == config {
+				x.use(k)
 				x.state().connectMS = 0
 				return tryAccepted, 0
 			}
@@ -209,17 +215,17 @@ func (x *exchange) connect() (verdict, int) {
 	if file != (ssl.CertificateFile{}) {
 		cert, err := x.l.finder.Load(file)
 		if err != nil {
-			x.logf(observe.Error, "%v while SSL handshaking to upstream", err)
+			x.Logf(observe.Error, "%v while SSL handshaking to upstream", err)
 			return tryHopeless, 500
 		}
 		dialer.TLS = ssl.Show(config, cert)
 	}
 	if dialer.Bind, err = x.l.bind.Address(r); err != nil { // as in nginx the system then chooses
-		x.logf(observe.Error, "%v", err)
+		x.Logf(observe.Error, "%v", err)
 	}
 	c, err := dialer.Dial(r.Context(), x.server)
 	if err != nil {
-		x.logf(observe.Error, "%v", err)
+		x.Logf(observe.Error, "%v", err)
 		var failed *upstream.DialError
 		if errors.As(err, &failed) {
 			if failed.TLS {
@@ -231,37 +237,37 @@ func (x *exchange) connect() (verdict, int) {
 		}
 		return tryFailed, 502
 	}
-	wireOf(c).tls = config
-	x.use(c)
+	x.use(newConnection(c, x.l.protocol.Open(c), config))
 	x.state().connectMS = r.Now().MonoMS - x.state().startMS
 	return tryAccepted, 0
 }
 
 // tlsConfig is that of the connection to make, nil for a plain one, and the certificate to put in, if its name had variables. Equal
 // settings and names give the same one.
-func (x *exchange) tlsConfig() (config *tls.Config, file ssl.CertificateFile, err error) {
-	if !x.to.tls {
+func (x *Exchange) tlsConfig() (config *tls.Config, file ssl.CertificateFile, err error) {
+	if !x.To.tls {
 		return nil, file, nil
 	}
-	name := x.to.name
+	name := x.To.name
 	if x.l.tlsName != nil {
-		name = string(x.r.Expand(x.l.tlsName))
+		name = string(x.Request.Expand(x.l.tlsName))
 	}
 	if x.l.finder != nil {
-		file, err = x.l.finder.Names(x.r)
+		file, err = x.l.finder.Names(x.Request)
 	}
 	return x.l.client.ConfigWith(name, x.l.Settings.tls.SendName, file), file, err
 }
 
-func (x *exchange) use(c *upstream.Conn) {
-	x.conn, x.wire, x.reusable, x.unsent = c, wireOf(c), false, false
-	x.sentAt = x.wire.out.Bytes
+func (x *Exchange) use(c *connection) {
+	x.conn, x.reusable, x.unsent = c, false, false
+	x.sentAt, _ = c.wire.Counts()
+	x.head = Head{}
 	c.Requests++
 }
 
 // repeatable tells whether the request may be sent again without being asked to (RFC 9110, 9.2.2, by nginx's list).
-func (x *exchange) repeatable() bool {
-	switch x.r.MethodID {
+func (x *Exchange) repeatable() bool {
+	switch x.Request.MethodID {
 	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
 		return false
 	}
@@ -269,7 +275,7 @@ func (x *exchange) repeatable() bool {
 }
 
 // again tells whether another server is to be tried, and settles the try that failed (ngx_http_upstream_next).
-func (x *exchange) again(v verdict, status int) bool {
+func (x *Exchange) again(v verdict, status int) bool {
 	reused := x.conn != nil && x.conn.Reused
 	outcome := upstream.Failure
 	if v == tryRefused && (status == 403 || status == 404) {
@@ -290,7 +296,7 @@ func (x *exchange) again(v verdict, status int) bool {
 }
 
 // mayTry applies proxy_next_upstream.
-func (x *exchange) mayTry(c conditions) bool {
+func (x *Exchange) mayTry(c conditions) bool {
 	l := x.l
 	if x.sent && !x.repeatableMethod() {
 		c |= nonIdempotent
@@ -298,14 +304,14 @@ func (x *exchange) mayTry(c conditions) bool {
 	switch {
 	case c == 0, l.next&c != c, x.streamed:
 		return false
-	case l.nextTimeout > 0 && x.r.Now().MonoMS-x.startMS >= l.nextTimeout.Milliseconds():
+	case l.nextTimeout > 0 && x.Request.Now().MonoMS-x.startMS >= l.nextTimeout.Milliseconds():
 		return false
 	}
 	return true
 }
 
-func (x *exchange) repeatableMethod() bool {
-	switch x.r.MethodID {
+func (x *Exchange) repeatableMethod() bool {
+	switch x.Request.MethodID {
 	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
 		return false
 	}
@@ -313,18 +319,19 @@ func (x *exchange) repeatableMethod() bool {
 }
 
 // settle accounts for the current try, once.
-func (x *exchange) settle(outcome upstream.Outcome) {
+func (x *Exchange) settle(outcome upstream.Outcome) {
 	if x.server == nil || x.settled {
 		return
 	}
 	x.settled = true
 	x.endUpload()
-	now, st, stats := x.r.Now(), x.state(), &x.server.Stats
+	now, st, stats := x.Request.Now(), x.state(), &x.server.Stats
 	st.responseMS = now.MonoMS - st.startMS
-	if x.wire != nil {
-		st.sent = x.wire.out.Bytes - x.sentAt
+	if x.conn != nil {
+		sent, received := x.conn.wire.Counts()
+		st.sent = sent - x.sentAt
 		if st.headerMS >= 0 {
-			st.received = int64(x.wire.head.Bytes) + x.wire.body.RawBytes
+			st.received = received
 		}
 		stats.Sent.Add(uint64(st.sent))
 		stats.Received.Add(uint64(st.received))
@@ -333,16 +340,35 @@ func (x *exchange) settle(outcome upstream.Outcome) {
 		stats.CountResponse(st.status)
 		stats.Timed(milliseconds(st.headerMS), milliseconds(st.responseMS))
 		if x.group.Sticky != nil {
-			x.group.Sticky.Ended(x.r, x.server)
+			x.group.Sticky.Ended(x.Request, x.server)
 		}
 	}
 	if x.attempt.Free(outcome, now) {
-		x.logf(observe.Warn, "upstream server temporarily disabled while %s", x.doing)
+		x.Logf(observe.Warn, "upstream server temporarily disabled while %s", x.doing)
 	}
 }
 
+// ReadTimeout is how long the server may be silent.
+func (x *Exchange) ReadTimeout() time.Duration { return x.l.readTimeout }
+
+// HeadBytes is how long the head of an answer may be.
+func (x *Exchange) HeadBytes() int { return x.l.bufferBytes }
+
+// Socket is the connection to the server, for an Upgrader.
+func (x *Exchange) Socket() net.Conn { return x.conn.Conn.Conn }
+
+// Tunnelled ends an exchange whose Upgrader moved so many bytes itself, from client to server and back.
+func (x *Exchange) Tunnelled(sent, received int64) web.Result {
+	x.state().length = received
+	x.Request.CountSent(received)
+	x.settle(upstream.Success)
+	st := x.state()
+	st.sent, st.received = st.sent+sent, st.received+received
+	return web.Done
+}
+
 // endTry settles what is left of a try and keeps or closes its connection.
-func (x *exchange) endTry() {
+func (x *Exchange) endTry() {
 	x.settle(upstream.Success)
 	if x.conn == nil {
 		x.server = nil
@@ -353,24 +379,24 @@ func (x *exchange) endTry() {
 		x.drop()
 		return
 	}
-	x.wire.rest()
 	c := x.conn
-	x.conn, x.wire, x.server = nil, nil, nil
-	pool.Put(c, x.l)
+	c.wire.Rest()
+	x.conn, x.server, x.head = nil, nil, Head{}
+	pool.Put(c.Conn, x.l)
 }
 
 // drop closes the connection.
-func (x *exchange) drop() {
+func (x *Exchange) drop() {
 	if x.conn != nil {
 		x.conn.Close() // nothing is left to do about a failure
-		x.wire.close()
-		x.conn, x.wire = nil, nil
+		x.conn.wire.Close()
+		x.conn, x.head = nil, Head{}
 	}
 	x.server = nil
 }
 
 // note keeps the status of a request that no server answered.
-func (x *exchange) note(status int) {
+func (x *Exchange) note(status int) {
 	st := x.state()
 	st.status, st.responseMS = status, max(st.responseMS, 0)
 }

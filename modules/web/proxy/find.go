@@ -12,12 +12,12 @@ import (
 )
 
 // find finds the group that the request goes to: it is fixed, or a URL with variables says it.
-func (x *exchange) find() web.Result {
+func (x *Exchange) find() web.Result {
 	if x.l.to.byRequest == nil {
 		x.group = x.l.to.group
 		return web.Declined
 	}
-	r := x.r
+	r := x.Request
 	url := string(r.Expand(x.l.to.byRequest))
 	rest, port, ok := splitScheme(url)
 	if !ok {
@@ -30,7 +30,7 @@ func (x *exchange) find() web.Result {
 		return 500
 	}
 	x.own = newDestination(url, &t, port)
-	x.to = &x.own
+	x.To = &x.own
 	if x.group = x.l.registry.Find(&t); x.group != nil {
 		return web.Declined
 	}
@@ -38,19 +38,19 @@ func (x *exchange) find() web.Result {
 }
 
 // resolve makes a group of its own for this request, of the addresses that the DNS has for its host.
-func (x *exchange) resolve(t *groups.Target) web.Result {
+func (x *Exchange) resolve(t *groups.Target) web.Result {
 	g := &groups.Group{Base: upstreams.Base{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{})}}
 	var addresses []upstream.Address
 	if literal, ok := t.Literal(); ok {
 		addresses = append(addresses, literal)
 	} else {
 		if x.l.names == nil {
-			x.r.Logf(observe.Error, "no resolver defined to resolve %s", t.Host)
+			x.Request.Logf(observe.Error, "no resolver defined to resolve %s", t.Host)
 			return 502
 		}
-		found, _, err := x.l.names.Lookup(x.r.Context(), t.Host)
+		found, _, err := x.l.names.Lookup(x.Request.Context(), t.Host)
 		if err != nil {
-			x.r.Logf(observe.Error, "%v", err)
+			x.Request.Logf(observe.Error, "%v", err)
 			return 502
 		}
 		for _, ip := range found {
@@ -58,8 +58,8 @@ func (x *exchange) resolve(t *groups.Target) web.Result {
 		}
 	}
 	for _, a := range addresses {
-		if _, err := g.Add(upstream.NewSettings(t.Text, a), x.r.Now()); err != nil {
-			x.r.Logf(observe.Error, "%v", err)
+		if _, err := g.Add(upstream.NewSettings(t.Text, a), x.Request.Now()); err != nil {
+			x.Request.Logf(observe.Error, "%v", err)
 			return 502
 		}
 	}

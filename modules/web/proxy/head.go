@@ -49,30 +49,25 @@ func newHeadPlan(s *Settings) headPlan {
 	return p
 }
 
-// framing says how the request's body is framed.
-type framing struct {
-	// length is the Content-Length to send, -1 for none; chunked sends chunks.
-	length  int64
-	chunked bool
+// methodOf is what the server is asked with.
+func (p *protocol) methodOf(r *web.Request) []byte {
+	if p.method != nil {
+		return r.Copy(r.Expand(p.method))
+	}
+	return r.Method
 }
 
 // appendHead writes the head of the request to the server.
-func (x *exchange) appendHead(dst []byte, f framing) []byte {
-	r, l := x.r, x.l
+func (p *protocol) appendHead(dst []byte, x *Exchange, method []byte, f Framing) []byte {
+	r := x.Request
 	version := h1.Version11
-	if l.version10 {
+	if p.version10 {
 		version = h1.Version10
 	}
-	method := r.Method
-	if l.method != nil {
-		method = r.Copy(r.Expand(l.method))
-	}
-	x.headOnly = string(method) == "HEAD"
-	x.uri = x.appendURI(x.uri[:0])
-	dst = h1.AppendRequestLine(dst, method, x.uri, version)
-	dst = x.appendHost(dst)
-	for i := range l.head.set {
-		h := &l.head.set[i]
+	dst = h1.AppendRequestLine(dst, method, x.URI, version)
+	dst = p.appendHost(dst, x)
+	for i := range p.head.set {
+		h := &p.head.set[i]
 		start := len(dst)
 		dst = append(append(dst, h.name...), ':', ' ')
 		from := len(dst)
@@ -85,14 +80,14 @@ func (x *exchange) appendHead(dst []byte, f framing) []byte {
 		dst = append(dst, '\r', '\n')
 	}
 	switch {
-	case f.chunked:
+	case f.Chunked:
 		dst = h1.AppendChunkedCoding(dst)
-	case f.length >= 0 && (l.head.length || f.length > 0):
-		dst = h1.AppendContentLength(dst, f.length)
+	case f.Length >= 0 && (p.head.length || f.Length > 0):
+		dst = h1.AppendContentLength(dst, f.Length)
 	}
-	if l.passHeaders {
+	if p.passHeaders {
 		for i := range r.Headers {
-			if h := &r.Headers[i]; !l.head.replaced.has(h) {
+			if h := &r.Headers[i]; !p.head.replaced.has(h) {
 				dst = h1.AppendHeader(dst, h.Name, h.Value)
 			}
 		}
@@ -109,27 +104,27 @@ func blankControls(value []byte) {
 	}
 }
 
-func (x *exchange) appendHost(dst []byte) []byte {
+func (p *protocol) appendHost(dst []byte, x *Exchange) []byte {
 	dst = append(dst, "Host: "...)
 	from := len(dst)
-	if x.l.head.host != nil {
-		dst = x.l.head.host.Append(dst, x.r)
+	if p.head.host != nil {
+		dst = p.head.host.Append(dst, x.Request)
 		blankControls(dst[from:])
-		if len(dst) == from && x.l.version10 {
+		if len(dst) == from && p.version10 {
 			return dst[:from-len("Host: ")]
 		}
 	}
 	if len(dst) == from {
-		dst = append(dst, x.to.host...)
+		dst = append(dst, x.To.host...)
 	}
 	return append(dst, '\r', '\n')
 }
 
 // appendURI writes the request target, by the rules of ngx_http_proxy_create_request.
-func (x *exchange) appendURI(dst []byte) []byte {
-	r, uri := x.r, x.to.uri
+func (p *protocol) appendURI(dst []byte, x *Exchange) []byte {
+	r, uri := x.Request, x.To.uri
 	switch {
-	case x.l.to.byRequest != nil && uri != "":
+	case p.target.byRequest != nil && uri != "":
 		if uri[0] == '?' {
 			dst = append(dst, '/')
 		}
@@ -141,7 +136,7 @@ func (x *exchange) appendURI(dst []byte) []byte {
 	if r.Displaced {
 		uri = ""
 	} else if uri != "" {
-		path = path[min(len(x.l.to.location), len(path)):]
+		path = path[min(len(p.target.location), len(path)):]
 	}
 	dst = escape.Append(append(dst, uri...), path, escape.Path)
 	if len(r.Query) > 0 {
@@ -149,6 +144,3 @@ func (x *exchange) appendURI(dst []byte) []byte {
 	}
 	return dst
 }
-
-// hasUpgrade tells whether the client asked to switch protocols.
-func hasUpgrade(r *web.Request) bool { return r.Seen.Has(h1.HeaderUpgrade) }

@@ -39,9 +39,10 @@ type location struct {
 	dialer    upstream.Dialer
 	client    *ssl.Client                     // nil where TLS cannot be asked for
 	finder    *ssl.ClientFinder[*web.Request] // nil where the certificate's name has no variables
-	head      headPlan
+	protocol  Protocol
+	passer    HeaderPasser // protocol, or nil
+	upgrader  Upgrader     // protocol, or nil
 	hidden    nameSet
-	rewrites  []rule
 	readBytes int  // how much of a body is read at once
 	inFile    bool // client_body_in_file_only: an empty body has a file too
 	name      string
@@ -66,12 +67,14 @@ func build(b *web.Block) (web.Handler, error) {
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), inFile: core.BodyInFile != web.BodyFileIfLarge, name: b.Current.Name}
 	b.KeepsBodies()
 	l.dialer = upstream.Dialer{Timeout: s.connectTimeout, Probe: s.probe, Clock: b.Plan.Clock}
-	l.head = newHeadPlan(s)
 	l.hidden = hiddenNames(s)
-	var err error
-	if l.rewrites, err = l.redirectsOf(b.Plan); err != nil {
+	rewrites, err := s.redirectsOf(b.Plan)
+	if err != nil {
 		return nil, err
 	}
+	l.protocol = &protocol{Settings: s, head: newHeadPlan(s), rewrites: rewrites}
+	l.passer, _ = l.protocol.(HeaderPasser)
+	l.upgrader, _ = l.protocol.(Upgrader)
 	if l.to.byRequest != nil {
 		if l.names, err = b.Plan.Resolver(core.Resolver); err != nil {
 			return nil, err
@@ -166,9 +169,9 @@ func hiddenNames(s *Settings) nameSet {
 }
 
 // of finds the exchange of a request, nil if it was not proxied.
-func of(r *web.Request) *exchange {
+func of(r *web.Request) *Exchange {
 	p := r.Server.Scope.Env().(*plan.Plan)
-	x, _ := r.Slot(plan.Part[part](p).slot).Data.(*exchange)
+	x, _ := r.Slot(plan.Part[part](p).slot).Data.(*Exchange)
 	return x
 }
 

@@ -119,22 +119,22 @@ func defaultRedirect(p *plan.Plan, t *target, where any) (w rule, err error) {
 }
 
 // redirectsOf are the rules for Location and Refresh of a location.
-func (l *location) redirectsOf(p *plan.Plan) ([]rule, error) {
+func (s *Settings) redirectsOf(p *plan.Plan) ([]rule, error) {
 	switch {
-	case l.redirectOff:
+	case s.redirectOff:
 		return nil, nil
-	case l.redirects != nil || l.to.byRequest != nil:
-		return l.redirects, nil
+	case s.redirects != nil || s.target.byRequest != nil:
+		return s.redirects, nil
 	}
-	w, err := defaultRedirect(p, l.to, nil)
+	w, err := defaultRedirect(p, s.target, nil)
 	return []rule{w}, err
 }
 
 // passLocation passes Location on. Only one that was changed is made absolute, as in nginx.
-func (x *exchange) passLocation(h *h1.Header) {
-	out := &x.r.Out
-	for i := range x.l.rewrites {
-		if changed, ok := x.l.rewrites[i].apply(x.r, h.Value); ok {
+func (p *protocol) passLocation(r *web.Request, h *h1.Header) {
+	out := &r.Out
+	for i := range p.rewrites {
+		if changed, ok := p.rewrites[i].apply(r, h.Value); ok {
 			if len(changed) > 0 && changed[0] == '/' {
 				out.Location = changed
 				return
@@ -149,12 +149,12 @@ func (x *exchange) passLocation(h *h1.Header) {
 var urlWord = []byte("url=")
 
 // passRefresh passes Refresh on, whose URL stands behind "url=".
-func (x *exchange) passRefresh(h *h1.Header) {
-	out, passed := &x.r.Out, *h
+func (p *protocol) passRefresh(r *web.Request, h *h1.Header) {
+	out, passed := &r.Out, *h
 	if at := bytes.Index(bytes.ToLower(h.Value), urlWord); at >= 0 {
 		at += len(urlWord)
-		for i := range x.l.rewrites {
-			if changed, ok := x.l.rewrites[i].apply(x.r, h.Value[at:]); ok {
+		for i := range p.rewrites {
+			if changed, ok := p.rewrites[i].apply(r, h.Value[at:]); ok {
 				passed.Value = append(h.Value[:at:at], changed...)
 				break
 			}

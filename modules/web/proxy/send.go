@@ -12,8 +12,8 @@ import (
 )
 
 // readBody reads the request's body before a server is chosen, unless proxy_request_buffering says that it is passed on as it comes.
-func (x *exchange) readBody() web.Result {
-	r, l := x.r, x.l
+func (x *Exchange) readBody() web.Result {
+	r, l := x.Request, x.l
 	switch {
 	case !r.HasBody() && !(r.ContentLength == 0 && l.inFile):
 		r.Continue()
@@ -35,34 +35,33 @@ func (x *exchange) readBody() web.Result {
 	return web.Declined
 }
 
-// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be told first, for
-// HTTP/1.0 knows no chunks.
+// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be told first.
 func (l *location) needsWhole(r *web.Request) bool {
-	return !l.passBody || l.Settings.body != nil || l.version10 && r.Chunked
+	return !l.passBody || l.Settings.body != nil || r.Chunked && !l.protocol.Chunks()
 }
 
 // framing says how the body goes to the server.
-func (x *exchange) framing() framing {
-	r := x.r
+func (x *Exchange) framing() Framing {
+	r := x.Request
 	switch {
 	case x.l.Settings.body != nil:
-		return framing{length: int64(len(x.body))}
+		return Framing{Length: int64(len(x.body))}
 	case !x.l.passBody:
-		return framing{length: -1}
+		return Framing{Length: -1}
 	case x.streams && r.Chunked:
-		return framing{length: -1, chunked: true}
+		return Framing{Length: -1, Chunked: true}
 	case x.streams:
-		return framing{length: r.ContentLength}
+		return Framing{Length: r.ContentLength}
 	case x.file != nil:
-		return framing{length: x.file.Size}
+		return Framing{Length: x.file.Size}
 	case r.HasBody():
-		return framing{length: int64(len(x.body))}
+		return Framing{Length: int64(len(x.body))}
 	}
-	return framing{length: r.ContentLength} // 0 where the client said so
+	return Framing{Length: r.ContentLength} // 0 where the client said so
 }
 
 // send writes the head, and behind it the body or its first piece.
-func (x *exchange) send() (verdict, int) {
+func (x *Exchange) send() (verdict, int) {
 	rest := remainder{memory: x.body, file: x.file, client: x.streams}
 	if x.file == nil && (x.streams || len(x.body) <= maxInlineBytes) {
 		rest.memory = nil
@@ -82,46 +81,40 @@ func (x *exchange) send() (verdict, int) {
 const maxInlineBytes = 64 << 10
 
 // sendWith writes the head with the first piece of the body and leaves the rest to an upload.
-func (x *exchange) sendWith(piece []byte, rest remainder) (verdict, int) {
-	f := x.framing()
-	head := x.appendHead(x.wire.out.Start(), f)
+func (x *Exchange) sendWith(piece []byte, rest remainder) (verdict, int) {
 	x.sent = true
-	err := x.wire.armWrite(x.conn, x.r.Now().MonoMS, x.l.sendTimeout)
-	switch {
-	case err != nil:
-	case f.chunked:
-		err = x.wire.out.WriteChunk(head, piece, false)
-	default:
-		err = x.wire.out.Write(head, piece)
+	err := x.conn.armWrite(x.Request.Now().MonoMS, x.l.sendTimeout)
+	if err == nil {
+		err = x.l.protocol.SendHead(x, x.conn.wire, x.framing(), piece)
 	}
 	if err != nil {
 		return x.sendFailed(err)
 	}
 	if !rest.empty() {
-		return x.pass(rest, f.chunked)
+		return x.pass(rest)
 	}
 	return tryAccepted, 0
 }
 
 // bodyFailed is a client whose body cannot be read to its end.
-func (x *exchange) bodyFailed(err error) (verdict, int) {
-	status := int(x.r.ErrorStatus(err))
+func (x *Exchange) bodyFailed(err error) (verdict, int) {
+	status := int(x.Request.ErrorStatus(err))
 	x.settle(upstream.Success)
 	x.drop()
 	return tryHopeless, status
 }
 
 // sendFailed looks whether the server has answered before it closed the connection; else the try has failed.
-func (x *exchange) sendFailed(err error) (verdict, int) {
-	if x.wire.readable() {
+func (x *Exchange) sendFailed(err error) (verdict, int) {
+	if x.conn.readable() {
 		x.unsent = true
 		return tryAccepted, 0
 	}
 	if isTimeout(err) {
-		x.logf(observe.Error, "upstream timed out (110: Connection timed out) while sending request to upstream")
+		x.Logf(observe.Error, "upstream timed out (110: Connection timed out) while sending request to upstream")
 		return tryTimedOut, 504
 	}
-	x.logf(observe.Error, "%s while sending request to upstream", failure("send", err))
+	x.Logf(observe.Error, "%s while sending request to upstream", failure("send", err))
 	return tryFailed, 502
 }
 

@@ -26,35 +26,32 @@ func newState(address string, nowMS int64) state {
 }
 
 // state is that of the current try.
-func (x *exchange) state() *state { return &x.states[len(x.states)-1] }
+func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
 
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // logf writes to the error log and names the server as nginx does.
-func (x *exchange) logf(level observe.Level, format string, args ...any) {
-	r := x.r
+func (x *Exchange) Logf(level observe.Level, format string, args ...any) {
+	r := x.Request
 	if !r.LogEnabled(level) {
 		return
 	}
 	note := append(r.Alloc(64)[:0], "upstream: \""...)
 	if st := x.state(); x.server != nil {
-		note = append(append(note, x.to.scheme()...), st.address...)
+		note = append(append(note, x.To.scheme()...), st.address...)
 	} else {
-		note = append(note, x.to.prefix...)
+		note = append(note, x.To.prefix...)
 		note = append(note, x.group.Name...)
-	}
-	if len(x.uri) == 0 {
-		x.uri = x.appendURI(x.uri[:0])
 	}
 	if x.server != nil && x.server.Addr.Network == "unix" {
 		note = append(note, ':')
 	}
-	r.LogNote = append(append(note, x.uri...), '"')
+	r.LogNote = append(append(note, x.URI...), '"')
 	r.Logf(level, format, args...)
 	r.LogNote = nil
 }
 
-func (d *destination) scheme() string {
+func (d *Destination) scheme() string {
 	if d.tls {
 		return "https://"
 	}
@@ -94,7 +91,7 @@ func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 	return func(dst []byte, s *state) []byte { return strconv.AppendInt(dst, n(s), 10) }
 }
 
-func ofTarget(name, doc string, part func(*exchange) string) vars.Variable[*web.Request] {
+func ofTarget(name, doc string, part func(*Exchange) string) vars.Variable[*web.Request] {
 	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		x := of(r)
 		if x == nil {
@@ -119,8 +116,8 @@ func variables() []vars.Variable[*web.Request] {
 		listed("upstream_response_length", "The lengths of the answers' bodies in bytes.", appendCount(func(s *state) int64 { return s.length })),
 		listed("upstream_bytes_sent", "The bytes sent to the servers.", appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.", appendCount(func(s *state) int64 { return s.received })),
-		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.", func(x *exchange) string { return x.to.host }),
-		ofTarget("proxy_port", "The port of the URL of proxy_pass.", func(x *exchange) string { return x.to.port }),
+		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.", func(x *Exchange) string { return x.To.host }),
+		ofTarget("proxy_port", "The port of the URL of proxy_pass.", func(x *Exchange) string { return x.To.port }),
 		{Name: "proxy_add_x_forwarded_for", Doc: "X-Forwarded-For as the client sent it, with the client's address behind it.", Append: appendForwardedFor},
 		{Name: "upstream_http_", Prefix: true, Doc: "Headers of the server's answer.", Append: headerValue},
 		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies that the server set.", Append: cookieValue},
@@ -146,10 +143,10 @@ func appendForwardedFor(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 // headers are those of the answer, nil if there is none.
 func headers(r *web.Request) h1.Headers {
 	x := of(r)
-	if x == nil || x.wire == nil {
+	if x == nil {
 		return nil
 	}
-	return x.wire.head.Headers
+	return x.head.Headers
 }
 
 // headerValue is $upstream_http_NAME; several of one name are joined with ", ".
@@ -170,10 +167,10 @@ func appendAll(all h1.Headers, name string, dst []byte) ([]byte, bool) {
 
 func trailerValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	x := of(r)
-	if x == nil || x.wire == nil {
+	if x == nil || x.conn == nil {
 		return dst, false
 	}
-	return appendAll(x.wire.body.Trailers(), name, dst)
+	return appendAll(x.conn.wire.Trailers(), name, dst)
 }
 
 var equals, semicolon = []byte("="), []byte(";")

@@ -17,13 +17,13 @@ type target struct {
 	byRequest *vars.Template[*web.Request]
 	group     *groups.Group
 	url       string
-	destination
+	Destination
 	// location is the prefix of the path that the URI takes the place of.
 	location string
 }
 
-// destination is what a URL says besides the group.
-type destination struct {
+// Destination is what a URL says besides the group.
+type Destination struct {
 	tls bool
 	// host and port are $proxy_host and $proxy_port, prefix is the URL up to the URI, for logs.
 	host, port, prefix string
@@ -46,8 +46,8 @@ func splitScheme(url string) (rest string, defaultPort uint16, ok bool) {
 	return "", 0, false
 }
 
-func newDestination(url string, t *groups.Target, schemePort uint16) destination {
-	d := destination{tls: schemePort == 443, host: t.HostHeader(schemePort), uri: t.URI, name: t.Host}
+func newDestination(url string, t *groups.Target, schemePort uint16) Destination {
+	d := Destination{tls: schemePort == 443, host: t.HostHeader(schemePort), uri: t.URI, name: t.Host}
 	d.prefix = url[:len(url)-len(t.Text)]
 	if !t.Unix {
 		d.port = strconv.Itoa(int(t.Port))
@@ -73,7 +73,7 @@ func setPass(s *Settings, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	t := &target{url: url, destination: newDestination(url, &parsed, port)}
+	t := &target{url: url, Destination: newDestination(url, &parsed, port)}
 	if t.group, err = groups.Of(p).Refer(parsed, a.Node, p.Clock.Now()); err != nil {
 		return err
 	}

@@ -7,38 +7,29 @@ import (
 	"time"
 
 	"starling/observe"
-	"starling/upstream"
 	"starling/web"
 )
 
-// tunnel joins client and server after 101 until one of them closes or both are silent for proxy_read_timeout.
-func (x *exchange) tunnel() web.Result {
-	r, w := x.r, x.wire
+// Upgrade joins client and server after 101 until one of them closes or both are silent for proxy_read_timeout.
+func (p *protocol) Upgrade(x *Exchange, w Wire) web.Result {
+	r := x.Request
 	if err := r.SendHead(); err != nil {
-		return x.clientFailed()
+		return x.ClientFailed()
 	}
 	client, ahead, err := r.Hijack()
 	if err != nil {
-		return x.clientFailed()
+		return x.ClientFailed()
 	}
-	t := &tunnel{idle: max(x.l.readTimeout, time.Millisecond), client: client, server: x.conn.Conn, began: time.Now()}
+	t := &tunnel{idle: max(x.ReadTimeout(), time.Millisecond), client: client, server: x.Socket(), began: time.Now()}
 	up := make(chan int64, 1)
 	go func() { up <- t.copy(t.server, t.client, ahead) }()
-	received := t.copy(t.client, t.server, w.in.Unread())
+	received := t.copy(t.client, t.server, w.(*wire).in.Unread())
 	sent := <-up
-	x.state().length = received
-	r.CountSent(received)
 	if t.timedOut.Load() {
-		x.logf(observe.Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection")
+		x.Logf(observe.Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection")
 	}
-	x.settle(upstream.Success)
-	st := x.state()
-	st.sent, st.received = st.sent+sent, st.received+received
-	return web.Done
+	return x.Tunnelled(sent, received)
 }
-
-// past is a deadline that is over.
-var past = time.Unix(1, 0)
 
 // tunnel copies both ways. Between sockets io.Copy has the kernel move the bytes (splice).
 type tunnel struct {

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
 )
@@ -14,12 +13,10 @@ import (
 // upload passes the rest of a large body on while the answer is waited for and passed back: servers may answer before they
 // have all of it, and some clients wait for that.
 type upload struct {
-	conn    *upstream.Conn
-	wire    *wire
-	rest    remainder
-	chunked bool
-	stop    atomic.Bool
-	done    chan struct{}
+	conn *connection
+	rest remainder
+	stop atomic.Bool
+	done chan struct{}
 	// failed is what went wrong with the body, complete that the server got all; both only after done.
 	failed   error
 	complete bool
@@ -51,12 +48,12 @@ func (m *remainder) next(block []byte) ([]byte, error) {
 
 // pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here, for there must
 // be one writer to it.
-func (x *exchange) pass(rest remainder, chunked bool) (verdict, int) {
+func (x *Exchange) pass(rest remainder) (verdict, int) {
 	x.streamed = rest.client
-	u := &upload{conn: x.conn, wire: x.wire, rest: rest, chunked: chunked, done: make(chan struct{})}
+	u := &upload{conn: x.conn, rest: rest, done: make(chan struct{})}
 	block := h1.TakeBlock(x.l.readBytes)
-	if rest.client && !rest.kept() && x.r.Seen.Has(h1.HeaderExpect) {
-		n, err := x.r.ReadBody(block.Mem)
+	if rest.client && !rest.kept() && x.Request.Seen.Has(h1.HeaderExpect) {
+		n, err := x.Request.ReadBody(block.Mem)
 		if err != nil && err != io.EOF {
 			block.GiveBack()
 			return x.bodyFailed(err)
@@ -67,12 +64,12 @@ func (x *exchange) pass(rest remainder, chunked bool) (verdict, int) {
 		}
 	}
 	x.upload = u
-	go u.run(x, x.r, block)
+	go u.run(x, x.Request, block)
 	return tryAccepted, 0
 }
 
 // run uses nothing of the exchange that changes, and of the request only its body.
-func (u *upload) run(x *exchange, r *web.Request, block *h1.Block) {
+func (u *upload) run(x *Exchange, r *web.Request, block *h1.Block) {
 	defer close(u.done)
 	defer block.GiveBack()
 	for u.rest.kept() || u.rest.client && !r.BodyDone() {
@@ -89,10 +86,7 @@ func (u *upload) run(x *exchange, r *web.Request, block *h1.Block) {
 			return
 		}
 	}
-	if u.chunked && u.wire.out.WriteChunk(nil, nil, true) != nil {
-		return
-	}
-	u.complete = true
+	u.complete = u.conn.wire.SendBody(nil, true) == nil
 }
 
 func (u *upload) next(r *web.Request, block []byte) ([]byte, error) {
@@ -103,24 +97,21 @@ func (u *upload) next(r *web.Request, block []byte) ([]byte, error) {
 	return block[:n], err
 }
 
-func (u *upload) write(x *exchange, p []byte) error {
+func (u *upload) write(x *Exchange, p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if err := u.wire.armWrite(u.conn, x.l.clock.Now().MonoMS, x.l.sendTimeout); err != nil {
+	if err := u.conn.armWrite(x.l.clock.Now().MonoMS, x.l.sendTimeout); err != nil {
 		return err
 	}
-	if u.chunked {
-		return u.wire.out.WriteChunk(nil, p, false)
-	}
-	return u.wire.out.Write(p)
+	return u.conn.wire.SendBody(p, false)
 }
 
 // errUploadFailed ends the wait for an answer to a request whose body cannot be read, from its client or its file.
 var errUploadFailed = errors.New("the request's body could not be read")
 
 // uploading tells whether the body is still being passed on; an error that its body made it end.
-func (x *exchange) uploading() (bool, error) {
+func (x *Exchange) uploading() (bool, error) {
 	if x.upload == nil {
 		return false, nil
 	}
@@ -139,7 +130,7 @@ func (x *exchange) uploading() (bool, error) {
 const nudge = 2 * time.Millisecond
 
 // endUpload stops passing the body on; afterwards unsent tells whether something was left of it.
-func (x *exchange) endUpload() {
+func (x *Exchange) endUpload() {
 	u := x.upload
 	if u == nil {
 		return
@@ -154,16 +145,16 @@ func (x *exchange) endUpload() {
 			// Said again and again: between the look at stop and a read or write, deadlines are set anew.
 			u.stop.Store(true)
 			if u.rest.client {
-				x.r.InterruptBody()
+				x.Request.InterruptBody()
 			}
 			u.conn.SetWriteDeadline(past)
 		}
 	}
 	if u.stop.Load() {
 		if u.rest.client {
-			x.r.ResumeBody()
+			x.Request.ResumeBody()
 		}
-		u.wire.writeUntilMS = 0
+		u.conn.writeUntilMS = 0
 	}
 	x.unsent = !u.complete
 	x.upload, x.uploadFailed = nil, u.failed

@@ -1,134 +1,153 @@
 package proxy
 
 import (
-	"crypto/tls"
-	"errors"
-	"io"
-	"net"
-	"os"
-	"syscall"
-	"time"
-
 	"starling/upstream"
+	"starling/web"
 	"starling/web/h1"
-
-	"golang.org/x/sys/unix"
 )
 
-// wire is what stays with a connection to a server from request to request.
+// protocol is HTTP/1.1 (or 1.0) as one location speaks it.
+type protocol struct {
+	*Settings
+	head     headPlan
+	rewrites []rule // of Location and Refresh
+}
+
+// wire is HTTP/1.1 on one connection.
 type wire struct {
 	in   h1.Buffer
 	out  h1.Writer
 	head h1.ResponseHead
 	body h1.Body
-	tls  *tls.Config     // that the connection was made with; nil for a plain one
-	raw  syscall.RawConn // nil where there is no socket to look at
-	look func(fd uintptr)
-	seen bool // by look: there is something to read
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
+
+	chunked  bool // the request's body goes in chunks
+	headOnly bool // the method sent is HEAD: no body follows
+	whole    bool // head was read to its end
+	inStep   bool // no interim response spoke of a body or of the end: what it meant by that may still come
 }
 
-// wireOf gives a connection its wire.
-func wireOf(c *upstream.Conn) *wire {
-	if w, ok := c.Attachment.(*wire); ok {
-		return w
-	}
+// Prepare finds the URI.
+func (p *protocol) Prepare(x *Exchange) web.Result {
+	x.URI = p.appendURI(x.URI[:0], x)
+	return web.Declined
+}
+
+// Chunks are known since HTTP/1.1.
+func (p *protocol) Chunks() bool { return !p.version10 }
+
+// Open begins on a connection.
+func (p *protocol) Open(c *upstream.Conn) Wire {
 	w := &wire{}
 	w.in.Attach(c.Conn)
 	w.out.Attach(c.Conn)
-	w.watch(c.Conn)
-	c.Attachment = w
 	return w
 }
 
-// watch remembers the socket under a connection.
-func (w *wire) watch(c net.Conn) {
-	if sealed, ok := c.(*tls.Conn); ok {
-		c = sealed.NetConn()
+// SendHead writes the head with the first piece of the body.
+func (p *protocol) SendHead(x *Exchange, to Wire, f Framing, piece []byte) error {
+	w := to.(*wire)
+	method := p.methodOf(x.Request)
+	w.chunked, w.headOnly, w.whole, w.inStep = f.Chunked, string(method) == "HEAD", true, true
+	head := p.appendHead(w.out.Start(), x, method, f)
+	if f.Chunked {
+		return w.out.WriteChunk(head, piece, false)
 	}
-	socket, ok := c.(syscall.Conn)
-	if !ok {
-		return
-	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return // a closed connection, as the next write will find out
-	}
-	w.raw = raw
-	w.look = func(fd uintptr) {
-		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll[:], 0)
-		w.seen = err == nil && n > 0
-	}
+	return w.out.Write(head, piece)
 }
 
-// readable tells, without waiting, whether the server has sent something or closed.
-func (w *wire) readable() bool {
-	if len(w.in.Unread()) > 0 {
-		return true
+// ReceiveHead reads a head, and then the next one.
+func (p *protocol) ReceiveHead(x *Exchange, to Wire, head *Head) (whole bool, err error) {
+	w := to.(*wire)
+	if w.whole {
+		w.head.Reset()
+		w.whole = false
 	}
-	if w.raw == nil || w.raw.Control(w.look) != nil {
+	w.whole, err = w.head.Parse(&w.in, x.HeadBytes())
+	if err != nil {
+		return false, err
+	}
+	if !w.whole {
+		if err = Fill(&w.in, w.head.Bytes == 0); err != nil {
+			return false, err
+		}
+		if w.whole, err = w.head.Parse(&w.in, x.HeadBytes()); err != nil || !w.whole {
+			return false, err
+		}
+	}
+	w.inStep = w.inStep && (w.head.KeepAlive || !w.head.Interim())
+	w.body.StartResponse(&w.in, h1.BodyNone, 0)
+	*head = Head{Status: w.head.Status, Reason: w.head.Reason, Headers: w.head.Headers, Seen: w.head.Seen,
+		ContentType: w.head.Get(h1.HeaderContentType), ContentLength: w.head.ContentLength}
+	return true, nil
+}
+
+// PassHeader rewrites Location, Refresh and Set-Cookie.
+func (p *protocol) PassHeader(x *Exchange, h *h1.Header) (done bool) {
+	switch h.ID {
+	case h1.HeaderLocation:
+		p.passLocation(x.Request, h)
+	case h1.HeaderRefresh:
+		p.passRefresh(x.Request, h)
+	case h1.HeaderSetCookie:
+		p.passCookie(x.Request, h)
+	default:
 		return false
 	}
-	return w.seen
+	return true
 }
 
-// rest ends a request on the wire: what its head points to is void from here on.
-func (w *wire) rest() {
+// SendBody sends a chunk where the length was not told.
+func (w *wire) SendBody(piece []byte, last bool) error {
+	if w.chunked {
+		return w.out.WriteChunk(nil, piece, last)
+	}
+	return w.out.Write(piece)
+}
+
+// StartBody finds out how the body ends.
+func (w *wire) StartBody(*Head) {
+	method := h1.MethodGet
+	if w.headOnly {
+		method = h1.MethodHead
+	}
+	kind, length := w.head.Body(method)
+	w.body.StartResponse(&w.in, kind, length)
+}
+
+// TakeBody gives what came with the head.
+func (w *wire) TakeBody() ([]byte, error) { return w.body.Take() }
+
+// ReceiveBody reads.
+func (w *wire) ReceiveBody(p []byte) (int, error) { return w.body.Read(p) }
+
+// BodyDone tells that the body was read to its end.
+func (w *wire) BodyDone() bool { return w.body.Done() }
+
+// Trailers are those behind the last chunk.
+func (w *wire) Trailers() h1.Headers { return w.body.Trailers() }
+
+// Buffered tells that there is more than was taken.
+func (w *wire) Buffered() bool { return len(w.in.Unread()) > 0 }
+
+// Reusable tells whether the server keeps the connection and both know where it stands.
+func (w *wire) Reusable() bool {
+	return w.head.KeepAlive && w.inStep && w.body.Kind() != h1.BodyUntilClose && len(w.in.Unread()) == 0
+}
+
+// Counts are those of the connection and of the answer.
+func (w *wire) Counts() (sent, received int64) {
+	return w.out.Bytes, int64(w.head.Bytes) + w.body.RawBytes
+}
+
+// Rest keeps no memory.
+func (w *wire) Rest() {
 	w.in.Recycle()
 	w.in.Release()
 	w.out.Release()
 }
 
-// close gives all memory back.
-func (w *wire) close() {
+// Close gives all memory back.
+func (w *wire) Close() {
 	w.in.Detach()
 	w.out.Release()
-}
-
-// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait is long.
-const (
-	firstGlance = 250 * time.Millisecond
-	laterGlance = time.Second
-	// soon is how long a wait counts as new.
-	soon = 2 * time.Second
-)
-
-// arm sees to it that reads fail within one to two glances, so that a waiting request notices that its client left.
-func (w *wire) arm(c *upstream.Conn, nowMS int64, waited, timeout time.Duration) error {
-	glance := max(min(firstGlance, timeout), time.Millisecond)
-	if waited >= soon && timeout >= laterGlance {
-		glance = laterGlance
-	}
-	least := nowMS + glance.Milliseconds()
-	if w.readUntilMS >= least && w.readUntilMS <= least+glance.Milliseconds() {
-		return nil
-	}
-	w.readUntilMS = least + glance.Milliseconds()
-	return c.SetReadDeadline(time.Now().Add(2 * glance))
-}
-
-// writeSlack is how much later than asked a write may time out: it saves setting a deadline for each.
-const writeSlack = time.Second
-
-// armWrite sees to it that writes fail after timeout, or writeSlack later.
-func (w *wire) armWrite(c *upstream.Conn, nowMS int64, timeout time.Duration) error {
-	least := nowMS + timeout.Milliseconds()
-	slack := min(writeSlack, timeout/4)
-	if w.writeUntilMS >= least && w.writeUntilMS <= least+slack.Milliseconds() {
-		return nil
-	}
-	w.writeUntilMS = least + slack.Milliseconds()
-	return c.SetWriteDeadline(time.Now().Add(timeout + slack))
-}
-
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
-
-func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
-
-// failureOfMessage tells a message that breaks the rules from a connection that broke.
-func failureOfMessage(err error) bool {
-	var problem *h1.Problem
-	return errors.As(err, &problem)
 }

@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"starling/upstream"
+	"starling/web/h1"
+
+	"golang.org/x/sys/unix"
+)
+
+// connection is a connection to a server with what is kept beside it from request to request.
+type connection struct {
+	*upstream.Conn
+	wire Wire
+	tls  *tls.Config     // that it was made with; nil for a plain one
+	raw  syscall.RawConn // nil where there is no socket to look at
+	look func(fd uintptr)
+	seen bool // by look: there is something to read
+	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
+	readUntilMS, writeUntilMS int64
+}
+
+// newConnection begins to keep things beside a connection.
+func newConnection(c *upstream.Conn, wire Wire, config *tls.Config) *connection {
+	k := &connection{Conn: c, wire: wire, tls: config}
+	c.Attachment = k
+	k.watch(c.Conn)
+	return k
+}
+
+// watch remembers the socket under a connection.
+func (c *connection) watch(conn net.Conn) {
+	if sealed, ok := conn.(*tls.Conn); ok {
+		conn = sealed.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return // a closed connection, as the next write will find out
+	}
+	c.raw = raw
+	c.look = func(fd uintptr) {
+		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll[:], 0)
+		c.seen = err == nil && n > 0
+	}
+}
+
+// readable tells, without waiting, whether the server has sent something or closed.
+func (c *connection) readable() bool {
+	if c.wire.Buffered() {
+		return true
+	}
+	if c.raw == nil || c.raw.Control(c.look) != nil {
+		return false
+	}
+	return c.seen
+}
+
+// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait is long.
+const (
+	firstGlance = 250 * time.Millisecond
+	laterGlance = time.Second
+	// soon is how long a wait counts as new.
+	soon = 2 * time.Second
+)
+
+// arm sees to it that reads fail within one to two glances, so that a waiting request notices that its client left.
+func (c *connection) arm(nowMS int64, waited, timeout time.Duration) error {
+	glance := max(min(firstGlance, timeout), time.Millisecond)
+	if waited >= soon && timeout >= laterGlance {
+		glance = laterGlance
+	}
+	least := nowMS + glance.Milliseconds()
+	if c.readUntilMS >= least && c.readUntilMS <= least+glance.Milliseconds() {
+		return nil
+	}
+	c.readUntilMS = least + glance.Milliseconds()
+	return c.SetReadDeadline(time.Now().Add(2 * glance))
+}
+
+// writeSlack is how much later than asked a write may time out: it saves setting a deadline for each.
+const writeSlack = time.Second
+
+// armWrite sees to it that writes fail after timeout, or writeSlack later.
+func (c *connection) armWrite(nowMS int64, timeout time.Duration) error {
+	least := nowMS + timeout.Milliseconds()
+	slack := min(writeSlack, timeout/4)
+	if c.writeUntilMS >= least && c.writeUntilMS <= least+slack.Milliseconds() {
+		return nil
+	}
+	c.writeUntilMS = least + slack.Milliseconds()
+	return c.SetWriteDeadline(time.Now().Add(timeout + slack))
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// isFault tells a message that breaks the rules from a connection that broke.
+func isFault(err error) bool {
+	var fault *Fault
+	var problem *h1.Problem
+	return errors.As(err, &fault) || errors.As(err, &problem) || errors.Is(err, h1.ErrHeadTooBig)
+}
