@@ -57,12 +57,12 @@ func (s *Side[C]) Directives(in, places conf.Context) []conf.Directive {
 	}
 	return []conf.Directive{
 		{
-			Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", In: in, Repeat: true,
+			Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", Params: formatParams, In: in, Repeat: true,
 			Doc: "Declares a format of lines with variables. `escape` says what is done to bytes in values that could confuse a reader " +
 				"of the log: `default` (`\\xHH`), `json` or `none`.",
 			Set: s.declareFormat,
 		}, {
-			Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
+			Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]", Params: accessLogParams,
 			OneMore: true,
 			In:      places, Repeat: true, DefaultDoc: byDefault,
 			Doc: "Writes to a file, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is " +
@@ -70,7 +70,7 @@ func (s *Side[C]) Directives(in, places conf.Context) []conf.Directive {
 				"which the condition is neither empty nor `0`. `off` ends all logs of this level.",
 			Set: conf.Raw(s.setAccessLog),
 		}, {
-			Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, DefaultDoc: "off",
+			Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, Params: plan.FileCacheParams, DefaultDoc: "off",
 			In:  places &^ (conf.LocationIf | conf.LimitExcept),
 			Doc: plan.FileCacheDoc,
 			Set: conf.Whole(func(settings *Settings[C]) *observe.CacheOptions { return &settings.cache }, plan.FileCache),
@@ -177,4 +177,17 @@ func (l *setting[C]) compress(level string) (err error) {
 		l.options.BufferBytes = observe.GzipBufferBytes
 	}
 	return nil
+}
+
+// formatParams explains the parameters of log_format.
+var formatParams = map[string]string{
+	"escape": "How values are escaped: `default`, `json` or `none`.",
+}
+
+// accessLogParams explains the parameters of access_log.
+var accessLogParams = map[string]string{
+	"buffer": "Lines are collected in a buffer of this size before they are written.",
+	"gzip":   "The buffer is compressed, with this level; 1 if not given.",
+	"flush":  "Longest time that a line stays in the buffer.",
+	"if":     "The request is not logged if this text is empty or `0`.",
 }

@@ -2,6 +2,8 @@ package conf
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,8 +13,8 @@ import (
 type declared struct {
 	*Directive
 	module   int
-	syntaxes []syntax
-	refused  []syntax
+	syntaxes []Syntax
+	refused  []Syntax
 }
 
 // Binder checks and binds trees against the declarations of a list of modules. It does not change once
@@ -60,20 +62,20 @@ func NewBinder(modules []*Module) (*Binder, error) {
 }
 
 func (b *Binder) declare(module int, d *Directive) error {
-	syntaxes, err := compile(d.Syntax)
+	syntaxes, err := ParseSyntax(d.Syntax)
 	if err != nil {
 		return err
 	}
-	var refused []syntax
+	var refused []Syntax
 	if d.Refused != "" {
-		if refused, err = compile(d.Refused); err != nil {
+		if refused, err = ParseSyntax(d.Refused); err != nil {
 			return err
 		}
 	}
 	if d.In == 0 || d.In >= contextEnd {
 		return fmt.Errorf("it stands in no context")
 	}
-	if d.Set == nil && !d.isBlock() {
+	if d.Set == nil && !d.IsBlock() {
 		return fmt.Errorf("it has no setter: nothing is accepted and ignored")
 	}
 	for _, other := range b.byName[d.Name] {
@@ -84,6 +86,21 @@ func (b *Binder) declare(module int, d *Directive) error {
 	b.areas[module] |= d.In
 	b.byName[d.Name] = append(b.byName[d.Name], &declared{d, module, syntaxes, refused})
 	return nil
+}
+
+// Directives lists the declarations by name; of one name there may be several, each for other contexts.
+func (b *Binder) Directives() iter.Seq2[string, []*Directive] {
+	return func(yield func(string, []*Directive) bool) {
+		for _, name := range slices.Sorted(maps.Keys(b.byName)) {
+			var all []*Directive
+			for _, d := range b.byName[name] {
+				all = append(all, d.Directive)
+			}
+			if !yield(name, all) {
+				return
+			}
+		}
+	}
 }
 
 // binding is the work of one Bind.
@@ -163,8 +180,8 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 	for _, n := range nodes {
 		a := &Args{Words: n.Words, Node: n, First: !seen[n.Name], In: s.In, Scope: s, Env: w.env, binding: w, written: written}
 		d, err := w.find(n, s.In)
-		if d != nil && n.Opens && d.opens(s.In) != Lines {
-			a.Inner = &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.opens(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env}
+		if d != nil && n.Opens && d.OpensBlock(s.In) != Lines {
+			a.Inner = &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.OpensBlock(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env}
 			s.Inner = append(s.Inner, a.Inner)
 			entries = append(entries, entry{a.Inner, n.Block})
 		}
@@ -215,9 +232,9 @@ func (w *binding) find(n *Node, in Context) (*declared, error) {
 		switch {
 		case d.In&in == 0:
 			continue
-		case d.isBlock() && !n.Opens:
+		case d.IsBlock() && !n.Opens:
 			return nil, fmt.Errorf("directive \"%s\" has no opening \"{\"", n.Name)
-		case !d.isBlock() && n.Opens:
+		case !d.IsBlock() && n.Opens:
 			return nil, fmt.Errorf("directive \"%s\" is not terminated by \";\"", n.Name)
 		}
 		return d, nil
@@ -256,7 +273,7 @@ func (w *binding) apply(d *declared, s *Scope, a *Args) error {
 	if err := w.match(d, a); err != nil {
 		return err
 	}
-	if d.opens(s.In) == Lines {
+	if d.OpensBlock(s.In) == Lines {
 		for _, line := range a.Node.Block {
 			if line.Opens {
 				return At(line, "unexpected \"{\"")
@@ -289,7 +306,7 @@ func (w *binding) match(d *declared, a *Args) error {
 }
 
 // named matches words against the lines of a syntax.
-func (d *declared) named(lines []syntax, words []string) (map[string][]string, error) {
+func (d *declared) named(lines []Syntax, words []string) (map[string][]string, error) {
 	s, err := d.choose(lines, words)
 	if err != nil {
 		return nil, err
@@ -298,21 +315,21 @@ func (d *declared) named(lines []syntax, words []string) (map[string][]string, e
 }
 
 // choose returns the line of the syntax whose first word is the one given.
-func (d *declared) choose(lines []syntax, words []string) (*syntax, error) {
+func (d *declared) choose(lines []Syntax, words []string) (*Syntax, error) {
 	if len(lines) == 1 {
 		return &lines[0], nil
 	}
-	var open *syntax
+	var open *Syntax
 	for i := range lines {
 		s := &lines[i]
-		if len(s.terms) == 0 || s.terms[0].forms[0].kind != wordForm {
+		if len(s.Terms) == 0 || s.Terms[0].Forms[0].Kind != WordForm {
 			if open == nil && s.fits(len(words)) {
 				open = s
 			}
 			continue
 		}
-		for _, f := range s.terms[0].forms {
-			if len(words) > 0 && f.name == words[0] {
+		for _, f := range s.Terms[0].Forms {
+			if len(words) > 0 && f.Name == words[0] {
 				return s, nil
 			}
 		}
@@ -326,7 +343,7 @@ func (d *declared) choose(lines []syntax, words []string) (*syntax, error) {
 	return open, nil
 }
 
-func (s *syntax) fits(words int) bool {
+func (s *Syntax) fits(words int) bool {
 	return words >= s.least && (s.most < 0 || words <= s.most)
 }
 
@@ -334,7 +351,7 @@ func (d *declared) checkCount(words []string) error {
 	if d.OneMore && len(words) > 0 {
 		return nil
 	}
-	fits := func(s syntax) bool { return s.fits(len(words)) }
+	fits := func(s Syntax) bool { return s.fits(len(words)) }
 	if slices.ContainsFunc(d.syntaxes, fits) || slices.ContainsFunc(d.refused, fits) {
 		return nil
 	}

@@ -36,12 +36,16 @@ type Directive struct {
 	OpensIn func(in Context) Context
 	Repeat  bool // may be given more than once on one level
 	Doc     string
-	Set     Setter // may be nil for a block whose words need no storing
+	// Params explains the parameters and flags of Syntax, by name, for the reference page.
+	Params map[string]string
+	Set    Setter // may be nil for a block whose words need no storing
 }
 
-func (d *Directive) isBlock() bool { return d.Opens != 0 || d.OpensIn != nil }
+// IsBlock tells whether the directive opens a block.
+func (d *Directive) IsBlock() bool { return d.Opens != 0 || d.OpensIn != nil }
 
-func (d *Directive) opens(in Context) Context {
+// OpensBlock is the context of the block that the directive opens where it stands in one of context in.
+func (d *Directive) OpensBlock(in Context) Context {
 	if d.OpensIn != nil {
 		return d.OpensIn(in)
 	}

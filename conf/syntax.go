@@ -6,41 +6,42 @@ import (
 	"strings"
 )
 
-// form is one way to write a term: a value <x>, a word, or a parameter x=….
-type form struct {
-	kind   formKind
-	name   string
-	values []string // of a parameter that takes only these
-	bare   bool     // of a parameter: the "=value" may be left out
+// Form is one way to write a term.
+type Form struct {
+	Kind   FormKind
+	Name   string
+	Values []string // of a parameter that takes only these
+	Bare   bool     // of a parameter: the "=value" may be left out
 }
 
-type formKind int
+// FormKind tells the forms apart.
+type FormKind int
 
 const (
-	valueForm formKind = iota
-	wordForm
-	paramForm
+	ValueForm FormKind = iota // <x>
+	WordForm                  // x
+	ParamForm                 // x=…
 )
 
-// term is one part of a Syntax between spaces.
-type term struct {
-	optional bool
-	many     bool
+// Term is one part of a Syntax between spaces.
+type Term struct {
+	Optional bool
+	Many     bool
+	Forms    []Form
 	byPlace  bool // taken by position rather than recognised
-	forms    []form
 }
 
-// syntax is one compiled line of a Directive's Syntax.
-type syntax struct {
-	terms       []term
+// Syntax is one parsed line of a Directive's Syntax.
+type Syntax struct {
+	Terms       []Term
 	least, most int // arguments; most is -1 for any number
 }
 
-// compile reads a Syntax; its errors are for the programmer.
-func compile(text string) ([]syntax, error) {
-	var lines []syntax
+// ParseSyntax reads a Directive's Syntax, one entry for each of its lines; its errors are for the programmer.
+func ParseSyntax(text string) ([]Syntax, error) {
+	var lines []Syntax
 	for _, line := range strings.Split(text, "\n") {
-		var s syntax
+		var s Syntax
 		open := 0 // brackets around several terms, each of which is then optional
 		for _, word := range strings.Fields(strings.NewReplacer(" | ", "|", " ...", "...").Replace(line)) {
 			for ; strings.Count(word, "[") > strings.Count(word, "]") && word[0] == '['; open++ {
@@ -54,9 +55,9 @@ func compile(text string) ([]syntax, error) {
 			if err != nil {
 				return nil, fmt.Errorf("syntax \"%s\": %w", line, err)
 			}
-			t.optional = t.optional || optional
-			t.byPlace = t.hasValue() || t.onlyWords() && !t.optional
-			s.terms = append(s.terms, t)
+			t.Optional = t.Optional || optional
+			t.byPlace = t.hasValue() || t.onlyWords() && !t.Optional
+			s.Terms = append(s.Terms, t)
 		}
 		if open > 0 {
 			return nil, fmt.Errorf("syntax \"%s\": a bracket is not closed", line)
@@ -67,59 +68,59 @@ func compile(text string) ([]syntax, error) {
 	return lines, nil
 }
 
-func compileTerm(word string) (term, error) {
-	var t term
-	t.many = strings.Contains(word, "...")
+func compileTerm(word string) (Term, error) {
+	var t Term
+	t.Many = strings.Contains(word, "...")
 	word = strings.ReplaceAll(word, "...", "")
 	if strings.Count(word, "[") != strings.Count(word, "]") || strings.Count(word, "<") != strings.Count(word, ">") {
 		return t, fmt.Errorf("brackets of \"%s\" do not match", word)
 	}
 	if strings.HasPrefix(word, "[") && strings.HasSuffix(word, "]") {
-		t.optional = true
+		t.Optional = true
 		word = word[1 : len(word)-1]
 	}
 	for _, part := range strings.Split(word, "|") {
 		f := compileForm(part)
-		if n := len(t.forms); n > 0 && f.kind == wordForm && t.forms[n-1].values != nil {
-			t.forms[n-1].values = append(t.forms[n-1].values, part) // type=string|ip|prefix
+		if n := len(t.Forms); n > 0 && f.Kind == WordForm && t.Forms[n-1].Values != nil {
+			t.Forms[n-1].Values = append(t.Forms[n-1].Values, part) // type=string|ip|prefix
 			continue
 		}
-		t.forms = append(t.forms, f)
+		t.Forms = append(t.Forms, f)
 	}
 	return t, nil
 }
 
-func (t *term) hasValue() bool {
-	return slices.ContainsFunc(t.forms, func(f form) bool { return f.kind == valueForm })
+func (t *Term) hasValue() bool {
+	return slices.ContainsFunc(t.Forms, func(f Form) bool { return f.Kind == ValueForm })
 }
 
-func (t *term) onlyWords() bool {
-	return !slices.ContainsFunc(t.forms, func(f form) bool { return f.kind != wordForm })
+func (t *Term) onlyWords() bool {
+	return !slices.ContainsFunc(t.Forms, func(f Form) bool { return f.Kind != WordForm })
 }
 
-func compileForm(part string) form {
+func compileForm(part string) Form {
 	name, value, isParam := strings.Cut(part, "=")
 	switch {
 	case isParam && name != "" && !strings.ContainsAny(name, "<("):
-		f := form{kind: paramForm, name: strings.TrimSuffix(name, "["), bare: strings.HasSuffix(name, "[")}
+		f := Form{Kind: ParamForm, Name: strings.TrimSuffix(name, "["), Bare: strings.HasSuffix(name, "[")}
 		if !strings.Contains(value, "<") {
-			f.values = []string{value}
+			f.Values = []string{value}
 		}
 		return f
 	case strings.Contains(part, "<"):
 		_, inner, _ := strings.Cut(part, "<")
 		inner, _, _ = strings.Cut(inner, ">")
-		return form{kind: valueForm, name: inner}
+		return Form{Kind: ValueForm, Name: inner}
 	}
-	return form{kind: wordForm, name: part}
+	return Form{Kind: WordForm, Name: part}
 }
 
-func (s *syntax) count() {
-	for _, t := range s.terms {
-		if !t.optional {
+func (s *Syntax) count() {
+	for _, t := range s.Terms {
+		if !t.Optional {
 			s.least++
 		}
-		if t.many {
+		if t.Many {
 			s.most = -1
 		} else if s.most >= 0 {
 			s.most++
@@ -129,14 +130,14 @@ func (s *syntax) count() {
 
 // matcher puts the words of one directive into the terms of its syntax.
 type matcher struct {
-	*syntax
+	*Syntax
 	named map[string][]string
 	used  []bool // per term
 }
 
 // match names the words, or says in nginx's words what is wrong with them. The count was checked before.
-func (s *syntax) match(directive string, words []string) (map[string][]string, error) {
-	m := matcher{syntax: s, named: make(map[string][]string, len(words)), used: make([]bool, len(s.terms))}
+func (s *Syntax) match(directive string, words []string) (map[string][]string, error) {
+	m := matcher{Syntax: s, named: make(map[string][]string, len(words)), used: make([]bool, len(s.Terms))}
 	i := 0
 	for ; i < len(words) && m.leading(i); i++ {
 		if err := m.place(directive, i, words[i]); err != nil {
@@ -157,14 +158,14 @@ func (s *syntax) match(directive string, words []string) (map[string][]string, e
 			return nil, err
 		}
 	}
-	for i, t := range s.terms {
-		if t.optional || m.used[i] {
+	for i, t := range s.Terms {
+		if t.Optional || m.used[i] {
 			continue
 		}
 		if t.byPlace {
 			return nil, wrongNumber(directive)
 		}
-		return nil, fmt.Errorf("\"%s\" must have \"%s\" parameter", directive, t.forms[0].name)
+		return nil, fmt.Errorf("\"%s\" must have \"%s\" parameter", directive, t.Forms[0].Name)
 	}
 	return m.named, nil
 }
@@ -172,12 +173,12 @@ func (s *syntax) match(directive string, words []string) (map[string][]string, e
 // leading tells whether term i and those before it go strictly by position, so that a key that looks like
 // a parameter is still the key.
 func (m *matcher) leading(i int) bool {
-	return i < len(m.terms) && m.terms[i].byPlace && !m.terms[i].many && !m.terms[i].optional
+	return i < len(m.Terms) && m.Terms[i].byPlace && !m.Terms[i].Many && !m.Terms[i].Optional
 }
 
 func (m *matcher) nextByPlace() int {
-	for i, t := range m.terms {
-		if t.byPlace && (!m.used[i] || t.many) {
+	for i, t := range m.Terms {
+		if t.byPlace && (!m.used[i] || t.Many) {
 			return i
 		}
 	}
@@ -186,21 +187,21 @@ func (m *matcher) nextByPlace() int {
 
 // place takes a word for a term that goes by position.
 func (m *matcher) place(directive string, i int, word string) error {
-	t := &m.terms[i]
+	t := &m.Terms[i]
 	m.used[i] = true
-	for _, f := range t.forms {
-		if f.kind == wordForm && strings.EqualFold(f.name, word) {
-			m.named[f.name] = append(m.named[f.name], f.name)
+	for _, f := range t.Forms {
+		if f.Kind == WordForm && strings.EqualFold(f.Name, word) {
+			m.named[f.Name] = append(m.named[f.Name], f.Name)
 			return nil
 		}
 	}
-	for _, f := range t.forms {
-		if f.kind == valueForm {
-			m.named[f.name] = append(m.named[f.name], word)
+	for _, f := range t.Forms {
+		if f.Kind == ValueForm {
+			m.named[f.Name] = append(m.named[f.Name], word)
 			return nil
 		}
 	}
-	if len(t.forms) == 2 && t.forms[0].name == "on" && t.forms[1].name == "off" {
+	if len(t.Forms) == 2 && t.Forms[0].Name == "on" && t.Forms[1].Name == "off" {
 		return fmt.Errorf("invalid value \"%s\" in \"%s\" directive, it must be \"on\" or \"off\"", word, directive)
 	}
 	return fmt.Errorf("invalid value \"%s\"", word)
@@ -208,11 +209,11 @@ func (m *matcher) place(directive string, i int, word string) error {
 
 // recognise takes a word that is a flag or a parameter of the syntax.
 func (m *matcher) recognise(word string) (bool, error) {
-	for i, t := range m.terms {
+	for i, t := range m.Terms {
 		if t.byPlace {
 			continue
 		}
-		for _, f := range t.forms {
+		for _, f := range t.Forms {
 			value, taken, err := f.take(word)
 			if err != nil {
 				return false, err
@@ -220,11 +221,11 @@ func (m *matcher) recognise(word string) (bool, error) {
 			if !taken {
 				continue
 			}
-			if m.used[i] && !t.many {
+			if m.used[i] && !t.Many {
 				return false, fmt.Errorf("duplicate parameter \"%s\"", word)
 			}
 			m.used[i] = true
-			m.named[f.name] = append(m.named[f.name], value)
+			m.named[f.Name] = append(m.named[f.Name], value)
 			return true, nil
 		}
 	}
@@ -232,18 +233,18 @@ func (m *matcher) recognise(word string) (bool, error) {
 }
 
 // take returns the value of a flag (its name, or "" for a parameter without value) or a parameter.
-func (f *form) take(word string) (value string, taken bool, err error) {
-	if f.kind == wordForm {
-		return word, word == f.name, nil
+func (f *Form) take(word string) (value string, taken bool, err error) {
+	if f.Kind == WordForm {
+		return word, word == f.Name, nil
 	}
-	if f.bare && word == f.name {
+	if f.Bare && word == f.Name {
 		return "", true, nil
 	}
-	value, taken = strings.CutPrefix(word, f.name+"=")
-	if !taken || f.values == nil {
+	value, taken = strings.CutPrefix(word, f.Name+"=")
+	if !taken || f.Values == nil {
 		return value, taken, nil
 	}
-	for _, v := range f.values {
+	for _, v := range f.Values {
 		if v == value {
 			return value, true, nil
 		}

@@ -12,7 +12,7 @@ func Directives[S, C any](s *Side[C], zoneIn, places conf.Context, place func(*S
 	limits := func(settings *S) *[]Limit { return &place(settings).Limits }
 	return []conf.Directive{
 		{
-			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", In: zoneIn, Repeat: true,
+			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", Params: zoneParams, In: zoneIn, Repeat: true,
 			Doc: "Declares a zone that counts per key. It is never shared with other nodes.",
 			Set: s.declare,
 		}, {
@@ -29,4 +29,9 @@ func Directives[S, C any](s *Side[C], zoneIn, places conf.Context, place func(*S
 			Set: conf.Field(func(settings *S) *bool { return &place(settings).DryRun }, conf.Flag),
 		},
 	}
+}
+
+// zoneParams explains the parameters of limit_conn_zone.
+var zoneParams = map[string]string{
+	"zone": "Name and size of the zone.",
 }

@@ -18,7 +18,7 @@ func Directives[C Subject](side Side, in conf.Context, variables func(*plan.Plan
 	return []conf.Directive{
 		zoneDirective(side, in),
 		{
-			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", In: in, Repeat: true,
+			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", Params: keyvalParams, In: in, Repeat: true,
 			Doc: "Makes a variable whose value is that of the key in the zone; there is none where the key is not found.",
 			Set: func(_ any, a *conf.Args) error { return declareVariable(side, variables(a.Env.(*plan.Plan)), a) },
 		},
@@ -56,4 +56,9 @@ func lookup[C Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]by
 		return dst[:start], false
 	}
 	return dst[:start+copy(dst[start:], dst[end:])], true
+}
+
+// keyvalParams explains the parameters of keyval.
+var keyvalParams = map[string]string{
+	"zone": "The zone in which the key is looked up.",
 }

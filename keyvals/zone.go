@@ -68,7 +68,7 @@ func zoneDirective(side Side, in conf.Context) conf.Directive {
 		Name:   "keyval_zone",
 		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync]",
 		In:     in,
-		Repeat: true,
+		Repeat: true, Params: zoneParams,
 		Doc: "Declares a zone of key-value pairs. They are set through the API and read with the variables of `keyval`. " +
 			"With `state` they survive a restart: the API answers when a pair is on disk. With `timeout` they expire. " +
 			"`type` says how a key is found: as it is, as an address within a network, or by the longest prefix. " +
@@ -173,4 +173,13 @@ func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
 // is the same. A new timeout counts for what is written from then on.
 func (s spec) continuedBy(t spec) bool {
 	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
+}
+
+// zoneParams explains the parameters of keyval_zone.
+var zoneParams = map[string]string{
+	"zone":    "Name and size of the zone.",
+	"state":   "File in which the pairs survive a restart.",
+	"timeout": "Time after which a pair expires.",
+	"type":    "How a key is found: `string` as it is, `ip` as an address within a network, `prefix` by the longest prefix.",
+	"sync":    "The nodes of the cluster share the zone.",
 }

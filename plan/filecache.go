@@ -15,6 +15,14 @@ const FileCacheSyntax = "off\nmax=<number> [inactive=<time>] [min_uses=<number>]
 const FileCacheDoc = "Keeps logs whose path has variables open: `max` of them, each once it was used `min_uses` (1) times and until it is unused for " +
 	"`inactive` (10s). After `valid` (60s) its path is looked at again, in case the file was moved away."
 
+// FileCacheParams explains its parameters.
+var FileCacheParams = map[string]string{
+	"max":      "Files kept open; beyond, the least recently used one is closed.",
+	"inactive": "A file unused for this time is closed; 10s if not given.",
+	"min_uses": "Uses within `inactive` before a file is kept open; 1 if not given.",
+	"valid":    "Time after which the path is checked again; 60s if not given.",
+}
+
 // FileCache reads an open_log_file_cache directive.
 func FileCache(a *conf.Args) (observe.CacheOptions, error) {
 	o := observe.CacheOptions{MinUses: 1, Inactive: 10 * time.Second, Valid: 60 * time.Second}

@@ -19,6 +19,14 @@ const ResolverSyntax = "<address>... [valid=<time>] [ipv4=<flag>] [ipv6=<flag>] 
 // ResolverUnsupported are the parameters of resolver that nginx knows and starling does not.
 var ResolverUnsupported = []string{"tcp=", "local="}
 
+// ResolverParams explains its parameters.
+var ResolverParams = map[string]string{
+	"valid":       "How long an answer is used; if not given, the time to live in the answer.",
+	"ipv4":        "`off`: IPv4 addresses are not looked up.",
+	"ipv6":        "`off`: IPv6 addresses are not looked up.",
+	"status_zone": "The name under which the API counts requests and answers.",
+}
+
 // dnsPort is that of a name server given without one.
 const dnsPort = "53"
 

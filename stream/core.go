@@ -55,7 +55,7 @@ var Core = Module{
 			{Name: "stream", In: conf.Main, Opens: conf.Stream, Doc: "Holds the servers for TCP."},
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
 			{
-				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true,
+				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true, Params: listenParams,
 				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
 				Unsupported: []string{"setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 					"reuseport", "so_keepalive=", "multipath"},
@@ -100,7 +100,7 @@ var Core = Module{
 				Set: conf.List(func(s *CoreSettings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{
-				Name: "resolver", Syntax: plan.ResolverSyntax, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
+				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
 				Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
 				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
 			},
@@ -174,4 +174,15 @@ func setNames(s *CoreSettings, a *conf.Args) error {
 		s.Names = append(s.Names[:len(s.Names):len(s.Names)], name)
 	}
 	return nil
+}
+
+// listenParams explains the parameters of listen.
+var listenParams = map[string]string{
+	"default_server": "The server takes connections for names that no other server of the address has.",
+	"ssl":            "Connections are encrypted.",
+	"udp":            "Datagrams are accepted instead of connections.",
+	"proxy_protocol": "Connections begin with a PROXY protocol header.",
+	"bind":           "Accepted for compatibility: each address has a socket of its own.",
+	"backlog":        "Connections that may wait to be accepted.",
+	"ipv6only":       "Whether a socket of `[::]` accepts only IPv6; on if not given.",
 }

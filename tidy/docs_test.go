@@ -3,46 +3,96 @@ package tidy
 import (
 	"bytes"
 	"flag"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"starling/conf"
+	"starling/conf/reference"
 	"starling/modules"
+	"starling/vars"
 )
 
 // update writes the generated pages instead of comparing them: go test ./tidy -run Generated -update
 var update = flag.Bool("update", false, "write the generated pages of docs/")
 
-// allModules are the declarations of every family, with the side it is on.
-func allModules() (sides []string, list [][]*conf.Module) {
-	var http, stream []*conf.Module
+// side is one list of families.
+type side struct {
+	name     string
+	families []reference.Family
+}
+
+// allFamilies are the declarations of every family, by the side it is on.
+func allFamilies(t *testing.T) []side {
+	main, http, stream := side{name: "main"}, side{name: "http"}, side{name: "stream"}
+	for _, m := range modules.Main() {
+		main.families = append(main.families, reference.Family{Module: m})
+	}
+	texts := docTexts(t)
 	for _, m := range modules.Web() {
-		http = append(http, &m.Module)
+		http.families = append(http.families, family(&m.Module, m.Variables, texts["web "+m.Name]))
 	}
 	for _, m := range modules.Stream() {
-		stream = append(stream, &m.Module)
+		stream.families = append(stream.families, family(&m.Module, m.Variables, texts["stream "+m.Name]))
 	}
-	return []string{"main", "http", "stream"}, [][]*conf.Module{modules.Main(), http, stream}
+	return []side{main, http, stream}
+}
+
+func family[C any](m *conf.Module, variables []vars.Variable[C], text string) reference.Family {
+	f := reference.Family{Module: m, Text: text}
+	for _, v := range variables {
+		f.Variables = append(f.Variables, reference.Variable{Name: v.Name, Doc: v.Doc, Prefix: v.Prefix})
+	}
+	return f
+}
+
+// docTexts are the doc.md pages without their titles, by side and title, which is the name of the family.
+func docTexts(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, name := range []string{"web", "stream"} {
+		files, err := filepath.Glob("../modules/" + name + "/*/doc.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			title, rest, _ := strings.Cut(strings.TrimPrefix(string(text), "# "), "\n")
+			texts[name+" "+title] = rest
+		}
+	}
+	return texts
+}
+
+// allModules are all families in one list.
+func allModules(t *testing.T) (all []*conf.Module) {
+	for _, s := range allFamilies(t) {
+		for _, f := range s.families {
+			all = append(all, f.Module)
+		}
+	}
+	return all
 }
 
 // TestGeneratedPagesAreCurrent compares docs/reference and docs/directives.md with the declarations they come from.
 func TestGeneratedPagesAreCurrent(t *testing.T) {
-	sides, lists := allModules()
-	var every []*conf.Module
 	wanted := map[string]bool{}
-	for i, side := range sides {
-		for _, m := range lists[i] {
-			name := side + "-" + strings.NewReplacer(" ", "_", "/", "_").Replace(m.Name) + ".md"
-			page(t, filepath.Join("reference", name), conf.Reference(m))
+	for _, side := range allFamilies(t) {
+		for _, f := range side.families {
+			name := side.name + "-" + strings.NewReplacer(" ", "_", "/", "_").Replace(f.Module.Name) + ".md"
+			page(t, filepath.Join("reference", name), reference.Page(f))
 			wanted[name] = true
 		}
-		every = append(every, lists[i]...)
 	}
-	page(t, "directives.md", conf.Compatibility(every))
+	page(t, "directives.md", reference.Compatibility(allModules(t)))
 	files, err := os.ReadDir("../docs/reference")
 	if err != nil {
 		t.Fatal(err)
@@ -82,13 +132,43 @@ func page(t *testing.T, name, text string) {
 
 // TestDeclarationsHoldTogether: every Syntax compiles, no name is declared twice for one place.
 func TestDeclarationsHoldTogether(t *testing.T) {
-	_, lists := allModules()
-	var every []*conf.Module
-	for _, l := range lists {
-		every = append(every, l...)
-	}
-	if _, err := conf.NewBinder(every); err != nil {
+	if _, err := conf.NewBinder(allModules(t)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTheReferenceIsComplete: each parameter and each variable is explained, and each doc.md has its page.
+func TestTheReferenceIsComplete(t *testing.T) {
+	texts := docTexts(t)
+	for _, side := range allFamilies(t) {
+		for _, f := range side.families {
+			delete(texts, map[string]string{"http": "web", "stream": "stream"}[side.name]+" "+f.Module.Name)
+			for _, v := range f.Variables {
+				if v.Doc == "" {
+					t.Errorf("%s: the variable $%s has no Doc", f.Module.Name, v.Name)
+				}
+			}
+			if f.Module.Name == "ignored" || f.Module.Name == "off" {
+				continue // nothing there has an effect
+			}
+			for i := range f.Module.Directives {
+				d := &f.Module.Directives[i]
+				names := reference.Parameters(d)
+				for _, name := range names {
+					if d.Params[name] == "" {
+						t.Errorf("%s %s: Params does not explain %s", side.name, d.Name, name)
+					}
+				}
+				for name := range d.Params {
+					if !slices.Contains(names, name) {
+						t.Errorf("%s %s: Params explains %s, which its Syntax does not have", side.name, d.Name, name)
+					}
+				}
+			}
+		}
+	}
+	for title := range texts {
+		t.Errorf("the doc.md of %s has the name of no family as its title", title)
 	}
 }
 
@@ -110,5 +190,29 @@ func TestEveryFolderIsOnTheMap(t *testing.T) {
 			named[folder] = true
 			t.Errorf("ARCHITECTURE.md does not say what is in %s", folder)
 		}
+	}
+}
+
+// TestTablesAreWhole: a blank line inside a Markdown table ends it, and the rows behind it are shown as text.
+func TestTablesAreWhole(t *testing.T) {
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(file) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(string(text), "\n")
+		for i, line := range lines {
+			begins := strings.HasPrefix(line, "|") && (i == 0 || !strings.HasPrefix(lines[i-1], "|"))
+			if begins && (i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "|---")) {
+				t.Errorf("%s:%d: this row belongs to no table", file, i+1)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

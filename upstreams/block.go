@@ -4,6 +4,7 @@ package upstreams
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -48,13 +49,15 @@ type Line struct {
 	Addresses []upstream.Address
 }
 
-// directives are those of the inside of a block that both sides have. place finds the Block in a module's settings; serverSyntax are
+// directives are those of the inside of a block that both sides have. place finds the Block in a module's settings; serverSyntax and serverParams are
 // the parameters of server that only this side has.
-func directives[S any](side Side, place func(*S) *Block, serverSyntax string) []conf.Directive {
+func directives[S any](side Side, place func(*S) *Block, serverSyntax string, serverParams map[string]string) []conf.Directive {
+	params := maps.Clone(bothServerParams)
+	maps.Copy(params, serverParams)
 	in := side.Upstream
 	return []conf.Directive{
 		{
-			Name: "server", In: in, Repeat: true, OneMore: true,
+			Name: "server", In: in, Repeat: true, OneMore: true, Params: params,
 			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
 				"[slow_start=<time>] [service=<name>] [backup] [down] [resolve]" + serverSyntax,
 			Doc: "Adds a server: an address with a port, a name, which stands for all its addresses, or `unix:` and a path. " +
@@ -66,7 +69,7 @@ func directives[S any](side Side, place func(*S) *Block, serverSyntax string) []
 			Doc: "Names the group for the API, which may then change its servers. There is one process, so the size does not limit it.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return place(s).setZone(side, a) }),
 		}, {
-			Name: "resolver", Syntax: plan.ResolverSyntax, In: in, Unsupported: plan.ResolverUnsupported,
+			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in, Unsupported: plan.ResolverUnsupported,
 			Doc: "Sets the DNS servers for the group's servers with `resolve`; without it those of the block around are asked.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return place(s).Resolver.Set(a) }),
 		}, {
@@ -240,4 +243,17 @@ func (b *Block) resolverFor(around plan.ResolverSettings) plan.ResolverSettings 
 		r.Timeout = *b.ResolverTimeout
 	}
 	return r
+}
+
+// bothServerParams explains the parameters of server that both sides have.
+var bothServerParams = map[string]string{
+	"weight":       "Share of the server among the others; 1 if not given.",
+	"max_conns":    "Most connections to the server at once; 0, the default, sets no limit.",
+	"max_fails":    "Failed tries within `fail_timeout` that make the server unavailable; 1 if not given, 0 never.",
+	"fail_timeout": "Time in which failures are counted, and for which the server is then unavailable; 10s if not given.",
+	"slow_start":   "Time in which a recovered server gets back to its weight.",
+	"service":      "Looks up SRV records of this service name; needs `resolve`.",
+	"backup":       "The server is used only while no other is available.",
+	"down":         "The server is not used.",
+	"resolve":      "The name is resolved again while the group runs.",
 }

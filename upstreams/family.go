@@ -18,6 +18,7 @@ type Family[S, C any] struct {
 	Around func(*conf.Scope) plan.ResolverSettings
 	// ServerSyntax are the parameters of `server` that only this side has.
 	ServerSyntax string
+	ServerParams map[string]string // explains them
 	// Displace takes away what a balancer written below it puts out of work, and tells whether there was any; nil where nothing can be.
 	Displace func(*S) bool
 }
@@ -32,10 +33,10 @@ func Declare[G any, P Member[G]](of func(*plan.Plan) *Registry[G, P]) conf.Sette
 
 // Directives are those of the inside of a block that both sides have, the balancers among them.
 func (f *Family[S, C]) Directives() []conf.Directive {
-	all := directives(f.Side, f.Block, f.ServerSyntax)
+	all := directives(f.Side, f.Block, f.ServerSyntax, f.ServerParams)
 	for _, m := range balance.Methods() {
 		if m.Side == balance.BothSides || m.Side == f.balancers {
-			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, In: f.Upstream, Set: f.setMethod(m)})
+			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, Params: m.Params, In: f.Upstream, Set: f.setMethod(m)})
 		}
 	}
 	return all

@@ -69,7 +69,7 @@ var structure = []conf.Directive{
 	{
 		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>] " +
 			"[rcvbuf=<size>] [sndbuf=<size>] [deferred] [fastopen=<number>] [reuseport] [multipath]",
-		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80",
+		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
 		Unsupported: []string{"quic", "setfib=", "accept_filter="},
 		Doc:         "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
 		Set:         conf.Raw(setListen),
@@ -213,10 +213,29 @@ var diagnostics = []conf.Directive{
 	},
 	flag("log_not_found", "on", locations, "Logs files that were not found.", func(s *CoreSettings) *bool { return &s.LogNotFound }),
 	{
-		Name: "resolver", Syntax: plan.ResolverSyntax, In: locations, Unsupported: plan.ResolverUnsupported,
+		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations, Unsupported: plan.ResolverUnsupported,
 		Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
 		Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
 	},
 	timed("resolver_timeout", "30s", locations, "Sets how long a name may take to resolve.",
 		func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }),
+}
+
+// listenParams explains the parameters of listen.
+var listenParams = map[string]string{
+	"default_server": "The server takes requests for names that no other server of the address has.",
+	"default":        "The old spelling of `default_server`.",
+	"ssl":            "Connections are encrypted.",
+	"http2":          "HTTP/2 is accepted as well; the same as the directive `http2 on`.",
+	"proxy_protocol": "Connections begin with a PROXY protocol header.",
+	"bind":           "Accepted for compatibility: each address has a socket of its own.",
+	"backlog":        "Connections that may wait to be accepted.",
+	"ipv6only":       "Whether a socket of `[::]` accepts only IPv6; on if not given.",
+	"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
+	"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
+	"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",
+	"deferred":       "The kernel reports a connection once data came (TCP_DEFER_ACCEPT).",
+	"fastopen":       "TCP Fast Open, with that many connections pending at most.",
+	"reuseport":      "Sets SO_REUSEPORT.",
+	"multipath":      "Accepts Multipath TCP.",
 }

@@ -9,6 +9,8 @@ import (
 type Method struct {
 	// Name is the directive, Syntax its arguments in the language of conf.Directive, Doc one sentence.
 	Name, Syntax, Doc string
+	// Params explains the parameters and flags of Syntax, for the reference.
+	Params map[string]string
 	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into Attempt.Key.
 	Keyed bool
 	// Side is the only side that knows the method; its zero value is both.

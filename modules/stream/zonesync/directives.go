@@ -69,7 +69,7 @@ func directives() []conf.Directive {
 			}),
 		},
 		conf.Directive{
-			Name: "zone_sync_server", Syntax: "<address> [resolve]", In: conf.StreamServer, Repeat: true,
+			Name: "zone_sync_server", Syntax: "<address> [resolve]", Params: serverParams, In: conf.StreamServer, Repeat: true,
 			Doc: "Names another node, by address or name with its port, or by unix:path. With resolve the name is asked of the resolver again and again and stands for all its addresses. All nodes may have the same list: a node finds itself in it.",
 			Set: conf.List(func(s *Settings) *[]carrier.Member { return &s.Members }, parseMember),
 		},
@@ -154,4 +154,9 @@ func parseMember(a *conf.Args) (carrier.Member, error) {
 	}
 	m.Host, m.Port = host, int(n)
 	return m, nil
+}
+
+// serverParams explains the parameters of zone_sync_server.
+var serverParams = map[string]string{
+	"resolve": "The name is resolved again while the node runs; each of its addresses is a member.",
 }

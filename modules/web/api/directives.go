@@ -17,11 +17,16 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Enter: enter,
 		Directives: []conf.Directive{{
-			Name: "api", Syntax: "[write=on|off]", In: conf.Location,
+			Name: "api", Syntax: "[write=on|off]", Params: apiParams, In: conf.Location,
 			Doc: "Answers the requests of this location. Without `write=on` nothing can be changed. The location should be guarded, see the example.",
 			Set: conf.Raw(setAPI),
 		}},
 	},
 	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
 	API:      func(p *plan.Plan) []observe.Resource { return ownResources(p) },
+}
+
+// apiParams explains the parameters of api.
+var apiParams = map[string]string{
+	"write": "Whether POST, PATCH and DELETE are allowed; off if not given.",
 }

@@ -23,12 +23,12 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "add_header", Syntax: "<name> <value> [always]", In: places, Repeat: true,
+				Name: "add_header", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
 				Doc: "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, with `always` to all. " +
 					"A header whose value is empty is not added. A block with such a line inherits none.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
 			}, {
-				Name: "add_trailer", Syntax: "<name> <value> [always]", In: places, Repeat: true,
+				Name: "add_trailer", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
 				Doc: "Adds a field behind the body, where the protocol allows: over HTTP/1.1 the body is then sent in chunks. The value is found " +
 					"when the body has ended. Statuses, `always`, empty values and inheritance are as with `add_header`.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers }, parseHeader),
@@ -149,4 +149,9 @@ func parseExpires(text string, kind expiry) (Expires, error) {
 		e.after = -e.after
 	}
 	return e, nil
+}
+
+// alwaysParams explains the parameters of add_header and add_trailer.
+var alwaysParams = map[string]string{
+	"always": "Whatever the status; else with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 only.",
 }

@@ -19,12 +19,12 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync]", OneMore: true, In: conf.HTTP, Repeat: true,
+				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync]", Params: zoneParams, OneMore: true, In: conf.HTTP, Repeat: true,
 				Doc: "Declares a zone that keeps a bucket per key. The rate is in requests per second or minute (`10r/s`, `30r/m`). " +
 					"With `sync` the buckets count the requests to all nodes of the cluster.",
 				Set: declareZone,
 			}, {
-				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", OneMore: true, In: places, Repeat: true,
+				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", Params: limitParams, OneMore: true, In: places, Repeat: true,
 				Doc: "Applies a zone. Requests beyond the rate wait, up to `burst` of them; those beyond are rejected. With `nodelay` " +
 					"none waits, with `delay` only those beyond that number.",
 				Set: conf.List(func(s *Settings) *[]Limit { return &s.Limits }, parseLimit),
@@ -54,3 +54,18 @@ var Module = web.Module{
 }
 
 var logLevels = map[string]observe.Level{"info": observe.Info, "notice": observe.Notice, "warn": observe.Warn, "error": observe.Error}
+
+// zoneParams explains the parameters of limit_req_zone.
+var zoneParams = map[string]string{
+	"zone": "Name and size of the zone.",
+	"rate": "Requests per second or minute: `10r/s`, `30r/m`.",
+	"sync": "The nodes of the cluster add up their counts.",
+}
+
+// limitParams explains the parameters of limit_req.
+var limitParams = map[string]string{
+	"zone":    "The zone that keeps the counts.",
+	"burst":   "Requests above the rate that are delayed rather than rejected; 0 if not given.",
+	"nodelay": "Requests within `burst` are not delayed.",
+	"delay":   "Requests above the rate that are not delayed; 0 if not given.",
+}

@@ -22,6 +22,10 @@ var family = &upstreams.Family[Settings, *web.Request]{
 		return conf.SettingsOf[web.CoreSettings](outer).Resolver
 	},
 	ServerSyntax: " [route=<id>] [drain]",
+	ServerParams: map[string]string{
+		"route": "Id of the server in sticky cookies, routes and sessions; made of its address if not given.",
+		"drain": "The server gets only requests of the sessions that it has.",
+	},
 	Displace: func(s *Settings) bool { // as in nginx, a method written below `sticky` puts it out of work
 		had := s.sticky != nil
 		s.sticky = nil
@@ -50,7 +54,7 @@ func directives() []conf.Directive {
 			Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Repeat: true,
 			Doc: "Declares a group of servers.", Set: upstreams.Declare(groups.Of),
 		}, {
-			Name: "keepalive", Syntax: "<connections> [local]", DefaultDoc: "32 local", In: conf.Upstream,
+			Name: "keepalive", Syntax: "<connections> [local]", Params: keepaliveParams, DefaultDoc: "32 local", In: conf.Upstream,
 			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
 			Set: conf.Raw(setKeepAlive),
 		}, {
@@ -63,7 +67,7 @@ func directives() []conf.Directive {
 			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Closes a connection that was idle for so long.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
-			Name: "sticky", In: conf.Upstream, OneMore: true,
+			Name: "sticky", In: conf.Upstream, OneMore: true, Params: stickyParams,
 			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] [path=<path>]\n" +
 				"route <$variable>...\n" +
 				"learn [create=<$variable>...] [lookup=<$variable>...] [zone=<name>:<size>] [timeout=<time>] [header] [sync]",
@@ -81,4 +85,25 @@ func pointer[T any](parse func(string) (T, error)) func(string) (*T, error) {
 		v, err := parse(text)
 		return &v, err
 	}
+}
+
+// keepaliveParams explains the parameters of keepalive.
+var keepaliveParams = map[string]string{
+	"local": "A connection is reused only by the location that opened it.",
+}
+
+// stickyParams explains the parameters of sticky.
+var stickyParams = map[string]string{
+	"expires":  "Lifetime of the cookie, or `max`; if not given, the browser session.",
+	"domain":   "Domain attribute of the cookie; may have variables.",
+	"httponly": "The cookie is hidden from scripts.",
+	"secure":   "The cookie is sent over TLS only.",
+	"samesite": "`strict`, `lax` or `none`; may have variables.",
+	"path":     "Path attribute of the cookie.",
+	"create":   "Variables of a response whose first nonempty value begins a session.",
+	"lookup":   "Variables of a request whose first nonempty value finds a session.",
+	"zone":     "Name and size of the zone of sessions.",
+	"timeout":  "A session unused for this time ends; 10m if not given.",
+	"header":   "The session begins with the response header, not with its end.",
+	"sync":     "The nodes of the cluster share the sessions.",
 }

@@ -1,9 +1,13 @@
-package conf
+// Package generate makes random valid configurations from declarations and prints configurations, for tests.
+package generate
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
+	"testing/fstest"
+
+	"starling/conf"
 )
 
 // Limits of a generated configuration: enough for every context, little enough to read.
@@ -15,7 +19,7 @@ const (
 // Generator makes random valid configurations from declarations, for tests. What is declared but not
 // accepted in the end (a zone that nobody declared) is taken out again.
 type Generator struct {
-	Binder *Binder
+	Binder *conf.Binder
 	Rand   *rand.Rand
 	// Sample gives texts for a value <name> of a directive; with none, a built-in one by its name is taken.
 	Sample func(directive, name string) []string
@@ -32,11 +36,11 @@ var samples = map[string][]string{
 
 // Generate returns a configuration that binds without a problem.
 func (g *Generator) Generate() string {
-	nodes := g.level(Main, 0)
+	nodes := g.level(conf.Main, 0)
 	for {
 		text := Print(nodes)
-		tree := &Tree{Path: "generated"}
-		tree.Problem = (&parser{tree: tree}).text(tree.Path, text, &tree.Nodes)
+		// The error is in the tree too, where Bind finds it.
+		tree, _ := conf.Parse(fstest.MapFS{"generated": {Data: []byte(text)}}, "/generated")
 		var env any
 		if g.Env != nil {
 			env = g.Env()
@@ -53,26 +57,24 @@ func (g *Generator) Generate() string {
 	}
 }
 
-func prune(nodes []*Node, bad map[int]bool) []*Node {
-	return slices.DeleteFunc(nodes, func(n *Node) bool {
+func prune(nodes []*conf.Node, bad map[int]bool) []*conf.Node {
+	return slices.DeleteFunc(nodes, func(n *conf.Node) bool {
 		n.Block = prune(n.Block, bad)
 		return bad[n.Line] || bad[n.EndLine]
 	})
 }
 
 // level picks directives for one block, each that may not repeat at most once.
-func (g *Generator) level(in Context, depth int) []*Node {
-	var choice []*declared
-	for _, all := range g.Binder.byName {
+func (g *Generator) level(in conf.Context, depth int) []*conf.Node {
+	var choice []*conf.Directive
+	for _, all := range g.Binder.Directives() {
 		for _, d := range all {
-			if d.In&in != 0 && (depth < generatedDepth || !d.isBlock()) {
+			if d.In&in != 0 && (depth < generatedDepth || !d.IsBlock()) {
 				choice = append(choice, d)
 			}
 		}
 	}
-	// The order of a map is not that of a seed.
-	slices.SortFunc(choice, func(a, b *declared) int { return strings.Compare(a.Name, b.Name) })
-	var nodes []*Node
+	var nodes []*conf.Node
 	used := map[string]bool{}
 	for range g.Rand.IntN(generatedPerLevel + 1) {
 		if len(choice) == 0 {
@@ -83,54 +85,58 @@ func (g *Generator) level(in Context, depth int) []*Node {
 			continue
 		}
 		used[d.Name] = true
-		n := &Node{Name: d.Name, Words: g.words(d), Opens: d.isBlock()}
-		if n.Opens && d.opens(in) != Lines {
-			n.Block = g.level(d.opens(in), depth+1)
+		n := &conf.Node{Name: d.Name, Words: g.words(d), Opens: d.IsBlock()}
+		if n.Opens && d.OpensBlock(in) != conf.Lines {
+			n.Block = g.level(d.OpensBlock(in), depth+1)
 		}
 		nodes = append(nodes, n)
 	}
 	return nodes
 }
 
-func (g *Generator) words(d *declared) []string {
+func (g *Generator) words(d *conf.Directive) []string {
+	syntaxes, err := conf.ParseSyntax(d.Syntax)
+	if err != nil {
+		panic(fmt.Sprintf("%s: %v, which NewBinder accepted", d.Name, err))
+	}
 	var words []string
-	s := d.syntaxes[g.Rand.IntN(len(d.syntaxes))]
-	for _, t := range s.terms {
+	s := syntaxes[g.Rand.IntN(len(syntaxes))]
+	for _, t := range s.Terms {
 		times := 1
-		if t.optional {
+		if t.Optional {
 			times = g.Rand.IntN(2)
 		}
-		if t.many {
+		if t.Many {
 			times += g.Rand.IntN(3)
 		}
 		for range times {
-			f := t.forms[g.Rand.IntN(len(t.forms))]
+			f := t.Forms[g.Rand.IntN(len(t.Forms))]
 			words = append(words, g.word(d, f))
 		}
 	}
 	return words
 }
 
-func (g *Generator) word(d *declared, f form) string {
+func (g *Generator) word(d *conf.Directive, f conf.Form) string {
 	value := g.value(d.Name, f)
 	switch {
-	case f.kind == wordForm:
-		return f.name
-	case f.kind == valueForm:
+	case f.Kind == conf.WordForm:
+		return f.Name
+	case f.Kind == conf.ValueForm:
 		return value
-	case f.bare && g.Rand.IntN(2) == 0:
-		return f.name
+	case f.Bare && g.Rand.IntN(2) == 0:
+		return f.Name
 	}
-	return f.name + "=" + value
+	return f.Name + "=" + value
 }
 
-func (g *Generator) value(directive string, f form) string {
-	texts := f.values
+func (g *Generator) value(directive string, f conf.Form) string {
+	texts := f.Values
 	if texts == nil && g.Sample != nil {
-		texts = g.Sample(directive, f.name)
+		texts = g.Sample(directive, f.Name)
 	}
 	if len(texts) == 0 {
-		texts = samples[f.name]
+		texts = samples[f.Name]
 	}
 	if len(texts) == 0 {
 		return "a"

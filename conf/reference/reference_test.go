@@ -1,4 +1,4 @@
-package conf_test
+package reference_test
 
 import (
 	"fmt"
@@ -6,28 +6,59 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/conf/reference"
 )
 
-func ExampleReference() {
-	m := *limitModule
-	m.Directives = m.Directives[2:4]
-	fmt.Print(conf.Reference(&m))
+type settings struct{ Status int }
+
+func set(any, *conf.Args) error { return nil }
+
+// everywhere are the contexts of most directives of http.
+const everywhere = conf.HTTP | conf.Server | conf.Location
+
+var limits = &conf.Module{
+	Name: "limit_req", Doc: "Limits the rate of requests per key.", New: conf.NewOf[settings], Clone: conf.CloneOf[settings],
+	Directives: []conf.Directive{{
+		Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", In: everywhere, Set: set,
+		Doc:    "Applies a zone.",
+		Params: map[string]string{"zone": "The zone.", "burst": "Requests above the rate | that wait.", "nodelay": "They do not wait.", "delay": "So many do not."},
+	}, {
+		Name: "limit_req_dry_run", Syntax: "on | off", Default: "off", In: everywhere, Set: set, Doc: "Counts excess without rejecting.",
+	}},
+}
+
+func ExamplePage() {
+	fmt.Print(reference.Page(reference.Family{Module: limits, Text: "Any text.\n",
+		Variables: []reference.Variable{{Name: "limit_req_status", Doc: "What became of the request."}, {Name: "http_", Prefix: true, Doc: "A header."}}}))
 	// Output:
 	// # limit_req
 	//
-	// Limits the rate of requests per key with a leaky bucket.
+	// Limits the rate of requests per key.
 	//
-	// ## limit_req_status
+	// ## Example
+	//
+	// Any text.
+	//
+	// ## Directives
+	//
+	// ### limit_req
 	//
 	// | | |
 	// |---|---|
-	// | Syntax | `limit_req_status <code>;` |
-	// | Default | `limit_req_status 503;` |
+	// | Syntax | `limit_req zone=<name> [burst=<number>] [nodelay\|delay=<number>];` |
+	// | Default | — |
 	// | Context | http, server, location |
 	//
-	// Sets the status of rejected requests.
+	// Applies a zone.
 	//
-	// ## limit_req_dry_run
+	// | Parameter | Meaning |
+	// |---|---|
+	// | `zone` | The zone. |
+	// | `burst` | Requests above the rate \| that wait. |
+	// | `nodelay` | They do not wait. |
+	// | `delay` | So many do not. |
+	//
+	// ### limit_req_dry_run
 	//
 	// | | |
 	// |---|---|
@@ -36,17 +67,24 @@ func ExampleReference() {
 	// | Context | http, server, location |
 	//
 	// Counts excess without rejecting.
+	//
+	// ## Variables
+	//
+	// | Variable | Value |
+	// |---|---|
+	// | `$limit_req_status` | What became of the request. |
+	// | `$http_<name>` | A header. |
 }
 
 func TestCompatibility(t *testing.T) {
-	set := func(any, *conf.Args) error { return nil }
-	own := &conf.Module{Name: "own", New: conf.NewOf[coreSettings], Clone: conf.CloneOf[coreSettings], Directives: []conf.Directive{
+	own := &conf.Module{Name: "own", New: conf.NewOf[settings], Clone: conf.CloneOf[settings], Directives: []conf.Directive{
 		{Name: "zone_sync_secret", Syntax: "<x>", In: conf.Stream, Set: set},
 		{Name: "keyval_zone", Syntax: "zone=<name>:<size>", Unsupported: []string{"sync"}, In: conf.HTTP, Set: set},
+		{Name: "allow", Syntax: "<address>", In: everywhere, Set: set},
 	}}
-	page := conf.Compatibility([]*conf.Module{coreModule, limitModule, own})
+	page := reference.Compatibility([]*conf.Module{limits, own})
 	for _, want := range []string{
-		"starling has 14.\n",
+		"starling has 5.\n",
 		"Its own, unknown to nginx: `zone_sync_secret`.\n",
 		"## ngx_http_limit_req_module\n",
 		"| `limit_req` | http, server, location | yes |\n",

@@ -1,6 +1,10 @@
-package conf
+package generate
 
-import "strings"
+import (
+	"strings"
+
+	"starling/conf"
+)
 
 // Quote writes a word so that the lexer reads it back as it is.
 func Quote(word string) string {
@@ -11,7 +15,7 @@ func Quote(word string) string {
 }
 
 // Print writes nodes as text, one directive or brace to a line; the lines get into the nodes.
-func Print(nodes []*Node) string {
+func Print(nodes []*conf.Node) string {
 	p := printer{line: 1}
 	p.print(nodes, "")
 	return p.text.String()
@@ -27,7 +31,7 @@ func (p *printer) write(text string) {
 	p.line += strings.Count(text, "\n")
 }
 
-func (p *printer) print(nodes []*Node, indent string) {
+func (p *printer) print(nodes []*conf.Node, indent string) {
 	for _, n := range nodes {
 		p.write(indent + Quote(n.Name))
 		for _, word := range n.Words {
