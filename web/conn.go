@@ -27,8 +27,9 @@ const (
 	stateStreams              // speaks HTTP/2
 )
 
-// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request. nginx waits
-// client_header_timeout; browsers open connections that they may never use, and a process that ends should not wait a minute for those.
+// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request, and a client
+// of HTTP/2 to say that it knows. nginx waits client_header_timeout; browsers open connections that they may never use, and a process that
+// ends should not wait a minute for those.
 const freshGrace = 5 * time.Second
 
 // keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its client was told
@@ -132,7 +133,7 @@ func (s *Site) Retire() {
 		case stateFresh:
 			c.raw.SetReadDeadline(time.Now().Add(freshGrace))
 		case stateStreams:
-			c.http2.Shutdown()
+			c.http2.Shutdown(freshGrace)
 		}
 	}
 	s.settle()
@@ -298,6 +299,14 @@ func (c *Conn) readWithin(timeout time.Duration) {
 	}
 }
 
+// readFirstWithin is readWithin for what comes before the first request. Retire's own deadline may have come before this one.
+func (c *Conn) readFirstWithin(timeout time.Duration) {
+	c.readWithin(timeout)
+	if c.site.retired.Load() {
+		c.raw.SetReadDeadline(time.Now().Add(min(timeout, freshGrace)))
+	}
+}
+
 // writeWithin is readWithin for writes.
 func (c *Conn) writeWithin(timeout time.Duration) {
 	if renew(c.site.plan.Clock.Now().MonoMS, timeout, &c.writeUntilMS) {
@@ -321,7 +330,7 @@ func renew(nowMS int64, timeout time.Duration, untilMS *int64) bool {
 
 // readProxied reads the header of the PROXY protocol, within client_header_timeout.
 func (c *Conn) readProxied() bool {
-	c.readWithin(c.server.Core.HeaderTimeout)
+	c.readFirstWithin(c.server.Core.HeaderTimeout)
 	header, err := proxyprotocol.Read(c.raw)
 	var broken *proxyprotocol.Broken
 	switch {
@@ -360,7 +369,7 @@ const (
 
 // handshake speaks TLS, or finds that the client does not (error 497).
 func (c *Conn) handshake() bool {
-	c.readWithin(c.server.Core.HeaderTimeout)
+	c.readFirstWithin(c.server.Core.HeaderTimeout)
 	c.writeWithin(c.server.Core.HeaderTimeout)
 	under := &named{Conn: c.raw, c: c}
 	if n, err := c.raw.Read(under.first[:]); n == 0 {

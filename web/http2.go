@@ -36,9 +36,12 @@ func (c *Conn) serveHTTP2() {
 		MaxStreams: core.HTTP2Streams, PrereadBytes: int(core.HTTP2PrereadBytes), ReadBytes: int(core.HTTP2ReadBytes), Limits: &core.Limits,
 		HeaderTimeout: core.HeaderTimeout, IdleTimeout: core.KeepAlive.Timeout, SendTimeout: core.SendTimeout,
 	}, handler)
+	c.site.mu.Lock() // Retire comes before or after, so that nothing it does to the deadline undoes what HTTP/2 does
 	c.state.Store(stateStreams)
-	if c.site.retired.Load() {
-		c.http2.Shutdown() // Retire may have come before the state
+	retired := c.site.retired.Load()
+	c.site.mu.Unlock()
+	if retired {
+		c.http2.Shutdown(freshGrace)
 	}
 	c.http2.Serve()
 }

@@ -40,6 +40,9 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	}
 	c.lastID = id
 	c.newStreams++
+	if c.waits() && !c.announced {
+		c.announce()
+	}
 	refusal := ""
 	switch {
 	case len(c.streams) >= c.settings.MaxStreams:

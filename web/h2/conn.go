@@ -30,7 +30,6 @@ type Conn struct {
 	totalBytes  int64 // read
 	usefulBytes int64 // of them, bodies and heads of requests
 	acked       bool  // the client knows our settings
-	inBlock     bool  // a header block has begun
 
 	mu            sync.Mutex
 	changed       sync.Cond // output, writing, failure or the number of streams changed
@@ -45,7 +44,9 @@ type Conn struct {
 	resets        []byte // RST_STREAM of streams that were answered early: written behind out, in a write of their own
 	writing       bool
 	flusher       func() // flush, made once
-	goingAway     bool   // GOAWAY was queued
+	inBlock       bool   // a header block has begun
+	retirement           // what Shutdown began
+	goingAway     bool   // GOAWAY with the number of the last stream was queued
 	closing       bool   // the reader is to end
 	failure       error
 	idleSince     time.Time
@@ -96,9 +97,9 @@ func (c *Conn) greet() {
 	b = appendSetting(b, settingMaxFrameBytes, maxFrameBytes)
 	b = appendWindowUpdate(b, 0, maxWindow-defaultWindow)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.queue(b)
-	c.mu.Unlock()
-	c.raw.SetReadDeadline(time.Now().Add(c.settings.HeaderTimeout)) // fails on a closed socket, as the read will
+	c.readBy(time.Now().Add(c.settings.HeaderTimeout)) // fails on a closed socket, as the read will
 }
 
 func (c *Conn) readPreface() error {
@@ -167,6 +168,10 @@ func (c *Conn) overdue() error {
 		return errRetired
 	case c.inBlock:
 		return failed(CodeProtocol, "client timed out")
+	case c.waits() && !c.until.After(now):
+		if c.farewell() {
+			return errRetired
+		}
 	case len(c.streams) > 0:
 	case c.lastID == 0:
 		return failed(CodeProtocol, "client timed out")
@@ -175,7 +180,15 @@ func (c *Conn) overdue() error {
 			return failed(CodeNone, "")
 		}
 	}
-	return c.raw.SetReadDeadline(due)
+	return c.readBy(due)
+}
+
+// readBy sets the read deadline, to an earlier time where a retirement waits. Must be called with the lock held.
+func (c *Conn) readBy(t time.Time) error {
+	if c.waits() && !c.inBlock && t.After(c.until) {
+		t = c.until
+	}
+	return c.raw.SetReadDeadline(t)
 }
 
 // withinBlock sets the deadline for a header block that has not come whole, and takes it back.
@@ -187,7 +200,7 @@ func (c *Conn) withinBlock(inside bool) {
 		timeout = c.settings.HeaderTimeout
 	}
 	if !c.closing && c.failure == nil {
-		c.raw.SetReadDeadline(time.Now().Add(timeout))
+		c.readBy(time.Now().Add(timeout))
 	}
 }
 
@@ -216,17 +229,6 @@ func (c *Conn) fail(err error) {
 var past = time.Unix(1, 0)
 
 func (c *Conn) wakeReader() { c.raw.SetReadDeadline(past) }
-
-// Shutdown lets the streams in progress end and then closes the connection; the client is told at once.
-func (c *Conn) Shutdown() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.goAway(CodeNone)
-	if len(c.streams) == 0 {
-		c.closing = true
-		c.wakeReader()
-	}
-}
 
 // goAway tells the client that no more streams are taken. Must be called with the lock held.
 func (c *Conn) goAway(code Code) {

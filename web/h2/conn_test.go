@@ -80,8 +80,26 @@ type client struct {
 	encoder *hpack.Encoder
 }
 
-// connect starts a Conn behind a pipe and goes through the greeting.
+// connect is dial and greet.
 func connect(t *testing.T, handler *answers, settings Settings) *client {
+	t.Helper()
+	c := dial(t, handler, settings, func(*Conn) {})
+	c.greet()
+	return c
+}
+
+// greet goes through the greeting.
+func (c *client) greet() {
+	c.t.Helper()
+	c.raw(Preface)
+	c.expect("SETTINGS", "WINDOW 0 2147418112")
+	c.settings()
+	c.raw(frame(frameSettings, flagAck, 0, ""))
+	c.expect("ACK")
+}
+
+// dial starts a Conn behind a pipe, after before has been called with it.
+func dial(t *testing.T, handler *answers, settings Settings, before func(*Conn)) *client {
 	t.Helper()
 	near, far := net.Pipe()
 	var in h1.Buffer
@@ -90,6 +108,7 @@ func connect(t *testing.T, handler *answers, settings Settings) *client {
 	c := &client{t: t, conn: near, ended: make(chan struct{})}
 	c.encoder = hpack.NewEncoder(&c.block)
 	c.served = NewConn(far, far, &in, settings, handler)
+	before(c.served)
 	go func() {
 		defer close(c.ended)
 		c.served.Serve()
@@ -100,11 +119,6 @@ func connect(t *testing.T, handler *answers, settings Settings) *client {
 		<-c.ended
 	})
 	c.conn.SetDeadline(time.Now().Add(time.Hour))
-	c.raw(Preface)
-	c.expect("SETTINGS", "WINDOW 0 2147418112")
-	c.settings()
-	c.raw(frame(frameSettings, flagAck, 0, ""))
-	c.expect("ACK")
 	return c
 }
 
@@ -412,24 +426,8 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-func TestGoingAway(t *testing.T) {
-	release := make(chan struct{})
-	handler := &answers{serve: func(s *Stream) { <-release; hello(s) }}
-	c := connect(t, handler, testSettings)
-	c.request(1, true)
-	c.ping()
-	c.expect("PING SEE-THIS true")
-	c.served.Shutdown()
-	c.expect("GOAWAY 0 last 1")
-	c.request(3, true) // comes too late and is ignored
-	close(release)
-	c.expect("HEADERS 1 false", "DATA 1 hello true", "end")
-
-	c = connect(t, &answers{serve: hello}, testSettings)
-	c.served.Shutdown()
-	c.expect("GOAWAY 0 last 0", "end")
-
-	c = connect(t, &answers{serve: hello, last: 2}, testSettings)
+func TestTheLastStreamByNumber(t *testing.T) {
+	c := connect(t, &answers{serve: hello, last: 2}, testSettings)
 	c.request(1, true)
 	c.expect("HEADERS 1 false", "DATA 1 hello true")
 	c.request(3, true)

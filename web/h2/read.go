@@ -100,7 +100,7 @@ func (c *Conn) readControl(h frameHead) error {
 	case frameSettings:
 		return c.applySettings(h, p)
 	case framePing:
-		c.pong(h, p)
+		return c.pong(h, p)
 	case frameWindowUpdate:
 		return c.widen(h.stream, int64(binary.BigEndian.Uint32(p)&maxWindow))
 	}
@@ -118,15 +118,16 @@ func (c *Conn) priority(stream uint32, p []byte) error {
 	return nil
 }
 
-func (c *Conn) pong(h frameHead, p []byte) {
+func (c *Conn) pong(h frameHead, p []byte) error {
 	if h.has(flagAck) {
-		return
+		return c.answered(p)
 	}
 	c.waitForRoom()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queueFrame(framePing, flagAck, 0, p)
 	c.kick()
+	return nil
 }
 
 func (c *Conn) applySettings(h frameHead, p []byte) error {
