@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/units"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -27,7 +27,7 @@ type Side[C any] struct {
 	// reference; nil asks nothing.
 	MayOpen func(C) bool
 	PathDoc string
-	Logf    func(c C, level observe.Level, format string, args ...any)
+	Logf    func(c C, level logs.Level, format string, args ...any)
 }
 
 // Settings of one block.
@@ -35,12 +35,12 @@ type Settings[C any] struct {
 	logs []setting[C]
 	off  bool
 	// cache is for logs whose path has variables.
-	cache observe.CacheOptions
+	cache logs.CacheOptions
 }
 
 // setting is one access_log.
 type setting[C any] struct {
-	options observe.AccessOptions
+	options logs.AccessOptions
 	format  *format[C]
 	// path takes the place of options.Path where it has variables.
 	path *vars.Template[C]
@@ -73,7 +73,7 @@ func (s *Side[C]) Directives(in, places conf.Context) []conf.Directive {
 			Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, Params: plan.FileCacheParams, DefaultDoc: "off",
 			In:  places &^ (conf.LocationIf | conf.LimitExcept),
 			Doc: plan.FileCacheDoc,
-			Set: conf.Whole(func(settings *Settings[C]) *observe.CacheOptions { return &settings.cache }, plan.FileCache),
+			Set: conf.Whole(func(settings *Settings[C]) *logs.CacheOptions { return &settings.cache }, plan.FileCache),
 		},
 	}
 }
@@ -90,13 +90,13 @@ func (s *Side[C]) setAccessLog(settings *Settings[C], a *conf.Args) error {
 		settings.off = true
 		return nil
 	}
-	syslog := strings.HasPrefix(path, observe.SyslogScheme)
+	syslog := strings.HasPrefix(path, logs.SyslogScheme)
 	if !syslog {
 		path = p.PrefixPath(path)
 	} else if err := checkSyslog(a); err != nil {
 		return err
 	}
-	l := setting[C]{options: observe.AccessOptions{Path: path}, node: a.Node}
+	l := setting[C]{options: logs.AccessOptions{Path: path}, node: a.Node}
 	var err error
 	if l.format, err = s.formatOf(a); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *Side[C]) setAccessLog(settings *Settings[C], a *conf.Args) error {
 }
 
 func checkSyslog(a *conf.Args) error {
-	if err := observe.CheckSyslog(a.Words[0]); err != nil {
+	if err := logs.CheckSyslog(a.Words[0]); err != nil {
 		return err
 	}
 	if a.Has("buffer") || a.Has("flush") || a.Has("gzip") {
@@ -174,7 +174,7 @@ func (l *setting[C]) compress(level string) (err error) {
 		}
 	}
 	if l.options.BufferBytes == 0 {
-		l.options.BufferBytes = observe.GzipBufferBytes
+		l.options.BufferBytes = logs.GzipBufferBytes
 	}
 	return nil
 }

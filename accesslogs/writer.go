@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/vars"
 )
@@ -18,8 +18,8 @@ type Writer[C any] struct {
 
 // openLog is an access_log with its file or, where the path depends on c, with the cache of such files.
 type openLog[C any] struct {
-	file      *observe.AccessLog
-	cache     *observe.FileCache
+	file      *logs.AccessLog
+	cache     *logs.FileCache
 	path      *vars.Template[C]
 	condition *vars.Template[C]
 	format    *format[C]
@@ -47,20 +47,20 @@ func (s *Side[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) (*W
 	if settings.off {
 		return nil, nil
 	}
-	logs := settings.logs
-	if len(logs) == 0 && s.DefaultPath != "" {
+	opens := settings.logs
+	if len(opens) == 0 && s.DefaultPath != "" {
 		f, err := s.combined(p, node)
 		if err != nil {
 			return nil, err
 		}
-		logs = []setting[C]{{options: observe.AccessOptions{Path: p.PrefixPath(s.DefaultPath)}, format: f, node: node}}
+		opens = []setting[C]{{options: logs.AccessOptions{Path: p.PrefixPath(s.DefaultPath)}, format: f, node: node}}
 	}
-	if len(logs) == 0 {
+	if len(opens) == 0 {
 		return nil, nil
 	}
 	w := &Writer[C]{lines: plan.Part[linePool](p), side: s}
-	for i := range logs {
-		l := &logs[i]
+	for i := range opens {
+		l := &opens[i]
 		one := openLog[C]{path: l.path, condition: l.condition, format: l.format}
 		if l.path != nil {
 			one.cache = cacheOf(p, settings.cache)
@@ -75,7 +75,7 @@ func (s *Side[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) (*W
 	return w, nil
 }
 
-func (l *setting[C]) open(p *plan.Plan) (*observe.AccessLog, error) {
+func (l *setting[C]) open(p *plan.Plan) (*logs.AccessLog, error) {
 	file, err := p.Logs.AccessLog(l.options)
 	if err != nil {
 		return nil, conf.At(l.node, "%s", err)
@@ -85,13 +85,13 @@ func (l *setting[C]) open(p *plan.Plan) (*observe.AccessLog, error) {
 
 // caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many blocks does.
 type caches struct {
-	byOptions map[observe.CacheOptions]*observe.FileCache
+	byOptions map[logs.CacheOptions]*logs.FileCache
 }
 
-func cacheOf(p *plan.Plan, o observe.CacheOptions) *observe.FileCache {
+func cacheOf(p *plan.Plan, o logs.CacheOptions) *logs.FileCache {
 	all := plan.Part[caches](p)
 	if all.byOptions == nil {
-		all.byOptions = map[observe.CacheOptions]*observe.FileCache{}
+		all.byOptions = map[logs.CacheOptions]*logs.FileCache{}
 	}
 	if all.byOptions[o] == nil {
 		all.byOptions[o] = p.Logs.FileCache(o)

@@ -16,7 +16,7 @@ import (
 	"starling/carrier"
 	"starling/cluster"
 	"starling/lib/clock"
-	"starling/observe"
+	"starling/logs"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -61,7 +61,7 @@ func runBareNode(listens, peer string) error {
 		Node: cluster.Config{ID: cluster.NodeID(rand.Uint64() | 1), Incarnation: rand.Uint64() | 1,
 			Zones: []zone.Shared{n.bucket, n.keyval}, Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000}},
 		Members:       []carrier.Member{{Host: host, Port: port, Line: "bench:1"}},
-		RetryInterval: 50 * time.Millisecond, Clock: n.clock, Log: observe.Discard,
+		RetryInterval: 50 * time.Millisecond, Clock: n.clock, Log: logs.Discard,
 	})
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"starling/cluster"
 	"starling/lib/clock"
 	"starling/lib/door"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Member is one zone_sync_server line.
@@ -62,7 +62,7 @@ type Config struct {
 	ReceiveBytes int
 	// Clock is the one that the zones are used with.
 	Clock *clock.Clock
-	Log   observe.Logger
+	Log   logs.Logger
 }
 
 const (
@@ -80,7 +80,7 @@ type Carrier struct {
 	flush *flusher
 	door  door.Door
 	// sparing writes why strangers were turned away.
-	sparing *observe.Sparing
+	sparing *logs.Sparing
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -111,7 +111,7 @@ func New(config Config) (*Carrier, error) {
 		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
 		dialer: (&net.Dialer{Control: beforeConnect}).DialContext,
 	}
-	c.sparing = observe.NewSparing(lines{c})
+	c.sparing = logs.NewSparing(lines{c})
 	config = config.withDefaults()
 	config.Node.Driver = c
 	c.config.Store(&config)
@@ -269,6 +269,6 @@ func (c *Carrier) tickEvery() time.Duration {
 	return min(max(smallest/10, 5*time.Millisecond), 100*time.Millisecond)
 }
 
-func (c *Carrier) logf(level observe.Level, format string, args ...any) {
+func (c *Carrier) logf(level logs.Level, format string, args ...any) {
 	c.config.Load().Log.Logf(level, format, args...)
 }

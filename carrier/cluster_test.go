@@ -15,7 +15,7 @@ import (
 	"starling/cluster"
 	"starling/lib/clock"
 	"starling/lib/testkit"
-	"starling/observe"
+	"starling/logs"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -28,9 +28,9 @@ type journalLog struct {
 	lines []string
 }
 
-func (l *journalLog) Enabled(observe.Level) bool { return true }
+func (l *journalLog) Enabled(logs.Level) bool { return true }
 
-func (l *journalLog) Logf(level observe.Level, format string, args ...any) {
+func (l *journalLog) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, fmt.Sprintf(format, args...)))

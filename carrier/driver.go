@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"starling/cluster"
-	"starling/observe"
+	"starling/logs"
 )
 
 // The driver's half of the core. The core calls these with its locks held.
@@ -48,8 +48,8 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 }
 
 // levels maps events of the core to lines of the error log.
-var levels = map[cluster.EventKind]observe.Level{
-	cluster.Info: observe.Info, cluster.Notice: observe.Notice, cluster.Warning: observe.Warn, cluster.Problem: observe.Error,
+var levels = map[cluster.EventKind]logs.Level{
+	cluster.Info: logs.Info, cluster.Notice: logs.Notice, cluster.Warning: logs.Warn, cluster.Problem: logs.Error,
 }
 
 // Event writes a line.

@@ -14,7 +14,7 @@ import (
 
 	"starling/cluster"
 	"starling/cluster/wire"
-	"starling/observe"
+	"starling/logs"
 )
 
 // target is one address of a member.
@@ -148,11 +148,11 @@ func (l *link) once() (wait time.Duration) {
 	switch {
 	case ended.Reason == wire.ReasonSelf:
 		l.become(isSelf, "")
-		l.carrier.logf(observe.Info, "zone_sync: %s is this node itself", l.target.key())
+		l.carrier.logf(logs.Info, "zone_sync: %s is this node itself", l.target.key())
 		return askAgain
 	case ended.Reason == wire.ReasonAlias:
 		l.become(isAlias, err.Error())
-		l.carrier.logf(observe.Info, "zone_sync: %s is another address of node %s: %v", l.target.key(), session.PeerID(), err)
+		l.carrier.logf(logs.Info, "zone_sync: %s is another address of node %s: %v", l.target.key(), session.PeerID(), err)
 		return askAgain
 	case ended.Reason == wire.ReasonReload:
 		l.become(connecting, "")
@@ -160,7 +160,7 @@ func (l *link) once() (wait time.Duration) {
 	case session.WasEstablished():
 		l.become(connecting, err.Error())
 		wait := afterLoss(time.Since(began), config.RetryInterval)
-		l.carrier.logf(observe.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
+		l.carrier.logf(logs.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
 			l.target.key(), session.PeerID(), err, wait)
 		return wait
 	}
@@ -193,9 +193,9 @@ func (l *link) failed(config *Config, what string, err error) {
 	repeated := l.trouble == err.Error()
 	l.state, l.trouble = connecting, err.Error()
 	l.mu.Unlock()
-	level := observe.Warn
+	level := logs.Warn
 	if repeated {
-		level = observe.Debug
+		level = logs.Debug
 	}
 	if l.ctx.Err() == nil {
 		l.carrier.logf(level, "zone_sync: %s %s: %v; trying every %v", what, l.target.key(), err, config.RetryInterval)

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 )
 
 // maxAddresses bounds what one name may resolve to: each address costs a connection.
@@ -27,7 +27,7 @@ func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved
 	named := make(map[string]string)
 	for _, m := range config.Members {
 		if first, twice := named[m.String()]; twice {
-			config.Log.Logf(observe.Warn, "zone_sync: the server %s is named twice, in %s and in %s; it counts once", m, first, m.Line)
+			config.Log.Logf(logs.Warn, "zone_sync: the server %s is named twice, in %s and in %s; it counts once", m, first, m.Line)
 			continue
 		}
 		named[m.String()] = m.Line
@@ -132,7 +132,7 @@ func (w *watch) look() (next time.Duration) {
 	w.mu.Unlock()
 	if err != nil {
 		if before != err.Error() {
-			config.Log.Logf(observe.Error, "zone_sync: cannot resolve %s in %s: %v; the %d addresses known are kept, trying every %v",
+			config.Log.Logf(logs.Error, "zone_sync: cannot resolve %s in %s: %v; the %d addresses known are kept, trying every %v",
 				w.member.Host, w.member.Line, err, kept, config.RetryInterval)
 		}
 		return max(config.RetryInterval, minValid)
@@ -206,7 +206,7 @@ func (c *Carrier) settle() {
 	}
 	c.mu.Unlock()
 	for _, l := range left {
-		c.logf(observe.Notice, "zone_sync: %s (%s) is no longer a member", l.target.key(), l.target.member)
+		c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", l.target.key(), l.target.member)
 		l.leave()
 	}
 	for _, t := range found {
@@ -216,7 +216,7 @@ func (c *Carrier) settle() {
 }
 
 func (c *Carrier) discovered(t target) {
-	c.logf(observe.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
+	c.logf(logs.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
 }
 
 // expect tells the core how many other nodes there should be.

@@ -5,7 +5,7 @@ import (
 	"net"
 
 	"starling/cluster"
-	"starling/observe"
+	"starling/logs"
 )
 
 // errStopping is why connections end when the node is told to stop at once.
@@ -32,21 +32,21 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 	if c.ctx.Err() != nil {
 		err = errStopping
 	}
-	level := observe.Notice
+	level := logs.Notice
 	switch {
 	case ended.Quiet:
-		level = observe.Info
+		level = logs.Info
 	case session.PeerID() == 0:
 		const line = "zone_sync: closed the connection from %s: %v"
 		if errors.Is(err, errClosed) {
-			c.logf(observe.Info, line, client, err) // somebody looked whether the port is open
+			c.logf(logs.Info, line, client, err) // somebody looked whether the port is open
 			return
 		}
 		host, _, splitErr := net.SplitHostPort(client)
 		if splitErr != nil {
 			host = client // a unix socket has no port
 		}
-		c.sparing.Logf(observe.Warn, host+" "+err.Error(), line, client, err)
+		c.sparing.Logf(logs.Warn, host+" "+err.Error(), line, client, err)
 		return
 	}
 	c.logf(level, "zone_sync: the connection from peer %s (node %s) ended: %v", client, session.PeerID(), err)
@@ -55,8 +55,8 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 // lines is the log of the configuration of the moment.
 type lines struct{ *Carrier }
 
-// Enabled implements observe.Logger.
-func (l lines) Enabled(level observe.Level) bool { return l.config.Load().Log.Enabled(level) }
+// Enabled implements logs.Logger.
+func (l lines) Enabled(level logs.Level) bool { return l.config.Load().Log.Enabled(level) }
 
-// Logf implements observe.Logger.
-func (l lines) Logf(level observe.Level, format string, args ...any) { l.logf(level, format, args...) }
+// Logf implements logs.Logger.
+func (l lines) Logf(level logs.Level, format string, args ...any) { l.logf(level, format, args...) }

@@ -2,10 +2,10 @@ package connlimits
 
 import (
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 )
 
-var logLevels = map[string]observe.Level{"info": observe.Info, "notice": observe.Notice, "warn": observe.Warn, "error": observe.Error}
+var logLevels = map[string]logs.Level{"info": logs.Info, "notice": logs.Notice, "warn": logs.Warn, "error": logs.Error}
 
 // Directives are those of both sides, for settings S of which place finds the common part.
 func Directives[S, C any](s *Side[C], zoneIn, places conf.Context, place func(*S) *Settings) []conf.Directive {
@@ -22,7 +22,7 @@ func Directives[S, C any](s *Side[C], zoneIn, places conf.Context, place func(*S
 		}, {
 			Name: "limit_conn_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
 			Doc: "The level at which rejections are logged.",
-			Set: conf.Field(func(settings *S) *observe.Level { return &place(settings).LogLevel }, conf.OneOf(logLevels)),
+			Set: conf.Field(func(settings *S) *logs.Level { return &place(settings).LogLevel }, conf.OneOf(logLevels)),
 		}, {
 			Name: "limit_conn_dry_run", Syntax: "on | off", Default: "off", In: places,
 			Doc: "Counts and logs, but does not reject.",

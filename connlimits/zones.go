@@ -8,8 +8,8 @@ import (
 
 	"starling/conf"
 	"starling/lib/conncount"
+	"starling/logs"
 	"starling/nginx/units"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -17,7 +17,7 @@ import (
 // Settings of one block; each side embeds them.
 type Settings struct {
 	Limits   []Limit
-	LogLevel observe.Level
+	LogLevel logs.Level
 	DryRun   bool
 }
 

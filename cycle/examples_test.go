@@ -8,7 +8,7 @@ import (
 
 	"starling/cycle"
 	"starling/lib/certs"
-	"starling/observe"
+	"starling/logs"
 )
 
 // TestEveryExampleStarts builds the configuration in each doc.md, with the files that examples name.
@@ -35,7 +35,7 @@ func TestEveryExampleStarts(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := cycle.Options{Prefix: dir + "/", ConfPath: path, ErrorLog: filepath.Join(dir, "error.log"), FS: os.DirFS("/")}
-			if _, err := cycle.NewHost(o, observe.NewFiles("starling")).Test(); err != nil {
+			if _, err := cycle.NewHost(o, logs.NewFiles("starling")).Test(); err != nil {
 				t.Errorf("%s: %v", doc, err)
 			}
 		})

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 )
@@ -27,8 +27,8 @@ const holdClients = 2 * time.Second
 // Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
 type Host struct {
 	options     Options
-	files       *observe.Files
-	connections observe.Connections
+	files       *logs.Files
+	connections plan.Connections
 	listeners   map[socketKey]*listener
 	current     atomic.Pointer[Cycle]
 	generation  int
@@ -41,7 +41,7 @@ type Host struct {
 }
 
 // NewHost returns a host that reads its configuration as the options say.
-func NewHost(o Options, files *observe.Files) *Host {
+func NewHost(o Options, files *logs.Files) *Host {
 	h := &Host{options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{})}
 	close(h.admitted)
 	return h
@@ -146,7 +146,7 @@ func (h *Host) Run(c *Cycle) error {
 		}
 		if l.options != s.options {
 			if err := tune(l.socket, s.options); err != nil {
-				c.log.Logf(observe.Alert, "options of %s could not be changed: %v", s.key.addr, err)
+				c.log.Logf(logs.Alert, "options of %s could not be changed: %v", s.key.addr, err)
 			}
 			l.options = s.options
 		}
@@ -196,17 +196,17 @@ func (h *Host) closeListeners(which func(*listener) bool) {
 		}
 		delete(h.listeners, key)
 		if err := l.close(); err != nil {
-			h.Log().Logf(observe.Alert, "close() of %s failed: %v", key.addr, err)
+			h.Log().Logf(logs.Alert, "close() of %s failed: %v", key.addr, err)
 		}
 	}
 }
 
 // Log is the error log of the running configuration.
-func (h *Host) Log() observe.Logger {
+func (h *Host) Log() logs.Logger {
 	if c := h.Current(); c != nil {
 		return c.log
 	}
-	return observe.Discard
+	return logs.Discard
 }
 
 // Current is the running configuration, nil before the first.
@@ -215,7 +215,7 @@ func (h *Host) Current() *Cycle { return h.current.Load() }
 // Reopen opens all log files anew.
 func (h *Host) Reopen() {
 	for _, err := range h.files.Reopen() {
-		h.Log().Logf(observe.Emerg, "%v", err)
+		h.Log().Logf(logs.Emerg, "%v", err)
 	}
 }
 
@@ -231,7 +231,7 @@ func (h *Host) retire(c *Cycle) {
 		c.drained(timeout, nil)
 		c.plan.Retire()
 		// These are the words by which operators and test suites know that nobody is served by the old one any more.
-		h.Log().Logf(observe.Notice, "worker process %d exited with code 0", os.Getpid())
+		h.Log().Logf(logs.Notice, "worker process %d exited with code 0", os.Getpid())
 		h.mu.Lock()
 		delete(h.gone, c)
 		h.mu.Unlock()
@@ -278,7 +278,7 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	select {
 	case <-done:
 	case <-time.After(closeTimeout):
-		c.log.Logf(observe.Alert, "requests or sessions do not end although their connections were closed; left behind")
+		c.log.Logf(logs.Alert, "requests or sessions do not end although their connections were closed; left behind")
 	}
 }
 

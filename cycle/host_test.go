@@ -15,7 +15,7 @@ import (
 
 	"starling/cycle"
 	"starling/lib/testkit"
-	"starling/observe"
+	"starling/logs"
 )
 
 // patience bounds each wait of these tests.
@@ -33,7 +33,7 @@ func newHost(t *testing.T) *host {
 	h := &host{t: t, dir: t.TempDir()}
 	exampleFiles(t, h.dir)
 	o := cycle.Options{Prefix: h.dir + "/", ConfPath: filepath.Join(h.dir, "nginx.conf"), ErrorLog: filepath.Join(h.dir, "error.log"), FS: os.DirFS("/")}
-	h.Host = cycle.NewHost(o, observe.NewFiles("starling"))
+	h.Host = cycle.NewHost(o, logs.NewFiles("starling"))
 	return h
 }
 

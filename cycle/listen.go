@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"starling/lib/packets"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 )
 
 // nginx tries an address that is in use five times, half a second apart: a predecessor may be about to end.
@@ -67,7 +67,7 @@ type bindError struct {
 func (e *bindError) Error() string {
 	var errno syscall.Errno
 	if errors.As(e.cause, &errno) {
-		return fmt.Sprintf("bind() to %s failed (%d: %s)", e.addr, int(errno), observe.ErrnoText(errno))
+		return fmt.Sprintf("bind() to %s failed (%d: %s)", e.addr, int(errno), logs.ErrnoText(errno))
 	}
 	return fmt.Sprintf("bind() to %s failed (%v)", e.addr, e.cause)
 }
@@ -143,14 +143,14 @@ func removeStale(path string) bool {
 }
 
 // bindPatiently is bind that waits for an address in use to become free.
-func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options, log observe.Logger) (*listener, error) {
+func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options, log logs.Logger) (*listener, error) {
 	for try := 1; ; try++ {
 		l, err := bind(ctx, key, options)
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == bindTries {
 			return l, err
 		}
-		log.Logf(observe.Notice, "%v", err)
-		log.Logf(observe.Notice, "try again to bind() after %dms", bindRetryAfter.Milliseconds())
+		log.Logf(logs.Notice, "%v", err)
+		log.Logf(logs.Notice, "try again to bind() after %dms", bindRetryAfter.Milliseconds())
 		select {
 		case <-time.After(bindRetryAfter):
 		case <-ctx.Done():
@@ -160,7 +160,7 @@ func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options,
 }
 
 // accept takes connections from a moment on until the socket is closed, each in a goroutine of its own.
-func (l *listener) accept(from <-chan struct{}, log func() observe.Logger) {
+func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 	defer close(l.ended)
 	select {
 	case <-from:
@@ -179,7 +179,7 @@ func (l *listener) accept(from <-chan struct{}, log func() observe.Logger) {
 			// the client left before it was accepted
 		default:
 			l.dropped()
-			log().Logf(observe.Crit, "accept() on %s failed (%v); trying again in %v", l.key.addr, err, acceptPause)
+			log().Logf(logs.Crit, "accept() on %s failed (%v); trying again in %v", l.key.addr, err, acceptPause)
 			time.Sleep(acceptPause)
 		}
 	}

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 
+	"starling/admin"
 	"starling/conf"
+	"starling/logs"
 	"starling/modules"
 	"starling/modules/core"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 	"starling/web"
@@ -20,7 +21,7 @@ import (
 type Options struct {
 	Prefix   string // with its last slash
 	ConfPath string
-	// ErrorLog is where errors go when the configuration names no error_log: a path or observe.StderrPath.
+	// ErrorLog is where errors go when the configuration names no error_log: a path or logs.StderrPath.
 	ErrorLog string
 	// Globals are directives given on the command line (-g), read before the file.
 	Globals string
@@ -124,7 +125,7 @@ func directory(path string) string {
 // Cycle is one configuration, built and perhaps running.
 type Cycle struct {
 	*Draft
-	log    *observe.ErrorLog
+	log    *logs.ErrorLog
 	site   *web.Site    // nil without an http block
 	stream *stream.Site // nil without a stream block
 	// cancel ends the context of what the plan started.
@@ -132,7 +133,7 @@ type Cycle struct {
 }
 
 // Log is the error log of the main level.
-func (c *Cycle) Log() *observe.ErrorLog { return c.log }
+func (c *Cycle) Log() *logs.ErrorLog { return c.log }
 
 // build opens the logs of a draft and makes its servers. On an error nothing stays open.
 func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
@@ -148,7 +149,7 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 	}()
 	targets := d.Settings.ErrorLogs
 	if len(targets) == 0 {
-		targets = []observe.Target{{Path: h.options.ErrorLog, Level: observe.Error}}
+		targets = []logs.Target{{Path: h.options.ErrorLog, Level: logs.Error}}
 	}
 	c = &Cycle{Draft: d}
 	if c.log, err = p.Logs.ErrorLog(targets); err != nil {
@@ -157,7 +158,7 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 	p.Log = c.log
 	if !h.testing { // a test hands them to its caller
 		for _, w := range d.Warnings {
-			c.log.Logf(observe.Warn, "%v", w)
+			c.log.Logf(logs.Warn, "%v", w)
 		}
 	}
 	if errs := p.Link(); len(errs) > 0 {
@@ -170,7 +171,7 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 func (c *Cycle) sides(f *families) error {
 	p := c.plan
 	var errs []error
-	catalog := plan.Part[observe.Catalog](p)
+	catalog := plan.Part[admin.Catalog](p)
 	for _, scope := range c.top.All("http") {
 		site, err := web.Build(p, scope, f.web)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"starling/admin"
 	"starling/lib/testkit"
-	"starling/observe"
 	"starling/plan"
 	"starling/upstream"
 )
@@ -126,8 +126,8 @@ func TestMetricsOfEverything(t *testing.T) {
 }
 
 // declared are the metrics of a running host.
-func declared(h *host) (all []observe.Metric) {
-	for _, r := range plan.Part[observe.Catalog](h.Current().Plan()).Resources {
+func declared(h *host) (all []admin.Metric) {
+	for _, r := range plan.Part[admin.Catalog](h.Current().Plan()).Resources {
 		all = append(all, r.Metrics...)
 	}
 	return all

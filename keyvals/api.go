@@ -4,14 +4,14 @@ import (
 	"errors"
 	"net/http"
 
+	"starling/admin"
 	"starling/lib/clock"
-	"starling/observe"
 	"starling/plan"
 	"starling/zone/kinds"
 )
 
 // Resources is the branch of the API for the zones of one side; none if the configuration declares none there.
-func Resources(p *plan.Plan, side Side) []observe.Resource {
+func Resources(p *plan.Plan, side Side) []admin.Resource {
 	b := &branch{clock: p.Clock}
 	for _, z := range registryOf(p, side).order {
 		b.zones = append(b.zones, z.Value.(*Zone))
@@ -20,7 +20,7 @@ func Resources(p *plan.Plan, side Side) []observe.Resource {
 	if side == Stream {
 		since = 3
 	}
-	return []observe.Resource{{Path: string(side) + "/keyvals", Since: since, Handle: b.handle}}
+	return []admin.Resource{{Path: string(side) + "/keyvals", Since: since, Handle: b.handle}}
 }
 
 type branch struct {
@@ -28,38 +28,38 @@ type branch struct {
 	zones []*Zone
 }
 
-func (b *branch) handle(call *observe.Call) observe.Answer {
+func (b *branch) handle(call *admin.Call) admin.Answer {
 	if len(call.Tail) == 0 {
 		return b.all(call)
 	}
 	if len(call.Tail) > 1 {
-		return observe.Fail(http.StatusNotFound, "PathNotFound", "path not found")
+		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
 	}
 	for _, z := range b.zones {
 		if z.Name == call.Tail[0] {
 			return z.answer(call, b.clock.Now())
 		}
 	}
-	return observe.Fail(http.StatusNotFound, "KeyvalNotFound", "keyval not found")
+	return admin.Fail(http.StatusNotFound, "KeyvalNotFound", "keyval not found")
 }
 
 // all answers for the zones together, or for their names only (?fields=).
-func (b *branch) all(call *observe.Call) observe.Answer {
+func (b *branch) all(call *admin.Call) admin.Answer {
 	if call.Method != http.MethodGet {
-		return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+		return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
 	}
 	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
 		names := []string{}
 		for _, z := range b.zones {
 			names = append(names, z.Name)
 		}
-		return observe.Answer{Body: names}
+		return admin.Answer{Body: names}
 	}
 	now, body := b.clock.Now(), map[string]map[string]string{}
 	for _, z := range b.zones {
 		body[z.Name] = z.pairs(now)
 	}
-	return observe.Answer{Body: body}
+	return admin.Answer{Body: body}
 }
 
 func (z *Zone) pairs(now clock.Reading) map[string]string {
@@ -70,7 +70,7 @@ func (z *Zone) pairs(now clock.Reading) map[string]string {
 	return out
 }
 
-func (z *Zone) answer(call *observe.Call, now clock.Reading) observe.Answer {
+func (z *Zone) answer(call *admin.Call, now clock.Reading) admin.Answer {
 	switch call.Method {
 	case http.MethodGet:
 		return z.get(call, now)
@@ -82,35 +82,35 @@ func (z *Zone) answer(call *observe.Call, now clock.Reading) observe.Answer {
 		if err := z.Clear(now); err != nil {
 			return z.refusal("", err)
 		}
-		return observe.Answer{Status: http.StatusNoContent}
+		return admin.Answer{Status: http.StatusNoContent}
 	}
-	return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
 }
 
-func (z *Zone) get(call *observe.Call, now clock.Reading) observe.Answer {
+func (z *Zone) get(call *admin.Call, now clock.Reading) admin.Answer {
 	if !call.Query.Has("key") {
-		return observe.Answer{Body: z.pairs(now)}
+		return admin.Answer{Body: z.pairs(now)}
 	}
 	key := call.Query.Get("key")
 	value, found := z.Get([]byte(key), now)
 	if !found {
 		return z.refusal(key, kinds.ErrNotFound)
 	}
-	return observe.Answer{Body: map[string]string{key: string(value)}}
+	return admin.Answer{Body: map[string]string{key: string(value)}}
 }
 
 // post adds pairs: one, or several to an empty zone. Either all of them are added or none.
-func (z *Zone) post(body []byte, now clock.Reading) observe.Answer {
+func (z *Zone) post(body []byte, now clock.Reading) admin.Answer {
 	changes, problem := z.changes(body)
 	if problem != nil {
-		return observe.Answer{Err: problem}
+		return admin.Answer{Err: problem}
 	}
 	if len(changes) > 1 && !z.empty(now) {
-		return observe.Answer{Err: badFormat("only one key can be added")}
+		return admin.Answer{Err: badFormat("only one key can be added")}
 	}
 	for _, c := range changes {
 		if c.remove {
-			return observe.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
+			return admin.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
 		}
 	}
 	batch := z.Batch(now) // the disk is waited for once, however many they are
@@ -122,11 +122,11 @@ func (z *Zone) post(body []byte, now clock.Reading) observe.Answer {
 	if err := batch.Commit(); err != nil {
 		return z.refusal("", err)
 	}
-	return observe.Answer{Status: http.StatusCreated}
+	return admin.Answer{Status: http.StatusCreated}
 }
 
 // undo takes back what was added before a pair that could not be. The answer is why.
-func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) observe.Answer {
+func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) admin.Answer {
 	for _, c := range added {
 		// A pair that another client has removed meanwhile is gone as wanted.
 		if err := batch.Delete([]byte(c.key)); err != nil && !errors.Is(err, kinds.ErrNotFound) {
@@ -147,13 +147,13 @@ func (z *Zone) empty(now clock.Reading) bool {
 }
 
 // patch changes or, with null, removes one pair.
-func (z *Zone) patch(body []byte, now clock.Reading) observe.Answer {
+func (z *Zone) patch(body []byte, now clock.Reading) admin.Answer {
 	changes, problem := z.changes(body)
 	if problem != nil {
-		return observe.Answer{Err: problem}
+		return admin.Answer{Err: problem}
 	}
 	if len(changes) > 1 {
-		return observe.Answer{Err: badFormat("only one key can be updated")}
+		return admin.Answer{Err: badFormat("only one key can be updated")}
 	}
 	c := changes[0]
 	var err error
@@ -165,10 +165,10 @@ func (z *Zone) patch(body []byte, now clock.Reading) observe.Answer {
 	if err != nil {
 		return z.refusal(c.key, err)
 	}
-	return observe.Answer{Status: http.StatusNoContent}
+	return admin.Answer{Status: http.StatusNoContent}
 }
 
-func (z *Zone) changes(body []byte) ([]change, *observe.APIError) {
+func (z *Zone) changes(body []byte) ([]change, *admin.APIError) {
 	changes, problem := parseBody(body)
 	if problem != nil {
 		return nil, problem
@@ -182,16 +182,16 @@ func (z *Zone) changes(body []byte) ([]change, *observe.APIError) {
 }
 
 // refusal words what a zone said of a key. A full zone has no documented code; it is named as that of an upstream is.
-func (z *Zone) refusal(key string, err error) observe.Answer {
+func (z *Zone) refusal(key string, err error) admin.Answer {
 	switch {
 	case errors.Is(err, kinds.ErrExists):
-		return observe.Fail(http.StatusConflict, "KeyvalKeyExists", "key \""+key+"\" already exists")
+		return admin.Fail(http.StatusConflict, "KeyvalKeyExists", "key \""+key+"\" already exists")
 	case errors.Is(err, kinds.ErrNotFound):
-		return observe.Fail(http.StatusNotFound, "KeyvalKeyNotFound", "key \""+key+"\" not found")
+		return admin.Fail(http.StatusNotFound, "KeyvalKeyNotFound", "key \""+key+"\" not found")
 	case errors.Is(err, kinds.ErrKey), errors.Is(err, kinds.ErrTooLong):
-		return observe.Answer{Err: badFormat("invalid key format: key \"" + key + "\": " + err.Error())}
+		return admin.Answer{Err: badFormat("invalid key format: key \"" + key + "\": " + err.Error())}
 	case errors.Is(err, kinds.ErrFull):
-		return observe.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": zone \""+z.Name+"\" is full, give it more memory or a shorter timeout")
+		return admin.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": zone \""+z.Name+"\" is full, give it more memory or a shorter timeout")
 	}
-	return observe.Fail(http.StatusInternalServerError, "KeyvalNotStored", "zone \""+z.Name+"\": "+err.Error())
+	return admin.Fail(http.StatusInternalServerError, "KeyvalNotStored", "zone \""+z.Name+"\": "+err.Error())
 }

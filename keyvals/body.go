@@ -7,7 +7,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"starling/observe"
+	"starling/admin"
 )
 
 // change is one pair of a request's body.
@@ -21,16 +21,16 @@ type change struct {
 // codes and texts of what can be wrong with a body, as documented.
 const codeFormat = "KeyvalFormatError"
 
-func badFormat(text string) *observe.APIError {
-	return &observe.APIError{Status: http.StatusBadRequest, Code: codeFormat, Text: text}
+func badFormat(text string) *admin.APIError {
+	return &admin.APIError{Status: http.StatusBadRequest, Code: codeFormat, Text: text}
 }
 
 // parseBody reads {"key": "value", "other": {"value": "v", "expire": 30000}, "gone": null}. Text that is not JSON
 // gets 415 and JSON of another shape 400: the documentation lists both for "invalid JSON" without a rule.
-func parseBody(body []byte) ([]change, *observe.APIError) {
+func parseBody(body []byte) ([]change, *admin.APIError) {
 	// The decoder would replace bytes that are not UTF-8: another key or value than was sent.
 	if !json.Valid(body) || !utf8.Valid(body) || hasLoneSurrogate(body) {
-		return nil, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
+		return nil, &admin.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -103,7 +103,7 @@ func escaped(digits []byte) (code rune) {
 	return code
 }
 
-func newChange(key string, value any) (change, *observe.APIError) {
+func newChange(key string, value any) (change, *admin.APIError) {
 	c := change{key: key, expireMS: -1}
 	object, ok := value.(map[string]any)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/zone"
 )
@@ -16,9 +16,9 @@ import (
 // lines is a log that a test reads.
 type lines struct{ text []string }
 
-func (l *lines) Enabled(observe.Level) bool { return true }
+func (l *lines) Enabled(logs.Level) bool { return true }
 
-func (l *lines) Logf(level observe.Level, format string, args ...any) {
+func (l *lines) Logf(level logs.Level, format string, args ...any) {
 	l.text = append(l.text, fmt.Sprintf("%s: %s", level, fmt.Sprintf(format, args...)))
 }
 

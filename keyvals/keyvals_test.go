@@ -11,8 +11,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 )
 
@@ -71,7 +71,7 @@ func call(p *plan.Plan, line string) string {
 	if err != nil {
 		return err.Error()
 	}
-	c := &observe.Call{Method: method, Version: 9, Query: values, Body: []byte(body)}
+	c := &admin.Call{Method: method, Version: 9, Query: values, Body: []byte(body)}
 	if path != "" {
 		c.Tail = strings.Split(path, "/")
 	}

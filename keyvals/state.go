@@ -15,7 +15,7 @@ import (
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/zone/kinds"
 )
@@ -111,7 +111,7 @@ func inNginxWords(err error) error {
 	var at *fs.PathError
 	var errno syscall.Errno
 	if errors.As(err, &at) && errors.As(err, &errno) {
-		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", at.Op, at.Path, int(errno), observe.ErrnoText(errno))
+		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", at.Op, at.Path, int(errno), logs.ErrnoText(errno))
 	}
 	return err
 }
@@ -142,7 +142,7 @@ func (s *store) load(z *kinds.Keyval) error {
 }
 
 // open opens the log for one more configuration, whose zone is from now on the one to be kept.
-func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
+func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.log == nil {
@@ -153,12 +153,12 @@ func (s *store) open(z *kinds.Keyval, log observe.Logger) error {
 			return err
 		}
 		if cut := opened.Dropped(); cut > 0 {
-			log.Logf(observe.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
+			log.Logf(logs.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
 		}
 		damaged := opened.Damaged()
 		if damaged > 0 {
 			z.ForgetAgreed()
-			log.Logf(observe.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here; the rest is restored, "+
+			log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here; the rest is restored, "+
 				"peers repair what they have. Check the disk; the log is kept as \"%s\"", s.path+logSuffix, damaged, s.path+logSuffix+durable.DamagedPostfix)
 		}
 		s.log, s.logBase = opened, opened.Size()
@@ -180,7 +180,7 @@ const minLogBytes = 24
 
 // keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made also go into the zone
 // that followed.
-func (s *store) keep(z *kinds.Keyval, record []byte, log observe.Logger) (wait func() error, err error) {
+func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current := s.log, s.current
 	s.mu.Unlock()
@@ -203,20 +203,20 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log observe.Logger) (wait f
 }
 
 // tell says that the log cannot be written, once until it can.
-func (s *store) tell(err error, z *kinds.Keyval, log observe.Logger) {
+func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
-		log.Logf(observe.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
+		log.Logf(logs.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
 			"Make room on the disk: it is tried again every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
 	}
 }
 
 // remote puts a peer's writes into the log without waiting: the peer has them too. A failure shows at the next local write.
-func (s *store) remote(z *kinds.Keyval, payload []byte, log observe.Logger) {
+func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
 	kept := s.log
 	s.mu.Unlock()
 	if kept == nil {
-		log.Logf(observe.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)
+		log.Logf(logs.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)
 		return
 	}
 	kept.Append(payload)
@@ -224,7 +224,7 @@ func (s *store) remote(z *kinds.Keyval, payload []byte, log observe.Logger) {
 }
 
 // run rewrites the JSON file now and then, and the log when it has grown long, until the configuration retires.
-func (s *store) run(ctx context.Context, log observe.Logger) {
+func (s *store) run(ctx context.Context, log logs.Logger) {
 	pause := saveEvery
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -236,9 +236,9 @@ func (s *store) run(ctx context.Context, log observe.Logger) {
 		}
 		began := time.Now()
 		if err := s.save(); err != nil {
-			log.Logf(observe.Error, "state file \"%s\" could not be written: %v", s.path, err)
+			log.Logf(logs.Error, "state file \"%s\" could not be written: %v", s.path, err)
 		} else if s.failed.Swap(false) {
-			log.Logf(observe.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
+			log.Logf(logs.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
 		}
 		pause = max(saveEvery, saveShare*time.Since(began))
 		timer.Reset(pause)
@@ -288,7 +288,7 @@ func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
 }
 
 // release ends one configuration's use; the last one leaves both files complete.
-func (s *store) release(log observe.Logger) {
+func (s *store) release(log logs.Logger) {
 	s.mu.Lock()
 	s.users--
 	last := s.users == 0
@@ -301,7 +301,7 @@ func (s *store) release(log observe.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(err, s.log.Close()); err != nil {
-		log.Logf(observe.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
+		log.Logf(logs.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
 	}
 	s.log = nil
 }

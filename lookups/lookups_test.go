@@ -10,9 +10,9 @@ import (
 
 	"starling/conf"
 	"starling/lib/testkit"
+	"starling/logs"
 	"starling/nginx/regex"
 	"starling/nginx/trusted"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -68,7 +68,7 @@ func testSide() *Side[*client] {
 			return clientRegex{x}, err
 		},
 		Nesting: func(c *client) *int { return &c.nesting },
-		Logf: func(c *client, _ observe.Level, format string, args ...any) {
+		Logf: func(c *client, _ logs.Level, format string, args ...any) {
 			c.log = append(c.log, fmt.Sprintf(format, args...))
 		},
 		Remote: func(c *client) netip.Addr { return c.addr },

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/trusted"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -26,7 +26,7 @@ type Side[C any] struct {
 	CompileRegex func(p *plan.Plan, pattern string, caseless bool) (Regex[C], error)
 	// Nesting counts the lookups of c that wait for each other.
 	Nesting func(C) *int
-	Logf    func(c C, level observe.Level, format string, args ...any)
+	Logf    func(c C, level logs.Level, format string, args ...any)
 	// Remote is the client's address, the zero Addr for a unix socket.
 	Remote func(C) netip.Addr
 	// Forwarded is Remote after the trusted proxies' X-Forwarded-For; nil where there are no headers.
@@ -108,7 +108,7 @@ func (s *Side[C]) declare(a *conf.Args, name, doc string, volatile bool, by look
 			}
 			nesting := s.Nesting(c)
 			if *nesting >= maxNesting {
-				s.Logf(c, observe.Error, "cycle while evaluating variable \"%s\"", name)
+				s.Logf(c, logs.Error, "cycle while evaluating variable \"%s\"", name)
 				return dst, false
 			}
 			*nesting++

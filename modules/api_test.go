@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/web/access"
 	"starling/modules/web/api"
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 	"starling/web/webtest"
@@ -36,9 +36,9 @@ const apiText = `
 // start also does what the cycle does: it hands all resources to the api.
 func startAPI(t *testing.T) *webtest.Server {
 	s := webtest.Start(t, apiFamilies, apiText)
-	catalog := plan.Part[observe.Catalog](s.Plan)
-	catalog.Resources = append(s.Site.Resources(), observe.Resource{Path: "stream/zone_sync", Since: 3, Handle: func(*observe.Call) observe.Answer {
-		return observe.Answer{Body: map[string]any{"zones": struct{}{}, "status": map[string]int{"nodes_online": 2}}}
+	catalog := plan.Part[admin.Catalog](s.Plan)
+	catalog.Resources = append(s.Site.Resources(), admin.Resource{Path: "stream/zone_sync", Since: 3, Handle: func(*admin.Call) admin.Answer {
+		return admin.Answer{Body: map[string]any{"zones": struct{}{}, "status": map[string]int{"nodes_online": 2}}}
 	}})
 	return s
 }

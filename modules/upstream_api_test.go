@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/web/api"
 	"starling/modules/web/proxy"
 	"starling/modules/web/upstream"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 	"starling/web/webtest"
@@ -20,7 +20,7 @@ var upstreamAPIFamilies = []*web.Module{&web.Core, &upstream.Module, &proxy.Modu
 func startUpstreamAPI(t *testing.T, upstreams string) *webtest.Server {
 	t.Helper()
 	s := webtest.Start(t, upstreamAPIFamilies, upstreams+` server { location / { proxy_pass http://u; } location /api { api write=on; } }`)
-	catalog := plan.Part[observe.Catalog](s.Plan)
+	catalog := plan.Part[admin.Catalog](s.Plan)
 	catalog.Resources = s.Site.Resources()
 	return s
 }

@@ -5,36 +5,36 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 )
 
 // ErrorLogSyntax is the syntax of error_log on every level.
 const ErrorLogSyntax = "<file> [<level>...]"
 
 // ErrorLogTarget parses one error_log directive; relative paths start at the prefix of the plan in a.Env.
-func ErrorLogTarget(a *conf.Args) (observe.Target, error) {
+func ErrorLogTarget(a *conf.Args) (logs.Target, error) {
 	p := a.Env.(*Plan)
 	path := a.Words[0]
-	t := observe.Target{Path: path, Level: observe.Error}
+	t := logs.Target{Path: path, Level: logs.Error}
 	switch {
 	case strings.HasPrefix(path, "memory:"):
 		return t, conf.Unsupported("memory:")
-	case strings.HasPrefix(path, observe.SyslogScheme):
-		if err := observe.CheckSyslog(path); err != nil {
+	case strings.HasPrefix(path, logs.SyslogScheme):
+		if err := logs.CheckSyslog(path); err != nil {
 			return t, err
 		}
-	case path != observe.StderrPath:
+	case path != logs.StderrPath:
 		t.Path = p.PrefixPath(path)
 	}
 	for i, word := range a.Words[1:] {
-		level, known := observe.ParseLevel(word)
+		level, known := logs.ParseLevel(word)
 		if strings.HasPrefix(word, "debug_") {
-			level, known = observe.Debug, true // parts of nginx's debug output, of which there is none here
+			level, known = logs.Debug, true // parts of nginx's debug output, of which there is none here
 		}
 		if !known {
 			return t, fmt.Errorf("invalid log level \"%s\"", word)
 		}
-		if i > 0 && level != observe.Debug {
+		if i > 0 && level != logs.Debug {
 			return t, fmt.Errorf("invalid log level \"%s\"", word)
 		}
 		t.Level = level
@@ -44,7 +44,7 @@ func ErrorLogTarget(a *conf.Args) (observe.Target, error) {
 
 // OpenErrorLog opens the error log of a block. Where no error_log was given on any level around it, targets are
 // empty and it is the main error log.
-func (p *Plan) OpenErrorLog(targets []observe.Target) (observe.Logger, error) {
+func (p *Plan) OpenErrorLog(targets []logs.Target) (logs.Logger, error) {
 	if len(targets) == 0 {
 		return p.Log, nil
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 )
 
 // FileCacheSyntax is the syntax of open_log_file_cache on both sides.
@@ -24,10 +24,10 @@ var FileCacheParams = map[string]string{
 }
 
 // FileCache reads an open_log_file_cache directive.
-func FileCache(a *conf.Args) (observe.CacheOptions, error) {
-	o := observe.CacheOptions{MinUses: 1, Inactive: 10 * time.Second, Valid: 60 * time.Second}
+func FileCache(a *conf.Args) (logs.CacheOptions, error) {
+	o := logs.CacheOptions{MinUses: 1, Inactive: 10 * time.Second, Valid: 60 * time.Second}
 	if a.Words[0] == "off" && len(a.Words) == 1 {
-		return observe.CacheOptions{}, nil
+		return logs.CacheOptions{}, nil
 	}
 	if !a.Has("max") {
 		return o, fmt.Errorf("\"open_log_file_cache\" must have \"max\" parameter")

@@ -15,7 +15,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Plan is one configuration. It is filled by one goroutine and only read once it runs.
@@ -26,11 +26,11 @@ type Plan struct {
 	FS    fs.FS
 	Clock *clock.Clock
 	// Log is the error log of the main level.
-	Log observe.Logger
+	Log logs.Logger
 	// Logs are the open log files of this configuration.
-	Logs *observe.Logs
+	Logs *logs.Logs
 	// Connections counts the clients of the process; a reload carries it over.
-	Connections *observe.Connections
+	Connections *Connections
 	// Testing says that the plan is only checked (-t): it is linked and built but never started.
 	Testing bool
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each reload.
@@ -49,12 +49,12 @@ type Plan struct {
 	quit    []func(context.Context)
 	retire  []func()
 	stamps  *stamp.Clock
-	traffic *observe.Traffic
+	traffic *Traffic
 }
 
 // New returns an empty plan.
 func New() *Plan {
-	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: observe.Discard, Logs: observe.NewFiles("starling").Logs(), Generation: 1, Connections: new(observe.Connections),
+	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: logs.Discard, Logs: logs.NewFiles("starling").Logs(), Generation: 1, Connections: new(Connections),
 		parts: map[reflect.Type]any{}, read: map[string][]byte{}}
 }
 
@@ -71,13 +71,13 @@ func (p *Plan) StampClock() *stamp.Clock {
 }
 
 // Traffic counts what the http side serves. A reload keeps it.
-func (p *Plan) Traffic() *observe.Traffic {
+func (p *Plan) Traffic() *Traffic {
 	switch {
 	case p.traffic != nil:
 	case p.Old != nil:
 		p.traffic = p.Old.Traffic()
 	default:
-		p.traffic = new(observe.Traffic)
+		p.traffic = new(Traffic)
 	}
 	return p.traffic
 }
@@ -143,7 +143,7 @@ func (p *Plan) Start(ctx context.Context) error {
 	for _, step := range p.carry {
 		p.Old.OnRetire(func() {
 			if err := step(true); err != nil {
-				p.Log.Logf(observe.Error, "%v", err)
+				p.Log.Logf(logs.Error, "%v", err)
 			}
 		})
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"starling/admin"
 	"starling/conf"
 	"starling/lib/resolver"
-	"starling/observe"
 )
 
 // ResolverSyntax is the syntax of the resolver directive on both sides.
@@ -147,34 +147,34 @@ func (z *ResolverZones) add(zone string, r *resolver.Resolver) {
 }
 
 // Resource is /resolvers of the API.
-func (z *ResolverZones) Resource() observe.Resource {
-	return observe.Resource{Path: "resolvers", Since: 5, Handle: func(call *observe.Call) observe.Answer {
+func (z *ResolverZones) Resource() admin.Resource {
+	return admin.Resource{Path: "resolvers", Since: 5, Handle: func(call *admin.Call) admin.Answer {
 		if len(call.Tail) == 0 {
 			all := map[string]resolver.Report{}
 			for zone, r := range z.byZone {
 				all[zone] = r.Counters.Report()
 			}
-			return observe.Answer{Body: all}
+			return admin.Answer{Body: all}
 		}
 		r := z.byZone[call.Tail[0]]
 		switch {
 		case r == nil || len(call.Tail) > 1:
-			return observe.Fail(404, "ResolverZoneNotFound", "resolver zone not found")
+			return admin.Fail(404, "ResolverZoneNotFound", "resolver zone not found")
 		case call.Method == "DELETE":
 			r.Counters.Reset()
-			return observe.Answer{Status: 204}
+			return admin.Answer{Status: 204}
 		}
-		return observe.Answer{Body: r.Counters.Report()}
+		return admin.Answer{Body: r.Counters.Report()}
 	}, Metrics: resolverMetrics()}
 }
 
 // resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.
-func resolverMetrics() (list []observe.Metric) {
+func resolverMetrics() (list []admin.Metric) {
 	for _, kind := range []string{"name", "srv", "addr"} {
-		list = append(list, observe.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Questions to a resolver of the kind: "+kind+"."))
+		list = append(list, admin.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Questions to a resolver of the kind: "+kind+"."))
 	}
 	for _, outcome := range []string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown"} {
-		list = append(list, observe.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Answers of a resolver with the outcome: "+outcome+"."))
+		list = append(list, admin.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Answers of a resolver with the outcome: "+outcome+"."))
 	}
 	return list
 }

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"starling/observe"
+	"starling/logs"
 )
 
 // readyVariable names the descriptor on which a detached process says that it serves. Its presence tells that process what it is.
@@ -77,7 +77,7 @@ func tellReady(ready *os.File) error {
 }
 
 // detachStreams lets go of the terminal. Standard error becomes the error log, so that not even a crash is lost.
-func detachStreams(log *observe.ErrorLog) error {
+func detachStreams(log *logs.ErrorLog) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func detachStreams(log *observe.ErrorLog) error {
 	return errors.Join(replaceFD(int(null.Fd()), 0), replaceFD(int(null.Fd()), 1), redirectStderr(log))
 }
 
-func redirectStderr(log *observe.ErrorLog) error {
+func redirectStderr(log *logs.ErrorLog) error {
 	file := log.Redirect()
 	if file == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"starling/cycle"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Where an installation keeps its files if the command line says nothing: nginx's own layout below one prefix.
@@ -108,7 +108,7 @@ func (f *flags) options() (cycle.Options, error) {
 	}
 	prefix = strings.TrimSuffix(prefix, "/") + "/"
 	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), ErrorLog: f.errorLog, FS: os.DirFS("/")}
-	if f.errorLog != observe.StderrPath {
+	if f.errorLog != logs.StderrPath {
 		o.ErrorLog = below(prefix, f.errorLog)
 	}
 	if o.Globals = f.globals; o.Globals != "" && !strings.HasSuffix(strings.TrimSpace(o.Globals), ";") && !strings.HasSuffix(strings.TrimSpace(o.Globals), "}") {

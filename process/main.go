@@ -9,7 +9,7 @@ import (
 
 	"starling/conf"
 	"starling/cycle"
-	"starling/observe"
+	"starling/logs"
 	"starling/process/demo"
 )
 
@@ -68,19 +68,19 @@ func printVersion(f flags) {
 
 // bootLog takes what happens before a configuration has a log: on standard error and, as nginx does, in the log of -e.
 type bootLog struct {
-	files *observe.Files
-	logs  *observe.Logs
-	log   *observe.ErrorLog
+	files *logs.Files
+	logs  *logs.Logs
+	log   *logs.ErrorLog
 }
 
 func newBootLog(o cycle.Options) *bootLog {
-	b := &bootLog{files: observe.NewFiles(program)}
+	b := &bootLog{files: logs.NewFiles(program)}
 	b.files.Echo(os.Stderr)
 	b.logs = b.files.Logs()
-	log, err := b.logs.ErrorLog([]observe.Target{{Path: o.ErrorLog, Level: observe.Notice}})
+	log, err := b.logs.ErrorLog([]logs.Target{{Path: o.ErrorLog, Level: logs.Notice}})
 	if err != nil {
 		complain("[alert] could not open error log file: %v", err)
-		log, _ = b.logs.ErrorLog([]observe.Target{{Path: observe.StderrPath, Level: observe.Notice}})
+		log, _ = b.logs.ErrorLog([]logs.Target{{Path: logs.StderrPath, Level: logs.Notice}})
 		b.files.Echo(nil)
 	}
 	b.log = log
@@ -98,7 +98,7 @@ func (b *bootLog) fail(err error) {
 			complain("%d more problems", len(problems)-i)
 			break
 		}
-		b.log.Logf(observe.Emerg, "%v", p)
+		b.log.Logf(logs.Emerg, "%v", p)
 	}
 }
 
@@ -130,7 +130,7 @@ func (b *bootLog) signal(name string, o cycle.Options) int {
 	}
 	if level, err := sendSignal(name, d.PIDPath()); err != nil {
 		b.log.Logf(level, "%v", err)
-		if level != observe.Error && level != observe.Alert {
+		if level != logs.Error && level != logs.Alert {
 			return 0
 		}
 		return 1
@@ -147,7 +147,7 @@ func (b *bootLog) test(f flags, o cycle.Options) int {
 		return 1
 	}
 	for _, w := range d.Warnings {
-		b.log.Logf(observe.Warn, "%v", w)
+		b.log.Logf(logs.Warn, "%v", w)
 	}
 	if !f.quiet {
 		complain("the configuration file %s syntax is ok", o.ConfPath)

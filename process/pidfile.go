@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"starling/observe"
+	"starling/logs"
 )
 
 // signalsByName are the words of -s.
@@ -65,14 +65,14 @@ func readPID(path string) (int, error) {
 }
 
 // sendSignal is -s.
-func sendSignal(name, pidPath string) (observe.Level, error) {
+func sendSignal(name, pidPath string) (logs.Level, error) {
 	pid, err := readPID(pidPath)
 	if err != nil {
-		return observe.Error, err
+		return logs.Error, err
 	}
 	signal := signalsByName[name]
 	if err := syscall.Kill(pid, signal); err != nil {
-		return observe.Alert, systemError(fmt.Sprintf("kill(%d, %d)", pid, int(signal)), "", err)
+		return logs.Alert, systemError(fmt.Sprintf("kill(%d, %d)", pid, int(signal)), "", err)
 	}
 	return 0, nil
 }
@@ -85,7 +85,7 @@ func systemError(call, path string, err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &errno):
-		return fmt.Errorf("%s failed (%d: %s)", call, int(errno), observe.ErrnoText(errno))
+		return fmt.Errorf("%s failed (%d: %s)", call, int(errno), logs.ErrnoText(errno))
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s failed (2: No such file or directory)", call)
 	}

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
+	"starling/logs"
 	"starling/modules/core"
 	"starling/nginx/version"
-	"starling/observe"
 )
 
 // server is the process while it serves.
 type server struct {
 	host    *cycle.Host
-	files   *observe.Files
+	files   *logs.Files
 	pidPath string
 	// user is who the process became at its start; another needs a restart.
 	user *core.User
@@ -73,10 +73,10 @@ func (s *server) start() error {
 		return err
 	}
 	s.files.Echo(nil) // from here on the log is the place, not the terminal
-	log.Logf(observe.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
-	log.Logf(observe.Notice, "built by %s", runtime.Version())
-	log.Logf(observe.Notice, "OS: %s", system())
-	log.Logf(observe.Notice, "using %d cores", runtime.GOMAXPROCS(0))
+	log.Logf(logs.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
+	log.Logf(logs.Notice, "built by %s", runtime.Version())
+	log.Logf(logs.Notice, "OS: %s", system())
+	log.Logf(logs.Notice, "using %d cores", runtime.GOMAXPROCS(0))
 	return s.host.Run(c)
 }
 
@@ -93,7 +93,7 @@ func (s *server) announce(ready *os.File) error {
 			return err
 		}
 	} else if os.Geteuid() == 0 {
-		c.Log().Logf(observe.Notice, "running as root: the \"user\" directive names whom to become")
+		c.Log().Logf(logs.Notice, "running as root: the \"user\" directive names whom to become")
 	}
 	if ready == nil {
 		return nil
@@ -106,7 +106,7 @@ func (s *server) announce(ready *os.File) error {
 }
 
 // applyLimits sets what the configuration says about the process as a whole.
-func applyLimits(s *core.Settings, log observe.Logger) {
+func applyLimits(s *core.Settings, log logs.Logger) {
 	if s.Cores == 0 {
 		runtime.SetDefaultGOMAXPROCS() // which heeds the limits of a container, and their changes
 	} else {
@@ -117,7 +117,7 @@ func applyLimits(s *core.Settings, log observe.Logger) {
 	}
 	limit := unix.Rlimit{Cur: s.OpenFiles, Max: s.OpenFiles}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		log.Logf(observe.Alert, "setrlimit(RLIMIT_NOFILE, %d) failed: %v", s.OpenFiles, err)
+		log.Logf(logs.Alert, "setrlimit(RLIMIT_NOFILE, %d) failed: %v", s.OpenFiles, err)
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *server) serve(signals <-chan os.Signal) {
 				}
 				quitting = true
 				s.note(sig, ", shutting down")
-				s.host.Log().Logf(observe.Notice, "gracefully shutting down")
+				s.host.Log().Logf(logs.Notice, "gracefully shutting down")
 				go func() {
 					defer close(quit)
 					s.host.Quit(hurry)
@@ -187,15 +187,15 @@ var signalNames = map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGIN
 
 func (s *server) note(sig os.Signal, what string) {
 	number, _ := sig.(syscall.Signal)
-	s.host.Log().Logf(observe.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
+	s.host.Log().Logf(logs.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
 }
 
 // reload takes over a new configuration. If anything is wrong with it, it changes nothing and the log says why.
 func (s *server) reload() {
-	s.host.Log().Logf(observe.Notice, "reconfiguring")
+	s.host.Log().Logf(logs.Notice, "reconfiguring")
 	if err := s.host.Reload(context.Background()); err != nil {
 		for _, problem := range flatten(err) {
-			s.host.Log().Logf(observe.Emerg, "%v", problem)
+			s.host.Log().Logf(logs.Emerg, "%v", problem)
 		}
 		return
 	}
@@ -203,15 +203,15 @@ func (s *server) reload() {
 	s.redirect()
 	applyLimits(c.Settings, c.Log())
 	if changed(s.user, c.Settings.User) {
-		c.Log().Logf(observe.Warn, "another \"user\" takes effect with a restart, not with a reload")
+		c.Log().Logf(logs.Warn, "another \"user\" takes effect with a restart, not with a reload")
 	}
 	if path := c.PIDPath(); path != s.pidPath {
 		if err := writePID(path); err != nil {
-			c.Log().Logf(observe.Emerg, "%v", err)
+			c.Log().Logf(logs.Emerg, "%v", err)
 			return
 		}
 		if err := removePID(s.pidPath); err != nil {
-			c.Log().Logf(observe.Alert, "%v", err)
+			c.Log().Logf(logs.Alert, "%v", err)
 		}
 		s.pidPath = path
 	}
@@ -223,7 +223,7 @@ func (s *server) redirect() {
 		return
 	}
 	if err := redirectStderr(s.host.Current().Log()); err != nil {
-		s.host.Log().Logf(observe.Alert, "dup3() of the error log failed: %v", err)
+		s.host.Log().Logf(logs.Alert, "dup3() of the error log failed: %v", err)
 	}
 }
 
@@ -237,7 +237,7 @@ func changed(was, is *core.User) bool {
 // ended is the last that the process does.
 func (s *server) ended() {
 	if err := removePID(s.pidPath); err != nil {
-		s.host.Log().Logf(observe.Warn, "%v", err)
+		s.host.Log().Logf(logs.Warn, "%v", err)
 	}
-	s.host.Log().Logf(observe.Notice, "exit")
+	s.host.Log().Logf(logs.Notice, "exit")
 }

@@ -9,15 +9,15 @@ import (
 
 	"starling/conf"
 	"starling/cycle"
+	"starling/logs"
 	"starling/modules/core"
-	"starling/observe"
 )
 
 // become gives up the rights of root for those of a user. The right to bind ports below 1024 is kept where the system allows
 // it, for a reload may need it.
-func become(u *core.User, host *cycle.Host, log observe.Logger) error {
+func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if os.Geteuid() != 0 {
-		log.Logf(observe.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
+		log.Logf(logs.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
 		return nil
 	}
 	uid, gid, err := u.IDs()
@@ -25,7 +25,7 @@ func become(u *core.User, host *cycle.Host, log observe.Logger) error {
 		return err
 	}
 	for _, err := range host.Chown(uid, gid) {
-		log.Logf(observe.Warn, "%v", err)
+		log.Logf(logs.Warn, "%v", err)
 	}
 	groups, err := memberOf(u.Name, gid)
 	if err != nil {
@@ -45,7 +45,7 @@ func become(u *core.User, host *cycle.Host, log observe.Logger) error {
 		keepsPorts = keepBindRight() == nil
 	}
 	if !keepsPorts {
-		log.Logf(observe.Notice, "running as \"%s\": a reload cannot bind ports below 1024 that are not bound yet", u.Name)
+		log.Logf(logs.Notice, "running as \"%s\": a reload cannot bind ports below 1024 that are not bound yet", u.Name)
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 )
 
@@ -17,7 +17,7 @@ import (
 type CoreSettings struct {
 	Listens   []listen
 	NoDelay   bool
-	ErrorLogs []observe.Target
+	ErrorLogs []logs.Target
 	Resolver  plan.ResolverSettings
 
 	// StatusZone is where the API counts the sessions of the server; empty: nowhere.
@@ -97,7 +97,7 @@ var Core = Module{
 			{
 				Name: "error_log", Syntax: plan.ErrorLogSyntax, In: conf.Stream | conf.StreamServer, Repeat: true,
 				Doc: "Sets where errors of the sessions are logged, and from which level on.",
-				Set: conf.List(func(s *CoreSettings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+				Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{
 				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,

@@ -5,8 +5,8 @@ package stream
 import (
 	"fmt"
 
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -23,7 +23,7 @@ type Module struct {
 	// Link runs once per configuration after all was bound; zones get their values there.
 	Link func(p *plan.Plan) error
 	// API lists the module's resources.
-	API func(p *plan.Plan) []observe.Resource
+	API func(p *plan.Plan) []admin.Resource
 }
 
 // Hook puts a handler into a phase. Build is called for each server; a nil Handler says that there is nothing to do.

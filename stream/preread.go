@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 )
 
 // Preread is what the client has sent so far, for handlers of the phase Preread; nothing of it is taken away. It is empty before
@@ -30,7 +30,7 @@ func (s *Session) prereadMore() (status int) {
 		}
 	}
 	if len(s.Preread()) >= int(core.PrereadBytes) {
-		s.Logf(observe.Error, "preread buffer full while prereading client data")
+		s.Logf(logs.Error, "preread buffer full while prereading client data")
 		return StatusBadRequest
 	}
 	err := s.fill(int(core.PrereadBytes))
@@ -40,7 +40,7 @@ func (s *Session) prereadMore() (status int) {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 		return StatusOK
 	}
-	s.Logf(observe.Info, "recv() failed (%v) while prereading client data", err)
+	s.Logf(logs.Info, "recv() failed (%v) while prereading client data", err)
 	return StatusOK
 }
 

@@ -3,8 +3,8 @@ package stream
 import (
 	"strings"
 
+	"starling/logs"
 	"starling/nginx/regex"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -60,7 +60,7 @@ func (x *Regex) Match(s *Session, subject []byte) bool {
 
 func (x *Regex) logFailure(s *Session, subject []byte, err error) {
 	if err != nil {
-		s.Logf(observe.Error, "%v on \"%s\" using \"%s\"", err, subject, x.Text())
+		s.Logf(logs.Error, "%v on \"%s\" using \"%s\"", err, subject, x.Text())
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"starling/conf"
 	"starling/lib/door"
 	"starling/lib/proxyprotocol"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/ssl"
 )
@@ -20,7 +20,7 @@ import (
 type Server struct {
 	// Name is the first of server_name, "" if there is none ($server_name).
 	Name string
-	Log  observe.Logger
+	Log  logs.Logger
 	// TLS is set by the ssl family where the server has certificates.
 	TLS *TLS
 	// VerifiesClients says that only clients with a certificate of a known CA get in.
@@ -31,7 +31,7 @@ type Server struct {
 	MaxHandshakes int
 	handshakes    door.Door
 	// Sparing, where set, writes what sessions have to complain of, so that strangers do not fill the log.
-	Sparing *observe.Sparing
+	Sparing *logs.Sparing
 
 	settings *CoreSettings
 	handlers [phases][]Handler
@@ -187,9 +187,9 @@ func (s *Session) readProxied() bool {
 	var broken *proxyprotocol.Broken
 	switch {
 	case errors.As(err, &broken):
-		s.Logf(observe.Error, "%v", err)
+		s.Logf(logs.Error, "%v", err)
 	case err != nil:
-		s.Logf(observe.Info, "%v while reading PROXY protocol", err)
+		s.Logf(logs.Info, "%v while reading PROXY protocol", err)
 	}
 	s.Proxied = header
 	return err == nil && s.raw.SetReadDeadline(time.Time{}) == nil
@@ -198,7 +198,7 @@ func (s *Session) readProxied() bool {
 // survive keeps a mistake in serving one session from ending all others.
 func (s *Session) survive() {
 	if reason := recover(); reason != nil {
-		s.Logf(observe.Alert, "panic while serving a session: %v %s", reason, debug.Stack())
+		s.Logf(logs.Alert, "panic while serving a session: %v %s", reason, debug.Stack())
 	}
 }
 
@@ -232,9 +232,9 @@ func (s *Session) handshake() error {
 // refuse logs why a client did not get in. nginx does so at level info; where the servers of a cluster meet, the
 // operator needs to hear of it.
 func (s *Session) refuse(err error) {
-	level := observe.Info
+	level := logs.Info
 	if s.Server.KeepUntilLast {
-		level = observe.Error
+		level = logs.Error
 	}
 	s.Logf(level, "%v", err)
 }

@@ -13,9 +13,9 @@ import (
 	"starling/lib/clock"
 	"starling/lib/packets"
 	"starling/lib/proxyprotocol"
+	"starling/logs"
 	"starling/nginx/regex"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 	"starling/ssl"
 )
@@ -184,7 +184,7 @@ func (s *Session) RemoteText() string {
 }
 
 // Logf writes a line to the error log of the session's server, with what nginx says about a session behind it.
-func (s *Session) Logf(level observe.Level, format string, args ...any) {
+func (s *Session) Logf(level logs.Level, format string, args ...any) {
 	log := s.Server.Log
 	if !log.Enabled(level) {
 		return
@@ -196,7 +196,7 @@ func (s *Session) Logf(level observe.Level, format string, args ...any) {
 	all := append([]any{s.Number}, args...)
 	all = append(all, udpWord(s.port.UDP), s.RemoteText(), s.port.Addr, note)
 	format = "*%d " + format + ", %sclient: %s, server: %s%s"
-	if s.Server.Sparing != nil && level <= observe.Warn {
+	if s.Server.Sparing != nil && level <= logs.Warn {
 		key := fmt.Sprintf(format, append([]any{0}, all[1:]...)...) // alike but for the number
 		s.Server.Sparing.Logf(level, key, format, all...)
 		return

@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"starling/admin"
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 )
 
@@ -18,7 +19,7 @@ type Site struct {
 	plan    *plan.Plan
 	slots   int
 	modules []*Module
-	times   observe.TimeCache
+	times   logs.TimeCache
 	ports   []*Port
 	context context.Context
 	cancel  context.CancelFunc
@@ -95,7 +96,7 @@ func (s *Site) port(l listen) *Port {
 }
 
 // join makes a server one of the address; what one of them asks of the socket holds for all.
-func (p *Port) join(s *Server, l listen, log observe.Logger) error {
+func (p *Port) join(s *Server, l listen, log logs.Logger) error {
 	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
 	if l.tls && !p.tls {
 		p.tlsNode = l.node
@@ -136,8 +137,8 @@ func placed(n *conf.Node, err error) conf.Problems {
 func (s *Site) Ports() []*Port { return s.ports }
 
 // Resources are the modules' branches of the API.
-func (s *Site) Resources() []observe.Resource {
-	var all []observe.Resource
+func (s *Site) Resources() []admin.Resource {
+	var all []admin.Resource
 	for _, m := range s.modules {
 		if m.API != nil {
 			all = append(all, m.API(s.plan)...)
@@ -294,10 +295,10 @@ func newSession(p *Port, conn net.Conn) *Session {
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && !s.Server.settings.NoDelay {
 		if err := tcp.SetNoDelay(false); err != nil { // Go's default is on
-			s.Logf(observe.Info, "setsockopt(TCP_NODELAY) failed: %v", err)
+			s.Logf(logs.Info, "setsockopt(TCP_NODELAY) failed: %v", err)
 		}
 	}
-	s.Logf(observe.Info, "%sclient %s connected to %s", udpWord(p.UDP), conn.RemoteAddr(), p.Addr)
+	s.Logf(logs.Info, "%sclient %s connected to %s", udpWord(p.UDP), conn.RemoteAddr(), p.Addr)
 	return s
 }
 

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 )
 
@@ -112,48 +112,48 @@ func (z *statusZone) reset() {
 }
 
 // zoneResources is /stream/server_zones.
-func zoneResources(p *plan.Plan) []observe.Resource {
+func zoneResources(p *plan.Plan) []admin.Resource {
 	zones := plan.Part[statusZones](p)
-	return []observe.Resource{{Path: "stream/server_zones", Since: 1, Collection: true, Handle: func(call *observe.Call) observe.Answer {
+	return []admin.Resource{{Path: "stream/server_zones", Since: 1, Collection: true, Handle: func(call *admin.Call) admin.Answer {
 		if len(call.Tail) == 0 && call.Method == http.MethodGet {
 			all := map[string]zoneFigures{}
 			for name, z := range zones.byName {
 				all[name] = z.figures()
 			}
-			return observe.Answer{Body: all}
+			return admin.Answer{Body: all}
 		}
 		if len(call.Tail) > 1 {
-			return observe.Fail(http.StatusNotFound, "PathNotFound", "path not found")
+			return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
 		}
 		if len(call.Tail) == 0 {
-			return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+			return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
 		}
 		z := zones.byName[call.Tail[0]]
 		switch {
 		case z == nil:
-			return observe.Fail(http.StatusNotFound, "ServerZoneNotFound", "server zone \""+call.Tail[0]+"\" not found")
+			return admin.Fail(http.StatusNotFound, "ServerZoneNotFound", "server zone \""+call.Tail[0]+"\" not found")
 		case call.Method == http.MethodGet:
-			return observe.Answer{Body: z.figures()}
+			return admin.Answer{Body: z.figures()}
 		case call.Method == http.MethodDelete:
 			z.reset()
-			return observe.Answer{Status: http.StatusNoContent}
+			return admin.Answer{Status: http.StatusNoContent}
 		}
-		return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+		return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
 	}, Metrics: zoneMetrics()}}
 }
 
 // zoneMetrics are the zones as Prometheus is shown them.
-func zoneMetrics() []observe.Metric {
+func zoneMetrics() []admin.Metric {
 	const prefix, at = "nginxplus_stream_server_zone_", "*server_zone."
-	list := []observe.Metric{
-		observe.Gauge(prefix+"processing", at+"processing", "Clients that are being served."),
-		observe.Counter(prefix+"connections", at+"connections", "Connections of clients."),
-		observe.Counter(prefix+"discarded", at+"discarded", "Connections that ended without a session."),
-		observe.Counter(prefix+"received", at+"received", "Bytes received from clients."),
-		observe.Counter(prefix+"sent", at+"sent", "Bytes sent to clients."),
+	list := []admin.Metric{
+		admin.Gauge(prefix+"processing", at+"processing", "Clients that are being served."),
+		admin.Counter(prefix+"connections", at+"connections", "Connections of clients."),
+		admin.Counter(prefix+"discarded", at+"discarded", "Connections that ended without a session."),
+		admin.Counter(prefix+"received", at+"received", "Bytes received from clients."),
+		admin.Counter(prefix+"sent", at+"sent", "Bytes sent to clients."),
 	}
 	for _, class := range []string{"2xx", "4xx", "5xx"} {
-		list = append(list, observe.Counter(prefix+"sessions", at+"sessions."+class, "Sessions that ended, by class of their status.").Coded(class))
+		list = append(list, admin.Counter(prefix+"sessions", at+"sessions."+class, "Sessions that ended, by class of their status.").Coded(class))
 	}
 	return list
 }

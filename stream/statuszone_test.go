@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"starling/admin"
 	"starling/lib/testkit"
-	"starling/observe"
 	"starling/stream/streamtest"
 )
 
@@ -21,7 +21,7 @@ func TestStatusZones(t *testing.T) {
 	for _, r := range s.Site.Resources() {
 		if r.Path == "stream/server_zones" {
 			call = func(method string, tail ...string) string {
-				a := r.Handle(&observe.Call{Method: method, Tail: tail})
+				a := r.Handle(&admin.Call{Method: method, Tail: tail})
 				if a.Err != nil {
 					return a.Err.Code
 				}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"starling/lib/proxyprotocol"
+	"starling/logs"
 	"starling/nginx/version"
-	"starling/observe"
 	"starling/vars"
 )
 
@@ -57,8 +57,8 @@ var coreVariables = []vars.Variable[*Session]{
 		}
 		return strconv.AppendInt(dst, int64(s.Status), 10), true
 	}},
-	{Name: "time_iso8601", Doc: "the time in the form of ISO 8601", Append: moment(func(t *observe.Stamps) string { return t.ISO8601 })},
-	{Name: "time_local", Doc: "the time in the form of the access logs", Append: moment(func(t *observe.Stamps) string { return t.Local })},
+	{Name: "time_iso8601", Doc: "the time in the form of ISO 8601", Append: moment(func(t *logs.Stamps) string { return t.ISO8601 })},
+	{Name: "time_local", Doc: "the time in the form of the access logs", Append: moment(func(t *logs.Stamps) string { return t.Local })},
 }
 
 // proxyVariables are those of the PROXY protocol.
@@ -99,7 +99,7 @@ func number(of func(*Session) int64) appender {
 	return func(s *Session, _ string, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, of(s), 10), true }
 }
 
-func moment(of func(*observe.Stamps) string) appender {
+func moment(of func(*logs.Stamps) string) appender {
 	return func(s *Session, _ string, dst []byte) ([]byte, bool) {
 		return append(dst, of(s.port.site.times.At(time.Now()))...), true
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/hostnames"
-	"starling/observe"
 	"starling/ssl"
 )
 
@@ -49,7 +49,7 @@ func (v *vhosts) find(host []byte, s *Session) *Server {
 }
 
 // join makes a server one of the address.
-func (v *vhosts) join(s *Server, l listen, log observe.Logger) error {
+func (v *vhosts) join(s *Server, l listen, log logs.Logger) error {
 	if v.members[s] {
 		return conf.At(l.node, "a duplicate listen %s", l.addr)
 	}
@@ -73,7 +73,7 @@ func (v *vhosts) join(s *Server, l listen, log observe.Logger) error {
 		}
 		switch err := v.names.Add(name, s); {
 		case errors.Is(err, hostnames.ErrTaken):
-			log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, l.addr)
+			log.Logf(logs.Warn, "conflicting server name \"%s\" on %s, ignored", name, l.addr)
 		case err != nil:
 			return conf.At(s.settings.namesNode, "invalid server name or wildcard \"%s\" on %s", name, l.addr)
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
-	"starling/observe"
+	"starling/logs"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,7 +72,7 @@ func (e *DialError) Error() string {
 	case e.TLS:
 		return fmt.Sprintf("%v while SSL handshaking to upstream", e.Err)
 	case errors.As(e.Err, &number):
-		return fmt.Sprintf("connect() failed (%d: %s) while connecting to upstream", int(number), observe.ErrnoText(number))
+		return fmt.Sprintf("connect() failed (%d: %s) while connecting to upstream", int(number), logs.ErrnoText(number))
 	}
 	return fmt.Sprintf("connect() failed (%v) while connecting to upstream", e.Err)
 }

@@ -11,7 +11,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/resolver"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Names asks the DNS; *resolver.Resolver does.
@@ -33,7 +33,7 @@ type found struct {
 
 // Resolve keeps the servers of templates (resolve) as the DNS says until ctx ends. It does not return before; start it in its own
 // goroutine. A name that the DNS denies loses its servers; after any other failure the last ones stay and it is logged.
-func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log observe.Logger) {
+func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log logs.Logger) {
 	running := map[*Server]context.CancelFunc{}
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -66,7 +66,7 @@ func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log ob
 }
 
 // follow asks for one template's name again and again.
-func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clock, log observe.Logger) {
+func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clock, log logs.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for told := ""; ; { // each trouble is logged when it begins and when it ends, not at every question
@@ -82,10 +82,10 @@ func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clo
 		switch trouble := describe(err); {
 		case trouble == told:
 		case trouble == "":
-			log.Logf(observe.Notice, "%s is resolved again in upstream %q", t.settings.Host, g.Name)
+			log.Logf(logs.Notice, "%s is resolved again in upstream %q", t.settings.Host, g.Name)
 			told = ""
 		default:
-			log.Logf(observe.Error, "%s in upstream %q", trouble, g.Name)
+			log.Logf(logs.Error, "%s in upstream %q", trouble, g.Name)
 			told = trouble
 		}
 		timer.Reset(max(valid, retryAfter))

@@ -14,7 +14,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/resolver"
-	"starling/observe"
+	"starling/logs"
 )
 
 // fakeDNS is Names from a map that tests change.
@@ -68,13 +68,13 @@ type lines struct {
 	all []string
 }
 
-func (l *lines) Logf(level observe.Level, format string, args ...any) {
+func (l *lines) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, level.String()+": "+fmt.Sprintf(format, args...))
 }
 
-func (l *lines) Enabled(observe.Level) bool { return true }
+func (l *lines) Enabled(logs.Level) bool { return true }
 
 func (l *lines) take() string {
 	l.mu.Lock()

@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"starling/admin"
 	"starling/nginx/units"
-	"starling/observe"
 	"starling/upstream"
 )
 
@@ -21,16 +21,16 @@ type body struct {
 	backup, down, drain        *bool
 }
 
-func formatError(text string) *observe.APIError {
-	return &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfFormatError", Text: text}
+func formatError(text string) *admin.APIError {
+	return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfFormatError", Text: text}
 }
 
 // readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one;
 // of several faults the first in the text is told.
-func readBody(side Side, text []byte) (b body, problem *observe.APIError) {
+func readBody(side Side, text []byte) (b body, problem *admin.APIError) {
 	// The decoder would replace bytes that are not UTF-8: a server by another name than was sent.
 	if !json.Valid(text) || !utf8.Valid(text) {
-		return b, &observe.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
+		return b, &admin.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -55,7 +55,7 @@ func readBody(side Side, text []byte) (b body, problem *observe.APIError) {
 	return b, nil
 }
 
-func (b *body) member(side Side, name string, v any, seen map[string]bool) *observe.APIError {
+func (b *body) member(side Side, name string, v any, seen map[string]bool) *admin.APIError {
 	switch v.(type) {
 	case map[string]any, []any:
 		return formatError("nested object or list \"" + name + "\"")
@@ -70,9 +70,9 @@ func (b *body) member(side Side, name string, v any, seen map[string]bool) *obse
 	return b.take(name, v)
 }
 
-func (b *body) take(name string, v any) *observe.APIError {
-	bad := func(code string) *observe.APIError {
-		return &observe.APIError{Status: http.StatusBadRequest, Code: code, Text: "invalid parameter value \"" + name + "\""}
+func (b *body) take(name string, v any) *admin.APIError {
+	bad := func(code string) *admin.APIError {
+		return &admin.APIError{Status: http.StatusBadRequest, Code: code, Text: "invalid parameter value \"" + name + "\""}
 	}
 	ok := true
 	switch name {
@@ -161,11 +161,11 @@ func asText(v any) string {
 }
 
 // settings are those of a new server.
-func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *observe.APIError) {
+func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *admin.APIError) {
 	if b.server == nil {
 		return s, formatError("missing \"server\" argument")
 	}
-	badAddress := &observe.APIError{Status: http.StatusBadRequest, Code: upstream.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
+	badAddress := &admin.APIError{Status: http.StatusBadRequest, Code: upstream.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
 	t, err := ParseTarget(*b.server, side.DefaultPort, false)
 	if err != nil || t.Port == 0 && !t.Unix && b.service == nil {
 		return s, badAddress
@@ -174,13 +174,13 @@ func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *obser
 	s = upstream.NewSettings(*b.server, address)
 	if b.service != nil && *b.service != "" {
 		if literal || !t.NoPort {
-			return s, &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
+			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
 		}
 		s.Service = *b.service
 	}
 	if !literal {
 		if !g.Resolves {
-			return s, &observe.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfNoResolver",
+			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfNoResolver",
 				Text: "no resolver defined to resolve \"" + *b.server + "\""}
 		}
 		if strings.ContainsAny(t.Host, " []") {
@@ -198,7 +198,7 @@ func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *obser
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	if s.Backup && g.NoBackup {
-		return s, &observe.APIError{Status: http.StatusBadRequest, Code: upstream.NoBackup, Text: "the load balancing method knows no backup servers"}
+		return s, &admin.APIError{Status: http.StatusBadRequest, Code: upstream.NoBackup, Text: "the load balancing method knows no backup servers"}
 	}
 	return s, nil
 }
@@ -210,9 +210,9 @@ func set[T any](to *T, from *T) {
 }
 
 // change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no fault.
-func (b *body) change(now upstream.Config) (c upstream.Change, problem *observe.APIError) {
-	immutable := func(name string) *observe.APIError {
-		return &observe.APIError{Status: http.StatusBadRequest, Code: upstream.ServerImmutable,
+func (b *body) change(now upstream.Config) (c upstream.Change, problem *admin.APIError) {
+	immutable := func(name string) *admin.APIError {
+		return &admin.APIError{Status: http.StatusBadRequest, Code: upstream.ServerImmutable,
 			Text: "\"" + name + "\" of a server cannot be changed: add another one and remove this"}
 	}
 	switch {

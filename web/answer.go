@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
+	"starling/logs"
 	"starling/nginx/version"
-	"starling/observe"
 	"starling/web/h1"
 )
 
@@ -160,8 +160,8 @@ func (r *Request) sendPage(status int) Result {
 		return Done
 	}
 	whole := append(append(r.Alloc(len(body) + len(tail))[:0], body...), tail...)
-	if _, err := r.Write(whole); err != nil && r.LogEnabled(observe.Info) {
-		r.Logf(observe.Info, "%v while sending to client", err)
+	if _, err := r.Write(whole); err != nil && r.LogEnabled(logs.Info) {
+		r.Logf(logs.Info, "%v while sending to client", err)
 	}
 	return Done
 }

@@ -2,8 +2,8 @@ package web
 
 import (
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/regex"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -105,7 +105,7 @@ func (x *Regex) Match(r *Request, subject []byte) bool {
 	matched, err := x.Regexp.Match(subject, &r.trial)
 	if err != nil {
 		r.regexFailed = true
-		r.Logf(observe.Error, "%v on \"%s\" using \"%s\"", err, subject, x.Text())
+		r.Logf(logs.Error, "%v on \"%s\" using \"%s\"", err, subject, x.Text())
 	}
 	if !matched {
 		return false

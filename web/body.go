@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/web/h1"
 )
 
@@ -107,18 +107,18 @@ func (r *Request) ErrorStatus(err error) Result {
 		switch problem {
 		case errBodyTooLarge:
 		case errChunkedTooLarge:
-			r.Logf(observe.Error, "%s: %d bytes", problem.Text, r.bodyRead)
+			r.Logf(logs.Error, "%s: %d bytes", problem.Text, r.bodyRead)
 		default:
-			r.Logf(observe.Info, "%s", problem.Text)
+			r.Logf(logs.Info, "%s", problem.Text)
 		}
 		r.keep = false
 		r.refuseBody()
 		return Result(problem.Status)
 	case isTimeout(err):
-		r.Logf(observe.Info, "client timed out while reading client request body")
+		r.Logf(logs.Info, "client timed out while reading client request body")
 		return statusTimedOut
 	}
-	r.Logf(observe.Info, "client prematurely closed connection (%v) while reading client request body", err)
+	r.Logf(logs.Info, "client prematurely closed connection (%v) while reading client request body", err)
 	r.keep = false
 	return 400
 }

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 )
 
@@ -71,7 +71,7 @@ type BodyFile struct {
 // bodyFault is a body that could not be kept: what to answer, and what to log.
 type bodyFault struct {
 	status int
-	level  observe.Level
+	level  logs.Level
 	text   string
 }
 
@@ -79,12 +79,12 @@ func (f *bodyFault) Error() string { return f.text }
 
 // failedCall words a system call that failed on a path.
 func failedCall(call, path string, err error) error {
-	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, observe.Reason(err))
+	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, logs.Reason(err))
 }
 
 // fileFault is a failed call that leaves a request without its body.
 func fileFault(err error) error {
-	return &bodyFault{500, observe.Crit, err.Error() + ", the request body cannot be kept in client_body_temp_path"}
+	return &bodyFault{500, logs.Crit, err.Error() + ", the request body cannot be kept in client_body_temp_path"}
 }
 
 // maxNameTries bounds the search for a number that no file left over has.
@@ -183,7 +183,7 @@ func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 		if err == nil || err == io.EOF {
 			err = errFileCut
 		}
-		return n, &bodyFault{500, observe.Crit, failedCall("pread", f.Name, err).Error() + ", the request body cannot be read again"}
+		return n, &bodyFault{500, logs.Crit, failedCall("pread", f.Name, err).Error() + ", the request body cannot be read again"}
 	}
 	return n, nil
 }
@@ -220,7 +220,7 @@ func makeBodyDirs(p *plan.Plan) error {
 		case path.node.File != "":
 			return conf.At(path.node, "%s", err)
 		default:
-			p.Log.Logf(observe.Error, "%v; bodies beyond client_body_buffer_size will be answered with 500", err)
+			p.Log.Logf(logs.Error, "%v; bodies beyond client_body_buffer_size will be answered with 500", err)
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/web/h1"
 )
 
@@ -33,17 +33,17 @@ func (r *Request) dropKept() {
 	if k.file != nil {
 		k.file.stays = k.file.stays && k.whole // nobody was told the name of half a body
 		if err := k.file.release(); err != nil {
-			r.Logf(observe.Alert, "the temporary file of a request body: %v", err)
+			r.Logf(logs.Alert, "the temporary file of a request body: %v", err)
 		}
 	}
 	*k = keptBody{}
 }
 
 // errBodyGone is a body that was passed on as it came, and is asked for once more by an error page or another location.
-var errBodyGone = &bodyFault{502, observe.Error, "the request body was passed on while it came and cannot be read again: proxy_request_buffering keeps it"}
+var errBodyGone = &bodyFault{502, logs.Error, "the request body was passed on while it came and cannot be read again: proxy_request_buffering keeps it"}
 
 // errSpoolFull is a body that can only be kept in a file where those of the process are full.
-var errSpoolFull = &bodyFault{503, observe.Error, fmt.Sprintf("request bodies in temporary files hold %d bytes, which is the most: "+
+var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in temporary files hold %d bytes, which is the most: "+
 	"lower client_max_body_size, bound uploads with limit_conn, or take proxy_request_buffering off", int64(maxSpooledBytes))}
 
 // TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless BodyDone, is to be
@@ -190,9 +190,9 @@ func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err e
 	if !spool.take(room) {
 		return false, r.spoolIsFull(whole)
 	}
-	named, level := core.BodyInFile != BodyFileIfLarge, observe.Warn
+	named, level := core.BodyInFile != BodyFileIfLarge, logs.Warn
 	if named {
-		level = observe.Notice
+		level = logs.Notice
 	}
 	if k.file, err = spool.create(&core.BodyPath, named); err != nil {
 		spool.bytes.Add(-room)
@@ -215,6 +215,6 @@ func (r *Request) spoolIsFull(whole bool) error {
 	if whole {
 		return errSpoolFull
 	}
-	r.Logf(observe.Warn, "%s; this one is passed on as it comes", errSpoolFull.text)
+	r.Logf(logs.Warn, "%s; this one is passed on as it comes", errSpoolFull.text)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"starling/lib/proxyprotocol"
-	"starling/observe"
+	"starling/logs"
 	"starling/ssl"
 )
 
@@ -113,7 +113,7 @@ func (s *Site) settle() {
 	case <-s.drained:
 	default:
 		if err := s.hangups.close(); err != nil {
-			s.servers[0].Log.Logf(observe.Alert, "closing an epoll failed: %v", err)
+			s.servers[0].Log.Logf(logs.Alert, "closing an epoll failed: %v", err)
 		}
 		close(s.drained)
 	}
@@ -157,7 +157,7 @@ func (s *Site) Close() {
 // survive keeps a mistake in serving one connection from ending all others.
 func (c *Conn) survive() {
 	if reason := recover(); reason != nil {
-		c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+		c.server.Log.Logf(logs.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
 	}
 }
 
@@ -207,7 +207,7 @@ func (c *Conn) exchange(r *Request) (keep bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.panicked = true
-			c.server.Log.Logf(observe.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+			c.server.Log.Logf(logs.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
 			keep = false
 		}
 	}()
@@ -221,7 +221,7 @@ func (c *Conn) setKeepAlive(k socketKeepAlive) {
 	}
 	config := net.KeepAliveConfig{Enable: !k.off, Idle: k.idle, Interval: k.interval, Count: k.count}
 	if err := tcp.SetKeepAliveConfig(config); err != nil {
-		c.server.Log.Logf(observe.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
+		c.server.Log.Logf(logs.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
 	}
 }
 
@@ -252,7 +252,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 	if !c.state.CompareAndSwap(from, stateBusy) || c.site.retired.Load() {
 		err = c.lastLook(err)
 	}
-	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(observe.Info) {
+	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(logs.Info) {
 		c.logWaiting(err)
 	}
 	return err == nil
@@ -281,7 +281,7 @@ func (c *Conn) logWaiting(err error) {
 		}
 		what = "client timed out"
 	}
-	c.server.Log.Logf(observe.Info, "*%d %s while waiting for request, client: %s, server: %s", c.Serial, what, c.remoteText(), c.Port.Addr)
+	c.server.Log.Logf(logs.Info, "*%d %s while waiting for request, client: %s, server: %s", c.Serial, what, c.remoteText(), c.Port.Addr)
 }
 
 // remoteText is the client's address as logs name it.
@@ -335,7 +335,7 @@ func (c *Conn) readProxied() bool {
 	var broken *proxyprotocol.Broken
 	switch {
 	case errors.As(err, &broken):
-		c.server.Log.Logf(observe.Error, "*%d %v, client: %s, server: %s", c.Serial, err, c.remoteText(), c.Port.Addr)
+		c.server.Log.Logf(logs.Error, "*%d %v, client: %s, server: %s", c.Serial, err, c.remoteText(), c.Port.Addr)
 	case err != nil && !errors.Is(err, io.EOF):
 		c.logWaiting(err)
 	}
@@ -387,7 +387,7 @@ func (c *Conn) handshake() bool {
 	conn := tls.Server(under, c.hosts.config)
 	if err := conn.HandshakeContext(c.site.context); err != nil {
 		c.site.traffic.HandshakesFailed.Add(1)
-		c.Logf(observe.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
+		c.Logf(logs.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
 		return false
 	}
 	state := conn.ConnectionState()
@@ -422,7 +422,7 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 }
 
 // Logf writes to the error log of the connection's server what belongs to none of its requests.
-func (c *Conn) Logf(level observe.Level, format string, args ...any) {
+func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 	if log := c.server.Log; log.Enabled(level) {
 		all := append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
 		log.Logf(level, "*%d "+format+", client: %s, server: %s", all...)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/vars"
 	"starling/web/h1"
@@ -209,7 +209,7 @@ var answers = []conf.Directive{
 var diagnostics = []conf.Directive{
 	{
 		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets where errors of requests are logged, and from which level on.",
-		Set: conf.List(func(s *CoreSettings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+		Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
 	flag("log_not_found", "on", locations, "Logs files that were not found.", func(s *CoreSettings) *bool { return &s.LogNotFound }),
 	{

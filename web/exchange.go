@@ -5,7 +5,7 @@ import (
 	"io"
 	"sync"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/web/h1"
 )
 
@@ -78,7 +78,7 @@ func (r *Request) exchange() (keep bool) {
 		}
 	}
 	if !r.headSent && !r.finished {
-		r.Logf(observe.Error, "a handler ended the request without a response")
+		r.Logf(logs.Error, "a handler ended the request without a response")
 		r.runWith(500)
 	}
 	r.FinishBody() // its failure is remembered
@@ -101,7 +101,7 @@ func (r *Request) accept() {
 	r.keep = in.KeepAlive
 	r.expects = in.ExpectContinue && (in.HasBody() || in.ContentLength == 0)
 	if in.Dropped > 0 {
-		r.Logf(observe.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
+		r.Logf(logs.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
 	}
 }
 
@@ -114,18 +114,18 @@ func (r *Request) admit() Result {
 	}
 	r.Server, r.Location = s, s.base
 	if r.Version >= h1.Version20 && !c.hosts.http2 && !r.Server.Core.HTTP2 {
-		r.Logf(observe.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
+		r.Logf(logs.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
 		return 421
 	}
 	if !c.hosts.tls {
 		return Declined
 	}
 	if c.plainToTLS {
-		r.Logf(observe.Info, "client sent plain HTTP request to HTTPS port while reading client request headers")
+		r.Logf(logs.Info, "client sent plain HTTP request to HTTPS port while reading client request headers")
 		return 497
 	}
 	if c.named && r.Server != c.server && r.Server.VerifiesClients {
-		r.Logf(observe.Info, "client attempted to request the server name different from the one that was negotiated")
+		r.Logf(logs.Info, "client attempted to request the server name different from the one that was negotiated")
 		return 421
 	}
 	if check := r.Server.AfterHandshake; check != nil {
@@ -148,7 +148,7 @@ func (r *Request) badHead(err error) bool {
 		if r.Conn.plainToTLS {
 			problem = &h1.Problem{Status: 497, Text: "client sent plain HTTP request to HTTPS port"}
 		}
-		r.Logf(observe.Info, "%s %s", problem.Text, where)
+		r.Logf(logs.Info, "%s %s", problem.Text, where)
 		if r.Version == 0 {
 			r.Version = h1.Version10
 		}
@@ -157,13 +157,13 @@ func (r *Request) badHead(err error) bool {
 		r.runWith(Result(problem.Status))
 		return true
 	case isTimeout(err):
-		r.Logf(observe.Info, "client timed out %s", where)
+		r.Logf(logs.Info, "client timed out %s", where)
 		r.abandon(statusTimedOut)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		r.Logf(observe.Info, "client prematurely closed connection %s", where)
+		r.Logf(logs.Info, "client prematurely closed connection %s", where)
 		r.abandon(400)
 	default:
-		r.Logf(observe.Info, "%v %s", err, where)
+		r.Logf(logs.Info, "%v %s", err, where)
 		r.abandon(400)
 	}
 	for _, h := range r.Location.phases[Log] {
@@ -174,15 +174,15 @@ func (r *Request) badHead(err error) bool {
 
 // logFailure tells of a connection that failed under the response.
 func (r *Request) logFailure() {
-	if r.failure == nil || !r.LogEnabled(observe.Info) {
+	if r.failure == nil || !r.LogEnabled(logs.Info) {
 		return
 	}
 	if isTimeout(r.failure) {
-		r.Logf(observe.Info, "client timed out while sending to client")
+		r.Logf(logs.Info, "client timed out while sending to client")
 		if r.Location.Core.ResetTimedOut {
 			r.wire.cut(r)
 		}
 		return
 	}
-	r.Logf(observe.Info, "%v while sending to client", r.failure)
+	r.Logf(logs.Info, "%v while sending to client", r.failure)
 }

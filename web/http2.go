@@ -1,7 +1,7 @@
 package web
 
 import (
-	"starling/observe"
+	"starling/logs"
 	"starling/web/h1"
 	"starling/web/h2"
 )
@@ -90,8 +90,8 @@ func (h *streamHandler) Linger() {
 
 // Logf implements h2.Handler.
 func (h *streamHandler) Logf(format string, args ...any) {
-	if c := h.c; c.server.Log.Enabled(observe.Info) {
+	if c := h.c; c.server.Log.Enabled(logs.Info) {
 		args = append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
-		c.server.Log.Logf(observe.Info, "*%d "+format+", client: %s, server: %s", args...)
+		c.server.Log.Logf(logs.Info, "*%d "+format+", client: %s, server: %s", args...)
 	}
 }

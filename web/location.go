@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Location is one compiled location, or a block that takes its place (if, limit_except).
@@ -14,7 +14,7 @@ type Location struct {
 	Scope *conf.Scope
 	Core  *CoreSettings
 	Name  string // "/images/", "@fallback"; of an if the name of the location around it
-	Log   observe.Logger
+	Log   logs.Logger
 	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect (proxy_pass).
 	AutoRedirect bool
 	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a longer one (api).

@@ -1,8 +1,8 @@
 package web
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 )
@@ -20,7 +20,7 @@ type Module struct {
 	// Link runs once per configuration, after binding and before anything is built: zones get their values.
 	Link func(p *plan.Plan) error
 	// API returns the module's branches of the API, once per configuration after it was built.
-	API func(p *plan.Plan) []observe.Resource
+	API func(p *plan.Plan) []admin.Resource
 }
 
 // Hook makes the handler of one phase.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"starling/logs"
 	"starling/nginx/escape"
-	"starling/observe"
 	"starling/web/h1"
 )
 
@@ -70,7 +70,7 @@ func (r *Request) process(at step) Result {
 		return result
 	}
 	if r.orphaned {
-		r.Logf(observe.Error, "an \"if\" that matched before says who answers, and the last one that matched (in %s:%d) has none of it",
+		r.Logf(logs.Error, "an \"if\" that matched before says who answers, and the last one that matched (in %s:%d) has none of it",
 			r.Location.Scope.Node.File, r.Location.Scope.Node.Line)
 		return 500
 	}
@@ -99,8 +99,8 @@ func (r *Request) handle(handlers []Handler) Result {
 // noContent is nginx's answer where nothing makes content of the URI.
 func (r *Request) noContent() Result {
 	if n := len(r.Path); n > 0 && r.Path[n-1] == '/' {
-		if r.LogEnabled(observe.Error) {
-			r.Logf(observe.Error, "directory index of \"%s\" is forbidden", r.Filename())
+		if r.LogEnabled(logs.Error) {
+			r.Logf(logs.Error, "directory index of \"%s\" is forbidden", r.Filename())
 		}
 		return 403
 	}
@@ -126,7 +126,7 @@ func (r *Request) locate() Result {
 		return 404
 	}
 	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 && !r.Location.LimitsBody {
-		r.Logf(observe.Error, "client intended to send too large body: %d bytes", r.ContentLength)
+		r.Logf(logs.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		r.refuseBody()
 		return 413
 	}
@@ -166,7 +166,7 @@ func (r *Request) access() Result {
 		}
 	}
 	if refusal == 403 {
-		r.Logf(observe.Error, "access forbidden by rule")
+		r.Logf(logs.Error, "access forbidden by rule")
 	}
 	return refusal
 }
@@ -174,7 +174,7 @@ func (r *Request) access() Result {
 // InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth time.
 func (r *Request) InternalRedirect(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(observe.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", path)
+		r.Logf(logs.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", path)
 		return 500
 	}
 	r.Path, r.Query = path, query
@@ -186,7 +186,7 @@ func (r *Request) InternalRedirect(path, query []byte) Result {
 // run again. It returns Redirected, or 500 after the tenth redirect of either sort.
 func (r *Request) Relocate(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(observe.Error, "rewrite or internal redirection cycle while processing \"%s\"", path)
+		r.Logf(logs.Error, "rewrite or internal redirection cycle while processing \"%s\"", path)
 		return 500
 	}
 	r.Path, r.Query = path, query
@@ -197,16 +197,16 @@ func (r *Request) Relocate(path, query []byte) Result {
 // NamedRedirect goes on in the location @name (with or without the @), with the URI as it is.
 func (r *Request) NamedRedirect(name string) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(observe.Error, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
+		r.Logf(logs.Error, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
 		return 500
 	}
 	if len(r.Path) == 0 {
-		r.Logf(observe.Error, "empty URI in redirect to named location \"%s\"", name)
+		r.Logf(logs.Error, "empty URI in redirect to named location \"%s\"", name)
 		return 500
 	}
 	l := r.Server.named(name)
 	if l == nil {
-		r.Logf(observe.Error, "could not find named location \"%s\"", name)
+		r.Logf(logs.Error, "could not find named location \"%s\"", name)
 		return 500
 	}
 	r.Location, r.Internal, r.resume, r.orphaned = l, true, fromRewrite, false

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/ssl"
 )
@@ -24,7 +24,7 @@ type Server struct {
 	AfterHandshake func(r *Request) Result
 	// VerifiesClients refuses (421) requests over connections whose handshake named another server.
 	VerifiesClients bool
-	Log             observe.Logger
+	Log             logs.Logger
 
 	tlsHTTP2 *tls.Config // TLS with h2 first in ALPN
 

@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 	"starling/web/h1"
@@ -71,7 +71,7 @@ type CoreSettings struct {
 	PortInRedirect       bool
 	Tokens               tokens
 	LogNotFound          bool
-	ErrorLogs            []observe.Target
+	ErrorLogs            []logs.Target
 	Resolver             plan.ResolverSettings
 }
 

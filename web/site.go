@@ -6,9 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"starling/admin"
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 	"starling/web/h1"
 )
@@ -18,13 +19,13 @@ type Site struct {
 	plan      *plan.Plan
 	ports     []*Port
 	servers   []*Server
-	resources []observe.Resource
+	resources []admin.Resource
 	slots     int
 	dates     h1.DateClock
-	times     observe.TimeCache
+	times     logs.TimeCache
 	hostname  string
-	traffic   *observe.Traffic // goes on over reloads
-	spool     *bodySpool       // likewise
+	traffic   *plan.Traffic // goes on over reloads
+	spool     *bodySpool    // likewise
 
 	// context ends when the site is closed by force.
 	context context.Context
@@ -181,7 +182,7 @@ func (b *builder) listen() {
 func (s *Site) Ports() []*Port { return s.ports }
 
 // Resources are the modules' branches of the API.
-func (s *Site) Resources() []observe.Resource { return s.resources }
+func (s *Site) Resources() []admin.Resource { return s.resources }
 
 // Servers are the virtual servers in the order of the configuration.
 func (s *Site) Servers() []*Server { return s.servers }

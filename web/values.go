@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/vars"
 )
@@ -46,7 +46,7 @@ func (r *Request) Value(u *vars.Use[*Request]) ([]byte, bool) {
 func (r *Request) Now() clock.Reading { return r.site.plan.Clock.Now() }
 
 // Stamps gives the forms in which logs write a moment.
-func (r *Request) Stamps(at clock.Reading) *observe.Stamps {
+func (r *Request) Stamps(at clock.Reading) *logs.Stamps {
 	return r.site.times.At(time.UnixMilli(at.WallMS))
 }
 
@@ -98,7 +98,7 @@ func (r *Request) adopt(subject []byte) {
 }
 
 // Logf writes to the location's error log and adds client, server, request and host as nginx does.
-func (r *Request) Logf(level observe.Level, format string, args ...any) {
+func (r *Request) Logf(level logs.Level, format string, args ...any) {
 	log := r.Location.Log
 	if !log.Enabled(level) {
 		return
@@ -122,7 +122,7 @@ func (r *Request) Logf(level observe.Level, format string, args ...any) {
 }
 
 // LogEnabled tells whether a line of that level would be written, for callers that save the work.
-func (r *Request) LogEnabled(level observe.Level) bool { return r.Location.Log.Enabled(level) }
+func (r *Request) LogEnabled(level logs.Level) bool { return r.Location.Log.Enabled(level) }
 
 // remoteText is the client's address as logs name it; realip may have replaced it.
 func (r *Request) remoteText() string {

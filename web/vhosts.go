@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/hostnames"
-	"starling/observe"
 )
 
 // vhosts are the virtual servers of one address.
@@ -70,7 +70,7 @@ func (v *vhosts) add(b *builder, s *Server, at listen) error {
 		}
 		switch err := v.names.Add(name, s); {
 		case errors.Is(err, hostnames.ErrTaken):
-			b.plan.Log.Logf(observe.Warn, "conflicting server name \"%s\" on %s, ignored", name, at.addr)
+			b.plan.Log.Logf(logs.Warn, "conflicting server name \"%s\" on %s, ignored", name, at.addr)
 		case err != nil:
 			return conf.At(s.Core.namesNode, "invalid server name or wildcard \"%s\" on %s", name, at.addr)
 		}

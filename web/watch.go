@@ -5,7 +5,7 @@ import (
 	"syscall"
 
 	"starling/lib/hangups"
-	"starling/observe"
+	"starling/logs"
 )
 
 // Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or from within Watch
@@ -79,7 +79,7 @@ func (c *Conn) lookAfterSocket() {
 		return
 	}
 	if c.presence.id, err = watcher.Add(raw, c.tellGone); err != nil {
-		c.server.Log.Logf(observe.Info, "*%d nobody looks whether the client leaves: %v", c.Serial, err)
+		c.server.Log.Logf(logs.Info, "*%d nobody looks whether the client leaves: %v", c.Serial, err)
 	}
 }
 
@@ -101,7 +101,7 @@ func (h *siteHangups) get(s *Site) *hangups.Watcher {
 	h.once.Do(func() {
 		watcher, err := hangups.New()
 		if err != nil {
-			s.servers[0].Log.Logf(observe.Warn, "that clients leave while they wait is noticed late: %v", err)
+			s.servers[0].Log.Logf(logs.Warn, "that clients leave while they wait is noticed late: %v", err)
 			return
 		}
 		h.watcher = watcher

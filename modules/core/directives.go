@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 )
 
@@ -21,7 +21,7 @@ type Settings struct {
 	Daemon bool
 	// PID is the path of the pid file as written.
 	PID       string
-	ErrorLogs []observe.Target
+	ErrorLogs []logs.Target
 	User      *User
 	// Cores is how many cores the process uses at once; 0: all that the machine or the container grants.
 	Cores int
@@ -50,7 +50,7 @@ var Module = conf.Module{
 		{
 			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: "logs/error.log error", In: conf.Main, Repeat: true,
 			Doc: "Sets where errors are logged, and from which level on: debug, info, notice, warn, error, crit, alert or emerg. The file `stderr` is standard error.",
-			Set: conf.List(func(s *Settings) *[]observe.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+			Set: conf.List(func(s *Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 		},
 		{
 			Name: "user", Syntax: "<user> [<group>]", In: conf.Main,

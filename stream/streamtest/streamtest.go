@@ -14,8 +14,8 @@ import (
 
 	"starling/conf"
 	"starling/lib/packets"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 )
@@ -32,15 +32,15 @@ type Log struct {
 	lines []string
 }
 
-// Logf implements observe.Logger.
-func (l *Log) Logf(level observe.Level, format string, args ...any) {
+// Logf implements logs.Logger.
+func (l *Log) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, "["+level.String()+"] "+fmt.Sprintf(format, args...))
 }
 
-// Enabled implements observe.Logger.
-func (l *Log) Enabled(observe.Level) bool { return true }
+// Enabled implements logs.Logger.
+func (l *Log) Enabled(logs.Level) bool { return true }
 
 // Lines takes the lines written since the last call.
 func (l *Log) Lines() []string {

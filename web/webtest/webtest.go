@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 )
@@ -33,16 +33,16 @@ const maxLogLines = 10000
 
 func newLog() *Log { return &Log{lines: make(chan string, maxLogLines)} }
 
-// Logf implements observe.Logger.
-func (l *Log) Logf(level observe.Level, format string, args ...any) {
+// Logf implements logs.Logger.
+func (l *Log) Logf(level logs.Level, format string, args ...any) {
 	select {
 	case l.lines <- "[" + level.String() + "] " + fmt.Sprintf(format, args...):
 	default:
 	}
 }
 
-// Enabled implements observe.Logger.
-func (l *Log) Enabled(observe.Level) bool { return true }
+// Enabled implements logs.Logger.
+func (l *Log) Enabled(logs.Level) bool { return true }
 
 // Lines takes the lines written since the last call.
 func (l *Log) Lines() (lines []string) {
@@ -106,7 +106,7 @@ func Load(t testing.TB, modules []*web.Module, text string, options ...Option) (
 	}
 	bound := binder.Bind(tree, s.Plan)
 	for _, w := range bound.Warnings {
-		s.Log.Logf(observe.Warn, "%v", w)
+		s.Log.Logf(logs.Warn, "%v", w)
 	}
 	if err := bound.Err(); err != nil {
 		return nil, err

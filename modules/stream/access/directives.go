@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/accesslist"
-	"starling/observe"
 	"starling/stream"
 )
 
@@ -54,7 +54,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	list := accesslist.New(s.Rules)
 	return func(session *stream.Session) stream.Result {
 		if list.Check(session.Remote.Addr()) == accesslist.Denied {
-			session.Logf(observe.Error, "access forbidden by rule")
+			session.Logf(logs.Error, "access forbidden by rule")
 			return stream.StatusForbidden
 		}
 		return stream.Declined

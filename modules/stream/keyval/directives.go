@@ -2,9 +2,9 @@
 package keyval
 
 import (
+	"starling/admin"
 	"starling/conf"
 	"starling/keyvals"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 )
@@ -18,5 +18,5 @@ var Module = stream.Module{
 		Clone:      conf.CloneOf[struct{}],
 		Directives: keyvals.Directives(keyvals.Stream, conf.Stream, stream.Variables),
 	},
-	API: func(p *plan.Plan) []observe.Resource { return keyvals.Resources(p, keyvals.Stream) },
+	API: func(p *plan.Plan) []admin.Resource { return keyvals.Resources(p, keyvals.Stream) },
 }

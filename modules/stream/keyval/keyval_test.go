@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/stream/keyval"
-	"starling/observe"
 	"starling/stream/streamtest"
 )
 
@@ -16,11 +16,11 @@ func TestLookup(t *testing.T) {
 		t.Errorf("before: %s", got)
 	}
 	resources := s.Site.Resources()
-	at := slices.IndexFunc(resources, func(r observe.Resource) bool { return r.Path == "stream/keyvals" })
+	at := slices.IndexFunc(resources, func(r admin.Resource) bool { return r.Path == "stream/keyvals" })
 	if at < 0 {
 		t.Fatalf("%+v", resources)
 	}
-	answer := resources[at].Handle(&observe.Call{Method: "POST", Version: 9, Tail: []string{"names"}, Body: []byte(`{"127.0.0.1":"home"}`)})
+	answer := resources[at].Handle(&admin.Call{Method: "POST", Version: 9, Tail: []string{"names"}, Body: []byte(`{"127.0.0.1":"home"}`)})
 	if answer.Err != nil {
 		t.Fatal(answer.Err)
 	}

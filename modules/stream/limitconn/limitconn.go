@@ -4,7 +4,7 @@ import (
 	"starling/conf"
 	"starling/connlimits"
 	"starling/lib/conncount"
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 )
 
@@ -44,7 +44,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 			continue
 		}
 		if len(key) > conncount.MaxKeyBytes {
-			s.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", z.Key.Text(), key)
+			s.Logf(logs.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", z.Key.Text(), key)
 			continue
 		}
 		s.SetSlot(l.slot, []byte("PASSED"))

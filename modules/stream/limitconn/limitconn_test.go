@@ -9,17 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"starling/admin"
 	"starling/lib/conncount"
 	"starling/lib/testkit"
 	"starling/modules/stream/limitconn"
-	"starling/observe"
 	"starling/stream/streamtest"
 )
 
 func figures(t *testing.T, s *streamtest.Server) conncount.Figures {
 	t.Helper()
 	for _, r := range s.Site.Resources() {
-		answer := r.Handle(&observe.Call{Method: "GET", Tail: []string{"one"}})
+		answer := r.Handle(&admin.Call{Method: "GET", Tail: []string{"one"}})
 		if f, ok := answer.Body.(conncount.Figures); ok && r.Path == "stream/limit_conns" {
 			return f
 		}

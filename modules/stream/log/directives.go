@@ -4,7 +4,7 @@ package log
 import (
 	"starling/accesslogs"
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 )
 
@@ -12,7 +12,7 @@ import (
 var side = &accesslogs.Side[*stream.Session]{
 	About:     "sessions",
 	Variables: stream.Variables,
-	Logf: func(s *stream.Session, level observe.Level, format string, args ...any) {
+	Logf: func(s *stream.Session, level logs.Level, format string, args ...any) {
 		s.Logf(level, format, args...)
 	},
 }

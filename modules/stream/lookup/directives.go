@@ -6,8 +6,8 @@ import (
 	"net/netip"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/lookups"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 )
@@ -42,7 +42,7 @@ func side() *lookups.Side[*stream.Session] {
 			return stream.CompileRegex(p, pattern, caseless)
 		},
 		Nesting: func(s *stream.Session) *int { return &s.Nesting },
-		Logf: func(s *stream.Session, level observe.Level, format string, args ...any) {
+		Logf: func(s *stream.Session, level logs.Level, format string, args ...any) {
 			s.Logf(level, format, args...)
 		},
 		Remote: func(s *stream.Session) netip.Addr { return s.Remote.Addr() },

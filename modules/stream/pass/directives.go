@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/sockaddr"
-	"starling/observe"
 	"starling/stream"
 	"starling/upstreams"
 	"starling/vars"
@@ -67,10 +67,10 @@ func build(b *stream.Block) (stream.Handler, error) {
 		}
 		switch {
 		case errors.Is(err, stream.ErrNobodyListens):
-			session.Logf(observe.Error, "port not found for \"%s\" while passing connection to port", to)
+			session.Logf(logs.Error, "port not found for \"%s\" while passing connection to port", to)
 			return stream.Done
 		case err != nil:
-			session.Logf(observe.Error, "%v while passing connection to port", err)
+			session.Logf(logs.Error, "%v while passing connection to port", err)
 			return stream.StatusInternalError
 		}
 		return stream.Done

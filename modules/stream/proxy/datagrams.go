@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 	"starling/upstream"
 )
@@ -171,9 +171,9 @@ func (d *datagrams) serverFailed(what string, err error) {
 	}
 	var number syscall.Errno
 	if errors.As(err, &number) {
-		d.x.s.Logf(observe.Error, "%s (%d: %s) while proxying connection", what, int(number), observe.ErrnoText(number))
+		d.x.s.Logf(logs.Error, "%s (%d: %s) while proxying connection", what, int(number), logs.ErrnoText(number))
 	} else {
-		d.x.s.Logf(observe.Error, "%s (%v) while proxying connection", what, err)
+		d.x.s.Logf(logs.Error, "%s (%v) while proxying connection", what, err)
 	}
 	d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
 	d.end()
@@ -198,7 +198,7 @@ func (d *datagrams) watch() {
 	case d.complete():
 		x.plainLogf("udp timed out, %s", d.figures())
 	default:
-		x.s.Logf(observe.Error, "upstream timed out (110: Connection timed out) while proxying connection")
+		x.s.Logf(logs.Error, "upstream timed out (110: Connection timed out) while proxying connection")
 		d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
 	}
 	d.end()

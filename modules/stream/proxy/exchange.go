@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"starling/lib/proxyprotocol"
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 	"starling/stream/groups"
 	"starling/upstream"
@@ -43,7 +43,7 @@ func (p *server) handle(s *stream.Session) stream.Result {
 	}
 	var err error
 	if x.dialer, err = p.dialerFor(s, host); err != nil {
-		s.Logf(observe.Error, "%v", err)
+		s.Logf(logs.Error, "%v", err)
 		return stream.StatusInternalError
 	}
 	x.group = group
@@ -79,7 +79,7 @@ func (x *exchange) connect() stream.Result {
 		picked, err := a.Pick(now)
 		if err != nil {
 			x.states = append(x.states, newState(x.group.Name, now.MonoMS))
-			s.Logf(observe.Error, "%v while connecting to upstream", err)
+			s.Logf(logs.Error, "%v while connecting to upstream", err)
 			return stream.StatusBadGateway
 		}
 		x.states = append(x.states, newState(picked.Addr.Text, now.MonoMS))
@@ -90,7 +90,7 @@ func (x *exchange) connect() stream.Result {
 			x.connected()
 			return 0
 		}
-		s.Logf(observe.Error, "%v", err)
+		s.Logf(logs.Error, "%v", err)
 		x.free(upstream.Failure)
 		if a.TriesLeft() == 0 || !x.p.next || x.p.nextTries > 0 && tries >= x.p.nextTries ||
 			x.p.nextTimeout > 0 && s.Now().MonoMS-x.startMS >= x.p.nextTimeout.Milliseconds() || s.Context().Err() != nil {
@@ -120,7 +120,7 @@ func (x *exchange) connected() {
 // free ends the current try.
 func (x *exchange) free(outcome upstream.Outcome) {
 	if x.attempt.Free(outcome, x.s.Now()) {
-		x.s.Logf(observe.Warn, "upstream server temporarily disabled while connecting to upstream")
+		x.s.Logf(logs.Warn, "upstream server temporarily disabled while connecting to upstream")
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"starling/admin"
 	"starling/conf"
 	"starling/lib/testkit"
 	"starling/modules/stream/proxy"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 	"starling/stream/groups"
@@ -72,8 +72,8 @@ func upstreamBlocks() *stream.Module {
 			}
 			return nil
 		},
-		API: func(p *plan.Plan) []observe.Resource {
-			return []observe.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
+		API: func(p *plan.Plan) []admin.Resource {
+			return []admin.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
 		},
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/lib/certs"
 	"starling/modules/stream/proxy"
-	"starling/observe"
 	"starling/stream/streamtest"
 )
 
@@ -276,7 +276,7 @@ func TestTheAPICountsConnections(t *testing.T) {
 		if r.Path != "stream/upstreams" {
 			continue
 		}
-		text, err := json.Marshal(r.Handle(&observe.Call{Method: "GET", Tail: []string{"u"}}).Body)
+		text, err := json.Marshal(r.Handle(&admin.Call{Method: "GET", Tail: []string{"u"}}).Body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/upstream"
 )
 
@@ -122,7 +122,7 @@ func (r *relay) watch() {
 	case left > 0:
 		r.idle.Reset(left)
 	default:
-		x.s.Logf(observe.Info, "connection timed out (110: Connection timed out) while proxying connection")
+		x.s.Logf(logs.Info, "connection timed out (110: Connection timed out) while proxying connection")
 		r.endedBy.Store(nil)
 		r.end()
 	}

@@ -8,7 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/resolver"
-	"starling/observe"
+	"starling/logs"
 	"starling/ssl"
 	"starling/stream"
 	"starling/stream/groups"
@@ -70,7 +70,7 @@ func tlsClient(b *stream.Block, s *Settings, paired bool) (*ssl.Client, error) {
 	}
 	client, warnings, err := bound.ClientSettings.Build(b.Plan.ReadFile)
 	for _, w := range warnings {
-		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	return client, err
 }
@@ -81,7 +81,7 @@ func (p *server) find(s *stream.Session) (g *groups.Group, host string, status s
 		return p.target.group, p.target.group.Name, 0
 	}
 	failed := func(format string, args ...any) (*groups.Group, string, stream.Result) {
-		s.Logf(observe.Error, format, args...)
+		s.Logf(logs.Error, format, args...)
 		return nil, "", stream.StatusInternalError
 	}
 	t, err := upstreams.ParseTarget(string(p.target.bySession.Append(nil, s)), 0, false)
@@ -128,7 +128,7 @@ func (p *server) dialerFor(s *stream.Session, host string) (d upstream.Dialer, e
 	d = p.dialer
 	d.Datagrams = s.IsUDP()
 	if d.Bind, err = p.bind.Address(s); err != nil { // as in nginx the system then chooses
-		s.Logf(observe.Error, "%v", err)
+		s.Logf(logs.Error, "%v", err)
 		err = nil
 	}
 	if s.IsUDP() {

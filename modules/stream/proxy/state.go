@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 	"starling/vars"
 )
@@ -48,8 +48,8 @@ func (x *exchange) note() string {
 
 // plainLogf writes at level info what needs no words about client and server behind it.
 func (x *exchange) plainLogf(format string, args ...any) {
-	if log := x.s.Server.Log; log.Enabled(observe.Info) {
-		log.Logf(observe.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, args...))
+	if log := x.s.Server.Log; log.Enabled(logs.Info) {
+		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, args...))
 	}
 }
 

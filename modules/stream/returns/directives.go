@@ -3,7 +3,7 @@ package returns
 
 import (
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/stream"
 	"starling/vars"
 )
@@ -41,7 +41,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	}
 	return func(session *stream.Session) stream.Result {
 		if _, err := session.Conn.Write(s.Text.Append(nil, session)); err != nil {
-			session.Logf(observe.Info, "send() failed (%v)", err)
+			session.Logf(logs.Info, "send() failed (%v)", err)
 		}
 		return stream.Done
 	}, nil

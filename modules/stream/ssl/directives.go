@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/ssl"
 	"starling/stream"
 )
@@ -73,7 +73,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 		return err
 	}
 	for _, w := range warnings {
-		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Files: digest(), Verify: check(built)}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
@@ -84,7 +84,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
 	stream.DuringHandshake(hello, func(s *stream.Session) {
 		if all, err = finder.Find(hello.ServerName, s); err != nil {
-			s.Logf(observe.Error, "%v while SSL handshaking", err)
+			s.Logf(logs.Error, "%v while SSL handshaking", err)
 			err = ssl.ErrNotFound
 		}
 	})

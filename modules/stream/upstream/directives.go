@@ -2,8 +2,8 @@
 package upstream
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 	"starling/stream"
 	"starling/stream/groups"
@@ -42,8 +42,8 @@ var Module = stream.Module{
 		Check: conf.CheckOf(family.Check),
 	},
 	Link: link,
-	API: func(p *plan.Plan) []observe.Resource {
-		return []observe.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
+	API: func(p *plan.Plan) []admin.Resource {
+		return []admin.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
 	},
 }
 

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/stream/upstream"
-	"starling/observe"
 	"starling/stream/groups"
 	"starling/stream/streamtest"
 	servers "starling/upstream"
@@ -60,7 +60,7 @@ func TestBalancers(t *testing.T) {
 func TestServersThroughTheAPI(t *testing.T) {
 	s := streamtest.Start(t, "stream { upstream u { zone u 64k; server 127.0.0.1:1; } upstream static { server 127.0.0.1:1; }"+listening+"}", nil,
 		&upstream.Module, streamtest.Say())
-	var handle func(*observe.Call) observe.Answer
+	var handle func(*admin.Call) admin.Answer
 	for _, r := range s.Site.Resources() {
 		if r.Path == "stream/upstreams" {
 			handle = r.Handle
@@ -83,7 +83,7 @@ func TestServersThroughTheAPI(t *testing.T) {
 		{"GET", []string{"static"}, "", 400, "UpstreamStatic"},
 		{"DELETE", []string{"u"}, "", 204, ""},
 	} {
-		a := handle(&observe.Call{Method: c.method, Tail: c.tail, Body: []byte(c.body)})
+		a := handle(&admin.Call{Method: c.method, Tail: c.tail, Body: []byte(c.body)})
 		status, code := a.Status, ""
 		if a.Err != nil {
 			status, code = a.Err.Status, a.Err.Code
@@ -92,7 +92,7 @@ func TestServersThroughTheAPI(t *testing.T) {
 			t.Errorf("%s %v %s: %d %s, want %d %s", c.method, c.tail, c.body, status, code, c.status, c.code)
 		}
 	}
-	report := handle(&observe.Call{Method: "GET", Tail: []string{"u"}}).Body.(servers.StreamReport)
+	report := handle(&admin.Call{Method: "GET", Tail: []string{"u"}}).Body.(servers.StreamReport)
 	if len(report.Peers) != 1 || report.Peers[0].State != "down" || report.Peers[0].MaxConns != 3 {
 		t.Errorf("%+v", report)
 	}

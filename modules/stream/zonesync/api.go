@@ -3,8 +3,8 @@ package zonesync
 import (
 	"slices"
 
+	"starling/admin"
 	"starling/carrier"
-	"starling/observe"
 	"starling/plan"
 )
 
@@ -29,26 +29,26 @@ type nodeTraffic struct {
 
 // resources are /stream/zone_sync as documented and, below it, what NGINX Plus lacks: `cluster` tells all that the node
 // knows of its peers and zones, `ready` answers a load balancer whether the node has what the others have.
-func resources(p *plan.Plan) []observe.Resource {
+func resources(p *plan.Plan) []admin.Resource {
 	mine := plan.Part[state](p)
 	if mine.node == nil {
 		return nil
 	}
-	return []observe.Resource{{Path: "stream/zone_sync", Since: 3, Handle: func(call *observe.Call) observe.Answer {
+	return []admin.Resource{{Path: "stream/zone_sync", Since: 3, Handle: func(call *admin.Call) admin.Answer {
 		c := mine.carrier.Load()
 		switch {
 		case c == nil:
-			return observe.Fail(404, "PathNotFound", "path not found")
+			return admin.Fail(404, "PathNotFound", "path not found")
 		case call.Method != "GET":
-			return observe.Fail(405, "MethodNotAllowed", "method not allowed")
+			return admin.Fail(405, "MethodNotAllowed", "method not allowed")
 		case len(call.Tail) == 0:
-			return observe.Answer{Body: asDocumented(c.Status())}
+			return admin.Answer{Body: asDocumented(c.Status())}
 		case slices.Equal(call.Tail, []string{"cluster"}):
-			return observe.Answer{Body: c.Status()}
+			return admin.Answer{Body: c.Status()}
 		case slices.Equal(call.Tail, []string{"ready"}):
 			return readiness(c.Status())
 		}
-		return observe.Fail(404, "PathNotFound", "path not found")
+		return admin.Fail(404, "PathNotFound", "path not found")
 	}, Metrics: metrics(), MetricsTail: []string{"cluster"}}}
 }
 
@@ -61,9 +61,9 @@ func asDocumented(s carrier.Status) documented {
 }
 
 // readiness is 200 once the node was taught or found itself alone, 503 before.
-func readiness(s carrier.Status) observe.Answer {
+func readiness(s carrier.Status) admin.Answer {
 	if !s.Ready {
-		return observe.Fail(503, "NotReady", "the node is still learning what the others have")
+		return admin.Fail(503, "NotReady", "the node is still learning what the others have")
 	}
-	return observe.Answer{Body: map[string]bool{"ready": true}}
+	return admin.Answer{Body: map[string]bool{"ready": true}}
 }

@@ -3,20 +3,20 @@ package zonesync
 import (
 	"slices"
 
-	"starling/observe"
+	"starling/admin"
 )
 
 // metrics are what `cluster` of the API tells, as Prometheus is shown it. The first ones are those of NGINX Plus's exporter.
-func metrics() []observe.Metric {
+func metrics() []admin.Metric {
 	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
-	exporter := []observe.Metric{
-		observe.Counter(status+"bytes_in", "status.bytes_in", "Bytes received from peers, heartbeats included."),
-		observe.Counter(status+"bytes_out", "status.bytes_out", "Bytes sent to peers, heartbeats included."),
-		observe.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
-		observe.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
-		observe.Gauge(status+"nodes_online", "status.nodes_online", "Peers that this node is connected to, itself not counted."),
-		observe.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one connected peer has not acknowledged."),
-		observe.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
+	exporter := []admin.Metric{
+		admin.Counter(status+"bytes_in", "status.bytes_in", "Bytes received from peers, heartbeats included."),
+		admin.Counter(status+"bytes_out", "status.bytes_out", "Bytes sent to peers, heartbeats included."),
+		admin.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
+		admin.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
+		admin.Gauge(status+"nodes_online", "status.nodes_online", "Peers that this node is connected to, itself not counted."),
+		admin.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one connected peer has not acknowledged."),
+		admin.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
 	}
 	return slices.Concat(exporter, nodeMetrics(), zoneMetrics(), peerMetrics())
 }
@@ -24,13 +24,13 @@ func metrics() []observe.Metric {
 // milli makes seconds of milliseconds, and requests of their thousandths.
 const milli = 1e-3
 
-func nodeMetrics() []observe.Metric {
+func nodeMetrics() []admin.Metric {
 	reached := map[string]float64{"connected": 1, "self": 1, "alias": 1}
-	return []observe.Metric{
-		observe.Gauge("starling_ready", "ready", "1 once the node has what the others have."),
-		observe.Gauge("starling_nodes_agree", "nodes_agree", "1 while every member is reached, every zone is shared with each, and agrees where it can be compared."),
-		observe.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
-		observe.Gauge("starling_member_reached", "members.[member=member,address=address].state",
+	return []admin.Metric{
+		admin.Gauge("starling_ready", "ready", "1 once the node has what the others have."),
+		admin.Gauge("starling_nodes_agree", "nodes_agree", "1 while every member is reached, every zone is shared with each, and agrees where it can be compared."),
+		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
+		admin.Gauge("starling_member_reached", "members.[member=member,address=address].state",
 			"1 while the address of a member is connected, or is this node, or another way to a connected one; 0 without address for a name that is not answered.").Of(reached),
 	}
 }
@@ -38,16 +38,16 @@ func nodeMetrics() []observe.Metric {
 // wellAgreed is 1 where the operator need not look.
 var wellAgreed = map[string]float64{"agree": 1, "alone": 1}
 
-func zoneMetrics() []observe.Metric {
-	level := func(name, field, help string) observe.Metric {
-		return observe.Gauge("starling_zone_"+name, "zones.*zone."+field, help)
+func zoneMetrics() []admin.Metric {
+	level := func(name, field, help string) admin.Metric {
+		return admin.Gauge("starling_zone_"+name, "zones.*zone."+field, help)
 	}
-	count := func(name, field, help string) observe.Metric {
-		return observe.Counter("starling_zone_"+name+"_total", "zones.*zone."+field, help)
+	count := func(name, field, help string) admin.Metric {
+		return admin.Counter("starling_zone_"+name+"_total", "zones.*zone."+field, help)
 	}
 	digest := level("digest", "digest", "Sum over the records, the same on nodes that hold the same.")
 	digest.Hex = true
-	return []observe.Metric{
+	return []admin.Metric{
 		digest,
 		level("agrees", "agreement", "1 while a zone agrees with all connected peers; 0 where it differs or cannot be compared.").Of(wellAgreed),
 		level("ready", "ready", "1 once a zone was taught, or nobody is there to teach it."),
@@ -64,15 +64,15 @@ func zoneMetrics() []observe.Metric {
 	}
 }
 
-func peerMetrics() []observe.Metric {
+func peerMetrics() []admin.Metric {
 	const peer = "peers.[peer=node_id,address=address]"
-	level := func(name, field, help string) observe.Metric {
-		return observe.Gauge("starling_peer_"+name, peer+"."+field, help)
+	level := func(name, field, help string) admin.Metric {
+		return admin.Gauge("starling_peer_"+name, peer+"."+field, help)
 	}
-	compared := func(name, field, help string) observe.Metric {
-		return observe.Gauge("starling_peer_zone_"+name, peer+".digests.*zone."+field, help)
+	compared := func(name, field, help string) admin.Metric {
+		return admin.Gauge("starling_peer_zone_"+name, peer+".digests.*zone."+field, help)
 	}
-	return []observe.Metric{
+	return []admin.Metric{
 		level("pushing", "pushing", "1 while the connection to a peer stands."),
 		level("accepted", "accepted", "1 while a connection from a peer stands."),
 		level("teaching", "teaching", "1 while a peer is taught."),
@@ -82,7 +82,7 @@ func peerMetrics() []observe.Metric {
 		level("lag_seconds", "lag_ms", "Age of the oldest frame that a peer has not acknowledged.").By(milli),
 		level("lag_records", "records_pending", "Records that a peer has not acknowledged."),
 		level("mismatched_zones", "mismatches", "Zones that cannot be shared with a peer."),
-		observe.Counter("starling_peer_connections_lost_total", peer+".connections_lost", "Connections with a peer that stood and were lost."),
+		admin.Counter("starling_peer_connections_lost_total", peer+".connections_lost", "Connections with a peer that stood and were lost."),
 		compared("agrees", "state", "1 while a zone agrees with that of a peer.").Of(wellAgreed),
 		compared("differing_shards", "differing_shards", "Shards that differed at the last comparison with a peer, of 256."),
 		compared("compared_age_seconds", "age_ms", "Time since the last comparison with a peer.").By(milli),

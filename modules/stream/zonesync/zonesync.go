@@ -17,7 +17,7 @@ import (
 	"starling/cluster"
 	"starling/conf"
 	"starling/lib/resolver"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/ssl"
 	"starling/stream"
@@ -54,10 +54,10 @@ func serve(b *stream.Block, server *stream.Server) error {
 		return nil
 	}
 	server.KeepUntilLast, server.MaxHandshakes = true, maxHandshakes
-	server.Sparing = observe.NewSparing(server.Log)
+	server.Sparing = logs.NewSparing(server.Log)
 	b.Plan.OnRetire(server.Sparing.Close)
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
-		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
 			"whoever connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))
 	}
 	return nil
@@ -94,7 +94,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	b.Plan.OnQuit(func(ctx context.Context) {
 		mine.handedOver.Store(true)
 		if err := mine.carrier.Load().Quit(ctx); err != nil {
-			b.Plan.Log.Logf(observe.Warn, "%v", err)
+			b.Plan.Log.Logf(logs.Warn, "%v", err)
 		}
 	})
 	b.Plan.OnRetire(mine.retire)
@@ -228,7 +228,7 @@ func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPor
 		return nil, ssl.Digest{}, err
 	}
 	for _, w := range warnings {
-		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	return func(m carrier.Member, address netip.AddrPort) *tls.Config {
 		name := bound.Name
@@ -292,7 +292,7 @@ const teachPoll = 2 * time.Millisecond
 
 // taught waits until the node knows what the others know, or finds none to learn from. A client served before would lose its
 // session and find its limits unused.
-func (s *state) taught(ctx context.Context, log observe.Logger) {
+func (s *state) taught(ctx context.Context, log logs.Logger) {
 	poll := time.NewTicker(teachPoll)
 	defer poll.Stop()
 	for s.carrier.Load().Learning() {
@@ -300,7 +300,7 @@ func (s *state) taught(ctx context.Context, log observe.Logger) {
 		case <-poll.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				log.Logf(observe.Notice, "zone_sync: clients are served although not everything is learned from the other nodes yet")
+				log.Logf(logs.Notice, "zone_sync: clients are served although not everything is learned from the other nodes yet")
 			}
 			return
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/accesslist"
-	"starling/observe"
 	"starling/web"
 )
 
@@ -63,7 +63,7 @@ func build(b *web.Block) (web.Handler, error) {
 			return web.OK
 		case accesslist.Denied:
 			if log {
-				r.Logf(observe.Error, "access forbidden by rule")
+				r.Logf(logs.Error, "access forbidden by rule")
 			}
 			return 403
 		}

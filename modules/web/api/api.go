@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 )
@@ -20,7 +21,7 @@ const documentation = "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 // server answers the requests of one location.
 type server struct {
 	settings *Settings
-	catalog  *observe.Catalog
+	catalog  *admin.Catalog
 	prefix   string // of the location, without slashes at the end
 	maxBody  int64
 }
@@ -34,7 +35,7 @@ func build(b *web.Block) (web.Handler, error) {
 		return nil, conf.At(s.node, "\"api\" needs a location that is named by a prefix: the rest of the path is what is asked for")
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
-	v := &server{settings: s, catalog: plan.Part[observe.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
+	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
 	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
 	return v.handle, nil
 }
@@ -49,13 +50,13 @@ func (v *server) handle(r *web.Request) web.Result {
 	if method == http.MethodHead {
 		method = http.MethodGet // the engine keeps the body back
 	}
-	call := &observe.Call{Method: method, Address: r.Conn.Local.String()}
+	call := &admin.Call{Method: method, Address: r.Conn.Local.String()}
 	if !r.Conn.Local.IsValid() {
 		call.Address = "unix:" + r.Conn.Net.LocalAddr().String()
 	}
 	var err error
 	if call.Query, err = parseQuery(string(r.Query)); err != nil {
-		return v.fail(r, &observe.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
+		return v.fail(r, &admin.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
 	}
 	if problem := v.permit(method); problem != nil {
 		return v.fail(r, problem)
@@ -97,7 +98,7 @@ func parseQuery(query string) (url.Values, error) {
 }
 
 // permit checks the method. Other methods than these do not exist here, allowed or not.
-func (v *server) permit(method string) *observe.APIError {
+func (v *server) permit(method string) *admin.APIError {
 	switch method {
 	case http.MethodGet:
 		return nil
@@ -106,23 +107,23 @@ func (v *server) permit(method string) *observe.APIError {
 			return nil
 		}
 	}
-	return &observe.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodDisabled", Text: "method disabled"}
+	return &admin.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodDisabled", Text: "method disabled"}
 }
 
-func (v *server) body(r *web.Request) ([]byte, *observe.APIError) {
+func (v *server) body(r *web.Request) ([]byte, *admin.APIError) {
 	body, err := r.WholeBody(v.maxBody)
 	switch {
 	case err == nil:
 		return body, nil
 	case r.ErrorStatus(err) == http.StatusRequestEntityTooLarge:
-		return nil, &observe.APIError{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge",
+		return nil, &admin.APIError{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge",
 			Text: "request body is longer than " + strconv.FormatInt(v.maxBody, 10) + " bytes (client_body_buffer_size)"}
 	}
-	return nil, &observe.APIError{Status: http.StatusBadRequest, Code: "BodyReadError", Text: "reading the request body failed"}
+	return nil, &admin.APIError{Status: http.StatusBadRequest, Code: "BodyReadError", Text: "reading the request body failed"}
 }
 
 // dispatch finds what the path names: the list of versions, the names of a branch, or a resource.
-func (v *server) dispatch(r *web.Request, call *observe.Call, path []string) web.Result {
+func (v *server) dispatch(r *web.Request, call *admin.Call, path []string) web.Result {
 	if len(path) == 0 {
 		versions := []int{}
 		for n := firstVersion; n <= lastVersion; n++ {
@@ -132,7 +133,7 @@ func (v *server) dispatch(r *web.Request, call *observe.Call, path []string) web
 	}
 	version, err := strconv.Atoi(path[0])
 	if err != nil || version < firstVersion || version > lastVersion || strconv.Itoa(version) != path[0] {
-		return v.fail(r, &observe.APIError{Status: http.StatusNotFound, Code: "UnknownVersion", Text: "unknown version"})
+		return v.fail(r, &admin.APIError{Status: http.StatusNotFound, Code: "UnknownVersion", Text: "unknown version"})
 	}
 	call.Version = version
 	// The tree is made per call: the catalog is complete only when the configuration runs, and calls are few.
@@ -147,15 +148,15 @@ func (v *server) dispatch(r *web.Request, call *observe.Call, path []string) web
 	return v.fail(r, pathNotFound())
 }
 
-func pathNotFound() *observe.APIError {
-	return &observe.APIError{Status: http.StatusNotFound, Code: "PathNotFound", Text: "path not found"}
+func pathNotFound() *admin.APIError {
+	return &admin.APIError{Status: http.StatusNotFound, Code: "PathNotFound", Text: "path not found"}
 }
 
-func methodNotAllowed() *observe.APIError {
-	return &observe.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Text: "method not allowed"}
+func methodNotAllowed() *admin.APIError {
+	return &admin.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Text: "method not allowed"}
 }
 
-func (v *server) list(r *web.Request, call *observe.Call, names any) web.Result {
+func (v *server) list(r *web.Request, call *admin.Call, names any) web.Result {
 	if call.Method != http.MethodGet {
 		return v.fail(r, methodNotAllowed())
 	}
@@ -167,7 +168,7 @@ func (v *server) list(r *web.Request, call *observe.Call, names any) web.Result 
 }
 
 // answer asks the resource and sends what it says.
-func (v *server) answer(r *web.Request, call *observe.Call, resource *observe.Resource) web.Result {
+func (v *server) answer(r *web.Request, call *admin.Call, resource *admin.Resource) web.Result {
 	answer := resource.Handle(call)
 	if answer.Err != nil {
 		return v.fail(r, answer.Err)
@@ -214,7 +215,7 @@ type failure struct {
 	Href      string `json:"href"`
 }
 
-func (v *server) fail(r *web.Request, problem *observe.APIError) web.Result {
+func (v *server) fail(r *web.Request, problem *admin.APIError) web.Result {
 	f := failure{RequestID: string(r.Expand(&v.settings.requestID)), Href: documentation}
 	f.Error.Status, f.Error.Text, f.Error.Code = problem.Status, problem.Text, problem.Code
 	text, err := json.Marshal(f)
@@ -226,7 +227,7 @@ func (v *server) fail(r *web.Request, problem *observe.APIError) web.Result {
 
 // broken is for values that JSON cannot express, a mistake of this program.
 func (v *server) broken(r *web.Request, err error) web.Result {
-	r.Logf(observe.Error, "the answer of the API could not be encoded: %v", err)
+	r.Logf(logs.Error, "the answer of the API could not be encoded: %v", err)
 	return http.StatusInternalServerError
 }
 

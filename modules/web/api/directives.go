@@ -2,8 +2,8 @@
 package api
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 )
@@ -23,7 +23,7 @@ var Module = web.Module{
 		}},
 	},
 	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
-	API:      func(p *plan.Plan) []observe.Resource { return ownResources(p) },
+	API:      func(p *plan.Plan) []admin.Resource { return ownResources(p) },
 }
 
 // apiParams explains the parameters of api.

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"starling/admin"
 	"starling/nginx/version"
-	"starling/observe"
 	"starling/plan"
 	"starling/zone"
 )
@@ -26,9 +26,9 @@ type process struct {
 
 // ownResources are the branches that every configuration has. Those that NGINX Plus has and starling counts nothing for
 // are empty, for clients ask for all of them and fail without one.
-func ownResources(p *plan.Plan) []observe.Resource {
+func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
-	return []observe.Resource{
+	return []admin.Resource{
 		{Path: "nginx", Since: 1, Handle: getOnly(s.nginx), Metrics: nginxMetrics},
 		{Path: "processes", Since: 1, Handle: resettable(func() any { return map[string]int{"respawned": 0} }, func() {})},
 		{Path: "connections", Since: 1, Handle: resettable(func() any { return p.Connections.Figures() }, p.Connections.Reset), Metrics: connectionMetrics},
@@ -39,44 +39,44 @@ func ownResources(p *plan.Plan) []observe.Resource {
 		{Path: "http/caches", Since: 1, Collection: true, Handle: empty("CacheNotFound", "cache")},
 		{Path: "ssl", Since: 1, Handle: resettable(s.tls, s.resetTLS), Metrics: tlsMetrics},
 		{Path: "workers", Since: 9, Handle: s.workers},
-		{Path: "license", Since: 9, Handle: getOnly(func(*observe.Call) any { return license() })},
+		{Path: "license", Since: 9, Handle: getOnly(func(*admin.Call) any { return license() })},
 	}
 }
 
 // getOnly serves a branch without tail that can only be read.
-func getOnly(body func(*observe.Call) any) func(*observe.Call) observe.Answer {
-	return func(call *observe.Call) observe.Answer {
+func getOnly(body func(*admin.Call) any) func(*admin.Call) admin.Answer {
+	return func(call *admin.Call) admin.Answer {
 		switch {
 		case len(call.Tail) > 0:
-			return observe.Answer{Err: pathNotFound()}
+			return admin.Answer{Err: pathNotFound()}
 		case call.Method != http.MethodGet:
-			return observe.Answer{Err: methodNotAllowed()}
+			return admin.Answer{Err: methodNotAllowed()}
 		}
-		return observe.Answer{Body: body(call)}
+		return admin.Answer{Body: body(call)}
 	}
 }
 
 // resettable serves a branch without tail whose counts DELETE sets to zero.
-func resettable(body func() any, reset func()) func(*observe.Call) observe.Answer {
-	return func(call *observe.Call) observe.Answer {
+func resettable(body func() any, reset func()) func(*admin.Call) admin.Answer {
+	return func(call *admin.Call) admin.Answer {
 		if len(call.Tail) == 0 && call.Method == http.MethodDelete {
 			reset()
-			return observe.Answer{Status: http.StatusNoContent}
+			return admin.Answer{Status: http.StatusNoContent}
 		}
-		return getOnly(func(*observe.Call) any { return body() })(call)
+		return getOnly(func(*admin.Call) any { return body() })(call)
 	}
 }
 
 // empty serves a collection that starling never has anything in.
-func empty(code, what string) func(*observe.Call) observe.Answer {
-	return func(call *observe.Call) observe.Answer {
+func empty(code, what string) func(*admin.Call) admin.Answer {
+	return func(call *admin.Call) admin.Answer {
 		switch {
 		case len(call.Tail) > 0:
-			return observe.Fail(http.StatusNotFound, code, what+" \""+call.Tail[0]+"\" not found")
+			return admin.Fail(http.StatusNotFound, code, what+" \""+call.Tail[0]+"\" not found")
 		case call.Method != http.MethodGet:
-			return observe.Answer{Err: methodNotAllowed()}
+			return admin.Answer{Err: methodNotAllowed()}
 		}
-		return observe.Answer{Body: struct{}{}}
+		return admin.Answer{Body: struct{}{}}
 	}
 }
 
@@ -91,7 +91,7 @@ type nginx struct {
 	PPID          int    `json:"ppid"`
 }
 
-func (s *process) nginx(call *observe.Call) any {
+func (s *process) nginx(call *admin.Call) any {
 	return nginx{
 		Version: version.Nginx, Build: buildName, Address: call.Address, Generation: s.plan.Generation,
 		LoadTimestamp: s.loadedAt.UTC().Format(timeLayout), Timestamp: time.Now().UTC().Format(timeLayout),
@@ -162,60 +162,60 @@ func newSlab(z *plan.Zone) slab {
 	return out
 }
 
-func (s *process) slabs(call *observe.Call) observe.Answer {
+func (s *process) slabs(call *admin.Call) admin.Answer {
 	all := map[string]slab{}
 	for _, z := range s.plan.Zones.All() {
 		all[z.Name] = newSlab(z)
 	}
 	if len(call.Tail) == 0 {
-		return getOnly(func(*observe.Call) any { return all })(call)
+		return getOnly(func(*admin.Call) any { return all })(call)
 	}
 	one, found := all[call.Tail[0]]
 	switch {
 	case len(call.Tail) > 1:
-		return observe.Answer{Err: pathNotFound()}
+		return admin.Answer{Err: pathNotFound()}
 	case !found:
-		return observe.Fail(http.StatusNotFound, "SlabNotFound", "slab \""+call.Tail[0]+"\" not found")
+		return admin.Fail(http.StatusNotFound, "SlabNotFound", "slab \""+call.Tail[0]+"\" not found")
 	case call.Method == http.MethodDelete: // the counts here are what the zone holds, there is nothing to reset
-		return observe.Answer{Status: http.StatusNoContent}
+		return admin.Answer{Status: http.StatusNoContent}
 	case call.Method != http.MethodGet:
-		return observe.Answer{Err: methodNotAllowed()}
+		return admin.Answer{Err: methodNotAllowed()}
 	}
-	return observe.Answer{Body: one}
+	return admin.Answer{Body: one}
 }
 
 // worker is the one process, shown as the only worker.
 type worker struct {
-	ID          int                       `json:"id"`
-	PID         int                       `json:"pid"`
-	Connections observe.ConnectionFigures `json:"connections"`
+	ID          int                    `json:"id"`
+	PID         int                    `json:"pid"`
+	Connections plan.ConnectionFigures `json:"connections"`
 	HTTP        struct {
 		Requests requests `json:"requests"`
 	} `json:"http"`
 }
 
-func (s *process) workers(call *observe.Call) observe.Answer {
+func (s *process) workers(call *admin.Call) admin.Answer {
 	if len(call.Tail) > 1 {
-		return observe.Answer{Err: pathNotFound()}
+		return admin.Answer{Err: pathNotFound()}
 	}
 	if len(call.Tail) == 1 && call.Tail[0] != strconv.Itoa(0) {
-		return observe.Fail(http.StatusNotFound, "WorkerNotFound", "worker \""+call.Tail[0]+"\" not found")
+		return admin.Fail(http.StatusNotFound, "WorkerNotFound", "worker \""+call.Tail[0]+"\" not found")
 	}
 	switch call.Method {
 	case http.MethodDelete:
 		s.plan.Connections.Reset()
 		s.resetRequests()
-		return observe.Answer{Status: http.StatusNoContent}
+		return admin.Answer{Status: http.StatusNoContent}
 	case http.MethodGet:
 	default:
-		return observe.Answer{Err: methodNotAllowed()}
+		return admin.Answer{Err: methodNotAllowed()}
 	}
 	w := worker{PID: os.Getpid(), Connections: s.plan.Connections.Figures()}
 	w.HTTP.Requests = s.requests()
 	if len(call.Tail) == 1 {
-		return observe.Answer{Body: w}
+		return admin.Answer{Body: w}
 	}
-	return observe.Answer{Body: []worker{w}}
+	return admin.Answer{Body: []worker{w}}
 }
 
 // license says that none is needed.

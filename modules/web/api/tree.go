@@ -3,7 +3,7 @@ package api
 import (
 	"strings"
 
-	"starling/observe"
+	"starling/admin"
 )
 
 // firstVersion and lastVersion are the API versions answered. Clients ask for the list and take the highest they know.
@@ -17,11 +17,11 @@ type tree struct{ root node }
 
 type node struct {
 	name     string
-	resource *observe.Resource
+	resource *admin.Resource
 	children []*node // in the order of the catalog
 }
 
-func newTree(resources []observe.Resource) *tree {
+func newTree(resources []admin.Resource) *tree {
 	t := &tree{}
 	for i := range resources {
 		at := &t.root
@@ -65,7 +65,7 @@ func (n *node) since() int {
 
 // find returns the resource at the start of a path and what follows it. For a path that ends above the
 // resources it returns the names below it instead.
-func (t *tree) find(version int, path []string) (resource *observe.Resource, tail, names []string) {
+func (t *tree) find(version int, path []string) (resource *admin.Resource, tail, names []string) {
 	at := &t.root
 	for i, name := range path {
 		next := at.child(name)

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"testing"
 
-	"starling/observe"
+	"starling/admin"
 )
 
 func TestTree(t *testing.T) {
-	tree := newTree([]observe.Resource{
+	tree := newTree([]admin.Resource{
 		{Path: "nginx", Since: 1}, {Path: "http/keyvals", Since: 1}, {Path: "http/limit_reqs", Since: 6}, {Path: "stream/zone_sync", Since: 3},
 	})
 	for _, c := range []struct {

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 )
@@ -32,7 +32,7 @@ func (g *guard) handle(r *web.Request) web.Result {
 	}
 	user, password, given := r.BasicCredentials()
 	if !given {
-		r.Logf(observe.Info, "no user/password was provided for basic authentication")
+		r.Logf(logs.Info, "no user/password was provided for basic authentication")
 		return ask(r, realm)
 	}
 	path := g.plan.ConfPath(string(r.Expand(&g.settings.UserFile)))
@@ -42,16 +42,16 @@ func (g *guard) handle(r *web.Request) web.Result {
 	}
 	text, found := known.passwords[string(user)]
 	if !found {
-		r.Logf(observe.Error, "user \"%s\" was not found in \"%s\"", user, path)
+		r.Logf(logs.Error, "user \"%s\" was not found in \"%s\"", user, path)
 		return ask(r, realm)
 	}
 	encoded, err := parsePassword(text)
 	if err != nil || encoded == nil {
-		r.Logf(observe.Error, "the password of user \"%s\" in \"%s\" is in a form that is not known: use bcrypt, $6$ or $apr1$", user, path)
+		r.Logf(logs.Error, "the password of user \"%s\" in \"%s\" is in a form that is not known: use bcrypt, $6$ or $apr1$", user, path)
 		return ask(r, realm)
 	}
 	if !encoded.MatchesPassword(string(password)) {
-		r.Logf(observe.Error, "user \"%s\": password mismatch", user)
+		r.Logf(logs.Error, "user \"%s\": password mismatch", user)
 		return ask(r, realm)
 	}
 	return web.OK
@@ -60,10 +60,10 @@ func (g *guard) handle(r *web.Request) web.Result {
 // fileFailed answers as nginx does: a missing file forbids, anything else is an error of the server.
 func fileFailed(r *web.Request, path string, err error) web.Result {
 	if errors.Is(err, fs.ErrNotExist) {
-		r.Logf(observe.Error, "open() \"%s\" failed (2: No such file or directory)", path)
+		r.Logf(logs.Error, "open() \"%s\" failed (2: No such file or directory)", path)
 		return 403
 	}
-	r.Logf(observe.Crit, "open() \"%s\" failed (%v)", path, err)
+	r.Logf(logs.Crit, "open() \"%s\" failed (%v)", path, err)
 	return 500
 }
 

@@ -2,9 +2,9 @@
 package keyval
 
 import (
+	"starling/admin"
 	"starling/conf"
 	"starling/keyvals"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 )
@@ -18,5 +18,5 @@ var Module = web.Module{
 		Clone:      conf.CloneOf[struct{}],
 		Directives: keyvals.Directives(keyvals.HTTP, conf.HTTP, web.Variables),
 	},
-	API: func(p *plan.Plan) []observe.Resource { return keyvals.Resources(p, keyvals.HTTP) },
+	API: func(p *plan.Plan) []admin.Resource { return keyvals.Resources(p, keyvals.HTTP) },
 }

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/admin"
 	"starling/modules/web/keyval"
-	"starling/observe"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -27,7 +27,7 @@ const text = `
 // put sends pairs to a zone the way the API does.
 func put(t *testing.T, s *webtest.Server, zone, body string) {
 	t.Helper()
-	a := s.Site.Resources()[0].Handle(&observe.Call{Method: "POST", Version: 9, Tail: []string{zone}, Body: []byte(body)})
+	a := s.Site.Resources()[0].Handle(&admin.Call{Method: "POST", Version: 9, Tail: []string{zone}, Body: []byte(body)})
 	if a.Err != nil {
 		t.Fatalf("%s: %v", body, a.Err)
 	}

@@ -4,7 +4,7 @@ import (
 	"starling/conf"
 	"starling/connlimits"
 	"starling/lib/conncount"
-	"starling/observe"
+	"starling/logs"
 	"starling/web"
 )
 
@@ -64,7 +64,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 			continue
 		}
 		if len(key) > conncount.MaxKeyBytes {
-			r.Logf(observe.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.Key.Text(), key)
+			r.Logf(logs.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.Key.Text(), key)
 			continue
 		}
 		outcome.Number = passed

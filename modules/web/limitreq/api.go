@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"starling/observe"
+	"starling/admin"
 	"starling/plan"
 )
 
@@ -28,36 +28,36 @@ func (c *Counts) reset() {
 }
 
 // resources is /http/limit_reqs. It is there without zones too: clients ask for it.
-func resources(p *plan.Plan) []observe.Resource {
+func resources(p *plan.Plan) []admin.Resource {
 	zones := map[string]*Counts{}
 	for _, z := range plan.Part[registry](p).zones {
 		zones[z.Name] = z.Value.(*Zone).counts
 	}
-	return []observe.Resource{{Path: "http/limit_reqs", Since: 6, Collection: true, Handle: func(call *observe.Call) observe.Answer {
+	return []admin.Resource{{Path: "http/limit_reqs", Since: 6, Collection: true, Handle: func(call *admin.Call) admin.Answer {
 		return answer(zones, call)
 	}, Metrics: metrics}}
 }
 
-func answer(zones map[string]*Counts, call *observe.Call) observe.Answer {
+func answer(zones map[string]*Counts, call *admin.Call) admin.Answer {
 	if len(call.Tail) == 0 && call.Method == http.MethodGet {
 		all := map[string]figures{}
 		for name, c := range zones {
 			all[name] = c.figures()
 		}
-		return observe.Answer{Body: all}
+		return admin.Answer{Body: all}
 	}
 	if len(call.Tail) > 1 {
-		return observe.Fail(http.StatusNotFound, "PathNotFound", "path not found")
+		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
 	}
 	if len(call.Tail) == 1 && zones[call.Tail[0]] == nil {
-		return observe.Fail(http.StatusNotFound, "LimitReqNotFound", "limit_req zone \""+call.Tail[0]+"\" not found")
+		return admin.Fail(http.StatusNotFound, "LimitReqNotFound", "limit_req zone \""+call.Tail[0]+"\" not found")
 	}
 	switch {
 	case len(call.Tail) == 1 && call.Method == http.MethodGet:
-		return observe.Answer{Body: zones[call.Tail[0]].figures()}
+		return admin.Answer{Body: zones[call.Tail[0]].figures()}
 	case len(call.Tail) == 1 && call.Method == http.MethodDelete:
 		zones[call.Tail[0]].reset()
-		return observe.Answer{Status: http.StatusNoContent}
+		return admin.Answer{Status: http.StatusNoContent}
 	}
-	return observe.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
 }

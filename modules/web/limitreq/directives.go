@@ -3,7 +3,7 @@ package limitreq
 
 import (
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/vars"
 	"starling/web"
 )
@@ -35,7 +35,7 @@ var Module = web.Module{
 			}, {
 				Name: "limit_req_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
 				Doc: "The level at which rejections are logged; delays are logged one level lower.",
-				Set: conf.Field(func(s *Settings) *observe.Level { return &s.LogLevel }, conf.OneOf(logLevels)),
+				Set: conf.Field(func(s *Settings) *logs.Level { return &s.LogLevel }, conf.OneOf(logLevels)),
 			}, {
 				Name: "limit_req_dry_run", Syntax: "on | off", Default: "off", In: places,
 				Doc: "Counts and logs, but neither delays nor rejects.",
@@ -53,7 +53,7 @@ var Module = web.Module{
 	API:      resources,
 }
 
-var logLevels = map[string]observe.Level{"info": observe.Info, "notice": observe.Notice, "warn": observe.Warn, "error": observe.Error}
+var logLevels = map[string]logs.Level{"info": logs.Info, "notice": logs.Notice, "warn": logs.Warn, "error": logs.Error}
 
 // zoneParams explains the parameters of limit_req_zone.
 var zoneParams = map[string]string{

@@ -5,7 +5,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/clock"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 	"starling/zone/kinds"
@@ -100,7 +100,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
 	key = r.Expand(&z.key)
 	if len(key) > maxKeyBytes {
-		r.Logf(observe.Error, "the value of the \"%s\" key is more than 65535 bytes: \"%s\"", z.key.Text(), key)
+		r.Logf(logs.Error, "the value of the \"%s\" key is more than 65535 bytes: \"%s\"", z.key.Text(), key)
 		return nil, false
 	}
 	return key, len(key) > 0
@@ -108,7 +108,7 @@ func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
 
 func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *boundLimit, excess int64, verdict kinds.Verdict) web.Result {
 	if verdict == kinds.NoRoom {
-		r.Logf(observe.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+		r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
 	} else {
 		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"", l.dryRun(), excess/1000, excess%1000, limit.name)
 	}
@@ -149,7 +149,7 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 		}
 		charged, verdict := limit.Charge(key, now)
 		if verdict != kinds.Passed {
-			r.Logf(observe.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+			r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
 			continue
 		}
 		if ms := limit.delayMS(charged); ms > delay {

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/admin"
 	"starling/modules/web/limitreq"
-	"starling/observe"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -168,7 +168,7 @@ func TestAPI(t *testing.T) {
 		status(s, "/dry?k=b")
 		resource := s.Site.Resources()[0]
 		call := func(method string, tail ...string) string {
-			a := resource.Handle(&observe.Call{Method: method, Version: 9, Tail: tail})
+			a := resource.Handle(&admin.Call{Method: method, Version: 9, Tail: tail})
 			if a.Err != nil {
 				return fmt.Sprint(a.Err.Status, " ", a.Err.Code)
 			}

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/units"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 	"starling/web"
@@ -20,12 +20,12 @@ import (
 type Settings struct {
 	Limits   []Limit
 	Status   int
-	LogLevel observe.Level
+	LogLevel logs.Level
 	DryRun   bool
 }
 
 // delayLevel is the level at which delays are logged: one lower than rejections.
-func (s *Settings) delayLevel() observe.Level { return min(s.LogLevel+1, observe.Info) }
+func (s *Settings) delayLevel() logs.Level { return min(s.LogLevel+1, logs.Info) }
 
 // Limit is one limit_req.
 type Limit struct {

@@ -4,7 +4,7 @@ package log
 import (
 	"starling/accesslogs"
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/web"
 )
 
@@ -18,7 +18,7 @@ var side = &accesslogs.Side[*web.Request]{
 	DefaultPath: "logs/access.log",
 	MayOpen:     rootExists,
 	PathDoc:     ", and only if the request's document root exists",
-	Logf:        func(r *web.Request, level observe.Level, format string, args ...any) { r.Logf(level, format, args...) },
+	Logf:        func(r *web.Request, level logs.Level, format string, args ...any) { r.Logf(level, format, args...) },
 }
 
 // Settings of one block.

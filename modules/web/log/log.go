@@ -4,7 +4,7 @@ import (
 	"os"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/web"
 )
 
@@ -25,7 +25,7 @@ func rootExists(r *web.Request) bool {
 	root := string(r.FilenameOf(nil))
 	info, err := os.Stat(root)
 	if err != nil && !os.IsNotExist(err) {
-		r.Logf(observe.Error, "testing \"%s\" existence failed (%s)", root, observe.Reason(err))
+		r.Logf(logs.Error, "testing \"%s\" existence failed (%s)", root, logs.Reason(err))
 	}
 	return err == nil && info.IsDir()
 }

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/lookups"
 	"starling/nginx/trusted"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 	"starling/web/h1"
@@ -38,7 +38,7 @@ func side() *lookups.Side[*web.Request] {
 			return web.CompileRegex(p, pattern, caseless)
 		},
 		Nesting: func(r *web.Request) *int { return &r.Nesting },
-		Logf: func(r *web.Request, level observe.Level, format string, args ...any) {
+		Logf: func(r *web.Request, level logs.Level, format string, args ...any) {
 			r.Logf(level, format, args...)
 		},
 		Remote: func(r *web.Request) netip.Addr { return r.Remote.Addr() },

@@ -3,9 +3,10 @@ package metrics
 import (
 	"net/http"
 
+	"starling/admin"
 	"starling/conf"
 	"starling/lib/exposition"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/web"
 	"starling/web/h1"
@@ -15,7 +16,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if !conf.SettingsOf[Settings](b.Scope).On {
 		return nil, nil
 	}
-	catalog := plan.Part[observe.Catalog](b.Plan)
+	catalog := plan.Part[admin.Catalog](b.Plan)
 	return func(r *web.Request) web.Result {
 		if r.MethodID != h1.MethodGet && r.MethodID != h1.MethodHead {
 			return http.StatusMethodNotAllowed
@@ -23,7 +24,7 @@ func build(b *web.Block) (web.Handler, error) {
 		var page exposition.Page
 		for i := range catalog.Resources { // complete only when the configuration runs
 			if err := catalog.Resources[i].Expose(&page); err != nil {
-				r.Logf(observe.Error, "%v", err)
+				r.Logf(logs.Error, "%v", err)
 				return http.StatusInternalServerError
 			}
 		}

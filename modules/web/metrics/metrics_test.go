@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/web/metrics"
-	"starling/observe"
 	"starling/plan"
 	"starling/web"
 	"starling/web/webtest"
@@ -14,11 +14,11 @@ import (
 func TestPage(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&web.Core, &metrics.Module}, `server {
 		location /metrics { metrics; location /metrics/inner { } } }`)
-	catalog := plan.Part[observe.Catalog](s.Plan)
-	catalog.Resources = []observe.Resource{
+	catalog := plan.Part[admin.Catalog](s.Plan)
+	catalog.Resources = []admin.Resource{
 		{Path: "silent"},
-		{Path: "one", Metrics: []observe.Metric{observe.Counter("ones_total", "*zone", "Ones.")}, Handle: func(*observe.Call) observe.Answer {
-			return observe.Answer{Body: map[string]int{"a": 1}}
+		{Path: "one", Metrics: []admin.Metric{admin.Counter("ones_total", "*zone", "Ones.")}, Handle: func(*admin.Call) admin.Answer {
+			return admin.Answer{Body: map[string]int{"a": 1}}
 		}},
 	}
 	const page = "# HELP ones_total Ones.\n# TYPE ones_total counter\nones_total{zone=\"a\"} 1\n"
@@ -35,7 +35,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: %s\n%s", c.request, head, body)
 		}
 	}
-	catalog.Resources[1].Handle = func(*observe.Call) observe.Answer { return observe.Answer{Body: func() {}} }
+	catalog.Resources[1].Handle = func(*admin.Call) admin.Answer { return admin.Answer{Body: func() {}} }
 	if got := s.Get("/metrics"); !strings.HasPrefix(got, "HTTP/1.1 500") {
 		t.Errorf("what cannot be encoded: %s", got)
 	}

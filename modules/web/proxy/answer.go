@@ -5,7 +5,7 @@ import (
 	"io"
 	"strconv"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
@@ -59,7 +59,7 @@ func (x *Exchange) fillHead() {
 	for i := range h.Headers {
 		header := &h.Headers[i]
 		if seen.Has(header.ID) && onceInAnswer.Has(header.ID) {
-			x.Logf(observe.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
+			x.Logf(logs.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
 			continue
 		}
 		seen = seen.With(header.ID)
@@ -105,7 +105,7 @@ func (x *Exchange) redirect(to []byte) web.Result {
 	target, query, _ := bytes.Cut(to, []byte("?"))
 	path, ok := safePath(r.Alloc(len(target))[:0], target)
 	if !ok {
-		x.Logf(observe.Error, "unsafe URI \"%s\" was detected in \"X-Accel-Redirect\"", to)
+		x.Logf(logs.Error, "unsafe URI \"%s\" was detected in \"X-Accel-Redirect\"", to)
 		return 404
 	}
 	return r.InternalRedirect(path, query)
@@ -252,19 +252,19 @@ func (x *Exchange) cutShort(err error) web.Result {
 	x.doing = "reading upstream"
 	switch {
 	case err == errClientLeft:
-		x.Logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
+		x.Logf(logs.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
 		outcome = upstream.Success
 	case err == errUploadFailed:
 		x.settle(upstream.Success)
 		x.Request.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
 	case isTimeout(err):
-		x.Logf(observe.Error, "upstream timed out (110: Connection timed out) while reading upstream")
+		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading upstream")
 	case isEnd(err):
-		x.Logf(observe.Error, "upstream prematurely closed connection while reading upstream")
+		x.Logf(logs.Error, "upstream prematurely closed connection while reading upstream")
 	case isFault(err):
-		x.Logf(observe.Error, "%v while reading upstream", err)
+		x.Logf(logs.Error, "%v while reading upstream", err)
 	default:
-		x.Logf(observe.Error, "%s while reading upstream", failure("recv", err))
+		x.Logf(logs.Error, "%s while reading upstream", failure("recv", err))
 	}
 	x.settle(outcome)
 	x.Request.Abort()

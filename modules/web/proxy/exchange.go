@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/ssl"
 	"starling/upstream"
 	"starling/web"
@@ -171,7 +171,7 @@ func (x *Exchange) try() (verdict, int) {
 	server, err := x.attempt.Pick(now)
 	if err != nil {
 		x.states = append(x.states, newState(x.group.Name, now.MonoMS))
-		x.Logf(observe.Error, "%v while connecting to upstream", err)
+		x.Logf(logs.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
 	x.server, x.settled, x.doing = server, false, "connecting to upstream"
@@ -196,7 +196,7 @@ func (x *Exchange) connect() (verdict, int) {
 	r := x.Request
 	config, file, err := x.tlsConfig()
 	if err != nil {
-		x.Logf(observe.Error, "%v", err)
+		x.Logf(logs.Error, "%v", err)
 		return tryHopeless, 500
 	}
 	if pool := x.group.Pool; pool != nil {
@@ -215,17 +215,17 @@ func (x *Exchange) connect() (verdict, int) {
 	if file != (ssl.CertificateFile{}) {
 		cert, err := x.l.finder.Load(file)
 		if err != nil {
-			x.Logf(observe.Error, "%v while SSL handshaking to upstream", err)
+			x.Logf(logs.Error, "%v while SSL handshaking to upstream", err)
 			return tryHopeless, 500
 		}
 		dialer.TLS = ssl.Show(config, cert)
 	}
 	if dialer.Bind, err = x.l.bind.Address(r); err != nil { // as in nginx the system then chooses
-		x.Logf(observe.Error, "%v", err)
+		x.Logf(logs.Error, "%v", err)
 	}
 	c, err := dialer.Dial(r.Context(), x.server)
 	if err != nil {
-		x.Logf(observe.Error, "%v", err)
+		x.Logf(logs.Error, "%v", err)
 		var failed *upstream.DialError
 		if errors.As(err, &failed) {
 			if failed.TLS {
@@ -344,7 +344,7 @@ func (x *Exchange) settle(outcome upstream.Outcome) {
 		}
 	}
 	if x.attempt.Free(outcome, now) {
-		x.Logf(observe.Warn, "upstream server temporarily disabled while %s", x.doing)
+		x.Logf(logs.Warn, "upstream server temporarily disabled while %s", x.doing)
 	}
 }
 

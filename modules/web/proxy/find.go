@@ -3,7 +3,7 @@ package proxy
 import (
 	"net/netip"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/upstream"
 	"starling/upstream/balance"
 	"starling/upstreams"
@@ -21,12 +21,12 @@ func (x *Exchange) find() web.Result {
 	url := string(r.Expand(x.l.to.byRequest))
 	rest, port, ok := splitScheme(url)
 	if !ok {
-		r.Logf(observe.Error, "invalid URL prefix in \"%s\"", url)
+		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", url)
 		return 500
 	}
 	t, err := groups.ParseTarget(rest, port, true)
 	if err != nil {
-		r.Logf(observe.Error, "%v", err)
+		r.Logf(logs.Error, "%v", err)
 		return 500
 	}
 	x.own = newDestination(url, &t, port)
@@ -45,12 +45,12 @@ func (x *Exchange) resolve(t *groups.Target) web.Result {
 		addresses = append(addresses, literal)
 	} else {
 		if x.l.names == nil {
-			x.Request.Logf(observe.Error, "no resolver defined to resolve %s", t.Host)
+			x.Request.Logf(logs.Error, "no resolver defined to resolve %s", t.Host)
 			return 502
 		}
 		found, _, err := x.l.names.Lookup(x.Request.Context(), t.Host)
 		if err != nil {
-			x.Request.Logf(observe.Error, "%v", err)
+			x.Request.Logf(logs.Error, "%v", err)
 			return 502
 		}
 		for _, ip := range found {
@@ -59,7 +59,7 @@ func (x *Exchange) resolve(t *groups.Target) web.Result {
 	}
 	for _, a := range addresses {
 		if _, err := g.Add(upstream.NewSettings(t.Text, a), x.Request.Now()); err != nil {
-			x.Request.Logf(observe.Error, "%v", err)
+			x.Request.Logf(logs.Error, "%v", err)
 			return 502
 		}
 	}

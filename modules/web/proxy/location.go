@@ -7,7 +7,7 @@ import (
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/resolver"
-	"starling/observe"
+	"starling/logs"
 	"starling/plan"
 	"starling/ssl"
 	"starling/upstream"
@@ -105,7 +105,7 @@ func tlsClient(b *web.Block, s *Settings, paired bool) (*ssl.Client, error) {
 	}
 	client, warnings, err := bound.ClientSettings.Build(b.Plan.ReadFile)
 	for _, w := range warnings {
-		b.Plan.Log.Logf(observe.Warn, "%s in %s:%d", w, b.Scope.Node.File, b.Scope.Node.Line)
+		b.Plan.Log.Logf(logs.Warn, "%s in %s:%d", w, b.Scope.Node.File, b.Scope.Node.Line)
 	}
 	return client, err
 }

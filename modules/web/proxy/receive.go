@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"slices"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/upstream"
 	"starling/web/h1"
 )
@@ -24,7 +24,7 @@ func (x *Exchange) receive() (verdict, int) {
 			break
 		}
 		if n >= maxInterim {
-			x.Logf(observe.Error, "upstream sent too many interim responses while reading response header from upstream")
+			x.Logf(logs.Error, "upstream sent too many interim responses while reading response header from upstream")
 			return tryInvalid, 502
 		}
 		if h.Status == 103 && r.PassesHints() {
@@ -34,7 +34,7 @@ func (x *Exchange) receive() (verdict, int) {
 		}
 	}
 	if h.Status == 101 && (x.l.upgrader == nil || !r.Seen.Has(h1.HeaderUpgrade)) {
-		x.Logf(observe.Error, "upstream switched protocols without being asked while reading response header from upstream")
+		x.Logf(logs.Error, "upstream switched protocols without being asked while reading response header from upstream")
 		return tryInvalid, 502
 	}
 	st := x.state()
@@ -150,9 +150,9 @@ func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error
 
 func (x *Exchange) badHead(err error) (verdict, int) {
 	if errors.Is(err, h1.ErrHeadTooBig) {
-		x.Logf(observe.Error, "%v", err)
+		x.Logf(logs.Error, "%v", err)
 	} else {
-		x.Logf(observe.Error, "%v while reading response header from upstream", err)
+		x.Logf(logs.Error, "%v while reading response header from upstream", err)
 	}
 	return tryInvalid, 502
 }
@@ -160,18 +160,18 @@ func (x *Exchange) badHead(err error) (verdict, int) {
 func (x *Exchange) readFailed(err error) (verdict, int) {
 	switch {
 	case err == errClientLeft:
-		x.Logf(observe.Info, "client prematurely closed connection, so upstream connection is closed too while waiting for response header")
+		x.Logf(logs.Info, "client prematurely closed connection, so upstream connection is closed too while waiting for response header")
 		return tryClientLeft, statusClientClosed
 	case err == errUploadFailed:
 		x.settle(upstream.Success)
 		return x.bodyFailed(x.uploadFailed)
 	case isTimeout(err):
-		x.Logf(observe.Error, "upstream timed out (110: Connection timed out) while reading response header from upstream")
+		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading response header from upstream")
 		return tryTimedOut, 504
 	case isEnd(err):
-		x.Logf(observe.Error, "upstream prematurely closed connection while reading response header from upstream")
+		x.Logf(logs.Error, "upstream prematurely closed connection while reading response header from upstream")
 	default:
-		x.Logf(observe.Error, "%s while reading response header from upstream", failure("recv", err))
+		x.Logf(logs.Error, "%s while reading response header from upstream", failure("recv", err))
 	}
 	return tryFailed, 502
 }

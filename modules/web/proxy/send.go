@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
@@ -111,10 +111,10 @@ func (x *Exchange) sendFailed(err error) (verdict, int) {
 		return tryAccepted, 0
 	}
 	if isTimeout(err) {
-		x.Logf(observe.Error, "upstream timed out (110: Connection timed out) while sending request to upstream")
+		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while sending request to upstream")
 		return tryTimedOut, 504
 	}
-	x.Logf(observe.Error, "%s while sending request to upstream", failure("send", err))
+	x.Logf(logs.Error, "%s while sending request to upstream", failure("send", err))
 	return tryFailed, 502
 }
 

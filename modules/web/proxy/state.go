@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
@@ -31,7 +31,7 @@ func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // logf writes to the error log and names the server as nginx does.
-func (x *Exchange) Logf(level observe.Level, format string, args ...any) {
+func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
 	r := x.Request
 	if !r.LogEnabled(level) {
 		return

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	"starling/web"
 )
 
@@ -26,7 +26,7 @@ func (p *protocol) Upgrade(x *Exchange, w Wire) web.Result {
 	received := t.copy(t.client, t.server, w.(*wire).in.Unread())
 	sent := <-up
 	if t.timedOut.Load() {
-		x.Logf(observe.Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection")
+		x.Logf(logs.Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection")
 	}
 	return x.Tunnelled(sent, received)
 }

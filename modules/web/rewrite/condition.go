@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/vars"
 	"starling/web"
 )
@@ -144,7 +144,7 @@ func (c *fileTest) holds(m *machine) bool {
 		return c.test(info) == c.want
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-		m.r.Logf(observe.Crit, "stat() \"%s\" failed: %v", path, err)
+		m.r.Logf(logs.Crit, "stat() \"%s\" failed: %v", path, err)
 	}
 	return !c.want
 }

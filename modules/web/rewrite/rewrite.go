@@ -2,9 +2,9 @@ package rewrite
 
 import (
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/escape"
 	"starling/nginx/regex"
-	"starling/observe"
 	"starling/plan"
 	"starling/vars"
 	"starling/web"
@@ -107,7 +107,7 @@ func (m *machine) match(re *web.Regex, pattern string, subject []byte) bool {
 		if found {
 			verb = "matches"
 		}
-		m.r.Logf(observe.Notice, "\"%s\" %s \"%s\"", pattern, verb, subject)
+		m.r.Logf(logs.Notice, "\"%s\" %s \"%s\"", pattern, verb, subject)
 	}
 	return found
 }
@@ -140,8 +140,8 @@ func assignable(p *plan.Plan, name string) (target, error) {
 }
 
 func warnUnset(r *web.Request, name string) {
-	if r.LogEnabled(observe.Warn) && conf.SettingsOf[Settings](r.Location.Scope).Warn {
-		r.Logf(observe.Warn, "using uninitialized \"%s\" variable", name)
+	if r.LogEnabled(logs.Warn) && conf.SettingsOf[Settings](r.Location.Scope).Warn {
+		r.Logf(logs.Warn, "using uninitialized \"%s\" variable", name)
 	}
 }
 
@@ -218,10 +218,10 @@ func (c *rewriteCommand) run(m *machine) bool {
 	}
 	r.Path = path
 	if m.log {
-		r.Logf(observe.Notice, "rewritten data: \"%s\", args: \"%s\"", r.Path, r.Query)
+		r.Logf(logs.Notice, "rewritten data: \"%s\", args: \"%s\"", r.Path, r.Query)
 	}
 	if len(r.Path) == 0 {
-		r.Logf(observe.Error, "the rewritten URI has a zero length")
+		r.Logf(logs.Error, "the rewritten URI has a zero length")
 		m.result = 500
 		return true
 	}
@@ -245,7 +245,7 @@ func (c *rewriteCommand) redirect(m *machine) {
 	}
 	location := c.withQuery(r, escape.RedirectInPlace(c.path.expand(r, true)), separator)
 	if m.log {
-		r.Logf(observe.Notice, "rewritten redirect: \"%s\"", location)
+		r.Logf(logs.Notice, "rewritten redirect: \"%s\"", location)
 	}
 	r.Out.Location = location
 	m.moved = false

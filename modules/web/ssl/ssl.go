@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/ssl"
 	"starling/web"
 )
@@ -49,7 +49,7 @@ func serve(b *web.Block, server *web.Server) error {
 		return err
 	}
 	for _, w := range warnings {
-		b.Plan.Log.Logf(observe.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	server.TLS = built.Config
 	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
@@ -60,7 +60,7 @@ func serve(b *web.Block, server *web.Server) error {
 func find(finder *ssl.Finder[*web.Request], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
 	web.DuringHandshake(hello, func(r *web.Request) {
 		if all, err = finder.Find(hello.ServerName, r); err != nil {
-			r.Conn.Logf(observe.Error, "%v while SSL handshaking", err)
+			r.Conn.Logf(logs.Error, "%v while SSL handshaking", err)
 			err = ssl.ErrNotFound
 		}
 	})
@@ -73,7 +73,7 @@ func check(mode ssl.VerifyClient, r *web.Request) web.Result {
 	if err == nil {
 		return web.Declined
 	}
-	r.Logf(observe.Info, "%v while reading client request headers", err)
+	r.Logf(logs.Info, "%v while reading client request headers", err)
 	var refused *ssl.ClientError
 	if errors.As(err, &refused) && refused.Missing {
 		return statusCertificateMissing

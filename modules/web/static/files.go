@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"starling/logs"
 	"starling/nginx/escape"
-	"starling/observe"
 	"starling/web"
 	"starling/web/h1"
 )
@@ -37,7 +37,7 @@ func serve(r *web.Request) web.Result {
 	case info.IsDir():
 		return addSlash(r)
 	case !info.Mode().IsRegular():
-		r.Logf(observe.Crit, "\"%s\" is not a regular file", path)
+		r.Logf(logs.Crit, "\"%s\" is not a regular file", path)
 		return 404
 	case r.MethodID == h1.MethodPost:
 		return 405
@@ -63,15 +63,15 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 
 // refuse answers for a file that cannot be opened.
 func refuse(r *web.Request, path []byte, err error) web.Result {
-	level, status := observe.Crit, web.Result(500)
+	level, status := logs.Crit, web.Result(500)
 	switch {
 	case isMissing(err):
-		level, status = observe.Error, 404
+		level, status = logs.Error, 404
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.ELOOP):
-		level, status = observe.Error, 403
+		level, status = logs.Error, 403
 	}
 	if status != 404 || r.Location.Core.LogNotFound {
-		r.Logf(level, "open() \"%s\" failed (%s)", path, observe.Reason(err))
+		r.Logf(level, "open() \"%s\" failed (%s)", path, logs.Reason(err))
 	}
 	return status
 }
@@ -141,7 +141,7 @@ func copyFile(r *web.Request, file *os.File, first, length int64) {
 			at += int64(n)
 		}
 		if err != nil && (err != io.EOF || at < end) {
-			r.Logf(observe.Alert, "file \"%s\" was truncated while it was sent, or cannot be read: %v", file.Name(), err)
+			r.Logf(logs.Alert, "file \"%s\" was truncated while it was sent, or cannot be read: %v", file.Name(), err)
 			return
 		}
 	}

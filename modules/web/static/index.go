@@ -7,7 +7,7 @@ import (
 	"syscall"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/vars"
 	"starling/web"
 )
@@ -64,15 +64,15 @@ func (x *indexer) handle(r *web.Request) web.Result {
 func refuseIndex(r *web.Request, path string, err error) web.Result {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
-		r.Logf(observe.Error, "\"%s\" is forbidden (%s)", path, observe.Reason(err))
+		r.Logf(logs.Error, "\"%s\" is forbidden (%s)", path, logs.Reason(err))
 		return 403
 	case isMissing(err):
 		if r.Location.Core.LogNotFound {
-			r.Logf(observe.Error, "\"%s\" is not found (%s)", path, observe.Reason(err))
+			r.Logf(logs.Error, "\"%s\" is not found (%s)", path, logs.Reason(err))
 		}
 		return 404
 	}
-	r.Logf(observe.Crit, "stat() \"%s\" failed (%s)", path, observe.Reason(err))
+	r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, logs.Reason(err))
 	return 500
 }
 
@@ -86,7 +86,7 @@ func testFolder(r *web.Request, path string) web.Result {
 	case err != nil:
 		return refuseIndex(r, path, err)
 	case !info.IsDir():
-		r.Logf(observe.Alert, "\"%s\" is not a directory", folder)
+		r.Logf(logs.Alert, "\"%s\" is not a directory", folder)
 		return 500
 	}
 	return 0

@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"starling/conf"
-	"starling/observe"
+	"starling/logs"
 	"starling/web"
 )
 
@@ -32,7 +32,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 		info, err := os.Stat(path)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-				r.Logf(observe.Crit, "stat() \"%s\" failed (%s)", path, observe.Reason(err))
+				r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, logs.Reason(err))
 			}
 			continue
 		}

@@ -1,8 +1,8 @@
 package upstream
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/observe"
 	"starling/plan"
 	servers "starling/upstream"
 	"starling/upstreams"
@@ -39,8 +39,8 @@ func link(p *plan.Plan) error {
 }
 
 // resources is /http/upstreams.
-func resources(p *plan.Plan) []observe.Resource {
-	return []observe.Resource{upstreams.Resource(p, upstreams.HTTP, groups.Of(p).All())}
+func resources(p *plan.Plan) []admin.Resource {
+	return []admin.Resource{upstreams.Resource(p, upstreams.HTTP, groups.Of(p).All())}
 }
 
 func (s *Settings) keepAlive() servers.KeepAlive {

@@ -3,7 +3,7 @@ package upstream
 import (
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 	servers "starling/upstream"
 	stick "starling/upstream/sticky"
 	"starling/vars"
@@ -117,6 +117,6 @@ func (l *learn) answered(r *web.Request, s *servers.Server) {
 		return
 	}
 	if err := l.learner.Answered(created, looked, append(r.Alloc(usualBytes)[:0], s.SessionID()...), r.Now()); err != nil {
-		r.Logf(observe.Alert, "%v", err)
+		r.Logf(logs.Alert, "%v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package observe
+package plan
 
 import "sync/atomic"
 

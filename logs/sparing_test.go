@@ -1,4 +1,4 @@
-package observe_test
+package logs_test
 
 import (
 	"fmt"
@@ -8,19 +8,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"starling/observe"
+	"starling/logs"
 )
 
 // lines is a log in memory, down to a level.
 type lines struct {
-	most observe.Level
+	most logs.Level
 	mu   sync.Mutex
 	all  []string
 }
 
-func (l *lines) Enabled(level observe.Level) bool { return level <= l.most }
+func (l *lines) Enabled(level logs.Level) bool { return level <= l.most }
 
-func (l *lines) Logf(level observe.Level, format string, args ...any) {
+func (l *lines) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.Enabled(level) {
@@ -37,12 +37,12 @@ func (l *lines) take() []string {
 
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &lines{most: observe.Info}
-		s := observe.NewSparing(log)
+		log := &lines{most: logs.Info}
+		s := logs.NewSparing(log)
 		for i := range 10_000 { // one knocks again and again, others come once each
-			s.Logf(observe.Error, "10.0.0.1 no certificate", "no certificate, client: 10.0.0.1")
-			s.Logf(observe.Warn, fmt.Sprint(i), "not the protocol, client: %d", i)
-			s.Logf(observe.Debug, "x", "nobody asked for this")
+			s.Logf(logs.Error, "10.0.0.1 no certificate", "no certificate, client: 10.0.0.1")
+			s.Logf(logs.Warn, fmt.Sprint(i), "not the protocol, client: %d", i)
+			s.Logf(logs.Debug, "x", "nobody asked for this")
 		}
 		got := log.take()
 		if len(got) != 20 || got[0] != "[error] no certificate, client: 10.0.0.1" || got[19] != "[warn] not the protocol, client: 18" {
@@ -53,7 +53,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		if got := log.take(); len(got) != 1 || got[0] != "[error] … and 19980 more such lines in the last minute; the last one: not the protocol, client: 9999" {
 			t.Errorf("the sum: %q", got)
 		}
-		s.Logf(observe.Error, "10.0.0.1 no certificate", "again")
+		s.Logf(logs.Error, "10.0.0.1 no certificate", "again")
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := log.take(); len(got) != 1 || got[0] != "[error] again" {
@@ -64,16 +64,16 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 
 func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &lines{most: observe.Debug}
-		s := observe.NewSparing(log)
-		s.Logf(observe.Error, "a", "once")
-		s.Logf(observe.Error, "a", "twice, %s", strings.Repeat("x", 5000))
+		log := &lines{most: logs.Debug}
+		s := logs.NewSparing(log)
+		s.Logf(logs.Error, "a", "once")
+		s.Logf(logs.Error, "a", "twice, %s", strings.Repeat("x", 5000))
 		s.Close()
 		got := log.take()
 		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] … and 1 more such lines") || len(got[2]) > 1200 {
 			t.Errorf("%q", got)
 		}
-		s.Logf(observe.Error, "b", "after the end") // its log may be closed, and nobody sums up any more
+		s.Logf(logs.Error, "b", "after the end") // its log may be closed, and nobody sums up any more
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := log.take(); len(got) != 1 || got[0] != "[debug] after the end" {

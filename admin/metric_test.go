@@ -1,11 +1,11 @@
-package observe_test
+package admin_test
 
 import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/lib/exposition"
-	"starling/observe"
 )
 
 // body is a resource's answer with all shapes that metrics are taken from.
@@ -33,30 +33,30 @@ func TestMetricsAreFoundInTheAnswer(t *testing.T) {
 		Zones: map[string]shape{"b": {State: "up", Digest: "ffffffffffffffff"}, "a": {State: "down", LagMS: 1500, Digest: ""}},
 		Peers: []shape{{Name: "x", Address: "1.2.3.4:5", Codes: map[string]int64{"200": 7, "404": 1}, Lacks: []string{"one", "two"}}, {Name: "y"}},
 	}
-	digest := observe.Gauge("m", "zones.*zone.digest", "")
+	digest := admin.Gauge("m", "zones.*zone.digest", "")
 	digest.Hex = true
 	for _, c := range []struct {
-		metric observe.Metric
+		metric admin.Metric
 		want   string
 	}{
-		{observe.Counter("m", "total", ""), "m 3"},
-		{observe.Gauge("m", "ready", ""), "m 1"},
-		{observe.Gauge("m", "left", ""), ""},
-		{observe.Gauge("m", "total.deeper", ""), ""},
-		{observe.Gauge("m", "zones.*zone.state", "").Of(up), `m{zone="a"} 0|m{zone="b"} 1`},
-		{observe.Gauge("m", "zones.*zone.state", ""), ""},
-		{observe.Gauge("m", "zones.*zone.lag_ms", "").By(1e-3), `m{zone="a"} 1.5|m{zone="b"} 0`},
+		{admin.Counter("m", "total", ""), "m 3"},
+		{admin.Gauge("m", "ready", ""), "m 1"},
+		{admin.Gauge("m", "left", ""), ""},
+		{admin.Gauge("m", "total.deeper", ""), ""},
+		{admin.Gauge("m", "zones.*zone.state", "").Of(up), `m{zone="a"} 0|m{zone="b"} 1`},
+		{admin.Gauge("m", "zones.*zone.state", ""), ""},
+		{admin.Gauge("m", "zones.*zone.lag_ms", "").By(1e-3), `m{zone="a"} 1.5|m{zone="b"} 0`},
 		{digest, `m{zone="b"} 4.503599627370495e+15`},
-		{observe.Counter("m", "peers.[peer=name].codes.*code", ""), `m{code="200",peer="x"} 7|m{code="404",peer="x"} 1`},
-		{observe.Counter("m", "peers.[peer=name].codes.200", "").Coded("2xx"), `m{code="2xx",peer="x"} 7`},
-		{observe.Gauge("m", "peers.[peer=name,address=address]", ""), `m{address="",peer="y"} 1|m{address="1.2.3.4:5",peer="x"} 1`},
-		{observe.Gauge("m", "peers.[peer=name].lacks", ""), `m{peer="x"} 2`},
-		{observe.Gauge("m", "[none=nothing].total", ""), `m{none=""} 3`},
+		{admin.Counter("m", "peers.[peer=name].codes.*code", ""), `m{code="200",peer="x"} 7|m{code="404",peer="x"} 1`},
+		{admin.Counter("m", "peers.[peer=name].codes.200", "").Coded("2xx"), `m{code="2xx",peer="x"} 7`},
+		{admin.Gauge("m", "peers.[peer=name,address=address]", ""), `m{address="",peer="y"} 1|m{address="1.2.3.4:5",peer="x"} 1`},
+		{admin.Gauge("m", "peers.[peer=name].lacks", ""), `m{peer="x"} 2`},
+		{admin.Gauge("m", "[none=nothing].total", ""), `m{none=""} 3`},
 	} {
-		var asked *observe.Call
-		r := observe.Resource{Metrics: []observe.Metric{c.metric}, MetricsTail: []string{"tail"}, Handle: func(call *observe.Call) observe.Answer {
+		var asked *admin.Call
+		r := admin.Resource{Metrics: []admin.Metric{c.metric}, MetricsTail: []string{"tail"}, Handle: func(call *admin.Call) admin.Answer {
 			asked = call
-			return observe.Answer{Body: answer}
+			return admin.Answer{Body: answer}
 		}}
 		var page exposition.Page
 		if err := r.Expose(&page); err != nil {
@@ -79,14 +79,14 @@ func TestMetricsAreFoundInTheAnswer(t *testing.T) {
 
 func TestWhatCannotBeShownNow(t *testing.T) {
 	for _, c := range []struct {
-		answer observe.Answer
+		answer admin.Answer
 		fails  bool
 	}{
-		{observe.Fail(404, "PathNotFound", "it has not started"), false},
-		{observe.Answer{Status: 204}, false},
-		{observe.Answer{Body: func() {}}, true},
+		{admin.Fail(404, "PathNotFound", "it has not started"), false},
+		{admin.Answer{Status: 204}, false},
+		{admin.Answer{Body: func() {}}, true},
 	} {
-		r := observe.Resource{Path: "x", Metrics: []observe.Metric{observe.Gauge("m", "total", "")}, Handle: func(*observe.Call) observe.Answer { return c.answer }}
+		r := admin.Resource{Path: "x", Metrics: []admin.Metric{admin.Gauge("m", "total", "")}, Handle: func(*admin.Call) admin.Answer { return c.answer }}
 		var page exposition.Page
 		if err := r.Expose(&page); (err != nil) != c.fails || len(page.Append(nil)) > 0 {
 			t.Errorf("%+v: %v", c.answer, err)

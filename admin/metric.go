@@ -1,4 +1,4 @@
-package observe
+package admin
 
 import (
 	"encoding/json"

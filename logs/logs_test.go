@@ -1,4 +1,4 @@
-package observe_test
+package logs_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"starling/lib/testkit"
-	"starling/observe"
+	"starling/logs"
 )
 
 func read(t *testing.T, path string) string {
@@ -27,14 +27,14 @@ func read(t *testing.T, path string) string {
 func TestErrorLogLineAndLevels(t *testing.T) {
 	dir := t.TempDir()
 	all, grave := filepath.Join(dir, "all.log"), filepath.Join(dir, "grave.log")
-	log, err := observe.NewFiles("starling").Logs().ErrorLog([]observe.Target{{Path: all, Level: observe.Info}, {Path: grave, Level: observe.Error}})
+	log, err := logs.NewFiles("starling").Logs().ErrorLog([]logs.Target{{Path: all, Level: logs.Info}, {Path: grave, Level: logs.Error}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Logf(observe.Debug, "nobody wants this")
-	log.Logf(observe.Notice, "reconfiguring")
-	log.Logf(observe.Error, "*%d limiting requests", 5)
-	log.Logf(observe.Warn, "client sent \"%s\"", "a\n2026/01/01 [alert] forged\x7f")
+	log.Logf(logs.Debug, "nobody wants this")
+	log.Logf(logs.Notice, "reconfiguring")
+	log.Logf(logs.Error, "*%d limiting requests", 5)
+	log.Logf(logs.Warn, "client sent \"%s\"", "a\n2026/01/01 [alert] forged\x7f")
 
 	pid := fmt.Sprint(os.Getpid())
 	stamp := `\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `
@@ -49,35 +49,35 @@ $`)
 	if got := read(t, grave); strings.Count(got, "\n") != 1 || !strings.Contains(got, "[error]") {
 		t.Errorf("the log of level error holds\n%s", got)
 	}
-	if log.Enabled(observe.Debug) || !log.Enabled(observe.Info) {
+	if log.Enabled(logs.Debug) || !log.Enabled(logs.Info) {
 		t.Error("Enabled does not follow the least grave target")
 	}
 }
 
 func TestErrorLineIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "error.log")
-	log, err := observe.NewFiles("starling").Logs().ErrorLog([]observe.Target{{Path: path, Level: observe.Error}})
+	log, err := logs.NewFiles("starling").Logs().ErrorLog([]logs.Target{{Path: path, Level: logs.Error}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Logf(observe.Error, "%s", strings.Repeat("x", 1<<20))
+	log.Logf(logs.Error, "%s", strings.Repeat("x", 1<<20))
 	if got := read(t, path); len(got) != 2048 || !strings.HasSuffix(got, "x\n") {
 		t.Errorf("the line has %d bytes", len(got))
 	}
 }
 
 func TestGraveLinesAreEchoedUntilTheProcessRuns(t *testing.T) {
-	files := observe.NewFiles("starling")
+	files := logs.NewFiles("starling")
 	var screen bytes.Buffer
 	files.Echo(&screen)
-	log, err := files.Logs().ErrorLog([]observe.Target{{Path: filepath.Join(t.TempDir(), "e"), Level: observe.Crit}})
+	log, err := files.Logs().ErrorLog([]logs.Target{{Path: filepath.Join(t.TempDir(), "e"), Level: logs.Crit}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Logf(observe.Notice, "nothing to see")
-	log.Logf(observe.Warn, "odd")
+	log.Logf(logs.Notice, "nothing to see")
+	log.Logf(logs.Warn, "odd")
 	files.Echo(nil)
-	log.Logf(observe.Emerg, "later")
+	log.Logf(logs.Emerg, "later")
 	if got := screen.String(); got != "starling: [warn] odd\n" {
 		t.Errorf("got %q", got)
 	}
@@ -85,9 +85,9 @@ func TestGraveLinesAreEchoedUntilTheProcessRuns(t *testing.T) {
 
 func TestReopenFollowsThePath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	files := observe.NewFiles("starling")
-	logs := files.Logs()
-	log, err := logs.AccessLog(observe.AccessOptions{Path: path, BufferBytes: 4096})
+	files := logs.NewFiles("starling")
+	opened := files.Logs()
+	log, err := opened.AccessLog(logs.AccessOptions{Path: path, BufferBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestReopenFollowsThePath(t *testing.T) {
 		t.Fatal(errs)
 	}
 	log.Write([]byte("two\n"))
-	logs.Close()
+	opened.Close()
 	if old, now := read(t, path+".1"), read(t, path); old != "one\n" || now != "two\n" {
 		t.Errorf("moved file %q, new file %q", old, now)
 	}
@@ -107,19 +107,19 @@ func TestReopenFollowsThePath(t *testing.T) {
 
 func TestFileOutlivesTheConfigurationThatSharesIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	files := observe.NewFiles("starling")
+	files := logs.NewFiles("starling")
 	old, next := files.Logs(), files.Logs()
-	var logs [2]*observe.AccessLog
-	for i, l := range []*observe.Logs{old, next} {
+	var access [2]*logs.AccessLog
+	for i, l := range []*logs.Logs{old, next} {
 		var err error
-		if logs[i], err = l.AccessLog(observe.AccessOptions{Path: path}); err != nil {
+		if access[i], err = l.AccessLog(logs.AccessOptions{Path: path}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	old.Close()
-	logs[1].Write([]byte("still here\n"))
+	access[1].Write([]byte("still here\n"))
 	next.Close()
-	logs[1].Write([]byte("too late\n"))
+	access[1].Write([]byte("too late\n"))
 	if got := read(t, path); got != "still here\n" {
 		t.Errorf("got %q", got)
 	}
@@ -128,12 +128,12 @@ func TestFileOutlivesTheConfigurationThatSharesIt(t *testing.T) {
 func TestAccessLogFlushesAfterItsTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
 	synctest.Test(t, func(t *testing.T) {
-		logs := observe.NewFiles("starling").Logs()
-		log, err := logs.AccessLog(observe.AccessOptions{Path: path, BufferBytes: 64, Flush: time.Second})
+		opened := logs.NewFiles("starling").Logs()
+		log, err := opened.AccessLog(logs.AccessOptions{Path: path, BufferBytes: 64, Flush: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer logs.Close()
+		defer opened.Close()
 		log.Write([]byte("waits\n"))
 		if got := read(t, path); got != "" {
 			t.Errorf("written at once: %q", got)
@@ -152,24 +152,24 @@ func TestAccessLogFlushesAfterItsTime(t *testing.T) {
 }
 
 func TestOpenProblemsAreInNginxWords(t *testing.T) {
-	logs := observe.NewFiles("starling").Logs()
-	_, err := logs.ErrorLog([]observe.Target{{Path: "/nowhere/error.log", Level: observe.Error}})
+	opened := logs.NewFiles("starling").Logs()
+	_, err := opened.ErrorLog([]logs.Target{{Path: "/nowhere/error.log", Level: logs.Error}})
 	if want := `open() "/nowhere/error.log" failed (2: No such file or directory)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	path := filepath.Join(t.TempDir(), "a.log")
-	if _, err := logs.AccessLog(observe.AccessOptions{Path: path, BufferBytes: 4096}); err != nil {
+	if _, err := opened.AccessLog(logs.AccessOptions{Path: path, BufferBytes: 4096}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = logs.AccessLog(observe.AccessOptions{Path: path, BufferBytes: 8192})
+	_, err = opened.AccessLog(logs.AccessOptions{Path: path, BufferBytes: 8192})
 	if want := `access_log "` + path + `" already defined with conflicting parameters`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
 func TestFailedWritesAreCounted(t *testing.T) {
-	files := observe.NewFiles("starling")
-	log, err := files.Logs().AccessLog(observe.AccessOptions{Path: "/dev/full"})
+	files := logs.NewFiles("starling")
+	log, err := files.Logs().AccessLog(logs.AccessOptions{Path: "/dev/full"})
 	if err != nil {
 		t.Skip("no /dev/full on this system: ", err)
 	}
@@ -184,8 +184,8 @@ func TestWritingLogsAllocatesNothing(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	dir := t.TempDir()
-	logs := observe.NewFiles("starling").Logs()
-	access, err := logs.AccessLog(observe.AccessOptions{Path: filepath.Join(dir, "a"), BufferBytes: 1 << 16})
+	opened := logs.NewFiles("starling").Logs()
+	access, err := opened.AccessLog(logs.AccessOptions{Path: filepath.Join(dir, "a"), BufferBytes: 1 << 16})
 	if err != nil {
 		t.Fatal(err)
 	}

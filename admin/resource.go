@@ -1,4 +1,5 @@
-package observe
+// Package admin has the resources of the API, which families contribute, and the metrics that are read from their answers.
+package admin
 
 import "net/url"
 

@@ -1,4 +1,4 @@
-package observe
+package logs
 
 // Level is the severity of a line of the error log, in nginx's order.
 type Level int
