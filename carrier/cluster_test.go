@@ -391,7 +391,7 @@ func TestAResetIsToldPlainly(t *testing.T) {
 	fmt.Fprint(nc, "\x8eSTRL")
 	nc.(*net.TCPConn).SetLinger(0)
 	nc.Close()
-	want := fmt.Sprintf("closed the connection from %s: read: connection reset by peer", nc.LocalAddr())
+	want := fmt.Sprintf("closed the connection from %s: recv() failed (104: Connection reset by peer)", nc.LocalAddr())
 	eventually(t, func() error {
 		if n.log.find(want) == "" {
 			return fmt.Errorf("not logged: %s; but %s", want, n.log.find("closed"))

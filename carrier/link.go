@@ -15,6 +15,7 @@ import (
 	"starling/cluster"
 	"starling/cluster/wire"
 	"starling/logs"
+	"starling/nginx/errno"
 )
 
 // target is one address of a member.
@@ -295,7 +296,7 @@ func plain(err error, timeout time.Duration) error {
 		if op.Timeout() {
 			return fmt.Errorf("timed out after %v", timeout)
 		}
-		return op.Err
+		return errno.Worded(op.Err)
 	}
 	return err
 }

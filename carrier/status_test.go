@@ -34,7 +34,7 @@ func TestNodesAgreeOnlyWhereAllMembersAreReached(t *testing.T) {
 	eventually(t, func() error { return a.shows(true, fmt.Sprintf("%q %s connected \"\"", address, b.member())) })
 	b.stop()
 	eventually(t, func() error {
-		return a.shows(false, fmt.Sprintf("%q %s connecting \"connect: connection refused\"", address, b.member()))
+		return a.shows(false, fmt.Sprintf("%q %s connecting \"connect() failed (111: Connection refused)\"", address, b.member()))
 	})
 	again := &node{t: t, index: 1, clock: b.clock, log: &journalLog{t: t}}
 	var err error

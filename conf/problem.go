@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"starling/nginx/errno"
 )
 
 // CommandLine stands in Node.File and Problem.File for directives given with -g.
@@ -33,12 +35,12 @@ func (p *Problem) Error() string {
 
 // At makes a problem at the place of a node, for setters that look into blocks.
 func At(n *Node, format string, args ...any) *Problem {
-	return &Problem{What: fmt.Sprintf(format, args...), File: n.File, Line: n.Line, order: n.order}
+	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.Line, order: n.order}
 }
 
 // AtEnd makes a problem at the closing brace of a block, where nginx says what a block lacks.
 func AtEnd(n *Node, format string, args ...any) *Problem {
-	return &Problem{What: fmt.Sprintf(format, args...), File: n.File, Line: n.EndLine, order: n.endOrder}
+	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.EndLine, order: n.endOrder}
 }
 
 // Problems are sorted by place in load order; the first is the one that nginx would print.
@@ -81,7 +83,7 @@ func problemsAt(n *Node, err error) Problems {
 	var one *Problem
 	var many Problems
 	var verdict Verdict
-	what := err.Error()
+	what := errno.Message(err)
 	switch {
 	case errors.As(err, &many):
 	case errors.As(err, &one):

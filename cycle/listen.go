@@ -13,6 +13,7 @@ import (
 
 	"starling/lib/packets"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/nginx/sockaddr"
 )
 
@@ -65,11 +66,7 @@ type bindError struct {
 }
 
 func (e *bindError) Error() string {
-	var errno syscall.Errno
-	if errors.As(e.cause, &errno) {
-		return fmt.Sprintf("bind() to %s failed (%d: %s)", e.addr, int(errno), logs.ErrnoText(errno))
-	}
-	return fmt.Sprintf("bind() to %s failed (%v)", e.addr, e.cause)
+	return fmt.Sprintf("bind() to %s failed (%s)", e.addr, errno.Reason(e.cause))
 }
 
 func (e *bindError) Unwrap() error { return e.cause }

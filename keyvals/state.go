@@ -9,13 +9,13 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/plan"
 	"starling/zone/kinds"
 )
@@ -85,14 +85,14 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	}
 	if !takenOver {
 		if err := s.load(z); err != nil {
-			return inNginxWords(err)
+			return errors.New(errno.Message(err))
 		}
 		z.OnCommit(func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
 		if err := s.open(z, p.Log); err != nil {
-			return conf.At(at.node, "%s", inNginxWords(err))
+			return conf.At(at.node, "%v", err)
 		}
 		started = true
 		go s.run(ctx, p.Log)
@@ -104,16 +104,6 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		}
 	})
 	return nil
-}
-
-// inNginxWords words a failed system call as nginx does.
-func inNginxWords(err error) error {
-	var at *fs.PathError
-	var errno syscall.Errno
-	if errors.As(err, &at) && errors.As(err, &errno) {
-		return fmt.Errorf("%s() \"%s\" failed (%d: %s)", at.Op, at.Path, int(errno), logs.ErrnoText(errno))
-	}
-	return err
 }
 
 // load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"starling/nginx/errno"
 )
 
 // maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: what a client sends must not fill the disk.
@@ -63,7 +65,7 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	line = append(line, "] "...)
 	line = append(line, e.prefix...)
 	text := len(line)
-	line = fmt.Appendf(line, format, args...)
+	line = fmt.Appendf(line, format, errno.Args(args)...)
 	if len(line) > maxErrorLine-1 {
 		line = line[:maxErrorLine-1]
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"starling/nginx/errno"
 )
 
 // CacheOptions are those of open_log_file_cache.
@@ -89,12 +91,12 @@ func (f *cachedFile) append(line []byte, keep bool) (Level, error) {
 	if !keep || err != nil {
 		if closeErr := f.out.Close(); err == nil && closeErr != nil {
 			f.out = nil
-			return Alert, callError("close", f.path, closeErr)
+			return Alert, errno.Call("close", f.path, closeErr)
 		}
 		f.out = nil
 	}
 	if err != nil {
-		return Alert, callError("write", f.path, err)
+		return Alert, errno.Call("write", f.path, err)
 	}
 	return 0, nil
 }

@@ -1,18 +1,17 @@
 package logs
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"starling/nginx/errno"
 )
 
 // StderrPath is the word of error_log that stands for the standard error stream.
@@ -182,7 +181,7 @@ func (fs *Files) Chown(uid, gid int) []error {
 			continue // a pipe or a terminal is somebody else's
 		}
 		if err := f.out.Chown(uid, gid); err != nil {
-			errs = append(errs, callError("chown", f.path, err))
+			errs = append(errs, errno.Call("chown", f.path, err))
 		}
 	}
 	return errs
@@ -232,7 +231,7 @@ func (f *file) forget(a *AccessLog) {
 func openLog(path string) (*os.File, error) {
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
 	if err != nil {
-		return nil, callError("open", path, err)
+		return nil, errno.Call("open", path, err)
 	}
 	return out, nil
 }
@@ -253,7 +252,7 @@ func (f *file) reopen() error {
 	f.out = out
 	f.mu.Unlock()
 	if err := old.Close(); err != nil {
-		return callError("close", f.path, err)
+		return errno.Call("close", f.path, err)
 	}
 	return nil
 }
@@ -298,32 +297,5 @@ func (f *file) complain(err error) {
 		return
 	}
 	f.muteUntil = now + 1
-	fmt.Fprintf(os.Stderr, "%v\n", callError("write", f.path, err))
-}
-
-// callError words a failed system call on a path as nginx does: open() "x" failed (2: No such file or directory).
-func callError(call, path string, err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, Reason(err))
-	}
-	return fmt.Errorf("%s() \"%s\" failed (%w)", call, path, err)
-}
-
-// Reason says why a system call failed as nginx does, with number and text: "2: No such file or directory".
-func Reason(err error) string {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return err.Error()
-	}
-	return strconv.Itoa(int(errno)) + ": " + ErrnoText(errno)
-}
-
-// ErrnoText is the C library's text of an error number, which begins with a capital where Go's does not.
-func ErrnoText(errno syscall.Errno) string {
-	text := errno.Error()
-	if text != "" && text[0] >= 'a' && text[0] <= 'z' {
-		text = string(text[0]-'a'+'A') + text[1:]
-	}
-	return text
+	fmt.Fprintf(os.Stderr, "%v\n", errno.Call("write", f.path, err))
 }

@@ -3,10 +3,12 @@ package logs_test
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +53,31 @@ $`)
 	}
 	if log.Enabled(logs.Debug) || !log.Enabled(logs.Info) {
 		t.Error("Enabled does not follow the least grave target")
+	}
+}
+
+func TestErrorsOfTheSystemHaveNginxsWords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "error.log")
+	log, err := logs.NewFiles("starling").Logs().ErrorLog([]logs.Target{{Path: path, Level: logs.Error}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sparing := logs.NewSparing(log)
+	reset := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	log.Logf(logs.Error, "%v while waiting for request", reset)
+	for range 2 {
+		sparing.Logf(logs.Error, "", "stranger: %v", reset)
+	}
+	sparing.Close()
+	got := read(t, path)
+	for _, want := range []string{
+		": recv() failed (104: Connection reset by peer) while waiting for request\n",
+		": stranger: recv() failed (104: Connection reset by peer)\n",
+		"the last one: stranger: recv() failed (104: Connection reset by peer)\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q in\n%s", want, got)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"starling/nginx/errno"
 )
 
 // Sparing writes lines that strangers can cause, a few a minute: each kind once, and of all kinds a number. What it left out is summed up in one
@@ -36,7 +38,7 @@ func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 		return
 	}
 	if !s.admits(key) {
-		level = s.leaveOut(level, fmt.Sprintf(format, args...))
+		level = s.leaveOut(level, fmt.Sprintf(format, errno.Args(args)...))
 	}
 	s.log.Logf(level, format, args...)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/nginx/ascii"
 	"starling/nginx/hostnames"
 	"starling/plan"
 	"starling/vars"
@@ -110,13 +111,8 @@ func (m *valueMap[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	}
 	// The lower-case form stands behind the subject, which expressions see as it is.
 	end := len(dst)
-	dst = append(dst, dst[start:]...)
+	dst = ascii.AppendLower(dst, dst[start:])
 	subject, lower := dst[start:end], dst[end:]
-	for i, b := range lower {
-		if b >= 'A' && b <= 'Z' {
-			lower[i] = b | 0x20
-		}
-	}
 	found, _ := m.values.Find(lower)
 	for i := 0; found == nil && i < len(m.regexes); i++ {
 		if m.regexes[i].regex.Match(c, subject) {

@@ -1,17 +1,16 @@
 package process
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
-
 	"starling/logs"
+	"starling/nginx/errno"
+
+	"github.com/google/renameio/v2"
 )
 
 // signalsByName are the words of -s.
@@ -82,12 +81,5 @@ func systemError(call, path string, err error) error {
 	if path != "" {
 		call = fmt.Sprintf("%s() \"%s\"", call, path)
 	}
-	var errno syscall.Errno
-	switch {
-	case errors.As(err, &errno):
-		return fmt.Errorf("%s failed (%d: %s)", call, int(errno), logs.ErrnoText(errno))
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s failed (2: No such file or directory)", call)
-	}
-	return fmt.Errorf("%s failed (%w)", call, err)
+	return fmt.Errorf("%s failed (%s)", call, errno.Reason(err))
 }

@@ -8,9 +8,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
-	"syscall"
+
+	"starling/nginx/errno"
 )
 
 // Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be told, not swallowed.
@@ -31,17 +31,10 @@ func opened(path string, read ReadFile) ([]byte, error) {
 	return data, nil
 }
 
-// reason says what the system said, without the path that the message already has.
+// reason says what the system said, without its number and the path that the message already has.
 func reason(err error) string {
-	var number syscall.Errno
-	switch {
-	case errors.As(err, &number):
-		text := number.Error()
-		return strings.ToUpper(text[:1]) + text[1:]
-	case errors.Is(err, fs.ErrNotExist):
-		return "No such file or directory"
-	case errors.Is(err, fs.ErrPermission):
-		return "Permission denied"
+	if number, ok := errno.Of(err); ok {
+		return errno.Text(number)
 	}
 	return err.Error()
 }
@@ -165,7 +158,7 @@ func readPasswords(path string, read ReadFile) ([][]byte, error) {
 	}
 	data, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("open() %q failed (%s)", path, reason(err))
+		return nil, errno.Call("open", path, err)
 	}
 	var passwords [][]byte
 	for line := range bytes.Lines(data) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"starling/nginx/errno"
 )
 
 // VerifyClient is ssl_verify_client.
@@ -158,7 +160,7 @@ func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error 
 	for _, path := range s.TicketKeys {
 		data, err := read(path)
 		if err != nil {
-			return fmt.Errorf("open() %q failed (%s)", path, reason(err))
+			return errno.Call("open", path, err)
 		}
 		if len(data) != 48 && len(data) != 80 {
 			return fmt.Errorf("%q must be 48 or 80 bytes", path)

@@ -158,7 +158,7 @@ func TestBuildErrors(t *testing.T) {
 			pair("a.crt", "old.key")(s)
 			s.PasswordFile = "passwords"
 		},
-		`open() "nowhere" failed (No such file or directory)`: func(s *ServerSettings) { s.PasswordFile = "nowhere" },
+		`open() "nowhere" failed (2: No such file or directory)`: func(s *ServerSettings) { s.PasswordFile = "nowhere" },
 		`cannot load CRL "text": PEM_read_bio_X509_CRL() failed (no start line: Expecting: X509 CRL)`: func(s *ServerSettings) {
 			s.CRL = "text"
 		},

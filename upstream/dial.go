@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -12,7 +11,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
-	"starling/logs"
+	"starling/nginx/errno"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,18 +62,15 @@ type DialError struct {
 }
 
 func (e *DialError) Error() string {
-	var number syscall.Errno
 	switch {
 	case e.TimedOut && e.TLS:
 		return "upstream timed out (110: Connection timed out) while SSL handshaking to upstream"
 	case e.TimedOut:
 		return "upstream timed out (110: Connection timed out) while connecting to upstream"
 	case e.TLS:
-		return fmt.Sprintf("%v while SSL handshaking to upstream", e.Err)
-	case errors.As(e.Err, &number):
-		return fmt.Sprintf("connect() failed (%d: %s) while connecting to upstream", int(number), logs.ErrnoText(number))
+		return errno.Message(e.Err) + " while SSL handshaking to upstream"
 	}
-	return fmt.Sprintf("connect() failed (%v) while connecting to upstream", e.Err)
+	return errno.Failure("connect", e.Err) + " while connecting to upstream"
 }
 
 // Unwrap returns the cause.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 
+	"starling/nginx/ascii"
 	"starling/web/h1"
 )
 
@@ -15,7 +16,7 @@ const basicScheme = "basic "
 // BasicCredentials reads user and password of the Authorization header (RFC 7617); they are valid during the request.
 func (r *Request) BasicCredentials() (user, password []byte, given bool) {
 	header := r.KnownHeader(h1.HeaderAuthorization)
-	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes || !equalFold(header[:len(basicScheme)], []byte(basicScheme)) {
+	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes || !ascii.EqualString(header[:len(basicScheme)], basicScheme) {
 		return nil, nil, false
 	}
 	encoded := bytes.TrimRight(bytes.TrimLeft(header[len(basicScheme):], " "), "=")

@@ -115,10 +115,10 @@ func (r *Request) ErrorStatus(err error) Result {
 		r.refuseBody()
 		return Result(problem.Status)
 	case isTimeout(err):
-		r.Logf(logs.Info, "client timed out while reading client request body")
+		r.Logf(logs.Info, "client timed out (110: Connection timed out) while reading client request body")
 		return statusTimedOut
 	}
-	r.Logf(logs.Info, "client prematurely closed connection (%v) while reading client request body", err)
+	r.Logf(logs.Info, "%s while reading client request body", clientGone(err))
 	r.keep = false
 	return 400
 }

@@ -14,6 +14,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/plan"
 )
 
@@ -79,7 +80,7 @@ func (f *bodyFault) Error() string { return f.text }
 
 // failedCall words a system call that failed on a path.
 func failedCall(call, path string, err error) error {
-	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, logs.Reason(err))
+	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, errno.Reason(err))
 }
 
 // fileFault is a failed call that leaves a request without its body.

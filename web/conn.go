@@ -15,6 +15,7 @@ import (
 
 	"starling/lib/proxyprotocol"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/ssl"
 )
 
@@ -35,9 +36,6 @@ const freshGrace = 5 * time.Second
 // keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its client was told
 // that the connection goes on. nginx calls it keepalive_min_timeout, and loses such requests where that is not set.
 const keptGrace = 100 * time.Millisecond
-
-// deadlineSlack is how much later than asked a timeout may come. It saves setting a deadline for each read and write.
-const deadlineSlack = time.Second
 
 // Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
 func (p *Port) Expect() {
@@ -268,18 +266,18 @@ func (c *Conn) lastLook(err error) error {
 	c.state.Store(stateBusy)
 	// Retire sets its deadline under the lock; it must not end the reading of a request that begins now.
 	c.site.mu.Lock()
-	c.readUntilMS = 0
+	c.readUntil.Forget()
 	c.site.mu.Unlock()
 	return err
 }
 
 func (c *Conn) logWaiting(err error) {
-	what := err.Error()
+	what := errno.Message(err)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if c.Requests > 0 {
 			return // the usual end of a kept connection
 		}
-		what = "client timed out"
+		what = "client timed out (110: Connection timed out)"
 	}
 	c.server.Log.Logf(logs.Info, "*%d %s while waiting for request, client: %s, server: %s", c.Serial, what, c.remoteText(), c.Port.Addr)
 }
@@ -292,10 +290,10 @@ func (c *Conn) remoteText() string {
 	return c.Remote.Addr().String()
 }
 
-// readWithin sees to it that reads fail after timeout, or up to deadlineSlack later.
+// readWithin sees to it that reads fail after timeout, or up to deadline.Slack later.
 func (c *Conn) readWithin(timeout time.Duration) {
-	if renew(c.site.plan.Clock.Now().MonoMS, timeout, &c.readUntilMS) {
-		c.raw.SetReadDeadline(time.Now().Add(timeout + slack(timeout))) // fails on closed sockets only, as the read will
+	if at, due := c.readUntil.Renew(c.site.plan.Clock.Now().MonoMS, timeout); due {
+		c.raw.SetReadDeadline(at) // fails on closed sockets only, as the read will
 	}
 }
 
@@ -309,23 +307,9 @@ func (c *Conn) readFirstWithin(timeout time.Duration) {
 
 // writeWithin is readWithin for writes.
 func (c *Conn) writeWithin(timeout time.Duration) {
-	if renew(c.site.plan.Clock.Now().MonoMS, timeout, &c.writeUntilMS) {
-		c.raw.SetWriteDeadline(time.Now().Add(timeout + slack(timeout)))
+	if at, due := c.writeUntil.Renew(c.site.plan.Clock.Now().MonoMS, timeout); due {
+		c.raw.SetWriteDeadline(at)
 	}
-}
-
-// slack is deadlineSlack, less for short timeouts.
-func slack(timeout time.Duration) time.Duration { return min(deadlineSlack, timeout/4) }
-
-// renew tells whether the deadline at untilMS does not do for a timeout that begins now, and then moves it.
-func renew(nowMS int64, timeout time.Duration, untilMS *int64) bool {
-	least := nowMS + timeout.Milliseconds()
-	most := least + slack(timeout).Milliseconds()
-	if *untilMS >= least && *untilMS <= most {
-		return false
-	}
-	*untilMS = most
-	return true
 }
 
 // readProxied reads the header of the PROXY protocol, within client_header_timeout.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/web/h1"
 )
 
@@ -157,13 +158,10 @@ func (r *Request) badHead(err error) bool {
 		r.runWith(Result(problem.Status))
 		return true
 	case isTimeout(err):
-		r.Logf(logs.Info, "client timed out %s", where)
+		r.Logf(logs.Info, "client timed out (110: Connection timed out) %s", where)
 		r.abandon(statusTimedOut)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		r.Logf(logs.Info, "client prematurely closed connection %s", where)
-		r.abandon(400)
 	default:
-		r.Logf(logs.Info, "%v %s", err, where)
+		r.Logf(logs.Info, "%s %s", clientGone(err), where)
 		r.abandon(400)
 	}
 	for _, h := range r.Location.phases[Log] {
@@ -172,13 +170,21 @@ func (r *Request) badHead(err error) bool {
 	return false
 }
 
+// clientGone says how a client left: it closed the connection, or reading from it failed.
+func clientGone(err error) string {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "client prematurely closed connection"
+	}
+	return errno.Message(err)
+}
+
 // logFailure tells of a connection that failed under the response.
 func (r *Request) logFailure() {
 	if r.failure == nil || !r.LogEnabled(logs.Info) {
 		return
 	}
 	if isTimeout(r.failure) {
-		r.Logf(logs.Info, "client timed out while sending to client")
+		r.Logf(logs.Info, "client timed out (110: Connection timed out) while sending to client")
 		if r.Location.Core.ResetTimedOut {
 			r.wire.cut(r)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"starling/lib/clock"
+	"starling/lib/deadline"
 	"starling/lib/proxyprotocol"
 	"starling/nginx/regex"
 	"starling/ssl"
@@ -147,10 +148,9 @@ type Conn struct {
 	out   h1.Writer
 	state atomic.Int32
 	// presence is looked after once a request has watched.
-	presence presence
-	http2    *h2.Conn // set before the state becomes stateStreams
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
+	presence              presence
+	http2                 *h2.Conn // set before the state becomes stateStreams
+	readUntil, writeUntil deadline.Deadline
 }
 
 // link is what the streams of a connection share with it.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 
+	"starling/nginx/ascii"
 	"starling/nginx/version"
 	"starling/web/h1"
 )
@@ -18,7 +19,7 @@ func (r *Request) AddHeader(name, value []byte) {
 func (r *Request) SetHeader(name, value []byte) {
 	kept := r.Out.Headers[:0]
 	for _, h := range r.Out.Headers {
-		if !equalFold(h.Name, name) {
+		if !ascii.Equal(h.Name, name) {
 			kept = append(kept, h)
 		}
 	}
@@ -35,19 +36,6 @@ func (r *Request) RemoveHeader(id h1.Known) {
 		}
 	}
 	r.Out.Headers = kept
-}
-
-func equalFold(a, b []byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		x, y := a[i], b[i]
-		if x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
 }
 
 // StatusFor is the status that the response will have where a handler says status: error_page may have set another.

@@ -75,7 +75,7 @@ func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 		}
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
-		if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, "client timed out while sending to client") {
+		if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, "client timed out (110: Connection timed out) while sending to client") {
 			t.Errorf("the log: %s", log)
 		}
 	})

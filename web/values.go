@@ -7,6 +7,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/plan"
 	"starling/vars"
 )
@@ -104,7 +105,7 @@ func (r *Request) Logf(level logs.Level, format string, args ...any) {
 		return
 	}
 	text := fmt.Appendf(nil, "*%d ", r.Conn.Serial)
-	text = fmt.Appendf(text, format, args...)
+	text = fmt.Appendf(text, format, errno.Args(args)...)
 	text = fmt.Appendf(text, ", client: %s, server: %s", r.remoteText(), r.Server.Name)
 	if len(r.Line) > 0 {
 		text = fmt.Appendf(text, ", request: \"%s\"", r.Line)

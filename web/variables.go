@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 
+	"starling/nginx/ascii"
 	"starling/nginx/version"
 	"starling/vars"
 	"starling/web/h1"
@@ -87,7 +88,7 @@ func appendArgument(r *Request, name string, dst []byte) ([]byte, bool) {
 	for rest := r.Query; len(rest) > 0; {
 		var pair []byte
 		pair, rest = cutAt(rest, '&')
-		if len(pair) > len(name) && pair[len(name)] == '=' && equalFoldString(pair[:len(name)], name) {
+		if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
 			return append(dst, pair[len(name)+1:]...), true
 		}
 	}
@@ -101,19 +102,6 @@ func cutAt(b []byte, c byte) (before, after []byte) {
 		}
 	}
 	return b, nil
-}
-
-func equalFoldString(b []byte, lower string) bool {
-	for i := range b {
-		c := b[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func headerVariables() []variable {
@@ -225,7 +213,7 @@ func appendCookie(r *Request, name string, dst []byte) ([]byte, bool) {
 			for len(pair) > 0 && pair[0] == ' ' {
 				pair = pair[1:]
 			}
-			if len(pair) > len(name) && pair[len(name)] == '=' && equalFoldString(pair[:len(name)], name) {
+			if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
 				return append(dst, pair[len(name)+1:]...), true
 			}
 		}

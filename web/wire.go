@@ -71,7 +71,7 @@ func (w *h1Wire) readHead(r *Request) error {
 		r.site.traffic.Reading.Add(1)
 		defer r.site.traffic.Reading.Add(-1)
 		c.raw.SetReadDeadline(time.Now().Add(c.server.Core.HeaderTimeout))
-		c.readUntilMS = 0
+		c.readUntil.Forget()
 	}
 	for !whole && err == nil {
 		if err = c.buf.Fill(); err == nil {
@@ -208,7 +208,7 @@ func (w *h1Wire) discard(r *Request, total, between time.Duration) error {
 	end := time.Now().Add(total)
 	scratch := h1.TakeBlock(arenaBlockBytes)
 	defer scratch.GiveBack()
-	defer func() { c.readUntilMS = 0 }()
+	defer c.readUntil.Forget()
 	for !w.body.Done() {
 		if len(c.buf.Unread()) == 0 {
 			c.raw.SetReadDeadline(earlier(end, time.Now().Add(between)))
@@ -231,7 +231,7 @@ func earlier(a, b time.Time) time.Time {
 func (w *h1Wire) wait(r *Request, d time.Duration) bool {
 	c := r.Conn
 	end := time.Now().Add(d)
-	defer func() { c.readUntilMS = 0 }()
+	defer c.readUntil.Forget()
 	if len(c.buf.Unread()) == 0 {
 		c.raw.SetReadDeadline(end)
 		err := c.buf.Fill()
@@ -260,7 +260,7 @@ func (w *h1Wire) interrupt(r *Request) {
 	r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails on closed connections only
 }
 
-func (w *h1Wire) resume(r *Request) { r.Conn.readUntilMS = 0 }
+func (w *h1Wire) resume(r *Request) { r.Conn.readUntil.Forget() }
 
 func (w *h1Wire) cut(r *Request) {
 	if tcp, ok := r.Conn.raw.(*net.TCPConn); ok {
@@ -296,7 +296,8 @@ func isTimeout(err error) bool {
 func (w *h1Wire) hijack(r *Request) (net.Conn, []byte) {
 	c := r.Conn
 	c.raw.SetDeadline(time.Time{})
-	c.readUntilMS, c.writeUntilMS = 0, 0
+	c.readUntil.Forget()
+	c.writeUntil.Forget()
 	return c.Net, c.buf.Unread()
 }
 

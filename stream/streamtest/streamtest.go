@@ -15,6 +15,7 @@ import (
 	"starling/conf"
 	"starling/lib/packets"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/nginx/sockaddr"
 	"starling/plan"
 	"starling/stream"
@@ -36,7 +37,7 @@ type Log struct {
 func (l *Log) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = append(l.lines, "["+level.String()+"] "+fmt.Sprintf(format, args...))
+	l.lines = append(l.lines, "["+level.String()+"] "+fmt.Sprintf(format, errno.Args(args)...))
 }
 
 // Enabled implements logs.Logger.

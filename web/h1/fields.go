@@ -1,6 +1,10 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+
+	"starling/nginx/ascii"
+)
 
 // FieldReader builds a RequestHead from the fields of HTTP/2, one by one, with the rules of RFC 9113, 8.2 and 8.3 as nginx keeps them.
 // Names and values must stay as they are until the head is Reset.
@@ -197,7 +201,7 @@ func (f *FieldReader) complete() error {
 	}
 	if h.Seen.Has(HeaderTE) {
 		first, _ := h.Headers.Get(HeaderTE)
-		if h.Headers.Lookup("te", h.Headers.Lookup("te", 0)+1) >= 0 || !equalFold(first, "trailers") {
+		if h.Headers.Lookup("te", h.Headers.Lookup("te", 0)+1) >= 0 || !ascii.EqualString(first, "trailers") {
 			return clientProblem(400, "invalid \"TE\" header")
 		}
 	}

@@ -3,6 +3,8 @@ package h1
 import (
 	"errors"
 	"io"
+
+	"starling/nginx/ascii"
 )
 
 // onceInRequest are the headers nginx refuses to see twice.
@@ -23,11 +25,11 @@ func (o *connectionOptions) read(value []byte) {
 			return
 		}
 		switch {
-		case equalFold(token, "close"):
+		case ascii.EqualString(token, "close"):
 			o.close = true
-		case equalFold(token, "keep-alive"):
+		case ascii.EqualString(token, "keep-alive"):
 			o.keepAlive = true
-		case equalFold(token, "upgrade"):
+		case ascii.EqualString(token, "upgrade"):
 			o.upgrade = true
 		}
 	}
@@ -56,7 +58,7 @@ func (h *RequestHead) note(n int) error {
 	case HeaderConnection:
 		h.closes.read(header.Value)
 	case HeaderExpect:
-		h.ExpectContinue = equalFold(header.Value, "100-continue")
+		h.ExpectContinue = ascii.EqualString(header.Value, "100-continue")
 	case HeaderTransferEncoding:
 		h.teIndex = n
 	case HeaderContentLength:
@@ -87,7 +89,7 @@ func (h *RequestHead) finish() error {
 		if h.Version < Version11 {
 			return clientProblem(400, "HTTP/1.0 request with \"Transfer-Encoding\" header")
 		}
-		if te := h.Headers[h.teIndex].Value; !equalFold(te, "chunked") {
+		if te := h.Headers[h.teIndex].Value; !ascii.EqualString(te, "chunked") {
 			return clientProblem(501, "unknown \"Transfer-Encoding\": \"%s\"", quoted(te))
 		}
 		if h.Seen.Has(HeaderContentLength) {

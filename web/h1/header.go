@@ -4,6 +4,10 @@
 // read buffer, and nothing on the way of an ordinary request allocates. DESIGN.md says what is refused and why.
 package h1
 
+import (
+	"starling/nginx/ascii"
+)
+
 // Header is one field as it was written. Name and Value point into the buffer it was read from (without the white space
 // around the value) or into whatever the writer of the header chose; they must not be changed in place.
 type Header struct {
@@ -40,14 +44,7 @@ func matchesName(b []byte, lower string) bool {
 		return false
 	}
 	for i := range len(lower) {
-		c := b[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c |= 0x20
-		case c == '-' && lower[i] == '_':
-			c = '_'
-		}
-		if c != lower[i] {
+		if c := b[i]; ascii.Lower(c) != lower[i] && (c != '-' || lower[i] != '_') {
 			return false
 		}
 	}

@@ -1,5 +1,9 @@
 package h1
 
+import (
+	"starling/nginx/ascii"
+)
+
 // hostByte are the bytes of a registered name or an IP literal besides letters, digits, '.' and ':' (RFC 3986, 3.2.2).
 var hostByte = func() (ok [256]bool) {
 	for _, c := range []byte("-_~!$&'()*+,;=") {
@@ -18,13 +22,8 @@ func (h *RequestHead) cleanHost(value []byte) (host []byte, port uint16, ok bool
 		return host, port, ok
 	}
 	start := len(h.scratch)
-	h.scratch = append(h.scratch, host...)
+	h.scratch = ascii.AppendLower(h.scratch, host)
 	host = h.scratch[start:len(h.scratch):len(h.scratch)]
-	for i, c := range host {
-		if c >= 'A' && c <= 'Z' {
-			host[i] = c | 0x20
-		}
-	}
 	return host, port, true
 }
 

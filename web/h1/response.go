@@ -1,6 +1,10 @@
 package h1
 
-import "errors"
+import (
+	"errors"
+
+	"starling/nginx/ascii"
+)
 
 // ResponseHead is the head of an upstream's answer. It is used again: call Reset. Slices are valid until the Buffer's Recycle.
 type ResponseHead struct {
@@ -184,7 +188,7 @@ func (h *ResponseHead) note(n int) error {
 	case HeaderConnection:
 		h.closes.read(header.Value)
 	case HeaderTransferEncoding:
-		if !equalFold(header.Value, "chunked") {
+		if !ascii.EqualString(header.Value, "chunked") {
 			return upstreamProblem("unknown \"Transfer-Encoding\": \"%s\"", quoted(header.Value))
 		}
 		h.Chunked = true

@@ -1,6 +1,10 @@
 package h1
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"starling/nginx/ascii"
+)
 
 // plainName maps the bytes nginx takes as a header name without question ([-0-9A-Za-z]) to lower case; others to 0.
 // tokenByte are the bytes of RFC 9110's token.
@@ -11,7 +15,7 @@ var plainName, tokenByte = func() (plain [256]byte, token [256]bool) {
 		case b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '-':
 			plain[c] = b
 		case b >= 'A' && b <= 'Z':
-			plain[c] = b | 0x20
+			plain[c] = ascii.Lower(b)
 		}
 		token[c] = plain[c] != 0
 	}
@@ -69,24 +73,6 @@ func badResponseByte(b []byte) int {
 		}
 	}
 	return -1
-}
-
-// equalFold compares with a lower-case ASCII word. Bytes that are no letters never fold onto a letter or '-'
-// that matters here, because controls were refused before.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i := range len(lower) {
-		c := b[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // trimSpace cuts optional whitespace (SP and HTAB) at both ends.

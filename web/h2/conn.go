@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"starling/lib/deadline"
 	"starling/web/h1"
 )
 
@@ -51,14 +52,16 @@ type Conn struct {
 	failure       error
 	idleSince     time.Time
 
-	writeUntil time.Time // the write deadline; of the writer alone
+	opened     time.Time
+	writeUntil deadline.Deadline // of the writer alone, by the time since opened
 }
 
 // NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in holds what was read so far.
 func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handler) *Conn {
+	now := time.Now()
 	c := &Conn{net: conn, raw: raw, in: in, settings: settings, handler: handler,
 		streams: map[uint32]*Stream{}, sendWindow: defaultWindow, initialWindow: defaultWindow, frameBytes: defaultFrameBytes,
-		recvWindow: maxWindow, priorities: max(settings.MaxStreams, minRefusals), idleSince: time.Now()}
+		recvWindow: maxWindow, priorities: max(settings.MaxStreams, minRefusals), idleSince: now, opened: now}
 	c.changed.L = &c.mu
 	c.flusher = c.flush
 	c.dec.table.limit = tableBytes
@@ -167,14 +170,14 @@ func (c *Conn) overdue() error {
 	case c.closing:
 		return errRetired
 	case c.inBlock:
-		return failed(CodeProtocol, "client timed out")
+		return failed(CodeProtocol, "client timed out (110: Connection timed out)")
 	case c.waits() && !c.until.After(now):
 		if c.farewell() {
 			return errRetired
 		}
 	case len(c.streams) > 0:
 	case c.lastID == 0:
-		return failed(CodeProtocol, "client timed out")
+		return failed(CodeProtocol, "client timed out (110: Connection timed out)")
 	default:
 		if due = c.idleSince.Add(c.settings.IdleTimeout); !due.After(now) {
 			return failed(CodeNone, "")
@@ -206,10 +209,8 @@ func (c *Conn) withinBlock(inside bool) {
 
 // renewWriteDeadline gives the client SendTimeout to take the next write, up to a second longer.
 func (c *Conn) renewWriteDeadline() {
-	now := time.Now()
-	if c.writeUntil.Before(now.Add(c.settings.SendTimeout)) {
-		c.writeUntil = now.Add(c.settings.SendTimeout + min(time.Second, c.settings.SendTimeout/4))
-		c.raw.SetWriteDeadline(c.writeUntil)
+	if at, due := c.writeUntil.Renew(time.Since(c.opened).Milliseconds(), c.settings.SendTimeout); due {
+		c.raw.SetWriteDeadline(at)
 	}
 }
 

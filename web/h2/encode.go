@@ -3,6 +3,7 @@ package h2
 import (
 	"strconv"
 
+	"starling/nginx/ascii"
 	"starling/web/h1"
 )
 
@@ -37,14 +38,7 @@ func AppendField(dst []byte, id h1.Known, name, value []byte) []byte {
 		dst = appendInteger(dst, 4, int(index))
 	} else {
 		var memory [64]byte
-		lower := memory[:0]
-		for _, c := range name {
-			if c >= 'A' && c <= 'Z' {
-				c |= 0x20
-			}
-			lower = append(lower, c)
-		}
-		dst = appendEncoded(append(dst, 0), lower)
+		dst = appendEncoded(append(dst, 0), ascii.AppendLower(memory[:0], name))
 	}
 	return appendEncoded(dst, value)
 }

@@ -16,6 +16,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/plan"
 	"starling/web"
 )
@@ -36,7 +37,7 @@ func newLog() *Log { return &Log{lines: make(chan string, maxLogLines)} }
 // Logf implements logs.Logger.
 func (l *Log) Logf(level logs.Level, format string, args ...any) {
 	select {
-	case l.lines <- "[" + level.String() + "] " + fmt.Sprintf(format, args...):
+	case l.lines <- "[" + level.String() + "] " + fmt.Sprintf(format, errno.Args(args)...):
 	default:
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/stream"
 	"starling/upstream"
 )
@@ -169,12 +169,7 @@ func (d *datagrams) serverFailed(what string, err error) {
 	if d.ended.Load() {
 		return
 	}
-	var number syscall.Errno
-	if errors.As(err, &number) {
-		d.x.s.Logf(logs.Error, "%s (%d: %s) while proxying connection", what, int(number), logs.ErrnoText(number))
-	} else {
-		d.x.s.Logf(logs.Error, "%s (%v) while proxying connection", what, err)
-	}
+	d.x.s.Logf(logs.Error, "%s (%s) while proxying connection", what, errno.Reason(err))
 	d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
 	d.end()
 }

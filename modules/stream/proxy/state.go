@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/stream"
 	"starling/vars"
 )
@@ -49,7 +50,7 @@ func (x *exchange) note() string {
 // plainLogf writes at level info what needs no words about client and server behind it.
 func (x *exchange) plainLogf(format string, args ...any) {
 	if log := x.s.Server.Log; log.Enabled(logs.Info) {
-		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, args...))
+		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, errno.Args(args)...))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/plan"
 	"starling/web"
 )
@@ -63,7 +64,7 @@ func fileFailed(r *web.Request, path string, err error) web.Result {
 		r.Logf(logs.Error, "open() \"%s\" failed (2: No such file or directory)", path)
 		return 403
 	}
-	r.Logf(logs.Crit, "open() \"%s\" failed (%v)", path, err)
+	r.Logf(logs.Crit, "%v", errno.Call("open", path, err))
 	return 500
 }
 

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
-
 	"starling/conf"
+	"starling/nginx/ascii"
 	"starling/plan"
 	"starling/web"
 	"starling/web/h1"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // registry holds the place in each request where its encoder is.
@@ -106,13 +107,7 @@ func (c *compressor) hasType(contentType []byte) bool {
 	if len(name) > len(lower) {
 		return false
 	}
-	for i, b := range name {
-		if b >= 'A' && b <= 'Z' {
-			b |= 0x20
-		}
-		lower[i] = b
-	}
-	return c.types[string(lower[:len(name)])]
+	return c.types[string(ascii.AppendLower(lower[:0], name))]
 }
 
 // wanted is ngx_http_gzip_ok: what the request says.
@@ -164,11 +159,11 @@ func accepts(value []byte) bool {
 		var item []byte
 		item, value, _ = bytes.Cut(value, []byte{','})
 		name, parameters, _ := bytes.Cut(item, []byte{';'})
-		if !bytes.EqualFold(bytes.TrimSpace(name), []byte("gzip")) {
+		if !ascii.EqualString(bytes.TrimSpace(name), "gzip") {
 			continue
 		}
 		parameters = bytes.TrimSpace(parameters)
-		if len(parameters) < 2 || parameters[0]|0x20 != 'q' || parameters[1] != '=' {
+		if len(parameters) < 2 || ascii.Lower(parameters[0]) != 'q' || parameters[1] != '=' {
 			return true
 		}
 		return len(bytes.Trim(parameters[2:], "0.")) > 0

@@ -5,6 +5,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/web"
 )
 
@@ -25,7 +26,7 @@ func rootExists(r *web.Request) bool {
 	root := string(r.FilenameOf(nil))
 	info, err := os.Stat(root)
 	if err != nil && !os.IsNotExist(err) {
-		r.Logf(logs.Error, "testing \"%s\" existence failed (%s)", root, logs.Reason(err))
+		r.Logf(logs.Error, "testing \"%s\" existence failed (%s)", root, errno.Reason(err))
 	}
 	return err == nil && info.IsDir()
 }

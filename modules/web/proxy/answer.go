@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
@@ -264,7 +265,7 @@ func (x *Exchange) cutShort(err error) web.Result {
 	case isFault(err):
 		x.Logf(logs.Error, "%v while reading upstream", err)
 	default:
-		x.Logf(logs.Error, "%s while reading upstream", failure("recv", err))
+		x.Logf(logs.Error, "%s while reading upstream", errno.Failure("recv", err))
 	}
 	x.settle(outcome)
 	x.Request.Abort()

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"starling/lib/deadline"
 	"starling/upstream"
 	"starling/web/h1"
 
@@ -18,13 +19,12 @@ import (
 // connection is a connection to a server with what is kept beside it from request to request.
 type connection struct {
 	*upstream.Conn
-	wire Wire
-	tls  *tls.Config     // that it was made with; nil for a plain one
-	raw  syscall.RawConn // nil where there is no socket to look at
-	look func(fd uintptr)
-	seen bool // by look: there is something to read
-	// readUntilMS and writeUntilMS are when the deadlines set last expire, by the monotonic clock.
-	readUntilMS, writeUntilMS int64
+	wire                  Wire
+	tls                   *tls.Config     // that it was made with; nil for a plain one
+	raw                   syscall.RawConn // nil where there is no socket to look at
+	look                  func(fd uintptr)
+	seen                  bool // by look: there is something to read
+	readUntil, writeUntil deadline.Deadline
 }
 
 // newConnection begins to keep things beside a connection.
@@ -81,26 +81,18 @@ func (c *connection) arm(nowMS int64, waited, timeout time.Duration) error {
 	if waited >= soon && timeout >= laterGlance {
 		glance = laterGlance
 	}
-	least := nowMS + glance.Milliseconds()
-	if c.readUntilMS >= least && c.readUntilMS <= least+glance.Milliseconds() {
-		return nil
+	if at, due := c.readUntil.RenewWithin(nowMS, glance, glance); due {
+		return c.SetReadDeadline(at)
 	}
-	c.readUntilMS = least + glance.Milliseconds()
-	return c.SetReadDeadline(time.Now().Add(2 * glance))
+	return nil
 }
 
-// writeSlack is how much later than asked a write may time out: it saves setting a deadline for each.
-const writeSlack = time.Second
-
-// armWrite sees to it that writes fail after timeout, or writeSlack later.
+// armWrite sees to it that writes fail after timeout, or deadline.Slack later.
 func (c *connection) armWrite(nowMS int64, timeout time.Duration) error {
-	least := nowMS + timeout.Milliseconds()
-	slack := min(writeSlack, timeout/4)
-	if c.writeUntilMS >= least && c.writeUntilMS <= least+slack.Milliseconds() {
-		return nil
+	if at, due := c.writeUntil.Renew(nowMS, timeout); due {
+		return c.SetWriteDeadline(at)
 	}
-	c.writeUntilMS = least + slack.Milliseconds()
-	return c.SetWriteDeadline(time.Now().Add(timeout + slack))
+	return nil
 }
 
 // past is a deadline that is over.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/nginx/ascii"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
@@ -98,7 +99,7 @@ func (f *flagRule) matches(r *web.Request, name []byte) bool {
 	if f.regex != nil {
 		return f.regex.Match(r, name)
 	}
-	return bytes.EqualFold(name, r.Expand(&f.name))
+	return ascii.Equal(name, r.Expand(&f.name))
 }
 
 // passCookie passes Set-Cookie on.
@@ -165,9 +166,9 @@ func (p *protocol) changeAttribute(r *web.Request, a *attribute) bool {
 	var rules []rule
 	apply := (*rule).apply
 	switch {
-	case equalFold(a.key, "domain"):
+	case ascii.EqualString(a.key, "domain"):
 		rules, apply = p.cookieDomains, (*rule).applyDomain
-	case equalFold(a.key, "path"):
+	case ascii.EqualString(a.key, "path"):
 		rules = p.cookiePaths
 	}
 	for i := range rules {
@@ -188,7 +189,7 @@ func applyFlag(parts []attribute, flag string) ([]attribute, bool) {
 	name, mode, _ := strings.Cut(name, "=")
 	at := -1
 	for i := range parts[1:] {
-		if equalFold(parts[i+1].key, name) {
+		if ascii.EqualString(parts[i+1].key, name) {
 			at = i + 1
 		}
 	}
@@ -205,7 +206,7 @@ func applyFlag(parts []attribute, flag string) ([]attribute, bool) {
 	switch {
 	case at < 0:
 		return append(parts, a), true
-	case mode == "" || bytes.EqualFold(parts[at].value, a.value):
+	case mode == "" || ascii.Equal(parts[at].value, a.value):
 		return parts, false
 	}
 	parts[at] = a

@@ -8,6 +8,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/resolver"
 	"starling/logs"
+	"starling/nginx/ascii"
 	"starling/plan"
 	"starling/ssl"
 	"starling/upstream"
@@ -129,24 +130,11 @@ func (n *nameSet) has(h *h1.Header) bool {
 		return n.known.Has(h.ID)
 	}
 	for _, name := range n.other {
-		if len(name) == len(h.Name) && equalLower(h.Name, name) {
+		if ascii.EqualString(h.Name, name) {
 			return true
 		}
 	}
 	return false
-}
-
-func equalLower(name []byte, lower string) bool {
-	for i := range len(lower) {
-		c := name[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // hiddenNames are what nginx keeps from clients unless proxy_pass_header names it.

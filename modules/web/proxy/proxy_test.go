@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 )
@@ -181,12 +182,22 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	silent := func(p *peer) { p.head(); p.head() }
+	resets := func(raw string) func(p *peer) {
+		return func(p *peer) {
+			p.head()
+			p.say(raw)
+			p.Conn.(*net.TCPConn).SetLinger(0) // closing resets then
+		}
+	}
 	tests := []struct {
 		name, conf string
 		script     func(p *peer)
 		status     int
 		log        string
 	}{
+		{"resets", ``, resets(""), 502, "recv() failed (104: Connection reset by peer) while reading response header from upstream, client: "},
+		{"resets within the body", ``, resets("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), 200,
+			"recv() failed (104: Connection reset by peer) while reading upstream, client: "},
 		{"closes at once", ``, func(p *peer) { p.head(); close(p) }, 502, "upstream prematurely closed connection while reading response header from upstream, client: "},
 		{"closes within the head", ``, says("HTTP/1.1 200 OK|A: b"), 502, "upstream prematurely closed connection while reading response header from upstream"},
 		{"speaks something else", ``, says("220 smtp ready|"), 502, "upstream sent no valid HTTP/1.0 header"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/upstream"
 	"starling/web/h1"
 )
@@ -131,7 +132,7 @@ func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {
 
 // glance is what is done when nothing came for a while: it gives the time if the wait goes on, or what ends it.
 func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error) {
-	x.conn.readUntilMS = 0
+	x.conn.readUntil.Forget()
 	nowMS = x.Request.Now().MonoMS
 	busy, err := x.uploading()
 	switch {
@@ -171,7 +172,7 @@ func (x *Exchange) readFailed(err error) (verdict, int) {
 	case isEnd(err):
 		x.Logf(logs.Error, "upstream prematurely closed connection while reading response header from upstream")
 	default:
-		x.Logf(logs.Error, "%s while reading response header from upstream", failure("recv", err))
+		x.Logf(logs.Error, "%s while reading response header from upstream", errno.Failure("recv", err))
 	}
 	return tryFailed, 502
 }

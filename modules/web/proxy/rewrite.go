@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/nginx/ascii"
 	"starling/plan"
 	"starling/web"
 	"starling/web/h1"
@@ -42,7 +43,7 @@ func (w *rule) applyDomain(r *web.Request, text []byte) ([]byte, bool) {
 	if len(text) > 0 && text[0] == '.' {
 		dot, name = text[:1], text[1:]
 	}
-	if !bytes.EqualFold(name, r.Expand(&w.pattern)) {
+	if !ascii.Equal(name, r.Expand(&w.pattern)) {
 		return text, false
 	}
 	return r.Copy(w.replacement.Append(append(r.Scratch(), dot...), r)), true
@@ -151,7 +152,7 @@ var urlWord = []byte("url=")
 // passRefresh passes Refresh on, whose URL stands behind "url=".
 func (p *protocol) passRefresh(r *web.Request, h *h1.Header) {
 	out, passed := &r.Out, *h
-	if at := bytes.Index(bytes.ToLower(h.Value), urlWord); at >= 0 {
+	if at := bytes.Index(ascii.AppendLower(nil, h.Value), urlWord); at >= 0 {
 		at += len(urlWord)
 		for i := range p.rewrites {
 			if changed, ok := p.rewrites[i].apply(r, h.Value[at:]); ok {
@@ -162,5 +163,3 @@ func (p *protocol) passRefresh(r *web.Request, h *h1.Header) {
 	}
 	out.Headers = append(out.Headers, passed)
 }
-
-func equalFold(b []byte, lower string) bool { return len(b) == len(lower) && equalLower(b, lower) }

@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"errors"
-	"strconv"
-	"syscall"
-
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
@@ -114,15 +111,6 @@ func (x *Exchange) sendFailed(err error) (verdict, int) {
 		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while sending request to upstream")
 		return tryTimedOut, 504
 	}
-	x.Logf(logs.Error, "%s while sending request to upstream", failure("send", err))
+	x.Logf(logs.Error, "%s while sending request to upstream", errno.Failure("send", err))
 	return tryFailed, 502
-}
-
-// failure words a failed system call as nginx does.
-func failure(call string, err error) string {
-	var number syscall.Errno
-	if errors.As(err, &number) {
-		return call + "() failed (" + strconv.Itoa(int(number)) + ": " + number.Error() + ")"
-	}
-	return call + "() failed (" + err.Error() + ")"
 }

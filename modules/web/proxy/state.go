@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"starling/logs"
+	"starling/nginx/ascii"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
@@ -183,7 +184,7 @@ func cookieValue(r *web.Request, name string, dst []byte) ([]byte, bool) {
 			continue
 		}
 		v := all[i].Value
-		if len(v) <= len(name) || !equalLower(v[:len(name)], name) {
+		if len(v) <= len(name) || !ascii.EqualString(v[:len(name)], name) {
 			continue
 		}
 		v, ok := bytes.CutPrefix(bytes.TrimLeft(v[len(name):], " "), equals)

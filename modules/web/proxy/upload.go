@@ -154,7 +154,7 @@ func (x *Exchange) endUpload() {
 		if u.rest.client {
 			x.Request.ResumeBody()
 		}
-		u.conn.writeUntilMS = 0
+		u.conn.writeUntil.Forget()
 	}
 	x.unsent = !u.complete
 	x.upload, x.uploadFailed = nil, u.failed

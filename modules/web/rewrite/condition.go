@@ -12,6 +12,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/vars"
 	"starling/web"
 )
@@ -144,7 +145,7 @@ func (c *fileTest) holds(m *machine) bool {
 		return c.test(info) == c.want
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-		m.r.Logf(logs.Crit, "stat() \"%s\" failed: %v", path, err)
+		m.r.Logf(logs.Crit, "%v", errno.Call("stat", path, err))
 	}
 	return !c.want
 }

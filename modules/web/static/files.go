@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/nginx/escape"
 	"starling/web"
 	"starling/web/h1"
@@ -71,7 +72,7 @@ func refuse(r *web.Request, path []byte, err error) web.Result {
 		level, status = logs.Error, 403
 	}
 	if status != 404 || r.Location.Core.LogNotFound {
-		r.Logf(level, "open() \"%s\" failed (%s)", path, logs.Reason(err))
+		r.Logf(level, "open() \"%s\" failed (%s)", path, errno.Reason(err))
 	}
 	return status
 }

@@ -8,6 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/vars"
 	"starling/web"
 )
@@ -64,15 +65,15 @@ func (x *indexer) handle(r *web.Request) web.Result {
 func refuseIndex(r *web.Request, path string, err error) web.Result {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
-		r.Logf(logs.Error, "\"%s\" is forbidden (%s)", path, logs.Reason(err))
+		r.Logf(logs.Error, "\"%s\" is forbidden (%s)", path, errno.Reason(err))
 		return 403
 	case isMissing(err):
 		if r.Location.Core.LogNotFound {
-			r.Logf(logs.Error, "\"%s\" is not found (%s)", path, logs.Reason(err))
+			r.Logf(logs.Error, "\"%s\" is not found (%s)", path, errno.Reason(err))
 		}
 		return 404
 	}
-	r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, logs.Reason(err))
+	r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, errno.Reason(err))
 	return 500
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"starling/nginx/ascii"
 	"starling/web"
 	"starling/web/h1"
 )
@@ -24,7 +25,7 @@ const rangeUnit = "bytes="
 
 // parseRange reads a Range header as ngx_http_range_parse does, for a document of size bytes.
 func parseRange(value []byte, size int64) (first, length int64, status web.Result) {
-	if len(value) <= len(rangeUnit) || !bytes.EqualFold(value[:len(rangeUnit)], []byte(rangeUnit)) || bytes.IndexByte(value, ',') >= 0 {
+	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) || bytes.IndexByte(value, ',') >= 0 {
 		return 0, size, 200
 	}
 	from, to, dash := bytes.Cut(value[len(rangeUnit):], []byte{'-'})

@@ -9,6 +9,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/nginx/errno"
 	"starling/web"
 )
 
@@ -32,7 +33,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 		info, err := os.Stat(path)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-				r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, logs.Reason(err))
+				r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, errno.Reason(err))
 			}
 			continue
 		}

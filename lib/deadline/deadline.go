@@ -1,0 +1,32 @@
+// Package deadline moves the deadline of a connection seldom: setting one costs as much as a small system call, and a busy
+// connection would set one for each read and write.
+package deadline
+
+import "time"
+
+// Slack is how much later than asked a timeout may come, less for short timeouts.
+const Slack = time.Second
+
+// Deadline is when the deadline set last expires; the zero Deadline was never set.
+type Deadline struct {
+	untilMS int64 // by the monotonic clock; 0: not set, or not known
+}
+
+// Renew says when to set the deadline anew for a timeout that begins now; due is false while the one set still does.
+func (d *Deadline) Renew(nowMS int64, timeout time.Duration) (at time.Time, due bool) {
+	return d.RenewWithin(nowMS, timeout, min(Slack, timeout/4))
+}
+
+// RenewWithin is Renew with a slack of the caller's.
+func (d *Deadline) RenewWithin(nowMS int64, timeout, slack time.Duration) (at time.Time, due bool) {
+	least := nowMS + timeout.Milliseconds()
+	most := least + slack.Milliseconds()
+	if d.untilMS != 0 && d.untilMS >= least && d.untilMS <= most {
+		return time.Time{}, false
+	}
+	d.untilMS = most
+	return time.Now().Add(timeout + slack), true
+}
+
+// Forget says that the deadline was set by other means: the next Renew is due.
+func (d *Deadline) Forget() { d.untilMS = 0 }
