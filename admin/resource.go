@@ -1,7 +1,10 @@
 // Package admin has the resources of the API, which families contribute, and the metrics that are read from their answers.
 package admin
 
-import "net/url"
+import (
+	"io"
+	"net/url"
+)
 
 // Resource is one branch of the API, served below /api/VERSION/.
 type Resource struct {
@@ -32,11 +35,14 @@ type Call struct {
 	Body []byte
 }
 
-// Answer is what a resource says. Exactly one of Err and Body counts; a Status of 0 means 200.
+// Answer is what a resource says. Exactly one of Err, Body and Stream counts; a Status of 0 means 200.
 type Answer struct {
 	Status int
 	// Body is encoded as JSON; nil sends no body (204).
 	Body any
+	// Stream, where not nil, writes the JSON itself, for what is too big to be in memory as a whole. ?fields= is its own business. An error ends
+	// the answer in the middle.
+	Stream func(w io.Writer) error
 	// Location, where not empty, is sent as the Location header (201).
 	Location string
 	Err      *APIError

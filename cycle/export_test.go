@@ -4,3 +4,9 @@ import "starling/plan"
 
 // Plan lets tests see what a configuration is made of.
 func (c *Cycle) Plan() *plan.Plan { return c.plan }
+
+// OnGiveBack lets tests see when memory is given back. Call it before the first Run.
+func (h *Host) OnGiveBack(f func()) { h.giveBack = f }
+
+// LookAtMemory is a look at the zones between those of each second.
+func (h *Host) LookAtMemory() { h.lookAtMemory() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,6 +36,10 @@ type Host struct {
 	testing     bool
 	admitted    chan struct{} // closed when connections may be accepted
 	retiring    sync.WaitGroup
+	memory      memoryWatch
+	giveBack    func() // memory, to the system
+	life        context.Context
+	endLife     func()
 
 	mu   sync.Mutex
 	gone map[*Cycle]bool // retired, not yet ended
@@ -42,7 +47,11 @@ type Host struct {
 
 // NewHost returns a host that reads its configuration as the options say.
 func NewHost(o Options, files *logs.Files) *Host {
-	h := &Host{options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{})}
+	h := &Host{
+		options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{}),
+		giveBack: debug.FreeOSMemory,
+	}
+	h.life, h.endLife = context.WithCancel(context.Background())
 	close(h.admitted)
 	return h
 }
@@ -157,6 +166,8 @@ func (h *Host) Run(c *Cycle) error {
 	h.closeListeners(func(l *listener) bool { return !wanted[l.key] })
 	if old != nil {
 		h.retire(old)
+	} else {
+		go h.watchMemory(h.life)
 	}
 	return nil
 }
@@ -366,6 +377,7 @@ func (h *Host) end() {
 	c.cancel()
 	c.plan.Retire()
 	c.plan.Logs.Flush()
+	h.endLife()
 }
 
 // Chown gives the log files and the directories of request bodies to the user that the process is about to become.

@@ -2,6 +2,7 @@ package keyvals
 
 import (
 	"errors"
+	"io"
 	"net/http"
 
 	"starling/admin"
@@ -55,7 +56,13 @@ func (b *branch) all(call *admin.Call) admin.Answer {
 		}
 		return admin.Answer{Body: names}
 	}
-	now, body := b.clock.Now(), map[string]map[string]string{}
+	now, body, big := b.clock.Now(), map[string]map[string]string{}, false
+	for _, z := range b.zones {
+		big = big || z.big()
+	}
+	if big {
+		return admin.Answer{Stream: func(w io.Writer) error { return b.stream(w, wantedFields(call), now) }}
+	}
 	for _, z := range b.zones {
 		body[z.Name] = z.pairs(now)
 	}
@@ -88,6 +95,9 @@ func (z *Zone) answer(call *admin.Call, now clock.Reading) admin.Answer {
 }
 
 func (z *Zone) get(call *admin.Call, now clock.Reading) admin.Answer {
+	if !call.Query.Has("key") && z.big() {
+		return admin.Answer{Stream: func(w io.Writer) error { return z.stream(w, wantedFields(call), now) }}
+	}
 	if !call.Query.Has("key") {
 		return admin.Answer{Body: z.pairs(now)}
 	}
@@ -140,7 +150,7 @@ func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) a
 }
 
 func (z *Zone) empty(now clock.Reading) bool {
-	for range z.All(now) {
+	for range z.Visit(now) {
 		return false
 	}
 	return true

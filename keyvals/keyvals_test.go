@@ -79,6 +79,13 @@ func call(p *plan.Plan, line string) string {
 	if a.Err != nil {
 		return fmt.Sprint(a.Err.Status, " ", a.Err.Code, " ", a.Err.Text)
 	}
+	if a.Stream != nil {
+		var out strings.Builder
+		if err := a.Stream(&out); err != nil {
+			return err.Error()
+		}
+		return out.String()
+	}
 	if a.Body == nil {
 		return fmt.Sprint(a.Status)
 	}

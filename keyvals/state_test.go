@@ -1,13 +1,18 @@
 package keyvals
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"starling/plan"
+	"starling/zone/kinds"
 )
 
 // countWaits counts how often a write waits for the disk.
@@ -64,4 +69,53 @@ func TestARequestWaitsForTheDiskOnce(t *testing.T) {
 			t.Errorf("%.20s…: %d pairs are on disk, not %d", step.call, left, step.left)
 		}
 	}
+}
+
+// What peers sent is on disk within a second, though nobody waits for it.
+func TestWhatPeersSentIsSoonOnDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "one")
+	text := "keyval_zone zone=one:1m sync state=" + file + ";"
+	peer := kinds.NewKeyval(kinds.KeyvalConfig{Name: "one", Bytes: 1 << 20, Sync: true})
+	synctest.Test(t, func(t *testing.T) {
+		run := func(before *plan.Plan) (p *plan.Plan, stop func()) {
+			p, err := load(t, text, before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if err := p.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			return p, cancel
+		}
+		arrives := func(p *plan.Plan, key string) {
+			now := p.Clock.Now()
+			peer.Set([]byte(key), []byte("value"), kinds.NoExpire, now)
+			peer.Flush(now)
+			sequence := peer.Journal().Head() - 1
+			payload, _, _, _ := peer.Journal().Frame(sequence)
+			if _, err := zoneOf(p).Apply(2, sequence, payload, 0, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lasts := func(key string) {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if written, err := os.ReadFile(file + ".log"); err != nil || !bytes.Contains(written, []byte(key)) {
+				t.Errorf("%s is not on disk after a second: %q, %v", key, written, err)
+			}
+		}
+		first, stop := run(nil)
+		arrives(first, "one")
+		lasts("one")
+		arrives(first, "two")
+		lasts("two")
+		arrives(first, "three")
+		time.Sleep(syncRemoteAfter / 4)
+		second, _ := run(first) // takes over what is due
+		stop()
+		first.Retire()
+		lasts("three")
+		second.Retire()
+	})
 }

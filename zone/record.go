@@ -76,6 +76,8 @@ type Shard struct {
 	wheel          *wheel
 	dirty          []Slot
 	live           int
+	pins           int    // who visits slot by slot, see Pin
+	moves          uint32 // how often records have moved to other slots
 
 	clear      stamp.Stamp
 	clearDirty bool
@@ -94,7 +96,7 @@ func (sh *Shard) Number() int { return sh.number }
 // LastFrame is the last frame of the journal that has changes of this shard, 0 for none.
 func (sh *Shard) LastFrame() uint64 { return sh.lastFrame }
 
-// At returns a record by its slot. The pointer is good until the next Insert into the shard.
+// At returns a record by its slot. The pointer is good until the next Insert into the shard, the slot until the lock is released: see Pin.
 func (sh *Shard) At(slot Slot) *Record { return sh.at(slot) }
 
 // Key returns the record's key, in the shard's memory.

@@ -239,6 +239,7 @@ func (s *Store) Tick(now clock.Reading) {
 			})
 		}
 		s.keeper.Sweep(sh, now)
+		sh.shrinkIfSparse()
 		sh.Unlock()
 	}
 }

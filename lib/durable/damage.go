@@ -4,17 +4,18 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"unicode/utf8"
 )
 
 // A crash leaves the end of a log unfinished, a failing disk damages any part of it. Records that are whole behind damage were acknowledged, and
 // most of what they say does not need what is lost.
 
-// DamagedPostfix is the name beside the log under which a damaged one is kept as it was found.
+// DamagedPostfix is the name beside a file under which a damaged one is kept as it was found.
 const DamagedPostfix = ".damaged"
 
 const (
-	// soughtWithin is how far after the beginning of damage the next whole record is looked for: many sectors.
-	soughtWithin = 1 << 20
+	// soughtAtOnce is how much is looked at in one piece for the next whole record after damage.
+	soughtAtOnce = 1 << 20
 	// soughtBytes bounds the records that are looked for, and soughtWork the bytes summed up for it: a log of bytes that look like lengths
 	// would delay a start for hours.
 	soughtBytes = 256 << 10
@@ -37,23 +38,77 @@ func recordAfter(file io.ReaderAt, from, size int64) (at int64, found bool, err 
 			return next, record != nil, err
 		}
 	}
-	window := make([]byte, min(size-from, soughtWithin+headBytes+soughtBytes))
-	if _, err := io.ReadFull(io.NewSectionReader(file, from, size-from), window); err != nil {
-		return 0, false, err
-	}
-	work := int64(soughtWork)
-	for at := int64(1); at < min(soughtWithin, int64(len(window))-headBytes) && work > 0; at++ {
-		head := window[at:]
-		length := int64(binary.LittleEndian.Uint32(head))
-		if length == 0 || length > soughtBytes || length > int64(len(head))-headBytes {
-			continue
+	return recordFrom(file, from+1, size)
+}
+
+// recordFrom finds the first whole record that begins at from or later.
+func recordFrom(file io.ReaderAt, from, size int64) (at int64, found bool, err error) {
+	var window []byte
+	for work := int64(soughtWork); from < size-headBytes && work > 0; from += soughtAtOnce {
+		if window == nil {
+			window = make([]byte, min(size-from, soughtAtOnce+headBytes+soughtBytes))
 		}
-		work -= length
-		if binary.LittleEndian.Uint32(head[4:]) == checksum(head[:4], head[headBytes:headBytes+length]) {
-			return from + at, true, nil
+		window = window[:min(int64(len(window)), size-from)]
+		if _, err := io.ReadFull(io.NewSectionReader(file, from, size-from), window); err != nil {
+			return 0, false, err
+		}
+		for at := int64(0); at < min(soughtAtOnce, int64(len(window))-headBytes) && work > 0; at++ {
+			head := window[at:]
+			length := int64(binary.LittleEndian.Uint32(head))
+			if length == 0 || length > soughtBytes || length > int64(len(head))-headBytes {
+				continue
+			}
+			work -= length
+			if binary.LittleEndian.Uint32(head[4:]) == checksum(head[:4], head[headBytes:headBytes+length]) {
+				return from + at, true, nil
+			}
 		}
 	}
 	return 0, false, nil
+}
+
+// foreign says that a file which has no whole record and does not begin as a log is most likely another program's: it is text. Who names
+// such a file by mistake must not lose it. A damaged log has zeros or other bytes there, or still most of its first line.
+func foreign(head []byte) bool {
+	same := 0
+	for i := range min(len(head), len(magic)) {
+		if head[i] == magic[i] {
+			same++
+		}
+	}
+	if same > len(magic)/2 {
+		return false
+	}
+	for _, b := range head {
+		if b < ' ' && b != '\t' && b != '\n' && b != '\r' {
+			return false
+		}
+	}
+	return utf8.Valid(head)
+}
+
+// zeros says that there is nothing else.
+func zeros(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// KeepAside copies the file at path to the name for damaged ones. One kept before gives way.
+func KeepAside(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	return copyAside(file, info.Size(), path+DamagedPostfix)
 }
 
 // copyAside keeps the file for whoever wants to know what was in the damaged part; one kept before gives way.

@@ -31,7 +31,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var (
 	ErrTooLong = errors.New("record is too long for the log")
 	ErrClosed  = errors.New("log is closed")
-	ErrNotALog = errors.New("file is not a starling log")
+	ErrNotALog = errors.New("file is not a starling log but text of another program: move it away, or name another file")
 )
 
 // Log is an append-only file of records. Its methods may be called from any goroutine.
@@ -55,9 +55,9 @@ type Log struct {
 }
 
 // Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
-// record is cut off. Damage with whole records behind it is no crash: they are replayed too, and the file is kept beside the log as it was
-// found (Damaged). The record is only good during the call. An error of replay is returned as it is. Only one process at a time has
-// a log open: ErrInUse.
+// record is cut off. Damage with whole records behind it is no crash, nor is a beginning that is not a log's: what is whole is replayed,
+// and the file is kept beside the log as it was found (Damaged). The record is only good during the call. An error of replay is returned as
+// it is. Only one process at a time has a log open: ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
@@ -81,28 +81,28 @@ func (l *Log) start(replay func([]byte) error) error {
 		return err
 	}
 	size := info.Size()
-	good, damaged, err := readLog(l.file, size, replay)
+	was, err := readLog(l.file, size, replay)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	l.dropped, l.damaged = size-good, damaged
-	if damaged > 0 {
+	l.dropped, l.damaged = size-was.end, was.damaged
+	if was.damaged > 0 {
 		if err := copyAside(l.file, size, l.path+DamagedPostfix); err != nil {
 			return fmt.Errorf("%s is damaged, and cannot be kept for later: %w", l.path, err)
 		}
 	}
-	if good < int64(len(magic)) {
-		// New, or cut short while it was made: no record can have been acknowledged.
-		if err := l.file.Truncate(0); err != nil {
-			return err
-		}
-		if _, err := l.file.WriteAt([]byte(magic), 0); err != nil {
-			return err
-		}
-		good = int64(len(magic))
-	} else if err := l.file.Truncate(good); err != nil {
+	good := was.end
+	if was.records == 0 {
+		// New, or cut short while it was made, when no record can have been acknowledged; or nothing of it can be read.
+		good = 0
+	}
+	if err := l.file.Truncate(good); err != nil {
 		return err
 	}
+	if _, err := l.file.WriteAt([]byte(magic), 0); err != nil {
+		return err
+	}
+	good = max(good, int64(len(magic)))
 	if err := l.file.Sync(); err != nil {
 		return err
 	}
@@ -113,57 +113,10 @@ func (l *Log) start(replay func([]byte) error) error {
 	return syncFolder(l.path)
 }
 
-// readLog returns where the last whole record ends, and how many bytes before it are not whole records.
-func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (good, damaged int64, err error) {
-	head := make([]byte, len(magic))
-	n, err := io.ReadFull(io.NewSectionReader(file, 0, size), head)
-	if string(head[:n]) != magic[:n] {
-		return 0, 0, ErrNotALog
-	}
-	if err != nil {
-		return 0, 0, ignoreEOF(err)
-	}
-	good = int64(len(magic))
-	for {
-		if good, err = readRecords(file, good, size, replay); err != nil {
-			return good, damaged, err
-		}
-		next, found, err := recordAfter(file, good, size)
-		if err != nil || !found {
-			return good, damaged, err
-		}
-		damaged += next - good
-		good = next
-	}
-}
-
-// readRecords replays records until one is not whole, and returns where that is.
-func readRecords(file io.ReaderAt, from, size int64, replay func([]byte) error) (good int64, err error) {
-	b := newBuffered(io.NewSectionReader(file, from, size-from))
-	good = from
-	for {
-		record, err := b.record(size - good)
-		if err != nil || record == nil {
-			return good, err
-		}
-		good += headBytes + int64(len(record))
-		if err := replay(record); err != nil {
-			return good, err
-		}
-	}
-}
-
-func ignoreEOF(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return nil
-	}
-	return err
-}
-
 // Dropped is how many bytes of an unfinished tail Open cut off.
 func (l *Log) Dropped() int64 { return l.dropped }
 
-// Damaged is how many bytes between whole records could not be read. The log has them until it is rotated.
+// Damaged is how many bytes before the last whole record, or of the whole log, could not be read. The log has them until it is rotated.
 func (l *Log) Damaged() int64 { return l.damaged }
 
 // Size is the length of the log in bytes, what waits to be written included.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func open(t *testing.T, path string) (*Log, []string) {
@@ -90,7 +92,7 @@ func TestAnyCutLeavesWholeRecords(t *testing.T) {
 // A failing disk costs the records that it damaged; it is no reason to forget, or to say of the others that they were never acknowledged.
 func TestADamagedByteCostsItsRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	all := []string{strings.Repeat("long", soughtWithin/2), "one", "second record", "3"}
+	all := []string{strings.Repeat("long", soughtAtOnce/2), "one", "second record", "3"}
 	l, _ := open(t, path)
 	appendAll(t, l, all...)
 	l.Close()
@@ -99,7 +101,7 @@ func TestADamagedByteCostsItsRecord(t *testing.T) {
 	for lost, record := range all {
 		end := begin + headBytes + len(record)
 		places := []int{begin + headBytes, end - 1, begin + 4, begin + 7} // in the record, in its sum
-		if len(record) < soughtWithin {
+		if len(record) < soughtAtOnce {
 			places = append(places, begin, begin+1, begin+2, begin+3) // in its length
 		}
 		for _, n := range places {
@@ -255,13 +257,25 @@ func TestAfterCloseNothingIsAcknowledged(t *testing.T) {
 
 func TestReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	for _, text := range []string{"first", "second"} {
-		if err := Replace(path, []byte(text)); err != nil {
+	for n, text := range []string{"first", "second"} {
+		at := time.Unix(int64(1_000_000+n), 5000)
+		if err := Replace(path, at, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := os.ReadFile(path); string(got) != text {
-			t.Errorf("%q", got)
+		info, err := os.Stat(path)
+		if got, _ := os.ReadFile(path); err != nil || string(got) != text || !info.ModTime().Equal(at) || info.Mode().Perm() != filePerm {
+			t.Errorf("%q, %v", got, info)
 		}
+	}
+	broken := errors.New("broken")
+	if err := Replace(path, time.Now(), func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	if names, _ := filepath.Glob(filepath.Dir(path) + "/*"); len(names) != 1 {
+		t.Errorf("what failed is left: %v", names)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "second" {
+		t.Errorf("now %q", got)
 	}
 }
 
@@ -296,5 +310,52 @@ func TestManyRecordsCostOneSync(t *testing.T) {
 	_, err := ReadFile(path, func([]byte) error { return nil })
 	if info, _ := os.Stat(path); err != nil || info.Size() != l.Size() {
 		t.Errorf("%d bytes are in the file, %d in the log: %v", info.Size(), l.Size(), err)
+	}
+}
+
+// A disk that loses the beginning of a file, or all of it, costs what stood there. It does not keep the rest from being read.
+func TestADamagedBeginning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _ := open(t, path)
+	records := []string{"one", strings.Repeat("two", 2000), "three"}
+	appendAll(t, l, records...)
+	l.Close()
+	whole, _ := os.ReadFile(path)
+	third := whole[len(whole)-headBytes-len("three"):]
+	fill := func(n int, b byte) []byte { return slices.Concat(bytes.Repeat([]byte{b}, n), whole[n:]) }
+	for name, c := range map[string]struct {
+		file    []byte
+		want    []string
+		damaged int64
+	}{
+		"one byte":            {slices.Concat([]byte("stArling"), whole[8:]), records, 15},
+		"the first line":      {fill(15, 0), records, 15},
+		"a record too":        {fill(20, 0xfe), records[1:], 15 + 8 + 3},
+		"a sector":            {fill(512, 0), records[2:], int64(len(whole) - len(third))},
+		"more than is sought": {slices.Concat(make([]byte, 3*soughtAtOnce), third), records[2:], 3 * soughtAtOnce},
+		"all, zeros":          {make([]byte, 5000), nil, 5000},
+		"all, other bytes":    {bytes.Repeat([]byte{0xfe, 0}, 100), nil, 200},
+		"a log of nothing":    {[]byte("stArling log 1\n"), nil, 15},
+		"cut while made":      {make([]byte, 15), nil, 0},
+	} {
+		os.WriteFile(path, c.file, 0o600)
+		found, err := ReadFile(path, func([]byte) error { return nil })
+		if err != nil || found.Records != len(c.want) || found.Damaged != c.damaged {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+		l, records := open(t, path)
+		if !slices.Equal(records, c.want) || l.Damaged() != c.damaged {
+			t.Errorf("%s: %.40q, %d bytes damaged", name, records, l.Damaged())
+		}
+		if kept, _ := os.ReadFile(path + DamagedPostfix); c.damaged > 0 && !bytes.Equal(kept, c.file) {
+			t.Errorf("%s: the log is not kept as it was found", name)
+		}
+		appendAll(t, l, "after")
+		l.Close()
+		l, records = open(t, path)
+		l.Close()
+		if !slices.Equal(records, append(slices.Clone(c.want), "after")) {
+			t.Errorf("%s, written again: %.40q", name, records)
+		}
 	}
 }

@@ -41,23 +41,109 @@ func (b *buffered) record(left int64) ([]byte, error) {
 	return record, nil
 }
 
-// ReadFile gives each record of the log at path, in order, to replay and changes nothing. It tells whether there is a log.
-func ReadFile(path string, replay func(record []byte) error) (found bool, err error) {
+// contents is what was found in a log.
+type contents struct {
+	records int
+	end     int64 // of the last whole record, or of what is damaged
+	damaged int64 // bytes before it that are not whole records
+}
+
+// headOfFile is how much of a file that does not begin as a log is looked at to tell whose it is.
+const headOfFile = 512
+
+// readLog replays what is whole.
+func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (was contents, err error) {
+	head := make([]byte, min(size, headOfFile))
+	if _, err := io.ReadFull(io.NewSectionReader(file, 0, size), head); err != nil {
+		return was, ignoreEOF(err)
+	}
+	begun := string(head[:min(size, int64(len(magic)))])
+	switch {
+	case begun == magic:
+		was.end = int64(len(magic))
+	case begun == magic[:len(begun)], size <= int64(len(magic)) && zeros(head):
+		return was, nil
+	default:
+		if found, err := was.beginLate(file, head, size); err != nil || !found {
+			return was, err
+		}
+	}
+	for {
+		if err = was.readRecords(file, size, replay); err != nil {
+			return was, err
+		}
+		next, found, err := recordAfter(file, was.end, size)
+		if err != nil || !found {
+			return was, err
+		}
+		was.damaged += next - was.end
+		was.end = next
+	}
+}
+
+// beginLate finds the first record of a file that does not begin as a log.
+func (was *contents) beginLate(file io.ReaderAt, head []byte, size int64) (found bool, err error) {
+	next, found, err := recordFrom(file, int64(len(magic)), size)
+	switch {
+	case err != nil:
+		return false, err
+	case found:
+		was.end, was.damaged = next, next
+	case foreign(head):
+		return false, ErrNotALog
+	default:
+		was.end, was.damaged = size, size
+	}
+	return found, nil
+}
+
+// readRecords replays records until one is not whole, and notes where that is.
+func (was *contents) readRecords(file io.ReaderAt, size int64, replay func([]byte) error) error {
+	b := newBuffered(io.NewSectionReader(file, was.end, size-was.end))
+	for {
+		record, err := b.record(size - was.end)
+		if err != nil || record == nil {
+			return err
+		}
+		was.end += headBytes + int64(len(record))
+		was.records++
+		if err := replay(record); err != nil {
+			return err
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil
+	}
+	return err
+}
+
+// Found is what ReadFile found.
+type Found struct {
+	Records int
+	// Damaged is how many bytes before the last whole record, or of the whole log, could not be read.
+	Damaged int64
+}
+
+// ReadFile gives each whole record of the log at path, in order, to replay and changes nothing. No log is one without records.
+func ReadFile(path string, replay func(record []byte) error) (Found, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return Found{}, nil
 	}
 	if err != nil {
-		return false, err
+		return Found{}, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return false, err
+		return Found{}, err
 	}
-	good, _, err := readLog(file, info.Size(), replay)
+	was, err := readLog(file, info.Size(), replay)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
+		return Found{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return good > int64(len(magic)), nil
+	return Found{Records: was.records, Damaged: was.damaged}, nil
 }

@@ -3,7 +3,9 @@ package durable
 import (
 	"bufio"
 	"errors"
+	"io"
 	"os"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
@@ -98,5 +100,20 @@ func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	return nil
 }
 
-// Replace puts data at path so that a crash leaves the old file or the new one, whole. Only the owner may read it.
-func Replace(path string, data []byte) error { return renameio.WriteFile(path, data, filePerm) }
+// Replace puts what write writes at path so that a crash leaves the old file or the new one, whole. Only the owner may read a new one. The file
+// bears the time as that of its last change.
+func Replace(path string, at time.Time, write func(io.Writer) error) error {
+	file, err := renameio.NewPendingFile(path, renameio.WithPermissions(filePerm), renameio.WithExistingPermissions())
+	if err != nil {
+		return err
+	}
+	defer file.Cleanup() // of no effect once the file is in place
+	out := bufio.NewWriterSize(file, 256<<10)
+	if err := errors.Join(write(out), out.Flush()); err != nil {
+		return err
+	}
+	if err := os.Chtimes(file.Name(), at, at); err != nil {
+		return err
+	}
+	return file.CloseAtomicallyReplace()
+}

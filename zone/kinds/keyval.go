@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"cmp"
-	"iter"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -175,46 +174,6 @@ func (k *Keyval) keepLocal(record []byte) error {
 
 // Len is the number of pairs, some of which may just have expired.
 func (k *Keyval) Len() int { return int(k.Stats().Records) }
-
-// Pair is one pair of a zone. ExpiryMS is wall time, 0 for never.
-type Pair struct {
-	Key, Value []byte
-	ExpiryMS   int64
-}
-
-// All visits the pairs in no particular order, a shard at a time. Key and value may be kept.
-// No lock is held while the visitor runs.
-func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
-	return func(yield func(Pair) bool) {
-		for n := range zone.Shards {
-			for _, pair := range k.shardPairs(n, now) {
-				if !yield(pair) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (k *Keyval) shardPairs(n int, now clock.Reading) []Pair {
-	sh := k.store.ShardNumber(n)
-	sh.Lock()
-	defer sh.Unlock()
-	var pairs []Pair
-	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-		if !sh.Live(slot) {
-			continue
-		}
-		r := sh.At(slot)
-		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.WallMS) {
-			continue
-		}
-		both := append(append([]byte(nil), sh.Key(r)...), sh.Value(r)...)
-		at := len(sh.Key(r))
-		pairs = append(pairs, Pair{both[:at:at], both[at:], int64(r.Word1)})
-	}
-	return pairs
-}
 
 // Apply merges one frame of a peer's journal.
 func (k *Keyval) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {

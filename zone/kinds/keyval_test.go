@@ -354,15 +354,15 @@ func TestStateAsJSON(t *testing.T) {
 	if err := k.LoadState([]byte(`{"b":"2", "a\n":"\"1\"", "c":{"value":"3","expire":5000}}`), at(0)); err != nil {
 		t.Fatal(err)
 	}
-	text, err := k.MarshalState(at(1000))
-	if want := "{\n\"a\\n\":\"\\\"1\\\"\",\n\"b\":\"2\",\n\"c\":{\"value\":\"3\",\"expire\":4000}\n}\n"; err != nil || string(text) != want {
-		t.Errorf("%s %v", text, err)
+	text := stateOf(k, 1000)
+	if want := "{\n\"a\\n\":\"\\\"1\\\"\",\n\"b\":\"2\",\n\"c\":{\"value\":\"3\",\"expire\":4000}\n}\n"; text != want {
+		t.Error(text)
 	}
 	mustLack(t, k, "c", 5000)
 	k.Set([]byte("b"), []byte("newer"), NoExpire, at(0))
 	k.LoadState([]byte(`{"b":"older"}`), at(1))
 	mustHave(t, k, "b", "newer", 1)
-	if text, _ := newTestKeyval(0).MarshalState(at(0)); string(text) != "{\n}\n" {
+	if text := stateOf(newTestKeyval(0), 0); text != "{\n}\n" {
 		t.Errorf("empty: %q", text)
 	}
 	for _, wrong := range []string{"", "[]", `{"a":1}`, `{"a":{"value":"1","expire":-1}}`, `{"":"1"}`} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -255,7 +256,8 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 // expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much more than it sends.
 const expectRecordBytes = 64
 
-// TeachShard appends records of one shard to dst until it holds about maxBytes, starting after slot cursor.
+// TeachShard appends records of one shard to dst until it holds about maxBytes, starting after a cursor: a slot, and above it how often
+// slots had changed.
 // It appends nothing when there are none.
 func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes int, now clock.Reading) (payload []byte, next uint64, done bool) {
 	e := registerEncoder{zone: g}
@@ -268,7 +270,10 @@ func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes in
 	if cursor == 0 && sh.Clear() != 0 {
 		dst = e.AppendClear(dst, sh.Clear())
 	}
-	slot := cursor + 1
+	if moves := uint64(sh.Moves()); cursor>>32 != moves {
+		cursor = moves << 32 // the slots are others since: from the beginning again, which merges the same
+	}
+	moved, slot := cursor&^math.MaxUint32, cursor&math.MaxUint32+1
 	for ; slot <= uint64(sh.Len()) && len(dst) < maxBytes; slot++ {
 		if !sh.Live(zone.Slot(slot)) {
 			continue
@@ -280,7 +285,7 @@ func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes in
 	}
 	done = slot > uint64(sh.Len())
 	if len(dst) == empty {
-		return dst[:start], slot - 1, done
+		return dst[:start], moved | slot - 1, done
 	}
-	return append(dst, zone.GroupEnd), slot - 1, done
+	return append(dst, zone.GroupEnd), moved | slot - 1, done
 }

@@ -40,12 +40,19 @@ func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissu
 		record = record[:1]
 	}
 	for number := range zone.Shards {
+		pinned := g.store.ShardNumber(number)
+		pinned.Lock()
+		pinned.Pin()
+		pinned.Unlock()
 		for cursor, done := zone.Slot(0), false; !done; {
 			record, cursor, done = g.appendAhead(record, number, cursor, limit, now)
 			if len(record) >= reissuePieceBytes {
 				do()
 			}
 		}
+		pinned.Lock()
+		pinned.Unpin()
+		pinned.Unlock()
 	}
 	do()
 	if wake {

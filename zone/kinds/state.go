@@ -1,12 +1,15 @@
 package kinds
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
+	"unicode/utf8"
 
 	"starling/lib/clock"
 	"starling/zone"
@@ -22,31 +25,72 @@ type statePair struct {
 	ExpireMS int64  `json:"expire"`
 }
 
-// MarshalState returns the zone as the JSON object of a state file, in the order of keys: {"key":"value"}, and
-// {"key":{"value":"…","expire":ms}} for pairs that expire, in that many milliseconds from now.
-func (k *Keyval) MarshalState(now clock.Reading) ([]byte, error) {
-	pairs := slices.Collect(k.All(now))
-	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(string(a.Key), string(b.Key)) })
-	out := []byte{'{'}
-	for i, pair := range pairs {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		key, err := json.Marshal(string(pair.Key))
-		if err != nil {
-			return nil, err
-		}
-		var value any = string(pair.Value)
-		if pair.ExpiryMS != 0 {
-			value = statePair{string(pair.Value), pair.ExpiryMS - now.WallMS}
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(append(append(out, '\n'), key...), ':'), text...)
+const (
+	// sortedPairs is up to how many pairs the JSON object is in the order of keys, for people to read and compare. To sort millions would take
+	// seconds and a copy of all.
+	sortedPairs = 10_000
+	// stateWriteBytes is what is written at once.
+	stateWriteBytes = 64 << 10
+)
+
+// WriteState writes the zone as the JSON object of a state file: {"key":"value"}, and {"key":{"value":"…","expire":ms}} for pairs that
+// expire, in that many milliseconds from now. It needs little memory however big the zone is.
+func (k *Keyval) WriteState(w io.Writer, now clock.Reading) error {
+	pairs := k.Visit(now)
+	if k.Len() <= sortedPairs {
+		sorted := slices.Collect(k.All(now))
+		slices.SortFunc(sorted, func(a, b Pair) int { return bytes.Compare(a.Key, b.Key) })
+		pairs = slices.Values(sorted)
 	}
-	return append(out, '\n', '}', '\n'), nil
+	out := append(make([]byte, 0, stateWriteBytes), '{')
+	comma := ""
+	for pair := range pairs {
+		out = AppendQuoted(append(append(out, comma...), '\n'), pair.Key)
+		out = append(out, ':')
+		if pair.ExpiryMS == 0 {
+			out = AppendQuoted(out, pair.Value)
+		} else {
+			out = AppendQuoted(append(out, `{"value":`...), pair.Value)
+			out = strconv.AppendInt(append(out, `,"expire":`...), pair.ExpiryMS-now.WallMS, 10)
+			out = append(out, '}')
+		}
+		comma = ","
+		if len(out) >= stateWriteBytes {
+			if _, err := w.Write(out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+	}
+	_, err := w.Write(append(out, '\n', '}', '\n'))
+	return err
+}
+
+// AppendQuoted appends text as a JSON string. What is not UTF-8 becomes U+FFFD, as encoding/json does it.
+func AppendQuoted(dst, text []byte) []byte {
+	dst = append(dst, '"')
+	for plain := 0; ; {
+		at := plain
+		for at < len(text) && text[at] >= ' ' && text[at] < utf8.RuneSelf && text[at] != '"' && text[at] != '\\' {
+			at++
+		}
+		dst = append(dst, text[plain:at]...)
+		if at == len(text) {
+			return append(dst, '"')
+		}
+		r, size := utf8.DecodeRune(text[at:])
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n' || r == '\r' || r == '\t':
+			dst = append(dst, '\\', "tn..r"[r-'\t'])
+		case r < ' ' || r == '\u2028' || r == '\u2029' || r == utf8.RuneError && size == 1:
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		default:
+			dst = append(dst, text[at:at+size]...)
+		}
+		plain = at + size
+	}
 }
 
 // LoadState reads the JSON object of a state file that has no log beside it. Its pairs get stamp zero: anything newer,
@@ -57,23 +101,41 @@ func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 		return fmt.Errorf("state is not a JSON object of pairs: %w", err)
 	}
 	for name, raw := range pairs {
-		var pair statePair
-		if err := json.Unmarshal(raw, &pair.Value); err != nil {
-			if err := json.Unmarshal(raw, &pair); err != nil {
-				return fmt.Errorf("state of key %q: %w", name, err)
-			}
-		}
-		if pair.ExpireMS < 0 || pair.ExpireMS > math.MaxInt32*1000 {
-			return fmt.Errorf("state of key %q: expire %d ms is out of range", name, pair.ExpireMS)
-		}
-		if err := k.load(name, &pair, now); err != nil {
+		if err := k.loadOne(name, raw, 0, now); err != nil {
 			return fmt.Errorf("state of key %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (k *Keyval) load(name string, pair *statePair, now clock.Reading) error {
+// SalvageState reads the JSON object of a state file whose log, already restored, is damaged: what the log says wins, also of what was deleted or
+// cleared, but a clear only over what was not in the file when it was saved later. Pairs that are wrong or have no room are left out;
+// the error names one of them.
+func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) error {
+	var pairs map[string]json.RawMessage
+	if err := json.Unmarshal(data, &pairs); err != nil {
+		return fmt.Errorf("state is not a JSON object of pairs: %w", err)
+	}
+	var failed error
+	for name, raw := range pairs {
+		if err := k.loadOne(name, raw, savedMS, now); err != nil {
+			failed = fmt.Errorf("state of key %q: %w", name, err)
+		}
+	}
+	return failed
+}
+
+// loadOne adds a pair that is older than anything, but newer than a clear of its shard before savedMS.
+func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now clock.Reading) error {
+	var pair statePair
+	if err := json.Unmarshal(raw, &pair.Value); err != nil {
+		if err := json.Unmarshal(raw, &pair); err != nil {
+			return err
+		}
+	}
+	if pair.ExpireMS < 0 || pair.ExpireMS > math.MaxInt32*1000 {
+		return fmt.Errorf("expire %d ms is out of range", pair.ExpireMS)
+	}
 	key, err := k.canonical([]byte(name))
 	if err != nil {
 		return err
@@ -91,6 +153,9 @@ func (k *Keyval) load(name string, pair *statePair, now clock.Reading) error {
 	sh := k.store.Shard(hash)
 	sh.Lock()
 	defer sh.Unlock()
+	if cleared := sh.Clear(); cleared != 0 && cleared.MS() < savedMS {
+		w.stamp = cleared + 1
+	}
 	if did, _ := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now); did == refused {
 		return ErrFull
 	}

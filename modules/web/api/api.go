@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"starling/logs"
 	"starling/plan"
 	"starling/web"
+	"starling/web/h1"
 )
 
 // documentation is where NGINX Plus sends the reader of an error.
@@ -180,6 +182,9 @@ func (v *server) answer(r *web.Request, call *admin.Call, resource *admin.Resour
 	if answer.Location != "" {
 		r.SetHeader([]byte("Location"), []byte(answer.Location))
 	}
+	if answer.Stream != nil {
+		return v.stream(r, status, answer.Stream)
+	}
 	if answer.Body == nil {
 		return v.send(r, status, nil)
 	}
@@ -231,10 +236,29 @@ func (v *server) broken(r *web.Request, err error) web.Result {
 	return http.StatusInternalServerError
 }
 
-func (v *server) send(r *web.Request, status int, text []byte) web.Result {
-	// Counters of a moment ago are of no use, and some proxies keep what does not forbid it.
+// stream sends an answer while it is made.
+func (v *server) stream(r *web.Request, status int, write func(io.Writer) error) web.Result {
+	notCached(r)
+	r.Out.Status, r.Out.ContentLength = status, -1
+	r.Out.ContentType = r.CopyString("application/json")
+	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
+		return web.Done
+	}
+	if err := write(r); err != nil {
+		r.Logf(logs.Info, "%v while sending to client", err)
+		r.Abort()
+	}
+	return web.Done
+}
+
+// notCached says that the answer is of this moment: counters of a moment ago are of no use, and some proxies keep what does not forbid it.
+func notCached(r *web.Request) {
 	r.SetHeader([]byte("Cache-Control"), []byte("no-cache"))
 	r.SetHeader([]byte("Expires"), []byte("Thu, 01 Jan 1970 00:00:01 GMT"))
+}
+
+func (v *server) send(r *web.Request, status int, text []byte) web.Result {
+	notCached(r)
 	if text == nil {
 		return r.Respond(status, "", nil)
 	}

@@ -1,0 +1,57 @@
+package cycle_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"starling/keyvals"
+	"starling/lib/testkit"
+	"starling/zone/kinds"
+)
+
+// A big zone that is cleared, or gone from the configuration, leaves nothing behind in the process.
+func TestMemoryOfAClearedZoneIsGivenBack(t *testing.T) {
+	h := newHost(t)
+	var given atomic.Int64
+	h.OnGiveBack(func() { given.Add(1) })
+	t.Cleanup(h.Stop)
+	const big, small = "keyval_zone zone=big:128m; ", "keyval_zone zone=small:128m; "
+	configure := func(zones string) { h.run("http { " + zones + "server { listen " + address(t) + "; } }") }
+	fill := func(name string, megabytes int) *keyvals.Zone {
+		for _, z := range h.Current().Plan().Zones.All() {
+			if z.Name != name {
+				continue
+			}
+			zone, now := z.Value.(*keyvals.Zone), h.Current().Plan().Clock.Now()
+			for i := range megabytes {
+				if err := zone.Set(fmt.Append(nil, i), make([]byte, kinds.MaxValueBytes), kinds.NoExpire, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return zone
+		}
+		return nil
+	}
+	wait := func(want int64, what string) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if n := given.Load(); n != want {
+				return fmt.Errorf("after %s memory was given back %d times, not %d", what, n, want)
+			}
+			return nil
+		})
+	}
+	configure(big + small)
+	fill("small", 1)
+	cleared := fill("big", 70)
+	h.LookAtMemory() // which happens once a second, and who knows whether it did when the zone was full
+	if err := cleared.Clear(h.Current().Plan().Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	wait(1, "a clear")
+	fill("big", 70)
+	h.LookAtMemory()
+	configure(small)
+	wait(2, "a reload without the zone")
+}

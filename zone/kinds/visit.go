@@ -1,0 +1,100 @@
+package kinds
+
+import (
+	"bytes"
+	"iter"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Pair is one pair of a zone. ExpiryMS is wall time, 0 for never.
+type Pair struct {
+	Key, Value []byte
+	ExpiryMS   int64
+}
+
+// All visits the pairs in no particular order. Key and value may be kept.
+func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		for pair := range k.Visit(now) {
+			pair.Key, pair.Value = bytes.Clone(pair.Key), bytes.Clone(pair.Value)
+			if !yield(pair) {
+				return
+			}
+		}
+	}
+}
+
+// Visit visits the pairs in no particular order, with little memory however many they are. Key and value are good until the next one.
+// No lock is held while the visitor runs: pairs that stay are visited once, those that come and go meanwhile perhaps.
+func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		var v visitor
+		for number := range zone.Shards {
+			if !v.shard(k, k.store.ShardNumber(number), now, yield) {
+				return
+			}
+		}
+	}
+}
+
+// visitPieceBytes is what is copied under a shard's lock at once; one value may be more.
+const visitPieceBytes = 64 << 10
+
+// visitor copies pairs out of shards, piece by piece.
+type visitor struct {
+	pairs []visited
+	bytes []byte
+}
+
+type visited struct {
+	keyEnd, valueEnd int // in bytes; the key begins where the value before ends
+	expiryMS         int64
+}
+
+func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func(Pair) bool) (more bool) {
+	sh.Lock()
+	sh.Pin()
+	sh.Unlock()
+	defer func() {
+		sh.Lock()
+		sh.Unpin()
+		sh.Unlock()
+	}()
+	for slot, done := zone.Slot(1), false; !done; {
+		slot, done = v.copy(k, sh, slot, now)
+		start := 0
+		for _, p := range v.pairs {
+			if !yield(Pair{Key: v.bytes[start:p.keyEnd:p.keyEnd], Value: v.bytes[p.keyEnd:p.valueEnd:p.valueEnd], ExpiryMS: p.expiryMS}) {
+				return false
+			}
+			start = p.valueEnd
+		}
+	}
+	return true
+}
+
+// copy copies pairs from a slot on, and returns the slot after the last.
+func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Reading) (next zone.Slot, done bool) {
+	sh.Lock()
+	defer sh.Unlock()
+	v.pairs, v.bytes = v.pairs[:0], v.bytes[:0]
+	if cap(v.bytes) > 2*visitPieceBytes {
+		v.bytes = nil // one long value must not keep its memory
+	}
+	for ; int(slot) <= sh.Len() && len(v.bytes) < visitPieceBytes; slot++ {
+		if !sh.Live(slot) {
+			continue
+		}
+		r := sh.At(slot)
+		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.WallMS) {
+			continue
+		}
+		v.bytes = append(v.bytes, sh.Key(r)...)
+		keyEnd := len(v.bytes)
+		v.bytes = append(v.bytes, sh.Value(r)...)
+		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), int64(r.Word1)})
+	}
+	return slot, int(slot) > sh.Len()
+}
