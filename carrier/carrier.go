@@ -90,6 +90,7 @@ type Carrier struct {
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 	config atomic.Pointer[Config] // replaced whole by Reload
+	met    atomic.Bool            // a member, under the rules of now: see readiness
 
 	// mu is not held while the core is called: the core calls Met with its own locks held.
 	mu      sync.Mutex
@@ -180,6 +181,9 @@ func (c *Carrier) Reload(config Config) error {
 		return err
 	}
 	config.Node.Driver = c
+	if config.Node.Cluster != c.config.Load().Node.Cluster {
+		c.met.Store(false)
+	}
 	if err := c.node.Reload(config.Node, c.clock.Now()); err != nil {
 		return err
 	}
@@ -255,6 +259,9 @@ func (c *Carrier) tick() {
 		select {
 		case <-timer.C:
 			c.node.Tick(c.clock.Now())
+			if !c.met.Load() {
+				c.readiness() // which notes that a member was met, whether somebody asks or not
+			}
 		case <-c.ctx.Done():
 			timer.Stop()
 			return

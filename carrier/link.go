@@ -10,6 +10,7 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"starling/cluster"
@@ -46,6 +47,7 @@ type link struct {
 	tried   bool // once at least, to its end
 	session *cluster.Session
 	trouble string
+	faulty  bool // somebody is there, and the trouble is between the two
 }
 
 type linkState string
@@ -135,7 +137,7 @@ func (l *link) once() (wait time.Duration) {
 	config := l.carrier.config.Load()
 	nc, since, err := l.connect(config)
 	if err != nil {
-		l.failed(config, "cannot connect to peer", err)
+		l.failed(config, "cannot connect to peer", err, !isAbsence(err))
 		return config.RetryInterval
 	}
 	began := time.Now()
@@ -165,10 +167,10 @@ func (l *link) once() (wait time.Duration) {
 			l.target.key(), session.PeerID(), err, wait)
 		return wait
 	}
-	if errors.Is(err, errClosed) {
+	if errors.Is(err, errClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) { // whether the hello was read before
 		err = errTurnedAway
 	}
-	l.failed(config, "cannot sync with peer", err)
+	l.failed(config, "cannot sync with peer", err, !endedByAbsence(ended))
 	return config.RetryInterval
 }
 
@@ -184,15 +186,15 @@ func afterLoss(stood, interval time.Duration) time.Duration {
 // become sets the state after a connection.
 func (l *link) become(state linkState, trouble string) {
 	l.mu.Lock()
-	l.state, l.trouble = state, trouble
+	l.state, l.trouble, l.faulty = state, trouble, false
 	l.mu.Unlock()
 }
 
 // failed notes a failed attempt. The same failure is logged once, until it is another one or the connection stood.
-func (l *link) failed(config *Config, what string, err error) {
+func (l *link) failed(config *Config, what string, err error, faulty bool) {
 	l.mu.Lock()
 	repeated := l.trouble == err.Error()
-	l.state, l.trouble = connecting, err.Error()
+	l.state, l.trouble, l.faulty = connecting, err.Error(), faulty
 	l.mu.Unlock()
 	level := logs.Warn
 	if repeated {
@@ -285,16 +287,18 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 	return attempt{conn: secured, since: since}
 }
 
+var errTimedOut = errors.New("timed out")
+
 // plain takes the addresses off an error of the net package: the log line names them already. An alert of TLS has none, and is told as the
 // other side's.
 func plain(err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("timed out after %v", timeout)
+		return fmt.Errorf("%w after %v", errTimedOut, timeout)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op != "remote error" {
 		if op.Timeout() {
-			return fmt.Errorf("timed out after %v", timeout)
+			return fmt.Errorf("%w after %v", errTimedOut, timeout)
 		}
 		return errno.Worded(op.Err)
 	}

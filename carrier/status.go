@@ -13,6 +13,10 @@ import (
 type Status struct {
 	cluster.Status
 	Members []MemberStatus `json:"members"`
+	// Alone says that there are other members, and none is connected.
+	Alone bool `json:"alone,omitempty"`
+	// NotReady is why Ready is false: the node is learning, or fails to connect to a member that is there.
+	NotReady string `json:"not_ready,omitempty"`
 }
 
 // MemberStatus is one address that is dialled, or a name that cannot be looked up.
@@ -34,6 +38,8 @@ const (
 // Status describes the node for the API.
 func (c *Carrier) Status() Status {
 	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
+	readiness := c.readiness()
+	status.Ready, status.Alone, status.NotReady = readiness.ready, readiness.alone, readiness.reason
 	c.mu.Lock()
 	links := sortedLinks(c.links)
 	watches := slices.SortedFunc(maps.Values(c.watches), func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) })

@@ -67,6 +67,8 @@ type Ending struct {
 	Err    error
 	// Theirs says that the other side ended it.
 	Theirs bool
+	// Silent says that nothing was heard of the other side for too long.
+	Silent bool
 	// Quiet says that nothing is wrong: the operator need not read of it.
 	Quiet bool
 }
@@ -379,9 +381,9 @@ func (s *Session) tick(now clock.Reading) {
 	case stuck:
 		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it does not read what it is sent")})
 	case s.stage == greeting && after(now, s.StartedMonoMS, settings.ConnectTimeoutMS):
-		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
+		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
-		s.end(Ending{Reason: wire.ReasonError, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
+		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
 	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
 		s.sentMS = now.MonoMS
 		beat := wire.Heartbeat{WallMS: uint64(max(now.WallMS, 0)), Token: uint64(now.MonoMS), Echo: s.token}

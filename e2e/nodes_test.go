@@ -170,17 +170,19 @@ func TestRandomBytesOnAnyPort(t *testing.T) {
 	cl.Nodes[1].sees("/?text=k", "v")
 }
 
+// secureSync is a cluster whose members know each other by their certificates.
+const secureSync = `stream { server { listen {{.IP}}:9000 ssl;
+	ssl_certificate {{.Dir}}/cert.pem; ssl_certificate_key {{.Dir}}/key.pem;
+	ssl_verify_client on; ssl_trusted_certificate {{.Dir}}/ca.pem;
+	zone_sync; {{range .Others}}zone_sync_server {{.}}:9000; {{end}}
+	zone_sync_connect_retry_interval 100ms;
+	zone_sync_ssl on; zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate {{.Dir}}/ca.pem;
+	zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem; } }`
+
 // TestWhoIsNotOfTheClusterStaysOut: a wrong certificate, another kind of zone; the others are undisturbed.
 func TestWhoIsNotOfTheClusterStaysOut(t *testing.T) {
 	cl := newCluster(t, 3)
-	const secure = `stream { server { listen {{.IP}}:9000 ssl;
-		ssl_certificate {{.Dir}}/cert.pem; ssl_certificate_key {{.Dir}}/key.pem;
-		ssl_verify_client on; ssl_trusted_certificate {{.Dir}}/ca.pem;
-		zone_sync; {{range .Others}}zone_sync_server {{.}}:9000; {{end}}
-		zone_sync_connect_retry_interval 100ms;
-		zone_sync_ssl on; zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate {{.Dir}}/ca.pem;
-		zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem; } }`
-	cl.configureAll(keyvalHTTP + secure)
+	cl.configureAll(keyvalHTTP + secureSync)
 	stranger := newStranger(cl.Nodes[2])
 	for _, n := range cl.Nodes {
 		n.start()

@@ -60,10 +60,13 @@ func asDocumented(s carrier.Status) documented {
 	return d
 }
 
-// readiness is 200 once the node was taught or found itself alone, 503 before.
+// readiness is 200 once the node was taught or found itself alone, and 503 with the reason else.
 func readiness(s carrier.Status) admin.Answer {
 	if !s.Ready {
-		return admin.Fail(503, "NotReady", "the node is still learning what the others have")
+		return admin.Fail(503, "NotReady", s.NotReady)
 	}
-	return admin.Answer{Body: map[string]bool{"ready": true}}
+	return admin.Answer{Body: struct {
+		Ready bool `json:"ready"`
+		Alone bool `json:"alone,omitempty"`
+	}{true, s.Alone}}
 }

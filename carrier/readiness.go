@@ -1,0 +1,98 @@
+package carrier
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"starling/cluster"
+	"starling/cluster/wire"
+)
+
+// maxReasons bounds what one answer tells of members that fail: the first ones say it, `members` of the status has all.
+const maxReasons = 3
+
+// absences are the errors of a dial that say nothing but that nobody is there.
+var absences = []error{
+	errTimedOut, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL,
+	syscall.ETIMEDOUT, syscall.ENOENT, // of a unix socket
+}
+
+// isAbsence tells a member that is not there (refused, no route, no answer) from one that is and does not get along with this node.
+func isAbsence(err error) bool {
+	for _, absence := range absences {
+		if errors.Is(err, absence) {
+			return true
+		}
+	}
+	return false
+}
+
+// endedByAbsence is isAbsence for a session that ended before it stood: the peer said nothing, or is about to be gone.
+func endedByAbsence(e *cluster.Ending) bool {
+	return e.Silent || e.Theirs && e.Reason == wire.ReasonStopping || isAbsence(e.Err)
+}
+
+// readiness is what a load balancer is told.
+type readiness struct {
+	ready bool
+	// alone says that there are other members, and none is connected.
+	alone bool
+	// reason is why the node is not ready.
+	reason string
+}
+
+// readiness says whether the node has what the others have. It does not where a member is there and the two fail to connect: what is wrong
+// with the certificate or the configuration of a node must stop its rollout. A node that has met a member since it started, or since a
+// reload changed who may connect, stays ready: it is the other one then that does not get along, and taking both out of service would make
+// one mistake an outage.
+func (c *Carrier) readiness() readiness {
+	connected, both := c.node.Meetings()
+	others, faults := c.otherMembers()
+	r := readiness{ready: c.node.Ready(), alone: others > 0 && connected == 0}
+	switch {
+	case c.met.Load():
+	case len(faults) > 0:
+		r.ready, r.reason = false, inShort(faults)
+		return r
+	case r.ready && both > 0:
+		c.met.Store(true)
+	}
+	if !r.ready {
+		r.reason = "the node is still learning what the others have"
+	}
+	return r
+}
+
+// inShort joins the first reasons.
+func inShort(reasons []string) string {
+	if more := len(reasons) - maxReasons; more > 0 {
+		return fmt.Sprintf("%s; and %d more members", strings.Join(reasons[:maxReasons], "; "), more)
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// otherMembers counts the addresses that are not this node's own, and the names without one. It tells of each member that is there and does
+// not get along with this node.
+func (c *Carrier) otherMembers() (others int, faults []string) {
+	c.mu.Lock()
+	links := sortedLinks(c.links)
+	for _, w := range c.watches {
+		if _, addresses, _ := w.status(); addresses == 0 {
+			others++
+		}
+	}
+	c.mu.Unlock()
+	for _, l := range links {
+		l.mu.Lock()
+		if l.state != isSelf {
+			others++
+		}
+		if l.state == connecting && l.faulty && (l.session == nil || !l.session.Established()) {
+			faults = append(faults, fmt.Sprintf("member %s is there, but cannot be synced with: %s", l.target.key(), l.trouble))
+		}
+		l.mu.Unlock()
+	}
+	return others, faults
+}

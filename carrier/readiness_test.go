@@ -1,0 +1,160 @@
+package carrier
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// readies says whether the node is what a load balancer should be told: ready or not for a reason with that text.
+func (n *node) readies(ready, alone bool, reason string) error {
+	s := n.carrier.Status()
+	if s.Ready != ready || s.Alone != alone || !strings.Contains(s.NotReady, reason) || ready && s.NotReady != "" {
+		return fmt.Errorf("node %d: ready %v, alone %v, %q; want %v, %v, %q", n.index, s.Ready, s.Alone, s.NotReady, ready, alone, reason)
+	}
+	return nil
+}
+
+// stand puts something else in the place of a member.
+func stand(t *testing.T, address string, serve func(net.Conn)) Member {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	addr := ln.Addr().(*net.TCPAddr)
+	return Member{Host: addr.IP.String(), Port: addr.Port, Line: "test.conf:2"}
+}
+
+func speaksHTTP(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }
+
+// TestNotReadyWhileAMemberRefuses: a member that is there and does not get along with this node is the sign of a bad certificate or a bad
+// configuration, and a rollout must not go on with it. It makes no difference that the node has given up to be taught meanwhile.
+func TestNotReadyWhileAMemberRefuses(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	var checks []func() // all wait at the same time
+	for _, c := range []struct {
+		what, reason string
+		member       func(*node) Member
+		adjust       func(*Config)
+	}{
+		{"the member's certificate is of another authority", "TLS handshake: tls: failed to verify certificate",
+			func(b *node) Member { b.serverTLS = theirs.server(); return b.member() }, func(c *Config) { c.ClientTLS = ours.client() }},
+		{"this node's certificate is refused", "remote error: tls: unknown certificate authority", func(b *node) Member {
+			b.serverTLS = theirs.server()
+			b.serverTLS.Certificates[0] = ours.issue()
+			return b.member()
+		}, func(c *Config) { c.ClientTLS = ours.client() }},
+		{"only this node uses TLS", "TLS handshake", (*node).member, func(c *Config) { c.ClientTLS = ours.client() }},
+		{"only the member uses TLS", "did not answer the hello", func(b *node) Member { b.serverTLS = theirs.server(); return b.member() }, nil},
+		{"the cluster has another name", `is of cluster "blue"`, (*node).member, func(c *Config) { c.Node.Cluster = "blue" }},
+		{"an access rule closes the connection", "did not answer the hello",
+			func(b *node) Member { return stand(b.t.(*testing.T), "127.0.0.1:0", func(net.Conn) {}) }, nil},
+		{"another protocol is spoken there", "HTTP?",
+			func(b *node) Member { return stand(b.t.(*testing.T), "127.0.0.1:0", speaksHTTP) }, nil},
+	} {
+		a, b := listen(t, 0), listen(t, 1)
+		member := c.member(b)
+		b.start(nil, nil)
+		a.start([]Member{a.member(), member}, c.adjust)
+		checks = append(checks, func() {
+			want := fmt.Sprintf("member %s is there, but cannot be synced with: ", member)
+			eventually(t, func() error { return a.readies(false, true, want) })
+			eventually(t, func() error {
+				if !a.carrier.Node().Ready() {
+					return fmt.Errorf("the core still hopes to be taught")
+				}
+				return nil
+			})
+			if err := a.readies(false, true, c.reason); err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		})
+	}
+	for _, check := range checks {
+		check()
+	}
+}
+
+// TestReadyAlone: whoever is not there cannot say that anything is wrong.
+func TestReadyAlone(t *testing.T) {
+	gone := listen(t, 1).member()
+	closed, err := net.Listen("tcp", fmt.Sprintf("%s:0", gone.Host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Port = closed.Addr().(*net.TCPAddr).Port
+	closed.Close()
+	var checks []func()
+	silent := stand(t, "127.0.0.1:0", func(conn net.Conn) { io.Copy(io.Discard, conn) })
+	for _, c := range []struct {
+		what    string
+		members []Member
+		alone   bool
+	}{
+		{"nobody else is listed", nil, false},
+		{"the connection is refused", []Member{gone}, true},
+		{"there is no answer", []Member{silent}, true},
+		{"the socket is missing", []Member{{Unix: t.TempDir() + "/none", Line: "test.conf:1"}}, true},
+	} {
+		a := listen(t, 0)
+		a.start(append(c.members, a.member()), func(config *Config) { config.Node.Settings.ConnectTimeoutMS = 300 })
+		checks = append(checks, func() {
+			eventually(t, func() error {
+				if err := a.readies(true, c.alone, ""); err != nil {
+					return fmt.Errorf("%s: %w", c.what, err)
+				}
+				return nil
+			})
+		})
+	}
+	for _, check := range checks {
+		check()
+	}
+}
+
+// TestWhoHasMetAMemberStaysReady: when one of two nodes comes back with a bad certificate, the other one goes on serving, until what is
+// wrong may be its own.
+func TestWhoHasMetAMemberStaysReady(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	member := b.member()
+	a.start([]Member{member}, nil)
+	b.start([]Member{a.member()}, nil)
+	for _, n := range []*node{a, b} {
+		eventually(t, func() error { return n.readies(true, false, "") })
+	}
+	eventually(t, func() error {
+		if !a.carrier.met.Load() { // nobody asks whether it is ready
+			return fmt.Errorf("it has not noticed that it met a member")
+		}
+		return nil
+	})
+	b.stop()
+	stand(t, member.String(), speaksHTTP)
+	eventually(t, func() error {
+		if got := a.carrier.Status().Members[0].LastError; !strings.Contains(got, "HTTP?") {
+			return fmt.Errorf("the member fails for %q", got)
+		}
+		return nil
+	})
+	if err := a.readies(true, true, ""); err != nil {
+		t.Error(err)
+	}
+	a.carrier.Reconnect("the certificate was changed")
+	eventually(t, func() error { return a.readies(false, true, "HTTP?") })
+}

@@ -1,0 +1,17 @@
+package cluster
+
+// Meetings counts the peers that are connected, and those of them that are in both directions.
+func (n *Node) Meetings() (connected, both int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		reached, pushes := p.out != nil && p.out.Established(), p.pushes()
+		if reached || pushes {
+			connected++
+		}
+		if reached && pushes {
+			both++
+		}
+	}
+	return connected, both
+}
