@@ -1,20 +1,14 @@
-// Package proxy is proxy_pass: a request is sent on to a server of a group and the answer is streamed back.
+// Package proxy is proxy_pass: HTTP/1.1 as web/forward needs it to pass a request on to a server of a group and stream the answer back.
 package proxy
 
 import (
 	"fmt"
-	"time"
+	"slices"
 
 	"starling/conf"
-	"starling/ssl"
-	"starling/upstreams"
 	"starling/vars"
 	"starling/web"
-)
-
-const (
-	places   = conf.HTTP | conf.Server | conf.Location
-	passable = conf.Location | conf.LocationIf | conf.LimitExcept
+	"starling/web/forward"
 )
 
 // Module is the family.
@@ -22,7 +16,7 @@ var Module = web.Module{
 	Module: conf.Module{
 		Name:       "proxy",
 		Doc:        "Passes requests to other servers.",
-		New:        func() any { return &Settings{tls: ssl.NewBoundClient()} },
+		New:        newSettings,
 		Clone:      conf.CloneOf[Settings],
 		Enter:      enter,
 		Directives: directives(),
@@ -30,49 +24,34 @@ var Module = web.Module{
 	},
 	Variables: variables(),
 	Handlers:  []web.Hook{{Phase: web.Content, Build: build}},
-	Link:      link,
 }
 
+// family is the same for web/forward.
+var family = forward.Family{
+	Prefix:  "proxy",
+	Pass:    conf.Location | conf.LocationIf | conf.LimitExcept,
+	Schemes: []forward.Scheme{{Text: "http://", Shown: "http://", Port: 80}, {Text: "https://", Shown: "https://", Port: 443, TLS: true}},
+	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout, "invalid_header": forward.OnInvalid,
+		"non_idempotent": forward.NonIdempotent, "http_500": forward.On500, "http_502": forward.On502, "http_503": forward.On503,
+		"http_504": forward.On504, "http_403": forward.On403, "http_404": forward.On404, "http_429": forward.On429},
+	Has: forward.Features{URL: true, Request: true, Response: true, Buffers: true, Trailers: true, TLS: true},
+}
+
+const places = conf.HTTP | conf.Server | conf.Location
+
+// directives are those of all families that forward, and behind some of them what is HTTP/1.1's.
 func directives() []conf.Directive {
-	all := concat(passing, requests, responses, retries, connections)
-	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
-	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, web.CompileTemplate,
-		func(s *Settings) *ssl.ClientNames[*web.Request] { return &s.tlsFiles })...)
-}
-
-func concat(lists ...[]conf.Directive) (all []conf.Directive) {
-	for _, l := range lists {
-		all = append(all, l...)
+	all := forward.Directives(&family, func(s *Settings) *forward.Settings { return &s.Settings })
+	for name, own := range map[string][]conf.Directive{"proxy_pass": {version}, "proxy_ignore_client_abort": requests, "proxy_intercept_errors": responses} {
+		at := slices.IndexFunc(all, func(d conf.Directive) bool { return d.Name == name })
+		all = slices.Insert(all, at+1, own...)
 	}
 	return all
 }
 
-func flag(name, byDefault, doc string, place func(*Settings) *bool) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "on | off", Default: byDefault, In: places, Doc: doc, Set: conf.Field(place, conf.Flag)}
-}
-
-func timed(name, byDefault, doc string, place func(*Settings) *time.Duration) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "<time>", Default: byDefault, In: places, Doc: doc, Set: conf.Field(place, conf.Time)}
-}
-
-func template(name, syntax, doc string, place func(*Settings) **vars.Template[*web.Request]) conf.Directive {
-	return conf.Directive{Name: name, Syntax: syntax, In: places, Doc: doc, Set: conf.Raw(func(s *Settings, a *conf.Args) error {
-		t, err := web.CompileTemplate(a, a.Words[0])
-		*place(s) = &t
-		return err
-	})}
-}
-
-var passing = []conf.Directive{
-	{
-		Name: "proxy_pass", Syntax: "<url>", In: passable,
-		Doc: "Sends the requests of a location to a server or a group of servers. A URI in the URL takes the place of the location's name.",
-		Set: conf.Raw(setPass),
-	}, {
-		Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places, Doc: "Sets the version of HTTP: 1.0 or 1.1.",
-		Set: conf.Field(func(s *Settings) *bool { return &s.version10 }, parseVersion),
-	},
-	flag("proxy_ignore_client_abort", "off", "Goes on with a request whose client has left.", func(s *Settings) *bool { return &s.ignoreClientAbort }),
+var version = conf.Directive{
+	Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places, Doc: "Sets the version of HTTP: 1.0 or 1.1.",
+	Set: conf.Field(func(s *Settings) *bool { return &s.version10 }, parseVersion),
 }
 
 func parseVersion(text string) (bool, error) {
@@ -94,45 +73,18 @@ var requests = []conf.Directive{
 		Set: conf.List(func(s *Settings) *[]setHeader { return &s.headers }, parseHeader),
 	},
 	template("proxy_method", "<method>", "Sets the method of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.method }),
-	template("proxy_set_body", "<value>", "Sets the body of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.body }),
-	flag("proxy_pass_request_headers", "on", "Passes the client's headers.", func(s *Settings) *bool { return &s.passHeaders }),
-	flag("proxy_pass_request_body", "on", "Passes the client's body.", func(s *Settings) *bool { return &s.passBody }),
-	flag("proxy_request_buffering", "on", "Reads the whole body before a server is asked: into memory, or a temporary file beyond client_body_buffer_size. Off passes it on as it comes.",
-		func(s *Settings) *bool { return &s.requestBuffering }),
+	template("proxy_set_body", "<value>", "Sets the body of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.Body }),
+}
+
+func template(name, syntax, doc string, place func(*Settings) **vars.Template[*web.Request]) conf.Directive {
+	return conf.Directive{Name: name, Syntax: syntax, In: places, Doc: doc, Set: conf.Raw(func(s *Settings, a *conf.Args) error {
+		t, err := web.CompileTemplate(a, a.Words[0])
+		*place(s) = &t
+		return err
+	})}
 }
 
 var responses = []conf.Directive{
-	flag("proxy_buffering", "on", "Collects small pieces of a response; off sends each at once. No response is written to disk in either case.",
-		func(s *Settings) *bool { return &s.buffering }),
-	{
-		Name: "proxy_buffer_size", Syntax: "<size>", Default: "4k", In: places, Doc: "Bounds the head of a response.",
-		Set: conf.Field(func(s *Settings) *int { return &s.bufferBytes }, bufferBytes),
-	}, {
-		Name: "proxy_buffers", Syntax: "<number> <size>", Default: "8 4k", In: places,
-		Doc: "Sets how much of a response is read at once: all of these together.", Set: conf.Raw(setBuffers),
-	}, {
-		Name: "proxy_busy_buffers_size", Syntax: "<size>", DefaultDoc: "8k", In: places,
-		Doc: "Is checked against the other sizes as in nginx; there is no use for it beyond that.",
-		Set: conf.Field(func(s *Settings) *int { return &s.busyBytes }, bufferBytes),
-	}, {
-		Name: "proxy_max_temp_file_size", Syntax: "<size>", DefaultDoc: "0", In: places,
-		Doc: "Bounds what of a response is written to disk. Nothing ever is, so every bound is kept.",
-		Set: conf.Field(func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes),
-	}, {
-		Name: "proxy_hide_header", Syntax: "<field>", In: places, Repeat: true, Doc: "Keeps a header of the response from the client.",
-		Set: conf.List(func(s *Settings) *[]string { return &s.hide }, firstWord),
-	}, {
-		Name: "proxy_pass_header", Syntax: "<field>", In: places, Repeat: true,
-		Doc: "Passes a header that is otherwise hidden: Date, Server, X-Pad, X-Accel-….",
-		Set: conf.List(func(s *Settings) *[]string { return &s.pass }, firstWord),
-	}, {
-		Name: "proxy_ignore_headers", Syntax: "<field>...", In: places,
-		Doc: "Keeps headers of the response from having an effect here: X-Accel-Redirect, X-Accel-Limit-Rate and their kin.",
-		Set: conf.Whole(func(s *Settings) *ignored { return &s.ignore }, parseIgnored),
-	},
-	flag("proxy_pass_trailers", "off", "Passes the fields behind the body of a response; the server must be told that they are welcome (TE).",
-		func(s *Settings) *bool { return &s.passTrailers }),
-	flag("proxy_intercept_errors", "off", "Lets error_page answer statuses from 300 on that servers send.", func(s *Settings) *bool { return &s.intercept }),
 	{
 		Name: "proxy_redirect", Syntax: "<words>...", DefaultDoc: "default", In: places, Repeat: true,
 		Doc: "Changes Location and Refresh of responses: `default`, `off`, or a text or regular expression (~, ~*) and what to put in its place.",
@@ -151,28 +103,4 @@ var responses = []conf.Directive{
 			"samesite=strict|lax|none, or those with `no` before them.",
 		Set: conf.Raw(addFlagRule),
 	},
-}
-
-var retries = []conf.Directive{
-	{
-		Name: "proxy_next_upstream", Syntax: "<condition>...", Default: "error timeout", In: places,
-		Doc: "Says after what another server is tried. POST, LOCK and PATCH are only sent twice with `non_idempotent`.",
-		Set: conf.Whole(func(s *Settings) *conditions { return &s.next }, parseConditions),
-	}, {
-		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places, Doc: "Bounds the servers tried; 0 does not.",
-		Set: conf.Field(func(s *Settings) *int { return &s.nextTries }, conf.Number),
-	},
-	timed("proxy_next_upstream_timeout", "0", "Bounds the time within which another server is tried; 0 does not.",
-		func(s *Settings) *time.Duration { return &s.nextTimeout }),
-}
-
-var connections = []conf.Directive{
-	timed("proxy_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connectTimeout }),
-	timed("proxy_send_timeout", "60s", "Bounds the time between two writes to a server.", func(s *Settings) *time.Duration { return &s.sendTimeout }),
-	timed("proxy_read_timeout", "60s", "Bounds the time between two reads from a server.", func(s *Settings) *time.Duration { return &s.readTimeout }),
-	upstreams.BindDirective(places, web.Variables, func(s *Settings) *upstreams.Bind[*web.Request] { return &s.bind }),
-	flag("proxy_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.probe }),
-	template("proxy_ssl_name", "<name>", "Sets the name to verify and to send; by default that of the URL.",
-		func(s *Settings) **vars.Template[*web.Request] { return &s.tlsName }),
-	flag("proxy_ssl_session_reuse", "on", "Resumes TLS sessions.", func(s *Settings) *bool { return &s.reuse }),
 }

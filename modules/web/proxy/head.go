@@ -5,6 +5,7 @@ import (
 
 	"starling/nginx/escape"
 	"starling/web"
+	"starling/web/forward"
 	"starling/web/h1"
 )
 
@@ -15,7 +16,7 @@ type headPlan struct {
 	// set are the other headers of proxy_set_header with a value, in order.
 	set []setHeader
 	// replaced are the client's headers that are not passed.
-	replaced nameSet
+	replaced forward.NameSet
 	// length tells that proxy_set_header does not name Content-Length.
 	length bool
 }
@@ -27,11 +28,11 @@ var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Le
 func newHeadPlan(s *Settings) headPlan {
 	p := headPlan{length: true}
 	for _, name := range neverPassed {
-		p.replaced.add(name)
+		p.replaced.Add(name)
 	}
 	for i := range s.headers {
 		h := &s.headers[i]
-		p.replaced.add(h.name)
+		p.replaced.Add(h.name)
 		text, literal := h.value.Literal()
 		switch {
 		case strings.EqualFold(h.name, "Host"):
@@ -58,7 +59,7 @@ func (p *protocol) methodOf(r *web.Request) []byte {
 }
 
 // appendHead writes the head of the request to the server.
-func (p *protocol) appendHead(dst []byte, x *Exchange, method []byte, f Framing) []byte {
+func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f forward.Framing) []byte {
 	r := x.Request
 	version := h1.Version11
 	if p.version10 {
@@ -85,9 +86,9 @@ func (p *protocol) appendHead(dst []byte, x *Exchange, method []byte, f Framing)
 	case f.Length >= 0 && (p.head.length || f.Length > 0):
 		dst = h1.AppendContentLength(dst, f.Length)
 	}
-	if p.passHeaders {
+	if p.PassHeaders {
 		for i := range r.Headers {
-			if h := &r.Headers[i]; !p.head.replaced.has(h) {
+			if h := &r.Headers[i]; !p.head.replaced.Has(h) {
 				dst = h1.AppendHeader(dst, h.Name, h.Value)
 			}
 		}
@@ -104,7 +105,7 @@ func blankControls(value []byte) {
 	}
 }
 
-func (p *protocol) appendHost(dst []byte, x *Exchange) []byte {
+func (p *protocol) appendHost(dst []byte, x *forward.Exchange) []byte {
 	dst = append(dst, "Host: "...)
 	from := len(dst)
 	if p.head.host != nil {
@@ -115,16 +116,16 @@ func (p *protocol) appendHost(dst []byte, x *Exchange) []byte {
 		}
 	}
 	if len(dst) == from {
-		dst = append(dst, x.To.host...)
+		dst = append(dst, x.To.Host...)
 	}
 	return append(dst, '\r', '\n')
 }
 
 // appendURI writes the request target, by the rules of ngx_http_proxy_create_request.
-func (p *protocol) appendURI(dst []byte, x *Exchange) []byte {
-	r, uri := x.Request, x.To.uri
+func (p *protocol) appendURI(dst []byte, x *forward.Exchange) []byte {
+	r, uri := x.Request, x.To.URI
 	switch {
-	case p.target.byRequest != nil && uri != "":
+	case p.Target.ByRequest != nil && uri != "":
 		if uri[0] == '?' {
 			dst = append(dst, '/')
 		}
@@ -136,7 +137,7 @@ func (p *protocol) appendURI(dst []byte, x *Exchange) []byte {
 	if r.Displaced {
 		uri = ""
 	} else if uri != "" {
-		path = path[min(len(p.target.location), len(path)):]
+		path = path[min(len(p.Target.Location), len(path)):]
 	}
 	dst = escape.Append(append(dst, uri...), path, escape.Path)
 	if len(r.Query) > 0 {

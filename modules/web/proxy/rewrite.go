@@ -9,6 +9,7 @@ import (
 	"starling/nginx/ascii"
 	"starling/plan"
 	"starling/web"
+	"starling/web/forward"
 	"starling/web/h1"
 )
 
@@ -92,12 +93,12 @@ func addRedirect(s *Settings, a *conf.Args) error {
 		s.redirectOff = true
 	case "default":
 		switch {
-		case s.target == nil:
+		case s.Target == nil:
 			return fmt.Errorf("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive")
-		case s.target.byRequest != nil:
+		case s.Target.ByRequest != nil:
 			return fmt.Errorf("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")
 		}
-		w, err := defaultRedirect(web.PlanOf(a), s.target, a.Node)
+		w, err := defaultRedirect(web.PlanOf(a), s.Target, a.Node)
 		s.redirects = append(s.redirects, w)
 		return err
 	default:
@@ -107,10 +108,10 @@ func addRedirect(s *Settings, a *conf.Args) error {
 }
 
 // defaultRedirect turns URLs of the server into those of the location. Both are literal: no variable is looked up in them.
-func defaultRedirect(p *plan.Plan, t *target, where any) (w rule, err error) {
-	from, to := t.url, t.location
-	if t.uri == "" {
-		from, to = t.url+"/", "/"
+func defaultRedirect(p *plan.Plan, t *forward.Target, where any) (w rule, err error) {
+	from, to := t.URL, t.Location
+	if t.URI == "" {
+		from, to = t.URL+"/", "/"
 	}
 	if w.pattern, err = web.Variables(p).Compile(from, where); err != nil {
 		return w, err
@@ -124,10 +125,10 @@ func (s *Settings) redirectsOf(p *plan.Plan) ([]rule, error) {
 	switch {
 	case s.redirectOff:
 		return nil, nil
-	case s.redirects != nil || s.target.byRequest != nil:
+	case s.redirects != nil || s.Target.ByRequest != nil:
 		return s.redirects, nil
 	}
-	w, err := defaultRedirect(p, s.target, nil)
+	w, err := defaultRedirect(p, s.Target, nil)
 	return []rule{w}, err
 }
 

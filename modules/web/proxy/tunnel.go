@@ -1,17 +1,20 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"starling/logs"
 	"starling/web"
+	"starling/web/forward"
 )
 
 // Upgrade joins client and server after 101 until one of them closes or both are silent for proxy_read_timeout.
-func (p *protocol) Upgrade(x *Exchange, w Wire) web.Result {
+func (p *protocol) Upgrade(x *forward.Exchange, w forward.Wire) web.Result {
 	r := x.Request
 	if err := r.SendHead(); err != nil {
 		return x.ClientFailed()
@@ -30,6 +33,9 @@ func (p *protocol) Upgrade(x *Exchange, w Wire) web.Result {
 	}
 	return x.Tunnelled(sent, received)
 }
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 // tunnel copies both ways. Between sockets io.Copy has the kernel move the bytes (splice).
 type tunnel struct {
@@ -62,7 +68,7 @@ func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 		if n > 0 {
 			t.activeMS.Store(now.Milliseconds())
 		}
-		if !isTimeout(err) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return total // the end, or one side broke
 		}
 		if now.Milliseconds()-t.activeMS.Load() >= t.idle.Milliseconds() {

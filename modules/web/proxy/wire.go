@@ -3,6 +3,7 @@ package proxy
 import (
 	"starling/upstream"
 	"starling/web"
+	"starling/web/forward"
 	"starling/web/h1"
 )
 
@@ -27,7 +28,7 @@ type wire struct {
 }
 
 // Prepare finds the URI.
-func (p *protocol) Prepare(x *Exchange) web.Result {
+func (p *protocol) Prepare(x *forward.Exchange) web.Result {
 	x.URI = p.appendURI(x.URI[:0], x)
 	return web.Declined
 }
@@ -36,7 +37,7 @@ func (p *protocol) Prepare(x *Exchange) web.Result {
 func (p *protocol) Chunks() bool { return !p.version10 }
 
 // Open begins on a connection.
-func (p *protocol) Open(c *upstream.Conn) Wire {
+func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 	w := &wire{}
 	w.in.Attach(c.Conn)
 	w.out.Attach(c.Conn)
@@ -44,7 +45,7 @@ func (p *protocol) Open(c *upstream.Conn) Wire {
 }
 
 // SendHead writes the head with the first piece of the body.
-func (p *protocol) SendHead(x *Exchange, to Wire, f Framing, piece []byte) error {
+func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
 	w := to.(*wire)
 	method := p.methodOf(x.Request)
 	w.chunked, w.headOnly, w.whole, w.inStep = f.Chunked, string(method) == "HEAD", true, true
@@ -56,7 +57,7 @@ func (p *protocol) SendHead(x *Exchange, to Wire, f Framing, piece []byte) error
 }
 
 // ReceiveHead reads a head, and then the next one.
-func (p *protocol) ReceiveHead(x *Exchange, to Wire, head *Head) (whole bool, err error) {
+func (p *protocol) ReceiveHead(x *forward.Exchange, to forward.Wire, head *forward.Head) (whole bool, err error) {
 	w := to.(*wire)
 	if w.whole {
 		w.head.Reset()
@@ -67,7 +68,7 @@ func (p *protocol) ReceiveHead(x *Exchange, to Wire, head *Head) (whole bool, er
 		return false, err
 	}
 	if !w.whole {
-		if err = Fill(&w.in, w.head.Bytes == 0); err != nil {
+		if err = forward.Fill(&w.in, w.head.Bytes == 0); err != nil {
 			return false, err
 		}
 		if w.whole, err = w.head.Parse(&w.in, x.HeadBytes()); err != nil || !w.whole {
@@ -76,13 +77,13 @@ func (p *protocol) ReceiveHead(x *Exchange, to Wire, head *Head) (whole bool, er
 	}
 	w.inStep = w.inStep && (w.head.KeepAlive || !w.head.Interim())
 	w.body.StartResponse(&w.in, h1.BodyNone, 0)
-	*head = Head{Status: w.head.Status, Reason: w.head.Reason, Headers: w.head.Headers, Seen: w.head.Seen,
+	*head = forward.Head{Status: w.head.Status, Reason: w.head.Reason, Headers: w.head.Headers, Seen: w.head.Seen,
 		ContentType: w.head.Get(h1.HeaderContentType), ContentLength: w.head.ContentLength}
 	return true, nil
 }
 
 // PassHeader rewrites Location, Refresh and Set-Cookie.
-func (p *protocol) PassHeader(x *Exchange, h *h1.Header) (done bool) {
+func (p *protocol) PassHeader(x *forward.Exchange, h *h1.Header) (done bool) {
 	switch h.ID {
 	case h1.HeaderLocation:
 		p.passLocation(x.Request, h)
@@ -105,7 +106,7 @@ func (w *wire) SendBody(piece []byte, last bool) error {
 }
 
 // StartBody finds out how the body ends.
-func (w *wire) StartBody(*Head) {
+func (w *wire) StartBody(*forward.Head) {
 	method := h1.MethodGet
 	if w.headOnly {
 		method = h1.MethodHead

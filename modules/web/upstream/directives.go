@@ -9,6 +9,7 @@ import (
 	"starling/upstreams"
 	"starling/vars"
 	"starling/web"
+	"starling/web/forward"
 	"starling/web/groups"
 )
 
@@ -43,9 +44,10 @@ var Module = web.Module{
 		Directives: directives(),
 		Check:      conf.CheckOf(family.Check),
 	},
-	Filters: []web.FilterHook{{Build: buildCookieFilter}},
-	Link:    link,
-	API:     resources,
+	Variables: forward.Variables(),
+	Filters:   []web.FilterHook{{Build: buildCookieFilter}},
+	Link:      link,
+	API:       resources,
 }
 
 func directives() []conf.Directive {

@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"errors"
@@ -52,11 +52,11 @@ func (x *Exchange) receive() (verdict, int) {
 // passHints sends the headers of a 103 on, but for those that the client is not to see of any answer.
 func (x *Exchange) passHints() error {
 	h := &x.head
-	h.Headers = slices.DeleteFunc(h.Headers, func(header h1.Header) bool { return x.l.hidden.has(&header) })
+	h.Headers = slices.DeleteFunc(h.Headers, func(header h1.Header) bool { return x.l.hidden.Has(&header) })
 	return x.Request.SendInterim(h.Status, h.Reason, h.Headers)
 }
 
-// wantsAnother tells whether a status is one that proxy_next_upstream names and another server is left.
+// wantsAnother tells whether a status is one that PREFIX_next_upstream names and another server is left.
 func (x *Exchange) wantsAnother(status int) bool {
 	c := conditionOf(status)
 	if c == 0 || x.l.next&c == 0 || x.attempt.TriesLeft() <= 1 {
@@ -113,7 +113,7 @@ func Fill(in *h1.Buffer, fresh bool) error {
 // errClientLeft ends the wait for a server whose client is gone.
 var errClientLeft = errors.New("client closed connection while waiting for an answer")
 
-// awaitHead waits until more of the head comes or proxy_read_timeout is over; now and then it looks after the client.
+// awaitHead waits until more of the head comes or PREFIX_read_timeout is over; now and then it looks after the client.
 func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {
 	nowMS := beginMS
 	for {

@@ -1,12 +1,10 @@
-package proxy
+package forward
 
 import (
 	"bytes"
-	"io"
 	"strconv"
 
 	"starling/logs"
-	"starling/nginx/errno"
 	"starling/upstream"
 	"starling/web"
 	"starling/web/h1"
@@ -64,7 +62,7 @@ func (x *Exchange) fillHead() {
 			continue
 		}
 		seen = seen.With(header.ID)
-		if hopByHop.Has(header.ID) || x.l.hidden.has(header) || header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
+		if hopByHop.Has(header.ID) || x.l.hidden.Has(header) || header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
 			continue
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {
@@ -154,120 +152,4 @@ func (x *Exchange) skipBody() {
 		return
 	}
 	x.settle(upstream.Success)
-}
-
-// relay streams the body to the client.
-func (x *Exchange) relay() web.Result {
-	r, w := x.Request, x.conn.wire
-	w.StartBody(&x.head)
-	if err := r.SendHead(); err != nil {
-		return x.ClientFailed()
-	}
-	piece, err := w.TakeBody()
-	var block *h1.Block
-	defer func() {
-		if block != nil {
-			block.GiveBack()
-		}
-	}()
-	for {
-		st := x.state()
-		st.length += int64(len(piece))
-		if err == nil && w.BodyDone() {
-			return x.finish(piece)
-		}
-		if len(piece) > 0 {
-			if _, failed := r.Write(piece); failed != nil {
-				return x.ClientFailed()
-			}
-		}
-		if err != nil {
-			return x.cutShort(err)
-		}
-		if len(piece) == 0 && !x.l.buffering {
-			if err := r.Flush(); err != nil {
-				return x.ClientFailed()
-			}
-		}
-		if block == nil {
-			block = h1.TakeBlock(x.l.readBytes)
-		}
-		var n int
-		n, err = x.readPiece(block.Mem)
-		piece = block.Mem[:n]
-	}
-}
-
-// finish passes the last piece of the body on.
-func (x *Exchange) finish(piece []byte) web.Result {
-	x.bodyDone()
-	if trailers := x.conn.wire.Trailers(); len(trailers) > 0 && x.l.passTrailers {
-		x.Request.Out.Trailers = append(x.Request.Out.Trailers, trailers...)
-	}
-	if x.Request.WriteLast(piece) != nil {
-		return x.ClientFailed()
-	}
-	return web.Done
-}
-
-// readPiece reads some of the body; at its end the piece may be empty and the error is nil.
-func (x *Exchange) readPiece(p []byte) (n int, err error) {
-	beginMS := x.Request.Now().MonoMS
-	nowMS := beginMS
-	for {
-		if err = x.conn.arm(nowMS, milliseconds(nowMS-beginMS), x.l.readTimeout); err != nil {
-			return 0, err
-		}
-		n, err = x.conn.wire.ReceiveBody(p)
-		if n > 0 || !isTimeout(err) {
-			break
-		}
-		if nowMS, err = x.glance(&beginMS, err); err != nil {
-			return 0, err
-		}
-	}
-	if err == io.EOF || n > 0 && isTimeout(err) {
-		err = nil
-	}
-	return n, err
-}
-
-// bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it counts
-// for the client's next request.
-func (x *Exchange) bodyDone() {
-	x.endUpload()
-	x.reusable = !x.unsent && x.conn.wire.Reusable()
-	x.settle(upstream.Success)
-}
-
-// ClientFailed ends an exchange whose client does not take the response.
-func (x *Exchange) ClientFailed() web.Result {
-	x.settle(upstream.Success)
-	x.Request.Abort()
-	return web.Done
-}
-
-// cutShort ends an answer that the server did not finish.
-func (x *Exchange) cutShort(err error) web.Result {
-	outcome := upstream.Failure
-	x.doing = "reading upstream"
-	switch {
-	case err == errClientLeft:
-		x.Logf(logs.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
-		outcome = upstream.Success
-	case err == errUploadFailed:
-		x.settle(upstream.Success)
-		x.Request.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
-	case isTimeout(err):
-		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading upstream")
-	case isEnd(err):
-		x.Logf(logs.Error, "upstream prematurely closed connection while reading upstream")
-	case isFault(err):
-		x.Logf(logs.Error, "%v while reading upstream", err)
-	default:
-		x.Logf(logs.Error, "%s while reading upstream", errno.Failure("recv", err))
-	}
-	x.settle(outcome)
-	x.Request.Abort()
-	return web.Done
 }

@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"net/netip"
@@ -13,23 +13,23 @@ import (
 
 // find finds the group that the request goes to: it is fixed, or a URL with variables says it.
 func (x *Exchange) find() web.Result {
-	if x.l.to.byRequest == nil {
-		x.group = x.l.to.group
+	if x.l.Target.ByRequest == nil {
+		x.group = x.l.Target.group
 		return web.Declined
 	}
 	r := x.Request
-	url := string(r.Expand(x.l.to.byRequest))
-	rest, port, ok := splitScheme(url)
-	if !ok {
+	url := string(r.Expand(x.l.Target.ByRequest))
+	rest, scheme := x.l.family.cutScheme(url)
+	if scheme == nil {
 		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", url)
 		return 500
 	}
-	t, err := groups.ParseTarget(rest, port, true)
+	t, err := groups.ParseTarget(rest, scheme.Port, true)
 	if err != nil {
 		r.Logf(logs.Error, "%v", err)
 		return 500
 	}
-	x.own = newDestination(url, &t, port)
+	x.own = newDestination(url, &t, scheme)
 	x.To = &x.own
 	if x.group = x.l.registry.Find(&t); x.group != nil {
 		return web.Declined

@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"crypto/tls"
@@ -19,17 +19,19 @@ import (
 // connection is a connection to a server with what is kept beside it from request to request.
 type connection struct {
 	*upstream.Conn
-	wire                  Wire
-	tls                   *tls.Config     // that it was made with; nil for a plain one
-	raw                   syscall.RawConn // nil where there is no socket to look at
-	look                  func(fd uintptr)
-	seen                  bool // by look: there is something to read
+	wire   Wire
+	family *Family         // whose protocol it speaks
+	tls    *tls.Config     // that it was made with; nil for a plain one
+	raw    syscall.RawConn // nil where there is no socket to look at
+	look   func(fd uintptr)
+	seen   bool // by look: there is something to read
+
 	readUntil, writeUntil deadline.Deadline
 }
 
 // newConnection begins to keep things beside a connection.
-func newConnection(c *upstream.Conn, wire Wire, config *tls.Config) *connection {
-	k := &connection{Conn: c, wire: wire, tls: config}
+func newConnection(c *upstream.Conn, l *location, config *tls.Config) *connection {
+	k := &connection{Conn: c, wire: l.protocol.Open(c), family: l.family, tls: config}
 	c.Attachment = k
 	k.watch(c.Conn)
 	return k

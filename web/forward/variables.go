@@ -1,62 +1,32 @@
-package proxy
+package forward
 
 import (
 	"bytes"
 	"strconv"
-	"time"
 
-	"starling/logs"
 	"starling/nginx/ascii"
+	"starling/plan"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
 )
 
-// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did not come so far.
-type state struct {
-	address                         string
-	status                          int // 0: none came
-	startMS                         int64
-	connectMS, headerMS, responseMS int64
-	sent, received, length          int64
-	redirected                      bool // no try: an internal redirect came between
+// of finds the exchange of a request, nil if it was not passed on.
+func of(r *web.Request) *Exchange {
+	kept := plan.Part[part](r.Server.Scope.Env().(*plan.Plan))
+	if !kept.ready {
+		return nil
+	}
+	x, _ := r.Slot(kept.slot).Data.(*Exchange)
+	return x
 }
 
-func newState(address string, nowMS int64) state {
-	return state{address: address, startMS: nowMS, connectMS: -1, headerMS: -1, responseMS: -1}
-}
-
-// state is that of the current try.
-func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
-
-func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-
-// logf writes to the error log and names the server as nginx does.
-func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
-	r := x.Request
-	if !r.LogEnabled(level) {
-		return
+// DestinationOf says where the request is passed to by a family, nil if it is not.
+func DestinationOf(r *web.Request, f *Family) *Destination {
+	if x := of(r); x != nil && x.l.family == f {
+		return x.To
 	}
-	note := append(r.Alloc(64)[:0], "upstream: \""...)
-	if st := x.state(); x.server != nil {
-		note = append(append(note, x.To.scheme()...), st.address...)
-	} else {
-		note = append(note, x.To.prefix...)
-		note = append(note, x.group.Name...)
-	}
-	if x.server != nil && x.server.Addr.Network == "unix" {
-		note = append(note, ':')
-	}
-	r.LogNote = append(append(note, x.URI...), '"')
-	r.Logf(level, format, args...)
-	r.LogNote = nil
-}
-
-func (d *Destination) scheme() string {
-	if d.tls {
-		return "https://"
-	}
-	return "http://"
+	return nil
 }
 
 // listed makes a variable with a value for each try: "a, b", and " : " where an internal redirect came between.
@@ -92,17 +62,8 @@ func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 	return func(dst []byte, s *state) []byte { return strconv.AppendInt(dst, n(s), 10) }
 }
 
-func ofTarget(name, doc string, part func(*Exchange) string) vars.Variable[*web.Request] {
-	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-		x := of(r)
-		if x == nil {
-			return dst, false
-		}
-		return append(dst, part(x)...), true
-	}}
-}
-
-func variables() []vars.Variable[*web.Request] {
+// Variables are $upstream_…, whatever family passes the request on.
+func Variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
 		listed("upstream_addr", "The addresses of the servers asked.", func(dst []byte, s *state) []byte { return append(dst, s.address...) }),
 		listed("upstream_status", "The statuses of their answers.", func(dst []byte, s *state) []byte {
@@ -117,28 +78,10 @@ func variables() []vars.Variable[*web.Request] {
 		listed("upstream_response_length", "The lengths of the answers' bodies in bytes.", appendCount(func(s *state) int64 { return s.length })),
 		listed("upstream_bytes_sent", "The bytes sent to the servers.", appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.", appendCount(func(s *state) int64 { return s.received })),
-		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.", func(x *Exchange) string { return x.To.host }),
-		ofTarget("proxy_port", "The port of the URL of proxy_pass.", func(x *Exchange) string { return x.To.port }),
-		{Name: "proxy_add_x_forwarded_for", Doc: "X-Forwarded-For as the client sent it, with the client's address behind it.", Append: appendForwardedFor},
 		{Name: "upstream_http_", Prefix: true, Doc: "Headers of the server's answer.", Append: headerValue},
 		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies that the server set.", Append: cookieValue},
 		{Name: "upstream_trailer_", Prefix: true, Doc: "Fields behind the body of the server's answer.", Append: trailerValue},
 	}
-}
-
-// appendForwardedFor joins all X-Forwarded-For headers, as nginx has done since it knows several.
-func appendForwardedFor(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	if r.Seen.Has(h1.HeaderXForwardedFor) {
-		for i := range r.Headers {
-			if r.Headers[i].ID == h1.HeaderXForwardedFor {
-				dst = append(append(dst, r.Headers[i].Value...), ", "...)
-			}
-		}
-	}
-	if !r.Remote.IsValid() {
-		return append(dst, "unix:"...), true
-	}
-	return r.Remote.Addr().AppendTo(dst), true
 }
 
 // headers are those of the answer, nil if there is none.

@@ -1,0 +1,41 @@
+package proxy
+
+import (
+	"starling/vars"
+	"starling/web"
+	"starling/web/forward"
+	"starling/web/h1"
+)
+
+func variables() []vars.Variable[*web.Request] {
+	return []vars.Variable[*web.Request]{
+		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.", func(d *forward.Destination) string { return d.Host }),
+		ofTarget("proxy_port", "The port of the URL of proxy_pass.", func(d *forward.Destination) string { return d.Port }),
+		{Name: "proxy_add_x_forwarded_for", Doc: "X-Forwarded-For as the client sent it, with the client's address behind it.", Append: appendForwardedFor},
+	}
+}
+
+func ofTarget(name, doc string, part func(*forward.Destination) string) vars.Variable[*web.Request] {
+	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+		d := forward.DestinationOf(r, &family)
+		if d == nil {
+			return dst, false
+		}
+		return append(dst, part(d)...), true
+	}}
+}
+
+// appendForwardedFor joins all X-Forwarded-For headers, as nginx has done since it knows several.
+func appendForwardedFor(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	if r.Seen.Has(h1.HeaderXForwardedFor) {
+		for i := range r.Headers {
+			if r.Headers[i].ID == h1.HeaderXForwardedFor {
+				dst = append(append(dst, r.Headers[i].Value...), ", "...)
+			}
+		}
+	}
+	if !r.Remote.IsValid() {
+		return append(dst, "unix:"...), true
+	}
+	return r.Remote.Addr().AppendTo(dst), true
+}

@@ -1,0 +1,137 @@
+package forward
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"starling/upstream"
+	"starling/web"
+	"starling/web/groups"
+)
+
+// Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its log.
+type Exchange struct {
+	Request *web.Request
+	To      *Destination
+	// URI is what the request asks the server for, as the protocol has prepared it; the error log shows it. Its memory is used again.
+	URI []byte
+
+	l       *location
+	group   *groups.Group
+	attempt upstream.Attempt
+	server  *upstream.Server // of the current try
+	conn    *connection      // nil before it stands and after it was dropped
+	sentAt  int64            // bytes that the connection had sent when the try began
+	head    Head             // of the answer, once it came
+
+	states  []state
+	startMS int64
+	tries   int
+
+	body         []byte        // of the request, as far as it was read before
+	file         *web.BodyFile // in its place, where that was too much for memory
+	streams      bool          // the rest of the body follows while it is read
+	sent         bool          // something of the request was sent to a server
+	streamed     bool          // something was that came from the client meanwhile
+	unsent       bool          // the present server did not get all of the request
+	settled      bool          // the current try was accounted for
+	doing        string        // what the current try was about last, for the log
+	reusable     bool          // the connection is in step for another request
+	wanted       []byte
+	upload       *upload
+	uploadFailed error       // what ended it, if that was the body
+	own          Destination // of a URL with variables
+}
+
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+
+// statusClientClosed is nginx's status for a client that left before it was answered.
+const statusClientClosed = 499
+
+// handle is the content handler.
+func (l *location) handle(r *web.Request) web.Result {
+	x := l.begin(r)
+	if result := x.find(); result != web.Declined {
+		return result
+	}
+	if result := l.protocol.Prepare(x); result != web.Declined {
+		return result
+	}
+	if result := x.readBody(); result != web.Declined {
+		return result
+	}
+	x.choose()
+	for {
+		verdict, status := x.try()
+		switch verdict {
+		case tryAccepted:
+			return x.answer()
+		case tryClientLeft:
+			x.settle(upstream.Success)
+			x.drop()
+			return statusClientClosed
+		case tryHopeless:
+			x.note(status)
+			return web.Result(status)
+		}
+		if !x.again(verdict, status) {
+			return web.Result(status)
+		}
+	}
+}
+
+// begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it tells of.
+func (l *location) begin(r *web.Request) *Exchange {
+	slot := r.Slot(l.slot)
+	x, ok := slot.Data.(*Exchange)
+	if ok {
+		x.endTry()
+		x.states = append(x.states, state{redirected: true})
+	} else {
+		x = exchanges.Get().(*Exchange)
+		slot.Data = x
+		r.AtEnd(endExchange, x, 0)
+	}
+	x.Request, x.l, x.To = r, l, &l.Target.Destination
+	x.startMS = r.Now().MonoMS
+	x.tries, x.sent, x.streamed, x.streams, x.body, x.file, x.uploadFailed = 0, false, false, false, nil, nil, nil
+	return x
+}
+
+// endExchange runs when the request was logged.
+func endExchange(arg any, _ uint64) {
+	x := arg.(*Exchange)
+	x.endTry()
+	attempt := &x.attempt
+	attempt.Key = nil
+	states, uri, wanted := x.states[:0], x.URI[:0], x.wanted[:0]
+	if cap(uri) > maxKeptURIBytes {
+		uri = nil
+	}
+	x.Request, x.l, x.To, x.group, x.body, x.file = nil, nil, nil, nil, nil, nil
+	x.states, x.URI, x.wanted, x.own = states, uri, wanted, Destination{}
+	exchanges.Put(x)
+}
+
+// maxKeptURIBytes bounds the memory for URIs that an exchange keeps for the next request.
+const maxKeptURIBytes = 8 << 10
+
+// ReadTimeout is how long the server may be silent.
+func (x *Exchange) ReadTimeout() time.Duration { return x.l.readTimeout }
+
+// HeadBytes is how long the head of an answer may be.
+func (x *Exchange) HeadBytes() int { return x.l.bufferBytes }
+
+// Socket is the connection to the server, for an Upgrader.
+func (x *Exchange) Socket() net.Conn { return x.conn.Conn.Conn }
+
+// Tunnelled ends an exchange whose Upgrader moved so many bytes itself, from client to server and back.
+func (x *Exchange) Tunnelled(sent, received int64) web.Result {
+	x.state().length = received
+	x.Request.CountSent(received)
+	x.settle(upstream.Success)
+	st := x.state()
+	st.sent, st.received = st.sent+sent, st.received+received
+	return web.Done
+}

@@ -1,0 +1,126 @@
+package forward
+
+import (
+	"strings"
+
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/lib/resolver"
+	"starling/nginx/ascii"
+	"starling/plan"
+	"starling/web"
+	"starling/web/groups"
+	"starling/web/h1"
+)
+
+// part is what the kit keeps for a whole configuration.
+type part struct {
+	// slot is where a request keeps its exchange, whatever family it is with; not there until a location was built.
+	slot  int
+	ready bool
+}
+
+func slotOf(p *plan.Plan) int {
+	kept := plan.Part[part](p)
+	if !kept.ready {
+		kept.slot, kept.ready = web.NewSlot(p), true
+	}
+	return kept.slot
+}
+
+// location is PREFIX_pass in one location, ready for requests.
+type location struct {
+	*Settings
+	family    *Family
+	protocol  Protocol
+	passer    HeaderPasser // protocol, or nil
+	upgrader  Upgrader     // protocol, or nil
+	slot      int
+	clock     *clock.Clock
+	registry  *groups.Registry
+	names     *resolver.Resolver // for URLs with variables; nil without a resolver
+	connector *connector
+	hidden    NameSet
+	readBytes int  // how much of a body is read at once
+	inFile    bool // client_body_in_file_only: an empty body has a file too
+}
+
+// Bounds of what is read from a server at once: larger reads gain nothing that was measured.
+const (
+	minReadBytes = 4 << 10
+	maxReadBytes = 64 << 10
+)
+
+// passes tells whether requests of a block are passed on.
+func (s *Settings) passes(b *web.Block, f *Family) bool {
+	return s.Target != nil && b.Current != nil && b.Scope.In&f.Pass != 0
+}
+
+func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, error) {
+	if strings.HasSuffix(b.Current.Name, "/") && b.Scope.In == conf.Location {
+		b.Current.AutoRedirect = true
+	}
+	core := conf.SettingsOf[web.CoreSettings](b.Scope)
+	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock, registry: groups.Of(b.Plan), hidden: s.hiddenNames(),
+		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), inFile: core.BodyInFile != web.BodyFileIfLarge}
+	l.passer, _ = p.(HeaderPasser)
+	l.upgrader, _ = p.(Upgrader)
+	if f.Has.Request {
+		b.KeepsBodies()
+	}
+	var err error
+	if s.Target.ByRequest != nil {
+		if l.names, err = b.Plan.Resolver(core.Resolver); err != nil {
+			return nil, err
+		}
+	}
+	l.connector, err = s.connections.build(b, f.Prefix, s.Target.ByRequest != nil && f.Has.TLS || s.Target.tls)
+	return l, err
+}
+
+// NameSet are header names: known ones by number, others in lower case.
+type NameSet struct {
+	known h1.KnownSet
+	other []string
+}
+
+// Add adds a name in any case.
+func (n *NameSet) Add(name string) {
+	if id := h1.Identify([]byte(name)); id != h1.HeaderOther {
+		n.known = n.known.With(id)
+		return
+	}
+	n.other = append(n.other, strings.ToLower(name))
+}
+
+// Has tells whether the name of a header is among them.
+func (n *NameSet) Has(h *h1.Header) bool {
+	if h.ID != h1.HeaderOther {
+		return n.known.Has(h.ID)
+	}
+	for _, name := range n.other {
+		if ascii.EqualString(h.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hiddenNames are what nginx keeps from clients unless PREFIX_pass_header names it.
+func (s *Settings) hiddenNames() NameSet {
+	var n NameSet
+	for _, name := range []string{"Date", "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+		"X-Accel-Buffering", "X-Accel-Charset"} {
+		passed := false
+		for _, p := range s.pass {
+			passed = passed || strings.EqualFold(p, name)
+		}
+		if !passed {
+			n.Add(name)
+		}
+	}
+	for _, name := range s.hide {
+		n.Add(name)
+	}
+	return n
+}

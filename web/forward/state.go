@@ -1,0 +1,47 @@
+package forward
+
+import (
+	"time"
+
+	"starling/logs"
+)
+
+// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did not come so far.
+type state struct {
+	address                         string
+	status                          int // 0: none came
+	startMS                         int64
+	connectMS, headerMS, responseMS int64
+	sent, received, length          int64
+	redirected                      bool // no try: an internal redirect came between
+}
+
+func newState(address string, nowMS int64) state {
+	return state{address: address, startMS: nowMS, connectMS: -1, headerMS: -1, responseMS: -1}
+}
+
+// state is that of the current try.
+func (x *Exchange) state() *state { return &x.states[len(x.states)-1] }
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// Logf writes to the error log and names the server as nginx does.
+func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
+	r := x.Request
+	if !r.LogEnabled(level) {
+		return
+	}
+	note := append(r.Alloc(64)[:0], "upstream: \""...)
+	if x.server != nil {
+		note = append(append(note, x.To.scheme...), x.state().address...)
+	} else {
+		note = append(note, x.To.prefix...)
+		note = append(note, x.group.Name...)
+	}
+	if x.server != nil && x.server.Addr.Network == "unix" {
+		note = append(note, ':')
+	}
+	r.LogNote = append(append(note, x.URI...), '"')
+	r.Logf(level, format, args...)
+	r.LogNote = nil
+}

@@ -1,0 +1,193 @@
+package forward
+
+import (
+	"starling/logs"
+	"starling/upstream"
+	"starling/web/h1"
+)
+
+// choose begins the choosing of servers.
+func (x *Exchange) choose() {
+	r, g := x.Request, x.group
+	x.attempt.Client = r.Remote.Addr()
+	x.attempt.Key = nil
+	if g.Key != nil {
+		x.attempt.Key = r.Copy(r.Expand(g.Key))
+	}
+	g.Begin(&x.attempt)
+	if g.Sticky != nil {
+		var ok bool
+		if x.wanted, ok = g.Sticky.AppendWanted(r, x.wanted[:0]); ok {
+			x.attempt.Want(x.wanted)
+		}
+	}
+}
+
+// verdict is what became of one try.
+type verdict int
+
+const (
+	tryAccepted   verdict = iota // there is a head to answer with
+	tryFailed                    // an error
+	tryTimedOut                  //
+	tryInvalid                   // what the server said cannot be used
+	tryRefused                   // a status that another server may do better
+	tryClientLeft                //
+	tryHopeless                  // no server, or a fault of ours
+)
+
+// condition is the word of PREFIX_next_upstream for a verdict.
+func (v verdict) condition(status int) Condition {
+	switch v {
+	case tryTimedOut:
+		return OnTimeout
+	case tryInvalid:
+		return OnInvalid
+	case tryRefused:
+		return conditionOf(status)
+	}
+	return OnError
+}
+
+// try sends the request to one server and reads the head of its answer.
+func (x *Exchange) try() (verdict, int) {
+	now := x.Request.Now()
+	server, err := x.attempt.Pick(now)
+	if err != nil {
+		x.states = append(x.states, newState(x.group.Name, now.MonoMS))
+		x.Logf(logs.Error, "%v while connecting to upstream", err)
+		return tryHopeless, 502
+	}
+	x.server, x.settled, x.doing = server, false, "connecting to upstream"
+	x.tries++
+	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
+	if x.group.Sticky != nil {
+		x.group.Sticky.Picked(x.Request, server)
+	}
+	if v, status := x.connect(); v != tryAccepted {
+		return v, status
+	}
+	x.doing = "sending request to upstream"
+	if v, status := x.send(); v != tryAccepted {
+		return v, status
+	}
+	x.doing = "reading response header from upstream"
+	return x.receive()
+}
+
+// repeatable tells whether the request may be sent again without being asked to (RFC 9110, 9.2.2, by nginx's list).
+func (x *Exchange) repeatable() bool {
+	switch x.Request.MethodID {
+	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
+		return false
+	}
+	return !x.streams
+}
+
+// again tells whether another server is to be tried, and settles the try that failed (ngx_http_upstream_next).
+func (x *Exchange) again(v verdict, status int) bool {
+	reused := x.conn != nil && x.conn.Reused
+	outcome := upstream.Failure
+	if v == tryRefused && (status == 403 || status == 404) {
+		outcome = upstream.Passed
+	}
+	x.state().status = status
+	x.settle(outcome)
+	x.drop()
+	if reused && v == tryFailed {
+		x.attempt.AddTry() // a connection kept too long says nothing about the server
+		x.tries--
+	}
+	left := x.mayTry(v.condition(status)) && x.attempt.TriesLeft() > 0
+	if left && x.l.nextTries > 0 {
+		left = x.tries < x.l.nextTries
+	}
+	return left
+}
+
+// mayTry applies PREFIX_next_upstream.
+func (x *Exchange) mayTry(c Condition) bool {
+	l := x.l
+	if x.sent && !x.repeatableMethod() {
+		c |= NonIdempotent
+	}
+	switch {
+	case c == 0, l.next&c != c, x.streamed:
+		return false
+	case l.nextTimeout > 0 && x.Request.Now().MonoMS-x.startMS >= l.nextTimeout.Milliseconds():
+		return false
+	}
+	return true
+}
+
+func (x *Exchange) repeatableMethod() bool {
+	switch x.Request.MethodID {
+	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
+		return false
+	}
+	return true
+}
+
+// settle accounts for the current try, once.
+func (x *Exchange) settle(outcome upstream.Outcome) {
+	if x.server == nil || x.settled {
+		return
+	}
+	x.settled = true
+	x.endUpload()
+	now, st, stats := x.Request.Now(), x.state(), &x.server.Stats
+	st.responseMS = now.MonoMS - st.startMS
+	if x.conn != nil {
+		sent, received := x.conn.wire.Counts()
+		st.sent = sent - x.sentAt
+		if st.headerMS >= 0 {
+			st.received = received
+		}
+		stats.Sent.Add(uint64(st.sent))
+		stats.Received.Add(uint64(st.received))
+	}
+	if outcome == upstream.Success && st.headerMS >= 0 {
+		stats.CountResponse(st.status)
+		stats.Timed(milliseconds(st.headerMS), milliseconds(st.responseMS))
+		if x.group.Sticky != nil {
+			x.group.Sticky.Ended(x.Request, x.server)
+		}
+	}
+	if x.attempt.Free(outcome, now) {
+		x.Logf(logs.Warn, "upstream server temporarily disabled while %s", x.doing)
+	}
+}
+
+// endTry settles what is left of a try and keeps or closes its connection.
+func (x *Exchange) endTry() {
+	x.settle(upstream.Success)
+	if x.conn == nil {
+		x.server = nil
+		return
+	}
+	pool := x.group.Pool
+	if !x.reusable || pool == nil {
+		x.drop()
+		return
+	}
+	c := x.conn
+	c.wire.Rest()
+	x.conn, x.server, x.head = nil, nil, Head{}
+	pool.Put(c.Conn, x.l)
+}
+
+// drop closes the connection.
+func (x *Exchange) drop() {
+	if x.conn != nil {
+		x.conn.Close() // nothing is left to do about a failure
+		x.conn.wire.Close()
+		x.conn, x.head = nil, Head{}
+	}
+	x.server = nil
+}
+
+// note keeps the status of a request that no server answered.
+func (x *Exchange) note(status int) {
+	st := x.state()
+	st.status, st.responseMS = status, max(st.responseMS, 0)
+}
