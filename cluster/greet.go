@@ -164,7 +164,7 @@ func (s *Session) accept(now clock.Reading) {
 			continue
 		}
 		their := &s.their.Zones[i]
-		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin)}
+		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin), begun: !their.Ready && !their.Covered}
 		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
 	}
 	s.stage = established

@@ -35,6 +35,7 @@ type intakeZone struct {
 	acked    uint64
 	refused  int
 	reportMS int64 // monotonic, of the last report
+	begun    bool  // the zone of the dialer had begun from a state file, and was not ready, when it said hello
 	mending  mending
 }
 

@@ -1,7 +1,11 @@
 package cluster
 
-// Learning says whether a zone is about to be taught: a peer that can is there, or one was reached that has not dialled back yet.
+// Learning says whether a zone is about to know more: a peer that can teach it is there, one was reached that has not dialled back yet, or one that
+// began from a state of its own has not been compared with.
 func (n *Node) Learning() bool {
+	if n.comparing() {
+		return true
+	}
 	if n.Ready() {
 		return false
 	}
@@ -27,6 +31,37 @@ func (z *zoneState) hasTeacher() bool {
 	for _, src := range z.learner.sources {
 		if src.ready && !src.stalled {
 			return !z.ready.Load()
+		}
+	}
+	return false
+}
+
+// comparing says whether a peer that began from a state file, as this node may have, has something that is not here yet: nobody teaches where all
+// begin at once, and what they differ in is left to repair.
+func (n *Node) comparing() bool {
+	for _, s := range n.all() {
+		if !s.Outgoing && s.comparing() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) comparing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage != established {
+		return false
+	}
+	for _, iz := range s.intake.zones {
+		if iz == nil || !iz.begun || !s.node.leavesToRepair(s, iz.state) {
+			continue
+		}
+		s.node.mu.Lock()
+		agreed := s.peer.comparison(iz.state.info.Name).sinceMS != 0
+		s.node.mu.Unlock()
+		if !agreed {
+			return true
 		}
 	}
 	return false

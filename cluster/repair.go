@@ -52,10 +52,17 @@ type memory struct {
 	loggedMS int64 // monotonic, 0 for never
 }
 
-// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared.
+// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared. Both are to be ready, or neither:
+// nodes that begin together have nobody to be taught by, also while they wait for a member that is away.
 func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool) {
 	compared, ok := z.shared.(zone.Comparable)
-	return compared, ok && s.node.features&s.their.Features&wire.FeatureRepair != 0 && z.ready.Load() && theirReady
+	if !ok || s.node.features&s.their.Features&wire.FeatureRepair == 0 {
+		return compared, false
+	}
+	if !theirReady {
+		return compared, !z.ready.Load() && !z.hasTeacher()
+	}
+	return compared, z.ready.Load()
 }
 
 // compares says whether this node is the one that compares with the session's peer: of two that push to each other the one with
@@ -210,7 +217,7 @@ func (s *Session) repairEnd(body []byte, now clock.Reading) error {
 	if err != nil {
 		return err
 	}
-	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
+	compared, ok := iz.state.shared.(zone.Comparable) // who is ready may have changed since it began
 	m := &iz.mending
 	if !ok || !m.active || int(r.First) != m.first || int(r.Last) != m.last {
 		return nil // an answer to a repair that was given up

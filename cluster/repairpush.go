@@ -35,7 +35,7 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 		return err
 	}
 	compared, ok := pz.state.shared.(zone.Comparable)
-	if !ok || !pz.state.ready.Load() || len(pz.repairs) >= maxRepairJobs {
+	if !ok || len(pz.repairs) >= maxRepairJobs {
 		return nil // the acceptor asks again
 	}
 	mine := compared.Sketch(int(ask.First), int(ask.Last)-int(ask.First)+1, theirs.Cells())
