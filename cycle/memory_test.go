@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"starling/keyvals"
 	"starling/lib/testkit"
+	"starling/modules/shared/keyval"
 	"starling/zone/kinds"
 )
 
@@ -18,12 +18,12 @@ func TestMemoryOfAClearedZoneIsGivenBack(t *testing.T) {
 	t.Cleanup(h.Stop)
 	const big, small = "keyval_zone zone=big:128m; ", "keyval_zone zone=small:128m; "
 	configure := func(zones string) { h.run("http { " + zones + "server { listen " + address(t) + "; } }") }
-	fill := func(name string, megabytes int) *keyvals.Zone {
+	fill := func(name string, megabytes int) *keyval.Zone {
 		for _, z := range h.Current().Plan().Zones.All() {
 			if z.Name != name {
 				continue
 			}
-			zone, now := z.Value.(*keyvals.Zone), h.Current().Plan().Clock.Now()
+			zone, now := z.Value.(*keyval.Zone), h.Current().Plan().Clock.Now()
 			for i := range megabytes {
 				if err := zone.Set(fmt.Append(nil, i), make([]byte, kinds.MaxValueBytes), kinds.NoExpire, now); err != nil {
 					t.Fatal(err)

@@ -5,9 +5,9 @@ import (
 	"starling/conf"
 	"starling/modules/core"
 	streamaccess "starling/modules/stream/access"
+	streamaccesslog "starling/modules/stream/accesslog"
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
-	streamlog "starling/modules/stream/log"
 	streamlookup "starling/modules/stream/lookup"
 	"starling/modules/stream/pass"
 	streamproxy "starling/modules/stream/proxy"
@@ -19,6 +19,7 @@ import (
 	streamupstream "starling/modules/stream/upstream"
 	"starling/modules/stream/zonesync"
 	"starling/modules/web/access"
+	"starling/modules/web/accesslog"
 	"starling/modules/web/api"
 	"starling/modules/web/authbasic"
 	"starling/modules/web/gzip"
@@ -26,7 +27,6 @@ import (
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
-	"starling/modules/web/log"
 	"starling/modules/web/lookup"
 	"starling/modules/web/metrics"
 	"starling/modules/web/proxy"
@@ -67,7 +67,7 @@ func Web() []*web.Module {
 		&metrics.Module,
 		&headers.Module,
 		&gzip.Module, // its filter sees what the others added
-		&log.Module,
+		&accesslog.Module,
 		&static.Module, // last: it answers what no other family did
 	}
 }
@@ -84,7 +84,7 @@ func Stream() []*stream.Module {
 		&streamaccess.Module,
 		&set.Module,
 		&sslpreread.Module,
-		&streamlog.Module,
+		&streamaccesslog.Module,
 		&returns.Module,
 		&streamupstream.Module,
 		&streamproxy.Module,

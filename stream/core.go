@@ -11,6 +11,7 @@ import (
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 )
 
 // CoreSettings are those of the core of the stream side.
@@ -112,7 +113,7 @@ var Core = Module{
 		},
 	},
 	API:       zoneResources,
-	Variables: slices.Concat(coreVariables, proxyVariables, captureVariables()),
+	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*Session]()),
 }
 
 func setListen(s *CoreSettings, a *conf.Args) error {

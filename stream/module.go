@@ -8,6 +8,7 @@ import (
 	"starling/admin"
 	"starling/conf"
 	"starling/plan"
+	"starling/side"
 	"starling/vars"
 )
 
@@ -82,17 +83,11 @@ type Block struct {
 	Server *Server
 }
 
-// registry holds the stream side's variables of one plan.
-type registry struct{ vars *vars.Registry[*Session] }
+// Side is the stream side.
+var Side = side.Side[*Session]{Name: "stream", Many: "connections", Block: conf.Stream}
 
-// Variables returns the registry of the stream side.
-func Variables(p *plan.Plan) *vars.Registry[*Session] {
-	r := plan.Part[registry](p)
-	if r.vars == nil {
-		r.vars = vars.NewRegistry[*Session]()
-	}
-	return r.vars
-}
+// Regex is a regular expression of the stream side.
+type Regex = side.Regex[*Session]
 
 // Prepare makes the modules' variables and link steps known. It comes before the configuration is bound, for directives may
 // declare more variables.
@@ -102,29 +97,10 @@ func Prepare(p *plan.Plan, modules []*Module) error {
 			p.OnLink(func() error { return m.Link(p) })
 		}
 		for _, v := range m.Variables {
-			if err := Variables(p).Declare(v); err != nil {
+			if err := Side.Variables(p).Declare(v); err != nil {
 				return fmt.Errorf("module %s: %w", m.Name, err)
 			}
 		}
 	}
 	return nil
-}
-
-// PlanOf is the plan that a setter works for.
-func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
-
-// CompileTemplate compiles a text with variables while the configuration is bound. Variables that turn out unknown are
-// reported at the directive's place.
-func CompileTemplate(a *conf.Args, text string) (vars.Template[*Session], error) {
-	return Variables(PlanOf(a)).Compile(text, a.Node)
-}
-
-// slots counts the values that modules keep in each session.
-type slots struct{ count int }
-
-// NewSlot returns the number of a place for a value in each session; see Session.Slot.
-func NewSlot(p *plan.Plan) int {
-	s := plan.Part[slots](p)
-	s.count++
-	return s.count - 1
 }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"starling/lib/packets"
 	"starling/lib/proxyprotocol"
 	"starling/logs"
-	"starling/nginx/regex"
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 	"starling/ssl"
 )
 
@@ -42,10 +43,8 @@ type Session struct {
 	Content any
 	// LogNote, if set, adds to the session's lines in the error log; its text begins with a comma.
 	LogNote func() string
-	// Captures are those of the last regular expression that matched ($1 to $9).
-	Captures regex.Captures
-	// Nesting counts the variables whose values are just being found by each other; see package lookups.
-	Nesting int
+
+	side.State
 
 	port     *Port
 	zone     *statusZone
@@ -55,7 +54,6 @@ type Session struct {
 	deadline time.Time
 	passed   bool // to another address, which serves it from then on
 	counters counters
-	slots    [][]byte
 	ends     []func()
 	released sync.Once
 	detached atomic.Bool
@@ -148,11 +146,11 @@ func (s *Session) Plan() *plan.Plan { return s.port.site.plan }
 // Context ends when the session is to end by force.
 func (s *Session) Context() context.Context { return s.port.site.context }
 
-// Slot returns a value kept with SetSlot, nil at first.
-func (s *Session) Slot(i int) []byte { return s.slots[i] }
+// Copy keeps bytes for as long as the session lives.
+func (s *Session) Copy(b []byte) []byte { return bytes.Clone(b) }
 
-// SetSlot keeps a value in the session; i comes from NewSlot.
-func (s *Session) SetSlot(i int, value []byte) { s.slots[i] = value }
+// Client is the client's address, the zero Addr for a unix socket.
+func (s *Session) Client() netip.Addr { return s.Remote.Addr() }
 
 // AtEnd has f called when the session has ended; see Release.
 func (s *Session) AtEnd(f func()) { s.ends = append(s.ends, f) }

@@ -74,12 +74,12 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 		}
 	}
 	// Now, for the names of servers may have declared variables.
-	problems = append(problems, unknownVariables(p)...)
+	problems = append(problems, Side.Unknown(p)...)
 	if len(problems) > 0 {
 		problems.Sort()
 		return nil, problems
 	}
-	s.slots = plan.Part[slots](p).count
+	s.slots = Side.Slots(p)
 	return s, nil
 }
 
@@ -106,18 +106,6 @@ func (p *Port) join(s *Server, l listen, log logs.Logger) error {
 		p.Options = l.options
 	}
 	return p.hosts.join(s, l, log)
-}
-
-// unknownVariables binds what templates mention to its declarations.
-func unknownVariables(p *plan.Plan) (problems conf.Problems) {
-	for _, u := range Variables(p).Resolve() {
-		problem := &conf.Problem{What: u.Error()}
-		if n, ok := u.Where.(*conf.Node); ok {
-			problem = conf.At(n, "%s", u.Error())
-		}
-		problems = append(problems, problem)
-	}
-	return problems
 }
 
 // placed gives an error without a place that of a node.
@@ -290,9 +278,7 @@ func newSession(p *Port, conn net.Conn) *Session {
 		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
 	s.Conn = &counted{conn, s}
 	s.enter(s.Server.zone)
-	if n := p.site.slots; n > 0 {
-		s.slots = make([][]byte, n)
-	}
+	s.Reserve(p.site.slots)
 	if tcp, ok := conn.(*net.TCPConn); ok && !s.Server.settings.NoDelay {
 		if err := tcp.SetNoDelay(false); err != nil { // Go's default is on
 			s.Logf(logs.Info, "setsockopt(TCP_NODELAY) failed: %v", err)

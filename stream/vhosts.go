@@ -91,7 +91,7 @@ func (s *Server) compileNames(b *Block) error {
 			continue
 		}
 		// nginx matches without regard to case where the pattern has a capital, as names arrive in lower case.
-		x, err := CompileRegex(b.Plan, pattern, pattern != strings.ToLower(pattern))
+		x, err := Side.Regex(b.Plan, pattern, pattern != strings.ToLower(pattern))
 		if err != nil {
 			return conf.At(s.settings.namesNode, "%s", err)
 		}

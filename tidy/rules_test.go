@@ -164,6 +164,9 @@ func TestModulesHaveTheirRooms(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
+		if strings.HasPrefix(f, "../modules/shared/") {
+			continue // each side shows it
+		}
 		if _, err := os.Stat(filepath.Join(filepath.Dir(f), "doc.md")); err != nil {
 			t.Errorf("%s has no doc.md", filepath.Dir(f))
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"starling/conf"
+	"starling/side"
 )
 
 var bodies = []conf.Directive{
@@ -44,7 +45,7 @@ const (
 const maxLevelDigits = 10
 
 func parseBodyPath(a *conf.Args) (p bodyPath, err error) {
-	p.dir, p.node = PlanOf(a).PrefixPath(a.Words[0]), a.Node
+	p.dir, p.node = side.PlanOf(a).PrefixPath(a.Words[0]), a.Node
 	digits := 0
 	for _, word := range a.Words[1:] {
 		n, err := conf.Int(1, 3)(word)

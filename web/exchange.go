@@ -17,9 +17,7 @@ var requests = sync.Pool{New: func() any { return new(Request) }}
 // take gives a Request for the next one of a connection.
 func (s *Site) take(c *Conn) *Request {
 	r := requests.Get().(*Request)
-	if len(r.slots) != s.slots {
-		r.slots = make([]Slot, s.slots)
-	}
+	r.Reserve(s.slots)
 	r.site, r.Conn = s, c
 	r.Server, r.Location = c.server, c.server.base
 	r.Remote = c.Remote
@@ -39,16 +37,14 @@ func (s *Site) give(r *Request) {
 	}
 	r.dropKept()
 	r.arena.reset()
-	clear(r.slots)
 	clear(r.Out.Headers)
 	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
 		return // an odd request must not hold memory for ever
 	}
 	*r = Request{
-		Out:      Response{Headers: r.Out.Headers[:0]},
-		Captures: r.Captures,
-		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, slots: r.slots, endings: r.endings[:0], lasts: r.lasts[:0],
-			trial: r.trial, scratch: r.scratch[:0]},
+		Out:    Response{Headers: r.Out.Headers[:0]},
+		State:  r.State.Empty(),
+		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], scratch: r.scratch[:0]},
 	}
 	r.h1.waiting = nil
 	requests.Put(r)

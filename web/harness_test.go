@@ -40,7 +40,7 @@ func probe(holding chan struct{}) *web.Module {
 		m.Directives = append(m.Directives, conf.Directive{Name: name, Syntax: "<n>", In: probeContexts, Set: conf.Field(place, conf.Number)})
 	}
 	field("say", "<text>", func(s *probeSettings, a *conf.Args) error {
-		t, err := web.CompileTemplate(a, a.Words[0])
+		t, err := web.Side.Compile(a, a.Words[0])
 		s.say = &t
 		return err
 	})

@@ -89,8 +89,8 @@ func (r *Request) handle(handlers []Handler) Result {
 			return result
 		}
 	}
-	if r.regexFailed {
-		r.regexFailed = false
+	if r.GaveUp {
+		r.GaveUp = false
 		return 500
 	}
 	return Declined
@@ -111,8 +111,8 @@ func (r *Request) noContent() Result {
 func (r *Request) locate() Result {
 	r.Location, r.Displaced, r.BehindAlias, r.orphaned = r.Server.base, false, false, false
 	_, redirect := r.Server.tree.search(r)
-	if r.regexFailed {
-		r.regexFailed = false
+	if r.GaveUp {
+		r.GaveUp = false
 		return 500
 	}
 	if redirect != nil {

@@ -9,7 +9,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/deadline"
 	"starling/lib/proxyprotocol"
-	"starling/nginx/regex"
+	"starling/side"
 	"starling/ssl"
 	"starling/web/h1"
 	"starling/web/h2"
@@ -44,10 +44,7 @@ type Request struct {
 	StartedAt clock.Reading
 
 	Out Response
-	// Captures are those of the last regular expression that matched ($1 to $9).
-	Captures regex.Captures
-	// Nesting counts the variables whose values are just being found by each other; see package lookups.
-	Nesting int
+	side.State
 	// Internal is set once the request was redirected inside.
 	Internal bool
 	// Displaced says that Path was rewritten and its location not looked for again (rewrite … break): it need not begin with
@@ -72,17 +69,14 @@ type engine struct {
 	in    *h1.RequestHead // what was read, of the wire that is in use
 	arena arena
 
-	slots   []Slot
 	endings []ending
 	lasts   []ending // of BeforeLast
-	trial   regex.Captures
 	scratch []byte
 
 	resume      step
 	uriChanges  int // redirects still allowed
 	errStatus   int // of error_page: takes the place of Out.Status; 0: none
 	inErrorPage bool
-	regexFailed bool // a regular expression was given up
 	panicked    bool // it may be in any state: not to be used again
 	orphaned    bool // who answers was said by a block that has been left; see SwitchTo
 	headSent    bool
@@ -182,15 +176,6 @@ type link struct {
 	pipelined  bool // the present request came behind another without waiting
 }
 
-// Slot is a request's value of a slot variable, or what a module remembers during a request.
-type Slot struct {
-	Value []byte
-	Set   bool
-	// Data and Number are the module's own; a pointer in Data does not allocate.
-	Data   any
-	Number int64
-}
-
 // Header gives the value of the first request header of a lower-case name; '_' in name also stands for '-'.
 func (r *Request) Header(name string) ([]byte, bool) {
 	i := r.Headers.Lookup(name, 0)
@@ -208,9 +193,6 @@ func (r *Request) KnownHeader(id h1.Known) []byte {
 	v, _ := r.Headers.Get(id)
 	return v
 }
-
-// Slot gives the request's place for a slot of NewSlot or SlotVariable. The pointer is valid during the request.
-func (r *Request) Slot(i int) *Slot { return &r.slots[i] }
 
 // AtEnd calls back after the Log phase, the latest first, with the values given. It does not allocate
 // if callback is a function without closure and arg a pointer.

@@ -101,7 +101,7 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 	}
 	var regex *Regex
 	if name.isRegex() {
-		if regex, err = CompileRegex(b.plan, name.text, name.kind == caselessLocation); err != nil {
+		if regex, err = Side.Regex(b.plan, name.text, name.kind == caselessLocation); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"starling/conf"
 	"starling/nginx/sockaddr"
 	"starling/nginx/units"
+	"starling/side"
 	"starling/vars"
 )
 
@@ -68,7 +69,7 @@ func setRate(place func(*CoreSettings) *vars.Template[*Request]) conf.Setter {
 				return err
 			}
 		}
-		t, err := CompileTemplate(a, a.Words[0])
+		t, err := Side.Compile(a, a.Words[0])
 		*place(s) = t
 		return err
 	})
@@ -80,7 +81,7 @@ func addEarlyHints(s *CoreSettings, a *conf.Args) error {
 		s.earlyHints = nil
 	}
 	for _, word := range a.Words {
-		t, err := CompileTemplate(a, word)
+		t, err := Side.Compile(a, word)
 		if err != nil {
 			return err
 		}
@@ -255,7 +256,7 @@ func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
 	}
 	if !strings.HasPrefix(path, "$") {
 		slash := strings.HasSuffix(path, "/") && alias
-		path = PlanOf(a).PrefixPath(path)
+		path = side.PlanOf(a).PrefixPath(path)
 		if slash && !strings.HasSuffix(path, "/") {
 			path += "/"
 		}
@@ -263,7 +264,7 @@ func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
 	if !alias {
 		path = strings.TrimSuffix(path, "/")
 	}
-	t, err := CompileTemplate(a, path)
+	t, err := Side.Compile(a, path)
 	s.Root, s.Alias, s.aliasPart, s.aliasWhole = t, alias, nil, false
 	if !alias {
 		return err
@@ -316,7 +317,7 @@ func setErrorPage(s *CoreSettings, a *conf.Args) error {
 		}
 		codes = codes[:len(codes)-1]
 	}
-	uri, err := CompileTemplate(a, a.Words[len(a.Words)-1])
+	uri, err := Side.Compile(a, a.Words[len(a.Words)-1])
 	if err != nil {
 		return err
 	}

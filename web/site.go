@@ -64,7 +64,7 @@ func Prepare(p *plan.Plan, modules []*Module) error {
 	w.prepared = true
 	for _, m := range modules {
 		for _, v := range m.Variables {
-			if err := w.registry.Declare(v); err != nil {
+			if err := Side.Variables(p).Declare(v); err != nil {
 				return err
 			}
 		}
@@ -97,13 +97,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		}
 		b.site.servers = append(b.site.servers, s)
 	}
-	for _, u := range Variables(p).Resolve() {
-		if n, ok := u.Where.(*conf.Node); ok {
-			b.problem(n, conf.At(n, "%s", u.Error()))
-		} else {
-			b.problem(http.Node, u)
-		}
-	}
+	b.problems = append(b.problems, Side.Unknown(p)...)
 	if len(b.problems) == 0 {
 		b.listen()
 	}
@@ -112,7 +106,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		return nil, b.problems
 	}
 	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })
-	b.site.slots = partOf(p).slots
+	b.site.slots = Side.Slots(p)
 	for _, m := range modules {
 		if m.API != nil {
 			b.site.resources = append(b.site.resources, m.API(p)...)

@@ -2,7 +2,7 @@ package web
 
 import (
 	"fmt"
-	"strings"
+	"net/netip"
 	"time"
 
 	"starling/lib/clock"
@@ -54,49 +54,8 @@ func (r *Request) Stamps(at clock.Reading) *logs.Stamps {
 // Plan is the configuration that the request is served by.
 func (r *Request) Plan() *plan.Plan { return r.site.plan }
 
-// slotVariable declares a variable kept in a slot, or finds the one that has the name already.
-func (w *part) slotVariable(p *plan.Plan, name string) (int, error) {
-	name = strings.ToLower(name)
-	if slot, known := w.slotNames[name]; known {
-		return slot, nil
-	}
-	slot := NewSlot(p)
-	err := w.registry.Declare(vars.Variable[*Request]{
-		Name: name, Replaceable: true,
-		Append: func(r *Request, _ string, dst []byte) ([]byte, bool) {
-			s := r.Slot(slot)
-			if !s.Set && w.unset[slot] != nil {
-				w.unset[slot](r)
-			}
-			return append(dst, s.Value...), s.Set
-		},
-		Assign: func(r *Request, value []byte) { *r.Slot(slot) = Slot{Value: value, Set: true} },
-	})
-	if err != nil {
-		return 0, err
-	}
-	if w.slotNames == nil {
-		w.slotNames = map[string]int{}
-	}
-	w.slotNames[name] = slot
-	return slot, nil
-}
-
-// OnUnset sets what is called when the variable of a slot is read before it has a value. Call it while the configuration is bound.
-func OnUnset(p *plan.Plan, slot int, call func(*Request)) {
-	w := partOf(p)
-	if w.unset == nil {
-		w.unset = map[int]func(*Request){}
-	}
-	w.unset[slot] = call
-}
-
-// adopt makes the captures of the last trial those of the request. The subject is copied: it may be a path that a
-// rewrite replaces, or scratch memory.
-func (r *Request) adopt(subject []byte) {
-	r.Captures, r.trial = r.trial, r.Captures
-	r.Captures.Subject = r.Copy(subject)
-}
+// Client is the client's address, the zero Addr for a unix socket.
+func (r *Request) Client() netip.Addr { return r.Remote.Addr() }
 
 // Logf writes to the location's error log and adds client, server, request and host as nginx does.
 func (r *Request) Logf(level logs.Level, format string, args ...any) {

@@ -6,6 +6,7 @@ import (
 
 	"starling/nginx/ascii"
 	"starling/nginx/version"
+	"starling/side"
 	"starling/vars"
 	"starling/web/h1"
 )
@@ -38,14 +39,7 @@ func coreVariables() []variable {
 	all = append(all, proxyVariables()...)
 	all = append(all, responseVariables()...)
 	all = append(all, environmentVariables()...)
-	for group := 1; group <= 9; group++ {
-		all = append(all, always(itoa(group), "A capture of the last regular expression that matched.",
-			func(r *Request, dst []byte) ([]byte, bool) {
-				b, set := r.Captures.Group(group)
-				return append(dst, b...), set
-			}))
-	}
-	return all
+	return append(all, side.CaptureVariables[*Request]()...)
 }
 
 func uriVariables() []variable {

@@ -88,7 +88,7 @@ func (b *builder) compileServerNames(s *Server) error {
 		}
 		// nginx matches without regard to case where the pattern has a capital, as names arrive in lower case.
 		caseless := pattern != strings.ToLower(pattern)
-		x, err := CompileRegex(b.plan, pattern, caseless)
+		x, err := Side.Regex(b.plan, pattern, caseless)
 		if err != nil {
 			return conf.At(s.Core.namesNode, "%s", err)
 		}

@@ -98,7 +98,7 @@ func checked(syntax string) conf.Setter {
 	}
 	return func(_ any, a *conf.Args) error {
 		for _, word := range a.Words {
-			if _, err := web.CompileTemplate(a, word); err != nil {
+			if _, err := web.Side.Compile(a, word); err != nil {
 				return err
 			}
 		}

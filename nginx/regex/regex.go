@@ -167,8 +167,8 @@ func (c *Captures) Group(n int) ([]byte, bool) {
 	return c.Subject[c.pos[2*n]:c.pos[2*n+1]], true
 }
 
-// Adopt makes the captures point into a copy of the subject.
-func (c *Captures) Adopt(subject []byte) { c.Subject = subject }
+// Reset forgets the captures and keeps their memory.
+func (c *Captures) Reset() { c.Subject, c.pos = nil, c.pos[:0] }
 
 // patternError is what is wrong at a byte of the pattern; at -1 there is no place to name.
 type patternError struct {

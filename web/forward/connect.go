@@ -157,7 +157,7 @@ func (x *Exchange) use(c *connection) {
 // connectionDirectives are those about connections.
 func connectionDirectives[S any](d declarer[S]) []conf.Directive {
 	prefix, at := d.family.Prefix, func(s *S) *connections { return &d.place(s).connections }
-	bind := upstreams.BindDirective(places, web.Variables, func(s *S) *upstreams.Bind[*web.Request] { return &at(s).bind })
+	bind := upstreams.BindDirective(places, web.Side.Variables, func(s *S) *upstreams.Bind[*web.Request] { return &at(s).bind })
 	bind.Name = prefix + "_bind"
 	all := []conf.Directive{
 		d.timed("_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connections.timeout }),
@@ -172,12 +172,12 @@ func connectionDirectives[S any](d declarer[S]) []conf.Directive {
 	all = append(all, conf.Directive{
 		Name: prefix + "_ssl_name", Syntax: "<name>", In: places, Doc: "Sets the name to verify and to send; by default that of the URL.",
 		Set: conf.Raw(func(s *S, a *conf.Args) error {
-			t, err := web.CompileTemplate(a, a.Words[0])
+			t, err := web.Side.Compile(a, a.Words[0])
 			at(s).tlsName = &t
 			return err
 		}),
 	}, d.flag("_ssl_session_reuse", "on", "Resumes TLS sessions.", func(s *Settings) *bool { return &s.connections.reuse }))
 	tls := ssl.ClientDirectives(prefix+"_ssl", places, func(s *S) *ssl.BoundClient { return &at(s).tls })
-	return append(all, ssl.NameDirectives(prefix+"_ssl", places, tls, web.CompileTemplate,
+	return append(all, ssl.NameDirectives(prefix+"_ssl", places, tls, web.Side.Compile,
 		func(s *S) *ssl.ClientNames[*web.Request] { return &at(s).tlsFiles })...)
 }

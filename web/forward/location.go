@@ -23,7 +23,7 @@ type part struct {
 func slotOf(p *plan.Plan) int {
 	kept := plan.Part[part](p)
 	if !kept.ready {
-		kept.slot, kept.ready = web.NewSlot(p), true
+		kept.slot, kept.ready = web.Side.NewSlot(p), true
 	}
 	return kept.slot
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/side"
 	"starling/upstreams"
 	"starling/vars"
 	"starling/web"
@@ -63,9 +64,9 @@ func newDestination(url string, t *groups.Target, s *Scheme) Destination {
 
 // setPass is PREFIX_pass.
 func (s *Settings) setPass(f *Family, a *conf.Args) error {
-	url, p := a.Words[0], web.PlanOf(a)
+	url, p := a.Words[0], side.PlanOf(a)
 	if f.Has.URL {
-		compiled, err := web.CompileTemplate(a, url)
+		compiled, err := web.Side.Compile(a, url)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func Say() *web.Module {
 				Name: "say", Syntax: "<text>", In: conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
 				Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
 					s.given = true
-					s.text, err = web.CompileTemplate(a, a.Words[0])
+					s.text, err = web.Side.Compile(a, a.Words[0])
 					return err
 				}),
 			}},

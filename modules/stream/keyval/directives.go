@@ -4,7 +4,7 @@ package keyval
 import (
 	"starling/admin"
 	"starling/conf"
-	"starling/keyvals"
+	"starling/modules/shared/keyval"
 	"starling/plan"
 	"starling/stream"
 )
@@ -16,7 +16,7 @@ var Module = stream.Module{
 		Doc:        "Variables whose values are looked up in zones of key-value pairs, which the API changes while the server runs.",
 		New:        conf.NewOf[struct{}],
 		Clone:      conf.CloneOf[struct{}],
-		Directives: keyvals.Directives(keyvals.Stream, conf.Stream, stream.Variables),
+		Directives: keyval.Directives(&stream.Side),
 	},
-	API: func(p *plan.Plan) []admin.Resource { return keyvals.Resources(p, keyvals.Stream) },
+	API: func(p *plan.Plan) []admin.Resource { return keyval.Resources(p, stream.Side.Name) },
 }

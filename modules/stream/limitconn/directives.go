@@ -2,26 +2,24 @@
 package limitconn
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/connlimits"
+	"starling/modules/shared/limitconn"
+	"starling/plan"
 	"starling/stream"
 	"starling/vars"
 )
 
 const places = conf.Stream | conf.StreamServer
 
-// side is stream's half of the family; http's zones of the same name are others.
-var side = &connlimits.Side[*stream.Session]{Use: "stream limit_conn", Resource: "stream/limit_conns", Counted: "connections",
-	Plan: stream.PlanOf, Compile: stream.CompileTemplate, NewSlot: stream.NewSlot}
-
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "limit_conn",
 		Doc:        "Limits how many connections with the same key there are at once.",
-		New:        conf.NewOf[connlimits.Settings],
-		Clone:      conf.CloneOf[connlimits.Settings],
-		Directives: connlimits.Directives(side, conf.Stream, places, func(s *connlimits.Settings) *connlimits.Settings { return s }),
+		New:        conf.NewOf[limitconn.Settings],
+		Clone:      conf.CloneOf[limitconn.Settings],
+		Directives: limitconn.Directives(&stream.Side, places, func(s *limitconn.Settings) *limitconn.Settings { return s }),
 	},
 	Variables: []vars.Variable[*stream.Session]{{
 		Name:   "limit_conn_status",
@@ -29,6 +27,6 @@ var Module = stream.Module{
 		Append: appendStatus,
 	}},
 	Handlers: []stream.Hook{{Phase: stream.PreAccess, Build: build}},
-	Link:     side.Link,
-	API:      side.Resources,
+	Link:     func(p *plan.Plan) error { return limitconn.Link(&stream.Side, p) },
+	API:      func(p *plan.Plan) []admin.Resource { return limitconn.Resources(&stream.Side, p) },
 }

@@ -2,32 +2,32 @@ package limitconn
 
 import (
 	"starling/conf"
-	"starling/connlimits"
 	"starling/lib/conncount"
 	"starling/logs"
+	"starling/modules/shared/limitconn"
 	"starling/stream"
 )
 
 // limiter applies the limits of one server.
 type limiter struct {
-	limits   []connlimits.Bound[*stream.Session]
-	settings *connlimits.Settings
+	limits   []limitconn.Bound[*stream.Session]
+	settings *limitconn.Settings
 	slot     int
 }
 
 func build(b *stream.Block) (stream.Handler, error) {
-	s := conf.SettingsOf[connlimits.Settings](b.Scope)
+	s := conf.SettingsOf[limitconn.Settings](b.Scope)
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: side.Slot(b.Plan), limits: side.Bind(s.Limits)}
+	l := &limiter{settings: s, slot: limitconn.Slot[*stream.Session](b.Plan), limits: limitconn.Bind[*stream.Session](s.Limits)}
 	return l.handle, nil
 }
 
 // appendStatus is $limit_conn_status.
 func appendStatus(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-	outcome := s.Slot(side.Slot(s.Plan()))
-	return append(dst, outcome...), outcome != nil
+	outcome := s.Slot(limitconn.Slot[*stream.Session](s.Plan()))
+	return append(dst, outcome.Value...), outcome.Set
 }
 
 // handle counts the session in every zone from here to its end, or rejects it and counts it nowhere.
@@ -66,7 +66,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 }
 
 // reject ends a session that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(s *stream.Session, z *connlimits.Zone[*stream.Session], verdict conncount.Verdict) stream.Result {
+func (l *limiter) reject(s *stream.Session, z *limitconn.Zone[*stream.Session], verdict conncount.Verdict) stream.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {

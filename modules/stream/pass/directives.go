@@ -39,7 +39,7 @@ var Module = stream.Module{
 
 func setPass(s *Settings, a *conf.Args) error {
 	s.given = true
-	t, err := stream.CompileTemplate(a, a.Words[0])
+	t, err := stream.Side.Compile(a, a.Words[0])
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func directives() (all []conf.Directive) {
 		all = append(all, list...)
 	}
 	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
-	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, stream.CompileTemplate,
+	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, stream.Side.Compile,
 		func(s *Settings) *ssl.ClientNames[*stream.Session] { return &s.tlsFiles })...)
 }
 
@@ -94,7 +94,7 @@ var retries = []conf.Directive{
 
 var connections = []conf.Directive{
 	timed("proxy_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connectTimeout }),
-	upstreams.BindDirective(places, stream.Variables, func(s *Settings) *upstreams.Bind[*stream.Session] { return &s.bind }),
+	upstreams.BindDirective(places, stream.Side.Variables, func(s *Settings) *upstreams.Bind[*stream.Session] { return &s.bind }),
 	flag("proxy_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.probe }),
 }
 

@@ -32,7 +32,7 @@ func recording(to chan<- string) *stream.Module {
 		Module: conf.Module{Name: "record", New: conf.NewOf[recorder], Clone: conf.CloneOf[recorder], Directives: []conf.Directive{{
 			Name: "record", Syntax: "<text>", In: conf.Stream | conf.StreamServer, Repeat: true,
 			Set: conf.Raw(func(s *recorder, a *conf.Args) (err error) {
-				s.text, err = stream.CompileTemplate(a, a.Words[0])
+				s.text, err = stream.Side.Compile(a, a.Words[0])
 				return err
 			}),
 		}}},
@@ -61,7 +61,7 @@ func upstreamBlocks() *stream.Module {
 		Side:      upstreams.Stream,
 		Block:     func(s *servers) *upstreams.Block { return &s.Block },
 		Key:       func(s *servers) **vars.Template[*stream.Session] { return &s.key },
-		Variables: stream.Variables,
+		Variables: stream.Side.Variables,
 		Around:    func(*conf.Scope) plan.ResolverSettings { return plan.ResolverSettings{} },
 	}
 	return &stream.Module{

@@ -6,6 +6,7 @@ import (
 
 	"starling/conf"
 	"starling/nginx/units"
+	"starling/side"
 	"starling/ssl"
 	"starling/stream"
 	"starling/stream/groups"
@@ -69,8 +70,8 @@ const (
 var headerVersions = map[string]headerVersion{"off": noHeader, "on": textHeader, "v2": binaryHeader}
 
 func setPass(s *Settings, a *conf.Args) error {
-	p := stream.PlanOf(a)
-	compiled, err := stream.CompileTemplate(a, a.Words[0])
+	p := side.PlanOf(a)
+	compiled, err := stream.Side.Compile(a, a.Words[0])
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func setPass(s *Settings, a *conf.Args) error {
 // setTemplate makes a setter of a place that tells being set from being empty.
 func setTemplate(place func(*Settings) **template) conf.Setter {
 	return conf.Raw(func(s *Settings, a *conf.Args) error {
-		t, err := stream.CompileTemplate(a, a.Words[0])
+		t, err := stream.Side.Compile(a, a.Words[0])
 		*place(s) = &t
 		return err
 	})
@@ -102,7 +103,7 @@ func setTemplate(place func(*Settings) **template) conf.Setter {
 
 func setRate(place func(*Settings) **template) conf.Setter {
 	return conf.Raw(func(s *Settings, a *conf.Args) error {
-		t, err := stream.CompileTemplate(a, a.Words[0])
+		t, err := stream.Side.Compile(a, a.Words[0])
 		if text, literal := t.Literal(); err == nil && literal {
 			_, err = conf.Size(text)
 		}
@@ -129,7 +130,7 @@ const maxALPNBytes = 255
 func parseALPN(a *conf.Args) ([]template, error) {
 	var all []template
 	for _, word := range a.Words {
-		t, err := stream.CompileTemplate(a, word)
+		t, err := stream.Side.Compile(a, word)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ var Module = stream.Module{
 			Doc: "Sends a text, which may contain variables, and closes the connection.",
 			Set: conf.Raw(func(s *Settings, a *conf.Args) (err error) {
 				s.Given = true
-				s.Text, err = stream.CompileTemplate(a, a.Words[0])
+				s.Text, err = stream.Side.Compile(a, a.Words[0])
 				return err
 			}),
 		}},

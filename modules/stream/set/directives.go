@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/plan"
+	"starling/side"
 	"starling/stream"
 	"starling/vars"
 )
@@ -38,12 +39,12 @@ var Module = stream.Module{
 }
 
 func parse(a *conf.Args) (assignment, error) {
-	p := stream.PlanOf(a)
+	p := side.PlanOf(a)
 	name, found := strings.CutPrefix(a.Words[0], "$")
 	if !found || name == "" {
 		return assignment{}, fmt.Errorf("invalid variable name \"%s\"", a.Words[0])
 	}
-	value, err := stream.CompileTemplate(a, a.Words[1])
+	value, err := stream.Side.Compile(a, a.Words[1])
 	if err != nil {
 		return assignment{}, err
 	}
@@ -53,11 +54,11 @@ func parse(a *conf.Args) (assignment, error) {
 
 // assignable makes a variable one that can be set, if it may be. What a map or its kin makes of it holds until it is set.
 func assignable(p *plan.Plan, name string) (func(*stream.Session, []byte), error) {
-	all := stream.Variables(p)
+	all := stream.Side.Variables(p)
 	known, _ := all.Find(name)
 	switch {
 	case known == nil:
-		if _, err := stream.SlotVariable(p, name); err != nil {
+		if _, err := stream.Side.SlotVariable(p, name); err != nil {
 			return nil, err
 		}
 		known, _ = all.Find(name)
@@ -67,12 +68,12 @@ func assignable(p *plan.Plan, name string) (func(*stream.Session, []byte), error
 	case !known.Replaceable:
 		return nil, fmt.Errorf("the duplicate \"%s\" variable", name)
 	}
-	before, slot := *known, stream.NewSlot(p)
+	before, slot := *known, stream.Side.NewSlot(p)
 	assign := func(s *stream.Session, value []byte) { s.SetSlot(slot, value) }
 	return assign, all.Declare(vars.Variable[*stream.Session]{Name: name, Doc: before.Doc, Replaceable: true, Assign: assign,
 		Append: func(s *stream.Session, rest string, dst []byte) ([]byte, bool) {
-			if value := s.Slot(slot); value != nil {
-				return append(dst, value...), true
+			if value := s.Slot(slot); value.Set {
+				return append(dst, value.Value...), true
 			}
 			return before.Append(s, rest, dst)
 		}})

@@ -34,7 +34,7 @@ var Module = stream.Module{
 }
 
 func directives() []conf.Directive {
-	list := ssl.ServerDirectives(places, stream.CompileTemplate, func(s *Settings) *bound { return &s.Bound })
+	list := ssl.ServerDirectives(places, stream.Side.Compile, func(s *Settings) *bound { return &s.Bound })
 	return append(list,
 		conf.Directive{
 			Name: "ssl_handshake_timeout", Syntax: "<time>", Default: "60s", In: places,

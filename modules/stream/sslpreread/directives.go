@@ -33,7 +33,7 @@ var Module = stream.Module{
 	},
 	Handlers: []stream.Hook{{Phase: stream.Preread, Build: build}},
 	Link: func(p *plan.Plan) error {
-		plan.Part[part](p).slots = [slotCount]int{stream.NewSlot(p), stream.NewSlot(p), stream.NewSlot(p)}
+		plan.Part[part](p).slots = [slotCount]int{stream.Side.NewSlot(p), stream.Side.NewSlot(p), stream.Side.NewSlot(p)}
 		return nil
 	},
 }
@@ -52,7 +52,7 @@ type part struct{ slots [slotCount]int }
 func variable(name, doc string, which int) vars.Variable[*stream.Session] {
 	return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 		value := s.Slot(plan.Part[part](s.Plan()).slots[which])
-		return append(dst, value...), value != nil
+		return append(dst, value.Value...), value.Set
 	}}
 }
 

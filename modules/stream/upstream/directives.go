@@ -22,7 +22,7 @@ var family = &upstreams.Family[Settings, *stream.Session]{
 	Side:      upstreams.Stream,
 	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
 	Key:       func(s *Settings) **vars.Template[*stream.Session] { return &s.key },
-	Variables: stream.Variables,
+	Variables: stream.Side.Variables,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
 		return conf.SettingsOf[stream.CoreSettings](outer).Resolver
 	},

@@ -23,7 +23,7 @@ func enter(settings any, in conf.Context) {
 }
 
 func setAPI(s *Settings, a *conf.Args) error {
-	id, err := web.CompileTemplate(a, "$request_id")
+	id, err := web.Side.Compile(a, "$request_id")
 	*s = Settings{enabled: true, node: a.Node, Write: a.Value("write") == "on", requestID: id}
 	return err
 }

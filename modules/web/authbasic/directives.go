@@ -3,6 +3,7 @@ package authbasic
 
 import (
 	"starling/conf"
+	"starling/side"
 	"starling/vars"
 	"starling/web"
 )
@@ -20,7 +21,7 @@ var Module = web.Module{
 			{
 				Name: "auth_basic", Syntax: "<realm>|off", Default: "off", In: places,
 				Doc: "The realm, which may contain variables. The value `off`, also of a variable, asks for nothing.",
-				Set: web.Template(func(s *Settings) *vars.Template[*web.Request] { return &s.Realm }),
+				Set: side.Template(&web.Side, func(s *Settings) *vars.Template[*web.Request] { return &s.Realm }),
 			}, {
 				Name: "auth_basic_user_file", Syntax: "<file>", In: places,
 				Doc: "The file with lines `name:password`. Passwords: `$apr1$`, `$1$`, `$5$`, `$6$`, `$2y$` (bcrypt), `{SHA}`, `{SSHA}`, `{PLAIN}`; " +
@@ -41,6 +42,6 @@ type Settings struct {
 
 func setUserFile(s *Settings, a *conf.Args) (err error) {
 	s.hasFile = true
-	s.UserFile, err = web.CompileTemplate(a, a.Words[0])
+	s.UserFile, err = web.Side.Compile(a, a.Words[0])
 	return err
 }

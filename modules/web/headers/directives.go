@@ -62,7 +62,7 @@ type Header struct {
 }
 
 func parseHeader(a *conf.Args) (Header, error) {
-	value, err := web.CompileTemplate(a, a.Words[1])
+	value, err := web.Side.Compile(a, a.Words[1])
 	name := a.Words[0]
 	return Header{
 		name: []byte(name), value: value, always: a.Has("always"),
@@ -94,7 +94,7 @@ type Expires struct {
 func setExpires(s *Settings, a *conf.Args) error {
 	modified := len(a.Words) == 2
 	text := a.Words[len(a.Words)-1]
-	t, err := web.CompileTemplate(a, text)
+	t, err := web.Side.Compile(a, text)
 	if err != nil {
 		return err
 	}

@@ -2,21 +2,19 @@
 package limitconn
 
 import (
+	"starling/admin"
 	"starling/conf"
-	"starling/connlimits"
+	"starling/modules/shared/limitconn"
+	"starling/plan"
 	"starling/vars"
 	"starling/web"
 )
 
 const places = conf.HTTP | conf.Server | conf.Location
 
-// side is http's half of the family: what is counted are requests.
-var side = &connlimits.Side[*web.Request]{Use: "limit_conn", Resource: "http/limit_conns", Counted: "requests",
-	Plan: web.PlanOf, Compile: web.CompileTemplate, NewSlot: web.NewSlot}
-
 // Settings of one block.
 type Settings struct {
-	connlimits.Settings
+	limitconn.Settings
 	Status int
 }
 
@@ -27,7 +25,7 @@ var Module = web.Module{
 		Doc:   "Limits how many requests with the same key are processed at once. Connections without a request do not count.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
-		Directives: append(connlimits.Directives(side, conf.HTTP, places, func(s *Settings) *connlimits.Settings { return &s.Settings }),
+		Directives: append(limitconn.Directives(&web.Side, places, func(s *Settings) *limitconn.Settings { return &s.Settings }),
 			conf.Directive{
 				Name: "limit_conn_status", Syntax: "<code>", Default: "503", In: places,
 				Doc: "The status of rejected requests.",
@@ -40,6 +38,6 @@ var Module = web.Module{
 		Append: appendStatus,
 	}},
 	Handlers: []web.Hook{{Phase: web.PreAccess, Build: build}},
-	Link:     side.Link,
-	API:      side.Resources,
+	Link:     func(p *plan.Plan) error { return limitconn.Link(&web.Side, p) },
+	API:      func(p *plan.Plan) []admin.Resource { return limitconn.Resources(&web.Side, p) },
 }

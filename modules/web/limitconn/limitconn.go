@@ -2,9 +2,9 @@ package limitconn
 
 import (
 	"starling/conf"
-	"starling/connlimits"
 	"starling/lib/conncount"
 	"starling/logs"
+	"starling/modules/shared/limitconn"
 	"starling/web"
 )
 
@@ -19,7 +19,7 @@ var outcomes = [...]string{passed: "PASSED", rejected: "REJECTED", rejectedDryRu
 
 // limiter applies the limits of one block.
 type limiter struct {
-	limits   []connlimits.Bound[*web.Request]
+	limits   []limitconn.Bound[*web.Request]
 	settings *Settings
 	slot     int
 }
@@ -29,13 +29,13 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: side.Slot(b.Plan), limits: side.Bind(s.Limits)}
+	l := &limiter{settings: s, slot: limitconn.Slot[*web.Request](b.Plan), limits: limitconn.Bind[*web.Request](s.Limits)}
 	return l.handle, nil
 }
 
 // appendStatus is $limit_conn_status.
 func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	outcome := r.Slot(side.Slot(r.Plan())).Number
+	outcome := r.Slot(limitconn.Slot[*web.Request](r.Plan())).Number
 	if outcome == 0 {
 		return dst, false
 	}
@@ -88,7 +88,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
 
 // reject answers a request that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *connlimits.Bound[*web.Request], verdict conncount.Verdict) web.Result {
+func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *limitconn.Bound[*web.Request], verdict conncount.Verdict) web.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {

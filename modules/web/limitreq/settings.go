@@ -11,6 +11,7 @@ import (
 	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
+	"starling/side"
 	"starling/vars"
 	"starling/web"
 	"starling/zone/kinds"
@@ -71,8 +72,8 @@ func registryOf(p *plan.Plan) *registry {
 const use = "limit_req"
 
 func declareZone(_ any, a *conf.Args) error {
-	p := web.PlanOf(a)
-	key, err := web.CompileTemplate(a, a.Words[0])
+	p := side.PlanOf(a)
+	key, err := web.Side.Compile(a, a.Words[0])
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func declareZone(_ any, a *conf.Args) error {
 }
 
 func parseLimit(a *conf.Args) (Limit, error) {
-	p := web.PlanOf(a)
+	p := side.PlanOf(a)
 	z, err := p.Zones.Mention(a.Value("zone"), use, a.Node.File, a.Node.Line)
 	if err != nil {
 		return Limit{}, err
@@ -151,7 +152,7 @@ func milli(text string) (int64, error) {
 // link gives the zones their buckets: those of the configuration before where name and size are the same.
 func link(p *plan.Plan) error {
 	r := registryOf(p)
-	r.slot = web.NewSlot(p)
+	r.slot = web.Side.NewSlot(p)
 	var problems conf.Problems
 	for _, z := range r.zones {
 		if err := r.linkZone(p, z); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/nginx/ascii"
+	"starling/side"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
@@ -66,15 +67,15 @@ func addFlagRule(s *Settings, a *conf.Args) error {
 	var f flagRule
 	var err error
 	if pattern, isRegex := strings.CutPrefix(a.Words[0], "~"); isRegex {
-		f.regex, err = web.CompileRegex(web.PlanOf(a), pattern, true)
+		f.regex, err = web.Side.Regex(side.PlanOf(a), pattern, true)
 	} else {
-		f.name, err = web.CompileTemplate(a, pattern)
+		f.name, err = web.Side.Compile(a, pattern)
 	}
 	if err != nil {
 		return err
 	}
 	for _, word := range a.Words[1:] {
-		t, err := web.CompileTemplate(a, word)
+		t, err := web.Side.Compile(a, word)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"starling/conf"
 	"starling/nginx/ascii"
 	"starling/plan"
+	"starling/side"
 	"starling/web"
 	"starling/web/forward"
 	"starling/web/h1"
@@ -57,12 +58,12 @@ func readRule(a *conf.Args, caseless bool) (w rule, err error) {
 		if !caseless {
 			rest, caseless = strings.CutPrefix(rest, "*")
 		}
-		w.regex, err = web.CompileRegex(web.PlanOf(a), rest, caseless)
+		w.regex, err = web.Side.Regex(side.PlanOf(a), rest, caseless)
 	} else {
-		w.pattern, err = web.CompileTemplate(a, pattern)
+		w.pattern, err = web.Side.Compile(a, pattern)
 	}
 	if err == nil {
-		w.replacement, err = web.CompileTemplate(a, a.Words[1])
+		w.replacement, err = web.Side.Compile(a, a.Words[1])
 	}
 	return w, err
 }
@@ -98,7 +99,7 @@ func addRedirect(s *Settings, a *conf.Args) error {
 		case s.Target.ByRequest != nil:
 			return fmt.Errorf("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")
 		}
-		w, err := defaultRedirect(web.PlanOf(a), s.Target, a.Node)
+		w, err := defaultRedirect(side.PlanOf(a), s.Target, a.Node)
 		s.redirects = append(s.redirects, w)
 		return err
 	default:
@@ -113,10 +114,10 @@ func defaultRedirect(p *plan.Plan, t *forward.Target, where any) (w rule, err er
 	if t.URI == "" {
 		from, to = t.URL+"/", "/"
 	}
-	if w.pattern, err = web.Variables(p).Compile(from, where); err != nil {
+	if w.pattern, err = web.Side.Variables(p).Compile(from, where); err != nil {
 		return w, err
 	}
-	w.replacement, err = web.Variables(p).Compile(strings.ReplaceAll(to, "$", ""), where)
+	w.replacement, err = web.Side.Variables(p).Compile(strings.ReplaceAll(to, "$", ""), where)
 	return w, err
 }
 

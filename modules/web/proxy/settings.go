@@ -36,7 +36,7 @@ func enter(settings any, in conf.Context) { settings.(*Settings).Enter(in) }
 func check(s *Settings, scope *conf.Scope) error { return s.Check(&family, scope) }
 
 func parseHeader(a *conf.Args) (setHeader, error) {
-	t, err := web.CompileTemplate(a, a.Words[1])
+	t, err := web.Side.Compile(a, a.Words[1])
 	return setHeader{a.Words[0], t}, err
 }
 

@@ -19,7 +19,7 @@ type registry struct {
 func slotOf(p *plan.Plan) int {
 	r := plan.Part[registry](p)
 	if !r.made {
-		r.slot, r.made = web.NewSlot(p), true
+		r.slot, r.made = web.Side.NewSlot(p), true
 	}
 	return r.slot
 }

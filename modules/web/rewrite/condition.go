@@ -13,6 +13,7 @@ import (
 	"starling/conf"
 	"starling/logs"
 	"starling/nginx/errno"
+	"starling/side"
 	"starling/vars"
 	"starling/web"
 )
@@ -62,7 +63,7 @@ func parseComparison(a *conf.Args, words []string) (condition, error) {
 	if len(words) != 1 && len(words) != 3 {
 		return nil, invalidCondition(words[0])
 	}
-	use, err := web.Variables(web.PlanOf(a)).Variable(words[0], a.Node)
+	use, err := web.Side.Variables(side.PlanOf(a)).Variable(words[0], a.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func parseComparison(a *conf.Args, words []string) (condition, error) {
 		value, err := compileText(a, word)
 		return &isEqual{use, value, operator == "="}, err
 	case "~", "~*", "!~", "!~*":
-		re, err := web.CompileRegex(web.PlanOf(a), word, strings.HasSuffix(operator, "*"))
+		re, err := web.Side.Regex(side.PlanOf(a), word, strings.HasSuffix(operator, "*"))
 		return &matches{use, re, word, operator[0] != '!'}, err
 	}
 	return nil, fmt.Errorf("unexpected \"%s\" in condition", words[1])

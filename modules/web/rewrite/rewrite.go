@@ -129,12 +129,12 @@ type target struct {
 
 // assignable finds or declares the variable of a set.
 func assignable(p *plan.Plan, name string) (target, error) {
-	if decl, _ := web.Variables(p).Find(name); decl != nil && decl.Assign != nil {
+	if decl, _ := web.Side.Variables(p).Find(name); decl != nil && decl.Assign != nil {
 		return target{assign: decl.Assign}, nil
 	}
-	slot, err := web.SlotVariable(p, name)
+	slot, err := web.Side.SlotVariable(p, name)
 	if err == nil {
-		web.OnUnset(p, slot, func(r *web.Request) { warnUnset(r, name) })
+		web.Side.OnUnset(p, slot, func(r *web.Request) { warnUnset(r, name) })
 	}
 	return target{slot: slot}, err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"starling/conf"
+	"starling/side"
 	"starling/web"
 )
 
@@ -41,7 +42,7 @@ func setReturn(s *Settings, a *conf.Args) error {
 	case err != nil, status > 999:
 		return fmt.Errorf("invalid return code \"%s\"", code)
 	}
-	t, err := web.CompileTemplate(a, text)
+	t, err := web.Side.Compile(a, text)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func setVariable(s *Settings, a *conf.Args) error {
 	if !isVariable || name == "" {
 		return fmt.Errorf("invalid variable name \"%s\"", a.Words[0])
 	}
-	target, err := assignable(web.PlanOf(a), name)
+	target, err := assignable(side.PlanOf(a), name)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func setRewrite(s *Settings, a *conf.Args) error {
 	if replacement == "" {
 		return fmt.Errorf("empty replacement")
 	}
-	re, err := web.CompileRegex(web.PlanOf(a), pattern, false)
+	re, err := web.Side.Regex(side.PlanOf(a), pattern, false)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type piece struct {
 
 // compileText compiles a word of a command.
 func compileText(a *conf.Args, word string) (text, error) {
-	template, err := web.CompileTemplate(a, word)
+	template, err := web.Side.Compile(a, word)
 	if err != nil {
 		return text{}, err
 	}

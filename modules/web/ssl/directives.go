@@ -14,7 +14,7 @@ var Module = web.Module{
 		Doc:        "Encrypts the connections of servers that listen with ssl.",
 		New:        func() any { return &Settings{ssl.NewBound[*web.Request]()} },
 		Clone:      conf.CloneOf[Settings],
-		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, web.CompileTemplate, func(s *Settings) *bound { return &s.Bound }),
+		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, web.Side.Compile, func(s *Settings) *bound { return &s.Bound }),
 	},
 	Variables: variables(),
 	Server:    serve,

@@ -43,7 +43,7 @@ func setIndex(s *Settings, a *conf.Args) error {
 		if word == "" {
 			return conf.At(a.Node, "index \"%s\" in \"index\" directive is invalid", word)
 		}
-		t, err := web.CompileTemplate(a, word)
+		t, err := web.Side.Compile(a, word)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ type indexer struct{ names []vars.Template[*web.Request] }
 func buildIndex(b *web.Block) (web.Handler, error) {
 	names := conf.SettingsOf[Settings](b.Scope).Index
 	if len(names) == 0 {
-		name, err := web.Variables(b.Plan).Compile("index.html", b.Scope.Node)
+		name, err := web.Side.Variables(b.Plan).Compile("index.html", b.Scope.Node)
 		if err != nil {
 			return nil, err
 		}

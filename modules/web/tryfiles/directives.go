@@ -51,7 +51,7 @@ func setTryFiles(s *Settings, a *conf.Args) error {
 			word, t.folder = strings.CutSuffix(word, "/")
 		}
 		var err error
-		if t.name, err = web.CompileTemplate(a, word); err != nil {
+		if t.name, err = web.Side.Compile(a, word); err != nil {
 			return err
 		}
 		s.tries = append(s.tries, t)
@@ -65,6 +65,6 @@ func setTryFiles(s *Settings, a *conf.Args) error {
 		return nil
 	}
 	var err error
-	s.last, err = web.CompileTemplate(a, last)
+	s.last, err = web.Side.Compile(a, last)
 	return err
 }

@@ -18,7 +18,7 @@ var family = &upstreams.Family[Settings, *web.Request]{
 	Side:      upstreams.HTTP,
 	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
 	Key:       func(s *Settings) **vars.Template[*web.Request] { return &s.key },
-	Variables: web.Variables,
+	Variables: web.Side.Variables,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
 		return conf.SettingsOf[web.CoreSettings](outer).Resolver
 	},

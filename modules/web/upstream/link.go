@@ -14,7 +14,7 @@ func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
 
 // link makes the groups of the upstream blocks ready for requests, and gives the learned sessions their memory.
 func link(p *plan.Plan) error {
-	declared(p).slot = web.NewSlot(p)
+	declared(p).slot = web.Side.NewSlot(p)
 	problems := upstreams.Link(family, p, groups.Of, func(g *groups.Group, s *Settings) {
 		g.Key = s.key
 		if keep := s.keepAlive(); keep.Connections > 0 {

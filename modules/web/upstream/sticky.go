@@ -9,6 +9,7 @@ import (
 	"starling/conf"
 	"starling/nginx/units"
 	"starling/plan"
+	"starling/side"
 	stick "starling/upstream/sticky"
 	"starling/vars"
 	"starling/web"
@@ -63,7 +64,7 @@ func setSticky(s *Settings, a *conf.Args) (err error) {
 func variables(a *conf.Args, words []string) ([]*vars.Use[*web.Request], error) {
 	var all []*vars.Use[*web.Request]
 	for _, w := range words {
-		u, err := web.Variables(web.PlanOf(a)).Variable(w, a.Node)
+		u, err := web.Side.Variables(side.PlanOf(a)).Variable(w, a.Node)
 		if err != nil {
 			return nil, fmt.Errorf("invalid variable name \"%s\"", w)
 		}
@@ -91,19 +92,19 @@ func readCookie(a *conf.Args) (*cookie, error) {
 			return nil, conf.Verdict(fmt.Sprintf("no value for \"%s\"", name))
 		}
 	}
-	if c.domain, err = web.CompileTemplate(a, a.Value("domain")); err != nil {
+	if c.domain, err = web.Side.Compile(a, a.Value("domain")); err != nil {
 		return nil, err
 	}
-	if c.sameSite, err = web.CompileTemplate(a, a.Value("samesite")); err != nil {
+	if c.sameSite, err = web.Side.Compile(a, a.Value("samesite")); err != nil {
 		return nil, err
 	}
 	if text, literal := c.sameSite.Literal(); a.Has("samesite") && literal && !stick.ValidSameSite(text) {
 		return nil, conf.Verdict("invalid \"samesite\" parameter value")
 	}
-	d := plan.Part[declarations](web.PlanOf(a))
+	d := plan.Part[declarations](side.PlanOf(a))
 	d.cookies = append(d.cookies, c)
 	c.number, c.slot = int64(len(d.cookies)), &d.slot
-	c.lookup, err = web.Variables(web.PlanOf(a)).Variable("$cookie_"+c.Name, a.Node)
+	c.lookup, err = web.Side.Variables(side.PlanOf(a)).Variable("$cookie_"+c.Name, a.Node)
 	return c, err
 }
 
@@ -120,7 +121,7 @@ func readLearn(a *conf.Args) (*learn, error) {
 			return nil, conf.Verdict(fmt.Sprintf("\"%s\" parameter is not specified", name))
 		}
 	}
-	l := &learn{known: web.NewSlot(web.PlanOf(a)), timeout: stick.DefaultTimeout, atHeader: a.Has("header"), sync: a.Has("sync"), upstream: a.Scope.Words[0], node: a.Node,
+	l := &learn{known: web.Side.NewSlot(side.PlanOf(a)), timeout: stick.DefaultTimeout, atHeader: a.Has("header"), sync: a.Has("sync"), upstream: a.Scope.Words[0], node: a.Node,
 		expression: strings.Join(a.Values("create"), ",") + " " + strings.Join(a.Values("lookup"), ",")}
 	var err error
 	if l.create, err = variables(a, a.Values("create")); err != nil {
@@ -138,7 +139,7 @@ func readLearn(a *conf.Args) (*learn, error) {
 }
 
 func (l *learn) declareZone(a *conf.Args) error {
-	p := web.PlanOf(a)
+	p := side.PlanOf(a)
 	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
 	size, err := units.Size(sizeText)
 	switch {

@@ -1,0 +1,207 @@
+package keyval
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"starling/admin"
+	"starling/lib/clock"
+	"starling/plan"
+	"starling/zone/kinds"
+)
+
+// Resources is the branch of the API for the zones of one side; none if the configuration declares none there.
+func Resources(p *plan.Plan, side string) []admin.Resource {
+	b := &branch{clock: p.Clock}
+	for _, z := range registryOf(p, side).order {
+		b.zones = append(b.zones, z.Value.(*Zone))
+	}
+	since := 1
+	if side == "stream" {
+		since = 3
+	}
+	return []admin.Resource{{Path: side + "/keyvals", Since: since, Handle: b.handle}}
+}
+
+type branch struct {
+	clock *clock.Clock
+	zones []*Zone
+}
+
+func (b *branch) handle(call *admin.Call) admin.Answer {
+	if len(call.Tail) == 0 {
+		return b.all(call)
+	}
+	if len(call.Tail) > 1 {
+		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
+	}
+	for _, z := range b.zones {
+		if z.Name == call.Tail[0] {
+			return z.answer(call, b.clock.Now())
+		}
+	}
+	return admin.Fail(http.StatusNotFound, "KeyvalNotFound", "keyval not found")
+}
+
+// all answers for the zones together, or for their names only (?fields=).
+func (b *branch) all(call *admin.Call) admin.Answer {
+	if call.Method != http.MethodGet {
+		return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	}
+	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
+		names := []string{}
+		for _, z := range b.zones {
+			names = append(names, z.Name)
+		}
+		return admin.Answer{Body: names}
+	}
+	now, body, big := b.clock.Now(), map[string]map[string]string{}, false
+	for _, z := range b.zones {
+		big = big || z.big()
+	}
+	if big {
+		return admin.Answer{Stream: func(w io.Writer) error { return b.stream(w, wantedFields(call), now) }}
+	}
+	for _, z := range b.zones {
+		body[z.Name] = z.pairs(now)
+	}
+	return admin.Answer{Body: body}
+}
+
+func (z *Zone) pairs(now clock.Reading) map[string]string {
+	out := map[string]string{}
+	for pair := range z.All(now) {
+		out[string(pair.Key)] = string(pair.Value)
+	}
+	return out
+}
+
+func (z *Zone) answer(call *admin.Call, now clock.Reading) admin.Answer {
+	switch call.Method {
+	case http.MethodGet:
+		return z.get(call, now)
+	case http.MethodPost:
+		return z.post(call.Body, now)
+	case http.MethodPatch:
+		return z.patch(call.Body, now)
+	case http.MethodDelete:
+		if err := z.Clear(now); err != nil {
+			return z.refusal("", err)
+		}
+		return admin.Answer{Status: http.StatusNoContent}
+	}
+	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+}
+
+func (z *Zone) get(call *admin.Call, now clock.Reading) admin.Answer {
+	if !call.Query.Has("key") && z.big() {
+		return admin.Answer{Stream: func(w io.Writer) error { return z.stream(w, wantedFields(call), now) }}
+	}
+	if !call.Query.Has("key") {
+		return admin.Answer{Body: z.pairs(now)}
+	}
+	key := call.Query.Get("key")
+	value, found := z.Get([]byte(key), now)
+	if !found {
+		return z.refusal(key, kinds.ErrNotFound)
+	}
+	return admin.Answer{Body: map[string]string{key: string(value)}}
+}
+
+// post adds pairs: one, or several to an empty zone. Either all of them are added or none.
+func (z *Zone) post(body []byte, now clock.Reading) admin.Answer {
+	changes, problem := z.changes(body)
+	if problem != nil {
+		return admin.Answer{Err: problem}
+	}
+	if len(changes) > 1 && !z.empty(now) {
+		return admin.Answer{Err: badFormat("only one key can be added")}
+	}
+	for _, c := range changes {
+		if c.remove {
+			return admin.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
+		}
+	}
+	batch := z.Batch(now) // the disk is waited for once, however many they are
+	for i, c := range changes {
+		if err := batch.Add([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire)); err != nil {
+			return z.undo(batch, changes[:i], c.key, err)
+		}
+	}
+	if err := batch.Commit(); err != nil {
+		return z.refusal("", err)
+	}
+	return admin.Answer{Status: http.StatusCreated}
+}
+
+// undo takes back what was added before a pair that could not be. The answer is why.
+func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) admin.Answer {
+	for _, c := range added {
+		// A pair that another client has removed meanwhile is gone as wanted.
+		if err := batch.Delete([]byte(c.key)); err != nil && !errors.Is(err, kinds.ErrNotFound) {
+			return z.refusal(c.key, err)
+		}
+	}
+	if err := batch.Commit(); err != nil {
+		return z.refusal("", err)
+	}
+	return z.refusal(key, why)
+}
+
+func (z *Zone) empty(now clock.Reading) bool {
+	for range z.Visit(now) {
+		return false
+	}
+	return true
+}
+
+// patch changes or, with null, removes one pair.
+func (z *Zone) patch(body []byte, now clock.Reading) admin.Answer {
+	changes, problem := z.changes(body)
+	if problem != nil {
+		return admin.Answer{Err: problem}
+	}
+	if len(changes) > 1 {
+		return admin.Answer{Err: badFormat("only one key can be updated")}
+	}
+	c := changes[0]
+	var err error
+	if c.remove {
+		err = z.Delete([]byte(c.key), now)
+	} else {
+		err = z.Update([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire), now)
+	}
+	if err != nil {
+		return z.refusal(c.key, err)
+	}
+	return admin.Answer{Status: http.StatusNoContent}
+}
+
+func (z *Zone) changes(body []byte) ([]change, *admin.APIError) {
+	changes, problem := parseBody(body)
+	if problem != nil {
+		return nil, problem
+	}
+	for _, c := range changes {
+		if c.expireMS >= 0 && z.Timeout == 0 {
+			return nil, badFormat("keyval timeout is not enabled")
+		}
+	}
+	return changes, nil
+}
+
+// refusal words what a zone said of a key. A full zone has no documented code; it is named as that of an upstream is.
+func (z *Zone) refusal(key string, err error) admin.Answer {
+	switch {
+	case errors.Is(err, kinds.ErrExists):
+		return admin.Fail(http.StatusConflict, "KeyvalKeyExists", "key \""+key+"\" already exists")
+	case errors.Is(err, kinds.ErrNotFound):
+		return admin.Fail(http.StatusNotFound, "KeyvalKeyNotFound", "key \""+key+"\" not found")
+	case errors.Is(err, kinds.ErrKey), errors.Is(err, kinds.ErrTooLong):
+		return admin.Answer{Err: badFormat("invalid key format: key \"" + key + "\": " + err.Error())}
+	case errors.Is(err, kinds.ErrFull):
+		return admin.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": zone \""+z.Name+"\" is full, give it more memory or a shorter timeout")
+	}
+	return admin.Fail(http.StatusInternalServerError, "KeyvalNotStored", "zone \""+z.Name+"\": "+err.Error())
+}

@@ -1,0 +1,92 @@
+package keyval
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"starling/lib/durable"
+	"starling/logs"
+	"starling/zone/kinds"
+)
+
+// run rewrites the JSON file now and then, and the log when it has grown long, until the configuration retires.
+func (s *store) run(ctx context.Context, log logs.Logger) {
+	pause := saveEvery
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
+		if err := s.save(false); err != nil {
+			log.Logf(logs.Error, "state file \"%s\" could not be written: %v", s.path, err)
+		} else if s.failed.Swap(false) {
+			log.Logf(logs.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
+		}
+		pause = max(saveEvery, saveShare*time.Since(began))
+		timer.Reset(pause)
+	}
+}
+
+// save brings the JSON file up to date and shortens the log if that is worth it: not at the end, which nothing should delay.
+func (s *store) save(atEnd bool) (err error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	if !s.changed.Swap(false) {
+		return nil
+	}
+	defer func() {
+		if err != nil {
+			s.changed.Store(true) // to be tried again
+		}
+	}()
+	s.mu.Lock()
+	z, log, base := s.current, s.log, s.logBase
+	s.mu.Unlock()
+	now := s.clock.Now()
+	err = durable.Replace(s.path, time.UnixMilli(now.WallMS), func(w io.Writer) error { return z.WriteState(w, now) })
+	if err != nil {
+		return err
+	}
+	if log == nil { // closed meanwhile, with all that was acknowledged
+		return nil
+	}
+	if failed := log.Failed(); failed == nil && (atEnd || log.Size() < rotateBytes || log.Size() < rotateFactor*base) {
+		return log.Sync()
+	}
+	if err := s.rotate(log, z); err != nil { // also what mends a log that failed
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logBase = log.Size()
+	return nil
+}
+
+// rotate begins the log anew with what the zone holds. Writes go on meanwhile.
+func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
+	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.clock.Now(), write) })
+}
+
+// release ends one configuration's use; the last one leaves both files complete.
+func (s *store) release(log logs.Logger) {
+	s.mu.Lock()
+	s.users--
+	last := s.users == 0
+	s.mu.Unlock()
+	if !last {
+		return
+	}
+	err := s.save(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(err, s.log.Close()); err != nil {
+		log.Logf(logs.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
+	}
+	s.log = nil
+}

@@ -1,0 +1,301 @@
+package keyval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/lib/durable"
+	"starling/logs"
+	"starling/nginx/errno"
+	"starling/plan"
+	"starling/zone/kinds"
+)
+
+const (
+	// logSuffix names the log beside the JSON file that state= names.
+	logSuffix = ".log"
+	// saveEvery is how old the JSON file may be. The log is never old, so only people and other programs see it.
+	saveEvery = 10 * time.Second
+	// saveShare bounds the work for the JSON file to a hundredth of the time.
+	saveShare = 100
+	// syncRemoteAfter is how long what peers sent may be in the log without being on disk: with the sync itself it stays below the second that
+	// docs/operating.md promises. Nobody waits for it, so it costs two syncs a second at most.
+	syncRemoteAfter = 500 * time.Millisecond
+	// rotateBytes is the length from which a log is rewritten, if it is also rotateFactor times what it began with.
+	rotateBytes  = 4 << 20
+	rotateFactor = 4
+)
+
+// errNotStarted is the answer to a write before the configuration runs; nobody can send one.
+var errNotStarted = errors.New("the state file is not open yet")
+
+// store is what lies on disk for one state file: the JSON object that NGINX Plus would keep, for people, and the log,
+// which has every acknowledged write. A reload hands it on; old and new configuration may use it at once.
+type store struct {
+	path  string
+	clock *clock.Clock
+
+	mu      sync.Mutex
+	users   int // configurations that run with it
+	log     *durable.Log
+	logBase int64 // its size after the last rotation
+	current *kinds.Keyval
+	// salvageFailed is what could not be read of the JSON file after damage to the log, until the operator is told.
+	salvageFailed error
+
+	changed  atomic.Bool
+	unsynced chan struct{} // holds one when what peers sent is to be on disk soon
+	failed   atomic.Bool   // the log cannot be written, and the operator has been told
+	saving   sync.Mutex
+}
+
+// stores are the state files of a configuration, by path.
+type stores struct{ byPath map[string]*store }
+
+func storeOf(p *plan.Plan, path string) (*store, error) {
+	all := plan.Part[stores](p)
+	if all.byPath == nil {
+		all.byPath = map[string]*store{}
+	}
+	if all.byPath[path] != nil {
+		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
+	}
+	s := &store{path: path, clock: p.Clock, unsynced: make(chan struct{}, 1)}
+	if p.Old != nil {
+		if before := plan.Part[stores](p.Old).byPath[path]; before != nil {
+			s = before
+		}
+	}
+	all.byPath[path] = s
+	return s, nil
+}
+
+// keepState loads a zone's state, unless it was taken over with its records, and keeps it from the start on.
+func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
+	path := at.state
+	if path == "" {
+		return nil
+	}
+	s, err := storeOf(p, path)
+	if err != nil {
+		return err
+	}
+	if !takenOver {
+		if err := s.load(z); err != nil {
+			return errors.New(errno.Message(err))
+		}
+		z.OnCommit(func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
+	}
+	started := false
+	p.OnStart(func(ctx context.Context) error {
+		if err := s.open(z, p.Log); err != nil {
+			return conf.At(at.node, "%v", err)
+		}
+		started = true
+		go s.run(ctx, p.Log)
+		go s.syncRemote(ctx, p.Log)
+		return nil
+	})
+	p.OnRetire(func() {
+		if started { // else another step of the start failed
+			s.release(p.Log)
+		}
+	})
+	return nil
+}
+
+// load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older, or where the
+// log is damaged. Then nothing keeps the process from starting with what can be read.
+func (s *store) load(z *kinds.Keyval) error {
+	now := s.clock.Now()
+	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
+	switch {
+	case err != nil:
+		return err
+	case logged.Damaged > 0:
+		s.salvageFailed = s.salvage(z)
+		return nil
+	case logged.Records > 0:
+		return nil
+	}
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(s.path)) // better said by -t than when it is too late
+		return err
+	}
+	if err == nil && len(text) == 0 {
+		return nil
+	}
+	if err == nil {
+		err = z.LoadState(text, now)
+	}
+	if err != nil {
+		return fmt.Errorf("state file \"%s\": %w", s.path, err)
+	}
+	return nil
+}
+
+func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
+	var found kinds.Restored
+	return func(record []byte) error { return z.Restore(record, &found, now) }
+}
+
+// salvage fills in from the JSON file what a damaged log has lost. It was saved at most some seconds before the last write.
+func (s *store) salvage(z *kinds.Keyval) error {
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	return z.SalvageState(text, info.ModTime().UnixMilli(), s.clock.Now())
+}
+
+// open opens the log for one more configuration, whose zone is from now on the one to be kept.
+func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.log == nil {
+		opened, err := durable.Open(s.path+logSuffix, restoring(z, s.clock.Now()))
+		if err != nil {
+			return err
+		}
+		if cut := opened.Dropped(); cut > 0 {
+			log.Logf(logs.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
+		}
+		if err := s.tellDamage(opened, z, log); err != nil {
+			return err
+		}
+		s.log, s.logBase = opened, opened.Size()
+		if opened.Damaged() > 0 || z.Len() > 0 && s.logBase < minLogBytes {
+			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must have them before it counts.
+			if err := s.rotate(opened, z); err != nil {
+				return err
+			}
+			s.logBase = opened.Size()
+		}
+		s.changed.Store(true) // after a crash the JSON file is older than the log
+	}
+	s.users++
+	s.current = z
+	return nil
+}
+
+// tellDamage says what could not be read. What of it the zone holds now is left to the JSON file and the peers.
+func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger) error {
+	damaged := opened.Damaged()
+	if damaged == 0 {
+		return nil
+	}
+	z.ForgetAgreed() // before peers could take what is lost here for deleted
+	name := s.path + logSuffix
+	log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here, but for those in \"%s\"; "+
+		"the rest is restored, %d pairs in all, peers repair what they have. Check the disk; the log is kept as \"%s\"",
+		name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
+	if s.salvageFailed == nil {
+		return nil
+	}
+	err := durable.KeepAside(s.path) // it is written anew soon
+	log.Logf(logs.Error, "state file \"%s\" cannot be read in full either: %v; it is kept as \"%s\"", s.path, s.salvageFailed, s.path+durable.DamagedPostfix)
+	s.salvageFailed = nil
+	return err
+}
+
+// minLogBytes is less than any log with a record.
+const minLogBytes = 24
+
+// keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made also go into the zone
+// that followed.
+func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
+	s.mu.Lock()
+	kept, current := s.log, s.current
+	s.mu.Unlock()
+	if kept == nil {
+		return nil, errNotStarted
+	}
+	appended := kept.Append(record)
+	s.changed.Store(true)
+	if current != z {
+		var found kinds.Restored
+		if err := current.Restore(record, &found, s.clock.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		err := appended()
+		s.tell(err, z, log)
+		return err
+	}, nil
+}
+
+// tell says that the log cannot be written, once until it can.
+func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
+	if err != nil && !s.failed.Swap(true) {
+		log.Logf(logs.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
+			"Make room on the disk: it is tried again every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
+	}
+}
+
+// remote puts a peer's writes into the log without waiting: the peer has them too, until it is lost. So the disk has them soon.
+func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
+	s.mu.Lock()
+	kept := s.log
+	s.mu.Unlock()
+	if kept == nil {
+		log.Logf(logs.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)
+		return
+	}
+	kept.Append(payload)
+	s.changed.Store(true)
+	s.syncSoon()
+}
+
+func (s *store) syncSoon() {
+	select {
+	case s.unsynced <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// syncRemote brings what peers sent to disk within syncRemoteAfter, until the configuration retires.
+func (s *store) syncRemote(ctx context.Context, log logs.Logger) {
+	timer := time.NewTimer(syncRemoteAfter)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.unsynced:
+		}
+		timer.Reset(syncRemoteAfter)
+		select {
+		case <-ctx.Done():
+			s.syncSoon() // the next configuration does it
+			return
+		case <-timer.C:
+		}
+		s.mu.Lock()
+		z, kept := s.current, s.log
+		s.mu.Unlock()
+		if kept == nil {
+			continue // closed meanwhile, with all that it had
+		}
+		if err := kept.Sync(); !errors.Is(err, durable.ErrClosed) {
+			s.tell(err, z, log)
+		}
+	}
+}

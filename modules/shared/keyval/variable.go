@@ -1,0 +1,62 @@
+package keyval
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/side"
+	"starling/vars"
+)
+
+// Directives are keyval_zone and keyval of one side.
+func Directives[C side.Subject](of *side.Side[C]) []conf.Directive {
+	in := of.Block
+	return []conf.Directive{
+		zoneDirective(of.Name, in),
+		{
+			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", Params: keyvalParams, In: in, Repeat: true,
+			Doc: "Makes a variable whose value is that of the key in the zone; there is none where the key is not found.",
+			Set: func(_ any, a *conf.Args) error { return declareVariable(of, a) },
+		},
+	}
+}
+
+// declareVariable is keyval.
+func declareVariable[C side.Subject](of *side.Side[C], a *conf.Args) error {
+	p := side.PlanOf(a)
+	key, err := of.Compile(a, a.Words[0])
+	if err != nil {
+		return err
+	}
+	name, isVariable := strings.CutPrefix(a.Words[1], "$")
+	if !isVariable || name == "" {
+		return fmt.Errorf("invalid variable name \"%s\"", a.Words[1])
+	}
+	zone, err := mention(p, of.Name, a.Value("zone"), a.Node)
+	if err != nil {
+		return err
+	}
+	return of.Variables(p).Declare(vars.Variable[C]{
+		Name:   name,
+		Doc:    "The value of `" + a.Words[0] + "` in the zone `" + a.Value("zone") + "`.",
+		Append: func(c C, _ string, dst []byte) ([]byte, bool) { return lookup(c, &key, zone.Zone(), dst) },
+	})
+}
+
+// lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is allocated.
+func lookup[C side.Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]byte, bool) {
+	start := len(dst)
+	dst = key.Append(dst, c)
+	end := len(dst)
+	dst, found := zone.AppendValue(dst, dst[start:end], c.Now())
+	if !found {
+		return dst[:start], false
+	}
+	return dst[:start+copy(dst[start:], dst[end:])], true
+}
+
+// keyvalParams explains the parameters of keyval.
+var keyvalParams = map[string]string{
+	"zone": "The zone in which the key is looked up.",
+}

@@ -1,0 +1,38 @@
+package limitconn
+
+import (
+	"starling/conf"
+	"starling/logs"
+	"starling/side"
+)
+
+var logLevels = map[string]logs.Level{"info": logs.Info, "notice": logs.Notice, "warn": logs.Warn, "error": logs.Error}
+
+// Directives are those of both sides, for settings S of which place finds the common part.
+func Directives[S any, C side.Subject](s *side.Side[C], places conf.Context, place func(*S) *Settings) []conf.Directive {
+	limits := func(settings *S) *[]Limit { return &place(settings).Limits }
+	return []conf.Directive{
+		{
+			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", Params: zoneParams, In: s.Block, Repeat: true,
+			Doc: "Declares a zone that counts per key. It is never shared with other nodes.",
+			Set: func(_ any, a *conf.Args) error { return declare(s, a) },
+		}, {
+			Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
+			Doc: "Applies a zone: at most that many " + s.Many + " per key at once.",
+			Set: conf.List(limits, func(a *conf.Args) (Limit, error) { return parse(s, a, *limits(conf.SettingsOf[S](a.Scope))) }),
+		}, {
+			Name: "limit_conn_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
+			Doc: "The level at which rejections are logged.",
+			Set: conf.Field(func(settings *S) *logs.Level { return &place(settings).LogLevel }, conf.OneOf(logLevels)),
+		}, {
+			Name: "limit_conn_dry_run", Syntax: "on | off", Default: "off", In: places,
+			Doc: "Counts and logs, but does not reject.",
+			Set: conf.Field(func(settings *S) *bool { return &place(settings).DryRun }, conf.Flag),
+		},
+	}
+}
+
+// zoneParams explains the parameters of limit_conn_zone.
+var zoneParams = map[string]string{
+	"zone": "Name and size of the zone.",
+}

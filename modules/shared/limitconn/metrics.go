@@ -1,0 +1,20 @@
+package limitconn
+
+import (
+	"strings"
+
+	"starling/admin"
+)
+
+// metrics are the limits of one side as Prometheus is shown them.
+func metrics(resource string) []admin.Metric {
+	prefix := "nginxplus_limit_connection_"
+	if strings.HasPrefix(resource, "stream/") {
+		prefix = "nginxplus_stream_limit_connection_"
+	}
+	return []admin.Metric{
+		admin.Counter(prefix+"passed", "*zone.passed", "Connections that a limit let pass."),
+		admin.Counter(prefix+"rejected", "*zone.rejected", "Connections that a limit rejected."),
+		admin.Counter(prefix+"rejected_dry_run", "*zone.rejected_dry_run", "Connections that a limit would have rejected."),
+	}
+}

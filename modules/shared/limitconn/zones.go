@@ -1,0 +1,145 @@
+// Package limitconn is what limit_conn of http and of stream have in common: the declaration of zones and limits, their
+// life over a reload, and the API. Each side adds what it counts (requests or connections) and when.
+package limitconn
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/lib/conncount"
+	"starling/logs"
+	"starling/nginx/units"
+	"starling/plan"
+	"starling/side"
+	"starling/vars"
+)
+
+// Settings of one block; each side embeds them.
+type Settings struct {
+	Limits   []Limit
+	LogLevel logs.Level
+	DryRun   bool
+}
+
+// Limit is one limit_conn.
+type Limit struct {
+	zone *plan.Zone
+	most uint32
+}
+
+// maxConnections is nginx's: it counts in two bytes.
+const maxConnections = 65535
+
+// Zone is one limit_conn_zone of a running configuration.
+type Zone[C side.Subject] struct {
+	*conncount.Zone
+	Name string
+	Key  vars.Template[C]
+}
+
+// Bound is a limit with its zone.
+type Bound[C side.Subject] struct {
+	*Zone[C]
+	Most uint32
+}
+
+// registry is what one configuration declares on one side.
+type registry[C side.Subject] struct {
+	zones []*plan.Zone
+	nodes []*conf.Node
+	slot  int
+}
+
+// use is the family's name among the zones of a side; the two sides do not share zones.
+func use[C side.Subject](s *side.Side[C]) string { return s.Name + " limit_conn" }
+
+// Slot is where the outcome of a request or session is kept.
+func Slot[C side.Subject](p *plan.Plan) int { return plan.Part[registry[C]](p).slot }
+
+// Bind gives limits their zones, once these are linked.
+func Bind[C side.Subject](limits []Limit) []Bound[C] {
+	out := make([]Bound[C], 0, len(limits))
+	for _, l := range limits {
+		out = append(out, Bound[C]{l.zone.Value.(*Zone[C]), l.most})
+	}
+	return out
+}
+
+func declare[C side.Subject](s *side.Side[C], a *conf.Args) error {
+	p := side.PlanOf(a)
+	key, err := s.Compile(a, a.Words[0])
+	if err != nil {
+		return err
+	}
+	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
+	size, err := units.Size(sizeText)
+	switch {
+	case !found || err != nil:
+		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
+	case size < plan.MinZoneBytes:
+		return fmt.Errorf("zone \"zone=%s\" is too small", a.Value("zone"))
+	case name == "":
+		return fmt.Errorf("\"limit_conn_zone\" must have \"zone\" parameter")
+	}
+	z, err := p.Zones.Declare(name, use(s), size, a.Node.File, a.Node.Line)
+	if err != nil {
+		return err
+	}
+	if before, bound := z.Value.(*Zone[C]); bound {
+		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", name, before.Key.Text())
+	}
+	z.Value = &Zone[C]{Name: name, Key: key}
+	r := plan.Part[registry[C]](p)
+	r.zones, r.nodes = append(r.zones, z), append(r.nodes, a.Node)
+	return nil
+}
+
+// parse reads one limit_conn; before are those of the block so far.
+func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit, error) {
+	z, err := side.PlanOf(a).Zones.Mention(a.Words[0], use(s), a.Node.File, a.Node.Line)
+	if err != nil {
+		return Limit{}, err
+	}
+	if !a.First {
+		for _, other := range before {
+			if other.zone == z {
+				return Limit{}, conf.IsDuplicate
+			}
+		}
+	}
+	n, err := units.Number(a.Words[1])
+	if err != nil || n <= 0 {
+		return Limit{}, fmt.Errorf("invalid number of connections \"%s\"", a.Words[1])
+	}
+	if n > maxConnections {
+		return Limit{}, fmt.Errorf("connection limit must be less 65536")
+	}
+	return Limit{zone: z, most: uint32(n)}, nil
+}
+
+// Link gives the zones their counts: those of the configuration before where name, size and key are the same, for what is
+// counted there still goes on.
+func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
+	r := plan.Part[registry[C]](p)
+	r.slot = s.NewSlot(p)
+	var problems conf.Problems
+	for i, z := range r.zones {
+		now := z.Value.(*Zone[C])
+		old := p.OldZone(z)
+		if old == nil {
+			now.Zone = conncount.New(z.Bytes)
+			continue
+		}
+		before := old.Value.(*Zone[C])
+		if before.Key.Text() != now.Key.Text() {
+			problems = append(problems, conf.At(r.nodes[i], "limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key",
+				z.Name, now.Key.Text(), before.Key.Text()))
+		}
+		now.Zone = before.Zone
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}

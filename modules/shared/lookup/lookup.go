@@ -1,0 +1,125 @@
+// Package lookup makes variables whose values are chosen by other values: map, geo and split_clients, for the http and the
+// stream side alike.
+package lookup
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"starling/conf"
+	"starling/logs"
+	"starling/nginx/trusted"
+	"starling/side"
+	"starling/vars"
+)
+
+// family is the lookups of one side.
+type family[C side.Subject] struct {
+	side *side.Side[C]
+	// forwarded is the client's address after the trusted proxies' X-Forwarded-For; nil where there are no headers.
+	forwarded Forwarded[C]
+}
+
+// Forwarded finds the client's address behind trusted proxies.
+type Forwarded[C side.Subject] func(c C, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr
+
+// Directives are map, geo and split_clients of a side. forwarded is nil where requests have no headers.
+func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf.Directive {
+	s, in := &family[C]{of, forwarded}, of.Block
+	return []conf.Directive{
+		{
+			Name: "map", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable whose value depends on that of a source. A line holds a value of the source and one of the variable, " +
+				"which may contain variables. Source values are compared without regard to case; `~` begins a regular expression, `~*` one " +
+				"without regard to case; after `hostnames` also `*.example.org`, `www.example.*` and `.example.org`. The first that fits of: " +
+				"the value itself, the longest `*.` mask, the longest `.*` mask, the first expression, `default`. A backslash before a word " +
+				"takes its meaning away. `include` reads lines of a file; `volatile` looks the value up each time rather than once.",
+			Set: func(_ any, a *conf.Args) error { return s.declareMap(a) },
+		},
+		{
+			Name: "geo", Syntax: "<$address> [<$variable>]", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable whose value depends on an address: that in the first of two variables, of one alone the client's. A line holds a network or, after `ranges`, " +
+				"`FIRST-LAST`, and a value; the longest network counts, `default` where none fits. `255.255.255.255` stands for what is no " +
+				"address. `delete` takes a network out again, `include` reads lines of a file, `volatile` looks up each time rather than once. " +
+				"In http `proxy` names those whose X-Forwarded-For is believed, with `proxy_recursive` beyond its last address.",
+			Set: func(_ any, a *conf.Args) error { return s.declareGeo(a) },
+		},
+		{
+			Name: "split_clients", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
+			Doc: "Makes a variable that divides clients by a hash (MurmurHash2) of the source. A line holds a percentage, or `*` for the rest, and a value.",
+			Set: func(_ any, a *conf.Args) error { return s.declareSplit(a) },
+		},
+	}
+}
+
+// choice is what a lookup ends in: a literal, or a text with variables.
+type choice[C side.Subject] struct {
+	literal []byte
+	text    *vars.Template[C] // nil for a literal
+}
+
+// none is the value where nothing fits: empty, but there.
+func none[C side.Subject]() *choice[C] { return &choice[C]{literal: []byte{}} }
+
+// variableName reads the word that names the variable to make.
+func variableName(word string) (string, error) {
+	name, found := strings.CutPrefix(word, "$")
+	if !found || name == "" {
+		return "", fmt.Errorf("invalid variable name \"%s\"", word)
+	}
+	return name, nil
+}
+
+// maxNesting is how many lookups may wait for each other, as in nginx: more are a circle of maps that name each other.
+const maxNesting = 100
+
+// lookup is one map, geo or split_clients: find gives the value for c. It may use what stands behind the end of dst, and returns
+// dst as long as it was.
+type lookup[C side.Subject] interface {
+	find(c C, dst []byte) (*choice[C], []byte)
+}
+
+// declare makes the variable of a lookup. Unless volatile its value is found once for each c.
+func (s *family[C]) declare(a *conf.Args, name, doc string, volatile bool, by lookup[C]) error {
+	p, slot := side.PlanOf(a), -1
+	if !volatile {
+		slot = s.side.NewSlot(p)
+	}
+	return s.side.Variables(p).Declare(vars.Variable[C]{Name: name, Doc: doc, Replaceable: true,
+		Append: func(c C, _ string, dst []byte) ([]byte, bool) {
+			state := c.SideState()
+			if slot >= 0 {
+				if kept := state.Slot(slot); kept.Set {
+					return append(dst, kept.Value...), true
+				}
+			}
+			if state.Nesting >= maxNesting {
+				c.Logf(logs.Error, "cycle while evaluating variable \"%s\"", name)
+				return dst, false
+			}
+			state.Nesting++
+			dst = evaluate(c, slot, by, dst)
+			state.Nesting--
+			return dst, true
+		}})
+}
+
+// evaluate adds what a lookup gives to dst, and keeps it unless slot is negative.
+func evaluate[C side.Subject](c C, slot int, by lookup[C], dst []byte) []byte {
+	found, dst := by.find(c, dst)
+	start := len(dst)
+	if found.text != nil {
+		dst = found.text.Append(dst, c)
+	} else {
+		dst = append(dst, found.literal...)
+	}
+	switch {
+	case slot < 0:
+	case found.text == nil:
+		*c.SideState().Slot(slot) = side.Slot{Value: found.literal, Set: true}
+	default:
+		*c.SideState().Slot(slot) = side.Slot{Value: c.Copy(dst[start:]), Set: true}
+	}
+	return dst
+}

@@ -1,0 +1,26 @@
+// Package accesslog is access_log for stream: a line for each session, in a format of one's own.
+package accesslog
+
+import (
+	"starling/conf"
+	"starling/modules/shared/accesslog"
+	"starling/stream"
+)
+
+// options are stream's half of the family: there is no format and no log that were not declared.
+var options = &accesslog.Options[*stream.Session]{Side: &stream.Side}
+
+// Settings of one block.
+type Settings = accesslog.Settings[*stream.Session]
+
+// Module is the family.
+var Module = stream.Module{
+	Module: conf.Module{
+		Name:       "log",
+		Doc:        "Writes a line for each session when it has ended.",
+		New:        conf.NewOf[Settings],
+		Clone:      conf.CloneOf[Settings],
+		Directives: options.Directives(conf.Stream | conf.StreamServer),
+	},
+	Handlers: []stream.Hook{{Phase: stream.Log, Build: build}},
+}

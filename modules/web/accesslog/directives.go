@@ -1,0 +1,34 @@
+// Package accesslog is access_log: a line for each request, in a format of one's own.
+package accesslog
+
+import (
+	"starling/conf"
+	"starling/modules/shared/accesslog"
+	"starling/web"
+)
+
+const places = conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept
+
+// options are http's half of the family.
+var options = &accesslog.Options[*web.Request]{
+	Side:        &web.Side,
+	Combined:    `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`,
+	DefaultPath: "logs/access.log",
+	MayOpen:     rootExists,
+	PathDoc:     ", and only if the request's document root exists",
+}
+
+// Settings of one block.
+type Settings = accesslog.Settings[*web.Request]
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:       "log",
+		Doc:        "Writes a line for each request. Without any `access_log` it is `logs/access.log` in the combined format.",
+		New:        conf.NewOf[Settings],
+		Clone:      conf.CloneOf[Settings],
+		Directives: options.Directives(places),
+	},
+	Handlers: []web.Hook{{Phase: web.Log, Build: build}},
+}
