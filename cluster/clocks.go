@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -13,55 +14,70 @@ import (
 // measure, and NTP keeps machines closer than this.
 const clockNoiseMS = 50
 
-// clocks derives cluster time: the median of the wall clocks of all nodes, this one included. Of an even number the lower median
+// refusedOffsetMS is how far from the local clock cluster time may be on the word of less than most of the members. Stamps further ahead are
+// refused anyway, and an honest clock is off by less wherever NTP runs.
+const refusedOffsetMS = 60_000
+
+// clocks derives cluster time: the median of the wall clocks of all members, this one included. Of an even number the lower median
 // is taken, so that of two nodes the one ahead yields.
+//
+// Only members have a voice, those that this node dials and reaches, and each certificate or address has one: ids are made up. A median that is
+// further off than refusedOffsetMS is followed only where most of the members agree on it, for then the local clock is the wrong one.
 //
 // What peers' clocks say is kept against the monotonic clock. Against the local wall clock it would move with it: a clock an hour
 // ahead that is set right would be an hour behind the cluster until the next heartbeats.
 type clocks struct {
-	others atomic.Pointer[between]
+	// others are the peers' origins, sorted.
+	others atomic.Pointer[[]int64]
 
-	mu      sync.Mutex
-	origins map[NodeID]int64 // wall clock of a peer less the local monotonic clock
+	mu     sync.Mutex
+	voices map[string]*voice // by identity
 }
 
-// between is where the median of all is: at the local wall clock (less the monotonic one), but not outside of two peers' clocks.
-type between struct{ lowMS, highMS int64 }
+// voice is what one member says of the time.
+type voice struct {
+	session  *Session
+	originMS int64 // wall clock of the peer less the local monotonic clock
+}
 
-// heard notes how far a peer's clock is ahead of the local one now.
-func (c *clocks) heard(id NodeID, aheadMS int64, now clock.Reading) {
+// heard notes how far a member's clock is ahead of the local one now. Where another connection to the same identity stands, that has the voice.
+func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.origins == nil {
-		c.origins = make(map[NodeID]int64)
+	if c.voices == nil {
+		c.voices = make(map[string]*voice)
 	}
-	c.origins[id] = now.WallMS + aheadMS - now.MonoMS
+	v := c.voices[who]
+	if v == nil {
+		v = &voice{session: s}
+		c.voices[who] = v
+	}
+	if v.session != s {
+		return
+	}
+	v.originMS = now.WallMS + aheadMS - now.MonoMS
 	c.settle()
 }
 
-// forget drops a peer that has left.
-func (c *clocks) forget(id NodeID) {
+// forget drops the voice of a session that has ended.
+func (c *clocks) forget(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.origins, id)
-	c.settle()
+	for who, v := range c.voices {
+		if v.session == s {
+			delete(c.voices, who)
+			c.settle()
+		}
+	}
 }
 
 func (c *clocks) settle() {
-	all := make([]int64, 0, len(c.origins))
-	for _, origin := range c.origins {
-		all = append(all, origin)
+	all := make([]int64, 0, len(c.voices))
+	for _, v := range c.voices {
+		all = append(all, v.originMS)
 	}
 	slices.Sort(all)
-	others := between{math.MinInt64, math.MaxInt64}
-	middle := len(all) / 2
-	if middle > 0 {
-		others.lowMS = all[middle-1]
-	}
-	if middle < len(all) {
-		others.highMS = all[middle]
-	}
-	c.others.Store(&others)
+	c.others.Store(&all)
 }
 
 // offsetMS is how far cluster time is ahead of the local wall clock.
@@ -71,11 +87,42 @@ func (c *clocks) offsetMS(now clock.Reading) int64 {
 		return 0
 	}
 	own := now.WallMS - now.MonoMS
-	offset := min(max(own, others.lowMS), others.highMS) - own
+	offset := median(*others, own) - own
+	if offset < -refusedOffsetMS || offset > refusedOffsetMS {
+		if within(*others, own+offset) <= (len(*others)+1)/2 {
+			first, past := span(*others, own)
+			offset = median((*others)[first:past], own) - own
+		}
+	}
 	if offset > -clockNoiseMS && offset < clockNoiseMS {
 		return 0
 	}
 	return offset
+}
+
+// median is the lower median of sorted origins and the local one.
+func median(others []int64, own int64) int64 {
+	low, high := int64(math.MinInt64), int64(math.MaxInt64)
+	middle := len(others) / 2
+	if middle > 0 {
+		low = others[middle-1]
+	}
+	if middle < len(others) {
+		high = others[middle]
+	}
+	return min(max(own, low), high)
+}
+
+// span is the part of sorted origins that are within refusedOffsetMS of one; within says how many these are.
+func span(others []int64, of int64) (first, past int) {
+	first, _ = slices.BinarySearch(others, of-refusedOffsetMS)
+	past, _ = slices.BinarySearch(others, of+refusedOffsetMS+1)
+	return first, past
+}
+
+func within(others []int64, of int64) int {
+	first, past := span(others, of)
+	return past - first
 }
 
 // clusterTime moves the wall clock of a local reading to cluster time.
@@ -83,3 +130,42 @@ func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
 	now.WallMS += c.offsetMS(now)
 	return now
 }
+
+// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way. A clock that is far from cluster time is told of and shown.
+// Called with mu held.
+func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
+	n := s.node
+	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - now.WallMS
+	if s.Outgoing && s.stage == established {
+		n.clocks.heard(s.identity.key, s, ahead, now)
+	}
+	offset := n.clocks.offsetMS(now)
+	n.mu.Lock()
+	p := s.peer
+	p.offsetMS, p.rttMS = ahead, rttMS
+	refused := far(ahead - offset)
+	peerNews, ownNews := refused && !p.clockRefused, far(offset) && !n.clockWrong
+	p.clockRefused, n.clockWrong = refused, far(offset)
+	n.mu.Unlock()
+	if peerNews {
+		n.tell(s, Problem, "the clock of peer %s is %s cluster time: it is not followed, and what is stamped more than %v ahead is refused; set it right",
+			s.name(), apart(ahead-offset), ms(maxAheadMS))
+	}
+	if ownNews {
+		n.tell(s, Problem, "the clock of this node is %s that of most members, such as %s; it follows them: set it right", apart(-offset), s.name())
+	}
+}
+
+// far says whether an offset is beyond what is followed without a majority.
+func far(offsetMS int64) bool { return offsetMS < -refusedOffsetMS || offsetMS > refusedOffsetMS }
+
+// apart says how far one clock is from another.
+func apart(aheadMS int64) string {
+	if aheadMS < 0 {
+		return fmt.Sprintf("%v behind", ms(-aheadMS))
+	}
+	return fmt.Sprintf("%v ahead of", ms(aheadMS))
+}
+
+// maxClockMS is past all honest clocks, in the year 10889; beyond it sums would overflow.
+const maxClockMS = 1 << 48

@@ -51,6 +51,8 @@ type Config struct {
 	Zones    []zone.Shared
 	Settings Settings
 	Driver   Driver
+	// Subjects are those of the certificates that this node shows. Where peers show the same, the address tells nodes apart.
+	Subjects []string
 	// Withhold are features (wire.FeatureS2…) that the hello does not name, as those of a release before would not.
 	Withhold uint64
 }
@@ -85,6 +87,8 @@ const (
 type Event struct {
 	Kind EventKind
 	Text string
+	// About says which peer caused it and why, "" where none did: of equal ones, a peer could cause as many as it wants.
+	About string
 }
 
 func (c *Config) check() error {

@@ -10,17 +10,20 @@ import (
 
 // acquainted fills in what a hello tells, once for either side. Called with mu held.
 func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
-	p, err := s.node.meet(NodeID(h.NodeID), now)
+	p, err := s.node.meet(s, NodeID(h.NodeID), now)
 	if err != nil {
 		return err
 	}
 	s.their, s.peer = h, p
+	if err := s.node.claimOrigins(s); err != nil {
+		return err
+	}
 	s.peerID.Store(h.NodeID)
 	s.decoder.Trust()
 	mine := s.node.settings.Load().TimeoutMS
 	theirs := int64(min(h.TimeoutMS, maxClockMS))
 	s.beatMS = max(min(mine, max(theirs, 1))/heartbeatShare, minBeatMS)
-	s.node.heardClock(p, h.WallMS, 0, now)
+	s.heardClock(h.WallMS, 0, now)
 	s.node.mu.Lock()
 	p.version = min(h.Version, wire.Version)
 	s.node.mu.Unlock()
@@ -74,7 +77,10 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	if err := s.acquainted(h, now); err != nil {
-		return err
+		n.refused(s, err)
+		s.reply(wire.Reply{Status: wire.StatusRefused, Text: err.Error()}, now)
+		s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})
+		return nil
 	}
 	n.driver.Met(s, s.peer.id)
 	n.mu.Lock()
@@ -173,7 +179,7 @@ func (s *Session) accept(now clock.Reading) {
 	s.peer.inAddress = s.Address
 	n.mu.Unlock()
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
-	n.event(Notice, "accepted peer %s", s.name())
+	n.tell(s, Notice, "accepted peer %s", s.name())
 	for i, z := range shared {
 		if z == nil {
 			continue
@@ -219,7 +225,11 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		return errors.New(text)
 	}
 	if err := s.acquainted(r.Hello, now); err != nil {
+		n.refused(s, err)
 		return err
+	}
+	if s.leftAsAlias() {
+		return nil
 	}
 	if r.Status == wire.StatusDuplicate {
 		return s.duplicate()
@@ -227,19 +237,34 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	return s.start(&r, now)
 }
 
-// duplicate decides between two connections to one node: the standing one stays unless it is over. Called with mu held.
-func (s *Session) duplicate() error {
+// leftAsAlias ends a connection to a node to which another one stands, whatever that node says: who answers at an address does not take
+// over what leads to another. The connection to the address where the node was reached first stays. Called with mu held.
+func (s *Session) leftAsAlias() bool {
 	n := s.node
 	n.mu.Lock()
-	standing := s.peer.out
+	standing, isFirst := s.peer.out, s.peer.reached.address == s.Address
 	n.mu.Unlock()
-	if standing != nil && standing.Ended() == nil {
-		s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.Address))
-		return nil
+	switch {
+	case standing == nil || standing.Ended() != nil:
+		return false
+	case isFirst && standing.Address != s.Address:
+		standing.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected again where it was reached first, at %s", s.Address))
+		return false
 	}
+	s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.Address))
+	return true
+}
+
+// duplicate takes over from a connection that this node has no more, and the acceptor still has. Called with mu held.
+func (s *Session) duplicate() error {
 	s.stage = waiting
 	s.send(wire.TypeTakeover, nil)
 	return nil
+}
+
+// refused tells the operator that somebody was refused.
+func (n *Node) refused(s *Session, err error) {
+	n.tell(s, Problem, "refused peer %s: %v", s.Address, err)
 }
 
 // start establishes an outgoing session. Called with mu held.
@@ -257,7 +282,8 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	if replaced != nil && replaced != s {
 		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})
 	}
-	n.event(Notice, "connected to peer %s", s.name())
+	n.tell(s, Notice, "connected to peer %s", s.name())
+	s.heardClock(s.their.WallMS, 0, now)
 	for _, z := range s.table.list {
 		n.settleReady(z, now)
 	}

@@ -93,7 +93,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		z.shared.Forfeit(iz.origin, d.Sequence)
 	}
 	if gap && z.ready.Load() { // else it is asked when the zone is
-		n.event(Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
+		n.tell(s, Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
 		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: d.Zone, Shards: wire.All, Merge: true}.Append(nil))
 	}
 	if fresh {
@@ -151,7 +151,7 @@ func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.event(Warning, "%d records of zone %q from peer %s were refused: they are stamped too far ahead (its clock is %v ahead), or the zone is full",
+	n.tell(s, Warning, "%d records of zone %q from peer %s were refused: they are stamped too far ahead (its clock is %v ahead), or the zone is full",
 		iz.refused, iz.state.info.Name, s.name(), ms(ahead))
 	iz.refused, iz.reportMS = 0, now.MonoMS
 }
@@ -188,7 +188,7 @@ func (s *Session) overran(iz *intakeZone) {
 			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: wire.All, Merge: true}.Append(nil))
 		}
 	}
-	n.event(Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
+	n.tell(s, Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
 }
 
 // lost makes an origin go on at a frame: the ones before it are lost, or the origin has begun again.

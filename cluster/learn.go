@@ -170,7 +170,7 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
 			src.stalled, src.asked = true, wire.ShardSet{}
-			n.event(Warning, "peer %s taught nothing of zone %q for %d s; the others are asked instead", s.name(), z.info.Name, stallMS/1000)
+			n.tell(s, Warning, "peer %s taught nothing of zone %q for %d s; the others are asked instead", s.name(), z.info.Name, stallMS/1000)
 		}
 		if src.ready && !src.stalled {
 			teachers++

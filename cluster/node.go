@@ -28,10 +28,14 @@ type Node struct {
 	table    atomic.Pointer[zoneTable]
 	settings atomic.Pointer[Settings]
 	cluster  atomic.Pointer[string]
+	subjects atomic.Pointer[map[string]bool] // of this node's own certificates
 
 	mu       sync.Mutex
 	peers    map[NodeID]*peer
 	sessions map[*Session]struct{}
+	// origins are those that peers named, and clockWrong says that the local clock is far from cluster time.
+	origins    map[zone.Origin]*peer
+	clockWrong bool
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
@@ -61,6 +65,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
+		origins: make(map[zone.Origin]*peer),
 	}
 	n.table.Store(&zoneTable{})
 	if err := n.Reload(config, now); err != nil {
@@ -96,6 +101,11 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	n.table.Store(table)
 	n.settings.Store(&settings)
 	n.cluster.Store(&config.Cluster)
+	subjects := make(map[string]bool, len(config.Subjects))
+	for _, subject := range config.Subjects {
+		subjects[subject] = true
+	}
+	n.subjects.Store(&subjects)
 	n.pace.setInterval(time.Duration(settings.IntervalMS) * time.Millisecond)
 	if !same {
 		for _, s := range n.all() {
@@ -273,4 +283,14 @@ func (n *Node) Stop() {
 
 func (n *Node) event(kind EventKind, format string, args ...any) {
 	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...)})
+}
+
+// tell reports what a session's peer caused: the driver writes a few lines of each reason, which is the format, and counts the rest.
+func (n *Node) tell(s *Session, kind EventKind, format string, args ...any) {
+	n.tellOf(s, format, kind, format, args...)
+}
+
+// tellOf is tell with a reason of its own.
+func (n *Node) tellOf(s *Session, reason string, kind EventKind, format string, args ...any) {
+	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...), About: s.identity.key + " " + reason})
 }

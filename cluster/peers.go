@@ -1,14 +1,18 @@
 package cluster
 
 import (
-	"fmt"
-
 	"starling/lib/clock"
+	"starling/zone"
 )
 
 // peer is what is remembered of another node, across its connections. Guarded by Node.mu.
 type peer struct {
 	id NodeID
+	// reached and brought are what is known of its two sides, the one that this node dialled and the one that dialled; metBy is the identity
+	// that the first connection proved. origins belong to it, the oldest first.
+	reached, brought identity
+	metBy            string
+	origins          []zone.Origin
 	// out and in are the standing sessions: to the peer, and from each of its lives.
 	out *Session
 	in  map[uint64]*Session // by incarnation
@@ -16,6 +20,7 @@ type peer struct {
 	outAddress, inAddress string
 	rttMS                 int64
 	offsetMS              int64
+	clockRefused          bool // it is too far from cluster time
 	version               uint64
 	lastError             string
 	losses                int64 // of connections that stood
@@ -37,22 +42,6 @@ const (
 	forgetPeerMS = 3600 * 1000
 )
 
-// meet finds or makes the memory of a peer.
-func (n *Node) meet(id NodeID, now clock.Reading) (*peer, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p := n.peers[id]
-	if p == nil {
-		if len(n.peers) >= maxPeers && !n.forgetLongestGone(now) {
-			return nil, fmt.Errorf("%d peers are known already, and none of them is gone", maxPeers)
-		}
-		p = &peer{id: id, in: make(map[uint64]*Session), told: make(map[string]bool)}
-		n.peers[id] = p
-	}
-	p.lastSeenMS = now.MonoMS
-	return p, nil
-}
-
 // pushes says whether a session from the peer stands. Called with Node.mu held.
 func (p *peer) pushes() bool {
 	for _, s := range p.in {
@@ -63,19 +52,19 @@ func (p *peer) pushes() bool {
 	return false
 }
 
-// forgetLongestGone makes room for another peer: an id names one start of a process, so one that starts over and over would fill
-// the memory, and lock out whoever comes next. It fails when nobody is gone. Called with Node.mu held.
-func (n *Node) forgetLongestGone(now clock.Reading) bool {
+// forgetLongestGone makes room for another peer, of one identity or, where that is "", of any: an id names one start of a process, so one that
+// starts over and over would fill the memory, and lock out whoever comes next. It fails when nobody is gone. Called with Node.mu held.
+func (n *Node) forgetLongestGone(who string, now clock.Reading) bool {
 	var longest *peer
 	for _, p := range n.peers {
-		if n.gone(p, now) && (longest == nil || p.lastSeenMS < longest.lastSeenMS) {
+		if (who == "" || p.metBy == who) && n.gone(p, now) && (longest == nil || p.lastSeenMS < longest.lastSeenMS) {
 			longest = p
 		}
 	}
 	if longest == nil {
 		return false
 	}
-	delete(n.peers, longest.id)
+	n.forget(longest)
 	return true
 }
 
@@ -92,7 +81,7 @@ func (p *peer) stands() bool { return p.out != nil || len(p.in) > 0 }
 func (n *Node) forgetPeers(now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for id, p := range n.peers {
+	for _, p := range n.peers {
 		if p.stands() {
 			p.lastSeenMS = now.MonoMS
 		} else if n.gone(p, now) {
@@ -101,7 +90,7 @@ func (n *Node) forgetPeers(now clock.Reading) {
 				heir.inherit(p)
 			}
 			if heir != nil || after(now, p.lastSeenMS, forgetPeerMS) {
-				delete(n.peers, id)
+				n.forget(p)
 			}
 		}
 	}
@@ -134,6 +123,6 @@ func (n *Node) once(s *Session, kind EventKind, text string) {
 	}
 	n.mu.Unlock()
 	if !known {
-		n.event(kind, "peer %s: %s", s.name(), text)
+		n.tellOf(s, text, kind, "peer %s: %s", s.name(), text)
 	}
 }

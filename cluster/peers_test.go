@@ -51,17 +51,20 @@ func TestALostMemberStaysShown(t *testing.T) {
 func TestThoseGoneMakeRoom(t *testing.T) {
 	f := newFabric(t, 1)
 	n := f.hosts[0].node
+	from := func(i int) *Session {
+		return &Session{node: n, identity: identity{key: fmt.Sprint(i / maxIDs), host: "h"}}
+	}
 	for i := range NodeID(maxPeers) {
-		if _, err := n.meet(1000+i, f.now); err != nil {
+		if _, err := n.meet(from(int(i)), 1000+i, f.now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := n.meet(1, f.now); fmt.Sprint(err) != "1024 peers are known already, and none of them is gone" {
+	if _, err := n.meet(from(maxPeers), 1, f.now); fmt.Sprint(err) != "1024 peers are known already, and none of them is gone" {
 		t.Errorf("of peers that may be between hello and standing one gave way: %v", err)
 	}
 	f.now = f.now.Add(time.Duration(Defaults.ConnectTimeoutMS) * time.Millisecond)
 	f.hosts[0].node.peers[1007].lastSeenMS -= 1
-	if _, err := n.meet(1, f.now); err != nil {
+	if _, err := n.meet(from(maxPeers), 1, f.now); err != nil {
 		t.Error(err)
 	}
 	if n.peers[1007] != nil || len(n.peers) != maxPeers {

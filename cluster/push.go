@@ -218,7 +218,7 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 		}
 		why += fmt.Sprintf("; %d records stamped by it are stamped and sent anew", reissued)
 	}
-	s.node.event(Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)
+	s.node.tell(s, Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)
 	return nil
 }
 
@@ -266,7 +266,7 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
 			s.overrun(pz)
-			s.node.event(Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is repaired or taught anew; see zone_sync_buffers",
+			s.node.tell(s, Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is repaired or taught anew; see zone_sync_buffers",
 				s.name(), pz.state.info.Name)
 			break
 		}
@@ -304,7 +304,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 			pz.shard = -1
 		}
 		if len(piece)+maxHeadBytes > wire.MaxFrameBytes {
-			s.node.event(Problem, "shard %d of zone %q has %d bytes and cannot be taught to peer %s: make the zone smaller",
+			s.node.tell(s, Problem, "shard %d of zone %q has %d bytes and cannot be taught to peer %s: make the zone smaller",
 				shard, z.info.Name, len(piece), s.name())
 			piece = nil
 		}

@@ -262,7 +262,7 @@ func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 			rest.Add(shard)
 		}
 	}
-	s.node.event(Notice, "zone %q and that of peer %s differ in too many records; %d shards are taught instead of repaired",
+	s.node.tell(s, Notice, "zone %q and that of peer %s differ in too many records; %d shards are taught instead of repaired",
 		iz.state.info.Name, s.name(), count(rest))
 	s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: rest, Merge: true, Both: true}.Append(nil))
 	m.sent++ // something is to change
@@ -287,7 +287,7 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
-			n.event(Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.from, m.to)
+			n.tell(s, Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.from, m.to)
 			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
 		}
 	}

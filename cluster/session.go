@@ -29,8 +29,9 @@ type Session struct {
 	node   *Node
 	serial uint64
 	Link
-	table   *zoneTable // as of the start; a reload that changes it ends the session
-	decoder *wire.Decoder
+	identity identity
+	table    *zoneTable // as of the start; a reload that changes it ends the session
+	decoder  *wire.Decoder
 
 	lastReadMS    atomic.Int64 // monotonic
 	peerID        atomic.Uint64
@@ -77,8 +78,12 @@ type Ending struct {
 type Link struct {
 	// Outgoing says that this node dialled.
 	Outgoing bool
-	// Address is how the other side is called in the log.
+	// Address is how the other side is called in the log, and of an outgoing connection the address of the list that was dialled.
 	Address string
+	// Host is the other side's address without the port, "" where that tells nothing.
+	Host string
+	// Subject names the other side as its certificate does, where that was verified; else it is "".
+	Subject string
 	// StartedMonoMS is when the attempt to connect began; zone_sync_connect_timeout covers it and the hello. 0 is now.
 	StartedMonoMS int64
 	// Tag is the driver's own; the core hands it back.
@@ -91,6 +96,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 		link.StartedMonoMS = now.MonoMS
 	}
 	s := &Session{node: n, Link: link, decoder: wire.NewDecoder(), sentMS: now.MonoMS}
+	s.identity = n.identify(&link)
 	s.lastReadMS.Store(now.MonoMS)
 	n.mu.Lock()
 	if n.stopping {
@@ -245,20 +251,8 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	if beat.Echo != 0 {
 		rtt = max(now.MonoMS-int64(min(beat.Echo, maxClockMS))-int64(min(beat.HeldMS, maxClockMS)), 0)
 	}
-	s.node.heardClock(s.peer, beat.WallMS, rtt, now)
+	s.heardClock(beat.WallMS, rtt, now)
 	return nil
-}
-
-// maxClockMS is past all honest clocks, in the year 10889; beyond it sums would overflow.
-const maxClockMS = 1 << 48
-
-// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way.
-func (n *Node) heardClock(p *peer, wallMS uint64, rttMS int64, now clock.Reading) {
-	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - now.WallMS
-	n.clocks.heard(p.id, ahead, now)
-	n.mu.Lock()
-	p.offsetMS, p.rttMS = ahead, rttMS
-	n.mu.Unlock()
 }
 
 // send queues a control frame and wakes the driver. It may be called with any lock held.
@@ -460,8 +454,8 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 		p.lastError = ending.Err.Error()
 		p.losses++
 	}
-	if !p.stands() {
-		n.clocks.forget(p.id)
+	if s.Outgoing {
+		n.clocks.forget(s)
 	}
 	return next
 }

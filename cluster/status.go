@@ -69,9 +69,11 @@ type PeerStatus struct {
 	Version  uint64 `json:"protocol_version"`
 	RTTMS    int64  `json:"rtt_ms"`
 	OffsetMS int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
-	LagMS    int64  `json:"lag_ms"`          // age of the oldest frame not acknowledged
-	Pending  int64  `json:"records_pending"`
-	Teaching bool   `json:"teaching"`
+	// ClockRefused says that the peer's clock is too far from cluster time to be followed.
+	ClockRefused bool  `json:"clock_refused,omitempty"`
+	LagMS        int64 `json:"lag_ms"` // age of the oldest frame not acknowledged
+	Pending      int64 `json:"records_pending"`
+	Teaching     bool  `json:"teaching"`
 	// LastError is why the last connection was lost; it is kept after the next one stands. Losses counts them.
 	LastError string `json:"last_error,omitempty"`
 	Losses    int64  `json:"connections_lost"`
@@ -208,7 +210,7 @@ func (s *Status) sumUpAgreement() {
 func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus {
 	status := PeerStatus{
 		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,
-		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, LastError: p.lastError, Losses: p.losses,
+		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, ClockRefused: p.clockRefused, LastError: p.lastError, Losses: p.losses,
 		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
 	}
 	for name, c := range p.compared {

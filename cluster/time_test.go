@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,14 @@ func TestClusterTimeIsTheMedian(t *testing.T) {
 	}{
 		{"alone", nil, 0},
 		{"two, this one behind", []int64{90_000}, 0},
-		{"two, this one ahead", []int64{-90_000}, -90_000},
+		{"two, this one ahead", []int64{-40_000}, -40_000},
+		{"two, too far apart to follow one another", []int64{-90_000}, 0},
+		{"two of three say that this one is wrong", []int64{-3_600_000, -3_600_500}, -3_600_000},
+		{"two of three, but not of one mind", []int64{-3_600_000, -7_200_000}, 0},
+		{"ten years, in one voice of two", []int64{-315_360_000_000}, 0},
+		{"ten years, in two voices of four", []int64{-315_360_000_000, -315_360_000_001, -20}, 0},
+		{"half of six are years ahead", []int64{900_000_000_000, 900_000_000_000, 900_000_000_000, 1000, 1000}, 1000},
+		{"half of six are years behind", []int64{-900_000_000_000, -900_000_000_000, -900_000_000_000, -1000, -1000}, -1000},
 		{"three, one wrong", []int64{5, 3_600_000}, 0},
 		{"three, this one wrong", []int64{7000, 7010}, 7000},
 		{"noise", []int64{-20, -40}, 0},
@@ -27,7 +35,7 @@ func TestClusterTimeIsTheMedian(t *testing.T) {
 	for _, test := range tests {
 		var c clocks
 		for i, offset := range test.offsets {
-			c.heard(NodeID(i+1), offset, clock.Reading{WallMS: 500, MonoMS: 77})
+			c.heard(fmt.Sprint(i), new(Session), offset, clock.Reading{WallMS: 500, MonoMS: 77})
 		}
 		if got := c.clusterTime(clock.Reading{WallMS: 1000, MonoMS: 577}).WallMS - 1000; got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
@@ -54,7 +62,7 @@ func TestClusterTimeOutlastsAJumpOfTheClock(t *testing.T) {
 	for _, test := range tests {
 		var c clocks
 		for i, offset := range test.offsets {
-			c.heard(NodeID(i+1), offset, clock.Reading{WallMS: heardMS, MonoMS: 77})
+			c.heard(fmt.Sprint(i), new(Session), offset, clock.Reading{WallMS: heardMS, MonoMS: 77})
 		}
 		now := clock.Reading{WallMS: laterMS + test.jump, MonoMS: 777}
 		if got := c.clusterTime(now).WallMS - laterMS; got != test.want {

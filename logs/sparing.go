@@ -1,85 +1,142 @@
 package logs
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"starling/nginx/errno"
 )
 
-// Sparing writes lines that strangers can cause, a few a minute: each kind once, and of all kinds a number. What it left out is summed up in one
-// line at the minute's end, so that a port scanner neither fills the disk nor hides that it was there. A log at level debug has all.
+// Sparing writes lines that others can cause, a few a minute: each kind once, and of all kinds a number. What it left out is counted at the
+// minute's end, so that neither a port scanner nor a peer that misbehaves fills the disk or hides that it was there. A log at level debug has all.
 type Sparing struct {
 	log Logger
+	// lines is how many are written in a minute, and repeats how many of one kind that is no warning.
+	lines, repeats int
+	// apart says that each kind is counted by itself: there are few, for nobody can make them up.
+	apart bool
 
-	mu     sync.Mutex
-	since  time.Time // the minute's beginning
-	told   map[string]struct{}
-	left   int
-	last   string // of those left out
-	level  Level  // the gravest of those left out
-	end    *time.Timer
-	closed bool
+	mu      sync.Mutex
+	since   time.Time // the minute's beginning
+	written int
+	kinds   map[string]*spared
+	end     *time.Timer
+	closed  bool
+}
+
+// spared is what became of one kind of line in this minute.
+type spared struct {
+	written, left int
+	last          string // of those left out
+	level         Level  // the gravest of those left out
 }
 
 const (
-	// sparingLines are enough to see what goes on: in a day of attack they and their sums make 3 MB.
-	sparingLines = 20
+	// strangersLines are enough to see what goes on: in a day of attack they and their sums make 3 MB.
+	strangersLines = 20
+	// peersLines are enough for a cluster of 50 nodes that all start anew.
+	peersLines = 300
+	// peersRepeats are enough to see a peer come and go.
+	peersRepeats = 5
 	sparingEvery = time.Minute
 )
 
-// NewSparing makes one that writes to a log.
-func NewSparing(log Logger) *Sparing { return &Sparing{log: log} }
+// NewSparing makes one for lines that strangers cause, who can make up their kinds.
+func NewSparing(log Logger) *Sparing { return &Sparing{log: log, lines: strangersLines, repeats: 1} }
+
+// NewSparingOfPeers makes one for lines that known peers cause: of each peer and reason one warning is written, then it is counted.
+func NewSparingOfPeers(log Logger) *Sparing {
+	return &Sparing{log: log, lines: peersLines, repeats: peersRepeats, apart: true}
+}
 
 // Logf writes a line unless one with the same key was written in this minute, or too many were. The key is who and why: a host and an error.
 func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	if !s.log.Enabled(level) {
 		return
 	}
-	if !s.admits(key) {
-		level = s.leaveOut(level, fmt.Sprintf(format, errno.Args(args)...))
+	if !s.admits(level, key) {
+		level = s.leaveOut(level, key, fmt.Sprintf(format, errno.Args(args)...))
 	}
 	s.log.Logf(level, format, args...)
 }
 
 // admits says whether a line is to be written.
-func (s *Sparing) admits(key string) bool {
+func (s *Sparing) admits(level Level, key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := time.Now(); s.since.IsZero() || now.Sub(s.since) >= sparingEvery {
-		s.since, s.told = now, map[string]struct{}{}
+		s.since, s.written = now, 0
+		s.startOver()
 	}
-	if _, told := s.told[key]; told || len(s.told) >= sparingLines || s.closed {
+	most := s.repeats
+	if level <= Warn {
+		most = 1
+	}
+	k := s.kinds[key]
+	if s.closed || s.written >= s.lines || k != nil && k.written >= most {
 		return false
 	}
-	s.told[key] = struct{}{}
+	if k == nil {
+		k = &spared{}
+		s.kinds[key] = k
+	}
+	k.written++
+	s.written++
 	return true
 }
 
+// startOver begins a minute. What is not summed up yet stays until it is.
+func (s *Sparing) startOver() {
+	if s.kinds == nil {
+		s.kinds = map[string]*spared{}
+	}
+	maps.DeleteFunc(s.kinds, func(_ string, k *spared) bool { return k.left == 0 })
+	for _, k := range s.kinds {
+		k.written = 0
+	}
+}
+
 // leaveOut counts a line and sees to it that the count is told.
-func (s *Sparing) leaveOut(level Level, text string) Level {
+func (s *Sparing) leaveOut(level Level, key, text string) Level {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left == 0 {
-		s.level = level
-		if !s.closed {
-			s.end = time.AfterFunc(time.Until(s.since.Add(sparingEvery)), s.sumUp)
+	k := s.kinds[key]
+	if !s.apart || k == nil { // all that are not counted by themselves
+		if k = s.kinds[""]; k == nil {
+			k = &spared{}
+			s.kinds[""] = k
 		}
 	}
-	s.left++
-	s.last, s.level = text[:min(len(text), maxErrorLine/2)], min(s.level, level)
+	if s.end == nil && !s.closed {
+		s.end = time.AfterFunc(time.Until(s.since.Add(sparingEvery)), s.sumUp)
+	}
+	if k.left == 0 {
+		k.level = level
+	}
+	k.left++
+	k.last, k.level = text[:min(len(text), maxErrorLine/2)], min(k.level, level)
 	return Debug
 }
 
 // sumUp tells how much was left out.
 func (s *Sparing) sumUp() {
 	s.mu.Lock()
-	left, last, level := s.left, s.last, s.level
-	s.left = 0
+	var sums []spared
+	for _, key := range slices.Sorted(maps.Keys(s.kinds)) {
+		if k := s.kinds[key]; k.left > 0 {
+			sums = append(sums, *k)
+			k.left = 0
+		}
+	}
+	s.end = nil
 	s.mu.Unlock()
-	if left > 0 {
-		s.log.Logf(level, "… and %d more such lines in the last minute; the last one: %s", left, last)
+	slices.SortStableFunc(sums, func(a, b spared) int { return cmp.Compare(a.level, b.level) })
+	for _, k := range sums {
+		s.log.Logf(k.level, "… and %d more such lines in the last minute; the last one: %s", k.left, k.last)
 	}
 }
 

@@ -81,3 +81,36 @@ func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// Of a peer one warning of each reason is written in a minute, then it is counted; another peer's are not lost in that.
+func TestAPeerDoesNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{most: logs.Info}
+		s := logs.NewSparingOfPeers(log)
+		for i := range 20_000 {
+			s.Logf(logs.Warn, "one gap", "one left out frames before %d", i)
+			s.Logf(logs.Notice, "one came", "one came, number %d", i)
+		}
+		s.Logf(logs.Warn, "two gap", "two left out frames")
+		s.Logf(logs.Error, "one clock", "the clock of one")
+		got := log.take()
+		if len(got) != 1+5+1+1 || got[6] != "[warn] two left out frames" || got[7] != "[error] the clock of one" {
+			t.Errorf("%d lines: %q", len(got), got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		got = log.take()
+		if len(got) != 2 || got[0] != "[warn] … and 19999 more such lines in the last minute; the last one: one left out frames before 19999" ||
+			got[1] != "[notice] … and 19995 more such lines in the last minute; the last one: one came, number 19999" {
+			t.Errorf("the counts: %q", got)
+		}
+		for i := range 1000 { // many peers
+			s.Logf(logs.Warn, fmt.Sprint("reason ", i), "reason %d", i)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := log.take(); len(got) != 301 {
+			t.Errorf("%d lines of a thousand kinds in a minute, want 300 and a sum", len(got))
+		}
+	})
+}

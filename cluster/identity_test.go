@@ -1,0 +1,222 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"starling/cluster/wire"
+)
+
+// actor is a program that knows the protocol and keeps to nothing else: it connects to a host, or is dialled by it, as it likes.
+type actor struct {
+	f       *fabric
+	host    *host
+	session *Session
+}
+
+// comes connects to a host from an address, with the subject of a certificate or without one, and says hello.
+func (f *fabric) comes(to *host, address, subject string, hello wire.Hello) *actor {
+	f.t.Helper()
+	s, err := to.node.Connected(Link{Address: address + ":50000", Host: address, Subject: subject}, to.reading())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	a := &actor{f, to, s}
+	s.Receive(wire.AppendFrame([]byte(wire.Preamble), wire.TypeHello, hello.Append(nil), nil), to.reading()) // it ends the session, or not
+	return a
+}
+
+// isDialled answers a host that dialled an address of its list.
+func (f *fabric) isDialled(by *host, address, subject string, hello wire.Hello) *actor {
+	f.t.Helper()
+	host, _, _ := strings.Cut(address, ":")
+	s, err := by.node.Connected(Link{Outgoing: true, Address: address, Host: host, Subject: subject}, by.reading())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	reply := wire.Reply{Status: wire.StatusAccepted, Hello: hello}
+	s.Receive(wire.AppendFrame([]byte(wire.Preamble), wire.TypeReply, reply.Append(nil), nil), by.reading())
+	return &actor{f, by, s}
+}
+
+// says sends a frame.
+func (a *actor) says(t wire.Type, body []byte) error {
+	return a.session.Receive(wire.AppendFrame(nil, t, body, nil), a.host.reading())
+}
+
+// ended returns why the host ended the session, "" if it did not.
+func (a *actor) ended() string {
+	if e := a.session.Ended(); e != nil {
+		return e.Err.Error()
+	}
+	return ""
+}
+
+// helloOf is what a node with an id would say, with the origins of its zones kv and lim.
+func helloOf(id NodeID, life, origins uint64) wire.Hello {
+	return wire.Hello{
+		MinVersion: 1, Version: 1, Features: wire.FeatureRepair, NodeID: uint64(id), Incarnation: life, TimeoutMS: 5000, WallMS: 1_800_000_000_000,
+		Zones: []wire.Zone{
+			{Name: "kv", Kind: 2, Expression: "$arg_k", Bytes: 8 << 20, TimeoutMS: 3_600_000, Origin: origins, Ready: true},
+			{Name: "lim", Kind: 3, Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Origin: origins + 1, Ready: true},
+		},
+	}
+}
+
+// honest and evil are who they are; evil says to be whom it wants.
+const (
+	honestID = NodeID(0xa1)
+	evilID   = NodeID(0xe1)
+)
+
+// TestAnIDBelongsToWhoBroughtIt: to a certificate, or an address. Each case tells who comes and in which order.
+func TestAnIDBelongsToWhoBroughtIt(t *testing.T) {
+	honest, copied := helloOf(honestID, 7, 70), helloOf(honestID, 7, 70)
+	otherLife := helloOf(honestID, 8, 90)
+	type meeting func(f *fabric, h *host) *actor
+	comes := func(address, subject string, hello wire.Hello) meeting {
+		return func(f *fabric, h *host) *actor { return f.comes(h, address, subject, hello) }
+	}
+	dialled := func(address, subject string, hello wire.Hello) meeting {
+		return func(f *fabric, h *host) *actor { return f.isDialled(h, address, subject, hello) }
+	}
+	tests := []struct {
+		name     string
+		meetings []meeting
+		want     []string // why each has ended, in the end
+	}{
+		{"another address takes the id", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", copied)},
+			[]string{"", "node id 00000000000000a1 belongs to 10.0.0.1, which brought it first; 10.6.6.6 may not use it"}},
+		{"… or another life of it", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", otherLife)},
+			[]string{"", "belongs to 10.0.0.1"}},
+		{"another certificate takes the id", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.1", "CN=evil", copied)},
+			[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+		{"who comes first keeps nothing when the node is reached at its address",
+			[]meeting{comes("10.6.6.6", "", copied), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
+			[]string{"belongs to 10.0.0.1; 10.6.6.6 may not use it", "", ""}},
+		{"… nor with a certificate",
+			[]meeting{comes("10.6.6.6", "CN=evil", copied), dialled("10.0.0.1:9000", "CN=one", honest), comes("10.0.0.5", "CN=one", honest)},
+			[]string{`belongs to "CN=one"; "CN=evil" may not use it`, "", ""}},
+		{"… nor where it was dialled with another's id", []meeting{comes("10.0.0.1", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied),
+			dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "this node is connected again where it was reached first|replaced|\"CN=evil\" may not use it", ""}},
+		{"a member answers with the id of another one", []meeting{dialled("10.0.0.1:9000", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied)},
+			[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+		{"… without certificates: it looks like another way to it, and is left", []meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
+			[]string{"", "this node is connected already, at 10.0.0.1:9000"}},
+		{"a certificate is more than an address", []meeting{comes("10.6.6.6", "", copied), comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "", copied)},
+			[]string{"belongs to \"CN=one\"", "", "belongs to \"CN=one\""}},
+		{"a node behind NAT comes from another address than it is reached at", []meeting{dialled("10.0.0.1:9000", "", honest), comes("192.0.2.1", "", honest)},
+			[]string{"", ""}},
+		{"nodes behind one address have ids of their own", []meeting{comes("192.0.2.1", "", honest), comes("192.0.2.1", "", helloOf(evilID, 1, 80))},
+			[]string{"", ""}},
+		{"a certificate may move to another address", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.9", "CN=one", otherLife)}, []string{"", ""}},
+		{"a certificate that all nodes have tells nothing: the address does",
+			[]meeting{comes("10.0.0.1", "CN=all", honest), comes("10.6.6.6", "CN=all", copied)},
+			[]string{"", `belongs to "CN=all" at 10.0.0.1, which brought it first; "CN=all" at 10.6.6.6 may not use it`}},
+		{"another's origins are refused by name", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", helloOf(evilID, 1, 70))},
+			[]string{"", `zone "kv": origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1, which brought it first; 10.6.6.6 may not use it`}},
+		{"… and those who brought them too early lose them to who is reached",
+			[]meeting{comes("10.6.6.6", "", helloOf(evilID, 1, 70)), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
+			[]string{"origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1:9000; 10.6.6.6 may not use it", "", ""}},
+		{"… also of one zone alone", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "CN=evil", helloOf(evilID, 1, 71))},
+			[]string{"", `zone "kv": origin 0000000000000047 belongs to node`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFabric(t, 1)
+			h := f.hosts[0]
+			all := map[string]bool{"CN=all": true}
+			h.node.subjects.Store(&all)
+			f.step(int(AloneMS) + 100)
+			var actors []*actor
+			for _, meet := range test.meetings {
+				actors = append(actors, meet(f, h))
+			}
+			for i, want := range test.want {
+				got := actors[i].ended()
+				matches := want == "" && got == ""
+				for text := range strings.SplitSeq(want, "|") {
+					matches = matches || text != "" && strings.Contains(got, text)
+				}
+				if !matches {
+					t.Errorf("number %d ended for %q, want %q", i, got, want)
+				}
+				if strings.Contains(got, "may not use it") && h.said("may not use it") == nil {
+					t.Error("the log does not tell of it")
+				}
+			}
+		})
+	}
+}
+
+// This node's own origins are nobody else's.
+func TestOwnOriginsAreRefused(t *testing.T) {
+	f := newFabric(t, 1)
+	h := f.hosts[0]
+	hello := helloOf(evilID, 1, 70)
+	hello.Zones[1].Origin = uint64(h.node.table.Load().byName["lim"].origin)
+	if got := f.comes(h, "10.6.6.6", "", hello).ended(); !strings.Contains(got, "belongs to this node") {
+		t.Errorf("it ended for %q", got)
+	}
+}
+
+// One certificate or address brings a few ids, whatever it makes up, and the others' places are left.
+func TestIDsOfOneIdentityAreBounded(t *testing.T) {
+	f := newFabric(t, 1)
+	h := f.hosts[0]
+	for i := range 100 {
+		got := f.comes(h, "10.6.6.6", "CN=evil", helloOf(evilID+NodeID(i), 1, uint64(1000+10*i))).ended()
+		if refused := i >= maxIDs; refused != strings.Contains(got, `16 nodes of "CN=evil" are connected already`) {
+			t.Fatalf("id number %d ended for %q", i, got)
+		}
+	}
+	if got := f.comes(h, "10.0.0.1", "CN=one", helloOf(honestID, 1, 70)).ended(); got != "" {
+		t.Errorf("another one is refused: %s", got)
+	}
+}
+
+// Three ids from one address, ten years ahead, as an attacker that only connects, and as a member that is in the list twice.
+func TestTimeHasOneVoicePerMember(t *testing.T) {
+	const tenYearsMS = 315_360_000_000
+	f := newFabric(t, 3)
+	f.settle(2000, "ready", f.ready)
+	h := f.hosts[0]
+	for i := range 3 {
+		hello := helloOf(evilID+NodeID(i), 1, uint64(1000+10*i))
+		hello.WallMS += tenYearsMS
+		f.comes(h, "10.6.6.6", "CN=evil", hello)
+		f.isDialled(h, fmt.Sprintf("10.6.6.%d:9000", i), "CN=evil", hello)
+	}
+	f.step(200)
+	if got := h.node.clocks.offsetMS(h.reading()); got != 0 {
+		t.Errorf("cluster time moved by %v", ms(got))
+	}
+	lines := h.said("the clock of peer 10.6.6")
+	if len(lines) == 0 || !strings.Contains(lines[0], "ahead of cluster time: it is not followed") {
+		t.Errorf("the log tells %q", lines)
+	}
+	shown := 0
+	for _, p := range h.node.Status(h.reading()).Peers {
+		if p.ClockRefused {
+			shown++
+		}
+	}
+	if shown != 3 {
+		t.Errorf("%d peers are shown with a clock that is refused, want 3", shown)
+	}
+}
+
+// A clock that is wrong by an hour on this node is said to be this node's.
+func TestTheOwnClockIsToldWrong(t *testing.T) {
+	f := newFabric(t, 3)
+	f.hosts[2].skewMS = -3_600_000
+	f.settle(2000, "ready", f.ready)
+	f.step(2000)
+	if lines := f.hosts[2].said("the clock of this node is 1h0m0s behind that of most members"); len(lines) != 1 {
+		t.Errorf("it tells %d times: %q", len(lines), lines)
+	}
+	if lines := f.hosts[0].said("the clock of peer host2"); len(lines) == 0 {
+		t.Error("the others do not tell which clock is wrong")
+	}
+}
