@@ -76,7 +76,7 @@ func runBareNode(listens, peer string) error {
 			if err != nil {
 				return // the process ends
 			}
-			go n.carrier.Serve(conn, conn.RemoteAddr().String())
+			go n.carrier.Serve(conn, carrier.Client{Name: conn.RemoteAddr().String()})
 		}
 	}()
 	n.carrier.Start()

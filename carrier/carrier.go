@@ -81,6 +81,8 @@ type Carrier struct {
 	door  door.Door
 	// sparing writes why strangers were turned away.
 	sparing *logs.Sparing
+	// peerLines writes what known peers cause.
+	peerLines *logs.Sparing
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -112,7 +114,7 @@ func New(config Config) (*Carrier, error) {
 		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
 		dialer: (&net.Dialer{Control: beforeConnect}).DialContext,
 	}
-	c.sparing = logs.NewSparing(lines{c})
+	c.sparing, c.peerLines = logs.NewSparing(lines{c}), logs.NewSparingOfPeers(lines{c})
 	config = config.withDefaults()
 	config.Node.Driver = c
 	c.config.Store(&config)
@@ -247,6 +249,7 @@ func (c *Carrier) Close() {
 	c.flush.stop()
 	c.tasks.Wait()
 	c.sparing.Close()
+	c.peerLines.Close()
 	if !started {
 		c.flush.alarm.close()
 	}

@@ -16,6 +16,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/testkit"
 	"starling/logs"
+	"starling/ssl"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -134,12 +135,15 @@ func (n *node) accept() {
 			return
 		}
 		go func() {
-			client := nc.RemoteAddr().String()
+			client := Client{Name: nc.RemoteAddr().String()}
 			if n.serverTLS != nil {
 				secured := tls.Server(nc, n.serverTLS)
 				if err := secured.Handshake(); err != nil {
 					nc.Close()
 					return
+				}
+				if certs := secured.ConnectionState().PeerCertificates; len(certs) > 0 {
+					client.Subject = ssl.Identity(certs[0])
 				}
 				nc = secured
 			}

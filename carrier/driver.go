@@ -53,4 +53,10 @@ var levels = map[cluster.EventKind]logs.Level{
 }
 
 // Event writes a line.
-func (c *Carrier) Event(e cluster.Event) { c.logf(levels[e.Kind], "%s", e.Text) }
+func (c *Carrier) Event(e cluster.Event) {
+	if e.About != "" {
+		c.peerLines.Logf(levels[e.Kind], e.About, "%s", e.Text)
+		return
+	}
+	c.logf(levels[e.Kind], "%s", e.Text)
+}

@@ -17,6 +17,7 @@ import (
 	"starling/cluster/wire"
 	"starling/logs"
 	"starling/nginx/errno"
+	"starling/ssl"
 )
 
 // target is one address of a member.
@@ -30,6 +31,14 @@ func (t target) key() string {
 		return "unix:" + t.member.Unix
 	}
 	return t.address.String()
+}
+
+// host is the address without the port.
+func (t target) host() string {
+	if t.member.Unix != "" {
+		return unixHost
+	}
+	return t.address.Addr().WithZone("").String()
 }
 
 // link keeps this node connected to one address.
@@ -135,14 +144,16 @@ func (l *link) run() {
 // once makes one connection and returns how long to wait before the next.
 func (l *link) once() (wait time.Duration) {
 	config := l.carrier.config.Load()
-	nc, since, err := l.connect(config)
-	if err != nil {
+	dialled := l.connect(config)
+	if err := dialled.err; err != nil {
 		l.failed(config, "cannot connect to peer", err, !isAbsence(err))
 		return config.RetryInterval
 	}
 	began := time.Now()
-	link := cluster.Link{Outgoing: true, Address: l.target.key(), StartedMonoMS: since}
-	session, err := l.carrier.carry(nc, link, l)
+	link := cluster.Link{
+		Outgoing: true, Address: l.target.key(), Host: l.target.host(), Subject: dialled.subject, StartedMonoMS: dialled.since,
+	}
+	session, err := l.carrier.carry(dialled.conn, link, l)
 	if l.ctx.Err() != nil || session == nil {
 		return config.RetryInterval
 	}
@@ -163,7 +174,7 @@ func (l *link) once() (wait time.Duration) {
 	case session.WasEstablished():
 		l.become(connecting, err.Error())
 		wait := afterLoss(time.Since(began), config.RetryInterval)
-		l.carrier.logf(logs.Notice, "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
+		l.carrier.peerLines.Logf(logs.Notice, l.target.key()+" lost", "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
 			l.target.key(), session.PeerID(), err, wait)
 		return wait
 	}
@@ -207,14 +218,15 @@ func (l *link) failed(config *Config, what string, err error, faulty bool) {
 
 // attempt is the outcome of one dial.
 type attempt struct {
-	conn  net.Conn
-	since int64
-	err   error
+	conn    net.Conn
+	subject string // of the other side's certificate, where that was verified
+	since   int64
+	err     error
 }
 
 // connect dials until one attempt succeeds or all have failed. Attempts overlap: a host that comes back answers the
 // next one at once, while the one before still waits out the kernel's back-off for lost SYNs.
-func (l *link) connect(config *Config) (net.Conn, int64, error) {
+func (l *link) connect(config *Config) attempt {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
 	results := make(chan attempt)
@@ -242,7 +254,7 @@ func (l *link) connect(config *Config) (net.Conn, int64, error) {
 		case a := <-results:
 			running--
 			if a.err == nil || running == 0 {
-				return a.conn, a.since, a.err
+				return a
 			}
 		case <-again.C:
 			if running < maxAttempts {
@@ -253,7 +265,7 @@ func (l *link) connect(config *Config) (net.Conn, int64, error) {
 				start()
 			}
 		case <-ctx.Done():
-			return nil, 0, ctx.Err()
+			return attempt{err: ctx.Err()}
 		}
 	}
 }
@@ -284,7 +296,11 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 		nc.Close()
 		return attempt{err: fmt.Errorf("TLS handshake: %w", plain(err, timeout))}
 	}
-	return attempt{conn: secured, since: since}
+	done := attempt{conn: secured, since: since}
+	if !settings.InsecureSkipVerify || settings.VerifyConnection != nil {
+		done.subject = ssl.Identity(secured.ConnectionState().PeerCertificates[0])
+	}
+	return done
 }
 
 var errTimedOut = errors.New("timed out")

@@ -208,6 +208,7 @@ func (c *Carrier) settle() {
 	for _, l := range left {
 		c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", l.target.key(), l.target.member)
 		l.leave()
+		c.node.Unlist(l.target.key())
 	}
 	for _, t := range found {
 		c.discovered(t)

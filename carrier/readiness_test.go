@@ -155,6 +155,6 @@ func TestWhoHasMetAMemberStaysReady(t *testing.T) {
 	if err := a.readies(true, true, ""); err != nil {
 		t.Error(err)
 	}
-	a.carrier.Reconnect("the certificate was changed")
+	a.carrier.Reconnect("the certificate was changed", false)
 	eventually(t, func() error { return a.readies(false, true, "HTTP?") })
 }

@@ -51,7 +51,7 @@ func TestRetryInterval(t *testing.T) {
 			mu.Lock()
 			up, stands = near, far
 			mu.Unlock()
-			go b.Serve(far, "a")
+			go b.Serve(far, Client{Name: "a", Host: "a"})
 		}
 		a.run(a.links["127.0.0.1:1"])
 		time.Sleep(25 * time.Second)

@@ -3,6 +3,7 @@ package carrier
 import (
 	"errors"
 	"net"
+	"net/netip"
 
 	"starling/cluster"
 	"starling/logs"
@@ -11,9 +12,22 @@ import (
 // errStopping is why connections end when the node is told to stop at once.
 var errStopping = errors.New("the node is stopping")
 
-// Serve runs an accepted connection until it ends. The caller has done the TLS handshake, allow and deny;
-// client is how the other side is called in the log. Bytes that are not the protocol end this connection only.
-func (c *Carrier) Serve(nc net.Conn, client string) {
+// Client is what is known of the other side of an accepted connection.
+type Client struct {
+	// Name is how it is called in the log.
+	Name string
+	// Host is its address without the port; "" is that of the connection.
+	Host string
+	// Subject is that of its certificate, where that was verified: ssl.Identity.
+	Subject string
+}
+
+// unixHost stands for the address of all who connect by unix sockets.
+const unixHost = "unix:"
+
+// Serve runs an accepted connection until it ends. The caller has done the TLS handshake, allow and deny.
+// Bytes that are not the protocol end this connection only.
+func (c *Carrier) Serve(nc net.Conn, client Client) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -24,7 +38,10 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 	c.mu.Unlock()
 	defer c.tasks.Done()
 
-	session, err := c.carry(nc, cluster.Link{Address: client}, nil)
+	if client.Host == "" {
+		client.Host = hostOf(nc.RemoteAddr())
+	}
+	session, err := c.carry(nc, cluster.Link{Address: client.Name, Host: client.Host, Subject: client.Subject}, nil)
 	if session == nil {
 		return
 	}
@@ -39,17 +56,25 @@ func (c *Carrier) Serve(nc net.Conn, client string) {
 	case session.PeerID() == 0:
 		const line = "zone_sync: closed the connection from %s: %v"
 		if errors.Is(err, errClosed) {
-			c.logf(logs.Info, line, client, err) // somebody looked whether the port is open
+			c.logf(logs.Info, line, client.Name, err) // somebody looked whether the port is open
 			return
 		}
-		host, _, splitErr := net.SplitHostPort(client)
-		if splitErr != nil {
-			host = client // a unix socket has no port
-		}
-		c.sparing.Logf(logs.Warn, host+" "+err.Error(), line, client, err)
+		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
 		return
 	}
-	c.logf(level, "zone_sync: the connection from peer %s (node %s) ended: %v", client, session.PeerID(), err)
+	c.peerLines.Logf(level, client.Host+" "+client.Subject+" ended", "zone_sync: the connection from peer %s (node %s) ended: %v",
+		client.Name, session.PeerID(), err)
+}
+
+// hostOf is an address without the port.
+func hostOf(address net.Addr) string {
+	if address == nil {
+		return unixHost
+	}
+	if host, err := netip.ParseAddrPort(address.String()); err == nil {
+		return host.Addr().Unmap().WithZone("").String()
+	}
+	return unixHost
 }
 
 // lines is the log of the configuration of the moment.

@@ -70,59 +70,68 @@ const (
 	evilID   = NodeID(0xe1)
 )
 
-// TestAnIDBelongsToWhoBroughtIt: to a certificate, or an address. Each case tells who comes and in which order.
+// meeting is how an actor meets a host.
+type meeting func(f *fabric, h *host) *actor
+
+func comes(address, subject string, hello wire.Hello) meeting {
+	return func(f *fabric, h *host) *actor { return f.comes(h, address, subject, hello) }
+}
+
+func dialled(address, subject string, hello wire.Hello) meeting {
+	return func(f *fabric, h *host) *actor { return f.isDialled(h, address, subject, hello) }
+}
+
+var (
+	honest, copied = helloOf(honestID, 7, 70), helloOf(honestID, 7, 70)
+	otherLife      = helloOf(honestID, 8, 90)
+)
+
+// claims tell who comes, in which order, and why each is ended.
+var claims = []struct {
+	name     string
+	meetings []meeting
+	want     []string // why each has ended, in the end
+}{
+	{"another address takes the id", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", copied)},
+		[]string{"", "node id 00000000000000a1 belongs to 10.0.0.1, which brought it first; 10.6.6.6 may not use it"}},
+	{"… or another life of it", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", otherLife)},
+		[]string{"", "belongs to 10.0.0.1"}},
+	{"another certificate takes the id", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.1", "CN=evil", copied)},
+		[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+	{"who comes first keeps nothing when the node is reached at its address",
+		[]meeting{comes("10.6.6.6", "", copied), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
+		[]string{"belongs to 10.0.0.1; 10.6.6.6 may not use it", "", ""}},
+	{"… nor with a certificate",
+		[]meeting{comes("10.6.6.6", "CN=evil", copied), dialled("10.0.0.1:9000", "CN=one", honest), comes("10.0.0.5", "CN=one", honest)},
+		[]string{`belongs to "CN=one"; "CN=evil" may not use it`, "", ""}},
+	{"… nor where it was dialled with another's id", []meeting{comes("10.0.0.1", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied),
+		dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "this node is connected again where it was reached first|replaced|\"CN=evil\" may not use it", ""}},
+	{"a member answers with the id of another one", []meeting{dialled("10.0.0.1:9000", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied)},
+		[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+	{"… without certificates: it looks like another way to it, and is left", []meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
+		[]string{"", "this node is connected already, at 10.0.0.1:9000"}},
+	{"a certificate is more than an address", []meeting{comes("10.6.6.6", "", copied), comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "", copied)},
+		[]string{"belongs to \"CN=one\"", "", "belongs to \"CN=one\""}},
+	{"a node behind NAT comes from another address than it is reached at", []meeting{dialled("10.0.0.1:9000", "", honest), comes("192.0.2.1", "", honest)},
+		[]string{"", ""}},
+	{"nodes behind one address have ids of their own", []meeting{comes("192.0.2.1", "", honest), comes("192.0.2.1", "", helloOf(evilID, 1, 80))},
+		[]string{"", ""}},
+	{"a certificate may move to another address", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.9", "CN=one", otherLife)}, []string{"", ""}},
+	{"a certificate that all nodes have tells nothing: the address does",
+		[]meeting{comes("10.0.0.1", "CN=all", honest), comes("10.6.6.6", "CN=all", copied)},
+		[]string{"", `belongs to "CN=all" at 10.0.0.1, which brought it first; "CN=all" at 10.6.6.6 may not use it`}},
+	{"another's origins are refused by name", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", helloOf(evilID, 1, 70))},
+		[]string{"", `zone "kv": origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1, which brought it first; 10.6.6.6 may not use it`}},
+	{"… and those who brought them too early lose them to who is reached",
+		[]meeting{comes("10.6.6.6", "", helloOf(evilID, 1, 70)), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
+		[]string{"origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1:9000; 10.6.6.6 may not use it", "", ""}},
+	{"… also of one zone alone", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "CN=evil", helloOf(evilID, 1, 71))},
+		[]string{"", `zone "kv": origin 0000000000000047 belongs to node`}},
+}
+
+// TestAnIDBelongsToWhoBroughtIt: to a certificate, or an address.
 func TestAnIDBelongsToWhoBroughtIt(t *testing.T) {
-	honest, copied := helloOf(honestID, 7, 70), helloOf(honestID, 7, 70)
-	otherLife := helloOf(honestID, 8, 90)
-	type meeting func(f *fabric, h *host) *actor
-	comes := func(address, subject string, hello wire.Hello) meeting {
-		return func(f *fabric, h *host) *actor { return f.comes(h, address, subject, hello) }
-	}
-	dialled := func(address, subject string, hello wire.Hello) meeting {
-		return func(f *fabric, h *host) *actor { return f.isDialled(h, address, subject, hello) }
-	}
-	tests := []struct {
-		name     string
-		meetings []meeting
-		want     []string // why each has ended, in the end
-	}{
-		{"another address takes the id", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", copied)},
-			[]string{"", "node id 00000000000000a1 belongs to 10.0.0.1, which brought it first; 10.6.6.6 may not use it"}},
-		{"… or another life of it", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", otherLife)},
-			[]string{"", "belongs to 10.0.0.1"}},
-		{"another certificate takes the id", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.1", "CN=evil", copied)},
-			[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
-		{"who comes first keeps nothing when the node is reached at its address",
-			[]meeting{comes("10.6.6.6", "", copied), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
-			[]string{"belongs to 10.0.0.1; 10.6.6.6 may not use it", "", ""}},
-		{"… nor with a certificate",
-			[]meeting{comes("10.6.6.6", "CN=evil", copied), dialled("10.0.0.1:9000", "CN=one", honest), comes("10.0.0.5", "CN=one", honest)},
-			[]string{`belongs to "CN=one"; "CN=evil" may not use it`, "", ""}},
-		{"… nor where it was dialled with another's id", []meeting{comes("10.0.0.1", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied),
-			dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "this node is connected again where it was reached first|replaced|\"CN=evil\" may not use it", ""}},
-		{"a member answers with the id of another one", []meeting{dialled("10.0.0.1:9000", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied)},
-			[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
-		{"… without certificates: it looks like another way to it, and is left", []meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
-			[]string{"", "this node is connected already, at 10.0.0.1:9000"}},
-		{"a certificate is more than an address", []meeting{comes("10.6.6.6", "", copied), comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "", copied)},
-			[]string{"belongs to \"CN=one\"", "", "belongs to \"CN=one\""}},
-		{"a node behind NAT comes from another address than it is reached at", []meeting{dialled("10.0.0.1:9000", "", honest), comes("192.0.2.1", "", honest)},
-			[]string{"", ""}},
-		{"nodes behind one address have ids of their own", []meeting{comes("192.0.2.1", "", honest), comes("192.0.2.1", "", helloOf(evilID, 1, 80))},
-			[]string{"", ""}},
-		{"a certificate may move to another address", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.9", "CN=one", otherLife)}, []string{"", ""}},
-		{"a certificate that all nodes have tells nothing: the address does",
-			[]meeting{comes("10.0.0.1", "CN=all", honest), comes("10.6.6.6", "CN=all", copied)},
-			[]string{"", `belongs to "CN=all" at 10.0.0.1, which brought it first; "CN=all" at 10.6.6.6 may not use it`}},
-		{"another's origins are refused by name", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", helloOf(evilID, 1, 70))},
-			[]string{"", `zone "kv": origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1, which brought it first; 10.6.6.6 may not use it`}},
-		{"… and those who brought them too early lose them to who is reached",
-			[]meeting{comes("10.6.6.6", "", helloOf(evilID, 1, 70)), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
-			[]string{"origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1:9000; 10.6.6.6 may not use it", "", ""}},
-		{"… also of one zone alone", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "CN=evil", helloOf(evilID, 1, 71))},
-			[]string{"", `zone "kv": origin 0000000000000047 belongs to node`}},
-	}
-	for _, test := range tests {
+	for _, test := range claims {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFabric(t, 1)
 			h := f.hosts[0]

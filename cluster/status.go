@@ -70,7 +70,7 @@ type PeerStatus struct {
 	RTTMS    int64  `json:"rtt_ms"`
 	OffsetMS int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
 	// ClockRefused says that the peer's clock is too far from cluster time to be followed.
-	ClockRefused bool  `json:"clock_refused,omitempty"`
+	ClockRefused bool  `json:"clock_refused"`
 	LagMS        int64 `json:"lag_ms"` // age of the oldest frame not acknowledged
 	Pending      int64 `json:"records_pending"`
 	Teaching     bool  `json:"teaching"`

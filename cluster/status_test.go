@@ -102,6 +102,9 @@ var happenings = []struct {
 	{"a clock is ahead", func(f *fabric) { f.hosts[1].skewMS = -5000; f.step(3000) }, map[string]any{
 		"clock_offset_ms": nil, "peers.0.clock_offset_ms": -5000.0,
 	}},
+	{"a clock is further ahead than is followed", func(f *fabric) { f.hosts[1].skewMS = -90_000; f.step(3000) }, map[string]any{
+		"peers.0.clock_refused": true,
+	}},
 	{"stamps are too far ahead", func(f *fabric) {
 		now := f.hosts[1].reading()
 		for i := range 3 { // most of five members

@@ -79,6 +79,7 @@ func peerMetrics() []admin.Metric {
 		level("protocol_version", "protocol_version", "Version of the protocol spoken with a peer."),
 		level("round_trip_seconds", "rtt_ms", "Round trip to a peer, measured in whole milliseconds.").By(milli),
 		level("clock_offset_seconds", "clock_offset_ms", "Clock of a peer minus the local one.").By(milli),
+		level("clock_refused", "clock_refused", "1 while the clock of a peer is too far from cluster time to be followed."),
 		level("lag_seconds", "lag_ms", "Age of the oldest frame that a peer has not acknowledged.").By(milli),
 		level("lag_records", "records_pending", "Records that a peer has not acknowledged."),
 		level("mismatched_zones", "mismatches", "Zones that cannot be shared with a peer."),

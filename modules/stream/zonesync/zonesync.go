@@ -38,6 +38,8 @@ type state struct {
 	carrier atomic.Pointer[carrier.Carrier]
 	// rules is the digest of what says who may connect; where it changes, connections are made anew.
 	rules [sha256.Size]byte
+	// directives is the same without the files: where it changes, something else may tell peers apart.
+	directives [sha256.Size]byte
 	// running ends when another configuration has taken over.
 	running context.Context
 	// handedOver says that the next configuration has the carrier, or that it was closed.
@@ -126,15 +128,34 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	}
 	var files ssl.Digest
 	if s.TLS.On {
-		c.ClientTLS, files, err = clientTLS(b, s)
+		var own *tls.Config
+		c.ClientTLS, own, files, err = clientTLS(b, s)
+		c.Node.Subjects = subjects(own)
 	}
-	plan.Part[state](p).rules = rules(b, files)
+	if t := b.Server.TLS; t != nil {
+		c.Node.Subjects = append(c.Node.Subjects, subjects(t.Config)...)
+	}
+	mine := plan.Part[state](p)
+	mine.rules, mine.directives = rules(b, files)
 	return c, err
 }
 
+// subjects are those of the certificates that this node shows.
+func subjects(config *tls.Config) (list []string) {
+	if config == nil {
+		return nil
+	}
+	for _, cert := range config.Certificates {
+		if cert.Leaf != nil {
+			list = append(list, ssl.Identity(cert.Leaf))
+		}
+	}
+	return list
+}
+
 // rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for those of
-// zone_sync that the carrier follows by itself, and the files of both sides' TLS.
-func rules(b *stream.Block, client ssl.Digest) (sum [sha256.Size]byte) {
+// zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files out.
+func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byte) {
 	h := sha256.New()
 	for scope := b.Scope; scope != nil; scope = scope.Parent {
 		for _, n := range scope.Node.Block {
@@ -144,12 +165,13 @@ func rules(b *stream.Block, client ssl.Digest) (sum [sha256.Size]byte) {
 			}
 		}
 	}
+	h.Sum(directives[:0])
 	h.Write(client[:])
 	if t := b.Server.TLS; t != nil {
 		h.Write(t.Files[:])
 	}
-	h.Sum(sum[:0])
-	return sum
+	h.Sum(all[:0])
+	return all, directives
 }
 
 // identity names the node and this life of it; a reload keeps both.
@@ -217,15 +239,16 @@ func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
 }
 
 // clientTLS returns the settings for dialling a member.
-func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPort) *tls.Config, ssl.Digest, error) {
+// own has the certificate that this node shows.
+func clientTLS(b *stream.Block, s *Settings) (dial func(carrier.Member, netip.AddrPort) *tls.Config, own *tls.Config, files ssl.Digest, err error) {
 	bound := s.TLS
 	if err := bound.Pair("zone_sync_ssl"); err != nil {
-		return nil, ssl.Digest{}, err
+		return nil, nil, ssl.Digest{}, err
 	}
 	read, digest := ssl.Digesting(b.Plan.ReadFile)
 	client, warnings, err := bound.Build(read)
 	if err != nil {
-		return nil, ssl.Digest{}, err
+		return nil, nil, ssl.Digest{}, err
 	}
 	for _, w := range warnings {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
@@ -246,7 +269,7 @@ func clientTLS(b *stream.Block, s *Settings) (func(carrier.Member, netip.AddrPor
 			return config
 		}
 		return explained(config)
-	}, digest(), nil
+	}, client.Config("", false), digest(), nil
 }
 
 // explained adds to a failed verification what NGINX's documentation leaves to be found out.
@@ -273,7 +296,8 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 		s.carrier.Store(c)
 		old.handedOver.Store(true)
 		if old.rules != s.rules { // not before the old rules accept nobody any more
-			context.AfterFunc(old.running, func() { c.Reconnect("who may connect was changed by a reload") })
+			anew := old.directives != s.directives
+			context.AfterFunc(old.running, func() { c.Reconnect("who may connect was changed by a reload", anew) })
 		}
 	} else {
 		c, err := carrier.New(s.config)
@@ -334,12 +358,15 @@ func (s *state) retire() {
 func handle(mine *state) stream.Handler {
 	return func(s *stream.Session) stream.Result {
 		s.Detach()
-		client := s.Remote.String()
+		client := carrier.Client{Name: s.Remote.String(), Host: s.Remote.Addr().Unmap().WithZone("").String()}
 		if !s.Remote.IsValid() {
-			client = "unix:"
+			client = carrier.Client{Name: "unix:", Host: "unix:"}
 		}
 		if s.Peer != nil && s.Peer.Certificate != nil {
-			client += " \"" + s.Peer.SubjectDN() + "\""
+			client.Name += " \"" + s.Peer.SubjectDN() + "\""
+			if s.Peer.Code == ssl.VerifyOK {
+				client.Subject = ssl.Identity(s.Peer.Certificate)
+			}
 		}
 		mine.carrier.Load().Serve(s.Conn, client)
 		return stream.Done
