@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -59,34 +58,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// exchange asks one server over UDP, and over TCP when the answer did not fit.
-func (r *Resolver) exchange(ctx context.Context, server, question string, kind uint16) (*dns.Msg, error) {
-	query := new(dns.Msg)
-	query.SetQuestion(question, kind)
-	for _, network := range []string{"udp", "tcp"} {
-		tryCtx, cancel := context.WithTimeout(ctx, perTry)
-		client := dns.Client{Net: network, Timeout: perTry}
-		reply, _, err := client.ExchangeContext(tryCtx, query, server)
-		cancel()
-		switch {
-		case err != nil:
-			return nil, err
-		case !answers(query, reply):
-			return nil, errors.New("the answer does not belong to the question")
-		case !reply.Truncated || network == "tcp":
-			return reply, nil
-		}
-	}
-	panic("resolver: unreachable")
-}
-
-// answers checks what the client library does not: that the reply repeats the question.
-func answers(query, reply *dns.Msg) bool {
-	return reply.Id == query.Id && reply.Response && len(reply.Question) == 1 &&
-		strings.EqualFold(reply.Question[0].Name, query.Question[0].Name) &&
-		reply.Question[0].Qtype == query.Question[0].Qtype && reply.Question[0].Qclass == dns.ClassINET
 }
 
 func isTimeout(err error) bool {
