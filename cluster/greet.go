@@ -275,6 +275,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	}
 	s.stage = established
 	s.stand()
+	s.beat(now) // before all records, which end by the clock that it shows
 	n.mu.Lock()
 	replaced := s.peer.out
 	s.peer.out, s.peer.outAddress = s, s.Address

@@ -97,7 +97,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: d.Zone, Shards: wire.All, Merge: true}.Append(nil))
 	}
 	if fresh {
-		applied, err := z.shared.Apply(iz.origin, d.Sequence, d.Payload, int64(min(d.AgeMS, maxClockMS)), n.clocks.clusterTime(now))
+		applied, err := z.shared.Apply(iz.origin, d.Sequence, d.Payload, int64(min(d.AgeMS, maxClockMS)), s.arrival(now))
 		if err != nil {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
 		}
@@ -214,7 +214,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 	}
 	z, n := iz.state, s.node
 	if len(t.Payload) > 0 {
-		applied, err := z.shared.Learn(t.Payload, n.clocks.clusterTime(now))
+		applied, err := z.shared.Learn(t.Payload, s.arrival(now))
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}

@@ -196,7 +196,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	n := s.node
-	applied, err := compared.Mend(r.Payload, n.clocks.clusterTime(now))
+	applied, err := compared.Mend(r.Payload, s.arrival(now))
 	if err != nil {
 		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)
 	}

@@ -57,6 +57,7 @@ type Session struct {
 	tokenMS int64
 	push    pusher
 	intake  intake
+	steady  steady // of a peer that named FeatureSteady
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session
@@ -246,6 +247,9 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 		return err
 	}
 	s.token, s.tokenMS = beat.Token, now.MonoMS
+	if s.their.Features&wire.FeatureSteady != 0 {
+		s.steady.heard(beat.Token, now)
+	}
 	s.their.WallMS = beat.WallMS
 	rtt := int64(0)
 	if beat.Echo != 0 {
@@ -379,17 +383,29 @@ func (s *Session) tick(now clock.Reading) {
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
 		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
 	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
-		s.sentMS = now.MonoMS
-		beat := wire.Heartbeat{WallMS: uint64(max(now.WallMS, 0)), Token: uint64(now.MonoMS), Echo: s.token}
-		if s.token != 0 {
-			beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
-		}
-		s.send(wire.TypeHeartbeat, beat.Append(nil))
+		s.beat(now)
 	}
 	if s.stage == established && s.Outgoing && !s.push.digestsDue && s.digestsTurn(now) {
 		s.push.digestsDue = true
 		s.node.driver.Wake(s)
 	}
+}
+
+// beat sends a heartbeat. Called with mu held.
+func (s *Session) beat(now clock.Reading) {
+	s.sentMS = now.MonoMS
+	beat := wire.Heartbeat{WallMS: uint64(max(now.WallMS, 0)), Token: uint64(now.MonoMS), Echo: s.token}
+	if s.token != 0 {
+		beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
+	}
+	s.send(wire.TypeHeartbeat, beat.Append(nil))
+}
+
+// arrival is the time for records that arrive: cluster time, and what the sender's clock shows. Called with mu held.
+func (s *Session) arrival(now clock.Reading) clock.Reading {
+	arrived := s.node.clocks.clusterTime(now)
+	arrived.SenderMS = s.steady.senderMS(now)
+	return arrived
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

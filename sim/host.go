@@ -31,9 +31,11 @@ type Host struct {
 	unshared map[string]bool
 	withhold uint64 // features of the wire that its release lacks
 
-	skewMS   int64   // of the wall clock
-	driftPPM float64 // by which the wall clock runs too fast
-	drifted  float64 // ms not yet in skewMS
+	monoOriginMS int64   // the monotonic clock begins with the wall clock, at the start of the process
+	keptAheadMS  int64   // of the wall clock, as the disk has it
+	skewMS       int64   // of the wall clock
+	driftPPM     float64 // by which the wall clock runs too fast
+	drifted      float64 // ms not yet in skewMS
 
 	keepsState bool
 	disk       [][]byte // records of the keyval zone's log
@@ -50,6 +52,7 @@ func (h *Host) start() {
 	h.life++
 	h.world.did("host%d starts", h.index)
 	h.down, h.frozen = false, false
+	h.monoOriginMS = startWallMS + h.skewMS
 	h.dialedMS = map[int]int64{}
 	o := h.world.options
 	stamps := new(stamp.Clock)
@@ -86,7 +89,14 @@ func (h *Host) restore() {
 			h.world.failf("the disk of host %d: %v", h.index, err)
 		}
 	}
-	write := func(record []byte) { h.disk = append(h.disk, append([]byte(nil), record...)) }
+	h.disk, h.keptAheadMS = append(h.disk, kinds.ClockRecord(h.now())), 0
+	write := func(record []byte) {
+		now := h.now()
+		if ahead := now.WallMS - now.MonoMS; max(ahead-h.keptAheadMS, h.keptAheadMS-ahead) >= 100 {
+			h.disk, h.keptAheadMS = append(h.disk, kinds.ClockRecord(now)), ahead
+		}
+		h.disk = append(h.disk, append([]byte(nil), record...))
+	}
 	h.keyval.OnCommit(func(record []byte) (func() error, error) {
 		write(record)
 		return func() error { return nil }, nil
@@ -185,7 +195,7 @@ func (h *Host) connected(to int) bool {
 func (h *Host) now() clock.Reading {
 	return clock.Reading{
 		WallMS: startWallMS + h.world.nowMS + h.skewMS,
-		MonoMS: 1<<32 + h.world.nowMS + int64(h.index)*1_000_003,
+		MonoMS: h.monoOriginMS + h.world.nowMS,
 	}
 }
 

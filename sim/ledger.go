@@ -17,10 +17,9 @@ func (w *World) newLedger() *kinds.Keyval {
 	return kinds.NewKeyval(kinds.KeyvalConfig{Name: "ledger", Bytes: ledgerBytes, Sync: true})
 }
 
-// ledgerNow is so late that the ledger refuses nothing.
+// ledgerNow is the true time.
 func (w *World) ledgerNow() clock.Reading {
-	const tenHoursMS = 36_000_000
-	return clock.Reading{WallMS: startWallMS + w.nowMS + tenHoursMS, MonoMS: 1}
+	return clock.Reading{WallMS: startWallMS + w.nowMS, MonoMS: startWallMS + w.nowMS}
 }
 
 // enter merges some shards of a host's zone into the ledger.
@@ -28,13 +27,16 @@ func (w *World) enter(h *Host, first, count int) {
 	w.merge(w.ledger, h.keyval, first, count, h.clusterNow())
 }
 
+// merge merges some shards of one zone into another that is the ledger's. Now is that of the zone that they come from. As a disk, the ledger
+// refuses nothing, however far ahead it is stamped.
 func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Reading) {
+	source := kinds.Restored{AheadMS: w.ledgerNow().WallMS - now.MonoMS}
 	for shard := first; shard < first+count; shard++ {
 		piece, _, _ := from.TeachShard(shard, 0, nil, 1<<30, now)
 		if len(piece) == 0 {
 			continue
 		}
-		if _, err := to.Learn(piece, w.ledgerNow()); err != nil {
+		if err := to.Restore(piece, &source, w.ledgerNow()); err != nil {
 			w.failf("the ledger does not take shard %d: %v", shard, err)
 		}
 	}
@@ -56,7 +58,7 @@ func (w *World) recount() {
 					w.failf("the disk of host %d: %v", h.index, err)
 				}
 			}
-			w.merge(w.ledger, disk, 0, zone.Shards, h.clusterNow())
+			w.merge(w.ledger, disk, 0, zone.Shards, w.ledgerNow())
 		}
 	}
 }
@@ -66,7 +68,7 @@ func (w *World) recount() {
 func (w *World) mustMatchLedger(h *Host) {
 	var want, got [zone.Shards]uint64
 	both := w.newLedger()
-	w.merge(both, w.ledger, 0, zone.Shards, h.clusterNow())
+	w.merge(both, w.ledger, 0, zone.Shards, w.ledgerNow())
 	w.merge(both, h.keyval, 0, zone.Shards, h.clusterNow())
 	both.Digests(&want)
 	h.keyval.Digests(&got)
@@ -74,7 +76,7 @@ func (w *World) mustMatchLedger(h *Host) {
 		if want[shard] == got[shard] {
 			continue
 		}
-		missing := w.pairsOf(both, shard, h.clusterNow())
+		missing := w.pairsOf(both, shard, w.ledgerNow())
 		held := w.pairsOf(h.keyval, shard, h.clusterNow())
 		w.failf("shard %d of host %d holds %v, what was acknowledged is %v", shard, h.index, held, missing)
 		return

@@ -102,7 +102,7 @@ func TestWheelEndsRecordsInTime(t *testing.T) {
 	nowMS := int64(startMS)
 	for len(due) > 0 {
 		nowMS += 1 + r.Int64N(1<<r.IntN(34))
-		s.Tick(clock.Reading{WallMS: nowMS})
+		s.Tick(clock.Reading{MonoMS: nowMS})
 		for key, ms := range due {
 			_, found := s.Shard(KeyHash([]byte(key))).Find([]byte(key))
 			switch {

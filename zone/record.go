@@ -46,6 +46,12 @@ func (r *Record) Tombstone() bool { return r.state&stateTombstone != 0 }
 // Dirty says that the record waits to be sent.
 func (r *Record) Dirty() bool { return r.state&stateDirty != 0 }
 
+// UsedMS is the monotonic time of the last use, seen from one that is less than 24 days away.
+func (r *Record) UsedMS(nearMS int64) int64 { return nearMS - int64(int32(uint32(nearMS)-r.usedMS)) }
+
+// SetUsedMS notes another time of the last use, without a change of the order.
+func (r *Record) SetUsedMS(monoMS int64) { r.usedMS = uint32(monoMS) }
+
 // IdleMS is how long ago the record was used last (up to 49 days).
 func (r *Record) IdleMS(monoMS int64) int64 { return int64(uint32(monoMS) - r.usedMS) }
 

@@ -17,7 +17,7 @@ import (
 type Keeper interface {
 	// NewEncoder returns an encoder of the changes that frames carry. One frame is encoded by one encoder.
 	NewEncoder() Encoder
-	// DueMS is the wall time at which a record ends, zero for never.
+	// DueMS is when a record ends by the monotonic clock, zero for never.
 	DueMS(r *Record) int64
 	// Forget is told under the shard's lock that a record is about to be removed.
 	Forget(sh *Shard, r *Record, key []byte)
@@ -225,15 +225,15 @@ func (s *Store) Tick(now clock.Reading) {
 		sh := &s.shards[i]
 		sh.Lock()
 		if sh.wheel != nil {
-			sh.wheelAdvance(now.WallMS, func(slot Slot, r *Record) {
+			sh.wheelAdvance(now.MonoMS, func(slot Slot, r *Record) {
 				r.state &^= stateWheel
 				due := s.keeper.DueMS(r)
 				switch {
 				case due == 0:
-				case due <= now.WallMS && !r.Dirty():
+				case due <= now.MonoMS && !r.Dirty():
 					sh.Remove(slot)
 				default:
-					sh.wheelPlace(slot, r, max(due, now.WallMS))
+					sh.wheelPlace(slot, r, max(due, now.MonoMS))
 					r.state |= stateWheel
 				}
 			})

@@ -59,7 +59,7 @@ func (sh *Shard) wheelRemove(r *Record) {
 }
 
 // wheelAdvance moves the wheel to nowMS and calls ended for each record of the lists that came up.
-// A clock that went back moves nothing; one that jumped ahead visits each list once.
+// After a long pause each list is visited once.
 func (sh *Shard) wheelAdvance(nowMS int64, ended func(Slot, *Record)) {
 	w := sh.wheel
 	from, to := w.tick, nowMS/wheelTickMS

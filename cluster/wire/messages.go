@@ -9,7 +9,7 @@ import (
 type Heartbeat struct {
 	// WallMS is the sender's own wall clock.
 	WallMS uint64
-	// Token comes back in the other side's next heartbeat; it means something to its sender only.
+	// Token comes back in the other side's next heartbeat. With FeatureSteady it is the sender's monotonic clock.
 	Token uint64
 	// Echo is the last token received, 0 where there is none; HeldMS is how long it was held.
 	Echo, HeldMS uint64

@@ -5,16 +5,20 @@
 package clock
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
 
 // Reading is one look at both clocks of the machine.
 type Reading struct {
-	// WallMS is the wall clock in milliseconds since 1970. It may jump; only stamps and expiry use it.
+	// WallMS is the wall clock in milliseconds since 1970. It may jump; only stamps use it.
 	WallMS int64
-	// MonoMS is a clock in milliseconds that never jumps and starts anywhere. Buckets drain by it.
+	// MonoMS is a clock in milliseconds that never jumps. It began with the wall clock when the process did, and may be off by what
+	// that was off then, or has been set since. Buckets drain by it, and records end by it.
 	MonoMS int64
+	// SenderMS is what MonoMS of the node is now from which something came; 0 where that is not known.
+	SenderMS int64
 }
 
 // Add returns the reading d later on both clocks, rounded down to milliseconds.
@@ -25,30 +29,50 @@ func (r Reading) Add(d time.Duration) Reading {
 // Clock hands out readings. The zero Clock is not usable; see Real. It is safe for concurrent use.
 type Clock struct {
 	start    time.Time
-	offsetMS atomic.Int64
+	originMS int64 // of the monotonic readings: the wall clock at start
+	// followedMS is by how much the time that is followed is ahead of the monotonic clock, followsWall where none is.
+	followedMS atomic.Int64
 	// aheadNS is the wall clock minus the time since start, as it was at lookedNS after start (0: never looked).
 	aheadNS, lookedNS atomic.Int64
 }
+
+// followsWall is no time to follow: readings show the machine's wall clock.
+const followsWall = math.MinInt64
 
 // wallEvery is how long a jump of the wall clock may go unnoticed. Reading only the monotonic clock meanwhile costs half as
 // much, and a proxied request reads the clock about ten times.
 const wallEvery = 20 * time.Millisecond
 
 // Real returns a clock over the machine's own time (virtual inside testing/synctest).
-func Real() *Clock { return &Clock{start: time.Now()} }
+func Real() *Clock { return startedAt(time.Now()) }
 
-// SetOffset moves the wall clock of later readings by so many milliseconds: to the time of the cluster.
-func (c *Clock) SetOffset(ms int64) { c.offsetMS.Store(ms) }
+func startedAt(start time.Time) *Clock {
+	c := &Clock{start: start, originMS: max(start.UnixMilli(), minOriginMS)}
+	c.followedMS.Store(followsWall)
+	return c
+}
 
-// Local returns a clock with the same monotonic time and without offset: the one that the offset is measured against.
-func (c *Clock) Local() *Clock { return &Clock{start: c.start} }
+// minOriginMS keeps monotonic readings well away from the zero that marks "never", on a machine whose clock starts in 1970.
+const minOriginMS = 1 << 32
 
-// monoOriginMS keeps monotonic readings positive and well away from the zero that marks "never".
-const monoOriginMS = 1 << 32
+// Follow makes the wall clock of later readings one that is so many milliseconds ahead of the monotonic one: the time of the cluster. It goes on
+// evenly when the machine's clock is set.
+func (c *Clock) Follow(aheadMS int64) { c.followedMS.Store(aheadMS) }
+
+// Unfollow makes later readings show the machine's wall clock again.
+func (c *Clock) Unfollow() { c.followedMS.Store(followsWall) }
+
+// Local returns a clock with the same monotonic time that follows nothing.
+func (c *Clock) Local() *Clock { return startedAt(c.start) }
 
 // Now reads both clocks. The wall clock is carried on from its last look, at most wallEvery ago.
 func (c *Clock) Now() Reading {
+	const ms = int64(time.Millisecond)
 	mono := int64(time.Since(c.start))
+	if ahead := c.followedMS.Load(); ahead != followsWall {
+		monoMS := c.originMS + mono/ms
+		return Reading{WallMS: monoMS + ahead, MonoMS: monoMS}
+	}
 	ahead := c.aheadNS.Load()
 	if looked := c.lookedNS.Load(); looked == 0 || mono-looked >= int64(wallEvery) {
 		t := time.Now()
@@ -57,6 +81,5 @@ func (c *Clock) Now() Reading {
 		c.aheadNS.Store(ahead)
 		c.lookedNS.Store(max(mono, 1))
 	}
-	const ms = int64(time.Millisecond)
-	return Reading{WallMS: (ahead+mono)/ms + c.offsetMS.Load(), MonoMS: monoOriginMS + mono/ms}
+	return Reading{WallMS: (ahead + mono) / ms, MonoMS: c.originMS + mono/ms}
 }

@@ -10,6 +10,9 @@ func TestBothClocksRunOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := Real()
 		first := c.Now()
+		if first.MonoMS != first.WallMS {
+			t.Errorf("they do not begin together: %+v", first)
+		}
 		if first.WallMS != time.Now().UnixMilli() {
 			t.Errorf("wall %d, want %d", first.WallMS, time.Now().UnixMilli())
 		}
@@ -21,12 +24,18 @@ func TestBothClocksRunOn(t *testing.T) {
 				t.Errorf("after %v: %+v, was %+v, wall is %d", step, now, before, time.Now().UnixMilli())
 			}
 		}
-		c.SetOffset(-5)
+		ahead := c.Now().WallMS - c.Now().MonoMS - 5
+		c.Follow(ahead)
+		time.Sleep(time.Second)
 		if got, want := c.Now().WallMS, time.Now().UnixMilli()-5; got != want {
-			t.Errorf("with an offset: %d, want %d", got, want)
+			t.Errorf("while it follows: %d, want %d", got, want)
 		}
-		if got := c.Local().Now().WallMS; got != time.Now().UnixMilli() {
-			t.Errorf("the local clock has an offset: %d", got)
+		if got := c.Local().Now(); got.WallMS != time.Now().UnixMilli() || got.MonoMS != c.Now().MonoMS {
+			t.Errorf("the local clock follows, too: %+v", got)
+		}
+		c.Unfollow()
+		if got := c.Now().WallMS; got != time.Now().UnixMilli() {
+			t.Errorf("afterwards: %d, want %d", got, time.Now().UnixMilli())
 		}
 	})
 }

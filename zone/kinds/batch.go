@@ -69,7 +69,7 @@ func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
 	}
 	w := write{stamp: k.nextStamp(sh, old, now), value: value}
 	if expireMS > 0 {
-		w.expiryMS = now.WallMS + expireMS
+		w.endMS = now.MonoMS + expireMS
 	}
 	// The last eighth is for remote writes and tombstones, which nobody can be told about.
 	did, slot := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now)

@@ -10,7 +10,7 @@ import (
 
 // at is a reading ms milliseconds into a test.
 func at(ms int64) clock.Reading {
-	return clock.Reading{WallMS: 1_800_000_000_000 + ms, MonoMS: 1<<32 + ms}
+	return clock.Reading{WallMS: 1_800_000_000_000 + ms, MonoMS: 1_800_000_000_000 + ms}
 }
 
 func newTestBucket(bytes, rateMilli int64) *Bucket {

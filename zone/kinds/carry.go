@@ -21,7 +21,7 @@ func (s *Session) CarryFrom(old *Session, again bool, now clock.Reading) error {
 
 // CarryFrom is that of sessions. What keeps the state of this zone gets the records too.
 func (k *Keyval) CarryFrom(old *Keyval, again bool, now clock.Reading) error {
-	return k.carryFrom(&old.registers, again, now, k.keepRemote)
+	return k.carryFrom(&old.registers, again, now, func(payload []byte, applied zone.Applied) { k.keepRemote(payload, 0, applied, now) })
 }
 
 func (g *registers) carryFrom(old *registers, again bool, now clock.Reading, keep func([]byte, zone.Applied)) error {

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"cmp"
+	"encoding/binary"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -178,31 +179,34 @@ func (k *Keyval) Len() int { return int(k.Stats().Records) }
 // Apply merges one frame of a peer's journal.
 func (k *Keyval) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {
 	applied, err := k.registers.Apply(from, sequence, payload, ageMS, now)
-	k.keepRemote(payload, applied)
+	k.keepRemote(payload, ageMS, applied, now)
 	return applied, err
 }
 
 // Learn merges a taught piece.
 func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
 	applied, err := k.registers.Learn(payload, now)
-	k.keepRemote(payload, applied)
+	k.keepRemote(payload, 0, applied, now)
 	return applied, err
 }
 
 // Mend merges what a peer's AppendRecords wrote.
 func (k *Keyval) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
 	applied, err := k.registers.Mend(payload, now)
-	k.keepRemote(payload, applied)
+	k.keepRemote(payload, 0, applied, now)
 	return applied, err
 }
 
 // keepRemote writes what peers sent to the log. A payload of which the zone had no room for all is left out: replayed, it could
 // take the room of writes that were acknowledged here, and the node would not start. Repair brings it again when there is room.
-func (k *Keyval) keepRemote(payload []byte, applied zone.Applied) {
+func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, now clock.Reading) {
 	if applied.Refused > 0 {
 		return
 	}
-	if k.onRemote != nil && (applied.Won > 0 || applied.Cleared > 0) {
-		k.onRemote(payload)
+	if k.onRemote == nil || applied.Won+applied.Cleared == 0 {
+		return
 	}
+	d := registerDecoder{Reader: zone.Read(payload)}
+	d.begin(ageMS, now)
+	k.onRemote(append(binary.AppendVarint([]byte{stateFrom}, d.aheadMS), payload...))
 }

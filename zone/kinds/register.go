@@ -10,7 +10,8 @@ import (
 )
 
 // registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones.
-// Word0 of a record is its stamp, Word1 its expiry by the wall clock in ms (0 never).
+// Word0 of a record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to cluster time,
+// ends nothing earlier or later.
 type registers struct {
 	base
 	clock     *stamp.Clock
@@ -25,6 +26,8 @@ type registers struct {
 	maxValue int
 	// tombstoneMS is the life of tombstones; 0 removes records at once.
 	tombstoneMS int64
+	// seenMS is a recent monotonic time, by which tombstones know when they were made.
+	seenMS atomic.Int64
 	// watch is told under the shard's lock when a key appears or goes.
 	watch watcher
 }
@@ -39,7 +42,7 @@ type watcher interface {
 type write struct {
 	stamp     stamp.Stamp
 	tombstone bool
-	expiryMS  int64
+	endMS     int64 // by the monotonic clock, 0 never
 	value     []byte
 }
 
@@ -52,7 +55,7 @@ const (
 	refused
 )
 
-// beats is the total order of the states of one register: stamp, tombstone, value, expiry (never is the latest).
+// beats is the total order of the states of one register: stamp, tombstone, value, end (never is the latest).
 // The greater one wins on all nodes, which makes merging commutative, associative and idempotent.
 func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	if have := stamp.Stamp(r.Word0); w.stamp != have {
@@ -64,7 +67,7 @@ func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	if c := bytes.Compare(w.value, sh.Value(r)); c != 0 {
 		return c > 0
 	}
-	return uint64(w.expiryMS)-1 > r.Word1-1 // zero, never, becomes the greatest
+	return uint64(w.endMS)-1 > r.Word1-1 // zero, never, becomes the greatest
 }
 
 // room says how much of the budget a write may use.
@@ -75,6 +78,8 @@ type room struct {
 	whole bool
 	// carried says that peers are to get what is put, as if it were written here.
 	carried bool
+	// ageMS is how long the payload waited on its way.
+	ageMS int64
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.
@@ -100,17 +105,21 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 		}
 		oldDueMS, visible = g.DueMS(r), !r.Tombstone()
 	}
-	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.expiryMS)
+	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.endMS)
 	sh.SetTombstone(r, w.tombstone)
+	if g.evicts {
+		sh.Use(slot, r, now.MonoMS)
+	}
+	if w.tombstone {
+		g.seenMS.Store(now.MonoMS)
+		r.SetUsedMS(now.MonoMS - min(max(now.WallMS-w.stamp.MS(), 0), g.tombstoneMS))
+	}
 	if fresh := elementOf(sh, hash, r); old == (zone.Element{}) {
 		sh.With(fresh)
 	} else {
 		sh.Instead(old, fresh)
 	}
-	sh.Due(slot, r, oldDueMS, g.DueMS(r), now.WallMS)
-	if g.evicts {
-		sh.Use(slot, r, now.MonoMS)
-	}
+	sh.Due(slot, r, oldDueMS, g.DueMS(r), now.MonoMS)
 	if g.watch != nil && visible == w.tombstone {
 		if w.tombstone {
 			g.watch.gone(key)
@@ -172,16 +181,16 @@ func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zon
 	if r == nil || r.Tombstone() {
 		return slot, nil
 	}
-	if due := g.DueMS(r); due != 0 && due <= now.WallMS {
+	if due := g.DueMS(r); due != 0 && due <= now.MonoMS {
 		return slot, nil
 	}
 	return slot, r
 }
 
-// DueMS is when a record ends.
+// DueMS is when a record ends, by the monotonic clock.
 func (g *registers) DueMS(r *zone.Record) int64 {
 	if r.Tombstone() {
-		return stamp.Stamp(r.Word0).MS() + max(g.tombstoneMS, 1)
+		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneMS, 1)
 	}
 	if r.Word1 == 0 {
 		return 0
@@ -207,10 +216,10 @@ func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
 // Framed has nothing to do: registers merge the same however often they come.
 func (g *registers) Framed(uint64, []byte, clock.Reading) {}
 
-// Sweep has nothing to do: the timer wheel ends registers.
-func (g *registers) Sweep(*zone.Shard, clock.Reading) {}
+// Sweep notes the time: the timer wheel ends registers.
+func (g *registers) Sweep(_ *zone.Shard, now clock.Reading) { g.seenMS.Store(now.MonoMS) }
 
-// SetTimeout changes the timeout, as a reload may. Records that are here keep their expiry until they are written or touched.
+// SetTimeout changes the timeout, as a reload may. Records that are here keep their end until they are written or touched.
 func (g *registers) SetTimeout(ms int64) { g.timeoutMS.Store(ms) }
 
 // SetOrigin is of no use to registers: stamps say all.

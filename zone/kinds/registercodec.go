@@ -15,16 +15,17 @@ import (
 //
 //	format 1 | base ms | timeout ms | groups
 //	group   shard byte | records | 0
-//	record  key length*4 + tombstone + 2*expires | key | stamp ms - base | counter | [expiry - stamp ms - timeout] | value
+//	record  key length*4 + tombstone + 2*ends | key | stamp ms - base | counter | [end - stamp ms - timeout] | value
 //	        1 (a key of no length with a tombstone) | stamp: the shard was cleared
 //	value   length | bytes, or of sessions: 0 | length | bytes for a new one, n for the nth of this payload; none for tombstones
 //
-// All numbers are varints, differences zigzag.
+// All numbers are varints, differences zigzag. Base and ends are by the sender's monotonic clock, which began with its wall clock; stamps are in
+// cluster time.
 const (
 	registerFormat byte = 1
 	// Bits of a record's head.
 	headTombstone = 1
-	headExpires   = 2
+	headEnds      = 2
 	headClear     = 1
 	// maxDictionary bounds the search for a value in the dictionary of one payload.
 	maxDictionary = 32
@@ -43,7 +44,7 @@ func (g *registers) NewEncoder() zone.Encoder { return &registerEncoder{zone: g}
 
 // Begin appends the head of a payload.
 func (e *registerEncoder) Begin(dst []byte, now clock.Reading) []byte {
-	e.baseMS, e.timeoutMS, e.known = max(now.WallMS, 0), max(e.zone.timeoutMS.Load(), 0), 0
+	e.baseMS, e.timeoutMS, e.known = max(now.MonoMS, 0), max(e.zone.timeoutMS.Load(), 0), 0
 	dst = append(dst, registerFormat)
 	dst = binary.AppendUvarint(dst, uint64(e.baseMS))
 	return binary.AppendUvarint(dst, uint64(e.timeoutMS))
@@ -61,7 +62,7 @@ func (e *registerEncoder) appendStamp(dst []byte, s stamp.Stamp) []byte {
 
 // AppendChange appends the whole state of a record.
 func (e *registerEncoder) AppendChange(dst []byte, r *zone.Record, key, value []byte) []byte {
-	w := write{stamp: stamp.Stamp(r.Word0), tombstone: r.Tombstone(), expiryMS: int64(r.Word1), value: value}
+	w := write{stamp: stamp.Stamp(r.Word0), tombstone: r.Tombstone(), endMS: int64(r.Word1), value: value}
 	return e.appendWrite(dst, key, &w)
 }
 
@@ -70,13 +71,13 @@ func (e *registerEncoder) appendWrite(dst []byte, key []byte, w *write) []byte {
 	if w.tombstone {
 		head |= headTombstone
 	}
-	if w.expiryMS != 0 {
-		head |= headExpires
+	if w.endMS != 0 {
+		head |= headEnds
 	}
 	dst = append(binary.AppendUvarint(dst, head), key...)
 	dst = e.appendStamp(dst, w.stamp)
-	if w.expiryMS != 0 {
-		dst = binary.AppendVarint(dst, w.expiryMS-w.stamp.MS()-e.timeoutMS)
+	if w.endMS != 0 {
+		dst = binary.AppendVarint(dst, w.endMS-w.stamp.MS()-e.timeoutMS)
 	}
 	if w.tombstone {
 		return dst
@@ -105,6 +106,7 @@ type registerDecoder struct {
 	zone.Reader
 	baseMS    int64
 	timeoutMS int64
+	aheadMS   int64 // of this node's monotonic clock to the sender's
 	values    [maxDictionary][]byte
 	known     int
 }
@@ -116,7 +118,8 @@ const (
 	maxDeltaMS   = 1 << 50
 )
 
-func (d *registerDecoder) begin() {
+// begin reads the head. Where now does not say what the sender's clock shows, the payload was made ageMS ago.
+func (d *registerDecoder) begin(ageMS int64, now clock.Reading) {
 	if d.Byte() != registerFormat {
 		d.Fail()
 	}
@@ -125,6 +128,11 @@ func (d *registerDecoder) begin() {
 		d.Fail()
 	}
 	d.baseMS, d.timeoutMS = int64(base), int64(timeout)
+	sender := now.SenderMS
+	if sender == 0 {
+		sender = d.baseMS + ageMS
+	}
+	d.aheadMS = now.MonoMS - sender
 }
 
 func (d *registerDecoder) stamp() stamp.Stamp {
@@ -150,12 +158,13 @@ func (d *registerDecoder) record(g *registers) (key []byte, w write, more bool) 
 	}
 	key = d.Bytes(head >> 2)
 	w.stamp = d.stamp()
-	if head&headExpires != 0 {
+	if head&headEnds != 0 {
 		after := d.Varint()
-		w.expiryMS = w.stamp.MS() + d.timeoutMS + after
-		if after > maxDeltaMS || after < -maxDeltaMS || w.expiryMS <= 0 {
+		w.endMS = w.stamp.MS() + d.timeoutMS + after
+		if after > maxDeltaMS || after < -maxDeltaMS || w.endMS <= 0 {
 			d.Fail()
 		}
+		w.endMS = max(w.endMS+d.aheadMS, 1)
 	}
 	if !w.tombstone {
 		w.value = d.value(g.dictionary)
@@ -186,8 +195,8 @@ func (d *registerDecoder) value(dictionary bool) []byte {
 }
 
 // Apply merges one frame of a peer's journal.
-func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, _ int64, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts}, stamp.Highest(now.WallMS), now)
+func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {
+	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts, ageMS: ageMS}, stamp.Highest(now.WallMS), now)
 }
 
 // Learn merges a taught piece. It gives up nothing to make room.
@@ -198,7 +207,7 @@ func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, erro
 // merge merges a payload. Records stamped above highest are refused.
 func (g *registers) merge(payload []byte, space room, highest stamp.Stamp, now clock.Reading) (applied zone.Applied, err error) {
 	d := registerDecoder{Reader: zone.Read(payload)}
-	d.begin()
+	d.begin(space.ageMS, now)
 	for d.Len() > 0 && !d.Failed() {
 		g.mergeGroup(&d, space, highest, now, &applied)
 	}
@@ -279,7 +288,7 @@ func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes in
 			continue
 		}
 		r := sh.At(zone.Slot(slot))
-		if due := g.DueMS(r); due == 0 || due > now.WallMS {
+		if due := g.DueMS(r); due == 0 || due > now.MonoMS {
 			dst = e.AppendChange(dst, r, sh.Key(r), sh.Value(r))
 		}
 	}

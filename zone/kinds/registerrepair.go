@@ -97,9 +97,9 @@ func (g *registers) appendOfShard(e *registerEncoder, f *finder, shard int, want
 
 func (g *registers) endsSoon(r *zone.Record, now clock.Reading) bool {
 	if r.Tombstone() {
-		return g.DueMS(r) <= now.WallMS+endsSoonMS
+		return g.DueMS(r) <= now.MonoMS+endsSoonMS
 	}
-	return r.Word1 != 0 && int64(r.Word1) <= now.WallMS+endsSoonMS
+	return r.Word1 != 0 && int64(r.Word1) <= now.MonoMS+endsSoonMS
 }
 
 // finder looks for the records of a few elements in a shard that is indexed by something else: it visits all of them, but looks

@@ -124,12 +124,12 @@ func TestSessionFollowsTheNewestBinding(t *testing.T) {
 // The order of states decides alike on all nodes, whichever comes first.
 func TestEqualStampsAreDecidedAlike(t *testing.T) {
 	states := []write{ // each beats the ones before it
-		{stamp: 5, value: []byte("a"), expiryMS: 10},
-		{stamp: 5, value: []byte("a"), expiryMS: 20},
+		{stamp: 5, value: []byte("a"), endMS: 10},
+		{stamp: 5, value: []byte("a"), endMS: 20},
 		{stamp: 5, value: []byte("a")}, // never expires
-		{stamp: 5, value: []byte("b"), expiryMS: 10},
+		{stamp: 5, value: []byte("b"), endMS: 10},
 		{stamp: 5, tombstone: true},
-		{stamp: 6, value: []byte("a"), expiryMS: 10},
+		{stamp: 6, value: []byte("a"), endMS: 10},
 	}
 	key := []byte("k")
 	hash := zone.KeyHash(key)

@@ -11,8 +11,39 @@ import (
 // reissuePieceBytes bounds what is collected before it is done: some 20,000 records, for which the disk is waited for once.
 const reissuePieceBytes = 1 << 20
 
+const (
+	// renewedAheadMS is how far ahead of now fresh stamps begin: above what peers have taken of this node's stamps, which are at most MaxAheadMS
+	// ahead, but for some seconds; so that a later write does not lose to an earlier one that a peer has.
+	renewedAheadMS = stamp.MaxAheadMS - 3000
+	renewalStepMS  = 5000
+	// fineMS is how much of the time ahead keeps its milliseconds, coarseBits how many bits the rest loses. Together they last for two years.
+	fineMS     = 16_000_000
+	coarseBits = 12
+	// counterBits is what fresh stamps keep of counters.
+	counterBits = 2
+)
+
+// renewal gives stamps that are too far ahead others that are not, in their order and above all that stay. They begin where they begin for
+// renewalStepMS, so that nodes whose clocks are set back together keep their order, too: a deletion must not lose to what it deleted.
+type renewal struct{ fromMS int64 }
+
+func renewalAt(now clock.Reading) renewal {
+	return renewal{now.WallMS/renewalStepMS*renewalStepMS + renewedAheadMS}
+}
+
+// from is the least stamp that is replaced.
+func (r renewal) from() stamp.Stamp { return stamp.At(r.fromMS, 0) }
+
+func (r renewal) of(old stamp.Stamp) stamp.Stamp {
+	aheadMS := old.MS() - r.fromMS
+	if aheadMS > fineMS {
+		aheadMS = min(fineMS+(aheadMS-fineMS)>>coarseBits, 2*fineMS)
+	}
+	return r.from() + stamp.Stamp(aheadMS<<counterBits) + stamp.Stamp(min(old.Counter(), 1<<counterBits-1))
+}
+
 // Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records, and
-// they would win over everything for as long as it was ahead. They become fresh writes. It returns how many they were.
+// they would win over everything for as long as it was ahead. When they end does not change. It returns how many they were.
 func (g *registers) Reissue(now clock.Reading) int { return g.reissue(now, func([]byte) {}) }
 
 // Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the stamps ahead
@@ -26,7 +57,10 @@ func (k *Keyval) Reissue(now clock.Reading) int {
 // reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later in a log, too.
 func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
-	limit := stamp.Highest(now.WallMS)
+	if !g.anyAbove(stamp.Highest(now.WallMS)) {
+		return 0
+	}
+	fresh := renewalAt(now)
 	record := []byte{stateReissued}
 	wake := false
 	do := func() {
@@ -35,7 +69,7 @@ func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissu
 		}
 		keep(record)
 		list := zone.Read(record[1:])
-		count, first := g.restamp(&list, true, now)
+		count, first := g.restamp(&list, true)
 		reissued, wake = reissued+count, wake || first
 		record = record[:1]
 	}
@@ -45,7 +79,7 @@ func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissu
 		pinned.Pin()
 		pinned.Unlock()
 		for cursor, done := zone.Slot(0), false; !done; {
-			record, cursor, done = g.appendAhead(record, number, cursor, limit, now)
+			record, cursor, done = g.appendAhead(record, number, cursor, fresh)
 			if len(record) >= reissuePieceBytes {
 				do()
 			}
@@ -61,18 +95,38 @@ func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissu
 	return reissued
 }
 
-// appendAhead appends what of a shard is stamped above limit, after slot cursor, each with a fresh stamp:
+// anyAbove says whether a record or a clear is stamped above limit.
+func (g *registers) anyAbove(limit stamp.Stamp) bool {
+	for number := range zone.Shards {
+		if g.shardAbove(g.store.ShardNumber(number), limit) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *registers) shardAbove(sh *zone.Shard, limit stamp.Stamp) bool {
+	sh.Lock()
+	defer sh.Unlock()
+	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
+		if sh.Live(slot) && stampOf(sh.At(slot)) > limit {
+			return true
+		}
+	}
+	return sh.Clear() > limit
+}
+
+// appendAhead appends what of a shard is stamped too far ahead, after slot cursor, each with a fresh stamp:
 //
 //	key length | key, or the shard's byte where the length is 0: its clear | stamp | fresh stamp
-func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, limit stamp.Stamp, now clock.Reading) (record []byte, next zone.Slot, done bool) {
+func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, fresh renewal) (record []byte, next zone.Slot, done bool) {
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
 	defer sh.Unlock()
-	above := sh.Clear()
-	if above > limit {
-		above = 0 // the fresh one is less than what the clock gives next
-		if cursor == 0 {
-			dst = appendStamps(append(dst, 0, byte(number)), sh.Clear(), g.clock.Next(now.WallMS, 0))
+	above := stamp.Stamp(0)
+	if sh.Clear() >= fresh.from() {
+		if above = fresh.of(sh.Clear()); cursor == 0 {
+			dst = appendStamps(append(dst, 0, byte(number)), sh.Clear(), above)
 		}
 	}
 	for int(cursor) < sh.Len() && len(dst) < reissuePieceBytes {
@@ -81,10 +135,10 @@ func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, limit 
 			continue
 		}
 		r := sh.At(cursor)
-		if old := stamp.Stamp(r.Word0); old > limit {
+		if old := stampOf(r); old >= fresh.from() {
 			key := sh.Key(r)
 			dst = append(binary.AppendUvarint(dst, uint64(len(key))), key...)
-			dst = appendStamps(dst, old, g.clock.Next(now.WallMS, above))
+			dst = appendStamps(dst, old, max(fresh.of(old), above+1)) // what is coarse does not count as cleared
 		}
 	}
 	return dst, cursor, int(cursor) >= sh.Len()
@@ -95,7 +149,7 @@ func appendStamps(dst []byte, old, fresh stamp.Stamp) []byte {
 }
 
 // restamp gives the records of a list their fresh stamps, those that are still there as they were. Peers get them if sent.
-func (g *registers) restamp(list *zone.Reader, sent bool, now clock.Reading) (count int, wake bool) {
+func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool) {
 	for list.Len() > 0 {
 		length, number := list.Uvarint(), 0
 		var key []byte
@@ -109,7 +163,8 @@ func (g *registers) restamp(list *zone.Reader, sent bool, now clock.Reading) (co
 		if list.Failed() {
 			return count, wake
 		}
-		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, sent, now)
+		g.clock.Observe(fresh)
+		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, sent)
 		wake = wake || first
 		if done {
 			count++
@@ -118,7 +173,7 @@ func (g *registers) restamp(list *zone.Reader, sent bool, now clock.Reading) (co
 	return count, wake
 }
 
-func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stamp, sent bool, now clock.Reading) (done, first bool) {
+func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stamp, sent bool) (done, first bool) {
 	sh.Lock()
 	defer sh.Unlock()
 	if key == nil {
@@ -129,7 +184,7 @@ func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stam
 	}
 	slot, r := sh.Find(key)
 	switch {
-	case r == nil || stamp.Stamp(r.Word0) != old:
+	case r == nil || stampOf(r) != old:
 		return false, false
 	case fresh <= sh.Clear(): // cleared since
 		if r.Dirty() {
@@ -139,13 +194,8 @@ func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stam
 		return true, false
 	}
 	hash := zone.KeyHash(key)
-	before, oldDueMS := elementOf(sh, hash, r), g.DueMS(r)
-	r.Word0 = uint64(fresh)
-	if r.Word1 != 0 {
-		// The end was reckoned by the wrong clock, too.
-		r.Word1 = uint64(max(int64(r.Word1)-(old.MS()-fresh.MS()), 1))
-	}
+	before := elementOf(sh, hash, r)
+	r.Word0 = uint64(fresh) // it ends when it would have: that is not by the clock that was wrong
 	sh.Instead(before, elementOf(sh, hash, r))
-	sh.Due(slot, r, oldDueMS, g.DueMS(r), now.WallMS)
 	return true, sent && sh.MarkDirty(slot, r)
 }

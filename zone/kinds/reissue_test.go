@@ -6,17 +6,27 @@ import (
 	"slices"
 	"testing"
 
+	"starling/lib/clock"
+	"starling/lib/stamp"
 	"starling/zone"
 )
 
+const hourMS = 3_600_000
+
+// ahead is a reading ms into a test on a machine whose wall clock is so far ahead.
+func ahead(byMS, ms int64) clock.Reading {
+	now := at(ms)
+	now.WallMS += byMS
+	return now
+}
+
 func TestReissuedRecordsAreTaken(t *testing.T) {
-	const hourMS = 3_600_000
 	wrong, right := newTestKeyval(0), newTestKeyval(0)
-	wrong.Clear(at(hourMS))
-	wrong.Set([]byte("a"), []byte("wrong"), 5000, at(hourMS))
-	wrong.Set([]byte("b"), []byte("x"), NoExpire, at(hourMS))
-	wrong.Delete([]byte("b"), at(hourMS))
-	wrong.Flush(at(hourMS))
+	wrong.Clear(ahead(hourMS, 0))
+	wrong.Set([]byte("a"), []byte("wrong"), 5000, ahead(hourMS, 0))
+	wrong.Set([]byte("b"), []byte("x"), NoExpire, ahead(hourMS, 0))
+	wrong.Delete([]byte("b"), ahead(hourMS, 0))
+	wrong.Flush(ahead(hourMS, 0))
 	right.Set([]byte("b"), []byte("y"), NoExpire, at(0))
 	right.Set([]byte("c"), []byte("z"), NoExpire, at(0))
 	sequence := deliver(t, 1, wrong, right, 0, 0, at(100))
@@ -45,7 +55,6 @@ func TestReissuedRecordsAreTaken(t *testing.T) {
 
 // What was stamped anew is so in the log as well: read back, however often, it does not beat what was written since.
 func TestReissuedRecordsAreNewOnDiskToo(t *testing.T) {
-	const hourMS = 3_600_000
 	var longs [][]byte // of one shard, more than one piece
 	for long := bytes.Repeat([]byte{'x'}, zone.MaxKeyBytes); len(longs) < 20; {
 		binary.LittleEndian.PutUint64(long, binary.LittleEndian.Uint64(long)+1)
@@ -58,14 +67,14 @@ func TestReissuedRecordsAreNewOnDiskToo(t *testing.T) {
 	keep := func(record []byte) { log = append(log, slices.Clone(record)) }
 	wrong.OnCommit(onDisk(keep), func(payload []byte) { t.Error("a record of the log is not waited for") })
 	wrong.Set([]byte("old"), []byte("x"), NoExpire, at(0))
-	wrong.Clear(at(hourMS))
+	wrong.Clear(ahead(hourMS, 0))
 	for _, key := range []string{"a", "b", "c", "d"} {
-		wrong.Set([]byte(key), []byte("wrong"), NoExpire, at(hourMS))
+		wrong.Set([]byte(key), []byte("wrong"), NoExpire, ahead(hourMS, 0))
 	}
-	wrong.Set([]byte("ends"), []byte("wrong"), 5000, at(hourMS))
-	wrong.Delete([]byte("b"), at(hourMS))
+	wrong.Set([]byte("ends"), []byte("wrong"), 5000, ahead(hourMS, 0))
+	wrong.Delete([]byte("b"), ahead(hourMS, 0))
 	for _, key := range longs {
-		wrong.Set(key, []byte("wrong"), NoExpire, at(hourMS))
+		wrong.Set(key, []byte("wrong"), NoExpire, ahead(hourMS, 0))
 	}
 	before := len(log)
 	if n := wrong.Reissue(at(200)); n != zone.Shards+5+len(longs) {
@@ -107,11 +116,10 @@ func TestReissuedRecordsAreNewOnDiskToo(t *testing.T) {
 
 // What is cleared after it was stamped anew does not come back with the log that is read a second time.
 func TestReissuedAndClearedStaysCleared(t *testing.T) {
-	const hourMS = 3_600_000
 	wrong := newTestKeyval(0)
 	var log [][]byte
 	wrong.OnCommit(onDisk(func(record []byte) { log = append(log, slices.Clone(record)) }), func([]byte) {})
-	wrong.Set([]byte("a"), []byte("wrong"), NoExpire, at(hourMS))
+	wrong.Set([]byte("a"), []byte("wrong"), NoExpire, ahead(hourMS, 0))
 	wrong.Reissue(at(200))
 	wrong.Clear(at(300))
 	back := newTestKeyval(0)
@@ -124,4 +132,85 @@ func TestReissuedAndClearedStaysCleared(t *testing.T) {
 		mustLack(t, back, "a", 400)
 		mustAgree(t, wrong, back)
 	}
+}
+
+// A record that is stamped anew ends when its writer meant, whether it was written before its node's clock was set right or after; only the
+// stamps of the latter are ahead, by what the former left behind.
+func TestReissuedRecordsEndWhenTheyWould(t *testing.T) {
+	for _, byMS := range []int64{120_000, hourMS, 48 * hourMS} {
+		wrong, right := newTestKeyval(0), newTestKeyval(0)
+		wrong.Set([]byte("before"), []byte("x"), 60_000, ahead(byMS, 0))
+		for i := range 10 {
+			wrong.Set([]byte{'a' + byte(i)}, []byte("x"), 60_000, at(1000))
+		}
+		session := newTestSession(60_000)
+		session.Bind([]byte("s"), []byte("server"), ahead(byMS, 1000))
+		session.Reissue(at(1500))
+		if n := wrong.Reissue(at(1500)); n != 11 {
+			t.Errorf("%d records are stamped anew", n)
+		}
+		wrong.Flush(at(2000))
+		deliver(t, 1, wrong, right, 0, 0, at(2000))
+		for _, k := range []*Keyval{wrong, right} {
+			mustHave(t, k, "before", "x", 59_999)
+			mustLack(t, k, "before", 60_000)
+			for i := range 10 {
+				mustHave(t, k, string('a'+rune(i)), "x", 60_999)
+				mustLack(t, k, string('a'+rune(i)), 61_000)
+			}
+		}
+		mustAgree(t, wrong, right)
+		if _, ok := session.Lookup([]byte("s"), at(60_999+7500)); !ok {
+			t.Error("the session ended too early")
+		}
+	}
+}
+
+// Fresh stamps keep the order of those that they replace, and are above all that stay.
+func TestReissuedRecordsKeepTheirOrder(t *testing.T) {
+	fresh := renewalAt(at(777))
+	last := fresh.from() - 1
+	for _, aheadMS := range []int64{60_000, 60_001, hourMS, 24 * hourMS, 24*hourMS + 5000, 30 * 24 * hourMS, 700 * 24 * hourMS} {
+		for counter := range uint16(3) {
+			got := fresh.of(stamp.At(at(777).WallMS+aheadMS, counter))
+			if got <= last {
+				t.Errorf("%d ms ahead, counter %d: the stamp is not above the one before", aheadMS, counter)
+			}
+			if last = got; got.TooFarAhead(at(777).WallMS - 500) {
+				t.Errorf("%d ms ahead: the fresh stamp is too far ahead, too", aheadMS)
+			}
+		}
+	}
+	if fresh.of(stamp.At(1<<47, 0)).TooFarAhead(at(777).WallMS) {
+		t.Error("the year 6429 is too far ahead still")
+	}
+}
+
+// A pair that was written soon after a clear is not cleared by the stamps that the two get.
+func TestReissuedAfterAClear(t *testing.T) {
+	k := newTestKeyval(0)
+	k.Set([]byte("old"), []byte("x"), NoExpire, ahead(100*hourMS, 0))
+	k.Clear(ahead(100*hourMS, 100))
+	k.Set([]byte("a"), []byte("x"), NoExpire, ahead(100*hourMS, 101))
+	k.Reissue(at(200))
+	mustHave(t, k, "a", "x", 201)
+	mustLack(t, k, "old", 201)
+}
+
+// Where two nodes' clocks are set back together, a deletion still beats what it deleted, though the one node did not know of it.
+func TestReissuedDeletionsStayDeletions(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("a"), []byte("x"), NoExpire, ahead(hourMS, 0))
+	one.Flush(ahead(hourMS, 0))
+	sequence := deliver(t, 1, one, two, 0, 0, ahead(hourMS, 0))
+	one.Delete([]byte("a"), ahead(hourMS, 100))
+	one.Reissue(at(200))
+	two.Reissue(at(400))
+	one.Flush(at(500))
+	two.Flush(at(500))
+	deliver(t, 1, one, two, sequence, 0, at(500))
+	deliver(t, 2, two, one, 0, 0, at(500))
+	mustLack(t, one, "a", 600)
+	mustLack(t, two, "a", 600)
+	mustAgree(t, one, two)
 }

@@ -116,7 +116,7 @@ func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (f
 	if slot != 0 {
 		old = sh.At(slot) // perhaps a tombstone or ended: the new stamp must be above it
 	}
-	w := write{stamp: s.nextStamp(sh, old, now), expiryMS: now.WallMS + s.timeoutMS.Load(), value: server}
+	w := write{stamp: s.nextStamp(sh, old, now), endMS: now.MonoMS + s.timeoutMS.Load(), value: server}
 	did, slot := s.put(sh, hash, key, &w, room{bytes: s.store.Limit(), evict: true}, now)
 	if did != won {
 		return false, ErrFull
@@ -141,11 +141,11 @@ func (s *Session) Touch(key []byte, now clock.Reading) bool {
 func (s *Session) touch(sh *zone.Shard, slot zone.Slot, r *zone.Record, now clock.Reading) (first bool) {
 	sh.Use(slot, r, now.MonoMS)
 	timeoutMS := s.timeoutMS.Load()
-	expiryMS := now.WallMS + timeoutMS
-	if expiryMS-int64(r.Word1) < max(timeoutMS/sessionGrace, 1) {
+	endMS := now.MonoMS + timeoutMS
+	if endMS-int64(r.Word1) < max(timeoutMS/sessionGrace, 1) {
 		return false
 	}
-	r.Word1 = uint64(expiryMS) // the wheel finds out when the old end comes
+	r.Word1 = uint64(endMS) // the wheel finds out when the old end comes
 	return sh.MarkDirty(slot, r)
 }
 

@@ -47,11 +47,11 @@ func (k *Keyval) WriteState(w io.Writer, now clock.Reading) error {
 	for pair := range pairs {
 		out = AppendQuoted(append(append(out, comma...), '\n'), pair.Key)
 		out = append(out, ':')
-		if pair.ExpiryMS == 0 {
+		if pair.LeftMS == 0 {
 			out = AppendQuoted(out, pair.Value)
 		} else {
 			out = AppendQuoted(append(out, `{"value":`...), pair.Value)
-			out = strconv.AppendInt(append(out, `,"expire":`...), pair.ExpiryMS-now.WallMS, 10)
+			out = strconv.AppendInt(append(out, `,"expire":`...), pair.LeftMS, 10)
 			out = append(out, '}')
 		}
 		comma = ","
@@ -145,9 +145,9 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 	}
 	w := write{value: []byte(pair.Value)}
 	if life := pair.ExpireMS; life > 0 {
-		w.expiryMS = now.WallMS + life
+		w.endMS = now.MonoMS + life
 	} else if life = k.timeoutMS.Load(); life > 0 {
-		w.expiryMS = now.WallMS + life
+		w.endMS = now.MonoMS + life
 	}
 	hash := zone.KeyHash(key)
 	sh := k.store.Shard(hash)
@@ -165,8 +165,12 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 // snapshotPieceBytes keeps a shard's lock short and a log record small.
 const snapshotPieceBytes = 64 << 10
 
-// Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back.
+// Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back. Now is by the machine's own clocks,
+// not by cluster time: so is that of Restore.
 func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) error {
+	if err := write(ClockRecord(now)); err != nil {
+		return err
+	}
 	lineage := k.Lineage()
 	for _, a := range k.Agreed() {
 		if err := write(agreedRecord(lineage, a)); err != nil {
@@ -192,14 +196,24 @@ const (
 	stateNode     byte = 16
 	stateAgreed   byte = 17
 	stateReissued byte = 18 // see appendAhead
+	stateClock    byte = 19 // varint: the machine's wall clock less its monotonic one, from here on
+	stateFrom     byte = 20 // varint: how far this node's monotonic clock is ahead of the sender's | payload
 )
 
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
 func NodeRecord(id uint64) []byte { return binary.LittleEndian.AppendUint64([]byte{stateNode}, id) }
 
+// ClockRecord is the log record of how far the machine's wall clock is ahead of the monotonic one. The ends of the records that follow are by the
+// monotonic clock of a process that is gone when they are read; they are brought to the next one's by the wall clock, which outlives it.
+func ClockRecord(local clock.Reading) []byte {
+	return binary.AppendVarint([]byte{stateClock}, local.WallMS-local.MonoMS)
+}
+
 // Restored is what a state log holds beside the zone's records.
 type Restored struct {
 	Node uint64
+	// AheadMS is what the last ClockRecord says, 0 before any: the monotonic clock begins with the wall clock.
+	AheadMS int64
 }
 
 // Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not held against the clock, which
@@ -213,16 +227,29 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		k.restoreAgreed(&r)
 	case stateReissued:
 		k.clock.Retreat(now.WallMS) // it has seen the stamps that these replaced
-		k.restamp(&r, false, now)
-	default:
-		applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
-		if err == nil && applied.Refused > 0 {
-			err = fmt.Errorf("zone %q: %w: the state does not fit", k.Info().Name, ErrFull)
+		k.restamp(&r, false)
+	case stateClock:
+		found.AheadMS = r.Varint()
+	case stateFrom:
+		senderMS := now.WallMS - found.AheadMS - r.Varint()
+		if !r.Failed() {
+			return k.restoreRecords(r.Rest(), senderMS, now)
 		}
-		return err
+	default:
+		return k.restoreRecords(record, now.WallMS-found.AheadMS, now)
 	}
 	if r.Failed() {
 		return fmt.Errorf("zone %q: %w", k.Info().Name, zone.ErrMalformed)
 	}
 	return nil
+}
+
+// restoreRecords merges records whose ends are by a clock that shows senderMS now.
+func (k *Keyval) restoreRecords(record []byte, senderMS int64, now clock.Reading) error {
+	now.SenderMS = max(senderMS, 1)
+	applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
+	if err == nil && applied.Refused > 0 {
+		err = fmt.Errorf("zone %q: %w: the state does not fit", k.Info().Name, ErrFull)
+	}
+	return err
 }

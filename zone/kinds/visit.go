@@ -8,10 +8,10 @@ import (
 	"starling/zone"
 )
 
-// Pair is one pair of a zone. ExpiryMS is wall time, 0 for never.
+// Pair is one pair of a zone. LeftMS is how long it has still to live, 0 for ever.
 type Pair struct {
 	Key, Value []byte
-	ExpiryMS   int64
+	LeftMS     int64
 }
 
 // All visits the pairs in no particular order. Key and value may be kept.
@@ -50,7 +50,7 @@ type visitor struct {
 
 type visited struct {
 	keyEnd, valueEnd int // in bytes; the key begins where the value before ends
-	expiryMS         int64
+	leftMS           int64
 }
 
 func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func(Pair) bool) (more bool) {
@@ -66,7 +66,7 @@ func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func
 		slot, done = v.copy(k, sh, slot, now)
 		start := 0
 		for _, p := range v.pairs {
-			if !yield(Pair{Key: v.bytes[start:p.keyEnd:p.keyEnd], Value: v.bytes[p.keyEnd:p.valueEnd:p.valueEnd], ExpiryMS: p.expiryMS}) {
+			if !yield(Pair{Key: v.bytes[start:p.keyEnd:p.keyEnd], Value: v.bytes[p.keyEnd:p.valueEnd:p.valueEnd], LeftMS: p.leftMS}) {
 				return false
 			}
 			start = p.valueEnd
@@ -88,13 +88,17 @@ func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Read
 			continue
 		}
 		r := sh.At(slot)
-		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.WallMS) {
+		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.MonoMS) {
 			continue
 		}
 		v.bytes = append(v.bytes, sh.Key(r)...)
 		keyEnd := len(v.bytes)
 		v.bytes = append(v.bytes, sh.Value(r)...)
-		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), int64(r.Word1)})
+		leftMS := int64(0)
+		if r.Word1 != 0 {
+			leftMS = int64(r.Word1) - now.MonoMS
+		}
+		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), leftMS})
 	}
 	return slot, int(slot) > sh.Len()
 }

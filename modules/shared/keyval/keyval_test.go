@@ -13,7 +13,10 @@ import (
 
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/clock"
+	"starling/lib/durable"
 	"starling/plan"
+	"starling/zone/kinds"
 )
 
 // load makes the zones of a configuration that has only keyval_zone lines, after another one if old is given.
@@ -215,6 +218,46 @@ func TestState(t *testing.T) {
 	}
 	if got := call(start(t, text, nil), "GET one"); got != `{"a":"1","c":"3","d":"4","e":"5","f":"6"}` {
 		t.Errorf("after the end: %s", got)
+	}
+}
+
+// The time of the cluster is not this machine's. What is on disk ends by the machine's, which is all that the next process has at its start; and the log
+// knows how the clock was set while it was written.
+func TestStateEndsByTheMachinesClock(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "one.keyval")
+	text := "keyval_zone zone=one:32k timeout=1h state=" + file + ";"
+	for _, aheadMS := range []int64{-7_200_000, 7_200_000} {
+		first := start(t, text, nil)
+		first.Clock.Follow(aheadMS)
+		if got := call(first, `POST one {"c":{"value":"3","expire":60000}}`); got != "201" {
+			t.Fatal(got)
+		}
+		first.Retire()
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		if _, err := durable.ReadFile(file+".log", func(record []byte) error {
+			told = told || record[0] == kinds.ClockRecord(clock.Reading{})[0]
+			return nil
+		}); err != nil || !told {
+			t.Errorf("the log does not say how the machine's clock is set (%v)", err)
+		}
+		start(t, text, nil).Retire()
+		var pairs map[string]struct{ Expire int64 }
+		saved, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(saved, &pairs); err != nil || pairs["c"].Expire <= 0 || pairs["c"].Expire > 60_000 {
+			t.Errorf("with a cluster %d ms ahead: %s (%v)", aheadMS, saved, err)
+		}
+		if err := os.Remove(file + ".log"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (s *store) save(atEnd bool) (err error) {
 	s.mu.Lock()
 	z, log, base := s.current, s.log, s.logBase
 	s.mu.Unlock()
-	now := s.clock.Now()
+	now := s.clock.Now() // of the zones: a clear is before or after the file by it
 	err = durable.Replace(s.path, time.UnixMilli(now.WallMS), func(w io.Writer) error { return z.WriteState(w, now) })
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *store) save(atEnd bool) (err error) {
 
 // rotate begins the log anew with what the zone holds. Writes go on meanwhile.
 func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
-	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.clock.Now(), write) })
+	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.local.Now(), write) })
 }
 
 // release ends one configuration's use; the last one leaves both files complete.

@@ -42,7 +42,8 @@ var errNotStarted = errors.New("the state file is not open yet")
 // which has every acknowledged write. A reload hands it on; old and new configuration may use it at once.
 type store struct {
 	path  string
-	clock *clock.Clock
+	clock *clock.Clock // of the zones
+	local *clock.Clock // of the machine
 
 	mu      sync.Mutex
 	users   int // configurations that run with it
@@ -51,6 +52,9 @@ type store struct {
 	current *kinds.Keyval
 	// salvageFailed is what could not be read of the JSON file after damage to the log, until the operator is told.
 	salvageFailed error
+	// clockKept says that the log has the machine's wall clock less the monotonic one, and that it was aheadMS.
+	clockKept bool
+	aheadMS   int64
 
 	changed  atomic.Bool
 	unsynced chan struct{} // holds one when what peers sent is to be on disk soon
@@ -69,7 +73,7 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 	if all.byPath[path] != nil {
 		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
 	}
-	s := &store{path: path, clock: p.Clock, unsynced: make(chan struct{}, 1)}
+	s := &store{path: path, clock: p.Clock, local: p.Clock.Local(), unsynced: make(chan struct{}, 1)}
 	if p.Old != nil {
 		if before := plan.Part[stores](p.Old).byPath[path]; before != nil {
 			s = before
@@ -116,7 +120,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 // load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older, or where the
 // log is damaged. Then nothing keeps the process from starting with what can be read.
 func (s *store) load(z *kinds.Keyval) error {
-	now := s.clock.Now()
+	now := s.local.Now()
 	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
 	switch {
 	case err != nil:
@@ -162,7 +166,7 @@ func (s *store) salvage(z *kinds.Keyval) error {
 	if err != nil {
 		return err
 	}
-	return z.SalvageState(text, info.ModTime().UnixMilli(), s.clock.Now())
+	return z.SalvageState(text, info.ModTime().UnixMilli(), s.local.Now())
 }
 
 // open opens the log for one more configuration, whose zone is from now on the one to be kept.
@@ -170,7 +174,7 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.log == nil {
-		opened, err := durable.Open(s.path+logSuffix, restoring(z, s.clock.Now()))
+		opened, err := durable.Open(s.path+logSuffix, restoring(z, s.local.Now()))
 		if err != nil {
 			return err
 		}
@@ -180,7 +184,7 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 		if err := s.tellDamage(opened, z, log); err != nil {
 			return err
 		}
-		s.log, s.logBase = opened, opened.Size()
+		s.log, s.logBase, s.clockKept = opened, opened.Size(), false
 		if opened.Damaged() > 0 || z.Len() > 0 && s.logBase < minLogBytes {
 			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must have them before it counts.
 			if err := s.rotate(opened, z); err != nil {
@@ -223,6 +227,7 @@ const minLogBytes = 24
 func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current := s.log, s.current
+	s.keepClock()
 	s.mu.Unlock()
 	if kept == nil {
 		return nil, errNotStarted
@@ -230,8 +235,9 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 	appended := kept.Append(record)
 	s.changed.Store(true)
 	if current != z {
-		var found kinds.Restored
-		if err := current.Restore(record, &found, s.clock.Now()); err != nil {
+		now := s.clock.Now()
+		found := kinds.Restored{AheadMS: now.WallMS - now.MonoMS} // it is of this process
+		if err := current.Restore(record, &found, now); err != nil {
 			return nil, err
 		}
 	}
@@ -240,6 +246,21 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 		s.tell(err, z, log)
 		return err
 	}, nil
+}
+
+// clockStepMS is from when a change of the machine's clock counts as one.
+const clockStepMS = 100
+
+// keepClock puts into the log how far the machine's clock is ahead of the monotonic one, by which what follows ends, if that has changed: so it ends
+// when it should after a restart, although the clock was set. Called with mu held.
+func (s *store) keepClock() {
+	now := s.local.Now()
+	aheadMS := now.WallMS - now.MonoMS
+	if s.log == nil || s.clockKept && aheadMS > s.aheadMS-clockStepMS && aheadMS < s.aheadMS+clockStepMS {
+		return
+	}
+	s.log.Append(kinds.ClockRecord(now)) // nobody waits for it; a write after it does
+	s.clockKept, s.aheadMS = true, aheadMS
 }
 
 // tell says that the log cannot be written, once until it can.
@@ -254,6 +275,7 @@ func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
 	kept := s.log
+	s.keepClock()
 	s.mu.Unlock()
 	if kept == nil {
 		log.Logf(logs.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)

@@ -16,6 +16,7 @@ import (
 	"starling/carrier"
 	"starling/cluster"
 	"starling/conf"
+	"starling/lib/clock"
 	"starling/lib/resolver"
 	"starling/logs"
 	"starling/plan"
@@ -44,6 +45,8 @@ type state struct {
 	running context.Context
 	// handedOver says that the next configuration has the carrier, or that it was closed.
 	handedOver atomic.Bool
+	// left says that this configuration closed the carrier, and none follows it into the cluster.
+	left atomic.Bool
 }
 
 // serve marks the server and says what an operator should know about how open it is.
@@ -99,7 +102,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 			b.Plan.Log.Logf(logs.Warn, "%v", err)
 		}
 	})
-	b.Plan.OnRetire(mine.retire)
+	b.Plan.OnRetire(func() { mine.retire(b.Plan.Clock) })
 	return handle(mine), nil
 }
 
@@ -339,18 +342,23 @@ func (s *state) follow(ctx context.Context, p *plan.Plan) {
 	for {
 		select {
 		case <-ctx.Done():
+			if s.left.Load() {
+				p.Clock.Unfollow()
+			}
 			return
 		case <-tick.C:
 			now := local.Now()
-			p.Clock.SetOffset(s.carrier.Load().Node().ClusterTime(now).WallMS - now.WallMS)
+			p.Clock.Follow(s.carrier.Load().Node().ClusterTime(now).WallMS - now.MonoMS)
 		}
 	}
 }
 
 // retire leaves the cluster, unless the next configuration stays in it.
-func (s *state) retire() {
+func (s *state) retire(zones *clock.Clock) {
 	if c := s.carrier.Load(); c != nil && !s.handedOver.Swap(true) {
 		c.Close()
+		s.left.Store(true)
+		zones.Unfollow() // follow may be at work still, and looks once more at its end
 	}
 }
 
