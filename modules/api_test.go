@@ -44,11 +44,12 @@ func startAPI(t *testing.T) *webtest.Server {
 }
 
 // ask sends a request in a line ("POST /api/9/… {…}") and gives status and body; of errors the code and text only.
-func askAPI(s *webtest.Server, line string) string {
+func askAPI(s *webtest.Server, line string, headers ...string) string {
 	method, rest, _ := strings.Cut(line, " ")
 	target, body, _ := strings.Cut(rest, " ")
-	head, answer, _ := strings.Cut(s.Send(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-		method, target, len(body), body)), "\r\n\r\n")
+	more := strings.Join(append(headers, ""), "\r\n")
+	head, answer, _ := strings.Cut(s.Send(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
+		method, target, more, len(body), body)), "\r\n\r\n")
 	status := strings.Fields(head)[1]
 	var failure struct {
 		Error struct {
@@ -136,6 +137,19 @@ func TestAPIAnswers(t *testing.T) {
 	}
 }
 
+// TestAPIAnswersUnknownMethodsInJSON: TRACE too, which is refused before a location is looked for.
+func TestAPIAnswersUnknownMethodsInJSON(t *testing.T) {
+	s := startAPI(t)
+	for _, call := range []string{"TRACE /api/9/http/keyvals/one", "TRACE /api", "TRACE /read/9/", "TRACE /guarded/9/", "BREW /api/9/"} {
+		if got := askAPI(s, call); got != "405 405 MethodDisabled: method disabled" {
+			t.Errorf("%s: %s", call, got)
+		}
+	}
+	if got := askAPI(s, "TRACE /"); !strings.HasPrefix(got, "405 <html>") {
+		t.Errorf("outside of the api: %s", got)
+	}
+}
+
 func TestAPIProcessFigures(t *testing.T) {
 	s := startAPI(t)
 	for target, pattern := range map[string]string{
@@ -176,6 +190,13 @@ func TestAPIErrorBody(t *testing.T) {
 
 func TestAPIMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
+		`api_allow_origin null;`:                   `invalid origin "null", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin https://a/;`:             `invalid origin "https://a/", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin *;`:                      `invalid origin "*", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin https://*.example.com;`:  `invalid origin "https://*.example.com", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin admin.example.com;`:      `invalid origin "admin.example.com", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin http://[::1;`:            `invalid origin "http://[::1", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin http://a:http;`:          `invalid origin "http://a:http", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
 		`server { api; }`:                          `"api" directive is not allowed here`,
 		`server { location / { api read; } }`:      `invalid parameter "read"`,
 		`server { location / { api write=yes; } }`: `invalid parameter "write=yes"`,
@@ -186,6 +207,41 @@ func TestAPIMistakes(t *testing.T) {
 		_, err := webtest.Load(t, apiFamilies, text)
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// TestAPIRefusesWritesOfOtherSites: nothing is changed, the answer is JSON, and reading is as free as ever. Who may is inherited.
+func TestAPIRefusesWritesOfOtherSites(t *testing.T) {
+	s := webtest.Start(t, apiFamilies, `
+		keyval_zone zone=one:32k;
+		api_allow_origin https://admin.example http://[::1]:8080;
+		server {
+			location /api { api write=on; }
+			location /guarded { limit_except GET { allow all; } api write=on; }
+			location /other { api write=on; api_allow_origin https://third.example; }
+		}`)
+	plan.Part[admin.Catalog](s.Plan).Resources = s.Site.Resources()
+	for _, c := range []struct{ call, headers, want string }{
+		{"POST /api/9/http/keyvals/one {\"a\":\"1\"}", "Origin: http://a\r\nSec-Fetch-Site: same-origin", "201"},
+		{"POST /api/9/http/keyvals/one {\"b\":\"1\"}", "Origin: http://evil.example\r\nContent-Type: text/plain",
+			`403 403 CrossSiteWrite: the Origin "http://evil.example" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+		{"POST /api/9/http/keyvals/one {\"b\":\"1\"}", "Sec-Fetch-Site: cross-site",
+			`403 403 CrossSiteWrite: Sec-Fetch-Site says that the page is of another site: writes are refused; "api_allow_origin" names the origins that may`},
+		{"PATCH /api/9/http/keyvals/one {\"a\":\"2\"}", "Origin: null",
+			`403 403 CrossSiteWrite: the Origin "null" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+		{"DELETE /guarded/9/http/keyvals/one", "Sec-Fetch-Site: cross-site",
+			`403 403 CrossSiteWrite: Sec-Fetch-Site says that the page is of another site: writes are refused; "api_allow_origin" names the origins that may`},
+		{"GET /api/9/http/keyvals/one", "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site", `200 {"a":"1"}`},
+		{"PATCH /api/9/http/keyvals/one {\"a\":\"3\"}", "Origin: https://admin.example\r\nSec-Fetch-Site: cross-site", "204"},
+		{"PATCH /guarded/9/http/keyvals/one {\"a\":\"4\"}", "Origin: http://[0::1]:8080", "204"},
+		{"PATCH /other/9/http/keyvals/one {\"a\":\"5\"}", "Origin: https://third.example", "204"},
+		{"PATCH /other/9/http/keyvals/one {\"a\":\"6\"}", "Origin: https://admin.example",
+			`403 403 CrossSiteWrite: the Origin "https://admin.example" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+		{"GET /api/9/http/keyvals/one", "X: y", `200 {"a":"5"}`},
+	} {
+		if got := askAPI(s, c.call, c.headers); got != c.want {
+			t.Errorf("%s, %s\n got %s\nwant %s", c.call, c.headers, got, c.want)
 		}
 	}
 }

@@ -151,6 +151,10 @@ func (r *Request) badHead(err error) bool {
 		}
 		r.Chunked, r.ContentLength, r.expects = false, -1, false
 		r.wire.refuseBody(r)
+		if result := r.refusal(); result != Declined {
+			r.runWith(result)
+			return true
+		}
 		r.runWith(Result(problem.Status))
 		return true
 	case isTimeout(err):
@@ -164,6 +168,27 @@ func (r *Request) badHead(err error) bool {
 		h(r)
 	}
 	return false
+}
+
+// refusal answers TRACE in the words of the location that it would have reached, where that has some. No phase runs.
+func (r *Request) refusal() Result {
+	if r.MethodID != h1.MethodTrace || r.Conn.plainToTLS {
+		return Declined
+	}
+	server, location := r.Server, r.Location
+	if s := r.Conn.hosts.find(r.Host, r); s != nil {
+		r.Server = s
+	} else {
+		r.Server = r.Conn.hosts.byDefault
+	}
+	r.Location = r.Server.base
+	if _, redirect := r.Server.tree.search(r); redirect == nil && !r.GaveUp && r.Location.Refuse != nil {
+		if result := r.Location.Refuse(r); result != Declined {
+			return result
+		}
+	}
+	r.Server, r.Location, r.GaveUp = server, location, false
+	return Declined
 }
 
 // clientGone says how a client left: it closed the connection, or reading from it failed.

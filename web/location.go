@@ -19,6 +19,8 @@ type Location struct {
 	AutoRedirect bool
 	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a longer one (api).
 	LimitsBody bool
+	// Refuse, set likewise, answers what is refused before a location is looked for, TRACE, in the content handler's words.
+	Refuse func(*Request) Result
 
 	kind        locationKind
 	answers     string // the family that makes the content by a directive; "" if none does

@@ -39,6 +39,7 @@ func build(b *web.Block) (web.Handler, error) {
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
 	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
+	b.Current.Refuse = func(r *web.Request) web.Result { return v.fail(r, methodDisabled()) }
 	return v.handle, nil
 }
 
@@ -61,6 +62,9 @@ func (v *server) handle(r *web.Request) web.Result {
 		return v.fail(r, &admin.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
 	}
 	if problem := v.permit(method); problem != nil {
+		return v.fail(r, problem)
+	}
+	if problem := v.admit(r, method); problem != nil {
 		return v.fail(r, problem)
 	}
 	if method == http.MethodPost || method == http.MethodPatch {
@@ -109,6 +113,10 @@ func (v *server) permit(method string) *admin.APIError {
 			return nil
 		}
 	}
+	return methodDisabled()
+}
+
+func methodDisabled() *admin.APIError {
 	return &admin.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodDisabled", Text: "method disabled"}
 }
 

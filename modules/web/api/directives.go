@@ -20,6 +20,10 @@ var Module = web.Module{
 			Name: "api", Syntax: "[write=on|off]", Params: apiParams, In: conf.Location,
 			Doc: "Answers the requests of this location. Without `write=on` nothing can be changed. The location should be guarded, see the example.",
 			Set: conf.Raw(setAPI),
+		}, {
+			Name: "api_allow_origin", Syntax: "<origin>...", In: conf.HTTP | conf.Server | conf.Location,
+			Doc: "Names the origins (`https://admin.example.com`) whose pages may change what the API changes. Without it a write is answered with 403 when its `Origin` is not the `Host`, or when `Sec-Fetch-Site` says that it comes from another site. NGINX Plus has no such check.",
+			Set: conf.Raw(setOrigins),
 		}},
 	},
 	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
