@@ -28,6 +28,7 @@ import (
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
 	"starling/modules/web/lookup"
+	"starling/modules/web/memcached"
 	"starling/modules/web/metrics"
 	"starling/modules/web/proxy"
 	"starling/modules/web/realip"
@@ -62,6 +63,7 @@ func Web() []*web.Module {
 		&tryfiles.Module,
 		&upstream.Module,
 		&proxy.Module,
+		&memcached.Module,
 		&api.Module,
 		&stubstatus.Module,
 		&metrics.Module,

@@ -1,0 +1,121 @@
+package memcached
+
+import (
+	"bytes"
+	"io"
+	"net"
+
+	"starling/logs"
+	"starling/web/forward"
+	"starling/web/h1"
+)
+
+// wire is memcached's protocol on one connection.
+type wire struct {
+	conn net.Conn
+	in   h1.Buffer
+	out  h1.Writer
+
+	x        *forward.Exchange // of the present request, for its log
+	header   [1]h1.Header
+	skip     bool  // the client wants no value, so it is left where it is (HEAD)
+	left     int64 // bytes of the value still to come
+	trailer  []byte
+	inStep   bool // the answer was read to its end, and nothing else came
+	done     bool
+	received int64
+}
+
+// valueEnd is what follows a value.
+var valueEnd = []byte("\r\nEND\r\n")
+
+func (w *wire) begin(x *forward.Exchange) {
+	w.x, w.skip = x, x.Request.MethodID == h1.MethodHead
+	w.received, w.done, w.inStep = 0, false, false
+}
+
+// value begins an answer with a value, nothing one without.
+func (w *wire) value(length int64) { w.left, w.trailer = length, valueEnd }
+
+func (w *wire) nothing() { w.left, w.trailer, w.done, w.inStep = 0, nil, true, true }
+
+// SendBody has nothing to send.
+func (w *wire) SendBody([]byte, bool) error { return nil }
+
+// StartBody leaves a value that nobody wants to the end of the connection, as nginx does.
+func (w *wire) StartBody(*forward.Head) { w.done = w.done || w.skip }
+
+// TakeBody gives what came of the value.
+func (w *wire) TakeBody() ([]byte, error) {
+	if w.done {
+		return nil, nil
+	}
+	raw := w.in.Unread()
+	w.in.Consume(len(raw))
+	return w.take(raw), nil
+}
+
+// ReceiveBody reads on.
+func (w *wire) ReceiveBody(p []byte) (int, error) {
+	if w.done {
+		return 0, io.EOF
+	}
+	n, err := w.conn.Read(p)
+	if n > 0 {
+		return len(w.take(p[:n])), nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, err
+}
+
+// take cuts the trailer, or as much as came of it, off a piece of the value.
+func (w *wire) take(raw []byte) []byte {
+	w.received += int64(len(raw))
+	piece := raw[:min(int64(len(raw)), w.left)]
+	w.left -= int64(len(piece))
+	rest := raw[len(piece):]
+	if len(rest) == 0 {
+		return piece
+	}
+	var expected bool
+	if w.trailer, expected = bytes.CutPrefix(w.trailer, rest); expected {
+		w.done, w.inStep = len(w.trailer) == 0, len(w.trailer) == 0
+		return piece
+	}
+	// The value is whole, so the client has its answer; who knows what the connection says next.
+	w.x.Logf(logs.Error, "memcached sent invalid trailer while reading upstream")
+	w.done, w.inStep = true, false
+	return piece
+}
+
+// BodyDone tells that the trailer was read.
+func (w *wire) BodyDone() bool { return w.done }
+
+// Trailers are not there: memcached has no fields.
+func (w *wire) Trailers() h1.Headers { return nil }
+
+// Buffered tells that there is more than was taken.
+func (w *wire) Buffered() bool { return len(w.in.Unread()) > 0 }
+
+// Reusable tells whether the next byte will be that of the next answer.
+func (w *wire) Reusable() bool { return w.inStep && len(w.in.Unread()) == 0 }
+
+// Counts are those of the connection and of the answer.
+func (w *wire) Counts() (sent, received int64) { return w.out.Bytes, w.received }
+
+// Rest keeps no memory.
+func (w *wire) Rest() {
+	w.x = nil
+	w.in.Recycle()
+	w.in.Release()
+	w.out.Release()
+}
+
+// Close gives all memory back.
+func (w *wire) Close() {
+	w.x = nil
+	w.in.Detach()
+	w.out.Release()
+}
