@@ -5,9 +5,9 @@ import (
 	"net"
 	"strings"
 	"testing"
-)
 
-const crlf = "\r\n"
+	"starling/web/webtest"
+)
 
 // TestRequestHeads: what the server sees of a request.
 func TestRequestHeads(t *testing.T) {
@@ -40,16 +40,16 @@ func TestRequestHeads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			heads := make(chan string, 1)
-			b := serve(t, func(p *peer) {
-				heads <- p.head()
-				p.say("HTTP/1.1 204 No Content\r\n\r\n")
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				heads <- p.Head()
+				p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 			})
-			s := start(t, b, test.conf)
+			s := start(b, test.conf)
 			if got := s.Send(strings.ReplaceAll(test.request, "BACKEND", b.Addr)); !strings.HasPrefix(got, "HTTP/1.1 204") {
 				t.Fatalf("%q %v", got, s.Log.Lines())
 			}
 			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
-			if got := receive(t, heads); got != want {
+			if got := webtest.Receive(t, heads); got != want {
 				t.Errorf("the server got %q, want %q", got, want)
 			}
 		})
@@ -73,21 +73,21 @@ func TestRequestBodies(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := make(chan string, 1)
-			b := serve(t, func(p *peer) {
-				head := p.head()
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				head := p.Head()
 				want, body := strings.ReplaceAll(test.want, "|", crlf), ""
 				if i := strings.Index(want, "\r\n\r\n"); len(want) > i+4 {
-					body = p.body(len(want) - i - 4)
+					body = p.Body(len(want) - i - 4)
 				}
 				got <- head + body
-				p.say("HTTP/1.1 204 No Content\r\n\r\n")
+				p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 			})
-			s := start(t, b, test.conf)
+			s := start(b, test.conf)
 			if response := s.Send(test.request); !strings.HasPrefix(response, "HTTP/1.1 204") {
 				t.Errorf("%q %v", response, s.Log.Lines())
 			}
 			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
-			if got := receive(t, got); !strings.HasSuffix(got, want) {
+			if got := webtest.Receive(t, got); !strings.HasSuffix(got, want) {
 				t.Errorf("the server got %q, want it to end with %q", got, want)
 			}
 		})
@@ -122,10 +122,10 @@ func TestResponses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := answers(t, strings.ReplaceAll(test.answer, "|", crlf))
-			s := start(t, b, test.conf)
+			b := webtest.Answers(t, strings.ReplaceAll(test.answer, "|", crlf))
+			s := start(b, test.conf)
 			want := strings.ReplaceAll(test.want, "|", crlf)
-			if got := undated(s.Get("/")); got != want {
+			if got := webtest.Undated(s.Get("/")); got != want {
 				t.Errorf("got  %q\nwant %q\n%v", got, want, s.Log.Lines())
 			}
 		})
@@ -157,13 +157,13 @@ func TestRewrittenHeaders(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var header string
-			b := serve(t, func(p *peer) {
-				if p.head() != "" {
-					p.say("HTTP/1.1 302 Found\r\n" + header + "\r\nContent-Length: 0\r\n\r\n")
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				if p.Head() != "" {
+					p.Say("HTTP/1.1 302 Found\r\n" + header + "\r\nContent-Length: 0\r\n\r\n")
 				}
 			})
 			header = strings.ReplaceAll(test.header, "BACKEND", b.Addr)
-			s := start(t, b, test.conf)
+			s := start(b, test.conf)
 			if got, want := s.Get("/a/"), crlf+strings.ReplaceAll(test.want, "BACKEND", b.Addr)+crlf; !strings.Contains(got, want) {
 				t.Errorf("%q lacks %q", got, want)
 			}
@@ -173,32 +173,32 @@ func TestRewrittenHeaders(t *testing.T) {
 
 // TestFailures: what a client is told, and the log, when a server fails.
 func TestFailures(t *testing.T) {
-	close := func(p *peer) {}
-	says := func(raw string) func(p *peer) {
-		return func(p *peer) {
-			if p.head() != "" {
-				p.say(strings.ReplaceAll(raw, "|", crlf))
+	close := func(p *webtest.Peer) {}
+	says := func(raw string) func(p *webtest.Peer) {
+		return func(p *webtest.Peer) {
+			if p.Head() != "" {
+				p.Say(strings.ReplaceAll(raw, "|", crlf))
 			}
 		}
 	}
-	silent := func(p *peer) { p.head(); p.head() }
-	resets := func(raw string) func(p *peer) {
-		return func(p *peer) {
-			p.head()
-			p.say(raw)
+	silent := func(p *webtest.Peer) { p.Head(); p.Head() }
+	resets := func(raw string) func(p *webtest.Peer) {
+		return func(p *webtest.Peer) {
+			p.Head()
+			p.Say(raw)
 			p.Conn.(*net.TCPConn).SetLinger(0) // closing resets then
 		}
 	}
 	tests := []struct {
 		name, conf string
-		script     func(p *peer)
+		script     func(p *webtest.Peer)
 		status     int
 		log        string
 	}{
 		{"resets", ``, resets(""), 502, "recv() failed (104: Connection reset by peer) while reading response header from upstream, client: "},
 		{"resets within the body", ``, resets("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), 200,
 			"recv() failed (104: Connection reset by peer) while reading upstream, client: "},
-		{"closes at once", ``, func(p *peer) { p.head(); close(p) }, 502, "upstream prematurely closed connection while reading response header from upstream, client: "},
+		{"closes at once", ``, func(p *webtest.Peer) { p.Head(); close(p) }, 502, "upstream prematurely closed connection while reading response header from upstream, client: "},
 		{"closes within the head", ``, says("HTTP/1.1 200 OK|A: b"), 502, "upstream prematurely closed connection while reading response header from upstream"},
 		{"speaks something else", ``, says("220 smtp ready|"), 502, "upstream sent no valid HTTP/1.0 header"},
 		{"both framings", ``, says("HTTP/1.1 200 OK|Content-Length: 1|Transfer-Encoding: chunked||"), 502, "\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"},
@@ -210,13 +210,13 @@ func TestFailures(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := serve(t, test.script)
-			s := start(t, b, test.conf)
+			b := webtest.Serve(t, test.script)
+			s := start(b, test.conf)
 			if got := s.Get("/x"); !strings.HasPrefix(got, fmt.Sprintf("HTTP/1.1 %d ", test.status)) {
 				t.Errorf("got %q, want %d", got, test.status)
 			}
 			if test.log != "" {
-				logged(t, s, test.log)
+				s.Logged(test.log)
 			}
 		})
 	}

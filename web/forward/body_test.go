@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"bufio"
@@ -28,29 +28,15 @@ func inChunks(method, body string) string {
 	return fmt.Sprintf("%s /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", method, len(body), body)
 }
 
-// request reads a whole request that has a length; its body and its head.
-func (p *peer) request() (head, body string) {
-	head = p.head()
-	_, rest, found := strings.Cut(head, "Content-Length: ")
-	if !found {
-		return head, ""
-	}
-	length, err := strconv.Atoi(rest[:strings.Index(rest, "\r\n")])
-	if err != nil {
-		p.t.Error(err)
-	}
-	return head, p.body(length)
-}
-
 // TestServersAreShielded: nothing is asked of a server before the client has sent all of its body.
 func TestServersAreShielded(t *testing.T) {
-	b := serve(t, func(p *peer) {
-		if _, body := p.request(); body != longBody {
-			p.t.Errorf("%d bytes", len(body))
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		if _, body := p.Request(); body != longBody {
+			p.T.Errorf("%d bytes", len(body))
 		}
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		p.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	})
-	s := start(t, b, ``)
+	s := start(b, ``)
 	c := s.LoopbackClient()
 	request := withLength("POST", longBody)
 	io.WriteString(c.Conn, request[:len(request)-5])
@@ -75,17 +61,17 @@ func TestServersAreShielded(t *testing.T) {
 func TestBodiesByName(t *testing.T) {
 	for _, request := range []string{withLength("POST", "hello"), inChunks("POST", "hello"), withLength("POST", longBody), withLength("POST", "")} {
 		name := ""
-		b := serve(t, func(p *peer) {
-			head, body := p.request()
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			head, body := p.Request()
 			_, rest, _ := strings.Cut(head, "X-File: ")
 			name, _, _ = strings.Cut(rest, "\r\n")
 			content, err := os.ReadFile(name)
 			if err != nil || body != "" || strings.Contains(head, "Content-Length") || !strings.HasSuffix(strings.TrimSuffix(request, "\r\n0\r\n\r\n"), "\r\n"+string(content)) {
-				p.t.Errorf("%q with a file of %d bytes: %v", head, len(content), err)
+				p.T.Errorf("%q with a file of %d bytes: %v", head, len(content), err)
 			}
-			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(t, b, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
+		s := start(b, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
 		if got := s.Send(request); !strings.HasPrefix(got, "HTTP/1.1 204") {
 			t.Errorf("%q %v", got, s.Log.Lines())
 		}
@@ -109,14 +95,14 @@ func TestBodyVariables(t *testing.T) {
 		{``, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Content-Length: 2||[]"},
 	} {
 		got := make(chan string, 1)
-		b := serve(t, func(p *peer) {
-			head, body := p.request()
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			head, body := p.Request()
 			got <- head + body
-			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(t, b, test.conf+` proxy_set_body "[$request_body]";`)
+		s := start(b, test.conf+` proxy_set_body "[$request_body]";`)
 		s.Send(test.request)
-		if got := receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", crlf)) {
+		if got := webtest.Receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", crlf)) {
 			t.Errorf("%s %.200q: %.300q (%d bytes), want %.100q", test.conf, test.request, got, len(got), test.want)
 		}
 	}
@@ -126,16 +112,16 @@ func TestBodyVariables(t *testing.T) {
 func TestHalfABodyIsNoVariable(t *testing.T) {
 	for _, test := range []struct{ body, want string }{{"hello", "hello"}, {longBody, ""}} {
 		got := make(chan string, 1)
-		b := serve(t, func(p *peer) {
-			head, _ := p.request()
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			head, _ := p.Request()
 			_, value, _ := strings.Cut(head, "X-Body: ")
 			value, _, _ = strings.Cut(value, crlf)
 			got <- value
-			p.say("HTTP/1.1 204 No Content\r\n\r\n")
+			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(t, b, `location / { proxy_pass http://BACKEND; proxy_request_buffering off; proxy_set_header X-Body $request_body; }`)
+		s := start(b, `location / { proxy_pass http://BACKEND; proxy_request_buffering off; proxy_set_header X-Body $request_body; }`)
 		s.Send(withLength("POST", test.body))
-		if got := receive(t, got); got != test.want {
+		if got := webtest.Receive(t, got); got != test.want {
 			t.Errorf("%d bytes: %.100q, want %q", len(test.body), got, test.want)
 		}
 	}
@@ -152,26 +138,26 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := make(chan string, 1)
-			b := serve(t, func(p *peer) {
-				head, body := p.request()
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				head, body := p.Request()
 				if strings.HasPrefix(head, "POST /x HTTP/1.0") { // the first location
-					p.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+					p.Say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 					return
 				}
 				method, _, _ := strings.Cut(head, " ")
 				got <- method + " " + body
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				p.Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			})
-			s := start(t, b, `location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
+			s := start(b, `location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
 				location @other { proxy_pass http://BACKEND; } location /other { proxy_pass http://BACKEND; }`)
 			response := s.Send(test.request)
 			if test.log != "" {
-				if logged(t, s, test.log); !strings.HasPrefix(response, "HTTP/1.1 "+test.want) {
+				if s.Logged(test.log); !strings.HasPrefix(response, "HTTP/1.1 "+test.want) {
 					t.Errorf("%q", response)
 				}
 				return
 			}
-			if got := receive(t, got); got != test.want {
+			if got := webtest.Receive(t, got); got != test.want {
 				t.Errorf("got %.100q (%d), want %.100q", got, len(got), test.want)
 			}
 		})
@@ -186,15 +172,15 @@ func TestPagesOfTooLargeBodies(t *testing.T) {
 		for page, want := range map[string]string{
 			"/page": "413 GET page", "=200 /page": "200 GET page", "@page": "413 POST page", "@streamed": "413 POST page",
 		} {
-			b := serve(t, func(p *peer) {
-				head := p.head()
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				head := p.Head()
 				method, _, _ := strings.Cut(head, " ")
 				if strings.Contains(head, "chunked") || strings.Contains(head, "Content-Length") && !strings.Contains(head, "Content-Length: 0\r\n") {
-					p.t.Errorf("%s: %q", page, head)
+					p.T.Errorf("%s: %q", page, head)
 				}
-				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s page", len(method)+5, method))
+				p.Say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s page", len(method)+5, method))
 			})
-			s := start(t, b, `client_max_body_size 1k; location /x { proxy_pass http://BACKEND; error_page 413 `+page+`; }
+			s := start(b, `client_max_body_size 1k; location /x { proxy_pass http://BACKEND; error_page 413 `+page+`; }
 				location /page { proxy_pass http://BACKEND; } location @page { proxy_pass http://BACKEND; }
 				location @streamed { proxy_pass http://BACKEND; proxy_request_buffering off; }`)
 			r := s.LoopbackClient().Do(request)
@@ -210,24 +196,24 @@ func TestFullSpoolStreams(t *testing.T) {
 	for _, limit := range []int64{100, 100_000} {
 		for _, request := range []string{withLength("PUT", longBody), inChunks("PUT", longBody)} {
 			got := make(chan string, 1)
-			b := serve(t, func(p *peer) {
-				request, err := http.ReadRequest(p.r)
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				request, err := http.ReadRequest(p.R)
 				if err != nil {
 					return
 				}
 				body, err := io.ReadAll(request.Body)
 				if err != nil {
-					p.t.Error(err)
+					p.T.Error(err)
 				}
 				got <- string(body)
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				p.Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			})
 			s := webtest.Start(t, modules, `server { location / { proxy_pass http://`+b.Addr+`; } }`, func(p *plan.Plan) { web.LimitBodyFiles(p, limit) })
 			response := s.Send(request)
-			if body := receive(t, got); body != longBody || !strings.HasPrefix(response, "HTTP/1.1 200") {
+			if body := webtest.Receive(t, got); body != longBody || !strings.HasPrefix(response, "HTTP/1.1 200") {
 				t.Errorf("limit %d: the server got %d bytes, the client %q", limit, len(body), response)
 			}
-			logged(t, s, "this one is passed on as it comes")
+			s.Logged("this one is passed on as it comes")
 		}
 	}
 }
@@ -235,13 +221,13 @@ func TestFullSpoolStreams(t *testing.T) {
 // TestEarlyAnswersToFiles: a server that answers before it has read a body in a file is heard, and its connection is not used again.
 func TestEarlyAnswersToFiles(t *testing.T) {
 	for _, conf := range []string{``, `client_body_buffer_size 40m;`} {
-		b := serve(t, func(p *peer) {
-			if p.head() != "" {
-				p.say("HTTP/1.1 413 Too much\r\nContent-Length: 3\r\n\r\nno!")
-				p.r.WriteTo(io.Discard)
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			if p.Head() != "" {
+				p.Say("HTTP/1.1 413 Too much\r\nContent-Length: 3\r\n\r\nno!")
+				p.R.WriteTo(io.Discard)
 			}
 		})
-		s := start(t, b, `client_max_body_size 0; `+conf)
+		s := start(b, `client_max_body_size 0; `+conf)
 		c := s.LoopbackClient()
 		big := strings.Repeat("x", 32<<20)
 		for range 2 {
@@ -272,35 +258,35 @@ func TestCutBodyFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			names, cut, ended := make(chan string, 1), make(chan bool), make(chan error, 1)
-			b := serve(t, func(p *peer) {
-				head := p.head()
+			b := webtest.Serve(t, func(p *webtest.Peer) {
+				head := p.Head()
 				_, rest, found := strings.Cut(head, "X-File: ")
 				if !found { // the connection for the error page
 					if head != "" {
-						p.t.Errorf("a request without its body was sent: %q", head)
+						p.T.Errorf("a request without its body was sent: %q", head)
 					}
 					return
 				}
 				if test.after != "" {
-					p.body(len(test.body))
+					p.Body(len(test.body))
 				}
-				p.say(test.before)
+				p.Say(test.before)
 				name, _, _ := strings.Cut(rest, "\r\n")
 				names <- name
 				<-cut
-				p.say(test.after)
-				n, err := p.r.WriteTo(io.Discard)
+				p.Say(test.after)
+				n, err := p.R.WriteTo(io.Discard)
 				if os.IsTimeout(err) || n >= int64(len(test.body)) {
 					ended <- fmt.Errorf("the connection was not closed in the body: %d bytes more, %v", n, err)
 				}
 				ended <- nil
 			})
-			s := start(t, b, `client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
+			s := start(b, `client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
 				proxy_intercept_errors on; error_page 503 = @other; } location @other { proxy_pass http://BACKEND; }`)
 			conn := s.DialLoopback()
 			conn.SetDeadline(time.Now().Add(patience))
 			go io.WriteString(conn, withLength("PUT", test.body))
-			got, name, in := "", receive(t, names), bufio.NewReader(conn)
+			got, name, in := "", webtest.Receive(t, names), bufio.NewReader(conn)
 			for !strings.HasSuffix(got, test.seen) {
 				c, err := in.ReadByte()
 				if err != nil {
@@ -316,10 +302,10 @@ func TestCutBodyFiles(t *testing.T) {
 			if got += string(rest); err != nil || !strings.HasPrefix(got, test.want) || test.seen != "" && string(rest) != "" {
 				t.Errorf("the client got %q %v", got, err)
 			}
-			if err := receive(t, ended); err != nil {
+			if err := webtest.Receive(t, ended); err != nil {
 				t.Error(err)
 			}
-			logged(t, s, `[crit] *1 pread() "`+name+`" failed (the file is shorter than what was written: somebody has cut it), the request body cannot be read again`)
+			s.Logged(`[crit] *1 pread() "` + name + `" failed (the file is shorter than what was written: somebody has cut it), the request body cannot be read again`)
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"starling/web/webtest"
 )
 
 // TestEarlyHints: whose 103 goes on, and what of it.
@@ -43,8 +45,8 @@ func TestEarlyHints(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lines := func(text string) string { return strings.ReplaceAll(text, "|", crlf) }
-			s := start(t, answers(t, lines(c.answer)), c.conf)
-			if got := undated(s.Send(lines(c.request))); got != lines(c.want) {
+			s := start(webtest.Answers(t, lines(c.answer)), c.conf)
+			if got := webtest.Undated(s.Send(lines(c.request))); got != lines(c.want) {
 				t.Errorf("got  %q\nwant %q\n%v", got, lines(c.want), s.Log.Lines())
 			}
 		})
@@ -53,8 +55,8 @@ func TestEarlyHints(t *testing.T) {
 
 // TestEarlyHintsOverHTTP2: the same for a stream.
 func TestEarlyHintsOverHTTP2(t *testing.T) {
-	b := answers(t, "HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-	s := start(t, b, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
+	b := webtest.Answers(t, "HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+	s := start(b, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
 	transport := &http.Transport{Protocols: new(http.Protocols),
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return s.DialLoopback(), nil }}
 	transport.Protocols.SetUnencryptedHTTP2(true)

@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"bufio"
@@ -24,12 +24,12 @@ func TestTLSToServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := serve(t, func(p *peer) {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
 		sealed := tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{pair}})
 		defer sealed.Close()
-		q := &peer{sealed, bufio.NewReader(sealed), p.t}
-		if q.head() != "" {
-			q.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-SNI: " + sealed.ConnectionState().ServerName + "\r\n\r\nok")
+		q := &webtest.Peer{Conn: sealed, R: bufio.NewReader(sealed), T: p.T}
+		if q.Head() != "" {
+			q.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-SNI: " + sealed.ConnectionState().ServerName + "\r\n\r\nok")
 		}
 	})
 	for _, test := range []struct{ conf, want, log string }{
@@ -44,7 +44,7 @@ func TestTLSToServers(t *testing.T) {
 			t.Errorf("%s: %q lacks %q\n%v", test.conf, got, test.want, s.Log.Lines())
 		}
 		if test.log != "" {
-			logged(t, s, test.log)
+			s.Logged(test.log)
 		}
 	}
 }
@@ -65,15 +65,15 @@ func TestUnixSockets(t *testing.T) {
 		}
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(patience))
-		p := &peer{c, bufio.NewReader(c), t}
-		heads <- p.head()
-		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+		p := &webtest.Peer{Conn: c, R: bufio.NewReader(c), T: t}
+		heads <- p.Head()
+		p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 	}()
 	s := webtest.Start(t, modules, `server { location /a/ { proxy_pass http://unix:`+path+`:/b/; } }`)
 	if got := s.Get("/a/c"); !strings.HasPrefix(got, "HTTP/1.1 204") {
 		t.Errorf("%q %v", got, s.Log.Lines())
 	}
-	if got := receive(t, heads); got != "GET /b/c HTTP/1.1\r\nHost: localhost\r\n\r\n" {
+	if got := webtest.Receive(t, heads); got != "GET /b/c HTTP/1.1\r\nHost: localhost\r\n\r\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -96,17 +96,17 @@ func TestAccelRedirect(t *testing.T) {
 	} {
 		heads := make(chan string, 2)
 		first := true
-		b := serve(t, func(p *peer) {
-			head := p.head()
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			head := p.Head()
 			if first {
 				first = false
-				p.say("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX-Other: c\r\nX-Accel-Redirect: " + test.to + "\r\nContent-Length: 7\r\n\r\nignored")
+				p.Say("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX-Other: c\r\nX-Accel-Redirect: " + test.to + "\r\nContent-Length: 7\r\n\r\nignored")
 				return
 			}
 			heads <- head
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal")
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal")
 		})
-		s := start(t, b, `location /start { proxy_pass http://BACKEND; `+test.conf+` } location /x/ { internal; proxy_pass http://BACKEND; }
+		s := start(b, `location /start { proxy_pass http://BACKEND; `+test.conf+` } location /x/ { internal; proxy_pass http://BACKEND; }
 			location @named { proxy_method NAMED; proxy_pass http://BACKEND; }`)
 		got := s.Get("/start")
 		if len(test.want) == 3 {
@@ -118,7 +118,7 @@ func TestAccelRedirect(t *testing.T) {
 		if !strings.Contains(got, "\r\nSet-Cookie: a=b\r\n") || strings.Contains(got, "X-Other") || !strings.HasSuffix(got, "final") {
 			t.Errorf("%s: %q", test.to, got)
 		}
-		if head := receive(t, heads); !strings.HasPrefix(head, test.want+"\r\n") {
+		if head := webtest.Receive(t, heads); !strings.HasPrefix(head, test.want+"\r\n") {
 			t.Errorf("%s led to %q, want %q", test.to, head, test.want)
 		}
 	}
@@ -126,24 +126,24 @@ func TestAccelRedirect(t *testing.T) {
 
 // TestTooLargeBodies: a chunked body over client_max_body_size ends the request, wherever it is found out.
 func TestTooLargeBodies(t *testing.T) {
-	b := serve(t, func(p *peer) {
-		for p.head() != "" {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		for p.Head() != "" {
 		}
 	})
 	for _, conf := range []string{`client_max_body_size 10;`, `client_max_body_size 10; proxy_request_buffering off;`} {
-		s := start(t, b, conf)
+		s := start(b, conf)
 		got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n")
 		if !strings.HasPrefix(got, "HTTP/1.1 413 ") {
 			t.Errorf("%s: %q %v", conf, got, s.Log.Lines())
 		}
-		logged(t, s, "client intended to send too large chunked body")
+		s.Logged("client intended to send too large chunked body")
 	}
 }
 
 // TestExpectWithoutBody: a client may wait for 100 although it has nothing to send; nginx tells it to go on.
 func TestExpectWithoutBody(t *testing.T) {
-	b := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-	s := start(t, b, ``)
+	b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	s := start(b, ``)
 	got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") {
 		t.Errorf("got %q", got)

@@ -1,0 +1,25 @@
+package proxy_test
+
+import (
+	"strings"
+	"time"
+
+	"starling/modules/web/proxy"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+var modules = []*web.Module{&web.Core, &proxy.Module}
+
+// patience is how long a script waits for bytes before the test has failed.
+const patience = time.Minute
+
+const crlf = "\r\n"
+
+// start runs a server with one location that proxies to b; BACKEND in the text stands for its address.
+func start(b *webtest.Backend, text string) *webtest.Server {
+	if !strings.Contains(text, "location") {
+		text = "location / { proxy_pass http://BACKEND; " + text + " }"
+	}
+	return b.Behind(modules, text)
+}

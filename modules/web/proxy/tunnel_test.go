@@ -1,0 +1,46 @@
+package proxy_test
+
+import (
+	"bufio"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"starling/web/webtest"
+)
+
+// TestTunnel: after 101 bytes go both ways, those that came early too.
+func TestTunnel(t *testing.T) {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		if head := p.Head(); !strings.Contains(head, "Upgrade: websocket\r\n") {
+			p.T.Errorf("%q", head)
+		}
+		p.Say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello")
+		for range 2 {
+			p.Say("<" + p.Body(4) + ">")
+		}
+	})
+	s := start(b, `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;`)
+	conn := s.DialLoopback()
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping")
+	want := "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello<ping>"
+	r := bufio.NewReader(conn)
+	got := ""
+	for !strings.HasSuffix(got, "<ping>") {
+		c, err := r.ReadByte()
+		if err != nil {
+			t.Fatalf("%q %v", got, err)
+		}
+		got += string(c)
+	}
+	if webtest.Undated(got) != want {
+		t.Errorf("got %q, want %q", webtest.Undated(got), want)
+	}
+	io.WriteString(conn, "pong")
+	rest, err := io.ReadAll(r)
+	if string(rest) != "<pong>" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
+}
