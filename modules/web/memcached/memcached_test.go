@@ -1,0 +1,159 @@
+package memcached_test
+
+import (
+	"strings"
+	"testing"
+
+	"starling/conf"
+	"starling/modules/web/memcached"
+	"starling/vars"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+// key stands for what sets the variable in a configuration: the path, but nothing for "/?none".
+var key = web.Module{
+	Module: conf.Module{Name: "key", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+	Variables: []vars.Variable[*web.Request]{{Name: "memcached_key", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+		if string(r.Query) == "none" {
+			return dst, false
+		}
+		return append(dst, r.Path...), true
+	}}},
+}
+
+var modules = []*web.Module{&web.Core, &memcached.Module, &key}
+
+const crlf = "\r\n"
+
+// server is a memcached that says the same to every key; what it was asked stands in the channel.
+func server(t testing.TB, say string) (*webtest.Backend, <-chan string) {
+	asked := make(chan string, 100)
+	return webtest.Serve(t, func(p *webtest.Peer) {
+		for {
+			line, err := p.R.ReadString('\n')
+			if err != nil {
+				return
+			}
+			asked <- line
+			p.Say(strings.ReplaceAll(say, "|", crlf))
+		}
+	}), asked
+}
+
+func start(b *webtest.Backend, text string) *webtest.Server {
+	return b.Behind(modules, `location / { memcached_pass BACKEND; `+text+` }`)
+}
+
+// TestAnswers: what memcached says, and what the client gets of it.
+func TestAnswers(t *testing.T) {
+	for _, test := range []struct{ name, conf, say, want, log string }{
+		{"a value", ``, "VALUE /a.txt 0 8|SEE-THIS|END|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 8|Connection: close||SEE-THIS", ""},
+		{"an empty one", ``, "VALUE /a.txt 0 0||END|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 0|Connection: close||", ""},
+		{"one that looks like the trailer", ``, "VALUE /a.txt 0 12||END||END|END|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 12|Connection: close|||END||END", ""},
+		{"one with a unique number", ``, "VALUE /a.txt 0 2 7|ab|END|", "502", "memcached sent invalid length in response \"VALUE /a.txt 0 2 7\" for key \"/a.txt\""},
+		{"none", ``, "END|", "404", "[info] *1 key: \"/a.txt\" was not found by memcached"},
+		{"flags that are not asked for", ``, "VALUE /a.txt x 1|a|END|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 1|Connection: close||a", ""},
+		{"the flag", `memcached_gzip_flag 2;`, "VALUE /a.txt 6 1|a|END|",
+			"HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 1|Connection: close|Content-Encoding: gzip||a", ""},
+		{"another flag", `memcached_gzip_flag 2;`, "VALUE /a.txt 4 1|a|END|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 1|Connection: close||a", ""},
+		{"bad flags", `memcached_gzip_flag 2;`, "VALUE /a.txt x 1|a|END|", "502", "memcached sent invalid flags in response \"VALUE /a.txt x 1\" for key \"/a.txt\""},
+		{"another key", ``, "VALUE /b 0 1|a|END|", "502", "memcached sent invalid key in response \"VALUE /b 0 1\" for key \"/a.txt\""},
+		{"a longer key", ``, "VALUE /a.txtx 0 1|a|END|", "502", "memcached sent invalid response: \"VALUE /a.txtx 0 1\""},
+		{"no length", ``, "VALUE /a.txt 0|a|END|", "502", "memcached sent invalid response: \"VALUE /a.txt 0\""},
+		{"a negative length", ``, "VALUE /a.txt 0 -1|a|END|", "502", "memcached sent invalid length in response \"VALUE /a.txt 0 -1\" for key \"/a.txt\""},
+		{"a length that overflows", ``, "VALUE /a.txt 0 99999999999999999999|a|END|", "502", "memcached sent invalid length"},
+		{"an error", ``, "CLIENT_ERROR too long|", "502", "memcached sent invalid response: \"CLIENT_ERROR too long\" while reading response header from upstream"},
+		{"a line without CR", ``, "END\n", "502", "memcached sent invalid response: \"END\""},
+		{"a long line", `memcached_buffer_size 16;`, "VALUE /a.txt 0 8|SEE-THIS|END|", "502", "upstream sent too big header while reading response header from upstream"},
+		{"a wrong trailer", ``, "VALUE /a.txt 0 2|ab|FIN|", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 2|Connection: close||ab",
+			"memcached sent invalid trailer while reading upstream"},
+		{"more than the trailer", ``, "VALUE /a.txt 0 2|ab|END|\x00111", "HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 2|Connection: close||ab", "memcached sent invalid trailer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, asked := server(t, test.say)
+			s := start(b, test.conf)
+			got := webtest.Undated(s.Get("/a.txt"))
+			if line := webtest.Receive(t, asked); line != "get /a.txt\r\n" {
+				t.Errorf("asked %q", line)
+			}
+			want := strings.ReplaceAll(test.want, "|", crlf)
+			fits := got == want
+			if len(want) == 3 { // a status, with a page of ours
+				fits = strings.HasPrefix(got, "HTTP/1.1 "+want+" ") && strings.Contains(got, "<h1>"+want+" ")
+			}
+			if !fits {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if test.log != "" {
+				s.Logged(test.log)
+			}
+		})
+	}
+}
+
+// TestCutShort: the log says where a server closed too early.
+func TestCutShort(t *testing.T) {
+	for say, log := range map[string]string{
+		"VALUE /a":                  "upstream prematurely closed connection while reading response header from upstream",
+		"VALUE /a 0 5\r\nab":        "upstream prematurely closed connection while reading upstream",
+		"VALUE /a 0 2\r\nab\r\nEN":  "upstream prematurely closed connection while reading upstream",
+		"VALUE /a 0 5\r\nabcde\r\n": "upstream prematurely closed connection while reading upstream",
+	} {
+		b := webtest.Serve(t, func(p *webtest.Peer) {
+			p.R.ReadString('\n')
+			p.Say(say)
+		})
+		s := start(b, ``)
+		s.Get("/a")
+		s.Logged(log)
+	}
+}
+
+// TestKeys: what is sent for a key, and what nobody is asked for.
+func TestKeys(t *testing.T) {
+	const value = "VALUE /%20%25é 0 1|a|END|"
+	b, asked := server(t, value)
+	s := start(b, ``)
+	if got := s.Get("/%20%25%c3%a9"); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("%q %v", got, s.Log.Lines())
+	}
+	if line := webtest.Receive(t, asked); line != "get /%20%25é\r\n" {
+		t.Errorf("asked %q", line)
+	}
+	if got := s.Get("/?none"); !strings.HasPrefix(got, "HTTP/1.1 500") {
+		t.Errorf("%q", got)
+	}
+	s.Logged(`the "$memcached_key" variable is not set`)
+	if got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"); !strings.HasPrefix(got, "HTTP/1.1 405") {
+		t.Errorf("%q", got)
+	}
+	if len(asked) > 0 {
+		t.Errorf("asked %q", <-asked)
+	}
+}
+
+// TestConfigurationErrors: what nginx refuses, in its words.
+func TestConfigurationErrors(t *testing.T) {
+	for conf, want := range map[string]string{
+		`memcached_pass 127.0.0.1;`:                               `no port in upstream "127.0.0.1" in /test.conf:1`,
+		`memcached_pass 127.0.0.1:1/x;`:                           `invalid host in upstream "127.0.0.1:1/x" in /test.conf:1`,
+		`memcached_pass http://127.0.0.1:1;`:                      `invalid host in upstream "http://127.0.0.1:1" in /test.conf:1`,
+		`memcached_pass $x;`:                                      `no port in upstream "$x" in /test.conf:1`,
+		`memcached_pass 127.0.0.1:1; memcached_pass 127.0.0.1:1;`: `"memcached_pass" directive is duplicate in /test.conf:1`,
+		`limit_except GET { memcached_pass 127.0.0.1:1; }`:        `"memcached_pass" directive is not allowed here in /test.conf:1`,
+		`memcached_next_upstream http_404;`:                       `invalid value "http_404" in /test.conf:1`,
+		`memcached_gzip_flag -1;`:                                 `"memcached_gzip_flag" directive invalid number in /test.conf:1`,
+		`memcached_force_ranges on;`:                              `unknown directive "memcached_force_ranges" in /test.conf:1`,
+		`memcached_pass unix:/x; # nothing sets the key`:          `unknown "memcached_key" variable in /test.conf:1`,
+	} {
+		list := modules
+		if strings.Contains(conf, "nothing sets") {
+			list = list[:2]
+		}
+		_, err := webtest.Load(t, list, "server { location / { "+conf+"\n} }")
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", conf, err, want)
+		}
+	}
+}
