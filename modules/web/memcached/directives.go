@@ -67,5 +67,5 @@ func build(b *web.Block) (web.Handler, error) {
 
 // key finds the variable, which nothing declares but the configuration itself.
 func key(b *web.Block) (vars.Template[*web.Request], error) {
-	return web.Variables(b.Plan).Compile("$memcached_key", b.Scope.Node)
+	return web.Side.Variables(b.Plan).Compile("$memcached_key", b.Scope.Node)
 }
