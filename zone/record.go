@@ -26,7 +26,8 @@ type Record struct {
 	keyBytes     uint16
 	Mark         uint8 // the kind's own
 	state        uint8
-	_            [4]byte // to 48 bytes, the figure of RecordBytes
+	usedRank     uint8   // below usedMS, see turn
+	_            [3]byte // to 48 bytes, the figure of RecordBytes
 }
 
 const (
@@ -52,8 +53,14 @@ func (r *Record) UsedMS(nearMS int64) int64 { return nearMS - int64(int32(uint32
 // SetUsedMS notes another time of the last use, without a change of the order.
 func (r *Record) SetUsedMS(monoMS int64) { r.usedMS = uint32(monoMS) }
 
-// IdleMS is how long ago the record was used last (up to 49 days).
-func (r *Record) IdleMS(monoMS int64) int64 { return int64(uint32(monoMS) - r.usedMS) }
+// IdleMS is how long ago the record was used last (up to 49 days). A turn may be somewhat ahead of the clock.
+func (r *Record) IdleMS(monoMS int64) int64 {
+	const aheadMS = 1 << 20
+	if idle := uint32(monoMS) - r.usedMS; idle < 1<<32-aheadMS {
+		return int64(idle)
+	}
+	return 0
+}
 
 // RecordBytes is what a record costs of the zone's budget beyond key and value: itself and its share of the index.
 const RecordBytes = 48 + 16

@@ -52,6 +52,7 @@ type Store struct {
 	seed   maphash.Seed
 
 	used, records, pending atomic.Int64
+	arrivals               atomic.Uint64 // a time in ms, and how many keys came in it
 	evicted, refused       atomic.Int64
 	ahead                  atomic.Int64
 	won, lost, forfeited   atomic.Int64
@@ -135,6 +136,7 @@ func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, mo
 	if !s.reserve(sh, CostBytes(len(key), len(value)), limit, evict, monoMS) {
 		return 0, nil
 	}
+	s.arrived(monoMS)
 	return sh.insert(key, value)
 }
 

@@ -4,7 +4,7 @@ package zone
 
 // Use makes a record the most recently used one.
 func (sh *Shard) Use(slot Slot, r *Record, monoMS int64) {
-	r.usedMS = uint32(monoMS)
+	r.setTurn(sh.store.turn(monoMS))
 	if sh.newest != slot {
 		sh.unlinkUse(slot, r)
 		r.older, r.newer = sh.newest, 0
@@ -40,14 +40,14 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 	r.older, r.newer = 0, 0
 }
 
-// oldestKnown marks a shard that has an oldest record; the low bits are when it was used.
-const oldestKnown = 1 << 32
+// oldestKnown marks a shard that has an oldest record; the low bits are its turn.
+const oldestKnown = 1 << turnBits
 
 // publishOldest lets makeRoom of other shards see how old the least recently used record here is.
 func (sh *Shard) publishOldest() {
 	var value uint64
 	if sh.oldest != 0 {
-		value = oldestKnown | uint64(sh.at(sh.oldest).usedMS)
+		value = oldestKnown | sh.at(sh.oldest).turn()
 	}
 	sh.store.oldest[sh.number].Store(value)
 }
@@ -84,6 +84,7 @@ func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64)
 // evictOne removes the least recently used record that does not wait to be sent.
 func (s *Store) evictOne(own *Shard, monoMS int64) bool {
 	var tried [Shards / 64]uint64
+	now := s.turn(monoMS)
 	for range evictShards {
 		best, bestIdle := -1, int64(-1)
 		for i := range s.oldest {
@@ -91,7 +92,7 @@ func (s *Store) evictOne(own *Shard, monoMS int64) bool {
 			if value == 0 || tried[i/64]&(1<<(i%64)) != 0 {
 				continue
 			}
-			if idle := int64(uint32(monoMS) - uint32(value)); idle > bestIdle {
+			if idle := int64((now - value) & turnMask); idle > bestIdle {
 				best, bestIdle = i, idle
 			}
 		}

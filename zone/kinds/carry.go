@@ -65,10 +65,7 @@ func (b *Bucket) levels(shard int, now clock.Reading) (out []carriedBucket) {
 	sh := b.store.ShardNumber(shard)
 	sh.Lock()
 	defer sh.Unlock()
-	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-		if !sh.Live(slot) {
-			continue
-		}
+	for slot := sh.Oldest(); slot != 0; slot = sh.Newer(slot) { // so that the order of use is carried too
 		r := sh.At(slot)
 		if level := int64(r.Word0) - b.drained(now.MonoMS-int64(r.Word1)); level > 0 {
 			out = append(out, carriedBucket{append([]byte(nil), sh.Key(r)...), level})
