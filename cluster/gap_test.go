@@ -17,9 +17,9 @@ func TestFramesArriveOnce(t *testing.T) {
 		sequence   uint64
 		fresh, gap bool
 	}{{1, true, false}, {1, false, false}, {2, true, false}, {1, false, false}, {5, true, true}, {4, false, false}, {6, true, false}} {
-		fresh, gap := p.arrived(7, step.sequence, f.now)
-		if fresh != step.fresh || gap != step.gap {
-			t.Errorf("frame %d: fresh %v, gap %v", step.sequence, fresh, gap)
+		got := p.arrived(7, 1, step.sequence, f.now)
+		if got.fresh != step.fresh || got.gap != step.gap || got.madeUp {
+			t.Errorf("frame %d: %+v", step.sequence, got)
 		}
 		p.applyDone(7, step.sequence)
 	}
@@ -87,12 +87,12 @@ func TestGapsBeforeTheFirstFrameAreGivenUp(t *testing.T) {
 		if taught {
 			z.learner.frontier, z.learner.hasFrontier = map[zone.Origin]uint64{7: test.frontier}, true
 		}
-		if _, gap := z.arrived(7, test.first, f.now); gap != (taught && test.gap) {
-			t.Errorf("%s: a gap is noticed when the frame comes: %v", test.name, gap)
+		if got := z.arrived(7, 1, test.first, f.now); got.gap != (taught && test.gap) {
+			t.Errorf("%s: a gap is noticed when the frame comes: %+v", test.name, got)
 		}
 		z.applied[7].gap = false // as if it had come before the teaching began
 		z.mu.Lock()
-		node.becomeReady(&z, taught)
+		node.becomeReady(&z, taught, f.now)
 		z.mu.Unlock()
 		if lacks := wire.ShardSet(z.shared.Lacks(7)); lacks.Empty() == test.gap {
 			t.Errorf("%s: it lacks %x", test.name, lacks)

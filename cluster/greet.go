@@ -77,7 +77,7 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	if err := s.acquainted(h, now); err != nil {
-		n.refused(s, err)
+		n.refuse(s, err)
 		s.reply(wire.Reply{Status: wire.StatusRefused, Text: err.Error()}, now)
 		s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})
 		return nil
@@ -85,10 +85,17 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	n.driver.Met(s, s.peer.id)
 	n.mu.Lock()
 	standing, lives := s.peer.in[h.Incarnation], len(s.peer.in)
-	if standing == nil && lives < maxLives {
+	var waited *Session
+	switch {
+	case standing == nil && lives < maxLives:
 		s.peer.in[h.Incarnation] = s
+	case standing != nil:
+		waited, s.peer.waiting[h.Incarnation] = s.peer.waiting[h.Incarnation], s
 	}
 	n.mu.Unlock()
+	if waited != nil {
+		waited.leave(wire.ReasonAlias, "a later connection waits to take over")
+	}
 	if standing == nil && lives >= maxLives {
 		return fmt.Errorf("%d lives of node %s are connected already", lives, s.peer.id)
 	}
@@ -187,7 +194,7 @@ func (s *Session) accept(now clock.Reading) {
 		n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
 		// The connection before may have ended while it taught what had been lost.
 		if lacks := wire.ShardSet(z.shared.Lacks(originOfWire(s.their.Zones[i].Origin))); !lacks.Empty() {
-			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: uint64(i), Shards: lacks, Merge: true}.Append(nil))
+			z.askFor(s, wire.TeachRequest{Zone: uint64(i), Shards: lacks}, now)
 		}
 	}
 	s.stand()
@@ -225,7 +232,7 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		return errors.New(text)
 	}
 	if err := s.acquainted(r.Hello, now); err != nil {
-		n.refused(s, err)
+		n.refuse(s, err)
 		return err
 	}
 	if s.leftAsAlias() {
@@ -262,8 +269,8 @@ func (s *Session) duplicate() error {
 	return nil
 }
 
-// refused tells the operator that somebody was refused.
-func (n *Node) refused(s *Session, err error) {
+// refuse tells the operator that somebody was refused.
+func (n *Node) refuse(s *Session, err error) {
 	n.tell(s, Problem, "refused peer %s: %v", s.Address, err)
 }
 

@@ -13,6 +13,7 @@ type actor struct {
 	f       *fabric
 	host    *host
 	session *Session
+	opened  bool // the preamble of what the host sends was read
 }
 
 // comes connects to a host from an address, with the subject of a certificate or without one, and says hello.
@@ -22,7 +23,7 @@ func (f *fabric) comes(to *host, address, subject string, hello wire.Hello) *act
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	a := &actor{f, to, s}
+	a := &actor{f: f, host: to, session: s}
 	s.Receive(wire.AppendFrame([]byte(wire.Preamble), wire.TypeHello, hello.Append(nil), nil), to.reading()) // it ends the session, or not
 	return a
 }
@@ -37,7 +38,7 @@ func (f *fabric) isDialled(by *host, address, subject string, hello wire.Hello) 
 	}
 	reply := wire.Reply{Status: wire.StatusAccepted, Hello: hello}
 	s.Receive(wire.AppendFrame([]byte(wire.Preamble), wire.TypeReply, reply.Append(nil), nil), by.reading())
-	return &actor{f, by, s}
+	return &actor{f: f, host: by, session: s}
 }
 
 // says sends a frame.

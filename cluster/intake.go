@@ -88,15 +88,21 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		n.driver.Wake(s)
 	}
 	z := iz.state
-	fresh, gap := z.arrived(iz.origin, d.Sequence, now)
-	if gap {
+	came := z.arrived(iz.origin, s.peer.id, d.Sequence, now)
+	if came.madeUp {
+		err := fmt.Errorf("frame %d of zone %q comes after frame %d: no journal holds so many, it is made up", d.Sequence, z.info.Name, came.last)
+		n.refuse(s, err)
+		return err
+	}
+	if came.gap {
 		z.shared.Forfeit(iz.origin, d.Sequence)
 	}
-	if gap && z.ready.Load() { // else it is asked when the zone is
-		n.tell(s, Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
-		s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: d.Zone, Shards: wire.All, Merge: true}.Append(nil))
+	if came.gap && z.ready.Load() { // else it is asked when the zone is
+		if z.askFor(s, wire.TeachRequest{Zone: d.Zone, Shards: wire.All}, now) {
+			n.tell(s, Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
+		}
 	}
-	if fresh {
+	if came.fresh {
 		applied, err := z.shared.Apply(iz.origin, d.Sequence, d.Payload, int64(min(d.AgeMS, maxClockMS)), s.arrival(now))
 		if err != nil {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
@@ -109,26 +115,6 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	}
 	iz.last = max(iz.last, d.Sequence)
 	return nil
-}
-
-// arrived notes a frame before it is applied. fresh says that it was not seen before, gap that frames before it are
-// lost, or were not in what has been taught.
-func (p *progress) arrived(origin zone.Origin, sequence uint64, now clock.Reading) (fresh, gap bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	in := p.inflowOf(origin, now)
-	if sequence <= in.last {
-		return false, false
-	}
-	if p.ready.Load() {
-		return true, sequence > in.last+1
-	}
-	if in.first == 0 {
-		in.first = sequence
-		in.gap = p.learner.hasFrontier && sequence > p.learner.frontier[origin]+1
-		return true, in.gap
-	}
-	return true, false
 }
 
 // applyDone moves the point from which an origin resumes.
@@ -168,15 +154,15 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 	}
 	z := iz.state
 	if t.LostTo > 0 {
-		s.overran(iz)
-		z.lost(iz.origin, t.LostTo, now)
+		s.overran(iz, now)
+		z.lost(iz.origin, s.peer.id, t.LostTo, now)
 	}
 	z.teachBegins(s, &t)
 	return nil
 }
 
 // overran says what becomes of a zone whose dialer lost frames: where it can, the dialer leaves what is missing to repair.
-func (s *Session) overran(iz *intakeZone) {
+func (s *Session) overran(iz *intakeZone, now clock.Reading) {
 	z, n := iz.state, s.node
 	_, repairs := s.repairs(z, s.their.Zones[iz.index].Ready)
 	how := "teaches zone %q anew"
@@ -185,18 +171,18 @@ func (s *Session) overran(iz *intakeZone) {
 		n.loseFrames(s.peer, z)
 		var sums [zone.Shards]uint64
 		if !z.shared.Digests(&sums) {
-			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: wire.All, Merge: true}.Append(nil))
+			z.askFor(s, wire.TeachRequest{Zone: iz.index, Shards: wire.All}, now)
 		}
 	}
 	n.tell(s, Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
 }
 
 // lost makes an origin go on at a frame: the ones before it are lost, or the origin has begun again.
-func (z *zoneState) lost(origin zone.Origin, to uint64, now clock.Reading) {
+func (z *zoneState) lost(origin zone.Origin, by NodeID, to uint64, now clock.Reading) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	in := z.inflowOf(origin, now)
-	if in.last+1 < to {
+	in := z.inflowOf(origin, by, now)
+	if in.last+1 < to || in.last > to+zone.MaxFrames { // what others said of it, it knows better
 		z.shared.Forfeit(origin, to)
 	}
 	in.last = to - 1
@@ -214,12 +200,24 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 	}
 	z, n := iz.state, s.node
 	if len(t.Payload) > 0 {
+		if taught, ok := z.shared.(interface {
+			TaughtBy([]byte) (zone.Origin, bool)
+		}); ok {
+			if teacher, ok := taught.TaughtBy(t.Payload); ok && teacher != iz.origin {
+				err := impostor("a taught piece of zone %q says to be of origin %016x, which is not this peer's", z.info.Name, uint64(teacher))
+				n.refuse(s, err)
+				return err
+			}
+		}
 		applied, err := z.shared.Learn(t.Payload, s.arrival(now))
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}
 		n.cameLate(applied.Won+applied.Cleared, now)
 		s.refused(iz, applied.Refused+applied.Ahead, now)
+	}
+	if t.Last {
+		z.answered(s, t.Zone, int(t.Shard), now)
 	}
 	if t.Last && z.learnt(s, int(t.Shard), now) {
 		n.settleReady(z, now)

@@ -73,6 +73,7 @@ func (z *zoneState) sourceReady(s *Session, now clock.Reading) {
 func (z *zoneState) dropSource(s *Session, now clock.Reading) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
+	delete(z.asking, s)
 	if _, was := z.learner.sources[s]; was {
 		delete(z.learner.sources, s)
 		z.askForShares(now)
@@ -186,7 +187,7 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 		z.mu.Unlock()
 		return
 	}
-	repaired := n.becomeReady(z, taught)
+	repaired := n.becomeReady(z, taught, now)
 	z.mu.Unlock()
 	for _, s := range repaired {
 		n.loseFrames(s.peer, z)
@@ -202,7 +203,7 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 
 // becomeReady sets where the journals go on, and asks for a full pass wherever frames may be missing between what was
 // taught and what arrived. It returns the sessions whose zones are left to repair instead. Called with z.mu held.
-func (n *Node) becomeReady(z *zoneState, taught bool) (repaired []*Session) {
+func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repaired []*Session) {
 	z.ready.Store(true)
 	if !taught {
 		z.learner.frontier = nil // what was not taught to its end has to come from the journals
@@ -214,7 +215,7 @@ func (n *Node) becomeReady(z *zoneState, taught bool) (repaired []*Session) {
 		case !taught && !src.covered && n.leavesToRepair(s, z):
 			repaired = append(repaired, s)
 		case in != nil && in.gap || !taught && !src.covered:
-			s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: src.index, Shards: wire.All, Merge: true}.Append(nil))
+			z.ask(s, wire.TeachRequest{Zone: src.index, Shards: wire.All}, now)
 		}
 	}
 	for origin, sequence := range z.learner.frontier {

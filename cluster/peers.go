@@ -16,6 +16,8 @@ type peer struct {
 	// out and in are the standing sessions: to the peer, and from each of its lives.
 	out *Session
 	in  map[uint64]*Session // by incarnation
+	// waiting are those that may take over from in; the latest one of each.
+	waiting map[uint64]*Session
 
 	outAddress, inAddress string
 	rttMS                 int64

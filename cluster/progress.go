@@ -36,6 +36,7 @@ type progress struct {
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow
 	learner learner
+	asking  map[*Session]*asking
 }
 
 // inflow is what has arrived of one origin's journal.
@@ -44,6 +45,7 @@ type inflow struct {
 	first uint64 // the first frame received while the zone was not ready, 0 for none
 	gap   bool   // between what was taught and first, frames are missing
 	used  int64  // monotonic ms of the last change
+	by    NodeID // who brought it
 }
 
 // maxOrigins bounds the origins remembered of a zone. Each start of each node makes one; the ones
@@ -52,31 +54,42 @@ const maxOrigins = wire.MaxFrontier
 
 func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
 	return &progress{
-		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow),
+		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow), asking: make(map[*Session]*asking),
 		learner: learner{missing: wire.All, sources: make(map[*Session]*source), aloneSinceMS: now.MonoMS, settledMS: now.MonoMS},
 	}
 }
 
-// inflowOf finds or makes the memory of an origin. Called with mu held.
-func (p *progress) inflowOf(origin zone.Origin, now clock.Reading) *inflow {
+// inflowOf finds or makes the memory of an origin, which a node brings. One that has more lives than a node has forgets its own oldest.
+// Called with mu held.
+func (p *progress) inflowOf(origin zone.Origin, by NodeID, now clock.Reading) *inflow {
 	in := p.applied[origin]
 	if in == nil {
-		if len(p.applied) >= maxOrigins {
-			p.forgetOldest()
+		if len(p.applied) >= maxOrigins || p.broughtBy(by) >= maxLives {
+			p.forgetOldest(by)
 		}
 		in = &inflow{}
 		p.applied[origin] = in
 	}
-	in.used = now.MonoMS
+	in.used, in.by = now.MonoMS, by
 	return in
 }
 
-func (p *progress) forgetOldest() {
+func (p *progress) broughtBy(by NodeID) (origins int) {
+	for _, in := range p.applied {
+		if in.by == by {
+			origins++
+		}
+	}
+	return origins
+}
+
+// forgetOldest forgets the origin unused longest, of one node if that brought any.
+func (p *progress) forgetOldest(by NodeID) {
 	var oldest zone.Origin
-	used := int64(1<<63 - 1)
+	used, found := int64(0), false
 	for origin, in := range p.applied {
-		if in.used < used {
-			oldest, used = origin, in.used
+		if mine := in.by == by; mine && !found || mine == found && (oldest == 0 || in.used < used) {
+			oldest, used, found = origin, in.used, mine
 		}
 	}
 	delete(p.applied, oldest)

@@ -146,7 +146,7 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 	case wire.TypeAck:
 		return s.acked(f.Body)
 	case wire.TypeTeachRequest:
-		return s.teachRequested(f.Body)
+		return s.teachRequested(f.Body, now)
 	case wire.TypeReport:
 		return s.reported(f.Body, now)
 	case wire.TypeSketch:
@@ -176,7 +176,7 @@ func (s *Session) acked(body []byte) error {
 	return wrong
 }
 
-func (s *Session) teachRequested(body []byte) error {
+func (s *Session) teachRequested(body []byte, now clock.Reading) error {
 	t, err := wire.ParseTeachRequest(body)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (s *Session) teachRequested(body []byte) error {
 		s.node.driver.Wake(s)
 	}
 	if back, index := s.reverse(pz.state); t.Both && back != nil {
-		back.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: index, Shards: t.Shards, Merge: true}.Append(nil))
+		pz.state.askFor(back, wire.TeachRequest{Zone: index, Shards: t.Shards}, now)
 	}
 	return nil
 }

@@ -264,7 +264,7 @@ func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 	}
 	s.node.tell(s, Notice, "zone %q and that of peer %s differ in too many records; %d shards are taught instead of repaired",
 		iz.state.info.Name, s.name(), count(rest))
-	s.send(wire.TypeTeachRequest, wire.TeachRequest{Zone: iz.index, Shards: rest, Merge: true, Both: true}.Append(nil))
+	iz.state.askFor(s, wire.TeachRequest{Zone: iz.index, Shards: rest, Both: true}, now)
 	m.sent++ // something is to change
 	s.repairDone(iz, now)
 }

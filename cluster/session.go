@@ -457,6 +457,9 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 	if standing := p.in[s.their.Incarnation]; standing != nil && standing.successor == s {
 		standing.successor = nil
 	}
+	if p.waiting[s.their.Incarnation] == s {
+		delete(p.waiting, s.their.Incarnation)
+	}
 	if p.in[s.their.Incarnation] == s {
 		delete(p.in, s.their.Incarnation)
 		if next = s.successor; next != nil {

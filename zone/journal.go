@@ -22,10 +22,16 @@ type frame struct {
 // FirstSequence is the sequence of the first frame; zero stands for "nothing yet".
 const FirstSequence uint64 = 1
 
-// The ring's bounds: nginx's default of 8 frames, and enough for the 100 MB a mesh of hundreds may want to keep.
+// MaxFrames is the longest ring: enough for the 100 MB a mesh of hundreds may want to keep. Nobody is further behind an origin than that
+// without being told that frames are lost.
+const MaxFrames = 65536
+
+// MaxSequence is beyond what any journal reaches: a million frames a second for nine years.
+const MaxSequence = 1 << 48
+
+// The ring's bounds: nginx's default of 8 frames.
 const (
 	defaultFrames     = 8
-	maxFrames         = 65536
 	defaultFrameBytes = 8192
 	minFrameBytes     = 256
 )
@@ -34,7 +40,7 @@ const (
 func (j *Journal) resize(frames int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	ring := make([]frame, min(max(frames, 1), maxFrames))
+	ring := make([]frame, min(max(frames, 1), MaxFrames))
 	if j.next == 0 {
 		j.next, j.oldest = FirstSequence, FirstSequence
 	}

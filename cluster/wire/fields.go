@@ -33,6 +33,18 @@ func (f *fields) uvarint() uint64 {
 	return v
 }
 
+// maxSequence is beyond what any journal reaches (zone.MaxSequence): what is added to a sequence does not overflow.
+const maxSequence = 1 << 48
+
+func (f *fields) sequence() uint64 {
+	v := f.uvarint()
+	if v >= maxSequence {
+		f.fail(fmt.Errorf("sequence %d, which no journal reaches", v))
+		return 0
+	}
+	return v
+}
+
 func (f *fields) varint() int64 {
 	v, n := binary.Varint(f.rest)
 	if n <= 0 {

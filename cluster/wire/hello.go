@@ -202,7 +202,7 @@ func ParseReply(body []byte) (Reply, error) {
 	r.Hello = inner.hello()
 	n := f.count(MaxZones, "resumes")
 	for range n {
-		r.Resumes = append(r.Resumes, Resume{Zone: f.uvarint(), Sequence: f.uvarint()})
+		r.Resumes = append(r.Resumes, Resume{Zone: f.uvarint(), Sequence: f.sequence()})
 	}
 	if err := errors.Join(f.err, inner.err); err != nil {
 		return Reply{}, fmt.Errorf("reply: %w", err)

@@ -48,7 +48,7 @@ func AppendDataHead(dst []byte, zone, sequence, ageMS uint64) []byte {
 // ParseData reads the body of a Data frame; Payload is part of it.
 func ParseData(body []byte) (Data, error) {
 	f := fields{rest: body}
-	d := Data{Zone: f.uvarint(), Sequence: f.uvarint(), AgeMS: f.uvarint(), Payload: f.rest}
+	d := Data{Zone: f.uvarint(), Sequence: f.sequence(), AgeMS: f.uvarint(), Payload: f.rest}
 	return d, named("data", f.err)
 }
 
@@ -155,10 +155,10 @@ func (t *TeachBegin) Append(dst []byte) []byte {
 // ParseTeachBegin reads the body of a TeachBegin frame.
 func ParseTeachBegin(body []byte) (TeachBegin, error) {
 	f := fields{rest: body}
-	t := TeachBegin{Zone: f.uvarint(), LostTo: f.uvarint()}
+	t := TeachBegin{Zone: f.uvarint(), LostTo: f.sequence()}
 	n := f.count(MaxFrontier, "origins")
 	for range n {
-		t.Frontier = append(t.Frontier, Applied{Origin: f.fixed64(), Sequence: f.uvarint()})
+		t.Frontier = append(t.Frontier, Applied{Origin: f.fixed64(), Sequence: f.sequence()})
 		if f.err != nil {
 			break
 		}

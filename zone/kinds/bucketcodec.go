@@ -72,8 +72,10 @@ func (b *Bucket) malformed() error {
 // Apply adds the costs of one frame, unless it was applied before.
 func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (applied zone.Applied, err error) {
 	o := b.origin(from, now)
+	o.spoke.Store(true)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.completed = believed(o.completed, sequence)
 	if sequence <= o.completed {
 		return applied, nil
 	}
@@ -85,6 +87,7 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 		shard := int(r.Byte())
 		sh := b.store.ShardNumber(shard)
 		sh.Lock()
+		o.applied[shard] = believed(o.applied[shard], sequence)
 		switch {
 		case sequence <= o.applied[shard]:
 			skipGroup(&r)
@@ -106,6 +109,25 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 		return applied, b.malformed()
 	}
 	return applied, nil
+}
+
+// believed is the last frame that an origin is taken to have sent, given one that it does send: what others said of it, and is further ahead
+// than a journal is long, was not true.
+func believed(last, sequence uint64) uint64 {
+	if last > sequence+zone.MaxFrames {
+		return sequence - 1
+	}
+	return last
+}
+
+// TaughtBy is who says to have taught a piece.
+func (b *Bucket) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) {
+	r := zone.Read(payload)
+	r.Byte()
+	r.Byte()
+	r.Uvarint()
+	teacher = zone.Origin(r.Uint64())
+	return teacher, !r.Failed()
 }
 
 // addGroup adds the costs of one shard.
@@ -223,6 +245,9 @@ func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 	var from []seen
 	for i := uint64(0); i < count && !r.Failed(); i++ {
 		from = append(from, seen{zone.Origin(r.Uint64()), r.Uvarint()})
+		if from[i].sequence >= zone.MaxSequence {
+			r.Fail()
+		}
 	}
 	if r.Failed() {
 		return applied, b.malformed()

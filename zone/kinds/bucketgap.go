@@ -21,7 +21,8 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.completed = max(o.completed, max(to, 1)-1)
+	to = max(to, 1)
+	o.completed = max(believed(o.completed, to), to-1)
 	if o.gap == nil {
 		o.gap = new(gap)
 	}
@@ -32,6 +33,7 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 		}
 		sh := b.store.ShardNumber(shard)
 		sh.Lock()
+		o.applied[shard] = believed(o.applied[shard], to)
 		o.gap.waiting[shard].takeHeld(b.held[shard], from, to)
 		sh.Unlock()
 	}

@@ -19,11 +19,15 @@ type origin struct {
 	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
 	applied [zone.Shards]uint64
 	usedMS  atomic.Int64
-	gap     *gap // under mu
+	spoke   atomic.Bool // a frame of it came: it is not only known from what others taught
+	gap     *gap        // under mu
 }
 
 // maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
 const maxOrigins = 512
+
+// heardOnlyMS is by how much earlier an origin is forgotten of which no frame came: a teacher can name as many as it likes.
+const heardOnlyMS = 1 << 40
 
 // origin returns the state of an origin, new if need be.
 func (b *Bucket) origin(name zone.Origin, now clock.Reading) *origin {
@@ -45,7 +49,11 @@ func (b *Bucket) forgetOldestOrigin() {
 	var oldest zone.Origin
 	oldestMS := int64(1<<63 - 1)
 	for name, o := range b.origins {
-		if used := o.usedMS.Load(); used < oldestMS {
+		used := o.usedMS.Load()
+		if !o.spoke.Load() {
+			used -= heardOnlyMS
+		}
+		if used < oldestMS {
 			oldest, oldestMS = name, used
 		}
 	}
