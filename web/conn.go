@@ -190,7 +190,7 @@ func (c *Conn) serve() {
 		c.Requests++
 		r := c.site.take(c)
 		r.wire, r.in = &r.h1, &r.h1.in
-		keep := c.exchange(r)
+		keep := c.serveRequest(r)
 		timeout = r.Location.Core.KeepAlive.Timeout
 		c.site.give(r)
 		if !keep {
@@ -199,9 +199,9 @@ func (c *Conn) serve() {
 	}
 }
 
-// exchange serves one request; a mistake in doing so ends the connection, but not before those who keep something for the time of the
+// serveRequest serves one request; a mistake in doing so ends the connection, but not before those who keep something for the time of the
 // request have had their AtEnd.
-func (c *Conn) exchange(r *Request) (keep bool) {
+func (c *Conn) serveRequest(r *Request) (keep bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.panicked = true
@@ -209,7 +209,7 @@ func (c *Conn) exchange(r *Request) (keep bool) {
 			keep = false
 		}
 	}()
-	return r.exchange()
+	return r.serve()
 }
 
 func (c *Conn) setKeepAlive(k socketKeepAlive) {

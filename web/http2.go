@@ -58,7 +58,7 @@ func (h *streamHandler) Serve(s *h2.Stream) {
 	defer c.survive() // a mistake in what ends a request
 	r := c.site.take(c)
 	r.h2.begin(r, s)
-	c.exchange(r)
+	c.serveRequest(r)
 	c.site.give(r)
 }
 

@@ -30,8 +30,8 @@ type datagrams struct {
 	status              stream.Result
 }
 
-// exchangeDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout.
-func (x *exchange) exchangeDatagrams() (upstream.Outcome, stream.Result) {
+// relayDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout.
+func (x *relayed) relayDatagrams() (upstream.Outcome, stream.Result) {
 	d := &datagrams{relay: relay{x: x, over: make(chan struct{})}, status: stream.Done}
 	d.startWatch(d.watch)
 	defer d.idle.Stop()

@@ -17,7 +17,7 @@ var past = time.Unix(1, 0)
 
 // relay joins client and server until both are done.
 type relay struct {
-	x *exchange
+	x *relayed
 	// idle watches over the session: no deadline is set for each read and write.
 	idle     *time.Timer
 	activeMS atomic.Int64 // since began: when something was last seen to move
@@ -42,7 +42,7 @@ type direction struct {
 }
 
 // relay moves bytes both ways until the session is over.
-func (x *exchange) relay() {
+func (x *relayed) relay() {
 	r := &relay{x: x, over: make(chan struct{})}
 	client, server := x.s.Socket(), tcpOf(x.conn.Conn)
 	r.sockets = [2]*net.TCPConn{client, server}

@@ -23,10 +23,10 @@ func newState(address string, nowMS int64) state {
 }
 
 // state is that of the current try.
-func (x *exchange) state() *state { return &x.states[len(x.states)-1] }
+func (x *relayed) state() *state { return &x.states[len(x.states)-1] }
 
 // settleState writes down what the current try came to, if there was one.
-func (x *exchange) settleState() {
+func (x *relayed) settleState() {
 	if len(x.states) == 0 {
 		return
 	}
@@ -38,7 +38,7 @@ func (x *exchange) settleState() {
 }
 
 // note is added to what the error log says of the session.
-func (x *exchange) note() string {
+func (x *relayed) note() string {
 	text := ""
 	if len(x.states) > 0 {
 		text = ", upstream: \"" + x.state().address + "\""
@@ -48,7 +48,7 @@ func (x *exchange) note() string {
 }
 
 // plainLogf writes at level info what needs no words about client and server behind it.
-func (x *exchange) plainLogf(format string, args ...any) {
+func (x *relayed) plainLogf(format string, args ...any) {
 	if log := x.s.Server.Log; log.Enabled(logs.Info) {
 		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, errno.Args(args)...))
 	}
@@ -69,7 +69,7 @@ var variables = []vars.Variable[*stream.Session]{
 
 func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variable[*stream.Session] {
 	return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		x, ok := s.Content.(*exchange)
+		x, ok := s.Content.(*relayed)
 		if !ok || len(x.states) == 0 {
 			return dst, false
 		}

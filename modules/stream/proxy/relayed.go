@@ -13,8 +13,8 @@ import (
 	"starling/upstream"
 )
 
-// exchange is a session's way to a server and back.
-type exchange struct {
+// relayed is a session's way to a server and back.
+type relayed struct {
 	s       *stream.Session
 	p       *server
 	group   *groups.Group
@@ -35,7 +35,7 @@ type exchange struct {
 
 // handle is the content handler.
 func (p *server) handle(s *stream.Session) stream.Result {
-	x := &exchange{s: s, p: p, action: "connecting to upstream"}
+	x := &relayed{s: s, p: p, action: "connecting to upstream"}
 	s.Content, s.LogNote = x, x.note
 	group, host, status := p.find(s)
 	if status != 0 {
@@ -56,7 +56,7 @@ func (p *server) handle(s *stream.Session) stream.Result {
 	outcome := upstream.Success
 	status = stream.Done
 	if s.IsUDP() {
-		outcome, status = x.exchangeDatagrams()
+		outcome, status = x.relayDatagrams()
 	} else {
 		x.relay()
 	}
@@ -65,7 +65,7 @@ func (p *server) handle(s *stream.Session) stream.Result {
 }
 
 // connect tries servers until one can be connected to; a status other than 0 says that none could.
-func (x *exchange) connect() stream.Result {
+func (x *relayed) connect() stream.Result {
 	a, s := &x.attempt, x.s
 	a.Client = s.Remote.Addr()
 	if x.group.Key != nil {
@@ -100,7 +100,7 @@ func (x *exchange) connect() stream.Result {
 }
 
 // connected notes how long it took.
-func (x *exchange) connected() {
+func (x *relayed) connected() {
 	st, now := x.state(), x.s.Now()
 	st.connectMS = now.MonoMS - st.startMS
 	x.conn.Server.Stats.Connected(time.Duration(st.connectMS) * time.Millisecond)
@@ -118,14 +118,14 @@ func (x *exchange) connected() {
 }
 
 // free ends the current try.
-func (x *exchange) free(outcome upstream.Outcome) {
+func (x *relayed) free(outcome upstream.Outcome) {
 	if x.attempt.Free(outcome, x.s.Now()) {
 		x.s.Logf(logs.Warn, "upstream server temporarily disabled while connecting to upstream")
 	}
 }
 
 // end accounts for the session and closes the server's connection.
-func (x *exchange) end(outcome upstream.Outcome) {
+func (x *relayed) end(outcome upstream.Outcome) {
 	x.settleState()
 	if x.conn == nil {
 		return

@@ -56,8 +56,8 @@ const (
 	maxKeptScratchBytes = 64 << 10
 )
 
-// exchange serves one request and tells whether the connection can take another.
-func (r *Request) exchange() (keep bool) {
+// serve reads and answers one request, and tells whether the connection can take another.
+func (r *Request) serve() (keep bool) {
 	r.StartedAt = r.Now()
 	r.site.traffic.Requests.Add(1)
 	r.site.traffic.Current.Add(1)
