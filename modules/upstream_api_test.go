@@ -16,6 +16,9 @@ import (
 
 var upstreamAPIFamilies = []*web.Module{&web.Core, &upstream.Module, &proxy.Module, &api.Module}
 
+// badRoute is what is wrong with a route that would leave its cookie.
+const badRoute = "invalid route, it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls"
+
 // startUpstreamAPI runs upstream blocks with a server that answers for /api and passes everything else on to u.
 func startUpstreamAPI(t *testing.T, upstreams string) *webtest.Server {
 	t.Helper()
@@ -100,6 +103,9 @@ func TestUpstreamAPI(t *testing.T) {
 		{"POST " + u + ` {"server":"127.0.0.1:5","fail_timeout":"x"}`, `400 400 UpstreamBadFailTimeout: invalid parameter value "fail_timeout"`},
 		{"POST " + u + ` {"server":"127.0.0.1:5","slow_start":true}`, `400 400 UpstreamBadSlowStart: invalid parameter value "slow_start"`},
 		{"POST " + u + ` {"server":"127.0.0.1:5","route":"` + strings.Repeat("r", 33) + `"}`, `400 400 UpstreamBadRoute: route is longer than 32 symbols`},
+		{"POST " + u + ` {"server":"127.0.0.1:5","route":"a; Domain=example.com"}`, `400 400 UpstreamBadRoute: ` + badRoute},
+		{"PATCH " + u + `/0 {"route":"a\r\nSet-Cookie: b"}`, `400 400 UpstreamBadRoute: ` + badRoute},
+		{"PATCH " + u + `/0 {"route":"\u00fc"}`, `400 400 UpstreamBadRoute: ` + badRoute},
 		{"POST " + u + ` {"server":"127.0.0.1:5","service":"http"}`, `400 400 UpstreamBadService: a service needs a domain name without a port`},
 		{"GET " + u, `200 [` + object(0, "127.0.0.1:1") + `,` + object(1, "127.0.0.1:2", `"backup":true`) + `]`},
 	} {

@@ -352,6 +352,8 @@ func TestUpstreamErrors(t *testing.T) {
 		{`upstream u { server 127.0.0.1 max_fails=x; }`, `invalid parameter "max_fails=x"` + at},
 		{`upstream u { server 127.0.0.1 bogus; }`, `invalid parameter "bogus"` + at},
 		{`upstream u { server 127.0.0.1 route=; }`, `route is empty` + at},
+		{`upstream u { server 127.0.0.1 "route=a;b"; }`, `invalid route "a;b", ` + strings.TrimPrefix(badRoute, "invalid route, ") + at},
+		{`upstream u { server 127.0.0.1 "route=a b" backup; }`, `invalid route "a b", ` + strings.TrimPrefix(badRoute, "invalid route, ") + at},
 		{`upstream u { server a.b resolve; }`, `resolving names at run time requires upstream "u" in /test.conf:1 to be in shared memory` + at},
 		{`upstream u { zone u 64k; server a.b resolve; }`, `no resolver defined to resolve names at run time in upstream "u"` + at},
 		{`upstream u { server 127.0.0.1 backup; }`, `no servers in upstream "u"` + at},

@@ -24,6 +24,7 @@ const (
 	OutOfMemory      = "UpstreamOutOfMemory"
 	EntryExists      = "EntryExists"
 	maxRouteBytes    = 32
+	invalidRoute     = "invalid route, it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls"
 	maxEditedWeight  = 65535
 	notFoundTemplate = "server with ID %q does not exist"
 )
@@ -63,8 +64,22 @@ func (c *Change) check() error {
 		return &EditError{BadSlowStart, "invalid slow_start"}
 	case c.Route != nil && len(*c.Route) > maxRouteBytes:
 		return &EditError{BadRoute, "route is longer than 32 symbols"}
+	case c.Route != nil && !ValidRoute(*c.Route):
+		return &EditError{BadRoute, invalidRoute}
 	}
 	return nil
+}
+
+// ValidRoute says whether a route can be the value of a cookie as it is (RFC 6265, cookie-octet): another byte would end the value, and what
+// follows would be attributes of the cookie, or another header.
+func ValidRoute(route string) bool {
+	for i := range len(route) {
+		switch c := route[i]; {
+		case c <= ' ', c >= 0x7f, c == '"', c == ',', c == ';', c == '\\':
+			return false
+		}
+	}
+	return true
 }
 
 // AddNew is Add for the API: it also refuses a server that is there already.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -314,5 +315,20 @@ func TestEditsDuringRequests(t *testing.T) {
 		if p.Active != 0 || p.Requests != p.Responses.Total {
 			t.Errorf("%+v", p)
 		}
+	}
+}
+
+// TestRoutesAreSafeInACookie: whoever may add a server must not set other cookies, or attributes of the cookie.
+func TestRoutesAreSafeInACookie(t *testing.T) {
+	for c := range 256 {
+		route := "a" + string([]byte{byte(c)}) + "b"
+		cookie := http.Cookie{Name: "n", Value: route}
+		want := c != ' ' && c != ',' && cookie.Valid() == nil // what RFC 6265 allows without quotes
+		if got := ValidRoute(route); got != want {
+			t.Errorf("%q: %v, want %v", route, got, want)
+		}
+	}
+	if !ValidRoute("") || !ValidRoute("backend-1.example:8080/x=y") {
+		t.Error("an ordinary route is refused")
 	}
 }

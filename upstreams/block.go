@@ -139,6 +139,9 @@ func parameters(a *conf.Args) (upstream.Settings, error) {
 			err = fmt.Errorf("route is empty")
 		case len(set.Route) > maxRouteBytes:
 			err = fmt.Errorf("route is longer than %d", maxRouteBytes)
+		case !upstream.ValidRoute(set.Route):
+			err = fmt.Errorf("invalid route \"%s\", it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls",
+				set.Route)
 		}
 	}
 	return set, err

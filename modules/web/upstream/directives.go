@@ -24,7 +24,7 @@ var family = &upstreams.Family[Settings, *web.Request]{
 	},
 	ServerSyntax: " [route=<id>] [drain]",
 	ServerParams: map[string]string{
-		"route": "Id of the server in sticky cookies, routes and sessions; made of its address if not given.",
+		"route": "Id of the server in sticky cookies, routes and sessions, of at most 32 bytes that may stand in a cookie; made of its address if not given.",
 		"drain": "The server gets only requests of the sessions that it has.",
 	},
 	Displace: func(s *Settings) bool { // as in nginx, a method written below `sticky` puts it out of work
