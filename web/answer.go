@@ -15,9 +15,6 @@ const (
 	statusClientClosed = 499
 )
 
-// RespondError sends the special page of a status, or what error_page says; a handler returns what it gives.
-func (r *Request) RespondError(status int) Result { return Result(status) }
-
 // answer ends the request with a status: through error_page or with nginx's own page (ngx_http_special_response_handler).
 func (r *Request) answer(status int) Result {
 	if r.headSent {
@@ -91,7 +88,7 @@ var methodGet = []byte("GET")
 func (r *Request) abandon(status int) {
 	r.Out.Status, r.keep, r.finished = status, false, true
 	if r.Location.Core.ResetTimedOut && status != statusClientClosed {
-		r.wire.cut(r)
+		r.wire.Cut(r)
 	}
 }
 

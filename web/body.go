@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"starling/logs"
@@ -19,7 +20,7 @@ var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
 // BodyDone tells that the whole request body was read from the client.
-func (r *Request) BodyDone() bool { return r.refused || r.wire.bodyDone() }
+func (r *Request) BodyDone() bool { return r.refused || r.wire.BodyDone() }
 
 // refuseBody ends what is known of a body that is too large or malformed: the location of an error page sees a request without one, so
 // that it neither meets client_max_body_size again nor waits for what will not be read.
@@ -35,7 +36,7 @@ func (r *Request) ReadBody(p []byte) (int, error) {
 	if r.refused {
 		return 0, io.EOF
 	}
-	n, err := r.wire.readBody(r, p)
+	n, err := r.wire.ReadBody(r, p, r.Location.Core.BodyTimeout)
 	return n, r.checkBody(n, err)
 }
 
@@ -89,8 +90,19 @@ func (r *Request) BodyFollows() bool { return !r.BodyDone() && !r.bodyGone() }
 
 // DiscardBody reads what is left of the body and forgets it, as far as lingering_time allows.
 func (r *Request) DiscardBody() error {
-	core := r.Location.Core
-	return r.wire.discard(r, core.LingeringTime, core.LingeringTimeout)
+	core, end := r.Location.Core, time.Now().Add(r.Location.Core.LingeringTime)
+	scratch := h1.TakeBlock(arenaBlockBytes)
+	defer scratch.GiveBack()
+	for !r.wire.BodyDone() {
+		left := time.Until(end)
+		if left <= 0 {
+			return os.ErrDeadlineExceeded
+		}
+		if _, err := r.wire.ReadBody(r, scratch.Mem, min(left, core.LingeringTimeout)); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	return nil
 }
 
 // ErrorStatus is what the request is to be answered with if reading its body fails so: the status of an *h1.Problem, 408
@@ -125,4 +137,4 @@ func (r *Request) ErrorStatus(err error) Result {
 
 // Delay waits; false says that the client left or the site was closed meanwhile. The handler then returns
 // 499 as its result.
-func (r *Request) Delay(d time.Duration) bool { return r.wire.wait(r, d) }
+func (r *Request) Delay(d time.Duration) bool { return r.wire.Wait(r, d) }

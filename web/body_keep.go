@@ -59,11 +59,11 @@ func (r *Request) TakeBody() error {
 	if k.whole || r.bodyRead > 0 {
 		return nil
 	}
-	came, err := r.wire.takeBody()
+	came, err := r.wire.TakeBody()
 	if err = r.checkBody(len(came), err); err != nil {
 		return err
 	}
-	k.memory, k.whole = came, r.wire.bodyDone()
+	k.memory, k.whole = came, r.wire.BodyDone()
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (r *Request) readIntoMemory(limit int64) error {
 		size = max(arenaBlockBytes, 2*int64(len(k.memory)))
 	}
 	k.move(min(size, limit))
-	for !r.wire.bodyDone() {
+	for !r.wire.BodyDone() {
 		used := int64(len(k.memory))
 		if used == limit {
 			return nil
@@ -126,7 +126,7 @@ func (r *Request) readIntoMemory(limit int64) error {
 		if used == int64(len(k.block.Mem)) {
 			k.move(min(2*used, limit))
 		}
-		n, err := r.wire.readBody(r, k.block.Mem[used:min(limit, int64(len(k.block.Mem)))])
+		n, err := r.wire.ReadBody(r, k.block.Mem[used:min(limit, int64(len(k.block.Mem)))], r.Location.Core.BodyTimeout)
 		k.memory = k.block.Mem[:used+int64(n)]
 		if err = r.checkBody(n, err); err != nil && err != io.EOF {
 			return err
@@ -162,18 +162,18 @@ func (r *Request) readIntoFile(whole bool) error {
 			return err
 		}
 	}
-	for done := r.wire.bodyDone(); !done; {
+	for done := r.wire.BodyDone(); !done; {
 		if !k.file.reserve(int64(len(block.Mem))) {
 			return r.spoolIsFull(whole)
 		}
 		used := 0
 		for used < len(block.Mem) && !done {
-			n, err := r.wire.readBody(r, block.Mem[used:])
+			n, err := r.wire.ReadBody(r, block.Mem[used:], r.Location.Core.BodyTimeout)
 			if err = r.checkBody(n, err); err != nil && err != io.EOF {
 				return err
 			}
 			used += n
-			done = r.wire.bodyDone()
+			done = r.wire.BodyDone()
 		}
 		if err := k.file.write(block.Mem[:used]); err != nil {
 			return err

@@ -50,7 +50,7 @@ func (r *Request) HasErrorPage(status int) bool {
 
 // ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request. In HTTP/1 it is a
 // system call.
-func (r *Request) ClientLeft() bool { return r.site.closed.Load() || r.wire.left(r) }
+func (r *Request) ClientLeft() bool { return r.site.closed.Load() || r.wire.Left(r) }
 
 // socketClosed asks the system.
 func (c *Conn) socketClosed() bool {
@@ -84,7 +84,7 @@ func (c *Conn) poll(events int16) (happened bool, err error) {
 
 // InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the request. Once that
 // goroutine has ended, ResumeBody makes the body readable again.
-func (r *Request) InterruptBody() { r.wire.interrupt(r) }
+func (r *Request) InterruptBody() { r.wire.Interrupt(r, true) }
 
 // ResumeBody undoes InterruptBody.
-func (r *Request) ResumeBody() { r.wire.resume(r) }
+func (r *Request) ResumeBody() { r.wire.Interrupt(r, false) }

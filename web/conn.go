@@ -189,7 +189,7 @@ func (c *Conn) serve() {
 		}
 		c.Requests++
 		r := c.site.take(c)
-		r.wire, r.in = &r.h1, &r.h1.in
+		r.wire = &r.h1
 		keep := c.serveRequest(r)
 		timeout = r.Location.Core.KeepAlive.Timeout
 		c.site.give(r)

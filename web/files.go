@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"starling/lib/clock"
 	"starling/nginx/sockaddr"
@@ -136,30 +135,6 @@ func (r *Request) bytesOf(t *vars.Template[*Request]) int64 {
 		return 0
 	}
 	return n
-}
-
-// paceTick is the least time that writePaced sleeps for.
-const paceTick = 10 * time.Millisecond
-
-// writePaced sends no more than the rate allows since the response began.
-func (r *Request) writePaced(p []byte) (int, error) {
-	sent := 0
-	for sent < len(p) {
-		allowed := r.rateAfter + r.rate*(1000+elapsedMS(r.rateSince, r.Now()))/1000 - r.bodyBytes
-		if allowed <= 0 {
-			pause := max(time.Duration(-allowed+1)*time.Second/time.Duration(r.rate), paceTick)
-			if !r.Delay(pause) {
-				return sent, r.failure
-			}
-			continue
-		}
-		n, err := r.writeNow(p[sent:min(int64(len(p)), int64(sent)+allowed)])
-		sent += n
-		if err != nil {
-			return sent, err
-		}
-	}
-	return sent, nil
 }
 
 func elapsedMS(from, to clock.Reading) int64 { return to.MonoMS - from.MonoMS }

@@ -92,14 +92,19 @@ func probe(holding chan struct{}) *web.Module {
 			return contentOf(settings(b), holding), nil
 		}},
 	}
-	m.Filters = []web.FilterHook{{Build: func(b *web.Block) (web.Filter, error) {
-		s := settings(b)
-		if s.headerName == "" {
-			return nil, nil
-		}
-		return func(r *web.Request) { r.AddHeader([]byte(s.headerName), []byte(s.headerValue)) }, nil
-	}}}
+	m.Filters = []web.FilterHook{{Build: func(b *web.Block) (web.Filter, error) { return headerOf(settings(b)), nil }}}
 	return m
+}
+
+// headerOf is the filter that adds the header.
+func headerOf(s *probeSettings) web.Filter {
+	if s.headerName == "" {
+		return nil
+	}
+	return func(r *web.Request) web.Body {
+		r.AddHeader([]byte(s.headerName), []byte(s.headerValue))
+		return nil
+	}
 }
 
 func contentOf(s *probeSettings, holding chan struct{}) web.Handler {

@@ -28,6 +28,9 @@ func (r *Request) runWith(result Result) {
 		switch {
 		case result == Redirected:
 			result = r.process(r.resume)
+		case r.unsatisfiable:
+			r.unsatisfiable = false
+			result = r.answer(416)
 		case result >= 100:
 			result = r.answer(int(result))
 		default:

@@ -62,15 +62,17 @@ type Request struct {
 
 // engine is what only the kit touches.
 type engine struct {
-	site  *Site
-	wire  wire
-	h1    h1Wire
-	h2    h2Wire
-	in    *h1.RequestHead // what was read, of the wire that is in use
-	arena arena
+	site   *Site
+	parent *Request // of a subrequest
+	wire   Wire
+	h1     h1Wire
+	h2     h2Wire
+	in     *h1.RequestHead // what was read, of the wire that is in use
+	arena  arena
 
 	endings []ending
 	lasts   []ending // of BeforeLast
+	bodies  []Body   // what the filters want to do with the body, in their order
 	scratch []byte
 
 	resume      step
@@ -79,8 +81,10 @@ type engine struct {
 	inErrorPage bool
 	panicked    bool // it may be in any state: not to be used again
 	orphaned    bool // who answers was said by a block that has been left; see SwitchTo
-	headSent    bool
-	finished    bool // the response is complete
+	headSent    bool // the head was settled by SendHead
+	headWritten bool // the wire has it
+	finished    bool // no more of the response will come
+	ended       bool // the wire has its end
 	noBody      bool // HEAD, 204, 304: Write forgets what it gets
 	keep        bool // the connection may be kept as far as is known
 	hijacked    bool
@@ -96,6 +100,9 @@ type engine struct {
 	bodyRead int64 // body bytes read from the client
 	expects  bool  // 100 Continue is still to be sent
 	refused  bool  // the body is not read any more; see refuseBody
+
+	cut           cut
+	unsatisfiable bool // a range was asked for of which the body has nothing
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64
@@ -121,17 +128,9 @@ type Response struct {
 	// in place of a length. Where the protocol has no trailers it is not called.
 	Trailer  func(*Request)
 	Trailers h1.Headers
-	// Encoder, where a filter sets it, changes the body on its way out. The filter says what the head must then say.
-	Encoder Encoder
-}
-
-// Encoder changes the body of one response: what comes of it goes to Request.Emit. None of its methods is called for a response without body.
-type Encoder interface {
-	Write(r *Request, p []byte) error
-	// Flush emits all that was written so far.
-	Flush(r *Request) error
-	// Close emits the end. It is not called for a response that ends too early; what an encoder holds is given back with Request.AtEnd.
-	Close(r *Request) error
+	// Ranges says that the body is the whole of something that stays the same, so that a part of it may be sent where the client asks
+	// for a range. A filter that changes the body takes it back.
+	Ranges bool
 }
 
 // Conn is one client connection, or what a stream of HTTP/2 sees of it.

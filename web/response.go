@@ -49,10 +49,8 @@ func (r *Request) StatusFor(status int) int {
 // Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
 func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 
-// HeadSent tells whether SendHead was called.
-func (r *Request) HeadSent() bool { return r.headSent }
-
-// SendHead runs the filters and prepares the head; it goes out with the first body bytes, or at Flush or FinishBody.
+// SendHead runs the filters and settles the head; it goes out with the first body bytes, or at Flush or FinishBody. Where it fails
+// the handler returns Done.
 func (r *Request) SendHead() error {
 	if r.headSent {
 		return r.failure
@@ -60,10 +58,34 @@ func (r *Request) SendHead() error {
 	if r.errStatus != 0 {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}
-	for _, filter := range r.Location.filters {
-		filter(r)
+	r.filter()
+	if err := r.chooseRange(); err != nil {
+		return err
 	}
 	r.headSent = true
+	r.settleBody()
+	r.settleTrailers()
+	if out := &r.Out; len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
+		out.Location = r.absolute(out.Location)
+	}
+	// A client that waits for 100 Continue may never send its body: where the next request begins nobody knows.
+	r.keep = r.keep && r.mayKeep() && !(r.expects && !r.wire.BodyDone())
+	r.startRate()
+	return nil
+}
+
+// filter asks the filters what they want to do with the body.
+func (r *Request) filter() {
+	r.bodies = r.bodies[:0]
+	for _, filter := range r.Location.filters {
+		if body := filter(r); body != nil {
+			r.bodies = append(r.bodies, body)
+		}
+	}
+}
+
+// settleBody says whether a body follows the head.
+func (r *Request) settleBody() {
 	out := &r.Out
 	switch {
 	case out.Status < 200 || out.Status == 204:
@@ -75,20 +97,18 @@ func (r *Request) SendHead() error {
 	case out.Status == 304 || r.MethodID == h1.MethodHead:
 		r.noBody = true
 	}
-	if out.Trailer != nil {
-		if r.noBody || r.Version < h1.Version11 || r.Version == h1.Version11 && !r.Location.Core.Chunked {
-			out.Trailer = nil
-		} else {
-			out.ContentLength = -1
-		}
+}
+
+// settleTrailers drops them where the protocol has none; else the length of the body is not told.
+func (r *Request) settleTrailers() {
+	if r.Out.Trailer == nil {
+		return
 	}
-	if len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
-		out.Location = r.absolute(out.Location)
+	if r.noBody || r.Version < h1.Version11 || r.Version == h1.Version11 && !r.Location.Core.Chunked {
+		r.Out.Trailer = nil
+	} else {
+		r.Out.ContentLength = -1
 	}
-	// A client that waits for 100 Continue may never send its body: where the next request begins nobody knows.
-	r.keep = r.keep && r.mayKeep() && !(r.expects && !r.wire.bodyDone())
-	r.startRate()
-	return r.note(r.wire.head(r))
 }
 
 // mayKeep applies what the location says about kept connections.
@@ -134,36 +154,15 @@ func (r *Request) Write(p []byte) (int, error) {
 	if r.failure != nil {
 		return 0, r.failure
 	}
-	if !r.headSent {
-		if err := r.SendHead(); err != nil {
-			return 0, err
-		}
+	if err := r.SendHead(); err != nil {
+		return 0, err
 	}
 	if len(p) == 0 || r.noBody {
 		return len(p), nil
 	}
-	if e := r.Out.Encoder; e != nil {
-		if err := r.note(e.Write(r, p)); err != nil {
-			return 0, err
-		}
-		return len(p), nil
-	}
-	return r.Emit(p)
-}
-
-// Emit sends body bytes as they are; it is for encoders.
-func (r *Request) Emit(p []byte) (int, error) {
-	if r.rate > 0 {
-		return r.writePaced(p)
-	}
-	return r.writeNow(p)
-}
-
-func (r *Request) writeNow(p []byte) (int, error) {
-	if err := r.note(r.wire.write(r, p)); err != nil {
+	if err := r.note(r.pass(p, false)); err != nil {
 		return 0, err
 	}
-	r.bodyBytes += int64(len(p))
 	return len(p), nil
 }
 
@@ -172,56 +171,35 @@ func (r *Request) Flush() error {
 	if r.failure != nil || !r.headSent {
 		return r.failure
 	}
-	if e := r.Out.Encoder; e != nil && !r.noBody {
-		if err := r.note(e.Flush(r)); err != nil {
-			return err
-		}
+	if r.noBody {
+		return r.note(r.flushOut())
 	}
-	return r.note(r.wire.flush(r))
+	return r.note(Next{r, 0}.Flush())
 }
 
 // FinishBody ends the response; the engine calls it if a handler that returns Done did not. Fewer bytes than
 // Out.ContentLength close the connection.
-func (r *Request) FinishBody() error {
+func (r *Request) FinishBody() error { return r.WriteLast(nil) }
+
+// WriteLast is Write of the last body bytes and FinishBody, in one system call where the end of the body allows it.
+func (r *Request) WriteLast(p []byte) error {
 	if r.finished || r.failure != nil {
 		return r.failure
 	}
-	r.finished = true
-	if e := r.Out.Encoder; e != nil && !r.noBody {
-		if err := r.note(e.Close(r)); err != nil {
-			return err
-		}
-	}
-	r.callLasts()
-	if !r.noBody && r.Out.ContentLength >= 0 && r.bodyBytes < r.Out.ContentLength {
-		r.keep = false
-	}
-	if r.Out.Trailer != nil {
-		r.Out.Trailer(r)
-	}
-	return r.note(r.wire.finish(r))
-}
-
-// WriteLast is Write of the last body bytes and FinishBody, in one system call where the end of a chunked body allows it.
-func (r *Request) WriteLast(p []byte) error {
-	out := &r.Out
-	if w, ok := r.wire.(*h1Wire); !ok || !w.chunked || len(p) == 0 || out.Encoder != nil || out.Trailer != nil || len(out.Trailers) > 0 ||
-		r.rate > 0 || r.noBody || !r.headSent || r.finished || r.failure != nil {
-		if _, err := r.Write(p); err != nil {
-			return err
-		}
-		return r.FinishBody()
+	if err := r.SendHead(); err != nil {
+		return err
 	}
 	r.finished = true
-	r.callLasts()
-	r.bodyBytes += int64(len(p))
-	return r.note(r.h1.writeLast(r, p))
+	if r.noBody {
+		p = nil
+	}
+	return r.note(r.pass(p, true))
 }
 
 // Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
 func (r *Request) Abort() {
 	if r.headSent && !r.finished && r.failure == nil {
-		r.wire.flush(r) // what came is passed on; the connection is closed in any case
+		r.flushOut() // what came is passed on; the connection is closed in any case
 	}
 	r.keep, r.finished = false, true
 }
@@ -246,7 +224,7 @@ func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) err
 	if headers = headers.Interim(); len(headers) == 0 && status != 100 {
 		return nil
 	}
-	return r.note(r.wire.interim(r, status, reason, headers))
+	return r.note(r.wire.WriteInterim(r, status, reason, headers))
 }
 
 // Hijack gives the connection away after the head of a 101 or 2xx response went out: bytes read beyond the request come
@@ -255,11 +233,12 @@ func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 	if err := r.Flush(); err != nil {
 		return nil, nil, err
 	}
-	if r.Version >= h1.Version20 {
-		return nil, nil, errors.New("a stream of HTTP/2 cannot become a tunnel")
+	w, ok := r.wire.(hijacker)
+	if !ok {
+		return nil, nil, errors.New("only a connection of HTTP/1.1 can become a tunnel")
 	}
 	r.keep, r.finished, r.hijacked = false, true, true
-	conn, buffered = r.wire.hijack(r)
+	conn, buffered = w.hijack(r)
 	return conn, buffered, nil
 }
 

@@ -38,13 +38,14 @@ func (s *Site) give(r *Request) {
 	r.dropKept()
 	r.arena.reset()
 	clear(r.Out.Headers)
+	clear(r.bodies)
 	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
 		return // an odd request must not hold memory for ever
 	}
 	*r = Request{
 		Out:    Response{Headers: r.Out.Headers[:0]},
 		State:  r.State.Empty(),
-		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], scratch: r.scratch[:0]},
+		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], bodies: r.bodies[:0], scratch: r.scratch[:0]},
 	}
 	r.h1.waiting = nil
 	requests.Put(r)
@@ -62,7 +63,8 @@ func (r *Request) serve() (keep bool) {
 	r.site.traffic.Requests.Add(1)
 	r.site.traffic.Current.Add(1)
 	defer r.site.traffic.Current.Add(-1)
-	if err := r.wire.readHead(r); err != nil {
+	var err error
+	if r.in, err = r.wire.ReadHead(r); err != nil {
 		if !r.badHead(err) {
 			return false
 		}
@@ -83,7 +85,7 @@ func (r *Request) serve() (keep bool) {
 	for _, h := range r.Location.phases[Log] {
 		h(r)
 	}
-	return r.wire.settle(r)
+	return r.wire.End(r)
 }
 
 // accept takes over what was read.
@@ -150,7 +152,6 @@ func (r *Request) badHead(err error) bool {
 			r.Version = h1.Version10
 		}
 		r.Chunked, r.ContentLength, r.expects = false, -1, false
-		r.wire.refuseBody(r)
 		if result := r.refusal(); result != Declined {
 			r.runWith(result)
 			return true
@@ -207,7 +208,7 @@ func (r *Request) logFailure() {
 	if isTimeout(r.failure) {
 		r.Logf(logs.Info, "client timed out (110: Connection timed out) while sending to client")
 		if r.Location.Core.ResetTimedOut {
-			r.wire.cut(r)
+			r.wire.Cut(r)
 		}
 		return
 	}

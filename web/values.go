@@ -98,10 +98,10 @@ func (r *Request) RequestTime() time.Duration {
 }
 
 // BytesSent counts what the client got, head included.
-func (r *Request) BytesSent() int64 { return r.wire.bytesSent(r) }
+func (r *Request) BytesSent() int64 { _, sent := r.wire.Bytes(r); return sent }
 
 // BodyBytesSent counts response bytes without the head.
 func (r *Request) BodyBytesSent() int64 { return r.bodyBytes }
 
 // RequestLength counts request line, headers and body read so far.
-func (r *Request) RequestLength() int64 { return r.wire.bytesRead(r) }
+func (r *Request) RequestLength() int64 { read, _ := r.wire.Bytes(r); return read }

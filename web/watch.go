@@ -10,10 +10,10 @@ import (
 
 // Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or from within Watch
 // where it has gone already. It is for a handler that waits for something else; left must not wait.
-func (r *Request) Watch(left func(arg any), arg any) { r.wire.watch(r, left, arg) }
+func (r *Request) Watch(left func(arg any), arg any) { r.wire.Watch(r, left, arg) }
 
 // Unwatch ends Watch. When it returns, left is not called any more.
-func (r *Request) Unwatch() { r.wire.unwatch(r) }
+func (r *Request) Unwatch() { r.wire.Watch(r, nil, nil) }
 
 // presence is what is known of the client's side of a socket. A request that watches costs two locks that nobody else holds: most
 // answers come within a millisecond, and neither a timer nor a goroutine per request pays there.
@@ -44,10 +44,10 @@ func (p *presence) tell() {
 	}
 }
 
-func (w *h1Wire) watch(r *Request, left func(any), arg any) {
+func (w *h1Wire) Watch(r *Request, left func(any), arg any) {
 	c := r.Conn
 	p := &c.presence
-	if !p.known {
+	if !p.known && left != nil {
 		p.known = true
 		c.lookAfterSocket()
 	}
@@ -55,13 +55,6 @@ func (w *h1Wire) watch(r *Request, left func(any), arg any) {
 	defer p.mu.Unlock()
 	p.left, p.arg = left, arg
 	p.tell()
-}
-
-func (w *h1Wire) unwatch(r *Request) {
-	p := &r.Conn.presence
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.left, p.arg = nil, nil
 }
 
 // lookAfterSocket begins to look for the client's going. Where that fails, handlers find out when they look themselves (ClientLeft).
@@ -117,7 +110,3 @@ func (h *siteHangups) close() error {
 	}
 	return h.watcher.Close()
 }
-
-func (w *h2Wire) watch(_ *Request, left func(any), arg any) { w.stream.Watch(left, arg) }
-
-func (w *h2Wire) unwatch(*Request) { w.stream.Watch(nil, nil) }

@@ -48,7 +48,7 @@ func (a *answers) Logf(format string, args ...any) {
 // hello answers every request.
 func hello(s *Stream) {
 	s.WriteHead(AppendStatus(nil, 200), false)
-	s.Write([]byte("hello"), true, 8<<10, time.Minute, nil)
+	s.Write([]byte("hello"), true, 8<<10, time.Minute)
 }
 
 // echo answers with the body.
@@ -58,10 +58,10 @@ func echo(s *Stream) {
 	for {
 		n, err := s.Read(p, time.Minute)
 		if err == io.EOF {
-			s.Write(nil, true, 0, time.Minute, nil)
+			s.Write(nil, true, 0, time.Minute)
 			return
 		}
-		if err != nil || s.Write(p[:n], false, 8<<10, time.Minute, nil) != nil {
+		if err != nil || s.Write(p[:n], false, 8<<10, time.Minute) != nil {
 			return
 		}
 	}

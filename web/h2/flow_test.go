@@ -20,7 +20,7 @@ func TestSendWindows(t *testing.T) {
 	body := strings.Repeat("x", 100000)
 	c := connect(t, &answers{serve: func(s *Stream) {
 		s.WriteHead(AppendStatus(nil, 200), false)
-		s.Write([]byte(body), true, 8<<10, time.Minute, nil)
+		s.Write([]byte(body), true, 8<<10, time.Minute)
 	}}, testSettings)
 	c.settings(settingInitialWindow, 5)
 	c.expect("ACK")
@@ -54,7 +54,7 @@ func TestSendTimesOut(t *testing.T) {
 		failure := make(chan error, 1)
 		c := connect(t, &answers{serve: func(s *Stream) {
 			s.WriteHead(AppendStatus(nil, 200), false)
-			failure <- s.Write(make([]byte, 1<<20), true, 8<<10, time.Minute, nil)
+			failure <- s.Write(make([]byte, 1<<20), true, 8<<10, time.Minute)
 		}}, testSettings)
 		go c.request(1, true)
 		for {
@@ -156,7 +156,7 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 func TestResetsGoApart(t *testing.T) {
 	for _, serve := range []func(*Stream){hello, func(s *Stream) { // an answer that is complete, and one that breaks off
 		s.WriteHead(AppendStatus(nil, 200), false)
-		s.Write([]byte("hel"), false, 8<<10, time.Minute, nil)
+		s.Write([]byte("hel"), false, 8<<10, time.Minute)
 	}} {
 		c := connect(t, &answers{serve: serve}, testSettings)
 		c.request(1, false)

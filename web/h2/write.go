@@ -55,8 +55,8 @@ func (s *Stream) Flush() error {
 }
 
 // Write sends body bytes in frames of at most chunk bytes, as the windows allow; os.ErrDeadlineExceeded if they allow nothing for that long.
-// end says that they are the last; p may then be empty. beforeEnd is called, if not nil, when nothing holds up the last frame any more.
-func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration, beforeEnd func()) error {
+// end says that they are the last; p may then be empty.
+func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration) error {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,13 +81,6 @@ func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration, bef
 		}
 		flags := uint8(0)
 		if end && n == len(p) {
-			if beforeEnd != nil {
-				c.mu.Unlock()
-				beforeEnd()
-				c.mu.Lock()
-				beforeEnd = nil
-				continue
-			}
 			flags, s.finished = flagEndStream, true
 		}
 		c.queueFrame(frameData, flags, s.ID, p[:n])

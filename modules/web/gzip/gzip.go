@@ -60,39 +60,39 @@ func build(b *web.Block) (web.Filter, error) {
 }
 
 // filter is ngx_http_gzip_header_filter.
-func (c *compressor) filter(r *web.Request) {
+func (c *compressor) filter(r *web.Request) web.Body {
 	out := &r.Out
 	status := r.StatusFor(out.Status)
 	if status != 200 && status != 403 && status != 404 || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
-		!c.hasType(out.ContentType) || out.Encoder != nil {
-		return
+		!c.hasType(out.ContentType) {
+		return nil
 	}
 	if _, encoded := out.Headers.Get(h1.HeaderContentEncoding); encoded {
-		return
+		return nil
 	}
 	if c.Vary {
 		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
 	}
 	if !c.wanted(r) {
-		return
+		return nil
 	}
 	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
 	weakenETags(r)
-	out.ContentLength = -1
+	out.ContentLength, out.Ranges = -1, false
 	if r.MethodID == h1.MethodHead {
-		return // the head alone is what a GET would get
+		return nil // the head alone is what a GET would get
 	}
 	e := c.pool.Get().(*encoder)
-	e.begin(r)
-	out.Encoder = e
+	e.begin()
 	r.Slot(c.slot).Data = e
 	r.AtEnd(giveBack, e, 0)
+	return e
 }
 
 func giveBack(arg any, _ uint64) {
 	e := arg.(*encoder)
-	e.request = nil
+	e.out = e.out[:0]
 	e.from.pool.Put(e)
 }
 
@@ -191,45 +191,83 @@ var weakPrefix = []byte("W/")
 
 // encoder compresses one response after another.
 type encoder struct {
-	from    *compressor
-	writer  *gzip.Writer
-	request *web.Request
-	in, out int64
+	from              *compressor
+	writer            *gzip.Writer
+	out               []byte // compressed and not yet passed on
+	inBytes, outBytes int64
 }
 
-func (e *encoder) begin(r *web.Request) {
-	e.request, e.in, e.out = r, 0, 0
+// outputBytes is how much compressed output is collected before it goes on, so that the head of a gzip file and its tail make no
+// chunks of their own. nginx's gzip_buffers are as large.
+const outputBytes = 8 << 10
+
+func (e *encoder) begin() {
+	e.inBytes, e.outBytes, e.out = 0, 0, e.out[:0]
 	e.writer.Reset(sink{e})
 }
 
-// sink is where the compressed bytes go.
+// sink collects what the compressor writes.
 type sink struct{ *encoder }
 
 func (s sink) Write(p []byte) (int, error) {
-	s.out += int64(len(p))
-	return s.request.Emit(p)
+	s.outBytes += int64(len(p))
+	s.out = append(s.out, p...)
+	return len(p), nil
 }
 
-// Write implements web.Encoder.
-func (e *encoder) Write(_ *web.Request, p []byte) error {
-	e.in += int64(len(p))
-	_, err := e.writer.Write(p)
-	return err
+// Write implements web.Body.
+func (e *encoder) Write(next web.Next, p []byte, last bool) error {
+	for len(p) > 0 { // in pieces, so that what is collected stays small
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		e.inBytes += int64(len(piece))
+		if _, err := e.writer.Write(piece); err != nil {
+			return err
+		}
+		if len(e.out) >= outputBytes {
+			if err := e.passOn(next, false); err != nil {
+				return err
+			}
+		}
+	}
+	if !last {
+		return nil
+	}
+	if err := e.writer.Close(); err != nil {
+		return err
+	}
+	return e.passOn(next, true)
 }
 
-// Flush implements web.Encoder.
-func (e *encoder) Flush(*web.Request) error { return e.writer.Flush() }
+// pieceBytes is how much is compressed before the output is looked at.
+const pieceBytes = 32 << 10
 
-// Close implements web.Encoder.
-func (e *encoder) Close(*web.Request) error { return e.writer.Close() }
+// Flush implements web.Body.
+func (e *encoder) Flush(next web.Next) error {
+	if err := e.writer.Flush(); err != nil {
+		return err
+	}
+	if err := e.passOn(next, false); err != nil {
+		return err
+	}
+	return next.Flush()
+}
+
+func (e *encoder) passOn(next web.Next, last bool) error {
+	p := e.out
+	if e.out = e.out[:0]; len(p) == 0 && !last {
+		return nil
+	}
+	return next.Write(p, last)
+}
 
 // appendRatio is $gzip_ratio, with two digits behind the point.
 func appendRatio(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	e, _ := r.Slot(slotOf(r.Plan())).Data.(*encoder)
-	if e == nil || e.out == 0 {
+	if e == nil || e.outBytes == 0 {
 		return dst, false
 	}
-	hundredths := (e.in*1000/e.out + 5) / 10
+	hundredths := (e.inBytes*1000/e.outBytes + 5) / 10
 	dst = append(strconv.AppendInt(dst, hundredths/100, 10), '.')
 	return append(dst, byte('0'+hundredths/10%10), byte('0'+hundredths%10)), true
 }

@@ -17,12 +17,13 @@ func build(b *web.Block) (web.Filter, error) {
 		return nil, nil
 	}
 	trail := s.trail // made once, so that a request makes no closure
-	return func(r *web.Request) {
+	return func(r *web.Request) web.Body {
 		s.filter(r)
 		safe := isSafe(r.Out.Status)
 		if slices.ContainsFunc(s.Trailers, func(t Header) bool { return safe || t.always }) {
 			r.Out.Trailer = trail
 		}
+		return nil
 	}, nil
 }
 

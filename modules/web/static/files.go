@@ -91,39 +91,29 @@ func addSlash(r *web.Request) web.Result {
 	return 301
 }
 
-// send answers with the file or the part of it that the client wants. Conditions and ranges are about a status of 200: an error_page
-// with a status of its own is sent whole.
+// send answers with the file or the part of it that the client wants. Conditions are about a status of 200: an error_page with a status
+// of its own is sent whole.
 func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 	d := document{modified: info.ModTime().Truncate(time.Second), size: info.Size()}
 	if r.Location.Core.ETag {
 		d.etag = appendETag(r.Alloc(maxETag)[:0], d.modified, d.size)
 	}
-	status, first, length := web.Result(r.StatusFor(200)), int64(0), d.size
-	if status == 200 {
+	if r.StatusFor(200) == 200 {
 		if failed := d.precondition(r); failed == 304 {
 			return d.notModified(r)
 		} else if failed != 0 {
 			return failed
 		}
-		first, length, status = d.chooseRange(r)
-		switch {
-		case status != 200:
-			d.contentRange(r, first, length)
-		case r.Location.Core.MaxRanges > 0:
-			r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
-		}
-		if status == 416 {
-			return 416
-		}
 	}
-	d.head(r, int(status))
+	d.head(r, r.StatusFor(200))
 	if len(r.Out.ContentType) == 0 { // else a server said it, with X-Accel-Redirect
 		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
 	}
-	r.Out.ContentLength = length
+	r.Out.ContentLength, r.Out.Ranges = d.size, true
 	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
 		return web.Done
 	}
+	first, length := r.TakeRange(d.size)
 	copyFile(r, file, first, length)
 	return web.Done
 }

@@ -52,10 +52,10 @@ func buildCookieFilter(b *web.Block) (web.Filter, error) {
 	if len(d.cookies) == 0 {
 		return nil, nil
 	}
-	return func(r *web.Request) {
+	return func(r *web.Request) web.Body {
 		picked := r.Slot(d.slot)
 		if picked.Number == 0 {
-			return
+			return nil
 		}
 		c := d.cookies[picked.Number-1]
 		sameSite := r.Copy(r.Expand(&c.sameSite))
@@ -65,6 +65,7 @@ func buildCookieFilter(b *web.Block) (web.Filter, error) {
 		domain := r.Copy(r.Expand(&c.domain))
 		value := c.AppendSetCookie(r.Scratch(), append(r.Alloc(usualBytes)[:0], picked.Data.(*servers.Server).SessionID()...), domain, sameSite, wallTime(r))
 		r.AddHeader(setCookie, r.Copy(value))
+		return nil
 	}, nil
 }
 

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"errors"
+	"time"
+)
+
+// Filter sees a response before its head goes out and may change r.Out; it must not write. It returns what the pieces of the
+// body are to pass, nil where it wants none. It is not called again for the same response.
+type Filter func(r *Request) Body
+
+// Body is what a filter does with the pieces of one body. It passes on to next what is to go out; it may hold, add, drop and split
+// pieces. It is not called for a response without a body, nor after a failure.
+type Body interface {
+	// Write takes a piece; last says that the body ends with it, and the piece may then be empty. The bytes are valid until it
+	// returns. After the last piece exactly one piece goes to next with last set.
+	Write(next Next, p []byte, last bool) error
+	// Flush passes on what can be, and then calls next.Flush.
+	Flush(next Next) error
+}
+
+// Next is what comes behind a filter: the other filters in the modules' order, then the ends that every response has.
+type Next struct {
+	r  *Request
+	at int // of r.bodies
+}
+
+// Request is the request that is answered.
+func (n Next) Request() *Request { return n.r }
+
+// Write passes a piece on.
+func (n Next) Write(p []byte, last bool) error {
+	if n.at < len(n.r.bodies) {
+		return n.r.bodies[n.at].Write(Next{n.r, n.at + 1}, p, last)
+	}
+	return n.r.emit(p, last)
+}
+
+// Flush has everything sent that was passed on.
+func (n Next) Flush() error {
+	if n.at < len(n.r.bodies) {
+		return n.r.bodies[n.at].Flush(Next{n.r, n.at + 1})
+	}
+	return n.r.flushOut()
+}
+
+// pass sends a piece through the filters. A response that no filter wants pays for one comparison.
+func (r *Request) pass(p []byte, last bool) error {
+	if len(r.bodies) == 0 || r.noBody {
+		return r.emit(p, last)
+	}
+	return Next{r, 0}.Write(p, last)
+}
+
+// errTooLong is a handler that sends more than it promised.
+var errTooLong = errors.New("the response is longer than its Content-Length")
+
+// errClientLeft is a client that went away while its response was held back by limit_rate.
+var errClientLeft = errors.New("client closed connection")
+
+// lastPieceBytes is how much of a response may still be on its way when it counts as sent.
+const lastPieceBytes = 16 << 10
+
+// emit is the end of the chain: the range, what must happen before the last bytes, the head, the rate, the wire.
+func (r *Request) emit(p []byte, last bool) error {
+	if r.cut.on {
+		p = r.cut.apply(p)
+	}
+	ends := last
+	if length := r.Out.ContentLength; length >= 0 && !r.noBody {
+		left := length - r.bodyBytes - int64(len(p))
+		switch {
+		case left < 0:
+			r.keep = false
+			return errTooLong
+		case left == 0:
+			ends = true
+		case last:
+			r.keep = false // the client cannot tell where the next response begins
+		}
+	}
+	if r.ended || len(p) == 0 && !ends {
+		return nil
+	}
+	if ends && len(r.lasts) > 0 {
+		if n := len(p) - lastPieceBytes; n > 0 {
+			if err := r.send(p[:n], false); err != nil {
+				return err
+			}
+			p = p[n:]
+		}
+		r.callLasts()
+	}
+	if ends && r.Out.Trailer != nil {
+		r.Out.Trailer(r)
+	}
+	return r.send(p, ends)
+}
+
+// send writes the head before the first piece, and no more than the rate allows.
+func (r *Request) send(p []byte, last bool) error {
+	empty := r.noBody || r.Out.ContentLength == 0
+	if !r.headWritten {
+		r.headWritten = true
+		if err := r.wire.WriteHead(r, empty); err != nil {
+			return err
+		}
+	}
+	if empty {
+		r.ended = last
+		return r.wire.Flush(r)
+	}
+	if r.rate > 0 {
+		return r.sendPaced(p, last)
+	}
+	return r.sendNow(p, last)
+}
+
+func (r *Request) sendNow(p []byte, last bool) error {
+	r.ended = last
+	if err := r.wire.Write(r, p, last); err != nil {
+		return err
+	}
+	r.bodyBytes += int64(len(p))
+	return nil
+}
+
+// flushOut sends the head if it still waits, and what waits on the wire.
+func (r *Request) flushOut() error {
+	if !r.headWritten {
+		r.headWritten = true
+		if err := r.wire.WriteHead(r, r.noBody || r.Out.ContentLength == 0); err != nil {
+			return err
+		}
+	}
+	return r.wire.Flush(r)
+}
+
+// paceTick is the least time that sendPaced sleeps for.
+const paceTick = 10 * time.Millisecond
+
+// sendPaced sends no more than the rate allows since the response began.
+func (r *Request) sendPaced(p []byte, last bool) error {
+	for len(p) > 0 {
+		allowed := r.rateAfter + r.rate*(1000+elapsedMS(r.rateSince, r.Now()))/1000 - r.bodyBytes
+		if allowed <= 0 {
+			pause := max(time.Duration(-allowed+1)*time.Second/time.Duration(r.rate), paceTick)
+			if !r.Delay(pause) {
+				return errClientLeft
+			}
+			continue
+		}
+		piece := p[:min(int64(len(p)), allowed)]
+		if p = p[len(piece):]; len(p) == 0 && last {
+			return r.sendNow(piece, true)
+		}
+		if err := r.sendNow(piece, false); err != nil {
+			return err
+		}
+	}
+	if last {
+		return r.sendNow(nil, true)
+	}
+	return nil
+}
