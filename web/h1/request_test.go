@@ -274,7 +274,11 @@ func TestOddHeaderNames(t *testing.T) {
 
 func TestHTTP2Preface(t *testing.T) {
 	for text, want := range map[string][2]bool{
-		"": {false, true}, "P": {false, true}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00": {true, false}, "POST / ": {false, false}, "GET": {false, false},
+		"": {false, true}, "P": {false, true}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00": {true, false}, "POST / ": {false, true}, "GET": {false, true},
+		"PRI * HTTP/2.0\r\n": {true, false}, "PRI * HTTP/2.0\r": {false, true}, "PRI * HTTP/2.0\r\n\r\nXX": {true, false},
+		"INVALID CONNECTION PREFACE\r\n\r\n": {true, false}, "INVALID CONNECTION PREFACE": {false, true}, "GET /\r\n": {false, false},
+		"GET / HTTP/1.1\r\n": {false, false}, "GET /a b HTTP/1.1\r\n": {false, false}, "GET /a HTTP/x\n": {false, false}, "\r\n": {false, false},
+		"GET /" + strings.Repeat("a", 60): {false, false},
 	} {
 		if is, maybe := HTTP2Preface([]byte(text)); is != want[0] || maybe != want[1] {
 			t.Errorf("%q: got %v %v", text, is, maybe)

@@ -35,6 +35,7 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	last := c.handler.Last(c.served + 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.seenID = id
 	if c.goingAway {
 		return nil, nil // the client was told that it is not
 	}
@@ -66,7 +67,7 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	c.priorities += c.settings.MaxStreams
 	s := takeStream()
 	c.served++
-	s.conn, s.ID, s.Number, s.ended = c, id, c.served, ended
+	s.conn, s.ID, s.Number, s.ended, s.over = c, id, c.served, ended, ended
 	s.sendWindow, s.recvWindow, s.window = c.initialWindow, int64(c.settings.PrereadBytes), int64(c.settings.PrereadBytes)
 	s.declared = -1
 	if len(c.streams) == 0 {
@@ -87,10 +88,17 @@ func (c *Conn) close(s *Stream) {
 		}
 		c.resets = appendReset(c.resets, s.ID, code)
 	case !s.ended:
-		// The answer is complete, the rest of the body is of no use (RFC 9113, 8.1).
-		c.resets = appendReset(c.resets, s.ID, CodeNone)
+		// The answer is complete, the rest of the body is of no use (RFC 9113, 8.1) or wrong (8.1.1).
+		code := CodeNone
+		if s.malformed() {
+			code = CodeProtocol
+		}
+		c.resets = appendReset(c.resets, s.ID, code)
 	}
 	c.kick()
+	if s.over {
+		c.over.add(s.ID)
+	}
 	delete(c.streams, s.ID)
 	for i, other := range c.blocked {
 		if other == s {

@@ -24,6 +24,7 @@ type Conn struct {
 	block       *h1.Block // of a header block in several frames
 	spare       h1.Arena  // for the fields of streams that are not served
 	recvWindow  int64     // of the connection
+	seenID      uint32    // of the latest stream of the client, served or not
 	newStreams  int       // since the last read
 	refused     int
 	served      int
@@ -36,7 +37,8 @@ type Conn struct {
 	changed       sync.Cond // output, writing, failure or the number of streams changed
 	streams       map[uint32]*Stream
 	blocked       []*Stream
-	lastID        uint32
+	over          streamRing // the latest of those that the client has ended and that are gone
+	lastID        uint32     // of the latest stream that was taken
 	sendWindow    int64
 	initialWindow int64
 	frameBytes    int // the longest frame that the client takes
@@ -97,7 +99,7 @@ func (c *Conn) greet() {
 	b = appendFrameHead(b, 3*settingBytes, frameSettings, 0, 0)
 	b = appendSetting(b, settingMaxStreams, uint32(c.settings.MaxStreams))
 	b = appendSetting(b, settingInitialWindow, uint32(c.settings.PrereadBytes))
-	b = appendSetting(b, settingMaxFrameBytes, maxFrameBytes)
+	b = appendSetting(b, settingMaxFrameBytes, takenFrameBytes)
 	b = appendWindowUpdate(b, 0, maxWindow-defaultWindow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,14 +108,20 @@ func (c *Conn) greet() {
 }
 
 func (c *Conn) readPreface() error {
-	if err := c.need(len(Preface)); err != nil {
-		return err
+	for {
+		come := c.in.Unread()
+		n := min(len(come), len(Preface))
+		if string(come[:n]) != Preface[:n] {
+			return failed(CodeProtocol, "invalid connection preface")
+		}
+		if n == len(Preface) {
+			c.in.Consume(n)
+			return nil
+		}
+		if err := c.fill(); err != nil {
+			return err
+		}
 	}
-	if string(c.in.Unread()[:len(Preface)]) != Preface {
-		return failed(CodeProtocol, "invalid connection preface")
-	}
-	c.in.Consume(len(Preface))
-	return nil
 }
 
 // need reads until n bytes are unread.

@@ -295,6 +295,15 @@ func TestConnectionErrors(t *testing.T) {
 		{"RST_STREAM on stream 0", frame(frameReset, 0, 0, "1234"), CodeProtocol},
 		{"long RST_STREAM", frame(frameReset, 0, 1, "12345"), CodeFrameSize},
 		{"PRIORITY on stream 0", frame(framePriority, 0, 0, "12345"), CodeProtocol},
+		{"DATA on an idle stream", frame(frameData, flagEndStream, 1, "abc"), CodeProtocol},
+		{"DATA on a stream that only we could begin", frame(frameData, 0, 2, "abc"), CodeProtocol},
+		{"RST_STREAM on an idle stream", frame(frameReset, 0, 3, "1234"), CodeProtocol},
+		{"RST_STREAM on a stream that only we could begin", frame(frameReset, 0, 2, "1234"), CodeProtocol},
+		{"WINDOW_UPDATE on an idle stream", frame(frameWindowUpdate, 0, 1, "\x00\x00\x00\x01"), CodeProtocol},
+		{"RST_STREAM on the next stream", frame(frameHeaders, 5, 1, get) + frame(frameReset, 0, 3, "1234"), CodeProtocol},
+		{"a long DATA frame", string(appendFrameHead(nil, takenFrameBytes+1, frameData, 0, 1)), CodeFrameSize},
+		{"a long HEADERS frame", string(appendFrameHead(nil, maxFrameBytes, frameHeaders, 5, 1)), CodeFrameSize},
+		{"a long frame that nobody knows", string(appendFrameHead(nil, takenFrameBytes+1, 77, 0, 0)), CodeFrameSize},
 		{"too many PRIORITY", strings.Repeat(frame(framePriority, 0, 9, "12345"), 101), CodeEnhanceYourCalm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -317,15 +326,17 @@ func TestConnectionErrors(t *testing.T) {
 }
 
 func TestNoPreface(t *testing.T) {
-	near, far := net.Pipe()
-	var in h1.Buffer
-	in.Attach(far)
-	c := NewConn(far, far, &in, testSettings, &answers{serve: hello})
-	go c.Serve()
-	go io.WriteString(near, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")
-	all, _ := io.ReadAll(near)
-	if !bytes.HasSuffix(all, appendGoAway(nil, 0, CodeProtocol)) {
-		t.Errorf("got % x", all)
+	for _, text := range []string{"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nX", "X", "INVALID CONNECTION PREFACE\r\n\r\n"} {
+		near, far := net.Pipe()
+		var in h1.Buffer
+		in.Attach(far)
+		c := NewConn(far, far, &in, testSettings, &answers{serve: hello})
+		go c.Serve()
+		go io.WriteString(near, text)
+		all, _ := io.ReadAll(near)
+		if !bytes.HasSuffix(all, appendGoAway(nil, 0, CodeProtocol)) {
+			t.Errorf("%q: got % x", text, all)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ const (
 	// defaultWindow and defaultFrameBytes hold until the other side says otherwise.
 	defaultWindow     = 65535
 	defaultFrameBytes = 16384
-	maxFrameBytes     = 1<<24 - 1
+	maxFrameBytes     = 1<<24 - 1 // of the format
 	maxWindow         = 1<<31 - 1
 )
 

@@ -14,6 +14,9 @@ func (c *Conn) readFrame() error {
 	}
 	h := readFrameHead(c.in.Unread())
 	c.in.Consume(frameHeaderBytes)
+	if h.length > takenFrameBytes {
+		return failed(CodeFrameSize, "client sent too long frame: %d bytes", h.length)
+	}
 	switch h.kind {
 	case frameData:
 		return c.readData(h)
@@ -84,6 +87,9 @@ func (c *Conn) readControl(h frameHead) error {
 	}
 	if !rule.anywhere && (h.stream != 0) != rule.ofStream {
 		return failed(CodeProtocol, "client sent %s frame with incorrect identifier", rule.name)
+	}
+	if (h.kind == frameReset || h.kind == frameWindowUpdate && h.stream != 0) && c.isIdle(h.stream) {
+		return failed(CodeProtocol, "client sent %s frame for idle stream %d", rule.name, h.stream)
 	}
 	if h.kind == frameGoAway {
 		return c.skip(h.length)
@@ -219,6 +225,7 @@ func (c *Conn) resetByClient(stream uint32, code Code) {
 	default:
 		c.handler.Logf("client terminated stream %d with status %d while processing HTTP/2 connection", stream, uint32(code))
 	}
+	s.over = true
 	s.abandon(ErrReset)
 }
 
@@ -240,6 +247,9 @@ func (c *Conn) readData(h frameHead) error {
 	}
 	if h.stream == 0 {
 		return failed(CodeProtocol, "client sent DATA frame with incorrect identifier")
+	}
+	if c.isIdle(h.stream) {
+		return failed(CodeProtocol, "client sent DATA frame for idle stream %d", h.stream)
 	}
 	if int64(h.length) > c.recvWindow {
 		return failed(CodeFlowControl, "client violated connection flow control: received DATA frame length %d, available window %d", h.length, c.recvWindow)
@@ -303,8 +313,8 @@ func (c *Conn) readHeaders(h frameHead) error {
 		return failed(CodeProtocol, "client sent HEADERS frame for stream %d with incorrect dependency", h.stream)
 	}
 	trailers := c.takesTrailers(h)
-	if !trailers && (h.stream%2 == 0 || h.stream <= c.lastID) {
-		return failed(CodeProtocol, "client sent HEADERS frame with incorrect identifier %d, the last was %d", h.stream, c.lastID)
+	if !trailers && (h.stream%2 == 0 || h.stream <= c.seenID) {
+		return failed(CodeProtocol, "client sent HEADERS frame with incorrect identifier %d, the last was %d", h.stream, c.seenID)
 	}
 	block, err := c.headerBlock(h, length, padding)
 	if err != nil {

@@ -48,6 +48,10 @@ const (
 	minRefusals = 100
 	// floodSlackBytes is how many bytes may come that are no requests, beyond eight for each that is (nginx).
 	floodSlackBytes = 1 << 20
+	// takenFrameBytes is the longest frame that is taken. A frame is passed on while it comes, so longer ones would gain nothing.
+	takenFrameBytes = 1 << 20
+	// rememberedStreams is of how many streams that the client has ended a connection knows that nothing may follow.
+	rememberedStreams = 32
 	// maxSettingsBytes bounds one SETTINGS frame.
 	maxSettingsBytes = defaultFrameBytes
 )

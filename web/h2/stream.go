@@ -40,7 +40,8 @@ type Stream struct {
 	timedOut    bool // the client did not send, or take, something in time
 	interrupted bool
 	blocked     bool  // it is among the connection's blocked
-	ended       bool  // END_STREAM came
+	ended       bool  // nothing more comes of the body
+	over        bool  // END_STREAM or RST_STREAM came: nothing more may
 	finished    bool  // END_STREAM was queued
 	gone        error // the stream is over, why
 	wrong       error // what is wrong with the body
@@ -210,6 +211,14 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 	}
 }
 
+// malformed tells whether the request is no proper message (RFC 9113, 8.1.1). Must be called with the lock held.
+func (s *Stream) malformed() bool {
+	problem, _ := s.Problem.(*h1.Problem)
+	return s.wrong != nil || problem != nil && problem.Status == badRequest
+}
+
+const badRequest = 400
+
 // Interrupt makes a Read fail with a timeout where it would wait, until Resume.
 func (s *Stream) Interrupt() { s.interrupt(true) }
 
@@ -272,6 +281,14 @@ func (c *Conn) takesData(h frameHead) bool {
 	defer c.mu.Unlock()
 	s := c.streams[h.stream]
 	if s == nil || s.gone != nil {
+		// Where the stream was refused, or ended by us, it is what was on its way.
+		if s == nil && c.over.remove(h.stream) || s != nil && s.over {
+			c.handler.Logf("client sent DATA frame for closed stream %d", h.stream)
+			c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), h.stream, CodeStreamClosed))
+			if s != nil {
+				s.over = false // it is said once
+			}
+		}
 		return false
 	}
 	if int64(h.length) > s.recvWindow {
@@ -282,10 +299,36 @@ func (c *Conn) takesData(h frameHead) bool {
 	s.recvWindow -= int64(h.length)
 	if s.ended {
 		c.handler.Logf("client sent DATA frame for half-closed stream %d", s.ID)
+		s.over = false
 		c.reset(s, CodeStreamClosed)
 		return false
 	}
 	return true
+}
+
+// isIdle tells whether no stream of that number has begun (RFC 9113, 5.1).
+func (c *Conn) isIdle(stream uint32) bool { return stream%2 == 0 || stream > c.seenID }
+
+// streamRing remembers some streams by number.
+type streamRing struct {
+	ids  [rememberedStreams]uint32
+	next uint32
+}
+
+func (r *streamRing) add(id uint32) {
+	r.ids[r.next%rememberedStreams] = id
+	r.next++
+}
+
+// remove tells whether a stream was remembered, and forgets it.
+func (r *streamRing) remove(id uint32) bool {
+	for i := range r.ids {
+		if r.ids[i] == id {
+			r.ids[i] = 0
+			return true
+		}
+	}
+	return false
 }
 
 // feed puts body bytes into their stream, if it still exists.
@@ -323,7 +366,7 @@ func (c *Conn) feedEnd(id uint32) {
 	if s == nil || s.gone != nil {
 		return
 	}
-	s.ended = true
+	s.ended, s.over = true, true
 	if s.declared >= 0 && s.received != s.declared && s.wrong == nil {
 		s.wrong = &h1.Problem{Status: 400, Text: "client prematurely closed stream"}
 	}
