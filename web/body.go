@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"io"
-	"os"
 	"time"
 
 	"starling/logs"
@@ -36,6 +35,7 @@ func (r *Request) ReadBody(p []byte) (int, error) {
 	if r.refused {
 		return 0, io.EOF
 	}
+	r.bodyAsked = true
 	n, err := r.wire.ReadBody(r, p, r.Location.Core.BodyTimeout)
 	return n, r.checkBody(n, err)
 }
@@ -87,23 +87,6 @@ func (r *Request) BodyFile() *BodyFile { return r.kept.file }
 
 // BodyFollows tells that behind what was kept there is more to come from the client.
 func (r *Request) BodyFollows() bool { return !r.BodyDone() && !r.bodyGone() }
-
-// DiscardBody reads what is left of the body and forgets it, as far as lingering_time allows.
-func (r *Request) DiscardBody() error {
-	core, end := r.Location.Core, time.Now().Add(r.Location.Core.LingeringTime)
-	scratch := h1.TakeBlock(arenaBlockBytes)
-	defer scratch.GiveBack()
-	for !r.wire.BodyDone() {
-		left := time.Until(end)
-		if left <= 0 {
-			return os.ErrDeadlineExceeded
-		}
-		if _, err := r.wire.ReadBody(r, scratch.Mem, min(left, core.LingeringTimeout)); err != nil && err != io.EOF {
-			return err
-		}
-	}
-	return nil
-}
 
 // ErrorStatus is what the request is to be answered with if reading its body fails so: the status of an *h1.Problem, 408
 // for a timeout, 400 for a client that left inside the body.

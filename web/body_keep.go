@@ -50,6 +50,7 @@ var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in te
 // read with ReadBody.
 func (r *Request) TakeBody() error {
 	k := &r.kept
+	r.bodyAsked = true
 	if r.refused {
 		return nil
 	}

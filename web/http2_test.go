@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2/hpack"
 
 	"starling/lib/testkit"
 	"starling/web"
@@ -123,8 +127,13 @@ func TestHTTP2BesideHTTP1(t *testing.T) {
 	if got := body(s.Get("/")); got != "HTTP/1.1" {
 		t.Errorf("got %s", got)
 	}
-	if got := status(s.Send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")); got != "400 Bad Request" {
-		t.Errorf("half a preface: %s", got)
+	for _, text := range []string{"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "INVALID CONNECTION PREFACE\r\n\r\n"} { // RFC 9113, 3.4
+		if got := s.Send(text); !strings.HasSuffix(got, "\x07"+strings.Repeat("\x00", 12)+"\x01") {
+			t.Errorf("%q: no GOAWAY with PROTOCOL_ERROR: % x", text, got)
+		}
+	}
+	if got := status(s.Send("GET /a b HTTP/1.1\r\n\r\n")); got != "400 Bad Request" {
+		t.Errorf("a bad request: %s", got)
 	}
 	conn := s.DialPort(1)
 	go io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -205,4 +214,61 @@ func TestHTTP2CountsIdle(t *testing.T) {
 	testkit.Eventually(t, time.Minute, counts(1, 0))
 	client.CloseIdleConnections()
 	testkit.Eventually(t, time.Minute, counts(0, 0))
+}
+
+// TestHTTP2BodiesAreAsLongAsDeclared: content-length 0 with DATA is no proper request, whoever answers it.
+func TestHTTP2BodiesAreAsLongAsDeclared(t *testing.T) {
+	s := start(t, `http2 on; server { listen 80; location / { say ok; } location /read { read; } location /deny { refuse 403; } }`)
+	for _, path := range []string{"/", "/read", "/deny"} {
+		for _, test := range []struct{ length, body, want string }{
+			{"0", "", ""}, {"0", "x", "400"}, {"0", "xy", "400"},
+		} {
+			want := test.want
+			if want == "" {
+				want = map[string]string{"/": "200", "/read": "200", "/deny": "403"}[path]
+			}
+			got := statusOfFrames(t, s.DialLoopback(), test.body, ":method POST", ":scheme http", ":path "+path, ":authority a", "content-length "+test.length)
+			if got != want {
+				t.Errorf("%s with content-length %s and %q: %s, want %s", path, test.length, test.body, got, want)
+			}
+		}
+	}
+}
+
+// statusOfFrames sends a request and its body in frames of their own, and gives the status of the answer.
+func statusOfFrames(t *testing.T, conn net.Conn, body string, fields ...string) string {
+	t.Helper()
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, " ")
+		if err := encoder.WriteField(hpack.HeaderField{Name: name, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const settings, data, headers, endStream, endHeaders = 4, 0, 1, 1, 4
+	frame := func(kind, flags byte, stream uint32, payload string) string {
+		head := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)<<8)|uint32(kind)), flags)
+		return string(binary.BigEndian.AppendUint32(head, stream)) + payload
+	}
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(settings, 0, 0, "")+
+		frame(headers, endHeaders, 1, block.String())+frame(data, endStream, 1, body)); err != nil {
+		t.Fatal(err)
+	}
+	for head := make([]byte, 9); ; {
+		if _, err := io.ReadFull(conn, head); err != nil {
+			t.Fatal(err)
+		}
+		payload := make([]byte, binary.BigEndian.Uint32(head)>>8)
+		if _, err := io.ReadFull(conn, payload); err != nil {
+			t.Fatal(err)
+		}
+		if head[3] == headers {
+			answer, err := hpack.NewDecoder(4096, nil).DecodeFull(payload)
+			if err != nil || answer[0].Name != ":status" {
+				t.Fatal(answer, err)
+			}
+			return answer[0].Value
+		}
+	}
 }

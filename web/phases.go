@@ -33,6 +33,8 @@ func (r *Request) runWith(result Result) {
 			result = r.answer(416)
 		case result >= 100:
 			result = r.answer(int(result))
+		case r.unreadFault != nil:
+			result = r.answerFault()
 		default:
 			return
 		}
@@ -128,6 +130,7 @@ func (r *Request) locate() Result {
 	if core.Internal && !r.Internal {
 		return 404
 	}
+	r.limited = !r.Location.LimitsBody
 	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 && !r.Location.LimitsBody {
 		r.Logf(logs.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		r.refuseBody()

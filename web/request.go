@@ -96,10 +96,13 @@ type engine struct {
 	id    [16]byte // $request_id, once hasID
 	hasID bool
 
-	kept     keptBody
-	bodyRead int64 // body bytes read from the client
-	expects  bool  // 100 Continue is still to be sent
-	refused  bool  // the body is not read any more; see refuseBody
+	kept        keptBody
+	bodyRead    int64 // body bytes read from the client
+	bodyAsked   bool  // a handler has read the body, or begun to
+	limited     bool  // client_max_body_size applies: the location is known
+	unreadFault error // of a body that nobody asked for: it takes the place of the answer
+	expects     bool  // 100 Continue is still to be sent
+	refused     bool  // the body is not read any more; see refuseBody
 
 	cut           cut
 	unsatisfiable bool // a range was asked for of which the body has nothing

@@ -55,6 +55,12 @@ func (r *Request) SendHead() error {
 	if r.headSent {
 		return r.failure
 	}
+	if r.unreadFault != nil {
+		return r.unreadFault
+	}
+	if err := r.checkUnread(); err != nil {
+		return err
+	}
 	if r.errStatus != 0 {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}

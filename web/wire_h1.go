@@ -186,7 +186,9 @@ func (w *h1Wire) End(r *Request) (keep bool) {
 	}
 	bodyLeft := !w.BodyDone()
 	if r.keep && bodyLeft && !r.expects {
-		return r.DiscardBody() == nil
+		if err := r.DiscardBody(); err != errChunkedTooLarge {
+			return err == nil
+		}
 	}
 	if r.keep && !bodyLeft {
 		return true
