@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"starling/lib/testkit"
@@ -100,18 +101,18 @@ func TestMemcachedNextUpstream(t *testing.T) {
 		{"", ``, "200 2"},
 		{"", `memcached_next_upstream off;`, "502 1"},
 	} {
-		tries := 0
+		var tries atomic.Int32
 		script := func(say string) *webtest.Backend {
 			return webtest.Serve(t, func(p *webtest.Peer) {
 				p.R.ReadString('\n')
-				tries++
+				tries.Add(1)
 				p.Say(strings.ReplaceAll(say, "|", "\r\n"))
 			})
 		}
 		first, second := script(test.first), script("VALUE k 0 1|a|END|")
 		s := webtest.Start(t, families, `upstream u { server `+first.Addr+` weight=9; server `+second.Addr+`; }
 			server { location / { set $memcached_key k; memcached_pass u; `+test.conf+` } }`)
-		if got := fmt.Sprint(s.Get("/")[9:12], " ", tries); got != test.want {
+		if got := fmt.Sprint(s.Get("/")[9:12], " ", tries.Load()); got != test.want {
 			t.Errorf("%q, then %s: got %s, want %s %v", test.first, test.conf, got, test.want, s.Log.Lines())
 		}
 	}
