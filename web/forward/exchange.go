@@ -13,8 +13,10 @@ import (
 // Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its log.
 type Exchange struct {
 	Request *web.Request
-	To      *Destination
-	// URI is what the request asks the server for, as the protocol has prepared it; the error log shows it. Its memory is used again.
+	// To is what the URL of PREFIX_pass says.
+	To *Destination
+	// URI is what the server is asked for: a URI or a key. Prepare appends it to URI[:0], whose memory is used again; the error log
+	// shows it behind the server's address.
 	URI []byte
 
 	l       *location

@@ -38,7 +38,7 @@ var family = &upstreams.Family[Settings, *web.Request]{
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "upstream",
-		Doc:        "Groups of servers that proxy_pass sends requests to.",
+		Doc:        "Groups of servers that proxy_pass and memcached_pass send requests to.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
