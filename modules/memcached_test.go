@@ -57,7 +57,8 @@ func TestMemcachedPieces(t *testing.T) {
 	}
 }
 
-// TestMemcachedConnections: which answers leave a connection of use, and that a group of both families keeps them apart.
+// TestMemcachedConnections: which answers leave a connection of use, and that a group of both families keeps them
+// apart.
 func TestMemcachedConnections(t *testing.T) {
 	for _, test := range []struct {
 		name, say string

@@ -39,12 +39,15 @@ func (x *Exchange) answer() web.Result {
 }
 
 // hopByHop are headers that end here. Upgrade goes on to clients of HTTP/1, as in nginx: 101 and 426 need it.
-var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE, h1.HeaderTrailer,
+var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE,
+	h1.HeaderTrailer,
 	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
 
 // onceInAnswer are headers of which only the first is passed on, as in nginx.
-var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate, h1.HeaderLastModified, h1.HeaderETag, h1.HeaderServer,
-	h1.HeaderLocation, h1.HeaderRefresh, h1.HeaderExpires, h1.HeaderXAccelRedirect, h1.HeaderXAccelExpires, h1.HeaderXAccelLimitRate,
+var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate, h1.HeaderLastModified, h1.HeaderETag,
+	h1.HeaderServer,
+	h1.HeaderLocation, h1.HeaderRefresh, h1.HeaderExpires, h1.HeaderXAccelRedirect, h1.HeaderXAccelExpires,
+	h1.HeaderXAccelLimitRate,
 	h1.HeaderXAccelBuffering, h1.HeaderXAccelCharset)
 
 // fillHead makes the head of the response from the server's.
@@ -58,11 +61,13 @@ func (x *Exchange) fillHead() {
 	for i := range h.Headers {
 		header := &h.Headers[i]
 		if seen.Has(header.ID) && onceInAnswer.Has(header.ID) {
-			x.Logf(logs.Warn, "upstream sent duplicate header line: \"%s: %s\", ignored while reading response header from upstream", header.Name, header.Value)
+			x.Logf(logs.Warn, "upstream sent duplicate header line: \"%s: %s\", "+
+				"ignored while reading response header from upstream", header.Name, header.Value)
 			continue
 		}
 		seen = seen.With(header.ID)
-		if hopByHop.Has(header.ID) || x.l.hidden.Has(header) || header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
+		if hopByHop.Has(header.ID) || x.l.hidden.Has(header) ||
+			header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
 			continue
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {

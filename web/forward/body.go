@@ -2,7 +2,8 @@ package forward
 
 import "starling/web"
 
-// readBody reads the request's body before a server is chosen, unless PREFIX_request_buffering says that it is passed on as it comes.
+// readBody reads the request's body before a server is chosen, unless PREFIX_request_buffering says that it is passed
+// on as it comes.
 func (x *Exchange) readBody() web.Result {
 	r, l := x.Request, x.l
 	switch {
@@ -28,7 +29,8 @@ func (x *Exchange) readBody() web.Result {
 	return web.Declined
 }
 
-// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be told first.
+// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be
+// told first.
 func (l *location) needsWhole(r *web.Request) bool {
 	return !l.passBody || l.Body != nil || r.Chunked && !l.protocol.Chunks()
 }

@@ -64,8 +64,8 @@ func (s *connections) build(b *web.Block, prefix string, mayEncrypt bool) (*conn
 	return k, err
 }
 
-// config is that of the connection to make to a host, and the certificate to put in, if its name had variables. Equal settings and
-// names give the same one.
+// config is that of the connection to make to a host, and the certificate to put in, if its name had variables. Equal
+// settings and names give the same one.
 func (k *connector) config(r *web.Request, host string) (config *tls.Config, file ssl.CertificateFile, err error) {
 	if k.tlsName != nil {
 		host = string(r.Expand(k.tlsName))
@@ -157,26 +157,33 @@ func (x *Exchange) use(c *connection) {
 // connectionDirectives are those about connections.
 func connectionDirectives[S any](d declarer[S]) []conf.Directive {
 	prefix, at := d.family.Prefix, func(s *S) *connections { return &d.place(s).connections }
-	bind := upstreams.BindDirective(places, web.Side.Variables, func(s *S) *upstreams.Bind[*web.Request] { return &at(s).bind })
+	bind := upstreams.BindDirective(places, web.Side.Variables,
+		func(s *S) *upstreams.Bind[*web.Request] { return &at(s).bind })
 	bind.Name = prefix + "_bind"
 	all := []conf.Directive{
-		d.timed("_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connections.timeout }),
-		d.timed("_send_timeout", "60s", "Bounds the time between two writes to a server.", func(s *Settings) *time.Duration { return &s.sendTimeout }),
-		d.timed("_read_timeout", "60s", "Bounds the time between two reads from a server.", func(s *Settings) *time.Duration { return &s.readTimeout }),
+		d.timed("_connect_timeout", "60s", "Bounds connecting to a server.",
+			func(s *Settings) *time.Duration { return &s.connections.timeout }),
+		d.timed("_send_timeout", "60s", "Bounds the time between two writes to a server.",
+			func(s *Settings) *time.Duration { return &s.sendTimeout }),
+		d.timed("_read_timeout", "60s", "Bounds the time between two reads from a server.",
+			func(s *Settings) *time.Duration { return &s.readTimeout }),
 		bind,
-		d.flag("_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.connections.probe }),
+		d.flag("_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.",
+			func(s *Settings) *bool { return &s.connections.probe }),
 	}
 	if !d.family.Has.TLS {
 		return all
 	}
 	all = append(all, conf.Directive{
-		Name: prefix + "_ssl_name", Syntax: "<name>", In: places, Doc: "Sets the name to verify and to send; by default that of the URL.",
+		Name: prefix + "_ssl_name", Syntax: "<name>", In: places,
+		Doc: "Sets the name to verify and to send; by default that of the URL.",
 		Set: conf.Raw(func(s *S, a *conf.Args) error {
 			t, err := web.Side.Compile(a, a.Words[0])
 			at(s).tlsName = &t
 			return err
 		}),
-	}, d.flag("_ssl_session_reuse", "on", "Resumes TLS sessions.", func(s *Settings) *bool { return &s.connections.reuse }))
+	}, d.flag("_ssl_session_reuse", "on", "Resumes TLS sessions.",
+		func(s *Settings) *bool { return &s.connections.reuse }))
 	tls := ssl.ClientDirectives(prefix+"_ssl", places, func(s *S) *ssl.BoundClient { return &at(s).tls })
 	return append(all, ssl.NameDirectives(prefix+"_ssl", places, tls, web.Side.Compile,
 		func(s *S) *ssl.ClientNames[*web.Request] { return &at(s).tlsFiles })...)

@@ -69,7 +69,8 @@ func (c *connection) readable() bool {
 	return c.seen
 }
 
-// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait is long.
+// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait
+// is long.
 const (
 	firstGlance = 250 * time.Millisecond
 	laterGlance = time.Second

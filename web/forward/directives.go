@@ -6,8 +6,8 @@ import (
 	"starling/conf"
 )
 
-// Directives declares what the families that forward requests have in common, for one of them. place finds the Settings in those
-// of the family's module. PREFIX_pass is the first.
+// Directives declares what the families that forward requests have in common, for one of them. place finds the Settings
+// in those of the family's module. PREFIX_pass is the first.
 func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 	d := declarer[S]{f, place}
 	all := []conf.Directive{d.pass()}
@@ -26,7 +26,8 @@ type declarer[S any] struct {
 }
 
 func (d declarer[S]) one(name, syntax, byDefault, doc string, set conf.Setter) conf.Directive {
-	return conf.Directive{Name: d.family.Prefix + name, Syntax: syntax, Default: byDefault, In: places, Doc: doc, Set: set}
+	name = d.family.Prefix + name
+	return conf.Directive{Name: name, Syntax: syntax, Default: byDefault, In: places, Doc: doc, Set: set}
 }
 
 func (d declarer[S]) flag(name, byDefault, doc string, at func(*Settings) *bool) conf.Directive {
@@ -34,10 +35,12 @@ func (d declarer[S]) flag(name, byDefault, doc string, at func(*Settings) *bool)
 }
 
 func (d declarer[S]) timed(name, byDefault, doc string, at func(*Settings) *time.Duration) conf.Directive {
-	return d.one(name, "<time>", byDefault, doc, conf.Field(func(s *S) *time.Duration { return at(d.place(s)) }, conf.Time))
+	return d.one(name, "<time>", byDefault, doc,
+		conf.Field(func(s *S) *time.Duration { return at(d.place(s)) }, conf.Time))
 }
 
-func (d declarer[S]) size(name, byDefault, doc string, at func(*Settings) *int, parse func(string) (int, error)) conf.Directive {
+func (d declarer[S]) size(name, byDefault, doc string,
+	at func(*Settings) *int, parse func(string) (int, error)) conf.Directive {
 	return d.one(name, "<size>", byDefault, doc, conf.Field(func(s *S) *int { return at(d.place(s)) }, parse))
 }
 
@@ -58,10 +61,13 @@ func (d declarer[S]) pass() conf.Directive {
 
 func requestDirectives[S any](d declarer[S]) []conf.Directive {
 	return []conf.Directive{
-		d.flag("_ignore_client_abort", "off", "Goes on with a request whose client has left.", func(s *Settings) *bool { return &s.ignoreClientAbort }),
-		d.flag("_pass_request_headers", "on", "Passes the client's headers.", func(s *Settings) *bool { return &s.PassHeaders }),
+		d.flag("_ignore_client_abort", "off", "Goes on with a request whose client has left.",
+			func(s *Settings) *bool { return &s.ignoreClientAbort }),
+		d.flag("_pass_request_headers", "on", "Passes the client's headers.",
+			func(s *Settings) *bool { return &s.PassHeaders }),
 		d.flag("_pass_request_body", "on", "Passes the client's body.", func(s *Settings) *bool { return &s.passBody }),
-		d.flag("_request_buffering", "on", "Reads the whole body before a server is asked: into memory, or a temporary file beyond client_body_buffer_size. "+
+		d.flag("_request_buffering", "on", "Reads the whole body before a server is asked: "+
+			"into memory, or a temporary file beyond client_body_buffer_size. "+
 			"Off passes it on as it comes.", func(s *Settings) *bool { return &s.requestBuffering }),
 	}
 }
@@ -69,38 +75,49 @@ func requestDirectives[S any](d declarer[S]) []conf.Directive {
 func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 	has := &d.family.Has
 	if has.Buffers {
-		all = append(all, d.flag("_buffering", "on", "Collects small pieces of a response; off sends each at once. No response is written to disk in either case.",
+		all = append(all, d.flag("_buffering", "on",
+			"Collects small pieces of a response; off sends each at once. "+
+				"No response is written to disk in either case.",
 			func(s *Settings) *bool { return &s.buffering }))
 	}
-	all = append(all, d.size("_buffer_size", "4k", "Bounds the head of a response.", func(s *Settings) *int { return &s.bufferBytes }, bufferBytes))
+	all = append(all, d.size("_buffer_size", "4k", "Bounds the head of a response.",
+		func(s *Settings) *int { return &s.bufferBytes }, bufferBytes))
 	if has.Buffers {
 		all = append(all, bufferDirectives(d)...)
 	}
 	if has.Response {
 		all = append(all,
-			d.words("_hide_header", "Keeps a header of the response from the client.", func(s *Settings) *[]string { return &s.hide }),
-			d.words("_pass_header", "Passes a header that is otherwise hidden: Date, Server, X-Pad, X-Accel-….", func(s *Settings) *[]string { return &s.pass }),
-			d.one("_ignore_headers", "<field>...", "", "Keeps headers of the response from having an effect here: X-Accel-Redirect, X-Accel-Limit-Rate and their kin.",
+			d.words("_hide_header", "Keeps a header of the response from the client.",
+				func(s *Settings) *[]string { return &s.hide }),
+			d.words("_pass_header", "Passes a header that is otherwise hidden: Date, Server, X-Pad, X-Accel-….",
+				func(s *Settings) *[]string { return &s.pass }),
+			d.one("_ignore_headers", "<field>...", "", "Keeps headers of the response from having an effect here: "+
+				"X-Accel-Redirect, X-Accel-Limit-Rate and their kin.",
 				conf.Whole(func(s *S) *ignored { return &d.place(s).ignore }, parseIgnored)))
 	}
 	if has.Trailers {
-		all = append(all, d.flag("_pass_trailers", "off", "Passes the fields behind the body of a response; the server must be told that they are welcome (TE).",
+		all = append(all, d.flag("_pass_trailers", "off",
+			"Passes the fields behind the body of a response; the server must be told that they are welcome (TE).",
 			func(s *Settings) *bool { return &s.passTrailers }))
 	}
 	if has.Response {
-		all = append(all, d.flag("_intercept_errors", "off", "Lets error_page answer statuses from 300 on that servers send.",
+		all = append(all, d.flag("_intercept_errors", "off",
+			"Lets error_page answer statuses from 300 on that servers send.",
 			func(s *Settings) *bool { return &s.intercept }))
 	}
 	return all
 }
 
 func bufferDirectives[S any](d declarer[S]) []conf.Directive {
-	buffers := d.one("_buffers", "<number> <size>", "8 4k", "Sets how much of a response is read at once: all of these together.",
+	buffers := d.one("_buffers", "<number> <size>", "8 4k",
+		"Sets how much of a response is read at once: all of these together.",
 		conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setBuffers(a) }))
-	busy := d.size("_busy_buffers_size", "", "Is checked against the other sizes as in nginx; there is no use for it beyond that.",
+	busy := d.size("_busy_buffers_size", "",
+		"Is checked against the other sizes as in nginx; there is no use for it beyond that.",
 		func(s *Settings) *int { return &s.busyBytes }, bufferBytes)
 	busy.DefaultDoc = "8k"
-	file := d.size("_max_temp_file_size", "", "Bounds what of a response is written to disk. Nothing ever is, so every bound is kept.",
+	file := d.size("_max_temp_file_size", "",
+		"Bounds what of a response is written to disk. Nothing ever is, so every bound is kept.",
 		func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes)
 	file.DefaultDoc = "0"
 	return []conf.Directive{buffers, busy, file}

@@ -10,13 +10,14 @@ import (
 	"starling/web/groups"
 )
 
-// Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its log.
+// Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its
+// log.
 type Exchange struct {
 	Request *web.Request
 	// To is what the URL of PREFIX_pass says.
 	To *Destination
-	// URI is what the server is asked for: a URI or a key. Prepare appends it to URI[:0], whose memory is used again; the error log
-	// shows it behind the server's address.
+	// URI is what the server is asked for: a URI or a key. Prepare appends it to URI[:0], whose memory is used again;
+	// the error log shows it behind the server's address.
 	URI []byte
 
 	l       *location
@@ -83,7 +84,8 @@ func (l *location) handle(r *web.Request) web.Result {
 	}
 }
 
-// begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it tells of.
+// begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it
+// tells of.
 func (l *location) begin(r *web.Request) *Exchange {
 	slot := r.Slot(l.slot)
 	x, ok := slot.Data.(*Exchange)

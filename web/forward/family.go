@@ -1,6 +1,6 @@
-// Package forward is the one way to a server: whatever protocol a family of directives speaks, its requests pass here. The kit
-// has the tries, the bodies both ways, the $upstream_… variables and the directives that all such families share; a family adds
-// a Protocol. DESIGN.md tells the life of an exchange.
+// Package forward is the one way to a server: whatever protocol a family of directives speaks, its requests pass here.
+// The kit has the tries, the bodies both ways, the $upstream_… variables and the directives that all such families
+// share; a family adds a Protocol. DESIGN.md tells the life of an exchange.
 package forward
 
 import (
@@ -50,7 +50,8 @@ type Features struct {
 // places are the contexts of all directives but PREFIX_pass.
 const places = conf.HTTP | conf.Server | conf.Location
 
-// Build makes the content handler of one block; nil where nothing is passed on. Call it from the Content hook of the family's module.
+// Build makes the content handler of one block; nil where nothing is passed on. Call it from the Content hook of the
+// family's module.
 func Build(b *web.Block, f *Family, s *Settings, p Protocol) (web.Handler, error) {
 	if !s.passes(b, f) {
 		return nil, nil

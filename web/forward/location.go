@@ -61,8 +61,10 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 		b.Current.AutoRedirect = true
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
-	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock, registry: groups.Of(b.Plan), hidden: s.hiddenNames(),
-		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes), inFile: core.BodyInFile != web.BodyFileIfLarge}
+	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock,
+		registry: groups.Of(b.Plan), hidden: s.hiddenNames(),
+		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
+		inFile:    core.BodyInFile != web.BodyFileIfLarge}
 	l.passer, _ = p.(HeaderPasser)
 	l.upgrader, _ = p.(Upgrader)
 	if f.Has.Request {
@@ -109,8 +111,8 @@ func (n *NameSet) Has(h *h1.Header) bool {
 // hiddenNames are what nginx keeps from clients unless PREFIX_pass_header names it.
 func (s *Settings) hiddenNames() NameSet {
 	var n NameSet
-	for _, name := range []string{"Date", "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
-		"X-Accel-Buffering", "X-Accel-Charset"} {
+	for _, name := range []string{"Date", "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect",
+		"X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"} {
 		passed := false
 		for _, p := range s.pass {
 			passed = passed || strings.EqualFold(p, name)

@@ -19,8 +19,8 @@ type Protocol interface {
 	Open(c *upstream.Conn) Wire
 	// SendHead writes the head of the request and the first piece of its body, in one write where it can.
 	SendHead(x *Exchange, w Wire, f Framing, piece []byte) error
-	// ReceiveHead takes what has come of the answer's head, and reads at most once. It is called again until the head is
-	// whole, and after an interim one (1xx) for the next. A head against the rules is a Fault.
+	// ReceiveHead takes what has come of the answer's head, and reads at most once. It is called again until the head
+	// is whole, and after an interim one (1xx) for the next. A head against the rules is a Fault.
 	ReceiveHead(x *Exchange, w Wire, head *Head) (whole bool, err error)
 }
 
@@ -46,8 +46,8 @@ type Wire interface {
 	StartBody(head *Head)
 	// TakeBody gives what has come of the body, in place, without reading; valid until Rest.
 	TakeBody() ([]byte, error)
-	// ReceiveBody is io.Reader's Read, which reads the connection once when nothing has come: n and err may both be 0 and
-	// nil, and a read that ran into the deadline may be tried again.
+	// ReceiveBody is io.Reader's Read, which reads the connection once when nothing has come: n and err may both be 0
+	// and nil, and a read that ran into the deadline may be tried again.
 	ReceiveBody(p []byte) (n int, err error)
 	// BodyDone tells that all of the body was taken.
 	BodyDone() bool

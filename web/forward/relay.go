@@ -86,8 +86,8 @@ func (x *Exchange) readPiece(p []byte) (n int, err error) {
 	return n, err
 }
 
-// bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it counts
-// for the client's next request.
+// bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it
+// counts for the client's next request.
 func (x *Exchange) bodyDone() {
 	x.endUpload()
 	x.reusable = !x.unsent && x.conn.wire.Reusable()
@@ -107,7 +107,8 @@ func (x *Exchange) cutShort(err error) web.Result {
 	x.doing = "reading upstream"
 	switch {
 	case err == errClientLeft:
-		x.Logf(logs.Info, "client prematurely closed connection, so upstream connection is closed too while reading upstream")
+		x.Logf(logs.Info,
+			"client prematurely closed connection, so upstream connection is closed too while reading upstream")
 		outcome = upstream.Success
 	case err == errUploadFailed:
 		x.settle(upstream.Success)

@@ -23,8 +23,8 @@ func (x *Exchange) send() (verdict, int) {
 	return x.sendWith(piece, rest)
 }
 
-// maxInlineBytes is how much of a body is written before the answer is looked for: more than that may not fit into the sockets, and a
-// server that answers before it has read all would wait as we do.
+// maxInlineBytes is how much of a body is written before the answer is looked for: more than that may not fit into the
+// sockets, and a server that answers before it has read all would wait as we do.
 const maxInlineBytes = 64 << 10
 
 // sendWith writes the head with the first piece of the body and leaves the rest to an upload.

@@ -49,7 +49,8 @@ func NewSettings() Settings {
 	return Settings{buffers: 8, eachBytes: 4 << 10, connections: connections{tls: ssl.NewBoundClient()}}
 }
 
-// Enter takes away what a location inside another does not inherit; if and limit_except keep it. It is conf.Module.Enter's work.
+// Enter takes away what a location inside another does not inherit; if and limit_except keep it. It is
+// conf.Module.Enter's work.
 func (s *Settings) Enter(in conf.Context) {
 	if in == conf.Location {
 		s.Target = nil
@@ -95,7 +96,8 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 	if busy == 0 {
 		busy = 2 * most
 	}
-	largest := fmt.Sprintf("the maximum of the value of \"%[1]s_buffer_size\" and one of the \"%[1]s_buffers\"", f.Prefix)
+	largest := fmt.Sprintf("the maximum of the value of \"%[1]s_buffer_size\" and one of the \"%[1]s_buffers\"",
+		f.Prefix)
 	wrong := func(format string, args ...any) error {
 		return conf.Problems{{What: fmt.Sprintf(format, args...), File: scope.Node.File, Line: scope.Node.EndLine}}
 	}
@@ -103,7 +105,8 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 	case busy < most:
 		return wrong("\"%s_busy_buffers_size\" must be equal to or greater than %s", f.Prefix, largest)
 	case busy > (s.buffers-1)*s.eachBytes:
-		return wrong("\"%[1]s_busy_buffers_size\" must be less than the size of all \"%[1]s_buffers\" minus one buffer", f.Prefix)
+		return wrong("\"%[1]s_busy_buffers_size\" must be less than the size of all \"%[1]s_buffers\" minus one buffer",
+			f.Prefix)
 	case s.tempFileBytes != 0 && s.tempFileBytes < most:
 		return wrong("\"%s_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be "+
 			"equal to or greater than %s", f.Prefix, largest)
@@ -115,7 +118,8 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 type ignored struct{ redirect, limitRate bool }
 
 // ignorable are the words of PREFIX_ignore_headers. Those of caching never have an effect here.
-var ignorable = []string{"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset",
+var ignorable = []string{"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering",
+	"X-Accel-Charset",
 	"Expires", "Cache-Control", "Set-Cookie", "Vary"}
 
 func parseIgnored(a *conf.Args) (ignored, error) {

@@ -6,7 +6,8 @@ import (
 	"starling/logs"
 )
 
-// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did not come so far.
+// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did
+// not come so far.
 type state struct {
 	address                         string
 	status                          int // 0: none came

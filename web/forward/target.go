@@ -28,13 +28,15 @@ type Target struct {
 
 // Destination is what a URL says besides the group.
 type Destination struct {
-	// Host is that of the URL, with its port unless that is the scheme's own ($proxy_host); Port is the port ($proxy_port).
+	// Host is that of the URL, with its port unless that is the scheme's own ($proxy_host); Port is the port
+	// ($proxy_port).
 	Host, Port string
 	// URI is the URI part of the URL, empty if there is none.
 	URI string
 
 	tls bool
-	// scheme stands before the addresses of servers in logs, prefix, which is the scheme as it was written, before the group.
+	// scheme stands before the addresses of servers in logs, prefix, which is the scheme as it was written, before the
+	// group.
 	scheme, prefix string
 	// name is the host to verify in TLS.
 	name string
@@ -98,7 +100,8 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 	return nil
 }
 
-// replaceable is the name of the location around a directive whose requests have a prefix that a URI can take the place of.
+// replaceable is the name of the location around a directive whose requests have a prefix that a URI can take the place
+// of.
 func replaceable(a *conf.Args) string {
 	if a.In != conf.Location {
 		return ""

@@ -10,8 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// upload passes the rest of a large body on while the answer is waited for and passed back: servers may answer before they
-// have all of it, and some clients wait for that.
+// upload passes the rest of a large body on while the answer is waited for and passed back: servers may answer before
+// they have all of it, and some clients wait for that.
 type upload struct {
 	conn *connection
 	rest remainder
@@ -22,7 +22,8 @@ type upload struct {
 	complete bool
 }
 
-// remainder is what is still to be sent of a body: what was kept, in memory or in a file, then what the client has not sent yet.
+// remainder is what is still to be sent of a body: what was kept, in memory or in a file, then what the client has not
+// sent yet.
 type remainder struct {
 	memory []byte
 	file   *web.BodyFile
@@ -46,8 +47,8 @@ func (m *remainder) next(block []byte) ([]byte, error) {
 	return block[:n], err
 }
 
-// pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here, for there must
-// be one writer to it.
+// pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here,
+// for there must be one writer to it.
 func (x *Exchange) pass(rest remainder) (verdict, int) {
 	x.streamed = rest.client
 	u := &upload{conn: x.conn, rest: rest, done: make(chan struct{})}

@@ -31,7 +31,7 @@ func DestinationOf(r *web.Request, f *Family) *Destination {
 
 // listed makes a variable with a value for each try: "a, b", and " : " where an internal redirect came between.
 func listed(name, doc string, one func(dst []byte, s *state) []byte) vars.Variable[*web.Request] {
-	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	value := func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		x := of(r)
 		if x == nil || len(x.states) == 0 {
 			return dst, false
@@ -46,7 +46,8 @@ func listed(name, doc string, one func(dst []byte, s *state) []byte) vars.Variab
 			}
 		}
 		return dst, true
-	}}
+	}
+	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: value}
 }
 
 func appendSeconds(dst []byte, ms int64) []byte {
@@ -65,22 +66,30 @@ func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 // Variables are $upstream_…, whatever family passes the request on.
 func Variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
-		listed("upstream_addr", "The addresses of the servers asked.", func(dst []byte, s *state) []byte { return append(dst, s.address...) }),
+		listed("upstream_addr", "The addresses of the servers asked.",
+			func(dst []byte, s *state) []byte { return append(dst, s.address...) }),
 		listed("upstream_status", "The statuses of their answers.", func(dst []byte, s *state) []byte {
 			if s.status == 0 {
 				return append(dst, '-')
 			}
 			return strconv.AppendInt(dst, int64(s.status), 10)
 		}),
-		listed("upstream_connect_time", "The times in seconds that connecting took.", func(dst []byte, s *state) []byte { return appendSeconds(dst, s.connectMS) }),
-		listed("upstream_header_time", "The times in seconds until the heads of the answers had come.", func(dst []byte, s *state) []byte { return appendSeconds(dst, s.headerMS) }),
-		listed("upstream_response_time", "The times in seconds until the answers had come.", func(dst []byte, s *state) []byte { return appendSeconds(dst, s.responseMS) }),
-		listed("upstream_response_length", "The lengths of the answers' bodies in bytes.", appendCount(func(s *state) int64 { return s.length })),
-		listed("upstream_bytes_sent", "The bytes sent to the servers.", appendCount(func(s *state) int64 { return s.sent })),
-		listed("upstream_bytes_received", "The bytes received from the servers.", appendCount(func(s *state) int64 { return s.received })),
+		listed("upstream_connect_time", "The times in seconds that connecting took.",
+			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.connectMS) }),
+		listed("upstream_header_time", "The times in seconds until the heads of the answers had come.",
+			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.headerMS) }),
+		listed("upstream_response_time", "The times in seconds until the answers had come.",
+			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.responseMS) }),
+		listed("upstream_response_length", "The lengths of the answers' bodies in bytes.",
+			appendCount(func(s *state) int64 { return s.length })),
+		listed("upstream_bytes_sent", "The bytes sent to the servers.",
+			appendCount(func(s *state) int64 { return s.sent })),
+		listed("upstream_bytes_received", "The bytes received from the servers.",
+			appendCount(func(s *state) int64 { return s.received })),
 		{Name: "upstream_http_", Prefix: true, Doc: "Headers of the server's answer.", Append: headerValue},
 		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies that the server set.", Append: cookieValue},
-		{Name: "upstream_trailer_", Prefix: true, Doc: "Fields behind the body of the server's answer.", Append: trailerValue},
+		{Name: "upstream_trailer_", Prefix: true, Doc: "Fields behind the body of the server's answer.",
+			Append: trailerValue},
 	}
 }
 

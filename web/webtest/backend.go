@@ -62,7 +62,8 @@ func Answers(t testing.TB, raw string) *Backend {
 	})
 }
 
-// Behind starts a server in front of the backend. BACKEND in the text, which is that of a server block, stands for its address.
+// Behind starts a server in front of the backend. BACKEND in the text, which is that of a server block, stands for its
+// address.
 func (b *Backend) Behind(modules []*web.Module, text string) *Server {
 	b.t.Helper()
 	return Start(b.t, modules, "server { "+strings.ReplaceAll(text, "BACKEND", b.Addr)+" }")

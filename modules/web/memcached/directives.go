@@ -11,8 +11,9 @@ import (
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:       "memcached",
-		Doc:        "Answers requests with what memcached servers keep under $memcached_key, a variable that the configuration sets.",
+		Name: "memcached",
+		Doc: "Answers requests with what memcached servers keep under $memcached_key, " +
+			"a variable that the configuration sets.",
 		New:        func() any { return &Settings{Settings: forward.NewSettings()} },
 		Clone:      conf.CloneOf[Settings],
 		Enter:      func(settings any, in conf.Context) { settings.(*Settings).Enter(in) },
@@ -26,8 +27,9 @@ var family = forward.Family{
 	Prefix:  "memcached",
 	Pass:    conf.Location | conf.LocationIf,
 	Schemes: []forward.Scheme{{Shown: "memcached://"}},
-	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout, "invalid_response": forward.OnInvalid,
-		"not_found": forward.On404},
+	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout,
+		"invalid_response": forward.OnInvalid,
+		"not_found":        forward.On404},
 }
 
 // Settings of one block.
@@ -37,7 +39,8 @@ type Settings struct {
 }
 
 func directives() []conf.Directive {
-	return append(forward.Directives(&family, func(s *Settings) *forward.Settings { return &s.Settings }), conf.Directive{
+	return append(forward.Directives(&family,
+		func(s *Settings) *forward.Settings { return &s.Settings }), conf.Directive{
 		Name: "memcached_gzip_flag", Syntax: "<flag>", DefaultDoc: "0", In: conf.HTTP | conf.Server | conf.Location,
 		Doc: "Sends values that have any of these bits among their flags with `Content-Encoding: gzip`.",
 		Set: conf.Field(func(s *Settings) *int { return &s.gzipFlag }, conf.Number),

@@ -12,8 +12,8 @@ import (
 	"starling/web/h1"
 )
 
-// protocol is memcached's text protocol as one location speaks it: "get key", and as the answer a line with the length, the
-// value and a trailer, or the trailer alone.
+// protocol is memcached's text protocol as one location speaks it: "get key", and as the answer a line with the length,
+// the value and a trailer, or the trailer alone.
 type protocol struct {
 	key      vars.Template[*web.Request]
 	gzipFlag int64

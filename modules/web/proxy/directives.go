@@ -1,4 +1,5 @@
-// Package proxy is proxy_pass: HTTP/1.1 as web/forward needs it to pass a request on to a server of a group and stream the answer back.
+// Package proxy is proxy_pass: HTTP/1.1 as web/forward needs it to pass a request on to a server of a group and stream
+// the answer back.
 package proxy
 
 import (
@@ -28,11 +29,14 @@ var Module = web.Module{
 
 // family is the same for web/forward.
 var family = forward.Family{
-	Prefix:  "proxy",
-	Pass:    conf.Location | conf.LocationIf | conf.LimitExcept,
-	Schemes: []forward.Scheme{{Text: "http://", Shown: "http://", Port: 80}, {Text: "https://", Shown: "https://", Port: 443, TLS: true}},
-	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout, "invalid_header": forward.OnInvalid,
-		"non_idempotent": forward.NonIdempotent, "http_500": forward.On500, "http_502": forward.On502, "http_503": forward.On503,
+	Prefix: "proxy",
+	Pass:   conf.Location | conf.LocationIf | conf.LimitExcept,
+	Schemes: []forward.Scheme{{Text: "http://", Shown: "http://", Port: 80}, {Text: "https://", Shown: "https://",
+		Port: 443, TLS: true}},
+	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout,
+		"invalid_header": forward.OnInvalid,
+		"non_idempotent": forward.NonIdempotent, "http_500": forward.On500, "http_502": forward.On502,
+		"http_503": forward.On503,
 		"http_504": forward.On504, "http_403": forward.On403, "http_404": forward.On404, "http_429": forward.On429},
 	Has: forward.Features{URL: true, Request: true, Response: true, Buffers: true, Trailers: true, TLS: true},
 }
@@ -42,7 +46,10 @@ const places = conf.HTTP | conf.Server | conf.Location
 // directives are those of all families that forward, and behind some of them what is HTTP/1.1's.
 func directives() []conf.Directive {
 	all := forward.Directives(&family, func(s *Settings) *forward.Settings { return &s.Settings })
-	for name, own := range map[string][]conf.Directive{"proxy_pass": {version}, "proxy_ignore_client_abort": requests, "proxy_intercept_errors": responses} {
+	behind := map[string][]conf.Directive{
+		"proxy_pass": {version}, "proxy_ignore_client_abort": requests, "proxy_intercept_errors": responses,
+	}
+	for name, own := range behind {
 		at := slices.IndexFunc(all, func(d conf.Directive) bool { return d.Name == name })
 		all = slices.Insert(all, at+1, own...)
 	}
@@ -50,7 +57,8 @@ func directives() []conf.Directive {
 }
 
 var version = conf.Directive{
-	Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places, Doc: "Sets the version of HTTP: 1.0 or 1.1.",
+	Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places,
+	Doc: "Sets the version of HTTP: 1.0 or 1.1.",
 	Set: conf.Field(func(s *Settings) *bool { return &s.version10 }, parseVersion),
 }
 
@@ -72,8 +80,10 @@ var requests = []conf.Directive{
 		Doc: "Sets a header of the request, or leaves it out if the value is empty. A level with any of these inherits none.",
 		Set: conf.List(func(s *Settings) *[]setHeader { return &s.headers }, parseHeader),
 	},
-	template("proxy_method", "<method>", "Sets the method of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.method }),
-	template("proxy_set_body", "<value>", "Sets the body of the request.", func(s *Settings) **vars.Template[*web.Request] { return &s.Body }),
+	template("proxy_method", "<method>", "Sets the method of the request.",
+		func(s *Settings) **vars.Template[*web.Request] { return &s.method }),
+	template("proxy_set_body", "<value>", "Sets the body of the request.",
+		func(s *Settings) **vars.Template[*web.Request] { return &s.Body }),
 }
 
 func template(name, syntax, doc string, place func(*Settings) **vars.Template[*web.Request]) conf.Directive {

@@ -22,7 +22,8 @@ type headPlan struct {
 }
 
 // neverPassed are client headers that speak about its own connection.
-var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive",
+var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE",
+	"Keep-Alive",
 	"Expect", "Upgrade"}
 
 func newHeadPlan(s *Settings) headPlan {

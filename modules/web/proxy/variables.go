@@ -9,20 +9,24 @@ import (
 
 func variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
-		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.", func(d *forward.Destination) string { return d.Host }),
-		ofTarget("proxy_port", "The port of the URL of proxy_pass.", func(d *forward.Destination) string { return d.Port }),
-		{Name: "proxy_add_x_forwarded_for", Doc: "X-Forwarded-For as the client sent it, with the client's address behind it.", Append: appendForwardedFor},
+		ofTarget("proxy_host", "The host and port of the URL of proxy_pass.",
+			func(d *forward.Destination) string { return d.Host }),
+		ofTarget("proxy_port", "The port of the URL of proxy_pass.",
+			func(d *forward.Destination) string { return d.Port }),
+		{Name: "proxy_add_x_forwarded_for", Append: appendForwardedFor,
+			Doc: "X-Forwarded-For as the client sent it, with the client's address behind it."},
 	}
 }
 
 func ofTarget(name, doc string, part func(*forward.Destination) string) vars.Variable[*web.Request] {
-	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	value := func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		d := forward.DestinationOf(r, &family)
 		if d == nil {
 			return dst, false
 		}
 		return append(dst, part(d)...), true
-	}}
+	}
+	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: value}
 }
 
 // appendForwardedFor joins all X-Forwarded-For headers, as nginx has done since it knows several.
