@@ -216,7 +216,11 @@ func (c *Conn) resetByClient(stream uint32, code Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[stream]
-	if s == nil || s.gone != nil {
+	if s == nil {
+		c.over.add(stream) // we ended it; now the client says that it sends no more
+		return
+	}
+	if s.gone != nil {
 		return
 	}
 	switch code {

@@ -48,8 +48,8 @@ const (
 	minRefusals = 100
 	// floodSlackBytes is how many bytes may come that are no requests, beyond eight for each that is (nginx).
 	floodSlackBytes = 1 << 20
-	// takenFrameBytes is the longest frame that is taken. A frame is passed on while it comes, so longer ones would gain nothing.
-	takenFrameBytes = 1 << 20
+	// takenFrameBytes is the longest frame that is taken: no longer than the window of a stream is at first, by default.
+	takenFrameBytes = 64 << 10
 	// rememberedStreams is of how many streams that the client has ended a connection knows that nothing may follow.
 	rememberedStreams = 32
 	// maxSettingsBytes bounds one SETTINGS frame.

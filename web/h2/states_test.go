@@ -45,14 +45,16 @@ func TestDataOnClosedStreams(t *testing.T) {
 	c.expect("RST 5 0")
 	c.body(5, false, "was on its way")
 	c.widen(5, 1)
-	c.reset(5)
-	c.reset(1)
 	quiet("a stream that was answered early")
+	c.reset(5)
+	c.body(5, false, "after all")
+	c.expect("RST 5 5")
+	c.reset(1)
+	quiet("RST_STREAM on a closed stream")
 
 	c.request(9, true)
 	answered(9)
-	c.reset(7) // left out, and closed by that
-	c.body(7, false, "x")
+	c.body(7, false, "x") // left out, and closed by that
 	quiet("a stream that was left out")
 
 	for id := uint32(11); id < 11+2*rememberedStreams; id += 2 {
