@@ -143,17 +143,33 @@ const agreedSlackMS = 60_000
 // nothingGone is before all stamps.
 const nothingGone = math.MinInt64
 
-// goneThrough is the time through which records that one side lacks count as deleted there, or nothingGone if the two agreed within the
-// life of a tombstone, or never in these lineages.
-func (n *Node) goneThrough(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
+// agreedThrough is the time through which this node and a lineage held the same, or nothingGone if they never did.
+func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a, known := n.agreements[agreementKey{z.info.Name, theirs}]
-	away := n.clocks.clusterTime(now).WallMS - a.throughMS
-	if z.info.Kind != zone.KindKeyval || !known || a.mine != z.lineage() || away <= compared.TombstoneLifeMS() {
+	if z.info.Kind != zone.KindKeyval || !known || a.mine != z.lineage() {
 		return nothingGone
 	}
 	return a.throughMS
+}
+
+// goneThere is the time through which records that the other side lacks count as deleted there, or nothingGone if the two agreed within the
+// life of a tombstone, or never. What the other side gave up sooner it tells itself: it buries what it is sent.
+func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
+	throughMS := n.agreedThrough(z, theirs)
+	if throughMS != nothingGone && n.clocks.clusterTime(now).WallMS-throughMS > compared.TombstoneLifeMS() {
+		return throughMS
+	}
+	return nothingGone
+}
+
+// goneHere is the same of records that are not here: this node may also have given up tombstones, for want of room, since the two agreed.
+func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
+	if throughMS := n.agreedThrough(z, theirs); throughMS != nothingGone && compared.GaveUpMS() > throughMS {
+		return throughMS
+	}
+	return n.goneThere(z, compared, theirs, now)
 }
 
 // theirZone is what the peer's hello says of a shared zone. Called with mu held.
@@ -195,7 +211,7 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	if !ok {
 		return nil
 	}
-	throughMS := s.node.goneThrough(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now)
+	throughMS := s.node.agreedThrough(iz.state, lineageOf(&s.their.Zones[iz.index])) // the dialer knows what it has forgotten
 	if throughMS == nothingGone {
 		return nil
 	}

@@ -209,7 +209,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 				return err
 			}
 		}
-		applied, err := z.shared.Learn(t.Payload, s.arrival(now))
+		applied, err := s.learn(iz, t.Payload, now)
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}
@@ -223,6 +223,17 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		n.settleReady(z, now)
 	}
 	return nil
+}
+
+// learn merges a taught piece. What was deleted here is not learnt again.
+func (s *Session) learn(iz *intakeZone, payload []byte, now clock.Reading) (zone.Applied, error) {
+	z, n := iz.state, s.node
+	local := s.arrival(now)
+	if compared, ok := z.shared.(zone.Comparable); ok && z.ready.Load() {
+		goneMS := n.goneHere(z, compared, lineageOf(&s.their.Zones[iz.index]), now)
+		return compared.Mend(payload, goneMS, local)
+	}
+	return z.shared.Learn(payload, local)
 }
 
 func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {

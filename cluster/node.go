@@ -20,6 +20,7 @@ type Node struct {
 	driver      Driver
 	clocks      clocks
 	pace        pacer
+	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were woken last
 	traffic     traffic
 	// unsettledMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
 	unsettledMS atomic.Int64
@@ -39,6 +40,8 @@ type Node struct {
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
+	changes    uint64 // of who is connected
+	lostMS     int64  // when a connection was lost last, by cluster time; at first when the node began
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
@@ -67,6 +70,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
 		origins: make(map[zone.Origin]*peer),
 	}
+	n.lostMS = now.WallMS
 	n.table.Store(&zoneTable{})
 	if err := n.Reload(config, now); err != nil {
 		return nil, err
@@ -181,13 +185,14 @@ func (n *Node) Flush(mono time.Duration, now clock.Reading) {
 }
 
 func (n *Node) flushZones(now clock.Reading) {
-	moved := 0
 	local := n.clocks.clusterTime(now)
+	var heads uint64
 	for _, z := range n.table.Load().list {
-		moved += z.shared.Flush(local)
+		z.shared.Flush(local)
+		heads += z.shared.Journal().Head()
 	}
 	n.markLeft()
-	if moved > 0 {
+	if n.heads.Swap(heads) != heads { // a zone may have flushed by itself, to make room
 		n.wakeOutgoing()
 	}
 }
@@ -234,6 +239,7 @@ func (n *Node) Tick(now clock.Reading) {
 	for _, z := range n.table.Load().list {
 		if due {
 			z.shared.Tick(local)
+			n.protect(z, now)
 		}
 		n.settleReady(z, now)
 	}

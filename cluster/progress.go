@@ -33,6 +33,8 @@ type progress struct {
 	sum       uint64
 	changedMS int64
 
+	forgetting forgetting
+
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow
 	learner learner

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"sort"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -71,7 +72,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 // resume places the cursor at the frame wanted, or says that the ring ran past it.
 func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	journal := pz.state.shared.Journal()
-	tail, head := journal.Tail(), journal.Head()
+	tail, head := pz.state.oldestForLate(), journal.Head()
 	switch {
 	case wanted == 0: // it is being taught and skips what it knows
 		pz.cursor = tail
@@ -82,6 +83,21 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	}
 	pz.acked = max(pz.cursor, 1) - 1
 	return overrun
+}
+
+// oldestForLate is the oldest frame kept that may go to who comes late: one from before a deletion that is forgotten by now could bring back what
+// was deleted.
+func (z *zoneState) oldestForLate() uint64 {
+	journal := z.shared.Journal()
+	tail, head := journal.Tail(), journal.Head()
+	compared, ok := z.shared.(zone.Comparable)
+	if !ok {
+		return tail
+	}
+	return tail + uint64(sort.Search(int(head-tail), func(i int) bool {
+		_, _, flushedMS, kept := journal.Frame(tail + uint64(i))
+		return kept && !compared.Outdated(flushedMS)
+	}))
 }
 
 // overrun gives up the frames before the journal's head. What the peer lacks of registers is found by repair; else everything is
@@ -228,6 +244,9 @@ const maxAheadMS = 60_000
 // fill appends frames until dst is about limit long: the journals first, then taught pieces. Called with mu held.
 func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 	for _, pz := range s.push.zones {
+		if pz.begin != nil && pz.begin.LostTo > 0 {
+			dst = s.fillBegin(dst, pz) // before the frames that go on from there
+		}
 		dst = s.fillFrames(dst, limit, pz, now)
 	}
 	for _, pz := range s.push.zones {
@@ -278,17 +297,24 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 	return dst
 }
 
+// fillBegin appends what goes before the next piece. Called with mu held.
+func (s *Session) fillBegin(dst []byte, pz *pushZone) []byte {
+	if pz.begin == nil {
+		return dst
+	}
+	pz.begin.Frontier = pz.state.frontier()
+	dst = s.appendPlain(dst, wire.TypeTeachBegin, pz.begin.Append(nil))
+	pz.begin = nil
+	return dst
+}
+
 // fillTaught appends taught pieces of a zone. Called with mu held.
 func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
 	if pz.begin == nil && pz.taught.Empty() && pz.shard < 0 {
 		return dst
 	}
 	z := pz.state
-	if pz.begin != nil {
-		pz.begin.Frontier = z.frontier()
-		dst = s.appendPlain(dst, wire.TypeTeachBegin, pz.begin.Append(nil))
-		pz.begin = nil
-	}
+	dst = s.fillBegin(dst, pz)
 	local := s.node.clocks.clusterTime(now)
 	head := z.shared.Journal().Head()
 	for len(dst) < limit && (pz.shard >= 0 || !pz.taught.Empty()) {
@@ -329,7 +355,7 @@ func first(s *wire.ShardSet) int {
 func (s *Session) fillDigests(dst []byte) []byte {
 	var sums [zone.Shards]uint64
 	for _, pz := range s.push.zones {
-		if pz.state.shared.Digests(&sums) {
+		if s.comparesDigests() && pz.state.shared.Digests(&sums) {
 			dst = s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
 		}
 	}

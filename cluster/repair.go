@@ -35,6 +35,7 @@ type mending struct {
 	first, last int           // of the sketch that is being answered
 	width       int           // shards per sketch
 	won         int           // records that replaced something here
+	deleted     int           // records that were deleted here just now
 	sent        uint64
 	wanted      uint64
 	left        uint64
@@ -78,6 +79,11 @@ func (s *Session) compares() (yes bool, reverse *Session) {
 	return n.id < s.peer.id, out
 }
 
+// comparesDigests says whether both ends take sums over the same things.
+func (s *Session) comparesDigests() bool {
+	return s.their.Features&(wire.FeatureRepair|wire.FeatureTombstoneSketches) != wire.FeatureTombstoneSketches
+}
+
 // digests compares the dialer's content with this node's.
 func (s *Session) digests(body []byte, now clock.Reading) error {
 	d, err := wire.ParseDigests(body)
@@ -89,7 +95,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 		return err
 	}
 	var mine [zone.Shards]uint64
-	if !iz.state.shared.Digests(&mine) {
+	if !s.comparesDigests() || !iz.state.shared.Digests(&mine) {
 		return nil
 	}
 	var differing wire.ShardSet
@@ -196,11 +202,13 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	n := s.node
-	applied, err := compared.Mend(r.Payload, s.arrival(now))
+	goneMS := n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now)
+	applied, err := compared.Mend(r.Payload, goneMS, s.arrival(now))
 	if err != nil {
 		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)
 	}
-	iz.mending.won += applied.Won + applied.Cleared
+	iz.mending.won += applied.Won + applied.Cleared + applied.Buried
+	iz.mending.deleted += applied.Deleted
 	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
 	s.refused(iz, applied.Refused+applied.Ahead, now)
@@ -276,7 +284,7 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	if m.fresh {
 		n.framesLost(s.peer, iz.state, true)
 	}
-	settled := m.sent+m.wanted == 0
+	settled := m.sent+m.wanted <= uint64(m.deleted) // what was deleted just now is on its way, like other fresh records
 	switch {
 	case settled:
 		m.pauseMS = 0
@@ -319,9 +327,13 @@ func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, now clock
 	if remembering != nil {
 		keep = n.remember(z, sum, now)
 	}
+	forgetMS, sinceMS := n.knownToAll(z, now)
 	n.mu.Unlock()
 	for _, a := range keep {
 		remembering.KeepAgreed(a)
+	}
+	if compared, ok := z.shared.(zone.Comparable); ok && forgetMS != nothingGone {
+		compared.ForgetThrough(forgetMS, sinceMS)
 	}
 }
 
@@ -368,7 +380,7 @@ const (
 	saysDiffer  = "differ"
 )
 
-// state is what the operator is shown. Full is this node's zone.
+// state is what the operator is shown. Full says that this node's zone lacks records that it had no room for.
 func (c *comparison) state(full bool, now clock.Reading) string {
 	lately := c.atMS != 0 && !after(now, c.atMS, confirmedForMS)
 	switch {

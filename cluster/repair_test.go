@@ -193,7 +193,7 @@ func TestDivisionOfDifferences(t *testing.T) {
 	const ms = 100_000
 	here := []zone.Element{at(9, 10, 0), at(1, 5, 0), at(2, 7, 1), at(3, 3, 0), at(5, ms-freshMS+1, 0), at(6, 2, 0)}
 	there := []zone.Element{at(2, 7, 2), at(3, 4, 0), at(4, 4, 0), at(6, ms+freshMS, 0)}
-	d := divide(here, there, ms, nothingGone)
+	d := divide(here, there, ms, gone{nothingGone, nothingGone})
 	if want := "[{1 327680} {2 458753} {9 655360}]"; fmt.Sprint(d.send) != want {
 		t.Errorf("sent %v, want %v", d.send, want)
 	}
@@ -203,7 +203,7 @@ func TestDivisionOfDifferences(t *testing.T) {
 	if d.left != 2 {
 		t.Errorf("%d left", d.left)
 	}
-	d = divide(here, there, ms, 9)
+	d = divide(here, there, ms, gone{9, 9})
 	if want := "[{1 327680}] [{4 262144}]"; fmt.Sprint(d.buryHere, d.buryThere) != want {
 		t.Errorf("buried %v and %v, want %v", d.buryHere, d.buryThere, want)
 	}

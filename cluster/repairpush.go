@@ -57,8 +57,13 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	if ask.Fresh {
 		freshAtMS = never
 	}
+	sortElements(there)
+	here = append(here, compared.Tombstones(there)...) // sketches have none
 	their := s.theirZone(pz.state)
-	d := divide(here, there, freshAtMS, s.node.goneThrough(pz.state, compared, lineageOf(&their), now))
+	lineage := lineageOf(&their)
+	d := divide(here, there, freshAtMS, gone{
+		here: s.node.goneHere(pz.state, compared, lineage, now), there: s.node.goneThere(pz.state, compared, lineage, now),
+	})
 	if len(d.buryHere)+len(d.buryThere) > 0 {
 		s.bury(pz, compared, d, now)
 	}
@@ -79,13 +84,16 @@ type division struct {
 	left                int
 }
 
+// gone is through when both held the same, as far as one of them may have forgotten what it deleted since.
+type gone struct{ here, there int64 }
+
 // never is far from the time of any stamp.
 const never = -1 << 40
 
 // divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told by
 // their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by a clock that is
-// ahead, nobody knows when it was written. What only one side has and both had, at throughMS, was deleted by the other.
-func divide(here, there []zone.Element, freshAtMS, throughMS int64) (d division) {
+// ahead, nobody knows when it was written. What only one side has and both had, at a time that gone says, was deleted by the other.
+func divide(here, there []zone.Element, freshAtMS int64, gone gone) (d division) {
 	fresh := func(e *zone.Element) bool {
 		return e != nil && e.MS() > freshAtMS-freshMS && e.MS() <= freshAtMS+freshMS
 	}
@@ -109,10 +117,10 @@ func divide(here, there []zone.Element, freshAtMS, throughMS int64) (d division)
 		case fresh(mine) || fresh(theirs):
 			d.left++
 			continue
-		case theirs == nil && mine.MS() <= throughMS:
+		case theirs == nil && mine.MS() <= gone.there:
 			d.buryHere = append(d.buryHere, *mine)
 			continue
-		case mine == nil && theirs.MS() <= throughMS:
+		case mine == nil && theirs.MS() <= gone.here:
 			d.buryThere = append(d.buryThere, *theirs)
 			continue
 		}

@@ -430,7 +430,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	p := s.peer
 	s.mu.Unlock()
 
-	next := s.node.remove(s, p, &ending, before == established)
+	next := s.node.remove(s, p, &ending, before == established, now)
 	if !s.Outgoing {
 		for _, z := range s.intake.zones {
 			if z != nil {
@@ -444,7 +444,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 }
 
 // remove takes a session out of the node's books and returns the one that waited for its end.
-func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Session) {
+func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.Reading) (next *Session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.sessions, s)
@@ -466,6 +466,8 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool) (next *Sess
 			p.in[s.their.Incarnation] = next
 		}
 	}
+	n.changes++
+	n.lostMS = n.clocks.clusterTime(now).WallMS
 	for _, c := range p.compared {
 		c.sinceMS = 0
 	}

@@ -32,7 +32,13 @@ type ZoneStatus struct {
 	Digest string `json:"digest,omitempty"`
 	// Agreement is the worst of all connected peers': see Agreement.State. It is "alone" without any.
 	Agreement string `json:"agreement,omitempty"`
-	// Full says that the zone evicted or refused records; its digests then differ by right.
+	// RecordBytes and TombstoneBytes are what the records, and the Tombstones of deleted ones, take of the zone's memory. Tombstones give way to
+	// records. GaveUp are those that did before their time; who was away since is told otherwise what was deleted.
+	RecordBytes    int64 `json:"record_bytes"`
+	Tombstones     int64 `json:"tombstones"`
+	TombstoneBytes int64 `json:"tombstone_bytes"`
+	GaveUp         int64 `json:"tombstones_given_up"`
+	// Full says that the zone refuses writes, its own or those of peers, or has evicted records.
 	Full      bool  `json:"full"`
 	Evicted   int64 `json:"evicted"`
 	Refused   int64 `json:"refused"`
@@ -153,13 +159,14 @@ func connectedState(pushing, accepted bool) string {
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
 		RecordsPending: stats.Pending + pending, RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
-		Full: stats.Evicted+stats.Refused > 0, Evicted: stats.Evicted, Refused: stats.Refused,
+		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes, GaveUp: stats.GaveUp,
+		Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
 		Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
 	}
 	if _, compared := z.shared.(zone.Comparable); compared {
 		status.Agreement = saysAlone
-		if status.Full {
+		if status.Digest == "" { // it lacks records, so it cannot be compared
 			status.Agreement = saysFull
 		}
 	}
@@ -214,7 +221,7 @@ func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus
 		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
 	}
 	for name, c := range p.compared {
-		status.Digests[name] = Agreement{State: c.state(zones[name].Full, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
+		status.Digests[name] = Agreement{State: c.state(zones[name].Agreement == saysFull, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
 	}
 	return status
 }

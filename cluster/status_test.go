@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"starling/cluster/wire"
+	"starling/zone"
 )
 
 // at reads one figure of a host's status as an operator's program does: "peers.0.rtt_ms".
@@ -187,6 +188,20 @@ var happenings = []struct {
 		f.step(2500)
 		clear(f.blocked)
 	}, map[string]any{"zones.kv.refused": nil, "zones.kv.full": true, "zones.kv.agreement": "full, not comparable"}},
+	{"pairs come and go faster than their deletions can be forgotten", func(f *fabric) {
+		h := f.hosts[0]
+		for i := range 200_000 {
+			h.set(fmt.Sprintf("key%d", i), "x")
+			if err := h.keyval.Delete(fmt.Appendf(nil, "key%d", i), h.reading()); err != nil {
+				f.t.Fatal(err)
+			}
+		}
+		h.set("stays", "x")
+		f.step(1000)
+	}, map[string]any{
+		"zones.kv.record_bytes": float64(zone.CostBytes(5, 1)), "zones.kv.tombstones": nil, "zones.kv.tombstone_bytes": nil,
+		"zones.kv.tombstones_given_up": nil, "zones.kv.full": nothing, "zones.kv.agreement": "agree",
+	}},
 	{"sessions find no room", func(f *fabric) {
 		for i := range 100_000 {
 			f.hosts[0].bind(i, "server")

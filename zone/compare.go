@@ -61,7 +61,8 @@ func (s *Store) Sketch(cells int) *Sketch {
 	return s.sums.sketch.Folded(cells)
 }
 
-// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up or refused records may not.
+// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up records may not, nor one that lacks
+// what it had no room for.
 func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -69,5 +70,5 @@ func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 		out[i] = sh.digest
 		sh.Unlock()
 	}
-	return s.evicted.Load() == 0 && s.refused.Load() == 0
+	return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load())
 }

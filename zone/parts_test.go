@@ -39,6 +39,8 @@ func (k noKeeper) Framed(uint64, []byte, clock.Reading) {
 	}
 }
 func (noKeeper) Sweep(*Shard, clock.Reading) {}
+func (noKeeper) Needed(*Record) bool         { return false }
+func (noKeeper) GivenUp(*Record)             {}
 
 type noEncoder struct{}
 
@@ -73,7 +75,7 @@ func TestShardAgainstAMap(t *testing.T) {
 			sh.Remove(slot)
 			delete(model, key)
 		case found != nil:
-			s.Replace(sh, found, []byte(value), s.Limit(), false, 0)
+			s.Replace(sh, slot, []byte(value), s.Limit(), false, 0)
 			model[key] = value
 		}
 	}

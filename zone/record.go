@@ -24,10 +24,10 @@ type Record struct {
 	wheelPrev    Slot
 	usedMS       uint32 // low bits of the monotonic clock at the last use
 	keyBytes     uint16
-	Mark         uint8 // the kind's own
 	state        uint8
-	usedRank     uint8   // below usedMS, see turn
-	_            [3]byte // to 48 bytes, the figure of RecordBytes
+	usedRank     uint8 // below usedMS, see turn
+	// Born belongs to the kind, like the words. With it a record has 48 bytes, the figure of RecordBytes.
+	Born uint32
 }
 
 const (
@@ -85,12 +85,12 @@ type Shard struct {
 	index index
 	blob  blob
 
-	oldest, newest Slot
-	wheel          *wheel
-	dirty          []Slot
-	live           int
-	pins           int    // who visits slot by slot, see Pin
-	moves          uint32 // how often records have moved to other slots
+	order [orders]order
+	wheel *wheel
+	dirty []Slot
+	live  int
+	pins  int    // who visits slot by slot, see Pin
+	moves uint32 // how often records have moved to other slots
 
 	clear      stamp.Stamp
 	clearDirty bool
@@ -179,7 +179,7 @@ func (sh *Shard) growSlab(need int) {
 
 // Expect makes room for n more records at once, so that a taught shard does not grow step by step.
 func (sh *Shard) Expect(n int) {
-	n = min(n, int((sh.store.limit-sh.store.used.Load())/RecordBytes))
+	n = min(n, int((sh.store.limit-sh.store.live.Load())/RecordBytes))
 	if n <= 0 {
 		return
 	}
@@ -237,8 +237,11 @@ func (sh *Shard) Remove(slot Slot) {
 	}
 	sh.unlinkUse(slot, r)
 	n := int(r.keyBytes) + int(r.valueBytes)
-	sh.store.used.Add(-CostBytes(int(r.keyBytes), int(r.valueBytes)))
-	if r.state&stateTombstone == 0 {
+	if cost := CostBytes(int(r.keyBytes), int(r.valueBytes)); r.Tombstone() {
+		sh.store.graves.Add(-cost)
+		sh.store.tombs.Add(-1)
+	} else {
+		sh.store.live.Add(-cost)
 		sh.store.records.Add(-1)
 	}
 	sh.blob.release(r.blobAt, n)
@@ -255,16 +258,19 @@ func (sh *Shard) reset() {
 	sh.slab, sh.freed, sh.index, sh.blob, sh.wheel = nil, 0, index{}, blob{}, nil
 }
 
-// SetTombstone turns a record into the mark of its deletion or back.
-func (sh *Shard) SetTombstone(r *Record, dead bool) {
-	switch {
-	case dead && r.state&stateTombstone == 0:
-		r.state |= stateTombstone
-		sh.store.records.Add(-1)
-	case !dead && r.state&stateTombstone != 0:
-		r.state &^= stateTombstone
-		sh.store.records.Add(1)
+// setDead turns a record into the mark of its deletion or back. Its bytes are the caller's business.
+func (sh *Shard) setDead(slot Slot, r *Record, dead bool) {
+	if dead == r.Tombstone() {
+		return
 	}
+	sh.unlinkUse(slot, r) // of the order that it leaves
+	r.state ^= stateTombstone
+	one := int64(1)
+	if dead {
+		one = -1
+	}
+	sh.store.records.Add(one)
+	sh.store.tombs.Add(-one)
 }
 
 // Due places the record in the timer wheel. Zero takes it out: it never ends.

@@ -41,13 +41,22 @@ type Applied struct {
 	Refused int // no room
 	Ahead   int // stamped too far ahead of cluster time, so refused too
 	Cleared int // shards
+	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is on its way to the sender.
+	Deleted int
+	// Buried are those that count as deleted: they are no longer here, and were when this node and the sender held the same.
+	Buried int
 }
 
 // Stats are the figures of one zone for the API.
 type Stats struct {
-	Records   int64 // records_total: what a reader could find, tombstones excluded
-	Pending   int64 // changed here and not yet in a frame
-	Bytes     int64
+	Records     int64 // records_total: what a reader could find, tombstones excluded
+	Pending     int64 // changed here and not yet in a frame
+	Bytes       int64 // of records and tombstones
+	RecordBytes int64
+	// Tombstones are deletions still remembered, in TombstoneBytes; GaveUp are those forgotten before their time, for want of room.
+	Tombstones, TombstoneBytes, GaveUp int64
+	// Full says that the last write refused for want of room would be refused now, or that records were evicted.
+	Full      bool
 	Evicted   int64
 	Refused   int64 // for want of room
 	Ahead     int64 // refused because of their stamps
@@ -112,12 +121,24 @@ type Comparable interface {
 	// Bury deletes those of the elements, sorted by Element.Compare, that are here in that very version: peers deleted them so long ago that
 	// no tombstone tells. It returns how many.
 	Bury(elements []Element, now clock.Reading) int
-	// TombstoneLifeMS is how long a deletion is remembered.
+	// TombstoneLifeMS is how long a deletion is remembered, where there is room.
 	TombstoneLifeMS() int64
+	// GaveUpMS is up to when deletions may be forgotten before their time, for want of room; 0 for none. Cluster time.
+	GaveUpMS() int64
+	// ForgetThrough forgets the deletions stamped until then: all members know them since sinceMonoMS, and nothing from before that is on its way.
+	ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int)
+	// Protect says which deletions to give up last: those of what was written after throughMS, and was there before goneMS: a member that
+	// is away since then may hold it. 0, 0 when no member is away.
+	Protect(throughMS, goneMS int64)
+	// Outdated says that a frame flushed then may hold what was deleted since, though the deletion is forgotten.
+	Outdated(flushedMonoMS int64) bool
+	// Tombstones returns the elements of the deletions that beat the given elements, which are sorted by Element.Compare.
+	Tombstones(of []Element) []Element
 	// Reissue stamps anew what is stamped too far ahead of now, which peers refuse, and returns how many records and clears that were.
 	Reissue(now clock.Reading) int
-	// Mend merges what AppendRecords of a peer wrote. It gives up nothing to make room.
-	Mend(payload []byte, now clock.Reading) (Applied, error)
+	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room. What is not here and was written until
+	// goneMS counts as deleted, and is deleted on the peers too.
+	Mend(payload []byte, goneMS int64, now clock.Reading) (Applied, error)
 }
 
 // Agreement says through which time a zone and another lineage of it have held the same: what one of them lacks, and was written until

@@ -66,6 +66,8 @@ func (sh *Shard) shrink() {
 	}
 	entries.used = sh.index.used
 	sh.slab, sh.index, sh.freed = slab, entries, 0
-	sh.oldest, sh.newest = moved[sh.oldest], moved[sh.newest]
+	for i, o := range sh.order {
+		sh.order[i] = order{moved[o.oldest], moved[o.newest]}
+	}
 	sh.moves++
 }

@@ -21,6 +21,10 @@ type Keeper interface {
 	DueMS(r *Record) int64
 	// Forget is told under the shard's lock that a record is about to be removed.
 	Forget(sh *Shard, r *Record, key []byte)
+	// Needed says of a tombstone that it is given up last: a member that is away may hold what it deletes.
+	Needed(r *Record) bool
+	// GivenUp is told under the shard's lock that a tombstone is removed before its time.
+	GivenUp(r *Record)
 	// Framed is told the sequence of each new frame, before any shard may be cut (see Store.Cut).
 	Framed(sequence uint64, payload []byte, now clock.Reading)
 	// Sweep removes what is useless from one locked shard. Called by Tick.
@@ -51,14 +55,19 @@ type Store struct {
 	limit  int64
 	seed   maphash.Seed
 
-	used, records, pending atomic.Int64
-	arrivals               atomic.Uint64 // a time in ms, and how many keys came in it
-	evicted, refused       atomic.Int64
-	ahead                  atomic.Int64
-	won, lost, forfeited   atomic.Int64
-	dirtyShards            [Shards / 64]atomic.Uint64
-	oldest                 [Shards]atomic.Uint64
-	wake                   atomic.Pointer[func(urgent bool)]
+	// live and graves are the bytes of records and of tombstones; both together are within limit.
+	live, graves             atomic.Int64
+	records, tombs, pending  atomic.Int64
+	arrivals                 atomic.Uint64 // a time in ms, and how many keys came in it
+	evicted, refused, gaveUp atomic.Int64
+	lacks                    [2]lack // local and foreign writes
+	// outdatedMS is the time of the youngest frame that may hold what a forgotten tombstone deleted; monotonic.
+	outdatedMS           atomic.Int64
+	ahead                atomic.Int64
+	won, lost, forfeited atomic.Int64
+	dirtyShards          [Shards / 64]atomic.Uint64
+	oldest               [orders][Shards]atomic.Uint64
+	wake                 atomic.Pointer[func(urgent bool)]
 
 	flushMu    sync.Mutex // before any shard's lock
 	encoder    Encoder
@@ -140,21 +149,58 @@ func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, mo
 	return sh.insert(key, value)
 }
 
-// Replace gives a record another value, or returns false when the budget has no room.
-func (s *Store) Replace(sh *Shard, r *Record, value []byte, limit int64, evict bool, monoMS int64) bool {
-	more := CostBytes(int(r.keyBytes), len(value)) - CostBytes(int(r.keyBytes), int(r.valueBytes))
+// InsertTombstone adds the mark of a deletion for a key that is not in the shard. It returns zero where records fill the budget: a
+// tombstone takes the room of older ones only.
+func (s *Store) InsertTombstone(sh *Shard, key []byte, monoMS int64) (Slot, *Record) {
+	if !s.reserveGrave(sh, CostBytes(len(key), 0), monoMS) {
+		return 0, nil
+	}
+	slot, r := sh.insert(key, nil)
+	sh.setDead(slot, r, true)
+	sh.Use(slot, r, monoMS)
+	return slot, r
+}
+
+// Replace gives a record another value, and makes a record of a tombstone. It returns false when the budget has no room.
+func (s *Store) Replace(sh *Shard, slot Slot, value []byte, limit int64, evict bool, monoMS int64) bool {
+	r := sh.at(slot)
+	before, after := CostBytes(int(r.keyBytes), int(r.valueBytes)), CostBytes(int(r.keyBytes), len(value))
+	more := after - before
+	if r.Tombstone() {
+		s.graves.Add(-before)
+		more = after
+	}
 	if more > 0 {
 		r.state |= statePinned // the record itself must not be what makes room
 		ok := s.reserve(sh, more, limit, evict, monoMS)
 		r.state &^= statePinned
 		if !ok {
+			if r.Tombstone() {
+				s.graves.Add(before)
+			}
 			return false
 		}
 	} else {
-		s.used.Add(more)
+		s.live.Add(more)
 	}
+	sh.setDead(slot, r, false)
 	sh.setValue(r, value)
 	return true
+}
+
+// Bury makes a tombstone of a record. It is not longer than what it replaces, so it always has room.
+func (s *Store) Bury(sh *Shard, slot Slot, monoMS int64) {
+	r := sh.at(slot)
+	before := CostBytes(int(r.keyBytes), int(r.valueBytes))
+	if r.Tombstone() {
+		s.graves.Add(-before)
+	} else {
+		s.live.Add(-before)
+	}
+	s.graves.Add(CostBytes(int(r.keyBytes), 0))
+	sh.setValue(r, nil)
+	sh.setDead(slot, r, true)
+	sh.Use(slot, r, monoMS)
 }
 
 // MarkDirty puts a record on the dirty list once. It returns true if the zone had nothing to send before:
@@ -259,8 +305,11 @@ func (s *Store) Forfeit(milli int64) { s.forfeited.Add(milli) }
 
 // Stats are the zone's figures.
 func (s *Store) Stats() Stats {
+	live, graves := s.live.Load(), s.graves.Load()
 	return Stats{
-		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: s.used.Load(),
+		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: live + graves, RecordBytes: live,
+		Tombstones: s.tombs.Load(), TombstoneBytes: graves, GaveUp: s.gaveUp.Load(),
+		Full:    s.evicted.Load() > 0 || s.lacks[Local].now(live) || s.lacks[Foreign].now(live),
 		Evicted: s.evicted.Load(), Refused: s.refused.Load(), Ahead: s.ahead.Load(),
 		Won: s.won.Load(), Lost: s.lost.Load(), Forfeited: s.forfeited.Load(),
 	}

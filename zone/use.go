@@ -1,41 +1,63 @@
 package zone
 
-// This file keeps each shard's records in the order of their use, and finds what to give up when the zone is full.
+// This file keeps each shard's records in the order of their use, its tombstones in the order in which they came, and finds what to give
+// up when the zone is full.
+
+// order is a list of records through older and newer.
+type order struct{ oldest, newest Slot }
+
+// A shard has two orders.
+const (
+	orderOfUse    = iota // of records, where the kind calls Use
+	orderOfGraves        // of tombstones
+	orders
+)
+
+func orderOf(r *Record) int {
+	if r.Tombstone() {
+		return orderOfGraves
+	}
+	return orderOfUse
+}
 
 // Use makes a record the most recently used one.
 func (sh *Shard) Use(slot Slot, r *Record, monoMS int64) {
 	r.setTurn(sh.store.turn(monoMS))
-	if sh.newest != slot {
+	which := orderOf(r)
+	o := &sh.order[which]
+	if o.newest != slot {
 		sh.unlinkUse(slot, r)
-		r.older, r.newer = sh.newest, 0
-		if sh.newest != 0 {
-			sh.at(sh.newest).newer = slot
+		r.older, r.newer = o.newest, 0
+		if o.newest != 0 {
+			sh.at(o.newest).newer = slot
 		}
-		sh.newest = slot
-		if sh.oldest == 0 {
-			sh.oldest = slot
+		o.newest = slot
+		if o.oldest == 0 {
+			o.oldest = slot
 		}
 	}
-	if sh.oldest == slot {
-		sh.publishOldest()
+	if o.oldest == slot {
+		sh.publishOldest(which)
 	}
 }
 
-// unlinkUse takes a record out of the order; one that is not in it stays as it is.
+// unlinkUse takes a record out of its order; one that is not in it stays as it is.
 func (sh *Shard) unlinkUse(slot Slot, r *Record) {
-	if r.older == 0 && r.newer == 0 && sh.oldest != slot {
+	which := orderOf(r)
+	o := &sh.order[which]
+	if r.older == 0 && r.newer == 0 && o.oldest != slot {
 		return
 	}
 	if r.newer != 0 {
 		sh.at(r.newer).older = r.older
 	} else {
-		sh.newest = r.older
+		o.newest = r.older
 	}
 	if r.older != 0 {
 		sh.at(r.older).newer = r.newer
 	} else {
-		sh.oldest = r.newer
-		sh.publishOldest()
+		o.oldest = r.newer
+		sh.publishOldest(which)
 	}
 	r.older, r.newer = 0, 0
 }
@@ -43,17 +65,20 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 // oldestKnown marks a shard that has an oldest record; the low bits are its turn.
 const oldestKnown = 1 << turnBits
 
-// publishOldest lets makeRoom of other shards see how old the least recently used record here is.
-func (sh *Shard) publishOldest() {
+// publishOldest lets makeRoom of other shards see how old the least recently used record of an order here is.
+func (sh *Shard) publishOldest(which int) {
 	var value uint64
-	if sh.oldest != 0 {
-		value = oldestKnown | sh.at(sh.oldest).turn()
+	if oldest := sh.order[which].oldest; oldest != 0 {
+		value = oldestKnown | sh.at(oldest).turn()
 	}
-	sh.store.oldest[sh.number].Store(value)
+	sh.store.oldest[which][sh.number].Store(value)
 }
 
 // Oldest is the least recently used record, or zero.
-func (sh *Shard) Oldest() Slot { return sh.oldest }
+func (sh *Shard) Oldest() Slot { return sh.order[orderOfUse].oldest }
+
+// OldestTombstone is the one that came first of those that are left, or zero; Newer gives the next one.
+func (sh *Shard) OldestTombstone() Slot { return sh.order[orderOfGraves].oldest }
 
 // Newer is the record used next after a given one, or zero.
 func (sh *Shard) Newer(slot Slot) Slot { return sh.at(slot).newer }
@@ -66,29 +91,58 @@ const (
 	evictRecords = 64
 )
 
-// reserve takes cost from the budget, giving up the least recently used records of the whole zone if evict is set.
+// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, the oldest of the whole zone first;
+// the least recently used records do if evict is set.
 // The caller holds the lock of own; locks of other shards are only tried, so no two can wait for each other.
 func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64) bool {
-	for range evictRecords {
-		if used := s.used.Add(cost); used <= limit {
+	for evicted := 0; cost <= limit; {
+		live := s.live.Add(cost)
+		if live <= limit && live+s.graves.Load() <= s.limit {
 			return true
 		}
-		s.used.Add(-cost)
-		if !evict || cost > limit || !s.evictOne(own, monoMS) {
+		s.live.Add(-cost)
+		if live <= limit && s.graves.Load() > 0 {
+			if !s.giveUpTombstone(own, monoMS) {
+				return false // they wait to be sent, or others hold the locks: no reason to drop a record
+			}
+			continue
+		}
+		if !evict || evicted == evictRecords || !s.evictOne(orderOfUse, own, monoMS, (*Shard).evictOldest) {
 			return false
 		}
+		s.evicted.Add(1)
+		evicted++
 	}
 	return false
 }
 
-// evictOne removes the least recently used record that does not wait to be sent.
-func (s *Store) evictOne(own *Shard, monoMS int64) bool {
+// reserveGrave takes cost from the budget for a tombstone.
+func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
+	for {
+		if graves := s.graves.Add(cost); s.live.Load()+graves <= s.limit {
+			return true
+		}
+		s.graves.Add(-cost)
+		if s.live.Load()+cost > s.limit || !s.giveUpTombstone(own, monoMS) {
+			return false
+		}
+	}
+}
+
+// giveUpTombstone removes the oldest tombstone, of those that are needed last.
+func (s *Store) giveUpTombstone(own *Shard, monoMS int64) bool {
+	return s.graves.Load() > 0 &&
+		(s.evictOne(orderOfGraves, own, monoMS, (*Shard).giveUpUnneeded) || s.evictOne(orderOfGraves, own, monoMS, (*Shard).giveUpOldest))
+}
+
+// evictOne lets the shard with the oldest record of an order give one up, or the next if it cannot.
+func (s *Store) evictOne(which int, own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS int64) bool) bool {
 	var tried [Shards / 64]uint64
 	now := s.turn(monoMS)
 	for range evictShards {
 		best, bestIdle := -1, int64(-1)
-		for i := range s.oldest {
-			value := s.oldest[i].Load()
+		for i := range s.oldest[which] {
+			value := s.oldest[which][i].Load()
 			if value == 0 || tried[i/64]&(1<<(i%64)) != 0 {
 				continue
 			}
@@ -104,29 +158,96 @@ func (s *Store) evictOne(own *Shard, monoMS int64) bool {
 		if sh != own && !sh.TryLock() {
 			continue
 		}
-		done := sh.evictOldest()
+		done := giveUp(sh, monoMS)
 		if sh != own {
 			sh.Unlock()
 		}
 		if done {
-			s.evicted.Add(1)
 			return true
 		}
 	}
 	return false
 }
 
-func (sh *Shard) evictOldest() bool {
-	slot := sh.oldest
+// evictOldest removes the least recently used record that does not wait to be sent.
+func (sh *Shard) evictOldest(int64) bool {
+	slot := sh.firstOf(orderOfUse, func(*Record) bool { return true })
+	if slot != 0 {
+		sh.Remove(slot)
+	}
+	return slot != 0
+}
+
+func (sh *Shard) giveUpOldest(monoMS int64) bool {
+	return sh.giveUp(sh.firstOf(orderOfGraves, func(*Record) bool { return true }), monoMS)
+}
+
+func (sh *Shard) giveUpUnneeded(monoMS int64) bool {
+	return sh.giveUp(sh.firstOf(orderOfGraves, func(r *Record) bool { return !sh.store.keeper.Needed(r) }), monoMS)
+}
+
+// firstOf is the oldest record of an order that may go, of the first evictScan.
+func (sh *Shard) firstOf(which int, may func(r *Record) bool) Slot {
+	slot := sh.order[which].oldest
 	for range evictScan {
 		if slot == 0 {
-			return false
+			break
 		}
-		if r := sh.at(slot); !r.Dirty() && r.state&statePinned == 0 {
-			sh.Remove(slot)
-			return true
+		if r := sh.at(slot); !r.Dirty() && r.state&statePinned == 0 && may(r) {
+			return slot
 		}
 		slot = sh.at(slot).newer
 	}
-	return false
+	return 0
+}
+
+func (sh *Shard) giveUp(slot Slot, monoMS int64) bool {
+	if slot == 0 {
+		return false
+	}
+	r := sh.at(slot)
+	sh.store.keeper.GivenUp(r)
+	sh.store.gaveUp.Add(1)
+	sh.store.outdate(monoMS)
+	sh.Remove(slot)
+	return true
+}
+
+// outdate notes that frames flushed until then may bring back what was deleted, to those who get them late.
+func (s *Store) outdate(monoMS int64) {
+	for {
+		before := s.outdatedMS.Load()
+		if monoMS <= before || s.outdatedMS.CompareAndSwap(before, monoMS) {
+			return
+		}
+	}
+}
+
+// ForgetTombstones removes the tombstones for which done holds, in the order in which they came, up to the first that is to stay. Frames flushed
+// until sinceMonoMS may hold what they deleted.
+func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (forgotten int) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		if s.oldest[orderOfGraves][i].Load() == 0 {
+			continue
+		}
+		sh.Lock()
+		for slot := sh.order[orderOfGraves].oldest; slot != 0 && done(sh.at(slot)); {
+			next := sh.at(slot).newer
+			if !sh.at(slot).Dirty() {
+				s.outdate(sinceMonoMS)
+				sh.Remove(slot)
+				forgotten++
+			}
+			slot = next
+		}
+		sh.Unlock()
+	}
+	return forgotten
+}
+
+// Outdated says that a frame flushed then may hold what a tombstone deleted that is forgotten since: it is for nobody who comes late.
+func (s *Store) Outdated(flushedMonoMS int64) bool {
+	outdatedMS := s.outdatedMS.Load()
+	return outdatedMS != 0 && flushedMonoMS <= outdatedMS
 }

@@ -24,8 +24,11 @@ const (
 // lastType is the last one that is known here. Later ones are skipped unread.
 const lastType = TypeBury
 
-// FeatureRepair says that the sender of the hello exchanges sketches.
-const FeatureRepair uint64 = 1 << 1
+// FeatureRepair says that the sender of the hello exchanges digests and sketches of what readers find.
+const FeatureRepair uint64 = 1 << 2
+
+// FeatureTombstoneSketches is what releases before 0.12 name: their digests and sketches have tombstones, too, so they are not compared with.
+const FeatureTombstoneSketches uint64 = 1 << 1
 
 // MaxWants bounds the elements of one Wants: what one sketch can give back.
 const MaxWants = 4096

@@ -32,6 +32,10 @@ func (b *Batch) Add(key, value []byte, expireMS int64) error {
 	return b.write(key, value, expireMS, absent)
 }
 
+// LocalLimit is how many bytes of pairs the zone takes from writes here. The last eighth is for those of peers: nobody is there to be told that
+// they have no room.
+func (k *Keyval) LocalLimit() int64 { return k.store.Limit() / 8 * 7 }
+
 type condition uint8
 
 const (
@@ -52,7 +56,30 @@ func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
 	if expireMS == NoExpire {
 		expireMS = k.timeoutMS.Load()
 	}
+	w := write{value: value}
+	if expireMS > 0 {
+		w.endMS = now.MonoMS + expireMS
+	}
 	hash := zone.KeyHash(key)
+	limit, cost := k.LocalLimit(), zone.CostBytes(len(key), len(value))
+	err = b.tryWrite(hash, key, &w, limit, when)
+	for range roomAttempts {
+		if err != ErrFull || !k.makeRoom(cost, limit, now) {
+			break
+		}
+		err = b.tryWrite(hash, key, &w, limit, when)
+	}
+	if err == ErrFull {
+		k.store.Lacked(zone.Local, cost, limit)
+	}
+	if err == nil {
+		b.keep(zone.ShardOf(hash), key, &w)
+	}
+	return err
+}
+
+func (b *Batch) tryWrite(hash uint64, key []byte, w *write, limit int64, when condition) error {
+	k, now := b.zone, b.now
 	sh := k.store.Shard(hash)
 	sh.Lock()
 	slot, r := k.findLive(sh, key, now)
@@ -67,12 +94,8 @@ func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
 	if slot != 0 {
 		old = sh.At(slot)
 	}
-	w := write{stamp: k.nextStamp(sh, old, now), value: value}
-	if expireMS > 0 {
-		w.endMS = now.MonoMS + expireMS
-	}
-	// The last eighth is for remote writes and tombstones, which nobody can be told about.
-	did, slot := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now)
+	w.stamp = k.nextStamp(sh, old, now)
+	did, slot := k.put(sh, hash, key, w, room{bytes: limit}, now)
 	first := did == won && sh.MarkDirty(slot, sh.At(slot))
 	sh.Unlock()
 	if first {
@@ -81,7 +104,6 @@ func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
 	if did != won {
 		return ErrFull
 	}
-	b.keep(sh.Number(), key, &w)
 	return nil
 }
 

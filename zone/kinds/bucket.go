@@ -242,6 +242,12 @@ func (b *Bucket) Sweep(sh *zone.Shard, now clock.Reading) { b.dropIdle(sh, sweep
 // DueMS: buckets do not end, they are swept.
 func (b *Bucket) DueMS(*zone.Record) int64 { return 0 }
 
+// Needed is never asked: buckets leave no tombstones.
+func (b *Bucket) Needed(*zone.Record) bool { return false }
+
+// GivenUp is never told, see Needed.
+func (b *Bucket) GivenUp(*zone.Record) {}
+
 // Forget has nothing to do.
 func (b *Bucket) Forget(*zone.Shard, *zone.Record, []byte) {}
 

@@ -191,9 +191,19 @@ func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) 
 }
 
 // Mend merges what a peer's AppendRecords wrote.
-func (k *Keyval) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
-	applied, err := k.registers.Mend(payload, now)
+func (k *Keyval) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.Applied, error) {
+	var gone []byte
+	e := registerEncoder{zone: &k.registers}
+	applied, err := k.mend(payload, goneMS, now, func(shard int, key []byte, w *write) {
+		if len(gone) == 0 {
+			gone = e.Begin(gone, now)
+		}
+		gone = append(e.appendWrite(append(gone, byte(shard)), key, w), zone.GroupEnd)
+	})
 	k.keepRemote(payload, 0, applied, now)
+	if k.onRemote != nil && len(gone) > 0 {
+		k.onRemote(gone) // after the payload, which has what they delete; nobody waits for the disk
+	}
 	return applied, err
 }
 

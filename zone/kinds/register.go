@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"bytes"
+	"math"
 	"sync/atomic"
 
 	"starling/lib/clock"
@@ -11,11 +12,12 @@ import (
 
 // registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones.
 // Word0 of a record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to cluster time,
-// ends nothing earlier or later.
+// ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is the second of the first stamp under the key.
 type registers struct {
 	base
 	clock     *stamp.Clock
 	timeoutMS atomic.Int64
+	forgets
 	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 none.
 	grace int64
 	// evicts says that local writes and frames may give up the least recently used record.
@@ -67,7 +69,7 @@ func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	if c := bytes.Compare(w.value, sh.Value(r)); c != 0 {
 		return c > 0
 	}
-	return uint64(w.endMS)-1 > r.Word1-1 // zero, never, becomes the greatest
+	return !w.tombstone && uint64(w.endMS)-1 > r.Word1-1 // zero, never, becomes the greatest
 }
 
 // room says how much of the budget a write may use.
@@ -80,6 +82,11 @@ type room struct {
 	carried bool
 	// ageMS is how long the payload waited on its way.
 	ageMS int64
+	// repaired says that the payload is not of a journal: a peer that brings what was deleted here has not got the deletion.
+	repaired bool
+	// goneMS: what is not here and was written until then was deleted; buried is told of each, under the shard's lock.
+	goneMS int64
+	buried func(shard int, key []byte, w *write)
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.
@@ -89,45 +96,79 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	}
 	slot, r := sh.Find(key)
 	oldDueMS := int64(0)
-	visible := false
-	var old zone.Element
+	var old zone.Element // stays zero where no reader finds the key
+	replaced, known := uint64(0), r != nil
+	if known {
+		if !w.beats(sh, r) {
+			return lost, 0
+		}
+		oldDueMS, replaced = g.DueMS(r), r.Word0
+		if !r.Tombstone() {
+			old = elementOf(sh, hash, r)
+		}
+	}
+	slot, r = g.place(sh, slot, key, w, space, now)
 	switch {
-	case r == nil:
-		if slot, r = g.store.Insert(sh, key, w.value, space.bytes, space.evict, now.MonoMS); r == nil {
-			return refused, 0
-		}
-	case !w.beats(sh, r):
+	case r == nil && w.tombstone: // there is nothing here to delete
+		g.gaveUp(w.stamp)
 		return lost, 0
-	default:
-		old = elementOf(sh, hash, r)
-		if !g.store.Replace(sh, r, w.value, space.bytes, space.evict, now.MonoMS) {
-			return refused, 0
-		}
-		oldDueMS, visible = g.DueMS(r), !r.Tombstone()
+	case r == nil:
+		return refused, 0
+	case !known:
+		r.Born = uint32(w.stamp.MS() / 1000)
 	}
 	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.endMS)
-	sh.SetTombstone(r, w.tombstone)
-	if g.evicts {
-		sh.Use(slot, r, now.MonoMS)
-	}
 	if w.tombstone {
+		r.Word1 = replaced
 		g.seenMS.Store(now.MonoMS)
 		r.SetUsedMS(now.MonoMS - min(max(now.WallMS-w.stamp.MS(), 0), g.tombstoneMS))
-	}
-	if fresh := elementOf(sh, hash, r); old == (zone.Element{}) {
-		sh.With(fresh)
 	} else {
-		sh.Instead(old, fresh)
+		g.lives(w, now)
 	}
+	g.count(sh, hash, key, old, r)
 	sh.Due(slot, r, oldDueMS, g.DueMS(r), now.MonoMS)
-	if g.watch != nil && visible == w.tombstone {
-		if w.tombstone {
+	return won, slot
+}
+
+// place makes the record of a write, with its value. It returns nil where there is no room.
+func (g *registers) place(sh *zone.Shard, slot zone.Slot, key []byte, w *write, space room, now clock.Reading) (zone.Slot, *zone.Record) {
+	switch {
+	case w.tombstone && slot == 0:
+		return g.store.InsertTombstone(sh, key, now.MonoMS)
+	case w.tombstone:
+		g.store.Bury(sh, slot, now.MonoMS)
+		return slot, sh.At(slot)
+	case slot == 0:
+		if slot, _ = g.store.Insert(sh, key, w.value, space.bytes, space.evict, now.MonoMS); slot == 0 {
+			return 0, nil
+		}
+	case !g.store.Replace(sh, slot, w.value, space.bytes, space.evict, now.MonoMS):
+		return 0, nil
+	}
+	if g.evicts {
+		sh.Use(slot, sh.At(slot), now.MonoMS)
+	}
+	return slot, sh.At(slot)
+}
+
+// count keeps the digest, which is of what readers find, and tells who watches the keys.
+func (g *registers) count(sh *zone.Shard, hash uint64, key []byte, old zone.Element, r *zone.Record) {
+	visible := old != (zone.Element{})
+	switch {
+	case visible && r.Tombstone():
+		sh.Without(old)
+	case visible:
+		sh.Instead(old, elementOf(sh, hash, r))
+	case !r.Tombstone():
+		sh.With(elementOf(sh, hash, r))
+	}
+	if g.watch != nil && visible == r.Tombstone() {
+		if visible {
 			g.watch.gone(key)
 		} else {
 			g.watch.appeared(key)
 		}
 	}
-	return won, slot
 }
 
 // elementOf is a record as digests and sketches see it.
@@ -190,7 +231,7 @@ func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zon
 // DueMS is when a record ends, by the monotonic clock.
 func (g *registers) DueMS(r *zone.Record) int64 {
 	if r.Tombstone() {
-		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneMS, 1)
+		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneLifeMS(), 1)
 	}
 	if r.Word1 == 0 {
 		return 0
@@ -207,8 +248,11 @@ func (g *registers) graceMS() int64 {
 
 // Forget takes a record that goes out of the digest.
 func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
+	if r.Tombstone() {
+		return
+	}
 	sh.Without(elementOf(sh, zone.KeyHash(key), r))
-	if g.watch != nil && !r.Tombstone() {
+	if g.watch != nil {
 		g.watch.gone(key)
 	}
 }
@@ -219,8 +263,14 @@ func (g *registers) Framed(uint64, []byte, clock.Reading) {}
 // Sweep notes the time: the timer wheel ends registers.
 func (g *registers) Sweep(_ *zone.Shard, now clock.Reading) { g.seenMS.Store(now.MonoMS) }
 
-// SetTimeout changes the timeout, as a reload may. Records that are here keep their end until they are written or touched.
-func (g *registers) SetTimeout(ms int64) { g.timeoutMS.Store(ms) }
+// SetTimeout changes the timeout, as a reload may. Records that are here keep their expiry until they are written or touched.
+func (g *registers) SetTimeout(ms int64) {
+	before := g.timeoutMS.Swap(ms)
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	raise(&g.longestMS, before)
+}
 
 // SetOrigin is of no use to registers: stamps say all.
 func (g *registers) SetOrigin(zone.Origin) {}
@@ -237,5 +287,5 @@ func (g *registers) Forfeit(zone.Origin, uint64) {}
 // Lacks nothing, see Forfeit.
 func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return none }
 
-// Digests writes one digest per shard over keys, stamps, tombstones and clear stamps.
+// Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node forgets tombstones by itself.
 func (g *registers) Digests(out *[zone.Shards]uint64) bool { return g.store.Digests(out) }

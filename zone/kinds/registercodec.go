@@ -62,7 +62,10 @@ func (e *registerEncoder) appendStamp(dst []byte, s stamp.Stamp) []byte {
 
 // AppendChange appends the whole state of a record.
 func (e *registerEncoder) AppendChange(dst []byte, r *zone.Record, key, value []byte) []byte {
-	w := write{stamp: stamp.Stamp(r.Word0), tombstone: r.Tombstone(), endMS: int64(r.Word1), value: value}
+	w := write{stamp: stamp.Stamp(r.Word0), tombstone: r.Tombstone(), value: value}
+	if !w.tombstone {
+		w.endMS = int64(r.Word1)
+	}
 	return e.appendWrite(dst, key, &w)
 }
 
@@ -201,25 +204,30 @@ func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, ageMS int64, 
 
 // Learn merges a taught piece. It gives up nothing to make room.
 func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit(), whole: true}, stamp.Highest(now.WallMS), now)
+	return g.merge(payload, room{bytes: g.store.Limit(), whole: true, repaired: true}, stamp.Highest(now.WallMS), now)
 }
 
 // merge merges a payload. Records stamped above highest are refused.
 func (g *registers) merge(payload []byte, space room, highest stamp.Stamp, now clock.Reading) (applied zone.Applied, err error) {
+	g.sendTombstones(payload, now)
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(space.ageMS, now)
+	wake := false
 	for d.Len() > 0 && !d.Failed() {
-		g.mergeGroup(&d, space, highest, now, &applied)
+		wake = g.mergeGroup(&d, space, highest, now, &applied) || wake
 	}
 	g.store.Count(applied)
+	if wake {
+		g.store.Wake(false)
+	}
 	if d.Failed() {
 		return applied, fmt.Errorf("zone %q: %w", g.Info().Name, zone.ErrMalformed)
 	}
 	return applied, nil
 }
 
-// mergeGroup merges the records of one shard under its lock.
-func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Stamp, now clock.Reading, applied *zone.Applied) {
+// mergeGroup merges the records of one shard under its lock. It says whether the flusher is to be woken.
+func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Stamp, now clock.Reading, applied *zone.Applied) (wake bool) {
 	number := int(d.Byte())
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
@@ -230,7 +238,7 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 	for {
 		key, w, more := d.record(g)
 		if !more {
-			return
+			return wake
 		}
 		applied.Records++
 		if w.stamp > highest {
@@ -246,20 +254,43 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 		hash := zone.KeyHash(key)
 		if zone.ShardOf(hash) != number {
 			d.Fail()
-			return
+			return wake
 		}
-		switch did, slot := g.put(sh, hash, key, &w, space, now); did {
-		case won:
-			applied.Won++
-			if space.carried {
-				sh.MarkDirty(slot, sh.At(slot))
+		wake = g.mergeOne(sh, hash, key, &w, space, now, applied) || wake
+	}
+}
+
+func (g *registers) mergeOne(sh *zone.Shard, hash uint64, key []byte, w *write, space room, now clock.Reading, applied *zone.Applied) (wake bool) {
+	if space.goneMS != 0 && w.stamp.MS() <= space.goneMS && !w.tombstone && w.stamp > sh.Clear() {
+		if _, r := sh.Find(key); r == nil {
+			gone, first := g.deleteAgain(sh, hash, key, w, now)
+			if gone != nil {
+				applied.Buried++
+				space.buried(sh.Number(), key, gone)
 			}
-		case lost:
-			applied.Lost++
-		case refused:
-			applied.Refused++
+			return first
 		}
 	}
+	switch did, slot := g.put(sh, hash, key, w, space, now); did {
+	case won:
+		applied.Won++
+		if space.carried {
+			return sh.MarkDirty(slot, sh.At(slot))
+		}
+	case lost:
+		applied.Lost++
+		if space.repaired && !w.tombstone {
+			fresh, first := g.remind(sh, key, now)
+			if fresh {
+				applied.Deleted++
+			}
+			return first
+		}
+	case refused:
+		applied.Refused++
+		g.store.Lacked(zone.Foreign, zone.CostBytes(len(key), len(w.value)), space.bytes)
+	}
+	return false
 }
 
 // expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much more than it sends.

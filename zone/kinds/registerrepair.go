@@ -31,8 +31,7 @@ func (g *registers) sketchShard(number int, sketch *zone.Sketch) {
 		sketch.Add(zone.ClearOf(number, sh.Clear()))
 	}
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-		if sh.Live(slot) {
-			r := sh.At(slot)
+		if r := sh.At(slot); sh.Live(slot) && !r.Tombstone() {
 			sketch.Add(elementOf(sh, zone.KeyHash(sh.Key(r)), r))
 		}
 	}
@@ -141,9 +140,14 @@ func (f *finder) find(sh *zone.Shard, wanted []zone.Element) []zone.Slot {
 	return f.slots
 }
 
-// Mend merges what a peer's AppendRecords wrote. It gives up nothing to make room.
-func (g *registers) Mend(payload []byte, now clock.Reading) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit()}, stamp.Highest(now.WallMS), now)
+// Mend merges what a peer's AppendRecords or TeachShard wrote. It gives up no record to make room.
+func (g *registers) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.Applied, error) {
+	return g.mend(payload, goneMS, now, func(int, []byte, *write) {})
+}
+
+func (g *registers) mend(payload []byte, goneMS int64, now clock.Reading, buried func(shard int, key []byte, w *write)) (zone.Applied, error) {
+	space := room{bytes: g.store.Limit(), repaired: true, goneMS: goneMS, buried: buried}
+	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }
 
 // TombstoneLifeMS is how long a deletion is remembered.

@@ -196,6 +196,8 @@ func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stam
 	hash := zone.KeyHash(key)
 	before := elementOf(sh, hash, r)
 	r.Word0 = uint64(fresh) // it ends when it would have: that is not by the clock that was wrong
-	sh.Instead(before, elementOf(sh, hash, r))
+	if !r.Tombstone() {
+		sh.Instead(before, elementOf(sh, hash, r))
+	}
 	return true, sent && sh.MarkDirty(slot, r)
 }

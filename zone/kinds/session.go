@@ -89,9 +89,13 @@ func (s *Session) bind(key, server []byte, create bool, now clock.Reading) error
 		return ErrTooLong
 	}
 	first, err := s.tryBind(key, server, create, now)
-	if err == ErrFull && s.store.Synced() {
+	for range roomAttempts {
+		if err != ErrFull || !s.store.Synced() {
+			break
+		}
 		// All that could be given up waits to be sent: send it, then look again.
 		s.store.Flush(now)
+		s.store.MakeRoom(zone.CostBytes(len(key), len(server)), s.store.Limit(), now.MonoMS)
 		first, err = s.tryBind(key, server, create, now)
 	}
 	if first {

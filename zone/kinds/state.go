@@ -156,7 +156,7 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 	if cleared := sh.Clear(); cleared != 0 && cleared.MS() < savedMS {
 		w.stamp = cleared + 1
 	}
-	if did, _ := k.put(sh, hash, key, &w, room{bytes: k.store.Limit() / 8 * 7}, now); did == refused {
+	if did, _ := k.put(sh, hash, key, &w, room{bytes: k.LocalLimit()}, now); did == refused {
 		return ErrFull
 	}
 	return nil

@@ -2,6 +2,7 @@ package keyval
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -191,6 +192,16 @@ func (z *Zone) changes(body []byte) ([]change, *admin.APIError) {
 	return changes, nil
 }
 
+// fullText says what fills the zone, and what helps.
+func (z *Zone) fullText() string {
+	stats, timeout := z.Stats(), "a timeout"
+	if z.Timeout > 0 {
+		timeout = "a shorter timeout"
+	}
+	return fmt.Sprintf("zone %q is full, it has no room for this pair: its %d pairs take %d of %d bytes; delete pairs, or give it more memory or %s",
+		z.Name, stats.Records, stats.RecordBytes, z.LocalLimit(), timeout)
+}
+
 // refusal words what a zone said of a key. A full zone has no documented code; it is named as that of an upstream is.
 func (z *Zone) refusal(key string, err error) admin.Answer {
 	switch {
@@ -201,7 +212,7 @@ func (z *Zone) refusal(key string, err error) admin.Answer {
 	case errors.Is(err, kinds.ErrKey), errors.Is(err, kinds.ErrTooLong):
 		return admin.Answer{Err: badFormat("invalid key format: key \"" + key + "\": " + err.Error())}
 	case errors.Is(err, kinds.ErrFull):
-		return admin.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": zone \""+z.Name+"\" is full, give it more memory or a shorter timeout")
+		return admin.Fail(http.StatusBadRequest, "KeyvalOutOfMemory", "key \""+key+"\": "+z.fullText())
 	}
 	return admin.Fail(http.StatusInternalServerError, "KeyvalNotStored", "zone \""+z.Name+"\": "+err.Error())
 }

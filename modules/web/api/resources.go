@@ -152,7 +152,7 @@ func newSlab(z *plan.Zone) slab {
 	var used int64 = 1 // of zones that keep no account
 	if counted, ok := z.Value.(interface{ Stats() zone.Stats }); ok {
 		stats := counted.Stats()
-		used = max((stats.Bytes+pageBytes-1)/pageBytes, 1)
+		used = max((stats.RecordBytes+pageBytes-1)/pageBytes, 1) // tombstones give way, so what they take is free
 		out.Slots = map[string]slot{"64": {Used: stats.Records, Reqs: stats.Records, Fails: stats.Refused}}
 	} else {
 		out.Slots = map[string]slot{"64": {}}

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// Tombstones are forgotten as soon as nothing can bring back what they deleted; zone/DESIGN.md has the rule. This file is the cluster's part: which
+// deletions all members know, and what a member that is away may hold.
+
+const (
+	// inFlightMS is how long, beside the timeout of a silent connection, what a member sent or wrote to its disk may be on its way.
+	inFlightMS = 10_000
+	// noticedMS is by how much members differ in when they notice that one is gone: until then it may get records from those that have not.
+	noticedMS = 10_000
+)
+
+// forgetting is the next step of it in a zone. Guarded by Node.mu.
+type forgetting struct {
+	throughMS int64  // cluster time; all members hold the same from until then
+	sinceMS   int64  // monotonic, of when they agreed on it; 0 for never
+	changes   uint64 // of the connections, when they did
+}
+
+// knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one of them, or nothingGone. What
+// all held the same, no member has kept that another deleted. What a member had sent before arrives within the timeout or ends a connection, and what
+// it gets on the next one is not that old (oldestForLate). sinceMS is when they did, by the monotonic clock. Called with Node.mu held.
+func (n *Node) knownToAll(z *zoneState, now clock.Reading) (throughMS, sinceMS int64) {
+	lineages, agreedMS := n.allAgree(z, now)
+	if len(lineages) == 0 {
+		return nothingGone, 0
+	}
+	f := &z.forgetting
+	if f.sinceMS == 0 || f.changes != n.changes {
+		*f = forgetting{throughMS: agreedMS, sinceMS: now.MonoMS, changes: n.changes}
+		return nothingGone, 0
+	}
+	if !after(now, f.sinceMS, n.settings.Load().TimeoutMS+inFlightMS) {
+		return nothingGone, 0
+	}
+	throughMS, sinceMS = f.throughMS, f.sinceMS
+	f.throughMS, f.sinceMS = agreedMS, now.MonoMS
+	return throughMS, sinceMS
+}
+
+// protect tells a zone which deletions a member may need that is away.
+func (n *Node) protect(z *zoneState, now clock.Reading) {
+	compared, ok := z.shared.(zone.Comparable)
+	if !ok {
+		return
+	}
+	n.mu.Lock()
+	through, away := n.awayFrom(z)
+	gone := n.lostMS + noticedMS
+	alone := n.expected == 0 && len(n.sessions) == 0
+	n.mu.Unlock()
+	if !away {
+		through, gone = 0, 0
+	}
+	compared.Protect(through, gone)
+	if local := n.clocks.clusterTime(now); alone {
+		compared.ForgetThrough(local.WallMS-n.settings.Load().TimeoutMS-inFlightMS, local.MonoMS)
+	}
+}
+
+// awayFrom says whether a member is away, and through when all that are held the same as this node; 0 where that is not known. Called with Node.mu
+// held.
+func (n *Node) awayFrom(z *zoneState) (throughMS int64, away bool) {
+	connected, gone := 0, 0
+	first := true
+	for _, p := range n.peers {
+		if p.out != nil && p.pushes() {
+			connected++
+			continue
+		}
+		gone++
+		lineage := uint64(0)
+		if c := p.compared[z.info.Name]; c != nil {
+			lineage = c.lineage
+		}
+		a := n.agreements[agreementKey{z.info.Name, lineage}] // of nobody: through 0
+		if first || a.throughMS < throughMS {
+			throughMS, first = a.throughMS, false
+		}
+	}
+	missing := n.expected - connected
+	if n.expected >= 0 && missing <= 0 {
+		return 0, false
+	}
+	if n.expected < 0 || gone < missing {
+		throughMS = 0 // one of them was never met
+	}
+	return throughMS, true
+}

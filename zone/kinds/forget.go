@@ -1,0 +1,159 @@
+package kinds
+
+import (
+	"math"
+	"sync/atomic"
+
+	"starling/lib/clock"
+	"starling/lib/stamp"
+	"starling/zone"
+)
+
+// This file is when deletions are forgotten. DESIGN.md of zones has the rule and why nothing deleted returns.
+
+// forgets is what a zone knows of that.
+type forgets struct {
+	// longestMS is the longest life that a record was given here, math.MaxInt64 for one that never ends. All that a tombstone may have to
+	// beat has ended that long after it.
+	longestMS atomic.Int64
+	// gaveUpMS is the time of the youngest tombstone given up for want of room.
+	gaveUpMS atomic.Int64
+	// throughMS and goneMS say what a member that is away may hold, see zone.Comparable.Protect.
+	throughMS, goneMS atomic.Int64
+}
+
+func raise(to *atomic.Int64, ms int64) {
+	for {
+		before := to.Load()
+		if ms <= before || to.CompareAndSwap(before, ms) {
+			return
+		}
+	}
+}
+
+// lives notes how long a record is to live.
+func (g *registers) lives(w *write, now clock.Reading) {
+	if w.endMS == 0 {
+		raise(&g.longestMS, math.MaxInt64)
+		return
+	}
+	raise(&g.longestMS, w.endMS-now.MonoMS)
+}
+
+// roomAttempts is how often a local write looks for room again: others may take what was made for it.
+const roomAttempts = 4
+
+// makeRoom gives up tombstones for a write, those too that wait to be sent, after sending them. It returns false if records fill the zone. No lock
+// may be held.
+func (g *registers) makeRoom(bytes, limit int64, now clock.Reading) bool {
+	if stats := g.store.Stats(); stats.RecordBytes+bytes > limit || stats.Tombstones == 0 {
+		return false
+	}
+	g.store.Flush(now)
+	g.store.MakeRoom(bytes, limit, now.MonoMS)
+	return true
+}
+
+// payloadGrows is by how much a record may be larger in memory than in a payload.
+const payloadGrows = 16
+
+// sendTombstones flushes where the records of a payload may need the room of tombstones that wait to be sent.
+func (g *registers) sendTombstones(payload []byte, now clock.Reading) {
+	stats := g.store.Stats()
+	if stats.Tombstones > 0 && stats.Pending > 0 && stats.Bytes+payloadGrows*int64(len(payload)) > g.store.Limit() {
+		g.store.Flush(now)
+	}
+}
+
+// endedSlackMS is by how much the clocks of members may differ when they drop what has ended.
+const endedSlackMS = 10_000
+
+// tombstoneLifeMS is how long a deletion is remembered: no longer than what it deleted could have lived. Sessions are touched, by nodes that
+// have not heard of the deletion too, so theirs is the whole time.
+func (g *registers) tombstoneLifeMS() int64 {
+	timeoutMS := g.timeoutMS.Load()
+	if longest := max(g.longestMS.Load(), timeoutMS); !g.evicts && timeoutMS != 0 && longest < g.tombstoneMS-endedSlackMS {
+		return longest + endedSlackMS
+	}
+	return g.tombstoneMS
+}
+
+// gaveUp notes that a deletion is forgotten though a member may not have it.
+func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
+
+// GivenUp notes that a tombstone is removed before its time.
+func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
+
+// Needed says that a member that is away may hold what the tombstone deleted, and that nothing else tells it.
+func (g *registers) Needed(r *zone.Record) bool {
+	goneMS := g.goneMS.Load()
+	return goneMS != 0 && int64(r.Born)*1000 <= goneMS && stamp.Stamp(r.Word1).MS() > g.throughMS.Load()
+}
+
+// Protect says which deletions are given up last.
+func (g *registers) Protect(throughMS, goneMS int64) {
+	g.throughMS.Store(throughMS)
+	g.goneMS.Store(goneMS)
+}
+
+// GaveUpMS is the time of the youngest deletion that was forgotten for want of room.
+func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
+
+// ForgetThrough forgets deletions that all members know.
+func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {
+	return g.store.ForgetTombstones(sinceMonoMS, func(r *zone.Record) bool { return stamp.Stamp(r.Word0).MS() <= throughMS })
+}
+
+// Outdated says that a frame is too old for those who get it late.
+func (g *registers) Outdated(flushedMonoMS int64) bool { return g.store.Outdated(flushedMonoMS) }
+
+// Tombstones returns the elements of the deletions here that beat those given.
+func (g *registers) Tombstones(of []zone.Element) (found []zone.Element) {
+	for len(of) > 0 {
+		shard := zone.ShardOf(of[0].Key)
+		n := 1
+		for n < len(of) && zone.ShardOf(of[n].Key) == shard {
+			n++
+		}
+		found = g.tombstonesOfShard(found, g.store.ShardNumber(shard), of[:n])
+		of = of[n:]
+	}
+	return found
+}
+
+func (g *registers) tombstonesOfShard(found []zone.Element, sh *zone.Shard, of []zone.Element) []zone.Element {
+	sh.Lock()
+	defer sh.Unlock()
+	byKey := make(map[uint64]int64, len(of)) // the latest version of each
+	for _, e := range of {
+		byKey[e.Key] = max(byKey[e.Key], e.MS())
+	}
+	for slot := sh.OldestTombstone(); slot != 0; slot = sh.Newer(slot) {
+		r := sh.At(slot)
+		hash := zone.KeyHash(sh.Key(r))
+		if ms, wanted := byKey[hash]; wanted && stamp.Stamp(r.Word0).MS() >= ms {
+			found = append(found, elementOf(sh, hash, r))
+		}
+	}
+	return found
+}
+
+// remind sends a deletion again: a peer has brought what it deleted. It says whether the deletion is so fresh that it is on its way anyway.
+func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh, first bool) {
+	slot, r := sh.Find(key)
+	if r == nil || !r.Tombstone() {
+		return false, false
+	}
+	return stamp.Stamp(r.Word0).MS() > now.WallMS-endsSoonMS, sh.MarkDirty(slot, r)
+}
+
+// deleteAgain writes the tombstone of a record that was deleted here, though the deletion is forgotten. It beats what the peer brought, and
+// nothing that was written in the last TombstoneLifeMS less a minute, unless that is as old as the record.
+func (g *registers) deleteAgain(sh *zone.Shard, hash uint64, key []byte, brought *write, now clock.Reading) (gone *write, first bool) {
+	gone = &write{stamp: max(brought.stamp+1, stamp.At(now.WallMS-g.tombstoneMS+buriedForMS, 0)), tombstone: true}
+	did, slot := g.put(sh, hash, key, gone, room{bytes: g.store.Limit()}, now)
+	if did != won {
+		return nil, false // no room: the next comparison finds it again
+	}
+	return gone, sh.MarkDirty(slot, sh.At(slot))
+}

@@ -1,0 +1,236 @@
+package kinds
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"starling/zone"
+)
+
+func smallKeyval(timeoutMS int64) *Keyval {
+	return NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, TimeoutMS: timeoutMS, Sync: true})
+}
+
+// fillUp writes pairs until there is no room, and returns how many.
+func fillUp(t *testing.T, k *Keyval, name string, ms int64) (n int) {
+	t.Helper()
+	for ; ; n++ {
+		switch err := k.Add(fmt.Appendf(nil, "%s%d", name, n), []byte("value"), NoExpire, at(ms)); {
+		case errors.Is(err, ErrFull):
+			return n
+		case err != nil:
+			t.Fatal(err)
+		}
+	}
+}
+
+// Pairs come and go in a small zone that nobody flushes: what they leave behind never stands in the way.
+func TestDeletesUseUpNothing(t *testing.T) {
+	k := smallKeyval(0)
+	for i := range 100_000 {
+		key := fmt.Appendf(nil, "key%d", i)
+		if err := k.Add(key, []byte("value"), NoExpire, at(int64(i))); err != nil {
+			t.Fatalf("after %d pairs: %v, %+v", i, err, k.Stats())
+		}
+		if err := k.Delete(key, at(int64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stats := k.Stats()
+	if stats.Records != 0 || stats.RecordBytes != 0 || stats.Full || stats.Bytes > 32<<10 {
+		t.Errorf("%+v", stats)
+	}
+	if stats.Tombstones == 0 || stats.TombstoneBytes != stats.Bytes || stats.GaveUp == 0 || k.GaveUpMS() == 0 {
+		t.Errorf("no tombstones are left, or given up: %+v", stats)
+	}
+}
+
+// What deleted pairs had is there for new ones at once, all of it, whether the pairs are of one size or of another.
+func TestAFullZoneTakesAsManyAsAreDeleted(t *testing.T) {
+	for _, size := range []int{5, 200} {
+		k := smallKeyval(0)
+		n := fillUp(t, k, "old", 0)
+		if !k.Stats().Full {
+			t.Errorf("a zone that refuses writes is not full: %+v", k.Stats())
+		}
+		freed := int64(0)
+		for i := range 100 {
+			key := fmt.Appendf(nil, "old%d", i)
+			if err := k.Delete(key, at(1)); err != nil {
+				t.Fatal(err)
+			}
+			freed += zone.CostBytes(len(key), len("value"))
+		}
+		if k.Stats().Full {
+			t.Errorf("a zone that has room is full: %+v", k.Stats())
+		}
+		fits := int(freed / zone.CostBytes(5, size))
+		for i := range fits {
+			if err := k.Add(fmt.Appendf(nil, "new%02d", i), make([]byte, size), NoExpire, at(1)); err != nil {
+				t.Fatalf("%d of %d new pairs of %d bytes: %v, %+v", i, fits, size, err, k.Stats())
+			}
+		}
+		if got := k.Len(); got != n-100+fits {
+			t.Errorf("%d pairs, want %d", got, n-100+fits)
+		}
+	}
+}
+
+// A peer's pairs and sessions find room too, and a session is not dropped while a tombstone is left to give up.
+func TestTombstonesGiveWayToWhatPeersSend(t *testing.T) {
+	k, other := smallKeyval(0), newTestKeyval(0)
+	n := fillUp(t, k, "old", 0)
+	for i := range n {
+		k.Delete(fmt.Appendf(nil, "old%d", i), at(1))
+	}
+	for i := range n {
+		other.Set(fmt.Appendf(nil, "new%d", i), []byte("value"), NoExpire, at(2))
+	}
+	other.Resize(100, 8192)
+	other.Flush(at(2))
+	for sequence := uint64(1); sequence < other.Journal().Head(); sequence++ {
+		payload, _, _, _ := other.Journal().Frame(sequence)
+		if _, err := k.Apply(2, sequence, payload, 0, at(3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := k.Stats(); stats.Records != int64(n) || stats.Refused != 0 || stats.Full {
+		t.Errorf("%+v, want %d records", stats, n)
+	}
+
+	s := NewSession(SessionConfig{Name: "s", Bytes: 32 << 10, TimeoutMS: 60_000, Sync: true})
+	if err := s.Bind([]byte("stays"), []byte("server"), at(0)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10_000 {
+		key := fmt.Appendf(nil, "session%d", i)
+		if err := s.Bind(key, []byte("server"), at(int64(i))); err != nil {
+			t.Fatal(err)
+		}
+		s.Delete(key, at(int64(i)))
+	}
+	if server, _ := s.Lookup([]byte("stays"), at(10_000)); server != "server" || s.Stats().Evicted != 0 {
+		t.Errorf("tombstones drove sessions out: %+v", s.Stats())
+	}
+}
+
+// The deletion of what ends by itself is remembered no longer than it would have lived; of what never ends, for the whole time.
+func TestTombstonesLiveNoLongerThanWhatTheyDeleted(t *testing.T) {
+	tests := []struct {
+		timeoutMS, expireMS, lifeMS int64
+	}{
+		{5000, NoExpire, 5000 + endedSlackMS},
+		{5000, 60_000, 60_000 + endedSlackMS},
+		{0, 5000, TombstoneLifeMS},
+		{0, NoExpire, TombstoneLifeMS},
+		{2 * TombstoneLifeMS, NoExpire, TombstoneLifeMS},
+	}
+	for _, test := range tests {
+		k := smallKeyval(test.timeoutMS)
+		k.Set([]byte("a"), []byte("x"), test.expireMS, at(0))
+		k.Delete([]byte("a"), at(0))
+		k.Flush(at(0))
+		k.Tick(at(test.lifeMS - 1000))
+		if got := k.Stats().Tombstones; got != 1 {
+			t.Errorf("%+v: forgotten too early", test)
+		}
+		if k.Tick(at(test.lifeMS + 1000)); k.Stats().Bytes != 0 {
+			t.Errorf("%+v: the tombstone lives on", test)
+		}
+	}
+}
+
+// A peer that brings what was deleted here gets the deletion, with the next frame.
+func TestWhoBringsADeletedPairIsTold(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	for _, k := range []*Keyval{one, two} {
+		k.Set([]byte("a"), []byte("x"), NoExpire, at(0))
+		k.Flush(at(0))
+	}
+	one.Delete([]byte("a"), at(10))
+	one.Flush(at(10))
+	before := one.Journal().Head()
+	here, there := differ(t, two, one, 0, zone.Shards, zone.MinSketchCells)
+	if len(here) != 1 || len(there) != 1 {
+		t.Fatalf("%v and %v differ, want the pair and its tombstone", here, there)
+	}
+	piece, _, _ := two.AppendRecords(here, nil, 1000, at(20))
+	applied, err := one.Mend(piece, 0, at(20))
+	if err != nil || applied.Lost != 1 || applied.Deleted != 1 {
+		t.Errorf("%+v, %v, want a pair that was deleted just now", applied, err)
+	}
+	one.Flush(at(20))
+	payload, _, _, ok := one.Journal().Frame(before)
+	if !ok {
+		t.Fatal("the deletion is not sent again")
+	}
+	if _, err := two.Apply(1, before, payload, 0, at(20)); err != nil {
+		t.Fatal(err)
+	}
+	mustLack(t, two, "a", 20)
+	mustAgree(t, one, two)
+}
+
+// The tombstones that a member that is away may need are given up last: of what was there when it went, and written after all agreed.
+func TestNeededTombstonesAreGivenUpLast(t *testing.T) {
+	const goneMS = 100_000
+	k := smallKeyval(0)
+	set := func(key string, ms int64) { k.Set([]byte(key), []byte("v"), NoExpire, at(ms)) }
+	set("agreed on", 1000)
+	set("just before it went", goneMS-2000)
+	k.Protect(at(goneMS-9000).WallMS, at(goneMS).WallMS)
+	for _, key := range []string{"agreed on", "just before it went"} {
+		k.Delete([]byte(key), at(goneMS+10_000))
+	}
+	k.Flush(at(goneMS + 10_000))
+	for i := range 2000 {
+		key := fmt.Appendf(nil, "later%d", i)
+		k.Set(key, []byte("v"), NoExpire, at(goneMS+20_000))
+		k.Delete(key, at(goneMS+20_000))
+		k.Flush(at(goneMS + 20_000))
+	}
+	tombstoneOf := func(key string) bool {
+		hash := zone.KeyHash([]byte(key))
+		return len(k.Tombstones([]zone.Element{{Key: hash, Version: 1}})) == 1
+	}
+	if tombstoneOf("agreed on") || !tombstoneOf("just before it went") {
+		t.Errorf("agreed on: %v, just before it went: %v", tombstoneOf("agreed on"), tombstoneOf("just before it went"))
+	}
+	k.Protect(0, 0)
+	for i := range 2000 {
+		key := fmt.Appendf(nil, "after%d", i)
+		k.Set(key, []byte("v"), NoExpire, at(goneMS+30_000))
+		k.Delete(key, at(goneMS+30_000))
+	}
+	if tombstoneOf("just before it went") {
+		t.Error("nobody is away, and the oldest tombstone is kept")
+	}
+}
+
+// What a zone had no room for makes it incomparable as long as it would have none, and no longer.
+func TestAZoneThatHasRoomAgainIsCompared(t *testing.T) {
+	one, two := smallKeyval(0), newTestKeyval(0)
+	n := fillUp(t, one, "own", 0)
+	for i := range n {
+		two.Set(fmt.Appendf(nil, "more%d", i), []byte("value"), NoExpire, at(1))
+	}
+	two.Resize(100, 8192)
+	two.Flush(at(1))
+	for sequence := uint64(1); sequence < two.Journal().Head(); sequence++ {
+		payload, _, _, _ := two.Journal().Frame(sequence)
+		if _, err := one.Apply(2, sequence, payload, 0, at(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sums [zone.Shards]uint64
+	if one.Digests(&sums) || !one.Stats().Full {
+		t.Fatalf("comparable or not full: %+v", one.Stats())
+	}
+	for i := range n {
+		one.Delete(fmt.Appendf(nil, "own%d", i), at(2))
+	}
+	if !one.Digests(&sums) || one.Stats().Full {
+		t.Errorf("not comparable, or full: %+v", one.Stats())
+	}
+}

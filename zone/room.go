@@ -1,0 +1,57 @@
+package zone
+
+import "sync/atomic"
+
+// Whose writes have no room.
+const (
+	Local   = iota // refused to who asked here
+	Foreign        // missing here, and there on the peers
+)
+
+// lack remembers that a write had no room, for as long as it would have none now.
+type lack struct {
+	bytes, limit atomic.Int64 // of the smallest such write, and how far it could fill the zone
+}
+
+// now says whether the write would be refused again.
+func (l *lack) now(liveBytes int64) bool {
+	bytes := l.bytes.Load()
+	if bytes == 0 {
+		return false
+	}
+	if liveBytes+bytes > l.limit.Load() {
+		return true
+	}
+	l.bytes.CompareAndSwap(bytes, 0)
+	return false
+}
+
+// Lacked notes that a write of so many bytes was refused because records filled limit bytes. What is larger than that is refused by any zone
+// of this size, so it does not make this one full.
+func (s *Store) Lacked(whose int, bytes, limit int64) {
+	if bytes > limit {
+		return
+	}
+	l := &s.lacks[whose]
+	l.limit.Store(limit)
+	if before := l.bytes.Load(); before == 0 || bytes < before {
+		l.bytes.Store(bytes)
+	}
+}
+
+// MakeRoom gives up tombstones until a record of so many bytes has room, as far as tombstones take it. No lock may be held: unlike a write,
+// which only tries the locks of other shards, it waits for them.
+func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
+	if s.live.Load()+bytes > limit {
+		return
+	}
+	for _, giveUp := range []func(*Shard, int64) bool{(*Shard).giveUpUnneeded, (*Shard).giveUpOldest} {
+		for i := range s.shards {
+			sh := &s.shards[i]
+			sh.Lock()
+			for s.live.Load()+s.graves.Load()+bytes > s.limit && giveUp(sh, monoMS) {
+			}
+			sh.Unlock()
+		}
+	}
+}
