@@ -87,15 +87,14 @@ func TestAcceptorIsToldWhatWasDeleted(t *testing.T) {
 
 // An origin is one life of one zone on one node: it differs wherever one of these does.
 func TestOriginsDiffer(t *testing.T) {
-	info := zone.Info{Name: "one", Incarnation: 1}
-	origins := map[zone.Origin]string{originOf(1, 1, info): "the first"}
+	origins := map[zone.Origin]string{originOf(1, 1, "one", 1): "the first"}
 	for name, origin := range map[string]zone.Origin{
-		"another node":           originOf(2, 1, info),
-		"another start":          originOf(1, 2, info),
-		"the zone began again":   originOf(1, 1, zone.Info{Name: "one", Incarnation: 2}),
-		"another zone":           originOf(1, 1, zone.Info{Name: "two", Incarnation: 1}),
-		"node and start changed": originOf(2, 2, info),
-		"start and zone swapped": originOf(1, 2, zone.Info{Name: "one", Incarnation: 0}),
+		"another node":           originOf(2, 1, "one", 1),
+		"another start":          originOf(1, 2, "one", 1),
+		"the zone began again":   originOf(1, 1, "one", 2),
+		"another zone":           originOf(1, 1, "two", 1),
+		"node and start changed": originOf(2, 2, "one", 1),
+		"start and zone swapped": originOf(1, 2, "one", 0),
 	} {
 		if same, taken := origins[origin]; taken {
 			t.Errorf("%s has the origin of %s", name, same)

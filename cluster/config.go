@@ -51,6 +51,8 @@ type Config struct {
 	Zones    []zone.Shared
 	Settings Settings
 	Driver   Driver
+	// Proof is what ID was made of by IDOf, where this node has certificates of its own.
+	Proof wire.Proof
 	// Subjects are those of the certificates that this node shows. Where peers show the same, the address tells nodes apart.
 	Subjects []string
 	// Withhold are features (wire.FeatureS2…) that the hello does not name, as those of a release before would not.

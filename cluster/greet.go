@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -10,6 +11,7 @@ import (
 
 // acquainted fills in what a hello tells, once for either side. Called with mu held.
 func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
+	s.identity.proven = s.identity.certain() && slices.Contains(h.Proof.Subjects, s.identity.subject) && IDOf(h.Proof) == NodeID(h.NodeID)
 	p, err := s.node.meet(s, NodeID(h.NodeID), now)
 	if err != nil {
 		return err
@@ -226,6 +228,7 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
 		return nil
 	case r.Status == wire.StatusRefused:
+		s.reachedAnyway(r.Hello, now)
 		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it refused this node: " + printable(r.Text)), Theirs: true})
 		return nil
 	}
@@ -243,6 +246,17 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		return s.duplicate()
 	}
 	return s.start(&r, now)
+}
+
+// reachedAnyway takes from a refusal who answers at an address of the list. If each of two nodes takes somebody else for the other one, both
+// refuse, and only this tells them better. Called with mu held.
+func (s *Session) reachedAnyway(h wire.Hello, now clock.Reading) {
+	if s.node.objection(&h) != "" || NodeID(h.NodeID) == s.node.id {
+		return
+	}
+	if err := s.acquainted(h, now); err != nil {
+		s.node.refuse(s, err)
+	}
 }
 
 // leftAsAlias ends a connection to a node to which another one stands, whatever that node says: who answers at an address does not take

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"maps"
 
@@ -24,6 +26,8 @@ type identity struct {
 	subject, host string
 	// address is that of the list which was dialled, "" on an accepted connection.
 	address string
+	// proven says that the node's id was made for the certificate's subject: nobody else can bring it.
+	proven bool
 	// own says that the subject is this node's too: all nodes have one certificate, and the address tells them apart.
 	own bool
 }
@@ -60,7 +64,9 @@ func (id identity) agrees(other identity) bool {
 // claim binds a side of a node to what was proven, where it may. other is what is known of the node's other side.
 func (bound *identity) claim(proven, other identity) bool {
 	switch {
-	case bound.key == "" || bound.key == proven.key:
+	case bound.key == "" || bound.key == proven.key || proven.proven:
+	case bound.proven:
+		return false
 	case !bound.certain() && proven.certain(): // a certificate is more than an address
 	case proven.agrees(other) && !bound.agrees(other):
 	default:
@@ -190,11 +196,10 @@ func (n *Node) claimOrigins(s *Session) error {
 		if mine == nil {
 			continue // not shared: nothing is counted of it
 		}
-		origin := originOfWire(their.Origin)
-		if origin == mine.origin {
+		if originOfWire(their.Origin) == mine.origin {
 			return impostor("zone %q: origin %016x belongs to this node; %s may not use it", their.Name, their.Origin, s.identity.key)
 		}
-		if err := n.claimOrigin(s, origin, their.Name); err != nil {
+		if err := n.claimOrigin(s, their); err != nil {
 			return err
 		}
 	}
@@ -202,27 +207,60 @@ func (n *Node) claimOrigins(s *Session) error {
 }
 
 // claimOrigin binds one origin. Called with Node.mu held.
-func (n *Node) claimOrigin(s *Session, origin zone.Origin, name string) error {
-	holder := n.origins[origin]
+func (n *Node) claimOrigin(s *Session, their *wire.Zone) error {
+	origin, name := originOfWire(their.Origin), their.Name
+	held := n.origins[origin]
+	before := held.peer
+	proven := their.Incarnation != 0
+	if proven && originOf(s.peer.id, s.their.Incarnation, name, their.Incarnation) != origin {
+		return impostor("zone %q: origin %016x is not of node %s; %s may not use it", name, uint64(origin), s.peer.id, s.identity.key)
+	}
 	switch {
-	case holder == s.peer:
+	case before == s.peer:
+		n.origins[origin] = holder{s.peer, proven || held.proven}
 		return nil
-	case holder != nil && n.peers[holder.id] == holder:
-		if s.peer.confirmed() <= holder.confirmed() {
-			return impostor("zone %q: origin %016x belongs to node %s of %s, which brought it first; %s may not use it", name, uint64(origin), holder.id, holder.who(), s.identity.key)
+	case before != nil && n.peers[before.id] == before:
+		if !proven && (held.proven || s.peer.confirmed() <= before.confirmed()) {
+			return impostor("zone %q: origin %016x belongs to node %s of %s, which brought it first; %s may not use it",
+				name, uint64(origin), before.id, before.who(), s.identity.key)
 		}
-		for _, standing := range holder.in {
+		for _, standing := range before.in {
 			n.expel(standing, impostor("zone %q: origin %016x belongs to node %s of %s; %s may not use it",
 				name, uint64(origin), s.peer.id, s.identity.key, standing.identity.key))
 		}
 	}
 	if len(s.peer.origins) >= maxOriginsOf*max(len(n.table.Load().list), 1) {
-		delete(n.origins, s.peer.origins[0])
+		if oldest := s.peer.origins[0]; n.origins[oldest].peer == s.peer {
+			delete(n.origins, oldest)
+		}
 		s.peer.origins = s.peer.origins[1:]
 	}
-	n.origins[origin] = s.peer
+	n.origins[origin] = holder{s.peer, proven}
 	s.peer.origins = append(s.peer.origins, origin)
 	return nil
+}
+
+// holder is who has an origin; proven says that the origin was made of the peer's id.
+type holder struct {
+	peer   *peer
+	proven bool
+}
+
+// IDOf makes a node id of a proof: nobody finds another proof, with a subject of its own, that gives the same.
+func IDOf(proof wire.Proof) NodeID {
+	h := sha256.New()
+	fmt.Fprintf(h, "%016x", proof.Salt) // a hash does not fail
+	for _, subject := range proof.Subjects {
+		fmt.Fprintf(h, "%08x%s", len(subject), subject)
+	}
+	return NodeID(binary.LittleEndian.Uint64(h.Sum(nil)) | 1)
+}
+
+// originOf names one life of one zone on one node. It is made of what the hello tells, so that nobody finds an incarnation with which
+// another's origin is its own.
+func originOf(id NodeID, incarnation uint64, name string, zoneIncarnation uint64) zone.Origin {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%016x%016x%016x%s", uint64(id), incarnation, zoneIncarnation, name))
+	return zone.Origin(binary.LittleEndian.Uint64(sum[:]))
 }
 
 // confirmed says how sure it is who a peer is: 2 where it was reached at an address of the list, 0 where it only came. Called with Node.mu held.
@@ -247,5 +285,5 @@ func (p *peer) who() string {
 // forget drops a peer with what belongs to it. Called with Node.mu held.
 func (n *Node) forget(p *peer) {
 	delete(n.peers, p.id)
-	maps.DeleteFunc(n.origins, func(_ zone.Origin, holder *peer) bool { return holder == p })
+	maps.DeleteFunc(n.origins, func(_ zone.Origin, held holder) bool { return held.peer == p })
 }

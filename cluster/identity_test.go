@@ -230,3 +230,70 @@ func TestTheOwnClockIsToldWrong(t *testing.T) {
 		t.Error("the others do not tell which clock is wrong")
 	}
 }
+
+// provenHello is that of a node whose id was made for the subjects of its certificates, and whose origins were made of its id.
+func provenHello(subjects ...string) wire.Hello {
+	proof := wire.Proof{Salt: 5, Subjects: subjects}
+	h := helloOf(IDOf(proof), 7, 70)
+	h.Proof = proof
+	for i := range h.Zones {
+		z := &h.Zones[i]
+		z.Incarnation = 3
+		z.Origin = uint64(originOf(NodeID(h.NodeID), h.Incarnation, z.Name, z.Incarnation))
+	}
+	return h
+}
+
+// Who can prove an id or an origin has it, whoever was faster, and in whatever list the other one stands.
+func TestWhatIsProvenWins(t *testing.T) {
+	real := provenHello("CN=server", "CN=one")
+	copiedOrigins := helloOf(evilID, 1, 70)
+	for i := range copiedOrigins.Zones {
+		copiedOrigins.Zones[i].Origin = real.Zones[i].Origin
+	}
+	claimsToProve := copiedOrigins
+	claimsToProve.Zones = append([]wire.Zone(nil), copiedOrigins.Zones...)
+	for i := range claimsToProve.Zones {
+		claimsToProve.Zones[i].Incarnation = 3
+	}
+	for _, test := range []struct {
+		name     string
+		meetings []meeting
+		want     []string
+	}{
+		{"an id taken by a member that was dialled and dialled", []meeting{
+			dialled("10.6.6.6:9000", "CN=evil", real), comes("10.6.6.6", "CN=evil", real), dialled("10.0.0.1:9000", "CN=server", real), comes("10.0.0.1", "CN=one", real),
+		}, []string{"may not use it", "may not use it", "", ""}},
+		{"an id that is proven is not taken by any other claim", []meeting{comes("10.0.0.1", "CN=one", real), comes("10.6.6.6", "CN=evil", real)},
+			[]string{"", "may not use it"}},
+		{"origins taken by a member", []meeting{dialled("10.6.6.6:9000", "CN=evil", copiedOrigins), comes("10.6.6.6", "CN=evil", copiedOrigins), comes("10.0.0.1", "CN=one", real)},
+			[]string{"", "may not use it", ""}},
+		{"origins that are not made of the id", []meeting{comes("10.6.6.6", "CN=evil", claimsToProve)}, []string{"is not of node 00000000000000e1"}},
+	} {
+		f, h := lonely(t)
+		var actors []*actor
+		for _, meet := range test.meetings {
+			actors = append(actors, meet(f, h))
+		}
+		for i, want := range test.want {
+			if got := actors[i].ended(); (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%s: number %d ended for %q, want %q", test.name, i, got, want)
+			}
+		}
+	}
+}
+
+// Two nodes each of which takes somebody else for the other one refuse each other, and learn from that who is there.
+func TestRefusalsTellWhoIsThere(t *testing.T) {
+	f, h := lonely(t)
+	f.comes(h, "10.6.6.6", "", honest)
+	s, err := h.node.Connected(Link{Outgoing: true, Address: "10.0.0.1:9000", Host: "10.0.0.1"}, h.reading())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := wire.Reply{Status: wire.StatusRefused, Text: "it takes this node for somebody else", Hello: honest}
+	s.Receive(wire.AppendFrame([]byte(wire.Preamble), wire.TypeReply, reply.Append(nil), nil), h.reading())
+	if got := f.comes(h, "10.0.0.1", "", honest).ended(); got != "" {
+		t.Errorf("the node that was reached is refused: %s", got)
+	}
+}

@@ -17,6 +17,7 @@ type Node struct {
 	id          NodeID
 	incarnation uint64
 	features    uint64
+	proof       wire.Proof
 	driver      Driver
 	clocks      clocks
 	pace        pacer
@@ -35,7 +36,7 @@ type Node struct {
 	peers    map[NodeID]*peer
 	sessions map[*Session]struct{}
 	// origins are those that peers named, and clockWrong says that the local clock is far from cluster time.
-	origins    map[zone.Origin]*peer
+	origins    map[zone.Origin]holder
 	clockWrong bool
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
@@ -68,7 +69,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
-		origins: make(map[zone.Origin]*peer),
+		origins: make(map[zone.Origin]holder), proof: config.Proof,
 	}
 	n.lostMS = now.WallMS
 	n.table.Store(&zoneTable{})
@@ -122,7 +123,7 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 // adopt brings a zone into the cluster: it starts to keep a journal and waits to be taught.
 func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *zoneState {
 	info := shared.Info()
-	origin := originOf(n.id, n.incarnation, info)
+	origin := originOf(n.id, n.incarnation, info.Name, info.Incarnation)
 	shared.SetOrigin(origin)
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
 	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs twice.
@@ -138,24 +139,6 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	shared.Hold(allShards)
 	n.recall(z)
 	return z
-}
-
-// originOf names one life of one zone on one node. It only has to differ from all others; the steps are splitmix64's.
-func originOf(id NodeID, incarnation uint64, info zone.Info) zone.Origin {
-	var h uint64
-	step := func(v uint64) {
-		h += v + 0x9e3779b97f4a7c15
-		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-		h = (h ^ h>>27) * 0x94d049bb133111eb
-		h ^= h >> 31
-	}
-	step(uint64(id))
-	step(incarnation)
-	step(info.Incarnation)
-	for _, b := range []byte(info.Name) {
-		step(uint64(b))
-	}
-	return zone.Origin(h)
 }
 
 // Expect says how many members the node has to meet, itself and aliases not counted; -1 where that is not known yet.

@@ -127,11 +127,12 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 		NodeID: uint64(n.id), Incarnation: n.incarnation, Cluster: *n.cluster.Load(),
 		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(now.WallMS, 0)),
 	}
+	h.Proof = n.proof
 	for _, z := range table.list {
 		h.Zones = append(h.Zones, wire.Zone{
 			Name: z.info.Name, Kind: uint8(z.info.Kind), Expression: z.info.Expression,
 			Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
-			Origin: uint64(z.origin), Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
+			Origin: uint64(z.origin), Incarnation: z.info.Incarnation, Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
 		})
 	}
 	return h

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/cluster"
+	"starling/cluster/wire"
 	"starling/lib/clock"
 	"starling/lib/stamp"
 	"starling/zone"
@@ -66,7 +67,7 @@ func (h *Host) start() {
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
-		ID: cluster.NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Settings: o.Settings, Driver: h, Withhold: h.withhold,
+		ID: h.id(), Incarnation: h.life, Zones: h.zones(), Settings: o.Settings, Driver: h, Withhold: h.withhold, Proof: h.proof(),
 	}, h.now())
 	if err != nil {
 		h.world.failf("host %d does not start: %v", h.index, err)
@@ -78,7 +79,31 @@ func (h *Host) start() {
 		h.bucket.Resize(o.RingFrames, 512)
 	}
 	h.node = node
-	h.node.Expect(len(h.members))
+	h.expect()
+}
+
+// proof is that of the host's certificate, where it has one; the id is made of it.
+func (h *Host) proof() (p wire.Proof) {
+	if subject := h.world.subject(h.address()); subject != "" {
+		p = wire.Proof{Salt: uint64(h.index), Subjects: []string{subject}}
+	}
+	return p
+}
+
+func (h *Host) id() cluster.NodeID {
+	if p := h.proof(); len(p.Subjects) > 0 {
+		return cluster.IDOf(p)
+	}
+	return cluster.NodeID(100 + h.index)
+}
+
+// expect tells the node how many others there are.
+func (h *Host) expect() {
+	others := len(h.members)
+	if r := h.world.rogue; r != nil && r.listed {
+		others++
+	}
+	h.node.Expect(others)
 }
 
 // restore reads the disk and goes on writing to it.
@@ -154,7 +179,7 @@ func (h *Host) setMembers(present []int) {
 		}
 	}
 	if !h.down {
-		h.node.Expect(len(h.members))
+		h.expect()
 	}
 	for _, l := range h.world.links {
 		if l.from == h.index && l.standing() && !h.knows(l.to) {

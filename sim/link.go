@@ -48,7 +48,9 @@ func (w *World) dial(from, to *Host) {
 	for i, h := range [2]*Host{from, to} {
 		other := [2]*Host{to, from}[i]
 		e := &end{host: h, life: h.life, woken: true}
-		session, err := h.node.Connected(cluster.Link{Outgoing: i == 0, Address: other.address(), Tag: e}, h.now())
+		session, err := h.node.Connected(cluster.Link{
+			Outgoing: i == 0, Address: other.address(), Host: other.address(), Subject: w.subject(other.address()), Tag: e,
+		}, h.now())
 		if err != nil {
 			return
 		}
@@ -163,7 +165,10 @@ func (l *link) receive(e, other *end) {
 			e.inbox = e.inbox[1:]
 		}
 		if err != nil || e.session.Ended() != nil {
-			l.close(e, other, err)
+			e.woken = true
+			if l.send(e, other); !e.closed { // its last words
+				l.close(e, other, err)
+			}
 			return
 		}
 	}

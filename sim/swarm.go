@@ -26,6 +26,8 @@ type flavour struct {
 	slow bool
 	// changes: hosts leave for good, and reloads stop and start sharing zones.
 	changes bool
+	// rogue: somebody with a certificate, or an address in the list, attacks.
+	rogue bool
 }
 
 var flavours = []flavour{
@@ -38,6 +40,8 @@ var flavours = []flavour{
 	{name: "full", full: true, crashes: true},
 	{name: "changes", changes: true},
 	{name: "slow peer", slow: true},
+	{name: "rogue", rogue: true},
+	{name: "rogue and crashes", rogue: true, crashes: true},
 }
 
 const (
@@ -69,6 +73,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.full || f.changes}
 	s.Traced = traced
+	s.certified = seed/uint64(len(flavours))%2 == 0
 	s.latencyMS = s.rand.IntN(4)
 	s.Start(2 + s.rand.IntN(4))
 	if f.slow {
@@ -89,9 +94,15 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 			}
 		}
 	}
+	if f.rogue {
+		s.rogue = &rogue{world: s.World, listed: s.certified && s.rand.IntN(2) == 0}
+	}
 	s.Within(6*time.Second, s.Ready)
 	for n := range swarmActs {
 		s.act()
+		for range 4 {
+			s.attack()
+		}
 		s.Run(time.Duration(1+s.rand.IntN(3)) * time.Millisecond)
 		s.checkMemory()
 		if f.slow && n%probeEvery == 0 {
@@ -99,6 +110,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 		}
 	}
 	s.did("all harm ends")
+	if f.rogue {
+		s.rogue.leave()
+	}
 	s.Heal()
 	s.quiet()
 	return s.failures, s.World
@@ -127,6 +141,16 @@ func (s *swarm) act() {
 	default:
 		s.harmHost(h, n)
 	}
+}
+
+// attack lets the rogue do one thing.
+func (s *swarm) attack() {
+	h := s.running()
+	if s.rogue == nil || h == nil {
+		return
+	}
+	s.rogue.act(h)
+	s.mustBeKeptOut(h)
 }
 
 func (s *swarm) work(h *Host, n int) {
@@ -256,7 +280,7 @@ func (s *swarm) harmHost(h *Host, n int) {
 		for _, down := range s.Hosts {
 			if down.down && !down.left {
 				down.start()
-				down.node.Expect(len(down.members))
+				down.expect()
 				return
 			}
 		}

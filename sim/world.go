@@ -33,6 +33,10 @@ type World struct {
 	moved     int64
 	ledger    *kinds.Keyval
 	failures  []string
+	// certified says that hosts have certificates; else they know each other by their addresses.
+	certified bool
+	// rogue is somebody with a certificate or an address who attacks, or nil.
+	rogue *rogue
 	// Log is what hosts said and, where Traced, what was done to them.
 	Log    []string
 	Traced bool

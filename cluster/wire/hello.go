@@ -37,6 +37,8 @@ type Zone struct {
 	RateMilli  uint64
 	// Origin names one life of the zone at the sender: sequences count within it.
 	Origin uint64
+	// Incarnation is what the origin was made of, besides the node's id and incarnation and the zone's name; 0 where the sender does not tell.
+	Incarnation uint64
 	// Lineage is the same in all lives of a zone that goes on from a state; 0 where the sender does not tell.
 	Lineage uint64
 	// Ready says that the sender holds what the cluster holds, so that it may teach.
@@ -59,6 +61,46 @@ type Hello struct {
 	TimeoutMS           uint64
 	WallMS              uint64
 	Zones               []Zone
+	// Proof is what the node id was made of, where the sender has certificates.
+	Proof Proof
+}
+
+// Proof shows that a node id was made for the certificates of these subjects; see PROTOCOL.md.
+type Proof struct {
+	Salt     uint64
+	Subjects []string
+}
+
+const (
+	// maxSubjects bounds the certificates of a proof: those of a node's two sides, of several kinds.
+	maxSubjects = 8
+	// MaxSubjectBytes bounds the name in a certificate.
+	MaxSubjectBytes = 1024
+)
+
+// append appends a proof: nothing where there is none.
+func (p *Proof) append(dst []byte) []byte {
+	if len(p.Subjects) == 0 {
+		return dst
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, p.Salt)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Subjects)))
+	for _, subject := range p.Subjects {
+		dst = appendText(dst, subject)
+	}
+	return dst
+}
+
+func (f *fields) proof() (p Proof) {
+	if len(f.rest) < 8 {
+		f.rest = nil // a release before, or a later one
+		return p
+	}
+	p.Salt = f.fixed64()
+	for range f.count(maxSubjects, "subjects") {
+		p.Subjects = append(p.Subjects, f.text(MaxSubjectBytes, "a subject"))
+	}
+	return p
 }
 
 // Append appends the body of a Hello frame.
@@ -78,7 +120,7 @@ func (h *Hello) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(entry)))
 		dst = append(dst, entry...)
 	}
-	return dst
+	return h.Proof.append(dst)
 }
 
 func (z *Zone) append(dst []byte) []byte {
@@ -97,8 +139,14 @@ func (z *Zone) append(dst []byte) []byte {
 		flags |= zoneCovered
 	}
 	dst = append(dst, flags)
-	if z.Lineage != 0 {
+	switch {
+	case z.Lineage != 0:
 		dst = binary.LittleEndian.AppendUint64(dst, z.Lineage)
+	case z.Incarnation != 0:
+		dst = binary.LittleEndian.AppendUint64(dst, z.Origin)
+	}
+	if z.Incarnation != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, z.Incarnation)
 	}
 	return dst
 }
@@ -130,6 +178,7 @@ func (f *fields) hello() (h Hello) {
 		}
 		h.Zones = append(h.Zones, z)
 	}
+	h.Proof = f.proof()
 	return h
 }
 
@@ -142,7 +191,12 @@ func (f *fields) zone() (z Zone) {
 	flags := f.byte()
 	z.Ready, z.Covered = flags&zoneReady != 0, flags&zoneCovered != 0
 	if len(f.rest) >= 8 {
-		z.Lineage = f.fixed64()
+		if z.Lineage = f.fixed64(); z.Lineage == z.Origin {
+			z.Lineage = 0
+		}
+	}
+	if len(f.rest) >= 8 {
+		z.Incarnation = f.fixed64()
 	}
 	return z
 }

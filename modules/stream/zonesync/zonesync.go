@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"starling/carrier"
 	"starling/cluster"
+	"starling/cluster/wire"
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/resolver"
@@ -120,9 +122,6 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 		return c, conf.At(b.Scope.Node, "\"zone_sync_recv_buffer_size\" must be at least the size of one of \"zone_sync_buffers\"")
 	}
 	var err error
-	if c.Node.ID, c.Node.Incarnation, err = identity(p); err != nil {
-		return c, err
-	}
 	if c.Node.Zones, err = sharedZones(p); err != nil {
 		return c, err
 	}
@@ -138,6 +137,9 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	if t := b.Server.TLS; t != nil {
 		c.Node.Subjects = append(c.Node.Subjects, subjects(t.Config)...)
 	}
+	if err == nil {
+		c.Node.ID, c.Node.Incarnation, c.Node.Proof, err = identity(p, c.Node.Subjects)
+	}
 	mine := plan.Part[state](p)
 	mine.rules, mine.directives = rules(b, files)
 	return c, err
@@ -149,12 +151,18 @@ func subjects(config *tls.Config) (list []string) {
 		return nil
 	}
 	for _, cert := range config.Certificates {
-		if cert.Leaf != nil {
-			list = append(list, ssl.Identity(cert.Leaf))
+		if cert.Leaf == nil {
+			continue
+		}
+		if subject := ssl.Identity(cert.Leaf); !slices.Contains(list, subject) && len(subject) <= wire.MaxSubjectBytes && len(list) < maxSubjects {
+			list = append(list, subject)
 		}
 	}
 	return list
 }
+
+// maxSubjects is how many certificates of one side count: a node has one, of a few kinds.
+const maxSubjects = 4
 
 // rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for those of
 // zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files out.
@@ -177,17 +185,23 @@ func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byt
 	return all, directives
 }
 
-// identity names the node and this life of it; a reload keeps both.
-func identity(p *plan.Plan) (cluster.NodeID, uint64, error) {
+// identity names the node and this life of it; a reload keeps both. With certificates the id is made of their subjects, so that nobody with
+// another certificate can take it.
+func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation uint64, proof wire.Proof, err error) {
 	if old := oldState(p); old != nil {
-		return old.config.Node.ID, old.config.Node.Incarnation, nil
+		return old.config.Node.ID, old.config.Node.Incarnation, old.config.Node.Proof, nil
 	}
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		return 0, 0, fmt.Errorf("no random numbers for the id of the node: %w", err)
+		return 0, 0, proof, fmt.Errorf("no random numbers for the id of the node: %w", err)
 	}
 	// Neither may be 0.
-	return cluster.NodeID(binary.LittleEndian.Uint64(random[:8]) | 1), binary.LittleEndian.Uint64(random[8:]) | 1, nil
+	salt, incarnation := binary.LittleEndian.Uint64(random[:8])|1, binary.LittleEndian.Uint64(random[8:])|1
+	if len(subjects) == 0 {
+		return cluster.NodeID(salt), incarnation, proof, nil
+	}
+	proof = wire.Proof{Salt: salt, Subjects: subjects}
+	return cluster.IDOf(proof), incarnation, proof, nil
 }
 
 func oldState(p *plan.Plan) *state {
