@@ -10,3 +10,9 @@ func (h *Host) OnGiveBack(f func()) { h.giveBack = f }
 
 // LookAtMemory is a look at the zones between those of each second.
 func (h *Host) LookAtMemory() { h.lookAtMemory() }
+
+// Datagrams are the UDP sessions.
+func (h *Host) Datagrams() int64 { return h.datagrams.Sessions() }
+
+// CountSession has each UDP session count as so many bytes. Call it before the first Run.
+func (h *Host) CountSession(bytes int64) { h.sessionBytes = bytes }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"starling/lib/packets"
 	"starling/logs"
 	"starling/plan"
 	"starling/web"
@@ -37,9 +38,13 @@ type Host struct {
 	admitted    chan struct{} // closed when connections may be accepted
 	retiring    sync.WaitGroup
 	memory      memoryWatch
-	giveBack    func() // memory, to the system
-	life        context.Context
-	endLife     func()
+	datagrams   *packets.Budget // of all UDP sessions
+	sessions    memoryWatch     // of these
+
+	sessionBytes int64  // the constant, but for tests
+	giveBack     func() // memory, to the system
+	life         context.Context
+	endLife      func()
 
 	mu   sync.Mutex
 	gone map[*Cycle]bool // retired, not yet ended
@@ -49,7 +54,7 @@ type Host struct {
 func NewHost(o Options, files *logs.Files) *Host {
 	h := &Host{
 		options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{}),
-		giveBack: debug.FreeOSMemory,
+		giveBack: debug.FreeOSMemory, datagrams: packets.NewBudget(shareOfDescriptors), sessionBytes: sessionBytes,
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	close(h.admitted)
@@ -112,6 +117,7 @@ func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 			continue
 		}
 		l.dropped = h.connections.Dropped
+		l.share(h.datagrams)
 		fresh = append(fresh, l)
 		h.listeners[s.key] = l
 	}
@@ -146,6 +152,7 @@ func (h *Host) Run(c *Cycle) error {
 		wanted[s.key] = true
 		l := h.listeners[s.key]
 		l.last = s.last
+		l.limit(s.sessions, h.Log)
 		if first := l.target.Swap(s.servers) == nil; first {
 			from := clients
 			if s.last { // the other nodes are what clients wait for

@@ -19,27 +19,31 @@ const (
 	// that is left, so it is done for a large part only.
 	giveBackFrom  = 64 << 20
 	giveBackShare = 4
+
+	// sessionBytes is about what a UDP session costs, and giveBackSessions what they must have lost.
+	sessionBytes     = 8 << 10
+	giveBackSessions = 8 << 20
 )
 
-// memoryWatch follows how much memory zones use.
+// memoryWatch follows how much memory zones, or sessions, use.
 type memoryWatch struct {
 	mu      sync.Mutex
 	highest int64 // since memory was given back last
 }
 
 // look says whether it is worth it to give memory back.
-func (w *memoryWatch) look(used int64) bool {
+func (w *memoryWatch) look(used, from int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.highest = max(w.highest, used)
-	if lost := w.highest - used; lost < giveBackFrom || lost < w.highest/giveBackShare {
+	if lost := w.highest - used; lost < from || lost < w.highest/giveBackShare {
 		return false
 	}
 	w.highest = used
 	return true
 }
 
-// watchMemory gives the memory of zones that have become smaller back to the system, until ctx ends.
+// watchMemory gives the memory of zones that have become smaller, and of UDP sessions that have ended, back to the system, until ctx ends.
 func (h *Host) watchMemory(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -54,7 +58,13 @@ func (h *Host) watchMemory(ctx context.Context) {
 }
 
 func (h *Host) lookAtMemory() {
-	if c := h.Current(); c != nil && h.memory.look(bytesOfZones(c.plan)) {
+	c := h.Current()
+	if c == nil {
+		return
+	}
+	zones := h.memory.look(bytesOfZones(c.plan), giveBackFrom)
+	sessions := h.sessions.look(h.datagrams.Sessions()*h.sessionBytes, giveBackSessions)
+	if zones || sessions {
 		h.giveBack()
 	}
 }

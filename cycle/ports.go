@@ -15,7 +15,9 @@ type port struct {
 	options sockaddr.Options
 	udp     bool
 	last    bool
-	server  server
+	// sessions bounds the sessions of a UDP socket
+	sessions int
+	server   server
 }
 
 // socket is one listening socket that a configuration needs, with what serves its connections.
@@ -23,7 +25,9 @@ type socket struct {
 	key     socketKey
 	options sockaddr.Options
 	last    bool
-	servers *servers
+	// sessions is the largest number of the ports that share a UDP socket
+	sessions int
+	servers  *servers
 }
 
 // servers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard address, others
@@ -56,7 +60,7 @@ func (c *Cycle) ports() []port {
 	}
 	if c.stream != nil {
 		for _, p := range c.stream.Ports() {
-			all = append(all, port{addr: p.Addr, options: p.Options, udp: p.UDP, last: p.KeepUntilLast, server: p})
+			all = append(all, port{addr: p.Addr, options: p.Options, udp: p.UDP, last: p.KeepUntilLast, sessions: p.MaxSessions, server: p})
 		}
 	}
 	return all
@@ -70,7 +74,7 @@ func sockets(ports []port) []socket {
 		is4  bool
 		udp  bool
 	}
-	wildcards := map[family]*servers{}
+	wildcards := map[family]int{} // places in out
 	var out []socket
 	// Wildcards come first, so that the others find them.
 	ordered := slices.Clone(ports)
@@ -79,17 +83,19 @@ func sockets(ports []port) []socket {
 	})
 	for _, p := range ordered {
 		f := family{p.addr.Port(), p.addr.Addr().Is4(), p.udp}
-		if w := wildcards[f]; w != nil && !p.addr.IsUnix() && !p.addr.Wildcard() && !p.options.Bind {
-			w.exact[p.addr.Addr()] = p.server
+		if at, ok := wildcards[f]; ok && !p.addr.IsUnix() && !p.addr.Wildcard() && !p.options.Bind {
+			out[at].servers.exact[p.addr.Addr()] = p.server
+			out[at].sessions = max(out[at].sessions, p.sessions)
 			continue
 		}
-		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, options: p.options, last: p.last, servers: &servers{bound: p.server}}
+		s := socket{key: socketKey{p.addr, p.options.IPv6Only && p.addr.Addr().Is6(), p.udp}, options: p.options, last: p.last, sessions: p.sessions,
+			servers: &servers{bound: p.server}}
 		if s.options.Backlog == 0 {
 			s.options.Backlog = sockaddr.DefaultBacklog
 		}
 		if p.addr.Wildcard() {
 			s.servers.exact = map[netip.Addr]server{}
-			wildcards[f] = s.servers
+			wildcards[f] = len(out)
 		}
 		out = append(out, s)
 	}

@@ -30,6 +30,8 @@ type CoreSettings struct {
 	// PrereadBytes bounds what is looked at before a server is chosen, PrereadTimeout how long that may take.
 	PrereadBytes   int64
 	PrereadTimeout time.Duration
+	// UDPSessions bounds the sessions of a socket of datagrams.
+	UDPSessions int
 	// ProxiedTimeout is how long the header of the PROXY protocol may take.
 	ProxiedTimeout time.Duration
 }
@@ -79,6 +81,13 @@ var Core = Module{
 				Name: "preread_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets how long looking at a connection before a server is chosen may take.",
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
+			},
+			{
+				Name: "udp_sessions", Syntax: "<number>", Default: "65536", In: conf.Stream | conf.StreamServer,
+				Doc: "Bounds the sessions of a UDP socket; of several servers of one address the largest number counts. Datagrams of more " +
+					"clients are dropped, and the log says so now and then. All UDP sockets together take at most half of the descriptors that the " +
+					"process may open (`worker_rlimit_nofile`), so that connections are accepted whatever strangers send. nginx has `worker_connections`.",
+				Set: conf.Field(func(s *CoreSettings) *int { return &s.UDPSessions }, conf.Int(1, 1<<20)),
 			},
 			{
 				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,

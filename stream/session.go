@@ -121,6 +121,17 @@ func (s *Session) CloseWrite() error {
 	return nil
 }
 
+// TakeDatagram waits for the next datagram of a UDP client. It holds no memory meanwhile, as thousands of sessions wait.
+func (s *Session) TakeDatagram() ([]byte, error) {
+	if data := s.ahead; len(data) > 0 {
+		s.ahead = nil
+		return data, nil
+	}
+	data, err := s.raw.(*packets.Conn).Take()
+	s.counters.received.Add(int64(len(data)))
+	return data, err
+}
+
 // Forget has further datagrams of a UDP client begin another session.
 func (s *Session) Forget() {
 	if udp, ok := s.raw.(*packets.Conn); ok {

@@ -42,6 +42,8 @@ type Port struct {
 	KeepUntilLast bool
 	// UDP asks for a socket of datagrams, whose sessions package packets makes.
 	UDP bool
+	// MaxSessions bounds the UDP sessions of the socket.
+	MaxSessions int
 
 	hosts   *vhosts
 	tls     bool
@@ -98,6 +100,7 @@ func (s *Site) port(l listen) *Port {
 // join makes a server one of the address; what one of them asks of the socket holds for all.
 func (p *Port) join(s *Server, l listen, log logs.Logger) error {
 	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
+	p.MaxSessions = max(p.MaxSessions, s.settings.UDPSessions)
 	if l.tls && !p.tls {
 		p.tlsNode = l.node
 	}

@@ -19,8 +19,6 @@ import (
 
 // What strangers can make grow. Source addresses of datagrams can be forged, so each of these is reached by anybody who likes.
 const (
-	// maxSessions bounds the sessions of one socket; nginx has worker_connections for it.
-	maxSessions = 1 << 16
 	// maxWaiting bounds the datagrams that wait for one session to read them; a kernel's socket buffer holds about as many.
 	maxWaiting = 128
 	// maxWaitingBytes bounds them for all sessions of a socket together.
@@ -44,8 +42,13 @@ type Listener struct {
 	waiting  atomic.Int64 // bytes in all queues
 	dropped  atomic.Uint64
 
-	mu       sync.Mutex
-	sessions map[key]*Conn
+	mu          sync.Mutex
+	sessions    map[key]*Conn // that get datagrams
+	live        int           // sessions that were not closed, forgotten ones too
+	maxSessions int
+	budget      *Budget // nil: none
+	tellRefused func(why string)
+	quietUntil  time.Time
 }
 
 // key is who speaks to whom.
@@ -63,7 +66,8 @@ func Listen(ctx context.Context, config *net.ListenConfig, network, address stri
 	socket := pc.(*net.UDPConn)
 	local := socket.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &Listener{socket: socket, wildcard: local.Addr().IsUnspecified(), four: local.Addr().Is4(),
-		accepted: make(chan *Conn, maxAccepting), closed: make(chan struct{}), sessions: map[key]*Conn{}}
+		accepted: make(chan *Conn, maxAccepting), closed: make(chan struct{}), sessions: map[key]*Conn{},
+		maxSessions: DefaultMaxSessions}
 	if l.wildcard {
 		if err := l.askForDestinations(); err != nil {
 			return nil, errors.Join(err, socket.Close())
@@ -135,26 +139,28 @@ func (l *Listener) put(k key, remote netip.AddrPort, data []byte) {
 	c := l.sessions[k]
 	fresh := c == nil
 	if fresh {
-		if len(l.sessions) >= maxSessions {
+		if l.ended() || len(l.accepted) == cap(l.accepted) || !l.admit() { // only put fills accepted, under the lock
 			l.drop(data)
 			return
 		}
 		c = l.newConn(k, remote)
 	}
-	select {
-	case c.queue <- data:
-	default:
+	if !c.enqueue(data) {
 		l.drop(data)
 		return
 	}
-	if !fresh {
-		return
-	}
-	select {
-	case l.accepted <- c:
+	if fresh {
 		l.sessions[k] = c
+		l.accepted <- c
+	}
+}
+
+func (l *Listener) ended() bool {
+	select {
+	case <-l.closed:
+		return true
 	default:
-		l.drop(data)
+		return false
 	}
 }
 
@@ -187,7 +193,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) Close() error {
 	err := l.socket.Close()
 	l.fail(net.ErrClosed)
-	return err
+	l.mu.Lock() // from here on put adds nothing
+	l.mu.Unlock()
+	for {
+		select {
+		case c := <-l.accepted:
+			err = errors.Join(err, c.Close())
+			continue
+		default:
+		}
+		return err
+	}
 }
 
 // Addr is the socket's.
@@ -199,15 +215,53 @@ type Conn struct {
 	key    key
 	remote netip.AddrPort
 	source []byte // control message that makes answers come from the address that was asked
-	queue  chan []byte
 	closed chan struct{}
 	once   sync.Once
 	begun  atomic.Bool // the datagram that began the session was taken
 	read   deadline
+
+	mu      sync.Mutex    // after the listener's
+	queue   [][]byte      // nil while nothing waits: thousands of quiet sessions hold no memory for datagrams
+	arrived chan struct{} // has an element while something waits
+}
+
+// enqueue has a datagram wait for a read; false where too many wait.
+func (c *Conn) enqueue(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) >= maxWaiting {
+		return false
+	}
+	c.queue = append(c.queue, data)
+	c.signal()
+	return true
+}
+
+// dequeue takes the datagram that waits longest.
+func (c *Conn) dequeue() (data []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		return nil, false
+	}
+	data, c.queue[0] = c.queue[0], nil
+	if c.queue = c.queue[1:]; len(c.queue) == 0 {
+		c.queue = nil
+	} else {
+		c.signal() // for another who reads
+	}
+	return data, true
+}
+
+func (c *Conn) signal() {
+	select {
+	case c.arrived <- struct{}{}:
+	default:
+	}
 }
 
 func (l *Listener) newConn(k key, remote netip.AddrPort) *Conn {
-	c := &Conn{l: l, key: k, remote: remote, queue: make(chan []byte, maxWaiting), closed: make(chan struct{})}
+	c := &Conn{l: l, key: k, remote: remote, closed: make(chan struct{}), arrived: make(chan struct{}, 1)}
 	c.read.changed = make(chan struct{})
 	if k.local.IsValid() {
 		if l.four {
@@ -232,19 +286,27 @@ func source6(a netip.Addr) []byte {
 
 // Read waits for a datagram; what does not fit into p is lost.
 func (c *Conn) Read(p []byte) (int, error) {
+	data, err := c.Take()
+	return copy(p, data), err
+}
+
+// Take waits for a datagram and hands it over: who waits needs no memory for it.
+func (c *Conn) Take() ([]byte, error) {
 	for {
 		expired, changed := c.read.wait()
 		select {
-		case data := <-c.queue:
-			c.begun.Store(true)
-			c.l.waiting.Add(-int64(len(data)))
-			return copy(p, data), nil
+		case <-c.arrived:
+			if data, ok := c.dequeue(); ok {
+				c.begun.Store(true)
+				c.l.waiting.Add(-int64(len(data)))
+				return data, nil
+			}
 		case <-c.closed:
-			return 0, net.ErrClosed
+			return nil, net.ErrClosed
 		case <-c.l.closed:
-			return 0, net.ErrClosed
+			return nil, net.ErrClosed
 		case <-expired:
-			return 0, os.ErrDeadlineExceeded
+			return nil, os.ErrDeadlineExceeded
 		case <-changed:
 		}
 	}
@@ -263,24 +325,26 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Forget says that further datagrams of the client, and those that wait, begin another session.
 func (c *Conn) Forget() {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.forget()
+}
+
+func (c *Conn) forget() {
 	l := c.l
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.sessions[c.key] == c {
 		delete(l.sessions, c.key)
 	}
 	for {
-		select {
-		case data := <-c.queue:
-			if c.begun.Swap(true) {
-				l.put(c.key, c.remote, data)
-			} else {
-				l.waiting.Add(-int64(len(data))) // it began this session, read or not, and must not begin another one
-			}
-			continue
-		default:
+		data, ok := c.dequeue()
+		if !ok {
+			return
 		}
-		return
+		if c.begun.Swap(true) {
+			l.put(c.key, c.remote, data)
+		} else {
+			l.waiting.Add(-int64(len(data))) // it began this session, read or not, and must not begin another one
+		}
 	}
 }
 
@@ -288,7 +352,10 @@ func (c *Conn) Forget() {
 func (c *Conn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)
-		c.Forget()
+		c.l.mu.Lock()
+		defer c.l.mu.Unlock()
+		c.l.left()
+		c.forget()
 	})
 	return nil
 }

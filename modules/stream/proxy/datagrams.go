@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"starling/logs"
@@ -11,14 +12,6 @@ import (
 	"starling/stream"
 	"starling/upstream"
 )
-
-// maxDatagramBytes is more than any datagram over IP holds.
-const maxDatagramBytes = 64 << 10
-
-var datagramBuffers = sync.Pool{New: func() any {
-	buf := make([]byte, maxDatagramBytes)
-	return &buf
-}}
 
 // datagrams is a UDP session: its requests and responses are counted, and by their numbers it ends.
 type datagrams struct {
@@ -44,21 +37,18 @@ func (x *relayed) relayDatagrams() (upstream.Outcome, stream.Result) {
 
 // fromClient sends the client's datagrams on.
 func (d *datagrams) fromClient() {
-	buffer := datagramBuffers.Get().(*[]byte)
-	defer datagramBuffers.Put(buffer)
 	x := d.x
 	header := x.p.appendHeader(nil, x.s)
 	for {
-		if x.upRate > 0 && d.allowed(&direction{rate: x.upRate, total: &x.sent}, *buffer) == nil {
+		if x.upRate > 0 && !d.allowed(x.upRate, &x.sent) {
 			return
 		}
-		n, err := x.s.Conn.Read(*buffer)
+		data, err := x.s.TakeDatagram()
 		if err != nil {
 			d.clientGone(err)
 			return
 		}
 		d.active()
-		data := (*buffer)[:n]
 		if header != nil {
 			data, header = append(header, data...), nil
 		}
@@ -79,14 +69,13 @@ func (d *datagrams) fromClient() {
 
 // fromServer sends the server's datagrams back.
 func (d *datagrams) fromServer() {
-	buffer := datagramBuffers.Get().(*[]byte)
-	defer datagramBuffers.Put(buffer)
 	x := d.x
+	from := newDatagramReader(x.conn.Conn)
 	for {
-		if x.downRate > 0 && d.allowed(&direction{rate: x.downRate, total: &x.received}, *buffer) == nil {
+		if x.downRate > 0 && !d.allowed(x.downRate, &x.received) {
 			return
 		}
-		n, err := x.conn.Read(*buffer)
+		buffer, n, err := from.read()
 		if err != nil {
 			d.serverFailed("recv() failed", err)
 			return
@@ -99,7 +88,9 @@ func (d *datagrams) fromServer() {
 			// Before the client gets what it may answer at once: the next choice is to know that the server is free.
 			x.free(upstream.Success)
 		}
-		if _, err := x.s.Conn.Write((*buffer)[:n]); err != nil && errors.Is(err, net.ErrClosed) {
+		_, err = x.s.Conn.Write((*buffer)[:n])
+		datagramBuffers.Put(buffer)
+		if errors.Is(err, net.ErrClosed) {
 			d.clientGone(err)
 			return
 		}
@@ -107,6 +98,12 @@ func (d *datagrams) fromServer() {
 			d.finish()
 		}
 	}
+}
+
+// allowed waits until the rate lets another datagram be read; false when the session is over.
+func (d *datagrams) allowed(rate int64, total *atomic.Int64) bool {
+	var some [1]byte
+	return d.relay.allowed(&direction{rate: rate, total: total}, some[:]) != nil
 }
 
 // count counts a datagram and tells whether all were seen that are awaited.

@@ -1,0 +1,94 @@
+package packets
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultMaxSessions bounds the sessions of one socket; nginx has worker_connections for it.
+const DefaultMaxSessions = 1 << 16
+
+// refuseEvery is how often a socket says that it has no room for sessions: strangers cause that as often as they like.
+const refuseEvery = 10 * time.Second
+
+// Budget bounds the sessions of several sockets together: each may hold a descriptor, which others need too.
+type Budget struct {
+	sessions atomic.Int64
+	most     func() int64
+}
+
+// NewBudget makes one that asks for its bound whenever a session begins.
+func NewBudget(most func() int64) *Budget { return &Budget{most: most} }
+
+// Sessions are those that have not ended.
+func (b *Budget) Sessions() int64 { return b.sessions.Load() }
+
+// enter counts a session unless there are too many.
+func (b *Budget) enter() (most int64, ok bool) {
+	most = b.most()
+	if b.sessions.Add(1) <= most {
+		return most, true
+	}
+	b.sessions.Add(-1)
+	return most, false
+}
+
+func (b *Budget) leave() { b.sessions.Add(-1) }
+
+// Share has the sessions of the socket count in a budget. Call it before there are any.
+func (l *Listener) Share(b *Budget) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget = b
+}
+
+// Limit sets how many sessions the socket may have. Those that are there stay.
+func (l *Listener) Limit(sessions int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.maxSessions = sessions
+}
+
+// OnRefuse sets what is told, now and then, that datagrams of new clients are dropped. It is called without locks.
+func (l *Listener) OnRefuse(tell func(why string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tellRefused = tell
+}
+
+// admit counts a new session, or refuses it and says why. Called with the lock held.
+func (l *Listener) admit() bool {
+	if l.live >= l.maxSessions {
+		l.refuse("the socket has %d sessions, as many as it may have", l.live)
+		return false
+	}
+	if l.budget != nil {
+		if most, ok := l.budget.enter(); !ok {
+			l.refuse("all UDP sockets have %d sessions, as many as the limit on open files allows besides connections", most)
+			return false
+		}
+	}
+	l.live++
+	return true
+}
+
+// left takes back what admit counted. Called with the lock held.
+func (l *Listener) left() {
+	l.live--
+	if l.budget != nil {
+		l.budget.leave()
+	}
+	if l.live == 0 {
+		l.sessions = map[key]*Conn{} // a map does not shrink
+	}
+}
+
+func (l *Listener) refuse(format string, args ...any) {
+	now := time.Now()
+	if l.tellRefused == nil || now.Before(l.quietUntil) {
+		return
+	}
+	l.quietUntil = now.Add(refuseEvery)
+	go l.tellRefused(fmt.Sprintf(format, args...)) // beside the lock
+}
