@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 
 	"starling/cluster/wire"
+	"starling/lib/clock"
 	"starling/zone"
 )
 
@@ -52,13 +54,16 @@ const maxMismatches = 16
 
 // pair finds the zones that this node and a session's peer share, and tells the operator of those that they do not.
 // The result is indexed as the peer's list; nil stands where nothing is shared.
-func (n *Node) pair(s *Session, theirs []wire.Zone) []*zoneState {
+func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneState {
 	table := n.table.Load()
 	shared := make([]*zoneState, len(theirs))
 	var mismatched []string
 	named := make(map[string]bool, len(theirs))
 	for i := range theirs {
 		their := &theirs[i]
+		if their.Name == "" {
+			continue // taken away since the hello
+		}
 		named[their.Name] = true
 		mine := table.byName[their.Name]
 		if mine == nil {
@@ -83,10 +88,37 @@ func (n *Node) pair(s *Session, theirs []wire.Zone) []*zoneState {
 		mismatched = append(mismatched[:maxMismatches:maxMismatches], fmt.Sprintf("%d more zones are not shared", more))
 	}
 	for _, text := range mismatched {
-		n.once(s, Problem, text)
+		n.once(s, Notice, text)
 	}
 	n.mu.Lock()
-	s.peer.mismatches = mismatched
-	n.mu.Unlock()
+	defer n.mu.Unlock()
+	since := make(map[string]int64, len(mismatched))
+	for _, text := range mismatched {
+		since[text] = now.MonoMS
+		if before, known := s.peer.mismatchedMS[text]; known {
+			since[text] = before
+		}
+	}
+	s.peer.mismatches, s.peer.mismatchedMS = mismatched, since
 	return shared
+}
+
+// rolloutMS is how long nodes may differ in their zones before it is an error: while a new configuration goes from node to node they do.
+const rolloutMS = 60_000
+
+// tellLasting makes errors of the mismatches that are no matter of a rollout. Called with mu held.
+func (s *Session) tellLasting(now clock.Reading) {
+	n := s.node
+	n.mu.Lock()
+	var lasting []string
+	for text, sinceMS := range s.peer.mismatchedMS {
+		if after(now, sinceMS, rolloutMS) {
+			lasting = append(lasting, text)
+		}
+	}
+	n.mu.Unlock()
+	slices.Sort(lasting)
+	for _, text := range lasting {
+		n.once(s, Problem, fmt.Sprintf("%s, for %v now: give both nodes the same zones", text, ms(rolloutMS)))
+	}
 }

@@ -171,17 +171,7 @@ func (s *Session) replied() bool { return s.intake.opened }
 // Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
-	shared := n.pair(s, s.their.Zones)
-	s.intake.zones = make([]*intakeZone, len(shared))
-	var resumes []wire.Resume
-	for i, z := range shared {
-		if z == nil {
-			continue
-		}
-		their := &s.their.Zones[i]
-		s.intake.zones[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin), begun: !their.Ready && !their.Covered}
-		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
-	}
+	resumes := s.take(n.pair(s, s.their.Zones, now))
 	s.stage = established
 	s.decoder.WantRecords()
 	n.mu.Lock()
@@ -190,19 +180,37 @@ func (s *Session) accept(now clock.Reading) {
 	n.mu.Unlock()
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
 	n.tell(s, Notice, "accepted peer %s", s.name())
+	s.learnFrom(resumes, now)
+	s.stand()
+	for _, z := range n.table.Load().list {
+		n.settleReady(z, now)
+	}
+}
+
+// take begins to take in what is shared and was not yet, and says where each journal is to go on. Called with mu held.
+func (s *Session) take(shared []*zoneState) (resumes []wire.Resume) {
+	list := slices.Grow(slices.Clone(s.intake.list()), len(shared))[:len(shared)]
 	for i, z := range shared {
-		if z == nil {
+		if z == nil || list[i] != nil || s.intake.retired[uint64(i)] {
 			continue
 		}
-		n.addSource(z, s, uint64(i), &s.their.Zones[i], now)
-		// The connection before may have ended while it taught what had been lost.
-		if lacks := wire.ShardSet(z.shared.Lacks(originOfWire(s.their.Zones[i].Origin))); !lacks.Empty() {
-			z.askFor(s, wire.TeachRequest{Zone: uint64(i), Shards: lacks}, now)
-		}
+		their := &s.their.Zones[i]
+		list[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin), begun: !their.Ready && !their.Covered}
+		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
 	}
-	s.stand()
-	for _, z := range s.table.list {
-		n.settleReady(z, now)
+	s.intake.zones.Store(&list)
+	return resumes
+}
+
+// learnFrom makes the session a source of zones that it has just begun to take in. Called with mu held.
+func (s *Session) learnFrom(resumes []wire.Resume, now clock.Reading) {
+	for _, resume := range resumes {
+		z, their := s.intake.list()[resume.Zone].state, &s.their.Zones[resume.Zone]
+		s.node.addSource(z, s, resume.Zone, their, now)
+		// The connection before may have ended while it taught what had been lost.
+		if lacks := wire.ShardSet(z.shared.Lacks(originOfWire(their.Origin))); !lacks.Empty() {
+			z.askFor(s, wire.TeachRequest{Zone: resume.Zone, Shards: lacks}, now)
+		}
 	}
 }
 
@@ -308,7 +316,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	}
 	n.tell(s, Notice, "connected to peer %s", s.name())
 	s.heardClock(s.their.WallMS, 0, now)
-	for _, z := range s.table.list {
+	for _, z := range n.table.Load().list {
 		n.settleReady(z, now)
 	}
 	n.driver.Wake(s)

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"starling/cluster/wire"
@@ -20,11 +22,23 @@ const reportEveryMS = 10_000
 
 // intake is the receiving half of an incoming session.
 type intake struct {
-	opened  bool // the preamble is queued; guarded by queueMu
-	zones   []*intakeZone
-	unacked int   // frames
-	sinceMS int64 // monotonic, of the first of them
+	opened  bool                          // the preamble is queued; guarded by queueMu
+	zones   atomic.Pointer[[]*intakeZone] // by the dialer's index; a session of the other direction reads it without this one's lock
+	retired map[uint64]bool               // indexes of what was shared once
+	unacked int                           // frames
+	sinceMS int64                         // monotonic, of the first of them
 }
+
+// list is the zones by the dialer's index, nil where nothing is shared. It is replaced, not changed.
+func (in *intake) list() []*intakeZone {
+	if list := in.zones.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// errRetired says that a frame is about a zone that is no longer shared, which the other side had not heard of yet.
+var errRetired = errors.New("the zone is no longer shared")
 
 // intakeZone is one zone of the dialer, by the index of its hello.
 type intakeZone struct {
@@ -60,16 +74,22 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.buryWhat(f.Body, now)
 	case wire.TypeRepairEnd:
 		return s.repairEnd(f.Body, now)
+	case wire.TypeZones:
+		return s.zonesChanged(f.Body, now)
 	}
 	return nil // of a later version
 }
 
 // zone finds a zone by the dialer's index. Pushing what is not shared is against the protocol.
 func (s *Session) zone(index uint64) (*intakeZone, error) {
-	if index >= uint64(len(s.intake.zones)) || s.intake.zones[index] == nil {
+	list := s.intake.list()
+	switch {
+	case s.intake.retired[index]:
+		return nil, errRetired
+	case index >= uint64(len(list)) || list[index] == nil:
 		return nil, fmt.Errorf("it pushes zone number %d, which is not shared", index)
 	}
-	return s.intake.zones[index], nil
+	return list[index], nil
 }
 
 // data applies a frame of the dialer's journal.
@@ -245,8 +265,8 @@ func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
 		return fmt.Errorf("it is ready to teach zone number %d; its hello had %d", r.Zone, len(s.their.Zones))
 	}
 	s.their.Zones[r.Zone].Ready = true
-	if s.stage == established && s.intake.zones[r.Zone] != nil {
-		s.intake.zones[r.Zone].state.sourceReady(s, now)
+	if list := s.intake.list(); s.stage == established && list[r.Zone] != nil {
+		list[r.Zone].state.sourceReady(s, now)
 	}
 	return nil
 }
@@ -258,7 +278,7 @@ func (s *Session) appendAcks(now clock.Reading) {
 	}
 	s.intake.unacked = 0
 	var body []byte
-	for _, iz := range s.intake.zones {
+	for _, iz := range s.intake.list() {
 		if iz != nil && iz.last > iz.acked {
 			iz.acked = iz.last
 			body = wire.AppendAck(body, wire.Ack{Zone: iz.index, Sequence: iz.last})

@@ -158,7 +158,7 @@ func (z *zoneState) learnt(s *Session, shard int, now clock.Reading) (all bool) 
 
 // settleReady decides whether a zone is ready, because it was taught or because nobody is there to teach it.
 func (n *Node) settleReady(z *zoneState, now clock.Reading) {
-	if z.ready.Load() {
+	if z.ready.Load() || n.rezoning.Load() {
 		return
 	}
 	met := n.metAll()
@@ -233,13 +233,13 @@ func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repair
 	return repaired
 }
 
-// metAll says whether every expected member is connected in both directions.
+// metAll says whether every expected member is connected in both directions, and has offered its zones since those of this node changed.
 func (n *Node) metAll() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	met := 0
 	for _, p := range n.peers {
-		if p.out != nil && p.pushes() {
+		if p.isMet() {
 			met++
 		}
 	}

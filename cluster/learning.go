@@ -53,7 +53,7 @@ func (s *Session) comparing() bool {
 	if s.stage != established {
 		return false
 	}
-	for _, iz := range s.intake.zones {
+	for _, iz := range s.intake.list() {
 		if iz == nil || !iz.begun || !s.node.leavesToRepair(s, iz.state) {
 			continue
 		}

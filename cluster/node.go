@@ -31,6 +31,8 @@ type Node struct {
 	settings atomic.Pointer[Settings]
 	cluster  atomic.Pointer[string]
 	subjects atomic.Pointer[map[string]bool] // of this node's own certificates
+	// rezoning is set while Reload tells the peers of other zones: none of these is ready meanwhile.
+	rezoning atomic.Bool
 
 	mu       sync.Mutex
 	peers    map[NodeID]*peer
@@ -67,7 +69,7 @@ const zoneTickEveryMS = 100
 // New makes a node. Its zones count as loaded at now.
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
-		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady) &^ config.Withhold, driver: config.Driver,
+		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
 		origins: make(map[zone.Origin]holder), proof: config.Proof,
 	}
@@ -80,8 +82,8 @@ func New(config Config, now clock.Reading) (*Node, error) {
 }
 
 // Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its settings.
-// Where the hello would be another one, sessions are ended with the request to connect again at once; they resume where
-// they were. ID, Incarnation and Driver cannot change.
+// Peers are told on the connections that stand which zones came and went. Where more of the hello would be another one, or a peer cannot follow,
+// sessions are ended with the request to connect again at once; they resume where they were. ID, Incarnation and Driver cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err
@@ -101,8 +103,8 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 		table.list = append(table.list, z)
 		table.byName[info.Name] = z
 	}
-	before := n.settings.Load()
-	same = same && before != nil && *before == settings && *n.cluster.Load() == config.Cluster
+	before, cluster := n.settings.Load(), n.cluster.Load()
+	n.rezoning.Store(true)
 	n.table.Store(table)
 	n.settings.Store(&settings)
 	n.cluster.Store(&config.Cluster)
@@ -112,11 +114,15 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	}
 	n.subjects.Store(&subjects)
 	n.pace.setInterval(time.Duration(settings.IntervalMS) * time.Millisecond)
-	if !same {
-		for _, s := range n.all() {
+	for _, s := range n.all() {
+		switch {
+		case before.TimeoutMS != settings.TimeoutMS || *cluster != config.Cluster:
 			s.leave(wire.ReasonReload, "the configuration was changed")
+		case !same:
+			s.rezone(now)
 		}
 	}
+	n.rezoning.Store(false)
 	return nil
 }
 

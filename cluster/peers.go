@@ -28,6 +28,7 @@ type peer struct {
 	losses                int64 // of connections that stood
 	lastSeenMS            int64 // monotonic
 	mismatches            []string
+	mismatchedMS          map[string]int64       // monotonic, since when there is each
 	compared              map[string]*comparison // by zone
 	// told holds what has been logged of the peer, so that a reconnect does not repeat it.
 	told map[string]bool
@@ -52,6 +53,20 @@ func (p *peer) pushes() bool {
 		}
 	}
 	return false
+}
+
+// isMet says whether sessions stand in both directions, none about to end, and the peer has offered its zones since those of this node changed.
+// Called with Node.mu held.
+func (p *peer) isMet() bool {
+	met := false
+	for _, s := range p.in {
+		if s.Established() && s.Ended() == nil {
+			if met = s.hasAnswered(); !met {
+				return false
+			}
+		}
+	}
+	return met && p.out != nil && p.out.Ended() == nil
 }
 
 // forgetLongestGone makes room for another peer, of one identity or, where that is "", of any: an id names one start of a process, so one that

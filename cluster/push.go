@@ -24,7 +24,8 @@ type pusher struct {
 	piece      []byte
 	digestsMS  int64 // monotonic, of the last digests sent
 	digestsDue bool
-	hasteMS    int64 // the least gap before digests that do not wait for their turn
+	answered   uint64 // changes of the acceptor's zones that this node has followed
+	hasteMS    int64  // the least gap before digests that do not wait for their turn
 }
 
 // pushZone is the cursor of one peer into one zone's journal, and what is being taught to it.
@@ -46,26 +47,38 @@ type pushZone struct {
 func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 	s.push.squeeze = s.their.Features&wire.FeatureS2 != 0
 	s.push.zones = nil
-	s.node.pair(s, s.their.Zones)
+	s.node.pair(s, s.their.Zones, now)
 	for _, resume := range r.Resumes {
-		if resume.Zone >= uint64(len(s.table.list)) {
-			return fmt.Errorf("the reply names zone number %d; this node's hello had %d", resume.Zone, len(s.table.list))
+		if err := s.pushFrom(resume); err != nil {
+			return err
 		}
-		z := s.table.list[resume.Zone]
-		pz := &pushZone{state: z, index: resume.Zone, shard: -1}
-		overrun := pz.resume(resume.Sequence)
-		switch {
-		case overrun:
-			s.overrun(pz)
-		case resume.Sequence > 1 || !z.preloaded:
-		case s.node.leavesToRepair(s, z):
-			s.node.loseFrames(s.peer, z)
-		default:
-			pz.request(wire.All)
-		}
-		s.push.zones = append(s.push.zones, pz)
 	}
 	s.push.digestsMS, s.push.digestsDue, s.push.hasteMS = now.MonoMS, true, settledMS
+	return nil
+}
+
+// pushFrom begins to push one zone. Called with mu held.
+func (s *Session) pushFrom(resume wire.Resume) error {
+	offered := s.offers.Load().list
+	switch {
+	case resume.Zone >= uint64(len(offered)):
+		return fmt.Errorf("it wants zone number %d; this node named %d", resume.Zone, len(offered))
+	case offered[resume.Zone] == nil || s.push.find(resume.Zone) != nil:
+		return nil // it was taken away meanwhile
+	}
+	z := offered[resume.Zone]
+	pz := &pushZone{state: z, index: resume.Zone, shard: -1}
+	overrun := pz.resume(resume.Sequence)
+	switch {
+	case overrun:
+		s.overrun(pz)
+	case resume.Sequence > 1 || !z.preloaded:
+	case s.node.leavesToRepair(s, z):
+		s.node.loseFrames(s.peer, z)
+	default:
+		pz.request(wire.All)
+	}
+	s.push.zones = append(s.push.zones, pz)
 	return nil
 }
 
@@ -171,6 +184,8 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		return s.wanted(f.Body)
 	case wire.TypeAgreed:
 		return s.agreed(f.Body, now)
+	case wire.TypeShares:
+		return s.sharesChanged(f.Body, now)
 	}
 	return nil // of a later version
 }
@@ -180,6 +195,7 @@ func (s *Session) acked(body []byte) error {
 	err := wire.ParseAcks(body, func(a wire.Ack) {
 		pz := s.push.find(a.Zone)
 		switch {
+		case pz == nil && s.retired(a.Zone):
 		case pz == nil || a.Sequence >= pz.cursor:
 			wrong = fmt.Errorf("it acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
 		default:
@@ -199,7 +215,7 @@ func (s *Session) teachRequested(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(t.Zone)
 	if pz == nil {
-		return fmt.Errorf("it asks to be taught zone number %d, which is not shared", t.Zone)
+		return s.unlessRetired(t.Zone, "it asks to be taught")
 	}
 	if t.Merge || pz.state.ready.Load() {
 		pz.request(t.Shards)
@@ -218,7 +234,7 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(r.Zone)
 	if pz == nil {
-		return fmt.Errorf("it reports on zone number %d, which is not shared", r.Zone)
+		return s.unlessRetired(r.Zone, "it reports on")
 	}
 	why := "its zone is full: give it more memory"
 	reissued := 0
@@ -382,8 +398,8 @@ func (s *Session) announceReady(z *zoneState) {
 	if !s.Outgoing {
 		return
 	}
-	for i, mine := range s.table.list {
-		if mine.progress == z.progress {
+	for i, mine := range s.offers.Load().list {
+		if mine != nil && mine.progress == z.progress {
 			s.send(wire.TypeReady, wire.Ready{Zone: uint64(i)}.Append(nil))
 			s.digestsNow.Store(true) // what is left to repair need not wait
 		}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"slices"
 
 	"starling/cluster/wire"
@@ -28,7 +27,7 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(ask.Zone)
 	if pz == nil {
-		return fmt.Errorf("it sends a sketch of zone number %d, which is not shared", ask.Zone)
+		return s.unlessRetired(ask.Zone, "it sends a sketch of")
 	}
 	theirs, err := zone.ParseSketch(ask.Cells)
 	if err != nil {
@@ -145,7 +144,7 @@ func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
 	if back == nil || !back.Established() {
 		return nil, 0
 	}
-	for _, iz := range back.intake.zones {
+	for _, iz := range back.intake.list() {
 		if iz != nil && iz.state.progress == z.progress {
 			return back, iz.index
 		}
@@ -175,7 +174,7 @@ func (s *Session) wanted(body []byte) error {
 	}
 	pz := s.push.find(w.Zone)
 	if pz == nil {
-		return fmt.Errorf("it wants records of zone number %d, which is not shared", w.Zone)
+		return s.unlessRetired(w.Zone, "it wants records of")
 	}
 	if _, ok := pz.state.shared.(zone.Comparable); !ok || len(pz.repairs) >= maxRepairJobs {
 		return nil // the next comparison finds them again
@@ -199,7 +198,7 @@ func (s *Session) agreed(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(a.Zone)
 	if pz == nil {
-		return fmt.Errorf("it agrees in zone number %d, which is not shared", a.Zone)
+		return s.unlessRetired(a.Zone, "it agrees in")
 	}
 	their := s.theirZone(pz.state)
 	s.node.settled(s.peer, pz.state, lineageOf(&their), int(min(a.Left, wire.MaxWants)), now)

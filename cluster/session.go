@@ -30,13 +30,16 @@ type Session struct {
 	serial uint64
 	Link
 	identity identity
-	table    *zoneTable // as of the start; a reload that changes it ends the session
+	table    *zoneTable // as of the start, for the hello
 	decoder  *wire.Decoder
 
 	lastReadMS    atomic.Int64 // monotonic
 	peerID        atomic.Uint64
 	stands, stood atomic.Bool
 	digestsNow    atomic.Bool // digests are to be sent at once
+	offers        atomic.Pointer[offers]
+	// asked counts the changes of this node's zones that the dialer of this session was told, answered those that it has followed.
+	asked, answered atomic.Uint64
 
 	// queueMu is a leaf: it may be taken with any other lock held.
 	queueMu sync.Mutex
@@ -105,6 +108,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 		return nil, errors.New("zone_sync: the node is shutting down")
 	}
 	s.table = n.table.Load() // here, so that Reload finds every session that still has the table before
+	s.offers.Store(&offers{list: s.table.list})
 	n.serial++
 	s.serial = n.serial
 	n.sessions[s] = struct{}{}
@@ -127,14 +131,7 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 		NodeID: uint64(n.id), Incarnation: n.incarnation, Cluster: *n.cluster.Load(),
 		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(now.WallMS, 0)),
 	}
-	h.Proof = n.proof
-	for _, z := range table.list {
-		h.Zones = append(h.Zones, wire.Zone{
-			Name: z.info.Name, Kind: uint8(z.info.Kind), Expression: z.info.Expression,
-			Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
-			Origin: uint64(z.origin), Incarnation: z.info.Incarnation, Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
-		})
-	}
+	h.Proof, h.Zones = n.proof, table.wire()
 	return h
 }
 
@@ -216,10 +213,17 @@ func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 		return s.heartbeat(f.Body, now)
 	case s.stage == waiting:
 		return s.handleWaiting(f, now)
-	case s.Outgoing:
-		return s.handlePush(f, now)
 	}
-	return s.handleIntake(f, now)
+	var err error
+	if s.Outgoing {
+		err = s.handlePush(f, now)
+	} else {
+		err = s.handleIntake(f, now)
+	}
+	if errors.Is(err, errRetired) {
+		return nil // it was on its way
+	}
+	return err
 }
 
 func (s *Session) goodbye(body []byte) error {
@@ -386,6 +390,9 @@ func (s *Session) tick(now clock.Reading) {
 	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
 		s.beat(now)
 	}
+	if s.stage == established {
+		s.tellLasting(now)
+	}
 	if s.stage == established && s.Outgoing && !s.push.digestsDue && s.digestsTurn(now) {
 		s.push.digestsDue = true
 		s.node.driver.Wake(s)
@@ -433,7 +440,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 
 	next := s.node.remove(s, p, &ending, before == established, now)
 	if !s.Outgoing {
-		for _, z := range s.intake.zones {
+		for _, z := range s.intake.list() {
 			if z != nil {
 				z.state.dropSource(s, now)
 			}

@@ -82,7 +82,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	if f.mixed {
 		old := s.Hosts[s.rand.IntN(len(s.Hosts))]
-		old.withhold = wire.FeatureRepair
+		old.withhold = wire.FeatureRepair | wire.FeatureZones
 		old.crash()
 		old.start()
 	}

@@ -113,14 +113,18 @@ func (h *Hello) Append(dst []byte) []byte {
 	dst = appendText(dst, h.Cluster)
 	dst = binary.AppendUvarint(dst, h.TimeoutMS)
 	dst = binary.AppendUvarint(dst, h.WallMS)
-	dst = binary.AppendUvarint(dst, uint64(len(h.Zones)))
+	return h.Proof.append(appendZones(dst, h.Zones))
+}
+
+func appendZones(dst []byte, zones []Zone) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(zones)))
 	var entry []byte
-	for i := range h.Zones {
-		entry = h.Zones[i].append(entry[:0])
+	for i := range zones {
+		entry = zones[i].append(entry[:0])
 		dst = binary.AppendUvarint(dst, uint64(len(entry)))
 		dst = append(dst, entry...)
 	}
-	return h.Proof.append(dst)
+	return dst
 }
 
 func (z *Zone) append(dst []byte) []byte {
@@ -166,20 +170,23 @@ func (f *fields) hello() (h Hello) {
 	h.NodeID, h.Incarnation = f.fixed64(), f.fixed64()
 	h.Cluster = f.text(MaxNameBytes, "a cluster name")
 	h.TimeoutMS, h.WallMS = f.uvarint(), f.uvarint()
-	n := f.count(MaxZones, "zones")
-	for range n {
+	h.Zones, h.Proof = f.zones(), f.proof()
+	return h
+}
+
+func (f *fields) zones() (zones []Zone) {
+	for range f.count(MaxZones, "zones") {
 		entry := fields{rest: f.span(MaxHelloBytes, "a zone")}
 		z := entry.zone()
 		if f.err == nil && entry.err != nil {
 			f.fail(entry.err)
 		}
 		if f.err != nil {
-			return h
+			return zones
 		}
-		h.Zones = append(h.Zones, z)
+		zones = append(zones, z)
 	}
-	h.Proof = f.proof()
-	return h
+	return zones
 }
 
 func (f *fields) zone() (z Zone) {
@@ -238,12 +245,23 @@ func (r *Reply) Append(dst []byte) []byte {
 	hello := r.Hello.Append(nil)
 	dst = binary.AppendUvarint(dst, uint64(len(hello)))
 	dst = append(dst, hello...)
-	dst = binary.AppendUvarint(dst, uint64(len(r.Resumes)))
-	for _, resume := range r.Resumes {
+	return appendResumes(dst, r.Resumes)
+}
+
+func appendResumes(dst []byte, list []Resume) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, resume := range list {
 		dst = binary.AppendUvarint(dst, resume.Zone)
 		dst = binary.AppendUvarint(dst, resume.Sequence)
 	}
 	return dst
+}
+
+func (f *fields) resumes() (list []Resume) {
+	for range f.count(MaxZones, "resumes") {
+		list = append(list, Resume{Zone: f.uvarint(), Sequence: f.sequence()})
+	}
+	return list
 }
 
 // ParseReply reads the body of a Reply frame.
@@ -254,10 +272,7 @@ func ParseReply(body []byte) (Reply, error) {
 	r.Text = f.text(MaxTextBytes, "a text")
 	inner := &fields{rest: f.span(MaxHelloBytes, "a hello")}
 	r.Hello = inner.hello()
-	n := f.count(MaxZones, "resumes")
-	for range n {
-		r.Resumes = append(r.Resumes, Resume{Zone: f.uvarint(), Sequence: f.sequence()})
-	}
+	r.Resumes = f.resumes()
 	if err := errors.Join(f.err, inner.err); err != nil {
 		return Reply{}, fmt.Errorf("reply: %w", err)
 	}

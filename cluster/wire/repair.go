@@ -22,7 +22,7 @@ const (
 )
 
 // lastType is the last one that is known here. Later ones are skipped unread.
-const lastType = TypeBury
+const lastType = TypeShares
 
 // FeatureRepair says that the sender of the hello exchanges digests and sketches of what readers find.
 const FeatureRepair uint64 = 1 << 2

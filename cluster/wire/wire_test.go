@@ -52,6 +52,8 @@ func examples() []message {
 	end := RepairEnd{Zone: 1, First: 64, Last: 127, Sent: 300, Wanted: 2, Left: 1}
 	tooMany := RepairEnd{Zone: 1, Last: 255, TooMany: true}
 	wants := Wants{Zone: 1, Elements: []Element{{Key: 0x0123456789abcdef, Version: 1}, {Key: 2, Version: 1 << 63}}}
+	zones := Zones{Answered: 1, Removed: []uint64{0, 300}, Added: hello.Zones[1:]}
+	shares := Shares{Asks: true, Known: 301, Zones: hello.Zones, Stopped: []uint64{2}, Resumes: []Resume{{Zone: 300, Sequence: 1}}}
 	return []message{
 		{"hello", TypeHello, hello.Append(nil), hello, parser(ParseHello)},
 		{"reply", TypeReply, reply.Append(nil), reply, parser(ParseReply)},
@@ -75,6 +77,8 @@ func examples() []message {
 		{"agreed", TypeAgreed, Agreed{Zone: 1, Left: 300}.Append(nil), Agreed{Zone: 1, Left: 300}, parser(ParseAgreed)},
 		{"bury", TypeBury, wants.Append(nil), wants, parser(ParseWants)},
 		{"wants", TypeWants, wants.Append(nil), wants, parser(ParseWants)},
+		{"zones", TypeZones, zones.Append(nil), zones, parser(ParseZones)},
+		{"shares", TypeShares, shares.Append(nil), shares, parser(ParseShares)},
 	}
 }
 

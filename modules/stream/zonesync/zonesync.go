@@ -164,6 +164,9 @@ func subjects(config *tls.Config) (list []string) {
 // maxSubjects is how many certificates of one side count: a node has one, of a few kinds.
 const maxSubjects = 4
 
+// noRules are directives of stream that say nothing about who may connect. Peers are told of zones on the connections that stand.
+var noRules = []string{"keyval", "keyval_zone", "limit_conn_zone", "log_format"}
+
 // rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for those of
 // zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files out.
 func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byte) {
@@ -171,7 +174,7 @@ func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byt
 	for scope := b.Scope; scope != nil; scope = scope.Parent {
 		for _, n := range scope.Node.Block {
 			tuning := strings.HasPrefix(n.Name, "zone_sync_") && !strings.HasPrefix(n.Name, "zone_sync_ssl")
-			if !n.Opens && !tuning {
+			if !n.Opens && !tuning && !slices.Contains(noRules, n.Name) {
 				fmt.Fprintf(h, "%q %q\n", n.Name, n.Words) // a hash does not fail
 			}
 		}
