@@ -13,7 +13,6 @@ import (
 	"starling/lib/packets"
 	"starling/logs"
 	"starling/plan"
-	"starling/web"
 )
 
 // quitSyncTimeout bounds what is sent to the cluster after the last request of a graceful end.
@@ -36,6 +35,7 @@ type Host struct {
 	generation  int
 	testing     bool
 	admitted    chan struct{} // closed when connections may be accepted
+	privileged  atomic.Pointer[func(work func() error) error]
 	retiring    sync.WaitGroup
 	memory      memoryWatch
 	datagrams   *packets.Budget // of all UDP sessions
@@ -67,6 +67,19 @@ func (h *Host) Hold() (admit func()) {
 	held := make(chan struct{})
 	h.admitted = held
 	return func() { close(held) }
+}
+
+// GaveUpRights says how to do what needs the rights that the process had when it started. Nil is that they are gone for good.
+func (h *Host) GaveUpRights(privileged func(work func() error) error) {
+	h.privileged.Store(&privileged)
+}
+
+// AsStarted does work with the rights that the process was started with, as far as it still can.
+func (h *Host) AsStarted(work func() error) error {
+	if privileged := h.privileged.Load(); privileged != nil && *privileged != nil {
+		return (*privileged)(work)
+	}
+	return work()
 }
 
 // Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be read.
@@ -197,14 +210,16 @@ func (h *Host) clients(ctx context.Context, c *Cycle) <-chan struct{} {
 
 // Reload follows the running configuration with a newly read one. On an error the running one goes on unchanged.
 func (h *Host) Reload(ctx context.Context) error {
-	c, err := h.Load()
-	if err != nil {
-		return err
-	}
-	if err := h.Listen(ctx, c); err != nil {
-		return err
-	}
-	return h.Run(c)
+	return h.AsStarted(func() error {
+		c, err := h.Load()
+		if err != nil {
+			return err
+		}
+		if err := h.Listen(ctx, c); err != nil {
+			return err
+		}
+		return h.Run(c)
+	})
 }
 
 func (h *Host) closeListeners(which func(*listener) bool) {
@@ -213,7 +228,7 @@ func (h *Host) closeListeners(which func(*listener) bool) {
 			continue
 		}
 		delete(h.listeners, key)
-		if err := l.close(); err != nil {
+		if err := h.AsStarted(l.close); err != nil { // a unix socket may lie in a folder of root's
 			h.Log().Logf(logs.Alert, "close() of %s failed: %v", key.addr, err)
 		}
 	}
@@ -232,7 +247,11 @@ func (h *Host) Current() *Cycle { return h.current.Load() }
 
 // Reopen opens all log files anew.
 func (h *Host) Reopen() {
-	for _, err := range h.files.Reopen() {
+	var errs []error
+	if err := h.AsStarted(func() error { errs = h.files.Reopen(); return nil }); err != nil {
+		errs = append(errs, err)
+	}
+	for _, err := range errs {
 		h.Log().Logf(logs.Emerg, "%v", err)
 	}
 }
@@ -387,7 +406,7 @@ func (h *Host) end() {
 	h.endLife()
 }
 
-// Chown gives the log files and the directories of request bodies to the user that the process is about to become.
-func (h *Host) Chown(uid, gid int) []error {
-	return append(h.files.Chown(uid, gid), web.ChownBodyDirs(h.Current().plan, uid, gid)...)
+// GiveTo gives the log files, the directories of request bodies and the state files to the user that the process is about to become.
+func (h *Host) GiveTo(uid, gid int) []error {
+	return append(h.files.Chown(uid, gid), h.Current().plan.GiveTo(uid, gid)...)
 }

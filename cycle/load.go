@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"starling/admin"
 	"starling/conf"
@@ -82,6 +83,10 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	}
 	p := plan.New()
 	p.Prefix, p.ConfDir, p.FS, p.Old = o.Prefix, directory(o.ConfPath), o.FS, old
+	p.AsRoot = os.Geteuid() == 0
+	if old != nil {
+		p.AsRoot = old.AsRoot
+	}
 	if old != nil {
 		p.Clock = old.Clock // buckets compare its monotonic readings across reloads
 	}
@@ -142,6 +147,7 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 	p.Connections = &h.connections
 	p.Generation = h.generation + 1
 	p.Testing = h.testing
+	p.Privileged = h.AsStarted
 	defer func() {
 		if err != nil {
 			p.Logs.Close()

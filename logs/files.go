@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"starling/lib/owner"
 	"starling/nginx/errno"
 )
 
@@ -167,7 +168,8 @@ func (fs *Files) Reopen() []error {
 	return errs
 }
 
-// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew.
+// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew. It does not follow links: whoever
+// may write into the folder could have made one.
 func (fs *Files) Chown(uid, gid int) []error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -176,11 +178,7 @@ func (fs *Files) Chown(uid, gid int) []error {
 		if !f.onDisk() {
 			continue
 		}
-		info, err := f.out.Stat()
-		if err != nil || !info.Mode().IsRegular() {
-			continue // a pipe or a terminal is somebody else's
-		}
-		if err := f.out.Chown(uid, gid); err != nil {
+		if err := owner.Give(f.path, uid, gid); err != nil {
 			errs = append(errs, errno.Call("chown", f.path, err))
 		}
 	}

@@ -40,6 +40,11 @@ type Plan struct {
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
 	Old *Plan
 
+	// AsRoot says that root started the process, whoever it has become since.
+	AsRoot bool
+	// Privileged runs what needs the rights that the process was started with, if it has given them up since; nil: it has not. See AsStarted.
+	Privileged func(work func() error) error
+
 	parts   map[reflect.Type]any
 	read    map[string][]byte // by path; nil once the plan has started
 	link    []func() error
@@ -48,6 +53,7 @@ type Plan struct {
 	await   []func(context.Context)
 	quit    []func(context.Context)
 	retire  []func()
+	owner   []func(uid, gid int) []error
 	stamps  *stamp.Clock
 	traffic *Traffic
 }
@@ -115,6 +121,26 @@ func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step
 
 // OnRetire adds a step taken when the configuration's last request has ended.
 func (p *Plan) OnRetire(step func()) { p.retire = append(p.retire, step) }
+
+// OnOwner adds a step taken before the process becomes another user: it gives that user what must be his, with owner.Give.
+func (p *Plan) OnOwner(step func(uid, gid int) []error) { p.owner = append(p.owner, step) }
+
+// GiveTo takes the steps of OnOwner.
+func (p *Plan) GiveTo(uid, gid int) (errs []error) {
+	for _, step := range p.owner {
+		errs = append(errs, step(uid, gid)...)
+	}
+	return errs
+}
+
+// AsStarted does work with the rights that the process was started with: for the upkeep of files that lie in folders of root. Nothing of a
+// client's choosing may be opened in it.
+func (p *Plan) AsStarted(work func() error) error {
+	if p.Privileged == nil {
+		return work()
+	}
+	return p.Privileged(work)
+}
 
 // Link takes the link steps and returns all their errors.
 func (p *Plan) Link() []error {

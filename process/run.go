@@ -88,12 +88,9 @@ func (s *server) announce(ready *os.File) error {
 	if err := writePID(s.pidPath); err != nil {
 		return err
 	}
-	if s.user = c.Settings.User; s.user != nil {
-		if err := become(s.user, s.host, c.Log()); err != nil {
-			return err
-		}
-	} else if os.Geteuid() == 0 {
-		c.Log().Logf(logs.Notice, "running as root: the \"user\" directive names whom to become")
+	s.user = c.Settings.User
+	if err := become(s.user, s.host, c.Log()); err != nil {
+		return err
 	}
 	if ready == nil {
 		return nil
@@ -206,11 +203,11 @@ func (s *server) reload() {
 		c.Log().Logf(logs.Warn, "another \"user\" takes effect with a restart, not with a reload")
 	}
 	if path := c.PIDPath(); path != s.pidPath {
-		if err := writePID(path); err != nil {
+		if err := s.host.AsStarted(func() error { return writePID(path) }); err != nil {
 			c.Log().Logf(logs.Emerg, "%v", err)
 			return
 		}
-		if err := removePID(s.pidPath); err != nil {
+		if err := s.host.AsStarted(func() error { return removePID(s.pidPath) }); err != nil {
 			c.Log().Logf(logs.Alert, "%v", err)
 		}
 		s.pidPath = path
@@ -236,7 +233,7 @@ func changed(was, is *core.User) bool {
 
 // ended is the last that the process does.
 func (s *server) ended() {
-	if err := removePID(s.pidPath); err != nil {
+	if err := s.host.AsStarted(func() error { return removePID(s.pidPath) }); err != nil {
 		s.host.Log().Logf(logs.Warn, "%v", err)
 	}
 	s.host.Log().Logf(logs.Notice, "exit")

@@ -11,7 +11,11 @@ import (
 // replaceFD makes the descriptor to mean what from means.
 func replaceFD(from, to int) error { return unix.Dup2(from, to) }
 
-// keepRights says that only Linux can keep single rights of root.
-func keepRights() error { return errors.ErrUnsupported }
+// office would keep rights of root; only Linux gives them to single threads.
+type office struct{}
 
-func keepBindRight() error { return errors.ErrUnsupported }
+func keepRights() (*office, error) { return nil, errors.ErrUnsupported }
+
+func (*office) settle() error { return errors.ErrUnsupported }
+
+func (*office) asStarted(work func() error) error { return work() }

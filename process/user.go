@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -11,42 +12,121 @@ import (
 	"starling/cycle"
 	"starling/logs"
 	"starling/modules/core"
+	"starling/nginx/errno"
 )
 
-// become gives up the rights of root for those of a user. The right to bind ports below 1024 is kept where the system allows
-// it, for a reload may need it.
+// identity is who the process becomes.
+type identity struct {
+	user   string
+	uid    int
+	group  string
+	gid    int
+	groups []int // gid among them
+	node   *conf.Node
+}
+
+// nobody is the one to become without the "user" directive, as in nginx, and overflowID what stands for him where there is no list of users, as
+// in the image of a container that holds nothing but the program.
+const (
+	nobody     = "nobody"
+	overflowID = 65534
+)
+
+// whom finds out who is to be: the one that the directive names, else nobody with his group, or nogroup.
+func whom(u *core.User) (identity, error) {
+	if u == nil {
+		return nobodyIs(user.Lookup)
+	}
+	id := identity{user: u.Name, group: u.Group, node: u.Node}
+	var err error
+	if id.uid, id.gid, err = u.IDs(); err != nil {
+		return id, err
+	}
+	if group, err := user.LookupGroupId(strconv.Itoa(id.gid)); err == nil {
+		id.group = group.Name
+	}
+	if id.groups, err = memberOf(u.Name, id.gid); err != nil {
+		return id, conf.At(u.Node, "the groups of user \"%s\" are unknown: %s", u.Name, err)
+	}
+	return id, nil
+}
+
+// nobodyIs is whom without the directive.
+func nobodyIs(lookup func(string) (*user.User, error)) (identity, error) {
+	id := identity{user: nobody, uid: overflowID, group: "nogroup", gid: overflowID, groups: []int{overflowID}}
+	account, err := lookup(nobody)
+	if err != nil {
+		return id, nil //nolint:nilerr // the numbers will do
+	}
+	if id.uid, err = strconv.Atoi(account.Uid); err != nil {
+		return id, fmt.Errorf("user \"%s\" has the id \"%s\", which is no number", nobody, account.Uid)
+	}
+	for _, name := range []string{nobody, "nogroup"} {
+		group, err := user.LookupGroup(name)
+		if err != nil {
+			continue
+		}
+		if id.gid, err = strconv.Atoi(group.Gid); err != nil {
+			return id, fmt.Errorf("group \"%s\" has the id \"%s\", which is no number", name, group.Gid)
+		}
+		id.group = name
+		break
+	}
+	id.groups = []int{id.gid}
+	return id, nil
+}
+
+// failed words a call that must succeed for the process to become another.
+func (id *identity) failed(call string, err error) error {
+	text := fmt.Sprintf("%s failed (%s)", call, errno.Reason(err))
+	if id.node != nil {
+		return conf.At(id.node, "%s", text)
+	}
+	return errors.New(text + ": a process started as root becomes \"nobody\"; name another user with \"user\", or stay root with \"user root\"")
+}
+
+// become gives up the rights of root for those of a user, once everything is open that only root may open. What a reload needs of them is kept
+// where the system allows it, in a thread that serves nobody: the rights to bind ports below 1024 and to open any file.
 func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if os.Geteuid() != 0 {
-		log.Logf(logs.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
+		if u != nil {
+			log.Logf(logs.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
+		}
 		return nil
 	}
-	uid, gid, err := u.IDs()
+	id, err := whom(u)
 	if err != nil {
 		return err
 	}
-	for _, err := range host.Chown(uid, gid) {
+	if id.uid == 0 {
+		log.Logf(logs.Notice, "running as root, as \"user\" says: whatever lies below \"root\" is served, whoever may read it")
+		return nil
+	}
+	for _, err := range host.GiveTo(id.uid, id.gid) {
 		log.Logf(logs.Warn, "%v", err)
 	}
-	groups, err := memberOf(u.Name, gid)
-	if err != nil {
-		return conf.At(u.Node, "the groups of user \"%s\" are unknown: %s", u.Name, err)
+	kept, keeps := keepRights()
+	if err := syscall.Setgroups(id.groups); err != nil {
+		return id.failed(fmt.Sprintf("setgroups() for user \"%s\"", id.user), err)
 	}
-	keepsPorts := keepRights() == nil
-	if err := syscall.Setgroups(groups); err != nil {
-		return conf.At(u.Node, "setgroups() for user \"%s\" failed (%s)", u.Name, err)
+	if err := syscall.Setgid(id.gid); err != nil {
+		return id.failed(fmt.Sprintf("setgid(%d)", id.gid), err)
 	}
-	if err := syscall.Setgid(gid); err != nil {
-		return conf.At(u.Node, "setgid(%d) failed (%s)", gid, err)
+	if err := syscall.Setuid(id.uid); err != nil {
+		return id.failed(fmt.Sprintf("setuid(%d)", id.uid), err)
 	}
-	if err := syscall.Setuid(uid); err != nil {
-		return conf.At(u.Node, "setuid(%d) failed (%s)", uid, err)
+	left := "a reload can bind ports below 1024, and read and write files as root"
+	if keeps == nil {
+		keeps = kept.settle()
 	}
-	if keepsPorts {
-		keepsPorts = keepBindRight() == nil
+	if keeps == nil {
+		host.GaveUpRights(kept.asStarted)
+	} else {
+		host.GaveUpRights(nil)
+		log.Logf(logs.Warn, "no rights of root can be kept for reloads: %v", keeps)
+		left = "a reload has no more rights than that: it cannot bind new ports below 1024, and reads only what this user may read"
 	}
-	if !keepsPorts {
-		log.Logf(logs.Notice, "running as \"%s\": a reload cannot bind ports below 1024 that are not bound yet", u.Name)
-	}
+	log.Logf(logs.Notice, "started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s", id.user, id.uid, id.group, id.gid, left)
 	return nil
 }
 

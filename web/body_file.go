@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"starling/conf"
+	"starling/lib/owner"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/plan"
@@ -227,10 +228,10 @@ func makeBodyDirs(p *plan.Plan) error {
 	return nil
 }
 
-// ChownBodyDirs gives the directories of request bodies to the user that the process is about to become.
-func ChownBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
+// giveBodyDirs gives the directories of request bodies to the user that the process is about to become.
+func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
 	for _, path := range partOf(p).bodyDirs {
-		if err := os.Chown(path.dir, uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := owner.Give(path.dir, uid, gid); err != nil {
 			errs = append(errs, failedCall("chown", path.dir, err))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"starling/lib/clock"
 	"starling/nginx/sockaddr"
 	"starling/nginx/units"
+	"starling/plan"
 	"starling/vars"
 	"starling/web/h1"
 )
@@ -27,9 +28,9 @@ func hostname() string {
 }
 
 // defaultAddress is where a server without listen listens: *:80, or *:8000 for those who may not have port 80.
-func defaultAddress() sockaddr.Addr {
+func defaultAddress(p *plan.Plan) sockaddr.Addr {
 	port := uint16(80)
-	if os.Geteuid() != 0 {
+	if !p.AsRoot {
 		port = 8000
 	}
 	return sockaddr.Addr{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}

@@ -106,6 +106,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		return nil, b.problems
 	}
 	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })
+	p.OnOwner(func(uid, gid int) []error { return giveBodyDirs(p, uid, gid) })
 	b.site.slots = Side.Slots(p)
 	for _, m := range modules {
 		if m.API != nil {
@@ -144,7 +145,7 @@ func (b *builder) listen() {
 	for _, s := range b.site.servers {
 		listens := s.Core.Listens
 		if len(listens) == 0 {
-			listens = []listen{{addr: defaultAddress(), options: sockaddr.Options{IPv6Only: true}, plain: true, node: s.Scope.Node}}
+			listens = []listen{{addr: defaultAddress(b.site.plan), options: sockaddr.Options{IPv6Only: true}, plain: true, node: s.Scope.Node}}
 		}
 		for _, l := range listens {
 			k := byAddr[l.addr]

@@ -7,12 +7,16 @@ import (
 	"time"
 
 	"starling/lib/durable"
+	"starling/lib/owner"
 	"starling/logs"
+	"starling/nginx/errno"
+	"starling/plan"
 	"starling/zone/kinds"
 )
 
 // run rewrites the JSON file now and then, and the log when it has grown long, until the configuration retires.
-func (s *store) run(ctx context.Context, log logs.Logger) {
+func (s *store) run(ctx context.Context, p *plan.Plan) {
+	log := p.Log
 	pause := saveEvery
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -23,7 +27,7 @@ func (s *store) run(ctx context.Context, log logs.Logger) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		if err := s.save(false); err != nil {
+		if err := p.AsStarted(func() error { return s.save(false) }); err != nil {
 			log.Logf(logs.Error, "state file \"%s\" could not be written: %v", s.path, err)
 		} else if s.failed.Swap(false) {
 			log.Logf(logs.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
@@ -68,13 +72,23 @@ func (s *store) save(atEnd bool) (err error) {
 	return nil
 }
 
+// giveTo gives the files to the user that the process is about to become.
+func (s *store) giveTo(uid, gid int) (errs []error) {
+	for _, path := range []string{s.path, s.path + logSuffix} {
+		if err := owner.Give(path, uid, gid); err != nil {
+			errs = append(errs, errno.Call("chown", path, err))
+		}
+	}
+	return errs
+}
+
 // rotate begins the log anew with what the zone holds. Writes go on meanwhile.
 func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
 	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.local.Now(), write) })
 }
 
 // release ends one configuration's use; the last one leaves both files complete.
-func (s *store) release(log logs.Logger) {
+func (s *store) release(p *plan.Plan) {
 	s.mu.Lock()
 	s.users--
 	last := s.users == 0
@@ -82,11 +96,11 @@ func (s *store) release(log logs.Logger) {
 	if !last {
 		return
 	}
-	err := s.save(true)
+	err := p.AsStarted(func() error { return s.save(true) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(err, s.log.Close()); err != nil {
-		log.Logf(logs.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
+		p.Log.Logf(logs.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
 	}
 	s.log = nil
 }

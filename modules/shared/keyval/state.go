@@ -105,13 +105,14 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 			return conf.At(at.node, "%v", err)
 		}
 		started = true
-		go s.run(ctx, p.Log)
+		go s.run(ctx, p)
 		go s.syncRemote(ctx, p.Log)
 		return nil
 	})
+	p.OnOwner(s.giveTo)
 	p.OnRetire(func() {
 		if started { // else another step of the start failed
-			s.release(p.Log)
+			s.release(p)
 		}
 	})
 	return nil
