@@ -19,8 +19,9 @@ import (
 	"starling/lib/testkit"
 )
 
-// besideConf is one configuration for both servers: %[1]s is the folder of the sockets, %[2]s that of the documents, %[3]s the backend.
-const besideConf = `daemon off; master_process off; pid %[1]s/pid; error_log stderr emerg;
+// besideConf is one configuration for both servers, and both stay root where the test is: nginx without its master always does.
+// %[1]s is the folder of the sockets, %[2]s that of the documents, %[3]s the backend.
+const besideConf = `daemon off; master_process off; user root; pid %[1]s/pid; error_log stderr emerg;
 events { }
 http {
 	access_log off;

@@ -133,7 +133,8 @@ func TestGuardedAPI(t *testing.T) {
 	n := cl.Nodes[0]
 	// openssl passwd -apr1 secret, as the tools that come with web servers write it.
 	n.write("passwd", "admin:$apr1$4b8pTLnV$WR5r4Fy/6kbuL58WyUhvl.\n")
-	n.configure(`http {
+	n.configure(`user root; # who may read the passwords, for they are read while clients are served
+	http {
 	keyval_zone zone=one:32k;
 	keyval $arg_text $text zone=one;
 	log_format short '$remote_user $status "$request"';

@@ -86,7 +86,7 @@ func chunked(body string) string {
 }
 
 // smugglingConf proxies everything over kept connections. %[1]s is the folder of the socket, %[2]s the backend.
-const smugglingConf = `daemon off; master_process off; pid %[1]s/pid; error_log stderr emerg;
+const smugglingConf = `daemon off; master_process off; user root; pid %[1]s/pid; error_log stderr emerg;
 events { }
 http {
 	access_log off;
