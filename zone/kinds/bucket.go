@@ -73,7 +73,8 @@ func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
 func (b *Bucket) SetBurst(milli int64) { b.burstMilli.Store(milli) }
 
 // Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request.
-// A rejected request changes nothing. Keys that nginx ignores, empty or longer than 65535 bytes, pass without a trace.
+// A rejected request changes nothing. Empty keys, and those longer than 65535 bytes, pass without a trace: callers
+// put a digest in the place of a long one.
 func (b *Bucket) Account(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
 	if len(key) == 0 || len(key) > zone.MaxKeyBytes {
 		return 0, Passed

@@ -3,7 +3,7 @@ package limitconn
 import (
 	"starling/conf"
 	"starling/lib/conncount"
-	"starling/logs"
+	"starling/lib/longkey"
 	"starling/modules/shared/limitconn"
 	"starling/stream"
 )
@@ -43,10 +43,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 		if len(key) == 0 {
 			continue
 		}
-		if len(key) > conncount.MaxKeyBytes {
-			s.Logf(logs.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", z.Key.Text(), key)
-			continue
-		}
+		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx lets one too long pass
 		s.SetSlot(l.slot, []byte("PASSED"))
 		ticket, verdict := z.Enter(key, limit.Most)
 		if verdict == conncount.Entered {

@@ -90,6 +90,18 @@ func TestAnEmptyKeyIsNotCounted(t *testing.T) {
 	}
 }
 
+// TestALongKeyIsCounted: nobody gets past a limit by a key that is too long to be kept.
+func TestALongKeyIsCounted(t *testing.T) {
+	s := streamtest.Start(t, `stream { limit_conn_zone `+strings.Repeat("x", 300)+`$remote_addr zone=one:32k;
+		server { listen 1; limit_conn one 1; limit_conn_dry_run on; say "$limit_conn_status " hold; } }`, nil, &limitconn.Module, streamtest.Say())
+	for _, want := range []string{"PASSED ", "REJECTED_DRY_RUN "} {
+		buf := make([]byte, len(want))
+		if _, err := io.ReadFull(s.Dial(0), buf); err != nil || string(buf) != want {
+			t.Errorf("got %q, %v; want %q", buf, err, want)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"limit_conn_zone $pid zone=a:16k;", `zone "zone=a:16k" is too small in /test.conf:1`},

@@ -3,7 +3,7 @@ package limitconn
 import (
 	"starling/conf"
 	"starling/lib/conncount"
-	"starling/logs"
+	"starling/lib/longkey"
 	"starling/modules/shared/limitconn"
 	"starling/web"
 )
@@ -63,10 +63,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		if len(key) == 0 {
 			continue
 		}
-		if len(key) > conncount.MaxKeyBytes {
-			r.Logf(logs.Error, "the value of the \"%s\" key is more than 255 bytes: \"%s\"", limit.Key.Text(), key)
-			continue
-		}
+		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx lets one too long pass
 		outcome.Number = passed
 		ticket, verdict := limit.Enter(key, limit.Most)
 		if verdict == conncount.Entered {

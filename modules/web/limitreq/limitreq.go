@@ -5,14 +5,13 @@ import (
 
 	"starling/conf"
 	"starling/lib/clock"
+	"starling/lib/longkey"
 	"starling/logs"
 	"starling/plan"
 	"starling/web"
+	"starling/zone"
 	"starling/zone/kinds"
 )
-
-// maxKeyBytes is nginx's: it keeps a length in two bytes.
-const maxKeyBytes = 65535
 
 // The outcomes, as Slot.Number of a request; 0 is none.
 const (
@@ -96,13 +95,10 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	return l.admit(r, outcome, now, excess, last)
 }
 
-// keyOf evaluates the key; ok is false for one that does not count.
+// keyOf evaluates the key; ok is false for one that does not count. One too long counts by its hash: whoever sends it would be without limit
+// otherwise, as in nginx.
 func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
-	key = r.Expand(&z.key)
-	if len(key) > maxKeyBytes {
-		r.Logf(logs.Error, "the value of the \"%s\" key is more than 65535 bytes: \"%s\"", z.key.Text(), key)
-		return nil, false
-	}
+	key = longkey.Fit(r.Expand(&z.key), zone.MaxKeyBytes)
 	return key, len(key) > 0
 }
 

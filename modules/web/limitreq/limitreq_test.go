@@ -47,6 +47,25 @@ func TestBurst(t *testing.T) {
 	})
 }
 
+// TestALongKeyIsCounted: nobody gets past a limit by a key that is too long to be kept, in the last zone of several or before.
+func TestALongKeyIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := webtest.Start(t, modules, `
+			limit_req_zone `+strings.Repeat("$arg_k", 10)+` zone=long:32k rate=1r/m; limit_req_zone $arg_none zone=other:32k rate=1r/m;
+			server { location / { limit_req zone=long burst=1 nodelay; say x; } location /first { limit_req zone=long; limit_req zone=other; say x; } }`)
+		long := strings.Repeat("x", 7000)
+		if got := statuses(s, "/?k="+long, 3); got != "200 200 503" {
+			t.Errorf("got %s", got)
+		}
+		if got := statuses(s, "/?k="+long[1:]+"y", 3); got != "200 200 503" {
+			t.Errorf("another key: %s", got)
+		}
+		if got := statuses(s, "/first?k="+long[2:]+"zz", 2); got != "200 503" {
+			t.Errorf("not the last zone: %s", got)
+		}
+	})
+}
+
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := webtest.Start(t, modules, `
