@@ -22,6 +22,7 @@ import (
 	"starling/modules/web/accesslog"
 	"starling/modules/web/api"
 	"starling/modules/web/authbasic"
+	"starling/modules/web/authrequest"
 	"starling/modules/web/gzip"
 	"starling/modules/web/headers"
 	"starling/modules/web/keyval"
@@ -30,12 +31,14 @@ import (
 	"starling/modules/web/lookup"
 	"starling/modules/web/memcached"
 	"starling/modules/web/metrics"
+	"starling/modules/web/mirror"
 	"starling/modules/web/proxy"
 	"starling/modules/web/realip"
 	"starling/modules/web/rewrite"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
 	"starling/modules/web/stubstatus"
+	"starling/modules/web/sub"
 	"starling/modules/web/tryfiles"
 	"starling/modules/web/upstream"
 	"starling/stream"
@@ -60,7 +63,9 @@ func Web() []*web.Module {
 		&limitconn.Module,
 		&access.Module,
 		&authbasic.Module,
+		&authrequest.Module,
 		&tryfiles.Module,
+		&mirror.Module,
 		&upstream.Module,
 		&proxy.Module,
 		&memcached.Module,
@@ -68,6 +73,7 @@ func Web() []*web.Module {
 		&stubstatus.Module,
 		&metrics.Module,
 		&headers.Module,
+		&sub.Module,
 		&gzip.Module, // its filter sees what the others added
 		&accesslog.Module,
 		&static.Module, // last: it answers what no other family did

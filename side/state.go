@@ -55,6 +55,15 @@ func (s *State) Empty() State {
 	return State{Captures: s.Captures, trial: s.trial, slots: s.slots}
 }
 
+// Inherit takes over the values of another subject, but for what only their families can read.
+func (s *State) Inherit(from *State) {
+	for i := range from.slots {
+		if from.slots[i].Data == nil {
+			s.slots[i] = from.slots[i]
+		}
+	}
+}
+
 // NewSlot reserves a place that each subject has, for the values of `set` and for what a family remembers. Call it while the
 // configuration is bound or built.
 func (s *Side[C]) NewSlot(p *plan.Plan) int {

@@ -15,6 +15,8 @@ type keptBody struct {
 	block  *h1.Block // under memory, where that is not the read buffer
 	file   *BodyFile
 	whole  bool
+	// borrowed is the body of a subrequest's parent, which outlives it.
+	borrowed bool
 }
 
 func (k *keptBody) bytes() int64 {
@@ -24,9 +26,14 @@ func (k *keptBody) bytes() int64 {
 	return int64(len(k.memory))
 }
 
-// dropKept forgets what was kept, and ends its file.
+// dropKept forgets what was kept, and ends its file, when no subrequest reads it any more.
 func (r *Request) dropKept() {
+	r.joinSubs()
 	k := &r.kept
+	if k.borrowed {
+		*k = keptBody{}
+		return
+	}
 	if k.block != nil {
 		k.block.GiveBack()
 	}
@@ -204,6 +211,7 @@ func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err e
 	if err := k.file.write(k.memory); err != nil {
 		return false, err
 	}
+	r.joinSubs()
 	if k.block != nil {
 		k.block.GiveBack()
 	}

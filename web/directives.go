@@ -180,6 +180,8 @@ var answers = []conf.Directive{
 		Doc: "Sets where the answer to a status comes from: <code>... [=[<response>]] <uri>.",
 		Set: conf.Raw(setErrorPage),
 	},
+	flag("log_subrequest", "off", locations, "Writes access log lines for subrequests too.",
+		func(s *CoreSettings) *bool { return &s.LogSubrequest }),
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
 		func(s *CoreSettings) *bool { return &s.RecursiveErrorPages }),
 	{

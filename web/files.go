@@ -116,6 +116,9 @@ func (r *Request) misbehaves(d disabledBrowsers) bool {
 // startRate settles limit_rate for the response.
 func (r *Request) startRate() {
 	core := r.Location.Core
+	if r.parent != nil {
+		return // there is nobody to send to
+	}
 	r.rate = r.LimitRate
 	if r.rate == 0 {
 		r.rate = r.bytesOf(&core.LimitRate)

@@ -68,8 +68,10 @@ func (r *Request) process(at step) Result {
 	if result := r.handle(r.Location.phases[PreAccess]); result != Declined {
 		return result
 	}
-	if result := r.access(); result != Declined {
-		return result
+	if r.parent == nil { // what a request may see, its subrequests may
+		if result := r.access(); result != Declined {
+			return result
+		}
 	}
 	if result := r.handle(r.Location.phases[PreContent]); result != Declined {
 		return result

@@ -64,6 +64,10 @@ type Request struct {
 type engine struct {
 	site   *Site
 	parent *Request // of a subrequest
+	depth  int      // of subrequests around
+	family family   // of a client's request
+	subs   []*Sub   // made by this request
+	sub    Sub      // itself, where it is one
 	wire   Wire
 	h1     h1Wire
 	h2     h2Wire

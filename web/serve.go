@@ -29,6 +29,7 @@ func (s *Site) take(c *Conn) *Request {
 
 // give forgets all about a request that has ended.
 func (s *Site) give(r *Request) {
+	r.giveSubs()
 	r.callLasts()
 	for i := len(r.endings) - 1; i >= 0; i-- {
 		e := r.endings[i]
@@ -43,9 +44,10 @@ func (s *Site) give(r *Request) {
 		return // an odd request must not hold memory for ever
 	}
 	*r = Request{
-		Out:    Response{Headers: r.Out.Headers[:0]},
-		State:  r.State.Empty(),
-		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], bodies: r.bodies[:0], scratch: r.scratch[:0]},
+		Out:   Response{Headers: r.Out.Headers[:0]},
+		State: r.State.Empty(),
+		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], bodies: r.bodies[:0], subs: r.subs[:0],
+			sub: Sub{memory: memoryWire{body: r.sub.memory.body[:0]}}, scratch: r.scratch[:0]},
 	}
 	r.h1.waiting = nil
 	requests.Put(r)
@@ -76,16 +78,26 @@ func (r *Request) serve() (keep bool) {
 			r.runWith(r.process(fromPostRead))
 		}
 	}
+	r.finish()
+	r.runLog()
+	return r.wire.End(r)
+}
+
+// finish ends the response and waits for what was set off by the request.
+func (r *Request) finish() {
 	if !r.headSent && !r.finished {
 		r.Logf(logs.Error, "a handler ended the request without a response")
 		r.runWith(500)
 	}
 	r.FinishBody() // its failure is remembered
 	r.logFailure()
+	r.joinSubs()
+}
+
+func (r *Request) runLog() {
 	for _, h := range r.Location.phases[Log] {
 		h(r)
 	}
-	return r.wire.End(r)
 }
 
 // accept takes over what was read.
@@ -165,9 +177,7 @@ func (r *Request) badHead(err error) bool {
 		r.Logf(logs.Info, "%s %s", clientGone(err), where)
 		r.abandon(400)
 	}
-	for _, h := range r.Location.phases[Log] {
-		h(r)
-	}
+	r.runLog()
 	return false
 }
 
@@ -202,7 +212,7 @@ func clientGone(err error) string {
 
 // logFailure tells of a connection that failed under the response.
 func (r *Request) logFailure() {
-	if r.failure == nil || !r.LogEnabled(logs.Info) {
+	if r.failure == nil || r.failure == errDropped || !r.LogEnabled(logs.Info) {
 		return
 	}
 	if isTimeout(r.failure) {

@@ -65,6 +65,7 @@ type CoreSettings struct {
 	IfModifiedSince     IfModifiedSince
 	ETag                bool
 	MaxRanges           int
+	LogSubrequest       bool
 
 	AbsoluteRedirect     bool
 	ServerNameInRedirect bool

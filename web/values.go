@@ -69,6 +69,9 @@ func (r *Request) Logf(level logs.Level, format string, args ...any) {
 	if len(r.Line) > 0 {
 		text = fmt.Appendf(text, ", request: \"%s\"", r.Line)
 	}
+	if r.parent != nil {
+		text = fmt.Appendf(text, ", subrequest: \"%s\"", r.Path)
+	}
 	if len(r.LogNote) > 0 {
 		text = fmt.Appendf(text, ", %s", r.LogNote)
 	}

@@ -181,9 +181,15 @@ func (r *Request) complete() bool {
 }
 
 func appendRequestID(r *Request, dst []byte) ([]byte, bool) {
+	id := r.requestID()
+	return hex.AppendEncode(dst, id[:]), true
+}
+
+// requestID is made when it is first asked for.
+func (r *Request) requestID() [16]byte {
 	if !r.hasID {
 		rand.Read(r.id[:]) // never fails: the runtime ends the process first
 		r.hasID = true
 	}
-	return hex.AppendEncode(dst, r.id[:]), true
+	return r.id
 }

@@ -61,7 +61,7 @@ var ignored = []struct {
 	{"open_file_cache_min_uses", "<number>", locations, "files are opened for each request"},
 	{"open_file_cache_valid", "<time>", locations, "files are opened for each request"},
 	{"msie_padding", "on | off", locations, "the browsers that needed it are gone"},
-	{"subrequest_output_buffer_size", "<size>", locations, "there are no subrequests"},
+	{"subrequest_output_buffer_size", "<size>", locations, "what is kept of a subrequest depends on its use"},
 	{"server_names_hash_max_size", "<size>", conf.HTTP | conf.Stream, "tables grow as they need"},
 	{"server_names_hash_bucket_size", "<size>", conf.HTTP | conf.Stream, "tables grow as they need"},
 	{"types_hash_max_size", "<size>", locations, "tables grow as they need"},

@@ -11,7 +11,6 @@ var off = []struct {
 	in                      conf.Context
 	lacks                   string
 }{
-	{"auth_request", "off", "<uri>", locations, "subrequests that ask for permission"},
 	{"autoindex", "off", "on", locations, "lists of a directory's files"},
 	{"charset", "off", "<charset>", locationsIf, "charsets added to a response's type"},
 	{"override_charset", "off", "on", locationsIf, "charsets added to a response's type"},
@@ -20,8 +19,6 @@ var off = []struct {
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "checks of symbolic links"},
 	{"gunzip", "off", "on", locations, "decompression for clients"},
 	{"gzip_static", "off", "on|always", locations, "files that are already compressed"},
-	{"log_subrequest", "off", "on", locations, "subrequests"},
-	{"mirror", "off", "<uri>", locations, "copies of requests to other servers"},
 	{"msie_refresh", "off", "on", locations, "redirects for old browsers"},
 	{"proxy_cache", "off", "<zone>", locations, "cache"},
 	{"proxy_force_ranges", "off", "on", locations, "parts of a server's response"},

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/plan"
 	"starling/side"
 	"starling/stream"
 	"starling/vars"
@@ -39,7 +38,6 @@ var Module = stream.Module{
 }
 
 func parse(a *conf.Args) (assignment, error) {
-	p := side.PlanOf(a)
 	name, found := strings.CutPrefix(a.Words[0], "$")
 	if !found || name == "" {
 		return assignment{}, fmt.Errorf("invalid variable name \"%s\"", a.Words[0])
@@ -48,35 +46,8 @@ func parse(a *conf.Args) (assignment, error) {
 	if err != nil {
 		return assignment{}, err
 	}
-	assign, err := assignable(p, name)
+	assign, err := stream.Side.Assignable(side.PlanOf(a), name)
 	return assignment{assign, value}, err
-}
-
-// assignable makes a variable one that can be set, if it may be. What a map or its kin makes of it holds until it is set.
-func assignable(p *plan.Plan, name string) (func(*stream.Session, []byte), error) {
-	all := stream.Side.Variables(p)
-	known, _ := all.Find(name)
-	switch {
-	case known == nil:
-		if _, err := stream.Side.SlotVariable(p, name); err != nil {
-			return nil, err
-		}
-		known, _ = all.Find(name)
-		return known.Assign, nil
-	case known.Assign != nil:
-		return known.Assign, nil
-	case !known.Replaceable:
-		return nil, fmt.Errorf("the duplicate \"%s\" variable", name)
-	}
-	before, slot := *known, stream.Side.NewSlot(p)
-	assign := func(s *stream.Session, value []byte) { s.SetSlot(slot, value) }
-	return assign, all.Declare(vars.Variable[*stream.Session]{Name: name, Doc: before.Doc, Replaceable: true, Assign: assign,
-		Append: func(s *stream.Session, rest string, dst []byte) ([]byte, bool) {
-			if value := s.Slot(slot); value.Set {
-				return append(dst, value.Value...), true
-			}
-			return before.Append(s, rest, dst)
-		}})
 }
 
 func build(b *stream.Block) (stream.Handler, error) {

@@ -3,7 +3,6 @@ package gzip
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"starling/conf"
@@ -44,7 +43,7 @@ var Module = web.Module{
 			}, {
 				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
 				Doc: "Sets which media types are compressed besides text/html; `*` means all.",
-				Set: conf.Raw(setTypes),
+				Set: web.SetMediaTypes(func(s *Settings) *web.MediaTypes { return &s.Types }),
 			}, {
 				Name: "gzip_vary", Syntax: "on | off", Default: "off", In: places,
 				Doc: "Adds `Vary: Accept-Encoding` to what may be compressed.",
@@ -71,27 +70,10 @@ type Settings struct {
 	Level    int
 	MinBytes int64
 	HTTP10   bool // HTTP/1.0 too
-	Types    []string
+	Types    web.MediaTypes
 	Vary     bool
 	Proxied  proxied
 	Disabled []*regex.Regexp
-}
-
-const defaultType = "text/html"
-
-func setTypes(s *Settings, a *conf.Args) error {
-	if a.FirstWrite(&s.Types) {
-		s.Types = nil
-	}
-	for _, word := range a.Words {
-		word = strings.ToLower(word)
-		if slices.Contains(s.Types, word) || word == defaultType {
-			a.Warn("duplicate MIME type \"%s\"", word)
-			continue
-		}
-		s.Types = append(s.Types, word)
-	}
-	return nil
 }
 
 // proxied are the values of gzip_proxied.

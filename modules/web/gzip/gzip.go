@@ -33,9 +33,8 @@ func slotOf(p *plan.Plan) int {
 // compressor is one block's filter.
 type compressor struct {
 	*Settings
-	types map[string]bool // nil: all
-	pool  sync.Pool       // of *encoder, with the block's level
-	slot  int
+	pool sync.Pool // of *encoder, with the block's level
+	slot int
 }
 
 func build(b *web.Block) (web.Filter, error) {
@@ -44,13 +43,7 @@ func build(b *web.Block) (web.Filter, error) {
 	if !s.On {
 		return nil, nil
 	}
-	c := &compressor{Settings: s, types: map[string]bool{defaultType: true}, slot: slot}
-	for _, t := range s.Types {
-		c.types[t] = true
-	}
-	if c.types["*"] {
-		c.types = nil
-	}
+	c := &compressor{Settings: s, slot: slot}
 	c.pool.New = func() any {
 		e := &encoder{from: c}
 		e.writer, _ = gzip.NewWriterLevel(sink{e}, s.Level) // the level was checked
@@ -63,8 +56,8 @@ func build(b *web.Block) (web.Filter, error) {
 func (c *compressor) filter(r *web.Request) web.Body {
 	out := &r.Out
 	status := r.StatusFor(out.Status)
-	if status != 200 && status != 403 && status != 404 || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
-		!c.hasType(out.ContentType) {
+	if r.Parent() != nil || status != 200 && status != 403 && status != 404 || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
+		!c.Types.Has(out.ContentType) {
 		return nil
 	}
 	if _, encoded := out.Headers.Get(h1.HeaderContentEncoding); encoded {
@@ -78,7 +71,7 @@ func (c *compressor) filter(r *web.Request) web.Body {
 	}
 	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
-	weakenETags(r)
+	r.WeakenETags()
 	out.ContentLength, out.Ranges = -1, false
 	if r.MethodID == h1.MethodHead {
 		return nil // the head alone is what a GET would get
@@ -94,20 +87,6 @@ func giveBack(arg any, _ uint64) {
 	e := arg.(*encoder)
 	e.out = e.out[:0]
 	e.from.pool.Put(e)
-}
-
-// hasType looks at the media type without its parameters.
-func (c *compressor) hasType(contentType []byte) bool {
-	if c.types == nil {
-		return true
-	}
-	name, _, _ := bytes.Cut(contentType, []byte{';'})
-	var lower [64]byte
-	name = bytes.TrimSpace(name)
-	if len(name) > len(lower) {
-		return false
-	}
-	return c.types[string(ascii.AppendLower(lower[:0], name))]
 }
 
 // wanted is ngx_http_gzip_ok: what the request says.
@@ -170,24 +149,6 @@ func accepts(value []byte) bool {
 	}
 	return false
 }
-
-// weakenETags is ngx_http_weak_etag: a weak tag says that only the meaning is the same, not the bytes. What is no tag cannot be made weak,
-// and what stayed of it would name the bytes before compression: it is removed.
-func weakenETags(r *web.Request) {
-	kept := r.Out.Headers[:0]
-	for _, h := range r.Out.Headers {
-		if h.ID == h1.HeaderETag && (len(h.Value) <= len(weakPrefix) || !bytes.HasPrefix(h.Value, weakPrefix)) {
-			if len(h.Value) == 0 || h.Value[0] != '"' {
-				continue
-			}
-			h.Value = append(append(r.Alloc(len(weakPrefix) + len(h.Value))[:0], weakPrefix...), h.Value...)
-		}
-		kept = append(kept, h)
-	}
-	r.Out.Headers = kept
-}
-
-var weakPrefix = []byte("W/")
 
 // encoder compresses one response after another.
 type encoder struct {

@@ -18,6 +18,9 @@ func build(b *web.Block) (web.Filter, error) {
 	}
 	trail := s.trail // made once, so that a request makes no closure
 	return func(r *web.Request) web.Body {
+		if r.Parent() != nil {
+			return nil // no client sees the head
+		}
 		s.filter(r)
 		safe := isSafe(r.Out.Status)
 		if slices.ContainsFunc(s.Trailers, func(t Header) bool { return safe || t.always }) {

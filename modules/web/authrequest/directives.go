@@ -1,0 +1,67 @@
+// Package authrequest is auth_request: access depends on what another location answers.
+package authrequest
+
+import (
+	"fmt"
+	"strings"
+
+	"starling/conf"
+	"starling/side"
+	"starling/vars"
+	"starling/web"
+)
+
+const places = conf.HTTP | conf.Server | conf.Location
+
+// Module is the family.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "auth_request",
+		Doc:   "Allows or rejects a request by the answer to a subrequest.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Directives: []conf.Directive{
+			{
+				Name: "auth_request", Syntax: "<uri>|off", Default: "off", In: places,
+				Doc: "Asks a location of the same server, without the body of the request. 2xx allows the request, 401 and 403 reject it with that " +
+					"status, anything else ends it with 500.",
+				Set: conf.Raw(func(s *Settings, a *conf.Args) error {
+					s.path = []byte(a.Words[0])
+					if a.Words[0] == "off" {
+						s.path = nil
+					}
+					return nil
+				}),
+			}, {
+				Name: "auth_request_set", Syntax: "<$variable> <value>", In: places, Repeat: true,
+				Doc: "Sets a variable of the request when the subrequest has ended. The value may have variables of the subrequest, such as " +
+					"`$upstream_http_NAME`.",
+				Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parseAssignment),
+			},
+		},
+	},
+	Handlers: []web.Hook{{Phase: web.Access, Build: build}},
+}
+
+// Settings of one block.
+type Settings struct {
+	path        []byte // nil: off
+	assignments []assignment
+}
+
+type assignment struct {
+	assign func(*web.Request, []byte)
+	value  vars.Template[*web.Request]
+}
+
+func parseAssignment(a *conf.Args) (x assignment, err error) {
+	name, found := strings.CutPrefix(a.Words[0], "$")
+	if !found || name == "" {
+		return x, fmt.Errorf("invalid variable name \"%s\"", a.Words[0])
+	}
+	if x.assign, err = web.Side.Assignable(side.PlanOf(a), name); err != nil {
+		return x, err
+	}
+	x.value, err = web.Side.Compile(a, a.Words[1])
+	return x, err
+}

@@ -1,0 +1,172 @@
+package web
+
+import (
+	"errors"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+
+	"starling/logs"
+	"starling/web/h1"
+)
+
+// Bounds of what one request of a client can set off.
+const (
+	// maxSubrequestDepth is nginx's: a location that asks itself ends there.
+	maxSubrequestDepth = 50
+	// maxSubrequests bounds those of one client's request, however they are nested: each holds the memory of a request until the
+	// client's ends. Pages made of hundreds of parts are beyond it on purpose.
+	maxSubrequests = 1000
+)
+
+// Subrequest says what a request asks another location of its server.
+type Subrequest struct {
+	Path, Query []byte // valid until the parent ends
+	// SameMethod asks with the method of the parent; else it is GET.
+	SameMethod bool
+	// WithBody passes the body on that the parent has kept whole (KeepBody); else there is none.
+	WithBody bool
+	// KeepBytes is the most that is kept of the body of the answer; one with more fails. 0 drops the body.
+	KeepBytes int64
+}
+
+// Sub is a request whose wire is memory. It begins at the server's rewrites, passes no access control, has variables of its own that
+// begin with the values of the parent's, and is logged where log_subrequest says so.
+type Sub struct {
+	request *Request
+	memory  memoryWire
+	done    chan struct{} // closed when it has ended; nil before Start
+	before  *Sub          // started before this one by the same parent: it is logged first
+}
+
+// family is what the requests of one client's request share.
+type family struct{ members atomic.Int32 }
+
+var (
+	errTooDeep = errors.New("subrequests cycle")
+	errTooMany = errors.New("too many subrequests")
+)
+
+// Parent is the request that a subrequest serves, nil for a client's.
+func (r *Request) Parent() *Request { return r.parent }
+
+// Subrequest makes a request inside this one. It fails where they are nested too deep or are too many; the failure is logged, and what
+// asks ends with 500.
+func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
+	root := r
+	for root.parent != nil {
+		root = root.parent
+	}
+	switch {
+	case r.depth >= maxSubrequestDepth:
+		r.Logf(logs.Error, "subrequests cycle while processing \"%s\"", s.Path)
+		return nil, errTooDeep
+	case root.family.members.Add(1) > maxSubrequests:
+		r.Logf(logs.Error, "more than %d subrequests while processing \"%s\"", maxSubrequests, s.Path)
+		return nil, errTooMany
+	}
+	child := r.site.take(r.Conn)
+	sub := &child.sub
+	sub.request, sub.done, sub.before = child, nil, nil
+	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
+	child.wire, child.in, child.parent, child.depth = &sub.memory, r.in, r, r.depth+1
+	child.inherit(r, s)
+	r.subs = append(r.subs, sub)
+	return sub, nil
+}
+
+// inherit gives a subrequest what it has of its parent.
+func (r *Request) inherit(parent *Request, s Subrequest) {
+	r.Line, r.Target, r.Proto, r.Version = parent.Line, parent.Target, parent.Proto, parent.Version
+	r.Headers, r.Seen = slices.Clip(parent.Headers), parent.Seen
+	r.Host, r.Port, r.Remote = parent.Host, parent.Port, parent.Remote
+	r.Path, r.Query = s.Path, s.Query
+	r.Method, r.MethodID = methodGet, h1.MethodGet
+	if s.SameMethod {
+		r.Method, r.MethodID = parent.Method, parent.MethodID
+	}
+	r.Internal, r.Server, r.Location = true, parent.Server, parent.Server.base
+	r.ContentLength = 0
+	if k := &parent.kept; s.WithBody && k.whole {
+		r.kept = keptBody{memory: k.memory, file: k.file, whole: true, borrowed: true}
+		r.ContentLength = k.bytes()
+		r.bodyRead = r.ContentLength
+	}
+	r.id, r.hasID = parent.requestID(), true
+	r.State.Inherit(&parent.State)
+}
+
+// Run serves the subrequest here and now. The request it returns has ended; it, and what its variables say, is valid until the parent
+// ends.
+func (s *Sub) Run() *Request {
+	s.request.serveSub()
+	return s.request
+}
+
+// Start serves the subrequest beside its parent, which ends no sooner.
+func (s *Sub) Start() {
+	s.memory.beside = true
+	s.done = make(chan struct{})
+	for _, other := range s.request.parent.subs {
+		if other != s && other.done != nil {
+			s.before = other
+		}
+	}
+	go func() {
+		defer close(s.done)
+		defer func() {
+			if reason := recover(); reason != nil {
+				s.request.panicked = true
+				s.request.Conn.server.Log.Logf(logs.Alert, "*%d panic while serving a subrequest: %v %s", s.request.Conn.Serial, reason, debug.Stack())
+			}
+		}()
+		s.request.serveSub()
+	}()
+}
+
+// Wait waits for the end of a subrequest that was started and returns it as Run does.
+func (s *Sub) Wait() *Request {
+	if s.done != nil {
+		<-s.done
+	}
+	return s.request
+}
+
+// Body is what was kept of the answer, valid until the parent ends.
+func (s *Sub) Body() []byte { return s.memory.body }
+
+// Failed tells that the answer did not come whole.
+func (s *Sub) Failed() error { return s.request.failure }
+
+func (r *Request) serveSub() {
+	r.StartedAt = r.Now()
+	r.runWith(r.process(fromServerRewrite))
+	r.finish()
+	if !r.Location.Core.LogSubrequest {
+		return
+	}
+	if before := r.sub.before; before != nil {
+		before.Wait()
+	}
+	r.runLog()
+}
+
+// joinSubs waits for the subrequests: they read the head and the kept body of their parent.
+func (r *Request) joinSubs() {
+	for _, s := range r.subs {
+		s.Wait()
+	}
+}
+
+// giveSubs forgets the subrequests.
+func (r *Request) giveSubs() {
+	for i, s := range r.subs {
+		r.subs[i] = nil
+		s.Wait()
+		if cap(s.memory.body) > maxKeptAnswerBytes {
+			s.memory.body = nil
+		}
+		r.site.give(s.request)
+	}
+	r.subs = r.subs[:0]
+}
