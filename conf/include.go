@@ -8,6 +8,9 @@ import (
 	"path"
 	"sort"
 	"strings"
+
+	"starling/lib/filekind"
+	"starling/nginx/errno"
 )
 
 // loader reads configuration files, each once.
@@ -57,6 +60,13 @@ func (l *loader) load(name string) (string, error) {
 }
 
 func (l *loader) read(name string) ([]byte, error) {
+	info, err := fs.Stat(l.fsys, inside(name))
+	if err == nil {
+		err = filekind.Check(info.Mode())
+	}
+	if err != nil {
+		return nil, fileError("open", name, err)
+	}
 	f, err := l.fsys.Open(inside(name))
 	if err != nil {
 		return nil, fileError("open", name, err)
@@ -74,20 +84,10 @@ func (l *loader) read(name string) ([]byte, error) {
 
 // fileError words the failure of a system call as nginx does, where the number is the same everywhere.
 func fileError(call, name string, err error) error {
-	reason := err
-	if inner := errors.Unwrap(err); inner != nil {
-		reason = inner
+	if errors.Is(err, fs.ErrInvalid) {
+		err = errors.New("file names must be UTF-8")
 	}
-	why := reason.Error()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		why = "2: No such file or directory"
-	case errors.Is(err, fs.ErrPermission):
-		why = "13: Permission denied"
-	case errors.Is(err, fs.ErrInvalid):
-		why = "file names must be UTF-8"
-	}
-	return fmt.Errorf("%s() \"%s\" failed (%s)", call, name, why)
+	return errno.Call(call, name, err)
 }
 
 // expand turns the word of an include into full paths. A pattern without a match is no error, a plain name

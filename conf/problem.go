@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"starling/lib/masked"
 	"starling/nginx/errno"
 )
 
@@ -22,15 +23,16 @@ type Problem struct {
 	order int  // position in load order, by which problems are sorted; 0: that of the directive being bound
 }
 
-// Error is in nginx's form: what is wrong, " in FILE:LINE".
+// Error is in nginx's form: what is wrong, " in FILE:LINE". Passwords in URLs are left out.
 func (p *Problem) Error() string {
+	what := masked.Passwords(p.What)
 	switch p.File {
 	case "":
-		return p.What
+		return what
 	case CommandLine:
-		return p.What + " in " + CommandLine
+		return what + " in " + CommandLine
 	}
-	return fmt.Sprintf("%s in %s:%d", p.What, p.File, p.Line)
+	return fmt.Sprintf("%s in %s:%d", what, p.File, p.Line)
 }
 
 // At makes a problem at the place of a node, for setters that look into blocks.

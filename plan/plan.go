@@ -218,7 +218,7 @@ func (p *Plan) ReadFile(path string) ([]byte, error) {
 	if data, known := p.read[path]; known {
 		return data, nil
 	}
-	data, err := fs.ReadFile(p.FS, strings.TrimPrefix(path, "/"))
+	data, err := readFile(p.FS, path)
 	if err == nil && p.read != nil {
 		p.read[path] = data
 	}

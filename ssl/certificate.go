@@ -36,7 +36,7 @@ func reason(err error) string {
 	if number, ok := errno.Of(err); ok {
 		return errno.Text(number)
 	}
-	return err.Error()
+	return errno.Reason(err)
 }
 
 // parseChain returns all certificates of a PEM file; other blocks are passed over, as OpenSSL does.

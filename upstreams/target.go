@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"starling/lib/masked"
 	"starling/upstream"
 )
 
@@ -28,7 +29,10 @@ type Target struct {
 // TargetError is a target that cannot be; Text is nginx's, without the place.
 type TargetError struct{ What, Text string }
 
-func (e *TargetError) Error() string { return e.What + " in upstream \"" + e.Text + "\"" }
+func (e *TargetError) Error() string {
+	text := strings.TrimPrefix(masked.Passwords("//"+e.Text), "//") // what is behind the scheme
+	return e.What + " in upstream \"" + text + "\""
+}
 
 // maxUnixPathBytes is what fits into a sockaddr_un.
 const maxUnixPathBytes = 107

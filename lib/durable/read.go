@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"starling/lib/filekind"
 )
 
 // buffered reads records one after another.
@@ -129,10 +131,17 @@ type Found struct {
 
 // ReadFile gives each whole record of the log at path, in order, to replay and changes nothing. No log is one without records.
 func ReadFile(path string, replay func(record []byte) error) (Found, error) {
-	file, err := os.Open(path)
+	kind, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Found{}, nil
 	}
+	if err == nil {
+		err = filekind.Check(kind.Mode())
+	}
+	if err != nil {
+		return Found{}, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return Found{}, err
 	}

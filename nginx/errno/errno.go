@@ -25,6 +25,10 @@ func Reason(err error) string {
 	if number, ok := Of(err); ok {
 		return strconv.Itoa(int(number)) + ": " + Text(number)
 	}
+	var at *fs.PathError
+	if errors.As(err, &at) { // who words it names the path
+		return at.Err.Error()
+	}
 	return err.Error()
 }
 

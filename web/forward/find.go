@@ -3,6 +3,7 @@ package forward
 import (
 	"net/netip"
 
+	"starling/lib/masked"
 	"starling/logs"
 	"starling/upstream"
 	"starling/upstream/balance"
@@ -21,7 +22,7 @@ func (x *Exchange) find() web.Result {
 	url := string(r.Expand(x.l.Target.ByRequest))
 	rest, scheme := x.l.family.cutScheme(url)
 	if scheme == nil {
-		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", url)
+		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", masked.Passwords(url))
 		return 500
 	}
 	t, err := groups.ParseTarget(rest, scheme.Port, true)

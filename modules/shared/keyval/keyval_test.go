@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -311,4 +312,18 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%q gives %v and %v", body, changes, problem)
 		}
 	})
+}
+
+// TestAStateThatIsNoFileIsAnError has nobody at the other end of a pipe: reading it would not end.
+func TestAStateThatIsNoFileIsAnError(t *testing.T) {
+	for _, suffix := range []string{"", ".log"} {
+		file := filepath.Join(t.TempDir(), "one.keyval")
+		if err := syscall.Mkfifo(file+suffix, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := load(t, "keyval_zone zone=one:32k state="+file+";", nil)
+		if err == nil || !strings.Contains(err.Error(), "it is a named pipe, not a file") || !strings.HasSuffix(err.Error(), "in /c:1") {
+			t.Errorf("got %v", err)
+		}
+	}
 }

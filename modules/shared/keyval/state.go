@@ -14,6 +14,7 @@ import (
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
+	"starling/lib/filekind"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/plan"
@@ -132,7 +133,7 @@ func (s *store) load(z *kinds.Keyval) error {
 	case logged.Records > 0:
 		return nil
 	}
-	text, err := os.ReadFile(s.path)
+	text, err := readState(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = os.Stat(filepath.Dir(s.path)) // better said by -t than when it is too late
 		return err
@@ -149,6 +150,16 @@ func (s *store) load(z *kinds.Keyval) error {
 	return nil
 }
 
+// readState reads a file, and nothing else: a named pipe would never end the start.
+func readState(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if err := filekind.Check(info.Mode()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
 func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 	var found kinds.Restored
 	return func(record []byte) error { return z.Restore(record, &found, now) }
@@ -156,7 +167,7 @@ func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 
 // salvage fills in from the JSON file what a damaged log has lost. It was saved at most some seconds before the last write.
 func (s *store) salvage(z *kinds.Keyval) error {
-	text, err := os.ReadFile(s.path)
+	text, err := readState(s.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil
 	}

@@ -48,6 +48,7 @@ func start(t *testing.T) (*webtest.Server, string) {
 			location /maybe { auth_basic $arg_realm; say maybe; }
 			location /missing { auth_basic_user_file /nowhere; say x; }
 			location /dir { auth_basic_user_file /; say x; }
+			location /device { auth_basic_user_file /dev/zero; say x; }
 		}`), file
 }
 
@@ -88,6 +89,7 @@ func TestLogLines(t *testing.T) {
 		{"/", "odd:x", "401", `[error] *4 the password of user "odd" in "` + file + `" is in a form that is not known`},
 		{"/missing", "plain:x", "403", `[error] *5 open() "/nowhere" failed (2: No such file or directory), client`},
 		{"/dir", "plain:x", "500", `[crit] *6 open() "/" failed (`},
+		{"/device", "plain:x", "500", `[crit] *7 open() "/dev/zero" failed (it is a device, not a file)`},
 	} {
 		header := "X: none"
 		if c.pair != "" {

@@ -11,9 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tg123/go-htpasswd"
-
 	"starling/lib/descrypt"
+	"starling/lib/filekind"
+
+	"github.com/tg123/go-htpasswd"
 )
 
 const (
@@ -107,6 +108,9 @@ func (f *files) read(path string) (*users, error) {
 }
 
 func readUsers(path string, info fs.FileInfo) (*users, error) {
+	if err := filekind.Check(info.Mode()); err != nil {
+		return nil, err
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,61 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"starling/lib/filekind"
+)
+
+// pipePatience is how long a named pipe may take: nginx lets passwords of keys come through one, and would wait for ever.
+var pipePatience = 5 * time.Second
+
+const pipePoll = 10 * time.Millisecond
+
+// readFile reads a whole file. Of what is no file only named pipes are read.
+func readFile(files fs.FS, path string) ([]byte, error) {
+	name := strings.TrimPrefix(path, "/")
+	info, err := fs.Stat(files, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode()&fs.ModeNamedPipe != 0:
+		return readPipe(path)
+	}
+	if err := filekind.Check(info.Mode()); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fs.ReadFile(files, name)
+}
+
+// readPipe waits for somebody who writes into a named pipe, and reads until he closes it.
+func readPipe(path string) ([]byte, error) {
+	pipe, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer pipe.Close()
+	end := time.Now().Add(pipePatience)
+	if err := pipe.SetReadDeadline(end); err != nil {
+		return nil, err
+	}
+	for {
+		data, err := io.ReadAll(pipe) // at once, with nothing, while nobody has it open
+		if len(data) > 0 && err == nil {
+			return data, nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && time.Now().After(end) {
+			err = fmt.Errorf("nothing came through the named pipe within %v", pipePatience)
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		time.Sleep(pipePoll)
+	}
+}
