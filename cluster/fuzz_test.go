@@ -7,6 +7,14 @@ import (
 	"testing"
 
 	"starling/cluster/wire"
+	"starling/lib/testkit"
+)
+
+// memoryPerByte and memoryAtAll bound what frames make a session allocate, whatever they say: a gap is remembered shard by shard, and digests
+// that differ are answered with a sketch of 80 KB, once.
+const (
+	memoryPerByte = 256
+	memoryAtAll   = 2 << 20
 )
 
 // FuzzSession lets a peer that has completed its hello say anything in well-formed frames, on either side of a connection. The session
@@ -43,13 +51,21 @@ func FuzzSession(f *testing.F) {
 			end = 0
 		}
 		victim := net.pipes[0].ends[end]
+		received, allocated := 0, 0
 		for len(script) >= 3 {
 			kind, size := wire.Type(script[0]&0x7f), int(script[1])|int(script[2])<<8
 			body := script[3:min(3+size, len(script))]
 			script = script[3+len(body):]
-			if victim.Receive(wire.AppendFrame(nil, kind, body, nil), net.now) != nil {
+			frame := wire.AppendFrame(nil, kind, body, nil)
+			received += len(frame)
+			var err error
+			allocated += testkit.Allocated(func() { err = victim.Receive(frame, net.now) })
+			if err != nil {
 				break
 			}
+		}
+		if most := memoryAtAll + memoryPerByte*received; allocated > most {
+			t.Errorf("%d bytes were allocated for %d received, want at most %d", allocated, received, most)
 		}
 		if e := victim.Ended(); e != nil && strings.ContainsAny(e.Err.Error(), "\n\x1b") {
 			t.Errorf("a line of the log was forged by why a session ended: %q", e.Err)

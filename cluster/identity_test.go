@@ -297,3 +297,25 @@ func TestRefusalsTellWhoIsThere(t *testing.T) {
 		t.Errorf("the node that was reached is refused: %s", got)
 	}
 }
+
+// Where what tells nodes apart has changed, or an address is out of the list, ids are free again.
+func TestIDsAreUnbound(t *testing.T) {
+	f, h := lonely(t)
+	f.comes(h, "10.0.0.1", "CN=old", honest).session.Lost(nil, h.reading())
+	if got := f.comes(h, "10.0.0.1", "CN=new", honest).ended(); got == "" {
+		t.Error("another certificate has the id")
+	}
+	h.node.ForgetIdentities()
+	if got := f.comes(h, "10.0.0.1", "CN=new", honest).ended(); got != "" {
+		t.Errorf("after a reload that changes who may connect: %s", got)
+	}
+
+	f, h = lonely(t)
+	f.isDialled(h, "10.0.0.1:9000", "", honest).session.Lost(nil, h.reading())
+	f.comes(h, "192.0.2.1", "", honest) // another one, or NAT
+	h.node.Unlist("10.0.0.1:9000")
+	f.isDialled(h, "10.0.0.9:9000", "", honest)
+	if got := f.comes(h, "10.0.0.9", "", otherLife).ended(); got != "" {
+		t.Errorf("a node that moved with the list is refused: %s", got)
+	}
+}

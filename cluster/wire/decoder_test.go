@@ -3,22 +3,13 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"runtime/metrics"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/s2"
-)
 
-// allocated returns about how many bytes f allocated: small objects are counted some 100 KB late. Nothing else may run meanwhile.
-func allocated(f func()) int {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample)
-	before := sample[0].Value.Uint64()
-	f()
-	metrics.Read(sample)
-	return int(sample[0].Value.Uint64() - before)
-}
+	"starling/lib/testkit"
+)
 
 // trusted returns a decoder whose peer has completed its hello.
 func trusted(records bool) *Decoder {
@@ -79,7 +70,7 @@ func TestBytesClaimedCostNothing(t *testing.T) {
 		d := trusted(test.records)
 		frame := AppendFrame(nil, test.t|compressedBit, test.block, nil)
 		var err error
-		bytes := allocated(func() { _, err = read(d, frame, len(frame)) })
+		bytes := testkit.Allocated(func() { _, err = read(d, frame, len(frame)) })
 		if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.refused)
 		}
@@ -159,7 +150,7 @@ func FuzzDecoder(f *testing.F) {
 			d.WantRecords()
 		}
 		parsers := examples()
-		bytes := allocated(func() {
+		bytes := testkit.Allocated(func() {
 			for rest := stream; len(rest) > 0; {
 				n := min(int(cut)+1, len(rest))
 				d.Filled(copy(d.Space(n), rest[:n]))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
+
+	"starling/lib/testkit"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; only for a new protocol version")
@@ -292,7 +294,11 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		all := examples()
 		m := all[int(which)%len(all)]
-		value, err := m.parse(body)
+		var value any
+		var err error
+		if bytes := testkit.Allocated(func() { value, err = m.parse(body) }); bytes > memoryAtAll+memoryPerByte*len(body) {
+			t.Errorf("%d bytes were allocated for a body of %d", bytes, len(body))
+		}
 		if err != nil || value == nil {
 			return
 		}

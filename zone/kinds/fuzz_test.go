@@ -3,10 +3,18 @@ package kinds
 import (
 	"testing"
 
+	"starling/lib/testkit"
 	"starling/zone"
 )
 
 // The decoders get foreign bytes: they may refuse them, but never panic, and never take more memory than the budget.
+
+// memoryPerByte bounds what a byte from a peer may make a zone allocate: the shortest record has 5 bytes, its entry in the zone and what holds it
+// until it is taught some hundreds. memoryAtAll is what a zone of this size has itself.
+const (
+	memoryPerByte = 256
+	memoryAtAll   = 1 << 20
+)
 
 func fuzzDecoders(f *testing.F, fill func(z zone.Shared), fresh func() zone.Shared) {
 	source := fresh()
@@ -25,9 +33,15 @@ func fuzzDecoders(f *testing.F, fill func(z zone.Shared), fresh func() zone.Shar
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		z := fresh()
 		z.Hold([zone.Shards / 64]uint64{1, 1, 1, 1})
-		_, applyErr := z.Apply(1, 1, payload, 5, at(0))
-		_, learnErr := z.Learn(payload, at(0))
-		z.Release(at(0))
+		var applyErr, learnErr error
+		bytes := testkit.Allocated(func() {
+			_, applyErr = z.Apply(1, 1, payload, 5, at(0))
+			_, learnErr = z.Learn(payload, at(0))
+			z.Release(at(0))
+		})
+		if most := memoryAtAll + memoryPerByte*len(payload); bytes > most {
+			t.Errorf("%d bytes were allocated for %d received, want at most %d", bytes, len(payload), most)
+		}
 		z.Flush(at(0))
 		z.Tick(at(1000))
 		stats := z.Stats()
