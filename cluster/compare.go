@@ -15,7 +15,7 @@ func mismatch(mine zone.Info, theirs *wire.Zone) string {
 	case uint8(mine.Kind) != theirs.Kind:
 		return fmt.Sprintf("it keeps %s here and %s there", kindName(mine.Kind), kindName(zone.Kind(theirs.Kind)))
 	case mine.Expression != theirs.Expression:
-		return fmt.Sprintf("its key is %q here and %q there", mine.Expression, theirs.Expression)
+		return fmt.Sprintf("its key is %.*q here and %.*q there", maxShown, mine.Expression, maxShown, theirs.Expression)
 	}
 	return ""
 }
@@ -48,6 +48,9 @@ func kindName(k zone.Kind) string {
 	}
 	return fmt.Sprintf("an unknown kind (%d)", uint8(k))
 }
+
+// maxShown is how much of a key is shown, in characters.
+const maxShown = 500
 
 // maxMismatches bounds what is told and remembered of one peer: a hello may name a thousand zones that nobody else has.
 const maxMismatches = 16

@@ -193,3 +193,31 @@ func TestTwoHundredConnectionsCostLittle(t *testing.T) {
 		t.Errorf("%v allocations for a frame that is skipped", perFrame)
 	}
 }
+
+// A peer that asks for sketches of a few shards again and again is answered until the budget is spent, and at its pace afterwards.
+func TestSketchesHaveABudget(t *testing.T) {
+	f, h := lonely(t)
+	a := f.isDialled(h, "10.0.0.1:9000", "", helloOf(honestID, 1, 70))
+	kv := h.node.table.Load().byName["kv"]
+	a.session.push.zones = append(a.session.push.zones, &pushZone{state: kv, index: 0, shard: -1})
+	cells := wire.Sketch{Zone: 0, First: 0, Last: 254, Cells: make([]byte, 64*20)}.Append(nil)
+	answered := 0
+	ask := func() {
+		pz := a.session.push.zones[0]
+		pz.repairs = nil
+		if err := a.says(wire.TypeSketch, cells); err != nil {
+			t.Fatal(err)
+		}
+		answered += len(pz.repairs)
+	}
+	for range 1000 {
+		ask()
+	}
+	if answered != sketchShardsMost/255 {
+		t.Errorf("%d of 1000 sketches at once are answered", answered)
+	}
+	f.step(2000)
+	if ask(); answered != sketchShardsMost/255+1 {
+		t.Errorf("after two seconds %d are answered, want one more", answered)
+	}
+}

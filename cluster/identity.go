@@ -109,7 +109,7 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 		if err := n.makeRoom(s.identity, now); err != nil {
 			return nil, err
 		}
-		p = &peer{id: id, in: make(map[uint64]*Session), waiting: make(map[uint64]*Session), told: make(map[string]bool), metBy: s.identity.key}
+		p = &peer{id: id, in: make(map[uint64]*Session), waiting: make(map[uint64]*Session), told: make(map[uint64]bool), metBy: s.identity.key}
 		n.peers[id] = p
 	}
 	if holder, ok := p.bind(s); !ok {

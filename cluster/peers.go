@@ -31,7 +31,7 @@ type peer struct {
 	mismatchedMS          map[string]int64       // monotonic, since when there is each
 	compared              map[string]*comparison // by zone
 	// told holds what has been logged of the peer, so that a reconnect does not repeat it.
-	told map[string]bool
+	told map[uint64]bool // by the hash of the text, which a peer can make long
 }
 
 const (
@@ -134,9 +134,10 @@ func (p *peer) inherit(before *peer) {
 func (n *Node) once(s *Session, kind EventKind, text string) {
 	p := s.peer
 	n.mu.Lock()
-	known := p.told[text]
+	hash := zone.KeyHash([]byte(text))
+	known := p.told[hash]
 	if !known && len(p.told) < maxTold {
-		p.told[text] = true
+		p.told[hash] = true
 	}
 	n.mu.Unlock()
 	if !known {

@@ -178,6 +178,10 @@ func (s *Session) askRepair(iz *intakeZone, compared zone.Comparable, cells int,
 	m := &iz.mending
 	m.last = min(m.first+m.width, zone.Shards) - 1
 	m.sinceMS = now.MonoMS
+	if m.width < zone.Shards && !s.sketching.take(m.last-m.first+1, now) {
+		m.active, m.notBeforeMS = false, now.MonoMS+repairStallMS // the next digests begin again
+		return
+	}
 	sketch := compared.Sketch(m.first, m.last-m.first+1, cells)
 	if sketch == nil {
 		m.active = false

@@ -37,6 +37,9 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	if !ok || len(pz.repairs) >= maxRepairJobs {
 		return nil // the acceptor asks again
 	}
+	if shards := int(ask.Last) - int(ask.First) + 1; shards < zone.Shards && !s.sketching.take(shards, now) {
+		return nil // … in its time
+	}
 	mine := compared.Sketch(int(ask.First), int(ask.Last)-int(ask.First)+1, theirs.Cells())
 	if mine == nil {
 		return nil

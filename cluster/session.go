@@ -59,8 +59,10 @@ type Session struct {
 	token   uint64
 	tokenMS int64
 	push    pusher
-	intake  intake
-	steady  steady // of a peer that named FeatureSteady
+	// sketching bounds the work of comparing.
+	sketching sketching
+	intake    intake
+	steady    steady // of a peer that named FeatureSteady
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session
