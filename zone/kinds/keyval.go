@@ -207,16 +207,62 @@ func (k *Keyval) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.App
 	return applied, err
 }
 
-// keepRemote writes what peers sent to the log. A payload of which the zone had no room for all is left out: replayed, it could
-// take the room of writes that were acknowledged here, and the node would not start. Repair brings it again when there is room.
+// keepRemote writes what peers sent to the log.
 func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, now clock.Reading) {
-	if applied.Refused > 0 {
+	if k.onRemote == nil || applied.Won+applied.Cleared == 0 {
 		return
 	}
-	if k.onRemote == nil || applied.Won+applied.Cleared == 0 {
+	if applied.Refused+applied.Ahead > 0 {
+		k.keepStanding(payload, now)
 		return
 	}
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(ageMS, now)
 	k.onRemote(append(binary.AppendVarint([]byte{stateFrom}, d.aheadMS), payload...))
+}
+
+// standingPieceBytes is from when a log record of keepStanding is handed on.
+const standingPieceBytes = 64 << 10
+
+// keepStanding writes to the log what stands here of the keys in a payload of which the zone did not take all. The payload itself, replayed, could take
+// the room of writes that were acknowledged here, or bring stamps that were refused. Without any of it the log would lack what made room
+// for later writes: a shorter value, a deletion. In both cases the node would not start as it was.
+func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
+	d := registerDecoder{Reader: zone.Read(payload)}
+	d.begin(0, now)
+	e := registerEncoder{zone: &k.registers}
+	var record []byte
+	for d.Len() > 0 && !d.Failed() {
+		if len(record) == 0 {
+			record = e.Begin(record, now)
+		}
+		record = k.appendStanding(record, &d, &e)
+		if len(record) >= standingPieceBytes || d.Len() == 0 {
+			k.onRemote(record)
+			record = record[:0]
+		}
+	}
+}
+
+// appendStanding appends what stands here of the keys of one group.
+func (k *Keyval) appendStanding(record []byte, d *registerDecoder, e *registerEncoder) []byte {
+	number := d.Byte()
+	sh := k.store.ShardNumber(int(number))
+	sh.Lock()
+	defer sh.Unlock()
+	record = append(record, number)
+	for {
+		key, _, more := d.record(&k.registers)
+		switch {
+		case !more:
+			return append(record, zone.GroupEnd)
+		case len(key) == 0 && sh.Clear() != 0:
+			record = e.AppendClear(record, sh.Clear())
+		case len(key) == 0:
+		default:
+			if _, r := sh.Find(key); r != nil {
+				record = e.AppendChange(record, r, sh.Key(r), sh.Value(r))
+			}
+		}
+	}
 }
