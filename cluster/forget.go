@@ -51,13 +51,13 @@ func (n *Node) protect(z *zoneState, now clock.Reading) {
 	}
 	n.mu.Lock()
 	through, away := n.awayFrom(z)
-	gone := n.lostMS + noticedMS
+	lost, gone := n.heardMS, n.lostMS+noticedMS
 	alone := n.expected == 0 && len(n.sessions) == 0
 	n.mu.Unlock()
 	if !away {
-		through, gone = 0, 0
+		through, lost, gone = 0, 0, 0
 	}
-	compared.Protect(through, gone)
+	compared.Protect(through, lost, gone)
 	if local := n.clocks.clusterTime(now); alone {
 		compared.ForgetThrough(local.WallMS-n.settings.Load().TimeoutMS-inFlightMS, local.MonoMS)
 	}

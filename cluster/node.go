@@ -44,7 +44,8 @@ type Node struct {
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
 	changes    uint64 // of who is connected
-	lostMS     int64  // when a connection was lost last, by cluster time; at first when the node began
+	// lostMS is when a connection was lost last, heardMS when that peer had been heard of, by cluster time; at first when the node began.
+	lostMS, heardMS int64
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
@@ -73,7 +74,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
 		origins: make(map[zone.Origin]holder), proof: config.Proof,
 	}
-	n.lostMS = now.WallMS
+	n.lostMS, n.heardMS = now.WallMS, now.WallMS
 	n.table.Store(&zoneTable{})
 	if err := n.Reload(config, now); err != nil {
 		return nil, err

@@ -478,6 +478,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 	}
 	n.changes++
 	n.lostMS = n.clocks.clusterTime(now).WallMS
+	n.heardMS = max(n.heardMS, n.lostMS-(now.MonoMS-s.lastReadMS.Load()))
 	for _, c := range p.compared {
 		c.sinceMS = 0
 	}

@@ -190,7 +190,7 @@ var happenings = []struct {
 	}, map[string]any{"zones.kv.refused": nil, "zones.kv.full": true, "zones.kv.agreement": "full, not comparable"}},
 	{"pairs come and go faster than their deletions can be forgotten", func(f *fabric) {
 		h := f.hosts[0]
-		for i := range 200_000 {
+		for i := range 250_000 {
 			h.set(fmt.Sprintf("key%d", i), "x")
 			if err := h.keyval.Delete(fmt.Appendf(nil, "key%d", i), h.reading()); err != nil {
 				f.t.Fatal(err)

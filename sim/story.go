@@ -220,6 +220,8 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 		return true, nil
 	case "storm": // storm 5s 1 0 1: a write per ms on each host named
 		return true, w.storm(c)
+	case "churn": // churn 1000 100ms 0 1: so many pairs come and go, one per 100 ms, written at one of the hosts named and deleted at the next
+		return true, w.churn(c)
 	case "rush": // rush 200ms 0 1: a request per ms on each host named
 		w.rush(c)
 		return true, nil
@@ -267,6 +269,33 @@ func (w *World) storm(c *command) error {
 			}
 		}
 		w.step()
+	}
+	return nil
+}
+
+// churnTickEvery is after how many pairs of a churn the hosts get time to tick.
+const churnTickEvery = 10
+
+// churn lets pairs come and go. Of the time between two of them only what the hosts need is simulated.
+func (w *World) churn(c *command) error {
+	pauseMS, hosts := c.duration(2).Milliseconds(), c.words[3:]
+	for n := range c.number(1) {
+		one, other := w.host(hosts[n%len(hosts)]), w.host(hosts[(n+1)%len(hosts)])
+		key := fmt.Sprint("churn", w.nowMS, ".", n)
+		if err := one.set(key, "x"); err != nil {
+			return fmt.Errorf("after %d pairs: %w, %+v", n, err, one.keyval.Stats())
+		}
+		if other != one && !w.Within(time.Second, func() bool { return other.get(key) == "x" }) {
+			return fmt.Errorf("after %d pairs: host %d has not got %s", n, other.index, key)
+		}
+		other.remove(key)
+		steps := int64(2)
+		if n%churnTickEvery == 0 {
+			steps = tickEveryMS
+		}
+		steps = min(steps, pauseMS)
+		w.nowMS += pauseMS - steps
+		w.Run(time.Duration(steps) * time.Millisecond)
 	}
 	return nil
 }

@@ -33,6 +33,10 @@ func (w *World) doAt(c *command) (known bool, err error) {
 		return true, nil
 	case "delete":
 		h.remove(c.word(1))
+	case "deletes": // deletes 100 key: key0, key1, …
+		for i := range c.number(1) {
+			h.remove(fmt.Sprint(c.word(2), i))
+		}
 	case "clear":
 		return true, h.clear()
 	case "bind":
@@ -127,6 +131,16 @@ func (w *World) expectStatus(c *command) (known bool, err error) {
 		return true, figure(status.Zones["lim"].Forfeited / 1000)
 	case "repaired":
 		return true, figure(status.Zones[c.word(1)].Repaired)
+	case "tombstones":
+		return true, figure(status.Zones[c.word(1)].Tombstones)
+	case "given-up":
+		return true, figure(status.Zones[c.word(1)].GaveUp)
+	case "full": // full kv = 0
+		full := int64(0)
+		if status.Zones[c.word(1)].Full {
+			full = 1
+		}
+		return true, figure(full)
 	case "ahead":
 		return true, figure(status.Zones[c.word(1)].Ahead)
 	case "shows": // shows kv differ

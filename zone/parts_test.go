@@ -39,7 +39,7 @@ func (k noKeeper) Framed(uint64, []byte, clock.Reading) {
 	}
 }
 func (noKeeper) Sweep(*Shard, clock.Reading) {}
-func (noKeeper) Needed(*Record) bool         { return false }
+func (noKeeper) Needed(*Record) int          { return 0 }
 func (noKeeper) GivenUp(*Record)             {}
 
 type noEncoder struct{}

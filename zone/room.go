@@ -45,11 +45,15 @@ func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
 	if s.live.Load()+bytes > limit {
 		return
 	}
-	for _, giveUp := range []func(*Shard, int64) bool{(*Shard).giveUpUnneeded, (*Shard).giveUpOldest} {
+	for needed := range MostNeeded + 1 {
+		budget, giveUp := 2*s.limit, giveUp(needed)
+		if needed == 0 {
+			budget = s.limit
+		}
 		for i := range s.shards {
 			sh := &s.shards[i]
 			sh.Lock()
-			for s.live.Load()+s.graves.Load()+bytes > s.limit && giveUp(sh, monoMS) {
+			for s.live.Load()+s.graves.Load()+bytes > budget && giveUp(sh, monoMS) {
 			}
 			sh.Unlock()
 		}

@@ -127,9 +127,9 @@ type Comparable interface {
 	GaveUpMS() int64
 	// ForgetThrough forgets the deletions stamped until then: all members know them since sinceMonoMS, and nothing from before that is on its way.
 	ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int)
-	// Protect says which deletions to give up last: those of what was written after throughMS, and was there before goneMS: a member that
-	// is away since then may hold it. 0, 0 when no member is away.
-	Protect(throughMS, goneMS int64)
+	// Protect says which deletions to give up last: those of what was written after throughMS, and was there when a member that is away
+	// was heard of last, at lostMS, or at least when all others had noticed, at goneMS: it may hold that. All are 0 when no member is away.
+	Protect(throughMS, lostMS, goneMS int64)
 	// Outdated says that a frame flushed then may hold what was deleted since, though the deletion is forgotten.
 	Outdated(flushedMonoMS int64) bool
 	// Tombstones returns the elements of the deletions that beat the given elements, which are sorted by Element.Compare.

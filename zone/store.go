@@ -21,8 +21,8 @@ type Keeper interface {
 	DueMS(r *Record) int64
 	// Forget is told under the shard's lock that a record is about to be removed.
 	Forget(sh *Shard, r *Record, key []byte)
-	// Needed says of a tombstone that it is given up last: a member that is away may hold what it deletes.
-	Needed(r *Record) bool
+	// Needed says how much a tombstone is needed, up to MostNeeded: those that are needed least are given up first.
+	Needed(r *Record) int
 	// GivenUp is told under the shard's lock that a tombstone is removed before its time.
 	GivenUp(r *Record)
 	// Framed is told the sequence of each new frame, before any shard may be cut (see Store.Cut).
@@ -30,6 +30,9 @@ type Keeper interface {
 	// Sweep removes what is useless from one locked shard. Called by Tick.
 	Sweep(sh *Shard, now clock.Reading)
 }
+
+// MostNeeded is a tombstone of which a member that is away most likely holds what it deletes.
+const MostNeeded = 2
 
 // Encoder writes the changes of one frame.
 type Encoder interface {
@@ -55,7 +58,7 @@ type Store struct {
 	limit  int64
 	seed   maphash.Seed
 
-	// live and graves are the bytes of records and of tombstones; both together are within limit.
+	// live and graves are the bytes of records and of tombstones: see fits.
 	live, graves             atomic.Int64
 	records, tombs, pending  atomic.Int64
 	arrivals                 atomic.Uint64 // a time in ms, and how many keys came in it

@@ -91,22 +91,20 @@ const (
 	evictRecords = 64
 )
 
-// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, the oldest of the whole zone first;
-// the least recently used records do if evict is set.
+// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, and the least recently used records do if
+// evict is set.
 // The caller holds the lock of own; locks of other shards are only tried, so no two can wait for each other.
 func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64) bool {
 	for evicted := 0; cost <= limit; {
 		live := s.live.Add(cost)
-		if live <= limit && live+s.graves.Load() <= s.limit {
-			return true
+		if live <= limit {
+			if s.fits(own, monoMS) {
+				return true
+			}
+			s.live.Add(-cost)
+			return false // tombstones wait to be sent, or others hold the locks: no reason to drop a record
 		}
 		s.live.Add(-cost)
-		if live <= limit && s.graves.Load() > 0 {
-			if !s.giveUpTombstone(own, monoMS) {
-				return false // they wait to be sent, or others hold the locks: no reason to drop a record
-			}
-			continue
-		}
 		if !evict || evicted == evictRecords || !s.evictOne(orderOfUse, own, monoMS, (*Shard).evictOldest) {
 			return false
 		}
@@ -118,21 +116,31 @@ func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64)
 
 // reserveGrave takes cost from the budget for a tombstone.
 func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
+	if s.graves.Add(cost); s.fits(own, monoMS) {
+		return true
+	}
+	s.graves.Add(-cost)
+	return false
+}
+
+// fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least. Those that are needed, or wait
+// to be sent, may take as much again as the zone has: else what is written while a member is away could cost a deletion of which it must be told.
+func (s *Store) fits(own *Shard, monoMS int64) bool {
 	for {
-		if graves := s.graves.Add(cost); s.live.Load()+graves <= s.limit {
+		used := s.live.Load() + s.graves.Load()
+		if used <= s.limit || s.graves.Load() == 0 {
+			return used <= s.limit
+		}
+		if s.evictOne(orderOfGraves, own, monoMS, giveUp(0)) {
+			continue
+		}
+		if used <= 2*s.limit {
 			return true
 		}
-		s.graves.Add(-cost)
-		if s.live.Load()+cost > s.limit || !s.giveUpTombstone(own, monoMS) {
+		if !s.evictOne(orderOfGraves, own, monoMS, giveUp(1)) && !s.evictOne(orderOfGraves, own, monoMS, giveUp(MostNeeded)) {
 			return false
 		}
 	}
-}
-
-// giveUpTombstone removes the oldest tombstone, of those that are needed last.
-func (s *Store) giveUpTombstone(own *Shard, monoMS int64) bool {
-	return s.graves.Load() > 0 &&
-		(s.evictOne(orderOfGraves, own, monoMS, (*Shard).giveUpUnneeded) || s.evictOne(orderOfGraves, own, monoMS, (*Shard).giveUpOldest))
 }
 
 // evictOne lets the shard with the oldest record of an order give one up, or the next if it cannot.
@@ -178,12 +186,19 @@ func (sh *Shard) evictOldest(int64) bool {
 	return slot != 0
 }
 
-func (sh *Shard) giveUpOldest(monoMS int64) bool {
-	return sh.giveUp(sh.firstOf(orderOfGraves, func(*Record) bool { return true }), monoMS)
-}
-
-func (sh *Shard) giveUpUnneeded(monoMS int64) bool {
-	return sh.giveUp(sh.firstOf(orderOfGraves, func(r *Record) bool { return !sh.store.keeper.Needed(r) }), monoMS)
+// giveUp removes a shard's oldest tombstone that is not needed more than that.
+func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
+	return func(sh *Shard, monoMS int64) bool {
+		slot := sh.firstOf(orderOfGraves, func(r *Record) bool { return needed == MostNeeded || sh.store.keeper.Needed(r) <= needed })
+		if slot == 0 {
+			return false
+		}
+		sh.store.keeper.GivenUp(sh.at(slot))
+		sh.store.gaveUp.Add(1)
+		sh.store.outdate(monoMS)
+		sh.Remove(slot)
+		return true
+	}
 }
 
 // firstOf is the oldest record of an order that may go, of the first evictScan.
@@ -199,18 +214,6 @@ func (sh *Shard) firstOf(which int, may func(r *Record) bool) Slot {
 		slot = sh.at(slot).newer
 	}
 	return 0
-}
-
-func (sh *Shard) giveUp(slot Slot, monoMS int64) bool {
-	if slot == 0 {
-		return false
-	}
-	r := sh.at(slot)
-	sh.store.keeper.GivenUp(r)
-	sh.store.gaveUp.Add(1)
-	sh.store.outdate(monoMS)
-	sh.Remove(slot)
-	return true
 }
 
 // outdate notes that frames flushed until then may bring back what was deleted, to those who get them late.

@@ -244,7 +244,7 @@ func (b *Bucket) Sweep(sh *zone.Shard, now clock.Reading) { b.dropIdle(sh, sweep
 func (b *Bucket) DueMS(*zone.Record) int64 { return 0 }
 
 // Needed is never asked: buckets leave no tombstones.
-func (b *Bucket) Needed(*zone.Record) bool { return false }
+func (b *Bucket) Needed(*zone.Record) int { return 0 }
 
 // GivenUp is never told, see Needed.
 func (b *Bucket) GivenUp(*zone.Record) {}

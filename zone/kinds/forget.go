@@ -18,8 +18,8 @@ type forgets struct {
 	longestMS atomic.Int64
 	// gaveUpMS is the time of the youngest tombstone given up for want of room.
 	gaveUpMS atomic.Int64
-	// throughMS and goneMS say what a member that is away may hold, see zone.Comparable.Protect.
-	throughMS, goneMS atomic.Int64
+	// These say what a member that is away may hold, see zone.Comparable.Protect.
+	throughMS, lostMS, goneMS atomic.Int64
 }
 
 func raise(to *atomic.Int64, ms int64) {
@@ -84,15 +84,32 @@ func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 // GivenUp notes that a tombstone is removed before its time.
 func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
 
-// Needed says that a member that is away may hold what the tombstone deleted, and that nothing else tells it.
-func (g *registers) Needed(r *zone.Record) bool {
-	goneMS := g.goneMS.Load()
-	return goneMS != 0 && int64(r.Born)*1000 <= goneMS && stamp.Stamp(r.Word1).MS() > g.throughMS.Load()
+// bornUnitMS is the unit of Record.Born: 32 bits of it are two years, of which half can be told from the other.
+const bornUnitMS = 16
+
+func bornAt(ms int64) uint32 { return uint32(ms / bornUnitMS) }
+
+// bornBy says whether a key came until then.
+func bornBy(r *zone.Record, ms int64) bool { return int32(bornAt(ms)-r.Born) >= 0 }
+
+// Needed says how likely a member that is away holds what the tombstone deleted, where nothing else tells it.
+func (g *registers) Needed(r *zone.Record) int {
+	lostMS, goneMS := g.lostMS.Load(), g.goneMS.Load()
+	switch {
+	case goneMS == 0 || stamp.Stamp(r.Word1).MS() <= g.throughMS.Load():
+		return 0
+	case bornBy(r, lostMS):
+		return zone.MostNeeded
+	case bornBy(r, goneMS):
+		return 1
+	}
+	return 0
 }
 
 // Protect says which deletions are given up last.
-func (g *registers) Protect(throughMS, goneMS int64) {
+func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
 	g.throughMS.Store(throughMS)
+	g.lostMS.Store(lostMS)
 	g.goneMS.Store(goneMS)
 }
 

@@ -12,7 +12,7 @@ import (
 
 // registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones.
 // Word0 of a record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to cluster time,
-// ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is the second of the first stamp under the key.
+// ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is when the key came, see bornAt.
 type registers struct {
 	base
 	clock     *stamp.Clock
@@ -115,7 +115,7 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	case r == nil:
 		return refused, 0
 	case !known:
-		r.Born = uint32(w.stamp.MS() / 1000)
+		r.Born = bornAt(w.stamp.MS())
 	}
 	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.endMS)
 	if w.tombstone {
