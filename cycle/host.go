@@ -58,6 +58,7 @@ func NewHost(o Options, files *logs.Files) *Host {
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	close(h.admitted)
+	files.Report(h.Log)
 	return h
 }
 

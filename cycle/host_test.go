@@ -287,3 +287,22 @@ func TestAStaleUnixSocketIsReplaced(t *testing.T) {
 		t.Errorf("the socket is left behind: %v", err)
 	}
 }
+
+func TestTheErrorLogTellsOfALogThatCannotBeWritten(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full on this system: ", err)
+	}
+	h := newHost(t)
+	t.Cleanup(h.Stop)
+	web := address(t)
+	h.run("http { access_log /dev/full; server { listen " + web + "; return 204; } }")
+	if got := getStatus(t, "http://"+web+"/"); got != 204 {
+		t.Fatal(got)
+	}
+	testkit.Eventually(t, patience, func() error {
+		if !strings.Contains(h.log(), "write() \"/dev/full\" failed (28: No space left on device); 1 lines of it are lost so far") {
+			return errors.New("the error log does not tell")
+		}
+		return nil
+	})
+}

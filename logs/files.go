@@ -27,6 +27,8 @@ type Files struct {
 	byPath map[string]*file
 	// echo is where grave lines also go until the process runs; nil then.
 	echo atomic.Pointer[io.Writer]
+	// report gives the log that tells of others that cannot be written; nil before the process runs.
+	report atomic.Pointer[func() Logger]
 	// program begins a line on echo: "starling: [emerg] …".
 	program string
 
@@ -110,7 +112,7 @@ func (fs *Files) acquire(path string) (*file, error) {
 		f.users++
 		return f, nil
 	}
-	f := &file{path: path, users: 1, buffered: map[*AccessLog]bool{}}
+	f := &file{set: fs, path: path, users: 1, buffered: map[*AccessLog]bool{}}
 	switch {
 	case path == StderrPath:
 		f.out = os.Stderr
@@ -198,6 +200,7 @@ func (fs *Files) Failed() uint64 {
 
 // file is one open log file.
 type file struct {
+	set   *Files
 	path  string
 	users int // configurations that have it, under Files.mu
 
@@ -205,8 +208,8 @@ type file struct {
 	out    *os.File      // nil when closed
 	syslog *syslogSocket // in place of out; nil for files
 	failed atomic.Uint64
-	// muteUntil is when a failing file may complain again, in seconds since 1970.
-	muteUntil int64
+	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error log.
+	muteUntil, reportUntil int64
 	// buffered are the logs that hold lines back; they are written out before the file is opened anew.
 	buffered map[*AccessLog]bool
 }
@@ -295,5 +298,17 @@ func (f *file) complain(err error) {
 		return
 	}
 	f.muteUntil = now + 1
-	fmt.Fprintf(os.Stderr, "%v\n", errno.Call("write", f.path, err))
+	failure := errno.Call("write", f.path, err)
+	fmt.Fprintf(os.Stderr, "%v\n", failure)
+	if log := f.set.report.Load(); log != nil && now >= f.reportUntil {
+		f.reportUntil = now + reportEvery
+		// Beside the lock: the error log may be this very file, which then fails once more and is mute.
+		go (*log)().Logf(Alert, "%v; %d lines of it are lost so far", failure, f.failed.Load())
+	}
 }
+
+// reportEvery is how often the error log tells that a file cannot be written, in seconds: nginx's minute.
+const reportEvery = 60
+
+// Report sets where to tell that a log cannot be written, besides standard error, which often leads nowhere.
+func (fs *Files) Report(to func() Logger) { fs.report.Store(&to) }

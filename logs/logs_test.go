@@ -206,6 +206,44 @@ func TestFailedWritesAreCounted(t *testing.T) {
 	}
 }
 
+// TestTheErrorLogTellsOfLogsThatCannotBeWritten has one that lives and one that is full itself.
+func TestTheErrorLogTellsOfLogsThatCannotBeWritten(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full on this system: ", err)
+	}
+	path := filepath.Join(t.TempDir(), "error.log")
+	files := logs.NewFiles("starling")
+	opened := files.Logs()
+	errors, err := opened.ErrorLog([]logs.Target{{Path: path, Level: logs.Error}, {Path: "/dev/full", Level: logs.Error}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.Report(func() logs.Logger { return errors })
+	access, err := opened.AccessLog(logs.AccessOptions{Path: "/dev/full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		access.Write([]byte("lost\n"))
+	}
+	const want = "[alert]"
+	testkit.Eventually(t, time.Minute, func() error {
+		if text := read(t, path); !strings.Contains(text, want) || !strings.Contains(text, "write() \"/dev/full\" failed (28: No space left on device)") {
+			return fmt.Errorf("the error log has %q", text)
+		}
+		return nil
+	})
+	testkit.Eventually(t, time.Minute, func() error { // the alert itself failed too in the file that is full
+		if n := files.Failed(); n != 101 {
+			return fmt.Errorf("%d failures", n)
+		}
+		return nil
+	})
+	if n := strings.Count(read(t, path), "\n"); n != 1 {
+		t.Errorf("the error log has %d lines", n)
+	}
+}
+
 func TestWritingLogsAllocatesNothing(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
