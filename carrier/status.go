@@ -44,8 +44,12 @@ func (c *Carrier) Status() Status {
 	links := sortedLinks(c.links)
 	watches := slices.SortedFunc(maps.Values(c.watches), func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) })
 	c.mu.Unlock()
+	var absent []string
 	for _, l := range links {
 		m := l.status()
+		if m.State == string(connecting) {
+			absent = append(absent, m.Address)
+		}
 		status.Agree = status.Agree && m.State != string(connecting)
 		status.Members = append(status.Members, m)
 	}
@@ -53,8 +57,12 @@ func (c *Carrier) Status() Status {
 		if m, addresses, trouble := w.status(); trouble {
 			status.Agree = status.Agree && addresses > 0
 			status.Members = append(status.Members, m)
+			if addresses == 0 {
+				absent = append(absent, "")
+			}
 		}
 	}
+	c.node.Absent(&status.Status, absent)
 	return status
 }
 

@@ -127,6 +127,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 		if err != nil {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
 		}
+		z.merged.Add(int64(applied.Won + applied.Cleared))
 		if d.AgeMS > lateMS {
 			n.cameLate(applied.Won+applied.Cleared, now)
 		}
@@ -233,6 +234,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		if err != nil {
 			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
 		}
+		z.merged.Add(int64(applied.Won + applied.Cleared))
 		n.cameLate(applied.Won+applied.Cleared, now)
 		s.refused(iz, applied.Refused+applied.Ahead, now)
 	}

@@ -25,8 +25,9 @@ type peer struct {
 	clockRefused          bool // it is too far from cluster time
 	version               uint64
 	lastError             string
-	losses                int64 // of connections that stood
-	lastSeenMS            int64 // monotonic
+	losses                int64           // of connections that stood
+	lastSeenMS            int64           // monotonic
+	seen                  map[string]seen // by zone, when the connection to it was lost
 	mismatches            []string
 	mismatchedMS          map[string]int64       // monotonic, since when there is each
 	compared              map[string]*comparison // by zone

@@ -28,6 +28,8 @@ type progress struct {
 	ready     atomic.Bool
 	// repairs counts those that changed something; repaired and repairSent the records received and sent by them.
 	repairs, repaired, repairSent atomic.Int64
+	// merged are the records that came from others and were taken.
+	merged atomic.Int64
 
 	// sum of the zone's digests when all members last agreed, and when it was last another (monotonic). Guarded by Node.mu.
 	sum       uint64

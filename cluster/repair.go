@@ -213,6 +213,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 	}
 	iz.mending.won += applied.Won + applied.Cleared + applied.Buried
 	iz.mending.deleted += applied.Deleted
+	iz.state.merged.Add(int64(applied.Won + applied.Cleared))
 	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
 	s.refused(iz, applied.Refused+applied.Ahead, now)

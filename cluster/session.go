@@ -59,6 +59,7 @@ type Session struct {
 	token   uint64
 	tokenMS int64
 	push    pusher
+	left    map[string]seen // how far the peer had come when the session was lost
 	// sketching bounds the work of comparing.
 	sketching sketching
 	intake    intake
@@ -437,6 +438,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	before := s.stage
 	s.stage = over
 	s.stands.Store(false)
+	s.left = s.seenByPeer()
 	p := s.peer
 	s.mu.Unlock()
 
@@ -462,7 +464,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 		return nil
 	}
 	if p.out == s {
-		p.out = nil
+		p.out, p.seen = nil, s.left
 	}
 	if standing := p.in[s.their.Incarnation]; standing != nil && standing.successor == s {
 		standing.successor = nil

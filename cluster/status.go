@@ -158,7 +158,7 @@ func connectedState(pushing, accepted bool) string {
 // status tells of one zone; pending are the records that the slowest peer lacks.
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
-		RecordsPending: stats.Pending + pending, RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
+		RecordsPending: min(stats.Pending+pending, stats.Records), RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
 		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes, GaveUp: stats.GaveUp,
 		Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
@@ -243,7 +243,7 @@ func (s *Session) pushStatus(now clock.Reading) (status pushStatus, ok bool) {
 	status.peer, status.pending = s.peer.id, make(map[string]int64, len(s.push.zones))
 	for _, pz := range s.push.zones {
 		journal := pz.state.shared.Journal()
-		status.pending[pz.state.info.Name] = journal.RecordsAfter(pz.acked)
+		status.pending[pz.state.info.Name] = s.lacks(pz, now)
 		status.teaching = status.teaching || pz.shard >= 0 || !pz.taught.Empty()
 		if _, _, flushedMS, ok := journal.Frame(pz.acked + 1); ok {
 			status.lagMS = max(status.lagMS, now.MonoMS-flushedMS)

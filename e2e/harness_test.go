@@ -108,7 +108,8 @@ func (c *cluster) add() *node {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700); err != nil {
+	// Where the test is root the node becomes nobody, who has to reach its documents.
+	if err := errors.Join(os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700), os.Chmod(filepath.Dir(n.Dir), 0o755)); err != nil {
 		c.t.Fatal(err)
 	}
 	n.write("cert.pem", string(cert))

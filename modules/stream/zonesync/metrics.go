@@ -15,7 +15,7 @@ func metrics() []admin.Metric {
 		admin.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
 		admin.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
 		admin.Gauge(status+"nodes_online", "status.nodes_online", "Peers that this node is connected to, itself not counted."),
-		admin.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one connected peer has not acknowledged."),
+		admin.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one listed member lacks, as far as is known."),
 		admin.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
 	}
 	return slices.Concat(exporter, nodeMetrics(), zoneMetrics(), peerMetrics())
