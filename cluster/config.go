@@ -1,11 +1,3 @@
-// Package cluster is the sync protocol: it keeps shared zones alike on all nodes of a cluster.
-//
-// It is pure. It opens no socket, starts no goroutine and never asks for the time: a Driver carries
-// the bytes of its sessions and hands it readings of the clock. carrier does so with sockets, the
-// simulator with a virtual network. DESIGN.md beside this file tells how an update travels.
-//
-// All methods may be called from any goroutine, with one rule: the incoming bytes of one session
-// (Space, Filled, Receive) come from one goroutine at a time.
 package cluster
 
 import (
