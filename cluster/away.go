@@ -21,6 +21,7 @@ import (
 type agreement struct {
 	mine      uint64
 	throughMS int64 // cluster time
+	notedMS   int64 // monotonic; 0 in a life before
 	keptMS    int64 // monotonic, of when the zone was last told to keep it
 }
 
@@ -91,7 +92,7 @@ func (n *Node) remember(z *zoneState, sum uint64, now clock.Reading) (keep []zon
 		if !known && len(n.agreements) >= maxAgreements {
 			n.forgetOldestAgreement()
 		}
-		a.mine, a.throughMS = z.lineage(), throughMS
+		a.mine, a.throughMS, a.notedMS = z.lineage(), throughMS, now.MonoMS
 		// What has not changed since an agreement that covers it need not be kept again.
 		changing := !after(now, z.changedMS, n.settings.Load().TimeoutMS+freshMS+confirmedForMS+keepAgreedEveryMS)
 		if a.keptMS == 0 || changing && after(now, a.keptMS, keepAgreedEveryMS) {
@@ -101,6 +102,16 @@ func (n *Node) remember(z *zoneState, sum uint64, now clock.Reading) (keep []zon
 		n.agreements[key] = a
 	}
 	return keep
+}
+
+// agreedUntil makes agreements through a time that is yet to come end now: what is written from here on was not known to both.
+func (n *Node) agreedUntil(nowMS int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, a := range n.agreements {
+		a.throughMS = min(a.throughMS, nowMS)
+		n.agreements[key] = a
+	}
 }
 
 func (n *Node) forgetOldestAgreement() {
@@ -158,10 +169,21 @@ func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 // life of a tombstone, or never. What the other side gave up sooner it tells itself: it buries what it is sent.
 func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	throughMS := n.agreedThrough(z, theirs)
-	if throughMS != nothingGone && n.clocks.clusterTime(now).WallMS-throughMS > compared.TombstoneLifeMS() {
+	if throughMS != nothingGone && n.apartMS(z, theirs, now) > compared.TombstoneLifeMS() {
 		return throughMS
 	}
 	return nothingGone
+}
+
+// apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this life: cluster time may have moved since.
+func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := n.agreements[agreementKey{z.info.Name, theirs}]
+	if a.notedMS != 0 {
+		return now.MonoMS - a.notedMS
+	}
+	return n.clocks.clusterTime(now).WallMS - a.throughMS
 }
 
 // goneHere is the same of records that are not here: this node may also have given up tombstones, for want of room, since the two agreed.

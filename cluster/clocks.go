@@ -30,14 +30,20 @@ type clocks struct {
 	// others are the peers' origins, sorted.
 	others atomic.Pointer[[]int64]
 
+	// own is this node's clock, nil before the first look; see ownclock.go.
+	own atomic.Pointer[ownClock]
+
 	mu     sync.Mutex
 	voices map[string]*voice // by identity
+	met    bool              // a voice was heard
 }
 
 // voice is what one member says of the time.
 type voice struct {
-	session  *Session
+	session  *Session // nil when it has ended, at lostMS
+	lostMS   int64
 	originMS int64 // wall clock of the peer less the local monotonic clock
+	setMS    int64 // by how much the peer's clock was set without being followed
 }
 
 // heard notes how far a member's clock is ahead of the local one now. Where another connection to the same identity stands, that has the voice.
@@ -52,21 +58,52 @@ func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading)
 		v = &voice{session: s}
 		c.voices[who] = v
 	}
+	if v.session == nil {
+		v.session = s
+	}
 	if v.session != s {
 		return
 	}
-	v.originMS = now.WallMS + aheadMS - now.MonoMS
+	v.originMS, v.setMS = now.WallMS+aheadMS-now.MonoMS, s.theirSetMS
+	c.settle()
+	c.met = true
+	if own := c.own.Load(); own != nil && own.heldMS != 0 {
+		c.hold(*own)
+	}
+}
+
+// voiceForMS is how long a member that is gone keeps its voice, unless all members are there: what it said of the time stays as true as the monotonic
+// clock is. Else a node whose clock is wrong would fall back to it whenever it is cut off.
+const voiceForMS = 3_600_000
+
+// expire drops the voices of members that have been gone for long, or whose place others have taken.
+func (c *clocks) expire(members int, now clock.Reading) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	live := 0
+	for _, v := range c.voices {
+		if v.session != nil {
+			live++
+		}
+	}
+	if live == len(c.voices) {
+		return
+	}
+	for who, v := range c.voices {
+		if v.session == nil && (members >= 0 && live >= members || after(now, v.lostMS, voiceForMS)) {
+			delete(c.voices, who)
+		}
+	}
 	c.settle()
 }
 
-// forget drops the voice of a session that has ended.
-func (c *clocks) forget(s *Session) {
+// left notes that a session has ended.
+func (c *clocks) left(s *Session, now clock.Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for who, v := range c.voices {
+	for _, v := range c.voices {
 		if v.session == s {
-			delete(c.voices, who)
-			c.settle()
+			v.session, v.lostMS = nil, now.MonoMS
 		}
 	}
 }
@@ -80,15 +117,16 @@ func (c *clocks) settle() {
 	c.others.Store(&all)
 }
 
-// offsetMS is how far cluster time is ahead of the local wall clock.
+// offsetMS is how far cluster time is ahead of the local clock that this node goes by.
 func (c *clocks) offsetMS(now clock.Reading) int64 {
 	others := c.others.Load()
 	if others == nil {
 		return 0
 	}
+	now = c.local(now)
 	own := now.WallMS - now.MonoMS
 	offset := median(*others, own) - own
-	if offset < -refusedOffsetMS || offset > refusedOffsetMS {
+	if far(offset, refusedOffsetMS) {
 		if within(*others, own+offset) <= (len(*others)+1)/2 {
 			first, past := span(*others, own)
 			offset = median((*others)[first:past], own) - own
@@ -127,7 +165,9 @@ func within(others []int64, of int64) int {
 
 // clusterTime moves the wall clock of a local reading to cluster time.
 func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
-	now.WallMS += c.offsetMS(now)
+	offset := c.offsetMS(now)
+	now = c.local(now)
+	now.WallMS += offset
 	return now
 }
 
@@ -135,17 +175,18 @@ func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
 // Called with mu held.
 func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	n := s.node
-	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - now.WallMS
+	local := n.clocks.local(now)
+	ahead := int64(min(wallMS, maxClockMS)) + rttMS/2 - local.WallMS
 	if s.Outgoing && s.stage == established {
-		n.clocks.heard(s.identity.key, s, ahead, now)
+		n.clocks.heard(s.identity.key, s, ahead, local)
 	}
 	offset := n.clocks.offsetMS(now)
 	n.mu.Lock()
 	p := s.peer
 	p.offsetMS, p.rttMS = ahead, rttMS
-	refused := far(ahead - offset)
-	peerNews, ownNews := refused && !p.clockRefused, far(offset) && !n.clockWrong
-	p.clockRefused, n.clockWrong = refused, far(offset)
+	refused, wrong := far(ahead-offset, refusedOffsetMS), far(offset, refusedOffsetMS)
+	peerNews, ownNews := refused && !p.clockRefused, wrong && !n.clockWrong
+	p.clockRefused, n.clockWrong = refused, wrong
 	n.mu.Unlock()
 	if peerNews {
 		n.tell(s, Problem, "the clock of peer %s is %s cluster time: it is not followed, and what is stamped more than %v ahead is refused; set it right",
@@ -156,8 +197,8 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	}
 }
 
-// far says whether an offset is beyond what is followed without a majority.
-func far(offsetMS int64) bool { return offsetMS < -refusedOffsetMS || offsetMS > refusedOffsetMS }
+// far says whether an offset is beyond a limit in either direction.
+func far(offsetMS, limitMS int64) bool { return offsetMS < -limitMS || offsetMS > limitMS }
 
 // apart says how far one clock is from another.
 func apart(aheadMS int64) string {

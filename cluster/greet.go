@@ -28,6 +28,7 @@ func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
 	s.heardClock(h.WallMS, 0, now)
 	s.node.mu.Lock()
 	p.version = min(h.Version, wire.Version)
+	s.steady = p.steady[h.Incarnation]
 	s.node.mu.Unlock()
 	return nil
 }
@@ -178,6 +179,7 @@ func (s *Session) accept(now clock.Reading) {
 	s.peer.inAddress = s.Address
 	n.changes++
 	n.mu.Unlock()
+	s.intake.repliedMS = now.MonoMS
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
 	n.tell(s, Notice, "accepted peer %s", s.name())
 	s.learnFrom(resumes, now)

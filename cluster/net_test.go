@@ -121,6 +121,16 @@ func (h *host) start() {
 	h.node.Expect(len(h.members))
 }
 
+// restartAhead starts a host again with its clock so far ahead: it was wrong all along, and nobody can know which one is right.
+func (f *fabric) restartAhead(i int, ms int64) {
+	f.hosts[i].crash()
+	f.step(10)
+	f.hosts[i].skewMS = ms
+	f.hosts[i].start()
+	f.hosts[i].know(len(f.hosts))
+	f.step(4000)
+}
+
 // crash ends the host without a word.
 func (h *host) crash() {
 	h.down = true

@@ -40,6 +40,9 @@ type Node struct {
 	// origins are those that peers named, and clockWrong says that the local clock is far from cluster time.
 	origins    map[zone.Origin]holder
 	clockWrong bool
+	// heldMS is what was told of a clock that was set. highestMS is the latest cluster time that may be in stamps, less the monotonic clock, and
+	// aheadFromMS the first stamp since it was that.
+	heldMS, highestMS, aheadFromMS int64
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
@@ -72,7 +75,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
-		origins: make(map[zone.Origin]holder), proof: config.Proof,
+		origins: make(map[zone.Origin]holder), proof: config.Proof, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
 	}
 	n.lostMS, n.heardMS = now.WallMS, now.WallMS
 	n.table.Store(&zoneTable{})
@@ -219,6 +222,7 @@ func (n *Node) wakeOutgoing() {
 
 // Tick does what time alone brings: heartbeats, timeouts, expiry, digests, readiness. Call it every 100 ms or so.
 func (n *Node) Tick(now clock.Reading) {
+	n.watchClock(now)
 	local := n.clocks.clusterTime(now)
 	n.mu.Lock()
 	due := after(now, n.zoneTickMS, zoneTickEveryMS)

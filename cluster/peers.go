@@ -24,6 +24,8 @@ type peer struct {
 	offsetMS              int64
 	clockRefused          bool // it is too far from cluster time
 	version               uint64
+	steady                map[uint64]steady // by incarnation
+	slowMS                int64             // monotonic, of the last connection that was made again because its greeting was slow
 	lastError             string
 	losses                int64           // of connections that stood
 	lastSeenMS            int64           // monotonic

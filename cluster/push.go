@@ -239,6 +239,7 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	why := "its zone is full: give it more memory"
 	reissued := 0
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
+		s.node.watchClock(now) // knows by how much, if time went back
 		reissued = compared.Reissue(s.node.clocks.clusterTime(now))
 	}
 	if r.AheadMS > maxAheadMS {

@@ -64,6 +64,8 @@ type Session struct {
 	sketching sketching
 	intake    intake
 	steady    steady // of a peer that named FeatureSteady
+	// theirSetMS is by how much the peer's clock was set without being followed.
+	theirSetMS int64
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session
@@ -132,7 +134,7 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 	h := wire.Hello{
 		MinVersion: wire.MinVersion, Version: wire.Version, Features: n.features,
 		NodeID: uint64(n.id), Incarnation: n.incarnation, Cluster: *n.cluster.Load(),
-		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(now.WallMS, 0)),
+		TimeoutMS: uint64(n.settings.Load().TimeoutMS), WallMS: uint64(max(n.clocks.local(now).WallMS, 0)),
 	}
 	h.Proof, h.Zones = n.proof, table.wire()
 	return h
@@ -254,14 +256,20 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	if err != nil {
 		return err
 	}
+	first := s.token == 0
 	s.token, s.tokenMS = beat.Token, now.MonoMS
-	if s.their.Features&wire.FeatureSteady != 0 {
-		s.steady.heard(beat.Token, now)
-	}
-	s.their.WallMS = beat.WallMS
+	s.their.WallMS, s.theirSetMS = beat.WallMS, min(max(beat.SetMS, -maxClockMS), maxClockMS)
 	rtt := int64(0)
 	if beat.Echo != 0 {
 		rtt = max(now.MonoMS-int64(min(beat.Echo, maxClockMS))-int64(min(beat.HeldMS, maxClockMS)), 0)
+	} else if !s.Outgoing && s.intake.repliedMS != 0 {
+		rtt = now.MonoMS - s.intake.repliedMS // the dialer's first one, which it sends when it has read the reply
+	}
+	if !s.Outgoing && s.their.Features&wire.FeatureSteady != 0 {
+		if known := s.heardSteady(beat.Token, rtt, now); first && !known && s.stage == established {
+			s.leave(wire.ReasonReload, "the greeting took too long to know its clock by")
+			return nil
+		}
 	}
 	s.heardClock(beat.WallMS, rtt, now)
 	return nil
@@ -405,7 +413,8 @@ func (s *Session) tick(now clock.Reading) {
 // beat sends a heartbeat. Called with mu held.
 func (s *Session) beat(now clock.Reading) {
 	s.sentMS = now.MonoMS
-	beat := wire.Heartbeat{WallMS: uint64(max(now.WallMS, 0)), Token: uint64(now.MonoMS), Echo: s.token}
+	told := s.node.clocks.local(now).WallMS
+	beat := wire.Heartbeat{WallMS: uint64(max(told, 0)), Token: uint64(now.MonoMS), Echo: s.token, SetMS: now.WallMS - told}
 	if s.token != 0 {
 		beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
 	}
@@ -489,7 +498,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 		p.losses++
 	}
 	if s.Outgoing {
-		n.clocks.forget(s)
+		n.clocks.left(s, now)
 	}
 	return next
 }

@@ -105,7 +105,7 @@ func (n *Node) Status(now clock.Reading) Status {
 	table := n.table.Load()
 	out := Status{
 		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
-		Ready: n.Ready(), OffsetMS: n.clocks.offsetMS(now), Peers: []PeerStatus{},
+		Ready: n.Ready(), OffsetMS: n.clocks.clusterTime(now).WallMS - now.WallMS, Peers: []PeerStatus{},
 		Node: NodeStatus{
 			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
 			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),

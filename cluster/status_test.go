@@ -100,10 +100,10 @@ var happenings = []struct {
 	{"a lost connection stands again", func(f *fabric) { f.part(1) }, map[string]any{
 		"peers.0.state": "connected", "peers.0.last_error": "cut", "peers.0.connections_lost": 2.0,
 	}},
-	{"a clock is ahead", func(f *fabric) { f.hosts[1].skewMS = -5000; f.step(3000) }, map[string]any{
+	{"a clock is ahead", func(f *fabric) { f.restartAhead(1, -5000) }, map[string]any{
 		"clock_offset_ms": nil, "peers.0.clock_offset_ms": -5000.0,
 	}},
-	{"a clock is further ahead than is followed", func(f *fabric) { f.hosts[1].skewMS = -90_000; f.step(3000) }, map[string]any{
+	{"a clock is further ahead than is followed", func(f *fabric) { f.restartAhead(1, -90_000) }, map[string]any{
 		"peers.0.clock_refused": true,
 	}},
 	{"stamps are too far ahead", func(f *fabric) {

@@ -3,33 +3,77 @@ package cluster
 import "starling/lib/clock"
 
 // steady tells what the monotonic clock of a session's peer shows now. What ends, ends by its sender's: no clock that is set, and no time that
-// records spend on their way, changes how long they have still to live. The tokens of heartbeats are readings of that clock. The least that one was on
-// its way counts, of the last steadyWindowMS at least: a node that was stopped reads late, and two clocks do not run equally fast for ever.
+// records spend on their way, changes how long they have still to live. The tokens of heartbeats are readings of that clock; half of the round trip is
+// added. The quickest one counts, of the last steadyWindowMS at least: a node that was stopped reads late, and two clocks do not run equally
+// fast for ever.
 type steady struct {
-	known             bool
-	apartMS, beforeMS int64 // of the local clock and the peer's, in this window and in the one before
-	sinceMS           int64 // monotonic, of this window
+	best, before beatOf
+	sinceMS      int64 // monotonic, of the window of best
 }
 
-const steadyWindowMS = 30_000
+// beatOf is what one heartbeat tells; apartMS is the local clock less the peer's.
+type beatOf struct {
+	known          bool
+	apartMS, rttMS int64
+}
 
-// heard takes what the peer's clock showed when it sent something that arrives now.
-func (c *steady) heard(theirMS uint64, now clock.Reading) {
-	apartMS := now.MonoMS - int64(min(theirMS, maxClockMS))
+const (
+	steadyWindowMS = 30_000
+	// steadyForMS is how long what is known outlives the connection: clocks that differ by 100 ppm are 60 ms further apart then.
+	steadyForMS = 600_000
+	// unsteadyRTTMS is the longest round trip of a greeting with a peer of which nothing is known yet: half of it may be the error of all ends that
+	// are taken from it before the next heartbeat.
+	unsteadyRTTMS = 3000
+)
+
+// heard takes what the peer's clock showed when it sent a heartbeat that arrives now.
+func (c *steady) heard(theirMS uint64, rttMS int64, now clock.Reading) {
+	beat := beatOf{known: true, apartMS: now.MonoMS - int64(min(theirMS, maxClockMS)) - rttMS/2, rttMS: rttMS}
 	switch {
-	case !c.known:
-		*c = steady{known: true, apartMS: apartMS, beforeMS: apartMS, sinceMS: now.MonoMS}
+	case !c.best.known || after(now, c.sinceMS, steadyForMS):
+		*c = steady{best: beat, sinceMS: now.MonoMS}
 	case after(now, c.sinceMS, steadyWindowMS):
-		c.beforeMS, c.apartMS, c.sinceMS = c.apartMS, apartMS, now.MonoMS
-	default:
-		c.apartMS = min(c.apartMS, apartMS)
+		c.before, c.best, c.sinceMS = c.best, beat, now.MonoMS
+	case beat.rttMS <= c.best.rttMS:
+		c.best = beat
 	}
+}
+
+// knows says whether the peer's clock is known well enough.
+func (c *steady) knows(now clock.Reading) bool {
+	return c.best.known && !after(now, c.sinceMS, steadyForMS) && min(c.best.rttMS, c.quickest().rttMS) <= unsteadyRTTMS
+}
+
+func (c *steady) quickest() beatOf {
+	if c.before.known && c.before.rttMS < c.best.rttMS {
+		return c.before
+	}
+	return c.best
 }
 
 // senderMS is what the peer's clock shows now, 0 where that is not known.
 func (c *steady) senderMS(now clock.Reading) int64 {
-	if !c.known {
+	beat := c.quickest()
+	if !beat.known {
 		return 0
 	}
-	return max(now.MonoMS-min(c.apartMS, c.beforeMS), 1)
+	return max(now.MonoMS-beat.apartMS, 1)
+}
+
+// heardSteady takes a heartbeat of a peer that pushes, and says whether its clock is known well enough to take records. Where the greeting was slow it is
+// to be made again, once: the network may be as slow as that. What is known outlives the connection. Called with mu held.
+func (s *Session) heardSteady(tokenMS uint64, rttMS int64, now clock.Reading) (known bool) {
+	s.steady.heard(tokenMS, rttMS, now)
+	n := s.node
+	n.mu.Lock()
+	if s.peer.steady == nil || len(s.peer.steady) > maxLives {
+		s.peer.steady = make(map[uint64]steady)
+	}
+	s.peer.steady[s.their.Incarnation] = s.steady
+	defer n.mu.Unlock()
+	if s.steady.knows(now) || s.peer.slowMS != 0 && !after(now, s.peer.slowMS, steadyForMS) {
+		return true
+	}
+	s.peer.slowMS = now.MonoMS
+	return false
 }

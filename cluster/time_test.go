@@ -55,19 +55,83 @@ func TestClusterTimeOutlastsAJumpOfTheClock(t *testing.T) {
 		{"alone, it is all there is", nil, 5000, 5000},
 		{"an hour ahead, set right", []int64{-3_600_000, -3_600_010}, -3_600_000, -3_600_000},
 		{"an hour behind, set right", []int64{3_600_000, 3_600_010}, 3_600_000, 3_600_000},
-		{"right, set wrong", []int64{-10, 10}, 7_200_000, 10},
-		{"between two others, it counts", []int64{-4000, 4000}, 1000, 1000},
-		{"from one end to the other", []int64{-25_000, 25_000}, 50_000, 25_000},
+		{"right, set wrong", []int64{-10, 10}, 7_200_000, 0},
+		{"right, set back", []int64{-10, 10}, -7_200_000, 0},
+		{"of two, the one that is set yields", []int64{0}, -120_000, 0},
+		{"of two, also where it is ahead", []int64{0}, 120_000, 0},
+		{"between two others, it stays", []int64{-4000, 4000}, 1000, 0},
+		{"from one end to the other", []int64{-25_000, 25_000}, 50_000, 0},
+		{"of two, wrong and set right", []int64{-30_000}, -30_000, -30_000},
+		{"a little", []int64{-300, 300}, 200, 200},
 	}
 	for _, test := range tests {
 		var c clocks
 		for i, offset := range test.offsets {
 			c.heard(fmt.Sprint(i), new(Session), offset, clock.Reading{WallMS: heardMS, MonoMS: 77})
 		}
+		c.clusterTime(clock.Reading{WallMS: heardMS + 600, MonoMS: 677}) // as every tick does
 		now := clock.Reading{WallMS: laterMS + test.jump, MonoMS: 777}
 		if got := c.clusterTime(now).WallMS - laterMS; got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
+	}
+}
+
+// Two clocks of three that are set alike, one after the other, are followed, by the third node too when its own is set.
+func TestAMajorityOfClocksIsFollowed(t *testing.T) {
+	for _, byMS := range []int64{-86_400_000, -120_000, 7000, 120_000, 86_400_000} {
+		f := newFabric(t, 3)
+		f.settle(1000, "ready", f.ready)
+		f.step(2000)
+		for i, h := range f.hosts {
+			before := h.node.ClusterTime(h.reading())
+			h.skewMS += byMS
+			if now := h.node.ClusterTime(h.reading()); i == 0 && (now != before || h.node.Status(h.reading()).OffsetMS != -byMS) {
+				t.Errorf("%d ms: the first that is set goes from %+v to %+v", byMS, before, now)
+			}
+			f.step(4000)
+		}
+		for i, h := range f.hosts {
+			if got := h.node.ClusterTime(h.reading()).WallMS - f.now.WallMS; got < byMS-100 || got > byMS+100 {
+				t.Errorf("set by %d ms: cluster time of host%d is %d ms ahead", byMS, i, got)
+			}
+		}
+		if f.hosts[0].said("the clock of this node was set") == nil || f.hosts[0].said("agrees with its peers' clocks again") == nil {
+			t.Error("the operator is not told")
+		}
+	}
+}
+
+// Cluster time that goes back leaves stamps behind that peers would refuse. They are stamped anew at once, before a peer sees them; and what was
+// agreed until a time that is yet to come does not count as deleted when it is written.
+func TestTimeThatGoesBackLeavesNothingAhead(t *testing.T) {
+	f := newFabric(t, 2)
+	f.block(0, 1)
+	odd := f.hosts[1]
+	odd.crash()
+	odd.skewMS = 86_400_000
+	odd.start()
+	odd.know(2)
+	f.step(6000)
+	odd.set("before", "x")
+	odd.node.agreements[agreementKey{"kv", 7}] = agreement{throughMS: odd.reading().WallMS}
+	odd.keyval.KeepAgreed(zone.Agreement{Lineage: 7, ThroughMS: odd.reading().WallMS})
+	odd.skewMS = 0
+	f.step(200)
+	odd.set("after", "x")
+	if n := odd.keyval.Reissue(odd.node.ClusterTime(odd.reading())); n != 0 {
+		t.Errorf("%d records are ahead still", n)
+	}
+	if a := odd.node.agreements[agreementKey{"kv", 7}]; a.throughMS > odd.reading().WallMS {
+		t.Errorf("it agreed until %d ms from now", a.throughMS-odd.reading().WallMS)
+	}
+	if a := odd.keyval.Agreed(); a[0].ThroughMS > odd.reading().WallMS {
+		t.Errorf("it has kept that it agreed until %d ms from now", a[0].ThroughMS-odd.reading().WallMS)
+	}
+	f.part(1)
+	f.settle(8000, "merged", func() bool { return f.hosts[0].get("before") == "x" && f.hosts[0].get("after") == "x" })
+	if refused := f.hosts[0].keyval.Stats().Ahead; refused != 0 {
+		t.Errorf("%d records were refused", refused)
 	}
 }
 

@@ -64,6 +64,7 @@ func (h *Host) start() {
 	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: o.BucketBytes, RateMilli: rateMilli, Sync: true, Incarnation: h.life})
 	h.bucket.SetBurst(burstMilli)
 	if h.keepsState {
+		h.world.restoreTimed(h)
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
@@ -155,6 +156,7 @@ func (h *Host) runs() bool { return !h.down && !h.frozen }
 func (h *Host) crash() {
 	h.down = true
 	h.world.did("host%d crashes", h.index)
+	h.world.loseTimed(h)
 	for _, l := range h.world.links {
 		if l.from == h.index || l.to == h.index {
 			l.cut()

@@ -192,7 +192,8 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 	case "unlist": // the others take a host out of their lists; it goes on
 		w.unlist(w.host(c.word(1)))
 	case "clock": // clock 1 +1h
-		w.host(c.word(1)).skewMS += c.duration(2).Milliseconds()
+		h := w.host(c.word(1))
+		h.setClock(h.skewMS + c.duration(2).Milliseconds())
 	case "drift":
 		w.host(c.word(1)).driftPPM = float64(c.number(2))
 	case "reload": // reload 1 without kv lim, or with everything
@@ -235,6 +236,13 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 		for _, h := range w.Hosts {
 			if h.runs() && !h.left {
 				w.mustMatchLedger(h)
+			}
+		}
+		return true, nil
+	case "timed": // what ends is there, and what was deleted is not
+		for _, h := range w.Hosts {
+			if h.runs() && !h.left {
+				w.mustHaveTimed(h)
 			}
 		}
 		return true, nil

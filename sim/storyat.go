@@ -24,6 +24,12 @@ func (w *World) doAt(c *command) (known bool, err error) {
 	switch c.word(0) {
 	case "set":
 		return true, h.set(c.word(1), c.word(2))
+	case "set-for": // set-for 60s key value
+		return true, h.setTimed(timed{key: c.word(2), value: c.word(3)}, c.duration(1).Milliseconds())
+	case "bind-once": // a session that is not touched
+		return true, h.setTimed(timed{key: c.word(1), value: c.word(2), session: true}, w.options.SessionTimeoutMS)
+	case "update": // a pair that must be there
+		return true, h.keyval.Update([]byte(c.word(1)), []byte(c.word(2)), kinds.NoExpire, h.clusterNow())
 	case "many": // many 500 key value: key0, key1, …
 		for i := range c.number(1) {
 			if err := h.set(fmt.Sprint(c.word(2), i), c.word(3)); err != nil {

@@ -20,6 +20,8 @@ type flavour struct {
 	full bool
 	// clocks: they jump by up to 50 s, and drift.
 	clocks bool
+	// jumps: clocks are set by seconds to days, both ways, at the start and later, of one host or several; what is written ends soon.
+	jumps bool
 	// mixed: some hosts run a release without repair.
 	mixed bool
 	// slow: one host is behind slow and broken lines or frozen, and nobody may wait for it.
@@ -42,6 +44,8 @@ var flavours = []flavour{
 	{name: "slow peer", slow: true},
 	{name: "rogue", rogue: true},
 	{name: "rogue and crashes", rogue: true, crashes: true},
+	{name: "jumps", jumps: true},
+	{name: "jumps and crashes", jumps: true, crashes: true},
 }
 
 const (
@@ -71,6 +75,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	if f.lossy {
 		options.RingFrames = 16
 	}
+	if f.jumps {
+		options.SessionTimeoutMS = jumpsLifeMS
+	}
 	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.full || f.changes}
 	s.Traced = traced
 	s.certified = seed/uint64(len(flavours))%2 == 0
@@ -97,6 +104,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	if f.rogue {
 		s.rogue = &rogue{world: s.World, listed: s.certified && s.rand.IntN(2) == 0}
 	}
+	if f.jumps {
+		s.startWrong()
+	}
 	s.Within(6*time.Second, s.Ready)
 	for n := range swarmActs {
 		s.act()
@@ -114,6 +124,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 		s.rogue.leave()
 	}
 	s.Heal()
+	if f.jumps {
+		s.setRight()
+	}
 	s.quiet()
 	return s.failures, s.World
 }
@@ -154,6 +167,10 @@ func (s *swarm) attack() {
 }
 
 func (s *swarm) work(h *Host, n int) {
+	if s.flavour.jumps && n%2 == 0 {
+		s.workTimed(h)
+		return
+	}
 	key := fmt.Sprint("k", s.rand.IntN(swarmKeys))
 	if s.flavour.full {
 		key = fmt.Sprint("k", s.rand.IntN(100*swarmKeys))
@@ -173,6 +190,7 @@ func (s *swarm) work(h *Host, n int) {
 		}
 	case n < 53:
 		h.remove(key)
+	case s.flavour.jumps && n < 54: // a clear would take what ends
 	case n < 54:
 		if err := h.clear(); err != nil {
 			s.failf("host %d does not clear: %v", h.index, err)
@@ -270,6 +288,10 @@ func (s *swarm) harmHost(h *Host, n int) {
 	if s.flavour.slow {
 		h = s.Hosts[0]
 	}
+	if s.flavour.jumps && n%2 == 0 {
+		s.jump(h)
+		return
+	}
 	s.did("harm of kind %d to host%d", n, h.index)
 	switch {
 	case n < 94 && s.flavour.changes:
@@ -341,11 +363,15 @@ func (s *swarm) quiet() {
 	}
 	s.Run(settled)
 	for _, h := range s.Hosts {
-		if refused := h.keyval.Stats().Ahead + h.session.Stats().Ahead; refused > 0 && !h.left {
+		if refused := h.keyval.Stats().Ahead + h.session.Stats().Ahead; refused > 0 && !h.left && !s.flavour.jumps {
 			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps what is stamped anew as it was.
 			s.failf("host %d refused %d stamps as too far ahead, all clocks are within 50 s", h.index, refused)
 		}
-		if !h.left {
+		switch {
+		case h.left:
+		case s.flavour.jumps: // the ledger keeps what is stamped anew as it was
+			s.mustHaveTimed(h)
+		default:
 			s.mustMatchLedger(h)
 		}
 	}

@@ -32,6 +32,7 @@ type World struct {
 	options   Options
 	moved     int64
 	ledger    *kinds.Keyval
+	timed     []*timed
 	failures  []string
 	// certified says that hosts have certificates; else they know each other by their addresses.
 	certified bool
@@ -154,6 +155,7 @@ func (w *World) step() {
 			h.node.Flush(h.mono(), h.now())
 		}
 	}
+	w.checkTimed()
 	live := w.links[:0]
 	for _, l := range w.links {
 		if l.move(); !l.over() {

@@ -136,6 +136,8 @@ type Comparable interface {
 	Tombstones(of []Element) []Element
 	// Reissue stamps anew what is stamped too far ahead of now, which peers refuse, and returns how many records and clears that were.
 	Reissue(now clock.Reading) int
+	// TimeWentBack takes back by backMS the stamps from fromMS on: cluster time was so far ahead since then. It returns how many that were.
+	TimeWentBack(fromMS, backMS int64, now clock.Reading) int
 	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room. What is not here and was written until
 	// goneMS counts as deleted, and is deleted on the peers too.
 	Mend(payload []byte, goneMS int64, now clock.Reading) (Applied, error)
@@ -153,6 +155,8 @@ type Remembering interface {
 	Comparable
 	// Lineage is the zone's name for as long as it never starts empty: an origin is one life, a lineage all that go on from a state.
 	Lineage() uint64
+	// AgreedUntil makes agreements through a later time count through nowMS: cluster time went back.
+	AgreedUntil(nowMS int64)
 	// Agreed lists the agreements that were kept, those of former lives included.
 	Agreed() []Agreement
 	// KeepAgreed keeps one, without waiting for a disk.

@@ -7,18 +7,23 @@ import (
 
 // Heartbeat keeps a quiet connection alive and measures the round trip and the clocks.
 type Heartbeat struct {
-	// WallMS is the sender's own wall clock.
+	// WallMS is the sender's own wall clock, as it goes by it.
 	WallMS uint64
 	// Token comes back in the other side's next heartbeat. With FeatureSteady it is the sender's monotonic clock.
 	Token uint64
 	// Echo is the last token received, 0 where there is none; HeldMS is how long it was held.
 	Echo, HeldMS uint64
+	// SetMS is by how much the sender's clock was set without its following it: its machine's clock is that far ahead of WallMS. Left out where it is 0.
+	SetMS int64
 }
 
 // Append appends the body of a Heartbeat frame.
 func (h Heartbeat) Append(dst []byte) []byte {
 	for _, v := range [...]uint64{h.WallMS, h.Token, h.Echo, h.HeldMS} {
 		dst = binary.AppendUvarint(dst, v)
+	}
+	if h.SetMS != 0 {
+		dst = binary.AppendVarint(dst, h.SetMS)
 	}
 	return dst
 }
@@ -27,6 +32,9 @@ func (h Heartbeat) Append(dst []byte) []byte {
 func ParseHeartbeat(body []byte) (Heartbeat, error) {
 	f := fields{rest: body}
 	h := Heartbeat{WallMS: f.uvarint(), Token: f.uvarint(), Echo: f.uvarint(), HeldMS: f.uvarint()}
+	if len(f.rest) > 0 {
+		h.SetMS = f.varint()
+	}
 	return h, named("heartbeat", f.err)
 }
 

@@ -32,6 +32,8 @@ func parser[T any](parse func([]byte) (T, error)) func([]byte) (any, error) {
 	return func(body []byte) (any, error) { return parse(body) }
 }
 
+var beat = Heartbeat{WallMS: 1_795_000_000_123, Token: 4294967300, Echo: 4294967200, HeldMS: 7}
+
 func examples() []message {
 	hello := Hello{
 		MinVersion: 1, Version: 1, Features: FeatureS2, NodeID: 0x1a2b3c4d5e6f7081, Incarnation: 7, Cluster: "blue",
@@ -43,7 +45,8 @@ func examples() []message {
 	}
 	reply := Reply{Status: StatusAccepted, Hello: hello, Resumes: []Resume{{Zone: 0, Sequence: 300}, {Zone: 1}}}
 	refusal := Reply{Status: StatusRefused, Text: "node 01 is of cluster \"red\"", Hello: Hello{MinVersion: 1, Version: 1}}
-	beat := Heartbeat{WallMS: 1_795_000_000_123, Token: 4294967300, Echo: 4294967200, HeldMS: 7}
+	set := beat
+	set.SetMS = -120_000
 	request := TeachRequest{Zone: 1, Shards: ShardSet{1, 0, 0, 1 << 63}, Merge: true}
 	begin := TeachBegin{Zone: 1, LostTo: 1030, Frontier: []Applied{{Origin: 42, Sequence: 1029}, {Origin: 43, Sequence: 5}}}
 	digests := Digests{Zone: 1, Shards: &[256]uint64{0: 1, 255: 0x0123456789abcdef}}
@@ -81,6 +84,7 @@ func examples() []message {
 		{"wants", TypeWants, wants.Append(nil), wants, parser(ParseWants)},
 		{"zones", TypeZones, zones.Append(nil), zones, parser(ParseZones)},
 		{"shares", TypeShares, shares.Append(nil), shares, parser(ParseShares)},
+		{"heartbeat-set", TypeHeartbeat, set.Append(nil), set, parser(ParseHeartbeat)},
 	}
 }
 
@@ -171,6 +175,9 @@ func TestMessagesMayGrowButNotShrink(t *testing.T) {
 		if m.t == TypeData || m.t == TypeTeach || m.t == TypeSketch || m.t == TypeRepair || m.t == TypeAck || m.t == TypeTakeover {
 			continue // their ends are payloads and lists
 		}
+		if m.name == "heartbeat" {
+			continue // it has grown already: see heartbeat-set
+		}
 		value, err := m.parse(append(bytes.Clone(m.body), "later"...))
 		if err != nil {
 			t.Errorf("%s with more at its end: %v", m.name, err)
@@ -178,6 +185,9 @@ func TestMessagesMayGrowButNotShrink(t *testing.T) {
 			t.Errorf("%s with more at its end (-sent +read):\n%s", m.name, diff)
 		}
 		for n := range len(m.body) {
+			if m.name == "heartbeat-set" && n == len(beat.Append(nil)) {
+				continue
+			}
 			if _, err := m.parse(m.body[:n]); err == nil {
 				t.Errorf("%s cut to %d of %d bytes is read without an error", m.name, n, len(m.body))
 			}

@@ -73,6 +73,27 @@ func (k *Keyval) KeepAgreed(a zone.Agreement) {
 	}
 }
 
+// AgreedUntil makes agreements through a later time count through nowMS, on disk too.
+func (k *Keyval) AgreedUntil(nowMS int64) {
+	k.agreements.mu.Lock()
+	later := k.agreements.until(nowMS)
+	k.agreements.mu.Unlock()
+	if later && k.onRemote != nil {
+		k.onRemote(binary.LittleEndian.AppendUint64([]byte{stateAgreedUntil}, uint64(nowMS)))
+	}
+}
+
+// until is called with mu held.
+func (g *agreements) until(nowMS int64) (later bool) {
+	for lineage, a := range g.agreed {
+		if a.ThroughMS > nowMS {
+			a.ThroughMS, later = nowMS, true
+			g.agreed[lineage] = a
+		}
+	}
+	return later
+}
+
 // keep is called with mu held.
 func (g *agreements) keep(a zone.Agreement) {
 	if g.agreed == nil {
@@ -91,6 +112,17 @@ func (g *agreements) keep(a zone.Agreement) {
 		}
 		delete(g.agreed, oldest.Lineage)
 	}
+}
+
+// restoreAgreedUntil takes from the log that cluster time went back.
+func (k *Keyval) restoreAgreedUntil(r *zone.Reader) {
+	nowMS := int64(r.Uint64())
+	if r.Failed() {
+		return
+	}
+	k.agreements.mu.Lock()
+	defer k.agreements.mu.Unlock()
+	k.agreements.until(nowMS)
 }
 
 // restoreAgreed takes an agreement from the log.

@@ -371,3 +371,32 @@ func TestStateAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// Where cluster time goes back, what was agreed through a later time counts until now only, also after a restart.
+func TestAgreementsGoBackWithTheTime(t *testing.T) {
+	k := newTestKeyval(0)
+	var log [][]byte
+	keep := func(record []byte) { log = append(log, slices.Clone(record)) }
+	k.OnCommit(onDisk(keep), keep)
+	k.SetOrigin(3)
+	k.KeepAgreed(zone.Agreement{Lineage: 5, ThroughMS: 90_000})
+	k.AgreedUntil(95_000)
+	k.AgreedUntil(50_000)
+	if len(log) != 2 {
+		t.Errorf("%d records in the log", len(log))
+	}
+	back := newTestKeyval(0)
+	for _, record := range log {
+		if err := back.Restore(record, new(Restored), at(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, z := range []*Keyval{k, back} {
+		if agreed := z.Agreed(); len(agreed) != 1 || agreed[0].ThroughMS != 50_000 {
+			t.Errorf("agreed %v", agreed)
+		}
+	}
+	if err := back.Restore([]byte{stateAgreedUntil, 1}, new(Restored), at(0)); err == nil {
+		t.Error("half a record was taken")
+	}
+}

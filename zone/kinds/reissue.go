@@ -25,16 +25,22 @@ const (
 
 // renewal gives stamps that are too far ahead others that are not, in their order and above all that stay. They begin where they begin for
 // renewalStepMS, so that nodes whose clocks are set back together keep their order, too: a deletion must not lose to what it deleted.
-type renewal struct{ fromMS int64 }
+//
+// Where it is known by how much time went back, and what was stamped since it was ahead, stamps go back by that: to when the writes were really made.
+// Then the nodes need not do it together.
+type renewal struct{ fromMS, backMS int64 }
 
 func renewalAt(now clock.Reading) renewal {
-	return renewal{now.WallMS/renewalStepMS*renewalStepMS + renewedAheadMS}
+	return renewal{fromMS: now.WallMS/renewalStepMS*renewalStepMS + renewedAheadMS}
 }
 
 // from is the least stamp that is replaced.
 func (r renewal) from() stamp.Stamp { return stamp.At(r.fromMS, 0) }
 
 func (r renewal) of(old stamp.Stamp) stamp.Stamp {
+	if r.backMS > 0 {
+		return stamp.At(old.MS()-r.backMS, old.Counter())
+	}
 	aheadMS := old.MS() - r.fromMS
 	if aheadMS > fineMS {
 		aheadMS = min(fineMS+(aheadMS-fineMS)>>coarseBits, 2*fineMS)
@@ -44,23 +50,37 @@ func (r renewal) of(old stamp.Stamp) stamp.Stamp {
 
 // Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records, and
 // they would win over everything for as long as it was ahead. When they end does not change. It returns how many they were.
-func (g *registers) Reissue(now clock.Reading) int { return g.reissue(now, func([]byte) {}) }
+func (g *registers) Reissue(now clock.Reading) int {
+	if g.clock.Retreat(now.WallMS); !g.anyAbove(stamp.Highest(now.WallMS)) {
+		return 0
+	}
+	return g.reissue(renewalAt(now), now, func([]byte) {})
+}
+
+// TimeWentBack takes back by backMS what was stamped from fromMS on, while time was that far ahead, and returns how many records and clears that were.
+func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
+	return g.reissue(renewal{fromMS, backMS}, now, func([]byte) {})
+}
 
 // Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the stamps ahead
 // would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its log is written anew.
 func (k *Keyval) Reissue(now clock.Reading) int {
-	return k.reissue(now, func(record []byte) {
-		_ = k.keepLocal(record) // see above
-	})
-}
-
-// reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later in a log, too.
-func (g *registers) reissue(now clock.Reading, keep func(record []byte)) (reissued int) {
-	g.clock.Retreat(now.WallMS)
-	if !g.anyAbove(stamp.Highest(now.WallMS)) {
+	if k.clock.Retreat(now.WallMS); !k.anyAbove(stamp.Highest(now.WallMS)) {
 		return 0
 	}
-	fresh := renewalAt(now)
+	return k.reissue(renewalAt(now), now, k.keepReissued)
+}
+
+// TimeWentBack is that of sessions, on disk too.
+func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
+	return k.reissue(renewal{fromMS, backMS}, now, k.keepReissued)
+}
+
+func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
+
+// reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later in a log, too.
+func (g *registers) reissue(fresh renewal, now clock.Reading, keep func(record []byte)) (reissued int) {
+	g.clock.Retreat(now.WallMS)
 	record := []byte{stateReissued}
 	wake := false
 	do := func() {

@@ -193,11 +193,12 @@ func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) er
 
 // Kinds of records in a state log. Changes begin with registerFormat.
 const (
-	stateNode     byte = 16
-	stateAgreed   byte = 17
-	stateReissued byte = 18 // see appendAhead
-	stateClock    byte = 19 // varint: the machine's wall clock less its monotonic one, from here on
-	stateFrom     byte = 20 // varint: how far this node's monotonic clock is ahead of the sender's | payload
+	stateNode        byte = 16
+	stateAgreed      byte = 17
+	stateReissued    byte = 18 // see appendAhead
+	stateClock       byte = 19 // varint: the machine's wall clock less its monotonic one, from here on
+	stateAgreedUntil byte = 21
+	stateFrom        byte = 20 // varint: how far this node's monotonic clock is ahead of the sender's | payload
 )
 
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
@@ -225,6 +226,8 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		found.Node = r.Uint64()
 	case stateAgreed:
 		k.restoreAgreed(&r)
+	case stateAgreedUntil:
+		k.restoreAgreedUntil(&r)
 	case stateReissued:
 		k.clock.Retreat(now.WallMS) // it has seen the stamps that these replaced
 		k.restamp(&r, false)

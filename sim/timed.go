@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// This file is the ledger of what ends. Whatever is done to clocks, a pair or session is there until its writer meant it to end, and not for longer, on
+// each host that has had it; to within timedSlackMS. Only a host that restarts from its disk needs its wall clock: what that was set while a record
+// lived may be missing then, or too much, on this host.
+
+// timed is one record that ends. Each has a key of its own, so that nothing but its end, its deletion or a lost host takes it away.
+type timed struct {
+	key, value string
+	session    bool
+	fromMS     int64 // true time, of the write
+	// untilMS is when it is to end, graceMS how much longer it may live: a session an eighth of its timeout.
+	untilMS, graceMS int64
+	// seen are the lives of hosts in which they had it, by index.
+	seen map[int]uint64
+	// low and high are the least and greatest skew of each host's clock since the write.
+	low, high map[int]int64
+	// slackMS is what a restart may cost it.
+	slackMS int64
+	// lost says that it may be missing: it was deleted, or only hosts that crashed had it.
+	lost, deleted bool
+	// deletedAt is the host that deleted it.
+	deletedAt int
+}
+
+const (
+	// timedSlackMS is by how much a record may end too early or too late.
+	timedSlackMS = 2000
+	// timedEveryMS is how often all of them are looked for.
+	timedEveryMS = 50
+)
+
+// setTimed writes a pair that ends, or binds a session, and enters it.
+func (h *Host) setTimed(t timed, lifeMS int64) (err error) {
+	w := h.world
+	t.fromMS, t.untilMS = w.nowMS, w.nowMS+lifeMS
+	t.seen, t.low, t.high = map[int]uint64{h.index: h.life}, map[int]int64{}, map[int]int64{}
+	if t.session {
+		t.graceMS = lifeMS / 8
+		err = h.session.Bind([]byte(t.key), []byte(t.value), h.clusterNow())
+	} else if err = h.keyval.Set([]byte(t.key), []byte(t.value), lifeMS, h.clusterNow()); err == nil && w.ledger != nil {
+		w.did("host%d sets %s to %s for %d ms", h.index, t.key, t.value, lifeMS)
+	}
+	if err != nil {
+		return err
+	}
+	for _, other := range w.Hosts {
+		t.low[other.index], t.high[other.index] = other.skewMS, other.skewMS
+	}
+	w.timed = append(w.timed, &t)
+	return nil
+}
+
+// removeTimed deletes a pair at a host that has it.
+func (h *Host) removeTimed(t *timed) {
+	if h.keyval.Delete([]byte(t.key), h.clusterNow()) == nil {
+		h.world.did("host%d deletes %s", h.index, t.key)
+		t.lost, t.deleted, t.deletedAt = true, true, h.index
+	}
+}
+
+func (h *Host) hasTimed(t *timed) bool {
+	if t.session {
+		server, _ := h.session.Lookup([]byte(t.key), h.clusterNow())
+		return server == t.value
+	}
+	return h.get(t.key) == t.value
+}
+
+// setClock sets a host's clock.
+func (h *Host) setClock(skewMS int64) {
+	h.world.did("host%d's clock is set by %v", h.index, time.Duration(skewMS-h.skewMS)*time.Millisecond)
+	h.skewMS = skewMS
+	for _, t := range h.world.timed {
+		t.low[h.index], t.high[h.index] = min(t.low[h.index], skewMS), max(t.high[h.index], skewMS)
+	}
+}
+
+// checkTimed looks for all records that end. Each is forgotten when it has been gone for long enough.
+func (w *World) checkTimed() {
+	if len(w.timed) == 0 || w.nowMS%timedEveryMS != 0 {
+		return
+	}
+	for _, h := range w.Hosts {
+		if !h.runs() || h.left {
+			continue
+		}
+		for _, t := range w.timed {
+			w.checkTimedAt(h, t)
+		}
+	}
+	w.timed = slices.DeleteFunc(w.timed, func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.slackMS+4*timedSlackMS })
+}
+
+func (w *World) checkTimedAt(h *Host, t *timed) {
+	has, seen := h.hasTimed(t), t.seen[h.index] == h.life
+	switch {
+	case has && w.nowMS > t.untilMS+t.graceMS+t.slackMS+timedSlackMS:
+		w.failf("host %d still has %s of %d ms, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
+		t.slackMS += 60_000 // once is enough
+	case has:
+		t.seen[h.index] = h.life
+	case seen && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS:
+		w.failf("host %d has %s of %d ms no more, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
+		t.lost = true
+	}
+}
+
+// mustHaveTimed fails for what a host lacks, and for what was deleted and is there.
+func (w *World) mustHaveTimed(h *Host) {
+	for _, t := range w.timed {
+		switch has := h.hasTimed(t); {
+		case has && t.deleted:
+			w.failf("host %d has %s of %d ms, which was deleted", h.index, t.key, t.fromMS)
+		case !has && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS:
+			w.failf("host %d lacks %s of %d ms, which is to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
+		}
+	}
+}
+
+// loseTimed notes what only a host had that crashes now, deletions too.
+func (w *World) loseTimed(crashed *Host) {
+	for _, t := range w.timed {
+		if t.deletedAt == crashed.index && !crashed.keepsState && w.anyHas(t, crashed) {
+			t.deleted = false
+		}
+		kept := crashed.keepsState && !t.session && t.seen[crashed.index] == crashed.life
+		for _, h := range w.Hosts {
+			kept = kept || h != crashed && !h.down && !h.left && t.seen[h.index] == h.life
+		}
+		t.lost = t.lost || !kept
+	}
+}
+
+// anyHas says whether a host beside one has a record, or had it when it went down.
+func (w *World) anyHas(t *timed, beside *Host) bool {
+	for _, h := range w.Hosts {
+		if h != beside && !h.left && (h.down || h.hasTimed(t)) {
+			return true
+		}
+	}
+	return false
+}
+
+// restoreTimed allows for what a host's clock was set while records lived that it reads back from its disk.
+func (w *World) restoreTimed(h *Host) {
+	for _, t := range w.timed {
+		if !t.session {
+			t.slackMS = max(t.slackMS, t.high[h.index]-t.low[h.index])
+		}
+	}
+}
