@@ -239,7 +239,7 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 			}
 		}
 		return true, nil
-	case "timed": // what ends is there, and what was deleted is not
+	case "timed": // what ends is there
 		for _, h := range w.Hosts {
 			if h.runs() && !h.left {
 				w.mustHaveTimed(h)

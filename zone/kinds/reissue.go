@@ -11,76 +11,57 @@ import (
 // reissuePieceBytes bounds what is collected before it is done: some 20,000 records, for which the disk is waited for once.
 const reissuePieceBytes = 1 << 20
 
-const (
-	// renewedAheadMS is how far ahead of now fresh stamps begin: above what peers have taken of this node's stamps, which are at most MaxAheadMS
-	// ahead, but for some seconds; so that a later write does not lose to an earlier one that a peer has.
-	renewedAheadMS = stamp.MaxAheadMS - 3000
-	renewalStepMS  = 5000
-	// fineMS is how much of the time ahead keeps its milliseconds, coarseBits how many bits the rest loses. Together they last for two years.
-	fineMS     = 16_000_000
-	coarseBits = 12
-	// counterBits is what fresh stamps keep of counters.
-	counterBits = 2
-)
+// seenAheadMS is how far ahead of the time of the write a stamp stays that is taken back. A write that replaced what a node with another clock had written
+// is stamped above that, which may be as far ahead of time as stamps are taken, or a little less; it must not lose to it now.
+const seenAheadMS = stamp.MaxAheadMS - 5000
 
-// renewal gives stamps that are too far ahead others that are not, in their order and above all that stay. They begin where they begin for
-// renewalStepMS, so that nodes whose clocks are set back together keep their order, too: a deletion must not lose to what it deleted.
-//
-// Where it is known by how much time went back, and what was stamped since it was ahead, stamps go back by that: to when the writes were really made.
-// Then the nodes need not do it together.
-type renewal struct{ fromMS, backMS int64 }
-
-func renewalAt(now clock.Reading) renewal {
-	return renewal{fromMS: now.WallMS/renewalStepMS*renewalStepMS + renewedAheadMS}
+// renewal takes stamps back that were made while time was ahead: from on, by back. Which stamp becomes which does not depend on who does it, nor
+// when; so all nodes keep the order of writes, and a deletion does not lose to what it deleted.
+type renewal struct {
+	from   stamp.Stamp
+	backMS int64
 }
 
-// from is the least stamp that is replaced.
-func (r renewal) from() stamp.Stamp { return stamp.At(r.fromMS, 0) }
-
-func (r renewal) of(old stamp.Stamp) stamp.Stamp {
-	if r.backMS > 0 {
-		return stamp.At(old.MS()-r.backMS, old.Counter())
-	}
-	aheadMS := old.MS() - r.fromMS
-	if aheadMS > fineMS {
-		aheadMS = min(fineMS+(aheadMS-fineMS)>>coarseBits, 2*fineMS)
-	}
-	return r.from() + stamp.Stamp(aheadMS<<counterBits) + stamp.Stamp(min(old.Counter(), 1<<counterBits-1))
-}
+func (r renewal) of(old stamp.Stamp) stamp.Stamp { return stamp.At(old.MS()-r.backMS, old.Counter()) }
 
 // Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records, and
 // they would win over everything for as long as it was ahead. When they end does not change. It returns how many they were.
 func (g *registers) Reissue(now clock.Reading) int {
-	if g.clock.Retreat(now.WallMS); !g.anyAbove(stamp.Highest(now.WallMS)) {
-		return 0
-	}
-	return g.reissue(renewalAt(now), now, func([]byte) {})
+	return g.reissueAhead(now, func([]byte) {})
 }
 
 // TimeWentBack takes back by backMS what was stamped from fromMS on, while time was that far ahead, and returns how many records and clears that were.
 func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
-	return g.reissue(renewal{fromMS, backMS}, now, func([]byte) {})
+	return g.reissue(fromMS, backMS-seenAheadMS, now, func([]byte) {})
 }
 
 // Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the stamps ahead
 // would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its log is written anew.
 func (k *Keyval) Reissue(now clock.Reading) int {
-	if k.clock.Retreat(now.WallMS); !k.anyAbove(stamp.Highest(now.WallMS)) {
-		return 0
-	}
-	return k.reissue(renewalAt(now), now, k.keepReissued)
+	return k.reissueAhead(now, k.keepReissued)
 }
 
 // TimeWentBack is that of sessions, on disk too.
 func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
-	return k.reissue(renewal{fromMS, backMS}, now, k.keepReissued)
+	return k.reissue(fromMS, backMS-seenAheadMS, now, k.keepReissued)
 }
 
 func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
 
+// reissueAhead takes back what is ahead by so much that the last of it was made now: nothing tells by how much time was ahead.
+func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (reissued int) {
+	fromMS := now.WallMS + 1
+	last := g.greatest()
+	if last <= stamp.Highest(now.WallMS) {
+		return 0
+	}
+	return g.reissue(fromMS, last.MS()-now.WallMS, now, keep)
+}
+
 // reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later in a log, too.
-func (g *registers) reissue(fresh renewal, now clock.Reading, keep func(record []byte)) (reissued int) {
+func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
+	fresh := renewal{from: stamp.At(fromMS, 0), backMS: backMS}
 	record := []byte{stateReissued}
 	wake := false
 	do := func() {
@@ -115,25 +96,24 @@ func (g *registers) reissue(fresh renewal, now clock.Reading, keep func(record [
 	return reissued
 }
 
-// anyAbove says whether a record or a clear is stamped above limit.
-func (g *registers) anyAbove(limit stamp.Stamp) bool {
+// greatest returns the greatest stamp there is.
+func (g *registers) greatest() (greatest stamp.Stamp) {
 	for number := range zone.Shards {
-		if g.shardAbove(g.store.ShardNumber(number), limit) {
-			return true
-		}
+		greatest = max(greatest, greatestOf(g.store.ShardNumber(number)))
 	}
-	return false
+	return greatest
 }
 
-func (g *registers) shardAbove(sh *zone.Shard, limit stamp.Stamp) bool {
+func greatestOf(sh *zone.Shard) stamp.Stamp {
 	sh.Lock()
 	defer sh.Unlock()
+	greatest := sh.Clear()
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-		if sh.Live(slot) && stampOf(sh.At(slot)) > limit {
-			return true
+		if sh.Live(slot) {
+			greatest = max(greatest, stampOf(sh.At(slot)))
 		}
 	}
-	return sh.Clear() > limit
+	return greatest
 }
 
 // appendAhead appends what of a shard is stamped too far ahead, after slot cursor, each with a fresh stamp:
@@ -143,11 +123,8 @@ func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, fresh 
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
 	defer sh.Unlock()
-	above := stamp.Stamp(0)
-	if sh.Clear() >= fresh.from() {
-		if above = fresh.of(sh.Clear()); cursor == 0 {
-			dst = appendStamps(append(dst, 0, byte(number)), sh.Clear(), above)
-		}
+	if cursor == 0 && sh.Clear() >= fresh.from {
+		dst = appendStamps(append(dst, 0, byte(number)), sh.Clear(), fresh.of(sh.Clear()))
 	}
 	for int(cursor) < sh.Len() && len(dst) < reissuePieceBytes {
 		cursor++
@@ -155,10 +132,10 @@ func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, fresh 
 			continue
 		}
 		r := sh.At(cursor)
-		if old := stampOf(r); old >= fresh.from() {
+		if old := stampOf(r); old >= fresh.from {
 			key := sh.Key(r)
 			dst = append(binary.AppendUvarint(dst, uint64(len(key))), key...)
-			dst = appendStamps(dst, old, max(fresh.of(old), above+1)) // what is coarse does not count as cleared
+			dst = appendStamps(dst, old, fresh.of(old))
 		}
 	}
 	return dst, cursor, int(cursor) >= sh.Len()
