@@ -24,7 +24,7 @@ const (
 	FeatureS2 uint64 = 1 << 0
 	// FeatureSteady says that the tokens of the sender's heartbeats, and the bases and ends in its payloads, are readings of one clock that is never
 	// set. Those of releases before are by cluster time.
-	FeatureSteady uint64 = 1 << 2
+	FeatureSteady uint64 = 1 << 4
 )
 
 // Zone is what a hello says of one zone. Entries are length-prefixed, so later versions append to them.
