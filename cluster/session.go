@@ -421,13 +421,6 @@ func (s *Session) beat(now clock.Reading) {
 	s.send(wire.TypeHeartbeat, beat.Append(nil))
 }
 
-// arrival is the time for records that arrive: cluster time, and what the sender's clock shows. Called with mu held.
-func (s *Session) arrival(now clock.Reading) clock.Reading {
-	arrived := s.node.clocks.clusterTime(now)
-	arrived.SenderMS = s.steady.senderMS(now)
-	return arrived
-}
-
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Lost says that the connection is gone, and why where the driver knows. The session's reader must have ended: what

@@ -77,3 +77,10 @@ func (s *Session) heardSteady(tokenMS uint64, rttMS int64, now clock.Reading) (k
 	s.peer.slowMS = now.MonoMS
 	return false
 }
+
+// arrival is the time for records that arrive: cluster time, and what the sender's clock shows. Called with mu held.
+func (s *Session) arrival(now clock.Reading) clock.Reading {
+	arrived := s.node.clocks.clusterTime(now)
+	arrived.SenderMS = s.steady.senderMS(now)
+	return arrived
+}
