@@ -145,7 +145,7 @@ func TestConnectionsOfOnePeerAreBounded(t *testing.T) {
 func TestOriginsOfOnePeerAreBounded(t *testing.T) {
 	f, h := lonely(t)
 	f.comes(h, "10.0.0.1", "CN=one", helloOf(honestID, 1, 70)).says(wire.TypeData, data(lim, 1, 2))
-	for i := range uint64(maxOrigins + 100) {
+	for i := range uint64(30 * maxLives) {
 		a := f.comes(h, "10.6.6.6", "CN=evil", helloOf(evilID, 1, 1000+10*i))
 		if err := a.says(wire.TypeData, data(lim, 1, 2)); err != nil {
 			t.Fatal(err)
