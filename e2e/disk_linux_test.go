@@ -69,7 +69,7 @@ func TestAFullDisk(t *testing.T) {
 		t.Errorf("a write to a full disk was answered %s", refused)
 	}
 	n.waitLog(`one.keyval.log" cannot be written, so writes to zone "one" are not acknowledged`)
-	n.waitLog("no space left on device")
+	n.waitLog("No space left on device")
 
 	// Clients and peers are served from memory.
 	peer.sees("/?text=early", "1")
