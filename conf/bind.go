@@ -192,7 +192,7 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 		if err == nil {
 			continue
 		}
-		w.problems = append(w.problems, problemsAt(n, err)...)
+		w.problems = append(w.problems, ProblemsAt(n, err)...)
 		s.faulty = true
 		if a.Inner != nil { // entered all the same: what is wrong inside is of interest too
 			a.Inner.faulty = true
@@ -370,7 +370,7 @@ func (w *binding) check(s *Scope, order int) {
 				continue
 			}
 			if err := m.Check(s.settings[i], s); err != nil {
-				found := problemsAt(s.Node, err)
+				found := ProblemsAt(s.Node, err)
 				for _, p := range found {
 					p.order = max(p.order, order)
 				}

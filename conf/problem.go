@@ -80,8 +80,8 @@ func Unsupported(parameter string) error {
 	return fmt.Errorf("parameter \"%s\" is not supported by starling", parameter)
 }
 
-// problemsAt turns what a setter or check returned into problems; those without a place get that of n.
-func problemsAt(n *Node, err error) Problems {
+// ProblemsAt turns what a setter, a check or a builder returned into problems; those without a place get that of n.
+func ProblemsAt(n *Node, err error) Problems {
 	var one *Problem
 	var many Problems
 	var verdict Verdict

@@ -1,22 +1,18 @@
 package stream
 
 import (
-	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"starling/conf"
 	"starling/logs"
-	"starling/nginx/sockaddr"
 	"starling/plan"
 	"starling/side"
 )
 
 // CoreSettings are those of the core of the stream side.
 type CoreSettings struct {
-	Listens   []listen
+	Listens   side.Listens
 	NoDelay   bool
 	ErrorLogs []logs.Target
 	Resolver  plan.ResolverSettings
@@ -24,9 +20,7 @@ type CoreSettings struct {
 	// StatusZone is where the API counts the sessions of the server; empty: nowhere.
 	StatusZone string
 
-	namesNode *conf.Node
-	// Names are those of server_name, in lower case but for regular expressions.
-	Names []string
+	Names side.Names[*Session]
 	// PrereadBytes bounds what is looked at before a server is chosen, PrereadTimeout how long that may take.
 	PrereadBytes   int64
 	PrereadTimeout time.Duration
@@ -34,17 +28,6 @@ type CoreSettings struct {
 	UDPSessions int
 	// ProxiedTimeout is how long the header of the PROXY protocol may take.
 	ProxiedTimeout time.Duration
-}
-
-// listen is one listen directive; a name of several addresses makes several.
-type listen struct {
-	addr      sockaddr.Addr
-	options   sockaddr.Options
-	udp       bool
-	tls       bool
-	proxied   bool // connections begin with a PROXY protocol header
-	isDefault bool
-	node      *conf.Node
 }
 
 // Core is the family of directives that the stream side itself obeys.
@@ -64,13 +47,13 @@ var Core = Module{
 					"reuseport", "so_keepalive=", "multipath"},
 				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections or, with `udp`, datagrams. " +
 					"Of several servers of one address `server_name` chooses; the one with `default_server`, else the first, takes the others. A wildcard address lets all nodes of a cluster share one file.",
-				Set: conf.Raw(setListen),
+				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, 0) }),
 			},
 			{
 				Name: "server_name", Syntax: "<name>...", In: conf.StreamServer, Repeat: true,
 				Doc: "Sets the names for which the server is chosen when a client sends one in its TLS handshake (SNI): exact, `*.example.com`, " +
 					"`www.example.*`, `.example.com`, or `~` and a regular expression.",
-				Set: conf.Raw(setNames),
+				Set: side.SetNames(&Side, func(s *CoreSettings) *side.Names[*Session] { return &s.Names }),
 			},
 			{
 				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
@@ -125,66 +108,8 @@ var Core = Module{
 	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*Session]()),
 }
 
-func setListen(s *CoreSettings, a *conf.Args) error {
-	if a.FirstWrite(&s.Listens) {
-		s.Listens = nil
-	}
-	addrs, err := sockaddr.Parse(a.Words[0], 0)
-	if err != nil {
-		return sockaddr.Problem(err)
-	}
-	options := sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind")}
-	if a.Has("backlog") {
-		if options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {
-			return conf.At(a.Node, "invalid backlog \"backlog=%s\"", a.Value("backlog"))
-		}
-	}
-	for _, word := range []string{"ssl", "proxy_protocol", "backlog"} {
-		if a.Has("udp") && a.Has(word) {
-			return conf.Verdict("\"" + word + "\" parameter is incompatible with \"udp\"")
-		}
-	}
-	for _, addr := range addrs {
-		s.Listens = append(s.Listens[:len(s.Listens):len(s.Listens)], listen{addr: addr, options: options, udp: a.Has("udp"), tls: a.Has("ssl"),
-			proxied: a.Has("proxy_protocol"), isDefault: a.Has("default_server"), node: a.Node})
-	}
-	return nil
-}
-
 // maxPrereadBytes bounds the memory that each new connection may take before anything is known of it.
 const maxPrereadBytes = 1 << 20
-
-// setNames keeps server names as they are matched.
-func setNames(s *CoreSettings, a *conf.Args) error {
-	if a.FirstWrite(&s.Names) {
-		s.Names = nil
-	}
-	s.namesNode = a.Node
-	for _, name := range a.Words {
-		if strings.EqualFold(name, "$hostname") {
-			host, err := os.Hostname()
-			if err != nil {
-				return err
-			}
-			name = host
-		}
-		switch {
-		case name == "":
-		case name[0] == '*' && (len(name) < 3 || name[1] != '.'), name == ".":
-			return fmt.Errorf("server name \"%s\" is invalid", name)
-		case name == "~":
-			return fmt.Errorf("empty regex in server name \"%s\"", name)
-		}
-		if !strings.HasPrefix(name, "~") {
-			if strings.Contains(name, "/") {
-				a.Warn("server name \"%s\" has suspicious symbols", name)
-			}
-			name = strings.ToLower(name)
-		}
-		s.Names = append(s.Names[:len(s.Names):len(s.Names)], name)
-	}
-	return nil
-}
 
 // listenParams explains the parameters of listen.
 var listenParams = map[string]string{

@@ -13,6 +13,7 @@ import (
 	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/plan"
+	"starling/side"
 	"starling/ssl"
 )
 
@@ -35,8 +36,8 @@ type Server struct {
 
 	settings *CoreSettings
 	handlers [phases][]Handler
-	regexes  []*Regex // by place in server_name; nil for other names
 	zone     *statusZone
+	node     *conf.Node
 }
 
 // ResolverSettings are those of the server's resolver directives.
@@ -55,8 +56,8 @@ type TLS struct {
 // ListensTLS returns the first listen directive with ssl, or nil.
 func (s *Server) ListensTLS() *conf.Node {
 	for _, l := range s.settings.Listens {
-		if l.tls {
-			return l.node
+		if l.TLS {
+			return l.Node
 		}
 	}
 	return nil
@@ -65,21 +66,19 @@ func (s *Server) ListensTLS() *conf.Node {
 // ListensBeyondLoopback returns the first listen directive that others than this machine can reach, or nil.
 func (s *Server) ListensBeyondLoopback() *conf.Node {
 	for _, l := range s.settings.Listens {
-		if !l.addr.IsUnix() && !l.addr.Addr().IsLoopback() {
-			return l.node
+		if !l.Addr.IsUnix() && !l.Addr.Addr().IsLoopback() {
+			return l.Node
 		}
 	}
 	return nil
 }
 
 func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, error) {
-	server := &Server{settings: conf.Settings[CoreSettings](scope, &Core.Module)}
+	server := &Server{settings: conf.Settings[CoreSettings](scope, &Core.Module), node: scope.Node}
+	server.Name = server.settings.Names.First()
 	b := &Block{Scope: scope, Plan: p, Server: server}
 	if len(server.settings.Listens) == 0 {
 		return nil, conf.At(scope.Node, "no \"listen\" is defined for server")
-	}
-	if err := server.compileNames(b); err != nil {
-		return nil, err
 	}
 	if name := server.settings.StatusZone; name != "" {
 		server.zone = zoneNamed(p, name)
@@ -121,14 +120,14 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 
 // TakesDatagrams says whether one of the server's addresses is of UDP.
 func (s *Server) TakesDatagrams() bool {
-	return slices.ContainsFunc(s.settings.Listens, func(l listen) bool { return l.udp })
+	return slices.ContainsFunc(s.settings.Listens, func(l side.Listen) bool { return l.UDP })
 }
 
 // run takes the session through the phases.
 func (s *Session) run() {
 	defer s.survive()
 	status := StatusBadRequest
-	if !s.port.proxied || s.readProxied() {
+	if !s.port.hosts.Proxied || s.readProxied() {
 		status = s.phases()
 	}
 	s.Status = status
@@ -142,7 +141,7 @@ func (s *Session) run() {
 
 func (s *Session) phases() (status int) {
 	for phase := PostAccept; phase < Log; phase++ {
-		if phase == SSL && s.port.tls {
+		if phase == SSL && s.port.hosts.TLS {
 			if err := s.handshake(); err != nil {
 				return StatusInternalError
 			}
@@ -207,7 +206,7 @@ func (s *Session) handshake() error {
 	if most := s.Server.MaxHandshakes; most > 0 {
 		defer s.Server.handshakes.Enter(most, func() { s.raw.Close() })()
 	}
-	conn := tls.Server(&handshaking{s.raw, s}, s.port.hosts.config)
+	conn := tls.Server(&handshaking{s.raw, s}, s.port.hosts.Handshake)
 	if err := s.raw.SetDeadline(time.Now().Add(s.tlsSettings().HandshakeTimeout)); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 )
 
 // Site is the stream side of one running configuration.
@@ -45,12 +45,8 @@ type Port struct {
 	// MaxSessions bounds the UDP sessions of the socket.
 	MaxSessions int
 
-	hosts   *vhosts
-	tls     bool
-	tlsNode *conf.Node // of the first listen with ssl
-	// proxied says that connections begin with a PROXY protocol header.
-	proxied bool
-	site    *Site
+	hosts *hosts
+	site  *Site
 }
 
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
@@ -58,24 +54,31 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	var problems conf.Problems
+	addresses := side.Addresses[*Server, *Session]{Choose: configForClient, Log: p.Log}
+	ports := map[*hosts]*Port{}
 	for _, scope := range block.All("server") {
 		server, err := buildServer(p, scope, modules)
 		if err != nil {
-			problems = append(problems, placed(scope.Node, err)...)
+			problems = append(problems, conf.ProblemsAt(scope.Node, err)...)
 			continue
 		}
 		for _, l := range server.settings.Listens {
-			if err := s.port(l).join(server, l, p.Log); err != nil {
-				problems = append(problems, placed(l.node, err)...)
+			h, conflicts := addresses.Join(server, &server.settings.Names, l)
+			problems = append(problems, conflicts...)
+			if ports[h] == nil {
+				ports[h] = &Port{hosts: h, site: s}
 			}
+			ports[h].join(server)
 		}
 	}
-	for _, port := range s.ports {
-		if first := port.hosts.byDefault; port.tls && first != nil && first.TLS == nil {
-			problems = append(problems, conf.At(port.tlsNode, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive"))
+	for _, h := range addresses.All {
+		if h.TLS && h.Default.TLS == nil {
+			problems = append(problems, side.NoCertificate(h.Default.node))
 		}
+		port := ports[h]
+		port.Addr, port.Options, port.UDP = h.Addr, h.Options, h.UDP
+		s.ports = append(s.ports, port)
 	}
-	// Now, for the names of servers may have declared variables.
 	problems = append(problems, Side.Unknown(p)...)
 	if len(problems) > 0 {
 		problems.Sort()
@@ -85,43 +88,10 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	return s, nil
 }
 
-// port finds the port of an address, or makes it.
-func (s *Site) port(l listen) *Port {
-	for _, p := range s.ports {
-		if p.Addr == l.addr && p.UDP == l.udp {
-			return p
-		}
-	}
-	p := &Port{Addr: l.addr, UDP: l.udp, Options: l.options, hosts: newVhosts(), site: s}
-	s.ports = append(s.ports, p)
-	return p
-}
-
 // join makes a server one of the address; what one of them asks of the socket holds for all.
-func (p *Port) join(s *Server, l listen, log logs.Logger) error {
+func (p *Port) join(s *Server) {
 	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
 	p.MaxSessions = max(p.MaxSessions, s.settings.UDPSessions)
-	if l.tls && !p.tls {
-		p.tlsNode = l.node
-	}
-	p.tls, p.proxied = p.tls || l.tls, p.proxied || l.proxied
-	if l.options != (sockaddr.Options{IPv6Only: true}) {
-		p.Options = l.options
-	}
-	return p.hosts.join(s, l, log)
-}
-
-// placed gives an error without a place that of a node.
-func placed(n *conf.Node, err error) conf.Problems {
-	var many conf.Problems
-	var one *conf.Problem
-	switch {
-	case errors.As(err, &many):
-		return many
-	case errors.As(err, &one):
-		return conf.Problems{one}
-	}
-	return conf.Problems{conf.At(n, "%s", err)}
 }
 
 // Ports are the addresses to listen on.
@@ -277,7 +247,7 @@ func (s *Site) Active() int {
 
 // newSession starts the account of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
-	s := &Session{raw: conn, port: p, Server: p.hosts.byDefault, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
+	s := &Session{raw: conn, port: p, Server: p.hosts.Default, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
 		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
 	s.Conn = &counted{conn, s}
 	s.enter(s.Server.zone)

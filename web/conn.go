@@ -10,12 +10,12 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/nginx/errno"
+	"starling/nginx/hostnames"
 	"starling/ssl"
 )
 
@@ -70,7 +70,7 @@ func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c := &Conn{link: link{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
 	c.raw, c.site, c.hosts = nc, s, p.hosts
-	c.server = c.hosts.byDefault
+	c.server = c.hosts.Default
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.expected--
@@ -161,18 +161,20 @@ func (c *Conn) survive() {
 
 // serve takes request after request.
 func (c *Conn) serve() {
-	if k := c.hosts.keepAlive; k.set {
-		c.setKeepAlive(k)
+	if k := c.hosts.KeepAlive; k.Set {
+		if err := k.Apply(c.raw); err != nil {
+			c.server.Log.Logf(logs.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
+		}
 	}
 	if !c.server.Core.NoDelay {
 		if tcp, ok := c.raw.(*net.TCPConn); ok {
 			tcp.SetNoDelay(false) // a matter of speed only
 		}
 	}
-	if c.hosts.proxied && !c.readProxied() {
+	if c.hosts.Proxied && !c.readProxied() {
 		return
 	}
-	if c.hosts.tls && !c.handshake() {
+	if c.hosts.TLS && !c.handshake() {
 		return
 	}
 	c.buf.Attach(c.Net)
@@ -210,17 +212,6 @@ func (c *Conn) serveRequest(r *Request) (keep bool) {
 		}
 	}()
 	return r.serve()
-}
-
-func (c *Conn) setKeepAlive(k socketKeepAlive) {
-	tcp, ok := c.raw.(*net.TCPConn)
-	if !ok {
-		return
-	}
-	config := net.KeepAliveConfig{Enable: !k.off, Idle: k.idle, Interval: k.interval, Count: k.count}
-	if err := tcp.SetKeepAliveConfig(config); err != nil {
-		c.server.Log.Logf(logs.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
-	}
 }
 
 // await waits for the first byte of a request, without holding memory. false ends the connection.
@@ -368,7 +359,7 @@ func (c *Conn) handshake() bool {
 		c.Net = under
 		return true
 	}
-	conn := tls.Server(under, c.hosts.config)
+	conn := tls.Server(under, c.hosts.Handshake)
 	if err := conn.HandshakeContext(c.site.context); err != nil {
 		c.site.traffic.HandshakesFailed.Add(1)
 		c.Logf(logs.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
@@ -389,14 +380,13 @@ func (c *Conn) handshake() bool {
 // configForClient chooses the virtual server by SNI.
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := hello.Conn.(*named).c
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if name != "" && ssl.SafeName(name) { // nginx does not look for other names either
-		if s := c.hosts.find([]byte(name), nil); s != nil && s.TLS != nil {
+	if name, ok := hostnames.Clean(hello.ServerName); ok {
+		if s, found := c.hosts.Lookup(name); found && s.TLS != nil {
 			c.server, c.named = s, true
 		}
 	}
 	config := c.server.TLS
-	if c.hosts.http2 || c.server.Core.HTTP2 {
+	if c.hosts.HTTP2 || c.server.Core.HTTP2 {
 		config = c.server.tlsHTTP2
 	}
 	if config.GetConfigForClient != nil {

@@ -7,6 +7,7 @@ import (
 	"starling/conf"
 	"starling/logs"
 	"starling/plan"
+	"starling/side"
 	"starling/vars"
 	"starling/web/h1"
 )
@@ -17,6 +18,9 @@ const (
 	locations   = servers | conf.Location
 	locationsIf = locations | conf.LocationIf
 )
+
+// defaultPort is that of a listen directive without one.
+const defaultPort = 80
 
 // Core is the module of the kit's own directives; it comes first in the list of modules.
 var Core = Module{
@@ -72,12 +76,12 @@ var structure = []conf.Directive{
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
 		Unsupported: []string{"quic", "setfib=", "accept_filter="},
 		Doc:         "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
-		Set:         conf.Raw(setListen),
+		Set:         conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, defaultPort) }),
 	},
 	{
 		Name: "server_name", Syntax: "<name>...", In: conf.Server, Repeat: true, DefaultDoc: `""`,
 		Doc: "Sets the names of a virtual server: exact, *.example.org, .example.org, www.example.*, ~expression, $hostname, or \"\" for requests without name.",
-		Set: conf.Raw(setServerName),
+		Set: side.SetNames(&Side, func(s *CoreSettings) *side.Names[*Request] { return &s.Names }),
 	},
 }
 

@@ -10,11 +10,11 @@ import (
 const protocolHTTP2 = "h2"
 
 // speaksHTTP2 tells whether the connection's address or server has HTTP/2.
-func (c *Conn) speaksHTTP2() bool { return c.hosts.http2 || c.server.Core.HTTP2 }
+func (c *Conn) speaksHTTP2() bool { return c.hosts.HTTP2 || c.server.Core.HTTP2 }
 
 // beginsHTTP2 tells whether the client begins with the preface of HTTP/2 (prior knowledge: RFC 9113, 3.3).
 func (c *Conn) beginsHTTP2() bool {
-	if c.hosts.tls || !c.speaksHTTP2() {
+	if c.hosts.TLS || !c.speaksHTTP2() {
 		return false
 	}
 	for {

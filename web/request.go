@@ -174,7 +174,7 @@ type link struct {
 
 	raw    net.Conn // the socket itself
 	site   *Site
-	hosts  *vhosts
+	hosts  *hosts
 	server *Server // the default of the address, or that which TLS named
 	named  bool    // TLS named it
 

@@ -119,16 +119,16 @@ func (r *Request) accept() {
 // admit finds the virtual server and checks what must be right before anything else happens.
 func (r *Request) admit() Result {
 	c := r.Conn
-	s := c.hosts.find(r.Host, r)
-	if s == nil {
-		s = c.hosts.byDefault // also where TLS named another: Host counts
+	s, found := c.hosts.Find(r, r.Host)
+	if !found {
+		s = c.hosts.Default // also where TLS named another: Host counts
 	}
 	r.Server, r.Location = s, s.base
-	if r.Version >= h1.Version20 && !c.hosts.http2 && !r.Server.Core.HTTP2 {
+	if r.Version >= h1.Version20 && !c.hosts.HTTP2 && !r.Server.Core.HTTP2 {
 		r.Logf(logs.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
 		return 421
 	}
-	if !c.hosts.tls {
+	if !c.hosts.TLS {
 		return Declined
 	}
 	if c.plainToTLS {
@@ -187,10 +187,10 @@ func (r *Request) refusal() Result {
 		return Declined
 	}
 	server, location := r.Server, r.Location
-	if s := r.Conn.hosts.find(r.Host, r); s != nil {
+	if s, found := r.Conn.hosts.Find(r, r.Host); found {
 		r.Server = s
 	} else {
-		r.Server = r.Conn.hosts.byDefault
+		r.Server = r.Conn.hosts.Default
 	}
 	r.Location = r.Server.base
 	if _, redirect := r.Server.tree.search(r); redirect == nil && !r.GaveUp && r.Location.Refuse != nil {

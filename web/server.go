@@ -28,10 +28,9 @@ type Server struct {
 
 	tlsHTTP2 *tls.Config // TLS with h2 first in ALPN
 
-	base    *Location // the server's own settings as a location
-	phases  [phaseCount][]Handler
-	tree    *locationTree
-	regexes []*Regex // by place in server_name; nil for other names
+	base   *Location // the server's own settings as a location
+	phases [phaseCount][]Handler
+	tree   *locationTree
 }
 
 // builder makes a Site; it is dropped afterwards.
@@ -40,19 +39,16 @@ type builder struct {
 	plan     *plan.Plan
 	modules  []*Module
 	problems conf.Problems
-	defaults map[*vhosts]bool // those whose default server was named so
 }
 
 func (b *builder) problem(n *conf.Node, err error) {
-	b.problems = append(b.problems, placed(n, err)...)
+	b.problems = append(b.problems, conf.ProblemsAt(n, err)...)
 }
 
 // server builds one server block.
 func (b *builder) server(scope *conf.Scope) (*Server, error) {
 	s := &Server{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), tree: newLocationTree()}
-	if err := b.compileServerNames(s); err != nil {
-		return nil, err
-	}
+	s.Name = s.Core.Names.First()
 	log, err := b.plan.OpenErrorLog(s.Core.ErrorLogs)
 	if err != nil {
 		return nil, err

@@ -2,15 +2,10 @@ package web
 
 import (
 	"fmt"
-	"math"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"starling/conf"
-	"starling/nginx/sockaddr"
-	"starling/nginx/units"
 	"starling/side"
 	"starling/vars"
 )
@@ -108,128 +103,6 @@ func setLimitExcept(s *CoreSettings, a *conf.Args) error {
 // limitedMethods are those that nginx knows by name.
 var limitedMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND",
 	"PROPPATCH", "LOCK", "UNLOCK", "PATCH"}
-
-func setListen(s *CoreSettings, a *conf.Args) error {
-	addrs, err := sockaddr.Parse(a.Words[0], 80)
-	if err != nil {
-		return sockaddr.Problem(err)
-	}
-	if a.Has("http2") {
-		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
-	}
-	l := listen{http2: a.Has("http2"), isDefault: a.Has("default_server") || a.Has("default"), tls: a.Has("ssl"), proxied: a.Has("proxy_protocol"), node: a.Node,
-		options: sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Bind: a.Has("bind") || a.Has("so_keepalive")}}
-	if a.Has("backlog") {
-		if l.options.Backlog, err = conf.Int(1, 1<<20)(a.Value("backlog")); err != nil {
-			return fmt.Errorf("invalid backlog \"backlog=%s\"", a.Value("backlog"))
-		}
-	}
-	if a.Has("so_keepalive") {
-		if l.keepAlive, err = parseSocketKeepAlive(a.Value("so_keepalive")); err != nil {
-			return err
-		}
-	}
-	if err := setSocketOptions(&l.options, a); err != nil {
-		return err
-	}
-	l.plain = !slices.ContainsFunc(socketWords, a.Has)
-	for _, l.addr = range addrs {
-		if slices.ContainsFunc(s.Listens, func(other listen) bool { return other.addr == l.addr }) {
-			return fmt.Errorf("a duplicate listen %s", l.addr)
-		}
-		s.Listens = append(slices.Clip(s.Listens), l)
-	}
-	return nil
-}
-
-// socketWords are the parameters of listen that may be given once for an address.
-var socketWords = []string{"bind", "backlog", "ipv6only", "so_keepalive", "rcvbuf", "sndbuf", "deferred", "fastopen", "reuseport", "multipath"}
-
-// setSocketOptions takes the parameters that are the kernel's.
-func setSocketOptions(o *sockaddr.Options, a *conf.Args) error {
-	o.Deferred, o.ReusePort, o.Multipath = a.Has("deferred"), a.Has("reuseport"), a.Has("multipath")
-	o.Bind = o.Bind || o.Deferred || o.ReusePort || o.Multipath
-	for name, place := range map[string]*int{"rcvbuf": &o.ReceiveBytes, "sndbuf": &o.SendBytes, "fastopen": &o.FastOpen} {
-		if !a.Has(name) {
-			continue
-		}
-		n, err := conf.Size(a.Value(name))
-		if err != nil || n <= 0 || n > math.MaxInt32 {
-			return fmt.Errorf("invalid %s \"%s=%s\"", name, name, a.Value(name))
-		}
-		*place, o.Bind = int(n), true
-	}
-	return nil
-}
-
-// socketKeepAlive is so_keepalive: TCP's own probes.
-type socketKeepAlive struct {
-	set, off       bool
-	idle, interval time.Duration // 0: the system's
-	count          int
-}
-
-func parseSocketKeepAlive(text string) (k socketKeepAlive, err error) {
-	k.set = true
-	switch text {
-	case "on":
-		return k, nil
-	case "off":
-		k.off = true
-		return k, nil
-	}
-	invalid := fmt.Errorf("invalid so_keepalive value: \"%s\"", text)
-	fields := strings.SplitN(text, ":", 3)
-	for i, field := range fields {
-		if field == "" {
-			continue
-		}
-		switch i {
-		case 0:
-			k.idle, err = units.Seconds(field)
-		case 1:
-			k.interval, err = units.Seconds(field)
-		case 2:
-			var n int64
-			n, err = units.Number(field)
-			k.count = int(n)
-		}
-		if err != nil {
-			return k, invalid
-		}
-	}
-	if k.idle == 0 && k.interval == 0 && k.count == 0 {
-		return k, invalid
-	}
-	return k, nil
-}
-
-func setServerName(s *CoreSettings, a *conf.Args) error {
-	s.namesNode = a.Node
-	for _, word := range a.Words {
-		if strings.HasPrefix(word, "*") && (len(word) < 3 || word[1] != '.') || word == "." {
-			return fmt.Errorf("server name \"%s\" is invalid", word)
-		}
-		if word == "~" {
-			return fmt.Errorf("empty regex in server name \"%s\"", word)
-		}
-		if strings.Contains(word, "/") {
-			a.Warn("server name \"%s\" has suspicious symbols", word)
-		}
-		switch {
-		case strings.EqualFold(word, "$hostname"):
-			name, err := os.Hostname()
-			if err != nil {
-				return fmt.Errorf("gethostname() failed: %w", err)
-			}
-			word = strings.ToLower(name)
-		case !strings.HasPrefix(word, "~"):
-			word = strings.ToLower(word)
-		}
-		s.Names = append(slices.Clip(s.Names), word)
-	}
-	return nil
-}
 
 func setRoot(s *CoreSettings, a *conf.Args) error { return setDocuments(s, a, false) }
 

@@ -5,8 +5,8 @@ import (
 
 	"starling/conf"
 	"starling/logs"
-	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 	"starling/vars"
 	"starling/web/h1"
 )
@@ -14,9 +14,8 @@ import (
 // CoreSettings are the bound settings of module Core in one block.
 type CoreSettings struct {
 	// Of the whole http block and of servers.
-	Listens       []listen
-	Names         []string
-	namesNode     *conf.Node
+	Listens       side.Listens
+	Names         side.Names[*Request]
 	HeaderTimeout time.Duration
 	Limits        h1.Limits
 
@@ -110,19 +109,6 @@ const (
 )
 
 type disabledBrowsers struct{ msie6, safari bool }
-
-// listen is one address of a listen directive.
-type listen struct {
-	addr      sockaddr.Addr
-	options   sockaddr.Options
-	isDefault bool
-	tls       bool
-	proxied   bool // connections begin with a PROXY protocol header
-	http2     bool // whatever the server says
-	keepAlive socketKeepAlive
-	plain     bool // no parameter that concerns the socket was given
-	node      *conf.Node
-}
 
 // errorPage is one status of an error_page directive.
 type errorPage struct {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +10,7 @@ import (
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 	"starling/web/h1"
 )
 
@@ -52,8 +52,11 @@ type Port struct {
 	Options sockaddr.Options
 
 	site  *Site
-	hosts *vhosts
+	hosts *hosts
 }
+
+// hosts are the virtual servers of an address.
+type hosts = side.Hosts[*Server, *Request]
 
 // Prepare declares the modules' variables; call it before the configuration is bound.
 func Prepare(p *plan.Plan, modules []*Module) error {
@@ -75,7 +78,7 @@ func Prepare(p *plan.Plan, modules []*Module) error {
 // Build makes the http side from its bound block: modules are linked, then servers and locations are made from the
 // inside of their scopes. Its error is a conf.Problems or a *conf.Problem.
 func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
-	b := &builder{modules: modules, plan: p, defaults: map[*vhosts]bool{}}
+	b := &builder{modules: modules, plan: p}
 	if err := Prepare(p, modules); err != nil {
 		return nil, conf.At(http.Node, "%s", err)
 	}
@@ -116,60 +119,24 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	return b.site, nil
 }
 
-// placed gives an error without a place that of a node.
-func placed(n *conf.Node, err error) conf.Problems {
-	var many conf.Problems
-	var one *conf.Problem
-	switch {
-	case errors.As(err, &many):
-		return many
-	case errors.As(err, &one):
-		return conf.Problems{one}
-	}
-	return conf.Problems{conf.At(n, "%s", err)}
-}
-
-// socket is what is gathered about one address.
-type socket struct {
-	addr   sockaddr.Addr
-	hosts  *vhosts
-	set    bool // its options were given
-	option sockaddr.Options
-	first  listen
-}
-
 // listen sorts the servers by address.
 func (b *builder) listen() {
-	var sockets []*socket
-	byAddr := map[sockaddr.Addr]*socket{}
+	addresses := side.Addresses[*Server, *Request]{Choose: configForClient, Log: b.plan.Log}
 	for _, s := range b.site.servers {
 		listens := s.Core.Listens
 		if len(listens) == 0 {
-			listens = []listen{{addr: defaultAddress(b.site.plan), options: sockaddr.Options{IPv6Only: true}, plain: true, node: s.Scope.Node}}
+			listens = side.Listens{side.PlainListen(defaultAddress(b.plan), s.Scope.Node)}
 		}
 		for _, l := range listens {
-			k := byAddr[l.addr]
-			if k == nil {
-				k = &socket{addr: l.addr, hosts: newVhosts(), option: l.options, first: l}
-				byAddr[l.addr] = k
-				sockets = append(sockets, k)
-			}
-			if !l.plain {
-				if k.set {
-					b.problem(l.node, conf.At(l.node, "duplicate listen options for %s", l.addr))
-				}
-				k.set, k.option = true, l.options
-			}
-			if err := b.join(k.hosts, s, l); err != nil {
-				b.problem(l.node, err)
-			}
+			_, problems := addresses.Join(s, &s.Core.Names, l)
+			b.problems = append(b.problems, problems...)
 		}
 	}
-	for _, k := range sockets {
-		if k.hosts.tls && k.hosts.byDefault.TLS == nil {
-			b.problem(k.first.node, conf.At(k.hosts.byDefault.Scope.Node, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive"))
+	for _, h := range addresses.All {
+		if h.TLS && h.Default.TLS == nil {
+			b.problems = append(b.problems, side.NoCertificate(h.Default.Scope.Node))
 		}
-		b.site.ports = append(b.site.ports, &Port{Addr: k.addr, Options: k.option, site: b.site, hosts: k.hosts})
+		b.site.ports = append(b.site.ports, &Port{Addr: h.Addr, Options: h.Options, site: b.site, hosts: h})
 	}
 }
 

@@ -210,6 +210,7 @@ func TestServersOfOneAddress(t *testing.T) {
 	}{
 		{visitor{name: "one.example"}, 200, "one one.example"},
 		{visitor{name: "two.example"}, 200, "two SUCCESS"},
+		{visitor{name: "two.example:443", anyName: true}, 200, "two SUCCESS"}, // nginx looks for it without the port
 		{visitor{name: "one.example", host: "two.example"}, 421, "Misdirected"},
 		{visitor{host: "two.example"}, 400, "No required SSL certificate"}, // asked for by none: the handshake was with the default server
 		{visitor{host: "one.example"}, 200, "one "},

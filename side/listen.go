@@ -1,0 +1,185 @@
+package side
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"starling/conf"
+	"starling/nginx/sockaddr"
+	"starling/nginx/units"
+)
+
+// Listen is one address of a listen directive. In Hosts it is what all directives of the address ask for together.
+type Listen struct {
+	Addr sockaddr.Addr
+	// Options are those of the socket.
+	Options sockaddr.Options
+	// IsDefault says that the server takes the clients for whom no server of the address has a name.
+	IsDefault bool
+	TLS       bool
+	HTTP2     bool // whatever the server says
+	UDP       bool
+	// Proxied says that connections begin with a header of the PROXY protocol.
+	Proxied   bool
+	KeepAlive KeepAlive
+	// Plain says that no parameter concerns the socket.
+	Plain bool
+	Node  *conf.Node
+}
+
+// PlainListen is a listen directive that has nothing but an address, or stands for one that is missing.
+func PlainListen(addr sockaddr.Addr, n *conf.Node) Listen {
+	return Listen{Addr: addr, Options: sockaddr.Options{IPv6Only: true}, Plain: true, Node: n}
+}
+
+// NoCertificate is the problem of a default server that listens with ssl.
+func NoCertificate(server *conf.Node) *conf.Problem {
+	return conf.At(server, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
+}
+
+// Listens are those of one server.
+type Listens []Listen
+
+// Set takes one listen directive. Which parameters there are is said by the side's Syntax. defaultPort is that of an address
+// without one; 0 makes the port mandatory.
+func (l *Listens) Set(a *conf.Args, defaultPort uint16) error {
+	addrs, err := sockaddr.Parse(a.Words[0], defaultPort)
+	if err != nil {
+		return sockaddr.Problem(err)
+	}
+	one, err := parseListen(a)
+	if err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		one.Addr = addr
+		if slices.ContainsFunc(*l, func(other Listen) bool { return other.key() == one.key() }) {
+			return fmt.Errorf("a duplicate listen %s", addr)
+		}
+		*l = append(*l, one)
+	}
+	return nil
+}
+
+// parseListen reads all but the address.
+func parseListen(a *conf.Args) (l Listen, err error) {
+	if a.Has("http2") {
+		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
+	}
+	l = Listen{
+		IsDefault: a.Has("default_server") || a.Has("default"), TLS: a.Has("ssl"), HTTP2: a.Has("http2"), UDP: a.Has("udp"),
+		Proxied: a.Has("proxy_protocol"), Plain: !slices.ContainsFunc(socketWords, a.Has), Node: a.Node,
+	}
+	if a.Has("so_keepalive") {
+		if l.KeepAlive, err = parseKeepAlive(a.Value("so_keepalive")); err != nil {
+			return l, err
+		}
+	}
+	if l.Options, err = socketOptions(a); err != nil {
+		return l, err
+	}
+	for _, word := range connectionWords {
+		if l.UDP && a.Has(word) {
+			return l, conf.Verdict("\"" + word + "\" parameter is incompatible with \"udp\"")
+		}
+	}
+	return l, nil
+}
+
+// socketWords are the parameters that may be given once for an address.
+var socketWords = []string{"bind", "backlog", "ipv6only", "so_keepalive", "rcvbuf", "sndbuf", "deferred", "fastopen", "reuseport", "multipath"}
+
+// connectionWords are the parameters that mean nothing to datagrams, in the order in which nginx rejects them.
+var connectionWords = []string{"fastopen", "backlog", "deferred", "multipath", "ssl", "http2", "so_keepalive", "proxy_protocol"}
+
+// maxBacklog is more than any system lets wait.
+const maxBacklog = 1 << 20
+
+// socketOptions takes the parameters that are the kernel's. All but ipv6only give the address a socket of its own.
+func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
+	o = sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Deferred: a.Has("deferred"), ReusePort: a.Has("reuseport"), Multipath: a.Has("multipath")}
+	o.Bind = a.Has("bind") || a.Has("so_keepalive") || o.Deferred || o.ReusePort || o.Multipath
+	if a.Has("backlog") {
+		if o.Backlog, err = conf.Int(1, maxBacklog)(a.Value("backlog")); err != nil {
+			return o, fmt.Errorf("invalid backlog \"backlog=%s\"", a.Value("backlog"))
+		}
+	}
+	for _, number := range []struct {
+		name  string
+		parse func(string) (int, error)
+		place *int
+	}{
+		{"rcvbuf", bufferBytes, &o.ReceiveBytes},
+		{"sndbuf", bufferBytes, &o.SendBytes},
+		{"fastopen", conf.Int(0, math.MaxInt32), &o.FastOpen},
+	} {
+		if !a.Has(number.name) {
+			continue
+		}
+		if *number.place, err = number.parse(a.Value(number.name)); err != nil {
+			return o, fmt.Errorf("invalid %s \"%[1]s=%s\"", number.name, a.Value(number.name))
+		}
+		o.Bind = true
+	}
+	return o, nil
+}
+
+// bufferBytes reads the size of a kernel's buffer.
+func bufferBytes(text string) (int, error) {
+	n, err := conf.Between(conf.Size, 1, math.MaxInt32)(text)
+	return int(n), err
+}
+
+// KeepAlive is so_keepalive: TCP's own probes.
+type KeepAlive struct {
+	Set, Off       bool
+	Idle, Interval time.Duration // 0: the system's
+	Count          int           // likewise
+}
+
+// Apply sets it on a connection. What is no TCP connection has no probes.
+func (k KeepAlive) Apply(conn net.Conn) error {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	return tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: !k.Off, Idle: k.Idle, Interval: k.Interval, Count: k.Count})
+}
+
+func parseKeepAlive(text string) (k KeepAlive, err error) {
+	k.Set = true
+	switch text {
+	case "on":
+		return k, nil
+	case "off":
+		k.Off = true
+		return k, nil
+	}
+	invalid := fmt.Errorf("invalid so_keepalive value: \"%s\"", text)
+	for i, field := range strings.SplitN(text, ":", 3) {
+		if field == "" {
+			continue
+		}
+		switch i {
+		case 0:
+			k.Idle, err = units.Seconds(field)
+		case 1:
+			k.Interval, err = units.Seconds(field)
+		case 2:
+			var n int64
+			n, err = units.Number(field)
+			k.Count = int(n)
+		}
+		if err != nil {
+			return k, invalid
+		}
+	}
+	if k.Idle == 0 && k.Interval == 0 && k.Count == 0 {
+		return k, invalid
+	}
+	return k, nil
+}

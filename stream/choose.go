@@ -1,0 +1,60 @@
+package stream
+
+import (
+	"crypto/tls"
+	"net"
+
+	"starling/nginx/hostnames"
+	"starling/side"
+	"starling/ssl"
+)
+
+// hosts are the servers of an address.
+type hosts = side.Hosts[*Server, *Session]
+
+// Choose takes the server of a name that the client sent, if one has it; else nothing changes.
+func (s *Session) Choose(name string) {
+	host, ok := hostnames.Clean(name)
+	if !ok {
+		return
+	}
+	if server, found := s.port.hosts.Find(s, host); found {
+		s.Server = server
+		s.enter(server.zone)
+	}
+}
+
+// handshaking is a connection during the handshake: by it the chosen server finds its way to the session.
+type handshaking struct {
+	net.Conn
+	session *Session
+}
+
+// NetConn returns the connection below.
+func (h *handshaking) NetConn() net.Conn { return h.Conn }
+
+// configForClient chooses the server by SNI.
+func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	s := hello.Conn.(*handshaking).session
+	if hello.ServerName != "" {
+		s.Choose(hello.ServerName)
+	}
+	return s.tlsSettings().Config, nil
+}
+
+// DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of TLS.Config may do
+// so. Of what the handshake brings only the server name is known by then.
+func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
+	s := hello.Conn.(*handshaking).session
+	s.Peer = &ssl.Peer{ServerName: hello.ServerName}
+	f(s)
+	s.Peer = nil
+}
+
+// tlsSettings are those of the session's server or, where it has none, of the default one.
+func (s *Session) tlsSettings() *TLS {
+	if s.Server.TLS != nil {
+		return s.Server.TLS
+	}
+	return s.port.hosts.Default.TLS
+}
