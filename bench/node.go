@@ -59,7 +59,7 @@ func runBareNode(listens, peer string) error {
 	n.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "one", Expression: "string", Bytes: bareBytes, TimeoutMS: 3_600_000, Sync: true})
 	n.carrier, err = carrier.New(carrier.Config{
 		Node: cluster.Config{ID: cluster.NodeID(rand.Uint64() | 1), Incarnation: rand.Uint64() | 1,
-			Zones: []zone.Shared{n.bucket, n.keyval}, Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000}},
+			Zones: []zone.Shared{n.bucket, n.keyval}, Kinds: kinds.Kinds(), Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000}},
 		Members:       []carrier.Member{{Host: host, Port: port, Line: "bench:1"}},
 		RetryInterval: 50 * time.Millisecond, Clock: n.clock, Log: logs.Discard,
 	})

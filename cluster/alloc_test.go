@@ -30,7 +30,7 @@ func TestReceivingFramesCostsNoAllocations(t *testing.T) {
 	}
 	hello := wire.Hello{
 		MinVersion: 1, Version: 1, NodeID: 2, Incarnation: 1, TimeoutMS: 1000, WallMS: uint64(f.now.WallMS),
-		Zones: []wire.Zone{{Name: "deaf", Kind: uint8(zone.KindBucket), Expression: "k", Origin: 7}},
+		Zones: []wire.Zone{{Name: "deaf", Kind: kinds.BucketKind.Number, Expression: "k", Origin: 7}},
 	}
 	stream := wire.AppendFrame([]byte(wire.Preamble), wire.TypeHello, hello.Append(nil), nil)
 	if err := s.Receive(stream, f.now); err != nil || !s.Established() {

@@ -159,7 +159,7 @@ func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a, known := n.agreements[agreementKey{z.info.Name, theirs}]
-	if z.info.Kind != zone.KindKeyval || !known || a.mine != z.lineage() {
+	if !z.info.Kind.Buries || !known || a.mine != z.lineage() {
 		return nothingGone
 	}
 	return a.throughMS

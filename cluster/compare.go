@@ -10,10 +10,10 @@ import (
 )
 
 // mismatch says why two nodes cannot share a zone that both name, or "" if they can.
-func mismatch(mine zone.Info, theirs *wire.Zone) string {
+func (n *Node) mismatch(mine zone.Info, theirs *wire.Zone) string {
 	switch {
-	case uint8(mine.Kind) != theirs.Kind:
-		return fmt.Sprintf("it keeps %s here and %s there", kindName(mine.Kind), kindName(zone.Kind(theirs.Kind)))
+	case mine.Kind.Number != theirs.Kind:
+		return fmt.Sprintf("it keeps %s here and %s there", mine.Kind.Holds, n.holds(theirs.Kind))
 	case mine.Expression != theirs.Expression:
 		return fmt.Sprintf("its key is %.*q here and %.*q there", maxShown, mine.Expression, maxShown, theirs.Expression)
 	}
@@ -37,16 +37,14 @@ func differences(mine zone.Info, theirs *wire.Zone) string {
 	return text[2:]
 }
 
-func kindName(k zone.Kind) string {
-	switch k {
-	case zone.KindSession:
-		return "sessions"
-	case zone.KindKeyval:
-		return "key-value pairs"
-	case zone.KindBucket:
-		return "request limits"
+// holds says for logs what zones of a peer's kind keep.
+func (n *Node) holds(number uint8) string {
+	for _, kind := range n.kinds {
+		if kind.Number == number {
+			return kind.Holds
+		}
 	}
-	return fmt.Sprintf("an unknown kind (%d)", uint8(k))
+	return fmt.Sprintf("an unknown kind (%d)", number)
 }
 
 // maxShown is how much of a key is shown, in characters.
@@ -73,7 +71,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared there but not here", their.Name))
 			continue
 		}
-		if why := mismatch(mine.info, their); why != "" {
+		if why := n.mismatch(mine.info, their); why != "" {
 			mismatched = append(mismatched, fmt.Sprintf("zone %q is not shared: %s", their.Name, why))
 			continue
 		}

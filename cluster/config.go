@@ -39,8 +39,10 @@ type Config struct {
 	// Incarnation is new at each start of the process: a number never used before by this node.
 	Incarnation uint64
 	// Cluster is the optional cluster name; nodes of different names refuse each other.
-	Cluster  string
-	Zones    []zone.Shared
+	Cluster string
+	Zones   []zone.Shared
+	// Kinds are all kinds of zones that this release has (kinds.Kinds): logs name the kind of a peer's zone by them.
+	Kinds    []*zone.Kind
 	Settings Settings
 	Driver   Driver
 	// Proof is what ID was made of by IDOf, where this node has certificates of its own.

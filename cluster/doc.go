@@ -14,6 +14,7 @@ meets nobody waits AloneMS before it is ready.
 		ID:          id,          // the same over restarts, where the node keeps state; made of a certificate by IDOf where there is one
 		Incarnation: incarnation, // never used before by this node: the time of the start will do
 		Zones:       zones,
+		Kinds:       kinds.Kinds(),
 		Settings:    cluster.Defaults,
 		Driver:      driver,
 	}, clock.Now())

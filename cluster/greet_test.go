@@ -104,13 +104,36 @@ func TestReconnectTakesOver(t *testing.T) {
 	}
 }
 
+// The cluster knows no kind: those of peers are named by the configuration.
+func TestKindsOfPeersAreNamedByTheConfiguration(t *testing.T) {
+	f := newFabric(t, 1)
+	h := f.hosts[0]
+	jars := &zone.Kind{Number: 9, Name: "jar", Holds: "jars"}
+	for _, test := range []struct {
+		kinds []*zone.Kind
+		want  string
+	}{
+		{append(kinds.Kinds(), jars), "it keeps key-value pairs here and jars there"},
+		{kinds.Kinds(), "it keeps key-value pairs here and an unknown kind (9) there"},
+		{nil, "it keeps key-value pairs here and an unknown kind (9) there"},
+	} {
+		node, err := New(Config{ID: 1, Incarnation: 1, Kinds: test.kinds, Driver: h}, f.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := node.mismatch(h.keyval.Info(), &wire.Zone{Name: "kv", Kind: 9, Expression: "$arg_k"}); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
+		}
+	}
+}
+
 func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
 	f := newFabric(t, 2)
 	odd := f.hosts[1]
 	other := kinds.NewKeyval(kinds.KeyvalConfig{Name: "lim", Expression: "$x", Bytes: 1 << 20, Sync: true})
 	sess := kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_other", Bytes: 1 << 20, TimeoutMS: 1000, Sync: true})
 	extra := kinds.NewKeyval(kinds.KeyvalConfig{Name: "extra", Expression: "$x", Bytes: 1 << 20, Sync: true})
-	config := Config{ID: 101, Incarnation: 5, Zones: []zone.Shared{odd.keyval, other, sess, extra}, Driver: odd}
+	config := Config{ID: 101, Incarnation: 5, Zones: []zone.Shared{odd.keyval, other, sess, extra}, Kinds: kinds.Kinds(), Driver: odd}
 	node, err := New(config, odd.reading())
 	if err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func (h *host) start() {
 	h.bucket.SetBurst(testBurstMilli)
 	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: h.f.sessionBytes, TimeoutMS: 600_000, Sync: true})
 	node, err := New(Config{
-		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Driver: h, Withhold: h.withhold,
+		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Kinds: kinds.Kinds(), Driver: h, Withhold: h.withhold,
 	}, h.reading())
 	if err != nil {
 		h.f.t.Fatal(err)

@@ -18,6 +18,7 @@ type Node struct {
 	incarnation uint64
 	features    uint64
 	proof       wire.Proof
+	kinds       []*zone.Kind
 	driver      Driver
 	clocks      clocks
 	pace        pacer
@@ -75,7 +76,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold, driver: config.Driver,
 		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
-		origins: make(map[zone.Origin]holder), proof: config.Proof, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
+		origins: make(map[zone.Origin]holder), proof: config.Proof, kinds: config.Kinds, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
 	}
 	n.lostMS, n.heardMS = now.WallMS, now.WallMS
 	n.table.Store(&zoneTable{})
@@ -87,7 +88,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 
 // Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its settings.
 // Peers are told on the connections that stand which zones came and went. Where more of the hello would be another one, or a peer cannot follow,
-// sessions are ended with the request to connect again at once; they resume where they were. ID, Incarnation and Driver cannot change.
+// sessions are ended with the request to connect again at once; they resume where they were. ID, Incarnation, Driver and Kinds cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	shared.SetOrigin(origin)
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
 	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs twice.
-	preloaded := info.Kind != zone.KindBucket && shared.Stats().Records > 0
+	preloaded := !info.Kind.Sums && shared.Stats().Records > 0
 	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, preloaded, now)}
 	shared.OnDirty(func(urgent bool) {
 		n.pace.dirty.Store(true)

@@ -25,7 +25,7 @@ func (t *zoneTable) wire() (list []wire.Zone) {
 
 func (z *zoneState) wire() wire.Zone {
 	return wire.Zone{
-		Name: z.info.Name, Kind: uint8(z.info.Kind), Expression: z.info.Expression,
+		Name: z.info.Name, Kind: z.info.Kind.Number, Expression: z.info.Expression,
 		Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
 		Origin: uint64(z.origin), Incarnation: z.info.Incarnation, Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
 	}
@@ -185,7 +185,7 @@ func (s *Session) share(now clock.Reading) {
 			continue
 		}
 		mine := table.byName[iz.state.info.Name]
-		if mine == nil || mine.progress != iz.state.progress || mismatch(mine.info, &s.their.Zones[i]) != "" {
+		if mine == nil || mine.progress != iz.state.progress || n.mismatch(mine.info, &s.their.Zones[i]) != "" {
 			s.stopTaking(uint64(i), now)
 			m.Stopped = append(m.Stopped, uint64(i))
 		}

@@ -68,7 +68,7 @@ func (h *Host) start() {
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
-		ID: h.id(), Incarnation: h.life, Zones: h.zones(), Settings: o.Settings, Driver: h, Withhold: h.withhold, Proof: h.proof(),
+		ID: h.id(), Incarnation: h.life, Zones: h.zones(), Kinds: kinds.Kinds(), Settings: o.Settings, Driver: h, Withhold: h.withhold, Proof: h.proof(),
 	}, h.now())
 	if err != nil {
 		h.world.failf("host %d does not start: %v", h.index, err)

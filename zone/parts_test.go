@@ -50,8 +50,10 @@ func (noEncoder) AppendChange(dst []byte, _ *Record, key, value []byte) []byte {
 	return append(append(append(dst, byte(len(key))), key...), value...)
 }
 
+var testKind = Kind{Name: "test"}
+
 func newTestStore(bytes int64) *Store {
-	return NewStore(Info{Name: "test", Bytes: bytes}, true, noKeeper{})
+	return NewStore(Info{Name: "test", Kind: &testKind, Bytes: bytes}, true, noKeeper{})
 }
 
 // A shard under random work is compared with a map.
@@ -223,7 +225,7 @@ func TestWakeComesForWhatAFlushLeftBehind(t *testing.T) {
 		return sh.MarkDirty(slot, r)
 	}
 	n := 0
-	s = NewStore(Info{Name: "test", Bytes: 1 << 20}, true, noKeeper{framed: func() {
+	s = NewStore(Info{Name: "test", Kind: &testKind, Bytes: 1 << 20}, true, noKeeper{framed: func() {
 		if n++; n == 1 && change(3, "late") {
 			t.Error("woken at once: the test does not test what it wants")
 		}

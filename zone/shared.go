@@ -2,15 +2,17 @@ package zone
 
 import "starling/lib/clock"
 
-// Kind says what a zone keeps. The numbers are on the wire and never reused.
-type Kind uint8
-
-// The kinds of zones.
-const (
-	KindSession Kind = 1
-	KindKeyval  Kind = 2
-	KindBucket  Kind = 3
-)
+// Kind says what a zone keeps, and what store and cluster do differently for it. Each kind has one value, in zone/kinds.
+type Kind struct {
+	// Number is on the wire: it is never changed and never used again.
+	Number uint8
+	Name   string // "keyval"
+	Holds  string // "key-value pairs", for logs
+	// Sums: the records are sums of what all nodes counted. There is no sketch of them, and records that are there at start do not count as taught.
+	Sums bool
+	// Buries: what a returning peer still has counts as deleted where the tombstone was forgotten meanwhile.
+	Buries bool
+}
 
 // Shards is the number of shards of every zone. It is part of the protocol: nodes teach and
 // compare shard by shard, so all of them place a key in the same shard.
@@ -19,7 +21,7 @@ const Shards = 256
 // Info describes a zone to the peers, who compare it with theirs in the hello.
 type Info struct {
 	Name string
-	Kind Kind
+	Kind *Kind
 	// Expression is the key expression and the value type, as configured. Nodes that differ in it do not share the zone.
 	Expression string
 	// Bytes, TimeoutMS and RateMilli (requests per 1000 seconds) may differ between nodes: that is only warned of.

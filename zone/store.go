@@ -93,7 +93,7 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
 	}
 	s.journal.resize(defaultFrames)
-	if synced && info.Kind != KindBucket {
+	if synced && !info.Kind.Sums {
 		s.sums.sketch = NewSketch(SketchCells(int(min(info.Bytes/minComparedBytes, MaxSketchCells))))
 	}
 	for i := range s.shards {

@@ -8,6 +8,9 @@ import (
 	"starling/zone"
 )
 
+// BucketKind says what cluster and store ask of a zone of this kind.
+var BucketKind = &zone.Kind{Number: 3, Name: "bucket", Holds: "request limits", Sums: true}
+
 // Bucket keeps the leaky buckets of limit_req. Word0 of a record is the level in 1/1000 request, Word1 the
 // monotonic ms at which the level held. The level counts every request, so levels of several nodes add up;
 // nginx's excess is the level less the request that is being decided (zone/DESIGN.md has the argument).
@@ -48,7 +51,7 @@ func NewBucket(cfg BucketConfig) *Bucket {
 	b := &Bucket{origins: map[zone.Origin]*origin{}}
 	b.rateMilli.Store(cfg.RateMilli)
 	b.store = zone.NewStore(zone.Info{
-		Name: cfg.Name, Kind: zone.KindBucket, Expression: cfg.Expression,
+		Name: cfg.Name, Kind: BucketKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, RateMilli: cfg.RateMilli, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, b)
 	return b

@@ -74,13 +74,38 @@ func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
 	}
 }
 
+// A kind says of itself what its zones do: none that is summed is compared, and only what remembers agreements can bury.
+func TestKindsFitTheirZones(t *testing.T) {
+	for _, kind := range All {
+		z := kind.New(zone.Info{Name: "z", Bytes: 1 << 20, TimeoutMS: 1000, RateMilli: 1000}, nil)
+		compared, isCompared := z.(zone.Comparable)
+		if isCompared == kind.Sums {
+			t.Errorf("%s: summed %v, comparable %v", kind.Name, kind.Sums, isCompared)
+		}
+		if isCompared && compared.Sketch(0, zone.Shards, 1<<10) == nil {
+			t.Errorf("%s: there is no sketch to compare it by", kind.Name)
+		}
+		if _, remembers := z.(zone.Remembering); remembers != kind.Buries {
+			t.Errorf("%s: buries %v, remembers %v", kind.Name, kind.Buries, remembers)
+		}
+		if kind.Holds == "" {
+			t.Errorf("%s: logs cannot say what it holds", kind.Name)
+		}
+	}
+}
+
 func TestNumbersOfKindsNeverChange(t *testing.T) {
 	got := ""
 	for _, kind := range All {
 		got += fmt.Sprintf("%d %s\n", kind.Number, kind.Name)
 		z := kind.New(zone.Info{Name: "z", Bytes: 1 << 20, TimeoutMS: 1000, RateMilli: 1000}, nil)
-		if info := z.Info(); info.Kind != kind.Number || info.Name != "z" || info.Bytes != 1<<20 || info.Incarnation == 0 {
+		if info := z.Info(); info.Kind != kind.Kind || info.Name != "z" || info.Bytes != 1<<20 || info.Incarnation == 0 {
 			t.Errorf("%s makes %+v", kind.Name, info)
+		}
+	}
+	for i, kind := range Kinds() {
+		if kind != All[i].Kind {
+			t.Errorf("kind %d is %q in one list and %q in the other", i, All[i].Name, kind.Name)
 		}
 	}
 	if want := "1 session\n2 keyval\n3 bucket\n"; got != want {

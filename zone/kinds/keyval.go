@@ -19,6 +19,9 @@ const (
 	TypePrefix                  // the record is a prefix of the key; the longest one
 )
 
+// KeyvalKind says what cluster and store ask of a zone of this kind.
+var KeyvalKind = &zone.Kind{Number: 2, Name: "keyval", Holds: "key-value pairs", Buries: true}
+
 // Keyval maps keys to values (keyval_zone).
 type Keyval struct {
 	registers
@@ -68,7 +71,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 	}
 	k.timeoutMS.Store(cfg.TimeoutMS)
 	k.store = zone.NewStore(zone.Info{
-		Name: cfg.Name, Kind: zone.KindKeyval, Expression: cfg.Expression,
+		Name: cfg.Name, Kind: KeyvalKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, k)
 	return k

@@ -6,6 +6,9 @@ import (
 	"starling/zone"
 )
 
+// SessionKind says what cluster and store ask of a zone of this kind.
+var SessionKind = &zone.Kind{Number: 1, Name: "session", Holds: "sessions"}
+
 // Session maps session keys to servers (sticky learn). The newest binding wins on all nodes.
 type Session struct{ registers }
 
@@ -43,7 +46,7 @@ func NewSession(cfg SessionConfig) *Session {
 	}
 	s.timeoutMS.Store(cfg.TimeoutMS)
 	s.store = zone.NewStore(zone.Info{
-		Name: cfg.Name, Kind: zone.KindSession, Expression: cfg.Expression,
+		Name: cfg.Name, Kind: SessionKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, s)
 	return s

@@ -25,6 +25,7 @@ import (
 	"starling/ssl"
 	"starling/stream"
 	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // followEvery is how often the clock of the zones is moved to the time of the cluster.
@@ -112,7 +113,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	p := b.Plan
 	c := carrier.Config{Members: s.Members, RetryInterval: s.RetryInterval, ReceiveBytes: int(s.ReceiveBytes), Clock: p.Clock.Local(), Log: b.Server.Log}
-	c.Node = cluster.Config{Cluster: s.Cluster, Settings: cluster.Settings{
+	c.Node = cluster.Config{Cluster: s.Cluster, Kinds: kinds.Kinds(), Settings: cluster.Settings{
 		TimeoutMS: s.Timeout.Milliseconds(), ConnectTimeoutMS: s.ConnectTimeout.Milliseconds(), IntervalMS: s.Interval.Milliseconds(),
 		Buffers: s.Buffers, BufferBytes: s.BufferBytes,
 	}}
