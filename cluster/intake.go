@@ -48,6 +48,8 @@ type intakeZone struct {
 	index    uint64
 	origin   zone.Origin
 	last     uint64 // the last frame applied on this session
+	sum      uint64 // of this node's digests that were compared last
+	readyMS  int64  // monotonic, of when the dialer's zone got ready
 	acked    uint64
 	refused  int
 	reportMS int64 // monotonic, of the last report
@@ -270,6 +272,7 @@ func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
 	}
 	s.their.Zones[r.Zone].Ready = true
 	if list := s.intake.list(); s.stage == established && list[r.Zone] != nil {
+		list[r.Zone].readyMS = now.MonoMS
 		list[r.Zone].state.sourceReady(s, now)
 	}
 	return nil

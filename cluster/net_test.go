@@ -23,8 +23,8 @@ type fabric struct {
 	blocked map[[2]int]bool
 	// count is how many bytes travelled, of all connections.
 	count int
-	// sessionBytes is the memory of the zones of sessions.
-	sessionBytes int64
+	// sessionBytes is the memory of the zones of sessions, keyvalBytes that of pairs of hosts that start from now on.
+	sessionBytes, keyvalBytes int64
 }
 
 // host is one node with what it shares.
@@ -62,7 +62,7 @@ const (
 func newFabric(t testing.TB, nodes int) *fabric {
 	f := &fabric{
 		t: t, now: clock.Reading{WallMS: 1_800_000_000_000, MonoMS: 1 << 32},
-		rand: rand.New(rand.NewPCG(1, 2)), blocked: make(map[[2]int]bool), sessionBytes: 8 << 20,
+		rand: rand.New(rand.NewPCG(1, 2)), blocked: make(map[[2]int]bool), sessionBytes: 8 << 20, keyvalBytes: 8 << 20,
 	}
 	if _, ok := t.(*testing.B); ok {
 		f.sessionBytes = 1 << 30
@@ -107,7 +107,7 @@ func (h *host) zones() []zone.Shared { return []zone.Shared{h.keyval, h.bucket, 
 func (h *host) start() {
 	h.life++
 	h.down = false
-	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: 8 << 20, TimeoutMS: 3_600_000, Sync: true})
+	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: h.f.keyvalBytes, TimeoutMS: 3_600_000, Sync: true})
 	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Sync: true})
 	h.bucket.SetBurst(testBurstMilli)
 	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: h.f.sessionBytes, TimeoutMS: 600_000, Sync: true})

@@ -47,7 +47,7 @@ func (n *Node) differing(p *peer, z *zoneState, now clock.Reading) int {
 	if c == nil {
 		return 0
 	}
-	if c.state(false, now) == saysDiffer {
+	if c.differs(now) {
 		return c.differing
 	}
 	return 0

@@ -34,6 +34,8 @@ type pushZone struct {
 	index  uint64 // in this node's hello
 	cursor uint64 // the next frame to send
 	acked  uint64 // the last frame acknowledged
+	// digestSum is of the digests sent last.
+	digestSum uint64
 
 	begin  *wire.TeachBegin // to be sent before the next piece
 	taught wire.ShardSet    // shards still to teach
@@ -373,6 +375,7 @@ func (s *Session) fillDigests(dst []byte) []byte {
 	var sums [zone.Shards]uint64
 	for _, pz := range s.push.zones {
 		if s.comparesDigests() && pz.state.shared.Digests(&sums) {
+			pz.digestSum = sumOfShards(&sums)
 			dst = s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
 		}
 	}

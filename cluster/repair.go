@@ -104,6 +104,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 			differing.Add(i)
 		}
 	}
+	iz.sum = sumOfShards(&mine)
 	s.node.compared(s.peer, iz.state, count(differing), now)
 	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
 	switch {
@@ -119,7 +120,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 
 // agree notes that the two zones hold the same, and tells the dialer.
 func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
-	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), now)
+	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), iz.sum, now)
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
@@ -311,20 +312,19 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 }
 
-// settled notes that two nodes agree, but for so many records that were left alone.
-func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, now clock.Reading) {
+// settled notes that two nodes agree, but for so many records that were left alone. compared is the sum of this node's digests that were compared.
+func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared uint64, now clock.Reading) {
 	remembering, _ := z.shared.(zone.Remembering)
 	var sum uint64
 	if remembering != nil {
-		var sums [zone.Shards]uint64
-		z.shared.Digests(&sums)
-		for _, shard := range sums {
-			sum += shard
-		}
+		sum, _ = sumOf(z)
 	}
 	n.mu.Lock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
+	if left == 0 {
+		c.agreedMS, c.agreedSum = now.MonoMS, compared
+	}
 	if c.lineage = theirs; c.sinceMS == 0 {
 		c.sinceMS = now.MonoMS
 	}
@@ -337,8 +337,8 @@ func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, now clock
 	for _, a := range keep {
 		remembering.KeepAgreed(a)
 	}
-	if compared, ok := z.shared.(zone.Comparable); ok && forgetMS != nothingGone {
-		compared.ForgetThrough(forgetMS, sinceMS)
+	if comparable, ok := z.shared.(zone.Comparable); ok && forgetMS != nothingGone {
+		comparable.ForgetThrough(forgetMS, sinceMS)
 	}
 }
 
@@ -359,42 +359,4 @@ func (n *Node) loseFrames(p *peer, z *zoneState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p.comparison(z.info.Name).framesLost = true
-}
-
-// confirmedForMS is how long a confirmed agreement counts while digests differ: records are always on their way on a busy node.
-const confirmedForMS = 3 * digestEveryMS
-
-// comparison is how a zone compares with a peer's. Guarded by Node.mu.
-type comparison struct {
-	differing   int   // shards, by the last digests
-	left        int   // records that the last sketch left alone
-	atMS        int64 // monotonic, of the last digests
-	isConfirmed bool
-	confirmedMS int64 // monotonic; the two agreed in all but fresh records
-	framesLost  bool
-	lineage     uint64 // of the peer's zone when the two agreed
-	sinceMS     int64  // monotonic, of the first agreement since both connections stand; 0 for none
-}
-
-// The states of an agreement.
-const (
-	saysAlone   = "alone"
-	saysAgree   = "agree"
-	saysFull    = "full, not comparable"
-	saysNothing = "not compared"
-	saysDiffer  = "differ"
-)
-
-// state is what the operator is shown. Full says that this node's zone lacks records that it had no room for.
-func (c *comparison) state(full bool, now clock.Reading) string {
-	lately := c.atMS != 0 && !after(now, c.atMS, confirmedForMS)
-	switch {
-	case full:
-		return saysFull
-	case c.isConfirmed && !after(now, c.confirmedMS, confirmedForMS), lately && c.differing == 0:
-		return saysAgree // but for what is on its way
-	case lately:
-		return saysDiffer
-	}
-	return saysNothing
 }

@@ -15,12 +15,13 @@ type Status struct {
 	Zones map[string]ZoneStatus `json:"zones"`
 	Node  NodeStatus            `json:"status"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
-	NodeID   string       `json:"node_id"`
-	Cluster  string       `json:"cluster,omitempty"`
-	Ready    bool         `json:"ready"`
-	Agree    bool         `json:"nodes_agree"`     // every zone is shared with every connected peer, and agrees where it can be compared
-	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
-	Peers    []PeerStatus `json:"peers"`
+	NodeID    string       `json:"node_id"`
+	Cluster   string       `json:"cluster,omitempty"`
+	Ready     bool         `json:"ready"`
+	Agreement string       `json:"agreement"`       // the worst of all zones, "unknown" where members are not connected
+	Agree     bool         `json:"nodes_agree"`     // every zone is shared with every connected peer, and agrees where it can be compared
+	OffsetMS  int64        `json:"clock_offset_ms"` // cluster time minus the local clock
+	Peers     []PeerStatus `json:"peers"`
 }
 
 // ZoneStatus is one shared zone.
@@ -91,7 +92,8 @@ type PeerStatus struct {
 
 // Agreement is the last comparison of one zone with one peer.
 type Agreement struct {
-	// State is "agree", "differ", "full, not comparable", or "not compared" where the peer sent no digests for a while: its zone is full.
+	// State is "agree", "differ", "full, not comparable" where one of the two zones lacks records for want of room, or "unknown": not compared since the
+	// last write here, or in the last round, or the peer has been silent for two heartbeats.
 	State string `json:"state"`
 	// DifferingShards of 256; a few are normal while records are on their way.
 	DifferingShards int `json:"differing_shards"`
@@ -113,7 +115,9 @@ func (n *Node) Status(now clock.Reading) Status {
 	}
 	pushes := make(map[NodeID]pushStatus)
 	slowest := make(map[string]int64)
+	heard := make(map[NodeID]*hearing)
 	for _, s := range n.all() {
+		s.hear(heard, now)
 		if status, ok := s.pushStatus(now); ok {
 			pushes[status.peer] = status
 			for zone, pending := range status.pending {
@@ -122,14 +126,19 @@ func (n *Node) Status(now clock.Reading) Status {
 			out.Node.NodesOnline++
 		}
 	}
+	shown := make(map[string]*shownZone, len(table.list))
 	for _, z := range table.list {
 		stats := z.shared.Stats()
 		out.Zones[z.info.Name] = z.status(stats, slowest[z.info.Name])
+		if _, compared := z.shared.(zone.Comparable); compared {
+			sum, ok := sumOf(z)
+			shown[z.info.Name] = &shownZone{sum: sum, full: !ok}
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for id, p := range n.peers {
-		status := p.status(out.Zones, now)
+		status := p.status(shown, heard[id], now)
 		push, pushing := pushes[id]
 		status.Pushing, status.Teaching, status.LagMS = pushing, push.teaching, push.lagMS
 		status.State = connectedState(pushing, status.Accepted)
@@ -139,7 +148,7 @@ func (n *Node) Status(now clock.Reading) Status {
 		out.Peers = append(out.Peers, status)
 	}
 	sort.Slice(out.Peers, func(i, k int) bool { return out.Peers[i].NodeID < out.Peers[k].NodeID })
-	out.sumUpAgreement()
+	out.sumUpAgreement(out.Node.NodesOnline < int64(n.expected))
 	return out
 }
 
@@ -186,42 +195,17 @@ func (z *zoneState) digest() string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// gravity orders the states of an agreement, from well to what an operator should look at first.
-var gravity = map[string]int{saysAlone: 0, saysAgree: 1, saysFull: 2, saysNothing: 3, saysDiffer: 4}
-
-// sumUpAgreement tells of each zone how it compares with the connected peers, and whether all is well.
-func (s *Status) sumUpAgreement() {
-	s.Agree = true
-	for name, z := range s.Zones {
-		if z.Agreement == "" {
-			continue
-		}
-		for _, p := range s.Peers {
-			state := saysNothing
-			if d, ok := p.Digests[name]; ok {
-				state = d.State
-			}
-			if p.State != "lost" && gravity[state] > gravity[z.Agreement] {
-				z.Agreement = state
-			}
-		}
-		s.Agree = s.Agree && gravity[z.Agreement] <= gravity[saysAgree]
-		s.Zones[name] = z
-	}
-	for _, p := range s.Peers {
-		s.Agree = s.Agree && (p.State == "lost" || len(p.Mismatches) == 0)
-	}
-}
-
 // status tells what the books say. Called with Node.mu held.
-func (p *peer) status(zones map[string]ZoneStatus, now clock.Reading) PeerStatus {
+func (p *peer) status(zones map[string]*shownZone, h *hearing, now clock.Reading) PeerStatus {
 	status := PeerStatus{
 		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,
 		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, ClockRefused: p.clockRefused, LastError: p.lastError, Losses: p.losses,
-		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(p.compared)),
+		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(zones)),
 	}
-	for name, c := range p.compared {
-		status.Digests[name] = Agreement{State: c.state(zones[name].Agreement == saysFull, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
+	for name, z := range zones {
+		if a, compared := p.agreement(name, z, h, now); compared {
+			status.Digests[name] = a
+		}
 	}
 	return status
 }

@@ -29,6 +29,7 @@ func nodeMetrics() []admin.Metric {
 	return []admin.Metric{
 		admin.Gauge("starling_ready", "ready", "1 once the node has what the others have."),
 		admin.Gauge("starling_nodes_agree", "nodes_agree", "1 while every member is reached, every zone is shared with each, and agrees where it can be compared."),
+		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: not compared since the last write, or a member is silent or not connected.").Of(unknown),
 		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
 		admin.Gauge("starling_member_reached", "members.[member=member,address=address].state",
 			"1 while the address of a member is connected, or is this node, or another way to a connected one; 0 without address for a name that is not answered.").Of(reached),
@@ -37,6 +38,9 @@ func nodeMetrics() []admin.Metric {
 
 // wellAgreed is 1 where the operator need not look.
 var wellAgreed = map[string]float64{"agree": 1, "alone": 1}
+
+// unknown is 1 where nobody knows yet.
+var unknown = map[string]float64{"unknown": 1}
 
 func zoneMetrics() []admin.Metric {
 	level := func(name, field, help string) admin.Metric {
@@ -49,7 +53,8 @@ func zoneMetrics() []admin.Metric {
 	digest.Hex = true
 	return []admin.Metric{
 		digest,
-		level("agrees", "agreement", "1 while a zone agrees with all connected peers; 0 where it differs or cannot be compared.").Of(wellAgreed),
+		level("agrees", "agreement", "1 while a zone agrees with all connected peers; 0 where it differs, is unknown or cannot be compared.").Of(wellAgreed),
+		level("agreement_unknown", "agreement", "1 while a zone was not compared since the last write, or with a silent peer.").Of(unknown),
 		level("ready", "ready", "1 once a zone was taught, or nobody is there to teach it."),
 		level("full", "full", "1 while a zone refuses writes of this node or of peers, and after it evicted records."),
 		level("record_bytes", "record_bytes", "Memory that the records of a zone take."),

@@ -1,0 +1,93 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+)
+
+// says is what a host tells its operator of all zones, and of the pairs of its first peer.
+func (h *host) says() (all string, agree bool, kv string) {
+	status := h.node.Status(h.reading())
+	return status.Agreement, status.Agree, status.Peers[0].Digests["kv"].State
+}
+
+func (f *fabric) mustSay(what string, hosts []int, want string, agree bool) {
+	f.t.Helper()
+	for _, i := range hosts {
+		if all, said, kv := f.hosts[i].says(); all != want || said != agree || kv != want {
+			f.t.Errorf("%s: host%d says %q, %v, and %q of its peer", what, i, all, said, kv)
+		}
+	}
+}
+
+// What was written since the last comparison is unknown, here at once and on the peer when it has it; a round later all agree again.
+func TestWhatIsNotComparedIsUnknown(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.step(5000)
+	f.mustSay("in quiet", []int{0, 1}, "agree", true)
+	f.hosts[0].set("k", "v")
+	f.mustSay("after a write", []int{0}, "unknown", false)
+	f.step(20)
+	f.mustSay("when it has arrived", []int{0, 1}, "unknown", false)
+	f.step(agreedForMS + freshMS)
+	f.mustSay("a round later", []int{0, 1}, "agree", true)
+}
+
+// Hosts never say that they agree for longer than a round while their contents differ, whatever stands in the way of what is written.
+func TestNobodyAgreesWhileContentsDiffer(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.step(5000)
+	f.stall(true)
+	f.hosts[0].set("k", "v")
+	differMS := 0
+	for range 6000 {
+		f.step(1)
+		for i, h := range f.hosts {
+			if _, agree, _ := h.says(); agree && !f.agree() && differMS > agreedForMS {
+				t.Fatalf("host%d says that they agree after %d ms", i, differMS)
+			}
+		}
+		if differMS++; differMS == 3500 {
+			f.stall(false)
+		}
+	}
+	f.step(5000)
+	f.mustSay("afterwards", []int{0, 1}, "agree", true)
+}
+
+// What a peer holds that was not heard of for two heartbeats is unknown, before its connection is given up; and so is what a member holds that is gone.
+func TestASilentPeerIsUnknown(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.step(5000)
+	f.stall(true)
+	beatMS := int(Defaults.TimeoutMS / heartbeatShare)
+	f.step(silentBeats*beatMS + silentSlackMS + 10)
+	f.mustSay("silent", []int{0, 1}, "unknown", false)
+	if online := f.hosts[0].node.Status(f.now).Node.NodesOnline; online != 1 {
+		t.Errorf("%d nodes are connected: this is another case", online)
+	}
+	f.stall(false)
+	f.block(0, 1)
+	f.step(20)
+	if all, agree, _ := f.hosts[0].says(); all != "unknown" || agree {
+		t.Errorf("without its member it says %q, %v", all, agree)
+	}
+}
+
+// A zone that lacks records for want of room cannot be compared. Its peer, whose zone is larger, is shown that too.
+func TestASmallerZoneThatIsFullIsNotComparableOnBothSides(t *testing.T) {
+	f := newFabric(t, 1)
+	f.keyvalBytes = 32 << 10
+	f.add()
+	f.hosts[0].know(2)
+	f.hosts[1].know(2)
+	f.settle(6000, "ready", f.ready)
+	for i := range 2000 {
+		f.hosts[0].set(fmt.Sprint("key", i), "value")
+	}
+	f.step(confirmedForMS + agreedForMS)
+	f.mustSay("one is full", []int{0, 1}, "full, not comparable", false)
+}
