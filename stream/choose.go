@@ -2,7 +2,6 @@ package stream
 
 import (
 	"crypto/tls"
-	"net"
 
 	"starling/nginx/hostnames"
 	"starling/side"
@@ -24,18 +23,9 @@ func (s *Session) Choose(name string) {
 	}
 }
 
-// handshaking is a connection during the handshake: by it the chosen server finds its way to the session.
-type handshaking struct {
-	net.Conn
-	session *Session
-}
-
-// NetConn returns the connection below.
-func (h *handshaking) NetConn() net.Conn { return h.Conn }
-
 // configForClient chooses the server by SNI.
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	s := hello.Conn.(*handshaking).session
+	s := side.SubjectOf[*Session](hello)
 	if hello.ServerName != "" {
 		s.Choose(hello.ServerName)
 	}
@@ -45,7 +35,7 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of TLS.Config may do
 // so. Of what the handshake brings only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
-	s := hello.Conn.(*handshaking).session
+	s := side.SubjectOf[*Session](hello)
 	s.Peer = &ssl.Peer{ServerName: hello.ServerName}
 	f(s)
 	s.Peer = nil

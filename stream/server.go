@@ -1,16 +1,17 @@
 package stream
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"starling/conf"
 	"starling/lib/door"
-	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/plan"
 	"starling/side"
@@ -126,8 +127,11 @@ func (s *Server) TakesDatagrams() bool {
 // run takes the session through the phases.
 func (s *Session) run() {
 	defer s.survive()
-	status := StatusBadRequest
-	if !s.port.hosts.Proxied || s.readProxied() {
+	status := 0
+	if s.port.hosts.Proxied {
+		status = s.readProxied()
+	}
+	if status == 0 {
 		status = s.phases()
 	}
 	s.Status = status
@@ -177,21 +181,20 @@ func (s *Session) phase(handlers []Handler) (status int) {
 	return 0
 }
 
-// readProxied reads the header of the PROXY protocol.
-func (s *Session) readProxied() bool {
+// readProxied reads the header of the PROXY protocol. A status ends the session: nginx has 200 for clients that go or say nothing.
+func (s *Session) readProxied() (status int) {
 	if err := s.raw.SetReadDeadline(time.Now().Add(s.Server.settings.ProxiedTimeout)); err != nil {
-		return false
+		return StatusOK // the site was closed
 	}
-	header, err := proxyprotocol.Read(s.raw)
-	var broken *proxyprotocol.Broken
+	var err error
+	s.Proxied, err = side.ReadProxied(s.raw, s)
 	switch {
-	case errors.As(err, &broken):
-		s.Logf(logs.Error, "%v", err)
-	case err != nil:
-		s.Logf(logs.Info, "%v while reading PROXY protocol", err)
+	case errors.Is(err, io.EOF), side.IsBroken(err):
+		return StatusBadRequest
+	case err != nil, s.raw.SetReadDeadline(time.Time{}) != nil:
+		return StatusOK
 	}
-	s.Proxied = header
-	return err == nil && s.raw.SetReadDeadline(time.Time{}) == nil
+	return 0
 }
 
 // survive keeps a mistake in serving one session from ending all others.
@@ -206,11 +209,11 @@ func (s *Session) handshake() error {
 	if most := s.Server.MaxHandshakes; most > 0 {
 		defer s.Server.handshakes.Enter(most, func() { s.raw.Close() })()
 	}
-	conn := tls.Server(&handshaking{s.raw, s}, s.port.hosts.Handshake)
+	conn := tls.Server(s.raw, s.port.hosts.Handshake)
 	if err := s.raw.SetDeadline(time.Now().Add(s.tlsSettings().HandshakeTimeout)); err != nil {
 		return err
 	}
-	err := conn.Handshake()
+	err := conn.HandshakeContext(side.WithSubject(context.Background(), s))
 	if err != nil {
 		s.refuse(fmt.Errorf("SSL_do_handshake() failed (%w) while SSL handshaking", err))
 		return err

@@ -158,3 +158,38 @@ func TestAtEndIsBeforeTheClientSeesIt(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfSessionsWithoutHeader: nginx calls it a bad request where the client spoke, and fine where it went or said nothing.
+func TestStatusOfSessionsWithoutHeader(t *testing.T) {
+	statuses := make(chan int, 1)
+	account := &stream.Module{
+		Module: conf.Module{Name: "account", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []stream.Hook{{Phase: stream.Log, Build: func(*stream.Block) (stream.Handler, error) {
+			return func(s *stream.Session) stream.Result {
+				statuses <- s.Status
+				return stream.Declined
+			}, nil
+		}}},
+	}
+	s := streamtest.Start(t, `stream { server { listen 1 proxy_protocol; say hello; }
+		server { listen 2 proxy_protocol; proxy_protocol_timeout 10ms; say hello; } }`, nil, account, streamtest.Say())
+	for _, c := range []struct {
+		what string
+		port int
+		does func(*net.TCPConn) error
+		want int
+	}{
+		{"a header", 0, func(c *net.TCPConn) error { _, err := io.WriteString(c, "PROXY UNKNOWN\r\n"); return err }, 200},
+		{"something else", 0, func(c *net.TCPConn) error { _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); return err }, 400},
+		{"nothing more", 0, (*net.TCPConn).CloseWrite, 400},
+		{"a reset", 0, func(c *net.TCPConn) error { c.SetLinger(0); return c.Close() }, 200},
+		{"nothing in time", 1, func(*net.TCPConn) error { return nil }, 200},
+	} {
+		if err := c.does(s.Dial(c.port).(*net.TCPConn)); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-statuses; got != c.want {
+			t.Errorf("%s: %d, want %d", c.what, got, c.want)
+		}
+	}
+}

@@ -12,10 +12,10 @@ import (
 	"runtime/debug"
 	"time"
 
-	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/nginx/hostnames"
+	"starling/side"
 	"starling/ssl"
 )
 
@@ -306,34 +306,26 @@ func (c *Conn) writeWithin(timeout time.Duration) {
 // readProxied reads the header of the PROXY protocol, within client_header_timeout.
 func (c *Conn) readProxied() bool {
 	c.readFirstWithin(c.server.Core.HeaderTimeout)
-	header, err := proxyprotocol.Read(c.raw)
-	var broken *proxyprotocol.Broken
-	switch {
-	case errors.As(err, &broken):
-		c.server.Log.Logf(logs.Error, "*%d %v, client: %s, server: %s", c.Serial, err, c.remoteText(), c.Port.Addr)
-	case err != nil && !errors.Is(err, io.EOF):
-		c.logWaiting(err)
-	}
-	c.Proxied = header
+	var err error
+	c.Proxied, err = side.ReadProxied(c.raw, c)
 	return err == nil
 }
 
-// named is how the TLS handshake finds the connection that it is for.
-type named struct {
+// peeked is a connection of which one byte was read to see whether TLS is spoken at all.
+type peeked struct {
 	net.Conn
-	c     *Conn
 	first [1]byte
 	n     int // bytes of first not yet read
 }
 
-// Read gives the first byte, which was read to see whether TLS is spoken at all.
-func (n *named) Read(p []byte) (int, error) {
-	if n.n > 0 && len(p) > 0 {
-		n.n = 0
-		p[0] = n.first[0]
+// Read gives that byte first.
+func (c *peeked) Read(p []byte) (int, error) {
+	if c.n > 0 && len(p) > 0 {
+		c.n = 0
+		p[0] = c.first[0]
 		return 1, nil
 	}
-	return n.Conn.Read(p)
+	return c.Conn.Read(p)
 }
 
 // The first bytes of TLS: a handshake record, or the header of SSLv2's hello.
@@ -346,7 +338,7 @@ const (
 func (c *Conn) handshake() bool {
 	c.readFirstWithin(c.server.Core.HeaderTimeout)
 	c.writeWithin(c.server.Core.HeaderTimeout)
-	under := &named{Conn: c.raw, c: c}
+	under := &peeked{Conn: c.raw}
 	if n, err := c.raw.Read(under.first[:]); n == 0 {
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.logWaiting(err)
@@ -360,7 +352,7 @@ func (c *Conn) handshake() bool {
 		return true
 	}
 	conn := tls.Server(under, c.hosts.Handshake)
-	if err := conn.HandshakeContext(c.site.context); err != nil {
+	if err := conn.HandshakeContext(side.WithSubject(context.Background(), c)); err != nil {
 		c.site.traffic.HandshakesFailed.Add(1)
 		c.Logf(logs.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
 		return false
@@ -379,7 +371,7 @@ func (c *Conn) handshake() bool {
 
 // configForClient chooses the virtual server by SNI.
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	c := hello.Conn.(*named).c
+	c := side.SubjectOf[*Conn](hello)
 	if name, ok := hostnames.Clean(hello.ServerName); ok {
 		if s, found := c.hosts.Lookup(name); found && s.TLS != nil {
 			c.server, c.named = s, true
@@ -406,7 +398,7 @@ func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 // DuringHandshake calls f with a request that has nothing but its connection and server, for the variables of a certificate's name:
 // GetCertificate of Server.TLS may do so. Of what the handshake brings only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
-	c := hello.Conn.(*named).c
+	c := side.SubjectOf[*Conn](hello)
 	c.Peer = &ssl.Peer{ServerName: hello.ServerName}
 	r := c.site.take(c)
 	r.wire, r.in = &r.h1, &r.h1.in

@@ -1,0 +1,61 @@
+package side_test
+
+import (
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"starling/side"
+	"starling/side/sidetest"
+)
+
+// ending gives a text and then an error.
+type ending struct {
+	io.Reader
+	err error
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err == io.EOF {
+		err = e.err
+	}
+	return n, err
+}
+
+// TestProxiedConnections: the lines are nginx's, and nothing behind a header is taken.
+func TestProxiedConnections(t *testing.T) {
+	reset := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	for _, c := range []struct {
+		sent   string
+		err    error
+		source string
+		broken bool
+		line   string
+	}{
+		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nrest", io.EOF, "192.0.2.1:1", false, ""},
+		{"PROXY UNKNOWN\r\nrest", io.EOF, "", false, ""},
+		{"GET / HTTP/1.0\r\n\r\n", io.EOF, "", true, `broken header: "GET / HTTP/1.0\r" (it begins with neither PROXY nor the signature of version 2) while reading PROXY protocol`},
+		{"PROXY TC", io.EOF, "", true, `broken header: "PROXY TC" (it ends too early) while reading PROXY protocol`},
+		{"", io.EOF, "", false, "client closed connection while reading PROXY protocol"},
+		{"", os.ErrDeadlineExceeded, "", false, "client timed out (110: Connection timed out) while reading PROXY protocol"},
+		{"PROXY TC", os.ErrDeadlineExceeded, "", false, "client timed out (110: Connection timed out) while reading PROXY protocol"},
+		{"", reset, "", false, "recv() failed (104: Connection reset by peer) while reading PROXY protocol"},
+	} {
+		subject, conn := new(sidetest.Subject), &ending{strings.NewReader(c.sent), c.err}
+		header, err := side.ReadProxied(conn, subject)
+		source := ""
+		if header != nil {
+			source = header.Source.String()
+		}
+		if lines := strings.Join(subject.Lines, "\n"); source != c.source || side.IsBroken(err) != c.broken || lines != c.line || (err == nil) != (c.line == "") {
+			t.Errorf("%q, then %v: from %q, %v, log %q", c.sent, c.err, source, err, lines)
+		}
+		if rest, _ := io.ReadAll(conn); err == nil && string(rest) != "rest" {
+			t.Errorf("%q: the next reader gets %q", c.sent, rest)
+		}
+	}
+}
