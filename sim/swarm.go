@@ -26,6 +26,8 @@ type flavour struct {
 	mixed bool
 	// slow: one host is behind slow and broken lines or frozen, and nobody may wait for it.
 	slow bool
+	// deletes: pairs come and go in small zones. Hosts that crash keep state, and nobody new comes.
+	deletes bool
 	// changes: hosts leave for good, and reloads stop and start sharing zones.
 	changes bool
 	// rogue: somebody with a certificate, or an address in the list, attacks.
@@ -46,6 +48,8 @@ var flavours = []flavour{
 	{name: "rogue and crashes", rogue: true, crashes: true},
 	{name: "jumps", jumps: true},
 	{name: "jumps and crashes", jumps: true, crashes: true},
+	{name: "deletes", deletes: true},
+	{name: "deletes and crashes", deletes: true, crashes: true},
 }
 
 const (
@@ -61,6 +65,7 @@ type swarm struct {
 	*World
 	flavour flavour
 	charged map[string]int64
+	churning
 	// inexact says that costs may have been lost with a host or in frames.
 	inexact bool
 }
@@ -72,13 +77,16 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	if f.full {
 		options.KeyvalBytes, options.SessionBytes, options.BucketBytes = 32<<10, 32<<10, 32<<10
 	}
+	if f.deletes {
+		options.KeyvalBytes = 32 << 10
+	}
 	if f.lossy {
 		options.RingFrames = 16
 	}
 	if f.jumps {
 		options.SessionTimeoutMS = jumpsLifeMS
 	}
-	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, inexact: f.crashes || f.full || f.changes}
+	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, churning: churning{gone: map[string]bool{}}, inexact: f.crashes || f.full || f.changes}
 	s.Traced = traced
 	s.certified = seed/uint64(len(flavours))%2 == 0
 	s.latencyMS = s.rand.IntN(4)
@@ -95,7 +103,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	if f.crashes {
 		for _, h := range s.Hosts {
-			if h.keepsState = s.rand.IntN(3) == 0; h.keepsState {
+			if h.keepsState = f.deletes || s.rand.IntN(3) == 0; h.keepsState {
 				h.crash()
 				h.start()
 			}
@@ -108,6 +116,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 		s.startWrong()
 	}
 	s.Within(6*time.Second, s.Ready)
+	if f.deletes && s.rand.IntN(2) == 0 {
+		s.Run(20 * time.Second) // so that they have agreed, and forgotten
+	}
 	for n := range swarmActs {
 		s.act()
 		for range 4 {
@@ -172,6 +183,10 @@ func (s *swarm) work(h *Host, n int) {
 		return
 	}
 	key := fmt.Sprint("k", s.rand.IntN(swarmKeys))
+	if s.flavour.deletes {
+		s.churn(h)
+		return
+	}
 	if s.flavour.full {
 		key = fmt.Sprint("k", s.rand.IntN(100*swarmKeys))
 		for range 20 {
@@ -312,7 +327,7 @@ func (s *swarm) harmHost(h *Host, n int) {
 		for _, frozen := range s.Hosts {
 			frozen.frozen = false
 		}
-	case n < 99 && len(s.Hosts) < 7 && !s.flavour.slow:
+	case n < 99 && len(s.Hosts) < 7 && !s.flavour.slow && !s.flavour.deletes:
 		s.add()
 		s.allMembers()
 	case s.flavour.clocks:
@@ -371,9 +386,12 @@ func (s *swarm) quiet() {
 		case h.left:
 		case s.flavour.jumps: // the ledger keeps what is stamped anew as it was
 			s.mustHaveTimed(h)
-		default:
+		case !s.flavour.deletes:
 			s.mustMatchLedger(h)
 		}
+	}
+	if s.flavour.deletes {
+		s.checkChurn()
 	}
 	for _, h := range s.Hosts {
 		if h.runs() && !h.left && !h.node.Drained() {

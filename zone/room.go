@@ -46,14 +46,11 @@ func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
 		return
 	}
 	for needed := range MostNeeded + 1 {
-		budget, giveUp := 2*s.limit, giveUp(needed)
-		if needed == 0 {
-			budget = s.limit
-		}
+		giveUp := giveUp(needed)
 		for i := range s.shards {
 			sh := &s.shards[i]
 			sh.Lock()
-			for s.live.Load()+s.graves.Load()+bytes > budget && giveUp(sh, monoMS) {
+			for s.live.Load()+s.graves.Load()+bytes > s.Budget() && giveUp(sh, monoMS) {
 			}
 			sh.Unlock()
 		}

@@ -123,24 +123,25 @@ func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
 	return false
 }
 
-// fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least. Those that are needed, or wait
-// to be sent, may take as much again as the zone has: else what is written while a member is away could cost a deletion of which it must be told.
+// minGraveBytes is what tombstones may take beside the records of a small zone: some 13,000, what a busy one deletes until all members have noticed
+// that one of them is gone.
+const minGraveBytes = 1 << 20
+
+// Budget is what records and tombstones may take together: tombstones as much again as the zone has. Else what is written to a full zone while a
+// member is away would cost a deletion of which it must be told.
+func (s *Store) Budget() int64 { return s.limit + max(s.limit, minGraveBytes) }
+
+// fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
-	for {
-		used := s.live.Load() + s.graves.Load()
-		if used <= s.limit || s.graves.Load() == 0 {
-			return used <= s.limit
-		}
-		if s.evictOne(orderOfGraves, own, monoMS, giveUp(0)) {
+	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
+		if s.evictOne(orderOfGraves, own, monoMS, giveUp(needed)) {
 			continue
 		}
-		if used <= 2*s.limit {
-			return true
-		}
-		if !s.evictOne(orderOfGraves, own, monoMS, giveUp(1)) && !s.evictOne(orderOfGraves, own, monoMS, giveUp(MostNeeded)) {
+		if needed++; needed > MostNeeded {
 			return false
 		}
 	}
+	return true
 }
 
 // evictOne lets the shard with the oldest record of an order give one up, or the next if it cannot.

@@ -60,7 +60,7 @@ const payloadGrows = 16
 // sendTombstones flushes where the records of a payload may need the room of tombstones that wait to be sent.
 func (g *registers) sendTombstones(payload []byte, now clock.Reading) {
 	stats := g.store.Stats()
-	if stats.Tombstones > 0 && stats.Pending > 0 && stats.Bytes+payloadGrows*int64(len(payload)) > g.store.Limit() {
+	if stats.Tombstones > 0 && stats.Pending > 0 && stats.Bytes+payloadGrows*int64(len(payload)) > g.store.Budget() {
 		g.store.Flush(now)
 	}
 }

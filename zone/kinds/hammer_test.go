@@ -61,8 +61,8 @@ func TestEverythingAtOnce(t *testing.T) {
 			wg.Go(func() { moveAll(t, test.zone, test.peer, rounds) })
 			wg.Wait()
 			for _, z := range []zone.Shared{test.zone, test.peer} {
-				// Tombstones that wait to be sent may take as much again.
-				if used := z.Stats(); used.RecordBytes > z.Info().Bytes || used.Bytes > 2*z.Info().Bytes {
+				// Tombstones may take a megabyte beside.
+				if used := z.Stats(); used.RecordBytes > z.Info().Bytes || used.Bytes > z.Info().Bytes+1<<20 {
 					t.Errorf("%d bytes are used, %d of them by records", used.Bytes, used.RecordBytes)
 				}
 				z.Release(at(rounds))

@@ -1,0 +1,86 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"starling/zone/kinds"
+)
+
+// This file is the work of seeds with deletes: pairs come and go in zones that hold some four hundred, faster than their tombstones could be kept. Each
+// pair has a key of its own, so what must be there in the end is plain: all that were written and not deleted, none that was deleted.
+
+// churning is what a seed with deletes did to pairs.
+type churning struct {
+	written int
+	live    []string // in the order of their making
+	gone    map[string]bool
+}
+
+const (
+	// churnPairs is how many pairs come and go in one act.
+	churnPairs = 20
+	// churnLive is how many pairs there are at most: then no write may be refused.
+	churnLive = 60
+)
+
+// churn writes pairs at one host, and deletes pairs that are there, old and new ones.
+func (s *swarm) churn(h *Host) {
+	for range churnPairs {
+		if len(s.churning.live) >= churnLive {
+			s.uproot(h)
+			continue
+		}
+		key := fmt.Sprint("churn", s.churning.written)
+		s.churning.written++
+		switch err := h.keyval.Add([]byte(key), []byte("x"), kinds.NoExpire, h.clusterNow()); {
+		case err != nil:
+			s.failf("host %d does not take a pair, %d are there: %v, %+v", h.index, len(s.churning.live), err, h.keyval.Stats())
+			return
+		default:
+			s.churning.live = append(s.churning.live, key)
+		}
+		if s.rand.IntN(3) > 0 {
+			s.uproot(h)
+		}
+	}
+}
+
+// uproot deletes a pair that the host has: of the last few, or any.
+func (s *swarm) uproot(h *Host) {
+	live := s.churning.live
+	i := len(live) - 1 - s.rand.IntN(min(len(live), 3))
+	if len(live) >= churnLive || s.rand.IntN(3) == 0 {
+		i = s.rand.IntN(len(live))
+	}
+	key := live[i]
+	err := h.keyval.Delete([]byte(key), h.clusterNow())
+	if errors.Is(err, kinds.ErrNotFound) {
+		return // it has not heard of it yet
+	}
+	if err != nil {
+		s.failf("host %d does not delete %s: %v", h.index, key, err)
+		return
+	}
+	s.did("host%d deletes %s", h.index, key)
+	s.churning.live = append(live[:i], live[i+1:]...)
+	s.churning.gone[key] = true
+}
+
+// checkChurn: nothing deleted is there, and all else is.
+func (s *swarm) checkChurn() {
+	for _, h := range s.Hosts {
+		for pair := range h.keyval.All(h.clusterNow()) {
+			if s.churning.gone[string(pair.Key)] {
+				s.failf("%s was deleted and is back at host %d", pair.Key, h.index)
+				return
+			}
+		}
+		for _, key := range s.churning.live {
+			if h.get(key) != "x" {
+				s.failf("%s is missing at host %d", key, h.index)
+				return
+			}
+		}
+	}
+}
