@@ -22,6 +22,7 @@ func TestLaws(t *testing.T) {
 			}
 		},
 		Delete: func(z zone.Shared, key string, now clock.Reading) { z.(*kinds.Session).Delete([]byte(key), now) },
+		Forget: forgetAll,
 		Read: func(z zone.Shared, key string, now clock.Reading) string {
 			server, _ := z.(*kinds.Session).Lookup([]byte(key), now)
 			return server
@@ -42,6 +43,7 @@ func TestLaws(t *testing.T) {
 			}
 		},
 		Delete: func(z zone.Shared, key string, now clock.Reading) { z.(*kinds.Keyval).Delete([]byte(key), now) },
+		Forget: forgetAll,
 		Read: func(z zone.Shared, key string, now clock.Reading) string {
 			value, _ := z.(*kinds.Keyval).AppendValue(nil, []byte(key), now)
 			return string(value)
@@ -69,4 +71,9 @@ func TestLaws(t *testing.T) {
 			return fmt.Sprint(level)
 		},
 	})
+}
+
+// forgetAll forgets all tombstones that do not wait to be sent.
+func forgetAll(z zone.Shared, now clock.Reading) {
+	z.(zone.Comparable).ForgetThrough(now.WallMS+1000, now.MonoMS)
 }

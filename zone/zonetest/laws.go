@@ -22,6 +22,8 @@ type Subject struct {
 	Delete func(z zone.Shared, key string, now clock.Reading)
 	// Read returns what readers find under a key, "" for nothing.
 	Read func(z zone.Shared, key string, now clock.Reading) string
+	// Forget makes a zone forget tombstones, as it does when all members know them; nil if there are none.
+	Forget func(z zone.Shared, now clock.Reading)
 	// Counts says that frames of one origin come in order and once, as journals deliver them; else they may come anyhow.
 	Counts bool
 }
@@ -193,6 +195,7 @@ func Laws(t *testing.T, s Subject) {
 	}))
 	if s.Delete != nil {
 		t.Run(s.Name+"/deleted stays deleted", rapid.MakeCheck(func(t *rapid.T) { deleted(t, s) }))
+		t.Run(s.Name+"/deleted stays deleted when it is forgotten", rapid.MakeCheck(func(t *rapid.T) { forgotten(t, s) }))
 	}
 }
 
@@ -246,4 +249,43 @@ func deleted(t *rapid.T, s Subject) {
 			}
 		}
 	}
+}
+
+// forgotten: when all members have a deletion, each may forget it, whichever does first, and whatever they teach and repair among each other then.
+func forgotten(t *rapid.T, s Subject) {
+	h := write(t, s)
+	now := reading(h.endMS)
+	for _, z := range h.zones {
+		apply(t, z, h.frames, now)
+	}
+	first := h.zones[0]
+	known := first.Journal().Head() - 1
+	for i := range keys {
+		s.Delete(first, key(i), now)
+	}
+	first.Flush(now)
+	for _, z := range h.zones[1:] {
+		apply(t, z, framesOf(first, 1, known), now)
+	}
+	for range rapid.IntRange(1, 12).Draw(t, "steps") {
+		one := h.zones[rapid.IntRange(0, nodes-1).Draw(t, "one")]
+		two := h.zones[rapid.IntRange(0, nodes-1).Draw(t, "two")]
+		switch rapid.IntRange(0, 2).Draw(t, "step") {
+		case 0:
+			s.Forget(one, now)
+		case 1:
+			teach(t, one, two, now)
+		default:
+			one.Flush(now)
+		}
+	}
+	for _, z := range h.zones {
+		for i := range keys {
+			if found := s.Read(z, key(i), now); found != "" {
+				t.Fatalf("%s came back as %q", key(i), found)
+			}
+		}
+	}
+	same(t, s, "after forgetting", h.zones[0], h.zones[1], now)
+	same(t, s, "after forgetting", h.zones[0], h.zones[2], now)
 }
