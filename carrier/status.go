@@ -63,6 +63,9 @@ func (c *Carrier) Status() Status {
 		}
 	}
 	c.node.Absent(&status.Status, absent)
+	if len(absent) > 0 {
+		status.Unreached()
+	}
 	return status
 }
 

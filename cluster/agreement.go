@@ -139,11 +139,6 @@ type shownZone struct {
 // sumUpAgreement tells of each zone how it compares with the connected peers, and of all together. unreached says that members are not connected.
 func (s *Status) sumUpAgreement(unreached bool) {
 	s.Agreement = saysAlone
-	worse := func(state string) {
-		if gravity[state] > gravity[s.Agreement] {
-			s.Agreement = state
-		}
-	}
 	mismatched := false
 	for _, p := range s.Peers {
 		mismatched = mismatched || p.State != "lost" && len(p.Mismatches) > 0
@@ -161,11 +156,23 @@ func (s *Status) sumUpAgreement(unreached bool) {
 				z.Agreement = state
 			}
 		}
-		worse(z.Agreement)
+		s.worse(z.Agreement)
 		s.Zones[name] = z
 	}
-	if unreached {
-		worse(saysUnknown)
-	}
 	s.Agree = gravity[s.Agreement] <= gravity[saysAgree] && !mismatched
+	if unreached {
+		s.Unreached()
+	}
+}
+
+func (s *Status) worse(state string) {
+	if gravity[state] > gravity[s.Agreement] {
+		s.Agreement = state
+	}
+}
+
+// Unreached notes that a member is not connected: what it holds is unknown.
+func (s *Status) Unreached() {
+	s.worse(saysUnknown)
+	s.Agree = false
 }

@@ -36,6 +36,7 @@ const (
 	stateWheel                 // in the wheel
 	stateLive                  // in the index; clear on free slots
 	statePinned                // must not be given up now
+	stateRestored              // see SetRestored
 )
 
 // Unsent is the number of requests charged here since the last flush. Only for kinds that do not expire.
@@ -46,6 +47,17 @@ func (r *Record) Tombstone() bool { return r.state&stateTombstone != 0 }
 
 // Dirty says that the record waits to be sent.
 func (r *Record) Dirty() bool { return r.state&stateDirty != 0 }
+
+// Restored says that the record comes from a process before, and was not written since.
+func (r *Record) Restored() bool { return r.state&stateRestored != 0 }
+
+// SetRestored notes that.
+func (r *Record) SetRestored(restored bool) {
+	r.state &^= stateRestored
+	if restored {
+		r.state |= stateRestored
+	}
+}
 
 // UsedMS is the monotonic time of the last use, seen from one that is less than 24 days away.
 func (r *Record) UsedMS(nearMS int64) int64 { return nearMS - int64(int32(uint32(nearMS)-r.usedMS)) }

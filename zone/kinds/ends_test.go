@@ -161,3 +161,33 @@ func TestEndsOutliveAProcessWhoseClockWasSet(t *testing.T) {
 		}
 	}
 }
+
+// What was restored by a clock that was set since ends when a peer says that it does, which has lived through it all: later or earlier.
+func TestAPeerKnowsBetterWhenRestoredPairsEnd(t *testing.T) {
+	for _, byMS := range []int64{-40_000, 40_000} {
+		peer, one := newTestKeyval(0), newTestKeyval(0)
+		var log [][]byte
+		keep := func(record []byte) { log = append(log, slices.Clone(record)) }
+		one.OnCommit(onDisk(keep), keep)
+		one.Set([]byte("a"), []byte("x"), 60_000, at(0))
+		one.Flush(at(0))
+		deliver(t, 1, one, peer, 0, 0, at(0))
+		back := newTestKeyval(0)
+		for range 2 { // the log is checked before it is opened
+			for _, record := range log {
+				if err := back.Restore(record, new(Restored), ahead(byMS, 10_000)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		piece, _, _ := peer.TeachShard(zone.ShardOf(zone.KeyHash([]byte("a"))), 0, nil, 1000, at(11_000))
+		for range 2 {
+			if _, err := back.Learn(piece, ahead(max(byMS, 0), 11_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustHave(t, back, "a", "x", 59_999)
+		mustLack(t, back, "a", 60_000)
+		mustAgree(t, peer, back)
+	}
+}

@@ -87,6 +87,13 @@ type room struct {
 	// goneMS: what is not here and was written until then was deleted; buried is told of each, under the shard's lock.
 	goneMS int64
 	buried func(shard int, key []byte, w *write)
+	// restored says that the payload is from the log of a process before.
+	restored bool
+}
+
+// corrects says that w is the very state of a record that was restored: the machine's clock may have been set since, so a peer knows better when it ends.
+func (w *write) corrects(sh *zone.Shard, r *zone.Record) bool {
+	return r.Restored() && !r.Tombstone() && !w.tombstone && w.stamp == stampOf(r) && uint64(w.endMS) != r.Word1 && bytes.Equal(w.value, sh.Value(r))
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.
@@ -99,7 +106,7 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 	var old zone.Element // stays zero where no reader finds the key
 	replaced, known := uint64(0), r != nil
 	if known {
-		if !w.beats(sh, r) {
+		if !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)) {
 			return lost, 0
 		}
 		oldDueMS, replaced = g.DueMS(r), r.Word0
@@ -118,6 +125,7 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 		r.Born = bornAt(w.stamp.MS())
 	}
 	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.endMS)
+	r.SetRestored(space.restored)
 	if w.tombstone {
 		r.Word1 = replaced
 		g.seenMS.Store(now.MonoMS)

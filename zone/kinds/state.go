@@ -250,7 +250,7 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 // restoreRecords merges records whose ends are by a clock that shows senderMS now.
 func (k *Keyval) restoreRecords(record []byte, senderMS int64, now clock.Reading) error {
 	now.SenderMS = max(senderMS, 1)
-	applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true}, math.MaxUint64, now)
+	applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true, restored: true}, math.MaxUint64, now)
 	if err == nil && applied.Refused > 0 {
 		err = fmt.Errorf("zone %q: %w: the state does not fit", k.Info().Name, ErrFull)
 	}
