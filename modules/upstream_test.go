@@ -340,6 +340,9 @@ func TestResolve(t *testing.T) {
 func TestUpstreamErrors(t *testing.T) {
 	const at = " in /test.conf:1"
 	const server = `server 127.0.0.1;`
+	learns := func(zone string) string {
+		return `upstream u { ` + server + ` sticky learn ` + zone + ` create=$uri lookup=$uri; }`
+	}
 	tests := []struct{ conf, want string }{
 		{`upstream u { }`, `no servers are inside upstream` + at},
 		{`upstream u { ` + server + ` } upstream U { ` + server + ` }`, `duplicate upstream "U"` + at},
@@ -361,6 +364,16 @@ func TestUpstreamErrors(t *testing.T) {
 		{`upstream u { ip_hash; server 127.0.0.1 backup; }`, `balancing method does not support parameter "backup"` + at},
 		{`upstream u { ` + server + ` queue 10; }`, `"queue" is not supported by starling` + at},
 		{`upstream u { ` + server + ` sticky learn create=$a lookup=$b; }`, `"sticky" directive "zone" parameter is not specified` + at},
+		{learns(`zone=z`), `"sticky" directive zone size is not specified` + at},
+		{learns(`zone=`), `"sticky" directive zone size is not specified` + at},
+		{learns(`zone=:1x`), `"sticky" directive zone name is not specified` + at},
+		{learns(`zone=:1k`), `"sticky" directive zone name is not specified` + at},
+		{learns(`zone=z:1x`), `"sticky" directive invalid zone size` + at},
+		{learns(`zone=z:`), `"sticky" directive invalid zone size` + at},
+		{learns(`zone=z:31k`), `"sticky" directive zone is too small` + at},
+		{learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:32k create=$uri lookup=$uri; }`, `sticky zone "z" is already used in upstream "u"` + at},
+		{learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:64k create=$uri lookup=$uri; }`,
+			`the size 65536 of shared memory zone "z" conflicts with already declared size 32768` + at},
 		{`upstream u { ` + server + ` sticky learn zone=z:1m lookup=$uri; }`, `"sticky" directive "create" parameter is not specified` + at},
 		{`upstream u { ` + server + ` sticky cookie a samesite=loose; }`, `"sticky" directive invalid "samesite" parameter value` + at},
 		{`upstream u { ` + server + ` sticky cookie a; sticky route $uri; }`, `"sticky" directive is duplicate` + at},

@@ -107,9 +107,9 @@ func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 // OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
 
-// OnCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It is taken once
+// onCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It is taken once
 // this one has started, and again, for what the last requests of the old one wrote, when that retires.
-func (p *Plan) OnCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
+func (p *Plan) onCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
 
 // BeforeClients adds something that the first clients of a process are held back for: the step returns when it is done. The
 // context ends when clients wait no longer, or the configuration retires.

@@ -11,7 +11,7 @@ type Zone struct {
 	// Use is the family it belongs to ("limit_req"): a name serves one family only.
 	Use   string
 	Bytes int64 // 0 until declared
-	// Value is what the family keeps in it, set at link time. A reload carries it over where name, use and size are the same.
+	// Value is what the family keeps in it, set at link time. Continue makes it outlive a reload.
 	Value any
 	// Sync says that the cluster shares the zone; its Value then is a zone.Shared.
 	Sync bool
@@ -82,16 +82,4 @@ func (z *Zones) All() []*Zone {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
-}
-
-// OldZone returns the running configuration's zone that this one continues: same name, use and size. Else nil.
-func (p *Plan) OldZone(z *Zone) *Zone {
-	if p.Old == nil {
-		return nil
-	}
-	old := p.Old.Zones.byName[z.Name]
-	if old == nil || old.Use != z.Use || old.Bytes != z.Bytes {
-		return nil
-	}
-	return old
 }

@@ -3,9 +3,8 @@
 package keyval
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"starling/conf"
@@ -73,10 +72,9 @@ func zoneDirective(side string, in conf.Context) conf.Directive {
 }
 
 func declare(p *plan.Plan, side string, a *conf.Args) error {
-	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
-	size, err := units.Size(sizeText)
-	if !found || err != nil {
-		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
+	z, err := declareZone(p, side, a)
+	if err != nil {
+		return err
 	}
 	s := spec{sync: a.Has("sync"), node: a.Node}
 	if a.Has("timeout") {
@@ -95,13 +93,9 @@ func declare(p *plan.Plan, side string, a *conf.Args) error {
 			s.valueType = kinds.ValueType(i)
 		}
 	}
-	z, err := p.Zones.Declare(name, use(side), size, a.Node.File, a.Node.Line)
-	if err != nil {
-		return err
-	}
 	r := registryOf(p, side)
 	if _, twice := r.specs[z]; twice {
-		return fmt.Errorf("duplicate zone \"%s\"", name)
+		return fmt.Errorf("duplicate zone \"%s\"", z.Name)
 	}
 	if r.specs == nil {
 		r.specs = map[*plan.Zone]spec{}
@@ -111,6 +105,16 @@ func declare(p *plan.Plan, side string, a *conf.Args) error {
 	r.specs[z] = s
 	r.order = append(r.order, z)
 	return nil
+}
+
+// declareZone reads zone=name:size. A zone that is too small is named without its size here, as in an upstream block.
+func declareZone(p *plan.Plan, side string, a *conf.Args) (*plan.Zone, error) {
+	z, err := p.DeclareZone(a, use(side))
+	var wrong *plan.ZoneError
+	if errors.As(err, &wrong) && wrong.TooSmall && !wrong.NoName {
+		err = fmt.Errorf("zone %q is too small", wrong.Name)
+	}
+	return z, err
 }
 
 // Ref is a mention of a zone by a keyval directive.
@@ -141,27 +145,29 @@ func (r *registry) link(p *plan.Plan) error {
 }
 
 func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
-	var before *Zone
-	if old := p.OldZone(z); old != nil {
-		before, _ = old.Value.(*Zone)
-		if before != nil && before.spec.continuedBy(s) {
-			z.Value = &Zone{Keyval: before.Keyval, Name: z.Name, Timeout: s.timeout, spec: s}
-			p.OnStart(func(context.Context) error {
-				before.SetTimeout(s.timeout.Milliseconds())
-				return nil
+	now := &Zone{Name: z.Name, Timeout: s.timeout, spec: s}
+	z.Value = now
+	continued, err := plan.Continue(p, z, plan.Continuation[*Zone]{
+		Same:    func(old *Zone) bool { return old.spec.continuedBy(s) },
+		Take:    func(old *Zone) { now.Keyval = old.Keyval },
+		Started: func() { now.SetTimeout(s.timeout.Milliseconds()) },
+		Make: func(*Zone) {
+			now.Keyval = kinds.NewKeyval(kinds.KeyvalConfig{
+				Name: z.Name, Expression: "type=" + typeNames[s.valueType], Bytes: z.Bytes, Type: s.valueType,
+				TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
 			})
-			return keepState(p, before.Keyval, s, true)
-		}
+		},
+		Carry: func(old *Zone, again bool) error {
+			if old.spec.valueType != s.valueType {
+				return nil // a network is no prefix
+			}
+			return now.CarryFrom(old.Keyval, again, p.Clock.Now())
+		},
+	})
+	if err != nil {
+		return err
 	}
-	made := &Zone{Name: z.Name, Timeout: s.timeout, spec: s, Keyval: kinds.NewKeyval(kinds.KeyvalConfig{
-		Name: z.Name, Expression: "type=" + typeNames[s.valueType], Bytes: z.Bytes, Type: s.valueType,
-		TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
-	})}
-	z.Value = made
-	if before != nil && before.spec.valueType == s.valueType {
-		p.OnCarry(func(again bool) error { return made.CarryFrom(before.Keyval, again, p.Clock.Now()) })
-	}
-	return keepState(p, made.Keyval, s, false)
+	return keepState(p, now.Keyval, s, continued)
 }
 
 // continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the records if the type

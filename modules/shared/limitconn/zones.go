@@ -4,7 +4,6 @@ package limitconn
 
 import (
 	"fmt"
-	"strings"
 
 	"starling/conf"
 	"starling/lib/conncount"
@@ -72,24 +71,14 @@ func declare[C side.Subject](s *side.Side[C], a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
-	size, err := units.Size(sizeText)
-	switch {
-	case !found || err != nil:
-		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
-	case size < plan.MinZoneBytes:
-		return fmt.Errorf("zone \"zone=%s\" is too small", a.Value("zone"))
-	case name == "":
-		return fmt.Errorf("\"limit_conn_zone\" must have \"zone\" parameter")
-	}
-	z, err := p.Zones.Declare(name, use(s), size, a.Node.File, a.Node.Line)
+	z, err := p.DeclareZone(a, use(s))
 	if err != nil {
 		return err
 	}
 	if before, bound := z.Value.(*Zone[C]); bound {
-		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", name, before.Key.Text())
+		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", z.Name, before.Key.Text())
 	}
-	z.Value = &Zone[C]{Name: name, Key: key}
+	z.Value = &Zone[C]{Name: z.Name, Key: key}
 	r := plan.Part[registry[C]](p)
 	r.zones, r.nodes = append(r.zones, z), append(r.nodes, a.Node)
 	return nil
@@ -126,17 +115,19 @@ func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	var problems conf.Problems
 	for i, z := range r.zones {
 		now := z.Value.(*Zone[C])
-		old := p.OldZone(z)
-		if old == nil {
-			now.Zone = conncount.New(z.Bytes)
-			continue
+		_, err := plan.Continue(p, z, plan.Continuation[*Zone[C]]{
+			Refuse: func(old *Zone[C]) error {
+				if old.Key.Text() == now.Key.Text() {
+					return nil
+				}
+				return fmt.Errorf("limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.Key.Text(), old.Key.Text())
+			},
+			Take: func(old *Zone[C]) { now.Zone = old.Zone },
+			Make: func(*Zone[C]) { now.Zone = conncount.New(z.Bytes) },
+		})
+		if err != nil {
+			problems = append(problems, conf.At(r.nodes[i], "%s", err))
 		}
-		before := old.Value.(*Zone[C])
-		if before.Key.Text() != now.Key.Text() {
-			problems = append(problems, conf.At(r.nodes[i], "limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key",
-				z.Name, now.Key.Text(), before.Key.Text()))
-		}
-		now.Zone = before.Zone
 	}
 	if len(problems) > 0 {
 		return problems

@@ -94,6 +94,9 @@ func TestMistakes(t *testing.T) {
 	const zone = "keyval_zone zone=one:32k;"
 	for text, problem := range map[string]string{
 		`keyval_zone zone=one;`:                                 `invalid zone size "zone=one"`,
+		`keyval_zone zone=one:1x;`:                              `invalid zone size "zone=one:1x"`,
+		`keyval_zone zone=:32k;`:                                `"keyval_zone" must have "zone" parameter`,
+		zone + `keyval_zone zone=one:64k;`:                      `the size 65536 of shared memory zone "one" conflicts with already declared size 32768`,
 		`keyval_zone zone=one:1k;`:                              `zone "one" is too small`,
 		`keyval_zone zone=one:32k timeout=0;`:                   `invalid timeout "timeout=0"`,
 		`keyval_zone zone=one:32k type=regex;`:                  `invalid parameter "type=regex"`,

@@ -167,7 +167,12 @@ func TestALongKeyIsCounted(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	const zone = "limit_conn_zone $uri zone=one:32k;"
 	for text, problem := range map[string]string{
+		`limit_conn_zone $uri zone=:1x;`:             `invalid zone size "zone=:1x"`,
+		`limit_conn_zone $uri zone=:1k;`:             `zone "zone=:1k" is too small`,
+		`limit_conn_zone $uri zone=one:;`:            `invalid zone size "zone=one:"`,
+		`limit_conn_zone $uri zone=;`:                `invalid zone size "zone="`,
 		`limit_conn_zone $uri zone=one;`:             `invalid zone size "zone=one"`,
+		`limit_conn_zone $uri zone=:32k;`:            `"limit_conn_zone" must have "zone" parameter`,
 		`limit_conn_zone $uri zone=one:1k;`:          `zone "zone=one:1k" is too small`,
 		`limit_conn_zone $uri one;`:                  `invalid parameter "one"`,
 		zone + `limit_conn_zone $host zone=one:32k;`: `limit_conn_zone "one" is already bound to key "$uri"`,

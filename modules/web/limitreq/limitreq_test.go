@@ -212,6 +212,10 @@ func TestAPI(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	const zone = "limit_req_zone $uri zone=one:32k rate=1r/s;"
 	for text, problem := range map[string]string{
+		`limit_req_zone $uri zone=:1x;`:                       `invalid zone size "zone=:1x"`,
+		`limit_req_zone $uri zone=:1k;`:                       `zone "zone=:1k" is too small`,
+		`limit_req_zone $uri zone=one:;`:                      `invalid zone size "zone=one:"`,
+		`limit_req_zone $uri zone=;`:                          `invalid zone size "zone="`,
 		`limit_req_zone $uri zone=one rate=1r/s;`:             `invalid zone size "zone=one"`,
 		`limit_req_zone $uri zone=one:1x rate=1r/s;`:          `invalid zone size "zone=one:1x"`,
 		`limit_req_zone $uri zone=one:31k rate=1r/s;`:         `zone "zone=one:31k" is too small`,

@@ -1,10 +1,8 @@
 package limitreq
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"strings"
 	"sync/atomic"
 
 	"starling/conf"
@@ -77,16 +75,9 @@ func declareZone(_ any, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
-	size, err := units.Size(sizeText)
-	if !found || err != nil {
-		return fmt.Errorf("invalid zone size \"zone=%s\"", a.Value("zone"))
-	}
-	if size < plan.MinZoneBytes {
-		return fmt.Errorf("zone \"zone=%s\" is too small", a.Value("zone"))
-	}
-	if name == "" {
-		return fmt.Errorf("\"limit_req_zone\" must have \"zone\" parameter")
+	z, err := p.DeclareZone(a, use)
+	if err != nil {
+		return err
 	}
 	rate := int64(1000)
 	if a.Has("rate") {
@@ -94,15 +85,11 @@ func declareZone(_ any, a *conf.Args) error {
 			return fmt.Errorf("invalid rate \"rate=%s\"", a.Value("rate"))
 		}
 	}
-	z, err := p.Zones.Declare(name, use, size, a.Node.File, a.Node.Line)
-	if err != nil {
-		return err
-	}
 	if before, bound := z.Value.(*Zone); bound {
-		return fmt.Errorf("limit_req_zone \"%s\" is already bound to key \"%s\"", name, before.key.Text())
+		return fmt.Errorf("limit_req_zone \"%s\" is already bound to key \"%s\"", z.Name, before.key.Text())
 	}
 	r := registryOf(p)
-	z.Value = &Zone{name: name, key: key, rate: rate, sync: a.Has("sync")}
+	z.Value = &Zone{name: z.Name, key: key, rate: rate, sync: a.Has("sync")}
 	z.Sync = a.Has("sync")
 	r.zones = append(r.zones, z)
 	r.nodes[z] = a.Node
@@ -166,41 +153,36 @@ func link(p *plan.Plan) error {
 }
 
 func (r *registry) linkZone(p *plan.Plan, z *plan.Zone) error {
-	now := z.Value.(*Zone)
-	if old := p.OldZone(z); old != nil {
-		before := old.Value.(*Zone)
-		if before.key.Text() != now.key.Text() {
-			return fmt.Errorf("limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.key.Text(), before.key.Text())
-		}
-		if before.sync == now.sync {
-			now.Bucket, now.counts = before.Bucket, before.counts
-			p.OnStart(r.applyRates(z, now))
-			return nil
-		}
-		now.counts = before.counts
-		p.OnCarry(func(again bool) error {
+	now, burst := z.Value.(*Zone), r.bursts[z]
+	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
+		Refuse: func(old *Zone) error {
+			if old.key.Text() == now.key.Text() {
+				return nil
+			}
+			return fmt.Errorf("limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.key.Text(), old.key.Text())
+		},
+		Same: func(old *Zone) bool { return old.sync == now.sync },
+		Take: func(old *Zone) { now.Bucket, now.counts = old.Bucket, old.counts },
+		Started: func() {
+			now.SetRate(now.rate)
+			now.SetBurst(burst)
+		},
+		Make: func(old *Zone) {
+			now.counts = &Counts{}
+			if old != nil {
+				now.counts = old.counts
+			}
+			now.Bucket = kinds.NewBucket(kinds.BucketConfig{
+				Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
+			})
+			now.SetBurst(burst)
+		},
+		Carry: func(old *Zone, again bool) error {
 			if !again { // what the last requests of the old configuration cost is let go
-				now.CarryFrom(before.Bucket, p.Clock.Now())
+				now.CarryFrom(old.Bucket, p.Clock.Now())
 			}
 			return nil
-		})
-	}
-	if now.counts == nil {
-		now.counts = &Counts{}
-	}
-	now.Bucket = kinds.NewBucket(kinds.BucketConfig{
-		Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
+		},
 	})
-	now.SetBurst(r.bursts[z])
-	return nil
-}
-
-// applyRates gives buckets taken over the new rate and burst when the new configuration begins to run, not before: it may yet be refused.
-func (r *registry) applyRates(z *plan.Zone, now *Zone) func(context.Context) error {
-	burst := r.bursts[z]
-	return func(context.Context) error {
-		now.SetRate(now.rate)
-		now.SetBurst(burst)
-		return nil
-	}
+	return err
 }

@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -139,50 +139,52 @@ func readLearn(a *conf.Args) (*learn, error) {
 }
 
 func (l *learn) declareZone(a *conf.Args) error {
-	p := side.PlanOf(a)
-	name, sizeText, found := strings.Cut(a.Value("zone"), ":")
-	size, err := units.Size(sizeText)
-	switch {
-	case !found:
-		return conf.Verdict("zone size is not specified")
-	case name == "":
-		return conf.Verdict("zone name is not specified")
-	case err != nil:
-		return conf.Verdict("invalid zone size")
-	case size < plan.MinZoneBytes:
-		return conf.Verdict("zone is too small")
-	}
-	if l.zone, err = p.Zones.Declare(name, sessionsUse, size, a.Node.File, a.Node.Line); err != nil {
-		return err
+	var err error
+	if l.zone, err = side.PlanOf(a).DeclareZone(a, sessionsUse); err != nil {
+		return zoneVerdict(err)
 	}
 	if other, taken := l.zone.Value.(*learn); taken {
-		return fmt.Errorf("sticky zone \"%s\" is already used in upstream \"%s\"", name, other.upstream)
+		return fmt.Errorf("sticky zone \"%s\" is already used in upstream \"%s\"", l.zone.Name, other.upstream)
 	}
 	l.zone.Value, l.zone.Sync = l, l.sync
 	return nil
 }
 
+// zoneVerdict says in nginx's words for sticky what is wrong with zone=.
+func zoneVerdict(err error) error {
+	var wrong *plan.ZoneError
+	switch {
+	case !errors.As(err, &wrong):
+		return err
+	case wrong.NoSize:
+		return conf.Verdict("zone size is not specified")
+	case wrong.NoName:
+		return conf.Verdict("zone name is not specified")
+	case wrong.BadSize:
+		return conf.Verdict("invalid zone size")
+	}
+	return conf.Verdict("zone is too small")
+}
+
 // link gives the sessions their memory: that of the running configuration where the zone is the same.
 func (l *learn) link(p *plan.Plan) error {
-	if old := p.OldZone(l.zone); old != nil {
-		before := old.Value.(*learn)
-		if before.upstream != l.upstream {
-			return fmt.Errorf("sticky zone \"%s\" is used in upstream \"%s\" while previously it was used in upstream \"%s\"",
-				l.zone.Name, l.upstream, before.upstream)
-		}
-		if before.sync == l.sync && before.expression == l.expression {
-			l.Session = before.Session
-			l.learner = stick.Learn{Zone: l.zone.Name, Sessions: l.Session}
-			p.OnStart(func(context.Context) error { // not before: the new configuration may yet be refused
-				l.SetTimeout(l.timeout.Milliseconds())
+	_, err := plan.Continue(p, l.zone, plan.Continuation[*learn]{
+		Refuse: func(old *learn) error {
+			if old.upstream == l.upstream {
 				return nil
-			})
-			return nil
-		}
-		p.OnCarry(func(again bool) error { return l.CarryFrom(before.Session, again, p.Clock.Now()) })
-	}
-	l.Session = kinds.NewSession(kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
-		TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()})
+			}
+			return fmt.Errorf("sticky zone \"%s\" is used in upstream \"%s\" while previously it was used in upstream \"%s\"",
+				l.zone.Name, l.upstream, old.upstream)
+		},
+		Same:    func(old *learn) bool { return old.sync == l.sync && old.expression == l.expression },
+		Take:    func(old *learn) { l.Session = old.Session },
+		Started: func() { l.SetTimeout(l.timeout.Milliseconds()) },
+		Make: func(*learn) {
+			l.Session = kinds.NewSession(kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
+				TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()})
+		},
+		Carry: func(old *learn, again bool) error { return l.CarryFrom(old.Session, again, p.Clock.Now()) },
+	})
 	l.learner = stick.Learn{Zone: l.zone.Name, Sessions: l.Session}
-	return nil
+	return err
 }
