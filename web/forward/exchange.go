@@ -7,7 +7,6 @@ import (
 
 	"starling/upstream"
 	"starling/web"
-	"starling/web/groups"
 )
 
 // Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its
@@ -21,7 +20,7 @@ type Exchange struct {
 	URI []byte
 
 	l       *location
-	group   *groups.Group
+	group   *group
 	attempt upstream.Attempt
 	server  *upstream.Server // of the current try
 	conn    *connection      // nil before it stands and after it was dropped

@@ -8,8 +8,9 @@ import (
 	"starling/lib/resolver"
 	"starling/nginx/ascii"
 	"starling/plan"
+	"starling/upstream/connect"
+	"starling/upstream/groups"
 	"starling/web"
-	"starling/web/groups"
 	"starling/web/h1"
 )
 
@@ -28,6 +29,9 @@ func slotOf(p *plan.Plan) int {
 	return kept.slot
 }
 
+// group is a group of servers as requests see it.
+type group = groups.Group[*web.Request]
+
 // location is PREFIX_pass in one location, ready for requests.
 type location struct {
 	*Settings
@@ -37,9 +41,9 @@ type location struct {
 	upgrader  Upgrader     // protocol, or nil
 	slot      int
 	clock     *clock.Clock
-	registry  *groups.Registry
+	registry  *groups.Registry[*web.Request]
 	names     *resolver.Resolver // for URLs with variables; nil without a resolver
-	connector *connector
+	connector *connect.Connector[*web.Request]
 	hidden    NameSet
 	readBytes int  // how much of a body is read at once
 	inFile    bool // client_body_in_file_only: an empty body has a file too
@@ -62,7 +66,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock,
-		registry: groups.Of(b.Plan), hidden: s.hiddenNames(),
+		registry: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}
 	l.passer, _ = p.(HeaderPasser)
@@ -76,7 +80,8 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 			return nil, err
 		}
 	}
-	l.connector, err = s.connections.build(b, f.Prefix, s.Target.ByRequest != nil && f.Has.TLS || s.Target.tls)
+	l.connector, err = s.connections.Build(b.Plan, f.Prefix, b.Scope.Node,
+		s.Target.ByRequest != nil && f.Has.TLS || s.Target.tls)
 	return l, err
 }
 

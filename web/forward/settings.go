@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/ssl"
+	"starling/upstream/connect"
 	"starling/vars"
 	"starling/web"
 )
@@ -41,12 +41,12 @@ type Settings struct {
 	nextTimeout time.Duration
 
 	sendTimeout, readTimeout time.Duration
-	connections              connections
+	connections              connect.Settings[*web.Request]
 }
 
 // NewSettings returns what is so where a family has no directive for it.
 func NewSettings() Settings {
-	return Settings{buffers: 8, eachBytes: 4 << 10, connections: connections{tls: ssl.NewBoundClient()}}
+	return Settings{buffers: 8, eachBytes: 4 << 10, connections: connect.NewSettings[*web.Request]()}
 }
 
 // Enter takes away what a location inside another does not inherit; if and limit_except keep it. It is

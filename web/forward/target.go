@@ -7,10 +7,9 @@ import (
 
 	"starling/conf"
 	"starling/side"
-	"starling/upstreams"
+	"starling/upstream/groups"
 	"starling/vars"
 	"starling/web"
-	"starling/web/groups"
 )
 
 // Target is where PREFIX_pass sends requests.
@@ -23,7 +22,7 @@ type Target struct {
 	// Location is the prefix of the path that the URI takes the place of.
 	Location string
 
-	group *groups.Group
+	group *group
 }
 
 // Destination is what a URL says besides the group.
@@ -86,10 +85,11 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 		return err
 	}
 	t := &Target{URL: url, Destination: newDestination(url, &parsed, scheme)}
-	if parsed.Port == 0 && !parsed.Unix && groups.Of(p).Find(&parsed) == nil {
-		return &upstreams.TargetError{What: "no port", Text: url}
+	registry := groups.Of[*web.Request](p)
+	if parsed.Port == 0 && !parsed.Unix && registry.Find(&parsed) == nil {
+		return &groups.TargetError{What: "no port", Text: url}
 	}
-	if t.group, err = groups.Of(p).Refer(parsed, a.Node, p.Clock.Now()); err != nil {
+	if t.group, err = registry.Refer(parsed, a.Node, p.Clock.Now()); err != nil {
 		return err
 	}
 	if t.Location = replaceable(a); t.Location == "" && t.URI != "" {

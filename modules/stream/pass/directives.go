@@ -9,7 +9,7 @@ import (
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/stream"
-	"starling/upstreams"
+	"starling/upstream/groups"
 	"starling/vars"
 )
 
@@ -86,8 +86,8 @@ func (s *Settings) address(session *stream.Session) (sockaddr.Addr, error) {
 	failed := func(what string) (sockaddr.Addr, error) {
 		return sockaddr.Addr{}, errors.New(what + " in pass \"" + text + "\"")
 	}
-	t, err := upstreams.ParseTarget(text, 0, false)
-	var wrong *upstreams.TargetError
+	t, err := groups.ParseTarget(text, 0, false)
+	var wrong *groups.TargetError
 	switch {
 	case errors.As(err, &wrong):
 		return failed(wrong.What)

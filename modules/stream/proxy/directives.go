@@ -5,9 +5,8 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/ssl"
 	"starling/stream"
-	"starling/upstreams"
+	"starling/upstream/connect"
 )
 
 const places = conf.Stream | conf.StreamServer
@@ -15,9 +14,11 @@ const places = conf.Stream | conf.StreamServer
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:       "proxy",
-		Doc:        "Passes TCP and UDP sessions to other servers.",
-		New:        func() any { return &Settings{tls: ssl.NewBoundClient(), responses: unlimited} },
+		Name: "proxy",
+		Doc:  "Passes TCP and UDP sessions to other servers.",
+		New: func() any {
+			return &Settings{connections: connect.NewSettings[*stream.Session](), responses: unlimited}
+		},
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
 	},
@@ -26,12 +27,11 @@ var Module = stream.Module{
 }
 
 func directives() (all []conf.Directive) {
-	for _, list := range [][]conf.Directive{passing, limits, retries, connections, encryption} {
+	for _, list := range [][]conf.Directive{passing, limits, retries, encryption} {
 		all = append(all, list...)
 	}
-	tls := ssl.ClientDirectives("proxy_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.tls })
-	return append(all, ssl.NameDirectives("proxy_ssl", places, tls, stream.Side.Compile,
-		func(s *Settings) *ssl.ClientNames[*stream.Session] { return &s.tlsFiles })...)
+	return append(all, connect.Directives(&stream.Side, "proxy", places, true,
+		func(s *Settings) *connect.Settings[*stream.Session] { return &s.connections })...)
 }
 
 func flag(name, byDefault, doc string, place func(*Settings) *bool) conf.Directive {
@@ -92,19 +92,9 @@ var retries = []conf.Directive{
 		func(s *Settings) *time.Duration { return &s.nextTimeout }),
 }
 
-var connections = []conf.Directive{
-	timed("proxy_connect_timeout", "60s", "Bounds connecting to a server.", func(s *Settings) *time.Duration { return &s.connectTimeout }),
-	upstreams.BindDirective(places, stream.Side.Variables, func(s *Settings) *upstreams.Bind[*stream.Session] { return &s.bind }),
-	flag("proxy_socket_keepalive", "off", "Sends TCP keep-alive probes to servers.", func(s *Settings) *bool { return &s.probe }),
-}
-
 var encryption = []conf.Directive{
-	flag("proxy_ssl", "off", "Speaks TLS to the servers.", func(s *Settings) *bool { return &s.tls.On }),
-	flag("proxy_ssl_session_reuse", "on", "Resumes TLS sessions.", func(s *Settings) *bool { return &s.reuse }),
+	flag("proxy_ssl", "off", "Speaks TLS to the servers.", func(s *Settings) *bool { return &s.connections.TLS.On }),
 	{
-		Name: "proxy_ssl_name", Syntax: "<name>", In: places, Doc: "Sets the name to verify and to send; by default the host of proxy_pass.",
-		Set: setTemplate(func(s *Settings) **template { return &s.tlsName }),
-	}, {
 		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places, Doc: "Sets the protocols of the application layer to offer.",
 		Set: conf.Whole(func(s *Settings) *[]template { return &s.alpn }, parseALPN),
 	},

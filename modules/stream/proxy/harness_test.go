@@ -3,19 +3,19 @@ package proxy_test
 import (
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	"starling/admin"
 	"starling/conf"
 	"starling/lib/testkit"
 	"starling/modules/stream/proxy"
 	"starling/plan"
 	"starling/stream"
-	"starling/stream/groups"
 	"starling/stream/streamtest"
-	"starling/upstreams"
+	"starling/upstream"
+	"starling/upstream/groups"
 	"starling/vars"
 )
 
@@ -47,33 +47,50 @@ func recording(to chan<- string) *stream.Module {
 	}
 }
 
-// servers are the settings of an upstream block.
-type servers struct {
-	upstreams.Block
-	key *vars.Template[*stream.Session]
+// block are the settings of an upstream block.
+type block struct {
+	servers []upstream.Settings
+	zone    string
 }
 
-// upstreamBlocks is a family for these tests: upstream blocks with what both sides have.
+// upstreamBlocks is a family for these tests: upstream blocks with servers at addresses, some of them down, and a zone.
 func upstreamBlocks() *stream.Module {
-	block := conf.Directive{Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
-		Set: upstreams.Declare(groups.Of)}
-	family := &upstreams.Family[servers, *stream.Session]{
-		Side:      upstreams.Stream,
-		Block:     func(s *servers) *upstreams.Block { return &s.Block },
-		Key:       func(s *servers) **vars.Template[*stream.Session] { return &s.key },
-		Variables: stream.Side.Variables,
-		Around:    func(*conf.Scope) plan.ResolverSettings { return plan.ResolverSettings{} },
-	}
 	return &stream.Module{
-		Module: conf.Module{Name: "upstream", New: conf.NewOf[servers], Clone: conf.CloneOf[servers], Directives: append(family.Directives(), block)},
+		Module: conf.Module{Name: "upstream", New: conf.NewOf[block], Clone: conf.CloneOf[block], Directives: []conf.Directive{
+			{
+				Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
+				Set: groups.Declare[*stream.Session],
+			}, {
+				Name: "server", Syntax: "<address> [down]", In: conf.StreamUpstream, Repeat: true,
+				Set: conf.Raw(func(b *block, a *conf.Args) error {
+					address, err := netip.ParseAddrPort(a.Words[0])
+					one := upstream.NewSettings(a.Words[0], upstream.TCP(address))
+					one.Down = a.Has("down")
+					b.servers = append(b.servers, one)
+					return err
+				}),
+			}, {
+				Name: "zone", Syntax: "<name> <size>", In: conf.StreamUpstream,
+				Set: conf.Raw(func(b *block, a *conf.Args) error {
+					b.zone = a.Words[0]
+					return nil
+				}),
+			},
+		}},
 		Link: func(p *plan.Plan) error {
-			if problems := upstreams.Link(family, p, groups.Of, func(*groups.Group, *servers) {}); len(problems) > 0 {
-				return problems
+			for _, g := range groups.Of[*stream.Session](p).All() {
+				if !g.Declared {
+					continue
+				}
+				b := conf.SettingsOf[block](g.Scope)
+				g.ZoneName = b.zone
+				for _, one := range b.servers {
+					if _, err := g.Add(one, p.Clock.Now()); err != nil {
+						return err
+					}
+				}
 			}
 			return nil
-		},
-		API: func(p *plan.Plan) []admin.Resource {
-			return []admin.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
 		},
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/stream"
-	"starling/stream/groups"
 	"starling/upstream"
 )
 
@@ -17,7 +16,7 @@ import (
 type relayed struct {
 	s       *stream.Session
 	p       *server
-	group   *groups.Group
+	group   *group
 	attempt upstream.Attempt
 	dialer  upstream.Dialer
 	action  string // what is being done, for the error log

@@ -7,21 +7,22 @@ import (
 	"starling/conf"
 	"starling/nginx/units"
 	"starling/side"
-	"starling/ssl"
 	"starling/stream"
-	"starling/stream/groups"
-	"starling/upstreams"
+	"starling/upstream/connect"
+	"starling/upstream/groups"
 	"starling/vars"
 )
 
-type template = vars.Template[*stream.Session]
+type (
+	template = vars.Template[*stream.Session]
+	group    = groups.Group[*stream.Session]
+)
 
 // Settings of one block.
 type Settings struct {
-	target         *target
-	connectTimeout time.Duration
-	timeout        time.Duration // a session in which nothing moves for so long ends
-	bufferBytes    int64
+	target      *target
+	timeout     time.Duration // a session in which nothing moves for so long ends
+	bufferBytes int64
 
 	uploadRate, downloadRate *template // bytes per second; nil or 0: no limit
 	requests, responses      int       // datagrams that make a session; see unlimited
@@ -31,16 +32,10 @@ type Settings struct {
 	nextTimeout time.Duration
 
 	header    headerVersion
-	bind      upstreams.Bind[*stream.Session]
-	probe     bool
 	halfClose bool
 
-	tls     ssl.BoundClient
-	reuse   bool
-	tlsName *template
-	alpn    []template
-	// tlsFiles are certificate and key where their names may have variables.
-	tlsFiles ssl.ClientNames[*stream.Session]
+	connections connect.Settings[*stream.Session]
+	alpn        []template
 }
 
 // unlimited responses: a UDP session then ends by its timeout.
@@ -54,7 +49,7 @@ const (
 
 // target is where proxy_pass sends sessions: a group, or an address with variables that says one.
 type target struct {
-	group     *groups.Group
+	group     *group
 	bySession *template
 }
 
@@ -79,26 +74,17 @@ func setPass(s *Settings, a *conf.Args) error {
 		s.target = &target{bySession: &compiled}
 		return nil
 	}
-	t, err := upstreams.ParseTarget(a.Words[0], 0, false)
+	t, err := groups.ParseTarget(a.Words[0], 0, false)
 	if err != nil {
 		return err
 	}
-	registry := groups.Of(p)
+	registry := groups.Of[*stream.Session](p)
 	if t.NoPort && !t.Unix && registry.Find(&t) == nil {
-		return &upstreams.TargetError{What: "no port", Text: t.Text}
+		return &groups.TargetError{What: "no port", Text: t.Text}
 	}
 	g, err := registry.Refer(t, a.Node, p.Clock.Now())
 	s.target = &target{group: g}
 	return err
-}
-
-// setTemplate makes a setter of a place that tells being set from being empty.
-func setTemplate(place func(*Settings) **template) conf.Setter {
-	return conf.Raw(func(s *Settings, a *conf.Args) error {
-		t, err := stream.Side.Compile(a, a.Words[0])
-		*place(s) = &t
-		return err
-	})
 }
 
 func setRate(place func(*Settings) **template) conf.Setter {

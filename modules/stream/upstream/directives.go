@@ -4,54 +4,57 @@ package upstream
 import (
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/clock"
+	"starling/modules/shared/upstream"
 	"starling/plan"
 	"starling/stream"
-	"starling/stream/groups"
-	"starling/upstreams"
-	"starling/vars"
+	servers "starling/upstream"
+	"starling/upstream/balance"
 )
 
 // Settings of one upstream block.
 type Settings struct {
-	upstreams.Block
-	key *vars.Template[*stream.Session]
+	upstream.Block[*stream.Session]
 }
 
 // family is stream's half of the upstream blocks.
-var family = &upstreams.Family[Settings, *stream.Session]{
-	Side:      upstreams.Stream,
-	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
-	Key:       func(s *Settings) **vars.Template[*stream.Session] { return &s.key },
-	Variables: stream.Side.Variables,
+var family = &upstream.Options[Settings, *stream.Session]{
+	Side:      &stream.Side,
+	Block:     func(s *Settings) *upstream.Block[*stream.Session] { return &s.Block },
+	Inside:    conf.StreamUpstream,
+	Balancers: balance.StreamOnly,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
 		return conf.SettingsOf[stream.CoreSettings](outer).Resolver
 	},
+	Report:  func(g *servers.Group, now clock.Reading) any { return g.StreamReport(now) },
+	Metrics: metrics(),
 }
 
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "upstream",
-		Doc:   "Groups of servers that proxy_pass sends sessions to.",
-		New:   conf.NewOf[Settings],
-		Clone: conf.CloneOf[Settings],
-		Directives: append([]conf.Directive{{
-			Name: "upstream", Syntax: "<name>", In: conf.Stream, Opens: conf.StreamUpstream, Repeat: true,
-			Doc: "Declares a group of servers.", Set: upstreams.Declare(groups.Of),
-		}}, family.Directives()...),
-		Check: conf.CheckOf(family.Check),
+		Name:       "upstream",
+		Doc:        "Groups of servers that proxy_pass sends sessions to.",
+		New:        conf.NewOf[Settings],
+		Clone:      conf.CloneOf[Settings],
+		Directives: family.Directives(),
+		Check:      conf.CheckOf(family.Check),
 	},
 	Link: link,
-	API: func(p *plan.Plan) []admin.Resource {
-		return []admin.Resource{upstreams.Resource(p, upstreams.Stream, groups.Of(p).All())}
-	},
+	API:  func(p *plan.Plan) []admin.Resource { return []admin.Resource{family.Resource(p)} },
 }
 
 // link makes the groups of the upstream blocks ready for sessions.
 func link(p *plan.Plan) error {
-	problems := upstreams.Link(family, p, groups.Of, func(g *groups.Group, s *Settings) { g.Key = s.key })
-	if len(problems) > 0 {
+	if problems := family.Link(p, nil); len(problems) > 0 {
 		return problems
 	}
 	return nil
+}
+
+func metrics() []admin.Metric {
+	const prefix = "nginxplus_stream_upstream_"
+	return append(upstream.Metrics(prefix, "connections", "Connections made to a server for clients."),
+		admin.Gauge(prefix+"server_connect_time", upstream.Figure("connect_time"), "Average time to connect, in ms."),
+		admin.Gauge(prefix+"server_first_byte_time", upstream.Figure("first_byte_time"), "Average time to the first byte, in ms."))
 }

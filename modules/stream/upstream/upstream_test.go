@@ -6,9 +6,10 @@ import (
 
 	"starling/admin"
 	"starling/modules/stream/upstream"
-	"starling/stream/groups"
+	"starling/stream"
 	"starling/stream/streamtest"
 	servers "starling/upstream"
+	"starling/upstream/groups"
 )
 
 const listening = " server { listen 1; say x; } "
@@ -37,7 +38,7 @@ func TestProblems(t *testing.T) {
 func TestBalancers(t *testing.T) {
 	s := streamtest.Start(t, "stream { upstream u { least_conn; server 127.0.0.1:1; server 127.0.0.1:2; } upstream k { hash $remote_addr consistent; "+
 		"server 127.0.0.1:1; server 127.0.0.1:2; }"+listening+"}", nil, &upstream.Module, streamtest.Say())
-	all := groups.Of(s.Plan).All()
+	all := groups.Of[*stream.Session](s.Plan).All()
 	if len(all) != 2 || all[0].Key != nil || all[1].Key == nil {
 		t.Fatalf("%d groups", len(all))
 	}

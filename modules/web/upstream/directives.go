@@ -2,23 +2,26 @@
 package upstream
 
 import (
+	"slices"
 	"time"
 
 	"starling/conf"
+	"starling/lib/clock"
+	"starling/modules/shared/upstream"
 	"starling/plan"
-	"starling/upstreams"
-	"starling/vars"
+	servers "starling/upstream"
+	"starling/upstream/balance"
 	"starling/web"
 	"starling/web/forward"
-	"starling/web/groups"
 )
 
 // family is http's half of the upstream blocks.
-var family = &upstreams.Family[Settings, *web.Request]{
-	Side:      upstreams.HTTP,
-	Block:     func(s *Settings) *upstreams.Block { return &s.Block },
-	Key:       func(s *Settings) **vars.Template[*web.Request] { return &s.key },
-	Variables: web.Side.Variables,
+var family = &upstream.Options[Settings, *web.Request]{
+	Side:        &web.Side,
+	Block:       func(s *Settings) *upstream.Block[*web.Request] { return &s.Block },
+	Inside:      conf.Upstream,
+	DefaultPort: 80,
+	Balancers:   balance.HTTPOnly,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
 		return conf.SettingsOf[web.CoreSettings](outer).Resolver
 	},
@@ -32,6 +35,8 @@ var family = &upstreams.Family[Settings, *web.Request]{
 		s.sticky = nil
 		return had
 	},
+	Report:  func(g *servers.Group, now clock.Reading) any { return g.Report(now) },
+	Metrics: metrics(),
 }
 
 // Module is the family.
@@ -51,11 +56,8 @@ var Module = web.Module{
 }
 
 func directives() []conf.Directive {
-	all := []conf.Directive{
+	own := []conf.Directive{
 		{
-			Name: "upstream", Syntax: "<name>", In: conf.HTTP, Opens: conf.Upstream, Repeat: true,
-			Doc: "Declares a group of servers.", Set: upstreams.Declare(groups.Of),
-		}, {
 			Name: "keepalive", Syntax: "<connections> [local]", Params: keepaliveParams, DefaultDoc: "32 local", In: conf.Upstream,
 			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
 			Set: conf.Raw(setKeepAlive),
@@ -78,7 +80,7 @@ func directives() []conf.Directive {
 			Set: conf.Raw(setSticky),
 		},
 	}
-	return append(all, family.Directives()...)
+	return slices.Insert(family.Directives(), 1, own...) // behind `upstream`
 }
 
 // pointer makes a parser whose values tell being set from being zero.

@@ -5,9 +5,8 @@ import (
 	"starling/conf"
 	"starling/plan"
 	servers "starling/upstream"
-	"starling/upstreams"
+	"starling/upstream/groups"
 	"starling/web"
-	"starling/web/groups"
 )
 
 func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
@@ -15,8 +14,7 @@ func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
 // link makes the groups of the upstream blocks ready for requests, and gives the learned sessions their memory.
 func link(p *plan.Plan) error {
 	declared(p).slot = web.Side.NewSlot(p)
-	problems := upstreams.Link(family, p, groups.Of, func(g *groups.Group, s *Settings) {
-		g.Key = s.key
+	problems := family.Link(p, func(g *groups.Group[*web.Request], s *Settings) {
 		if keep := s.keepAlive(); keep.Connections > 0 {
 			g.Pool = g.NewPool(keep, p.Clock)
 			p.OnRetire(g.Pool.Close)
@@ -40,7 +38,7 @@ func link(p *plan.Plan) error {
 
 // resources is /http/upstreams.
 func resources(p *plan.Plan) []admin.Resource {
-	return []admin.Resource{upstreams.Resource(p, upstreams.HTTP, groups.Of(p).All())}
+	return []admin.Resource{family.Resource(p)}
 }
 
 func (s *Settings) keepAlive() servers.KeepAlive {
@@ -61,7 +59,7 @@ func (s *Settings) keepAlive() servers.KeepAlive {
 }
 
 // use is the directive's kind as requests see it.
-func (s *sticky) use() groups.Sticky {
+func (s *sticky) use() groups.Sticky[*web.Request] {
 	switch {
 	case s.cookie != nil:
 		return s.cookie

@@ -5,20 +5,18 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/upstreams"
-	"starling/vars"
+	"starling/modules/shared/upstream"
 	"starling/web"
 )
 
 // Settings of one upstream block.
 type Settings struct {
-	upstreams.Block
+	upstream.Block[*web.Request]
 	keep         *int
 	keepLocal    bool
 	keepRequests *int
 	keepTime     *time.Duration
 	keepTimeout  *time.Duration
-	key          *vars.Template[*web.Request]
 	sticky       *sticky
 }
 

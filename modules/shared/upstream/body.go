@@ -1,4 +1,4 @@
-package upstreams
+package upstream
 
 import (
 	"bytes"
@@ -10,7 +10,9 @@ import (
 
 	"starling/admin"
 	"starling/nginx/units"
-	"starling/upstream"
+	"starling/side"
+	servers "starling/upstream"
+	"starling/upstream/groups"
 )
 
 // body is what POST and PATCH of a server say; a nil field was not given.
@@ -26,8 +28,8 @@ func formatError(text string) *admin.APIError {
 }
 
 // readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one;
-// of several faults the first in the text is told.
-func readBody(side Side, text []byte) (b body, problem *admin.APIError) {
+// of several faults the first in the text is told. own are the parameters that only servers of this side have.
+func readBody(own map[string]string, text []byte) (b body, problem *admin.APIError) {
 	// The decoder would replace bytes that are not UTF-8: a server by another name than was sent.
 	if !json.Valid(text) || !utf8.Valid(text) {
 		return b, &admin.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
@@ -48,19 +50,19 @@ func readBody(side Side, text []byte) (b body, problem *admin.APIError) {
 		if err != nil || !isName {
 			return b, formatError("invalid JSON")
 		}
-		if problem := b.member(side, name, v, seen); problem != nil {
+		if problem := b.member(own, name, v, seen); problem != nil {
 			return b, problem
 		}
 	}
 	return b, nil
 }
 
-func (b *body) member(side Side, name string, v any, seen map[string]bool) *admin.APIError {
+func (b *body) member(own map[string]string, name string, v any, seen map[string]bool) *admin.APIError {
 	switch v.(type) {
 	case map[string]any, []any:
 		return formatError("nested object or list \"" + name + "\"")
 	}
-	if side.Name == Stream.Name && (name == "route" || name == "drain") {
+	if (name == "route" || name == "drain") && own[name] == "" {
 		return formatError("unknown parameter \"" + name + "\"")
 	}
 	if seen[name] {
@@ -78,7 +80,7 @@ func (b *body) take(name string, v any) *admin.APIError {
 	switch name {
 	case "server":
 		if ok = text(&b.server, v); !ok {
-			return bad(upstream.BadAddress)
+			return bad(servers.BadAddress)
 		}
 	case "service":
 		if ok = text(&b.service, v); !ok {
@@ -86,27 +88,27 @@ func (b *body) take(name string, v any) *admin.APIError {
 		}
 	case "route":
 		if ok = text(&b.route, v); !ok {
-			return bad(upstream.BadRoute)
+			return bad(servers.BadRoute)
 		}
 	case "weight":
 		if ok = number(&b.weight, v); !ok {
-			return bad(upstream.BadWeight)
+			return bad(servers.BadWeight)
 		}
 	case "max_conns":
 		if ok = number(&b.maxConns, v); !ok {
-			return bad(upstream.BadMaxConns)
+			return bad(servers.BadMaxConns)
 		}
 	case "max_fails":
 		if ok = number(&b.maxFails, v); !ok {
-			return bad(upstream.BadMaxFails)
+			return bad(servers.BadMaxFails)
 		}
 	case "fail_timeout":
 		if ok = period(&b.failTimeout, v); !ok {
-			return bad(upstream.BadFailTimeout)
+			return bad(servers.BadFailTimeout)
 		}
 	case "slow_start":
 		if ok = period(&b.slowStart, v); !ok {
-			return bad(upstream.BadSlowStart)
+			return bad(servers.BadSlowStart)
 		}
 	case "backup":
 		ok = truth(&b.backup, v)
@@ -160,18 +162,18 @@ func asText(v any) string {
 	return ""
 }
 
-// settings are those of a new server.
-func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *admin.APIError) {
+// newServer are the settings of a server to add to a group.
+func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) (s servers.Settings, problem *admin.APIError) {
 	if b.server == nil {
 		return s, formatError("missing \"server\" argument")
 	}
-	badAddress := &admin.APIError{Status: http.StatusBadRequest, Code: upstream.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
-	t, err := ParseTarget(*b.server, side.DefaultPort, false)
+	badAddress := &admin.APIError{Status: http.StatusBadRequest, Code: servers.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
+	t, err := groups.ParseTarget(*b.server, defaultPort, false)
 	if err != nil || t.Port == 0 && !t.Unix && b.service == nil {
 		return s, badAddress
 	}
 	address, literal := t.Literal()
-	s = upstream.NewSettings(*b.server, address)
+	s = servers.NewSettings(*b.server, address)
 	if b.service != nil && *b.service != "" {
 		if literal || !t.NoPort {
 			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
@@ -198,7 +200,7 @@ func (b *body) settings(side Side, g *Base) (s upstream.Settings, problem *admin
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	if s.Backup && g.NoBackup {
-		return s, &admin.APIError{Status: http.StatusBadRequest, Code: upstream.NoBackup, Text: "the load balancing method knows no backup servers"}
+		return s, &admin.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "the load balancing method knows no backup servers"}
 	}
 	return s, nil
 }
@@ -210,9 +212,9 @@ func set[T any](to *T, from *T) {
 }
 
 // change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no fault.
-func (b *body) change(now upstream.Config) (c upstream.Change, problem *admin.APIError) {
+func (b *body) change(now servers.Config) (c servers.Change, problem *admin.APIError) {
 	immutable := func(name string) *admin.APIError {
-		return &admin.APIError{Status: http.StatusBadRequest, Code: upstream.ServerImmutable,
+		return &admin.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,
 			Text: "\"" + name + "\" of a server cannot be changed: add another one and remove this"}
 	}
 	switch {
@@ -223,6 +225,6 @@ func (b *body) change(now upstream.Config) (c upstream.Change, problem *admin.AP
 	case b.backup != nil && *b.backup != now.Backup:
 		return c, immutable("backup")
 	}
-	return upstream.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
+	return servers.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
 		SlowStart: b.slowStart, Route: b.route, Down: b.down, Drain: b.drain}, nil
 }

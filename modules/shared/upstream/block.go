@@ -1,86 +1,35 @@
-// Package upstreams is what the upstream blocks of http and stream have in common: how servers are written, the groups by name,
-// and their resource of the API.
-package upstreams
+package upstream
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
 	"starling/conf"
 	"starling/nginx/units"
 	"starling/plan"
-	"starling/upstream"
+	"starling/side"
+	servers "starling/upstream"
 	"starling/upstream/balance"
-)
-
-// Side is the half of the configuration that a block stands in.
-type Side struct {
-	// Name is "http" or "stream", as in the paths of the API.
-	Name string
-	// DefaultPort is that of servers given without one; 0 makes the port mandatory.
-	DefaultPort uint16
-	// Upstream is the context of the blocks' inside.
-	Upstream conf.Context
-
-	balancers balance.Side
-}
-
-// The sides.
-var (
-	HTTP   = Side{Name: "http", DefaultPort: 80, Upstream: conf.Upstream, balancers: balance.HTTPOnly}
-	Stream = Side{Name: "stream", Upstream: conf.StreamUpstream, balancers: balance.StreamOnly}
+	"starling/upstream/groups"
+	"starling/vars"
 )
 
 // Block are the settings of an upstream block that both sides have.
-type Block struct {
+type Block[C side.Subject] struct {
 	Servers         []Line
 	Zone            *plan.Zone
 	Resolver        plan.ResolverSettings
 	ResolverTimeout *time.Duration
 	Method          *balance.Method
-	Balancer        upstream.Balancer
+	Balancer        servers.Balancer
+	Key             *vars.Template[C] // of a hashing balancer, nil for the others
 }
 
 // Line is a server directive: one server for each address, or a template.
 type Line struct {
-	Settings  upstream.Settings
-	Addresses []upstream.Address
-}
-
-// directives are those of the inside of a block that both sides have. place finds the Block in a module's settings; serverSyntax and serverParams are
-// the parameters of server that only this side has.
-func directives[S any](side Side, place func(*S) *Block, serverSyntax string, serverParams map[string]string) []conf.Directive {
-	params := maps.Clone(bothServerParams)
-	maps.Copy(params, serverParams)
-	in := side.Upstream
-	return []conf.Directive{
-		{
-			Name: "server", In: in, Repeat: true, OneMore: true, Params: params,
-			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
-				"[slow_start=<time>] [service=<name>] [backup] [down] [resolve]" + serverSyntax,
-			Doc: "Adds a server: an address with a port, a name, which stands for all its addresses, or `unix:` and a path. " +
-				"In http the port is 80 if none is given. " +
-				"A name with `resolve` is asked of the resolver again and again while the group runs.",
-			Set: conf.Raw(func(s *S, a *conf.Args) error { return place(s).addServer(side, a) }),
-		}, {
-			Name: "zone", Syntax: "<name> [<size>]", In: in,
-			Doc: "Names the group for the API, which may then change its servers. There is one process, so the size does not limit it.",
-			Set: conf.Raw(func(s *S, a *conf.Args) error { return place(s).setZone(side, a) }),
-		}, {
-			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in, Unsupported: plan.ResolverUnsupported,
-			Doc: "Sets the DNS servers for the group's servers with `resolve`; without it those of the block around are asked.",
-			Set: conf.Raw(func(s *S, a *conf.Args) error { return place(s).Resolver.Set(a) }),
-		}, {
-			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: in, Doc: "Sets how long a name may take to resolve.",
-			Set: conf.Raw(func(s *S, a *conf.Args) error {
-				t, err := conf.Time(a.Words[0])
-				place(s).ResolverTimeout = &t
-				return err
-			}),
-		},
-	}
+	Settings  servers.Settings
+	Addresses []servers.Address
 }
 
 const (
@@ -89,7 +38,7 @@ const (
 	maxWeight = 1 << 24
 )
 
-func (b *Block) addServer(side Side, a *conf.Args) error {
+func (b *Block[C]) addServer(defaultPort uint16, a *conf.Args) error {
 	if err := b.supports(a); err != nil {
 		return err
 	}
@@ -97,7 +46,7 @@ func (b *Block) addServer(side Side, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	line, err := readServer(side, a, set)
+	line, err := readServer(defaultPort, a, set)
 	if err != nil {
 		return err
 	}
@@ -109,8 +58,8 @@ func (b *Block) addServer(side Side, a *conf.Args) error {
 }
 
 // parameters reads what stands behind the address of a server.
-func parameters(a *conf.Args) (upstream.Settings, error) {
-	set := upstream.NewSettings(a.Words[0], upstream.Address{})
+func parameters(a *conf.Args) (servers.Settings, error) {
+	set := servers.NewSettings(a.Words[0], servers.Address{})
 	set.Backup, set.Down, set.Drain = a.Has("backup"), a.Has("down"), a.Has("drain")
 	set.Down = set.Down && !set.Drain
 	var err error
@@ -139,7 +88,7 @@ func parameters(a *conf.Args) (upstream.Settings, error) {
 			err = fmt.Errorf("route is empty")
 		case len(set.Route) > maxRouteBytes:
 			err = fmt.Errorf("route is longer than %d", maxRouteBytes)
-		case !upstream.ValidRoute(set.Route):
+		case !servers.ValidRoute(set.Route):
 			err = fmt.Errorf("invalid route \"%s\", it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls",
 				set.Route)
 		}
@@ -148,9 +97,9 @@ func parameters(a *conf.Args) (upstream.Settings, error) {
 }
 
 // readServer reads the address of a server; without `resolve` its name is looked up at once.
-func readServer(side Side, a *conf.Args, set upstream.Settings) (Line, error) {
+func readServer(defaultPort uint16, a *conf.Args, set servers.Settings) (Line, error) {
 	line := Line{Settings: set}
-	t, err := ParseTarget(set.Name, side.DefaultPort, false)
+	t, err := groups.ParseTarget(set.Name, defaultPort, false)
 	if err != nil {
 		return line, err
 	}
@@ -169,11 +118,11 @@ func readServer(side Side, a *conf.Args, set upstream.Settings) (Line, error) {
 		line.Settings.Service = a.Value("service")
 	}
 	if t.Port == 0 && !t.Unix && !a.Has("service") {
-		return line, &TargetError{"no port", set.Name}
+		return line, &groups.TargetError{What: "no port", Text: set.Name}
 	}
 	switch {
 	case isLiteral:
-		line.Addresses = []upstream.Address{literal}
+		line.Addresses = []servers.Address{literal}
 	case a.Has("resolve"):
 		line.Settings.Host, line.Settings.Port = t.Host, t.Port
 	default:
@@ -183,7 +132,7 @@ func readServer(side Side, a *conf.Args, set upstream.Settings) (Line, error) {
 }
 
 // supports refuses parameters that the balancing method named above does not know.
-func (b *Block) supports(a *conf.Args) error {
+func (b *Block[C]) supports(a *conf.Args) error {
 	if b.Method == nil {
 		return nil
 	}
@@ -197,8 +146,8 @@ func (b *Block) supports(a *conf.Args) error {
 	return nil
 }
 
-func (b *Block) setZone(side Side, a *conf.Args) (err error) {
-	p, name, use := a.Env.(*plan.Plan), a.Words[0], side.Name+" upstream"
+func (b *Block[C]) setZone(s *side.Side[C], a *conf.Args) (err error) {
+	p, name, use := side.PlanOf(a), a.Words[0], s.Name+" upstream"
 	if len(a.Words) == 1 {
 		b.Zone, err = p.Zones.Mention(name, use, a.Node.File, a.Node.Line)
 		return err
@@ -212,7 +161,7 @@ func (b *Block) setZone(side Side, a *conf.Args) (err error) {
 }
 
 // check says what a block lacks. around are the resolver settings of the block around it.
-func (b *Block) check(scope *conf.Scope, around plan.ResolverSettings) error {
+func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error {
 	if len(b.Servers) == 0 {
 		if b.Zone != nil {
 			return nil // the API adds some
@@ -237,7 +186,7 @@ func (b *Block) check(scope *conf.Scope, around plan.ResolverSettings) error {
 }
 
 // resolverFor are the block's own resolver settings, or else those around.
-func (b *Block) resolverFor(around plan.ResolverSettings) plan.ResolverSettings {
+func (b *Block[C]) resolverFor(around plan.ResolverSettings) plan.ResolverSettings {
 	r := b.Resolver
 	if len(r.Servers) == 0 {
 		r = around

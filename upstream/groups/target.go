@@ -1,4 +1,4 @@
-package upstreams
+package groups
 
 import (
 	"context"
@@ -41,7 +41,8 @@ const maxUnixPathBytes = 107
 func ParseTarget(text string, defaultPort uint16, uriAllowed bool) (Target, error) {
 	t := Target{Text: text, Port: defaultPort, NoPort: true}
 	fail := func(what string) (Target, error) { return t, &TargetError{what, text} }
-	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
+	if scheme := "unix:"; len(text) >= len(scheme) && strings.EqualFold(text[:len(scheme)], scheme) {
+		path := text[len(scheme):]
 		t.Unix, t.Port = true, 0
 		if uriAllowed {
 			path, t.URI, _ = strings.Cut(path, ":")
@@ -68,7 +69,7 @@ func ParseTarget(text string, defaultPort uint16, uriAllowed bool) (Target, erro
 		if end < 0 {
 			return fail("invalid host")
 		}
-		if _, err := netip.ParseAddr(rest[1:end]); err != nil {
+		if ip, err := netip.ParseAddr(rest[1:end]); err != nil || !ip.Is6() {
 			return fail("invalid IPv6 address")
 		}
 		host, port = rest[:end+1], rest[end+1:]

@@ -1,15 +1,39 @@
-package upstreams
+package upstream
 
 import (
 	"context"
 
+	"starling/conf"
 	"starling/plan"
+	"starling/upstream/groups"
 )
+
+// Link makes the groups of the upstream blocks ready. own is called first, for what only the side's groups have; it may be nil.
+func (o *Options[S, C]) Link(p *plan.Plan, own func(*groups.Group[C], *S)) (problems conf.Problems) {
+	for _, g := range groups.Of[C](p).All() {
+		if !g.Declared {
+			continue
+		}
+		s := conf.SettingsOf[S](g.Scope)
+		if own != nil {
+			own(g, s)
+		}
+		var old *groups.Group[C]
+		if p.Old != nil {
+			old = groups.Of[C](p.Old).Named(g.Name)
+		}
+		if err := o.Block(s).link(p, g, old, o.Around(g.Scope.Parent)); err != nil {
+			problems = append(problems, conf.At(g.Scope.Node, "%s in upstream \"%s\"", err, g.Name))
+		}
+	}
+	return problems
+}
 
 // link fills the group of a block with its servers and starts what asks for their names. around are the resolver settings of the
 // block around it; old is the group of the same name in the configuration before, or nil.
-func (b *Block) link(p *plan.Plan, g, old *Base, around plan.ResolverSettings) error {
+func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.ResolverSettings) error {
 	now := p.Clock.Now()
+	g.Key = b.Key
 	if b.Balancer != nil {
 		g.SetBalancer(b.Balancer)
 	}
@@ -40,7 +64,7 @@ func (b *Block) link(p *plan.Plan, g, old *Base, around plan.ResolverSettings) e
 }
 
 // resolve starts what asks for the names of the servers; without any it waits for those that the API adds.
-func (b *Block) resolve(p *plan.Plan, g *Base, around plan.ResolverSettings) error {
+func (b *Block[C]) resolve(p *plan.Plan, g *groups.Group[C], around plan.ResolverSettings) error {
 	if b.Zone == nil {
 		return nil
 	}
@@ -53,16 +77,5 @@ func (b *Block) resolve(p *plan.Plan, g *Base, around plan.ResolverSettings) err
 		go g.Resolve(ctx, r, p.Clock, p.Log)
 		return nil
 	})
-	return nil
-}
-
-// before finds the group of an upstream block in the configuration that a plan follows, nil where there is none.
-func before[G any, P Member[G]](p *plan.Plan, of func(*plan.Plan) *Registry[G, P], name string) *Base {
-	if p.Old == nil {
-		return nil
-	}
-	if g := of(p.Old).Named(name); g != nil {
-		return g.base()
-	}
 	return nil
 }

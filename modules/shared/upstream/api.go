@@ -1,4 +1,4 @@
-package upstreams
+package upstream
 
 import (
 	"errors"
@@ -8,33 +8,26 @@ import (
 	"starling/admin"
 	"starling/lib/clock"
 	"starling/plan"
-	"starling/upstream"
+	"starling/side"
+	servers "starling/upstream"
+	"starling/upstream/groups"
 )
 
 // Resource is /http/upstreams or /stream/upstreams: the groups that have a zone, as in NGINX Plus.
-func Resource[G any, P Member[G]](p *plan.Plan, side Side, all []P) admin.Resource {
-	b := &branch{clock: p.Clock, side: side}
-	for _, g := range all {
-		b.groups = append(b.groups, g.base())
-	}
-	return admin.Resource{Path: side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle, Metrics: side.metrics()}
+func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
+	b := &branch[S, C]{Options: o, clock: p.Clock, groups: groups.Of[C](p).All()}
+	return admin.Resource{Path: o.Side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle, Metrics: o.Metrics}
 }
 
-type branch struct {
+type branch[S any, C side.Subject] struct {
+	*Options[S, C]
 	clock  *clock.Clock
-	side   Side
-	groups []*Base
+	groups []*groups.Group[C]
 }
 
-// report is a group's state in the words of its side.
-func (b *branch) report(g *Base) any {
-	if b.side.Name == Stream.Name {
-		return g.StreamReport(b.clock.Now())
-	}
-	return g.Report(b.clock.Now())
-}
+func (b *branch[S, C]) report(g *groups.Group[C]) any { return b.Report(g.Group, b.clock.Now()) }
 
-func (b *branch) handle(call *admin.Call) admin.Answer {
+func (b *branch[S, C]) handle(call *admin.Call) admin.Answer {
 	if len(call.Tail) == 0 {
 		if call.Method != http.MethodGet {
 			return notAllowed()
@@ -67,7 +60,7 @@ func (b *branch) handle(call *admin.Call) admin.Answer {
 	return b.server(g, id, call)
 }
 
-func (b *branch) find(name string) *Base {
+func (b *branch[S, C]) find(name string) *groups.Group[C] {
 	for _, g := range b.groups {
 		if g.Declared && g.Name == name {
 			return g
@@ -81,7 +74,7 @@ func notAllowed() admin.Answer {
 }
 
 // group is one upstream: its figures, which DELETE sets to zero.
-func (b *branch) group(g *Base, call *admin.Call) admin.Answer {
+func (b *branch[S, C]) group(g *groups.Group[C], call *admin.Call) admin.Answer {
 	switch call.Method {
 	case http.MethodGet:
 		return admin.Answer{Body: b.report(g)}
@@ -93,7 +86,7 @@ func (b *branch) group(g *Base, call *admin.Call) admin.Answer {
 }
 
 // servers is the list of the servers of one upstream, to which POST adds one.
-func (b *branch) servers(g *Base, call *admin.Call) admin.Answer {
+func (b *branch[S, C]) servers(g *groups.Group[C], call *admin.Call) admin.Answer {
 	switch call.Method {
 	case http.MethodGet:
 		return admin.Answer{Body: g.Servers()}
@@ -103,12 +96,12 @@ func (b *branch) servers(g *Base, call *admin.Call) admin.Answer {
 	return notAllowed()
 }
 
-func (b *branch) add(g *Base, call *admin.Call) admin.Answer {
-	body, problem := readBody(b.side, call.Body)
+func (b *branch[S, C]) add(g *groups.Group[C], call *admin.Call) admin.Answer {
+	body, problem := readBody(b.ServerParams, call.Body)
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
-	settings, problem := body.settings(b.side, g)
+	settings, problem := newServer(&body, g, b.DefaultPort)
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
@@ -121,10 +114,10 @@ func (b *branch) add(g *Base, call *admin.Call) admin.Answer {
 }
 
 // server is one server.
-func (b *branch) server(g *Base, id int, call *admin.Call) admin.Answer {
+func (b *branch[S, C]) server(g *groups.Group[C], id int, call *admin.Call) admin.Answer {
 	config, found := g.Server(id)
 	if !found {
-		return admin.Fail(http.StatusNotFound, upstream.ServerNotFound, "server with ID \""+strconv.Itoa(id)+"\" does not exist")
+		return admin.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(id)+"\" does not exist")
 	}
 	switch call.Method {
 	case http.MethodGet:
@@ -140,8 +133,8 @@ func (b *branch) server(g *Base, id int, call *admin.Call) admin.Answer {
 	return notAllowed()
 }
 
-func (b *branch) change(g *Base, config upstream.Config, call *admin.Call) admin.Answer {
-	body, problem := readBody(b.side, call.Body)
+func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *admin.Call) admin.Answer {
+	body, problem := readBody(b.ServerParams, call.Body)
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
@@ -154,22 +147,22 @@ func (b *branch) change(g *Base, config upstream.Config, call *admin.Call) admin
 	}
 	now, found := g.Server(config.ID)
 	if !found { // another client has removed it meanwhile
-		return admin.Fail(http.StatusNotFound, upstream.ServerNotFound, "server with ID \""+strconv.Itoa(config.ID)+"\" does not exist")
+		return admin.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(config.ID)+"\" does not exist")
 	}
 	return admin.Answer{Body: now}
 }
 
 // refusal words what a group said of a change.
 func refusal(err error) admin.Answer {
-	var refused *upstream.EditError
+	var refused *servers.EditError
 	if !errors.As(err, &refused) {
 		return admin.Fail(http.StatusInternalServerError, "InternalError", err.Error())
 	}
 	status := http.StatusBadRequest
 	switch refused.Code {
-	case upstream.ServerNotFound:
+	case servers.ServerNotFound:
 		status = http.StatusNotFound
-	case upstream.EntryExists:
+	case servers.EntryExists:
 		status = http.StatusConflict
 	}
 	return admin.Fail(status, refused.Code, refused.Text)

@@ -1,4 +1,4 @@
-package upstreams
+package connect
 
 import (
 	"fmt"
@@ -6,31 +6,22 @@ import (
 	"strings"
 
 	"starling/conf"
-	"starling/plan"
+	"starling/side"
 	"starling/vars"
 )
 
-// Bind is proxy_bind: the local address to connect from, which variables may say. Its zero value leaves it to the system.
-type Bind[C any] struct {
+// Bind is PREFIX_bind: the local address to connect from, which variables may say. Its zero value leaves it to the system.
+type Bind[C side.Subject] struct {
 	fixed netip.AddrPort
 	by    *vars.Template[C]
 }
 
-// BindDirective is proxy_bind of one side; place finds it in the module's settings.
-func BindDirective[S, C any](in conf.Context, variables func(*plan.Plan) *vars.Registry[C], place func(*S) *Bind[C]) conf.Directive {
-	return conf.Directive{
-		Name: "proxy_bind", Syntax: "<address> [transparent]", DefaultDoc: "off", In: in, Unsupported: []string{"transparent"},
-		Doc: "Sets the local address to connect from.",
-		Set: conf.Whole(place, func(a *conf.Args) (Bind[C], error) { return readBind(a, variables(a.Env.(*plan.Plan))) }),
-	}
-}
-
-func readBind[C any](a *conf.Args, variables *vars.Registry[C]) (b Bind[C], err error) {
+func readBind[C side.Subject](s *side.Side[C], a *conf.Args) (b Bind[C], err error) {
 	word := a.Words[0]
 	if word == "off" {
 		return b, nil
 	}
-	t, err := variables.Compile(word, a.Node)
+	t, err := s.Compile(a, word)
 	if err != nil {
 		return b, err
 	}

@@ -1,0 +1,116 @@
+// Package upstream is what the upstream blocks of http and stream have in common: how servers are written, how names and balancers
+// make groups of them, and their resource of the API. Each side says where its variables come from and what its servers have of their own.
+package upstream
+
+import (
+	"maps"
+
+	"starling/admin"
+	"starling/conf"
+	"starling/lib/clock"
+	"starling/plan"
+	"starling/side"
+	servers "starling/upstream"
+	"starling/upstream/balance"
+	"starling/upstream/groups"
+)
+
+// Options are what the two sides do differently. S are a side's settings of one block.
+type Options[S any, C side.Subject] struct {
+	Side *side.Side[C]
+	// Block is the common part of the settings.
+	Block func(*S) *Block[C]
+	// Inside is the context of the blocks' inside, Around are the resolver settings of the block around them.
+	Inside conf.Context
+	Around func(*conf.Scope) plan.ResolverSettings
+	// DefaultPort is that of servers given without one; 0 makes the port mandatory.
+	DefaultPort uint16
+	// Balancers are the methods that this side has beside those of both.
+	Balancers balance.Side
+	// ServerSyntax are the parameters of `server`, also in the API, that only this side has, and ServerParams explains them.
+	ServerSyntax string
+	ServerParams map[string]string
+	// Displace takes away what a balancer written below it puts out of work, and tells whether there was any; nil where nothing can be.
+	Displace func(*S) bool
+	// Report is a group's state as the API shows it, Metrics are its figures.
+	Report  func(*servers.Group, clock.Reading) any
+	Metrics []admin.Metric
+}
+
+// Directives are `upstream` and what both sides have inside, the balancers among them.
+func (o *Options[S, C]) Directives() []conf.Directive {
+	all := o.blockDirectives()
+	for _, m := range balance.Methods() {
+		if m.Side == balance.BothSides || m.Side == o.Balancers {
+			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, Params: m.Params, In: o.Inside, Set: o.setMethod(m)})
+		}
+	}
+	return all
+}
+
+func (o *Options[S, C]) blockDirectives() []conf.Directive {
+	params, in := maps.Clone(bothServerParams), o.Inside
+	maps.Copy(params, o.ServerParams)
+	return []conf.Directive{
+		{
+			Name: "upstream", Syntax: "<name>", In: o.Side.Block, Opens: in, Repeat: true,
+			Doc: "Declares a group of servers.", Set: groups.Declare[C],
+		},
+		{
+			Name: "server", In: in, Repeat: true, OneMore: true, Params: params,
+			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
+				"[slow_start=<time>] [service=<name>] [backup] [down] [resolve]" + o.ServerSyntax,
+			Doc: "Adds a server: an address with a port, a name, which stands for all its addresses, or `unix:` and a path. " +
+				"In http the port is 80 if none is given. " +
+				"A name with `resolve` is asked of the resolver again and again while the group runs.",
+			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).addServer(o.DefaultPort, a) }),
+		}, {
+			Name: "zone", Syntax: "<name> [<size>]", In: in,
+			Doc: "Names the group for the API, which may then change its servers. There is one process, so the size does not limit it.",
+			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).setZone(o.Side, a) }),
+		}, {
+			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in, Unsupported: plan.ResolverUnsupported,
+			Doc: "Sets the DNS servers for the group's servers with `resolve`; without it those of the block around are asked.",
+			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).Resolver.Set(a) }),
+		}, {
+			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: in, Doc: "Sets how long a name may take to resolve.",
+			Set: conf.Raw(func(s *S, a *conf.Args) error {
+				t, err := conf.Time(a.Words[0])
+				o.Block(s).ResolverTimeout = &t
+				return err
+			}),
+		},
+	}
+}
+
+func (o *Options[S, C]) setMethod(m balance.Method) conf.Setter {
+	return conf.Raw(func(s *S, a *conf.Args) error {
+		b := o.Block(s)
+		displaced := o.Displace != nil && o.Displace(s)
+		if b.Method != nil || displaced {
+			a.Warn("load balancing method redefined")
+		}
+		balancer, err := m.New(a.Words)
+		if err != nil {
+			return err
+		}
+		b.Key = nil
+		if m.Keyed {
+			t, err := o.Side.Compile(a, a.Words[0])
+			if err != nil {
+				return err
+			}
+			b.Key = &t
+		}
+		b.Method, b.Balancer = &m, balancer
+		return nil
+	})
+}
+
+// Check says what a block lacks.
+func (o *Options[S, C]) Check(s *S, scope *conf.Scope) error {
+	if scope.In != o.Inside {
+		return nil
+	}
+	return o.Block(s).check(scope, o.Around(scope.Parent))
+}
