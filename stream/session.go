@@ -56,7 +56,6 @@ type Session struct {
 	counters counters
 	ends     []func()
 	released sync.Once
-	detached atomic.Bool
 }
 
 type counters struct{ received, sent atomic.Int64 }
@@ -178,11 +177,7 @@ func (s *Session) Release() {
 
 // Detach says that another now owns the session's life: the server does not wait for it when a configuration
 // retires, nor end it by force. The handler still returns when it is over.
-func (s *Session) Detach() {
-	if !s.detached.Swap(true) {
-		s.port.site.detach(s)
-	}
-}
+func (s *Session) Detach() { s.port.site.gate.Detach(s) }
 
 // RemoteText is the client's address as logs name it: an IP, or "unix:".
 func (s *Session) RemoteText() string {

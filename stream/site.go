@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"net"
-	"sync"
 	"time"
 
 	"starling/admin"
@@ -24,14 +23,7 @@ type Site struct {
 	context context.Context
 	cancel  context.CancelFunc
 
-	mu       sync.Mutex
-	sessions map[*Session]bool // true: detached
-	waiting  int               // sessions that are not detached
-	expected int               // announced connections that are no sessions yet
-	retired  bool
-	closed   bool
-	drained  chan struct{}
-	emptied  chan struct{}
+	gate *side.Gate[*Session]
 }
 
 // Port is one address that a site listens on. The cycle owns the socket and calls Serve.
@@ -51,7 +43,7 @@ type Port struct {
 
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
-	s := &Site{plan: p, modules: modules, sessions: map[*Session]bool{}, drained: make(chan struct{}), emptied: make(chan struct{})}
+	s := &Site{plan: p, modules: modules, gate: side.NewGate[*Session](nil)}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	var problems conf.Problems
 	addresses := side.Addresses[*Server, *Session]{Choose: configForClient, Log: p.Log}
@@ -109,19 +101,10 @@ func (s *Site) Resources() []admin.Resource {
 }
 
 // Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
-func (p *Port) Expect() {
-	p.site.mu.Lock()
-	defer p.site.mu.Unlock()
-	p.site.expected++
-}
+func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
-func (p *Port) Unexpect() {
-	p.site.mu.Lock()
-	defer p.site.mu.Unlock()
-	p.site.expected--
-	p.site.settle()
-}
+func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
 // Serve serves an accepted connection until it ends. It closes it.
 func (p *Port) Serve(conn net.Conn) {
@@ -138,12 +121,7 @@ func (p *Port) ServeExpected(conn net.Conn) {
 
 func (s *Site) open(p *Port, conn net.Conn) *Session {
 	session := newSession(p, conn)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions[session] = false
-	s.waiting++
-	s.expected--
-	if s.closed {
+	if s.gate.Enter(session) {
 		conn.Close() // the site was closed since the connection was accepted
 	}
 	return session
@@ -158,13 +136,7 @@ func (s *Site) close(session *Session) {
 		session.raw.Close() // nothing is left to do about a failure
 	}
 	s.plan.Connections.Closed()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.sessions[session] {
-		s.waiting--
-	}
-	delete(s.sessions, session)
-	s.settle()
+	s.gate.Leave(session)
 }
 
 // goodbyeTimeout bounds the end of a TLS session: it is a courtesy, and the client may not read.
@@ -177,72 +149,29 @@ func (s *Session) sayGoodbye() {
 	}
 }
 
-func (s *Site) detach(session *Session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions[session] = true
-	s.waiting--
-	s.settle()
-}
-
-// settle tells those who wait for the end. Must be called with the lock held.
-func (s *Site) settle() {
-	if !s.retired || s.expected > 0 {
-		return
-	}
-	if s.waiting == 0 {
-		closeOnce(s.drained)
-	}
-	if len(s.sessions) == 0 {
-		closeOnce(s.emptied)
-	}
-}
-
-func closeOnce(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-		close(c)
-	}
-}
-
 // Retire says that no connections are to come any more. Sessions go on until they end by themselves.
 func (s *Site) Retire() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retired = true
-	for session, detached := range s.sessions {
+	s.gate.Retire(func(session *Session, detached bool) {
 		if session.port.UDP && !detached {
 			session.raw.Close() // a client's next datagram begins a session with the new configuration, if there is one
 		}
-	}
-	s.settle()
+	})
 }
 
 // Drained is closed when the site has retired and its sessions, but for the detached ones, have ended.
-func (s *Site) Drained() <-chan struct{} { return s.drained }
+func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 
 // Emptied is closed when the detached ones have ended too.
-func (s *Site) Emptied() <-chan struct{} { return s.emptied }
+func (s *Site) Emptied() <-chan struct{} { return s.gate.Emptied() }
 
 // Close ends all sessions but the detached ones by force.
 func (s *Site) Close() {
 	s.cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for session, detached := range s.sessions {
+	s.gate.Close(func(session *Session, detached bool) {
 		if !detached {
 			session.raw.Close() // what the session then reads is an error, which it reports
 		}
-	}
-}
-
-// Active is the number of sessions, the detached ones included.
-func (s *Site) Active() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.sessions)
+	})
 }
 
 // newSession starts the account of a connection.

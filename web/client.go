@@ -50,7 +50,7 @@ func (r *Request) HasErrorPage(status int) bool {
 
 // ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request. In HTTP/1 it is a
 // system call.
-func (r *Request) ClientLeft() bool { return r.site.closed.Load() || r.wire.Left(r) }
+func (r *Request) ClientLeft() bool { return r.site.gate.Closed() || r.wire.Left(r) }
 
 // socketClosed asks the system.
 func (c *Conn) socketClosed() bool {

@@ -38,19 +38,10 @@ const freshGrace = 5 * time.Second
 const keptGrace = 100 * time.Millisecond
 
 // Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
-func (p *Port) Expect() {
-	p.site.mu.Lock()
-	defer p.site.mu.Unlock()
-	p.site.expected++
-}
+func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
-func (p *Port) Unexpect() {
-	p.site.mu.Lock()
-	defer p.site.mu.Unlock()
-	p.site.expected--
-	p.site.settle()
-}
+func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
 // Serve serves one connection until it ends, and closes it; the caller gives it a goroutine of its own.
 func (p *Port) Serve(nc net.Conn) {
@@ -71,11 +62,7 @@ func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
 	c.raw, c.site, c.hosts = nc, s, p.hosts
 	c.server = c.hosts.Default
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.expected--
-	s.mu.Unlock()
-	if s.closed.Load() {
+	if s.gate.Enter(c) {
 		nc.Close() // the site was closed since the connection was accepted
 	}
 	return c
@@ -96,36 +83,22 @@ func (s *Site) release(c *Conn) {
 	c.Net.Close() // nothing is left to do about a failure
 	c.buf.Detach()
 	c.out.Release()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	s.settle()
+	s.gate.Leave(c)
 }
 
-// settle tells those who wait that a retired site has no connection left. Must be called with the lock held.
-func (s *Site) settle() {
-	if !s.retired.Load() || len(s.conns)+s.expected > 0 {
-		return
-	}
-	select {
-	case <-s.drained:
-	default:
-		if err := s.hangups.close(); err != nil {
-			s.servers[0].Log.Logf(logs.Alert, "closing an epoll failed: %v", err)
-		}
-		close(s.drained)
+// endHangups is called when a retired site has no connection left.
+func (s *Site) endHangups() {
+	if err := s.hangups.close(); err != nil {
+		s.servers[0].Log.Logf(logs.Alert, "closing an epoll failed: %v", err)
 	}
 }
 
 // Retire closes idle connections after keptGrace and lets busy ones end with their request. It may be called more than once.
 func (s *Site) Retire() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retired.Store(true)
-	for c := range s.conns {
+	s.gate.Retire(func(c *Conn, _ bool) {
 		if c.state.CompareAndSwap(stateIdle, stateClosing) {
 			c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // then it closes itself
-			continue
+			return
 		}
 		switch c.state.Load() {
 		case stateFresh:
@@ -133,23 +106,17 @@ func (s *Site) Retire() {
 		case stateStreams:
 			c.http2.Shutdown(freshGrace)
 		}
-	}
-	s.settle()
+	})
 }
 
 // Drained is closed when a retired site has no connection left.
-func (s *Site) Drained() <-chan struct{} { return s.drained }
+func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 
 // Close closes all connections at once; requests in progress fail.
 func (s *Site) Close() {
 	s.Retire()
-	s.closed.Store(true)
+	s.gate.Close(func(c *Conn, _ bool) { c.raw.Close() })
 	s.cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		c.raw.Close()
-	}
 }
 
 // survive keeps a mistake in serving one connection from ending all others.
@@ -227,10 +194,10 @@ func (c *Conn) await(timeout time.Duration) bool {
 	if c.Requests > 0 {
 		from = stateIdle
 		c.state.Store(stateIdle)
-		if c.site.retired.Load() {
+		if c.site.gate.Retired() {
 			c.raw.SetReadDeadline(time.Now().Add(keptGrace))
 		}
-	} else if c.site.retired.Load() {
+	} else if c.site.gate.Retired() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
 	}
 	c.site.plan.Connections.Idle(1)
@@ -238,7 +205,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer that finds nothing.
 	runtime.Gosched()
 	err := c.buf.Wait()
-	if !c.state.CompareAndSwap(from, stateBusy) || c.site.retired.Load() {
+	if !c.state.CompareAndSwap(from, stateBusy) || c.site.gate.Retired() {
 		err = c.lastLook(err)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && c.server.Log.Enabled(logs.Info) {
@@ -256,9 +223,7 @@ func (c *Conn) lastLook(err error) error {
 	}
 	c.state.Store(stateBusy)
 	// Retire sets its deadline under the lock; it must not end the reading of a request that begins now.
-	c.site.mu.Lock()
-	c.readUntil.Forget()
-	c.site.mu.Unlock()
+	c.site.gate.Locked(c.readUntil.Forget)
 	return err
 }
 
@@ -291,7 +256,7 @@ func (c *Conn) readWithin(timeout time.Duration) {
 // readFirstWithin is readWithin for what comes before the first request. Retire's own deadline may have come before this one.
 func (c *Conn) readFirstWithin(timeout time.Duration) {
 	c.readWithin(timeout)
-	if c.site.retired.Load() {
+	if c.site.gate.Retired() {
 		c.raw.SetReadDeadline(time.Now().Add(min(timeout, freshGrace)))
 	}
 }

@@ -12,10 +12,7 @@ func OpenBodyFiles(s *Site, open func(name string, flag int, mode os.FileMode) (
 
 // LooksAfter tells whether somebody looks whether the client of the site's only connection leaves.
 func LooksAfter(s *Site) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		return c.presence.id != 0
-	}
-	return false
+	looks := false
+	s.gate.Inside(func(c *Conn) { looks = c.presence.id != 0 })
+	return looks
 }

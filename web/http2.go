@@ -36,10 +36,11 @@ func (c *Conn) serveHTTP2() {
 		MaxStreams: core.HTTP2Streams, PrereadBytes: int(core.HTTP2PrereadBytes), ReadBytes: int(core.HTTP2ReadBytes), Limits: &core.Limits,
 		HeaderTimeout: core.HeaderTimeout, IdleTimeout: core.KeepAlive.Timeout, SendTimeout: core.SendTimeout,
 	}, handler)
-	c.site.mu.Lock() // Retire comes before or after, so that nothing it does to the deadline undoes what HTTP/2 does
-	c.state.Store(stateStreams)
-	retired := c.site.retired.Load()
-	c.site.mu.Unlock()
+	retired := false
+	c.site.gate.Locked(func() { // so that nothing that Retire does to the deadline undoes what HTTP/2 does
+		c.state.Store(stateStreams)
+		retired = c.site.gate.Retired()
+	})
 	if retired {
 		c.http2.Shutdown(freshGrace)
 	}

@@ -121,7 +121,7 @@ func (r *Request) settleTrailers() {
 func (r *Request) mayKeep() bool {
 	core, c := r.Location.Core, r.Conn
 	switch {
-	case core.KeepAlive.Timeout == 0, c.Requests >= core.KeepAliveMax, r.site.retired.Load():
+	case core.KeepAlive.Timeout == 0, c.Requests >= core.KeepAliveMax, r.site.gate.Retired():
 		return false
 	case r.StartedAt.MonoMS-c.OpenedAt.MonoMS > core.KeepAliveTime.Milliseconds():
 		return false

@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 
 	"starling/admin"
 	"starling/conf"
@@ -31,13 +29,8 @@ type Site struct {
 	context context.Context
 	cancel  context.CancelFunc
 
-	mu       sync.Mutex
-	conns    map[*Conn]struct{}
-	expected int // connections announced that are not among conns yet
-	hangups  siteHangups
-	retired  atomic.Bool
-	closed   atomic.Bool
-	drained  chan struct{}
+	gate    *side.Gate[*Conn]
+	hangups siteHangups
 }
 
 // Requests gives the requests that the process has begun, and those in progress.
@@ -90,7 +83,8 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 			b.problem(http.Node, err)
 		}
 	}
-	b.site = &Site{plan: p, conns: map[*Conn]struct{}{}, drained: make(chan struct{}), traffic: p.Traffic(), spool: spoolOf(p), hostname: hostname()}
+	b.site = &Site{plan: p, traffic: p.Traffic(), spool: spoolOf(p), hostname: hostname()}
+	b.site.gate = side.NewGate[*Conn](b.site.endHangups)
 	b.site.context, b.site.cancel = context.WithCancel(context.Background())
 	for _, scope := range http.All("server") {
 		s, err := b.server(scope)

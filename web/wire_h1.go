@@ -142,7 +142,7 @@ func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 		c.raw.SetReadDeadline(end)
 		err := c.buf.Fill()
 		if isTimeout(err) {
-			return !r.site.closed.Load()
+			return !r.site.gate.Closed()
 		}
 		if err != nil {
 			r.note(err)
