@@ -56,14 +56,41 @@ func inChunks(body string) string {
 	return body + "0\r\n\r\n"
 }
 
-// TestTheRestOfABodyIsForgottenWithinTheLimit: behind an answer that did not wait for it, too.
-func TestTheRestOfABodyIsForgottenWithinTheLimit(t *testing.T) {
+// TestTheAPIForgetsABodyWithinTheLimit: it has no use for that of a GET, and says in JSON that one is too long.
+func TestTheAPIForgetsABodyWithinTheLimit(t *testing.T) {
 	s := startAPI(t)
-	for bytes, want := range map[int]int{1500: 2, 1501: 1} {
-		request := "GET /api/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + inChunks(strings.Repeat("x", bytes))
-		got := s.Send(request + "GET /api/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		if n := strings.Count(got, "HTTP/1.1 200"); n != want {
-			t.Errorf("%d bytes: %d answers, want %d: %s", bytes, n, want, got)
+	for bytes, want := range map[int]string{1500: "200 200", 1501: "413"} {
+		body := strings.Repeat("x", bytes)
+		for _, framed := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n%s", bytes, body), "Transfer-Encoding: chunked\r\n\r\n" + inChunks(body)} {
+			got := s.Send("GET /api/ HTTP/1.1\r\nHost: a\r\n" + framed + "GET /api/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+			var statuses []string
+			for _, answer := range strings.Split(got, "HTTP/1.1 ")[1:] {
+				statuses = append(statuses, answer[:3])
+			}
+			if strings.Join(statuses, " ") != want {
+				t.Errorf("%d bytes: %v, want %s: %s", bytes, statuses, want, got)
+			}
+			if want == "413" && !strings.Contains(got, `"request body is longer than 1500 bytes (client_max_body_size)"`) {
+				t.Errorf("%d bytes: no word of the limit in JSON: %s", bytes, got)
+			}
+		}
+	}
+}
+
+// TestTheAPINamesTheLimitOfABody: the directive to change is the one that says less.
+func TestTheAPINamesTheLimitOfABody(t *testing.T) {
+	for limits, want := range map[string]string{
+		"client_max_body_size 10; client_body_buffer_size 1k;": "10 bytes (client_max_body_size)",
+		"client_max_body_size 2k; client_body_buffer_size 1k;": "1024 bytes (client_body_buffer_size)",
+		"client_max_body_size 0; client_body_buffer_size 1k;":  "1024 bytes (client_body_buffer_size)",
+	} {
+		s := webtest.Start(t, append([]*web.Module{&api.Module}, families...), "server { location /api { "+limits+" api write=on; } }")
+		body := `{"a":"` + strings.Repeat("x", 1100) + `"}`
+		for _, framed := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body), "Transfer-Encoding: chunked\r\n\r\n" + inChunks(body)} {
+			got := s.Send("POST /api/9/http/keyvals/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + framed)
+			if !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, want) {
+				t.Errorf("%s: %s", limits, got)
+			}
 		}
 	}
 }

@@ -17,7 +17,18 @@ const unreadGrace = 300 * time.Millisecond
 // client_max_body_size, where its length was not declared, or that there is one although it was declared empty, which HTTP/2 can show. A client
 // that pauses gets its answer then: it may be waiting for that before it sends more.
 func (r *Request) checkUnread() error {
-	limited := r.Chunked && r.limited && r.Location.Core.MaxBodyBytes > 0
+	return r.lookUnread(r.limited)
+}
+
+// LimitUnread does so for a handler that words errors about bodies itself (Location.LimitsBody) and has no use for this one.
+func (r *Request) LimitUnread() error {
+	err := r.lookUnread(true)
+	r.unreadFault = nil
+	return err
+}
+
+func (r *Request) lookUnread(limited bool) error {
+	limited = limited && r.Chunked && r.Location.Core.MaxBodyBytes > 0
 	if !limited && (r.ContentLength != 0 || r.Version < h1.Version20) || r.bodyAsked || r.refused || r.expects || r.wire.BodyDone() {
 		return nil
 	}

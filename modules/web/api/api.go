@@ -25,7 +25,8 @@ type server struct {
 	settings *Settings
 	catalog  *admin.Catalog
 	prefix   string // of the location, without slashes at the end
-	maxBody  int64
+	maxBody  int64  // bytes: client_body_buffer_size, or client_max_body_size where that is less
+	limit    string // the name of that directive
 }
 
 func build(b *web.Block) (web.Handler, error) {
@@ -37,7 +38,11 @@ func build(b *web.Block) (web.Handler, error) {
 		return nil, conf.At(s.node, "\"api\" needs a location that is named by a prefix: the rest of the path is what is asked for")
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
-	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/"), maxBody: core.BodyBufferBytes}
+	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/")}
+	v.maxBody, v.limit = core.BodyBufferBytes, "client_body_buffer_size"
+	if core.MaxBodyBytes > 0 && core.MaxBodyBytes < v.maxBody {
+		v.maxBody, v.limit = core.MaxBodyBytes, "client_max_body_size"
+	}
 	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
 	b.Current.Refuse = func(r *web.Request) web.Result { return v.fail(r, methodDisabled()) }
 	return v.handle, nil
@@ -73,6 +78,8 @@ func (v *server) handle(r *web.Request) web.Result {
 			return v.fail(r, problem)
 		}
 		call.Body = body
+	} else if problem := v.unread(r); problem != nil {
+		return v.fail(r, problem)
 	}
 	return v.dispatch(r, call, path)
 }
@@ -126,10 +133,26 @@ func (v *server) body(r *web.Request) ([]byte, *admin.APIError) {
 	case err == nil:
 		return body, nil
 	case r.ErrorStatus(err) == http.StatusRequestEntityTooLarge:
-		return nil, &admin.APIError{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge",
-			Text: "request body is longer than " + strconv.FormatInt(v.maxBody, 10) + " bytes (client_body_buffer_size)"}
+		return nil, tooLarge(v.maxBody, v.limit)
 	}
 	return nil, &admin.APIError{Status: http.StatusBadRequest, Code: "BodyReadError", Text: "reading the request body failed"}
+}
+
+// unread applies client_max_body_size to a body that this request has no use for.
+func (v *server) unread(r *web.Request) *admin.APIError {
+	limit := r.Location.Core.MaxBodyBytes
+	if limit > 0 && r.ContentLength > limit {
+		return tooLarge(limit, "client_max_body_size")
+	}
+	if err := r.LimitUnread(); err != nil && r.ErrorStatus(err) == http.StatusRequestEntityTooLarge {
+		return tooLarge(limit, "client_max_body_size")
+	}
+	return nil
+}
+
+func tooLarge(limit int64, directive string) *admin.APIError {
+	return &admin.APIError{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge",
+		Text: "request body is longer than " + strconv.FormatInt(limit, 10) + " bytes (" + directive + ")"}
 }
 
 // dispatch finds what the path names: the list of versions, the names of a branch, or a resource.
