@@ -97,6 +97,9 @@ func TestGapsBeforeTheFirstFrameAreGivenUp(t *testing.T) {
 		if lacks := wire.ShardSet(z.shared.Lacks(7)); lacks.Empty() == test.gap {
 			t.Errorf("%s: it lacks %x", test.name, lacks)
 		}
+		if got := z.applied[7].taught; got != test.frontier {
+			t.Errorf("%s: others had got to frame %d, it says", test.name, got)
+		}
 	}
 }
 

@@ -172,7 +172,7 @@ func (s *Session) replied() bool { return s.intake.opened }
 // Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
-	resumes := s.take(n.pair(s, s.their.Zones, now))
+	resumes := s.take(n.pair(s, s.their.Zones, now), now)
 	s.stage = established
 	s.decoder.WantRecords()
 	n.mu.Lock()
@@ -190,7 +190,7 @@ func (s *Session) accept(now clock.Reading) {
 }
 
 // take begins to take in what is shared and was not yet, and says where each journal is to go on. Called with mu held.
-func (s *Session) take(shared []*zoneState) (resumes []wire.Resume) {
+func (s *Session) take(shared []*zoneState, now clock.Reading) (resumes []wire.Resume) {
 	list := slices.Grow(slices.Clone(s.intake.list()), len(shared))[:len(shared)]
 	for i, z := range shared {
 		if z == nil || list[i] != nil || s.intake.retired[uint64(i)] {
@@ -198,7 +198,7 @@ func (s *Session) take(shared []*zoneState) (resumes []wire.Resume) {
 		}
 		their := &s.their.Zones[i]
 		list[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin), begun: !their.Ready && !their.Covered}
-		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.resume(originOfWire(their.Origin))})
+		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.begins(originOfWire(their.Origin), s.peer.id, s.identity, now)})
 	}
 	s.intake.zones.Store(&list)
 	return resumes

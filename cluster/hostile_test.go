@@ -221,3 +221,71 @@ func TestSketchesHaveABudget(t *testing.T) {
 		t.Errorf("after two seconds %d are answered, want one more", answered)
 	}
 }
+
+// Who brings a node's origin before the node does may say what it likes: when the node comes, its journal goes on where others had got to.
+func TestAnImpostorsFramesAreNotTheNodes(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		impostor  wire.Hello
+		sequence  uint64
+		taught    uint64 // by others
+		resumesAt uint64
+	}{
+		{"its first frame", copied, 1, 0, 1},
+		{"one far ahead", copied, 60_000, 0, 1},
+		{"one far ahead, in another node's name", helloOf(evilID, 1, 70), 60_000, 0, 1},
+		{"one after those that others taught", copied, 6, 5, 6},
+	} {
+		f, h := lonely(t)
+		z := h.node.table.Load().byName["lim"]
+		if test.taught > 0 {
+			z.applied[71] = &inflow{last: test.taught, taught: test.taught}
+		}
+		evil := f.comes(h, "10.6.6.6", "", test.impostor)
+		if err := evil.says(wire.TypeData, data(lim, test.sequence, 2)); err != nil {
+			t.Fatal(err)
+		}
+		f.isDialled(h, "10.0.0.1:9000", "", honest)
+		node := f.comes(h, "10.0.0.1", "", honest)
+		evil.session.Lost(nil, h.reading())
+		if node.says(wire.TypeTakeover, nil); node.ended() != "" || evil.ended() == "" {
+			t.Fatalf("%s: the node's connection ended for %q, the other one for %q", test.name, node.ended(), evil.ended())
+		}
+		if got := z.resume(71); got != test.resumesAt {
+			t.Errorf("%s: the node's journal goes on at frame %d, want %d", test.name, got, test.resumesAt)
+		}
+		if lacks := wire.ShardSet(z.shared.Lacks(71)); !lacks.Empty() {
+			t.Errorf("%s: it lacks %x, which frames bring", test.name, lacks)
+		}
+	}
+}
+
+// Behind one address nobody can be told apart. But a node knows how far its journal is, and what came beyond that as its own did not come from it.
+func TestAnOriginSaysHowFarItIs(t *testing.T) {
+	f, h := lonely(t)
+	f.comes(h, "192.0.2.1", "", honest).says(wire.TypeData, data(lim, 60_000, 2))
+	real := newFabric(t, 1).hosts[0].bucket
+	real.SetOrigin(71)
+	real.Charge([]byte("k"), f.now)
+	real.Flush(f.now)
+
+	a := f.comes(h, "192.0.2.1", "", honest)
+	h.node.peers[honestID].in[honest.Incarnation].Lost(nil, h.reading())
+	a.says(wire.TypeTakeover, nil)
+	a.says(wire.TypeTeachBegin, (&wire.TeachBegin{Zone: lim, LostTo: real.Journal().Head()}).Append(nil))
+	real.Charge([]byte("k"), f.now)
+	real.Flush(f.now)
+	frame, _, _, _ := real.Journal().Frame(2)
+	a.says(wire.TypeData, data(lim, 2, frame...))
+	for shard := range zone.Shards {
+		piece, _, _ := real.TeachShard(shard, 0, nil, 1<<20, f.now)
+		a.says(wire.TypeTeach, append(wire.AppendTeachHead(nil, lim, uint8(shard), true), piece...))
+	}
+	real.Charge([]byte("k"), f.now)
+	real.Flush(f.now)
+	frame, _, _, _ = real.Journal().Frame(3)
+	a.says(wire.TypeData, data(lim, 3, frame...))
+	if got := h.excess("k"); a.ended() != "" || got != 3 {
+		t.Errorf("%d requests are counted, want 3; it ended for %q", got, a.ended())
+	}
+}

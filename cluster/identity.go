@@ -182,6 +182,13 @@ func (n *Node) ForgetIdentities() {
 	for _, p := range n.peers {
 		p.reached, p.brought = identity{}, identity{}
 	}
+	for _, z := range n.table.Load().list {
+		z.mu.Lock()
+		for _, in := range z.applied {
+			in.key = ""
+		}
+		z.mu.Unlock()
+	}
 }
 
 // claimOrigins binds the origins in a session's hello to its peer: what another node brought first, or this one has, is refused by name.

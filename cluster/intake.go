@@ -207,7 +207,12 @@ func (z *zoneState) lost(origin zone.Origin, by NodeID, to uint64, now clock.Rea
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	in := z.inflowOf(origin, by, now)
-	if in.last+1 < to || in.last > to+zone.MaxFrames { // what others said of it, it knows better
+	// Its own frames, up to where it says that it is, did not come from it.
+	disowned := in.last >= to && in.last > in.taught
+	if disowned {
+		z.shared.Disown(origin)
+	}
+	if in.last+1 < to || in.last > to+zone.MaxFrames || disowned { // what others said of it, it knows better
 		z.shared.Forfeit(origin, to)
 	}
 	in.last = to - 1

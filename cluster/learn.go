@@ -227,7 +227,7 @@ func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repair
 			in = &inflow{}
 			z.applied[origin] = in
 		}
-		in.last = max(in.last, sequence)
+		in.last, in.taught = max(in.last, sequence), sequence
 	}
 	z.learner = learner{}
 	return repaired

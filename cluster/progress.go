@@ -50,6 +50,9 @@ type inflow struct {
 	gap   bool   // between what was taught and first, frames are missing
 	used  int64  // monotonic ms of the last change
 	by    NodeID // who brought it
+	// taught is the last frame that others had when they taught the zone; what came after it came from whom key names.
+	taught uint64
+	key    string
 }
 
 // maxOrigins bounds the origins remembered of a zone. Each start of each node makes one; the ones
@@ -99,6 +102,20 @@ func (p *progress) forgetOldest(by NodeID) {
 	delete(p.applied, oldest)
 }
 
+// begins notes who brings an origin from now on, and says where its journal should go on. Where somebody else brought it before, that was no
+// journal of it: it goes on where others had got to.
+func (z *zoneState) begins(origin zone.Origin, by NodeID, who identity, now clock.Reading) uint64 {
+	z.mu.Lock()
+	in := z.inflowOf(origin, by, now)
+	if in.key != "" && in.key != who.key {
+		z.shared.Disown(origin)
+		in.last, in.first, in.gap = in.taught, 0, false
+	}
+	in.key = who.key
+	z.mu.Unlock()
+	return z.resume(origin)
+}
+
 // resume says where an origin's journal should go on: after the last frame applied, or, in a zone that
 // is being taught, from the oldest frame kept: what the taught shards contain already is skipped there.
 func (p *progress) resume(origin zone.Origin) uint64 {
@@ -121,7 +138,7 @@ func (z *zoneState) frontier() []wire.Applied {
 	list := make([]wire.Applied, 0, len(z.applied)+1)
 	list = append(list, wire.Applied{Origin: uint64(z.origin), Sequence: z.shared.Journal().Head() - 1})
 	for origin, in := range z.applied {
-		if origin != z.origin && len(list) < wire.MaxFrontier && z.shared.Lacks(origin) == [zone.Shards / 64]uint64{} {
+		if origin != z.origin && in.last > 0 && len(list) < wire.MaxFrontier && z.shared.Lacks(origin) == [zone.Shards / 64]uint64{} {
 			list = append(list, wire.Applied{Origin: uint64(origin), Sequence: in.last})
 		}
 	}

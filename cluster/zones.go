@@ -236,7 +236,7 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	if err := n.claimOrigins(s); err != nil {
 		return err
 	}
-	resumes := s.take(n.pair(s, s.their.Zones, now))
+	resumes := s.take(n.pair(s, s.their.Zones, now), now)
 	table := n.table.Load()
 	m := wire.Shares{Known: uint64(len(s.their.Zones)), Zones: table.wire(), Resumes: resumes}
 	s.send(wire.TypeShares, m.Append(nil))

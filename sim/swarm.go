@@ -394,7 +394,8 @@ func (s *swarm) quiet() {
 		s.checkChurn()
 	}
 	for _, h := range s.Hosts {
-		if h.runs() && !h.left && !h.node.Drained() {
+		// Not at once: time that is seen to have gone back has just stamped records anew, which nobody can have acknowledged yet (seed 42989).
+		if h.runs() && !h.left && !s.Within(settled, h.node.Drained) {
 			s.failf("host %d waits for acknowledgements that nobody sends", h.index)
 		}
 	}

@@ -100,6 +100,8 @@ type Shared interface {
 	// Forfeit is called when frames of an origin before one are lost for good: the sequence moves on without them. In a zone of buckets the
 	// costs of later ones wait, shard by shard, until the origin has taught what it counts.
 	Forfeit(origin Origin, to uint64)
+	// Disown is called when frames that came as an origin's turn out to be somebody else's, before the origin sends its own.
+	Disown(origin Origin)
 	// Lacks tells of which shards (a bit set) costs in such frames are still missing: the origin has not taught them since. Empty in other zones.
 	Lacks(origin Origin) [Shards / 64]uint64
 

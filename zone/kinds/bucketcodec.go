@@ -99,7 +99,7 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 			b.holdGroup(shard, from, sequence, &r, ageMS, now)
 		default:
 			b.addGroup(sh, &r, ageMS, now, &applied)
-			o.applied[shard] = sequence
+			o.applied[shard], o.itself[shard] = sequence, true
 		}
 		sh.Unlock()
 	}
@@ -264,6 +264,7 @@ func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 		b.learnAgain(sh, teacher, from, &r, now, &applied)
 	}
 	b.moveOn(shard, from, now)
+	teacher.itself[shard] = true
 	b.endGap(teacher, sh, now, &applied)
 	if r.Failed() {
 		return applied, b.malformed()

@@ -23,14 +23,8 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	defer o.mu.Unlock()
 	to = max(to, 1)
 	o.completed = max(believed(o.completed, to), to-1)
-	if o.gap == nil {
-		o.gap = new(gap)
-	}
-	for shard := range o.gap.waiting {
-		if o.gap.waiting[shard] == nil {
-			o.gap.waiting[shard] = new(holding)
-			o.gap.left++
-		}
+	for shard := range zone.Shards {
+		o.waitFor(shard)
 		sh := b.store.ShardNumber(shard)
 		sh.Lock()
 		o.applied[shard] = believed(o.applied[shard], to)
@@ -96,7 +90,7 @@ func (b *Bucket) endGap(o *origin, sh *zone.Shard, now clock.Reading, applied *z
 		b.heldBytes.Add(-heldCost(group.records))
 		if group.sequence > o.applied[shard] {
 			b.addHeld(sh, group, now, applied)
-			o.applied[shard] = group.sequence
+			o.applied[shard], o.itself[shard] = group.sequence, true
 		}
 	}
 	o.gap.waiting[shard] = nil

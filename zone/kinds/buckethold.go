@@ -18,9 +18,11 @@ type origin struct {
 	completed uint64     // the last frame applied, or given up; under mu
 	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
 	applied [zone.Shards]uint64
-	usedMS  atomic.Int64
-	spoke   atomic.Bool // a frame of it came: it is not only known from what others taught
-	gap     *gap        // under mu
+	// itself says of which shards it sent frames or pieces itself. Where it did not, applied is what others taught. Each under its shard's lock.
+	itself [zone.Shards]bool
+	usedMS atomic.Int64
+	spoke  atomic.Bool // a frame of it came: it is not only known from what others taught
+	gap    *gap        // under mu
 }
 
 // maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
@@ -128,7 +130,7 @@ func (b *Bucket) release(sh *zone.Shard, now clock.Reading) {
 	for _, group := range held.groups {
 		if group.from != b.selfOrigin() {
 			b.addHeld(sh, &group, now, &applied)
-			b.moveOn(sh.Number(), []seen{{group.from, group.sequence}}, now)
+			b.cameItself(sh.Number(), group.from, group.sequence, now)
 		}
 	}
 	b.store.Count(applied)
@@ -230,7 +232,7 @@ func (b *Bucket) learnHeld(sh *zone.Shard, held *holding, from []seen, r *zone.R
 			continue
 		}
 		b.addHeld(sh, group, now, applied)
-		b.moveOn(sh.Number(), []seen{{group.from, group.sequence}}, now)
+		b.cameItself(sh.Number(), group.from, group.sequence, now)
 	}
 }
 

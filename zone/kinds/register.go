@@ -292,6 +292,9 @@ func (g *registers) Release(clock.Reading) {}
 // Forfeit loses nothing for good: repair finds what is missing.
 func (g *registers) Forfeit(zone.Origin, uint64) {}
 
+// Disown has nothing to take back: what was merged stays, and repair finds what is missing.
+func (g *registers) Disown(zone.Origin) {}
+
 // Lacks nothing, see Forfeit.
 func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return none }
 
