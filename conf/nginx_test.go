@@ -121,9 +121,9 @@ func TestUnitsAreThoseOfNginx(t *testing.T) {
 			text += pieces[r.IntN(len(pieces))]
 		}
 		size, _ := conf.Size(text)
-		milliseconds, timeErr := conf.TimeMS(text)
+		duration, timeErr := conf.Time(text)
 		for directive, starling := range map[string]bool{
-			"client_body_timeout":   timeErr == nil && milliseconds >= 0,
+			"client_body_timeout":   timeErr == nil && duration >= 0,
 			"open_file_cache_valid": accepts(conf.Seconds(text)),
 			"send_lowat":            accepts(conf.Size(text)) && size >= 0,
 			"client_max_body_size":  accepts(conf.Offset(text)),

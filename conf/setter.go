@@ -96,12 +96,6 @@ func Offset(text string) (int64, error) { return verdict(units.Offset(text)) }
 // Time parses a duration of millisecond resolution: "1s500ms", "1h".
 func Time(text string) (time.Duration, error) { return verdict(units.Time(text)) }
 
-// TimeMS is Time in milliseconds.
-func TimeMS(text string) (int64, error) {
-	d, err := Time(text)
-	return d.Milliseconds(), err
-}
-
 // Seconds parses a duration of second resolution, which knows years and months: "30d", "1M".
 func Seconds(text string) (time.Duration, error) { return verdict(units.Seconds(text)) }
 

@@ -12,7 +12,6 @@ func TestParsers(t *testing.T) {
 	size := func(s string) string { v, err := conf.Size(s); return show(v, err) }
 	offset := func(s string) string { v, err := conf.Offset(s); return show(v, err) }
 	duration := func(s string) string { v, err := conf.Time(s); return show(v, err) }
-	milliseconds := func(s string) string { v, err := conf.TimeMS(s); return show(v, err) }
 	seconds := func(s string) string { v, err := conf.Seconds(s); return show(v, err) }
 	flag := func(s string) string { v, err := conf.Flag(s); return show(v, err) }
 	code := func(s string) string { v, err := conf.Int(400, 599)(s); return show(v, err) }
@@ -30,7 +29,7 @@ func TestParsers(t *testing.T) {
 		{offset, "4g", "4294967296 <nil>"},
 		{duration, "1s500ms", "1.5s <nil>"},
 		{duration, "1M", "0s invalid value"},
-		{milliseconds, "20", "20000 <nil>"},
+		{duration, "20", "20s <nil>"},
 		{seconds, "1M", "720h0m0s <nil>"},
 		{flag, "ON", "true <nil>"},
 		{flag, "1", `false invalid value "1", it must be "on" or "off"`},

@@ -54,16 +54,6 @@ type TLS struct {
 	Verify func(s *Session, state *tls.ConnectionState) error
 }
 
-// ListensTLS returns the first listen directive with ssl, or nil.
-func (s *Server) ListensTLS() *conf.Node {
-	for _, l := range s.settings.Listens {
-		if l.TLS {
-			return l.Node
-		}
-	}
-	return nil
-}
-
 // ListensBeyondLoopback returns the first listen directive that others than this machine can reach, or nil.
 func (s *Server) ListensBeyondLoopback() *conf.Node {
 	for _, l := range s.settings.Listens {

@@ -95,11 +95,6 @@ func (r *Request) remoteText() string {
 	return r.Remote.Addr().String()
 }
 
-// RequestTime is the time since the request's first byte.
-func (r *Request) RequestTime() time.Duration {
-	return time.Duration(r.Now().MonoMS-r.StartedAt.MonoMS) * time.Millisecond
-}
-
 // BytesSent counts what the client got, head included.
 func (r *Request) BytesSent() int64 { _, sent := r.wire.Bytes(r); return sent }
 

@@ -42,16 +42,6 @@ func Append(dst, src []byte, set *Set) []byte {
 	return dst
 }
 
-// Needed tells whether Append would change anything.
-func Needed(src []byte, set *Set) bool {
-	for _, c := range src {
-		if set.has(c) {
-			return true
-		}
-	}
-	return false
-}
-
 // RedirectInPlace undoes the escapes of a redirect's target up to its query, leaving those that must stay:
 // what nginx does to the replacement of a rewrite that redirects. It returns the shortened slice.
 func RedirectInPlace(uri []byte) []byte {

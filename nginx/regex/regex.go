@@ -95,9 +95,6 @@ func (x *Regexp) Groups() int { return x.groups }
 // Names are the groups' names by number, "" where a group has none; Names()[0] is always "".
 func (x *Regexp) Names() []string { return x.names }
 
-// Linear tells whether matching takes time in proportion to the subject, whatever it is.
-func (x *Regexp) Linear() bool { return x.std != nil }
-
 // Match tells whether the subject matches; only then caps (if not nil) is changed. The error says that the backtracking
 // engine gave up. Without groups nothing is allocated.
 func (x *Regexp) Match(subject []byte, caps *Captures) (bool, error) {

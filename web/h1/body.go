@@ -176,19 +176,3 @@ func (b *Body) Discard(limit int64) (done bool, err error) {
 	}
 	return b.done, nil
 }
-
-// DirectLeft tells, for a body of known length of which the buffer holds nothing, how many bytes still stand in the
-// connection: a caller may move them itself (splice) and then call Moved.
-func (b *Body) DirectLeft() (int64, bool) {
-	if b.done || b.failed != nil || b.kind != BodyLength || len(b.buf.Unread()) > 0 {
-		return 0, false
-	}
-	return b.left, true
-}
-
-// Moved tells that n bytes of the body were taken from the connection directly.
-func (b *Body) Moved(n int64) {
-	b.left -= n
-	b.RawBytes += n
-	b.done = b.left == 0
-}

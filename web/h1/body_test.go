@@ -169,27 +169,6 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-func TestDirectLeft(t *testing.T) {
-	buf, body := &Buffer{}, &Body{}
-	buf.Attach(&pieces{"ab"})
-	body.StartResponse(buf, BodyLength, 10)
-	if err := buf.Fill(); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := body.DirectLeft(); ok {
-		t.Error("what is buffered would be passed by")
-	}
-	if got, err := body.Take(); string(got) != "ab" || err != nil {
-		t.Fatal(got, err)
-	}
-	if n, ok := body.DirectLeft(); n != 8 || !ok {
-		t.Errorf("got %d, %v", n, ok)
-	}
-	if body.Moved(8); !body.Done() {
-		t.Error("all was moved, and it is not done")
-	}
-}
-
 // What net/http's writer writes, we read, in pieces of any size; and the other way round.
 func TestChunksBesideNetHTTP(t *testing.T) {
 	var wire, want strings.Builder

@@ -10,24 +10,13 @@ const (
 // Problem is a message that breaks the rules: whose it is, what to answer and what to log.
 // Reads that fail (timeouts, resets, an end of file) are not Problems; they come back as the connection gave them.
 type Problem struct {
-	// Status is what error_page sees; WireStatus what the client is sent. For an upstream's fault both are 502.
+	// Status is what error_page sees; 502 for an upstream's fault.
 	Status int
 	// Text is the error log's line in nginx's words, without the connection's particulars.
 	Text string
 }
 
 func (p *Problem) Error() string { return p.Text }
-
-// WireStatus maps nginx's inner statuses to what is written.
-func (p *Problem) WireStatus() int {
-	if p.Status == StatusHeaderTooLarge {
-		return 400
-	}
-	return p.Status
-}
-
-// KeepsConnection tells whether the next request can still be found: only if the head was read whole and understood.
-func (p *Problem) KeepsConnection() bool { return p.Status == 405 }
 
 func clientProblem(status int, format string, args ...any) error {
 	return &Problem{Status: status, Text: "client sent " + fmt.Sprintf(format, args...)}

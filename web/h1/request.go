@@ -75,25 +75,8 @@ func (h *RequestHead) Get(id Known) []byte {
 // HasBody tells whether a body follows, even an empty chunked one.
 func (h *RequestHead) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 
-// ReadRequest reads one head: Parse and Fill until it is whole. An end of file before its first byte is io.EOF, inside it
-// io.ErrUnexpectedEOF. The head must have been Reset.
-func ReadRequest(b *Buffer, h *RequestHead, l *Limits) error {
-	for {
-		whole, err := h.Parse(b, l)
-		if whole || err != nil {
-			return err
-		}
-		if err := b.Fill(); err != nil {
-			if h.stage == stageLine {
-				h.Line = b.Unread() // for the log
-			}
-			return midMessage(err, h.stage != stageLine || len(b.Unread()) > 0)
-		}
-	}
-}
-
 // Parse takes what is unread as far as it goes, and tells whether the head is whole. If not, call Fill and Parse again.
-// A *Problem says what to answer; the connection is of no more use then unless KeepsConnection.
+// A *Problem says what to answer; the connection is of no more use then.
 func (h *RequestHead) Parse(b *Buffer, l *Limits) (whole bool, err error) {
 	for h.stage != stageDone {
 		line, size := b.line()

@@ -48,20 +48,6 @@ func (h *ResponseHead) Interim() bool { return h.Status < 200 && h.Status != 101
 // maxResponseHeaders bounds what a server can make us keep; the head's size is bounded by the caller.
 const maxResponseHeaders = 1000
 
-// ReadResponse reads one head of at most maxBytes (proxy_buffer_size): Parse and Fill until it is whole. An end of file before
-// its first byte is io.EOF (a kept connection that the server closed: try another), inside it io.ErrUnexpectedEOF.
-func ReadResponse(b *Buffer, h *ResponseHead, maxBytes int) error {
-	for {
-		whole, err := h.Parse(b, maxBytes)
-		if whole || err != nil {
-			return err
-		}
-		if err := b.Fill(); err != nil {
-			return midMessage(err, h.stage != stageLine || len(b.Unread()) > 0)
-		}
-	}
-}
-
 // ErrHeadTooBig is a response head over the caller's bound.
 var ErrHeadTooBig = errors.New("upstream sent too big header while reading response header from upstream")
 

@@ -30,7 +30,11 @@ func (a *answers) Serve(s *Stream) {
 	a.running.Add(1)
 	defer a.running.Add(-1)
 	if s.Problem != nil {
-		s.WriteHead(AppendStatus(nil, s.Problem.(*h1.Problem).WireStatus()), true)
+		status := s.Problem.(*h1.Problem).Status
+		if status == h1.StatusHeaderTooLarge {
+			status = 400
+		}
+		s.WriteHead(AppendStatus(nil, status), true)
 		return
 	}
 	a.serve(s)
