@@ -1,0 +1,71 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// ZoneSync is the documented shape of /stream/zone_sync.
+type ZoneSync struct {
+	Zones map[string]struct {
+		Pending int64 `json:"records_pending"`
+		Total   int64 `json:"records_total"`
+	} `json:"zones"`
+	Status struct {
+		BytesIn, MsgsIn, MsgsOut, BytesOut int64
+		NodesOnline                        int64 `json:"nodes_online"`
+	} `json:"status"`
+}
+
+// Status reads /stream/zone_sync of a node.
+func (n *Node) Status() (ZoneSync, error) {
+	var s ZoneSync
+	r, err := n.Do("GET", "/api/9/stream/zone_sync", "")
+	if err != nil {
+		return s, err
+	}
+	if r.Status != 200 {
+		return s, fmt.Errorf("zone_sync at %s: %d %s", n.Name, r.Status, r.Body)
+	}
+	return s, json.Unmarshal([]byte(r.Body), &s)
+}
+
+// ClusterView is what /stream/zone_sync/cluster says, as far as tests look.
+type ClusterView struct {
+	Ready bool `json:"ready"`
+	Zones map[string]struct {
+		Pending int64 `json:"records_pending"`
+		Total   int64 `json:"records_total"`
+		Full    bool  `json:"full"`
+	} `json:"zones"`
+	Peers []struct {
+		Pushing   bool   `json:"pushing"`
+		Accepted  bool   `json:"accepted"`
+		Teaching  bool   `json:"teaching"`
+		LastError string `json:"last_error"`
+		Digests   map[string]struct {
+			State string `json:"state"`
+			AgeMS int64  `json:"age_ms"`
+		} `json:"digests"`
+	} `json:"peers"`
+}
+
+// view reads /stream/zone_sync/cluster of a node.
+func (n *Node) view() (ClusterView, error) {
+	var v ClusterView
+	r, err := n.Do("GET", "/api/9/stream/zone_sync/cluster", "")
+	if err == nil {
+		err = json.Unmarshal([]byte(r.Body), &v)
+	}
+	return v, err
+}
+
+// Pairs reads a whole key-value zone.
+func (n *Node) Pairs(zone string) (map[string]string, error) {
+	r, err := n.Do("GET", "/api/9/http/keyvals/"+zone, "")
+	if err != nil {
+		return nil, err
+	}
+	pairs := map[string]string{}
+	return pairs, json.Unmarshal([]byte(r.Body), &pairs)
+}

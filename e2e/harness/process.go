@@ -1,0 +1,206 @@
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"starling/lib/testkit"
+)
+
+// Start runs the node and waits for its pid file: then everything listens.
+func (n *Node) Start() {
+	n.T.Helper()
+	n.cmd = exec.Command(Binary, "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
+	n.cmd.Stderr = &n.stderr
+	n.exited = make(chan struct{})
+	if err := n.there(n.cmd.Start); err != nil {
+		n.T.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait() // the state is read from cmd.ProcessState
+		close(exited)
+	}(n.cmd, n.exited)
+	testkit.Eventually(n.T, Patience, func() error {
+		select {
+		case <-n.exited:
+			n.T.Fatalf("%s did not start: %s%s\n%s", n.Name, n.stderr.String(), n.Log(), n.Config)
+		default:
+		}
+		_, err := os.Stat(filepath.Join(n.Dir, "starling.pid"))
+		return err
+	})
+}
+
+// there runs a function on the network of the node.
+func (n *Node) there(fn func() error) error {
+	if n.inside == nil {
+		return fn()
+	}
+	return n.inside(fn)
+}
+
+// Dial connects to a port of the node, from its own host.
+func (n *Node) Dial(port string) (conn net.Conn, err error) {
+	err = n.there(func() (err error) {
+		conn, err = net.DialTimeout("tcp", n.IP+":"+port, Patience)
+		return err
+	})
+	return conn, err
+}
+
+// Signal sends a signal to the node.
+func (n *Node) Signal(s syscall.Signal) {
+	n.T.Helper()
+	if err := n.cmd.Process.Signal(s); err != nil {
+		n.T.Fatalf("%s: %v", n.Name, err)
+	}
+}
+
+// wait waits for the node to end and returns its exit status; -1 if a signal ended it.
+func (n *Node) wait() int {
+	n.T.Helper()
+	select {
+	case <-n.exited:
+	case <-time.After(Patience):
+		for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGCONT} { // it says where it stands, and nothing is left behind
+			_ = n.cmd.Process.Signal(s)
+		}
+		<-n.exited
+		n.T.Fatalf("%s does not end\n%s\n%s", n.Name, n.Log(), n.stderr.String())
+	}
+	return n.cmd.ProcessState.ExitCode()
+}
+
+// Quit stops the node gracefully and wants it to end with status 0.
+func (n *Node) Quit() {
+	n.T.Helper()
+	n.Signal(syscall.SIGQUIT)
+	if code := n.wait(); code != 0 {
+		n.T.Errorf("%s ended with status %d after QUIT\n%s", n.Name, code, n.Log())
+	}
+}
+
+// Kill ends the node at once, as a power cut would.
+func (n *Node) Kill() {
+	n.T.Helper()
+	n.Signal(syscall.SIGKILL)
+	n.wait()
+	// The pid file of a killed node stays; it must not make the next start look ready.
+	if err := os.Remove(filepath.Join(n.Dir, "starling.pid")); err != nil {
+		n.T.Fatal(err)
+	}
+}
+
+// Running reports whether the process has started and not ended.
+func (n *Node) Running() bool {
+	if n.cmd == nil {
+		return false
+	}
+	select {
+	case <-n.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// cleanup ends the node and looks for what no log should hold.
+func (n *Node) cleanup() {
+	if n.Running() {
+		if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			n.T.Error(err)
+		}
+		n.wait()
+	}
+	if n.cmd == nil {
+		return
+	}
+	for line := range strings.Lines(n.stderr.String() + n.Log()) {
+		for _, bad := range []string{"[alert]", "[emerg]", "panic", "goroutine "} {
+			if strings.Contains(line, bad) && (n.Excused == "" || !strings.Contains(line, n.Excused)) {
+				n.T.Errorf("%s wrote: %s", n.Name, line)
+			}
+		}
+	}
+	if n.T.Failed() {
+		n.T.Logf("%s at %s, log:\n%s%s", n.Name, n.IP, n.stderr.String(), n.Log())
+	}
+}
+
+// Log is the node's error log so far.
+func (n *Node) Log() string {
+	text, err := os.ReadFile(filepath.Join(n.Dir, "error.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// WaitLog waits until the node's log has a text.
+func (n *Node) WaitLog(want string) {
+	n.T.Helper()
+	testkit.Eventually(n.T, Patience, func() error {
+		if log := n.Log(); !strings.Contains(log, want) {
+			return fmt.Errorf("%s has not logged %q:\n%s", n.Name, want, log)
+		}
+		return nil
+	})
+}
+
+// Freeze stops a node where it stands, as a host that is suspended; thaw lets it go on.
+func (n *Node) Freeze() (thaw func()) {
+	n.T.Helper()
+	n.Signal(syscall.SIGSTOP)
+	thaw = sync.OnceFunc(func() { n.Signal(syscall.SIGCONT) })
+	n.T.Cleanup(thaw) // a stopped process does not hear TERM
+	return thaw
+}
+
+// PID is the number of the process that runs, or ran last.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
+
+// ResidentKB is the memory of the node's process, in KB; the test is skipped where the system does not tell it.
+func (n *Node) ResidentKB() int {
+	n.T.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.PID()))
+	if err != nil {
+		n.T.Skip("no /proc on this system: ", err)
+	}
+	_, rest, found := strings.Cut(string(status), "VmRSS:")
+	if !found {
+		n.T.Fatal("no VmRSS")
+	}
+	kb, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	return kb
+}
+
+// LockedBuffer collects what a process prints while the test reads it.
+type LockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *LockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *LockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
