@@ -22,16 +22,24 @@ func shareOfDescriptors() int64 {
 	return int64(min(limit.Cur, math.MaxInt64) / descriptorShare)
 }
 
+// bounded is a listener of datagrams whose sessions can be bounded (*packets.Listener). A Transport with connections that a stranger
+// cannot forge need not have one.
+type bounded interface {
+	Share(budget *packets.Budget)
+	Limit(sessions int)
+	OnRefuse(say func(why string))
+}
+
 // share has the sessions of a UDP socket count in a budget.
 func (l *listener) share(budget *packets.Budget) {
-	if socket, ok := l.socket.(*packets.Listener); ok {
+	if socket, ok := l.socket.(bounded); ok {
 		socket.Share(budget)
 	}
 }
 
 // limit sets how many sessions a UDP socket may have, and where to say that it has them.
 func (l *listener) limit(sessions int, log func() logs.Logger) {
-	socket, ok := l.socket.(*packets.Listener)
+	socket, ok := l.socket.(bounded)
 	if !ok {
 		return
 	}

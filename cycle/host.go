@@ -117,15 +117,15 @@ func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	var errs []error
 	seen := map[socketKey]bool{}
 	for _, s := range sockets(c.ports()) {
-		if seen[s.key] {
+		if seen[s.key.claim()] {
 			errs = append(errs, &bindError{s.key.addr, syscall.EADDRINUSE}) // http and stream both want it
 			continue
 		}
-		seen[s.key] = true
+		seen[s.key.claim()] = true
 		if h.listeners[s.key] != nil {
 			continue
 		}
-		l, err := bindPatiently(ctx, s.key, s.options, c.log)
+		l, err := bindPatiently(ctx, s, c.log)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -175,7 +175,7 @@ func (h *Host) Run(c *Cycle) error {
 			go l.accept(from, h.Log)
 		}
 		if l.options != s.options {
-			if err := tune(l.socket, s.options); err != nil {
+			if err := l.tune(s.options); err != nil {
 				c.log.Logf(logs.Alert, "options of %s could not be changed: %v", s.key.addr, err)
 			}
 			l.options = s.options
@@ -279,11 +279,8 @@ func (h *Host) retire(c *Cycle) {
 
 // startDraining closes what is idle. What is busy goes on.
 func (c *Cycle) startDraining() {
-	if c.site != nil {
-		c.site.Retire()
-	}
-	if c.stream != nil {
-		c.stream.Retire()
+	for _, s := range c.sites {
+		s.Retire()
 	}
 }
 
@@ -299,11 +296,8 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if c.site != nil {
-			<-c.site.Drained()
-		}
-		if c.stream != nil {
-			<-c.stream.Drained()
+		for _, s := range c.sites {
+			<-s.Drained()
 		}
 	}()
 	select {
@@ -321,18 +315,15 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 }
 
 func (c *Cycle) closeSides() {
-	if c.site != nil {
-		c.site.Close()
-	}
-	if c.stream != nil {
-		c.stream.Close()
+	for _, s := range c.sites {
+		s.Close()
 	}
 }
 
 // closeLogs lets go of the log files once the sessions that outlive their configuration have ended too.
 func (c *Cycle) closeLogs() {
-	if c.stream != nil {
-		<-c.stream.Emptied()
+	for _, s := range c.sites {
+		<-s.Emptied()
 	}
 	c.plan.Logs.Close()
 }

@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"starling/lib/packets"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/nginx/sockaddr"
+	"starling/side"
 )
 
 // nginx tries an address that is in use five times, half a second apart: a predecessor may be about to end.
@@ -29,29 +29,26 @@ const acceptPause = 500 * time.Millisecond
 // unixMode lets everybody connect to a unix socket, as nginx does; directories restrict it.
 const unixMode = 0o666
 
-// server takes accepted connections. web.Port and stream.Port are servers.
-type server interface {
-	// Expect announces a connection: until it was served, or Unexpect takes the word back, what serves it stands.
-	Expect()
-	Unexpect()
-	// ServeExpected serves a connection announced until it ends, and closes it.
-	ServeExpected(conn net.Conn)
-	// Serve is both.
-	Serve(conn net.Conn)
-}
-
 // socketKey tells listening sockets apart. A reload keeps those whose key stays.
 type socketKey struct {
 	addr     sockaddr.Addr
 	ipv6Only bool
-	udp      bool
+	network  string // of the transport over UDP; "": TCP or a unix socket
+}
+
+// claim is what can be bound once: the system does not tell transports over UDP apart.
+func (k socketKey) claim() socketKey {
+	if k.network != "" {
+		k.network = "udp"
+	}
+	return k
 }
 
 // listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any time.
 type listener struct {
 	key     socketKey
 	options sockaddr.Options
-	last    bool // see stream.Port.KeepUntilLast
+	last    bool // see side.Port.KeepUntilLast
 	socket  net.Listener
 	target  atomic.Pointer[servers]
 	closing chan struct{}
@@ -71,14 +68,26 @@ func (e *bindError) Error() string {
 
 func (e *bindError) Unwrap() error { return e.cause }
 
-// bind makes the listening socket. Connections wait in the kernel until accept is called.
-func bind(ctx context.Context, key socketKey, options sockaddr.Options) (*listener, error) {
-	if key.udp {
-		return bindDatagrams(ctx, key)
+// bind makes the listening socket. Connections wait in the kernel, or with the transport, until accept is called.
+func bind(ctx context.Context, s socket) (*listener, error) {
+	l := &listener{key: s.key, options: s.options, closing: make(chan struct{}), ended: make(chan struct{})}
+	var err error
+	if s.transport != nil {
+		l.socket, err = bindDatagrams(ctx, s, l.serverOf)
+	} else {
+		l.socket, err = bindConnections(ctx, s.key, s.options)
 	}
+	if err != nil {
+		return nil, &bindError{s.key.addr, err}
+	}
+	return l, nil
+}
+
+// bindConnections makes a socket of TCP or a unix socket.
+func bindConnections(ctx context.Context, key socketKey, options sockaddr.Options) (net.Listener, error) {
 	network, address := "unix", key.addr.Path
 	if !key.addr.IsUnix() {
-		network, address = key.network("tcp"), key.addr.AddrPort.String()
+		network, address = key.family("tcp"), key.addr.AddrPort.String()
 	}
 	// Keep-alive probes are off as in nginx; without the word "-1" each accept would cost four more system calls.
 	config := net.ListenConfig{KeepAlive: -1, Control: beforeBind(options)}
@@ -88,7 +97,7 @@ func bind(ctx context.Context, key socketKey, options sockaddr.Options) (*listen
 		socket, err = config.Listen(ctx, network, address)
 	}
 	if err != nil {
-		return nil, &bindError{key.addr, err}
+		return nil, err
 	}
 	if key.addr.IsUnix() {
 		err = os.Chmod(key.addr.Path, unixMode)
@@ -97,13 +106,13 @@ func bind(ctx context.Context, key socketKey, options sockaddr.Options) (*listen
 		err = tune(socket, options)
 	}
 	if err != nil {
-		return nil, errors.Join(&bindError{key.addr, err}, socket.Close())
+		return nil, errors.Join(err, socket.Close())
 	}
-	return &listener{key: key, options: options, socket: socket, closing: make(chan struct{}), ended: make(chan struct{})}, nil
+	return socket, nil
 }
 
-// network is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
-func (k socketKey) network(transport string) string {
+// family is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
+func (k socketKey) family(transport string) string {
 	switch {
 	case k.addr.Addr().Is4():
 		return transport + "4"
@@ -113,16 +122,25 @@ func (k socketKey) network(transport string) string {
 	return transport + "6"
 }
 
-// bindDatagrams makes a UDP socket, whose clients are accepted like connections.
-func bindDatagrams(ctx context.Context, key socketKey) (*listener, error) {
-	if key.addr.IsUnix() {
-		return nil, &bindError{key.addr, errors.New("datagrams over unix sockets are not supported by starling")}
+// tune changes the options of the socket. Those that an address may have are of connections, so datagrams have none.
+func (l *listener) tune(options sockaddr.Options) error {
+	if l.key.network != "" {
+		return nil
 	}
-	socket, err := packets.Listen(ctx, &net.ListenConfig{}, key.network("udp"), key.addr.AddrPort.String())
+	return tune(l.socket, options)
+}
+
+// bindDatagrams makes a UDP socket, of whose datagrams the transport makes connections.
+func bindDatagrams(ctx context.Context, s socket, serverOf func(local net.Addr) side.Server) (net.Listener, error) {
+	if s.key.addr.IsUnix() {
+		return nil, errors.New("datagrams over unix sockets are not supported by starling")
+	}
+	config := net.ListenConfig{Control: beforeBind(s.options)}
+	socket, err := config.ListenPacket(ctx, s.key.family("udp"), s.key.addr.AddrPort.String())
 	if err != nil {
-		return nil, &bindError{key.addr, err}
+		return nil, err
 	}
-	return &listener{key: key, socket: socket, closing: make(chan struct{}), ended: make(chan struct{})}, nil
+	return s.transport.Listen(socket.(*net.UDPConn), serverOf)
 }
 
 // removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.
@@ -140,9 +158,9 @@ func removeStale(path string) bool {
 }
 
 // bindPatiently is bind that waits for an address in use to become free.
-func bindPatiently(ctx context.Context, key socketKey, options sockaddr.Options, log logs.Logger) (*listener, error) {
+func bindPatiently(ctx context.Context, s socket, log logs.Logger) (*listener, error) {
 	for try := 1; ; try++ {
-		l, err := bind(ctx, key, options)
+		l, err := bind(ctx, s)
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == bindTries {
 			return l, err
 		}
@@ -184,16 +202,24 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 
 // expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who retires may not
 // have heard of the connection in time: then the next one gets it. Run replaces first and retires afterwards.
-func (l *listener) expect(conn net.Conn) server {
+func (l *listener) expect(conn net.Conn) side.Server {
 	for {
 		target := l.target.Load()
-		s := target.of(conn)
+		s := target.of(conn.LocalAddr())
 		s.Expect()
 		if l.target.Load() == target {
 			return s
 		}
 		s.Unexpect()
 	}
+}
+
+// serverOf gives who serves connections to a local address now, nil before the first configuration runs.
+func (l *listener) serverOf(local net.Addr) side.Server {
+	if target := l.target.Load(); target != nil {
+		return target.of(local)
+	}
+	return nil
 }
 
 // close stops listening and waits for the accept loop. Connections already accepted go on.

@@ -14,6 +14,7 @@ import (
 	"starling/modules"
 	"starling/modules/core"
 	"starling/plan"
+	"starling/side"
 	"starling/stream"
 	"starling/web"
 )
@@ -130,9 +131,8 @@ func directory(path string) string {
 // Cycle is one configuration, built and perhaps running.
 type Cycle struct {
 	*Draft
-	log    *logs.ErrorLog
-	site   *web.Site    // nil without an http block
-	stream *stream.Site // nil without a stream block
+	log   *logs.ErrorLog
+	sites []side.Site // of http and of stream, as far as there are blocks
 	// cancel ends the context of what the plan started.
 	cancel func()
 }
@@ -178,23 +178,19 @@ func (c *Cycle) sides(f *families) error {
 	p := c.plan
 	var errs []error
 	catalog := plan.Part[admin.Catalog](p)
-	for _, scope := range c.top.All("http") {
-		site, err := web.Build(p, scope, f.web)
+	add := func(site side.Site, err error) {
 		if err != nil {
 			errs = append(errs, err)
-			continue
+			return
 		}
-		c.site = site
+		c.sites = append(c.sites, site)
 		catalog.Resources = append(catalog.Resources, site.Resources()...)
 	}
+	for _, scope := range c.top.All("http") {
+		add(web.Build(p, scope, f.web))
+	}
 	for _, scope := range c.top.All("stream") {
-		site, err := stream.Build(p, scope, f.stream)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		c.stream = site
-		catalog.Resources = append(catalog.Resources, site.Resources()...)
+		add(stream.Build(p, scope, f.stream))
 	}
 	stream.SetHandoff(p, c.find)
 	catalog.Resources = append(catalog.Resources, plan.Part[plan.ResolverZones](p).Resource())

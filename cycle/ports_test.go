@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"starling/nginx/sockaddr"
+	"starling/side"
 )
 
 // named is a server that tells its name to a connection.
@@ -39,15 +40,15 @@ func TestAddressesShareTheSocketOfTheirWildcard(t *testing.T) {
 		{"127.0.0.1:80 [::]:80+", "[::]:80 127.0.0.1:80"},
 		{"unix:/x 0.0.0.0:80 unix:/y", "0.0.0.0:80 unix:/x unix:/y"},
 	} {
-		var ports []port
+		var ports []side.Port
 		for _, word := range strings.Fields(c.listens) {
 			text := strings.TrimRight(word, "!+")
 			addrs, err := sockaddr.Parse(text, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ports = append(ports, port{addr: addrs[0], server: named(text),
-				options: sockaddr.Options{Bind: strings.HasSuffix(word, "!"), IPv6Only: !strings.HasSuffix(word, "+")}})
+			ports = append(ports, side.Port{Addr: addrs[0], Server: named(text),
+				Options: sockaddr.Options{Bind: strings.HasSuffix(word, "!"), IPv6Only: !strings.HasSuffix(word, "+")}})
 		}
 		var got []string
 		for _, s := range sockets(ports) {
@@ -64,13 +65,13 @@ func TestAddressesShareTheSocketOfTheirWildcard(t *testing.T) {
 }
 
 func TestConnectionsGoToTheirAddress(t *testing.T) {
-	var ports []port
+	var ports []side.Port
 	for _, text := range []string{"127.0.0.1:80", "0.0.0.0:80"} {
 		addrs, err := sockaddr.Parse(text, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports = append(ports, port{addr: addrs[0], server: named(text)})
+		ports = append(ports, side.Port{Addr: addrs[0], Server: named(text)})
 	}
 	all := sockets(ports)
 	if len(all) != 1 {
@@ -78,7 +79,7 @@ func TestConnectionsGoToTheirAddress(t *testing.T) {
 	}
 	for local, want := range map[string]string{"127.0.0.1:80": "127.0.0.1:80", "127.0.0.2:80": "0.0.0.0:80", "[::ffff:127.0.0.1]:80": "127.0.0.1:80"} {
 		conn := &fakeConn{local: netip.MustParseAddrPort(local)}
-		all[0].servers.of(conn).Serve(conn)
+		all[0].servers.of(conn.LocalAddr()).Serve(conn)
 		if conn.servedBy != want {
 			t.Errorf("a connection to %s was served by %s", local, conn.servedBy)
 		}

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"starling/lib/packets"
 	"starling/nginx/sockaddr"
 )
 
@@ -27,9 +26,6 @@ func beforeBind(options sockaddr.Options) func(network, address string, raw sysc
 
 // tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with others.
 func tune(socket net.Listener, options sockaddr.Options) error {
-	if _, datagrams := socket.(*packets.Listener); datagrams {
-		return nil
-	}
 	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err

@@ -1,5 +1,6 @@
 // Package side is what http and stream, nginx's two subsystems, have in common: variables and templates, the slots in which
-// requests and sessions keep values, regular expressions with captures.
+// requests and sessions keep values, regular expressions with captures; and listening: addresses and the servers of each, handshakes,
+// the gate that counts a site's connections.
 //
 // Everything is generic in the subject, that which is served: *web.Request or *stream.Session.
 package side

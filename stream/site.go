@@ -7,6 +7,7 @@ import (
 
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/packets"
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
@@ -19,26 +20,30 @@ type Site struct {
 	slots   int
 	modules []*Module
 	times   logs.TimeCache
-	ports   []*Port
+	ports   []side.Port
 	context context.Context
 	cancel  context.CancelFunc
 
 	gate *side.Gate[*Session]
 }
 
-// Port is one address that a site listens on. The cycle owns the socket and calls Serve.
+// Port is one address that a site listens on, the Server of a side.Port.
 type Port struct {
-	Addr    sockaddr.Addr
-	Options sockaddr.Options
-	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests have ended.
-	KeepUntilLast bool
-	// UDP asks for a socket of datagrams, whose sessions package packets makes.
+	Addr sockaddr.Addr
+	// UDP says that its connections are sessions of datagrams, which package packets makes.
 	UDP bool
-	// MaxSessions bounds the UDP sessions of the socket.
-	MaxSessions int
 
 	hosts *hosts
 	site  *Site
+}
+
+// datagrams is the transport of UDP: all that come from one client to one address are a session.
+type datagrams struct{}
+
+func (datagrams) Network() string { return "udp" }
+
+func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.Server) (net.Listener, error) {
+	return packets.Listen(socket)
 }
 
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
@@ -47,7 +52,7 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s.context, s.cancel = context.WithCancel(context.Background())
 	var problems conf.Problems
 	addresses := side.Addresses[*Server, *Session]{Choose: configForClient, Log: p.Log}
-	ports := map[*hosts]*Port{}
+	members := map[*hosts][]*Server{}
 	for _, scope := range block.All("server") {
 		server, err := buildServer(p, scope, modules)
 		if err != nil {
@@ -57,19 +62,14 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 		for _, l := range server.settings.Listens {
 			h, conflicts := addresses.Join(server, &server.settings.Names, l)
 			problems = append(problems, conflicts...)
-			if ports[h] == nil {
-				ports[h] = &Port{hosts: h, site: s}
-			}
-			ports[h].join(server)
+			members[h] = append(members[h], server)
 		}
 	}
 	for _, h := range addresses.All {
 		if h.TLS && h.Default.TLS == nil {
 			problems = append(problems, side.NoCertificate(h.Default.node))
 		}
-		port := ports[h]
-		port.Addr, port.Options, port.UDP = h.Addr, h.Options, h.UDP
-		s.ports = append(s.ports, port)
+		s.ports = append(s.ports, s.port(h, members[h]))
 	}
 	problems = append(problems, Side.Unknown(p)...)
 	if len(problems) > 0 {
@@ -80,14 +80,21 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	return s, nil
 }
 
-// join makes a server one of the address; what one of them asks of the socket holds for all.
-func (p *Port) join(s *Server) {
-	p.KeepUntilLast = p.KeepUntilLast || s.KeepUntilLast
-	p.MaxSessions = max(p.MaxSessions, s.settings.UDPSessions)
+// port makes the port of an address; what one of its servers asks of the socket holds for all.
+func (s *Site) port(h *hosts, servers []*Server) side.Port {
+	p := side.Port{Addr: h.Addr, Options: h.Options, Server: &Port{Addr: h.Addr, UDP: h.UDP, hosts: h, site: s}}
+	if h.UDP {
+		p.Transport = datagrams{}
+	}
+	for _, server := range servers {
+		p.KeepUntilLast = p.KeepUntilLast || server.KeepUntilLast
+		p.MaxSessions = max(p.MaxSessions, server.settings.UDPSessions)
+	}
+	return p
 }
 
 // Ports are the addresses to listen on.
-func (s *Site) Ports() []*Port { return s.ports }
+func (s *Site) Ports() []side.Port { return s.ports }
 
 // Resources are the modules' branches of the API.
 func (s *Site) Resources() []admin.Resource {

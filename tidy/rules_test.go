@@ -150,7 +150,7 @@ func receiverExported(f *ast.FuncDecl) bool {
 
 // TestIdeasAreWrittenDown: every folder that bears an idea explains it.
 func TestIdeasAreWrittenDown(t *testing.T) {
-	for _, folder := range []string{"conf", "zone", "cluster", "upstream", "web", "web/h1"} {
+	for _, folder := range []string{"conf", "zone", "cluster", "upstream", "side", "web", "web/h1"} {
 		if _, err := os.Stat(filepath.Join("..", folder, "DESIGN.md")); err != nil {
 			t.Errorf("%s has no DESIGN.md", folder)
 		}

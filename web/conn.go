@@ -112,6 +112,9 @@ func (s *Site) Retire() {
 // Drained is closed when a retired site has no connection left.
 func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 
+// Emptied is Drained: no connection of http is detached.
+func (s *Site) Emptied() <-chan struct{} { return s.gate.Emptied() }
+
 // Close closes all connections at once; requests in progress fail.
 func (s *Site) Close() {
 	s.Retire()

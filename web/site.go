@@ -15,7 +15,7 @@ import (
 // Site is the http side of one configuration, ready to serve.
 type Site struct {
 	plan      *plan.Plan
-	ports     []*Port
+	ports     []side.Port
 	servers   []*Server
 	resources []admin.Resource
 	slots     int
@@ -38,11 +38,9 @@ func (s *Site) Requests() (total, current int64) {
 	return int64(s.traffic.Requests.Load()), s.traffic.Current.Load()
 }
 
-// Port is one address that a Site listens on. The cycle owns the listener and calls Serve; where a wildcard's socket
-// takes the connections of a specific address too, it chooses the Port by the connection's own address.
+// Port is one address that a Site listens on, the Server of a side.Port.
 type Port struct {
-	Addr    sockaddr.Addr
-	Options sockaddr.Options
+	Addr sockaddr.Addr
 
 	site  *Site
 	hosts *hosts
@@ -130,12 +128,13 @@ func (b *builder) listen() {
 		if h.TLS && h.Default.TLS == nil {
 			b.problems = append(b.problems, side.NoCertificate(h.Default.Scope.Node))
 		}
-		b.site.ports = append(b.site.ports, &Port{Addr: h.Addr, Options: h.Options, site: b.site, hosts: h})
+		port := &Port{Addr: h.Addr, site: b.site, hosts: h}
+		b.site.ports = append(b.site.ports, side.Port{Addr: h.Addr, Options: h.Options, Server: port})
 	}
 }
 
 // Ports are the addresses to listen on.
-func (s *Site) Ports() []*Port { return s.ports }
+func (s *Site) Ports() []side.Port { return s.ports }
 
 // Resources are the modules' branches of the API.
 func (s *Site) Resources() []admin.Resource { return s.resources }

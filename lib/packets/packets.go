@@ -4,7 +4,6 @@ package packets
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -57,13 +56,8 @@ type key struct {
 	local  netip.Addr
 }
 
-// Listen binds a UDP socket; network is udp, udp4 or udp6.
-func Listen(ctx context.Context, config *net.ListenConfig, network, address string) (*Listener, error) {
-	pc, err := config.ListenPacket(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	socket := pc.(*net.UDPConn)
+// Listen makes a listener of a UDP socket, which is the listener's from now on: it is closed where Listen fails.
+func Listen(socket *net.UDPConn) (*Listener, error) {
 	local := socket.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &Listener{socket: socket, wildcard: local.Addr().IsUnspecified(), four: local.Addr().Is4(),
 		accepted: make(chan *Conn, maxAccepting), closed: make(chan struct{}), sessions: map[key]*Conn{},

@@ -1,7 +1,6 @@
 package packets
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -11,9 +10,21 @@ import (
 
 const patience = time.Minute
 
+func bind(network, address string) (*Listener, error) {
+	addr, err := net.ResolveUDPAddr(network, address)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := net.ListenUDP(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return Listen(socket)
+}
+
 func listen(t *testing.T, address string) *Listener {
 	t.Helper()
-	l, err := Listen(context.Background(), &net.ListenConfig{}, "udp4", address)
+	l, err := bind("udp4", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +206,7 @@ func TestWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
 		if c.listen == "[::]:0" && !hasIPv6() {
 			t.Skip("no IPv6 here")
 		}
-		l, err := Listen(context.Background(), &net.ListenConfig{}, c.network, c.listen)
+		l, err := bind(c.network, c.listen)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,6 @@
 package streamtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,11 @@ import (
 	"time"
 
 	"starling/conf"
-	"starling/lib/packets"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/nginx/sockaddr"
 	"starling/plan"
+	"starling/side"
 	"starling/stream"
 )
 
@@ -143,9 +142,13 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 	return s
 }
 
-func listen(p *stream.Port) (net.Listener, error) {
-	if p.UDP {
-		return packets.Listen(context.Background(), &net.ListenConfig{}, "udp4", "127.0.0.1:0")
+func listen(p side.Port) (net.Listener, error) {
+	if p.Transport != nil {
+		socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			return nil, err
+		}
+		return p.Transport.Listen(socket, func(net.Addr) side.Server { return p.Server })
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
 }
