@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 
 	"starling/nginx/ascii"
@@ -64,8 +65,14 @@ func (r *Request) SendHead() error {
 	if r.errStatus != 0 {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}
+	var before h1.Headers
+	if r.Out.Ranges && r.Seen.Has(h1.HeaderRange) {
+		before = slices.Clone(r.Out.Headers)
+	}
 	r.filter()
 	if err := r.chooseRange(); err != nil {
+		// The filters see the page of 416 too: what they added to this head would be there twice.
+		r.Out.Headers = append(before, r.Out.Headers[len(r.Out.Headers)-1])
 		return err
 	}
 	r.headSent = true
