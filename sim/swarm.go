@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starling/cluster/wire"
+	"starling/zone"
 )
 
 // A swarm run breaks a cluster in every way that a seed draws, lets it heal, and checks what must hold afterwards.
@@ -377,6 +378,12 @@ func (s *swarm) quiet() {
 		s.failf("after %v of quiet: %s", converge, s.disagreement())
 	}
 	s.Run(settled)
+	// A deletion that was on its way when its host crashed may have arrived at one host; the others hear of it only if they bring what it deleted.
+	for _, h := range s.Hosts {
+		if h.runs() && !h.left {
+			s.enter(h, 0, zone.Shards)
+		}
+	}
 	for _, h := range s.Hosts {
 		if refused := h.keyval.Stats().Ahead + h.session.Stats().Ahead; refused > 0 && !h.left && !s.flavour.jumps {
 			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps what is stamped anew as it was.
