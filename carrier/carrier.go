@@ -106,7 +106,7 @@ type Carrier struct {
 // New makes a carrier and its node. Static names are resolved here, once: one that cannot be is an error.
 func New(config Config) (*Carrier, error) {
 	if config.Clock == nil || config.Log == nil {
-		return nil, errors.New("carrier: a clock and a log are needed")
+		return nil, errors.New("carrier: Clock and Log must be set")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Carrier{
@@ -205,7 +205,7 @@ func (c *Carrier) Quit(ctx context.Context) error {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			err = fmt.Errorf("zone_sync: not everything was sent to all peers: %w", ctx.Err())
+			err = fmt.Errorf("zone_sync: some updates were not sent to all peers before shutdown: %w", ctx.Err())
 		}
 	}
 	c.node.Stop()

@@ -349,7 +349,7 @@ func TestQuitSendsWhatIsPending(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, func() error {
-		if nodes[1].log.find("the node is shutting down") == "" {
+		if nodes[1].log.find("node is shutting down") == "" {
 			return fmt.Errorf("no goodbye")
 		}
 		return nil
@@ -372,7 +372,7 @@ func TestForeignBytesEndThatConnectionOnly(t *testing.T) {
 		}
 		nc.Close()
 	}
-	for _, line := range []string{"(\"GET / HT\", HTTP?)", "a TLS handshake arrived", "a frame of more than"} {
+	for _, line := range []string{"(\"GET / HT\", HTTP?)", "received a TLS handshake", "frame is longer than"} {
 		eventually(t, func() error {
 			if nodes[0].log.find(line) == "" {
 				return fmt.Errorf("not logged: %s", line)

@@ -13,10 +13,10 @@ import (
 )
 
 var (
-	errClosed = errors.New("the connection was closed by the other side")
+	errClosed = errors.New("connection closed by peer")
 	// errTurnedAway is all that a node learns whose certificate or address the other side does not accept.
-	errTurnedAway = errors.New("it closed the connection and did not answer the hello; its error log says why " +
-		"(this node's certificate or address is refused there, or only one side uses TLS)")
+	errTurnedAway = errors.New("peer closed the connection without answering the hello; see its error log " +
+		"(it may reject this node's certificate or address, or only one side uses TLS)")
 )
 
 // conn is one connection with its session: a reader and a writer goroutine.
@@ -68,7 +68,7 @@ func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.S
 	cn.leave = func() {}
 	if owner == nil {
 		cn.leave = c.door.Enter(maxGreeting, func() {
-			cn.fail(fmt.Errorf("more than %d connections wait for a hello; this was the oldest", maxGreeting))
+			cn.fail(fmt.Errorf("evicted: more than %d connections are waiting for a hello and this was the oldest", maxGreeting))
 		})
 	}
 	defer cn.leave()

@@ -174,7 +174,7 @@ func (l *link) once() (wait time.Duration) {
 	case session.WasEstablished():
 		l.become(connecting, err.Error())
 		wait := afterLoss(time.Since(began), config.RetryInterval)
-		l.carrier.peerLines.Logf(logs.Notice, l.target.key()+" lost", "zone_sync: peer %s (node %s) lost: %v; trying again in %v",
+		l.carrier.peerLines.Logf(logs.Notice, l.target.key()+" lost", "zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
 			l.target.key(), session.PeerID(), err, wait)
 		return wait
 	}
@@ -212,7 +212,7 @@ func (l *link) failed(config *Config, what string, err error, faulty bool) {
 		level = logs.Debug
 	}
 	if l.ctx.Err() == nil {
-		l.carrier.logf(level, "zone_sync: %s %s: %v; trying every %v", what, l.target.key(), err, config.RetryInterval)
+		l.carrier.logf(level, "zone_sync: %s %s: %v; retrying every %v", what, l.target.key(), err, config.RetryInterval)
 	}
 }
 

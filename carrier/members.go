@@ -27,7 +27,7 @@ func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved
 	named := make(map[string]string)
 	for _, m := range config.Members {
 		if first, twice := named[m.String()]; twice {
-			config.Log.Logf(logs.Warn, "zone_sync: the server %s is named twice, in %s and in %s; it counts once", m, first, m.Line)
+			config.Log.Logf(logs.Warn, "zone_sync: server %s is listed twice, in %s and in %s; ignoring the second", m, first, m.Line)
 			continue
 		}
 		named[m.String()] = m.Line
@@ -60,10 +60,10 @@ func lookup(ctx context.Context, config *Config, m Member) ([]target, time.Durat
 		return nil, 0, err
 	}
 	if len(addrs) == 0 {
-		return nil, 0, errors.New("the name has no addresses")
+		return nil, 0, errors.New("name has no addresses")
 	}
 	if len(addrs) > maxAddresses {
-		return nil, 0, fmt.Errorf("the name has %d addresses; at most %d are allowed", len(addrs), maxAddresses)
+		return nil, 0, fmt.Errorf("name has %d addresses; at most %d are allowed", len(addrs), maxAddresses)
 	}
 	targets := make([]target, 0, len(addrs))
 	for _, addr := range addrs {
@@ -132,7 +132,7 @@ func (w *watch) look() (next time.Duration) {
 	w.mu.Unlock()
 	if err != nil {
 		if before != err.Error() {
-			config.Log.Logf(logs.Error, "zone_sync: cannot resolve %s in %s: %v; the %d addresses known are kept, trying every %v",
+			config.Log.Logf(logs.Error, "zone_sync: cannot resolve %s in %s: %v; keeping %d known addresses, retrying every %v",
 				w.member.Host, w.member.Line, err, kept, config.RetryInterval)
 		}
 		return max(config.RetryInterval, minValid)

@@ -124,7 +124,7 @@ func TestClearAgainstTLSIsNamed(t *testing.T) {
 	secured.start(nil, nil)
 	clear.start([]Member{secured.member()}, nil)
 	eventually(t, func() error {
-		if clear.log.find("did not answer the hello; its error log says why (this node's certificate") == "" {
+		if clear.log.find("without answering the hello; see its error log (it may reject this node's certificate") == "" {
 			return errors.New("not logged")
 		}
 		return nil
@@ -148,12 +148,12 @@ func TestMembersByName(t *testing.T) {
 			return nil
 		})
 	}
-	waitLog("error: zone_sync: cannot resolve cluster.test in a.conf:7: SERVFAIL; the 0 addresses known are kept")
+	waitLog("error: zone_sync: cannot resolve cluster.test in a.conf:7: SERVFAIL; keeping 0 known addresses")
 	dns.answer(nil, testkit.Loopback(), "::ffff:"+testkit.Loopback())
 	waitLog("notice: zone_sync: discovered " + testkit.Loopback() + ":")
 	eventually(t, func() error { return a.online(1) })
 	dns.answer(errors.New("timed out"))
-	waitLog("timed out; the 2 addresses known are kept")
+	waitLog("timed out; keeping 2 known addresses")
 	if err := a.online(1); err != nil {
 		t.Error(err)
 	}
@@ -161,7 +161,7 @@ func TestMembersByName(t *testing.T) {
 	waitLog("is no longer a member")
 	eventually(t, func() error { return a.online(0) })
 	eventually(t, func() error {
-		if b.log.find("it said goodbye: it is no longer a member here") == "" {
+		if b.log.find("peer said goodbye: peer was removed from the membership") == "" {
 			return errors.New("the other side was not told")
 		}
 		return nil
@@ -189,7 +189,7 @@ func TestMemberNamedTwiceCountsOnce(t *testing.T) {
 	b.start([]Member{a.member()}, nil)
 	a.start([]Member{first, second}, nil)
 	eventually(t, func() error { return a.online(1) })
-	if a.log.find("is named twice, in test.conf:1 and in test.conf:2; it counts once") == "" {
+	if a.log.find("is listed twice, in test.conf:1 and in test.conf:2; ignoring the second") == "" {
 		t.Error("no warning")
 	}
 	if got := len(a.carrier.Status().Members); got != 1 {
@@ -288,7 +288,7 @@ func TestSilentStrangersGiveWay(t *testing.T) {
 	b.start([]Member{a.member()}, nil)
 	eventually(t, func() error { return b.online(1) })
 	eventually(t, func() error {
-		if a.log.find("wait for a hello; this was the oldest") == "" {
+		if a.log.find("are waiting for a hello and this was the oldest") == "" {
 			return errors.New("nobody gave way")
 		}
 		return nil
@@ -327,7 +327,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	if got := n.log.count("warn: zone_sync: closed the connection from "); got != 20 {
 		t.Errorf("%d lines for 100 strangers", got)
 	}
-	if n.log.find("warn: … and 80 more such lines in the last minute; the last one: zone_sync: closed the connection from ") == "" {
+	if n.log.find("warn: suppressed 80 similar messages in the last minute; the last one: zone_sync: closed the connection from ") == "" {
 		t.Error("nothing says how many there were")
 	}
 }

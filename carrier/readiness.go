@@ -60,7 +60,7 @@ func (c *Carrier) readiness() readiness {
 		c.met.Store(true)
 	}
 	if !r.ready {
-		r.reason = "the node is still learning what the others have"
+		r.reason = "initial sync has not completed"
 	}
 	return r
 }
@@ -90,7 +90,7 @@ func (c *Carrier) otherMembers() (others int, faults []string) {
 			others++
 		}
 		if l.state == connecting && l.faulty && (l.session == nil || !l.session.Established()) {
-			faults = append(faults, fmt.Sprintf("member %s is there, but cannot be synced with: %s", l.target.key(), l.trouble))
+			faults = append(faults, fmt.Sprintf("cannot sync with reachable member %s: %s", l.target.key(), l.trouble))
 		}
 		l.mu.Unlock()
 	}

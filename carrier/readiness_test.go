@@ -61,9 +61,9 @@ func TestNotReadyWhileAMemberRefuses(t *testing.T) {
 			return b.member()
 		}, func(c *Config) { c.ClientTLS = ours.client() }},
 		{"only this node uses TLS", "TLS handshake", (*node).member, func(c *Config) { c.ClientTLS = ours.client() }},
-		{"only the member uses TLS", "did not answer the hello", func(b *node) Member { b.serverTLS = theirs.server(); return b.member() }, nil},
-		{"the cluster has another name", `is of cluster "blue"`, (*node).member, func(c *Config) { c.Node.Cluster = "blue" }},
-		{"an access rule closes the connection", "did not answer the hello",
+		{"only the member uses TLS", "without answering the hello", func(b *node) Member { b.serverTLS = theirs.server(); return b.member() }, nil},
+		{"the cluster has another name", `belongs to cluster "blue"`, (*node).member, func(c *Config) { c.Node.Cluster = "blue" }},
+		{"an access rule closes the connection", "without answering the hello",
 			func(b *node) Member { return stand(b.t.(*testing.T), "127.0.0.1:0", func(net.Conn) {}) }, nil},
 		{"another protocol is spoken there", "HTTP?",
 			func(b *node) Member { return stand(b.t.(*testing.T), "127.0.0.1:0", speaksHTTP) }, nil},
@@ -73,7 +73,7 @@ func TestNotReadyWhileAMemberRefuses(t *testing.T) {
 		b.start(nil, nil)
 		a.start([]Member{a.member(), member}, c.adjust)
 		checks = append(checks, func() {
-			want := fmt.Sprintf("member %s is there, but cannot be synced with: ", member)
+			want := fmt.Sprintf("cannot sync with reachable member %s: ", member)
 			eventually(t, func() error { return a.readies(false, true, want) })
 			eventually(t, func() error {
 				if !a.carrier.Node().Ready() {

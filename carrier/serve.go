@@ -10,7 +10,7 @@ import (
 )
 
 // errStopping is why connections end when the node is told to stop at once.
-var errStopping = errors.New("the node is stopping")
+var errStopping = errors.New("node is shutting down")
 
 // Client is what is known of the other side of an accepted connection.
 type Client struct {
@@ -62,7 +62,7 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
 		return
 	}
-	c.peerLines.Logf(level, client.Host+" "+client.Subject+" ended", "zone_sync: the connection from peer %s (node %s) ended: %v",
+	c.peerLines.Logf(level, client.Host+" "+client.Subject+" ended", "zone_sync: connection from peer %s (node %s) ended: %v",
 		client.Name, session.PeerID(), err)
 }
 

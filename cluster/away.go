@@ -207,7 +207,7 @@ func (s *Session) theirZone(z *zoneState) wire.Zone {
 // bury deletes what the acceptor deleted long ago, and tells it what this node did. Called with mu held.
 func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now clock.Reading) {
 	buried := compared.Bury(d.buryHere, s.node.clocks.clusterTime(now))
-	s.node.tell(s, Notice, "zone %q: peer %s was away for longer than a deletion is remembered; %d records that it deleted are deleted here, it is told of %d",
+	s.node.tell(s, Notice, "zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted, sent it %d deletions",
 		pz.state.info.Name, s.name(), buried, len(d.buryThere))
 	if len(d.buryThere) == 0 {
 		return
@@ -245,7 +245,7 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	}
 	sortElements(elements)
 	buried := compared.Bury(elements, s.node.clocks.clusterTime(now))
-	s.node.tell(s, Notice, "zone %q: peer %s was away for longer than a deletion is remembered; %d records that it deleted are deleted here",
+	s.node.tell(s, Notice, "zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
 		iz.state.info.Name, s.name(), buried)
 	return nil
 }

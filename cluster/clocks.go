@@ -189,11 +189,11 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	p.clockRefused, n.clockWrong = refused, wrong
 	n.mu.Unlock()
 	if peerNews {
-		n.tell(s, Problem, "the clock of peer %s is %s cluster time: it is not followed, and what is stamped more than %v ahead is refused; set it right",
+		n.tell(s, Problem, "clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; correct that clock",
 			s.name(), apart(ahead-offset), ms(maxAheadMS))
 	}
 	if ownNews {
-		n.tell(s, Problem, "the clock of this node is %s that of most members, such as %s; it follows them: set it right", apart(-offset), s.name())
+		n.tell(s, Problem, "this node's clock is %s the clocks of most members (such as %s); using cluster time; correct this clock", apart(-offset), s.name())
 	}
 }
 

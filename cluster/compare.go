@@ -13,9 +13,9 @@ import (
 func (n *Node) mismatch(mine zone.Info, theirs *wire.Zone) string {
 	switch {
 	case mine.Kind.Number != theirs.Kind:
-		return fmt.Sprintf("it keeps %s here and %s there", mine.Kind.Holds, n.holds(theirs.Kind))
+		return fmt.Sprintf("it stores %s on this node and %s on the peer", mine.Kind.Holds, n.holds(theirs.Kind))
 	case mine.Expression != theirs.Expression:
-		return fmt.Sprintf("its key is %.*q here and %.*q there", maxShown, mine.Expression, maxShown, theirs.Expression)
+		return fmt.Sprintf("its key is %.*q on this node and %.*q on the peer", maxShown, mine.Expression, maxShown, theirs.Expression)
 	}
 	return ""
 }
@@ -25,7 +25,7 @@ func differences(mine zone.Info, theirs *wire.Zone) string {
 	text := ""
 	note := func(what string, here int64, there uint64) {
 		if here != int64(there) {
-			text += fmt.Sprintf(", its %s is %d here and %d there", what, here, int64(there))
+			text += fmt.Sprintf(", its %s is %d on this node and %d on the peer", what, here, int64(there))
 		}
 	}
 	note("size in bytes", mine.Bytes, theirs.Bytes)
@@ -68,7 +68,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 		named[their.Name] = true
 		mine := table.byName[their.Name]
 		if mine == nil {
-			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared there but not here", their.Name))
+			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared on the peer but not on this node", their.Name))
 			continue
 		}
 		if why := n.mismatch(mine.info, their); why != "" {
@@ -76,13 +76,13 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 			continue
 		}
 		if why := differences(mine.info, their); why != "" {
-			n.once(s, Warning, fmt.Sprintf("zone %q is set up differently: %s", their.Name, why))
+			n.once(s, Warning, fmt.Sprintf("zone %q has different settings: %s", their.Name, why))
 		}
 		shared[i] = mine
 	}
 	for _, z := range table.list {
 		if !named[z.info.Name] {
-			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared here but not there", z.info.Name))
+			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared on this node but not on the peer", z.info.Name))
 		}
 	}
 	if more := len(mismatched) - maxMismatches; more > 0 {
@@ -120,6 +120,6 @@ func (s *Session) tellLasting(now clock.Reading) {
 	n.mu.Unlock()
 	slices.Sort(lasting)
 	for _, text := range lasting {
-		n.once(s, Problem, fmt.Sprintf("%s, for %v now: give both nodes the same zones", text, ms(rolloutMS)))
+		n.once(s, Problem, fmt.Sprintf("%s, for %v: configure the same zones on both nodes", text, ms(rolloutMS)))
 	}
 }

@@ -89,16 +89,16 @@ type Event struct {
 
 func (c *Config) check() error {
 	if c.ID == 0 || c.Incarnation == 0 {
-		return errors.New("zone_sync: a node needs an id and an incarnation other than 0")
+		return errors.New("zone_sync: node ID and incarnation must not be 0")
 	}
 	if c.Driver == nil {
-		return errors.New("zone_sync: a node needs a driver")
+		return errors.New("zone_sync: driver must be set")
 	}
 	if len(c.Cluster) > wire.MaxNameBytes {
-		return fmt.Errorf("zone_sync: the cluster name has %d bytes; at most %d are allowed", len(c.Cluster), wire.MaxNameBytes)
+		return fmt.Errorf("zone_sync: cluster name has %d bytes; at most %d are allowed", len(c.Cluster), wire.MaxNameBytes)
 	}
 	if len(c.Zones) > wire.MaxZones {
-		return fmt.Errorf("zone_sync: %d zones are to be shared; at most %d can be", len(c.Zones), wire.MaxZones)
+		return fmt.Errorf("zone_sync: cannot share %d zones; the limit is %d", len(c.Zones), wire.MaxZones)
 	}
 	return c.checkZones()
 }
@@ -109,11 +109,11 @@ func (c *Config) checkZones() error {
 		info := shared.Info()
 		switch {
 		case seen[info.Name]:
-			return fmt.Errorf("zone_sync: two zones are named %q", info.Name)
+			return fmt.Errorf("zone_sync: duplicate zone %q", info.Name)
 		case len(info.Name) > wire.MaxNameBytes:
-			return fmt.Errorf("zone_sync: the name of zone %.40q… is longer than %d bytes", info.Name, wire.MaxNameBytes)
+			return fmt.Errorf("zone_sync: name of zone %.40q… is longer than %d bytes", info.Name, wire.MaxNameBytes)
 		case len(info.Expression) > wire.MaxExpressionBytes:
-			return fmt.Errorf("zone_sync: the key of zone %q is longer than %d bytes", info.Name, wire.MaxExpressionBytes)
+			return fmt.Errorf("zone_sync: key of zone %q is longer than %d bytes", info.Name, wire.MaxExpressionBytes)
 		}
 		seen[info.Name] = true
 	}

@@ -45,15 +45,15 @@ func (n *Node) objection(h *wire.Hello) string {
 	mine := *n.cluster.Load()
 	switch {
 	case h.MinVersion > wire.Version || h.Version < wire.MinVersion:
-		return fmt.Sprintf("node %s speaks versions %d to %d of the protocol, node %s speaks %d to %d: upgrade one of them",
+		return fmt.Sprintf("node %s supports protocol versions %d to %d, node %s supports %d to %d: upgrade one of them",
 			NodeID(h.NodeID), h.MinVersion, h.Version, n.id, wire.MinVersion, wire.Version)
 	case h.Cluster != mine:
-		return fmt.Sprintf("node %s is of cluster %q, node %s is of cluster %q: give both one zone_sync_cluster, or take them off each other's zone_sync_server",
+		return fmt.Sprintf("node %s belongs to cluster %q, node %s to cluster %q: set the same zone_sync_cluster on both, or remove each from the other's zone_sync_server",
 			NodeID(h.NodeID), h.Cluster, n.id, mine)
 	case h.NodeID == 0 || h.Incarnation == 0:
-		return "a node needs an id and an incarnation other than 0"
+		return "node ID and incarnation must not be 0"
 	case NodeID(h.NodeID) == n.id && h.Incarnation != n.incarnation:
-		return fmt.Sprintf("two running nodes have the id %s: was a state directory copied? Remove the id from one of them", n.id)
+		return fmt.Sprintf("two running nodes have the ID %s; was a state directory copied? Remove the ID file from one of them", n.id)
 	}
 	return ""
 }
@@ -61,7 +61,7 @@ func (n *Node) objection(h *wire.Hello) string {
 // greeted handles the dialer's hello. Called with mu held.
 func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	if f.Type != wire.TypeHello {
-		return fmt.Errorf("a hello is to come first, not a frame of type %d", f.Type)
+		return fmt.Errorf("expected a hello as the first frame, got type %d", f.Type)
 	}
 	h, err := wire.ParseHello(f.Body)
 	if err != nil {
@@ -70,13 +70,13 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	n := s.node
 	if text := n.objection(&h); text != "" {
 		s.reply(wire.Reply{Status: wire.StatusRefused, Text: text}, now)
-		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("refused: " + text)})
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("rejected: " + text)})
 		return nil
 	}
 	if NodeID(h.NodeID) == n.id {
 		s.peerID.Store(h.NodeID)
 		s.reply(wire.Reply{Status: wire.StatusSelf}, now)
-		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("the address leads to this node itself"), Quiet: true})
 		return nil
 	}
 	if err := s.acquainted(h, now); err != nil {
@@ -97,10 +97,10 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	}
 	n.mu.Unlock()
 	if waited != nil {
-		waited.leave(wire.ReasonAlias, "a later connection waits to take over")
+		waited.leave(wire.ReasonAlias, "a newer connection is waiting to take over")
 	}
 	if standing == nil && lives >= maxLives {
-		return fmt.Errorf("%d lives of node %s are connected already", lives, s.peer.id)
+		return fmt.Errorf("%d incarnations of node %s are already connected", lives, s.peer.id)
 	}
 	if standing != nil {
 		s.stage = waiting
@@ -133,7 +133,7 @@ func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
 	}
 	n.mu.Unlock()
 	if passedOver != nil && passedOver != s {
-		passedOver.leave(wire.ReasonAlias, "a later connection takes over")
+		passedOver.leave(wire.ReasonAlias, "a newer connection takes over")
 	}
 	if standing == nil {
 		s.accept(now)
@@ -225,7 +225,7 @@ func (s *Session) stand() {
 // greetedBack handles the reply to this node's hello. Called with mu held.
 func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	if f.Type != wire.TypeReply {
-		return fmt.Errorf("a reply to the hello is to come first, not a frame of type %d", f.Type)
+		return fmt.Errorf("expected a reply to the hello, got a frame of type %d", f.Type)
 	}
 	r, err := wire.ParseReply(f.Body)
 	if err != nil {
@@ -235,11 +235,11 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	switch {
 	case r.Status == wire.StatusSelf:
 		s.peerID.Store(uint64(n.id))
-		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("it is this node itself"), Quiet: true})
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("the address leads to this node itself"), Quiet: true})
 		return nil
 	case r.Status == wire.StatusRefused:
 		s.reachedAnyway(r.Hello, now)
-		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it refused this node: " + printable(r.Text)), Theirs: true})
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("peer rejected this node: " + printable(r.Text)), Theirs: true})
 		return nil
 	}
 	if text := n.objection(&r.Hello); text != "" {
@@ -280,10 +280,10 @@ func (s *Session) leftAsAlias() bool {
 	case standing == nil || standing.Ended() != nil:
 		return false
 	case isFirst && standing.Address != s.Address:
-		standing.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected again where it was reached first, at %s", s.Address))
+		standing.leave(wire.ReasonAlias, fmt.Sprintf("node is reconnected at its first address, %s", s.Address))
 		return false
 	}
-	s.leave(wire.ReasonAlias, fmt.Sprintf("this node is connected already, at %s", standing.Address))
+	s.leave(wire.ReasonAlias, fmt.Sprintf("node is already connected at %s", standing.Address))
 	return true
 }
 
@@ -296,7 +296,7 @@ func (s *Session) duplicate() error {
 
 // refuse tells the operator that somebody was refused.
 func (n *Node) refuse(s *Session, err error) {
-	n.tell(s, Problem, "refused peer %s: %v", s.Address, err)
+	n.tell(s, Problem, "rejected peer %s: %v", s.Address, err)
 }
 
 // start establishes an outgoing session. Called with mu held.

@@ -16,8 +16,8 @@ func TestNodesThatDoNotFitRefuseEachOther(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"cluster name", func(c *Config) { c.Cluster = "blue" }, `is of cluster "blue"`},
-		{"copied id", func(c *Config) { c.ID = 100 }, "two running nodes have the id 0000000000000064"},
+		{"cluster name", func(c *Config) { c.Cluster = "blue" }, `belongs to cluster "blue"`},
+		{"copied id", func(c *Config) { c.ID = 100 }, "two running nodes have the ID 0000000000000064"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,9 +113,9 @@ func TestKindsOfPeersAreNamedByTheConfiguration(t *testing.T) {
 		kinds []*zone.Kind
 		want  string
 	}{
-		{append(kinds.Kinds(), jars), "it keeps key-value pairs here and jars there"},
-		{kinds.Kinds(), "it keeps key-value pairs here and an unknown kind (9) there"},
-		{nil, "it keeps key-value pairs here and an unknown kind (9) there"},
+		{append(kinds.Kinds(), jars), "it stores key-value pairs on this node and jars on the peer"},
+		{kinds.Kinds(), "it stores key-value pairs on this node and an unknown kind (9) on the peer"},
+		{nil, "it stores key-value pairs on this node and an unknown kind (9) on the peer"},
 	} {
 		node, err := New(Config{ID: 1, Incarnation: 1, Kinds: test.kinds, Driver: h}, f.now)
 		if err != nil {
@@ -143,13 +143,13 @@ func TestMismatchedZonesAreNamedOnBothSides(t *testing.T) {
 	f.step(100)
 	wants := [2][]string{
 		{
-			`zone "lim" is not shared: it keeps request limits here and key-value pairs there`,
-			`zone "sess" is not shared: its key is "$cookie_s" here and "$cookie_other" there`,
-			`zone "extra" is shared there but not here`,
+			`zone "lim" is not shared: it stores request limits on this node and key-value pairs on the peer`,
+			`zone "sess" is not shared: its key is "$cookie_s" on this node and "$cookie_other" on the peer`,
+			`zone "extra" is shared on the peer but not on this node`,
 		}, {
-			`zone "lim" is not shared: it keeps key-value pairs here and request limits there`,
-			`zone "sess" is not shared: its key is "$cookie_other" here and "$cookie_s" there`,
-			`zone "extra" is shared here but not there`,
+			`zone "lim" is not shared: it stores key-value pairs on this node and request limits on the peer`,
+			`zone "sess" is not shared: its key is "$cookie_other" on this node and "$cookie_s" on the peer`,
+			`zone "extra" is shared on this node but not on the peer`,
 		},
 	}
 	for i, want := range wants {
@@ -181,7 +181,7 @@ func TestZonesThatNobodyElseHasAreNotAllTold(t *testing.T) {
 	}
 	odd.node = node
 	f.settle(AloneMS+1000, "ready", f.ready)
-	if told := f.hosts[0].said("shared there but not here"); len(told) != maxMismatches {
+	if told := f.hosts[0].said("shared on the peer but not on this node"); len(told) != maxMismatches {
 		t.Errorf("%d zones are told", len(told))
 	}
 	if told := f.hosts[0].said("4 more zones are not shared"); len(told) != 1 {
@@ -270,11 +270,11 @@ func TestTrafficMovesWithHeartbeats(t *testing.T) {
 
 func TestForeignBytesAreNamed(t *testing.T) {
 	tests := []struct{ first, want string }{
-		{"GET / HTTP/1.1\r\n", `text arrived where the sync protocol was expected ("GET / HT", HTTP?)`},
-		{"\x16\x03\x01", "a TLS handshake arrived"},
-		{"\x15\x03\x01", "a TLS alert arrived"},
-		{"\x00\x01", "these bytes are not the sync protocol"},
-		{"\x8eSTRX", "these bytes are not the sync protocol"},
+		{"GET / HTTP/1.1\r\n", `received text instead of the sync protocol ("GET / HT", HTTP?)`},
+		{"\x16\x03\x01", "received a TLS handshake"},
+		{"\x15\x03\x01", "received a TLS alert"},
+		{"\x00\x01", "received data that is not the sync protocol"},
+		{"\x8eSTRX", "received data that is not the sync protocol"},
 	}
 	for _, test := range tests {
 		f := newFabric(t, 1)

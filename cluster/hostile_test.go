@@ -61,7 +61,7 @@ func TestGapsAreAskedForOnce(t *testing.T) {
 	if got := a.asked(); got != 1 {
 		t.Errorf("it is asked to teach %d times", got)
 	}
-	if lines := h.said("left out frames"); len(lines) != 1 {
+	if lines := h.said("skipped frames"); len(lines) != 1 {
 		t.Errorf("%d lines tell of it", len(lines))
 	}
 	for shard := range zone.Shards { // answered, though with nothing: what was left out meanwhile is asked for
@@ -82,9 +82,9 @@ func TestJumpsAreRefused(t *testing.T) {
 		refused   string
 	}{
 		{"a journal's length", []uint64{1, 2, 2 + zone.MaxFrames}, ""},
-		{"more", []uint64{1, 2, 3 + zone.MaxFrames}, "frame 65539 of zone \"lim\" comes after frame 2: no journal holds so many, it is made up"},
-		{"at the start", []uint64{1 + zone.MaxFrames}, "comes after frame 0"},
-		{"to where no journal gets", []uint64{1, 1 << 62}, "sequence 4611686018427387904, which no journal reaches"},
+		{"more", []uint64{1, 2, 3 + zone.MaxFrames}, "frame 65539 of zone \"lim\" follows frame 2: the gap exceeds any journal"},
+		{"at the start", []uint64{1 + zone.MaxFrames}, "follows frame 0"},
+		{"to where no journal gets", []uint64{1, 1 << 62}, "sequence 4611686018427387904 is out of range"},
 	} {
 		f, h := lonely(t)
 		a := f.comes(h, "10.6.6.6", "", helloOf(evilID, 1, 70))
@@ -118,7 +118,7 @@ func TestPiecesInAnothersNameAreRefused(t *testing.T) {
 	a := f.comes(h, "10.6.6.6", "", helloOf(evilID, 1, 70))
 	piece := []byte{3, 0, 1, 99, 0, 0, 0, 0, 0, 0, 0, 1} // of shard 0, by origin 99 after its frame 1
 	err := a.says(wire.TypeTeach, append(wire.AppendTeachHead(nil, lim, 0, true), piece...))
-	if err == nil || !strings.Contains(err.Error(), "says to be of origin 0000000000000063") {
+	if err == nil || !strings.Contains(err.Error(), "claims origin 0000000000000063") {
 		t.Errorf("it is answered with %v", err)
 	}
 }

@@ -113,15 +113,15 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 		n.peers[id] = p
 	}
 	if holder, ok := p.bind(s); !ok {
-		return nil, impostor("node id %s belongs to %s, which brought it first; %s may not use it", id, holder, s.identity.key)
+		return nil, impostor("node ID %s is already claimed by %s; rejecting %s", id, holder, s.identity.key)
 	}
 	p.lastSeenMS = now.MonoMS
 	if out := p.out; out != nil && out.identity.certain() && p.reached.certain() && out.identity.key != p.reached.key {
-		n.expel(out, impostor("node id %s belongs to %s; %s may not use it", id, p.reached.key, out.identity.key))
+		n.expel(out, impostor("node ID %s belongs to %s; rejecting %s", id, p.reached.key, out.identity.key))
 	}
 	for _, standing := range p.in {
 		if standing.identity.key != p.brought.key {
-			n.expel(standing, impostor("node id %s belongs to %s; %s may not use it", id, p.brought.key, standing.identity.key))
+			n.expel(standing, impostor("node ID %s belongs to %s; rejecting %s", id, p.brought.key, standing.identity.key))
 		}
 	}
 	return p, nil
@@ -142,7 +142,7 @@ func (p *peer) bind(s *Session) (holder string, ok bool) {
 
 // expel ends a session of somebody who claims what another has. Called with Node.mu held.
 func (n *Node) expel(s *Session, err error) {
-	n.tell(s, Problem, "the connection of peer %s is ended: %v", s.Address, err)
+	n.tell(s, Problem, "closing the connection of peer %s: %v", s.Address, err)
 	s.sayGoodbye(wire.ReasonError, err.Error())
 	s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})
 }
@@ -168,9 +168,9 @@ func (n *Node) makeRoom(who identity, now clock.Reading) error {
 	}
 	switch most := who.idsOf(); {
 	case same >= most && !n.forgetLongestGone(who.key, now):
-		return fmt.Errorf("%d nodes of %s are connected already", most, who.key)
+		return fmt.Errorf("%d nodes of %s are already connected", most, who.key)
 	case len(n.peers) >= maxPeers && !n.forgetLongestGone("", now):
-		return fmt.Errorf("%d peers are known already, and none of them is gone", maxPeers)
+		return fmt.Errorf("%d peers are already known and none of them is disconnected", maxPeers)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (n *Node) claimOrigins(s *Session) error {
 			continue // not shared: nothing is counted of it
 		}
 		if originOfWire(their.Origin) == mine.origin {
-			return impostor("zone %q: origin %016x belongs to this node; %s may not use it", their.Name, their.Origin, s.identity.key)
+			return impostor("zone %q: origin %016x belongs to this node; rejecting %s", their.Name, their.Origin, s.identity.key)
 		}
 		if err := n.claimOrigin(s, their); err != nil {
 			return err
@@ -220,7 +220,7 @@ func (n *Node) claimOrigin(s *Session, their *wire.Zone) error {
 	before := held.peer
 	proven := their.Incarnation != 0
 	if proven && originOf(s.peer.id, s.their.Incarnation, name, their.Incarnation) != origin {
-		return impostor("zone %q: origin %016x is not of node %s; %s may not use it", name, uint64(origin), s.peer.id, s.identity.key)
+		return impostor("zone %q: origin %016x does not belong to node %s; rejecting %s", name, uint64(origin), s.peer.id, s.identity.key)
 	}
 	switch {
 	case before == s.peer:
@@ -228,11 +228,11 @@ func (n *Node) claimOrigin(s *Session, their *wire.Zone) error {
 		return nil
 	case before != nil && n.peers[before.id] == before:
 		if !proven && (held.proven || s.peer.confirmed() <= before.confirmed()) {
-			return impostor("zone %q: origin %016x belongs to node %s of %s, which brought it first; %s may not use it",
+			return impostor("zone %q: origin %016x is already claimed by node %s of %s; rejecting %s",
 				name, uint64(origin), before.id, before.who(), s.identity.key)
 		}
 		for _, standing := range before.in {
-			n.expel(standing, impostor("zone %q: origin %016x belongs to node %s of %s; %s may not use it",
+			n.expel(standing, impostor("zone %q: origin %016x belongs to node %s of %s; rejecting %s",
 				name, uint64(origin), s.peer.id, s.identity.key, standing.identity.key))
 		}
 	}

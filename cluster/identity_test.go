@@ -94,25 +94,25 @@ var claims = []struct {
 	want     []string // why each has ended, in the end
 }{
 	{"another address takes the id", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", copied)},
-		[]string{"", "node id 00000000000000a1 belongs to 10.0.0.1, which brought it first; 10.6.6.6 may not use it"}},
+		[]string{"", "node ID 00000000000000a1 is already claimed by 10.0.0.1; rejecting 10.6.6.6"}},
 	{"… or another life of it", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", otherLife)},
-		[]string{"", "belongs to 10.0.0.1"}},
+		[]string{"", "is already claimed by 10.0.0.1"}},
 	{"another certificate takes the id", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.1", "CN=evil", copied)},
-		[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+		[]string{"", `is already claimed by "CN=one"; rejecting "CN=evil"`}},
 	{"who comes first keeps nothing when the node is reached at its address",
 		[]meeting{comes("10.6.6.6", "", copied), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
-		[]string{"belongs to 10.0.0.1; 10.6.6.6 may not use it", "", ""}},
+		[]string{"belongs to 10.0.0.1; rejecting 10.6.6.6", "", ""}},
 	{"… nor with a certificate",
 		[]meeting{comes("10.6.6.6", "CN=evil", copied), dialled("10.0.0.1:9000", "CN=one", honest), comes("10.0.0.5", "CN=one", honest)},
-		[]string{`belongs to "CN=one"; "CN=evil" may not use it`, "", ""}},
+		[]string{`belongs to "CN=one"; rejecting "CN=evil"`, "", ""}},
 	{"… nor where it was dialled with another's id", []meeting{comes("10.0.0.1", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied),
-		dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "this node is connected again where it was reached first|replaced|\"CN=evil\" may not use it", ""}},
+		dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "node is reconnected at its first address|replaced|rejecting \"CN=evil\"", ""}},
 	{"a member answers with the id of another one", []meeting{dialled("10.0.0.1:9000", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied)},
-		[]string{"", `belongs to "CN=one", which brought it first; "CN=evil" may not use it`}},
+		[]string{"", `is already claimed by "CN=one"; rejecting "CN=evil"`}},
 	{"… without certificates: it looks like another way to it, and is left", []meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
-		[]string{"", "this node is connected already, at 10.0.0.1:9000"}},
+		[]string{"", "node is already connected at 10.0.0.1:9000"}},
 	{"a certificate is more than an address", []meeting{comes("10.6.6.6", "", copied), comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "", copied)},
-		[]string{"belongs to \"CN=one\"", "", "belongs to \"CN=one\""}},
+		[]string{"belongs to \"CN=one\"", "", "is already claimed by \"CN=one\""}},
 	{"a node behind NAT comes from another address than it is reached at", []meeting{dialled("10.0.0.1:9000", "", honest), comes("192.0.2.1", "", honest)},
 		[]string{"", ""}},
 	{"nodes behind one address have ids of their own", []meeting{comes("192.0.2.1", "", honest), comes("192.0.2.1", "", helloOf(evilID, 1, 80))},
@@ -120,14 +120,14 @@ var claims = []struct {
 	{"a certificate may move to another address", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.0.0.9", "CN=one", otherLife)}, []string{"", ""}},
 	{"a certificate that all nodes have tells nothing: the address does",
 		[]meeting{comes("10.0.0.1", "CN=all", honest), comes("10.6.6.6", "CN=all", copied)},
-		[]string{"", `belongs to "CN=all" at 10.0.0.1, which brought it first; "CN=all" at 10.6.6.6 may not use it`}},
+		[]string{"", `is already claimed by "CN=all" at 10.0.0.1; rejecting "CN=all" at 10.6.6.6`}},
 	{"another's origins are refused by name", []meeting{comes("10.0.0.1", "", honest), comes("10.6.6.6", "", helloOf(evilID, 1, 70))},
-		[]string{"", `zone "kv": origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1, which brought it first; 10.6.6.6 may not use it`}},
+		[]string{"", `zone "kv": origin 0000000000000046 is already claimed by node 00000000000000a1 of 10.0.0.1; rejecting 10.6.6.6`}},
 	{"… and those who brought them too early lose them to who is reached",
 		[]meeting{comes("10.6.6.6", "", helloOf(evilID, 1, 70)), dialled("10.0.0.1:9000", "", honest), comes("10.0.0.1", "", honest)},
-		[]string{"origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1:9000; 10.6.6.6 may not use it", "", ""}},
+		[]string{"origin 0000000000000046 belongs to node 00000000000000a1 of 10.0.0.1:9000; rejecting 10.6.6.6", "", ""}},
 	{"… also of one zone alone", []meeting{comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "CN=evil", helloOf(evilID, 1, 71))},
-		[]string{"", `zone "kv": origin 0000000000000047 belongs to node`}},
+		[]string{"", `zone "kv": origin 0000000000000047 is already claimed by node`}},
 }
 
 // TestAnIDBelongsToWhoBroughtIt: to a certificate, or an address.
@@ -152,7 +152,7 @@ func TestAnIDBelongsToWhoBroughtIt(t *testing.T) {
 				if !matches {
 					t.Errorf("number %d ended for %q, want %q", i, got, want)
 				}
-				if strings.Contains(got, "may not use it") && h.said("may not use it") == nil {
+				if strings.Contains(got, "; rejecting ") && h.said("; rejecting ") == nil {
 					t.Error("the log does not tell of it")
 				}
 			}
@@ -177,7 +177,7 @@ func TestIDsOfOneIdentityAreBounded(t *testing.T) {
 	h := f.hosts[0]
 	for i := range 100 {
 		got := f.comes(h, "10.6.6.6", "CN=evil", helloOf(evilID+NodeID(i), 1, uint64(1000+10*i))).ended()
-		if refused := i >= maxIDs; refused != strings.Contains(got, `16 nodes of "CN=evil" are connected already`) {
+		if refused := i >= maxIDs; refused != strings.Contains(got, `16 nodes of "CN=evil" are already connected`) {
 			t.Fatalf("id number %d ended for %q", i, got)
 		}
 	}
@@ -204,8 +204,8 @@ func TestTimeHasOneVoicePerMember(t *testing.T) {
 	if got := h.node.clocks.offsetMS(h.reading()); got != 0 {
 		t.Errorf("cluster time moved by %v", ms(got))
 	}
-	lines := h.said("the clock of peer 10.6.")
-	if len(lines) == 0 || !strings.Contains(lines[0], "ahead of cluster time: it is not followed") {
+	lines := h.said("clock of peer 10.6.")
+	if len(lines) == 0 || !strings.Contains(lines[0], "ahead of cluster time; ignoring it") {
 		t.Errorf("the log tells %q", lines)
 	}
 	shown := 0
@@ -225,10 +225,10 @@ func TestTheOwnClockIsToldWrong(t *testing.T) {
 	f.hosts[2].skewMS = -3_600_000
 	f.settle(2000, "ready", f.ready)
 	f.step(2000)
-	if lines := f.hosts[2].said("the clock of this node is 1h0m0s behind that of most members"); len(lines) != 1 {
+	if lines := f.hosts[2].said("this node's clock is 1h0m0s behind the clocks of most members"); len(lines) != 1 {
 		t.Errorf("it tells %d times: %q", len(lines), lines)
 	}
-	if lines := f.hosts[0].said("the clock of peer host2"); len(lines) == 0 {
+	if lines := f.hosts[0].said("clock of peer host2"); len(lines) == 0 {
 		t.Error("the others do not tell which clock is wrong")
 	}
 }
@@ -265,12 +265,12 @@ func TestWhatIsProvenWins(t *testing.T) {
 	}{
 		{"an id taken by a member that was dialled and dialled", []meeting{
 			dialled("10.6.6.6:9000", "CN=evil", real), comes("10.6.6.6", "CN=evil", real), dialled("10.0.0.1:9000", "CN=server", real), comes("10.0.0.1", "CN=one", real),
-		}, []string{"may not use it", "may not use it", "", ""}},
+		}, []string{"; rejecting ", "; rejecting ", "", ""}},
 		{"an id that is proven is not taken by any other claim", []meeting{comes("10.0.0.1", "CN=one", real), comes("10.6.6.6", "CN=evil", real)},
-			[]string{"", "may not use it"}},
+			[]string{"", "; rejecting "}},
 		{"origins taken by a member", []meeting{dialled("10.6.6.6:9000", "CN=evil", copiedOrigins), comes("10.6.6.6", "CN=evil", copiedOrigins), comes("10.0.0.1", "CN=one", real)},
-			[]string{"", "may not use it", ""}},
-		{"origins that are not made of the id", []meeting{comes("10.6.6.6", "CN=evil", claimsToProve)}, []string{"is not of node 00000000000000e1"}},
+			[]string{"", "; rejecting ", ""}},
+		{"origins that are not made of the id", []meeting{comes("10.6.6.6", "CN=evil", claimsToProve)}, []string{"does not belong to node 00000000000000e1"}},
 	} {
 		f, h := lonely(t)
 		var actors []*actor

@@ -40,7 +40,7 @@ func (in *intake) list() []*intakeZone {
 }
 
 // errRetired says that a frame is about a zone that is no longer shared, which the other side had not heard of yet.
-var errRetired = errors.New("the zone is no longer shared")
+var errRetired = errors.New("zone is no longer shared")
 
 // intakeZone is one zone of the dialer, by the index of its hello.
 type intakeZone struct {
@@ -91,7 +91,7 @@ func (s *Session) zone(index uint64) (*intakeZone, error) {
 	case s.intake.retired[index]:
 		return nil, errRetired
 	case index >= uint64(len(list)) || list[index] == nil:
-		return nil, fmt.Errorf("it pushes zone number %d, which is not shared", index)
+		return nil, fmt.Errorf("peer pushes zone number %d, which is not shared", index)
 	}
 	return list[index], nil
 }
@@ -114,7 +114,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	z := iz.state
 	came := z.arrived(iz.origin, s.peer.id, d.Sequence, now)
 	if came.madeUp {
-		err := fmt.Errorf("frame %d of zone %q comes after frame %d: no journal holds so many, it is made up", d.Sequence, z.info.Name, came.last)
+		err := fmt.Errorf("frame %d of zone %q follows frame %d: the gap exceeds any journal", d.Sequence, z.info.Name, came.last)
 		n.refuse(s, err)
 		return err
 	}
@@ -123,7 +123,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	}
 	if came.gap && z.ready.Load() { // else it is asked when the zone is
 		if z.askFor(s, wire.TeachRequest{Zone: d.Zone, Shards: wire.All}, now) {
-			n.tell(s, Warning, "peer %s left out frames of zone %q before %d; it is asked to teach", s.name(), z.info.Name, d.Sequence)
+			n.tell(s, Warning, "peer %s skipped frames of zone %q before %d; requesting a full resync", s.name(), z.info.Name, d.Sequence)
 		}
 	}
 	if came.fresh {
@@ -162,7 +162,7 @@ func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.tell(s, Warning, "%d records of zone %q from peer %s were refused: they are stamped too far ahead (its clock is %v ahead), or the zone is full",
+	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: stamped too far ahead (its clock is %v ahead), or the zone is full",
 		iz.refused, iz.state.info.Name, s.name(), ms(ahead))
 	iz.refused, iz.reportMS = 0, now.MonoMS
 }
@@ -190,16 +190,16 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 func (s *Session) overran(iz *intakeZone, now clock.Reading) {
 	z, n := iz.state, s.node
 	_, repairs := s.repairs(z, s.their.Zones[iz.index].Ready)
-	how := "teaches zone %q anew"
+	how := "resyncs all of zone %q"
 	if repairs {
-		how = "lacks frames of zone %q, which is repaired"
+		how = "is missing frames of zone %q; repairing it"
 		n.loseFrames(s.peer, z)
 		var sums [zone.Shards]uint64
 		if !z.shared.Digests(&sums) {
 			z.askFor(s, wire.TeachRequest{Zone: iz.index, Shards: wire.All}, now)
 		}
 	}
-	n.tell(s, Notice, "peer %s "+how+": its buffers were overrun", s.name(), z.info.Name)
+	n.tell(s, Notice, "peer %s "+how+": its buffers overflowed", s.name(), z.info.Name)
 }
 
 // lost makes an origin go on at a frame: the ones before it are lost, or the origin has begun again.
@@ -234,14 +234,14 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 			TaughtBy([]byte) (zone.Origin, bool)
 		}); ok {
 			if teacher, ok := taught.TaughtBy(t.Payload); ok && teacher != iz.origin {
-				err := impostor("a taught piece of zone %q says to be of origin %016x, which is not this peer's", z.info.Name, uint64(teacher))
+				err := impostor("resync data of zone %q claims origin %016x, which does not belong to this peer", z.info.Name, uint64(teacher))
 				n.refuse(s, err)
 				return err
 			}
 		}
 		applied, err := s.learn(iz, t.Payload, now)
 		if err != nil {
-			return fmt.Errorf("a taught piece of zone %q: %w", z.info.Name, err)
+			return fmt.Errorf("resync data of zone %q: %w", z.info.Name, err)
 		}
 		z.merged.Add(int64(applied.Won + applied.Cleared))
 		n.cameLate(applied.Won+applied.Cleared, now)
@@ -273,7 +273,7 @@ func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
 		return err
 	}
 	if r.Zone >= uint64(len(s.their.Zones)) {
-		return fmt.Errorf("it is ready to teach zone number %d; its hello had %d", r.Zone, len(s.their.Zones))
+		return fmt.Errorf("peer announced zone number %d as ready; its hello listed %d zones", r.Zone, len(s.their.Zones))
 	}
 	s.their.Zones[r.Zone].Ready = true
 	if list := s.intake.list(); s.stage == established && list[r.Zone] != nil {

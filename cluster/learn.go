@@ -171,7 +171,7 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
 			src.stalled, src.asked = true, wire.ShardSet{}
-			n.tell(s, Warning, "peer %s taught nothing of zone %q for %d s; the others are asked instead", s.name(), z.info.Name, stallMS/1000)
+			n.tell(s, Warning, "peer %s sent no resync data of zone %q for %d s; asking other peers", s.name(), z.info.Name, stallMS/1000)
 		}
 		if src.ready && !src.stalled {
 			teachers++
@@ -193,9 +193,9 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 		n.loseFrames(s.peer, z)
 	}
 	z.shared.Release(n.clocks.clusterTime(now))
-	how := "nobody is there to teach it"
+	how := "no peer to sync from"
 	if taught {
-		how = "taught by its peers"
+		how = "synced from its peers"
 	}
 	n.event(Info, "zone %q is ready: %s", z.info.Name, how)
 	n.announceReady(z)

@@ -72,7 +72,7 @@ func TestNewcomerIsTaughtOnce(t *testing.T) {
 	}
 	f.settle(100, "ready", f.ready)
 	f.step(20)
-	if lines := newcomer.said("anew"); lines != nil {
+	if lines := newcomer.said("resync"); lines != nil {
 		t.Errorf("a newcomer was taught anew: %s", lines)
 	}
 	newcomer.checkKeys(1, f.hosts[0].excess("k0"))
@@ -94,7 +94,7 @@ func TestLateAcquaintanceIsResumed(t *testing.T) {
 	f.blocked = map[[2]int]bool{}
 	f.settle(100, "connected", func() bool { return newcomer.node.Status(f.now).Node.NodesOnline == 2 })
 	f.step(20)
-	if lines := newcomer.said("anew"); lines != nil {
+	if lines := newcomer.said("resync"); lines != nil {
 		t.Errorf("the late acquaintance taught: %s", lines)
 	}
 	newcomer.checkKeys(1, f.hosts[0].excess("k0"))

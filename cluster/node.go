@@ -122,7 +122,7 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	for _, s := range n.all() {
 		switch {
 		case before.TimeoutMS != settings.TimeoutMS || *cluster != config.Cluster:
-			s.leave(wire.ReasonReload, "the configuration was changed")
+			s.leave(wire.ReasonReload, "configuration changed")
 		case !same:
 			s.rezone(now)
 		}
@@ -278,7 +278,7 @@ func (n *Node) Stop() {
 	n.stopping = true
 	n.mu.Unlock()
 	for _, s := range n.all() {
-		s.leave(wire.ReasonStopping, "the node is shutting down")
+		s.leave(wire.ReasonStopping, "node is shutting down")
 	}
 }
 

@@ -102,11 +102,11 @@ func (n *Node) watchClock(now clock.Reading) {
 	}
 	n.mu.Unlock()
 	if news {
-		n.event(Warning, "the clock of this node was set %s its peers' clocks: it is not followed, stamps and the Date of answers go on with the cluster. "+
-			"Set it right, or theirs too", apart(heldMS))
+		n.event(Warning, "this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following cluster time. "+
+			"Correct this clock, or set the peers' clocks too", apart(heldMS))
 	}
 	if followed {
-		n.event(Notice, "the clock of this node agrees with its peers' clocks again: it is followed")
+		n.event(Notice, "this node's clock agrees with its peers' clocks again; following it")
 	}
 	if back <= maxAheadMS {
 		return
@@ -121,5 +121,5 @@ func (n *Node) watchClock(now clock.Reading) {
 		}
 	}
 	n.agreedUntil(view.WallMS)
-	n.event(Notice, "the time of this node went back by %v; %d records that it stamped before are stamped and sent anew", ms(back), reissued)
+	n.event(Notice, "this node's time went back by %v; restamped and resent %d records", ms(back), reissued)
 }

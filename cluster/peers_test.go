@@ -59,7 +59,7 @@ func TestThoseGoneMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := n.meet(from(maxPeers), 1, f.now); fmt.Sprint(err) != "1024 peers are known already, and none of them is gone" {
+	if _, err := n.meet(from(maxPeers), 1, f.now); fmt.Sprint(err) != "1024 peers are already known and none of them is disconnected" {
 		t.Errorf("of peers that may be between hello and standing one gave way: %v", err)
 	}
 	f.now = f.now.Add(time.Duration(Defaults.ConnectTimeoutMS) * time.Millisecond)

@@ -64,7 +64,7 @@ func (s *Session) pushFrom(resume wire.Resume) error {
 	offered := s.offers.Load().list
 	switch {
 	case resume.Zone >= uint64(len(offered)):
-		return fmt.Errorf("it wants zone number %d; this node named %d", resume.Zone, len(offered))
+		return fmt.Errorf("peer requests zone number %d; this node offered %d zones", resume.Zone, len(offered))
 	case offered[resume.Zone] == nil || s.push.find(resume.Zone) != nil:
 		return nil // it was taken away meanwhile
 	}
@@ -199,7 +199,7 @@ func (s *Session) acked(body []byte) error {
 		switch {
 		case pz == nil && s.retired(a.Zone):
 		case pz == nil || a.Sequence >= pz.cursor:
-			wrong = fmt.Errorf("it acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
+			wrong = fmt.Errorf("peer acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
 		default:
 			pz.acked = max(pz.acked, a.Sequence)
 		}
@@ -217,7 +217,7 @@ func (s *Session) teachRequested(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(t.Zone)
 	if pz == nil {
-		return s.unlessRetired(t.Zone, "it asks to be taught")
+		return s.unlessRetired(t.Zone, "peer requests a resync of")
 	}
 	if t.Merge || pz.state.ready.Load() {
 		pz.request(t.Shards)
@@ -236,24 +236,24 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(r.Zone)
 	if pz == nil {
-		return s.unlessRetired(r.Zone, "it reports on")
+		return s.unlessRetired(r.Zone, "peer reports on")
 	}
-	why := "its zone is full: give it more memory"
+	why := "its zone is full; increase the zone size"
 	reissued := 0
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
 		s.node.watchClock(now) // knows by how much, if time went back
 		reissued = compared.Reissue(s.node.clocks.clusterTime(now))
 	}
 	if r.AheadMS > maxAheadMS {
-		why = fmt.Sprintf("this node's clock is %v ahead of the cluster: set it right", ms(r.AheadMS))
+		why = fmt.Sprintf("this node's clock is %v ahead of the cluster; correct it", ms(r.AheadMS))
 	}
 	if reissued > 0 {
 		if r.AheadMS <= maxAheadMS {
 			why = "this node's clock was too far ahead"
 		}
-		why += fmt.Sprintf("; %d records stamped by it are stamped and sent anew", reissued)
+		why += fmt.Sprintf("; restamped and resent %d records", reissued)
 	}
-	s.node.tell(s, Warning, "peer %s refused %d records of zone %q; %s", s.name(), r.Records, pz.state.info.Name, why)
+	s.node.tell(s, Warning, "peer %s rejected %d records of zone %q: %s", s.name(), r.Records, pz.state.info.Name, why)
 	return nil
 }
 
@@ -304,7 +304,7 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
 			s.overrun(pz)
-			s.node.tell(s, Warning, "peer %s is too slow for zone %q: its buffers were overrun, it is repaired or taught anew; see zone_sync_buffers",
+			s.node.tell(s, Warning, "peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising zone_sync_buffers",
 				s.name(), pz.state.info.Name)
 			break
 		}
@@ -349,7 +349,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 			pz.shard = -1
 		}
 		if len(piece)+maxHeadBytes > wire.MaxFrameBytes {
-			s.node.tell(s, Problem, "shard %d of zone %q has %d bytes and cannot be taught to peer %s: make the zone smaller",
+			s.node.tell(s, Problem, "shard %d of zone %q has %d bytes, too many to resync to peer %s: reduce the zone size",
 				shard, z.info.Name, len(piece), s.name())
 			piece = nil
 		}

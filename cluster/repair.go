@@ -210,7 +210,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 	goneMS := n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now)
 	applied, err := compared.Mend(r.Payload, goneMS, s.arrival(now))
 	if err != nil {
-		return fmt.Errorf("a repair of zone %q: %w", iz.state.info.Name, err)
+		return fmt.Errorf("repair of zone %q: %w", iz.state.info.Name, err)
 	}
 	iz.mending.won += applied.Won + applied.Cleared + applied.Buried
 	iz.mending.deleted += applied.Deleted
@@ -276,7 +276,7 @@ func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 			rest.Add(shard)
 		}
 	}
-	s.node.tell(s, Notice, "zone %q and that of peer %s differ in too many records; %d shards are taught instead of repaired",
+	s.node.tell(s, Notice, "zone %q differs from peer %s in too many records to repair; resyncing %d shards",
 		iz.state.info.Name, s.name(), count(rest))
 	iz.state.askFor(s, wire.TeachRequest{Zone: iz.index, Shards: rest, Both: true}, now)
 	m.sent++ // something is to change
@@ -301,7 +301,7 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
-			n.tell(s, Info, "zone %q was repaired with peer %s: %d records from it, %d to it", iz.state.info.Name, s.name(), m.from, m.to)
+			n.tell(s, Info, "repaired zone %q with peer %s: received %d records, sent %d", iz.state.info.Name, s.name(), m.from, m.to)
 			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
 		}
 	}

@@ -27,7 +27,7 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(ask.Zone)
 	if pz == nil {
-		return s.unlessRetired(ask.Zone, "it sends a sketch of")
+		return s.unlessRetired(ask.Zone, "peer sends a sketch of")
 	}
 	theirs, err := zone.ParseSketch(ask.Cells)
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *Session) wanted(body []byte) error {
 	}
 	pz := s.push.find(w.Zone)
 	if pz == nil {
-		return s.unlessRetired(w.Zone, "it wants records of")
+		return s.unlessRetired(w.Zone, "peer requests records of")
 	}
 	if _, ok := pz.state.shared.(zone.Comparable); !ok || len(pz.repairs) >= maxRepairJobs {
 		return nil // the next comparison finds them again
@@ -201,7 +201,7 @@ func (s *Session) agreed(body []byte, now clock.Reading) error {
 	}
 	pz := s.push.find(a.Zone)
 	if pz == nil {
-		return s.unlessRetired(a.Zone, "it agrees in")
+		return s.unlessRetired(a.Zone, "peer confirms agreement on")
 	}
 	their := s.theirZone(pz.state)
 	s.node.settled(s.peer, pz.state, lineageOf(&their), int(min(a.Left, wire.MaxWants)), pz.digestSum, now)

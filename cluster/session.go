@@ -110,7 +110,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	n.mu.Lock()
 	if n.stopping {
 		n.mu.Unlock()
-		return nil, errors.New("zone_sync: the node is shutting down")
+		return nil, errors.New("zone_sync: node is shutting down")
 	}
 	s.table = n.table.Load() // here, so that Reload finds every session that still has the table before
 	s.offers.Store(&offers{list: s.table.list})
@@ -237,7 +237,7 @@ func (s *Session) goodbye(body []byte) error {
 		return err
 	}
 	quiet := g.Reason == wire.ReasonReload || g.Reason == wire.ReasonAlias || g.Reason == wire.ReasonSelf
-	s.end(Ending{Reason: g.Reason, Err: errors.New("it said goodbye: " + printable(g.Text)), Theirs: true, Quiet: quiet})
+	s.end(Ending{Reason: g.Reason, Err: errors.New("peer said goodbye: " + printable(g.Text)), Theirs: true, Quiet: quiet})
 	return nil
 }
 
@@ -267,7 +267,7 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	}
 	if !s.Outgoing && s.their.Features&wire.FeatureSteady != 0 {
 		if known := s.heardSteady(beat.Token, rtt, now); first && !known && s.stage == established {
-			s.leave(wire.ReasonReload, "the greeting took too long to know its clock by")
+			s.leave(wire.ReasonReload, "handshake took too long to estimate the peer's clock")
 			return nil
 		}
 	}
@@ -364,7 +364,7 @@ func (s *Session) leave(reason wire.Reason, text string) {
 }
 
 // Leave ends a session with a node that is no longer a member.
-func (s *Session) Leave() { s.leave(wire.ReasonLeft, "it is no longer a member here") }
+func (s *Session) Leave() { s.leave(wire.ReasonLeft, "peer was removed from the membership") }
 
 func (s *Session) sayGoodbye(reason wire.Reason, text string) {
 	s.queueMu.Lock()
@@ -393,7 +393,7 @@ func (s *Session) tick(now clock.Reading) {
 	switch {
 	case s.stage == over || s.Ended() != nil:
 	case stuck:
-		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("it does not read what it is sent")})
+		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("peer stopped reading")})
 	case s.stage == greeting && after(now, s.StartedMonoMS, settings.ConnectTimeoutMS):
 		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
@@ -427,7 +427,7 @@ func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 // another connection of the same peer brings is applied from here on.
 func (s *Session) Lost(err error, now clock.Reading) {
 	if err == nil {
-		err = errors.New("the connection was closed")
+		err = errors.New("connection closed")
 	}
 	s.queueMu.Lock()
 	if s.ending == nil {

@@ -172,7 +172,7 @@ var happenings = []struct {
 			f.t.Fatal(err)
 		}
 		f.step(100)
-		if said := h.said(`): zone "kv" is shared there but not here`); len(said) != 1 || !strings.Contains(said[0], "peer host1 (node ") {
+		if said := h.said(`): zone "kv" is shared on the peer but not on this node`); len(said) != 1 || !strings.Contains(said[0], "peer host1 (node ") {
 			f.t.Errorf("the log does not name the peer by its address, once: %q", said)
 		}
 	}, map[string]any{"peers.0.mismatches": nil, "nodes_agree": nothing}},

@@ -113,7 +113,7 @@ func (s *swarm) check() {
 		if h.keyval.Digests(&got); got != want {
 			s.t.Errorf("host%d and host0 hold different pairs", h.index)
 		}
-		if lines := h.said("anew"); lines != nil {
+		if lines := h.said("resync"); lines != nil {
 			s.t.Logf("host%d: %s", h.index, lines)
 		}
 	}

@@ -43,7 +43,7 @@ func (s *Session) rezone(now clock.Reading) {
 	switch {
 	case s.stage == over || s.Ended() != nil:
 	case s.stage != established || !s.followsZones():
-		s.leave(wire.ReasonReload, "the configuration was changed")
+		s.leave(wire.ReasonReload, "configuration changed")
 	case s.Outgoing:
 		s.pairAsDialer(now)
 		s.offer(nil, false)
@@ -94,7 +94,7 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 	}
 	switch {
 	case len(list) > wire.MaxZones:
-		s.leave(wire.ReasonReload, fmt.Sprintf("%d zones were named on this connection, the next one begins anew", first))
+		s.leave(wire.ReasonReload, fmt.Sprintf("%d zones were offered on this connection; reconnecting to restart the numbering", first))
 		return
 	case len(change.Removed)+len(change.Added) == 0 && !answers:
 		return
@@ -136,7 +136,7 @@ func (s *Session) sharesChanged(body []byte, now clock.Reading) error {
 	for _, index := range m.Stopped {
 		switch {
 		case index >= uint64(len(list)):
-			return fmt.Errorf("it stops zone number %d; this node named %d", index, len(list))
+			return fmt.Errorf("peer stops zone number %d; this node offered %d zones", index, len(list))
 		case list[index] != nil:
 			s.unpush(index, list[index])
 			list[index] = nil
@@ -223,11 +223,11 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	case !s.followsZones():
 		return nil
 	case known+len(change.Added) > wire.MaxZones:
-		return fmt.Errorf("it named %d zones on one connection; at most %d are allowed", known+len(change.Added), wire.MaxZones)
+		return fmt.Errorf("peer offered %d zones on one connection; at most %d are allowed", known+len(change.Added), wire.MaxZones)
 	}
 	for _, index := range change.Removed {
 		if index >= uint64(known) {
-			return fmt.Errorf("it takes zone number %d away; it had named %d", index, known)
+			return fmt.Errorf("peer withdraws zone number %d; it offered %d zones", index, known)
 		}
 		s.stopTaking(index, now)
 	}

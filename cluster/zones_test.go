@@ -199,7 +199,7 @@ func TestAMismatchThatLastsIsAnError(t *testing.T) {
 	f.hosts[0].reload(append(f.hosts[0].zones(), extraZone("new"))...)
 	count := func() (n int) {
 		for _, e := range f.hosts[1].events {
-			if e.Kind == Problem && strings.Contains(e.Text, `zone "new" is shared there but not here, for 1m0s now`) {
+			if e.Kind == Problem && strings.Contains(e.Text, `zone "new" is shared on the peer but not on this node, for 1m0s: `) {
 				n++
 			}
 		}

@@ -46,7 +46,7 @@ func NewBinder(modules []*Module) (*Binder, error) {
 	b := &Binder{modules: modules, index: map[*Module]int{}, areas: make([]Context, len(modules)), byName: map[string][]*declared{}}
 	for i, m := range modules {
 		if m.New == nil || m.Clone == nil {
-			return nil, fmt.Errorf("module %s: New and Clone must be given", m.Name)
+			return nil, fmt.Errorf("module %s: New and Clone must be set", m.Name)
 		}
 		if _, twice := b.index[m]; twice {
 			return nil, fmt.Errorf("module %s is listed twice", m.Name)
@@ -73,14 +73,14 @@ func (b *Binder) declare(module int, d *Directive) error {
 		}
 	}
 	if d.In == 0 || d.In >= contextEnd {
-		return fmt.Errorf("it stands in no context")
+		return fmt.Errorf("no context declared")
 	}
 	if d.Set == nil && !d.IsBlock() {
-		return fmt.Errorf("it has no setter: nothing is accepted and ignored")
+		return fmt.Errorf("no setter: every accepted directive must have an effect")
 	}
 	for _, other := range b.byName[d.Name] {
 		if other.In&d.In != 0 {
-			return fmt.Errorf("it is declared twice for %s", other.In&d.In)
+			return fmt.Errorf("declared twice for %s", other.In&d.In)
 		}
 	}
 	b.areas[module] |= d.In

@@ -51,10 +51,10 @@ func (l *loader) load(name string) (string, error) {
 	l.loads++
 	l.bytes += len(text)
 	if l.loads > maxLoads {
-		return "", fmt.Errorf("more than %d files are included", maxLoads)
+		return "", fmt.Errorf("too many included files, the limit is %d", maxLoads)
 	}
 	if l.bytes > maxLoadedBytes {
-		return "", fmt.Errorf("the configuration is longer than %d MB", maxLoadedBytes>>20)
+		return "", fmt.Errorf("configuration is larger than %d MB", maxLoadedBytes>>20)
 	}
 	return text, nil
 }

@@ -88,7 +88,7 @@ var includes = []struct {
 }, {
 	name:  "a file that includes itself",
 	files: map[string]string{"etc/n.conf": "include n.conf;"},
-	want:  `includes are nested deeper than 32, does "/etc/n.conf" include itself? in /etc/n.conf:1`,
+	want:  `includes are nested too deeply, the limit is 32; does "/etc/n.conf" include itself? in /etc/n.conf:1`,
 	loads: "/etc/n.conf",
 }, {
 	name:  "a block does not reach over files",
@@ -130,7 +130,7 @@ func TestInclude(t *testing.T) {
 // A file that includes itself twice must end soon, not after 2^32 readings.
 func TestIncludesAreBounded(t *testing.T) {
 	_, err := conf.Parse(files(map[string]string{"n": "include [n];include [n];"}), "/n")
-	if err == nil || !strings.HasPrefix(err.Error(), "includes are nested deeper") {
+	if err == nil || !strings.HasPrefix(err.Error(), "includes are nested too deeply") {
 		t.Errorf("got %v", err)
 	}
 	chain := map[string]string{"n": "include a*;"}
@@ -140,11 +140,11 @@ func TestIncludesAreBounded(t *testing.T) {
 		}
 	}
 	_, err = conf.Parse(files(chain), "/n")
-	if err == nil || !strings.HasPrefix(err.Error(), "more than 65536 files are included in /") {
+	if err == nil || !strings.HasPrefix(err.Error(), "too many included files, the limit is 65536 in /") {
 		t.Errorf("got %v", err)
 	}
 	_, err = conf.Parse(files(map[string]string{"n": strings.Repeat("a{", 1000)}), "/n")
-	if err == nil || err.Error() != "blocks are nested deeper than 128 in /n:1" {
+	if err == nil || err.Error() != "blocks are nested too deeply, the limit is 128 in /n:1" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -31,13 +31,13 @@ func TestOnlyFilesAreIncluded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		pipe:        `open() "` + pipe + `" failed (it is a named pipe, not a file)`,
-		link:        `open() "` + link + `" failed (it is a named pipe, not a file)`,
-		socket:      `open() "` + socket + `" failed (it is a socket, not a file)`,
-		"/dev/zero": `open() "/dev/zero" failed (it is a device, not a file)`,
+		pipe:        `open() "` + pipe + `" failed (not a regular file: named pipe)`,
+		link:        `open() "` + link + `" failed (not a regular file: named pipe)`,
+		socket:      `open() "` + socket + `" failed (not a regular file: socket)`,
+		"/dev/zero": `open() "/dev/zero" failed (not a regular file: device)`,
 		folder:      `read() "` + folder + `" failed (21: Is a directory)`,
 		dir + "/x":  `open() "` + dir + `/x" failed (2: No such file or directory)`,
-		dir + "/p*": `open() "` + pipe + `" failed (it is a named pipe, not a file)`,
+		dir + "/p*": `open() "` + pipe + `" failed (not a regular file: named pipe)`,
 	} {
 		main := filepath.Join(dir, "nginx.conf")
 		if err := os.WriteFile(main, []byte("include "+path+";"), 0o600); err != nil {
@@ -48,7 +48,7 @@ func TestOnlyFilesAreIncluded(t *testing.T) {
 			t.Errorf("include %s: got %v, want %s", path, err, want)
 		}
 	}
-	if _, err := conf.Parse(os.DirFS("/"), pipe); err == nil || !strings.HasPrefix(err.Error(), `open() "`+pipe+`" failed (it is a named pipe, not a file)`) {
+	if _, err := conf.Parse(os.DirFS("/"), pipe); err == nil || !strings.HasPrefix(err.Error(), `open() "`+pipe+`" failed (not a regular file: named pipe)`) {
 		t.Errorf("as the main file: %v", err)
 	}
 }

@@ -101,7 +101,7 @@ func (p *parser) inner(l *lexer, n *Node) *Problem {
 		return l.problem("block directives are not supported in -g option")
 	}
 	if p.blocks++; p.blocks > maxBlockDepth {
-		return l.problem(fmt.Sprintf("blocks are nested deeper than %d", maxBlockDepth))
+		return l.problem(fmt.Sprintf("blocks are nested too deeply, the limit is %d", maxBlockDepth))
 	}
 	end, problem := p.block(l, &n.Block)
 	p.blocks--
@@ -116,7 +116,7 @@ func (p *parser) inner(l *lexer, n *Node) *Problem {
 // include reads the files that an include directive names into the list in which it stands.
 func (p *parser) include(n *Node, into *[]*Node) *Problem {
 	if p.includes++; p.includes > maxIncludeDepth {
-		return At(n, "includes are nested deeper than %d, does \"%s\" include itself?", maxIncludeDepth, n.File)
+		return At(n, "includes are nested too deeply, the limit is %d; does \"%s\" include itself?", maxIncludeDepth, n.File)
 	}
 	paths, err := p.loader.expand(n.Words[0])
 	if err != nil {

@@ -133,11 +133,11 @@ func TestDeclarationMistakes(t *testing.T) {
 		{[]*conf.Module{
 			module("a", conf.Directive{Name: "x", In: conf.HTTP | conf.Server, Set: set}),
 			module("b", conf.Directive{Name: "x", In: conf.Server, Set: set}),
-		}, "module b, directive x: it is declared twice for server"},
-		{[]*conf.Module{module("a", conf.Directive{Name: "x", Set: set})}, "module a, directive x: it stands in no context"},
+		}, "module b, directive x: declared twice for server"},
+		{[]*conf.Module{module("a", conf.Directive{Name: "x", Set: set})}, "module a, directive x: no context declared"},
 		{[]*conf.Module{module("a", conf.Directive{Name: "x", In: conf.HTTP})},
-			"module a, directive x: it has no setter: nothing is accepted and ignored"},
-		{[]*conf.Module{{Name: "a"}}, "module a: New and Clone must be given"},
+			"module a, directive x: no setter: every accepted directive must have an effect"},
+		{[]*conf.Module{{Name: "a"}}, "module a: New and Clone must be set"},
 		{[]*conf.Module{coreModule, coreModule}, "module core is listed twice"},
 	} {
 		if _, err := conf.NewBinder(c.modules); err == nil || err.Error() != c.want {

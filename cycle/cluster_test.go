@@ -155,7 +155,7 @@ func TestQuitSendsWhatIsPending(t *testing.T) {
 	}
 	a.Quit(nil)
 	b.waitFor("99")
-	b.waitForLog("it said goodbye")
+	b.waitForLog("peer said goodbye")
 }
 
 // newHostNode is newNode without the stop at the end, for nodes that end themselves.
@@ -209,7 +209,7 @@ func TestCertificatesOfMembersFoundByName(t *testing.T) {
 	// Of one authority, but the name to verify is the address: the error says what to do.
 	copyFiles(t, b.host, a.host)
 	start("")
-	a.waitForLog("needs that IP address as a name, or set \"zone_sync_ssl_name\"")
+	a.waitForLog("add that address to the certificate, or set \"zone_sync_ssl_name\"")
 
 	start("zone_sync_ssl_name example.com;")
 	if err := a.set("POST", `{"key":"sealed"}`); err != nil {

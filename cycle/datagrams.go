@@ -45,6 +45,6 @@ func (l *listener) limit(sessions int, log func() logs.Logger) {
 	}
 	socket.Limit(sessions)
 	socket.OnRefuse(func(why string) {
-		log().Logf(logs.Alert, "udp_sessions are not enough on %s: %s; datagrams of new clients are dropped", l.key.addr, why)
+		log().Logf(logs.Alert, "%s: %s; dropping datagrams of new clients", l.key.addr, why)
 	})
 }

@@ -50,7 +50,7 @@ func TestDatagramsLeaveDescriptorsForConnections(t *testing.T) {
 	}
 	testkit.Eventually(t, patience, func() error {
 		strangers(t, udp, 10)
-		if log := h.log(); !strings.Contains(log, "all UDP sockets have 128 sessions") {
+		if log := h.log(); !strings.Contains(log, "reached the limit of 128 UDP sessions of all sockets") {
 			return fmt.Errorf("the log does not say that there were too many sessions")
 		}
 		return nil
@@ -76,7 +76,7 @@ func TestUDPSessionsAreBoundedAndTheirMemoryIsGivenBack(t *testing.T) {
 	run("udp_sessions 2;")
 	strangers(t, udp, 10)
 	testkit.Eventually(t, patience, func() error {
-		if !strings.Contains(h.log(), "udp_sessions are not enough on "+udp+": the socket has 2 sessions") {
+		if !strings.Contains(h.log(), udp+": reached the limit of 2 UDP sessions of this socket") {
 			return fmt.Errorf("the log does not say so")
 		}
 		return nil

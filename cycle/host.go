@@ -176,7 +176,7 @@ func (h *Host) Run(c *Cycle) error {
 		}
 		if l.options != s.options {
 			if err := l.tune(s.options); err != nil {
-				c.log.Logf(logs.Alert, "options of %s could not be changed: %v", s.key.addr, err)
+				c.log.Logf(logs.Alert, "cannot change socket options of %s: %v", s.key.addr, err)
 			}
 			l.options = s.options
 		}
@@ -310,7 +310,7 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	select {
 	case <-done:
 	case <-time.After(closeTimeout):
-		c.log.Logf(logs.Alert, "requests or sessions do not end although their connections were closed; left behind")
+		c.log.Logf(logs.Alert, "some requests or sessions did not stop after their connections were closed; abandoning them")
 	}
 }
 

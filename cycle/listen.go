@@ -133,7 +133,7 @@ func (l *listener) tune(options sockaddr.Options) error {
 // bindDatagrams makes a UDP socket, of whose datagrams the transport makes connections.
 func bindDatagrams(ctx context.Context, s socket, serverOf func(local net.Addr) side.Server) (net.Listener, error) {
 	if s.key.addr.IsUnix() {
-		return nil, errors.New("datagrams over unix sockets are not supported by starling")
+		return nil, errors.New("UDP over unix sockets is not supported by starling")
 	}
 	config := net.ListenConfig{Control: beforeBind(s.options)}
 	socket, err := config.ListenPacket(ctx, s.key.family("udp"), s.key.addr.AddrPort.String())
@@ -194,7 +194,7 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 			// the client left before it was accepted
 		default:
 			l.dropped()
-			log().Logf(logs.Crit, "accept() on %s failed (%v); trying again in %v", l.key.addr, err, acceptPause)
+			log().Logf(logs.Crit, "accept() on %s failed (%v); retrying in %v", l.key.addr, err, acceptPause)
 			time.Sleep(acceptPause)
 		}
 	}

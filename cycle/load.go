@@ -80,7 +80,7 @@ func Read(o Options) (*Draft, error) {
 func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	f, err := newFamilies()
 	if err != nil {
-		return nil, nil, fmt.Errorf("the list of modules is wrong: %w", err)
+		return nil, nil, fmt.Errorf("invalid module list: %w", err)
 	}
 	p := plan.New()
 	p.Prefix, p.ConfDir, p.FS, p.Old = o.Prefix, directory(o.ConfPath), o.FS, old
@@ -95,7 +95,7 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 		p.Clock = old.Clock // one origin of monotonic time: zones taken over hold readings of it
 	}
 	if err := errors.Join(web.Prepare(p, f.web), stream.Prepare(p, f.stream)); err != nil {
-		return nil, nil, fmt.Errorf("the variables of the modules are wrong: %w", err)
+		return nil, nil, fmt.Errorf("invalid module variables: %w", err)
 	}
 	var globals []string
 	if o.Globals != "" {

@@ -20,7 +20,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		io.Copy(io.Discard, conn) // until it is closed, in whatever way
 	}
 	h.run(text)
-	(&node{host: h}).waitForLog("[error]", "… and 29 more such lines in the last minute; the last one: ")
+	(&node{host: h}).waitForLog("[error]", "suppressed 29 similar messages in the last minute; the last one: ")
 	if got := strings.Count(h.log(), "[error]"); got != 2 {
 		t.Errorf("%d errors:\n%s", got, h.log())
 	}

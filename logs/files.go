@@ -303,7 +303,7 @@ func (f *file) complain(err error) {
 	if log := f.set.report.Load(); log != nil && now >= f.reportUntil {
 		f.reportUntil = now + reportEvery
 		// Beside the lock: the error log may be this very file, which then fails once more and is mute.
-		go (*log)().Logf(Alert, "%v; %d lines of it are lost so far", failure, f.failed.Load())
+		go (*log)().Logf(Alert, "%v; %d log lines lost so far", failure, f.failed.Load())
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *Sparing) sumUp() {
 	s.mu.Unlock()
 	slices.SortStableFunc(sums, func(a, b spared) int { return cmp.Compare(a.level, b.level) })
 	for _, k := range sums {
-		s.log.Logf(k.level, "… and %d more such lines in the last minute; the last one: %s", k.left, k.last)
+		s.log.Logf(k.level, "suppressed %d similar messages in the last minute; the last one: %s", k.left, k.last)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.take(); len(got) != 1 || got[0] != "[error] … and 19980 more such lines in the last minute; the last one: not the protocol, client: 9999" {
+		if got := log.take(); len(got) != 1 || got[0] != "[error] suppressed 19980 similar messages in the last minute; the last one: not the protocol, client: 9999" {
 			t.Errorf("the sum: %q", got)
 		}
 		s.Logf(logs.Error, "10.0.0.1 no certificate", "again")
@@ -70,7 +70,7 @@ func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
 		s.Logf(logs.Error, "a", "twice, %s", strings.Repeat("x", 5000))
 		s.Close()
 		got := log.take()
-		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] … and 1 more such lines") || len(got[2]) > 1200 {
+		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] suppressed 1 similar messages") || len(got[2]) > 1200 {
 			t.Errorf("%q", got)
 		}
 		s.Logf(logs.Error, "b", "after the end") // its log may be closed, and nobody sums up any more
@@ -100,8 +100,8 @@ func TestAPeerDoesNotFillTheLog(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		got = log.take()
-		if len(got) != 2 || got[0] != "[warn] … and 19999 more such lines in the last minute; the last one: one left out frames before 19999" ||
-			got[1] != "[notice] … and 19995 more such lines in the last minute; the last one: one came, number 19999" {
+		if len(got) != 2 || got[0] != "[warn] suppressed 19999 similar messages in the last minute; the last one: one left out frames before 19999" ||
+			got[1] != "[notice] suppressed 19995 similar messages in the last minute; the last one: one came, number 19999" {
 			t.Errorf("the counts: %q", got)
 		}
 		for i := range 1000 { // many peers

@@ -34,7 +34,7 @@ func TestWhoAnswers(t *testing.T) {
 	}
 	for _, inside := range []string{"proxy_pass http://127.0.0.1:1; api;", "api; proxy_pass http://127.0.0.1:1;"} {
 		_, err := webtest.Load(t, all, "server { location / { "+inside+" } }")
-		if got := fmt.Sprint(err); !strings.HasSuffix(got, "in one location: only one can answer in /test.conf:1") {
+		if got := fmt.Sprint(err); !strings.HasSuffix(got, "cannot be used in the same location in /test.conf:1") {
 			t.Errorf("%s: %s", inside, got)
 		}
 	}

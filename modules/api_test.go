@@ -190,19 +190,19 @@ func TestAPIErrorBody(t *testing.T) {
 
 func TestAPIMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
-		`api_allow_origin null;`:                   `invalid origin "null", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin https://a/;`:             `invalid origin "https://a/", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin *;`:                      `invalid origin "*", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin https://*.example.com;`:  `invalid origin "https://*.example.com", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin admin.example.com;`:      `invalid origin "admin.example.com", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin http://[::1;`:            `invalid origin "http://[::1", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
-		`api_allow_origin http://a:http;`:          `invalid origin "http://a:http", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443`,
+		`api_allow_origin null;`:                   `invalid origin "null", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin https://a/;`:             `invalid origin "https://a/", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin *;`:                      `invalid origin "*", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin https://*.example.com;`:  `invalid origin "https://*.example.com", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin admin.example.com;`:      `invalid origin "admin.example.com", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin http://[::1;`:            `invalid origin "http://[::1", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
+		`api_allow_origin http://a:http;`:          `invalid origin "http://a:http", expected http or https, a host and an optional port, such as https://admin.example.com:8443`,
 		`server { api; }`:                          `"api" directive is not allowed here`,
 		`server { location / { api read; } }`:      `invalid parameter "read"`,
 		`server { location / { api write=yes; } }`: `invalid parameter "write=yes"`,
 		`server { location / { api; api; } }`:      `"api" directive is duplicate`,
-		`server { location ~ /api { api; } }`:      `"api" needs a location that is named by a prefix: the rest of the path is what is asked for`,
-		`server { location @api { api; } }`:        `"api" needs a location that is named by a prefix: the rest of the path is what is asked for`,
+		`server { location ~ /api { api; } }`:      `"api" requires a prefix location`,
+		`server { location @api { api; } }`:        `"api" requires a prefix location`,
 	} {
 		_, err := webtest.Load(t, apiFamilies, text)
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
@@ -225,19 +225,19 @@ func TestAPIRefusesWritesOfOtherSites(t *testing.T) {
 	for _, c := range []struct{ call, headers, want string }{
 		{"POST /api/9/http/keyvals/one {\"a\":\"1\"}", "Origin: http://a\r\nSec-Fetch-Site: same-origin", "201"},
 		{"POST /api/9/http/keyvals/one {\"b\":\"1\"}", "Origin: http://evil.example\r\nContent-Type: text/plain",
-			`403 403 CrossSiteWrite: the Origin "http://evil.example" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+			`403 403 CrossSiteWrite: Origin "http://evil.example" does not match the Host header: write rejected; allow other origins with "api_allow_origin"`},
 		{"POST /api/9/http/keyvals/one {\"b\":\"1\"}", "Sec-Fetch-Site: cross-site",
-			`403 403 CrossSiteWrite: Sec-Fetch-Site says that the page is of another site: writes are refused; "api_allow_origin" names the origins that may`},
+			`403 403 CrossSiteWrite: Sec-Fetch-Site header indicates a cross-site request: write rejected; allow other origins with "api_allow_origin"`},
 		{"PATCH /api/9/http/keyvals/one {\"a\":\"2\"}", "Origin: null",
-			`403 403 CrossSiteWrite: the Origin "null" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+			`403 403 CrossSiteWrite: Origin "null" does not match the Host header: write rejected; allow other origins with "api_allow_origin"`},
 		{"DELETE /guarded/9/http/keyvals/one", "Sec-Fetch-Site: cross-site",
-			`403 403 CrossSiteWrite: Sec-Fetch-Site says that the page is of another site: writes are refused; "api_allow_origin" names the origins that may`},
+			`403 403 CrossSiteWrite: Sec-Fetch-Site header indicates a cross-site request: write rejected; allow other origins with "api_allow_origin"`},
 		{"GET /api/9/http/keyvals/one", "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site", `200 {"a":"1"}`},
 		{"PATCH /api/9/http/keyvals/one {\"a\":\"3\"}", "Origin: https://admin.example\r\nSec-Fetch-Site: cross-site", "204"},
 		{"PATCH /guarded/9/http/keyvals/one {\"a\":\"4\"}", "Origin: http://[0::1]:8080", "204"},
 		{"PATCH /other/9/http/keyvals/one {\"a\":\"5\"}", "Origin: https://third.example", "204"},
 		{"PATCH /other/9/http/keyvals/one {\"a\":\"6\"}", "Origin: https://admin.example",
-			`403 403 CrossSiteWrite: the Origin "https://admin.example" of the page is not the Host of the request: writes are refused; "api_allow_origin" names the origins that may`},
+			`403 403 CrossSiteWrite: Origin "https://admin.example" does not match the Host header: write rejected; allow other origins with "api_allow_origin"`},
 		{"GET /api/9/http/keyvals/one", "X: y", `200 {"a":"5"}`},
 	} {
 		if got := askAPI(s, c.call, c.headers); got != c.want {

@@ -17,7 +17,7 @@ import (
 var upstreamAPIFamilies = []*web.Module{&web.Core, &upstream.Module, &proxy.Module, &api.Module}
 
 // badRoute is what is wrong with a route that would leave its cookie.
-const badRoute = "invalid route, it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls"
+const badRoute = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are not allowed"
 
 // startUpstreamAPI runs upstream blocks with a server that answers for /api and passes everything else on to u.
 func startUpstreamAPI(t *testing.T, upstreams string) *webtest.Server {
@@ -57,7 +57,7 @@ func TestUpstreamAPI(t *testing.T) {
 		{"GET " + u + "/-1", `400 400 UpstreamBadServerId: invalid server ID`},
 		{"GET " + u + "/0/x", `404 404 PathNotFound: path not found`},
 		{"GET /api/9/http/upstreams/v/servers", `404 404 UpstreamNotFound: upstream not found`},
-		{"GET /api/9/http/upstreams/fixed/servers", `400 400 UpstreamStatic: upstream "fixed" is static: give it a zone`},
+		{"GET /api/9/http/upstreams/fixed/servers", `400 400 UpstreamStatic: upstream "fixed" is static: add a "zone" directive to it`},
 		{"GET /api/9/http/upstreams?fields=", `200 ["h","u"]`},
 		{"GET /api/9/http/upstreams?fields=zone", `200 {"h":{"zone":"h"},"u":{"zone":"u"}}`},
 		// added
@@ -69,7 +69,7 @@ func TestUpstreamAPI(t *testing.T) {
 		{"PATCH " + u + `/2 {"weight":2,"server":"127.0.0.1:3"}`, `200 ` + object(2, "127.0.0.1:3", `"weight":2`)},
 		{"PATCH " + u + `/2 {"drain":true,"weight":1}`, `200 ` + object(2, "127.0.0.1:3", `"drain":true`)},
 		{"PATCH " + u + `/2 {"down":false}`, `200 ` + object(2, "127.0.0.1:3")},
-		{"PATCH " + u + `/2 {"server":"127.0.0.1:9"}`, `400 400 UpstreamServerImmutable: "server" of a server cannot be changed: add another one and remove this`},
+		{"PATCH " + u + `/2 {"server":"127.0.0.1:9"}`, `400 400 UpstreamServerImmutable: "server" of a server cannot be changed: add a new server and remove this one`},
 		{"PATCH " + u + `/2 {"id":9}`, `400 400 UpstreamConfFormatError: unknown parameter "id"`},
 		{"PATCH " + u + `/9 {"weight":2}`, `404 404 UpstreamServerNotFound: server with ID "9" does not exist`},
 		{"PATCH " + u + ` {}`, `405 405 MethodNotAllowed: method not allowed`},
@@ -79,15 +79,15 @@ func TestUpstreamAPI(t *testing.T) {
 		{"DELETE " + u + `/2`, `404 404 UpstreamServerNotFound: server with ID "2" does not exist`},
 		{"DELETE /api/9/http/upstreams/u", `204`},
 		{"DELETE /api/9/http/upstreams", `405 405 MethodNotAllowed: method not allowed`},
-		{`POST /api/9/http/upstreams/h/servers {"server":"127.0.0.1:2","backup":true}`, `400 400 UpstreamNoBackup: the load balancing method knows no backup servers`},
+		{`POST /api/9/http/upstreams/h/servers {"server":"127.0.0.1:2","backup":true}`, `400 400 UpstreamNoBackup: load balancing method does not support backup servers`},
 		{"POST " + u + ` {"server":"a.example.com"}`, `400 400 UpstreamConfNoResolver: no resolver defined to resolve "a.example.com"`},
 		// what is wrong with a body
 		{"POST " + u + ` {`, `415 415 JsonError: json error`},
 		{"POST " + u, `415 415 JsonError: json error`},
 		{"POST " + u + ` {"server":"127.0.0.1:5"} {}`, `415 415 JsonError: json error`},
 		{"POST " + u + " {\"server\":\"\xff\"}", `415 415 JsonError: json error`},
-		{"POST " + u + ` []`, `400 400 UpstreamConfFormatError: invalid JSON: an object is expected`},
-		{"POST " + u + ` null`, `400 400 UpstreamConfFormatError: invalid JSON: an object is expected`},
+		{"POST " + u + ` []`, `400 400 UpstreamConfFormatError: invalid JSON: expected an object`},
+		{"POST " + u + ` null`, `400 400 UpstreamConfFormatError: invalid JSON: expected an object`},
 		{"POST " + u + ` {}`, `400 400 UpstreamConfFormatError: missing "server" argument`},
 		{"POST " + u + ` {"x":1,"weight":0,"y":1}`, `400 400 UpstreamConfFormatError: unknown parameter "x"`},
 		{"POST " + u + ` {"server":"127.0.0.1:5","server":"127.0.0.1:6"}`, `400 400 UpstreamConfFormatError: duplicate parameter "server"`},
@@ -106,7 +106,7 @@ func TestUpstreamAPI(t *testing.T) {
 		{"POST " + u + ` {"server":"127.0.0.1:5","route":"a; Domain=example.com"}`, `400 400 UpstreamBadRoute: ` + badRoute},
 		{"PATCH " + u + `/0 {"route":"a\r\nSet-Cookie: b"}`, `400 400 UpstreamBadRoute: ` + badRoute},
 		{"PATCH " + u + `/0 {"route":"\u00fc"}`, `400 400 UpstreamBadRoute: ` + badRoute},
-		{"POST " + u + ` {"server":"127.0.0.1:5","service":"http"}`, `400 400 UpstreamBadService: a service needs a domain name without a port`},
+		{"POST " + u + ` {"server":"127.0.0.1:5","service":"http"}`, `400 400 UpstreamBadService: "service" requires a domain name without a port`},
 		{"GET " + u, `200 [` + object(0, "127.0.0.1:1") + `,` + object(1, "127.0.0.1:2", `"backup":true`) + `]`},
 	} {
 		if got := askAPI(s, step.call); got != step.want {

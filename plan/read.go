@@ -51,7 +51,7 @@ func readPipe(path string) ([]byte, error) {
 			return data, nil
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && time.Now().After(end) {
-			err = fmt.Errorf("nothing came through the named pipe within %v", pipePatience)
+			err = fmt.Errorf("no data from the named pipe within %v", pipePatience)
 		}
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}

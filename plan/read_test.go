@@ -28,9 +28,9 @@ func TestFilesOfAConfigurationDoNotStopTheStart(t *testing.T) {
 	p.FS = os.DirFS("/")
 	pipePatience = 50 * time.Millisecond
 	for path, want := range map[string]string{
-		pipe:        "nothing came through the named pipe within 50ms",
-		socket:      "it is a socket, not a file",
-		"/dev/zero": "it is a device, not a file",
+		pipe:        "no data from the named pipe within 50ms",
+		socket:      "not a regular file: socket",
+		"/dev/zero": "not a regular file: device",
 		dir:         "is a directory",
 		dir + "/x":  "no such file or directory",
 	} {

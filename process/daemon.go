@@ -25,7 +25,7 @@ const readyWord = "ready\n"
 func (b *bootLog) detach(args []string) int {
 	self, err := os.Executable()
 	if err != nil {
-		b.fail(fmt.Errorf("the path of the program is unknown: %w", err))
+		b.fail(fmt.Errorf("cannot determine the path of the executable: %w", err))
 		return 1
 	}
 	in, out, err := os.Pipe()
@@ -42,7 +42,7 @@ func (b *bootLog) detach(args []string) int {
 	err = child.Start()
 	out.Close() // only the child is to hold it, so that its end is seen
 	if err != nil {
-		b.fail(fmt.Errorf("starting %s detached failed: %w", self, err))
+		b.fail(fmt.Errorf("cannot start %s in the background: %w", self, err))
 		return 1
 	}
 	word := make([]byte, len(readyWord))

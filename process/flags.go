@@ -104,7 +104,7 @@ func (f *flags) value(letter byte) (place *string, what string) {
 func (f *flags) options() (cycle.Options, error) {
 	prefix, err := filepath.Abs(f.prefix)
 	if err != nil {
-		return cycle.Options{}, fmt.Errorf("the working directory is unknown, give -p as an absolute path: %w", err)
+		return cycle.Options{}, fmt.Errorf("cannot determine the working directory, set -p to an absolute path: %w", err)
 	}
 	prefix = strings.TrimSuffix(prefix, "/") + "/"
 	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), ErrorLog: f.errorLog, FS: os.DirFS("/")}
@@ -115,7 +115,7 @@ func (f *flags) options() (cycle.Options, error) {
 		o.Globals += ";"
 	}
 	if len(o.ConfPath) > maxPath {
-		return o, errors.New("the path of the configuration file is too long")
+		return o, errors.New("path of the configuration file is too long")
 	}
 	return o, nil
 }

@@ -171,7 +171,7 @@ func (s *server) serve(signals <-chan os.Signal) {
 				s.host.Reopen()
 				s.redirect()
 			case syscall.SIGUSR2:
-				s.note(sig, ", ignored: starling does not replace its binary in flight")
+				s.note(sig, ", ignored: starling cannot upgrade its binary while running")
 			default:
 				s.note(sig, ", ignored")
 			}
@@ -200,7 +200,7 @@ func (s *server) reload() {
 	s.redirect()
 	applyLimits(c.Settings, c.Log())
 	if changed(s.user, c.Settings.User) {
-		c.Log().Logf(logs.Warn, "another \"user\" takes effect with a restart, not with a reload")
+		c.Log().Logf(logs.Warn, "a changed \"user\" takes effect only on restart")
 	}
 	if path := c.PIDPath(); path != s.pidPath {
 		if err := s.host.AsStarted(func() error { return writePID(path) }); err != nil {

@@ -67,7 +67,7 @@ func (o *office) asStarted(work func() error) error {
 		}
 		err := work()
 		if err := setRights(0); err != nil {
-			panic(fmt.Sprintf("the rights of root cannot be given up again: %v", err)) // better no server than one that serves as root
+			panic(fmt.Sprintf("cannot drop root privileges again: %v", err)) // better no server than one that serves as root
 		}
 		return err
 	})

@@ -46,7 +46,7 @@ func whom(u *core.User) (identity, error) {
 		id.group = group.Name
 	}
 	if id.groups, err = memberOf(u.Name, id.gid); err != nil {
-		return id, conf.At(u.Node, "the groups of user \"%s\" are unknown: %s", u.Name, err)
+		return id, conf.At(u.Node, "cannot look up the groups of user \"%s\": %s", u.Name, err)
 	}
 	return id, nil
 }
@@ -59,7 +59,7 @@ func nobodyIs(lookup func(string) (*user.User, error)) (identity, error) {
 		return id, nil //nolint:nilerr // the numbers will do
 	}
 	if id.uid, err = strconv.Atoi(account.Uid); err != nil {
-		return id, fmt.Errorf("user \"%s\" has the id \"%s\", which is no number", nobody, account.Uid)
+		return id, fmt.Errorf("ID \"%[2]s\" of user \"%[1]s\" is not a number", nobody, account.Uid)
 	}
 	for _, name := range []string{nobody, "nogroup"} {
 		group, err := user.LookupGroup(name)
@@ -67,7 +67,7 @@ func nobodyIs(lookup func(string) (*user.User, error)) (identity, error) {
 			continue
 		}
 		if id.gid, err = strconv.Atoi(group.Gid); err != nil {
-			return id, fmt.Errorf("group \"%s\" has the id \"%s\", which is no number", name, group.Gid)
+			return id, fmt.Errorf("ID \"%[2]s\" of group \"%[1]s\" is not a number", name, group.Gid)
 		}
 		id.group = name
 		break
@@ -82,7 +82,7 @@ func (id *identity) failed(call string, err error) error {
 	if id.node != nil {
 		return conf.At(id.node, "%s", text)
 	}
-	return errors.New(text + ": a process started as root becomes \"nobody\"; name another user with \"user\", or stay root with \"user root\"")
+	return errors.New(text + ": starling started as root runs as \"nobody\" by default; set another \"user\", or keep root with \"user root\"")
 }
 
 // become gives up the rights of root for those of a user, once everything is open that only root may open. What a reload needs of them is kept
@@ -99,7 +99,7 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		return err
 	}
 	if id.uid == 0 {
-		log.Logf(logs.Notice, "running as root, as \"user\" says: whatever lies below \"root\" is served, whoever may read it")
+		log.Logf(logs.Notice, "running as root because \"user\" is root: every file below \"root\" can be served regardless of its permissions")
 		return nil
 	}
 	for _, err := range host.GiveTo(id.uid, id.gid) {
@@ -115,7 +115,7 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if err := syscall.Setuid(id.uid); err != nil {
 		return id.failed(fmt.Sprintf("setuid(%d)", id.uid), err)
 	}
-	left := "a reload can bind ports below 1024, and read and write files as root"
+	left := "reloads keep root's privileges to bind ports below 1024 and to read and write files"
 	if keeps == nil {
 		keeps = kept.settle()
 	}
@@ -123,8 +123,8 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		host.GaveUpRights(kept.asStarted)
 	} else {
 		host.GaveUpRights(nil)
-		log.Logf(logs.Warn, "no rights of root can be kept for reloads: %v", keeps)
-		left = "a reload has no more rights than that: it cannot bind new ports below 1024, and reads only what this user may read"
+		log.Logf(logs.Warn, "cannot keep root privileges for reloads: %v", keeps)
+		left = "reloads have only this user's privileges: they cannot bind new ports below 1024 or read files of other users"
 	}
 	log.Logf(logs.Notice, "started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s", id.user, id.uid, id.group, id.gid, left)
 	return nil
@@ -144,7 +144,7 @@ func memberOf(name string, gid int) ([]int, error) {
 	for _, n := range names {
 		id, err := strconv.Atoi(n)
 		if err != nil {
-			return nil, fmt.Errorf("group id %q is no number", n)
+			return nil, fmt.Errorf("group ID %q is not a number", n)
 		}
 		if id != gid {
 			groups = append(groups, id)

@@ -38,8 +38,8 @@ func TestProxiedConnections(t *testing.T) {
 	}{
 		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nrest", io.EOF, "192.0.2.1:1", false, ""},
 		{"PROXY UNKNOWN\r\nrest", io.EOF, "", false, ""},
-		{"GET / HTTP/1.0\r\n\r\n", io.EOF, "", true, `broken header: "GET / HTTP/1.0\r" (it begins with neither PROXY nor the signature of version 2) while reading PROXY protocol`},
-		{"PROXY TC", io.EOF, "", true, `broken header: "PROXY TC" (it ends too early) while reading PROXY protocol`},
+		{"GET / HTTP/1.0\r\n\r\n", io.EOF, "", true, `broken header: "GET / HTTP/1.0\r" (no version 1 or version 2 signature) while reading PROXY protocol`},
+		{"PROXY TC", io.EOF, "", true, `broken header: "PROXY TC" (truncated header) while reading PROXY protocol`},
 		{"", io.EOF, "", false, "client closed connection while reading PROXY protocol"},
 		{"", os.ErrDeadlineExceeded, "", false, "client timed out (110: Connection timed out) while reading PROXY protocol"},
 		{"PROXY TC", os.ErrDeadlineExceeded, "", false, "client timed out (110: Connection timed out) while reading PROXY protocol"},

@@ -111,7 +111,7 @@ func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted boo
 // unlock tries each password. A wrong one may yield bytes that are no key, so the result is parsed too.
 func unlock(passwords [][]byte, decrypt func(password []byte) ([]byte, error)) ([]byte, error) {
 	if len(passwords) == 0 {
-		return nil, errors.New("the key is encrypted and there is no password file")
+		return nil, errors.New("key is encrypted and no password file is set")
 	}
 	var last error
 	for _, password := range passwords {
@@ -130,7 +130,7 @@ func unlock(passwords [][]byte, decrypt func(password []byte) ([]byte, error)) (
 	if errors.Is(last, errUnsupportedEncryption) {
 		return nil, last
 	}
-	return nil, errors.New("bad decrypt: no password of the password file fits")
+	return nil, errors.New("bad decrypt: no matching password in the password file")
 }
 
 func parseKeyDER(der []byte) (crypto.Signer, error) {

@@ -79,7 +79,7 @@ func parseCiphers(list string) (ids []uint16, warnings []string, err error) {
 		}
 		match, unknown := selectSuites(word)
 		if unknown != "" && action == 0 {
-			warnings = append(warnings, fmt.Sprintf("cipher %q is not available and left out", unknown))
+			warnings = append(warnings, fmt.Sprintf("cipher %q is not available, ignored", unknown))
 		}
 		for s := range suites {
 			switch {

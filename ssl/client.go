@@ -57,7 +57,7 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 		return nil, nil, err
 	}
 	if s.Verify && len(verify.all) == 0 {
-		return nil, nil, errors.New("no trusted certificate to verify servers with")
+		return nil, nil, errors.New("no trusted certificate to verify servers")
 	}
 	if s.NoSessionReuse {
 		config.SessionTicketsDisabled = true
@@ -143,7 +143,7 @@ func (c *Client) check(state *tls.ConnectionState, name string, now time.Time) e
 	if leaf := state.PeerCertificates[0]; !matchesName(leaf, name) {
 		err := &VerifyError{Name: name}
 		if _, isIP := parseIP(name); isIP && len(leaf.IPAddresses) == 0 {
-			err.Hint = "it has no IP names: give it some, or set the name to verify"
+			err.Hint = "it has no IP addresses: add them to the certificate, or set the name to verify"
 		}
 		return err
 	}

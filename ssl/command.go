@@ -42,7 +42,7 @@ func (c *Common) applyCommands() (noTickets bool, warnings []string, err error) 
 					return false, nil, failed("no cipher match")
 				}
 			}
-			warnings = append(warnings, "the cipher suites of TLS 1.3 are all enabled and cannot be chosen: Ciphersuites has no effect")
+			warnings = append(warnings, "Ciphersuites has no effect: all TLS 1.3 cipher suites are always enabled")
 		case "options":
 			off, notes, ok := options(value)
 			if !ok {
@@ -115,7 +115,7 @@ func options(value string) (noTickets bool, warnings []string, ok bool) {
 			noTickets = off
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("option %q of Options cannot be changed and has no effect", name))
+		warnings = append(warnings, fmt.Sprintf("option %q of Options has no effect: it cannot be changed", name))
 	}
 	return noTickets, warnings, true
 }

@@ -68,7 +68,7 @@ func parseFirstVersion(der []byte) (*revocations, error) {
 	tbs := &list.TBSCertList
 	const firstVersion = 0
 	if tbs.Version != firstVersion {
-		return nil, errors.New("not a list of version 1")
+		return nil, errors.New("unsupported version of the CRL")
 	}
 	var start struct{ Algorithm, Issuer asn1.RawValue } // tbs.Issuer has lost the kinds of its strings
 	if _, err := asn1.Unmarshal(tbs.Raw, &start); err != nil {

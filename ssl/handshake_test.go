@@ -149,7 +149,7 @@ func TestVerifyServer(t *testing.T) {
 		{"ca.crt", "server.example", ""},
 		{"ca.crt", "server.example:443", ""},
 		{"ca.crt", "other.example", `upstream SSL certificate does not match "other.example"`},
-		{"ca.crt", "10.0.0.1", `upstream SSL certificate does not match "10.0.0.1" (it has no IP names: give it some, or set the name to verify)`},
+		{"ca.crt", "10.0.0.1", `upstream SSL certificate does not match "10.0.0.1" (it has no IP addresses: add them to the certificate, or set the name to verify)`},
 		{"other-ca.crt", "server.example", "upstream SSL certificate verify error: (21:unable to verify the first certificate)"},
 		{"", "other.example", ""},
 	} {

@@ -58,7 +58,7 @@ type Finder[C any] struct {
 // Find reads the certificates for a client that asked for a name (SNI). What the error says is for the log; place it with conf.Problem.
 func (f *Finder[C]) Find(serverName string, of C) ([]*tls.Certificate, error) {
 	if !SafeName(serverName) {
-		return nil, conf.At(f.pairs[0].certificate.node, "client sent invalid server name %.255q: a certificate's name is not made of it", serverName)
+		return nil, conf.At(f.pairs[0].certificate.node, "client sent invalid server name %.255q: not used in the certificate path", serverName)
 	}
 	var all []*tls.Certificate
 	for i := range f.pairs {
@@ -81,7 +81,7 @@ func expand[C any](certificate, key *vars.Template[C], of C) (CertificateFile, e
 	file := CertificateFile{string(certificate.Append(nil, of)), string(key.Append(nil, of))}
 	for _, n := range []struct{ text, name string }{{certificate.Text(), file.Certificate}, {key.Text(), file.Key}} {
 		if climbs(n.name) && !climbs(n.text) {
-			return file, fmt.Errorf("the name of a certificate or key \"%.255s\" has \"..\" from a variable", shown(n.name))
+			return file, fmt.Errorf("certificate or key path \"%.255s\" contains \"..\" from a variable", shown(n.name))
 		}
 	}
 	return file, nil

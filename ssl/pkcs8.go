@@ -19,7 +19,7 @@ import (
 
 // Encrypted PKCS #8 keys (RFC 5958) with PBES2 (RFC 8018): what OpenSSL writes today. PBES1 is refused.
 
-var errUnsupportedEncryption = errors.New("unsupported encryption of the key")
+var errUnsupportedEncryption = errors.New("unsupported key encryption")
 
 // Bounds on what a key file may make us compute.
 const (
@@ -82,7 +82,7 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !outer.Algorithm.Algorithm.Equal(oidPBES2) {
-		return nil, fmt.Errorf("%w: %v (only PBES2 is known: rewrite it with `openssl pkcs8 -topk8`)",
+		return nil, fmt.Errorf("%w: %v (only PBES2 is supported: convert it with `openssl pkcs8 -topk8`)",
 			errUnsupportedEncryption, outer.Algorithm.Algorithm)
 	}
 	var params pbes2Params
@@ -107,7 +107,7 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 	}
 	size := block.BlockSize()
 	if len(iv) != size || len(outer.Data) == 0 || len(outer.Data)%size != 0 {
-		return nil, errors.New("the encrypted key has a wrong length")
+		return nil, errors.New("invalid length of the encrypted key")
 	}
 	plain := make([]byte, len(outer.Data))
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, outer.Data)
@@ -151,10 +151,10 @@ func derive(algorithm pkix.AlgorithmIdentifier, password []byte, keyBytes int) (
 func unmarshal(der []byte, into any) error {
 	rest, err := asn1.Unmarshal(der, into)
 	if err == nil && len(rest) > 0 {
-		err = errors.New("bytes after the end")
+		err = errors.New("trailing data")
 	}
 	if err != nil {
-		return fmt.Errorf("the encrypted key cannot be read: %w", err)
+		return fmt.Errorf("cannot parse the encrypted key: %w", err)
 	}
 	return nil
 }

@@ -120,10 +120,10 @@ func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 	var gap string
 	config.MinVersion, config.MaxVersion, gap = settings.Protocols.bounds()
 	if config.MinVersion == 0 {
-		return nil, nil, nil, fmt.Errorf("no protocol version is left: SSLv2 and SSLv3 are not available, use TLSv1.2 or TLSv1.3")
+		return nil, nil, nil, fmt.Errorf("no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3")
 	}
 	if gap != "" {
-		warnings = append(warnings, fmt.Sprintf("%s is enabled too: the versions between the lowest and the highest cannot be left out", gap))
+		warnings = append(warnings, fmt.Sprintf("%s is enabled too: versions between the lowest and the highest cannot be disabled", gap))
 	}
 	suites, unknown, err := parseCiphers(settings.Ciphers)
 	if err != nil {

@@ -64,8 +64,8 @@ func TestCipherWarningsAndErrors(t *testing.T) {
 		"NOPE":                         `SSL_CTX_set_cipher_list("NOPE") failed (no cipher match)`,
 		"":                             `SSL_CTX_set_cipher_list("") failed (no cipher match)`,
 		"aNULL":                        `SSL_CTX_set_cipher_list("aNULL") failed (no cipher match)`,
-		"HIGH:DHE-RSA-AES128-SHA":      `cipher "DHE-RSA-AES128-SHA" is not available and left out`,
-		"ECDHE+NOPE:HIGH":              `cipher "NOPE" is not available and left out`,
+		"HIGH:DHE-RSA-AES128-SHA":      `cipher "DHE-RSA-AES128-SHA" is not available, ignored`,
+		"ECDHE+NOPE:HIGH":              `cipher "NOPE" is not available, ignored`,
 		"HIGH:@SECLEVEL=0":             `"@SECLEVEL=0" in a cipher list has no effect`,
 		"HIGH:!NOPE:@STRENGTH":         "",
 		"TLS_AES_128_GCM_SHA256:AES":   "",
@@ -96,9 +96,9 @@ func TestCommands(t *testing.T) {
 		{"Protocol", "ALL,-TLSv1.3", "TLSv1 TLSv1.1 TLSv1.2"},
 		{"Protocol", "TLSv9", `SSL_CONF_cmd("Protocol", "TLSv9") failed (bad value)`},
 		{"Options", "-SessionTicket", "TLSv1.2 TLSv1.3"},
-		{"Options", "ServerPreference", `option "ServerPreference" of Options cannot be changed and has no effect`},
+		{"Options", "ServerPreference", `option "ServerPreference" of Options has no effect: it cannot be changed`},
 		{"Options", "Nonsense", `SSL_CONF_cmd("Options", "Nonsense") failed (bad value)`},
-		{"Ciphersuites", "TLS_AES_128_GCM_SHA256", "the cipher suites of TLS 1.3 are all enabled and cannot be chosen: Ciphersuites has no effect"},
+		{"Ciphersuites", "TLS_AES_128_GCM_SHA256", "Ciphersuites has no effect: all TLS 1.3 cipher suites are always enabled"},
 		{"Ciphersuites", "TLS_NOPE", `SSL_CONF_cmd("Ciphersuites", "TLS_NOPE") failed (no cipher match)`},
 		{"Groups", "X25519:P-256", "TLSv1.2 TLSv1.3"},
 		{"SignatureAlgorithms", "RSA+SHA256", `SSL_CONF_cmd "SignatureAlgorithms" is not supported by starling`},
@@ -148,13 +148,13 @@ func TestBuildErrors(t *testing.T) {
 		`cannot load certificate key "none.key": BIO_new_file() failed (No such file or directory)`:                                       pair("a.crt", "none.key"),
 		`cannot load certificate key "text": PEM_read_bio_PrivateKey() failed (no start line: Expecting: ANY PRIVATE KEY)`:                pair("a.crt", "text"),
 		`SSL_CTX_use_PrivateKey("b.key") failed (key values mismatch with certificate "a.crt")`:                                           pair("a.crt", "b.key"),
-		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (the key is encrypted and there is no password file)`: pair("a.crt", "locked.key"),
-		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (bad decrypt: no password of the password file fits)`: func(s *ServerSettings) {
+		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (key is encrypted and no password file is set)`: pair("a.crt", "locked.key"),
+		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (bad decrypt: no matching password in the password file)`: func(s *ServerSettings) {
 			pair("a.crt", "locked.key")(s)
 			s.PasswordFile = "passwords"
 		},
-		`cannot load certificate key "old.key": PEM_read_bio_PrivateKey() failed (unsupported encryption of the key: 1.2.840.113549.1.12.1.3 ` +
-			"(only PBES2 is known: rewrite it with `openssl pkcs8 -topk8`))": func(s *ServerSettings) {
+		`cannot load certificate key "old.key": PEM_read_bio_PrivateKey() failed (unsupported key encryption: 1.2.840.113549.1.12.1.3 ` +
+			"(only PBES2 is supported: convert it with `openssl pkcs8 -topk8`))": func(s *ServerSettings) {
 			pair("a.crt", "old.key")(s)
 			s.PasswordFile = "passwords"
 		},
@@ -171,7 +171,7 @@ func TestBuildErrors(t *testing.T) {
 			s.TicketKeys = []string{"ticket"}
 		},
 		`SSL_CTX_set1_curves_list("P-256:nope") failed: curve "nope" is not available`:           func(s *ServerSettings) { s.Curves = "P-256:nope" },
-		`no protocol version is left: SSLv2 and SSLv3 are not available, use TLSv1.2 or TLSv1.3`: func(s *ServerSettings) { s.Protocols = 0 },
+		`no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3`: func(s *ServerSettings) { s.Protocols = 0 },
 	} {
 		s := NewServerSettings()
 		change(&s)

@@ -13,7 +13,7 @@ import (
 const maxPasses = 10
 
 // ErrNobodyListens says that the configuration has no such address.
-var ErrNobodyListens = errors.New("nobody listens there")
+var ErrNobodyListens = errors.New("no listener on that address")
 
 // handoff finds who serves an address of the configuration, http's and stream's.
 type handoff struct {

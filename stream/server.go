@@ -96,7 +96,7 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 			}
 			if hook.Phase == Content {
 				if answers != "" {
-					return nil, conf.At(scope.Node, "\"%s\" and \"%s\" in one server: only one can answer", answers, m.Name)
+					return nil, conf.At(scope.Node, "\"%s\" and \"%s\" cannot be used in the same server", answers, m.Name)
 				}
 				answers = m.Name
 			}

@@ -24,7 +24,7 @@ const (
 	OutOfMemory      = "UpstreamOutOfMemory"
 	EntryExists      = "EntryExists"
 	maxRouteBytes    = 32
-	invalidRoute     = "invalid route, it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls"
+	invalidRoute     = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are not allowed"
 	maxEditedWeight  = 65535
 	notFoundTemplate = "server with ID %q does not exist"
 )
@@ -173,7 +173,7 @@ func (g *Group) Remove(id int) error {
 	case s == nil:
 		return &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
 	case s.parent != nil:
-		return &EditError{ServerImmutable, fmt.Sprintf("server %d was resolved from server %d: remove that one", id, s.parent.ID)}
+		return &EditError{ServerImmutable, fmt.Sprintf("server %d was resolved from server %d: remove that server instead", id, s.parent.ID)}
 	case !s.settings.template():
 		g.leave(s)
 		return nil

@@ -95,7 +95,7 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Server, error) {
 	slot := g.freeSlot()
 	if slot < 0 {
-		return nil, &EditError{Code: OutOfMemory, Text: fmt.Sprintf("upstream %q has %d servers already", g.Name, maxServers)}
+		return nil, &EditError{Code: OutOfMemory, Text: fmt.Sprintf("upstream %q already has %d servers, the limit", g.Name, maxServers)}
 	}
 	s := g.newServer(settings, parent)
 	s.slot, g.slots[slot] = slot, s

@@ -82,7 +82,7 @@ func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clo
 		switch trouble := describe(err); {
 		case trouble == told:
 		case trouble == "":
-			log.Logf(logs.Notice, "%s is resolved again in upstream %q", t.settings.Host, g.Name)
+			log.Logf(logs.Notice, "resolved %s again in upstream %q", t.settings.Host, g.Name)
 			told = ""
 		default:
 			log.Logf(logs.Error, "%s in upstream %q", trouble, g.Name)

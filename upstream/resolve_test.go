@@ -144,7 +144,7 @@ func TestResolveFollowsTheDNS(t *testing.T) {
 		names.set("app")
 		step(2*time.Second, "", `error: app could not be resolved (3: Host not found) in upstream "u"`)
 		names.set("app", "10.0.0.9")
-		step(time.Second, "4 10.0.0.9:8080 w3", `notice: app is resolved again in upstream "u"`)
+		step(time.Second, "4 10.0.0.9:8080 w3", `notice: resolved app again in upstream "u"`)
 		// A template added at run time is followed too, a removed one no longer.
 		names.set("late", "10.0.1.1")
 		if _, err := g.AddNew(template("late", nil), c.Now()); err != nil {

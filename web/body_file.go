@@ -86,7 +86,7 @@ func failedCall(call, path string, err error) error {
 
 // fileFault is a failed call that leaves a request without its body.
 func fileFault(err error) error {
-	return &bodyFault{500, logs.Crit, err.Error() + ", the request body cannot be kept in client_body_temp_path"}
+	return &bodyFault{500, logs.Crit, err.Error() + ", cannot store the request body in client_body_temp_path"}
 }
 
 // maxNameTries bounds the search for a number that no file left over has.
@@ -175,7 +175,7 @@ func (f *BodyFile) write(p []byte) error {
 	return nil
 }
 
-var errFileCut = errors.New("the file is shorter than what was written: somebody has cut it")
+var errFileCut = errors.New("file was truncated")
 
 // ReadAt reads from an offset as much as there is; fewer bytes than asked for are those up to the end.
 func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
@@ -185,7 +185,7 @@ func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 		if err == nil || err == io.EOF {
 			err = errFileCut
 		}
-		return n, &bodyFault{500, logs.Crit, failedCall("pread", f.Name, err).Error() + ", the request body cannot be read again"}
+		return n, &bodyFault{500, logs.Crit, failedCall("pread", f.Name, err).Error() + ", cannot reread the request body"}
 	}
 	return n, nil
 }
@@ -222,7 +222,7 @@ func makeBodyDirs(p *plan.Plan) error {
 		case path.node.File != "":
 			return conf.At(path.node, "%s", err)
 		default:
-			p.Log.Logf(logs.Error, "%v; bodies beyond client_body_buffer_size will be answered with 500", err)
+			p.Log.Logf(logs.Error, "%v; requests with bodies larger than client_body_buffer_size will fail with 500", err)
 		}
 	}
 	return nil

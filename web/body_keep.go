@@ -40,18 +40,18 @@ func (r *Request) dropKept() {
 	if k.file != nil {
 		k.file.stays = k.file.stays && k.whole // nobody was told the name of half a body
 		if err := k.file.release(); err != nil {
-			r.Logf(logs.Alert, "the temporary file of a request body: %v", err)
+			r.Logf(logs.Alert, "cannot remove the temporary file of a request body: %v", err)
 		}
 	}
 	*k = keptBody{}
 }
 
 // errBodyGone is a body that was passed on as it came, and is asked for once more by an error page or another location.
-var errBodyGone = &bodyFault{502, logs.Error, "the request body was passed on while it came and cannot be read again: proxy_request_buffering keeps it"}
+var errBodyGone = &bodyFault{502, logs.Error, "request body was streamed and cannot be read again; enable proxy_request_buffering"}
 
 // errSpoolFull is a body that can only be kept in a file where those of the process are full.
-var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in temporary files hold %d bytes, which is the most: "+
-	"lower client_max_body_size, bound uploads with limit_conn, or take proxy_request_buffering off", int64(maxSpooledBytes))}
+var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: "+
+	"lower client_max_body_size, limit uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes))}
 
 // TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless BodyDone, is to be
 // read with ReadBody.
@@ -224,6 +224,6 @@ func (r *Request) spoolIsFull(whole bool) error {
 	if whole {
 		return errSpoolFull
 	}
-	r.Logf(logs.Warn, "%s; this one is passed on as it comes", errSpoolFull.text)
+	r.Logf(logs.Warn, "%s; streaming this one", errSpoolFull.text)
 	return nil
 }

@@ -138,10 +138,10 @@ func TestFullSpool(t *testing.T) {
 		limit      int64
 		want, log  string
 	}{
-		{"before the file", `keep;`, 1000, "memory, more follows: ", "; this one is passed on as it comes"},
-		{"within the file", `keep;`, 40000, "file, more follows: xxx", "; this one is passed on as it comes"},
-		{"it must be whole", `keep whole;`, 40000, "", "[error] *1 request bodies in temporary files hold "},
-		{"it must be in a file", `keep; client_body_in_file_only on;`, 40000, "", "[error] *1 request bodies in temporary files hold "},
+		{"before the file", `keep;`, 1000, "memory, more follows: ", "; streaming this one"},
+		{"within the file", `keep;`, 40000, "file, more follows: xxx", "; streaming this one"},
+		{"it must be whole", `keep whole;`, 40000, "", "[error] *1 request bodies in temporary files reached the limit of "},
+		{"it must be in a file", `keep; client_body_in_file_only on;`, 40000, "", "[error] *1 request bodies in temporary files reached the limit of "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := keep(t, `location / { `+c.conf+` }`, func(p *plan.Plan) { web.LimitBodyFiles(p, c.limit) })
@@ -265,7 +265,7 @@ func TestBodyDirectories(t *testing.T) {
 		t.Errorf("got %v, want mkdir() …%s", err, want)
 	}
 	s := keep(t, "keep;", webtest.Prefix("/no/such/prefix"))
-	if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, `[error] mkdir() "/no/such/prefix/client_body_temp" failed (2: No such file or directory); bodies beyond`) {
+	if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, `[error] mkdir() "/no/such/prefix/client_body_temp" failed (2: No such file or directory); requests with bodies larger than`) {
 		t.Errorf("the log says %q", log)
 	}
 	if got := body(s.Send(post("Content-Length: 5", "hello"))); got != "memory: hello" {

@@ -89,7 +89,7 @@ func (s *Site) release(c *Conn) {
 // endHangups is called when a retired site has no connection left.
 func (s *Site) endHangups() {
 	if err := s.hangups.close(); err != nil {
-		s.servers[0].Log.Logf(logs.Alert, "closing an epoll failed: %v", err)
+		s.servers[0].Log.Logf(logs.Alert, "closing an epoll instance failed: %v", err)
 	}
 }
 

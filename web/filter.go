@@ -53,7 +53,7 @@ func (r *Request) pass(p []byte, last bool) error {
 }
 
 // errTooLong is a handler that sends more than it promised.
-var errTooLong = errors.New("the response is longer than its Content-Length")
+var errTooLong = errors.New("response is longer than its Content-Length")
 
 // errClientLeft is a client that went away while its response was held back by limit_rate.
 var errClientLeft = errors.New("client closed connection")

@@ -77,7 +77,7 @@ func (r *Request) process(at step) Result {
 		return result
 	}
 	if r.orphaned {
-		r.Logf(logs.Error, "an \"if\" that matched before says who answers, and the last one that matched (in %s:%d) has none of it",
+		r.Logf(logs.Error, "an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not inherit it",
 			r.Location.Scope.Node.File, r.Location.Scope.Node.Line)
 		return 500
 	}

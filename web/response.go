@@ -248,7 +248,7 @@ func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 	}
 	w, ok := r.wire.(hijacker)
 	if !ok {
-		return nil, nil, errors.New("only a connection of HTTP/1.1 can become a tunnel")
+		return nil, nil, errors.New("only HTTP/1.1 connections can be upgraded")
 	}
 	r.keep, r.finished, r.hijacked = false, true, true
 	conn, buffered = w.hijack(r)

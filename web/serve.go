@@ -86,7 +86,7 @@ func (r *Request) serve() (keep bool) {
 // finish ends the response and waits for what was set off by the request.
 func (r *Request) finish() {
 	if !r.headSent && !r.finished {
-		r.Logf(logs.Error, "a handler ended the request without a response")
+		r.Logf(logs.Error, "a handler finished the request without sending a response")
 		r.runWith(500)
 	}
 	r.FinishBody() // its failure is remembered

@@ -216,7 +216,7 @@ func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
 	case m.Name == l.outer:
 		return before, nil
 	}
-	return nil, conf.At(b.Scope.Node, "\"%s\" and \"%s\" in one location: only one can answer", l.answers, m.Name)
+	return nil, conf.At(b.Scope.Node, "\"%s\" and \"%s\" cannot be used in the same location", l.answers, m.Name)
 }
 
 // Location compiles a block inside this one (if, a nested block of a module) that a handler may switch to.

@@ -72,7 +72,7 @@ func (c *Conn) lookAfterSocket() {
 		return
 	}
 	if c.presence.id, err = watcher.Add(raw, c.tellGone); err != nil {
-		c.server.Log.Logf(logs.Info, "*%d nobody looks whether the client leaves: %v", c.Serial, err)
+		c.server.Log.Logf(logs.Info, "*%d cannot watch for the client's disconnect: %v", c.Serial, err)
 	}
 }
 
@@ -94,7 +94,7 @@ func (h *siteHangups) get(s *Site) *hangups.Watcher {
 	h.once.Do(func() {
 		watcher, err := hangups.New()
 		if err != nil {
-			s.servers[0].Log.Logf(logs.Warn, "that clients leave while they wait is noticed late: %v", err)
+			s.servers[0].Log.Logf(logs.Warn, "cannot watch for client disconnects; they will be detected late: %v", err)
 			return
 		}
 		h.watcher = watcher

@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 		client.Write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-w.begun
 		if !web.LooksAfter(s.Site) {
-			t.Fatal("nobody looks whether the client leaves")
+			t.Fatal("the client's disconnect is not watched for")
 		}
 		w.answer <- struct{}{}
 		if got := client.Read("GET").Text; got != "waited" {

@@ -17,10 +17,10 @@ type memoryWire struct {
 }
 
 // errSubrequestTooLarge is a subrequest whose response is larger than what its parent wants to keep.
-var errSubrequestTooLarge = errors.New("the response of the subrequest is larger than what is kept of it")
+var errSubrequestTooLarge = errors.New("subrequest response is too large for its buffer")
 
 // errDropped ends an answer that nobody wants: reading a little more may keep the connection to the server, reading a file does not pay.
-var errDropped = errors.New("the body of the response is dropped")
+var errDropped = errors.New("response body is discarded")
 
 // maxDroppedBytes is how much of a body is read only to drop it.
 const maxDroppedBytes = 64 << 10

@@ -217,7 +217,7 @@ func (s *Sketch) Append(dst []byte) []byte {
 func ParseSketch(b []byte) (*Sketch, error) {
 	cells := len(b) / SketchCellBytes
 	if cells*SketchCellBytes != len(b) || cells < MinSketchCells || cells > MaxSketchCells || cells&(cells-1) != 0 {
-		return nil, fmt.Errorf("a sketch of %d bytes: not a power of two of %d to %d cells", len(b), MinSketchCells, MaxSketchCells)
+		return nil, fmt.Errorf("invalid sketch size of %d bytes, expected a power of two of %d to %d cells", len(b), MinSketchCells, MaxSketchCells)
 	}
 	s := NewSketch(cells)
 	for i := range s.cells {

@@ -98,7 +98,7 @@ func (d *Decoder) Next() (f Frame, ok bool, err error) {
 	content := pending[n : n+int(size)-crcBytes]
 	sum := binary.LittleEndian.Uint32(pending[n+int(size)-crcBytes:])
 	if crc32.Checksum(content, castagnoli) != sum {
-		return Frame{}, false, errors.New("the checksum of a frame does not match: bytes were changed on the way")
+		return Frame{}, false, errors.New("frame checksum mismatch: data was corrupted in transit")
 	}
 	d.read += n + int(size)
 	f = Frame{Type: Type(content[0] &^ compressedBit), Body: content[1:], WireBytes: n + int(size)}
@@ -119,10 +119,10 @@ func (d *Decoder) checkSize(size uint64, n int, pending []byte) error {
 		}
 	}
 	if n <= 0 || size > limit {
-		return fmt.Errorf("a frame of more than %d bytes is announced", limit)
+		return fmt.Errorf("frame is longer than the limit of %d bytes", limit)
 	}
 	if size < 1+crcBytes {
-		return fmt.Errorf("a frame of %d bytes is announced, the shortest has %d", size, 1+crcBytes)
+		return fmt.Errorf("frame of %d bytes is shorter than the minimum of %d", size, 1+crcBytes)
 	}
 	return nil
 }
@@ -133,14 +133,14 @@ func (d *Decoder) expand(f Frame) ([]byte, error) {
 	case f.Type.bulk() && !d.records, f.Type > lastType, f.Type == 0:
 		return nil, nil
 	case !f.Type.bulk():
-		return nil, fmt.Errorf("a frame of type %d is compressed; only those with records may be", f.Type)
+		return nil, fmt.Errorf("frame of type %d is compressed; only frames with records may be", f.Type)
 	}
 	size, err := s2.DecodedLen(f.Body)
 	if err != nil || size > MaxFrameBytes {
-		return nil, fmt.Errorf("a compressed frame of a wrong or too large size (%d bytes)", size)
+		return nil, fmt.Errorf("invalid size of a compressed frame (%d bytes)", size)
 	}
 	if size > d.credit {
-		return nil, fmt.Errorf("a compressed frame of %d bytes expands to %d, at most %d times its size is allowed", f.WireBytes, size, MaxRatio)
+		return nil, fmt.Errorf("compressed frame of %d bytes expands to %d; at most %d times its size is allowed", f.WireBytes, size, MaxRatio)
 	}
 	d.credit -= size
 	d.expanded = expansions.Get().(*[]byte)
@@ -149,7 +149,7 @@ func (d *Decoder) expand(f Frame) ([]byte, error) {
 	}
 	body, err := s2.Decode((*d.expanded)[:size], f.Body)
 	if err != nil {
-		return nil, fmt.Errorf("a compressed frame cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot decompress frame: %w", err)
 	}
 	return body, nil
 }

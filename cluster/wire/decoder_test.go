@@ -59,12 +59,12 @@ func TestBytesClaimedCostNothing(t *testing.T) {
 		{"an unknown type, well compressed", 77, zeros, true, ""},
 		{"records that nobody waits for", TypeData, claims(MaxFrameBytes), false, ""},
 		{"records that nobody waits for, well compressed", TypeTeach, zeros, false, ""},
-		{"no records", TypeHeartbeat, claims(MaxFrameBytes), true, "a frame of type 3 is compressed"},
-		{"a hello", TypeHello, zeros, true, "a frame of type 1 is compressed"},
+		{"no records", TypeHeartbeat, claims(MaxFrameBytes), true, "frame of type 3 is compressed"},
+		{"a hello", TypeHello, zeros, true, "frame of type 1 is compressed"},
 		{"records", TypeData, claims(MaxFrameBytes), true, "at most 64 times its size is allowed"},
 		{"records, well compressed", TypeRepair, zeros, true, "at most 64 times its size is allowed"},
-		{"more than any frame has", TypeTeach, claims(1 << 40), true, "a compressed frame of a wrong or too large size"},
-		{"less than it has", TypeTeach, claims(1 << 10), true, "a compressed frame cannot be read"},
+		{"more than any frame has", TypeTeach, claims(1 << 40), true, "invalid size of a compressed frame"},
+		{"less than it has", TypeTeach, claims(1 << 10), true, "cannot decompress frame"},
 	}
 	for _, test := range tests {
 		d := trusted(test.records)

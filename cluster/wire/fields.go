@@ -7,7 +7,7 @@ import (
 )
 
 // errShort is what every cut-off message gives.
-var errShort = errors.New("the message ends too early")
+var errShort = errors.New("message is truncated")
 
 // fields reads the parts of a body one after the other and remembers the first failure, so that
 // the parsers below read like the messages they parse.
@@ -39,7 +39,7 @@ const maxSequence = 1 << 48
 func (f *fields) sequence() uint64 {
 	v := f.uvarint()
 	if v >= maxSequence {
-		f.fail(fmt.Errorf("sequence %d, which no journal reaches", v))
+		f.fail(fmt.Errorf("sequence %d is out of range", v))
 		return 0
 	}
 	return v
@@ -82,7 +82,7 @@ func (f *fields) span(limit int, what string) []byte {
 		return nil
 	}
 	if n > uint64(limit) {
-		f.fail(fmt.Errorf("%s of %d bytes; at most %d are allowed", what, n, limit))
+		f.fail(fmt.Errorf("%s has %d bytes; at most %d are allowed", what, n, limit))
 		return nil
 	}
 	if n > uint64(len(f.rest)) {

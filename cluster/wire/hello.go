@@ -98,7 +98,7 @@ func (f *fields) proof() (p Proof) {
 	}
 	p.Salt = f.fixed64()
 	for range f.count(maxSubjects, "subjects") {
-		p.Subjects = append(p.Subjects, f.text(MaxSubjectBytes, "a subject"))
+		p.Subjects = append(p.Subjects, f.text(MaxSubjectBytes, "subject"))
 	}
 	return p
 }
@@ -168,7 +168,7 @@ func ParseHello(body []byte) (Hello, error) {
 func (f *fields) hello() (h Hello) {
 	h.MinVersion, h.Version, h.Features = f.uvarint(), f.uvarint(), f.uvarint()
 	h.NodeID, h.Incarnation = f.fixed64(), f.fixed64()
-	h.Cluster = f.text(MaxNameBytes, "a cluster name")
+	h.Cluster = f.text(MaxNameBytes, "cluster name")
 	h.TimeoutMS, h.WallMS = f.uvarint(), f.uvarint()
 	h.Zones, h.Proof = f.zones(), f.proof()
 	return h
@@ -176,7 +176,7 @@ func (f *fields) hello() (h Hello) {
 
 func (f *fields) zones() (zones []Zone) {
 	for range f.count(MaxZones, "zones") {
-		entry := fields{rest: f.span(MaxHelloBytes, "a zone")}
+		entry := fields{rest: f.span(MaxHelloBytes, "zone")}
 		z := entry.zone()
 		if f.err == nil && entry.err != nil {
 			f.fail(entry.err)
@@ -190,9 +190,9 @@ func (f *fields) zones() (zones []Zone) {
 }
 
 func (f *fields) zone() (z Zone) {
-	z.Name = f.text(MaxNameBytes, "a zone name")
+	z.Name = f.text(MaxNameBytes, "zone name")
 	z.Kind = f.byte()
-	z.Expression = f.text(MaxExpressionBytes, "a key expression")
+	z.Expression = f.text(MaxExpressionBytes, "key expression")
 	z.Bytes, z.TimeoutMS, z.RateMilli = f.uvarint(), f.uvarint(), f.uvarint()
 	z.Origin = f.fixed64()
 	flags := f.byte()
@@ -269,8 +269,8 @@ func ParseReply(body []byte) (Reply, error) {
 	f := &fields{rest: body}
 	var r Reply
 	r.Status = Status(f.byte())
-	r.Text = f.text(MaxTextBytes, "a text")
-	inner := &fields{rest: f.span(MaxHelloBytes, "a hello")}
+	r.Text = f.text(MaxTextBytes, "text")
+	inner := &fields{rest: f.span(MaxHelloBytes, "hello")}
 	r.Hello = inner.hello()
 	r.Resumes = f.resumes()
 	if err := errors.Join(f.err, inner.err); err != nil {

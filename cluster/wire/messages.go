@@ -295,7 +295,7 @@ func (g Goodbye) Append(dst []byte) []byte {
 // ParseGoodbye reads the body of a Goodbye frame.
 func ParseGoodbye(body []byte) (Goodbye, error) {
 	f := fields{rest: body}
-	g := Goodbye{Reason: Reason(f.byte()), Text: f.text(MaxTextBytes, "a text")}
+	g := Goodbye{Reason: Reason(f.byte()), Text: f.text(MaxTextBytes, "text")}
 	return g, named("goodbye", f.err)
 }
 

@@ -53,7 +53,7 @@ func ParseSketch(body []byte) (Sketch, error) {
 	f := fields{rest: body}
 	s := Sketch{Zone: f.uvarint(), First: f.byte(), Last: f.byte(), Fresh: f.byte() != 0, Cells: f.rest}
 	if f.err == nil && s.Last < s.First {
-		f.fail(fmt.Errorf("shards %d to %d", s.First, s.Last))
+		f.fail(fmt.Errorf("invalid shard range %d to %d", s.First, s.Last))
 	}
 	return s, named("sketch", f.err)
 }

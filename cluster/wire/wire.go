@@ -118,16 +118,16 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
-	const hint = "is the other side a zone_sync server of starling, with or without TLS as here?"
+	const hint = "check that the peer is a starling zone_sync server and that both sides use TLS or neither does"
 	switch {
 	case e.First == "":
-		return "nothing was sent"
+		return "peer sent nothing"
 	case e.First[0] == 0x16:
-		return "a TLS handshake arrived where the sync protocol was expected; " + hint
+		return "received a TLS handshake instead of the sync protocol; " + hint
 	case e.First[0] == 0x15:
-		return "a TLS alert arrived where the sync protocol was expected; " + hint
+		return "received a TLS alert instead of the sync protocol; " + hint
 	case e.First[0] >= 'A' && e.First[0] <= 'Z':
-		return fmt.Sprintf("text arrived where the sync protocol was expected (%q, HTTP?); %s", e.First, hint)
+		return fmt.Sprintf("received text instead of the sync protocol (%q, HTTP?); %s", e.First, hint)
 	}
-	return fmt.Sprintf("these bytes are not the sync protocol: %q; %s", e.First, hint)
+	return fmt.Sprintf("received data that is not the sync protocol: %q; %s", e.First, hint)
 }

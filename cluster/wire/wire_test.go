@@ -204,12 +204,12 @@ func TestWhatIsNotAFrame(t *testing.T) {
 		bytes []byte
 		want  string
 	}{
-		{"huge", []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, "a frame of more than 262144 bytes is announced"},
-		{"endless length", bytes.Repeat([]byte{0xff}, 11), "a frame of more than"},
-		{"too short", []byte{3, 0, 0, 0}, "a frame of 3 bytes is announced"},
-		{"flipped bit", flipped, "the checksum of a frame does not match"},
+		{"huge", []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, "frame is longer than the limit of 262144 bytes"},
+		{"endless length", bytes.Repeat([]byte{0xff}, 11), "frame is longer than"},
+		{"too short", []byte{3, 0, 0, 0}, "frame of 3 bytes is shorter"},
+		{"flipped bit", flipped, "frame checksum mismatch"},
 		{"not compressed", AppendFrame(nil, TypeTeach|compressedBit, []byte{0xff, 0xff, 0xff, 0xff, 1}, nil), "a compressed frame"},
-		{"compressed, but no records", AppendFrame(nil, TypeReady|compressedBit, s2.Encode(nil, []byte{1}), nil), "a frame of type 9 is compressed"},
+		{"compressed, but no records", AppendFrame(nil, TypeReady|compressedBit, s2.Encode(nil, []byte{1}), nil), "frame of type 9 is compressed"},
 	}
 	for _, test := range tests {
 		d := NewDecoder()

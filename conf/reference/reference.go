@@ -130,7 +130,7 @@ func code(text string) string {
 func Compatibility(modules []*conf.Module) string {
 	b, err := conf.NewBinder(modules)
 	if err != nil {
-		return "The declarations are wrong: " + err.Error() + "\n"
+		return "Invalid declarations: " + err.Error() + "\n"
 	}
 	var page strings.Builder
 	have, all := 0, 0

@@ -69,7 +69,7 @@ func TestAFullDisk(t *testing.T) {
 	if !strings.Contains(refused, "500") || !strings.Contains(refused, "no space left on device") {
 		t.Errorf("a write to a full disk was answered %s", refused)
 	}
-	n.WaitLog(`one.keyval.log" cannot be written, so writes to zone "one" are not acknowledged`)
+	n.WaitLog(`one.keyval.log"; writes to zone "one" are not acknowledged`)
 	n.WaitLog("No space left on device")
 
 	// Clients and peers are served from memory.
@@ -98,7 +98,7 @@ func TestAFullDisk(t *testing.T) {
 	if err := os.Remove(full); err != nil {
 		t.Fatal(err)
 	}
-	n.WaitLog("is written again: writes are acknowledged")
+	n.WaitLog("is writable again; acknowledging writes")
 	n.Wants(201, "*", "POST", harness.SetOne, `{"last":"4"}`)
 	n.Kill()
 	n.Start()

@@ -117,7 +117,7 @@ func TestAnEncryptedKey(t *testing.T) {
 	// Without the right password the configuration is refused, and the error names the file.
 	n.Excused = "PEM_read_bio_PrivateKey() failed"
 	n.Write("passwords", "wrong one\n")
-	refuses(n, "no password of the password file fits", n.Dir+"/key.pem")
+	refuses(n, "no matching password in the password file", n.Dir+"/key.pem")
 	n.Configure(strings.Replace(text, "zone_sync_ssl_password_file {{.Dir}}/passwords;", "", 1))
 	refuses(n, "there is no password file", n.Dir+"/key.pem")
 }

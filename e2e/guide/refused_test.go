@@ -11,9 +11,9 @@ import (
 // TestNothingIsAcceptedAndIgnored: what could not take effect is refused by -t, by name and place.
 func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 	for _, c := range []struct{ conf, want string }{
-		{"http { server { listen {{.IP}}:8080;\nlocation / {\nproxy_pass http://{{.IP}}:1; api; } } }", `"proxy" and "api" in one location: only one can answer in nginx.conf:6`},
-		{"http { server { listen {{.IP}}:8080;\nlocation / {\napi; stub_status; } } }", `"api" and "stub_status" in one location: only one can answer in nginx.conf:6`},
-		{"stream {\nserver { listen {{.IP}}:9000; zone_sync; return x; } }", `in one server: only one can answer in nginx.conf:6`},
+		{"http { server { listen {{.IP}}:8080;\nlocation / {\nproxy_pass http://{{.IP}}:1; api; } } }", `"proxy" and "api" cannot be used in the same location in nginx.conf:6`},
+		{"http { server { listen {{.IP}}:8080;\nlocation / {\napi; stub_status; } } }", `"api" and "stub_status" cannot be used in the same location in nginx.conf:6`},
+		{"stream {\nserver { listen {{.IP}}:9000; zone_sync; return x; } }", `cannot be used in the same server in nginx.conf:6`},
 		{"http { proxy_cache_path /tmp/x keys_zone=a:1m; }", `"proxy_cache_path" is not supported by starling in nginx.conf:5`},
 		{"http { upstream u { server {{.IP}}:1; queue 10; } }", `"queue" is not supported by starling in nginx.conf:5`},
 		{"http { server { location / { limit_req zone=nowhere; } } }", `zero size shared memory zone "nowhere" in nginx.conf:5`},

@@ -38,7 +38,7 @@ func TestTLSOfTheCluster(t *testing.T) {
 		{"the client's authority is another", harness.Shown, strings.Replace(harness.Asked, "ca.pem", "other.pem", 1), "2: client SSL certificate verify error"},
 		{"the client is revoked", harness.Shown, harness.Asked + "ssl_crl {{.Dir}}/node1.crl;", "2: certificate revoked"},
 		{"the address is denied", harness.Verified, "deny all;", "2: access forbidden by rule"},
-		{"the cluster is another", "zone_sync_cluster blue;", "zone_sync_cluster green;", `2: is of cluster "blue"`},
+		{"the cluster is another", "zone_sync_cluster blue;", "zone_sync_cluster green;", `2: belongs to cluster "blue"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cl := twoSides(t, c.dial, c.accept, i%2 == 0)

@@ -136,7 +136,7 @@ func TestStrangersAreShownTheDoor(t *testing.T) {
 	for _, c := range []struct{ name, conf, port, begins, said string }{
 		{"silence on the sync port", hasty.Replace(guardedClear), "9000", "", "no hello arrived within 200ms"},
 		{"half a hello on the sync port", hasty.Replace(guardedClear), "9000", wire.Preamble + "\xff", "no hello arrived within 200ms"},
-		{"a huge hello is announced", patient.Replace(guardedClear), "9000", wire.Preamble + "\x81\x80\x10", "a frame of more than 262144 bytes is announced"},
+		{"a huge hello is announced", patient.Replace(guardedClear), "9000", wire.Preamble + "\x81\x80\x10", "frame is longer than the limit of 262144 bytes"},
 		{"half a TLS hello on the sync port", tls.Replace(guardedTLS), "9000", "\x16\x03\x01\x02\x00\x01", "SSL_do_handshake() failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -154,7 +154,7 @@ func TestNobodyMovesTheTime(t *testing.T) {
 			}
 		}
 		for _, n := range cl.Nodes {
-			n.WaitLog("ahead of cluster time: it is not followed")
+			n.WaitLog("ahead of cluster time; ignoring it")
 			testkit.Eventually(t, harness.Patience, func() error {
 				s, err := ofPeers(n)
 				for _, p := range s.Peers {
@@ -198,12 +198,12 @@ func TestNobodyTakesAConnection(t *testing.T) {
 		_, a := i.meets(cl.Nodes[1], stranger(0xe1))
 		before := connectedTo(cl.Nodes[0], cl.Nodes[1])
 		p, answer := i.meets(cl.Nodes[0], a.hello)
-		if answer.status != refused || !strings.Contains(answer.text, "may not use it") {
+		if answer.status != refused || !strings.Contains(answer.text, "; rejecting ") {
 			t.Errorf("it is answered with %d %q", answer.status, answer.text)
 		}
 		_ = p.say(msgTakeover) // it may be gone already
 		i.listens(func() intro { return a.hello })
-		cl.Nodes[0].WaitLog("may not use it")
+		cl.Nodes[0].WaitLog("; rejecting ")
 		hundred(cl, t)
 		if after := connectedTo(cl.Nodes[0], cl.Nodes[1]); after != before {
 			t.Errorf("the connection was lost %d times", after-before)
@@ -240,7 +240,7 @@ func TestNobodyFillsTheLog(t *testing.T) {
 		if asked != 1 {
 			t.Errorf("it was asked to teach %d times", asked)
 		}
-		if lines := strings.Count(cl.Nodes[0].Log(), "left out frames"); lines != 1 {
+		if lines := strings.Count(cl.Nodes[0].Log(), "skipped frames"); lines != 1 {
 			t.Errorf("%d lines tell of it", lines)
 		}
 		jump := framed(msgData, bytesOf(0, uint64(1)<<40, 0, []byte{2}))

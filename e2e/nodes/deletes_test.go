@@ -87,7 +87,7 @@ func TestDeletesUseUpNothing(t *testing.T) {
 	for ; ; filled++ {
 		got := first.Must("POST", harness.SetOne, fmt.Sprintf(`{"fill%03d":"value"}`, filled))
 		if got.Status == 400 {
-			for _, part := range []string{"KeyvalOutOfMemory", `zone \"one\" is full`, "delete pairs, or give it more memory"} {
+			for _, part := range []string{"KeyvalOutOfMemory", `zone \"one\" is full`, "delete pairs, increase the zone size"} {
 				if !strings.Contains(got.Body, part) {
 					t.Errorf("the refusal does not say %q: %s", part, got.Body)
 				}

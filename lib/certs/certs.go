@@ -54,7 +54,7 @@ func NewAuthority(name string) (*Authority, error) {
 // Issue makes a certificate for server and client use. names are IP addresses or host names; the first is the common name.
 func (a *Authority) Issue(names ...string) (certPEM, keyPEM []byte, err error) {
 	if len(names) == 0 {
-		return nil, nil, fmt.Errorf("a certificate needs a name")
+		return nil, nil, fmt.Errorf("certificate has no name")
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *Authority) Revoke(certPEMs ...[]byte) ([]byte, error) {
 	for _, p := range certPEMs {
 		block, _ := pem.Decode(p)
 		if block == nil {
-			return nil, fmt.Errorf("no PEM block in the certificate to revoke")
+			return nil, fmt.Errorf("certificate to revoke has no PEM block")
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrInUse says that another process writes the log, such as one that has been told to quit and still ends its requests.
-var ErrInUse = errors.New("another process writes this log; it must end first")
+var ErrInUse = errors.New("log is in use by another process; stop that process first")
 
 // lock keeps other processes from writing the file at path, which the caller has just opened or made. It ends with the file.
 func lock(file *os.File, path string) error {

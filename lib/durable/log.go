@@ -31,7 +31,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var (
 	ErrTooLong = errors.New("record is too long for the log")
 	ErrClosed  = errors.New("log is closed")
-	ErrNotALog = errors.New("file is not a starling log but text of another program: move it away, or name another file")
+	ErrNotALog = errors.New("file is not a starling log: move it away, or configure another path")
 )
 
 // Log is an append-only file of records. Its methods may be called from any goroutine.
@@ -88,7 +88,7 @@ func (l *Log) start(replay func([]byte) error) error {
 	l.dropped, l.damaged = size-was.end, was.damaged
 	if was.damaged > 0 {
 		if err := copyAside(l.file, size, l.path+DamagedPostfix); err != nil {
-			return fmt.Errorf("%s is damaged, and cannot be kept for later: %w", l.path, err)
+			return fmt.Errorf("%s is damaged and cannot be backed up: %w", l.path, err)
 		}
 	}
 	good := was.end
@@ -206,7 +206,7 @@ func (l *Log) write(sync bool) {
 		l.spare = data
 	}
 	if err != nil {
-		l.err = fmt.Errorf("writing the log failed, nothing more is acknowledged until it is written anew: %w", err)
+		l.err = fmt.Errorf("log write failed; no writes are acknowledged until the log is rewritten: %w", err)
 	} else if sync {
 		l.kept = upTo
 		l.syncs++

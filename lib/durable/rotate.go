@@ -18,7 +18,7 @@ func (l *Log) Rotate(snapshot func(write func(record []byte) error) error) error
 	l.mu.Lock()
 	if l.closed() || l.tee != nil {
 		defer l.mu.Unlock()
-		return errors.Join(l.err, errIf(l.tee != nil, "the log is being rotated already"))
+		return errors.Join(l.err, errIf(l.tee != nil, "log is already being rotated"))
 	}
 	l.tee = &meanwhile
 	l.mu.Unlock()

@@ -10,13 +10,13 @@ import (
 func Check(mode fs.FileMode) error {
 	switch {
 	case mode&fs.ModeNamedPipe != 0:
-		return errors.New("it is a named pipe, not a file")
+		return errors.New("not a regular file: named pipe")
 	case mode&fs.ModeSocket != 0:
-		return errors.New("it is a socket, not a file")
+		return errors.New("not a regular file: socket")
 	case mode&(fs.ModeDevice|fs.ModeCharDevice) != 0:
-		return errors.New("it is a device, not a file")
+		return errors.New("not a regular file: device")
 	case mode&fs.ModeIrregular != 0:
-		return errors.New("it is not a file")
+		return errors.New("not a regular file")
 	}
 	return nil
 }

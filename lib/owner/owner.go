@@ -12,8 +12,8 @@ import (
 
 // Why a file is not given away.
 var (
-	ErrSymlink  = errors.New("it is a symbolic link, which is not followed")
-	ErrHardLink = errors.New("it has other names (hard links), and may be somebody else's file")
+	ErrSymlink  = errors.New("is a symbolic link; not changing its owner")
+	ErrHardLink = errors.New("has other hard links; not changing its owner")
 )
 
 // Give makes uid and gid the owner of a file or folder. What is neither, a pipe or a device, stays as it is, and so does what is not there.

@@ -60,12 +60,12 @@ func (l *Listener) OnRefuse(tell func(why string)) {
 // admit counts a new session, or refuses it and says why. Called with the lock held.
 func (l *Listener) admit() bool {
 	if l.live >= l.maxSessions {
-		l.refuse("the socket has %d sessions, as many as it may have", l.live)
+		l.refuse("reached the limit of %d UDP sessions of this socket (udp_sessions)", l.live)
 		return false
 	}
 	if l.budget != nil {
 		if most, ok := l.budget.enter(); !ok {
-			l.refuse("all UDP sockets have %d sessions, as many as the limit on open files allows besides connections", most)
+			l.refuse("reached the limit of %d UDP sessions of all sockets (from the open file limit; see worker_rlimit_nofile)", most)
 			return false
 		}
 	}

@@ -39,7 +39,7 @@ func TestASocketHasNoMoreSessionsThanItMay(t *testing.T) {
 	if len(all) != 3 || l.Dropped() != 7 {
 		t.Fatalf("%d sessions, %d datagrams dropped", len(all), l.Dropped())
 	}
-	if why := <-told; why != "the socket has 3 sessions, as many as it may have" {
+	if why := <-told; why != "reached the limit of 3 UDP sessions of this socket (udp_sessions)" {
 		t.Error(why)
 	}
 	if len(told) != 0 {
@@ -84,7 +84,7 @@ func TestSocketsShareABudget(t *testing.T) {
 	if len(ofOne) != 2 || len(ofTwo) != 1 || b.Sessions() != 3 {
 		t.Fatalf("%d and %d sessions, %d in all", len(ofOne), len(ofTwo), b.Sessions())
 	}
-	if why := <-told; !strings.HasPrefix(why, "all UDP sockets have 3 sessions") {
+	if why := <-told; !strings.HasPrefix(why, "reached the limit of 3 UDP sessions of all sockets") {
 		t.Error(why)
 	}
 	for _, c := range append(ofOne, ofTwo...) {

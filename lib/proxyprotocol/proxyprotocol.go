@@ -50,7 +50,7 @@ func Read(r io.Reader) (*Header, error) {
 	start := make([]byte, shortestBytes, maxTextBytes)
 	if n, err := io.ReadFull(r, start); err != nil {
 		if n > 0 && errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, &Broken{start[:n], "it ends too early"}
+			return nil, &Broken{start[:n], "truncated header"}
 		}
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func Read(r io.Reader) (*Header, error) {
 	if bytes.HasPrefix(start, []byte("PROXY ")) {
 		return readText(r, start)
 	}
-	return nil, &Broken{start, "it begins with neither PROXY nor the signature of version 2"}
+	return nil, &Broken{start, "no version 1 or version 2 signature"}
 }
 
 // readText reads version 1. It asks only for as many bytes as the line must still have.
@@ -69,12 +69,12 @@ func readText(r io.Reader, line []byte) (*Header, error) {
 		n := len(line)
 		more := leastRest(line)
 		if n+more > maxTextBytes {
-			return nil, &Broken{line, "the line is too long"}
+			return nil, &Broken{line, "line too long"}
 		}
 		line = line[:n+more]
 		if _, err := io.ReadFull(r, line[n:]); err != nil {
 			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-				return nil, &Broken{line[:n], "it ends too early"}
+				return nil, &Broken{line[:n], "truncated header"}
 			}
 			return nil, err
 		}
@@ -84,12 +84,12 @@ func readText(r io.Reader, line []byte) (*Header, error) {
 		return nil, nil
 	}
 	if len(fields) != 6 || string(fields[1]) != "TCP4" && string(fields[1]) != "TCP6" {
-		return nil, &Broken{line, "it is not \"PROXY TCP4|TCP6 source destination port port\""}
+		return nil, &Broken{line, "expected \"PROXY TCP4|TCP6 source destination port port\""}
 	}
 	source, okSource := addrPort(fields[2], fields[4])
 	destination, okDestination := addrPort(fields[3], fields[5])
 	if !okSource || !okDestination {
-		return nil, &Broken{line, "an address or a port is wrong"}
+		return nil, &Broken{line, "invalid address or port"}
 	}
 	return &Header{Source: source, Destination: destination}, nil
 }
@@ -129,11 +129,11 @@ func readBinary(r io.Reader, start []byte) (*Header, error) {
 		return nil, ended(err, start)
 	}
 	if head[12]>>4 != version2 {
-		return nil, &Broken{head, "the version is not 2"}
+		return nil, &Broken{head, "unsupported version"}
 	}
 	length := int(binary.BigEndian.Uint16(head[14:]))
 	if fixedBytes+length > maxBinaryBytes {
-		return nil, &Broken{head, fmt.Sprintf("it has more than %d bytes", maxBinaryBytes)}
+		return nil, &Broken{head, fmt.Sprintf("longer than %d bytes", maxBinaryBytes)}
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
@@ -153,7 +153,7 @@ func readBinary(r io.Reader, start []byte) (*Header, error) {
 
 func ended(err error, read []byte) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return &Broken{read, "it ends too early"}
+		return &Broken{read, "truncated header"}
 	}
 	return err
 }
@@ -162,7 +162,7 @@ func addresses[A [4]byte | [16]byte](rest, head []byte, from func(A) netip.Addr)
 	var a, b A
 	size := len(a)
 	if len(rest) < 2*size+4 {
-		return nil, &Broken{head, "the addresses are cut off"}
+		return nil, &Broken{head, "truncated addresses"}
 	}
 	for i := range size {
 		a[i], b[i] = rest[i], rest[size+i]

@@ -63,7 +63,7 @@ func listen(conn net.Conn, framed bool, query *dns.Msg) (*dns.Msg, error) {
 		var err error
 		if buf, err = receive(conn, buf); err != nil {
 			if dropped > 0 {
-				err = fmt.Errorf("%w; messages dropped: %d, the last because %s", err, dropped, why)
+				err = fmt.Errorf("%w; dropped %d messages, last reason: %s", err, dropped, why)
 			}
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func listen(conn net.Conn, framed bool, query *dns.Msg) (*dns.Msg, error) {
 		if unpackErr == nil || reply.Truncated && !framed {
 			return reply, nil
 		}
-		why = "it cannot be read: " + unpackErr.Error()
+		why = "malformed message: " + unpackErr.Error()
 	}
 }
 
@@ -107,18 +107,18 @@ func mismatch(query, reply *dns.Msg) string {
 	asked := query.Question[0]
 	switch {
 	case reply.Id != query.Id:
-		return "it has another id"
+		return "unexpected message ID"
 	case !reply.Response:
-		return "it is no response"
+		return "not a response"
 	case reply.Opcode != dns.OpcodeQuery:
-		return "it is of another kind"
+		return "unexpected opcode"
 	case refuses(reply):
 		return ""
 	case len(reply.Question) != 1:
-		return fmt.Sprintf("it has %d questions", len(reply.Question))
+		return fmt.Sprintf("expected 1 question, got %d", len(reply.Question))
 	case !strings.EqualFold(reply.Question[0].Name, asked.Name) || reply.Question[0].Qtype != asked.Qtype ||
 		reply.Question[0].Qclass != asked.Qclass:
-		return "it answers another question"
+		return "answer to a different question"
 	}
 	return ""
 }

@@ -180,7 +180,7 @@ func TestTheErrorTellsOfForgeries(t *testing.T) {
 		return [][]byte{forgeries["the query"](q), forgeries["another name"](q)}
 	}}
 	addrs, _, err := s.start(t, 200*time.Millisecond).Lookup(t.Context(), "good.example")
-	if err == nil || !strings.Contains(err.Error(), "messages dropped: 2, the last because it answers another question") {
+	if err == nil || !strings.Contains(err.Error(), "dropped 2 messages, last reason: answer to a different question") {
 		t.Errorf("%v, %v", addrs, err)
 	}
 }

@@ -34,7 +34,7 @@ func (u *User) IDs() (uid, gid int, err error) {
 		return 0, 0, conf.At(u.Node, "getpwnam(\"%s\") failed", u.Name)
 	}
 	if uid, err = strconv.Atoi(account.Uid); err != nil {
-		return 0, 0, conf.At(u.Node, "user \"%s\" has the id \"%s\", which is no number", u.Name, account.Uid)
+		return 0, 0, conf.At(u.Node, "ID \"%[2]s\" of user \"%[1]s\" is not a number", u.Name, account.Uid)
 	}
 	if u.Group == u.Name { // not given: nginx takes the group of the same name, else we take the user's own
 		if gid, err = strconv.Atoi(account.Gid); err == nil {
@@ -50,7 +50,7 @@ func (u *User) IDs() (uid, gid int, err error) {
 		return 0, 0, conf.At(u.Node, "getgrnam(\"%s\") failed", u.Group)
 	}
 	if gid, err = strconv.Atoi(group.Gid); err != nil {
-		return 0, 0, conf.At(u.Node, "group \"%s\" has the id \"%s\", which is no number", u.Group, group.Gid)
+		return 0, 0, conf.At(u.Node, "ID \"%[2]s\" of group \"%[1]s\" is not a number", u.Group, group.Gid)
 	}
 	return uid, gid, nil
 }

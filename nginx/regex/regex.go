@@ -153,7 +153,7 @@ func matchError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("pcre2_match() failed: the expression backtracks too much (%w)", err)
+	return fmt.Errorf("pcre2_match() failed: match limit exceeded (%w)", err)
 }
 
 // Group gives the bytes of a group and whether it took part in the match.

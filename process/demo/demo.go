@@ -30,8 +30,8 @@ const (
 func Main(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("starling demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "tour the cluster, say what was seen, and exit 0 only if all is as it should be")
-	dir := flags.String("dir", "", "where to write configurations, logs and state (a new temporary folder if empty)")
+	check := flags.Bool("check", false, "run the tour of the cluster, report each check, and exit 0 only if all pass")
+	dir := flags.String("dir", "", "directory for configurations, logs and state (default: a new temporary directory)")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -81,7 +81,7 @@ func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err err
 	}
 	if check {
 		if err := tour(ctx, site, backends); err != nil {
-			return fmt.Errorf("%w\nconfigurations and logs are in %s", err, dir)
+			return fmt.Errorf("%w\nsee the configurations and logs in %s", err, dir)
 		}
 		if temporary {
 			return errors.Join(site.stop(), os.RemoveAll(dir))
@@ -90,7 +90,7 @@ func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err err
 	}
 	site.explain()
 	watch(ctx, site)
-	fmt.Fprintf(stdout, "\nstopping the nodes; what they wrote stays in %s\n", dir)
+	fmt.Fprintf(stdout, "\nstopping the nodes; their files remain in %s\n", dir)
 	return nil
 }
 
@@ -105,7 +105,7 @@ func addressesUsable() error {
 			case errors.Is(err, syscall.EADDRNOTAVAIL):
 				missing = append(missing, ip)
 			case err != nil:
-				return fmt.Errorf("node %d needs port %d of %s: %w; stop what uses it and try again", i, port, ip, err)
+				return fmt.Errorf("node %d cannot use port %d of %s: %w; stop the program that uses it and try again", i, port, ip, err)
 			default:
 				if err := l.Close(); err != nil {
 					return err
@@ -119,7 +119,7 @@ func addressesUsable() error {
 	if missing == nil {
 		return nil
 	}
-	lines := []string{"the demo runs each node on a loopback address of its own, and these do not exist here. Add them with:"}
+	lines := []string{"each demo node needs its own loopback address, and these are missing. Add them with:"}
 	for _, ip := range missing {
 		lines = append(lines, "  sudo ifconfig lo0 alias "+ip+" up     (macOS and BSD)", "  sudo ip addr add "+ip+"/8 dev lo          (Linux, where it was removed)")
 	}
@@ -131,7 +131,7 @@ func address(node int) string { return fmt.Sprintf("127.0.0.%d", node) }
 // explain prints where everything is and what to try.
 func (c *cluster) explain() {
 	w := c.out
-	fmt.Fprintf(w, "Three starling nodes are running, each a process of its own, joined by mutual TLS:\n\n")
+	fmt.Fprintf(w, "Three starling nodes are running, one process each, connected by mutual TLS:\n\n")
 	for _, n := range c.nodes {
 		fmt.Fprintf(w, "  %s  http://%s:%d  pid %d  %s\n", n.name, n.ip, httpPort, n.cmd.Process.Pid, n.conf())
 	}

@@ -128,10 +128,10 @@ func (n *node) quit() error {
 	select {
 	case <-n.exited:
 	case <-time.After(patience):
-		return errors.Join(fmt.Errorf("%s did not end within %v of QUIT", n.name, patience), n.cmd.Process.Kill())
+		return errors.Join(fmt.Errorf("%s did not exit within %v of SIGQUIT", n.name, patience), n.cmd.Process.Kill())
 	}
 	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-		return fmt.Errorf("%s ended with status %d", n.name, code)
+		return fmt.Errorf("%s exited with status %d", n.name, code)
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func eventually(ctx context.Context, check func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up waiting: %w", err)
+			return fmt.Errorf("timed out: %w", err)
 		case <-tick.C:
 		}
 	}

@@ -133,7 +133,7 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 		{"in memory", ``, "@other", inChunks("POST", "hello"), "POST hello", ""},
 		{"in a file", ``, "@other", withLength("POST", longBody), "POST " + longBody, ""},
 		{"as it comes, and all of it came with the head", `proxy_request_buffering off;`, "@other", withLength("POST", "hello"), "POST hello", ""},
-		{"as it comes", `proxy_request_buffering off;`, "@other", withLength("POST", longBody), "502", "the request body was passed on while it came and cannot be read again"},
+		{"as it comes", `proxy_request_buffering off;`, "@other", withLength("POST", longBody), "502", "request body was streamed and cannot be read again"},
 		{"as it comes, for a GET", `proxy_request_buffering off;`, "/other", withLength("POST", longBody), "GET ", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestFullSpoolStreams(t *testing.T) {
 			if body := webtest.Receive(t, got); body != longBody || !strings.HasPrefix(response, "HTTP/1.1 200") {
 				t.Errorf("limit %d: the server got %d bytes, the client %q", limit, len(body), response)
 			}
-			s.Logged("this one is passed on as it comes")
+			s.Logged("; streaming this one")
 		}
 	}
 }
@@ -305,7 +305,7 @@ func TestCutBodyFiles(t *testing.T) {
 			if err := webtest.Receive(t, ended); err != nil {
 				t.Error(err)
 			}
-			s.Logged(`[crit] *1 pread() "` + name + `" failed (the file is shorter than what was written: somebody has cut it), the request body cannot be read again`)
+			s.Logged(`[crit] *1 pread() "` + name + `" failed (file was truncated), cannot reread the request body`)
 		})
 	}
 }

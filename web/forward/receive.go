@@ -112,7 +112,7 @@ func Fill(in *h1.Buffer, fresh bool) error {
 }
 
 // errClientLeft ends the wait for a server whose client is gone.
-var errClientLeft = errors.New("client closed connection while waiting for an answer")
+var errClientLeft = errors.New("client closed connection while waiting for a response")
 
 // awaitHead waits until more of the head comes or PREFIX_read_timeout is over; now and then it looks after the client.
 func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {

@@ -109,7 +109,7 @@ func (u *upload) write(x *Exchange, p []byte) error {
 }
 
 // errUploadFailed ends the wait for an answer to a request whose body cannot be read, from its client or its file.
-var errUploadFailed = errors.New("the request's body could not be read")
+var errUploadFailed = errors.New("cannot read the request body")
 
 // uploading tells whether the body is still being passed on; an error that its body made it end.
 func (x *Exchange) uploading() (bool, error) {

@@ -75,27 +75,27 @@ func TestChunkedBodies(t *testing.T) {
 
 func TestChunkedBodiesRefused(t *testing.T) {
 	cases := []struct{ name, wire, words string }{
-		{"no size", "\r\nabc\r\n0\r\n\r\n", "size is missing"},
-		{"no number", "xyz\r\n", "size is missing"},
-		{"a sign", "+3\r\nabc\r\n", "size is missing"},
-		{"a prefix", "0x3\r\nabc\r\n", "no number"},
-		{"a leading space", " 3\r\nabc\r\n", "size is missing"},
-		{"digits behind a space", "1 1\r\na", "no number"},
-		{"line feed alone", "3\nabc\r\n", "no number"},
+		{"no size", "\r\nabc\r\n0\r\n\r\n", "missing chunk size"},
+		{"not a number", "xyz\r\n", "missing chunk size"},
+		{"a sign", "+3\r\nabc\r\n", "missing chunk size"},
+		{"a prefix", "0x3\r\nabc\r\n", "not a hexadecimal number"},
+		{"a leading space", " 3\r\nabc\r\n", "missing chunk size"},
+		{"digits behind a space", "1 1\r\na", "not a hexadecimal number"},
+		{"line feed alone", "3\nabc\r\n", "not a hexadecimal number"},
 		{"line feed in an extension", "3;x\nabc\r\n", "control character"},
 		{"CR without LF", "3\rabc\r\n", "CRLF"},
 		{"CR without LF in an extension", "3;x\ry\r\nabc", "CRLF"},
-		{"runaway chunk", "4\r\nSEE-THIS\r\n0\r\n\r\n", "longer than its size"},
-		{"line feed alone after data", "3\r\nabc\n0\r\n\r\n", "longer than its size"},
+		{"runaway chunk", "4\r\nSEE-THIS\r\n0\r\n\r\n", "longer than the chunk size"},
+		{"line feed alone after data", "3\r\nabc\n0\r\n\r\n", "longer than the chunk size"},
 		{"2^63", "8000000000000000\r\n", "too large"},
 		{"17 digits", "00000000000000001\r\n", "too large"},
 		{"endless extension", "1;" + strings.Repeat("x", 5000) + "\r\n", "too long"},
 		{"bare line feed in trailers", "0\r\nX: 1\n\r\n", "control character"},
 		{"NUL in trailers", "0\r\nX: \x00\r\n\r\n", "control character"},
-		{"no trailer name", "0\r\nfoo\r\n\r\n", "no header"},
+		{"no trailer name", "0\r\nfoo\r\n\r\n", "invalid trailer line"},
 		{"endless trailers", "0\r\n" + strings.Repeat("X: 1\r\n", 2000) + "\r\n", "too long"},
 		{"many trailers", "0\r\n" + strings.Repeat("X: 1\r\n", 101) + "\r\n", "too many"},
-		{"more framing than data", strings.Repeat("1;"+strings.Repeat("x", 1000)+"\r\na\r\n", 20), "more framing"},
+		{"more framing than data", strings.Repeat("1;"+strings.Repeat("x", 1000)+"\r\na\r\n", 20), "too much chunk framing"},
 	}
 	for _, c := range cases {
 		for how, conn := range map[string]io.Reader{"at once": &pieces{c.wire}, "byte by byte": everyByte(c.wire)} {

@@ -89,17 +89,17 @@ func (c *chunkReader) step(b byte) error {
 		return c.sizeByte(b)
 	case chunkSizeLF:
 		if b != '\n' {
-			return c.bad("a chunk size line must end with CRLF")
+			return c.bad("chunk size line must end with CRLF")
 		}
 		return c.endSizeLine()
 	case chunkDataCR:
 		if b != '\r' {
-			return c.bad("a chunk is longer than its size")
+			return c.bad("chunk data is longer than the chunk size")
 		}
 		c.state = chunkDataLF
 	case chunkDataLF:
 		if b != '\n' {
-			return c.bad("a chunk is longer than its size")
+			return c.bad("chunk data is longer than the chunk size")
 		}
 		c.state, c.size, c.digits, c.lineBytes = chunkSizeStart, 0, 0, 0
 	default:
@@ -110,12 +110,12 @@ func (c *chunkReader) step(b byte) error {
 
 func (c *chunkReader) sizeByte(b byte) error {
 	if c.lineBytes++; c.lineBytes > maxChunkLineBytes {
-		return c.bad("a chunk size line is too long")
+		return c.bad("chunk size line is too long")
 	}
 	if c.state <= chunkSize {
 		if v := hexValue[b]; v <= 15 {
 			if c.size > (1<<63-1)>>4 || c.digits == 16 {
-				return c.bad("a chunk size is too large")
+				return c.bad("chunk size is too large")
 			}
 			c.size = c.size<<4 | int64(v)
 			c.digits++
@@ -123,7 +123,7 @@ func (c *chunkReader) sizeByte(b byte) error {
 			return nil
 		}
 		if c.state == chunkSizeStart {
-			return c.bad("a chunk size is missing")
+			return c.bad("missing chunk size")
 		}
 	}
 	switch {
@@ -131,14 +131,14 @@ func (c *chunkReader) sizeByte(b byte) error {
 		c.state = chunkSizeLF
 	case c.state == chunkExtension:
 		if b < 0x20 && b != '\t' || b == 0x7f {
-			return c.bad("a control character in a chunk extension")
+			return c.bad("control character in a chunk extension")
 		}
 	case b == ';':
 		c.state = chunkExtension
 	case b == ' ' || b == '\t':
 		c.state = chunkPadding
 	default:
-		return c.bad("a chunk size is no number")
+		return c.bad("chunk size is not a hexadecimal number")
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (c *chunkReader) sizeByte(b byte) error {
 func (c *chunkReader) endSizeLine() error {
 	c.excess = max(0, c.excess+int64(c.lineBytes)+3-16-min(2*min(c.size, 1<<32), 1<<33))
 	if c.excess > maxExcessBytes {
-		return c.bad("more framing than data")
+		return c.bad("too much chunk framing for the data")
 	}
 	c.state = chunkData
 	if c.size == 0 {
@@ -157,7 +157,7 @@ func (c *chunkReader) endSizeLine() error {
 
 func (c *chunkReader) trailerByte(b byte) error {
 	if len(c.trailerMem) >= maxTrailerBytes {
-		return c.bad("the trailer section is too long")
+		return c.bad("trailer section is too long")
 	}
 	switch c.state {
 	case trailerStart:
@@ -173,18 +173,18 @@ func (c *chunkReader) trailerByte(b byte) error {
 			return nil
 		}
 		if b < 0x20 && b != '\t' || b == 0x7f {
-			return c.bad("a control character in a trailer")
+			return c.bad("control character in a trailer")
 		}
 		c.trailerMem = append(c.trailerMem, b)
 	case trailerLF:
 		if b != '\n' {
-			return c.bad("a trailer line must end with CRLF")
+			return c.bad("trailer line must end with CRLF")
 		}
 		c.trailerMem = append(c.trailerMem, '\n')
 		c.state = trailerStart
 	case trailerEndLF:
 		if b != '\n' {
-			return c.bad("the trailer section must end with CRLF")
+			return c.bad("trailer section must end with CRLF")
 		}
 		c.state = chunksDone
 		return c.parseTrailers()
@@ -207,7 +207,7 @@ func (c *chunkReader) parseTrailers() error {
 		rest = rest[end+1:]
 		switch {
 		case class == nameBad:
-			return c.bad("a line of the trailer section is no header")
+			return c.bad("invalid trailer line")
 		case class == nameBroken, notInTrailers.Has(h.ID):
 			continue
 		case len(c.trailers) == maxTrailers:

@@ -163,7 +163,7 @@ func (c *Conn) fill() error {
 }
 
 // errRetired ends the reader of a connection that has nothing left to do.
-var errRetired = errors.New("connection has nothing left to do")
+var errRetired = errors.New("connection is idle")
 
 // overdue decides what a read that timed out means. Deadlines are not moved while streams come and go: when one is over, it is seen
 // whether the time was really idle.

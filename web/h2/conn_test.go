@@ -316,7 +316,7 @@ func TestConnectionErrors(t *testing.T) {
 			for {
 				f, ok := client.next()
 				if !ok {
-					t.Fatal("the connection was closed without GOAWAY")
+					t.Fatal("connection closed without GOAWAY")
 				}
 				if f.kind == frameGoAway {
 					if Code(f.number(4)) != c.code {

@@ -34,7 +34,7 @@ func (b *base) Stats() zone.Stats { return b.store.Stats() }
 
 // Errors of writes. They name no key; the caller, who has it, adds it.
 var (
-	ErrFull     = errors.New("zone is full of records: delete some, or give it more memory or a shorter timeout")
+	ErrFull     = errors.New("zone is full: delete records, increase the zone size or shorten the timeout")
 	ErrExists   = errors.New("key already exists")
 	ErrNotFound = errors.New("key not found")
 	ErrKey      = errors.New("invalid key")

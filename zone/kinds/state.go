@@ -98,7 +98,7 @@ func AppendQuoted(dst, text []byte) []byte {
 func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 	var pairs map[string]json.RawMessage
 	if err := json.Unmarshal(data, &pairs); err != nil {
-		return fmt.Errorf("state is not a JSON object of pairs: %w", err)
+		return fmt.Errorf("state is not a JSON object: %w", err)
 	}
 	for name, raw := range pairs {
 		if err := k.loadOne(name, raw, 0, now); err != nil {
@@ -114,7 +114,7 @@ func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) error {
 	var pairs map[string]json.RawMessage
 	if err := json.Unmarshal(data, &pairs); err != nil {
-		return fmt.Errorf("state is not a JSON object of pairs: %w", err)
+		return fmt.Errorf("state is not a JSON object: %w", err)
 	}
 	var failed error
 	for name, raw := range pairs {

@@ -198,7 +198,7 @@ func (z *Zone) fullText() string {
 	if z.Timeout > 0 {
 		timeout = "a shorter timeout"
 	}
-	return fmt.Sprintf("zone %q is full, it has no room for this pair: its %d pairs take %d of %d bytes; delete pairs, or give it more memory or %s",
+	return fmt.Sprintf("zone %q is full: %d pairs use %d of %d bytes; delete pairs, increase the zone size or set %s",
 		z.Name, stats.Records, stats.RecordBytes, z.LocalLimit(), timeout)
 }
 

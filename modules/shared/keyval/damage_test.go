@@ -106,13 +106,13 @@ func TestADamagedBeginningIsNoReasonNotToStart(t *testing.T) {
 		want, said string
 	}{
 		"the first line":     {append(make([]byte, 15), whole[15:]...), nil, `{"a":"1","c":"3"}`, ".log\" is damaged: 15 bytes"},
-		"zeros":              {make([]byte, len(whole)), json, `{"a":"1","b":"2"}`, "2 pairs in all"},
-		"zeros, and no JSON": {make([]byte, len(whole)), nil, `{}`, "0 pairs in all"},
+		"zeros":              {make([]byte, len(whole)), json, `{"a":"1","b":"2"}`, "restored 2 pairs"},
+		"zeros, and no JSON": {make([]byte, len(whole)), nil, `{}`, "restored 0 pairs"},
 		"both": {bytes.Repeat([]byte{0xff}, 600), []byte(`{"a":"1","b":`), `{}`,
-			file + `" cannot be read in full either: state is not a JSON object of pairs: unexpected end of JSON input; it is kept as "` + file + `.damaged"`},
+			file + `" is damaged too: state is not a JSON object: unexpected end of JSON input; saved as "` + file + `.damaged"`},
 		// What is left is b's deletion and c. Of a clear that the log still knows the JSON file is the later one.
-		"all but the end":   {append(make([]byte, 15), whole[bytes.LastIndex(whole, []byte("b"))-30:]...), json, `{"a":"1","c":"3"}`, "2 pairs in all"},
-		"what came between": {bytes.Replace(whole, []byte("a"), []byte("A"), 1), json, `{"a":"1","c":"3"}`, "2 pairs in all"},
+		"all but the end":   {append(make([]byte, 15), whole[bytes.LastIndex(whole, []byte("b"))-30:]...), json, `{"a":"1","c":"3"}`, "restored 2 pairs"},
+		"what came between": {bytes.Replace(whole, []byte("a"), []byte("A"), 1), json, `{"a":"1","c":"3"}`, "restored 2 pairs"},
 	} {
 		os.Remove(file)
 		if c.json != nil {
@@ -140,7 +140,7 @@ func TestADamagedBeginningIsNoReasonNotToStart(t *testing.T) {
 		if kept, _ := os.ReadFile(file + ".log.damaged"); !bytes.Equal(kept, c.log) {
 			t.Errorf("%s: the damaged log is not kept", name)
 		}
-		if kept, _ := os.ReadFile(file + ".damaged"); strings.Contains(c.said, "in full") && !bytes.Equal(kept, c.json) {
+		if kept, _ := os.ReadFile(file + ".damaged"); strings.Contains(c.said, "damaged too") && !bytes.Equal(kept, c.json) {
 			t.Errorf("%s: the damaged JSON file is not kept", name)
 		}
 		p.Retire()

@@ -188,7 +188,7 @@ func TestState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := started(t, text, nil); err == nil || !strings.Contains(err.Error(), "another process writes this log") || !strings.HasSuffix(err.Error(), "in /c:1") {
+	if _, err := started(t, text, nil); err == nil || !strings.Contains(err.Error(), "log is in use by another process") || !strings.HasSuffix(err.Error(), "in /c:1") {
 		t.Errorf("a second process starts: %v", err)
 	}
 	file = strings.Replace(file, "one.", "two.", 1)
@@ -322,7 +322,7 @@ func TestAStateThatIsNoFileIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := load(t, "keyval_zone zone=one:32k state="+file+";", nil)
-		if err == nil || !strings.Contains(err.Error(), "it is a named pipe, not a file") || !strings.HasSuffix(err.Error(), "in /c:1") {
+		if err == nil || !strings.Contains(err.Error(), "not a regular file: named pipe") || !strings.HasSuffix(err.Error(), "in /c:1") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -28,9 +28,9 @@ func (s *store) run(ctx context.Context, p *plan.Plan) {
 		}
 		began := time.Now()
 		if err := p.AsStarted(func() error { return s.save(false) }); err != nil {
-			log.Logf(logs.Error, "state file \"%s\" could not be written: %v", s.path, err)
+			log.Logf(logs.Error, "cannot write state file \"%s\": %v", s.path, err)
 		} else if s.failed.Swap(false) {
-			log.Logf(logs.Notice, "state log \"%s\" is written again: writes are acknowledged", s.path+logSuffix)
+			log.Logf(logs.Notice, "state log \"%s\" is writable again; acknowledging writes", s.path+logSuffix)
 		}
 		pause = max(saveEvery, saveShare*time.Since(began))
 		timer.Reset(pause)
@@ -100,7 +100,7 @@ func (s *store) release(p *plan.Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(err, s.log.Close()); err != nil {
-		p.Log.Logf(logs.Error, "state file \"%s\" could not be written at the end: %v", s.path, err)
+		p.Log.Logf(logs.Error, "cannot write state file \"%s\" on shutdown: %v", s.path, err)
 	}
 	s.log = nil
 }

@@ -37,7 +37,7 @@ const (
 )
 
 // errNotStarted is the answer to a write before the configuration runs; nobody can send one.
-var errNotStarted = errors.New("the state file is not open yet")
+var errNotStarted = errors.New("state file is not open yet")
 
 // store is what lies on disk for one state file: the JSON object that NGINX Plus would keep, for people, and the log,
 // which has every acknowledged write. A reload hands it on; old and new configuration may use it at once.
@@ -191,7 +191,7 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 			return err
 		}
 		if cut := opened.Dropped(); cut > 0 {
-			log.Logf(logs.Notice, "state log \"%s\" ended in %d bytes of an unfinished write, which were never acknowledged", s.path+logSuffix, cut)
+			log.Logf(logs.Notice, "state log \"%s\": discarded %d bytes of an incomplete, never acknowledged write at its end", s.path+logSuffix, cut)
 		}
 		if err := s.tellDamage(opened, z, log); err != nil {
 			return err
@@ -219,14 +219,14 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	}
 	z.ForgetAgreed() // before peers could take what is lost here for deleted
 	name := s.path + logSuffix
-	log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes in it cannot be read, and the writes in them are lost here, but for those in \"%s\"; "+
-		"the rest is restored, %d pairs in all, peers repair what they have. Check the disk; the log is kept as \"%s\"",
+	log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
+		"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
 		name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
 	if s.salvageFailed == nil {
 		return nil
 	}
 	err := durable.KeepAside(s.path) // it is written anew soon
-	log.Logf(logs.Error, "state file \"%s\" cannot be read in full either: %v; it is kept as \"%s\"", s.path, s.salvageFailed, s.path+durable.DamagedPostfix)
+	log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, s.salvageFailed, s.path+durable.DamagedPostfix)
 	s.salvageFailed = nil
 	return err
 }
@@ -278,8 +278,8 @@ func (s *store) keepClock() {
 // tell says that the log cannot be written, once until it can.
 func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
-		log.Logf(logs.Error, "state log \"%s\" cannot be written, so writes to zone \"%s\" are not acknowledged; they stand in memory and on the peers. "+
-			"Make room on the disk: it is tried again every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
+		log.Logf(logs.Error, "cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory and on the peers. "+
+			"Free disk space; retrying every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
 	}
 }
 
@@ -290,7 +290,7 @@ func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.keepClock()
 	s.mu.Unlock()
 	if kept == nil {
-		log.Logf(logs.Warn, "changes of peers for zone \"%s\" came before its state log was open", z.Info().Name)
+		log.Logf(logs.Warn, "received updates of zone \"%s\" from peers before its state log was open", z.Info().Name)
 		return
 	}
 	kept.Append(payload)

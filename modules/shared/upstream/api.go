@@ -45,7 +45,7 @@ func (b *branch[S, C]) handle(call *admin.Call) admin.Answer {
 	case g == nil:
 		return admin.Fail(http.StatusNotFound, "UpstreamNotFound", "upstream not found")
 	case g.ZoneName == "":
-		return admin.Fail(http.StatusBadRequest, "UpstreamStatic", "upstream \""+g.Name+"\" is static: give it a zone")
+		return admin.Fail(http.StatusBadRequest, "UpstreamStatic", "upstream \""+g.Name+"\" is static: add a \"zone\" directive to it")
 	case len(call.Tail) == 1:
 		return b.group(g, call)
 	case call.Tail[1] != "servers" || len(call.Tail) > 3:

@@ -89,7 +89,7 @@ func parameters(a *conf.Args) (servers.Settings, error) {
 		case len(set.Route) > maxRouteBytes:
 			err = fmt.Errorf("route is longer than %d", maxRouteBytes)
 		case !servers.ValidRoute(set.Route):
-			err = fmt.Errorf("invalid route \"%s\", it may have only what may stand in a cookie: no spaces, quotes, commas, semicolons, backslashes, controls",
+			err = fmt.Errorf("invalid route \"%s\", spaces, quotes, commas, semicolons, backslashes and control characters are not allowed",
 				set.Route)
 		}
 	}

@@ -37,7 +37,7 @@ func readBody(own map[string]string, text []byte) (b body, problem *admin.APIErr
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return b, formatError("invalid JSON: an object is expected")
+		return b, formatError("invalid JSON: expected an object")
 	}
 	seen := map[string]bool{}
 	for d.More() {
@@ -176,7 +176,7 @@ func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) 
 	s = servers.NewSettings(*b.server, address)
 	if b.service != nil && *b.service != "" {
 		if literal || !t.NoPort {
-			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "a service needs a domain name without a port"}
+			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "\"service\" requires a domain name without a port"}
 		}
 		s.Service = *b.service
 	}
@@ -200,7 +200,7 @@ func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) 
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	if s.Backup && g.NoBackup {
-		return s, &admin.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "the load balancing method knows no backup servers"}
+		return s, &admin.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "load balancing method does not support backup servers"}
 	}
 	return s, nil
 }
@@ -215,7 +215,7 @@ func set[T any](to *T, from *T) {
 func (b *body) change(now servers.Config) (c servers.Change, problem *admin.APIError) {
 	immutable := func(name string) *admin.APIError {
 		return &admin.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,
-			Text: "\"" + name + "\" of a server cannot be changed: add another one and remove this"}
+			Text: "\"" + name + "\" of a server cannot be changed: add a new server and remove this one"}
 	}
 	switch {
 	case b.server != nil && *b.server != now.Server:

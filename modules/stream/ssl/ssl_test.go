@@ -157,7 +157,7 @@ func TestCertificatesWithVariables(t *testing.T) {
 		{"b.example", "b.example", "b.example.", ""},
 		{"b.example", "b.example", "b.exampler", ""},
 		{"c.example", "", "", `cannot load certificate "/c.example.crt": BIO_new_file() failed (No such file or directory) in /test.conf:2 while SSL handshaking, client: `},
-		{"../a.example", "", "", `client sent invalid server name "../a.example": a certificate's name is not made of it in /test.conf:2 while SSL handshaking`},
+		{"../a.example", "", "", `client sent invalid server name "../a.example": not used in the certificate path in /test.conf:2 while SSL handshaking`},
 	} {
 		conn := tls.Client(s.Dial(0), &tls.Config{InsecureSkipVerify: true, ServerName: c.name, ClientSessionCache: cache})
 		text, _ := io.ReadAll(conn) // the end of a refused one does not matter

@@ -57,7 +57,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.Enabled {
 		if len(s.Members) > 0 {
-			return conf.At(b.Scope.Node, "\"zone_sync_server\" needs \"zone_sync\" in the same server")
+			return conf.At(b.Scope.Node, "\"zone_sync_server\" requires \"zone_sync\" in the same server")
 		}
 		return nil
 	}
@@ -65,8 +65,8 @@ func serve(b *stream.Block, server *stream.Server) error {
 	server.Sparing = logs.NewSparing(server.Log)
 	b.Plan.OnRetire(server.Sparing.Close)
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
-		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(listen, "zone_sync listens where others can reach it and asks for no client certificates: "+
-			"whoever connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))
+		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: "+
+			"any client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))
 	}
 	return nil
 }
@@ -78,10 +78,10 @@ func build(b *stream.Block) (stream.Handler, error) {
 	}
 	mine := plan.Part[state](b.Plan)
 	if mine.node != nil {
-		return nil, conf.At(s.node, "\"zone_sync\" directive is duplicate: the cluster's server stands in %s:%d", mine.node.File, mine.node.Line)
+		return nil, conf.At(s.node, "\"zone_sync\" directive is duplicate, the first is in %s:%d", mine.node.File, mine.node.Line)
 	}
 	if b.Server.TakesDatagrams() {
-		return nil, conf.At(s.node, "\"zone_sync\" needs TCP: it cannot stand in a server with a \"listen … udp\"")
+		return nil, conf.At(s.node, "\"zone_sync\" requires TCP and cannot be used in a server with \"listen ... udp\"")
 	}
 	mine.node = s.node
 	config, err := configure(b, s)
@@ -197,7 +197,7 @@ func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation u
 	}
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		return 0, 0, proof, fmt.Errorf("no random numbers for the id of the node: %w", err)
+		return 0, 0, proof, fmt.Errorf("cannot generate a node ID: %w", err)
 	}
 	// Neither may be 0.
 	salt, incarnation := binary.LittleEndian.Uint64(random[:8])|1, binary.LittleEndian.Uint64(random[8:])|1
@@ -226,7 +226,7 @@ func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
 		}
 		kept, ok := z.Value.(interface{ Unwrap() zone.Shared })
 		if !ok {
-			return nil, &conf.Problem{What: fmt.Sprintf("zone \"%s\" cannot be shared: it is a %T", z.Name, z.Value), File: z.File, Line: z.Line}
+			return nil, &conf.Problem{What: fmt.Sprintf("zone \"%s\" of type %T cannot be shared", z.Name, z.Value), File: z.File, Line: z.Line}
 		}
 		list = append(list, kept.Unwrap())
 	}
@@ -299,7 +299,7 @@ func explained(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		if err := verify(state); err != nil {
-			return fmt.Errorf("%w; of a member with \"resolve\" the address is verified: its certificate needs that IP address as a name, or set \"zone_sync_ssl_name\"", err)
+			return fmt.Errorf("%w; members with \"resolve\" are verified by IP address: add that address to the certificate, or set \"zone_sync_ssl_name\"", err)
 		}
 		return nil
 	}
@@ -318,7 +318,7 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 		old.handedOver.Store(true)
 		if old.rules != s.rules { // not before the old rules accept nobody any more
 			anew := old.directives != s.directives
-			context.AfterFunc(old.running, func() { c.Reconnect("who may connect was changed by a reload", anew) })
+			context.AfterFunc(old.running, func() { c.Reconnect("access rules changed on reload", anew) })
 		}
 	} else {
 		c, err := carrier.New(s.config)
@@ -345,7 +345,7 @@ func (s *state) taught(ctx context.Context, log logs.Logger) {
 		case <-poll.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				log.Logf(logs.Notice, "zone_sync: clients are served although not everything is learned from the other nodes yet")
+				log.Logf(logs.Notice, "zone_sync: accepting clients before the initial sync completed")
 			}
 			return
 		}

@@ -19,7 +19,7 @@ func TestProblems(t *testing.T) {
 		{"zone_sync; zone_sync_server unix: resolve;", `invalid zone_sync_server "unix:" in /test.conf:1`},
 		{"zone_sync; zone_sync_server nodes.example:9000 resolve;", `no resolver defined to resolve "nodes.example" in /test.conf:1`},
 		{"zone_sync; zone_sync_server nodes.example:9000 resolve; resolver 127.0.0.1;", ""},
-		{"say x; zone_sync_server 127.0.0.1:9000;", `"zone_sync_server" needs "zone_sync" in the same server in /test.conf:1`},
+		{"say x; zone_sync_server 127.0.0.1:9000;", `"zone_sync_server" requires "zone_sync" in the same server in /test.conf:1`},
 		{"zone_sync; zone_sync_buffers 8;", `invalid number of arguments in "zone_sync_buffers" directive in /test.conf:1`},
 		{"zone_sync; zone_sync_buffers 8 2m;", `invalid size of buffers "2m", it must be between 1k and 1m in /test.conf:1`},
 		{"zone_sync; zone_sync_recv_buffer_size 4k;", `"zone_sync_recv_buffer_size" must be at least the size of one of "zone_sync_buffers" in /test.conf:1`},
@@ -27,10 +27,10 @@ func TestProblems(t *testing.T) {
 		{"zone_sync; zone_sync_timeout 0;", `value must be equal to or greater than 1ms in /test.conf:1`},
 		{"zone_sync; zone_sync_connect_timeout 0;", `value must be equal to or greater than 1ms in /test.conf:1`},
 		{"zone_sync; zone_sync_connect_retry_interval 0;", `value must be equal to or greater than 1ms in /test.conf:1`},
-		{"zone_sync; listen 127.0.0.1:2 udp;", `"zone_sync" needs TCP: it cannot stand in a server with a "listen … udp" in /test.conf:1`},
-		{"zone_sync; zone_sync_ssl on; zone_sync_ssl_verify on;", `no trusted certificate to verify servers with in /test.conf:1`},
+		{"zone_sync; listen 127.0.0.1:2 udp;", `"zone_sync" requires TCP and cannot be used in a server with "listen ... udp" in /test.conf:1`},
+		{"zone_sync; zone_sync_ssl on; zone_sync_ssl_verify on;", `no trusted certificate to verify servers in /test.conf:1`},
 		{"zone_sync; zone_sync_ssl on; zone_sync_ssl_certificate x.crt;", `no "zone_sync_ssl_certificate_key" is defined for certificate "/x.crt" in /test.conf:1`},
-		{"zone_sync; } server { listen 127.0.0.1:2; zone_sync;", `"zone_sync" directive is duplicate: the cluster's server stands in /test.conf:1 in /test.conf:1`},
+		{"zone_sync; } server { listen 127.0.0.1:2; zone_sync;", `"zone_sync" directive is duplicate, the first is in /test.conf:1 in /test.conf:1`},
 	} {
 		text := "stream { server { listen 127.0.0.1:1; " + c.text + " } }"
 		if got := streamtest.Problem(t, text, &zonesync.Module, streamtest.Say()); got != c.want {
@@ -47,7 +47,7 @@ func TestAnOpenServerIsWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := slices.ContainsFunc(s.Log.Lines(), func(l string) bool {
-			return strings.HasPrefix(l, "[warn]") && strings.Contains(l, "asks for no client certificates")
+			return strings.HasPrefix(l, "[warn]") && strings.Contains(l, "without verifying client certificates")
 		})
 		if got != warned {
 			t.Errorf("listen %s: warned %v", listen, got)

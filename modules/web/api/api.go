@@ -35,7 +35,7 @@ func build(b *web.Block) (web.Handler, error) {
 		return nil, nil
 	}
 	if !b.Current.HasPrefix() {
-		return nil, conf.At(s.node, "\"api\" needs a location that is named by a prefix: the rest of the path is what is asked for")
+		return nil, conf.At(s.node, "\"api\" requires a prefix location")
 	}
 	core := conf.SettingsOf[web.CoreSettings](b.Scope)
 	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/")}
@@ -263,7 +263,7 @@ func (v *server) fail(r *web.Request, problem *admin.APIError) web.Result {
 
 // broken is for values that JSON cannot express, a mistake of this program.
 func (v *server) broken(r *web.Request, err error) web.Result {
-	r.Logf(logs.Error, "the answer of the API could not be encoded: %v", err)
+	r.Logf(logs.Error, "cannot encode the API response: %v", err)
 	return http.StatusInternalServerError
 }
 

@@ -71,7 +71,7 @@ func plainHost(host string) string {
 func parseOriginOf(text string) (origin, error) {
 	o, ok := parseOrigin(text)
 	if !ok {
-		return o, fmt.Errorf("invalid origin \"%s\", it is to be http or https, a host and perhaps a port: https://admin.example.com:8443", text)
+		return o, fmt.Errorf("invalid origin \"%s\", expected http or https, a host and an optional port, such as https://admin.example.com:8443", text)
 	}
 	return o, nil
 }
@@ -115,7 +115,7 @@ func (v *server) foreign(r *web.Request) string {
 		o, ok := parseOrigin(text)
 		named := ok && slices.Contains(v.settings.origins, o)
 		if !named && (!ok || !o.isHost(r)) {
-			return fmt.Sprintf("the Origin \"%s\" of the page is not the Host of the request", text[:min(len(text), maxOriginBytes)])
+			return fmt.Sprintf("Origin \"%s\" does not match the Host header", text[:min(len(text), maxOriginBytes)])
 		}
 		sent, allowed = true, named
 	}
@@ -125,7 +125,7 @@ func (v *server) foreign(r *web.Request) string {
 		case site == "same-origin", site == "none", allowed:
 		case site == "same-site" && sent: // the Origin has been looked at
 		default:
-			return "Sec-Fetch-Site says that the page is of another site"
+			return "Sec-Fetch-Site header indicates a cross-site request"
 		}
 	}
 	return ""
@@ -140,7 +140,7 @@ func (v *server) admit(r *web.Request, method string) *admin.APIError {
 	if why == "" {
 		return nil
 	}
-	r.Logf(logs.Error, "write access to the api forbidden: %s", why)
+	r.Logf(logs.Error, "API write rejected: %s", why)
 	return &admin.APIError{Status: http.StatusForbidden, Code: "CrossSiteWrite",
-		Text: why + ": writes are refused; \"api_allow_origin\" names the origins that may"}
+		Text: why + ": write rejected; allow other origins with \"api_allow_origin\""}
 }

@@ -86,10 +86,10 @@ func TestLogLines(t *testing.T) {
 		{"/", "", "401", "[info] *1 no user/password was provided for basic authentication, client"},
 		{"/", "nobody:x", "401", `[error] *2 user "nobody" was not found in "` + file + `", client`},
 		{"/", "plain:x", "401", `[error] *3 user "plain": password mismatch, client`},
-		{"/", "odd:x", "401", `[error] *4 the password of user "odd" in "` + file + `" is in a form that is not known`},
+		{"/", "odd:x", "401", `[error] *4 password of user "odd" in "` + file + `" uses an unsupported hash format`},
 		{"/missing", "plain:x", "403", `[error] *5 open() "/nowhere" failed (2: No such file or directory), client`},
 		{"/dir", "plain:x", "500", `[crit] *6 open() "/" failed (`},
-		{"/device", "plain:x", "500", `[crit] *7 open() "/dev/zero" failed (it is a device, not a file)`},
+		{"/device", "plain:x", "500", `[crit] *7 open() "/dev/zero" failed (not a regular file: device)`},
 	} {
 		header := "X: none"
 		if c.pair != "" {

@@ -121,7 +121,7 @@ func readUsers(path string, info fs.FileInfo) (*users, error) {
 		return nil, err
 	}
 	if len(text) > maxFileBytes {
-		return nil, fmt.Errorf("%s: a user file is at most %d MB long", path, maxFileBytes>>20)
+		return nil, fmt.Errorf("%s: user file is larger than %d MB", path, maxFileBytes>>20)
 	}
 	return &users{modified: info.ModTime(), size: info.Size(), passwords: parseUsers(text)}, nil
 }

@@ -48,7 +48,7 @@ func setMirror(s *Settings, a *conf.Args) error {
 			return nil
 		}
 	} else if s.off || word == "off" {
-		return fmt.Errorf("\"off\" stands beside other mirrors in \"mirror\" directive")
+		return fmt.Errorf("\"mirror off\" cannot be combined with other \"mirror\" directives")
 	}
 	s.paths = append(s.paths[:len(s.paths):len(s.paths)], []byte(word))
 	return nil

@@ -62,8 +62,8 @@ func TestMirrors(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
-		`mirror /a; mirror off;`: `"off" stands beside other mirrors in "mirror" directive`,
-		`mirror off; mirror /a;`: `"off" stands beside other mirrors in "mirror" directive`,
+		`mirror /a; mirror off;`: `"mirror off" cannot be combined with other "mirror" directives`,
+		`mirror off; mirror /a;`: `"mirror off" cannot be combined with other "mirror" directives`,
 		`mirror;`:                `invalid number of arguments in "mirror" directive`,
 		`mirror_request_body x;`: `invalid value "x" in "mirror_request_body" directive, it must be "on" or "off"`,
 	} {

@@ -62,7 +62,7 @@ func TestCertificatesWithVariables(t *testing.T) {
 		{0, "c.example", "remote error: tls: internal error", `[error] *4 cannot load certificate "/c.example.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:2 while SSL handshaking, client: 127.0.0.1, server: 127.0.0.1:443`},
 		{0, "../a.example", "remote error: tls: internal error",
-			`[error] *5 client sent invalid server name "../a.example": a certificate's name is not made of it in /test.conf:2 while SSL handshaking`},
+			`[error] *5 client sent invalid server name "../a.example": not used in the certificate path in /test.conf:2 while SSL handshaking`},
 		{0, "x/a.example", "remote error: tls: internal error", `[error] *6 client sent invalid server name "x/a.example"`},
 		{0, "", "remote error: tls: internal error", `[error] *7 cannot load certificate "/.crt": BIO_new_file() failed`},
 		{1, "a.example", "text.example", ""},

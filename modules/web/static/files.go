@@ -132,7 +132,7 @@ func copyFile(r *web.Request, file *os.File, first, length int64) {
 			at += int64(n)
 		}
 		if err != nil && (err != io.EOF || at < end) {
-			r.Logf(logs.Alert, "file \"%s\" was truncated while it was sent, or cannot be read: %v", file.Name(), err)
+			r.Logf(logs.Alert, "file \"%s\" was truncated while sending or cannot be read: %v", file.Name(), err)
 			return
 		}
 	}
