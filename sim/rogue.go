@@ -94,7 +94,10 @@ func (r *rogue) hello() wire.Hello {
 	}
 	other := r.heard[w.rand.IntN(len(r.heard))]
 	if w.rand.IntN(2) == 0 {
-		h.NodeID, h.Proof = other.NodeID, other.Proof
+		h.NodeID = other.NodeID
+		if w.rand.IntN(2) == 0 {
+			h.Proof = other.Proof
+		}
 	}
 	if w.rand.IntN(2) == 0 {
 		h.Incarnation = other.Incarnation
@@ -102,7 +105,7 @@ func (r *rogue) hello() wire.Hello {
 	for i := range h.Zones {
 		for _, theirs := range other.Zones {
 			if theirs.Name == h.Zones[i].Name && w.rand.IntN(2) == 0 {
-				h.Zones[i].Origin, h.Zones[i].Lineage = theirs.Origin, theirs.Lineage
+				h.Zones[i].Origin, h.Zones[i].Lineage, h.Zones[i].Covered = theirs.Origin, theirs.Lineage, w.rand.IntN(2) == 0
 				if w.rand.IntN(2) == 0 {
 					h.Zones[i].Incarnation = theirs.Incarnation
 				}

@@ -15,6 +15,7 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, and print its log")
 	swarmFlag = flag.Int("swarm", 0, "how many seeds to run; 0 is SWARM of the environment, or 100")
 	firstFlag = flag.Uint64("first", 1, "the first seed")
+	onlyFlag  = flag.String("flavour", "", "run only the seeds of this flavour")
 )
 
 // TestSwarm runs many seeds, on all processors: a world is one goroutine.
@@ -43,7 +44,9 @@ func TestSwarm(t *testing.T) {
 		})
 	}
 	for seed := *firstFlag; seed < *firstFlag+uint64(runs) && !t.Failed(); seed++ {
-		seeds <- seed
+		if *onlyFlag == "" || *onlyFlag == flavours[seed%uint64(len(flavours))].name {
+			seeds <- seed
+		}
 	}
 	close(seeds)
 	wg.Wait()
