@@ -142,12 +142,12 @@ func TestBuildErrors(t *testing.T) {
 	}
 	for want, change := range map[string]func(*ServerSettings){
 		`no "ssl_certificate" is defined`: func(*ServerSettings) {},
-		`cannot load certificate "none.crt": BIO_new_file() failed (No such file or directory)`:                                           pair("none.crt", "a.key"),
-		`cannot load certificate "secret": BIO_new_file() failed (Permission denied)`:                                                     pair("secret", "a.key"),
-		`cannot load certificate "text": PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE)`:                  pair("text", "a.key"),
-		`cannot load certificate key "none.key": BIO_new_file() failed (No such file or directory)`:                                       pair("a.crt", "none.key"),
-		`cannot load certificate key "text": PEM_read_bio_PrivateKey() failed (no start line: Expecting: ANY PRIVATE KEY)`:                pair("a.crt", "text"),
-		`SSL_CTX_use_PrivateKey("b.key") failed (key values mismatch with certificate "a.crt")`:                                           pair("a.crt", "b.key"),
+		`cannot load certificate "none.crt": BIO_new_file() failed (No such file or directory)`:                                     pair("none.crt", "a.key"),
+		`cannot load certificate "secret": BIO_new_file() failed (Permission denied)`:                                               pair("secret", "a.key"),
+		`cannot load certificate "text": PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE)`:            pair("text", "a.key"),
+		`cannot load certificate key "none.key": BIO_new_file() failed (No such file or directory)`:                                 pair("a.crt", "none.key"),
+		`cannot load certificate key "text": PEM_read_bio_PrivateKey() failed (no start line: Expecting: ANY PRIVATE KEY)`:          pair("a.crt", "text"),
+		`SSL_CTX_use_PrivateKey("b.key") failed (key values mismatch with certificate "a.crt")`:                                     pair("a.crt", "b.key"),
 		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (key is encrypted and no password file is set)`: pair("a.crt", "locked.key"),
 		`cannot load certificate key "locked.key": PEM_read_bio_PrivateKey() failed (bad decrypt: no matching password in the password file)`: func(s *ServerSettings) {
 			pair("a.crt", "locked.key")(s)
@@ -170,7 +170,7 @@ func TestBuildErrors(t *testing.T) {
 			pair("a.crt", "a.key")(s)
 			s.TicketKeys = []string{"ticket"}
 		},
-		`SSL_CTX_set1_curves_list("P-256:nope") failed: curve "nope" is not available`:           func(s *ServerSettings) { s.Curves = "P-256:nope" },
+		`SSL_CTX_set1_curves_list("P-256:nope") failed: curve "nope" is not available`:   func(s *ServerSettings) { s.Curves = "P-256:nope" },
 		`no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3`: func(s *ServerSettings) { s.Protocols = 0 },
 	} {
 		s := NewServerSettings()
