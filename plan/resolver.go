@@ -3,7 +3,9 @@ package plan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -148,24 +150,15 @@ func (z *ResolverZones) add(zone string, r *resolver.Resolver) {
 
 // Resource is /resolvers of the API.
 func (z *ResolverZones) Resource() admin.Resource {
-	return admin.Resource{Path: "resolvers", Since: 5, Handle: func(call *admin.Call) admin.Answer {
-		if len(call.Tail) == 0 {
-			all := map[string]resolver.Report{}
-			for zone, r := range z.byZone {
-				all[zone] = r.Counters.Report()
-			}
-			return admin.Answer{Body: all}
-		}
-		r := z.byZone[call.Tail[0]]
-		switch {
-		case r == nil || len(call.Tail) > 1:
-			return admin.Fail(404, "ResolverZoneNotFound", "resolver zone not found")
-		case call.Method == "DELETE":
-			r.Counters.Reset()
-			return admin.Answer{Status: 204}
-		}
-		return admin.Answer{Body: r.Counters.Report()}
-	}, Metrics: resolverMetrics()}
+	return admin.Collection[*resolver.Resolver]{
+		Path: "resolvers", Since: 5, Metrics: resolverMetrics(),
+		Each: func(yield func(string, *resolver.Resolver) bool) { maps.All(z.byZone)(yield) },
+		Missing: func(string) *admin.APIError {
+			return &admin.APIError{Status: http.StatusNotFound, Code: "ResolverZoneNotFound", Text: "resolver zone not found"}
+		},
+		Show:   func(r *resolver.Resolver) any { return r.Counters.Report() },
+		Delete: admin.Resets(func(r *resolver.Resolver) { r.Counters.Reset() }),
+	}.Resource()
 }
 
 // resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.

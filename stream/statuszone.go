@@ -2,7 +2,7 @@ package stream
 
 import (
 	"fmt"
-	"net/http"
+	"maps"
 	"sync/atomic"
 
 	"starling/admin"
@@ -114,32 +114,13 @@ func (z *statusZone) reset() {
 // zoneResources is /stream/server_zones.
 func zoneResources(p *plan.Plan) []admin.Resource {
 	zones := plan.Part[statusZones](p)
-	return []admin.Resource{{Path: "stream/server_zones", Since: 1, Collection: true, Handle: func(call *admin.Call) admin.Answer {
-		if len(call.Tail) == 0 && call.Method == http.MethodGet {
-			all := map[string]zoneFigures{}
-			for name, z := range zones.byName {
-				all[name] = z.figures()
-			}
-			return admin.Answer{Body: all}
-		}
-		if len(call.Tail) > 1 {
-			return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
-		}
-		if len(call.Tail) == 0 {
-			return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
-		}
-		z := zones.byName[call.Tail[0]]
-		switch {
-		case z == nil:
-			return admin.Fail(http.StatusNotFound, "ServerZoneNotFound", "server zone \""+call.Tail[0]+"\" not found")
-		case call.Method == http.MethodGet:
-			return admin.Answer{Body: z.figures()}
-		case call.Method == http.MethodDelete:
-			z.reset()
-			return admin.Answer{Status: http.StatusNoContent}
-		}
-		return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
-	}, Metrics: zoneMetrics()}}
+	return []admin.Resource{admin.Collection[*statusZone]{
+		Path: "stream/server_zones", Since: 1, Metrics: zoneMetrics(),
+		Each:    func(yield func(string, *statusZone) bool) { maps.All(zones.byName)(yield) },
+		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
+		Show:    func(z *statusZone) any { return z.figures() },
+		Delete:  admin.Resets((*statusZone).reset),
+	}.Resource()}
 }
 
 // zoneMetrics are the zones as Prometheus is shown them.

@@ -22,7 +22,16 @@ func Resources(p *plan.Plan, side string) []admin.Resource {
 	if side == "stream" {
 		since = 3
 	}
-	return []admin.Resource{{Path: side + "/keyvals", Since: since, Handle: b.handle}}
+	return []admin.Resource{admin.Collection[*Zone]{
+		Path: side + "/keyvals", Since: since, All: b.all, Find: b.find,
+		Missing: func(string) *admin.APIError {
+			return &admin.APIError{Status: http.StatusNotFound, Code: "KeyvalNotFound", Text: "keyval not found"}
+		},
+		Get:    func(z *Zone, call *admin.Call) admin.Answer { return z.get(call, b.clock.Now()) },
+		Post:   func(z *Zone, call *admin.Call) admin.Answer { return z.post(call.Body, b.clock.Now()) },
+		Patch:  func(z *Zone, call *admin.Call) admin.Answer { return z.patch(call.Body, b.clock.Now()) },
+		Delete: func(z *Zone, _ *admin.Call) admin.Answer { return z.clear(b.clock.Now()) },
+	}.Resource()}
 }
 
 type branch struct {
@@ -30,26 +39,17 @@ type branch struct {
 	zones []*Zone
 }
 
-func (b *branch) handle(call *admin.Call) admin.Answer {
-	if len(call.Tail) == 0 {
-		return b.all(call)
-	}
-	if len(call.Tail) > 1 {
-		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
-	}
+func (b *branch) find(name string) (*Zone, bool) {
 	for _, z := range b.zones {
-		if z.Name == call.Tail[0] {
-			return z.answer(call, b.clock.Now())
+		if z.Name == name {
+			return z, true
 		}
 	}
-	return admin.Fail(http.StatusNotFound, "KeyvalNotFound", "keyval not found")
+	return nil, false
 }
 
 // all answers for the zones together, or for their names only (?fields=).
 func (b *branch) all(call *admin.Call) admin.Answer {
-	if call.Method != http.MethodGet {
-		return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
-	}
 	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
 		names := []string{}
 		for _, z := range b.zones {
@@ -78,21 +78,11 @@ func (z *Zone) pairs(now clock.Reading) map[string]string {
 	return out
 }
 
-func (z *Zone) answer(call *admin.Call, now clock.Reading) admin.Answer {
-	switch call.Method {
-	case http.MethodGet:
-		return z.get(call, now)
-	case http.MethodPost:
-		return z.post(call.Body, now)
-	case http.MethodPatch:
-		return z.patch(call.Body, now)
-	case http.MethodDelete:
-		if err := z.Clear(now); err != nil {
-			return z.refusal("", err)
-		}
-		return admin.Answer{Status: http.StatusNoContent}
+func (z *Zone) clear(now clock.Reading) admin.Answer {
+	if err := z.Clear(now); err != nil {
+		return z.refusal("", err)
 	}
-	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	return admin.Answer{Status: http.StatusNoContent}
 }
 
 func (z *Zone) get(call *admin.Call, now clock.Reading) admin.Answer {

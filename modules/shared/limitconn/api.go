@@ -1,7 +1,7 @@
 package limitconn
 
 import (
-	"net/http"
+	"maps"
 
 	"starling/admin"
 	"starling/lib/conncount"
@@ -15,31 +15,10 @@ func Resources[C side.Subject](s *side.Side[C], p *plan.Plan) []admin.Resource {
 	for _, z := range plan.Part[registry[C]](p).zones {
 		zones[z.Name] = &z.Value.(*Zone[C]).Counts
 	}
-	return []admin.Resource{{Path: path, Since: 6, Collection: true, Handle: func(call *admin.Call) admin.Answer {
-		return answer(zones, call)
-	}, Metrics: metrics(path)}}
-}
-
-func answer(zones map[string]*conncount.Counts, call *admin.Call) admin.Answer {
-	if len(call.Tail) == 0 && call.Method == http.MethodGet {
-		all := map[string]conncount.Figures{}
-		for name, c := range zones {
-			all[name] = c.Figures()
-		}
-		return admin.Answer{Body: all}
-	}
-	if len(call.Tail) > 1 {
-		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
-	}
-	if len(call.Tail) == 1 && zones[call.Tail[0]] == nil {
-		return admin.Fail(http.StatusNotFound, "LimitConnNotFound", "limit_conn zone \""+call.Tail[0]+"\" not found")
-	}
-	switch {
-	case len(call.Tail) == 1 && call.Method == http.MethodGet:
-		return admin.Answer{Body: zones[call.Tail[0]].Figures()}
-	case len(call.Tail) == 1 && call.Method == http.MethodDelete:
-		zones[call.Tail[0]].Reset()
-		return admin.Answer{Status: http.StatusNoContent}
-	}
-	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	return []admin.Resource{admin.Collection[*conncount.Counts]{
+		Path: path, Since: 6, Metrics: metrics(path),
+		Each: maps.All(zones), Missing: admin.NotFound("LimitConnNotFound", "limit_conn zone"),
+		Show:   func(c *conncount.Counts) any { return c.Figures() },
+		Delete: admin.Resets((*conncount.Counts).Reset),
+	}.Resource()}
 }

@@ -1,7 +1,7 @@
 package zonesync
 
 import (
-	"slices"
+	"maps"
 
 	"starling/admin"
 	"starling/carrier"
@@ -34,22 +34,26 @@ func resources(p *plan.Plan) []admin.Resource {
 	if mine.node == nil {
 		return nil
 	}
-	return []admin.Resource{{Path: "stream/zone_sync", Since: 3, Handle: func(call *admin.Call) admin.Answer {
+	parts := map[string]func(carrier.Status) admin.Answer{
+		"cluster": func(s carrier.Status) admin.Answer { return admin.Answer{Body: s} },
+		"ready":   readiness,
+	}
+	show := func(part func(carrier.Status) admin.Answer) admin.Answer {
 		c := mine.carrier.Load()
-		switch {
-		case c == nil:
-			return admin.Fail(404, "PathNotFound", "path not found")
-		case call.Method != "GET":
-			return admin.Fail(405, "MethodNotAllowed", "method not allowed")
-		case len(call.Tail) == 0:
-			return admin.Answer{Body: asDocumented(c.Status())}
-		case slices.Equal(call.Tail, []string{"cluster"}):
-			return admin.Answer{Body: c.Status()}
-		case slices.Equal(call.Tail, []string{"ready"}):
-			return readiness(c.Status())
+		if c == nil { // it has not started
+			return admin.Answer{Err: admin.PathNotFound()}
 		}
-		return admin.Fail(404, "PathNotFound", "path not found")
-	}, Metrics: metrics(), MetricsTail: []string{"cluster"}}}
+		return part(c.Status())
+	}
+	return []admin.Resource{admin.Collection[func(carrier.Status) admin.Answer]{
+		Path: "stream/zone_sync", Since: 3, Metrics: metrics(), MetricsTail: []string{"cluster"},
+		Each:    maps.All(parts),
+		Missing: func(string) *admin.APIError { return admin.PathNotFound() },
+		All: func(*admin.Call) admin.Answer {
+			return show(func(s carrier.Status) admin.Answer { return admin.Answer{Body: asDocumented(s)} })
+		},
+		Get: func(part func(carrier.Status) admin.Answer, _ *admin.Call) admin.Answer { return show(part) },
+	}.Resource()}
 }
 
 func asDocumented(s carrier.Status) documented {

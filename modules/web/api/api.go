@@ -178,20 +178,12 @@ func (v *server) dispatch(r *web.Request, call *admin.Call, path []string) web.R
 	case names != nil:
 		return v.list(r, call, names)
 	}
-	return v.fail(r, pathNotFound())
-}
-
-func pathNotFound() *admin.APIError {
-	return &admin.APIError{Status: http.StatusNotFound, Code: "PathNotFound", Text: "path not found"}
-}
-
-func methodNotAllowed() *admin.APIError {
-	return &admin.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Text: "method not allowed"}
+	return v.fail(r, admin.PathNotFound())
 }
 
 func (v *server) list(r *web.Request, call *admin.Call, names any) web.Result {
 	if call.Method != http.MethodGet {
-		return v.fail(r, methodNotAllowed())
+		return v.fail(r, admin.MethodNotAllowed())
 	}
 	text, err := encode(names)
 	if err != nil {

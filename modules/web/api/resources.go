@@ -29,55 +29,24 @@ type process struct {
 func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	return []admin.Resource{
-		{Path: "nginx", Since: 1, Handle: getOnly(s.nginx), Metrics: nginxMetrics},
-		{Path: "processes", Since: 1, Handle: resettable(func() any { return map[string]int{"respawned": 0} }, func() {})},
-		{Path: "connections", Since: 1, Handle: resettable(func() any { return p.Connections.Figures() }, p.Connections.Reset), Metrics: connectionMetrics},
-		{Path: "slabs", Since: 1, Collection: true, Handle: s.slabs, Metrics: slabMetrics},
-		{Path: "http/requests", Since: 1, Handle: resettable(func() any { return s.requests() }, s.resetRequests), Metrics: requestMetrics},
-		{Path: "http/server_zones", Since: 1, Collection: true, Handle: empty("ServerZoneNotFound", "server zone")},
-		{Path: "http/location_zones", Since: 5, Collection: true, Handle: empty("LocationZoneNotFound", "location zone")},
-		{Path: "http/caches", Since: 1, Collection: true, Handle: empty("CacheNotFound", "cache")},
-		{Path: "ssl", Since: 1, Handle: resettable(s.tls, s.resetTLS), Metrics: tlsMetrics},
-		{Path: "workers", Since: 9, Handle: s.workers},
-		{Path: "license", Since: 9, Handle: getOnly(func(*admin.Call) any { return license() })},
+		admin.Single{Path: "nginx", Since: 1, Get: s.nginx, Metrics: nginxMetrics}.Resource(),
+		admin.Single{Path: "processes", Since: 1, Get: func(*admin.Call) any { return map[string]int{"respawned": 0} }, Reset: func() {}}.Resource(),
+		admin.Single{Path: "connections", Since: 1, Get: func(*admin.Call) any { return p.Connections.Figures() },
+			Reset: p.Connections.Reset, Metrics: connectionMetrics}.Resource(),
+		s.slabs(),
+		admin.Single{Path: "http/requests", Since: 1, Get: func(*admin.Call) any { return s.requests() }, Reset: s.resetRequests, Metrics: requestMetrics}.Resource(),
+		empty("http/server_zones", 1, "ServerZoneNotFound", "server zone"),
+		empty("http/location_zones", 5, "LocationZoneNotFound", "location zone"),
+		empty("http/caches", 1, "CacheNotFound", "cache"),
+		admin.Single{Path: "ssl", Since: 1, Get: func(*admin.Call) any { return s.tls() }, Reset: s.resetTLS, Metrics: tlsMetrics}.Resource(),
+		s.workers(),
+		admin.Single{Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }}.Resource(),
 	}
 }
 
-// getOnly serves a branch without tail that can only be read.
-func getOnly(body func(*admin.Call) any) func(*admin.Call) admin.Answer {
-	return func(call *admin.Call) admin.Answer {
-		switch {
-		case len(call.Tail) > 0:
-			return admin.Answer{Err: pathNotFound()}
-		case call.Method != http.MethodGet:
-			return admin.Answer{Err: methodNotAllowed()}
-		}
-		return admin.Answer{Body: body(call)}
-	}
-}
-
-// resettable serves a branch without tail whose counts DELETE sets to zero.
-func resettable(body func() any, reset func()) func(*admin.Call) admin.Answer {
-	return func(call *admin.Call) admin.Answer {
-		if len(call.Tail) == 0 && call.Method == http.MethodDelete {
-			reset()
-			return admin.Answer{Status: http.StatusNoContent}
-		}
-		return getOnly(func(*admin.Call) any { return body() })(call)
-	}
-}
-
-// empty serves a collection that starling never has anything in.
-func empty(code, what string) func(*admin.Call) admin.Answer {
-	return func(call *admin.Call) admin.Answer {
-		switch {
-		case len(call.Tail) > 0:
-			return admin.Fail(http.StatusNotFound, code, what+" \""+call.Tail[0]+"\" not found")
-		case call.Method != http.MethodGet:
-			return admin.Answer{Err: methodNotAllowed()}
-		}
-		return admin.Answer{Body: struct{}{}}
-	}
+// empty is a collection that starling never has anything in.
+func empty(path string, since int, code, what string) admin.Resource {
+	return admin.Collection[struct{}]{Path: path, Since: since, Missing: admin.NotFound(code, what)}.Resource()
 }
 
 type nginx struct {
@@ -162,26 +131,19 @@ func newSlab(z *plan.Zone) slab {
 	return out
 }
 
-func (s *process) slabs(call *admin.Call) admin.Answer {
-	all := map[string]slab{}
-	for _, z := range s.plan.Zones.All() {
-		all[z.Name] = newSlab(z)
-	}
-	if len(call.Tail) == 0 {
-		return getOnly(func(*admin.Call) any { return all })(call)
-	}
-	one, found := all[call.Tail[0]]
-	switch {
-	case len(call.Tail) > 1:
-		return admin.Answer{Err: pathNotFound()}
-	case !found:
-		return admin.Fail(http.StatusNotFound, "SlabNotFound", "slab \""+call.Tail[0]+"\" not found")
-	case call.Method == http.MethodDelete: // the counts here are what the zone holds, there is nothing to reset
-		return admin.Answer{Status: http.StatusNoContent}
-	case call.Method != http.MethodGet:
-		return admin.Answer{Err: methodNotAllowed()}
-	}
-	return admin.Answer{Body: one}
+func (s *process) slabs() admin.Resource {
+	return admin.Collection[*plan.Zone]{
+		Path: "slabs", Since: 1, Metrics: slabMetrics, Missing: admin.NotFound("SlabNotFound", "slab"),
+		Each: func(yield func(string, *plan.Zone) bool) {
+			for _, z := range s.plan.Zones.All() {
+				if !yield(z.Name, z) {
+					return
+				}
+			}
+		},
+		Show:   func(z *plan.Zone) any { return newSlab(z) },
+		Delete: admin.Resets(func(*plan.Zone) {}), // the counts here are what the zone holds, there is nothing to reset
+	}.Resource()
 }
 
 // worker is the one process, shown as the only worker.
@@ -194,28 +156,26 @@ type worker struct {
 	} `json:"http"`
 }
 
-func (s *process) workers(call *admin.Call) admin.Answer {
-	if len(call.Tail) > 1 {
-		return admin.Answer{Err: pathNotFound()}
-	}
-	if len(call.Tail) == 1 && call.Tail[0] != strconv.Itoa(0) {
-		return admin.Fail(http.StatusNotFound, "WorkerNotFound", "worker \""+call.Tail[0]+"\" not found")
-	}
-	switch call.Method {
-	case http.MethodDelete:
+func (s *process) workers() admin.Resource {
+	reset := func(*admin.Call) admin.Answer {
 		s.plan.Connections.Reset()
 		s.resetRequests()
 		return admin.Answer{Status: http.StatusNoContent}
-	case http.MethodGet:
-	default:
-		return admin.Answer{Err: methodNotAllowed()}
 	}
+	return admin.Collection[int]{
+		Path: "workers", Since: 9, Missing: admin.NotFound("WorkerNotFound", "worker"),
+		Find:   func(id string) (int, bool) { return 0, id == strconv.Itoa(0) },
+		All:    func(*admin.Call) admin.Answer { return admin.Answer{Body: []worker{s.worker()}} },
+		Clear:  reset,
+		Show:   func(int) any { return s.worker() },
+		Delete: func(_ int, call *admin.Call) admin.Answer { return reset(call) },
+	}.Resource()
+}
+
+func (s *process) worker() worker {
 	w := worker{PID: os.Getpid(), Connections: s.plan.Connections.Figures()}
 	w.HTTP.Requests = s.requests()
-	if len(call.Tail) == 1 {
-		return admin.Answer{Body: w}
-	}
-	return admin.Answer{Body: []worker{w}}
+	return w
 }
 
 // license says that none is needed.

@@ -1,7 +1,7 @@
 package limitreq
 
 import (
-	"net/http"
+	"maps"
 	"sync/atomic"
 
 	"starling/admin"
@@ -33,31 +33,10 @@ func resources(p *plan.Plan) []admin.Resource {
 	for _, z := range plan.Part[registry](p).zones {
 		zones[z.Name] = z.Value.(*Zone).counts
 	}
-	return []admin.Resource{{Path: "http/limit_reqs", Since: 6, Collection: true, Handle: func(call *admin.Call) admin.Answer {
-		return answer(zones, call)
-	}, Metrics: metrics}}
-}
-
-func answer(zones map[string]*Counts, call *admin.Call) admin.Answer {
-	if len(call.Tail) == 0 && call.Method == http.MethodGet {
-		all := map[string]figures{}
-		for name, c := range zones {
-			all[name] = c.figures()
-		}
-		return admin.Answer{Body: all}
-	}
-	if len(call.Tail) > 1 {
-		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
-	}
-	if len(call.Tail) == 1 && zones[call.Tail[0]] == nil {
-		return admin.Fail(http.StatusNotFound, "LimitReqNotFound", "limit_req zone \""+call.Tail[0]+"\" not found")
-	}
-	switch {
-	case len(call.Tail) == 1 && call.Method == http.MethodGet:
-		return admin.Answer{Body: zones[call.Tail[0]].figures()}
-	case len(call.Tail) == 1 && call.Method == http.MethodDelete:
-		zones[call.Tail[0]].reset()
-		return admin.Answer{Status: http.StatusNoContent}
-	}
-	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
+	return []admin.Resource{admin.Collection[*Counts]{
+		Path: "http/limit_reqs", Since: 6, Metrics: metrics,
+		Each: maps.All(zones), Missing: admin.NotFound("LimitReqNotFound", "limit_req zone"),
+		Show:   func(c *Counts) any { return c.figures() },
+		Delete: admin.Resets((*Counts).reset),
+	}.Resource()}
 }
