@@ -115,21 +115,6 @@ func TestAPIAnswers(t *testing.T) {
 		{"GET /api/9/http/server_zones/x", `404 404 ServerZoneNotFound: server zone "x" not found`},
 		{"GET /api/9/http/location_zones/x", `404 404 LocationZoneNotFound: location zone "x" not found`},
 		{"GET /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
-		{"GET /api/9/http/caches/x/y", `404 404 PathNotFound: path not found`},
-		{"DELETE /api/9/http/caches", `405 405 MethodNotAllowed: method not allowed`},
-		{"DELETE /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
-		{"DELETE /api/9/http/limit_conns", `405 405 MethodNotAllowed: method not allowed`},
-		{"POST /api/9/http/limit_conns/addr {}", `405 405 MethodNotAllowed: method not allowed`},
-		{"DELETE /api/9/http/limit_conns/addr", `204`},
-		{"GET /api/9/http/limit_conns/x/y", `404 404 PathNotFound: path not found`},
-		{"POST /api/9/http/keyvals {}", `405 405 MethodNotAllowed: method not allowed`},
-		{"DELETE /api/9/slabs", `405 405 MethodNotAllowed: method not allowed`},
-		{"PATCH /api/9/slabs/addr {}", `405 405 MethodNotAllowed: method not allowed`},
-		{"POST /api/9/workers {}", `405 405 MethodNotAllowed: method not allowed`},
-		{"POST /api/9/workers/0 {}", `405 405 MethodNotAllowed: method not allowed`},
-		{"GET /api/9/workers/0/x", `404 404 PathNotFound: path not found`},
-		{"DELETE /api/9/workers/0", `204`},
-		{"DELETE /api/9/workers", `204`},
 		{"GET /api/9/processes", `200 {"respawned":0}`},
 		{"DELETE /api/9/processes", `204`},
 		{"GET /api/9/ssl", `200 {"handshakes":0,"handshakes_failed":0,"session_reuses":0}`},
@@ -145,6 +130,32 @@ func TestAPIAnswers(t *testing.T) {
 		{"GET /api/9/nginx?fields=%zz", `400 400 BadQuery: invalid query: invalid URL escape "%zz"`},
 		{"GET /api/9/license", `200 {"active_till":0,"eval":false,"reporting":{"healthy":true,"fails":0,"grace":0}}`},
 		{"GET /guarded/9/processes", `200 {"respawned":0}`},
+	} {
+		if got := askAPI(s, c.call); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.call, got, c.want)
+		}
+	}
+}
+
+// All branches answer alike what they do not know: paths that are too deep, and methods.
+func TestAPIRefusesAlike(t *testing.T) {
+	s := startAPI(t)
+	for _, c := range []struct{ call, want string }{
+		{"GET /api/9/http/caches/x/y", `404 404 PathNotFound: path not found`},
+		{"DELETE /api/9/http/caches", `405 405 MethodNotAllowed: method not allowed`},
+		{"DELETE /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
+		{"DELETE /api/9/http/limit_conns", `405 405 MethodNotAllowed: method not allowed`},
+		{"POST /api/9/http/limit_conns/addr {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"DELETE /api/9/http/limit_conns/addr", `204`},
+		{"GET /api/9/http/limit_conns/x/y", `404 404 PathNotFound: path not found`},
+		{"POST /api/9/http/keyvals {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"DELETE /api/9/slabs", `405 405 MethodNotAllowed: method not allowed`},
+		{"PATCH /api/9/slabs/addr {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"POST /api/9/workers {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"POST /api/9/workers/0 {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"GET /api/9/workers/0/x", `404 404 PathNotFound: path not found`},
+		{"DELETE /api/9/workers/0", `204`},
+		{"DELETE /api/9/workers", `204`},
 	} {
 		if got := askAPI(s, c.call); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.call, got, c.want)

@@ -115,6 +115,25 @@ func TestUpstreamAPI(t *testing.T) {
 	}
 }
 
+// Paths and methods that the branch does not know.
+func TestUpstreamAPIRefuses(t *testing.T) {
+	s := startUpstreamAPI(t, `upstream u { zone u 64k; server 127.0.0.1:1; } upstream fixed { server 127.0.0.1:1; }`)
+	const u = "/api/9/http/upstreams/u/servers"
+	for _, c := range []struct{ call, want string }{
+		{"GET " + u + "/007", `404 404 UpstreamServerNotFound: server with ID "7" does not exist`},
+		{"GET /api/9/http/upstreams/u/nothing", `404 404 PathNotFound: path not found`},
+		{"GET /api/9/http/upstreams/v/nothing", `404 404 UpstreamNotFound: upstream not found`},
+		{"GET /api/9/http/upstreams/fixed", `400 400 UpstreamStatic: upstream "fixed" is static: add a "zone" directive to it`},
+		{"POST /api/9/http/upstreams/u {}", `405 405 MethodNotAllowed: method not allowed`},
+		{"DELETE " + u, `405 405 MethodNotAllowed: method not allowed`},
+		{"POST " + u + "/0 {}", `405 405 MethodNotAllowed: method not allowed`},
+	} {
+		if got := askAPI(s, c.call); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.call, got, c.want)
+		}
+	}
+}
+
 // TestServersOfTheAPIServe: what the API changes is what requests meet.
 func TestServersOfTheAPIServe(t *testing.T) {
 	f := fleet{}

@@ -16,7 +16,19 @@ import (
 // Resource is /http/upstreams or /stream/upstreams: the groups that have a zone, as in NGINX Plus.
 func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
 	b := &branch[S, C]{Options: o, clock: p.Clock, groups: groups.Of[C](p).All()}
-	return admin.Resource{Path: o.Side.Name + "/upstreams", Since: 1, Collection: true, Handle: b.handle, Metrics: o.Metrics}
+	return admin.Collection[*groups.Group[C]]{
+		Path: o.Side.Name + "/upstreams", Since: 1, Metrics: o.Metrics,
+		Each: b.shared, Find: b.find,
+		Missing: func(string) *admin.APIError {
+			return &admin.APIError{Status: http.StatusNotFound, Code: "UpstreamNotFound", Text: "upstream not found"}
+		},
+		Admit:  admit[C],
+		Show:   func(g *groups.Group[C]) any { return b.Report(g.Group, b.clock.Now()) },
+		Delete: admin.Resets(func(g *groups.Group[C]) { g.ResetStats() }),
+		Below: map[string]func(*groups.Group[C], *admin.Call) admin.Answer{
+			"servers": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.servers(g).Handle(call) },
+		},
+	}.Resource()
 }
 
 type branch[S any, C side.Subject] struct {
@@ -25,75 +37,65 @@ type branch[S any, C side.Subject] struct {
 	groups []*groups.Group[C]
 }
 
-func (b *branch[S, C]) report(g *groups.Group[C]) any { return b.Report(g.Group, b.clock.Now()) }
-
-func (b *branch[S, C]) handle(call *admin.Call) admin.Answer {
-	if len(call.Tail) == 0 {
-		if call.Method != http.MethodGet {
-			return notAllowed()
+// shared are the groups that have a zone.
+func (b *branch[S, C]) shared(yield func(string, *groups.Group[C]) bool) {
+	for _, g := range b.groups {
+		if g.ZoneName != "" && !yield(g.Name, g) {
+			return
 		}
-		all := map[string]any{}
-		for _, g := range b.groups {
-			if g.ZoneName != "" {
-				all[g.Name] = b.report(g)
-			}
-		}
-		return admin.Answer{Body: all}
 	}
-	g := b.find(call.Tail[0])
-	switch {
-	case g == nil:
-		return admin.Fail(http.StatusNotFound, "UpstreamNotFound", "upstream not found")
-	case g.ZoneName == "":
-		return admin.Fail(http.StatusBadRequest, "UpstreamStatic", "upstream \""+g.Name+"\" is static: add a \"zone\" directive to it")
-	case len(call.Tail) == 1:
-		return b.group(g, call)
-	case call.Tail[1] != "servers" || len(call.Tail) > 3:
-		return admin.Fail(http.StatusNotFound, "PathNotFound", "path not found")
-	case len(call.Tail) == 2:
-		return b.servers(g, call)
-	}
-	id, err := strconv.Atoi(call.Tail[2])
-	if err != nil || id < 0 {
-		return admin.Fail(http.StatusBadRequest, "UpstreamBadServerId", "invalid server ID")
-	}
-	return b.server(g, id, call)
 }
 
-func (b *branch[S, C]) find(name string) *groups.Group[C] {
+// find finds those without a zone too: admit says why they are not shown.
+func (b *branch[S, C]) find(name string) (*groups.Group[C], bool) {
 	for _, g := range b.groups {
 		if g.Declared && g.Name == name {
-			return g
+			return g, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
-func notAllowed() admin.Answer {
-	return admin.Fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "method not allowed")
-}
-
-// group is one upstream: its figures, which DELETE sets to zero.
-func (b *branch[S, C]) group(g *groups.Group[C], call *admin.Call) admin.Answer {
-	switch call.Method {
-	case http.MethodGet:
-		return admin.Answer{Body: b.report(g)}
-	case http.MethodDelete:
-		g.ResetStats()
-		return admin.Answer{Status: http.StatusNoContent}
+func admit[C side.Subject](g *groups.Group[C]) *admin.APIError {
+	if g.ZoneName != "" {
+		return nil
 	}
-	return notAllowed()
+	return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamStatic", Text: "upstream \"" + g.Name + "\" is static: add a \"zone\" directive to it"}
 }
 
 // servers is the list of the servers of one upstream, to which POST adds one.
-func (b *branch[S, C]) servers(g *groups.Group[C], call *admin.Call) admin.Answer {
-	switch call.Method {
-	case http.MethodGet:
-		return admin.Answer{Body: g.Servers()}
-	case http.MethodPost:
-		return b.add(g, call)
+func (b *branch[S, C]) servers(g *groups.Group[C]) admin.Collection[servers.Config] {
+	return admin.Collection[servers.Config]{
+		All: func(*admin.Call) admin.Answer { return admin.Answer{Body: g.Servers()} },
+		Add: func(call *admin.Call) admin.Answer { return b.add(g, call) },
+		Find: func(text string) (config servers.Config, found bool) {
+			if id, valid := parseID(text); valid {
+				return g.Server(id)
+			}
+			return config, false
+		},
+		Missing: noServer,
+		Patch:   func(config servers.Config, call *admin.Call) admin.Answer { return b.change(g, config, call) },
+		Delete: func(config servers.Config, _ *admin.Call) admin.Answer {
+			if err := g.Remove(config.ID); err != nil {
+				return refusal(err)
+			}
+			return admin.Answer{Body: g.Servers()}
+		},
 	}
-	return notAllowed()
+}
+
+func parseID(text string) (id int, valid bool) {
+	id, err := strconv.Atoi(text)
+	return id, err == nil && id >= 0
+}
+
+func noServer(text string) *admin.APIError {
+	id, valid := parseID(text)
+	if !valid {
+		return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadServerId", Text: "invalid server ID"}
+	}
+	return &admin.APIError{Status: http.StatusNotFound, Code: servers.ServerNotFound, Text: "server with ID \"" + strconv.Itoa(id) + "\" does not exist"}
 }
 
 func (b *branch[S, C]) add(g *groups.Group[C], call *admin.Call) admin.Answer {
@@ -113,26 +115,6 @@ func (b *branch[S, C]) add(g *groups.Group[C], call *admin.Call) admin.Answer {
 	return admin.Answer{Status: http.StatusCreated, Body: config}
 }
 
-// server is one server.
-func (b *branch[S, C]) server(g *groups.Group[C], id int, call *admin.Call) admin.Answer {
-	config, found := g.Server(id)
-	if !found {
-		return admin.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(id)+"\" does not exist")
-	}
-	switch call.Method {
-	case http.MethodGet:
-		return admin.Answer{Body: config}
-	case http.MethodDelete:
-		if err := g.Remove(id); err != nil {
-			return refusal(err)
-		}
-		return admin.Answer{Body: g.Servers()}
-	case http.MethodPatch:
-		return b.change(g, config, call)
-	}
-	return notAllowed()
-}
-
 func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *admin.Call) admin.Answer {
 	body, problem := readBody(b.ServerParams, call.Body)
 	if problem != nil {
@@ -147,7 +129,7 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 	}
 	now, found := g.Server(config.ID)
 	if !found { // another client has removed it meanwhile
-		return admin.Fail(http.StatusNotFound, servers.ServerNotFound, "server with ID \""+strconv.Itoa(config.ID)+"\" does not exist")
+		return admin.Answer{Err: noServer(strconv.Itoa(config.ID))}
 	}
 	return admin.Answer{Body: now}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"starling/admin"
 	"starling/modules/stream/zonesync"
 	"starling/stream/streamtest"
 )
@@ -51,6 +52,35 @@ func TestAnOpenServerIsWarnedOf(t *testing.T) {
 		})
 		if got != warned {
 			t.Errorf("listen %s: warned %v", listen, got)
+		}
+	}
+}
+
+// Until the node runs there is nothing to show, and nothing here can ever be written.
+func TestAPIBeforeTheStart(t *testing.T) {
+	s, err := streamtest.Build(t, "stream { server { listen 127.0.0.1:1; zone_sync; } }", nil, &zonesync.Module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources := s.Site.Resources()
+	at := slices.IndexFunc(resources, func(r admin.Resource) bool { return r.Path == "stream/zone_sync" })
+	for _, c := range []struct {
+		method string
+		tail   []string
+		want   string
+	}{
+		{"GET", nil, "PathNotFound"},
+		{"GET", []string{"cluster"}, "PathNotFound"},
+		{"GET", []string{"ready"}, "PathNotFound"},
+		{"GET", []string{"nothing"}, "PathNotFound"},
+		{"GET", []string{"ready", "x"}, "PathNotFound"},
+		{"DELETE", nil, "MethodNotAllowed"},
+		{"POST", []string{"cluster"}, "MethodNotAllowed"},
+		{"DELETE", []string{"ready"}, "MethodNotAllowed"},
+	} {
+		answer := resources[at].Handle(&admin.Call{Method: c.method, Version: 9, Tail: c.tail})
+		if answer.Err == nil || answer.Err.Code != c.want {
+			t.Errorf("%s %q: %+v, want %s", c.method, c.tail, answer, c.want)
 		}
 	}
 }
