@@ -188,6 +188,7 @@ func (h *Host) Run(c *Cycle) error {
 	if old != nil {
 		h.retire(old)
 	} else {
+		h.lookAtMemory() // what state files brought may be cleared before the first tick
 		go h.watchMemory(h.life)
 	}
 	return nil

@@ -1,7 +1,12 @@
 package cycle_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -54,4 +59,33 @@ func TestMemoryOfAClearedZoneIsGivenBack(t *testing.T) {
 	h.LookAtMemory()
 	configure(small)
 	wait(2, "a reload without the zone")
+}
+
+// What a state file brought may be cleared within the first second, before the zones are looked at for the first time.
+func TestMemoryOfAZoneClearedAtOnceIsGivenBack(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	text := []byte{'{'}
+	for i := range 70 << 20 / kinds.MaxValueBytes {
+		text = fmt.Appendf(text, "%q:%q,", strconv.Itoa(i), bytes.Repeat([]byte{'x'}, kinds.MaxValueBytes))
+	}
+	text[len(text)-1] = '}'
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t)
+	var given atomic.Int64
+	h.OnGiveBack(func() { given.Add(1) })
+	t.Cleanup(h.Stop)
+	h.run("http { keyval_zone zone=big:128m state=" + file + "; server { listen " + address(t) + "; } }")
+	for _, z := range h.Current().Plan().Zones.All() {
+		if err := z.Value.(*keyval.Zone).Clear(h.Current().Plan().Clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, patience, func() error {
+		if given.Load() == 0 {
+			return errors.New("memory was not given back")
+		}
+		return nil
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -109,28 +110,58 @@ func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 }
 
 // SalvageState reads the JSON object of a state file whose log, already restored, is damaged: what the log says wins, also of what was deleted or
-// cleared, but a clear only over what was not in the file when it was saved later. Pairs that are wrong or have no room are left out;
-// the error names one of them.
+// cleared, but a clear only over what was not in the file when it was saved later. Where the file is damaged too, the pairs before that count.
+// Pairs that are wrong or have no room are left out; the error names one of them.
 func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) error {
-	var pairs map[string]json.RawMessage
-	if err := json.Unmarshal(data, &pairs); err != nil {
-		return fmt.Errorf("state is not a JSON object: %w", err)
-	}
 	var failed error
-	for name, raw := range pairs {
+	err := eachPair(data, func(name string, raw json.RawMessage) {
 		if err := k.loadOne(name, raw, savedMS, now); err != nil {
 			failed = fmt.Errorf("state of key %q: %w", name, err)
 		}
+	})
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("state is not a JSON object: it ends early")
+	case err != nil:
+		return fmt.Errorf("state is not a JSON object: %w", err)
 	}
 	return failed
 }
+
+// eachPair reads a JSON object as far as it is one.
+func eachPair(data []byte, yield func(name string, raw json.RawMessage)) error {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := in.Token(); err != nil {
+		return err
+	} else if begin != json.Delim('{') {
+		return errNoObject
+	}
+	for in.More() {
+		name, err := in.Token()
+		if err != nil {
+			return err
+		}
+		var raw json.RawMessage
+		if err := in.Decode(&raw); err != nil {
+			return err
+		}
+		yield(name.(string), raw) // an object has no other names, or Token fails
+	}
+	_, err := in.Token()
+	return err
+}
+
+var (
+	errNoObject  = errors.New("it does not begin with '{'")
+	errPairShape = errors.New(`the value is neither a string nor {"value":"…","expire":milliseconds}`)
+)
 
 // loadOne adds a pair that is older than anything, but newer than a clear of its shard before savedMS.
 func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now clock.Reading) error {
 	var pair statePair
 	if err := json.Unmarshal(raw, &pair.Value); err != nil {
 		if err := json.Unmarshal(raw, &pair); err != nil {
-			return err
+			return errPairShape
 		}
 	}
 	if pair.ExpireMS < 0 || pair.ExpireMS > math.MaxInt32*1000 {

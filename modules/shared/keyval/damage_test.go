@@ -108,8 +108,8 @@ func TestADamagedBeginningIsNoReasonNotToStart(t *testing.T) {
 		"the first line":     {append(make([]byte, 15), whole[15:]...), nil, `{"a":"1","c":"3"}`, ".log\" is damaged: 15 bytes"},
 		"zeros":              {make([]byte, len(whole)), json, `{"a":"1","b":"2"}`, "restored 2 pairs"},
 		"zeros, and no JSON": {make([]byte, len(whole)), nil, `{}`, "restored 0 pairs"},
-		"both": {bytes.Repeat([]byte{0xff}, 600), []byte(`{"a":"1","b":`), `{}`,
-			file + `" is damaged too: state is not a JSON object: unexpected end of JSON input; saved as "` + file + `.damaged"`},
+		"both": {bytes.Repeat([]byte{0xff}, 600), []byte(`{"a":"1","b":`), `{"a":"1"}`,
+			file + `" is damaged too: state is not a JSON object: it ends early; saved as "` + file + `.damaged"`},
 		// What is left is b's deletion and c. Of a clear that the log still knows the JSON file is the later one.
 		"all but the end":   {append(make([]byte, 15), whole[bytes.LastIndex(whole, []byte("b"))-30:]...), json, `{"a":"1","c":"3"}`, "restored 2 pairs"},
 		"what came between": {bytes.Replace(whole, []byte("a"), []byte("A"), 1), json, `{"a":"1","c":"3"}`, "restored 2 pairs"},
@@ -148,6 +148,55 @@ func TestADamagedBeginningIsNoReasonNotToStart(t *testing.T) {
 			t.Errorf("%s: then restored %s", name, got)
 		}
 		os.Remove(file + ".log")
+	}
+}
+
+// The log is gone or empty, and the JSON file damaged: the node starts all the same. A mistake of whoever wrote the file by hand stops it.
+func TestADamagedJSONFileIsNoReasonNotToStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "one.keyval")
+	text := "keyval_zone zone=one:32k state=" + file + ";"
+	for json, want := range map[string]string{
+		`{"a":"1","b":"2`:             `{"a":"1"}`,
+		`{"a":"1",`:                   `{"a":"1"}`,
+		`{"a":"1","b"` + "\x00\x00":   `{"a":"1"}`,
+		"\x00\x00\x00":                `{}`,
+		"\xff\xfe\x12":                `{}`,
+		`{"a":1}`:                     `state of key "a": the value is neither a string nor {"value":"…","expire":milliseconds}`,
+		`["a"]`:                       "state is not a JSON object",
+		`{"a":"1" "b":"2"}`:           "state is not a JSON object",
+		"user www-data;\nworker_p 1;": "state is not a JSON object",
+	} {
+		os.Remove(file + ".log")
+		os.Remove(file + ".damaged")
+		if err := os.WriteFile(file, []byte(json), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := load(t, text, nil)
+		if !strings.HasPrefix(want, "{") {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: got %v, want %s", json, err, want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", json, err)
+			continue
+		}
+		log := &lines{}
+		p.Log = log
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := call(p, "GET one"); got != want {
+			t.Errorf("%q: restored %s, not %s", json, got, want)
+		}
+		if said := strings.Join(log.text, "\n"); !strings.Contains(said, `error: state file "`+file+`" is damaged`) {
+			t.Errorf("%q: the log says %q", json, said)
+		}
+		if kept, _ := os.ReadFile(file + ".damaged"); string(kept) != json {
+			t.Errorf("%q: kept is %q", json, kept)
+		}
+		p.Retire()
 	}
 }
 

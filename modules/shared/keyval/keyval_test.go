@@ -264,7 +264,7 @@ func TestStateEndsByTheMachinesClock(t *testing.T) {
 
 func TestBadStateIsAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "one.keyval")
-	if err := os.WriteFile(file, []byte(`{"a":`), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(`{"a":}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := load(t, "keyval_zone zone=one:32k state="+file+";", nil)

@@ -1,15 +1,19 @@
 package keyval
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"starling/conf"
 	"starling/lib/clock"
@@ -120,7 +124,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 }
 
 // load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older, or where the
-// log is damaged. Then nothing keeps the process from starting with what can be read.
+// log is damaged. Then nothing keeps the process from starting with what can be read, nor does a disk that has damaged the JSON file alone.
 func (s *store) load(z *kinds.Keyval) error {
 	now := s.local.Now()
 	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
@@ -143,11 +147,27 @@ func (s *store) load(z *kinds.Keyval) error {
 	}
 	if err == nil {
 		err = z.LoadState(text, now)
+		if damagedJSON(text, err) {
+			s.salvageFailed = s.salvage(z)
+			return nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("state file \"%s\": %w", s.path, err)
 	}
 	return nil
+}
+
+// damagedJSON tells what a disk or a crash made of a file, which ends early or has bytes that no text has, from a mistake of whoever wrote it:
+// that stops the start, so that he sees it.
+func damagedJSON(text []byte, err error) bool {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return false
+	}
+	endsEarly := errors.Is(json.NewDecoder(bytes.NewReader(text)).Decode(&json.RawMessage{}), io.ErrUnexpectedEOF)
+	control := func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }
+	return text[0] == '{' && endsEarly || bytes.ContainsFunc(text, control) || !utf8.Valid(text)
 }
 
 // readState reads a file, and nothing else: a named pipe would never end the start.
@@ -213,21 +233,28 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 
 // tellDamage says what could not be read. What of it the zone holds now is left to the JSON file and the peers.
 func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger) error {
-	damaged := opened.Damaged()
-	if damaged == 0 {
+	damaged, failed := opened.Damaged(), s.salvageFailed
+	if damaged == 0 && failed == nil {
 		return nil
 	}
 	z.ForgetAgreed() // before peers could take what is lost here for deleted
 	name := s.path + logSuffix
-	log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
-		"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
-		name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
-	if s.salvageFailed == nil {
+	if damaged > 0 {
+		log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
+			"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
+			name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
+	}
+	if failed == nil {
 		return nil
 	}
-	err := durable.KeepAside(s.path) // it is written anew soon
-	log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, s.salvageFailed, s.path+durable.DamagedPostfix)
 	s.salvageFailed = nil
+	err := durable.KeepAside(s.path) // it is written anew soon
+	if damaged > 0 {
+		log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, failed, s.path+durable.DamagedPostfix)
+	} else {
+		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come before the damage, "+
+			"peers will repair the rest where they can. Check the disk; the damaged file is saved as \"%s\"", s.path, name, failed, z.Len(), s.path+durable.DamagedPostfix)
+	}
 	return err
 }
 
