@@ -12,15 +12,15 @@ import (
 const FileCacheSyntax = "off\nmax=<number> [inactive=<time>] [min_uses=<number>] [valid=<time>]"
 
 // FileCacheDoc is its text for the reference.
-const FileCacheDoc = "Keeps logs whose path has variables open: `max` of them, each once it was used `min_uses` (1) times and until it is unused for " +
-	"`inactive` (10s). After `valid` (60s) its path is looked at again, in case the file was moved away."
+const FileCacheDoc = "Caches open log files whose path contains variables: at most `max` files, each after `min_uses` (1) uses and until it is unused for " +
+	"`inactive` (10s). The path is checked again every `valid` (60s), in case the file was moved."
 
 // FileCacheParams explains its parameters.
 var FileCacheParams = map[string]string{
-	"max":      "Files kept open; beyond, the least recently used one is closed.",
-	"inactive": "A file unused for this time is closed; 10s if not given.",
-	"min_uses": "Uses within `inactive` before a file is kept open; 1 if not given.",
-	"valid":    "Time after which the path is checked again; 60s if not given.",
+	"max":      "Maximum number of open files; the least recently used one is closed.",
+	"inactive": "Time after which an unused file is closed; 10s by default.",
+	"min_uses": "Number of uses within `inactive` before a file stays open; 1 by default.",
+	"valid":    "Interval between checks of the path; 60s by default.",
 }
 
 // FileCache reads an open_log_file_cache directive.

@@ -23,10 +23,10 @@ var ResolverUnsupported = []string{"tcp=", "local="}
 
 // ResolverParams explains its parameters.
 var ResolverParams = map[string]string{
-	"valid":       "How long an answer is used; if not given, the time to live in the answer.",
-	"ipv4":        "`off`: IPv4 addresses are not looked up.",
-	"ipv6":        "`off`: IPv6 addresses are not looked up.",
-	"status_zone": "The name under which the API counts requests and answers.",
+	"valid":       "Caching time of responses; by default, their TTL.",
+	"ipv4":        "`off` disables lookup of IPv4 addresses.",
+	"ipv6":        "`off` disables lookup of IPv6 addresses.",
+	"status_zone": "Name of the resolver's statistics in the API.",
 }
 
 // dnsPort is that of a name server given without one.

@@ -87,37 +87,37 @@ func (w *words) repeat() { w.list[len(w.list)-1].Repeat = true }
 func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(*S) *Bound[C]) []conf.Directive {
 	w := &words{prefix: "ssl_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
-	w.add("certificate", "<file>", "", "Names the file with the server's certificate and those between it and the CA, in PEM, or is `data:` and the PEM itself. "+
-		"May be given for several types of keys. With variables ($ssl_server_name) it is read for each handshake; names that clients send and that "+
-		"may not stand in a path end it.",
+	w.add("certificate", "<file>", "", "Sets the file with the server's certificate and intermediate certificates in PEM format, or `data:` and the PEM text. "+
+		"It can be repeated for several key types. With variables ($ssl_server_name), the file is read for each handshake; a client "+
+		"whose server name is not safe in a path is rejected.",
 		conf.List(func(s *S) *[]name[C] { return &place(s).certificates }, compile.name))
 	w.repeat()
-	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM, or is `data:` and the PEM itself. It may have variables.",
+	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format, or `data:` and the PEM text. It can contain variables.",
 		conf.List(func(s *S) *[]name[C] { return &place(s).keys }, compile.name))
 	w.repeat()
-	w.add("certificate_cache", "<parameter>...", "off", "Keeps certificates and keys whose names have variables: `max=` so many (each certificate and each key counts), "+
-		"`inactive=` (10s) since they were last used, and `valid=` (60s) without a look at whether the file has changed. Encrypted keys are not kept.",
+	w.add("certificate_cache", "<parameter>...", "off", "Caches certificates and keys whose paths contain variables: at most `max=` certificates and keys, "+
+		"until `inactive=` (10s) after their last use; changes to the file are checked every `valid=` (60s). Encrypted keys are not cached.",
 		conf.Whole(func(s *S) **CertificateCache { return &place(s).cache }, parseCertificateCache))
-	w.add("verify_client", "on|off|optional|optional_no_ca", "off", "Asks clients for a certificate and verifies it.",
+	w.add("verify_client", "on|off|optional|optional_no_ca", "off", "Enables verification of client certificates.",
 		conf.Field(func(s *S) *VerifyClient { return &place(s).VerifyClient }, conf.OneOf(VerifyClientWords)))
-	w.add("client_certificate", "<file>", "", "Names the file with CA certificates that verify clients and whose names are sent to them.",
+	w.add("client_certificate", "<file>", "", "Sets the file with CA certificates for verifying clients; their names are sent to clients.",
 		conf.Whole(func(s *S) *string { return &place(s).ClientCA }, file))
-	w.add("session_tickets", "on | off", "on", "Lets clients resume sessions by tickets.",
+	w.add("session_tickets", "on | off", "on", "Enables session resumption with tickets.",
 		conf.Field(func(s *S) *bool { return &place(s).NoTickets }, func(text string) (bool, error) {
 			on, err := conf.Flag(text)
 			return !on, err
 		}))
-	w.add("session_ticket_key", "<file>", "", "Names a file of 48 or 80 bytes from which the keys of tickets are made, so that several nodes accept each other's; the first one makes new tickets.",
+	w.add("session_ticket_key", "<file>", "", "Sets a file of 48 or 80 bytes with the ticket keys, so that nodes accept each other's tickets. The first file encrypts new tickets.",
 		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
 	w.repeat()
-	w.add("session_cache", "<kind>...", "none", "Keeps sessions in memory where tickets are off: `shared:name:size` for all servers that name it, `builtin[:sessions]` for one. "+
-		"With tickets, which need no memory here, it has no effect.",
+	w.add("session_cache", "<kind>...", "none", "Sets the session cache used when tickets are off: `shared:name:size` for all servers with that name, `builtin[:sessions]` for one. "+
+		"It has no effect with tickets.",
 		conf.Whole(func(s *S) *CacheWords { return &place(s).SessionCache }, parseSessionCache))
-	w.add("session_timeout", "<time>", "5m", "Sets how long a kept session may be resumed. Tickets are accepted for as long as the TLS library keeps their keys, up to a week.",
+	w.add("session_timeout", "<time>", "5m", "Sets how long a cached session can be resumed. Tickets are valid while the TLS library keeps their keys, up to a week.",
 		conf.Field(func(s *S) *time.Duration { return &place(s).SessionTimeout }, conf.Seconds))
-	w.add("prefer_server_ciphers", "on | off", "off", "Is checked and has no effect: the TLS library orders the ciphers by what the hardware of both sides does best.",
+	w.add("prefer_server_ciphers", "on | off", "off", "Accepted for compatibility, no effect: the TLS library orders ciphers by hardware support.",
 		conf.Raw(func(*S, *conf.Args) error { return nil }))
-	w.add("reject_handshake", "on | off", "off", "Refuses every handshake of the server, for names that nobody serves.",
+	w.add("reject_handshake", "on | off", "off", "Rejects all TLS handshakes of the server.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
 	return w.list
 }
@@ -155,45 +155,45 @@ func (b *BoundClient) Pair(family string) error {
 func ClientDirectives[S any](family string, in conf.Context, place func(*S) *BoundClient) []conf.Directive {
 	w := &words{prefix: family + "_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
-	w.add("certificate", "<file>", "", "Names the file with the certificate to show to the other side, in PEM.",
+	w.add("certificate", "<file>", "", "Sets the file with the client certificate in PEM format.",
 		conf.Whole(func(s *S) *string { return &place(s).certificate }, file))
-	w.add("certificate_key", "<file>", "", "Names the file with the key of the certificate, in PEM.",
+	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format.",
 		conf.Whole(func(s *S) *string { return &place(s).key }, file))
-	w.add("verify", "on | off", "off", "Verifies the certificate of the other side and its name.",
+	w.add("verify", "on | off", "off", "Enables verification of the peer's certificate and name.",
 		conf.Field(func(s *S) *bool { return &place(s).Verify }, conf.Flag))
-	w.add("server_name", "on | off", "off", "Sends the name of the other side with the handshake (SNI).",
+	w.add("server_name", "on | off", "off", "Sends the server name in the handshake (SNI).",
 		conf.Field(func(s *S) *bool { return &place(s).SendName }, conf.Flag))
 	return w.list
 }
 
 // common declares what servers and clients have in common.
 func common[S any](w *words, place func(*S) *Common) {
-	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the versions of TLS. Those between the lowest and the highest are always on.",
+	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the TLS versions. Versions between the lowest and the highest are always enabled.",
 		conf.Whole(func(s *S) *Protocols { return &place(s).Protocols }, func(a *conf.Args) (Protocols, error) { return ParseProtocols(a.Words) }))
 	ciphers := DefaultClientCiphers
 	if w.prefix == "ssl_" {
 		ciphers = DefaultServerCiphers
 	}
-	w.add("ciphers", "<list>", ciphers, "Sets the ciphers up to TLS 1.2 by a list of OpenSSL's; those of TLS 1.3 are always on.",
+	w.add("ciphers", "<list>", ciphers, "Sets the ciphers up to TLS 1.2 in OpenSSL format; TLS 1.3 ciphers are always enabled.",
 		conf.Field(func(s *S) *string { return &place(s).Ciphers }, conf.String))
-	w.add("conf_command", "<name> <value>", "", "Runs a command of OpenSSL's configuration: Protocol, MinProtocol, MaxProtocol, CipherString, Options and their kin.",
+	w.add("conf_command", "<name> <value>", "", "Sets an OpenSSL configuration command: Protocol, MinProtocol, MaxProtocol, CipherString, Options and others.",
 		conf.List(func(s *S) *[][2]string { return &place(s).Commands }, func(a *conf.Args) ([2]string, error) {
 			return [2]string{a.Words[0], a.Words[1]}, nil
 		}))
 	w.repeat()
-	w.add("crl", "<file>", "", "Names the file with revocation lists, in PEM, against which every certificate of a chain is checked.",
+	w.add("crl", "<file>", "", "Sets the file with revocation lists (CRLs) in PEM format; every certificate of a chain is checked.",
 		conf.Whole(func(s *S) *string { return &place(s).CRL }, file))
-	w.add("password_file", "<file>", "", "Names the file with passwords of encrypted keys, one a line.",
+	w.add("password_file", "<file>", "", "Sets the file with the passwords of encrypted keys, one per line.",
 		conf.Whole(func(s *S) *string { return &place(s).PasswordFile }, file))
-	w.add("trusted_certificate", "<file>", "", "Names the file with CA certificates, in PEM, that verify the other side.",
+	w.add("trusted_certificate", "<file>", "", "Sets the file with CA certificates in PEM format for verifying the peer.",
 		conf.Whole(func(s *S) *[]string { return &place(s).Trusted }, func(a *conf.Args) ([]string, error) {
 			path, err := file(a)
 			return []string{path}, err
 		}))
-	w.add("verify_depth", "<number>", "1", "Sets how many certificates may stand between that of the other side and its CA.",
+	w.add("verify_depth", "<number>", "1", "Sets the maximum depth of the certificate chain.",
 		conf.Field(func(s *S) *int { return &place(s).VerifyDepth }, conf.Number))
 	if w.prefix == "ssl_" {
-		w.add("ecdh_curve", "<curve>", "auto", "Sets the curves of key exchange, joined by colons.",
+		w.add("ecdh_curve", "<curve>", "auto", "Sets the curves for key exchange, separated by colons.",
 			conf.Field(func(s *S) *string { return &place(s).Curves }, conf.String))
 	}
 }

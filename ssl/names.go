@@ -127,16 +127,16 @@ func NameDirectives[S, C any](family string, in conf.Context, list []conf.Direct
 	for i := range list {
 		switch d := &list[i]; d.Name {
 		case family + "_certificate":
-			d.Doc += " With variables it is read for each connection."
+			d.Doc += " With variables, it is read for each connection."
 			d.Set = wrap(d.Set, func(s *S) *vars.Template[C] { return &place(s).certificate })
 		case family + "_certificate_key":
-			d.Doc += " It may have variables."
+			d.Doc += " It can contain variables."
 			d.Set = wrap(d.Set, func(s *S) *vars.Template[C] { return &place(s).key })
 		}
 	}
 	return append(list, conf.Directive{
 		Name: family + "_certificate_cache", Syntax: "<parameter>...", DefaultDoc: "off", In: in,
-		Doc: "Keeps certificates and keys whose names have variables, as ssl_certificate_cache does.",
+		Doc: "Caches certificates and keys whose paths contain variables, as ssl_certificate_cache does.",
 		Set: conf.Whole(func(s *S) **CertificateCache { return &place(s).cache }, parseCertificateCache),
 	})
 }

@@ -34,72 +34,72 @@ type CoreSettings struct {
 var Core = Module{
 	Module: conf.Module{
 		Name:  "core",
-		Doc:   "Servers for TCP: where they listen and how they log.",
+		Doc:   "TCP and UDP servers: listening addresses and logging.",
 		New:   conf.NewOf[CoreSettings],
 		Clone: conf.CloneOf[CoreSettings],
 		Directives: []conf.Directive{
-			{Name: "stream", In: conf.Main, Opens: conf.Stream, Doc: "Holds the servers for TCP."},
+			{Name: "stream", In: conf.Main, Opens: conf.Stream, Doc: "Contains the TCP and UDP servers."},
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
 			{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true, Params: listenParams,
 				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
 				Unsupported: []string{"setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 					"reuseport", "so_keepalive=", "multipath"},
-				Doc: "Sets the address and port, or the path of a unix socket, on which the server accepts connections or, with `udp`, datagrams. " +
-					"Of several servers of one address `server_name` chooses; the one with `default_server`, else the first, takes the others. A wildcard address lets all nodes of a cluster share one file.",
+				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections or, with `udp`, datagrams. " +
+					"Among several servers of an address, `server_name` selects one; the default is the one with `default_server`, otherwise the first. With a wildcard address, all nodes of a cluster can share one file.",
 				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, 0) }),
 			},
 			{
 				Name: "server_name", Syntax: "<name>...", In: conf.StreamServer, Repeat: true,
-				Doc: "Sets the names for which the server is chosen when a client sends one in its TLS handshake (SNI): exact, `*.example.com`, " +
+				Doc: "Sets the server names, which are matched with the client's SNI: exact, `*.example.com`, " +
 					"`www.example.*`, `.example.com`, or `~` and a regular expression.",
 				Set: side.SetNames(&Side, func(s *CoreSettings) *side.Names[*Session] { return &s.Names }),
 			},
 			{
 				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
-				Doc: "Bounds what is looked at of a connection before a server is chosen.",
+				Doc: "Sets the size of the preread buffer.",
 				Set: conf.Field(func(s *CoreSettings) *int64 { return &s.PrereadBytes }, conf.Between(conf.Size, 1, maxPrereadBytes)),
 			},
 			{
 				Name: "preread_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
-				Doc: "Sets how long looking at a connection before a server is chosen may take.",
+				Doc: "Sets the timeout for the preread phase.",
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
 			},
 			{
 				Name: "udp_sessions", Syntax: "<number>", Default: "65536", In: conf.Stream | conf.StreamServer,
-				Doc: "Bounds the sessions of a UDP socket; of several servers of one address the largest number counts. Datagrams of more " +
-					"clients are dropped, and the log says so now and then. All UDP sockets together take at most half of the descriptors that the " +
-					"process may open (`worker_rlimit_nofile`), so that connections are accepted whatever strangers send. nginx has `worker_connections`.",
+				Doc: "Limits the sessions of a UDP socket; among several servers of an address, the largest value applies. Datagrams of further " +
+					"clients are dropped with a rate-limited log entry. All UDP sockets together use at most half of the file descriptors of the " +
+					"process (`worker_rlimit_nofile`), so that UDP floods cannot block new connections. nginx uses `worker_connections`.",
 				Set: conf.Field(func(s *CoreSettings) *int { return &s.UDPSessions }, conf.Int(1, 1<<20)),
 			},
 			{
 				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,
-				Doc: "Counts the server's sessions where the API shows them, below `/stream/server_zones`. Servers may share a zone.",
+				Doc: "Sets the zone that counts the server's sessions in the API at `/stream/server_zones`. Several servers can share a zone.",
 				Set: conf.Raw(setStatusZone),
 			},
 			{
 				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
-				Doc: "Sets how long the header of the PROXY protocol may take.",
+				Doc: "Sets the timeout for reading the PROXY protocol header.",
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.ProxiedTimeout }, conf.Time),
 			},
 			{
 				Name: "tcp_nodelay", Syntax: "on | off", Default: "on", In: conf.Stream | conf.StreamServer,
-				Doc: "Sends small pieces at once.",
+				Doc: "Enables TCP_NODELAY: small segments are sent immediately.",
 				Set: conf.Field(func(s *CoreSettings) *bool { return &s.NoDelay }, conf.Flag),
 			},
 			{
 				Name: "error_log", Syntax: plan.ErrorLogSyntax, In: conf.Stream | conf.StreamServer, Repeat: true,
-				Doc: "Sets where errors of the sessions are logged, and from which level on.",
+				Doc: "Sets the error log of sessions and its minimum level.",
 				Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{
 				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
-				Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
+				Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
 				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
 			},
 			{
 				Name: "resolver_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
-				Doc: "Sets how long a name may take to resolve.",
+				Doc: "Sets the timeout for name resolution.",
 				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }, conf.Time),
 			},
 		},
@@ -113,11 +113,11 @@ const maxPrereadBytes = 1 << 20
 
 // listenParams explains the parameters of listen.
 var listenParams = map[string]string{
-	"default_server": "The server takes connections for names that no other server of the address has.",
-	"ssl":            "Connections are encrypted.",
-	"udp":            "Datagrams are accepted instead of connections.",
-	"proxy_protocol": "Connections begin with a PROXY protocol header.",
-	"bind":           "Accepted for compatibility: each address has a socket of its own.",
-	"backlog":        "Connections that may wait to be accepted.",
-	"ipv6only":       "Whether a socket of `[::]` accepts only IPv6; on if not given.",
+	"default_server": "Makes this server the default for the address.",
+	"ssl":            "Requires TLS on connections.",
+	"udp":            "Accepts datagrams instead of connections.",
+	"proxy_protocol": "Requires a PROXY protocol header at the start of connections.",
+	"bind":           "Accepted for compatibility: each address always has its own socket.",
+	"backlog":        "Size of the accept queue.",
+	"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
 }

@@ -75,7 +75,7 @@ var proxyVariables = []vars.Variable[*Session]{
 	{Name: "proxy_protocol_server_port", Doc: "the server's port in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 		return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
 	})},
-	{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "a value that the PROXY protocol carries: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
+	{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
 		Append: func(s *Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) }},
 }
 

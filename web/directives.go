@@ -26,7 +26,7 @@ const defaultPort = 80
 var Core = Module{
 	Module: conf.Module{
 		Name:       "http_core",
-		Doc:        "Virtual servers and locations, the limits of requests, and what is answered when something goes wrong.",
+		Doc:        "Virtual servers, locations, request limits and error pages.",
 		New:        newCore,
 		Clone:      cloneCore,
 		Enter:      enterCore,
@@ -57,17 +57,17 @@ func timed(name, byDefault string, in conf.Context, doc string, place func(*Core
 }
 
 var structure = []conf.Directive{
-	{Name: "http", In: conf.Main, Opens: conf.HTTP, Doc: "Holds the http servers."},
+	{Name: "http", In: conf.Main, Opens: conf.HTTP, Doc: "Contains the HTTP servers."},
 	{Name: "server", In: conf.HTTP, Opens: conf.Server, Repeat: true, Doc: "Configures one virtual server."},
 	{
 		Name: "location", Syntax: "<modifier> [<uri>]", In: conf.Server | conf.Location, Opens: conf.Location, Repeat: true,
-		Doc: "Configures the URIs that begin with a prefix, are equal to a text (=) or match a regular expression (~, ~*). " +
-			"^~ before a prefix keeps regular expressions from being tried; @name is for internal redirects only.",
+		Doc: "Configures the URIs with a prefix, equal to a text (=), or matching a regular expression (~, ~*). " +
+			"^~ before a prefix disables the check of regular expressions; @name is for internal redirects only.",
 		Set: conf.Raw(func(_ *CoreSettings, a *conf.Args) error { _, err := readLocationName(a.Words); return err }),
 	},
 	{
 		Name: "limit_except", Syntax: "<method>...", In: conf.Location, Opens: conf.LimitExcept,
-		Doc: "Holds what applies to all methods but those named. GET allows HEAD too.",
+		Doc: "Restricts all methods except those listed. GET includes HEAD.",
 		Set: conf.Raw(setLimitExcept),
 	},
 	{
@@ -75,7 +75,7 @@ var structure = []conf.Directive{
 			"[rcvbuf=<size>] [sndbuf=<size>] [deferred] [fastopen=<number>] [reuseport] [multipath]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
 		Unsupported: []string{"quic", "setfib=", "accept_filter="},
-		Doc:         "Sets the address and port, or the path of a unix socket, on which the server accepts requests.",
+		Doc:         "Sets the address and port, or the unix socket path, on which the server accepts requests.",
 		Set:         conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, defaultPort) }),
 	},
 	{
@@ -93,27 +93,27 @@ var requestLimits = []conf.Directive{
 	timed("send_timeout", "60s", locations, "Sets how long the client may take to accept more of the response.",
 		func(s *CoreSettings) *time.Duration { return &s.SendTimeout }),
 	{
-		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers, Doc: "Sets the size that the head of a request fits into without large buffers.",
+		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers, Doc: "Sets the size of the buffer for reading request headers; larger headers use large buffers.",
 		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.HeaderBufferBytes }, headerBytes),
 	},
 	{
 		Name: "large_client_header_buffers", Syntax: "<number> <size>", Default: "4 8k", In: servers,
-		Doc: "Bounds the head of a request: no line is longer than the size, and all of it takes no more buffers than the number.",
+		Doc: "Sets the maximum number and size of buffers for large request headers. A line cannot exceed the size of one buffer.",
 		Set: conf.Raw(setLargeHeaderBuffers),
 	},
 	{
-		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers, Doc: "Sets how many header lines a request may have.",
+		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers, Doc: "Sets the maximum number of header lines of a request.",
 		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.MaxHeaders }, conf.Int(1, 100000)),
 	},
 	{
 		Name: "ignore_invalid_headers", Syntax: "on | off", Default: "on", In: servers,
-		Doc: "Drops request headers with unusual names. Those that are no token at all are always dropped.",
+		Doc: "Discards request headers with unusual names. Names that are not valid tokens are always discarded.",
 		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.PassInvalidHeaders }, isOff),
 	},
 	flag("underscores_in_headers", "off", servers, "Takes underscores in the names of request headers for valid.",
 		func(s *CoreSettings) *bool { return &s.Limits.UnderscoresAreValid }),
 	{
-		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Takes adjacent slashes of a URI for one.",
+		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Merges adjacent slashes in a URI into one.",
 		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.KeepSlashes }, isOff),
 	},
 }
@@ -121,21 +121,21 @@ var requestLimits = []conf.Directive{
 var connections = []conf.Directive{
 	{
 		Name: "keepalive_timeout", Syntax: "<timeout> [<header_timeout>]", Default: "75s", In: locations,
-		Doc: "Sets how long a connection is kept for the next request; 0 keeps none. The second value goes into a Keep-Alive header.",
+		Doc: "Sets the timeout of idle client connections; 0 disables keepalive. The second value is sent in the Keep-Alive header.",
 		Set: conf.Whole(func(s *CoreSettings) *keepAlive { return &s.KeepAlive }, parseKeepAlive),
 	},
 	{
-		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations, Doc: "Sets how many requests a connection serves.",
+		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations, Doc: "Sets the maximum number of requests of a connection.",
 		Set: conf.Field(func(s *CoreSettings) *int { return &s.KeepAliveMax }, conf.Number),
 	},
 	timed("keepalive_time", "1h", locations, "Sets how long a connection may go on taking requests.",
 		func(s *CoreSettings) *time.Duration { return &s.KeepAliveTime }),
 	{
-		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations, Doc: "Keeps no connections with misbehaving browsers: none, msie6, safari.",
+		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations, Doc: "Disables keepalive with misbehaving browsers: none, msie6, safari.",
 		Set: conf.Whole(func(s *CoreSettings) *disabledBrowsers { return &s.KeepAliveDisable }, parseBrowsers),
 	},
 	{
-		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations, Doc: "Reads on before a connection is closed, so that the client sees the response: on where data may still come, always, off.",
+		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations, Doc: "Controls lingering close, which reads remaining client data before closing a connection so that the client gets the response: on (if data is expected), always, off.",
 		Set: conf.Field(func(s *CoreSettings) *lingering { return &s.Lingering },
 			conf.OneOf(map[string]lingering{"on": lingerIfNeeded, "off": lingerNever, "always": lingerAlways})),
 	},
@@ -143,37 +143,37 @@ var connections = []conf.Directive{
 	timed("lingering_timeout", "5s", locations, "Sets how long to wait for more to read.", func(s *CoreSettings) *time.Duration { return &s.LingeringTimeout }),
 	flag("reset_timedout_connection", "off", locations, "Closes connections that timed out, and those of code 444, by a reset.",
 		func(s *CoreSettings) *bool { return &s.ResetTimedOut }),
-	flag("tcp_nodelay", "on", locations, "Sends small pieces at once.", func(s *CoreSettings) *bool { return &s.NoDelay }),
+	flag("tcp_nodelay", "on", locations, "Enables TCP_NODELAY: small segments are sent immediately.", func(s *CoreSettings) *bool { return &s.NoDelay }),
 	flag("chunked_transfer_encoding", "on", locations, "Sends responses of unknown length in chunks.", func(s *CoreSettings) *bool { return &s.Chunked }),
 	{
-		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the bytes per second of a response; 0 does not.",
+		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the rate of a response in bytes per second; 0 disables the limit.",
 		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRate }),
 	},
 	{
-		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf, Doc: "Sets how much is sent before the rate is limited.",
+		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf, Doc: "Sets the number of bytes sent before the rate limit applies.",
 		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRateAfter }),
 	},
 }
 
 var content = []conf.Directive{
-	{Name: "root", Syntax: "<path>", Default: "html", In: locationsIf, Doc: "Sets the directory that URIs are paths in.", Set: conf.Raw(setRoot)},
-	{Name: "alias", Syntax: "<path>", In: conf.Location, Doc: "Sets what replaces the location's part of the URI.", Set: conf.Raw(setAlias)},
+	{Name: "root", Syntax: "<path>", Default: "html", In: locationsIf, Doc: "Sets the root directory of requests.", Set: conf.Raw(setRoot)},
+	{Name: "alias", Syntax: "<path>", In: conf.Location, Doc: "Sets the path that replaces the location's part of the URI.", Set: conf.Raw(setAlias)},
 	{
 		Name: "types", In: locations, Opens: conf.Lines, DefaultDoc: "text/html html; image/gif gif; image/jpeg jpg;",
-		Doc: "Sets the media types of file name extensions.", Set: conf.Raw(setTypes),
+		Doc: "Maps file name extensions to MIME types.", Set: conf.Raw(setTypes),
 	},
 	{
-		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations, Doc: "Sets the media type of all other files.",
+		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations, Doc: "Sets the default MIME type.",
 		Set: conf.Field(func(s *CoreSettings) *string { return &s.DefaultType }, conf.String),
 	},
 	{
-		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets how a file's date is compared with If-Modified-Since: exact, before, off.",
+		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets the comparison of a file's modification time with If-Modified-Since: exact, before, off.",
 		Set: conf.Field(func(s *CoreSettings) *IfModifiedSince { return &s.IfModifiedSince },
 			conf.OneOf(map[string]IfModifiedSince{"exact": ModifiedExact, "before": ModifiedBefore, "off": ModifiedOff})),
 	},
 	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *CoreSettings) *bool { return &s.ETag }),
 	{
-		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations, Doc: "Sets how many ranges a request for a file may have; 0 answers with the whole file.",
+		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations, Doc: "Sets the maximum number of ranges of a request; 0 disables range support.",
 		Set: conf.Field(func(s *CoreSettings) *int { return &s.MaxRanges }, conf.Number),
 	},
 }
@@ -181,7 +181,7 @@ var content = []conf.Directive{
 var answers = []conf.Directive{
 	{
 		Name: "error_page", Syntax: "<words>...", In: locationsIf, Repeat: true,
-		Doc: "Sets where the answer to a status comes from: <code>... [=[<response>]] <uri>.",
+		Doc: "Sets the URI of the response for the given statuses: <code>... [=[<response>]] <uri>.",
 		Set: conf.Raw(setErrorPage),
 	},
 	flag("log_subrequest", "off", locations, "Writes access log lines for subrequests too.",
@@ -189,16 +189,16 @@ var answers = []conf.Directive{
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
 		func(s *CoreSettings) *bool { return &s.RecursiveErrorPages }),
 	{
-		Name: "internal", In: conf.Location, Doc: "Answers requests from outside with 404.",
+		Name: "internal", In: conf.Location, Doc: "Restricts the location to internal requests; others get 404.",
 		Set: conf.Raw(func(s *CoreSettings, _ *conf.Args) error { s.Internal = true; return nil }),
 	},
 	{
-		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Sets whether all or any of allow, auth_basic and the like must let a request in.",
+		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Requires all or any of allow, auth_basic and the other access checks to allow a request.",
 		Set: conf.Field(func(s *CoreSettings) *bool { return &s.SatisfyAny }, conf.OneOf(map[string]bool{"all": false, "any": true})),
 	},
 	{
 		Name: "early_hints", Syntax: "<condition>...", In: locations, Repeat: true,
-		Doc: "Sends a server's 103 (Early Hints) on to the client where at least one of the values, with variables, is neither empty nor `0`. Clients of HTTP/1.0 get none.",
+		Doc: "Forwards 103 (Early Hints) responses to the client if at least one of the values, which can contain variables, is neither empty nor `0`. HTTP/1.0 clients get none.",
 		Set: conf.Raw(addEarlyHints),
 	},
 	flag("absolute_redirect", "on", locations, "Puts scheme and host into redirects.", func(s *CoreSettings) *bool { return &s.AbsoluteRedirect }),
@@ -206,7 +206,7 @@ var answers = []conf.Directive{
 		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect }),
 	flag("port_in_redirect", "on", locations, "Puts a port that is not the scheme's own into redirects.", func(s *CoreSettings) *bool { return &s.PortInRedirect }),
 	{
-		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages tell the version: on, off, build.",
+		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
 		Set: conf.Field(func(s *CoreSettings) *tokens { return &s.Tokens },
 			conf.OneOf(map[string]tokens{"on": tokensVersion, "off": tokensOff, "build": tokensBuild})),
 	},
@@ -214,16 +214,16 @@ var answers = []conf.Directive{
 
 var diagnostics = []conf.Directive{
 	{
-		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets where errors of requests are logged, and from which level on.",
+		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets the error log of requests and its minimum level.",
 		Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
 	flag("log_not_found", "on", locations, "Logs files that were not found.", func(s *CoreSettings) *bool { return &s.LogNotFound }),
 	{
 		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations, Unsupported: plan.ResolverUnsupported,
-		Doc: "Sets the DNS servers that names are asked of. Without valid= an answer holds for its TTL.",
+		Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
 		Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
 	},
-	timed("resolver_timeout", "30s", locations, "Sets how long a name may take to resolve.",
+	timed("resolver_timeout", "30s", locations, "Sets the timeout for name resolution.",
 		func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }),
 }
 
@@ -231,12 +231,12 @@ var diagnostics = []conf.Directive{
 var listenParams = map[string]string{
 	"default_server": "The server takes requests for names that no other server of the address has.",
 	"default":        "The old spelling of `default_server`.",
-	"ssl":            "Connections are encrypted.",
+	"ssl":            "Requires TLS on connections.",
 	"http2":          "HTTP/2 is accepted as well; the same as the directive `http2 on`.",
-	"proxy_protocol": "Connections begin with a PROXY protocol header.",
-	"bind":           "Accepted for compatibility: each address has a socket of its own.",
-	"backlog":        "Connections that may wait to be accepted.",
-	"ipv6only":       "Whether a socket of `[::]` accepts only IPv6; on if not given.",
+	"proxy_protocol": "Requires a PROXY protocol header at the start of connections.",
+	"bind":           "Accepted for compatibility: each address always has its own socket.",
+	"backlog":        "Size of the accept queue.",
+	"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
 	"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
 	"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
 	"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",

@@ -7,24 +7,24 @@ import (
 
 var bodies = []conf.Directive{
 	{
-		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations, Doc: "Sets the largest request body that is accepted; 0 accepts any.",
+		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations, Doc: "Sets the maximum size of a request body; 0 disables the limit.",
 		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.MaxBodyBytes }, conf.Offset),
 	},
 	{
 		Name: "client_body_buffer_size", Syntax: "<size>", Default: "16k", In: locations,
-		Doc: "Sets how much of a request body is kept in memory where it is kept; a longer one goes to a temporary file.",
+		Doc: "Sets the buffer size of request bodies; larger bodies are written to a temporary file.",
 		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.BodyBufferBytes }, conf.Size),
 	},
 	{
 		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]", Default: defaultBodyDir, In: locations,
-		Doc: "Sets the directory of temporary files for request bodies, and how many digits the names of directories below it have. " +
-			"It is made at start if its parent is there.",
+		Doc: "Sets the directory for temporary files of request bodies, and the number of digits in each level of subdirectories. " +
+			"It is created at start if its parent exists.",
 		Set: conf.Whole(func(s *CoreSettings) *bodyPath { return &s.BodyPath }, parseBodyPath),
 	},
 	{
 		Name: "client_body_in_file_only", Syntax: "on | clean | off", Default: "off", In: locations,
-		Doc: "Writes each request body that is read before it is passed on into a file ($request_body_file), which with `on` stays when the request has ended: " +
-			"whoever is told its name is to remove it.",
+		Doc: "Writes each buffered request body to a file ($request_body_file). With `on`, the file remains after the request: " +
+			"its consumer must remove it.",
 		Set: conf.Field(func(s *CoreSettings) *BodyInFile { return &s.BodyInFile },
 			conf.OneOf(map[string]BodyInFile{"on": BodyFileStays, "clean": BodyFileCleaned, "off": BodyFileIfLarge})),
 	},

@@ -10,21 +10,21 @@ var http2 = []conf.Directive{
 		func(s *CoreSettings) *bool { return &s.HTTP2 }),
 	{
 		Name: "http2_max_concurrent_streams", Syntax: "<number>", Default: "128", In: servers,
-		Doc: "Sets how many requests of a connection may be in progress at once.",
+		Doc: "Sets the maximum number of concurrent streams of a connection.",
 		Set: conf.Field(func(s *CoreSettings) *int { return &s.HTTP2Streams }, conf.Int(1, 1<<16)),
 	},
 	{
 		Name: "http2_body_preread_size", Syntax: "<size>", Default: "64k", In: servers,
-		Doc: "Sets how much of a request body may come before it is read.",
+		Doc: "Sets the size of the request body buffer before the body is read.",
 		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
 	},
 	{
-		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations, Doc: "Sets how large the pieces of a response body are.",
+		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations, Doc: "Sets the maximum size of response body frames.",
 		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
 	},
 	{
 		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
-		Doc: "Sets how much is read at once. Each connection takes that much while it reads; in nginx it is one buffer per worker, of 256k.",
+		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of 256k for each worker.",
 		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
 	},
 	obsolete("http2_idle_timeout", "keepalive_timeout", servers),

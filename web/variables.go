@@ -118,7 +118,7 @@ func headerVariables() []variable {
 			}
 			return dst, false
 		}),
-		{Name: "http_", Prefix: true, Doc: "The request header of that name, several joined by commas (Cookie by semicolons).",
+		{Name: "http_", Prefix: true, Doc: "The request header of that name; multiple values are joined by commas (Cookie by semicolons).",
 			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return appendHeaders(r.Headers, name, dst) }},
 		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
 		{Name: "cookie_", Prefix: true, Doc: "The cookie of that name.", Append: appendCookie},

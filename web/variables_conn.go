@@ -118,7 +118,7 @@ func proxyVariables() []variable {
 		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
 		})),
-		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A value that the PROXY protocol carries: alpn, authority, unique_id, netns, ssl_version, …, 0xNN.",
+		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN.",
 			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return r.Conn.Proxied.AppendTLV(dst, name) }},
 	}
 }

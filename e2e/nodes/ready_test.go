@@ -30,7 +30,7 @@ func TestARolloutWithABrokenCertificateStops(t *testing.T) {
 		return err
 	}
 	testkit.Eventually(t, harness.Patience, notReady)
-	last.WaitLog("nobody is there to teach it") // it has given up to learn
+	last.WaitLog("no peer to sync from") // the initial sync timed out
 	if err := notReady(); err != nil {
 		t.Error(err)
 	}

@@ -33,23 +33,23 @@ type Settings struct {
 // Module is the family of the main level.
 var Module = conf.Module{
 	Name:  "core",
-	Doc:   "The process as a whole.",
+	Doc:   "Process-wide settings.",
 	New:   conf.NewOf[Settings],
 	Clone: conf.CloneOf[Settings],
 	Directives: []conf.Directive{
 		{
 			Name: "daemon", Syntax: "on | off", Default: "on", In: conf.Main,
-			Doc: "Detaches the process from the terminal. The command returns when the configuration runs, or with status 1 if it cannot.",
+			Doc: "Runs the process in the background. The command returns when the process serves clients, or with status 1 if the start failed.",
 			Set: conf.Field(func(s *Settings) *bool { return &s.Daemon }, conf.Flag),
 		},
 		{
 			Name: "pid", Syntax: "<file>", Default: DefaultPID, In: conf.Main,
-			Doc: "Names the file that holds the number of the process, from when it listens until it ends.",
+			Doc: "Sets the file that stores the process ID. It exists while the process is listening.",
 			Set: conf.Field(func(s *Settings) *string { return &s.PID }, conf.String),
 		},
 		{
 			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: "logs/error.log error", In: conf.Main, Repeat: true,
-			Doc: "Sets where errors are logged, and from which level on: debug, info, notice, warn, error, crit, alert or emerg. The file `stderr` is standard error.",
+			Doc: "Sets the error log and its minimum level: debug, info, notice, warn, error, crit, alert or emerg. The file `stderr` selects standard error.",
 			Set: conf.List(func(s *Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 		},
 		{
@@ -59,23 +59,23 @@ var Module = conf.Module{
 		},
 		{
 			Name: "worker_processes", Syntax: "<number>|auto", Default: "auto", In: conf.Main,
-			Doc: "Sets how many cores are used at once. There is one process whatever the number, so state is never split between workers.",
+			Doc: "Sets the number of CPU cores used concurrently. There is always one process, so state is never split between workers.",
 			Set: conf.Field(func(s *Settings) *int { return &s.Cores }, parseCores),
 		},
 		{
 			Name: "worker_shutdown_timeout", Syntax: "<time>", In: conf.Main,
-			Doc: "Sets how long connections may go on after a reload or a graceful end; then they are closed.",
+			Doc: "Sets the timeout for closing remaining connections after a reload or a graceful shutdown.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ShutdownTimeout }, conf.Time),
 		},
 		{
 			Name: "worker_rlimit_nofile", Syntax: "<number>", In: conf.Main,
-			Doc: "Sets how many files and connections may be open.",
+			Doc: "Sets the limit on open files and connections.",
 			Set: conf.Field(func(s *Settings) *uint64 { return &s.OpenFiles }, func(text string) (uint64, error) {
 				n, err := conf.Number(text)
 				return uint64(n), err
 			}),
 		},
-		{Name: "events", In: conf.Main, Opens: conf.Events, Doc: "Holds directives of nginx's event loop, which have no meaning here."},
+		{Name: "events", In: conf.Main, Opens: conf.Events, Doc: "Contains the directives of nginx's event loop, which are accepted and ignored."},
 	},
 }
 

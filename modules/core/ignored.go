@@ -78,14 +78,14 @@ var ignored = []struct {
 func Ignored() *conf.Module {
 	m := &conf.Module{
 		Name:  "ignored",
-		Doc:   "Directives of nginx that are accepted, checked for their arguments, and do nothing: what they tune does not exist in starling.",
+		Doc:   "Directives of nginx that are accepted for compatibility: their arguments are checked, and they have no effect.",
 		New:   conf.NewOf[struct{}],
 		Clone: conf.CloneOf[struct{}],
 	}
 	for _, d := range ignored {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in,
 			Repeat: d.name == "env" || d.name == "thread_pool" || strings.HasPrefix(d.syntax, "<condition>"),
-			Doc:    "Has no meaning in starling: " + d.why + ".",
+			Doc:    "Accepted for compatibility, no effect: " + d.why + ".",
 			Set:    checked(d.syntax)})
 	}
 	return m

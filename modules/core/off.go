@@ -40,13 +40,13 @@ const secured = conf.HTTP | conf.Server | conf.Stream | conf.StreamServer
 func Off() *conf.Module {
 	m := &conf.Module{
 		Name:  "off",
-		Doc:   "Directives of nginx for what starling does not have: accepted is the value that says so, every other one is refused.",
+		Doc:   "Directives of features that Starling does not support. Only the value that switches the feature off is accepted.",
 		New:   conf.NewOf[struct{}],
 		Clone: conf.CloneOf[struct{}],
 	}
 	for _, d := range off {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.accepted, Refused: d.refused, In: d.in,
-			Doc: "Says what is so in any case: starling has no " + d.lacks + ".",
+			Doc: "Accepted only with the value that switches it off. Not supported: " + d.lacks + ".",
 			Set: func(any, *conf.Args) error { return nil }})
 	}
 	return m

@@ -14,8 +14,8 @@ import (
 
 var hash = Method{
 	Name: "hash", Syntax: "<key> [consistent]", Keyed: true, NoBackup: true, NoSlowStart: true,
-	Params: map[string]string{"consistent": "Ketama hashing: a change of the group moves few keys."},
-	Doc:    "Chooses by the hash of a key; `consistent` moves few keys when servers come and go (ketama).",
+	Params: map[string]string{"consistent": "Uses ketama hashing, which moves few keys when the group changes."},
+	Doc:    "Selects the server by the hash of a key; with `consistent` (ketama), few keys move when servers are added or removed.",
 	New: func(args []string) (upstream.Balancer, error) {
 		switch {
 		case len(args) == 1:

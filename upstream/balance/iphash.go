@@ -7,7 +7,7 @@ const maxMisses = 20
 
 var ipHash = Method{
 	Name: "ip_hash", Syntax: "", Side: HTTPOnly, NoBackup: true, NoSlowStart: true,
-	Doc: "Keeps the requests of a client (an IPv4 /24 or an IPv6 address) on one server.",
+	Doc: "Selects the server by the client's address (the /24 network of an IPv4 address, or the full IPv6 address).",
 	New: func([]string) (upstream.Balancer, error) { return ipHashBalancer{}, nil },
 }
 

@@ -15,9 +15,9 @@ var leastTimeStream = leastTime("connect | first_byte | last_byte", StreamOnly,
 func leastTime(words string, side Side, moments map[string]upstream.Timing) Method {
 	return Method{
 		Name: "least_time", Syntax: words + " [inflight]", Side: side,
-		Params: map[string]string{"inflight": "Requests in progress count too."},
-		Doc: "Passes to the server with the least average time and number of active connections per weight. The time is that to the named " +
-			"moment; `inflight` also counts those who have not come to it.",
+		Params: map[string]string{"inflight": "Includes requests in flight."},
+		Doc: "Selects the server with the lowest average time and the fewest active connections relative to its weight. The argument sets the measured " +
+			"time; `inflight` includes requests in flight.",
 		New: func(args []string) (upstream.Balancer, error) {
 			by, known := moments[args[0]]
 			if !known {

@@ -10,8 +10,8 @@ import (
 
 var random = Method{
 	Name: "random", Syntax: "[two [<method>]]", NoBackup: true, NoSlowStart: true,
-	Params: map[string]string{"two": "Two servers are drawn, and the less loaded one is used."},
-	Doc:    "Chooses by chance and weight; with `two`, the less loaded of two servers so chosen (least_conn).",
+	Params: map[string]string{"two": "Picks two random servers and uses the less loaded one."},
+	Doc:    "Selects a weighted random server; with `two`, the less loaded of two random servers (least_conn).",
 	New: func(args []string) (upstream.Balancer, error) {
 		b := &randomBalancer{draw: func(n int) int { return rand.IntN(n) }}
 		for i, arg := range args {

@@ -88,8 +88,8 @@ func connectionDirectives[S any](d declarer[S]) []conf.Directive {
 	all := connect.Directives(&web.Side, d.family.Prefix, places, d.family.Has.TLS,
 		func(s *S) *connect.Settings[*web.Request] { return &d.place(s).connections })
 	return slices.Insert(all, 1, // behind PREFIX_connect_timeout
-		d.timed("_send_timeout", "60s", "Bounds the time between two writes to a server.",
+		d.timed("_send_timeout", "60s", "Sets the timeout between two write operations to a server.",
 			func(s *Settings) *time.Duration { return &s.sendTimeout }),
-		d.timed("_read_timeout", "60s", "Bounds the time between two reads from a server.",
+		d.timed("_read_timeout", "60s", "Sets the timeout between two read operations from a server.",
 			func(s *Settings) *time.Duration { return &s.readTimeout }))
 }

@@ -51,9 +51,9 @@ func (d declarer[S]) words(name, doc string, at func(*Settings) *[]string) conf.
 }
 
 func (d declarer[S]) pass() conf.Directive {
-	syntax, doc := "<address>", "Sends the requests of a location to a server or a group of servers."
+	syntax, doc := "<address>", "Sets the server or group of servers that gets the requests of the location."
 	if d.family.Has.URL {
-		syntax, doc = "<url>", doc+" A URI in the URL takes the place of the location's name."
+		syntax, doc = "<url>", doc+" A URI in the URL replaces the matched part of the location."
 	}
 	return conf.Directive{Name: d.family.Prefix + "_pass", Syntax: syntax, In: d.family.Pass, Doc: doc,
 		Set: conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setPass(d.family, a) })}
@@ -61,14 +61,14 @@ func (d declarer[S]) pass() conf.Directive {
 
 func requestDirectives[S any](d declarer[S]) []conf.Directive {
 	return []conf.Directive{
-		d.flag("_ignore_client_abort", "off", "Goes on with a request whose client has left.",
+		d.flag("_ignore_client_abort", "off", "Continues a request after its client disconnects.",
 			func(s *Settings) *bool { return &s.ignoreClientAbort }),
-		d.flag("_pass_request_headers", "on", "Passes the client's headers.",
+		d.flag("_pass_request_headers", "on", "Passes the client's request headers to the server.",
 			func(s *Settings) *bool { return &s.PassHeaders }),
-		d.flag("_pass_request_body", "on", "Passes the client's body.", func(s *Settings) *bool { return &s.passBody }),
-		d.flag("_request_buffering", "on", "Reads the whole body before a server is asked: "+
-			"into memory, or a temporary file beyond client_body_buffer_size. "+
-			"Off passes it on as it comes.", func(s *Settings) *bool { return &s.requestBuffering }),
+		d.flag("_pass_request_body", "on", "Passes the client's request body to the server.", func(s *Settings) *bool { return &s.passBody }),
+		d.flag("_request_buffering", "on", "Buffers the whole request body before connecting to a server: "+
+			"in memory, or in a temporary file beyond client_body_buffer_size. "+
+			"Off streams the body.", func(s *Settings) *bool { return &s.requestBuffering }),
 	}
 }
 
@@ -76,33 +76,33 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 	has := &d.family.Has
 	if has.Buffers {
 		all = append(all, d.flag("_buffering", "on",
-			"Collects small pieces of a response; off sends each at once. "+
-				"No response is written to disk in either case.",
+			"Buffers small pieces of a response; off sends each immediately. "+
+				"Responses are never written to disk.",
 			func(s *Settings) *bool { return &s.buffering }))
 	}
-	all = append(all, d.size("_buffer_size", "4k", "Bounds the head of a response.",
+	all = append(all, d.size("_buffer_size", "4k", "Sets the size of the buffer for response headers.",
 		func(s *Settings) *int { return &s.bufferBytes }, bufferBytes))
 	if has.Buffers {
 		all = append(all, bufferDirectives(d)...)
 	}
 	if has.Response {
 		all = append(all,
-			d.words("_hide_header", "Keeps a header of the response from the client.",
+			d.words("_hide_header", "Hides a response header field from the client.",
 				func(s *Settings) *[]string { return &s.hide }),
-			d.words("_pass_header", "Passes a header that is otherwise hidden: Date, Server, X-Pad, X-Accel-….",
+			d.words("_pass_header", "Passes a response header field that is hidden by default: Date, Server, X-Pad, X-Accel-….",
 				func(s *Settings) *[]string { return &s.pass }),
-			d.one("_ignore_headers", "<field>...", "", "Keeps headers of the response from having an effect here: "+
-				"X-Accel-Redirect, X-Accel-Limit-Rate and their kin.",
+			d.one("_ignore_headers", "<field>...", "", "Disables the processing of response header fields: "+
+				"X-Accel-Redirect, X-Accel-Limit-Rate and others.",
 				conf.Whole(func(s *S) *ignored { return &d.place(s).ignore }, parseIgnored)))
 	}
 	if has.Trailers {
 		all = append(all, d.flag("_pass_trailers", "off",
-			"Passes the fields behind the body of a response; the server must be told that they are welcome (TE).",
+			"Passes response trailers to the client; the request must announce support for them (TE).",
 			func(s *Settings) *bool { return &s.passTrailers }))
 	}
 	if has.Response {
 		all = append(all, d.flag("_intercept_errors", "off",
-			"Lets error_page answer statuses from 300 on that servers send.",
+			"Enables error_page for server responses with a status of 300 or higher.",
 			func(s *Settings) *bool { return &s.intercept }))
 	}
 	return all
@@ -110,30 +110,30 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 
 func bufferDirectives[S any](d declarer[S]) []conf.Directive {
 	buffers := d.one("_buffers", "<number> <size>", "8 4k",
-		"Sets how much of a response is read at once: all of these together.",
+		"Sets the number and size of buffers for reading a response.",
 		conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setBuffers(a) }))
 	busy := d.size("_busy_buffers_size", "",
-		"Is checked against the other sizes as in nginx; there is no use for it beyond that.",
+		"Accepted for compatibility: checked against the other sizes as in nginx, no other effect.",
 		func(s *Settings) *int { return &s.busyBytes }, bufferBytes)
 	busy.DefaultDoc = "8k"
 	file := d.size("_max_temp_file_size", "",
-		"Bounds what of a response is written to disk. Nothing ever is, so every bound is kept.",
+		"Accepted for compatibility; responses are never written to disk.",
 		func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes)
 	file.DefaultDoc = "0"
 	return []conf.Directive{buffers, busy, file}
 }
 
 func retryDirectives[S any](d declarer[S]) []conf.Directive {
-	doc := "Says after what another server is tried."
+	doc := "Sets the conditions under which a request is retried on the next server."
 	if _, has := d.family.Next["non_idempotent"]; has {
-		doc += " POST, LOCK and PATCH are only sent twice with `non_idempotent`."
+		doc += " POST, LOCK and PATCH are retried only with `non_idempotent`."
 	}
 	return []conf.Directive{
 		d.one("_next_upstream", "<condition>...", "error timeout", doc,
 			conf.Whole(func(s *S) *Condition { return &d.place(s).next }, d.family.parseNext)),
-		d.one("_next_upstream_tries", "<number>", "0", "Bounds the servers tried; 0 does not.",
+		d.one("_next_upstream_tries", "<number>", "0", "Limits the number of servers tried; 0 disables the limit.",
 			conf.Field(func(s *S) *int { return &d.place(s).nextTries }, conf.Number)),
-		d.timed("_next_upstream_timeout", "0", "Bounds the time within which another server is tried; 0 does not.",
+		d.timed("_next_upstream_timeout", "0", "Limits the time during which a request can be retried on the next server; 0 disables the limit.",
 			func(s *Settings) *time.Duration { return &s.nextTimeout }),
 	}
 }

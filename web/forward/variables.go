@@ -86,9 +86,9 @@ func Variables() []vars.Variable[*web.Request] {
 			appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.",
 			appendCount(func(s *state) int64 { return s.received })),
-		{Name: "upstream_http_", Prefix: true, Doc: "Headers of the server's answer.", Append: headerValue},
-		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies that the server set.", Append: cookieValue},
-		{Name: "upstream_trailer_", Prefix: true, Doc: "Fields behind the body of the server's answer.",
+		{Name: "upstream_http_", Prefix: true, Doc: "Header fields of the server's response.", Append: headerValue},
+		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies set by the server.", Append: cookieValue},
+		{Name: "upstream_trailer_", Prefix: true, Doc: "Trailer fields of the server's response.",
 			Append: trailerValue},
 	}
 }

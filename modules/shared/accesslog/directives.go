@@ -56,16 +56,16 @@ func (s *Options[C]) Directives(places conf.Context) []conf.Directive {
 	return []conf.Directive{
 		{
 			Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", Params: formatParams, In: s.Side.Block, Repeat: true,
-			Doc: "Declares a format of lines with variables. `escape` says what is done to bytes in values that could confuse a reader " +
-				"of the log: `default` (`\\xHH`), `json` or `none`.",
+			Doc: "Defines a log format with variables. `escape` sets the escaping of special characters in values: " +
+				"`default` (`\\xHH`), `json` or `none`.",
 			Set: s.declareFormat,
 		}, {
 			Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]", Params: accessLogParams,
 			OneMore: true,
 			In:      places, Repeat: true, DefaultDoc: byDefault,
-			Doc: "Writes to a file, with a buffer if wanted, compressed with `gzip` (level 1, buffer 64k). A path with variables is " +
-				"opened for each line (but see `open_log_file_cache`)" + s.PathDoc + ". With `if` only " + s.Side.Many + " are written for " +
-				"which the condition is neither empty nor `0`. `off` ends all logs of this level.",
+			Doc: "Sets the log file. `buffer` enables buffering, `gzip` compression (level 1, buffer 64k). A path with variables is " +
+				"opened for each line, unless `open_log_file_cache` keeps it open" + s.PathDoc + ". With `if`, only " + s.Side.Many + " are logged for " +
+				"which the condition is neither empty nor `0`. `off` disables all logs of this level.",
 			Set: conf.Raw(s.setAccessLog),
 		}, {
 			Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, Params: plan.FileCacheParams, DefaultDoc: "off",
@@ -179,13 +179,13 @@ func (l *setting[C]) compress(level string) (err error) {
 
 // formatParams explains the parameters of log_format.
 var formatParams = map[string]string{
-	"escape": "How values are escaped: `default`, `json` or `none`.",
+	"escape": "Escaping of values: `default`, `json` or `none`.",
 }
 
 // accessLogParams explains the parameters of access_log.
 var accessLogParams = map[string]string{
-	"buffer": "Lines are collected in a buffer of this size before they are written.",
-	"gzip":   "The buffer is compressed, with this level; 1 if not given.",
-	"flush":  "Longest time that a line stays in the buffer.",
-	"if":     "The request is not logged if this text is empty or `0`.",
+	"buffer": "Size of the write buffer.",
+	"gzip":   "Compresses the buffer with this level, 1 by default.",
+	"flush":  "Maximum time a line stays in the buffer.",
+	"if":     "Condition; requests are not logged if it is empty or `0`.",
 }

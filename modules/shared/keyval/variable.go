@@ -16,7 +16,7 @@ func Directives[C side.Subject](of *side.Side[C]) []conf.Directive {
 		zoneDirective(of.Name, in),
 		{
 			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", Params: keyvalParams, In: in, Repeat: true,
-			Doc: "Makes a variable whose value is that of the key in the zone; there is none where the key is not found.",
+			Doc: "Creates a variable with the value of the key in the zone. The variable is empty if the key is not found.",
 			Set: func(_ any, a *conf.Args) error { return declareVariable(of, a) },
 		},
 	}
@@ -58,5 +58,5 @@ func lookup[C side.Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) 
 
 // keyvalParams explains the parameters of keyval.
 var keyvalParams = map[string]string{
-	"zone": "The zone in which the key is looked up.",
+	"zone": "Zone in which the key is looked up.",
 }

@@ -63,10 +63,10 @@ func zoneDirective(side string, in conf.Context) conf.Directive {
 		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync]",
 		In:     in,
 		Repeat: true, Params: zoneParams,
-		Doc: "Declares a zone of key-value pairs. They are set through the API and read with the variables of `keyval`. " +
-			"With `state` they survive a restart: the API answers when a pair is on disk. With `timeout` they expire. " +
-			"`type` says how a key is found: as it is, as an address within a network, or by the longest prefix. " +
-			"With `sync` all nodes of the cluster share the zone; unlike NGINX Plus this needs no `timeout`, and deletions reach every node.",
+		Doc: "Defines a zone of key-value pairs, which are set through the API and read with `keyval` variables. " +
+			"With `state`, pairs survive a restart: the API acknowledges a write when it is on disk. With `timeout`, pairs expire. " +
+			"`type` sets the matching of keys: exact, an address within a network, or the longest prefix. " +
+			"With `sync`, all nodes of the cluster share the zone; unlike in NGINX Plus, `timeout` is not required, and deletes are replicated.",
 		Set: func(_ any, a *conf.Args) error { return declare(a.Env.(*plan.Plan), side, a) },
 	}
 }
@@ -179,8 +179,8 @@ func (s spec) continuedBy(t spec) bool {
 // zoneParams explains the parameters of keyval_zone.
 var zoneParams = map[string]string{
 	"zone":    "Name and size of the zone.",
-	"state":   "File in which the pairs survive a restart.",
+	"state":   "File that persists the pairs.",
 	"timeout": "Time after which a pair expires.",
-	"type":    "How a key is found: `string` as it is, `ip` as an address within a network, `prefix` by the longest prefix.",
-	"sync":    "The nodes of the cluster share the zone.",
+	"type":    "Matching of keys: `string` (exact), `ip` (an address within a network) or `prefix` (the longest prefix).",
+	"sync":    "Shares the zone with the nodes of the cluster.",
 }

@@ -14,19 +14,19 @@ func Directives[S any, C side.Subject](s *side.Side[C], places conf.Context, pla
 	return []conf.Directive{
 		{
 			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", Params: zoneParams, In: s.Block, Repeat: true,
-			Doc: "Declares a zone that counts per key. It is never shared with other nodes.",
+			Doc: "Defines a zone of connection counts for each key. It is never shared with other nodes.",
 			Set: func(_ any, a *conf.Args) error { return declare(s, a) },
 		}, {
 			Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
-			Doc: "Applies a zone: at most that many " + s.Many + " per key at once.",
+			Doc: "Limits the number of concurrent " + s.Many + " for each key of the zone.",
 			Set: conf.List(limits, func(a *conf.Args) (Limit, error) { return parse(s, a, *limits(conf.SettingsOf[S](a.Scope))) }),
 		}, {
 			Name: "limit_conn_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
-			Doc: "The level at which rejections are logged.",
+			Doc: "Sets the log level of rejections.",
 			Set: conf.Field(func(settings *S) *logs.Level { return &place(settings).LogLevel }, conf.OneOf(logLevels)),
 		}, {
 			Name: "limit_conn_dry_run", Syntax: "on | off", Default: "off", In: places,
-			Doc: "Counts and logs, but does not reject.",
+			Doc: "Counts and logs excess connections without rejecting them.",
 			Set: conf.Field(func(settings *S) *bool { return &place(settings).DryRun }, conf.Flag),
 		},
 	}

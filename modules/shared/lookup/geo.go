@@ -51,7 +51,7 @@ func (s *family[C]) declareGeo(a *conf.Args) error {
 	if g.ranges != nil {
 		g.ranges.finish()
 	}
-	return s.declare(a, name, "The value that geo gives for an address.", r.volatile, g)
+	return s.declare(a, name, "The geo value of an address.", r.volatile, g)
 }
 
 // geoReader takes the lines of a block.

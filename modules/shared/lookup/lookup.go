@@ -30,24 +30,24 @@ func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf
 	return []conf.Directive{
 		{
 			Name: "map", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Makes a variable whose value depends on that of a source. A line holds a value of the source and one of the variable, " +
-				"which may contain variables. Source values are compared without regard to case; `~` begins a regular expression, `~*` one " +
-				"without regard to case; after `hostnames` also `*.example.org`, `www.example.*` and `.example.org`. The first that fits of: " +
-				"the value itself, the longest `*.` mask, the longest `.*` mask, the first expression, `default`. A backslash before a word " +
-				"takes its meaning away. `include` reads lines of a file; `volatile` looks the value up each time rather than once.",
+			Doc: "Creates a variable whose value depends on the source. Each line contains a source value and the resulting value, " +
+				"which can contain variables. Source values are case-insensitive; `~` starts a regular expression, `~*` a " +
+				"case-insensitive one; `hostnames` also enables `*.example.org`, `www.example.*` and `.example.org`. Order of precedence: " +
+				"exact value, longest `*.` mask, longest `.*` mask, first matching expression, `default`. A backslash before a special word " +
+				"escapes it. `include` reads lines from a file; `volatile` disables caching of the value.",
 			Set: func(_ any, a *conf.Args) error { return s.declareMap(a) },
 		},
 		{
 			Name: "geo", Syntax: "<$address> [<$variable>]", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Makes a variable whose value depends on an address: that in the first of two variables, of one alone the client's. A line holds a network or, after `ranges`, " +
-				"`FIRST-LAST`, and a value; the longest network counts, `default` where none fits. `255.255.255.255` stands for what is no " +
-				"address. `delete` takes a network out again, `include` reads lines of a file, `volatile` looks up each time rather than once. " +
-				"In http `proxy` names those whose X-Forwarded-For is believed, with `proxy_recursive` beyond its last address.",
+			Doc: "Creates a variable whose value depends on an address: the first of two variables, or by default the client's. Each line contains a network or, after `ranges`, " +
+				"`FIRST-LAST`, and a value; the longest matching network wins, otherwise `default`. `255.255.255.255` matches invalid " +
+				"addresses. `delete` removes a network, `include` reads lines from a file, `volatile` disables caching of the value. " +
+				"In http, `proxy` lists trusted proxies whose X-Forwarded-For is used; `proxy_recursive` skips trusted addresses in it.",
 			Set: func(_ any, a *conf.Args) error { return s.declareGeo(a) },
 		},
 		{
 			Name: "split_clients", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Makes a variable that divides clients by a hash (MurmurHash2) of the source. A line holds a percentage, or `*` for the rest, and a value.",
+			Doc: "Creates a variable that splits clients by a hash (MurmurHash2) of the source. Each line contains a percentage, or `*` for the rest, and a value.",
 			Set: func(_ any, a *conf.Args) error { return s.declareSplit(a) },
 		},
 	}

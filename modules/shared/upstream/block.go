@@ -199,13 +199,13 @@ func (b *Block[C]) resolverFor(around plan.ResolverSettings) plan.ResolverSettin
 
 // bothServerParams explains the parameters of server that both sides have.
 var bothServerParams = map[string]string{
-	"weight":       "Share of the server among the others; 1 if not given.",
-	"max_conns":    "Most connections to the server at once; 0, the default, sets no limit.",
-	"max_fails":    "Failed tries within `fail_timeout` that make the server unavailable; 1 if not given, 0 never.",
-	"fail_timeout": "Time in which failures are counted, and for which the server is then unavailable; 10s if not given.",
-	"slow_start":   "Time in which a recovered server gets back to its weight.",
+	"weight":       "Weight of the server, 1 by default.",
+	"max_conns":    "Maximum number of concurrent connections to the server; 0 (default) sets no limit.",
+	"max_fails":    "Number of failed attempts within `fail_timeout` that make the server unavailable, 1 by default; 0 disables the check.",
+	"fail_timeout": "Time during which failures are counted, and for which the server is then unavailable; 10s by default.",
+	"slow_start":   "Time during which a recovered server ramps up to its weight.",
 	"service":      "Looks up SRV records of this service name; needs `resolve`.",
-	"backup":       "The server is used only while no other is available.",
-	"down":         "The server is not used.",
-	"resolve":      "The name is resolved again while the group runs.",
+	"backup":       "Backup server, used only when the primary servers are unavailable.",
+	"down":         "Marks the server as permanently unavailable.",
+	"resolve":      "Re-resolves the name at run time.",
 }

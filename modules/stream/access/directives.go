@@ -17,12 +17,12 @@ type Settings struct{ Rules []accesslist.Rule }
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "access",
-		Doc:   "Says by address who may connect. The first rule that matches counts; without a match the client may.",
+		Doc:   "Allows or denies connections by client address. The first matching rule applies; without a match, access is allowed.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
-			rule("allow", "Lets an address, a network, all, or the clients of unix sockets (`unix:`) in."),
-			rule("deny", "Keeps an address, a network, all, or the clients of unix sockets (`unix:`) out."),
+			rule("allow", "Allows access for an address, a network, `all`, or clients of unix sockets (`unix:`)."),
+			rule("deny", "Denies access for an address, a network, `all`, or clients of unix sockets (`unix:`)."),
 		},
 	},
 	Handlers: []stream.Hook{{Phase: stream.Access, Build: build}},

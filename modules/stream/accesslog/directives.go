@@ -17,7 +17,7 @@ type Settings = accesslog.Settings[*stream.Session]
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "log",
-		Doc:        "Writes a line for each session when it has ended.",
+		Doc:        "Logs each session when it ends.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: options.Directives(conf.Stream | conf.StreamServer),

@@ -13,7 +13,7 @@ import (
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "keyval",
-		Doc:        "Variables whose values are looked up in zones of key-value pairs, which the API changes while the server runs.",
+		Doc:        "Variables with values from key-value zones, which the API changes at run time.",
 		New:        conf.NewOf[struct{}],
 		Clone:      conf.CloneOf[struct{}],
 		Directives: keyval.Directives(&stream.Side),

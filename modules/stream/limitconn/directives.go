@@ -16,14 +16,14 @@ const places = conf.Stream | conf.StreamServer
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "limit_conn",
-		Doc:        "Limits how many connections with the same key there are at once.",
+		Doc:        "Limits the number of concurrent connections for each key.",
 		New:        conf.NewOf[limitconn.Settings],
 		Clone:      conf.CloneOf[limitconn.Settings],
 		Directives: limitconn.Directives(&stream.Side, places, func(s *limitconn.Settings) *limitconn.Settings { return s }),
 	},
 	Variables: []vars.Variable[*stream.Session]{{
 		Name:   "limit_conn_status",
-		Doc:    "What became of the connection: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.",
+		Doc:    "The result of the limit: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.",
 		Append: appendStatus,
 	}},
 	Handlers: []stream.Hook{{Phase: stream.PreAccess, Build: build}},

@@ -24,13 +24,13 @@ type Settings struct {
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "pass",
-		Doc:   "Gives connections to other servers of this process.",
+		Doc:   "Passes connections to other servers of this process.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "pass", Syntax: "<address>", In: conf.StreamServer,
-			Doc: "Gives accepted connections to the server of http or stream that listens on an address, which may contain variables. After " +
-				"`listen … ssl` the other server gets what was encrypted in the clear.",
+			Doc: "Passes accepted connections to the http or stream server that listens on the address, which can contain variables. After " +
+				"`listen ... ssl`, the other server gets the decrypted data.",
 			Set: conf.Raw(setPass),
 		}},
 	},

@@ -15,7 +15,7 @@ const places = conf.Stream | conf.StreamServer
 var Module = stream.Module{
 	Module: conf.Module{
 		Name: "proxy",
-		Doc:  "Passes TCP and UDP sessions to other servers.",
+		Doc:  "Proxies TCP and UDP sessions to other servers.",
 		New: func() any {
 			return &Settings{connections: connect.NewSettings[*stream.Session](), responses: unlimited}
 		},
@@ -45,57 +45,57 @@ func timed(name, byDefault, doc string, place func(*Settings) *time.Duration) co
 var passing = []conf.Directive{
 	{
 		Name: "proxy_pass", Syntax: "<address>", In: conf.StreamServer,
-		Doc: "Sends the sessions of a server to an address with a port, a unix socket (`unix:` and a path) or a group of servers. " +
-			"Variables may say which; names that are no group are then asked of the resolver.",
+		Doc: "Sets the address of the proxied server: an IP address or domain name with a port, a unix socket (`unix:` and a path) or a group of servers. " +
+			"The address can contain variables; names that are not groups are then resolved at run time.",
 		Set: conf.Raw(setPass),
 	}, {
 		Name: "proxy_protocol", Syntax: "<version>", Default: "off", In: places,
-		Doc: "Tells the server who the client is by a header of the PROXY protocol: `on` for version 1, `v2` for version 2.",
+		Doc: "Sends the client's address to the proxied server in a PROXY protocol header: `on` for version 1, `v2` for version 2.",
 		Set: conf.Field(func(s *Settings) *headerVersion { return &s.header }, conf.OneOf(headerVersions)),
 	},
-	flag("proxy_half_close", "off", "Lets each direction of a TCP session end by itself; else the first end is that of both.",
+	flag("proxy_half_close", "off", "Closes each direction of a TCP session independently. Otherwise the first close ends both.",
 		func(s *Settings) *bool { return &s.halfClose }),
 }
 
 var limits = []conf.Directive{
-	timed("proxy_timeout", "10m", "Ends a session in which nothing moves either way for so long.", func(s *Settings) *time.Duration { return &s.timeout }),
+	timed("proxy_timeout", "10m", "Sets the inactivity timeout of a session.", func(s *Settings) *time.Duration { return &s.timeout }),
 	{
 		Name: "proxy_buffer_size", Syntax: "<size>", Default: "16k", In: places,
-		Doc: "Sets how much is read at once, in each direction.",
+		Doc: "Sets the size of the read buffer of each direction.",
 		Set: conf.Field(func(s *Settings) *int64 { return &s.bufferBytes }, conf.Between(conf.Size, minBufferBytes, maxBufferBytes)),
 	}, {
 		Name: "proxy_upload_rate", Syntax: "<rate>", DefaultDoc: "0", In: places,
-		Doc: "Limits what is read of one client, in bytes per second; 0 does not.",
+		Doc: "Limits the rate of reading from a client, in bytes per second; 0 disables the limit.",
 		Set: setRate(func(s *Settings) **template { return &s.uploadRate }),
 	}, {
 		Name: "proxy_download_rate", Syntax: "<rate>", DefaultDoc: "0", In: places,
-		Doc: "Limits what is read of a server for one client, in bytes per second; 0 does not.",
+		Doc: "Limits the rate of reading from the proxied server, in bytes per second; 0 disables the limit.",
 		Set: setRate(func(s *Settings) **template { return &s.downloadRate }),
 	}, {
 		Name: "proxy_requests", Syntax: "<number>", Default: "0", In: places,
-		Doc: "Sets after how many datagrams of a client its next one begins another UDP session; 0: never.",
+		Doc: "Sets the number of client datagrams after which the next datagram starts a new UDP session; 0 disables the limit.",
 		Set: conf.Field(func(s *Settings) *int { return &s.requests }, conf.Number),
 	}, {
 		Name: "proxy_responses", Syntax: "<number>", DefaultDoc: "unlimited", In: places,
-		Doc: "Sets how many datagrams are awaited for each one of the client; with them a UDP session ends. Without, it ends by proxy_timeout.",
+		Doc: "Sets the number of datagrams expected in response to each client datagram, after which the UDP session ends. Without it, the session ends after proxy_timeout.",
 		Set: conf.Field(func(s *Settings) *int { return &s.responses }, conf.Int(0, unlimited)),
 	},
 }
 
 var retries = []conf.Directive{
-	flag("proxy_next_upstream", "on", "Tries another server where one cannot be connected to.", func(s *Settings) *bool { return &s.next }),
+	flag("proxy_next_upstream", "on", "Retries the connection on the next server if a server cannot be reached.", func(s *Settings) *bool { return &s.next }),
 	{
-		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places, Doc: "Bounds the servers tried; 0 does not.",
+		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places, Doc: "Limits the number of servers tried; 0 disables the limit.",
 		Set: conf.Field(func(s *Settings) *int { return &s.nextTries }, conf.Number),
 	},
-	timed("proxy_next_upstream_timeout", "0", "Bounds the time within which another server is tried; 0 does not.",
+	timed("proxy_next_upstream_timeout", "0", "Limits the time during which a request can be retried on the next server; 0 disables the limit.",
 		func(s *Settings) *time.Duration { return &s.nextTimeout }),
 }
 
 var encryption = []conf.Directive{
-	flag("proxy_ssl", "off", "Speaks TLS to the servers.", func(s *Settings) *bool { return &s.connections.TLS.On }),
+	flag("proxy_ssl", "off", "Enables TLS for connections to the servers.", func(s *Settings) *bool { return &s.connections.TLS.On }),
 	{
-		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places, Doc: "Sets the protocols of the application layer to offer.",
+		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places, Doc: "Sets the application protocols to offer (ALPN).",
 		Set: conf.Whole(func(s *Settings) *[]template { return &s.alpn }, parseALPN),
 	},
 }

@@ -14,23 +14,23 @@ import (
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "realip",
-		Doc:   "Takes the client's address from the PROXY protocol that trusted proxies speak.",
+		Doc:   "Replaces the client's address with the one that trusted proxies send in the PROXY protocol.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "set_real_ip_from", Syntax: "<address>", In: conf.Stream | conf.StreamServer, Repeat: true,
-			Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
+			Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for all unix sockets.",
 			Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 		}},
 	},
 	Variables: []vars.Variable[*stream.Session]{
-		{Name: "realip_remote_addr", Doc: "the address of the connection, before it was replaced", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+		{Name: "realip_remote_addr", Doc: "the original address of the connection", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			if !s.ConnectedFrom.IsValid() {
 				return append(dst, "unix:"...), true
 			}
 			return s.ConnectedFrom.Addr().AppendTo(dst), true
 		}},
-		{Name: "realip_remote_port", Doc: "the port of the connection, before it was replaced", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+		{Name: "realip_remote_port", Doc: "the original port of the connection", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			if port := s.ConnectedFrom.Port(); port > 0 {
 				dst = strconv.AppendUint(dst, uint64(port), 10)
 			}

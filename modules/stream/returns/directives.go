@@ -18,12 +18,12 @@ type Settings struct {
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "return",
-		Doc:   "A server that sends a text to whoever connects.",
+		Doc:   "Sends a text to every client that connects.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "return", Syntax: "<value>", In: conf.StreamServer,
-			Doc: "Sends a text, which may contain variables, and closes the connection.",
+			Doc: "Sends a text, which can contain variables, and closes the connection.",
 			Set: conf.Raw(func(s *Settings, a *conf.Args) (err error) {
 				s.Given = true
 				s.Text, err = stream.Side.Compile(a, a.Words[0])

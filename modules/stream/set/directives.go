@@ -25,12 +25,12 @@ type assignment struct {
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "set",
-		Doc:   "Variables of one's own.",
+		Doc:   "User-defined variables.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "set", Syntax: "<$variable> <value>", In: places, Repeat: true,
-			Doc: "Sets a variable to a text, which may contain variables. It happens before the handshake, so what TLS tells is not known yet.",
+			Doc: "Sets a variable to a text, which can contain variables. TLS variables are still empty: the value is set before the handshake.",
 			Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parse),
 		}},
 	},

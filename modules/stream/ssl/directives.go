@@ -24,7 +24,7 @@ type bound = ssl.Bound[*stream.Session]
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "ssl",
-		Doc:        "Encrypts the connections of stream servers that listen with ssl.",
+		Doc:        "TLS for stream servers with `listen ... ssl`.",
 		New:        func() any { return &Settings{ssl.NewBound[*stream.Session]()} },
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
@@ -38,12 +38,12 @@ func directives() []conf.Directive {
 	return append(list,
 		conf.Directive{
 			Name: "ssl_handshake_timeout", Syntax: "<time>", Default: "60s", In: places,
-			Doc: "Sets how long a handshake may take.",
+			Doc: "Sets the timeout for the TLS handshake.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.HandshakeTimeout }, conf.Time),
 		},
 		conf.Directive{
 			Name: "ssl_alpn", Syntax: "<protocol>...", In: places,
-			Doc: "Sets the protocols of the application layer, of which one must be the client's.",
+			Doc: "Sets the supported application protocols (ALPN). A client that offers none of them is rejected.",
 			Set: conf.Words(func(s *Settings) *[]string { return &s.ALPN }),
 		},
 	)

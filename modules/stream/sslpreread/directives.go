@@ -17,12 +17,12 @@ type Settings struct{ On bool }
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "ssl_preread",
-		Doc:   "Reads the name and protocols that a TLS client asks for without decrypting anything.",
+		Doc:   "Reads the server name and protocols from the ClientHello without decrypting the connection.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "ssl_preread", Syntax: "on | off", Default: "off", In: places,
-			Doc: "Reads the first message of TLS clients for the variables of this family, and chooses the server by the name in it.",
+			Doc: "Reads the ClientHello for the variables below, and selects the server by its server name.",
 			Set: conf.Field(func(s *Settings) *bool { return &s.On }, conf.Flag),
 		}},
 	},

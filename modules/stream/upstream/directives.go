@@ -34,7 +34,7 @@ var family = &upstream.Options[Settings, *stream.Session]{
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "upstream",
-		Doc:        "Groups of servers that proxy_pass sends sessions to.",
+		Doc:        "Groups of servers for proxy_pass.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: family.Directives(),

@@ -45,7 +45,7 @@ type Settings struct {
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:       "zone_sync",
-		Doc:        "Shares the zones that are declared with `sync` with the other nodes of a cluster.",
+		Doc:        "Synchronizes zones with `sync` between the nodes of a cluster.",
 		New:        func() any { return &Settings{TLS: ssl.NewBoundClient()} },
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
@@ -62,7 +62,7 @@ func directives() []conf.Directive {
 	return append(ssl.ClientDirectives("zone_sync_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.TLS }),
 		conf.Directive{
 			Name: "zone_sync", In: conf.StreamServer,
-			Doc: "Makes this server the one through which the zones are shared. There is one in a configuration. All zones that are declared with `sync`, of http and of stream, take part.",
+			Doc: "Enables synchronization through this server; a configuration can have only one. It covers all http and stream zones with `sync`.",
 			Set: conf.Raw(func(s *Settings, a *conf.Args) error {
 				s.Enabled, s.node = true, a.Node
 				return nil
@@ -70,52 +70,52 @@ func directives() []conf.Directive {
 		},
 		conf.Directive{
 			Name: "zone_sync_server", Syntax: "<address> [resolve]", Params: serverParams, In: conf.StreamServer, Repeat: true,
-			Doc: "Names another node, by address or name with its port, or by unix:path. With resolve the name is asked of the resolver again and again and stands for all its addresses. All nodes may have the same list: a node finds itself in it.",
+			Doc: "Adds a cluster member: an address or domain name with a port, or unix:path. With resolve, the name is re-resolved at run time and stands for all its addresses. All nodes can use the same list; a node skips itself.",
 			Set: conf.List(func(s *Settings) *[]carrier.Member { return &s.Members }, parseMember),
 		},
 		conf.Directive{
 			Name: "zone_sync_cluster", Syntax: "<name>", In: places,
-			Doc: "Names the cluster. Nodes of clusters with different names refuse each other. NGINX has no such directive; without it any node may join.",
+			Doc: "Sets the cluster name. Nodes of clusters with different names reject each other. Without it, any node can join. NGINX has no such directive.",
 			Set: conf.Field(func(s *Settings) *string { return &s.Cluster }, conf.String),
 		},
 		conf.Directive{
 			Name: "zone_sync_buffers", Syntax: "<number> <size>", Default: "8 8k", In: places,
-			Doc: "Sets how many buffers of which size each zone has for changes that peers have not acknowledged. A peer that falls further behind is repaired: it gets the records that differ, or is taught anew where that is too much. A record larger than a buffer travels alone.",
+			Doc: "Sets the number and size of the buffers of each zone for updates that peers have not acknowledged. A peer that falls further behind is repaired with the records that differ, or resynced completely if too many differ. A record larger than a buffer is sent alone.",
 			Set: conf.Raw(setBuffers),
 		},
 		conf.Directive{
-			Name: "zone_sync_recv_buffer_size", Syntax: "<size>", DefaultDoc: "the size of all buffers together", In: places,
-			Doc: "Sets the size of the buffer for what a peer sends. It must hold at least one buffer.",
+			Name: "zone_sync_recv_buffer_size", Syntax: "<size>", DefaultDoc: "the total size of the buffers", In: places,
+			Doc: "Sets the size of the receive buffer of a connection, at least the size of one of zone_sync_buffers.",
 			Set: conf.Field(func(s *Settings) *int64 { return &s.ReceiveBytes }, conf.Size),
 		},
 		conf.Directive{
 			Name: "zone_sync_connect_retry_interval", Syntax: "<time>", Default: "1s", In: places,
-			Doc: "Sets how long to wait before another attempt to connect to a node.",
+			Doc: "Sets the interval between attempts to connect to a node.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.RetryInterval }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_connect_timeout", Syntax: "<time>", Default: "5s", In: places,
-			Doc: "Sets how long connecting to a node may take, up to and including the exchange of hellos.",
+			Doc: "Sets the timeout for connecting to a node, including the exchange of hellos.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ConnectTimeout }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_interval", Syntax: "<time>", Default: "1s", In: places,
-			Doc: "Sets the longest time that a change may wait before it is sent. It is a bound, not a period: an idle node sends at once.",
+			Doc: "Sets the maximum delay of an update. It is an upper bound, not a period: an idle node sends updates immediately.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Interval }, conf.Time),
 		},
 		conf.Directive{
 			Name: "zone_sync_timeout", Syntax: "<time>", Default: "5s", In: places,
-			Doc: "Sets after how long a silent connection counts as lost. Idle nodes send heartbeats, so a connection is silent only when something is broken.",
+			Doc: "Sets the timeout after which a silent connection is closed. Idle nodes send heartbeats, so only a broken connection is silent.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
 		},
 		conf.Directive{
 			Name: "zone_sync_ssl", Syntax: "on | off", Default: "off", In: places,
-			Doc: "Encrypts connections to other nodes.",
+			Doc: "Enables TLS for connections to other nodes.",
 			Set: conf.Field(func(s *Settings) *bool { return &s.TLS.On }, conf.Flag),
 		},
 		conf.Directive{
 			Name: "zone_sync_ssl_name", Syntax: "<name>", DefaultDoc: "the host of zone_sync_server; with resolve the address", In: places,
-			Doc: "Sets the name that certificates of other nodes must bear.",
+			Doc: "Sets the name to verify in the certificates of other nodes.",
 			Set: conf.Field(func(s *Settings) *string { return &s.TLS.Name }, conf.String),
 		},
 	)
@@ -158,5 +158,5 @@ func parseMember(a *conf.Args) (carrier.Member, error) {
 
 // serverParams explains the parameters of zone_sync_server.
 var serverParams = map[string]string{
-	"resolve": "The name is resolved again while the node runs; each of its addresses is a member.",
+	"resolve": "Re-resolves the name at run time; each of its addresses is a member.",
 }

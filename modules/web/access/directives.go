@@ -15,17 +15,17 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "access",
-		Doc:   "Lets clients in or keeps them out by their address. The first rule that matches counts; without a match the client is let in.",
+		Doc:   "Allows or denies access by client address. The first matching rule applies; without a match, access is allowed.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "allow", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept, Repeat: true,
-				Doc: "Lets in an address, a network (`10.0.0.0/8`, `2001:db8::/32`), `all`, or clients of unix sockets (`unix:`).",
+				Doc: "Allows access for an address, a network (`10.0.0.0/8`, `2001:db8::/32`), `all`, or clients of unix sockets (`unix:`).",
 				Set: conf.Raw(addRule),
 			}, {
 				Name: "deny", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept, Repeat: true,
-				Doc: "Keeps out an address, a network, `all`, or clients of unix sockets.",
+				Doc: "Denies access for an address, a network, `all`, or clients of unix sockets (`unix:`).",
 				Set: conf.Raw(addRule),
 			},
 		},

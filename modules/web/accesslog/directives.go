@@ -25,7 +25,7 @@ type Settings = accesslog.Settings[*web.Request]
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "log",
-		Doc:        "Writes a line for each request. Without any `access_log` it is `logs/access.log` in the combined format.",
+		Doc:        "Logs each request. Without `access_log`, requests are logged to `logs/access.log` in the combined format.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: options.Directives(places),

@@ -12,17 +12,17 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "api",
-		Doc:   "Shows what the server does, and changes zones and upstreams while it runs, in versions 1 to 9 of the API of NGINX Plus.",
+		Doc:   "Reports the server's status and changes zones and upstreams at run time, in versions 1 to 9 of the NGINX Plus API.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: enter,
 		Directives: []conf.Directive{{
 			Name: "api", Syntax: "[write=on|off]", Params: apiParams, In: conf.Location,
-			Doc: "Answers the requests of this location. Without `write=on` nothing can be changed. The location should be guarded, see the example.",
+			Doc: "Enables the API in this location. It is read-only without `write=on`. Restrict access to the location as in the example.",
 			Set: conf.Raw(setAPI),
 		}, {
 			Name: "api_allow_origin", Syntax: "<origin>...", In: conf.HTTP | conf.Server | conf.Location,
-			Doc: "Names the origins (`https://admin.example.com`) whose pages may change what the API changes. Without it a write is answered with 403 when its `Origin` is not the `Host`, or when `Sec-Fetch-Site` says that it comes from another site. NGINX Plus has no such check.",
+			Doc: "Sets additional origins (`https://admin.example.com`) whose pages can use the write methods. Other writes get 403 if `Origin` does not match `Host` or `Sec-Fetch-Site` indicates another site. NGINX Plus has no such check.",
 			Set: conf.Raw(setOrigins),
 		}},
 	},
@@ -32,5 +32,5 @@ var Module = web.Module{
 
 // apiParams explains the parameters of api.
 var apiParams = map[string]string{
-	"write": "Whether POST, PATCH and DELETE are allowed; off if not given.",
+	"write": "Allows POST, PATCH and DELETE; off by default.",
 }

@@ -14,18 +14,18 @@ const places = conf.HTTP | conf.Server | conf.Location | conf.LimitExcept
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "auth_basic",
-		Doc:   "Asks for a user name and a password, which are checked against a file.",
+		Doc:   "HTTP basic authentication against a password file.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "auth_basic", Syntax: "<realm>|off", Default: "off", In: places,
-				Doc: "The realm, which may contain variables. The value `off`, also of a variable, asks for nothing.",
+				Doc: "Enables authentication with the realm, which can contain variables. `off`, also from a variable, disables it.",
 				Set: side.Template(&web.Side, func(s *Settings) *vars.Template[*web.Request] { return &s.Realm }),
 			}, {
 				Name: "auth_basic_user_file", Syntax: "<file>", In: places,
-				Doc: "The file with lines `name:password`. Passwords: `$apr1$`, `$1$`, `$5$`, `$6$`, `$2y$` (bcrypt), `{SHA}`, `{SSHA}`, `{PLAIN}`; " +
-					"DES crypt is refused. A changed file counts at once.",
+				Doc: "Sets the file with lines `name:password`. Supported hashes: `$apr1$`, `$1$`, `$5$`, `$6$`, `$2y$` (bcrypt), `{SHA}`, `{SSHA}`, `{PLAIN}`; " +
+					"DES crypt is rejected. Changes to the file apply immediately.",
 				Set: conf.Raw(setUserFile),
 			},
 		},

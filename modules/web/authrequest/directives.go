@@ -17,14 +17,14 @@ const places = conf.HTTP | conf.Server | conf.Location
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "auth_request",
-		Doc:   "Allows or rejects a request by the answer to a subrequest.",
+		Doc:   "Authorizes requests by the response to a subrequest.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "auth_request", Syntax: "<uri>|off", Default: "off", In: places,
-				Doc: "Asks a location of the same server, without the body of the request. 2xx allows the request, 401 and 403 reject it with that " +
-					"status, anything else ends it with 500.",
+				Doc: "Sends a subrequest without a body to a URI of the same server. A 2xx response allows the request, 401 and 403 reject it with that " +
+					"status, any other response is an error (500).",
 				Set: conf.Raw(func(s *Settings, a *conf.Args) error {
 					s.path = []byte(a.Words[0])
 					if a.Words[0] == "off" {
@@ -34,7 +34,7 @@ var Module = web.Module{
 				}),
 			}, {
 				Name: "auth_request_set", Syntax: "<$variable> <value>", In: places, Repeat: true,
-				Doc: "Sets a variable of the request when the subrequest has ended. The value may have variables of the subrequest, such as " +
+				Doc: "Sets a variable of the request when the subrequest completes. The value can contain variables of the subrequest, such as " +
 					"`$upstream_http_NAME`.",
 				Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parseAssignment),
 			},

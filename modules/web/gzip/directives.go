@@ -26,41 +26,41 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "gzip", Syntax: "on | off", Default: "off", In: placesIf,
-				Doc: "Compresses responses with status 200, 403 or 404 for clients that accept it.",
+				Doc: "Enables gzip compression of responses with status 200, 403 or 404.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.On }, conf.Flag),
 			}, {
 				Name: "gzip_comp_level", Syntax: "<level>", Default: "1", In: places,
-				Doc: "Sets how hard to compress: 1 is the fastest, 9 makes the smallest.",
+				Doc: "Sets the compression level from 1 (fastest) to 9 (smallest).",
 				Set: conf.Field(func(s *Settings) *int { return &s.Level }, conf.Int(1, 9)),
 			}, {
 				Name: "gzip_min_length", Syntax: "<length>", Default: "20", In: places,
-				Doc: "Sets the least length, as told by Content-Length, of what is compressed.",
+				Doc: "Sets the minimum Content-Length of a compressed response.",
 				Set: conf.Field(func(s *Settings) *int64 { return &s.MinBytes }, conf.Size),
 			}, {
 				Name: "gzip_http_version", Syntax: "<version>", Default: "1.1", In: places,
-				Doc: "Sets the least version of a request, 1.0 or 1.1, whose response is compressed.",
+				Doc: "Sets the minimum HTTP version of a request, 1.0 or 1.1, to compress its response.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.HTTP10 }, conf.OneOf(map[string]bool{"1.0": true, "1.1": false})),
 			}, {
 				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
-				Doc: "Sets which media types are compressed besides text/html; `*` means all.",
+				Doc: "Sets the MIME types to compress in addition to text/html; `*` matches all.",
 				Set: web.SetMediaTypes(func(s *Settings) *web.MediaTypes { return &s.Types }),
 			}, {
 				Name: "gzip_vary", Syntax: "on | off", Default: "off", In: places,
-				Doc: "Adds `Vary: Accept-Encoding` to what may be compressed.",
+				Doc: "Adds `Vary: Accept-Encoding` to responses that can be compressed.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.Vary }, conf.Flag),
 			}, {
 				Name: "gzip_proxied", Syntax: "<what>...", Default: "off", In: places, Repeat: true,
-				Doc: "Sets when to compress for requests that came through a proxy (with Via): off, expired, no-cache, no-store, private, " +
+				Doc: "Sets the conditions for compressing responses to proxied requests (with Via): off, expired, no-cache, no-store, private, " +
 					"no_last_modified, no_etag, auth, any.",
 				Set: conf.Raw(setProxied),
 			}, {
 				Name: "gzip_disable", Syntax: "<expression>...", In: places, Repeat: true, DefaultDoc: "—",
-				Doc: "Does not compress for clients whose User-Agent matches; `msie6` means Internet Explorer up to 6.",
+				Doc: "Disables compression for matching User-Agents; `msie6` matches Internet Explorer up to 6.",
 				Set: conf.Raw(setDisabled),
 			},
 		},
 	},
-	Variables: []vars.Variable[*web.Request]{{Name: "gzip_ratio", Doc: "How many times smaller the body became.", Append: appendRatio}},
+	Variables: []vars.Variable[*web.Request]{{Name: "gzip_ratio", Doc: "The compression ratio.", Append: appendRatio}},
 	Filters:   []web.FilterHook{{Build: build}},
 }
 

@@ -18,30 +18,30 @@ const places = conf.HTTP | conf.Server | conf.Location | conf.LocationIf
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "headers",
-		Doc:   "Adds headers to responses.",
+		Doc:   "Adds header fields and trailers to responses.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "add_header", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
-				Doc: "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, with `always` to all. " +
-					"A header whose value is empty is not added. A block with such a line inherits none.",
+				Doc: "Adds a header field to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, or to all with `always`. " +
+					"A field with an empty value is not added. A block with `add_header` inherits none from the outer block.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
 			}, {
 				Name: "add_trailer", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
-				Doc: "Adds a field behind the body, where the protocol allows: over HTTP/1.1 the body is then sent in chunks. The value is found " +
-					"when the body has ended. Statuses, `always`, empty values and inheritance are as with `add_header`.",
+				Doc: "Adds a trailer field where the protocol allows it; an HTTP/1.1 response is then chunked. The value is evaluated " +
+					"at the end of the body. Statuses, `always`, empty values and inheritance are as in `add_header`.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers }, parseHeader),
 			}, {
 				Name: "expires", Syntax: "<time>|epoch|max|off\nmodified <time>", Default: "off", In: places,
-				Doc: "Sets `Expires` and `Cache-Control`: a time from now, from the file's modification (`modified`), or of the day (`@15h`).",
+				Doc: "Sets `Expires` and `Cache-Control` to a time relative to now or to the file's modification (`modified`), or to a time of day (`@15h`).",
 				Set: conf.Raw(setExpires),
 			},
 		},
 	},
 	Filters: []web.FilterHook{{Build: build}},
 	Variables: []vars.Variable[*web.Request]{
-		{Name: "sent_trailer_", Prefix: true, Doc: "The field of that name sent behind the body, several joined by commas.", Append: appendTrailer},
+		{Name: "sent_trailer_", Prefix: true, Doc: "The response trailer of that name, joined by commas.", Append: appendTrailer},
 	},
 }
 
@@ -153,5 +153,5 @@ func parseExpires(text string, kind expiry) (Expires, error) {
 
 // alwaysParams explains the parameters of add_header and add_trailer.
 var alwaysParams = map[string]string{
-	"always": "Whatever the status; else with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 only.",
+	"always": "Adds the field regardless of the status; otherwise only with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.",
 }

@@ -22,19 +22,19 @@ type Settings struct {
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "limit_conn",
-		Doc:   "Limits how many requests with the same key are processed at once. Connections without a request do not count.",
+		Doc:   "Limits the number of concurrent requests for each key. Idle connections do not count.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: append(limitconn.Directives(&web.Side, places, func(s *Settings) *limitconn.Settings { return &s.Settings }),
 			conf.Directive{
 				Name: "limit_conn_status", Syntax: "<code>", Default: "503", In: places,
-				Doc: "The status of rejected requests.",
+				Doc: "Sets the status of rejected requests.",
 				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Int(400, 599)),
 			}),
 	},
 	Variables: []vars.Variable[*web.Request]{{
 		Name:   "limit_conn_status",
-		Doc:    "What became of the request: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.",
+		Doc:    "The result of the limit: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.",
 		Append: appendStatus,
 	}},
 	Handlers: []web.Hook{{Phase: web.PreAccess, Build: build}},

@@ -15,7 +15,7 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "lookup",
-		Doc:        "Variables whose values are chosen by other values: by tables, by addresses and by a hash.",
+		Doc:        "Variables whose values depend on other values: by tables, addresses or a hash.",
 		New:        conf.NewOf[struct{}],
 		Clone:      conf.CloneOf[struct{}],
 		Directives: lookup.Directives(&web.Side, forwarded),

@@ -12,8 +12,8 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name: "memcached",
-		Doc: "Answers requests with what memcached servers keep under $memcached_key, " +
-			"a variable that the configuration sets.",
+		Doc: "Serves responses from memcached servers, using the key in $memcached_key, " +
+			"which the configuration must set.",
 		New:        func() any { return &Settings{Settings: forward.NewSettings()} },
 		Clone:      conf.CloneOf[Settings],
 		Enter:      func(settings any, in conf.Context) { settings.(*Settings).Enter(in) },
@@ -42,7 +42,7 @@ func directives() []conf.Directive {
 	return append(forward.Directives(&family,
 		func(s *Settings) *forward.Settings { return &s.Settings }), conf.Directive{
 		Name: "memcached_gzip_flag", Syntax: "<flag>", DefaultDoc: "0", In: conf.HTTP | conf.Server | conf.Location,
-		Doc: "Sends values that have any of these bits among their flags with `Content-Encoding: gzip`.",
+		Doc: "Adds `Content-Encoding: gzip` to values with any of these flag bits set.",
 		Set: conf.Field(func(s *Settings) *int { return &s.gzipFlag }, conf.Number),
 	})
 }

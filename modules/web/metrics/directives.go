@@ -10,13 +10,13 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "metrics",
-		Doc:   "A page for Prometheus with the figures of the API.",
+		Doc:   "Exports the figures of the API to Prometheus.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { settings.(*Settings).On = false },
 		Directives: []conf.Directive{{
 			Name: "metrics", In: conf.Location,
-			Doc: "Answers with the page. The location should be guarded, see the example.",
+			Doc: "Enables the metrics page in this location. Restrict access as in the example.",
 			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.On = true; return nil }),
 		}},
 	},

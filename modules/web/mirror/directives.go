@@ -14,18 +14,18 @@ const places = conf.HTTP | conf.Server | conf.Location
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "mirror",
-		Doc:   "Sends copies of requests to other locations and drops the answers.",
+		Doc:   "Mirrors requests to other locations and discards their responses.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "mirror", Syntax: "<uri>|off", DefaultDoc: "off", In: places, Repeat: true,
-				Doc: "Adds a location of the same server that gets a copy of each request, with its method, arguments and body. The client does not " +
-					"wait for the copy; only the next request of its connection may.",
+				Doc: "Adds a URI of the same server that gets a copy of each request with its method, arguments and body. The client does not " +
+					"wait for the copy, but the next request on the connection can be delayed.",
 				Set: conf.Raw(setMirror),
 			}, {
 				Name: "mirror_request_body", Syntax: "on | off", Default: "on", In: places,
-				Doc: "Whether copies have the body. It is then read as a whole before the request goes on, as if `proxy_request_buffering` were on.",
+				Doc: "Includes the body in the copies. The body is then buffered completely, as with `proxy_request_buffering on`.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.body }, conf.Flag),
 			},
 		},

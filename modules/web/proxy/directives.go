@@ -16,7 +16,7 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "proxy",
-		Doc:        "Passes requests to other servers.",
+		Doc:        "Proxies requests to other servers.",
 		New:        newSettings,
 		Clone:      conf.CloneOf[Settings],
 		Enter:      enter,
@@ -58,7 +58,7 @@ func directives() []conf.Directive {
 
 var version = conf.Directive{
 	Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places,
-	Doc: "Sets the version of HTTP: 1.0 or 1.1.",
+	Doc: "Sets the HTTP version of proxied requests: 1.0 or 1.1.",
 	Set: conf.Field(func(s *Settings) *bool { return &s.version10 }, parseVersion),
 }
 
@@ -77,12 +77,12 @@ func parseVersion(text string) (bool, error) {
 var requests = []conf.Directive{
 	{
 		Name: "proxy_set_header", Syntax: "<field> <value>", In: places, Repeat: true,
-		Doc: "Sets a header of the request, or leaves it out if the value is empty. A level with any of these inherits none.",
+		Doc: "Sets a header field of the proxied request, or removes it if the value is empty. A block with this directive inherits none from the outer block.",
 		Set: conf.List(func(s *Settings) *[]setHeader { return &s.headers }, parseHeader),
 	},
-	template("proxy_method", "<method>", "Sets the method of the request.",
+	template("proxy_method", "<method>", "Sets the method of the proxied request.",
 		func(s *Settings) **vars.Template[*web.Request] { return &s.method }),
-	template("proxy_set_body", "<value>", "Sets the body of the request.",
+	template("proxy_set_body", "<value>", "Sets the body of the proxied request.",
 		func(s *Settings) **vars.Template[*web.Request] { return &s.Body }),
 }
 
@@ -97,20 +97,20 @@ func template(name, syntax, doc string, place func(*Settings) **vars.Template[*w
 var responses = []conf.Directive{
 	{
 		Name: "proxy_redirect", Syntax: "<words>...", DefaultDoc: "default", In: places, Repeat: true,
-		Doc: "Changes Location and Refresh of responses: `default`, `off`, or a text or regular expression (~, ~*) and what to put in its place.",
+		Doc: "Rewrites the Location and Refresh response headers: `default`, `off`, or a text or regular expression (~, ~*) and its replacement.",
 		Set: conf.Raw(addRedirect),
 	}, {
 		Name: "proxy_cookie_domain", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
-		Doc: "Changes the domain of Set-Cookie: `off`, or a text or regular expression (~) and what to put in its place.",
+		Doc: "Rewrites the domain of Set-Cookie: `off`, or a text or regular expression (~) and its replacement.",
 		Set: conf.Raw(func(s *Settings, a *conf.Args) error { return addCookieRule(&s.cookieDomains, a, true) }),
 	}, {
 		Name: "proxy_cookie_path", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
-		Doc: "Changes the path of Set-Cookie: `off`, or a text or regular expression (~, ~*) and what to put in its place.",
+		Doc: "Rewrites the path of Set-Cookie: `off`, or a text or regular expression (~, ~*) and its replacement.",
 		Set: conf.Raw(func(s *Settings, a *conf.Args) error { return addCookieRule(&s.cookiePaths, a, false) }),
 	}, {
 		Name: "proxy_cookie_flags", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
 		Doc: "Sets or removes flags of Set-Cookie: `off`, or a name or regular expression (~) of cookies and secure, httponly, " +
-			"samesite=strict|lax|none, or those with `no` before them.",
+			"samesite=strict|lax|none, or one of these prefixed with `no`.",
 		Set: conf.Raw(addFlagRule),
 	},
 }

@@ -17,35 +17,35 @@ const contexts = conf.HTTP | conf.Server | conf.Location
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "realip",
-		Doc:   "Takes the client's address from what trusted proxies say.",
+		Doc:   "Replaces the client's address with the one that trusted proxies send.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "set_real_ip_from", Syntax: "<address>", In: contexts, Repeat: true,
-				Doc: "Trusts an address, a network, all addresses of a host name, or with `unix:` all unix sockets.",
+				Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for all unix sockets.",
 				Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 			},
 			{
 				Name: "real_ip_header", Syntax: "<name>", Default: "X-Real-IP", In: contexts,
-				Doc: "Sets the header that holds the address: X-Real-IP, X-Forwarded-For (whose last address counts), any other, or `proxy_protocol`.",
+				Doc: "Sets the header with the client's address: X-Real-IP, X-Forwarded-For (its last address), another header, or `proxy_protocol`.",
 				Set: conf.Field(func(s *Settings) *source { return &s.Source }, parseSource),
 			},
 			{
 				Name: "real_ip_recursive", Syntax: "on | off", Default: "off", In: contexts,
-				Doc: "Goes on to the last address of the header that is not trusted.",
+				Doc: "Uses the last address in the header that is not trusted.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.Recursive }, conf.Flag),
 			},
 		},
 	},
 	Variables: []vars.Variable[*web.Request]{
-		{Name: "realip_remote_addr", Doc: "The address of the connection, before it was replaced.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+		{Name: "realip_remote_addr", Doc: "The original address of the connection.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 			if !r.Conn.Remote.IsValid() {
 				return append(dst, "unix:"...), true
 			}
 			return r.Conn.Remote.Addr().AppendTo(dst), true
 		}},
-		{Name: "realip_remote_port", Doc: "The port of the connection, before it was replaced.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+		{Name: "realip_remote_port", Doc: "The original port of the connection.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 			if port := r.Conn.Remote.Port(); port > 0 {
 				dst = strconv.AppendUint(dst, uint64(port), 10)
 			}

@@ -11,7 +11,7 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "ssl",
-		Doc:        "Encrypts the connections of servers that listen with ssl.",
+		Doc:        "TLS for servers with `listen ... ssl`.",
 		New:        func() any { return &Settings{ssl.NewBound[*web.Request]()} },
 		Clone:      conf.CloneOf[Settings],
 		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, web.Side.Compile, func(s *Settings) *bound { return &s.Bound }),

@@ -13,12 +13,12 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "static",
-		Doc:   "Serves the files below `root` or `alias`. Directories are not listed.",
+		Doc:   "Serves static files from `root` or `alias`. Directory listings are not supported.",
 		New:   func() any { return &Settings{} },
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "index", Syntax: "<file>...", DefaultDoc: "index.html", In: conf.HTTP | conf.Server | conf.Location, Repeat: true,
-			Doc: "The files that answer for a directory; the first that exists counts. The names may contain variables; the last may be a path from the root.",
+			Doc: "Sets the index files of a directory; the first existing file is used. Names can contain variables; the last one can be an absolute path.",
 			Set: conf.Raw(setIndex),
 		}},
 	},

@@ -15,13 +15,13 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "stub_status",
-		Doc:   "A page with the counts of connections and requests.",
+		Doc:   "Reports the numbers of connections and requests.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { settings.(*Settings).On = false },
 		Directives: []conf.Directive{{
 			Name: "stub_status", Syntax: "[<ignored>]", In: conf.Server | conf.Location,
-			Doc: "Answers with the page. An argument, which nginx before 1.7.5 demanded, means nothing.",
+			Doc: "Enables the status page in this location. The argument, required by nginx before 1.7.5, is ignored.",
 			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.On = true; return nil }),
 		}},
 	},

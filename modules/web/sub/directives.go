@@ -15,26 +15,26 @@ const places = conf.HTTP | conf.Server | conf.Location
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "sub",
-		Doc:   "Replaces texts in the bodies of responses.",
+		Doc:   "Replaces strings in response bodies.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "sub_filter", Syntax: "<string> <replacement>", In: places, Repeat: true,
-				Doc: "Adds a string to look for, without regard to case, and what takes its place. Both may have variables. Where several strings " +
-					"begin at one place, the one that is declared first counts.",
+				Doc: "Adds a case-insensitive string to search for and its replacement. Both can contain variables. If several strings " +
+					"match at the same position, the first declared one is used.",
 				Set: conf.List(func(s *Settings) *[]pair { return &s.pairs }, parsePair),
 			}, {
 				Name: "sub_filter_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
-				Doc: "Sets the media types of the responses to look at, besides text/html; `*` means all.",
+				Doc: "Sets the MIME types of responses to process in addition to text/html; `*` matches all.",
 				Set: web.SetMediaTypes(func(s *Settings) *web.MediaTypes { return &s.types }),
 			}, {
 				Name: "sub_filter_once", Syntax: "on | off", Default: "on", In: places,
-				Doc: "Replaces each string once, or wherever it is found.",
+				Doc: "Replaces only the first occurrence of each string.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.once }, conf.Flag),
 			}, {
 				Name: "sub_filter_last_modified", Syntax: "on | off", Default: "off", In: places,
-				Doc: "Keeps `Last-Modified`, and `ETag` as a weak one; else both are removed.",
+				Doc: "Keeps `Last-Modified`, and `ETag` as a weak ETag. Otherwise both are removed.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.lastModified }, conf.Flag),
 			},
 		},

@@ -15,13 +15,13 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "try_files",
-		Doc:   "Looks for files one after another and serves the first that exists.",
+		Doc:   "Serves the first existing file of a list.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { *settings.(*Settings) = Settings{} },
 		Directives: []conf.Directive{{
 			Name: "try_files", Syntax: "<file> <next>...", In: conf.Server | conf.Location,
-			Doc: "The files are paths below `root`; one that ends in a slash is a directory. If none exists, the last word is a URI to go on with, " +
+			Doc: "Checks the files below `root` in order; a trailing slash checks for a directory. If none exists, processing continues with the last argument: a URI, " +
 				"a named location, or a status (`=404`).",
 			Set: conf.Raw(setTryFiles),
 		}},

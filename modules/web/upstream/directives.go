@@ -27,8 +27,8 @@ var family = &upstream.Options[Settings, *web.Request]{
 	},
 	ServerSyntax: " [route=<id>] [drain]",
 	ServerParams: map[string]string{
-		"route": "Id of the server in sticky cookies, routes and sessions, of at most 32 bytes that may stand in a cookie; made of its address if not given.",
-		"drain": "The server gets only requests of the sessions that it has.",
+		"route": "ID of the server in sticky cookies, routes and sessions, at most 32 bytes of cookie characters; derived from the address by default.",
+		"drain": "Drains the server: it gets only requests of its existing sessions.",
 	},
 	Displace: func(s *Settings) bool { // as in nginx, a method written below `sticky` puts it out of work
 		had := s.sticky != nil
@@ -43,7 +43,7 @@ var family = &upstream.Options[Settings, *web.Request]{
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "upstream",
-		Doc:        "Groups of servers that proxy_pass and memcached_pass send requests to.",
+		Doc:        "Groups of servers for proxy_pass and memcached_pass.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: directives(),
@@ -59,24 +59,24 @@ func directives() []conf.Directive {
 	own := []conf.Directive{
 		{
 			Name: "keepalive", Syntax: "<connections> [local]", Params: keepaliveParams, DefaultDoc: "32 local", In: conf.Upstream,
-			Doc: "Keeps that many idle connections to the servers of the group; 0 keeps none. With `local` a connection serves only the location that opened it.",
+			Doc: "Sets the maximum number of idle connections kept to the servers of the group; 0 disables keepalive. With `local`, a connection is reused only by the location that opened it.",
 			Set: conf.Raw(setKeepAlive),
 		}, {
-			Name: "keepalive_requests", Syntax: "<number>", DefaultDoc: "1000", In: conf.Upstream, Doc: "Closes a connection after that many requests.",
+			Name: "keepalive_requests", Syntax: "<number>", DefaultDoc: "1000", In: conf.Upstream, Doc: "Sets the maximum number of requests of a kept connection.",
 			Set: conf.Field(func(s *Settings) **int { return &s.keepRequests }, pointer(conf.Number)),
 		}, {
-			Name: "keepalive_time", Syntax: "<time>", DefaultDoc: "1h", In: conf.Upstream, Doc: "Closes a connection of that age after its request.",
+			Name: "keepalive_time", Syntax: "<time>", DefaultDoc: "1h", In: conf.Upstream, Doc: "Sets the maximum age of a connection, after which it is closed once its request completes.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTime }, pointer(conf.Time)),
 		}, {
-			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Closes a connection that was idle for so long.",
+			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Sets the timeout for closing an idle connection.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
 			Name: "sticky", In: conf.Upstream, OneMore: true, Params: stickyParams,
 			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] [path=<path>]\n" +
 				"route <$variable>...\n" +
 				"learn [create=<$variable>...] [lookup=<$variable>...] [zone=<name>:<size>] [timeout=<time>] [header] [sync]",
-			Doc: "Keeps the requests of a client on one server: by a cookie of its own, by an id that the request carries, or by sessions " +
-				"learned from what servers send. With `sync` all nodes of the cluster share the sessions.",
+			Doc: "Enables session affinity: by a cookie that Starling sets, by a route in the request, or by sessions " +
+				"learned from responses. With `sync`, all nodes of the cluster share the sessions.",
 			Set: conf.Raw(setSticky),
 		},
 	}
@@ -93,21 +93,21 @@ func pointer[T any](parse func(string) (T, error)) func(string) (*T, error) {
 
 // keepaliveParams explains the parameters of keepalive.
 var keepaliveParams = map[string]string{
-	"local": "A connection is reused only by the location that opened it.",
+	"local": "Reuses a connection only in the location that opened it.",
 }
 
 // stickyParams explains the parameters of sticky.
 var stickyParams = map[string]string{
-	"expires":  "Lifetime of the cookie, or `max`; if not given, the browser session.",
-	"domain":   "Domain attribute of the cookie; may have variables.",
-	"httponly": "The cookie is hidden from scripts.",
-	"secure":   "The cookie is sent over TLS only.",
-	"samesite": "`strict`, `lax` or `none`; may have variables.",
+	"expires":  "Lifetime of the cookie, or `max`; by default, the browser session.",
+	"domain":   "Domain attribute of the cookie; can contain variables.",
+	"httponly": "Sets the HttpOnly attribute.",
+	"secure":   "Sets the Secure attribute.",
+	"samesite": "SameSite attribute: `strict`, `lax` or `none`; can contain variables.",
 	"path":     "Path attribute of the cookie.",
-	"create":   "Variables of a response whose first nonempty value begins a session.",
-	"lookup":   "Variables of a request whose first nonempty value finds a session.",
-	"zone":     "Name and size of the zone of sessions.",
-	"timeout":  "A session unused for this time ends; 10m if not given.",
-	"header":   "The session begins with the response header, not with its end.",
-	"sync":     "The nodes of the cluster share the sessions.",
+	"create":   "Variables of the response; the first nonempty value creates a session.",
+	"lookup":   "Variables of the request; the first nonempty value identifies a session.",
+	"zone":     "Name and size of the session zone.",
+	"timeout":  "Inactivity timeout of a session; 10m by default.",
+	"header":   "Creates the session as soon as the response header arrives, not at the end of the response.",
+	"sync":     "Shares the sessions with the nodes of the cluster.",
 }
