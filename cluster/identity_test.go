@@ -303,13 +303,20 @@ func TestRefusalsTellWhoIsThere(t *testing.T) {
 // Where what tells nodes apart has changed, or an address is out of the list, ids are free again.
 func TestIDsAreUnbound(t *testing.T) {
 	f, h := lonely(t)
-	f.comes(h, "10.0.0.1", "CN=old", honest).session.Lost(nil, h.reading())
+	old := f.comes(h, "10.0.0.1", "CN=old", honest)
+	if err := old.says(wire.TypeData, data(lim, 1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	old.session.Lost(nil, h.reading())
 	if got := f.comes(h, "10.0.0.1", "CN=new", honest).ended(); got == "" {
 		t.Error("another certificate has the id")
 	}
 	h.node.ForgetIdentities()
 	if got := f.comes(h, "10.0.0.1", "CN=new", honest).ended(); got != "" {
 		t.Errorf("after a reload that changes who may connect: %s", got)
+	}
+	if got := h.node.table.Load().byName["lim"].resume(71); got != 2 {
+		t.Errorf("its journal goes on at frame %d, as if somebody else had sent frame 1", got)
 	}
 
 	f, h = lonely(t)

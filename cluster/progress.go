@@ -138,7 +138,7 @@ func (z *zoneState) frontier() []wire.Applied {
 	list := make([]wire.Applied, 0, len(z.applied)+1)
 	list = append(list, wire.Applied{Origin: uint64(z.origin), Sequence: z.shared.Journal().Head() - 1})
 	for origin, in := range z.applied {
-		if origin != z.origin && in.last > 0 && len(list) < wire.MaxFrontier && z.shared.Lacks(origin) == [zone.Shards / 64]uint64{} {
+		if origin != z.origin && len(list) < wire.MaxFrontier && z.shared.Lacks(origin) == [zone.Shards / 64]uint64{} {
 			list = append(list, wire.Applied{Origin: uint64(origin), Sequence: in.last})
 		}
 	}
