@@ -14,7 +14,7 @@ import (
 
 var (
 	errClosed = errors.New("connection closed by peer")
-	// errTurnedAway is all that a node learns whose certificate or address the other side does not accept.
+	// errTurnedAway is all that a node sees if the peer rejects its certificate or address.
 	errTurnedAway = errors.New("peer closed the connection without answering the hello; see its error log " +
 		"(it may reject this node's certificate or address, or only one side uses TLS)")
 )

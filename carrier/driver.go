@@ -9,14 +9,14 @@ import (
 
 // The driver's half of the core. The core calls these with its locks held.
 
-// Wake lets the writer of a session look into its outbox.
+// Wake tells the writer of a session to check its outbox.
 func (c *Carrier) Wake(s *cluster.Session) {
 	if cn, ok := s.Tag.(*conn); ok {
 		cn.poke()
 	}
 }
 
-// End lets the writer send the rest and close.
+// End tells the writer to send the remaining data and close the connection.
 func (c *Carrier) End(s *cluster.Session) { c.Wake(s) }
 
 // FlushSoon wakes the flusher.

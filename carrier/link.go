@@ -185,7 +185,7 @@ func (l *link) once() (wait time.Duration) {
 	return config.RetryInterval
 }
 
-// afterLoss is how long to wait before the next attempt when a connection was lost that had stood for a time: not at all where that was
+// afterLoss returns the delay before reconnecting after a connection of some duration was lost: none if it was
 // longer than the interval, so that there is never more than one attempt per interval.
 func afterLoss(stood, interval time.Duration) time.Duration {
 	if stood > interval {
@@ -305,7 +305,7 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 
 var errTimedOut = errors.New("timed out")
 
-// plain takes the addresses off an error of the net package: the log line names them already. An alert of TLS has none, and is told as the
+// plain removes the addresses from a net error: the log line has them already. An alert of TLS has none, and is reported as the
 // other side's.
 func plain(err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {

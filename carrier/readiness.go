@@ -65,7 +65,7 @@ func (c *Carrier) readiness() readiness {
 	return r
 }
 
-// inShort joins the first reasons.
+// inShort joins the first reasons and counts the rest.
 func inShort(reasons []string) string {
 	if more := len(reasons) - maxReasons; more > 0 {
 		return fmt.Sprintf("%s; and %d more members", strings.Join(reasons[:maxReasons], "; "), more)
@@ -73,7 +73,7 @@ func inShort(reasons []string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// otherMembers counts the addresses that are not this node's own, and the names without one. It tells of each member that is there and does
+// otherMembers counts the addresses that are not this node's own, and the names without one. It reports each reachable member that does
 // not get along with this node.
 func (c *Carrier) otherMembers() (others int, faults []string) {
 	c.mu.Lock()

@@ -12,7 +12,7 @@ import (
 // errStopping is why connections end when the node is told to stop at once.
 var errStopping = errors.New("node is shutting down")
 
-// Client is what is known of the other side of an accepted connection.
+// Client describes the remote end of an accepted connection.
 type Client struct {
 	// Name is how it is called in the log.
 	Name string

@@ -204,7 +204,7 @@ func (s *Session) theirZone(z *zoneState) wire.Zone {
 	return wire.Zone{}
 }
 
-// bury deletes what the acceptor deleted long ago, and tells it what this node did. Called with mu held.
+// bury deletes records that the acceptor deleted long ago, and sends it this node's old deletions. Called with mu held.
 func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now clock.Reading) {
 	buried := compared.Bury(d.buryHere, s.node.clocks.clusterTime(now))
 	s.node.tell(s, Notice, "zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted, sent it %d deletions",
@@ -219,7 +219,7 @@ func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now c
 	s.send(wire.TypeBury, w.Append(nil))
 }
 
-// buryWhat deletes what the dialer deleted long ago, if this node remembers the agreement too. Called with mu held.
+// buryWhat deletes records that the dialer deleted long ago, if this node knows of the agreement. Called with mu held.
 func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	w, err := wire.ParseWants(body)
 	if err != nil {

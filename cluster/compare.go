@@ -20,7 +20,7 @@ func (n *Node) mismatch(mine zone.Info, theirs *wire.Zone) string {
 	return ""
 }
 
-// differences names settings that may differ but seldom should, or "".
+// differences lists differing settings that do not prevent sharing, or returns "".
 func differences(mine zone.Info, theirs *wire.Zone) string {
 	text := ""
 	note := func(what string, here int64, there uint64) {
@@ -53,7 +53,7 @@ const maxShown = 500
 // maxMismatches bounds what is told and remembered of one peer: a hello may name a thousand zones that nobody else has.
 const maxMismatches = 16
 
-// pair finds the zones that this node and a session's peer share, and tells the operator of those that they do not.
+// pair finds the zones that this node and a session's peer share, and reports those that cannot be shared.
 // The result is indexed as the peer's list; nil stands where nothing is shared.
 func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneState {
 	table := n.table.Load()
@@ -107,7 +107,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 // rolloutMS is how long nodes may differ in their zones before it is an error: while a new configuration goes from node to node they do.
 const rolloutMS = 60_000
 
-// tellLasting makes errors of the mismatches that are no matter of a rollout. Called with mu held.
+// tellLasting reports mismatches that outlast a rollout as errors. Called with mu held.
 func (s *Session) tellLasting(now clock.Reading) {
 	n := s.node
 	n.mu.Lock()

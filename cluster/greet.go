@@ -294,7 +294,7 @@ func (s *Session) duplicate() error {
 	return nil
 }
 
-// refuse tells the operator that somebody was refused.
+// refuse reports a rejected peer to the operator.
 func (n *Node) refuse(s *Session, err error) {
 	n.tell(s, Problem, "rejected peer %s: %v", s.Address, err)
 }

@@ -93,14 +93,14 @@ func (id identity) idsOf() int {
 	return maxIDsOfHost
 }
 
-// An impostorError says that somebody claims what belongs to another node.
+// An impostorError is a claim to another node's ID or origin.
 type impostorError struct{ text string }
 
 func (e *impostorError) Error() string { return e.text }
 
 func impostor(format string, args ...any) error { return &impostorError{fmt.Sprintf(format, args...)} }
 
-// meet finds or makes the memory of a session's peer, if its id is not somebody else's. Called with the session's mu held.
+// meet returns or creates the state of a session's peer, unless its ID is another node's. Called with the session's mu held.
 func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,7 +140,7 @@ func (p *peer) bind(s *Session) (holder string, ok bool) {
 	return holder, p.reached.claim(s.identity, p.brought)
 }
 
-// expel ends a session of somebody who claims what another has. Called with Node.mu held.
+// expel ends a session that claims another node's ID or origin. Called with Node.mu held.
 func (n *Node) expel(s *Session, err error) {
 	n.tell(s, Problem, "closing the connection of peer %s: %v", s.Address, err)
 	s.sayGoodbye(wire.ReasonError, err.Error())
@@ -158,7 +158,7 @@ func (n *Node) Unlist(address string) {
 	}
 }
 
-// makeRoom sees to it that another peer can be remembered. Called with Node.mu held.
+// makeRoom forgets a disconnected peer if there is no room for another. Called with Node.mu held.
 func (n *Node) makeRoom(who identity, now clock.Reading) error {
 	same := 0
 	for _, p := range n.peers {
@@ -175,7 +175,7 @@ func (n *Node) makeRoom(who identity, now clock.Reading) error {
 	return nil
 }
 
-// ForgetIdentities unbinds all ids: what tells nodes apart has changed, such as from addresses to certificates.
+// ForgetIdentities unbinds all IDs, after the means of identification changed, such as from addresses to certificates.
 func (n *Node) ForgetIdentities() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -281,7 +281,7 @@ func (p *peer) confirmed() int {
 	return 2
 }
 
-// who is what a peer is known by. Called with Node.mu held.
+// who returns the identity of a peer for messages. Called with Node.mu held.
 func (p *peer) who() string {
 	if p.reached.key != "" {
 		return p.reached.key

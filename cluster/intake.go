@@ -151,7 +151,7 @@ func (p *progress) applyDone(origin zone.Origin, sequence uint64) {
 	}
 }
 
-// refused collects records that were not taken and tells the dialer now and then.
+// refused counts rejected records and reports them to the dialer periodically.
 func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
 	iz.refused += records
 	if iz.refused == 0 || iz.reportMS != 0 && !after(now, iz.reportMS, reportEveryMS) {
@@ -186,7 +186,7 @@ func (s *Session) teachBegin(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// overran says what becomes of a zone whose dialer lost frames: where it can, the dialer leaves what is missing to repair.
+// overran handles lost frames of a dialer: the missing records are repaired if possible, otherwise resynced.
 func (s *Session) overran(iz *intakeZone, now clock.Reading) {
 	z, n := iz.state, s.node
 	_, repairs := s.repairs(z, s.their.Zones[iz.index].Ready)

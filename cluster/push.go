@@ -297,7 +297,7 @@ func (s *Session) appendPlain(dst []byte, t wire.Type, body []byte) []byte {
 	return wire.AppendFrame(dst, t, body, nil)
 }
 
-// fillFrames appends what the peer lacks of a journal. Called with mu held.
+// fillFrames appends the journal frames after the peer's cursor. Called with mu held.
 func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
 	journal := pz.state.shared.Journal()
 	for len(dst) < limit && pz.cursor < journal.Head() {
@@ -316,7 +316,7 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 	return dst
 }
 
-// fillBegin appends what goes before the next piece. Called with mu held.
+// fillBegin appends the TeachBegin message before the next piece. Called with mu held.
 func (s *Session) fillBegin(dst []byte, pz *pushZone) []byte {
 	if pz.begin == nil {
 		return dst

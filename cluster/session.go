@@ -83,7 +83,7 @@ type Ending struct {
 	Quiet bool
 }
 
-// Link is what the driver knows of a connection.
+// Link describes a connection to the core, as far as the driver knows it.
 type Link struct {
 	// Outgoing says that this node dialled.
 	Outgoing bool
@@ -241,7 +241,7 @@ func (s *Session) goodbye(body []byte) error {
 	return nil
 }
 
-// printable keeps a peer's words from forging lines of the log.
+// printable prevents a peer's text from forging log lines.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -423,7 +423,7 @@ func (s *Session) beat(now clock.Reading) {
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// Lost says that the connection is gone, and why where the driver knows. The session's reader must have ended: what
+// Lost reports a lost connection, with the reason if the driver knows it. The session's reader must have ended: what
 // another connection of the same peer brings is applied from here on.
 func (s *Session) Lost(err error, now clock.Reading) {
 	if err == nil {

@@ -10,7 +10,7 @@ import (
 	"starling/zone"
 )
 
-// Status is what the node knows of the cluster, in the shape of NGINX's zone_sync object plus what that lacks.
+// Status is the node's view of the cluster: NGINX's zone_sync object plus Starling's own fields.
 type Status struct {
 	Zones map[string]ZoneStatus `json:"zones"`
 	Node  NodeStatus            `json:"status"`

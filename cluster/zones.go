@@ -52,7 +52,7 @@ func (s *Session) rezone(now clock.Reading) {
 	}
 }
 
-// retired says whether an index of this dialer was offered once and is no more. Called with mu held.
+// retired reports whether an index of this dialer was offered and then withdrawn. Called with mu held.
 func (s *Session) retired(index uint64) bool {
 	list := s.offers.Load().list
 	return index < uint64(len(list)) && list[index] == nil

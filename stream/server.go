@@ -44,7 +44,7 @@ type Server struct {
 // ResolverSettings are those of the server's resolver directives.
 func (s *Server) ResolverSettings() plan.ResolverSettings { return s.settings.Resolver }
 
-// TLS is what the handshake of a server needs.
+// TLS configures the handshake of a server.
 type TLS struct {
 	Config           *tls.Config
 	HandshakeTimeout time.Duration

@@ -2,7 +2,7 @@ package upstream
 
 import "net/netip"
 
-// Address is where a server listens, ready to be dialled and printed.
+// Address is a server's address in the forms for dialing and for printing.
 type Address struct {
 	// Network is "tcp" or "unix".
 	Network string

@@ -37,7 +37,7 @@ type EditError struct {
 
 func (e *EditError) Error() string { return e.Text }
 
-// Change is what a caller wants to be different about a server; nil fields stay.
+// Change is a requested change of a server; nil fields stay unchanged.
 type Change struct {
 	Weight      *int
 	MaxConns    *int

@@ -10,7 +10,7 @@ import (
 // ErrNoLive says that no server of the group can take the request now. nginx answers 502 and logs these words.
 var ErrNoLive = errors.New("no live upstreams")
 
-// Outcome is how an attempt on a server ended.
+// Outcome is the result of an attempt on a server.
 type Outcome uint8
 
 // The outcomes of an attempt.
@@ -55,7 +55,7 @@ type Attempt struct {
 	wanted    [maxSessionID]byte
 }
 
-// Probe is what hashing and random balancers remember between the tries of one request.
+// Probe is the state of hashing and random balancers between the tries of one request.
 type Probe struct {
 	Hash   uint32
 	Rounds int // hashes or draws made
@@ -83,7 +83,7 @@ func (a *Attempt) Want(id []byte) {
 	a.wantedLen = copy(a.wanted[:], id)
 }
 
-// TriesLeft is how many further servers nginx would try.
+// TriesLeft returns the number of further servers that nginx would try.
 func (a *Attempt) TriesLeft() int { return a.tries }
 
 // AddTry gives one try back: a connection kept from before that fails at once says nothing about the server.

@@ -19,7 +19,7 @@ type KeepAlive struct {
 	Requests int
 }
 
-// DefaultKeepAlive is what nginx has used since 1.29.7 for upstream blocks without a keepalive directive.
+// DefaultKeepAlive is nginx's default since 1.29.7 for upstream blocks without a keepalive directive.
 func DefaultKeepAlive() KeepAlive {
 	return KeepAlive{Connections: 32, Local: true, Timeout: time.Minute, Time: time.Hour, Requests: 1000}
 }
@@ -46,7 +46,7 @@ func (g *Group) NewPool(settings KeepAlive, c *clock.Clock) *Pool {
 	return p
 }
 
-// Idle is how many connections are kept now.
+// Idle returns the number of idle connections.
 func (p *Pool) Idle() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

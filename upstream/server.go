@@ -101,7 +101,7 @@ func sessionIDOf(route, address string) string {
 // Weight is the configured weight.
 func (s *Server) Weight() int { return s.settings.Weight }
 
-// Active is how many requests or connections the server is serving.
+// Active returns the number of requests or connections in flight.
 func (s *Server) Active() int { return s.active }
 
 // PaidAhead says that the server has paid in the round robin of its set for the one request in advance that it may.

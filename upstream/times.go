@@ -31,7 +31,7 @@ type inflight struct {
 	averageMS int64
 }
 
-// Expected is how long a server is likely to take for one more attempt, in milliseconds times attempts
+// Expected estimates the time of one more attempt on a server, in milliseconds times attempts
 // (ngx_http_upstream_least_time_eta). It is for balancers, under the group's lock.
 func (s *Server) Expected(a *Attempt, by Timing) int64 {
 	var ms int64

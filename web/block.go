@@ -6,7 +6,7 @@ import (
 	"starling/side"
 )
 
-// Block is what a module builds a handler, a filter or a server from: one bound block and what surrounds it.
+// Block is the input of a module's builders of handlers, filters and servers: one bound block and its surroundings.
 type Block struct {
 	Scope *conf.Scope
 	Plan  *plan.Plan

@@ -79,7 +79,7 @@ func (r *Request) WholeBody(limit int64) ([]byte, error) {
 	return k.memory, nil
 }
 
-// KeptBody is what KeepBody, TakeBody or WholeBody left in memory of the body.
+// KeptBody returns the part of the body that KeepBody, TakeBody or WholeBody kept in memory.
 func (r *Request) KeptBody() []byte { return r.kept.memory }
 
 // BodyFile is the file that KeepBody wrote the body into; nil where it is in memory.
@@ -88,7 +88,7 @@ func (r *Request) BodyFile() *BodyFile { return r.kept.file }
 // BodyFollows tells that behind what was kept there is more to come from the client.
 func (r *Request) BodyFollows() bool { return !r.BodyDone() && !r.bodyGone() }
 
-// ErrorStatus is what the request is to be answered with if reading its body fails so: the status of an *h1.Problem, 408
+// ErrorStatus returns the response status for a failure to read the body: the status of an *h1.Problem, 408
 // for a timeout, 400 for a client that left inside the body.
 func (r *Request) ErrorStatus(err error) Result {
 	var problem *h1.Problem

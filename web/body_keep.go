@@ -46,10 +46,10 @@ func (r *Request) dropKept() {
 	*k = keptBody{}
 }
 
-// errBodyGone is a body that was passed on as it came, and is asked for once more by an error page or another location.
+// errBodyGone is a streamed body that an error page or another location needs again.
 var errBodyGone = &bodyFault{502, logs.Error, "request body was streamed and cannot be read again; enable proxy_request_buffering"}
 
-// errSpoolFull is a body that can only be kept in a file where those of the process are full.
+// errSpoolFull rejects a body that must be stored in a file after the process reached its limit.
 var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: "+
 	"lower client_max_body_size, limit uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes))}
 

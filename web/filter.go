@@ -9,7 +9,7 @@ import (
 // body are to pass, nil where it wants none. It is not called again for the same response.
 type Filter func(r *Request) Body
 
-// Body is what a filter does with the pieces of one body. It passes on to next what is to go out; it may hold, add, drop and split
+// Body processes the pieces of one response body. It passes the output on to next; it may hold, add, drop and split
 // pieces. It is not called for a response without a body, nor after a failure.
 type Body interface {
 	// Write takes a piece; last says that the body ends with it, and the piece may then be empty. The bytes are valid until it
@@ -19,7 +19,7 @@ type Body interface {
 	Flush(next Next) error
 }
 
-// Next is what comes behind a filter: the other filters in the modules' order, then the ends that every response has.
+// Next is the rest of the filter chain: the other filters in the modules' order, then the ends that every response has.
 type Next struct {
 	r  *Request
 	at int // of r.bodies
@@ -52,7 +52,7 @@ func (r *Request) pass(p []byte, last bool) error {
 	return Next{r, 0}.Write(p, last)
 }
 
-// errTooLong is a handler that sends more than it promised.
+// errTooLong is a response longer than its Content-Length.
 var errTooLong = errors.New("response is longer than its Content-Length")
 
 // errClientLeft is a client that went away while its response was held back by limit_rate.

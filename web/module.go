@@ -41,7 +41,7 @@ type FilterHook struct {
 // Handler does the work of one phase. It may block: each connection has its own goroutine.
 type Handler func(r *Request) Result
 
-// Result is what a handler decided. Values of 100 and more are statuses: the request ends with that one, and
+// Result is the decision of a handler. Values of 100 and more are statuses: the request ends with that one, and
 // error_page applies. 444 closes the connection without a word.
 type Result int
 

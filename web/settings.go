@@ -98,7 +98,7 @@ const (
 	tokensBuild
 )
 
-// IfModifiedSince is how files are compared with the date that a client has.
+// IfModifiedSince is the comparison of files with the client's date.
 type IfModifiedSince int
 
 // The words of if_modified_since.

@@ -19,7 +19,7 @@ const (
 	maxSubrequests = 1000
 )
 
-// Subrequest says what a request asks another location of its server.
+// Subrequest describes a request to another location of the same server.
 type Subrequest struct {
 	Path, Query []byte // valid until the parent ends
 	// SameMethod asks with the method of the parent; else it is GET.
@@ -132,7 +132,7 @@ func (s *Sub) Wait() *Request {
 	return s.request
 }
 
-// Body is what was kept of the answer, valid until the parent ends.
+// Body is the buffered part of the response, valid until the parent ends.
 func (s *Sub) Body() []byte { return s.memory.body }
 
 // Failed tells that the answer did not come whole.

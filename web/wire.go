@@ -7,7 +7,7 @@ import (
 	"starling/web/h1"
 )
 
-// Wire is what a protocol does for one request: HTTP/1.1, a stream of HTTP/2, or memory for a subrequest. It belongs to the
+// Wire carries one request over a protocol: HTTP/1.1, an HTTP/2 stream, or memory for a subrequest. It belongs to the
 // goroutine of its request; Watch and Interrupt may also be called from another while the request lasts.
 type Wire interface {
 	// ReadHead gets the head of the request. Its error is an *h1.Problem where an answer is due; such a request has no body.

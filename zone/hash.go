@@ -35,7 +35,7 @@ func mix(a, b uint64) uint64 {
 // ShardOf is the number of the shard that holds a key, the same on all nodes.
 func ShardOf(keyHash uint64) int { return int(keyHash >> 56) }
 
-// Digest is what an element adds to the digest of its shard. Sums of these do not depend on the order.
+// Digest is the element's contribution to the digest of its shard, which is an order-independent sum.
 func (e Element) Digest() uint64 {
 	return mix(mix(e.Key^hashStart, hashWord)^e.Version, hashEnd)
 }

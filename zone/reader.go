@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrMalformed is what decoders return for bytes that no correct peer sends.
+// ErrMalformed is returned by decoders for bytes that no correct peer sends.
 var ErrMalformed = errors.New("malformed zone payload")
 
 // Reader takes foreign bytes apart. After a failure everything it returns is zero and Failed is true,
@@ -18,10 +18,10 @@ type Reader struct {
 // Read starts reading b. What is returned from it shares its memory.
 func Read(b []byte) Reader { return Reader{rest: b} }
 
-// Len is how many bytes are left.
+// Len returns the number of unread bytes.
 func (r *Reader) Len() int { return len(r.rest) }
 
-// Rest is what is left.
+// Rest returns the unread bytes.
 func (r *Reader) Rest() []byte { return r.rest }
 
 // Failed says that something was missing or not minimal.

@@ -65,7 +65,7 @@ func (r *Record) UsedMS(nearMS int64) int64 { return nearMS - int64(int32(uint32
 // SetUsedMS notes another time of the last use, without a change of the order.
 func (r *Record) SetUsedMS(monoMS int64) { r.usedMS = uint32(monoMS) }
 
-// IdleMS is how long ago the record was used last (up to 49 days). A turn may be somewhat ahead of the clock.
+// IdleMS returns the time since the last use of the record (up to 49 days). A turn may be somewhat ahead of the clock.
 func (r *Record) IdleMS(monoMS int64) int64 {
 	const aheadMS = 1 << 20
 	if idle := uint32(monoMS) - r.usedMS; idle < 1<<32-aheadMS {
@@ -74,13 +74,13 @@ func (r *Record) IdleMS(monoMS int64) int64 {
 	return 0
 }
 
-// RecordBytes is what a record costs of the zone's budget beyond key and value: itself and its share of the index.
+// RecordBytes is the overhead of a record in the zone's budget: the record and its share of the index.
 const RecordBytes = 48 + 16
 
 // MaxKeyBytes is the longest key; nginx has the same bound for limits.
 const MaxKeyBytes = 65535
 
-// CostBytes is what a record of a key and value costs of the budget.
+// CostBytes returns the size of a record with this key and value in the zone's budget.
 func CostBytes(keyBytes, valueBytes int) int64 {
 	_, size := blobSize(keyBytes + valueBytes)
 	return int64(RecordBytes + size)

@@ -2,7 +2,7 @@ package zone
 
 import "starling/lib/clock"
 
-// Kind says what a zone keeps, and what store and cluster do differently for it. Each kind has one value, in zone/kinds.
+// Kind describes the contents of a zone and how store and cluster treat it. Each kind has one value, in zone/kinds.
 type Kind struct {
 	// Number is on the wire: it is never changed and never used again.
 	Number uint8
@@ -66,7 +66,7 @@ type Stats struct {
 	Forfeited int64 // costs, in 1/1000 request, given up because they came late or after an overrun; at most that much is missing
 }
 
-// Shared is what the cluster needs of a zone, whatever its kind. All methods may be called from any
+// Shared is the cluster's view of a zone of any kind. All methods may be called from any
 // goroutine at once; none blocks longer than one shard's lock is held (well under a millisecond).
 type Shared interface {
 	Info() Info

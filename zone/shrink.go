@@ -16,7 +16,7 @@ func (sh *Shard) Pin() { sh.pins++ }
 // Unpin ends a Pin.
 func (sh *Shard) Unpin() { sh.pins-- }
 
-// Moves is how often the shard's records have moved to other slots: a slot that was kept since another count says nothing.
+// Moves counts how often the shard's records moved to other slots. A slot remembered from another count is invalid.
 func (sh *Shard) Moves() uint32 { return sh.moves }
 
 // shrinkIfSparse is called now and then.

@@ -13,7 +13,7 @@ import (
 	"starling/lib/stamp"
 )
 
-// Keeper is what a kind does for the store that keeps its records.
+// Keeper is the interface of a kind to the store of its records.
 type Keeper interface {
 	// NewEncoder returns an encoder of the changes that frames carry. One frame is encoded by one encoder.
 	NewEncoder() Encoder

@@ -127,7 +127,7 @@ func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
 // that one of them is gone.
 const minGraveBytes = 1 << 20
 
-// Budget is what records and tombstones may take together: tombstones as much again as the zone has. Else what is written to a full zone while a
+// Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to a full zone while a
 // member is away would cost a deletion of which it must be told.
 func (s *Store) Budget() int64 { return s.limit + max(s.limit, minGraveBytes) }
 

@@ -27,7 +27,7 @@ const (
 	FeatureSteady uint64 = 1 << 4
 )
 
-// Zone is what a hello says of one zone. Entries are length-prefixed, so later versions append to them.
+// Zone is the description of a zone in a hello. Entries are length-prefixed, so later versions append to them.
 type Zone struct {
 	Name       string
 	Kind       uint8

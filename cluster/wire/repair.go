@@ -27,7 +27,7 @@ const lastType = TypeShares
 // FeatureRepair says that the sender of the hello exchanges digests and sketches of what readers find.
 const FeatureRepair uint64 = 1 << 2
 
-// FeatureTombstoneSketches is what releases before 0.12 name: their digests and sketches have tombstones, too, so they are not compared with.
+// FeatureTombstoneSketches is announced by releases before 0.12. Zones are not compared with them: their sketches have tombstones.
 const FeatureTombstoneSketches uint64 = 1 << 1
 
 // MaxWants bounds the elements of one Wants: what one sketch can give back.

@@ -37,7 +37,7 @@ const (
 	MaxRatio = 64
 )
 
-// Type tells what a frame's body is. The numbers are never reused; unknown ones are skipped.
+// Type is the type of a frame. Numbers are never reused; frames of unknown types are skipped.
 type Type uint8
 
 // The types of frames.

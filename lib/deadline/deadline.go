@@ -4,7 +4,7 @@ package deadline
 
 import "time"
 
-// Slack is how much later than asked a timeout may come, less for short timeouts.
+// Slack is the maximum delay of a timeout, less for short timeouts.
 const Slack = time.Second
 
 // Deadline is when the deadline set last expires; the zero Deadline was never set.

@@ -13,7 +13,7 @@ type Door struct {
 	waiting list.List // of func()
 }
 
-// Enter lets somebody in whom push would put out. Where more than most are in the door then, the oldest is pushed, before Enter returns.
+// Enter admits a connection; push evicts it. When more than most are waiting, Enter first evicts the oldest.
 // Call leave when it is known who it is, or it has gone; more than once is fine.
 func (d *Door) Enter(most int, push func()) (leave func()) {
 	d.mu.Lock()

@@ -113,10 +113,10 @@ func (l *Log) start(replay func([]byte) error) error {
 	return syncFolder(l.path)
 }
 
-// Dropped is how many bytes of an unfinished tail Open cut off.
+// Dropped returns the number of bytes of an incomplete tail that Open discarded.
 func (l *Log) Dropped() int64 { return l.dropped }
 
-// Damaged is how many bytes before the last whole record, or of the whole log, could not be read. The log has them until it is rotated.
+// Damaged returns the number of unreadable bytes before the last whole record, or of the whole log, until it is rotated.
 func (l *Log) Damaged() int64 { return l.damaged }
 
 // Size is the length of the log in bytes, what waits to be written included.

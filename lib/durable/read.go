@@ -122,7 +122,7 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// Found is what ReadFile found.
+// Found is the result of ReadFile.
 type Found struct {
 	Records int
 	// Damaged is how many bytes before the last whole record, or of the whole log, could not be read.

@@ -11,7 +11,7 @@ import (
 // ContentType is that of a page, version 0.0.4 of the format.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Type is what a figure does over time.
+// Type is the type of a metric: counter or gauge.
 type Type string
 
 // A Counter only grows while the process runs, a Gauge goes up and down.

@@ -27,7 +27,7 @@ const signature = "\r\n\r\n\x00\r\nQUIT\n"
 // fixedBytes are the signature, the command, the family and the length.
 const fixedBytes = 16
 
-// Header is what a proxy told.
+// Header is a parsed PROXY protocol header.
 type Header struct {
 	// Source is the client, Destination the address it called.
 	Source, Destination netip.AddrPort

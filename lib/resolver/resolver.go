@@ -203,7 +203,7 @@ func (r *Resolver) cached(name string) (*question, []netip.Addr, time.Duration) 
 	return e.asking, nil, 0
 }
 
-// Names is how many names are kept or being asked for.
+// Names returns the number of names that are cached or being resolved.
 func (r *Resolver) Names() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,7 +10,7 @@ type Stamp uint64
 
 const counterBits = 16
 
-// MaxAheadMS is how far ahead of cluster time a remote stamp may be. One wrong clock would otherwise
+// MaxAheadMS is the maximum lead of a remote stamp over cluster time. One wrong clock would otherwise
 // win every conflict for as long as it is ahead.
 const MaxAheadMS = 60_000
 

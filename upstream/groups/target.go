@@ -13,7 +13,7 @@ import (
 	"starling/upstream"
 )
 
-// Target is what stands behind the scheme of a proxied URL: "host:port/uri" or "unix:/path:/uri".
+// Target is a proxied URL without its scheme: "host:port/uri" or "unix:/path:/uri".
 type Target struct {
 	// Host is as written, IPv6 in brackets; the path of a unix socket.
 	Host string
@@ -96,7 +96,7 @@ func ParseTarget(text string, defaultPort uint16, uriAllowed bool) (Target, erro
 	return t, nil
 }
 
-// Name is how the group that a target stands for is called.
+// Name returns the name of the target's group.
 func (t *Target) Name() string {
 	if t.Unix {
 		return "unix:" + t.Host
@@ -104,7 +104,7 @@ func (t *Target) Name() string {
 	return t.Host
 }
 
-// HostHeader is what $proxy_host shows and Host says by default: without the scheme's own port.
+// HostHeader returns the value of $proxy_host and the default Host header: without the scheme's default port.
 func (t *Target) HostHeader(schemePort uint16) string {
 	switch {
 	case t.Unix:

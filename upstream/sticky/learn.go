@@ -11,7 +11,7 @@ import (
 	"starling/zone/kinds"
 )
 
-// DefaultTimeout is how long a learned session lives after its last use (timeout=).
+// DefaultTimeout is the default inactivity timeout of a learned session (timeout=).
 const DefaultTimeout = 10 * time.Minute
 
 // Learn is `sticky learn`: sessions are learned from what servers send (create) and found by what clients send (lookup).

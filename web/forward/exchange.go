@@ -120,10 +120,10 @@ func endExchange(arg any, _ uint64) {
 // maxKeptURIBytes bounds the memory for URIs that an exchange keeps for the next request.
 const maxKeptURIBytes = 8 << 10
 
-// ReadTimeout is how long the server may be silent.
+// ReadTimeout is the timeout between two reads from the server.
 func (x *Exchange) ReadTimeout() time.Duration { return x.l.readTimeout }
 
-// HeadBytes is how long the head of an answer may be.
+// HeadBytes is the maximum size of a response head.
 func (x *Exchange) HeadBytes() int { return x.l.bufferBytes }
 
 // Socket is the connection to the server, for an Upgrader.

@@ -8,7 +8,7 @@ import (
 	"starling/web"
 )
 
-// Family is what tells one family of directives that forward requests from another.
+// Family describes one family of forwarding directives.
 type Family struct {
 	// Prefix begins the names of its directives: "proxy".
 	Prefix string

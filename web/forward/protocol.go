@@ -8,7 +8,7 @@ import (
 	"starling/web/h1"
 )
 
-// Protocol is how one family speaks to servers. One value serves a location, for many requests at once.
+// Protocol implements a family's protocol to servers. One value serves a location, for many concurrent requests.
 type Protocol interface {
 	// Prepare makes ready what of the request does not depend on the server: the URI, a key. It runs once before the
 	// first try; any result but Declined ends the request.
@@ -98,7 +98,7 @@ type Framing struct {
 	Chunked bool
 }
 
-// Fault is what a server sent against the rules of its protocol: 502, and `invalid_header` for next_upstream.
+// Fault is a protocol violation by a server: 502, and `invalid_header` for next_upstream.
 type Fault struct{ text string }
 
 // Faultf words a fault for the error log, in nginx's words and without the place.

@@ -111,7 +111,7 @@ func Fill(in *h1.Buffer, fresh bool) error {
 	return in.Fill()
 }
 
-// errClientLeft ends the wait for a server whose client is gone.
+// errClientLeft ends the wait for a server after the client disconnected.
 var errClientLeft = errors.New("client closed connection while waiting for a response")
 
 // awaitHead waits until more of the head comes or PREFIX_read_timeout is over; now and then it looks after the client.
@@ -131,7 +131,7 @@ func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {
 	}
 }
 
-// glance is what is done when nothing came for a while: it gives the time if the wait goes on, or what ends it.
+// glance runs on a poll timeout: it checks the client and the read timeout, and returns the time or what ends the wait.
 func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error) {
 	x.conn.readUntil.Forget()
 	nowMS = x.Request.Now().MonoMS

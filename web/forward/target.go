@@ -12,7 +12,7 @@ import (
 	"starling/web"
 )
 
-// Target is where PREFIX_pass sends requests.
+// Target is the destination of PREFIX_pass.
 type Target struct {
 	// ByRequest is the URL where it has variables; all else is then found per request.
 	ByRequest *vars.Template[*web.Request]
@@ -25,7 +25,7 @@ type Target struct {
 	group *group
 }
 
-// Destination is what a URL says besides the group.
+// Destination is a URL without its group.
 type Destination struct {
 	// Host is that of the URL, with its port unless that is the scheme's own ($proxy_host); Port is the port
 	// ($proxy_port).

@@ -61,10 +61,10 @@ func (b *Body) StartRequest(buf *Buffer, h *RequestHead) {
 // Done tells that the whole body was read: a Read would give io.EOF.
 func (b *Body) Done() bool { return b.done }
 
-// Kind is how the body ends.
+// Kind is the framing of the body.
 func (b *Body) Kind() BodyKind { return b.kind }
 
-// Left is how many bytes are to come, -1 if nobody knows.
+// Left returns the number of remaining bytes, -1 if it is unknown.
 func (b *Body) Left() int64 {
 	switch {
 	case b.done:

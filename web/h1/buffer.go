@@ -11,7 +11,7 @@ const minFreeBytes = 256
 
 // Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without any.
 //
-// What a head points to stays valid until Recycle, even if the buffer had to move on to another block meanwhile.
+// Slices of a head stay valid until Recycle, even if the buffer moved to another block meanwhile.
 // The zero Buffer is ready for Attach. It is used by one goroutine at a time.
 type Buffer struct {
 	// FirstBytes is the size of block that reads start with; 0 means 4 KB.
@@ -49,7 +49,7 @@ func (b *Buffer) Detach() {
 	b.conn, b.raw, b.err = nil, nil, nil
 }
 
-// Unread is what was read and not consumed; valid until the next call.
+// Unread returns the bytes that were read and not consumed; valid until the next call.
 func (b *Buffer) Unread() []byte { return b.mem[b.r:b.w] }
 
 // Consume marks n bytes of Unread as used.

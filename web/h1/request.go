@@ -47,7 +47,7 @@ const (
 	stageDone
 )
 
-// What an unusual request made grow is not kept for the life of the connection.
+// Buffers that grew for an unusual request are not kept for the life of the connection.
 const (
 	usualHeaders    = 16
 	maxKeptHeaders  = 64

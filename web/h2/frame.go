@@ -2,7 +2,7 @@ package h2
 
 import "encoding/binary"
 
-// Preface is what a client sends first.
+// Preface is the client connection preface.
 const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 const frameHeaderBytes = 9

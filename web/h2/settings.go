@@ -22,7 +22,7 @@ type Settings struct {
 	SendTimeout   time.Duration // for what was written to be taken
 }
 
-// Handler is who answers the requests of a connection.
+// Handler handles the requests of a connection.
 type Handler interface {
 	// Serve answers one request, in a goroutine of its own. The stream is over when it returns.
 	Serve(s *Stream)

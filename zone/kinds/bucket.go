@@ -8,7 +8,7 @@ import (
 	"starling/zone"
 )
 
-// BucketKind says what cluster and store ask of a zone of this kind.
+// BucketKind describes buckets to the cluster and the store.
 var BucketKind = &zone.Kind{Number: 3, Name: "bucket", Holds: "request limits", Sums: true}
 
 // Bucket keeps the leaky buckets of limit_req. Word0 of a record is the level in 1/1000 request, Word1 the
@@ -28,7 +28,7 @@ type Bucket struct {
 	heldBytes atomic.Int64
 }
 
-// BucketConfig says what a zone of buckets is.
+// BucketConfig configures a zone of buckets.
 type BucketConfig struct {
 	Name       string
 	Expression string // the key, compared with the peers'
@@ -59,7 +59,7 @@ func NewBucket(cfg BucketConfig) *Bucket {
 
 var _ zone.Shared = (*Bucket)(nil)
 
-// Verdict is what a limit says of a request.
+// Verdict is the decision of a limit about a request.
 type Verdict uint8
 
 // The verdicts. A request that finds no room is to be rejected, as nginx does, but it is not over the limit.

@@ -120,7 +120,7 @@ func believed(last, sequence uint64) uint64 {
 	return last
 }
 
-// TaughtBy is who says to have taught a piece.
+// TaughtBy returns the origin that a piece of a full pass claims.
 func (b *Bucket) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) {
 	r := zone.Read(payload)
 	r.Byte()

@@ -19,7 +19,7 @@ const (
 	TypePrefix                  // the record is a prefix of the key; the longest one
 )
 
-// KeyvalKind says what cluster and store ask of a zone of this kind.
+// KeyvalKind describes key-value pairs to the cluster and the store.
 var KeyvalKind = &zone.Kind{Number: 2, Name: "keyval", Holds: "key-value pairs", Buries: true}
 
 // Keyval maps keys to values (keyval_zone).
@@ -32,7 +32,7 @@ type Keyval struct {
 	onRemote func(payload []byte)
 }
 
-// KeyvalConfig says what a zone of key-value pairs is.
+// KeyvalConfig configures a zone of key-value pairs.
 type KeyvalConfig struct {
 	Name       string
 	Expression string // compared with the peers'; with the type

@@ -150,5 +150,5 @@ func (g *registers) mend(payload []byte, goneMS int64, now clock.Reading, buried
 	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }
 
-// TombstoneLifeMS is how long a deletion is remembered.
+// TombstoneLifeMS is the tombstone lifetime.
 func (g *registers) TombstoneLifeMS() int64 { return g.tombstoneMS }

@@ -6,13 +6,13 @@ import (
 	"starling/zone"
 )
 
-// SessionKind says what cluster and store ask of a zone of this kind.
+// SessionKind describes sessions to the cluster and the store.
 var SessionKind = &zone.Kind{Number: 1, Name: "session", Holds: "sessions"}
 
 // Session maps session keys to servers (sticky learn). The newest binding wins on all nodes.
 type Session struct{ registers }
 
-// SessionConfig says what a zone of sessions is.
+// SessionConfig configures a zone of sessions.
 type SessionConfig struct {
 	Name       string
 	Expression string // the create and lookup variables, compared with the peers'
@@ -32,7 +32,7 @@ const MaxServerBytes = 64
 // So readers allow that much more.
 const sessionGrace = 8
 
-// TombstoneLifeMS is how long a deletion is remembered: a node that was away for less gets it.
+// TombstoneLifeMS is the tombstone lifetime: a node that was disconnected for less receives the deletion.
 const TombstoneLifeMS = 3_600_000
 
 // NewSession makes an empty zone of sessions.

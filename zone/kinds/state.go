@@ -241,7 +241,7 @@ func ClockRecord(local clock.Reading) []byte {
 	return binary.AppendVarint([]byte{stateClock}, local.WallMS-local.MonoMS)
 }
 
-// Restored is what a state log holds beside the zone's records.
+// Restored is the content of a state log besides the zone's records.
 type Restored struct {
 	Node uint64
 	// AheadMS is what the last ClockRecord says, 0 before any: the monotonic clock begins with the wall clock.

@@ -150,7 +150,7 @@ func (s *Server) TruncateUDP() {
 	s.truncate = true
 }
 
-// Asked is how many questions came for a name, of any type and over both protocols.
+// Asked returns the number of queries for a name, of any type and over both protocols.
 func (s *Server) Asked(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -231,7 +231,7 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	return nil
 }
 
-// tellDamage says what could not be read. What of it the zone holds now is left to the JSON file and the peers.
+// tellDamage reports unreadable data. The JSON file and the peers restore what they have of it.
 func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger) error {
 	damaged, failed := opened.Damaged(), s.salvageFailed
 	if damaged == 0 && failed == nil {
@@ -302,7 +302,7 @@ func (s *store) keepClock() {
 	s.clockKept, s.aheadMS = true, aheadMS
 }
 
-// tell says that the log cannot be written, once until it can.
+// tell reports that the log cannot be written, once until it is writable again.
 func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
 		log.Logf(logs.Error, "cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory and on the peers. "+
