@@ -228,12 +228,13 @@ func makeBodyDirs(p *plan.Plan) error {
 	return nil
 }
 
-// giveBodyDirs gives the directories of request bodies to the user that the process is about to become.
+// giveBodyDirs gives the directories of request bodies to the user that the process is about to become: with those below, which a process that
+// stayed root has made.
 func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
 	for _, path := range partOf(p).bodyDirs {
-		if err := owner.Give(path.dir, uid, gid); err != nil {
-			errs = append(errs, failedCall("chown", path.dir, err))
-		}
+		owner.GiveFolders(path.dir, path.levels, uid, gid, func(dir string, err error) {
+			errs = append(errs, failedCall("chown", dir, err))
+		})
 	}
 	return errs
 }
