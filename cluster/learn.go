@@ -24,13 +24,15 @@ const (
 	stoppedMS = 1000
 )
 
-// learner is what a zone that is not ready knows about learning. Guarded by progress.mu.
+// learner is the state of the initial sync of a zone. It is unused once the zone is ready. Guarded by progress.mu.
 type learner struct {
+	// missing are the shards that no peer has sent completely. The zone becomes ready when it is empty, or when there is no peer to
+	// sync from for AloneMS.
 	missing      wire.ShardSet
 	sources      map[*Session]*source
-	aloneSinceMS int64
-	settledMS    int64 // monotonic, of the last look at this
-	// frontier is, per origin, what all teachers had applied; it is where the journals go on.
+	aloneSinceMS int64 // monotonic; since then no ready source has existed
+	settledMS    int64 // monotonic, of the last call of settleReady
+	// frontier is, for each origin, the last frame that all teachers had applied. Its journal resumes there.
 	frontier    map[zone.Origin]uint64
 	hasFrontier bool
 }
@@ -39,11 +41,11 @@ type learner struct {
 type source struct {
 	index   uint64 // of the zone in the dialer's hello
 	origin  zone.Origin
-	ready   bool
-	covered bool
-	stalled bool
-	asked   wire.ShardSet
-	sinceMS int64 // monotonic, of the last progress
+	ready   bool          // the dialer's zone is ready, so it can send shards
+	covered bool          // as in the dialer's hello
+	stalled bool          // it sent nothing for stallMS; it gets no further requests
+	asked   wire.ShardSet // requested and not yet complete; empty if stalled
+	sinceMS int64         // monotonic, of the last progress
 }
 
 // addSource notes that a session shares a zone that is still to be taught.

@@ -28,21 +28,24 @@ type pusher struct {
 	hasteMS    int64  // the least gap before digests that do not wait for their turn
 }
 
-// pushZone is the cursor of one peer into one zone's journal, and what is being taught to it.
+// pushZone is the replication progress of one peer for one zone: its cursor into the journal, and the full pass in progress.
+// acked < cursor always holds; the frames between are in flight. Neither goes back while the session lasts.
 type pushZone struct {
-	state  *zoneState
-	index  uint64 // in this node's hello
-	cursor uint64 // the next frame to send
-	acked  uint64 // the last frame acknowledged
-	// digestSum is of the digests sent last.
+	state *zoneState
+	index uint64 // of the zone in this node's hello; it never changes
+	// cursor is the next frame to send. If the journal no longer has it, the peer was overrun: the cursor jumps ahead, and the gap is
+	// announced with lost-to before any later frame.
+	cursor uint64
+	acked  uint64 // the last acknowledged frame
+	// digestSum is the sum of the digests that were sent last.
 	digestSum uint64
 
-	begin  *wire.TeachBegin // to be sent before the next piece
-	taught wire.ShardSet    // shards still to teach
-	shard  int              // the shard being taught, -1 between two
-	within uint64           // how far in it
+	begin  *wire.TeachBegin // pending; sent before the next piece
+	taught wire.ShardSet    // shards still to send; it excludes the current one
+	shard  int              // the shard being sent, -1 if none
+	within uint64           // the position in it, as TeachShard returned it
 
-	repairs []repairJob
+	repairs []repairJob // at most maxRepairJobs
 }
 
 // startPush places the cursors where the peer wants them. Called with mu held.

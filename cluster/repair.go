@@ -26,27 +26,28 @@ const (
 	narrower = 4
 )
 
-// mending is a repair that this node, as acceptor, drives. Guarded by the session's mu.
+// mending is the repair of one zone with one peer. This node drives it as the acceptor; at most one is active for each zone of a
+// session. The fields below active are reset when a repair starts. Guarded by the session's mu.
 type mending struct {
 	active      bool
 	fresh       bool
 	sinceMS     int64         // monotonic, of the last sketch
 	shards      wire.ShardSet // that differed at the start
-	first, last int           // of the sketch that is being answered
-	width       int           // shards per sketch
-	won         int           // records that replaced something here
-	deleted     int           // records that were deleted here just now
-	sent        uint64
-	wanted      uint64
-	left        uint64
+	first, last int           // shard range of the sketch in flight
+	width       int           // shards in each sketch; it only shrinks during a repair
+	won         int           // records that replaced something on this node
+	deleted     int           // records deleted on this node within this repair
+	sent        uint64        // records that the peer sent
+	wanted      uint64        // records that the peer lacks
+	left        uint64        // records left alone because they are fresh
 
 	memory
 }
 
-// memory is what one repair leaves to the next.
+// memory is the state kept between repairs: the back-off and the counts for the log.
 type memory struct {
-	notBeforeMS          int64 // monotonic
-	pauseMS              int64
+	notBeforeMS          int64 // monotonic; no repair starts before
+	pauseMS              int64 // back-off: it doubles while repairs change nothing
 	lastSent, lastWanted uint64
 	// from and to count the records since the last line in the log, at loggedMS.
 	from, to uint64

@@ -18,10 +18,10 @@ import (
 type stage uint8
 
 const (
-	greeting    stage = iota // the hello is awaited, or its reply
-	waiting                  // a duplicate that may take over, once the session before has ended
-	established              // frames flow
-	over
+	greeting    stage = iota // waiting for the hello or its reply
+	waiting                  // a duplicate, waiting for the previous session to end
+	established              // records flow
+	over                     // ended; no stage follows
 )
 
 // Session is one connection to a peer. The dialer of a connection pushes, the acceptor acknowledges.
@@ -38,20 +38,20 @@ type Session struct {
 	stands, stood atomic.Bool
 	digestsNow    atomic.Bool // digests are to be sent at once
 	offers        atomic.Pointer[offers]
-	// asked counts the changes of this node's zones that the dialer of this session was told, answered those that it has followed.
+	// asked counts the zone changes that this node announced to the dialer; answered those that the dialer followed. answered <= asked.
 	asked, answered atomic.Uint64
 
 	// queueMu is a leaf: it may be taken with any other lock held.
 	queueMu sync.Mutex
-	control []byte // whole frames that go before all others
-	// controlMsgs is how many frames control holds.
+	control []byte // whole frames, sent before all others
+	// controlMsgs is the number of frames in control.
 	controlMsgs int64
 	ending      *Ending
 
 	// mu guards what follows. It is taken before Node.mu and progress.mu.
 	mu      sync.Mutex
 	stage   stage
-	sentMS  int64 // monotonic, of the last heartbeat
+	sentMS  int64 // monotonic, of the last heartbeat sent
 	their   wire.Hello
 	peer    *peer
 	beatMS  int64 // between heartbeats
@@ -64,7 +64,7 @@ type Session struct {
 	sketching sketching
 	intake    intake
 	steady    steady // of a peer that named FeatureSteady
-	// theirSetMS is by how much the peer's clock was set without being followed.
+	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
 
 	// successor waits for this session's end; guarded by Node.mu.
