@@ -302,8 +302,12 @@ func (f *file) complain(err error) {
 	fmt.Fprintf(os.Stderr, "%v\n", failure)
 	if log := f.set.report.Load(); log != nil && now >= f.reportUntil {
 		f.reportUntil = now + reportEvery
+		level := Alert
+		if strings.HasPrefix(f.path, SyslogScheme) {
+			level = Error // a datagram that nobody took: the loss of a network, as in nginx
+		}
 		// Beside the lock: the error log may be this very file, which then fails once more and is mute.
-		go (*log)().Logf(Alert, "%v; %d log lines lost so far", failure, f.failed.Load())
+		go (*log)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
 	}
 }
 
