@@ -84,6 +84,7 @@ func TestJumpsAreRefused(t *testing.T) {
 		{"a journal's length", []uint64{1, 2, 2 + zone.MaxFrames}, ""},
 		{"more", []uint64{1, 2, 3 + zone.MaxFrames}, "frame 65539 of zone \"lim\" follows frame 2: the gap exceeds any journal"},
 		{"at the start", []uint64{1 + zone.MaxFrames}, "follows frame 0"},
+		{"back to before the first", []uint64{1, 60_000, 120_000, 0}, "sequence 0 is out of range: journals begin with 1"},
 		{"to where no journal gets", []uint64{1, 1 << 62}, "sequence 4611686018427387904 is out of range"},
 	} {
 		f, h := lonely(t)
@@ -104,6 +105,10 @@ func TestTeachersLiesAboutJournalsEnd(t *testing.T) {
 	p := newProgress(1, false, f.now)
 	p.applied[7] = &inflow{last: far} // by a frontier
 	p.ready.Store(true)
+	p.applied[8] = &inflow{last: zone.MaxSequence - 1}
+	if got := p.resume(8); got >= zone.MaxSequence {
+		t.Errorf("its origin would be asked for frame %d, which it refuses to read", got)
+	}
 	if got := p.arrived(7, 1, 5, f.now); !got.fresh || !got.gap {
 		t.Errorf("a frame of it is %+v", got)
 	}

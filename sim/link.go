@@ -145,6 +145,11 @@ func (l *link) send(e, other *end) {
 // close ends one end; the other one still reads what is on its way.
 func (l *link) close(e, other *end, err error) {
 	e.closed, other.eof = true, true
+	why := err
+	if ending := e.session.Ended(); ending != nil {
+		why = ending.Err
+	}
+	l.world.did("host%d's connection with host%d ends: %v", e.host.index, other.host.index, why)
 	e.inbox = nil
 	e.session.Lost(err, e.host.now())
 }

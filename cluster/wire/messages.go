@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -57,6 +58,9 @@ func AppendDataHead(dst []byte, zone, sequence, ageMS uint64) []byte {
 func ParseData(body []byte) (Data, error) {
 	f := fields{rest: body}
 	d := Data{Zone: f.uvarint(), Sequence: f.sequence(), AgeMS: f.uvarint(), Payload: f.rest}
+	if f.err == nil && d.Sequence == 0 { // what is before it would not be a sequence
+		f.fail(errors.New("sequence 0 is out of range: journals begin with 1"))
+	}
 	return d, named("data", f.err)
 }
 
