@@ -24,9 +24,9 @@ type comparison struct {
 	left        int   // records that the last sketch left alone
 	atMS        int64 // monotonic, of the last digests
 	isConfirmed bool
-	confirmedMS int64  // monotonic; the two agreed in all but fresh records
-	agreedMS    int64  // monotonic; the two agreed in all records, and this node's
-	agreedSum   uint64 // was the sum of its zone's digests
+	confirmedMS int64 // monotonic; the two agreed in all but fresh records
+	agreedMS    int64 // monotonic; the two agreed in all records, and this node's
+	agreed      content
 	framesLost  bool
 	lineage     uint64 // of the peer's zone when the two agreed
 	sinceMS     int64  // monotonic, of the first agreement since both connections stand; 0 for none
@@ -50,9 +50,9 @@ func (c *comparison) differs(now clock.Reading) bool {
 	return lately && c.differing > 0 && (!c.isConfirmed || after(now, c.confirmedMS, confirmedForMS))
 }
 
-// state is what the operator is shown. sum is that of this node's zone now.
-func (c *comparison) state(sum uint64, now clock.Reading) string {
-	agreed := c.agreedMS != 0 && !after(now, c.agreedMS, agreedForMS) && c.agreedSum == sum
+// state is what the operator is shown. mine is what this node's zone holds now.
+func (c *comparison) state(mine content, now clock.Reading) string {
+	agreed := c.agreedMS != 0 && !after(now, c.agreedMS, agreedForMS) && c.agreed == mine
 	switch {
 	case agreed && (c.differing == 0 || c.agreedMS >= c.atMS):
 		return saysAgree
@@ -62,18 +62,21 @@ func (c *comparison) state(sum uint64, now clock.Reading) string {
 	return saysUnknown
 }
 
-// sumOf sums up a zone's digests; ok is false where it cannot be compared.
-func sumOf(z *zoneState) (sum uint64, ok bool) {
-	var sums [zone.Shards]uint64
-	ok = z.shared.Digests(&sums)
-	return sumOfShards(&sums), ok
-}
+// content tells what a zone holds at one time from what it holds at another. The sum of its digests alone does not: a pair that is written and
+// deleted again leaves the sum as it was, while a peer may have got only one of the two.
+type content struct{ sum, changes uint64 }
 
-func sumOfShards(sums *[zone.Shards]uint64) (sum uint64) {
-	for _, shard := range sums {
-		sum += shard
+// contentOf takes a zone's digests; ok is false where it cannot be compared. The changes are counted first: one that comes between makes it another
+// content than the next.
+func contentOf(z *zoneState, digests *[zone.Shards]uint64) (c content, ok bool) {
+	if compared, isCompared := z.shared.(zone.Comparable); isCompared {
+		c.changes = compared.Changes()
 	}
-	return sum
+	ok = z.shared.Digests(digests)
+	for _, shard := range digests {
+		c.sum += shard
+	}
+	return c, ok
 }
 
 // hearing is what is heard of a peer on its sessions.
@@ -118,7 +121,7 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 			return a, false
 		}
 	}
-	a = Agreement{State: c.state(z.sum, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
+	a = Agreement{State: c.state(z.content, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
 	switch {
 	case z.full:
 		a.State = saysFull
@@ -132,8 +135,8 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 
 // shownZone is what this node's side of an agreement is.
 type shownZone struct {
-	sum  uint64
-	full bool
+	content content
+	full    bool
 }
 
 // sumUpAgreement tells of each zone how it compares with the connected peers, and of all together. unreached says that members are not connected.

@@ -34,6 +34,28 @@ func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 	f.mustSay("a round later", []int{0, 1}, "agree", true)
 }
 
+// A pair that was written and deleted again was compared neither time, though the zone is as it was: a peer may have got only one of the two.
+func TestWhatIsAsItWasIsUnknown(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.step(5000)
+	f.hosts[0].set("k", "v")
+	f.step(20)
+	if f.hosts[1].get("k") != "v" {
+		t.Fatal("the pair has not arrived: this is another case")
+	}
+	f.stall(true)
+	if err := f.hosts[0].keyval.Delete([]byte("k"), f.hosts[0].reading()); err != nil {
+		t.Fatal(err)
+	}
+	f.mustSay("after a write and its reverse", []int{0}, "unknown", false)
+	f.stall(false)
+	f.step(20)
+	f.mustSay("when both have arrived", []int{0, 1}, "unknown", false)
+	f.step(agreedForMS + freshMS)
+	f.mustSay("a round later", []int{0, 1}, "agree", true)
+}
+
 // Hosts never say that they agree for longer than a round while their contents differ, whatever stands in the way of what is written.
 func TestNobodyAgreesWhileContentsDiffer(t *testing.T) {
 	f := newFabric(t, 2)

@@ -76,15 +76,15 @@ func (n *Node) recall(z *zoneState) {
 	}
 }
 
-// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. sum is that of the zone's
-// digests. Called with Node.mu held.
-func (n *Node) remember(z *zoneState, sum uint64, now clock.Reading) (keep []zone.Agreement) {
+// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what this
+// node holds. Called with Node.mu held.
+func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []zone.Agreement) {
 	agreeing, throughMS := n.allAgree(z, now)
 	if len(agreeing) == 0 {
 		return nil
 	}
-	if sum != z.sum {
-		z.sum, z.changedMS = sum, now.MonoMS
+	if mine != z.content {
+		z.content, z.changedMS = mine, now.MonoMS
 	}
 	for _, theirs := range agreeing {
 		key := agreementKey{z.info.Name, theirs}

@@ -47,9 +47,9 @@ type intakeZone struct {
 	state    *zoneState
 	index    uint64
 	origin   zone.Origin
-	last     uint64 // the last frame applied on this session
-	sum      uint64 // of this node's digests that were compared last
-	readyMS  int64  // monotonic, of when the dialer's zone got ready
+	last     uint64  // the last frame applied on this session
+	mine     content // of this node, that was compared last
+	readyMS  int64   // monotonic, of when the dialer's zone got ready
 	acked    uint64
 	refused  int
 	reportMS int64 // monotonic, of the last report

@@ -31,8 +31,8 @@ type progress struct {
 	// merged are the records that came from others and were taken.
 	merged atomic.Int64
 
-	// sum of the zone's digests when all members last agreed, and when it was last another (monotonic). Guarded by Node.mu.
-	sum       uint64
+	// content is what the zone held when all members last agreed, changedMS when that was last something else (monotonic). Guarded by Node.mu.
+	content   content
 	changedMS int64
 
 	forgetting forgetting

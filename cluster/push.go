@@ -37,8 +37,8 @@ type pushZone struct {
 	// announced with lost-to before any later frame.
 	cursor uint64
 	acked  uint64 // the last acknowledged frame
-	// digestSum is the sum of the digests that were sent last.
-	digestSum uint64
+	// compared is the content that the digests sent last are of.
+	compared content
 
 	begin  *wire.TeachBegin // pending; sent before the next piece
 	taught wire.ShardSet    // shards still to send; it excludes the current one
@@ -377,8 +377,11 @@ func first(s *wire.ShardSet) int {
 func (s *Session) fillDigests(dst []byte) []byte {
 	var sums [zone.Shards]uint64
 	for _, pz := range s.push.zones {
-		if s.comparesDigests() && pz.state.shared.Digests(&sums) {
-			pz.digestSum = sumOfShards(&sums)
+		if !s.comparesDigests() {
+			continue
+		}
+		if mine, ok := contentOf(pz.state, &sums); ok {
+			pz.compared = mine
 			dst = s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
 		}
 	}

@@ -96,7 +96,11 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 		return err
 	}
 	var mine [zone.Shards]uint64
-	if !s.comparesDigests() || !iz.state.shared.Digests(&mine) {
+	if !s.comparesDigests() {
+		return nil
+	}
+	held, ok := contentOf(iz.state, &mine)
+	if !ok {
 		return nil
 	}
 	var differing wire.ShardSet
@@ -105,7 +109,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 			differing.Add(i)
 		}
 	}
-	iz.sum = sumOfShards(&mine)
+	iz.mine = held
 	s.node.compared(s.peer, iz.state, count(differing), now)
 	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
 	switch {
@@ -121,7 +125,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 
 // agree notes that the two zones hold the same, and tells the dialer.
 func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
-	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), iz.sum, now)
+	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), iz.mine, now)
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
@@ -313,25 +317,25 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 }
 
-// settled notes that two nodes agree, but for so many records that were left alone. compared is the sum of this node's digests that were compared.
-func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared uint64, now clock.Reading) {
+// settled notes that two nodes agree, but for so many records that were left alone. compared is what this node held then.
+func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
 	remembering, _ := z.shared.(zone.Remembering)
-	var sum uint64
+	var mine content
 	if remembering != nil {
-		sum, _ = sumOf(z)
+		mine, _ = contentOf(z, new([zone.Shards]uint64))
 	}
 	n.mu.Lock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
 	if left == 0 {
-		c.agreedMS, c.agreedSum = now.MonoMS, compared
+		c.agreedMS, c.agreed = now.MonoMS, compared
 	}
 	if c.lineage = theirs; c.sinceMS == 0 {
 		c.sinceMS = now.MonoMS
 	}
 	var keep []zone.Agreement
 	if remembering != nil {
-		keep = n.remember(z, sum, now)
+		keep = n.remember(z, mine, now)
 	}
 	forgetMS, sinceMS := n.knownToAll(z, now)
 	n.mu.Unlock()

@@ -131,8 +131,8 @@ func (n *Node) Status(now clock.Reading) Status {
 		stats := z.shared.Stats()
 		out.Zones[z.info.Name] = z.status(stats, slowest[z.info.Name])
 		if _, compared := z.shared.(zone.Comparable); compared {
-			sum, ok := sumOf(z)
-			shown[z.info.Name] = &shownZone{sum: sum, full: !ok}
+			mine, ok := contentOf(z, new([zone.Shards]uint64))
+			shown[z.info.Name] = &shownZone{content: mine, full: !ok}
 		}
 	}
 	n.mu.Lock()

@@ -18,6 +18,7 @@ type sums struct {
 func (sh *Shard) With(e Element) {
 	digest := e.Digest()
 	sh.digest += digest
+	sh.changes++
 	if c := &sh.store.sums; c.sketch != nil {
 		c.mu.Lock()
 		c.sketch.add(e, digest)
@@ -29,6 +30,7 @@ func (sh *Shard) With(e Element) {
 func (sh *Shard) Without(e Element) {
 	digest := e.Digest()
 	sh.digest -= digest
+	sh.changes++
 	if c := &sh.store.sums; c.sketch != nil {
 		c.mu.Lock()
 		c.sketch.remove(e, digest)
@@ -43,6 +45,7 @@ func (sh *Shard) Instead(old, e Element) {
 	}
 	was, digest := old.Digest(), e.Digest()
 	sh.digest += digest - was
+	sh.changes++
 	if c := &sh.store.sums; c.sketch != nil {
 		c.mu.Lock()
 		c.sketch.remove(old, was)
@@ -71,4 +74,15 @@ func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 		sh.Unlock()
 	}
 	return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load())
+}
+
+// Changes counts how often what is compared has changed: a change and its reverse leave the digests as they were.
+func (s *Store) Changes() (changes uint64) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.Lock()
+		changes += sh.changes
+		sh.Unlock()
+	}
+	return changes
 }

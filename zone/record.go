@@ -107,6 +107,7 @@ type Shard struct {
 	clear      stamp.Stamp
 	clearDirty bool
 	digest     uint64
+	changes    uint64 // of digest
 	lastFrame  uint64 // of the journal, that has a change of this shard
 }
 

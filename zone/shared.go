@@ -116,6 +116,8 @@ type Shared interface {
 // Comparable is a Shared whose records peers can compare and repair one by one. Zones of buckets are not: their records are sums.
 type Comparable interface {
 	Shared
+	// Changes counts how often the content that digests are of has changed.
+	Changes() uint64
 	// Sketch returns the sketch of shards [first, first+count), folded to at most that many cells. The one of all shards is at
 	// hand; for others each record is visited. It is nil in a zone that is not synced.
 	Sketch(first, count, cells int) *Sketch

@@ -300,3 +300,6 @@ func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return 
 
 // Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node forgets tombstones by itself.
 func (g *registers) Digests(out *[zone.Shards]uint64) bool { return g.store.Digests(out) }
+
+// Changes counts how often what is compared has changed.
+func (g *registers) Changes() uint64 { return g.store.Changes() }
