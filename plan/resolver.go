@@ -164,10 +164,10 @@ func (z *ResolverZones) Resource() admin.Resource {
 // resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.
 func resolverMetrics() (list []admin.Metric) {
 	for _, kind := range []string{"name", "srv", "addr"} {
-		list = append(list, admin.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Questions to a resolver of the kind: "+kind+"."))
+		list = append(list, admin.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Requests to a resolver of the kind: "+kind+"."))
 	}
 	for _, outcome := range []string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown"} {
-		list = append(list, admin.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Answers of a resolver with the outcome: "+outcome+"."))
+		list = append(list, admin.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Responses of a resolver with the outcome: "+outcome+"."))
 	}
 	return list
 }

@@ -127,8 +127,8 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 func zoneMetrics() []admin.Metric {
 	const prefix, at = "nginxplus_stream_server_zone_", "*server_zone."
 	list := []admin.Metric{
-		admin.Gauge(prefix+"processing", at+"processing", "Clients that are being served."),
-		admin.Counter(prefix+"connections", at+"connections", "Connections of clients."),
+		admin.Gauge(prefix+"processing", at+"processing", "Sessions in progress."),
+		admin.Counter(prefix+"connections", at+"connections", "Accepted client connections."),
 		admin.Counter(prefix+"discarded", at+"discarded", "Connections that ended without a session."),
 		admin.Counter(prefix+"received", at+"received", "Bytes received from clients."),
 		admin.Counter(prefix+"sent", at+"sent", "Bytes sent to clients."),

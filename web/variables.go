@@ -66,11 +66,11 @@ func uriVariables() []variable {
 		always("request", "The request line.", text(func(r *Request) []byte { return r.Line })),
 		always("request_method", "The method.", text(func(r *Request) []byte { return r.Method })),
 		always("server_protocol", "The protocol of the request.", text(func(r *Request) []byte { return r.Proto })),
-		always("request_filename", "The path of the file that the URI means.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("request_filename", "The file path of the current request.", func(r *Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Filename()...), true
 		}),
 		always("document_root", "The value of root or alias.", func(r *Request, dst []byte) ([]byte, bool) { return r.appendRoot(dst), true }),
-		always("realpath_root", "The same without symbolic links.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("realpath_root", "The value of root or alias with symbolic links resolved.", func(r *Request, dst []byte) ([]byte, bool) {
 			path, ok := r.realRoot()
 			return append(dst, path...), ok
 		}),
@@ -100,7 +100,7 @@ func cutAt(b []byte, c byte) (before, after []byte) {
 
 func headerVariables() []variable {
 	return []variable{
-		always("host", "The name asked for: of the request line, else of Host, else the server's own.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("host", "The host name: from the request line, the Host header, or the server name, in this order.", func(r *Request, dst []byte) ([]byte, bool) {
 			if len(r.Host) > 0 {
 				return append(dst, r.Host...), true
 			}
@@ -128,7 +128,7 @@ func headerVariables() []variable {
 			}
 			return append(dst, r.kept.memory...), true
 		}),
-		always("request_body_file", "The path of the file that the request body was written to; it can be opened with client_body_in_file_only.",
+		always("request_body_file", "The path of the temporary file with the request body; it can be opened with client_body_in_file_only.",
 			func(r *Request, dst []byte) ([]byte, bool) {
 				if r.kept.file == nil {
 					return dst, false
@@ -218,14 +218,14 @@ func appendCookie(r *Request, name string, dst []byte) ([]byte, bool) {
 func environmentVariables() []variable {
 	pid := strconv.Itoa(os.Getpid())
 	return []variable{
-		always("hostname", "The name of the machine.", func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true }),
-		always("pid", "The process.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true }),
-		always("nginx_version", "The version of nginx that this behaves as.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true }),
-		always("msec", "The time in seconds with milliseconds.", func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true }),
-		always("time_local", "The time in the form of the common log.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("hostname", "The host name of the machine.", func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true }),
+		always("pid", "The process ID.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true }),
+		always("nginx_version", "The compatible nginx version.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true }),
+		always("msec", "The current time in seconds with milliseconds.", func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true }),
+		always("time_local", "The local time in the common log format.", func(r *Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).Local...), true
 		}),
-		always("time_iso8601", "The time in the form of ISO 8601.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("time_iso8601", "The local time in ISO 8601 format.", func(r *Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).ISO8601...), true
 		}),
 	}

@@ -14,7 +14,7 @@ import (
 func connectionVariables() []variable {
 	return []variable{
 		always("remote_addr", "The client's address.", func(r *Request, dst []byte) ([]byte, bool) { return appendAddr(dst, r.Remote), true }),
-		always("remote_user", "The user name of basic authentication, checked or not.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("remote_user", "The user name of basic authentication, even if it is not verified.", func(r *Request, dst []byte) ([]byte, bool) {
 			user, _, _ := r.BasicCredentials()
 			return append(dst, user...), len(user) > 0
 		}),
@@ -38,11 +38,11 @@ func connectionVariables() []variable {
 			return dst, true
 		}),
 		always("connection", "The number of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Serial) })),
-		always("connection_requests", "How many requests the connection has carried.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),
-		always("connection_time", "How long the connection has lasted.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("connection_requests", "The number of requests of the connection.", number(func(r *Request) int64 { return int64(r.Conn.Requests) })),
+		always("connection_time", "The age of the connection in seconds.", func(r *Request, dst []byte) ([]byte, bool) {
 			return appendSeconds(dst, elapsedMS(r.Conn.OpenedAt, r.Now())), true
 		}),
-		always("pipe", `"p" if the request came behind another without waiting, else ".".`, func(r *Request, dst []byte) ([]byte, bool) {
+		always("pipe", `"p" if the request was pipelined, otherwise ".".`, func(r *Request, dst []byte) ([]byte, bool) {
 			if r.Conn.pipelined {
 				return append(dst, 'p'), true
 			}
@@ -54,13 +54,13 @@ func connectionVariables() []variable {
 // serverVariables are what is called: the server's address and how it was named.
 func serverVariables() []variable {
 	return []variable{
-		always("server_addr", "The address that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("server_addr", "The server address that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			if !r.Conn.Local.IsValid() {
 				return append(dst, r.Conn.Port.Addr.String()...), true
 			}
 			return r.Conn.Local.Addr().AppendTo(dst), true
 		}),
-		always("server_port", "The port that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("server_port", "The server port that accepted the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			if p := r.Conn.Local.Port(); p != 0 {
 				dst = strconv.AppendUint(dst, uint64(p), 10)
 			}
@@ -141,7 +141,7 @@ func appendAddr(dst []byte, a netip.AddrPort) []byte {
 }
 
 func responseVariables() []variable {
-	limit := always("limit_rate", "The limit of the response's rate in bytes per second.", number(func(r *Request) int64 { return max(r.LimitRate, 0) }))
+	limit := always("limit_rate", "The rate limit of the response in bytes per second.", number(func(r *Request) int64 { return max(r.LimitRate, 0) }))
 	limit.Assign = func(r *Request, value []byte) {
 		if n, err := units.Size(string(value)); err == nil {
 			r.LimitRate = n
@@ -159,12 +159,12 @@ func responseVariables() []variable {
 			return strconv.AppendInt(dst, int64(status), 10), true
 		}),
 		always("bytes_sent", "The bytes sent to the client.", number((*Request).BytesSent)),
-		always("body_bytes_sent", "The bytes sent to the client behind the head.", number((*Request).BodyBytesSent)),
+		always("body_bytes_sent", "The body bytes sent to the client.", number((*Request).BodyBytesSent)),
 		always("request_length", "The length of the request: line, headers and body.", number((*Request).RequestLength)),
 		always("request_time", "The time since the first byte of the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			return appendSeconds(dst, elapsedMS(r.StartedAt, r.Now())), true
 		}),
-		always("request_completion", `"OK" if the response went out whole, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+		always("request_completion", `"OK" if the response was sent completely, otherwise empty.`, func(r *Request, dst []byte) ([]byte, bool) {
 			if r.finished && r.failure == nil && (r.keep || r.complete()) {
 				dst = append(dst, "OK"...)
 			}

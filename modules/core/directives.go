@@ -54,7 +54,7 @@ var Module = conf.Module{
 		},
 		{
 			Name: "user", Syntax: "<user> [<group>]", In: conf.Main,
-			Doc: "Names the user and group to become when started as root, once everything listens and is open. Without it the process becomes `nobody` with the group `nobody` or `nogroup`, as nginx does; `user root` keeps it root. On Linux one thread, which serves no client, keeps the rights to bind ports below 1024 and to open any file, for reloads, `-s reopen`, state files and the pid file; elsewhere a reload has no more rights than the user.",
+			Doc: "Sets the user and group that a process started as root switches to after it has opened its sockets and files. The default is `nobody` with the group `nobody` or `nogroup`, as in nginx; `user root` keeps root. On Linux, one thread that serves no clients keeps the privileges to bind ports below 1024 and to open any file, for reloads, `-s reopen`, state files and the pid file. On other systems, a reload has only the user's privileges.",
 			Set: conf.Whole(func(s *Settings) **User { return &s.User }, parseUser),
 		},
 		{

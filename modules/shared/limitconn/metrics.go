@@ -13,8 +13,8 @@ func metrics(resource string) []admin.Metric {
 		prefix = "nginxplus_stream_limit_connection_"
 	}
 	return []admin.Metric{
-		admin.Counter(prefix+"passed", "*zone.passed", "Connections that a limit let pass."),
-		admin.Counter(prefix+"rejected", "*zone.rejected", "Connections that a limit rejected."),
-		admin.Counter(prefix+"rejected_dry_run", "*zone.rejected_dry_run", "Connections that a limit would have rejected."),
+		admin.Counter(prefix+"passed", "*zone.passed", "Connections passed by a limit."),
+		admin.Counter(prefix+"rejected", "*zone.rejected", "Connections rejected by a limit."),
+		admin.Counter(prefix+"rejected_dry_run", "*zone.rejected_dry_run", "Connections that a limit in dry-run mode would have rejected."),
 	}
 }

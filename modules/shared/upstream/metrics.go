@@ -10,16 +10,16 @@ var states = map[string]float64{"up": 1, "draining": 2, "down": 3, "unavail": 4,
 func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
 	return []admin.Metric{
-		admin.Gauge(prefix+"zombies", "*upstream.zombies", "Servers that were removed and still serve clients."),
+		admin.Gauge(prefix+"zombies", "*upstream.zombies", "Removed servers that still serve clients."),
 		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail.").Of(states),
-		admin.Gauge(server("active"), Figure("active"), "Connections to a server in use."),
+		admin.Gauge(server("active"), Figure("active"), "Active connections to a server."),
 		admin.Gauge(server("limit"), Figure("max_conns"), "The max_conns of a server."),
 		admin.Counter(server(count), Figure(count), countDoc),
 		admin.Counter(server("sent"), Figure("sent"), "Bytes sent to a server."),
 		admin.Counter(server("received"), Figure("received"), "Bytes received from a server."),
-		admin.Counter(server("fails"), Figure("fails"), "Attempts at a server that failed."),
-		admin.Counter(server("unavail"), Figure("unavail"), "How often a server became unavailable for max_fails."),
-		admin.Gauge(server("response_time"), Figure("response_time"), "Average time to the end of an answer, in ms."),
+		admin.Counter(server("fails"), Figure("fails"), "Failed attempts on a server."),
+		admin.Counter(server("unavail"), Figure("unavail"), "Number of times a server became unavailable because of max_fails."),
+		admin.Gauge(server("response_time"), Figure("response_time"), "Average time to the end of a response, in ms."),
 	}
 }
 

@@ -56,14 +56,14 @@ func (x *relayed) plainLogf(format string, args ...any) {
 
 // The variables. Without a try they have no value; several tries are joined by commas.
 var variables = []vars.Variable[*stream.Session]{
-	each("upstream_addr", "the servers tried", func(dst []byte, st *state) []byte { return append(dst, st.address...) }),
-	each("upstream_bytes_sent", "bytes sent to each", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) }),
-	each("upstream_bytes_received", "bytes received of each", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) }),
-	each("upstream_connect_time", "how long connecting took, in seconds with milliseconds",
+	each("upstream_addr", "the addresses of the servers tried", func(dst []byte, st *state) []byte { return append(dst, st.address...) }),
+	each("upstream_bytes_sent", "bytes sent to each server", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) }),
+	each("upstream_bytes_received", "bytes received from each server", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) }),
+	each("upstream_connect_time", "the connect time, in seconds with milliseconds",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.connectMS) }),
-	each("upstream_first_byte_time", "the time to the first byte of the server, in seconds with milliseconds",
+	each("upstream_first_byte_time", "the time to the server's first byte, in seconds with milliseconds",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.firstByteMS) }),
-	each("upstream_session_time", "how long the session with the server took, in seconds with milliseconds",
+	each("upstream_session_time", "the duration of the session with the server, in seconds with milliseconds",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.sessionMS) }),
 }
 

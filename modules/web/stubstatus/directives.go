@@ -26,10 +26,10 @@ var Module = web.Module{
 		}},
 	},
 	Variables: []vars.Variable[*web.Request]{
-		count("active", "All client connections of the process, the waiting ones included.", func(c counts) int64 { return c.active }),
-		count("reading", "Connections on which the head of a request is being read.", func(c counts) int64 { return c.reading }),
-		count("writing", "Requests in progress.", func(c counts) int64 { return c.writing }),
-		count("waiting", "Connections that wait for a request.", func(c counts) int64 { return c.waiting }),
+		count("active", "The number of client connections, including idle ones.", func(c counts) int64 { return c.active }),
+		count("reading", "The number of connections with an incomplete request header.", func(c counts) int64 { return c.reading }),
+		count("writing", "Requests in flight.", func(c counts) int64 { return c.writing }),
+		count("waiting", "The number of idle connections.", func(c counts) int64 { return c.waiting }),
 	},
 	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
 }
