@@ -17,7 +17,6 @@ func asker() *web.Module {
 	type settings struct {
 		ask, beside string
 		keep        int64
-		logged      *[]string
 	}
 	m := &web.Module{Module: conf.Module{Name: "asker", New: conf.NewOf[settings], Clone: conf.CloneOf[settings]}}
 	word := func(name string, place func(*settings) *string) conf.Directive {
