@@ -49,7 +49,7 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	if c.ctx.Err() != nil {
 		err = errStopping
 	}
-	level := logs.Notice
+	level, how := logs.Notice, " ended"
 	switch {
 	case ended.Quiet:
 		level = logs.Info
@@ -61,8 +61,10 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 		}
 		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
 		return
+	case ended.Broken:
+		level, how = logs.Error, " broken" // a line of its own, after others that just ended
 	}
-	c.peerLines.Logf(level, client.Host+" "+client.Subject+" ended", "zone_sync: connection from peer %s (node %s) ended: %v",
+	c.peerLines.Logf(level, client.Host+" "+client.Subject+how, "zone_sync: connection from peer %s (node %s) ended: %v",
 		client.Name, session.PeerID(), err)
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -112,4 +113,10 @@ func TestASmallerZoneThatIsFullIsNotComparableOnBothSides(t *testing.T) {
 	}
 	f.step(confirmedForMS + agreedForMS)
 	f.mustSay("one is full", []int{0, 1}, "full, not comparable", false)
+	if lines := f.hosts[1].said("rejected "); len(lines) == 0 || !strings.HasSuffix(lines[0], ": the zone is full; increase the zone size") {
+		t.Errorf("it tells %q of what it refused", lines)
+	}
+	if lines := f.hosts[0].said("rejected "); len(lines) == 0 || !strings.Contains(lines[0], "its zone is full (increase the zone size)") {
+		t.Errorf("who was refused tells %q", lines)
+	}
 }

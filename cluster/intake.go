@@ -51,7 +51,8 @@ type intakeZone struct {
 	mine     content // of this node, that was compared last
 	readyMS  int64   // monotonic, of when the dialer's zone got ready
 	acked    uint64
-	refused  int
+	refused  int   // records, since the last report
+	ahead    int   // of these, because of their stamps
 	reportMS int64 // monotonic, of the last report
 	begun    bool  // the zone of the dialer had begun from a state file, and was not ready, when it said hello
 	mending  mending
@@ -136,7 +137,7 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 			n.cameLate(applied.Won+applied.Cleared, now)
 		}
 		z.applyDone(iz.origin, d.Sequence)
-		s.refused(iz, applied.Refused+applied.Ahead, now)
+		s.refused(iz, applied, now)
 	}
 	iz.last = max(iz.last, d.Sequence)
 	return nil
@@ -152,8 +153,9 @@ func (p *progress) applyDone(origin zone.Origin, sequence uint64) {
 }
 
 // refused counts rejected records and reports them to the dialer periodically.
-func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
-	iz.refused += records
+func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Reading) {
+	iz.refused += applied.Refused + applied.Ahead
+	iz.ahead += applied.Ahead
 	if iz.refused == 0 || iz.reportMS != 0 && !after(now, iz.reportMS, reportEveryMS) {
 		return
 	}
@@ -162,9 +164,21 @@ func (s *Session) refused(iz *intakeZone, records int, now clock.Reading) {
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: stamped too far ahead (its clock is %v ahead), or the zone is full",
-		iz.refused, iz.state.info.Name, s.name(), ms(ahead))
-	iz.refused, iz.reportMS = 0, now.MonoMS
+	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: %s", iz.refused, iz.state.info.Name, s.name(), iz.whyRefused(ahead))
+	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
+}
+
+// whyRefused says why records were refused, and the remedy. aheadMS is how far the peer's clock is ahead now; it may have been set since.
+func (iz *intakeZone) whyRefused(aheadMS int64) string {
+	const full = "the zone is full; increase the zone size"
+	if iz.ahead == 0 {
+		return full
+	}
+	why := fmt.Sprintf("stamped too far ahead (its clock is %v ahead)", ms(aheadMS))
+	if iz.ahead < iz.refused {
+		why = fmt.Sprintf("%d were %s; for the others, %s", iz.ahead, why, full)
+	}
+	return why
 }
 
 // teachBegin prepares for taught pieces.
@@ -245,7 +259,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		}
 		z.merged.Add(int64(applied.Won + applied.Cleared))
 		n.cameLate(applied.Won+applied.Cleared, now)
-		s.refused(iz, applied.Refused+applied.Ahead, now)
+		s.refused(iz, applied, now)
 	}
 	if t.Last {
 		z.answered(s, t.Zone, int(t.Shard), now)

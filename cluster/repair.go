@@ -222,7 +222,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 	iz.state.merged.Add(int64(applied.Won + applied.Cleared))
 	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
-	s.refused(iz, applied.Refused+applied.Ahead, now)
+	s.refused(iz, applied, now)
 	return nil
 }
 

@@ -79,6 +79,8 @@ type Ending struct {
 	Theirs bool
 	// Silent says that nothing was heard of the other side for too long.
 	Silent bool
+	// Broken says that the other side broke the protocol.
+	Broken bool
 	// Quiet says that nothing is wrong: the operator need not read of it.
 	Quiet bool
 }
@@ -352,7 +354,7 @@ func (s *Session) fail(err error) error {
 	if _, foreign := errors.AsType[*wire.ForeignError](err); !foreign {
 		s.sayGoodbye(wire.ReasonError, err.Error())
 	}
-	s.end(Ending{Reason: wire.ReasonError, Err: err})
+	s.end(Ending{Reason: wire.ReasonError, Err: err, Broken: true})
 	return err
 }
 

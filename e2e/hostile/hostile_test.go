@@ -215,7 +215,19 @@ func TestNobodyTakesAConnection(t *testing.T) {
 func TestNobodyFillsTheLog(t *testing.T) {
 	both(t, func(t *testing.T, cl *harness.Cluster, i *intruder) {
 		const gaps = 20_000
-		p, _ := i.meets(cl.Nodes[0], stranger(0xe1))
+		p, _ := i.meets(cl.Nodes[0], stranger(0xe2))
+		if err := p.say(msgData, 0, uint64(1)<<62, 0, []byte{2}); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, harness.Patience, func() error {
+			for line := range strings.Lines(cl.Nodes[0].Log()) {
+				if strings.Contains(line, "[error]") && strings.Contains(line, i.ip+":") && strings.Contains(line, "is out of range") {
+					return nil
+				}
+			}
+			return errors.New("no ERROR names the peer whose frame no reader takes")
+		})
+		p, _ = i.meets(cl.Nodes[0], stranger(0xe1))
 		var all []byte
 		for n := range gaps {
 			all = append(all, framed(msgData, bytesOf(0, 2+2*n, 0, []byte{2}))...)
