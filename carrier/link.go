@@ -174,6 +174,9 @@ func (l *link) once() (wait time.Duration) {
 	case session.WasEstablished():
 		l.become(connecting, err.Error())
 		wait := afterLoss(time.Since(began), config.RetryInterval)
+		if ended.Theirs && ended.Reason == wire.ReasonStopping {
+			wait = config.RetryInterval // it may still listen, and would close the connection without a word
+		}
 		l.carrier.peerLines.Logf(logs.Notice, l.target.key()+" lost", "zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
 			l.target.key(), session.PeerID(), err, wait)
 		return wait

@@ -16,7 +16,7 @@ import (
 )
 
 // TestRetryInterval: attempts come one interval apart, and so does the one after a connection that stood for less; one that stood for
-// longer is followed by an attempt at once. All of it in virtual time.
+// longer is followed by an attempt at once, unless the peer shuts down. All of it in virtual time.
 func TestRetryInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 10 * time.Second
@@ -62,10 +62,15 @@ func TestRetryInterval(t *testing.T) {
 		listen()
 		time.Sleep(24 * time.Second) // again at 45 s,
 		stands.Close()               // and cut off at 60 s
+		time.Sleep(time.Second)
+		listen()
+		time.Sleep(24 * time.Second)                // again at 70 s,
+		if err := b.Quit(t.Context()); err != nil { // and told at 85 s that the peer shuts down: its port may still be open
+			t.Error(err)
+		}
 		time.Sleep(15 * time.Second)
 		a.Close()
-		b.Close()
-		want := []time.Duration{0, 10, 20, 30, 45, 60, 70}
+		want := []time.Duration{0, 10, 20, 30, 45, 60, 70, 95}
 		for i := range want {
 			want[i] *= time.Second
 		}

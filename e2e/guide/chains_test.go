@@ -119,7 +119,7 @@ func TestAnEncryptedKey(t *testing.T) {
 	n.Write("passwords", "wrong one\n")
 	refuses(n, "no matching password in the password file", n.Dir+"/key.pem")
 	n.Configure(strings.Replace(text, "zone_sync_ssl_password_file {{.Dir}}/passwords;", "", 1))
-	refuses(n, "there is no password file", n.Dir+"/key.pem")
+	refuses(n, "key is encrypted and no password file is set", n.Dir+"/key.pem")
 }
 
 // refuses wants -t to fail with all of some texts.
