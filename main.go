@@ -1,4 +1,5 @@
-// Starling is a reverse proxy and load balancer that reads nginx.conf and shares its runtime state with the other nodes of its cluster.
+// Starling is a reverse proxy and load balancer that reads nginx.conf and shares its runtime state with the other nodes
+// of its cluster.
 package main
 
 import (

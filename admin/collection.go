@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Collection is a branch of named things: GET shows all or one, the other methods do what they are given for. Paths that do not exist are
-// answered with 404 and methods that are not given with 405, in the words of the API.
+// Collection is a branch of named things: GET shows all or one, the other methods do what they are given for. Paths
+// that do not exist are answered with 404 and methods that are not given with 405, in the words of the API.
 type Collection[T any] struct {
 	Path        string
 	Since       int
@@ -24,7 +24,8 @@ type Collection[T any] struct {
 	// Show is one as GET shows it, alone and among all; nil: as it is.
 	Show func(one T) any
 
-	// All answers GET of the whole instead of Each and Show; ?fields= then chooses among the members of what it answers.
+	// All answers GET of the whole instead of Each and Show; ?fields= then chooses among the members of what it
+	// answers.
 	All func(*Call) Answer
 	// Add and Clear answer POST and DELETE of the whole. Nil: 405.
 	Add, Clear func(*Call) Answer
@@ -39,7 +40,14 @@ type Collection[T any] struct {
 
 // Resource is the branch for the catalog.
 func (c Collection[T]) Resource() Resource {
-	return Resource{Path: c.Path, Since: c.Since, Collection: c.All == nil, Handle: c.Handle, Metrics: c.Metrics, MetricsTail: c.MetricsTail}
+	return Resource{
+		Path:        c.Path,
+		Since:       c.Since,
+		Collection:  c.All == nil,
+		Handle:      c.Handle,
+		Metrics:     c.Metrics,
+		MetricsTail: c.MetricsTail,
+	}
 }
 
 // Handle answers a call whose Tail begins below the collection.

@@ -126,7 +126,12 @@ func TestCollectionDoesWhatItIsGiven(t *testing.T) {
 
 // A collection may show the whole in a shape of its own, and one too.
 func TestCollectionWithAShapeOfItsOwn(t *testing.T) {
-	r := admin.Collection[*jar]{Each: maps.All(map[string]*jar{"a": {Fill: 1}}), All: says("list"), Get: saysOfOne("got"), Missing: admin.NotFound("X", "x")}.Resource()
+	r := admin.Collection[*jar]{
+		Each:    maps.All(map[string]*jar{"a": {Fill: 1}}),
+		All:     says("list"),
+		Get:     saysOfOne("got"),
+		Missing: admin.NotFound("X", "x"),
+	}.Resource()
 	if r.Collection {
 		t.Error("?fields= would choose within the members of what All answers")
 	}

@@ -11,15 +11,17 @@ import (
 	"starling/lib/exposition"
 )
 
-// Metric is a figure of a resource as Prometheus is shown it. A resource declares its metrics beside what it says to the API, and they are
-// taken from that very answer: so both always tell the same. Names and labels are those of NGINX Plus's exporter where it has the figure.
+// Metric is a figure of a resource as Prometheus is shown it. A resource declares its metrics beside what it says to
+// the API, and they are taken from that very answer: so both always tell the same. Names and labels are those of NGINX
+// Plus's exporter where it has the figure.
 type Metric struct {
 	Name string
 	Type exposition.Type
 	Help string
-	// At is the way to the figure in the body, steps with dots between: the name of a field; "*zone" for every member of an object,
-	// whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the object itself, with labels from its
-	// fields. A way that ends with such a step has the value 1, one that ends at a list its length.
+	// At is the way to the figure in the body, steps with dots between: the name of a field; "*zone" for every member
+	// of an object, whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the
+	// object itself, with labels from its fields. A way that ends with such a step has the value 1, one that ends at a
+	// list its length.
 	At string
 	// Code, where not empty, is one more label: the class or code of an answer.
 	Code string
@@ -85,7 +87,12 @@ func (m *Metric) walk(page *exposition.Page, at any, way string, labels []exposi
 	case step[0] == '*':
 		members, _ := at.(map[string]any)
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			m.walk(page, members[name], rest, append(slices.Clip(labels), exposition.Label{Name: step[1:], Value: name}))
+			m.walk(
+				page,
+				members[name],
+				rest,
+				append(slices.Clip(labels), exposition.Label{Name: step[1:], Value: name}),
+			)
 		}
 	default:
 		members, _ := at.(map[string]any)

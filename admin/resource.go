@@ -1,4 +1,5 @@
-// Package admin has the resources of the API, which families contribute, and the metrics that are read from their answers.
+// Package admin has the resources of the API, which families contribute, and the metrics that are read from their
+// answers.
 package admin
 
 import (
@@ -40,8 +41,8 @@ type Answer struct {
 	Status int
 	// Body is encoded as JSON; nil sends no body (204).
 	Body any
-	// Stream, where not nil, writes the JSON itself, for what is too big to be in memory as a whole. ?fields= is its own business. An error ends
-	// the answer in the middle.
+	// Stream, where not nil, writes the JSON itself, for what is too big to be in memory as a whole. ?fields= is its
+	// own business. An error ends the answer in the middle.
 	Stream func(w io.Writer) error
 	// Location, where not empty, is sent as the Location header (201).
 	Location string

@@ -119,7 +119,11 @@ func backend(address string, bodyBytes int) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nSet-Cookie: session=s\r\n\r\n", bodyBytes)
+	reply := fmt.Appendf(
+		nil,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nSet-Cookie: session=s\r\n\r\n",
+		bodyBytes,
+	)
 	reply = append(reply, bytes.Repeat([]byte("x"), bodyBytes)...)
 	go func() {
 		for {

@@ -54,12 +54,19 @@ func runBareNode(listens, peer string) error {
 		return err
 	}
 	n := &bareNode{clock: clock.Real()}
-	n.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "req", Expression: "$binary_remote_addr", Bytes: bareBytes, RateMilli: 16, Sync: true})
+	n.bucket = kinds.NewBucket(
+		kinds.BucketConfig{Name: "req", Expression: "$binary_remote_addr", Bytes: bareBytes, RateMilli: 16, Sync: true},
+	)
 	n.bucket.SetBurst(1 << 40)
-	n.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "one", Expression: "string", Bytes: bareBytes, TimeoutMS: 3_600_000, Sync: true})
+	n.keyval = kinds.NewKeyval(
+		kinds.KeyvalConfig{Name: "one", Expression: "string", Bytes: bareBytes, TimeoutMS: 3_600_000, Sync: true},
+	)
 	n.carrier, err = carrier.New(carrier.Config{
 		Node: cluster.Config{ID: cluster.NodeID(rand.Uint64() | 1), Incarnation: rand.Uint64() | 1,
-			Zones: []zone.Shared{n.bucket, n.keyval}, Kinds: kinds.Kinds(), Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000}},
+			Zones: []zone.Shared{
+				n.bucket,
+				n.keyval,
+			}, Kinds: kinds.Kinds(), Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000}},
 		Members:       []carrier.Member{{Host: host, Port: port, Line: "bench:1"}},
 		RetryInterval: 50 * time.Millisecond, Clock: n.clock, Log: logs.Discard,
 	})
@@ -111,8 +118,14 @@ func (n *bareNode) obey(in io.Reader, out io.Writer) error {
 			}
 		}
 		s := n.carrier.Status()
-		answer := bareStatus{Online: s.Node.NodesOnline, Ready: s.Ready, Drained: n.carrier.Node().Drained(), BytesOut: s.Node.BytesOut,
-			Records: s.Zones["req"].RecordsTotal + s.Zones["one"].RecordsTotal, TookMS: float64(time.Since(begin).Microseconds()) / 1000}
+		answer := bareStatus{
+			Online:   s.Node.NodesOnline,
+			Ready:    s.Ready,
+			Drained:  n.carrier.Node().Drained(),
+			BytesOut: s.Node.BytesOut,
+			Records:  s.Zones["req"].RecordsTotal + s.Zones["one"].RecordsTotal,
+			TookMS:   float64(time.Since(begin).Microseconds()) / 1000,
+		}
 		if err := json.NewEncoder(out).Encode(answer); err != nil {
 			return err
 		}

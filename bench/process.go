@@ -120,7 +120,8 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()                          // its status does not matter any more
 }
 
-// cpu is the processor time used so far by the process and its children, in nanoseconds, from the scheduler's own account.
+// cpu is the processor time used so far by the process and its children, in nanoseconds, from the scheduler's own
+// account.
 func (p *process) cpu() (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range family(p.cmd.Process.Pid) {

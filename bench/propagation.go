@@ -106,7 +106,8 @@ func follow() ([]float64, error) {
 	for i := range samples {
 		body := fmt.Sprintf(`{"k%d":"v%d"}`, i, i)
 		begin := time.Now()
-		if status, text, err := a.exchange("POST", "/api/9/http/keyvals/one", body); err != nil || status != http.StatusCreated {
+		if status, text, err := a.exchange("POST", "/api/9/http/keyvals/one", body); err != nil ||
+			status != http.StatusCreated {
 			return nil, fmt.Errorf("setting a key: %d %s %v", status, text, err)
 		}
 		want := "v" + strconv.Itoa(i)

@@ -35,7 +35,8 @@ type contender struct {
 
 // duel is what all servers of a comparison are asked to do.
 type duel struct {
-	// httpLine, serverLine, locationLine and listen go into the configurations of nginx and starling, at the places of these names.
+	// httpLine, serverLine, locationLine and listen go into the configurations of nginx and starling, at the places of
+	// these names.
 	httpLine, serverLine, locationLine, listen string
 	// bodyBytes is the size of an answer.
 	bodyBytes int
@@ -78,8 +79,12 @@ func (b *bench) fight(what string, d duel) error {
 
 // limits compares starling with a synced limit and sticky sessions against nginx with a limit alone.
 func (b *bench) limits() error {
-	d := duel{bodyBytes: 1 << 10, load: load{request: keyed}, httpLine: "limit_req_zone $arg_k zone=req:10m rate=100000r/s;",
-		locationLine: "limit_req zone=req burst=100000 nodelay;"}
+	d := duel{
+		bodyBytes:    1 << 10,
+		load:         load{request: keyed},
+		httpLine:     "limit_req_zone $arg_k zone=req:10m rate=100000r/s;",
+		locationLine: "limit_req zone=req burst=100000 nodelay;",
+	}
 	list, done, err := b.contenders(d)
 	if err != nil {
 		return err
@@ -265,8 +270,11 @@ func (b *bench) write(name, text string) (string, error) {
 }
 
 func (b *bench) nginx(path string, d duel) (*process, error) {
-	dir, err := b.write("nginx", "daemon off;\npid nginx.pid;\nerror_log stderr;\nworker_processes 1;\nevents { worker_connections 8192; }\n"+
-		d.conf(nginxAt))
+	dir, err := b.write(
+		"nginx",
+		"daemon off;\npid nginx.pid;\nerror_log stderr;\nworker_processes 1;\nevents { worker_connections 8192; }\n"+
+			d.conf(nginxAt),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +309,10 @@ func (b *bench) starling(name, conf string, core int, at string) (*process, erro
 }
 
 func (b *bench) starlingOf(binary, name, conf string, core int, at string) (*process, error) {
-	dir, err := b.write(name, "daemon off;\npid starling.pid;\nerror_log stderr;\nworker_processes 1;\nevents {}\n"+conf)
+	dir, err := b.write(
+		name,
+		"daemon off;\npid starling.pid;\nerror_log stderr;\nworker_processes 1;\nevents {}\n"+conf,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,11 @@ func (b *bench) overTLS() error {
 	if err := os.WriteFile(keyPath, key, 0o600); err != nil {
 		return err
 	}
-	d := duel{bodyBytes: 1 << 10, listen: "ssl", serverLine: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", certPath, keyPath)}
+	d := duel{
+		bodyBytes:  1 << 10,
+		listen:     "ssl",
+		serverLine: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", certPath, keyPath),
+	}
 	// Who answers does not matter here: only the cost of the records does.
 	d.load = load{request: same("/"), tls: &tls.Config{InsecureSkipVerify: true}}
 	return b.fight("proxied request 1 KB over TLS, CPU us", d)
@@ -47,7 +51,10 @@ func (b *bench) bodies() error {
 
 // http2 compares requests over HTTP/2 in clear.
 func (b *bench) http2() error {
-	return b.fight("proxied request 1 KB over HTTP/2, CPU us", duel{bodyBytes: 1 << 10, listen: "http2", drive: overHTTP2})
+	return b.fight(
+		"proxied request 1 KB over HTTP/2, CPU us",
+		duel{bodyBytes: 1 << 10, listen: "http2", drive: overHTTP2},
+	)
 }
 
 // streamsPerConnection are the requests under way on each of the connections of HTTP/2.

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm sleeps with the precision of the kernel's timers. The runtime's own timers end in an epoll_wait of whole milliseconds when
-// nothing else runs, four times the gap between two flushes.
+// alarm sleeps with the precision of the kernel's timers. The runtime's own timers end in an epoll_wait of whole
+// milliseconds when nothing else runs, four times the gap between two flushes.
 type alarm struct {
 	mu    sync.Mutex
 	timer *os.File // nil where it could not be had; see sleep

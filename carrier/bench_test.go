@@ -30,8 +30,8 @@ func (z told) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int
 	return a, err
 }
 
-// BenchmarkPropagation measures, between two nodes over loopback TCP, the time from a write on one to its being applied on the
-// other: while nothing else happens, and while the writer charges 50,000 limits a second. 2,000 samples each.
+// BenchmarkPropagation measures, between two nodes over loopback TCP, the time from a write on one to its being applied
+// on the other: while nothing else happens, and while the writer charges 50,000 limits a second. 2,000 samples each.
 func BenchmarkPropagation(b *testing.B) {
 	b.Run("idle", func(b *testing.B) { propagate(b, 0) })
 	b.Run("50k", func(b *testing.B) { propagate(b, 50_000) })
@@ -92,7 +92,8 @@ func charge(n *node, perSecond int, done chan struct{}) {
 	}
 }
 
-// BenchmarkUpdates charges distinct 4-byte keys on one node as fast as it can and waits until the other has applied them.
+// BenchmarkUpdates charges distinct 4-byte keys on one node as fast as it can and waits until the other has applied
+// them.
 func BenchmarkUpdates(b *testing.B) {
 	nodes := mesh(b, 2, nil)
 	var key [4]byte

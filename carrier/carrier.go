@@ -174,8 +174,8 @@ func (c *Carrier) Start() {
 	}
 }
 
-// Reload takes a new configuration. Zones of the same object keep their place, connections to members that stay are kept
-// unless the core needs a new hello. Nothing changes where an error is returned.
+// Reload takes a new configuration. Zones of the same object keep their place, connections to members that stay are
+// kept unless the core needs a new hello. Nothing changes where an error is returned.
 func (c *Carrier) Reload(config Config) error {
 	config = config.withDefaults()
 	members, err := c.resolveStatic(c.ctx, &config)

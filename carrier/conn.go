@@ -42,8 +42,8 @@ const (
 	maxWriteCost = 50 * time.Microsecond
 )
 
-// carry runs a session over a connection until both are over. It returns the session and why it ended. owner is the link
-// that dialled, nil for an accepted connection.
+// carry runs a session over a connection until both are over. It returns the session and why it ended. owner is the
+// link that dialled, nil for an accepted connection.
 func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.Session, error) {
 	cn := &conn{carrier: c, net: nc, remote: link.Address, wake: make(chan struct{}, 1)}
 	if remote := nc.RemoteAddr(); remote != nil {
@@ -68,7 +68,12 @@ func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.S
 	cn.leave = func() {}
 	if owner == nil {
 		cn.leave = c.door.Enter(maxGreeting, func() {
-			cn.fail(fmt.Errorf("evicted: more than %d connections are waiting for a hello and this was the oldest", maxGreeting))
+			cn.fail(
+				fmt.Errorf(
+					"evicted: more than %d connections are waiting for a hello and this was the oldest",
+					maxGreeting,
+				),
+			)
 		})
 	}
 	defer cn.leave()
@@ -154,7 +159,8 @@ func (cn *conn) reader() error {
 	}
 }
 
-// readSize is how much is asked for after a read of n bytes: a busy connection gets zone_sync_recv_buffer_size, a quiet one gives it back.
+// readSize is how much is asked for after a read of n bytes: a busy connection gets zone_sync_recv_buffer_size, a quiet
+// one gives it back.
 func readSize(size, n, most int) int {
 	switch {
 	case n >= size:

@@ -41,7 +41,8 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	if known {
 		return
 	}
-	// It came from an address that is no member's: several nodes on one host, or a translated address. It may be any that is missing.
+	// It came from an address that is no member's: several nodes on one host, or a translated address. It may be any
+	// that is missing.
 	for _, l := range c.links {
 		l.kick()
 	}

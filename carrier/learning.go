@@ -3,7 +3,8 @@ package carrier
 import "maps"
 
 // Learning says that a node which has just started may soon know more: it is being taught, is compared with a node that
-// began from a state file as it did, or has not yet heard from every member whether it is there. Nodes that are silent make it true until the connect timeout.
+// began from a state file as it did, or has not yet heard from every member whether it is there. Nodes that are silent
+// make it true until the connect timeout.
 func (c *Carrier) Learning() bool {
 	if c.node.Learning() {
 		return true

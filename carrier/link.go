@@ -69,7 +69,8 @@ const (
 )
 
 const (
-	// askAgain is how often an address is tried that reached this node itself, or one that is connected already: addresses move.
+	// askAgain is how often an address is tried that reached this node itself, or one that is connected already:
+	// addresses move.
 	askAgain = 30 * time.Second
 	// reloadPause lets a peer that reloads finish before it is dialled again.
 	reloadPause = 10 * time.Millisecond
@@ -166,7 +167,13 @@ func (l *link) once() (wait time.Duration) {
 		return askAgain
 	case ended.Reason == wire.ReasonAlias:
 		l.become(isAlias, err.Error())
-		l.carrier.logf(logs.Info, "zone_sync: %s is another address of node %s: %v", l.target.key(), session.PeerID(), err)
+		l.carrier.logf(
+			logs.Info,
+			"zone_sync: %s is another address of node %s: %v",
+			l.target.key(),
+			session.PeerID(),
+			err,
+		)
 		return askAgain
 	case ended.Reason == wire.ReasonReload:
 		l.become(connecting, "")
@@ -177,11 +184,19 @@ func (l *link) once() (wait time.Duration) {
 		if ended.Theirs && ended.Reason == wire.ReasonStopping {
 			wait = config.RetryInterval // it may still listen, and would close the connection without a word
 		}
-		l.carrier.peerLines.Logf(logs.Notice, l.target.key()+" lost", "zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
-			l.target.key(), session.PeerID(), err, wait)
+		l.carrier.peerLines.Logf(
+			logs.Notice,
+			l.target.key()+" lost",
+			"zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
+			l.target.key(),
+			session.PeerID(),
+			err,
+			wait,
+		)
 		return wait
 	}
-	if errors.Is(err, errClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) { // whether the hello was read before
+	if errors.Is(err, errClosed) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) { // whether the hello was read before
 		err = errTurnedAway
 	}
 	l.failed(config, "cannot sync with peer", err, !endedByAbsence(ended))
@@ -215,7 +230,14 @@ func (l *link) failed(config *Config, what string, err error, faulty bool) {
 		level = logs.Debug
 	}
 	if l.ctx.Err() == nil {
-		l.carrier.logf(level, "zone_sync: %s %s: %v; retrying every %v", what, l.target.key(), err, config.RetryInterval)
+		l.carrier.logf(
+			level,
+			"zone_sync: %s %s: %v; retrying every %v",
+			what,
+			l.target.key(),
+			err,
+			config.RetryInterval,
+		)
 	}
 }
 
@@ -308,8 +330,8 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 
 var errTimedOut = errors.New("timed out")
 
-// plain removes the addresses from a net error: the log line has them already. An alert of TLS has none, and is reported as the
-// other side's.
+// plain removes the addresses from a net error: the log line has them already. An alert of TLS has none, and is
+// reported as the other side's.
 func plain(err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w after %v", errTimedOut, timeout)

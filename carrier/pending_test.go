@@ -14,7 +14,8 @@ func (n *node) pends(pending, total int64) error {
 	return nil
 }
 
-// TestPendingRecords: what a listed member lacks is pending whether it is connected or not, on whoever has it, and counts records, not changes.
+// TestPendingRecords: what a listed member lacks is pending whether it is connected or not, on whoever has it, and
+// counts records, not changes.
 func TestPendingRecords(t *testing.T) {
 	a, b, c := listen(t, 0), listen(t, 1), listen(t, 2)
 	members := []Member{a.member(), b.member(), c.member()}

@@ -19,7 +19,8 @@ var absences = []error{
 	syscall.ETIMEDOUT, syscall.ENOENT, // of a unix socket
 }
 
-// isAbsence tells a member that is not there (refused, no route, no answer) from one that is and does not get along with this node.
+// isAbsence tells a member that is not there (refused, no route, no answer) from one that is and does not get along
+// with this node.
 func isAbsence(err error) bool {
 	for _, absence := range absences {
 		if errors.Is(err, absence) {
@@ -43,10 +44,10 @@ type readiness struct {
 	reason string
 }
 
-// readiness says whether the node has what the others have. It does not where a member is there and the two fail to connect: what is wrong
-// with the certificate or the configuration of a node must stop its rollout. A node that has met a member since it started, or since a
-// reload changed who may connect, stays ready: it is the other one then that does not get along, and taking both out of service would make
-// one mistake an outage.
+// readiness says whether the node has what the others have. It does not where a member is there and the two fail to
+// connect: what is wrong with the certificate or the configuration of a node must stop its rollout. A node that has met
+// a member since it started, or since a reload changed who may connect, stays ready: it is the other one then that does
+// not get along, and taking both out of service would make one mistake an outage.
 func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
@@ -73,8 +74,8 @@ func inShort(reasons []string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// otherMembers counts the addresses that are not this node's own, and the names without one. It reports each reachable member that does
-// not get along with this node.
+// otherMembers counts the addresses that are not this node's own, and the names without one. It reports each reachable
+// member that does not get along with this node.
 func (c *Carrier) otherMembers() (others int, faults []string) {
 	c.mu.Lock()
 	links := sortedLinks(c.links)

@@ -43,8 +43,9 @@ func stand(t *testing.T, address string, serve func(net.Conn)) Member {
 
 func speaksHTTP(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }
 
-// TestNotReadyWhileAMemberRefuses: a member that is there and does not get along with this node is the sign of a bad certificate or a bad
-// configuration, and a rollout must not go on with it. It makes no difference that the node has given up to be taught meanwhile.
+// TestNotReadyWhileAMemberRefuses: a member that is there and does not get along with this node is the sign of a bad
+// certificate or a bad configuration, and a rollout must not go on with it. It makes no difference that the node has
+// given up to be taught meanwhile.
 func TestNotReadyWhileAMemberRefuses(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	var checks []func() // all wait at the same time
@@ -128,8 +129,8 @@ func TestReadyAlone(t *testing.T) {
 	}
 }
 
-// TestWhoHasMetAMemberStaysReady: when one of two nodes comes back with a bad certificate, the other one goes on serving, until what is
-// wrong may be its own.
+// TestWhoHasMetAMemberStaysReady: when one of two nodes comes back with a bad certificate, the other one goes on
+// serving, until what is wrong may be its own.
 func TestWhoHasMetAMemberStaysReady(t *testing.T) {
 	a, b := listen(t, 0), listen(t, 1)
 	member := b.member()

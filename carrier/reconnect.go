@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// Reconnect ends all connections, so that they are made anew under the rules of now: who may connect has changed. What they
-// carried resumes where it was. anew says that also what tells peers apart may be something else: certificates instead of addresses.
+// Reconnect ends all connections, so that they are made anew under the rules of now: who may connect has changed. What
+// they carried resumes where it was. anew says that also what tells peers apart may be something else: certificates
+// instead of addresses.
 func (c *Carrier) Reconnect(why string, anew bool) {
 	c.met.Store(false)
 	if anew {

@@ -15,8 +15,8 @@ import (
 	"starling/lib/clock"
 )
 
-// TestRetryInterval: attempts come one interval apart, and so does the one after a connection that stood for less; one that stood for
-// longer is followed by an attempt at once, unless the peer shuts down. All of it in virtual time.
+// TestRetryInterval: attempts come one interval apart, and so does the one after a connection that stood for less; one
+// that stood for longer is followed by an attempt at once, unless the peer shuts down. All of it in virtual time.
 func TestRetryInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 10 * time.Second

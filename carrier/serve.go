@@ -64,8 +64,14 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	case ended.Broken:
 		level, how = logs.Error, " broken" // a line of its own, after others that just ended
 	}
-	c.peerLines.Logf(level, client.Host+" "+client.Subject+how, "zone_sync: connection from peer %s (node %s) ended: %v",
-		client.Name, session.PeerID(), err)
+	c.peerLines.Logf(
+		level,
+		client.Host+" "+client.Subject+how,
+		"zone_sync: connection from peer %s (node %s) ended: %v",
+		client.Name,
+		session.PeerID(),
+		err,
+	)
 }
 
 // hostOf is an address without the port.

@@ -8,8 +8,8 @@ import (
 	"starling/cluster"
 )
 
-// Status is the core's status with the members as they are dialled. Its Agree is true only while all members are reached: two halves of
-// a cluster that do not see each other agree among themselves.
+// Status is the core's status with the members as they are dialled. Its Agree is true only while all members are
+// reached: two halves of a cluster that do not see each other agree among themselves.
 type Status struct {
 	cluster.Status
 	Members []MemberStatus `json:"members"`
@@ -23,8 +23,8 @@ type Status struct {
 type MemberStatus struct {
 	Address string `json:"address"` // empty for a name
 	Member  string `json:"member"`  // as configured
-	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node); of a name "resolving" until the
-	// first answer, and "unresolved" while there is none: addresses known before stay members.
+	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node); of a name
+	// "resolving" until the first answer, and "unresolved" while there is none: addresses known before stay members.
 	State string `json:"state"`
 	// LastError is why the address is not connected, or the name not answered.
 	LastError string `json:"last_error,omitempty"`
@@ -42,7 +42,10 @@ func (c *Carrier) Status() Status {
 	status.Ready, status.Alone, status.NotReady = readiness.ready, readiness.alone, readiness.reason
 	c.mu.Lock()
 	links := sortedLinks(c.links)
-	watches := slices.SortedFunc(maps.Values(c.watches), func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) })
+	watches := slices.SortedFunc(
+		maps.Values(c.watches),
+		func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) },
+	)
 	c.mu.Unlock()
 	var absent []string
 	for _, l := range links {
@@ -72,7 +75,12 @@ func (c *Carrier) Status() Status {
 func (l *link) status() MemberStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := MemberStatus{Address: l.target.key(), Member: l.target.member.String(), State: string(l.state), LastError: l.trouble}
+	m := MemberStatus{
+		Address:   l.target.key(),
+		Member:    l.target.member.String(),
+		State:     string(l.state),
+		LastError: l.trouble,
+	}
 	if l.session != nil && l.session.Established() {
 		m.State, m.LastError = string(connected), ""
 	}

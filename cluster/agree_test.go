@@ -20,8 +20,9 @@ func (f *fabric) shownSince(monoMS int64) bool {
 	return true
 }
 
-// Two of three hosts that never lost each other take what they missed from the third one at different moments. Their operators are shown
-// soon after they hold the same that they do, whether the journals resumed or what differed was repaired or taught.
+// Two of three hosts that never lost each other take what they missed from the third one at different moments. Their
+// operators are shown soon after they hold the same that they do, whether the journals resumed or what differed was
+// repaired or taught.
 func TestAgreementIsShownSoon(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -63,8 +64,8 @@ func TestAgreementIsShownSoon(t *testing.T) {
 	}
 }
 
-// Comparing costs next to nothing while nothing happens, and haste does not become the pace where every comparison finds something, as
-// across a broken link under load.
+// Comparing costs next to nothing while nothing happens, and haste does not become the pace where every comparison
+// finds something, as across a broken link under load.
 func TestComparingStaysCheap(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

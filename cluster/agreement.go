@@ -5,15 +5,17 @@ import (
 	"starling/zone"
 )
 
-// What the operator is shown of how zones compare. Nodes agree only as far as they have looked: what was written since, or is on its way, is unknown,
-// and so is all that a silent peer holds.
+// What the operator is shown of how zones compare. Nodes agree only as far as they have looked: what was written since,
+// or is on its way, is unknown, and so is all that a silent peer holds.
 
 const (
-	// confirmedForMS is how long a confirmed agreement counts while digests differ: records are always on their way on a busy node.
+	// confirmedForMS is how long a confirmed agreement counts while digests differ: records are always on their way on
+	// a busy node.
 	confirmedForMS = 3 * digestEveryMS
 	// agreedForMS is a round of comparison, and some time for its bytes.
 	agreedForMS = digestEveryMS + 1000
-	// silentBeats is how many heartbeats of a peer may be missing before what it holds is unknown; silentSlackMS is for their way.
+	// silentBeats is how many heartbeats of a peer may be missing before what it holds is unknown; silentSlackMS is for
+	// their way.
 	silentBeats   = 2
 	silentSlackMS = 200
 )
@@ -62,12 +64,12 @@ func (c *comparison) state(mine content, now clock.Reading) string {
 	return saysUnknown
 }
 
-// content tells what a zone holds at one time from what it holds at another. The sum of its digests alone does not: a pair that is written and
-// deleted again leaves the sum as it was, while a peer may have got only one of the two.
+// content tells what a zone holds at one time from what it holds at another. The sum of its digests alone does not: a
+// pair that is written and deleted again leaves the sum as it was, while a peer may have got only one of the two.
 type content struct{ sum, changes uint64 }
 
-// contentOf takes a zone's digests; ok is false where it cannot be compared. The changes are counted first: one that comes between makes it another
-// content than the next.
+// contentOf takes a zone's digests; ok is false where it cannot be compared. The changes are counted first: one that
+// comes between makes it another content than the next.
 func contentOf(z *zoneState, digests *[zone.Shards]uint64) (c content, ok bool) {
 	if compared, isCompared := z.shared.(zone.Comparable); isCompared {
 		c.changes = compared.Changes()
@@ -108,8 +110,8 @@ func (s *Session) hear(of map[NodeID]*hearing, now clock.Reading) {
 	}
 }
 
-// agreement is what the operator is shown of a zone and a peer. A peer that is heard and ready, and sends no digests, has a zone that lacks records for
-// want of room. Called with Node.mu held.
+// agreement is what the operator is shown of a zone and a peer. A peer that is heard and ready, and sends no digests,
+// has a zone that lacks records for want of room. Called with Node.mu held.
 func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Reading) (a Agreement, compared bool) {
 	c := p.compared[name]
 	sinceMS, pushed := int64(0), false
@@ -121,7 +123,12 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 			return a, false
 		}
 	}
-	a = Agreement{State: c.state(z.content, now), DifferingShards: c.differing, FreshRecords: c.left, AgeMS: now.MonoMS - c.atMS}
+	a = Agreement{
+		State:           c.state(z.content, now),
+		DifferingShards: c.differing,
+		FreshRecords:    c.left,
+		AgeMS:           now.MonoMS - c.atMS,
+	}
 	switch {
 	case z.full:
 		a.State = saysFull
@@ -139,7 +146,8 @@ type shownZone struct {
 	full    bool
 }
 
-// sumUpAgreement tells of each zone how it compares with the connected peers, and of all together. unreached says that members are not connected.
+// sumUpAgreement tells of each zone how it compares with the connected peers, and of all together. unreached says that
+// members are not connected.
 func (s *Status) sumUpAgreement(unreached bool) {
 	s.Agreement = saysAlone
 	mismatched := false

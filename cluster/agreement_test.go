@@ -21,7 +21,8 @@ func (f *fabric) mustSay(what string, hosts []int, want string, agree bool) {
 	}
 }
 
-// What was written since the last comparison is unknown, here at once and on the peer when it has it; a round later all agree again.
+// What was written since the last comparison is unknown, here at once and on the peer when it has it; a round later all
+// agree again.
 func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -35,7 +36,8 @@ func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 	f.mustSay("a round later", []int{0, 1}, "agree", true)
 }
 
-// A pair that was written and deleted again was compared neither time, though the zone is as it was: a peer may have got only one of the two.
+// A pair that was written and deleted again was compared neither time, though the zone is as it was: a peer may have
+// got only one of the two.
 func TestWhatIsAsItWasIsUnknown(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -57,7 +59,8 @@ func TestWhatIsAsItWasIsUnknown(t *testing.T) {
 	f.mustSay("a round later", []int{0, 1}, "agree", true)
 }
 
-// Hosts never say that they agree for longer than a round while their contents differ, whatever stands in the way of what is written.
+// Hosts never say that they agree for longer than a round while their contents differ, whatever stands in the way of
+// what is written.
 func TestNobodyAgreesWhileContentsDiffer(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -80,7 +83,8 @@ func TestNobodyAgreesWhileContentsDiffer(t *testing.T) {
 	f.mustSay("afterwards", []int{0, 1}, "agree", true)
 }
 
-// What a peer holds that was not heard of for two heartbeats is unknown, before its connection is given up; and so is what a member holds that is gone.
+// What a peer holds that was not heard of for two heartbeats is unknown, before its connection is given up; and so is
+// what a member holds that is gone.
 func TestASilentPeerIsUnknown(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

@@ -6,8 +6,8 @@ import (
 	"starling/zone"
 )
 
-// A node whose zone may lack something of a peer asks that to teach it. One request is under way at a time, per session and zone: a peer that gives a
-// reason with each frame must not be answered with a request for each.
+// A node whose zone may lack something of a peer asks that to teach it. One request is under way at a time, per session
+// and zone: a peer that gives a reason with each frame must not be answered with a request for each.
 
 // asking is a request to merge what a peer has. Guarded by progress.mu.
 type asking struct {
@@ -16,8 +16,9 @@ type asking struct {
 	sinceMS int64         // monotonic, of the last shard
 }
 
-// ask asks a session's peer to teach shards of a zone, which is index in its hello, and says whether the request was sent. If one is under way,
-// the shards are asked for after it; one that nobody answers for stallMS is given up. Called with mu held.
+// ask asks a session's peer to teach shards of a zone, which is index in its hello, and says whether the request was
+// sent. If one is under way, the shards are asked for after it; one that nobody answers for stallMS is given up. Called
+// with mu held.
 func (p *progress) ask(s *Session, request wire.TeachRequest, now clock.Reading) bool {
 	a := p.asking[s]
 	if a != nil && !after(now, a.sinceMS, stallMS) {
@@ -66,8 +67,8 @@ type arrival struct {
 	madeUp bool   // it comes so far after the last one that no journal holds both
 }
 
-// arrived notes a frame before it is applied. An origin knows its own journal: where others told of frames far beyond this one, they are
-// not believed, and where it leaves out more than it can hold itself, it is not.
+// arrived notes a frame before it is applied. An origin knows its own journal: where others told of frames far beyond
+// this one, they are not believed, and where it leaves out more than it can hold itself, it is not.
 func (p *progress) arrived(origin zone.Origin, by NodeID, sequence uint64, now clock.Reading) arrival {
 	p.mu.Lock()
 	defer p.mu.Unlock()

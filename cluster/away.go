@@ -10,12 +10,14 @@ import (
 	"starling/zone"
 )
 
-// Deletions outlive their tombstones. A tombstone lives for an hour; nodes that did not reach each other for longer could bring back to one
-// what it deleted. Both remember when they last agreed: what was written before, and one of them lacks, it once had and deleted; so the
-// other deletes it too, by a tombstone that spreads on its side. Pairs only: a session may be missing because nobody touched it there.
+// Deletions outlive their tombstones. A tombstone lives for an hour; nodes that did not reach each other for longer
+// could bring back to one what it deleted. Both remember when they last agreed: what was written before, and one of
+// them lacks, it once had and deleted; so the other deletes it too, by a tombstone that spreads on its side. Pairs
+// only: a session may be missing because nobody touched it there.
 //
-// That holds only if all that was written before had reached both. So nothing is remembered unless all members are connected and agree; a
-// member that was cut off may hold writes that nobody knows. Zones with state remember over restarts (zone.Remembering).
+// That holds only if all that was written before had reached both. So nothing is remembered unless all members are
+// connected and agree; a member that was cut off may hold writes that nobody knows. Zones with state remember over
+// restarts (zone.Remembering).
 
 // agreement says through which time two lineages of a zone have held the same.
 type agreement struct {
@@ -76,8 +78,8 @@ func (n *Node) recall(z *zoneState) {
 	}
 }
 
-// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what this
-// node holds. Called with Node.mu held.
+// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what
+// this node holds. Called with Node.mu held.
 func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []zone.Agreement) {
 	agreeing, throughMS := n.allAgree(z, now)
 	if len(agreeing) == 0 {
@@ -104,7 +106,8 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 	return keep
 }
 
-// agreedUntil makes agreements through a time that is yet to come end now: what is written from here on was not known to both.
+// agreedUntil makes agreements through a time that is yet to come end now: what is written from here on was not known
+// to both.
 func (n *Node) agreedUntil(nowMS int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -125,9 +128,10 @@ func (n *Node) forgetOldestAgreement() {
 	delete(n.agreements, oldest)
 }
 
-// allAgree returns the lineages of a zone on all other members, and the time through which all hold the same; none unless all are
-// connected and agree. A peer that is gone is noticed after the timeout only: what it wrote within it may be unknown here. And each must have
-// agreed since all were there, or one could have brought what another has not got. Called with Node.mu held.
+// allAgree returns the lineages of a zone on all other members, and the time through which all hold the same; none
+// unless all are connected and agree. A peer that is gone is noticed after the timeout only: what it wrote within it
+// may be unknown here. And each must have agreed since all were there, or one could have brought what another has not
+// got. Called with Node.mu held.
 func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, throughMS int64) {
 	oldestMS, latestMS := now.MonoMS, int64(0)
 	for _, p := range n.peers {
@@ -148,7 +152,8 @@ func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, thr
 	return lineages, n.clocks.clusterTime(now).WallMS - (now.MonoMS - oldestMS) - n.settings.Load().TimeoutMS - freshMS
 }
 
-// agreedSlackMS is by how much the two sides' memories of an agreement may differ: one may have missed the last one, or not kept it.
+// agreedSlackMS is by how much the two sides' memories of an agreement may differ: one may have missed the last one, or
+// not kept it.
 const agreedSlackMS = 60_000
 
 // nothingGone is before all stamps.
@@ -165,8 +170,9 @@ func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 	return a.throughMS
 }
 
-// goneThere is the time through which records that the other side lacks count as deleted there, or nothingGone if the two agreed within the
-// life of a tombstone, or never. What the other side gave up sooner it tells itself: it buries what it is sent.
+// goneThere is the time through which records that the other side lacks count as deleted there, or nothingGone if the
+// two agreed within the life of a tombstone, or never. What the other side gave up sooner it tells itself: it buries
+// what it is sent.
 func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	throughMS := n.agreedThrough(z, theirs)
 	if throughMS != nothingGone && n.apartMS(z, theirs, now) > compared.TombstoneLifeMS() {
@@ -175,7 +181,8 @@ func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, 
 	return nothingGone
 }
 
-// apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this life: cluster time may have moved since.
+// apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this life:
+// cluster time may have moved since.
 func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -186,7 +193,8 @@ func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	return n.clocks.clusterTime(now).WallMS - a.throughMS
 }
 
-// goneHere is the same of records that are not here: this node may also have given up tombstones, for want of room, since the two agreed.
+// goneHere is the same of records that are not here: this node may also have given up tombstones, for want of room,
+// since the two agreed.
 func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	if throughMS := n.agreedThrough(z, theirs); throughMS != nothingGone && compared.GaveUpMS() > throughMS {
 		return throughMS
@@ -207,8 +215,15 @@ func (s *Session) theirZone(z *zoneState) wire.Zone {
 // bury deletes records that the acceptor deleted long ago, and sends it this node's old deletions. Called with mu held.
 func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now clock.Reading) {
 	buried := compared.Bury(d.buryHere, s.node.clocks.clusterTime(now))
-	s.node.tell(s, Notice, "zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted, sent it %d deletions",
-		pz.state.info.Name, s.name(), buried, len(d.buryThere))
+	s.node.tell(
+		s,
+		Notice,
+		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted, sent it %d deletions",
+		pz.state.info.Name,
+		s.name(),
+		buried,
+		len(d.buryThere),
+	)
 	if len(d.buryThere) == 0 {
 		return
 	}
@@ -233,7 +248,10 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	if !ok {
 		return nil
 	}
-	throughMS := s.node.agreedThrough(iz.state, lineageOf(&s.their.Zones[iz.index])) // the dialer knows what it has forgotten
+	throughMS := s.node.agreedThrough(
+		iz.state,
+		lineageOf(&s.their.Zones[iz.index]),
+	) // the dialer knows what it has forgotten
 	if throughMS == nothingGone {
 		return nil
 	}
@@ -245,7 +263,13 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	}
 	sortElements(elements)
 	buried := compared.Bury(elements, s.node.clocks.clusterTime(now))
-	s.node.tell(s, Notice, "zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
-		iz.state.info.Name, s.name(), buried)
+	s.node.tell(
+		s,
+		Notice,
+		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
+		iz.state.info.Name,
+		s.name(),
+		buried,
+	)
 	return nil
 }

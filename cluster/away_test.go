@@ -10,8 +10,8 @@ import (
 	"starling/zone/kinds"
 )
 
-// A zone with state goes on under the lineage of its log, tells it in the hello, and knows with whom it agreed. One that starts empty begins
-// a lineage of its own, which is its origin and need not be told.
+// A zone with state goes on under the lineage of its log, tells it in the hello, and knows with whom it agreed. One
+// that starts empty begins a lineage of its own, which is its origin and need not be told.
 func TestLineageOutlivesTheProcess(t *testing.T) {
 	f := newFabric(t, 1)
 	var log [][]byte

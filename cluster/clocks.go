@@ -14,18 +14,19 @@ import (
 // measure, and NTP keeps machines closer than this.
 const clockNoiseMS = 50
 
-// refusedOffsetMS is how far from the local clock cluster time may be on the word of less than most of the members. Stamps further ahead are
-// refused anyway, and an honest clock is off by less wherever NTP runs.
+// refusedOffsetMS is how far from the local clock cluster time may be on the word of less than most of the members.
+// Stamps further ahead are refused anyway, and an honest clock is off by less wherever NTP runs.
 const refusedOffsetMS = 60_000
 
-// clocks derives cluster time: the median of the wall clocks of all members, this one included. Of an even number the lower median
-// is taken, so that of two nodes the one ahead yields.
+// clocks derives cluster time: the median of the wall clocks of all members, this one included. Of an even number the
+// lower median is taken, so that of two nodes the one ahead yields.
 //
-// Only members have a voice, those that this node dials and reaches, and each certificate or address has one: ids are made up. A median that is
-// further off than refusedOffsetMS is followed only where most of the members agree on it, for then the local clock is the wrong one.
+// Only members have a voice, those that this node dials and reaches, and each certificate or address has one: ids are
+// made up. A median that is further off than refusedOffsetMS is followed only where most of the members agree on it,
+// for then the local clock is the wrong one.
 //
-// What peers' clocks say is kept against the monotonic clock. Against the local wall clock it would move with it: a clock an hour
-// ahead that is set right would be an hour behind the cluster until the next heartbeats.
+// What peers' clocks say is kept against the monotonic clock. Against the local wall clock it would move with it: a
+// clock an hour ahead that is set right would be an hour behind the cluster until the next heartbeats.
 type clocks struct {
 	// others are the peers' origins, sorted.
 	others atomic.Pointer[[]int64]
@@ -46,7 +47,8 @@ type voice struct {
 	setMS    int64 // by how much the peer's clock was set without being followed
 }
 
-// heard notes how far a member's clock is ahead of the local one now. Where another connection to the same identity stands, that has the voice.
+// heard notes how far a member's clock is ahead of the local one now. Where another connection to the same identity
+// stands, that has the voice.
 func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,8 +74,9 @@ func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading)
 	}
 }
 
-// voiceForMS is how long a member that is gone keeps its voice, unless all members are there: what it said of the time stays as true as the monotonic
-// clock is. Else a node whose clock is wrong would fall back to it whenever it is cut off.
+// voiceForMS is how long a member that is gone keeps its voice, unless all members are there: what it said of the time
+// stays as true as the monotonic clock is. Else a node whose clock is wrong would fall back to it whenever it is cut
+// off.
 const voiceForMS = 3_600_000
 
 // expire drops the voices of members that have been gone for long, or whose place others have taken.
@@ -171,8 +174,8 @@ func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
 	return now
 }
 
-// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way. A clock that is far from cluster time is told of and shown.
-// Called with mu held.
+// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way. A clock that is far from cluster
+// time is told of and shown. Called with mu held.
 func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	n := s.node
 	local := n.clocks.local(now)
@@ -189,11 +192,23 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	p.clockRefused, n.clockWrong = refused, wrong
 	n.mu.Unlock()
 	if peerNews {
-		n.tell(s, Problem, "clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; correct that clock",
-			s.name(), apart(ahead-offset), ms(maxAheadMS))
+		n.tell(
+			s,
+			Problem,
+			"clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; correct that clock",
+			s.name(),
+			apart(ahead-offset),
+			ms(maxAheadMS),
+		)
 	}
 	if ownNews {
-		n.tell(s, Problem, "this node's clock is %s the clocks of most members (such as %s); using cluster time; correct this clock", apart(-offset), s.name())
+		n.tell(
+			s,
+			Problem,
+			"this node's clock is %s the clocks of most members (such as %s); using cluster time; correct this clock",
+			apart(-offset),
+			s.name(),
+		)
 	}
 }
 

@@ -15,7 +15,13 @@ func (n *Node) mismatch(mine zone.Info, theirs *wire.Zone) string {
 	case mine.Kind.Number != theirs.Kind:
 		return fmt.Sprintf("it stores %s on this node and %s on the peer", mine.Kind.Holds, n.holds(theirs.Kind))
 	case mine.Expression != theirs.Expression:
-		return fmt.Sprintf("its key is %.*q on this node and %.*q on the peer", maxShown, mine.Expression, maxShown, theirs.Expression)
+		return fmt.Sprintf(
+			"its key is %.*q on this node and %.*q on the peer",
+			maxShown,
+			mine.Expression,
+			maxShown,
+			theirs.Expression,
+		)
 	}
 	return ""
 }
@@ -68,7 +74,10 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 		named[their.Name] = true
 		mine := table.byName[their.Name]
 		if mine == nil {
-			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared on the peer but not on this node", their.Name))
+			mismatched = append(
+				mismatched,
+				fmt.Sprintf("zone %q is shared on the peer but not on this node", their.Name),
+			)
 			continue
 		}
 		if why := n.mismatch(mine.info, their); why != "" {
@@ -82,7 +91,10 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	}
 	for _, z := range table.list {
 		if !named[z.info.Name] {
-			mismatched = append(mismatched, fmt.Sprintf("zone %q is shared on this node but not on the peer", z.info.Name))
+			mismatched = append(
+				mismatched,
+				fmt.Sprintf("zone %q is shared on this node but not on the peer", z.info.Name),
+			)
 		}
 	}
 	if more := len(mismatched) - maxMismatches; more > 0 {
@@ -104,7 +116,8 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	return shared
 }
 
-// rolloutMS is how long nodes may differ in their zones before it is an error: while a new configuration goes from node to node they do.
+// rolloutMS is how long nodes may differ in their zones before it is an error: while a new configuration goes from node
+// to node they do.
 const rolloutMS = 60_000
 
 // tellLasting reports mismatches that outlast a rollout as errors. Called with mu held.

@@ -47,7 +47,8 @@ type Config struct {
 	Driver   Driver
 	// Proof is what ID was made of by IDOf, where this node has certificates of its own.
 	Proof wire.Proof
-	// Subjects are those of the certificates that this node shows. Where peers show the same, the address tells nodes apart.
+	// Subjects are those of the certificates that this node shows. Where peers show the same, the address tells nodes
+	// apart.
 	Subjects []string
 	// Withhold are features (wire.FeatureS2…) that the hello does not name, as those of a release before would not.
 	Withhold uint64
@@ -83,7 +84,8 @@ const (
 type Event struct {
 	Kind EventKind
 	Text string
-	// About says which peer caused it and why, "" where none did: of equal ones, a peer could cause as many as it wants.
+	// About says which peer caused it and why, "" where none did: of equal ones, a peer could cause as many as it
+	// wants.
 	About string
 }
 
@@ -95,7 +97,11 @@ func (c *Config) check() error {
 		return errors.New("zone_sync: driver must be set")
 	}
 	if len(c.Cluster) > wire.MaxNameBytes {
-		return fmt.Errorf("zone_sync: cluster name has %d bytes; at most %d are allowed", len(c.Cluster), wire.MaxNameBytes)
+		return fmt.Errorf(
+			"zone_sync: cluster name has %d bytes; at most %d are allowed",
+			len(c.Cluster),
+			wire.MaxNameBytes,
+		)
 	}
 	if len(c.Zones) > wire.MaxZones {
 		return fmt.Errorf("zone_sync: cannot share %d zones; the limit is %d", len(c.Zones), wire.MaxZones)

@@ -2,8 +2,8 @@ package cluster
 
 import "starling/lib/clock"
 
-// When digests are exchanged. An idle cluster compares now and then; what was missed and came late makes a node compare with all its peers
-// as soon as no more comes, so that operators are shown that the cluster has healed when it has.
+// When digests are exchanged. An idle cluster compares now and then; what was missed and came late makes a node compare
+// with all its peers as soon as no more comes, so that operators are shown that the cluster has healed when it has.
 
 const (
 	// digestEveryMS is how often peers compare digests.
@@ -21,8 +21,8 @@ func (n *Node) cameLate(records int, now clock.Reading) {
 	}
 }
 
-// digestsTurn says whether digests are to be sent. Where every comparison finds more to repair, as across a broken link, the gap doubles
-// each time until it is the usual one: haste must not become the pace. Called with mu held.
+// digestsTurn says whether digests are to be sent. Where every comparison finds more to repair, as across a broken
+// link, the gap doubles each time until it is the usual one: haste must not become the pace. Called with mu held.
 func (s *Session) digestsTurn(now clock.Reading) bool {
 	unsettled := s.node.unsettledMS.Load()
 	late := unsettled >= s.push.digestsMS

@@ -5,13 +5,15 @@ import (
 	"starling/zone"
 )
 
-// Tombstones are forgotten as soon as nothing can bring back what they deleted; zone/DESIGN.md has the rule. This file is the cluster's part: which
-// deletions all members know, and what a member that is away may hold.
+// Tombstones are forgotten as soon as nothing can bring back what they deleted; zone/DESIGN.md has the rule. This file
+// is the cluster's part: which deletions all members know, and what a member that is away may hold.
 
 const (
-	// inFlightMS is how long, beside the timeout of a silent connection, what a member sent or wrote to its disk may be on its way.
+	// inFlightMS is how long, beside the timeout of a silent connection, what a member sent or wrote to its disk may be
+	// on its way.
 	inFlightMS = 10_000
-	// noticedMS is by how much members differ in when they notice that one is gone: until then it may get records from those that have not.
+	// noticedMS is by how much members differ in when they notice that one is gone: until then it may get records from
+	// those that have not.
 	noticedMS = 10_000
 )
 
@@ -22,9 +24,10 @@ type forgetting struct {
 	changes   uint64 // of the connections, when they did
 }
 
-// knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one of them, or nothingGone. What
-// all held the same, no member has kept that another deleted. What a member had sent before arrives within the timeout or ends a connection, and what
-// it gets on the next one is not that old (oldestForLate). sinceMS is when they did, by the monotonic clock. Called with Node.mu held.
+// knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one
+// of them, or nothingGone. What all held the same, no member has kept that another deleted. What a member had sent
+// before arrives within the timeout or ends a connection, and what it gets on the next one is not that old
+// (oldestForLate). sinceMS is when they did, by the monotonic clock. Called with Node.mu held.
 func (n *Node) knownToAll(z *zoneState, now clock.Reading) (throughMS, sinceMS int64) {
 	lineages, agreedMS := n.allAgree(z, now)
 	if len(lineages) == 0 {
@@ -63,8 +66,8 @@ func (n *Node) protect(z *zoneState, now clock.Reading) {
 	}
 }
 
-// awayFrom says whether a member is away, and through when all that are held the same as this node; 0 where that is not known. Called with Node.mu
-// held.
+// awayFrom says whether a member is away, and through when all that are held the same as this node; 0 where that is not
+// known. Called with Node.mu held.
 func (n *Node) awayFrom(z *zoneState) (throughMS int64, away bool) {
 	connected, gone := 0, 0
 	first := true

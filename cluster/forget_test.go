@@ -2,8 +2,8 @@ package cluster
 
 import "testing"
 
-// A deletion is forgotten and who made it has lost its journal. The frame with what was deleted is still in the ring of who wrote it: a node that starts
-// does not get it.
+// A deletion is forgotten and who made it has lost its journal. The frame with what was deleted is still in the ring of
+// who wrote it: a node that starts does not get it.
 func TestOutdatedFramesAreNotForLatecomers(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

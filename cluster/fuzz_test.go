@@ -10,15 +10,15 @@ import (
 	"starling/lib/testkit"
 )
 
-// memoryPerByte and memoryAtAll bound what frames make a session allocate, whatever they say: a gap is remembered shard by shard, and digests
-// that differ are answered with a sketch of 80 KB, once.
+// memoryPerByte and memoryAtAll bound what frames make a session allocate, whatever they say: a gap is remembered shard
+// by shard, and digests that differ are answered with a sketch of 80 KB, once.
 const (
 	memoryPerByte = 256
 	memoryAtAll   = 2 << 20
 )
 
-// FuzzSession lets a peer that has completed its hello say anything in well-formed frames, on either side of a connection. The session
-// may end; nothing may panic, and the other sessions of the node go on.
+// FuzzSession lets a peer that has completed its hello say anything in well-formed frames, on either side of a
+// connection. The session may end; nothing may panic, and the other sessions of the node go on.
 func FuzzSession(f *testing.F) {
 	add := func(outgoing bool, frames ...any) {
 		var b []byte

@@ -8,7 +8,8 @@ import (
 	"starling/zone/kinds"
 )
 
-// A frame is applied once: not when it comes again, on this connection or the next. One that leaves others out is noticed.
+// A frame is applied once: not when it comes again, on this connection or the next. One that leaves others out is
+// noticed.
 func TestFramesArriveOnce(t *testing.T) {
 	f := newFabric(t, 1)
 	p := newProgress(1, false, f.now)
@@ -28,8 +29,8 @@ func TestFramesArriveOnce(t *testing.T) {
 	}
 }
 
-// The connection ends after a dialer has said that frames are lost, and before it has taught what they cost: the acceptor knows what it
-// lacks, and asks for that on the next connection.
+// The connection ends after a dialer has said that frames are lost, and before it has taught what they cost: the
+// acceptor knows what it lacks, and asks for that on the next connection.
 func TestWhatWasLostIsAskedForAgain(t *testing.T) {
 	const lim = 1 // its place in the hello
 	f := newFabric(t, 2)
@@ -68,8 +69,8 @@ func TestWhatWasLostIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// A newcomer notices frames that came after those it was taught, whether their origin is connected when it gets ready or not, and also where
-// nobody has taught it to the end.
+// A newcomer notices frames that came after those it was taught, whether their origin is connected when it gets ready
+// or not, and also where nobody has taught it to the end.
 func TestGapsBeforeTheFirstFrameAreGivenUp(t *testing.T) {
 	const lim = 1
 	f := newFabric(t, 2)

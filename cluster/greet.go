@@ -11,7 +11,8 @@ import (
 
 // acquainted fills in what a hello tells, once for either side. Called with mu held.
 func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
-	s.identity.proven = s.identity.certain() && slices.Contains(h.Proof.Subjects, s.identity.subject) && IDOf(h.Proof) == NodeID(h.NodeID)
+	s.identity.proven = s.identity.certain() && slices.Contains(h.Proof.Subjects, s.identity.subject) &&
+		IDOf(h.Proof) == NodeID(h.NodeID)
 	p, err := s.node.meet(s, NodeID(h.NodeID), now)
 	if err != nil {
 		return err
@@ -45,15 +46,30 @@ func (n *Node) objection(h *wire.Hello) string {
 	mine := *n.cluster.Load()
 	switch {
 	case h.MinVersion > wire.Version || h.Version < wire.MinVersion:
-		return fmt.Sprintf("node %s supports protocol versions %d to %d, node %s supports %d to %d: upgrade one of them",
-			NodeID(h.NodeID), h.MinVersion, h.Version, n.id, wire.MinVersion, wire.Version)
+		return fmt.Sprintf(
+			"node %s supports protocol versions %d to %d, node %s supports %d to %d: upgrade one of them",
+			NodeID(h.NodeID),
+			h.MinVersion,
+			h.Version,
+			n.id,
+			wire.MinVersion,
+			wire.Version,
+		)
 	case h.Cluster != mine:
-		return fmt.Sprintf("node %s belongs to cluster %q, node %s to cluster %q: set the same zone_sync_cluster on both, or remove each from the other's zone_sync_server",
-			NodeID(h.NodeID), h.Cluster, n.id, mine)
+		return fmt.Sprintf(
+			"node %s belongs to cluster %q, node %s to cluster %q: set the same zone_sync_cluster on both, or remove each from the other's zone_sync_server",
+			NodeID(h.NodeID),
+			h.Cluster,
+			n.id,
+			mine,
+		)
 	case h.NodeID == 0 || h.Incarnation == 0:
 		return "node ID and incarnation must not be 0"
 	case NodeID(h.NodeID) == n.id && h.Incarnation != n.incarnation:
-		return fmt.Sprintf("two running nodes have the ID %s; was a state directory copied? Remove the ID file from one of them", n.id)
+		return fmt.Sprintf(
+			"two running nodes have the ID %s; was a state directory copied? Remove the ID file from one of them",
+			n.id,
+		)
 	}
 	return ""
 }
@@ -168,8 +184,8 @@ func (s *Session) reply(r wire.Reply, now clock.Reading) {
 func (s *Session) replied() bool { return s.intake.opened }
 
 // accept establishes an incoming session, which has its place among the peer's: it says where each journal is to go on.
-// It counts as standing only when the zones know it as a source, or they could think that nobody is there to teach them.
-// Called with mu held.
+// It counts as standing only when the zones know it as a source, or they could think that nobody is there to teach
+// them. Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
 	resumes := s.take(n.pair(s, s.their.Zones, now), now)
@@ -197,8 +213,16 @@ func (s *Session) take(shared []*zoneState, now clock.Reading) (resumes []wire.R
 			continue
 		}
 		their := &s.their.Zones[i]
-		list[i] = &intakeZone{state: z, index: uint64(i), origin: originOfWire(their.Origin), begun: !their.Ready && !their.Covered}
-		resumes = append(resumes, wire.Resume{Zone: uint64(i), Sequence: z.begins(originOfWire(their.Origin), s.peer.id, s.identity, now)})
+		list[i] = &intakeZone{
+			state:  z,
+			index:  uint64(i),
+			origin: originOfWire(their.Origin),
+			begun:  !their.Ready && !their.Covered,
+		}
+		resumes = append(
+			resumes,
+			wire.Resume{Zone: uint64(i), Sequence: z.begins(originOfWire(their.Origin), s.peer.id, s.identity, now)},
+		)
 	}
 	s.intake.zones.Store(&list)
 	return resumes
@@ -239,7 +263,13 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 		return nil
 	case r.Status == wire.StatusRefused:
 		s.reachedAnyway(r.Hello, now)
-		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("peer rejected this node: " + printable(r.Text)), Theirs: true})
+		s.end(
+			Ending{
+				Reason: wire.ReasonError,
+				Err:    errors.New("peer rejected this node: " + printable(r.Text)),
+				Theirs: true,
+			},
+		)
 		return nil
 	}
 	if text := n.objection(&r.Hello); text != "" {
@@ -258,8 +288,8 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	return s.start(&r, now)
 }
 
-// reachedAnyway takes from a refusal who answers at an address of the list. If each of two nodes takes somebody else for the other one, both
-// refuse, and only this tells them better. Called with mu held.
+// reachedAnyway takes from a refusal who answers at an address of the list. If each of two nodes takes somebody else
+// for the other one, both refuse, and only this tells them better. Called with mu held.
 func (s *Session) reachedAnyway(h wire.Hello, now clock.Reading) {
 	if s.node.objection(&h) != "" || NodeID(h.NodeID) == s.node.id {
 		return
@@ -269,8 +299,9 @@ func (s *Session) reachedAnyway(h wire.Hello, now clock.Reading) {
 	}
 }
 
-// leftAsAlias ends a connection to a node to which another one stands, whatever that node says: who answers at an address does not take
-// over what leads to another. The connection to the address where the node was reached first stays. Called with mu held.
+// leftAsAlias ends a connection to a node to which another one stands, whatever that node says: who answers at an
+// address does not take over what leads to another. The connection to the address where the node was reached first
+// stays. Called with mu held.
 func (s *Session) leftAsAlias() bool {
 	n := s.node
 	n.mu.Lock()

@@ -69,7 +69,8 @@ func TestAliasIsLeft(t *testing.T) {
 	f.settle(20, "known", func() bool { return f.hosts[1].get("k") == "v" })
 }
 
-// The dialer has lost its connection, the acceptor has not noticed: the new one takes over, and nothing is lost or counted twice.
+// The dialer has lost its connection, the acceptor has not noticed: the new one takes over, and nothing is lost or
+// counted twice.
 func TestReconnectTakesOver(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -226,8 +227,8 @@ func TestQuietConnectionsStand(t *testing.T) {
 	}
 }
 
-// Figures that stand still mean a connection that does: heartbeats move them, what one node counts as sent another counts as received, and
-// strangers do not count.
+// Figures that stand still mean a connection that does: heartbeats move them, what one node counts as sent another
+// counts as received, and strangers do not count.
 func TestTrafficMovesWithHeartbeats(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

@@ -166,7 +166,8 @@ func TestOriginsOfOnePeerAreBounded(t *testing.T) {
 	}
 }
 
-// Two hundred connections with frames that claim much cost less than 30 MB, and next to no work: what is allocated for a byte stands for it.
+// Two hundred connections with frames that claim much cost less than 30 MB, and next to no work: what is allocated for
+// a byte stands for it.
 func TestTwoHundredConnectionsCostLittle(t *testing.T) {
 	const connections, rounds = 200, 50
 	f, h := lonely(t)
@@ -199,7 +200,8 @@ func TestTwoHundredConnectionsCostLittle(t *testing.T) {
 	}
 }
 
-// A peer that asks for sketches of a few shards again and again is answered until the budget is spent, and at its pace afterwards.
+// A peer that asks for sketches of a few shards again and again is answered until the budget is spent, and at its pace
+// afterwards.
 func TestSketchesHaveABudget(t *testing.T) {
 	f, h := lonely(t)
 	a := f.isDialled(h, "10.0.0.1:9000", "", helloOf(honestID, 1, 70))
@@ -227,7 +229,8 @@ func TestSketchesHaveABudget(t *testing.T) {
 	}
 }
 
-// Who brings a node's origin before the node does may say what it likes: when the node comes, its journal goes on where others had got to.
+// Who brings a node's origin before the node does may say what it likes: when the node comes, its journal goes on where
+// others had got to.
 func TestAnImpostorsFramesAreNotTheNodes(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -265,7 +268,8 @@ func TestAnImpostorsFramesAreNotTheNodes(t *testing.T) {
 	}
 }
 
-// Behind one address nobody can be told apart. But a node knows how far its journal is, and what came beyond that as its own did not come from it.
+// Behind one address nobody can be told apart. But a node knows how far its journal is, and what came beyond that as
+// its own did not come from it.
 func TestAnOriginSaysHowFarItIs(t *testing.T) {
 	f, h := lonely(t)
 	f.comes(h, "192.0.2.1", "", honest).says(wire.TypeData, data(lim, 60_000, 2))

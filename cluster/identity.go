@@ -11,12 +11,14 @@ import (
 	"starling/zone"
 )
 
-// Who may speak for a node. An id is a random number that its node made up, so it proves nothing: it belongs to whoever brought it first, and what
-// brought it is known by something that cannot be made up: by the subject of its verified certificate, else by its address.
+// Who may speak for a node. An id is a random number that its node made up, so it proves nothing: it belongs to whoever
+// brought it first, and what brought it is known by something that cannot be made up: by the subject of its verified
+// certificate, else by its address.
 //
-// A node has two sides: the one that this node dials, at an address of the list, and the one that dials this node. Each is bound by itself,
-// for behind NAT their addresses differ, and some give servers and clients certificates of different names. A claim that the other side
-// confirms displaces one that it does not: so who is faster than a node at this node's start keeps nothing of it.
+// A node has two sides: the one that this node dials, at an address of the list, and the one that dials this node. Each
+// is bound by itself, for behind NAT their addresses differ, and some give servers and clients certificates of
+// different names. A claim that the other side confirms displaces one that it does not: so who is faster than a node at
+// this node's start keeps nothing of it.
 
 // identity is what a connection proves of its other end.
 type identity struct {
@@ -37,7 +39,11 @@ func (id identity) certain() bool { return id.subject != "" && !id.own }
 
 // identify finds what a connection proves.
 func (n *Node) identify(link *Link) identity {
-	id := identity{subject: link.Subject, host: link.Host, own: link.Subject != "" && (*n.subjects.Load())[link.Subject]}
+	id := identity{
+		subject: link.Subject,
+		host:    link.Host,
+		own:     link.Subject != "" && (*n.subjects.Load())[link.Subject],
+	}
 	where := link.Host
 	if link.Outgoing {
 		where, id.address = link.Address, link.Address // nodes behind one address have ports of their own
@@ -100,7 +106,8 @@ func (e *impostorError) Error() string { return e.text }
 
 func impostor(format string, args ...any) error { return &impostorError{fmt.Sprintf(format, args...)} }
 
-// meet returns or creates the state of a session's peer, unless its ID is another node's. Called with the session's mu held.
+// meet returns or creates the state of a session's peer, unless its ID is another node's. Called with the session's mu
+// held.
 func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -109,7 +116,13 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 		if err := n.makeRoom(s.identity, now); err != nil {
 			return nil, err
 		}
-		p = &peer{id: id, in: make(map[uint64]*Session), waiting: make(map[uint64]*Session), told: make(map[uint64]bool), metBy: s.identity.key}
+		p = &peer{
+			id:      id,
+			in:      make(map[uint64]*Session),
+			waiting: make(map[uint64]*Session),
+			told:    make(map[uint64]bool),
+			metBy:   s.identity.key,
+		}
 		n.peers[id] = p
 	}
 	if holder, ok := p.bind(s); !ok {
@@ -121,7 +134,10 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 	}
 	for _, standing := range p.in {
 		if standing.identity.key != p.brought.key {
-			n.expel(standing, impostor("node ID %s belongs to %s; rejecting %s", id, p.brought.key, standing.identity.key))
+			n.expel(
+				standing,
+				impostor("node ID %s belongs to %s; rejecting %s", id, p.brought.key, standing.identity.key),
+			)
 		}
 	}
 	return p, nil
@@ -191,8 +207,9 @@ func (n *Node) ForgetIdentities() {
 	}
 }
 
-// claimOrigins binds the origins in a session's hello to its peer: what another node brought first, or this one has, is refused by name.
-// What a node says where it was dialled displaces what others said that only dialled. Called with the session's mu held.
+// claimOrigins binds the origins in a session's hello to its peer: what another node brought first, or this one has, is
+// refused by name. What a node says where it was dialled displaces what others said that only dialled. Called with the
+// session's mu held.
 func (n *Node) claimOrigins(s *Session) error {
 	own := n.table.Load()
 	n.mu.Lock()
@@ -204,7 +221,12 @@ func (n *Node) claimOrigins(s *Session) error {
 			continue // not shared: nothing is counted of it
 		}
 		if originOfWire(their.Origin) == mine.origin {
-			return impostor("zone %q: origin %016x belongs to this node; rejecting %s", their.Name, their.Origin, s.identity.key)
+			return impostor(
+				"zone %q: origin %016x belongs to this node; rejecting %s",
+				their.Name,
+				their.Origin,
+				s.identity.key,
+			)
 		}
 		if err := n.claimOrigin(s, their); err != nil {
 			return err
@@ -220,7 +242,13 @@ func (n *Node) claimOrigin(s *Session, their *wire.Zone) error {
 	before := held.peer
 	proven := their.Incarnation != 0
 	if proven && originOf(s.peer.id, s.their.Incarnation, name, their.Incarnation) != origin {
-		return impostor("zone %q: origin %016x does not belong to node %s; rejecting %s", name, uint64(origin), s.peer.id, s.identity.key)
+		return impostor(
+			"zone %q: origin %016x does not belong to node %s; rejecting %s",
+			name,
+			uint64(origin),
+			s.peer.id,
+			s.identity.key,
+		)
 	}
 	switch {
 	case before == s.peer:
@@ -263,14 +291,15 @@ func IDOf(proof wire.Proof) NodeID {
 	return NodeID(binary.LittleEndian.Uint64(h.Sum(nil)) | 1)
 }
 
-// originOf names one life of one zone on one node. It is made of what the hello tells, so that nobody finds an incarnation with which
-// another's origin is its own.
+// originOf names one life of one zone on one node. It is made of what the hello tells, so that nobody finds an
+// incarnation with which another's origin is its own.
 func originOf(id NodeID, incarnation uint64, name string, zoneIncarnation uint64) zone.Origin {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%016x%016x%016x%s", uint64(id), incarnation, zoneIncarnation, name))
 	return zone.Origin(binary.LittleEndian.Uint64(sum[:]))
 }
 
-// confirmed says how sure it is who a peer is: 2 where it was reached at an address of the list, 0 where it only came. Called with Node.mu held.
+// confirmed says how sure it is who a peer is: 2 where it was reached at an address of the list, 0 where it only came.
+// Called with Node.mu held.
 func (p *peer) confirmed() int {
 	switch {
 	case p.reached.key == "":

@@ -8,7 +8,8 @@ import (
 	"starling/cluster/wire"
 )
 
-// actor is a program that knows the protocol and keeps to nothing else: it connects to a host, or is dialled by it, as it likes.
+// actor is a program that knows the protocol and keeps to nothing else: it connects to a host, or is dialled by it, as
+// it likes.
 type actor struct {
 	f       *fabric
 	host    *host
@@ -109,8 +110,11 @@ var claims = []struct {
 		dialled("10.0.0.1:9000", "CN=one", honest)}, []string{"", "node is reconnected at its first address|replaced|rejecting \"CN=evil\"", ""}},
 	{"a member answers with the id of another one", []meeting{dialled("10.0.0.1:9000", "CN=one", honest), dialled("10.6.6.6:9000", "CN=evil", copied)},
 		[]string{"", `is already claimed by "CN=one"; rejecting "CN=evil"`}},
-	{"… without certificates: it looks like another way to it, and is left", []meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
-		[]string{"", "node is already connected at 10.0.0.1:9000"}},
+	{
+		"… without certificates: it looks like another way to it, and is left",
+		[]meeting{dialled("10.0.0.1:9000", "", honest), dialled("10.6.6.6:9000", "", copied)},
+		[]string{"", "node is already connected at 10.0.0.1:9000"},
+	},
 	{"a certificate is more than an address", []meeting{comes("10.6.6.6", "", copied), comes("10.0.0.1", "CN=one", honest), comes("10.6.6.6", "", copied)},
 		[]string{"belongs to \"CN=one\"", "", "is already claimed by \"CN=one\""}},
 	{"a node behind NAT comes from another address than it is reached at", []meeting{dialled("10.0.0.1:9000", "", honest), comes("192.0.2.1", "", honest)},
@@ -186,7 +190,8 @@ func TestIDsOfOneIdentityAreBounded(t *testing.T) {
 	}
 }
 
-// Ten years ahead: five ids of five certificates that only connect, and five of a member that is in the list with five addresses.
+// Ten years ahead: five ids of five certificates that only connect, and five of a member that is in the list with five
+// addresses.
 func TestTimeHasOneVoicePerMember(t *testing.T) {
 	const tenYearsMS = 315_360_000_000
 	f := newFabric(t, 3)
@@ -233,7 +238,8 @@ func TestTheOwnClockIsToldWrong(t *testing.T) {
 	}
 }
 
-// provenHello is that of a node whose id was made for the subjects of its certificates, and whose origins were made of its id.
+// provenHello is that of a node whose id was made for the subjects of its certificates, and whose origins were made of
+// its id.
 func provenHello(subjects ...string) wire.Hello {
 	proof := wire.Proof{Salt: 5, Subjects: subjects}
 	h := helloOf(IDOf(proof), 7, 70)

@@ -17,7 +17,8 @@ const (
 	ackMS     = 10
 )
 
-// reportEveryMS bounds how often a dialer is told that its records are refused, and how often a repair is worth a line in the log.
+// reportEveryMS bounds how often a dialer is told that its records are refused, and how often a repair is worth a line
+// in the log.
 const reportEveryMS = 10_000
 
 // intake is the receiving half of an incoming session.
@@ -115,7 +116,12 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	z := iz.state
 	came := z.arrived(iz.origin, s.peer.id, d.Sequence, now)
 	if came.madeUp {
-		err := fmt.Errorf("frame %d of zone %q follows frame %d: the gap exceeds any journal", d.Sequence, z.info.Name, came.last)
+		err := fmt.Errorf(
+			"frame %d of zone %q follows frame %d: the gap exceeds any journal",
+			d.Sequence,
+			z.info.Name,
+			came.last,
+		)
 		n.refuse(s, err)
 		return err
 	}
@@ -124,11 +130,24 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	}
 	if came.gap && z.ready.Load() { // else it is asked when the zone is
 		if z.askFor(s, wire.TeachRequest{Zone: d.Zone, Shards: wire.All}, now) {
-			n.tell(s, Warning, "peer %s skipped frames of zone %q before %d; requesting a full resync", s.name(), z.info.Name, d.Sequence)
+			n.tell(
+				s,
+				Warning,
+				"peer %s skipped frames of zone %q before %d; requesting a full resync",
+				s.name(),
+				z.info.Name,
+				d.Sequence,
+			)
 		}
 	}
 	if came.fresh {
-		applied, err := z.shared.Apply(iz.origin, d.Sequence, d.Payload, int64(min(d.AgeMS, maxClockMS)), s.arrival(now))
+		applied, err := z.shared.Apply(
+			iz.origin,
+			d.Sequence,
+			d.Payload,
+			int64(min(d.AgeMS, maxClockMS)),
+			s.arrival(now),
+		)
 		if err != nil {
 			return fmt.Errorf("frame %d of zone %q: %w", d.Sequence, z.info.Name, err)
 		}
@@ -164,11 +183,20 @@ func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Readin
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: %s", iz.refused, iz.state.info.Name, s.name(), iz.whyRefused(ahead))
+	n.tell(
+		s,
+		Warning,
+		"rejected %d records of zone %q from peer %s: %s",
+		iz.refused,
+		iz.state.info.Name,
+		s.name(),
+		iz.whyRefused(ahead),
+	)
 	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
 }
 
-// whyRefused says why records were refused, and the remedy. aheadMS is how far the peer's clock is ahead now; it may have been set since.
+// whyRefused says why records were refused, and the remedy. aheadMS is how far the peer's clock is ahead now; it may
+// have been set since.
 func (iz *intakeZone) whyRefused(aheadMS int64) string {
 	const full = "the zone is full; increase the zone size"
 	if iz.ahead == 0 {
@@ -248,7 +276,11 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 			TaughtBy([]byte) (zone.Origin, bool)
 		}); ok {
 			if teacher, ok := taught.TaughtBy(t.Payload); ok && teacher != iz.origin {
-				err := impostor("resync data of zone %q claims origin %016x, which does not belong to this peer", z.info.Name, uint64(teacher))
+				err := impostor(
+					"resync data of zone %q claims origin %016x, which does not belong to this peer",
+					z.info.Name,
+					uint64(teacher),
+				)
 				n.refuse(s, err)
 				return err
 			}
@@ -287,7 +319,11 @@ func (s *Session) theirZoneReady(body []byte, now clock.Reading) error {
 		return err
 	}
 	if r.Zone >= uint64(len(s.their.Zones)) {
-		return fmt.Errorf("peer announced zone number %d as ready; its hello listed %d zones", r.Zone, len(s.their.Zones))
+		return fmt.Errorf(
+			"peer announced zone number %d as ready; its hello listed %d zones",
+			r.Zone,
+			len(s.their.Zones),
+		)
 	}
 	s.their.Zones[r.Zone].Ready = true
 	if list := s.intake.list(); s.stage == established && list[r.Zone] != nil {

@@ -16,7 +16,8 @@ import (
 const (
 	// AloneMS is how long a node waits for a teacher before it is ready with what it has.
 	AloneMS = 5000
-	// shareShards is what is asked of a teacher at a time; another share is asked for when half is left, so the line never idles.
+	// shareShards is what is asked of a teacher at a time; another share is asked for when half is left, so the line
+	// never idles.
 	shareShards = 32
 	// stallMS is how long a teacher may take over a share: it holds 1/8 of the zone.
 	stallMS = 10_000
@@ -26,8 +27,8 @@ const (
 
 // learner is the state of the initial sync of a zone. It is unused once the zone is ready. Guarded by progress.mu.
 type learner struct {
-	// missing are the shards that no peer has sent completely. The zone becomes ready when it is empty, or when there is no peer to
-	// sync from for AloneMS.
+	// missing are the shards that no peer has sent completely. The zone becomes ready when it is empty, or when there
+	// is no peer to sync from for AloneMS.
 	missing      wire.ShardSet
 	sources      map[*Session]*source
 	aloneSinceMS int64 // monotonic; since then no ready source has existed
@@ -129,8 +130,8 @@ func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
 	}
 }
 
-// forfeitGaps gives up the frames between what was taught of each origin and what has arrived of it, also where the origin is not connected
-// just now: it is asked to teach them on its next connection. Called with mu held.
+// forfeitGaps gives up the frames between what was taught of each origin and what has arrived of it, also where the
+// origin is not connected just now: it is asked to teach them on its next connection. Called with mu held.
 func (z *zoneState) forfeitGaps(taught map[zone.Origin]uint64) {
 	for origin, in := range z.applied {
 		if in.first > taught[origin]+1 && !in.gap {
@@ -173,7 +174,14 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
 			src.stalled, src.asked = true, wire.ShardSet{}
-			n.tell(s, Warning, "peer %s sent no resync data of zone %q for %d s; asking other peers", s.name(), z.info.Name, stallMS/1000)
+			n.tell(
+				s,
+				Warning,
+				"peer %s sent no resync data of zone %q for %d s; asking other peers",
+				s.name(),
+				z.info.Name,
+				stallMS/1000,
+			)
 		}
 		if src.ready && !src.stalled {
 			teachers++
@@ -235,7 +243,8 @@ func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repair
 	return repaired
 }
 
-// metAll says whether every expected member is connected in both directions, and has offered its zones since those of this node changed.
+// metAll says whether every expected member is connected in both directions, and has offered its zones since those of
+// this node changed.
 func (n *Node) metAll() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

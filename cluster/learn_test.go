@@ -20,7 +20,8 @@ func (h *host) checkKeys(keys int, want int64) {
 	}
 }
 
-// One of the two teachers lags behind the other. What it has not seen arrives with the other's journal, and counts once.
+// One of the two teachers lags behind the other. What it has not seen arrives with the other's journal, and counts
+// once.
 func TestTaughtByOneThatLags(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -140,7 +141,8 @@ func (h *host) hasSources(n int) bool {
 	return false
 }
 
-// A peer that does not read overruns its buffers while connected. The others are not slowed; it is taught when it reads again.
+// A peer that does not read overruns its buffers while connected. The others are not slowed; it is taught when it reads
+// again.
 func TestSlowPeerIsTaughtAndSlowsNobody(t *testing.T) {
 	f := newFabric(t, 3)
 	f.settle(1000, "ready", f.ready)

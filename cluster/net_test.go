@@ -121,7 +121,8 @@ func (h *host) start() {
 	h.node.Expect(len(h.members))
 }
 
-// restartAhead starts a host again with its clock so far ahead: it was wrong all along, and nobody can know which one is right.
+// restartAhead starts a host again with its clock so far ahead: it was wrong all along, and nobody can know which one
+// is right.
 func (f *fabric) restartAhead(i int, ms int64) {
 	f.hosts[i].crash()
 	f.step(10)

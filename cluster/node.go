@@ -41,14 +41,15 @@ type Node struct {
 	// origins are those that peers named, and clockWrong says that the local clock is far from cluster time.
 	origins    map[zone.Origin]holder
 	clockWrong bool
-	// heldMS is what was told of a clock that was set. highestMS is the latest cluster time that may be in stamps, less the monotonic clock, and
-	// aheadFromMS the first stamp since it was that.
+	// heldMS is what was told of a clock that was set. highestMS is the latest cluster time that may be in stamps, less
+	// the monotonic clock, and aheadFromMS the first stamp since it was that.
 	heldMS, highestMS, aheadFromMS int64
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
 	changes    uint64 // of who is connected
-	// lostMS is when a connection was lost last, heardMS when that peer had been heard of, by cluster time; at first when the node began.
+	// lostMS is when a connection was lost last, heardMS when that peer had been heard of, by cluster time; at first
+	// when the node began.
 	lostMS, heardMS int64
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
@@ -62,8 +63,8 @@ type zoneTable struct {
 	byName map[string]*zoneState
 }
 
-// traffic counts what the API calls msgs and bytes: every frame from and to a peer, heartbeats and acknowledgements too, so that figures which
-// stand still mean a connection that does.
+// traffic counts what the API calls msgs and bytes: every frame from and to a peer, heartbeats and acknowledgements
+// too, so that figures which stand still mean a connection that does.
 type traffic struct {
 	bytesIn, bytesOut, msgsIn, msgsOut atomic.Int64
 }
@@ -75,8 +76,12 @@ const zoneTickEveryMS = 100
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold, driver: config.Driver,
-		peers: make(map[NodeID]*peer), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
-		origins: make(map[zone.Origin]holder), proof: config.Proof, kinds: config.Kinds, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
+		peers: make(
+			map[NodeID]*peer,
+		), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
+		origins: make(
+			map[zone.Origin]holder,
+		), proof: config.Proof, kinds: config.Kinds, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
 	}
 	n.lostMS, n.heardMS = now.WallMS, now.WallMS
 	n.table.Store(&zoneTable{})
@@ -86,9 +91,10 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	return n, nil
 }
 
-// Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its settings.
-// Peers are told on the connections that stand which zones came and went. Where more of the hello would be another one, or a peer cannot follow,
-// sessions are ended with the request to connect again at once; they resume where they were. ID, Incarnation, Driver and Kinds cannot change.
+// Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its
+// settings. Peers are told on the connections that stand which zones came and went. Where more of the hello would be
+// another one, or a peer cannot follow, sessions are ended with the request to connect again at once; they resume where
+// they were. ID, Incarnation, Driver and Kinds cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err
@@ -137,7 +143,8 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	origin := originOf(n.id, n.incarnation, info.Name, info.Incarnation)
 	shared.SetOrigin(origin)
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
-	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs twice.
+	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs
+	// twice.
 	preloaded := !info.Kind.Sums && shared.Stats().Records > 0
 	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, preloaded, now)}
 	shared.OnDirty(func(urgent bool) {
@@ -191,7 +198,8 @@ func (n *Node) flushZones(now clock.Reading) {
 	}
 }
 
-// markLeft asks for another flush where changes came while the last one ran: their dirty list was not empty, so they called nobody.
+// markLeft asks for another flush where changes came while the last one ran: their dirty list was not empty, so they
+// called nobody.
 func (n *Node) markLeft() {
 	for _, z := range n.table.Load().list {
 		if z.shared.Stats().Pending > 0 && !n.pace.dirty.Swap(true) {
@@ -286,12 +294,15 @@ func (n *Node) event(kind EventKind, format string, args ...any) {
 	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...)})
 }
 
-// tell reports what a session's peer caused: the driver writes a few lines of each reason, which is the format, and counts the rest.
+// tell reports what a session's peer caused: the driver writes a few lines of each reason, which is the format, and
+// counts the rest.
 func (n *Node) tell(s *Session, kind EventKind, format string, args ...any) {
 	n.tellOf(s, format, kind, format, args...)
 }
 
 // tellOf is tell with a reason of its own.
 func (n *Node) tellOf(s *Session, reason string, kind EventKind, format string, args ...any) {
-	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...), About: s.identity.key + " " + reason})
+	n.driver.Event(
+		Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...), About: s.identity.key + " " + reason},
+	)
 }

@@ -17,7 +17,8 @@ func TestKeyReachesTheOthers(t *testing.T) {
 	f.settle(20, "deleted everywhere", func() bool { return f.hosts[0].get("colour") == "" && f.hosts[1].get("colour") == "" })
 }
 
-// Three nodes count 1,000 requests each on one key; meanwhile a connection breaks and a newcomer comes. All count 3,000.
+// Three nodes count 1,000 requests each on one key; meanwhile a connection breaks and a newcomer comes. All count
+// 3,000.
 func TestCountsAddUpThroughReconnectAndNewcomer(t *testing.T) {
 	for seed := range 20 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

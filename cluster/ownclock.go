@@ -7,11 +7,13 @@ import (
 	"starling/zone"
 )
 
-// This node's own clock. A monotonic clock beside it tells when it is set; then the node is the one that yields: it goes on as if the clock had not been
-// set, unless its peers' clocks say that it is right now and was wrong before. A node that has never met a peer follows its clock: that is all
-// there is. So one clock that is set moves no other node, nor do two clocks out of two that are set one after the other leave them apart.
+// This node's own clock. A monotonic clock beside it tells when it is set; then the node is the one that yields: it
+// goes on as if the clock had not been set, unless its peers' clocks say that it is right now and was wrong before. A
+// node that has never met a peer follows its clock: that is all there is. So one clock that is set moves no other node,
+// nor do two clocks out of two that are set one after the other leave them apart.
 
-// ownStepMS is from when a change of the wall clock against the monotonic one counts as a step. What is less is drift, and followed.
+// ownStepMS is from when a change of the wall clock against the monotonic one counts as a step. What is less is drift,
+// and followed.
 const ownStepMS = 500
 
 // ownClock is the wall clock less the monotonic one, and how much of that was set and is not followed.
@@ -51,8 +53,8 @@ func (c *clocks) hold(own ownClock) *ownClock {
 	return &own
 }
 
-// confirmed says whether the peers' clocks, as they are set, are nearer to this node's as it is set than as it was. Of two middle ones the nearer to
-// what it was counts. Called with mu held.
+// confirmed says whether the peers' clocks, as they are set, are nearer to this node's as it is set than as it was. Of
+// two middle ones the nearer to what it was counts. Called with mu held.
 func (c *clocks) confirmed(own *ownClock) bool {
 	if len(c.voices) == 0 {
 		return false
@@ -79,8 +81,8 @@ func (c *clocks) heldMS() int64 {
 	return 0
 }
 
-// watchClock tells the operator what becomes of a clock that is set, and stamps anew what a cluster time of before has stamped too far ahead, before peers
-// refuse it.
+// watchClock tells the operator what becomes of a clock that is set, and stamps anew what a cluster time of before has
+// stamped too far ahead, before peers refuse it.
 func (n *Node) watchClock(now clock.Reading) {
 	n.mu.Lock()
 	members := n.expected
@@ -102,8 +104,12 @@ func (n *Node) watchClock(now clock.Reading) {
 	}
 	n.mu.Unlock()
 	if news {
-		n.event(Warning, "this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following cluster time. "+
-			"Correct this clock, or set the peers' clocks too", apart(heldMS))
+		n.event(
+			Warning,
+			"this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following cluster time. "+
+				"Correct this clock, or set the peers' clocks too",
+			apart(heldMS),
+		)
 	}
 	if followed {
 		n.event(Notice, "this node's clock agrees with its peers' clocks again; following it")

@@ -8,8 +8,8 @@ import (
 // peer is what is remembered of another node, across its connections. Guarded by Node.mu.
 type peer struct {
 	id NodeID
-	// reached and brought are what is known of its two sides, the one that this node dialled and the one that dialled; metBy is the identity
-	// that the first connection proved. origins belong to it, the oldest first.
+	// reached and brought are what is known of its two sides, the one that this node dialled and the one that dialled;
+	// metBy is the identity that the first connection proved. origins belong to it, the oldest first.
 	reached, brought identity
 	metBy            string
 	origins          []zone.Origin
@@ -58,8 +58,8 @@ func (p *peer) pushes() bool {
 	return false
 }
 
-// isMet says whether sessions stand in both directions, none about to end, and the peer has offered its zones since those of this node changed.
-// Called with Node.mu held.
+// isMet says whether sessions stand in both directions, none about to end, and the peer has offered its zones since
+// those of this node changed. Called with Node.mu held.
 func (p *peer) isMet() bool {
 	met := false
 	for _, s := range p.in {
@@ -72,8 +72,9 @@ func (p *peer) isMet() bool {
 	return met && p.out != nil && p.out.Ended() == nil
 }
 
-// forgetLongestGone makes room for another peer, of one identity or, where that is "", of any: an id names one start of a process, so one that
-// starts over and over would fill the memory, and lock out whoever comes next. It fails when nobody is gone. Called with Node.mu held.
+// forgetLongestGone makes room for another peer, of one identity or, where that is "", of any: an id names one start of
+// a process, so one that starts over and over would fill the memory, and lock out whoever comes next. It fails when
+// nobody is gone. Called with Node.mu held.
 func (n *Node) forgetLongestGone(who string, now clock.Reading) bool {
 	var longest *peer
 	for _, p := range n.peers {
@@ -96,8 +97,8 @@ func (n *Node) gone(p *peer, now clock.Reading) bool {
 // stands says whether there is a session in either direction. Called with Node.mu held.
 func (p *peer) stands() bool { return p.out != nil || len(p.in) > 0 }
 
-// forgetPeers drops peers that have been gone for long, and those whose address another node has: the operator should see that the one
-// member was lost and came back, not a lost peer for each time that it was started.
+// forgetPeers drops peers that have been gone for long, and those whose address another node has: the operator should
+// see that the one member was lost and came back, not a lost peer for each time that it was started.
 func (n *Node) forgetPeers(now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -19,7 +19,8 @@ func (h *host) startAs(id NodeID) {
 	h.node.Expect(len(h.members))
 }
 
-// The operator is asked about members: one that was started three times is one that came back, not one connected and three lost.
+// The operator is asked about members: one that was started three times is one that came back, not one connected and
+// three lost.
 func TestARestartedMemberIsShownOnce(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

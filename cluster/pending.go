@@ -12,7 +12,8 @@ type seen struct {
 	merged int64       // records that this node had from others
 }
 
-// atLeast is how many records of a zone with so many a peer lacks that has some share of its shards, at least one where there are any.
+// atLeast is how many records of a zone with so many a peer lacks that has some share of its shards, at least one where
+// there are any.
 func atLeast(records int64, shards int) int64 {
 	if shards == 0 {
 		return 0
@@ -20,8 +21,9 @@ func atLeast(records int64, shards int) int64 {
 	return max(records*int64(shards)/zone.Shards, min(records, 1))
 }
 
-// lacks tells how many records a connected peer lacks: those in frames that it has not acknowledged, those of shards that are still to be taught,
-// and where the two have been compared and differ, those of the shards that do. Called with Session.mu held.
+// lacks tells how many records a connected peer lacks: those in frames that it has not acknowledged, those of shards
+// that are still to be taught, and where the two have been compared and differ, those of the shards that do. Called
+// with Session.mu held.
 func (s *Session) lacks(pz *pushZone, now clock.Reading) int64 {
 	z := pz.state
 	records := z.shared.Stats().Records
@@ -53,7 +55,8 @@ func (n *Node) differing(p *peer, z *zoneState, now clock.Reading) int {
 	return 0
 }
 
-// seenByPeer is how far the peer has come with each zone. Where it is being taught, or repaired, that is not known. Called with mu held.
+// seenByPeer is how far the peer has come with each zone. Where it is being taught, or repaired, that is not known.
+// Called with mu held.
 func (s *Session) seenByPeer() map[string]seen {
 	all := make(map[string]seen, len(s.push.zones))
 	for _, pz := range s.push.zones {
@@ -64,7 +67,8 @@ func (s *Session) seenByPeer() map[string]seen {
 	return all
 }
 
-// lackedBy tells how many records a peer that is not connected lacks. Where that is not known, it may lack all. Called with Node.mu held.
+// lackedBy tells how many records a peer that is not connected lacks. Where that is not known, it may lack all. Called
+// with Node.mu held.
 func (p *peer) lackedBy(z *zoneState, records int64) int64 {
 	at, known := p.seen[z.info.Name]
 	journal := z.shared.Journal()
@@ -74,15 +78,16 @@ func (p *peer) lackedBy(z *zoneState, records int64) int64 {
 	return min(journal.RecordsAfter(at.acked)+z.merged.Load()-at.merged, records)
 }
 
-// Absent adds to a status what the members at these addresses lack, none of which is connected: what is known of the peer that was last met
-// there, else everything. An empty address is a member of which not even that is known.
+// Absent adds to a status what the members at these addresses lack, none of which is connected: what is known of the
+// peer that was last met there, else everything. An empty address is a member of which not even that is known.
 func (n *Node) Absent(status *Status, addresses []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, address := range addresses {
 		var last *peer
 		for _, p := range n.peers {
-			if address != "" && p.outAddress == address && p.out == nil && (last == nil || p.lastSeenMS > last.lastSeenMS) {
+			if address != "" && p.outAddress == address && p.out == nil &&
+				(last == nil || p.lastSeenMS > last.lastSeenMS) {
 				last = p
 			}
 		}

@@ -27,7 +27,8 @@ func TestPendingCountsRecords(t *testing.T) {
 	f.settle(1000, "drained", drained)
 }
 
-// TestPendingWhileAPeerIsTaught: what it is still to be taught is pending although no frame of the journal waits for it.
+// TestPendingWhileAPeerIsTaught: what it is still to be taught is pending although no frame of the journal waits for
+// it.
 func TestPendingWhileAPeerIsTaught(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)

@@ -31,7 +31,8 @@ type progress struct {
 	// merged are the records that came from others and were taken.
 	merged atomic.Int64
 
-	// content is what the zone held when all members last agreed, changedMS when that was last something else (monotonic). Guarded by Node.mu.
+	// content is what the zone held when all members last agreed, changedMS when that was last something else
+	// (monotonic). Guarded by Node.mu.
 	content   content
 	changedMS int64
 
@@ -62,12 +63,17 @@ const maxOrigins = wire.MaxFrontier
 func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
 	return &progress{
 		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow), asking: make(map[*Session]*asking),
-		learner: learner{missing: wire.All, sources: make(map[*Session]*source), aloneSinceMS: now.MonoMS, settledMS: now.MonoMS},
+		learner: learner{
+			missing:      wire.All,
+			sources:      make(map[*Session]*source),
+			aloneSinceMS: now.MonoMS,
+			settledMS:    now.MonoMS,
+		},
 	}
 }
 
-// inflowOf finds or makes the memory of an origin, which a node brings. One that has more lives than a node has forgets its own oldest.
-// Called with mu held.
+// inflowOf finds or makes the memory of an origin, which a node brings. One that has more lives than a node has forgets
+// its own oldest. Called with mu held.
 func (p *progress) inflowOf(origin zone.Origin, by NodeID, now clock.Reading) *inflow {
 	in := p.applied[origin]
 	if in == nil {
@@ -102,8 +108,8 @@ func (p *progress) forgetOldest(by NodeID) {
 	delete(p.applied, oldest)
 }
 
-// begins notes who brings an origin from now on, and says where its journal should go on. Where somebody else brought it before, that was no
-// journal of it: it goes on where others had got to.
+// begins notes who brings an origin from now on, and says where its journal should go on. Where somebody else brought
+// it before, that was no journal of it: it goes on where others had got to.
 func (z *zoneState) begins(origin zone.Origin, by NodeID, who identity, now clock.Reading) uint64 {
 	z.mu.Lock()
 	in := z.inflowOf(origin, by, now)
@@ -122,7 +128,10 @@ func (p *progress) resume(origin zone.Origin) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if in := p.applied[origin]; in != nil && in.last > 0 {
-		return min(in.last+1, zone.MaxSequence-1) // beyond that the origin could not read it; it is ahead of any journal, so it overran
+		return min(
+			in.last+1,
+			zone.MaxSequence-1,
+		) // beyond that the origin could not read it; it is ahead of any journal, so it overran
 	}
 	if !p.ready.Load() {
 		return 0
@@ -130,8 +139,8 @@ func (p *progress) resume(origin zone.Origin) uint64 {
 	return 1
 }
 
-// frontier is what a teacher has applied of each origin, its own journal included. Of one whose frames it lacks it knows nothing: who is
-// taught is to have them from the origin.
+// frontier is what a teacher has applied of each origin, its own journal included. Of one whose frames it lacks it
+// knows nothing: who is taught is to have them from the origin.
 func (z *zoneState) frontier() []wire.Applied {
 	z.mu.Lock()
 	defer z.mu.Unlock()

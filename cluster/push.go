@@ -28,13 +28,13 @@ type pusher struct {
 	hasteMS    int64  // the least gap before digests that do not wait for their turn
 }
 
-// pushZone is the replication progress of one peer for one zone: its cursor into the journal, and the full pass in progress.
-// acked < cursor always holds; the frames between are in flight. Neither goes back while the session lasts.
+// pushZone is the replication progress of one peer for one zone: its cursor into the journal, and the full pass in
+// progress. acked < cursor always holds; the frames between are in flight. Neither goes back while the session lasts.
 type pushZone struct {
 	state *zoneState
 	index uint64 // of the zone in this node's hello; it never changes
-	// cursor is the next frame to send. If the journal no longer has it, the peer was overrun: the cursor jumps ahead, and the gap is
-	// announced with lost-to before any later frame.
+	// cursor is the next frame to send. If the journal no longer has it, the peer was overrun: the cursor jumps ahead,
+	// and the gap is announced with lost-to before any later frame.
 	cursor uint64
 	acked  uint64 // the last acknowledged frame
 	// compared is the content that the digests sent last are of.
@@ -103,8 +103,8 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	return overrun
 }
 
-// oldestForLate is the oldest frame kept that may go to who comes late: one from before a deletion that is forgotten by now could bring back what
-// was deleted.
+// oldestForLate is the oldest frame kept that may go to who comes late: one from before a deletion that is forgotten by
+// now could bring back what was deleted.
 func (z *zoneState) oldestForLate() uint64 {
 	journal := z.shared.Journal()
 	tail, head := journal.Tail(), journal.Head()
@@ -118,8 +118,9 @@ func (z *zoneState) oldestForLate() uint64 {
 	}))
 }
 
-// overrun gives up the frames before the journal's head. What the peer lacks of registers is found by repair; else everything is
-// taught: costs in the lost frames are forfeited by the peer, but the levels it is taught contain most of them. Called with mu held.
+// overrun gives up the frames before the journal's head. What the peer lacks of registers is found by repair; else
+// everything is taught: costs in the lost frames are forfeited by the peer, but the levels it is taught contain most of
+// them. Called with mu held.
 func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
 	pz.acked = pz.cursor - 1 // what is given up will be acknowledged by nobody
@@ -132,8 +133,9 @@ func (s *Session) overrun(pz *pushZone) {
 	pz.begin.LostTo = pz.cursor
 }
 
-// leavesToRepair says whether repair is to bring a peer what was in a zone before its journal began. It tells what is missing there from what
-// was deleted while this node was away; teaching would bring it back. The two need not be ready yet.
+// leavesToRepair says whether repair is to bring a peer what was in a zone before its journal began. It tells what is
+// missing there from what was deleted while this node was away; teaching would bring it back. The two need not be ready
+// yet.
 func (n *Node) leavesToRepair(s *Session, z *zoneState) bool {
 	var sums [zone.Shards]uint64
 	_, ok := z.shared.(zone.Comparable)
@@ -142,7 +144,8 @@ func (n *Node) leavesToRepair(s *Session, z *zoneState) bool {
 
 // repairsOverruns says whether what a peer lost of a zone is left to repair. Called with mu held.
 func (s *Session) repairsOverruns(z *zoneState) bool {
-	// Whether the peer is ready is not known here: it was not when it said hello, perhaps. If it is not, it is being taught by others.
+	// Whether the peer is ready is not known here: it was not when it said hello, perhaps. If it is not, it is being
+	// taught by others.
 	var sums [zone.Shards]uint64
 	if _, ok := s.repairs(z, true); !ok || !z.shared.Digests(&sums) {
 		return false
@@ -307,8 +310,13 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
 			s.overrun(pz)
-			s.node.tell(s, Warning, "peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising zone_sync_buffers",
-				s.name(), pz.state.info.Name)
+			s.node.tell(
+				s,
+				Warning,
+				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising zone_sync_buffers",
+				s.name(),
+				pz.state.info.Name,
+			)
 			break
 		}
 		age := uint64(max(now.MonoMS-flushedMS, 0))
@@ -352,8 +360,15 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 			pz.shard = -1
 		}
 		if len(piece)+maxHeadBytes > wire.MaxFrameBytes {
-			s.node.tell(s, Problem, "shard %d of zone %q has %d bytes, too many to resync to peer %s: reduce the zone size",
-				shard, z.info.Name, len(piece), s.name())
+			s.node.tell(
+				s,
+				Problem,
+				"shard %d of zone %q has %d bytes, too many to resync to peer %s: reduce the zone size",
+				shard,
+				z.info.Name,
+				len(piece),
+				s.name(),
+			)
 			piece = nil
 		}
 		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)

@@ -9,25 +9,26 @@ import (
 	"starling/zone"
 )
 
-// Repair finds the records in which two nodes differ, whatever the reason, and sends only these. Of the two, one compares: the
-// acceptor, on digests that differ, sends a sketch of its zone; the dialer takes the difference apart, sends what the acceptor
-// lacks, and asks for what it lacks itself on the connection of the other direction. Where too much differs, sketches of ever
-// fewer shards follow, and where even one shard is hopeless, teaching.
+// Repair finds the records in which two nodes differ, whatever the reason, and sends only these. Of the two, one
+// compares: the acceptor, on digests that differ, sends a sketch of its zone; the dialer takes the difference apart,
+// sends what the acceptor lacks, and asks for what it lacks itself on the connection of the other direction. Where too
+// much differs, sketches of ever fewer shards follow, and where even one shard is hopeless, teaching.
 
 const (
 	// freshMS: what was written within it is probably on its way, and is left alone.
 	freshMS = 2000
 	// repairStallMS is how long an answer to a sketch may take: a few thousand records behind a full connection.
 	repairStallMS = 10_000
-	// repairPauseMS and repairPauseMaxMS bound the pauses between repairs that change nothing, such as of records that a peer refuses.
+	// repairPauseMS and repairPauseMaxMS bound the pauses between repairs that change nothing, such as of records that
+	// a peer refuses.
 	repairPauseMS    = 1000
 	repairPauseMaxMS = 64_000
 	// narrower is by how much the range of shards of a sketch shrinks where it was too much.
 	narrower = 4
 )
 
-// mending is the repair of one zone with one peer. This node drives it as the acceptor; at most one is active for each zone of a
-// session. The fields below active are reset when a repair starts. Guarded by the session's mu.
+// mending is the repair of one zone with one peer. This node drives it as the acceptor; at most one is active for each
+// zone of a session. The fields below active are reset when a repair starts. Guarded by the session's mu.
 type mending struct {
 	active      bool
 	fresh       bool
@@ -54,8 +55,9 @@ type memory struct {
 	loggedMS int64 // monotonic, 0 for never
 }
 
-// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared. Both are to be ready, or neither:
-// nodes that begin together have nobody to be taught by, also while they wait for a member that is away.
+// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared. Both are to
+// be ready, or neither: nodes that begin together have nobody to be taught by, also while they wait for a member that
+// is away.
 func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool) {
 	compared, ok := z.shared.(zone.Comparable)
 	if !ok || s.node.features&s.their.Features&wire.FeatureRepair == 0 {
@@ -67,8 +69,8 @@ func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool)
 	return compared, z.ready.Load()
 }
 
-// compares says whether this node is the one that compares with the session's peer: of two that push to each other the one with
-// the lower id, else both would send sketches.
+// compares says whether this node is the one that compares with the session's peer: of two that push to each other the
+// one with the lower id, else both would send sketches.
 func (s *Session) compares() (yes bool, reverse *Session) {
 	n := s.node
 	n.mu.Lock()
@@ -193,7 +195,13 @@ func (s *Session) askRepair(iz *intakeZone, compared zone.Comparable, cells int,
 		m.active = false
 		return
 	}
-	ask := wire.Sketch{Zone: iz.index, First: uint8(m.first), Last: uint8(m.last), Fresh: m.fresh, Cells: sketch.Append(nil)}
+	ask := wire.Sketch{
+		Zone:  iz.index,
+		First: uint8(m.first),
+		Last:  uint8(m.last),
+		Fresh: m.fresh,
+		Cells: sketch.Append(nil),
+	}
 	s.send(wire.TypeSketch, ask.Append(nil))
 }
 
@@ -272,7 +280,8 @@ func (m *mending) differs() bool {
 	return false
 }
 
-// teachInstead gives up: one shard alone differs in thousands of records, so the others will too. Both sides are taught what differs.
+// teachInstead gives up: one shard alone differs in thousands of records, so the others will too. Both sides are taught
+// what differs.
 func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 	m := &iz.mending
 	var rest wire.ShardSet
@@ -306,7 +315,15 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
-			n.tell(s, Info, "repaired zone %q with peer %s: received %d records, sent %d", iz.state.info.Name, s.name(), m.from, m.to)
+			n.tell(
+				s,
+				Info,
+				"repaired zone %q with peer %s: received %d records, sent %d",
+				iz.state.info.Name,
+				s.name(),
+				m.from,
+				m.to,
+			)
 			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
 		}
 	}
@@ -317,7 +334,8 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 }
 
-// settled notes that two nodes agree, but for so many records that were left alone. compared is what this node held then.
+// settled notes that two nodes agree, but for so many records that were left alone. compared is what this node held
+// then.
 func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
 	remembering, _ := z.shared.(zone.Remembering)
 	var mine content
@@ -347,7 +365,8 @@ func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared 
 	}
 }
 
-// framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are repaired too.
+// framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are
+// repaired too.
 func (n *Node) framesLost(p *peer, z *zoneState, forget bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -94,7 +94,8 @@ func TestDifferencesAreRepaired(t *testing.T) {
 	}
 }
 
-// While two nodes write all the time their digests are never the same; they are shown to agree, and what is missing is repaired.
+// While two nodes write all the time their digests are never the same; they are shown to agree, and what is missing is
+// repaired.
 func TestRepairOfABusyZone(t *testing.T) {
 	f := newFabric(t, 2)
 	f.settle(1000, "ready", f.ready)
@@ -209,8 +210,8 @@ func TestDivisionOfDifferences(t *testing.T) {
 	}
 }
 
-// BenchmarkRepair is the work of both nodes, on one core, for 1,000 differences in a million sessions, with writes going on: 10,000
-// a second on each.
+// BenchmarkRepair is the work of both nodes, on one core, for 1,000 differences in a million sessions, with writes
+// going on: 10,000 a second on each.
 func BenchmarkRepair(b *testing.B) {
 	const records, differences, writesPerMS = 1_000_000, 1000, 10
 	f := newFabric(b, 2)

@@ -64,7 +64,12 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	their := s.theirZone(pz.state)
 	lineage := lineageOf(&their)
 	d := divide(here, there, freshAtMS, gone{
-		here: s.node.goneHere(pz.state, compared, lineage, now), there: s.node.goneThere(pz.state, compared, lineage, now),
+		here: s.node.goneHere(
+			pz.state,
+			compared,
+			lineage,
+			now,
+		), there: s.node.goneThere(pz.state, compared, lineage, now),
 	})
 	if len(d.buryHere)+len(d.buryThere) > 0 {
 		s.bury(pz, compared, d, now)
@@ -92,9 +97,10 @@ type gone struct{ here, there int64 }
 // never is far from the time of any stamp.
 const never = -1 << 40
 
-// divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told by
-// their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by a clock that is
-// ahead, nobody knows when it was written. What only one side has and both had, at a time that gone says, was deleted by the other.
+// divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told
+// by their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by
+// a clock that is ahead, nobody knows when it was written. What only one side has and both had, at a time that gone
+// says, was deleted by the other.
 func divide(here, there []zone.Element, freshAtMS int64, gone gone) (d division) {
 	fresh := func(e *zone.Element) bool {
 		return e != nil && e.MS() > freshAtMS-freshMS && e.MS() <= freshAtMS+freshMS
@@ -138,7 +144,8 @@ func divide(here, there []zone.Element, freshAtMS int64, gone gone) (d division)
 
 func sortElements(list []zone.Element) { slices.SortFunc(list, zone.Element.Compare) }
 
-// reverse finds the session on which the peer of an outgoing one pushes to this node, and the zone's index there. Called with mu held.
+// reverse finds the session on which the peer of an outgoing one pushes to this node, and the zone's index there.
+// Called with mu held.
 func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
 	n := s.node
 	n.mu.Lock()
@@ -155,7 +162,8 @@ func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
 	return nil, 0
 }
 
-// want asks the peer to push records; it returns of how many it was asked. A node that does not push to this one is asked nothing.
+// want asks the peer to push records; it returns of how many it was asked. A node that does not push to this one is
+// asked nothing.
 func (s *Session) want(z *zoneState, elements []zone.Element) uint64 {
 	back, index := s.reverse(z)
 	if back == nil {

@@ -2,8 +2,8 @@ package cluster
 
 import "starling/lib/clock"
 
-// A sketch of some shards is made of each record in them, for a peer that asks with a few bytes or answers with fewer. So there is a budget: a repair of
-// a whole zone, narrowed down as far as it goes, visits each shard four times.
+// A sketch of some shards is made of each record in them, for a peer that asks with a few bytes or answers with fewer.
+// So there is a budget: a repair of a whole zone, narrowed down as far as it goes, visits each shard four times.
 
 const (
 	// sketchShardsMost is what may be visited at once: two such repairs.

@@ -33,8 +33,9 @@ type ZoneStatus struct {
 	Digest string `json:"digest,omitempty"`
 	// Agreement is the worst of all connected peers': see Agreement.State. It is "alone" without any.
 	Agreement string `json:"agreement,omitempty"`
-	// RecordBytes and TombstoneBytes are what the records, and the Tombstones of deleted ones, take of the zone's memory. Tombstones give way to
-	// records. GaveUp are those that did before their time; who was away since is told otherwise what was deleted.
+	// RecordBytes and TombstoneBytes are what the records, and the Tombstones of deleted ones, take of the zone's
+	// memory. Tombstones give way to records. GaveUp are those that did before their time; who was away since is told
+	// otherwise what was deleted.
 	RecordBytes    int64 `json:"record_bytes"`
 	Tombstones     int64 `json:"tombstones"`
 	TombstoneBytes int64 `json:"tombstone_bytes"`
@@ -92,8 +93,9 @@ type PeerStatus struct {
 
 // Agreement is the last comparison of one zone with one peer.
 type Agreement struct {
-	// State is "agree", "differ", "full, not comparable" where one of the two zones lacks records for want of room, or "unknown": not compared since the
-	// last write here, or in the last round, or the peer has been silent for two heartbeats.
+	// State is "agree", "differ", "full, not comparable" where one of the two zones lacks records for want of room, or
+	// "unknown": not compared since the last write here, or in the last round, or the peer has been silent for two
+	// heartbeats.
 	State string `json:"state"`
 	// DifferingShards of 256; a few are normal while records are on their way.
 	DifferingShards int `json:"differing_shards"`
@@ -167,7 +169,10 @@ func connectedState(pushing, accepted bool) string {
 // status tells of one zone; pending are the records that the slowest peer lacks.
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
-		RecordsPending: min(stats.Pending+pending, stats.Records), RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
+		RecordsPending: min(
+			stats.Pending+pending,
+			stats.Records,
+		), RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
 		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes, GaveUp: stats.GaveUp,
 		Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,

@@ -2,10 +2,10 @@ package cluster
 
 import "starling/lib/clock"
 
-// steady tells what the monotonic clock of a session's peer shows now. What ends, ends by its sender's: no clock that is set, and no time that
-// records spend on their way, changes how long they have still to live. The tokens of heartbeats are readings of that clock; half of the round trip is
-// added. The quickest one counts, of the last steadyWindowMS at least: a node that was stopped reads late, and two clocks do not run equally
-// fast for ever.
+// steady tells what the monotonic clock of a session's peer shows now. What ends, ends by its sender's: no clock that
+// is set, and no time that records spend on their way, changes how long they have still to live. The tokens of
+// heartbeats are readings of that clock; half of the round trip is added. The quickest one counts, of the last
+// steadyWindowMS at least: a node that was stopped reads late, and two clocks do not run equally fast for ever.
 type steady struct {
 	best, before beatOf
 	sinceMS      int64 // monotonic, of the window of best
@@ -19,10 +19,11 @@ type beatOf struct {
 
 const (
 	steadyWindowMS = 30_000
-	// steadyForMS is how long what is known outlives the connection: clocks that differ by 100 ppm are 60 ms further apart then.
+	// steadyForMS is how long what is known outlives the connection: clocks that differ by 100 ppm are 60 ms further
+	// apart then.
 	steadyForMS = 600_000
-	// unsteadyRTTMS is the longest round trip of a greeting with a peer of which nothing is known yet: half of it may be the error of all ends that
-	// are taken from it before the next heartbeat.
+	// unsteadyRTTMS is the longest round trip of a greeting with a peer of which nothing is known yet: half of it may
+	// be the error of all ends that are taken from it before the next heartbeat.
 	unsteadyRTTMS = 3000
 )
 
@@ -60,8 +61,9 @@ func (c *steady) senderMS(now clock.Reading) int64 {
 	return max(now.MonoMS-beat.apartMS, 1)
 }
 
-// heardSteady takes a heartbeat of a peer that pushes, and says whether its clock is known well enough to take records. Where the greeting was slow it is
-// to be made again, once: the network may be as slow as that. What is known outlives the connection. Called with mu held.
+// heardSteady takes a heartbeat of a peer that pushes, and says whether its clock is known well enough to take records.
+// Where the greeting was slow it is to be made again, once: the network may be as slow as that. What is known outlives
+// the connection. Called with mu held.
 func (s *Session) heardSteady(tokenMS uint64, rttMS int64, now clock.Reading) (known bool) {
 	s.steady.heard(tokenMS, rttMS, now)
 	n := s.node

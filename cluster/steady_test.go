@@ -6,7 +6,8 @@ import (
 	"starling/lib/clock"
 )
 
-// What a peer's clock shows is known by the quickest heartbeat of the last minute: one that was read late, by a host that stood still, tells nothing new.
+// What a peer's clock shows is known by the quickest heartbeat of the last minute: one that was read late, by a host
+// that stood still, tells nothing new.
 func TestThePeersSteadyClockIsKnown(t *testing.T) {
 	const apartMS = 5_000_000 // of the two monotonic clocks
 	at := func(ms int64) clock.Reading { return clock.Reading{MonoMS: apartMS + ms} }
@@ -41,8 +42,8 @@ func TestThePeersSteadyClockIsKnown(t *testing.T) {
 	}
 }
 
-// A record that stood in a new connection, behind the first heartbeat, ends when it should: the peer's clock is known from the connection before, or, where
-// nothing is known, the connection is made again.
+// A record that stood in a new connection, behind the first heartbeat, ends when it should: the peer's clock is known
+// from the connection before, or, where nothing is known, the connection is made again.
 func TestRecordsThatComeLateEndInTime(t *testing.T) {
 	for name, known := range map[string]bool{"met before": true, "not met before": false} {
 		f := newFabric(t, 2)

@@ -14,8 +14,8 @@ var (
 	swarmRuns = flag.Int("swarm.runs", 25, "how many seeds to run")
 )
 
-// swarm breaks a cluster at random, in ways after which nothing may be lost: connections are cut mid-frame and stall, nodes
-// are cut off from each other, and newcomers arrive, all within what the journals' rings hold.
+// swarm breaks a cluster at random, in ways after which nothing may be lost: connections are cut mid-frame and stall,
+// nodes are cut off from each other, and newcomers arrive, all within what the journals' rings hold.
 type swarm struct {
 	*fabric
 	rand    *rand.Rand

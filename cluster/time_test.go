@@ -102,8 +102,8 @@ func TestAMajorityOfClocksIsFollowed(t *testing.T) {
 	}
 }
 
-// Cluster time that goes back leaves stamps behind that peers would refuse. They are stamped anew at once, before a peer sees them; and what was
-// agreed until a time that is yet to come does not count as deleted when it is written.
+// Cluster time that goes back leaves stamps behind that peers would refuse. They are stamped anew at once, before a
+// peer sees them; and what was agreed until a time that is yet to come does not count as deleted when it is written.
 func TestTimeThatGoesBackLeavesNothingAhead(t *testing.T) {
 	f := newFabric(t, 2)
 	f.block(0, 1)
@@ -135,7 +135,8 @@ func TestTimeThatGoesBackLeavesNothingAhead(t *testing.T) {
 	}
 }
 
-// A node whose clock is an hour ahead takes the others' time, so what it writes is accepted and does not beat later writes.
+// A node whose clock is an hour ahead takes the others' time, so what it writes is accepted and does not beat later
+// writes.
 func TestWrongClockDoesNotPoison(t *testing.T) {
 	f := newFabric(t, 3)
 	f.hosts[1].skewMS = 3_600_000
@@ -147,7 +148,8 @@ func TestWrongClockDoesNotPoison(t *testing.T) {
 	f.settle(20, "replaced", func() bool { return f.hosts[1].get("k") == "later" && f.hosts[0].get("k") == "later" })
 }
 
-// What was stamped ahead before the node knew better is refused, and its sender told why; it sends it again, stamped right.
+// What was stamped ahead before the node knew better is refused, and its sender told why; it sends it again, stamped
+// right.
 func TestSenderOfFutureStampsIsTold(t *testing.T) {
 	f := newFabric(t, 3)
 	odd := f.hosts[2]

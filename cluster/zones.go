@@ -8,11 +8,13 @@ import (
 	"starling/lib/clock"
 )
 
-// A reload may add zones, take some away, or begin one anew. Each connection that stands is told: the dialer changes its list with Zones, the acceptor
-// says with Shares what it takes. An index lives once: from its offer, in the hello or a Zones, until either side takes the zone away. So frames
-// that cross with a change are about an index that is retired, and are dropped; none can be taken for one of another zone or another life of it.
+// A reload may add zones, take some away, or begin one anew. Each connection that stands is told: the dialer changes
+// its list with Zones, the acceptor says with Shares what it takes. An index lives once: from its offer, in the hello
+// or a Zones, until either side takes the zone away. So frames that cross with a change are about an index that is
+// retired, and are dropped; none can be taken for one of another zone or another life of it.
 
-// offers is what the dialer of a session has named, by index; nil is retired. It is replaced, not changed: announceReady reads it without locks.
+// offers is what the dialer of a session has named, by index; nil is retired. It is replaced, not changed:
+// announceReady reads it without locks.
 type offers struct{ list []*zoneState }
 
 // wire is the table as a hello tells it.
@@ -27,7 +29,9 @@ func (z *zoneState) wire() wire.Zone {
 	return wire.Zone{
 		Name: z.info.Name, Kind: z.info.Kind.Number, Expression: z.info.Expression,
 		Bytes: uint64(z.info.Bytes), TimeoutMS: uint64(z.info.TimeoutMS), RateMilli: uint64(z.info.RateMilli),
-		Origin: uint64(z.origin), Incarnation: z.info.Incarnation, Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
+		Origin: uint64(
+			z.origin,
+		), Incarnation: z.info.Incarnation, Lineage: z.told(), Ready: z.ready.Load(), Covered: z.covered(),
 	}
 }
 
@@ -66,8 +70,8 @@ func (s *Session) unlessRetired(index uint64, what string) error {
 	return fmt.Errorf("%s zone number %d, which is not shared", what, index)
 }
 
-// offer brings the list that the acceptor knows up to date. again are indexes to be offered anew, for the acceptor may take them now; where answers is
-// set it waits for the outcome, also if nothing changes. Called with mu held.
+// offer brings the list that the acceptor knows up to date. again are indexes to be offered anew, for the acceptor may
+// take them now; where answers is set it waits for the outcome, also if nothing changes. Called with mu held.
 func (s *Session) offer(again map[uint64]bool, answers bool) {
 	table := s.node.table.Load()
 	list := slices.Clone(s.offers.Load().list)
@@ -94,7 +98,10 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 	}
 	switch {
 	case len(list) > wire.MaxZones:
-		s.leave(wire.ReasonReload, fmt.Sprintf("%d zones were offered on this connection; reconnecting to restart the numbering", first))
+		s.leave(
+			wire.ReasonReload,
+			fmt.Sprintf("%d zones were offered on this connection; reconnecting to restart the numbering", first),
+		)
 		return
 	case len(change.Removed)+len(change.Added) == 0 && !answers:
 		return
@@ -107,7 +114,10 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 	s.queueMu.Unlock()
 	for i, z := range list[first:] {
 		if z.ready.Load() && !change.Added[i].Ready {
-			s.send(wire.TypeReady, wire.Ready{Zone: uint64(first + i)}.Append(nil)) // it became so meanwhile, and was announced by the list before
+			s.send(
+				wire.TypeReady,
+				wire.Ready{Zone: uint64(first + i)}.Append(nil),
+			) // it became so meanwhile, and was announced by the list before
 		}
 	}
 	s.node.driver.Wake(s)
@@ -164,7 +174,8 @@ func (s *Session) sharesChanged(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// pairAsDialer tells the operator what is not shared with the acceptor, and returns the names of what is. Called with mu held.
+// pairAsDialer tells the operator what is not shared with the acceptor, and returns the names of what is. Called with
+// mu held.
 func (s *Session) pairAsDialer(now clock.Reading) map[string]bool {
 	names := make(map[string]bool)
 	for _, z := range s.node.pair(s, s.their.Zones, now) {
@@ -223,7 +234,11 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	case !s.followsZones():
 		return nil
 	case known+len(change.Added) > wire.MaxZones:
-		return fmt.Errorf("peer offered %d zones on one connection; at most %d are allowed", known+len(change.Added), wire.MaxZones)
+		return fmt.Errorf(
+			"peer offered %d zones on one connection; at most %d are allowed",
+			known+len(change.Added),
+			wire.MaxZones,
+		)
 	}
 	for _, index := range change.Removed {
 		if index >= uint64(known) {
@@ -240,7 +255,10 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	table := n.table.Load()
 	m := wire.Shares{Known: uint64(len(s.their.Zones)), Zones: table.wire(), Resumes: resumes}
 	s.send(wire.TypeShares, m.Append(nil))
-	s.learnFrom(resumes, now) // before the answer counts: a zone that knows no source could think that nobody is there to teach it
+	s.learnFrom(
+		resumes,
+		now,
+	) // before the answer counts: a zone that knows no source could think that nobody is there to teach it
 	s.answered.Store(min(change.Answered, s.asked.Load()))
 	for _, z := range table.list {
 		n.settleReady(z, now)
@@ -251,7 +269,8 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 // hasAnswered says whether the dialer has offered what it has since this node's zones changed last.
 func (s *Session) hasAnswered() bool { return s.answered.Load() == s.asked.Load() }
 
-// forgetComparison drops what is known of how a zone compares: it is another one from now on, or its connection is as good as new.
+// forgetComparison drops what is known of how a zone compares: it is another one from now on, or its connection is as
+// good as new.
 func (n *Node) forgetComparison(p *peer, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -53,7 +53,8 @@ func (h *host) problems() (lines []string) {
 	return lines
 }
 
-// A new zone goes from node to node: no connection is made anew, nothing looks like an error, and what was written meanwhile gets everywhere.
+// A new zone goes from node to node: no connection is made anew, nothing looks like an error, and what was written
+// meanwhile gets everywhere.
 func TestAZoneIsAddedOnConnectionsThatStand(t *testing.T) {
 	f := newFabric(t, 4)
 	f.settle(1000, "ready", f.ready)
@@ -102,7 +103,8 @@ func TestAZoneIsAddedOnConnectionsThatStand(t *testing.T) {
 	}
 }
 
-// A zone that one node no longer has is left alone there, comes back as what it was or as another life of it, and counts once.
+// A zone that one node no longer has is left alone there, comes back as what it was or as another life of it, and
+// counts once.
 func TestAZoneGoesAndComesBackOnConnectionsThatStand(t *testing.T) {
 	f := newFabric(t, 3)
 	f.settle(1000, "ready", f.ready)

@@ -43,7 +43,12 @@ func (b *Bound) Err() error {
 
 // NewBinder compiles the declarations. Its errors are mistakes of the declarations themselves.
 func NewBinder(modules []*Module) (*Binder, error) {
-	b := &Binder{modules: modules, index: map[*Module]int{}, areas: make([]Context, len(modules)), byName: map[string][]*declared{}}
+	b := &Binder{
+		modules: modules,
+		index:   map[*Module]int{},
+		areas:   make([]Context, len(modules)),
+		byName:  map[string][]*declared{},
+	}
 	for i, m := range modules {
 		if m.New == nil || m.Clone == nil {
 			return nil, fmt.Errorf("module %s: New and Clone must be set", m.Name)
@@ -144,7 +149,10 @@ func (w *binding) defaults(top *Scope) {
 				continue
 			}
 			if err := w.applyDefault(top, i, d, written); err != nil {
-				w.problems = append(w.problems, &Problem{What: fmt.Sprintf("default of \"%s\" in module %s: %s", d.Name, m.Name, err)})
+				w.problems = append(
+					w.problems,
+					&Problem{What: fmt.Sprintf("default of \"%s\" in module %s: %s", d.Name, m.Name, err)},
+				)
 			}
 		}
 	}
@@ -178,10 +186,28 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 	var entries []entry
 	seen, written := map[string]bool{}, map[any]bool{}
 	for _, n := range nodes {
-		a := &Args{Words: n.Words, Node: n, First: !seen[n.Name], In: s.In, Scope: s, Env: w.env, binding: w, written: written}
+		a := &Args{
+			Words:   n.Words,
+			Node:    n,
+			First:   !seen[n.Name],
+			In:      s.In,
+			Scope:   s,
+			Env:     w.env,
+			binding: w,
+			written: written,
+		}
 		d, err := w.find(n, s.In)
 		if d != nil && n.Opens && d.OpensBlock(s.In) != Lines {
-			a.Inner = &Scope{Name: n.Name, Words: n.Words, Node: n, In: d.OpensBlock(s.In), Args: a, Parent: s, binder: w.Binder, env: w.env}
+			a.Inner = &Scope{
+				Name:   n.Name,
+				Words:  n.Words,
+				Node:   n,
+				In:     d.OpensBlock(s.In),
+				Args:   a,
+				Parent: s,
+				binder: w.Binder,
+				env:    w.env,
+			}
 			s.Inner = append(s.Inner, a.Inner)
 			entries = append(entries, entry{a.Inner, n.Block})
 		}
@@ -300,7 +326,10 @@ func (w *binding) match(d *declared, a *Args) error {
 		return err
 	}
 	if _, unknown := d.named(d.refused, a.Words); unknown == nil {
-		return fmt.Errorf("\"%s\" is not supported by starling", strings.Join(append([]string{d.Name}, a.Words...), " "))
+		return fmt.Errorf(
+			"\"%s\" is not supported by starling",
+			strings.Join(append([]string{d.Name}, a.Words...), " "),
+		)
 	}
 	return err
 }

@@ -25,8 +25,8 @@ type Directive struct {
 	OneMore bool
 	// Unsupported names parameters that nginx knows and starling does not ("service=", "quic").
 	Unsupported []string
-	// Refused is a Syntax too, of the arguments that nginx takes and starling does not: "on" of a directive whose "off" alone is
-	// accepted, because what it would switch on is not there.
+	// Refused is a Syntax too, of the arguments that nginx takes and starling does not: "on" of a directive whose "off"
+	// alone is accepted, because what it would switch on is not there.
 	Refused    string
 	Default    string // as text; it goes through Set before the file's own directives
 	DefaultDoc string // for the docs, where Default does not say it all

@@ -11,7 +11,8 @@ import (
 	"starling/conf"
 )
 
-// TestOnlyFilesAreIncluded has nobody at the other end of a pipe and a device without an end: both would stop the start.
+// TestOnlyFilesAreIncluded has nobody at the other end of a pipe and a device without an end: both would stop the
+// start.
 func TestOnlyFilesAreIncluded(t *testing.T) {
 	dir := t.TempDir()
 	pipe, socket, folder := filepath.Join(dir, "pipe"), filepath.Join(dir, "socket"), filepath.Join(dir, "folder")

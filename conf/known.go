@@ -22,7 +22,8 @@ type KnownDirective struct {
 	In     Context
 }
 
-// KnownDirectives returns the table of all that nginx 1.31 and NGINX Plus know, sorted by module. It must not be changed.
+// KnownDirectives returns the table of all that nginx 1.31 and NGINX Plus know, sorted by module. It must not be
+// changed.
 func KnownDirectives() []KnownDirective { return readKnown() }
 
 var readKnown = sync.OnceValue(func() []KnownDirective {

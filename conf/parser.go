@@ -79,7 +79,14 @@ func (p *parser) block(l *lexer, into *[]*Node) (ending, *Problem) {
 			return end, problem
 		}
 		p.order++
-		n := &Node{Name: words[0], Words: words[1:], File: l.file, Line: l.line, Opens: end == endBlockStart, order: p.order}
+		n := &Node{
+			Name:  words[0],
+			Words: words[1:],
+			File:  l.file,
+			Line:  l.line,
+			Opens: end == endBlockStart,
+			order: p.order,
+		}
 		switch {
 		case n.Opens:
 			*into = append(*into, n)
@@ -116,7 +123,12 @@ func (p *parser) inner(l *lexer, n *Node) *Problem {
 // include reads the files that an include directive names into the list in which it stands.
 func (p *parser) include(n *Node, into *[]*Node) *Problem {
 	if p.includes++; p.includes > maxIncludeDepth {
-		return At(n, "includes are nested too deeply, the limit is %d; does \"%s\" include itself?", maxIncludeDepth, n.File)
+		return At(
+			n,
+			"includes are nested too deeply, the limit is %d; does \"%s\" include itself?",
+			maxIncludeDepth,
+			n.File,
+		)
 	}
 	paths, err := p.loader.expand(n.Words[0])
 	if err != nil {

@@ -2,7 +2,8 @@ package conf_test
 
 import "testing"
 
-// TestTheEndThatFollows: a text that ends too early is told if nothing else is wrong, other problems of its form in any case.
+// TestTheEndThatFollows: a text that ends too early is told if nothing else is wrong, other problems of its form in any
+// case.
 func TestTheEndThatFollows(t *testing.T) {
 	for text, want := range map[string]string{
 		"http { server {":                      `unexpected end of file, expecting "}" in /x.conf:1`,

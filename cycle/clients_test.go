@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestClientsWaitUntilTheyAreAdmitted: they are connected by then, and are served once the process has given up its rights.
+// TestClientsWaitUntilTheyAreAdmitted: they are connected by then, and are served once the process has given up its
+// rights.
 func TestClientsWaitUntilTheyAreAdmitted(t *testing.T) {
 	h := newHost(t)
 	admit := h.Hold()

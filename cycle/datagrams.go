@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptorShare is the part of the descriptors that UDP sessions may hold: one in two. Anybody can begin a session with a forged
-// datagram, and connections, with those to their servers, need the rest.
+// descriptorShare is the part of the descriptors that UDP sessions may hold: one in two. Anybody can begin a session
+// with a forged datagram, and connections, with those to their servers, need the rest.
 const descriptorShare = 2
 
-// shareOfDescriptors is how many UDP sessions there may be. The limit is asked for each time: worker_rlimit_nofile changes it.
+// shareOfDescriptors is how many UDP sessions there may be. The limit is asked for each time: worker_rlimit_nofile
+// changes it.
 func shareOfDescriptors() int64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -22,8 +23,8 @@ func shareOfDescriptors() int64 {
 	return int64(min(limit.Cur, math.MaxInt64) / descriptorShare)
 }
 
-// bounded is a listener of datagrams whose sessions can be bounded (*packets.Listener). A Transport with connections that a stranger
-// cannot forge need not have one.
+// bounded is a listener of datagrams whose sessions can be bounded (*packets.Listener). A Transport with connections
+// that a stranger cannot forge need not have one.
 type bounded interface {
 	Share(budget *packets.Budget)
 	Limit(sessions int)

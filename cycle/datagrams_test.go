@@ -25,7 +25,8 @@ func strangers(t *testing.T, to string, count int) {
 	}
 }
 
-// TestDatagramsLeaveDescriptorsForConnections has more clients than the process has descriptors: half of these are left.
+// TestDatagramsLeaveDescriptorsForConnections has more clients than the process has descriptors: half of these are
+// left.
 func TestDatagramsLeaveDescriptorsForConnections(t *testing.T) {
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {

@@ -21,8 +21,8 @@ const quitSyncTimeout = 10 * time.Second
 // closeTimeout bounds how long a connection that was closed may take to be noticed by who serves it.
 const closeTimeout = 5 * time.Second
 
-// holdClients bounds how long clients wait in the sockets' queues while a process that has just started learns what the other
-// nodes know. A million records take half a second; past this, answering matters more.
+// holdClients bounds how long clients wait in the sockets' queues while a process that has just started learns what the
+// other nodes know. A million records take half a second; past this, answering matters more.
 const holdClients = 2 * time.Second
 
 // Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
@@ -62,15 +62,16 @@ func NewHost(o Options, files *logs.Files) *Host {
 	return h
 }
 
-// Hold lets what connects wait in the sockets' queues until admit is called: nobody is served with rights that the process is about to
-// give up. Call it before the first Run.
+// Hold lets what connects wait in the sockets' queues until admit is called: nobody is served with rights that the
+// process is about to give up. Call it before the first Run.
 func (h *Host) Hold() (admit func()) {
 	held := make(chan struct{})
 	h.admitted = held
 	return func() { close(held) }
 }
 
-// GaveUpRights says how to do what needs the rights that the process had when it started. Nil is that they are gone for good.
+// GaveUpRights says how to do what needs the rights that the process had when it started. Nil is that they are gone for
+// good.
 func (h *Host) GaveUpRights(privileged func(work func() error) error) {
 	h.privileged.Store(&privileged)
 }
@@ -83,7 +84,8 @@ func (h *Host) AsStarted(work func() error) error {
 	return work()
 }
 
-// Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be read.
+// Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be
+// read.
 func (h *Host) Test() (*Draft, error) {
 	h.testing = true
 	d, f, err := read(h.options, nil)
@@ -194,7 +196,8 @@ func (h *Host) Run(c *Cycle) error {
 	return nil
 }
 
-// clients is closed when clients may be served: at once, unless the process has just started and something is worth waiting for.
+// clients is closed when clients may be served: at once, unless the process has just started and something is worth
+// waiting for.
 func (h *Host) clients(ctx context.Context, c *Cycle) <-chan struct{} {
 	if h.Current() != nil {
 		return h.admitted
@@ -285,8 +288,8 @@ func (c *Cycle) startDraining() {
 	}
 }
 
-// drained waits for the last request and session. After the timeout (0: none), or when hurry is closed, they are ended by force.
-// What does not even end then is left behind.
+// drained waits for the last request and session. After the timeout (0: none), or when hurry is closed, they are ended
+// by force. What does not even end then is left behind.
 func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	var late <-chan time.Time
 	if timeout > 0 {
@@ -311,7 +314,10 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	select {
 	case <-done:
 	case <-time.After(closeTimeout):
-		c.log.Logf(logs.Alert, "some requests or sessions did not stop after their connections were closed; abandoning them")
+		c.log.Logf(
+			logs.Alert,
+			"some requests or sessions did not stop after their connections were closed; abandoning them",
+		)
 	}
 }
 
@@ -329,8 +335,8 @@ func (c *Cycle) closeLogs() {
 	c.plan.Logs.Close()
 }
 
-// Quit ends gracefully: no new clients, the running requests to their end, then what is due to the cluster, whose listener
-// stays until then. Closing hurry ends what still runs by force. The host is of no use afterwards.
+// Quit ends gracefully: no new clients, the running requests to their end, then what is due to the cluster, whose
+// listener stays until then. Closing hurry ends what still runs by force. The host is of no use afterwards.
 func (h *Host) Quit(hurry <-chan struct{}) {
 	c := h.Current()
 	h.closeListeners(func(l *listener) bool { return !l.last })
@@ -399,7 +405,8 @@ func (h *Host) end() {
 	h.endLife()
 }
 
-// GiveTo gives the log files, the directories of request bodies and the state files to the user that the process is about to become.
+// GiveTo gives the log files, the directories of request bodies and the state files to the user that the process is
+// about to become.
 func (h *Host) GiveTo(uid, gid int) []error {
 	return append(h.files.Chown(uid, gid), h.Current().plan.GiveTo(uid, gid)...)
 }

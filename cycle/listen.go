@@ -44,7 +44,8 @@ func (k socketKey) claim() socketKey {
 	return k
 }
 
-// listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any time.
+// listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any
+// time.
 type listener struct {
 	key     socketKey
 	options sockaddr.Options
@@ -186,7 +187,8 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 		switch {
 		case err == nil:
 			go l.expect(conn).ServeExpected(conn)
-			// Of several connections at once the first is served first: without this the scheduler would begin with the newest.
+			// Of several connections at once the first is served first: without this the scheduler would begin with the
+			// newest.
 			runtime.Gosched()
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -200,8 +202,9 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 	}
 }
 
-// expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who retires may not
-// have heard of the connection in time: then the next one gets it. Run replaces first and retires afterwards.
+// expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who
+// retires may not have heard of the connection in time: then the next one gets it. Run replaces first and retires
+// afterwards.
 func (l *listener) expect(conn net.Conn) side.Server {
 	for {
 		target := l.target.Load()

@@ -71,7 +71,8 @@ func newFamilies() (*families, error) {
 }
 
 // Read parses and binds a configuration. It opens nothing but the files of the configuration, so it serves -s as well.
-// The draft is also returned with an error, for what could be read of it. The error is a conf.Problems, the first being nginx's.
+// The draft is also returned with an error, for what could be read of it. The error is a conf.Problems, the first being
+// nginx's.
 func Read(o Options) (*Draft, error) {
 	d, _, err := read(o, nil)
 	return d, err
@@ -106,12 +107,20 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 		return nil, nil, err
 	}
 	bound := f.binder.Bind(tree, p)
-	d := &Draft{Tree: tree, Warnings: bound.Warnings, top: bound.Top, plan: p, Settings: conf.Settings[core.Settings](bound.Top, &core.Module)}
+	d := &Draft{
+		Tree:     tree,
+		Warnings: bound.Warnings,
+		top:      bound.Top,
+		plan:     p,
+		Settings: conf.Settings[core.Settings](bound.Top, &core.Module),
+	}
 	if len(bound.Problems) > 0 {
 		return d, f, bound.Problems
 	}
 	for _, z := range p.Zones.Undeclared() {
-		return d, f, conf.Problems{{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line}}
+		return d, f, conf.Problems{
+			{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line},
+		}
 	}
 	if len(d.top.All("events")) == 0 {
 		return d, f, conf.Problems{{What: "no \"events\" section in configuration", File: o.ConfPath, Line: 1}}

@@ -9,14 +9,14 @@ import (
 	"starling/zone"
 )
 
-// Go gives memory back to the system little by little, and only after its collector ran, which the garbage of an idle process does not bring about
-// for minutes. A zone that was cleared is gigabytes that other programs could use.
+// Go gives memory back to the system little by little, and only after its collector ran, which the garbage of an idle
+// process does not bring about for minutes. A zone that was cleared is gigabytes that other programs could use.
 
 const (
 	// lookEvery is how often zones are asked for their size.
 	lookEvery = time.Second
-	// giveBackFrom is what zones must have lost for a forced collection, and giveBackShare the share of what they had: the work is a walk over all
-	// that is left, so it is done for a large part only.
+	// giveBackFrom is what zones must have lost for a forced collection, and giveBackShare the share of what they had:
+	// the work is a walk over all that is left, so it is done for a large part only.
 	giveBackFrom  = 64 << 20
 	giveBackShare = 4
 
@@ -43,7 +43,8 @@ func (w *memoryWatch) look(used, from int64) bool {
 	return true
 }
 
-// watchMemory gives the memory of zones that have become smaller, and of UDP sessions that have ended, back to the system, until ctx ends.
+// watchMemory gives the memory of zones that have become smaller, and of UDP sessions that have ended, back to the
+// system, until ctx ends.
 func (h *Host) watchMemory(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

@@ -9,8 +9,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// exporterNames are the names that NGINX Plus's exporter has for the figures that starling counts, by what they begin with.
-// Those of a gauge end in "~".
+// exporterNames are the names that NGINX Plus's exporter has for the figures that starling counts, by what they begin
+// with. Those of a gauge end in "~".
 var exporterNames = map[string]string{
 	"": "connections_accepted connections_dropped connections_active~ connections_idle~ http_requests_total http_requests_current~ " +
 		"ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
@@ -27,8 +27,8 @@ var exporterNames = map[string]string{
 	"stream_limit_connection_": "passed rejected rejected_dry_run",
 }
 
-// TestMetricNamesOfTheExporter keeps dashboards made for NGINX Plus's exporter working: a figure that it has too goes by its name and type,
-// and no name with its prefix is made up.
+// TestMetricNamesOfTheExporter keeps dashboards made for NGINX Plus's exporter working: a figure that it has too goes
+// by its name and type, and no name with its prefix is made up.
 func TestMetricNamesOfTheExporter(t *testing.T) {
 	one := address(t)
 	missing := map[string]exposition.Type{}

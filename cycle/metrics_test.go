@@ -85,8 +85,9 @@ func timed(name string) bool {
 	return false
 }
 
-// TestMetricsOfEverything scrapes a node of a cluster that has all that is counted: each metric that a resource declares is there, the page is
-// well formed, and Prometheus' own linter finds nothing but the names that NGINX Plus's exporter chose.
+// TestMetricsOfEverything scrapes a node of a cluster that has all that is counted: each metric that a resource
+// declares is there, the page is well formed, and Prometheus' own linter finds nothing but the names that NGINX Plus's
+// exporter chose.
 func TestMetricsOfEverything(t *testing.T) {
 	web, own, one, two := address(t), address(t), address(t), address(t)
 	members := "zone_sync_server " + one + "; zone_sync_server " + two + ";"
@@ -103,11 +104,18 @@ func TestMetricsOfEverything(t *testing.T) {
 	var page string
 	testkit.Eventually(t, patience, func() error {
 		page = scrape(t, web)
-		return errors.Join(tells(page, "starling_nodes_agree", 0), tells(page, `starling_peer_mismatched_zones{address="`+two+`"`, 1), tells(page, `starling_zone_agrees{zone="pairs"}`, 1),
-			tells(page, `nginxplus_stream_zone_sync_status_nodes_online`, 1), tells(page, `starling_ready`, 1),
-			tells(page, `nginxplus_upstream_server_responses{code="2xx",server="`, 2), tells(page, `nginxplus_upstream_server_state{`, 1),
-			tells(page, `nginxplus_stream_upstream_server_connections{`, 1), tells(page, `starling_peer_zone_agrees{address="`+two+`"`, 1),
-			tells(page, `starling_member_reached{address="`+two+`",member="`+two+`"}`, 1))
+		return errors.Join(
+			tells(page, "starling_nodes_agree", 0),
+			tells(page, `starling_peer_mismatched_zones{address="`+two+`"`, 1),
+			tells(page, `starling_zone_agrees{zone="pairs"}`, 1),
+			tells(page, `nginxplus_stream_zone_sync_status_nodes_online`, 1),
+			tells(page, `starling_ready`, 1),
+			tells(page, `nginxplus_upstream_server_responses{code="2xx",server="`, 2),
+			tells(page, `nginxplus_upstream_server_state{`, 1),
+			tells(page, `nginxplus_stream_upstream_server_connections{`, 1),
+			tells(page, `starling_peer_zone_agrees{address="`+two+`"`, 1),
+			tells(page, `starling_member_reached{address="`+two+`",member="`+two+`"}`, 1),
+		)
 	})
 	for _, m := range declared(a) {
 		if !strings.Contains(page, "\n# TYPE "+m.Name+" "+string(m.Type)+"\n") && !timed(m.Name) {

@@ -22,8 +22,8 @@ type socket struct {
 	servers  *servers
 }
 
-// servers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard address, others
-// of its port, as in nginx: the kernel would not let both be bound.
+// servers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard
+// address, others of its port, as in nginx: the kernel would not let both be bound.
 type servers struct {
 	bound side.Server
 	exact map[netip.Addr]side.Server
@@ -72,8 +72,14 @@ func sockets(ports []side.Port) []socket {
 			out[at].sessions = max(out[at].sessions, p.MaxSessions)
 			continue
 		}
-		s := socket{key: socketKey{p.Addr, p.Options.IPv6Only && p.Addr.Addr().Is6(), network(p.Transport)}, options: p.Options, transport: p.Transport, last: p.KeepUntilLast, sessions: p.MaxSessions,
-			servers: &servers{bound: p.Server}}
+		s := socket{
+			key:       socketKey{p.Addr, p.Options.IPv6Only && p.Addr.Addr().Is6(), network(p.Transport)},
+			options:   p.Options,
+			transport: p.Transport,
+			last:      p.KeepUntilLast,
+			sessions:  p.MaxSessions,
+			servers:   &servers{bound: p.Server},
+		}
 		if s.options.Backlog == 0 {
 			s.options.Backlog = sockaddr.DefaultBacklog
 		}

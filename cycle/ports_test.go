@@ -101,7 +101,8 @@ func (r replaced) Expect() {
 
 func (r replaced) Unexpect() { *r.expected-- }
 
-// TestAReloadWhileAConnectionIsAccepted: the next configuration serves it where the one before may not have heard of it in time.
+// TestAReloadWhileAConnectionIsAccepted: the next configuration serves it where the one before may not have heard of it
+// in time.
 func TestAReloadWhileAConnectionIsAccepted(t *testing.T) {
 	l, expected := &listener{}, 0
 	l.target.Store(&servers{bound: replaced{"old", &servers{bound: named("new")}, l, &expected}})

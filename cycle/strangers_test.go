@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Who knocks at the cluster's port without a certificate is told of once a minute, with the number of times at the minute's end or when the
-// configuration goes.
+// Who knocks at the cluster's port without a certificate is told of once a minute, with the number of times at the
+// minute's end or when the configuration goes.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	h, port := newHost(t), address(t)
 	t.Cleanup(h.Stop)

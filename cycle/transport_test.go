@@ -19,8 +19,8 @@ import (
 	"starling/side"
 )
 
-// echoes is a transport for tests: each datagram is a connection, and what is written to it goes back to the sender. Its listener
-// notes who served the address when the datagram came.
+// echoes is a transport for tests: each datagram is a connection, and what is written to it goes back to the sender.
+// Its listener notes who served the address when the datagram came.
 type echoes struct {
 	network  string
 	serverOf func(net.Addr) side.Server
@@ -142,7 +142,8 @@ func TestATransportOutlivesConfigurations(t *testing.T) {
 	h.Stop()
 }
 
-// TestTransportsDoNotShareAnAddress: the system has one kind of UDP socket, whatever is spoken over it. TCP is beside it.
+// TestTransportsDoNotShareAnAddress: the system has one kind of UDP socket, whatever is spoken over it. TCP is beside
+// it.
 func TestTransportsDoNotShareAnAddress(t *testing.T) {
 	addr := sockaddr.Addr{AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}
 	h := NewHost(Options{}, logs.NewFiles("test"))

@@ -24,7 +24,8 @@ func beforeBind(options sockaddr.Options) func(network, address string, raw sysc
 	}
 }
 
-// tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with others.
+// tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with
+// others.
 func tune(socket net.Listener, options sockaddr.Options) error {
 	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 
 // setTCP sets what only TCP has, and only where it was asked for: a reload that no longer does switches it off.
 func setTCP(fd int, options sockaddr.Options, set func(fd, level, option, value int)) {
-	if deferred, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); err == nil && options.Deferred != (deferred > 0) {
+	if deferred, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); err == nil &&
+		options.Deferred != (deferred > 0) {
 		value := 0
 		if options.Deferred {
 			value = 1 // a second: the system rounds up

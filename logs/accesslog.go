@@ -10,7 +10,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// MaxAccessLine bounds one line of an access log in bytes. A request head is bounded by 4 x 8k, and a format may name it more than once.
+// MaxAccessLine bounds one line of an access log in bytes. A request head is bounded by 4 x 8k, and a format may name
+// it more than once.
 const MaxAccessLine = 64 << 10
 
 // AccessOptions are the parameters of access_log that concern its file.
@@ -40,7 +41,8 @@ type AccessLog struct {
 	packed bytes.Buffer
 }
 
-// AccessLog opens the file of an access log; the same path in one configuration is the same log. The error is in nginx's words.
+// AccessLog opens the file of an access log; the same path in one configuration is the same log. The error is in
+// nginx's words.
 func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	l.mu.Lock()
 	known := l.byPath[o.Path]
@@ -69,8 +71,8 @@ func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	return a, nil
 }
 
-// join lets another access_log write to the same file. As in nginx one without a buffer takes the other's, in either order.
-// No line may have been written yet.
+// join lets another access_log write to the same file. As in nginx one without a buffer takes the other's, in either
+// order. No line may have been written yet.
 func (a *AccessLog) join(o AccessOptions) error {
 	switch {
 	case o.BufferBytes == 0 || a.options == o:

@@ -10,7 +10,8 @@ import (
 	"starling/nginx/errno"
 )
 
-// maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: what a client sends must not fill the disk.
+// maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: what a client sends must not
+// fill the disk.
 const maxErrorLine = 2048
 
 // Target is one error_log directive.

@@ -17,8 +17,8 @@ type CacheOptions struct {
 	Valid    time.Duration // after which a path is looked at again: the file may have been moved away
 }
 
-// FileCache appends lines to files whose paths are known only when the line is. It keeps the most recently used ones open,
-// as ngx_open_cached_file does. It is safe for concurrent use.
+// FileCache appends lines to files whose paths are known only when the line is. It keeps the most recently used ones
+// open, as ngx_open_cached_file does. It is safe for concurrent use.
 type FileCache struct {
 	options CacheOptions
 
@@ -43,8 +43,8 @@ func (l *Logs) FileCache(o CacheOptions) *FileCache {
 	return c
 }
 
-// Append writes a line to the file of a path, making it if need be. What is longer than MaxAccessLine is cut. The error is in
-// nginx's words, and level is the one at which nginx logs it.
+// Append writes a line to the file of a path, making it if need be. What is longer than MaxAccessLine is cut. The error
+// is in nginx's words, and level is the one at which nginx logs it.
 func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	if len(line) > MaxAccessLine {
 		line = append(line[:MaxAccessLine-1:MaxAccessLine-1], '\n')

@@ -52,7 +52,8 @@ func (fs *Files) Echo(w io.Writer) {
 	fs.echo.Store(&w)
 }
 
-// Logs are the files that one configuration writes. They stay open until Close, or longer where another configuration has them too.
+// Logs are the files that one configuration writes. They stay open until Close, or longer where another configuration
+// has them too.
 type Logs struct {
 	files  *Files
 	mu     sync.Mutex
@@ -170,8 +171,8 @@ func (fs *Files) Reopen() []error {
 	return errs
 }
 
-// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew. It does not follow links: whoever
-// may write into the folder could have made one.
+// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew. It does
+// not follow links: whoever may write into the folder could have made one.
 func (fs *Files) Chown(uid, gid int) []error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -208,7 +209,8 @@ type file struct {
 	out    *os.File      // nil when closed
 	syslog *syslogSocket // in place of out; nil for files
 	failed atomic.Uint64
-	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error log.
+	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error
+	// log.
 	muteUntil, reportUntil int64
 	// buffered are the logs that hold lines back; they are written out before the file is opened anew.
 	buffered map[*AccessLog]bool

@@ -11,8 +11,9 @@ import (
 	"starling/nginx/errno"
 )
 
-// Sparing writes lines that others can cause, a few a minute: each kind once, and of all kinds a number. What it left out is counted at the
-// minute's end, so that neither a port scanner nor a peer that misbehaves fills the disk or hides that it was there. A log at level debug has all.
+// Sparing writes lines that others can cause, a few a minute: each kind once, and of all kinds a number. What it left
+// out is counted at the minute's end, so that neither a port scanner nor a peer that misbehaves fills the disk or hides
+// that it was there. A log at level debug has all.
 type Sparing struct {
 	log Logger
 	// lines is how many are written in a minute, and repeats how many of one kind that is no warning.
@@ -48,12 +49,14 @@ const (
 // NewSparing makes one for lines that strangers cause, who can make up their kinds.
 func NewSparing(log Logger) *Sparing { return &Sparing{log: log, lines: strangersLines, repeats: 1} }
 
-// NewSparingOfPeers makes one for lines that known peers cause: of each peer and reason one warning is written, then it is counted.
+// NewSparingOfPeers makes one for lines that known peers cause: of each peer and reason one warning is written, then it
+// is counted.
 func NewSparingOfPeers(log Logger) *Sparing {
 	return &Sparing{log: log, lines: peersLines, repeats: peersRepeats, apart: true}
 }
 
-// Logf writes a line unless one with the same key was written in this minute, or too many were. The key is who and why: a host and an error.
+// Logf writes a line unless one with the same key was written in this minute, or too many were. The key is who and why:
+// a host and an error.
 func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	if !s.log.Enabled(level) {
 		return

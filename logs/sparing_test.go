@@ -50,7 +50,8 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.take(); len(got) != 1 || got[0] != "[error] suppressed 19980 similar messages in the last minute; the last one: not the protocol, client: 9999" {
+		if got := log.take(); len(got) != 1 ||
+			got[0] != "[error] suppressed 19980 similar messages in the last minute; the last one: not the protocol, client: 9999" {
 			t.Errorf("the sum: %q", got)
 		}
 		s.Logf(logs.Error, "10.0.0.1 no certificate", "again")
@@ -70,7 +71,8 @@ func TestWhatWasLeftOutIsToldAtTheEnd(t *testing.T) {
 		s.Logf(logs.Error, "a", "twice, %s", strings.Repeat("x", 5000))
 		s.Close()
 		got := log.take()
-		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] suppressed 1 similar messages") || len(got[2]) > 1200 {
+		if len(got) != 3 || !strings.HasPrefix(got[1], "[debug] twice") || !strings.HasPrefix(got[2], "[error] suppressed 1 similar messages") ||
+			len(got[2]) > 1200 {
 			t.Errorf("%q", got)
 		}
 		s.Logf(logs.Error, "b", "after the end") // its log may be closed, and nobody sums up any more

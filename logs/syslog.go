@@ -24,8 +24,32 @@ const SyslogScheme = "syslog:"
 const syslogPort = 514
 
 // syslogFacilities by their numbers in RFC 3164; its severities are those of Level.
-var syslogFacilities = []string{"kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv",
-	"ftp", "ntp", "audit", "alert", "cron", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
+var syslogFacilities = []string{
+	"kern",
+	"user",
+	"mail",
+	"daemon",
+	"auth",
+	"intern",
+	"lpr",
+	"news",
+	"uucp",
+	"clock",
+	"authpriv",
+	"ftp",
+	"ntp",
+	"audit",
+	"alert",
+	"cron",
+	"local0",
+	"local1",
+	"local2",
+	"local3",
+	"local4",
+	"local5",
+	"local6",
+	"local7",
+}
 
 // defaultSyslogTag is nginx's, as what sorts the lines by their tag need not change.
 const defaultSyslogTag = "nginx"

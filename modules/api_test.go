@@ -194,10 +194,12 @@ func TestAPIHeadAndOptions(t *testing.T) {
 	s := startAPI(t)
 	client := s.Client()
 	head := client.Do("HEAD /api/9/processes HTTP/1.1\r\nHost: a\r\n\r\n")
-	if head.StatusCode != 200 || head.ContentLength != 15 || head.Text != "" || head.Header.Get("Content-Type") != "application/json" || head.Header.Get("Cache-Control") != "no-cache" {
+	if head.StatusCode != 200 || head.ContentLength != 15 || head.Text != "" || head.Header.Get("Content-Type") != "application/json" ||
+		head.Header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("HEAD: %v", head.Response)
 	}
-	if options := client.Do("OPTIONS /api/9/ HTTP/1.1\r\nHost: a\r\n\r\n"); options.StatusCode != 204 || options.Header.Get("Allow") != "GET, HEAD, POST, PATCH, DELETE, OPTIONS" {
+	if options := client.Do("OPTIONS /api/9/ HTTP/1.1\r\nHost: a\r\n\r\n"); options.StatusCode != 204 ||
+		options.Header.Get("Allow") != "GET, HEAD, POST, PATCH, DELETE, OPTIONS" {
 		t.Errorf("OPTIONS: %v", options.Response)
 	}
 	if options := client.Do("OPTIONS /read/ HTTP/1.1\r\nHost: a\r\n\r\n"); options.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
@@ -237,7 +239,8 @@ func TestAPIMistakes(t *testing.T) {
 	}
 }
 
-// TestAPIRefusesWritesOfOtherSites: nothing is changed, the answer is JSON, and reading is as free as ever. Who may is inherited.
+// TestAPIRefusesWritesOfOtherSites: nothing is changed, the answer is JSON, and reading is as free as ever. Who may is
+// inherited.
 func TestAPIRefusesWritesOfOtherSites(t *testing.T) {
 	s := webtest.Start(t, apiFamilies, `
 		keyval_zone zone=one:32k;

@@ -11,8 +11,9 @@ import (
 	"starling/web/webtest"
 )
 
-// A certificate's name may have any variable. There is no request during a handshake: whatever a variable looks at must do without.
-// The file's name is there only so that the variable is evaluated: that it is missing, or its name wrong, ends the handshake.
+// A certificate's name may have any variable. There is no request during a handshake: whatever a variable looks at must
+// do without. The file's name is there only so that the variable is evaluated: that it is missing, or its name wrong,
+// ends the handshake.
 func TestEveryVariableDuringAHandshake(t *testing.T) {
 	t.Run("http", func(t *testing.T) {
 		names := []string{"${mapped}", "$1"}

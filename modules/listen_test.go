@@ -15,8 +15,8 @@ import (
 
 type listenCase struct{ servers, want string }
 
-// listenCases are the insides of servers, one a line, and what nginx 1.31.5 says of them: the same in http and stream. A want that ends
-// without a place is said by nginx without one.
+// listenCases are the insides of servers, one a line, and what nginx 1.31.5 says of them: the same in http and stream.
+// A want that ends without a place is said by nginx without one.
 var listenCases = []listenCase{
 	{"listen 8001;", ""},
 	{"listen 8001 backlog=1;\nlisten 8001 backlog=1;", "duplicate listen options for 0.0.0.0:8001 in :2"},

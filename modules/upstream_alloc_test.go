@@ -47,7 +47,8 @@ func plainBackend(t testing.TB, answer string) string {
 	return l.Addr().String()
 }
 
-// TestProxyingDoesNotAllocate: a GET or a POST over kept connections, and one that follows a learned session, cost no memory.
+// TestProxyingDoesNotAllocate: a GET or a POST over kept connections, and one that follows a learned session, cost no
+// memory.
 func TestProxyingDoesNotAllocate(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
@@ -62,8 +63,12 @@ func TestProxyingDoesNotAllocate(t *testing.T) {
 		{"more headers", ``, "GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nReferer: y\r\n\r\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := webtest.Start(t, families, `upstream u { server `+addr+`; `+test.group+` } server { keepalive_requests 1000000; location / { proxy_pass http://u;
-				proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } }`)
+			s := webtest.Start(
+				t,
+				families,
+				`upstream u { server `+addr+`; `+test.group+` } server { keepalive_requests 1000000; location / { proxy_pass http://u;
+				proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } }`,
+			)
 			c := s.DialLoopback()
 			request, buf := []byte(test.request), make([]byte, 4096)
 			exchange := func() {

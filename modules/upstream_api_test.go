@@ -30,7 +30,11 @@ func startUpstreamAPI(t *testing.T, upstreams string) *webtest.Server {
 
 // object is a server as the API shows it, with the defaults where the test gives no other value.
 func object(id int, server string, others ...string) string {
-	text := fmt.Sprintf(`{"id":%d,"server":"%s","weight":1,"max_conns":0,"max_fails":1,"fail_timeout":"10s","slow_start":"0s","route":"","backup":false,"down":false}`, id, server)
+	text := fmt.Sprintf(
+		`{"id":%d,"server":"%s","weight":1,"max_conns":0,"max_fails":1,"fail_timeout":"10s","slow_start":"0s","route":"","backup":false,"down":false}`,
+		id,
+		server,
+	)
 	for _, o := range others {
 		name, _, _ := strings.Cut(o, ":")
 		at := strings.Index(text, name+":")
@@ -44,7 +48,8 @@ func object(id int, server string, others ...string) string {
 	return text
 }
 
-// TestUpstreamAPI: servers are added, changed, drained and removed, and what is wrong gets its documented code and changes nothing.
+// TestUpstreamAPI: servers are added, changed, drained and removed, and what is wrong gets its documented code and
+// changes nothing.
 func TestUpstreamAPI(t *testing.T) {
 	s := startUpstreamAPI(t, `upstream u { zone u 64k; server 127.0.0.1:1; server 127.0.0.1:2 backup; }
 		upstream h { zone h 64k; hash $uri; server 127.0.0.1:1; } upstream fixed { server 127.0.0.1:1; }`)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestBind: proxy_bind says where connections come from, with variables too. As in nginx one that is no address is logged, and the
-// system chooses.
+// TestBind: proxy_bind says where connections come from, with variables too. As in nginx one that is no address is
+// logged, and the system chooses.
 func TestBind(t *testing.T) {
 	const other = "127.0.0.2"
 	if l, err := net.Listen("tcp", other+":0"); err != nil {

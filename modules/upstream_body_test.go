@@ -17,7 +17,8 @@ import (
 	"starling/web/webtest"
 )
 
-// TestLargeBodiesMoveOn: a body that is in a file is sent whole to the next server when the first fails after it had all of it.
+// TestLargeBodiesMoveOn: a body that is in a file is sent whole to the next server when the first fails after it had
+// all of it.
 func TestLargeBodiesMoveOn(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 20000)
 	head := "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
@@ -106,8 +107,8 @@ func comes(c net.Conn, text string) bool {
 // hugeBody is more than sockets take while nobody reads.
 var hugeBody = strings.Repeat("0123456789abcdef", 1<<20)
 
-// TestConnectionsOfUnsentBodies: where a server answered before it had the whole body, the next request goes over another connection,
-// for the server would take it for the rest.
+// TestConnectionsOfUnsentBodies: where a server answered before it had the whole body, the next request goes over
+// another connection, for the server would take it for the rest.
 func TestConnectionsOfUnsentBodies(t *testing.T) {
 	for _, test := range []struct{ name, conf string }{
 		{"in memory", `client_body_buffer_size 16m;`},
@@ -144,8 +145,8 @@ func TestConnectionsOfUnsentBodies(t *testing.T) {
 	}
 }
 
-// TestConnectionsAfterUnsentBodies: what one server did not take of a body says nothing about the connection to the one that answers
-// in its place, which is used again.
+// TestConnectionsAfterUnsentBodies: what one server did not take of a body says nothing about the connection to the one
+// that answers in its place, which is used again.
 func TestConnectionsAfterUnsentBodies(t *testing.T) {
 	const other, retry, page = `server {b} backup;`, `proxy_next_upstream error http_503;`, `proxy_intercept_errors on; error_page 503 =200 /page;`
 	small := hugeBody[:60_000]

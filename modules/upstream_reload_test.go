@@ -36,7 +36,8 @@ func TestResolvedServersSurviveAReload(t *testing.T) {
 	}
 }
 
-// TestMethodsDisplaceEachOther: the last one counts, and one below `sticky` puts that out of work; both are warned of, as in nginx.
+// TestMethodsDisplaceEachOther: the last one counts, and one below `sticky` puts that out of work; both are warned of,
+// as in nginx.
 func TestMethodsDisplaceEachOther(t *testing.T) {
 	const warning = `load balancing method redefined in /test.conf:1`
 	for _, c := range []struct {

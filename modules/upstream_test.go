@@ -170,7 +170,8 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// TestNoReuseBehindABodiedHint: a server that speaks of a body in a 103 may send one, which must not be the next request's answer.
+// TestNoReuseBehindABodiedHint: a server that speaks of a body in a 103 may send one, which must not be the next
+// request's answer.
 func TestNoReuseBehindABodiedHint(t *testing.T) {
 	for hint, want := range map[string]int32{"Link: </a>": 1, "Content-Length: 0": 1, "Content-Length: 5": 3, "Transfer-Encoding: chunked": 3, "Connection: close": 3} {
 		f := fleet{}
@@ -233,7 +234,10 @@ func TestNextUpstream(t *testing.T) {
 			for _, name := range []string{"dead", "closes", "sick", "odd"} {
 				groups += ` upstream ` + name + ` { server {` + name + `}; server {ok}; }`
 			}
-			s := f.start(t, groups+` server { location / { add_header X-Addr $upstream_addr always; add_header X-Status $upstream_status always; `+test.conf+` } }`)
+			s := f.start(
+				t,
+				groups+` server { location / { add_header X-Addr $upstream_addr always; add_header X-Status $upstream_status always; `+test.conf+` } }`,
+			)
 			r := s.Client().Do(test.request)
 			if r.StatusCode != test.status || r.Header.Get("X-Addr") != f.expand(test.addrs) || r.Header.Get("X-Status") != test.statuses {
 				t.Errorf("%d, asked %s, which said %s; want %d, %s, %s", r.StatusCode, r.Header.Get("X-Addr"), r.Header.Get("X-Status"),
@@ -249,7 +253,10 @@ func TestNoLiveServers(t *testing.T) {
 	if r := get(s.Client()); r.StatusCode != 502 {
 		t.Errorf("%d", r.StatusCode)
 	}
-	if lines := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(lines, `[error] *1 no live upstreams while connecting to upstream, client: unix:, server: , request: "GET / HTTP/1.1", upstream: "http://u/", host: "x"`) {
+	if lines := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(
+		lines,
+		`[error] *1 no live upstreams while connecting to upstream, client: unix:, server: , request: "GET / HTTP/1.1", upstream: "http://u/", host: "x"`,
+	) {
 		t.Error(lines)
 	}
 }
@@ -371,7 +378,10 @@ func TestUpstreamErrors(t *testing.T) {
 		{learns(`zone=z:1x`), `"sticky" directive invalid zone size` + at},
 		{learns(`zone=z:`), `"sticky" directive invalid zone size` + at},
 		{learns(`zone=z:31k`), `"sticky" directive zone is too small` + at},
-		{learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:32k create=$uri lookup=$uri; }`, `sticky zone "z" is already used in upstream "u"` + at},
+		{
+			learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:32k create=$uri lookup=$uri; }`,
+			`sticky zone "z" is already used in upstream "u"` + at,
+		},
 		{learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:64k create=$uri lookup=$uri; }`,
 			`the size 65536 of shared memory zone "z" conflicts with already declared size 32768` + at},
 		{`upstream u { ` + server + ` sticky learn zone=z:1m lookup=$uri; }`, `"sticky" directive "create" parameter is not specified` + at},

@@ -46,7 +46,8 @@ func TestKeptConnectionsOfOthers(t *testing.T) {
 	}
 }
 
-// A certificate that the request names is shown on connections for it, and such a connection serves no request that names another.
+// A certificate that the request names is shown on connections for it, and such a connection serves no request that
+// names another.
 func TestCertificatesThatRequestsName(t *testing.T) {
 	ca, err := certs.NewAuthority("ca")
 	if err != nil {

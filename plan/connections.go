@@ -35,7 +35,12 @@ type ConnectionFigures struct {
 // Figures reads the counts.
 func (c *Connections) Figures() ConnectionFigures {
 	idle := max(c.idle.Load(), 0)
-	return ConnectionFigures{Accepted: c.accepted.Load() - c.acceptedBase.Load(), Dropped: c.dropped.Load(), Active: max(c.active.Load()-idle, 0), Idle: idle}
+	return ConnectionFigures{
+		Accepted: c.accepted.Load() - c.acceptedBase.Load(),
+		Dropped:  c.dropped.Load(),
+		Active:   max(c.active.Load()-idle, 0),
+		Idle:     idle,
+	}
 }
 
 // Reset sets the counts of what was accepted and dropped to zero; the numbers of connections go on.

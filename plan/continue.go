@@ -2,27 +2,28 @@ package plan
 
 import "context"
 
-// Continuation says how the zones of a family go on over a reload. V is what the family keeps in Zone.Value: a value of this configuration, whose
-// memory is that of the one before, or another.
+// Continuation says how the zones of a family go on over a reload. V is what the family keeps in Zone.Value: a value of
+// this configuration, whose memory is that of the one before, or another.
 type Continuation[V any] struct {
-	// Refuse says why the zone of the running configuration cannot be followed by this one, which the reload then fails with; nil: it always can.
+	// Refuse says why the zone of the running configuration cannot be followed by this one, which the reload then fails
+	// with; nil: it always can.
 	Refuse func(old V) error
 	// Same says whether the old memory goes on as it is; nil: always.
 	Same func(old V) bool
 	// Take takes the old memory over.
 	Take func(old V)
-	// Started is called once the new configuration runs, if the old memory was taken: not before, for the reload may yet fail, and the old
-	// configuration would be left with the settings of the new one. Nil where there are none.
+	// Started is called once the new configuration runs, if the old memory was taken: not before, for the reload may
+	// yet fail, and the old configuration would be left with the settings of the new one. Nil where there are none.
 	Started func()
 	// Make makes new memory. old is what went before, the zero V where there was nothing.
 	Make func(old V)
-	// Carry brings records of the old memory into the new one, and with again those that the last requests of the old configuration wrote;
-	// nil: they are let go.
+	// Carry brings records of the old memory into the new one, and with again those that the last requests of the old
+	// configuration wrote; nil: they are let go.
 	Carry func(old V, again bool) error
 }
 
-// Continue gives a zone its memory at link time: that of the running configuration's zone of the same name, use and size where the family says so,
-// else new memory that may get its records. continued says which.
+// Continue gives a zone its memory at link time: that of the running configuration's zone of the same name, use and
+// size where the family says so, else new memory that may get its records. continued says which.
 func Continue[V any](p *Plan, z *Zone, c Continuation[V]) (continued bool, err error) {
 	var none V
 	before := p.oldZone(z)

@@ -8,8 +8,8 @@ import (
 	"starling/nginx/units"
 )
 
-// ZoneError says all that is wrong with the parameter zone=name:size. Its text is that of nginx's limit_req_zone and limit_conn_zone; a
-// directive with other words, or another order, makes its own of it.
+// ZoneError says all that is wrong with the parameter zone=name:size. Its text is that of nginx's limit_req_zone and
+// limit_conn_zone; a directive with other words, or another order, makes its own of it.
 type ZoneError struct {
 	NoSize, BadSize, TooSmall, NoName bool
 
@@ -28,7 +28,8 @@ func (e *ZoneError) Error() string {
 	return fmt.Sprintf("\"%s\" must have \"zone\" parameter", e.Directive)
 }
 
-// DeclareZone declares the zone of a directive's parameter zone=name:size for a use. The error is a *ZoneError where the parameter itself is wrong.
+// DeclareZone declares the zone of a directive's parameter zone=name:size for a use. The error is a *ZoneError where
+// the parameter itself is wrong.
 func (p *Plan) DeclareZone(a *conf.Args, use string) (*Zone, error) {
 	name, sizeText, sized := strings.Cut(a.Value("zone"), ":")
 	size, err := units.Size(sizeText)

@@ -20,7 +20,8 @@ import (
 
 // Plan is one configuration. It is filled by one goroutine and only read once it runs.
 type Plan struct {
-	// Prefix is where relative paths of logs, pid and state begin (-p); ConfDir is where certificates, includes and password files begin.
+	// Prefix is where relative paths of logs, pid and state begin (-p); ConfDir is where certificates, includes and
+	// password files begin.
 	Prefix, ConfDir string
 	// FS reads files by absolute path without the leading slash.
 	FS    fs.FS
@@ -33,7 +34,8 @@ type Plan struct {
 	Connections *Connections
 	// Testing says that the plan is only checked (-t): it is linked and built but never started.
 	Testing bool
-	// Generation counts the configurations that the process has run, this one included: 1, then one more with each reload.
+	// Generation counts the configurations that the process has run, this one included: 1, then one more with each
+	// reload.
 	Generation int
 	// Zones are the named shared memories.
 	Zones *Zones
@@ -42,7 +44,8 @@ type Plan struct {
 
 	// AsRoot says that root started the process, whoever it has become since.
 	AsRoot bool
-	// Privileged runs what needs the rights that the process was started with, if it has given them up since; nil: it has not. See AsStarted.
+	// Privileged runs what needs the rights that the process was started with, if it has given them up since; nil: it
+	// has not. See AsStarted.
 	Privileged func(work func() error) error
 
 	parts   map[reflect.Type]any
@@ -60,8 +63,16 @@ type Plan struct {
 
 // New returns an empty plan.
 func New() *Plan {
-	return &Plan{Zones: newZones(), Clock: clock.Real(), Log: logs.Discard, Logs: logs.NewFiles("starling").Logs(), Generation: 1, Connections: new(Connections),
-		parts: map[reflect.Type]any{}, read: map[string][]byte{}}
+	return &Plan{
+		Zones:       newZones(),
+		Clock:       clock.Real(),
+		Log:         logs.Discard,
+		Logs:        logs.NewFiles("starling").Logs(),
+		Generation:  1,
+		Connections: new(Connections),
+		parts:       map[reflect.Type]any{},
+		read:        map[string][]byte{},
+	}
 }
 
 // StampClock is the clock that stamps this node's writes, for all its zones. A reload keeps it.
@@ -104,25 +115,27 @@ func Part[T any](p *Plan) *T {
 // A step's error should be a *conf.Problem.
 func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 
-// OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not block.
+// OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not
+// block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
 
-// onCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It is taken once
-// this one has started, and again, for what the last requests of the old one wrote, when that retires.
+// onCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It
+// is taken once this one has started, and again, for what the last requests of the old one wrote, when that retires.
 func (p *Plan) onCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
 
-// BeforeClients adds something that the first clients of a process are held back for: the step returns when it is done. The
-// context ends when clients wait no longer, or the configuration retires.
+// BeforeClients adds something that the first clients of a process are held back for: the step returns when it is done.
+// The context ends when clients wait no longer, or the configuration retires.
 func (p *Plan) BeforeClients(step func(context.Context)) { p.await = append(p.await, step) }
 
-// OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to the
-// cluster goes out there. The context bounds it.
+// OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to
+// the cluster goes out there. The context bounds it.
 func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step) }
 
 // OnRetire adds a step taken when the configuration's last request has ended.
 func (p *Plan) OnRetire(step func()) { p.retire = append(p.retire, step) }
 
-// OnOwner adds a step taken before the process becomes another user: it gives that user what must be his, with owner.Give.
+// OnOwner adds a step taken before the process becomes another user: it gives that user what must be his, with
+// owner.Give.
 func (p *Plan) OnOwner(step func(uid, gid int) []error) { p.owner = append(p.owner, step) }
 
 // GiveTo takes the steps of OnOwner.
@@ -133,8 +146,8 @@ func (p *Plan) GiveTo(uid, gid int) (errs []error) {
 	return errs
 }
 
-// AsStarted does work with the rights that the process was started with: for the upkeep of files that lie in folders of root. Nothing of a
-// client's choosing may be opened in it.
+// AsStarted does work with the rights that the process was started with: for the upkeep of files that lie in folders of
+// root. Nothing of a client's choosing may be opened in it.
 func (p *Plan) AsStarted(work func() error) error {
 	if p.Privileged == nil {
 		return work()
@@ -212,8 +225,8 @@ func absolute(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-// ReadFile reads a whole file by absolute path, until the plan starts each file once: hundreds of servers may name the same
-// certificate, and what comes through a pipe comes but once.
+// ReadFile reads a whole file by absolute path, until the plan starts each file once: hundreds of servers may name the
+// same certificate, and what comes through a pipe comes but once.
 func (p *Plan) ReadFile(path string) ([]byte, error) {
 	if data, known := p.read[path]; known {
 		return data, nil

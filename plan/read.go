@@ -13,7 +13,8 @@ import (
 	"starling/lib/filekind"
 )
 
-// pipePatience is how long a named pipe may take: nginx lets passwords of keys come through one, and would wait for ever.
+// pipePatience is how long a named pipe may take: nginx lets passwords of keys come through one, and would wait for
+// ever.
 var pipePatience = 5 * time.Second
 
 const pipePoll = 10 * time.Millisecond

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestFilesOfAConfigurationDoNotStopTheStart reads what is no file. A pipe is read where somebody writes: nginx takes passwords so.
+// TestFilesOfAConfigurationDoNotStopTheStart reads what is no file. A pipe is read where somebody writes: nginx takes
+// passwords so.
 func TestFilesOfAConfigurationDoNotStopTheStart(t *testing.T) {
 	before := pipePatience
 	t.Cleanup(func() { pipePatience = before })

@@ -116,7 +116,15 @@ func (p *Plan) Resolver(s ResolverSettings) (*resolver.Resolver, error) {
 	r := p.oldResolver(key)
 	if r == nil {
 		var err error
-		r, err = resolver.New(resolver.Config{Servers: s.Servers, ValidOverride: s.Valid, IPv4: !s.NoIPv4, IPv6: !s.NoIPv6, Timeout: s.Timeout})
+		r, err = resolver.New(
+			resolver.Config{
+				Servers:       s.Servers,
+				ValidOverride: s.Valid,
+				IPv4:          !s.NoIPv4,
+				IPv6:          !s.NoIPv6,
+				Timeout:       s.Timeout,
+			},
+		)
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +162,11 @@ func (z *ResolverZones) Resource() admin.Resource {
 		Path: "resolvers", Since: 5, Metrics: resolverMetrics(),
 		Each: func(yield func(string, *resolver.Resolver) bool) { maps.All(z.byZone)(yield) },
 		Missing: func(string) *admin.APIError {
-			return &admin.APIError{Status: http.StatusNotFound, Code: "ResolverZoneNotFound", Text: "resolver zone not found"}
+			return &admin.APIError{
+				Status: http.StatusNotFound,
+				Code:   "ResolverZoneNotFound",
+				Text:   "resolver zone not found",
+			}
 		},
 		Show:   func(r *resolver.Resolver) any { return r.Counters.Report() },
 		Delete: admin.Resets(func(r *resolver.Resolver) { r.Counters.Reset() }),
@@ -164,10 +176,24 @@ func (z *ResolverZones) Resource() admin.Resource {
 // resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.
 func resolverMetrics() (list []admin.Metric) {
 	for _, kind := range []string{"name", "srv", "addr"} {
-		list = append(list, admin.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind, "Requests to a resolver of the kind: "+kind+"."))
+		list = append(
+			list,
+			admin.Counter(
+				"nginxplus_resolver_"+kind,
+				"*resolver.requests."+kind,
+				"Requests to a resolver of the kind: "+kind+".",
+			),
+		)
 	}
 	for _, outcome := range []string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown"} {
-		list = append(list, admin.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome, "Responses of a resolver with the outcome: "+outcome+"."))
+		list = append(
+			list,
+			admin.Counter(
+				"nginxplus_resolver_"+outcome,
+				"*resolver.responses."+outcome,
+				"Responses of a resolver with the outcome: "+outcome+".",
+			),
+		)
 	}
 	return list
 }

@@ -54,7 +54,12 @@ func (z *Zones) Declare(name, use string, bytes int64, file string, line int) (*
 		return nil, fmt.Errorf("zone %q is too small", name)
 	}
 	if e.Bytes != 0 && e.Bytes != bytes {
-		return nil, fmt.Errorf("the size %d of shared memory zone %q conflicts with already declared size %d", bytes, name, e.Bytes)
+		return nil, fmt.Errorf(
+			"the size %d of shared memory zone %q conflicts with already declared size %d",
+			bytes,
+			name,
+			e.Bytes,
+		)
 	}
 	e.Bytes = bytes
 	return e, nil

@@ -14,7 +14,8 @@ import (
 	"starling/logs"
 )
 
-// readyVariable names the descriptor on which a detached process says that it serves. Its presence tells that process what it is.
+// readyVariable names the descriptor on which a detached process says that it serves. Its presence tells that process
+// what it is.
 const readyVariable = "STARLING_READY_FD"
 
 // readyWord is what it says.

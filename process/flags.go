@@ -27,7 +27,8 @@ type flags struct {
 	errorLog              string
 }
 
-// parseFlags reads arguments as nginx does: letters may be joined ("-tq"), a value may follow at once ("-c/etc/x.conf").
+// parseFlags reads arguments as nginx does: letters may be joined ("-tq"), a value may follow at once
+// ("-c/etc/x.conf").
 func parseFlags(args []string) (flags, error) {
 	f := flags{prefix: DefaultPrefix, conf: DefaultConf, errorLog: DefaultErrorLog}
 	for i := 0; i < len(args); i++ {
@@ -104,14 +105,18 @@ func (f *flags) value(letter byte) (place *string, what string) {
 func (f *flags) options() (cycle.Options, error) {
 	prefix, err := filepath.Abs(f.prefix)
 	if err != nil {
-		return cycle.Options{}, fmt.Errorf("cannot determine the working directory, set -p to an absolute path: %w", err)
+		return cycle.Options{}, fmt.Errorf(
+			"cannot determine the working directory, set -p to an absolute path: %w",
+			err,
+		)
 	}
 	prefix = strings.TrimSuffix(prefix, "/") + "/"
 	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), ErrorLog: f.errorLog, FS: os.DirFS("/")}
 	if f.errorLog != logs.StderrPath {
 		o.ErrorLog = below(prefix, f.errorLog)
 	}
-	if o.Globals = f.globals; o.Globals != "" && !strings.HasSuffix(strings.TrimSpace(o.Globals), ";") && !strings.HasSuffix(strings.TrimSpace(o.Globals), "}") {
+	if o.Globals = f.globals; o.Globals != "" && !strings.HasSuffix(strings.TrimSpace(o.Globals), ";") &&
+		!strings.HasSuffix(strings.TrimSpace(o.Globals), "}") {
 		o.Globals += ";"
 	}
 	if len(o.ConfPath) > maxPath {

@@ -26,7 +26,8 @@ type server struct {
 	detached bool
 }
 
-// run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that one serves.
+// run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that one
+// serves.
 func (b *bootLog) run(o cycle.Options, args []string) int {
 	ready := readyPipe()
 	if ready == nil {
@@ -42,7 +43,16 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	// Installed before anything can be waited for: a signal that comes early must not kill.
 	signals := make(chan os.Signal, 16)
 	signal.Ignore(syscall.SIGPIPE)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
+	signal.Notify(
+		signals,
+		syscall.SIGTERM,
+		syscall.SIGINT,
+		syscall.SIGQUIT,
+		syscall.SIGHUP,
+		syscall.SIGUSR1,
+		syscall.SIGUSR2,
+		syscall.SIGWINCH,
+	)
 
 	s := &server{host: cycle.NewHost(o, b.files), files: b.files}
 	admit := s.host.Hold()
@@ -80,8 +90,8 @@ func (s *server) start() error {
 	return s.host.Run(c)
 }
 
-// announce tells the world that the process serves: pid file, then the one who started it. Rights are given up in between,
-// for the pid file's directory is often root's.
+// announce tells the world that the process serves: pid file, then the one who started it. Rights are given up in
+// between, for the pid file's directory is often root's.
 func (s *server) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
@@ -179,8 +189,15 @@ func (s *server) serve(signals <-chan os.Signal) {
 	}
 }
 
-var signalNames = map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP",
-	syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2", syscall.SIGWINCH: "SIGWINCH"}
+var signalNames = map[os.Signal]string{
+	syscall.SIGTERM:  "SIGTERM",
+	syscall.SIGINT:   "SIGINT",
+	syscall.SIGQUIT:  "SIGQUIT",
+	syscall.SIGHUP:   "SIGHUP",
+	syscall.SIGUSR1:  "SIGUSR1",
+	syscall.SIGUSR2:  "SIGUSR2",
+	syscall.SIGWINCH: "SIGWINCH",
+}
 
 func (s *server) note(sig os.Signal, what string) {
 	number, _ := sig.(syscall.Signal)

@@ -63,7 +63,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// killDaemons ends what a script that failed has left: a detached process is nobody's child, and its pid file is there while it lives.
+// killDaemons ends what a script that failed has left: a detached process is nobody's child, and its pid file is there
+// while it lives.
 func killDaemons(t *testing.T, dir string) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.pid"))
 	if err != nil {
@@ -204,7 +205,8 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// zombie tells of a process that has ended and that nobody has waited for: the first process of a container often does not.
+// zombie tells of a process that has ended and that nobody has waited for: the first process of a container often does
+// not.
 func zombie(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, state, _ := bytes.Cut(stat, []byte(") "))

@@ -16,8 +16,9 @@ func replaceFD(from, to int) error { return unix.Dup3(from, to, 0) }
 // Of root's rights one thread keeps these: to bind ports below 1024, and to open any file.
 const keptRights = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_DAC_OVERRIDE
 
-// office is the thread that keeps rights of root for reloads and for the upkeep of files. Capabilities belong to threads: all others, and so
-// whatever serves a client, have none. The runtime starts no thread from a locked one, so nothing inherits them either.
+// office is the thread that keeps rights of root for reloads and for the upkeep of files. Capabilities belong to
+// threads: all others, and so whatever serves a client, have none. The runtime starts no thread from a locked one, so
+// nothing inherits them either.
 type office struct {
 	jobs chan job
 	tid  atomic.Int64
@@ -67,7 +68,9 @@ func (o *office) asStarted(work func() error) error {
 		}
 		err := work()
 		if err := setRights(0); err != nil {
-			panic(fmt.Sprintf("cannot drop root privileges again: %v", err)) // better no server than one that serves as root
+			panic(
+				fmt.Sprintf("cannot drop root privileges again: %v", err),
+			) // better no server than one that serves as root
 		}
 		return err
 	})

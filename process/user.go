@@ -25,8 +25,8 @@ type identity struct {
 	node   *conf.Node
 }
 
-// nobody is the one to become without the "user" directive, as in nginx, and overflowID what stands for him where there is no list of users, as
-// in the image of a container that holds nothing but the program.
+// nobody is the one to become without the "user" directive, as in nginx, and overflowID what stands for him where there
+// is no list of users, as in the image of a container that holds nothing but the program.
 const (
 	nobody     = "nobody"
 	overflowID = 65534
@@ -82,15 +82,25 @@ func (id *identity) failed(call string, err error) error {
 	if id.node != nil {
 		return conf.At(id.node, "%s", text)
 	}
-	return errors.New(text + ": starling started as root runs as \"nobody\" by default; set another \"user\", or keep root with \"user root\"")
+	return errors.New(
+		text + ": starling started as root runs as \"nobody\" by default; set another \"user\", or keep root with \"user root\"",
+	)
 }
 
-// become gives up the rights of root for those of a user, once everything is open that only root may open. What a reload needs of them is kept
-// where the system allows it, in a thread that serves nobody: the rights to bind ports below 1024 and to open any file.
+// become gives up the rights of root for those of a user, once everything is open that only root may open. What a
+// reload needs of them is kept where the system allows it, in a thread that serves nobody: the rights to bind ports
+// below 1024 and to open any file.
 func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if os.Geteuid() != 0 {
 		if u != nil {
-			log.Logf(logs.Warn, "%v", conf.At(u.Node, "the \"user\" directive makes sense only if the process runs with super-user privileges, ignored"))
+			log.Logf(
+				logs.Warn,
+				"%v",
+				conf.At(
+					u.Node,
+					"the \"user\" directive makes sense only if the process runs with super-user privileges, ignored",
+				),
+			)
 		}
 		return nil
 	}
@@ -99,7 +109,10 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		return err
 	}
 	if id.uid == 0 {
-		log.Logf(logs.Notice, "running as root because \"user\" is root: every file below \"root\" can be served regardless of its permissions")
+		log.Logf(
+			logs.Notice,
+			"running as root because \"user\" is root: every file below \"root\" can be served regardless of its permissions",
+		)
 		return nil
 	}
 	for _, err := range host.GiveTo(id.uid, id.gid) {
@@ -126,7 +139,15 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		log.Logf(logs.Warn, "cannot keep root privileges for reloads: %v", keeps)
 		left = "reloads have only this user's privileges: they cannot bind new ports below 1024 or read files of other users"
 	}
-	log.Logf(logs.Notice, "started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s", id.user, id.uid, id.group, id.gid, left)
+	log.Logf(
+		logs.Notice,
+		"started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s",
+		id.user,
+		id.uid,
+		id.group,
+		id.gid,
+		left,
+	)
 	return nil
 }
 

@@ -7,8 +7,9 @@ import (
 	"starling/vars"
 )
 
-// Assignable gives the setter of a variable that a directive sets. A name that nobody declared becomes a slot variable; what a map or its
-// kin makes of a name holds until it is set. The error is in nginx's words where the variable may not be changed.
+// Assignable gives the setter of a variable that a directive sets. A name that nobody declared becomes a slot variable;
+// what a map or its kin makes of a name holds until it is set. The error is in nginx's words where the variable may not
+// be changed.
 func (s *Side[C]) Assignable(p *plan.Plan, name string) (func(C, []byte), error) {
 	all := s.Variables(p)
 	known, _ := all.Find(name)

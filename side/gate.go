@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Gate knows the connections of a site: who is inside, who is on the way, and when a site that has retired is empty. T is what the site
-// makes of a connection. DESIGN.md tells its life.
+// Gate knows the connections of a site: who is inside, who is on the way, and when a site that has retired is empty. T
+// is what the site makes of a connection. DESIGN.md tells its life.
 type Gate[T comparable] struct {
 	mu       sync.Mutex
 	inside   map[T]bool // true: detached
@@ -20,9 +20,15 @@ type Gate[T comparable] struct {
 	emptied       chan struct{}
 }
 
-// NewGate makes one that is open. beforeDrained, unless nil, is called once, with the lock held, before Drained is closed.
+// NewGate makes one that is open. beforeDrained, unless nil, is called once, with the lock held, before Drained is
+// closed.
 func NewGate[T comparable](beforeDrained func()) *Gate[T] {
-	return &Gate[T]{inside: map[T]bool{}, beforeDrained: beforeDrained, drained: make(chan struct{}), emptied: make(chan struct{})}
+	return &Gate[T]{
+		inside:        map[T]bool{},
+		beforeDrained: beforeDrained,
+		drained:       make(chan struct{}),
+		emptied:       make(chan struct{}),
+	}
 }
 
 // Expect announces a connection: the gate does not drain before Enter and Leave, or Unexpect.
@@ -40,8 +46,8 @@ func (g *Gate[T]) Unexpect() {
 	g.settle()
 }
 
-// Enter lets a connection in that was expected. Where closed is true the site was closed meanwhile: the caller closes the connection,
-// and leaves.
+// Enter lets a connection in that was expected. Where closed is true the site was closed meanwhile: the caller closes
+// the connection, and leaves.
 func (g *Gate[T]) Enter(t T) (closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,8 +79,8 @@ func (g *Gate[T]) Detach(t T) {
 	}
 }
 
-// Retire says that no connection comes any more but those that were announced, and calls each with all that are inside, with the lock
-// held. It may be called again.
+// Retire says that no connection comes any more but those that were announced, and calls each with all that are inside,
+// with the lock held. It may be called again.
 func (g *Gate[T]) Retire(each func(t T, detached bool)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,7 +103,8 @@ func (g *Gate[T]) Retired() bool { return g.retired.Load() }
 // Closed tells whether the site was closed by force.
 func (g *Gate[T]) Closed() bool { return g.closed.Load() }
 
-// Locked calls f when no each of Retire or Close runs: what f does to its connection comes whole before or after what they do.
+// Locked calls f when no each of Retire or Close runs: what f does to its connection comes whole before or after what
+// they do.
 func (g *Gate[T]) Locked(f func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

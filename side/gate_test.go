@@ -122,8 +122,8 @@ func TestWhatComesBeforeDrained(t *testing.T) {
 	}
 }
 
-// TestConnectionsComeWhileAGateRetires, as the accept loops of cycle bring them: whoever was announced before the site retired is
-// served, and the gate drains after the last.
+// TestConnectionsComeWhileAGateRetires, as the accept loops of cycle bring them: whoever was announced before the site
+// retired is served, and the gate drains after the last.
 func TestConnectionsComeWhileAGateRetires(t *testing.T) {
 	g := side.NewGate[int](nil)
 	var connections sync.WaitGroup

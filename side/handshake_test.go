@@ -11,7 +11,8 @@ import (
 	"starling/side"
 )
 
-// TestCallbacksOfAHandshakeKnowTheirSubject, each that of its own connection and kind, although they share a configuration.
+// TestCallbacksOfAHandshakeKnowTheirSubject, each that of its own connection and kind, although they share a
+// configuration.
 func TestCallbacksOfAHandshakeKnowTheirSubject(t *testing.T) {
 	ca, err := certs.NewAuthority("test")
 	if err != nil {

@@ -26,8 +26,8 @@ type Hosts[S comparable, C Subject] struct {
 	Listen
 	// Default serves the clients for whom no server has a name: the one with default_server, else the first.
 	Default S
-	// Handshake chooses the server's settings by SNI (Addresses.Choose). It is one for all connections of the address: the keys of
-	// session tickets are its.
+	// Handshake chooses the server's settings by SNI (Addresses.Choose). It is one for all connections of the address:
+	// the keys of session tickets are its.
 	Handshake *tls.Config
 
 	names   hostnames.Table[S]
@@ -65,7 +65,10 @@ func (a *Addresses[S, C]) Join(server S, names *Names[C], l Listen) (*Hosts[S, C
 		case errors.Is(err, hostnames.ErrTaken):
 			a.Log.Logf(logs.Warn, "conflicting server name \"%s\" on %s, ignored", name.text, l.Addr)
 		case err != nil:
-			problems = append(problems, conf.At(name.node, "invalid server name or wildcard \"%s\" on %s", name.text, l.Addr))
+			problems = append(
+				problems,
+				conf.At(name.node, "invalid server name or wildcard \"%s\" on %s", name.text, l.Addr),
+			)
 		}
 	}
 	return h, problems
@@ -99,8 +102,9 @@ func (h *Hosts[S, C]) merge(server S, l Listen) (problems conf.Problems) {
 	return problems
 }
 
-// Find gives the server of a name in lower case; ok is false where no server_name fits. Exact names come first, then the longest that
-// begins with an asterisk, the longest that ends with one, and the first regular expression, whose captures the subject takes.
+// Find gives the server of a name in lower case; ok is false where no server_name fits. Exact names come first, then
+// the longest that begins with an asterisk, the longest that ends with one, and the first regular expression, whose
+// captures the subject takes.
 func (h *Hosts[S, C]) Find(c C, host []byte) (server S, ok bool) {
 	if server, ok = h.names.Find(host); ok || len(host) == 0 {
 		return server, ok
@@ -113,8 +117,8 @@ func (h *Hosts[S, C]) Find(c C, host []byte) (server S, ok bool) {
 	return server, false
 }
 
-// Lookup is Find where there is no subject to take captures yet. It is silent about a regular expression that takes too long: Find,
-// which is asked afterwards, is not.
+// Lookup is Find where there is no subject to take captures yet. It is silent about a regular expression that takes too
+// long: Find, which is asked afterwards, is not.
 func (h *Hosts[S, C]) Lookup(host []byte) (server S, ok bool) {
 	if server, ok = h.names.Find(host); ok || len(host) == 0 {
 		return server, ok

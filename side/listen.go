@@ -44,8 +44,8 @@ func NoCertificate(server *conf.Node) *conf.Problem {
 // Listens are those of one server.
 type Listens []Listen
 
-// Set takes one listen directive. Which parameters there are is said by the side's Syntax. defaultPort is that of an address
-// without one; 0 makes the port mandatory.
+// Set takes one listen directive. Which parameters there are is said by the side's Syntax. defaultPort is that of an
+// address without one; 0 makes the port mandatory.
 func (l *Listens) Set(a *conf.Args, defaultPort uint16) error {
 	addrs, err := sockaddr.Parse(a.Words[0], defaultPort)
 	if err != nil {
@@ -71,7 +71,8 @@ func parseListen(a *conf.Args) (l Listen, err error) {
 		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
 	}
 	l = Listen{
-		IsDefault: a.Has("default_server") || a.Has("default"), TLS: a.Has("ssl"), HTTP2: a.Has("http2"), UDP: a.Has("udp"),
+		IsDefault: a.Has("default_server") ||
+			a.Has("default"), TLS: a.Has("ssl"), HTTP2: a.Has("http2"), UDP: a.Has("udp"),
 		Proxied: a.Has("proxy_protocol"), Plain: !slices.ContainsFunc(socketWords, a.Has), Node: a.Node,
 	}
 	if a.Has("so_keepalive") {
@@ -91,17 +92,42 @@ func parseListen(a *conf.Args) (l Listen, err error) {
 }
 
 // socketWords are the parameters that may be given once for an address.
-var socketWords = []string{"bind", "backlog", "ipv6only", "so_keepalive", "rcvbuf", "sndbuf", "deferred", "fastopen", "reuseport", "multipath"}
+var socketWords = []string{
+	"bind",
+	"backlog",
+	"ipv6only",
+	"so_keepalive",
+	"rcvbuf",
+	"sndbuf",
+	"deferred",
+	"fastopen",
+	"reuseport",
+	"multipath",
+}
 
 // connectionWords are the parameters that mean nothing to datagrams, in the order in which nginx rejects them.
-var connectionWords = []string{"fastopen", "backlog", "deferred", "multipath", "ssl", "http2", "so_keepalive", "proxy_protocol"}
+var connectionWords = []string{
+	"fastopen",
+	"backlog",
+	"deferred",
+	"multipath",
+	"ssl",
+	"http2",
+	"so_keepalive",
+	"proxy_protocol",
+}
 
 // maxBacklog is more than any system lets wait.
 const maxBacklog = 1 << 20
 
 // socketOptions takes the parameters that are the kernel's. All but ipv6only give the address a socket of its own.
 func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
-	o = sockaddr.Options{IPv6Only: a.Value("ipv6only") != "off", Deferred: a.Has("deferred"), ReusePort: a.Has("reuseport"), Multipath: a.Has("multipath")}
+	o = sockaddr.Options{
+		IPv6Only:  a.Value("ipv6only") != "off",
+		Deferred:  a.Has("deferred"),
+		ReusePort: a.Has("reuseport"),
+		Multipath: a.Has("multipath"),
+	}
 	o.Bind = a.Has("bind") || a.Has("so_keepalive") || o.Deferred || o.ReusePort || o.Multipath
 	if a.Has("backlog") {
 		if o.Backlog, err = conf.Int(1, maxBacklog)(a.Value("backlog")); err != nil {
@@ -147,7 +173,9 @@ func (k KeepAlive) Apply(conn net.Conn) error {
 	if !ok {
 		return nil
 	}
-	return tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: !k.Off, Idle: k.Idle, Interval: k.Interval, Count: k.Count})
+	return tcp.SetKeepAliveConfig(
+		net.KeepAliveConfig{Enable: !k.Off, Idle: k.Idle, Interval: k.Interval, Count: k.Count},
+	)
 }
 
 func parseKeepAlive(text string) (k KeepAlive, err error) {

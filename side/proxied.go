@@ -10,8 +10,9 @@ import (
 	"starling/nginx/errno"
 )
 
-// ReadProxied reads the header of the PROXY protocol that a connection begins with, nil where the proxy names no addresses. How long
-// that may take is said by the deadline that the caller has set on the connection. Why there is no header is logged in nginx's words.
+// ReadProxied reads the header of the PROXY protocol that a connection begins with, nil where the proxy names no
+// addresses. How long that may take is said by the deadline that the caller has set on the connection. Why there is no
+// header is logged in nginx's words.
 func ReadProxied(conn io.Reader, log interface {
 	Logf(level logs.Level, format string, args ...any)
 }) (*proxyprotocol.Header, error) {

@@ -51,7 +51,8 @@ func TestProxiedConnections(t *testing.T) {
 		if header != nil {
 			source = header.Source.String()
 		}
-		if lines := strings.Join(subject.Lines, "\n"); source != c.source || side.IsBroken(err) != c.broken || lines != c.line || (err == nil) != (c.line == "") {
+		if lines := strings.Join(subject.Lines, "\n"); source != c.source || side.IsBroken(err) != c.broken || lines != c.line ||
+			(err == nil) != (c.line == "") {
 			t.Errorf("%q, then %v: from %q, %v, log %q", c.sent, c.err, source, err, lines)
 		}
 		if rest, _ := io.ReadAll(conn); err == nil && string(rest) != "rest" {

@@ -36,8 +36,8 @@ func (s *Side[C]) Regex(p *plan.Plan, pattern string, caseless bool) (*Regex[C],
 }
 
 // Match tells whether the text matches, and if so sets the captures of the subject. The text is copied only if there is
-// something to capture: it may be a path that a rewrite replaces, or scratch memory. A match that took too long counts as
-// none; it is logged and noted in State.GaveUp.
+// something to capture: it may be a path that a rewrite replaces, or scratch memory. A match that took too long counts
+// as none; it is logged and noted in State.GaveUp.
 func (x *Regex[C]) Match(c C, text []byte) bool {
 	state := c.SideState()
 	matched, err := x.Regexp.Match(text, &state.trial)

@@ -1,6 +1,6 @@
-// Package side is what http and stream, nginx's two subsystems, have in common: variables and templates, the slots in which
-// requests and sessions keep values, regular expressions with captures; and listening: addresses and the servers of each, handshakes,
-// the gate that counts a site's connections.
+// Package side is what http and stream, nginx's two subsystems, have in common: variables and templates, the slots in
+// which requests and sessions keep values, regular expressions with captures; and listening: addresses and the servers
+// of each, handshakes, the gate that counts a site's connections.
 //
 // Everything is generic in the subject, that which is served: *web.Request or *stream.Session.
 package side
@@ -61,8 +61,8 @@ func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
 // Variables is the side's registry in a configuration.
 func (s *Side[C]) Variables(p *plan.Plan) *vars.Registry[C] { return partOf[C](p).variables }
 
-// Unknown binds what templates mention to its declarations, after the whole configuration was read, and returns a problem
-// for each variable that nobody declared.
+// Unknown binds what templates mention to its declarations, after the whole configuration was read, and returns a
+// problem for each variable that nobody declared.
 func (s *Side[C]) Unknown(p *plan.Plan) (problems conf.Problems) {
 	for _, u := range s.Variables(p).Resolve() {
 		n, _ := u.Where.(*conf.Node)
@@ -71,7 +71,8 @@ func (s *Side[C]) Unknown(p *plan.Plan) (problems conf.Problems) {
 	return problems
 }
 
-// Compile compiles a text with variables while the configuration is bound. Unknown reports its variables at the directive's place.
+// Compile compiles a text with variables while the configuration is bound. Unknown reports its variables at the
+// directive's place.
 func (s *Side[C]) Compile(a *conf.Args, text string) (vars.Template[C], error) {
 	return s.Variables(PlanOf(a)).Compile(text, a.Node)
 }

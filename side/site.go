@@ -15,7 +15,8 @@ type Site interface {
 	Retire()
 	// Close ends by force what Drained waits for.
 	Close()
-	// Drained is closed when a retired site has no connection left but those that are detached, Emptied when it has none of these either.
+	// Drained is closed when a retired site has no connection left but those that are detached, Emptied when it has
+	// none of these either.
 	Drained() <-chan struct{}
 	Emptied() <-chan struct{}
 }
@@ -24,7 +25,8 @@ type Site interface {
 type Port struct {
 	Addr    sockaddr.Addr
 	Options sockaddr.Options
-	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests have ended.
+	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests
+	// have ended.
 	KeepUntilLast bool
 	// Transport makes connections of the datagrams of a UDP socket; nil: the address is of TCP or a unix socket.
 	Transport Transport
@@ -48,8 +50,8 @@ type Server interface {
 type Transport interface {
 	// Network tells transports apart ("udp", "quic"): a reload keeps the sockets of an address that has the same one.
 	Network() string
-	// Listen owns the socket from now on, and closes it where it fails. The listener outlives the configuration that it is made for, so
-	// it asks serverOf for settings when it needs some: for the Server that takes connections to a local address now, nil before the
-	// first configuration runs.
+	// Listen owns the socket from now on, and closes it where it fails. The listener outlives the configuration that it
+	// is made for, so it asks serverOf for settings when it needs some: for the Server that takes connections to a
+	// local address now, nil before the first configuration runs.
 	Listen(socket *net.UDPConn, serverOf func(local net.Addr) Server) (net.Listener, error)
 }

@@ -64,8 +64,8 @@ func (s *State) Inherit(from *State) {
 	}
 }
 
-// NewSlot reserves a place that each subject has, for the values of `set` and for what a family remembers. Call it while the
-// configuration is bound or built.
+// NewSlot reserves a place that each subject has, for the values of `set` and for what a family remembers. Call it
+// while the configuration is bound or built.
 func (s *Side[C]) NewSlot(p *plan.Plan) int {
 	w := partOf[C](p)
 	w.slots++
@@ -105,7 +105,8 @@ func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 	return slot, nil
 }
 
-// OnUnset sets what is called when the variable of a slot is read before it has a value. Call it while the configuration is bound.
+// OnUnset sets what is called when the variable of a slot is read before it has a value. Call it while the
+// configuration is bound.
 func (s *Side[C]) OnUnset(p *plan.Plan, slot int, call func(C)) {
 	w := partOf[C](p)
 	if w.unset == nil {

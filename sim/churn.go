@@ -8,8 +8,9 @@ import (
 	"starling/zone/kinds"
 )
 
-// This file is the work of seeds with deletes: pairs come and go in zones that hold some four hundred, faster than their tombstones could be kept. Each
-// pair has a key of its own, so what must be there in the end is plain: all that were written and not deleted, none that was deleted.
+// This file is the work of seeds with deletes: pairs come and go in zones that hold some four hundred, faster than
+// their tombstones could be kept. Each pair has a key of its own, so what must be there in the end is plain: all that
+// were written and not deleted, none that was deleted.
 
 // churning is what a seed with deletes did to pairs.
 type churning struct {
@@ -21,7 +22,8 @@ type churning struct {
 const (
 	// churnPairs is how many pairs come and go in one act.
 	churnPairs = 20
-	// churnLive is how many pairs there are at most: no write is refused, unless deletions of others do not reach a host.
+	// churnLive is how many pairs there are at most: no write is refused, unless deletions of others do not reach a
+	// host.
 	churnLive = 60
 )
 
@@ -36,10 +38,17 @@ func (s *swarm) churn(h *Host) {
 		s.churning.written++
 		switch err := h.keyval.Add([]byte(key), []byte("x"), kinds.NoExpire, h.clusterNow()); {
 		case err != nil && h.keyval.Stats().RecordBytes+zone.CostBytes(len(key), 1) > h.keyval.LocalLimit():
-			// Rightly: it has records for so much. Another host deleted most of them, and does not reach it (seed 304078: one was slow, then frozen).
+			// Rightly: it has records for so much. Another host deleted most of them, and does not reach it (seed
+			// 304078: one was slow, then frozen).
 			return
 		case err != nil:
-			s.failf("host %d does not take a pair, %d are there: %v, %+v", h.index, len(s.churning.live), err, h.keyval.Stats())
+			s.failf(
+				"host %d does not take a pair, %d are there: %v, %+v",
+				h.index,
+				len(s.churning.live),
+				err,
+				h.keyval.Stats(),
+			)
 			return
 		default:
 			s.churning.live = append(s.churning.live, key)

@@ -57,11 +57,29 @@ func (h *Host) start() {
 	h.dialedMS = map[int]int64{}
 	o := h.world.options
 	stamps := new(stamp.Clock)
-	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: o.KeyvalBytes, Sync: true, Clock: stamps, Incarnation: h.life})
+	h.keyval = kinds.NewKeyval(
+		kinds.KeyvalConfig{
+			Name:        "kv",
+			Expression:  "$arg_k",
+			Bytes:       o.KeyvalBytes,
+			Sync:        true,
+			Clock:       stamps,
+			Incarnation: h.life,
+		},
+	)
 	h.session = kinds.NewSession(kinds.SessionConfig{
 		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true, Clock: stamps, Incarnation: h.life,
 	})
-	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: o.BucketBytes, RateMilli: rateMilli, Sync: true, Incarnation: h.life})
+	h.bucket = kinds.NewBucket(
+		kinds.BucketConfig{
+			Name:        "lim",
+			Expression:  "$remote_addr",
+			Bytes:       o.BucketBytes,
+			RateMilli:   rateMilli,
+			Sync:        true,
+			Incarnation: h.life,
+		},
+	)
 	h.bucket.SetBurst(burstMilli)
 	if h.keepsState {
 		h.world.restoreTimed(h)
@@ -143,7 +161,16 @@ func (h *Host) shares(name string) bool { return !h.unshared[name] }
 // reload shares other zones than before.
 func (h *Host) reload(unshared map[string]bool) {
 	h.unshared = unshared
-	err := h.node.Reload(cluster.Config{ID: h.node.ID(), Incarnation: h.life, Zones: h.zones(), Settings: h.world.options.Settings, Driver: h}, h.now())
+	err := h.node.Reload(
+		cluster.Config{
+			ID:          h.node.ID(),
+			Incarnation: h.life,
+			Zones:       h.zones(),
+			Settings:    h.world.options.Settings,
+			Driver:      h,
+		},
+		h.now(),
+	)
 	if err != nil {
 		h.world.failf("host %d does not reload: %v", h.index, err)
 	}
@@ -205,7 +232,9 @@ func (h *Host) redial() {
 	for _, i := range h.members {
 		last, before := h.dialedMS[i]
 		other := w.Hosts[i]
-		if before && w.nowMS-last < int64(cmp.Or(w.options.RedialMS, redialEveryMS)) || other.down || w.blocked[pair(h.index, i)] || h.connected(i) {
+		if before && w.nowMS-last < int64(cmp.Or(w.options.RedialMS, redialEveryMS)) || other.down ||
+			w.blocked[pair(h.index, i)] ||
+			h.connected(i) {
 			continue
 		}
 		h.dialedMS[i] = w.nowMS

@@ -6,9 +6,10 @@ import (
 	"starling/zone/kinds"
 )
 
-// This file knows what must be there in the end. The ledger is the merge of what every host acknowledged, made at the moment
-// of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what the ledger holds, or
-// newer: then nothing acknowledged is missing unless something newer replaced it, and nothing deleted came back.
+// This file knows what must be there in the end. The ledger is the merge of what every host acknowledged, made at the
+// moment of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what
+// the ledger holds, or newer: then nothing acknowledged is missing unless something newer replaced it, and nothing
+// deleted came back.
 
 // ledgerBytes is enough for all that a run writes.
 const ledgerBytes = 1 << 30
@@ -27,8 +28,8 @@ func (w *World) enter(h *Host, first, count int) {
 	w.merge(w.ledger, h.keyval, first, count, h.clusterNow())
 }
 
-// merge merges some shards of one zone into another that is the ledger's. Now is that of the zone that they come from. As a disk, the ledger
-// refuses nothing, however far ahead it is stamped.
+// merge merges some shards of one zone into another that is the ledger's. Now is that of the zone that they come from.
+// As a disk, the ledger refuses nothing, however far ahead it is stamped.
 func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Reading) {
 	source := kinds.Restored{AheadMS: w.ledgerNow().WallMS - now.MonoMS}
 	for shard := first; shard < first+count; shard++ {
@@ -42,8 +43,8 @@ func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Readin
 	}
 }
 
-// recount makes the ledger anew from the hosts that are left: what only a crashed one had is lost by right. A host with state
-// still has what is on its disk.
+// recount makes the ledger anew from the hosts that are left: what only a crashed one had is lost by right. A host with
+// state still has what is on its disk.
 func (w *World) recount() {
 	w.ledger = w.newLedger()
 	for _, h := range w.Hosts {
@@ -63,8 +64,8 @@ func (w *World) recount() {
 	}
 }
 
-// mustMatchLedger fails if the ledger has something newer than the host has. The host may have more: what was on its way
-// when a host crashed has arrived or not.
+// mustMatchLedger fails if the ledger has something newer than the host has. The host may have more: what was on its
+// way when a host crashed has arrived or not.
 func (w *World) mustMatchLedger(h *Host) {
 	var want, got [zone.Shards]uint64
 	both := w.newLedger()

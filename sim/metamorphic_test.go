@@ -12,9 +12,9 @@ import (
 	"starling/lib/testkit"
 )
 
-// The metamorphic run: one list of operations, done in one order on clusters that differ in their zone_sync settings only, ends in
-// one state, the one that a plain map gets from the same list. What timing may decide is kept out of the list: in an epoch each key
-// has one writer, and writers change only when all has arrived.
+// The metamorphic run: one list of operations, done in one order on clusters that differ in their zone_sync settings
+// only, ends in one state, the one that a plain map gets from the same list. What timing may decide is kept out of the
+// list: in an epoch each key has one writer, and writers change only when all has arrived.
 
 // operation is one thing that is done to a cluster.
 type operation struct {
@@ -30,7 +30,8 @@ func (o operation) String() string {
 	return fmt.Sprintf("%s host%d host%d %s %s %d, %v", o.what, o.host, o.other, o.key, o.value, o.times, o.pause)
 }
 
-// epoch is done under one harm. After it everything is healed and arrives; then one host may restart empty, or clear the pairs.
+// epoch is done under one harm. After it everything is healed and arrives; then one host may restart empty, or clear
+// the pairs.
 type epoch struct {
 	operations []operation
 	restart    int // -1: none
@@ -205,7 +206,8 @@ func (s script) perform(seed uint64, o Options) (*World, error) {
 
 // arrived waits until all that was written is everywhere, and a moment in which clocks are compared.
 func (w *World) arrived() error {
-	// What repair may take: the longest timeout drawn above, a redial, and two comparisons past the age of fresh records.
+	// What repair may take: the longest timeout drawn above, a redial, and two comparisons past the age of fresh
+	// records.
 	const patience = 4 * converge
 	all := func() bool {
 		if !w.Ready() || w.disagreement() != "" {

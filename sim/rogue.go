@@ -7,8 +7,8 @@ import (
 	"starling/cluster/wire"
 )
 
-// rogue is a program with a certificate, or an address in the list, that speaks the protocol and keeps to nothing else. It may write what the
-// cluster shares, so it does not: what it does otherwise must leave no trace.
+// rogue is a program with a certificate, or an address in the list, that speaks the protocol and keeps to nothing else.
+// It may write what the cluster shares, so it does not: what it does otherwise must leave no trace.
 type rogue struct {
 	world *World
 	// listed says that hosts dial it, as a member.
@@ -59,7 +59,10 @@ func (r *rogue) act(h *Host) {
 func (r *rogue) meet(h *Host, out bool) {
 	w := r.world
 	e := &end{host: h, life: h.life}
-	session, err := h.node.Connected(cluster.Link{Outgoing: out, Address: rogueName, Host: rogueName, Subject: w.subject(rogueName), Tag: e}, h.now())
+	session, err := h.node.Connected(
+		cluster.Link{Outgoing: out, Address: rogueName, Host: rogueName, Subject: w.subject(rogueName), Tag: e},
+		h.now(),
+	)
 	if err != nil {
 		return
 	}
@@ -105,7 +108,9 @@ func (r *rogue) hello() wire.Hello {
 	for i := range h.Zones {
 		for _, theirs := range other.Zones {
 			if theirs.Name == h.Zones[i].Name && w.rand.IntN(2) == 0 {
-				h.Zones[i].Origin, h.Zones[i].Lineage, h.Zones[i].Covered = theirs.Origin, theirs.Lineage, w.rand.IntN(2) == 0
+				h.Zones[i].Origin, h.Zones[i].Lineage, h.Zones[i].Covered = theirs.Origin, theirs.Lineage, w.rand.IntN(
+					2,
+				) == 0
 				if w.rand.IntN(2) == 0 {
 					h.Zones[i].Incarnation = theirs.Incarnation
 				}
@@ -172,7 +177,10 @@ func (r *rogue) say(c *rogueConn) {
 		t, body = t|0x80, []byte{0x80, 0x80, 0x80, 8, 0xfe, 1, 0}
 	}
 	w.did("rogue says %d to host%d", t, c.host.index)
-	c.session.Receive(wire.AppendFrame(nil, t, body, nil), c.host.now()) // an error ends the session, which settle notices
+	c.session.Receive(
+		wire.AppendFrame(nil, t, body, nil),
+		c.host.now(),
+	) // an error ends the session, which settle notices
 }
 
 // settle reads what hosts say, and closes what they have ended.

@@ -38,7 +38,13 @@ func Tell(text string) (*World, error) {
 			err = errors.New(w.failures[0])
 		}
 		if err != nil {
-			return w, fmt.Errorf("line %d, %q, at %v: %w", number, strings.TrimSpace(line), time.Duration(w.nowMS)*time.Millisecond, err)
+			return w, fmt.Errorf(
+				"line %d, %q, at %v: %w",
+				number,
+				strings.TrimSpace(line),
+				time.Duration(w.nowMS)*time.Millisecond,
+				err,
+			)
 		}
 	}
 	return w, nil

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// This file is the ledger of what ends. Whatever is done to clocks, a pair or session is there until its writer meant it to end, and not for longer, on
-// each host that has had it; to within timedSlackMS. Only a host that restarts from its disk needs its wall clock: what that was set while a record
-// lived may be missing then, or too much, on this host.
+// This file is the ledger of what ends. Whatever is done to clocks, a pair or session is there until its writer meant
+// it to end, and not for longer, on each host that has had it; to within timedSlackMS. Only a host that restarts from
+// its disk needs its wall clock: what that was set while a record lived may be missing then, or too much, on this host.
 
-// timed is one record that ends. Each has a key of its own, so that nothing but its end, its deletion or a lost host takes it away.
+// timed is one record that ends. Each has a key of its own, so that nothing but its end, its deletion or a lost host
+// takes it away.
 type timed struct {
 	key, value string
 	session    bool
@@ -92,7 +93,10 @@ func (w *World) checkTimed() {
 			w.checkTimedAt(h, t)
 		}
 	}
-	w.timed = slices.DeleteFunc(w.timed, func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.slackMS+4*timedSlackMS })
+	w.timed = slices.DeleteFunc(
+		w.timed,
+		func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.slackMS+4*timedSlackMS },
+	)
 }
 
 func (w *World) checkTimedAt(h *Host, t *timed) {
@@ -109,8 +113,8 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 	}
 }
 
-// mustHaveTimed fails for what a host lacks. What was deleted is another matter: which of two writes was the later one is not always known where clocks
-// are days apart, and stamps are taken back.
+// mustHaveTimed fails for what a host lacks. What was deleted is another matter: which of two writes was the later one
+// is not always known where clocks are days apart, and stamps are taken back.
 func (w *World) mustHaveTimed(h *Host) {
 	for _, t := range w.timed {
 		if !h.hasTimed(t) && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS {

@@ -51,7 +51,8 @@ type Options struct {
 	RingFrames int
 	// SessionTimeoutMS is the life of sessions.
 	SessionTimeoutMS int64
-	// Settings, RedialMS, WindowBytes and OutboxBytes are what an operator sets with zone_sync_*; 0 is the simulator's own.
+	// Settings, RedialMS, WindowBytes and OutboxBytes are what an operator sets with zone_sync_*; 0 is the simulator's
+	// own.
 	Settings                           cluster.Settings
 	RedialMS, WindowBytes, OutboxBytes int
 }
@@ -187,7 +188,10 @@ func (w *World) did(format string, args ...any) {
 
 // failf notes that something that must hold does not.
 func (w *World) failf(format string, args ...any) {
-	w.failures = append(w.failures, fmt.Sprintf("at %v: ", time.Duration(w.nowMS)*time.Millisecond)+fmt.Sprintf(format, args...))
+	w.failures = append(
+		w.failures,
+		fmt.Sprintf("at %v: ", time.Duration(w.nowMS)*time.Millisecond)+fmt.Sprintf(format, args...),
+	)
 }
 
 // Ready says whether all running hosts are ready.
@@ -256,7 +260,8 @@ func (w *World) ShownToAgree() bool {
 func (w *World) checkMemory() {
 	for _, h := range w.Hosts {
 		for _, z := range h.zones() {
-			if used := z.Stats(); used.RecordBytes > z.Info().Bytes || used.Bytes > z.Info().Bytes+max(z.Info().Bytes, 1<<20) { // tombstones may take as much again
+			if used := z.Stats(); used.RecordBytes > z.Info().Bytes ||
+				used.Bytes > z.Info().Bytes+max(z.Info().Bytes, 1<<20) { // tombstones may take as much again
 				w.failf("zone %q of host %d has %d bytes, %d of them of records; its budget is %d",
 					z.Info().Name, h.index, used.Bytes, used.RecordBytes, z.Info().Bytes)
 			}

@@ -18,8 +18,9 @@ const (
 	defaultCacheValid    = time.Minute
 )
 
-// CertificateCache is what one ssl_certificate_cache or proxy_ssl_certificate_cache keeps: certificates and keys whose names had
-// variables, each for itself. When it is full that goes which was not used for longest. It is safe for concurrent use.
+// CertificateCache is what one ssl_certificate_cache or proxy_ssl_certificate_cache keeps: certificates and keys whose
+// names had variables, each for itself. When it is full that goes which was not used for longest. It is safe for
+// concurrent use.
 type CertificateCache struct {
 	max             int
 	valid, inactive time.Duration
@@ -43,9 +44,15 @@ type item struct {
 	readAt, usedAt time.Time
 }
 
-// fetch gives what parse makes of a file, from the cache where it has it; c may be nil. A file is looked at again when it was read
-// longer than valid ago, or anew, but parsed only if it has changed. What keep tells of is not kept.
-func fetch[T any](c *CertificateCache, s slot, anew bool, read func() ([]byte, error), parse func([]byte) (value T, keep bool, err error)) (T, error) {
+// fetch gives what parse makes of a file, from the cache where it has it; c may be nil. A file is looked at again when
+// it was read longer than valid ago, or anew, but parsed only if it has changed. What keep tells of is not kept.
+func fetch[T any](
+	c *CertificateCache,
+	s slot,
+	anew bool,
+	read func() ([]byte, error),
+	parse func([]byte) (value T, keep bool, err error),
+) (T, error) {
 	var none T
 	now := time.Now()
 	isText := strings.HasPrefix(s.name, dataScheme)
@@ -78,7 +85,8 @@ func fetch[T any](c *CertificateCache, s slot, anew bool, read func() ([]byte, e
 	return value, nil
 }
 
-// find gives a copy of an item, without value if it is not there, and whether it may be used without a look at the file.
+// find gives a copy of an item, without value if it is not there, and whether it may be used without a look at the
+// file.
 func (c *CertificateCache) find(s slot, now time.Time, anew, isText bool) (found item, fresh bool) {
 	if c == nil {
 		return item{}, false

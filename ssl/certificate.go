@@ -13,7 +13,8 @@ import (
 	"starling/nginx/errno"
 )
 
-// Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be told, not swallowed.
+// Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be told, not
+// swallowed.
 const (
 	maxFileBytes = 16 << 20
 	maxPasswords = 1024

@@ -24,7 +24,9 @@ type ClientSettings struct {
 
 // NewClientSettings returns nginx's defaults: nothing is verified.
 func NewClientSettings() ClientSettings {
-	return ClientSettings{Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultClientCiphers, VerifyDepth: DefaultVerifyDepth}}
+	return ClientSettings{
+		Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultClientCiphers, VerifyDepth: DefaultVerifyDepth},
+	}
 }
 
 // Client is the built TLS side of connections to others, safe for concurrent use.
@@ -77,8 +79,8 @@ func (c *Client) Config(name string, sendName bool) *tls.Config {
 	return c.ConfigWith(name, sendName, CertificateFile{})
 }
 
-// ConfigWith is Config for connections that show the certificate of a name known only now. Connections of one configuration stand for
-// one and the same client; Show puts the certificate in when one is made.
+// ConfigWith is Config for connections that show the certificate of a name known only now. Connections of one
+// configuration stand for one and the same client; Show puts the certificate in when one is made.
 func (c *Client) ConfigWith(name string, sendName bool, file CertificateFile) *tls.Config {
 	name = withoutPort(name)
 	key := configKey{name, sendName, file}

@@ -7,16 +7,58 @@ import (
 )
 
 // unsupportedCommands are commands of SSL_CONF_cmd that Go's TLS has no means for.
-var unsupportedCommands = []string{"SignatureAlgorithms", "ClientSignatureAlgorithms", "DHParameters", "RecordPadding", "NumTickets",
-	"ServerInfoFile", "VerifyMode", "VerifyCAFile", "VerifyCAPath", "VerifyCAStore", "ChainCAFile", "ChainCAPath", "ChainCAStore",
-	"RequestCAFile", "RequestCAPath", "RequestCAStore", "ClientCAFile", "ClientCAPath", "ClientCAStore", "ECDHParameters",
-	"Certificate", "PrivateKey"}
+var unsupportedCommands = []string{
+	"SignatureAlgorithms",
+	"ClientSignatureAlgorithms",
+	"DHParameters",
+	"RecordPadding",
+	"NumTickets",
+	"ServerInfoFile",
+	"VerifyMode",
+	"VerifyCAFile",
+	"VerifyCAPath",
+	"VerifyCAStore",
+	"ChainCAFile",
+	"ChainCAPath",
+	"ChainCAStore",
+	"RequestCAFile",
+	"RequestCAPath",
+	"RequestCAStore",
+	"ClientCAFile",
+	"ClientCAPath",
+	"ClientCAStore",
+	"ECDHParameters",
+	"Certificate",
+	"PrivateKey",
+}
 
 // sslOptions are the words of the Options command. Only SessionTicket can be changed in Go's TLS.
-var sslOptions = []string{"SessionTicket", "Compression", "EmptyFragments", "Bugs", "DHSingle", "ECDHSingle", "UnsafeLegacyRenegotiation",
-	"UnsafeLegacyServerConnect", "ClientRenegotiation", "EncryptThenMac", "NoRenegotiation", "AllowNoDHEKEX", "PrioritizeChaCha",
-	"MiddleboxCompat", "AntiReplay", "ExtendedMasterSecret", "CANames", "KTLS", "ServerPreference", "NoResumptionOnRenegotiation",
-	"StrictCertCheck", "TxCertificateCompression", "RxCertificateCompression", "PreferNoDHEKEX"}
+var sslOptions = []string{
+	"SessionTicket",
+	"Compression",
+	"EmptyFragments",
+	"Bugs",
+	"DHSingle",
+	"ECDHSingle",
+	"UnsafeLegacyRenegotiation",
+	"UnsafeLegacyServerConnect",
+	"ClientRenegotiation",
+	"EncryptThenMac",
+	"NoRenegotiation",
+	"AllowNoDHEKEX",
+	"PrioritizeChaCha",
+	"MiddleboxCompat",
+	"AntiReplay",
+	"ExtendedMasterSecret",
+	"CANames",
+	"KTLS",
+	"ServerPreference",
+	"NoResumptionOnRenegotiation",
+	"StrictCertCheck",
+	"TxCertificateCompression",
+	"RxCertificateCompression",
+	"PreferNoDHEKEX",
+}
 
 // applyCommands works the ssl_conf_command lines into the settings, in order, over what the directives said.
 func (c *Common) applyCommands() (noTickets bool, warnings []string, err error) {

@@ -46,8 +46,13 @@ func parseList(der []byte) (*revocations, error) {
 		}
 		return nil, err
 	}
-	r := &revocations{issuer: string(list.RawIssuer), from: list.ThisUpdate, until: list.NextUpdate, serials: map[string]bool{},
-		signedBy: list.CheckSignatureFrom}
+	r := &revocations{
+		issuer:   string(list.RawIssuer),
+		from:     list.ThisUpdate,
+		until:    list.NextUpdate,
+		serials:  map[string]bool{},
+		signedBy: list.CheckSignatureFrom,
+	}
 	for _, e := range list.RevokedCertificateEntries {
 		const removeFromCRL = 8 // RFC 5280 5.3.1: taken back
 		if e.ReasonCode != removeFromCRL {
@@ -57,8 +62,8 @@ func parseList(der []byte) (*revocations, error) {
 	return r, nil
 }
 
-// parseFirstVersion reads lists of version 1, which `openssl ca -gencrl` writes unless told otherwise and the newer functions
-// of the library refuse.
+// parseFirstVersion reads lists of version 1, which `openssl ca -gencrl` writes unless told otherwise and the newer
+// functions of the library refuse.
 func parseFirstVersion(der []byte) (*revocations, error) {
 	//lint:ignore SA1019 the newer function rejects version 1
 	list, err := x509.ParseDERCRL(der)
@@ -74,9 +79,14 @@ func parseFirstVersion(der []byte) (*revocations, error) {
 	if _, err := asn1.Unmarshal(tbs.Raw, &start); err != nil {
 		return nil, err
 	}
-	r := &revocations{issuer: string(start.Issuer.FullBytes), from: tbs.ThisUpdate, until: tbs.NextUpdate, serials: map[string]bool{},
+	r := &revocations{
+		issuer:  string(start.Issuer.FullBytes),
+		from:    tbs.ThisUpdate,
+		until:   tbs.NextUpdate,
+		serials: map[string]bool{},
 		//lint:ignore SA1019 there is no newer function for version 1
-		signedBy: func(issuer *x509.Certificate) error { return issuer.CheckCRLSignature(list) }}
+		signedBy: func(issuer *x509.Certificate) error { return issuer.CheckCRLSignature(list) },
+	}
 	for _, e := range tbs.RevokedCertificates {
 		r.serials[serialKey(e.SerialNumber)] = true
 	}

@@ -29,8 +29,8 @@ func (l *Loader) ReadPasswords(path string) (err error) {
 	return err
 }
 
-// Load reads a certificate with its chain and its key. A pair that does not fit is read once more past the cache: one of its files
-// may have been replaced later than the other.
+// Load reads a certificate with its chain and its key. A pair that does not fit is read once more past the cache: one
+// of its files may have been replaced later than the other.
 func (l *Loader) Load(f CertificateFile) (*tls.Certificate, error) {
 	var misfit *mismatch
 	cert, err := l.load(f, false)
@@ -123,7 +123,11 @@ func keyError(err error) error {
 type mismatch struct{ file CertificateFile }
 
 func (m *mismatch) Error() string {
-	return fmt.Sprintf("SSL_CTX_use_PrivateKey(\"%s\") failed (key values mismatch with certificate \"%s\")", shown(m.file.Key), shown(m.file.Certificate))
+	return fmt.Sprintf(
+		"SSL_CTX_use_PrivateKey(\"%s\") failed (key values mismatch with certificate \"%s\")",
+		shown(m.file.Key),
+		shown(m.file.Certificate),
+	)
 }
 
 // pairOf puts a chain and its key together.
@@ -139,8 +143,9 @@ func pairOf(f CertificateFile, chain []*x509.Certificate, key crypto.Signer) (tl
 	return cert, nil
 }
 
-// pick gives the first certificate that the client can use, one with an RSA key only if there is no other, else the first one. Only the kind of key counts, not the names in the
-// certificate: nginx has chosen the server by name and shows what that one has.
+// pick gives the first certificate that the client can use, one with an RSA key only if there is no other, else the
+// first one. Only the kind of key counts, not the names in the certificate: nginx has chosen the server by name and
+// shows what that one has.
 func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
 	if len(all) > 1 {
 		nameless := *hello
@@ -174,8 +179,8 @@ func rank(cert *tls.Certificate) int {
 // maxNameBytes is the longest name that the DNS knows.
 const maxNameBytes = 253
 
-// SafeName tells whether a name that a stranger sent (SNI) may become part of the name of a file: letters, digits, '-', '_' and
-// single dots that neither begin nor end it. An empty name is safe.
+// SafeName tells whether a name that a stranger sent (SNI) may become part of the name of a file: letters, digits, '-',
+// '_' and single dots that neither begin nor end it. An empty name is safe.
 func SafeName(name string) bool {
 	if len(name) > maxNameBytes {
 		return false

@@ -55,10 +55,15 @@ type Finder[C any] struct {
 	pairs  []pair[C]
 }
 
-// Find reads the certificates for a client that asked for a name (SNI). What the error says is for the log; place it with conf.Problem.
+// Find reads the certificates for a client that asked for a name (SNI). What the error says is for the log; place it
+// with conf.Problem.
 func (f *Finder[C]) Find(serverName string, of C) ([]*tls.Certificate, error) {
 	if !SafeName(serverName) {
-		return nil, conf.At(f.pairs[0].certificate.node, "client sent invalid server name %.255q: not used in the certificate path", serverName)
+		return nil, conf.At(
+			f.pairs[0].certificate.node,
+			"client sent invalid server name %.255q: not used in the certificate path",
+			serverName,
+		)
 	}
 	var all []*tls.Certificate
 	for i := range f.pairs {
@@ -87,7 +92,8 @@ func expand[C any](certificate, key *vars.Template[C], of C) (CertificateFile, e
 	return file, nil
 }
 
-// climbs tells whether a path leads through a parent: values of variables may be a stranger's (arguments, the PROXY protocol).
+// climbs tells whether a path leads through a parent: values of variables may be a stranger's (arguments, the PROXY
+// protocol).
 func climbs(path string) bool {
 	return scheme(path) == "" && slices.Contains(strings.Split(path, "/"), "..")
 }
@@ -109,8 +115,15 @@ type ClientNames[C any] struct {
 	cache            *CertificateCache
 }
 
-// NameDirectives lets those of ClientDirectives that name certificate and key have variables, and adds the one of their cache.
-func NameDirectives[S, C any](family string, in conf.Context, list []conf.Directive, compile Compile[C], place func(*S) *ClientNames[C]) []conf.Directive {
+// NameDirectives lets those of ClientDirectives that name certificate and key have variables, and adds the one of their
+// cache.
+func NameDirectives[S, C any](
+	family string,
+	in conf.Context,
+	list []conf.Directive,
+	compile Compile[C],
+	place func(*S) *ClientNames[C],
+) []conf.Directive {
 	wrap := func(set conf.Setter, place func(*S) *vars.Template[C]) conf.Setter {
 		return func(settings any, a *conf.Args) error {
 			t, err := compile(a, a.Words[0])
@@ -147,7 +160,8 @@ type ClientFinder[C any] struct {
 	certificate, key vars.Template[C]
 }
 
-// Finder returns what finds the certificate for each connection, nil where its name is known: BoundClient.Pair then does it.
+// Finder returns what finds the certificate for each connection, nil where its name is known: BoundClient.Pair then
+// does it.
 func (n *ClientNames[C]) Finder(env Env, family, passwordFile string) (*ClientFinder[C], error) {
 	_, fixedCertificate := n.certificate.Literal()
 	_, fixedKey := n.key.Literal()
@@ -155,7 +169,11 @@ func (n *ClientNames[C]) Finder(env Env, family, passwordFile string) (*ClientFi
 		return nil, nil
 	}
 	if n.key.Text() == "" {
-		return nil, fmt.Errorf("no \"%s_certificate_key\" is defined for certificate \"%s\"", family, n.certificate.Text())
+		return nil, fmt.Errorf(
+			"no \"%s_certificate_key\" is defined for certificate \"%s\"",
+			family,
+			n.certificate.Text(),
+		)
 	}
 	f := &ClientFinder[C]{Loader{Read: env.ReadFile, Absolute: env.ConfPath, Cache: n.cache}, n.certificate, n.key}
 	return f, f.loader.ReadPasswords(passwordFile)

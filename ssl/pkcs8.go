@@ -74,8 +74,8 @@ type scryptParams struct {
 	KeyBytes int `asn1:"optional"`
 }
 
-// decryptPKCS8 returns the PKCS #8 key inside an EncryptedPrivateKeyInfo. A wrong password is nearly always an error, and else
-// gives bytes that are no key.
+// decryptPKCS8 returns the PKCS #8 key inside an EncryptedPrivateKeyInfo. A wrong password is nearly always an error,
+// and else gives bytes that are no key.
 func decryptPKCS8(der, password []byte) ([]byte, error) {
 	var outer encryptedKey
 	if err := unmarshal(der, &outer); err != nil {

@@ -36,13 +36,14 @@ type ServerSettings struct {
 	ClientCA string
 	// NoTickets is ssl_session_tickets off.
 	NoTickets bool
-	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: keys made and changed by the library.
+	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: keys made and changed by the
+	// library.
 	TicketKeys []string
 	// Sessions, where not nil, keeps sessions where tickets are off, for SessionTimeout.
 	Sessions       *SessionCache
 	SessionTimeout time.Duration
-	// Find finds the certificates at each handshake, where their names have variables; Certificates then do not count. An error of it
-	// ends the handshake.
+	// Find finds the certificates at each handshake, where their names have variables; Certificates then do not count.
+	// An error of it ends the handshake.
 	Find func(*tls.ClientHelloInfo) ([]*tls.Certificate, error)
 	// Context is what besides the fixed certificates tells servers apart whose sessions one cache seals.
 	Context []string
@@ -55,7 +56,14 @@ type ServerSettings struct {
 
 // NewServerSettings returns nginx's defaults.
 func NewServerSettings() ServerSettings {
-	return ServerSettings{Common: Common{Protocols: DefaultProtocols, Ciphers: DefaultServerCiphers, VerifyDepth: DefaultVerifyDepth}, SessionTimeout: DefaultSessionTimeout}
+	return ServerSettings{
+		Common: Common{
+			Protocols:   DefaultProtocols,
+			Ciphers:     DefaultServerCiphers,
+			VerifyDepth: DefaultVerifyDepth,
+		},
+		SessionTimeout: DefaultSessionTimeout,
+	}
 }
 
 // Server is the built TLS side of a listening server. It never changes and is safe for concurrent use.
@@ -67,7 +75,8 @@ type Server struct {
 	verify *verifier
 }
 
-// Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would say.
+// Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would
+// say.
 func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 	if s.ClientCA != "" {
 		s.Trusted = append([]string{s.ClientCA}, s.Trusted...)
@@ -97,8 +106,8 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		}
 	}
 	if s.RejectHandshake {
-		// Without a certificate the library answers with the alert unrecognized_name, as nginx does; an error of a callback
-		// would become internal_error.
+		// Without a certificate the library answers with the alert unrecognized_name, as nginx does; an error of a
+		// callback would become internal_error.
 		config.Certificates, config.SessionTicketsDisabled = nil, true
 		return server, warnings, nil
 	}
@@ -109,7 +118,10 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 func (s *ServerSettings) choose(config *tls.Config) error {
 	find := s.Find
 	if find == nil {
-		slices.SortStableFunc(config.Certificates, rsaLast) // for a client without SNI the library takes the first one that fits
+		slices.SortStableFunc(
+			config.Certificates,
+			rsaLast,
+		) // for a client without SNI the library takes the first one that fits
 		all := make([]*tls.Certificate, len(config.Certificates))
 		for i := range all {
 			all[i] = &config.Certificates[i]
@@ -175,7 +187,8 @@ func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error 
 
 // ClientError is a client whose certificate is missing or does not verify.
 type ClientError struct {
-	// Missing: nginx answers 496, shown as 400 "No required SSL certificate was sent"; else 495, 400 "The SSL certificate error".
+	// Missing: nginx answers 496, shown as 400 "No required SSL certificate was sent"; else 495, 400 "The SSL
+	// certificate error".
 	Missing bool
 	Code    VerifyCode
 }

@@ -18,9 +18,9 @@ import (
 // DefaultSessionTimeout is nginx's ssl_session_timeout.
 const DefaultSessionTimeout = 5 * time.Minute
 
-// SessionCache keeps sessions in memory and gives clients only their numbers: what ssl_session_cache does where tickets are off.
-// (A client of TLS 1.2 without tickets, which resumes by the session id, cannot be served by Go's TLS.) When it is full
-// the oldest sessions go, as in nginx. It is safe for concurrent use.
+// SessionCache keeps sessions in memory and gives clients only their numbers: what ssl_session_cache does where tickets
+// are off. (A client of TLS 1.2 without tickets, which resumes by the session id, cannot be served by Go's TLS.) When
+// it is full the oldest sessions go, as in nginx. It is safe for concurrent use.
 type SessionCache struct {
 	limitBytes int64
 	// shared says that several servers may name it; tickets then has the keys that seal those of all.
@@ -69,8 +69,8 @@ func (c *SessionCache) use(config *tls.Config, timeout time.Duration) {
 	}
 }
 
-// seal lets servers that share the cache resume each other's sessions by ticket, if they have the same certificates: what nginx calls the
-// session id context. The library makes and changes the keys.
+// seal lets servers that share the cache resume each other's sessions by ticket, if they have the same certificates:
+// what nginx calls the session id context. The library makes and changes the keys.
 func (c *SessionCache) seal(config *tls.Config, words []string) {
 	sum := sha256.New()
 	for _, cert := range config.Certificates {
@@ -152,7 +152,8 @@ type CacheWords struct {
 	Bytes int64
 }
 
-// The size of builtin in sessions where none is given is OpenSSL's; a megabyte holds about 4000 sessions, as nginx says of its own.
+// The size of builtin in sessions where none is given is OpenSSL's; a megabyte holds about 4000 sessions, as nginx says
+// of its own.
 const (
 	builtinSessions = 20480
 	sessionBytes    = 256
@@ -195,8 +196,8 @@ const minCacheBytes = 8 * 4096
 // SessionCaches are the shared caches of one configuration, by name.
 type SessionCaches struct{ byName map[string]*SessionCache }
 
-// Open returns the cache that the words mean, nil for none. old are the caches of the configuration before: one of the same name
-// and size goes on.
+// Open returns the cache that the words mean, nil for none. old are the caches of the configuration before: one of the
+// same name and size goes on.
 func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCache, error) {
 	switch {
 	case words.Bytes == 0:
@@ -216,7 +217,12 @@ func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCa
 		c.shared = true
 	}
 	if c.limitBytes != words.Bytes {
-		return nil, fmt.Errorf("the size %d of shared memory zone \"%s\" conflicts with already declared size %d", words.Bytes, words.Name, c.limitBytes)
+		return nil, fmt.Errorf(
+			"the size %d of shared memory zone \"%s\" conflicts with already declared size %d",
+			words.Bytes,
+			words.Name,
+			c.limitBytes,
+		)
 	}
 	if all.byName == nil {
 		all.byName = map[string]*SessionCache{}

@@ -1,8 +1,8 @@
 // Package ssl turns the ssl_*, proxy_ssl_* and zone_sync_ssl_* settings into crypto/tls configurations that behave, and
 // complain, as nginx with OpenSSL does.
 //
-// Settings are filled from directives; Build reads the files they name and is called for each cycle, so that a reload reads
-// them again. What Go's TLS cannot do is refused or comes back as a warning: nothing is quietly dropped.
+// Settings are filled from directives; Build reads the files they name and is called for each cycle, so that a reload
+// reads them again. What Go's TLS cannot do is refused or comes back as a warning: nothing is quietly dropped.
 package ssl
 
 import (
@@ -39,7 +39,14 @@ const (
 	DefaultClientCiphers = "DEFAULT"
 )
 
-var protocolNames = map[string]Protocols{"SSLv2": 0, "SSLv3": 0, "TLSv1": TLS10, "TLSv1.1": TLS11, "TLSv1.2": TLS12, "TLSv1.3": TLS13}
+var protocolNames = map[string]Protocols{
+	"SSLv2":   0,
+	"SSLv3":   0,
+	"TLSv1":   TLS10,
+	"TLSv1.1": TLS11,
+	"TLSv1.2": TLS12,
+	"TLSv1.3": TLS13,
+}
 
 // ParseProtocols reads the arguments of ssl_protocols. Errors are nginx's for a bad value of a set.
 func ParseProtocols(words []string) (Protocols, error) {
@@ -120,10 +127,15 @@ func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 	var gap string
 	config.MinVersion, config.MaxVersion, gap = settings.Protocols.bounds()
 	if config.MinVersion == 0 {
-		return nil, nil, nil, fmt.Errorf("no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3")
+		return nil, nil, nil, fmt.Errorf(
+			"no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3",
+		)
 	}
 	if gap != "" {
-		warnings = append(warnings, fmt.Sprintf("%s is enabled too: versions between the lowest and the highest cannot be disabled", gap))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("%s is enabled too: versions between the lowest and the highest cannot be disabled", gap),
+		)
 	}
 	suites, unknown, err := parseCiphers(settings.Ciphers)
 	if err != nil {

@@ -144,7 +144,8 @@ func fitsUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) bool {
 		return false
 	}
 	restricted := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0
-	return !restricted || slices.Contains(leaf.ExtKeyUsage, usage) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+	return !restricted || slices.Contains(leaf.ExtKeyUsage, usage) ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 func (v *verifier) verifyPaths(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
@@ -195,7 +196,8 @@ func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode
 	return code
 }
 
-// checkRevoked looks a certificate up in all lists of its issuer: one that is good is needed, and revoked in any is revoked.
+// checkRevoked looks a certificate up in all lists of its issuer: one that is good is needed, and revoked in any is
+// revoked.
 func (v *verifier) checkRevoked(c, issuer *x509.Certificate, now time.Time) VerifyCode {
 	code := noCRL
 	for _, r := range v.lists[string(c.RawIssuer)] {

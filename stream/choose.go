@@ -32,8 +32,8 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return s.tlsSettings().Config, nil
 }
 
-// DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of TLS.Config may do
-// so. Of what the handshake brings only the server name is known by then.
+// DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of
+// TLS.Config may do so. Of what the handshake brings only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
 	s := side.SubjectOf[*Session](hello)
 	s.Peer = &ssl.Peer{ServerName: hello.ServerName}

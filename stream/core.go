@@ -58,7 +58,10 @@ var Core = Module{
 			{
 				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets the size of the preread buffer.",
-				Set: conf.Field(func(s *CoreSettings) *int64 { return &s.PrereadBytes }, conf.Between(conf.Size, 1, maxPrereadBytes)),
+				Set: conf.Field(
+					func(s *CoreSettings) *int64 { return &s.PrereadBytes },
+					conf.Between(conf.Size, 1, maxPrereadBytes),
+				),
 			},
 			{
 				Name: "preread_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,

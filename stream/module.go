@@ -47,7 +47,8 @@ const (
 	Granted Result = 1
 	// Done says that the session was served; its status is 200.
 	Done Result = 2
-	// Again asks for more bytes of the client before the handler is called again; see Session.Preread. It is known in the phase Preread only.
+	// Again asks for more bytes of the client before the handler is called again; see Session.Preread. It is known in
+	// the phase Preread only.
 	Again Result = 3
 )
 
@@ -89,8 +90,8 @@ var Side = side.Side[*Session]{Name: "stream", Many: "connections", Block: conf.
 // Regex is a regular expression of the stream side.
 type Regex = side.Regex[*Session]
 
-// Prepare makes the modules' variables and link steps known. It comes before the configuration is bound, for directives may
-// declare more variables.
+// Prepare makes the modules' variables and link steps known. It comes before the configuration is bound, for directives
+// may declare more variables.
 func Prepare(p *plan.Plan, modules []*Module) error {
 	for _, m := range modules {
 		if m.Link != nil {

@@ -9,7 +9,8 @@ import (
 	"starling/plan"
 )
 
-// maxPasses bounds how often one connection is passed on, as in nginx: more are a circle of servers that pass to each other.
+// maxPasses bounds how often one connection is passed on, as in nginx: more are a circle of servers that pass to each
+// other.
 const maxPasses = 10
 
 // ErrNobodyListens says that the configuration has no such address.
@@ -22,14 +23,16 @@ type handoff struct {
 	passes map[net.Conn]int
 }
 
-// SetHandoff tells the stream side of a plan who serves an address; find returns nil where nobody does. The cycle knows it.
+// SetHandoff tells the stream side of a plan who serves an address; find returns nil where nobody does. The cycle knows
+// it.
 func SetHandoff(p *plan.Plan, find func(sockaddr.Addr) func(net.Conn)) {
 	h := plan.Part[handoff](p)
 	h.find, h.passes = find, map[net.Conn]int{}
 }
 
-// Pass gives the connection to whoever listens on an address, as if the client had connected there. The server of the address logs
-// the session, this one does not. Only a connection of which nothing was read can be passed. It returns when the session is over.
+// Pass gives the connection to whoever listens on an address, as if the client had connected there. The server of the
+// address logs the session, this one does not. Only a connection of which nothing was read can be passed. It returns
+// when the session is over.
 func (s *Session) Pass(to sockaddr.Addr) error {
 	h := plan.Part[handoff](s.Plan())
 	if s.port.UDP {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peek copies what a socket has received into buf without taking it away, once there is more than have bytes of it. It cannot
-// where the connection is no socket. io.EOF tells that there will not be more.
+// peek copies what a socket has received into buf without taking it away, once there is more than have bytes of it. It
+// cannot where the connection is no socket. io.EOF tells that there will not be more.
 func peek(conn net.Conn, buf []byte, have int) (n int, can bool, err error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

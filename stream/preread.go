@@ -10,8 +10,8 @@ import (
 	"starling/logs"
 )
 
-// Preread is what the client has sent so far, for handlers of the phase Preread; nothing of it is taken away. It is empty before
-// the first time that a handler asked for more.
+// Preread is what the client has sent so far, for handlers of the phase Preread; nothing of it is taken away. It is
+// empty before the first time that a handler asked for more.
 func (s *Session) Preread() []byte {
 	if s.peek != nil {
 		return s.peek
@@ -19,8 +19,8 @@ func (s *Session) Preread() []byte {
 	return s.ahead
 }
 
-// prereadMore waits for more bytes of the client. A status other than 0 ends the session, as in nginx: 200 where the client left
-// or said nothing for too long.
+// prereadMore waits for more bytes of the client. A status other than 0 ends the session, as in nginx: 200 where the
+// client left or said nothing for too long.
 func (s *Session) prereadMore() (status int) {
 	core := s.Server.settings
 	if s.deadline.IsZero() {

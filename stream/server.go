@@ -50,7 +50,8 @@ type TLS struct {
 	HandshakeTimeout time.Duration
 	// Files is the digest of certificates, keys, authorities and revocation lists.
 	Files ssl.Digest
-	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the session and says why.
+	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the
+	// session and says why.
 	Verify func(s *Session, state *tls.ConnectionState) error
 }
 
@@ -96,7 +97,12 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 			}
 			if hook.Phase == Content {
 				if answers != "" {
-					return nil, conf.At(scope.Node, "\"%s\" and \"%s\" cannot be used in the same server", answers, m.Name)
+					return nil, conf.At(
+						scope.Node,
+						"\"%s\" and \"%s\" cannot be used in the same server",
+						answers,
+						m.Name,
+					)
 				}
 				answers = m.Name
 			}
@@ -171,7 +177,8 @@ func (s *Session) phase(handlers []Handler) (status int) {
 	return 0
 }
 
-// readProxied reads the header of the PROXY protocol. A status ends the session: nginx has 200 for clients that go or say nothing.
+// readProxied reads the header of the PROXY protocol. A status ends the session: nginx has 200 for clients that go or
+// say nothing.
 func (s *Session) readProxied() (status int) {
 	if err := s.raw.SetReadDeadline(time.Now().Add(s.Server.settings.ProxiedTimeout)); err != nil {
 		return StatusOK // the site was closed

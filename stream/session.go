@@ -31,7 +31,8 @@ type Session struct {
 	// Number is $connection: unique in the process.
 	Number    uint64
 	StartedAt time.Time
-	// Remote is the client; realip may replace it. ConnectedFrom is the other end of the socket. They are zero for unix sockets.
+	// Remote is the client; realip may replace it. ConnectedFrom is the other end of the socket. They are zero for unix
+	// sockets.
 	Remote, ConnectedFrom, Local netip.AddrPort
 	// Proxied is what the PROXY protocol told, nil where it is not spoken or told nothing.
 	Proxied *proxyprotocol.Header
@@ -60,8 +61,8 @@ type Session struct {
 
 type counters struct{ received, sent atomic.Int64 }
 
-// counted is a connection that counts plain bytes and gives what was read ahead first. NetConn makes options of the socket
-// reachable, as with tls.Conn.
+// counted is a connection that counts plain bytes and gives what was read ahead first. NetConn makes options of the
+// socket reachable, as with tls.Conn.
 type counted struct {
 	net.Conn
 	s *Session
@@ -93,8 +94,8 @@ func (s *Session) BytesReceived() int64 { return s.counters.received.Load() }
 // BytesSent counts what the client got, without TLS around it.
 func (s *Session) BytesSent() int64 { return s.counters.sent.Load() }
 
-// Socket is the client's TCP connection where bytes may be moved past Conn, so that the kernel can do it; whoever does counts them
-// with Moved. It is nil where TLS or something read ahead stands between.
+// Socket is the client's TCP connection where bytes may be moved past Conn, so that the kernel can do it; whoever does
+// counts them with Moved. It is nil where TLS or something read ahead stands between.
 func (s *Session) Socket() *net.TCPConn {
 	if s.TLS != nil || len(s.ahead) > 0 {
 		return nil
@@ -120,7 +121,8 @@ func (s *Session) CloseWrite() error {
 	return nil
 }
 
-// TakeDatagram waits for the next datagram of a UDP client. It holds no memory meanwhile, as thousands of sessions wait.
+// TakeDatagram waits for the next datagram of a UDP client. It holds no memory meanwhile, as thousands of sessions
+// wait.
 func (s *Session) TakeDatagram() ([]byte, error) {
 	if data := s.ahead; len(data) > 0 {
 		s.ahead = nil
@@ -165,8 +167,8 @@ func (s *Session) Client() netip.Addr { return s.Remote.Addr() }
 // AtEnd has f called when the session has ended; see Release.
 func (s *Session) AtEnd(f func()) { s.ends = append(s.ends, f) }
 
-// Release gives back what the session has taken from others (AtEnd), once. The end of the session does so; who serves it may do so
-// before, when nothing will be moved any more: a client that has all it wanted may come again at once.
+// Release gives back what the session has taken from others (AtEnd), once. The end of the session does so; who serves
+// it may do so before, when nothing will be moved any more: a client that has all it wanted may come again at once.
 func (s *Session) Release() {
 	s.released.Do(func() {
 		for i := len(s.ends) - 1; i >= 0; i-- {

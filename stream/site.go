@@ -107,7 +107,8 @@ func (s *Site) Resources() []admin.Resource {
 	return all
 }
 
-// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word
+// back.
 func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
@@ -183,8 +184,18 @@ func (s *Site) Close() {
 
 // newSession starts the account of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
-	s := &Session{raw: conn, port: p, Server: p.hosts.Default, StartedAt: time.Now(), Number: p.site.plan.Connections.Accepted(),
-		Remote: addrPort(conn.RemoteAddr()), ConnectedFrom: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr())}
+	s := &Session{
+		raw:       conn,
+		port:      p,
+		Server:    p.hosts.Default,
+		StartedAt: time.Now(),
+		Number:    p.site.plan.Connections.Accepted(),
+		Remote: addrPort(
+			conn.RemoteAddr(),
+		),
+		ConnectedFrom: addrPort(conn.RemoteAddr()),
+		Local:         addrPort(conn.LocalAddr()),
+	}
 	s.Conn = &counted{conn, s}
 	s.enter(s.Server.zone)
 	s.Reserve(p.site.slots)

@@ -159,7 +159,8 @@ func TestAtEndIsBeforeTheClientSeesIt(t *testing.T) {
 	}
 }
 
-// TestStatusOfSessionsWithoutHeader: nginx calls it a bad request where the client spoke, and fine where it went or said nothing.
+// TestStatusOfSessionsWithoutHeader: nginx calls it a bad request where the client spoke, and fine where it went or
+// said nothing.
 func TestStatusOfSessionsWithoutHeader(t *testing.T) {
 	statuses := make(chan int, 1)
 	account := &stream.Module{

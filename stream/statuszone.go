@@ -134,7 +134,11 @@ func zoneMetrics() []admin.Metric {
 		admin.Counter(prefix+"sent", at+"sent", "Bytes sent to clients."),
 	}
 	for _, class := range []string{"2xx", "4xx", "5xx"} {
-		list = append(list, admin.Counter(prefix+"sessions", at+"sessions."+class, "Sessions that ended, by class of their status.").Coded(class))
+		list = append(
+			list,
+			admin.Counter(prefix+"sessions", at+"sessions."+class, "Sessions that ended, by class of their status.").
+				Coded(class),
+		)
 	}
 	return list
 }

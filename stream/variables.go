@@ -14,20 +14,40 @@ import (
 
 // coreVariables are those that nginx's stream core has.
 var coreVariables = []vars.Variable[*Session]{
-	{Name: "binary_remote_addr", Doc: "the client's address in binary form, 4 or 16 bytes", Append: appendBinaryRemoteAddr},
+	{
+		Name:   "binary_remote_addr",
+		Doc:    "the client's address in binary form, 4 or 16 bytes",
+		Append: appendBinaryRemoteAddr,
+	},
 	{Name: "bytes_received", Doc: "bytes received from the client", Append: number((*Session).BytesReceived)},
 	{Name: "bytes_sent", Doc: "bytes sent to the client", Append: number((*Session).BytesSent)},
-	{Name: "connection", Doc: "the serial number of the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		return strconv.AppendUint(dst, s.Number, 10), true
-	}},
-	{Name: "hostname", Doc: "the host name of the machine", Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
-		name, err := os.Hostname()
-		return append(dst, name...), err == nil
-	}},
-	{Name: "msec", Doc: "the time in seconds, with milliseconds", Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
-		return appendMillis(dst, time.Now().UnixMilli()), true
-	}},
-	{Name: "nginx_version", Doc: "the compatible nginx version", Append: text(func(*Session) string { return version.Nginx })},
+	{
+		Name: "connection",
+		Doc:  "the serial number of the connection",
+		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+			return strconv.AppendUint(dst, s.Number, 10), true
+		},
+	},
+	{
+		Name: "hostname",
+		Doc:  "the host name of the machine",
+		Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+			name, err := os.Hostname()
+			return append(dst, name...), err == nil
+		},
+	},
+	{
+		Name: "msec",
+		Doc:  "the time in seconds, with milliseconds",
+		Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+			return appendMillis(dst, time.Now().UnixMilli()), true
+		},
+	},
+	{
+		Name:   "nginx_version",
+		Doc:    "the compatible nginx version",
+		Append: text(func(*Session) string { return version.Nginx }),
+	},
 	{Name: "pid", Doc: "the process ID", Append: number(func(*Session) int64 { return int64(os.Getpid()) })},
 	{Name: "protocol", Doc: "TCP or UDP", Append: text(func(s *Session) string {
 		if s.port.UDP {
@@ -41,42 +61,90 @@ var coreVariables = []vars.Variable[*Session]{
 	{Name: "remote_port", Doc: "the client's port", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
 		return appendPort(dst, s.Remote), true
 	}},
-	{Name: "server_addr", Doc: "the server address that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		return appendIP(dst, s.Local), true
-	}},
-	{Name: "server_name", Doc: "the first name of the selected server", Append: text(func(s *Session) string { return s.Server.Name })},
-	{Name: "server_port", Doc: "the server port that accepted the connection", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		return appendPort(dst, s.Local), true
-	}},
-	{Name: "session_time", Doc: "the duration of the session, in seconds with milliseconds", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		return appendMillis(dst, time.Since(s.StartedAt).Milliseconds()), true
-	}},
-	{Name: "status", Doc: "the session status: 200, 400, 403, 500, 502 or 503", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		if s.Status == 0 {
-			return append(dst, "000"...), true
-		}
-		return strconv.AppendInt(dst, int64(s.Status), 10), true
-	}},
-	{Name: "time_iso8601", Doc: "the local time in ISO 8601 format", Append: moment(func(t *logs.Stamps) string { return t.ISO8601 })},
-	{Name: "time_local", Doc: "the local time in the common log format", Append: moment(func(t *logs.Stamps) string { return t.Local })},
+	{
+		Name: "server_addr",
+		Doc:  "the server address that accepted the connection",
+		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+			return appendIP(dst, s.Local), true
+		},
+	},
+	{
+		Name:   "server_name",
+		Doc:    "the first name of the selected server",
+		Append: text(func(s *Session) string { return s.Server.Name }),
+	},
+	{
+		Name: "server_port",
+		Doc:  "the server port that accepted the connection",
+		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+			return appendPort(dst, s.Local), true
+		},
+	},
+	{
+		Name: "session_time",
+		Doc:  "the duration of the session, in seconds with milliseconds",
+		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+			return appendMillis(dst, time.Since(s.StartedAt).Milliseconds()), true
+		},
+	},
+	{
+		Name: "status",
+		Doc:  "the session status: 200, 400, 403, 500, 502 or 503",
+		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+			if s.Status == 0 {
+				return append(dst, "000"...), true
+			}
+			return strconv.AppendInt(dst, int64(s.Status), 10), true
+		},
+	},
+	{
+		Name:   "time_iso8601",
+		Doc:    "the local time in ISO 8601 format",
+		Append: moment(func(t *logs.Stamps) string { return t.ISO8601 }),
+	},
+	{
+		Name:   "time_local",
+		Doc:    "the local time in the common log format",
+		Append: moment(func(t *logs.Stamps) string { return t.Local }),
+	},
 }
 
 // proxyVariables are those of the PROXY protocol.
 var proxyVariables = []vars.Variable[*Session]{
-	{Name: "proxy_protocol_addr", Doc: "the client's address in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-		return h.Source.Addr().AppendTo(dst)
-	})},
-	{Name: "proxy_protocol_port", Doc: "the client's port in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-		return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
-	})},
-	{Name: "proxy_protocol_server_addr", Doc: "the server's address in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-		return h.Destination.Addr().AppendTo(dst)
-	})},
-	{Name: "proxy_protocol_server_port", Doc: "the server's port in the PROXY protocol", Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-		return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
-	})},
-	{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
-		Append: func(s *Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) }},
+	{
+		Name: "proxy_protocol_addr",
+		Doc:  "the client's address in the PROXY protocol",
+		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return h.Source.Addr().AppendTo(dst)
+		}),
+	},
+	{
+		Name: "proxy_protocol_port",
+		Doc:  "the client's port in the PROXY protocol",
+		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
+		}),
+	},
+	{
+		Name: "proxy_protocol_server_addr",
+		Doc:  "the server's address in the PROXY protocol",
+		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return h.Destination.Addr().AppendTo(dst)
+		}),
+	},
+	{
+		Name: "proxy_protocol_server_port",
+		Doc:  "the server's port in the PROXY protocol",
+		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
+		}),
+	},
+	{
+		Name:   "proxy_protocol_tlv_",
+		Prefix: true,
+		Doc:    "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
+		Append: func(s *Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) },
+	},
 }
 
 // proxied makes an appender of what the PROXY protocol told.

@@ -172,8 +172,8 @@ func TestTheReferenceIsComplete(t *testing.T) {
 	}
 }
 
-// TestEveryFolderIsOnTheMap: ARCHITECTURE.md names each folder with Go files. Families are listed in modules/all.go, and the tools of lib
-// say themselves what they are.
+// TestEveryFolderIsOnTheMap: ARCHITECTURE.md names each folder with Go files. Families are listed in modules/all.go,
+// and the tools of lib say themselves what they are.
 func TestEveryFolderIsOnTheMap(t *testing.T) {
 	text, err := os.ReadFile("../ARCHITECTURE.md")
 	if err != nil {

@@ -93,8 +93,8 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestFamiliesDoNotKnowEachOther keeps every folder below modules/web and modules/stream apart from its neighbours. What the two sides
-// of a family share has the family's name below modules/shared, and knows no family.
+// TestFamiliesDoNotKnowEachOther keeps every folder below modules/web and modules/stream apart from its neighbours.
+// What the two sides of a family share has the family's name below modules/shared, and knows no family.
 func TestFamiliesDoNotKnowEachOther(t *testing.T) {
 	for _, s := range sources(t) {
 		parts := strings.Split(s.path, "/")

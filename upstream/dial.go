@@ -145,7 +145,8 @@ func timedOut(err error) bool {
 		errors.Is(err, syscall.ETIMEDOUT)
 }
 
-// quiet looks whether an idle connection is still open and silent. One that has bytes to read is out of step and useless.
+// quiet looks whether an idle connection is still open and silent. One that has bytes to read is out of step and
+// useless.
 func (c *Conn) quiet() bool {
 	if c.raw == nil {
 		return true

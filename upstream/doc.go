@@ -1,4 +1,5 @@
-// Package upstream is groups of servers: which one takes a request, what became of it, and the idle connections to them.
+// Package upstream is groups of servers: which one takes a request, what became of it, and the idle connections to
+// them.
 //
 // A Group is an `upstream` block, an Attempt is one request's way through it:
 //

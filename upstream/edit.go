@@ -70,8 +70,8 @@ func (c *Change) check() error {
 	return nil
 }
 
-// ValidRoute says whether a route can be the value of a cookie as it is (RFC 6265, cookie-octet): another byte would end the value, and what
-// follows would be attributes of the cookie, or another header.
+// ValidRoute says whether a route can be the value of a cookie as it is (RFC 6265, cookie-octet): another byte would
+// end the value, and what follows would be attributes of the cookie, or another header.
 func ValidRoute(route string) bool {
 	for i := range len(route) {
 		switch c := route[i]; {
@@ -173,7 +173,10 @@ func (g *Group) Remove(id int) error {
 	case s == nil:
 		return &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
 	case s.parent != nil:
-		return &EditError{ServerImmutable, fmt.Sprintf("server %d was resolved from server %d: remove that server instead", id, s.parent.ID)}
+		return &EditError{
+			ServerImmutable,
+			fmt.Sprintf("server %d was resolved from server %d: remove that server instead", id, s.parent.ID),
+		}
 	case !s.settings.template():
 		g.leave(s)
 		return nil

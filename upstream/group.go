@@ -68,7 +68,10 @@ func (g *Group) SetBalancer(b Balancer) { g.balancer = b }
 // Add adds a server, or a template whose servers resolving will add.
 func (g *Group) Add(settings Settings, now clock.Reading) (*Server, error) {
 	if settings.Weight < 1 {
-		return nil, &EditError{Code: BadWeight, Text: fmt.Sprintf("invalid weight %d of server %q", settings.Weight, settings.Name)}
+		return nil, &EditError{
+			Code: BadWeight,
+			Text: fmt.Sprintf("invalid weight %d of server %q", settings.Weight, settings.Name),
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -95,7 +98,10 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Server, error) {
 	slot := g.freeSlot()
 	if slot < 0 {
-		return nil, &EditError{Code: OutOfMemory, Text: fmt.Sprintf("upstream %q already has %d servers, the limit", g.Name, maxServers)}
+		return nil, &EditError{
+			Code: OutOfMemory,
+			Text: fmt.Sprintf("upstream %q already has %d servers, the limit", g.Name, maxServers),
+		}
 	}
 	s := g.newServer(settings, parent)
 	s.slot, g.slots[slot] = slot, s

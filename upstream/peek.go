@@ -2,7 +2,8 @@ package upstream
 
 import "golang.org/x/sys/unix"
 
-// peek is Conn.look: it asks the kernel, without waiting, whether there is anything to read: bytes, the end or an error.
+// peek is Conn.look: it asks the kernel, without waiting, whether there is anything to read: bytes, the end or an
+// error.
 func (c *Conn) peek(fd uintptr) {
 	c.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	n, err := unix.Poll(c.poll[:], 0)

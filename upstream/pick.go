@@ -150,7 +150,8 @@ func (a *Attempt) findWanted() *Server {
 	return nil
 }
 
-// Usable says whether a balancer may choose the server: not tried yet, in service, not out by failures, below max_conns.
+// Usable says whether a balancer may choose the server: not tried yet, in service, not out by failures, below
+// max_conns.
 func (a *Attempt) Usable(s *Server) bool {
 	return !a.hasTried(s.slot) && !s.outOfService() && !s.disabled(a.nowMS) && !s.full()
 }
@@ -175,7 +176,8 @@ func (a *Attempt) markTried(slot int) {
 	a.triedMore[i/64] |= 1 << (i % 64)
 }
 
-// Connected says that the picked server took a connection: one that was out and is being probed is then back, before the session ends.
+// Connected says that the picked server took a connection: one that was out and is being probed is then back, before
+// the session ends.
 func (a *Attempt) Connected(now clock.Reading) {
 	if s := a.current; s != nil {
 		a.group.mu.Lock()
@@ -269,7 +271,8 @@ func (w *Smooth) Offer(a *Attempt, s *Server) {
 	}
 }
 
-// Take ends the round: chosen pays if it is not nil (a sticky session's server), else the best. It returns nil if none was offered.
+// Take ends the round: chosen pays if it is not nil (a sticky session's server), else the best. It returns nil if none
+// was offered.
 func (w *Smooth) Take(chosen *Server) *Server {
 	if chosen == nil {
 		chosen = w.best

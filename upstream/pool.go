@@ -87,8 +87,8 @@ func (p *Pool) take(s *Server, owner any) *Conn {
 	return nil
 }
 
-// Put keeps a connection whose response was read to its end, or closes it: too old, used often enough, or the server is gone.
-// The caller must not use it afterwards.
+// Put keeps a connection whose response was read to its end, or closes it: too old, used often enough, or the server is
+// gone. The caller must not use it afterwards.
 func (p *Pool) Put(c *Conn, owner any) {
 	nowMS := p.clock.Now().MonoMS
 	c.Owner = owner

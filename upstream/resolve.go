@@ -31,8 +31,9 @@ type found struct {
 	backup bool
 }
 
-// Resolve keeps the servers of templates (resolve) as the DNS says until ctx ends. It does not return before; start it in its own
-// goroutine. A name that the DNS denies loses its servers; after any other failure the last ones stay and it is logged.
+// Resolve keeps the servers of templates (resolve) as the DNS says until ctx ends. It does not return before; start it
+// in its own goroutine. A name that the DNS denies loses its servers; after any other failure the last ones stay and it
+// is logged.
 func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log logs.Logger) {
 	running := map[*Server]context.CancelFunc{}
 	var all sync.WaitGroup
@@ -125,7 +126,8 @@ func (g *Group) resolveOnce(ctx context.Context, t *Server, names Names, c *cloc
 	return valid, errors.Join(err, partly)
 }
 
-// srvServers lists the servers of SRV targets. Those of the lowest priority value are as the template says; the others are backups.
+// srvServers lists the servers of SRV targets. Those of the lowest priority value are as the template says; the others
+// are backups.
 func srvServers(targets []resolver.SRV, set *Settings) ([]found, error) {
 	var out []found
 	var errs []error
@@ -162,7 +164,8 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 	}
 	for _, child := range g.childrenOf(t) {
 		same := func(f found) bool {
-			return f.addr == child.Addr.IP && f.name == child.Name && f.weight == child.settings.Weight && f.backup == child.settings.Backup
+			return f.addr == child.Addr.IP && f.name == child.Name && f.weight == child.settings.Weight &&
+				f.backup == child.settings.Backup
 		}
 		if i := slices.IndexFunc(now, same); i >= 0 {
 			now = slices.Delete(now, i, i+1)
@@ -183,8 +186,9 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 	return nil
 }
 
-// Inherit takes over what the group of the same name in the previous cycle knew from the DNS, so that a reload does not start without
-// servers. A template that the old group also had, be it with another port, gets the old one's addresses until the DNS answers.
+// Inherit takes over what the group of the same name in the previous cycle knew from the DNS, so that a reload does not
+// start without servers. A template that the old group also had, be it with another port, gets the old one's addresses
+// until the DNS answers.
 func (g *Group) Inherit(old *Group, now clock.Reading) error {
 	type key struct {
 		host, service string
@@ -198,7 +202,10 @@ func (g *Group) Inherit(old *Group, now clock.Reading) error {
 		}
 		p := &s.parent.settings
 		k := key{p.Host, p.Service, p.Backup}
-		known[k] = append(known[k], found{name: s.Name, addr: s.Addr.IP, weight: s.settings.Weight, backup: s.settings.Backup})
+		known[k] = append(
+			known[k],
+			found{name: s.Name, addr: s.Addr.IP, weight: s.settings.Weight, backup: s.settings.Backup},
+		)
 	})
 	old.mu.Unlock()
 	g.mu.Lock()

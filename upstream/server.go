@@ -15,7 +15,8 @@ const (
 
 // Settings are the parameters of one server as configured or given to the API.
 type Settings struct {
-	// Name is the server as written ("10.0.0.1:80", "backend.example.com:8080"). One name may stand for several addresses.
+	// Name is the server as written ("10.0.0.1:80", "backend.example.com:8080"). One name may stand for several
+	// addresses.
 	Name string
 	// Addr is its address; empty for a template whose name is resolved at run time.
 	Addr Address
@@ -38,7 +39,13 @@ type Settings struct {
 
 // NewSettings returns settings with nginx's defaults.
 func NewSettings(name string, addr Address) Settings {
-	return Settings{Name: name, Addr: addr, Weight: DefaultWeight, MaxFails: DefaultMaxFails, FailTimeout: DefaultFailTimeout}
+	return Settings{
+		Name:        name,
+		Addr:        addr,
+		Weight:      DefaultWeight,
+		MaxFails:    DefaultMaxFails,
+		FailTimeout: DefaultFailTimeout,
+	}
 }
 
 // template says that the settings stand for servers to be found by DNS.
@@ -124,7 +131,8 @@ func (s *Server) full() bool { return s.settings.MaxConns > 0 && s.active >= s.s
 // weightUnit is what a weight of 1 counts in the round robin, so that a server in its slow start can have parts of it.
 const weightUnit = 1000
 
-// share is what the server gains in one round: its effective weight, or while it starts slowly the part of it that has been reached.
+// share is what the server gains in one round: its effective weight, or while it starts slowly the part of it that has
+// been reached.
 func (s *Server) share(nowMS int64) int {
 	full := s.effectiveWeight * weightUnit
 	if s.slowFromMS == 0 {

@@ -98,9 +98,20 @@ func (g *Group) Server(id int) (Config, bool) {
 
 func (s *Server) config() Config {
 	set := s.settings
-	c := Config{ID: s.ID, Server: s.Name, Service: set.Service, Weight: set.Weight, MaxConns: set.MaxConns, MaxFails: set.MaxFails,
-		FailTimeout: seconds(set.FailTimeout), SlowStart: seconds(set.SlowStart), Route: set.Route, Backup: set.Backup,
-		Down: set.Down, Drain: set.Drain}
+	c := Config{
+		ID:          s.ID,
+		Server:      s.Name,
+		Service:     set.Service,
+		Weight:      set.Weight,
+		MaxConns:    set.MaxConns,
+		MaxFails:    set.MaxFails,
+		FailTimeout: seconds(set.FailTimeout),
+		SlowStart:   seconds(set.SlowStart),
+		Route:       set.Route,
+		Backup:      set.Backup,
+		Down:        set.Down,
+		Drain:       set.Drain,
+	}
 	if s.parent != nil {
 		c.Server, c.Parent, c.Host = s.Addr.Text, &s.parent.ID, s.parent.settings.Host
 	}

@@ -44,10 +44,13 @@ func (g *Group) StreamReport(now clock.Reading) StreamReport {
 	r := StreamReport{Peers: []StreamStatus{}, Zombies: full.Zombies, Zone: full.Zone}
 	times := g.connectTimes()
 	for _, s := range full.Peers {
-		r.Peers = append(r.Peers, StreamStatus{ID: s.ID, Server: s.Server, Name: s.Name, Backup: s.Backup, Weight: s.Weight, State: s.State,
-			Active: s.Active, MaxConns: s.MaxConns, Connections: s.Requests, ConnectTime: times[s.ID], FirstByte: s.Header,
-			Response: s.Response, Sent: s.Sent, Received: s.Received, Fails: s.Fails, Unavail: s.Unavail, Checks: s.Checks,
-			Downtime: s.Downtime, DownStart: s.DownStart, Selected: s.Selected, Service: s.Service})
+		r.Peers = append(
+			r.Peers,
+			StreamStatus{ID: s.ID, Server: s.Server, Name: s.Name, Backup: s.Backup, Weight: s.Weight, State: s.State,
+				Active: s.Active, MaxConns: s.MaxConns, Connections: s.Requests, ConnectTime: times[s.ID], FirstByte: s.Header,
+				Response: s.Response, Sent: s.Sent, Received: s.Received, Fails: s.Fails, Unavail: s.Unavail, Checks: s.Checks,
+				Downtime: s.Downtime, DownStart: s.DownStart, Selected: s.Selected, Service: s.Service},
+		)
 	}
 	return r
 }

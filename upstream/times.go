@@ -22,8 +22,8 @@ const (
 	clusterMS = 20
 )
 
-// inflight accounts for the attempts that have not come to the moment that counts, so that a server is known to be slow before
-// it has answered. It is guarded by the group's lock.
+// inflight accounts for the attempts that have not come to the moment that counts, so that a server is known to be slow
+// before it has answered. It is guarded by the group's lock.
 type inflight struct {
 	attempts  int
 	spentMS   int64 // by all of them, until changedMS
@@ -84,7 +84,8 @@ func (a *Attempt) CountInflight(s *Server, until Timing) {
 	a.inflight, a.until, a.pickedMS = true, until, a.nowMS
 }
 
-// Reached says that the current attempt has come to a moment; it is called for those before the last byte, which Free tells.
+// Reached says that the current attempt has come to a moment; it is called for those before the last byte, which Free
+// tells.
 func (a *Attempt) Reached(moment Timing, now clock.Reading) {
 	if !a.inflight || moment != a.until {
 		return

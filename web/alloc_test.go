@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// roundTrips sends a request n times on one connection; both sides work in this process, and the client allocates nothing.
+// roundTrips sends a request n times on one connection; both sides work in this process, and the client allocates
+// nothing.
 func roundTrips(t testing.TB, conn net.Conn, request []byte, responseBytes, n int) {
 	buf := make([]byte, responseBytes)
 	for range n {

@@ -15,7 +15,8 @@ const (
 	statusClientClosed = 499
 )
 
-// answer ends the request with a status: through error_page or with nginx's own page (ngx_http_special_response_handler).
+// answer ends the request with a status: through error_page or with nginx's own page
+// (ngx_http_special_response_handler).
 func (r *Request) answer(status int) Result {
 	if r.headSent {
 		// Too late for another answer; only closing tells the client that this one is not whole.
@@ -121,7 +122,9 @@ func makePages() (p [600][]byte) {
 }
 
 func page(title string, lines ...string) []byte {
-	return []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n" + strings.Join(lines, "\r\n") + "\r\n")
+	return []byte(
+		"<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n" + strings.Join(lines, "\r\n") + "\r\n",
+	)
 }
 
 // signatures end the pages, by server_tokens.

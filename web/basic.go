@@ -16,7 +16,8 @@ const basicScheme = "basic "
 // BasicCredentials reads user and password of the Authorization header (RFC 7617); they are valid during the request.
 func (r *Request) BasicCredentials() (user, password []byte, given bool) {
 	header := r.KnownHeader(h1.HeaderAuthorization)
-	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes || !ascii.EqualString(header[:len(basicScheme)], basicScheme) {
+	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes ||
+		!ascii.EqualString(header[:len(basicScheme)], basicScheme) {
 		return nil, nil, false
 	}
 	encoded := bytes.TrimRight(bytes.TrimLeft(header[len(basicScheme):], " "), "=")

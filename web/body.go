@@ -21,16 +21,16 @@ func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 // BodyDone tells that the whole request body was read from the client.
 func (r *Request) BodyDone() bool { return r.refused || r.wire.BodyDone() }
 
-// refuseBody ends what is known of a body that is too large or malformed: the location of an error page sees a request without one, so
-// that it neither meets client_max_body_size again nor waits for what will not be read.
+// refuseBody ends what is known of a body that is too large or malformed: the location of an error page sees a request
+// without one, so that it neither meets client_max_body_size again nor waits for what will not be read.
 func (r *Request) refuseBody() {
 	r.dropKept()
 	r.refused, r.expects = true, false
 	r.ContentLength, r.Chunked = 0, false
 }
 
-// ReadBody reads body bytes as they come from the client; io.EOF at the end. A body beyond client_max_body_size gives an error for
-// which ErrorStatus says 413.
+// ReadBody reads body bytes as they come from the client; io.EOF at the end. A body beyond client_max_body_size gives
+// an error for which ErrorStatus says 413.
 func (r *Request) ReadBody(p []byte) (int, error) {
 	if r.refused {
 		return 0, io.EOF
@@ -40,8 +40,8 @@ func (r *Request) ReadBody(p []byte) (int, error) {
 	return n, r.checkBody(n, err)
 }
 
-// Continue tells a client that waits for it that its body is wanted (100 Continue). Reading a body does so by itself; a handler that would
-// have read one calls it where the body is empty, as nginx answers then too.
+// Continue tells a client that waits for it that its body is wanted (100 Continue). Reading a body does so by itself; a
+// handler that would have read one calls it where the body is empty, as nginx answers then too.
 func (r *Request) Continue() {
 	if r.expects {
 		r.expects = false
@@ -58,8 +58,8 @@ func (r *Request) checkBody(n int, err error) error {
 	return err
 }
 
-// WholeBody reads the whole body into memory, at most limit bytes (an error with status 413 beyond). It may be called again. The bytes
-// are valid during the request.
+// WholeBody reads the whole body into memory, at most limit bytes (an error with status 413 beyond). It may be called
+// again. The bytes are valid during the request.
 func (r *Request) WholeBody(limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errBodyTooLarge

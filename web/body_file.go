@@ -19,9 +19,9 @@ import (
 	"starling/plan"
 )
 
-// maxSpooledBytes bounds what the temporary files of all requests in progress hold together: strangers fill them, and the disk is
-// shared with logs and system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less than any disk that
-// servers are set up with has free.
+// maxSpooledBytes bounds what the temporary files of all requests in progress hold together: strangers fill them, and
+// the disk is shared with logs and system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less
+// than any disk that servers are set up with has free.
 const maxSpooledBytes = 8 << 30
 
 // bodyPath is client_body_temp_path: a directory, and how many digits the names of the directories below it have.
@@ -92,7 +92,8 @@ func fileFault(err error) error {
 // maxNameTries bounds the search for a number that no file left over has.
 const maxNameTries = 16
 
-// create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the process ends.
+// create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the
+// process ends.
 func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
 	name := p.name(s.next.Add(1))
 	for try := 1; ; try++ {
@@ -185,7 +186,11 @@ func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 		if err == nil || err == io.EOF {
 			err = errFileCut
 		}
-		return n, &bodyFault{500, logs.Crit, failedCall("pread", f.Name, err).Error() + ", cannot reread the request body"}
+		return n, &bodyFault{
+			500,
+			logs.Crit,
+			failedCall("pread", f.Name, err).Error() + ", cannot reread the request body",
+		}
 	}
 	return n, nil
 }
@@ -201,8 +206,8 @@ func (f *BodyFile) release() error {
 	return err
 }
 
-// KeepsBodies says that the block's content handler calls KeepBody: the directory for what does not fit into memory is made before
-// the first request.
+// KeepsBodies says that the block's content handler calls KeepBody: the directory for what does not fit into memory is
+// made before the first request.
 func (b *Block) KeepsBodies() {
 	core := b.Current.Core
 	w := partOf(b.Plan)
@@ -212,8 +217,8 @@ func (b *Block) KeepsBodies() {
 	w.bodyDirs = append(w.bodyDirs, &core.BodyPath)
 }
 
-// makeBodyDirs makes the directories that the configuration names. That of the default is only asked for when a large body comes, so
-// its absence is told and no more.
+// makeBodyDirs makes the directories that the configuration names. That of the default is only asked for when a large
+// body comes, so its absence is told and no more.
 func makeBodyDirs(p *plan.Plan) error {
 	for _, path := range partOf(p).bodyDirs {
 		err := path.makeFolders(path.dir)
@@ -222,14 +227,18 @@ func makeBodyDirs(p *plan.Plan) error {
 		case path.node.File != "":
 			return conf.At(path.node, "%s", err)
 		default:
-			p.Log.Logf(logs.Error, "%v; requests with bodies larger than client_body_buffer_size will fail with 500", err)
+			p.Log.Logf(
+				logs.Error,
+				"%v; requests with bodies larger than client_body_buffer_size will fail with 500",
+				err,
+			)
 		}
 	}
 	return nil
 }
 
-// giveBodyDirs gives the directories of request bodies to the user that the process is about to become: with those below, which a process that
-// stayed root has made.
+// giveBodyDirs gives the directories of request bodies to the user that the process is about to become: with those
+// below, which a process that stayed root has made.
 func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
 	for _, path := range partOf(p).bodyDirs {
 		owner.GiveFolders(path.dir, path.levels, uid, gid, func(dir string, err error) {

@@ -8,8 +8,8 @@ import (
 	"starling/web/h1"
 )
 
-// keptBody is what was read ahead of a request's body: all of it in memory, or all of it in a file. Where no more may be kept it
-// is the beginning of it.
+// keptBody is what was read ahead of a request's body: all of it in memory, or all of it in a file. Where no more may
+// be kept it is the beginning of it.
 type keptBody struct {
 	memory []byte
 	block  *h1.Block // under memory, where that is not the read buffer
@@ -47,14 +47,22 @@ func (r *Request) dropKept() {
 }
 
 // errBodyGone is a streamed body that an error page or another location needs again.
-var errBodyGone = &bodyFault{502, logs.Error, "request body was streamed and cannot be read again; enable proxy_request_buffering"}
+var errBodyGone = &bodyFault{
+	502,
+	logs.Error,
+	"request body was streamed and cannot be read again; enable proxy_request_buffering",
+}
 
 // errSpoolFull rejects a body that must be stored in a file after the process reached its limit.
-var errSpoolFull = &bodyFault{503, logs.Error, fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: "+
-	"lower client_max_body_size, limit uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes))}
+var errSpoolFull = &bodyFault{
+	503,
+	logs.Error,
+	fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: "+
+		"lower client_max_body_size, limit uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes)),
+}
 
-// TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless BodyDone, is to be
-// read with ReadBody.
+// TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless
+// BodyDone, is to be read with ReadBody.
 func (r *Request) TakeBody() error {
 	k := &r.kept
 	r.bodyAsked = true
@@ -87,9 +95,10 @@ func (r *Request) noBodyAgain() error {
 	return errBodyGone
 }
 
-// KeepBody reads the body before anything is done with it, as nginx does: one that fits into client_body_buffer_size is kept in memory,
-// a longer one in a file of client_body_temp_path. It may be called again. Where the files of the process hold all they may, it keeps
-// what it has and the rest is to be read with ReadBody, unless all of it must be kept (whole, or client_body_in_file_only).
+// KeepBody reads the body before anything is done with it, as nginx does: one that fits into client_body_buffer_size is
+// kept in memory, a longer one in a file of client_body_temp_path. It may be called again. Where the files of the
+// process hold all they may, it keeps what it has and the rest is to be read with ReadBody, unless all of it must be
+// kept (whole, or client_body_in_file_only).
 func (r *Request) KeepBody(whole bool) error {
 	k, core := &r.kept, r.Location.Core
 	first := !k.whole && r.bodyRead == 0

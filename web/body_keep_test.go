@@ -21,7 +21,8 @@ import (
 	"starling/web/webtest"
 )
 
-// keeping are the settings of a family that keeps request bodies: `keep` takes what cannot be kept as it comes, `keep whole` does not.
+// keeping are the settings of a family that keeps request bodies: `keep` takes what cannot be kept as it comes, `keep
+// whole` does not.
 type keeping struct{ keeps, whole bool }
 
 func keeper() *web.Module {
@@ -76,7 +77,8 @@ func post(framing, body string) string {
 	return "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + framing + "\r\n\r\n" + body
 }
 
-// TestWhereBodiesAreKept: in memory up to client_body_buffer_size, else in a file; client_body_in_file_only always in a file.
+// TestWhereBodiesAreKept: in memory up to client_body_buffer_size, else in a file; client_body_in_file_only always in a
+// file.
 func TestWhereBodiesAreKept(t *testing.T) {
 	long := strings.Repeat("0123456789", 3000)
 	length := func(body string) string { return fmt.Sprintf("Content-Length: %d", len(body)) }
@@ -115,21 +117,24 @@ func TestWhereBodiesAreKept(t *testing.T) {
 	}
 }
 
-// TestBodyPaths: the levels of client_body_temp_path are directories named by the last digits, and the log says where the body is.
+// TestBodyPaths: the levels of client_body_temp_path are directories named by the last digits, and the log says where
+// the body is.
 func TestBodyPaths(t *testing.T) {
 	s := keep(t, `client_body_temp_path bodies 1 2; location / { keep; client_body_in_file_only clean; }`)
 	s.Send(post("Content-Length: 5", "hello"))
 	name := regexp.MustCompile(regexp.QuoteMeta(s.Plan.Prefix) + `/bodies/(\d)/(\d\d)/\d{7}(\d\d)(\d),`)
 	lines := s.Log.Lines()
 	for _, line := range lines {
-		if m := name.FindStringSubmatch(line); m != nil && m[1] == m[4] && m[2] == m[3] && strings.Contains(line, "[notice] *1 a client request body is buffered to a temporary file") {
+		if m := name.FindStringSubmatch(line); m != nil && m[1] == m[4] && m[2] == m[3] &&
+			strings.Contains(line, "[notice] *1 a client request body is buffered to a temporary file") {
 			return
 		}
 	}
 	t.Errorf("no line tells of a file below directories named by its last digits: %q", lines)
 }
 
-// TestFullSpool: where all files together hold what they may, a body is passed on as it comes, or refused if that cannot be.
+// TestFullSpool: where all files together hold what they may, a body is passed on as it comes, or refused if that
+// cannot be.
 func TestFullSpool(t *testing.T) {
 	long := strings.Repeat("x", 50000)
 	request := post("Content-Length: 50000", long)
@@ -203,7 +208,8 @@ func TestBrokenDisk(t *testing.T) {
 	}
 }
 
-// TestTakenNames: a file that is there already is left alone and the body goes to one of another name; the search for it ends.
+// TestTakenNames: a file that is there already is left alone and the body goes to one of another name; the search for
+// it ends.
 func TestTakenNames(t *testing.T) {
 	s := keep(t, `location / { keep; client_body_in_file_only on; }`)
 	dir := filepath.Join(s.Plan.Prefix, "client_body_temp")
@@ -250,7 +256,8 @@ func TestTakenNames(t *testing.T) {
 	})
 	got := s.Send(post("Content-Length: 5", "three"))
 	want := `[crit] *3 open() "` + dir + `/`
-	if log := strings.Join(s.Log.Lines(), "\n"); status(got) != "500 Internal Server Error" || !strings.Contains(log, want) || !strings.Contains(log, "failed (17: File exists)") {
+	if log := strings.Join(s.Log.Lines(), "\n"); status(got) != "500 Internal Server Error" || !strings.Contains(log, want) ||
+		!strings.Contains(log, "failed (17: File exists)") {
 		t.Errorf("%.100q, want 500 and %s in the log:\n%s", got, want, log)
 	}
 	if n := web.SpooledBytes(s.Site); n != 0 {
@@ -258,14 +265,19 @@ func TestTakenNames(t *testing.T) {
 	}
 }
 
-// TestBodyDirectories: one that is named must be there or be made at start; the default may be missing until it is needed.
+// TestBodyDirectories: one that is named must be there or be made at start; the default may be missing until it is
+// needed.
 func TestBodyDirectories(t *testing.T) {
 	_, err := webtest.Load(t, []*web.Module{&web.Core, keeper()}, "\nserver { client_body_temp_path no/such/dir; keep; }")
-	if want := `/no/such/dir" failed (2: No such file or directory) in /test.conf:2`; err == nil || !strings.Contains(err.Error(), "mkdir() \"") || !strings.Contains(err.Error(), want) {
+	if want := `/no/such/dir" failed (2: No such file or directory) in /test.conf:2`; err == nil || !strings.Contains(err.Error(), "mkdir() \"") ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want mkdir() …%s", err, want)
 	}
 	s := keep(t, "keep;", webtest.Prefix("/no/such/prefix"))
-	if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(log, `[error] mkdir() "/no/such/prefix/client_body_temp" failed (2: No such file or directory); requests with bodies larger than`) {
+	if log := strings.Join(s.Log.Lines(), "\n"); !strings.Contains(
+		log,
+		`[error] mkdir() "/no/such/prefix/client_body_temp" failed (2: No such file or directory); requests with bodies larger than`,
+	) {
 		t.Errorf("the log says %q", log)
 	}
 	if got := body(s.Send(post("Content-Length: 5", "hello"))); got != "memory: hello" {

@@ -9,18 +9,19 @@ import (
 	"starling/web/h1"
 )
 
-// unreadGrace is how long an answer waits for the next piece of a body that nobody has asked for: longer than most ways there and back, and
-// short enough for one who waits for a head before sending on.
+// unreadGrace is how long an answer waits for the next piece of a body that nobody has asked for: longer than most ways
+// there and back, and short enough for one who waits for a head before sending on.
 const unreadGrace = 300 * time.Millisecond
 
-// checkUnread looks at a body that no handler has asked for, before the answer goes out: nobody else would see that it is over
-// client_max_body_size, where its length was not declared, or that there is one although it was declared empty, which HTTP/2 can show. A client
-// that pauses gets its answer then: it may be waiting for that before it sends more.
+// checkUnread looks at a body that no handler has asked for, before the answer goes out: nobody else would see that it
+// is over client_max_body_size, where its length was not declared, or that there is one although it was declared empty,
+// which HTTP/2 can show. A client that pauses gets its answer then: it may be waiting for that before it sends more.
 func (r *Request) checkUnread() error {
 	return r.lookUnread(r.limited)
 }
 
-// LimitUnread does so for a handler that words errors about bodies itself (Location.LimitsBody) and has no use for this one.
+// LimitUnread does so for a handler that words errors about bodies itself (Location.LimitsBody) and has no use for this
+// one.
 func (r *Request) LimitUnread() error {
 	err := r.lookUnread(true)
 	r.unreadFault = nil
@@ -29,7 +30,8 @@ func (r *Request) LimitUnread() error {
 
 func (r *Request) lookUnread(limited bool) error {
 	limited = limited && r.Chunked && r.Location.Core.MaxBodyBytes > 0
-	if !limited && (r.ContentLength != 0 || r.Version < h1.Version20) || r.bodyAsked || r.refused || r.expects || r.wire.BodyDone() {
+	if !limited && (r.ContentLength != 0 || r.Version < h1.Version20) || r.bodyAsked || r.refused || r.expects ||
+		r.wire.BodyDone() {
 		return nil
 	}
 	err := r.discardBody(min(unreadGrace, r.Location.Core.LingeringTimeout))
@@ -64,8 +66,8 @@ func (r *Request) discardBody(between time.Duration) error {
 	return nil
 }
 
-// answerFault forgets an answer whose head did not go out because of checkUnread, and gives the status of another (ngx_http_clean_header),
-// which may have an error page of its own.
+// answerFault forgets an answer whose head did not go out because of checkUnread, and gives the status of another
+// (ngx_http_clean_header), which may have an error page of its own.
 func (r *Request) answerFault() Result {
 	err := r.unreadFault
 	r.unreadFault, r.errStatus, r.finished, r.inErrorPage = nil, 0, false, false

@@ -10,7 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// TargetStands tells that Path and Query are still those of Target: nothing was rewritten, and there was no redirect inside.
+// TargetStands tells that Path and Query are still those of Target: nothing was rewritten, and there was no redirect
+// inside.
 func (r *Request) TargetStands() bool {
 	return sameBytes(r.Path, r.in.Path) && sameBytes(r.Query, r.in.Args)
 }
@@ -20,9 +21,14 @@ func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// Forwarded tells who a client that is believed says the request comes from: from the values of a request header, of which the
-// last counts first. changed is false where nothing is believed.
-func (r *Request) Forwarded(header h1.Known, from netip.AddrPort, networks *trusted.Networks, recursive bool) (addr netip.AddrPort, changed bool) {
+// Forwarded tells who a client that is believed says the request comes from: from the values of a request header, of
+// which the last counts first. changed is false where nothing is believed.
+func (r *Request) Forwarded(
+	header h1.Known,
+	from netip.AddrPort,
+	networks *trusted.Networks,
+	recursive bool,
+) (addr netip.AddrPort, changed bool) {
 	if !r.Seen.Has(header) {
 		return from, false
 	}
@@ -48,8 +54,8 @@ func (r *Request) HasErrorPage(status int) bool {
 	return false
 }
 
-// ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request. In HTTP/1 it is a
-// system call.
+// ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request.
+// In HTTP/1 it is a system call.
 func (r *Request) ClientLeft() bool { return r.site.gate.Closed() || r.wire.Left(r) }
 
 // socketClosed asks the system.
@@ -64,7 +70,8 @@ func (c *Conn) readable() bool {
 	return happened && err == nil
 }
 
-// poll tells whether one of the events has happened on the socket, false where the connection is none. Its error is that of a closed one.
+// poll tells whether one of the events has happened on the socket, false where the connection is none. Its error is
+// that of a closed one.
 func (c *Conn) poll(events int16) (happened bool, err error) {
 	socket, ok := c.raw.(syscall.Conn)
 	if !ok {
@@ -82,8 +89,8 @@ func (c *Conn) poll(events int16) (happened bool, err error) {
 	return happened, err
 }
 
-// InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the request. Once that
-// goroutine has ended, ResumeBody makes the body readable again.
+// InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the
+// request. Once that goroutine has ended, ResumeBody makes the body readable again.
 func (r *Request) InterruptBody() { r.wire.Interrupt(r, true) }
 
 // ResumeBody undoes InterruptBody.

@@ -28,16 +28,18 @@ const (
 	stateStreams              // speaks HTTP/2
 )
 
-// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first request, and a client
-// of HTTP/2 to say that it knows. nginx waits client_header_timeout; browsers open connections that they may never use, and a process that
-// ends should not wait a minute for those.
+// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first
+// request, and a client of HTTP/2 to say that it knows. nginx waits client_header_timeout; browsers open connections
+// that they may never use, and a process that ends should not wait a minute for those.
 const freshGrace = 5 * time.Second
 
-// keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its client was told
-// that the connection goes on. nginx calls it keepalive_min_timeout, and loses such requests where that is not set.
+// keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its
+// client was told that the connection goes on. nginx calls it keepalive_min_timeout, and loses such requests where that
+// is not set.
 const keptGrace = 100 * time.Millisecond
 
-// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word back.
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word
+// back.
 func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
@@ -93,7 +95,8 @@ func (s *Site) endHangups() {
 	}
 }
 
-// Retire closes idle connections after keptGrace and lets busy ones end with their request. It may be called more than once.
+// Retire closes idle connections after keptGrace and lets busy ones end with their request. It may be called more than
+// once.
 func (s *Site) Retire() {
 	s.gate.Retire(func(c *Conn, _ bool) {
 		if c.state.CompareAndSwap(stateIdle, stateClosing) {
@@ -171,8 +174,8 @@ func (c *Conn) serve() {
 	}
 }
 
-// serveRequest serves one request; a mistake in doing so ends the connection, but not before those who keep something for the time of the
-// request have had their AtEnd.
+// serveRequest serves one request; a mistake in doing so ends the connection, but not before those who keep something
+// for the time of the request have had their AtEnd.
 func (c *Conn) serveRequest(r *Request) (keep bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -205,7 +208,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	}
 	c.site.plan.Connections.Idle(1)
 	defer c.site.plan.Connections.Idle(-1)
-	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer that finds nothing.
+	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer
+	// that finds nothing.
 	runtime.Gosched()
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) || c.site.gate.Retired() {
@@ -217,8 +221,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	return err == nil
 }
 
-// lastLook is for a connection that waited when the site retired, and how that ended: what came just in time is answered, the last request
-// here.
+// lastLook is for a connection that waited when the site retired, and how that ended: what came just in time is
+// answered, the last request here.
 func (c *Conn) lastLook(err error) error {
 	if isTimeout(err) && c.readable() {
 		c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // enough to read what is there
@@ -238,7 +242,14 @@ func (c *Conn) logWaiting(err error) {
 		}
 		what = "client timed out (110: Connection timed out)"
 	}
-	c.server.Log.Logf(logs.Info, "*%d %s while waiting for request, client: %s, server: %s", c.Serial, what, c.remoteText(), c.Port.Addr)
+	c.server.Log.Logf(
+		logs.Info,
+		"*%d %s while waiting for request, client: %s, server: %s",
+		c.Serial,
+		what,
+		c.remoteText(),
+		c.Port.Addr,
+	)
 }
 
 // remoteText is the client's address as logs name it.
@@ -256,7 +267,8 @@ func (c *Conn) readWithin(timeout time.Duration) {
 	}
 }
 
-// readFirstWithin is readWithin for what comes before the first request. Retire's own deadline may have come before this one.
+// readFirstWithin is readWithin for what comes before the first request. Retire's own deadline may have come before
+// this one.
 func (c *Conn) readFirstWithin(timeout time.Duration) {
 	c.readWithin(timeout)
 	if c.site.gate.Retired() {
@@ -363,8 +375,9 @@ func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 	}
 }
 
-// DuringHandshake calls f with a request that has nothing but its connection and server, for the variables of a certificate's name:
-// GetCertificate of Server.TLS may do so. Of what the handshake brings only the server name is known by then.
+// DuringHandshake calls f with a request that has nothing but its connection and server, for the variables of a
+// certificate's name: GetCertificate of Server.TLS may do so. Of what the handshake brings only the server name is
+// known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
 	c := side.SubjectOf[*Conn](hello)
 	c.Peer = &ssl.Peer{ServerName: hello.ServerName}

@@ -48,12 +48,31 @@ func concat(lists ...[]conf.Directive) (all []conf.Directive) {
 
 // flag declares an "on | off" directive.
 func flag(name, byDefault string, in conf.Context, doc string, place func(*CoreSettings) *bool) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "on | off", Default: byDefault, In: in, Doc: doc, Set: conf.Field(place, conf.Flag)}
+	return conf.Directive{
+		Name:    name,
+		Syntax:  "on | off",
+		Default: byDefault,
+		In:      in,
+		Doc:     doc,
+		Set:     conf.Field(place, conf.Flag),
+	}
 }
 
 // timed declares a directive of one duration.
-func timed(name, byDefault string, in conf.Context, doc string, place func(*CoreSettings) *time.Duration) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "<time>", Default: byDefault, In: in, Doc: doc, Set: conf.Field(place, conf.Time)}
+func timed(
+	name, byDefault string,
+	in conf.Context,
+	doc string,
+	place func(*CoreSettings) *time.Duration,
+) conf.Directive {
+	return conf.Directive{
+		Name:    name,
+		Syntax:  "<time>",
+		Default: byDefault,
+		In:      in,
+		Doc:     doc,
+		Set:     conf.Field(place, conf.Time),
+	}
 }
 
 var structure = []conf.Directive{
@@ -139,12 +158,41 @@ var connections = []conf.Directive{
 		Set: conf.Field(func(s *CoreSettings) *lingering { return &s.Lingering },
 			conf.OneOf(map[string]lingering{"on": lingerIfNeeded, "off": lingerNever, "always": lingerAlways})),
 	},
-	timed("lingering_time", "30s", locations, "Sets how long to read on in all.", func(s *CoreSettings) *time.Duration { return &s.LingeringTime }),
-	timed("lingering_timeout", "5s", locations, "Sets how long to wait for more to read.", func(s *CoreSettings) *time.Duration { return &s.LingeringTimeout }),
-	flag("reset_timedout_connection", "off", locations, "Closes connections that timed out, and those of code 444, by a reset.",
-		func(s *CoreSettings) *bool { return &s.ResetTimedOut }),
-	flag("tcp_nodelay", "on", locations, "Enables TCP_NODELAY: small segments are sent immediately.", func(s *CoreSettings) *bool { return &s.NoDelay }),
-	flag("chunked_transfer_encoding", "on", locations, "Sends responses of unknown length in chunks.", func(s *CoreSettings) *bool { return &s.Chunked }),
+	timed(
+		"lingering_time",
+		"30s",
+		locations,
+		"Sets how long to read on in all.",
+		func(s *CoreSettings) *time.Duration { return &s.LingeringTime },
+	),
+	timed(
+		"lingering_timeout",
+		"5s",
+		locations,
+		"Sets how long to wait for more to read.",
+		func(s *CoreSettings) *time.Duration { return &s.LingeringTimeout },
+	),
+	flag(
+		"reset_timedout_connection",
+		"off",
+		locations,
+		"Closes connections that timed out, and those of code 444, by a reset.",
+		func(s *CoreSettings) *bool { return &s.ResetTimedOut },
+	),
+	flag(
+		"tcp_nodelay",
+		"on",
+		locations,
+		"Enables TCP_NODELAY: small segments are sent immediately.",
+		func(s *CoreSettings) *bool { return &s.NoDelay },
+	),
+	flag(
+		"chunked_transfer_encoding",
+		"on",
+		locations,
+		"Sends responses of unknown length in chunks.",
+		func(s *CoreSettings) *bool { return &s.Chunked },
+	),
 	{
 		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the rate of a response in bytes per second; 0 disables the limit.",
 		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRate }),
@@ -156,8 +204,21 @@ var connections = []conf.Directive{
 }
 
 var content = []conf.Directive{
-	{Name: "root", Syntax: "<path>", Default: "html", In: locationsIf, Doc: "Sets the root directory of requests.", Set: conf.Raw(setRoot)},
-	{Name: "alias", Syntax: "<path>", In: conf.Location, Doc: "Sets the path that replaces the location's part of the URI.", Set: conf.Raw(setAlias)},
+	{
+		Name:    "root",
+		Syntax:  "<path>",
+		Default: "html",
+		In:      locationsIf,
+		Doc:     "Sets the root directory of requests.",
+		Set:     conf.Raw(setRoot),
+	},
+	{
+		Name:   "alias",
+		Syntax: "<path>",
+		In:     conf.Location,
+		Doc:    "Sets the path that replaces the location's part of the URI.",
+		Set:    conf.Raw(setAlias),
+	},
 	{
 		Name: "types", In: locations, Opens: conf.Lines, DefaultDoc: "text/html html; image/gif gif; image/jpeg jpg;",
 		Doc: "Maps file name extensions to MIME types.", Set: conf.Raw(setTypes),
@@ -168,8 +229,12 @@ var content = []conf.Directive{
 	},
 	{
 		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets the comparison of a file's modification time with If-Modified-Since: exact, before, off.",
-		Set: conf.Field(func(s *CoreSettings) *IfModifiedSince { return &s.IfModifiedSince },
-			conf.OneOf(map[string]IfModifiedSince{"exact": ModifiedExact, "before": ModifiedBefore, "off": ModifiedOff})),
+		Set: conf.Field(
+			func(s *CoreSettings) *IfModifiedSince { return &s.IfModifiedSince },
+			conf.OneOf(
+				map[string]IfModifiedSince{"exact": ModifiedExact, "before": ModifiedBefore, "off": ModifiedOff},
+			),
+		),
 	},
 	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *CoreSettings) *bool { return &s.ETag }),
 	{
@@ -194,17 +259,37 @@ var answers = []conf.Directive{
 	},
 	{
 		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Requires all or any of allow, auth_basic and the other access checks to allow a request.",
-		Set: conf.Field(func(s *CoreSettings) *bool { return &s.SatisfyAny }, conf.OneOf(map[string]bool{"all": false, "any": true})),
+		Set: conf.Field(
+			func(s *CoreSettings) *bool { return &s.SatisfyAny },
+			conf.OneOf(map[string]bool{"all": false, "any": true}),
+		),
 	},
 	{
 		Name: "early_hints", Syntax: "<condition>...", In: locations, Repeat: true,
 		Doc: "Forwards 103 (Early Hints) responses to the client if at least one of the values, which can contain variables, is neither empty nor `0`. HTTP/1.0 clients get none.",
 		Set: conf.Raw(addEarlyHints),
 	},
-	flag("absolute_redirect", "on", locations, "Puts scheme and host into redirects.", func(s *CoreSettings) *bool { return &s.AbsoluteRedirect }),
-	flag("server_name_in_redirect", "off", locations, "Takes the server's first name for redirects rather than that of the request.",
-		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect }),
-	flag("port_in_redirect", "on", locations, "Puts a port that is not the scheme's own into redirects.", func(s *CoreSettings) *bool { return &s.PortInRedirect }),
+	flag(
+		"absolute_redirect",
+		"on",
+		locations,
+		"Puts scheme and host into redirects.",
+		func(s *CoreSettings) *bool { return &s.AbsoluteRedirect },
+	),
+	flag(
+		"server_name_in_redirect",
+		"off",
+		locations,
+		"Takes the server's first name for redirects rather than that of the request.",
+		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect },
+	),
+	flag(
+		"port_in_redirect",
+		"on",
+		locations,
+		"Puts a port that is not the scheme's own into redirects.",
+		func(s *CoreSettings) *bool { return &s.PortInRedirect },
+	),
 	{
 		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
 		Set: conf.Field(func(s *CoreSettings) *tokens { return &s.Tokens },
@@ -217,7 +302,13 @@ var diagnostics = []conf.Directive{
 		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets the error log of requests and its minimum level.",
 		Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
-	flag("log_not_found", "on", locations, "Logs files that were not found.", func(s *CoreSettings) *bool { return &s.LogNotFound }),
+	flag(
+		"log_not_found",
+		"on",
+		locations,
+		"Logs files that were not found.",
+		func(s *CoreSettings) *bool { return &s.LogNotFound },
+	),
 	{
 		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations, Unsupported: plan.ResolverUnsupported,
 		Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",

@@ -6,8 +6,13 @@ import (
 
 // http2 are the directives of nginx's http_v2 module.
 var http2 = []conf.Directive{
-	flag("http2", "off", servers, "Speaks HTTP/2 with clients that ask for it by ALPN, or, without TLS, begin with its preface.",
-		func(s *CoreSettings) *bool { return &s.HTTP2 }),
+	flag(
+		"http2",
+		"off",
+		servers,
+		"Speaks HTTP/2 with clients that ask for it by ALPN, or, without TLS, begin with its preface.",
+		func(s *CoreSettings) *bool { return &s.HTTP2 },
+	),
 	{
 		Name: "http2_max_concurrent_streams", Syntax: "<number>", Default: "128", In: servers,
 		Doc: "Sets the maximum number of concurrent streams of a connection.",

@@ -104,13 +104,16 @@ func (r *Request) realRoot() (string, bool) {
 func (r *Request) misbehaves(d disabledBrowsers) bool {
 	agent := r.KnownHeader(h1.HeaderUserAgent)
 	if d.msie6 && string(r.Method) == "POST" {
-		if at := bytes.Index(agent, []byte("MSIE ")); at >= 0 && at+7 < len(agent) && !bytes.Contains(agent, []byte("Opera")) {
-			if major := agent[at+5]; agent[at+6] == '.' && (major >= '4' && major <= '5' || major == '6' && !bytes.Contains(agent, []byte("SV1"))) {
+		if at := bytes.Index(agent, []byte("MSIE ")); at >= 0 && at+7 < len(agent) &&
+			!bytes.Contains(agent, []byte("Opera")) {
+			if major := agent[at+5]; agent[at+6] == '.' &&
+				(major >= '4' && major <= '5' || major == '6' && !bytes.Contains(agent, []byte("SV1"))) {
 				return true
 			}
 		}
 	}
-	return d.safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) && !bytes.Contains(agent, []byte("Chrome/"))
+	return d.safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) &&
+		!bytes.Contains(agent, []byte("Chrome/"))
 }
 
 // startRate settles limit_rate for the response.

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Filter sees a response before its head goes out and may change r.Out; it must not write. It returns what the pieces of the
-// body are to pass, nil where it wants none. It is not called again for the same response.
+// Filter sees a response before its head goes out and may change r.Out; it must not write. It returns what the pieces
+// of the body are to pass, nil where it wants none. It is not called again for the same response.
 type Filter func(r *Request) Body
 
 // Body processes the pieces of one response body. It passes the output on to next; it may hold, add, drop and split
 // pieces. It is not called for a response without a body, nor after a failure.
 type Body interface {
-	// Write takes a piece; last says that the body ends with it, and the piece may then be empty. The bytes are valid until it
-	// returns. After the last piece exactly one piece goes to next with last set.
+	// Write takes a piece; last says that the body ends with it, and the piece may then be empty. The bytes are valid
+	// until it returns. After the last piece exactly one piece goes to next with last set.
 	Write(next Next, p []byte, last bool) error
 	// Flush passes on what can be, and then calls next.Flush.
 	Flush(next Next) error

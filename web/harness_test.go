@@ -11,8 +11,9 @@ import (
 	"starling/web/webtest"
 )
 
-// The module of these tests: `say <text>` answers with a text, variables expanded; `refuse <status>` ends with a status in
-// one of the phases; `allowed` grants access; `read` answers with the request body; `stream` sends its words one by one.
+// The module of these tests: `say <text>` answers with a text, variables expanded; `refuse <status>` ends with a status
+// in one of the phases; `allowed` grants access; `read` answers with the request body; `stream` sends its words one by
+// one.
 type probeSettings struct {
 	say          *vars.Template[*web.Request]
 	refuse       int

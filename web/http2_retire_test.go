@@ -18,9 +18,9 @@ import (
 	"starling/web/webtest"
 )
 
-// TestHTTP2LosesNothingAtAReload: Go's client asks all the time while one site takes the place of another. Connections are at every
-// stage when their site retires. (Bodies can be sent a second time: where GOAWAY meets a request that has chosen its connection and was not
-// sent yet, the client has closed its body already.)
+// TestHTTP2LosesNothingAtAReload: Go's client asks all the time while one site takes the place of another. Connections
+// are at every stage when their site retires. (Bodies can be sent a second time: where GOAWAY meets a request that has
+// chosen its connection and was not sent yet, the client has closed its body already.)
 func TestHTTP2LosesNothingAtAReload(t *testing.T) {
 	const reloads, clients = 100, 4
 	for _, sealed := range []bool{false, true} {
@@ -89,8 +89,8 @@ func askOnce(transport *http.Transport, sealed, post bool) error {
 	return nil
 }
 
-// TestRetireDoesNotWaitForSilentClients: those that were just accepted hold a retired site for a moment only, whatever they were to say first
-// and however far they got. The site hears of some when it has retired already.
+// TestRetireDoesNotWaitForSilentClients: those that were just accepted hold a retired site for a moment only, whatever
+// they were to say first and however far they got. The site hears of some when it has retired already.
 func TestRetireDoesNotWaitForSilentClients(t *testing.T) {
 	const most = 10 * time.Second // twice the time for a first request
 	for _, listen := range []string{"listen 80;", "listen 80; http2 on;", "listen 80 proxy_protocol;", "listen 80 ssl; certificate a;",

@@ -15,11 +15,14 @@ type Location struct {
 	Core  *CoreSettings
 	Name  string // "/images/", "@fallback"; of an if the name of the location around it
 	Log   logs.Logger
-	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect (proxy_pass).
+	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect
+	// (proxy_pass).
 	AutoRedirect bool
-	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a longer one (api).
+	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a
+	// longer one (api).
 	LimitsBody bool
-	// Refuse, set likewise, answers what is refused before a location is looked for, TRACE, in the content handler's words.
+	// Refuse, set likewise, answers what is refused before a location is looked for, TRACE, in the content handler's
+	// words.
 	Refuse func(*Request) Result
 
 	kind        locationKind
@@ -144,7 +147,11 @@ func (t *locationTree) add(l *Location) bool {
 		byName[name] = l
 		return true
 	}
-	at, taken := slices.BinarySearchFunc(t.prefixes, l.Name, func(p prefix, name string) int { return strings.Compare(p.name, name) })
+	at, taken := slices.BinarySearchFunc(
+		t.prefixes,
+		l.Name,
+		func(p prefix, name string) int { return strings.Compare(p.name, name) },
+	)
 	if taken {
 		return false
 	}
@@ -200,8 +207,8 @@ const (
 	finally
 )
 
-// search follows ngx_http_core_find_location and sets r.Location. redirect is the location whose name, with its slash, the
-// client should ask for instead.
+// search follows ngx_http_core_find_location and sets r.Location. redirect is the location whose name, with its slash,
+// the client should ask for instead.
 func (t *locationTree) search(r *Request) (how found, redirect *Location) {
 	if t == nil {
 		return notFound, nil

@@ -10,8 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// MediaTypes is a set of media types whose bodies a filter changes (gzip_types, sub_filter_types). The zero value is text/html alone,
-// which is always there.
+// MediaTypes is a set of media types whose bodies a filter changes (gzip_types, sub_filter_types). The zero value is
+// text/html alone, which is always there.
 type MediaTypes struct {
 	more []string // in lower case
 	all  bool
@@ -65,8 +65,8 @@ func (t *MediaTypes) Has(contentType []byte) bool {
 	return false
 }
 
-// WeakenETags is ngx_http_weak_etag: a weak tag says that only the meaning is the same, not the bytes. What is no tag cannot be made
-// weak, and what stayed of it would name the bytes before the change: it is removed.
+// WeakenETags is ngx_http_weak_etag: a weak tag says that only the meaning is the same, not the bytes. What is no tag
+// cannot be made weak, and what stayed of it would name the bytes before the change: it is removed.
 func (r *Request) WeakenETags() {
 	kept := r.Out.Headers[:0]
 	for _, h := range r.Out.Headers {

@@ -77,8 +77,12 @@ func (r *Request) process(at step) Result {
 		return result
 	}
 	if r.orphaned {
-		r.Logf(logs.Error, "an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not inherit it",
-			r.Location.Scope.Node.File, r.Location.Scope.Node.Line)
+		r.Logf(
+			logs.Error,
+			"an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not inherit it",
+			r.Location.Scope.Node.File,
+			r.Location.Scope.Node.Line,
+		)
 		return 500
 	}
 	for _, h := range r.Location.phases[Content] {
@@ -152,8 +156,8 @@ func (r *Request) addSlash(l *Location) Result {
 	return 301
 }
 
-// access applies satisfy. With any, the first handler that grants ends the phase, and a refusal counts only if none does; 401
-// is preferred so that the client may try again with a password.
+// access applies satisfy. With any, the first handler that grants ends the phase, and a refusal counts only if none
+// does; 401 is preferred so that the client may try again with a password.
 func (r *Request) access() Result {
 	refusal := Declined
 	for _, h := range r.Location.phases[Access] {
@@ -179,7 +183,8 @@ func (r *Request) access() Result {
 	return refusal
 }
 
-// InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth time.
+// InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth
+// time.
 func (r *Request) InternalRedirect(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
 		r.Logf(logs.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", path)
@@ -190,8 +195,8 @@ func (r *Request) InternalRedirect(path, query []byte) Result {
 	return Redirected
 }
 
-// Relocate looks for the location of another URI (rewrite … last): unlike after InternalRedirect the server's own rewrites do not
-// run again. It returns Redirected, or 500 after the tenth redirect of either sort.
+// Relocate looks for the location of another URI (rewrite … last): unlike after InternalRedirect the server's own
+// rewrites do not run again. It returns Redirected, or 500 after the tenth redirect of either sort.
 func (r *Request) Relocate(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
 		r.Logf(logs.Error, "rewrite or internal redirection cycle while processing \"%s\"", path)
@@ -224,8 +229,9 @@ func (r *Request) NamedRedirect(name string) Result {
 // named finds the location @name.
 func (s *Server) named(name string) *Location { return s.tree.named[strings.TrimPrefix(name, "@")] }
 
-// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on. In nginx a content handler stays
-// until another block brings one, though with the settings of the last block: a proxy_pass there would have nowhere to go.
+// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on. In nginx a content
+// handler stays until another block brings one, though with the settings of the last block: a proxy_pass there would
+// have nowhere to go.
 func (r *Request) SwitchTo(l *Location) {
 	r.orphaned = (r.orphaned || r.Location.answers != "") && l.answers == ""
 	r.Location = l

@@ -30,11 +30,13 @@ func (c *cut) apply(p []byte) []byte {
 // errUnsatisfiable is a Range of which the body has nothing: the request ends with 416.
 var errUnsatisfiable = errors.New("the requested range is not satisfiable")
 
-// chooseRange applies Range to a response whose handler allows it (ngx_http_range_header_filter), after the filters: one that changes
-// the body takes Out.Ranges back. Several ranges in one request are answered with the whole, which RFC 9110 allows.
+// chooseRange applies Range to a response whose handler allows it (ngx_http_range_header_filter), after the filters:
+// one that changes the body takes Out.Ranges back. Several ranges in one request are answered with the whole, which RFC
+// 9110 allows.
 func (r *Request) chooseRange() error {
 	out := &r.Out
-	if !out.Ranges || out.Status != 200 || out.ContentLength < 0 || r.parent != nil || r.Version < h1.Version10 || r.Location.Core.MaxRanges == 0 {
+	if !out.Ranges || out.Status != 200 || out.ContentLength < 0 || r.parent != nil || r.Version < h1.Version10 ||
+		r.Location.Core.MaxRanges == 0 {
 		return nil
 	}
 	value := r.KnownHeader(h1.HeaderRange)
@@ -59,8 +61,8 @@ func (r *Request) chooseRange() error {
 	return nil
 }
 
-// TakeRange tells a handler that can seek, after SendHead, which part of the body is wanted; length is at most size. The handler then
-// sends just that.
+// TakeRange tells a handler that can seek, after SendHead, which part of the body is wanted; length is at most size.
+// The handler then sends just that.
 func (r *Request) TakeRange(size int64) (first, length int64) {
 	if !r.cut.on {
 		return 0, size
@@ -73,9 +75,11 @@ func (r *Request) TakeRange(size int64) (first, length int64) {
 // rangeUnit begins every Range that is understood.
 const rangeUnit = "bytes="
 
-// parseRange reads a Range header as ngx_http_range_parse does, for a body of size bytes: 206 with the part, 200 with the whole, or 416.
+// parseRange reads a Range header as ngx_http_range_parse does, for a body of size bytes: 206 with the part, 200 with
+// the whole, or 416.
 func parseRange(value []byte, size int64) (first, length int64, status int) {
-	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) || bytes.IndexByte(value, ',') >= 0 {
+	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) ||
+		bytes.IndexByte(value, ',') >= 0 {
 		return 0, size, 200
 	}
 	from, to, dash := bytes.Cut(value[len(rangeUnit):], []byte{'-'})

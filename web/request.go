@@ -15,8 +15,8 @@ import (
 	"starling/web/h2"
 )
 
-// Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so nothing
-// may keep it, or a slice of it, past the Log phase. It belongs to one goroutine.
+// Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so
+// nothing may keep it, or a slice of it, past the Log phase. It belongs to one goroutine.
 type Request struct {
 	// What the client sent. Modules may replace the slices, never change the bytes in place.
 	Line     []byte // the request line ($request)
@@ -47,10 +47,11 @@ type Request struct {
 	side.State
 	// Internal is set once the request was redirected inside.
 	Internal bool
-	// Displaced says that Path was rewritten and its location not looked for again (rewrite … break): it need not begin with
-	// the location's name, so proxy_pass passes it whole.
+	// Displaced says that Path was rewritten and its location not looked for again (rewrite … break): it need not begin
+	// with the location's name, so proxy_pass passes it whole.
 	Displaced bool
-	// BehindAlias says that Path goes behind the alias of a regular expression, which else is the whole file name (try_files).
+	// BehindAlias says that Path goes behind the alias of a regular expression, which else is the whole file name
+	// (try_files).
 	BehindAlias bool
 	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below that not at all.
 	LimitRate int64
@@ -123,20 +124,20 @@ type Response struct {
 	Reason []byte
 	// ContentType is sent as Content-Type if not empty.
 	ContentType []byte
-	// Headers are the others, in order. Server and Date are added where absent; Connection, Keep-Alive, Transfer-Encoding and
-	// Content-Length belong to the engine.
+	// Headers are the others, in order. Server and Date are added where absent; Connection, Keep-Alive,
+	// Transfer-Encoding and Content-Length belong to the engine.
 	Headers h1.Headers
 	// ContentLength is the length of the body to come; -1 if it is not known.
 	ContentLength int64
 	// LastModified and Location go out near the top; a Location that begins with '/' is made absolute where
 	// absolute_redirect says so (one in Headers is not).
 	LastModified, Location []byte
-	// Trailer, where a filter sets it, fills in Trailers when the body has ended: they go out behind it, over HTTP/1.1 with chunks
-	// in place of a length. Where the protocol has no trailers it is not called.
+	// Trailer, where a filter sets it, fills in Trailers when the body has ended: they go out behind it, over HTTP/1.1
+	// with chunks in place of a length. Where the protocol has no trailers it is not called.
 	Trailer  func(*Request)
 	Trailers h1.Headers
-	// Ranges says that the body is the whole of something that stays the same, so that a part of it may be sent where the client asks
-	// for a range. A filter that changes the body takes it back.
+	// Ranges says that the body is the whole of something that stays the same, so that a part of it may be sent where
+	// the client asks for a range. A filter that changes the body takes it back.
 	Ranges bool
 }
 
@@ -206,8 +207,8 @@ func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 	r.endings = append(r.endings, ending{callback, arg, n})
 }
 
-// BeforeLast calls back before the last bytes of the response go out, or at the end of the request if it comes to that: for
-// what a client may take for done as soon as it has the whole response. It does not allocate, as AtEnd.
+// BeforeLast calls back before the last bytes of the response go out, or at the end of the request if it comes to that:
+// for what a client may take for done as soon as it has the whole response. It does not allocate, as AtEnd.
 func (r *Request) BeforeLast(callback func(arg any, n uint64), arg any, n uint64) {
 	r.lasts = append(r.lasts, ending{callback, arg, n})
 }

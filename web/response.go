@@ -50,8 +50,8 @@ func (r *Request) StatusFor(status int) int {
 // Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
 func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 
-// SendHead runs the filters and settles the head; it goes out with the first body bytes, or at Flush or FinishBody. Where it fails
-// the handler returns Done.
+// SendHead runs the filters and settles the head; it goes out with the first body bytes, or at Flush or FinishBody.
+// Where it fails the handler returns Done.
 func (r *Request) SendHead() error {
 	if r.headSent {
 		return r.failure
@@ -228,8 +228,8 @@ func (r *Request) PassesHints() bool {
 	return false
 }
 
-// SendInterim sends a 1xx response at once (100, 103), without the headers that have no place in one. A 103 of which nothing is left is
-// not sent.
+// SendInterim sends a 1xx response at once (100, 103), without the headers that have no place in one. A 103 of which
+// nothing is left is not sent.
 func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
 	if r.Version < h1.Version11 || r.headSent {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// requests are taken for the time of a request, so that idle connections hold none. Those of an old site have too few or
-// too many slots and are dropped.
+// requests are taken for the time of a request, so that idle connections hold none. Those of an old site have too few
+// or too many slots and are dropped.
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
 // take gives a Request for the next one of a connection.
@@ -40,14 +40,24 @@ func (s *Site) give(r *Request) {
 	r.arena.reset()
 	clear(r.Out.Headers)
 	clear(r.bodies)
-	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders || cap(r.scratch) > maxKeptScratchBytes {
+	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders ||
+		cap(r.scratch) > maxKeptScratchBytes {
 		return // an odd request must not hold memory for ever
 	}
 	*r = Request{
 		Out:   Response{Headers: r.Out.Headers[:0]},
 		State: r.State.Empty(),
-		engine: engine{h1: r.h1, h2: r.h2, arena: r.arena, endings: r.endings[:0], lasts: r.lasts[:0], bodies: r.bodies[:0], subs: r.subs[:0],
-			sub: Sub{memory: memoryWire{body: r.sub.memory.body[:0]}}, scratch: r.scratch[:0]},
+		engine: engine{
+			h1:      r.h1,
+			h2:      r.h2,
+			arena:   r.arena,
+			endings: r.endings[:0],
+			lasts:   r.lasts[:0],
+			bodies:  r.bodies[:0],
+			subs:    r.subs[:0],
+			sub:     Sub{memory: memoryWire{body: r.sub.memory.body[:0]}},
+			scratch: r.scratch[:0],
+		},
 	}
 	r.h1.waiting = nil
 	requests.Put(r)
@@ -112,7 +122,11 @@ func (r *Request) accept() {
 	r.keep = in.KeepAlive
 	r.expects = in.ExpectContinue && (in.HasBody() || in.ContentLength == 0)
 	if in.Dropped > 0 {
-		r.Logf(logs.Info, "client sent invalid header line: \"%s\" while reading client request headers", in.LastDropped)
+		r.Logf(
+			logs.Info,
+			"client sent invalid header line: \"%s\" while reading client request headers",
+			in.LastDropped,
+		)
 	}
 }
 

@@ -16,11 +16,13 @@ type Server struct {
 	Core  *CoreSettings
 	// Name is the first of server_name, "" if there is none ($server_name).
 	Name string
-	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs one.
+	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs
+	// one.
 	TLS *tls.Config
 	// Inspect looks at the client when a handshake with this server is done, and gives Conn.Peer.
 	Inspect func(state *tls.ConnectionState) *ssl.Peer
-	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, Declined goes on.
+	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, Declined goes
+	// on.
 	AfterHandshake func(r *Request) Result
 	// VerifiesClients refuses (421) requests over connections whose handshake named another server.
 	VerifiesClients bool
@@ -119,7 +121,12 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 
 // location builds the handlers of a block; around is the location that a block without a name stands in.
 func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name locationName) (*Location, error) {
-	l := &Location{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), Name: name.text, kind: name.kind}
+	l := &Location{
+		Scope: scope,
+		Core:  conf.Settings[CoreSettings](scope, &Core.Module),
+		Name:  name.text,
+		kind:  name.kind,
+	}
 	if around != nil {
 		l.Name, l.kind, l.inner, l.outer = around.Name, around.kind, around.inner, around.answers
 	}
@@ -205,8 +212,8 @@ func (b *builder) content(block *Block) ([]Handler, error) {
 	return append([]Handler{named}, lasts...), nil
 }
 
-// answer takes the handler of a family that makes content beside what was found before, if anything was. What an if or limit_except
-// inherits gives way to its own.
+// answer takes the handler of a family that makes content beside what was found before, if anything was. What an if or
+// limit_except inherits gives way to its own.
 func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
 	l := b.Current
 	switch {

@@ -156,7 +156,12 @@ func setTypes(s *CoreSettings, a *conf.Args) error {
 		for _, extension := range line.Words {
 			extension = strings.ToLower(extension)
 			if old, twice := types[extension]; twice {
-				a.Warn("duplicate extension \"%s\", content type: \"%s\", previous content type: \"%s\"", extension, line.Name, old)
+				a.Warn(
+					"duplicate extension \"%s\", content type: \"%s\", previous content type: \"%s\"",
+					extension,
+					line.Name,
+					old,
+				)
 			}
 			types[extension] = line.Name
 		}

@@ -48,8 +48,8 @@ type CoreSettings struct {
 	// Root is the document root ($document_root), or what takes the place of the location's name if Alias.
 	Root  vars.Template[*Request]
 	Alias bool
-	// aliasPart is the name of the location with the alias, which a nested one may inherit: what the alias takes the place of.
-	// aliasWhole: that location is a regular expression, and the alias a whole file name.
+	// aliasPart is the name of the location with the alias, which a nested one may inherit: what the alias takes the
+	// place of. aliasWhole: that location is a regular expression, and the alias a whole file name.
 	aliasPart   []byte
 	aliasWhole  bool
 	DefaultType string

@@ -14,8 +14,8 @@ import (
 const (
 	// maxSubrequestDepth is nginx's: a location that asks itself ends there.
 	maxSubrequestDepth = 50
-	// maxSubrequests bounds those of one client's request, however they are nested: each holds the memory of a request until the
-	// client's ends. Pages made of hundreds of parts are beyond it on purpose.
+	// maxSubrequests bounds those of one client's request, however they are nested: each holds the memory of a request
+	// until the client's ends. Pages made of hundreds of parts are beyond it on purpose.
 	maxSubrequests = 1000
 )
 
@@ -30,8 +30,8 @@ type Subrequest struct {
 	KeepBytes int64
 }
 
-// Sub is a request whose wire is memory. It begins at the server's rewrites, passes no access control, has variables of its own that
-// begin with the values of the parent's, and is logged where log_subrequest says so.
+// Sub is a request whose wire is memory. It begins at the server's rewrites, passes no access control, has variables of
+// its own that begin with the values of the parent's, and is logged where log_subrequest says so.
 type Sub struct {
 	request *Request
 	memory  memoryWire
@@ -50,8 +50,8 @@ var (
 // Parent is the request that a subrequest serves, nil for a client's.
 func (r *Request) Parent() *Request { return r.parent }
 
-// Subrequest makes a request inside this one. It fails where they are nested too deep or are too many; the failure is logged, and what
-// asks ends with 500.
+// Subrequest makes a request inside this one. It fails where they are nested too deep or are too many; the failure is
+// logged, and what asks ends with 500.
 func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	root := r
 	for root.parent != nil {
@@ -96,8 +96,8 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 	r.State.Inherit(&parent.State)
 }
 
-// Run serves the subrequest here and now. The request it returns has ended; it, and what its variables say, is valid until the parent
-// ends.
+// Run serves the subrequest here and now. The request it returns has ended; it, and what its variables say, is valid
+// until the parent ends.
 func (s *Sub) Run() *Request {
 	s.request.serveSub()
 	return s.request
@@ -117,7 +117,13 @@ func (s *Sub) Start() {
 		defer func() {
 			if reason := recover(); reason != nil {
 				s.request.panicked = true
-				s.request.Conn.server.Log.Logf(logs.Alert, "*%d panic while serving a subrequest: %v %s", s.request.Conn.Serial, reason, debug.Stack())
+				s.request.Conn.server.Log.Logf(
+					logs.Alert,
+					"*%d panic while serving a subrequest: %v %s",
+					s.request.Conn.Serial,
+					reason,
+					debug.Stack(),
+				)
 			}
 		}()
 		s.request.serveSub()

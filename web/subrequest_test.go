@@ -12,7 +12,8 @@ import (
 	"starling/web/webtest"
 )
 
-// asker is a module whose directives make subrequests: `ask` runs one and answers with what it got, `beside` starts one.
+// asker is a module whose directives make subrequests: `ask` runs one and answers with what it got, `beside` starts
+// one.
 func asker() *web.Module {
 	type settings struct {
 		ask, beside string
@@ -93,7 +94,8 @@ func TestSubrequests(t *testing.T) {
 	if got := body(s.Get("/refused")); !strings.HasPrefix(got, "403 <html>") {
 		t.Errorf("an error page: %q", got)
 	}
-	if got := s.Get("/cycle"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(strings.Join(s.Log.Lines(), "\n"), `subrequests cycle while processing "/cycle"`) {
+	if got := s.Get("/cycle"); !strings.HasPrefix(got, "HTTP/1.1 200 ") ||
+		!strings.Contains(strings.Join(s.Log.Lines(), "\n"), `subrequests cycle while processing "/cycle"`) {
 		t.Errorf("a cycle: %q\n%s", got, strings.Join(s.Log.Lines(), "\n"))
 	}
 }

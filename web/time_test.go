@@ -167,7 +167,8 @@ func TestRetireAnswersWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
-// TestRetireAnswersWhatWasAsked: what idle clients had sent when the site retires is answered, a body that comes later included.
+// TestRetireAnswersWhatWasAsked: what idle clients had sent when the site retires is answered, a body that comes later
+// included.
 func TestRetireAnswersWhatWasAsked(t *testing.T) {
 	holding := make(chan struct{})
 	const rounds, clients = 5, 50

@@ -88,7 +88,8 @@ func TestPlainHTTPToTLS(t *testing.T) {
 	}
 }
 
-// TestNoTLSAtAll: what does not even look like HTTP gets its answer too, although most of it is never read: the connection is not reset.
+// TestNoTLSAtAll: what does not even look like HTTP gets its answer too, although most of it is never read: the
+// connection is not reset.
 func TestNoTLSAtAll(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)}, `say x; server { listen 443 ssl; certificate a; }`)
 	conn := s.DialLoopback()

@@ -17,7 +17,11 @@ type variable = vars.Variable[*Request]
 type appender = func(r *Request, dst []byte) ([]byte, bool)
 
 func always(name, doc string, f appender) variable {
-	return variable{Name: name, Doc: doc, Append: func(r *Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) }}
+	return variable{
+		Name:   name,
+		Doc:    doc,
+		Append: func(r *Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) },
+	}
 }
 
 // text makes an appender of a slice of the request. What is empty has a value too, what was not sent has none.
@@ -62,18 +66,34 @@ func uriVariables() []variable {
 			return dst, true
 		}),
 		{Name: "arg_", Prefix: true, Doc: "The argument of that name.", Append: appendArgument},
-		always("request_uri", "Path and arguments as the client sent them.", text(func(r *Request) []byte { return r.Target })),
+		always(
+			"request_uri",
+			"Path and arguments as the client sent them.",
+			text(func(r *Request) []byte { return r.Target }),
+		),
 		always("request", "The request line.", text(func(r *Request) []byte { return r.Line })),
 		always("request_method", "The method.", text(func(r *Request) []byte { return r.Method })),
 		always("server_protocol", "The protocol of the request.", text(func(r *Request) []byte { return r.Proto })),
-		always("request_filename", "The file path of the current request.", func(r *Request, dst []byte) ([]byte, bool) {
-			return append(dst, r.Filename()...), true
-		}),
-		always("document_root", "The value of root or alias.", func(r *Request, dst []byte) ([]byte, bool) { return r.appendRoot(dst), true }),
-		always("realpath_root", "The value of root or alias with symbolic links resolved.", func(r *Request, dst []byte) ([]byte, bool) {
-			path, ok := r.realRoot()
-			return append(dst, path...), ok
-		}),
+		always(
+			"request_filename",
+			"The file path of the current request.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				return append(dst, r.Filename()...), true
+			},
+		),
+		always(
+			"document_root",
+			"The value of root or alias.",
+			func(r *Request, dst []byte) ([]byte, bool) { return r.appendRoot(dst), true },
+		),
+		always(
+			"realpath_root",
+			"The value of root or alias with symbolic links resolved.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				path, ok := r.realRoot()
+				return append(dst, path...), ok
+			},
+		),
 	}
 }
 
@@ -100,12 +120,16 @@ func cutAt(b []byte, c byte) (before, after []byte) {
 
 func headerVariables() []variable {
 	return []variable{
-		always("host", "The host name: from the request line, the Host header, or the server name, in this order.", func(r *Request, dst []byte) ([]byte, bool) {
-			if len(r.Host) > 0 {
-				return append(dst, r.Host...), true
-			}
-			return append(dst, r.Server.Name...), true
-		}),
+		always(
+			"host",
+			"The host name: from the request line, the Host header, or the server name, in this order.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				if len(r.Host) > 0 {
+					return append(dst, r.Host...), true
+				}
+				return append(dst, r.Server.Name...), true
+			},
+		),
 		always("content_type", "The Content-Type of the request.", func(r *Request, dst []byte) ([]byte, bool) {
 			return appendHeaders(r.Headers, "content_type", dst)
 		}),
@@ -118,23 +142,34 @@ func headerVariables() []variable {
 			}
 			return dst, false
 		}),
-		{Name: "http_", Prefix: true, Doc: "The request header of that name; multiple values are joined by commas (Cookie by semicolons).",
-			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return appendHeaders(r.Headers, name, dst) }},
+		{
+			Name:   "http_",
+			Prefix: true,
+			Doc:    "The request header of that name; multiple values are joined by commas (Cookie by semicolons).",
+			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return appendHeaders(r.Headers, name, dst) },
+		},
 		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
 		{Name: "cookie_", Prefix: true, Doc: "The cookie of that name.", Append: appendCookie},
-		always("request_body", "The request body, if it was read into memory.", func(r *Request, dst []byte) ([]byte, bool) {
-			if !r.kept.whole || len(r.kept.memory) == 0 {
-				return dst, false
-			}
-			return append(dst, r.kept.memory...), true
-		}),
-		always("request_body_file", "The path of the temporary file with the request body; it can be opened with client_body_in_file_only.",
+		always(
+			"request_body",
+			"The request body, if it was read into memory.",
+			func(r *Request, dst []byte) ([]byte, bool) {
+				if !r.kept.whole || len(r.kept.memory) == 0 {
+					return dst, false
+				}
+				return append(dst, r.kept.memory...), true
+			},
+		),
+		always(
+			"request_body_file",
+			"The path of the temporary file with the request body; it can be opened with client_body_in_file_only.",
 			func(r *Request, dst []byte) ([]byte, bool) {
 				if r.kept.file == nil {
 					return dst, false
 				}
 				return append(dst, r.kept.file.Name...), true
-			}),
+			},
+		),
 	}
 }
 
@@ -218,10 +253,26 @@ func appendCookie(r *Request, name string, dst []byte) ([]byte, bool) {
 func environmentVariables() []variable {
 	pid := strconv.Itoa(os.Getpid())
 	return []variable{
-		always("hostname", "The host name of the machine.", func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true }),
-		always("pid", "The process ID.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true }),
-		always("nginx_version", "The compatible nginx version.", func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true }),
-		always("msec", "The current time in seconds with milliseconds.", func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true }),
+		always(
+			"hostname",
+			"The host name of the machine.",
+			func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true },
+		),
+		always(
+			"pid",
+			"The process ID.",
+			func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true },
+		),
+		always(
+			"nginx_version",
+			"The compatible nginx version.",
+			func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true },
+		),
+		always(
+			"msec",
+			"The current time in seconds with milliseconds.",
+			func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true },
+		),
 		always("time_local", "The local time in the common log format.", func(r *Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).Local...), true
 		}),

@@ -8,15 +8,15 @@ import (
 	"starling/logs"
 )
 
-// Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or from within Watch
-// where it has gone already. It is for a handler that waits for something else; left must not wait.
+// Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or
+// from within Watch where it has gone already. It is for a handler that waits for something else; left must not wait.
 func (r *Request) Watch(left func(arg any), arg any) { r.wire.Watch(r, left, arg) }
 
 // Unwatch ends Watch. When it returns, left is not called any more.
 func (r *Request) Unwatch() { r.wire.Watch(r, nil, nil) }
 
-// presence is what is known of the client's side of a socket. A request that watches costs two locks that nobody else holds: most
-// answers come within a millisecond, and neither a timer nor a goroutine per request pays there.
+// presence is what is known of the client's side of a socket. A request that watches costs two locks that nobody else
+// holds: most answers come within a millisecond, and neither a timer nor a goroutine per request pays there.
 type presence struct {
 	mu   sync.Mutex
 	gone bool // the client closed its side
@@ -57,7 +57,8 @@ func (w *h1Wire) Watch(r *Request, left func(any), arg any) {
 	p.tell()
 }
 
-// lookAfterSocket begins to look for the client's going. Where that fails, handlers find out when they look themselves (ClientLeft).
+// lookAfterSocket begins to look for the client's going. Where that fails, handlers find out when they look themselves
+// (ClientLeft).
 func (c *Conn) lookAfterSocket() {
 	socket, ok := c.raw.(syscall.Conn)
 	if !ok {

@@ -10,9 +10,11 @@ import (
 // Wire carries one request over a protocol: HTTP/1.1, an HTTP/2 stream, or memory for a subrequest. It belongs to the
 // goroutine of its request; Watch and Interrupt may also be called from another while the request lasts.
 type Wire interface {
-	// ReadHead gets the head of the request. Its error is an *h1.Problem where an answer is due; such a request has no body.
+	// ReadHead gets the head of the request. Its error is an *h1.Problem where an answer is due; such a request has no
+	// body.
 	ReadHead(r *Request) (*h1.RequestHead, error)
-	// ReadBody reads body bytes as they come, io.EOF at the end. It fails with a timeout where none come within that time.
+	// ReadBody reads body bytes as they come, io.EOF at the end. It fails with a timeout where none come within that
+	// time.
 	ReadBody(r *Request, p []byte, within time.Duration) (int, error)
 	// TakeBody gives, in place, what of the body came already.
 	TakeBody() ([]byte, error)

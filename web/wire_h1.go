@@ -177,8 +177,8 @@ func (w *h1Wire) Cut(r *Request) {
 	}
 }
 
-// End reads what is left of the body if the connection is to be kept; before it is closed the client is given time to see
-// the response.
+// End reads what is left of the body if the connection is to be kept; before it is closed the client is given time to
+// see the response.
 func (w *h1Wire) End(r *Request) (keep bool) {
 	core := r.Location.Core
 	if r.hijacked || r.failure != nil {
@@ -193,7 +193,8 @@ func (w *h1Wire) End(r *Request) (keep bool) {
 	if r.keep && !bodyLeft {
 		return true
 	}
-	if core.Lingering == lingerAlways || core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
+	if core.Lingering == lingerAlways ||
+		core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
 		r.Conn.linger(core)
 	}
 	return false

@@ -19,7 +19,8 @@ type memoryWire struct {
 // errSubrequestTooLarge is a subrequest whose response is larger than what its parent wants to keep.
 var errSubrequestTooLarge = errors.New("subrequest response is too large for its buffer")
 
-// errDropped ends an answer that nobody wants: reading a little more may keep the connection to the server, reading a file does not pay.
+// errDropped ends an answer that nobody wants: reading a little more may keep the connection to the server, reading a
+// file does not pay.
 var errDropped = errors.New("response body is discarded")
 
 // maxDroppedBytes is how much of a body is read only to drop it.

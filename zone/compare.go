@@ -64,8 +64,8 @@ func (s *Store) Sketch(cells int) *Sketch {
 	return s.sums.sketch.Folded(cells)
 }
 
-// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up records may not, nor one that lacks
-// what it had no room for.
+// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up records may not,
+// nor one that lacks what it had no room for.
 func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 	for i := range s.shards {
 		sh := &s.shards[i]

@@ -22,8 +22,8 @@ type frame struct {
 // FirstSequence is the sequence of the first frame; zero stands for "nothing yet".
 const FirstSequence uint64 = 1
 
-// MaxFrames is the longest ring: enough for the 100 MB a mesh of hundreds may want to keep. Nobody is further behind an origin than that
-// without being told that frames are lost.
+// MaxFrames is the longest ring: enough for the 100 MB a mesh of hundreds may want to keep. Nobody is further behind an
+// origin than that without being told that frames are lost.
 const MaxFrames = 65536
 
 // MaxSequence is beyond what any journal reaches: a million frames a second for nine years.

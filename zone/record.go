@@ -122,7 +122,8 @@ func (sh *Shard) Number() int { return sh.number }
 // LastFrame is the last frame of the journal that has changes of this shard, 0 for none.
 func (sh *Shard) LastFrame() uint64 { return sh.lastFrame }
 
-// At returns a record by its slot. The pointer is good until the next Insert into the shard, the slot until the lock is released: see Pin.
+// At returns a record by its slot. The pointer is good until the next Insert into the shard, the slot until the lock is
+// released: see Pin.
 func (sh *Shard) At(slot Slot) *Record { return sh.at(slot) }
 
 // Key returns the record's key, in the shard's memory.

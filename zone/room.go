@@ -26,8 +26,8 @@ func (l *lack) now(liveBytes int64) bool {
 	return false
 }
 
-// Lacked notes that a write of so many bytes was refused because records filled limit bytes. What is larger than that is refused by any zone
-// of this size, so it does not make this one full.
+// Lacked notes that a write of so many bytes was refused because records filled limit bytes. What is larger than that
+// is refused by any zone of this size, so it does not make this one full.
 func (s *Store) Lacked(whose int, bytes, limit int64) {
 	if bytes > limit {
 		return
@@ -39,8 +39,8 @@ func (s *Store) Lacked(whose int, bytes, limit int64) {
 	}
 }
 
-// MakeRoom gives up tombstones until a record of so many bytes has room, as far as tombstones take it. No lock may be held: unlike a write,
-// which only tries the locks of other shards, it waits for them.
+// MakeRoom gives up tombstones until a record of so many bytes has room, as far as tombstones take it. No lock may be
+// held: unlike a write, which only tries the locks of other shards, it waits for them.
 func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
 	if s.live.Load()+bytes > limit {
 		return

@@ -1,16 +1,18 @@
 package zone
 
-// This file gives memory back that a shard needed once: records and their keys and values move together when most of it is empty.
+// This file gives memory back that a shard needed once: records and their keys and values move together when most of it
+// is empty.
 
 const (
 	// shrinkFrom is from how many slots on shrinking is worth it: fewer are a few pages in the whole zone.
 	shrinkFrom = 64
-	// shrinkShare of the slots at most are in use when they are moved together, and four fifths afterwards: so a record that comes or goes has
-	// paid for the moves, however the number swings.
+	// shrinkShare of the slots at most are in use when they are moved together, and four fifths afterwards: so a record
+	// that comes or goes has paid for the moves, however the number swings.
 	shrinkShare = 4
 )
 
-// Pin keeps records in their slots, for who visits a shard slot by slot and releases its lock meanwhile. Unpin follows in any case.
+// Pin keeps records in their slots, for who visits a shard slot by slot and releases its lock meanwhile. Unpin follows
+// in any case.
 func (sh *Shard) Pin() { sh.pins++ }
 
 // Unpin ends a Pin.

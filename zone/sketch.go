@@ -14,8 +14,9 @@ type Element struct {
 	Version uint64 // VersionOf
 }
 
-// VersionOf names the state of a record: its stamp, with the counter mixed with what was written, because two nodes may write
-// one key with one stamp. Milliseconds stay in the upper 48 bits, so versions of different milliseconds compare as stamps.
+// VersionOf names the state of a record: its stamp, with the counter mixed with what was written, because two nodes may
+// write one key with one stamp. Milliseconds stay in the upper 48 bits, so versions of different milliseconds compare
+// as stamps.
 func VersionOf(s stamp.Stamp, tombstone bool, value []byte) uint64 {
 	const dead = 0xdead
 	if tombstone {
@@ -43,12 +44,14 @@ func ClearOf(shard int, cleared stamp.Stamp) Element {
 	return Element{Key: ClearKey(shard), Version: uint64(cleared)}
 }
 
-// Sketch is an invertible Bloom lookup table (Goodrich and Mitzenmacher, "Invertible Bloom Lookup Tables", 2011; as a difference
-// digest: Eppstein et al., "What's the Difference?", 2011). It sums elements up in cells of a fixed number; the difference of the
-// sketches of two sets gives back the elements in which they differ, if these are not more than three quarters of the cells.
+// Sketch is an invertible Bloom lookup table (Goodrich and Mitzenmacher, "Invertible Bloom Lookup Tables", 2011; as a
+// difference digest: Eppstein et al., "What's the Difference?", 2011). It sums elements up in cells of a fixed number;
+// the difference of the sketches of two sets gives back the elements in which they differ, if these are not more than
+// three quarters of the cells.
 //
-// Cells are sums modulo 2^64, not exclusive ors, so that a difference tells by its sign which side has the element and needs no
-// count. The number of cells is a power of two and places are taken modulo it, so that a sketch folds to any smaller one.
+// Cells are sums modulo 2^64, not exclusive ors, so that a difference tells by its sign which side has the element and
+// needs no count. The number of cells is a power of two and places are taken modulo it, so that a sketch folds to any
+// smaller one.
 type Sketch struct{ cells []cell }
 
 type cell struct {
@@ -140,8 +143,8 @@ func (s *Sketch) Subtract(other *Sketch) {
 	}
 }
 
-// Decode takes a difference apart: added are the elements that only the first set has, removed those that only the subtracted
-// one has. It fails where they are too many; what it returned then is not all. The sketch is used up.
+// Decode takes a difference apart: added are the elements that only the first set has, removed those that only the
+// subtracted one has. It fails where they are too many; what it returned then is not all. The sketch is used up.
 func (s *Sketch) Decode() (added, removed []Element, ok bool) {
 	queue := make([]int, 0, len(s.cells))
 	for i := range s.cells {
@@ -217,13 +220,20 @@ func (s *Sketch) Append(dst []byte) []byte {
 func ParseSketch(b []byte) (*Sketch, error) {
 	cells := len(b) / SketchCellBytes
 	if cells*SketchCellBytes != len(b) || cells < MinSketchCells || cells > MaxSketchCells || cells&(cells-1) != 0 {
-		return nil, fmt.Errorf("invalid sketch size of %d bytes, expected a power of two of %d to %d cells", len(b), MinSketchCells, MaxSketchCells)
+		return nil, fmt.Errorf(
+			"invalid sketch size of %d bytes, expected a power of two of %d to %d cells",
+			len(b),
+			MinSketchCells,
+			MaxSketchCells,
+		)
 	}
 	s := NewSketch(cells)
 	for i := range s.cells {
 		from := b[i*SketchCellBytes:]
 		s.cells[i] = cell{
-			key: binary.LittleEndian.Uint64(from), version: binary.LittleEndian.Uint64(from[8:]), check: binary.LittleEndian.Uint32(from[16:]),
+			key: binary.LittleEndian.Uint64(
+				from,
+			), version: binary.LittleEndian.Uint64(from[8:]), check: binary.LittleEndian.Uint32(from[16:]),
 		}
 	}
 	return s, nil

@@ -40,7 +40,8 @@ type Encoder interface {
 	Begin(dst []byte, now clock.Reading) []byte
 	// AppendClear appends that the shard was cleared.
 	AppendClear(dst []byte, cleared stamp.Stamp) []byte
-	// AppendChange appends what changed in one record and forgets that it did. It appends at most len(key)+len(value)+MaxHeadBytes.
+	// AppendChange appends what changed in one record and forgets that it did. It appends at most
+	// len(key)+len(value)+MaxHeadBytes.
 	AppendChange(dst []byte, r *Record, key, value []byte) []byte
 }
 
@@ -119,7 +120,8 @@ func (s *Store) Resize(frames, frameBytes int) {
 	s.journal.resize(frames)
 }
 
-// OnDirty sets what is called, without locks, when a change comes to an empty dirty list, and when Flush leaves something behind.
+// OnDirty sets what is called, without locks, when a change comes to an empty dirty list, and when Flush leaves
+// something behind.
 func (s *Store) OnDirty(wake func(urgent bool)) {
 	s.wake.Store(&wake)
 	if s.pending.Load() > 0 {
@@ -143,7 +145,8 @@ func (s *Store) ShardNumber(n int) *Shard { return &s.shards[n] }
 // Limit is the zone's budget in bytes.
 func (s *Store) Limit() int64 { return s.limit }
 
-// Insert adds a record for a key that is not in the shard, or returns zero when the budget (up to limit bytes of it) has no room.
+// Insert adds a record for a key that is not in the shard, or returns zero when the budget (up to limit bytes of it)
+// has no room.
 func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, monoMS int64) (Slot, *Record) {
 	if !s.reserve(sh, CostBytes(len(key), len(value)), limit, evict, monoMS) {
 		return 0, nil
@@ -152,8 +155,8 @@ func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, mo
 	return sh.insert(key, value)
 }
 
-// InsertTombstone adds the mark of a deletion for a key that is not in the shard. It returns zero where records fill the budget: a
-// tombstone takes the room of older ones only.
+// InsertTombstone adds the mark of a deletion for a key that is not in the shard. It returns zero where records fill
+// the budget: a tombstone takes the room of older ones only.
 func (s *Store) InsertTombstone(sh *Shard, key []byte, monoMS int64) (Slot, *Record) {
 	if !s.reserveGrave(sh, CostBytes(len(key), 0), monoMS) {
 		return 0, nil
@@ -164,7 +167,8 @@ func (s *Store) InsertTombstone(sh *Shard, key []byte, monoMS int64) (Slot, *Rec
 	return slot, r
 }
 
-// Replace gives a record another value, and makes a record of a tombstone. It returns false when the budget has no room.
+// Replace gives a record another value, and makes a record of a tombstone. It returns false when the budget has no
+// room.
 func (s *Store) Replace(sh *Shard, slot Slot, value []byte, limit int64, evict bool, monoMS int64) bool {
 	r := sh.at(slot)
 	before, after := CostBytes(int(r.keyBytes), int(r.valueBytes)), CostBytes(int(r.keyBytes), len(value))
@@ -258,8 +262,8 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 	return false
 }
 
-// MoveClear gives the clear of the shard another stamp, which may be an older one. With dirty, the journal gets it. It returns whether the
-// flusher is to be woken.
+// MoveClear gives the clear of the shard another stamp, which may be an older one. With dirty, the journal gets it. It
+// returns whether the flusher is to be woken.
 func (sh *Shard) MoveClear(cleared stamp.Stamp, dirty bool) (first bool) {
 	sh.Instead(ClearOf(sh.number, sh.clear), ClearOf(sh.number, cleared))
 	sh.clear = cleared

@@ -1,8 +1,8 @@
 package zone
 
-// A turn tells which of two records was used earlier: a time in ms, and below it a rank among the keys that came within that
-// millisecond. There may be thousands, and among all that were used in one millisecond the client that asked again must not look
-// like the oldest.
+// A turn tells which of two records was used earlier: a time in ms, and below it a rank among the keys that came within
+// that millisecond. There may be thousands, and among all that were used in one millisecond the client that asked again
+// must not look like the oldest.
 const (
 	turnRankBits = 8
 	turnBits     = 32 + turnRankBits // what a record keeps; it wraps after 49 days

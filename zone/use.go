@@ -1,7 +1,7 @@
 package zone
 
-// This file keeps each shard's records in the order of their use, its tombstones in the order in which they came, and finds what to give
-// up when the zone is full.
+// This file keeps each shard's records in the order of their use, its tombstones in the order in which they came, and
+// finds what to give up when the zone is full.
 
 // order is a list of records through older and newer.
 type order struct{ oldest, newest Slot }
@@ -91,9 +91,9 @@ const (
 	evictRecords = 64
 )
 
-// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, and the least recently used records do if
-// evict is set.
-// The caller holds the lock of own; locks of other shards are only tried, so no two can wait for each other.
+// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, and the least
+// recently used records do if evict is set. The caller holds the lock of own; locks of other shards are only tried, so
+// no two can wait for each other.
 func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64) bool {
 	for evicted := 0; cost <= limit; {
 		live := s.live.Add(cost)
@@ -123,12 +123,12 @@ func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
 	return false
 }
 
-// minGraveBytes is what tombstones may take beside the records of a small zone: some 13,000, what a busy one deletes until all members have noticed
-// that one of them is gone.
+// minGraveBytes is what tombstones may take beside the records of a small zone: some 13,000, what a busy one deletes
+// until all members have noticed that one of them is gone.
 const minGraveBytes = 1 << 20
 
-// Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to a full zone while a
-// member is away would cost a deletion of which it must be told.
+// Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to
+// a full zone while a member is away would cost a deletion of which it must be told.
 func (s *Store) Budget() int64 { return s.limit + max(s.limit, minGraveBytes) }
 
 // fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least.
@@ -190,7 +190,10 @@ func (sh *Shard) evictOldest(int64) bool {
 // giveUp removes a shard's oldest tombstone that is not needed more than that.
 func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
 	return func(sh *Shard, monoMS int64) bool {
-		slot := sh.firstOf(orderOfGraves, func(r *Record) bool { return needed == MostNeeded || sh.store.keeper.Needed(r) <= needed })
+		slot := sh.firstOf(
+			orderOfGraves,
+			func(r *Record) bool { return needed == MostNeeded || sh.store.keeper.Needed(r) <= needed },
+		)
 		if slot == 0 {
 			return false
 		}
@@ -227,8 +230,8 @@ func (s *Store) outdate(monoMS int64) {
 	}
 }
 
-// ForgetTombstones removes the tombstones for which done holds, in the order in which they came, up to the first that is to stay. Frames flushed
-// until sinceMonoMS may hold what they deleted.
+// ForgetTombstones removes the tombstones for which done holds, in the order in which they came, up to the first that
+// is to stay. Frames flushed until sinceMonoMS may hold what they deleted.
 func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (forgotten int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -250,7 +253,8 @@ func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (
 	return forgotten
 }
 
-// Outdated says that a frame flushed then may hold what a tombstone deleted that is forgotten since: it is for nobody who comes late.
+// Outdated says that a frame flushed then may hold what a tombstone deleted that is forgotten since: it is for nobody
+// who comes late.
 func (s *Store) Outdated(flushedMonoMS int64) bool {
 	outdatedMS := s.outdatedMS.Load()
 	return outdatedMS != 0 && flushedMonoMS <= outdatedMS

@@ -38,18 +38,21 @@ func NewDecoder() *Decoder { return new(Decoder) }
 // Trust allows frames with records up to MaxFrameBytes: the other side has completed its hello.
 func (d *Decoder) Trust() { d.trusted = true }
 
-// WantRecords says that frames with records are awaited, so that compressed ones are expanded. All others are skipped as they are.
+// WantRecords says that frames with records are awaited, so that compressed ones are expanded. All others are skipped
+// as they are.
 func (d *Decoder) WantRecords() { d.records = true }
 
 const (
-	// keepBytes is what a compressor and the pool of expansions keep: a peer that sent one huge record does not pin its size.
+	// keepBytes is what a compressor and the pool of expansions keep: a peer that sent one huge record does not pin its
+	// size.
 	keepBytes = 256 << 10
-	// firstCredit lets a peer of a release that did not keep to MaxRatio send a large value at the start of a connection.
+	// firstCredit lets a peer of a release that did not keep to MaxRatio send a large value at the start of a
+	// connection.
 	firstCredit = 1 << 20
 )
 
-// expansions are the buffers for expanded bodies. One is taken for as long as a frame is handled: a thousand peers need as many as there
-// are processors.
+// expansions are the buffers for expanded bodies. One is taken for as long as a frame is handled: a thousand peers need
+// as many as there are processors.
 var expansions = sync.Pool{New: func() any { return new([]byte) }}
 
 // Space returns room for at least min bytes to read into. The buffer doubles as it fills, so that
@@ -109,7 +112,8 @@ func (d *Decoder) Next() (f Frame, ok bool, err error) {
 	return f, err == nil, err
 }
 
-// checkSize checks the length of a frame, whose uvarint took n bytes: before anything is kept for it, and as soon as its type is there.
+// checkSize checks the length of a frame, whose uvarint took n bytes: before anything is kept for it, and as soon as
+// its type is there.
 func (d *Decoder) checkSize(size uint64, n int, pending []byte) error {
 	limit := uint64(MaxHelloBytes)
 	if d.trusted {
@@ -140,7 +144,12 @@ func (d *Decoder) expand(f Frame) ([]byte, error) {
 		return nil, fmt.Errorf("invalid size of a compressed frame (%d bytes)", size)
 	}
 	if size > d.credit {
-		return nil, fmt.Errorf("compressed frame of %d bytes expands to %d; at most %d times its size is allowed", f.WireBytes, size, MaxRatio)
+		return nil, fmt.Errorf(
+			"compressed frame of %d bytes expands to %d; at most %d times its size is allowed",
+			f.WireBytes,
+			size,
+			MaxRatio,
+		)
 	}
 	d.credit -= size
 	d.expanded = expansions.Get().(*[]byte)

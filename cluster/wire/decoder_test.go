@@ -130,7 +130,8 @@ func TestLargeFramesHaveRecords(t *testing.T) {
 	}
 }
 
-// memoryPerByte and memoryAtAll bound what any input makes the decoder allocate: buffers double, and bodies are MaxRatio times their blocks.
+// memoryPerByte and memoryAtAll bound what any input makes the decoder allocate: buffers double, and bodies are
+// MaxRatio times their blocks.
 const (
 	memoryPerByte = MaxRatio + 8
 	memoryAtAll   = firstCredit + 256<<10

@@ -22,8 +22,8 @@ const (
 const (
 	// FeatureS2 says that the sender of the hello reads compressed frames.
 	FeatureS2 uint64 = 1 << 0
-	// FeatureSteady says that the tokens of the sender's heartbeats, and the bases and ends in its payloads, are readings of one clock that is never
-	// set. Those of releases before are by cluster time.
+	// FeatureSteady says that the tokens of the sender's heartbeats, and the bases and ends in its payloads, are
+	// readings of one clock that is never set. Those of releases before are by cluster time.
 	FeatureSteady uint64 = 1 << 4
 )
 
@@ -37,7 +37,8 @@ type Zone struct {
 	RateMilli  uint64
 	// Origin names one life of the zone at the sender: sequences count within it.
 	Origin uint64
-	// Incarnation is what the origin was made of, besides the node's id and incarnation and the zone's name; 0 where the sender does not tell.
+	// Incarnation is what the origin was made of, besides the node's id and incarnation and the zone's name; 0 where
+	// the sender does not tell.
 	Incarnation uint64
 	// Lineage is the same in all lives of a zone that goes on from a state; 0 where the sender does not tell.
 	Lineage uint64

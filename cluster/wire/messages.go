@@ -14,7 +14,8 @@ type Heartbeat struct {
 	Token uint64
 	// Echo is the last token received, 0 where there is none; HeldMS is how long it was held.
 	Echo, HeldMS uint64
-	// SetMS is by how much the sender's clock was set without its following it: its machine's clock is that far ahead of WallMS. Left out where it is 0.
+	// SetMS is by how much the sender's clock was set without its following it: its machine's clock is that far ahead
+	// of WallMS. Left out where it is 0.
 	SetMS int64
 }
 

@@ -27,7 +27,8 @@ const lastType = TypeShares
 // FeatureRepair says that the sender of the hello exchanges digests and sketches of what readers find.
 const FeatureRepair uint64 = 1 << 2
 
-// FeatureTombstoneSketches is announced by releases before 0.12. Zones are not compared with them: their sketches have tombstones.
+// FeatureTombstoneSketches is announced by releases before 0.12. Zones are not compared with them: their sketches have
+// tombstones.
 const FeatureTombstoneSketches uint64 = 1 << 1
 
 // MaxWants bounds the elements of one Wants: what one sketch can give back.
@@ -124,8 +125,8 @@ func ParseAgreed(body []byte) (Agreed, error) {
 // Element names one version of one record.
 type Element struct{ Key, Version uint64 }
 
-// Wants names records: of Wants frames those that the acceptor lacks and the dialer was seen to have, of Bury frames those that
-// the dialer lacks, because it deleted them, and the acceptor was seen to have.
+// Wants names records: of Wants frames those that the acceptor lacks and the dialer was seen to have, of Bury frames
+// those that the dialer lacks, because it deleted them, and the acceptor was seen to have.
 type Wants struct {
 	Zone     uint64 // index in the dialer's hello
 	Elements []Element

@@ -25,15 +25,16 @@ const (
 
 // Limits of what a stranger may send.
 const (
-	// MaxHelloBytes bounds a frame before the hello is complete, and afterwards all frames without records: 1,000 zones of 200 bytes fit.
+	// MaxHelloBytes bounds a frame before the hello is complete, and afterwards all frames without records: 1,000 zones
+	// of 200 bytes fit.
 	MaxHelloBytes = 256 << 10
 	// MaxFrameBytes bounds a frame with records: one keyval record may be as large as an API body.
 	MaxFrameBytes = 16 << 20
 	// CompressFrom is the smallest body worth compressing: below it the frames of a batch are too
 	// short to repeat themselves, and the time costs more than the bytes.
 	CompressFrom = 16 << 10
-	// MaxRatio is how many times longer than its block a body may be. Records have keys of their own and shrink to a tenth at most; what
-	// shrinks further is one huge value, and goes out as it is.
+	// MaxRatio is how many times longer than its block a body may be. Records have keys of their own and shrink to a
+	// tenth at most; what shrinks further is one huge value, and goes out as it is.
 	MaxRatio = 64
 )
 

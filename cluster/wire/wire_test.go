@@ -64,11 +64,23 @@ func examples() []message {
 		{"reply", TypeReply, reply.Append(nil), reply, parser(ParseReply)},
 		{"refusal", TypeReply, refusal.Append(nil), refusal, parser(ParseReply)},
 		{"heartbeat", TypeHeartbeat, beat.Append(nil), beat, parser(ParseHeartbeat)},
-		{"data", TypeData, append(AppendDataHead(nil, 1, 300, 2), "payload"...), Data{Zone: 1, Sequence: 300, AgeMS: 2, Payload: []byte("payload")}, parser(ParseData)},
+		{
+			"data",
+			TypeData,
+			append(AppendDataHead(nil, 1, 300, 2), "payload"...),
+			Data{Zone: 1, Sequence: 300, AgeMS: 2, Payload: []byte("payload")},
+			parser(ParseData),
+		},
 		{"ack", TypeAck, AppendAck(AppendAck(nil, Ack{0, 300}), Ack{1, 5}), []Ack{{0, 300}, {1, 5}}, parser(parseAcks)},
 		{"teach-request", TypeTeachRequest, request.Append(nil), request, parser(ParseTeachRequest)},
 		{"teach-begin", TypeTeachBegin, begin.Append(nil), begin, parser(ParseTeachBegin)},
-		{"teach", TypeTeach, append(AppendTeachHead(nil, 1, 200, true), "piece"...), Teach{Zone: 1, Shard: 200, Last: true, Payload: []byte("piece")}, parser(ParseTeach)},
+		{
+			"teach",
+			TypeTeach,
+			append(AppendTeachHead(nil, 1, 200, true), "piece"...),
+			Teach{Zone: 1, Shard: 200, Last: true, Payload: []byte("piece")},
+			parser(ParseTeach),
+		},
 		{"ready", TypeReady, Ready{Zone: 1}.Append(nil), Ready{Zone: 1}, parser(ParseReady)},
 		{"digests", TypeDigests, digests.Append(nil), digests, parser(ParseDigests)},
 		{"report", TypeReport, report.Append(nil), report, parser(ParseReport)},
@@ -296,7 +308,8 @@ func TestFramesCostNoAllocations(t *testing.T) {
 	}
 }
 
-// FuzzMessages gives each parser bodies without the checksum in the way; what parses survives being written and read again.
+// FuzzMessages gives each parser bodies without the checksum in the way; what parses survives being written and read
+// again.
 func FuzzMessages(f *testing.F) {
 	for i, m := range examples() {
 		f.Add(uint8(i), m.body)

@@ -2,8 +2,8 @@ package wire
 
 import "encoding/binary"
 
-// The messages by which zones change while a connection stands. Only peers that both named FeatureZones exchange them; others are connected with
-// anew.
+// The messages by which zones change while a connection stands. Only peers that both named FeatureZones exchange them;
+// others are connected with anew.
 const (
 	// TypeZones takes zones of the dialer's list away and adds others.
 	TypeZones Type = 20
@@ -14,8 +14,8 @@ const (
 // FeatureZones says that the sender of the hello follows changes of zones on a connection that stands.
 const FeatureZones uint64 = 1 << 3
 
-// Zones changes the list of the dialer's hello. An index is used once in the life of a connection: a zone that is added gets the next one,
-// and what is no more leaves a hole.
+// Zones changes the list of the dialer's hello. An index is used once in the life of a connection: a zone that is added
+// gets the next one, and what is no more leaves a hole.
 type Zones struct {
 	// Answered is how many Shares that ask for it have been answered by now.
 	Answered uint64

@@ -20,8 +20,13 @@ var limits = &conf.Module{
 	Name: "limit_req", Doc: "Limits the rate of requests per key.", New: conf.NewOf[settings], Clone: conf.CloneOf[settings],
 	Directives: []conf.Directive{{
 		Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", In: everywhere, Set: set,
-		Doc:    "Applies a zone.",
-		Params: map[string]string{"zone": "The zone.", "burst": "Requests above the rate | that wait.", "nodelay": "They do not wait.", "delay": "So many do not."},
+		Doc: "Applies a zone.",
+		Params: map[string]string{
+			"zone":    "The zone.",
+			"burst":   "Requests above the rate | that wait.",
+			"nodelay": "They do not wait.",
+			"delay":   "So many do not.",
+		},
 	}, {
 		Name: "limit_req_dry_run", Syntax: "on | off", Default: "off", In: everywhere, Set: set, Doc: "Counts excess without rejecting.",
 	}},

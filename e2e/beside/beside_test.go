@@ -20,8 +20,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// besideConf is one configuration for both servers, and both stay root where the test is: nginx without its master always does.
-// %[1]s is the folder of the sockets, %[2]s that of the documents, %[3]s the backend.
+// besideConf is one configuration for both servers, and both stay root where the test is: nginx without its master
+// always does. %[1]s is the folder of the sockets, %[2]s that of the documents, %[3]s the backend.
 const besideConf = `daemon off; master_process off; user root; pid %[1]s/pid; error_log stderr emerg;
 events { }
 http {
@@ -226,8 +226,8 @@ var (
 	errorPage  = regexp.MustCompile(`(?m)^Content-Length: \d+\r\n`)
 )
 
-// comparable takes away what differs between any two servers: the order of headers with different names means nothing, and the
-// length of an error page goes with the name in it.
+// comparable takes away what differs between any two servers: the order of headers with different names means nothing,
+// and the length of an error page goes with the name in it.
 func comparable(answer string) string {
 	answer = ownHeaders.ReplaceAllString(answer, "")
 	answer = heads.ReplaceAllStringFunc(answer, sortedHead)

@@ -103,11 +103,14 @@ func oddHeads() map[string]string {
 // bodies are requests with bodies, well and badly framed.
 func bodies() map[string]string {
 	return map[string]string{
-		"POST":                       "POST /proxy HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
-		"POST without length":        "POST /proxy HTTP/1.1\r\nHost: one\r\nConnection: close\r\n\r\n",
-		"POST chunked":               "POST /proxy HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
-		"POST too large":             "POST /proxy HTTP/1.1\r\nHost: one\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n",
-		"POST chunked too large":     "POST /proxy HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n0\r\n\r\n",
+		"POST":                "POST /proxy HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+		"POST without length": "POST /proxy HTTP/1.1\r\nHost: one\r\nConnection: close\r\n\r\n",
+		"POST chunked":        "POST /proxy HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n",
+		"POST too large":      "POST /proxy HTTP/1.1\r\nHost: one\r\nContent-Length: 2000\r\nConnection: close\r\n\r\n",
+		"POST chunked too large": "POST /proxy HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n7d0\r\n" + strings.Repeat(
+			"x",
+			2000,
+		) + "\r\n0\r\n\r\n",
 		"POST ignored":               "POST /exact HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\n\r\nhello" + get("/say"),
 		"bad chunk":                  "POST /proxy HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
 		"length and chunks":          "POST /proxy HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -16,7 +16,8 @@ import (
 	"starling/e2e/harness"
 )
 
-// smuggling is one way to make two readers disagree where a request ends. In raw, BAIT stands for a request to /smuggled-N.
+// smuggling is one way to make two readers disagree where a request ends. In raw, BAIT stands for a request to
+// /smuggled-N.
 type smuggling struct {
 	name, raw string
 	// want are the statuses of starling's answers until it closes.
@@ -27,7 +28,8 @@ type smuggling struct {
 
 const bait = "GET /smuggled-N HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
-// smugglings are probes from the literature on request smuggling (Watchfire 2005, Kettle 2019 and after) and from RFC 9112, 11.2.
+// smugglings are probes from the literature on request smuggling (Watchfire 2005, Kettle 2019 and after) and from RFC
+// 9112, 11.2.
 var smugglings = []smuggling{
 	{"length and chunks", "POST /p-N HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nBAIT", []int{400}, false},
 	{"chunks and length", "POST /p-N HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\nBAIT", []int{400}, false},
@@ -162,8 +164,9 @@ func statuses(text string) (list []int, err error) {
 	}
 }
 
-// TestRequestSmugglingIsRefused: each probe gets its status, the connection ends there, and the backend never sees the request
-// that was hidden. What nginx refuses is refused. Bodies are tried read whole before they are sent on, and passed through.
+// TestRequestSmugglingIsRefused: each probe gets its status, the connection ends there, and the backend never sees the
+// request that was hidden. What nginx refuses is refused. Bodies are tried read whole before they are sent on, and
+// passed through.
 func TestRequestSmugglingIsRefused(t *testing.T) {
 	for _, buffering := range []string{"on", "off"} {
 		t.Run("proxy_request_buffering "+buffering, func(t *testing.T) {

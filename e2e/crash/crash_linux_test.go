@@ -18,9 +18,15 @@ import (
 )
 
 // keepOne is harness.ShareOne with a state file: what the API acknowledged is on disk.
-var keepOne = strings.Replace(strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1), "zone=one:64m", "zone=one:64m state={{.Dir}}/one.keyval", 1)
+var keepOne = strings.Replace(
+	strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1),
+	"zone=one:64m",
+	"zone=one:64m state={{.Dir}}/one.keyval",
+	1,
+)
 
-// crowd is several writers at each node, so that their writes share the disk's time; each is answered before it goes on.
+// crowd is several writers at each node, so that their writes share the disk's time; each is answered before it goes
+// on.
 func crowd(h *harness.Hosts, perNode int) (writers []*harness.Writer) {
 	for _, n := range h.Nodes {
 		for i := range perNode {
@@ -98,7 +104,14 @@ func TestKillOfANodeLosesNoAcknowledgedWrite(t *testing.T) {
 	for _, w := range writers {
 		w.Check(t, pairs)
 	}
-	h.Record("kill-one", map[string]float64{"acknowledged": float64(wrote), "serves_after_ms": harness.Milliseconds(serves.Sub(began)), "alike_after_ms": harness.Milliseconds(alike.Sub(began))})
+	h.Record(
+		"kill-one",
+		map[string]float64{
+			"acknowledged":    float64(wrote),
+			"serves_after_ms": harness.Milliseconds(serves.Sub(began)),
+			"alike_after_ms":  harness.Milliseconds(alike.Sub(began)),
+		},
+	)
 }
 
 // TestKillOfAllNodesLosesNoAcknowledgedWrite: the power goes; each node brings back what it acknowledged.
@@ -155,8 +168,8 @@ func TestQuitUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
-// TestQuitWaitsForAcknowledgements: what was sent is not what has arrived. The node's host goes off as soon as the process has
-// ended, with all that is on its way.
+// TestQuitWaitsForAcknowledgements: what was sent is not what has arrived. The node's host goes off as soon as the
+// process has ended, with all that is on its way.
 func TestQuitWaitsForAcknowledgements(t *testing.T) {
 	t.Parallel()
 	h := harness.NewHosts(t, 3)
@@ -198,7 +211,9 @@ func TestAFrozenNodeCatchesUp(t *testing.T) {
 		w.Check(t, pairs)
 	}
 	h.Record("frozen", map[string]float64{
-		"writes_meanwhile": float64(wrote), "reconnect_after_thaw_ms": harness.Milliseconds(joined.Sub(before)), "alike_after_thaw_ms": harness.Milliseconds(alike.Sub(before)),
+		"writes_meanwhile": float64(
+			wrote,
+		), "reconnect_after_thaw_ms": harness.Milliseconds(joined.Sub(before)), "alike_after_thaw_ms": harness.Milliseconds(alike.Sub(before)),
 	})
 }
 

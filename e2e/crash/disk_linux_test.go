@@ -49,7 +49,8 @@ func fill(t *testing.T, disk string) (file string) {
 	return file
 }
 
-// TestAFullDisk: a node whose state file has no room goes on from memory, says so, and acknowledges nothing that a crash would take.
+// TestAFullDisk: a node whose state file has no room goes on from memory, says so, and acknowledges nothing that a
+// crash would take.
 func TestAFullDisk(t *testing.T) {
 	cl := harness.NewCluster(t, 2)
 	n, peer := cl.Nodes[0], cl.Nodes[1]
@@ -92,7 +93,8 @@ func TestAFullDisk(t *testing.T) {
 	n.Wants(201, "*", "POST", harness.SetOne, `{"late":"3"}`)
 	peer.Start()
 
-	// A disk that is full for a while only: when there is room again, writes are acknowledged without a restart, and kept.
+	// A disk that is full for a while only: when there is room again, writes are acknowledged without a restart, and
+	// kept.
 	full = fill(t, disk)
 	untilRefused(n, "l")
 	if err := os.Remove(full); err != nil {
@@ -106,7 +108,8 @@ func TestAFullDisk(t *testing.T) {
 	n.Wants(200, "1", "GET", "/?text=early", "")
 }
 
-// untilRefused adds pairs PREFIX0, PREFIX1, … until one is refused. It returns how many were acknowledged, and the refusal.
+// untilRefused adds pairs PREFIX0, PREFIX1, … until one is refused. It returns how many were acknowledged, and the
+// refusal.
 func untilRefused(n *harness.Node, prefix string) (acknowledged int, refused string) {
 	n.T.Helper()
 	testkit.Eventually(n.T, harness.Patience, func() error {

@@ -19,7 +19,8 @@ import (
 	"starling/e2e/harness"
 )
 
-// TestTheLengthOfAChain: zone_sync_ssl_verify_depth says how many authorities may stand between a node and the one that is trusted.
+// TestTheLengthOfAChain: zone_sync_ssl_verify_depth says how many authorities may stand between a node and the one that
+// is trusted.
 func TestTheLengthOfAChain(t *testing.T) {
 	const refused = "SSL certificate verify error"
 	for _, c := range []struct {

@@ -110,7 +110,8 @@ func TestZoneSyncResourceHasTheDocumentedShape(t *testing.T) {
 			Pushing bool `json:"pushing"`
 		} `json:"peers"`
 	}
-	if err := json.Unmarshal([]byte(n.Must("GET", "/api/9/stream/zone_sync/cluster", "").Body), &own); err != nil || len(own.Peers) != 1 || !own.Peers[0].Pushing {
+	if err := json.Unmarshal([]byte(n.Must("GET", "/api/9/stream/zone_sync/cluster", "").Body), &own); err != nil || len(own.Peers) != 1 ||
+		!own.Peers[0].Pushing {
 		t.Errorf("own resource: %+v %v", own, err)
 	}
 	n.Wants(404, "*", "GET", "/api/9/stream/zone_sync/nothing", "")

@@ -41,7 +41,13 @@ func NewCluster(t *testing.T, n int) *Cluster {
 func (c *Cluster) Add() *Node {
 	c.T.Helper()
 	i := len(c.Nodes) + 1
-	n := &Node{T: c.T, cluster: c, Name: fmt.Sprintf("node%d", i), IP: fmt.Sprintf("%s.%d", c.Net, i), Dir: c.T.TempDir()}
+	n := &Node{
+		T:       c.T,
+		cluster: c,
+		Name:    fmt.Sprintf("node%d", i),
+		IP:      fmt.Sprintf("%s.%d", c.Net, i),
+		Dir:     c.T.TempDir(),
+	}
 	cert, key, err := c.CA.Issue(n.Name+".example.com", n.IP)
 	if err != nil {
 		c.T.Fatal(err)

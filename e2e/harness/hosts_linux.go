@@ -37,7 +37,9 @@ func NewHosts(t *testing.T, n int) *Hosts {
 	}
 	h := &Hosts{
 		Cluster: &Cluster{T: t, CA: ca, Net: "10.99.0"},
-		Network: lan.New(netip.MustParsePrefix("10.99.0.0/24")), places: make(map[string]*lan.Host), began: readProcessor(t),
+		Network: lan.New(
+			netip.MustParsePrefix("10.99.0.0/24"),
+		), places: make(map[string]*lan.Host), began: readProcessor(t),
 	}
 	t.Cleanup(h.Network.Close)
 	for range n {
@@ -97,7 +99,12 @@ func (h *Hosts) Alike() (pairs map[string]string, at time.Time) {
 			}
 			bodies = append(bodies, r.Body) // sorted by key: equal pairs are equal texts
 			if r.Body != bodies[0] {
-				return fmt.Errorf("%s holds %d bytes of pairs, another node %d, or others", n.Name, len(r.Body), len(bodies[0]))
+				return fmt.Errorf(
+					"%s holds %d bytes of pairs, another node %d, or others",
+					n.Name,
+					len(r.Body),
+					len(bodies[0]),
+				)
 			}
 		}
 		at = time.Now()

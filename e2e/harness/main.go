@@ -1,5 +1,6 @@
-// Package harness has what all packages of end-to-end tests need: nodes, which are processes of the real binary, clusters of
-// them, hosts of their own, and clients. Each of those packages is a test process with a network of its own.
+// Package harness has what all packages of end-to-end tests need: nodes, which are processes of the real binary,
+// clusters of them, hosts of their own, and clients. Each of those packages is a test process with a network of its
+// own.
 package harness
 
 import (

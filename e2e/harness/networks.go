@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Networks of tests are 127.PROCESS.TEST.0/24. Packages are tested at the same time, by processes that know nothing of each
-// other, so a process claims its byte: it listens on an address there for as long as it lives.
+// Networks of tests are 127.PROCESS.TEST.0/24. Packages are tested at the same time, by processes that know nothing of
+// each other, so a process claims its byte: it listens on an address there for as long as it lives.
 const (
 	firstProcess = 64 // 127.200.0.0/16 is testkit's
 	processesMax = 128

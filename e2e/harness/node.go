@@ -63,8 +63,9 @@ func (n *Node) Write(name, text string) {
 // Configure writes the node's configuration from a template over the node.
 func (n *Node) Configure(text string) {
 	n.T.Helper()
-	tpl, err := template.New("conf").Parse("daemon off;\npid {{.Dir}}/starling.pid;\nerror_log {{.Dir}}/error.log info;\n" +
-		"events {}\n" + text)
+	tpl, err := template.New("conf").
+		Parse("daemon off;\npid {{.Dir}}/starling.pid;\nerror_log {{.Dir}}/error.log info;\n" +
+			"events {}\n" + text)
 	if err != nil {
 		n.T.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func readProcessor(t *testing.T) (p processor) {
 	return p
 }
 
-// Record prints figures and, where STARLING_RECORD names a folder (bench/results), writes them there as the bench does, with what the
-// machine was busy with since the hosts were made: figures of a busy one are indicative.
+// Record prints figures and, where STARLING_RECORD names a folder (bench/results), writes them there as the bench does,
+// with what the machine was busy with since the hosts were made: figures of a busy one are indicative.
 func (h *Hosts) Record(name string, figures map[string]float64) {
 	t := h.T
 	now, since := time.Now().UTC(), readProcessor(t)
@@ -54,14 +54,22 @@ func (h *Hosts) Record(name string, figures map[string]float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine := fmt.Sprintf("%s/%s, %d cores, load average %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Fields(string(load))[0])
+	machine := fmt.Sprintf(
+		"%s/%s, %d cores, load average %s",
+		runtime.GOOS,
+		runtime.GOARCH,
+		runtime.NumCPU(),
+		strings.Fields(string(load))[0],
+	)
 	t.Logf("%s: steal %.1f %%, idle %.0f %%, %s", name, 100*steal, 100*idle, machine)
 	dir := os.Getenv("STARLING_RECORD")
 	if dir == "" {
 		return
 	}
 	text, err := json.MarshalIndent(map[string]any{
-		"date": now.Format("2006-01-02T15:04:05Z"), "figures": figures, "machine": machine, "steal": steal, "idle": idle,
+		"date": now.Format(
+			"2006-01-02T15:04:05Z",
+		), "figures": figures, "machine": machine, "steal": steal, "idle": idle,
 	}, "", "  ")
 	if err != nil {
 		t.Fatal(err)

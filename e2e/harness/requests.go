@@ -45,8 +45,11 @@ func (n *Node) Do(method, path, body string, headers ...string) (Reply, error) {
 		}
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	client := &http.Client{Timeout: Patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: n.DialURL},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Timeout:       Patience,
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: n.DialURL},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return Reply{}, err

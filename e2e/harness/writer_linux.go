@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Writer changes pairs of zone one through a node's API, pipelined on one connection, and remembers what was acknowledged.
+// Writer changes pairs of zone one through a node's API, pipelined on one connection, and remembers what was
+// acknowledged.
 type Writer struct {
 	To   *Node
 	Name string
@@ -50,7 +51,8 @@ const (
 	lifeOfNew = 5000
 )
 
-// next makes the writer's next change: most go to own keys, some to keys that all writers share, some make and remove keys.
+// next makes the writer's next change: most go to own keys, some to keys that all writers share, some make and remove
+// keys.
 func (w *Writer) next() write {
 	w.seq++
 	seq := w.seq
@@ -75,7 +77,14 @@ func (c write) appendTo(b []byte) []byte {
 		value = "null"
 	}
 	body := `{"` + c.key + `":` + value + `}`
-	return fmt.Appendf(b, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.method, SetOne, len(body), body)
+	return fmt.Appendf(
+		b,
+		"%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+		c.method,
+		SetOne,
+		len(body),
+		body,
+	)
 }
 
 // shared makes the keys that all writers share.

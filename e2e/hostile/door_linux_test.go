@@ -18,8 +18,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// guarded has a port of each sort that strangers reach. Strangers may take their time to say who they are: what bounds their number is
-// looked at.
+// guarded has a port of each sort that strangers reach. Strangers may take their time to say who they are: what bounds
+// their number is looked at.
 const guarded = `http {
 	keyval_zone zone=one:1m sync;
 	keyval $arg_text $text zone=one;
@@ -40,7 +40,8 @@ var (
 	guardedClear = strings.NewReplacer(" TLS", "", "HANDSHAKE", "", "TRUST", "").Replace(guarded)
 	guardedTLS   = strings.NewReplacer(" TLS", " ssl", "HANDSHAKE", "ssl_handshake_timeout 1h;", "TRUST", `ssl_verify_client on; ssl_trusted_certificate {{.Dir}}/ca.pem;
 		zone_sync_ssl on; zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate {{.Dir}}/ca.pem;
-		zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem;`).Replace(guarded)
+		zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem;`).
+		Replace(guarded)
 )
 
 // hostileConnections are opened at once where the limits of this process allow it; a short run makes do with fewer.
@@ -57,10 +58,11 @@ var siege sync.Mutex
 // baseKB is what a node may grow by in any case: garbage that is not collected yet.
 const baseKB = 24 << 10
 
-// TestHostileConnectionsCostLittleMemory: strangers open connections, begin something, and never end it. The node's memory
-// stays bounded, clients are served, and a node of the cluster still gets in.
+// TestHostileConnectionsCostLittleMemory: strangers open connections, begin something, and never end it. The node's
+// memory stays bounded, clients are served, and a node of the cluster still gets in.
 func TestHostileConnectionsCostLittleMemory(t *testing.T) {
-	// The first two records of a TLS handshake as far as a stranger bothers: a header that promises 512 bytes, and some of them.
+	// The first two records of a TLS handshake as far as a stranger bothers: a header that promises 512 bytes, and some
+	// of them.
 	hello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("r", 100)
 	for _, attack := range []struct {
 		name, conf, port, begins string
@@ -91,7 +93,13 @@ func TestHostileConnectionsCostLittleMemory(t *testing.T) {
 			peer.Sees("/?text=k", "v")
 			cl.Joined(2)
 			grown := n.ResidentKB() - before
-			t.Logf("%d connections: %d KB more, %.1f KB each; a client was served in %.0f ms", open, grown, float64(grown)/float64(open), harness.Milliseconds(took))
+			t.Logf(
+				"%d connections: %d KB more, %.1f KB each; a client was served in %.0f ms",
+				open,
+				grown,
+				float64(grown)/float64(open),
+				harness.Milliseconds(took),
+			)
 			if most := baseKB + attack.mostKB*open; grown > most {
 				t.Errorf("%d connections made the node grow by %d KB, want at most %d KB", open, grown, most)
 			}
@@ -127,8 +135,8 @@ func mostStand(t *testing.T, conns []net.Conn, most int) {
 	})
 }
 
-// TestStrangersAreShownTheDoor: who does not say in time who it is, or announces too much, is closed. No timeout of these is the one
-// of clients.
+// TestStrangersAreShownTheDoor: who does not say in time who it is, or announces too much, is closed. No timeout of
+// these is the one of clients.
 func TestStrangersAreShownTheDoor(t *testing.T) {
 	hasty := strings.NewReplacer("zone_sync_timeout 2s; zone_sync_connect_timeout 1h;", "zone_sync_timeout 1h; zone_sync_connect_timeout 200ms;")
 	patient := strings.NewReplacer("zone_sync_timeout 2s;", "zone_sync_timeout 1h;")

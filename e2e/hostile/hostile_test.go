@@ -15,8 +15,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// attacked is a cluster of two nodes and a third member, which is the program of peer_test.go: with a certificate of the cluster's authority, or
-// where there is none with an address in the list. SYNC stands for the lines of TLS.
+// attacked is a cluster of two nodes and a third member, which is the program of peer_test.go: with a certificate of
+// the cluster's authority, or where there is none with an address in the list. SYNC stands for the lines of TLS.
 const attacked = `http { limit_req_zone $server_name zone=req:1M rate=1r/m sync; keyval_zone zone=one:1m timeout=1h sync; keyval $arg_text $text zone=one;
 	server { listen {{.IP}}:8080; server_name all;
 		location / { return 200 $text; }
@@ -172,7 +172,8 @@ func TestNobodyMovesTheTime(t *testing.T) {
 	})
 }
 
-// TestNobodyHasAnothersOrigin: (b) in its own name it brings another node's origins, with a frame as far ahead as numbers go.
+// TestNobodyHasAnothersOrigin: (b) in its own name it brings another node's origins, with a frame as far ahead as
+// numbers go.
 func TestNobodyHasAnothersOrigin(t *testing.T) {
 	both(t, func(t *testing.T, cl *harness.Cluster, i *intruder) {
 		_, a := i.meets(cl.Nodes[1], stranger(0xe1))

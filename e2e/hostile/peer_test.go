@@ -15,7 +15,8 @@ import (
 	"starling/e2e/harness"
 )
 
-// This file is a peer written from cluster/wire/PROTOCOL.md alone: it has nothing of starling's own code. What it says is up to who uses it.
+// This file is a peer written from cluster/wire/PROTOCOL.md alone: it has nothing of starling's own code. What it says
+// is up to who uses it.
 
 const preamble = "\x8e\x53\x54\x52\x4c\x0d\x0a\x01"
 
@@ -143,7 +144,16 @@ func (r *body) intro() (h intro) {
 	h.wallMS = r.number()
 	for n := r.number(); n > 0 && r.err == nil; n-- {
 		e := body{b: []byte(r.text())}
-		z := introZone{name: e.text(), kind: e.take(1)[0], key: e.text(), size: e.number(), timeout: e.number(), rate: e.number(), origin: e.fixed(), flags: e.take(1)[0]}
+		z := introZone{
+			name:    e.text(),
+			kind:    e.take(1)[0],
+			key:     e.text(),
+			size:    e.number(),
+			timeout: e.number(),
+			rate:    e.number(),
+			origin:  e.fixed(),
+			flags:   e.take(1)[0],
+		}
 		z.rest = e.b
 		h.zones = append(h.zones, z)
 		r.err = errors.Join(r.err, e.err)

@@ -45,9 +45,15 @@ type Host struct {
 	device    *os.File
 }
 
-// New makes a network without hosts below an IPv4 prefix. Networks do not know each other and may use the same addresses.
+// New makes a network without hosts below an IPv4 prefix. Networks do not know each other and may use the same
+// addresses.
 func New(prefix netip.Prefix) *Network {
-	return &Network{prefix: prefix, hosts: make(map[netip.Addr]*Host), links: make(map[pair]*link), done: make(chan struct{})}
+	return &Network{
+		prefix: prefix,
+		hosts:  make(map[netip.Addr]*Host),
+		links:  make(map[pair]*link),
+		done:   make(chan struct{}),
+	}
 }
 
 // Add makes a host. The error says what is missing where namespaces or TUN devices cannot be made.
@@ -96,8 +102,8 @@ func (h *Host) close() {
 	}
 }
 
-// Inside runs fn in the host's namespace: sockets that it makes and processes that it starts belong to the host for good.
-// What fn does must stay on its goroutine.
+// Inside runs fn in the host's namespace: sockets that it makes and processes that it starts belong to the host for
+// good. What fn does must stay on its goroutine.
 func (h *Host) Inside(fn func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(h.namespace.Fd()), unix.CLONE_NEWNET); err != nil {

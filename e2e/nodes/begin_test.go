@@ -8,13 +8,16 @@ import (
 	"starling/e2e/harness"
 )
 
-// TestNodesThatStartTogetherFromStateWait: each node has thousands of pairs in its state file that the other lacks. The one that finds
-// the other there answers its first client with what the other had.
+// TestNodesThatStartTogetherFromStateWait: each node has thousands of pairs in its state file that the other lacks. The
+// one that finds the other there answers its first client with what the other had.
 func TestNodesThatStartTogetherFromStateWait(t *testing.T) {
 	const pairs = 10_000
 	cl := harness.NewCluster(t, 2)
-	cl.ConfigureAll(strings.NewReplacer("zone=one:32k", "zone=one:64m", "listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 8m; client_body_buffer_size 8m;").
-		Replace(harness.KeyvalHTTP) + harness.Members)
+	cl.ConfigureAll(
+		strings.NewReplacer("zone=one:32k", "zone=one:64m", "listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 8m; client_body_buffer_size 8m;").
+			Replace(harness.KeyvalHTTP) +
+			harness.Members,
+	)
 	for i, n := range cl.Nodes {
 		var body strings.Builder
 		for k := range pairs {

@@ -15,7 +15,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// cyclesEach is how many pairs of each client come and go: many times what 32k hold. CYCLES=25000 go test ./e2e/nodes -run Deletes makes the 100,000.
+// cyclesEach is how many pairs of each client come and go: many times what 32k hold. CYCLES=25000 go test ./e2e/nodes
+// -run Deletes makes the 100,000.
 func cyclesEach(t *testing.T) int {
 	text, set := os.LookupEnv("CYCLES")
 	if !set {
@@ -71,8 +72,9 @@ func send(client *http.Client, method, url, body string) (status int, text []byt
 	return resp.StatusCode, text, err
 }
 
-// TestDeletesUseUpNothing: pairs come and go in a zone of 32k on three connected nodes, then with one of them killed. All are taken; a full zone from which
-// pairs are deleted takes as many new ones at once; and the node that was away brings nothing back.
+// TestDeletesUseUpNothing: pairs come and go in a zone of 32k on three connected nodes, then with one of them killed.
+// All are taken; a full zone from which pairs are deleted takes as many new ones at once; and the node that was away
+// brings nothing back.
 func TestDeletesUseUpNothing(t *testing.T) {
 	cl := harness.NewCluster(t, 3)
 	cl.Start(harness.KeyvalHTTP + harness.Members)

@@ -40,7 +40,8 @@ func TestThreeTimesAThousandIsThreeThousand(t *testing.T) {
 	}
 }
 
-// flood sends requests for a path on two connections to each node for d and returns how many passed in all and the time it took.
+// flood sends requests for a path on two connections to each node for d and returns how many passed in all and the time
+// it took.
 func flood(c *harness.Cluster, path string, d time.Duration) (passed int64, took time.Duration) {
 	c.T.Helper()
 	var total atomic.Int64
@@ -64,8 +65,8 @@ func flood(c *harness.Cluster, path string, d time.Duration) (passed int64, took
 	return total.Load(), time.Since(begin)
 }
 
-// measures floods until what passed is right. A machine that stands still for a tenth of a second spoils a measurement, so
-// there are several; a limit that counts wrong fails them all.
+// measures floods until what passed is right. A machine that stands still for a tenth of a second spoils a measurement,
+// so there are several; a limit that counts wrong fails them all.
 func measures(c *harness.Cluster, d time.Duration, check func(passed, seconds float64) error) {
 	c.T.Helper()
 	const tries = 6

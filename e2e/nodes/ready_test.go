@@ -24,7 +24,8 @@ func TestARolloutWithABrokenCertificateStops(t *testing.T) {
 	last.Start()
 	notReady := func() error {
 		r, err := last.Do("GET", readyPath, "")
-		if err == nil && (r.Status != 503 || !strings.Contains(r.Body, `"code":"NotReady"`) || !strings.Contains(r.Body, "cannot sync with reachable member ")) {
+		if err == nil &&
+			(r.Status != 503 || !strings.Contains(r.Body, `"code":"NotReady"`) || !strings.Contains(r.Body, "cannot sync with reachable member ")) {
 			err = fmt.Errorf("%d %s", r.Status, r.Body)
 		}
 		return err

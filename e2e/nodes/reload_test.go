@@ -29,7 +29,8 @@ func shared(text string) string {
 	return strings.NewReplacer("zone=one:32k;", "zone=one:32k sync;", "rate=1r/m;", "rate=1r/m sync;", "cookie_session;", "cookie_session sync;").Replace(text)
 }
 
-// TestExistingStateIsShared: as the seed says, sync is added to zones that are in use; what they hold stays and reaches the others.
+// TestExistingStateIsShared: as the seed says, sync is added to zones that are in use; what they hold stays and reaches
+// the others.
 func TestExistingStateIsShared(t *testing.T) {
 	cl := harness.NewCluster(t, 2)
 	for i := range 3 {

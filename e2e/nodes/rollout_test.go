@@ -10,8 +10,8 @@ import (
 	"starling/lib/testkit"
 )
 
-// TestAZoneIsRolledOut: a configuration with more zones goes from node to node. The connections stand, no log says that anything is wrong, and
-// what is written meanwhile, to the old zone and the new ones, gets everywhere.
+// TestAZoneIsRolledOut: a configuration with more zones goes from node to node. The connections stand, no log says that
+// anything is wrong, and what is written meanwhile, to the old zone and the new ones, gets everywhere.
 func TestAZoneIsRolledOut(t *testing.T) {
 	cl := harness.NewCluster(t, 3)
 	cl.Start(harness.KeyvalHTTP + harness.Members)

@@ -11,7 +11,8 @@ import (
 
 // Five hosts show what three cannot: parts without a majority, and ways over several hosts.
 
-// TestTwoTwoAndOne: a cluster falls into three parts, each is written to, and none is the larger one that would be right.
+// TestTwoTwoAndOne: a cluster falls into three parts, each is written to, and none is the larger one that would be
+// right.
 func TestTwoTwoAndOne(t *testing.T) {
 	t.Parallel()
 	h := harness.NewHosts(t, 5)
@@ -35,12 +36,14 @@ func TestTwoTwoAndOne(t *testing.T) {
 	}
 	h.SaysAgreed(5, healed)
 	h.Record("two-two-and-one", map[string]float64{
-		"writes": float64(wrote), "alike_after_healing_ms": harness.Milliseconds(alike.Sub(healed)), "shown_as_agreeing_after_healing_ms": harness.Milliseconds(time.Since(healed)),
+		"writes": float64(
+			wrote,
+		), "alike_after_healing_ms": harness.Milliseconds(alike.Sub(healed)), "shown_as_agreeing_after_healing_ms": harness.Milliseconds(time.Since(healed)),
 	})
 }
 
-// TestFiveHostsInALine: each host reaches its neighbours only, though all are members of all. Nothing is passed on by those between,
-// so what the ends write travels by comparing, from one to the next.
+// TestFiveHostsInALine: each host reaches its neighbours only, though all are members of all. Nothing is passed on by
+// those between, so what the ends write travels by comparing, from one to the next.
 func TestFiveHostsInALine(t *testing.T) {
 	t.Parallel()
 	h := harness.NewHosts(t, 5)

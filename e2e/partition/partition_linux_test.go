@@ -91,7 +91,11 @@ func TestALossyAndSlowNetworkDelaysOnly(t *testing.T) {
 			t.Errorf("%s lost a peer though all could be reached:\n%s", n.Name, log)
 		}
 	}
-	t.Logf("%d writes over 3 hosts with 20 ms of delay and 2 %% of loss each way; alike %.0f ms after the last", wrote, harness.Milliseconds(alike.Sub(stopped)))
+	t.Logf(
+		"%d writes over 3 hosts with 20 ms of delay and 2 %% of loss each way; alike %.0f ms after the last",
+		wrote,
+		harness.Milliseconds(alike.Sub(stopped)),
+	)
 }
 
 // await lets a time pass in which others work.
@@ -103,7 +107,8 @@ func await(t *testing.T, d time.Duration) {
 	}
 }
 
-// TestRepairCrossesABrokenLink: two nodes that do not reach each other get each other's writes by comparing with a third.
+// TestRepairCrossesABrokenLink: two nodes that do not reach each other get each other's writes by comparing with a
+// third.
 func TestRepairCrossesABrokenLink(t *testing.T) {
 	t.Parallel()
 	h := harness.NewHosts(t, 3)

@@ -49,8 +49,8 @@ func drawSettings(r *rand.Rand, variant int) (settings string, tls bool) {
 	return settings, variant%2 == 0
 }
 
-// TestTheSettingsDoNotMatter: the same operations, on clusters with random zone_sync settings, end in the same state. sim/ does so
-// with many scripts; here a few run on real nodes, with sockets and TLS.
+// TestTheSettingsDoNotMatter: the same operations, on clusters with random zone_sync settings, end in the same state.
+// sim/ does so with many scripts; here a few run on real nodes, with sockets and TLS.
 func TestTheSettingsDoNotMatter(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -72,7 +72,8 @@ func TestTheSettingsDoNotMatter(t *testing.T) {
 	}
 }
 
-// scripted is a cluster on which a script is performed, with what is to follow from it. The script follows from the seed alone.
+// scripted is a cluster on which a script is performed, with what is to follow from it. The script follows from the
+// seed alone.
 type scripted struct {
 	*harness.Hosts
 	r        *rand.Rand
@@ -190,8 +191,8 @@ func (s *scripted) same() {
 	}
 }
 
-// exhaust uses up one limit, and all but one request of another: then every node must refuse the first, and one of them pass the
-// other once.
+// exhaust uses up one limit, and all but one request of another: then every node must refuse the first, and one of them
+// pass the other once.
 func (s *scripted) exhaust() {
 	for ; s.hits < 29; s.hits++ {
 		n := s.Nodes[s.hits%len(s.Nodes)]

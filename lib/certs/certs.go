@@ -51,7 +51,8 @@ func NewAuthority(name string) (*Authority, error) {
 	return &Authority{cert: cert, key: key, PEM: encode("CERTIFICATE", der)}, nil
 }
 
-// Issue makes a certificate for server and client use. names are IP addresses or host names; the first is the common name.
+// Issue makes a certificate for server and client use. names are IP addresses or host names; the first is the common
+// name.
 func (a *Authority) Issue(names ...string) (certPEM, keyPEM []byte, err error) {
 	if len(names) == 0 {
 		return nil, nil, fmt.Errorf("certificate has no name")
@@ -96,7 +97,11 @@ func (a *Authority) Pair(names ...string) (tls.Certificate, error) {
 // Revoke makes a revocation list with the certificates given, in PEM.
 func (a *Authority) Revoke(certPEMs ...[]byte) ([]byte, error) {
 	now := time.Now()
-	list := &x509.RevocationList{Number: big.NewInt(now.UnixNano()), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(lifetime)}
+	list := &x509.RevocationList{
+		Number:     big.NewInt(now.UnixNano()),
+		ThisUpdate: now.Add(-time.Hour),
+		NextUpdate: now.Add(lifetime),
+	}
 	for _, p := range certPEMs {
 		block, _ := pem.Decode(p)
 		if block == nil {

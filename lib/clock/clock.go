@@ -14,8 +14,8 @@ import (
 type Reading struct {
 	// WallMS is the wall clock in milliseconds since 1970. It may jump; only stamps use it.
 	WallMS int64
-	// MonoMS is a clock in milliseconds that never jumps. It began with the wall clock when the process did, and may be off by what
-	// that was off then, or has been set since. Buckets drain by it, and records end by it.
+	// MonoMS is a clock in milliseconds that never jumps. It began with the wall clock when the process did, and may be
+	// off by what that was off then, or has been set since. Buckets drain by it, and records end by it.
 	MonoMS int64
 	// SenderMS is what MonoMS of the node is now from which something came; 0 where that is not known.
 	SenderMS int64
@@ -39,8 +39,8 @@ type Clock struct {
 // followsWall is no time to follow: readings show the machine's wall clock.
 const followsWall = math.MinInt64
 
-// wallEvery is how long a jump of the wall clock may go unnoticed. Reading only the monotonic clock meanwhile costs half as
-// much, and a proxied request reads the clock about ten times.
+// wallEvery is how long a jump of the wall clock may go unnoticed. Reading only the monotonic clock meanwhile costs
+// half as much, and a proxied request reads the clock about ten times.
 const wallEvery = 20 * time.Millisecond
 
 // Real returns a clock over the machine's own time (virtual inside testing/synctest).
@@ -52,11 +52,12 @@ func startedAt(start time.Time) *Clock {
 	return c
 }
 
-// minOriginMS keeps monotonic readings well away from the zero that marks "never", on a machine whose clock starts in 1970.
+// minOriginMS keeps monotonic readings well away from the zero that marks "never", on a machine whose clock starts in
+// 1970.
 const minOriginMS = 1 << 32
 
-// Follow makes the wall clock of later readings one that is so many milliseconds ahead of the monotonic one: the time of the cluster. It goes on
-// evenly when the machine's clock is set.
+// Follow makes the wall clock of later readings one that is so many milliseconds ahead of the monotonic one: the time
+// of the cluster. It goes on evenly when the machine's clock is set.
 func (c *Clock) Follow(aheadMS int64) { c.followedMS.Store(aheadMS) }
 
 // Unfollow makes later readings show the machine's wall clock again.

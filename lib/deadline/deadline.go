@@ -1,5 +1,5 @@
-// Package deadline moves the deadline of a connection seldom: setting one costs as much as a small system call, and a busy
-// connection would set one for each read and write.
+// Package deadline moves the deadline of a connection seldom: setting one costs as much as a small system call, and a
+// busy connection would set one for each read and write.
 package deadline
 
 import "time"

@@ -1,8 +1,10 @@
-// Package descrypt is the traditional crypt(3) of Unix, by which old password files are made. Passwords made with it are weak:
-// eight characters count, and computers try all of them. It is here to check what exists, not to make new ones.
+// Package descrypt is the traditional crypt(3) of Unix, by which old password files are made. Passwords made with it
+// are weak: eight characters count, and computers try all of them. It is here to check what exists, not to make new
+// ones.
 //
 // The algorithm is that of Seventh Edition Unix (R. Morris, K. Thompson: Password Security, 1979): a block of zeros is
-// encrypted 25 times with DES (FIPS 46-3), whose expansion is changed by the salt. Bits are kept one to a byte, as it was written then.
+// encrypted 25 times with DES (FIPS 46-3), whose expansion is changed by the salt. Bits are kept one to a byte, as it
+// was written then.
 package descrypt
 
 import "crypto/subtle"

@@ -1,5 +1,5 @@
-// Package door bounds how many strangers wait to be let in: past it the oldest gives way. Who means it needs a few round trips;
-// a stranger who opens connections and says nothing is pushed out by the next one.
+// Package door bounds how many strangers wait to be let in: past it the oldest gives way. Who means it needs a few
+// round trips; a stranger who opens connections and says nothing is pushed out by the next one.
 package door
 
 import (

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A crash leaves the end of a log unfinished, a failing disk damages any part of it. Records that are whole behind damage were acknowledged, and
-// most of what they say does not need what is lost.
+// A crash leaves the end of a log unfinished, a failing disk damages any part of it. Records that are whole behind
+// damage were acknowledged, and most of what they say does not need what is lost.
 
 // DamagedPostfix is the name beside a file under which a damaged one is kept as it was found.
 const DamagedPostfix = ".damaged"
@@ -16,8 +16,8 @@ const DamagedPostfix = ".damaged"
 const (
 	// soughtAtOnce is how much is looked at in one piece for the next whole record after damage.
 	soughtAtOnce = 1 << 20
-	// soughtBytes bounds the records that are looked for, and soughtWork the bytes summed up for it: a log of bytes that look like lengths
-	// would delay a start for hours.
+	// soughtBytes bounds the records that are looked for, and soughtWork the bytes summed up for it: a log of bytes
+	// that look like lengths would delay a start for hours.
 	soughtBytes = 256 << 10
 	soughtWork  = 256 << 20
 )
@@ -67,8 +67,9 @@ func recordFrom(file io.ReaderAt, from, size int64) (at int64, found bool, err e
 	return 0, false, nil
 }
 
-// foreign says that a file which has no whole record and does not begin as a log is most likely another program's: it is text. Who names
-// such a file by mistake must not lose it. A damaged log has zeros or other bytes there, or still most of its first line.
+// foreign says that a file which has no whole record and does not begin as a log is most likely another program's: it
+// is text. Who names such a file by mistake must not lose it. A damaged log has zeros or other bytes there, or still
+// most of its first line.
 func foreign(head []byte) bool {
 	same := 0
 	for i := range min(len(head), len(magic)) {

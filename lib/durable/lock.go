@@ -7,10 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInUse says that another process writes the log, such as one that has been told to quit and still ends its requests.
+// ErrInUse says that another process writes the log, such as one that has been told to quit and still ends its
+// requests.
 var ErrInUse = errors.New("log is in use by another process; stop that process first")
 
-// lock keeps other processes from writing the file at path, which the caller has just opened or made. It ends with the file.
+// lock keeps other processes from writing the file at path, which the caller has just opened or made. It ends with the
+// file.
 func lock(file *os.File, path string) error {
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {

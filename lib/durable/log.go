@@ -13,7 +13,8 @@ import (
 	"sync"
 )
 
-// A log file is the magic line, then records: length and CRC-32C of length and bytes (4 bytes each, little endian), bytes.
+// A log file is the magic line, then records: length and CRC-32C of length and bytes (4 bytes each, little endian),
+// bytes.
 const (
 	magic      = "starling log 1\n"
 	headBytes  = 8
@@ -55,9 +56,9 @@ type Log struct {
 }
 
 // Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
-// record is cut off. Damage with whole records behind it is no crash, nor is a beginning that is not a log's: what is whole is replayed,
-// and the file is kept beside the log as it was found (Damaged). The record is only good during the call. An error of replay is returned as
-// it is. Only one process at a time has a log open: ErrInUse.
+// record is cut off. Damage with whole records behind it is no crash, nor is a beginning that is not a log's: what is
+// whole is replayed, and the file is kept beside the log as it was found (Damaged). The record is only good during the
+// call. An error of replay is returned as it is. Only one process at a time has a log open: ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
@@ -116,7 +117,8 @@ func (l *Log) start(replay func([]byte) error) error {
 // Dropped returns the number of bytes of an incomplete tail that Open discarded.
 func (l *Log) Dropped() int64 { return l.dropped }
 
-// Damaged returns the number of unreadable bytes before the last whole record, or of the whole log, until it is rotated.
+// Damaged returns the number of unreadable bytes before the last whole record, or of the whole log, until it is
+// rotated.
 func (l *Log) Damaged() int64 { return l.damaged }
 
 // Size is the length of the log in bytes, what waits to be written included.
@@ -136,14 +138,16 @@ func checksum(length, record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(length, castagnoli), castagnoli, record)
 }
 
-// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync, and so do all the records of one
-// who waits for the last of them only. Who does not wait leaves the record to the next one who does, or to Sync.
+// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync, and so do all
+// the records of one who waits for the last of them only. Who does not wait leaves the record to the next one who does,
+// or to Sync.
 func (l *Log) Append(record []byte) (wait func() error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.err != nil:
-		if l.tee != nil && len(record) > 0 && len(record) <= MaxRecordBytes { // who writes hears of the failure, the fresh log need not lack it
+		if l.tee != nil && len(record) > 0 &&
+			len(record) <= MaxRecordBytes { // who writes hears of the failure, the fresh log need not lack it
 			*l.tee = appendRecord(*l.tee, record)
 		}
 		return fail(l.err)
@@ -189,7 +193,8 @@ func (l *Log) wait(number uint64) error {
 	return l.err
 }
 
-// write gives the buffer to the file and, with sync, waits until the disk has it. It is called with mu, which it gives up meanwhile.
+// write gives the buffer to the file and, with sync, waits until the disk has it. It is called with mu, which it gives
+// up meanwhile.
 func (l *Log) write(sync bool) {
 	data, upTo, file := l.buffer, l.next, l.file
 	l.buffer, l.spare = l.spare[:0], nil

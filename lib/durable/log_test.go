@@ -89,7 +89,8 @@ func TestAnyCutLeavesWholeRecords(t *testing.T) {
 	}
 }
 
-// A failing disk costs the records that it damaged; it is no reason to forget, or to say of the others that they were never acknowledged.
+// A failing disk costs the records that it damaged; it is no reason to forget, or to say of the others that they were
+// never acknowledged.
 func TestADamagedByteCostsItsRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	all := []string{strings.Repeat("long", soughtAtOnce/2), "one", "second record", "3"}
@@ -313,7 +314,8 @@ func TestManyRecordsCostOneSync(t *testing.T) {
 	}
 }
 
-// A disk that loses the beginning of a file, or all of it, costs what stood there. It does not keep the rest from being read.
+// A disk that loses the beginning of a file, or all of it, costs what stood there. It does not keep the rest from being
+// read.
 func TestADamagedBeginning(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, _ := open(t, path)

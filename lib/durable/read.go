@@ -21,7 +21,8 @@ type buffered struct {
 
 func newBuffered(r io.Reader) *buffered { return &buffered{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// record returns the next whole record, nil at the end or at the first one that is not whole. left is how many bytes follow.
+// record returns the next whole record, nil at the end or at the first one that is not whole. left is how many bytes
+// follow.
 func (b *buffered) record(left int64) ([]byte, error) {
 	if _, err := io.ReadFull(b.r, b.head[:]); err != nil {
 		return nil, ignoreEOF(err)
@@ -129,7 +130,8 @@ type Found struct {
 	Damaged int64
 }
 
-// ReadFile gives each whole record of the log at path, in order, to replay and changes nothing. No log is one without records.
+// ReadFile gives each whole record of the log at path, in order, to replay and changes nothing. No log is one without
+// records.
 func ReadFile(path string, replay func(record []byte) error) (Found, error) {
 	kind, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,9 +10,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Rotate replaces the log by a fresh one that starts with what snapshot writes. Records appended meanwhile are in both, so
-// they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole. A log that
-// failed is good again after it: the snapshot needs nothing of what the disk has.
+// Rotate replaces the log by a fresh one that starts with what snapshot writes. Records appended meanwhile are in both,
+// so they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole.
+// A log that failed is good again after it: the snapshot needs nothing of what the disk has.
 func (l *Log) Rotate(snapshot func(write func(record []byte) error) error) error {
 	var meanwhile []byte
 	l.mu.Lock()
@@ -74,7 +74,8 @@ func writeSnapshot(path string, snapshot func(func([]byte) error) error) (*os.Fi
 	return file, size, errors.Join(err, out.Flush())
 }
 
-// swap finishes the new file with what was appended while it was written, and puts it in place. mu is held and nobody writes.
+// swap finishes the new file with what was appended while it was written, and puts it in place. mu is held and nobody
+// writes.
 func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	if l.closed() {
 		return l.err
@@ -100,8 +101,8 @@ func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	return nil
 }
 
-// Replace puts what write writes at path so that a crash leaves the old file or the new one, whole. Only the owner may read a new one. The file
-// bears the time as that of its last change.
+// Replace puts what write writes at path so that a crash leaves the old file or the new one, whole. Only the owner may
+// read a new one. The file bears the time as that of its last change.
 func Replace(path string, at time.Time, write func(io.Writer) error) error {
 	file, err := renameio.NewPendingFile(path, renameio.WithPermissions(filePerm), renameio.WithExistingPermissions())
 	if err != nil {

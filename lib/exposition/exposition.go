@@ -32,8 +32,8 @@ type family struct {
 	samples map[string]float64 // by the text of their labels
 }
 
-// Add adds a sample to the family of its name; kind and help of the first sample count. Of samples alike in all labels Prometheus would refuse
-// the whole page: of counters the sum is shown, of gauges the greatest.
+// Add adds a sample to the family of its name; kind and help of the first sample count. Of samples alike in all labels
+// Prometheus would refuse the whole page: of counters the sum is shown, of gauges the greatest.
 func (p *Page) Add(name string, kind Type, help string, labels []Label, value float64) {
 	if p.families == nil {
 		p.families = map[string]*family{}

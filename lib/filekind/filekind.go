@@ -1,4 +1,5 @@
-// Package filekind refuses to read what is no file: a named pipe that nobody writes to, or an endless device, would stop who reads it.
+// Package filekind refuses to read what is no file: a named pipe that nobody writes to, or an endless device, would
+// stop who reads it.
 package filekind
 
 import (
@@ -6,7 +7,8 @@ import (
 	"io/fs"
 )
 
-// Check says why a thing of that mode is not to be read as a file; nil for files. A directory is left to the read, which fails at once.
+// Check says why a thing of that mode is not to be read as a file; nil for files. A directory is left to the read,
+// which fails at once.
 func Check(mode fs.FileMode) error {
 	switch {
 	case mode&fs.ModeNamedPipe != 0:

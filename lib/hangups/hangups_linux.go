@@ -54,8 +54,9 @@ func (w *Watcher) Close() error {
 	return err
 }
 
-// Add has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send no more; also if it
-// did so before. gone must not wait for anything. The socket may be closed at any time; Remove then forgets gone.
+// Add has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send no
+// more; also if it did so before. gone must not wait for anything. The socket may be closed at any time; Remove then
+// forgets gone.
 func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error) {
 	w.mu.Lock()
 	if w.closed {
@@ -66,13 +67,15 @@ func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error
 	id = w.last
 	w.sockets[id] = gone
 	w.mu.Unlock()
-	// Edge-triggered, and not for bytes to read: those wake nobody here. The number is what comes back, for a descriptor may stand
-	// for another socket by then.
+	// Edge-triggered, and not for bytes to read: those wake nobody here. The number is what comes back, for a
+	// descriptor may stand for another socket by then.
 	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
 	var pollerErr, ctlErr error
 	socketErr := socket.Control(func(fd uintptr) {
 		// Both are held meanwhile: were this watcher closed, its number might be another's by now.
-		pollerErr = w.raw.Control(func(poller uintptr) { ctlErr = unix.EpollCtl(int(poller), unix.EPOLL_CTL_ADD, int(fd), &event) })
+		pollerErr = w.raw.Control(
+			func(poller uintptr) { ctlErr = unix.EpollCtl(int(poller), unix.EPOLL_CTL_ADD, int(fd), &event) },
+		)
 	})
 	if pollerErr != nil { // closed since it was asked
 		pollerErr = os.ErrClosed

@@ -1,13 +1,14 @@
-// Package masked keeps passwords out of what is logged and shown: an error about http://user:password@host goes to terminals, to logs
-// and from there to whoever reads them.
+// Package masked keeps passwords out of what is logged and shown: an error about http://user:password@host goes to
+// terminals, to logs and from there to whoever reads them.
 package masked
 
 import "strings"
 
 const stars = "***"
 
-// Passwords replaces what stands between ':' and '@' of user:password@ in each word of a text. Quotes, commas and slashes end words,
-// but of a password that begins behind "//user:" only white space, quotes and the end do: somebody may have forgotten to encode it.
+// Passwords replaces what stands between ':' and '@' of user:password@ in each word of a text. Quotes, commas and
+// slashes end words, but of a password that begins behind "//user:" only white space, quotes and the end do: somebody
+// may have forgotten to encode it.
 func Passwords(text string) string {
 	if !strings.Contains(text, "@") {
 		return text

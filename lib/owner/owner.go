@@ -1,5 +1,5 @@
-// Package owner gives files to another user without being led astray: whoever may write into their folder could have put a symbolic or a
-// hard link to somebody else's file in their place.
+// Package owner gives files to another user without being led astray: whoever may write into their folder could have
+// put a symbolic or a hard link to somebody else's file in their place.
 package owner
 
 import (
@@ -18,7 +18,8 @@ var (
 	ErrHardLink = errors.New("has other hard links; not changing its owner")
 )
 
-// Give makes uid and gid the owner of a file or folder. What is neither, a pipe or a device, stays as it is, and so does what is not there.
+// Give makes uid and gid the owner of a file or folder. What is neither, a pipe or a device, stays as it is, and so
+// does what is not there.
 func Give(path string, uid, gid int) error {
 	file, err := give(unix.AT_FDCWD, path, path, uid, gid)
 	if file != nil {
@@ -27,8 +28,8 @@ func Give(path string, uid, gid int) error {
 	return err
 }
 
-// GiveFolders gives a folder and those below it away, level by level: on each of them those whose names are so many digits. The files in them
-// stay. It calls failed for each that it could not give.
+// GiveFolders gives a folder and those below it away, level by level: on each of them those whose names are so many
+// digits. The files in them stay. It calls failed for each that it could not give.
 func GiveFolders(path string, digits []int, uid, gid int, failed func(path string, err error)) {
 	folder, err := give(unix.AT_FDCWD, path, path, uid, gid)
 	if err != nil {
@@ -37,7 +38,8 @@ func GiveFolders(path string, digits []int, uid, gid int, failed func(path strin
 	giveBelow(folder, path, digits, uid, gid, failed)
 }
 
-// giveBelow goes down by open folders, not by paths: another user could exchange a folder on the way for a link meanwhile.
+// giveBelow goes down by open folders, not by paths: another user could exchange a folder on the way for a link
+// meanwhile.
 func giveBelow(folder *os.File, path string, digits []int, uid, gid int, failed func(path string, err error)) {
 	if folder == nil {
 		return
@@ -69,7 +71,9 @@ func give(at int, name, path string, uid, gid int) (*os.File, error) {
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return nil, explained(path)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV): // gone; a socket or a device without driver
+	case errors.Is(err, unix.ENOENT),
+		errors.Is(err, unix.ENXIO),
+		errors.Is(err, unix.ENODEV): // gone; a socket or a device without driver
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -93,7 +97,8 @@ func give(at int, name, path string, uid, gid int) (*os.File, error) {
 	return file, nil
 }
 
-// explained is ErrSymlink for a link to a file or folder. One to a pipe or a terminal is how containers log, and nobody wants to own those.
+// explained is ErrSymlink for a link to a file or folder. One to a pipe or a terminal is how containers log, and nobody
+// wants to own those.
 func explained(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() && !info.IsDir() {

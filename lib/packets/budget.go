@@ -65,7 +65,10 @@ func (l *Listener) admit() bool {
 	}
 	if l.budget != nil {
 		if most, ok := l.budget.enter(); !ok {
-			l.refuse("reached the limit of %d UDP sessions of all sockets (from the open file limit; see worker_rlimit_nofile)", most)
+			l.refuse(
+				"reached the limit of %d UDP sessions of all sockets (from the open file limit; see worker_rlimit_nofile)",
+				most,
+			)
 			return false
 		}
 	}

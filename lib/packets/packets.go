@@ -1,5 +1,5 @@
-// Package packets makes sessions of the datagrams of a UDP socket: all that come from one client to one address are one session,
-// a net.Conn whose reads and writes are datagrams.
+// Package packets makes sessions of the datagrams of a UDP socket: all that come from one client to one address are one
+// session, a net.Conn whose reads and writes are datagrams.
 package packets
 
 import (
@@ -16,9 +16,11 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// What strangers can make grow. Source addresses of datagrams can be forged, so each of these is reached by anybody who likes.
+// What strangers can make grow. Source addresses of datagrams can be forged, so each of these is reached by anybody who
+// likes.
 const (
-	// maxWaiting bounds the datagrams that wait for one session to read them; a kernel's socket buffer holds about as many.
+	// maxWaiting bounds the datagrams that wait for one session to read them; a kernel's socket buffer holds about as
+	// many.
 	maxWaiting = 128
 	// maxWaitingBytes bounds them for all sessions of a socket together.
 	maxWaitingBytes = 64 << 20
@@ -71,7 +73,8 @@ func Listen(socket *net.UDPConn) (*Listener, error) {
 	return l, nil
 }
 
-// askForDestinations has the kernel tell to which of the machine's addresses each datagram was sent: answers must come from there.
+// askForDestinations has the kernel tell to which of the machine's addresses each datagram was sent: answers must come
+// from there.
 func (l *Listener) askForDestinations() error {
 	if l.four {
 		return ipv4.NewPacketConn(l.socket).SetControlMessage(ipv4.FlagDst, true)
@@ -117,7 +120,8 @@ func (l *Listener) destination(control []byte) netip.Addr {
 	return a.Unmap()
 }
 
-// deliver puts a datagram into the queue of its session, which may be new. What does not fit is lost, as the network may lose any.
+// deliver puts a datagram into the queue of its session, which may be new. What does not fit is lost, as the network
+// may lose any.
 func (l *Listener) deliver(k key, remote netip.AddrPort, data []byte) {
 	if l.waiting.Add(int64(len(data))) > maxWaitingBytes {
 		l.drop(data)
@@ -204,7 +208,8 @@ func (l *Listener) Close() error {
 // Addr is the socket's.
 func (l *Listener) Addr() net.Addr { return l.socket.LocalAddr() }
 
-// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end: it is over when it is closed.
+// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end: it is over
+// when it is closed.
 type Conn struct {
 	l      *Listener
 	key    key
@@ -268,8 +273,8 @@ func (l *Listener) newConn(k key, remote netip.AddrPort) *Conn {
 	return c
 }
 
-// source6 is the control message of an IPv6 socket. Marshal leaves out IPv4 addresses, which such a socket has as IPv4 in IPv6, so
-// the address is put in the place of another one.
+// source6 is the control message of an IPv6 socket. Marshal leaves out IPv4 addresses, which such a socket has as IPv4
+// in IPv6, so the address is put in the place of another one.
 func source6(a netip.Addr) []byte {
 	message := (&ipv6.ControlMessage{Src: net.IPv6loopback}).Marshal()
 	bytes16 := a.As16()

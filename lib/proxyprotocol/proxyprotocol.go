@@ -1,5 +1,5 @@
-// Package proxyprotocol reads the header that a proxy puts before a connection to tell whom it speaks for, in both versions of the
-// PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), and writes version 1.
+// Package proxyprotocol reads the header that a proxy puts before a connection to tell whom it speaks for, in both
+// versions of the PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), and writes version 1.
 package proxyprotocol
 
 import (
@@ -44,8 +44,8 @@ func (e *Broken) Error() string {
 	return fmt.Sprintf("broken header: %q (%s) while reading PROXY protocol", e.Read, e.Why)
 }
 
-// Read takes a header from r and nothing behind it. It is nil where the proxy speaks for itself or of something without an address.
-// The error is a *Broken or that of r.
+// Read takes a header from r and nothing behind it. It is nil where the proxy speaks for itself or of something without
+// an address. The error is a *Broken or that of r.
 func Read(r io.Reader) (*Header, error) {
 	start := make([]byte, shortestBytes, maxTextBytes)
 	if n, err := io.ReadFull(r, start); err != nil {

@@ -12,15 +12,16 @@ var (
 	sslTypes = map[string]byte{"version": 0x21, "cn": 0x22, "cipher": 0x23, "sig_alg": 0x24, "key_alg": 0x25}
 )
 
-// typeSSL is the value that holds what the proxy knows of the client's TLS: a byte of flags, the result of the verification and
-// values of its own.
+// typeSSL is the value that holds what the proxy knows of the client's TLS: a byte of flags, the result of the
+// verification and values of its own.
 const (
 	typeSSL        = 0x20
 	sslPrefixBytes = 5
 )
 
-// AppendTLV adds a value by name: alpn, authority, unique_id, ssl, netns, 0xNN, or of ssl: ssl_version, ssl_cn, ssl_cipher, ssl_sig_alg,
-// ssl_key_alg, ssl_verify (a number), ssl_0xNN. It tells whether the header has one. A nil header has none.
+// AppendTLV adds a value by name: alpn, authority, unique_id, ssl, netns, 0xNN, or of ssl: ssl_version, ssl_cn,
+// ssl_cipher, ssl_sig_alg, ssl_key_alg, ssl_verify (a number), ssl_0xNN. It tells whether the header has one. A nil
+// header has none.
 func (h *Header) AppendTLV(dst []byte, name string) ([]byte, bool) {
 	if h == nil {
 		return dst, false

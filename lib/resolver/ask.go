@@ -23,7 +23,8 @@ func (r *Resolver) ask(ctx context.Context, name, service, question string, kind
 		server := r.config.Servers[(first+try)%len(r.config.Servers)]
 		reply, err := r.exchange(ctx, server, question, kind)
 		if err != nil {
-			if failure.Cause == nil || !isTimeout(err) { // silence, be it cut short by the end, tells less than what was said before
+			if failure.Cause == nil ||
+				!isTimeout(err) { // silence, be it cut short by the end, tells less than what was said before
 				failure.Cause = fmt.Errorf("name server %s: %w", server, err)
 			}
 			if !isTimeout(err) && !pause(ctx, retryRefused) {

@@ -60,10 +60,21 @@ type ResponseCounts struct {
 func (c *Counters) Report() Report {
 	of := func(i int) uint64 { return c.responses[i].Load() }
 	return Report{
-		Requests: RequestCounts{Name: c.requests[kindName].Load(), SRV: c.requests[kindSRV].Load(), Addr: c.requests[kindAddr].Load()},
-		Responses: ResponseCounts{NoError: of(responseNoError), FormErr: of(responseFormErr), ServFail: of(responseServFail),
-			NXDomain: of(responseNXDomain), NotImp: of(responseNotImp), Refused: of(responseRefused),
-			TimedOut: of(responseTimedOut), Unknown: of(responseUnknown)},
+		Requests: RequestCounts{
+			Name: c.requests[kindName].Load(),
+			SRV:  c.requests[kindSRV].Load(),
+			Addr: c.requests[kindAddr].Load(),
+		},
+		Responses: ResponseCounts{
+			NoError:  of(responseNoError),
+			FormErr:  of(responseFormErr),
+			ServFail: of(responseServFail),
+			NXDomain: of(responseNXDomain),
+			NotImp:   of(responseNotImp),
+			Refused:  of(responseRefused),
+			TimedOut: of(responseTimedOut),
+			Unknown:  of(responseUnknown),
+		},
 	}
 }
 

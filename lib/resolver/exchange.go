@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxUDPBytes is more than a server sends to a client that has not asked for more than 512 bytes. What is longer is cut, and so
-// no answer.
+// maxUDPBytes is more than a server sends to a client that has not asked for more than 512 bytes. What is longer is
+// cut, and so no answer.
 const maxUDPBytes = 4 << 10
 
 // exchange asks one server over UDP, and over TCP when the answer did not fit.
@@ -51,8 +51,9 @@ func talk(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg
 	return listen(conn, framed, query)
 }
 
-// listen drops what is no answer to the query, as nginx does: anybody can send that, and it must not end the wait for the answer.
-// A truncated datagram may be cut anywhere behind the question: it only leads to TCP. framed tells TCP from UDP.
+// listen drops what is no answer to the query, as nginx does: anybody can send that, and it must not end the wait for
+// the answer. A truncated datagram may be cut anywhere behind the question: it only leads to TCP. framed tells TCP from
+// UDP.
 func listen(conn net.Conn, framed bool, query *dns.Msg) (*dns.Msg, error) {
 	receive := receiveDatagram
 	if framed {
@@ -123,8 +124,8 @@ func mismatch(query, reply *dns.Msg) string {
 	return ""
 }
 
-// refuses tells a server that does not repeat the question that it refuses, as public ones do: the next server is asked at once.
-// That a name does not exist is not believed so.
+// refuses tells a server that does not repeat the question that it refuses, as public ones do: the next server is asked
+// at once. That a name does not exist is not believed so.
 func refuses(reply *dns.Msg) bool {
 	return len(reply.Question)+len(reply.Answer)+len(reply.Ns)+len(reply.Extra) == 0 &&
 		reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError

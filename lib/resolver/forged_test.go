@@ -13,7 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nameServer hears queries on UDP and TCP of one port and sends, for each, the messages that the test makes of it. No message: silence.
+// nameServer hears queries on UDP and TCP of one port and sends, for each, the messages that the test makes of it. No
+// message: silence.
 type nameServer struct {
 	udp, tcp func(query *dns.Msg) [][]byte
 }
@@ -146,8 +147,8 @@ var forgeries = map[string]func(query *dns.Msg) []byte{
 	},
 }
 
-// TestWhatIsNoAnswerIsPassedOver has a name server that sends a forgery, twice, and then the answer: over UDP, and over TCP after a
-// truncated answer.
+// TestWhatIsNoAnswerIsPassedOver has a name server that sends a forgery, twice, and then the answer: over UDP, and over
+// TCP after a truncated answer.
 func TestWhatIsNoAnswerIsPassedOver(t *testing.T) {
 	for name, forge := range forgeries {
 		before := func(q *dns.Msg) [][]byte { return [][]byte{forge(q), forge(q), packed(answer(q, right))} }

@@ -132,7 +132,8 @@ type question struct {
 	err   error
 }
 
-// New returns a resolver. It is an error to have no server, or one that is not "IP:port", or to want neither kind of address.
+// New returns a resolver. It is an error to have no server, or one that is not "IP:port", or to want neither kind of
+// address.
 func New(config Config) (*Resolver, error) {
 	if len(config.Servers) == 0 {
 		return nil, errors.New("resolver has no name servers")
@@ -151,9 +152,9 @@ func New(config Config) (*Resolver, error) {
 	return &Resolver{config: config, cache: map[string]*entry{}}, nil
 }
 
-// Lookup returns the addresses of a name, those from the cache in random order, and how long they may be kept. Errors are *Error (TimedOut also
-// when the context's deadline passed), or context.Canceled.
-// Callers that ask for the same name at the same time share one question.
+// Lookup returns the addresses of a name, those from the cache in random order, and how long they may be kept. Errors
+// are *Error (TimedOut also when the context's deadline passed), or context.Canceled. Callers that ask for the same
+// name at the same time share one question.
 func (r *Resolver) Lookup(ctx context.Context, name string) (addrs []netip.Addr, valid time.Duration, err error) {
 	r.Counters.requests[kindName].Add(1)
 	return r.lookup(ctx, name)
@@ -244,9 +245,9 @@ func (r *Resolver) answer(name string, e *entry) {
 	close(q.done)
 }
 
-// addresses asks for both kinds of addresses at once, as ngx_resolver does. Either kind may be missing, but a failure of one is one of the
-// whole: half an answer would take the other half's servers out of their groups. An alias counts where neither answer
-// has an address, and then for both kinds.
+// addresses asks for both kinds of addresses at once, as ngx_resolver does. Either kind may be missing, but a failure
+// of one is one of the whole: half an answer would take the other half's servers out of their groups. An alias counts
+// where neither answer has an address, and then for both kinds.
 func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
 	var types []uint16
 	if r.config.IPv4 {
@@ -331,7 +332,8 @@ func (r *Resolver) part(ctx context.Context, name, at string, kind uint16) part 
 	return p
 }
 
-// alias follows the CNAMEs within an answer: it returns the name whose records count, and with it as alias if it is not the one asked for.
+// alias follows the CNAMEs within an answer: it returns the name whose records count, and with it as alias if it is not
+// the one asked for.
 func alias(reply *dns.Msg, at string) (owner string, p part) {
 	owner, p.ttl = at, time.Duration(1<<31-1)*time.Second
 	for moved, left := true, maxAliases; moved && left > 0; left-- {

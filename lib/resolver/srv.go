@@ -21,10 +21,14 @@ type SRV struct {
 	Err error
 }
 
-// LookupSRV returns the targets of a service of a name and their addresses. A service without dots is asked for
-// as _service._tcp, as in nginx; one with dots or an underscore as it is. The answer is valid as long as its shortest-lived part.
-// The error is of the SRV records only; those of targets are in SRV.Err. A service all of whose targets fail is an error too.
-func (r *Resolver) LookupSRV(ctx context.Context, service, name string) (targets []SRV, valid time.Duration, err error) {
+// LookupSRV returns the targets of a service of a name and their addresses. A service without dots is asked for as
+// _service._tcp, as in nginx; one with dots or an underscore as it is. The answer is valid as long as its
+// shortest-lived part. The error is of the SRV records only; those of targets are in SRV.Err. A service all of whose
+// targets fail is an error too.
+func (r *Resolver) LookupSRV(
+	ctx context.Context,
+	service, name string,
+) (targets []SRV, valid time.Duration, err error) {
 	r.Counters.requests[kindSRV].Add(1)
 	asking, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
@@ -59,7 +63,15 @@ func (r *Resolver) targets(ctx context.Context, service, name string) (targets [
 		valid = min(valid, p.ttl)
 		for _, rr := range reply.Answer {
 			if rec, ok := rr.(*dns.SRV); ok && len(targets) < maxTargets {
-				targets = append(targets, SRV{Target: strings.TrimSuffix(rec.Target, "."), Port: rec.Port, Priority: rec.Priority, Weight: rec.Weight})
+				targets = append(
+					targets,
+					SRV{
+						Target:   strings.TrimSuffix(rec.Target, "."),
+						Port:     rec.Port,
+						Priority: rec.Priority,
+						Weight:   rec.Weight,
+					},
+				)
 				valid = min(valid, life(rr))
 			}
 		}

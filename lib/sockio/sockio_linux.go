@@ -9,8 +9,15 @@ import (
 
 // Recv reads what is there into p, which must not be empty. EAGAIN says that nothing is; 0 bytes are the end.
 func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
-	r, _, err := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-		syscall.MSG_DONTWAIT, 0, 0)
+	r, _, err := syscall.RawSyscall6(
+		syscall.SYS_RECVFROM,
+		fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)),
+		syscall.MSG_DONTWAIT,
+		0,
+		0,
+	)
 	if err != 0 {
 		return 0, err
 	}
@@ -19,8 +26,15 @@ func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
 
 // Send writes as much of p as there is room for. EAGAIN says that there is none.
 func Send(fd uintptr, p []byte) (n int, err syscall.Errno) {
-	r, _, err := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+	r, _, err := syscall.RawSyscall6(
+		syscall.SYS_SENDTO,
+		fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)),
+		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL,
+		0,
+		0,
+	)
 	if err != 0 {
 		return 0, err
 	}

@@ -61,8 +61,8 @@ func (c *Clock) Observe(seen Stamp) {
 	}
 }
 
-// Retreat takes back a clock that is too far ahead of nowMS, because the machine's clock was: else it would stamp everything so
-// far ahead until time has caught up. What was stamped so is to be stamped anew.
+// Retreat takes back a clock that is too far ahead of nowMS, because the machine's clock was: else it would stamp
+// everything so far ahead until time has caught up. What was stamped so is to be stamped anew.
 func (c *Clock) Retreat(nowMS int64) {
 	for {
 		last := c.last.Load()

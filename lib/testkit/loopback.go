@@ -18,8 +18,8 @@ func Loopback() string {
 	return fmt.Sprintf("127.200.%d.%d", pid>>8&0xff, pid&0xff)
 }
 
-// The ports of FreeAddress lie below those that kernels give to whoever asks for any: such a port may be given to somebody
-// else as soon as it is free.
+// The ports of FreeAddress lie below those that kernels give to whoever asks for any: such a port may be given to
+// somebody else as soon as it is free.
 const firstPort, portCount = 10_000, 20_000
 
 var portsTaken atomic.Uint32

@@ -75,7 +75,12 @@ var Module = conf.Module{
 				return uint64(n), err
 			}),
 		},
-		{Name: "events", In: conf.Main, Opens: conf.Events, Doc: "Contains the directives of nginx's event loop, which are accepted and ignored."},
+		{
+			Name:  "events",
+			In:    conf.Main,
+			Opens: conf.Events,
+			Doc:   "Contains the directives of nginx's event loop, which are accepted and ignored.",
+		},
 	},
 }
 

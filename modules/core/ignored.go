@@ -11,7 +11,8 @@ import (
 const locations = conf.HTTP | conf.Server | conf.Location
 
 // ignored is the one list of directives that are accepted and do nothing, because what they tune does not exist here:
-// nginx's event loop and accept lock, its memory pools and hash tables, its temporary files for responses. Their arguments are checked.
+// nginx's event loop and accept lock, its memory pools and hash tables, its temporary files for responses. Their
+// arguments are checked.
 var ignored = []struct {
 	name, syntax string
 	in           conf.Context
@@ -74,7 +75,8 @@ var ignored = []struct {
 	{"proxy_headers_hash_bucket_size", "<size>", locations, "hash tables grow as needed"},
 }
 
-// Ignored is the family of directives without meaning here. It is a function because the list is turned into declarations.
+// Ignored is the family of directives without meaning here. It is a function because the list is turned into
+// declarations.
 func Ignored() *conf.Module {
 	m := &conf.Module{
 		Name:  "ignored",

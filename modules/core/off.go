@@ -4,8 +4,8 @@ import "starling/conf"
 
 const locationsIf = locations | conf.LocationIf
 
-// off is the one list of directives for what starling does not have, of which the value is accepted that says so: company files switch
-// off by name what they do not want. What nginx takes besides is refused.
+// off is the one list of directives for what starling does not have, of which the value is accepted that says so:
+// company files switch off by name what they do not want. What nginx takes besides is refused.
 var off = []struct {
 	name, accepted, refused string
 	in                      conf.Context
@@ -45,9 +45,12 @@ func Off() *conf.Module {
 		Clone: conf.CloneOf[struct{}],
 	}
 	for _, d := range off {
-		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.accepted, Refused: d.refused, In: d.in,
-			Doc: "Accepted only with the value that switches it off. Not supported: " + d.lacks + ".",
-			Set: func(any, *conf.Args) error { return nil }})
+		m.Directives = append(
+			m.Directives,
+			conf.Directive{Name: d.name, Syntax: d.accepted, Refused: d.refused, In: d.in,
+				Doc: "Accepted only with the value that switches it off. Not supported: " + d.lacks + ".",
+				Set: func(any, *conf.Args) error { return nil }},
+		)
 	}
 	return m
 }

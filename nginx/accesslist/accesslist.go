@@ -93,7 +93,8 @@ func (l *List) insert(p netip.Prefix, allow bool) {
 	}
 }
 
-// Check looks an address up. An IPv4 client of an IPv6 socket is an IPv4 client; the zero Addr is a client of a unix socket.
+// Check looks an address up. An IPv4 client of an IPv6 socket is an IPv4 client; the zero Addr is a client of a unix
+// socket.
 func (l *List) Check(addr netip.Addr) Verdict {
 	if !addr.IsValid() {
 		return l.unix

@@ -1,5 +1,5 @@
-// Package ascii compares and lowers as nginx does: letters A to Z only, every other byte is itself. The Unicode folding of
-// bytes and strings would take the Kelvin sign for a k, and may change the length.
+// Package ascii compares and lowers as nginx does: letters A to Z only, every other byte is itself. The Unicode folding
+// of bytes and strings would take the Kelvin sign for a k, and may change the length.
 package ascii
 
 // Lower is the small letter of a capital, and any other byte as it is.

@@ -1,5 +1,5 @@
-// Package errno words failed system calls as nginx does: open() "x" failed (2: No such file or directory). Operators search
-// their logs for these texts, and their tools know them.
+// Package errno words failed system calls as nginx does: open() "x" failed (2: No such file or directory). Operators
+// search their logs for these texts, and their tools know them.
 package errno
 
 import (
@@ -19,8 +19,8 @@ func Text(number syscall.Errno) string {
 	return text
 }
 
-// Reason says why a system call failed, with number and text: "2: No such file or directory". Of an error without a number it
-// is the error's own text.
+// Reason says why a system call failed, with number and text: "2: No such file or directory". Of an error without a
+// number it is the error's own text.
 func Reason(err error) string {
 	if number, ok := Of(err); ok {
 		return strconv.Itoa(int(number)) + ": " + Text(number)

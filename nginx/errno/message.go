@@ -28,8 +28,9 @@ func Args(args []any) []any {
 	return args
 }
 
-// Message is the text of an error in which failed system calls have nginx's words, whatever was put around them:
-// "read tcp 10.0.0.1:80->10.0.0.2:5000: read: connection reset by peer" becomes "recv() failed (104: Connection reset by peer)".
+// Message is the text of an error in which failed system calls have nginx's words, whatever was put around them: "read
+// tcp 10.0.0.1:80->10.0.0.2:5000: read: connection reset by peer" becomes "recv() failed (104: Connection reset by
+// peer)".
 func Message(err error) string { return reworded(err.Error(), err) }
 
 // Worded is err with its Message for text, for what is both logged and shown elsewhere.
@@ -86,8 +87,8 @@ func callWords(call string, err error) string {
 	return Failure(calls(call), err)
 }
 
-// socketWords leaves the addresses out where the connection stands: the line says whose it is. Where none came about, the
-// address is what matters.
+// socketWords leaves the addresses out where the connection stands: the line says whose it is. Where none came about,
+// the address is what matters.
 func socketWords(e *net.OpError) string {
 	number, ok := Of(e.Err)
 	if !ok {

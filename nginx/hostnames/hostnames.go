@@ -1,5 +1,5 @@
-// Package hostnames finds values by host names and their masks, as nginx does for server names and maps: `www.example.org`,
-// `*.example.org`, `www.example.*`, and `.example.org`, which is both the name and its mask.
+// Package hostnames finds values by host names and their masks, as nginx does for server names and maps:
+// `www.example.org`, `*.example.org`, `www.example.*`, and `.example.org`, which is both the name and its mask.
 package hostnames
 
 import (
@@ -57,8 +57,8 @@ func put[V comparable](table *map[string]V, key string, v V) error {
 	return nil
 }
 
-// Find gives the value of a name in lower case: its own, else that of the longest mask that begins with an asterisk, else of the
-// longest that ends with one. It does not allocate.
+// Find gives the value of a name in lower case: its own, else that of the longest mask that begins with an asterisk,
+// else of the longest that ends with one. It does not allocate.
 func (t *Table[V]) Find(name []byte) (v V, found bool) {
 	if v, found = t.exact[string(name)]; found {
 		return v, true

@@ -1,8 +1,9 @@
 // Package regex is regular expressions as nginx.conf writes them: PCRE syntax over two engines. The standard library's
-// matches in linear time and takes nearly all patterns; regexp2 backtracks and takes what needs lookaround or references.
+// matches in linear time and takes nearly all patterns; regexp2 backtracks and takes what needs lookaround or
+// references.
 //
-// What is not the same as in PCRE: "." and classes of the standard engine take whole UTF-8 characters where nginx without
-// (*UTF8) takes bytes; recursion, \K, \R, \X, \G and verbs are refused by name.
+// What is not the same as in PCRE: "." and classes of the standard engine take whole UTF-8 characters where nginx
+// without (*UTF8) takes bytes; recursion, \K, \R, \X, \G and verbs are refused by name.
 package regex
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/dlclark/regexp2/v2"
 )
 
-// Bounds of the backtracking engine: what a stranger sends must not keep a processor. Its clock ticks every 100 ms, so a
-// match may run that much longer.
+// Bounds of the backtracking engine: what a stranger sends must not keep a processor. Its clock ticks every 100 ms, so
+// a match may run that much longer.
 const (
 	matchTimeout     = 100 * time.Millisecond
 	maxBacktrackings = 1 << 20

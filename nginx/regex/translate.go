@@ -30,7 +30,8 @@ func translate(pattern string) (string, error) {
 			}
 			i += n
 		case '$':
-			// PCRE's "$" also stands before a line feed that ends the subject. A rule that denies "\.php$" must deny "/x.php%0a".
+			// PCRE's "$" also stands before a line feed that ends the subject. A rule that denies "\.php$" must deny
+			// "/x.php%0a".
 			if multiline {
 				out.WriteByte(c)
 			} else {

@@ -38,10 +38,10 @@ func (a Addr) String() string {
 	return a.AddrPort.String()
 }
 
-// Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path, and any
-// of these with a range of ports (8000-8010). defaultPort is that of an address without one; 0 makes the port mandatory.
-// A range makes several addresses, and a name may.
-// The error lacks nginx's ending ` of the "listen" directive`, which the caller adds with Problem.
+// Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path,
+// and any of these with a range of ports (8000-8010). defaultPort is that of an address without one; 0 makes the port
+// mandatory. A range makes several addresses, and a name may. The error lacks nginx's ending ` of the "listen"
+// directive`, which the caller adds with Problem.
 func Parse(text string, defaultPort uint16) ([]Addr, error) {
 	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
 		return parseUnix(path, text)

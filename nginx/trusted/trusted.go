@@ -31,8 +31,8 @@ type Trust struct {
 // lookupTimeout bounds how long a host name may delay the start.
 const lookupTimeout = 10 * time.Second
 
-// ParseTrust reads an address, a prefix, "unix:", or a host name, of which it asks the system. lowBits says that a prefix had bits set
-// beyond its length.
+// ParseTrust reads an address, a prefix, "unix:", or a host name, of which it asks the system. lowBits says that a
+// prefix had bits set beyond its length.
 func ParseTrust(text string) (t Trust, lowBits bool, err error) {
 	if text == "unix:" {
 		return Trust{Unix: true}, false, nil
@@ -72,7 +72,8 @@ func Of(list []Trust) *Networks {
 // Add trusts the proxies of a prefix.
 func (n *Networks) Add(p netip.Prefix) { n.table.Insert(p.Masked()) }
 
-// Trusts tells whether what a client says of others is believed. IPv4 in IPv6 counts as IPv4; the zero Addr is a client of a unix socket.
+// Trusts tells whether what a client says of others is believed. IPv4 in IPv6 counts as IPv4; the zero Addr is a client
+// of a unix socket.
 func (n *Networks) Trusts(a netip.Addr) bool {
 	if !a.IsValid() {
 		return n.unix
@@ -80,10 +81,15 @@ func (n *Networks) Trusts(a netip.Addr) bool {
 	return n.table.Contains(a.Unmap())
 }
 
-// Address is ngx_http_get_forwarded_addr: it goes through the values from the last header to the first, and in each from right to
-// left, as long as who is known so far is trusted. Without recursive it takes one step only. It returns from where nothing is believed.
-// backwards yields the values of the header, the last one first.
-func Address(from netip.AddrPort, trusted *Networks, recursive bool, backwards func(yield func(value []byte) bool)) (addr netip.AddrPort, changed bool) {
+// Address is ngx_http_get_forwarded_addr: it goes through the values from the last header to the first, and in each
+// from right to left, as long as who is known so far is trusted. Without recursive it takes one step only. It returns
+// from where nothing is believed. backwards yields the values of the header, the last one first.
+func Address(
+	from netip.AddrPort,
+	trusted *Networks,
+	recursive bool,
+	backwards func(yield func(value []byte) bool),
+) (addr netip.AddrPort, changed bool) {
 	addr = from
 	backwards(func(value []byte) bool {
 		next, moved, whole := step(addr, trusted, recursive, value)
@@ -94,7 +100,12 @@ func Address(from netip.AddrPort, trusted *Networks, recursive bool, backwards f
 }
 
 // step goes through one value; whole says that all of it was believed, so that the header before it counts too.
-func step(addr netip.AddrPort, trusted *Networks, recursive bool, value []byte) (next netip.AddrPort, moved, whole bool) {
+func step(
+	addr netip.AddrPort,
+	trusted *Networks,
+	recursive bool,
+	value []byte,
+) (next netip.AddrPort, moved, whole bool) {
 	for {
 		if !trusted.Trusts(addr.Addr()) {
 			return addr, moved, false
@@ -135,7 +146,8 @@ func plausible(text []byte) bool {
 	return true
 }
 
-// Parse reads an address with or without a port (then 0): 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80.
+// Parse reads an address with or without a port (then 0): 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1],
+// [2001:db8::1]:80.
 func Parse(text []byte) (netip.AddrPort, bool) {
 	if a, ok := ParseAddr(text); ok {
 		return netip.AddrPortFrom(a, 0), true

@@ -105,7 +105,13 @@ func addressesUsable() error {
 			case errors.Is(err, syscall.EADDRNOTAVAIL):
 				missing = append(missing, ip)
 			case err != nil:
-				return fmt.Errorf("node %d cannot use port %d of %s: %w; stop the program that uses it and try again", i, port, ip, err)
+				return fmt.Errorf(
+					"node %d cannot use port %d of %s: %w; stop the program that uses it and try again",
+					i,
+					port,
+					ip,
+					err,
+				)
 			default:
 				if err := l.Close(); err != nil {
 					return err
@@ -121,7 +127,11 @@ func addressesUsable() error {
 	}
 	lines := []string{"each demo node needs its own loopback address, and these are missing. Add them with:"}
 	for _, ip := range missing {
-		lines = append(lines, "  sudo ifconfig lo0 alias "+ip+" up     (macOS and BSD)", "  sudo ip addr add "+ip+"/8 dev lo          (Linux, where it was removed)")
+		lines = append(
+			lines,
+			"  sudo ifconfig lo0 alias "+ip+" up     (macOS and BSD)",
+			"  sudo ip addr add "+ip+"/8 dev lo          (Linux, where it was removed)",
+		)
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }

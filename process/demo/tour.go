@@ -171,7 +171,13 @@ func sessionStays(ctx context.Context, c *cluster) error {
 		for _, n := range c.nodes {
 			text, err := n.wants(ctx, http.StatusOK, "GET", "/", "", "Cookie", "session="+id)
 			if err == nil && text != first {
-				err = fmt.Errorf("session %s is with %q, %s sent it to %q", id, strings.TrimSpace(first), n.name, strings.TrimSpace(text))
+				err = fmt.Errorf(
+					"session %s is with %q, %s sent it to %q",
+					id,
+					strings.TrimSpace(first),
+					n.name,
+					strings.TrimSpace(text),
+				)
 			}
 			if err != nil {
 				return err

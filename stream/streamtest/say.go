@@ -15,17 +15,23 @@ type saying struct {
 	hold, detach, panic bool
 }
 
-// Say is a family for tests of other families: `say <text>` sends a text with its variables expanded. With hold it then waits
-// until the client closes, with detach it gives the session away before, and with panic it makes a mistake instead.
+// Say is a family for tests of other families: `say <text>` sends a text with its variables expanded. With hold it then
+// waits until the client closes, with detach it gives the session away before, and with panic it makes a mistake
+// instead.
 func Say() *stream.Module {
 	return &stream.Module{
-		Module: conf.Module{Name: "say", New: conf.NewOf[saying], Clone: conf.CloneOf[saying], Directives: []conf.Directive{{
-			Name: "say", Syntax: "<text> [hold] [detach] [panic]", In: conf.StreamServer, Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
-				s.given, s.hold, s.detach, s.panic = true, a.Has("hold"), a.Has("detach"), a.Has("panic")
-				s.text, err = stream.Side.Compile(a, a.Words[0])
-				return err
-			}),
-		}}},
+		Module: conf.Module{
+			Name:  "say",
+			New:   conf.NewOf[saying],
+			Clone: conf.CloneOf[saying],
+			Directives: []conf.Directive{{
+				Name: "say", Syntax: "<text> [hold] [detach] [panic]", In: conf.StreamServer, Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
+					s.given, s.hold, s.detach, s.panic = true, a.Has("hold"), a.Has("detach"), a.Has("panic")
+					s.text, err = stream.Side.Compile(a, a.Words[0])
+					return err
+				}),
+			}},
+		},
 		Handlers: []stream.Hook{{Phase: stream.Content, Build: func(b *stream.Block) (stream.Handler, error) {
 			s := conf.SettingsOf[saying](b.Scope)
 			if !s.given {

@@ -91,7 +91,11 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 		return nil, err
 	}
 	for _, z := range s.Plan.Zones.Undeclared() {
-		return nil, &conf.Problem{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line}
+		return nil, &conf.Problem{
+			What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name),
+			File: z.File,
+			Line: z.Line,
+		}
 	}
 	if errs := s.Plan.Link(); len(errs) > 0 {
 		return nil, errs[0]

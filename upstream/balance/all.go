@@ -11,11 +11,13 @@ type Method struct {
 	Name, Syntax, Doc string
 	// Params explains the parameters and flags of Syntax, for the reference.
 	Params map[string]string
-	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into Attempt.Key.
+	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into
+	// Attempt.Key.
 	Keyed bool
 	// Side is the only side that knows the method; its zero value is both.
 	Side Side
-	// NoBackup refuses `backup` on servers, NoMaxConns … in nginx's words "balancing method does not support parameter".
+	// NoBackup refuses `backup` on servers, NoMaxConns … in nginx's words "balancing method does not support
+	// parameter".
 	NoBackup bool
 	// NoSlowStart refuses slow_start, as NGINX Plus does for hashes and random.
 	NoSlowStart bool

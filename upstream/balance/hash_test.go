@@ -8,8 +8,8 @@ import (
 	"starling/upstream"
 )
 
-// The expected letters were observed with nginx 1.22.1 (Debian): server 127.0.0.1:18091 is a, …92 (weight=2) is b, …93 is c; d is …94
-// with max_fails=0 where nothing listens.
+// The expected letters were observed with nginx 1.22.1 (Debian): server 127.0.0.1:18091 is a, …92 (weight=2) is b, …93
+// is c; d is …94 with max_fails=0 where nothing listens.
 
 var keys = strings.Fields("a b c d e f key1 key2 key3 /index.html /a/b x y z 10 11 12 13 14 15")
 

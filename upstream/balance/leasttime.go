@@ -6,10 +6,21 @@ import (
 	"starling/upstream"
 )
 
-var leastTimeHTTP = leastTime("header | last_byte", HTTPOnly, map[string]upstream.Timing{"header": upstream.ByFirstByte, "last_byte": upstream.ByLastByte})
+var leastTimeHTTP = leastTime(
+	"header | last_byte",
+	HTTPOnly,
+	map[string]upstream.Timing{"header": upstream.ByFirstByte, "last_byte": upstream.ByLastByte},
+)
 
-var leastTimeStream = leastTime("connect | first_byte | last_byte", StreamOnly,
-	map[string]upstream.Timing{"connect": upstream.ByConnect, "first_byte": upstream.ByFirstByte, "last_byte": upstream.ByLastByte})
+var leastTimeStream = leastTime(
+	"connect | first_byte | last_byte",
+	StreamOnly,
+	map[string]upstream.Timing{
+		"connect":    upstream.ByConnect,
+		"first_byte": upstream.ByFirstByte,
+		"last_byte":  upstream.ByLastByte,
+	},
+)
 
 // leastTime is the method of one side with the words that the side has for its moments.
 func leastTime(words string, side Side, moments map[string]upstream.Timing) Method {

@@ -2,8 +2,9 @@ package balance
 
 import "starling/upstream"
 
-// RoundRobin is nginx's smooth weighted round robin, the method of groups that name none: each round every usable server gains
-// its effective weight, the richest is chosen and pays the total. 5:1:1 gives a a b a c a a, not a a a a a b c.
+// RoundRobin is nginx's smooth weighted round robin, the method of groups that name none: each round every usable
+// server gains its effective weight, the richest is chosen and pays the total. 5:1:1 gives a a b a c a a, not a a a a a
+// b c.
 type RoundRobin struct{}
 
 // Choose implements upstream.Balancer.

@@ -10,7 +10,8 @@ import (
 	"starling/vars"
 )
 
-// Bind is PREFIX_bind: the local address to connect from, which variables may say. Its zero value leaves it to the system.
+// Bind is PREFIX_bind: the local address to connect from, which variables may say. Its zero value leaves it to the
+// system.
 type Bind[C side.Subject] struct {
 	fixed netip.AddrPort
 	by    *vars.Template[C]

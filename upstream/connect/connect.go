@@ -1,5 +1,5 @@
-// Package connect is how the proxies of both sides connect to servers: the directives about the socket and about TLS, which are alike
-// but for their prefix, and the Dialer that they make.
+// Package connect is how the proxies of both sides connect to servers: the directives about the socket and about TLS,
+// which are alike but for their prefix, and the Dialer that they make.
 package connect
 
 import (
@@ -76,8 +76,9 @@ func (s *Settings[C]) Build(p *plan.Plan, prefix string, at *conf.Node, mayEncry
 // names holds the memory in which the names to verify are expanded.
 var names = sync.Pool{New: func() any { return new([]byte) }}
 
-// Config is that of a TLS connection to a host, and the names of the certificate to put in, if they had variables. Equal settings and
-// names give the same pointer, so a kept connection may be used again exactly if it was made with that pointer.
+// Config is that of a TLS connection to a host, and the names of the certificate to put in, if they had variables.
+// Equal settings and names give the same pointer, so a kept connection may be used again exactly if it was made with
+// that pointer.
 func (k *Connector[C]) Config(c C, host string) (config *tls.Config, file ssl.CertificateFile, err error) {
 	if k.TLSName != nil {
 		buf := names.Get().(*[]byte)
@@ -91,9 +92,9 @@ func (k *Connector[C]) Config(c C, host string) (config *tls.Config, file ssl.Ce
 	return k.client.ConfigWith(host, k.TLS.SendName, file), file, err
 }
 
-// Dialer connects for one request or session: from the address of PREFIX_bind and, unless config is nil, with TLS. config and file are
-// those of Config; a certificate that cannot be read is an error. A local address that is none is logged, and as in nginx the system
-// then chooses.
+// Dialer connects for one request or session: from the address of PREFIX_bind and, unless config is nil, with TLS.
+// config and file are those of Config; a certificate that cannot be read is an error. A local address that is none is
+// logged, and as in nginx the system then chooses.
 func (k *Connector[C]) Dialer(c C, config *tls.Config, file ssl.CertificateFile) (upstream.Dialer, error) {
 	d := k.base
 	d.TLS = config

@@ -116,7 +116,8 @@ func TestNamesCostOneAllocation(t *testing.T) {
 	}
 }
 
-// TestDialer: settings of the block, the address of one subject. One that is no address is logged, and the system chooses.
+// TestDialer: settings of the block, the address of one subject. One that is no address is logged, and the system
+// chooses.
 func TestDialer(t *testing.T) {
 	p, a := bound(t, "$v_from")
 	s := NewSettings[subject]()

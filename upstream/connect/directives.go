@@ -8,9 +8,15 @@ import (
 	"starling/ssl"
 )
 
-// Directives are those about connections to servers, PREFIX_connect_timeout and its kin, and with tls PREFIX_ssl_…, but for the word
-// that switches TLS on. place finds the Settings in those of a module.
-func Directives[S any, C side.Subject](s *side.Side[C], prefix string, in conf.Context, tls bool, place func(*S) *Settings[C]) []conf.Directive {
+// Directives are those about connections to servers, PREFIX_connect_timeout and its kin, and with tls PREFIX_ssl_…, but
+// for the word that switches TLS on. place finds the Settings in those of a module.
+func Directives[S any, C side.Subject](
+	s *side.Side[C],
+	prefix string,
+	in conf.Context,
+	tls bool,
+	place func(*S) *Settings[C],
+) []conf.Directive {
 	all := []conf.Directive{
 		{
 			Name: prefix + "_connect_timeout", Syntax: "<time>", Default: "60s", In: in, Doc: "Sets the timeout for connecting to a server.",
@@ -18,7 +24,10 @@ func Directives[S any, C side.Subject](s *side.Side[C], prefix string, in conf.C
 		}, {
 			Name: prefix + "_bind", Syntax: "<address> [transparent]", DefaultDoc: "off", In: in, Unsupported: []string{"transparent"},
 			Doc: "Sets the local address to connect from.",
-			Set: conf.Whole(func(m *S) *Bind[C] { return &place(m).Bind }, func(a *conf.Args) (Bind[C], error) { return readBind(s, a) }),
+			Set: conf.Whole(
+				func(m *S) *Bind[C] { return &place(m).Bind },
+				func(a *conf.Args) (Bind[C], error) { return readBind(s, a) },
+			),
 		}, {
 			Name: prefix + "_socket_keepalive", Syntax: "on | off", Default: "off", In: in, Doc: "Enables TCP keepalive probes on connections to servers.",
 			Set: conf.Field(func(m *S) *bool { return &place(m).Probe }, conf.Flag),
@@ -39,5 +48,13 @@ func Directives[S any, C side.Subject](s *side.Side[C], prefix string, in conf.C
 		Set: conf.Field(func(m *S) *bool { return &place(m).Reuse }, conf.Flag),
 	})
 	words := ssl.ClientDirectives(prefix+"_ssl", in, func(m *S) *ssl.BoundClient { return &place(m).TLS })
-	return append(all, ssl.NameDirectives(prefix+"_ssl", in, words, s.Compile, func(m *S) *ssl.ClientNames[C] { return &place(m).TLSFiles })...)
+	return append(
+		all,
+		ssl.NameDirectives(
+			prefix+"_ssl",
+			in,
+			words,
+			s.Compile,
+			func(m *S) *ssl.ClientNames[C] { return &place(m).TLSFiles },
+		)...)
 }

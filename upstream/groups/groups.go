@@ -1,5 +1,6 @@
-// Package groups knows the groups of servers of one configuration by name: those of upstream blocks and those that the address
-// of a PREFIX_pass stands for. The family that declares groups and the families that send requests or sessions to them meet here.
+// Package groups knows the groups of servers of one configuration by name: those of upstream blocks and those that the
+// address of a PREFIX_pass stands for. The family that declares groups and the families that send requests or sessions
+// to them meet here.
 package groups
 
 import (
@@ -49,7 +50,8 @@ type Sticky[C side.Subject] interface {
 	Ended(c C, s *upstream.Server)
 }
 
-// Registry are the groups of one side of one configuration. It is filled while the configuration is bound and only read afterwards.
+// Registry are the groups of one side of one configuration. It is filled while the configuration is bound and only read
+// afterwards.
 type Registry[C side.Subject] struct{ all []*Group[C] }
 
 // Of is the registry of a side in a configuration.
@@ -72,14 +74,22 @@ func Declare[C side.Subject](_ any, a *conf.Args) error {
 			return conf.At(other.Node, "upstream \"%s\" may not have port %d", name, other.port)
 		}
 	}
-	r.add(&Group[C]{Group: upstream.NewGroup(name, balance.RoundRobin{}), Declared: true, Node: a.Node, Scope: a.Inner, noPort: true})
+	r.add(
+		&Group[C]{
+			Group:    upstream.NewGroup(name, balance.RoundRobin{}),
+			Declared: true,
+			Node:     a.Node,
+			Scope:    a.Inner,
+			noPort:   true,
+		},
+	)
 	return nil
 }
 
 func (r *Registry[C]) add(g *Group[C]) { r.all = append(r.all, g) }
 
-// Refer finds the group that a literal target means: an upstream block, or else one made of the addresses of its host, which are
-// looked up at once. Targets of one host and port share a group.
+// Refer finds the group that a literal target means: an upstream block, or else one made of the addresses of its host,
+// which are looked up at once. Targets of one host and port share a group.
 func (r *Registry[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], error) {
 	for _, g := range r.all {
 		switch {

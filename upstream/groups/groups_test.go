@@ -61,7 +61,8 @@ func TestNamesOfGroups(t *testing.T) {
 	}
 }
 
-// TestResolveAtRunTime: the groups of the configuration come first; an address makes a group of its own that nobody else finds.
+// TestResolveAtRunTime: the groups of the configuration come first; an address makes a group of its own that nobody
+// else finds.
 func TestResolveAtRunTime(t *testing.T) {
 	p := plan.New()
 	r, s := Of[subject](p), sidetest.New(p, nil)

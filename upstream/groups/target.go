@@ -127,7 +127,8 @@ func (t *Target) Literal() (upstream.Address, bool) {
 	return upstream.TCP(netip.AddrPortFrom(ip, t.Port)), true
 }
 
-// lookupTimeout bounds one name while a configuration is read; the system's own resolver may take longer with dead name servers.
+// lookupTimeout bounds one name while a configuration is read; the system's own resolver may take longer with dead name
+// servers.
 const lookupTimeout = 30 * time.Second
 
 // Addresses resolves a target while the configuration is read, as nginx does, IPv4 first. Its error is a *TargetError.

@@ -25,8 +25,8 @@ const (
 	cookieDate = "Mon, 02-Jan-06 15:04:05 GMT"
 )
 
-// AppendSetCookie appends the value of the Set-Cookie header for a server. It is sent on every proxied response, also if the
-// client has that cookie already. domain and sameSite are evaluated values, empty leaves them out; sameSite is
+// AppendSetCookie appends the value of the Set-Cookie header for a server. It is sent on every proxied response, also
+// if the client has that cookie already. domain and sameSite are evaluated values, empty leaves them out; sameSite is
 // sent as spelled, see ValidSameSite.
 func (c *Cookie) AppendSetCookie(dst []byte, server, domain, sameSite []byte, now time.Time) []byte {
 	dst = append(dst, c.Name...)

@@ -14,7 +14,8 @@ import (
 // DefaultTimeout is the default inactivity timeout of a learned session (timeout=).
 const DefaultTimeout = 10 * time.Minute
 
-// Learn is `sticky learn`: sessions are learned from what servers send (create) and found by what clients send (lookup).
+// Learn is `sticky learn`: sessions are learned from what servers send (create) and found by what clients send
+// (lookup).
 type Learn struct {
 	// Zone is the zone's name, for errors.
 	Zone     string
@@ -26,8 +27,8 @@ type Learn struct {
 // Key is the zone's key of a session id: its md5, as in nginx, so that long cookies cost no more than short ones.
 func Key(id []byte) [md5.Size]byte { return md5.Sum(id) }
 
-// AppendServer appends the id of the server that the client's session is bound to; false if there is none. looked is the
-// first non-empty lookup value.
+// AppendServer appends the id of the server that the client's session is bound to; false if there is none. looked is
+// the first non-empty lookup value.
 func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, bool) {
 	if len(looked) == 0 {
 		return dst, false
@@ -36,8 +37,8 @@ func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, boo
 	return l.Sessions.AppendServer(dst, key[:], now)
 }
 
-// Answered binds the session to the server that answered: with `header` when the response header was accepted, else when the
-// attempt ended well. created and looked are the first non-empty values. A created id is learned; without one
+// Answered binds the session to the server that answered: with `header` when the response header was accepted, else
+// when the attempt ended well. created and looked are the first non-empty values. A created id is learned; without one
 // a session that the client named goes on, but none is made. An error is a full zone, for the log.
 func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) error {
 	id := FirstNonEmpty(created, looked)

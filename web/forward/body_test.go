@@ -66,7 +66,8 @@ func TestBodiesByName(t *testing.T) {
 			_, rest, _ := strings.Cut(head, "X-File: ")
 			name, _, _ = strings.Cut(rest, "\r\n")
 			content, err := os.ReadFile(name)
-			if err != nil || body != "" || strings.Contains(head, "Content-Length") || !strings.HasSuffix(strings.TrimSuffix(request, "\r\n0\r\n\r\n"), "\r\n"+string(content)) {
+			if err != nil || body != "" || strings.Contains(head, "Content-Length") ||
+				!strings.HasSuffix(strings.TrimSuffix(request, "\r\n0\r\n\r\n"), "\r\n"+string(content)) {
 				p.T.Errorf("%q with a file of %d bytes: %v", head, len(content), err)
 			}
 			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
@@ -108,7 +109,8 @@ func TestBodyVariables(t *testing.T) {
 	}
 }
 
-// TestHalfABodyIsNoVariable: while a body is passed on as it comes, what came of it with the head is not taken for all of it.
+// TestHalfABodyIsNoVariable: while a body is passed on as it comes, what came of it with the head is not taken for all
+// of it.
 func TestHalfABodyIsNoVariable(t *testing.T) {
 	for _, test := range []struct{ body, want string }{{"hello", "hello"}, {longBody, ""}} {
 		got := make(chan string, 1)
@@ -127,7 +129,8 @@ func TestHalfABodyIsNoVariable(t *testing.T) {
 	}
 }
 
-// TestBodiesAfterErrorPages: what was kept is sent again by the location that answers instead; what was passed on is gone.
+// TestBodiesAfterErrorPages: what was kept is sent again by the location that answers instead; what was passed on is
+// gone.
 func TestBodiesAfterErrorPages(t *testing.T) {
 	for _, test := range []struct{ name, conf, page, request, want, log string }{
 		{"in memory", ``, "@other", inChunks("POST", "hello"), "POST hello", ""},
@@ -148,8 +151,11 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 				got <- method + " " + body
 				p.Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			})
-			s := start(b, `location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
-				location @other { proxy_pass http://BACKEND; } location /other { proxy_pass http://BACKEND; }`)
+			s := start(
+				b,
+				`location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
+				location @other { proxy_pass http://BACKEND; } location /other { proxy_pass http://BACKEND; }`,
+			)
 			response := s.Send(test.request)
 			if test.log != "" {
 				if s.Logged(test.log); !strings.HasPrefix(response, "HTTP/1.1 "+test.want) {
@@ -164,7 +170,8 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 	}
 }
 
-// TestPagesOfTooLargeBodies: the page that error_page names for 413 is not refused for the same size once more, and its location sees no body.
+// TestPagesOfTooLargeBodies: the page that error_page names for 413 is not refused for the same size once more, and its
+// location sees no body.
 func TestPagesOfTooLargeBodies(t *testing.T) {
 	tooLong := strings.Repeat("x", 2000)
 	waiting := "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n"
@@ -218,7 +225,8 @@ func TestFullSpoolStreams(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswersToFiles: a server that answers before it has read a body in a file is heard, and its connection is not used again.
+// TestEarlyAnswersToFiles: a server that answers before it has read a body in a file is heard, and its connection is
+// not used again.
 func TestEarlyAnswersToFiles(t *testing.T) {
 	for _, conf := range []string{``, `client_body_buffer_size 40m;`} {
 		b := webtest.Serve(t, func(p *webtest.Peer) {
@@ -242,8 +250,8 @@ func TestEarlyAnswersToFiles(t *testing.T) {
 	}
 }
 
-// TestCutBodyFiles: where somebody cuts the file of a body before a server has all of it, the client gets no answer that looks whole,
-// the server's connection is closed, and the log says which file it was.
+// TestCutBodyFiles: where somebody cuts the file of a body before a server has all of it, the client gets no answer
+// that looks whole, the server's connection is closed, and the log says which file it was.
 func TestCutBodyFiles(t *testing.T) {
 	huge := strings.Repeat("0123456789abcdef", 1<<20) // more than sockets take while nobody reads
 	for _, test := range []struct {
@@ -281,8 +289,11 @@ func TestCutBodyFiles(t *testing.T) {
 				}
 				ended <- nil
 			})
-			s := start(b, `client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
-				proxy_intercept_errors on; error_page 503 = @other; } location @other { proxy_pass http://BACKEND; }`)
+			s := start(
+				b,
+				`client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
+				proxy_intercept_errors on; error_page 503 = @other; } location @other { proxy_pass http://BACKEND; }`,
+			)
 			conn := s.DialLoopback()
 			conn.SetDeadline(time.Now().Add(patience))
 			go io.WriteString(conn, withLength("PUT", test.body))

@@ -65,7 +65,12 @@ func requestDirectives[S any](d declarer[S]) []conf.Directive {
 			func(s *Settings) *bool { return &s.ignoreClientAbort }),
 		d.flag("_pass_request_headers", "on", "Passes the client's request headers to the server.",
 			func(s *Settings) *bool { return &s.PassHeaders }),
-		d.flag("_pass_request_body", "on", "Passes the client's request body to the server.", func(s *Settings) *bool { return &s.passBody }),
+		d.flag(
+			"_pass_request_body",
+			"on",
+			"Passes the client's request body to the server.",
+			func(s *Settings) *bool { return &s.passBody },
+		),
 		d.flag("_request_buffering", "on", "Buffers the whole request body before connecting to a server: "+
 			"in memory, or in a temporary file beyond client_body_buffer_size. "+
 			"Off streams the body.", func(s *Settings) *bool { return &s.requestBuffering }),
@@ -86,14 +91,19 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 		all = append(all, bufferDirectives(d)...)
 	}
 	if has.Response {
-		all = append(all,
+		all = append(
+			all,
 			d.words("_hide_header", "Hides a response header field from the client.",
 				func(s *Settings) *[]string { return &s.hide }),
-			d.words("_pass_header", "Passes a response header field that is hidden by default: Date, Server, X-Pad, X-Accel-….",
-				func(s *Settings) *[]string { return &s.pass }),
+			d.words(
+				"_pass_header",
+				"Passes a response header field that is hidden by default: Date, Server, X-Pad, X-Accel-….",
+				func(s *Settings) *[]string { return &s.pass },
+			),
 			d.one("_ignore_headers", "<field>...", "", "Disables the processing of response header fields: "+
 				"X-Accel-Redirect, X-Accel-Limit-Rate and others.",
-				conf.Whole(func(s *S) *ignored { return &d.place(s).ignore }, parseIgnored)))
+				conf.Whole(func(s *S) *ignored { return &d.place(s).ignore }, parseIgnored)),
+		)
 	}
 	if has.Trailers {
 		all = append(all, d.flag("_pass_trailers", "off",
@@ -133,7 +143,11 @@ func retryDirectives[S any](d declarer[S]) []conf.Directive {
 			conf.Whole(func(s *S) *Condition { return &d.place(s).next }, d.family.parseNext)),
 		d.one("_next_upstream_tries", "<number>", "0", "Limits the number of servers tried; 0 disables the limit.",
 			conf.Field(func(s *S) *int { return &d.place(s).nextTries }, conf.Number)),
-		d.timed("_next_upstream_timeout", "0", "Limits the time during which a request can be retried on the next server; 0 disables the limit.",
-			func(s *Settings) *time.Duration { return &s.nextTimeout }),
+		d.timed(
+			"_next_upstream_timeout",
+			"0",
+			"Limits the time during which a request can be retried on the next server; 0 disables the limit.",
+			func(s *Settings) *time.Duration { return &s.nextTimeout },
+		),
 	}
 }

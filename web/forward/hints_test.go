@@ -55,7 +55,10 @@ func TestEarlyHints(t *testing.T) {
 
 // TestEarlyHintsOverHTTP2: the same for a stream.
 func TestEarlyHintsOverHTTP2(t *testing.T) {
-	b := webtest.Answers(t, "HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+	b := webtest.Answers(
+		t,
+		"HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+	)
 	s := start(b, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
 	transport := &http.Transport{Protocols: new(http.Protocols),
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return s.DialLoopback(), nil }}

@@ -64,7 +64,10 @@ func TestEarlyAnswers(t *testing.T) {
 		p.Say("HTTP/1.1 413 Too much\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!")
 	})
 	c := start(b, `client_max_body_size 0; proxy_request_buffering off;`).LoopbackClient()
-	go io.WriteString(c.Conn, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"+strings.Repeat("x", 10_000_000)) // fails when the server hangs up
+	go io.WriteString(
+		c.Conn,
+		"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"+strings.Repeat("x", 10_000_000),
+	) // fails when the server hangs up
 	if r := c.Read("PUT"); r.StatusCode != 413 || r.Text != "no!" {
 		t.Errorf("%d %q", r.StatusCode, r.Text)
 	}

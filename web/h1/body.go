@@ -17,9 +17,9 @@ const (
 	BodyUntilClose
 )
 
-// Body reads one message's body. What the buffer already holds comes first (Take hands it over in place); after that the
-// connection is read straight into the caller's memory, also when the body is chunked.
-// StartRequest and StartResponse begin a new one, using its memory again. It implements io.Reader.
+// Body reads one message's body. What the buffer already holds comes first (Take hands it over in place); after that
+// the connection is read straight into the caller's memory, also when the body is chunked. StartRequest and
+// StartResponse begin a new one, using its memory again. It implements io.Reader.
 type Body struct {
 	buf    *Buffer
 	kind   BodyKind
@@ -75,11 +75,12 @@ func (b *Body) Left() int64 {
 	return -1
 }
 
-// Trailers are the fields behind the last chunk, once Done. Fields that say how to read or route a message are left out.
+// Trailers are the fields behind the last chunk, once Done. Fields that say how to read or route a message are left
+// out.
 func (b *Body) Trailers() Headers { return b.chunks.trailers }
 
-// Take hands over what the buffer holds of the body, in place, without reading; it may be empty. The bytes are valid until
-// the Buffer's Recycle.
+// Take hands over what the buffer holds of the body, in place, without reading; it may be empty. The bytes are valid
+// until the Buffer's Recycle.
 func (b *Body) Take() ([]byte, error) {
 	if b.done || b.failed != nil {
 		return nil, b.failed
@@ -90,8 +91,8 @@ func (b *Body) Take() ([]byte, error) {
 	return raw[:n:n], err
 }
 
-// Read gives body bytes into p, reading the connection at most until there are some. At the end it gives io.EOF; a connection
-// that ends inside the body gives io.ErrUnexpectedEOF, bad chunks a *Problem.
+// Read gives body bytes into p, reading the connection at most until there are some. At the end it gives io.EOF; a
+// connection that ends inside the body gives io.ErrUnexpectedEOF, bad chunks a *Problem.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.failed != nil {
 		return 0, b.failed

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// readBody reads a request's chunked body with a buffer of size bytes per read, as a server does: what is buffered first, then the rest.
+// readBody reads a request's chunked body with a buffer of size bytes per read, as a server does: what is buffered
+// first, then the rest.
 func readBody(conn io.Reader, size int, kind BodyKind, length int64) (string, *Body, *Buffer, error) {
 	buf, body := &Buffer{}, &Body{}
 	buf.Attach(conn)

@@ -9,7 +9,8 @@ import (
 // minFreeBytes is the least room worth a read.
 const minFreeBytes = 256
 
-// Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without any.
+// Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without
+// any.
 //
 // Slices of a head stay valid until Recycle, even if the buffer moved to another block meanwhile.
 // The zero Buffer is ready for Attach. It is used by one goroutine at a time.
@@ -122,7 +123,8 @@ func (b *Buffer) Fill() error {
 	return err
 }
 
-// line gives the next line without its line end ("\n" or "\r\n") and its length with it; size 0 means it is not complete yet.
+// line gives the next line without its line end ("\n" or "\r\n") and its length with it; size 0 means it is not
+// complete yet.
 func (b *Buffer) line() (line []byte, size int) {
 	unread := b.mem[b.r:b.w]
 	i := bytes.IndexByte(unread[b.scanned:], '\n')
@@ -138,7 +140,8 @@ func (b *Buffer) line() (line []byte, size int) {
 	return unread[:end:end], size
 }
 
-// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another block rather than compact.
+// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another block rather
+// than compact.
 func (b *Buffer) makeRoom(free int) {
 	if len(b.mem)-b.w >= free {
 		return

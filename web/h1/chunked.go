@@ -35,8 +35,8 @@ type chunkReader struct {
 	size      int64
 	digits    int
 	lineBytes int
-	// excess is the framing seen beyond 16 bytes and twice the data per chunk. One-byte chunks cost nothing, long extensions on
-	// small chunks add up: the rule and its figure are those of Go's net/http/internal.
+	// excess is the framing seen beyond 16 bytes and twice the data per chunk. One-byte chunks cost nothing, long
+	// extensions on small chunks add up: the rule and its figure are those of Go's net/http/internal.
 	excess int64
 
 	trailerMem []byte
@@ -192,7 +192,8 @@ func (c *chunkReader) trailerByte(b byte) error {
 	return nil
 }
 
-// notInTrailers are fields a recipient must not take from a trailer (RFC 9110, 6.5.1): they frame, route or authenticate.
+// notInTrailers are fields a recipient must not take from a trailer (RFC 9110, 6.5.1): they frame, route or
+// authenticate.
 var notInTrailers = HopByHop | SetOf(HeaderContentLength, HeaderHost, HeaderContentEncoding, HeaderContentType,
 	HeaderContentRange, HeaderAuthorization, HeaderProxyAuthorization, HeaderCookie, HeaderSetCookie, HeaderExpect,
 	HeaderRange, HeaderXForwardedFor, HeaderXForwardedHost, HeaderXForwardedProto, HeaderXRealIP)

@@ -6,8 +6,8 @@ import (
 	"starling/nginx/ascii"
 )
 
-// FieldReader builds a RequestHead from the fields of HTTP/2, one by one, with the rules of RFC 9113, 8.2 and 8.3 as nginx keeps them.
-// Names and values must stay as they are until the head is Reset.
+// FieldReader builds a RequestHead from the fields of HTTP/2, one by one, with the rules of RFC 9113, 8.2 and 8.3 as
+// nginx keeps them. Names and values must stay as they are until the head is Reset.
 type FieldReader struct {
 	Head   *RequestHead
 	Limits *Limits
@@ -127,7 +127,8 @@ func (f *FieldReader) field(name, value []byte, id Known) error {
 			class = nameBroken
 		}
 	}
-	if bytes.IndexByte(value, 0) >= 0 || bytes.IndexByte(value, '\n') >= 0 || bytes.IndexByte(value, '\r') >= 0 { // RFC 9113, 8.2.1
+	if bytes.IndexByte(value, 0) >= 0 || bytes.IndexByte(value, '\n') >= 0 ||
+		bytes.IndexByte(value, '\r') >= 0 { // RFC 9113, 8.2.1
 		return clientProblem(400, "header \"%s\" with invalid value: \"%s\"", quoted(name), quoted(value))
 	}
 	if class != namePlain && h.drops(class, name, f.Limits) {
@@ -149,7 +150,13 @@ func (f *FieldReader) field(name, value []byte, id Known) error {
 }
 
 // connectionFields are those that RFC 9113, 8.2.2 forbids.
-var connectionFields = []Known{HeaderConnection, HeaderKeepAlive, HeaderTransferEncoding, HeaderUpgrade, HeaderProxyConnection}
+var connectionFields = []Known{
+	HeaderConnection,
+	HeaderKeepAlive,
+	HeaderTransferEncoding,
+	HeaderUpgrade,
+	HeaderProxyConnection,
+}
 
 // Finish makes the head whole: ended tells that no body follows. A *Problem says what to answer.
 func (f *FieldReader) Finish(ended bool) error {

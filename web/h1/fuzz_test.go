@@ -16,8 +16,8 @@ func cutAt(text []byte, cut uint16) *pieces {
 	return &pieces{string(text[:at]), string(text[at:])}
 }
 
-// FuzzRequest holds three laws: how a request is cut into reads changes nothing; what we accept, written out again, we read the
-// same; and net/http, if it accepts it too, sees the same method and framing.
+// FuzzRequest holds three laws: how a request is cut into reads changes nothing; what we accept, written out again, we
+// read the same; and net/http, if it accepts it too, sees the same method and framing.
 func FuzzRequest(f *testing.F) {
 	for _, c := range goodRequests {
 		f.Add([]byte(c.text), uint16(7))

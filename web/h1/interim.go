@@ -2,8 +2,8 @@ package h1
 
 import "bytes"
 
-// notInInterim are the fields that have no meaning in a 1xx response: those of one connection, and of framing (RFC 9110, 8.6). Clients of
-// HTTP/2 give up the whole answer over one of them.
+// notInInterim are the fields that have no meaning in a 1xx response: those of one connection, and of framing (RFC
+// 9110, 8.6). Clients of HTTP/2 give up the whole answer over one of them.
 var notInInterim = HopByHop | SetOf(HeaderContentLength)
 
 // Interim gives those headers of a 1xx response that may be passed on.

@@ -1,7 +1,8 @@
 package h1
 
 // Limits bounds a request's head and says what to do with odd names. nginx takes them from the default server of the
-// socket (or the one TLS named), because they act before the Host header is known. Zero fields mean nginx's defaults, see DefaultLimits.
+// socket (or the one TLS named), because they act before the Host header is known. Zero fields mean nginx's defaults,
+// see DefaultLimits.
 type Limits struct {
 	HeaderBufferBytes int // client_header_buffer_size
 	LargeBuffers      int // large_client_header_buffers <number> <size>
@@ -16,14 +17,15 @@ type Limits struct {
 // DefaultLimits are nginx's.
 var DefaultLimits = Limits{HeaderBufferBytes: 1 << 10, LargeBuffers: 4, LargeBufferBytes: 8 << 10, MaxHeaders: 1000}
 
-// maxMethodBytes keeps a stream of letters from being taken for a method until the buffer is full. No registered one exceeds 17.
+// maxMethodBytes keeps a stream of letters from being taken for a method until the buffer is full. No registered one
+// exceeds 17.
 const maxMethodBytes = 64
 
 // maxBlankBytes bounds the empty lines before a request (RFC 9112, 2.2 asks to ignore at least one).
 const maxBlankBytes = 64
 
-// room counts as nginx fills its buffers: a line goes where there is place for all of it, else into the next large buffer.
-// So what fits does not depend on the blocks we really read into.
+// room counts as nginx fills its buffers: a line goes where there is place for all of it, else into the next large
+// buffer. So what fits does not depend on the blocks we really read into.
 type room struct {
 	free int // bytes left in the present buffer
 	used int // large buffers begun

@@ -63,7 +63,8 @@ func IdentifyMethod(name []byte) Method {
 	return MethodOther
 }
 
-// Version is the protocol of a message as nginx counts: 9, 1000, 1001. HTTP/1.2 to 1.9 are taken as 1.1 (RFC 9112, 2.5).
+// Version is the protocol of a message as nginx counts: 9, 1000, 1001. HTTP/1.2 to 1.9 are taken as 1.1 (RFC 9112,
+// 2.5).
 type Version uint16
 
 // The versions this package speaks.

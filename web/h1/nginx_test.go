@@ -118,7 +118,8 @@ func TestNormaliseBesideNginx(t *testing.T) {
 	}
 }
 
-// What nginx refuses, we refuse with the same status. The exceptions are ours on purpose, or what nginx too refuses since 1.29.
+// What nginx refuses, we refuse with the same status. The exceptions are ours on purpose, or what nginx too refuses
+// since 1.29.
 func TestRefusalsBesideNginx(t *testing.T) {
 	dir := startNginx(t)
 	stricter := map[string]bool{"two spaces": true, "space after version": true, "no colon": true, "two CR": true,
@@ -133,7 +134,8 @@ func TestRefusalsBesideNginx(t *testing.T) {
 			t.Errorf("%s: nginx answers %d too: it is no exception", c.name, status)
 		}
 	}
-	// nginx does not take a tab for white space (RFC 9110, 5.6.3 does); it answers 0.9 without a head and expectations with 100 first.
+	// nginx does not take a tab for white space (RFC 9110, 5.6.3 does); it answers 0.9 without a head and expectations
+	// with 100 first.
 	other := map[string]bool{"white space around values": true, "0.9": true, "expect": true}
 	for _, c := range goodRequests {
 		if got := ask(t, dir+"/on", c.text); !other[c.name] && got.status != 204 {

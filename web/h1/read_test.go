@@ -1,7 +1,7 @@
 package h1
 
-// ReadRequest reads one head: Parse and Fill until it is whole. An end of file before its first byte is io.EOF, inside it
-// io.ErrUnexpectedEOF. The head must have been Reset.
+// ReadRequest reads one head: Parse and Fill until it is whole. An end of file before its first byte is io.EOF, inside
+// it io.ErrUnexpectedEOF. The head must have been Reset.
 func ReadRequest(b *Buffer, h *RequestHead, l *Limits) error {
 	for {
 		whole, err := h.Parse(b, l)
@@ -17,8 +17,9 @@ func ReadRequest(b *Buffer, h *RequestHead, l *Limits) error {
 	}
 }
 
-// ReadResponse reads one head of at most maxBytes (proxy_buffer_size): Parse and Fill until it is whole. An end of file before
-// its first byte is io.EOF (a kept connection that the server closed: try another), inside it io.ErrUnexpectedEOF.
+// ReadResponse reads one head of at most maxBytes (proxy_buffer_size): Parse and Fill until it is whole. An end of file
+// before its first byte is io.EOF (a kept connection that the server closed: try another), inside it
+// io.ErrUnexpectedEOF.
 func ReadResponse(b *Buffer, h *ResponseHead, maxBytes int) error {
 	for {
 		whole, err := h.Parse(b, maxBytes)

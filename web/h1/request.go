@@ -13,7 +13,8 @@ type RequestHead struct {
 	Proto    []byte // as sent: "HTTP/1.1"; empty for HTTP/0.9
 	Version  Version
 
-	// Host is the name asked for, in lower case without port and final dot; the target's if it has one, else the header's.
+	// Host is the name asked for, in lower case without port and final dot; the target's if it has one, else the
+	// header's.
 	Host []byte
 	Port uint16 // 0 if none was given
 

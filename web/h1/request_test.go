@@ -124,7 +124,8 @@ func TestRequestsUnderstood(t *testing.T) {
 	}
 }
 
-// lax are the bad requests that net/http's reader takes (it checks Host elsewhere, and folds equal lengths); we need not agree.
+// lax are the bad requests that net/http's reader takes (it checks Host elsewhere, and folds equal lengths); we need
+// not agree.
 const lax = true
 
 var badRequests = []struct {

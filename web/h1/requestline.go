@@ -28,7 +28,8 @@ func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 	h.Method = line[:space:space]
 	h.MethodID = IdentifyMethod(h.Method)
 	target := line[space+1:]
-	if len(target) > 0 && target[0] != '/' && (target[0]|0x20 < 'a' || target[0]|0x20 > 'z') && h.MethodID != MethodConnect {
+	if len(target) > 0 && target[0] != '/' && (target[0]|0x20 < 'a' || target[0]|0x20 > 'z') &&
+		h.MethodID != MethodConnect {
 		return invalidRequest() // whatever the version: "PRI * HTTP/2.0" is 400 in nginx, not 505
 	}
 	space = bytes.IndexByte(target, ' ')

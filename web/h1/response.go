@@ -6,7 +6,8 @@ import (
 	"starling/nginx/ascii"
 )
 
-// ResponseHead is the head of an upstream's answer. It is used again: call Reset. Slices are valid until the Buffer's Recycle.
+// ResponseHead is the head of an upstream's answer. It is used again: call Reset. Slices are valid until the Buffer's
+// Recycle.
 type ResponseHead struct {
 	Version Version
 	Status  int
@@ -51,7 +52,8 @@ const maxResponseHeaders = 1000
 // ErrHeadTooBig is a response head over the caller's bound.
 var ErrHeadTooBig = errors.New("upstream sent too big header while reading response header from upstream")
 
-// Parse takes what is unread as far as it goes, and tells whether the head is whole. A *Problem (or ErrHeadTooBig) means 502.
+// Parse takes what is unread as far as it goes, and tells whether the head is whole. A *Problem (or ErrHeadTooBig)
+// means 502.
 func (h *ResponseHead) Parse(b *Buffer, maxBytes int) (whole bool, err error) {
 	for h.stage != stageDone {
 		line, size := b.line()
@@ -199,8 +201,8 @@ func (h *ResponseHead) finish() error {
 	return nil
 }
 
-// Body tells how the body of this answer to a request with that method ends (RFC 9112, 6.3), and its length for BodyLength.
-// After BodyUntilClose the connection is spent; KeepAlive does not say so.
+// Body tells how the body of this answer to a request with that method ends (RFC 9112, 6.3), and its length for
+// BodyLength. After BodyUntilClose the connection is spent; KeepAlive does not say so.
 func (h *ResponseHead) Body(method Method) (BodyKind, int64) {
 	switch {
 	case method == MethodHead, h.Status < 200 && h.Status != 101, h.Status == 204, h.Status == 304:

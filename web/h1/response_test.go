@@ -128,8 +128,8 @@ func TestResponseEnds(t *testing.T) {
 	}
 }
 
-// TestInterimFraming: what an interim response says of a body is neither obeyed nor a reason to lose the answer behind it, but its
-// connection is not used again.
+// TestInterimFraming: what an interim response says of a body is neither obeyed nor a reason to lose the answer behind
+// it, but its connection is not used again.
 func TestInterimFraming(t *testing.T) {
 	for _, c := range []struct {
 		fields string

@@ -14,8 +14,8 @@ const (
 
 var uriByte = [256]uint8{'/': uriSlash, '.': uriDot, '%': uriPercent, '?': uriQuery, '#': uriHash}
 
-// normalise decodes and simplifies a path as nginx does: %XX, "//" (if mergeSlashes), "." and ".."; a fragment
-// is cut off. target is a request target from the path on. If nothing has to change, path is a part of target; else it is
+// normalise decodes and simplifies a path as nginx does: %XX, "//" (if mergeSlashes), "." and ".."; a fragment is cut
+// off. target is a request target from the path on. If nothing has to change, path is a part of target; else it is
 // appended to dst, which grown is then. ok is false for a bad escape, %00, or ".." above the root.
 func normalise(dst, target []byte, mergeSlashes bool) (path, args, grown []byte, ok bool) {
 	end, simple := scanPath(target)

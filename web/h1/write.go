@@ -4,8 +4,8 @@ import "strconv"
 
 type text interface{ ~string | ~[]byte }
 
-// AppendStatusLine writes "HTTP/1.1 404 Not Found"; with a line from ResponseHead.Line it writes that after the version instead,
-// so that an upstream's reason survives.
+// AppendStatusLine writes "HTTP/1.1 404 Not Found"; with a line from ResponseHead.Line it writes that after the version
+// instead, so that an upstream's reason survives.
 func AppendStatusLine(dst []byte, status int, line []byte) []byte {
 	if len(line) > 0 {
 		dst = append(dst, "HTTP/1.1 "...)
@@ -20,8 +20,8 @@ func AppendStatusLine(dst []byte, status int, line []byte) []byte {
 	return append(dst, ' ', '\r', '\n')
 }
 
-// AppendRequestLine writes "GET /path HTTP/1.1". White space and controls in target are escaped: a target made from a decoded
-// $uri must not end the line.
+// AppendRequestLine writes "GET /path HTTP/1.1". White space and controls in target are escaped: a target made from a
+// decoded $uri must not end the line.
 func AppendRequestLine[M, T text](dst []byte, method M, target T, version Version) []byte {
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
@@ -57,8 +57,8 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-// AppendHeader writes a field. A line end or NUL in the value becomes a space: values are made from variables, and those from
-// what strangers send.
+// AppendHeader writes a field. A line end or NUL in the value becomes a space: values are made from variables, and
+// those from what strangers send.
 func AppendHeader[N, V text](dst []byte, name N, value V) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ':', ' ')

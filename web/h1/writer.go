@@ -105,7 +105,8 @@ func (w *Writer) Write(pieces ...[]byte) error {
 	return err
 }
 
-// joined is all pieces in one: behind the head where it stands if that is ours and has the room, else in memory of its own.
+// joined is all pieces in one: behind the head where it stands if that is ours and has the room, else in memory of its
+// own.
 func (w *Writer) joined(total int, pieces [][]byte) []byte {
 	head := pieces[0]
 	if w.block != nil && cap(head) >= total && len(head) > 0 && &head[0] == &w.block.Mem[0] {
@@ -152,8 +153,8 @@ var (
 	lastChunk    = []byte("0\r\n\r\n")
 )
 
-// WriteChunk sends data as one chunk, behind head if there is one (from Start, or nil), and the end of the body if last.
-// Empty data makes no chunk.
+// WriteChunk sends data as one chunk, behind head if there is one (from Start, or nil), and the end of the body if
+// last. Empty data makes no chunk.
 func (w *Writer) WriteChunk(head, data []byte, last bool) error {
 	if len(data) == 0 {
 		if last {

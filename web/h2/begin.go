@@ -1,6 +1,7 @@
 package h2
 
-// begin opens a stream for a whole header block, or refuses it. The block is decoded in any case: the table must not miss one.
+// begin opens a stream for a whole header block, or refuses it. The block is decoded in any case: the table must not
+// miss one.
 func (c *Conn) begin(h frameHead, block []byte) error {
 	defer c.dropBlock()
 	ended := h.has(flagEndStream)
@@ -68,7 +69,11 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	s := takeStream()
 	c.served++
 	s.conn, s.ID, s.Number, s.ended, s.over = c, id, c.served, ended, ended
-	s.sendWindow, s.recvWindow, s.window = c.initialWindow, int64(c.settings.PrereadBytes), int64(c.settings.PrereadBytes)
+	s.sendWindow, s.recvWindow, s.window = c.initialWindow, int64(
+		c.settings.PrereadBytes,
+	), int64(
+		c.settings.PrereadBytes,
+	)
 	s.declared = -1
 	if len(c.streams) == 0 {
 		c.handler.Idle(false)

@@ -11,7 +11,8 @@ import (
 	"starling/web/h1"
 )
 
-// Conn is the server side of one connection. One goroutine reads, one runs per stream, and one writes while there is something to write.
+// Conn is the server side of one connection. One goroutine reads, one runs per stream, and one writes while there is
+// something to write.
 type Conn struct {
 	net      net.Conn // the socket or TLS over it
 	raw      net.Conn // the socket
@@ -58,7 +59,8 @@ type Conn struct {
 	writeUntil deadline.Deadline // of the writer alone, by the time since opened
 }
 
-// NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in holds what was read so far.
+// NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in holds what was
+// read so far.
 func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handler) *Conn {
 	now := time.Now()
 	c := &Conn{net: conn, raw: raw, in: in, settings: settings, handler: handler,
@@ -165,8 +167,8 @@ func (c *Conn) fill() error {
 // errRetired ends the reader of a connection that has nothing left to do.
 var errRetired = errors.New("connection is idle")
 
-// overdue decides what a read that timed out means. Deadlines are not moved while streams come and go: when one is over, it is seen
-// whether the time was really idle.
+// overdue decides what a read that timed out means. Deadlines are not moved while streams come and go: when one is
+// over, it is seen whether the time was really idle.
 func (c *Conn) overdue() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

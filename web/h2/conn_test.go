@@ -344,7 +344,8 @@ func TestNoPreface(t *testing.T) {
 	}
 }
 
-// More streams than allowed are refused; those that were given up count until their handlers are done, so resets gain nothing.
+// More streams than allowed are refused; those that were given up count until their handlers are done, so resets gain
+// nothing.
 func TestTooManyStreams(t *testing.T) {
 	release := make(chan struct{})
 	handler := &answers{serve: func(s *Stream) { <-release; hello(s) }}
@@ -384,7 +385,8 @@ func TestFloodOfPings(t *testing.T) {
 	c.expect("GOAWAY 0 last 0", "end")
 }
 
-// A client that asks and never reads makes the server hold no more than a bounded queue, and is cut off after send_timeout.
+// A client that asks and never reads makes the server hold no more than a bounded queue, and is cut off after
+// send_timeout.
 func TestClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := connect(t, &answers{serve: hello}, testSettings)

@@ -5,7 +5,8 @@ import "starling/web/h1"
 // maxIntegerOctets bounds an integer of a header block, as in nginx: more than 2^21 means nothing.
 const maxIntegerOctets = 4
 
-// decoder reads header blocks (RFC 7541). It must see every block of a connection, also those of streams that are refused.
+// decoder reads header blocks (RFC 7541). It must see every block of a connection, also those of streams that are
+// refused.
 type decoder struct {
 	table dynamicTable
 	// maxStringBytes bounds one name or value as sent, maxBlockBytes all names and values of a block after decoding.

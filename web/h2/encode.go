@@ -7,8 +7,8 @@ import (
 	"starling/web/h1"
 )
 
-// Response heads are encoded without the dynamic table, as nginx does: heads of different streams may then be put together without a lock,
-// and a connection holds no table for them.
+// Response heads are encoded without the dynamic table, as nginx does: heads of different streams may then be put
+// together without a lock, and a connection holds no table for them.
 
 // AppendStatus begins a header block with the status.
 func AppendStatus(dst []byte, status int) []byte {

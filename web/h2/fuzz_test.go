@@ -10,7 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// FuzzConn sends what a stranger may send: the connection ends when the client does, nothing panics, and no frame that comes back is broken.
+// FuzzConn sends what a stranger may send: the connection ends when the client does, nothing panics, and no frame that
+// comes back is broken.
 func FuzzConn(f *testing.F) {
 	get := "\x82\x86\x84\x41\x01a"
 	f.Add([]byte(frame(frameHeaders, 5, 1, get) + frame(frameHeaders, 5, 3, get) + frame(framePing, 0, 0, "12345678")))

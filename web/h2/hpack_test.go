@@ -133,7 +133,8 @@ func TestOthersDecodeWhatWeEncode(t *testing.T) {
 	})
 }
 
-// FuzzDecode compares with another decoder: what that one takes, we take or find too long; we never read what it does not.
+// FuzzDecode compares with another decoder: what that one takes, we take or find too long; we never read what it does
+// not.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff"))
 	f.Add([]byte("\x20\x3f\xe1\x1f\x40\x01a\x01b\xbe\x0f\x10\x00"))

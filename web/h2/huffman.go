@@ -21,7 +21,8 @@ type huffmanCode struct {
 	bits uint8
 }
 
-// huffmanCodes is the code of RFC 7541, appendix B, learned from an encoder: a symbol repeated eight times takes as many bytes as it has bits.
+// huffmanCodes is the code of RFC 7541, appendix B, learned from an encoder: a symbol repeated eight times takes as
+// many bytes as it has bits.
 var huffmanCodes = func() (codes [256]huffmanCode) {
 	for symbol := range codes {
 		text := string([]byte{byte(symbol)})

@@ -55,7 +55,8 @@ func (c *Conn) kick() {
 	}
 }
 
-// flush writes until nothing is left. First it lets all others run that can: what they have to say goes into the same write.
+// flush writes until nothing is left. First it lets all others run that can: what they have to say goes into the same
+// write.
 func (c *Conn) flush() {
 	runtime.Gosched()
 	var sending output
@@ -82,8 +83,8 @@ func (c *Conn) flush() {
 	c.mu.Unlock()
 }
 
-// write sends what was queued. Resets go apart: a client that finds one in the same read as the answer before it may forget the answer
-// (curl with nghttp2 does), and over TLS a write of its own is a record and a read of its own.
+// write sends what was queued. Resets go apart: a client that finds one in the same read as the answer before it may
+// forget the answer (curl with nghttp2 does), and over TLS a write of its own is a record and a read of its own.
 func (c *Conn) write(queued output, resets []byte) error {
 	c.renewWriteDeadline()
 	if queued.used > 0 {

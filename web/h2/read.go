@@ -150,7 +150,11 @@ func (c *Conn) applySettings(h frameHead, p []byte) error {
 		switch binary.BigEndian.Uint16(p) {
 		case settingInitialWindow:
 			if value > maxWindow {
-				return failed(CodeFlowControl, "client sent SETTINGS frame with incorrect INITIAL_WINDOW_SIZE value %d", value)
+				return failed(
+					CodeFlowControl,
+					"client sent SETTINGS frame with incorrect INITIAL_WINDOW_SIZE value %d",
+					value,
+				)
 			}
 			window = value
 		case settingMaxFrameBytes:
@@ -190,8 +194,13 @@ func (c *Conn) widen(stream uint32, by int64) error {
 	defer c.mu.Unlock()
 	if stream == 0 {
 		if by > maxWindow-c.sendWindow {
-			return failed(CodeFlowControl, "client violated connection flow control: received WINDOW_UPDATE frame with window increment %d "+
-				"not allowed for window %d", by, c.sendWindow)
+			return failed(
+				CodeFlowControl,
+				"client violated connection flow control: received WINDOW_UPDATE frame with window increment %d "+
+					"not allowed for window %d",
+				by,
+				c.sendWindow,
+			)
 		}
 		c.sendWindow += by
 		c.wakeBlocked()
@@ -201,8 +210,13 @@ func (c *Conn) widen(stream uint32, by int64) error {
 	switch {
 	case s == nil:
 	case by > maxWindow-s.sendWindow:
-		c.handler.Logf("client violated flow control for stream %d: received WINDOW_UPDATE frame with window increment %d "+
-			"not allowed for window %d", stream, by, s.sendWindow)
+		c.handler.Logf(
+			"client violated flow control for stream %d: received WINDOW_UPDATE frame with window increment %d "+
+				"not allowed for window %d",
+			stream,
+			by,
+			s.sendWindow,
+		)
 		c.reset(s, CodeFlowControl)
 	default:
 		s.sendWindow += by
@@ -211,7 +225,8 @@ func (c *Conn) widen(stream uint32, by int64) error {
 	return nil
 }
 
-// resetByClient ends a stream. Its handler goes on until it notices, and counts as a stream until then: who resets quickly gains nothing.
+// resetByClient ends a stream. Its handler goes on until it notices, and counts as a stream until then: who resets
+// quickly gains nothing.
 func (c *Conn) resetByClient(stream uint32, code Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +242,11 @@ func (c *Conn) resetByClient(stream uint32, code Code) {
 	case CodeCancel:
 		c.handler.Logf("client canceled stream %d while processing HTTP/2 connection", stream)
 	default:
-		c.handler.Logf("client terminated stream %d with status %d while processing HTTP/2 connection", stream, uint32(code))
+		c.handler.Logf(
+			"client terminated stream %d with status %d while processing HTTP/2 connection",
+			stream,
+			uint32(code),
+		)
 	}
 	s.over = true
 	s.abandon(ErrReset)
@@ -245,7 +264,12 @@ func (c *Conn) readData(h frameHead) error {
 			return err
 		}
 		if padding = int(p[0]); padding >= h.length {
-			return failed(CodeProtocol, "client sent padded DATA frame with incorrect length: %d, padding: %d", h.length, padding)
+			return failed(
+				CodeProtocol,
+				"client sent padded DATA frame with incorrect length: %d, padding: %d",
+				h.length,
+				padding,
+			)
 		}
 		left -= 1 + padding
 	}
@@ -256,7 +280,12 @@ func (c *Conn) readData(h frameHead) error {
 		return failed(CodeProtocol, "client sent DATA frame for idle stream %d", h.stream)
 	}
 	if int64(h.length) > c.recvWindow {
-		return failed(CodeFlowControl, "client violated connection flow control: received DATA frame length %d, available window %d", h.length, c.recvWindow)
+		return failed(
+			CodeFlowControl,
+			"client violated connection flow control: received DATA frame length %d, available window %d",
+			h.length,
+			c.recvWindow,
+		)
 	}
 	c.recvWindow -= int64(h.length)
 	if c.recvWindow < maxWindow/4 {
@@ -311,14 +340,24 @@ func (c *Conn) readHeaders(h frameHead) error {
 	}
 	length := h.length - prefix - padding
 	if length < 0 {
-		return failed(CodeProtocol, "client sent padded HEADERS frame with incorrect length: %d, padding: %d", h.length, padding)
+		return failed(
+			CodeProtocol,
+			"client sent padded HEADERS frame with incorrect length: %d, padding: %d",
+			h.length,
+			padding,
+		)
 	}
 	if h.has(flagPriority) && binary.BigEndian.Uint32(p)&maxWindow == h.stream {
 		return failed(CodeProtocol, "client sent HEADERS frame for stream %d with incorrect dependency", h.stream)
 	}
 	trailers := c.takesTrailers(h)
 	if !trailers && (h.stream%2 == 0 || h.stream <= c.seenID) {
-		return failed(CodeProtocol, "client sent HEADERS frame with incorrect identifier %d, the last was %d", h.stream, c.seenID)
+		return failed(
+			CodeProtocol,
+			"client sent HEADERS frame with incorrect identifier %d, the last was %d",
+			h.stream,
+			c.seenID,
+		)
 	}
 	block, err := c.headerBlock(h, length, padding)
 	if err != nil {

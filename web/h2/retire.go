@@ -4,12 +4,13 @@ import (
 	"time"
 )
 
-// retirement is how a connection ends without losing a request. Between the moment the client sends a stream and the one it reads GOAWAY
-// lies a way there and back, so GOAWAY first says that all streams are taken (RFC 9113, 6.8). A PING goes with it: what the client sent
-// before its answer was sent before it knew, and behind the answer nothing follows. Only then GOAWAY names the last stream.
+// retirement is how a connection ends without losing a request. Between the moment the client sends a stream and the
+// one it reads GOAWAY lies a way there and back, so GOAWAY first says that all streams are taken (RFC 9113, 6.8). A
+// PING goes with it: what the client sent before its answer was sent before it knew, and behind the answer nothing
+// follows. Only then GOAWAY names the last stream.
 //
-// A connection that has had no stream yet is told nothing until its first has come: a client that dials because it has a request to send
-// may have no other way to send it.
+// A connection that has had no stream yet is told nothing until its first has come: a client that dials because it has
+// a request to send may have no other way to send it.
 type retirement struct {
 	grace     time.Duration // 0: Shutdown was not called
 	until     time.Time     // the time for the first stream, then for the answer to the PING
@@ -22,8 +23,9 @@ func (c *Conn) waits() bool { return c.grace > 0 && !c.goingAway }
 // farewellPing is the payload of the PING behind the first GOAWAY.
 var farewellPing = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
 
-// Shutdown lets the streams in progress and those on their way end, and then closes the connection. A client gets grace to send its first
-// stream, and to answer that it knows. It may be called at any time, before Serve too, and more than once.
+// Shutdown lets the streams in progress and those on their way end, and then closes the connection. A client gets grace
+// to send its first stream, and to answer that it knows. It may be called at any time, before Serve too, and more than
+// once.
 func (c *Conn) Shutdown(grace time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,7 +61,8 @@ func (c *Conn) answered(payload []byte) error {
 	return nil
 }
 
-// farewell names the last stream that is served, and tells whether nothing is left to do. Must be called with the lock held.
+// farewell names the last stream that is served, and tells whether nothing is left to do. Must be called with the lock
+// held.
 func (c *Conn) farewell() bool {
 	c.goAway(CodeNone)
 	c.closing = c.closing || len(c.streams) == 0

@@ -55,8 +55,9 @@ func TestShutdownOfAnIdleConnection(t *testing.T) {
 	c.expect("GOAWAY 0 last 1", "end")
 }
 
-// TestShutdownBeforeTheGreeting: SETTINGS come first whatever happens, and the first request is taken. GOAWAY waits for it: a client may not
-// survive one that comes before SETTINGS, and one without another connection would fail its request.
+// TestShutdownBeforeTheGreeting: SETTINGS come first whatever happens, and the first request is taken. GOAWAY waits for
+// it: a client may not survive one that comes before SETTINGS, and one without another connection would fail its
+// request.
 func TestShutdownBeforeTheGreeting(t *testing.T) {
 	c := dial(t, &answers{serve: hello}, testSettings, func(c *Conn) { c.Shutdown(testGrace) })
 	c.greet()
@@ -70,7 +71,8 @@ func TestShutdownBeforeTheGreeting(t *testing.T) {
 	c.expect("GOAWAY 0 last 3", "end")
 }
 
-// TestShutdownDoesNotWaitForEver: the graces for the first request and for the answer to the PING, and what they do not shorten.
+// TestShutdownDoesNotWaitForEver: the graces for the first request and for the answer to the PING, and what they do not
+// shorten.
 func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	shutdown := func(c *Conn) { c.Shutdown(testGrace) }
 	took := func(t *testing.T, c *client, began time.Time, want time.Duration, frames ...string) {

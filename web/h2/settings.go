@@ -8,7 +8,8 @@ import (
 
 // Settings are what a connection is told.
 type Settings struct {
-	// MaxStreams is how many requests may be in progress at once, those that the client gave up included until their handlers return.
+	// MaxStreams is how many requests may be in progress at once, those that the client gave up included until their
+	// handlers return.
 	MaxStreams int
 	// PrereadBytes is what a stream takes of a body before anybody reads it.
 	PrereadBytes int
@@ -26,21 +27,26 @@ type Settings struct {
 type Handler interface {
 	// Serve answers one request, in a goroutine of its own. The stream is over when it returns.
 	Serve(s *Stream)
-	// Last tells whether the stream that is about to begin, the n-th, is to be the connection's last. Only the reader asks.
+	// Last tells whether the stream that is about to begin, the n-th, is to be the connection's last. Only the reader
+	// asks.
 	Last(n int) bool
 	// Idle tells that the connection has no stream any more, or has one again. It must not block.
 	Idle(idle bool)
-	// Linger is called when all was sent; it shows the client the end and reads what may still come. Then the socket is closed.
+	// Linger is called when all was sent; it shows the client the end and reads what may still come. Then the socket is
+	// closed.
 	Linger()
 	// Logf writes a line about the connection to the error log, at level info.
 	Logf(format string, args ...any)
 }
 
-// Bounds of what a client can make a connection hold or do, beside http2_max_concurrent_streams and large_client_header_buffers.
+// Bounds of what a client can make a connection hold or do, beside http2_max_concurrent_streams and
+// large_client_header_buffers.
 const (
-	// readWindowBytes is how far the client may run ahead of a handler that reads its body: 5 MB/s at a round trip of 50 ms.
+	// readWindowBytes is how far the client may run ahead of a handler that reads its body: 5 MB/s at a round trip of
+	// 50 ms.
 	readWindowBytes = 256 << 10
-	// queuedBytes is how much output waits before writers, and the answering of PING and SETTINGS, wait for the client: four TLS records.
+	// queuedBytes is how much output waits before writers, and the answering of PING and SETTINGS, wait for the client:
+	// four TLS records.
 	queuedBytes = 64 << 10
 	// maxContinuations bounds the frames of one header block; real clients fill them.
 	maxContinuations = 32
@@ -48,7 +54,8 @@ const (
 	minRefusals = 100
 	// floodSlackBytes is how many bytes may come that are no requests, beyond eight for each that is (nginx).
 	floodSlackBytes = 1 << 20
-	// takenFrameBytes is the longest frame that is taken: no longer than the window of a stream is at first, by default.
+	// takenFrameBytes is the longest frame that is taken: no longer than the window of a stream is at first, by
+	// default.
 	takenFrameBytes = 64 << 10
 	// rememberedStreams is of how many streams that the client has ended a connection knows that nothing may follow.
 	rememberedStreams = 32

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestDataOnClosedStreams: a client that has ended a stream and sends on is told so, once. What comes on a stream that we ended was on its way.
+// TestDataOnClosedStreams: a client that has ended a stream and sends on is told so, once. What comes on a stream that
+// we ended was on its way.
 func TestDataOnClosedStreams(t *testing.T) {
 	release := make(chan struct{})
 	handler := &answers{serve: func(s *Stream) {
@@ -81,7 +82,8 @@ func TestFramesOfStreamsThatCameTooLate(t *testing.T) {
 	c.expect("HEADERS 1 false", "DATA 1 hello true", "end")
 }
 
-// TestAWrongBodyThatNobodyReads: what makes a request no proper message is told by the reset, the answer given or not (RFC 9113, 8.1.1).
+// TestAWrongBodyThatNobodyReads: what makes a request no proper message is told by the reset, the answer given or not
+// (RFC 9113, 8.1.1).
 func TestAWrongBodyThatNobodyReads(t *testing.T) {
 	for _, test := range []struct{ length, sent, want string }{{"content-length 3", "four", "RST 1 1"}, {"content-length 8", "four", "RST 1 0"}} {
 		release := make(chan struct{})

@@ -9,7 +9,8 @@ import (
 	"starling/web/h1"
 )
 
-// Stream is one request and its response. It belongs to the goroutine of its handler, and is used again after that returned.
+// Stream is one request and its response. It belongs to the goroutine of its handler, and is used again after that
+// returned.
 type Stream struct {
 	ID   uint32
 	Head h1.RequestHead
@@ -161,7 +162,8 @@ func (s *Stream) Wait(d time.Duration) bool {
 	return false
 }
 
-// Watch has left called with arg, once, when the client gives up the stream or the connection; nil ends that. left must not use the stream.
+// Watch has left called with arg, once, when the client gives up the stream or the connection; nil ends that. left must
+// not use the stream.
 func (s *Stream) Watch(left func(any), arg any) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -179,8 +181,8 @@ func (s *Stream) tell() {
 	}
 }
 
-// Read reads body bytes as they come, io.EOF at the end; os.ErrDeadlineExceeded if none come for that long. A body that is
-// not as long as was declared is an *h1.Problem.
+// Read reads body bytes as they come, io.EOF at the end; os.ErrDeadlineExceeded if none come for that long. A body that
+// is not as long as was declared is an *h1.Problem.
 func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 	c := s.conn
 	c.mu.Lock()
@@ -292,7 +294,12 @@ func (c *Conn) takesData(h frameHead) bool {
 		return false
 	}
 	if int64(h.length) > s.recvWindow {
-		c.handler.Logf("client violated flow control for stream %d: received DATA frame length %d, available window %d", s.ID, h.length, s.recvWindow)
+		c.handler.Logf(
+			"client violated flow control for stream %d: received DATA frame length %d, available window %d",
+			s.ID,
+			h.length,
+			s.recvWindow,
+		)
 		c.reset(s, CodeFlowControl)
 		return false
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Allocations is the average number of allocations of the whole process for one request on a kept connection. The test's own
-// side makes none. The response must have a Content-Length.
+// Allocations is the average number of allocations of the whole process for one request on a kept connection. The
+// test's own side makes none. The response must have a Content-Length.
 func (s *Server) Allocations(raw string) float64 {
 	s.t.Helper()
 	conn := s.DialLoopback()

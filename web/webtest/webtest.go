@@ -203,7 +203,8 @@ func (s *Server) Send(raw string) string {
 	return string(all)
 }
 
-// Get sends a GET with HTTP/1.0 semantics of closing and more header lines ("Name: value"), and returns the raw response.
+// Get sends a GET with HTTP/1.0 semantics of closing and more header lines ("Name: value"), and returns the raw
+// response.
 func (s *Server) Get(target string, headers ...string) string {
 	s.t.Helper()
 	raw := "GET " + target + " HTTP/1.1\r\nConnection: close\r\n"

@@ -8,8 +8,8 @@ import (
 	"starling/zone"
 )
 
-// agreements are what a zone remembers of when it held the same as others, over restarts where it keeps state. A zone with state goes on under
-// the lineage that its log names: it is what it was, however often the process began anew.
+// agreements are what a zone remembers of when it held the same as others, over restarts where it keeps state. A zone
+// with state goes on under the lineage that its log names: it is what it was, however often the process began anew.
 type agreements struct {
 	mu      sync.Mutex
 	lineage uint64
@@ -54,8 +54,8 @@ func (k *Keyval) Agreed() []zone.Agreement {
 	return list
 }
 
-// ForgetAgreed begins another lineage: a zone that has lost records without anybody having deleted them is not what it was, and what it lacks must
-// come back from the others instead of going there too.
+// ForgetAgreed begins another lineage: a zone that has lost records without anybody having deleted them is not what it
+// was, and what it lacks must come back from the others instead of going there too.
 func (k *Keyval) ForgetAgreed() {
 	k.agreements.mu.Lock()
 	defer k.agreements.mu.Unlock()

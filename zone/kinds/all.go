@@ -5,7 +5,8 @@ import (
 	"starling/zone"
 )
 
-// Made is one line of the list of kinds. The constructor stands here and not in zone.Kind, whose values constructors use.
+// Made is one line of the list of kinds. The constructor stands here and not in zone.Kind, whose values constructors
+// use.
 type Made struct {
 	*zone.Kind
 	// New makes a synced zone with settings that suit tests and tools; modules call the kind's own constructor.
@@ -15,13 +16,39 @@ type Made struct {
 // All is the list of kinds.
 var All = []Made{
 	{SessionKind, func(info zone.Info, clock *stamp.Clock) zone.Shared {
-		return NewSession(SessionConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes, TimeoutMS: info.TimeoutMS, Sync: true, Clock: clock})
+		return NewSession(
+			SessionConfig{
+				Name:       info.Name,
+				Expression: info.Expression,
+				Bytes:      info.Bytes,
+				TimeoutMS:  info.TimeoutMS,
+				Sync:       true,
+				Clock:      clock,
+			},
+		)
 	}},
 	{KeyvalKind, func(info zone.Info, clock *stamp.Clock) zone.Shared {
-		return NewKeyval(KeyvalConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes, TimeoutMS: info.TimeoutMS, Sync: true, Clock: clock})
+		return NewKeyval(
+			KeyvalConfig{
+				Name:       info.Name,
+				Expression: info.Expression,
+				Bytes:      info.Bytes,
+				TimeoutMS:  info.TimeoutMS,
+				Sync:       true,
+				Clock:      clock,
+			},
+		)
 	}},
 	{BucketKind, func(info zone.Info, _ *stamp.Clock) zone.Shared {
-		return NewBucket(BucketConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes, RateMilli: info.RateMilli, Sync: true})
+		return NewBucket(
+			BucketConfig{
+				Name:       info.Name,
+				Expression: info.Expression,
+				Bytes:      info.Bytes,
+				RateMilli:  info.RateMilli,
+				Sync:       true,
+			},
+		)
 	}},
 }
 

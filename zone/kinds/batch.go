@@ -7,8 +7,8 @@ import (
 	"starling/zone"
 )
 
-// Batch is a number of local writes that wait for the disk once, together. Each stands in memory, and is on its way to the peers, as soon as it is
-// made; none is acknowledged before Commit has returned nil. It belongs to one goroutine.
+// Batch is a number of local writes that wait for the disk once, together. Each stands in memory, and is on its way to
+// the peers, as soon as it is made; none is acknowledged before Commit has returned nil. It belongs to one goroutine.
 type Batch struct {
 	zone    *Keyval
 	now     clock.Reading
@@ -18,8 +18,9 @@ type Batch struct {
 	failed  error        // the first record that the keeper did not take
 }
 
-// batchPieceBytes is from when a record of a batch is handed on. It is small because a write must not be in the log long after it is in memory:
-// what is stamped anew meanwhile comes before it. And a reader of the log expects a record to be of one shard, and makes room for all of it there.
+// batchPieceBytes is from when a record of a batch is handed on. It is small because a write must not be in the log
+// long after it is in memory: what is stamped anew meanwhile comes before it. And a reader of the log expects a record
+// to be of one shard, and makes room for all of it there.
 const batchPieceBytes = 4 << 10
 
 // Batch begins a number of writes that are made at one time.
@@ -32,8 +33,8 @@ func (b *Batch) Add(key, value []byte, expireMS int64) error {
 	return b.write(key, value, expireMS, absent)
 }
 
-// LocalLimit is how many bytes of pairs the zone takes from writes here. The last eighth is for those of peers: nobody is there to be told that
-// they have no room.
+// LocalLimit is how many bytes of pairs the zone takes from writes here. The last eighth is for those of peers: nobody
+// is there to be told that they have no room.
 func (k *Keyval) LocalLimit() int64 { return k.store.Limit() / 8 * 7 }
 
 type condition uint8
@@ -153,7 +154,8 @@ func (b *Batch) handOn() {
 	b.record = b.record[:0]
 }
 
-// Commit waits until all writes of the batch are on disk, where the zone keeps state. If it fails they stand in memory, but a crash may take them.
+// Commit waits until all writes of the batch are on disk, where the zone keeps state. If it fails they stand in memory,
+// but a crash may take them.
 func (b *Batch) Commit() error {
 	if len(b.record) > 0 {
 		b.handOn()

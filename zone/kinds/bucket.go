@@ -72,7 +72,8 @@ const (
 // SetRate changes the rate in 1/1000 requests per second, also for the buckets that are here.
 func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
 
-// SetBurst sets the largest burst, in 1/1000 requests, of the limits that use this zone. Late costs fill a bucket up to it.
+// SetBurst sets the largest burst, in 1/1000 requests, of the limits that use this zone. Late costs fill a bucket up to
+// it.
 func (b *Bucket) SetBurst(milli int64) { b.burstMilli.Store(milli) }
 
 // Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request.
@@ -205,7 +206,8 @@ func (b *Bucket) add(level, lastMS, costMilli, ageMS int64, now clock.Reading) (
 // lateMS: costs up to a second late are added whole, even past the burst, so that the long-run rate is exact.
 const lateMS = 1000
 
-// capLate fills a bucket to where local requests can fill it and counts the rest as given up: no lock-out after a partition.
+// capLate fills a bucket to where local requests can fill it and counts the rest as given up: no lock-out after a
+// partition.
 func (b *Bucket) capLate(level, sum, drained int64) int64 {
 	full := max(b.burstMilli.Load()+request+drained, level)
 	if sum > full {

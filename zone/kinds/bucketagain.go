@@ -5,17 +5,24 @@ import (
 	"starling/zone"
 )
 
-// This file is what a shard learns that was not held: after an overrun, or from a node met late. Costs are sums, so the two
-// levels cannot simply be added; zone/DESIGN.md has the argument.
+// This file is what a shard learns that was not held: after an overrun, or from a node met late. Costs are sums, so the
+// two levels cannot simply be added; zone/DESIGN.md has the argument.
 
 // ownFramesMost bounds the own frames that are read for one shard, and with them the time its lock is held.
 const ownFramesMost = 64
 
-// learnAgain makes the shard count what either side counted, where that can be known: if the teacher has nothing new, or if it has all
-// costs that are here but for some of this node's own, which are in the journal. Else it takes the greater level of each key and counts
-// as given up the most that can be missing. Nothing that the teacher has is added later. The shard was just cut.
-// The teacher, as an origin, is locked.
-func (b *Bucket) learnAgain(sh *zone.Shard, teacher *origin, from []seen, r *zone.Reader, now clock.Reading, applied *zone.Applied) {
+// learnAgain makes the shard count what either side counted, where that can be known: if the teacher has nothing new,
+// or if it has all costs that are here but for some of this node's own, which are in the journal. Else it takes the
+// greater level of each key and counts as given up the most that can be missing. Nothing that the teacher has is added
+// later. The shard was just cut. The teacher, as an origin, is locked.
+func (b *Bucket) learnAgain(
+	sh *zone.Shard,
+	teacher *origin,
+	from []seen,
+	r *zone.Reader,
+	now clock.Reading,
+	applied *zone.Applied,
+) {
 	until := sequences(from)
 	if !teacher.gap.misses(sh.Number()) && b.knowsAll(sh.Number(), until, now) {
 		for r.Len() > 0 {
@@ -86,8 +93,8 @@ func (b *Bucket) knowsMore(shard int, until map[zone.Origin]uint64) bool {
 	return false
 }
 
-// ownSince returns the own costs of a shard, which was just cut, in frames after one; known is false where the journal no longer
-// has them all.
+// ownSince returns the own costs of a shard, which was just cut, in frames after one; known is false where the journal
+// no longer has them all.
 func (b *Bucket) ownSince(sh *zone.Shard, sequence uint64) (groups []heldGroup, known bool) {
 	last := sh.LastFrame()
 	if last > sequence+ownFramesMost {

@@ -30,7 +30,8 @@ func TestWhatAnOverrunLeaves(t *testing.T) {
 	tests := []struct {
 		name   string
 		before func(t *testing.T, one, two, three *node)
-		// then is what node two counts when it was taught by one and has got all frames; lost at most that many are missing.
+		// then is what node two counts when it was taught by one and has got all frames; lost at most that many are
+		// missing.
 		then, lost int64
 	}{
 		{"the others are known to both", func(t *testing.T, one, two, three *node) {
@@ -69,8 +70,8 @@ func TestWhatAnOverrunLeaves(t *testing.T) {
 	}
 }
 
-// Frames are lost between any two of three nodes, which are taught then, in an order drawn from a seed, while all go on. Nobody
-// counts a request twice, and what somebody does not count was given up, there or where it was taught by.
+// Frames are lost between any two of three nodes, which are taught then, in an order drawn from a seed, while all go
+// on. Nobody counts a request twice, and what somebody does not count was given up, there or where it was taught by.
 func TestOverrunsAreAccountedFor(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 1))

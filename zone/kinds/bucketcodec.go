@@ -70,7 +70,13 @@ func (b *Bucket) malformed() error {
 }
 
 // Apply adds the costs of one frame, unless it was applied before.
-func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (applied zone.Applied, err error) {
+func (b *Bucket) Apply(
+	from zone.Origin,
+	sequence uint64,
+	payload []byte,
+	ageMS int64,
+	now clock.Reading,
+) (applied zone.Applied, err error) {
 	o := b.origin(from, now)
 	o.spoke.Store(true)
 	o.mu.Lock()
@@ -111,8 +117,8 @@ func (b *Bucket) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS 
 	return applied, nil
 }
 
-// believed is the last frame that an origin is taken to have sent, given one that it does send: what others said of it, and is further ahead
-// than a journal is long, was not true.
+// believed is the last frame that an origin is taken to have sent, given one that it does send: what others said of it,
+// and is further ahead than a journal is long, was not true.
 func believed(last, sequence uint64) uint64 {
 	if last > sequence+zone.MaxFrames {
 		return sequence - 1
@@ -179,7 +185,13 @@ func skipGroup(r *zone.Reader) {
 
 // TeachShard writes the levels of one shard, cut under its lock, with the sequences up to which they count each origin.
 // Everything goes in one piece: done is always true. A zone that never saw a cost teaches nothing.
-func (b *Bucket) TeachShard(shard int, _ uint64, dst []byte, _ int, now clock.Reading) (payload []byte, next uint64, done bool) {
+func (b *Bucket) TeachShard(
+	shard int,
+	_ uint64,
+	dst []byte,
+	_ int,
+	now clock.Reading,
+) (payload []byte, next uint64, done bool) {
 	sh, sequence := b.store.Cut(shard, now)
 	defer sh.Unlock()
 	start := len(dst)
@@ -273,7 +285,13 @@ func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 }
 
 // learnRecords sets the level of each taught record for which better says so.
-func (b *Bucket) learnRecords(sh *zone.Shard, r *zone.Reader, now clock.Reading, applied *zone.Applied, better func(*zone.Record, int64) bool) {
+func (b *Bucket) learnRecords(
+	sh *zone.Shard,
+	r *zone.Reader,
+	now clock.Reading,
+	applied *zone.Applied,
+	better func(*zone.Record, int64) bool,
+) {
 	for r.Len() > 0 {
 		key, level, more := readBucket(r, maxLevel)
 		if !more || zone.ShardOf(zone.KeyHash(key)) != sh.Number() {

@@ -7,8 +7,9 @@ import (
 	"starling/zone"
 )
 
-// This file takes back what an impostor sent in an origin's name: somebody who brought a node's origin before the node itself came, which then
-// turned out to be the node's. The origin's own frames have the same sequences, so each of the impostor's would hide one of them.
+// This file takes back what an impostor sent in an origin's name: somebody who brought a node's origin before the node
+// itself came, which then turned out to be the node's. The origin's own frames have the same sequences, so each of the
+// impostor's would hide one of them.
 
 // cameItself notes that a locked shard has the costs of an origin up to a sequence, by what the origin itself sent.
 func (b *Bucket) cameItself(shard int, name zone.Origin, sequence uint64, now clock.Reading) {
@@ -17,8 +18,9 @@ func (b *Bucket) cameItself(shard int, name zone.Origin, sequence uint64, now cl
 	o.itself[shard] = true
 }
 
-// Disown forgets what came as an origin's own, before the origin sends its journal. What others taught of it stays, with the frames that this
-// counts. A shard that counts what came itself may count anything, and waits until the origin has taught it.
+// Disown forgets what came as an origin's own, before the origin sends its journal. What others taught of it stays,
+// with the frames that this counts. A shard that counts what came itself may count anything, and waits until the origin
+// has taught it.
 func (b *Bucket) Disown(from zone.Origin) {
 	b.originsMu.Lock()
 	o := b.origins[from]

@@ -6,7 +6,8 @@ import (
 	"starling/zone"
 )
 
-// Somebody sends frames in the name of node 1 before node 1 comes: none of them stands for one of its own, which have the same numbers.
+// Somebody sends frames in the name of node 1 before node 1 comes: none of them stands for one of its own, which have
+// the same numbers.
 func TestFramesOfAnImpostorAreTakenBack(t *testing.T) {
 	neighbour := "a" // of the same shard: its costs stay, for a member may write, and nothing else does
 	for zone.ShardOf(zone.KeyHash([]byte(neighbour))) != zone.ShardOf(zone.KeyHash([]byte("k"))) {

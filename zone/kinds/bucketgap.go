@@ -5,9 +5,9 @@ import (
 	"starling/zone"
 )
 
-// This file is what follows an overrun: frames of an origin are lost, and their costs come only with the levels that it teaches. Until it
-// has taught a shard, the costs of its later frames wait. So applied never says more than the shard contains, also to those whom this
-// node teaches meanwhile.
+// This file is what follows an overrun: frames of an origin are lost, and their costs come only with the levels that it
+// teaches. Until it has taught a shard, the costs of its later frames wait. So applied never says more than the shard
+// contains, also to those whom this node teaches meanwhile.
 
 // gap are the shards that miss costs of an origin, and what waits for them. Under the origin's lock.
 type gap struct {
@@ -15,8 +15,8 @@ type gap struct {
 	left    int
 }
 
-// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin teaches, and until then
-// the later ones wait, also those that are held.
+// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin
+// teaches, and until then the later ones wait, also those that are held.
 func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
@@ -33,7 +33,8 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	}
 }
 
-// takeHeld moves the groups of an origin's frames from one on here, before those that came after a gap. The shard is locked.
+// takeHeld moves the groups of an origin's frames from one on here, before those that came after a gap. The shard is
+// locked.
 func (h *holding) takeHeld(held *holding, from zone.Origin, first uint64) {
 	if held == nil {
 		return
@@ -69,8 +70,8 @@ func (b *Bucket) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 
 func (g *gap) misses(shard int) bool { return g != nil && g.waiting[shard] != nil }
 
-// wait keeps the next group of a frame. One that would take too much memory ends the wait of its shard: what is missing of it stays so.
-// The origin and the shard are locked.
+// wait keeps the next group of a frame. One that would take too much memory ends the wait of its shard: what is missing
+// of it stays so. The origin and the shard are locked.
 func (b *Bucket) wait(o *origin, sh *zone.Shard, group heldGroup, now clock.Reading, applied *zone.Applied) {
 	held := o.gap.waiting[sh.Number()]
 	held.groups = append(held.groups, group)

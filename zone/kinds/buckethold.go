@@ -16,9 +16,11 @@ import (
 type origin struct {
 	mu        sync.Mutex // held while one of its frames is applied
 	completed uint64     // the last frame applied, or given up; under mu
-	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's lock.
+	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's
+	// lock.
 	applied [zone.Shards]uint64
-	// itself says of which shards it sent frames or pieces itself. Where it did not, applied is what others taught. Each under its shard's lock.
+	// itself says of which shards it sent frames or pieces itself. Where it did not, applied is what others taught.
+	// Each under its shard's lock.
 	itself [zone.Shards]bool
 	usedMS atomic.Int64
 	spoke  atomic.Bool // a frame of it came: it is not only known from what others taught
@@ -28,7 +30,8 @@ type origin struct {
 // maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
 const maxOrigins = 512
 
-// heardOnlyMS is by how much earlier an origin is forgotten of which no frame came: a teacher can name as many as it likes.
+// heardOnlyMS is by how much earlier an origin is forgotten of which no frame came: a teacher can name as many as it
+// likes.
 const heardOnlyMS = 1 << 40
 
 // origin returns the state of an origin, new if need be.
@@ -80,7 +83,8 @@ type heldGroup struct {
 	records  []byte // of one group, with its end
 }
 
-// maxHeldBytes bounds what waits. A shard that would exceed it stops waiting, and is merged by the greater level when it is taught.
+// maxHeldBytes bounds what waits. A shard that would exceed it stops waiting, and is merged by the greater level when
+// it is taught.
 const maxHeldBytes = 16 << 20
 
 // Hold makes remote costs for shards wait until each is taught. Own costs that are still in the journal are kept too,
@@ -159,7 +163,13 @@ func (b *Bucket) addHeld(sh *zone.Shard, group *heldGroup, now clock.Reading, ap
 func heldCost(records []byte) int64 { return int64(len(records)) + 64 }
 
 // readGroup copies the next group of a frame; ok is false where no correct peer wrote it.
-func readGroup(from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) (group heldGroup, ok bool) {
+func readGroup(
+	from zone.Origin,
+	sequence uint64,
+	r *zone.Reader,
+	ageMS int64,
+	now clock.Reading,
+) (group heldGroup, ok bool) {
 	whole := r.Rest()
 	skipGroup(r)
 	records := whole[:len(whole)-r.Len()]
@@ -170,7 +180,14 @@ func readGroup(from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, n
 }
 
 // holdGroup keeps the next group of a frame. The shard is locked.
-func (b *Bucket) holdGroup(shard int, from zone.Origin, sequence uint64, r *zone.Reader, ageMS int64, now clock.Reading) {
+func (b *Bucket) holdGroup(
+	shard int,
+	from zone.Origin,
+	sequence uint64,
+	r *zone.Reader,
+	ageMS int64,
+	now clock.Reading,
+) {
 	group, ok := readGroup(from, sequence, r, ageMS, now)
 	if !ok {
 		return
@@ -211,7 +228,14 @@ func (b *Bucket) keepOwn(shards [zone.Shards / 64]uint64, sequence uint64, paylo
 
 // learnHeld makes the held shard the teacher's plus all costs that the teacher had not seen. The shard was just cut,
 // so each own cost is in a frame, and each such frame since Hold is among the held ones.
-func (b *Bucket) learnHeld(sh *zone.Shard, held *holding, from []seen, r *zone.Reader, now clock.Reading, applied *zone.Applied) {
+func (b *Bucket) learnHeld(
+	sh *zone.Shard,
+	held *holding,
+	from []seen,
+	r *zone.Reader,
+	now clock.Reading,
+	applied *zone.Applied,
+) {
 	taught := map[string]struct{}{}
 	b.learnRecords(sh, r, now, applied, func(record *zone.Record, _ int64) bool {
 		taught[string(sh.Key(record))] = struct{}{}

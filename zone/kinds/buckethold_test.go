@@ -57,8 +57,8 @@ func (n *node) teach(t testing.TB, to *node, shard int) {
 	}
 }
 
-// A newcomer is taught, shard by shard and by two teachers, while everybody goes on charging, flushing and pushing in an
-// order drawn from a seed. In the end every node has counted every request once.
+// A newcomer is taught, shard by shard and by two teachers, while everybody goes on charging, flushing and pushing in
+// an order drawn from a seed. In the end every node has counted every request once.
 func TestTaughtBucketsCountEachCostOnce(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -217,7 +217,8 @@ func TestCostsAfterAGapWait(t *testing.T) {
 	}
 }
 
-// A newcomer holds frames of an origin from before which its teacher has none: they wait as well, and whom it teaches misses nothing.
+// A newcomer holds frames of an origin from before which its teacher has none: they wait as well, and whom it teaches
+// misses nothing.
 func TestHeldCostsAfterAGapWait(t *testing.T) {
 	one, two, fresh, late := newNode(t, 1), newNode(t, 2), newNode(t, 3), newNode(t, 4)
 	for range 4 {

@@ -16,7 +16,8 @@ func lie(teacher, of zone.Origin, shard byte, sequence uint64) []byte {
 	return binary.AppendUvarint(piece, sequence)
 }
 
-// A teacher that speaks of another node's journal as far ahead as no journal is does not stop that node's requests from being counted.
+// A teacher that speaks of another node's journal as far ahead as no journal is does not stop that node's requests from
+// being counted.
 func TestLiesAboutAnothersJournalDoNotLast(t *testing.T) {
 	one, two := newNode(t, 1), newNode(t, 2)
 	for shard := range zone.Shards {

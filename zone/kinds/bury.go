@@ -11,14 +11,19 @@ import (
 // buriedForMS is how long the tombstones of Bury live: until all peers of this side of a partition have them.
 const buriedForMS = 60_000
 
-// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone. The new ones are stamped so early
-// that they beat nothing written in the last TombstoneLifeMS less a minute. It returns how many records it deleted.
+// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone. The new ones are stamped
+// so early that they beat nothing written in the last TombstoneLifeMS less a minute. It returns how many records it
+// deleted.
 func (g *registers) Bury(elements []zone.Element, now clock.Reading) int {
 	return g.bury(elements, now, func(int, []byte, *write) {})
 }
 
 // bury calls buried, without locks, for each record it deleted.
-func (g *registers) bury(elements []zone.Element, now clock.Reading, buried func(shard int, key []byte, w *write)) (count int) {
+func (g *registers) bury(
+	elements []zone.Element,
+	now clock.Reading,
+	buried func(shard int, key []byte, w *write),
+) (count int) {
 	if g.tombstoneMS == 0 {
 		return 0
 	}
@@ -43,7 +48,13 @@ func (g *registers) bury(elements []zone.Element, now clock.Reading, buried func
 	return count
 }
 
-func (g *registers) buryInShard(f *finder, sh *zone.Shard, elements []zone.Element, gone *write, now clock.Reading) (keys [][]byte, first bool) {
+func (g *registers) buryInShard(
+	f *finder,
+	sh *zone.Shard,
+	elements []zone.Element,
+	gone *write,
+	now clock.Reading,
+) (keys [][]byte, first bool) {
 	sh.Lock()
 	defer sh.Unlock()
 	for i, slot := range f.find(sh, elements) {
@@ -59,7 +70,8 @@ func (g *registers) buryInShard(f *finder, sh *zone.Shard, elements []zone.Eleme
 	return keys, first
 }
 
-// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone, here, on the peers and on disk.
+// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone, here, on the peers and
+// on disk.
 func (k *Keyval) Bury(elements []zone.Element, now clock.Reading) int {
 	return k.bury(elements, now, func(shard int, key []byte, w *write) {
 		if k.onRemote == nil {

@@ -7,21 +7,26 @@ import (
 	"starling/zone"
 )
 
-// A reload may change what a zone is to its peers: it becomes shared, or its key expression changes. Then a new zone follows the
-// old one and carries its records over. They count as written here, so that peers get them.
+// A reload may change what a zone is to its peers: it becomes shared, or its key expression changes. Then a new zone
+// follows the old one and carries its records over. They count as written here, so that peers get them.
 
 // carryPieceBytes keeps the locks of both zones short.
 const carryPieceBytes = 64 << 10
 
-// CarryFrom merges the records of the zone that this one follows. A second call, with again, takes what was written there since; a
-// zone without tombstones ignores it, for it no longer knows what was deleted here meanwhile.
+// CarryFrom merges the records of the zone that this one follows. A second call, with again, takes what was written
+// there since; a zone without tombstones ignores it, for it no longer knows what was deleted here meanwhile.
 func (s *Session) CarryFrom(old *Session, again bool, now clock.Reading) error {
 	return s.carryFrom(&old.registers, again, now, func([]byte, zone.Applied) {})
 }
 
 // CarryFrom is that of sessions. What keeps the state of this zone gets the records too.
 func (k *Keyval) CarryFrom(old *Keyval, again bool, now clock.Reading) error {
-	return k.carryFrom(&old.registers, again, now, func(payload []byte, applied zone.Applied) { k.keepRemote(payload, 0, applied, now) })
+	return k.carryFrom(
+		&old.registers,
+		again,
+		now,
+		func(payload []byte, applied zone.Applied) { k.keepRemote(payload, 0, applied, now) },
+	)
 }
 
 func (g *registers) carryFrom(old *registers, again bool, now clock.Reading, keep func([]byte, zone.Applied)) error {
@@ -52,7 +57,8 @@ type carriedBucket struct {
 	level int64
 }
 
-// CarryFrom raises levels to those of the zone that this one follows. Peers get them as costs of now, rounded to whole requests.
+// CarryFrom raises levels to those of the zone that this one follows. Peers get them as costs of now, rounded to whole
+// requests.
 func (b *Bucket) CarryFrom(old *Bucket, now clock.Reading) {
 	for shard := range zone.Shards {
 		b.carry(b.store.ShardNumber(shard), old.levels(shard, now), now)

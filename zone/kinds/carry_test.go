@@ -13,7 +13,13 @@ func TestCarriedRecordsReachPeers(t *testing.T) {
 	deliver(t, 1, shared, peer, 0, 0, at(1))
 	mustHave(t, peer, "a", "1", 1)
 
-	sessions, sharedSessions, peerSessions := NewSession(SessionConfig{Name: "s", Bytes: 1 << 20, TimeoutMS: 60_000}), newTestSession(60_000), newTestSession(60_000)
+	sessions, sharedSessions, peerSessions := NewSession(
+		SessionConfig{Name: "s", Bytes: 1 << 20, TimeoutMS: 60_000},
+	), newTestSession(
+		60_000,
+	), newTestSession(
+		60_000,
+	)
 	sessions.Bind([]byte("a"), []byte("server"), at(0))
 	if err := sharedSessions.CarryFrom(sessions, false, at(1)); err != nil {
 		t.Fatal(err)
@@ -25,7 +31,8 @@ func TestCarriedRecordsReachPeers(t *testing.T) {
 	}
 }
 
-// What the last requests of the old configuration wrote comes later, and is not newer than what was written here meanwhile.
+// What the last requests of the old configuration wrote comes later, and is not newer than what was written here
+// meanwhile.
 func TestCarriedAgain(t *testing.T) {
 	for _, sync := range []bool{true, false} {
 		old := NewKeyval(KeyvalConfig{Name: "kv", Bytes: 1 << 20})

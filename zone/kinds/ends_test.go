@@ -42,7 +42,8 @@ func TestAClockThatIsSetEndsNothing(t *testing.T) {
 	}
 }
 
-// However the clocks of two nodes differ, and whatever has become of the sender's since, a record has as long to live on the one as on the other.
+// However the clocks of two nodes differ, and whatever has become of the sender's since, a record has as long to live
+// on the one as on the other.
 func TestEndsTravelBetweenClocks(t *testing.T) {
 	const senderMS = 777_000_000 // the sender's monotonic clock, as the receiver's test begins
 	for _, byMS := range steps {
@@ -86,7 +87,8 @@ func TestEndsTravelBetweenClocks(t *testing.T) {
 	}
 }
 
-// A tombstone lives for its hour, whatever becomes of the clock: what it deleted would come back from a peer that does not know of it yet.
+// A tombstone lives for its hour, whatever becomes of the clock: what it deleted would come back from a peer that does
+// not know of it yet.
 func TestTombstonesOutliveAJumpOfTheClock(t *testing.T) {
 	for _, byMS := range steps {
 		one, two := newTestKeyval(0), newTestKeyval(0)
@@ -110,8 +112,9 @@ func TestTombstonesOutliveAJumpOfTheClock(t *testing.T) {
 	}
 }
 
-// The log of a zone's state outlives the process, and so its monotonic clock. What ends is brought to the next one's by the wall clock, also if that was
-// set while the first one ran: then only what is done to the clock between the two, or while a pair lives, is the pair's loss.
+// The log of a zone's state outlives the process, and so its monotonic clock. What ends is brought to the next one's by
+// the wall clock, also if that was set while the first one ran: then only what is done to the clock between the two, or
+// while a pair lives, is the pair's loss.
 func TestEndsOutliveAProcessWhoseClockWasSet(t *testing.T) {
 	for _, byMS := range steps { // the clock was wrong by so much at the start, and is set right then
 		first := func(wrongMS, ms int64) clock.Reading {
@@ -162,7 +165,8 @@ func TestEndsOutliveAProcessWhoseClockWasSet(t *testing.T) {
 	}
 }
 
-// What was restored by a clock that was set since ends when a peer says that it does, which has lived through it all: later or earlier.
+// What was restored by a clock that was set since ends when a peer says that it does, which has lived through it all:
+// later or earlier.
 func TestAPeerKnowsBetterWhenRestoredPairsEnd(t *testing.T) {
 	for _, byMS := range []int64{-40_000, 40_000} {
 		peer, one := newTestKeyval(0), newTestKeyval(0)

@@ -13,8 +13,8 @@ import (
 
 // forgets is what a zone knows of that.
 type forgets struct {
-	// longestMS is the longest life that a record was given here, math.MaxInt64 for one that never ends. All that a tombstone may have to
-	// beat has ended that long after it.
+	// longestMS is the longest life that a record was given here, math.MaxInt64 for one that never ends. All that a
+	// tombstone may have to beat has ended that long after it.
 	longestMS atomic.Int64
 	// gaveUpMS is the time of the youngest tombstone given up for want of room.
 	gaveUpMS atomic.Int64
@@ -43,8 +43,8 @@ func (g *registers) lives(w *write, now clock.Reading) {
 // roomAttempts is how often a local write looks for room again: others may take what was made for it.
 const roomAttempts = 4
 
-// makeRoom gives up tombstones for a write, those too that wait to be sent, after sending them. It returns false if records fill the zone. No lock
-// may be held.
+// makeRoom gives up tombstones for a write, those too that wait to be sent, after sending them. It returns false if
+// records fill the zone. No lock may be held.
 func (g *registers) makeRoom(bytes, limit int64, now clock.Reading) bool {
 	if stats := g.store.Stats(); stats.RecordBytes+bytes > limit || stats.Tombstones == 0 {
 		return false
@@ -68,11 +68,12 @@ func (g *registers) sendTombstones(payload []byte, now clock.Reading) {
 // endedSlackMS is by how much the clocks of members may differ when they drop what has ended.
 const endedSlackMS = 10_000
 
-// tombstoneLifeMS is how long a deletion is remembered: no longer than what it deleted could have lived. Sessions are touched, by nodes that
-// have not heard of the deletion too, so theirs is the whole time.
+// tombstoneLifeMS is how long a deletion is remembered: no longer than what it deleted could have lived. Sessions are
+// touched, by nodes that have not heard of the deletion too, so theirs is the whole time.
 func (g *registers) tombstoneLifeMS() int64 {
 	timeoutMS := g.timeoutMS.Load()
-	if longest := max(g.longestMS.Load(), timeoutMS); !g.evicts && timeoutMS != 0 && longest < g.tombstoneMS-endedSlackMS {
+	if longest := max(g.longestMS.Load(), timeoutMS); !g.evicts && timeoutMS != 0 &&
+		longest < g.tombstoneMS-endedSlackMS {
 		return longest + endedSlackMS
 	}
 	return g.tombstoneMS
@@ -118,7 +119,10 @@ func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 
 // ForgetThrough forgets deletions that all members know.
 func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {
-	return g.store.ForgetTombstones(sinceMonoMS, func(r *zone.Record) bool { return stamp.Stamp(r.Word0).MS() <= throughMS })
+	return g.store.ForgetTombstones(
+		sinceMonoMS,
+		func(r *zone.Record) bool { return stamp.Stamp(r.Word0).MS() <= throughMS },
+	)
 }
 
 // Outdated says that a frame is too old for those who get it late.
@@ -155,7 +159,8 @@ func (g *registers) tombstonesOfShard(found []zone.Element, sh *zone.Shard, of [
 	return found
 }
 
-// remind sends a deletion again: a peer has brought what it deleted. It says whether the deletion is so fresh that it is on its way anyway.
+// remind sends a deletion again: a peer has brought what it deleted. It says whether the deletion is so fresh that it
+// is on its way anyway.
 func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh, first bool) {
 	slot, r := sh.Find(key)
 	if r == nil || !r.Tombstone() {
@@ -164,9 +169,16 @@ func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh
 	return stamp.Stamp(r.Word0).MS() > now.WallMS-endsSoonMS, sh.MarkDirty(slot, r)
 }
 
-// deleteAgain writes the tombstone of a record that was deleted here, though the deletion is forgotten. It beats what the peer brought, and
-// nothing that was written in the last TombstoneLifeMS less a minute, unless that is as old as the record.
-func (g *registers) deleteAgain(sh *zone.Shard, hash uint64, key []byte, brought *write, now clock.Reading) (gone *write, first bool) {
+// deleteAgain writes the tombstone of a record that was deleted here, though the deletion is forgotten. It beats what
+// the peer brought, and nothing that was written in the last TombstoneLifeMS less a minute, unless that is as old as
+// the record.
+func (g *registers) deleteAgain(
+	sh *zone.Shard,
+	hash uint64,
+	key []byte,
+	brought *write,
+	now clock.Reading,
+) (gone *write, first bool) {
 	gone = &write{stamp: max(brought.stamp+1, stamp.At(now.WallMS-g.tombstoneMS+buriedForMS, 0)), tombstone: true}
 	did, slot := g.put(sh, hash, key, gone, room{bytes: g.store.Limit()}, now)
 	if did != won {

@@ -115,7 +115,8 @@ func TestTombstonesGiveWayToWhatPeersSend(t *testing.T) {
 	}
 }
 
-// The deletion of what ends by itself is remembered no longer than it would have lived; of what never ends, for the whole time.
+// The deletion of what ends by itself is remembered no longer than it would have lived; of what never ends, for the
+// whole time.
 func TestTombstonesLiveNoLongerThanWhatTheyDeleted(t *testing.T) {
 	tests := []struct {
 		timeoutMS, expireMS, lifeMS int64
@@ -172,7 +173,8 @@ func TestWhoBringsADeletedPairIsTold(t *testing.T) {
 	mustAgree(t, one, two)
 }
 
-// The tombstones that a member that is away may need are given up last: of what was there when it went, and written after all agreed.
+// The tombstones that a member that is away may need are given up last: of what was there when it went, and written
+// after all agreed.
 func TestNeededTombstonesAreGivenUpLast(t *testing.T) {
 	const goneMS = 100_000
 	k := smallKeyval(0)

@@ -9,8 +9,8 @@ import (
 
 // The decoders get foreign bytes: they may refuse them, but never panic, and never take more memory than the budget.
 
-// memoryPerByte bounds what a byte from a peer may make a zone allocate: the shortest record has 5 bytes, its entry in the zone and what holds it
-// until it is taught some hundreds. memoryAtAll is what a zone of this size has itself.
+// memoryPerByte bounds what a byte from a peer may make a zone allocate: the shortest record has 5 bytes, its entry in
+// the zone and what holds it until it is taught some hundreds. memoryAtAll is what a zone of this size has itself.
 const (
 	memoryPerByte = 256
 	memoryAtAll   = 1 << 20

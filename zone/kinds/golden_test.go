@@ -74,7 +74,8 @@ func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
 	}
 }
 
-// A kind says of itself what its zones do: none that is summed is compared, and only what remembers agreements can bury.
+// A kind says of itself what its zones do: none that is summed is compared, and only what remembers agreements can
+// bury.
 func TestKindsFitTheirZones(t *testing.T) {
 	for _, kind := range All {
 		z := kind.New(zone.Info{Name: "z", Bytes: 1 << 20, TimeoutMS: 1000, RateMilli: 1000}, nil)

@@ -79,9 +79,10 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 
 var _ zone.Remembering = (*Keyval)(nil)
 
-// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here. What it returns waits for the
-// disk: a write is acknowledged when it has returned nil, a batch of them when that of its last record has. Payloads given to remote came from
-// peers. Both are called without locks, must not keep what they are given, and are read back by Restore. Called before the zone is used.
+// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here. What it
+// returns waits for the disk: a write is acknowledged when it has returned nil, a batch of them when that of its last
+// record has. Payloads given to remote came from peers. Both are called without locks, must not keep what they are
+// given, and are read back by Restore. Called before the zone is used.
 func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
 	k.onLocal, k.onRemote = local, remote
 }
@@ -128,8 +129,8 @@ func (k *Keyval) canonical(key []byte) ([]byte, error) {
 	return key, nil
 }
 
-// Set writes a pair whether or not the key is there. expireMS is the life of this pair, or NoExpire.
-// It fails with ErrFull, ErrKey, ErrTooLong, or what OnCommit's local waited for; in the last case the write stands here.
+// Set writes a pair whether or not the key is there. expireMS is the life of this pair, or NoExpire. It fails with
+// ErrFull, ErrKey, ErrTooLong, or what OnCommit's local waited for; in the last case the write stands here.
 func (k *Keyval) Set(key, value []byte, expireMS int64, now clock.Reading) error {
 	b := k.Batch(now)
 	return cmp.Or(b.write(key, value, expireMS, always), b.Commit())
@@ -180,7 +181,13 @@ func (k *Keyval) keepLocal(record []byte) error {
 func (k *Keyval) Len() int { return int(k.Stats().Records) }
 
 // Apply merges one frame of a peer's journal.
-func (k *Keyval) Apply(from zone.Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {
+func (k *Keyval) Apply(
+	from zone.Origin,
+	sequence uint64,
+	payload []byte,
+	ageMS int64,
+	now clock.Reading,
+) (zone.Applied, error) {
 	applied, err := k.registers.Apply(from, sequence, payload, ageMS, now)
 	k.keepRemote(payload, ageMS, applied, now)
 	return applied, err
@@ -227,9 +234,10 @@ func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, n
 // standingPieceBytes is from when a log record of keepStanding is handed on.
 const standingPieceBytes = 64 << 10
 
-// keepStanding writes to the log what stands here of the keys in a payload of which the zone did not take all. The payload itself, replayed, could take
-// the room of writes that were acknowledged here, or bring stamps that were refused. Without any of it the log would lack what made room
-// for later writes: a shorter value, a deletion. In both cases the node would not start as it was.
+// keepStanding writes to the log what stands here of the keys in a payload of which the zone did not take all. The
+// payload itself, replayed, could take the room of writes that were acknowledged here, or bring stamps that were
+// refused. Without any of it the log would lack what made room for later writes: a shorter value, a deletion. In both
+// cases the node would not start as it was.
 func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(0, now)

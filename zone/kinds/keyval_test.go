@@ -173,7 +173,8 @@ func TestTypeIPKeysAreSpeltOneWay(t *testing.T) {
 	}
 }
 
-// A more specific record that ended or was deleted gives way to the wider one, at once and also after the wheel took it.
+// A more specific record that ended or was deleted gives way to the wider one, at once and also after the wheel took
+// it.
 func TestTheNextBestRecordIsFound(t *testing.T) {
 	for _, valueType := range []ValueType{TypeIP, TypePrefix} {
 		k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Type: valueType, Sync: true})
@@ -250,8 +251,8 @@ func TestAStampFromTheFutureIsRefused(t *testing.T) {
 	}
 }
 
-// TestAFullZonesLogBringsItBack: what peers sent and the zone had no room for is not in the log, or a restart would meet it
-// before the writes that were acknowledged.
+// TestAFullZonesLogBringsItBack: what peers sent and the zone had no room for is not in the log, or a restart would
+// meet it before the writes that were acknowledged.
 func TestAFullZonesLogBringsItBack(t *testing.T) {
 	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, Sync: true})
 	two := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
@@ -309,7 +310,12 @@ func TestStateComesBack(t *testing.T) {
 	for name, records := range map[string][][]byte{"log": log, "snapshot": snapshot} {
 		back := NewKeyval(KeyvalConfig{Name: "k", Bytes: 1 << 20, Sync: true})
 		var found Restored
-		records = append(records, NodeRecord(77), agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9}), agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 1}))
+		records = append(
+			records,
+			NodeRecord(77),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 1}),
+		)
 		for _, record := range records {
 			if err := back.Restore(record, &found, at(-100_000)); err != nil {
 				t.Fatal(err)

@@ -8,8 +8,9 @@ import (
 	"starling/zone"
 )
 
-// TestWhatIsAskedKeepsItsPlace asks for one key now and then while 300,000 others pass through a full zone of 1m, at rates from a
-// few keys a millisecond to all of them in one: the bucket is never forgotten, though each of its requests is rejected.
+// TestWhatIsAskedKeepsItsPlace asks for one key now and then while 300,000 others pass through a full zone of 1m, at
+// rates from a few keys a millisecond to all of them in one: the bucket is never forgotten, though each of its requests
+// is rejected.
 func TestWhatIsAskedKeepsItsPlace(t *testing.T) {
 	const others, everyOther = 300_000, 8_000
 	for _, keysPerMS := range []int{20, 1000, 5000, others} {

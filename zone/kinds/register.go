@@ -10,9 +10,10 @@ import (
 	"starling/zone"
 )
 
-// registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones.
-// Word0 of a record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to cluster time,
-// ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is when the key came, see bornAt.
+// registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones. Word0 of a
+// record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to
+// cluster time, ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is when the
+// key came, see bornAt.
 type registers struct {
 	base
 	clock     *stamp.Clock
@@ -82,7 +83,8 @@ type room struct {
 	carried bool
 	// ageMS is how long the payload waited on its way.
 	ageMS int64
-	// repaired says that the payload is not of a journal: a peer that brings what was deleted here has not got the deletion.
+	// repaired says that the payload is not of a journal: a peer that brings what was deleted here has not got the
+	// deletion.
 	repaired bool
 	// goneMS: what is not here and was written until then was deleted; buried is told of each, under the shard's lock.
 	goneMS int64
@@ -91,13 +93,22 @@ type room struct {
 	restored bool
 }
 
-// corrects says that w is the very state of a record that was restored: the machine's clock may have been set since, so a peer knows better when it ends.
+// corrects says that w is the very state of a record that was restored: the machine's clock may have been set since, so
+// a peer knows better when it ends.
 func (w *write) corrects(sh *zone.Shard, r *zone.Record) bool {
-	return r.Restored() && !r.Tombstone() && !w.tombstone && w.stamp == stampOf(r) && uint64(w.endMS) != r.Word1 && bytes.Equal(w.value, sh.Value(r))
+	return r.Restored() && !r.Tombstone() && !w.tombstone && w.stamp == stampOf(r) && uint64(w.endMS) != r.Word1 &&
+		bytes.Equal(w.value, sh.Value(r))
 }
 
 // put merges one state into its locked shard. The returned slot is zero unless the state is now the record's.
-func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space room, now clock.Reading) (outcome, zone.Slot) {
+func (g *registers) put(
+	sh *zone.Shard,
+	hash uint64,
+	key []byte,
+	w *write,
+	space room,
+	now clock.Reading,
+) (outcome, zone.Slot) {
 	if w.stamp <= sh.Clear() && sh.Clear() != 0 {
 		return lost, 0
 	}
@@ -139,7 +150,14 @@ func (g *registers) put(sh *zone.Shard, hash uint64, key []byte, w *write, space
 }
 
 // place makes the record of a write, with its value. It returns nil where there is no room.
-func (g *registers) place(sh *zone.Shard, slot zone.Slot, key []byte, w *write, space room, now clock.Reading) (zone.Slot, *zone.Record) {
+func (g *registers) place(
+	sh *zone.Shard,
+	slot zone.Slot,
+	key []byte,
+	w *write,
+	space room,
+	now clock.Reading,
+) (zone.Slot, *zone.Record) {
 	switch {
 	case w.tombstone && slot == 0:
 		return g.store.InsertTombstone(sh, key, now.MonoMS)
@@ -194,7 +212,15 @@ func (g *registers) nextStamp(sh *zone.Shard, r *zone.Record, now clock.Reading)
 }
 
 // remove deletes a key here: with tombstones it leaves one, else the record goes at once.
-func (g *registers) remove(sh *zone.Shard, hash uint64, key []byte, slot zone.Slot, r *zone.Record, gone *write, now clock.Reading) (first bool) {
+func (g *registers) remove(
+	sh *zone.Shard,
+	hash uint64,
+	key []byte,
+	slot zone.Slot,
+	r *zone.Record,
+	gone *write,
+	now clock.Reading,
+) (first bool) {
 	if g.tombstoneMS == 0 && !r.Dirty() {
 		sh.Remove(slot)
 		return false
@@ -271,7 +297,8 @@ func (g *registers) Framed(uint64, []byte, clock.Reading) {}
 // Sweep notes the time: the timer wheel ends registers.
 func (g *registers) Sweep(_ *zone.Shard, now clock.Reading) { g.seenMS.Store(now.MonoMS) }
 
-// SetTimeout changes the timeout, as a reload may. Records that are here keep their expiry until they are written or touched.
+// SetTimeout changes the timeout, as a reload may. Records that are here keep their expiry until they are written or
+// touched.
 func (g *registers) SetTimeout(ms int64) {
 	before := g.timeoutMS.Swap(ms)
 	if before == 0 {
@@ -298,7 +325,8 @@ func (g *registers) Disown(zone.Origin) {}
 // Lacks nothing, see Forfeit.
 func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return none }
 
-// Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node forgets tombstones by itself.
+// Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node
+// forgets tombstones by itself.
 func (g *registers) Digests(out *[zone.Shards]uint64) bool { return g.store.Digests(out) }
 
 // Changes counts how often what is compared has changed.

@@ -19,8 +19,8 @@ import (
 //	        1 (a key of no length with a tombstone) | stamp: the shard was cleared
 //	value   length | bytes, or of sessions: 0 | length | bytes for a new one, n for the nth of this payload; none for tombstones
 //
-// All numbers are varints, differences zigzag. Base and ends are by the sender's monotonic clock, which began with its wall clock; stamps are in
-// cluster time.
+// All numbers are varints, differences zigzag. Base and ends are by the sender's monotonic clock, which began with its
+// wall clock; stamps are in cluster time.
 const (
 	registerFormat byte = 1
 	// Bits of a record's head.
@@ -198,7 +198,13 @@ func (d *registerDecoder) value(dictionary bool) []byte {
 }
 
 // Apply merges one frame of a peer's journal.
-func (g *registers) Apply(_ zone.Origin, _ uint64, payload []byte, ageMS int64, now clock.Reading) (zone.Applied, error) {
+func (g *registers) Apply(
+	_ zone.Origin,
+	_ uint64,
+	payload []byte,
+	ageMS int64,
+	now clock.Reading,
+) (zone.Applied, error) {
 	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts, ageMS: ageMS}, stamp.Highest(now.WallMS), now)
 }
 
@@ -208,7 +214,12 @@ func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, erro
 }
 
 // merge merges a payload. Records stamped above highest are refused.
-func (g *registers) merge(payload []byte, space room, highest stamp.Stamp, now clock.Reading) (applied zone.Applied, err error) {
+func (g *registers) merge(
+	payload []byte,
+	space room,
+	highest stamp.Stamp,
+	now clock.Reading,
+) (applied zone.Applied, err error) {
 	g.sendTombstones(payload, now)
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(space.ageMS, now)
@@ -227,7 +238,13 @@ func (g *registers) merge(payload []byte, space room, highest stamp.Stamp, now c
 }
 
 // mergeGroup merges the records of one shard under its lock. It says whether the flusher is to be woken.
-func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Stamp, now clock.Reading, applied *zone.Applied) (wake bool) {
+func (g *registers) mergeGroup(
+	d *registerDecoder,
+	space room,
+	highest stamp.Stamp,
+	now clock.Reading,
+	applied *zone.Applied,
+) (wake bool) {
 	number := int(d.Byte())
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
@@ -260,7 +277,15 @@ func (g *registers) mergeGroup(d *registerDecoder, space room, highest stamp.Sta
 	}
 }
 
-func (g *registers) mergeOne(sh *zone.Shard, hash uint64, key []byte, w *write, space room, now clock.Reading, applied *zone.Applied) (wake bool) {
+func (g *registers) mergeOne(
+	sh *zone.Shard,
+	hash uint64,
+	key []byte,
+	w *write,
+	space room,
+	now clock.Reading,
+	applied *zone.Applied,
+) (wake bool) {
 	if space.goneMS != 0 && w.stamp.MS() <= space.goneMS && !w.tombstone && w.stamp > sh.Clear() {
 		if _, r := sh.Find(key); r == nil {
 			gone, first := g.deleteAgain(sh, hash, key, w, now)
@@ -293,13 +318,19 @@ func (g *registers) mergeOne(sh *zone.Shard, hash uint64, key []byte, w *write, 
 	return false
 }
 
-// expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much more than it sends.
+// expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much
+// more than it sends.
 const expectRecordBytes = 64
 
-// TeachShard appends records of one shard to dst until it holds about maxBytes, starting after a cursor: a slot, and above it how often
-// slots had changed.
-// It appends nothing when there are none.
-func (g *registers) TeachShard(shard int, cursor uint64, dst []byte, maxBytes int, now clock.Reading) (payload []byte, next uint64, done bool) {
+// TeachShard appends records of one shard to dst until it holds about maxBytes, starting after a cursor: a slot, and
+// above it how often slots had changed. It appends nothing when there are none.
+func (g *registers) TeachShard(
+	shard int,
+	cursor uint64,
+	dst []byte,
+	maxBytes int,
+	now clock.Reading,
+) (payload []byte, next uint64, done bool) {
 	e := registerEncoder{zone: g}
 	sh := g.store.ShardNumber(shard)
 	sh.Lock()

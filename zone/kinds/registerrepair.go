@@ -8,7 +8,8 @@ import (
 	"starling/zone"
 )
 
-// This file is what repair needs of registers: sketches of some shards, and the records of elements in which peers differ.
+// This file is what repair needs of registers: sketches of some shards, and the records of elements in which peers
+// differ.
 
 // Sketch returns the sketch of shards [first, first+count) with at most that many cells. That of all shards is kept up
 // with each write; for fewer each record is visited, a shard at a time under its lock.
@@ -37,13 +38,19 @@ func (g *registers) sketchShard(number int, sketch *zone.Sketch) {
 	}
 }
 
-// endsSoonMS: what ends within it is not repaired. Peers drop it at slightly different moments, and it would not be missed.
+// endsSoonMS: what ends within it is not repaired. Peers drop it at slightly different moments, and it would not be
+// missed.
 const endsSoonMS = 2000
 
-// AppendRecords appends the records of wanted, which is sorted by key, to dst until that holds about maxBytes. Elements that
-// are not here in that very version are passed over: what replaced them travels by the journal. It appends nothing when it
-// finds none, and returns the elements not yet looked at and how many records it appended.
-func (g *registers) AppendRecords(wanted []zone.Element, dst []byte, maxBytes int, now clock.Reading) (payload []byte, rest []zone.Element, records int) {
+// AppendRecords appends the records of wanted, which is sorted by key, to dst until that holds about maxBytes. Elements
+// that are not here in that very version are passed over: what replaced them travels by the journal. It appends nothing
+// when it finds none, and returns the elements not yet looked at and how many records it appended.
+func (g *registers) AppendRecords(
+	wanted []zone.Element,
+	dst []byte,
+	maxBytes int,
+	now clock.Reading,
+) (payload []byte, rest []zone.Element, records int) {
 	e := registerEncoder{zone: g}
 	start := len(dst)
 	dst = e.Begin(dst, now)
@@ -65,7 +72,14 @@ func (g *registers) AppendRecords(wanted []zone.Element, dst []byte, maxBytes in
 }
 
 // appendOfShard appends the group of one shard and returns how many of wanted it looked at.
-func (g *registers) appendOfShard(e *registerEncoder, f *finder, shard int, wanted []zone.Element, dst []byte, maxBytes int, now clock.Reading,
+func (g *registers) appendOfShard(
+	e *registerEncoder,
+	f *finder,
+	shard int,
+	wanted []zone.Element,
+	dst []byte,
+	maxBytes int,
+	now clock.Reading,
 ) (payload []byte, looked, records int) {
 	sh := g.store.ShardNumber(shard)
 	sh.Lock()
@@ -101,8 +115,8 @@ func (g *registers) endsSoon(r *zone.Record, now clock.Reading) bool {
 	return r.Word1 != 0 && int64(r.Word1) <= now.MonoMS+endsSoonMS
 }
 
-// finder looks for the records of a few elements in a shard that is indexed by something else: it visits all of them, but looks
-// at a key only where the time of the stamp is that of an element.
+// finder looks for the records of a few elements in a shard that is indexed by something else: it visits all of them,
+// but looks at a key only where the time of the stamp is that of an element.
 type finder struct {
 	times []uint64 // a bit per time, modulo its size
 	slots []zone.Slot
@@ -145,7 +159,12 @@ func (g *registers) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.
 	return g.mend(payload, goneMS, now, func(int, []byte, *write) {})
 }
 
-func (g *registers) mend(payload []byte, goneMS int64, now clock.Reading, buried func(shard int, key []byte, w *write)) (zone.Applied, error) {
+func (g *registers) mend(
+	payload []byte,
+	goneMS int64,
+	now clock.Reading,
+	buried func(shard int, key []byte, w *write),
+) (zone.Applied, error) {
 	space := room{bytes: g.store.Limit(), repaired: true, goneMS: goneMS, buried: buried}
 	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }

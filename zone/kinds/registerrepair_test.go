@@ -60,8 +60,8 @@ func mustAgree(t testing.TB, one, two zone.Shared) {
 	}
 }
 
-// Two nodes that wrote, deleted and cleared without hearing each other agree after one exchange of sketches, whether of the whole
-// zone or of parts of it, however small the pieces.
+// Two nodes that wrote, deleted and cleared without hearing each other agree after one exchange of sketches, whether of
+// the whole zone or of parts of it, however small the pieces.
 func TestMendingMakesAgree(t *testing.T) {
 	for _, count := range []int{zone.Shards, 64, 1} {
 		for _, maxBytes := range []int{1, 300, 64 << 10} {

@@ -8,15 +8,18 @@ import (
 	"starling/zone"
 )
 
-// reissuePieceBytes bounds what is collected before it is done: some 20,000 records, for which the disk is waited for once.
+// reissuePieceBytes bounds what is collected before it is done: some 20,000 records, for which the disk is waited for
+// once.
 const reissuePieceBytes = 1 << 20
 
-// seenAheadMS is how far ahead of the time of the write a stamp stays that is taken back. A write that replaced what a node with another clock had written
-// is stamped above that, which may be as far ahead of time as stamps are taken, or a little less; it must not lose to it now.
+// seenAheadMS is how far ahead of the time of the write a stamp stays that is taken back. A write that replaced what a
+// node with another clock had written is stamped above that, which may be as far ahead of time as stamps are taken, or
+// a little less; it must not lose to it now.
 const seenAheadMS = stamp.MaxAheadMS - 5000
 
-// renewal takes stamps back that were made while time was ahead: from on, by back. Which stamp becomes which does not depend on who does it, nor
-// when; so all nodes keep the order of writes, and a deletion does not lose to what it deleted.
+// renewal takes stamps back that were made while time was ahead: from on, by back. Which stamp becomes which does not
+// depend on who does it, nor when; so all nodes keep the order of writes, and a deletion does not lose to what it
+// deleted.
 type renewal struct {
 	from   stamp.Stamp
 	backMS int64
@@ -24,19 +27,22 @@ type renewal struct {
 
 func (r renewal) of(old stamp.Stamp) stamp.Stamp { return stamp.At(old.MS()-r.backMS, old.Counter()) }
 
-// Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records, and
-// they would win over everything for as long as it was ahead. When they end does not change. It returns how many they were.
+// Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records,
+// and they would win over everything for as long as it was ahead. When they end does not change. It returns how many
+// they were.
 func (g *registers) Reissue(now clock.Reading) int {
 	return g.reissueAhead(now, func([]byte) {})
 }
 
-// TimeWentBack takes back by backMS what was stamped from fromMS on, while time was that far ahead, and returns how many records and clears that were.
+// TimeWentBack takes back by backMS what was stamped from fromMS on, while time was that far ahead, and returns how
+// many records and clears that were.
 func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 	return g.reissue(fromMS, backMS-seenAheadMS, now, func([]byte) {})
 }
 
-// Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the stamps ahead
-// would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its log is written anew.
+// Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the
+// stamps ahead would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its
+// log is written anew.
 func (k *Keyval) Reissue(now clock.Reading) int {
 	return k.reissueAhead(now, k.keepReissued)
 }
@@ -48,7 +54,8 @@ func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 
 func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
 
-// reissueAhead takes back what is ahead by so much that the last of it was made now: nothing tells by how much time was ahead.
+// reissueAhead takes back what is ahead by so much that the last of it was made now: nothing tells by how much time was
+// ahead.
 func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (reissued int) {
 	fromMS := now.WallMS + 1
 	last := g.greatest()
@@ -58,7 +65,8 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 	return g.reissue(fromMS, last.MS()-now.WallMS, now, keep)
 }
 
-// reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later in a log, too.
+// reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later
+// in a log, too.
 func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
 	fresh := renewal{from: stamp.At(fromMS, 0), backMS: backMS}
@@ -119,7 +127,12 @@ func greatestOf(sh *zone.Shard) stamp.Stamp {
 // appendAhead appends what of a shard is stamped too far ahead, after slot cursor, each with a fresh stamp:
 //
 //	key length | key, or the shard's byte where the length is 0: its clear | stamp | fresh stamp
-func (g *registers) appendAhead(dst []byte, number int, cursor zone.Slot, fresh renewal) (record []byte, next zone.Slot, done bool) {
+func (g *registers) appendAhead(
+	dst []byte,
+	number int,
+	cursor zone.Slot,
+	fresh renewal,
+) (record []byte, next zone.Slot, done bool) {
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
 	defer sh.Unlock()
@@ -145,7 +158,8 @@ func appendStamps(dst []byte, old, fresh stamp.Stamp) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, uint64(old)), uint64(fresh))
 }
 
-// restamp gives the records of a list their fresh stamps, those that are still there as they were. Peers get them if sent.
+// restamp gives the records of a list their fresh stamps, those that are still there as they were. Peers get them if
+// sent.
 func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool) {
 	for list.Len() > 0 {
 		length, number := list.Uvarint(), 0

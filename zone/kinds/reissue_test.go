@@ -133,8 +133,8 @@ func TestReissuedAndClearedStaysCleared(t *testing.T) {
 	}
 }
 
-// A record that is stamped anew ends when its writer meant, whether it was written before its node's clock was set right or after; only the
-// stamps of the latter are ahead, by what the former left behind.
+// A record that is stamped anew ends when its writer meant, whether it was written before its node's clock was set
+// right or after; only the stamps of the latter are ahead, by what the former left behind.
 func TestReissuedRecordsEndWhenTheyWould(t *testing.T) {
 	for _, byMS := range []int64{120_000, hourMS, 48 * hourMS} {
 		wrong, right := newTestKeyval(0), newTestKeyval(0)
@@ -195,7 +195,8 @@ func TestReissuedAfterAClear(t *testing.T) {
 	mustLack(t, k, "old", 201)
 }
 
-// Where two nodes' clocks are set back together, a deletion still beats what it deleted, though the one node did not know of it.
+// Where two nodes' clocks are set back together, a deletion still beats what it deleted, though the one node did not
+// know of it.
 func TestReissuedDeletionsStayDeletions(t *testing.T) {
 	one, two := newTestKeyval(0), newTestKeyval(0)
 	one.Set([]byte("a"), []byte("x"), NoExpire, ahead(hourMS, 0))

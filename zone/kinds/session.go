@@ -37,7 +37,9 @@ const TombstoneLifeMS = 3_600_000
 
 // NewSession makes an empty zone of sessions.
 func NewSession(cfg SessionConfig) *Session {
-	s := &Session{registers{clock: cfg.Clock, grace: sessionGrace, evicts: true, dictionary: true, maxValue: MaxServerBytes}}
+	s := &Session{
+		registers{clock: cfg.Clock, grace: sessionGrace, evicts: true, dictionary: true, maxValue: MaxServerBytes},
+	}
 	if s.clock == nil {
 		s.clock = new(stamp.Clock)
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A frame of a peer is taken in part only. What it changed here is in the log all the same, or a write that took the room which it made would not
-// fit at the next start; what was refused is not.
+// A frame of a peer is taken in part only. What it changed here is in the log all the same, or a write that took the
+// room which it made would not fit at the next start; what was refused is not.
 func TestTheLogHasWhatAPartlyRefusedFrameChanged(t *testing.T) {
 	const hourMS = 3_600_000
 	for name, c := range map[string]struct {

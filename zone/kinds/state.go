@@ -27,15 +27,15 @@ type statePair struct {
 }
 
 const (
-	// sortedPairs is up to how many pairs the JSON object is in the order of keys, for people to read and compare. To sort millions would take
-	// seconds and a copy of all.
+	// sortedPairs is up to how many pairs the JSON object is in the order of keys, for people to read and compare. To
+	// sort millions would take seconds and a copy of all.
 	sortedPairs = 10_000
 	// stateWriteBytes is what is written at once.
 	stateWriteBytes = 64 << 10
 )
 
-// WriteState writes the zone as the JSON object of a state file: {"key":"value"}, and {"key":{"value":"…","expire":ms}} for pairs that
-// expire, in that many milliseconds from now. It needs little memory however big the zone is.
+// WriteState writes the zone as the JSON object of a state file: {"key":"value"}, and {"key":{"value":"…","expire":ms}}
+// for pairs that expire, in that many milliseconds from now. It needs little memory however big the zone is.
 func (k *Keyval) WriteState(w io.Writer, now clock.Reading) error {
 	pairs := k.Visit(now)
 	if k.Len() <= sortedPairs {
@@ -109,9 +109,10 @@ func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 	return nil
 }
 
-// SalvageState reads the JSON object of a state file whose log, already restored, is damaged: what the log says wins, also of what was deleted or
-// cleared, but a clear only over what was not in the file when it was saved later. Where the file is damaged too, the pairs before that count.
-// Pairs that are wrong or have no room are left out; the error names one of them.
+// SalvageState reads the JSON object of a state file whose log, already restored, is damaged: what the log says wins,
+// also of what was deleted or cleared, but a clear only over what was not in the file when it was saved later. Where
+// the file is damaged too, the pairs before that count. Pairs that are wrong or have no room are left out; the error
+// names one of them.
 func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) error {
 	var failed error
 	err := eachPair(data, func(name string, raw json.RawMessage) {
@@ -196,8 +197,8 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 // snapshotPieceBytes keeps a shard's lock short and a log record small.
 const snapshotPieceBytes = 64 << 10
 
-// Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back. Now is by the machine's own clocks,
-// not by cluster time: so is that of Restore.
+// Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back. Now is by
+// the machine's own clocks, not by cluster time: so is that of Restore.
 func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) error {
 	if err := write(ClockRecord(now)); err != nil {
 		return err
@@ -235,8 +236,9 @@ const (
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
 func NodeRecord(id uint64) []byte { return binary.LittleEndian.AppendUint64([]byte{stateNode}, id) }
 
-// ClockRecord is the log record of how far the machine's wall clock is ahead of the monotonic one. The ends of the records that follow are by the
-// monotonic clock of a process that is gone when they are read; they are brought to the next one's by the wall clock, which outlives it.
+// ClockRecord is the log record of how far the machine's wall clock is ahead of the monotonic one. The ends of the
+// records that follow are by the monotonic clock of a process that is gone when they are read; they are brought to the
+// next one's by the wall clock, which outlives it.
 func ClockRecord(local clock.Reading) []byte {
 	return binary.AppendVarint([]byte{stateClock}, local.WallMS-local.MonoMS)
 }
@@ -248,8 +250,9 @@ type Restored struct {
 	AheadMS int64
 }
 
-// Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not held against the clock, which
-// may have been set back. A whole log may be read again over itself; the order matters only to what was stamped anew.
+// Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not held against
+// the clock, which may have been set back. A whole log may be read again over itself; the order matters only to what
+// was stamped anew.
 func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) error {
 	r := zone.Read(record)
 	switch r.Byte() {

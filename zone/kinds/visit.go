@@ -26,8 +26,9 @@ func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
 	}
 }
 
-// Visit visits the pairs in no particular order, with little memory however many they are. Key and value are good until the next one.
-// No lock is held while the visitor runs: pairs that stay are visited once, those that come and go meanwhile perhaps.
+// Visit visits the pairs in no particular order, with little memory however many they are. Key and value are good until
+// the next one. No lock is held while the visitor runs: pairs that stay are visited once, those that come and go
+// meanwhile perhaps.
 func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
 		var v visitor
@@ -66,7 +67,13 @@ func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func
 		slot, done = v.copy(k, sh, slot, now)
 		start := 0
 		for _, p := range v.pairs {
-			if !yield(Pair{Key: v.bytes[start:p.keyEnd:p.keyEnd], Value: v.bytes[p.keyEnd:p.valueEnd:p.valueEnd], LeftMS: p.leftMS}) {
+			if !yield(
+				Pair{
+					Key:    v.bytes[start:p.keyEnd:p.keyEnd],
+					Value:  v.bytes[p.keyEnd:p.valueEnd:p.valueEnd],
+					LeftMS: p.leftMS,
+				},
+			) {
 				return false
 			}
 			start = p.valueEnd

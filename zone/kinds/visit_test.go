@@ -20,7 +20,8 @@ func inShard(shard, count int) (keys []string) {
 	return keys
 }
 
-// Most pairs of a shard go while somebody reads them slot by slot: the shard gives its memory back, and what stays is seen once.
+// Most pairs of a shard go while somebody reads them slot by slot: the shard gives its memory back, and what stays is
+// seen once.
 func TestVisitorsOfAShardThatShrinks(t *testing.T) {
 	keys := inShard(3, 2000)
 	kept := func(i int) bool { return i%40 == 0 }

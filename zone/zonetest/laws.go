@@ -24,7 +24,8 @@ type Subject struct {
 	Read func(z zone.Shared, key string, now clock.Reading) string
 	// Forget makes a zone forget tombstones, as it does when all members know them; nil if there are none.
 	Forget func(z zone.Shared, now clock.Reading)
-	// Counts says that frames of one origin come in order and once, as journals deliver them; else they may come anyhow.
+	// Counts says that frames of one origin come in order and once, as journals deliver them; else they may come
+	// anyhow.
 	Counts bool
 }
 
@@ -171,7 +172,8 @@ func sketched(t *rapid.T, law string, z zone.Shared) {
 	}
 }
 
-// Laws checks that merging is commutative, associative and idempotent, that codecs lose nothing, and that nothing deleted comes back.
+// Laws checks that merging is commutative, associative and idempotent, that codecs lose nothing, and that nothing
+// deleted comes back.
 func Laws(t *testing.T, s Subject) {
 	t.Run(s.Name+"/commutative and idempotent", rapid.MakeCheck(func(t *rapid.T) {
 		h := write(t, s)
@@ -195,7 +197,10 @@ func Laws(t *testing.T, s Subject) {
 	}))
 	if s.Delete != nil {
 		t.Run(s.Name+"/deleted stays deleted", rapid.MakeCheck(func(t *rapid.T) { deleted(t, s) }))
-		t.Run(s.Name+"/deleted stays deleted when it is forgotten", rapid.MakeCheck(func(t *rapid.T) { forgotten(t, s) }))
+		t.Run(
+			s.Name+"/deleted stays deleted when it is forgotten",
+			rapid.MakeCheck(func(t *rapid.T) { forgotten(t, s) }),
+		)
 	}
 }
 
@@ -251,7 +256,8 @@ func deleted(t *rapid.T, s Subject) {
 	}
 }
 
-// forgotten: when all members have a deletion, each may forget it, whichever does first, and whatever they teach and repair among each other then.
+// forgotten: when all members have a deletion, each may forget it, whichever does first, and whatever they teach and
+// repair among each other then.
 func forgotten(t *rapid.T, s Subject) {
 	h := write(t, s)
 	now := reading(h.endMS)

@@ -1,4 +1,5 @@
-// Package resolvertest is a small name server for tests: its records may change while it runs, and it can fail on demand.
+// Package resolvertest is a small name server for tests: its records may change while it runs, and it can fail on
+// demand.
 package resolvertest
 
 import (
@@ -60,8 +61,14 @@ func Listen(addr string) (*Server, error) {
 }
 
 func serve(pc net.PacketConn, l net.Listener) *Server {
-	s := &Server{Addr: pc.LocalAddr().String(), records: map[string][]dns.RR{}, rcodes: map[string]int{}, typeRcodes: map[string]typeRcode{}, silent: map[string]bool{},
-		asked: map[string]int{}}
+	s := &Server{
+		Addr:       pc.LocalAddr().String(),
+		records:    map[string][]dns.RR{},
+		rcodes:     map[string]int{},
+		typeRcodes: map[string]typeRcode{},
+		silent:     map[string]bool{},
+		asked:      map[string]int{},
+	}
 	var started sync.WaitGroup
 	started.Add(2)
 	s.udp = &dns.Server{PacketConn: pc, Handler: s, NotifyStartedFunc: started.Done}

@@ -1,5 +1,5 @@
-// Package accesslog is what access_log of http and of stream have in common: the formats, the directives and the writing of
-// lines. Each side says what its variables are read from and which logs it has without being told.
+// Package accesslog is what access_log of http and of stream have in common: the formats, the directives and the
+// writing of lines. Each side says what its variables are read from and which logs it has without being told.
 package accesslog
 
 import (
@@ -18,12 +18,13 @@ import (
 // Options are what the two sides do differently.
 type Options[C side.Subject] struct {
 	Side *side.Side[C]
-	// Combined is the text of the format of that name, which stands where a directive names none; empty where one must be named.
+	// Combined is the text of the format of that name, which stands where a directive names none; empty where one must
+	// be named.
 	Combined string
 	// DefaultPath is the log of blocks without any; empty: there is none.
 	DefaultPath string
-	// MayOpen asks, before a path with variables is opened, whether names made up by strangers are kept out, and PathDoc says so in the
-	// reference; nil asks nothing.
+	// MayOpen asks, before a path with variables is opened, whether names made up by strangers are kept out, and
+	// PathDoc says so in the reference; nil asks nothing.
 	MayOpen func(C) bool
 	PathDoc string
 }

@@ -47,7 +47,13 @@ func (s *Options[C]) declareFormat(_ any, a *conf.Args) error {
 	return err
 }
 
-func (s *Options[C]) addFormat(p *plan.Plan, name string, escape logescape.Style, text string, node *conf.Node) (*format[C], error) {
+func (s *Options[C]) addFormat(
+	p *plan.Plan,
+	name string,
+	escape logescape.Style,
+	text string,
+	node *conf.Node,
+) (*format[C], error) {
 	template, err := s.Side.Variables(p).Compile(text, node)
 	if err != nil {
 		return nil, err

@@ -84,7 +84,8 @@ func (l *setting[C]) open(p *plan.Plan) (*logs.AccessLog, error) {
 	return file, nil
 }
 
-// caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many blocks does.
+// caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many blocks
+// does.
 type caches struct {
 	byOptions map[logs.CacheOptions]*logs.FileCache
 }

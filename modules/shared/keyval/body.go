@@ -65,8 +65,8 @@ func parseBody(body []byte) ([]change, *admin.APIError) {
 	return list, nil
 }
 
-// hasLoneSurrogate looks in valid JSON for a \uD800 to \uDFFF without its other half: it is no character, and the decoder would put
-// another in its place.
+// hasLoneSurrogate looks in valid JSON for a \uD800 to \uDFFF without its other half: it is no character, and the
+// decoder would put another in its place.
 func hasLoneSurrogate(body []byte) bool {
 	for i := 0; i < len(body); i++ {
 		if body[i] != '\\' {
@@ -81,7 +81,8 @@ func hasLoneSurrogate(body []byte) bool {
 		if !utf16.IsSurrogate(code) {
 			continue
 		}
-		if rest := body[i+1:]; !bytes.HasPrefix(rest, []byte(`\u`)) || utf16.DecodeRune(code, escaped(rest[2:])) == utf8.RuneError {
+		if rest := body[i+1:]; !bytes.HasPrefix(rest, []byte(`\u`)) ||
+			utf16.DecodeRune(code, escaped(rest[2:])) == utf8.RuneError {
 			return true
 		}
 		i += len(`\uXXXX`)

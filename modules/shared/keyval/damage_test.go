@@ -151,7 +151,8 @@ func TestADamagedBeginningIsNoReasonNotToStart(t *testing.T) {
 	}
 }
 
-// The log is gone or empty, and the JSON file damaged: the node starts all the same. A mistake of whoever wrote the file by hand stops it.
+// The log is gone or empty, and the JSON file damaged: the node starts all the same. A mistake of whoever wrote the
+// file by hand stops it.
 func TestADamagedJSONFileIsNoReasonNotToStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "one.keyval")
 	text := "keyval_zone zone=one:32k state=" + file + ";"

@@ -188,7 +188,8 @@ func TestState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := started(t, text, nil); err == nil || !strings.Contains(err.Error(), "log is in use by another process") || !strings.HasSuffix(err.Error(), "in /c:1") {
+	if _, err := started(t, text, nil); err == nil || !strings.Contains(err.Error(), "log is in use by another process") ||
+		!strings.HasSuffix(err.Error(), "in /c:1") {
 		t.Errorf("a second process starts: %v", err)
 	}
 	file = strings.Replace(file, "one.", "two.", 1)
@@ -222,8 +223,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// The time of the cluster is not this machine's. What is on disk ends by the machine's, which is all that the next process has at its start; and the log
-// knows how the clock was set while it was written.
+// The time of the cluster is not this machine's. What is on disk ends by the machine's, which is all that the next
+// process has at its start; and the log knows how the clock was set while it was written.
 func TestStateEndsByTheMachinesClock(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "one.keyval")
 	text := "keyval_zone zone=one:32k timeout=1h state=" + file + ";"

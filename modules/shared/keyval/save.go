@@ -37,7 +37,8 @@ func (s *store) run(ctx context.Context, p *plan.Plan) {
 	}
 }
 
-// save brings the JSON file up to date and shortens the log if that is worth it: not at the end, which nothing should delay.
+// save brings the JSON file up to date and shortens the log if that is worth it: not at the end, which nothing should
+// delay.
 func (s *store) save(atEnd bool) (err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()

@@ -32,8 +32,9 @@ const (
 	saveEvery = 10 * time.Second
 	// saveShare bounds the work for the JSON file to a hundredth of the time.
 	saveShare = 100
-	// syncRemoteAfter is how long what peers sent may be in the log without being on disk: with the sync itself it stays below the second that
-	// docs/operating.md promises. Nobody waits for it, so it costs two syncs a second at most.
+	// syncRemoteAfter is how long what peers sent may be in the log without being on disk: with the sync itself it
+	// stays below the second that docs/operating.md promises. Nobody waits for it, so it costs two syncs a second at
+	// most.
 	syncRemoteAfter = 500 * time.Millisecond
 	// rotateBytes is the length from which a log is rewritten, if it is also rotateFactor times what it began with.
 	rotateBytes  = 4 << 20
@@ -102,7 +103,10 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		if err := s.load(z); err != nil {
 			return errors.New(errno.Message(err))
 		}
-		z.OnCommit(func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) }, func(payload []byte) { s.remote(z, payload, p.Log) })
+		z.OnCommit(
+			func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) },
+			func(payload []byte) { s.remote(z, payload, p.Log) },
+		)
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
@@ -123,8 +127,9 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	return nil
 }
 
-// load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may be older, or where the
-// log is damaged. Then nothing keeps the process from starting with what can be read, nor does a disk that has damaged the JSON file alone.
+// load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may
+// be older, or where the log is damaged. Then nothing keeps the process from starting with what can be read, nor does a
+// disk that has damaged the JSON file alone.
 func (s *store) load(z *kinds.Keyval) error {
 	now := s.local.Now()
 	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
@@ -158,8 +163,8 @@ func (s *store) load(z *kinds.Keyval) error {
 	return nil
 }
 
-// damagedJSON tells what a disk or a crash made of a file, which ends early or has bytes that no text has, from a mistake of whoever wrote it:
-// that stops the start, so that he sees it.
+// damagedJSON tells what a disk or a crash made of a file, which ends early or has bytes that no text has, from a
+// mistake of whoever wrote it: that stops the start, so that he sees it.
 func damagedJSON(text []byte, err error) bool {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -185,7 +190,8 @@ func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 	return func(record []byte) error { return z.Restore(record, &found, now) }
 }
 
-// salvage fills in from the JSON file what a damaged log has lost. It was saved at most some seconds before the last write.
+// salvage fills in from the JSON file what a damaged log has lost. It was saved at most some seconds before the last
+// write.
 func (s *store) salvage(z *kinds.Keyval) error {
 	text, err := readState(s.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
@@ -211,14 +217,20 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 			return err
 		}
 		if cut := opened.Dropped(); cut > 0 {
-			log.Logf(logs.Notice, "state log \"%s\": discarded %d bytes of an incomplete, never acknowledged write at its end", s.path+logSuffix, cut)
+			log.Logf(
+				logs.Notice,
+				"state log \"%s\": discarded %d bytes of an incomplete, never acknowledged write at its end",
+				s.path+logSuffix,
+				cut,
+			)
 		}
 		if err := s.tellDamage(opened, z, log); err != nil {
 			return err
 		}
 		s.log, s.logBase, s.clockKept = opened, opened.Size(), false
 		if opened.Damaged() > 0 || z.Len() > 0 && s.logBase < minLogBytes {
-			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must have them before it counts.
+			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must
+			// have them before it counts.
 			if err := s.rotate(opened, z); err != nil {
 				return err
 			}
@@ -240,9 +252,16 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	z.ForgetAgreed() // before peers could take what is lost here for deleted
 	name := s.path + logSuffix
 	if damaged > 0 {
-		log.Logf(logs.Error, "state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
-			"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
-			name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
+		log.Logf(
+			logs.Error,
+			"state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
+				"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
+			name,
+			damaged,
+			s.path,
+			z.Len(),
+			name+durable.DamagedPostfix,
+		)
 	}
 	if failed == nil {
 		return nil
@@ -250,7 +269,13 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	s.salvageFailed = nil
 	err := durable.KeepAside(s.path) // it is written anew soon
 	if damaged > 0 {
-		log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, failed, s.path+durable.DamagedPostfix)
+		log.Logf(
+			logs.Error,
+			"state file \"%s\" is damaged too: %v; saved as \"%s\"",
+			s.path,
+			failed,
+			s.path+durable.DamagedPostfix,
+		)
 	} else {
 		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come before the damage, "+
 			"peers will repair the rest where they can. Check the disk; the damaged file is saved as \"%s\"", s.path, name, failed, z.Len(), s.path+durable.DamagedPostfix)
@@ -261,8 +286,8 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 // minLogBytes is less than any log with a record.
 const minLogBytes = 24
 
-// keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made also go into the zone
-// that followed.
+// keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made
+// also go into the zone that followed.
 func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current := s.log, s.current
@@ -290,8 +315,8 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 // clockStepMS is from when a change of the machine's clock counts as one.
 const clockStepMS = 100
 
-// keepClock puts into the log how far the machine's clock is ahead of the monotonic one, by which what follows ends, if that has changed: so it ends
-// when it should after a restart, although the clock was set. Called with mu held.
+// keepClock puts into the log how far the machine's clock is ahead of the monotonic one, by which what follows ends, if
+// that has changed: so it ends when it should after a restart, although the clock was set. Called with mu held.
 func (s *store) keepClock() {
 	now := s.local.Now()
 	aheadMS := now.WallMS - now.MonoMS
@@ -305,12 +330,20 @@ func (s *store) keepClock() {
 // tell reports that the log cannot be written, once until it is writable again.
 func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
-		log.Logf(logs.Error, "cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory and on the peers. "+
-			"Free disk space; retrying every %v: %v", s.path+logSuffix, z.Info().Name, saveEvery, err)
+		log.Logf(
+			logs.Error,
+			"cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory and on the peers. "+
+				"Free disk space; retrying every %v: %v",
+			s.path+logSuffix,
+			z.Info().Name,
+			saveEvery,
+			err,
+		)
 	}
 }
 
-// remote puts a peer's writes into the log without waiting: the peer has them too, until it is lost. So the disk has them soon.
+// remote puts a peer's writes into the log without waiting: the peer has them too, until it is lost. So the disk has
+// them soon.
 func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
 	kept := s.log

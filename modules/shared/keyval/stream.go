@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// streamedFrom is from how much memory in use on a zone is shown while it is read, in no order. Smaller ones are shown in the order of keys, with
-	// the length of the answer.
+	// streamedFrom is from how much memory in use on a zone is shown while it is read, in no order. Smaller ones are
+	// shown in the order of keys, with the length of the answer.
 	streamedFrom = 1 << 20
 	// streamPieceBytes is what is sent at once.
 	streamPieceBytes = 32 << 10

@@ -44,7 +44,8 @@ func declareVariable[C side.Subject](of *side.Side[C], a *conf.Args) error {
 	})
 }
 
-// lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is allocated.
+// lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is
+// allocated.
 func lookup[C side.Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]byte, bool) {
 	start := len(dst)
 	dst = key.Append(dst, c)

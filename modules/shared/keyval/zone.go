@@ -170,8 +170,8 @@ func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
 	return keepState(p, now.Keyval, s, continued)
 }
 
-// continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the records if the type
-// is the same. A new timeout counts for what is written from then on.
+// continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the
+// records if the type is the same. A new timeout counts for what is written from then on.
 func (s spec) continuedBy(t spec) bool {
 	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
 }

@@ -9,7 +9,11 @@ import (
 var logLevels = map[string]logs.Level{"info": logs.Info, "notice": logs.Notice, "warn": logs.Warn, "error": logs.Error}
 
 // Directives are those of both sides, for settings S of which place finds the common part.
-func Directives[S any, C side.Subject](s *side.Side[C], places conf.Context, place func(*S) *Settings) []conf.Directive {
+func Directives[S any, C side.Subject](
+	s *side.Side[C],
+	places conf.Context,
+	place func(*S) *Settings,
+) []conf.Directive {
 	limits := func(settings *S) *[]Limit { return &place(settings).Limits }
 	return []conf.Directive{
 		{
@@ -19,7 +23,10 @@ func Directives[S any, C side.Subject](s *side.Side[C], places conf.Context, pla
 		}, {
 			Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
 			Doc: "Limits the number of concurrent " + s.Many + " for each key of the zone.",
-			Set: conf.List(limits, func(a *conf.Args) (Limit, error) { return parse(s, a, *limits(conf.SettingsOf[S](a.Scope))) }),
+			Set: conf.List(
+				limits,
+				func(a *conf.Args) (Limit, error) { return parse(s, a, *limits(conf.SettingsOf[S](a.Scope))) },
+			),
 		}, {
 			Name: "limit_conn_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
 			Doc: "Sets the log level of rejections.",

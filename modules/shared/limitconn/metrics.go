@@ -15,6 +15,10 @@ func metrics(resource string) []admin.Metric {
 	return []admin.Metric{
 		admin.Counter(prefix+"passed", "*zone.passed", "Connections passed by a limit."),
 		admin.Counter(prefix+"rejected", "*zone.rejected", "Connections rejected by a limit."),
-		admin.Counter(prefix+"rejected_dry_run", "*zone.rejected_dry_run", "Connections that a limit in dry-run mode would have rejected."),
+		admin.Counter(
+			prefix+"rejected_dry_run",
+			"*zone.rejected_dry_run",
+			"Connections that a limit in dry-run mode would have rejected.",
+		),
 	}
 }

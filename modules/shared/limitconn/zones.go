@@ -107,8 +107,8 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 	return Limit{zone: z, most: uint32(n)}, nil
 }
 
-// Link gives the zones their counts: those of the configuration before where name, size and key are the same, for what is
-// counted there still goes on.
+// Link gives the zones their counts: those of the configuration before where name, size and key are the same, for what
+// is counted there still goes on.
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	r := plan.Part[registry[C]](p)
 	r.slot = s.NewSlot(p)
@@ -120,7 +120,12 @@ func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 				if old.Key.Text() == now.Key.Text() {
 					return nil
 				}
-				return fmt.Errorf("limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.Key.Text(), old.Key.Text())
+				return fmt.Errorf(
+					"limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key",
+					z.Name,
+					now.Key.Text(),
+					old.Key.Text(),
+				)
 			},
 			Take: func(old *Zone[C]) { now.Zone = old.Zone },
 			Make: func(*Zone[C]) { now.Zone = conncount.New(z.Bytes) },

@@ -1,5 +1,5 @@
-// Package lookup makes variables whose values are chosen by other values: map, geo and split_clients, for the http and the
-// stream side alike.
+// Package lookup makes variables whose values are chosen by other values: map, geo and split_clients, for the http and
+// the stream side alike.
 package lookup
 
 import (
@@ -74,8 +74,8 @@ func variableName(word string) (string, error) {
 // maxNesting is how many lookups may wait for each other, as in nginx: more are a circle of maps that name each other.
 const maxNesting = 100
 
-// lookup is one map, geo or split_clients: find gives the value for c. It may use what stands behind the end of dst, and returns
-// dst as long as it was.
+// lookup is one map, geo or split_clients: find gives the value for c. It may use what stands behind the end of dst,
+// and returns dst as long as it was.
 type lookup[C side.Subject] interface {
 	find(c C, dst []byte) (*choice[C], []byte)
 }

@@ -126,7 +126,11 @@ func TestMap(t *testing.T) {
 }
 
 func TestValuesAreFoundOnceUnlessVolatile(t *testing.T) {
-	value := compile(t, `map $in $once { default "at $in"; } map $in $each { volatile; default "at $in"; } geo $in $geo { 10.0.0.0/8 a; default b; }`, "$once, $each, $geo")
+	value := compile(
+		t,
+		`map $in $once { default "at $in"; } map $in $each { volatile; default "at $in"; } geo $in $geo { 10.0.0.0/8 a; default b; }`,
+		"$once, $each, $geo",
+	)
 	c := &client{in: "10.0.0.1"}
 	if got := value(c); got != "at 10.0.0.1, at 10.0.0.1, a" {
 		t.Fatal(got)
@@ -266,7 +270,10 @@ func TestProblems(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	_, bound := load(t, "geo $v { 10.0.0.0/8 a;\n 10.0.0.0/8 b;\n 10.1.0.0/8 c;\n delete 11.0.0.0/8; }\ngeo $r { ranges; 1.0.0.0-1.0.0.1 a;\n1.0.0.0-1.0.0.1 b; delete 2.0.0.0-2.0.0.1; }")
+	_, bound := load(
+		t,
+		"geo $v { 10.0.0.0/8 a;\n 10.0.0.0/8 b;\n 10.1.0.0/8 c;\n delete 11.0.0.0/8; }\ngeo $r { ranges; 1.0.0.0-1.0.0.1 a;\n1.0.0.0-1.0.0.1 b; delete 2.0.0.0-2.0.0.1; }",
+	)
 	want := []string{
 		`duplicate network "10.0.0.0/8", value: "b", old value: "a" in /etc/x.conf:3`,
 		`low address bits of 10.1.0.0/8 are meaningless in /etc/x.conf:4`,

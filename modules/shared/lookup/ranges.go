@@ -10,8 +10,9 @@ import (
 	"starling/side"
 )
 
-// ranges are the lines of a geo block with "ranges": IPv4 addresses from first to last. While they are read they
-// lie in blocks of 65536 addresses, each sorted and without overlap, because what nginx says of overlaps it says by such blocks.
+// ranges are the lines of a geo block with "ranges": IPv4 addresses from first to last. While they are read they lie in
+// blocks of 65536 addresses, each sorted and without overlap, because what nginx says of overlaps it says by such
+// blocks.
 type ranges[C side.Subject] struct {
 	blocks map[uint16][]span[C]
 	sorted []span[C]
@@ -55,8 +56,8 @@ func eachBlock(first, last uint32, visit func(block uint16, first, last uint32))
 	}
 }
 
-// add puts a range in, as ngx_http_geo_add_range does. One within another takes its part of it; the same one again replaces
-// it, and old is what was replaced. A range that overlaps another in any other way is an error.
+// add puts a range in, as ngx_http_geo_add_range does. One within another takes its part of it; the same one again
+// replaces it, and old is what was replaced. A range that overlaps another in any other way is an error.
 func (r *ranges[C]) add(first, last uint32, value *choice[C]) (old *choice[C], err error) {
 	eachBlock(first, last, func(block uint16, first, last uint32) {
 		if err != nil {
@@ -71,7 +72,11 @@ func (r *ranges[C]) add(first, last uint32, value *choice[C]) (old *choice[C], e
 }
 
 func insert[C side.Subject](spans []span[C], s span[C]) (_ []span[C], old *choice[C], err error) {
-	at, _ := slices.BinarySearchFunc(spans, s.first, func(t span[C], first uint32) int { return cmp.Compare(t.last, first) })
+	at, _ := slices.BinarySearchFunc(
+		spans,
+		s.first,
+		func(t span[C], first uint32) int { return cmp.Compare(t.last, first) },
+	)
 	// spans[at] is the first that does not end before s begins.
 	if at == len(spans) || s.last < spans[at].first {
 		return slices.Insert(spans, at, s), nil, nil
@@ -100,7 +105,10 @@ func (r *ranges[C]) remove(first, last uint32) (whole bool) {
 	whole = true
 	eachBlock(first, last, func(block uint16, first, last uint32) {
 		before := len(r.blocks[block])
-		r.blocks[block] = slices.DeleteFunc(r.blocks[block], func(t span[C]) bool { return t.first == first && t.last == last })
+		r.blocks[block] = slices.DeleteFunc(
+			r.blocks[block],
+			func(t span[C]) bool { return t.first == first && t.last == last },
+		)
 		whole = whole && len(r.blocks[block]) < before
 	})
 	return whole

@@ -60,7 +60,11 @@ func admit[C side.Subject](g *groups.Group[C]) *admin.APIError {
 	if g.ZoneName != "" {
 		return nil
 	}
-	return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamStatic", Text: "upstream \"" + g.Name + "\" is static: add a \"zone\" directive to it"}
+	return &admin.APIError{
+		Status: http.StatusBadRequest,
+		Code:   "UpstreamStatic",
+		Text:   "upstream \"" + g.Name + "\" is static: add a \"zone\" directive to it",
+	}
 }
 
 // servers is the list of the servers of one upstream, to which POST adds one.
@@ -95,7 +99,11 @@ func noServer(text string) *admin.APIError {
 	if !valid {
 		return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadServerId", Text: "invalid server ID"}
 	}
-	return &admin.APIError{Status: http.StatusNotFound, Code: servers.ServerNotFound, Text: "server with ID \"" + strconv.Itoa(id) + "\" does not exist"}
+	return &admin.APIError{
+		Status: http.StatusNotFound,
+		Code:   servers.ServerNotFound,
+		Text:   "server with ID \"" + strconv.Itoa(id) + "\" does not exist",
+	}
 }
 
 func (b *branch[S, C]) add(g *groups.Group[C], call *admin.Call) admin.Answer {

@@ -89,8 +89,10 @@ func parameters(a *conf.Args) (servers.Settings, error) {
 		case len(set.Route) > maxRouteBytes:
 			err = fmt.Errorf("route is longer than %d", maxRouteBytes)
 		case !servers.ValidRoute(set.Route):
-			err = fmt.Errorf("invalid route \"%s\", spaces, quotes, commas, semicolons, backslashes and control characters are not allowed",
-				set.Route)
+			err = fmt.Errorf(
+				"invalid route \"%s\", spaces, quotes, commas, semicolons, backslashes and control characters are not allowed",
+				set.Route,
+			)
 		}
 	}
 	return set, err
@@ -175,8 +177,10 @@ func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error 
 	}
 	switch {
 	case resolves && b.Zone == nil:
-		return conf.Problems{{What: fmt.Sprintf("resolving names at run time requires upstream \"%s\" in %s:%d to be in shared memory",
-			name, scope.Node.File, scope.Node.EndLine)}}
+		return conf.Problems{
+			{What: fmt.Sprintf("resolving names at run time requires upstream \"%s\" in %s:%d to be in shared memory",
+				name, scope.Node.File, scope.Node.EndLine)},
+		}
 	case resolves && len(b.resolverFor(around).Servers) == 0:
 		return conf.At(scope.Node, "no resolver defined to resolve names at run time in upstream \"%s\"", name)
 	case !primaries:

@@ -74,7 +74,11 @@ func (b *body) member(own map[string]string, name string, v any, seen map[string
 
 func (b *body) take(name string, v any) *admin.APIError {
 	bad := func(code string) *admin.APIError {
-		return &admin.APIError{Status: http.StatusBadRequest, Code: code, Text: "invalid parameter value \"" + name + "\""}
+		return &admin.APIError{
+			Status: http.StatusBadRequest,
+			Code:   code,
+			Text:   "invalid parameter value \"" + name + "\"",
+		}
 	}
 	ok := true
 	switch name {
@@ -163,11 +167,19 @@ func asText(v any) string {
 }
 
 // newServer are the settings of a server to add to a group.
-func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) (s servers.Settings, problem *admin.APIError) {
+func newServer[C side.Subject](
+	b *body,
+	g *groups.Group[C],
+	defaultPort uint16,
+) (s servers.Settings, problem *admin.APIError) {
 	if b.server == nil {
 		return s, formatError("missing \"server\" argument")
 	}
-	badAddress := &admin.APIError{Status: http.StatusBadRequest, Code: servers.BadAddress, Text: "invalid server address \"" + *b.server + "\""}
+	badAddress := &admin.APIError{
+		Status: http.StatusBadRequest,
+		Code:   servers.BadAddress,
+		Text:   "invalid server address \"" + *b.server + "\"",
+	}
 	t, err := groups.ParseTarget(*b.server, defaultPort, false)
 	if err != nil || t.Port == 0 && !t.Unix && b.service == nil {
 		return s, badAddress
@@ -176,7 +188,11 @@ func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) 
 	s = servers.NewSettings(*b.server, address)
 	if b.service != nil && *b.service != "" {
 		if literal || !t.NoPort {
-			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamBadService", Text: "\"service\" requires a domain name without a port"}
+			return s, &admin.APIError{
+				Status: http.StatusBadRequest,
+				Code:   "UpstreamBadService",
+				Text:   "\"service\" requires a domain name without a port",
+			}
 		}
 		s.Service = *b.service
 	}
@@ -200,7 +216,11 @@ func newServer[C side.Subject](b *body, g *groups.Group[C], defaultPort uint16) 
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	if s.Backup && g.NoBackup {
-		return s, &admin.APIError{Status: http.StatusBadRequest, Code: servers.NoBackup, Text: "load balancing method does not support backup servers"}
+		return s, &admin.APIError{
+			Status: http.StatusBadRequest,
+			Code:   servers.NoBackup,
+			Text:   "load balancing method does not support backup servers",
+		}
 	}
 	return s, nil
 }
@@ -211,7 +231,8 @@ func set[T any](to *T, from *T) {
 	}
 }
 
-// change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no fault.
+// change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no
+// fault.
 func (b *body) change(now servers.Config) (c servers.Change, problem *admin.APIError) {
 	immutable := func(name string) *admin.APIError {
 		return &admin.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,

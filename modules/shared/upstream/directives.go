@@ -1,5 +1,6 @@
-// Package upstream is what the upstream blocks of http and stream have in common: how servers are written, how names and balancers
-// make groups of them, and their resource of the API. Each side says where its variables come from and what its servers have of their own.
+// Package upstream is what the upstream blocks of http and stream have in common: how servers are written, how names
+// and balancers make groups of them, and their resource of the API. Each side says where its variables come from and
+// what its servers have of their own.
 package upstream
 
 import (
@@ -27,10 +28,12 @@ type Options[S any, C side.Subject] struct {
 	DefaultPort uint16
 	// Balancers are the methods that this side has beside those of both.
 	Balancers balance.Side
-	// ServerSyntax are the parameters of `server`, also in the API, that only this side has, and ServerParams explains them.
+	// ServerSyntax are the parameters of `server`, also in the API, that only this side has, and ServerParams explains
+	// them.
 	ServerSyntax string
 	ServerParams map[string]string
-	// Displace takes away what a balancer written below it puts out of work, and tells whether there was any; nil where nothing can be.
+	// Displace takes away what a balancer written below it puts out of work, and tells whether there was any; nil where
+	// nothing can be.
 	Displace func(*S) bool
 	// Report is a group's state as the API shows it, Metrics are its figures.
 	Report  func(*servers.Group, clock.Reading) any
@@ -42,7 +45,17 @@ func (o *Options[S, C]) Directives() []conf.Directive {
 	all := o.blockDirectives()
 	for _, m := range balance.Methods() {
 		if m.Side == balance.BothSides || m.Side == o.Balancers {
-			all = append(all, conf.Directive{Name: m.Name, Syntax: m.Syntax, Doc: m.Doc, Params: m.Params, In: o.Inside, Set: o.setMethod(m)})
+			all = append(
+				all,
+				conf.Directive{
+					Name:   m.Name,
+					Syntax: m.Syntax,
+					Doc:    m.Doc,
+					Params: m.Params,
+					In:     o.Inside,
+					Set:    o.setMethod(m),
+				},
+			)
 		}
 	}
 	return all

@@ -5,8 +5,9 @@ import "starling/admin"
 // states are the numbers that NGINX Plus's exporter gives to the states of a server.
 var states = map[string]float64{"up": 1, "draining": 2, "down": 3, "unavail": 4, "checking": 5, "unhealthy": 6}
 
-// Metrics are the figures that the groups of both sides have, as Prometheus is shown them. prefix begins the names, count is what a
-// server gets: requests or connections. Averages are in milliseconds, as NGINX Plus's exporter has them.
+// Metrics are the figures that the groups of both sides have, as Prometheus is shown them. prefix begins the names,
+// count is what a server gets: requests or connections. Averages are in milliseconds, as NGINX Plus's exporter has
+// them.
 func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
 	return []admin.Metric{
@@ -18,7 +19,11 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 		admin.Counter(server("sent"), Figure("sent"), "Bytes sent to a server."),
 		admin.Counter(server("received"), Figure("received"), "Bytes received from a server."),
 		admin.Counter(server("fails"), Figure("fails"), "Failed attempts on a server."),
-		admin.Counter(server("unavail"), Figure("unavail"), "Number of times a server became unavailable because of max_fails."),
+		admin.Counter(
+			server("unavail"),
+			Figure("unavail"),
+			"Number of times a server became unavailable because of max_fails.",
+		),
 		admin.Gauge(server("response_time"), Figure("response_time"), "Average time to the end of a response, in ms."),
 	}
 }

@@ -79,7 +79,13 @@ func remember(prefix *string) *stream.Module {
 
 func TestPathsWithVariables(t *testing.T) {
 	for _, cache := range []string{"", "open_log_file_cache max=10; "} {
-		s := streamtest.Start(t, "stream { log_format f x; "+cache+`server { listen 1; access_log "$status-$protocol" f; say hello; } }`, nil, &accesslog.Module, streamtest.Say())
+		s := streamtest.Start(
+			t,
+			"stream { log_format f x; "+cache+`server { listen 1; access_log "$status-$protocol" f; say hello; } }`,
+			nil,
+			&accesslog.Module,
+			streamtest.Say(),
+		)
 		s.Ask(0)
 		s.Ask(0)
 		s.Site.Retire()

@@ -15,11 +15,15 @@ const places = conf.Stream | conf.StreamServer
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:       "limit_conn",
-		Doc:        "Limits the number of concurrent connections for each key.",
-		New:        conf.NewOf[limitconn.Settings],
-		Clone:      conf.CloneOf[limitconn.Settings],
-		Directives: limitconn.Directives(&stream.Side, places, func(s *limitconn.Settings) *limitconn.Settings { return s }),
+		Name:  "limit_conn",
+		Doc:   "Limits the number of concurrent connections for each key.",
+		New:   conf.NewOf[limitconn.Settings],
+		Clone: conf.CloneOf[limitconn.Settings],
+		Directives: limitconn.Directives(
+			&stream.Side,
+			places,
+			func(s *limitconn.Settings) *limitconn.Settings { return s },
+		),
 	},
 	Variables: []vars.Variable[*stream.Session]{{
 		Name:   "limit_conn_status",

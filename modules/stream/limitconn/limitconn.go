@@ -20,7 +20,11 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: limitconn.Slot[*stream.Session](b.Plan), limits: limitconn.Bind[*stream.Session](s.Limits)}
+	l := &limiter{
+		settings: s,
+		slot:     limitconn.Slot[*stream.Session](b.Plan),
+		limits:   limitconn.Bind[*stream.Session](s.Limits),
+	}
 	return l.handle, nil
 }
 
@@ -63,7 +67,11 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 }
 
 // reject ends a session that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(s *stream.Session, z *limitconn.Zone[*stream.Session], verdict conncount.Verdict) stream.Result {
+func (l *limiter) reject(
+	s *stream.Session,
+	z *limitconn.Zone[*stream.Session],
+	verdict conncount.Verdict,
+) stream.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {

@@ -17,7 +17,8 @@ var datagramBuffers = sync.Pool{New: func() any {
 	return &buf
 }}
 
-// datagramReader reads the datagrams of a server into buffers that it takes when there is one: thousands of sessions wait.
+// datagramReader reads the datagrams of a server into buffers that it takes when there is one: thousands of sessions
+// wait.
 type datagramReader struct {
 	raw    syscall.RawConn
 	err    error // why there is no raw

@@ -171,8 +171,8 @@ func (d *datagrams) serverFailed(what string, err error) {
 	d.end()
 }
 
-// watch ends a session in which no datagram came for proxy_timeout. That is how most end; only where more responses are awaited the
-// server has failed.
+// watch ends a session in which no datagram came for proxy_timeout. That is how most end; only where more responses are
+// awaited the server has failed.
 func (d *datagrams) watch() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -48,7 +48,11 @@ func say(t *testing.T, conn net.Conn, text string) {
 }
 
 func TestDatagramSessionsEndWithTheirResponses(t *testing.T) {
-	s := start(t, `server { listen 1 udp; proxy_pass ADDRESS; proxy_responses 2; record "$status $protocol $upstream_bytes_sent $bytes_sent"; }`, datagramBackend(t))
+	s := start(
+		t,
+		`server { listen 1 udp; proxy_pass ADDRESS; proxy_responses 2; record "$status $protocol $upstream_bytes_sent $bytes_sent"; }`,
+		datagramBackend(t),
+	)
 	conn := s.Dial(0)
 	say(t, conn, "2")
 	first := hear(t, conn)

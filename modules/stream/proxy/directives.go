@@ -35,11 +35,25 @@ func directives() (all []conf.Directive) {
 }
 
 func flag(name, byDefault, doc string, place func(*Settings) *bool) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "on | off", Default: byDefault, In: places, Doc: doc, Set: conf.Field(place, conf.Flag)}
+	return conf.Directive{
+		Name:    name,
+		Syntax:  "on | off",
+		Default: byDefault,
+		In:      places,
+		Doc:     doc,
+		Set:     conf.Field(place, conf.Flag),
+	}
 }
 
 func timed(name, byDefault, doc string, place func(*Settings) *time.Duration) conf.Directive {
-	return conf.Directive{Name: name, Syntax: "<time>", Default: byDefault, In: places, Doc: doc, Set: conf.Field(place, conf.Time)}
+	return conf.Directive{
+		Name:    name,
+		Syntax:  "<time>",
+		Default: byDefault,
+		In:      places,
+		Doc:     doc,
+		Set:     conf.Field(place, conf.Time),
+	}
 }
 
 var passing = []conf.Directive{
@@ -53,16 +67,28 @@ var passing = []conf.Directive{
 		Doc: "Sends the client's address to the proxied server in a PROXY protocol header: `on` for version 1, `v2` for version 2.",
 		Set: conf.Field(func(s *Settings) *headerVersion { return &s.header }, conf.OneOf(headerVersions)),
 	},
-	flag("proxy_half_close", "off", "Closes each direction of a TCP session independently. Otherwise the first close ends both.",
-		func(s *Settings) *bool { return &s.halfClose }),
+	flag(
+		"proxy_half_close",
+		"off",
+		"Closes each direction of a TCP session independently. Otherwise the first close ends both.",
+		func(s *Settings) *bool { return &s.halfClose },
+	),
 }
 
 var limits = []conf.Directive{
-	timed("proxy_timeout", "10m", "Sets the inactivity timeout of a session.", func(s *Settings) *time.Duration { return &s.timeout }),
+	timed(
+		"proxy_timeout",
+		"10m",
+		"Sets the inactivity timeout of a session.",
+		func(s *Settings) *time.Duration { return &s.timeout },
+	),
 	{
 		Name: "proxy_buffer_size", Syntax: "<size>", Default: "16k", In: places,
 		Doc: "Sets the size of the read buffer of each direction.",
-		Set: conf.Field(func(s *Settings) *int64 { return &s.bufferBytes }, conf.Between(conf.Size, minBufferBytes, maxBufferBytes)),
+		Set: conf.Field(
+			func(s *Settings) *int64 { return &s.bufferBytes },
+			conf.Between(conf.Size, minBufferBytes, maxBufferBytes),
+		),
 	}, {
 		Name: "proxy_upload_rate", Syntax: "<rate>", DefaultDoc: "0", In: places,
 		Doc: "Limits the rate of reading from a client, in bytes per second; 0 disables the limit.",
@@ -83,17 +109,31 @@ var limits = []conf.Directive{
 }
 
 var retries = []conf.Directive{
-	flag("proxy_next_upstream", "on", "Retries the connection on the next server if a server cannot be reached.", func(s *Settings) *bool { return &s.next }),
+	flag(
+		"proxy_next_upstream",
+		"on",
+		"Retries the connection on the next server if a server cannot be reached.",
+		func(s *Settings) *bool { return &s.next },
+	),
 	{
 		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places, Doc: "Limits the number of servers tried; 0 disables the limit.",
 		Set: conf.Field(func(s *Settings) *int { return &s.nextTries }, conf.Number),
 	},
-	timed("proxy_next_upstream_timeout", "0", "Limits the time during which a request can be retried on the next server; 0 disables the limit.",
-		func(s *Settings) *time.Duration { return &s.nextTimeout }),
+	timed(
+		"proxy_next_upstream_timeout",
+		"0",
+		"Limits the time during which a request can be retried on the next server; 0 disables the limit.",
+		func(s *Settings) *time.Duration { return &s.nextTimeout },
+	),
 }
 
 var encryption = []conf.Directive{
-	flag("proxy_ssl", "off", "Enables TLS for connections to the servers.", func(s *Settings) *bool { return &s.connections.TLS.On }),
+	flag(
+		"proxy_ssl",
+		"off",
+		"Enables TLS for connections to the servers.",
+		func(s *Settings) *bool { return &s.connections.TLS.On },
+	),
 	{
 		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places, Doc: "Sets the application protocols to offer (ALPN).",
 		Set: conf.Whole(func(s *Settings) *[]template { return &s.alpn }, parseALPN),

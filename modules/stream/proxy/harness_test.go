@@ -22,7 +22,8 @@ import (
 // patience bounds each wait.
 const patience = time.Minute
 
-// recorder is a family for these tests: $none is empty, and `record <text>` sends a text with variables to a channel when a session is logged.
+// recorder is a family for these tests: $none is empty, and `record <text>` sends a text with variables to a channel
+// when a session is logged.
 type recorder struct {
 	text vars.Template[*stream.Session]
 }

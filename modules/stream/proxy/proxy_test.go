@@ -123,8 +123,10 @@ func TestAnotherServerIsTriedWhileConnecting(t *testing.T) {
 		if got := s.next(); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.settings, got, c.want)
 		}
-		s.logged("[error] *1 connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: 0.0.0.0:1, upstream: \"" + dead +
-			"\", bytes from/to client:0/0, bytes from/to upstream:0/0")
+		s.logged(
+			"[error] *1 connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: 0.0.0.0:1, upstream: \"" + dead +
+				"\", bytes from/to client:0/0, bytes from/to upstream:0/0",
+		)
 	}
 }
 

@@ -49,11 +49,30 @@ func (x *relayed) relay() {
 	r.startWatch(r.watch)
 	defer r.idle.Stop()
 	var uploaded atomic.Int64
-	up := direction{name: "client", from: x.s.Conn, to: x.conn.Conn, fromTCP: client, toTC: server, rate: x.upRate, total: &uploaded,
-		closeWrite: func() error { return closeWrite(x.conn.Conn) }, count: func(n int64) { x.sent.Add(n) },
-		moved: func(n int64) { x.s.Moved(n, 0) }}
-	down := direction{name: "upstream", from: x.conn.Conn, to: x.s.Conn, fromTCP: server, toTC: client, rate: x.downRate, total: &x.received,
-		closeWrite: x.s.CloseWrite, count: func(int64) {}, moved: func(n int64) { x.s.Moved(0, n) }}
+	up := direction{
+		name:       "client",
+		from:       x.s.Conn,
+		to:         x.conn.Conn,
+		fromTCP:    client,
+		toTC:       server,
+		rate:       x.upRate,
+		total:      &uploaded,
+		closeWrite: func() error { return closeWrite(x.conn.Conn) },
+		count:      func(n int64) { x.sent.Add(n) },
+		moved:      func(n int64) { x.s.Moved(n, 0) },
+	}
+	down := direction{
+		name:       "upstream",
+		from:       x.conn.Conn,
+		to:         x.s.Conn,
+		fromTCP:    server,
+		toTC:       client,
+		rate:       x.downRate,
+		total:      &x.received,
+		closeWrite: x.s.CloseWrite,
+		count:      func(int64) {},
+		moved:      func(n int64) { x.s.Moved(0, n) },
+	}
 	var both sync.WaitGroup
 	both.Go(func() { r.run(&up) })
 	r.run(&down)
@@ -231,8 +250,8 @@ func (r *relay) wait(d time.Duration) bool {
 	}
 }
 
-// While splicing a session holds a pipe, two descriptors, which thousands of quiet sessions must not. So bulk is moved in chunks, and
-// the pipe is given back when none came for a while.
+// While splicing a session holds a pipe, two descriptors, which thousands of quiet sessions must not. So bulk is moved
+// in chunks, and the pipe is given back when none came for a while.
 const (
 	spliceBytes    = 1 << 20
 	splicePatience = 50 * time.Millisecond

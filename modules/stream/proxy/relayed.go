@@ -92,7 +92,8 @@ func (x *relayed) connect() stream.Result {
 		s.Logf(logs.Error, "%v", err)
 		x.free(upstream.Failure)
 		if a.TriesLeft() == 0 || !x.p.next || x.p.nextTries > 0 && tries >= x.p.nextTries ||
-			x.p.nextTimeout > 0 && s.Now().MonoMS-x.startMS >= x.p.nextTimeout.Milliseconds() || s.Context().Err() != nil {
+			x.p.nextTimeout > 0 &&
+				s.Now().MonoMS-x.startMS >= x.p.nextTimeout.Milliseconds() || s.Context().Err() != nil {
 			return stream.StatusBadGateway
 		}
 	}

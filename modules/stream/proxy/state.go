@@ -10,7 +10,8 @@ import (
 	"starling/vars"
 )
 
-// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did not come so far.
+// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did
+// not come so far.
 type state struct {
 	address                           string
 	startMS                           int64
@@ -56,9 +57,21 @@ func (x *relayed) plainLogf(format string, args ...any) {
 
 // The variables. Without a try they have no value; several tries are joined by commas.
 var variables = []vars.Variable[*stream.Session]{
-	each("upstream_addr", "the addresses of the servers tried", func(dst []byte, st *state) []byte { return append(dst, st.address...) }),
-	each("upstream_bytes_sent", "bytes sent to each server", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) }),
-	each("upstream_bytes_received", "bytes received from each server", func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) }),
+	each(
+		"upstream_addr",
+		"the addresses of the servers tried",
+		func(dst []byte, st *state) []byte { return append(dst, st.address...) },
+	),
+	each(
+		"upstream_bytes_sent",
+		"bytes sent to each server",
+		func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) },
+	),
+	each(
+		"upstream_bytes_received",
+		"bytes received from each server",
+		func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) },
+	),
 	each("upstream_connect_time", "the connect time, in seconds with milliseconds",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.connectMS) }),
 	each("upstream_first_byte_time", "the time to the server's first byte, in seconds with milliseconds",
@@ -68,19 +81,23 @@ var variables = []vars.Variable[*stream.Session]{
 }
 
 func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variable[*stream.Session] {
-	return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		x, ok := s.Content.(*relayed)
-		if !ok || len(x.states) == 0 {
-			return dst, false
-		}
-		for i := range x.states {
-			if i > 0 {
-				dst = append(dst, ", "...)
+	return vars.Variable[*stream.Session]{
+		Name: name,
+		Doc:  doc,
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+			x, ok := s.Content.(*relayed)
+			if !ok || len(x.states) == 0 {
+				return dst, false
 			}
-			dst = add(dst, &x.states[i])
-		}
-		return dst, true
-	}}
+			for i := range x.states {
+				if i > 0 {
+					dst = append(dst, ", "...)
+				}
+				dst = add(dst, &x.states[i])
+			}
+			return dst, true
+		},
+	}
 }
 
 // appendSeconds writes milliseconds as seconds with three digits behind the point, "-" for none.

@@ -24,18 +24,26 @@ var Module = stream.Module{
 		}},
 	},
 	Variables: []vars.Variable[*stream.Session]{
-		{Name: "realip_remote_addr", Doc: "the original address of the connection", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-			if !s.ConnectedFrom.IsValid() {
-				return append(dst, "unix:"...), true
-			}
-			return s.ConnectedFrom.Addr().AppendTo(dst), true
-		}},
-		{Name: "realip_remote_port", Doc: "the original port of the connection", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-			if port := s.ConnectedFrom.Port(); port > 0 {
-				dst = strconv.AppendUint(dst, uint64(port), 10)
-			}
-			return dst, true
-		}},
+		{
+			Name: "realip_remote_addr",
+			Doc:  "the original address of the connection",
+			Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+				if !s.ConnectedFrom.IsValid() {
+					return append(dst, "unix:"...), true
+				}
+				return s.ConnectedFrom.Addr().AppendTo(dst), true
+			},
+		},
+		{
+			Name: "realip_remote_port",
+			Doc:  "the original port of the connection",
+			Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+				if port := s.ConnectedFrom.Port(); port > 0 {
+					dst = strconv.AppendUint(dst, uint64(port), 10)
+				}
+				return dst, true
+			},
+		},
 	},
 	Handlers: []stream.Hook{{Phase: stream.PostAccept, Build: build}},
 }

@@ -49,7 +49,8 @@ func directives() []conf.Directive {
 	)
 }
 
-// serve builds the TLS of a server that listens with ssl or has certificates: it may share the address of one that does.
+// serve builds the TLS of a server that listens with ssl or has certificates: it may share the address of one that
+// does.
 func serve(b *stream.Block, server *stream.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.HasCertificates() && !s.RejectHandshake {
@@ -75,7 +76,12 @@ func serve(b *stream.Block, server *stream.Server) error {
 	for _, w := range warnings {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
-	server.TLS = &stream.TLS{Config: built.Config, HandshakeTimeout: s.HandshakeTimeout, Files: digest(), Verify: check(built)}
+	server.TLS = &stream.TLS{
+		Config:           built.Config,
+		HandshakeTimeout: s.HandshakeTimeout,
+		Files:            digest(),
+		Verify:           check(built),
+	}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
 	return nil
 }

@@ -9,13 +9,17 @@ import (
 // variables are nginx's $ssl_… of stream. Without TLS none of them has a value.
 func variables() []vars.Variable[*stream.Session] {
 	of := func(name, doc string, value func(*ssl.Peer) string) vars.Variable[*stream.Session] {
-		return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-			if s.Peer == nil {
-				return dst, false
-			}
-			text := value(s.Peer)
-			return append(dst, text...), text != ""
-		}}
+		return vars.Variable[*stream.Session]{
+			Name: name,
+			Doc:  doc,
+			Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+				if s.Peer == nil {
+					return dst, false
+				}
+				text := value(s.Peer)
+				return append(dst, text...), text != ""
+			},
+		}
 	}
 	return []vars.Variable[*stream.Session]{
 		of("ssl_protocol", "the version of TLS", (*ssl.Peer).Protocol),
@@ -23,7 +27,11 @@ func variables() []vars.Variable[*stream.Session] {
 		of("ssl_curve", "the curve of the key exchange", (*ssl.Peer).CurveName),
 		of("ssl_session_reused", "r if the session was resumed, otherwise a dot", (*ssl.Peer).SessionReused),
 		of("ssl_session_id", "always empty: the TLS library does not expose it", func(*ssl.Peer) string { return "" }),
-		of("ssl_server_name", "the server name requested by the client (SNI)", func(p *ssl.Peer) string { return p.ServerName }),
+		of(
+			"ssl_server_name",
+			"the server name requested by the client (SNI)",
+			func(p *ssl.Peer) string { return p.ServerName },
+		),
 		of("ssl_alpn_protocol", "the protocol negotiated by ALPN", func(p *ssl.Peer) string { return p.ALPN }),
 		of("ssl_client_verify", "SUCCESS, FAILED:reason or NONE", (*ssl.Peer).Verify),
 		of("ssl_client_s_dn", "the subject of the client's certificate", (*ssl.Peer).SubjectDN),

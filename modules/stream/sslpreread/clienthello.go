@@ -88,8 +88,8 @@ func readMessage(message []byte) (h hello, v verdict) {
 	return h, found
 }
 
-// readExtensions reads those that are of use; false where they are malformed. Of these nginx goes by the lengths inside, not by that of
-// the extension.
+// readExtensions reads those that are of use; false where they are malformed. Of these nginx goes by the lengths
+// inside, not by that of the extension.
 func (h *hello) readExtensions(f fields) bool {
 	for len(f) > 0 {
 		kind, ok := f.take(2)
@@ -177,4 +177,11 @@ func (f *fields) sized(size int) (fields, bool) {
 }
 
 // versionNames are OpenSSL's.
-var versionNames = map[[2]byte]string{{0, 2}: "SSLv2", {3, 0}: "SSLv3", {3, 1}: "TLSv1", {3, 2}: "TLSv1.1", {3, 3}: "TLSv1.2", {3, 4}: "TLSv1.3"}
+var versionNames = map[[2]byte]string{
+	{0, 2}: "SSLv2",
+	{3, 0}: "SSLv3",
+	{3, 1}: "TLSv1",
+	{3, 2}: "TLSv1.1",
+	{3, 3}: "TLSv1.2",
+	{3, 4}: "TLSv1.3",
+}

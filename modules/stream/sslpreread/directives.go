@@ -1,4 +1,5 @@
-// Package sslpreread is ssl_preread: what a TLS client asks for is read before its handshake, which is left to somebody else.
+// Package sslpreread is ssl_preread: what a TLS client asks for is read before its handshake, which is left to somebody
+// else.
 package sslpreread
 
 import (
@@ -33,7 +34,11 @@ var Module = stream.Module{
 	},
 	Handlers: []stream.Hook{{Phase: stream.Preread, Build: build}},
 	Link: func(p *plan.Plan) error {
-		plan.Part[part](p).slots = [slotCount]int{stream.Side.NewSlot(p), stream.Side.NewSlot(p), stream.Side.NewSlot(p)}
+		plan.Part[part](p).slots = [slotCount]int{
+			stream.Side.NewSlot(p),
+			stream.Side.NewSlot(p),
+			stream.Side.NewSlot(p),
+		}
 		return nil
 	},
 }
@@ -50,10 +55,14 @@ const (
 type part struct{ slots [slotCount]int }
 
 func variable(name, doc string, which int) vars.Variable[*stream.Session] {
-	return vars.Variable[*stream.Session]{Name: name, Doc: doc, Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		value := s.Slot(plan.Part[part](s.Plan()).slots[which])
-		return append(dst, value.Value...), value.Set
-	}}
+	return vars.Variable[*stream.Session]{
+		Name: name,
+		Doc:  doc,
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+			value := s.Slot(plan.Part[part](s.Plan()).slots[which])
+			return append(dst, value.Value...), value.Set
+		},
+	}
 }
 
 func build(b *stream.Block) (stream.Handler, error) {

@@ -54,7 +54,13 @@ func link(p *plan.Plan) error {
 
 func metrics() []admin.Metric {
 	const prefix = "nginxplus_stream_upstream_"
-	return append(upstream.Metrics(prefix, "connections", "Connections made to a server for clients."),
+	return append(
+		upstream.Metrics(prefix, "connections", "Connections made to a server for clients."),
 		admin.Gauge(prefix+"server_connect_time", upstream.Figure("connect_time"), "Average time to connect, in ms."),
-		admin.Gauge(prefix+"server_first_byte_time", upstream.Figure("first_byte_time"), "Average time to the first byte, in ms."))
+		admin.Gauge(
+			prefix+"server_first_byte_time",
+			upstream.Figure("first_byte_time"),
+			"Average time to the first byte, in ms.",
+		),
+	)
 }

@@ -17,7 +17,8 @@ import (
 
 const places = conf.Stream | conf.StreamServer
 
-// The bounds of zone_sync_buffers: a ring of one buffer cannot resume anything, and a frame must stay far below what a peer accepts.
+// The bounds of zone_sync_buffers: a ring of one buffer cannot resume anything, and a frame must stay far below what a
+// peer accepts.
 const (
 	minBuffers     = 2
 	maxBuffers     = 1 << 16
@@ -55,7 +56,8 @@ var Module = stream.Module{
 	API:      resources,
 }
 
-// positiveTime is a time that may not be nothing: a node that waits for no time at all never connects, or never stops trying.
+// positiveTime is a time that may not be nothing: a node that waits for no time at all never connects, or never stops
+// trying.
 var positiveTime = conf.AtLeast(conf.Time, time.Millisecond)
 
 func directives() []conf.Directive {

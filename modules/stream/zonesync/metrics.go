@@ -6,7 +6,8 @@ import (
 	"starling/admin"
 )
 
-// metrics are what `cluster` of the API tells, as Prometheus is shown it. The first ones are those of NGINX Plus's exporter.
+// metrics are what `cluster` of the API tells, as Prometheus is shown it. The first ones are those of NGINX Plus's
+// exporter.
 func metrics() []admin.Metric {
 	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
 	exporter := []admin.Metric{
@@ -15,7 +16,11 @@ func metrics() []admin.Metric {
 		admin.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
 		admin.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
 		admin.Gauge(status+"nodes_online", "status.nodes_online", "Connected peers, this node excluded."),
-		admin.Gauge(zone+"records_pending", "zones.*zone.records_pending", "Records that at least one listed member lacks, as far as this node knows."),
+		admin.Gauge(
+			zone+"records_pending",
+			"zones.*zone.records_pending",
+			"Records that at least one listed member lacks, as far as this node knows.",
+		),
 		admin.Gauge(zone+"records_total", "zones.*zone.records_total", "Records of a zone."),
 	}
 	return slices.Concat(exporter, nodeMetrics(), zoneMetrics(), peerMetrics())
@@ -28,11 +33,20 @@ func nodeMetrics() []admin.Metric {
 	reached := map[string]float64{"connected": 1, "self": 1, "alias": 1}
 	return []admin.Metric{
 		admin.Gauge("starling_ready", "ready", "1 once the initial sync has completed."),
-		admin.Gauge("starling_nodes_agree", "nodes_agree", "1 while every member is connected, every zone is shared with each of them, and all comparable zones agree."),
-		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: not compared since the last write, or a member is silent or not connected.").Of(unknown),
-		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").By(milli),
-		admin.Gauge("starling_member_reached", "members.[member=member,address=address].state",
-			"1 while the address of a member is connected, or leads to this node or to a connected peer; 0 without an address for a name that does not resolve.").Of(reached),
+		admin.Gauge(
+			"starling_nodes_agree",
+			"nodes_agree",
+			"1 while every member is connected, every zone is shared with each of them, and all comparable zones agree.",
+		),
+		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: not compared since the last write, or a member is silent or not connected.").
+			Of(unknown),
+		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").
+			By(milli),
+		admin.Gauge(
+			"starling_member_reached",
+			"members.[member=member,address=address].state",
+			"1 while the address of a member is connected, or leads to this node or to a connected peer; 0 without an address for a name that does not resolve.",
+		).Of(reached),
 	}
 }
 
@@ -53,20 +67,36 @@ func zoneMetrics() []admin.Metric {
 	digest.Hex = true
 	return []admin.Metric{
 		digest,
-		level("agrees", "agreement", "1 while a zone agrees with all connected peers; 0 where it differs, is unknown or cannot be compared.").Of(wellAgreed),
-		level("agreement_unknown", "agreement", "1 while a zone was not compared since the last write, or with a silent peer.").Of(unknown),
+		level(
+			"agrees",
+			"agreement",
+			"1 while a zone agrees with all connected peers; 0 where it differs, is unknown or cannot be compared.",
+		).Of(wellAgreed),
+		level(
+			"agreement_unknown",
+			"agreement",
+			"1 while a zone was not compared since the last write, or with a silent peer.",
+		).Of(unknown),
 		level("ready", "ready", "1 once a zone has completed its initial sync, or has no peer to sync from."),
 		level("full", "full", "1 while a zone rejects writes of this node or of peers, and after it evicted records."),
 		level("record_bytes", "record_bytes", "Memory used by the records of a zone."),
 		level("tombstones", "tombstones", "Tombstones of a zone; records evict them."),
 		level("tombstone_bytes", "tombstone_bytes", "Memory used by the tombstones of a zone."),
-		count("given_up_tombstones", "tombstones_given_up", "Tombstones evicted before the end of their lifetime because the zone was full."),
+		count(
+			"given_up_tombstones",
+			"tombstones_given_up",
+			"Tombstones evicted before the end of their lifetime because the zone was full.",
+		),
 		count("evicted_records", "evicted", "Records evicted because the zone was full."),
 		count("refused_records", "refused", "Records of peers rejected because the zone was full."),
 		count("refused_stamps", "refused_stamps", "Records of peers rejected because of stamps too far in the future."),
 		count("conflicts_won", "conflicts_won", "Records of peers that changed local records."),
 		count("conflicts_lost", "conflicts_lost", "Records of peers that were older than local records."),
-		count("forfeited_requests", "forfeited_millirequests", "Requests at other nodes that a limit forfeited without counting.").By(milli),
+		count(
+			"forfeited_requests",
+			"forfeited_millirequests",
+			"Requests at other nodes that a limit forfeited without counting.",
+		).By(milli),
 		count("repairs", "repairs", "Comparisons with a peer after which records were exchanged."),
 		count("repaired_records", "records_repaired", "Records received by repairs."),
 		count("repair_sent_records", "records_repair_sent", "Records sent by repairs."),
@@ -88,13 +118,25 @@ func peerMetrics() []admin.Metric {
 		level("protocol_version", "protocol_version", "Protocol version used with a peer."),
 		level("round_trip_seconds", "rtt_ms", "Round-trip time to a peer, measured in whole milliseconds.").By(milli),
 		level("clock_offset_seconds", "clock_offset_ms", "Clock of a peer minus the local one.").By(milli),
-		level("clock_refused", "clock_refused", "1 while the clock of a peer is ignored because it is too far from cluster time."),
+		level(
+			"clock_refused",
+			"clock_refused",
+			"1 while the clock of a peer is ignored because it is too far from cluster time.",
+		),
 		level("lag_seconds", "lag_ms", "Age of the oldest frame that a peer has not acknowledged.").By(milli),
 		level("lag_records", "records_pending", "Records that a peer has not acknowledged."),
 		level("mismatched_zones", "mismatches", "Zones that cannot be shared with a peer."),
-		admin.Counter("starling_peer_connections_lost_total", peer+".connections_lost", "Established connections with a peer that were lost."),
+		admin.Counter(
+			"starling_peer_connections_lost_total",
+			peer+".connections_lost",
+			"Established connections with a peer that were lost.",
+		),
 		compared("agrees", "state", "1 while a zone agrees with that of a peer.").Of(wellAgreed),
-		compared("differing_shards", "differing_shards", "Shards that differed at the last comparison with a peer, of 256."),
+		compared(
+			"differing_shards",
+			"differing_shards",
+			"Shards that differed at the last comparison with a peer, of 256.",
+		),
 		compared("compared_age_seconds", "age_ms", "Time since the last comparison with a peer.").By(milli),
 	}
 }

@@ -65,8 +65,12 @@ func serve(b *stream.Block, server *stream.Server) error {
 	server.Sparing = logs.NewSparing(server.Log)
 	b.Plan.OnRetire(server.Sparing.Close)
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
-		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: "+
-			"any client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""))
+		b.Plan.Log.Logf(
+			logs.Warn,
+			"%v",
+			conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: "+
+				"any client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""),
+		)
 	}
 	return nil
 }
@@ -78,7 +82,12 @@ func build(b *stream.Block) (stream.Handler, error) {
 	}
 	mine := plan.Part[state](b.Plan)
 	if mine.node != nil {
-		return nil, conf.At(s.node, "\"zone_sync\" directive is duplicate, the first is in %s:%d", mine.node.File, mine.node.Line)
+		return nil, conf.At(
+			s.node,
+			"\"zone_sync\" directive is duplicate, the first is in %s:%d",
+			mine.node.File,
+			mine.node.Line,
+		)
 	}
 	if b.Server.TakesDatagrams() {
 		return nil, conf.At(s.node, "\"zone_sync\" requires TCP and cannot be used in a server with \"listen ... udp\"")
@@ -112,7 +121,13 @@ func build(b *stream.Block) (stream.Handler, error) {
 // configure makes the carrier's configuration of what was bound.
 func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	p := b.Plan
-	c := carrier.Config{Members: s.Members, RetryInterval: s.RetryInterval, ReceiveBytes: int(s.ReceiveBytes), Clock: p.Clock.Local(), Log: b.Server.Log}
+	c := carrier.Config{
+		Members:       s.Members,
+		RetryInterval: s.RetryInterval,
+		ReceiveBytes:  int(s.ReceiveBytes),
+		Clock:         p.Clock.Local(),
+		Log:           b.Server.Log,
+	}
 	c.Node = cluster.Config{Cluster: s.Cluster, Kinds: kinds.Kinds(), Settings: cluster.Settings{
 		TimeoutMS: s.Timeout.Milliseconds(), ConnectTimeoutMS: s.ConnectTimeout.Milliseconds(), IntervalMS: s.Interval.Milliseconds(),
 		Buffers: s.Buffers, BufferBytes: s.BufferBytes,
@@ -155,7 +170,9 @@ func subjects(config *tls.Config) (list []string) {
 		if cert.Leaf == nil {
 			continue
 		}
-		if subject := ssl.Identity(cert.Leaf); !slices.Contains(list, subject) && len(subject) <= wire.MaxSubjectBytes && len(list) < maxSubjects {
+		if subject := ssl.Identity(cert.Leaf); !slices.Contains(list, subject) &&
+			len(subject) <= wire.MaxSubjectBytes &&
+			len(list) < maxSubjects {
 			list = append(list, subject)
 		}
 	}
@@ -165,11 +182,13 @@ func subjects(config *tls.Config) (list []string) {
 // maxSubjects is how many certificates of one side count: a node has one, of a few kinds.
 const maxSubjects = 4
 
-// noRules are directives of stream that say nothing about who may connect. Peers are told of zones on the connections that stand.
+// noRules are directives of stream that say nothing about who may connect. Peers are told of zones on the connections
+// that stand.
 var noRules = []string{"keyval", "keyval_zone", "limit_conn_zone", "log_format"}
 
-// rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for those of
-// zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files out.
+// rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for
+// those of zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files
+// out.
 func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byte) {
 	h := sha256.New()
 	for scope := b.Scope; scope != nil; scope = scope.Parent {
@@ -189,8 +208,8 @@ func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byt
 	return all, directives
 }
 
-// identity names the node and this life of it; a reload keeps both. With certificates the id is made of their subjects, so that nobody with
-// another certificate can take it.
+// identity names the node and this life of it; a reload keeps both. With certificates the id is made of their subjects,
+// so that nobody with another certificate can take it.
 func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation uint64, proof wire.Proof, err error) {
 	if old := oldState(p); old != nil {
 		return old.config.Node.ID, old.config.Node.Incarnation, old.config.Node.Proof, nil
@@ -226,7 +245,11 @@ func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
 		}
 		kept, ok := z.Value.(interface{ Unwrap() zone.Shared })
 		if !ok {
-			return nil, &conf.Problem{What: fmt.Sprintf("zone \"%s\" of type %T cannot be shared", z.Name, z.Value), File: z.File, Line: z.Line}
+			return nil, &conf.Problem{
+				What: fmt.Sprintf("zone \"%s\" of type %T cannot be shared", z.Name, z.Value),
+				File: z.File,
+				Line: z.Line,
+			}
 		}
 		list = append(list, kept.Unwrap())
 	}
@@ -261,7 +284,10 @@ func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
 
 // clientTLS returns the settings for dialling a member.
 // own has the certificate that this node shows.
-func clientTLS(b *stream.Block, s *Settings) (dial func(carrier.Member, netip.AddrPort) *tls.Config, own *tls.Config, files ssl.Digest, err error) {
+func clientTLS(
+	b *stream.Block,
+	s *Settings,
+) (dial func(carrier.Member, netip.AddrPort) *tls.Config, own *tls.Config, files ssl.Digest, err error) {
 	bound := s.TLS
 	if err := bound.Pair("zone_sync_ssl"); err != nil {
 		return nil, nil, ssl.Digest{}, err
@@ -299,7 +325,10 @@ func explained(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		if err := verify(state); err != nil {
-			return fmt.Errorf("%w; members with \"resolve\" are verified by IP address: add that address to the certificate, or set \"zone_sync_ssl_name\"", err)
+			return fmt.Errorf(
+				"%w; members with \"resolve\" are verified by IP address: add that address to the certificate, or set \"zone_sync_ssl_name\"",
+				err,
+			)
 		}
 		return nil
 	}
@@ -335,8 +364,8 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 // teachPoll is small beside the time of a round trip and a teach.
 const teachPoll = 2 * time.Millisecond
 
-// taught waits until the node knows what the others know, or finds none to learn from. A client served before would lose its
-// session and find its limits unused.
+// taught waits until the node knows what the others know, or finds none to learn from. A client served before would
+// lose its session and find its limits unused.
 func (s *state) taught(ctx context.Context, log logs.Logger) {
 	poll := time.NewTicker(teachPoll)
 	defer poll.Stop()
@@ -380,7 +409,8 @@ func (s *state) retire(zones *clock.Clock) {
 	}
 }
 
-// handle serves a node that has connected. Its session belongs to the carrier, not to the configuration that accepted it.
+// handle serves a node that has connected. Its session belongs to the carrier, not to the configuration that accepted
+// it.
 func handle(mine *state) stream.Handler {
 	return func(s *stream.Session) stream.Result {
 		s.Detach()

@@ -73,9 +73,11 @@ func TestCombinedIsTheDefault(t *testing.T) {
 	s := start(t, "server { say ok; }")
 	s.Get("/a?b=c", "User-Agent: agent/1 \"x\"", "Referer: http://from/")
 	s.Get("/")
-	form := regexp.MustCompile(`^unix: - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [-+]\d{4}\] "GET /a\?b=c HTTP/1\.1" 200 2 "http://from/" "agent/1 \\x22x\\x22"
+	form := regexp.MustCompile(
+		`^unix: - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [-+]\d{4}\] "GET /a\?b=c HTTP/1\.1" 200 2 "http://from/" "agent/1 \\x22x\\x22"
 unix: - - \[[^]]+\] "GET / HTTP/1\.1" 200 2 "-" "-"
-$`)
+$`,
+	)
 	if got := s.file("logs/access.log"); !form.MatchString(got) {
 		t.Error(got)
 	}

@@ -64,7 +64,10 @@ func (v *server) handle(r *web.Request) web.Result {
 	}
 	var err error
 	if call.Query, err = parseQuery(string(r.Query)); err != nil {
-		return v.fail(r, &admin.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()})
+		return v.fail(
+			r,
+			&admin.APIError{Status: http.StatusBadRequest, Code: "BadQuery", Text: "invalid query: " + err.Error()},
+		)
 	}
 	if problem := v.permit(method); problem != nil {
 		return v.fail(r, problem)
@@ -135,7 +138,11 @@ func (v *server) body(r *web.Request) ([]byte, *admin.APIError) {
 	case r.ErrorStatus(err) == http.StatusRequestEntityTooLarge:
 		return nil, tooLarge(v.maxBody, v.limit)
 	}
-	return nil, &admin.APIError{Status: http.StatusBadRequest, Code: "BodyReadError", Text: "reading the request body failed"}
+	return nil, &admin.APIError{
+		Status: http.StatusBadRequest,
+		Code:   "BodyReadError",
+		Text:   "reading the request body failed",
+	}
 }
 
 // unread applies client_max_body_size to a body that this request has no use for.
@@ -274,7 +281,8 @@ func (v *server) stream(r *web.Request, status int, write func(io.Writer) error)
 	return web.Done
 }
 
-// notCached says that the answer is of this moment: counters of a moment ago are of no use, and some proxies keep what does not forbid it.
+// notCached says that the answer is of this moment: counters of a moment ago are of no use, and some proxies keep what
+// does not forbid it.
 func notCached(r *web.Request) {
 	r.SetHeader([]byte("Cache-Control"), []byte("no-cache"))
 	r.SetHeader([]byte("Expires"), []byte("Thu, 01 Jan 1970 00:00:01 GMT"))

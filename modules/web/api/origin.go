@@ -14,7 +14,8 @@ import (
 	"starling/web"
 )
 
-// origin is who made a page, as browsers name it (RFC 6454): the host in lower case, of IPv6 in its shortest form with brackets.
+// origin is who made a page, as browsers name it (RFC 6454): the host in lower case, of IPv6 in its shortest form with
+// brackets.
 type origin struct {
 	secure bool // https
 	host   string
@@ -71,7 +72,10 @@ func plainHost(host string) string {
 func parseOriginOf(text string) (origin, error) {
 	o, ok := parseOrigin(text)
 	if !ok {
-		return o, fmt.Errorf("invalid origin \"%s\", expected http or https, a host and an optional port, such as https://admin.example.com:8443", text)
+		return o, fmt.Errorf(
+			"invalid origin \"%s\", expected http or https, a host and an optional port, such as https://admin.example.com:8443",
+			text,
+		)
 	}
 	return o, nil
 }
@@ -89,8 +93,8 @@ func setOrigins(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// isHost says whether the page comes from the host that the request names. Where this server speaks no TLS, something before it may: the
-// port that the Host leaves out is then that of the page's scheme.
+// isHost says whether the page comes from the host that the request names. Where this server speaks no TLS, something
+// before it may: the port that the Host leaves out is then that of the page's scheme.
 func (o origin) isHost(r *web.Request) bool {
 	secured := r.Conn.TLS != nil
 	if secured && !o.secure {
@@ -106,8 +110,9 @@ func (o origin) isHost(r *web.Request) bool {
 	return len(r.Host) > 0 && o.port == port && o.host == plainHost(string(r.Host))
 }
 
-// foreign says why a write comes from a page of another site, or "". Browsers send such writes without asking first, with the rights that the
-// address of the one before the browser has here. Programs that are no browsers send neither header.
+// foreign says why a write comes from a page of another site, or "". Browsers send such writes without asking first,
+// with the rights that the address of the one before the browser has here. Programs that are no browsers send neither
+// header.
 func (v *server) foreign(r *web.Request) string {
 	sent, allowed := false, false
 	for i := r.Headers.Lookup("origin", 0); i >= 0; i = r.Headers.Lookup("origin", i+1) {

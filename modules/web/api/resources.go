@@ -30,15 +30,32 @@ func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	return []admin.Resource{
 		admin.Single{Path: "nginx", Since: 1, Get: s.nginx, Metrics: nginxMetrics}.Resource(),
-		admin.Single{Path: "processes", Since: 1, Get: func(*admin.Call) any { return map[string]int{"respawned": 0} }, Reset: func() {}}.Resource(),
+		admin.Single{
+			Path:  "processes",
+			Since: 1,
+			Get:   func(*admin.Call) any { return map[string]int{"respawned": 0} },
+			Reset: func() {},
+		}.Resource(),
 		admin.Single{Path: "connections", Since: 1, Get: func(*admin.Call) any { return p.Connections.Figures() },
 			Reset: p.Connections.Reset, Metrics: connectionMetrics}.Resource(),
 		s.slabs(),
-		admin.Single{Path: "http/requests", Since: 1, Get: func(*admin.Call) any { return s.requests() }, Reset: s.resetRequests, Metrics: requestMetrics}.Resource(),
+		admin.Single{
+			Path:    "http/requests",
+			Since:   1,
+			Get:     func(*admin.Call) any { return s.requests() },
+			Reset:   s.resetRequests,
+			Metrics: requestMetrics,
+		}.Resource(),
 		empty("http/server_zones", 1, "ServerZoneNotFound", "server zone"),
 		empty("http/location_zones", 5, "LocationZoneNotFound", "location zone"),
 		empty("http/caches", 1, "CacheNotFound", "cache"),
-		admin.Single{Path: "ssl", Since: 1, Get: func(*admin.Call) any { return s.tls() }, Reset: s.resetTLS, Metrics: tlsMetrics}.Resource(),
+		admin.Single{
+			Path:    "ssl",
+			Since:   1,
+			Get:     func(*admin.Call) any { return s.tls() },
+			Reset:   s.resetTLS,
+			Metrics: tlsMetrics,
+		}.Resource(),
 		s.workers(),
 		admin.Single{Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }}.Resource(),
 	}

@@ -48,7 +48,12 @@ func (g *guard) handle(r *web.Request) web.Result {
 	}
 	encoded, err := parsePassword(text)
 	if err != nil || encoded == nil {
-		r.Logf(logs.Error, "password of user \"%s\" in \"%s\" uses an unsupported hash format: use bcrypt, $6$ or $apr1$", user, path)
+		r.Logf(
+			logs.Error,
+			"password of user \"%s\" in \"%s\" uses an unsupported hash format: use bcrypt, $6$ or $apr1$",
+			user,
+			path,
+		)
 		return ask(r, realm)
 	}
 	if !encoded.MatchesPassword(string(password)) {
@@ -70,7 +75,10 @@ func fileFailed(r *web.Request, path string, err error) web.Result {
 
 // ask sends the challenge.
 func ask(r *web.Request, realm []byte) web.Result {
-	challenge := append(append(append(r.Alloc(len(realm) + len(`Basic realm=""`))[:0], `Basic realm="`...), realm...), '"')
+	challenge := append(
+		append(append(r.Alloc(len(realm) + len(`Basic realm=""`))[:0], `Basic realm="`...), realm...),
+		'"',
+	)
 	r.SetHeader([]byte("WWW-Authenticate"), challenge)
 	return 401
 }

@@ -26,8 +26,15 @@ const (
 
 // parsers are named one by one: the library's own list takes any line it does not understand for a password in
 // plain text, so that a DES hash would be its own password.
-var parsers = []htpasswd.PasswdParser{acceptPlain, htpasswd.AcceptMd5, htpasswd.AcceptSha, htpasswd.AcceptSsha, htpasswd.AcceptBcrypt, htpasswd.AcceptCryptSha,
-	acceptTraditional}
+var parsers = []htpasswd.PasswdParser{
+	acceptPlain,
+	htpasswd.AcceptMd5,
+	htpasswd.AcceptSha,
+	htpasswd.AcceptSsha,
+	htpasswd.AcceptBcrypt,
+	htpasswd.AcceptCryptSha,
+	acceptTraditional,
+}
 
 // traditional is a hash of the old crypt(3).
 type traditional string

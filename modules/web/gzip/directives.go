@@ -39,7 +39,10 @@ var Module = web.Module{
 			}, {
 				Name: "gzip_http_version", Syntax: "<version>", Default: "1.1", In: places,
 				Doc: "Sets the minimum HTTP version of a request, 1.0 or 1.1, to compress its response.",
-				Set: conf.Field(func(s *Settings) *bool { return &s.HTTP10 }, conf.OneOf(map[string]bool{"1.0": true, "1.1": false})),
+				Set: conf.Field(
+					func(s *Settings) *bool { return &s.HTTP10 },
+					conf.OneOf(map[string]bool{"1.0": true, "1.1": false}),
+				),
 			}, {
 				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
 				Doc: "Sets the MIME types to compress in addition to text/html; `*` matches all.",
@@ -91,8 +94,17 @@ const (
 	proxiedAny
 )
 
-var proxiedNames = map[string]proxied{"off": proxiedOff, "expired": proxiedExpired, "no-cache": proxiedNoCache, "no-store": proxiedNoStore,
-	"private": proxiedPrivate, "no_last_modified": proxiedNoLastModified, "no_etag": proxiedNoETag, "auth": proxiedAuth, "any": proxiedAny}
+var proxiedNames = map[string]proxied{
+	"off":              proxiedOff,
+	"expired":          proxiedExpired,
+	"no-cache":         proxiedNoCache,
+	"no-store":         proxiedNoStore,
+	"private":          proxiedPrivate,
+	"no_last_modified": proxiedNoLastModified,
+	"no_etag":          proxiedNoETag,
+	"auth":             proxiedAuth,
+	"any":              proxiedAny,
+}
 
 func setProxied(s *Settings, a *conf.Args) error {
 	if a.FirstWrite(&s.Proxied) {
@@ -111,7 +123,8 @@ func setProxied(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// oldBrowsers is what msie6 stands for: the browsers that could not read what they asked for, but for the one mended by a service pack.
+// oldBrowsers is what msie6 stands for: the browsers that could not read what they asked for, but for the one mended by
+// a service pack.
 const oldBrowsers = `MSIE [4-6]\.(?!.*SV1)`
 
 func setDisabled(s *Settings, a *conf.Args) error {

@@ -56,7 +56,8 @@ func build(b *web.Block) (web.Filter, error) {
 func (c *compressor) filter(r *web.Request) web.Body {
 	out := &r.Out
 	status := r.StatusFor(out.Status)
-	if r.Parent() != nil || status != 200 && status != 403 && status != 404 || out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
+	if r.Parent() != nil || status != 200 && status != 403 && status != 404 ||
+		out.ContentLength >= 0 && out.ContentLength < c.MinBytes ||
 		!c.Types.Has(out.ContentType) {
 		return nil
 	}
@@ -91,7 +92,8 @@ func giveBack(arg any, _ uint64) {
 
 // wanted is ngx_http_gzip_ok: what the request says.
 func (c *compressor) wanted(r *web.Request) bool {
-	if !accepts(r.KnownHeader(h1.HeaderAcceptEncoding)) || r.Version < h1.Version11 && !(c.HTTP10 && r.Version == h1.Version10) {
+	if !accepts(r.KnownHeader(h1.HeaderAcceptEncoding)) ||
+		r.Version < h1.Version11 && !(c.HTTP10 && r.Version == h1.Version10) {
 		return false
 	}
 	if len(c.Disabled) > 0 {
@@ -123,7 +125,8 @@ func (c *compressor) wantedByProxy(r *web.Request) bool {
 	}
 	if control, given := r.Out.Headers.Get(h1.HeaderCacheControl); given {
 		lower := strings.ToLower(string(control))
-		return p&proxiedNoCache != 0 && strings.Contains(lower, "no-cache") || p&proxiedNoStore != 0 && strings.Contains(lower, "no-store") ||
+		return p&proxiedNoCache != 0 && strings.Contains(lower, "no-cache") ||
+			p&proxiedNoStore != 0 && strings.Contains(lower, "no-store") ||
 			p&proxiedPrivate != 0 && strings.Contains(lower, "private")
 	}
 	_, etag := r.Out.Headers.Get(h1.HeaderETag)
@@ -158,8 +161,8 @@ type encoder struct {
 	inBytes, outBytes int64
 }
 
-// outputBytes is how much compressed output is collected before it goes on, so that the head of a gzip file and its tail make no
-// chunks of their own. nginx's gzip_buffers are as large.
+// outputBytes is how much compressed output is collected before it goes on, so that the head of a gzip file and its
+// tail make no chunks of their own. nginx's gzip_buffers are as large.
 const outputBytes = 8 << 10
 
 func (e *encoder) begin() {

@@ -15,7 +15,8 @@ import (
 
 var text = strings.Repeat("hello, world; ", 1000)
 
-// answering writes the text in pieces; the path names the media type, the arguments further headers ("ETag=x&Expires=y").
+// answering writes the text in pieces; the path names the media type, the arguments further headers
+// ("ETag=x&Expires=y").
 func answering() *web.Module {
 	return &web.Module{
 		Module: conf.Module{Name: "answering", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},

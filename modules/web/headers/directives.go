@@ -41,7 +41,12 @@ var Module = web.Module{
 	},
 	Filters: []web.FilterHook{{Build: build}},
 	Variables: []vars.Variable[*web.Request]{
-		{Name: "sent_trailer_", Prefix: true, Doc: "The response trailer of that name, joined by commas.", Append: appendTrailer},
+		{
+			Name:   "sent_trailer_",
+			Prefix: true,
+			Doc:    "The response trailer of that name, joined by commas.",
+			Append: appendTrailer,
+		},
 	},
 }
 

@@ -25,12 +25,14 @@ var Module = web.Module{
 		Doc:   "Limits the number of concurrent requests for each key. Idle connections do not count.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
-		Directives: append(limitconn.Directives(&web.Side, places, func(s *Settings) *limitconn.Settings { return &s.Settings }),
+		Directives: append(
+			limitconn.Directives(&web.Side, places, func(s *Settings) *limitconn.Settings { return &s.Settings }),
 			conf.Directive{
 				Name: "limit_conn_status", Syntax: "<code>", Default: "503", In: places,
 				Doc: "Sets the status of rejected requests.",
 				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Int(400, 599)),
-			}),
+			},
+		),
 	},
 	Variables: []vars.Variable[*web.Request]{{
 		Name:   "limit_conn_status",

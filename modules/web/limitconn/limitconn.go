@@ -29,7 +29,11 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: limitconn.Slot[*web.Request](b.Plan), limits: limitconn.Bind[*web.Request](s.Limits)}
+	l := &limiter{
+		settings: s,
+		slot:     limitconn.Slot[*web.Request](b.Plan),
+		limits:   limitconn.Bind[*web.Request](s.Limits),
+	}
 	return l.handle, nil
 }
 
@@ -48,8 +52,8 @@ type held struct {
 	ticket conncount.Ticket
 }
 
-// handle counts the request in every zone until the last piece of its response goes out, or rejects it and counts it nowhere.
-// A client that has its response can so begin the next request at once.
+// handle counts the request in every zone until the last piece of its response goes out, or rejects it and counts it
+// nowhere. A client that has its response can so begin the next request at once.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
@@ -85,7 +89,12 @@ func (l *limiter) handle(r *web.Request) web.Result {
 func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
 
 // reject answers a request that is one too many, or finds the zone full, of which nginx logs nothing.
-func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *limitconn.Bound[*web.Request], verdict conncount.Verdict) web.Result {
+func (l *limiter) reject(
+	r *web.Request,
+	outcome *web.Slot,
+	limit *limitconn.Bound[*web.Request],
+	verdict conncount.Verdict,
+) web.Result {
 	if verdict == conncount.Rejected {
 		dryRun := ""
 		if l.settings.DryRun {

@@ -18,7 +18,13 @@ type figures struct {
 }
 
 func (c *Counts) figures() figures {
-	return figures{c.passed.Load(), c.delayed.Load(), c.rejected.Load(), c.delayedDryRun.Load(), c.rejectedDryRun.Load()}
+	return figures{
+		c.passed.Load(),
+		c.delayed.Load(),
+		c.rejected.Load(),
+		c.delayedDryRun.Load(),
+		c.rejectedDryRun.Load(),
+	}
 }
 
 func (c *Counts) reset() {

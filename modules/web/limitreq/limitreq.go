@@ -58,8 +58,8 @@ func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	return append(dst, outcomes[outcome]...), true
 }
 
-// handle is ngx_http_limit_req_handler: the limits are looked at in order, the last one accounts at once, and when all let the
-// request pass the earlier ones are charged too. A rejected request costs nothing anywhere.
+// handle is ngx_http_limit_req_handler: the limits are looked at in order, the last one accounts at once, and when all
+// let the request pass the earlier ones are charged too. A rejected request costs nothing anywhere.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
@@ -95,14 +95,20 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	return l.admit(r, outcome, now, excess, last)
 }
 
-// keyOf evaluates the key; ok is false for one that does not count. One too long counts by its hash: whoever sends it would be without limit
-// otherwise, as in nginx.
+// keyOf evaluates the key; ok is false for one that does not count. One too long counts by its hash: whoever sends it
+// would be without limit otherwise, as in nginx.
 func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
 	key = longkey.Fit(r.Expand(&z.key), zone.MaxKeyBytes)
 	return key, len(key) > 0
 }
 
-func (l *limiter) reject(r *web.Request, outcome *web.Slot, limit *boundLimit, excess int64, verdict kinds.Verdict) web.Result {
+func (l *limiter) reject(
+	r *web.Request,
+	outcome *web.Slot,
+	limit *boundLimit,
+	excess int64,
+	verdict kinds.Verdict,
+) web.Result {
 	if verdict == kinds.NoRoom {
 		r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
 	} else {
@@ -157,7 +163,14 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 		l.count(r, -1)
 		return web.Declined
 	}
-	r.Logf(l.settings.delayLevel(), "delaying request%s, excess: %d.%03d, by zone \"%s\"", l.dryRun(), excess/1000, excess%1000, l.limits[slowest].name)
+	r.Logf(
+		l.settings.delayLevel(),
+		"delaying request%s, excess: %d.%03d, by zone \"%s\"",
+		l.dryRun(),
+		excess/1000,
+		excess%1000,
+		l.limits[slowest].name,
+	)
 	l.count(r, slowest)
 	if l.settings.DryRun {
 		outcome.Number = delayedDryRun

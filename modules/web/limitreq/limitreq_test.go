@@ -47,7 +47,8 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// TestALongKeyIsCounted: nobody gets past a limit by a key that is too long to be kept, in the last zone of several or before.
+// TestALongKeyIsCounted: nobody gets past a limit by a key that is too long to be kept, in the last zone of several or
+// before.
 func TestALongKeyIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := webtest.Start(t, modules, `

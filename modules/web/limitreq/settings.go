@@ -159,7 +159,12 @@ func (r *registry) linkZone(p *plan.Plan, z *plan.Zone) error {
 			if old.key.Text() == now.key.Text() {
 				return nil
 			}
-			return fmt.Errorf("limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, now.key.Text(), old.key.Text())
+			return fmt.Errorf(
+				"limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key",
+				z.Name,
+				now.key.Text(),
+				old.key.Text(),
+			)
 		},
 		Same: func(old *Zone) bool { return old.sync == now.sync },
 		Take: func(old *Zone) { now.Bucket, now.counts = old.Bucket, old.counts },

@@ -90,7 +90,14 @@ func addFlagRule(s *Settings, a *conf.Args) error {
 
 func knownFlag(text string) bool {
 	switch strings.ToLower(text) {
-	case "secure", "nosecure", "httponly", "nohttponly", "samesite=strict", "samesite=lax", "samesite=none", "nosamesite":
+	case "secure",
+		"nosecure",
+		"httponly",
+		"nohttponly",
+		"samesite=strict",
+		"samesite=lax",
+		"samesite=none",
+		"nosamesite":
 		return true
 	}
 	return false

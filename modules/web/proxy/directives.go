@@ -87,11 +87,17 @@ var requests = []conf.Directive{
 }
 
 func template(name, syntax, doc string, place func(*Settings) **vars.Template[*web.Request]) conf.Directive {
-	return conf.Directive{Name: name, Syntax: syntax, In: places, Doc: doc, Set: conf.Raw(func(s *Settings, a *conf.Args) error {
-		t, err := web.Side.Compile(a, a.Words[0])
-		*place(s) = &t
-		return err
-	})}
+	return conf.Directive{
+		Name:   name,
+		Syntax: syntax,
+		In:     places,
+		Doc:    doc,
+		Set: conf.Raw(func(s *Settings, a *conf.Args) error {
+			t, err := web.Side.Compile(a, a.Words[0])
+			*place(s) = &t
+			return err
+		}),
+	}
 }
 
 var responses = []conf.Directive{

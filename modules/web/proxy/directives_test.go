@@ -13,17 +13,32 @@ func TestConfigurationErrors(t *testing.T) {
 		{`location / { proxy_pass http://; }`, `no host in upstream "" in /test.conf:1`},
 		{`location / { proxy_pass http://127.0.0.1:0; }`, `invalid port in upstream "127.0.0.1:0" in /test.conf:1`},
 		{`location / { proxy_pass http://unix:; }`, `no path in the unix domain socket in upstream "unix:" in /test.conf:1`},
-		{`location ~ a { proxy_pass http://127.0.0.1/b; }`, `"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, ` +
-			`or inside "if" statement, or inside "limit_except" block in /test.conf:1`},
-		{`location @a { proxy_pass http://127.0.0.1/; }`, `"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, ` +
-			`or inside "if" statement, or inside "limit_except" block in /test.conf:1`},
+		{
+			`location ~ a { proxy_pass http://127.0.0.1/b; }`,
+			`"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, ` +
+				`or inside "if" statement, or inside "limit_except" block in /test.conf:1`,
+		},
+		{
+			`location @a { proxy_pass http://127.0.0.1/; }`,
+			`"proxy_pass" cannot have URI part in location given by regular expression, or inside named location, ` +
+				`or inside "if" statement, or inside "limit_except" block in /test.conf:1`,
+		},
 		{`location / { proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1; }`, `"proxy_pass" directive is duplicate in /test.conf:1`},
-		{`location / { proxy_redirect default; proxy_pass http://127.0.0.1; }`, `"proxy_redirect default" should be placed after the "proxy_pass" directive in /test.conf:1`},
-		{`location / { proxy_pass http://$host; proxy_redirect default; }`, `"proxy_redirect default" cannot be used with "proxy_pass" directive with variables in /test.conf:1`},
+		{
+			`location / { proxy_redirect default; proxy_pass http://127.0.0.1; }`,
+			`"proxy_redirect default" should be placed after the "proxy_pass" directive in /test.conf:1`,
+		},
+		{
+			`location / { proxy_pass http://$host; proxy_redirect default; }`,
+			`"proxy_redirect default" cannot be used with "proxy_pass" directive with variables in /test.conf:1`,
+		},
 		{`proxy_buffers 1 4k;`, `there must be at least 2 "proxy_buffers" in /test.conf:1`},
 		{`proxy_buffer_size 64k;`, `"proxy_busy_buffers_size" must be less than the size of all "proxy_buffers" minus one buffer in /test.conf:1`},
-		{`proxy_max_temp_file_size 1k;`, `"proxy_max_temp_file_size" must be equal to zero to disable temporary files usage or must be equal to or greater than ` +
-			`the maximum of the value of "proxy_buffer_size" and one of the "proxy_buffers" in /test.conf:1`},
+		{
+			`proxy_max_temp_file_size 1k;`,
+			`"proxy_max_temp_file_size" must be equal to zero to disable temporary files usage or must be equal to or greater than ` +
+				`the maximum of the value of "proxy_buffer_size" and one of the "proxy_buffers" in /test.conf:1`,
+		},
 		{`proxy_next_upstream error http_418;`, `invalid value "http_418" in /test.conf:1`},
 		{`proxy_http_version 3;`, `invalid value "3" in /test.conf:1`},
 		{`proxy_cache one;`, `"proxy_cache" is not supported by starling in /test.conf:1`},

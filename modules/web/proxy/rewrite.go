@@ -108,7 +108,8 @@ func addRedirect(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// defaultRedirect turns URLs of the server into those of the location. Both are literal: no variable is looked up in them.
+// defaultRedirect turns URLs of the server into those of the location. Both are literal: no variable is looked up in
+// them.
 func defaultRedirect(p *plan.Plan, t *forward.Target, where any) (w rule, err error) {
 	from, to := t.URL, t.Location
 	if t.URI == "" {

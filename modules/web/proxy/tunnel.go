@@ -59,7 +59,9 @@ func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 	}
 	for {
 		// Whoever reads no more for so long cannot be written to for ever either.
-		if from.SetReadDeadline(time.Now().Add(t.idle)) != nil || to.SetWriteDeadline(time.Now().Add(2*t.idle)) != nil || t.ended.Load() {
+		if from.SetReadDeadline(time.Now().Add(t.idle)) != nil ||
+			to.SetWriteDeadline(time.Now().Add(2*t.idle)) != nil ||
+			t.ended.Load() {
 			return total
 		}
 		n, err := io.Copy(to, from)

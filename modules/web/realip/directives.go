@@ -1,4 +1,5 @@
-// Package realip takes the client's address from a header or from the PROXY protocol, if the one who sends it is trusted.
+// Package realip takes the client's address from a header or from the PROXY protocol, if the one who sends it is
+// trusted.
 package realip
 
 import (
@@ -39,18 +40,26 @@ var Module = web.Module{
 		},
 	},
 	Variables: []vars.Variable[*web.Request]{
-		{Name: "realip_remote_addr", Doc: "The original address of the connection.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-			if !r.Conn.Remote.IsValid() {
-				return append(dst, "unix:"...), true
-			}
-			return r.Conn.Remote.Addr().AppendTo(dst), true
-		}},
-		{Name: "realip_remote_port", Doc: "The original port of the connection.", Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-			if port := r.Conn.Remote.Port(); port > 0 {
-				dst = strconv.AppendUint(dst, uint64(port), 10)
-			}
-			return dst, true
-		}},
+		{
+			Name: "realip_remote_addr",
+			Doc:  "The original address of the connection.",
+			Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+				if !r.Conn.Remote.IsValid() {
+					return append(dst, "unix:"...), true
+				}
+				return r.Conn.Remote.Addr().AppendTo(dst), true
+			},
+		},
+		{
+			Name: "realip_remote_port",
+			Doc:  "The original port of the connection.",
+			Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+				if port := r.Conn.Remote.Port(); port > 0 {
+					dst = strconv.AppendUint(dst, uint64(port), 10)
+				}
+				return dst, true
+			},
+		},
 	},
 	// The server's settings apply as soon as the request is read, those of the location if they differ; once in all.
 	Handlers: []web.Hook{{Phase: web.PostRead, Build: build}, {Phase: web.PreAccess, Build: build}},

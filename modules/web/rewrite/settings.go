@@ -52,7 +52,8 @@ func setReturn(s *Settings, a *conf.Args) error {
 
 // isRedirect tells a replacement that leads to another server or scheme.
 func isRedirect(text string) bool {
-	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "$scheme")
+	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") ||
+		strings.HasPrefix(text, "$scheme")
 }
 
 func setVariable(s *Settings, a *conf.Args) error {

@@ -10,11 +10,15 @@ import (
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:       "ssl",
-		Doc:        "TLS for servers with `listen ... ssl`.",
-		New:        func() any { return &Settings{ssl.NewBound[*web.Request]()} },
-		Clone:      conf.CloneOf[Settings],
-		Directives: ssl.ServerDirectives(conf.HTTP|conf.Server, web.Side.Compile, func(s *Settings) *bound { return &s.Bound }),
+		Name:  "ssl",
+		Doc:   "TLS for servers with `listen ... ssl`.",
+		New:   func() any { return &Settings{ssl.NewBound[*web.Request]()} },
+		Clone: conf.CloneOf[Settings],
+		Directives: ssl.ServerDirectives(
+			conf.HTTP|conf.Server,
+			web.Side.Compile,
+			func(s *Settings) *bound { return &s.Bound },
+		),
 	},
 	Variables: variables(),
 	Server:    serve,

@@ -80,7 +80,8 @@ func TestCertificatesWithVariables(t *testing.T) {
 	}
 }
 
-// A shared session cache lets servers resume each other's sessions, on other addresses too, if they have the same certificates.
+// A shared session cache lets servers resume each other's sessions, on other addresses too, if they have the same
+// certificates.
 func TestSessionsBelongToACertificate(t *testing.T) {
 	w := newWorld(t)
 	w.forNames("a.example", "b.example")

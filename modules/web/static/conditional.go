@@ -26,7 +26,8 @@ func appendETag(dst []byte, modified time.Time, size int64) []byte {
 	return append(strconv.AppendInt(append(dst, '-'), size, 16), '"')
 }
 
-// head sets the status and what is said of the document with it. A page for an error has no date: it is not what was asked for.
+// head sets the status and what is said of the document with it. A page for an error has no date: it is not what was
+// asked for.
 func (d *document) head(r *web.Request, status int) {
 	r.Overrule(status)
 	if d.etag != nil {
@@ -59,7 +60,8 @@ func (d *document) precondition(r *web.Request) web.Result {
 		return 412
 	}
 	since, tags := r.KnownHeader(h1.HeaderIfModifiedSince), r.KnownHeader(h1.HeaderIfNoneMatch)
-	if since == nil && tags == nil || since != nil && d.modifiedSince(r, since) || tags != nil && !d.matchesTag(tags, true) {
+	if since == nil && tags == nil || since != nil && d.modifiedSince(r, since) ||
+		tags != nil && !d.matchesTag(tags, true) {
 		return 0
 	}
 	return 304

@@ -91,8 +91,8 @@ func addSlash(r *web.Request) web.Result {
 	return 301
 }
 
-// send answers with the file or the part of it that the client wants. Conditions are about a status of 200: an error_page with a status
-// of its own is sent whole.
+// send answers with the file or the part of it that the client wants. Conditions are about a status of 200: an
+// error_page with a status of its own is sent whole.
 func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 	d := document{modified: info.ModTime().Truncate(time.Second), size: info.Size()}
 	if r.Location.Core.ETag {

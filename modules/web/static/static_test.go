@@ -169,7 +169,8 @@ func TestWhatIsNoFile(t *testing.T) {
 	s := start(t, map[string]string{"html/": ""}, "server { }")
 	must(t, syscall.Mkfifo(filepath.Join(s.Plan.Prefix, "html/pipe"), 0o644))
 	r := request(s, "/pipe")
-	if lines := strings.Join(s.Log.Lines(), "\n"); r.StatusCode != 404 || !strings.HasPrefix(lines, `[crit] *1 "`+s.Plan.Prefix+`/html/pipe" is not a regular file, client: `) {
+	if lines := strings.Join(s.Log.Lines(), "\n"); r.StatusCode != 404 ||
+		!strings.HasPrefix(lines, `[crit] *1 "`+s.Plan.Prefix+`/html/pipe" is not a regular file, client: `) {
 		t.Errorf("%d, log %s", r.StatusCode, lines)
 	}
 }
@@ -218,7 +219,8 @@ func TestConditions(t *testing.T) {
 		}
 		if c.status == 304 {
 			if r.Header.Get("ETag") != etag || r.Header.Get("Last-Modified") != lastModified || r.Header.Get("Accept-Ranges")+r.Header.Get("Content-Type") != "" ||
-				r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
+				r.ContentLength > 0 ||
+				len(r.TransferEncoding) > 0 {
 				t.Errorf("%s with %q: %v", c.target, c.header, r.Header)
 			}
 		}

@@ -26,8 +26,16 @@ var Module = web.Module{
 		}},
 	},
 	Variables: []vars.Variable[*web.Request]{
-		count("active", "The number of client connections, including idle ones.", func(c counts) int64 { return c.active }),
-		count("reading", "The number of connections with an incomplete request header.", func(c counts) int64 { return c.reading }),
+		count(
+			"active",
+			"The number of client connections, including idle ones.",
+			func(c counts) int64 { return c.active },
+		),
+		count(
+			"reading",
+			"The number of connections with an incomplete request header.",
+			func(c counts) int64 { return c.reading },
+		),
 		count("writing", "Requests in flight.", func(c counts) int64 { return c.writing }),
 		count("waiting", "The number of idle connections.", func(c counts) int64 { return c.waiting }),
 	},
@@ -46,8 +54,14 @@ type counts struct {
 func countsOf(r *web.Request) counts {
 	p := r.Plan()
 	figures, traffic := p.Connections.Figures(), p.Traffic()
-	c := counts{accepted: figures.Accepted + figures.Dropped, handled: figures.Accepted, requests: traffic.Requests.Load(),
-		active: figures.Active + figures.Idle, reading: max(traffic.Reading.Load(), 0), waiting: figures.Idle}
+	c := counts{
+		accepted: figures.Accepted + figures.Dropped,
+		handled:  figures.Accepted,
+		requests: traffic.Requests.Load(),
+		active:   figures.Active + figures.Idle,
+		reading:  max(traffic.Reading.Load(), 0),
+		waiting:  figures.Idle,
+	}
 	c.writing = max(traffic.Current.Load()-c.reading, 0)
 	return c
 }
@@ -68,8 +82,17 @@ func build(b *web.Block) (web.Handler, error) {
 			return 405
 		}
 		c := countsOf(r)
-		page := fmt.Appendf(nil, "Active connections: %d \nserver accepts handled requests\n %d %d %d \nReading: %d Writing: %d Waiting: %d \n",
-			c.active, c.accepted, c.handled, c.requests, c.reading, c.writing, c.waiting)
+		page := fmt.Appendf(
+			nil,
+			"Active connections: %d \nserver accepts handled requests\n %d %d %d \nReading: %d Writing: %d Waiting: %d \n",
+			c.active,
+			c.accepted,
+			c.handled,
+			c.requests,
+			c.reading,
+			c.writing,
+			c.waiting,
+		)
 		return r.Respond(200, "text/plain", page)
 	}, nil
 }

@@ -36,7 +36,11 @@ func TestPage(t *testing.T) {
 }
 
 func TestOnlyGetAndHeadAndNotBelow(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &stubstatus.Module}, config[:strings.Index(config, "location / ")]+config[strings.Index(config, "location /status {"):])
+	s := webtest.Start(
+		t,
+		[]*web.Module{&web.Core, &stubstatus.Module},
+		config[:strings.Index(config, "location / ")]+config[strings.Index(config, "location /status {"):],
+	)
 	if got := s.Send("POST /status HTTP/1.0\r\n\r\n"); !strings.Contains(got, "405 Not Allowed") {
 		t.Error(got)
 	}

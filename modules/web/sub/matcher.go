@@ -6,8 +6,9 @@ import (
 	"starling/nginx/ascii"
 )
 
-// matcher finds the first of several strings in a text that comes in pieces, without regard to case. It is Horspool's algorithm (Software:
-// Practice and Experience 10, 1980) for several strings, as nginx has it: the shift is that of the shortest one.
+// matcher finds the first of several strings in a text that comes in pieces, without regard to case. It is Horspool's
+// algorithm (Software: Practice and Experience 10, 1980) for several strings, as nginx has it: the shift is that of the
+// shortest one.
 type matcher struct {
 	strings [][]byte // in lower case, none empty
 	least   int      // length of the shortest
@@ -39,8 +40,9 @@ func newMatcher(strings [][]byte) *matcher {
 	return m
 }
 
-// find looks for the first match in text; whole says that nothing follows. done tells of each string that it is not wanted any more. Where
-// it finds nothing, at is the place from which on the text must be kept, because a match may begin there.
+// find looks for the first match in text; whole says that nothing follows. done tells of each string that it is not
+// wanted any more. Where it finds nothing, at is the place from which on the text must be kept, because a match may
+// begin there.
 func (m *matcher) find(text []byte, whole bool, done []bool) (index, at int) {
 	for at = 0; at+m.least <= len(text); {
 		shift := m.shift[ascii.Lower(text[at+m.least-1])]

@@ -32,7 +32,8 @@ func (s *Settings) handle(r *web.Request) web.Result {
 		r.BehindAlias = before
 		info, err := os.Stat(path)
 		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) &&
+				!errors.Is(err, syscall.ENAMETOOLONG) {
 				r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, errno.Reason(err))
 			}
 			continue

@@ -1,4 +1,5 @@
-// Package upstream is the upstream block: groups of servers, how requests are spread over them and how clients stick to one.
+// Package upstream is the upstream block: groups of servers, how requests are spread over them and how clients stick to
+// one.
 package upstream
 
 import (

@@ -63,7 +63,13 @@ func buildCookieFilter(b *web.Block) (web.Filter, error) {
 			sameSite = strict
 		}
 		domain := r.Copy(r.Expand(&c.domain))
-		value := c.AppendSetCookie(r.Scratch(), append(r.Alloc(usualBytes)[:0], picked.Data.(*servers.Server).SessionID()...), domain, sameSite, wallTime(r))
+		value := c.AppendSetCookie(
+			r.Scratch(),
+			append(r.Alloc(usualBytes)[:0], picked.Data.(*servers.Server).SessionID()...),
+			domain,
+			sameSite,
+			wallTime(r),
+		)
 		r.AddHeader(setCookie, r.Copy(value))
 		return nil
 	}, nil
@@ -109,8 +115,8 @@ func (l *learn) Ended(r *web.Request, s *servers.Server) {
 func (l *learn) answered(r *web.Request, s *servers.Server) {
 	created := firstValue(r, r.Alloc(usualBytes)[:0], l.create)
 	var looked []byte
-	// A session that came from another node while this request was on its way was not followed: it goes on where it is. It
-	// would be torn from its server on all nodes by a request that knew nothing of it.
+	// A session that came from another node while this request was on its way was not followed: it goes on where it is.
+	// It would be torn from its server on all nodes by a request that knew nothing of it.
 	if r.Slot(l.known).Number == 1 {
 		looked = firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
 	}

@@ -74,7 +74,14 @@ func variables(a *conf.Args, words []string) ([]*vars.Use[*web.Request], error) 
 }
 
 func readCookie(a *conf.Args) (*cookie, error) {
-	c := &cookie{Cookie: stick.Cookie{Name: a.Words[1], HTTPOnly: a.Has("httponly"), Secure: a.Has("secure"), Path: a.Value("path")}}
+	c := &cookie{
+		Cookie: stick.Cookie{
+			Name:     a.Words[1],
+			HTTPOnly: a.Has("httponly"),
+			Secure:   a.Has("secure"),
+			Path:     a.Value("path"),
+		},
+	}
 	if c.Name == "" {
 		return nil, conf.Verdict("empty cookie name")
 	}
@@ -121,8 +128,15 @@ func readLearn(a *conf.Args) (*learn, error) {
 			return nil, conf.Verdict(fmt.Sprintf("\"%s\" parameter is not specified", name))
 		}
 	}
-	l := &learn{known: web.Side.NewSlot(side.PlanOf(a)), timeout: stick.DefaultTimeout, atHeader: a.Has("header"), sync: a.Has("sync"), upstream: a.Scope.Words[0], node: a.Node,
-		expression: strings.Join(a.Values("create"), ",") + " " + strings.Join(a.Values("lookup"), ",")}
+	l := &learn{
+		known:      web.Side.NewSlot(side.PlanOf(a)),
+		timeout:    stick.DefaultTimeout,
+		atHeader:   a.Has("header"),
+		sync:       a.Has("sync"),
+		upstream:   a.Scope.Words[0],
+		node:       a.Node,
+		expression: strings.Join(a.Values("create"), ",") + " " + strings.Join(a.Values("lookup"), ","),
+	}
 	var err error
 	if l.create, err = variables(a, a.Values("create")); err != nil {
 		return nil, err
@@ -173,15 +187,21 @@ func (l *learn) link(p *plan.Plan) error {
 			if old.upstream == l.upstream {
 				return nil
 			}
-			return fmt.Errorf("sticky zone \"%s\" is used in upstream \"%s\" while previously it was used in upstream \"%s\"",
-				l.zone.Name, l.upstream, old.upstream)
+			return fmt.Errorf(
+				"sticky zone \"%s\" is used in upstream \"%s\" while previously it was used in upstream \"%s\"",
+				l.zone.Name,
+				l.upstream,
+				old.upstream,
+			)
 		},
 		Same:    func(old *learn) bool { return old.sync == l.sync && old.expression == l.expression },
 		Take:    func(old *learn) { l.Session = old.Session },
 		Started: func() { l.SetTimeout(l.timeout.Milliseconds()) },
 		Make: func(*learn) {
-			l.Session = kinds.NewSession(kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
-				TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()})
+			l.Session = kinds.NewSession(
+				kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
+					TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()},
+			)
 		},
 		Carry: func(old *learn, again bool) error { return l.CarryFrom(old.Session, again, p.Clock.Now()) },
 	})
