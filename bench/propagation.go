@@ -27,7 +27,8 @@ const (
 // pair starts two nodes, each on a core of its own, and waits until they are connected.
 func (b *bench) pair(server string) (done func(), err error) {
 	conf := func(at, sync string) string {
-		return strings.Replace(clusterConf(at, sync, 2), "zone_sync;", "zone_sync; "+server, 1)
+		text := clusterConf(at, sync, [2]string{nodeASync, nodeBSync})
+		return strings.Replace(text, "zone_sync;", "zone_sync; "+server, 1)
 	}
 	a, err := b.starling("a", conf(nodeA, nodeASync), measuredCore, nodeA)
 	if err != nil {

@@ -24,6 +24,12 @@ const (
 	connections = 64
 )
 
+// The names of the two builds of starling among the contenders.
+const (
+	thisBuild  = "starling"
+	otherBuild = "starling before"
+)
+
 // contender is one server of a comparison.
 type contender struct {
 	name    string
@@ -90,21 +96,40 @@ func (b *bench) limits() error {
 		return err
 	}
 	defer done()
-	peer, err := b.starling("peer", clusterConf("127.0.0.1:19204", "127.0.0.1:19304", 2), otherCore, "127.0.0.1:19204")
-	if err != nil {
-		return err
-	}
-	defer peer.stop()
-	for i := range list {
-		if list[i].name != "starling" {
+	for _, c := range list {
+		pair, clustered := limitPairs[c.name]
+		if !clustered {
 			continue
 		}
-		list[i].process.stop()
-		if list[i].process, err = b.starling("limited", clusterConf(starlingAt, "127.0.0.1:19303", 2), measuredCore, starlingAt); err != nil {
+		binary := b.binary
+		if c.name == otherBuild {
+			binary = b.before
+		}
+		conf := clusterConf(pair.peerAt, pair.syncs[1], pair.syncs)
+		peer, err := b.starlingOf(binary, c.name+" peer", conf, otherCore, pair.peerAt)
+		if err != nil {
 			return err
 		}
+		defer peer.stop()
+		c.process.stop()
+		conf = clusterConf(c.at, pair.syncs[0], pair.syncs)
+		limited, err := b.starlingOf(binary, c.name+" limited", conf, measuredCore, c.at)
+		if err != nil {
+			return err
+		}
+		c.process = limited
 	}
 	return b.compare("limit (starling: + sticky + sync to a peer) request 1 KB, CPU us", d, list)
+}
+
+// limitPairs are the addresses of the clusters under measurement: this checkout's and, with -before, the other build's.
+// Each build has a peer of its own, so that both do the same work.
+var limitPairs = map[string]struct {
+	peerAt string
+	syncs  [2]string
+}{
+	thisBuild:  {peerAt: "127.0.0.1:19204", syncs: [2]string{"127.0.0.1:19303", "127.0.0.1:19304"}},
+	otherBuild: {peerAt: "127.0.0.1:19207", syncs: [2]string{"127.0.0.1:19305", "127.0.0.1:19306"}},
 }
 
 // keyed spreads requests over 64k keys and sends a session cookie.
@@ -189,11 +214,11 @@ func (b *bench) contenders(d duel) ([]*contender, func(), error) {
 	if path, missing := exec.LookPath("haproxy"); missing == nil && d.haproxy {
 		add("haproxy", haproxyAt, func() (*process, error) { return b.haproxy(path) })
 	}
-	add("starling", starlingAt, func() (*process, error) {
+	add(thisBuild, starlingAt, func() (*process, error) {
 		return b.starling("plain", d.conf(starlingAt), measuredCore, starlingAt)
 	})
 	if b.before != "" {
-		add("starling before", beforeAt, func() (*process, error) {
+		add(otherBuild, beforeAt, func() (*process, error) {
 			return b.starlingOf(b.before, "before", d.conf(beforeAt), measuredCore, beforeAt)
 		})
 	}
@@ -225,12 +250,9 @@ func (d duel) conf(listen string) string {
 `, d.httpLine, backendAt, listen, d.listen, d.serverLine, d.locationLine)
 }
 
-// clusterConf is a duel's configuration with a synced limit, sticky sessions and nodes members on ports from 19303.
-func clusterConf(listen, syncListen string, nodes int) string {
-	members := ""
-	for i := range nodes {
-		members += fmt.Sprintf("zone_sync_server 127.0.0.1:%d; ", 19303+i)
-	}
+// clusterConf is a duel's configuration with a synced limit, sticky sessions and two members.
+func clusterConf(listen, syncListen string, syncs [2]string) string {
+	members := fmt.Sprintf("zone_sync_server %s; zone_sync_server %s;", syncs[0], syncs[1])
 	return fmt.Sprintf(`http {
 	access_log off;
 	limit_req_zone $arg_k zone=req:10m rate=100000r/s sync;
