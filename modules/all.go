@@ -6,6 +6,7 @@ import (
 	"starling/modules/core"
 	streamaccess "starling/modules/stream/access"
 	streamaccesslog "starling/modules/stream/accesslog"
+	streamcore "starling/modules/stream/core"
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
 	streamlookup "starling/modules/stream/lookup"
@@ -83,7 +84,7 @@ func Web() []*web.Module {
 // Stream are the families of stream.
 func Stream() []*stream.Module {
 	return []*stream.Module{
-		&stream.Core,
+		&streamcore.Module,
 		&streamssl.Module,
 		&streamrealip.Module, // before all that asks for the client's address
 		&streamkeyval.Module,

@@ -66,7 +66,7 @@ var listenSides = map[string]struct {
 		return ""
 	}},
 	"stream": {slices.Concat(listenCases, onlyStream), "return x; ", func(t *testing.T, servers string) string {
-		return streamtest.Problem(t, "stream {"+servers+"}", modules.Stream()[1:]...) // streamtest has the core
+		return streamtest.Problem(t, "stream {"+servers+"}", modules.Stream()...)
 	}},
 }
 

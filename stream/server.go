@@ -35,9 +35,9 @@ type Server struct {
 	// Sparing, where set, writes what sessions have to complain of, so that strangers do not fill the log.
 	Sparing *logs.Sparing
 
-	settings *CoreSettings
+	settings *Settings
 	handlers [phases][]Handler
-	zone     *statusZone
+	zone     *StatusZone
 	node     *conf.Node
 }
 
@@ -66,7 +66,7 @@ func (s *Server) ListensBeyondLoopback() *conf.Node {
 }
 
 func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, error) {
-	server := &Server{settings: conf.Settings[CoreSettings](scope, &Core.Module), node: scope.Node}
+	server := &Server{settings: conf.SettingsOf[Settings](scope), node: scope.Node}
 	server.Name = server.settings.Names.First()
 	b := &Block{Scope: scope, Plan: p, Server: server}
 	if len(server.settings.Listens) == 0 {

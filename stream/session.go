@@ -48,7 +48,7 @@ type Session struct {
 	side.State
 
 	port     *Port
-	zone     *statusZone
+	zone     *StatusZone
 	raw      net.Conn
 	ahead    []byte // what was read of the client before its turn
 	peek     []byte // what was looked at without reading it
@@ -151,6 +151,9 @@ func (s *Session) NoDelay() bool { return s.Server.settings.NoDelay }
 
 // Now reads the clock of the configuration.
 func (s *Session) Now() clock.Reading { return s.port.site.plan.Clock.Now() }
+
+// Stamps gives the forms in which logs write a moment.
+func (s *Session) Stamps(at time.Time) *logs.Stamps { return s.port.site.times.At(at) }
 
 // Plan is the configuration that serves the session.
 func (s *Session) Plan() *plan.Plan { return s.port.site.plan }

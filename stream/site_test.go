@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/stream/core"
 	"starling/stream"
 	"starling/stream/streamtest"
 )
@@ -35,14 +36,14 @@ func TestProblems(t *testing.T) {
 		{"stream { resolver 127.0.0.1:x; }", `invalid port in resolver "127.0.0.1:x" in /test.conf:1`},
 		{"stream { server { listen 1; proxy_pass x; } }", `"proxy_pass" is not supported by starling in /test.conf:1`},
 	} {
-		if got := streamtest.Problem(t, c.text, streamtest.Say()); got != c.want {
+		if got := streamtest.Problem(t, c.text, &core.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}
 }
 
 func TestLifeOfASite(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } server { listen 2; say detach hold detach; } }", nil, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } server { listen 2; say detach hold detach; } }", nil, &core.Module, streamtest.Say())
 	served, kept := s.Dial(0), s.Dial(1)
 	for conn, want := range map[io.Reader]string{served: "hello", kept: "detach"} {
 		buf := make([]byte, len(want))
@@ -72,7 +73,7 @@ func TestLifeOfASite(t *testing.T) {
 
 // TestRetireAwaitsWhoIsExpected: a connection accepted before, of which the site hears after it has retired, is served.
 func TestRetireAwaitsWhoIsExpected(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, &core.Module, streamtest.Say())
 	port := s.Site.Ports()[0]
 	port.Expect()
 	port.Expect()
@@ -96,7 +97,7 @@ func TestRetireAwaitsWhoIsExpected(t *testing.T) {
 
 // TestCloseEndsWhoComesLate: a site closed by force does not serve who was accepted before.
 func TestCloseEndsWhoComesLate(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, &core.Module, streamtest.Say())
 	port := s.Site.Ports()[0]
 	port.Expect()
 	s.Site.Retire()
@@ -110,7 +111,7 @@ func TestCloseEndsWhoComesLate(t *testing.T) {
 }
 
 func TestCloseEndsSessionsByForce(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } }", nil, &core.Module, streamtest.Say())
 	conn := s.Dial(0)
 	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
 		t.Fatal(err)
@@ -124,7 +125,7 @@ func TestCloseEndsSessionsByForce(t *testing.T) {
 }
 
 func TestAPanicEndsOneSession(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say x panic; } server { listen 2; say hello hold; } }", nil, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say x panic; } server { listen 2; say hello hold; } }", nil, &core.Module, streamtest.Say())
 	if got := s.Ask(0); got != "" {
 		t.Errorf("got %q", got)
 	}
@@ -150,7 +151,7 @@ func TestAtEndIsBeforeTheClientSeesIt(t *testing.T) {
 			}, nil
 		}}},
 	}
-	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, taking, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello; } }", nil, &core.Module, taking, streamtest.Say())
 	for range 20 {
 		ended.Store(false)
 		if s.Ask(0); !ended.Load() {
@@ -173,7 +174,7 @@ func TestStatusOfSessionsWithoutHeader(t *testing.T) {
 		}}},
 	}
 	s := streamtest.Start(t, `stream { server { listen 1 proxy_protocol; say hello; }
-		server { listen 2 proxy_protocol; proxy_protocol_timeout 10ms; say hello; } }`, nil, account, streamtest.Say())
+		server { listen 2 proxy_protocol; proxy_protocol_timeout 10ms; say hello; } }`, nil, &core.Module, account, streamtest.Say())
 	for _, c := range []struct {
 		what string
 		port int

@@ -64,12 +64,12 @@ type Server struct {
 // Files are given to the configuration by name, for certificates.
 type Files map[string][]byte
 
-// Build makes the site of a configuration text, or returns its first problem.
+// Build makes the site of a configuration text, or returns its first problem. The first of the modules is the core, which
+// this package cannot name: it lies above.
 func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*Server, error) {
 	t.Helper()
-	all := append([]*stream.Module{&stream.Core}, modules...)
-	list := make([]*conf.Module, len(all))
-	for i, m := range all {
+	list := make([]*conf.Module, len(modules))
+	for i, m := range modules {
 		list[i] = &m.Module
 	}
 	binder, err := conf.NewBinder(list)
@@ -82,7 +82,7 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 	}
 	s := &Server{t: t, Log: &Log{}, Plan: plan.New()}
 	s.Plan.Prefix, s.Plan.ConfDir, s.Plan.FS, s.Plan.Log = t.TempDir()+"/", "/", disk, s.Log
-	if err := stream.Prepare(s.Plan, all); err != nil {
+	if err := stream.Prepare(s.Plan, modules); err != nil {
 		t.Fatal(err)
 	}
 	tree, _ := conf.Parse(disk, confPath) // its problem is among those of Bind
@@ -100,7 +100,7 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 	if errs := s.Plan.Link(); len(errs) > 0 {
 		return nil, errs[0]
 	}
-	s.Site, err = stream.Build(s.Plan, bound.Top.All("stream")[0], all)
+	s.Site, err = stream.Build(s.Plan, bound.Top.All("stream")[0], modules)
 	var problems conf.Problems
 	if errors.As(err, &problems) {
 		return nil, problems[0]

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starling/modules/stream/access"
+	"starling/modules/stream/core"
 	"starling/stream/streamtest"
 )
 
@@ -18,7 +19,7 @@ func TestRules(t *testing.T) {
 		{"allow 10.0.0.0/8; allow unix:; deny 127.0.0.1;", ""},
 		{"allow ::1; deny 2001:db8::/32;", "in"},
 	} {
-		s := streamtest.Start(t, "stream { server { listen 1; say in; "+c.rules+" } }", nil, &access.Module, streamtest.Say())
+		s := streamtest.Start(t, "stream { server { listen 1; say in; "+c.rules+" } }", nil, &core.Module, &access.Module, streamtest.Say())
 		if got := s.Ask(0); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.rules, got, c.want)
 		}
@@ -32,7 +33,7 @@ func TestRules(t *testing.T) {
 }
 
 func TestRulesOfTheServerReplaceThoseAround(t *testing.T) {
-	s := streamtest.Start(t, "stream { deny all; server { listen 1; say in; allow all; } server { listen 2; say in; } }", nil, &access.Module, streamtest.Say())
+	s := streamtest.Start(t, "stream { deny all; server { listen 1; say in; allow all; } server { listen 2; say in; } }", nil, &core.Module, &access.Module, streamtest.Say())
 	if own, inherited := s.Ask(0), s.Ask(1); own != "in" || inherited != "" {
 		t.Errorf("own rules: %q, inherited: %q", own, inherited)
 	}
@@ -40,7 +41,7 @@ func TestRulesOfTheServerReplaceThoseAround(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	want := `invalid parameter "nobody" in /test.conf:1`
-	if got := streamtest.Problem(t, "stream { server { listen 1; say in; allow nobody; } }", &access.Module, streamtest.Say()); got != want {
+	if got := streamtest.Problem(t, "stream { server { listen 1; say in; allow nobody; } }", &core.Module, &access.Module, streamtest.Say()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

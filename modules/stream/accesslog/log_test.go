@@ -8,6 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/modules/stream/accesslog"
+	"starling/modules/stream/core"
 	"starling/plan"
 	"starling/stream"
 	"starling/stream/streamtest"
@@ -23,13 +24,13 @@ func TestLines(t *testing.T) {
 		{`log_format f "$status " escape=json; access_log a.log f;`, "200 escape=json\n"},
 	} {
 		text := "stream { " + c.directives + " server { listen 1; say hello; } }"
-		if problem := streamtest.Problem(t, text, &accesslog.Module, streamtest.Say()); problem != "" {
+		if problem := streamtest.Problem(t, text, &core.Module, &accesslog.Module, streamtest.Say()); problem != "" {
 			if problem != `unknown "ssl_less" variable in /test.conf:1` {
 				t.Errorf("%s: %s", c.directives, problem)
 			}
 			continue
 		}
-		s := streamtest.Start(t, text, nil, &accesslog.Module, streamtest.Say())
+		s := streamtest.Start(t, text, nil, &core.Module, &accesslog.Module, streamtest.Say())
 		s.Ask(0)
 		s.Site.Retire()
 		<-s.Site.Drained()
@@ -59,7 +60,7 @@ func TestProblems(t *testing.T) {
 		{`log_format a x; access_log no/where/a.log a;`, `open() "PREFIXno/where/a.log" failed (2: No such file or directory) in /test.conf:1`},
 	} {
 		prefix := ""
-		_, err := streamtest.Build(t, "stream { "+c.text+" server { listen 1; say x; } }", nil, &accesslog.Module, streamtest.Say(), remember(&prefix))
+		_, err := streamtest.Build(t, "stream { "+c.text+" server { listen 1; say x; } }", nil, &core.Module, &accesslog.Module, streamtest.Say(), remember(&prefix))
 		if want := strings.ReplaceAll(c.want, "PREFIX", prefix); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, want)
 		}
@@ -83,7 +84,7 @@ func TestPathsWithVariables(t *testing.T) {
 			t,
 			"stream { log_format f x; "+cache+`server { listen 1; access_log "$status-$protocol" f; say hello; } }`,
 			nil,
-			&accesslog.Module,
+			&core.Module, &accesslog.Module,
 			streamtest.Say(),
 		)
 		s.Ask(0)

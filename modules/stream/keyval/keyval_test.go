@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"starling/admin"
+	"starling/modules/stream/core"
 	"starling/modules/stream/keyval"
 	"starling/stream/streamtest"
 )
 
 func TestLookup(t *testing.T) {
 	s := streamtest.Start(t, `stream { keyval_zone zone=names:32k; keyval $remote_addr $name zone=names;
-		server { listen 1; say "<$name>"; } }`, nil, &keyval.Module, streamtest.Say())
+		server { listen 1; say "<$name>"; } }`, nil, &core.Module, &keyval.Module, streamtest.Say())
 	if got := s.Ask(0); got != "<>" {
 		t.Errorf("before: %s", got)
 	}
@@ -36,7 +37,7 @@ func TestProblems(t *testing.T) {
 		{`keyval_zone zone=a:32k; keyval $pid $name zone=a; keyval $pid $name zone=a;`, `the duplicate "name" variable in /test.conf:1`},
 		{`keyval_zone zone=a:32k; keyval $nosuch $name zone=a;`, `unknown "nosuch" variable in /test.conf:1`},
 	} {
-		if got := streamtest.Problem(t, "stream { "+c.text+" server { listen 1; say x; } }", &keyval.Module, streamtest.Say()); got != c.want {
+		if got := streamtest.Problem(t, "stream { "+c.text+" server { listen 1; say x; } }", &core.Module, &keyval.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"starling/admin"
 	"starling/lib/conncount"
 	"starling/lib/testkit"
+	"starling/modules/stream/core"
 	"starling/modules/stream/limitconn"
 	"starling/stream/streamtest"
 )
@@ -30,7 +31,7 @@ func figures(t *testing.T, s *streamtest.Server) conncount.Figures {
 
 func TestOneTooMany(t *testing.T) {
 	s := streamtest.Start(t, `stream { limit_conn_zone $binary_remote_addr zone=one:32k;
-		server { listen 1; limit_conn one 2; say $limit_conn_status hold; } }`, nil, &limitconn.Module, streamtest.Say())
+		server { listen 1; limit_conn one 2; say $limit_conn_status hold; } }`, nil, &core.Module, &limitconn.Module, streamtest.Say())
 	var in []io.Closer
 	for range 2 {
 		conn := s.Dial(0)
@@ -65,7 +66,7 @@ func TestOneTooMany(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	s := streamtest.Start(t, `stream { limit_conn_zone $server_port zone=one:32k;
 		server { listen 1; limit_conn one 1; limit_conn_dry_run on; limit_conn_log_level notice; say "$limit_conn_status " hold; } }`,
-		nil, &limitconn.Module, streamtest.Say())
+		nil, &core.Module, &limitconn.Module, streamtest.Say())
 	for _, want := range []string{"PASSED ", "REJECTED_DRY_RUN "} {
 		buf := make([]byte, len(want))
 		if _, err := io.ReadFull(s.Dial(0), buf); err != nil || string(buf) != want {
@@ -81,7 +82,7 @@ func TestDryRun(t *testing.T) {
 
 func TestAnEmptyKeyIsNotCounted(t *testing.T) {
 	s := streamtest.Start(t, `stream { limit_conn_zone $limit_conn_status zone=one:32k;
-		server { listen 1; limit_conn one 1; say "-$limit_conn_status-" hold; } }`, nil, &limitconn.Module, streamtest.Say())
+		server { listen 1; limit_conn one 1; say "-$limit_conn_status-" hold; } }`, nil, &core.Module, &limitconn.Module, streamtest.Say())
 	for range 2 {
 		buf := make([]byte, 2)
 		if _, err := io.ReadFull(s.Dial(0), buf); err != nil || string(buf) != "--" {
@@ -93,7 +94,7 @@ func TestAnEmptyKeyIsNotCounted(t *testing.T) {
 // TestALongKeyIsCounted: nobody gets past a limit by a key that is too long to be kept.
 func TestALongKeyIsCounted(t *testing.T) {
 	s := streamtest.Start(t, `stream { limit_conn_zone `+strings.Repeat("x", 300)+`$remote_addr zone=one:32k;
-		server { listen 1; limit_conn one 1; limit_conn_dry_run on; say "$limit_conn_status " hold; } }`, nil, &limitconn.Module, streamtest.Say())
+		server { listen 1; limit_conn one 1; limit_conn_dry_run on; say "$limit_conn_status " hold; } }`, nil, &core.Module, &limitconn.Module, streamtest.Say())
 	for _, want := range []string{"PASSED ", "REJECTED_DRY_RUN "} {
 		buf := make([]byte, len(want))
 		if _, err := io.ReadFull(s.Dial(0), buf); err != nil || string(buf) != want {
@@ -112,7 +113,7 @@ func TestProblems(t *testing.T) {
 		{"limit_conn a 65536;", `connection limit must be less 65536 in /test.conf:1`},
 		{"limit_conn a 1; limit_conn a 2;", `"limit_conn" directive is duplicate in /test.conf:1`},
 	} {
-		if got := streamtest.Problem(t, fmt.Sprintf("stream { %s server { listen 1; say x; } }", c.text), &limitconn.Module, streamtest.Say()); got != c.want {
+		if got := streamtest.Problem(t, fmt.Sprintf("stream { %s server { listen 1; say x; } }", c.text), &core.Module, &limitconn.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}

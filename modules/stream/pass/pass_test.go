@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/stream/core"
 	"starling/modules/stream/pass"
 	"starling/stream"
 	"starling/stream/streamtest"
@@ -14,7 +15,7 @@ import (
 
 func start(t *testing.T, text string) *streamtest.Server {
 	t.Helper()
-	return streamtest.Start(t, text, nil, &pass.Module, streamtest.Say())
+	return streamtest.Start(t, text, nil, &core.Module, &pass.Module, streamtest.Say())
 }
 
 func TestPass(t *testing.T) {
@@ -87,7 +88,7 @@ func TestNothingIsLostByLooking(t *testing.T) {
 	s := streamtest.Start(t, `stream {
 		server { listen 127.0.0.1:1; look; pass 127.0.0.1:9; }
 		server { listen 127.0.0.1:9; look; repeat; }
-	}`, nil, &pass.Module, lookModule())
+	}`, nil, &core.Module, &pass.Module, lookModule())
 	conn := s.Dial(0)
 	if _, err := io.WriteString(conn, "hello"); err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func TestProblems(t *testing.T) {
 		"127.0.0.1":   `no port in "127.0.0.1" of the "pass" directive`,
 		"127.0.0.1:0": `invalid port in "127.0.0.1:0" of the "pass" directive`,
 	} {
-		got := streamtest.Problem(t, fmt.Sprintf("stream { server { listen 1; pass %s; } }", address), &pass.Module)
+		got := streamtest.Problem(t, fmt.Sprintf("stream { server { listen 1; pass %s; } }", address), &core.Module, &pass.Module)
 		if got != want+" in /test.conf:1" {
 			t.Errorf("%s: got %s", address, got)
 		}

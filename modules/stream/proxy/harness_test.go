@@ -10,6 +10,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/testkit"
+	"starling/modules/stream/core"
 	"starling/modules/stream/proxy"
 	"starling/plan"
 	"starling/stream"
@@ -113,7 +114,7 @@ func startWith(t *testing.T, block, address string, files streamtest.Files) *run
 	t.Helper()
 	recorded := make(chan string, 100)
 	text := "stream { record $status; " + strings.ReplaceAll(block, "ADDRESS", address) + " }"
-	return &running{streamtest.Start(t, text, files, upstreamBlocks(), &proxy.Module, recording(recorded)), t, recorded}
+	return &running{streamtest.Start(t, text, files, &core.Module, upstreamBlocks(), &proxy.Module, recording(recorded)), t, recorded}
 }
 
 // next is what was recorded of the session that was logged next.

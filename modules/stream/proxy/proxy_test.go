@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"starling/lib/certs"
+	"starling/modules/stream/core"
 	"starling/modules/stream/proxy"
 	"starling/stream"
 	"starling/stream/streamtest"
@@ -33,7 +34,7 @@ func TestProblems(t *testing.T) {
 		{"server { listen 1; proxy_pass 127.0.0.1:1; proxy_protocol v3; }", `invalid value "v3" in /test.conf:1`},
 	} {
 		text := "stream { " + c.block + " }"
-		if got := streamtest.Problem(t, text, upstreamBlocks(), &proxy.Module); got != c.want {
+		if got := streamtest.Problem(t, text, &core.Module, upstreamBlocks(), &proxy.Module); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, c.want)
 		}
 	}

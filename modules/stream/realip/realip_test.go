@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/stream/core"
 	"starling/modules/stream/realip"
 	"starling/stream/streamtest"
 )
@@ -21,7 +22,7 @@ func TestAddressIsReplaced(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := streamtest.Start(t, `stream { `+c.conf+` server { listen 1 proxy_protocol; say "$remote_addr:$remote_port $realip_remote_addr"; } }`,
-				nil, &realip.Module, streamtest.Say())
+				nil, &core.Module, &realip.Module, streamtest.Say())
 			conn := s.Dial(0)
 			fmt.Fprint(conn, c.sent)
 			_, port, _ := strings.Cut(conn.LocalAddr().String(), ":")
@@ -34,7 +35,7 @@ func TestAddressIsReplaced(t *testing.T) {
 
 func TestProxyProtocol(t *testing.T) {
 	s := streamtest.Start(t, `stream { server { listen 1 proxy_protocol;
-		say "$proxy_protocol_addr|$proxy_protocol_port|$proxy_protocol_server_addr|$proxy_protocol_server_port|$proxy_protocol_tlv_alpn"; } }`, nil, streamtest.Say())
+		say "$proxy_protocol_addr|$proxy_protocol_port|$proxy_protocol_server_addr|$proxy_protocol_server_port|$proxy_protocol_tlv_alpn"; } }`, nil, &core.Module, streamtest.Say())
 	for sent, want := range map[string]string{
 		"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n": "2001:db8::1|1|2001:db8::2|2|",
 		"PROXY UNKNOWN\r\n":                          "||||",

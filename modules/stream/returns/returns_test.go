@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"testing"
 
+	"starling/modules/stream/core"
 	"starling/modules/stream/returns"
 	"starling/stream/streamtest"
 )
@@ -21,7 +22,7 @@ func TestReturn(t *testing.T) {
 		{"$binary_remote_addr", "^\x7f\\x00\\x00\x01$"},
 		{"$pid $hostname", `^\d+ \S+$`},
 	} {
-		s := streamtest.Start(t, `stream { server { listen 1; return "`+c.text+`"; } }`, nil, &returns.Module)
+		s := streamtest.Start(t, `stream { server { listen 1; return "`+c.text+`"; } }`, nil, &core.Module, &returns.Module)
 		if got := s.Ask(0); !regexp.MustCompile(c.want).MatchString(got) {
 			t.Errorf("%s: got %q, want %s", c.text, got, c.want)
 		}
@@ -34,7 +35,7 @@ func TestProblems(t *testing.T) {
 		{`return $nosuch;`, `unknown "nosuch" variable in /test.conf:1`},
 		{`return "${open";`, `the closing bracket in "open" variable is missing in /test.conf:1`},
 	} {
-		if got := streamtest.Problem(t, "stream { server { listen 1; "+c.text+" } }", &returns.Module); got != c.want {
+		if got := streamtest.Problem(t, "stream { server { listen 1; "+c.text+" } }", &core.Module, &returns.Module); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/stream/core"
 	"starling/modules/stream/set"
 	"starling/stream"
 	"starling/stream/streamtest"
@@ -23,7 +24,7 @@ func TestSet(t *testing.T) {
 	s := streamtest.Start(t, `stream {
 		server { listen 1; say "$mapped:$own"; set $own "<$mapped>"; set $mapped new; }
 		server { listen 2; say "[$mapped:$own]"; }
-	}`, nil, &set.Module, mapped(), streamtest.Say())
+	}`, nil, &core.Module, &set.Module, mapped(), streamtest.Say())
 	for n, want := range []string{"new:<original>", "[original:]"} {
 		if got := s.Ask(n); got != want {
 			t.Errorf("server %d: got %q, want %q", n, got, want)
@@ -38,7 +39,7 @@ func TestProblems(t *testing.T) {
 		"$remote_addr y":     `the duplicate "remote_addr" variable in /test.conf:1`,
 		"$x $unknown_to_all": `unknown "unknown_to_all" variable in /test.conf:1`,
 	} {
-		got := streamtest.Problem(t, "stream { server { listen 1; say x; set "+words+"; } }", &set.Module, streamtest.Say())
+		got := streamtest.Problem(t, "stream { server { listen 1; say x; set "+words+"; } }", &core.Module, &set.Module, streamtest.Say())
 		if got != want {
 			t.Errorf("%s: got %s, want %s", words, got, want)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/lib/certs"
+	"starling/modules/stream/core"
 	"starling/modules/stream/ssl"
 	"starling/stream/streamtest"
 )
@@ -77,7 +78,7 @@ func TestHandshakeAndVariables(t *testing.T) {
 	} {
 		s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key;
 			ssl_verify_client `+c.verify+`; ssl_trusted_certificate client_ca.crt;
-			say "$ssl_protocol $ssl_server_name $ssl_client_verify $ssl_client_s_dn "; } }`, files, &ssl.Module, streamtest.Say())
+			say "$ssl_protocol $ssl_server_name $ssl_client_verify $ssl_client_s_dn "; } }`, files, &core.Module, &ssl.Module, streamtest.Say())
 		got := talk(t, s, clientConfig(c.client))
 		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.verify, got, c.want)
@@ -91,7 +92,7 @@ func TestHandshakeAndVariables(t *testing.T) {
 func TestForeignBytesEndTheConnection(t *testing.T) {
 	server := newPKI(t, "server.example")
 	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key; say x; } }`,
-		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &ssl.Module, streamtest.Say())
+		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &core.Module, &ssl.Module, streamtest.Say())
 	conn := s.Dial(0)
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -104,7 +105,7 @@ func TestForeignBytesEndTheConnection(t *testing.T) {
 func TestAHandshakeHasATime(t *testing.T) {
 	server := newPKI(t, "server.example")
 	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key; ssl_handshake_timeout 10ms; say x; } }`,
-		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &ssl.Module, streamtest.Say())
+		streamtest.Files{"s.crt": server.cert, "s.key": server.key}, &core.Module, &ssl.Module, streamtest.Say())
 	conn := s.Dial(0)
 	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestProblems(t *testing.T) {
 		{`ssl_dhparam x;`, `"ssl_dhparam" is not supported by starling in /test.conf:1`},
 		{`ssl_protocols TLSv9;`, `invalid value "TLSv9" in /test.conf:1`},
 	} {
-		_, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; "+c.text+" } }", files, &ssl.Module, streamtest.Say())
+		_, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; "+c.text+" } }", files, &core.Module, &ssl.Module, streamtest.Say())
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)
 		}
@@ -139,7 +140,7 @@ func TestProblems(t *testing.T) {
 	for _, good := range []string{"ssl_session_cache shared:SSL:10m;", "ssl_session_cache builtin:1000 shared:SSL:10m;", "ssl_session_cache off;",
 		"ssl_session_timeout 1d;", "ssl_prefer_server_ciphers on;", "ssl_protocols TLSv1.2;", "ssl_alpn h2 http/1.1;", "ssl_session_tickets off;"} {
 		if _, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; ssl_certificate s.crt; ssl_certificate_key s.key; "+good+" } }",
-			files, &ssl.Module, streamtest.Say()); err != nil {
+			files, &core.Module, &ssl.Module, streamtest.Say()); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
@@ -150,7 +151,7 @@ func TestCertificatesWithVariables(t *testing.T) {
 	s := streamtest.Start(t, `stream { ssl_session_cache shared:one:1m;
 		server { listen 1 ssl; ssl_certificate $ssl_server_name.crt; ssl_certificate_key $ssl_server_name.key; say "$ssl_server_name$ssl_session_reused"; }
 		server { listen 2 ssl; ssl_certificate a.example.crt; ssl_certificate_key a.example.key; say "fixed$ssl_session_reused"; } }`,
-		streamtest.Files{"a.example.crt": a.cert, "a.example.key": a.key, "b.example.crt": b.cert, "b.example.key": b.key}, &ssl.Module, streamtest.Say())
+		streamtest.Files{"a.example.crt": a.cert, "a.example.key": a.key, "b.example.crt": b.cert, "b.example.key": b.key}, &core.Module, &ssl.Module, streamtest.Say())
 	cache := tls.NewLRUClientSessionCache(1)
 	for _, c := range []struct{ name, certificate, want, log string }{
 		{"a.example", "a.example", "a.example.", ""},

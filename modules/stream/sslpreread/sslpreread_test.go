@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/stream/core"
 	"starling/modules/stream/sslpreread"
 	"starling/stream/streamtest"
 )
@@ -48,7 +49,7 @@ func ask(t *testing.T, s *streamtest.Server, pieces ...[]byte) string {
 
 func TestVariables(t *testing.T) {
 	s := streamtest.Start(t, `stream { server { listen 1; ssl_preread on;
-		say "$ssl_preread_protocol,$ssl_preread_server_name,$ssl_preread_alpn_protocols"; } }`, nil, &sslpreread.Module, streamtest.Say())
+		say "$ssl_preread_protocol,$ssl_preread_server_name,$ssl_preread_alpn_protocols"; } }`, nil, &core.Module, &sslpreread.Module, streamtest.Say())
 	full := clientHello(t, &tls.Config{ServerName: "a.example", NextProtos: []string{"h2", "http/1.1"}})
 	bare := clientHello(t, &tls.Config{InsecureSkipVerify: true})
 	for _, c := range []struct {
@@ -86,7 +87,7 @@ func TestServersAreChosenByName(t *testing.T) {
 		server { listen 1; server_name mail.*; say ending; }
 		server { listen 1; server_name .dot.test; say dot; }
 		server { listen 1; server_name ~^(?<who>[a-z]+)\.regex\.test$; say $who; }
-	}`, nil, &sslpreread.Module, streamtest.Say())
+	}`, nil, &core.Module, &sslpreread.Module, streamtest.Say())
 	for name, want := range map[string]string{
 		"exact.example": "exact", "EXACT.example.": "exact", "a.example": "asterisk", "a.long.example": "longer", "long.example": "asterisk",
 		"mail.org": "ending", "dot.test": "dot", "x.dot.test": "dot", "jim.regex.test": "jim", "other.test": "first",
@@ -99,7 +100,7 @@ func TestServersAreChosenByName(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	s := streamtest.Start(t, `stream { ssl_preread on; server { listen 1; preread_buffer_size 50; say never; }
-		server { listen 2; preread_timeout 10ms; say never; } }`, nil, &sslpreread.Module, streamtest.Say())
+		server { listen 2; preread_timeout 10ms; say never; } }`, nil, &core.Module, &sslpreread.Module, streamtest.Say())
 	if got := ask(t, s, clientHello(t, &tls.Config{ServerName: "a.example"})); got != "" {
 		t.Errorf("got %q", got)
 	}

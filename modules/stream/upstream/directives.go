@@ -24,7 +24,7 @@ var family = &upstream.Options[Settings, *stream.Session]{
 	Inside:    conf.StreamUpstream,
 	Balancers: balance.StreamOnly,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
-		return conf.SettingsOf[stream.CoreSettings](outer).Resolver
+		return conf.SettingsOf[stream.Settings](outer).Resolver
 	},
 	Report:  func(g *servers.Group, now clock.Reading) any { return g.StreamReport(now) },
 	Metrics: metrics(),

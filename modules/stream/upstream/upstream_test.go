@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"starling/admin"
+	"starling/modules/stream/core"
 	"starling/modules/stream/upstream"
 	"starling/stream"
 	"starling/stream/streamtest"
@@ -29,7 +30,7 @@ func TestProblems(t *testing.T) {
 		{"upstream u { zone u 64k; server a.example:1 service=_x._tcp resolve; }", `service upstream "a.example:1" may not have port in /test.conf:1`},
 	} {
 		text := "stream { " + c.block + listening + "}"
-		if got := streamtest.Problem(t, text, &upstream.Module, streamtest.Say()); got != c.want {
+		if got := streamtest.Problem(t, text, &core.Module, &upstream.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, c.want)
 		}
 	}
@@ -37,7 +38,7 @@ func TestProblems(t *testing.T) {
 
 func TestBalancers(t *testing.T) {
 	s := streamtest.Start(t, "stream { upstream u { least_conn; server 127.0.0.1:1; server 127.0.0.1:2; } upstream k { hash $remote_addr consistent; "+
-		"server 127.0.0.1:1; server 127.0.0.1:2; }"+listening+"}", nil, &upstream.Module, streamtest.Say())
+		"server 127.0.0.1:1; server 127.0.0.1:2; }"+listening+"}", nil, &core.Module, &upstream.Module, streamtest.Say())
 	all := groups.Of[*stream.Session](s.Plan).All()
 	if len(all) != 2 || all[0].Key != nil || all[1].Key == nil {
 		t.Fatalf("%d groups", len(all))
@@ -60,7 +61,7 @@ func TestBalancers(t *testing.T) {
 
 func TestServersThroughTheAPI(t *testing.T) {
 	s := streamtest.Start(t, "stream { upstream u { zone u 64k; server 127.0.0.1:1; } upstream static { server 127.0.0.1:1; }"+listening+"}", nil,
-		&upstream.Module, streamtest.Say())
+		&core.Module, &upstream.Module, streamtest.Say())
 	var handle func(*admin.Call) admin.Answer
 	for _, r := range s.Site.Resources() {
 		if r.Path == "stream/upstreams" {

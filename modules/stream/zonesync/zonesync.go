@@ -266,7 +266,7 @@ func (r asking) LookupAddrs(ctx context.Context, name string) ([]netip.Addr, tim
 
 // names returns what names of members are asked of: the block's resolver for those with resolve. nil is the system's.
 func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
-	settings := conf.SettingsOf[stream.CoreSettings](b.Scope).Resolver
+	settings := conf.SettingsOf[stream.Settings](b.Scope).Resolver
 	r, err := b.Plan.Resolver(settings)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starling/admin"
+	"starling/modules/stream/core"
 	"starling/modules/stream/zonesync"
 	"starling/stream/streamtest"
 )
@@ -34,7 +35,7 @@ func TestProblems(t *testing.T) {
 		{"zone_sync; } server { listen 127.0.0.1:2; zone_sync;", `"zone_sync" directive is duplicate, the first is in /test.conf:1 in /test.conf:1`},
 	} {
 		text := "stream { server { listen 127.0.0.1:1; " + c.text + " } }"
-		if got := streamtest.Problem(t, text, &zonesync.Module, streamtest.Say()); got != c.want {
+		if got := streamtest.Problem(t, text, &core.Module, &zonesync.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}
@@ -43,7 +44,7 @@ func TestProblems(t *testing.T) {
 // Whoever reaches the server can change the shared zones, so an operator who leaves it open is told.
 func TestAnOpenServerIsWarnedOf(t *testing.T) {
 	for listen, warned := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "unix:/x.sock": false, "9000": true, "10.0.0.1:9000": true} {
-		s, err := streamtest.Build(t, "stream { server { listen "+listen+"; zone_sync; } }", nil, &zonesync.Module)
+		s, err := streamtest.Build(t, "stream { server { listen "+listen+"; zone_sync; } }", nil, &core.Module, &zonesync.Module)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +59,7 @@ func TestAnOpenServerIsWarnedOf(t *testing.T) {
 
 // Until the node runs there is nothing to show, and nothing here can ever be written.
 func TestAPIBeforeTheStart(t *testing.T) {
-	s, err := streamtest.Build(t, "stream { server { listen 127.0.0.1:1; zone_sync; } }", nil, &zonesync.Module)
+	s, err := streamtest.Build(t, "stream { server { listen 127.0.0.1:1; zone_sync; } }", nil, &core.Module, &zonesync.Module)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-package stream
+// Package core is the core of stream: servers, listening addresses, names, logging, status zones.
+package core
 
 import (
 	"slices"
@@ -8,35 +9,16 @@ import (
 	"starling/logs"
 	"starling/plan"
 	"starling/side"
+	"starling/stream"
 )
 
-// CoreSettings are those of the core of the stream side.
-type CoreSettings struct {
-	Listens   side.Listens
-	NoDelay   bool
-	ErrorLogs []logs.Target
-	Resolver  plan.ResolverSettings
-
-	// StatusZone is where the API counts the sessions of the server; empty: nowhere.
-	StatusZone string
-
-	Names side.Names[*Session]
-	// PrereadBytes bounds what is looked at before a server is chosen, PrereadTimeout how long that may take.
-	PrereadBytes   int64
-	PrereadTimeout time.Duration
-	// UDPSessions bounds the sessions of a socket of datagrams.
-	UDPSessions int
-	// ProxiedTimeout is how long the header of the PROXY protocol may take.
-	ProxiedTimeout time.Duration
-}
-
-// Core is the family of directives that the stream side itself obeys.
-var Core = Module{
+// Module is the family: the directives that the stream kit itself obeys, and its variables.
+var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "core",
 		Doc:   "TCP and UDP servers: listening addresses and logging.",
-		New:   conf.NewOf[CoreSettings],
-		Clone: conf.CloneOf[CoreSettings],
+		New:   conf.NewOf[stream.Settings],
+		Clone: conf.CloneOf[stream.Settings],
 		Directives: []conf.Directive{
 			{Name: "stream", In: conf.Main, Opens: conf.Stream, Doc: "Contains the TCP and UDP servers."},
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
@@ -47,33 +29,33 @@ var Core = Module{
 					"reuseport", "so_keepalive=", "multipath"},
 				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections or, with `udp`, datagrams. " +
 					"Among several servers of an address, `server_name` selects one; the default is the one with `default_server`, otherwise the first. With a wildcard address, all nodes of a cluster can share one file.",
-				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, 0) }),
+				Set: conf.Raw(func(s *stream.Settings, a *conf.Args) error { return s.Listens.Set(a, 0) }),
 			},
 			{
 				Name: "server_name", Syntax: "<name>...", In: conf.StreamServer, Repeat: true,
 				Doc: "Sets the server names, which are matched with the client's SNI: exact, `*.example.com`, " +
 					"`www.example.*`, `.example.com`, or `~` and a regular expression.",
-				Set: side.SetNames(&Side, func(s *CoreSettings) *side.Names[*Session] { return &s.Names }),
+				Set: side.SetNames(&stream.Side, func(s *stream.Settings) *side.Names[*stream.Session] { return &s.Names }),
 			},
 			{
 				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets the size of the preread buffer.",
 				Set: conf.Field(
-					func(s *CoreSettings) *int64 { return &s.PrereadBytes },
+					func(s *stream.Settings) *int64 { return &s.PrereadBytes },
 					conf.Between(conf.Size, 1, maxPrereadBytes),
 				),
 			},
 			{
 				Name: "preread_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets the timeout for the preread phase.",
-				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
+				Set: conf.Field(func(s *stream.Settings) *time.Duration { return &s.PrereadTimeout }, conf.Time),
 			},
 			{
 				Name: "udp_sessions", Syntax: "<number>", Default: "65536", In: conf.Stream | conf.StreamServer,
 				Doc: "Limits the sessions of a UDP socket; among several servers of an address, the largest value applies. Datagrams of further " +
 					"clients are dropped with a rate-limited log entry. All UDP sockets together use at most half of the file descriptors of the " +
 					"process (`worker_rlimit_nofile`), so that UDP floods cannot block new connections. nginx uses `worker_connections`.",
-				Set: conf.Field(func(s *CoreSettings) *int { return &s.UDPSessions }, conf.Int(1, 1<<20)),
+				Set: conf.Field(func(s *stream.Settings) *int { return &s.UDPSessions }, conf.Int(1, 1<<20)),
 			},
 			{
 				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,
@@ -83,32 +65,32 @@ var Core = Module{
 			{
 				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets the timeout for reading the PROXY protocol header.",
-				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.ProxiedTimeout }, conf.Time),
+				Set: conf.Field(func(s *stream.Settings) *time.Duration { return &s.ProxiedTimeout }, conf.Time),
 			},
 			{
 				Name: "tcp_nodelay", Syntax: "on | off", Default: "on", In: conf.Stream | conf.StreamServer,
 				Doc: "Enables TCP_NODELAY: small segments are sent immediately.",
-				Set: conf.Field(func(s *CoreSettings) *bool { return &s.NoDelay }, conf.Flag),
+				Set: conf.Field(func(s *stream.Settings) *bool { return &s.NoDelay }, conf.Flag),
 			},
 			{
 				Name: "error_log", Syntax: plan.ErrorLogSyntax, In: conf.Stream | conf.StreamServer, Repeat: true,
 				Doc: "Sets the error log of sessions and its minimum level.",
-				Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+				Set: conf.List(func(s *stream.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{
 				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
 				Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
-				Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
+				Set: conf.Raw(func(s *stream.Settings, a *conf.Args) error { return s.Resolver.Set(a) }),
 			},
 			{
 				Name: "resolver_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,
 				Doc: "Sets the timeout for name resolution.",
-				Set: conf.Field(func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }, conf.Time),
+				Set: conf.Field(func(s *stream.Settings) *time.Duration { return &s.Resolver.Timeout }, conf.Time),
 			},
 		},
 	},
 	API:       zoneResources,
-	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*Session]()),
+	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*stream.Session]()),
 }
 
 // maxPrereadBytes bounds the memory that each new connection may take before anything is known of it.

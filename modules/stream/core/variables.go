@@ -1,4 +1,4 @@
-package stream
+package core
 
 import (
 	"net/netip"
@@ -9,29 +9,30 @@ import (
 	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/nginx/version"
+	"starling/stream"
 	"starling/vars"
 )
 
 // coreVariables are those that nginx's stream core has.
-var coreVariables = []vars.Variable[*Session]{
+var coreVariables = []vars.Variable[*stream.Session]{
 	{
 		Name:   "binary_remote_addr",
 		Doc:    "the client's address in binary form, 4 or 16 bytes",
 		Append: appendBinaryRemoteAddr,
 	},
-	{Name: "bytes_received", Doc: "bytes received from the client", Append: number((*Session).BytesReceived)},
-	{Name: "bytes_sent", Doc: "bytes sent to the client", Append: number((*Session).BytesSent)},
+	{Name: "bytes_received", Doc: "bytes received from the client", Append: number((*stream.Session).BytesReceived)},
+	{Name: "bytes_sent", Doc: "bytes sent to the client", Append: number((*stream.Session).BytesSent)},
 	{
 		Name: "connection",
 		Doc:  "the serial number of the connection",
-		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return strconv.AppendUint(dst, s.Number, 10), true
 		},
 	},
 	{
 		Name: "hostname",
 		Doc:  "the host name of the machine",
-		Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(_ *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			name, err := os.Hostname()
 			return append(dst, name...), err == nil
 		},
@@ -39,58 +40,58 @@ var coreVariables = []vars.Variable[*Session]{
 	{
 		Name: "msec",
 		Doc:  "the time in seconds, with milliseconds",
-		Append: func(_ *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(_ *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendMillis(dst, time.Now().UnixMilli()), true
 		},
 	},
 	{
 		Name:   "nginx_version",
 		Doc:    "the compatible nginx version",
-		Append: text(func(*Session) string { return version.Nginx }),
+		Append: text(func(*stream.Session) string { return version.Nginx }),
 	},
-	{Name: "pid", Doc: "the process ID", Append: number(func(*Session) int64 { return int64(os.Getpid()) })},
-	{Name: "protocol", Doc: "TCP or UDP", Append: text(func(s *Session) string {
-		if s.port.UDP {
+	{Name: "pid", Doc: "the process ID", Append: number(func(*stream.Session) int64 { return int64(os.Getpid()) })},
+	{Name: "protocol", Doc: "TCP or UDP", Append: text(func(s *stream.Session) string {
+		if s.IsUDP() {
 			return "UDP"
 		}
 		return "TCP"
 	})},
-	{Name: "remote_addr", Doc: "the client's address", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+	{Name: "remote_addr", Doc: "the client's address", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 		return appendIP(dst, s.Remote), true
 	}},
-	{Name: "remote_port", Doc: "the client's port", Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+	{Name: "remote_port", Doc: "the client's port", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 		return appendPort(dst, s.Remote), true
 	}},
 	{
 		Name: "server_addr",
 		Doc:  "the server address that accepted the connection",
-		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendIP(dst, s.Local), true
 		},
 	},
 	{
 		Name:   "server_name",
 		Doc:    "the first name of the selected server",
-		Append: text(func(s *Session) string { return s.Server.Name }),
+		Append: text(func(s *stream.Session) string { return s.Server.Name }),
 	},
 	{
 		Name: "server_port",
 		Doc:  "the server port that accepted the connection",
-		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendPort(dst, s.Local), true
 		},
 	},
 	{
 		Name: "session_time",
 		Doc:  "the duration of the session, in seconds with milliseconds",
-		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendMillis(dst, time.Since(s.StartedAt).Milliseconds()), true
 		},
 	},
 	{
 		Name: "status",
 		Doc:  "the session status: 200, 400, 403, 500, 502 or 503",
-		Append: func(s *Session, _ string, dst []byte) ([]byte, bool) {
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			if s.Status == 0 {
 				return append(dst, "000"...), true
 			}
@@ -110,7 +111,7 @@ var coreVariables = []vars.Variable[*Session]{
 }
 
 // proxyVariables are those of the PROXY protocol.
-var proxyVariables = []vars.Variable[*Session]{
+var proxyVariables = []vars.Variable[*stream.Session]{
 	{
 		Name: "proxy_protocol_addr",
 		Doc:  "the client's address in the PROXY protocol",
@@ -143,13 +144,13 @@ var proxyVariables = []vars.Variable[*Session]{
 		Name:   "proxy_protocol_tlv_",
 		Prefix: true,
 		Doc:    "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
-		Append: func(s *Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) },
+		Append: func(s *stream.Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) },
 	},
 }
 
 // proxied makes an appender of what the PROXY protocol told.
 func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
-	return func(s *Session, _ string, dst []byte) ([]byte, bool) {
+	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 		if s.Proxied == nil {
 			return dst, false
 		}
@@ -157,19 +158,21 @@ func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
 	}
 }
 
-type appender = func(s *Session, rest string, dst []byte) ([]byte, bool)
+type appender = func(s *stream.Session, rest string, dst []byte) ([]byte, bool)
 
-func text(of func(*Session) string) appender {
-	return func(s *Session, _ string, dst []byte) ([]byte, bool) { return append(dst, of(s)...), true }
+func text(of func(*stream.Session) string) appender {
+	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) { return append(dst, of(s)...), true }
 }
 
-func number(of func(*Session) int64) appender {
-	return func(s *Session, _ string, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, of(s), 10), true }
+func number(of func(*stream.Session) int64) appender {
+	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+		return strconv.AppendInt(dst, of(s), 10), true
+	}
 }
 
 func moment(of func(*logs.Stamps) string) appender {
-	return func(s *Session, _ string, dst []byte) ([]byte, bool) {
-		return append(dst, of(s.port.site.times.At(time.Now()))...), true
+	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+		return append(dst, of(s.Stamps(time.Now()))...), true
 	}
 }
 
@@ -188,7 +191,7 @@ func appendPort(dst []byte, a netip.AddrPort) []byte {
 	return strconv.AppendUint(dst, uint64(a.Port()), 10)
 }
 
-func appendBinaryRemoteAddr(s *Session, _ string, dst []byte) ([]byte, bool) {
+func appendBinaryRemoteAddr(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 	a := s.Remote.Addr()
 	switch {
 	case !a.IsValid():

@@ -1,4 +1,4 @@
-package stream_test
+package core_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"starling/admin"
 	"starling/lib/testkit"
+	"starling/modules/stream/core"
 	"starling/stream/streamtest"
 )
 
@@ -16,7 +17,7 @@ func TestStatusZones(t *testing.T) {
 		server { listen 1; status_zone one; say hello; }
 		server { listen 2; status_zone one; say bye hold; }
 		server { listen 3; say uncounted; }
-	}`, nil, streamtest.Say())
+	}`, nil, &core.Module, streamtest.Say())
 	var call func(method string, tail ...string) string
 	for _, r := range s.Site.Resources() {
 		if r.Path == "stream/server_zones" {
