@@ -137,6 +137,7 @@ func below(prefix, path string) string {
 
 const usage = `Usage: starling [-?hvVtTq] [-s signal] [-p prefix]
                 [-e filename] [-c filename] [-g directives]
+       starling COMMAND [options]
 
 Options:
   -?,-h         : this help

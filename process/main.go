@@ -3,14 +3,16 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 
 	"starling/conf"
 	"starling/cycle"
 	"starling/logs"
-	"starling/process/demo"
 )
 
 // program is what messages of the command line begin with.
@@ -21,8 +23,8 @@ const maxProblems = 20
 
 // Main runs the program with its arguments, the name not included, and returns the exit status.
 func Main(args []string) int {
-	if len(args) > 0 && args[0] == "demo" {
-		return demo.Main(args[1:], os.Stdout, os.Stderr)
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return runCommand(args, os.Stdout, os.Stderr)
 	}
 	f, err := parseFlags(args)
 	if err != nil {
@@ -40,6 +42,9 @@ func Main(args []string) int {
 		complain("%v", err)
 		return 1
 	}
+	if len(args) == 0 && explainStart(o.ConfPath, os.Stderr) {
+		return 1
+	}
 	b := newBootLog(o)
 	defer b.close()
 	switch {
@@ -51,6 +56,18 @@ func Main(args []string) int {
 	return b.run(o, args)
 }
 
+// explainStart tells a newcomer, who typed the name of the program and nothing else, how to start it. An existing
+// configuration needs no explanation.
+func explainStart(confPath string, w io.Writer) bool {
+	if _, err := os.Stat(confPath); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	fmt.Fprintf(w, program+`: no configuration at %s: write one as for nginx, or name yours with "`+program+` -c FILE"
+"`+program+` demo" runs a cluster of three nodes to look at; "`+program+` help" lists the flags and commands
+`, confPath)
+	return true
+}
+
 func complain(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, program+": "+format+"\n", args...)
 }
@@ -58,7 +75,7 @@ func complain(format string, args ...any) {
 func printVersion(f flags) {
 	text := versionText()
 	if f.help {
-		text += usage
+		text += usageText()
 	}
 	if f.build {
 		text += buildText()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 //	waitfile FILE      waits until the file exists, or with ! until it does not
 //	waitlog FILE RE    waits until the text of the file matches
 //	get ADDR RE        waits until a connection, or a GET of http://…, answers with what matches; with ! until nobody listens
+//	status N CMD…      runs a command that must end with that exit status
 //	signal NAME FILE   sends a signal to the process whose number is in the file
 //
 // and $SOCKETS, a folder for unix sockets.
@@ -52,13 +54,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "root" {
+			switch name {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "configured": // starling is installed where the tests run
+				_, err := os.Stat(process.DefaultPrefix + process.DefaultConf)
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fill": fill, "ports": ports, "waitfile": waitFile, "waitlog": waitLog, "get": get, "signal": sendSignal,
+			"status": status,
 		},
 	})
 }
@@ -203,6 +210,19 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(err)
+}
+
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if want := args[0]; strconv.Itoa(got) != want {
+		ts.Fatalf("exit status %d, want %s", got, want)
+	}
 }
 
 // zombie tells of a process that has ended and that nobody has waited for: the first process of a container often does

@@ -3,12 +3,14 @@ package web_test
 import (
 	"strings"
 	"testing"
+
+	"starling/nginx/version"
 )
 
 func TestPages(t *testing.T) {
 	s := start(t, `server { location / { refuse 404; } location /off { server_tokens off; refuse 502; } location /teapot { refuse 418; } }`)
 	const page = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n" +
-		"<hr><center>starling/0.1.0</center>\r\n</body>\r\n</html>\r\n"
+		"<hr><center>" + version.Server + "</center>\r\n</body>\r\n</html>\r\n"
 	if got := body(s.Get("/")); got != page {
 		t.Errorf("got %q", got)
 	}

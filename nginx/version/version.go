@@ -3,7 +3,7 @@ package version
 
 // The versions. Nginx gates what clients and test suites expect; it is the release whose behaviour was read.
 const (
-	Starling = "0.1.0"
+	Starling = "0.2.0"
 	Nginx    = "1.31.5"
 )
 

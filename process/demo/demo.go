@@ -5,7 +5,6 @@ package demo
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // nodeCount is three: the least at which "all the others" means more than one.
@@ -26,25 +27,26 @@ const (
 	syncPort = 9000
 )
 
-// Main runs the demo until ctrl-c or, with -check, until its tour is over. It returns the exit status.
-func Main(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("starling demo", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "run the tour of the cluster, report each check, and exit 0 only if all pass")
-	dir := flags.String("dir", "", "directory for configurations, logs and state (default: a new temporary directory)")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
-		return 2
+// Command runs the demo until ctrl-c or, with --check, until its tour is over.
+func Command() *cobra.Command {
+	var check bool
+	var dir string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "run a cluster of three nodes on this machine and say what to try",
+		Long: "Run a cluster of three nodes on 127.0.0.1, 127.0.0.2 and 127.0.0.3, connected by mutual TLS, until ctrl-c.\n" +
+			"It prints where the configurations are and what to try.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+			defer stop()
+			return run(ctx, check, dir, c.OutOrStdout())
+		},
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
-	defer stop()
-	if err := run(ctx, *check, *dir, stdout); err != nil {
-		fmt.Fprintln(stderr, "starling demo:", err)
-		return 1
-	}
-	return 0
+	c.Flags().BoolVar(&check, "check", false,
+		"run the tour of the cluster, report each check, and exit 0 only if all pass")
+	c.Flags().StringVar(&dir, "dir", "",
+		"`directory` for configurations, logs and state (default: a new temporary directory)")
+	return c
 }
 
 func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err error) {
