@@ -40,7 +40,7 @@ type ZoneStatus struct {
 	Tombstones     int64 `json:"tombstones"`
 	TombstoneBytes int64 `json:"tombstone_bytes"`
 	GaveUp         int64 `json:"tombstones_given_up"`
-	// Full says that the zone refuses writes, its own or those of peers, or has evicted records.
+	// Full says that the zone refuses writes, its own or those of peers, now; or has evicted records.
 	Full      bool  `json:"full"`
 	Evicted   int64 `json:"evicted"`
 	Refused   int64 `json:"refused"`

@@ -61,7 +61,8 @@ type Stats struct {
 	// Tombstones are deletions still remembered, in TombstoneBytes; GaveUp are those forgotten before their time, for
 	// want of room.
 	Tombstones, TombstoneBytes, GaveUp int64
-	// Full says that the last write refused for want of room would be refused now, or that records were evicted.
+	// Full says that the zone refuses writes for want of room: the next local one of even the smallest pair, or one of
+	// this node or of a peer that it refused before. Or that records were evicted.
 	Full      bool
 	Evicted   int64
 	Refused   int64 // for want of room

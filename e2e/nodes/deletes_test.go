@@ -107,10 +107,11 @@ func TestDeletesUseUpNothing(t *testing.T) {
 	for i := range 100 {
 		first.Wants(204, "*", "PATCH", harness.SetOne, fmt.Sprintf(`{"fill%03d":null}`, i))
 	}
+	full(first, false)
 	for i := range 100 {
 		first.Wants(201, "*", "POST", harness.SetOne, fmt.Sprintf(`{"more%03d":"value"}`, i))
 	}
-	full(first, false) // until the next one is refused
+	full(first, true) // there is no room for another one
 	second.Sees(harness.SetOne+"?key=more099", `{"more099":"value"}`)
 	third.Start()
 	cl.Joined(3)

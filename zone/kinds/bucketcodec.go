@@ -301,6 +301,10 @@ func (b *Bucket) learnRecords(
 		applied.Records++
 		slot, record := sh.Find(key)
 		if record == nil {
+			if level == 0 {
+				applied.Lost++ // no record is level 0: one that nobody uses would never be evicted
+				continue
+			}
 			if slot, record = b.store.Insert(sh, key, nil, b.store.Limit(), false, now.MonoMS); record == nil {
 				applied.Refused++
 				continue

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"starling/zone"
@@ -74,5 +75,31 @@ func TestMadeUpOriginsGiveWay(t *testing.T) {
 	}
 	if two.zone.origins[1] == nil || len(two.zone.origins) > maxOrigins {
 		t.Errorf("the origin that spoke is forgotten, or too many are kept: %d", len(two.zone.origins))
+	}
+}
+
+// A teacher that makes up keys of level 0 does not fill the zone with records that nobody uses: none is stored, so the next client finds room.
+func TestTaughtKeysOfLevelZeroAreNotStored(t *testing.T) {
+	b := NewBucket(BucketConfig{Name: "b", Bytes: 32 << 10, RateMilli: 1000, Sync: true})
+	b.SetOrigin(1)
+	pieces := map[int][]byte{}
+	for i := range 2000 {
+		key := fmt.Appendf(nil, "key%d", i)
+		shard := zone.ShardOf(zone.KeyHash(key))
+		if pieces[shard] == nil {
+			pieces[shard] = lie(66, 67, byte(shard), 1)
+		}
+		pieces[shard] = append(append(binary.AppendUvarint(pieces[shard], uint64(len(key))), key...), 0)
+	}
+	for _, piece := range pieces {
+		if _, err := b.Learn(piece, at(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := b.Stats(); stats.Records != 0 || stats.Refused != 0 {
+		t.Errorf("%+v, want no records of keys without requests", stats)
+	}
+	if _, verdict := b.Account([]byte("client"), at(1), 0); verdict != Passed {
+		t.Errorf("the next client gets verdict %v, want Passed", verdict)
 	}
 }

@@ -95,8 +95,8 @@ func TestTombstonesGiveWayToWhatPeersSend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if stats := k.Stats(); stats.Records != int64(n) || stats.Refused != 0 || stats.Full {
-		t.Errorf("%+v, want %d records", stats, n)
+	if stats := k.Stats(); stats.Records != int64(n) || stats.Refused != 0 || !stats.Full {
+		t.Errorf("%+v, want %d records, and full again", stats, n)
 	}
 
 	s := NewSession(SessionConfig{Name: "s", Bytes: 32 << 10, TimeoutMS: 60_000, Sync: true})
@@ -234,5 +234,26 @@ func TestAZoneThatHasRoomAgainIsCompared(t *testing.T) {
 	}
 	if !one.Digests(&sums) || one.Stats().Full {
 		t.Errorf("not comparable, or full: %+v", one.Stats())
+	}
+}
+
+// A zone is full when it would refuse the next write of even the smallest pair, whether or not one was refused before.
+func TestAZoneIsFullWhenItRefusesTheSmallestPair(t *testing.T) {
+	k := smallKeyval(0)
+	for i := 0; ; i++ {
+		full := k.Stats().Full
+		err := k.Add([]byte{byte(i), byte(i >> 8), 'k'}, []byte("v"), NoExpire, at(0))
+		if refused := errors.Is(err, ErrFull); full != refused {
+			t.Fatalf("pair %d: full is %v, the write says %v, %+v", i, full, err, k.Stats())
+		}
+		if err != nil {
+			break
+		}
+	}
+	if k.Delete([]byte{0, 0, 'k'}, at(1)); k.Stats().Full {
+		t.Errorf("a zone with room for a pair is full: %+v", k.Stats())
+	}
+	if k.Add([]byte("new"), []byte("v"), NoExpire, at(1)); !k.Stats().Full {
+		t.Errorf("a zone without room is not full: %+v", k.Stats())
 	}
 }

@@ -177,6 +177,13 @@ func (k *Keyval) keepLocal(record []byte) error {
 	return wait()
 }
 
+// Stats are the zone's figures. A zone of pairs evicts none, so it is full where the smallest pair has no room.
+func (k *Keyval) Stats() zone.Stats {
+	stats := k.store.Stats()
+	stats.Full = stats.Full || stats.RecordBytes+zone.CostBytes(1, 0) > k.LocalLimit()
+	return stats
+}
+
 // Len is the number of pairs, some of which may just have expired.
 func (k *Keyval) Len() int { return int(k.Stats().Records) }
 
