@@ -118,6 +118,11 @@ func TestMap(t *testing.T) {
 		{plain, "included", "yes"},
 		{plain, "a.", "none"},
 		{`map $in $v { a 1; }`, "b", ""},
+		{`map $in $v { default d; ~^$ m; ~.* any; }`, "", "d"},
+		{`map $in $v { default d; ~^$ m; ~.* any; }`, "x", "any"},
+		{`map $in $v { default d; ~*^$ m; "" empty; }`, "", "empty"},
+		{`map $in $v { ~^ m; }`, "", ""},
+		{`map $in $v { hostnames; default d; ~^$ m; }`, ".", "d"},
 	} {
 		if got := compile(t, c.conf, "$v")(&client{in: c.in}); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.in, got, c.want)

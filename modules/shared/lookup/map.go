@@ -115,7 +115,8 @@ func (m *valueMap[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	dst = ascii.AppendLower(dst, dst[start:])
 	subject, lower := dst[start:end], dst[end:]
 	found, _ := m.values.Find(lower)
-	for i := 0; found == nil && i < len(m.regexes); i++ {
+	// As in nginx, an empty value matches no expression, not even ~^$: a broad mask must not catch an absent header.
+	for i := 0; found == nil && len(subject) > 0 && i < len(m.regexes); i++ {
 		if m.regexes[i].regex.Match(c, subject) {
 			found = m.regexes[i].value
 		}
