@@ -31,6 +31,14 @@ type Bound struct {
 	Top      *Scope
 	Problems Problems // sorted; the first is the one that nginx would print
 	Warnings Problems // sorted
+	// Ignored are the accepted directives that have no effect, each with the reason; sorted.
+	Ignored []Ignored
+}
+
+// Ignored is an accepted directive that has no effect.
+type Ignored struct {
+	Node *Node
+	Why  string
 }
 
 // Err returns the first problem, or nil.
@@ -114,6 +122,7 @@ type binding struct {
 	env      any
 	problems Problems
 	warnings Problems
+	ignored  []Ignored
 }
 
 // Bind checks a tree and binds it; env reaches setters and checks. Each level's own directives are bound, in
@@ -136,7 +145,8 @@ func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	}
 	w.problems.Sort()
 	w.warnings.Sort()
-	return &Bound{Top: top, Problems: w.problems, Warnings: w.warnings}
+	slices.SortStableFunc(w.ignored, func(a, b Ignored) int { return a.Node.order - b.Node.order })
+	return &Bound{Top: top, Problems: w.problems, Warnings: w.warnings, Ignored: w.ignored}
 }
 
 // defaults puts the declared defaults through the same setters as the file's directives.

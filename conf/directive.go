@@ -139,3 +139,27 @@ func (a *Args) WarnAt(n *Node, format string, args ...any) {
 		a.binding.warnings = append(a.binding.warnings, At(n, format, args...))
 	}
 }
+
+// Ignore reports that the directive is accepted and has no effect; why completes "no effect: ".
+func (a *Args) Ignore(why string) {
+	if a.binding != nil {
+		a.binding.ignored = append(a.binding.ignored, Ignored{a.Node, why})
+	}
+}
+
+// Supports tells whether a module of nginx is known by its name ("ngx_http_geo_module"), and whether at least one of
+// its directives is declared here with an effect.
+func (a *Args) Supports(module string) (known, supported bool) {
+	for _, k := range KnownDirectives() {
+		if k.Module != module {
+			continue
+		}
+		known = true
+		for _, d := range a.Scope.binder.byName[k.Name] {
+			if d.In&k.In != 0 && d.Refused == "" {
+				return true, true
+			}
+		}
+	}
+	return known, false
+}

@@ -42,7 +42,12 @@ func TestDatagramsLeaveDescriptorsForConnections(t *testing.T) {
 	h := newHost(t)
 	t.Cleanup(h.Stop)
 	udp, web := address(t), address(t)
-	h.run("stream { server { listen " + udp + " udp; proxy_pass 127.0.0.1:9; } server { listen " + web + "; return here; } }")
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0") // a port without a socket would end the sessions
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	h.run("stream { server { listen " + udp + " udp; proxy_pass " + silent.LocalAddr().String() + "; } server { listen " + web + "; return here; } }")
 	for range 4 {
 		strangers(t, udp, descriptors/2)
 		if got := ask(t, web); got != "here" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"starling/admin"
 	"starling/conf"
@@ -36,9 +37,27 @@ type Draft struct {
 	Tree     *conf.Tree
 	Settings *core.Settings
 	Warnings conf.Problems
+	// Ignored are the accepted directives that have no effect.
+	Ignored []conf.Ignored
 
 	top  *conf.Scope
 	plan *plan.Plan
+}
+
+// IgnoredText names each ignored directive once, with the place where it stands first; "" where there is none.
+func (d *Draft) IgnoredText() string {
+	var names []string
+	seen := map[string]bool{}
+	for _, i := range d.Ignored {
+		if n := i.Node; !seen[n.Name] {
+			seen[n.Name] = true
+			names = append(names, fmt.Sprintf("%s (%s:%d)", n.Name, n.File, n.Line))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "directives without effect in starling: " + strings.Join(names, ", ")
 }
 
 // PIDPath is the absolute path of the pid file.
@@ -110,6 +129,7 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	d := &Draft{
 		Tree:     tree,
 		Warnings: bound.Warnings,
+		Ignored:  bound.Ignored,
 		top:      bound.Top,
 		plan:     p,
 		Settings: conf.Settings[core.Settings](bound.Top, &core.Module),
@@ -174,6 +194,9 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 	if !h.testing { // a test hands them to its caller
 		for _, w := range d.Warnings {
 			c.log.Logf(logs.Warn, "%v", w)
+		}
+		if text := d.IgnoredText(); text != "" {
+			c.log.Logf(logs.Notice, "%s", text)
 		}
 	}
 	if errs := p.Link(); len(errs) > 0 {

@@ -166,6 +166,9 @@ func (b *bootLog) test(f flags, o cycle.Options) int {
 	for _, w := range d.Warnings {
 		b.log.Logf(logs.Warn, "%v", w)
 	}
+	if text := d.IgnoredText(); text != "" && !f.quiet {
+		b.log.Logf(logs.Notice, "%s", text)
+	}
 	if !f.quiet {
 		complain("the configuration file %s syntax is ok", o.ConfPath)
 		complain("configuration file %s test is successful", o.ConfPath)

@@ -25,6 +25,9 @@ var ignored = []struct {
 	{"timer_resolution", "<interval>", conf.Main, "there is no event loop timer"},
 	{"thread_pool", "<name> threads=<number> [max_queue=<number>]", conf.Main, "the Go runtime manages threads"},
 	{"env", "<variable>", conf.Main, "the environment is unchanged"},
+	{"worker_priority", "<number>", conf.Main, "set the priority of the process in its service manager"},
+	{"worker_rlimit_core", "<size>", conf.Main, "set the limit of core files in the service manager"},
+	{"working_directory", "<directory>", conf.Main, "core files go to the directory in which the process was started"},
 
 	{"worker_connections", "<number>", conf.Events, "worker_rlimit_nofile limits connections"},
 	{"use", "<method>", conf.Events, "the Go runtime selects the method"},
@@ -87,18 +90,23 @@ func Ignored() *conf.Module {
 	for _, d := range ignored {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in,
 			Repeat: d.name == "env" || d.name == "thread_pool" || strings.HasPrefix(d.syntax, "<condition>"),
-			Doc:    "Accepted for compatibility, no effect: " + d.why + ".",
-			Set:    checked(d.syntax)})
+			Doc:    noEffect + d.why + ".",
+			Set:    checked(d.syntax, d.why)})
 	}
+	m.Directives = append(m.Directives, obsolete()...)
+	m.Directives = append(m.Directives, loadModule, mgmt)
 	return m
 }
 
+const noEffect = "Accepted for compatibility, no effect: "
+
 // checked is a setter that stores nothing. Of conditions it checks the variables.
-func checked(syntax string) conf.Setter {
-	if !strings.HasPrefix(syntax, "<condition>") {
-		return func(any, *conf.Args) error { return nil }
-	}
+func checked(syntax, why string) conf.Setter {
 	return func(_ any, a *conf.Args) error {
+		a.Ignore(why)
+		if !strings.HasPrefix(syntax, "<condition>") {
+			return nil
+		}
 		for _, word := range a.Words {
 			if _, err := web.Side.Compile(a, word); err != nil {
 				return err

@@ -28,15 +28,20 @@ var inside = map[conf.Context]string{
 // bound binds a text and returns the problem, "ok" if there is none.
 func bound(t *testing.T, text string) string {
 	t.Helper()
+	if err := bind(t, text).Err(); err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+func bind(t *testing.T, text string) *conf.Bound {
+	t.Helper()
 	binder, err := conf.NewBinder([]*conf.Module{&blocks, core.Ignored(), core.Off()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tree, _ := conf.Parse(fstest.MapFS{"n.conf": {Data: []byte(text)}}, "/n.conf")
-	if err := binder.Bind(tree, nil).Err(); err != nil {
-		return err.Error()
-	}
-	return "ok"
+	return binder.Bind(tree, nil)
 }
 
 // offs are the lines that pass, with what is refused of the same directives, and where.

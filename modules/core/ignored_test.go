@@ -1,0 +1,44 @@
+package core_test
+
+import "testing"
+
+// Whatever is accepted without effect is either reported as ignored or warned of.
+func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
+	for _, c := range []struct{ text, problem, warning, ignored string }{
+		{text: "worker_priority -5;", ignored: "set the priority of the process in its service manager"},
+		{text: "http { sendfile on; }", ignored: "sendfile is always used where possible"},
+		{text: "mgmt { license_token a.jwt; usage_report interval=1h; }", ignored: "there is no licence, and nothing is reported"},
+		{text: "mgmt { a { } }", problem: `unexpected "{" in /n.conf:1`},
+		{text: "load_module modules/ngx_stream_module.so;", ignored: `module "ngx_stream_module" is built in`},
+		{
+			text:    "load_module /usr/lib/nginx/modules/ngx_mail_module.so;",
+			warning: `module "ngx_mail_module" is not supported by starling; directives of it are rejected in /n.conf:1`,
+		},
+		{
+			text:    "load_module modules/ngx_http_image_filter_module.so;",
+			warning: `module "ngx_http_image_filter_module" is not supported by starling; directives of it are rejected in /n.conf:1`,
+		},
+		{
+			text:    "load_module modules/ngx_acme.so;",
+			problem: `module "ngx_acme" is not supported by starling; remove the line if nothing needs it in /n.conf:1`,
+		},
+		{text: "http { } load_module x.so;", problem: `"load_module" directive is specified too late in /n.conf:1`},
+		{text: "http { http2_push /a.css; }", warning: `the "http2_push" directive is obsolete, ignored in /n.conf:1`},
+		{text: "http { server { http2_push_preload on; } }", warning: `the "http2_push_preload" directive is obsolete, ignored in /n.conf:1`},
+	} {
+		got := bind(t, c.text)
+		var problem, warning, ignored string
+		if err := got.Err(); err != nil {
+			problem = err.Error()
+		}
+		if len(got.Warnings) > 0 {
+			warning = got.Warnings[0].Error()
+		}
+		if len(got.Ignored) > 0 {
+			ignored = got.Ignored[0].Why
+		}
+		if problem != c.problem || warning != c.warning || ignored != c.ignored {
+			t.Errorf("%s\nproblem %q\nwarning %q\nignored %q", c.text, problem, warning, ignored)
+		}
+	}
+}
