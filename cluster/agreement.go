@@ -146,13 +146,15 @@ type shownZone struct {
 	full    bool
 }
 
-// sumUpAgreement tells of each zone how it compares with the connected peers, and of all together. unreached says that
-// members are not connected.
+// sumUpAgreement tells of each zone how it compares with the connected members, and of all together. unreached says
+// that members are not connected. A peer that this node does not dial is in no list of its: whoever may connect could
+// keep the agreement unknown, or differing, for as long as it likes. A member that dials and cannot be dialled is not
+// reached.
 func (s *Status) sumUpAgreement(unreached bool) {
 	s.Agreement = saysAlone
 	mismatched := false
 	for _, p := range s.Peers {
-		mismatched = mismatched || p.State != "lost" && len(p.Mismatches) > 0
+		mismatched = mismatched || p.Pushing && len(p.Mismatches) > 0
 	}
 	for name, z := range s.Zones {
 		if z.Agreement == "" {
@@ -163,7 +165,7 @@ func (s *Status) sumUpAgreement(unreached bool) {
 			if d, ok := p.Digests[name]; ok {
 				state = d.State
 			}
-			if p.State != "lost" && gravity[state] > gravity[z.Agreement] {
+			if p.Pushing && gravity[state] > gravity[z.Agreement] {
 				z.Agreement = state
 			}
 		}
@@ -182,8 +184,14 @@ func (s *Status) worse(state string) {
 	}
 }
 
-// Unreached notes that a member is not connected: what it holds is unknown.
+// Unreached notes that a member is not connected: what it holds is unknown, of each zone that can be compared.
 func (s *Status) Unreached() {
+	for name, z := range s.Zones {
+		if z.Agreement != "" && gravity[saysUnknown] > gravity[z.Agreement] {
+			z.Agreement = saysUnknown
+			s.Zones[name] = z
+		}
+	}
 	s.worse(saysUnknown)
 	s.Agree = false
 }

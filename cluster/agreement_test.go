@@ -124,3 +124,60 @@ func TestASmallerZoneThatIsFullIsNotComparableOnBothSides(t *testing.T) {
 		t.Errorf("who was refused tells %q", lines)
 	}
 }
+
+// While a member is lost, no zone agrees: what it holds is unknown, of each zone as of the whole.
+func TestAZoneDoesNotAgreeWhileAMemberIsLost(t *testing.T) {
+	f := newFabric(t, 3)
+	f.settle(1000, "ready", f.ready)
+	f.step(5000)
+	must := func(what, want string) {
+		t.Helper()
+		for _, i := range []int{0, 1} {
+			status := f.hosts[i].node.Status(f.hosts[i].reading())
+			for _, name := range []string{"kv", "sess"} {
+				if got := status.Zones[name].Agreement; got != want {
+					t.Errorf("%s: host%d says %q of zone %s, want %q", what, i, got, name, want)
+				}
+			}
+			if got := status.Zones["lim"].Agreement; got != "" {
+				t.Errorf("%s: host%d says %q of limits, which cannot be compared", what, i, got)
+			}
+		}
+	}
+	must("in quiet", "agree")
+	f.block(0, 2)
+	f.block(1, 2)
+	f.step(int(Defaults.TimeoutMS) + agreedForMS + freshMS)
+	must("without a member", "unknown")
+	f.hosts[0].know(2)
+	f.hosts[1].know(2)
+	f.step(agreedForMS)
+	must("without a member that is in no list any more", "agree")
+}
+
+// Who connects and is in no list of this node does not count: it cannot keep the nodes from agreeing, by saying nothing or by what it says.
+func TestAStrangerDoesNotKeepNodesFromAgreeing(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.add().know(3)
+	f.hosts[0].know(2)
+	f.hosts[1].know(2)
+	f.settle(6000, "ready", f.ready)
+	f.step(5000)
+	for to := range 2 {
+		if !f.connected(2, to) {
+			t.Fatalf("the stranger is not connected with host%d: this is another case", to)
+		}
+	}
+	for _, p := range f.pipes {
+		p.stalled = p.hosts[0] == 2 // it says no more
+	}
+	f.hosts[0].set("k", "v")
+	f.step(int(Defaults.TimeoutMS) / 2)
+	for _, h := range f.hosts[:2] {
+		status := h.node.Status(h.reading())
+		if status.Agreement != "agree" || !status.Agree || status.Zones["kv"].Agreement != "agree" {
+			t.Errorf("host%d says %q, %v, and %q of its pairs", h.index, status.Agreement, status.Agree, status.Zones["kv"].Agreement)
+		}
+	}
+}

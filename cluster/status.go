@@ -19,7 +19,7 @@ type Status struct {
 	Cluster   string       `json:"cluster,omitempty"`
 	Ready     bool         `json:"ready"`
 	Agreement string       `json:"agreement"`       // the worst of all zones, "unknown" where members are not connected
-	Agree     bool         `json:"nodes_agree"`     // every zone is shared with every connected peer, and agrees where it can be compared
+	Agree     bool         `json:"nodes_agree"`     // every member is connected, shares every zone, and agrees where it can be compared
 	OffsetMS  int64        `json:"clock_offset_ms"` // cluster time minus the local clock
 	Peers     []PeerStatus `json:"peers"`
 }
@@ -31,7 +31,8 @@ type ZoneStatus struct {
 	Ready          bool  `json:"ready"`
 	// Digest sums up the records, the same on nodes that hold the same; limits have none.
 	Digest string `json:"digest,omitempty"`
-	// Agreement is the worst of all connected peers': see Agreement.State. It is "alone" without any.
+	// Agreement is the worst of all members': see Agreement.State. It is "unknown" while one is not connected, and
+	// "alone" where there is none.
 	Agreement string `json:"agreement,omitempty"`
 	// RecordBytes and TombstoneBytes are what the records, and the Tombstones of deleted ones, take of the zone's
 	// memory. Tombstones give way to records. GaveUp are those that did before their time; who was away since is told

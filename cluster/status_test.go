@@ -95,7 +95,7 @@ var happenings = []struct {
 		f.step(50)
 	}, map[string]any{"zones.kv.records_pending": 1.0, "peers.0.records_pending": 1.0, "peers.0.lag_ms": nil}},
 	{"a connection is lost", func(f *fabric) { f.block(0, 1) }, map[string]any{
-		"peers.0.state": "lost", "peers.0.last_error": "cut", "peers.0.connections_lost": 2.0, "zones.kv.agreement": "alone",
+		"peers.0.state": "lost", "peers.0.last_error": "cut", "peers.0.connections_lost": 2.0, "zones.kv.agreement": "unknown",
 	}},
 	{"a lost connection stands again", func(f *fabric) { f.part(1) }, map[string]any{
 		"peers.0.state": "connected", "peers.0.last_error": "cut", "peers.0.connections_lost": 2.0,

@@ -70,15 +70,15 @@ func zoneMetrics() []admin.Metric {
 		level(
 			"agrees",
 			"agreement",
-			"1 while a zone agrees with all connected peers; 0 where it differs, is unknown or cannot be compared.",
+			"1 while a zone agrees with all members; 0 where it differs, is unknown or cannot be compared.",
 		).Of(wellAgreed),
 		level(
 			"agreement_unknown",
 			"agreement",
-			"1 while a zone was not compared since the last write, or with a silent peer.",
+			"1 while a zone was not compared since the last write, or a member is silent or not connected.",
 		).Of(unknown),
 		level("ready", "ready", "1 once a zone has completed its initial sync, or has no peer to sync from."),
-		level("full", "full", "1 while a zone rejects writes of this node or of peers, and after it evicted records."),
+		level("full", "full", "1 while a zone would reject the next write, or rejected one of this node or of a peer and still would; and after it evicted records."),
 		level("record_bytes", "record_bytes", "Memory used by the records of a zone."),
 		level("tombstones", "tombstones", "Tombstones of a zone; records evict them."),
 		level("tombstone_bytes", "tombstone_bytes", "Memory used by the tombstones of a zone."),
