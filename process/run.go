@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
@@ -122,11 +123,16 @@ func applyLimits(s *core.Settings, log logs.Logger) {
 	if s.OpenFiles == 0 {
 		return
 	}
-	limit := unix.Rlimit{Cur: s.OpenFiles, Max: s.OpenFiles}
+	var limit unix.Rlimit
+	setLimit(&limit.Cur, s.OpenFiles)
+	setLimit(&limit.Max, s.OpenFiles)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		log.Logf(logs.Alert, "setrlimit(RLIMIT_NOFILE, %d) failed: %v", s.OpenFiles, err)
 	}
 }
+
+// setLimit sets a limit in the system's own type: FreeBSD's are signed.
+func setLimit[T int64 | uint64](limit *T, n uint64) { *limit = T(min(n, math.MaxInt64)) }
 
 func system() string {
 	var u unix.Utsname

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -154,6 +155,15 @@ func TestIdeasAreWrittenDown(t *testing.T) {
 		if _, err := os.Stat(filepath.Join("..", folder, "DESIGN.md")); err != nil {
 			t.Errorf("%s has no DESIGN.md", folder)
 		}
+	}
+}
+
+// TestNoticeIsCurrent: NOTICE has the licences of exactly what the binary links.
+func TestNoticeIsCurrent(t *testing.T) {
+	check := exec.Command("go", "run", "./packaging/notice")
+	check.Dir = ".."
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
