@@ -16,8 +16,9 @@ import (
 // only: a session may be missing because nobody touched it there.
 //
 // That holds only if all that was written before had reached both. So nothing is remembered unless all members are
-// connected and agree; a member that was cut off may hold writes that nobody knows. Zones with state remember over
-// restarts (zone.Remembering).
+// connected and agree; a member that was cut off may hold writes that nobody knows. And stamps tell what was written
+// before only of clocks that are not behind: an agreement reaches to the time of the slowest clock, and no further than
+// the last one says, if a clock is behind now that was not. Zones with state remember over restarts (zone.Remembering).
 
 // agreement says through which time two lineages of a zone have held the same.
 type agreement struct {
@@ -79,11 +80,12 @@ func (n *Node) recall(z *zoneState) {
 }
 
 // remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what
-// this node holds. Called with Node.mu held.
-func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []zone.Agreement) {
+// this node holds. untilMS is how far agreements reach now where that is less than before, else 0. Called with Node.mu
+// held.
+func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []zone.Agreement, untilMS int64) {
 	agreeing, throughMS := n.allAgree(z, now)
 	if len(agreeing) == 0 {
-		return nil
+		return nil, 0
 	}
 	if mine != z.content {
 		z.content, z.changedMS = mine, now.MonoMS
@@ -94,6 +96,9 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 		if !known && len(n.agreements) >= maxAgreements {
 			n.forgetOldestAgreement()
 		}
+		if throughMS < a.throughMS-ownStepMS {
+			untilMS, a.keptMS = throughMS, 0
+		}
 		a.mine, a.throughMS, a.notedMS = z.lineage(), throughMS, now.MonoMS
 		// What has not changed since an agreement that covers it need not be kept again.
 		changing := !after(now, z.changedMS, n.settings.Load().TimeoutMS+freshMS+confirmedForMS+keepAgreedEveryMS)
@@ -103,7 +108,7 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 		}
 		n.agreements[key] = a
 	}
-	return keep
+	return keep, untilMS
 }
 
 // agreedUntil makes agreements through a time that is yet to come end now: what is written from here on was not known
@@ -149,7 +154,7 @@ func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, thr
 		return nil, 0
 	}
 	slices.Sort(lineages)
-	return lineages, n.clocks.clusterTime(now).WallMS - (now.MonoMS - oldestMS) - n.settings.Load().TimeoutMS - freshMS
+	return lineages, n.clocks.earliest(now) - (now.MonoMS - oldestMS) - n.settings.Load().TimeoutMS - freshMS
 }
 
 // agreedSlackMS is by how much the two sides' memories of an agreement may differ: one may have missed the last one, or

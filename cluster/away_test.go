@@ -102,3 +102,80 @@ func TestOriginsDiffer(t *testing.T) {
 		origins[origin] = name
 	}
 }
+
+// Host 1's clock is days behind that of host 0, and neither follows the other. What host 1 writes after the two agreed
+// is stamped before that; all the same host 0, which lacks it, has not deleted it.
+func TestWhatASlowClockWritesIsNotOld(t *testing.T) {
+	const dayMS = 24 * 3600 * 1000
+	f := newFabric(t, 2)
+	f.hosts[1].crash()
+	f.hosts[1].skewMS = -4 * dayMS
+	f.hosts[1].start()
+	f.hosts[1].know(2)
+	f.settle(8000, "ready", f.ready)
+	f.step(20_000)
+	through := int64(0)
+	for _, a := range f.hosts[0].node.agreements {
+		through = max(through, a.throughMS)
+	}
+	if through == 0 {
+		t.Fatal("host 0 remembers no agreement")
+	}
+	f.blocked[pair(0, 1)] = true
+	for _, p := range f.pipes {
+		f.cut(p)
+	}
+	f.hosts[1].keyval.Resize(2, 256)
+	for i := range 10 { // the first frames are gone: "late" has to come by repair
+		for key, value := range map[string]string{"late": "x", "new": fmt.Sprint(i)} {
+			if i > 0 && key == "late" {
+				continue
+			}
+			if err := f.hosts[1].keyval.Set([]byte(key), []byte(value), dayMS, f.hosts[1].reading()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.step(5)
+	}
+	f.now = f.now.Add(2 * time.Hour)
+	f.step(200)
+	f.blocked = map[[2]int]bool{}
+	f.settle(8000, "repaired", func() bool { return f.hosts[0].get("new") == "9" })
+	f.step(3 * digestEveryMS)
+	for _, h := range f.hosts {
+		if h.get("late") != "x" {
+			t.Errorf("host %d lacks what host 1 wrote after the two agreed", h.index)
+		}
+	}
+}
+
+// A clock that is found behind takes agreements back to what it tells, on disk too.
+func TestAgreementsReachToTheSlowestClock(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.step(20_000)
+	through := func(h *host) (memory, disk int64) {
+		for _, a := range h.node.agreements {
+			memory = max(memory, a.throughMS)
+		}
+		for _, a := range h.keyval.Agreed() {
+			disk = max(disk, a.ThroughMS)
+		}
+		return memory, disk
+	}
+	if memory, disk := through(f.hosts[0]); memory == 0 || disk == 0 {
+		t.Fatalf("agreements are through %d and %d, it is %d", memory, disk, f.now.WallMS)
+	}
+	f.hosts[1].skewMS = -3_600_000
+	for _, p := range f.pipes {
+		f.cut(p)
+	}
+	f.hosts[1].node.clocks = clocks{} // as a node that has started again: it follows its clock
+	f.step(20_000)
+	slow := f.hosts[1].reading().WallMS
+	for _, h := range f.hosts {
+		if memory, disk := through(h); memory > slow || disk > slow {
+			t.Errorf("host %d counts what was written until %d, or %d on disk, as known to both; a clock shows %d", h.index, memory, disk, slow)
+		}
+	}
+}

@@ -174,6 +174,16 @@ func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
 	return now
 }
 
+// earliest is the earliest time by which a member may stamp what it writes now: that of the clock that is furthest
+// behind, for a member that reaches too few others goes by its own.
+func (c *clocks) earliest(now clock.Reading) int64 {
+	at := c.clusterTime(now).WallMS
+	if others := c.others.Load(); others != nil && len(*others) > 0 {
+		at = min(at, now.MonoMS+(*others)[0])
+	}
+	return at
+}
+
 // heardClock notes how far a peer's clock is ahead. Half the round trip is on the way. A clock that is far from cluster
 // time is told of and shown. Called with mu held.
 func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {

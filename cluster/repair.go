@@ -352,11 +352,15 @@ func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared 
 		c.sinceMS = now.MonoMS
 	}
 	var keep []zone.Agreement
+	var untilMS int64
 	if remembering != nil {
-		keep = n.remember(z, mine, now)
+		keep, untilMS = n.remember(z, mine, now)
 	}
 	forgetMS, sinceMS := n.knownToAll(z, now)
 	n.mu.Unlock()
+	if untilMS != 0 {
+		remembering.AgreedUntil(untilMS)
+	}
 	for _, a := range keep {
 		remembering.KeepAgreed(a)
 	}
