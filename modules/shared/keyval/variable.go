@@ -1,12 +1,15 @@
 package keyval
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/side"
 	"starling/vars"
+	"starling/zone/kinds"
 )
 
 // Directives are keyval_zone and keyval of one side.
@@ -16,7 +19,9 @@ func Directives[C side.Subject](of *side.Side[C]) []conf.Directive {
 		zoneDirective(of.Name, in),
 		{
 			Name: "keyval", Syntax: "<key> <$variable> zone=<name>", Params: keyvalParams, In: in, Repeat: true,
-			Doc: "Creates a variable with the value of the key in the zone. The variable is empty if the key is not found.",
+			Doc: "Creates a variable with the value of the key in the zone. The variable is empty if the key is not " +
+				"found. `set` on the variable writes the pair, with the zone's timeout; in a zone with `state`, the " +
+				"request continues when the pair is on disk.",
 			Set: func(_ any, a *conf.Args) error { return declareVariable(of, a) },
 		},
 	}
@@ -41,7 +46,22 @@ func declareVariable[C side.Subject](of *side.Side[C], a *conf.Args) error {
 		Name:   name,
 		Doc:    "The value of `" + a.Words[0] + "` in the zone `" + a.Value("zone") + "`.",
 		Append: func(c C, _ string, dst []byte) ([]byte, bool) { return lookup(c, &key, zone.Zone(), dst) },
+		Assign: func(c C, value []byte) { assign(c, &key, zone.Zone(), value) },
 	})
+}
+
+// assign writes a pair as `set` on its variable asks. A pair that stands as asked is not written again, so that one
+// `set` for every request does not become an update for every peer; with a timeout it is, because its life starts anew.
+func assign[C side.Subject](c C, key *vars.Template[C], zone *Zone, value []byte) {
+	name := key.Append(nil, c)
+	if zone.Timeout == 0 {
+		if old, found := zone.Get(name, c.Now()); found && bytes.Equal(old, value) {
+			return
+		}
+	}
+	if err := zone.Set(name, value, kinds.NoExpire, c.Now()); err != nil {
+		c.Logf(logs.Error, "cannot set key \"%s\" in keyval zone \"%s\": %v", name, zone.Name, err)
+	}
 }
 
 // lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is
