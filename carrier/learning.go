@@ -28,6 +28,20 @@ func (c *Carrier) Learning() bool {
 	return false
 }
 
+// Unheard names members that have not yet answered, nor failed to; "" where all have.
+func (c *Carrier) Unheard() string {
+	c.mu.Lock()
+	links := sortedLinks(c.links)
+	c.mu.Unlock()
+	var addresses []string
+	for _, l := range links {
+		if !l.heard() {
+			addresses = append(addresses, l.target.key())
+		}
+	}
+	return inShort(addresses)
+}
+
 // asked says whether the name has been looked up once, with whatever result.
 func (w *watch) asked() bool {
 	w.mu.Lock()

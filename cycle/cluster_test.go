@@ -221,3 +221,71 @@ func TestCertificatesOfMembersFoundByName(t *testing.T) {
 	a.configure("resolver " + dns.Addr + "; server { listen " + one + server + "zone_sync_server nodes.example:" + port + " resolve; zone_sync_ssl on; }")
 	b.waitForLog("client sent no required SSL certificate")
 }
+
+// While a node loads what it keeps on disk, peers find it there, and clients go to another node.
+func TestTheClusterFindsANodeThatLoads(t *testing.T) {
+	h := newHost(t)
+	sync, clients := address(t), address(t)
+	h.write("stream { server { listen " + clients + "; return x; } server { listen " + sync + "; zone_sync; } }")
+	for _, broken := range []error{errors.New("the disk is broken"), nil} {
+		c, err := h.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded := false
+		c.Plan().OnLoad(func() error {
+			loaded = true
+			dial(t, sync)
+			refused(t, clients)
+			return broken
+		})
+		if err := h.Listen(t.Context(), c); !errors.Is(err, broken) || !loaded {
+			t.Fatalf("loaded %v: %v, want %v", loaded, err, broken)
+		}
+		if broken != nil {
+			refused(t, sync)
+			continue
+		}
+		if err := h.Run(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ask(t, clients); got != "x" {
+		t.Errorf("the client got %q", got)
+	}
+	h.Stop()
+}
+
+// What cannot be loaded stops a test of the configuration as it stops a start, and leaves a running one alone.
+func TestWhatCannotBeLoadedIsRefused(t *testing.T) {
+	h := newHost(t)
+	clients := address(t)
+	good := "stream { server { listen " + clients + "; return x; } KEYVAL }"
+	h.run(strings.Replace(good, "KEYVAL", "", 1))
+	defer h.Stop()
+	h.write(strings.Replace(good, "KEYVAL", "keyval_zone zone=one:32k state="+h.dir+";", 1))
+	for what, try := range map[string]func() error{
+		"test":   func() error { _, err := h.another().Test(); return err },
+		"reload": func() error { return h.Reload(t.Context()) },
+	} {
+		if err := try(); err == nil || !strings.HasSuffix(err.Error(), "in "+h.dir+"/nginx.conf:2") || !strings.Contains(err.Error(), "Is a directory") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := ask(t, clients); got != "x" {
+		t.Errorf("the client got %q", got)
+	}
+}
+
+// A member that is there and says nothing, because it loads its state, holds clients back no longer than the others.
+func TestAMemberThatLoadsForLongIsNamed(t *testing.T) {
+	member, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	silent := member.Addr().String()
+	n := newNode(t, "server { listen "+address(t)+"; zone_sync; zone_sync_server "+silent+"; }")
+	n.waitFor("")
+	n.waitForLog("accepting clients before the initial sync completed; no answer yet from " + silent + ", which may still be loading its state file")
+}

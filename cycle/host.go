@@ -94,6 +94,7 @@ func (h *Host) Test() (*Draft, error) {
 	}
 	c, err := h.build(d, f)
 	if err == nil {
+		err = errors.Join(c.plan.Load()...)
 		c.plan.Logs.Close()
 	}
 	return d, err
@@ -112,42 +113,73 @@ func (h *Host) Load() (*Cycle, error) {
 	return h.build(d, f)
 }
 
-// Listen binds what a loaded configuration needs and is not bound yet. If anything cannot be bound, nothing is, and
+// Listen binds what a configuration needs and is not bound yet, and loads what it keeps on disk. The cluster's port is
+// bound before: a peer that starts at the same time finds this node there, and waits for what it loads instead of
+// serving without it. Clients are refused meanwhile, and go to another node. If anything fails, nothing is bound, and
 // the configuration is given up.
 func (h *Host) Listen(ctx context.Context, c *Cycle) error {
-	var fresh []*listener
 	var errs []error
-	seen := map[socketKey]bool{}
-	for _, s := range sockets(c.ports()) {
-		if seen[s.key.claim()] {
-			errs = append(errs, &bindError{s.key.addr, syscall.EADDRINUSE}) // http and stream both want it
+	b := binding{host: h, log: c.log, seen: map[socketKey]bool{}}
+	all := sockets(c.ports())
+	b.bind(ctx, all, func(s socket) bool { return s.last })
+	if len(b.errs) == 0 {
+		errs = c.plan.Load()
+	}
+	if len(errs) == 0 {
+		b.bind(ctx, all, func(s socket) bool { return !s.last })
+	}
+	if errs = append(errs, b.errs...); len(errs) == 0 {
+		return nil
+	}
+	c.plan.Logs.Close()
+	return errors.Join(append(errs, b.undo()...)...)
+}
+
+// binding is the work of one Listen.
+type binding struct {
+	host  *Host
+	log   logs.Logger
+	seen  map[socketKey]bool
+	fresh []*listener
+	errs  []error
+}
+
+// bind binds some of the sockets, as far as they are not bound yet.
+func (b *binding) bind(ctx context.Context, all []socket, which func(socket) bool) {
+	h := b.host
+	for _, s := range all {
+		if !which(s) {
 			continue
 		}
-		seen[s.key.claim()] = true
+		if b.seen[s.key.claim()] {
+			b.errs = append(b.errs, &bindError{s.key.addr, syscall.EADDRINUSE}) // http and stream both want it
+			continue
+		}
+		b.seen[s.key.claim()] = true
 		if h.listeners[s.key] != nil {
 			continue
 		}
-		l, err := bindPatiently(ctx, s, c.log)
+		l, err := bindPatiently(ctx, s, b.log)
 		if err != nil {
-			errs = append(errs, err)
+			b.errs = append(b.errs, err)
 			continue
 		}
 		l.dropped = h.connections.Dropped
 		l.share(h.datagrams)
-		fresh = append(fresh, l)
+		b.fresh = append(b.fresh, l)
 		h.listeners[s.key] = l
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	for _, l := range fresh {
-		delete(h.listeners, l.key)
+}
+
+// undo closes what was bound.
+func (b *binding) undo() (errs []error) {
+	for _, l := range b.fresh {
+		delete(b.host.listeners, l.key)
 		if err := l.close(); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	c.plan.Logs.Close()
-	return errors.Join(errs...)
+	return errs
 }
 
 // Run starts a configuration that listens, has it serve new connections, and retires the one before. On an error the

@@ -32,9 +32,14 @@ func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir()}
 	exampleFiles(t, h.dir)
-	o := cycle.Options{Prefix: h.dir + "/", ConfPath: filepath.Join(h.dir, "nginx.conf"), ErrorLog: filepath.Join(h.dir, "error.log"), FS: os.DirFS("/")}
-	h.Host = cycle.NewHost(o, logs.NewFiles("starling"))
+	h.Host = h.another()
 	return h
+}
+
+// another is another process with the same files.
+func (h *host) another() *cycle.Host {
+	o := cycle.Options{Prefix: h.dir + "/", ConfPath: filepath.Join(h.dir, "nginx.conf"), ErrorLog: filepath.Join(h.dir, "error.log"), FS: os.DirFS("/")}
+	return cycle.NewHost(o, logs.NewFiles("starling"))
 }
 
 func (h *host) write(text string) {

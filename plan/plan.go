@@ -32,7 +32,7 @@ type Plan struct {
 	Logs *logs.Logs
 	// Connections counts the clients of the process; a reload carries it over.
 	Connections *Connections
-	// Testing says that the plan is only checked (-t): it is linked and built but never started.
+	// Testing says that the plan is only checked (-t): it is linked, built and loaded but never started.
 	Testing bool
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each
 	// reload.
@@ -51,6 +51,7 @@ type Plan struct {
 	parts   map[reflect.Type]any
 	read    map[string][]byte // by path; nil once the plan has started
 	link    []func() error
+	load    []func() error
 	start   []func(context.Context) error
 	carry   []func(again bool) error
 	await   []func(context.Context)
@@ -115,6 +116,11 @@ func Part[T any](p *Plan) *T {
 // A step's error should be a *conf.Problem.
 func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 
+// OnLoad adds a step taken after everything is built, before the configuration starts: what takes long, as reading the
+// records of a zone from a disk does. At the first start the cluster's own port is bound by then, so that the other
+// nodes find this one there and wait for it. A step's error should be a *conf.Problem.
+func (p *Plan) OnLoad(step func() error) { p.load = append(p.load, step) }
+
 // OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not
 // block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
@@ -156,9 +162,13 @@ func (p *Plan) AsStarted(work func() error) error {
 }
 
 // Link takes the link steps and returns all their errors.
-func (p *Plan) Link() []error {
-	var errs []error
-	for _, step := range p.link {
+func (p *Plan) Link() []error { return all(p.link) }
+
+// Load takes the load steps and returns all their errors.
+func (p *Plan) Load() []error { return all(p.load) }
+
+func all(steps []func() error) (errs []error) {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			errs = append(errs, err)
 		}

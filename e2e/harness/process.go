@@ -20,6 +20,13 @@ import (
 // Start runs the node and waits for its pid file: then everything listens.
 func (n *Node) Start() {
 	n.T.Helper()
+	n.Launch()
+	n.Started()
+}
+
+// Launch runs the node and waits for nothing.
+func (n *Node) Launch() {
+	n.T.Helper()
 	n.cmd = exec.Command(Binary, "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	n.cmd.Stderr = &n.stderr
 	n.exited = make(chan struct{})
@@ -30,6 +37,11 @@ func (n *Node) Start() {
 		_ = cmd.Wait() // the state is read from cmd.ProcessState
 		close(exited)
 	}(n.cmd, n.exited)
+}
+
+// Started waits for the pid file of a node that was launched.
+func (n *Node) Started() {
+	n.T.Helper()
 	testkit.Eventually(n.T, Patience, func() error {
 		select {
 		case <-n.exited:

@@ -1,11 +1,14 @@
 package nodes
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"starling/e2e/harness"
+	"starling/lib/testkit"
 )
 
 // TestNodesThatStartTogetherFromStateWait: each node has thousands of pairs in its state file that the other lacks. The
@@ -37,4 +40,46 @@ func TestNodesThatStartTogetherFromStateWait(t *testing.T) {
 	for i := range cl.Nodes {
 		cl.Nodes[0].Sees(fmt.Sprintf("/?text=of%d.%d", i, pairs-1), fmt.Sprint(pairs-1))
 	}
+}
+
+// TestANodeThatLoadsItsStateIsWaitedFor: one of two nodes that start together has a far larger state file. It listens
+// for the other one before it has read the file, and that one, which finds it there but silent, holds its clients back
+// until it has the pairs.
+func TestANodeThatLoadsItsStateIsWaitedFor(t *testing.T) {
+	const few, many = 10, 400_000
+	cl := harness.NewCluster(t, 2)
+	cl.ConfigureAll(
+		strings.NewReplacer("zone=one:32k", "zone=one:256m", "listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 32m; client_body_buffer_size 32m;").
+			Replace(harness.KeyvalHTTP) +
+			harness.Members,
+	)
+	for i, pairs := range []int{few, many} {
+		n := cl.Nodes[i]
+		n.Start()
+		var body strings.Builder
+		for k := range pairs {
+			fmt.Fprintf(&body, `,"of%d.%d":"%d"`, i, k, k)
+		}
+		n.Wants(201, "*", "POST", harness.SetOne, "{"+body.String()[1:]+"}")
+		n.Quit()
+	}
+	quick, slow := cl.Nodes[0], cl.Nodes[1]
+	slow.Launch()
+	testkit.Eventually(t, harness.Patience, func() error {
+		conn, err := slow.Dial("9000")
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	if _, err := slow.Dial("8080"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("the sync port is bound when clients are served, not before the state is loaded: %v", err)
+	}
+	quick.Start()
+	last := quick.Must("GET", fmt.Sprintf("/?text=of1.%d", many-1), "")
+	if last.Body != fmt.Sprint(many-1) && !strings.Contains(quick.Log(), "no answer yet from "+slow.IP+":9000") { // on a slow machine it gives up
+		t.Errorf("the first client got %q", last.Body)
+	}
+	slow.Started()
+	slow.Sees(fmt.Sprintf("/?text=of0.%d", few-1), fmt.Sprint(few-1))
 }

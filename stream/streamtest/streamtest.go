@@ -105,7 +105,7 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 	if errors.As(err, &problems) {
 		return nil, problems[0]
 	}
-	return s, err
+	return s, errors.Join(append(s.Plan.Load(), err)...)
 }
 
 // Start builds and serves a configuration text, each port of it on an address of its own.

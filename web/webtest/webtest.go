@@ -118,6 +118,9 @@ func Load(t testing.TB, modules []*web.Module, text string, options ...Option) (
 	if s.Site, err = web.Build(s.Plan, bound.Top.All("http")[0], modules); err != nil {
 		return nil, first(err)
 	}
+	if errs := s.Plan.Load(); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
 	if err := s.Plan.Start(t.Context()); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func load(t *testing.T, text string, old *plan.Plan) (*plan.Plan, error) {
 	if err := binder.Bind(tree, p).Err(); err != nil {
 		return nil, err
 	}
-	if errs := p.Link(); len(errs) > 0 {
+	if errs := append(p.Link(), p.Load()...); len(errs) > 0 {
 		return nil, errs[0]
 	}
 	return p, nil

@@ -89,7 +89,7 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 	return s, nil
 }
 
-// keepState loads a zone's state, unless it was taken over with its records, and keeps it from the start on.
+// keepState has a zone's state loaded, unless it was taken over with its records, and keeps it from the start on.
 func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	path := at.state
 	if path == "" {
@@ -100,9 +100,12 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		return err
 	}
 	if !takenOver {
-		if err := s.load(z); err != nil {
-			return errors.New(errno.Message(err))
-		}
+		p.OnLoad(func() error {
+			if err := s.load(z); err != nil {
+				return conf.At(at.node, "%s", errno.Message(err))
+			}
+			return nil
+		})
 		z.OnCommit(
 			func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) },
 			func(payload []byte) { s.remote(z, payload, p.Log) },

@@ -374,11 +374,24 @@ func (s *state) taught(ctx context.Context, log logs.Logger) {
 		case <-poll.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				log.Logf(logs.Notice, "zone_sync: accepting clients before the initial sync completed")
+				log.Logf(
+					logs.Notice,
+					"zone_sync: accepting clients before the initial sync completed%s",
+					unheard(s.carrier.Load().Unheard()),
+				)
 			}
 			return
 		}
 	}
+}
+
+// unheard tells of members that are waited for longer than clients can wait: most often they load a large state.
+func unheard(members string) string {
+	if members == "" {
+		return ""
+	}
+	return fmt.Sprintf("; no answer yet from %s, which may still be loading its state file: "+
+		"this node syncs with it as soon as it answers", members)
 }
 
 // follow keeps the clock of the zones at the time of the cluster.
