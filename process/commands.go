@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"starling/process/authority"
 	"starling/process/demo"
 )
 
@@ -17,6 +18,7 @@ import (
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demo.Command(),
+		authority.Command(),
 		versionCommand(),
 		manCommand(),
 	}

@@ -1,12 +1,15 @@
-// Package certs makes certificates for the demo and for tests: an authority of its own and what it signs.
+// Package certs makes certificates: an authority of its own and what it signs.
 //
-// Keys live as files of whoever asks; nothing here is meant to guard production traffic.
+// NewAuthority and Issue are for the demo and for tests, with a short life. Whoever makes certificates for production
+// says all of it: Make and Sign.
 package certs
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -14,33 +17,95 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
+	"strings"
 	"time"
 )
 
-// lifetime is short on purpose: these certificates outlive a demo or a test run and no more.
+// lifetime of what NewAuthority and Issue make is short on purpose: it outlives a demo or a test run and no more.
 const lifetime = 30 * 24 * time.Hour
 
 // Authority signs certificates.
 type Authority struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 	// PEM is the authority's certificate, to be trusted.
 	PEM []byte
 }
 
-// NewAuthority makes an authority with a new key.
+// Subject is who a certificate is for.
+type Subject = pkix.Name
+
+// Request says what a certificate shall be.
+type Request struct {
+	Subject Subject
+	// RawSubject, where not empty, goes before Subject: the very bytes of another certificate.
+	RawSubject  []byte
+	DNSNames    []string
+	IPAddresses []net.IP
+	URIs        []*url.URL
+	From, Until time.Time
+	// KeyType is one of KeyTypes.
+	KeyType string
+}
+
+// KeyTypes are the kinds of keys that can be made, the default first.
+var KeyTypes = []string{"p256", "p384", "rsa2048", "rsa4096"}
+
+// NewKey makes a key of one of KeyTypes.
+func NewKey(keyType string) (crypto.Signer, error) {
+	switch keyType {
+	case "p256":
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "p384":
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "rsa2048":
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case "rsa4096":
+		return rsa.GenerateKey(rand.Reader, 4096)
+	}
+	return nil, fmt.Errorf("unknown key type %q: use %s", keyType, strings.Join(KeyTypes, ", "))
+}
+
+// KeyTypeOf returns which of KeyTypes a public key is, "" if it is none.
+func KeyTypeOf(public crypto.PublicKey) string {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		switch key.Curve {
+		case elliptic.P256():
+			return "p256"
+		case elliptic.P384():
+			return "p384"
+		}
+	case *rsa.PublicKey:
+		switch key.N.BitLen() {
+		case 2048:
+			return "rsa2048"
+		case 4096:
+			return "rsa4096"
+		}
+	}
+	return ""
+}
+
+// NewAuthority makes an authority with a new key that lives as long as a demo.
 func NewAuthority(name string) (*Authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return Make(demoRequest(name))
+}
+
+// Make makes an authority that signs itself. It may sign certificates, but no further authorities.
+func Make(r Request) (*Authority, error) {
+	key, err := NewKey(r.KeyType)
 	if err != nil {
 		return nil, err
 	}
-	tpl, err := template(name)
+	tpl, err := r.template()
 	if err != nil {
 		return nil, err
 	}
-	tpl.IsCA, tpl.BasicConstraintsValid = true, true
+	tpl.IsCA, tpl.BasicConstraintsValid, tpl.MaxPathLenZero = true, true, true
 	tpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature
-	der, err := x509.CreateCertificate(rand.Reader, tpl, tpl, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, tpl, tpl, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
@@ -51,38 +116,66 @@ func NewAuthority(name string) (*Authority, error) {
 	return &Authority{cert: cert, key: key, PEM: encode("CERTIFICATE", der)}, nil
 }
 
+// Existing is an authority whose certificate and key were kept.
+func Existing(cert *x509.Certificate, key crypto.Signer) *Authority {
+	return &Authority{cert: cert, key: key, PEM: encode("CERTIFICATE", cert.Raw)}
+}
+
+// Certificate is the authority's own.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
+// KeyPEM is the authority's key.
+func (a *Authority) KeyPEM() ([]byte, error) { return keyPEM(a.key) }
+
 // Issue makes a certificate for server and client use. names are IP addresses or host names; the first is the common
 // name.
 func (a *Authority) Issue(names ...string) (certPEM, keyPEM []byte, err error) {
 	if len(names) == 0 {
 		return nil, nil, fmt.Errorf("certificate has no name")
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	r := demoRequest(names[0])
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			r.IPAddresses = append(r.IPAddresses, ip)
+		} else {
+			r.DNSNames = append(r.DNSNames, n)
+		}
+	}
+	return a.Sign(r)
+}
+
+// Sign makes a key and a certificate for server and client use, both in PEM.
+func (a *Authority) Sign(r Request) (certificate, private []byte, err error) {
+	return a.SignFor([]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, r)
+}
+
+// SignFor is Sign for other uses.
+func (a *Authority) SignFor(uses []x509.ExtKeyUsage, r Request) (certificate, private []byte, err error) {
+	key, err := NewKey(r.KeyType)
 	if err != nil {
 		return nil, nil, err
 	}
-	tpl, err := template(names[0])
+	tpl, err := r.template()
 	if err != nil {
 		return nil, nil, err
 	}
 	tpl.KeyUsage = x509.KeyUsageDigitalSignature
-	tpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	for _, n := range names {
-		if ip := net.ParseIP(n); ip != nil {
-			tpl.IPAddresses = append(tpl.IPAddresses, ip)
-		} else {
-			tpl.DNSNames = append(tpl.DNSNames, n)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tpl, a.cert, &key.PublicKey, a.key)
+	tpl.ExtKeyUsage = uses
+	tpl.DNSNames, tpl.IPAddresses, tpl.URIs = r.DNSNames, r.IPAddresses, r.URIs
+	der, err := x509.CreateCertificate(rand.Reader, tpl, a.cert, key.Public(), a.key)
 	if err != nil {
 		return nil, nil, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	private, err = keyPEM(key)
+	return encode("CERTIFICATE", der), private, err
+}
+
+func keyPEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", keyDER), nil
+	return encode("PRIVATE KEY", der), nil
 }
 
 // Pair is Issue for a program that serves the certificate itself.
@@ -121,17 +214,23 @@ func (a *Authority) Revoke(certPEMs ...[]byte) ([]byte, error) {
 	return encode("X509 CRL", der), nil
 }
 
-func template(name string) (*x509.Certificate, error) {
+// demoRequest asks for a certificate that outlives a demo. It begins an hour back, so that a machine whose clock lags
+// still accepts it.
+func demoRequest(name string) Request {
+	now := time.Now()
+	return Request{
+		Subject: Subject{CommonName: name, Organization: []string{"starling"}},
+		From:    now.Add(-time.Hour), Until: now.Add(lifetime), KeyType: KeyTypes[0],
+	}
+}
+
+func (r *Request) template() (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
 	return &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name, Organization: []string{"starling"}},
-		// An hour back, so that a machine whose clock lags still accepts it.
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(lifetime),
+		SerialNumber: serial, Subject: r.Subject, RawSubject: r.RawSubject, NotBefore: r.From, NotAfter: r.Until,
 	}, nil
 }
 
