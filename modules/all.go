@@ -24,6 +24,7 @@ import (
 	"starling/modules/web/api"
 	"starling/modules/web/authbasic"
 	"starling/modules/web/authrequest"
+	webcore "starling/modules/web/core"
 	"starling/modules/web/gzip"
 	"starling/modules/web/headers"
 	"starling/modules/web/keyval"
@@ -54,7 +55,7 @@ func Main() []*conf.Module {
 // Web are the families of http.
 func Web() []*web.Module {
 	return []*web.Module{
-		&web.Core,
+		&webcore.Module,
 		&webssl.Module,
 		&realip.Module, // before all that asks for the client's address
 		&keyval.Module,

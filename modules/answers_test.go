@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"starling/modules/web/api"
+	"starling/modules/web/core"
 	"starling/modules/web/stubstatus"
 	"starling/web"
 	"starling/web/webtest"
@@ -17,7 +18,7 @@ import (
 func TestWhoAnswers(t *testing.T) {
 	f := fleet{}
 	f.backend(t, "a", func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na" })
-	all := append([]*web.Module{&web.Core, &stubstatus.Module}, append(slices.Clone(families[1:]), &api.Module)...) // before proxy and behind it
+	all := append([]*web.Module{&core.Module, &stubstatus.Module}, append(slices.Clone(families[1:]), &api.Module)...) // before proxy and behind it
 	s := webtest.Start(t, all, strings.ReplaceAll(`server {
 		location /status { stub_status; if ($arg_a) { proxy_pass http://ADDRESS; } if ($arg_b) { } }
 		location /api { api; if ($arg_a) { proxy_pass http://ADDRESS; } limit_except GET { proxy_pass http://ADDRESS; } }

@@ -10,6 +10,7 @@ import (
 	"starling/admin"
 	"starling/modules/web/access"
 	"starling/modules/web/api"
+	"starling/modules/web/core"
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
@@ -18,7 +19,7 @@ import (
 	"starling/web/webtest"
 )
 
-var apiFamilies = []*web.Module{&web.Core, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &api.Module}
+var apiFamilies = []*web.Module{&core.Module, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &api.Module}
 
 const apiText = `
 	keyval_zone zone=one:32k;

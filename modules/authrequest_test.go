@@ -7,13 +7,14 @@ import (
 	"starling/lib/testkit"
 	"starling/modules/web/access"
 	"starling/modules/web/authrequest"
+	"starling/modules/web/core"
 	"starling/modules/web/headers"
 	"starling/modules/web/rewrite"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var authRequestModules = []*web.Module{&web.Core, &rewrite.Module, &access.Module, &authrequest.Module, &headers.Module, webtest.Say()}
+var authRequestModules = []*web.Module{&core.Module, &rewrite.Module, &access.Module, &authrequest.Module, &headers.Module, webtest.Say()}
 
 const authRequestText = `server {
 	server_name here;
@@ -100,7 +101,7 @@ func TestAuthRequestDoesNotAllocate(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
 	}
-	s := webtest.Start(t, []*web.Module{&web.Core, &authrequest.Module, webtest.Say()},
+	s := webtest.Start(t, []*web.Module{&core.Module, &authrequest.Module, webtest.Say()},
 		`server { keepalive_requests 1000000; location / { auth_request /auth; say ok; } location = /auth { say yes; } }`)
 	if n := s.Allocations("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -7,9 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"starling/modules/stream/core"
+	streamcore "starling/modules/stream/core"
 	streamkeyval "starling/modules/stream/keyval"
 	"starling/modules/stream/set"
+	webcore "starling/modules/web/core"
 	webkeyval "starling/modules/web/keyval"
 	"starling/modules/web/rewrite"
 	"starling/stream/streamtest"
@@ -20,7 +21,7 @@ import (
 // A `set` on a variable of keyval writes the pair, which other requests find.
 func TestSetWritesThePairOfAKeyval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := webtest.Start(t, []*web.Module{&web.Core, &rewrite.Module, &webkeyval.Module, webtest.Say()}, `
+		s := webtest.Start(t, []*web.Module{&webcore.Module, &rewrite.Module, &webkeyval.Module, webtest.Say()}, `
 			keyval_zone zone=plain:32k; keyval_zone zone=short:32k timeout=10s; keyval_zone zone=nets:32k type=ip;
 			keyval $arg_k $plain zone=plain; keyval $arg_k $short zone=short; keyval $arg_k $net zone=nets;
 			server {
@@ -64,7 +65,7 @@ func TestSetWritesThePairOfAKeyval(t *testing.T) {
 func TestStreamSetWritesThePairOfAKeyval(t *testing.T) {
 	s := streamtest.Start(t, `stream { keyval_zone zone=seen:32k; keyval $remote_addr $seen zone=seen;
 		server { listen 1; say "<$seen>"; } server { listen 2; set $seen yes; say "<$seen>"; } }`,
-		nil, &core.Module, &set.Module, &streamkeyval.Module, streamtest.Say())
+		nil, &streamcore.Module, &set.Module, &streamkeyval.Module, streamtest.Say())
 	for i, want := range []string{"<>", "<yes>"} {
 		if got := s.Ask(i); got != want {
 			t.Errorf("port %d: %s, want %s", i, got, want)

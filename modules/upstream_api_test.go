@@ -7,6 +7,7 @@ import (
 
 	"starling/admin"
 	"starling/modules/web/api"
+	"starling/modules/web/core"
 	"starling/modules/web/proxy"
 	"starling/modules/web/upstream"
 	"starling/plan"
@@ -14,7 +15,7 @@ import (
 	"starling/web/webtest"
 )
 
-var upstreamAPIFamilies = []*web.Module{&web.Core, &upstream.Module, &proxy.Module, &api.Module}
+var upstreamAPIFamilies = []*web.Module{&core.Module, &upstream.Module, &proxy.Module, &api.Module}
 
 // badRoute is what is wrong with a route that would leave its cookie.
 const badRoute = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are not allowed"

@@ -13,6 +13,7 @@ import (
 
 	"starling/lib/resolver/resolvertest"
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/modules/web/headers"
 	"starling/modules/web/memcached"
 	"starling/modules/web/proxy"
@@ -23,7 +24,7 @@ import (
 )
 
 // families are those of which the tests speak; with all of them an access log would be written.
-var families = []*web.Module{&web.Core, &rewrite.Module, &upstream.Module, &proxy.Module, &memcached.Module, &headers.Module}
+var families = []*web.Module{&core.Module, &rewrite.Module, &upstream.Module, &proxy.Module, &memcached.Module, &headers.Module}
 
 // fleet are backends that answer as their handlers say; a name ("a") in a configuration stands for its address.
 type fleet map[string]*node

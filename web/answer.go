@@ -43,7 +43,7 @@ func (r *Request) answer(status int) Result {
 }
 
 // errorPage finds what error_page says about a status, once per request unless recursive_error_pages.
-func (r *Request) errorPage(status int) *errorPage {
+func (r *Request) errorPage(status int) *ErrorPage {
 	core := r.Location.Core
 	if r.inErrorPage || len(core.ErrorPages) == 0 || r.uriChanges <= 0 {
 		return nil
@@ -52,18 +52,24 @@ func (r *Request) errorPage(status int) *errorPage {
 		r.inErrorPage = true
 	}
 	for i := range core.ErrorPages {
-		if core.ErrorPages[i].status == status {
+		if core.ErrorPages[i].Status == status {
 			return &core.ErrorPages[i]
 		}
 	}
 	return nil
 }
 
-func (r *Request) sendErrorPage(page *errorPage) Result {
-	if page.answer >= 0 {
-		r.errStatus = page.answer
+// innerStatus tells the statuses that tell faults apart for error_page and go out as 400.
+func innerStatus(status int) bool { return status >= 494 && status <= 497 }
+
+func (r *Request) sendErrorPage(page *ErrorPage) Result {
+	switch {
+	case page.Answer >= 0:
+		r.errStatus = page.Answer
+	case innerStatus(r.errStatus):
+		r.errStatus = 400
 	}
-	uri := r.Expand(&page.uri)
+	uri := r.Expand(&page.URI)
 	switch {
 	case len(uri) > 0 && uri[0] == '/':
 		path, query, _ := bytes.Cut(uri, []byte("?"))
@@ -74,7 +80,7 @@ func (r *Request) sendErrorPage(page *errorPage) Result {
 	case len(uri) > 0 && uri[0] == '@':
 		return r.NamedRedirect(string(uri))
 	}
-	switch page.answer {
+	switch page.Answer {
 	case 301, 302, 303, 307, 308:
 	default:
 		r.errStatus = 302
@@ -129,9 +135,9 @@ func page(title string, lines ...string) []byte {
 
 // signatures end the pages, by server_tokens.
 var signatures = [...][]byte{
-	tokensVersion: signature(version.Server),
-	tokensOff:     signature("starling"),
-	tokensBuild:   signature(version.Server),
+	TokensVersion: signature(version.Server),
+	TokensOff:     signature("starling"),
+	TokensBuild:   signature(version.Server),
 }
 
 func signature(server string) []byte {

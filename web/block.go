@@ -30,7 +30,7 @@ type Slot = side.Slot
 type part struct {
 	prepared bool
 	spool    *bodySpool
-	bodyDirs []*bodyPath // to be made at start
+	bodyDirs []*BodyPath // to be made at start
 }
 
 func partOf(p *plan.Plan) *part { return plan.Part[part](p) }

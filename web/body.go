@@ -82,6 +82,12 @@ func (r *Request) WholeBody(limit int64) ([]byte, error) {
 // KeptBody returns the part of the body that KeepBody, TakeBody or WholeBody kept in memory.
 func (r *Request) KeptBody() []byte { return r.kept.memory }
 
+// BodyKept tells whether that, or BodyFile, is the whole body.
+func (r *Request) BodyKept() bool { return r.kept.whole }
+
+// BodyRead counts the body bytes that were read from the client.
+func (r *Request) BodyRead() int64 { return r.bodyRead }
+
 // BodyFile is the file that KeepBody wrote the body into; nil where it is in memory.
 func (r *Request) BodyFile() *BodyFile { return r.kept.file }
 

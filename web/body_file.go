@@ -24,11 +24,11 @@ import (
 // than any disk that servers are set up with has free.
 const maxSpooledBytes = 8 << 30
 
-// bodyPath is client_body_temp_path: a directory, and how many digits the names of the directories below it have.
-type bodyPath struct {
-	dir    string
-	levels []int
-	node   *conf.Node // without a file: the default
+// BodyPath is client_body_temp_path: a directory, and how many digits the names of the directories below it have.
+type BodyPath struct {
+	Dir    string
+	Levels []int
+	Node   *conf.Node // without a file: the default
 }
 
 // bodySpool makes the temporary files. There is one in a process: reloads keep it.
@@ -94,7 +94,7 @@ const maxNameTries = 16
 
 // create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the
 // process ends.
-func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
+func (s *bodySpool) create(p *BodyPath, named bool) (*BodyFile, error) {
 	name := p.name(s.next.Add(1))
 	for try := 1; ; try++ {
 		file, err := s.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -124,10 +124,10 @@ func (s *bodySpool) create(p *bodyPath, named bool) (*BodyFile, error) {
 }
 
 // name is nginx's: ten digits, below directories named by the last of them.
-func (p *bodyPath) name(number uint64) string {
+func (p *BodyPath) name(number uint64) string {
 	digits := fmt.Sprintf("%010d", number%1e10)
-	path, end := p.dir, len(digits)
-	for _, n := range p.levels {
+	path, end := p.Dir, len(digits)
+	for _, n := range p.Levels {
 		path = filepath.Join(path, digits[end-n:end])
 		end -= n
 	}
@@ -135,9 +135,9 @@ func (p *bodyPath) name(number uint64) string {
 }
 
 // makeFolders makes the directory and those below it down to dir. What it lies in must be there, as for nginx.
-func (p *bodyPath) makeFolders(dir string) error {
-	below := strings.TrimPrefix(strings.TrimPrefix(dir, p.dir), "/")
-	path := p.dir
+func (p *BodyPath) makeFolders(dir string) error {
+	below := strings.TrimPrefix(strings.TrimPrefix(dir, p.Dir), "/")
+	path := p.Dir
 	for _, name := range append([]string{""}, strings.Split(below, "/")...) {
 		path = filepath.Join(path, name)
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -211,7 +211,7 @@ func (f *BodyFile) release() error {
 func (b *Block) KeepsBodies() {
 	core := b.Current.Core
 	w := partOf(b.Plan)
-	if slices.ContainsFunc(w.bodyDirs, func(p *bodyPath) bool { return p.dir == core.BodyPath.dir }) {
+	if slices.ContainsFunc(w.bodyDirs, func(p *BodyPath) bool { return p.Dir == core.BodyPath.Dir }) {
 		return
 	}
 	w.bodyDirs = append(w.bodyDirs, &core.BodyPath)
@@ -221,11 +221,11 @@ func (b *Block) KeepsBodies() {
 // body comes, so its absence is told and no more.
 func makeBodyDirs(p *plan.Plan) error {
 	for _, path := range partOf(p).bodyDirs {
-		err := path.makeFolders(path.dir)
+		err := path.makeFolders(path.Dir)
 		switch {
 		case err == nil:
-		case path.node.File != "":
-			return conf.At(path.node, "%s", err)
+		case path.Node.File != "":
+			return conf.At(path.Node, "%s", err)
 		default:
 			p.Log.Logf(
 				logs.Error,
@@ -241,7 +241,7 @@ func makeBodyDirs(p *plan.Plan) error {
 // below, which a process that stayed root has made.
 func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
 	for _, path := range partOf(p).bodyDirs {
-		owner.GiveFolders(path.dir, path.levels, uid, gid, func(dir string, err error) {
+		owner.GiveFolders(path.Dir, path.Levels, uid, gid, func(dir string, err error) {
 			errs = append(errs, failedCall("chown", dir, err))
 		})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/plan"
 	"starling/web"
 	"starling/web/webtest"
@@ -67,7 +68,7 @@ func describe(r *web.Request) string {
 
 func keep(t *testing.T, text string, options ...webtest.Option) *webtest.Server {
 	t.Helper()
-	return webtest.Start(t, []*web.Module{&web.Core, keeper(), webtest.Say()}, "server { "+text+" }", options...)
+	return webtest.Start(t, []*web.Module{&core.Module, keeper(), webtest.Say()}, "server { "+text+" }", options...)
 }
 
 // patience is how long a test waits for what happens on its own.
@@ -268,7 +269,7 @@ func TestTakenNames(t *testing.T) {
 // TestBodyDirectories: one that is named must be there or be made at start; the default may be missing until it is
 // needed.
 func TestBodyDirectories(t *testing.T) {
-	_, err := webtest.Load(t, []*web.Module{&web.Core, keeper()}, "\nserver { client_body_temp_path no/such/dir; keep; }")
+	_, err := webtest.Load(t, []*web.Module{&core.Module, keeper()}, "\nserver { client_body_temp_path no/such/dir; keep; }")
 	if want := `/no/such/dir" failed (2: No such file or directory) in /test.conf:2`; err == nil || !strings.Contains(err.Error(), "mkdir() \"") ||
 		!strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want mkdir() …%s", err, want)
@@ -284,7 +285,7 @@ func TestBodyDirectories(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for _, c := range []struct{ levels, want string }{{"0", "directive invalid value"}, {"4", "directive invalid value"}, {"3 3 3", ""}, {"x", "directive invalid value"}} {
-		_, err := webtest.Load(t, []*web.Module{&web.Core, keeper()}, "server { client_body_temp_path bodies "+c.levels+"; }")
+		_, err := webtest.Load(t, []*web.Module{&core.Module, keeper()}, "server { client_body_temp_path bodies "+c.levels+"; }")
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.levels, err, c.want)
 		}
@@ -354,7 +355,7 @@ func TestAKeptBodyDoesNotAllocate(t *testing.T) {
 			return r.Respond(200, "text/plain", answer)
 		}, nil
 	}
-	s := webtest.Start(t, []*web.Module{&web.Core, m}, "server { keepalive_requests 1000000; client_body_buffer_size 64k; }")
+	s := webtest.Start(t, []*web.Module{&core.Module, m}, "server { keepalive_requests 1000000; client_body_buffer_size 64k; }")
 	for _, bytes := range []int{5, 60_000} { // the longer is more than comes with the head, and so moves to blocks of its own
 		length.Store(int64(bytes))
 		body := strings.Repeat("x", bytes)

@@ -47,7 +47,7 @@ func (r *Request) HasErrorPage(status int) bool {
 		return false
 	}
 	for i := range r.Location.Core.ErrorPages {
-		if r.Location.Core.ErrorPages[i].status == status {
+		if r.Location.Core.ErrorPages[i].Status == status {
 			return true
 		}
 	}

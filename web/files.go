@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -43,12 +42,12 @@ func (r *Request) Filename() []byte { return r.FilenameOf(r.Path) }
 // FilenameOf is Filename of another URI (index, try_files).
 func (r *Request) FilenameOf(uri []byte) []byte {
 	l := r.Location
-	b := r.appendRoot(r.takeScratch())
+	b := r.AppendRoot(r.takeScratch())
 	switch {
 	case !l.Core.Alias:
 		b = append(b, uri...)
-	case !l.Core.aliasWhole:
-		b = append(b, uri[min(len(l.Core.aliasPart), len(uri)):]...)
+	case !l.Core.AliasWhole:
+		b = append(b, uri[min(len(l.Core.AliasPart), len(uri)):]...)
 	case r.BehindAlias:
 		b = append(b, uri...)
 	default:
@@ -64,8 +63,8 @@ func (r *Request) takeScratch() []byte {
 	return b[:0]
 }
 
-// appendRoot adds the value of root or alias. A value that begins with a variable may be relative to the prefix.
-func (r *Request) appendRoot(dst []byte) []byte {
+// AppendRoot adds the value of root or alias. A value that begins with a variable may be relative to the prefix.
+func (r *Request) AppendRoot(dst []byte) []byte {
 	l := r.Location
 	if l.rootLiteral != "" {
 		return append(dst, l.rootLiteral...)
@@ -94,16 +93,10 @@ func (l *Location) TypeOf(path []byte) string {
 	return l.Core.DefaultType
 }
 
-// realRoot is the document root without symbolic links.
-func (r *Request) realRoot() (string, bool) {
-	path, err := filepath.EvalSymlinks(string(r.appendRoot(nil)))
-	return path, err == nil
-}
-
 // misbehaves tells browsers of which keepalive_disable knows that kept connections do them no good.
-func (r *Request) misbehaves(d disabledBrowsers) bool {
+func (r *Request) misbehaves(d DisabledBrowsers) bool {
 	agent := r.KnownHeader(h1.HeaderUserAgent)
-	if d.msie6 && string(r.Method) == "POST" {
+	if d.MSIE6 && string(r.Method) == "POST" {
 		if at := bytes.Index(agent, []byte("MSIE ")); at >= 0 && at+7 < len(agent) &&
 			!bytes.Contains(agent, []byte("Opera")) {
 			if major := agent[at+5]; agent[at+6] == '.' &&
@@ -112,7 +105,7 @@ func (r *Request) misbehaves(d disabledBrowsers) bool {
 			}
 		}
 	}
-	return d.safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) &&
+	return d.Safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) &&
 		!bytes.Contains(agent, []byte("Chrome/"))
 }
 
@@ -145,6 +138,3 @@ func (r *Request) bytesOf(t *vars.Template[*Request]) int64 {
 }
 
 func elapsedMS(from, to clock.Reading) int64 { return to.MonoMS - from.MonoMS }
-
-// AliasedPart is the beginning of a URI that an alias takes the place of; empty without one.
-func (l *Location) AliasedPart() []byte { return l.Core.aliasPart }

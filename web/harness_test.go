@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/vars"
 	"starling/web"
 	"starling/web/webtest"
@@ -160,7 +161,7 @@ func contentOf(s *probeSettings, holding chan struct{}) web.Handler {
 	return nil
 }
 
-func modules() []*web.Module { return []*web.Module{&web.Core, probe(make(chan struct{}))} }
+func modules() []*web.Module { return []*web.Module{&core.Module, probe(make(chan struct{}))} }
 
 func start(t testing.TB, text string, options ...webtest.Option) *webtest.Server {
 	t.Helper()

@@ -84,7 +84,7 @@ func (h *streamHandler) Idle(idle bool) {
 
 // Linger implements h2.Handler.
 func (h *streamHandler) Linger() {
-	if core := h.c.server.Core; core.Lingering != lingerNever {
+	if core := h.c.server.Core; core.Lingering != LingerNever {
 		h.c.linger(core)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -25,7 +26,7 @@ func TestHTTP2LosesNothingAtAReload(t *testing.T) {
 	const reloads, clients = 100, 4
 	for _, sealed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sealed %t", sealed), func(t *testing.T) {
-			modules := []*web.Module{&web.Core, probe(nil), tlsProbe(t)}
+			modules := []*web.Module{&core.Module, probe(nil), tlsProbe(t)}
 			load := func() *webtest.Server {
 				listen := "listen 80;"
 				if sealed {
@@ -101,7 +102,7 @@ func TestRetireDoesNotWaitForSilentClients(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s %q", listen, says), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)}, `server { say ok; `+listen+` }`)
+					s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)}, `server { say ok; `+listen+` }`)
 					port := s.Site.Ports()[0]
 					arrive := func(conn net.Conn) {
 						go io.WriteString(conn, says) // ends early if the server closes early

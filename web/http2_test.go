@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -144,7 +145,7 @@ func TestHTTP2BesideHTTP1(t *testing.T) {
 }
 
 func TestHTTP2OverTLS(t *testing.T) {
-	modules := []*web.Module{&web.Core, probe(nil), tlsProbe(t)}
+	modules := []*web.Module{&core.Module, probe(nil), tlsProbe(t)}
 	s := webtest.Start(t, modules, `
 say "$server_name $server_protocol $http2 $https";
 server { listen 443 ssl; server_name a; certificate a; http2 on; }
@@ -174,7 +175,7 @@ server { listen 443 ssl; server_name b; certificate b; }`)
 // A reload lets streams end and takes no more.
 func TestHTTP2Retires(t *testing.T) {
 	holding := make(chan struct{})
-	s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `http2 on; server { listen 80; location /hold { hold; } location / { say hello; } }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, probe(holding)}, `http2 on; server { listen 80; location /hold { hold; } location / { say hello; } }`)
 	client := http2Client(t, s, false)
 	answer := make(chan string, 1)
 	go func() { answer <- ask(t, client, "GET", "http://a/hold", "") }()

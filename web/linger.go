@@ -11,7 +11,7 @@ const maxLingerBytes = 256 << 20
 
 // linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
 // reset the connection, and the client might lose the response.
-func (c *Conn) linger(core *CoreSettings) {
+func (c *Conn) linger(core *Settings) {
 	conn := c.Net
 	if c.plainToTLS {
 		conn = c.raw // what was put around it for the handshake cannot close one side

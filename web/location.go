@@ -12,8 +12,8 @@ import (
 // Location is one compiled location, or a block that takes its place (if, limit_except).
 type Location struct {
 	Scope *conf.Scope
-	Core  *CoreSettings
-	Name  string // "/images/", "@fallback"; of an if the name of the location around it
+	Core  *Settings // set by the core family
+	Name  string    // "/images/", "@fallback"; of an if the name of the location around it
 	Log   logs.Logger
 	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect
 	// (proxy_pass).
@@ -49,16 +49,16 @@ const (
 // HasPrefix tells whether Name is what paths of the location begin with.
 func (l *Location) HasPrefix() bool { return l.kind < regexLocation }
 
-// locationName is what stands between location and its block.
-type locationName struct {
+// LocationName is what stands between location and its block.
+type LocationName struct {
 	kind locationKind
-	text string // path or pattern
+	Text string // path or pattern
 }
 
-// readLocationName follows ngx_http_core_location: the modifier may stand alone or be glued to the name.
-func readLocationName(words []string) (n locationName, err error) {
+// ReadLocationName follows ngx_http_core_location: the modifier may stand alone or be glued to the name.
+func ReadLocationName(words []string) (n LocationName, err error) {
 	if len(words) == 2 {
-		n.text = words[1]
+		n.Text = words[1]
 		switch words[0] {
 		case "=":
 			n.kind = exactLocation
@@ -78,31 +78,32 @@ func readLocationName(words []string) (n locationName, err error) {
 		kind   locationKind
 	}{{"=", exactLocation}, {"^~", noRegexLocation}, {"~*", caselessLocation}, {"~", regexLocation}} {
 		if text, cut := strings.CutPrefix(words[0], m.prefix); cut {
-			return locationName{m.kind, text}, nil
+			return LocationName{m.kind, text}, nil
 		}
 	}
-	n.text = words[0]
-	if strings.HasPrefix(n.text, "@") {
+	n.Text = words[0]
+	if strings.HasPrefix(n.Text, "@") {
 		n.kind = namedLocation
 	}
 	return n, nil
 }
 
-func (n locationName) isRegex() bool { return n.kind == regexLocation || n.kind == caselessLocation }
+// IsRegex tells patterns from paths and names.
+func (n LocationName) IsRegex() bool { return n.kind == regexLocation || n.kind == caselessLocation }
 
 // checkNesting holds the rules of nginx about a location inside a location; outer is nil on the server level.
-func (n locationName) checkNesting(outer *locationName) error {
+func (n LocationName) checkNesting(outer *LocationName) error {
 	switch {
 	case outer == nil:
 		return nil
 	case outer.kind == exactLocation:
-		return fmt.Errorf("location \"%s\" cannot be inside the exact location \"%s\"", n.text, outer.text)
+		return fmt.Errorf("location \"%s\" cannot be inside the exact location \"%s\"", n.Text, outer.Text)
 	case outer.kind == namedLocation:
-		return fmt.Errorf("location \"%s\" cannot be inside the named location \"%s\"", n.text, outer.text)
+		return fmt.Errorf("location \"%s\" cannot be inside the named location \"%s\"", n.Text, outer.Text)
 	case n.kind == namedLocation:
-		return fmt.Errorf("named location \"%s\" can be on the server level only", n.text)
-	case !n.isRegex() && !strings.HasPrefix(n.text, outer.text):
-		return fmt.Errorf("location \"%s\" is outside location \"%s\"", n.text, outer.text)
+		return fmt.Errorf("named location \"%s\" can be on the server level only", n.Text)
+	case !n.IsRegex() && !strings.HasPrefix(n.Text, outer.Text):
+		return fmt.Errorf("location \"%s\" is outside location \"%s\"", n.Text, outer.Text)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -25,7 +26,7 @@ func TestWhatARequestHoldsIsGivenBackAfterAPanic(t *testing.T) {
 				return r.Respond(200, "", []byte("ok"))
 			}, nil
 		}}}}
-	s := webtest.Start(t, []*web.Module{&web.Core, m}, "server { }")
+	s := webtest.Start(t, []*web.Module{&core.Module, m}, "server { }")
 	for _, path := range []string{"/bad", "/", "/bad"} {
 		answer := s.Get(path)
 		if (path == "/bad") != (answer == "") {

@@ -129,7 +129,7 @@ func (r *Request) locate() Result {
 	if redirect != nil {
 		return r.addSlash(redirect)
 	}
-	if e := r.Location.limitExcept; e != nil && !slices.Contains(e.Core.allowedMethods, string(r.Method)) {
+	if e := r.Location.limitExcept; e != nil && !slices.Contains(e.Core.AllowedMethods, string(r.Method)) {
 		r.Location = e
 	}
 	core := r.Location.Core

@@ -47,6 +47,26 @@ func (r *Request) StatusFor(status int) int {
 	return status
 }
 
+// Status is that of the response: what error_page says, until the head is sent.
+func (r *Request) Status() int {
+	if r.headSent {
+		return r.Out.Status
+	}
+	return r.StatusFor(r.Out.Status)
+}
+
+// Complete tells whether the client was sent all of the response, as far as is known.
+func (r *Request) Complete() bool {
+	promised := r.headSent && (r.noBody || r.Out.ContentLength < 0 || r.bodyBytes == r.Out.ContentLength)
+	return r.finished && r.failure == nil && (r.keep || promised)
+}
+
+// KeepsConnection tells whether another request may follow on the connection, as far as is known.
+func (r *Request) KeepsConnection() bool { return r.keep }
+
+// SentChunked tells whether the body of the response goes out in chunks.
+func (r *Request) SentChunked() bool { return r.headSent && r.h1.chunked }
+
 // Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
 func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 
@@ -132,7 +152,7 @@ func (r *Request) mayKeep() bool {
 		return false
 	case r.StartedAt.MonoMS-c.OpenedAt.MonoMS > core.KeepAliveTime.Milliseconds():
 		return false
-	case (core.KeepAliveDisable.msie6 || core.KeepAliveDisable.safari) && r.Seen.Has(h1.HeaderUserAgent):
+	case (core.KeepAliveDisable.MSIE6 || core.KeepAliveDisable.Safari) && r.Seen.Has(h1.HeaderUserAgent):
 		return !r.misbehaves(core.KeepAliveDisable)
 	}
 	return true
@@ -219,7 +239,7 @@ func (r *Request) Abort() {
 
 // PassesHints tells whether the client is to get the 103 of a server (early_hints).
 func (r *Request) PassesHints() bool {
-	conditions := r.Location.Core.earlyHints
+	conditions := r.Location.Core.EarlyHints
 	for i := range conditions {
 		if v := r.Expand(&conditions[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
 			return true
@@ -267,7 +287,7 @@ func (r *Request) note(err error) error {
 }
 
 // serverHeaders are the values of Server, by server_tokens.
-var serverHeaders = [...]string{tokensVersion: version.Server, tokensOff: "starling", tokensBuild: version.Server}
+var serverHeaders = [...]string{TokensVersion: version.Server, TokensOff: "starling", TokensBuild: version.Server}
 
 // appendHead writes the head in nginx's order.
 func (r *Request) appendHead(dst []byte, chunked bool) []byte {

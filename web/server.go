@@ -13,7 +13,7 @@ import (
 // Server is one virtual server.
 type Server struct {
 	Scope *conf.Scope
-	Core  *CoreSettings
+	Core  *Settings // set by the core family
 	// Name is the first of server_name, "" if there is none ($server_name).
 	Name string
 	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs
@@ -49,7 +49,7 @@ func (b *builder) problem(n *conf.Node, err error) {
 
 // server builds one server block.
 func (b *builder) server(scope *conf.Scope) (*Server, error) {
-	s := &Server{Scope: scope, Core: conf.Settings[CoreSettings](scope, &Core.Module), tree: newLocationTree()}
+	s := &Server{Scope: scope, Core: conf.SettingsOf[Settings](scope), tree: newLocationTree()}
 	s.Name = s.Core.Names.First()
 	log, err := b.plan.OpenErrorLog(s.Core.ErrorLogs)
 	if err != nil {
@@ -72,7 +72,7 @@ func (b *builder) server(scope *conf.Scope) (*Server, error) {
 	if s.phases, err = b.handlers(block, true); err != nil {
 		return nil, err
 	}
-	if s.base, err = b.location(scope, s, nil, locationName{}); err != nil {
+	if s.base, err = b.location(scope, s, nil, LocationName{}); err != nil {
 		return nil, err
 	}
 	b.locations(scope, s, nil, s.tree)
@@ -80,7 +80,7 @@ func (b *builder) server(scope *conf.Scope) (*Server, error) {
 }
 
 // locations builds the locations of one level into a tree.
-func (b *builder) locations(scope *conf.Scope, s *Server, outer *locationName, tree *locationTree) {
+func (b *builder) locations(scope *conf.Scope, s *Server, outer *LocationName, tree *locationTree) {
 	for _, inner := range scope.All("location") {
 		if err := b.addLocation(inner, s, outer, tree); err != nil {
 			b.problem(inner.Node, err)
@@ -89,8 +89,8 @@ func (b *builder) locations(scope *conf.Scope, s *Server, outer *locationName, t
 	tree.finish()
 }
 
-func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName, tree *locationTree) error {
-	name, err := readLocationName(scope.Words)
+func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *LocationName, tree *locationTree) error {
+	name, err := ReadLocationName(scope.Words)
 	if err != nil {
 		return err
 	}
@@ -98,8 +98,8 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 		return err
 	}
 	var regex *Regex
-	if name.isRegex() {
-		if regex, err = Side.Regex(b.plan, name.text, name.kind == caselessLocation); err != nil {
+	if name.IsRegex() {
+		if regex, err = Side.Regex(b.plan, name.Text, name.kind == caselessLocation); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,7 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 	if regex != nil {
 		tree.regexes = append(tree.regexes, locationRegex{regex, l})
 	} else if !tree.add(l) {
-		return fmt.Errorf("duplicate location \"%s\"", name.text)
+		return fmt.Errorf("duplicate location \"%s\"", name.Text)
 	}
 	if len(scope.All("location")) > 0 {
 		l.inner = newLocationTree()
@@ -120,11 +120,11 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *locationName,
 }
 
 // location builds the handlers of a block; around is the location that a block without a name stands in.
-func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name locationName) (*Location, error) {
+func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name LocationName) (*Location, error) {
 	l := &Location{
 		Scope: scope,
-		Core:  conf.Settings[CoreSettings](scope, &Core.Module),
-		Name:  name.text,
+		Core:  conf.SettingsOf[Settings](scope),
+		Name:  name.Text,
 		kind:  name.kind,
 	}
 	if around != nil {
@@ -228,5 +228,5 @@ func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
 
 // Location compiles a block inside this one (if, a nested block of a module) that a handler may switch to.
 func (b *Block) Location(inner *conf.Scope) (*Location, error) {
-	return b.builder.location(inner, b.Server, b.Current, locationName{})
+	return b.builder.location(inner, b.Server, b.Current, LocationName{})
 }

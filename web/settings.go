@@ -3,7 +3,6 @@ package web
 import (
 	"time"
 
-	"starling/conf"
 	"starling/logs"
 	"starling/plan"
 	"starling/side"
@@ -11,8 +10,9 @@ import (
 	"starling/web/h1"
 )
 
-// CoreSettings are the bound settings of module Core in one block.
-type CoreSettings struct {
+// Settings are what the kit itself obeys in one block. The core family has the directives that set them; the kit finds
+// them by their type.
+type Settings struct {
 	// Of the whole http block and of servers.
 	Listens       side.Listens
 	Names         side.Names[*Request]
@@ -24,7 +24,7 @@ type CoreSettings struct {
 	SendTimeout       time.Duration
 	MaxBodyBytes      int64 // client_max_body_size; 0: any
 	BodyBufferBytes   int64
-	BodyPath          bodyPath   // client_body_temp_path
+	BodyPath          BodyPath   // client_body_temp_path
 	BodyInFile        BodyInFile // client_body_in_file_only
 	HTTP2             bool
 	HTTP2Streams      int   // http2_max_concurrent_streams
@@ -32,11 +32,11 @@ type CoreSettings struct {
 	HTTP2ChunkBytes   int64 // http2_chunk_size
 	HTTP2ReadBytes    int64 // http2_recv_buffer_size
 
-	KeepAlive        keepAlive
+	KeepAlive        KeepAlive
 	KeepAliveMax     int // keepalive_requests
 	KeepAliveTime    time.Duration
-	KeepAliveDisable disabledBrowsers
-	Lingering        lingering
+	KeepAliveDisable DisabledBrowsers
+	Lingering        Lingering
 	LingeringTime    time.Duration
 	LingeringTimeout time.Duration
 	ResetTimedOut    bool
@@ -48,19 +48,19 @@ type CoreSettings struct {
 	// Root is the document root ($document_root), or what takes the place of the location's name if Alias.
 	Root  vars.Template[*Request]
 	Alias bool
-	// aliasPart is the name of the location with the alias, which a nested one may inherit: what the alias takes the
-	// place of. aliasWhole: that location is a regular expression, and the alias a whole file name.
-	aliasPart   []byte
-	aliasWhole  bool
+	// AliasPart is the name of the location with the alias, which a nested one may inherit: what the alias takes the
+	// place of. AliasWhole: that location is a regular expression, and the alias a whole file name.
+	AliasPart   []byte
+	AliasWhole  bool
 	DefaultType string
 	Types       map[string]string // extension in lower case to media type
 
-	ErrorPages          []errorPage
+	ErrorPages          []ErrorPage
 	RecursiveErrorPages bool
 	Internal            bool
 	SatisfyAny          bool
-	allowedMethods      []string // of limit_except
-	earlyHints          []vars.Template[*Request]
+	AllowedMethods      []string                  // of limit_except
+	EarlyHints          []vars.Template[*Request] // conditions to pass a 103 on
 	IfModifiedSince     IfModifiedSince
 	ETag                bool
 	MaxRanges           int
@@ -69,33 +69,46 @@ type CoreSettings struct {
 	AbsoluteRedirect     bool
 	ServerNameInRedirect bool
 	PortInRedirect       bool
-	Tokens               tokens
+	Tokens               Tokens
 	LogNotFound          bool
 	ErrorLogs            []logs.Target
 	Resolver             plan.ResolverSettings
 }
 
-// keepAlive are the arguments of keepalive_timeout.
-type keepAlive struct {
+// BodyInFile is client_body_in_file_only.
+type BodyInFile int
+
+// The words of client_body_in_file_only.
+const (
+	BodyFileIfLarge BodyInFile = iota // off
+	BodyFileStays                     // on
+	BodyFileCleaned                   // clean
+)
+
+// KeepAlive are the arguments of keepalive_timeout.
+type KeepAlive struct {
 	Timeout time.Duration // 0: no kept connections
 	Header  time.Duration // of the Keep-Alive header; 0: none is sent
 }
 
-type lingering int
+// Lingering is when what a client still sends is read before its connection is closed.
+type Lingering int
 
+// The words of lingering_close.
 const (
-	lingerIfNeeded lingering = iota
-	lingerNever
-	lingerAlways
+	LingerIfNeeded Lingering = iota
+	LingerNever
+	LingerAlways
 )
 
-// tokens is what server_tokens lets out.
-type tokens int
+// Tokens is what server_tokens lets out.
+type Tokens int
 
+// The words of server_tokens.
 const (
-	tokensVersion tokens = iota
-	tokensOff
-	tokensBuild
+	TokensVersion Tokens = iota
+	TokensOff
+	TokensBuild
 )
 
 // IfModifiedSince is the comparison of files with the client's date.
@@ -108,26 +121,13 @@ const (
 	ModifiedOff
 )
 
-type disabledBrowsers struct{ msie6, safari bool }
+// DisabledBrowsers are the words of keepalive_disable.
+type DisabledBrowsers struct{ MSIE6, Safari bool }
 
-// errorPage is one status of an error_page directive.
-type errorPage struct {
-	status int
-	// answer replaces the status; -1: the status stays; 0: that of the page itself.
-	answer int
-	uri    vars.Template[*Request]
-}
-
-func cloneCore(settings any) any {
-	c := *settings.(*CoreSettings)
-	return &c
-}
-
-// enterCore takes away what a nested block does not inherit.
-func enterCore(settings any, in conf.Context) {
-	s := settings.(*CoreSettings)
-	s.allowedMethods = nil
-	if in == conf.Location {
-		s.Internal = false
-	}
+// ErrorPage is one status of an error_page directive.
+type ErrorPage struct {
+	Status int
+	// Answer replaces the status; -1: the status stays; 0: that of the page itself.
+	Answer int
+	URI    vars.Template[*Request]
 }

@@ -92,7 +92,7 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 		r.ContentLength = k.bytes()
 		r.bodyRead = r.ContentLength
 	}
-	r.id, r.hasID = parent.requestID(), true
+	r.id, r.hasID = parent.ID(), true
 	r.State.Inherit(&parent.State)
 }
 

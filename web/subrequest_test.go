@@ -8,6 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/logs"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -68,7 +69,7 @@ func asker() *web.Module {
 }
 
 func TestSubrequests(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, asker(), probe(nil)}, `server {
+	s := webtest.Start(t, []*web.Module{&core.Module, asker(), probe(nil)}, `server {
 		server_name here;
 		location /kept { keep 100; ask /said; }
 		location /dropped { ask /said; }
@@ -103,7 +104,7 @@ func TestSubrequests(t *testing.T) {
 // TestSubrequestsBesideTheirParent: the answer does not wait for them, the end of the request does.
 func TestSubrequestsBesideTheirParent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := webtest.Start(t, []*web.Module{&web.Core, asker(), probe(make(chan struct{}, 2))}, `server {
+		s := webtest.Start(t, []*web.Module{&core.Module, asker(), probe(make(chan struct{}, 2))}, `server {
 			server_name here;
 			location / { beside /slow; say "answer"; }
 			location /slow { log_subrequest on; delay_ms 1000; }
@@ -137,7 +138,7 @@ func TestSubrequestsAreNotLoggedUnlessAsked(t *testing.T) {
 				return web.Declined
 			}, nil
 		}}}}
-	s := webtest.Start(t, []*web.Module{&web.Core, panics, asker(), probe(nil)}, `server {
+	s := webtest.Start(t, []*web.Module{&core.Module, panics, asker(), probe(nil)}, `server {
 		location / { beside /said; say "x"; }
 		location /said { say "y"; }
 		location /panics { beside /panic; say "z"; }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -84,7 +85,7 @@ func TestAClientThatDoesNotReadIsGivenUp(t *testing.T) {
 func TestADelayEndsWhenTheClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := make(chan struct{}, 1)
-		s := webtest.Start(t, []*web.Module{&web.Core, probe(left)}, `server { delay_ms 60000; }`)
+		s := webtest.Start(t, []*web.Module{&core.Module, probe(left)}, `server { delay_ms 60000; }`)
 		conn := s.Dial()
 		io.WriteString(conn, "GET /"+request11+"\r\n")
 		synctest.Wait()
@@ -100,7 +101,7 @@ func TestADelayEndsWhenTheClientLeaves(t *testing.T) {
 func TestRetire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		holding := make(chan struct{})
-		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server { say ok; location /hold { hold; } }`)
+		s := webtest.Start(t, []*web.Module{&core.Module, probe(holding)}, `server { say ok; location /hold { hold; } }`)
 		idle, busy, fresh := s.Client(), s.Client(), s.Client()
 		idle.Do("GET /" + request11 + "\r\n")
 		busy.Write("GET /hold" + request11 + "\r\n")
@@ -173,7 +174,7 @@ func TestRetireAnswersWhatWasAsked(t *testing.T) {
 	holding := make(chan struct{})
 	const rounds, clients = 5, 50
 	for range rounds {
-		s := webtest.Start(t, []*web.Module{&web.Core, probe(holding)}, `server {
+		s := webtest.Start(t, []*web.Module{&core.Module, probe(holding)}, `server {
 			keepalive_timeout 60s; client_body_timeout 60s; # alike, so that one deadline would do for both
 			location / { say ok; } location /read { read; } }`)
 		idle := s.LoopbackClient()
@@ -210,7 +211,7 @@ func TestRetireWithoutConnections(t *testing.T) {
 func TestCloseEndsRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := make(chan struct{}, 1)
-		s := webtest.Start(t, []*web.Module{&web.Core, probe(left)}, `server { delay_ms 60000; }`)
+		s := webtest.Start(t, []*web.Module{&core.Module, probe(left)}, `server { delay_ms 60000; }`)
 		conn := s.Dial()
 		io.WriteString(conn, "GET /"+request11+"\r\n")
 		synctest.Wait()

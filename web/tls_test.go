@@ -11,6 +11,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/certs"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -37,7 +38,7 @@ func tlsProbe(t *testing.T) *web.Module {
 }
 
 func TestTLS(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)}, `
 say "$server_name $scheme $https";
 server { listen 443 ssl; server_name a; certificate a; }
 server { listen 443 ssl; server_name b; certificate b; }
@@ -73,7 +74,7 @@ server { listen 443 ssl; server_name closed; certificate closed; }`)
 }
 
 func TestPlainHTTPToTLS(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)},
+	s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)},
 		`server { listen 443 ssl; certificate a; location / { say no; } }
 		 server { listen 444 ssl; certificate a; error_page 497 https://$host$request_uri; }`)
 	if got := s.Get("/"); status(got) != "400 Bad Request" || !strings.Contains(got, "The plain HTTP request was sent to HTTPS port") {
@@ -91,7 +92,7 @@ func TestPlainHTTPToTLS(t *testing.T) {
 // TestNoTLSAtAll: what does not even look like HTTP gets its answer too, although most of it is never read: the
 // connection is not reset.
 func TestNoTLSAtAll(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, probe(nil), tlsProbe(t)}, `say x; server { listen 443 ssl; certificate a; }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)}, `say x; server { listen 443 ssl; certificate a; }`)
 	conn := s.DialLoopback()
 	defer conn.Close()
 	if _, err := io.WriteString(conn, strings.Repeat("junk", 1000)); err != nil {
@@ -104,7 +105,7 @@ func TestNoTLSAtAll(t *testing.T) {
 }
 
 func TestAClientThatOnlyConnectsToTLS(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, tlsProbe(t)}, `server { listen 443 ssl; certificate a; }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, tlsProbe(t)}, `server { listen 443 ssl; certificate a; }`)
 	s.Dial().Close()
 	s.Site.Retire()
 	<-s.Site.Drained()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/netip"
 	"time"
@@ -94,6 +95,21 @@ func (r *Request) remoteText() string {
 	}
 	return r.Remote.Addr().String()
 }
+
+// ID names the request ($request_id). It is made when it is first asked for; a subrequest has that of its parent.
+func (r *Request) ID() [16]byte {
+	if !r.hasID {
+		rand.Read(r.id[:]) // never fails: the runtime ends the process first
+		r.hasID = true
+	}
+	return r.id
+}
+
+// Hostname is the name of the machine, in lower case.
+func (r *Request) Hostname() string { return r.site.hostname }
+
+// Pipelined tells whether the present request came behind another without waiting for its response.
+func (c *Conn) Pipelined() bool { return c.pipelined }
 
 // BytesSent counts what the client got, head included.
 func (r *Request) BytesSent() int64 { _, sent := r.wire.Bytes(r); return sent }

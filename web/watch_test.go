@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -51,7 +52,7 @@ func (w *waiting) module() *web.Module {
 
 func TestWatch(t *testing.T) {
 	w := newWaiting()
-	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `server { listen 80; }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, w.module()}, `server { listen 80; }`)
 	client := s.LoopbackClient()
 	// The connection goes on after requests that were watched, also with another request waiting behind.
 	for range 3 {
@@ -83,7 +84,7 @@ func TestWatch(t *testing.T) {
 func TestWatchTooLate(t *testing.T) {
 	w := newWaiting()
 	w.stays = true
-	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `server { listen 80; }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, w.module()}, `server { listen 80; }`)
 	client := s.LoopbackClient()
 	if _, err := client.Conn.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func TestWatchTooLate(t *testing.T) {
 
 func TestWatchOfStreams(t *testing.T) {
 	w := newWaiting()
-	s := webtest.Start(t, []*web.Module{&web.Core, w.module()}, `http2 on; server { listen 80; }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, w.module()}, `http2 on; server { listen 80; }`)
 	client := http2Client(t, s, false)
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -193,8 +193,8 @@ func (w *h1Wire) End(r *Request) (keep bool) {
 	if r.keep && !bodyLeft {
 		return true
 	}
-	if core.Lingering == lingerAlways ||
-		core.Lingering == lingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
+	if core.Lingering == LingerAlways ||
+		core.Lingering == LingerIfNeeded && (bodyLeft || len(r.Conn.buf.Unread()) > 0) {
 		r.Conn.linger(core)
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -192,7 +193,7 @@ func TestAbsoluteRedirects(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	s := webtest.Start(t, []*web.Module{&web.Core, redirecting}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, redirecting}, `
 server {
     server_name first second;
     location /dir/ { say in; }

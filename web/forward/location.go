@@ -64,7 +64,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 	if strings.HasSuffix(b.Current.Name, "/") && b.Scope.In == conf.Location {
 		b.Current.AutoRedirect = true
 	}
-	core := conf.SettingsOf[web.CoreSettings](b.Scope)
+	core := conf.SettingsOf[web.Settings](b.Scope)
 	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock,
 		registry: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),

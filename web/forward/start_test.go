@@ -4,13 +4,14 @@ import (
 	"strings"
 	"time"
 
+	"starling/modules/web/core"
 	"starling/modules/web/proxy"
 	"starling/web"
 	"starling/web/webtest"
 )
 
 // The tests speak HTTP/1.1 to servers: the protocol that has all features of the kit.
-var modules = []*web.Module{&web.Core, &proxy.Module}
+var modules = []*web.Module{&core.Module, &proxy.Module}
 
 // patience is how long a script waits for bytes before the test has failed.
 const patience = time.Minute

@@ -7,6 +7,7 @@ import (
 
 	"starling/conf"
 	"starling/modules/web/access"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -27,7 +28,7 @@ func from() *web.Module {
 }
 
 func TestRules(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, from(), &access.Module, webtest.Say()}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, from(), &access.Module, webtest.Say()}, `
 		deny 192.0.2.66;
 		server {
 			location / { say in; }
@@ -60,12 +61,12 @@ func TestMistakes(t *testing.T) {
 		`deny 10.0.0.0/33;`: `invalid parameter "10.0.0.0/33"`,
 		`deny;`:             `invalid number of arguments in "deny" directive`,
 	} {
-		_, err := webtest.Load(t, []*web.Module{&web.Core, &access.Module}, text+"server { }")
+		_, err := webtest.Load(t, []*web.Module{&core.Module, &access.Module}, text+"server { }")
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
 	}
-	s := webtest.Start(t, []*web.Module{&web.Core, &access.Module}, `allow 10.0.0.1/8; server { }`)
+	s := webtest.Start(t, []*web.Module{&core.Module, &access.Module}, `allow 10.0.0.1/8; server { }`)
 	if lines := s.Log.Lines(); len(lines) != 1 || lines[0] != "[warn] low address bits of 10.0.0.1/8 are meaningless in /test.conf:1" {
 		t.Errorf("warned %q", lines)
 	}

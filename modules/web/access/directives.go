@@ -72,4 +72,4 @@ func build(b *web.Block) (web.Handler, error) {
 }
 
 // satisfiesAll: with `satisfy any` another handler may yet let the client in, so nothing is logged.
-func satisfiesAll(b *web.Block) bool { return !conf.SettingsOf[web.CoreSettings](b.Scope).SatisfyAny }
+func satisfiesAll(b *web.Block) bool { return !conf.SettingsOf[web.Settings](b.Scope).SatisfyAny }

@@ -15,6 +15,7 @@ import (
 	"starling/conf"
 	"starling/lib/testkit"
 	"starling/modules/web/accesslog"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -24,7 +25,7 @@ func bare(name string) conf.Module {
 	return conf.Module{Name: name, New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]}
 }
 
-var modules = []*web.Module{&web.Core, &accesslog.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &accesslog.Module, webtest.Say()}
 
 // patience bounds every wait of these tests.
 const patience = time.Minute

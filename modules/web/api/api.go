@@ -37,7 +37,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if !b.Current.HasPrefix() {
 		return nil, conf.At(s.node, "\"api\" requires a prefix location")
 	}
-	core := conf.SettingsOf[web.CoreSettings](b.Scope)
+	core := conf.SettingsOf[web.Settings](b.Scope)
 	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/")}
 	v.maxBody, v.limit = core.BodyBufferBytes, "client_body_buffer_size"
 	if core.MaxBodyBytes > 0 && core.MaxBodyBytes < v.maxBody {

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"starling/modules/web/authbasic"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &authbasic.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &authbasic.Module, webtest.Say()}
 
 // The passwords of these lines, made with openssl passwd and htpasswd, are all "secret".
 const users = `# comment

@@ -8,6 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	packer "starling/modules/web/gzip"
 	"starling/web"
 	"starling/web/webtest"
@@ -40,7 +41,7 @@ func answering() *web.Module {
 	}
 }
 
-func modules() []*web.Module { return []*web.Module{&web.Core, &packer.Module, answering()} }
+func modules() []*web.Module { return []*web.Module{&core.Module, &packer.Module, answering()} }
 
 // get returns the response, and its text unpacked where it says that it is packed.
 func get(t *testing.T, s *webtest.Server, target string, headers ...string) (webtest.Response, string) {
@@ -170,7 +171,7 @@ func TestCompressingDoesNotAllocate(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
 	}
-	s := webtest.Start(t, []*web.Module{&web.Core, &packer.Module, webtest.Say()},
+	s := webtest.Start(t, []*web.Module{&core.Module, &packer.Module, webtest.Say()},
 		`gzip on; gzip_types *; gzip_min_length 0; server { location / { say "hello, hello, hello, hello"; } }`)
 	if n := s.Allocations("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); n > 0 {
 		t.Errorf("%v allocations without compression", n)

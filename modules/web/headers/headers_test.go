@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/modules/web/headers"
 	"starling/web"
 	"starling/web/webtest"
@@ -34,7 +35,7 @@ func answering() *web.Module {
 	}
 }
 
-func modules() []*web.Module { return []*web.Module{&web.Core, &headers.Module, answering()} }
+func modules() []*web.Module { return []*web.Module{&core.Module, &headers.Module, answering()} }
 
 // get returns the response's headers of some names, "-" for each that is missing.
 func get(s *webtest.Server, target string, names ...string) string {
@@ -125,7 +126,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestAddTrailer(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &headers.Module, webtest.Say()}, `server {
+	s := webtest.Start(t, []*web.Module{&core.Module, &headers.Module, webtest.Say()}, `server {
 		location / { add_trailer X-A "$body_bytes_sent"; add_trailer X-A b; add_trailer X-Empty ""; add_trailer X-Seen "$sent_trailer_x_a"; say hello; }
 		location /off { chunked_transfer_encoding off; add_trailer X-A a; say hello; }
 		location /error { add_trailer X-A a; }

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"starling/admin"
+	"starling/modules/web/core"
 	"starling/modules/web/keyval"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &keyval.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &keyval.Module, webtest.Say()}
 
 const text = `
 	keyval_zone zone=one:32k timeout=1m;

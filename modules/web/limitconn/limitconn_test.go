@@ -8,6 +8,7 @@ import (
 
 	"starling/admin"
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/modules/web/limitconn"
 	"starling/web"
 	"starling/web/webtest"
@@ -29,7 +30,7 @@ func get(key string) string { return "GET /?k=" + key + " HTTP/1.1\r\nHost: a\r\
 func TestRequestsInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait, answers := waiter()
-		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, wait}, `
 			limit_conn_zone $arg_k zone=one:32k;
 			server { server_name here; limit_conn_status 429; limit_conn one 2; location / { } }`)
 		// One after the other, so that the third is connection 3 in the log.
@@ -72,7 +73,7 @@ func TestRequestsInProgress(t *testing.T) {
 func TestSeveralZones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait, answers := waiter()
-		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, wait}, `
 			limit_conn_zone $arg_k zone=many:32k;
 			limit_conn_zone $uri zone=one:32k;
 			server { limit_conn many 2; limit_conn one 1; location / { } location /free { limit_conn many 2; } }`)
@@ -99,7 +100,7 @@ func TestSeveralZones(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait, answers := waiter()
-		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, wait}, `
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, wait}, `
 			limit_conn_zone $arg_k zone=one:32k;
 			server { limit_conn one 1; limit_conn_dry_run on; limit_conn_log_level info; location / { } }`)
 		first := s.Client()
@@ -123,7 +124,7 @@ func TestDryRun(t *testing.T) {
 }
 
 func TestStatusVariable(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, webtest.Say()}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, webtest.Say()}, `
 		limit_conn_zone $arg_k zone=one:32k;
 		server { limit_conn one 1; location / { say "[$limit_conn_status]"; } }`)
 	if got := s.Get("/?k=a"); !strings.HasSuffix(got, "[PASSED]") {
@@ -141,7 +142,7 @@ func TestStatusVariable(t *testing.T) {
 func TestALongKeyIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits, answers := waiter()
-		s := webtest.Start(t, []*web.Module{&web.Core, &limitconn.Module, waits}, `
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, waits}, `
 			limit_conn_zone $arg_k zone=one:32k;
 			server { limit_conn one 1; location / { } }`)
 		for _, bytes := range []int{255, 256, 4000} {
@@ -183,7 +184,7 @@ func TestMistakes(t *testing.T) {
 		zone + `limit_conn one;`:                     `invalid number of arguments in "limit_conn" directive`,
 		`limit_conn_status 200;`:                     `value must be between 400 and 599`,
 	} {
-		_, err := webtest.Load(t, []*web.Module{&web.Core, &limitconn.Module}, "\n"+text+"\n server { }")
+		_, err := webtest.Load(t, []*web.Module{&core.Module, &limitconn.Module}, "\n"+text+"\n server { }")
 		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}

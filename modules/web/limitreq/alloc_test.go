@@ -5,6 +5,7 @@ package limitreq_test
 import (
 	"testing"
 
+	"starling/modules/web/core"
 	"starling/modules/web/limitreq"
 	"starling/web"
 	"starling/web/webtest"
@@ -12,7 +13,7 @@ import (
 
 // The race detector allocates by itself, so this runs without it.
 func TestARequestDoesNotAllocate(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &limitreq.Module, webtest.Say()}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, &limitreq.Module, webtest.Say()}, `
 		keepalive_requests 1000000;
 		limit_req_zone $binary_remote_addr zone=one:1m rate=1000000r/s;
 		server { location / { limit_req zone=one burst=1000 nodelay; say x; } }`)

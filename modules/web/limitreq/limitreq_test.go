@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"starling/admin"
+	"starling/modules/web/core"
 	"starling/modules/web/limitreq"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &limitreq.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &limitreq.Module, webtest.Say()}
 
 func status(s *webtest.Server, target string) string { return strings.Fields(s.Get(target))[1] }
 

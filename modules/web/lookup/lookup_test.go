@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/modules/web/lookup"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &lookup.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &lookup.Module, webtest.Say()}
 
 func TestVariables(t *testing.T) {
 	s := webtest.Start(t, modules, `

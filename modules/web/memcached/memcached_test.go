@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/modules/web/memcached"
 	"starling/vars"
 	"starling/web"
@@ -23,7 +24,7 @@ var key = web.Module{
 	}}},
 }
 
-var modules = []*web.Module{&web.Core, &memcached.Module, &key}
+var modules = []*web.Module{&core.Module, &memcached.Module, &key}
 
 const crlf = "\r\n"
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"starling/admin"
+	"starling/modules/web/core"
 	"starling/modules/web/metrics"
 	"starling/plan"
 	"starling/web"
@@ -12,7 +13,7 @@ import (
 )
 
 func TestPage(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &metrics.Module}, `server {
+	s := webtest.Start(t, []*web.Module{&core.Module, &metrics.Module}, `server {
 		location /metrics { metrics; location /metrics/inner { } } }`)
 	catalog := plan.Part[admin.Catalog](s.Plan)
 	catalog.Resources = []admin.Resource{

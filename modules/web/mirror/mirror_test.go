@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starling/conf"
+	"starling/modules/web/core"
 	"starling/modules/web/mirror"
 	"starling/web"
 	"starling/web/webtest"
@@ -26,7 +27,7 @@ func copies() (*web.Module, chan string) {
 
 func TestMirrors(t *testing.T) {
 	module, seen := copies()
-	s := webtest.Start(t, []*web.Module{&web.Core, &mirror.Module, module}, `
+	s := webtest.Start(t, []*web.Module{&core.Module, &mirror.Module, module}, `
 		mirror /outer;
 		server {
 			location / { }
@@ -67,7 +68,7 @@ func TestMistakes(t *testing.T) {
 		`mirror;`:                `invalid number of arguments in "mirror" directive`,
 		`mirror_request_body x;`: `invalid value "x" in "mirror_request_body" directive, it must be "on" or "off"`,
 	} {
-		_, err := webtest.Load(t, []*web.Module{&web.Core, &mirror.Module}, "\n"+text+"\n server { }")
+		_, err := webtest.Load(t, []*web.Module{&core.Module, &mirror.Module}, "\n"+text+"\n server { }")
 		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}

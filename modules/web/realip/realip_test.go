@@ -4,12 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/web/core"
 	"starling/modules/web/realip"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &realip.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &realip.Module, webtest.Say()}
 
 // say answers with who the client is taken for.
 const say = `say "$remote_addr|$remote_port|$realip_remote_addr";`

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/web/core"
 	"starling/modules/web/rewrite"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &rewrite.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &rewrite.Module, webtest.Say()}
 
 // ask is what a request gets: the status, the target of a redirect if there is one, and the body of our own answers.
 func ask(s *webtest.Server, target string, headers ...string) string {

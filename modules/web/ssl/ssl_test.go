@@ -12,12 +12,13 @@ import (
 	"testing"
 
 	"starling/lib/certs"
+	"starling/modules/web/core"
 	"starling/modules/web/ssl"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &ssl.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &ssl.Module, webtest.Say()}
 
 // world is an authority, a server's and a client's certificate, as files that a configuration names.
 type world struct {

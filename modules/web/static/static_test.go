@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"starling/modules/web/core"
 	"starling/modules/web/static"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &static.Module}
+var modules = []*web.Module{&core.Module, &static.Module}
 
 // modified is when all files of the tests were.
 var modified = time.Date(2026, 11, 22, 10, 20, 30, 123456789, time.UTC)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/modules/web/stubstatus"
 	"starling/web"
 	"starling/web/webtest"
@@ -16,7 +17,7 @@ const config = `server { location / { say "$connections_active $connections_read
 	location /status { stub_status; location /status/inner { } } }`
 
 func TestPage(t *testing.T) {
-	s := webtest.Start(t, []*web.Module{&web.Core, &stubstatus.Module, webtest.Say()}, config)
+	s := webtest.Start(t, []*web.Module{&core.Module, &stubstatus.Module, webtest.Say()}, config)
 	page := func() string { _, body, _ := strings.Cut(s.Get("/status"), "\r\n\r\n"); return body }
 	if got, want := page(), "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -38,7 +39,7 @@ func TestPage(t *testing.T) {
 func TestOnlyGetAndHeadAndNotBelow(t *testing.T) {
 	s := webtest.Start(
 		t,
-		[]*web.Module{&web.Core, &stubstatus.Module},
+		[]*web.Module{&core.Module, &stubstatus.Module},
 		config[:strings.Index(config, "location / ")]+config[strings.Index(config, "location /status {"):],
 	)
 	if got := s.Send("POST /status HTTP/1.0\r\n\r\n"); !strings.Contains(got, "405 Not Allowed") {

@@ -8,6 +8,7 @@ import (
 
 	"starling/conf"
 	"starling/lib/testkit"
+	"starling/modules/web/core"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -42,7 +43,7 @@ func pieces() *web.Module {
 
 func start(t testing.TB, text string) *webtest.Server {
 	t.Helper()
-	return webtest.Start(t, []*web.Module{&web.Core, &Module, pieces()}, text)
+	return webtest.Start(t, []*web.Module{&core.Module, &Module, pieces()}, text)
 }
 
 func TestReplacement(t *testing.T) {
@@ -147,7 +148,7 @@ func TestMistakes(t *testing.T) {
 		`sub_filter a $nowhere;`: `unknown "nowhere" variable`,
 		`sub_filter_once maybe;`: `invalid value "maybe" in "sub_filter_once" directive, it must be "on" or "off"`,
 	} {
-		_, err := webtest.Load(t, []*web.Module{&web.Core, &Module}, "\n"+text+"\n server { }")
+		_, err := webtest.Load(t, []*web.Module{&core.Module, &Module}, "\n"+text+"\n server { }")
 		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}

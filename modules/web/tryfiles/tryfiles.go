@@ -57,7 +57,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 // withLocation: below an alias a name may be given with or without the location's own part; nginx takes both for the
 // same file.
 func (s *Settings) withLocation(r *web.Request, name []byte) []byte {
-	part := r.Location.AliasedPart()
+	part := r.Location.Core.AliasPart
 	if bytes.HasPrefix(name, part) {
 		return name
 	}

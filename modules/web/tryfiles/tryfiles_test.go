@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/web/core"
 	"starling/modules/web/tryfiles"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var modules = []*web.Module{&web.Core, &tryfiles.Module, webtest.Say()}
+var modules = []*web.Module{&core.Module, &tryfiles.Module, webtest.Say()}
 
 func TestTheFirstThatExists(t *testing.T) {
 	root := t.TempDir()

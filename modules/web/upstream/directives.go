@@ -24,7 +24,7 @@ var family = &upstream.Options[Settings, *web.Request]{
 	DefaultPort: 80,
 	Balancers:   balance.HTTPOnly,
 	Around: func(outer *conf.Scope) plan.ResolverSettings {
-		return conf.SettingsOf[web.CoreSettings](outer).Resolver
+		return conf.SettingsOf[web.Settings](outer).Resolver
 	},
 	ServerSyntax: " [route=<id>] [drain]",
 	ServerParams: map[string]string{

@@ -1,55 +1,57 @@
-package web
+package core
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"starling/nginx/ascii"
 	"starling/nginx/version"
 	"starling/side"
 	"starling/vars"
+	"starling/web"
 	"starling/web/h1"
 )
 
-type variable = vars.Variable[*Request]
+type variable = vars.Variable[*web.Request]
 
 // appender is the value of a variable that is always the same function of the request.
-type appender = func(r *Request, dst []byte) ([]byte, bool)
+type appender = func(r *web.Request, dst []byte) ([]byte, bool)
 
 func always(name, doc string, f appender) variable {
 	return variable{
 		Name:   name,
 		Doc:    doc,
-		Append: func(r *Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) },
+		Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) { return f(r, dst) },
 	}
 }
 
 // text makes an appender of a slice of the request. What is empty has a value too, what was not sent has none.
-func text(f func(r *Request) []byte) appender {
-	return func(r *Request, dst []byte) ([]byte, bool) {
+func text(f func(r *web.Request) []byte) appender {
+	return func(r *web.Request, dst []byte) ([]byte, bool) {
 		v := f(r)
 		return append(dst, v...), v != nil
 	}
 }
 
-func number(f func(r *Request) int64) appender {
-	return func(r *Request, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, f(r), 10), true }
+func number(f func(r *web.Request) int64) appender {
+	return func(r *web.Request, dst []byte) ([]byte, bool) { return strconv.AppendInt(dst, f(r), 10), true }
 }
 
-func coreVariables() []variable {
+func variables() []variable {
 	all := append(uriVariables(), headerVariables()...)
 	all = append(all, connectionVariables()...)
 	all = append(all, serverVariables()...)
 	all = append(all, proxyVariables()...)
 	all = append(all, responseVariables()...)
 	all = append(all, environmentVariables()...)
-	return append(all, side.CaptureVariables[*Request]()...)
+	return append(all, side.CaptureVariables[*web.Request]()...)
 }
 
 func uriVariables() []variable {
-	path := text(func(r *Request) []byte { return r.Path })
-	query := text(func(r *Request) []byte { return r.Query })
-	setQuery := func(r *Request, value []byte) { r.Query = value }
+	path := text(func(r *web.Request) []byte { return r.Path })
+	query := text(func(r *web.Request) []byte { return r.Query })
+	setQuery := func(r *web.Request, value []byte) { r.Query = value }
 	args := always("args", "The arguments of the request line.", query)
 	args.Assign = setQuery
 	queryString := always("query_string", "The same as $args.", query)
@@ -59,7 +61,7 @@ func uriVariables() []variable {
 		always("document_uri", "The same as $uri.", path),
 		args,
 		queryString,
-		always("is_args", `"?" if there are arguments, else empty.`, func(r *Request, dst []byte) ([]byte, bool) {
+		always("is_args", `"?" if there are arguments, else empty.`, func(r *web.Request, dst []byte) ([]byte, bool) {
 			if len(r.Query) > 0 {
 				dst = append(dst, '?')
 			}
@@ -69,36 +71,36 @@ func uriVariables() []variable {
 		always(
 			"request_uri",
 			"Path and arguments as the client sent them.",
-			text(func(r *Request) []byte { return r.Target }),
+			text(func(r *web.Request) []byte { return r.Target }),
 		),
-		always("request", "The request line.", text(func(r *Request) []byte { return r.Line })),
-		always("request_method", "The method.", text(func(r *Request) []byte { return r.Method })),
-		always("server_protocol", "The protocol of the request.", text(func(r *Request) []byte { return r.Proto })),
+		always("request", "The request line.", text(func(r *web.Request) []byte { return r.Line })),
+		always("request_method", "The method.", text(func(r *web.Request) []byte { return r.Method })),
+		always("server_protocol", "The protocol of the request.", text(func(r *web.Request) []byte { return r.Proto })),
 		always(
 			"request_filename",
 			"The file path of the current request.",
-			func(r *Request, dst []byte) ([]byte, bool) {
+			func(r *web.Request, dst []byte) ([]byte, bool) {
 				return append(dst, r.Filename()...), true
 			},
 		),
 		always(
 			"document_root",
 			"The value of root or alias.",
-			func(r *Request, dst []byte) ([]byte, bool) { return r.appendRoot(dst), true },
+			func(r *web.Request, dst []byte) ([]byte, bool) { return r.AppendRoot(dst), true },
 		),
 		always(
 			"realpath_root",
 			"The value of root or alias with symbolic links resolved.",
-			func(r *Request, dst []byte) ([]byte, bool) {
-				path, ok := r.realRoot()
-				return append(dst, path...), ok
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				path, err := filepath.EvalSymlinks(string(r.AppendRoot(nil)))
+				return append(dst, path...), err == nil
 			},
 		),
 	}
 }
 
 // appendArgument finds an argument by name, whatever its case, in the arguments as sent.
-func appendArgument(r *Request, name string, dst []byte) ([]byte, bool) {
+func appendArgument(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	for rest := r.Query; len(rest) > 0; {
 		var pair []byte
 		pair, rest = cutAt(rest, '&')
@@ -123,22 +125,22 @@ func headerVariables() []variable {
 		always(
 			"host",
 			"The host name: from the request line, the Host header, or the server name, in this order.",
-			func(r *Request, dst []byte) ([]byte, bool) {
+			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if len(r.Host) > 0 {
 					return append(dst, r.Host...), true
 				}
 				return append(dst, r.Server.Name...), true
 			},
 		),
-		always("content_type", "The Content-Type of the request.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("content_type", "The Content-Type of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return appendHeaders(r.Headers, "content_type", dst)
 		}),
-		always("content_length", "The Content-Length of the request.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("content_length", "The Content-Length of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			switch {
 			case r.Seen.Has(h1.HeaderContentLength):
 				return append(dst, r.KnownHeader(h1.HeaderContentLength)...), true
 			case r.Chunked && r.BodyDone():
-				return strconv.AppendInt(dst, r.bodyRead, 10), true
+				return strconv.AppendInt(dst, r.BodyRead(), 10), true
 			}
 			return dst, false
 		}),
@@ -146,28 +148,31 @@ func headerVariables() []variable {
 			Name:   "http_",
 			Prefix: true,
 			Doc:    "The request header of that name; multiple values are joined by commas (Cookie by semicolons).",
-			Append: func(r *Request, name string, dst []byte) ([]byte, bool) { return appendHeaders(r.Headers, name, dst) },
+			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
+				return appendHeaders(r.Headers, name, dst)
+			},
 		},
 		{Name: "sent_http_", Prefix: true, Doc: "The response header of that name.", Append: appendSentHeader},
 		{Name: "cookie_", Prefix: true, Doc: "The cookie of that name.", Append: appendCookie},
 		always(
 			"request_body",
 			"The request body, if it was read into memory.",
-			func(r *Request, dst []byte) ([]byte, bool) {
-				if !r.kept.whole || len(r.kept.memory) == 0 {
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if !r.BodyKept() || len(r.KeptBody()) == 0 {
 					return dst, false
 				}
-				return append(dst, r.kept.memory...), true
+				return append(dst, r.KeptBody()...), true
 			},
 		),
 		always(
 			"request_body_file",
 			"The path of the temporary file with the request body; it can be opened with client_body_in_file_only.",
-			func(r *Request, dst []byte) ([]byte, bool) {
-				if r.kept.file == nil {
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				file := r.BodyFile()
+				if file == nil {
 					return dst, false
 				}
-				return append(dst, r.kept.file.Name...), true
+				return append(dst, file.Name...), true
 			},
 		),
 	}
@@ -188,7 +193,7 @@ func appendHeaders(headers h1.Headers, name string, dst []byte) ([]byte, bool) {
 	return dst, set
 }
 
-func appendSentHeader(r *Request, name string, dst []byte) ([]byte, bool) {
+func appendSentHeader(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	switch name {
 	case "content_type":
 		return append(dst, r.Out.ContentType...), len(r.Out.ContentType) > 0
@@ -209,17 +214,17 @@ func appendSentHeader(r *Request, name string, dst []byte) ([]byte, bool) {
 		switch {
 		case r.Out.Status == 101:
 			return append(dst, "upgrade"...), true
-		case r.keep:
+		case r.KeepsConnection():
 			return append(dst, "keep-alive"...), true
 		}
 		return append(dst, "close"...), true
 	case "keep_alive":
-		if seconds := r.Location.Core.KeepAlive.Header.Seconds(); r.keep && seconds > 0 {
+		if seconds := r.Location.Core.KeepAlive.Header.Seconds(); r.KeepsConnection() && seconds > 0 {
 			return strconv.AppendInt(append(dst, "timeout="...), int64(seconds), 10), true
 		}
 		return dst, false
 	case "transfer_encoding":
-		if r.headSent && r.h1.chunked {
+		if r.SentChunked() {
 			return append(dst, "chunked"...), true
 		}
 		return dst, false
@@ -228,7 +233,7 @@ func appendSentHeader(r *Request, name string, dst []byte) ([]byte, bool) {
 }
 
 // appendCookie looks through all Cookie headers. Names are compared as nginx does for $cookie_: whatever their case.
-func appendCookie(r *Request, name string, dst []byte) ([]byte, bool) {
+func appendCookie(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	if !r.Seen.Has(h1.HeaderCookie) {
 		return dst, false
 	}
@@ -256,27 +261,27 @@ func environmentVariables() []variable {
 		always(
 			"hostname",
 			"The host name of the machine.",
-			func(r *Request, dst []byte) ([]byte, bool) { return append(dst, r.site.hostname...), true },
+			func(r *web.Request, dst []byte) ([]byte, bool) { return append(dst, r.Hostname()...), true },
 		),
 		always(
 			"pid",
 			"The process ID.",
-			func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true },
+			func(_ *web.Request, dst []byte) ([]byte, bool) { return append(dst, pid...), true },
 		),
 		always(
 			"nginx_version",
 			"The compatible nginx version.",
-			func(_ *Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true },
+			func(_ *web.Request, dst []byte) ([]byte, bool) { return append(dst, version.Nginx...), true },
 		),
 		always(
 			"msec",
 			"The current time in seconds with milliseconds.",
-			func(r *Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true },
+			func(r *web.Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true },
 		),
-		always("time_local", "The local time in the common log format.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("time_local", "The local time in the common log format.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).Local...), true
 		}),
-		always("time_iso8601", "The local time in ISO 8601 format.", func(r *Request, dst []byte) ([]byte, bool) {
+		always("time_iso8601", "The local time in ISO 8601 format.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).ISO8601...), true
 		}),
 	}

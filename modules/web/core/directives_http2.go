@@ -1,7 +1,8 @@
-package web
+package core
 
 import (
 	"starling/conf"
+	"starling/web"
 )
 
 // http2 are the directives of nginx's http_v2 module.
@@ -11,26 +12,26 @@ var http2 = []conf.Directive{
 		"off",
 		servers,
 		"Speaks HTTP/2 with clients that ask for it by ALPN, or, without TLS, begin with its preface.",
-		func(s *CoreSettings) *bool { return &s.HTTP2 },
+		func(s *web.Settings) *bool { return &s.HTTP2 },
 	),
 	{
 		Name: "http2_max_concurrent_streams", Syntax: "<number>", Default: "128", In: servers,
 		Doc: "Sets the maximum number of concurrent streams of a connection.",
-		Set: conf.Field(func(s *CoreSettings) *int { return &s.HTTP2Streams }, conf.Int(1, 1<<16)),
+		Set: conf.Field(func(s *web.Settings) *int { return &s.HTTP2Streams }, conf.Int(1, 1<<16)),
 	},
 	{
 		Name: "http2_body_preread_size", Syntax: "<size>", Default: "64k", In: servers,
 		Doc: "Sets the size of the request body buffer before the body is read.",
-		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
 	},
 	{
 		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations, Doc: "Sets the maximum size of response body frames.",
-		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
 	},
 	{
 		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
 		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of 256k for each worker.",
-		Set: conf.Field(func(s *CoreSettings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
 	},
 	obsolete("http2_idle_timeout", "keepalive_timeout", servers),
 	obsolete("http2_max_field_size", "large_client_header_buffers", servers),
@@ -43,7 +44,7 @@ var http2 = []conf.Directive{
 func obsolete(name, instead string, in conf.Context) conf.Directive {
 	return conf.Directive{
 		Name: name, Syntax: "<value>", In: in, Repeat: true, Doc: "Is obsolete: use " + instead + " instead.",
-		Set: conf.Raw(func(_ *CoreSettings, a *conf.Args) error {
+		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error {
 			a.Warn("the \"%s\" directive is obsolete, use the \"%s\" directive instead", name, instead)
 			return nil
 		}),

@@ -1,4 +1,5 @@
-package web
+// Package core is the core of http: servers, locations, limits of requests, connections, answers and logging.
+package core
 
 import (
 	"math"
@@ -9,6 +10,7 @@ import (
 	"starling/plan"
 	"starling/side"
 	"starling/vars"
+	"starling/web"
 	"starling/web/h1"
 )
 
@@ -22,21 +24,30 @@ const (
 // defaultPort is that of a listen directive without one.
 const defaultPort = 80
 
-// Core is the module of the kit's own directives; it comes first in the list of modules.
-var Core = Module{
+// Module is the family: the directives that the http kit itself obeys, and its variables. It comes first in the list.
+var Module = web.Module{
 	Module: conf.Module{
-		Name:       "http_core",
+		Name:       "core",
 		Doc:        "Virtual servers, locations, request limits and error pages.",
-		New:        newCore,
-		Clone:      cloneCore,
-		Enter:      enterCore,
+		New:        newSettings,
+		Clone:      conf.CloneOf[web.Settings],
+		Enter:      enter,
 		Directives: concat(structure, requestLimits, bodies, connections, http2, content, answers, diagnostics),
 	},
-	Variables: coreVariables(),
+	Variables: variables(),
 }
 
-func newCore() any {
-	return &CoreSettings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32}
+func newSettings() any {
+	return &web.Settings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32}
+}
+
+// enter takes away what a nested block does not inherit.
+func enter(settings any, in conf.Context) {
+	s := settings.(*web.Settings)
+	s.AllowedMethods = nil
+	if in == conf.Location {
+		s.Internal = false
+	}
 }
 
 func concat(lists ...[]conf.Directive) (all []conf.Directive) {
@@ -47,7 +58,7 @@ func concat(lists ...[]conf.Directive) (all []conf.Directive) {
 }
 
 // flag declares an "on | off" directive.
-func flag(name, byDefault string, in conf.Context, doc string, place func(*CoreSettings) *bool) conf.Directive {
+func flag(name, byDefault string, in conf.Context, doc string, place func(*web.Settings) *bool) conf.Directive {
 	return conf.Directive{
 		Name:    name,
 		Syntax:  "on | off",
@@ -63,7 +74,7 @@ func timed(
 	name, byDefault string,
 	in conf.Context,
 	doc string,
-	place func(*CoreSettings) *time.Duration,
+	place func(*web.Settings) *time.Duration,
 ) conf.Directive {
 	return conf.Directive{
 		Name:    name,
@@ -82,7 +93,7 @@ var structure = []conf.Directive{
 		Name: "location", Syntax: "<modifier> [<uri>]", In: conf.Server | conf.Location, Opens: conf.Location, Repeat: true,
 		Doc: "Configures the URIs with a prefix, equal to a text (=), or matching a regular expression (~, ~*). " +
 			"^~ before a prefix disables the check of regular expressions; @name is for internal redirects only.",
-		Set: conf.Raw(func(_ *CoreSettings, a *conf.Args) error { _, err := readLocationName(a.Words); return err }),
+		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error { _, err := web.ReadLocationName(a.Words); return err }),
 	},
 	{
 		Name: "limit_except", Syntax: "<method>...", In: conf.Location, Opens: conf.LimitExcept,
@@ -95,25 +106,25 @@ var structure = []conf.Directive{
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
 		Unsupported: []string{"quic", "setfib=", "accept_filter="},
 		Doc:         "Sets the address and port, or the unix socket path, on which the server accepts requests.",
-		Set:         conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Listens.Set(a, defaultPort) }),
+		Set:         conf.Raw(func(s *web.Settings, a *conf.Args) error { return s.Listens.Set(a, defaultPort) }),
 	},
 	{
 		Name: "server_name", Syntax: "<name>...", In: conf.Server, Repeat: true, DefaultDoc: `""`,
 		Doc: "Sets the names of a virtual server: exact, *.example.org, .example.org, www.example.*, ~expression, $hostname, or \"\" for requests without name.",
-		Set: side.SetNames(&Side, func(s *CoreSettings) *side.Names[*Request] { return &s.Names }),
+		Set: side.SetNames(&web.Side, func(s *web.Settings) *side.Names[*web.Request] { return &s.Names }),
 	},
 }
 
 var requestLimits = []conf.Directive{
 	timed("client_header_timeout", "60s", servers, "Sets how long the head of a request may take to arrive.",
-		func(s *CoreSettings) *time.Duration { return &s.HeaderTimeout }),
+		func(s *web.Settings) *time.Duration { return &s.HeaderTimeout }),
 	timed("client_body_timeout", "60s", locations, "Sets how long to wait for the next piece of a request body.",
-		func(s *CoreSettings) *time.Duration { return &s.BodyTimeout }),
+		func(s *web.Settings) *time.Duration { return &s.BodyTimeout }),
 	timed("send_timeout", "60s", locations, "Sets how long the client may take to accept more of the response.",
-		func(s *CoreSettings) *time.Duration { return &s.SendTimeout }),
+		func(s *web.Settings) *time.Duration { return &s.SendTimeout }),
 	{
 		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers, Doc: "Sets the size of the buffer for reading request headers; larger headers use large buffers.",
-		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.HeaderBufferBytes }, headerBytes),
+		Set: conf.Field(func(s *web.Settings) *int { return &s.Limits.HeaderBufferBytes }, headerBytes),
 	},
 	{
 		Name: "large_client_header_buffers", Syntax: "<number> <size>", Default: "4 8k", In: servers,
@@ -122,18 +133,18 @@ var requestLimits = []conf.Directive{
 	},
 	{
 		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers, Doc: "Sets the maximum number of header lines of a request.",
-		Set: conf.Field(func(s *CoreSettings) *int { return &s.Limits.MaxHeaders }, conf.Int(1, 100000)),
+		Set: conf.Field(func(s *web.Settings) *int { return &s.Limits.MaxHeaders }, conf.Int(1, 100000)),
 	},
 	{
 		Name: "ignore_invalid_headers", Syntax: "on | off", Default: "on", In: servers,
 		Doc: "Discards request headers with unusual names. Names that are not valid tokens are always discarded.",
-		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.PassInvalidHeaders }, isOff),
+		Set: conf.Field(func(s *web.Settings) *bool { return &s.Limits.PassInvalidHeaders }, isOff),
 	},
 	flag("underscores_in_headers", "off", servers, "Takes underscores in the names of request headers for valid.",
-		func(s *CoreSettings) *bool { return &s.Limits.UnderscoresAreValid }),
+		func(s *web.Settings) *bool { return &s.Limits.UnderscoresAreValid }),
 	{
 		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Merges adjacent slashes in a URI into one.",
-		Set: conf.Field(func(s *CoreSettings) *bool { return &s.Limits.KeepSlashes }, isOff),
+		Set: conf.Field(func(s *web.Settings) *bool { return &s.Limits.KeepSlashes }, isOff),
 	},
 }
 
@@ -141,65 +152,65 @@ var connections = []conf.Directive{
 	{
 		Name: "keepalive_timeout", Syntax: "<timeout> [<header_timeout>]", Default: "75s", In: locations,
 		Doc: "Sets the timeout of idle client connections; 0 disables keepalive. The second value is sent in the Keep-Alive header.",
-		Set: conf.Whole(func(s *CoreSettings) *keepAlive { return &s.KeepAlive }, parseKeepAlive),
+		Set: conf.Whole(func(s *web.Settings) *web.KeepAlive { return &s.KeepAlive }, parseKeepAlive),
 	},
 	{
 		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations, Doc: "Sets the maximum number of requests of a connection.",
-		Set: conf.Field(func(s *CoreSettings) *int { return &s.KeepAliveMax }, conf.Number),
+		Set: conf.Field(func(s *web.Settings) *int { return &s.KeepAliveMax }, conf.Number),
 	},
 	timed("keepalive_time", "1h", locations, "Sets how long a connection may go on taking requests.",
-		func(s *CoreSettings) *time.Duration { return &s.KeepAliveTime }),
+		func(s *web.Settings) *time.Duration { return &s.KeepAliveTime }),
 	{
 		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations, Doc: "Disables keepalive with misbehaving browsers: none, msie6, safari.",
-		Set: conf.Whole(func(s *CoreSettings) *disabledBrowsers { return &s.KeepAliveDisable }, parseBrowsers),
+		Set: conf.Whole(func(s *web.Settings) *web.DisabledBrowsers { return &s.KeepAliveDisable }, parseBrowsers),
 	},
 	{
 		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations, Doc: "Controls lingering close, which reads remaining client data before closing a connection so that the client gets the response: on (if data is expected), always, off.",
-		Set: conf.Field(func(s *CoreSettings) *lingering { return &s.Lingering },
-			conf.OneOf(map[string]lingering{"on": lingerIfNeeded, "off": lingerNever, "always": lingerAlways})),
+		Set: conf.Field(func(s *web.Settings) *web.Lingering { return &s.Lingering },
+			conf.OneOf(map[string]web.Lingering{"on": web.LingerIfNeeded, "off": web.LingerNever, "always": web.LingerAlways})),
 	},
 	timed(
 		"lingering_time",
 		"30s",
 		locations,
 		"Sets how long to read on in all.",
-		func(s *CoreSettings) *time.Duration { return &s.LingeringTime },
+		func(s *web.Settings) *time.Duration { return &s.LingeringTime },
 	),
 	timed(
 		"lingering_timeout",
 		"5s",
 		locations,
 		"Sets how long to wait for more to read.",
-		func(s *CoreSettings) *time.Duration { return &s.LingeringTimeout },
+		func(s *web.Settings) *time.Duration { return &s.LingeringTimeout },
 	),
 	flag(
 		"reset_timedout_connection",
 		"off",
 		locations,
 		"Closes connections that timed out, and those of code 444, by a reset.",
-		func(s *CoreSettings) *bool { return &s.ResetTimedOut },
+		func(s *web.Settings) *bool { return &s.ResetTimedOut },
 	),
 	flag(
 		"tcp_nodelay",
 		"on",
 		locations,
 		"Enables TCP_NODELAY: small segments are sent immediately.",
-		func(s *CoreSettings) *bool { return &s.NoDelay },
+		func(s *web.Settings) *bool { return &s.NoDelay },
 	),
 	flag(
 		"chunked_transfer_encoding",
 		"on",
 		locations,
 		"Sends responses of unknown length in chunks.",
-		func(s *CoreSettings) *bool { return &s.Chunked },
+		func(s *web.Settings) *bool { return &s.Chunked },
 	),
 	{
 		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the rate of a response in bytes per second; 0 disables the limit.",
-		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRate }),
+		Set: setRate(func(s *web.Settings) *vars.Template[*web.Request] { return &s.LimitRate }),
 	},
 	{
 		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf, Doc: "Sets the number of bytes sent before the rate limit applies.",
-		Set: setRate(func(s *CoreSettings) *vars.Template[*Request] { return &s.LimitRateAfter }),
+		Set: setRate(func(s *web.Settings) *vars.Template[*web.Request] { return &s.LimitRateAfter }),
 	},
 }
 
@@ -225,21 +236,21 @@ var content = []conf.Directive{
 	},
 	{
 		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations, Doc: "Sets the default MIME type.",
-		Set: conf.Field(func(s *CoreSettings) *string { return &s.DefaultType }, conf.String),
+		Set: conf.Field(func(s *web.Settings) *string { return &s.DefaultType }, conf.String),
 	},
 	{
 		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets the comparison of a file's modification time with If-Modified-Since: exact, before, off.",
 		Set: conf.Field(
-			func(s *CoreSettings) *IfModifiedSince { return &s.IfModifiedSince },
+			func(s *web.Settings) *web.IfModifiedSince { return &s.IfModifiedSince },
 			conf.OneOf(
-				map[string]IfModifiedSince{"exact": ModifiedExact, "before": ModifiedBefore, "off": ModifiedOff},
+				map[string]web.IfModifiedSince{"exact": web.ModifiedExact, "before": web.ModifiedBefore, "off": web.ModifiedOff},
 			),
 		),
 	},
-	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *CoreSettings) *bool { return &s.ETag }),
+	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *web.Settings) *bool { return &s.ETag }),
 	{
 		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations, Doc: "Sets the maximum number of ranges of a request; 0 disables range support.",
-		Set: conf.Field(func(s *CoreSettings) *int { return &s.MaxRanges }, conf.Number),
+		Set: conf.Field(func(s *web.Settings) *int { return &s.MaxRanges }, conf.Number),
 	},
 }
 
@@ -250,17 +261,17 @@ var answers = []conf.Directive{
 		Set: conf.Raw(setErrorPage),
 	},
 	flag("log_subrequest", "off", locations, "Writes access log lines for subrequests too.",
-		func(s *CoreSettings) *bool { return &s.LogSubrequest }),
+		func(s *web.Settings) *bool { return &s.LogSubrequest }),
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
-		func(s *CoreSettings) *bool { return &s.RecursiveErrorPages }),
+		func(s *web.Settings) *bool { return &s.RecursiveErrorPages }),
 	{
 		Name: "internal", In: conf.Location, Doc: "Restricts the location to internal requests; others get 404.",
-		Set: conf.Raw(func(s *CoreSettings, _ *conf.Args) error { s.Internal = true; return nil }),
+		Set: conf.Raw(func(s *web.Settings, _ *conf.Args) error { s.Internal = true; return nil }),
 	},
 	{
 		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Requires all or any of allow, auth_basic and the other access checks to allow a request.",
 		Set: conf.Field(
-			func(s *CoreSettings) *bool { return &s.SatisfyAny },
+			func(s *web.Settings) *bool { return &s.SatisfyAny },
 			conf.OneOf(map[string]bool{"all": false, "any": true}),
 		),
 	},
@@ -274,48 +285,48 @@ var answers = []conf.Directive{
 		"on",
 		locations,
 		"Puts scheme and host into redirects.",
-		func(s *CoreSettings) *bool { return &s.AbsoluteRedirect },
+		func(s *web.Settings) *bool { return &s.AbsoluteRedirect },
 	),
 	flag(
 		"server_name_in_redirect",
 		"off",
 		locations,
 		"Takes the server's first name for redirects rather than that of the request.",
-		func(s *CoreSettings) *bool { return &s.ServerNameInRedirect },
+		func(s *web.Settings) *bool { return &s.ServerNameInRedirect },
 	),
 	flag(
 		"port_in_redirect",
 		"on",
 		locations,
 		"Puts a port that is not the scheme's own into redirects.",
-		func(s *CoreSettings) *bool { return &s.PortInRedirect },
+		func(s *web.Settings) *bool { return &s.PortInRedirect },
 	),
 	{
 		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
-		Set: conf.Field(func(s *CoreSettings) *tokens { return &s.Tokens },
-			conf.OneOf(map[string]tokens{"on": tokensVersion, "off": tokensOff, "build": tokensBuild})),
+		Set: conf.Field(func(s *web.Settings) *web.Tokens { return &s.Tokens },
+			conf.OneOf(map[string]web.Tokens{"on": web.TokensVersion, "off": web.TokensOff, "build": web.TokensBuild})),
 	},
 }
 
 var diagnostics = []conf.Directive{
 	{
 		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets the error log of requests and its minimum level.",
-		Set: conf.List(func(s *CoreSettings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
+		Set: conf.List(func(s *web.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
 	flag(
 		"log_not_found",
 		"on",
 		locations,
 		"Logs files that were not found.",
-		func(s *CoreSettings) *bool { return &s.LogNotFound },
+		func(s *web.Settings) *bool { return &s.LogNotFound },
 	),
 	{
 		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations, Unsupported: plan.ResolverUnsupported,
 		Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
-		Set: conf.Raw(func(s *CoreSettings, a *conf.Args) error { return s.Resolver.Set(a) }),
+		Set: conf.Raw(func(s *web.Settings, a *conf.Args) error { return s.Resolver.Set(a) }),
 	},
 	timed("resolver_timeout", "30s", locations, "Sets the timeout for name resolution.",
-		func(s *CoreSettings) *time.Duration { return &s.Resolver.Timeout }),
+		func(s *web.Settings) *time.Duration { return &s.Resolver.Timeout }),
 }
 
 // listenParams explains the parameters of listen.

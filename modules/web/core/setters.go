@@ -1,4 +1,4 @@
-package web
+package core
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"starling/conf"
 	"starling/side"
 	"starling/vars"
+	"starling/web"
 )
 
 func isOff(text string) (bool, error) {
@@ -26,7 +27,7 @@ func headerBytes(text string) (int, error) {
 	return int(n), err
 }
 
-func setLargeHeaderBuffers(s *CoreSettings, a *conf.Args) (err error) {
+func setLargeHeaderBuffers(s *web.Settings, a *conf.Args) (err error) {
 	if s.Limits.LargeBuffers, err = conf.Int(1, 1<<16)(a.Words[0]); err != nil {
 		return conf.InvalidValue
 	}
@@ -34,21 +35,21 @@ func setLargeHeaderBuffers(s *CoreSettings, a *conf.Args) (err error) {
 	return err
 }
 
-func parseKeepAlive(a *conf.Args) (k keepAlive, err error) {
+func parseKeepAlive(a *conf.Args) (k web.KeepAlive, err error) {
 	if k.Timeout, err = conf.Time(a.Words[0]); err == nil && len(a.Words) > 1 {
 		k.Header, err = conf.Seconds(a.Words[1])
 	}
 	return k, err
 }
 
-func parseBrowsers(a *conf.Args) (d disabledBrowsers, err error) {
+func parseBrowsers(a *conf.Args) (d web.DisabledBrowsers, err error) {
 	for _, word := range a.Words {
 		switch strings.ToLower(word) {
 		case "none":
 		case "msie6":
-			d.msie6 = true
+			d.MSIE6 = true
 		case "safari":
-			d.safari = true
+			d.Safari = true
 		default:
 			return d, fmt.Errorf("invalid value \"%s\"", word)
 		}
@@ -57,44 +58,44 @@ func parseBrowsers(a *conf.Args) (d disabledBrowsers, err error) {
 }
 
 // setRate stores a number of bytes that may contain variables.
-func setRate(place func(*CoreSettings) *vars.Template[*Request]) conf.Setter {
-	return conf.Raw(func(s *CoreSettings, a *conf.Args) error {
+func setRate(place func(*web.Settings) *vars.Template[*web.Request]) conf.Setter {
+	return conf.Raw(func(s *web.Settings, a *conf.Args) error {
 		if !strings.Contains(a.Words[0], "$") {
 			if _, err := conf.Size(a.Words[0]); err != nil {
 				return err
 			}
 		}
-		t, err := Side.Compile(a, a.Words[0])
+		t, err := web.Side.Compile(a, a.Words[0])
 		*place(s) = t
 		return err
 	})
 }
 
 // addEarlyHints adds conditions to those of the same level.
-func addEarlyHints(s *CoreSettings, a *conf.Args) error {
-	if a.FirstWrite(&s.earlyHints) {
-		s.earlyHints = nil
+func addEarlyHints(s *web.Settings, a *conf.Args) error {
+	if a.FirstWrite(&s.EarlyHints) {
+		s.EarlyHints = nil
 	}
 	for _, word := range a.Words {
-		t, err := Side.Compile(a, word)
+		t, err := web.Side.Compile(a, word)
 		if err != nil {
 			return err
 		}
-		s.earlyHints = append(s.earlyHints, t)
+		s.EarlyHints = append(s.EarlyHints, t)
 	}
 	return nil
 }
 
-func setLimitExcept(s *CoreSettings, a *conf.Args) error {
-	s.allowedMethods = nil
+func setLimitExcept(s *web.Settings, a *conf.Args) error {
+	s.AllowedMethods = nil
 	for _, word := range a.Words {
 		method := strings.ToUpper(word)
 		if !slices.Contains(limitedMethods, method) {
 			return fmt.Errorf("invalid method \"%s\"", word)
 		}
-		s.allowedMethods = append(s.allowedMethods, method)
+		s.AllowedMethods = append(s.AllowedMethods, method)
 		if method == "GET" {
-			s.allowedMethods = append(s.allowedMethods, "HEAD")
+			s.AllowedMethods = append(s.AllowedMethods, "HEAD")
 		}
 	}
 	return nil
@@ -104,16 +105,16 @@ func setLimitExcept(s *CoreSettings, a *conf.Args) error {
 var limitedMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND",
 	"PROPPATCH", "LOCK", "UNLOCK", "PATCH"}
 
-func setRoot(s *CoreSettings, a *conf.Args) error { return setDocuments(s, a, false) }
+func setRoot(s *web.Settings, a *conf.Args) error { return setDocuments(s, a, false) }
 
-func setAlias(s *CoreSettings, a *conf.Args) error {
+func setAlias(s *web.Settings, a *conf.Args) error {
 	if a.Scope.In == conf.Location && len(a.Scope.Words) > 0 && strings.HasPrefix(a.Scope.Words[0], "@") {
 		return fmt.Errorf("the \"alias\" directive cannot be used inside the named location")
 	}
 	return setDocuments(s, a, true)
 }
 
-func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
+func setDocuments(s *web.Settings, a *conf.Args, alias bool) error {
 	if !a.FirstWrite(&s.Root) {
 		other := "root"
 		if s.Alias {
@@ -137,20 +138,20 @@ func setDocuments(s *CoreSettings, a *conf.Args, alias bool) error {
 	if !alias {
 		path = strings.TrimSuffix(path, "/")
 	}
-	t, err := Side.Compile(a, path)
-	s.Root, s.Alias, s.aliasPart, s.aliasWhole = t, alias, nil, false
+	t, err := web.Side.Compile(a, path)
+	s.Root, s.Alias, s.AliasPart, s.AliasWhole = t, alias, nil, false
 	if !alias {
 		return err
 	}
-	if name, bad := readLocationName(a.Scope.Words); bad == nil {
-		if s.aliasWhole = name.isRegex(); !s.aliasWhole {
-			s.aliasPart = []byte(name.text)
+	if name, bad := web.ReadLocationName(a.Scope.Words); bad == nil {
+		if s.AliasWhole = name.IsRegex(); !s.AliasWhole {
+			s.AliasPart = []byte(name.Text)
 		}
 	}
 	return err
 }
 
-func setTypes(s *CoreSettings, a *conf.Args) error {
+func setTypes(s *web.Settings, a *conf.Args) error {
 	types := map[string]string{}
 	for _, line := range a.Node.Block {
 		for _, extension := range line.Words {
@@ -173,7 +174,7 @@ func setTypes(s *CoreSettings, a *conf.Args) error {
 // defaultTypes are nginx's where no types block is given.
 var defaultTypes = map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
 
-func setErrorPage(s *CoreSettings, a *conf.Args) error {
+func setErrorPage(s *web.Settings, a *conf.Args) error {
 	if len(a.Words) < 2 {
 		return fmt.Errorf("invalid number of arguments in \"error_page\" directive")
 	}
@@ -195,7 +196,7 @@ func setErrorPage(s *CoreSettings, a *conf.Args) error {
 		}
 		codes = codes[:len(codes)-1]
 	}
-	uri, err := Side.Compile(a, a.Words[len(a.Words)-1])
+	uri, err := web.Side.Compile(a, a.Words[len(a.Words)-1])
 	if err != nil {
 		return err
 	}
@@ -207,14 +208,7 @@ func setErrorPage(s *CoreSettings, a *conf.Args) error {
 		if status < 300 || status > 599 {
 			return fmt.Errorf("value \"%s\" must be between 300 and 599", code)
 		}
-		page := errorPage{status: status, answer: answer, uri: uri}
-		if answer == -1 && innerStatus(status) {
-			page.answer = 400
-		}
-		s.ErrorPages = append(slices.Clip(s.ErrorPages), page)
+		s.ErrorPages = append(slices.Clip(s.ErrorPages), web.ErrorPage{Status: status, Answer: answer, URI: uri})
 	}
 	return nil
 }
-
-// innerStatus tells the statuses that tell faults apart for error_page and go out as 400.
-func innerStatus(status int) bool { return status >= 494 && status <= 497 }

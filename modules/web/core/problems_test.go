@@ -1,4 +1,4 @@
-package web_test
+package core_test
 
 import (
 	"testing"
@@ -51,7 +51,7 @@ func TestProblems(t *testing.T) {
 		`lingering_close 5;`:                                                        `invalid value "5" in /test.conf:1`,
 	} {
 		got := ""
-		if _, err := webtest.Load(t, modules(), text); err != nil {
+		if _, err := webtest.Load(t, modules, text); err != nil {
 			got = err.Error()
 		}
 		if got != want {

@@ -1,0 +1,25 @@
+package core_test
+
+import (
+	"strings"
+	"testing"
+
+	"starling/modules/web/core"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+var modules = []*web.Module{&core.Module, webtest.Say()}
+
+func TestVariablesOfRequestHeaders(t *testing.T) {
+	s := webtest.Start(t, modules, `server { say "$content_type|$http_content_type|$is_request_port$request_port"; }`)
+	for headers, want := range map[string]string{
+		"Host: a":      "||",
+		"Host: a:8080": "||:8080",
+		"Host: a\r\nContent-Type: text/x\r\nContent-Type: text/y": "text/x, text/y|text/x, text/y|",
+	} {
+		if _, got, _ := strings.Cut(s.Send("GET / HTTP/1.0\r\n"+headers+"\r\n\r\n"), "\r\n\r\n"); got != want {
+			t.Errorf("%q: got %q, want %q", headers, got, want)
+		}
+	}
+}
