@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -108,6 +109,33 @@ func TestFamiliesDoNotKnowEachOther(t *testing.T) {
 				t.Errorf("%s imports %s: what two families share belongs in a kit below", s.path, to)
 			}
 		}
+	}
+}
+
+// TestKitsDeclareNothing: a directive or variable of the kits web and stream themselves is declared by the core family
+// of the side.
+func TestKitsDeclareNothing(t *testing.T) {
+	for _, s := range sources(t) {
+		if folder := path.Dir(s.path); s.test || folder != "web" && folder != "stream" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			literal, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			kind := literal.Type
+			if list, is := kind.(*ast.ArrayType); is {
+				kind = list.Elt
+			}
+			if generic, is := kind.(*ast.IndexExpr); is {
+				kind = generic.X
+			}
+			if name, is := kind.(*ast.SelectorExpr); is && (name.Sel.Name == "Directive" || name.Sel.Name == "Variable") {
+				t.Errorf("%s declares a %s: that is for modules/%s/core", fset.Position(n.Pos()), name.Sel.Name, s.folder)
+			}
+			return true
+		})
 	}
 }
 
