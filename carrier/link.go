@@ -152,7 +152,8 @@ func (l *link) once() (wait time.Duration) {
 	}
 	began := time.Now()
 	link := cluster.Link{
-		Outgoing: true, Address: l.target.key(), Host: l.target.host(), Subject: dialled.subject, StartedMonoMS: dialled.since,
+		Outgoing: true, Address: l.target.key(), Host: l.target.host(), Subject: dialled.subject,
+		StartedMonoMS: dialled.since,
 	}
 	session, err := l.carrier.carry(dialled.conn, link, l)
 	if l.ctx.Err() != nil || session == nil {

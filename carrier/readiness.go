@@ -15,7 +15,8 @@ const maxReasons = 3
 
 // absences are the errors of a dial that say nothing but that nobody is there.
 var absences = []error{
-	errTimedOut, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL,
+	errTimedOut, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENETDOWN,
+	syscall.EADDRNOTAVAIL,
 	syscall.ETIMEDOUT, syscall.ENOENT, // of a unix socket
 }
 

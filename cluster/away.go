@@ -223,7 +223,8 @@ func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now c
 	s.node.tell(
 		s,
 		Notice,
-		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted, sent it %d deletions",
+		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had "+
+			"deleted, sent it %d deletions",
 		pz.state.info.Name,
 		s.name(),
 		buried,

@@ -205,7 +205,8 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 		n.tell(
 			s,
 			Problem,
-			"clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; correct that clock",
+			"clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; "+
+				"correct that clock",
 			s.name(),
 			apart(ahead-offset),
 			ms(maxAheadMS),

@@ -1,18 +1,18 @@
 /*
-Package cluster is the sync protocol: it keeps shared zones alike on all nodes of a cluster.
+Package cluster is the sync protocol: it replicates shared zones to all nodes of a cluster.
 
-It is pure. It opens no socket, starts no goroutine and never asks for the time: a Driver carries the bytes of its sessions and
-hands it readings of the clock. carrier does so with sockets, the simulator with a virtual network. DESIGN.md beside this file
-tells how an update travels, wire/PROTOCOL.md what the bytes mean.
+It is pure. It opens no socket, starts no goroutine and never asks for the time: a Driver moves the bytes of its
+sessions, and every call passes a reading of the clock. The driver in carrier uses sockets, the simulator a virtual
+network. DESIGN.md in this folder describes the path of an update, wire/PROTOCOL.md the bytes.
 
 # Starting a node
 
-Make the zones (zone/kinds), then the Node. It has to know how many members there are: as long as Expect says -1, a node that
-meets nobody waits AloneMS before it is ready.
+Make the zones (zone/kinds), then the Node, and tell it the number of members with Expect. While that is -1 (unknown), a
+node that meets no peer waits AloneMS before it is ready.
 
 	node, err := cluster.New(cluster.Config{
-		ID:          id,          // the same over restarts, where the node keeps state; made of a certificate by IDOf where there is one
-		Incarnation: incarnation, // never used before by this node: the time of the start will do
+		ID:          id,          // kept over restarts if the node has state; IDOf derives it from a certificate
+		Incarnation: incarnation, // never used before by this node: the start time will do
 		Zones:       zones,
 		Kinds:       kinds.Kinds(),
 		Settings:    cluster.Defaults,
@@ -20,16 +20,18 @@ meets nobody waits AloneMS before it is ready.
 	}, clock.Now())
 	node.Expect(len(members))
 
-# Carrying a connection
+# Driving a connection
 
-Each node dials every member and pushes its own changes there; it accepts connections of all others. So two nodes have two
-connections, one for each direction. For each of them, whoever dialled:
+Each node dials every member and pushes its own changes over that connection; it accepts the connections of all others.
+So two nodes have two connections, one for each direction. For each connection, dialled or accepted:
 
-	session, err := node.Connected(cluster.Link{Outgoing: dialled, Address: address, Host: host, Subject: subject}, clock.Now())
+	session, err := node.Connected(cluster.Link{
+		Outgoing: dialled, Address: address, Host: host, Subject: subject,
+	}, clock.Now())
 
-Link.Subject must come from a certificate that was verified: ids, origins and a voice about time are bound to it.
+Link.Subject must come from a verified certificate: ids, origins and the right to vote on the time are bound to it.
 
-The reader, one goroutine for each session, until Filled fails:
+The reader, one goroutine for each session, runs until Filled fails:
 
 	for {
 		n, err := conn.Read(session.Space(4096))
@@ -41,7 +43,7 @@ The reader, one goroutine for each session, until Filled fails:
 		}
 	}
 
-The writer, after each Wake, and once more after SendDelay where that is not negative:
+The writer runs after each Wake, and again after SendDelay if that is not negative:
 
 	for {
 		out = session.Outbox(out[:0], 64<<10, clock.Now())
@@ -51,33 +53,34 @@ The writer, after each Wake, and once more after SendDelay where that is not neg
 		conn.Write(out)
 	}
 
-When the connection has ended, whoever ended it: wait for the reader to return, then call session.Lost once. Session.Ended says
-why the core ended it. When the core calls Driver.End, send what Outbox still has, the goodbye is in it, and close.
+When the connection has ended, on either side: wait for the reader to return, then call session.Lost once. Session.Ended
+returns why the core ended it. When the core calls Driver.End, send the rest of Outbox, which includes the goodbye, and
+close.
 
 # Time
 
-Call Node.Tick every 100 ms or so: heartbeats, timeouts, expiry and digests depend on it. A clock.Reading has the wall clock and a
-monotonic one; take both at once. Zones stamp with Node.ClusterTime, never with the wall clock.
+Call Node.Tick about every 100 ms: heartbeats, timeouts, expiry and digests depend on it. A clock.Reading has the wall
+clock and a monotonic clock; read both at once. Zones stamp with Node.ClusterTime, never with the wall clock.
 
 # Flushing
 
-A change of a shared zone calls Driver.FlushSoon. Ask NextFlush how long to wait, then call Flush, and report with Spent what it
-cost: that is how pacing works. Nothing is sent without Flush.
+A change of a shared zone calls Driver.FlushSoon. Wait for the duration that NextFlush returns, call Flush, and report
+its cost with Spent, which paces the next flush. Nothing is sent without Flush.
 
-# Stopping
+# Shutting down
 
 Stop says goodbye on every session. To lose nothing, flush, wait until Drained, then Stop.
 
-# What must never be
+# Never
 
-  - Calling the core from a method of Driver: it is called with locks held. Note what happened, wake a goroutine, return.
-  - Two goroutines that read for one session, or a Lost while the reader of the session may still call Filled: a frame could be
-    applied twice, or out of order.
-  - The same Incarnation in two lives of a node: peers would go on where another life stopped.
-  - A zone under two nodes, or written past its own methods: what is not stamped is not sent.
-  - A Reading whose monotonic part goes back, or one shared by two machines.
-  - Dropping a Session without Lost: its peer stays "connected" for the API and for Drained.
+  - Call the core from a method of Driver: it holds locks. Note the event, wake a goroutine, return.
+  - Read for one session from two goroutines, or call Lost while the session's reader may still call Filled: a frame
+    could be applied twice or out of order.
+  - Use an Incarnation in two lives of a node: peers would resume at the cursor of the earlier life.
+  - Share a zone between two nodes, or write to it other than through its methods: changes without a stamp are not sent.
+  - Pass a Reading whose monotonic part goes back, or comes from another machine.
+  - Drop a Session without Lost: its peer remains connected in the API and in Drained.
 
-Otherwise all methods may be called from any goroutine.
+All other methods can be called from any goroutine.
 */
 package cluster

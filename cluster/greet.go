@@ -57,7 +57,8 @@ func (n *Node) objection(h *wire.Hello) string {
 		)
 	case h.Cluster != mine:
 		return fmt.Sprintf(
-			"node %s belongs to cluster %q, node %s to cluster %q: set the same zone_sync_cluster on both, or remove each from the other's zone_sync_server",
+			"node %s belongs to cluster %q, node %s to cluster %q: set the same zone_sync_cluster on both, or remove "+
+				"each from the other's zone_sync_server",
 			NodeID(h.NodeID),
 			h.Cluster,
 			n.id,

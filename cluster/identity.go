@@ -150,7 +150,8 @@ func (p *peer) bind(s *Session) (holder string, ok bool) {
 		holder = p.brought.key
 		return holder, p.brought.claim(s.identity, p.reached)
 	case p.reached.key != "" && !s.identity.certain() && !p.reached.certain():
-		return "", true // another address of the list: it may be a way to the same node, and gets nothing that the first has
+		// Another address of the list may be a way to the same node: it is let in, and gets nothing that the first has.
+		return "", true
 	}
 	holder = p.reached.key
 	return holder, p.reached.claim(s.identity, p.brought)

@@ -270,7 +270,8 @@ func TestWhatIsProvenWins(t *testing.T) {
 		want     []string
 	}{
 		{"an id taken by a member that was dialled and dialled", []meeting{
-			dialled("10.6.6.6:9000", "CN=evil", real), comes("10.6.6.6", "CN=evil", real), dialled("10.0.0.1:9000", "CN=server", real), comes("10.0.0.1", "CN=one", real),
+			dialled("10.6.6.6:9000", "CN=evil", real), comes("10.6.6.6", "CN=evil", real),
+			dialled("10.0.0.1:9000", "CN=server", real), comes("10.0.0.1", "CN=one", real),
 		}, []string{"; rejecting ", "; rejecting ", "", ""}},
 		{"an id that is proven is not taken by any other claim", []meeting{comes("10.0.0.1", "CN=one", real), comes("10.6.6.6", "CN=evil", real)},
 			[]string{"", "; rejecting "}},

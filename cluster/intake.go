@@ -26,10 +26,11 @@ type intake struct {
 	opened bool // the preamble is queued; guarded by queueMu
 	// repliedMS is when the dialer was told that it is accepted; monotonic.
 	repliedMS int64
-	zones     atomic.Pointer[[]*intakeZone] // by the dialer's index; a session of the other direction reads it without this one's lock
-	retired   map[uint64]bool               // indexes of what was shared once
-	unacked   int                           // frames
-	sinceMS   int64                         // monotonic, of the first of them
+	// zones are indexed as the dialer does. A session of the other direction reads them without this one's lock.
+	zones   atomic.Pointer[[]*intakeZone]
+	retired map[uint64]bool // indexes of what was shared once
+	unacked int             // frames
+	sinceMS int64           // monotonic, of the first of them
 }
 
 // list is the zones by the dialer's index, nil where nothing is shared. It is replaced, not changed.

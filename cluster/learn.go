@@ -57,7 +57,8 @@ func (n *Node) addSource(z *zoneState, s *Session, index uint64, their *wire.Zon
 		return
 	}
 	z.learner.sources[s] = &source{
-		index: index, origin: zone.Origin(their.Origin), ready: their.Ready, covered: their.Covered, sinceMS: now.MonoMS,
+		index: index, origin: zone.Origin(their.Origin), ready: their.Ready, covered: their.Covered,
+		sinceMS: now.MonoMS,
 	}
 	z.askForShares(now)
 }

@@ -75,7 +75,9 @@ const zoneTickEveryMS = 100
 // New makes a node. Its zones count as loaded at now.
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
-		id: config.ID, incarnation: config.Incarnation, features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold, driver: config.Driver,
+		id: config.ID, incarnation: config.Incarnation,
+		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold,
+		driver:   config.Driver,
 		peers: make(
 			map[NodeID]*peer,
 		), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,

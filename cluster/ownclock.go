@@ -106,8 +106,8 @@ func (n *Node) watchClock(now clock.Reading) {
 	if news {
 		n.event(
 			Warning,
-			"this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following cluster time. "+
-				"Correct this clock, or set the peers' clocks too",
+			"this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following "+
+				"cluster time. Correct this clock, or set the peers' clocks too",
 			apart(heldMS),
 		)
 	}

@@ -25,14 +25,15 @@ type peer struct {
 	clockRefused          bool // it is too far from cluster time
 	version               uint64
 	steady                map[uint64]steady // by incarnation
-	slowMS                int64             // monotonic, of the last connection that was made again because its greeting was slow
-	lastError             string
-	losses                int64           // of connections that stood
-	lastSeenMS            int64           // monotonic
-	seen                  map[string]seen // by zone, when the connection to it was lost
-	mismatches            []string
-	mismatchedMS          map[string]int64       // monotonic, since when there is each
-	compared              map[string]*comparison // by zone
+	// slowMS is when a connection was last made again because its greeting was slow; monotonic.
+	slowMS       int64
+	lastError    string
+	losses       int64           // of connections that stood
+	lastSeenMS   int64           // monotonic
+	seen         map[string]seen // by zone, when the connection to it was lost
+	mismatches   []string
+	mismatchedMS map[string]int64       // monotonic, since when there is each
+	compared     map[string]*comparison // by zone
 	// told holds what has been logged of the peer, so that a reconnect does not repeat it.
 	told map[uint64]bool // by the hash of the text, which a peer can make long
 }

@@ -62,7 +62,8 @@ const maxOrigins = wire.MaxFrontier
 
 func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
 	return &progress{
-		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow), asking: make(map[*Session]*asking),
+		origin: origin, preloaded: preloaded, applied: make(map[zone.Origin]*inflow),
+		asking: make(map[*Session]*asking),
 		learner: learner{
 			missing:      wire.All,
 			sources:      make(map[*Session]*source),

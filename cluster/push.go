@@ -244,7 +244,8 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	if pz == nil {
 		return s.unlessRetired(r.Zone, "peer reports on")
 	}
-	why := "its zone is full (increase the zone size), or the records were stamped while this node's clock was ahead; see its error log"
+	why := "its zone is full (increase the zone size), or the records were stamped while this node's clock was " +
+		"ahead; see its error log"
 	reissued := 0
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
 		s.node.watchClock(now) // knows by how much, if time went back
@@ -313,7 +314,8 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 			s.node.tell(
 				s,
 				Warning,
-				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising zone_sync_buffers",
+				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising "+
+					"zone_sync_buffers",
 				s.name(),
 				pz.state.info.Name,
 			)

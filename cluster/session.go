@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"starling/cluster/wire"
 	"starling/lib/clock"
@@ -38,7 +36,8 @@ type Session struct {
 	stands, stood atomic.Bool
 	digestsNow    atomic.Bool // digests are to be sent at once
 	offers        atomic.Pointer[offers]
-	// asked counts the zone changes that this node announced to the dialer; answered those that the dialer followed. answered <= asked.
+	// asked counts the zone changes that this node announced to the dialer; answered those that the dialer followed.
+	// answered <= asked.
 	asked, answered atomic.Uint64
 
 	// queueMu is a leaf: it may be taken with any other lock held.
@@ -71,25 +70,12 @@ type Session struct {
 	successor *Session
 }
 
-// Ending is why a session ended.
-type Ending struct {
-	Reason wire.Reason
-	Err    error
-	// Theirs says that the other side ended it.
-	Theirs bool
-	// Silent says that nothing was heard of the other side for too long.
-	Silent bool
-	// Broken says that the other side broke the protocol.
-	Broken bool
-	// Quiet says that nothing is wrong: the operator need not read of it.
-	Quiet bool
-}
-
 // Link describes a connection to the core, as far as the driver knows it.
 type Link struct {
 	// Outgoing says that this node dialled.
 	Outgoing bool
-	// Address is how the other side is called in the log, and of an outgoing connection the address of the list that was dialled.
+	// Address is how the other side is called in the log, and of an outgoing connection the address of the list that
+	// was dialled.
 	Address string
 	// Host is the other side's address without the port, "" where that tells nothing.
 	Host string
@@ -128,7 +114,8 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	return s, nil
 }
 
-// bySerial is the order of sessions' beginnings: what is done to all of them is done in it, so that a simulated run can be repeated.
+// bySerial is the order of sessions' beginnings: what is done to all of them is done in it, so that a simulated run can
+// be repeated.
 func bySerial(a, b *Session) int { return cmp.Compare(a.serial, b.serial) }
 
 // hello is what the node says of itself.
@@ -233,26 +220,6 @@ func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 	return err
 }
 
-func (s *Session) goodbye(body []byte) error {
-	g, err := wire.ParseGoodbye(body)
-	if err != nil {
-		return err
-	}
-	quiet := g.Reason == wire.ReasonReload || g.Reason == wire.ReasonAlias || g.Reason == wire.ReasonSelf
-	s.end(Ending{Reason: g.Reason, Err: errors.New("peer said goodbye: " + printable(g.Text)), Theirs: true, Quiet: quiet})
-	return nil
-}
-
-// printable prevents a peer's text from forging log lines.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	beat, err := wire.ParseHeartbeat(body)
 	if err != nil {
@@ -292,7 +259,8 @@ func (s *Session) send(t wire.Type, body []byte) {
 // time and by what it asks for: heartbeats, readiness, requests.
 const maxControlBytes = 4 << 20
 
-// Outbox appends what is to be sent now to dst, about max bytes at most, and returns it. Nothing appended means nothing to do.
+// Outbox appends what is to be sent now to dst, about max bytes at most, and returns it. Nothing appended means nothing
+// to do.
 func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -320,7 +288,8 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	return dst
 }
 
-// SendDelay says, after an Outbox that had nothing, when acknowledgements will be due; negative is not before the next Wake.
+// SendDelay says, after an Outbox that had nothing, when acknowledgements will be due; negative is not before the next
+// Wake.
 func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	s.queueMu.Lock()
 	queued := len(s.control) > 0
@@ -336,54 +305,6 @@ func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	return s.ackDelay(now)
 }
 
-// end marks the session as over: what is queued is still sent, then the driver closes it.
-func (s *Session) end(e Ending) {
-	s.queueMu.Lock()
-	first := s.ending == nil
-	if first {
-		s.ending = &e
-	}
-	s.queueMu.Unlock()
-	if first {
-		s.node.driver.End(s)
-	}
-}
-
-// fail ends the session for an error and tells the other side, unless that does not speak the protocol.
-func (s *Session) fail(err error) error {
-	if _, foreign := errors.AsType[*wire.ForeignError](err); !foreign {
-		s.sayGoodbye(wire.ReasonError, err.Error())
-	}
-	s.end(Ending{Reason: wire.ReasonError, Err: err, Broken: true})
-	return err
-}
-
-// leave ends the session for a reason of this node's own.
-func (s *Session) leave(reason wire.Reason, text string) {
-	s.sayGoodbye(reason, text)
-	quiet := reason == wire.ReasonReload || reason == wire.ReasonAlias || reason == wire.ReasonSelf
-	s.end(Ending{Reason: reason, Err: errors.New(text), Quiet: quiet})
-}
-
-// Leave ends a session with a node that is no longer a member.
-func (s *Session) Leave() { s.leave(wire.ReasonLeft, "peer was removed from the membership") }
-
-func (s *Session) sayGoodbye(reason wire.Reason, text string) {
-	s.queueMu.Lock()
-	opened := s.Outgoing || len(s.control) > 0 || s.replied()
-	s.queueMu.Unlock()
-	if opened {
-		s.send(wire.TypeGoodbye, wire.Goodbye{Reason: reason, Text: text}.Append(nil))
-	}
-}
-
-// Ended returns why the session ended, nil while it has not.
-func (s *Session) Ended() *Ending {
-	s.queueMu.Lock()
-	defer s.queueMu.Unlock()
-	return s.ending
-}
-
 // tick sends heartbeats and ends sessions that are silent for too long.
 func (s *Session) tick(now clock.Reading) {
 	settings := s.node.settings.Load()
@@ -397,9 +318,11 @@ func (s *Session) tick(now clock.Reading) {
 	case stuck:
 		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("peer stopped reading")})
 	case s.stage == greeting && after(now, s.StartedMonoMS, settings.ConnectTimeoutMS):
-		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))})
+		err := fmt.Errorf("no hello arrived within %v", ms(settings.ConnectTimeoutMS))
+		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: err})
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
-		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))})
+		err := fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))
+		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: err})
 	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
 		s.beat(now)
 	}
@@ -416,7 +339,9 @@ func (s *Session) tick(now clock.Reading) {
 func (s *Session) beat(now clock.Reading) {
 	s.sentMS = now.MonoMS
 	told := s.node.clocks.local(now).WallMS
-	beat := wire.Heartbeat{WallMS: uint64(max(told, 0)), Token: uint64(now.MonoMS), Echo: s.token, SetMS: now.WallMS - told}
+	beat := wire.Heartbeat{
+		WallMS: uint64(max(told, 0)), Token: uint64(now.MonoMS), Echo: s.token, SetMS: now.WallMS - told,
+	}
 	if s.token != 0 {
 		beat.HeldMS = uint64(now.MonoMS - s.tokenMS)
 	}
@@ -424,76 +349,3 @@ func (s *Session) beat(now clock.Reading) {
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-
-// Lost reports a lost connection, with the reason if the driver knows it. The session's reader must have ended: what
-// another connection of the same peer brings is applied from here on.
-func (s *Session) Lost(err error, now clock.Reading) {
-	if err == nil {
-		err = errors.New("connection closed")
-	}
-	s.queueMu.Lock()
-	if s.ending == nil {
-		s.ending = &Ending{Reason: wire.ReasonError, Err: err}
-	}
-	ending := *s.ending
-	s.queueMu.Unlock()
-
-	s.mu.Lock()
-	before := s.stage
-	s.stage = over
-	s.stands.Store(false)
-	s.left = s.seenByPeer()
-	p := s.peer
-	s.mu.Unlock()
-
-	next := s.node.remove(s, p, &ending, before == established, now)
-	if !s.Outgoing {
-		for _, z := range s.intake.list() {
-			if z != nil {
-				z.state.dropSource(s, now)
-			}
-		}
-	}
-	if next != nil {
-		next.takeOver(now)
-	}
-}
-
-// remove takes a session out of the node's books and returns the one that waited for its end.
-func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.Reading) (next *Session) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.sessions, s)
-	if p == nil {
-		return nil
-	}
-	if p.out == s {
-		p.out, p.seen = nil, s.left
-	}
-	if standing := p.in[s.their.Incarnation]; standing != nil && standing.successor == s {
-		standing.successor = nil
-	}
-	if p.waiting[s.their.Incarnation] == s {
-		delete(p.waiting, s.their.Incarnation)
-	}
-	if p.in[s.their.Incarnation] == s {
-		delete(p.in, s.their.Incarnation)
-		if next = s.successor; next != nil {
-			p.in[s.their.Incarnation] = next
-		}
-	}
-	n.changes++
-	n.lostMS = n.clocks.clusterTime(now).WallMS
-	n.heardMS = max(n.heardMS, n.lostMS-(now.MonoMS-s.lastReadMS.Load()))
-	for _, c := range p.compared {
-		c.sinceMS = 0
-	}
-	if was && !ending.Quiet {
-		p.lastError = ending.Err.Error()
-		p.losses++
-	}
-	if s.Outgoing {
-		n.clocks.left(s, now)
-	}
-	return next
-}

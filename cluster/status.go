@@ -15,13 +15,14 @@ type Status struct {
 	Zones map[string]ZoneStatus `json:"zones"`
 	Node  NodeStatus            `json:"status"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
-	NodeID    string       `json:"node_id"`
-	Cluster   string       `json:"cluster,omitempty"`
-	Ready     bool         `json:"ready"`
-	Agreement string       `json:"agreement"`       // the worst of all zones, "unknown" where members are not connected
-	Agree     bool         `json:"nodes_agree"`     // every member is connected, shares every zone, and agrees where it can be compared
-	OffsetMS  int64        `json:"clock_offset_ms"` // cluster time minus the local clock
-	Peers     []PeerStatus `json:"peers"`
+	NodeID    string `json:"node_id"`
+	Cluster   string `json:"cluster,omitempty"`
+	Ready     bool   `json:"ready"`
+	Agreement string `json:"agreement"` // the worst of all zones, "unknown" where members are not connected
+	// Agree says that every member is connected, shares every zone, and agrees where it can be compared.
+	Agree    bool         `json:"nodes_agree"`
+	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
+	Peers    []PeerStatus `json:"peers"`
 }
 
 // ZoneStatus is one shared zone.
@@ -170,12 +171,10 @@ func connectedState(pushing, accepted bool) string {
 // status tells of one zone; pending are the records that the slowest peer lacks.
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
-		RecordsPending: min(
-			stats.Pending+pending,
-			stats.Records,
-		), RecordsTotal: stats.Records, Ready: z.ready.Load(), Digest: z.digest(),
-		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes, GaveUp: stats.GaveUp,
-		Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
+		RecordsPending: min(stats.Pending+pending, stats.Records), RecordsTotal: stats.Records,
+		Ready: z.ready.Load(), Digest: z.digest(),
+		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes,
+		GaveUp: stats.GaveUp, Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
 		Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
 	}
@@ -205,8 +204,8 @@ func (z *zoneState) digest() string {
 func (p *peer) status(zones map[string]*shownZone, h *hearing, now clock.Reading) PeerStatus {
 	status := PeerStatus{
 		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,
-		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, ClockRefused: p.clockRefused, LastError: p.lastError, Losses: p.losses,
-		Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(zones)),
+		Version: p.version, RTTMS: p.rttMS, OffsetMS: p.offsetMS, ClockRefused: p.clockRefused, LastError: p.lastError,
+		Losses: p.losses, Mismatches: p.mismatches, Digests: make(map[string]Agreement, len(zones)),
 	}
 	for name, z := range zones {
 		if a, compared := p.agreement(name, z, h, now); compared {

@@ -68,7 +68,9 @@ type Stats struct {
 	Refused   int64 // for want of room
 	Ahead     int64 // refused because of their stamps
 	Won, Lost int64 // conflicts with remote writes
-	Forfeited int64 // costs, in 1/1000 request, given up because they came late or after an overrun; at most that much is missing
+	// Forfeited are costs, in 1/1000 request, given up because they came late or after an overrun. At most that much is
+	// missing.
+	Forfeited int64
 }
 
 // Shared is the cluster's view of a zone of any kind. All methods may be called from any

@@ -17,7 +17,8 @@ import (
 //	group   shard byte | records | 0
 //	record  key length*4 + tombstone + 2*ends | key | stamp ms - base | counter | [end - stamp ms - timeout] | value
 //	        1 (a key of no length with a tombstone) | stamp: the shard was cleared
-//	value   length | bytes, or of sessions: 0 | length | bytes for a new one, n for the nth of this payload; none for tombstones
+//	value   length | bytes; of sessions: 0 | length | bytes for a new one, n for the nth of this payload;
+//	        none for tombstones
 //
 // All numbers are varints, differences zigzag. Base and ends are by the sender's monotonic clock, which began with its
 // wall clock; stamps are in cluster time.
