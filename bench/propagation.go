@@ -147,7 +147,8 @@ func dialled(at string) (*line, error) {
 
 // exchange sends one request and reads its answer.
 func (l *line) exchange(method, path, body string) (status int, text string, err error) {
-	if _, err := fmt.Fprintf(l.conn, "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body); err != nil {
+	const request = "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s"
+	if _, err := fmt.Fprintf(l.conn, request, method, path, len(body), body); err != nil {
 		return 0, "", err
 	}
 	resp, err := http.ReadResponse(l.r, nil)

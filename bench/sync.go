@@ -39,7 +39,8 @@ func (b *bench) updates() error {
 
 func (b *bench) updatesOnce(a, c *remote, sent, applied, size *[]float64) error {
 	for _, r := range []*remote{a, c} {
-		if err := r.until("joined and ready", syncLimit, func(s bareStatus) bool { return s.Online == 1 && s.Ready }); err != nil {
+		ready := func(s bareStatus) bool { return s.Online == 1 && s.Ready }
+		if err := r.until("joined and ready", syncLimit, ready); err != nil {
 			return err
 		}
 	}

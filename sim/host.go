@@ -68,7 +68,8 @@ func (h *Host) start() {
 		},
 	)
 	h.session = kinds.NewSession(kinds.SessionConfig{
-		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true, Clock: stamps, Incarnation: h.life,
+		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true,
+		Clock: stamps, Incarnation: h.life,
 	})
 	h.bucket = kinds.NewBucket(
 		kinds.BucketConfig{
@@ -86,7 +87,8 @@ func (h *Host) start() {
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
-		ID: h.id(), Incarnation: h.life, Zones: h.zones(), Kinds: kinds.Kinds(), Settings: o.Settings, Driver: h, Withhold: h.withhold, Proof: h.proof(),
+		ID: h.id(), Incarnation: h.life, Zones: h.zones(), Kinds: kinds.Kinds(), Settings: o.Settings, Driver: h,
+		Withhold: h.withhold, Proof: h.proof(),
 	}, h.now())
 	if err != nil {
 		h.world.failf("host %d does not start: %v", h.index, err)

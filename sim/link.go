@@ -49,7 +49,8 @@ func (w *World) dial(from, to *Host) {
 		other := [2]*Host{to, from}[i]
 		e := &end{host: h, life: h.life, woken: true}
 		session, err := h.node.Connected(cluster.Link{
-			Outgoing: i == 0, Address: other.address(), Host: other.address(), Subject: w.subject(other.address()), Tag: e,
+			Outgoing: i == 0, Address: other.address(), Host: other.address(), Subject: w.subject(other.address()),
+			Tag: e,
 		}, h.now())
 		if err != nil {
 			return

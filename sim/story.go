@@ -71,7 +71,9 @@ func (w *World) tell(words []string) (err error) {
 		return nil
 	}
 	c := &command{words: words}
-	for _, tell := range []func(*World, *command) (bool, error){(*World).tellSetup, (*World).tellNetwork, (*World).tellHosts, (*World).tellTime} {
+	for _, tell := range []func(*World, *command) (bool, error){
+		(*World).tellSetup, (*World).tellNetwork, (*World).tellHosts, (*World).tellTime,
+	} {
 		if known, err := tell(w, c); known {
 			return err
 		}
@@ -227,7 +229,8 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 		return true, nil
 	case "storm": // storm 5s 1 0 1: a write per ms on each host named
 		return true, w.storm(c)
-	case "churn": // churn 1000 100ms 0 1: so many pairs come and go, one per 100 ms, written at one of the hosts named and deleted at the next
+	// churn 1000 100ms 0 1: 1000 pairs, one per 100 ms, are written at one of the hosts named and deleted at the next.
+	case "churn":
 		return true, w.churn(c)
 	case "rush": // rush 200ms 0 1: a request per ms on each host named
 		w.rush(c)

@@ -11,7 +11,9 @@ import (
 // This file is what a story does and expects at one host.
 
 func (w *World) at(c *command) error {
-	for _, tell := range []func(*World, *command) (bool, error){(*World).doAt, (*World).expectAt, (*World).expectStatus} {
+	for _, tell := range []func(*World, *command) (bool, error){
+		(*World).doAt, (*World).expectAt, (*World).expectStatus,
+	} {
 		if known, err := tell(w, c); known {
 			return err
 		}

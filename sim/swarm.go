@@ -10,7 +10,8 @@ import (
 
 // A swarm run breaks a cluster in every way that a seed draws, lets it heal, and checks what must hold afterwards.
 
-// flavour is what a seed may do to a cluster. Counts of requests are exact only where no host loses its memory and no ring is overrun.
+// flavour is what a seed may do to a cluster. Counts of requests are exact only where no host loses its memory and no
+// ring is overrun.
 type flavour struct {
 	name string
 	// crashes: hosts die, and come back empty or with state.
@@ -21,7 +22,8 @@ type flavour struct {
 	full bool
 	// clocks: they jump by up to 50 s, and drift.
 	clocks bool
-	// jumps: clocks are set by seconds to days, both ways, at the start and later, of one host or several; what is written ends soon.
+	// jumps: clocks are set by seconds to days, both ways, at the start and later, of one host or several; what is
+	// written ends soon.
 	jumps bool
 	// mixed: some hosts run a release without repair.
 	mixed bool
@@ -71,8 +73,8 @@ type swarm struct {
 	inexact bool
 }
 
-// Swarm runs one seed and returns what went wrong, and the world for its log; traced, that says what was done too.
-func Swarm(seed uint64, traced bool) (failures []string, w *World) {
+// newSwarm makes the world of a seed: nothing runs in it yet.
+func newSwarm(seed uint64, traced bool) *swarm {
 	f := flavours[seed%uint64(len(flavours))]
 	options := defaults
 	if f.full {
@@ -87,10 +89,21 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	if f.jumps {
 		options.SessionTimeoutMS = jumpsLifeMS
 	}
-	s := &swarm{World: NewWorld(seed, options), flavour: f, charged: map[string]int64{}, churning: churning{gone: map[string]bool{}}, inexact: f.crashes || f.full || f.changes}
+	s := &swarm{
+		World: NewWorld(seed, options), flavour: f, charged: map[string]int64{},
+		churning: churning{gone: map[string]bool{}}, inexact: f.crashes || f.full || f.changes,
+	}
 	s.Traced = traced
 	s.certified = seed/uint64(len(flavours))%2 == 0
 	s.latencyMS = s.rand.IntN(4)
+	return s
+}
+
+// Swarm runs one seed and returns what went wrong, and the world for its log. If traced, the log also tells what was
+// done.
+func Swarm(seed uint64, traced bool) (failures []string, w *World) {
+	s := newSwarm(seed, traced)
+	f := s.flavour
 	s.Start(2 + s.rand.IntN(4))
 	if f.slow {
 		s.add() // so that there are two others
@@ -212,7 +225,8 @@ func (s *swarm) work(h *Host, n int) {
 			s.failf("host %d does not clear: %v", h.index, err)
 		}
 	case n < 62:
-		if err := h.session.Bind([]byte(key), fmt.Append(nil, "server", s.rand.IntN(9)), h.clusterNow()); err != nil && !s.flavour.full {
+		err := h.session.Bind([]byte(key), fmt.Append(nil, "server", s.rand.IntN(9)), h.clusterNow())
+		if err != nil && !s.flavour.full {
 			s.failf("host %d does not bind: %v", h.index, err)
 		}
 	case n < 65:
@@ -241,7 +255,8 @@ func (s *swarm) crowd(h *Host) {
 // burst writes and counts so much that a small ring is overrun by any peer that is slow.
 func (s *swarm) burst(h *Host) {
 	for i := range 20 {
-		if err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i)); err != nil && !s.flavour.full {
+		err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i))
+		if err != nil && !s.flavour.full {
 			s.failf("host %d does not take a pair: %v", h.index, err)
 		}
 		key := fmt.Sprint("k", s.rand.IntN(swarmKeys))
@@ -254,13 +269,16 @@ func (s *swarm) burst(h *Host) {
 const (
 	// probeEvery is after how many acts it is looked how long a write takes.
 	probeEvery = 10
-	// probeMS is how long a write between two hosts that nothing is done to may take: the longest latency, and a few flushes.
+	// probeMS is how long a write between two hosts that nothing is done to may take: the longest latency, and a few
+	// flushes.
 	probeMS = maxLatencyMS + 5
-	// maxLatencyMS is the longest latency that is drawn. Bytes keep their order, so a shorter one does not help at once.
+	// maxLatencyMS is the longest latency that is drawn. Bytes keep their order, so a shorter one does not help at
+	// once.
 	maxLatencyMS = 20
 )
 
-// probe: no host waits for a slow one. Host 0 is; what one of the others writes reaches the rest of them as if it were not there.
+// probe: no host waits for a slow one. Host 0 is; what one of the others writes reaches the rest of them as if it were
+// not there.
 func (s *swarm) probe(n int) {
 	from := s.Hosts[1+s.rand.IntN(len(s.Hosts)-1)]
 	value := fmt.Sprint("probe", n)
@@ -378,7 +396,8 @@ func (s *swarm) quiet() {
 		s.failf("after %v of quiet: %s", converge, s.disagreement())
 	}
 	s.Run(settled)
-	// A deletion that was on its way when its host crashed may have arrived at one host; the others hear of it only if they bring what it deleted.
+	// A deletion that was on its way when its host crashed may have arrived at one host; the others hear of it only if
+	// they bring what it deleted.
 	for _, h := range s.Hosts {
 		if h.runs() && !h.left {
 			s.enter(h, 0, zone.Shards)
@@ -386,7 +405,8 @@ func (s *swarm) quiet() {
 	}
 	for _, h := range s.Hosts {
 		if refused := h.keyval.Stats().Ahead + h.session.Stats().Ahead; refused > 0 && !h.left && !s.flavour.jumps {
-			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps what is stamped anew as it was.
+			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps what is
+			// stamped anew as it was.
 			s.failf("host %d refused %d stamps as too far ahead, all clocks are within 50 s", h.index, refused)
 		}
 		switch {
@@ -401,22 +421,24 @@ func (s *swarm) quiet() {
 		s.checkChurn()
 	}
 	for _, h := range s.Hosts {
-		// Not at once: time that is seen to have gone back has just stamped records anew, which nobody can have acknowledged yet (seed 42989).
+		// Not at once: time that is seen to have gone back has just stamped records anew, which nobody can have
+		// acknowledged yet (seed 42989).
 		if h.runs() && !h.left && !s.Within(settled, h.node.Drained) {
 			s.failf("host %d waits for acknowledgements that nobody sends", h.index)
 		}
 	}
 	s.checkCounts()
 	s.checkMemory()
-	// Once per tick: what is shown changes with ticks, and looking at it each millisecond was half of the time of a run.
+	// Once per tick: what is shown changes with ticks, and looking at it each millisecond was half of the time of a
+	// run.
 	shown := func() bool { return s.nowMS%tickEveryMS == 0 && s.ShownToAgree() }
 	if !s.flavour.mixed && !s.Within(converge, shown) {
 		s.failf("hosts agree, but their operators are not shown that")
 	}
 }
 
-// checkCounts: no host counts a request twice. Where no host is lost each counts all, but for what was given up after overruns: the
-// given-up part is the most that may be missing, at the host that gave it up and at those that it taught.
+// checkCounts: no host counts a request twice. Where no host is lost each counts all, but for what was given up after
+// overruns: the given-up part is the most that may be missing, at the host that gave it up and at those that it taught.
 func (s *swarm) checkCounts() {
 	var forfeited int64
 	for _, h := range s.Hosts {

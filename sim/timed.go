@@ -42,8 +42,11 @@ func (h *Host) setTimed(t timed, lifeMS int64) (err error) {
 	if t.session {
 		t.graceMS = lifeMS / 8
 		err = h.session.Bind([]byte(t.key), []byte(t.value), h.clusterNow())
-	} else if err = h.keyval.Set([]byte(t.key), []byte(t.value), lifeMS, h.clusterNow()); err == nil && w.ledger != nil {
-		w.did("host%d sets %s to %s for %d ms", h.index, t.key, t.value, lifeMS)
+	} else {
+		err = h.keyval.Set([]byte(t.key), []byte(t.value), lifeMS, h.clusterNow())
+		if err == nil && w.ledger != nil {
+			w.did("host%d sets %s to %s for %d ms", h.index, t.key, t.value, lifeMS)
+		}
 	}
 	if err != nil {
 		return err

@@ -149,7 +149,8 @@ func reflect(conn net.Conn) {
 	if code, ok := strings.CutPrefix(request.URL.RawQuery, "status="); ok {
 		status = code + " Odd Reason"
 	}
-	head := "HTTP/1.1 " + status + "\r\nX-Answer: yes\r\nx-lower: Kept\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nServer: backend\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\n"
+	head := "HTTP/1.1 " + status + "\r\nX-Answer: yes\r\nx-lower: Kept\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n" +
+		"Server: backend\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\n"
 	switch {
 	case strings.HasSuffix(request.URL.Path, "/chunked"):
 		head += "Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n"

@@ -56,7 +56,10 @@ func besideRequests() (all []besideRequest) {
 			add(method+" "+target, method+" "+target+" HTTP/1.1\r\nHost: one\r\nConnection: close\r\n\r\n")
 		}
 	}
-	for _, host := range []string{"one", "ONE", "one.", "one:8080", "two", "a.two.com", "two.com", "www.three.org", "four5", "fourx", "nobody", "[::1]:80", "a..b", "a/b", "a b", "", "1.2.3.4", "one:99999999"} {
+	for _, host := range []string{
+		"one", "ONE", "one.", "one:8080", "two", "a.two.com", "two.com", "www.three.org", "four5", "fourx", "nobody",
+		"[::1]:80", "a..b", "a/b", "a b", "", "1.2.3.4", "one:99999999",
+	} {
 		add(fmt.Sprintf("Host %q", host), "GET /exact HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
 	for _, some := range []map[string]string{oddHeads(), bodies(), conditions()} {

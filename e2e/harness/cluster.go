@@ -53,7 +53,8 @@ func (c *Cluster) Add() *Node {
 		c.T.Fatal(err)
 	}
 	// Where the test is root the node becomes nobody, who has to reach its documents.
-	if err := errors.Join(os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700), os.Chmod(filepath.Dir(n.Dir), 0o755)); err != nil {
+	err = errors.Join(os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700), os.Chmod(filepath.Dir(n.Dir), 0o755))
+	if err != nil {
 		c.T.Fatal(err)
 	}
 	n.Write("cert.pem", string(cert))

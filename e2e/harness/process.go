@@ -84,7 +84,8 @@ func (n *Node) wait() int {
 	select {
 	case <-n.exited:
 	case <-time.After(Patience):
-		for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGCONT} { // it says where it stands, and nothing is left behind
+		// SIGABRT prints all goroutines; SIGCONT, so that a stopped process ends too.
+		for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGCONT} {
 			_ = n.cmd.Process.Signal(s)
 		}
 		<-n.exited

@@ -77,7 +77,8 @@ func (h *Hosts) Record(name string, figures map[string]float64) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, now.Format("2006-01-02")+"-"+name+".json"), append(text, '\n'), 0o644); err != nil {
+	path := filepath.Join(dir, now.Format("2006-01-02")+"-"+name+".json")
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

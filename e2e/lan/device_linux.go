@@ -37,6 +37,7 @@ func configure(addr netip.Addr, bits int) error {
 		return err
 	}
 	defer unix.Close(fd)
+	up := func(r *unix.Ifreq) error { r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING); return nil }
 	for _, step := range []struct {
 		device  string
 		request uint
@@ -45,8 +46,8 @@ func configure(addr netip.Addr, bits int) error {
 		{"eth0", unix.SIOCSIFADDR, func(r *unix.Ifreq) error { return r.SetInet4Addr(addr.AsSlice()) }},
 		{"eth0", unix.SIOCSIFNETMASK, func(r *unix.Ifreq) error { return r.SetInet4Addr(net.CIDRMask(bits, 32)) }},
 		{"eth0", unix.SIOCSIFMTU, func(r *unix.Ifreq) error { r.SetUint32(mtu); return nil }},
-		{"eth0", unix.SIOCSIFFLAGS, func(r *unix.Ifreq) error { r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING); return nil }},
-		{"lo", unix.SIOCSIFFLAGS, func(r *unix.Ifreq) error { r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING); return nil }},
+		{"eth0", unix.SIOCSIFFLAGS, up},
+		{"lo", unix.SIOCSIFFLAGS, up},
 	} {
 		r, err := unix.NewIfreq(step.device)
 		if err == nil {

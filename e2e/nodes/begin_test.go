@@ -17,7 +17,8 @@ func TestNodesThatStartTogetherFromStateWait(t *testing.T) {
 	const pairs = 10_000
 	cl := harness.NewCluster(t, 2)
 	cl.ConfigureAll(
-		strings.NewReplacer("zone=one:32k", "zone=one:64m", "listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 8m; client_body_buffer_size 8m;").
+		strings.NewReplacer("zone=one:32k", "zone=one:64m",
+			"listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 8m; client_body_buffer_size 8m;").
 			Replace(harness.KeyvalHTTP) +
 			harness.Members,
 	)
