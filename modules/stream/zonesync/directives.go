@@ -61,66 +61,84 @@ var Module = stream.Module{
 var positiveTime = conf.AtLeast(conf.Time, time.Millisecond)
 
 func directives() []conf.Directive {
-	return append(ssl.ClientDirectives("zone_sync_ssl", places, func(s *Settings) *ssl.BoundClient { return &s.TLS }),
-		conf.Directive{
+	return append([]conf.Directive{
+		{
 			Name: "zone_sync", In: conf.StreamServer,
-			Doc: "Enables synchronization through this server; a configuration can have only one. It covers all http and stream zones with `sync`.",
+			Doc: "Enables synchronization through this server; a configuration can have only one. It covers all http " +
+				"and stream zones with `sync`.",
 			Set: conf.Raw(func(s *Settings, a *conf.Args) error {
 				s.Enabled, s.node = true, a.Node
 				return nil
 			}),
 		},
-		conf.Directive{
-			Name: "zone_sync_server", Syntax: "<address> [resolve]", Params: serverParams, In: conf.StreamServer, Repeat: true,
-			Doc: "Adds a cluster member: an address or domain name with a port, or unix:path. With resolve, the name is re-resolved at run time and stands for all its addresses. All nodes can use the same list; a node skips itself.",
+		{
+			Name: "zone_sync_server", Syntax: "<address> [resolve]", Params: serverParams, In: conf.StreamServer,
+			Repeat: true,
+			Doc: "Adds a cluster member: an address or domain name with a port, or unix:path. With resolve, the name " +
+				"is re-resolved at run time and stands for all its addresses. All nodes can use the same list; a " +
+				"node skips itself.",
 			Set: conf.List(func(s *Settings) *[]carrier.Member { return &s.Members }, parseMember),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_cluster", Syntax: "<name>", In: places,
-			Doc: "Sets the cluster name. Nodes of clusters with different names reject each other. Without it, any node can join. NGINX has no such directive.",
+			Doc: "Sets the cluster name. Nodes of clusters with different names reject each other. Without it, any " +
+				"node can join. NGINX has no such directive.",
 			Set: conf.Field(func(s *Settings) *string { return &s.Cluster }, conf.String),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_buffers", Syntax: "<number> <size>", Default: "8 8k", In: places,
-			Doc: "Sets the number and size of the buffers of each zone for updates that peers have not acknowledged. A peer that falls further behind is repaired with the records that differ, or resynced completely if too many differ. A record larger than a buffer is sent alone.",
+			Doc: "Sets the number and size of the buffers of each zone for updates that peers have not acknowledged. " +
+				"A peer that falls further behind is repaired with the records that differ, or resynced completely " +
+				"if too many differ. A record larger than a buffer is sent alone.",
 			Set: conf.Raw(setBuffers),
 		},
-		conf.Directive{
-			Name: "zone_sync_recv_buffer_size", Syntax: "<size>", DefaultDoc: "the total size of the buffers", In: places,
+		{
+			Name: "zone_sync_recv_buffer_size", Syntax: "<size>", DefaultDoc: "the total size of the buffers",
+			In:  places,
 			Doc: "Sets the size of the receive buffer of a connection, at least the size of one of zone_sync_buffers.",
 			Set: conf.Field(func(s *Settings) *int64 { return &s.ReceiveBytes }, conf.Size),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_connect_retry_interval", Syntax: "<time>", Default: "1s", In: places,
 			Doc: "Sets the interval between attempts to connect to a node.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.RetryInterval }, positiveTime),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_connect_timeout", Syntax: "<time>", Default: "5s", In: places,
 			Doc: "Sets the timeout for connecting to a node, including the exchange of hellos.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.ConnectTimeout }, positiveTime),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_interval", Syntax: "<time>", Default: "1s", In: places,
-			Doc: "Sets the maximum delay of an update. It is an upper bound, not a period: an idle node sends updates immediately.",
+			Doc: "Sets the maximum delay of an update. It is an upper bound, not a period: an idle node sends " +
+				"updates immediately.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Interval }, conf.Time),
 		},
-		conf.Directive{
+		{
 			Name: "zone_sync_timeout", Syntax: "<time>", Default: "5s", In: places,
-			Doc: "Sets the timeout after which a silent connection is closed. Idle nodes send heartbeats, so only a broken connection is silent.",
+			Doc: "Sets the timeout after which a silent connection is closed. Idle nodes send heartbeats, so only a " +
+				"broken connection is silent.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
 		},
-		conf.Directive{
+	}, tlsDirectives()...)
+}
+
+func tlsDirectives() []conf.Directive {
+	own := []conf.Directive{
+		{
 			Name: "zone_sync_ssl", Syntax: "on | off", Default: "off", In: places,
 			Doc: "Enables TLS for connections to other nodes.",
 			Set: conf.Field(func(s *Settings) *bool { return &s.TLS.On }, conf.Flag),
 		},
-		conf.Directive{
-			Name: "zone_sync_ssl_name", Syntax: "<name>", DefaultDoc: "the host of zone_sync_server; with resolve the address", In: places,
+		{
+			Name: "zone_sync_ssl_name", Syntax: "<name>",
+			DefaultDoc: "the host of zone_sync_server; with resolve the address", In: places,
 			Doc: "Sets the name to verify in the certificates of other nodes.",
 			Set: conf.Field(func(s *Settings) *string { return &s.TLS.Name }, conf.String),
 		},
-	)
+	}
+	tls := func(s *Settings) *ssl.BoundClient { return &s.TLS }
+	return append(own, ssl.ClientDirectives("zone_sync_ssl", places, tls)...)
 }
 
 func setBuffers(s *Settings, a *conf.Args) error {

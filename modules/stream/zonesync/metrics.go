@@ -36,16 +36,19 @@ func nodeMetrics() []admin.Metric {
 		admin.Gauge(
 			"starling_nodes_agree",
 			"nodes_agree",
-			"1 while every member is connected, every zone is shared with each of them, and all comparable zones agree.",
+			"1 while every member is connected, every zone is shared with each of them, and all comparable zones "+
+				"agree.",
 		),
-		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: not compared since the last write, or a member is silent or not connected.").
+		admin.Gauge("starling_nodes_agreement_unknown", "agreement", "1 while it is unknown whether the nodes agree: "+
+			"not compared since the last write, or a member is silent or not connected.").
 			Of(unknown),
 		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").
 			By(milli),
 		admin.Gauge(
 			"starling_member_reached",
 			"members.[member=member,address=address].state",
-			"1 while the address of a member is connected, or leads to this node or to a connected peer; 0 without an address for a name that does not resolve.",
+			"1 while the address of a member is connected, or leads to this node or to a connected peer; 0 without "+
+				"an address for a name that does not resolve.",
 		).Of(reached),
 	}
 }

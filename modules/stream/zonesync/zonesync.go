@@ -68,8 +68,9 @@ func serve(b *stream.Block, server *stream.Server) error {
 		b.Plan.Log.Logf(
 			logs.Warn,
 			"%v",
-			conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: "+
-				"any client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client on\""),
+			conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: any "+
+				"client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client "+
+				"on\""),
 		)
 	}
 	return nil
@@ -129,13 +130,14 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 		Log:           b.Server.Log,
 	}
 	c.Node = cluster.Config{Cluster: s.Cluster, Kinds: kinds.Kinds(), Settings: cluster.Settings{
-		TimeoutMS: s.Timeout.Milliseconds(), ConnectTimeoutMS: s.ConnectTimeout.Milliseconds(), IntervalMS: s.Interval.Milliseconds(),
-		Buffers: s.Buffers, BufferBytes: s.BufferBytes,
+		TimeoutMS: s.Timeout.Milliseconds(), ConnectTimeoutMS: s.ConnectTimeout.Milliseconds(),
+		IntervalMS: s.Interval.Milliseconds(), Buffers: s.Buffers, BufferBytes: s.BufferBytes,
 	}}
 	if c.ReceiveBytes == 0 {
 		c.ReceiveBytes = s.Buffers * s.BufferBytes
 	} else if c.ReceiveBytes < s.BufferBytes {
-		return c, conf.At(b.Scope.Node, "\"zone_sync_recv_buffer_size\" must be at least the size of one of \"zone_sync_buffers\"")
+		return c, conf.At(b.Scope.Node, "\"zone_sync_recv_buffer_size\" must be at least the size of one of "+
+			"\"zone_sync_buffers\"")
 	}
 	var err error
 	if c.Node.Zones, err = sharedZones(p); err != nil {
@@ -326,7 +328,8 @@ func explained(config *tls.Config) *tls.Config {
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		if err := verify(state); err != nil {
 			return fmt.Errorf(
-				"%w; members with \"resolve\" are verified by IP address: add that address to the certificate, or set \"zone_sync_ssl_name\"",
+				"%w; members with \"resolve\" are verified by IP address: add that address to the certificate, or "+
+					"set \"zone_sync_ssl_name\"",
 				err,
 			)
 		}
