@@ -39,7 +39,10 @@ func TestWhoeverDoesNotReadTheBody(t *testing.T) {
 		"/streamed": 200, "/file": 405, "/none": 404, "/": 403,
 	} {
 		for body, want := range map[string]int{"": want, "0123456789": want, "0123456789a": 413} {
-			for _, framed := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body), "Transfer-Encoding: chunked\r\n\r\n" + inChunks(body)} {
+			for _, framed := range []string{
+				fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body),
+				"Transfer-Encoding: chunked\r\n\r\n" + inChunks(body),
+			} {
 				got := s.Client().Do("POST " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + framed)
 				if got.StatusCode != want || want == 413 && got.Header.Get("Location") != "" {
 					t.Errorf("%s %q: %d %v, want %d", target, framed, got.StatusCode, got.Header, want)

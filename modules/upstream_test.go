@@ -174,7 +174,9 @@ func TestKeepAlive(t *testing.T) {
 // TestNoReuseBehindABodiedHint: a server that speaks of a body in a 103 may send one, which must not be the next
 // request's answer.
 func TestNoReuseBehindABodiedHint(t *testing.T) {
-	for hint, want := range map[string]int32{"Link: </a>": 1, "Content-Length: 0": 1, "Content-Length: 5": 3, "Transfer-Encoding: chunked": 3, "Connection: close": 3} {
+	for hint, want := range map[string]int32{
+		"Link: </a>": 1, "Content-Length: 0": 1, "Content-Length: 5": 3, "Transfer-Encoding: chunked": 3, "Connection: close": 3,
+	} {
 		f := fleet{}
 		f.backend(t, "a", func(*http.Request) string {
 			return "HTTP/1.1 103 Early Hints\r\n" + hint + "\r\n\r\n" + reply(200, "a")

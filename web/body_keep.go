@@ -57,8 +57,8 @@ var errBodyGone = &bodyFault{
 var errSpoolFull = &bodyFault{
 	503,
 	logs.Error,
-	fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: "+
-		"lower client_max_body_size, limit uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes)),
+	fmt.Sprintf("request bodies in temporary files reached the limit of %d bytes: lower client_max_body_size, limit "+
+		"uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes)),
 }
 
 // TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless

@@ -17,7 +17,8 @@ func chunked(target string, bytes int) string {
 		n := min(5, left)
 		fmt.Fprintf(&body, "%d\r\n%s\r\n", n, strings.Repeat("x", n))
 	}
-	return "POST " + target + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body.String() + "0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	return "POST " + target + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body.String() + "0\r\n\r\n" +
+		"GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 }
 
 // statuses are those of all answers, the heads of the rejected cleaned of what the handler had put in.
@@ -76,7 +77,10 @@ func TestTheLimitOfABodyThatNobodyReadsOverHTTP2(t *testing.T) {
 		path  string
 		bytes int
 		want  string
-	}{{"/", 10, "200"}, {"/", 11, "413"}, {"/", 60000, "413"}, {"/deny", 10, "403"}, {"/deny", 11, "413"}, {"/stream", 10, "200"}, {"/stream", 11, "413"}, {"/off", 60000, "200"}} {
+	}{
+		{"/", 10, "200"}, {"/", 11, "413"}, {"/", 60000, "413"}, {"/deny", 10, "403"}, {"/deny", 11, "413"},
+		{"/stream", 10, "200"}, {"/stream", 11, "413"}, {"/off", 60000, "200"},
+	} {
 		got := statusOfFrames(t, s.DialLoopback(), strings.Repeat("x", test.bytes), ":method POST", ":scheme http", ":path "+test.path, ":authority a")
 		if got != test.want {
 			t.Errorf("%s with %d bytes: %s, want %s", test.path, test.bytes, got, test.want)

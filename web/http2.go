@@ -33,7 +33,8 @@ func (c *Conn) serveHTTP2() {
 	core := c.server.Core
 	handler := &streamHandler{c: c}
 	c.http2 = h2.NewConn(c.Net, c.raw, &c.buf, h2.Settings{
-		MaxStreams: core.HTTP2Streams, PrereadBytes: int(core.HTTP2PrereadBytes), ReadBytes: int(core.HTTP2ReadBytes), Limits: &core.Limits,
+		MaxStreams: core.HTTP2Streams, PrereadBytes: int(core.HTTP2PrereadBytes), ReadBytes: int(core.HTTP2ReadBytes),
+		Limits:        &core.Limits,
 		HeaderTimeout: core.HeaderTimeout, IdleTimeout: core.KeepAlive.Timeout, SendTimeout: core.SendTimeout,
 	}, handler)
 	retired := false

@@ -96,7 +96,9 @@ func TestRetireDoesNotWaitForSilentClients(t *testing.T) {
 	const most = 10 * time.Second // twice the time for a first request
 	for _, listen := range []string{"listen 80;", "listen 80; http2 on;", "listen 80 proxy_protocol;", "listen 80 ssl; certificate a;",
 		"listen 80 ssl proxy_protocol; certificate a; http2 on;"} {
-		for _, says := range []string{"", "PROXY UNKNOWN\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
+		for _, says := range []string{
+			"", "PROXY UNKNOWN\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+		} {
 			if says != "" && !strings.Contains(listen, "http2 on") {
 				continue
 			}

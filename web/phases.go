@@ -79,7 +79,8 @@ func (r *Request) process(at step) Result {
 	if r.orphaned {
 		r.Logf(
 			logs.Error,
-			"an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not inherit it",
+			"an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not "+
+				"inherit it",
 			r.Location.Scope.Node.File,
 			r.Location.Scope.Node.Line,
 		)

@@ -39,7 +39,8 @@ var Module = conf.Module{
 	Directives: []conf.Directive{
 		{
 			Name: "daemon", Syntax: "on | off", Default: "on", In: conf.Main,
-			Doc: "Runs the process in the background. The command returns when the process serves clients, or with status 1 if the start failed.",
+			Doc: "Runs the process in the background. The command returns when the process serves clients, or with " +
+				"status 1 if the start failed.",
 			Set: conf.Field(func(s *Settings) *bool { return &s.Daemon }, conf.Flag),
 		},
 		{
@@ -48,18 +49,25 @@ var Module = conf.Module{
 			Set: conf.Field(func(s *Settings) *string { return &s.PID }, conf.String),
 		},
 		{
-			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: "logs/error.log error", In: conf.Main, Repeat: true,
-			Doc: "Sets the error log and its minimum level: debug, info, notice, warn, error, crit, alert or emerg. The file `stderr` selects standard error.",
+			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: "logs/error.log error", In: conf.Main,
+			Repeat: true,
+			Doc: "Sets the error log and its minimum level: debug, info, notice, warn, error, crit, alert or emerg. " +
+				"The file `stderr` selects standard error.",
 			Set: conf.List(func(s *Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 		},
 		{
 			Name: "user", Syntax: "<user> [<group>]", In: conf.Main,
-			Doc: "Sets the user and group that a process started as root switches to after it has opened its sockets and files. The default is `nobody` with the group `nobody` or `nogroup`, as in nginx; `user root` keeps root. On Linux, one thread that serves no clients keeps the privileges to bind ports below 1024 and to open any file, for reloads, `-s reopen`, state files and the pid file. On other systems, a reload has only the user's privileges.",
+			Doc: "Sets the user and group that a process started as root switches to after it has opened its sockets " +
+				"and files. The default is `nobody` with the group `nobody` or `nogroup`, as in nginx; `user root` " +
+				"keeps root. On Linux, one thread that serves no clients keeps the privileges to bind ports below " +
+				"1024 and to open any file, for reloads, `-s reopen`, state files and the pid file. On other " +
+				"systems, a reload has only the user's privileges.",
 			Set: conf.Whole(func(s *Settings) **User { return &s.User }, parseUser),
 		},
 		{
 			Name: "worker_processes", Syntax: "<number>|auto", Default: "auto", In: conf.Main,
-			Doc: "Sets the number of CPU cores used concurrently. There is always one process, so state is never split between workers.",
+			Doc: "Sets the number of CPU cores used concurrently. There is always one process, so state is never " +
+				"split between workers.",
 			Set: conf.Field(func(s *Settings) *int { return &s.Cores }, parseCores),
 		},
 		{

@@ -82,8 +82,9 @@ var ignored = []struct {
 // declarations.
 func Ignored() *conf.Module {
 	m := &conf.Module{
-		Name:  "ignored",
-		Doc:   "Directives of nginx that are accepted for compatibility: their arguments are checked, and they have no effect.",
+		Name: "ignored",
+		Doc: "Directives of nginx that are accepted for compatibility: their arguments are checked, and they have " +
+			"no effect.",
 		New:   conf.NewOf[struct{}],
 		Clone: conf.CloneOf[struct{}],
 	}

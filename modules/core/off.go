@@ -39,8 +39,9 @@ const secured = conf.HTTP | conf.Server | conf.Stream | conf.StreamServer
 // Off is the family of directives whose feature is not there.
 func Off() *conf.Module {
 	m := &conf.Module{
-		Name:  "off",
-		Doc:   "Directives of features that Starling does not support. Only the value that switches the feature off is accepted.",
+		Name: "off",
+		Doc: "Directives of features that Starling does not support. Only the value that switches the feature off " +
+			"is accepted.",
 		New:   conf.NewOf[struct{}],
 		Clone: conf.CloneOf[struct{}],
 	}

@@ -25,7 +25,8 @@ func Say() *stream.Module {
 			New:   conf.NewOf[saying],
 			Clone: conf.CloneOf[saying],
 			Directives: []conf.Directive{{
-				Name: "say", Syntax: "<text> [hold] [detach] [panic]", In: conf.StreamServer, Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
+				Name: "say", Syntax: "<text> [hold] [detach] [panic]", In: conf.StreamServer,
+				Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
 					s.given, s.hold, s.detach, s.panic = true, a.Has("hold"), a.Has("detach"), a.Has("panic")
 					s.text, err = stream.Side.Compile(a, a.Words[0])
 					return err

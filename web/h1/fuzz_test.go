@@ -88,7 +88,9 @@ func FuzzResponse(f *testing.F) {
 
 // FuzzChunked: any cut and any size of read give the same; what we accept, net/http's reader decodes to the same bytes.
 func FuzzChunked(f *testing.F) {
-	for _, s := range []string{"0\r\n\r\n", "3;x\r\nabc\r\n0\r\nX: 1\r\n\r\nrest", "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "4\r\nSEE-THIS\r\n"} {
+	for _, s := range []string{
+		"0\r\n\r\n", "3;x\r\nabc\r\n0\r\nX: 1\r\n\r\nrest", "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "4\r\nSEE-THIS\r\n",
+	} {
 		f.Add([]byte(s), uint16(3), uint8(2))
 	}
 	f.Fuzz(func(t *testing.T, wire []byte, cut uint16, size uint8) {

@@ -49,7 +49,8 @@ func controlIn(b []byte) bool {
 	return false
 }
 
-// badRequestByte is the place of the first byte a field value of a client must not hold (RFC 9110, 5.5: every control but HTAB), or -1.
+// badRequestByte is the index of the first byte that a client's field value must not contain (RFC 9110, 5.5: every
+// control character but HTAB), or -1.
 func badRequestByte(b []byte) int {
 	if !controlIn(b) {
 		return -1

@@ -64,7 +64,8 @@ type Conn struct {
 func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handler) *Conn {
 	now := time.Now()
 	c := &Conn{net: conn, raw: raw, in: in, settings: settings, handler: handler,
-		streams: map[uint32]*Stream{}, sendWindow: defaultWindow, initialWindow: defaultWindow, frameBytes: defaultFrameBytes,
+		streams: map[uint32]*Stream{}, sendWindow: defaultWindow, initialWindow: defaultWindow,
+		frameBytes: defaultFrameBytes,
 		recvWindow: maxWindow, priorities: max(settings.MaxStreams, minRefusals), idleSince: now, opened: now}
 	c.changed.L = &c.mu
 	c.flusher = c.flush

@@ -19,7 +19,8 @@ func Say() *web.Module {
 		Module: conf.Module{
 			Name: "say", New: conf.NewOf[saying], Clone: conf.CloneOf[saying],
 			Directives: []conf.Directive{{
-				Name: "say", Syntax: "<text>", In: conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
+				Name: "say", Syntax: "<text>",
+				In: conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
 				Set: conf.Raw(func(s *saying, a *conf.Args) (err error) {
 					s.given = true
 					s.text, err = web.Side.Compile(a, a.Words[0])

@@ -56,17 +56,19 @@ func (s *Options[C]) Directives(places conf.Context) []conf.Directive {
 	}
 	return []conf.Directive{
 		{
-			Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", Params: formatParams, In: s.Side.Block, Repeat: true,
+			Name: "log_format", Syntax: "<name> [escape=<style>] <string>...", Params: formatParams, In: s.Side.Block,
+			Repeat: true,
 			Doc: "Defines a log format with variables. `escape` sets the escaping of special characters in values: " +
 				"`default` (`\\xHH`), `json` or `none`.",
 			Set: s.declareFormat,
 		}, {
-			Name: "access_log", Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]", Params: accessLogParams,
-			OneMore: true,
-			In:      places, Repeat: true, DefaultDoc: byDefault,
-			Doc: "Sets the log file. `buffer` enables buffering, `gzip` compression (level 1, buffer 64k). A path with variables is " +
-				"opened for each line, unless `open_log_file_cache` keeps it open" + s.PathDoc + ". With `if`, only " + s.Side.Many + " are logged for " +
-				"which the condition is neither empty nor `0`. `off` disables all logs of this level.",
+			Name:   "access_log",
+			Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
+			Params: accessLogParams, OneMore: true, In: places, Repeat: true, DefaultDoc: byDefault,
+			Doc: "Sets the log file. `buffer` enables buffering, `gzip` compression (level 1, buffer 64k). A path " +
+				"with variables is opened for each line, unless `open_log_file_cache` keeps it open" + s.PathDoc +
+				". With `if`, only " + s.Side.Many + " are logged for which the condition is neither empty nor `0`. " +
+				"`off` disables all logs of this level.",
 			Set: conf.Raw(s.setAccessLog),
 		}, {
 			Name: "open_log_file_cache", Syntax: plan.FileCacheSyntax, Params: plan.FileCacheParams, DefaultDoc: "off",

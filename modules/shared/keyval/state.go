@@ -257,8 +257,9 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	if damaged > 0 {
 		log.Logf(
 			logs.Error,
-			"state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has them; "+
-				"restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log is saved as \"%s\"",
+			"state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has "+
+				"them; restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log "+
+				"is saved as \"%s\"",
 			name,
 			damaged,
 			s.path,
@@ -280,8 +281,9 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 			s.path+durable.DamagedPostfix,
 		)
 	} else {
-		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come before the damage, "+
-			"peers will repair the rest where they can. Check the disk; the damaged file is saved as \"%s\"", s.path, name, failed, z.Len(), s.path+durable.DamagedPostfix)
+		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come "+
+			"before the damage, peers will repair the rest where they can. Check the disk; the damaged file is saved "+
+			"as \"%s\"", s.path, name, failed, z.Len(), s.path+durable.DamagedPostfix)
 	}
 	return err
 }
@@ -335,8 +337,8 @@ func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
 		log.Logf(
 			logs.Error,
-			"cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory and on the peers. "+
-				"Free disk space; retrying every %v: %v",
+			"cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory "+
+				"and on the peers. Free disk space; retrying every %v: %v",
 			s.path+logSuffix,
 			z.Info().Name,
 			saveEvery,

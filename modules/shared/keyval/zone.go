@@ -64,9 +64,10 @@ func zoneDirective(side string, in conf.Context) conf.Directive {
 		In:     in,
 		Repeat: true, Params: zoneParams,
 		Doc: "Defines a zone of key-value pairs, which are set through the API and read with `keyval` variables. " +
-			"With `state`, pairs survive a restart: the API acknowledges a write when it is on disk. With `timeout`, pairs expire. " +
-			"`type` sets the matching of keys: exact, an address within a network, or the longest prefix. " +
-			"With `sync`, all nodes of the cluster share the zone; unlike in NGINX Plus, `timeout` is not required, and deletes are replicated.",
+			"With `state`, pairs survive a restart: the API acknowledges a write when it is on disk. With `timeout`, " +
+			"pairs expire. `type` sets the matching of keys: exact, an address within a network, or the longest " +
+			"prefix. With `sync`, all nodes of the cluster share the zone; unlike in NGINX Plus, `timeout` is not " +
+			"required, and deletes are replicated.",
 		Set: func(_ any, a *conf.Args) error { return declare(a.Env.(*plan.Plan), side, a) },
 	}
 }
@@ -181,6 +182,7 @@ var zoneParams = map[string]string{
 	"zone":    "Name and size of the zone.",
 	"state":   "File that persists the pairs.",
 	"timeout": "Time after which a pair expires.",
-	"type":    "Matching of keys: `string` (exact), `ip` (an address within a network) or `prefix` (the longest prefix).",
-	"sync":    "Shares the zone with the nodes of the cluster.",
+	"type": "Matching of keys: `string` (exact), `ip` (an address within a network) or `prefix` (the longest " +
+		"prefix).",
+	"sync": "Shares the zone with the nodes of the cluster.",
 }

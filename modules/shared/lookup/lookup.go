@@ -39,15 +39,18 @@ func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf
 		},
 		{
 			Name: "geo", Syntax: "<$address> [<$variable>]", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Creates a variable whose value depends on an address: the first of two variables, or by default the client's. Each line contains a network or, after `ranges`, " +
-				"`FIRST-LAST`, and a value; the longest matching network wins, otherwise `default`. `255.255.255.255` matches invalid " +
-				"addresses. `delete` removes a network, `include` reads lines from a file, `volatile` disables caching of the value. " +
-				"In http, `proxy` lists trusted proxies whose X-Forwarded-For is used; `proxy_recursive` skips trusted addresses in it.",
+			Doc: "Creates a variable whose value depends on an address: the first of two variables, or by default " +
+				"the client's. Each line contains a network or, after `ranges`, `FIRST-LAST`, and a value; the " +
+				"longest matching network wins, otherwise `default`. `255.255.255.255` matches invalid addresses. " +
+				"`delete` removes a network, `include` reads lines from a file, `volatile` disables caching of the " +
+				"value. In http, `proxy` lists trusted proxies whose X-Forwarded-For is used; `proxy_recursive` " +
+				"skips trusted addresses in it.",
 			Set: func(_ any, a *conf.Args) error { return s.declareGeo(a) },
 		},
 		{
 			Name: "split_clients", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Creates a variable that splits clients by a hash (MurmurHash2) of the source. Each line contains a percentage, or `*` for the rest, and a value.",
+			Doc: "Creates a variable that splits clients by a hash (MurmurHash2) of the source. Each line contains a " +
+				"percentage, or `*` for the rest, and a value.",
 			Set: func(_ any, a *conf.Args) error { return s.declareSplit(a) },
 		},
 	}

@@ -90,7 +90,8 @@ func parameters(a *conf.Args) (servers.Settings, error) {
 			err = fmt.Errorf("route is longer than %d", maxRouteBytes)
 		case !servers.ValidRoute(set.Route):
 			err = fmt.Errorf(
-				"invalid route \"%s\", spaces, quotes, commas, semicolons, backslashes and control characters are not allowed",
+				"invalid route \"%s\", spaces, quotes, commas, semicolons, backslashes and control characters are "+
+					"not allowed",
 				set.Route,
 			)
 		}
@@ -203,13 +204,15 @@ func (b *Block[C]) resolverFor(around plan.ResolverSettings) plan.ResolverSettin
 
 // bothServerParams explains the parameters of server that both sides have.
 var bothServerParams = map[string]string{
-	"weight":       "Weight of the server, 1 by default.",
-	"max_conns":    "Maximum number of concurrent connections to the server; 0 (default) sets no limit.",
-	"max_fails":    "Number of failed attempts within `fail_timeout` that make the server unavailable, 1 by default; 0 disables the check.",
-	"fail_timeout": "Time during which failures are counted, and for which the server is then unavailable; 10s by default.",
-	"slow_start":   "Time during which a recovered server ramps up to its weight.",
-	"service":      "Looks up SRV records of this service name; needs `resolve`.",
-	"backup":       "Backup server, used only when the primary servers are unavailable.",
-	"down":         "Marks the server as permanently unavailable.",
-	"resolve":      "Re-resolves the name at run time.",
+	"weight":    "Weight of the server, 1 by default.",
+	"max_conns": "Maximum number of concurrent connections to the server; 0 (default) sets no limit.",
+	"max_fails": "Number of failed attempts within `fail_timeout` that make the server unavailable, 1 by default; " +
+		"0 disables the check.",
+	"fail_timeout": "Time during which failures are counted, and for which the server is then unavailable; 10s by " +
+		"default.",
+	"slow_start": "Time during which a recovered server ramps up to its weight.",
+	"service":    "Looks up SRV records of this service name; needs `resolve`.",
+	"backup":     "Backup server, used only when the primary servers are unavailable.",
+	"down":       "Marks the server as permanently unavailable.",
+	"resolve":    "Re-resolves the name at run time.",
 }

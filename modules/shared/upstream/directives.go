@@ -73,20 +73,24 @@ func (o *Options[S, C]) blockDirectives() []conf.Directive {
 			Name: "server", In: in, Repeat: true, OneMore: true, Params: params,
 			Syntax: "<address> [weight=<number>] [max_conns=<number>] [max_fails=<number>] [fail_timeout=<time>] " +
 				"[slow_start=<time>] [service=<name>] [backup] [down] [resolve]" + o.ServerSyntax,
-			Doc: "Adds a server: an IP address or domain name with a port, or `unix:` and a path. A domain name stands for all its addresses. " +
-				"In http, the default port is 80. " +
-				"With `resolve`, the name is re-resolved at run time.",
+			Doc: "Adds a server: an IP address or domain name with a port, or `unix:` and a path. A domain name " +
+				"stands for all its addresses. In http, the default port is 80. With `resolve`, the name is " +
+				"re-resolved at run time.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).addServer(o.DefaultPort, a) }),
 		}, {
 			Name: "zone", Syntax: "<name> [<size>]", In: in,
-			Doc: "Sets the name of the group in the API, which can then change its servers. The size has no effect: there is only one process.",
+			Doc: "Sets the name of the group in the API, which can then change its servers. The size has no effect: " +
+				"there is only one process.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).setZone(o.Side, a) }),
 		}, {
-			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in, Unsupported: plan.ResolverUnsupported,
-			Doc: "Sets the DNS servers for the servers with `resolve`. By default, the resolver of the enclosing block is used.",
+			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in,
+			Unsupported: plan.ResolverUnsupported,
+			Doc: "Sets the DNS servers for the servers with `resolve`. By default, the resolver of the enclosing " +
+				"block is used.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).Resolver.Set(a) }),
 		}, {
-			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: in, Doc: "Sets the timeout for name resolution.",
+			Name: "resolver_timeout", Syntax: "<time>", DefaultDoc: "30s", In: in,
+			Doc: "Sets the timeout for name resolution.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error {
 				t, err := conf.Time(a.Words[0])
 				o.Block(s).ResolverTimeout = &t

@@ -16,8 +16,9 @@ type Settings struct{ Rules []accesslist.Rule }
 // Module is the family.
 var Module = stream.Module{
 	Module: conf.Module{
-		Name:  "access",
-		Doc:   "Allows or denies connections by client address. The first matching rule applies; without a match, access is allowed.",
+		Name: "access",
+		Doc: "Allows or denies connections by client address. The first matching rule applies; without a match, " +
+			"access is allowed.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{

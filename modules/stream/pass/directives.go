@@ -29,8 +29,8 @@ var Module = stream.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "pass", Syntax: "<address>", In: conf.StreamServer,
-			Doc: "Passes accepted connections to the http or stream server that listens on the address, which can contain variables. After " +
-				"`listen ... ssl`, the other server gets the decrypted data.",
+			Doc: "Passes accepted connections to the http or stream server that listens on the address, which can " +
+				"contain variables. After `listen ... ssl`, the other server gets the decrypted data.",
 			Set: conf.Raw(setPass),
 		}},
 	},

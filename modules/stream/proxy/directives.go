@@ -59,12 +59,14 @@ func timed(name, byDefault, doc string, place func(*Settings) *time.Duration) co
 var passing = []conf.Directive{
 	{
 		Name: "proxy_pass", Syntax: "<address>", In: conf.StreamServer,
-		Doc: "Sets the address of the proxied server: an IP address or domain name with a port, a unix socket (`unix:` and a path) or a group of servers. " +
-			"The address can contain variables; names that are not groups are then resolved at run time.",
+		Doc: "Sets the address of the proxied server: an IP address or domain name with a port, a unix socket " +
+			"(`unix:` and a path) or a group of servers. The address can contain variables; names that are not " +
+			"groups are then resolved at run time.",
 		Set: conf.Raw(setPass),
 	}, {
 		Name: "proxy_protocol", Syntax: "<version>", Default: "off", In: places,
-		Doc: "Sends the client's address to the proxied server in a PROXY protocol header: `on` for version 1, `v2` for version 2.",
+		Doc: "Sends the client's address to the proxied server in a PROXY protocol header: `on` for version 1, `v2` " +
+			"for version 2.",
 		Set: conf.Field(func(s *Settings) *headerVersion { return &s.header }, conf.OneOf(headerVersions)),
 	},
 	flag(
@@ -99,11 +101,13 @@ var limits = []conf.Directive{
 		Set: setRate(func(s *Settings) **template { return &s.downloadRate }),
 	}, {
 		Name: "proxy_requests", Syntax: "<number>", Default: "0", In: places,
-		Doc: "Sets the number of client datagrams after which the next datagram starts a new UDP session; 0 disables the limit.",
+		Doc: "Sets the number of client datagrams after which the next datagram starts a new UDP session; 0 disables " +
+			"the limit.",
 		Set: conf.Field(func(s *Settings) *int { return &s.requests }, conf.Number),
 	}, {
 		Name: "proxy_responses", Syntax: "<number>", DefaultDoc: "unlimited", In: places,
-		Doc: "Sets the number of datagrams expected in response to each client datagram, after which the UDP session ends. Without it, the session ends after proxy_timeout.",
+		Doc: "Sets the number of datagrams expected in response to each client datagram, after which the UDP session " +
+			"ends. Without it, the session ends after proxy_timeout.",
 		Set: conf.Field(func(s *Settings) *int { return &s.responses }, conf.Int(0, unlimited)),
 	},
 }
@@ -116,7 +120,8 @@ var retries = []conf.Directive{
 		func(s *Settings) *bool { return &s.next },
 	),
 	{
-		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places, Doc: "Limits the number of servers tried; 0 disables the limit.",
+		Name: "proxy_next_upstream_tries", Syntax: "<number>", Default: "0", In: places,
+		Doc: "Limits the number of servers tried; 0 disables the limit.",
 		Set: conf.Field(func(s *Settings) *int { return &s.nextTries }, conf.Number),
 	},
 	timed(
@@ -135,7 +140,8 @@ var encryption = []conf.Directive{
 		func(s *Settings) *bool { return &s.connections.TLS.On },
 	),
 	{
-		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places, Doc: "Sets the application protocols to offer (ALPN).",
+		Name: "proxy_ssl_alpn", Syntax: "<protocol>...", In: places,
+		Doc: "Sets the application protocols to offer (ALPN).",
 		Set: conf.Whole(func(s *Settings) *[]template { return &s.alpn }, parseALPN),
 	},
 }

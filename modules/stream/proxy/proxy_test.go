@@ -178,7 +178,10 @@ func TestAddressesWithVariables(t *testing.T) {
 }
 
 func TestProxyProtocol(t *testing.T) {
-	for setting, want := range map[string]string{"on": "PROXY TCP4 127.0.0.1 127.0.0.1 ", "v2": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01"} {
+	for setting, want := range map[string]string{
+		"on": "PROXY TCP4 127.0.0.1 127.0.0.1 ",
+		"v2": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01",
+	} {
 		s := start(t, "server { listen 1; proxy_pass ADDRESS; proxy_protocol "+setting+"; }", backend(t, func(conn *net.TCPConn) {
 			buf := make([]byte, len(want))
 			io.ReadFull(conn, buf)

@@ -19,7 +19,8 @@ var Module = stream.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "set_real_ip_from", Syntax: "<address>", In: conf.Stream | conf.StreamServer, Repeat: true,
-			Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for all unix sockets.",
+			Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for all " +
+				"unix sockets.",
 			Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 		}},
 	},

@@ -30,7 +30,8 @@ var Module = stream.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
 			Name: "set", Syntax: "<$variable> <value>", In: places, Repeat: true,
-			Doc: "Sets a variable to a text, which can contain variables. TLS variables are still empty: the value is set before the handshake.",
+			Doc: "Sets a variable to a text, which can contain variables. TLS variables are still empty: the value " +
+				"is set before the handshake.",
 			Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parse),
 		}},
 	},

@@ -14,19 +14,23 @@ import (
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:  "access",
-		Doc:   "Allows or denies access by client address. The first matching rule applies; without a match, access is allowed.",
+		Name: "access",
+		Doc: "Allows or denies access by client address. The first matching rule applies; without a match, access " +
+			"is allowed.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "allow", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept, Repeat: true,
-				Doc: "Allows access for an address, a network (`10.0.0.0/8`, `2001:db8::/32`), `all`, or clients of unix sockets (`unix:`).",
+				Name: "allow", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept,
+				Repeat: true,
+				Doc: "Allows access for an address, a network (`10.0.0.0/8`, `2001:db8::/32`), `all`, or clients of " +
+					"unix sockets (`unix:`).",
 				Set: conf.Raw(addRule),
 			}, {
-				Name: "deny", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept, Repeat: true,
-				Doc: "Denies access for an address, a network, `all`, or clients of unix sockets (`unix:`).",
-				Set: conf.Raw(addRule),
+				Name: "deny", Syntax: "<address>", In: conf.HTTP | conf.Server | conf.Location | conf.LimitExcept,
+				Repeat: true,
+				Doc:    "Denies access for an address, a network, `all`, or clients of unix sockets (`unix:`).",
+				Set:    conf.Raw(addRule),
 			},
 		},
 	},

@@ -24,8 +24,9 @@ type Settings = accesslog.Settings[*web.Request]
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:       "log",
-		Doc:        "Logs each request. Without `access_log`, requests are logged to `logs/access.log` in the combined format.",
+		Name: "log",
+		Doc: "Logs each request. Without `access_log`, requests are logged to `logs/access.log` in the " +
+			"combined format.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: options.Directives(places),

@@ -11,18 +11,22 @@ import (
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:  "api",
-		Doc:   "Reports the server's status and changes zones and upstreams at run time, in versions 1 to 9 of the NGINX Plus API.",
+		Name: "api",
+		Doc: "Reports the server's status and changes zones and upstreams at run time, in versions 1 to 9 of the " +
+			"NGINX Plus API.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: enter,
 		Directives: []conf.Directive{{
 			Name: "api", Syntax: "[write=on|off]", Params: apiParams, In: conf.Location,
-			Doc: "Enables the API in this location. It is read-only without `write=on`. Restrict access to the location as in the example.",
+			Doc: "Enables the API in this location. It is read-only without `write=on`. Restrict access to the " +
+				"location as in the example.",
 			Set: conf.Raw(setAPI),
 		}, {
 			Name: "api_allow_origin", Syntax: "<origin>...", In: conf.HTTP | conf.Server | conf.Location,
-			Doc: "Sets additional origins (`https://admin.example.com`) whose pages can use the write methods. Other writes get 403 if `Origin` does not match `Host` or `Sec-Fetch-Site` indicates another site. NGINX Plus has no such check.",
+			Doc: "Sets additional origins (`https://admin.example.com`) whose pages can use the write methods. Other " +
+				"writes get 403 if `Origin` does not match `Host` or `Sec-Fetch-Site` indicates another site. NGINX " +
+				"Plus has no such check.",
 			Set: conf.Raw(setOrigins),
 		}},
 	},

@@ -73,7 +73,8 @@ func parseOriginOf(text string) (origin, error) {
 	o, ok := parseOrigin(text)
 	if !ok {
 		return o, fmt.Errorf(
-			"invalid origin \"%s\", expected http or https, a host and an optional port, such as https://admin.example.com:8443",
+			"invalid origin \"%s\", expected http or https, a host and an optional port, such as "+
+				"https://admin.example.com:8443",
 			text,
 		)
 	}

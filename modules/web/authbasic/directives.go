@@ -20,12 +20,14 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "auth_basic", Syntax: "<realm>|off", Default: "off", In: places,
-				Doc: "Enables authentication with the realm, which can contain variables. `off`, also from a variable, disables it.",
+				Doc: "Enables authentication with the realm, which can contain variables. `off`, also from a " +
+					"variable, disables it.",
 				Set: side.Template(&web.Side, func(s *Settings) *vars.Template[*web.Request] { return &s.Realm }),
 			}, {
 				Name: "auth_basic_user_file", Syntax: "<file>", In: places,
-				Doc: "Sets the file with lines `name:password`. Supported hashes: `$apr1$`, `$1$`, `$5$`, `$6$`, `$2y$` (bcrypt), `{SHA}`, `{SSHA}`, `{PLAIN}`; " +
-					"DES crypt is rejected. Changes to the file apply immediately.",
+				Doc: "Sets the file with lines `name:password`. Supported hashes: `$apr1$`, `$1$`, `$5$`, `$6$`, " +
+					"`$2y$` (bcrypt), `{SHA}`, `{SSHA}`, `{PLAIN}`; DES crypt is rejected. Changes to the file apply " +
+					"immediately.",
 				Set: conf.Raw(setUserFile),
 			},
 		},

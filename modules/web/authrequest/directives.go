@@ -23,8 +23,8 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "auth_request", Syntax: "<uri>|off", Default: "off", In: places,
-				Doc: "Sends a subrequest without a body to a URI of the same server. A 2xx response allows the request, 401 and 403 reject it with that " +
-					"status, any other response is an error (500).",
+				Doc: "Sends a subrequest without a body to a URI of the same server. A 2xx response allows the " +
+					"request, 401 and 403 reject it with that status, any other response is an error (500).",
 				Set: conf.Raw(func(s *Settings, a *conf.Args) error {
 					s.path = []byte(a.Words[0])
 					if a.Words[0] == "off" {
@@ -34,8 +34,8 @@ var Module = web.Module{
 				}),
 			}, {
 				Name: "auth_request_set", Syntax: "<$variable> <value>", In: places, Repeat: true,
-				Doc: "Sets a variable of the request when the subrequest completes. The value can contain variables of the subrequest, such as " +
-					"`$upstream_http_NAME`.",
+				Doc: "Sets a variable of the request when the subrequest completes. The value can contain variables " +
+					"of the subrequest, such as `$upstream_http_NAME`.",
 				Set: conf.List(func(s *Settings) *[]assignment { return &s.assignments }, parseAssignment),
 			},
 		},

@@ -90,7 +90,8 @@ var structure = []conf.Directive{
 	{Name: "http", In: conf.Main, Opens: conf.HTTP, Doc: "Contains the HTTP servers."},
 	{Name: "server", In: conf.HTTP, Opens: conf.Server, Repeat: true, Doc: "Configures one virtual server."},
 	{
-		Name: "location", Syntax: "<modifier> [<uri>]", In: conf.Server | conf.Location, Opens: conf.Location, Repeat: true,
+		Name: "location", Syntax: "<modifier> [<uri>]", In: conf.Server | conf.Location, Opens: conf.Location,
+		Repeat: true,
 		Doc: "Configures the URIs with a prefix, equal to a text (=), or matching a regular expression (~, ~*). " +
 			"^~ before a prefix disables the check of regular expressions; @name is for internal redirects only.",
 		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error { _, err := web.ReadLocationName(a.Words); return err }),
@@ -101,8 +102,10 @@ var structure = []conf.Directive{
 		Set: conf.Raw(setLimitExcept),
 	},
 	{
-		Name: "listen", Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off] [so_keepalive=<parameters>] " +
-			"[rcvbuf=<size>] [sndbuf=<size>] [deferred] [fastopen=<number>] [reuseport] [multipath]",
+		Name: "listen",
+		Syntax: "<address> [default_server] [default] [ssl] [http2] [proxy_protocol] [bind] [backlog=<number>] " +
+			"[ipv6only=on|off] [so_keepalive=<parameters>] [rcvbuf=<size>] [sndbuf=<size>] [deferred] " +
+			"[fastopen=<number>] [reuseport] [multipath]",
 		In: conf.Server, Repeat: true, OneMore: true, DefaultDoc: "*:80", Params: listenParams,
 		Unsupported: []string{"quic", "setfib=", "accept_filter="},
 		Doc:         "Sets the address and port, or the unix socket path, on which the server accepts requests.",
@@ -128,7 +131,8 @@ var requestLimits = []conf.Directive{
 	},
 	{
 		Name: "large_client_header_buffers", Syntax: "<number> <size>", Default: "4 8k", In: servers,
-		Doc: "Sets the maximum number and size of buffers for large request headers. A line cannot exceed the size of one buffer.",
+		Doc: "Sets the maximum number and size of buffers for large request headers. A line cannot exceed the size " +
+			"of one buffer.",
 		Set: conf.Raw(setLargeHeaderBuffers),
 	},
 	{
@@ -239,7 +243,8 @@ var content = []conf.Directive{
 		Set: conf.Field(func(s *web.Settings) *string { return &s.DefaultType }, conf.String),
 	},
 	{
-		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations, Doc: "Sets the comparison of a file's modification time with If-Modified-Since: exact, before, off.",
+		Name: "if_modified_since", Syntax: "<how>", Default: "exact", In: locations,
+		Doc: "Sets the comparison of a file's modification time with If-Modified-Since: exact, before, off.",
 		Set: conf.Field(
 			func(s *web.Settings) *web.IfModifiedSince { return &s.IfModifiedSince },
 			conf.OneOf(
@@ -269,7 +274,8 @@ var answers = []conf.Directive{
 		Set: conf.Raw(func(s *web.Settings, _ *conf.Args) error { s.Internal = true; return nil }),
 	},
 	{
-		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations, Doc: "Requires all or any of allow, auth_basic and the other access checks to allow a request.",
+		Name: "satisfy", Syntax: "<how>", Default: "all", In: locations,
+		Doc: "Requires all or any of allow, auth_basic and the other access checks to allow a request.",
 		Set: conf.Field(
 			func(s *web.Settings) *bool { return &s.SatisfyAny },
 			conf.OneOf(map[string]bool{"all": false, "any": true}),
@@ -277,7 +283,8 @@ var answers = []conf.Directive{
 	},
 	{
 		Name: "early_hints", Syntax: "<condition>...", In: locations, Repeat: true,
-		Doc: "Forwards 103 (Early Hints) responses to the client if at least one of the values, which can contain variables, is neither empty nor `0`. HTTP/1.0 clients get none.",
+		Doc: "Forwards 103 (Early Hints) responses to the client if at least one of the values, which can contain " +
+			"variables, is neither empty nor `0`. HTTP/1.0 clients get none.",
 		Set: conf.Raw(addEarlyHints),
 	},
 	flag(

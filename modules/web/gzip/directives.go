@@ -53,8 +53,8 @@ var Module = web.Module{
 				Set: conf.Field(func(s *Settings) *bool { return &s.Vary }, conf.Flag),
 			}, {
 				Name: "gzip_proxied", Syntax: "<what>...", Default: "off", In: places, Repeat: true,
-				Doc: "Sets the conditions for compressing responses to proxied requests (with Via): off, expired, no-cache, no-store, private, " +
-					"no_last_modified, no_etag, auth, any.",
+				Doc: "Sets the conditions for compressing responses to proxied requests (with Via): off, expired, " +
+					"no-cache, no-store, private, no_last_modified, no_etag, auth, any.",
 				Set: conf.Raw(setProxied),
 			}, {
 				Name: "gzip_disable", Syntax: "<expression>...", In: places, Repeat: true, DefaultDoc: "—",

@@ -24,17 +24,20 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "add_header", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
-				Doc: "Adds a header field to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, or to all with `always`. " +
-					"A field with an empty value is not added. A block with `add_header` inherits none from the outer block.",
+				Doc: "Adds a header field to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or " +
+					"308, or to all with `always`. A field with an empty value is not added. A block with " +
+					"`add_header` inherits none from the outer block.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
 			}, {
 				Name: "add_trailer", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
-				Doc: "Adds a trailer field where the protocol allows it; an HTTP/1.1 response is then chunked. The value is evaluated " +
-					"at the end of the body. Statuses, `always`, empty values and inheritance are as in `add_header`.",
+				Doc: "Adds a trailer field where the protocol allows it; an HTTP/1.1 response is then chunked. The " +
+					"value is evaluated at the end of the body. Statuses, `always`, empty values and inheritance are " +
+					"as in `add_header`.",
 				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers }, parseHeader),
 			}, {
 				Name: "expires", Syntax: "<time>|epoch|max|off\nmodified <time>", Default: "off", In: places,
-				Doc: "Sets `Expires` and `Cache-Control` to a time relative to now or to the file's modification (`modified`), or to a time of day (`@15h`).",
+				Doc: "Sets `Expires` and `Cache-Control` to a time relative to now or to the file's modification " +
+					"(`modified`), or to a time of day (`@15h`).",
 				Set: conf.Raw(setExpires),
 			},
 		},
@@ -158,5 +161,6 @@ func parseExpires(text string, kind expiry) (Expires, error) {
 
 // alwaysParams explains the parameters of add_header and add_trailer.
 var alwaysParams = map[string]string{
-	"always": "Adds the field regardless of the status; otherwise only with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.",
+	"always": "Adds the field regardless of the status; otherwise only with 200, 201, 204, 206, 301, 302, 303, 304, " +
+		"307 and 308.",
 }

@@ -19,14 +19,17 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync]", Params: zoneParams, OneMore: true, In: conf.HTTP, Repeat: true,
-				Doc: "Defines a zone with a bucket for each key. The rate is in requests per second or minute (`10r/s`, `30r/m`). " +
-					"With `sync`, the buckets count the requests of all nodes of the cluster.",
+				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync]", Params: zoneParams,
+				OneMore: true, In: conf.HTTP, Repeat: true,
+				Doc: "Defines a zone with a bucket for each key. The rate is in requests per second or minute " +
+					"(`10r/s`, `30r/m`). With `sync`, the buckets count the requests of all nodes of the cluster.",
 				Set: declareZone,
 			}, {
-				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", Params: limitParams, OneMore: true, In: places, Repeat: true,
-				Doc: "Limits requests with a zone. Up to `burst` excess requests are delayed, further ones are rejected. With `nodelay`, excess requests " +
-					"are not delayed; with `delay`, only those beyond that number are.",
+				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", Params: limitParams,
+				OneMore: true, In: places, Repeat: true,
+				Doc: "Limits requests with a zone. Up to `burst` excess requests are delayed, further ones are " +
+					"rejected. With `nodelay`, excess requests are not delayed; with `delay`, only those beyond that " +
+					"number are.",
 				Set: conf.List(func(s *Settings) *[]Limit { return &s.Limits }, parseLimit),
 			}, {
 				Name: "limit_req_status", Syntax: "<code>", Default: "503", In: places,

@@ -112,7 +112,8 @@ func (l *limiter) reject(
 	if verdict == kinds.NoRoom {
 		r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
 	} else {
-		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"", l.dryRun(), excess/1000, excess%1000, limit.name)
+		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"",
+			l.dryRun(), excess/1000, excess%1000, limit.name)
 	}
 	if l.settings.DryRun {
 		outcome.Number = rejectedDryRun

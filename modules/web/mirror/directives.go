@@ -20,12 +20,14 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "mirror", Syntax: "<uri>|off", DefaultDoc: "off", In: places, Repeat: true,
-				Doc: "Adds a URI of the same server that gets a copy of each request with its method, arguments and body. The client does not " +
-					"wait for the copy, but the next request on the connection can be delayed.",
+				Doc: "Adds a URI of the same server that gets a copy of each request with its method, arguments and " +
+					"body. The client does not wait for the copy, but the next request on the connection can be " +
+					"delayed.",
 				Set: conf.Raw(setMirror),
 			}, {
 				Name: "mirror_request_body", Syntax: "on | off", Default: "on", In: places,
-				Doc: "Includes the body in the copies. The body is then buffered completely, as with `proxy_request_buffering on`.",
+				Doc: "Includes the body in the copies. The body is then buffered completely, as with " +
+					"`proxy_request_buffering on`.",
 				Set: conf.Field(func(s *Settings) *bool { return &s.body }, conf.Flag),
 			},
 		},

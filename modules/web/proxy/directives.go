@@ -77,7 +77,8 @@ func parseVersion(text string) (bool, error) {
 var requests = []conf.Directive{
 	{
 		Name: "proxy_set_header", Syntax: "<field> <value>", In: places, Repeat: true,
-		Doc: "Sets a header field of the proxied request, or removes it if the value is empty. A block with this directive inherits none from the outer block.",
+		Doc: "Sets a header field of the proxied request, or removes it if the value is empty. A block with this " +
+			"directive inherits none from the outer block.",
 		Set: conf.List(func(s *Settings) *[]setHeader { return &s.headers }, parseHeader),
 	},
 	template("proxy_method", "<method>", "Sets the method of the proxied request.",
@@ -103,7 +104,8 @@ func template(name, syntax, doc string, place func(*Settings) **vars.Template[*w
 var responses = []conf.Directive{
 	{
 		Name: "proxy_redirect", Syntax: "<words>...", DefaultDoc: "default", In: places, Repeat: true,
-		Doc: "Rewrites the Location and Refresh response headers: `default`, `off`, or a text or regular expression (~, ~*) and its replacement.",
+		Doc: "Rewrites the Location and Refresh response headers: `default`, `off`, or a text or regular expression " +
+			"(~, ~*) and its replacement.",
 		Set: conf.Raw(addRedirect),
 	}, {
 		Name: "proxy_cookie_domain", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
@@ -115,8 +117,8 @@ var responses = []conf.Directive{
 		Set: conf.Raw(func(s *Settings, a *conf.Args) error { return addCookieRule(&s.cookiePaths, a, false) }),
 	}, {
 		Name: "proxy_cookie_flags", Syntax: "<words>...", DefaultDoc: "off", In: places, Repeat: true,
-		Doc: "Sets or removes flags of Set-Cookie: `off`, or a name or regular expression (~) of cookies and secure, httponly, " +
-			"samesite=strict|lax|none, or one of these prefixed with `no`.",
+		Doc: "Sets or removes flags of Set-Cookie: `off`, or a name or regular expression (~) of cookies and secure, " +
+			"httponly, samesite=strict|lax|none, or one of these prefixed with `no`.",
 		Set: conf.Raw(addFlagRule),
 	},
 }

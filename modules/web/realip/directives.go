@@ -24,12 +24,14 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "set_real_ip_from", Syntax: "<address>", In: contexts, Repeat: true,
-				Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for all unix sockets.",
+				Doc: "Adds a trusted proxy: an address, a network, a host name (all its addresses), or `unix:` for " +
+					"all unix sockets.",
 				Set: conf.List(func(s *Settings) *[]trusted.Trust { return &s.From }, parseFrom),
 			},
 			{
 				Name: "real_ip_header", Syntax: "<name>", Default: "X-Real-IP", In: contexts,
-				Doc: "Sets the header with the client's address: X-Real-IP, X-Forwarded-For (its last address), another header, or `proxy_protocol`.",
+				Doc: "Sets the header with the client's address: X-Real-IP, X-Forwarded-For (its last address), " +
+					"another header, or `proxy_protocol`.",
 				Set: conf.Field(func(s *Settings) *source { return &s.Source }, parseSource),
 			},
 			{

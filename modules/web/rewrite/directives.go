@@ -15,15 +15,17 @@ const flagPlaces = conf.HTTP | places
 // Module is the family.
 var Module = web.Module{
 	Module: conf.Module{
-		Name:  "rewrite",
-		Doc:   "Rewrites URIs with regular expressions, returns redirects and texts, and selects settings by conditions.",
+		Name: "rewrite",
+		Doc: "Rewrites URIs with regular expressions, returns redirects and texts, and selects settings by " +
+			"conditions.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
 		Enter: enter,
 		Directives: []conf.Directive{
 			{
 				Name: "rewrite", Syntax: "<regex> <replacement> [<flag>]", In: places, Repeat: true,
-				Doc: "Replaces the URI if it matches the regular expression. The flag is `last`, `break`, `redirect` or `permanent`.",
+				Doc: "Replaces the URI if it matches the regular expression. The flag is `last`, `break`, `redirect` " +
+					"or `permanent`.",
 				Set: conf.Raw(setRewrite),
 			}, {
 				Name: "return", Syntax: "<code> [<text>]", In: places, Repeat: true,
@@ -40,8 +42,9 @@ var Module = web.Module{
 			}, {
 				Name: "if", Syntax: "<condition>...", In: conf.Server | conf.Location, Repeat: true,
 				OpensIn: opensIf,
-				Doc: "Runs the rewrite directives of the block if the condition is true; in a location, the settings of the block then override " +
-					"those of the location. Conditions: a variable (true unless empty or `0`), `=`, `!=`, `~`, `~*`, `!~`, `!~*`, and `-f`, `-d`, `-e`, `-x` with optional `!`.",
+				Doc: "Runs the rewrite directives of the block if the condition is true; in a location, the settings " +
+					"of the block then override those of the location. Conditions: a variable (true unless empty or " +
+					"`0`), `=`, `!=`, `~`, `~*`, `!~`, `!~*`, and `-f`, `-d`, `-e`, `-x` with optional `!`.",
 				Set: conf.Raw(setIf),
 			}, {
 				Name: "rewrite_log", Syntax: "on | off", Default: "off", In: flagPlaces,

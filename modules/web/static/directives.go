@@ -17,8 +17,10 @@ var Module = web.Module{
 		New:   func() any { return &Settings{} },
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{
-			Name: "index", Syntax: "<file>...", DefaultDoc: "index.html", In: conf.HTTP | conf.Server | conf.Location, Repeat: true,
-			Doc: "Sets the index files of a directory; the first existing file is used. Names can contain variables; the last one can be an absolute path.",
+			Name: "index", Syntax: "<file>...", DefaultDoc: "index.html", In: conf.HTTP | conf.Server | conf.Location,
+			Repeat: true,
+			Doc: "Sets the index files of a directory; the first existing file is used. Names can contain variables; " +
+				"the last one can be an absolute path.",
 			Set: conf.Raw(setIndex),
 		}},
 	},

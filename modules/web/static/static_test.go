@@ -219,9 +219,9 @@ func TestConditions(t *testing.T) {
 			continue
 		}
 		if c.status == 304 {
-			if r.Header.Get("ETag") != etag || r.Header.Get("Last-Modified") != lastModified || r.Header.Get("Accept-Ranges")+r.Header.Get("Content-Type") != "" ||
-				r.ContentLength > 0 ||
-				len(r.TransferEncoding) > 0 {
+			if r.Header.Get("ETag") != etag || r.Header.Get("Last-Modified") != lastModified ||
+				r.Header.Get("Accept-Ranges")+r.Header.Get("Content-Type") != "" ||
+				r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
 				t.Errorf("%s with %q: %v", c.target, c.header, r.Header)
 			}
 		}

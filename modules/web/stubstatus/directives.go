@@ -84,7 +84,8 @@ func build(b *web.Block) (web.Handler, error) {
 		c := countsOf(r)
 		page := fmt.Appendf(
 			nil,
-			"Active connections: %d \nserver accepts handled requests\n %d %d %d \nReading: %d Writing: %d Waiting: %d \n",
+			"Active connections: %d \nserver accepts handled requests\n %d %d %d \nReading: %d Writing: %d Waiting: "+
+				"%d \n",
 			c.active,
 			c.accepted,
 			c.handled,

@@ -21,8 +21,8 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "sub_filter", Syntax: "<string> <replacement>", In: places, Repeat: true,
-				Doc: "Adds a case-insensitive string to search for and its replacement. Both can contain variables. If several strings " +
-					"match at the same position, the first declared one is used.",
+				Doc: "Adds a case-insensitive string to search for and its replacement. Both can contain variables. " +
+					"If several strings match at the same position, the first declared one is used.",
 				Set: conf.List(func(s *Settings) *[]pair { return &s.pairs }, parsePair),
 			}, {
 				Name: "sub_filter_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",

@@ -21,8 +21,8 @@ var Module = web.Module{
 		Enter: func(settings any, _ conf.Context) { *settings.(*Settings) = Settings{} },
 		Directives: []conf.Directive{{
 			Name: "try_files", Syntax: "<file> <next>...", In: conf.Server | conf.Location,
-			Doc: "Checks the files below `root` in order; a trailing slash checks for a directory. If none exists, processing continues with the last argument: a URI, " +
-				"a named location, or a status (`=404`).",
+			Doc: "Checks the files below `root` in order; a trailing slash checks for a directory. If none exists, " +
+				"processing continues with the last argument: a URI, a named location, or a status (`=404`).",
 			Set: conf.Raw(setTryFiles),
 		}},
 	},

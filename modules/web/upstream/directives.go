@@ -28,7 +28,8 @@ var family = &upstream.Options[Settings, *web.Request]{
 	},
 	ServerSyntax: " [route=<id>] [drain]",
 	ServerParams: map[string]string{
-		"route": "ID of the server in sticky cookies, routes and sessions, at most 32 bytes of cookie characters; derived from the address by default.",
+		"route": "ID of the server in sticky cookies, routes and sessions, at most 32 bytes of cookie characters; " +
+			"derived from the address by default.",
 		"drain": "Drains the server: it gets only requests of its existing sessions.",
 	},
 	Displace: func(s *Settings) bool { // as in nginx, a method written below `sticky` puts it out of work
@@ -59,25 +60,30 @@ var Module = web.Module{
 func directives() []conf.Directive {
 	own := []conf.Directive{
 		{
-			Name: "keepalive", Syntax: "<connections> [local]", Params: keepaliveParams, DefaultDoc: "32 local", In: conf.Upstream,
-			Doc: "Sets the maximum number of idle connections kept to the servers of the group; 0 disables keepalive. With `local`, a connection is reused only by the location that opened it.",
+			Name: "keepalive", Syntax: "<connections> [local]", Params: keepaliveParams, DefaultDoc: "32 local",
+			In: conf.Upstream,
+			Doc: "Sets the maximum number of idle connections kept to the servers of the group; 0 disables " +
+				"keepalive. With `local`, a connection is reused only by the location that opened it.",
 			Set: conf.Raw(setKeepAlive),
 		}, {
-			Name: "keepalive_requests", Syntax: "<number>", DefaultDoc: "1000", In: conf.Upstream, Doc: "Sets the maximum number of requests of a kept connection.",
+			Name: "keepalive_requests", Syntax: "<number>", DefaultDoc: "1000", In: conf.Upstream,
+			Doc: "Sets the maximum number of requests of a kept connection.",
 			Set: conf.Field(func(s *Settings) **int { return &s.keepRequests }, pointer(conf.Number)),
 		}, {
-			Name: "keepalive_time", Syntax: "<time>", DefaultDoc: "1h", In: conf.Upstream, Doc: "Sets the maximum age of a connection, after which it is closed once its request completes.",
+			Name: "keepalive_time", Syntax: "<time>", DefaultDoc: "1h", In: conf.Upstream,
+			Doc: "Sets the maximum age of a connection, after which it is closed once its request completes.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTime }, pointer(conf.Time)),
 		}, {
-			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream, Doc: "Sets the timeout for closing an idle connection.",
+			Name: "keepalive_timeout", Syntax: "<time>", DefaultDoc: "60s", In: conf.Upstream,
+			Doc: "Sets the timeout for closing an idle connection.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
 			Name: "sticky", In: conf.Upstream, OneMore: true, Params: stickyParams,
-			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] [path=<path>]\n" +
-				"route <$variable>...\n" +
-				"learn [create=<$variable>...] [lookup=<$variable>...] [zone=<name>:<size>] [timeout=<time>] [header] [sync]",
-			Doc: "Enables session affinity: by a cookie that Starling sets, by a route in the request, or by sessions " +
-				"learned from responses. With `sync`, all nodes of the cluster share the sessions.",
+			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] " +
+				"[path=<path>]\nroute <$variable>...\nlearn [create=<$variable>...] [lookup=<$variable>...] " +
+				"[zone=<name>:<size>] [timeout=<time>] [header] [sync]",
+			Doc: "Enables session affinity: by a cookie that Starling sets, by a route in the request, or by " +
+				"sessions learned from responses. With `sync`, all nodes of the cluster share the sessions.",
 			Set: conf.Raw(setSticky),
 		},
 	}

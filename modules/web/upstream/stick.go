@@ -123,7 +123,8 @@ func (l *learn) answered(r *web.Request, s *servers.Server) {
 	if len(created)+len(looked) == 0 {
 		return
 	}
-	if err := l.learner.Answered(created, looked, append(r.Alloc(usualBytes)[:0], s.SessionID()...), r.Now()); err != nil {
+	id := append(r.Alloc(usualBytes)[:0], s.SessionID()...)
+	if err := l.learner.Answered(created, looked, id, r.Now()); err != nil {
 		r.Logf(logs.Alert, "%v", err)
 	}
 }
