@@ -48,8 +48,9 @@ func ParseSyntax(text string) ([]Syntax, error) {
 				word = word[1:]
 			}
 			optional := open > 0
-			for ; strings.Count(word, "[") < strings.Count(word, "]") && open > 0 && strings.HasSuffix(word, "]"); open-- {
+			for open > 0 && strings.Count(word, "[") < strings.Count(word, "]") && strings.HasSuffix(word, "]") {
 				word = word[:len(word)-1]
+				open--
 			}
 			t, err := compileTerm(word)
 			if err != nil {

@@ -53,7 +53,8 @@ type Host struct {
 // NewHost returns a host that reads its configuration as the options say.
 func NewHost(o Options, files *logs.Files) *Host {
 	h := &Host{
-		options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{}, admitted: make(chan struct{}),
+		options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{},
+		admitted: make(chan struct{}),
 		giveBack: debug.FreeOSMemory, datagrams: packets.NewBudget(shareOfDescriptors), sessionBytes: sessionBytes,
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())

@@ -115,7 +115,8 @@ func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
 		case p.Transport != nil: // a connection is none of its
 		case p.Addr == addr:
 			return p.Server.Serve
-		case p.Addr.Wildcard() && p.Addr.Port() == addr.Port() && !addr.IsUnix() && p.Addr.Addr().Is4() == addr.Addr().Is4():
+		case p.Addr.Wildcard() && p.Addr.Port() == addr.Port() && !addr.IsUnix() &&
+			p.Addr.Addr().Is4() == addr.Addr().Is4():
 			found = p.Server
 		}
 	}

@@ -17,7 +17,9 @@ func beforeBind(options sockaddr.Options) func(network, address string, raw sysc
 	}
 	return func(_, _ string, raw syscall.RawConn) error {
 		var failed error
-		if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); err != nil {
+		if err := raw.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}); err != nil {
 			return err
 		}
 		return failed

@@ -113,7 +113,11 @@ func (f *cachedFile) check(now time.Time) {
 
 // expire must be called with the lock held.
 func (c *FileCache) expire(now time.Time) {
-	for e := c.recency.Back(); e != nil && now.Sub(e.Value.(*cachedFile).used) > c.options.Inactive; e = c.recency.Back() {
+	for {
+		e := c.recency.Back()
+		if e == nil || now.Sub(e.Value.(*cachedFile).used) <= c.options.Inactive {
+			return
+		}
 		c.drop(e)
 	}
 }

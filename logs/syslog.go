@@ -179,7 +179,10 @@ func (s *syslogSocket) send(severity Level, line []byte) error {
 	m = append(m, line...)
 	s.message = m
 	var sendErr error
-	if err := s.conn.Write(func(fd uintptr) bool { sendErr = unix.Send(int(fd), m, unix.MSG_DONTWAIT); return true }); err != nil {
+	if err := s.conn.Write(func(fd uintptr) bool {
+		sendErr = unix.Send(int(fd), m, unix.MSG_DONTWAIT)
+		return true
+	}); err != nil {
 		sendErr = err
 	}
 	if sendErr != nil && !errors.Is(sendErr, syscall.EAGAIN) {

@@ -34,7 +34,8 @@ func (p *Plan) DeclareZone(a *conf.Args, use string) (*Zone, error) {
 	name, sizeText, sized := strings.Cut(a.Value("zone"), ":")
 	size, err := units.Size(sizeText)
 	e := ZoneError{
-		NoSize: !sized, BadSize: sized && err != nil, TooSmall: sized && err == nil && size < MinZoneBytes, NoName: name == "",
+		NoSize: !sized, BadSize: sized && err != nil, TooSmall: sized && err == nil && size < MinZoneBytes,
+		NoName:    name == "",
 		Directive: a.Node.Name, Text: a.Value("zone"), Name: name,
 	}
 	if e.NoSize || e.BadSize || e.TooSmall || e.NoName {

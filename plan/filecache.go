@@ -12,8 +12,9 @@ import (
 const FileCacheSyntax = "off\nmax=<number> [inactive=<time>] [min_uses=<number>] [valid=<time>]"
 
 // FileCacheDoc is its text for the reference.
-const FileCacheDoc = "Caches open log files whose path contains variables: at most `max` files, each after `min_uses` (1) uses and until it is unused for " +
-	"`inactive` (10s). The path is checked again every `valid` (60s), in case the file was moved."
+const FileCacheDoc = "Caches open log files whose path contains variables: at most `max` files, each after " +
+	"`min_uses` (1) uses and until it is unused for `inactive` (10s). The path is checked again every `valid` (60s), " +
+	"in case the file was moved."
 
 // FileCacheParams explains its parameters.
 var FileCacheParams = map[string]string{

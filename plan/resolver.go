@@ -185,7 +185,9 @@ func resolverMetrics() (list []admin.Metric) {
 			),
 		)
 	}
-	for _, outcome := range []string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown"} {
+	for _, outcome := range []string{
+		"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown",
+	} {
 		list = append(
 			list,
 			admin.Counter(

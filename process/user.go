@@ -83,7 +83,8 @@ func (id *identity) failed(call string, err error) error {
 		return conf.At(id.node, "%s", text)
 	}
 	return errors.New(
-		text + ": starling started as root runs as \"nobody\" by default; set another \"user\", or keep root with \"user root\"",
+		text + ": starling started as root runs as \"nobody\" by default; set another \"user\", or keep root with " +
+			"\"user root\"",
 	)
 }
 
@@ -111,7 +112,8 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if id.uid == 0 {
 		log.Logf(
 			logs.Notice,
-			"running as root because \"user\" is root: every file below \"root\" can be served regardless of its permissions",
+			"running as root because \"user\" is root: every file below \"root\" can be served regardless of its "+
+				"permissions",
 		)
 		return nil
 	}
@@ -137,7 +139,8 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	} else {
 		host.GaveUpRights(nil)
 		log.Logf(logs.Warn, "cannot keep root privileges for reloads: %v", keeps)
-		left = "reloads have only this user's privileges: they cannot bind new ports below 1024 or read files of other users"
+		left = "reloads have only this user's privileges: they cannot bind new ports below 1024 or read files of " +
+			"other users"
 	}
 	log.Logf(
 		logs.Notice,

@@ -121,7 +121,8 @@ func versionText() string {
 
 func buildText() string {
 	return fmt.Sprintf(
-		"built by %s\nbuilt with Go crypto/tls (configured like nginx with OpenSSL 3.0.0)\nTLS SNI support enabled\nconfigure arguments: %s\n",
+		"built by %s\nbuilt with Go crypto/tls (configured like nginx with OpenSSL 3.0.0)\nTLS SNI support "+
+			"enabled\nconfigure arguments: %s\n",
 		runtime.Version(),
 		configureArguments(cycle.All()),
 	)

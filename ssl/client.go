@@ -66,7 +66,9 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 	}
 	if len(config.Certificates) > 0 {
 		// As OpenSSL does: shown whatever authorities the server asks for, so that it can say what it has against it.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &config.Certificates[0], nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &config.Certificates[0], nil
+		}
 	}
 	// x509's own check knows neither nginx's depth nor its names; VerifyConnection does all of it.
 	config.InsecureSkipVerify = true

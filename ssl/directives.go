@@ -8,7 +8,8 @@ import (
 	"starling/conf"
 )
 
-// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings; C is what their variables are of.
+// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings; C is what their variables
+// are of.
 type Bound[C any] struct {
 	ServerSettings
 	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
@@ -27,11 +28,12 @@ func NewBound[C any]() Bound[C] { return Bound[C]{ServerSettings: NewServerSetti
 // HasCertificates says that ssl_certificate was given.
 func (b *Bound[C]) HasCertificates() bool { return len(b.certificates) > 0 }
 
-// Pair matches certificates with their keys, which is possible only when all directives of a block were read: Certificates, if their
-// names are known. Else it returns what finds them.
+// Pair matches certificates with their keys, which is possible only when all directives of a block were read:
+// Certificates, if their names are known. Else it returns what finds them.
 func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 	if len(b.keys) < len(b.certificates) {
-		return nil, fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", shown(b.certificates[len(b.certificates)-1].Text()))
+		last := b.certificates[len(b.certificates)-1].Text()
+		return nil, fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", shown(last))
 	}
 	b.Certificates = nil
 	f := &Finder[C]{loader: Loader{Read: env.ReadFile, Absolute: env.ConfPath, Cache: b.cache}}
@@ -78,44 +80,54 @@ type words struct {
 }
 
 func (w *words) add(name, syntax, standard, doc string, set conf.Setter) {
-	w.list = append(w.list, conf.Directive{Name: w.prefix + name, Syntax: syntax, Default: standard, In: w.in, Doc: doc, Set: set})
+	w.list = append(w.list, conf.Directive{
+		Name: w.prefix + name, Syntax: syntax, Default: standard, In: w.in, Doc: doc, Set: set,
+	})
 }
 
 func (w *words) repeat() { w.list[len(w.list)-1].Repeat = true }
 
-// ServerDirectives declares the ssl_* directives that http and stream have in common. place finds the Bound in a module's settings.
+// ServerDirectives declares the ssl_* directives that http and stream have in common. place finds the Bound in a
+// module's settings.
 func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(*S) *Bound[C]) []conf.Directive {
 	w := &words{prefix: "ssl_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
-	w.add("certificate", "<file>", "", "Sets the file with the server's certificate and intermediate certificates in PEM format, or `data:` and the PEM text. "+
-		"It can be repeated for several key types. With variables ($ssl_server_name), the file is read for each handshake; a client "+
-		"whose server name is not safe in a path is rejected.",
+	w.add("certificate", "<file>", "", "Sets the file with the server's certificate and intermediate certificates in "+
+		"PEM format, or `data:` and the PEM text. It can be repeated for several key types. With variables "+
+		"($ssl_server_name), the file is read for each handshake; a client whose server name is not safe in a path is "+
+		"rejected.",
 		conf.List(func(s *S) *[]name[C] { return &place(s).certificates }, compile.name))
 	w.repeat()
-	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format, or `data:` and the PEM text. It can contain variables.",
+	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format, or "+
+		"`data:` and the PEM text. It can contain variables.",
 		conf.List(func(s *S) *[]name[C] { return &place(s).keys }, compile.name))
 	w.repeat()
-	w.add("certificate_cache", "<parameter>...", "off", "Caches certificates and keys whose paths contain variables: at most `max=` certificates and keys, "+
-		"until `inactive=` (10s) after their last use; changes to the file are checked every `valid=` (60s). Encrypted keys are not cached.",
+	w.add("certificate_cache", "<parameter>...", "off", "Caches certificates and keys whose paths contain variables: "+
+		"at most `max=` certificates and keys, until `inactive=` (10s) after their last use; changes to the file are "+
+		"checked every `valid=` (60s). Encrypted keys are not cached.",
 		conf.Whole(func(s *S) **CertificateCache { return &place(s).cache }, parseCertificateCache))
 	w.add("verify_client", "on|off|optional|optional_no_ca", "off", "Enables verification of client certificates.",
 		conf.Field(func(s *S) *VerifyClient { return &place(s).VerifyClient }, conf.OneOf(VerifyClientWords)))
-	w.add("client_certificate", "<file>", "", "Sets the file with CA certificates for verifying clients; their names are sent to clients.",
+	w.add("client_certificate", "<file>", "", "Sets the file with CA certificates for verifying clients; their names "+
+		"are sent to clients.",
 		conf.Whole(func(s *S) *string { return &place(s).ClientCA }, file))
 	w.add("session_tickets", "on | off", "on", "Enables session resumption with tickets.",
 		conf.Field(func(s *S) *bool { return &place(s).NoTickets }, func(text string) (bool, error) {
 			on, err := conf.Flag(text)
 			return !on, err
 		}))
-	w.add("session_ticket_key", "<file>", "", "Sets a file of 48 or 80 bytes with the ticket keys, so that nodes accept each other's tickets. The first file encrypts new tickets.",
+	w.add("session_ticket_key", "<file>", "", "Sets a file of 48 or 80 bytes with the ticket keys, so that nodes "+
+		"accept each other's tickets. The first file encrypts new tickets.",
 		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
 	w.repeat()
-	w.add("session_cache", "<kind>...", "none", "Sets the session cache used when tickets are off: `shared:name:size` for all servers with that name, `builtin[:sessions]` for one. "+
-		"It has no effect with tickets.",
+	w.add("session_cache", "<kind>...", "none", "Sets the session cache used when tickets are off: `shared:name:size` "+
+		"for all servers with that name, `builtin[:sessions]` for one. It has no effect with tickets.",
 		conf.Whole(func(s *S) *CacheWords { return &place(s).SessionCache }, parseSessionCache))
-	w.add("session_timeout", "<time>", "5m", "Sets how long a cached session can be resumed. Tickets are valid while the TLS library keeps their keys, up to a week.",
+	w.add("session_timeout", "<time>", "5m", "Sets how long a cached session can be resumed. Tickets are valid while "+
+		"the TLS library keeps their keys, up to a week.",
 		conf.Field(func(s *S) *time.Duration { return &place(s).SessionTimeout }, conf.Seconds))
-	w.add("prefer_server_ciphers", "on | off", "off", "Accepted for compatibility, no effect: the TLS library orders ciphers by hardware support.",
+	w.add("prefer_server_ciphers", "on | off", "off", "Accepted for compatibility, no effect: the TLS library orders "+
+		"ciphers by hardware support.",
 		conf.Raw(func(*S, *conf.Args) error { return nil }))
 	w.add("reject_handshake", "on | off", "off", "Rejects all TLS handshakes of the server.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
@@ -137,7 +149,8 @@ type BoundClient struct {
 // NewBoundClient returns nginx's defaults.
 func NewBoundClient() BoundClient { return BoundClient{ClientSettings: NewClientSettings()} }
 
-// Pair puts the certificate and its key together, when all directives of a block were read. family is their common prefix.
+// Pair puts the certificate and its key together, when all directives of a block were read. family is their common
+// prefix.
 func (b *BoundClient) Pair(family string) error {
 	b.Certificates = nil
 	switch {
@@ -150,8 +163,8 @@ func (b *BoundClient) Pair(family string) error {
 	return nil
 }
 
-// ClientDirectives declares what connections to others have in common, but for the words that switch TLS on and name the other
-// side: family is "zone_sync_ssl" or "proxy_ssl".
+// ClientDirectives declares what connections to others have in common, but for the words that switch TLS on and name
+// the other side: family is "zone_sync_ssl" or "proxy_ssl".
 func ClientDirectives[S any](family string, in conf.Context, place func(*S) *BoundClient) []conf.Directive {
 	w := &words{prefix: family + "_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
@@ -168,24 +181,31 @@ func ClientDirectives[S any](family string, in conf.Context, place func(*S) *Bou
 
 // common declares what servers and clients have in common.
 func common[S any](w *words, place func(*S) *Common) {
-	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the TLS versions. Versions between the lowest and the highest are always enabled.",
-		conf.Whole(func(s *S) *Protocols { return &place(s).Protocols }, func(a *conf.Args) (Protocols, error) { return ParseProtocols(a.Words) }))
+	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the TLS versions. Versions between the lowest and the "+
+		"highest are always enabled.",
+		conf.Whole(func(s *S) *Protocols { return &place(s).Protocols }, func(a *conf.Args) (Protocols, error) {
+			return ParseProtocols(a.Words)
+		}))
 	ciphers := DefaultClientCiphers
 	if w.prefix == "ssl_" {
 		ciphers = DefaultServerCiphers
 	}
-	w.add("ciphers", "<list>", ciphers, "Sets the ciphers up to TLS 1.2 in OpenSSL format; TLS 1.3 ciphers are always enabled.",
+	w.add("ciphers", "<list>", ciphers, "Sets the ciphers up to TLS 1.2 in OpenSSL format; TLS 1.3 ciphers are always "+
+		"enabled.",
 		conf.Field(func(s *S) *string { return &place(s).Ciphers }, conf.String))
-	w.add("conf_command", "<name> <value>", "", "Sets an OpenSSL configuration command: Protocol, MinProtocol, MaxProtocol, CipherString, Options and others.",
+	w.add("conf_command", "<name> <value>", "", "Sets an OpenSSL configuration command: Protocol, MinProtocol, "+
+		"MaxProtocol, CipherString, Options and others.",
 		conf.List(func(s *S) *[][2]string { return &place(s).Commands }, func(a *conf.Args) ([2]string, error) {
 			return [2]string{a.Words[0], a.Words[1]}, nil
 		}))
 	w.repeat()
-	w.add("crl", "<file>", "", "Sets the file with revocation lists (CRLs) in PEM format; every certificate of a chain is checked.",
+	w.add("crl", "<file>", "", "Sets the file with revocation lists (CRLs) in PEM format; every certificate of a "+
+		"chain is checked.",
 		conf.Whole(func(s *S) *string { return &place(s).CRL }, file))
 	w.add("password_file", "<file>", "", "Sets the file with the passwords of encrypted keys, one per line.",
 		conf.Whole(func(s *S) *string { return &place(s).PasswordFile }, file))
-	w.add("trusted_certificate", "<file>", "", "Sets the file with CA certificates in PEM format for verifying the peer.",
+	w.add("trusted_certificate", "<file>", "", "Sets the file with CA certificates in PEM format for verifying the "+
+		"peer.",
 		conf.Whole(func(s *S) *[]string { return &place(s).Trusted }, func(a *conf.Args) ([]string, error) {
 			path, err := file(a)
 			return []string{path}, err

@@ -102,7 +102,9 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 			return nil, nil, err
 		}
 		if s.VerifyInHandshake {
-			config.VerifyConnection = func(state tls.ConnectionState) error { return server.Check(server.Inspect(&state, time.Now())) }
+			config.VerifyConnection = func(state tls.ConnectionState) error {
+				return server.Check(server.Inspect(&state, time.Now()))
+			}
 		}
 	}
 	if s.RejectHandshake {

@@ -10,21 +10,22 @@ import (
 
 // Codes of EditError, as the NGINX Plus API documents them.
 const (
-	ServerNotFound   = "UpstreamServerNotFound"
-	ServerImmutable  = "UpstreamServerImmutable"
-	WeightImmutable  = "UpstreamServerWeightImmutable"
-	BadWeight        = "UpstreamBadWeight"
-	BadMaxConns      = "UpstreamBadMaxConns"
-	BadMaxFails      = "UpstreamBadMaxFails"
-	BadFailTimeout   = "UpstreamBadFailTimeout"
-	BadSlowStart     = "UpstreamBadSlowStart"
-	BadRoute         = "UpstreamBadRoute"
-	BadAddress       = "UpstreamBadAddress"
-	NoBackup         = "UpstreamNoBackup"
-	OutOfMemory      = "UpstreamOutOfMemory"
-	EntryExists      = "EntryExists"
-	maxRouteBytes    = 32
-	invalidRoute     = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are not allowed"
+	ServerNotFound  = "UpstreamServerNotFound"
+	ServerImmutable = "UpstreamServerImmutable"
+	WeightImmutable = "UpstreamServerWeightImmutable"
+	BadWeight       = "UpstreamBadWeight"
+	BadMaxConns     = "UpstreamBadMaxConns"
+	BadMaxFails     = "UpstreamBadMaxFails"
+	BadFailTimeout  = "UpstreamBadFailTimeout"
+	BadSlowStart    = "UpstreamBadSlowStart"
+	BadRoute        = "UpstreamBadRoute"
+	BadAddress      = "UpstreamBadAddress"
+	NoBackup        = "UpstreamNoBackup"
+	OutOfMemory     = "UpstreamOutOfMemory"
+	EntryExists     = "EntryExists"
+	maxRouteBytes   = 32
+	invalidRoute    = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are " +
+		"not allowed"
 	maxEditedWeight  = 65535
 	notFoundTemplate = "server with ID %q does not exist"
 )

@@ -47,8 +47,10 @@ func (g *Group) StreamReport(now clock.Reading) StreamReport {
 		r.Peers = append(
 			r.Peers,
 			StreamStatus{ID: s.ID, Server: s.Server, Name: s.Name, Backup: s.Backup, Weight: s.Weight, State: s.State,
-				Active: s.Active, MaxConns: s.MaxConns, Connections: s.Requests, ConnectTime: times[s.ID], FirstByte: s.Header,
-				Response: s.Response, Sent: s.Sent, Received: s.Received, Fails: s.Fails, Unavail: s.Unavail, Checks: s.Checks,
+				Active: s.Active, MaxConns: s.MaxConns, Connections: s.Requests, ConnectTime: times[s.ID],
+				FirstByte: s.Header,
+				Response:  s.Response, Sent: s.Sent, Received: s.Received, Fails: s.Fails, Unavail: s.Unavail,
+				Checks:   s.Checks,
 				Downtime: s.Downtime, DownStart: s.DownStart, Selected: s.Selected, Service: s.Service},
 		)
 	}

@@ -150,7 +150,8 @@ func Compatibility(modules []*conf.Module) string {
 		note := map[string]string{"plus": " (NGINX Plus)", "addon": " (apart from nginx)"}[k.Origin]
 		fmt.Fprintf(&page, "| `%s`%s | %s | %s |\n", k.Name, note, k.In, state)
 	}
-	const title = "# Compatibility\n\nOf the %d directives of nginx 1.31, its usual modules and NGINX Plus, starling has %d.\n"
+	const title = "# Compatibility\n\nOf the %d directives of nginx 1.31, its usual modules and NGINX Plus, starling " +
+		"has %d.\n"
 	return fmt.Sprintf(title, all, have) + own(declared, known) + page.String()
 }
 

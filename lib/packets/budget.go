@@ -66,7 +66,8 @@ func (l *Listener) admit() bool {
 	if l.budget != nil {
 		if most, ok := l.budget.enter(); !ok {
 			l.refuse(
-				"reached the limit of %d UDP sessions of all sockets (from the open file limit; see worker_rlimit_nofile)",
+				"reached the limit of %d UDP sessions of all sockets (from the open file limit; see "+
+					"worker_rlimit_nofile)",
 				most,
 			)
 			return false

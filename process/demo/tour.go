@@ -64,9 +64,13 @@ func (c *cluster) reads(ctx context.Context, path, body string) error {
 	return nil
 }
 
+// keyvals is the resource of the zone that the tour writes.
+const keyvals = "/api/9/http/keyvals/one"
+
 func keyTravels(ctx context.Context, c *cluster) error {
 	for _, n := range c.nodes {
-		if _, err := n.wants(ctx, http.StatusCreated, "POST", "/api/9/http/keyvals/one", fmt.Sprintf(`{%q:"set there"}`, n.name)); err != nil {
+		pair := fmt.Sprintf(`{%q:"set there"}`, n.name)
+		if _, err := n.wants(ctx, http.StatusCreated, "POST", keyvals, pair); err != nil {
 			return err
 		}
 		if err := c.reads(ctx, "/text?text="+n.name, "set there"); err != nil {
@@ -77,7 +81,7 @@ func keyTravels(ctx context.Context, c *cluster) error {
 }
 
 func deleteTravels(ctx context.Context, c *cluster) error {
-	if _, err := c.nodes[2].wants(ctx, http.StatusNoContent, "PATCH", "/api/9/http/keyvals/one", `{"node1":null}`); err != nil {
+	if _, err := c.nodes[2].wants(ctx, http.StatusNoContent, "PATCH", keyvals, `{"node1":null}`); err != nil {
 		return err
 	}
 	return errors.Join(c.reads(ctx, "/text?text=node1", ""), c.reads(ctx, "/text?text=node2", "set there"))
@@ -189,7 +193,7 @@ func sessionStays(ctx context.Context, c *cluster) error {
 
 func nodeStops(ctx context.Context, c *cluster) error {
 	last := c.nodes[len(c.nodes)-1]
-	if _, err := last.wants(ctx, http.StatusCreated, "POST", "/api/9/http/keyvals/one", `{"farewell":"kept"}`); err != nil {
+	if _, err := last.wants(ctx, http.StatusCreated, "POST", keyvals, `{"farewell":"kept"}`); err != nil {
 		return err
 	}
 	if err := last.quit(); err != nil {
@@ -202,7 +206,7 @@ func nodeStops(ctx context.Context, c *cluster) error {
 }
 
 func nodeReturns(ctx context.Context, c *cluster) error {
-	if _, err := c.nodes[0].wants(ctx, http.StatusCreated, "POST", "/api/9/http/keyvals/one", `{"news":"of the day"}`); err != nil {
+	if _, err := c.nodes[0].wants(ctx, http.StatusCreated, "POST", keyvals, `{"news":"of the day"}`); err != nil {
 		return err
 	}
 	if err := c.nodes[len(c.nodes)-1].start(); err != nil {

@@ -15,7 +15,8 @@ import (
 var hash = Method{
 	Name: "hash", Syntax: "<key> [consistent]", Keyed: true, NoBackup: true, NoSlowStart: true,
 	Params: map[string]string{"consistent": "Uses ketama hashing, which moves few keys when the group changes."},
-	Doc:    "Selects the server by the hash of a key; with `consistent` (ketama), few keys move when servers are added or removed.",
+	Doc: "Selects the server by the hash of a key; with `consistent` (ketama), few keys move when servers are " +
+		"added or removed.",
 	New: func(args []string) (upstream.Balancer, error) {
 		switch {
 		case len(args) == 1:

@@ -4,7 +4,8 @@ import "starling/upstream"
 
 var leastConn = Method{
 	Name: "least_conn", Syntax: "",
-	Doc: "Selects the server with the fewest active connections relative to its weight; ties are broken by weighted round robin.",
+	Doc: "Selects the server with the fewest active connections relative to its weight; ties are broken by weighted " +
+		"round robin.",
 	New: func([]string) (upstream.Balancer, error) { return leastConnBalancer{}, nil },
 }
 

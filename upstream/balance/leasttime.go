@@ -27,8 +27,8 @@ func leastTime(words string, side Side, moments map[string]upstream.Timing) Meth
 	return Method{
 		Name: "least_time", Syntax: words + " [inflight]", Side: side,
 		Params: map[string]string{"inflight": "Includes requests in flight."},
-		Doc: "Selects the server with the lowest average time and the fewest active connections relative to its weight. The argument sets the measured " +
-			"time; `inflight` includes requests in flight.",
+		Doc: "Selects the server with the lowest average time and the fewest active connections relative to its " +
+			"weight. The argument sets the measured time; `inflight` includes requests in flight.",
 		New: func(args []string) (upstream.Balancer, error) {
 			by, known := moments[args[0]]
 			if !known {
