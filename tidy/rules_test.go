@@ -2,6 +2,7 @@ package tidy
 
 import (
 	"go/ast"
+	"go/parser"
 	"go/token"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // The sizes above which a file or a function is no longer taken in at once.
@@ -16,6 +18,76 @@ const (
 	fileLinesMax     = 500
 	functionLinesMax = 70
 )
+
+// The columns above which two files do not fit beside each other; a tab counts as four. Tests get more for the bytes that
+// they send and expect.
+const (
+	lineColumnsMax     = 120
+	testLineColumnsMax = 160
+)
+
+// TestLinesStayShort. Exempt are lines with a raw string, whose contents cannot be wrapped, and rows of a test's table,
+// which are easier to compare on one line each.
+func TestLinesStayShort(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, n := range longLines(s) {
+			t.Errorf("%s:%d: line is too long: at most %d columns, %d in tests", s.path, n, lineColumnsMax, testLineColumnsMax)
+		}
+	}
+}
+
+// longLines returns the numbers of the lines that are too long.
+func longLines(s source) (numbers []int) {
+	most := lineColumnsMax
+	if s.test {
+		most = testLineColumnsMax
+	}
+	raw := map[int]bool{}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING && l.Value[0] == '`' {
+			for i := fset.Position(l.Pos()).Line; i <= fset.Position(l.End()).Line; i++ {
+				raw[i] = true
+			}
+		}
+		return true
+	})
+	for i, line := range s.lines {
+		inner := strings.TrimLeft(line, "\t")
+		row := s.test && (strings.HasPrefix(inner, "{") || strings.HasPrefix(inner, `"`))
+		if !row && !raw[i+1] && utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")) > most {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
+}
+
+// TestLongLinesAreFound tries the rule on lines that break it and lines that are exempt.
+func TestLongLinesAreFound(t *testing.T) {
+	for _, c := range []struct {
+		path, line string
+		long       bool
+	}{
+		{"a.go", "// " + strings.Repeat("x", 117), false},
+		{"a.go", "// " + strings.Repeat("x", 118), true},
+		{"a.go", "// " + strings.Repeat("ü", 117), false},
+		{"a.go", "\t// " + strings.Repeat("x", 114), true},
+		{"a.go", "var a = `" + strings.Repeat("x", 118) + "`", false},
+		{"a.go", "var a = []string{\n\"" + strings.Repeat("x", 118) + "\",\n}", true},
+		{"a_test.go", "// " + strings.Repeat("x", 157), false},
+		{"a_test.go", "// " + strings.Repeat("x", 158), true},
+		{"a_test.go", "var a = []string{\n\"" + strings.Repeat("x", 158) + "\",\n}", false},
+	} {
+		text := "package a\n" + c.line + "\n"
+		file, err := parser.ParseFile(fset, c.path, text, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := source{path: c.path, test: c.path == "a_test.go", file: file, lines: strings.Split(text, "\n")}
+		if got := len(longLines(s)) > 0; got != c.long {
+			t.Errorf("%s with %q: long %v, want %v", c.path, c.line, got, c.long)
+		}
+	}
+}
 
 // pure are the layers that hold no socket, start no goroutine, open no file and never ask the time.
 var pure = map[string]bool{"cluster": true, "conf": true, "vars": true, "zone": true}
