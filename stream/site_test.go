@@ -43,7 +43,8 @@ func TestProblems(t *testing.T) {
 }
 
 func TestLifeOfASite(t *testing.T) {
-	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } server { listen 2; say detach hold detach; } }", nil, &core.Module, streamtest.Say())
+	s := streamtest.Start(t, "stream { server { listen 1; say hello hold; } server { listen 2; say detach hold detach; } }", nil,
+		&core.Module, streamtest.Say())
 	served, kept := s.Dial(0), s.Dial(1)
 	for conn, want := range map[io.Reader]string{served: "hello", kept: "detach"} {
 		buf := make([]byte, len(want))

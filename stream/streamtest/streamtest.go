@@ -64,8 +64,8 @@ type Server struct {
 // Files are given to the configuration by name, for certificates.
 type Files map[string][]byte
 
-// Build makes the site of a configuration text, or returns its first problem. The first of the modules is the core, which
-// this package cannot name: it lies above.
+// Build makes the site of a configuration text, or returns its first problem. The first of the modules is the core,
+// which this package cannot name: it lies above.
 func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*Server, error) {
 	t.Helper()
 	list := make([]*conf.Module, len(modules))

@@ -33,7 +33,8 @@ func TestRules(t *testing.T) {
 }
 
 func TestRulesOfTheServerReplaceThoseAround(t *testing.T) {
-	s := streamtest.Start(t, "stream { deny all; server { listen 1; say in; allow all; } server { listen 2; say in; } }", nil, &core.Module, &access.Module, streamtest.Say())
+	s := streamtest.Start(t, "stream { deny all; server { listen 1; say in; allow all; } server { listen 2; say in; } }", nil,
+		&core.Module, &access.Module, streamtest.Say())
 	if own, inherited := s.Ask(0), s.Ask(1); own != "in" || inherited != "" {
 		t.Errorf("own rules: %q, inherited: %q", own, inherited)
 	}

@@ -60,7 +60,8 @@ func TestProblems(t *testing.T) {
 		{`log_format a x; access_log no/where/a.log a;`, `open() "PREFIXno/where/a.log" failed (2: No such file or directory) in /test.conf:1`},
 	} {
 		prefix := ""
-		_, err := streamtest.Build(t, "stream { "+c.text+" server { listen 1; say x; } }", nil, &core.Module, &accesslog.Module, streamtest.Say(), remember(&prefix))
+		_, err := streamtest.Build(t, "stream { "+c.text+" server { listen 1; say x; } }", nil,
+			&core.Module, &accesslog.Module, streamtest.Say(), remember(&prefix))
 		if want := strings.ReplaceAll(c.want, "PREFIX", prefix); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, want)
 		}

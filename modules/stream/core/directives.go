@@ -24,18 +24,23 @@ var Module = stream.Module{
 			{Name: "server", In: conf.Stream, Opens: conf.StreamServer, Repeat: true, Doc: "Configures one server."},
 			{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true, Params: listenParams,
-				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] [ipv6only=on|off]",
+				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] " +
+					"[ipv6only=on|off]",
 				Unsupported: []string{"setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
 					"reuseport", "so_keepalive=", "multipath"},
-				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections or, with `udp`, datagrams. " +
-					"Among several servers of an address, `server_name` selects one; the default is the one with `default_server`, otherwise the first. With a wildcard address, all nodes of a cluster can share one file.",
+				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections " +
+					"or, with `udp`, datagrams. Among several servers of an address, `server_name` selects one; the " +
+					"default is the one with `default_server`, otherwise the first. With a wildcard address, all " +
+					"nodes of a cluster can share one file.",
 				Set: conf.Raw(func(s *stream.Settings, a *conf.Args) error { return s.Listens.Set(a, 0) }),
 			},
 			{
 				Name: "server_name", Syntax: "<name>...", In: conf.StreamServer, Repeat: true,
 				Doc: "Sets the server names, which are matched with the client's SNI: exact, `*.example.com`, " +
 					"`www.example.*`, `.example.com`, or `~` and a regular expression.",
-				Set: side.SetNames(&stream.Side, func(s *stream.Settings) *side.Names[*stream.Session] { return &s.Names }),
+				Set: side.SetNames(&stream.Side, func(s *stream.Settings) *side.Names[*stream.Session] {
+					return &s.Names
+				}),
 			},
 			{
 				Name: "preread_buffer_size", Syntax: "<size>", Default: "16k", In: conf.Stream | conf.StreamServer,
@@ -52,14 +57,17 @@ var Module = stream.Module{
 			},
 			{
 				Name: "udp_sessions", Syntax: "<number>", Default: "65536", In: conf.Stream | conf.StreamServer,
-				Doc: "Limits the sessions of a UDP socket; among several servers of an address, the largest value applies. Datagrams of further " +
-					"clients are dropped with a rate-limited log entry. All UDP sockets together use at most half of the file descriptors of the " +
-					"process (`worker_rlimit_nofile`), so that UDP floods cannot block new connections. nginx uses `worker_connections`.",
+				Doc: "Limits the sessions of a UDP socket; among several servers of an address, the largest value " +
+					"applies. Datagrams of further clients are dropped with a rate-limited log entry. All UDP " +
+					"sockets together use at most half of the file descriptors of the process " +
+					"(`worker_rlimit_nofile`), so that UDP floods cannot block new connections. nginx uses " +
+					"`worker_connections`.",
 				Set: conf.Field(func(s *stream.Settings) *int { return &s.UDPSessions }, conf.Int(1, 1<<20)),
 			},
 			{
 				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,
-				Doc: "Sets the zone that counts the server's sessions in the API at `/stream/server_zones`. Several servers can share a zone.",
+				Doc: "Sets the zone that counts the server's sessions in the API at `/stream/server_zones`. Several " +
+					"servers can share a zone.",
 				Set: conf.Raw(setStatusZone),
 			},
 			{
@@ -78,7 +86,8 @@ var Module = stream.Module{
 				Set: conf.List(func(s *stream.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{
-				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
+				Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams,
+				In: conf.Stream | conf.StreamServer, Unsupported: plan.ResolverUnsupported,
 				Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
 				Set: conf.Raw(func(s *stream.Settings, a *conf.Args) error { return s.Resolver.Set(a) }),
 			},

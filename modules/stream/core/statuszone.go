@@ -42,7 +42,9 @@ func figuresOf(z *stream.StatusZone) zoneFigures {
 }
 
 func resetZone(z *stream.StatusZone) {
-	for _, c := range []*atomic.Uint64{&z.Connections, &z.Discarded, &z.Succeeded, &z.Refused, &z.Failed, &z.Received, &z.Sent} {
+	for _, c := range []*atomic.Uint64{
+		&z.Connections, &z.Discarded, &z.Succeeded, &z.Refused, &z.Failed, &z.Received, &z.Sent,
+	} {
 		c.Store(0)
 	}
 }

@@ -56,12 +56,18 @@ var coreVariables = []vars.Variable[*stream.Session]{
 		}
 		return "TCP"
 	})},
-	{Name: "remote_addr", Doc: "the client's address", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		return appendIP(dst, s.Remote), true
-	}},
-	{Name: "remote_port", Doc: "the client's port", Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		return appendPort(dst, s.Remote), true
-	}},
+	{
+		Name: "remote_addr", Doc: "the client's address",
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+			return appendIP(dst, s.Remote), true
+		},
+	},
+	{
+		Name: "remote_port", Doc: "the client's port",
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+			return appendPort(dst, s.Remote), true
+		},
+	},
 	{
 		Name: "server_addr",
 		Doc:  "the server address that accepted the connection",
@@ -144,7 +150,9 @@ var proxyVariables = []vars.Variable[*stream.Session]{
 		Name:   "proxy_protocol_tlv_",
 		Prefix: true,
 		Doc:    "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
-		Append: func(s *stream.Session, name string, dst []byte) ([]byte, bool) { return s.Proxied.AppendTLV(dst, name) },
+		Append: func(s *stream.Session, name string, dst []byte) ([]byte, bool) {
+			return s.Proxied.AppendTLV(dst, name)
+		},
 	},
 }
 

@@ -113,7 +113,8 @@ func TestProblems(t *testing.T) {
 		{"limit_conn a 65536;", `connection limit must be less 65536 in /test.conf:1`},
 		{"limit_conn a 1; limit_conn a 2;", `"limit_conn" directive is duplicate in /test.conf:1`},
 	} {
-		if got := streamtest.Problem(t, fmt.Sprintf("stream { %s server { listen 1; say x; } }", c.text), &core.Module, &limitconn.Module, streamtest.Say()); got != c.want {
+		conf := fmt.Sprintf("stream { %s server { listen 1; say x; } }", c.text)
+		if got := streamtest.Problem(t, conf, &core.Module, &limitconn.Module, streamtest.Say()); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}

@@ -151,7 +151,8 @@ func TestCertificatesWithVariables(t *testing.T) {
 	s := streamtest.Start(t, `stream { ssl_session_cache shared:one:1m;
 		server { listen 1 ssl; ssl_certificate $ssl_server_name.crt; ssl_certificate_key $ssl_server_name.key; say "$ssl_server_name$ssl_session_reused"; }
 		server { listen 2 ssl; ssl_certificate a.example.crt; ssl_certificate_key a.example.key; say "fixed$ssl_session_reused"; } }`,
-		streamtest.Files{"a.example.crt": a.cert, "a.example.key": a.key, "b.example.crt": b.cert, "b.example.key": b.key}, &core.Module, &ssl.Module, streamtest.Say())
+		streamtest.Files{"a.example.crt": a.cert, "a.example.key": a.key, "b.example.crt": b.cert, "b.example.key": b.key},
+		&core.Module, &ssl.Module, streamtest.Say())
 	cache := tls.NewLRUClientSessionCache(1)
 	for _, c := range []struct{ name, certificate, want, log string }{
 		{"a.example", "a.example", "a.example.", ""},
