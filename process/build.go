@@ -52,7 +52,8 @@ func (b build) text() string {
 	if b.Dirty {
 		commit += ", with changes that are not committed"
 	}
-	return fmt.Sprintf("starling %s\ncommit    %s\nnginx     %s is the behaviour it follows\ngo        %s\nplatform  %s\n",
+	return fmt.Sprintf("starling %s\ncommit    %s\nnginx     %s is the behaviour it follows\n"+
+		"go        %s\nplatform  %s\n",
 		b.Version, commit, b.Nginx, b.Go, b.Platform)
 }
 

@@ -39,8 +39,9 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 // program parses them itself, and the tree only completes them.
 func commandTree() *cobra.Command {
 	root := &cobra.Command{
-		Use:                program,
-		Short:              "reverse proxy and load balancer that shares its runtime state with the nodes of its cluster",
+		Use: program,
+		Short: "reverse proxy and load balancer that shares its runtime state with the nodes of its " +
+			"cluster",
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableFlagParsing: true,
@@ -168,7 +169,9 @@ func helpCommand() *cobra.Command {
 			topic.InitDefaultHelpFlag()
 			return topic.Help()
 		},
-		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(
+			c *cobra.Command, args []string, _ string,
+		) ([]cobra.Completion, cobra.ShellCompDirective) {
 			topic := c.Root()
 			for _, word := range args {
 				if topic = child(topic, word); topic == nil {

@@ -8,7 +8,8 @@ import (
 
 const completionName = "completion"
 
-// addCompletion lets cobra add its command that writes completions, for the shells of the systems that starling runs on.
+// addCompletion lets cobra add its command that writes completions, for the shells of the systems that starling runs
+// on.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd(completionName)
 	for _, c := range root.Commands() {

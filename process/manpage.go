@@ -31,11 +31,13 @@ func manPage(root *cobra.Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH STARLING 8 \"\" \"starling %s\" \"System administration\"\n", version.Starling)
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", program, roff(root.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n[\\-?hvVtTq] [\\-s signal] [\\-p prefix] [\\-e filename] [\\-c filename] [\\-g directives]\n.br\n"+
-		".B %[1]s\n.I COMMAND\n[options]\n", program)
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n"+
+		"[\\-?hvVtTq] [\\-s signal] [\\-p prefix] [\\-e filename] [\\-c filename] [\\-g directives]\n"+
+		".br\n.B %[1]s\n.I COMMAND\n[options]\n", program)
 	b.WriteString(".SH DESCRIPTION\n" +
-		"Starling reads nginx.conf, proxies requests, and shares sticky sessions, request limits and key\\-value pairs with the\n" +
-		"other nodes of its cluster. Without a command it serves the configuration; the flags are those of nginx.\n")
+		"Starling reads nginx.conf, proxies requests, and shares sticky sessions, request limits and key\\-value " +
+		"pairs with the\nother nodes of its cluster. " +
+		"Without a command it serves the configuration; the flags are those of nginx.\n")
 	b.WriteString(".SH OPTIONS\n")
 	for _, f := range nginxFlags {
 		fmt.Fprintf(&b, ".TP\n.B \\-%c", f.letter)

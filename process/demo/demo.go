@@ -34,8 +34,8 @@ func Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "run a cluster of three nodes on this machine and say what to try",
-		Long: "Run a cluster of three nodes on 127.0.0.1, 127.0.0.2 and 127.0.0.3, connected by mutual TLS, until ctrl-c.\n" +
-			"It prints where the configurations are and what to try.",
+		Long: "Run a cluster of three nodes on 127.0.0.1, 127.0.0.2 and 127.0.0.3, connected by mutual TLS, until " +
+			"ctrl-c.\nIt prints where the configurations are and what to try.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 			defer stop()
