@@ -30,11 +30,13 @@ func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf
 	return []conf.Directive{
 		{
 			Name: "map", Syntax: "<source> <$variable>", In: in, Opens: conf.Lines, Repeat: true,
-			Doc: "Creates a variable whose value depends on the source. Each line contains a source value and the resulting value, " +
-				"which can contain variables. Source values are case-insensitive; `~` starts a regular expression, `~*` a " +
-				"case-insensitive one; `hostnames` also enables `*.example.org`, `www.example.*` and `.example.org`. Order of precedence: " +
-				"exact value, longest `*.` mask, longest `.*` mask, first matching expression, `default`; an empty value matches no expression. A backslash before a special word " +
-				"escapes it. `include` reads lines from a file; `volatile` disables caching of the value.",
+			Doc: "Creates a variable whose value depends on the source. Each line contains a source value and the " +
+				"resulting value, which can contain variables. Source values are case-insensitive; `~` starts a " +
+				"regular expression, `~*` a case-insensitive one; `hostnames` also enables `*.example.org`, " +
+				"`www.example.*` and `.example.org`. Order of precedence: exact value, longest `*.` mask, longest " +
+				"`.*` mask, first matching expression, `default`; an empty value matches no expression. A backslash " +
+				"before a special word escapes it. `include` reads lines from a file; `volatile` disables caching of " +
+				"the value.",
 			Set: func(_ any, a *conf.Args) error { return s.declareMap(a) },
 		},
 		{

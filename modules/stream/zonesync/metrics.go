@@ -81,7 +81,8 @@ func zoneMetrics() []admin.Metric {
 			"1 while a zone was not compared since the last write, or a member is silent or not connected.",
 		).Of(unknown),
 		level("ready", "ready", "1 once a zone has completed its initial sync, or has no peer to sync from."),
-		level("full", "full", "1 while a zone would reject the next write, or rejected one of this node or of a peer and still would; and after it evicted records."),
+		level("full", "full", "1 while a zone would reject the next write, or rejected one of this node or of a peer "+
+			"and still would; and after it evicted records."),
 		level("record_bytes", "record_bytes", "Memory used by the records of a zone."),
 		level("tombstones", "tombstones", "Tombstones of a zone; records evict them."),
 		level("tombstone_bytes", "tombstone_bytes", "Memory used by the tombstones of a zone."),
