@@ -30,8 +30,10 @@ var kinds = []struct {
 	{"MIT", []string{"permission is hereby granted, free of charge", `the software is provided "as is"`}},
 }
 
-// copyleft are words of licences that ask for more than to be named.
-var copyleft = []string{"gnu general public", "gnu lesser", "gnu affero", "mozilla public", "server side public", "business source"}
+// copyleft are words of licences that require more than being named.
+var copyleft = []string{
+	"gnu general public", "gnu lesser", "gnu affero", "mozilla public", "server side public", "business source",
+}
 
 // notice writes the text for all parts. A licence that is ours word for word is only named.
 func notice(parts []part, ours string) ([]byte, error) {
