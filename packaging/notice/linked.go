@@ -68,7 +68,8 @@ func linked() ([]part, error) {
 		return nil, err
 	}
 	parts := []part{golang}
-	for _, m := range slices.SortedFunc(maps.Keys(folders), func(a, b module) int { return strings.Compare(a.path, b.path) }) {
+	byPath := func(a, b module) int { return strings.Compare(a.path, b.path) }
+	for _, m := range slices.SortedFunc(maps.Keys(folders), byPath) {
 		p, err := read(m.path, m.version, between(m.dir, folders[m]), m.dir)
 		if err != nil {
 			return nil, err

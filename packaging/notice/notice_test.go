@@ -71,7 +71,10 @@ func TestLicencesBesideLinkedPackagesAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\nexample.com/x v1.0.0\n", "\nLICENSE (MIT): the text is that of LICENSE.\n", "\n    Thanks.\n", "\ninternal/taken/COPYING (MIT):\n"} {
+	for _, want := range []string{
+		"\nexample.com/x v1.0.0\n", "\nLICENSE (MIT): the text is that of LICENSE.\n", "\n    Thanks.\n",
+		"\ninternal/taken/COPYING (MIT):\n",
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the notice lacks %q:\n%s", want, text)
 		}
