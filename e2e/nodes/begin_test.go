@@ -50,7 +50,8 @@ func TestANodeThatLoadsItsStateIsWaitedFor(t *testing.T) {
 	const few, many = 10, 400_000
 	cl := harness.NewCluster(t, 2)
 	cl.ConfigureAll(
-		strings.NewReplacer("zone=one:32k", "zone=one:256m", "listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 32m; client_body_buffer_size 32m;").
+		strings.NewReplacer("zone=one:32k", "zone=one:256m",
+			"listen {{.IP}}:8080;", "listen {{.IP}}:8080; client_max_body_size 32m; client_body_buffer_size 32m;").
 			Replace(harness.KeyvalHTTP) +
 			harness.Members,
 	)
