@@ -54,8 +54,9 @@ func initCommand(open func() *store) *cobra.Command {
 			if err := s.init(cluster, v, force); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: whoever has it can join the cluster.\n"+
-				"Next: starling certs issue NAME,ADDRESS...\n", cluster, s.dir, s.path(authorityName, keyOf))
+			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: whoever has it can "+
+				"join the cluster.\nNext: starling certs issue "+
+				"NAME,ADDRESS...\n", cluster, s.dir, s.path(authorityName, keyOf))
 			return nil
 		},
 	}
@@ -72,7 +73,8 @@ func validityFlags(c *cobra.Command, v *validity, days int) {
 }
 
 func placementFlags(c *cobra.Command, p *placement) {
-	c.Flags().StringVar(&p.at, "at", "", "`folder` of the certificates on the nodes, for the directives (default: that of --dir)")
+	c.Flags().StringVar(&p.at, "at", "", "`folder` of the certificates on the nodes, for the directives (default: "+
+		"that of --dir)")
 	c.Flags().IntVar(&p.port, "port", defaultPort, "`port` where the nodes meet, for the directives")
 }
 
@@ -137,7 +139,8 @@ func (s *store) printDirectives(w io.Writer, p placement, cluster string, names 
 		}
 	}
 	if others != nil {
-		fmt.Fprintf(w, "\n# The list of members is also that of: %s (\"starling certs show --directives NAME\").\n", strings.Join(others, ", "))
+		fmt.Fprintf(w, "\n# The list of members is also that of: %s (\"starling certs show --directives "+
+			"NAME\").\n", strings.Join(others, ", "))
 	}
 	return nil
 }
@@ -282,9 +285,9 @@ func (s *store) sayRotatedAuthority(w io.Writer, days int) error {
 	if err := s.rotateAuthority(days); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "There is a new CA. Both are trusted; new certificates are of the new one. Now:\n"+
-		"1. Copy ca.crt to all nodes and reload each. Do not go on before: a node that lacks it rejects what comes next.\n"+
-		"2. starling certs rotate --all, copy each node's files and reload it.\n"+
-		"3. starling certs rotate --finish, copy ca.crt and reload all nodes.\n")
+	fmt.Fprint(w, "There is a new CA. Both are trusted; new certificates are of the new one. Now:\n1. Copy ca.crt to "+
+		"all nodes and reload each. Do not go on before: a node that lacks it rejects what comes next.\n2. starling "+
+		"certs rotate --all, copy each node's files and reload it.\n3. starling certs rotate --finish, copy ca.crt "+
+		"and reload all nodes.\n")
 	return nil
 }

@@ -54,7 +54,8 @@ func quoted(word string) string {
 // directives are the server of zone_sync for one node, to be pasted into its stream block as they are.
 func (p placement) directives(m member, all []member, cluster string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s: for the stream block of its configuration. The node needs ca.crt, %[1]s.crt and\n# %[1]s.key in %s.\n",
+	fmt.Fprintf(&b, "# %s: for the stream block of its configuration. The node needs ca.crt, %[1]s.crt and\n# "+
+		"%[1]s.key in %s.\n",
 		m.name, p.at)
 	listen := strconv.Itoa(p.port)
 	if len(m.cert.IPAddresses) > 0 {

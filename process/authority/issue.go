@@ -221,7 +221,8 @@ func (s *store) chosen(r renewal) ([]member, error) {
 	}
 	for _, name := range r.names {
 		if !slices.ContainsFunc(all, func(m member) bool { return m.name == name }) {
-			return nil, fmt.Errorf("no certificate of node %q in %s: make one with \"starling certs issue\"", name, s.dir)
+			return nil, fmt.Errorf("no certificate of node %q in %s: make one with \"starling certs "+
+				"issue\"", name, s.dir)
 		}
 	}
 	if len(list) == 0 {
@@ -237,7 +238,8 @@ func (s *store) rotateAuthority(days int) error {
 		return err
 	}
 	if len(trusted) > 1 {
-		return fmt.Errorf("%s has %d CAs: the last rollover has not ended; end it with \"starling certs rotate --finish\"",
+		return fmt.Errorf("%s has %d CAs: the last rollover has not ended; end it with \"starling certs rotate "+
+			"--finish\"",
 			s.path(authorityName, certificateOf), len(trusted))
 	}
 	old := trusted[0]
@@ -285,7 +287,8 @@ func (s *store) finish() error {
 		}
 	}
 	if old != nil {
-		return fmt.Errorf("certificates of the old CA are still here: %s; renew them first with \"starling certs rotate --all\"",
+		return fmt.Errorf("certificates of the old CA are still here: %s; renew them first with \"starling certs "+
+			"rotate --all\"",
 			strings.Join(old, ", "))
 	}
 	return writeAll([]file{s.trustFile([]*x509.Certificate{own.Certificate()})}, true)
