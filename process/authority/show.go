@@ -163,7 +163,8 @@ func writeTable(w io.Writer, list []report) error {
 		if r.Until != "" {
 			until, days = r.Until[:len(time.DateOnly)], fmt.Sprint(r.DaysLeft)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Subject, strings.Join(r.Names, " "), until, days, r.state())
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			r.Name, r.Subject, strings.Join(r.Names, " "), until, days, r.state())
 	}
 	return table.Flush()
 }
