@@ -284,7 +284,9 @@ func TestBodyDirectories(t *testing.T) {
 	if got := body(s.Send(post("Content-Length: 5", "hello"))); got != "memory: hello" {
 		t.Errorf("%q", got)
 	}
-	for _, c := range []struct{ levels, want string }{{"0", "directive invalid value"}, {"4", "directive invalid value"}, {"3 3 3", ""}, {"x", "directive invalid value"}} {
+	for _, c := range []struct{ levels, want string }{
+		{"0", "directive invalid value"}, {"4", "directive invalid value"}, {"3 3 3", ""}, {"x", "directive invalid value"},
+	} {
 		_, err := webtest.Load(t, []*web.Module{&core.Module, keeper()}, "server { client_body_temp_path bodies "+c.levels+"; }")
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.levels, err, c.want)

@@ -69,7 +69,8 @@ func initCommand(open func() *store) *cobra.Command {
 
 func validityFlags(c *cobra.Command, v *validity, days int) {
 	c.Flags().IntVar(&v.days, "days", days, "`number` of days that it is valid")
-	c.Flags().StringVar(&v.keyType, "key-type", certs.KeyTypes[0], "`type` of the key: "+strings.Join(certs.KeyTypes, ", "))
+	types := strings.Join(certs.KeyTypes, ", ")
+	c.Flags().StringVar(&v.keyType, "key-type", certs.KeyTypes[0], "`type` of the key: "+types)
 }
 
 func placementFlags(c *cobra.Command, p *placement) {

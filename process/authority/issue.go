@@ -135,8 +135,8 @@ func (s *store) init(cluster string, v validity, replace bool) error {
 	if err := v.check(); err != nil {
 		return err
 	}
-	if !hostName.MatchString(cluster) || len(cluster) > maxNameBytes-len(" CA 000000") {
-		return fmt.Errorf("--cluster %q is not a host name of at most %d bytes", cluster, maxNameBytes-len(" CA 000000"))
+	if most := maxNameBytes - len(" CA 000000"); !hostName.MatchString(cluster) || len(cluster) > most {
+		return fmt.Errorf("--cluster %q is not a host name of at most %d bytes", cluster, most)
 	}
 	own, err := s.newAuthority(cluster, v.keyType, v.life())
 	if err != nil {

@@ -111,8 +111,9 @@ func (s *store) problems(m member, trusted []*x509.Certificate) []string {
 	_, err := m.cert.Verify(x509.VerifyOptions{
 		Roots: roots, CurrentTime: during, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
+	signed := func(by *x509.Certificate) bool { return m.cert.CheckSignatureFrom(by) == nil }
 	switch {
-	case err != nil && !slices.ContainsFunc(trusted, func(c *x509.Certificate) bool { return m.cert.CheckSignatureFrom(c) == nil }):
+	case err != nil && !slices.ContainsFunc(trusted, signed):
 		problems = append(problems, fmt.Sprintf("does not belong to the CA: it was issued by \"%s\"", m.cert.Issuer))
 	case err != nil:
 		problems = append(problems, err.Error())

@@ -94,7 +94,10 @@ var structure = []conf.Directive{
 		Repeat: true,
 		Doc: "Configures the URIs with a prefix, equal to a text (=), or matching a regular expression (~, ~*). " +
 			"^~ before a prefix disables the check of regular expressions; @name is for internal redirects only.",
-		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error { _, err := web.ReadLocationName(a.Words); return err }),
+		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error {
+			_, err := web.ReadLocationName(a.Words)
+			return err
+		}),
 	},
 	{
 		Name: "limit_except", Syntax: "<method>...", In: conf.Location, Opens: conf.LimitExcept,
@@ -113,7 +116,8 @@ var structure = []conf.Directive{
 	},
 	{
 		Name: "server_name", Syntax: "<name>...", In: conf.Server, Repeat: true, DefaultDoc: `""`,
-		Doc: "Sets the names of a virtual server: exact, *.example.org, .example.org, www.example.*, ~expression, $hostname, or \"\" for requests without name.",
+		Doc: "Sets the names of a virtual server: exact, *.example.org, .example.org, www.example.*, ~expression, " +
+			"$hostname, or \"\" for requests without name.",
 		Set: side.SetNames(&web.Side, func(s *web.Settings) *side.Names[*web.Request] { return &s.Names }),
 	},
 }
@@ -126,7 +130,8 @@ var requestLimits = []conf.Directive{
 	timed("send_timeout", "60s", locations, "Sets how long the client may take to accept more of the response.",
 		func(s *web.Settings) *time.Duration { return &s.SendTimeout }),
 	{
-		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers, Doc: "Sets the size of the buffer for reading request headers; larger headers use large buffers.",
+		Name: "client_header_buffer_size", Syntax: "<size>", Default: "1k", In: servers,
+		Doc: "Sets the size of the buffer for reading request headers; larger headers use large buffers.",
 		Set: conf.Field(func(s *web.Settings) *int { return &s.Limits.HeaderBufferBytes }, headerBytes),
 	},
 	{
@@ -136,7 +141,8 @@ var requestLimits = []conf.Directive{
 		Set: conf.Raw(setLargeHeaderBuffers),
 	},
 	{
-		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers, Doc: "Sets the maximum number of header lines of a request.",
+		Name: "max_headers", Syntax: "<number>", Default: "1000", In: servers,
+		Doc: "Sets the maximum number of header lines of a request.",
 		Set: conf.Field(func(s *web.Settings) *int { return &s.Limits.MaxHeaders }, conf.Int(1, 100000)),
 	},
 	{
@@ -147,7 +153,8 @@ var requestLimits = []conf.Directive{
 	flag("underscores_in_headers", "off", servers, "Takes underscores in the names of request headers for valid.",
 		func(s *web.Settings) *bool { return &s.Limits.UnderscoresAreValid }),
 	{
-		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers, Doc: "Merges adjacent slashes in a URI into one.",
+		Name: "merge_slashes", Syntax: "on | off", Default: "on", In: servers,
+		Doc: "Merges adjacent slashes in a URI into one.",
 		Set: conf.Field(func(s *web.Settings) *bool { return &s.Limits.KeepSlashes }, isOff),
 	},
 }
@@ -155,23 +162,30 @@ var requestLimits = []conf.Directive{
 var connections = []conf.Directive{
 	{
 		Name: "keepalive_timeout", Syntax: "<timeout> [<header_timeout>]", Default: "75s", In: locations,
-		Doc: "Sets the timeout of idle client connections; 0 disables keepalive. The second value is sent in the Keep-Alive header.",
+		Doc: "Sets the timeout of idle client connections; 0 disables keepalive. The second value is sent in the " +
+			"Keep-Alive header.",
 		Set: conf.Whole(func(s *web.Settings) *web.KeepAlive { return &s.KeepAlive }, parseKeepAlive),
 	},
 	{
-		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations, Doc: "Sets the maximum number of requests of a connection.",
+		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations,
+		Doc: "Sets the maximum number of requests of a connection.",
 		Set: conf.Field(func(s *web.Settings) *int { return &s.KeepAliveMax }, conf.Number),
 	},
 	timed("keepalive_time", "1h", locations, "Sets how long a connection may go on taking requests.",
 		func(s *web.Settings) *time.Duration { return &s.KeepAliveTime }),
 	{
-		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations, Doc: "Disables keepalive with misbehaving browsers: none, msie6, safari.",
+		Name: "keepalive_disable", Syntax: "<browser>...", Default: "msie6", In: locations,
+		Doc: "Disables keepalive with misbehaving browsers: none, msie6, safari.",
 		Set: conf.Whole(func(s *web.Settings) *web.DisabledBrowsers { return &s.KeepAliveDisable }, parseBrowsers),
 	},
 	{
-		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations, Doc: "Controls lingering close, which reads remaining client data before closing a connection so that the client gets the response: on (if data is expected), always, off.",
+		Name: "lingering_close", Syntax: "<when>", Default: "on", In: locations,
+		Doc: "Controls lingering close, which reads remaining client data before closing a connection so that the " +
+			"client gets the response: on (if data is expected), always, off.",
 		Set: conf.Field(func(s *web.Settings) *web.Lingering { return &s.Lingering },
-			conf.OneOf(map[string]web.Lingering{"on": web.LingerIfNeeded, "off": web.LingerNever, "always": web.LingerAlways})),
+			conf.OneOf(map[string]web.Lingering{
+				"on": web.LingerIfNeeded, "off": web.LingerNever, "always": web.LingerAlways,
+			})),
 	},
 	timed(
 		"lingering_time",
@@ -209,11 +223,13 @@ var connections = []conf.Directive{
 		func(s *web.Settings) *bool { return &s.Chunked },
 	),
 	{
-		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf, Doc: "Limits the rate of a response in bytes per second; 0 disables the limit.",
+		Name: "limit_rate", Syntax: "<rate>", Default: "0", In: locationsIf,
+		Doc: "Limits the rate of a response in bytes per second; 0 disables the limit.",
 		Set: setRate(func(s *web.Settings) *vars.Template[*web.Request] { return &s.LimitRate }),
 	},
 	{
-		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf, Doc: "Sets the number of bytes sent before the rate limit applies.",
+		Name: "limit_rate_after", Syntax: "<size>", Default: "0", In: locationsIf,
+		Doc: "Sets the number of bytes sent before the rate limit applies.",
 		Set: setRate(func(s *web.Settings) *vars.Template[*web.Request] { return &s.LimitRateAfter }),
 	},
 }
@@ -239,7 +255,8 @@ var content = []conf.Directive{
 		Doc: "Maps file name extensions to MIME types.", Set: conf.Raw(setTypes),
 	},
 	{
-		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations, Doc: "Sets the default MIME type.",
+		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations,
+		Doc: "Sets the default MIME type.",
 		Set: conf.Field(func(s *web.Settings) *string { return &s.DefaultType }, conf.String),
 	},
 	{
@@ -248,13 +265,16 @@ var content = []conf.Directive{
 		Set: conf.Field(
 			func(s *web.Settings) *web.IfModifiedSince { return &s.IfModifiedSince },
 			conf.OneOf(
-				map[string]web.IfModifiedSince{"exact": web.ModifiedExact, "before": web.ModifiedBefore, "off": web.ModifiedOff},
+				map[string]web.IfModifiedSince{
+					"exact": web.ModifiedExact, "before": web.ModifiedBefore, "off": web.ModifiedOff,
+				},
 			),
 		),
 	},
 	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *web.Settings) *bool { return &s.ETag }),
 	{
-		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations, Doc: "Sets the maximum number of ranges of a request; 0 disables range support.",
+		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations,
+		Doc: "Sets the maximum number of ranges of a request; 0 disables range support.",
 		Set: conf.Field(func(s *web.Settings) *int { return &s.MaxRanges }, conf.Number),
 	},
 }
@@ -309,7 +329,8 @@ var answers = []conf.Directive{
 		func(s *web.Settings) *bool { return &s.PortInRedirect },
 	),
 	{
-		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations, Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
+		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations,
+		Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
 		Set: conf.Field(func(s *web.Settings) *web.Tokens { return &s.Tokens },
 			conf.OneOf(map[string]web.Tokens{"on": web.TokensVersion, "off": web.TokensOff, "build": web.TokensBuild})),
 	},
@@ -317,7 +338,8 @@ var answers = []conf.Directive{
 
 var diagnostics = []conf.Directive{
 	{
-		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true, Doc: "Sets the error log of requests and its minimum level.",
+		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true,
+		Doc: "Sets the error log of requests and its minimum level.",
 		Set: conf.List(func(s *web.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
 	flag(
@@ -328,9 +350,10 @@ var diagnostics = []conf.Directive{
 		func(s *web.Settings) *bool { return &s.LogNotFound },
 	),
 	{
-		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations, Unsupported: plan.ResolverUnsupported,
-		Doc: "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
-		Set: conf.Raw(func(s *web.Settings, a *conf.Args) error { return s.Resolver.Set(a) }),
+		Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: locations,
+		Unsupported: plan.ResolverUnsupported,
+		Doc:         "Sets the DNS servers for name resolution. Without valid=, responses are cached for their TTL.",
+		Set:         conf.Raw(func(s *web.Settings, a *conf.Args) error { return s.Resolver.Set(a) }),
 	},
 	timed("resolver_timeout", "30s", locations, "Sets the timeout for name resolution.",
 		func(s *web.Settings) *time.Duration { return &s.Resolver.Timeout }),

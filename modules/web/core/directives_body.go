@@ -8,7 +8,8 @@ import (
 
 var bodies = []conf.Directive{
 	{
-		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations, Doc: "Sets the maximum size of a request body; 0 disables the limit.",
+		Name: "client_max_body_size", Syntax: "<size>", Default: "1m", In: locations,
+		Doc: "Sets the maximum size of a request body; 0 disables the limit.",
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.MaxBodyBytes }, conf.Offset),
 	},
 	{
@@ -17,17 +18,20 @@ var bodies = []conf.Directive{
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.BodyBufferBytes }, conf.Size),
 	},
 	{
-		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]", Default: defaultBodyDir, In: locations,
-		Doc: "Sets the directory for temporary files of request bodies, and the number of digits in each level of subdirectories. " +
-			"It is created at start if its parent exists.",
+		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]", Default: defaultBodyDir,
+		In: locations,
+		Doc: "Sets the directory for temporary files of request bodies, and the number of digits in each level of " +
+			"subdirectories. It is created at start if its parent exists.",
 		Set: conf.Whole(func(s *web.Settings) *web.BodyPath { return &s.BodyPath }, parseBodyPath),
 	},
 	{
 		Name: "client_body_in_file_only", Syntax: "on | clean | off", Default: "off", In: locations,
-		Doc: "Writes each buffered request body to a file ($request_body_file). With `on`, the file remains after the request: " +
-			"its consumer must remove it.",
+		Doc: "Writes each buffered request body to a file ($request_body_file). With `on`, the file remains after " +
+			"the request: its consumer must remove it.",
 		Set: conf.Field(func(s *web.Settings) *web.BodyInFile { return &s.BodyInFile },
-			conf.OneOf(map[string]web.BodyInFile{"on": web.BodyFileStays, "clean": web.BodyFileCleaned, "off": web.BodyFileIfLarge})),
+			conf.OneOf(map[string]web.BodyInFile{
+				"on": web.BodyFileStays, "clean": web.BodyFileCleaned, "off": web.BodyFileIfLarge,
+			})),
 	},
 }
 

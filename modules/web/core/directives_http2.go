@@ -25,12 +25,14 @@ var http2 = []conf.Directive{
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
 	},
 	{
-		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations, Doc: "Sets the maximum size of response body frames.",
+		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations,
+		Doc: "Sets the maximum size of response body frames.",
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
 	},
 	{
 		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
-		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of 256k for each worker.",
+		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of " +
+			"256k for each worker.",
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
 	},
 	obsolete("http2_idle_timeout", "keepalive_timeout", servers),

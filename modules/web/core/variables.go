@@ -278,9 +278,10 @@ func environmentVariables() []variable {
 			"The current time in seconds with milliseconds.",
 			func(r *web.Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true },
 		),
-		always("time_local", "The local time in the common log format.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			return append(dst, r.Stamps(r.Now()).Local...), true
-		}),
+		always("time_local", "The local time in the common log format.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				return append(dst, r.Stamps(r.Now()).Local...), true
+			}),
 		always("time_iso8601", "The local time in ISO 8601 format.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).ISO8601...), true
 		}),

@@ -13,72 +13,84 @@ import (
 
 func connectionVariables() []variable {
 	return []variable{
-		always("remote_addr", "The client's address.", func(r *web.Request, dst []byte) ([]byte, bool) { return appendAddr(dst, r.Remote), true }),
-		always("remote_user", "The user name of basic authentication, even if it is not verified.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			user, _, _ := r.BasicCredentials()
-			return append(dst, user...), len(user) > 0
-		}),
+		always("remote_addr", "The client's address.",
+			func(r *web.Request, dst []byte) ([]byte, bool) { return appendAddr(dst, r.Remote), true }),
+		always("remote_user", "The user name of basic authentication, even if it is not verified.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				user, _, _ := r.BasicCredentials()
+				return append(dst, user...), len(user) > 0
+			}),
 		always("remote_port", "The client's port.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			if r.Remote.Port() == 0 {
 				return dst, true
 			}
 			return strconv.AppendUint(dst, uint64(r.Remote.Port()), 10), true
 		}),
-		always("binary_remote_addr", "The client's address in 4 or 16 bytes.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			switch a := r.Remote.Addr(); {
-			case a.Is4():
-				b := a.As4()
-				dst = append(dst, b[:]...)
-			case a.Is6():
-				b := a.As16()
-				dst = append(dst, b[:]...)
-			default:
-				dst = append(dst, "unix:"...)
-			}
-			return dst, true
-		}),
-		always("connection", "The number of the connection.", number(func(r *web.Request) int64 { return int64(r.Conn.Serial) })),
-		always("connection_requests", "The number of requests of the connection.", number(func(r *web.Request) int64 { return int64(r.Conn.Requests) })),
-		always("connection_time", "The age of the connection in seconds.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			return appendSeconds(dst, r.Now().MonoMS-r.Conn.OpenedAt.MonoMS), true
-		}),
-		always("pipe", `"p" if the request was pipelined, otherwise ".".`, func(r *web.Request, dst []byte) ([]byte, bool) {
-			if r.Conn.Pipelined() {
-				return append(dst, 'p'), true
-			}
-			return append(dst, '.'), true
-		}),
+		always("binary_remote_addr", "The client's address in 4 or 16 bytes.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				switch a := r.Remote.Addr(); {
+				case a.Is4():
+					b := a.As4()
+					dst = append(dst, b[:]...)
+				case a.Is6():
+					b := a.As16()
+					dst = append(dst, b[:]...)
+				default:
+					dst = append(dst, "unix:"...)
+				}
+				return dst, true
+			}),
+		always("connection", "The number of the connection.",
+			number(func(r *web.Request) int64 { return int64(r.Conn.Serial) })),
+		always("connection_requests", "The number of requests of the connection.",
+			number(func(r *web.Request) int64 { return int64(r.Conn.Requests) })),
+		always("connection_time", "The age of the connection in seconds.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				return appendSeconds(dst, r.Now().MonoMS-r.Conn.OpenedAt.MonoMS), true
+			}),
+		always("pipe", `"p" if the request was pipelined, otherwise ".".`,
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if r.Conn.Pipelined() {
+					return append(dst, 'p'), true
+				}
+				return append(dst, '.'), true
+			}),
 	}
 }
 
 // serverVariables are what is called: the server's address and how it was named.
 func serverVariables() []variable {
 	return []variable{
-		always("server_addr", "The server address that accepted the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			if !r.Conn.Local.IsValid() {
-				return append(dst, r.Conn.Port.Addr.String()...), true
-			}
-			return r.Conn.Local.Addr().AppendTo(dst), true
-		}),
-		always("server_port", "The server port that accepted the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			if p := r.Conn.Local.Port(); p != 0 {
-				dst = strconv.AppendUint(dst, uint64(p), 10)
-			}
-			return dst, true
-		}),
-		always("server_name", "The first name of the virtual server.", func(r *web.Request, dst []byte) ([]byte, bool) { return append(dst, r.Server.Name...), true }),
-		always("request_port", "The port of the Host header or of the request line.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			if r.Port != 0 {
-				dst = strconv.AppendUint(dst, uint64(r.Port), 10)
-			}
-			return dst, true
-		}),
-		always("is_request_port", `":" if $request_port has a value, else empty.`, func(r *web.Request, dst []byte) ([]byte, bool) {
-			if r.Port != 0 {
-				dst = append(dst, ':')
-			}
-			return dst, true
-		}),
+		always("server_addr", "The server address that accepted the request.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if !r.Conn.Local.IsValid() {
+					return append(dst, r.Conn.Port.Addr.String()...), true
+				}
+				return r.Conn.Local.Addr().AppendTo(dst), true
+			}),
+		always("server_port", "The server port that accepted the request.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if p := r.Conn.Local.Port(); p != 0 {
+					dst = strconv.AppendUint(dst, uint64(p), 10)
+				}
+				return dst, true
+			}),
+		always("server_name", "The first name of the virtual server.",
+			func(r *web.Request, dst []byte) ([]byte, bool) { return append(dst, r.Server.Name...), true }),
+		always("request_port", "The port of the Host header or of the request line.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if r.Port != 0 {
+					dst = strconv.AppendUint(dst, uint64(r.Port), 10)
+				}
+				return dst, true
+			}),
+		always("is_request_port", `":" if $request_port has a value, else empty.`,
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if r.Port != 0 {
+					dst = append(dst, ':')
+				}
+				return dst, true
+			}),
 		always("scheme", "http or https.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			if r.Conn.TLS != nil {
 				return append(dst, "https"...), true
@@ -91,34 +103,40 @@ func serverVariables() []variable {
 			}
 			return dst, true
 		}),
-		always("http2", `"h2" over TLS, "h2c" without, empty where HTTP/2 is not spoken.`, func(r *web.Request, dst []byte) ([]byte, bool) {
-			switch {
-			case r.Version < h1.Version20:
-				return dst, true
-			case r.Conn.TLS != nil:
-				return append(dst, "h2"...), true
-			}
-			return append(dst, "h2c"...), true
-		}),
+		always("http2", `"h2" over TLS, "h2c" without, empty where HTTP/2 is not spoken.`,
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				switch {
+				case r.Version < h1.Version20:
+					return dst, true
+				case r.Conn.TLS != nil:
+					return append(dst, "h2"...), true
+				}
+				return append(dst, "h2c"...), true
+			}),
 	}
 }
 
 // proxyVariables are those of the PROXY protocol.
 func proxyVariables() []variable {
 	return []variable{
-		always("proxy_protocol_addr", "The client's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Source.Addr().AppendTo(dst)
-		})),
-		always("proxy_protocol_port", "The client's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
-		})),
-		always("proxy_protocol_server_addr", "The server's address in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Destination.Addr().AppendTo(dst)
-		})),
-		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.", proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
-		})),
-		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN.",
+		always("proxy_protocol_addr", "The client's address in the PROXY protocol.",
+			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+				return h.Source.Addr().AppendTo(dst)
+			})),
+		always("proxy_protocol_port", "The client's port in the PROXY protocol.",
+			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+				return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
+			})),
+		always("proxy_protocol_server_addr", "The server's address in the PROXY protocol.",
+			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+				return h.Destination.Addr().AppendTo(dst)
+			})),
+		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.",
+			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
+				return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
+			})),
+		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A TLV of the PROXY protocol: alpn, authority, unique_id, " +
+			"netns, ssl_version, …, 0xNN.",
 			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
 				return r.Conn.Proxied.AppendTLV(dst, name)
 			}},
@@ -143,7 +161,8 @@ func appendAddr(dst []byte, a netip.AddrPort) []byte {
 }
 
 func responseVariables() []variable {
-	limit := always("limit_rate", "The rate limit of the response in bytes per second.", number(func(r *web.Request) int64 { return max(r.LimitRate, 0) }))
+	limit := always("limit_rate", "The rate limit of the response in bytes per second.",
+		number(func(r *web.Request) int64 { return max(r.LimitRate, 0) }))
 	limit.Assign = func(r *web.Request, value []byte) {
 		if n, err := units.Size(string(value)); err == nil {
 			r.LimitRate = n
@@ -159,16 +178,19 @@ func responseVariables() []variable {
 		}),
 		always("bytes_sent", "The bytes sent to the client.", number((*web.Request).BytesSent)),
 		always("body_bytes_sent", "The body bytes sent to the client.", number((*web.Request).BodyBytesSent)),
-		always("request_length", "The length of the request: line, headers and body.", number((*web.Request).RequestLength)),
-		always("request_time", "The time since the first byte of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			return appendSeconds(dst, r.Now().MonoMS-r.StartedAt.MonoMS), true
-		}),
-		always("request_completion", `"OK" if the response was sent completely, otherwise empty.`, func(r *web.Request, dst []byte) ([]byte, bool) {
-			if r.Complete() {
-				dst = append(dst, "OK"...)
-			}
-			return dst, true
-		}),
+		always("request_length", "The length of the request: line, headers and body.",
+			number((*web.Request).RequestLength)),
+		always("request_time", "The time since the first byte of the request.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				return appendSeconds(dst, r.Now().MonoMS-r.StartedAt.MonoMS), true
+			}),
+		always("request_completion", `"OK" if the response was sent completely, otherwise empty.`,
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				if r.Complete() {
+					dst = append(dst, "OK"...)
+				}
+				return dst, true
+			}),
 		always("request_id", "16 random bytes in hexadecimal, the same throughout the request.", appendRequestID),
 		limit,
 	}
