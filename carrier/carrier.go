@@ -208,6 +208,7 @@ func (c *Carrier) Quit(ctx context.Context) error {
 			err = fmt.Errorf("zone_sync: some updates were not sent to all peers before shutdown: %w", ctx.Err())
 		}
 	}
+	c.stopDialing()
 	c.node.Stop()
 	deadline := time.NewTimer(goodbyeTimeout)
 	defer deadline.Stop()
@@ -229,6 +230,16 @@ const (
 	goodbyeTimeout = time.Second
 )
 
+// stopDialing lets no connection be made any more. Those that stand go on.
+func (c *Carrier) stopDialing() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, l := range c.links {
+		l.cancel()
+	}
+}
+
 func (c *Carrier) open() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,15 +248,15 @@ func (c *Carrier) open() int {
 
 // Close ends everything at once and waits for it.
 func (c *Carrier) Close() {
+	c.stopDialing()
+	c.cancel() // before the connections end: nobody is to dial, or to say that he will
 	c.mu.Lock()
-	c.closed = true
 	started := c.started
 	open := slices.Collect(maps.Keys(c.conns))
 	c.mu.Unlock()
 	for _, cn := range open {
 		cn.close()
 	}
-	c.cancel()
 	c.flush.stop()
 	c.tasks.Wait()
 	c.sparing.Close()

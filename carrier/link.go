@@ -105,23 +105,27 @@ func (l *link) kick() bool {
 // hold notes the session that stands, or its end.
 func (l *link) hold(s *cluster.Session) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.session = s
 	select {
 	case <-l.nudge: // what it asked for has happened
 	default:
 	}
+	l.mu.Unlock()
+	if s != nil && l.ctx.Err() != nil {
+		s.Leave() // leave saw no session yet
+	}
 }
 
-// leave ends the link for good: the address is no longer a member.
+// leave ends the link for good: the address is no longer a member. The context goes first: else the link would dial
+// again when the peer, having heard, is quicker to close the connection.
 func (l *link) leave() {
+	l.cancel()
 	l.mu.Lock()
 	s := l.session
 	l.mu.Unlock()
 	if s != nil {
 		s.Leave()
 	}
-	l.cancel()
 }
 
 // run dials, carries, and dials again.

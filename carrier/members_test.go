@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +16,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -365,5 +367,82 @@ func TestSilentMemberIsNotWaitedForWhereAnotherTeaches(t *testing.T) {
 	})
 	if err := late.has("key", "value"); err != nil {
 		t.Errorf("clients are served before it knows: %v", err)
+	}
+}
+
+// remoteAsked is a connection that says when it is about to be used, and waits.
+type remoteAsked struct {
+	net.Conn
+	once  *sync.Once
+	asked func()
+}
+
+func (c remoteAsked) RemoteAddr() net.Addr {
+	c.once.Do(c.asked)
+	return c.Conn.RemoteAddr()
+}
+
+// TestAMemberThatLeavesWhileItIsDialled is not synced with: neither over the connection that is just being made, nor over
+// another one.
+func TestAMemberThatLeavesWhileItIsDialled(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	b.start(nil, nil)
+	a.start(nil, nil)
+	var once sync.Once
+	left := make(chan struct{})
+	a.carrier.dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return remoteAsked{conn, &once, func() {
+			defer close(left)
+			alone := a.config
+			alone.Members = nil
+			if err := a.carrier.Reload(alone); err != nil {
+				t.Error(err)
+			}
+		}}, err
+	}
+	together := a.config
+	together.Members = []Member{b.member()}
+	if err := a.carrier.Reload(together); err != nil {
+		t.Fatal(err)
+	}
+	<-left
+	eventually(t, func() error {
+		if open := a.carrier.open() + b.carrier.open(); open > 0 || a.log.find("is no longer a member") == "" {
+			return fmt.Errorf("%d ends of connections are open", open)
+		}
+		return nil
+	})
+	if line := a.log.find("reconnecting in"); line != "" {
+		t.Error(line)
+	}
+}
+
+// TestANodeThatEndsDoesNotReconnect, nor says so.
+func TestANodeThatEndsDoesNotReconnect(t *testing.T) {
+	for what, end := range map[string]func(*Carrier) error{
+		"quit":  func(c *Carrier) error { return c.Quit(context.Background()) },
+		"close": func(c *Carrier) error { c.Close(); return nil },
+	} {
+		a, b := listen(t, 0), listen(t, 1)
+		b.start([]Member{a.member()}, nil)
+		a.start([]Member{b.member()}, nil)
+		for _, n := range []*node{a, b} {
+			eventually(t, func() error { return n.readies(true, false, "") })
+		}
+		if err := end(a.carrier); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, words := range []string{"reconnecting", "retrying", "cannot "} {
+			if line := a.log.find(words); line != "" && !strings.Contains(line, "refused") {
+				t.Errorf("%s: %s", what, line)
+			}
+		}
+		eventually(t, func() error {
+			if b.log.find("lost connection to peer") == "" {
+				return fmt.Errorf("%s: the other one has not noticed", what)
+			}
+			return nil
+		})
 	}
 }
