@@ -92,7 +92,9 @@ type Carrier struct {
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 	config atomic.Pointer[Config] // replaced whole by Reload
-	met    atomic.Bool            // a member, under the rules of now: see readiness
+	// settled says that the node stays ready, under the rules of now: see readiness.
+	settled      atomic.Bool
+	readySinceMS atomic.Int64 // monotonic; 0: it is not
 
 	// mu is not held while the core is called: the core calls Met with its own locks held.
 	mu      sync.Mutex
@@ -184,7 +186,7 @@ func (c *Carrier) Reload(config Config) error {
 	}
 	config.Node.Driver = c
 	if config.Node.Cluster != c.config.Load().Node.Cluster {
-		c.met.Store(false)
+		c.unsettle()
 	}
 	if err := c.node.Reload(config.Node, c.clock.Now()); err != nil {
 		return err
@@ -273,8 +275,8 @@ func (c *Carrier) tick() {
 		select {
 		case <-timer.C:
 			c.node.Tick(c.clock.Now())
-			if !c.met.Load() {
-				c.readiness() // which notes that a member was met, whether somebody asks or not
+			if !c.settled.Load() {
+				c.readiness() // which notes for how long it is ready, whether somebody asks or not
 			}
 		case <-c.ctx.Done():
 			timer.Stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"starling/cluster"
 	"starling/cluster/wire"
@@ -12,6 +13,10 @@ import (
 
 // maxReasons bounds what one answer tells of members that fail: the first ones say it, `members` of the status has all.
 const maxReasons = 3
+
+// settledAfter is how long a node must have been ready without interruption to stay so without having met a member. It
+// is longer than it takes a network that just comes up, and members that restart at the same time, to be there.
+const settledAfter = 10 * time.Second
 
 // absences are the errors of a dial that say nothing but that nobody is there.
 var absences = []error{
@@ -43,28 +48,54 @@ type readiness struct {
 	alone bool
 	// reason is why the node is not ready.
 	reason string
+	// warning names the members that fail while the node is ready all the same.
+	warning string
 }
 
 // readiness says whether the node has what the others have. It does not where a member is there and the two fail to
 // connect: what is wrong with the certificate or the configuration of a node must stop its rollout. A node that has met
-// a member since it started, or since a reload changed who may connect, stays ready: it is the other one then that does
-// not get along, and taking both out of service would make one mistake an outage.
+// a member since it started, or since a reload changed who may connect, stays ready, and so does one that has been
+// ready for settledAfter while no member was there: it is the other one then that has just changed, and taking both out
+// of service would make one mistake an outage.
 func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
 	r := readiness{ready: c.node.Ready(), alone: others > 0 && connected == 0}
 	switch {
-	case c.met.Load():
+	case c.settled.Load():
+		r.warning = inShort(faults)
 	case len(faults) > 0:
+		c.readyFor(false)
 		r.ready, r.reason = false, inShort(faults)
 		return r
-	case r.ready && both > 0:
-		c.met.Store(true)
+	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
+		c.settled.Store(true)
 	}
 	if !r.ready {
 		r.reason = "initial sync has not completed"
 	}
 	return r
+}
+
+// readyFor notes whether the node is ready now, and says for how long it has been.
+func (c *Carrier) readyFor(ready bool) time.Duration {
+	if !ready {
+		c.readySinceMS.Store(0)
+		return 0
+	}
+	now := c.clock.Now().MonoMS + 1 // 0 is never
+	since := c.readySinceMS.Load()
+	if since == 0 {
+		c.readySinceMS.CompareAndSwap(0, now)
+		return 0
+	}
+	return time.Duration(now-since) * time.Millisecond
+}
+
+// unsettle begins anew: what was right before proves nothing under the rules of now.
+func (c *Carrier) unsettle() {
+	c.settled.Store(false)
+	c.readySinceMS.Store(0)
 }
 
 // inShort joins the first reasons and counts the rest.

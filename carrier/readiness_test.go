@@ -1,11 +1,20 @@
 package carrier
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/cluster"
+	"starling/lib/clock"
 )
 
 // readies says whether the node is what a load balancer should be told: ready or not for a reason with that text.
@@ -13,6 +22,14 @@ func (n *node) readies(ready, alone bool, reason string) error {
 	s := n.carrier.Status()
 	if s.Ready != ready || s.Alone != alone || !strings.Contains(s.NotReady, reason) || ready && s.NotReady != "" {
 		return fmt.Errorf("node %d: ready %v, alone %v, %q; want %v, %v, %q", n.index, s.Ready, s.Alone, s.NotReady, ready, alone, reason)
+	}
+	return nil
+}
+
+// warns says whether a ready node names a member that fails.
+func (n *node) warns(text string) error {
+	if got := n.carrier.Status().Warning; !strings.Contains(got, text) || text == "" && got != "" {
+		return fmt.Errorf("node %d warns of %q, want %q", n.index, got, text)
 	}
 	return nil
 }
@@ -140,7 +157,7 @@ func TestWhoHasMetAMemberStaysReady(t *testing.T) {
 		eventually(t, func() error { return n.readies(true, false, "") })
 	}
 	eventually(t, func() error {
-		if !a.carrier.met.Load() { // nobody asks whether it is ready
+		if !a.carrier.settled.Load() { // nobody asks whether it is ready
 			return fmt.Errorf("it has not noticed that it met a member")
 		}
 		return nil
@@ -153,9 +170,62 @@ func TestWhoHasMetAMemberStaysReady(t *testing.T) {
 		}
 		return nil
 	})
-	if err := a.readies(true, true, ""); err != nil {
+	if err := errors.Join(a.readies(true, true, ""), a.warns("cannot sync with reachable member "+member.String())); err != nil {
 		t.Error(err)
 	}
 	a.carrier.Reconnect("the certificate was changed", false)
 	eventually(t, func() error { return a.readies(false, true, "HTTP?") })
+}
+
+// TestWhoHasServedAloneStaysReady: a member that appears with a bad certificate does not take a node out of service that
+// has been ready for a while; one that has just started may itself be what is wrong.
+func TestWhoHasServedAloneStaysReady(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		alone time.Duration
+		ready bool
+	}{{"just started", settledAfter / 2, false}, {"for a while", 2 * settledAfter, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := &node{t: t}
+			var err error
+			n.carrier, err = New(Config{
+				Node: cluster.Config{
+					ID: 1, Incarnation: 1, Zones: n.makeZones(1 << 20), Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 2000},
+				},
+				Members: []Member{{Host: "127.0.0.1", Port: 1}}, Clock: clock.Real(), Log: &journalLog{t: t},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var there atomic.Bool
+			n.carrier.dialer = func(context.Context, string, string) (net.Conn, error) {
+				if !there.Load() {
+					return nil, syscall.ECONNREFUSED
+				}
+				near, far := net.Pipe()
+				go func() {
+					go io.Copy(io.Discard, far)
+					speaksHTTP(far)
+				}()
+				return near, nil
+			}
+			n.carrier.tasks.Go(n.carrier.tick)
+			n.carrier.run(n.carrier.links["127.0.0.1:1"])
+			time.Sleep(cluster.AloneMS*time.Millisecond + c.alone)
+			if err := errors.Join(n.readies(true, true, ""), n.warns("")); err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			there.Store(true)
+			time.Sleep(2 * defaultRetryInterval)
+			if c.ready {
+				err = errors.Join(n.readies(true, true, ""), n.warns("cannot sync with reachable member 127.0.0.1:1: "))
+			} else {
+				err = errors.Join(n.readies(false, true, "cannot sync with reachable member 127.0.0.1:1: "), n.warns(""))
+			}
+			if err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			n.carrier.Close()
+		})
+	}
 }

@@ -10,7 +10,7 @@ import (
 // they carried resumes where it was. anew says that also what tells peers apart may be something else: certificates
 // instead of addresses.
 func (c *Carrier) Reconnect(why string, anew bool) {
-	c.met.Store(false)
+	c.unsettle()
 	if anew {
 		c.node.ForgetIdentities()
 	}

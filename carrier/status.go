@@ -17,6 +17,8 @@ type Status struct {
 	Alone bool `json:"alone,omitempty"`
 	// NotReady is why Ready is false: the node is learning, or fails to connect to a member that is there.
 	NotReady string `json:"not_ready,omitempty"`
+	// Warning names members that are there and fail to connect, while the node stays ready: see readiness.
+	Warning string `json:"warning,omitempty"`
 }
 
 // MemberStatus is one address that is dialled, or a name that cannot be looked up.
@@ -39,7 +41,8 @@ const (
 func (c *Carrier) Status() Status {
 	status := Status{Status: c.node.Status(c.clock.Now()), Members: []MemberStatus{}}
 	readiness := c.readiness()
-	status.Ready, status.Alone, status.NotReady = readiness.ready, readiness.alone, readiness.reason
+	status.Ready, status.Alone = readiness.ready, readiness.alone
+	status.NotReady, status.Warning = readiness.reason, readiness.warning
 	c.mu.Lock()
 	links := sortedLinks(c.links)
 	watches := slices.SortedFunc(

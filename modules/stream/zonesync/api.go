@@ -70,7 +70,8 @@ func readiness(s carrier.Status) admin.Answer {
 		return admin.Fail(503, "NotReady", s.NotReady)
 	}
 	return admin.Answer{Body: struct {
-		Ready bool `json:"ready"`
-		Alone bool `json:"alone,omitempty"`
-	}{true, s.Alone}}
+		Ready   bool   `json:"ready"`
+		Alone   bool   `json:"alone,omitempty"`
+		Warning string `json:"warning,omitempty"`
+	}{true, s.Alone, s.Warning}}
 }
