@@ -3,6 +3,7 @@
 package cycle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,10 +27,15 @@ type Options struct {
 	ConfPath string
 	// ErrorLog is where errors go when the configuration names no error_log: a path or logs.StderrPath.
 	ErrorLog string
+	// ErrorLogGiven says that the command line names it (-e). A default that cannot be opened is none: a process in the
+	// foreground writes to standard error then.
+	ErrorLogGiven bool
 	// Globals are directives given on the command line (-g), read before the file.
 	Globals string
 	// FS is the file system, rooted at "/".
 	FS fs.FS
+	// Paths are where files go that no directive places; zero: below the prefix, as nginx lays them out.
+	Paths plan.Paths
 }
 
 // Draft is a configuration read and bound, of which nothing is open yet.
@@ -61,7 +67,7 @@ func (d *Draft) IgnoredText() string {
 }
 
 // PIDPath is the absolute path of the pid file.
-func (d *Draft) PIDPath() string { return d.plan.PrefixPath(d.Settings.PID) }
+func (d *Draft) PIDPath() string { return d.plan.PrefixPath(cmp.Or(d.Settings.PID, d.plan.Paths.PID)) }
 
 // families are the modules of both sides with the binder made of them.
 type families struct {
@@ -104,6 +110,9 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	}
 	p := plan.New()
 	p.Prefix, p.ConfDir, p.FS, p.Old = o.Prefix, directory(o.ConfPath), o.FS, old
+	if o.Paths != (plan.Paths{}) {
+		p.Paths = o.Paths
+	}
 	p.AsRoot = os.Geteuid() == 0
 	if old != nil {
 		p.AsRoot = old.AsRoot
@@ -182,12 +191,8 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 			p.Logs.Close()
 		}
 	}()
-	targets := d.Settings.ErrorLogs
-	if len(targets) == 0 {
-		targets = []logs.Target{{Path: h.options.ErrorLog, Level: logs.Error}}
-	}
 	c = &Cycle{Draft: d}
-	if c.log, err = p.Logs.ErrorLog(targets); err != nil {
+	if c.log, err = h.errorLog(d); err != nil {
 		return nil, err
 	}
 	p.Log = c.log
@@ -203,6 +208,18 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 		return nil, errors.Join(errs...)
 	}
 	return c, c.sides(f)
+}
+
+// errorLog opens the error log of the main level.
+func (h *Host) errorLog(d *Draft) (*logs.ErrorLog, error) {
+	if targets := d.Settings.ErrorLogs; len(targets) > 0 {
+		return d.plan.Logs.ErrorLog(targets)
+	}
+	log, err := d.plan.Logs.ErrorLog([]logs.Target{{Path: h.options.ErrorLog, Level: logs.Error}})
+	if err != nil && !h.options.ErrorLogGiven && !d.Settings.Daemon {
+		return d.plan.Logs.ErrorLog([]logs.Target{{Path: logs.StderrPath, Level: logs.Error}})
+	}
+	return log, err
 }
 
 // sides builds http and stream and collects what they offer to the API.

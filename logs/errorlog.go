@@ -77,7 +77,7 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	for _, t := range e.targets {
 		if level <= t.level {
 			t.file.writeError(level, line)
-			onStderr = onStderr || t.file.path == StderrPath
+			onStderr = onStderr || t.file.onStderr()
 		}
 	}
 	if echo := e.files.echo.Load(); echo != nil && level <= Warn && !onStderr {
@@ -114,11 +114,11 @@ func escapeControls(line []byte, start int) []byte {
 	return line
 }
 
-// Redirect returns the file of the first target that is not standard error, or nil: where a daemon's standard
-// error goes, so that not even a crash is lost.
+// Redirect returns the file of the first target that is neither standard error nor syslog, or nil: where a daemon's
+// standard error goes, so that not even a crash is lost.
 func (e *ErrorLog) Redirect() *os.File {
 	for _, t := range e.targets {
-		if t.file.onDisk() {
+		if t.file.path != StderrPath && t.file.syslog == nil {
 			t.file.mu.Lock()
 			defer t.file.mu.Unlock()
 			return t.file.out

@@ -1,8 +1,10 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -123,11 +125,15 @@ func (fs *Files) acquire(path string) (*file, error) {
 			return nil, err
 		}
 	default:
-		out, err := openLog(path)
+		var err error
+		if f.stream = streamOf(path); f.stream != 0 {
+			f.out, err = openStream(f.stream, path)
+		} else {
+			f.out, err = openLog(path)
+		}
 		if err != nil {
 			return nil, err
 		}
-		f.out = out
 	}
 	fs.byPath[path] = f
 	return f, nil
@@ -143,7 +149,7 @@ func (fs *Files) release(f *file) {
 	if f.syslog != nil {
 		f.syslog.close()
 	}
-	if !f.onDisk() {
+	if !f.onDisk() && f.stream == 0 {
 		return
 	}
 	f.mu.Lock()
@@ -208,6 +214,7 @@ type file struct {
 	mu     sync.Mutex
 	out    *os.File      // nil when closed
 	syslog *syslogSocket // in place of out; nil for files
+	stream int           // the standard stream that the path stands for; 0: none
 	failed atomic.Uint64
 	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error
 	// log.
@@ -216,8 +223,11 @@ type file struct {
 	buffered map[*AccessLog]bool
 }
 
-// onDisk tells files from standard error and syslog.
-func (f *file) onDisk() bool { return f.path != StderrPath && f.syslog == nil }
+// onDisk tells files from standard streams and syslog.
+func (f *file) onDisk() bool { return f.path != StderrPath && f.stream == 0 && f.syslog == nil }
+
+// onStderr says that a line is seen on standard error.
+func (f *file) onStderr() bool { return f.path == StderrPath || f.stream == 2 }
 
 func (f *file) remember(a *AccessLog) {
 	f.mu.Lock()
@@ -231,8 +241,21 @@ func (f *file) forget(a *AccessLog) {
 	delete(f.buffered, a)
 }
 
+// openLog opens a file, or makes it.
 func openLog(path string) (*os.File, error) {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
+	const how = os.O_WRONLY | os.O_APPEND
+	out, err := os.OpenFile(path, how, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		out, err = os.OpenFile(path, how|os.O_CREATE|os.O_EXCL, logMode)
+		if errors.Is(err, fs.ErrExist) { // somebody else made it meanwhile, or it is a link to nothing
+			out, err = os.OpenFile(path, how|os.O_CREATE, logMode)
+		} else if err == nil {
+			if err = owner.GiveToFolders(out); err != nil {
+				out.Close() // nothing was written
+				return nil, errno.Call("chown", path, err)
+			}
+		}
+	}
 	if err != nil {
 		return nil, errno.Call("open", path, err)
 	}
@@ -296,7 +319,7 @@ func (f *file) write(lines []byte) {
 // complain tells the operator where the logs themselves cannot.
 func (f *file) complain(err error) {
 	now := time.Now().Unix()
-	if now < f.muteUntil || f.path == StderrPath {
+	if now < f.muteUntil || f.onStderr() {
 		return
 	}
 	f.muteUntil = now + 1

@@ -23,6 +23,8 @@ type Plan struct {
 	// Prefix is where relative paths of logs, pid and state begin (-p); ConfDir is where certificates, includes and
 	// password files begin.
 	Prefix, ConfDir string
+	// Paths are where files go that no directive places.
+	Paths Paths
 	// FS reads files by absolute path without the leading slash.
 	FS    fs.FS
 	Clock *clock.Clock
@@ -65,6 +67,7 @@ type Plan struct {
 // New returns an empty plan.
 func New() *Plan {
 	return &Plan{
+		Paths:       PrefixPaths(),
 		Zones:       newZones(),
 		Clock:       clock.Real(),
 		Log:         logs.Discard,

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"starling/plan"
 )
 
 const completionName = "completion"
@@ -42,7 +44,7 @@ var nginxFlags = []nginxFlag{
 	{'q', "", "suppress messages that are no errors while the configuration is tested"},
 	{'s', "signal", "send a signal to the running process: stop, quit, reopen, reload"},
 	{'p', "prefix", "set the prefix path (default: " + DefaultPrefix + ")"},
-	{'e', "filename", "set the error log file (default: " + DefaultErrorLog + ")"},
+	{'e', "filename", "set the error log file (default: " + plan.SystemErrorLog + ")"},
 	{'c', "filename", "set the configuration file (default: " + DefaultConf + ")"},
 	{'g', "directives", "set global directives out of the configuration file"},
 }

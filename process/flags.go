@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -9,13 +10,13 @@ import (
 
 	"starling/cycle"
 	"starling/logs"
+	"starling/plan"
 )
 
-// Where an installation keeps its files if the command line says nothing: nginx's own layout below one prefix.
+// Where an installation keeps its configuration if the command line says nothing; plan.SystemPaths has the rest.
 const (
-	DefaultPrefix   = "/usr/local/starling/"
-	DefaultConf     = "conf/starling.conf"
-	DefaultErrorLog = "logs/error.log"
+	DefaultPrefix = "/etc/starling/"
+	DefaultConf   = "nginx.conf"
 )
 
 // flags are the options of the command line, nginx's own.
@@ -23,14 +24,14 @@ type flags struct {
 	help, version, build  bool
 	test, dump, quiet     bool
 	signal                string
-	prefix, conf, globals string
-	errorLog              string
+	prefix, conf, globals string // prefix is empty without -p
+	errorLog              string // empty without -e
 }
 
 // parseFlags reads arguments as nginx does: letters may be joined ("-tq"), a value may follow at once
 // ("-c/etc/x.conf").
 func parseFlags(args []string) (flags, error) {
-	f := flags{prefix: DefaultPrefix, conf: DefaultConf, errorLog: DefaultErrorLog}
+	f := flags{conf: DefaultConf}
 	for i := 0; i < len(args); i++ {
 		letters, isOption := strings.CutPrefix(args[i], "-")
 		if !isOption {
@@ -101,9 +102,14 @@ func (f *flags) value(letter byte) (place *string, what string) {
 	return nil, ""
 }
 
-// options makes paths absolute: the prefix starts at the working directory, -c and -e at the prefix.
+// options makes paths absolute: the prefix starts at the working directory, -c and -e at the prefix. With a prefix all
+// is below it, as in nginx; without, files go where the system has them.
 func (f *flags) options() (cycle.Options, error) {
-	prefix, err := filepath.Abs(f.prefix)
+	paths := plan.PrefixPaths()
+	if f.prefix == "" {
+		paths = plan.SystemPaths()
+	}
+	prefix, err := filepath.Abs(cmp.Or(f.prefix, DefaultPrefix))
 	if err != nil {
 		return cycle.Options{}, fmt.Errorf(
 			"cannot determine the working directory, set -p to an absolute path: %w",
@@ -111,9 +117,10 @@ func (f *flags) options() (cycle.Options, error) {
 		)
 	}
 	prefix = strings.TrimSuffix(prefix, "/") + "/"
-	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), ErrorLog: f.errorLog, FS: os.DirFS("/")}
+	o := cycle.Options{Prefix: prefix, ConfPath: below(prefix, f.conf), Paths: paths, ErrorLog: f.errorLog,
+		ErrorLogGiven: f.errorLog != "", FS: os.DirFS("/")}
 	if f.errorLog != logs.StderrPath {
-		o.ErrorLog = below(prefix, f.errorLog)
+		o.ErrorLog = below(prefix, cmp.Or(f.errorLog, paths.ErrorLog))
 	}
 	if o.Globals = f.globals; o.Globals != "" && !strings.HasSuffix(strings.TrimSpace(o.Globals), ";") &&
 		!strings.HasSuffix(strings.TrimSpace(o.Globals), "}") {
@@ -148,7 +155,7 @@ Options:
   -q            : suppress non-error messages during configuration testing
   -s signal     : send signal to the running process: stop, quit, reopen, reload
   -p prefix     : set prefix path (default: ` + DefaultPrefix + `)
-  -e filename   : set error log file (default: ` + DefaultErrorLog + `)
+  -e filename   : set error log file (default: ` + plan.SystemErrorLog + `)
   -c filename   : set configuration file (default: ` + DefaultConf + `)
   -g directives : set global directives out of configuration file
 

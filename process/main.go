@@ -84,6 +84,7 @@ func printVersion(f flags) {
 }
 
 // bootLog takes what happens before a configuration has a log: on standard error and, as nginx does, in the log of -e.
+// The log of the installation takes it too where it is there already: nobody asked to make it.
 type bootLog struct {
 	files *logs.Files
 	logs  *logs.Logs
@@ -94,7 +95,14 @@ func newBootLog(o cycle.Options) *bootLog {
 	b := &bootLog{files: logs.NewFiles(program)}
 	b.files.Echo(os.Stderr)
 	b.logs = b.files.Logs()
-	log, err := b.logs.ErrorLog([]logs.Target{{Path: o.ErrorLog, Level: logs.Notice}})
+	targets := []logs.Target{{Path: o.ErrorLog, Level: logs.Notice}}
+	if _, err := os.Stat(o.ErrorLog); err != nil && !o.ErrorLogGiven {
+		targets = nil
+	}
+	log, err := b.logs.ErrorLog(targets)
+	if err != nil && !o.ErrorLogGiven {
+		log, err = b.logs.ErrorLog(nil) // another user's
+	}
 	if err != nil {
 		complain("[alert] could not open error log file: %v", err)
 		log, _ = b.logs.ErrorLog([]logs.Target{{Path: logs.StderrPath, Level: logs.Notice}})

@@ -8,6 +8,7 @@ import (
 	"starling/conf"
 	"starling/cycle"
 	"starling/nginx/version"
+	"starling/plan"
 )
 
 // feature is a module of nginx's configure script and a directive that only it has: starling has the feature if the
@@ -97,8 +98,10 @@ func configureArguments(modules []*conf.Module) string {
 		}
 		return false
 	}
+	paths := plan.SystemPaths()
 	words := []string{"--prefix=" + DefaultPrefix, "--conf-path=" + DefaultPrefix + DefaultConf,
-		"--error-log-path=" + DefaultPrefix + DefaultErrorLog, "--with-stream"}
+		"--error-log-path=" + paths.ErrorLog, "--http-log-path=" + paths.AccessLog, "--pid-path=" + paths.PID,
+		"--http-client-body-temp-path=" + paths.Bodies, "--with-stream"}
 	for _, f := range extra {
 		if declared(f) {
 			words = append(words, "--with-"+f.name)

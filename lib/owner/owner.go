@@ -106,3 +106,19 @@ func explained(path string) error {
 	}
 	return ErrSymlink
 }
+
+// GiveToFolders gives a file that root has just made, open, to the user whose folder it is in: root tests the
+// configuration of a server that is somebody else, and the logs that this makes are to be the server's.
+func GiveToFolders(file *os.File) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	var folder unix.Stat_t
+	if err := unix.Stat(filepath.Dir(file.Name()), &folder); err != nil {
+		return err
+	}
+	if folder.Uid == 0 {
+		return nil
+	}
+	return unix.Fchown(int(file.Fd()), int(folder.Uid), int(folder.Gid))
+}

@@ -13,13 +13,10 @@ import (
 // maxWorkers is far above the cores of any machine; more would only be a slip of the keyboard.
 const maxWorkers = 4096
 
-// DefaultPID is where the number of the process is kept, below the prefix.
-const DefaultPID = "logs/starling.pid"
-
 // Settings are those of the main level.
 type Settings struct {
 	Daemon bool
-	// PID is the path of the pid file as written.
+	// PID is the path of the pid file as written; empty: that of the plan's Paths.
 	PID       string
 	ErrorLogs []logs.Target
 	User      *User
@@ -44,15 +41,17 @@ var Module = conf.Module{
 			Set: conf.Field(func(s *Settings) *bool { return &s.Daemon }, conf.Flag),
 		},
 		{
-			Name: "pid", Syntax: "<file>", Default: DefaultPID, In: conf.Main,
-			Doc: "Sets the file that stores the process ID. It exists while the process is listening.",
+			Name: "pid", Syntax: "<file>", DefaultDoc: plan.SystemPaths().PID, In: conf.Main,
+			Doc: "Sets the file that stores the process ID. It exists while the process is listening. The default is " +
+				"`" + plan.PrefixPaths().PID + "` below a prefix given with `-p`.",
 			Set: conf.Field(func(s *Settings) *string { return &s.PID }, conf.String),
 		},
 		{
-			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: "logs/error.log error", In: conf.Main,
+			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: plan.SystemErrorLog + " error", In: conf.Main,
 			Repeat: true,
 			Doc: "Sets the error log and its minimum level: debug, info, notice, warn, error, crit, alert or emerg. " +
-				"The file `stderr` selects standard error.",
+				"The file `stderr` selects standard error. The default is `" + plan.PrefixPaths().ErrorLog +
+				"` below a prefix given with `-p`.",
 			Set: conf.List(func(s *Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 		},
 		{

@@ -21,8 +21,8 @@ type Options[C side.Subject] struct {
 	// Combined is the text of the format of that name, which stands where a directive names none; empty where one must
 	// be named.
 	Combined string
-	// DefaultPath is the log of blocks without any; empty: there is none.
-	DefaultPath string
+	// ByDefault says that blocks without any log write that of the plan's Paths.
+	ByDefault bool
 	// MayOpen asks, before a path with variables is opened, whether names made up by strangers are kept out, and
 	// PathDoc says so in the reference; nil asks nothing.
 	MayOpen func(C) bool
@@ -51,8 +51,8 @@ type setting[C side.Subject] struct {
 // Directives are those of both sides: log_format in one context, the others at several places.
 func (s *Options[C]) Directives(places conf.Context) []conf.Directive {
 	byDefault := "off"
-	if s.DefaultPath != "" {
-		byDefault = s.DefaultPath + " " + combinedName
+	if s.ByDefault {
+		byDefault = plan.SystemPaths().AccessLog + " " + combinedName
 	}
 	return []conf.Directive{
 		{

@@ -49,12 +49,13 @@ func (s *Options[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) 
 		return nil, nil
 	}
 	opens := settings.logs
-	if len(opens) == 0 && s.DefaultPath != "" {
+	if len(opens) == 0 && s.ByDefault {
 		f, err := s.combined(p, node)
 		if err != nil {
 			return nil, err
 		}
-		opens = []setting[C]{{options: logs.AccessOptions{Path: p.PrefixPath(s.DefaultPath)}, format: f, node: node}}
+		to := logs.AccessOptions{Path: p.PrefixPath(p.Paths.AccessLog)}
+		opens = []setting[C]{{options: to, format: f, node: node}}
 	}
 	if len(opens) == 0 {
 		return nil, nil

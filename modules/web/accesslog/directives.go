@@ -4,6 +4,7 @@ package accesslog
 import (
 	"starling/conf"
 	"starling/modules/shared/accesslog"
+	"starling/plan"
 	"starling/web"
 )
 
@@ -11,11 +12,11 @@ const places = conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.
 
 // options are http's half of the family.
 var options = &accesslog.Options[*web.Request]{
-	Side:        &web.Side,
-	Combined:    `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`,
-	DefaultPath: "logs/access.log",
-	MayOpen:     rootExists,
-	PathDoc:     ", and only if the request's document root exists",
+	Side:      &web.Side,
+	Combined:  `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`,
+	ByDefault: true,
+	MayOpen:   rootExists,
+	PathDoc:   ", and only if the request's document root exists",
 }
 
 // Settings of one block.
@@ -25,8 +26,8 @@ type Settings = accesslog.Settings[*web.Request]
 var Module = web.Module{
 	Module: conf.Module{
 		Name: "log",
-		Doc: "Logs each request. Without `access_log`, requests are logged to `logs/access.log` in the " +
-			"combined format.",
+		Doc: "Logs each request. Without `access_log`, requests are logged to `" + plan.SystemPaths().AccessLog +
+			"` (`" + plan.PrefixPaths().AccessLog + "` below a prefix given with `-p`) in the combined format.",
 		New:        conf.NewOf[Settings],
 		Clone:      conf.CloneOf[Settings],
 		Directives: options.Directives(places),

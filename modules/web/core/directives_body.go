@@ -2,6 +2,7 @@ package core
 
 import (
 	"starling/conf"
+	"starling/plan"
 	"starling/side"
 	"starling/web"
 )
@@ -18,10 +19,11 @@ var bodies = []conf.Directive{
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.BodyBufferBytes }, conf.Size),
 	},
 	{
-		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]", Default: defaultBodyDir,
-		In: locations,
+		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]",
+		Default: plan.SystemPaths().Bodies, In: locations,
 		Doc: "Sets the directory for temporary files of request bodies, and the number of digits in each level of " +
-			"subdirectories. It is created at start if its parent exists.",
+			"subdirectories. It is created at start if its parent exists. The default is `" +
+			plan.PrefixPaths().Bodies + "` below a prefix given with `-p`.",
 		Set: conf.Whole(func(s *web.Settings) *web.BodyPath { return &s.BodyPath }, parseBodyPath),
 	},
 	{
@@ -35,13 +37,15 @@ var bodies = []conf.Directive{
 	},
 }
 
-const defaultBodyDir = "client_body_temp"
-
 // maxLevelDigits is how many digits of a file's ten may name directories, as in nginx.
 const maxLevelDigits = 10
 
 func parseBodyPath(a *conf.Args) (p web.BodyPath, err error) {
-	p.Dir, p.Node = side.PlanOf(a).PrefixPath(a.Words[0]), a.Node
+	of := side.PlanOf(a)
+	p.Dir, p.Node = of.PrefixPath(a.Words[0]), a.Node
+	if a.Node.File == "" { // the default
+		p.Dir = of.PrefixPath(of.Paths.Bodies)
+	}
 	digits := 0
 	for _, word := range a.Words[1:] {
 		n, err := conf.Int(1, 3)(word)
