@@ -90,7 +90,7 @@ func (s *Site) release(c *Conn) {
 
 // endHangups is called when a retired site has no connection left.
 func (s *Site) endHangups() {
-	if err := s.hangups.close(); err != nil {
+	if err := s.watcher.Close(); err != nil {
 		s.servers[0].Log.Logf(logs.Alert, "closing an epoll instance failed: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/socketwatch"
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
@@ -30,7 +31,7 @@ type Site struct {
 	cancel  context.CancelFunc
 
 	gate    *side.Gate[*Conn]
-	hangups siteHangups
+	watcher socketwatch.Lazy
 }
 
 // Requests gives the requests that the process has begun, and those in progress.

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"syscall"
 
-	"starling/lib/hangups"
+	"starling/lib/socketwatch"
 	"starling/logs"
 )
 
@@ -68,11 +68,11 @@ func (c *Conn) lookAfterSocket() {
 	if err != nil {
 		return // closed; reading will tell
 	}
-	watcher := c.site.hangups.get(c.site)
+	watcher := c.site.hangups()
 	if watcher == nil {
 		return
 	}
-	if c.presence.id, err = watcher.Add(raw, c.tellGone); err != nil {
+	if c.presence.id, err = watcher.Hangup(raw, c.tellGone); err != nil {
 		c.server.Log.Logf(logs.Info, "*%d cannot watch for the client's disconnect: %v", c.Serial, err)
 	}
 }
@@ -80,34 +80,14 @@ func (c *Conn) lookAfterSocket() {
 // forgetSocket ends looking, when the connection ends.
 func (c *Conn) forgetSocket() {
 	if c.presence.id != 0 {
-		c.site.hangups.get(c.site).Remove(c.presence.id)
+		c.site.hangups().Remove(c.presence.id)
 	}
 }
 
-// siteHangups is made when the first request of a site watches.
-type siteHangups struct {
-	once    sync.Once
-	watcher *hangups.Watcher
-}
-
-// get gives nil where the system cannot tell.
-func (h *siteHangups) get(s *Site) *hangups.Watcher {
-	h.once.Do(func() {
-		watcher, err := hangups.New()
-		if err != nil {
-			s.servers[0].Log.Logf(logs.Warn, "cannot watch for client disconnects; they will be detected late: %v", err)
-			return
-		}
-		h.watcher = watcher
+// hangups gives the watcher of the site's sockets, which begins when the first request of a site watches; nil where the
+// system cannot tell.
+func (s *Site) hangups() *socketwatch.Watcher {
+	return s.watcher.Get(func(err error) {
+		s.servers[0].Log.Logf(logs.Warn, "cannot watch for client disconnects; they will be detected late: %v", err)
 	})
-	return h.watcher
-}
-
-// close ends looking after the site's sockets, for good.
-func (h *siteHangups) close() error {
-	h.once.Do(func() {})
-	if h.watcher == nil {
-		return nil
-	}
-	return h.watcher.Close()
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package hangups
+package socketwatch
 
 import (
 	"errors"
@@ -16,8 +16,11 @@ func New() (*Watcher, error) { return nil, errors.ErrUnsupported }
 // Close does nothing.
 func (*Watcher) Close() error { return nil }
 
-// Add refuses.
-func (*Watcher) Add(syscall.RawConn, func()) (uint64, error) { return 0, errors.ErrUnsupported }
+// Hangup refuses.
+func (*Watcher) Hangup(syscall.RawConn, func()) (uint64, error) { return 0, errors.ErrUnsupported }
+
+// Arrivals refuses.
+func (*Watcher) Arrivals(syscall.RawConn, func()) (uint64, error) { return 0, errors.ErrUnsupported }
 
 // Remove does nothing.
 func (*Watcher) Remove(uint64) {}

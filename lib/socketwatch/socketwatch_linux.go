@@ -1,4 +1,4 @@
-package hangups
+package socketwatch
 
 import (
 	"errors"
@@ -19,9 +19,15 @@ type Watcher struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	sockets map[uint64]func()
+	sockets map[uint64]socket
 	last    uint64
 	closed  bool
+}
+
+// socket is one that is watched.
+type socket struct {
+	tell func()
+	once bool
 }
 
 // New starts a watcher; Close ends it.
@@ -34,7 +40,7 @@ func New() (*Watcher, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &Watcher{poller: os.NewFile(uintptr(fd), "hangups"), done: make(chan struct{}), sockets: map[uint64]func(){}}
+	w := &Watcher{poller: os.NewFile(uintptr(fd), "socketwatch"), done: make(chan struct{}), sockets: map[uint64]socket{}}
 	if w.raw, err = w.poller.SyscallConn(); err != nil {
 		w.poller.Close()
 		return nil, err
@@ -54,10 +60,21 @@ func (w *Watcher) Close() error {
 	return err
 }
 
-// Add has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send no
-// more; also if it did so before. gone must not wait for anything. The socket may be closed at any time; Remove then
-// forgets gone.
-func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error) {
+// Hangup has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send
+// no more; also if it did so before. gone must not wait for anything. The socket may be closed at any time; Remove then
+// forgets gone. Bytes that come and go cost nothing.
+func (w *Watcher) Hangup(connection syscall.RawConn, gone func()) (id uint64, err error) {
+	return w.add(connection, unix.EPOLLRDHUP, socket{tell: gone, once: true})
+}
+
+// Arrivals has arrived called from another goroutine whenever something new can be read from a socket, an error too;
+// also if it came before. What comes while arrived runs may be told of once. arrived must not wait for anything. The
+// socket may be closed at any time; Remove then forgets arrived.
+func (w *Watcher) Arrivals(connection syscall.RawConn, arrived func()) (id uint64, err error) {
+	return w.add(connection, unix.EPOLLIN|unix.EPOLLRDHUP, socket{tell: arrived})
+}
+
+func (w *Watcher) add(connection syscall.RawConn, events uint32, s socket) (id uint64, err error) {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -65,13 +82,13 @@ func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error
 	}
 	w.last++
 	id = w.last
-	w.sockets[id] = gone
+	w.sockets[id] = s
 	w.mu.Unlock()
-	// Edge-triggered, and not for bytes to read: those wake nobody here. The number is what comes back, for a
+	// Edge-triggered, and for what was asked only: other bytes wake nobody here. The number is what comes back, for a
 	// descriptor may stand for another socket by then.
-	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
+	event := unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
 	var pollerErr, ctlErr error
-	socketErr := socket.Control(func(fd uintptr) {
+	socketErr := connection.Control(func(fd uintptr) {
 		// Both are held meanwhile: were this watcher closed, its number might be another's by now.
 		pollerErr = w.raw.Control(
 			func(poller uintptr) { ctlErr = unix.EpollCtl(int(poller), unix.EPOLL_CTL_ADD, int(fd), &event) },
@@ -87,11 +104,14 @@ func (w *Watcher) Add(socket syscall.RawConn, gone func()) (id uint64, err error
 	return id, nil
 }
 
-// Remove forgets a socket. A call of its gone that has begun may still go on.
+// Remove forgets a socket. A call of its function that has begun may still go on.
 func (w *Watcher) Remove(id uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.sockets, id)
+	if len(w.sockets) == 0 {
+		w.sockets = map[uint64]socket{} // a map does not shrink
+	}
 }
 
 func (w *Watcher) run() {
@@ -117,10 +137,12 @@ func (w *Watcher) run() {
 
 func (w *Watcher) tell(id uint64) {
 	w.mu.Lock()
-	gone := w.sockets[id]
-	delete(w.sockets, id)
+	s := w.sockets[id]
+	if s.once {
+		delete(w.sockets, id)
+	}
 	w.mu.Unlock()
-	if gone != nil {
-		gone()
+	if s.tell != nil {
+		s.tell()
 	}
 }

@@ -1,4 +1,4 @@
-package hangups_test
+package socketwatch_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"starling/lib/hangups"
+	"starling/lib/socketwatch"
 	"starling/lib/testkit"
 )
 
@@ -41,9 +41,9 @@ func raw(t *testing.T, c *net.TCPConn) syscall.RawConn {
 	return r
 }
 
-func start(t *testing.T) *hangups.Watcher {
+func start(t *testing.T) *socketwatch.Watcher {
 	t.Helper()
-	w, err := hangups.New()
+	w, err := socketwatch.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestTells(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := w.Add(raw(t, stays), func() { names <- "one that stays" }); err != nil {
+			if _, err := w.Hangup(raw(t, stays), func() { names <- "one that stays" }); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := talks.Write([]byte("bytes are no news")); err != nil {
@@ -95,7 +95,7 @@ func TestTells(t *testing.T) {
 			if _, err := stays.Read(make([]byte, 100)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Add(raw(t, near), func() { names <- c.name }); err != nil {
+			if _, err := w.Hangup(raw(t, near), func() { names <- c.name }); err != nil {
 				t.Fatal(err)
 			}
 			if !before {
@@ -120,7 +120,7 @@ func TestTells(t *testing.T) {
 func TestRemoved(t *testing.T) {
 	w, names := start(t), make(chan string, 10)
 	near, far := pair(t)
-	id, err := w.Add(raw(t, near), func() { names <- "removed" })
+	id, err := w.Hangup(raw(t, near), func() { names <- "removed" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRemoved(t *testing.T) {
 	far.Close()
 	near.Close()
 	near, far = pair(t)
-	if _, err := w.Add(raw(t, near), func() { names <- "next" }); err != nil {
+	if _, err := w.Hangup(raw(t, near), func() { names <- "next" }); err != nil {
 		t.Fatal(err)
 	}
 	far.Close()
@@ -145,7 +145,7 @@ func TestMany(t *testing.T) {
 	all := make(chan struct{}) // the first to be told waits until all have left
 	for range count {
 		near, far := pair(t)
-		if _, err := w.Add(raw(t, near), func() { <-all; names <- "left" }); err != nil {
+		if _, err := w.Hangup(raw(t, near), func() { <-all; names <- "left" }); err != nil {
 			t.Fatal(err)
 		}
 		fars = append(fars, far)
@@ -167,14 +167,14 @@ func TestErrors(t *testing.T) {
 	near, _ := pair(t)
 	connection := raw(t, near)
 	near.Close()
-	if _, err := w.Add(connection, func() {}); !errors.Is(err, net.ErrClosed) {
+	if _, err := w.Hangup(connection, func() {}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a closed socket: %v", err)
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
 	near, _ = pair(t)
-	if _, err := w.Add(raw(t, near), func() {}); !errors.Is(err, os.ErrClosed) {
+	if _, err := w.Hangup(raw(t, near), func() {}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a closed watcher: %v", err)
 	}
 }
@@ -195,26 +195,103 @@ func TestClosedMeanwhile(t *testing.T) {
 	w, names := start(t), make(chan string, 10)
 	near, far := pair(t)
 	other, _ := pair(t)
-	var next *hangups.Watcher
+	var next *socketwatch.Watcher
 	socket := closing{raw(t, near), func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
 		next = start(t)
-		if _, err := next.Add(raw(t, other), func() { names <- "who is there" }); err != nil {
+		if _, err := next.Hangup(raw(t, other), func() { names <- "who is there" }); err != nil {
 			t.Error(err)
 		}
 	}}
-	if _, err := w.Add(socket, func() { names <- "of the closed one" }); !errors.Is(err, os.ErrClosed) {
+	if _, err := w.Hangup(socket, func() { names <- "of the closed one" }); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a watcher closed meanwhile: %v", err)
 	}
 	far.Close()
 	last, leaves := pair(t)
-	if _, err := next.Add(raw(t, last), func() { names <- "last" }); err != nil {
+	if _, err := next.Hangup(raw(t, last), func() { names <- "last" }); err != nil {
 		t.Fatal(err)
 	}
 	leaves.Close()
 	if got := told(t, names); got != "last" {
 		t.Errorf("told of %s", got)
+	}
+}
+
+// TestArrivals: each thing to read is told of, also what came before, and an error; nothing is told of what was removed.
+func TestArrivals(t *testing.T) {
+	w, names := start(t), make(chan string, 10)
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	client := func(name string) (conn *net.UDPConn, id uint64) {
+		conn, err := net.DialUDP("udp4", nil, server.LocalAddr().(*net.UDPAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		socket, err := conn.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "late" {
+			answer(t, server, conn)
+		}
+		if id, err = w.Arrivals(socket, func() { names <- name }); err != nil {
+			t.Fatal(err)
+		}
+		return conn, id
+	}
+	early, _ := client("early")
+	removed, id := client("removed")
+	w.Remove(id)
+	for range 3 {
+		answer(t, server, removed)
+		answer(t, server, early)
+		if got := told(t, names); got != "early" {
+			t.Errorf("told of %s", got)
+		}
+		if _, err := early.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client("late")
+	if got := told(t, names); got != "late" {
+		t.Errorf("told of %s", got)
+	}
+	server.Close()
+	if _, err := early.Write([]byte("x")); err != nil { // an ICMP message answers
+		t.Fatal(err)
+	}
+	if got := told(t, names); got != "early" {
+		t.Errorf("told of %s", got)
+	}
+}
+
+// answer has a server send a datagram to its client.
+func answer(t *testing.T, server, client *net.UDPConn) {
+	t.Helper()
+	if _, err := server.WriteTo([]byte("x"), client.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLazy: a watcher is made at first use, not after the end.
+func TestLazy(t *testing.T) {
+	failed := func(err error) { t.Error(err) }
+	var used, unused socketwatch.Lazy
+	if w := used.Get(failed); w == nil || used.Get(failed) != w {
+		t.Error("no watcher, or another one each time")
+	}
+	for _, l := range []*socketwatch.Lazy{&used, &unused} {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if unused.Get(failed) != nil {
+		t.Error("a watcher after the end")
 	}
 }
