@@ -21,7 +21,7 @@ const (
 	giveBackShare = 4
 
 	// sessionBytes is about what a UDP session costs, and giveBackSessions what they must have lost.
-	sessionBytes     = 8 << 10
+	sessionBytes     = 4 << 10
 	giveBackSessions = 8 << 20
 )
 

@@ -40,7 +40,8 @@ type Server interface {
 	// Expect announces a connection: until it was served, or Unexpect takes the word back, the site is not drained.
 	Expect()
 	Unexpect()
-	// ServeExpected serves a connection that was announced until it ends, and closes it.
+	// ServeExpected serves a connection that was announced, and closes it. It returns when the connection has ended, or
+	// goes on without the caller's goroutine.
 	ServeExpected(conn net.Conn)
 	// Serve is both.
 	Serve(conn net.Conn)

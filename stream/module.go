@@ -50,6 +50,9 @@ const (
 	// Again asks for more bytes of the client before the handler is called again; see Session.Preread. It is known in
 	// the phase Preread only.
 	Again Result = 3
+	// Parked ends the handler of the content but not the session, which goes on without a goroutine until
+	// Session.Finish. That may be called before the handler returns.
+	Parked Result = 4
 )
 
 // The statuses of sessions, as nginx logs them.

@@ -120,9 +120,9 @@ func (s *Server) TakesDatagrams() bool {
 	return slices.ContainsFunc(s.settings.Listens, func(l side.Listen) bool { return l.UDP })
 }
 
-// run takes the session through the phases.
-func (s *Session) run() {
-	defer s.survive()
+// run takes the session through the phases. One that was parked may have ended since, and belongs to another.
+func (s *Session) run() (parked bool) {
+	defer s.Survive()
 	status := 0
 	if s.port.hosts.Proxied {
 		status = s.readProxied()
@@ -130,6 +130,22 @@ func (s *Session) run() {
 	if status == 0 {
 		status = s.phases()
 	}
+	if status == statusParked {
+		return true
+	}
+	s.log(status)
+	return false
+}
+
+// Finish ends a session that was parked. It is called once.
+func (s *Session) Finish(result Result) {
+	defer s.port.site.close(s)
+	defer s.Survive()
+	s.log(result.status())
+}
+
+// log is the last phase.
+func (s *Session) log(status int) {
 	s.Status = status
 	if s.passed {
 		return
@@ -154,10 +170,29 @@ func (s *Session) phases() (status int) {
 	return StatusInternalError // the content's handler declined, which none does
 }
 
+// statusParked stands for the status of a session that has none yet.
+const statusParked = -1
+
+// status is the status that a result ends the session with, 0 where it does not.
+func (r Result) status() int {
+	switch {
+	case r == Done:
+		return StatusOK
+	case r == Parked:
+		return statusParked
+	case r >= 100:
+		return int(r)
+	}
+	return 0
+}
+
 // phase calls handlers until one ends the session with a status, or 0 when the next phase follows.
 func (s *Session) phase(handlers []Handler) (status int) {
 	for _, handler := range handlers {
 		result := handler(s)
+		if result == Parked {
+			return statusParked
+		}
 		for result == Again {
 			if status := s.prereadMore(); status != 0 {
 				return status
@@ -165,13 +200,8 @@ func (s *Session) phase(handlers []Handler) (status int) {
 			result = handler(s)
 		}
 		s.prereadEnds()
-		switch {
-		case result == Done:
-			return StatusOK
-		case result >= 100:
-			return int(result)
-		case result == Granted:
-			return 0
+		if status := result.status(); status != 0 || result == Granted {
+			return status
 		}
 	}
 	return 0
@@ -194,8 +224,8 @@ func (s *Session) readProxied() (status int) {
 	return 0
 }
 
-// survive keeps a mistake in serving one session from ending all others.
-func (s *Session) survive() {
+// Survive, deferred, keeps a mistake in serving one session from ending all others.
+func (s *Session) Survive() {
 	if reason := recover(); reason != nil {
 		s.Logf(logs.Alert, "panic while serving a session: %v %s", reason, debug.Stack())
 	}

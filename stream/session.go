@@ -21,7 +21,8 @@ import (
 	"starling/ssl"
 )
 
-// Session is one accepted connection. It belongs to the goroutine that serves it.
+// Session is one accepted connection. It belongs to the goroutine that serves it, and when it is Parked to whoever parked
+// it.
 type Session struct {
 	// Conn is the connection to the client, after the handshake the encrypted one. It counts what it carries.
 	Conn net.Conn
@@ -121,17 +122,22 @@ func (s *Session) CloseWrite() error {
 	return nil
 }
 
-// TakeDatagram waits for the next datagram of a UDP client. It holds no memory meanwhile, as thousands of sessions
-// wait.
-func (s *Session) TakeDatagram() ([]byte, error) {
-	if data := s.ahead; len(data) > 0 {
+// NextDatagram takes the next datagram of a UDP client, or tells that none waits.
+func (s *Session) NextDatagram() (data []byte, ok bool, err error) {
+	if data = s.ahead; len(data) > 0 {
 		s.ahead = nil
-		return data, nil
+		return data, true, nil
 	}
-	data, err := s.raw.(*packets.Conn).Take()
+	data, ok, err = s.raw.(*packets.Conn).Poll()
 	s.counters.received.Add(int64(len(data)))
-	return data, err
+	return data, ok, err
 }
+
+// HasDatagram tells whether NextDatagram has something to tell.
+func (s *Session) HasDatagram() bool { return len(s.ahead) > 0 || s.raw.(*packets.Conn).Waits() }
+
+// Attend sets who hears of a UDP client's datagrams, and of those that wait already.
+func (s *Session) Attend(r packets.Receiver) { s.raw.(*packets.Conn).Attend(r) }
 
 // Forget has further datagrams of a UDP client begin another session.
 func (s *Session) Forget() {

@@ -2,12 +2,15 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"net"
+	"syscall"
 	"time"
 
 	"starling/admin"
 	"starling/conf"
 	"starling/lib/packets"
+	"starling/lib/socketwatch"
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
@@ -24,7 +27,8 @@ type Site struct {
 	context context.Context
 	cancel  context.CancelFunc
 
-	gate *side.Gate[*Session]
+	gate     *side.Gate[*Session]
+	arrivals socketwatch.Lazy
 }
 
 // Port is one address that a site listens on, the Server of a side.Port.
@@ -48,7 +52,8 @@ func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.Server) (net.
 
 // Build makes the servers of a bound stream block. Its error may be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
-	s := &Site{plan: p, modules: modules, gate: side.NewGate[*Session](nil)}
+	s := &Site{plan: p, modules: modules}
+	s.gate = side.NewGate[*Session](s.endArrivals)
 	s.context, s.cancel = context.WithCancel(context.Background())
 	var problems conf.Problems
 	addresses := side.Addresses[*Server, *Session]{Choose: configForClient, Log: p.Log}
@@ -114,17 +119,18 @@ func (p *Port) Expect() { p.site.gate.Expect() }
 // Unexpect takes Expect back.
 func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
-// Serve serves an accepted connection until it ends. It closes it.
+// Serve serves an accepted connection. It closes it.
 func (p *Port) Serve(conn net.Conn) {
 	p.Expect()
 	p.ServeExpected(conn)
 }
 
-// ServeExpected is Serve after Expect.
+// ServeExpected is Serve after Expect. It returns when the session has ended, or is parked.
 func (p *Port) ServeExpected(conn net.Conn) {
 	s := p.site.open(p, conn)
-	defer p.site.close(s)
-	s.run()
+	if parked := s.run(); !parked {
+		p.site.close(s)
+	}
 }
 
 func (s *Site) open(p *Port, conn net.Conn) *Session {
@@ -180,6 +186,34 @@ func (s *Site) Close() {
 			session.raw.Close() // what the session then reads is an error, which it reports
 		}
 	})
+}
+
+// WatchArrivals has arrived called whenever there is something new to read from a socket of the session's, so that no
+// goroutine need wait for it; see socketwatch. It fails where the system cannot tell. ForgetArrivals ends it.
+func (s *Session) WatchArrivals(socket syscall.RawConn, arrived func()) (id uint64, err error) {
+	watcher := s.port.site.arrivals.Get(func(err error) {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			s.Logf(logs.Warn, "cannot watch sockets for datagrams; each session keeps a goroutine: %v", err)
+		}
+	})
+	if watcher == nil {
+		return 0, errors.ErrUnsupported
+	}
+	return watcher.Arrivals(socket, arrived)
+}
+
+// ForgetArrivals ends WatchArrivals. A call of arrived that has begun may still go on.
+func (s *Session) ForgetArrivals(id uint64) {
+	if watcher := s.port.site.arrivals.Get(func(error) {}); watcher != nil {
+		watcher.Remove(id)
+	}
+}
+
+// endArrivals is called when a retired site has no session left but detached ones, which watch nothing.
+func (s *Site) endArrivals() {
+	if err := s.arrivals.Close(); err != nil {
+		s.plan.Log.Logf(logs.Alert, "closing an epoll instance failed: %v", err)
+	}
 }
 
 // newSession starts the account of a connection.

@@ -57,10 +57,10 @@ func (l *Listener) OnRefuse(tell func(why string)) {
 	l.tellRefused = tell
 }
 
-// admit counts a new session, or refuses it and says why. Called with the lock held.
-func (l *Listener) admit() bool {
-	if l.live >= l.maxSessions {
-		l.refuse("reached the limit of %d UDP sessions of this socket (udp_sessions)", l.live)
+// admits takes a place in the budget for a new session, or refuses it and says why. Called with the lock held.
+func (l *Listener) admits() bool {
+	if len(l.live) >= l.maxSessions {
+		l.refuse("reached the limit of %d UDP sessions of this socket (udp_sessions)", len(l.live))
 		return false
 	}
 	if l.budget != nil {
@@ -73,18 +73,17 @@ func (l *Listener) admit() bool {
 			return false
 		}
 	}
-	l.live++
 	return true
 }
 
-// left takes back what admit counted. Called with the lock held.
-func (l *Listener) left() {
-	l.live--
+// left takes back a session's place. Called with the lock held.
+func (l *Listener) left(c *Conn) {
+	delete(l.live, c)
 	if l.budget != nil {
 		l.budget.leave()
 	}
-	if l.live == 0 {
-		l.sessions = map[key]*Conn{} // a map does not shrink
+	if len(l.live) == 0 {
+		l.sessions, l.live = map[key]*Conn{}, map[*Conn]struct{}{} // a map does not shrink
 	}
 }
 

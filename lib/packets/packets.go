@@ -3,11 +3,9 @@
 package packets
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,8 +42,8 @@ type Listener struct {
 	dropped  atomic.Uint64
 
 	mu          sync.Mutex
-	sessions    map[key]*Conn // that get datagrams
-	live        int           // sessions that were not closed, forgotten ones too
+	sessions    map[key]*Conn      // that get datagrams
+	live        map[*Conn]struct{} // that were not closed, forgotten ones too
 	maxSessions int
 	budget      *Budget // nil: none
 	tellRefused func(why string)
@@ -63,7 +61,7 @@ func Listen(socket *net.UDPConn) (*Listener, error) {
 	local := socket.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &Listener{socket: socket, wildcard: local.Addr().IsUnspecified(), four: local.Addr().Is4(),
 		accepted: make(chan *Conn, maxAccepting), closed: make(chan struct{}), sessions: map[key]*Conn{},
-		maxSessions: DefaultMaxSessions}
+		live: map[*Conn]struct{}{}, maxSessions: DefaultMaxSessions}
 	if l.wildcard {
 		if err := l.askForDestinations(); err != nil {
 			return nil, errors.Join(err, socket.Close())
@@ -98,7 +96,7 @@ func (l *Listener) read() {
 		if l.wildcard {
 			k.local = l.destination(control[:controlled])
 		}
-		l.deliver(k, remote, buf[:n])
+		l.deliver(k, buf[:n])
 	}
 }
 
@@ -122,26 +120,27 @@ func (l *Listener) destination(control []byte) netip.Addr {
 
 // deliver puts a datagram into the queue of its session, which may be new. What does not fit is lost, as the network
 // may lose any.
-func (l *Listener) deliver(k key, remote netip.AddrPort, data []byte) {
+func (l *Listener) deliver(k key, data []byte) {
 	if l.waiting.Add(int64(len(data))) > maxWaitingBytes {
 		l.drop(data)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.put(k, remote, append([]byte(nil), data...))
+	l.put(k, append([]byte(nil), data...))
 }
 
 // put gives a datagram that was counted as waiting to its session; called with the lock held.
-func (l *Listener) put(k key, remote netip.AddrPort, data []byte) {
+func (l *Listener) put(k key, data []byte) {
 	c := l.sessions[k]
 	fresh := c == nil
 	if fresh {
-		if l.ended() || len(l.accepted) == cap(l.accepted) || !l.admit() { // only put fills accepted, under the lock
+		if l.ended() || len(l.accepted) == cap(l.accepted) || !l.admits() { // only put fills accepted, under the lock
 			l.drop(data)
 			return
 		}
-		c = l.newConn(k, remote)
+		c = l.newConn(k)
+		l.live[c] = struct{}{}
 	}
 	if !c.enqueue(data) {
 		l.drop(data)
@@ -174,6 +173,11 @@ func (l *Listener) fail(err error) {
 	l.once.Do(func() {
 		l.failure = err
 		close(l.closed)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for c := range l.live {
+			c.tellClosed()
+		}
 	})
 }
 
@@ -207,214 +211,3 @@ func (l *Listener) Close() error {
 
 // Addr is the socket's.
 func (l *Listener) Addr() net.Addr { return l.socket.LocalAddr() }
-
-// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end: it is over
-// when it is closed.
-type Conn struct {
-	l      *Listener
-	key    key
-	remote netip.AddrPort
-	source []byte // control message that makes answers come from the address that was asked
-	closed chan struct{}
-	once   sync.Once
-	begun  atomic.Bool // the datagram that began the session was taken
-	read   deadline
-
-	mu      sync.Mutex    // after the listener's
-	queue   [][]byte      // nil while nothing waits: thousands of quiet sessions hold no memory for datagrams
-	arrived chan struct{} // has an element while something waits
-}
-
-// enqueue has a datagram wait for a read; false where too many wait.
-func (c *Conn) enqueue(data []byte) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) >= maxWaiting {
-		return false
-	}
-	c.queue = append(c.queue, data)
-	c.signal()
-	return true
-}
-
-// dequeue takes the datagram that waits longest.
-func (c *Conn) dequeue() (data []byte, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return nil, false
-	}
-	data, c.queue[0] = c.queue[0], nil
-	if c.queue = c.queue[1:]; len(c.queue) == 0 {
-		c.queue = nil
-	} else {
-		c.signal() // for another who reads
-	}
-	return data, true
-}
-
-func (c *Conn) signal() {
-	select {
-	case c.arrived <- struct{}{}:
-	default:
-	}
-}
-
-func (l *Listener) newConn(k key, remote netip.AddrPort) *Conn {
-	c := &Conn{l: l, key: k, remote: remote, closed: make(chan struct{}), arrived: make(chan struct{}, 1)}
-	c.read.changed = make(chan struct{})
-	if k.local.IsValid() {
-		if l.four {
-			c.source = (&ipv4.ControlMessage{Src: k.local.AsSlice()}).Marshal()
-		} else {
-			c.source = source6(k.local)
-		}
-	}
-	return c
-}
-
-// source6 is the control message of an IPv6 socket. Marshal leaves out IPv4 addresses, which such a socket has as IPv4
-// in IPv6, so the address is put in the place of another one.
-func source6(a netip.Addr) []byte {
-	message := (&ipv6.ControlMessage{Src: net.IPv6loopback}).Marshal()
-	bytes16 := a.As16()
-	if at := bytes.Index(message, net.IPv6loopback); at >= 0 {
-		copy(message[at:], bytes16[:])
-	}
-	return message
-}
-
-// Read waits for a datagram; what does not fit into p is lost.
-func (c *Conn) Read(p []byte) (int, error) {
-	data, err := c.Take()
-	return copy(p, data), err
-}
-
-// Take waits for a datagram and hands it over: who waits needs no memory for it.
-func (c *Conn) Take() ([]byte, error) {
-	for {
-		expired, changed := c.read.wait()
-		select {
-		case <-c.arrived:
-			if data, ok := c.dequeue(); ok {
-				c.begun.Store(true)
-				c.l.waiting.Add(-int64(len(data)))
-				return data, nil
-			}
-		case <-c.closed:
-			return nil, net.ErrClosed
-		case <-c.l.closed:
-			return nil, net.ErrClosed
-		case <-expired:
-			return nil, os.ErrDeadlineExceeded
-		case <-changed:
-		}
-	}
-}
-
-// Write sends a datagram to the client. It does not wait: what the socket's buffer does not take is lost.
-func (c *Conn) Write(p []byte) (int, error) {
-	select {
-	case <-c.closed:
-		return 0, net.ErrClosed
-	default:
-	}
-	n, _, err := c.l.socket.WriteMsgUDPAddrPort(p, c.source, c.remote)
-	return n, err
-}
-
-// Forget says that further datagrams of the client, and those that wait, begin another session.
-func (c *Conn) Forget() {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	c.forget()
-}
-
-func (c *Conn) forget() {
-	l := c.l
-	if l.sessions[c.key] == c {
-		delete(l.sessions, c.key)
-	}
-	for {
-		data, ok := c.dequeue()
-		if !ok {
-			return
-		}
-		if c.begun.Swap(true) {
-			l.put(c.key, c.remote, data)
-		} else {
-			l.waiting.Add(-int64(len(data))) // it began this session, read or not, and must not begin another one
-		}
-	}
-}
-
-// Close ends the session. Datagrams that wait begin another, but for the one that began this.
-func (c *Conn) Close() error {
-	c.once.Do(func() {
-		close(c.closed)
-		c.l.mu.Lock()
-		defer c.l.mu.Unlock()
-		c.l.left()
-		c.forget()
-	})
-	return nil
-}
-
-// LocalAddr is the address that the client asked, RemoteAddr is the client's.
-func (c *Conn) LocalAddr() net.Addr {
-	local := c.l.socket.LocalAddr().(*net.UDPAddr)
-	if c.key.local.IsValid() {
-		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.key.local, uint16(local.Port)))
-	}
-	return local
-}
-
-// RemoteAddr is the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.key.remote) }
-
-// SetDeadline is SetReadDeadline: writes do not wait.
-func (c *Conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
-
-// SetReadDeadline bounds the current read and those to come; the zero time does not.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.read.set(t)
-	return nil
-}
-
-// SetWriteDeadline does nothing: writes do not wait.
-func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
-
-// deadline is a moment that can be moved while it is waited for.
-type deadline struct {
-	mu      sync.Mutex
-	timer   *time.Timer
-	expired chan struct{}
-	changed chan struct{}
-}
-
-// wait returns what is closed when the moment has come, nil for never, and when it is moved.
-func (d *deadline) wait() (expired, changed <-chan struct{}) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.expired, d.changed
-}
-
-func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.timer, d.expired = nil, nil
-	if !t.IsZero() {
-		over := make(chan struct{})
-		d.expired = over
-		if left := time.Until(t); left > 0 {
-			d.timer = time.AfterFunc(left, func() { close(over) })
-		} else {
-			close(over)
-		}
-	}
-	close(d.changed)
-	d.changed = make(chan struct{})
-}

@@ -3,7 +3,9 @@ package packets
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -121,7 +123,7 @@ func TestAnUnreadSessionIsNotBegunAgain(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	k := key{remote: l.Addr().(*net.UDPAddr).AddrPort()}
 	for _, text := range []string{"first", "second"} {
-		l.deliver(k, k.remote, []byte(text))
+		l.deliver(k, []byte(text))
 	}
 	for range 2 { // one session each, although neither is read
 		s, err := l.Accept()
@@ -175,13 +177,13 @@ func TestQueuesAreBounded(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	k := key{remote: l.Addr().(*net.UDPAddr).AddrPort()}
 	for range maxWaiting + 5 {
-		l.deliver(k, k.remote, []byte("x"))
+		l.deliver(k, []byte("x"))
 	}
 	if n := l.Dropped(); n != 5 {
 		t.Errorf("%d dropped", n)
 	}
 	l.waiting.Store(maxWaitingBytes)
-	l.deliver(key{local: k.remote.Addr()}, k.remote, []byte("x"))
+	l.deliver(key{local: k.remote.Addr()}, []byte("x"))
 	if n := l.Dropped(); n != 6 {
 		t.Errorf("%d dropped", n)
 	}
@@ -233,5 +235,54 @@ func TestWildcardAnswersFromTheAddressThatWasAsked(t *testing.T) {
 		}
 		conn.Close()
 		l.Close()
+	}
+}
+
+// hearing is a Receiver that counts.
+type hearing struct{ arrived, closed atomic.Int32 }
+
+func (h *hearing) Arrived() { h.arrived.Add(1) }
+func (h *hearing) Closed()  { h.closed.Add(1) }
+
+func (h *hearing) want(t *testing.T, what string, arrived, closed int32) {
+	t.Helper()
+	if a, c := h.arrived.Load(), h.closed.Load(); a != arrived || c != closed {
+		t.Errorf("%s: told of %d arrivals and %d ends, not %d and %d", what, a, c, arrived, closed)
+	}
+}
+
+// TestAReceiverHearsOfASession that nobody waits for.
+func TestAReceiverHearsOfASession(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	for n, end := range []func(c *Conn){
+		func(c *Conn) { c.Close() },
+		func(*Conn) { l.Close() },
+	} {
+		k := key{remote: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(1000+n))}
+		l.deliver(k, []byte("first"))
+		c := sessions(t, l)[0].(*Conn)
+		h := &hearing{}
+		c.Attend(h)
+		h.want(t, "what came before", 1, 0)
+		l.deliver(k, nil) // an empty datagram is one too
+		h.want(t, "a datagram", 2, 0)
+		for _, want := range []string{"first", ""} {
+			if data, ok, err := c.Poll(); string(data) != want || !ok || err != nil {
+				t.Errorf("%q, %v, %v", data, ok, err)
+			}
+		}
+		if data, ok, err := c.Poll(); data != nil || ok || err != nil || c.Waits() {
+			t.Errorf("where nothing waits: %q, %v, %v", data, ok, err)
+		}
+		c.Forget() // it hears of its end even so
+		end(c)
+		h.want(t, "the end", 2, 1)
+		if _, _, err := c.Poll(); !errors.Is(err, net.ErrClosed) || !c.Waits() {
+			t.Error(err)
+		}
+		late := &hearing{}
+		c.Attend(late)
+		late.want(t, "afterwards", 0, 1)
+		c.Close()
 	}
 }

@@ -141,6 +141,7 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 		}
 		s.Site.Close()
 		serving.Wait()
+		<-s.Site.Drained() // sessions may go on without a goroutine
 		s.Plan.Logs.Close()
 	})
 	return s

@@ -21,42 +21,45 @@ var datagramBuffers = sync.Pool{New: func() any {
 // wait.
 type datagramReader struct {
 	raw    syscall.RawConn
-	err    error // why there is no raw
+	waits  bool // for a datagram, where there is none
 	try    func(fd uintptr) bool
+	once   func(fd uintptr)
 	buffer *[]byte
 	n      int
 	failed error
 }
 
-func newDatagramReader(conn net.Conn) *datagramReader {
-	r := &datagramReader{}
+// open makes a reader of a server's socket.
+func (r *datagramReader) open(conn net.Conn) (err error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		r.err = os.ErrInvalid // servers of datagrams are sockets
-		return r
+		return os.ErrInvalid // servers of datagrams are sockets
 	}
-	r.raw, r.err = socket.SyscallConn()
+	r.raw, err = socket.SyscallConn()
 	r.try = r.receive
-	return r
+	r.once = func(fd uintptr) { r.receive(fd) }
+	return err
 }
 
-// read waits for a datagram. The buffer goes back to datagramBuffers.
+// read reads a datagram. The buffer goes back to datagramBuffers; it is nil where there is no datagram.
 func (r *datagramReader) read() (buffer *[]byte, n int, err error) {
-	if r.err != nil {
-		return nil, 0, r.err
+	if r.waits {
+		err = r.raw.Read(r.try)
+	} else {
+		err = r.raw.Control(r.once)
 	}
-	if err := r.raw.Read(r.try); err != nil {
+	if err != nil {
 		return nil, 0, err
 	}
 	buffer, r.buffer = r.buffer, nil
-	if r.failed != nil {
+	if buffer != nil && r.failed != nil {
 		datagramBuffers.Put(buffer)
 		return nil, 0, os.NewSyscallError("recvfrom", r.failed)
 	}
 	return buffer, r.n, nil
 }
 
-// receive is called when there may be something to read; false waits on.
+// receive is called when there may be something to read; false says that there is not.
 func (r *datagramReader) receive(fd uintptr) bool {
 	buffer := datagramBuffers.Get().(*[]byte)
 	for {

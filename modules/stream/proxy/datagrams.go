@@ -13,9 +13,15 @@ import (
 	"starling/upstream"
 )
 
-// datagrams is a UDP session: its requests and responses are counted, and by their numbers it ends.
+// datagrams is a UDP session: its requests and responses are counted, and by their numbers it ends. It has goroutines
+// only while something moves. Its lock comes before those of the client's session.
 type datagrams struct {
 	relay
+	pumps  pumps
+	header []byte // precedes the client's first datagram
+	from   datagramReader
+	watch  uint64 // of its socket, see stream.Session.WatchArrivals; 0: none
+
 	mu                  sync.Mutex
 	requests, responses int
 	forgotten           bool
@@ -23,34 +29,110 @@ type datagrams struct {
 	status              stream.Result
 }
 
-// relayDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout.
-func (x *relayed) relayDatagrams() (upstream.Outcome, stream.Result) {
+// relayDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout. It returns at
+// once when none waits.
+func (x *relayed) relayDatagrams() {
 	d := &datagrams{relay: relay{x: x, over: make(chan struct{})}, status: stream.Done}
-	d.startWatch(d.watch)
-	defer d.idle.Stop()
-	var both sync.WaitGroup
-	both.Go(d.fromServer)
-	d.fromClient()
-	both.Wait()
-	return d.outcome, d.status
+	d.header = x.p.appendHeader(nil, x.s)
+	d.pumps.up.move, d.pumps.down.move = d.pumpUp, d.pumpDown
+	d.pumps.up.state = moving // this goroutine is its first, and the session cannot end before that rests
+	d.startWatch(d.lookAtTime)
+	if err := d.listenToServer(); err != nil {
+		d.serverFailed("recv() failed", err)
+	}
+	x.s.Attend(d)
+	d.pumpUp()
 }
 
-// fromClient sends the client's datagrams on.
+// listenToServer has the server's datagrams wake a pump. Where the system cannot, the pump waits for them itself.
+func (d *datagrams) listenToServer() error {
+	if err := d.from.open(d.x.conn.Conn); err != nil {
+		return err
+	}
+	arrived := func() { d.pumps.wake(&d.pumps.down) }
+	var err error
+	if d.watch, err = d.x.s.WatchArrivals(d.from.raw, arrived); err != nil {
+		d.from.waits = true
+		arrived()
+	}
+	return nil
+}
+
+// Arrived and Closed make it a packets.Receiver.
+func (d *datagrams) Arrived() { d.pumps.wake(&d.pumps.up) }
+
+// Closed ends the session from outside: the configuration retires.
+func (d *datagrams) Closed() {
+	if !d.ended.Load() { // else this very session closes
+		go func() {
+			d.clientGone()
+			d.settle()
+		}()
+	}
+}
+
+func (d *datagrams) pumpUp()   { d.run(&d.pumps.up, (*datagrams).fromClient) }
+func (d *datagrams) pumpDown() { d.run(&d.pumps.down, (*datagrams).fromServer) }
+
+// run has a pump move until there is nothing left, and ends the session where that was the last.
+func (d *datagrams) run(p *pump, move func(*datagrams)) {
+	rests := false
+	defer func() {
+		if !rests {
+			d.broke(p)
+		}
+		d.settle()
+	}()
+	defer d.x.s.Survive()
+	for !rests {
+		move(d)
+		rests = d.pumps.rest(p)
+	}
+}
+
+// settle accounts for the session when it has ended and nobody works for it any more.
+func (d *datagrams) settle() {
+	if !d.pumps.settle() {
+		return
+	}
+	d.idle.Stop()
+	if d.watch != 0 {
+		d.x.s.ForgetArrivals(d.watch)
+	}
+	d.x.end(d.outcome)
+	d.x.s.Finish(d.status)
+}
+
+// end ends the session; what settles it follows when the pumps rest.
+func (d *datagrams) end() {
+	d.relay.end()
+	d.pumps.stop()
+}
+
+// fail ends a session whose server is not to be trusted; called with the lock held.
+func (d *datagrams) fail(status stream.Result) {
+	d.outcome, d.status = upstream.Failure, status
+	d.end()
+}
+
+// fromClient sends the client's datagrams on, while some wait.
 func (d *datagrams) fromClient() {
 	x := d.x
-	header := x.p.appendHeader(nil, x.s)
-	for {
+	for !d.ended.Load() && x.s.HasDatagram() {
 		if x.upRate > 0 && !d.allowed(x.upRate, &x.sent) {
 			return
 		}
-		data, err := x.s.TakeDatagram()
+		data, ok, err := x.s.NextDatagram()
 		if err != nil {
-			d.clientGone(err)
+			d.clientGone()
+			return
+		}
+		if !ok {
 			return
 		}
 		d.active()
-		if header != nil {
-			data, header = append(header, data...), nil
+		if d.header != nil {
+			data, d.header = append(d.header, data...), nil
 		}
 		done := d.count(&d.requests) // before the server can have answered
 		if _, err := x.conn.Write(data); err != nil {
@@ -67,17 +149,19 @@ func (d *datagrams) fromClient() {
 	}
 }
 
-// fromServer sends the server's datagrams back.
+// fromServer sends the server's datagrams back, while some wait.
 func (d *datagrams) fromServer() {
 	x := d.x
-	from := newDatagramReader(x.conn.Conn)
-	for {
+	for !d.ended.Load() {
 		if x.downRate > 0 && !d.allowed(x.downRate, &x.received) {
 			return
 		}
-		buffer, n, err := from.read()
+		buffer, n, err := d.from.read()
 		if err != nil {
 			d.serverFailed("recv() failed", err)
+			return
+		}
+		if buffer == nil {
 			return
 		}
 		d.active()
@@ -91,7 +175,7 @@ func (d *datagrams) fromServer() {
 		_, err = x.s.Conn.Write((*buffer)[:n])
 		datagramBuffers.Put(buffer)
 		if errors.Is(err, net.ErrClosed) {
-			d.clientGone(err)
+			d.clientGone()
 			return
 		}
 		if done {
@@ -152,28 +236,43 @@ func (d *datagrams) figures() string {
 }
 
 // clientGone ends a session that was closed from outside: the configuration retires.
-func (d *datagrams) clientGone(error) {
+func (d *datagrams) clientGone() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if !d.ended.Load() {
 		d.x.plainLogf("disconnected on shutdown")
+		d.end()
 	}
-	d.end()
 }
 
 // serverFailed ends a session whose server is not there: an ICMP message said so.
 func (d *datagrams) serverFailed(what string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ended.Load() {
-		return
+	if !d.ended.Load() {
+		d.x.s.Logf(logs.Error, "%s (%s) while proxying connection", what, errno.Reason(err))
+		d.fail(stream.StatusBadGateway)
 	}
-	d.x.s.Logf(logs.Error, "%s (%s) while proxying connection", what, errno.Reason(err))
-	d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
-	d.end()
 }
 
-// watch ends a session in which no datagram came for proxy_timeout. That is how most end; only where more responses are
-// awaited the server has failed.
-func (d *datagrams) watch() {
+// broke ends a session in which a pump panicked.
+func (d *datagrams) broke(p *pump) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended.Load() {
+		d.fail(stream.StatusInternalError)
+	}
+	d.pumps.rest(p)
+}
+
+// lookAtTime ends a session in which no datagram came for proxy_timeout.
+func (d *datagrams) lookAtTime() {
+	d.endInSilence()
+	d.settle()
+}
+
+// endInSilence is how most sessions end; only where more responses are awaited the server has failed.
+func (d *datagrams) endInSilence() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	x := d.x
@@ -191,7 +290,8 @@ func (d *datagrams) watch() {
 		x.plainLogf("udp timed out, %s", d.figures())
 	default:
 		x.s.Logf(logs.Error, "upstream timed out (110: Connection timed out) while proxying connection")
-		d.outcome, d.status = upstream.Failure, stream.StatusBadGateway
+		d.fail(stream.StatusBadGateway)
+		return
 	}
 	d.end()
 }

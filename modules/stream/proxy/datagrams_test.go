@@ -1,7 +1,10 @@
 package proxy_test
 
 import (
+	"fmt"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -14,7 +17,7 @@ func datagramBackend(t *testing.T) (address string) {
 	}
 	t.Cleanup(func() { socket.Close() })
 	go func() {
-		buf := make([]byte, 100)
+		buf := make([]byte, 2000)
 		for {
 			n, from, err := socket.ReadFrom(buf)
 			if err != nil {
@@ -130,4 +133,57 @@ func TestNobodyHearsDatagrams(t *testing.T) {
 		t.Errorf("status %s", got)
 	}
 	s.logged("recv() failed (111: Connection refused) while proxying connection")
+}
+
+// TestQuietSessionsGoOn: their goroutines end and begin again, whoever speaks.
+func TestQuietSessionsGoOn(t *testing.T) {
+	for _, retired := range []bool{false, true} { // a site that is empty watches no sockets: each session does so itself
+		s := start(t, `server { listen 1 udp; proxy_pass ADDRESS; record "$upstream_bytes_sent $upstream_bytes_received"; }`, datagramBackend(t))
+		if retired {
+			s.Site.Retire()
+			<-s.Site.Drained()
+		}
+		const clients, rounds = 30, 30
+		var all sync.WaitGroup
+		for range clients {
+			conn := s.Dial(0)
+			all.Go(func() {
+				for range rounds {
+					for _, n := range []int{1, 3} {
+						if _, err := fmt.Fprint(conn, n); err != nil {
+							t.Error(err)
+							return
+						}
+						for range n {
+							if _, err := conn.Read(make([]byte, 100)); err != nil {
+								t.Error(err)
+								return
+							}
+						}
+					}
+				}
+			})
+		}
+		all.Wait()
+		s.Site.Retire()
+		for range clients {
+			want := fmt.Sprintf("%d %d", 2*rounds, 4*rounds*len("12345"))
+			if got := s.next(); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
+}
+
+// TestAPacedSessionEndsWithItsConfiguration: its next datagram would be due in 15 minutes.
+func TestAPacedSessionEndsWithItsConfiguration(t *testing.T) {
+	s := start(t, "server { listen 1 udp; proxy_pass ADDRESS; proxy_upload_rate 1; }", datagramBackend(t))
+	conn := s.Dial(0)
+	say(t, conn, "1"+strings.Repeat("x", 1000))
+	hear(t, conn)
+	say(t, conn, "1")
+	s.Site.Retire()
+	if got := s.next(); got != "200" { // what waited in it begins another session
+		t.Errorf("status %s", got)
+	}
 }

@@ -52,15 +52,13 @@ func (p *server) handle(s *stream.Session) stream.Result {
 	}
 	x.upRate, x.downRate, x.began = rate(p.uploadRate, s), rate(p.downloadRate, s), time.Now()
 	x.action = "proxying connection"
-	outcome := upstream.Success
-	status = stream.Done
 	if s.IsUDP() {
-		outcome, status = x.relayDatagrams()
-	} else {
-		x.relay()
+		x.relayDatagrams()
+		return stream.Parked
 	}
-	x.end(outcome)
-	return status
+	x.relay()
+	x.end(upstream.Success)
+	return stream.Done
 }
 
 // connect tries servers until one can be connected to; a status other than 0 says that none could.
