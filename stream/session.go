@@ -21,8 +21,8 @@ import (
 	"starling/ssl"
 )
 
-// Session is one accepted connection. It belongs to the goroutine that serves it, and when it is Parked to whoever parked
-// it.
+// Session is one accepted connection. It belongs to the goroutine that serves it, and when it is Parked to whoever
+// parked it.
 type Session struct {
 	// Conn is the connection to the client, after the handshake the encrypted one. It counts what it carries.
 	Conn net.Conn

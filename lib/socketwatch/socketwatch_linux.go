@@ -40,7 +40,11 @@ func New() (*Watcher, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &Watcher{poller: os.NewFile(uintptr(fd), "socketwatch"), done: make(chan struct{}), sockets: map[uint64]socket{}}
+	w := &Watcher{
+		poller:  os.NewFile(uintptr(fd), "socketwatch"),
+		done:    make(chan struct{}),
+		sockets: map[uint64]socket{},
+	}
 	if w.raw, err = w.poller.SyscallConn(); err != nil {
 		w.poller.Close()
 		return nil, err
