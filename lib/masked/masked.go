@@ -1,51 +1,149 @@
 // Package masked keeps passwords out of what is logged and shown: an error about http://user:password@host goes to
-// terminals, to logs and from there to whoever reads them.
+// terminals, to logs and from there to whoever reads them. Where it cannot be known whether something is a password,
+// it is masked.
 package masked
 
 import "strings"
 
-const stars = "***"
+const (
+	stars  = "***"
+	spaces = " \t\r\n"
+	quotes = "\"'"
+)
 
-// Passwords replaces what stands between ':' and '@' of user:password@ in each word of a text. Quotes, commas and
-// slashes end words, but of a password that begins behind "//user:" only white space, quotes and the end do: somebody
-// may have forgotten to encode it.
+// Passwords replaces what stands between ':' and '@' of user:password@ in a text: in each quoted value as a whole,
+// since somebody may have forgotten to encode white space, and in each word outside of quotes.
 func Passwords(text string) string {
-	if !strings.Contains(text, "@") {
+	if !strings.Contains(text, "@") && !strings.Contains(text, "%40") {
 		return text
 	}
 	var b strings.Builder
-	for len(text) > 0 {
-		end := strings.IndexAny(text, " \t\r\n\"'")
-		if end < 0 {
-			end = len(text)
+	for i := 0; i < len(text); {
+		end := i
+		switch {
+		case opens(text, i):
+			end = closing(text, i)
+			b.WriteByte(text[i])
+			b.WriteString(URL(text[i+1 : end]))
+		case strings.IndexByte(spaces, text[i]) >= 0:
+			end = i + 1
+			b.WriteByte(text[i])
+		default:
+			for end < len(text) && strings.IndexByte(spaces, text[end]) < 0 && (end == i || !opens(text, end)) {
+				end++
+			}
+			b.WriteString(URL(text[i:end]))
 		}
-		b.WriteString(word(text[:end]))
-		if text = text[end:]; text != "" {
-			b.WriteByte(text[0])
-			text = text[1:]
+		if i == end || end < len(text) && opens(text, i) {
+			b.WriteByte(text[end]) // the quote at the end
+			end++
 		}
+		i = end
 	}
 	return b.String()
 }
 
-func word(w string) string {
+// opens says whether a quoted value begins at a place.
+func opens(text string, i int) bool {
+	return strings.IndexByte(quotes, text[i]) >= 0 && (i == 0 || strings.IndexByte(spaces+"=(,:[", text[i-1]) >= 0)
+}
+
+// closing finds the end of a quoted value, in which there may be quotes: it is the last one that may be it before
+// another value begins. A URL without '@' goes on beyond that if there is one later: the quote is of the password.
+func closing(text string, from int) int {
+	end := -1
+	for i := from + 1; i < len(text); i++ {
+		switch {
+		case text[i] != text[from]:
+		case i+1 == len(text) || strings.IndexByte(spaces+quotes+",;:.)]}", text[i+1]) >= 0:
+			end = i
+		case strings.IndexByte(spaces, text[i-1]) >= 0 && resolved(text[from:i]):
+			if end < 0 {
+				return i
+			}
+			return end
+		}
+	}
+	if end < 0 {
+		return len(text)
+	}
+	return end
+}
+
+// resolved says that a value is no URL whose password may go on.
+func resolved(value string) bool {
+	_, rest, _ := strings.Cut(value, "//")
+	_, password, found := cutColon(rest)
+	return !found || strings.Contains(password, "@") || strings.Contains(password, "%40")
+}
+
+// URL replaces the password of a text that is one value: a URL, with or without its scheme, or a word with one in it.
+func URL(w string) string {
 	at := strings.LastIndexByte(w, '@')
-	if at < 0 {
+	encoded := at < 0
+	if encoded {
+		if at = strings.LastIndex(w, "%40"); at < 0 {
+			return w
+		}
+	}
+	starts := hosts(w[:at])
+	for _, from := range starts {
+		user, password, found := cutColon(w[from:at])
+		if found && !isPort(password) && !(encoded && strings.Contains(user, "/")) { // else it is in the path
+			return w[:at-len(password)] + stars + w[at:]
+		}
+	}
+	user, password, found := cutColon(w[:at])
+	if strings.Contains(user, "/") && !encoded {
+		_, password, found = cutColon(w[strings.LastIndexByte(w[:at], '/')+1 : at])
+	}
+	prose := strings.HasPrefix(password, " ")
+	if len(starts) > 0 || !found || prose || isPort(password) || encoded && strings.Contains(user, "/") {
 		return w
 	}
-	from := 0
-	if scheme := strings.Index(w, "//"); scheme >= 0 && scheme < at {
-		from = scheme + 2
-	} else {
-		from = strings.LastIndexAny(w[:at], "/,") + 1
+	return w[:at-len(password)] + stars + w[at:]
+}
+
+// isPort tells what stands behind the colon of http://host:80/@x: digits and a slash.
+func isPort(text string) bool { return strings.HasPrefix(strings.TrimLeft(text, "0123456789"), "/") }
+
+// hosts finds where user and host may begin, behind a scheme: a URL may be part of another.
+func hosts(w string) (starts []int) {
+	for i := 1; i <= len(w); i++ {
+		for _, slashes := range []string{"//", "%2F%2F"} {
+			scheme, found := cutSuffix(w[:i], slashes)
+			_, plain := cutSuffix(scheme, ":")
+			_, encoded := cutSuffix(scheme, "%3A")
+			if found && (scheme == "" || plain || encoded) {
+				starts = append(starts, i)
+			}
+		}
 	}
-	colon := strings.IndexByte(w[from:at], ':')
-	if colon < 0 {
-		return w
+	return starts
+}
+
+// cutSuffix is that of strings, in either case.
+func cutSuffix(s, suffix string) (before string, found bool) {
+	at := len(s) - len(suffix)
+	if at < 0 || !strings.EqualFold(s[at:], suffix) {
+		return s, false
 	}
-	// http://host:80/@x is no password: digits and a slash behind the colon are a port.
-	if rest := strings.TrimLeft(w[from+colon+1:at], "0123456789"); strings.HasPrefix(rest, "/") {
-		return w
+	return s[:at], true
+}
+
+// cutColon cuts at the first colon that is not part of an IPv6 address, encoded or not.
+func cutColon(w string) (before, after string, found bool) {
+	skip := 0
+	if strings.HasPrefix(w, "[") {
+		skip = strings.IndexByte(w, ']') + 1
 	}
-	return w[:from+colon+1] + stars + w[at:]
+	for i := skip; i < len(w); i++ {
+		switch {
+		case w[i] == ':':
+			return w[:i], w[i+1:], true
+		case strings.HasPrefix(w[i:], "%3A"), strings.HasPrefix(w[i:], "%3a"):
+			return w[:i], w[i+3:], true
+		}
+	}
+	return w, "", false
 }

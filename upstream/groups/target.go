@@ -30,7 +30,7 @@ type Target struct {
 type TargetError struct{ What, Text string }
 
 func (e *TargetError) Error() string {
-	text := strings.TrimPrefix(masked.Passwords("//"+e.Text), "//") // what is behind the scheme
+	text := strings.TrimPrefix(masked.URL("//"+e.Text), "//") // what is behind the scheme
 	return e.What + " in upstream \"" + text + "\""
 }
 

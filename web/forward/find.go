@@ -17,7 +17,7 @@ func (x *Exchange) find() web.Result {
 	url := string(r.Expand(x.l.Target.ByRequest))
 	rest, scheme := x.l.family.cutScheme(url)
 	if scheme == nil {
-		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", masked.Passwords(url))
+		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", masked.URL(url))
 		return 500
 	}
 	t, err := groups.ParseTarget(rest, scheme.Port, true)
