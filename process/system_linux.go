@@ -29,7 +29,7 @@ type job struct {
 	done chan error
 }
 
-// keepRights opens the office. To be called before the process becomes another user; settle is called after.
+// keepRights opens the office. To be called before the process becomes another user; dropRights is called after.
 func keepRights() (*office, error) {
 	o := &office{jobs: make(chan job)}
 	opened := make(chan error)
@@ -48,8 +48,8 @@ func keepRights() (*office, error) {
 	return o, <-opened
 }
 
-// settle gives up all rights but those to keep, which are in effect only during work.
-func (o *office) settle() error { return o.do(func() error { return setRights(0) }) }
+// dropRights gives up all rights but those to keep, which are in effect only during work.
+func (o *office) dropRights() error { return o.do(func() error { return setRights(0) }) }
 
 func (o *office) do(work func() error) error {
 	j := job{work, make(chan error)}

@@ -16,6 +16,6 @@ type office struct{}
 
 func keepRights() (*office, error) { return nil, errors.ErrUnsupported }
 
-func (*office) settle() error { return errors.ErrUnsupported }
+func (*office) dropRights() error { return errors.ErrUnsupported }
 
 func (*office) asStarted(work func() error) error { return work() }

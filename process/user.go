@@ -132,7 +132,7 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	}
 	left := "reloads keep root's privileges to bind ports below 1024 and to read and write files"
 	if keeps == nil {
-		keeps = kept.settle()
+		keeps = kept.dropRights()
 	}
 	if keeps == nil {
 		host.GaveUpRights(kept.asStarted)

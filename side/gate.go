@@ -43,7 +43,7 @@ func (g *Gate[T]) Unexpect() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.expected--
-	g.settle()
+	g.announceEnds()
 }
 
 // Enter lets a connection in that was expected. Where closed is true the site was closed meanwhile: the caller closes
@@ -65,7 +65,7 @@ func (g *Gate[T]) Leave(t T) {
 		g.waited--
 	}
 	delete(g.inside, t)
-	g.settle()
+	g.announceEnds()
 }
 
 // Detach says that another owns the connection from now on: Drained does not wait for it any more, Emptied does.
@@ -75,7 +75,7 @@ func (g *Gate[T]) Detach(t T) {
 	if !g.inside[t] {
 		g.inside[t] = true
 		g.waited--
-		g.settle()
+		g.announceEnds()
 	}
 }
 
@@ -88,7 +88,7 @@ func (g *Gate[T]) Retire(each func(t T, detached bool)) {
 	for t, detached := range g.inside {
 		each(t, detached)
 	}
-	g.settle()
+	g.announceEnds()
 }
 
 // Close is Retire by force: Enter tells those who come from now on.
@@ -126,8 +126,8 @@ func (g *Gate[T]) Drained() <-chan struct{} { return g.drained }
 // Emptied is closed when the detached ones have left too.
 func (g *Gate[T]) Emptied() <-chan struct{} { return g.emptied }
 
-// settle tells those who wait for the end. Must be called with the lock held.
-func (g *Gate[T]) settle() {
+// announceEnds tells those who wait for the end. Must be called with the lock held.
+func (g *Gate[T]) announceEnds() {
 	if !g.retired.Load() || g.expected > 0 {
 		return
 	}

@@ -239,7 +239,7 @@ func TestNoticeIsCurrent(t *testing.T) {
 	}
 }
 
-// TestModulesHaveTheirRooms: a family is declared, settled and shown with an example in files of fixed names.
+// TestModulesHaveTheirRooms: a family is declared, obeyed and shown with an example in files of fixed names.
 func TestModulesHaveTheirRooms(t *testing.T) {
 	families, err := filepath.Glob("../modules/*/*/directives.go")
 	if err != nil {

@@ -109,7 +109,7 @@ func (r *Request) misbehaves(d DisabledBrowsers) bool {
 		!bytes.Contains(agent, []byte("Chrome/"))
 }
 
-// startRate settles limit_rate for the response.
+// startRate applies limit_rate to the response.
 func (r *Request) startRate() {
 	core := r.Location.Core
 	if r.parent != nil {

@@ -86,7 +86,7 @@ type engine struct {
 	inErrorPage bool
 	panicked    bool // it may be in any state: not to be used again
 	orphaned    bool // who answers was said by a block that has been left; see SwitchTo
-	headSent    bool // the head was settled by SendHead
+	headSent    bool // SendHead has fixed the head
 	headWritten bool // the wire has it
 	finished    bool // no more of the response will come
 	ended       bool // the wire has its end

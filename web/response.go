@@ -70,7 +70,7 @@ func (r *Request) SentChunked() bool { return r.headSent && r.h1.chunked }
 // Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
 func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 
-// SendHead runs the filters and settles the head; it goes out with the first body bytes, or at Flush or FinishBody.
+// SendHead runs the filters and fixes the head; it goes out with the first body bytes, or at Flush or FinishBody.
 // Where it fails the handler returns Done.
 func (r *Request) SendHead() error {
 	if r.headSent {
@@ -96,8 +96,8 @@ func (r *Request) SendHead() error {
 		return err
 	}
 	r.headSent = true
-	r.settleBody()
-	r.settleTrailers()
+	r.decideBody()
+	r.decideTrailers()
 	if out := &r.Out; len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
 		out.Location = r.absolute(out.Location)
 	}
@@ -117,8 +117,8 @@ func (r *Request) filter() {
 	}
 }
 
-// settleBody says whether a body follows the head.
-func (r *Request) settleBody() {
+// decideBody says whether a body follows the head.
+func (r *Request) decideBody() {
 	out := &r.Out
 	switch {
 	case out.Status < 200 || out.Status == 204:
@@ -132,8 +132,8 @@ func (r *Request) settleBody() {
 	}
 }
 
-// settleTrailers drops them where the protocol has none; else the length of the body is not told.
-func (r *Request) settleTrailers() {
+// decideTrailers drops them where the protocol has none; else the length of the body is not told.
+func (r *Request) decideTrailers() {
 	if r.Out.Trailer == nil {
 		return
 	}

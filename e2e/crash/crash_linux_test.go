@@ -84,7 +84,7 @@ func TestKillOfANodeLosesNoAcknowledgedWrite(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	h.Start(keepOne)
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	victim := h.Nodes[1]
 	writers := crowd(h, 4)
 	stop := storm(h, writers)
@@ -119,7 +119,7 @@ func TestKillOfAllNodesLosesNoAcknowledgedWrite(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	h.Start(keepOne)
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	rounds := 1
 	if harness.Long() {
 		rounds = 5
@@ -155,7 +155,7 @@ func TestQuitUnderLoadLosesNothing(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	leaver := h.Nodes[1]
 	writers := crowd(h, 2)
 	stop := storm(h, writers)
@@ -192,7 +192,7 @@ func TestAFrozenNodeCatchesUp(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	frozen := h.Nodes[2]
 	thaw := frozen.Freeze()
 	for _, n := range h.Nodes[:2] {

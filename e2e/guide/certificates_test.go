@@ -67,7 +67,7 @@ func TestPrintedDirectivesRunAndCertificatesRotate(t *testing.T) {
 		}
 	}
 	written := stop()
-	cl.Settled()
+	cl.Acknowledged()
 	for _, n := range cl.Nodes {
 		pairs, err := n.Pairs("one")
 		if err != nil {

@@ -100,8 +100,8 @@ func (c *Cluster) Joined(count int) {
 	}
 }
 
-// Settled waits until no running node has a change that is not acknowledged by all others.
-func (c *Cluster) Settled() {
+// Acknowledged waits until no running node has a change that is not acknowledged by all others.
+func (c *Cluster) Acknowledged() {
 	c.T.Helper()
 	for _, n := range c.Nodes {
 		if !n.Running() {

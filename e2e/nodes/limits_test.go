@@ -34,7 +34,7 @@ func TestThreeTimesAThousandIsThreeThousand(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	cl.Settled()
+	cl.Acknowledged()
 	for _, n := range cl.Nodes {
 		n.Wants(503, "*", "GET", "/limited", "", "Host", "all")
 	}

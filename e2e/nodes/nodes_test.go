@@ -24,7 +24,7 @@ func TestANodeIsAddedAndRemovedByDNS(t *testing.T) {
 	cl.ServeDNS("cluster.example.com", 2)
 	cl.Start(harness.KeyvalHTTP + dnsMembers)
 	cl.Nodes[0].Wants(201, "*", "POST", harness.SetOne, `{"before":"1","too":"2"}`)
-	cl.Settled()
+	cl.Acknowledged()
 	third := cl.Add()
 	cl.ServeDNS("cluster.example.com", 3)
 	third.Configure(harness.KeyvalHTTP + dnsMembers)
@@ -74,7 +74,7 @@ func TestANodeIsRemovedByReload(t *testing.T) {
 	cl := harness.NewCluster(t, 3)
 	cl.Start(harness.KeyvalHTTP + harness.Members)
 	cl.Nodes[0].Wants(201, "*", "POST", harness.SetOne, `{"k":"v"}`)
-	cl.Settled()
+	cl.Acknowledged()
 	pid := cl.Nodes[0].PID()
 	two := fmt.Sprintf(`stream { server { listen {{.IP}}:9000; zone_sync; zone_sync_server %[1]s.1:9000; zone_sync_server %[1]s.2:9000; } }`, cl.Net)
 	for _, n := range cl.Nodes[:2] {

@@ -17,7 +17,7 @@ func TestAZoneIsRolledOut(t *testing.T) {
 	cl.Start(harness.KeyvalHTTP + harness.Members)
 	a := cl.Nodes[0]
 	a.Wants(201, "*", "POST", harness.SetOne, `{"before":"0"}`)
-	cl.Settled()
+	cl.Acknowledged()
 	before := map[*harness.Node]int{}
 	for _, n := range cl.Nodes {
 		before[n] = len(n.Log())

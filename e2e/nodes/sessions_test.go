@@ -24,7 +24,7 @@ func TestASessionIsFollowedAcrossNodes(t *testing.T) {
 		if first.Status != 200 || !strings.HasPrefix(first.Body, "backend") {
 			t.Fatalf("%d %q", first.Status, first.Body)
 		}
-		cl.Settled()
+		cl.Acknowledged()
 		for range 3 {
 			for _, n := range cl.Nodes {
 				n.Wants(200, first.Body, "GET", "/", "", "Cookie", "session="+session)
@@ -50,7 +50,7 @@ func TestASessionNamesItsServerNotItsPosition(t *testing.T) {
 	for i := range 6 {
 		session := fmt.Sprintf("s%d", i)
 		first := cl.Nodes[0].Must("GET", "/?session="+session, "")
-		cl.Settled()
+		cl.Acknowledged()
 		cl.Nodes[1].Wants(200, first.Body, "GET", "/", "", "Cookie", "session="+session)
 		third := cl.Nodes[2].Must("GET", "/", "", "Cookie", "session="+session)
 		switch {
@@ -59,7 +59,7 @@ func TestASessionNamesItsServerNotItsPosition(t *testing.T) {
 		case first.Body != "c" && third.Body != first.Body:
 			t.Errorf("session %s is with %s, the third node sent it to %s", session, first.Body, third.Body)
 		}
-		cl.Settled()
+		cl.Acknowledged()
 	}
 }
 
@@ -101,7 +101,7 @@ func TestASessionIsNotTakenByARequestThatKnewNothingOfIt(t *testing.T) {
 	}()
 	<-proxied
 	cl.Nodes[1].Wants(200, "quick", "GET", "/?session=x", "")
-	cl.Settled()
+	cl.Acknowledged()
 	close(release)
 	if r := <-held; r.Body != "slow" {
 		t.Errorf("the request that was held is answered %d %q", r.Status, r.Body)

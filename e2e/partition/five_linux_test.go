@@ -18,7 +18,7 @@ func TestTwoTwoAndOne(t *testing.T) {
 	h := harness.NewHosts(t, 5)
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	parts := [][]*harness.Node{h.Nodes[:2], h.Nodes[2:4], h.Nodes[4:]}
 	h.Network.Partition(h.HostsOf(parts[0]), h.HostsOf(parts[1]), h.HostsOf(parts[2]))
 	for _, part := range parts {

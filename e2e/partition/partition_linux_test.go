@@ -21,7 +21,7 @@ func TestAPartitionHeals(t *testing.T) {
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", settings, 1))
 	left, right := h.Nodes[:2], h.Nodes[2:]
 	left[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 
 	const rate = 10_000
 	writers := []*harness.Writer{{To: left[0], Name: "left", PerSecond: rate}, {To: right[0], Name: "right", PerSecond: rate}}
@@ -79,7 +79,7 @@ func TestALossyAndSlowNetworkDelaysOnly(t *testing.T) {
 	}
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	writers, wrote := h.WriteEverywhere(1000, 2*time.Second)
 	stopped := time.Now()
 	pairs, alike := h.Alike()
@@ -114,7 +114,7 @@ func TestRepairCrossesABrokenLink(t *testing.T) {
 	h := harness.NewHosts(t, 3)
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	a, c := h.Nodes[0], h.Nodes[2]
 	h.Network.Set(h.At(a), h.At(c), lan.Trouble{Cut: true})
 	h.Online(a, 1)
@@ -137,7 +137,7 @@ func TestALinkThatCarriesOneWayOnly(t *testing.T) {
 	h := harness.NewHosts(t, 2)
 	h.Start(strings.Replace(harness.ShareOne, "EXTRA", "zone_sync_timeout 1s;", 1))
 	h.Nodes[0].MakeShared()
-	h.Settled()
+	h.Acknowledged()
 	h.Network.SetOneWay(h.At(h.Nodes[0]), h.At(h.Nodes[1]), lan.Trouble{Cut: true})
 	for _, n := range h.Nodes {
 		h.Online(n, 0)

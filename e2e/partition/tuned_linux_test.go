@@ -171,7 +171,7 @@ func (s *scripted) same() {
 	for _, n := range s.Nodes {
 		n.Sees("/api/9/stream/zone_sync/ready", `{"ready":true}`)
 	}
-	s.Settled()
+	s.Acknowledged()
 	testkit.Eventually(s.T, 2*harness.Patience, func() error {
 		for _, n := range s.Nodes {
 			pairs, err := n.Pairs("one")
@@ -200,12 +200,12 @@ func (s *scripted) exhaust() {
 		n.Wants(200, "ok", "GET", "/limited?k=almost", "")
 	}
 	s.Nodes[1].Wants(200, "ok", "GET", "/limited?k=full", "")
-	s.Settled()
+	s.Acknowledged()
 	for _, n := range s.Nodes {
 		n.Wants(503, "*", "GET", "/limited?k=full", "")
 	}
 	s.Nodes[2].Wants(200, "ok", "GET", "/limited?k=almost", "")
-	s.Settled()
+	s.Acknowledged()
 	for _, n := range s.Nodes {
 		n.Wants(503, "*", "GET", "/limited?k=almost", "")
 	}

@@ -99,7 +99,7 @@ func limitAddsUp(ctx context.Context, c *cluster) error {
 	}
 	// The next one is refused on each node once the counts have met.
 	for _, n := range c.nodes {
-		if err := c.settled(ctx); err != nil {
+		if err := c.acknowledged(ctx); err != nil {
 			return err
 		}
 		if _, err := n.wants(ctx, http.StatusServiceUnavailable, "GET", "/limited", ""); err != nil {
@@ -141,8 +141,8 @@ func (n *node) thousandAtOnce() error {
 	return <-sent
 }
 
-// settled waits until no running node has a change that the others have not acknowledged.
-func (c *cluster) settled(ctx context.Context) error {
+// acknowledged waits until no running node has a change that the others have not acknowledged.
+func (c *cluster) acknowledged(ctx context.Context) error {
 	for _, n := range c.nodes {
 		if !n.running() {
 			continue
@@ -169,7 +169,7 @@ func sessionStays(ctx context.Context, c *cluster) error {
 		if err != nil {
 			return err
 		}
-		if err := c.settled(ctx); err != nil {
+		if err := c.acknowledged(ctx); err != nil {
 			return err
 		}
 		for _, n := range c.nodes {

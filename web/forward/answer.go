@@ -156,5 +156,5 @@ func (x *Exchange) skipBody() {
 		x.bodyDone()
 		return
 	}
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 }

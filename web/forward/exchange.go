@@ -37,7 +37,7 @@ type Exchange struct {
 	sent         bool          // something of the request was sent to a server
 	streamed     bool          // something was that came from the client meanwhile
 	unsent       bool          // the present server did not get all of the request
-	settled      bool          // the current try was accounted for
+	accounted    bool          // the current try was accounted for
 	doing        string        // what the current try was about last, for the log
 	reusable     bool          // the connection is in step for another request
 	wanted       []byte
@@ -70,7 +70,7 @@ func (l *location) handle(r *web.Request) web.Result {
 		case tryAccepted:
 			return x.answer()
 		case tryClientLeft:
-			x.settle(upstream.Success)
+			x.account(upstream.Success)
 			x.drop()
 			return statusClientClosed
 		case tryHopeless:
@@ -133,7 +133,7 @@ func (x *Exchange) Socket() net.Conn { return x.conn.Conn.Conn }
 func (x *Exchange) Tunnelled(sent, received int64) web.Result {
 	x.state().length = received
 	x.Request.CountSent(received)
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 	st := x.state()
 	st.sent, st.received = st.sent+sent, st.received+received
 	return web.Done

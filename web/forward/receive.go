@@ -166,7 +166,7 @@ func (x *Exchange) readFailed(err error) (verdict, int) {
 			"while waiting for response header")
 		return tryClientLeft, statusClientClosed
 	case err == errUploadFailed:
-		x.settle(upstream.Success)
+		x.account(upstream.Success)
 		return x.bodyFailed(x.uploadFailed)
 	case isTimeout(err):
 		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading response header from upstream")

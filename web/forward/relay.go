@@ -86,17 +86,17 @@ func (x *Exchange) readPiece(p []byte) (n int, err error) {
 	return n, err
 }
 
-// bodyDone settles a try whose answer was read to its end, before the client sees that end: what was learned from it
-// counts for the client's next request.
+// bodyDone accounts for a try whose answer was read to its end, before the client sees that end: what was learned from
+// it counts for the client's next request.
 func (x *Exchange) bodyDone() {
 	x.endUpload()
 	x.reusable = !x.unsent && x.conn.wire.Reusable()
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 }
 
 // ClientFailed ends an exchange whose client does not take the response.
 func (x *Exchange) ClientFailed() web.Result {
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 	x.Request.Abort()
 	return web.Done
 }
@@ -111,7 +111,7 @@ func (x *Exchange) cutShort(err error) web.Result {
 			"client prematurely closed connection, so upstream connection is closed too while reading upstream")
 		outcome = upstream.Success
 	case err == errUploadFailed:
-		x.settle(upstream.Success)
+		x.account(upstream.Success)
 		x.Request.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
 	case isTimeout(err):
 		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading upstream")
@@ -122,7 +122,7 @@ func (x *Exchange) cutShort(err error) web.Result {
 	default:
 		x.Logf(logs.Error, "%s while reading upstream", errno.Failure("recv", err))
 	}
-	x.settle(outcome)
+	x.account(outcome)
 	x.Request.Abort()
 	return web.Done
 }

@@ -46,7 +46,7 @@ func (x *Exchange) sendWith(piece []byte, rest remainder) (verdict, int) {
 // bodyFailed is a client whose body cannot be read to its end.
 func (x *Exchange) bodyFailed(err error) (verdict, int) {
 	status := int(x.Request.ErrorStatus(err))
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 	x.drop()
 	return tryHopeless, status
 }

@@ -58,7 +58,7 @@ func (x *Exchange) try() (verdict, int) {
 		x.Logf(logs.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
-	x.server, x.settled, x.doing = server, false, "connecting to upstream"
+	x.server, x.accounted, x.doing = server, false, "connecting to upstream"
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
 	if x.group.Sticky != nil {
@@ -84,7 +84,7 @@ func (x *Exchange) repeatable() bool {
 	return !x.streams
 }
 
-// again tells whether another server is to be tried, and settles the try that failed (ngx_http_upstream_next).
+// again tells whether another server is to be tried, and accounts for the try that failed (ngx_http_upstream_next).
 func (x *Exchange) again(v verdict, status int) bool {
 	reused := x.conn != nil && x.conn.Reused
 	outcome := upstream.Failure
@@ -92,7 +92,7 @@ func (x *Exchange) again(v verdict, status int) bool {
 		outcome = upstream.Passed
 	}
 	x.state().status = status
-	x.settle(outcome)
+	x.account(outcome)
 	x.drop()
 	if reused && v == tryFailed {
 		x.attempt.AddTry() // a connection kept too long says nothing about the server
@@ -128,12 +128,12 @@ func (x *Exchange) repeatableMethod() bool {
 	return true
 }
 
-// settle accounts for the current try, once.
-func (x *Exchange) settle(outcome upstream.Outcome) {
-	if x.server == nil || x.settled {
+// account accounts for the current try, once.
+func (x *Exchange) account(outcome upstream.Outcome) {
+	if x.server == nil || x.accounted {
 		return
 	}
-	x.settled = true
+	x.accounted = true
 	x.endUpload()
 	now, st, stats := x.Request.Now(), x.state(), &x.server.Stats
 	st.responseMS = now.MonoMS - st.startMS
@@ -158,9 +158,9 @@ func (x *Exchange) settle(outcome upstream.Outcome) {
 	}
 }
 
-// endTry settles what is left of a try and keeps or closes its connection.
+// endTry accounts for the try if that was not done, and keeps or closes its connection.
 func (x *Exchange) endTry() {
-	x.settle(upstream.Success)
+	x.account(upstream.Success)
 	if x.conn == nil {
 		x.server = nil
 		return

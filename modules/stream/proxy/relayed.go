@@ -72,7 +72,7 @@ func (x *relayed) connect() stream.Result {
 	x.startMS = s.Now().MonoMS
 	for tries := 1; ; tries++ {
 		now := s.Now()
-		x.settleState()
+		x.closeState()
 		picked, err := a.Pick(now)
 		if err != nil {
 			x.states = append(x.states, newState(x.group.Name, now.MonoMS))
@@ -124,7 +124,7 @@ func (x *relayed) free(outcome upstream.Outcome) {
 
 // end accounts for the session and closes the server's connection.
 func (x *relayed) end(outcome upstream.Outcome) {
-	x.settleState()
+	x.closeState()
 	if x.conn == nil {
 		return
 	}

@@ -26,8 +26,8 @@ func newState(address string, nowMS int64) state {
 // state is that of the current try.
 func (x *relayed) state() *state { return &x.states[len(x.states)-1] }
 
-// settleState writes down what the current try came to, if there was one.
-func (x *relayed) settleState() {
+// closeState writes down what the current try came to, if there was one.
+func (x *relayed) closeState() {
 	if len(x.states) == 0 {
 		return
 	}
