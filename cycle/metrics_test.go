@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"starling/admin"
+	"starling/lib/certs"
 	"starling/lib/testkit"
 	"starling/plan"
 	"starling/upstream"
@@ -22,7 +25,9 @@ import (
 func observed(t *testing.T, http, own, sync, members, more string) *host {
 	h := newHost(t)
 	backend := address(t)
-	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more).Replace(`
+	certificate, key := certified(t, h.dir)
+	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more,
+		"CERTIFICATE", certificate, "KEY", key).Replace(`
 		http {
 			access_log off;
 			limit_req_zone $uri zone=req:1m rate=1000r/s sync;
@@ -36,7 +41,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 				location /api { api write=on; }
 				location / { limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://servers; }
 			}
-			server { listen BACKEND; return 204; }
+			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
 		stream {
 			limit_conn_zone $remote_addr zone=sconn:1m;
@@ -47,6 +52,24 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 		}`))
 	t.Cleanup(h.Stop)
 	return h
+}
+
+// certified makes a certificate with its key in a folder.
+func certified(t *testing.T, dir string) (certificate, key string) {
+	t.Helper()
+	ca, err := certs.NewAuthority("metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM, keyPEM, err := ca.Issue("www.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if err := errors.Join(os.WriteFile(certificate, certPEM, 0o600), os.WriteFile(key, keyPEM, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
 }
 
 func getStatus(t *testing.T, url string) int {

@@ -62,6 +62,8 @@ type Plan struct {
 	owner   []func(uid, gid int) []error
 	stamps  *stamp.Clock
 	traffic *Traffic
+
+	certificates *Certificates
 }
 
 // New returns an empty plan.

@@ -34,6 +34,7 @@ type Client struct {
 	config *tls.Config
 	verify *verifier
 	on     bool
+	used   []Used
 
 	mu      sync.Mutex
 	configs map[configKey]*tls.Config
@@ -72,7 +73,9 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 	}
 	// x509's own check knows neither nginx's depth nor its names; VerifyConnection does all of it.
 	config.InsecureSkipVerify = true
-	return &Client{config: config, verify: verify, on: s.Verify, configs: map[configKey]*tls.Config{}}, warnings, nil
+	return &Client{
+		config: config, verify: verify, on: s.Verify, used: s.used(config), configs: map[configKey]*tls.Config{},
+	}, warnings, nil
 }
 
 // Config returns the configuration for a server of a name: verified against it, and sent as SNI with sendName.

@@ -73,6 +73,7 @@ type Server struct {
 
 	mode   VerifyClient
 	verify *verifier
+	used   []Used
 }
 
 // Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would
@@ -97,6 +98,9 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		s.Sessions.seal(config, s.Context)
 	}
 	server := &Server{Config: config, mode: s.VerifyClient, verify: verify}
+	if !s.RejectHandshake {
+		server.used = s.used(config)
+	}
 	if s.VerifyClient != VerifyOff {
 		if err := s.askClients(config, read); err != nil {
 			return nil, nil, err

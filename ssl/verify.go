@@ -73,6 +73,7 @@ type verifier struct {
 	roots   *x509.CertPool
 	others  []*x509.Certificate
 	all     []*x509.Certificate
+	used    []Used // all, with their files
 	depth   int
 	lists   map[string][]*revocations // by the issuer's DER name
 	checked bool                      // a CRL file was given
@@ -90,6 +91,7 @@ func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verif
 		}
 		for _, c := range certs {
 			v.all = append(v.all, c)
+			v.used = append(v.used, Used{path, c})
 			if selfSigned(c) {
 				v.roots.AddCert(c)
 			} else {

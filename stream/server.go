@@ -53,6 +53,8 @@ type TLS struct {
 	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the
 	// session and says why.
 	Verify func(s *Session, state *tls.ConnectionState) error
+	// Trusts says how a client that shows a certificate would be verified.
+	Trusts func(own *tls.Certificate, now time.Time) ssl.VerifyCode
 }
 
 // ListensBeyondLoopback returns the first listen directive that others than this machine can reach, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -82,8 +83,64 @@ func TestPrintedDirectivesRunAndCertificatesRotate(t *testing.T) {
 			t.Errorf("the log of %s does not say %q", n.Name, want)
 		}
 	}
+	keepsGoodCertificates(t, cl, dir)
 	if out := certsOf(t, dir, "show"); strings.Count(out, "CA ") != 1 {
 		t.Errorf("more than one CA in the end:\n%s", out)
+	}
+}
+
+// keepsGoodCertificates gives a running node the certificate of another CA, and one whose key does not fit: the reload
+// says what is wrong, and the node goes on with what it has.
+func keepsGoodCertificates(t *testing.T, cl *harness.Cluster, dir string) {
+	t.Helper()
+	n := cl.Nodes[0]
+	n.Excused = n.Dir + "/nginx.conf:" // where both problems are
+	name := n.Name + ".example.com"
+	before := serials(t, cl, dir)[0]
+	other := filepath.Join(t.TempDir(), "other")
+	certsOf(t, other, "init", "--cluster", "other")
+	certsOf(t, other, "issue", name+","+n.IP)
+	kept := t.TempDir()
+	for _, kind := range []string{".crt", ".key"} {
+		move(t, filepath.Join(dir, name+kind), filepath.Join(kept, name+kind))
+	}
+	copyFile(t, filepath.Join(other, name+".crt"), filepath.Join(dir, name+".crt"))
+	copyFile(t, filepath.Join(other, name+".key"), filepath.Join(dir, name+".key"))
+	n.Signal(syscall.SIGHUP)
+	n.WaitLog(`[emerg]`)
+	n.WaitLog(`issued by "CN=other CA `)
+	copyFile(t, filepath.Join(kept, name+".key"), filepath.Join(dir, name+".key"))
+	n.Signal(syscall.SIGHUP)
+	n.WaitLog("key values mismatch with certificate")
+	copyFile(t, filepath.Join(kept, name+".crt"), filepath.Join(dir, name+".crt"))
+	cl.Joined(3)
+	if now := serials(t, cl, dir)[0]; now != before {
+		t.Errorf("the node shows certificate %s, not %s", now, before)
+	}
+	view := n.Must("GET", "/api/9/ssl/certificates", "").Body
+	for _, want := range []string{`"directive":"ssl_certificate"`, `"directive":"zone_sync_ssl_trusted_certificate"`, `"days_left":364`, `"days_left":3649`} {
+		if !strings.Contains(view, want) {
+			t.Errorf("no %s in %s", want, view)
+		}
+	}
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	copyFile(t, from, to)
+	if err := os.Remove(from); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -69,8 +69,12 @@ func (s *Settings[C]) Build(p *plan.Plan, prefix string, at *conf.Node, mayEncry
 	for _, w := range warnings {
 		p.Log.Logf(logs.Warn, "%v", conf.At(at, "%s", w))
 	}
+	if err != nil {
+		return nil, err
+	}
+	p.UseCertificates(prefix+"_ssl_certificate", at, client.Used())
 	k.client = client
-	return k, err
+	return k, nil
 }
 
 // names holds the memory in which the names to verify are expanded.

@@ -76,11 +76,13 @@ func serve(b *stream.Block, server *stream.Server) error {
 	for _, w := range warnings {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
+	b.Plan.UseCertificates("ssl_certificate", b.Scope.Node, built.Used())
 	server.TLS = &stream.TLS{
 		Config:           built.Config,
 		HandshakeTimeout: s.HandshakeTimeout,
 		Files:            digest(),
 		Verify:           check(built),
+		Trusts:           built.Trusts,
 	}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
 	return nil

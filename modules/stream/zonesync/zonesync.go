@@ -44,6 +44,8 @@ type state struct {
 	rules [sha256.Size]byte
 	// directives is the same without the files: where it changes, something else may tell peers apart.
 	directives [sha256.Size]byte
+	// distrust says why peers with the same files reject what this node shows; nil where they do not.
+	distrust func(now time.Time) error
 	// running ends when another configuration has taken over.
 	running context.Context
 	// handedOver says that the next configuration has the carrier, or that it was closed.
@@ -147,10 +149,19 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 		return c, err
 	}
 	var files ssl.Digest
+	mine := plan.Part[state](p)
 	if s.TLS.On {
 		var own *tls.Config
-		c.ClientTLS, own, files, err = clientTLS(b, s)
+		var client *ssl.Client
+		if c.ClientTLS, client, files, err = clientTLS(b, s); err != nil {
+			return c, err
+		}
+		own = client.Config("", false)
 		c.Node.Subjects = subjects(own)
+		mine.distrust = func(now time.Time) error { return distrust(b, s, client, own, now) }
+		if err := mine.checkTrust(p, time.Now()); err != nil {
+			return c, err
+		}
 	}
 	if t := b.Server.TLS; t != nil {
 		c.Node.Subjects = append(c.Node.Subjects, subjects(t.Config)...)
@@ -158,7 +169,6 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	if err == nil {
 		c.Node.ID, c.Node.Incarnation, c.Node.Proof, err = identity(p, c.Node.Subjects)
 	}
-	mine := plan.Part[state](p)
 	mine.rules, mine.directives = rules(b, files)
 	return c, err
 }
@@ -285,23 +295,24 @@ func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
 }
 
 // clientTLS returns the settings for dialling a member.
-// own has the certificate that this node shows.
 func clientTLS(
 	b *stream.Block,
 	s *Settings,
-) (dial func(carrier.Member, netip.AddrPort) *tls.Config, own *tls.Config, files ssl.Digest, err error) {
+) (dial func(carrier.Member, netip.AddrPort) *tls.Config, client *ssl.Client, files ssl.Digest, err error) {
 	bound := s.TLS
 	if err := bound.Pair("zone_sync_ssl"); err != nil {
 		return nil, nil, ssl.Digest{}, err
 	}
 	read, digest := ssl.Digesting(b.Plan.ReadFile)
-	client, warnings, err := bound.Build(read)
+	client, warnings, err := bound.ClientSettings.Build(read)
 	if err != nil {
 		return nil, nil, ssl.Digest{}, err
 	}
 	for _, w := range warnings {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
+	b.Plan.UseCertificates("zone_sync_ssl_certificate", b.Scope.Node, client.Used())
+	b.Plan.TrustCertificates("zone_sync_ssl_trusted_certificate", b.Scope.Node, client.Trusted())
 	return func(m carrier.Member, address netip.AddrPort) *tls.Config {
 		name := bound.Name
 		switch {
@@ -318,7 +329,7 @@ func clientTLS(
 			return config
 		}
 		return explained(config)
-	}, client.Config("", false), digest(), nil
+	}, client, digest(), nil
 }
 
 // explained adds to a failed verification what NGINX's documentation leaves to be found out.

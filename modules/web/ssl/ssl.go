@@ -51,6 +51,7 @@ func serve(b *web.Block, server *web.Server) error {
 	for _, w := range warnings {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
+	b.Plan.UseCertificates("ssl_certificate", b.Scope.Node, built.Used())
 	server.TLS = built.Config
 	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
 	return nil
