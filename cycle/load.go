@@ -242,7 +242,8 @@ func (c *Cycle) sides(f *families) error {
 		add(stream.Build(p, scope, f.stream))
 	}
 	stream.SetHandoff(p, c.find)
-	catalog.Resources = append(catalog.Resources, plan.Part[plan.ResolverZones](p).Resource(), p.Certificates().Resource())
+	catalog.Resources = append(catalog.Resources,
+		plan.Part[plan.ResolverZones](p).Resource(), p.Certificates().Resource())
 	p.WatchCertificates()
 	return errors.Join(errs...)
 }

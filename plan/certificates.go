@@ -53,7 +53,9 @@ type certificate struct {
 // Certificates are those of this configuration.
 func (p *Plan) Certificates() *Certificates {
 	if p.certificates == nil {
-		p.certificates = &Certificates{known: map[string]*certificate{}, warned: &warnings{last: map[string]time.Time{}}}
+		p.certificates = &Certificates{
+			known: map[string]*certificate{}, warned: &warnings{last: map[string]time.Time{}},
+		}
 		if p.Old != nil {
 			p.certificates.warned = p.Old.Certificates().warned
 		}
@@ -127,11 +129,12 @@ func (c *Certificates) warn(now time.Time) {
 		c.warned.last[key] = now
 		end := one.Certificate.NotAfter.UTC().Format("2006-01-02 15:04 UTC")
 		if left <= 0 {
-			c.log.Logf(logs.Error, "%v", conf.At(one.node, "certificate \"%s\" of \"%s\" expired on %s: renew it and reload",
-				one.File, one.directive, end))
+			c.log.Logf(logs.Error, "%v", conf.At(one.node,
+				"certificate \"%s\" of \"%s\" expired on %s: renew it and reload", one.File, one.directive, end))
 			continue
 		}
-		c.log.Logf(logs.Warn, "%v", conf.At(one.node, "certificate \"%s\" of \"%s\" expires in %s, on %s: renew it and reload",
+		c.log.Logf(logs.Warn, "%v", conf.At(one.node,
+			"certificate \"%s\" of \"%s\" expires in %s, on %s: renew it and reload",
 			one.File, one.directive, remaining(left), end))
 	}
 	// What is used no more, or was renewed, is forgotten.
@@ -189,8 +192,9 @@ func (c *Certificates) shown(now time.Time) []shownCertificate {
 		cert := one.Certificate
 		left := cert.NotAfter.Sub(now)
 		list = append(list, shownCertificate{
-			File: one.File, Subject: cert.Subject.String(), Issuer: cert.Issuer.String(), Names: names(cert.DNSNames, cert.IPAddresses),
-			Serial:    strings.ToUpper(cert.SerialNumber.Text(16)),
+			File: one.File, Subject: cert.Subject.String(), Issuer: cert.Issuer.String(),
+			Names:  names(cert.DNSNames, cert.IPAddresses),
+			Serial: strings.ToUpper(cert.SerialNumber.Text(16)),
 			NotBefore: cert.NotBefore.UTC().Format(time.RFC3339), NotAfter: cert.NotAfter.UTC().Format(time.RFC3339),
 			DaysLeft: floorDays(left), Seconds: int64(left / time.Second),
 			Directive: one.directive, Location: fmt.Sprintf("%s:%d", one.node.File, one.node.Line), Uses: one.uses,

@@ -37,8 +37,10 @@ func distrust(b *stream.Block, s *Settings, client *ssl.Client, own *tls.Config,
 }
 
 func untrusted(b *stream.Block, directive string, shown *tls.Certificate, by string, code ssl.VerifyCode) error {
-	return conf.At(b.Scope.Node, "the certificate of \"%s\", \"%s\" issued by \"%s\", fails \"%s\" of this node itself (%d:%v): "+
-		"peers with the same trusted certificates reject it", directive, shown.Leaf.Subject, shown.Leaf.Issuer, by, int(code), code)
+	return conf.At(b.Scope.Node,
+		"the certificate of \"%s\", \"%s\" issued by \"%s\", fails \"%s\" of this node itself (%d:%v): "+
+			"peers with the same trusted certificates reject it",
+		directive, shown.Leaf.Subject, shown.Leaf.Issuer, by, int(code), code)
 }
 
 // checkTrust keeps a reload from cutting off a node that is connected: then nothing changes. A node that starts, or
