@@ -193,8 +193,8 @@ func (c *Certificates) shown(now time.Time) []shownCertificate {
 		left := cert.NotAfter.Sub(now)
 		list = append(list, shownCertificate{
 			File: one.File, Subject: cert.Subject.String(), Issuer: cert.Issuer.String(),
-			Names:  names(cert.DNSNames, cert.IPAddresses),
-			Serial: strings.ToUpper(cert.SerialNumber.Text(16)),
+			Names:     names(cert.DNSNames, cert.IPAddresses),
+			Serial:    strings.ToUpper(cert.SerialNumber.Text(16)),
 			NotBefore: cert.NotBefore.UTC().Format(time.RFC3339), NotAfter: cert.NotAfter.UTC().Format(time.RFC3339),
 			DaysLeft: floorDays(left), Seconds: int64(left / time.Second),
 			Directive: one.directive, Location: fmt.Sprintf("%s:%d", one.node.File, one.node.Line), Uses: one.uses,
