@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"starling/logs"
-	"starling/nginx/version"
 	"starling/web/h1"
 )
 
@@ -135,17 +134,6 @@ func page(title string, lines ...string) []byte {
 	)
 }
 
-// signatures end the pages, by server_tokens.
-var signatures = [...][]byte{
-	TokensVersion: signature(version.Server),
-	TokensOff:     signature("starling"),
-	TokensBuild:   signature(version.Server),
-}
-
-func signature(server string) []byte {
-	return []byte("<hr><center>" + server + "</center>\r\n</body>\r\n</html>\r\n")
-}
-
 var textHTML = []byte("text/html")
 
 // sendPage sends nginx's page of a status, or an empty body if it has none.
@@ -160,7 +148,7 @@ func (r *Request) sendPage(status int) Result {
 	r.RemoveHeader(h1.HeaderETag)
 	var tail []byte
 	if len(body) > 0 {
-		tail = signatures[r.Location.Core.Tokens]
+		tail = r.signature()
 		r.Out.ContentLength = int64(len(body) + len(tail))
 		r.Out.ContentType = textHTML
 	}

@@ -149,3 +149,24 @@ func TestAHandlerThatSaysNothingIsAnError(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A text of server_tokens replaces name and version in header and pages; an empty one removes them.
+func TestServerTokens(t *testing.T) {
+	s := start(t, `server { server_tokens "shop/$arg_v"; location / { refuse 404; } location /ok { say yes; }
+		location /none { server_tokens ""; refuse 404; } location /outer { error_page 404 /none; refuse 404; } }`)
+	for _, c := range []struct{ target, header, page string }{
+		{"/?v=1", "Server: shop/1\r\n", "<hr><center>shop/1</center>"},
+		{"/?v=<b>", "Server: shop/<b>\r\n", "<hr><center>shop/&lt;b&gt;</center>"},
+		{"/ok", "Server: shop/\r\n", ""},
+		{"/none", "", ""},
+		{"/outer", "", ""},
+	} {
+		got := s.Get(c.target)
+		if !strings.Contains(got, c.header) || strings.Contains(got, "Server:") != (c.header != "") {
+			t.Errorf("%s: header: %q", c.target, got)
+		}
+		if !strings.Contains(body(got), c.page) || strings.Contains(got, "<hr>") != (c.page != "") {
+			t.Errorf("%s: page: %q", c.target, got)
+		}
+	}
+}

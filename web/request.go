@@ -139,6 +139,9 @@ type Response struct {
 	// Ranges says that the body is the whole of something that stays the same, so that a part of it may be sent where
 	// the client asks for a range. A filter that changes the body takes it back.
 	Ranges bool
+
+	server      string // what server_tokens says, with serverKnown
+	serverKnown bool
 }
 
 // Conn is one client connection, or what a stream of HTTP/2 sees of it.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"starling/nginx/ascii"
-	"starling/nginx/version"
 	"starling/web/h1"
 )
 
@@ -97,6 +96,7 @@ func (r *Request) SendHead() error {
 	}
 	r.headSent = true
 	r.decideBody()
+	r.serverToken() // evaluated before the head is written: variables may need the memory that it is written to
 	r.decideTrailers()
 	if out := &r.Out; len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
 		out.Location = r.absolute(out.Location)
@@ -286,9 +286,6 @@ func (r *Request) note(err error) error {
 	return err
 }
 
-// serverHeaders are the values of Server, by server_tokens.
-var serverHeaders = [...]string{TokensVersion: version.Server, TokensOff: "starling", TokensBuild: version.Server}
-
 // appendHead writes the head in nginx's order.
 func (r *Request) appendHead(dst []byte, chunked bool) []byte {
 	out := &r.Out
@@ -304,8 +301,8 @@ func (r *Request) appendHead(dst []byte, chunked bool) []byte {
 	for i := range out.Headers {
 		seen = seen.With(out.Headers[i].ID)
 	}
-	if !seen.Has(h1.HeaderServer) {
-		dst = h1.AppendKnown(dst, h1.HeaderServer, serverHeaders[r.Location.Core.Tokens])
+	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && token != "" {
+		dst = h1.AppendKnown(dst, h1.HeaderServer, token)
 	}
 	if !seen.Has(h1.HeaderDate) {
 		dst = append(dst, "Date: "...)

@@ -70,6 +70,7 @@ type Settings struct {
 	ServerNameInRedirect bool
 	PortInRedirect       bool
 	Tokens               Tokens
+	ServerText           vars.Template[*Request] // with TokensText
 	LogNotFound          bool
 	ErrorLogs            []logs.Target
 	Resolver             plan.ResolverSettings
@@ -99,16 +100,6 @@ const (
 	LingerIfNeeded Lingering = iota
 	LingerNever
 	LingerAlways
-)
-
-// Tokens is what server_tokens lets out.
-type Tokens int
-
-// The words of server_tokens.
-const (
-	TokensVersion Tokens = iota
-	TokensOff
-	TokensBuild
 )
 
 // IfModifiedSince is the comparison of files with the client's date.

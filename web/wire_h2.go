@@ -41,8 +41,8 @@ func (w *h2Wire) appendHead(r *Request, dst []byte) []byte {
 	for i := range out.Headers {
 		seen = seen.With(out.Headers[i].ID)
 	}
-	if !seen.Has(h1.HeaderServer) {
-		dst = h2.AppendFieldString(dst, h1.HeaderServer, serverHeaders[r.Location.Core.Tokens])
+	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && token != "" {
+		dst = h2.AppendFieldString(dst, h1.HeaderServer, token)
 	}
 	if !seen.Has(h1.HeaderDate) {
 		var memory [32]byte

@@ -251,8 +251,11 @@ var content = []conf.Directive{
 		Set:    conf.Raw(setAlias),
 	},
 	{
-		Name: "types", In: locations, Opens: conf.Lines, DefaultDoc: "text/html html; image/gif gif; image/jpeg jpg;",
-		Doc: "Maps file name extensions to MIME types.", Set: conf.Raw(setTypes),
+		Name: "types", In: locations, Opens: conf.Lines, Repeat: true,
+		DefaultDoc: "text/html html; image/gif gif; image/jpeg jpg;",
+		Doc: "Maps file name extensions to MIME types. Several blocks of one level add up; those of outer levels are " +
+			"not inherited then.",
+		Set: conf.Raw(setTypes),
 	},
 	{
 		Name: "default_type", Syntax: "<mime-type>", Default: "text/plain", In: locations,
@@ -330,9 +333,9 @@ var answers = []conf.Directive{
 	),
 	{
 		Name: "server_tokens", Syntax: "<what>", Default: "on", In: locations,
-		Doc: "Sets whether the Server header and error pages include the version: on, off, build.",
-		Set: conf.Field(func(s *web.Settings) *web.Tokens { return &s.Tokens },
-			conf.OneOf(map[string]web.Tokens{"on": web.TokensVersion, "off": web.TokensOff, "build": web.TokensBuild})),
+		Doc: "Sets whether the Server header and error pages include the version: `on`, `off`, `build`. Any other " +
+			"text, which can contain variables, replaces the name and version; an empty text removes them.",
+		Set: conf.Raw(setServerTokens),
 	},
 }
 

@@ -41,7 +41,7 @@ func TestProblems(t *testing.T) {
 		`satisfy some;`:                                                             `invalid value "some" in /test.conf:1`,
 		`resolver 127.0.0.1 ipv6=x;`:                                                `invalid parameter: ipv6=x in /test.conf:1`,
 		`resolver 127.0.0.1 ipv4=;`:                                                 `invalid parameter: ipv4= in /test.conf:1`,
-		`server_tokens maybe;`:                                                      `invalid value "maybe" in /test.conf:1`,
+		`server_tokens $nosuch;`:                                                    `unknown "nosuch" variable in /test.conf:1`,
 		`root $document_root/x;`:                                                    `the $document_root variable cannot be used in the "root" directive in /test.conf:1`,
 		`root /a; root /b;`:                                                         `"root" directive is duplicate in /test.conf:1`,
 		`server { location /a { root /a; alias /b; } }`:                             `"alias" directive is duplicate, "root" directive was specified earlier in /test.conf:1`,

@@ -151,8 +151,24 @@ func setDocuments(s *web.Settings, a *conf.Args, alias bool) error {
 	return err
 }
 
+// setServerTokens takes one of nginx's words or, as NGINX Plus, any text.
+func setServerTokens(s *web.Settings, a *conf.Args) (err error) {
+	words := map[string]web.Tokens{"on": web.TokensVersion, "off": web.TokensOff, "build": web.TokensBuild}
+	if tokens, known := words[a.Words[0]]; known {
+		s.Tokens = tokens
+		return nil
+	}
+	s.Tokens = web.TokensText
+	s.ServerText, err = web.Side.Compile(a, a.Words[0])
+	return err
+}
+
+// setTypes adds to what another block of the same level says; of an outer level nothing is inherited then.
 func setTypes(s *web.Settings, a *conf.Args) error {
-	types := map[string]string{}
+	types := s.Types
+	if a.FirstWrite(&s.Types) {
+		types = map[string]string{}
+	}
 	for _, line := range a.Node.Block {
 		for _, extension := range line.Words {
 			extension = strings.ToLower(extension)

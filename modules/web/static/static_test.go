@@ -320,3 +320,17 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// Several types blocks of one level add up, as after an include of mime.types; an outer level is not inherited then.
+func TestTypesOfOneLevelAddUp(t *testing.T) {
+	s := start(t, map[string]string{"html/a.html": "a", "html/in/a.mjs": "m", "html/in/a.html": "i", "html/a.mjs": "m"}, `
+		types { text/html html; } types { text/javascript mjs; }
+		server { location / { } location /in/ { types { text/x-in mjs; } } }`)
+	for target, want := range map[string]string{
+		"/a.html": "text/html", "/a.mjs": "text/javascript", "/in/a.mjs": "text/x-in", "/in/a.html": "text/plain",
+	} {
+		if got := request(s, target).Header.Get("Content-Type"); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"html"
+
+	"starling/nginx/version"
+)
+
+// Tokens is what server_tokens lets out.
+type Tokens int
+
+// The words of server_tokens.
+const (
+	TokensVersion Tokens = iota
+	TokensOff
+	TokensBuild
+	TokensText // Settings.ServerText says it
+)
+
+// serverTokens are the values of the Server header that need no request.
+var serverTokens = [...]string{TokensVersion: version.Server, TokensOff: "starling", TokensBuild: version.Server}
+
+// signatures end the pages of errors, by server_tokens.
+var signatures = [...][]byte{
+	TokensVersion: signature(serverTokens[TokensVersion]),
+	TokensOff:     signature(serverTokens[TokensOff]),
+	TokensBuild:   signature(serverTokens[TokensBuild]),
+}
+
+func signature(server string) []byte {
+	if server != "" {
+		// A text may hold what the client sent.
+		server = "<hr><center>" + html.EscapeString(server) + "</center>\r\n"
+	}
+	return []byte(server + "</body>\r\n</html>\r\n")
+}
+
+// serverToken is the value of the Server header; where it is empty, the header is not sent. A text with variables is
+// evaluated once for a response.
+func (r *Request) serverToken() string {
+	core := r.Location.Core
+	if core.Tokens != TokensText {
+		return serverTokens[core.Tokens]
+	}
+	if !r.Out.serverKnown {
+		r.Out.server, r.Out.serverKnown = string(core.ServerText.Append(nil, r)), true
+	}
+	return r.Out.server
+}
+
+// signature ends a page of an error.
+func (r *Request) signature() []byte {
+	if tokens := r.Location.Core.Tokens; tokens != TokensText {
+		return signatures[tokens]
+	}
+	return signature(r.serverToken())
+}
