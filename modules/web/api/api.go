@@ -298,10 +298,13 @@ func (v *server) send(r *web.Request, status int, text []byte) web.Result {
 
 // options says which methods the location takes.
 func (v *server) options(r *web.Request) web.Result {
-	allow := "GET, HEAD, OPTIONS"
-	if v.settings.Write {
-		allow = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
-	}
-	r.SetHeader([]byte("Allow"), []byte(allow))
+	r.SetHeader([]byte("Allow"), []byte(v.methods()))
 	return r.Respond(http.StatusNoContent, "", nil)
+}
+
+func (v *server) methods() string {
+	if v.settings.Write {
+		return "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+	}
+	return "GET, HEAD, OPTIONS"
 }

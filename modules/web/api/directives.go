@@ -24,13 +24,14 @@ var Module = web.Module{
 			Set: conf.Raw(setAPI),
 		}, {
 			Name: "api_allow_origin", Syntax: "<origin>...", In: conf.HTTP | conf.Server | conf.Location,
-			Doc: "Sets additional origins (`https://admin.example.com`) whose pages can use the write methods. Other " +
-				"writes get 403 if `Origin` does not match `Host` or `Sec-Fetch-Site` indicates another site. NGINX " +
-				"Plus has no such check.",
+			Doc: "Sets additional origins (`https://admin.example.com`) whose pages can use the API: their preflight " +
+				"requests are answered, responses have the CORS headers, and writes are allowed. Other writes get " +
+				"403 if `Origin` does not match `Host` or `Sec-Fetch-Site` indicates another site. NGINX Plus has " +
+				"neither.",
 			Set: conf.Raw(setOrigins),
 		}},
 	},
-	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
+	Handlers: []web.Hook{{Phase: web.PreAccess, Build: buildCORS}, {Phase: web.Content, Build: build}},
 	API:      func(p *plan.Plan) []admin.Resource { return ownResources(p) },
 }
 
