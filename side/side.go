@@ -41,7 +41,7 @@ type Side[C Subject] struct {
 
 // part is what a side keeps for one configuration.
 type part[C Subject] struct {
-	variables *vars.Registry[C]
+	variables *vars.Table[C]
 	slots     int
 	slotNames map[string]int // of SlotVariable
 	unset     map[int]func(C)
@@ -50,7 +50,7 @@ type part[C Subject] struct {
 func partOf[C Subject](p *plan.Plan) *part[C] {
 	w := plan.Part[part[C]](p)
 	if w.variables == nil {
-		w.variables = vars.NewRegistry[C]()
+		w.variables = vars.NewTable[C]()
 	}
 	return w
 }
@@ -58,8 +58,8 @@ func partOf[C Subject](p *plan.Plan) *part[C] {
 // PlanOf is the plan that a setter works for.
 func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
 
-// Variables is the side's registry in a configuration.
-func (s *Side[C]) Variables(p *plan.Plan) *vars.Registry[C] { return partOf[C](p).variables }
+// Variables is the side's table in a configuration.
+func (s *Side[C]) Variables(p *plan.Plan) *vars.Table[C] { return partOf[C](p).variables }
 
 // Unknown binds what templates mention to its declarations, after the whole configuration was read, and returns a
 // problem for each variable that nobody declared.

@@ -7,45 +7,45 @@ import (
 
 // Template is a compiled text. The zero Template is the empty text.
 type Template[C any] struct {
-	text  string
-	parts []part[C]
+	text   string
+	pieces []piece[C]
 }
 
-// part is a literal or, where use is set, a variable.
-type part[C any] struct {
+// piece is a literal or, where use is set, a variable.
+type piece[C any] struct {
 	literal string
 	use     *Use[C]
 }
 
 // Compile reads a text by nginx's rules: $name, ${name}, $1. where is given back if a variable turns out unknown.
-func (g *Registry[C]) Compile(text string, where any) (Template[C], error) {
+func (g *Table[C]) Compile(text string, where any) (Template[C], error) {
 	t := Template[C]{text: text}
 	for rest := text; rest != ""; {
 		dollar := strings.IndexByte(rest, '$')
 		if dollar < 0 {
-			t.parts = append(t.parts, part[C]{literal: rest})
+			t.pieces = append(t.pieces, piece[C]{literal: rest})
 			break
 		}
 		if dollar > 0 {
-			t.parts = append(t.parts, part[C]{literal: rest[:dollar]})
+			t.pieces = append(t.pieces, piece[C]{literal: rest[:dollar]})
 		}
 		name, after, err := cutName(rest[dollar+1:], text)
 		if err != nil {
 			return Template[C]{}, err
 		}
-		t.parts = append(t.parts, part[C]{use: g.use(name, where)})
+		t.pieces = append(t.pieces, piece[C]{use: g.use(name, where)})
 		rest = after
 	}
 	return t, nil
 }
 
 // Variable compiles a word that must be exactly one variable ("$uri").
-func (g *Registry[C]) Variable(word string, where any) (*Use[C], error) {
+func (g *Table[C]) Variable(word string, where any) (*Use[C], error) {
 	t, err := g.Compile(word, where)
-	if err != nil || len(t.parts) != 1 || t.parts[0].use == nil || !strings.HasPrefix(word, "$") {
+	if err != nil || len(t.pieces) != 1 || t.pieces[0].use == nil || !strings.HasPrefix(word, "$") {
 		return nil, fmt.Errorf("invalid variable name %q", word)
 	}
-	return t.parts[0].use, nil
+	return t.pieces[0].use, nil
 }
 
 // cutName takes a variable's name from the start of s, which follows a dollar in text.
@@ -81,11 +81,11 @@ func isNameByte(b byte) bool {
 
 // Append adds the text with its variables' values; a variable without value adds nothing.
 func (t *Template[C]) Append(dst []byte, c C) []byte {
-	for i := range t.parts {
-		if u := t.parts[i].use; u != nil {
+	for i := range t.pieces {
+		if u := t.pieces[i].use; u != nil {
 			dst, _ = u.Append(dst, c)
 		} else {
-			dst = append(dst, t.parts[i].literal...)
+			dst = append(dst, t.pieces[i].literal...)
 		}
 	}
 	return dst
@@ -96,19 +96,19 @@ func (t *Template[C]) Text() string { return t.text }
 
 // Literal returns the text and true where no variable occurs in it.
 func (t *Template[C]) Literal() (string, bool) {
-	for i := range t.parts {
-		if t.parts[i].use != nil {
+	for i := range t.pieces {
+		if t.pieces[i].use != nil {
 			return "", false
 		}
 	}
 	return t.text, true
 }
 
-// Parts goes over the pieces of a template, for callers that treat values specially (escapes of logs and of
+// Pieces goes over the pieces of a template, for callers that treat values specially (escapes of logs and of
 // rewritten URIs): use is nil for a literal.
-func (t *Template[C]) Parts(yield func(literal string, use *Use[C]) bool) {
-	for i := range t.parts {
-		if !yield(t.parts[i].literal, t.parts[i].use) {
+func (t *Template[C]) Pieces(yield func(literal string, use *Use[C]) bool) {
+	for i := range t.pieces {
+		if !yield(t.pieces[i].literal, t.pieces[i].use) {
 			return
 		}
 	}

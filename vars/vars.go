@@ -1,6 +1,6 @@
 // Package vars compiles texts with variables ("$remote_addr:$arg_x") once, so that a request only appends bytes.
 //
-// One Registry serves one side of one configuration: C is what variables are read from, a request
+// One Table serves one side of one configuration: C is what variables are read from, a request
 // of the http side or a session of the stream side.
 package vars
 
@@ -23,7 +23,7 @@ type Variable[C any] struct {
 	Replaceable bool
 }
 
-// Use is one mention of a variable, bound to its declaration by Registry.Resolve or earlier.
+// Use is one mention of a variable, bound to its declaration by Table.Resolve or earlier.
 type Use[C any] struct {
 	name string
 	decl *Variable[C]
@@ -40,21 +40,21 @@ type Unknown struct {
 
 func (u Unknown) Error() string { return fmt.Sprintf("unknown %q variable", u.Name) }
 
-// Registry knows the variables of one side. It is filled while a configuration is bound and only read afterwards.
-type Registry[C any] struct {
+// Table knows the variables of one side. It is filled while a configuration is bound and only read afterwards.
+type Table[C any] struct {
 	exact    map[string]*Variable[C]
 	families []*Variable[C]
 	uses     map[string]*Use[C]
 	order    []*Use[C]
 }
 
-// NewRegistry returns an empty registry.
-func NewRegistry[C any]() *Registry[C] {
-	return &Registry[C]{exact: map[string]*Variable[C]{}, uses: map[string]*Use[C]{}}
+// NewTable returns an empty table.
+func NewTable[C any]() *Table[C] {
+	return &Table[C]{exact: map[string]*Variable[C]{}, uses: map[string]*Use[C]{}}
 }
 
 // Declare adds a variable. A name declared twice is an error in nginx's words unless the earlier one is replaceable.
-func (g *Registry[C]) Declare(v Variable[C]) error {
+func (g *Table[C]) Declare(v Variable[C]) error {
 	name := strings.ToLower(v.Name)
 	v.Name = name
 	if v.Prefix {
@@ -69,7 +69,7 @@ func (g *Registry[C]) Declare(v Variable[C]) error {
 }
 
 // Find returns the declaration that a name means now, or nil.
-func (g *Registry[C]) Find(name string) (decl *Variable[C], rest string) {
+func (g *Table[C]) Find(name string) (decl *Variable[C], rest string) {
 	name = strings.ToLower(name)
 	if v := g.exact[name]; v != nil {
 		return v, ""
@@ -87,7 +87,7 @@ func (g *Registry[C]) Find(name string) (decl *Variable[C], rest string) {
 }
 
 // use returns the shared mention of a name.
-func (g *Registry[C]) use(name string, where any) *Use[C] {
+func (g *Table[C]) use(name string, where any) *Use[C] {
 	name = strings.ToLower(name)
 	u := g.uses[name]
 	if u == nil {
@@ -100,7 +100,7 @@ func (g *Registry[C]) use(name string, where any) *Use[C] {
 
 // Resolve binds every mention to its declaration, after the whole configuration was read
 // (a variable may be mentioned above the line that declares it), and returns those never declared, in order of mention.
-func (g *Registry[C]) Resolve() []Unknown {
+func (g *Table[C]) Resolve() []Unknown {
 	var missing []Unknown
 	for _, u := range g.order {
 		u.decl, u.rest = g.Find(u.name)

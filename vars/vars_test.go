@@ -4,8 +4,8 @@ import "testing"
 
 type request map[string]string
 
-func registry(t *testing.T) *Registry[request] {
-	g := NewRegistry[request]()
+func table(t *testing.T) *Table[request] {
+	g := NewTable[request]()
 	for _, v := range []Variable[request]{
 		{Name: "uri", Append: func(r request, _ string, d []byte) ([]byte, bool) { return append(d, r["uri"]...), true }},
 		{Name: "1", Append: func(r request, _ string, d []byte) ([]byte, bool) { return append(d, "one"...), true }},
@@ -22,7 +22,7 @@ func registry(t *testing.T) *Registry[request] {
 }
 
 func TestTemplates(t *testing.T) {
-	g := registry(t)
+	g := table(t)
 	r := request{"uri": "/a", "arg x_y": "1"}
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
@@ -53,14 +53,14 @@ func TestBadTemplates(t *testing.T) {
 		"${uri": `the closing bracket in "uri" variable is missing`,
 		"${}":   `invalid variable name in "${}"`,
 	} {
-		if _, err := registry(t).Compile(text, nil); err == nil || err.Error() != want {
+		if _, err := table(t).Compile(text, nil); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}
 }
 
 func TestUnknownVariablesAreReportedWithTheirPlace(t *testing.T) {
-	g := registry(t)
+	g := table(t)
 	if _, err := g.Compile("$later$nowhere", "line 7"); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestUnknownVariablesAreReportedWithTheirPlace(t *testing.T) {
 }
 
 func TestAppendDoesNotAllocate(t *testing.T) {
-	g := registry(t)
+	g := table(t)
 	tpl, err := g.Compile("$uri:$arg_x", nil)
 	if err != nil || g.Resolve() != nil {
 		t.Fatal(err)

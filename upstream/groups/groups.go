@@ -50,15 +50,15 @@ type Sticky[C side.Subject] interface {
 	Ended(c C, s *upstream.Server)
 }
 
-// Registry are the groups of one side of one configuration. It is filled while the configuration is bound and only read
+// List are the groups of one side of one configuration. It is filled while the configuration is bound and only read
 // afterwards.
-type Registry[C side.Subject] struct{ all []*Group[C] }
+type List[C side.Subject] struct{ all []*Group[C] }
 
-// Of is the registry of a side in a configuration.
-func Of[C side.Subject](p *plan.Plan) *Registry[C] { return plan.Part[Registry[C]](p) }
+// Of is the list of a side in a configuration.
+func Of[C side.Subject](p *plan.Plan) *List[C] { return plan.Part[List[C]](p) }
 
 // All are the groups in the order of their first mention.
-func (r *Registry[C]) All() []*Group[C] { return r.all }
+func (r *List[C]) All() []*Group[C] { return r.all }
 
 // Declare adds the group of an upstream block. It is the setter of `upstream`.
 func Declare[C side.Subject](_ any, a *conf.Args) error {
@@ -86,11 +86,11 @@ func Declare[C side.Subject](_ any, a *conf.Args) error {
 	return nil
 }
 
-func (r *Registry[C]) add(g *Group[C]) { r.all = append(r.all, g) }
+func (r *List[C]) add(g *Group[C]) { r.all = append(r.all, g) }
 
 // Refer finds the group that a literal target means: an upstream block, or else one made of the addresses of its host,
 // which are looked up at once. Targets of one host and port share a group.
-func (r *Registry[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], error) {
+func (r *List[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], error) {
 	for _, g := range r.all {
 		switch {
 		case !strings.EqualFold(g.Name, t.Name()):
@@ -125,7 +125,7 @@ func made[C side.Subject](t *Target, addresses []upstream.Address, now clock.Rea
 }
 
 // Find is Refer at run time, for targets with variables: nil where the configuration has no such group.
-func (r *Registry[C]) Find(t *Target) *Group[C] {
+func (r *List[C]) Find(t *Target) *Group[C] {
 	for _, g := range r.all {
 		if (g.Declared && t.NoPort || !g.Declared && g.port == t.Port) && strings.EqualFold(g.Name, t.Name()) {
 			return g
@@ -135,7 +135,7 @@ func (r *Registry[C]) Find(t *Target) *Group[C] {
 }
 
 // Named finds the group of an upstream block.
-func (r *Registry[C]) Named(name string) *Group[C] {
+func (r *List[C]) Named(name string) *Group[C] {
 	for _, g := range r.all {
 		if g.Declared && g.Name == name {
 			return g

@@ -80,7 +80,7 @@ func TestResolveAtRunTime(t *testing.T) {
 	var a upstream.Attempt
 	g.Begin(&a)
 	if server, err := a.Pick(p.Clock.Now()); err != nil || server.Addr.Text != "127.0.0.1:81" || r.Find(&literal) != nil {
-		t.Errorf("%v; in the registry: %v", err, r.Find(&literal) != nil)
+		t.Errorf("%v; in the list: %v", err, r.Find(&literal) != nil)
 	}
 	unknown := target(t, "nowhere:81")
 	if _, err := r.Resolve(s, &unknown, nil); err == nil || err.Error() != "no resolver defined to resolve nowhere" {

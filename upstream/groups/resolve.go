@@ -12,7 +12,7 @@ import (
 // Resolve gives the group that a target with variables means for one request or session: that of the configuration, or
 // else one of its own, of the addresses that the DNS has for its host. names is nil without a resolver. What the error
 // says is for the log.
-func (r *Registry[C]) Resolve(c C, t *Target, names *resolver.Resolver) (*Group[C], error) {
+func (r *List[C]) Resolve(c C, t *Target, names *resolver.Resolver) (*Group[C], error) {
 	if g := r.Find(t); g != nil {
 		return g, nil
 	}

@@ -27,7 +27,7 @@ func (x *Exchange) find() web.Result {
 	}
 	x.own = newDestination(url, &t, scheme)
 	x.To = &x.own
-	if x.group, err = x.l.registry.Resolve(r, &t, x.l.names); err != nil {
+	if x.group, err = x.l.groups.Resolve(r, &t, x.l.names); err != nil {
 		r.Logf(logs.Error, "%v", err)
 		return 502
 	}

@@ -41,7 +41,7 @@ type location struct {
 	upgrader  Upgrader     // protocol, or nil
 	slot      int
 	clock     *clock.Clock
-	registry  *groups.Registry[*web.Request]
+	groups    *groups.List[*web.Request]
 	names     *resolver.Resolver // for URLs with variables; nil without a resolver
 	connector *connect.Connector[*web.Request]
 	hidden    NameSet
@@ -66,7 +66,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 	}
 	core := conf.SettingsOf[web.Settings](b.Scope)
 	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock,
-		registry: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
+		groups: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}
 	l.passer, _ = p.(HeaderPasser)

@@ -85,11 +85,11 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 		return err
 	}
 	t := &Target{URL: url, Destination: newDestination(url, &parsed, scheme)}
-	registry := groups.Of[*web.Request](p)
-	if parsed.Port == 0 && !parsed.Unix && registry.Find(&parsed) == nil {
+	known := groups.Of[*web.Request](p)
+	if parsed.Port == 0 && !parsed.Unix && known.Find(&parsed) == nil {
 		return &groups.TargetError{What: "no port", Text: url}
 	}
-	if t.group, err = registry.Refer(parsed, a.Node, p.Clock.Now()); err != nil {
+	if t.group, err = known.Refer(parsed, a.Node, p.Clock.Now()); err != nil {
 		return err
 	}
 	if t.Location = replaceable(a); t.Location == "" && t.URI != "" {

@@ -59,7 +59,7 @@ func (s *Options[C]) addFormat(
 		return nil, err
 	}
 	f := &format[C]{escape: escape}
-	for literal, use := range template.Parts {
+	for literal, use := range template.Pieces {
 		f.pieces = append(f.pieces, piece[C]{literal, use})
 	}
 	all := plan.Part[formats[C]](p)

@@ -15,7 +15,7 @@ import (
 // Resources is the branch of the API for the zones of one side; none if the configuration declares none there.
 func Resources(p *plan.Plan, side string) []admin.Resource {
 	b := &branch{clock: p.Clock}
-	for _, z := range registryOf(p, side).order {
+	for _, z := range partOf(p, side).order {
 		b.zones = append(b.zones, z.Value.(*Zone))
 	}
 	since := 1

@@ -33,22 +33,22 @@ type spec struct {
 // typeNames are the values of type=, in the order of kinds.ValueType.
 var typeNames = [...]string{kinds.TypeString: "string", kinds.TypeIP: "ip", kinds.TypePrefix: "prefix"}
 
-// registry is what one side of one configuration declares.
-type registry struct {
+// sidePart is what one side of one configuration declares.
+type sidePart struct {
 	specs map[*plan.Zone]spec
 	order []*plan.Zone
 }
 
-// registries are those of one configuration by the names of the sides. As in NGINX Plus the two do not share zones.
-type registries struct{ bySide map[string]*registry }
+// part are those of one configuration by the names of the sides. As in NGINX Plus the two do not share zones.
+type part struct{ bySide map[string]*sidePart }
 
-func registryOf(p *plan.Plan, side string) *registry {
-	all := plan.Part[registries](p)
+func partOf(p *plan.Plan, side string) *sidePart {
+	all := plan.Part[part](p)
 	if all.bySide[side] == nil {
 		if all.bySide == nil {
-			all.bySide = map[string]*registry{}
+			all.bySide = map[string]*sidePart{}
 		}
-		all.bySide[side] = new(registry)
+		all.bySide[side] = new(sidePart)
 	}
 	return all.bySide[side]
 }
@@ -94,7 +94,7 @@ func declare(p *plan.Plan, side string, a *conf.Args) error {
 			s.valueType = kinds.ValueType(i)
 		}
 	}
-	r := registryOf(p, side)
+	r := partOf(p, side)
 	if _, twice := r.specs[z]; twice {
 		return fmt.Errorf("duplicate zone \"%s\"", z.Name)
 	}
@@ -131,7 +131,7 @@ func mention(p *plan.Plan, side string, name string, at *conf.Node) (Ref, error)
 func (r Ref) Zone() *Zone { return r.zone.Value.(*Zone) }
 
 // link makes the zones, or takes them over from the configuration before.
-func (r *registry) link(p *plan.Plan) error {
+func (r *sidePart) link(p *plan.Plan) error {
 	var problems conf.Problems
 	for _, z := range r.order {
 		s := r.specs[z]
@@ -145,7 +145,7 @@ func (r *registry) link(p *plan.Plan) error {
 	return nil
 }
 
-func (r *registry) make(p *plan.Plan, z *plan.Zone, s spec) error {
+func (r *sidePart) make(p *plan.Plan, z *plan.Zone, s spec) error {
 	now := &Zone{Name: z.Name, Timeout: s.timeout, spec: s}
 	z.Value = now
 	continued, err := plan.Continue(p, z, plan.Continuation[*Zone]{

@@ -12,7 +12,7 @@ import (
 // Resources is a side's limit_conns. It is there without zones too: clients ask for it.
 func Resources[C side.Subject](s *side.Side[C], p *plan.Plan) []admin.Resource {
 	path, zones := s.Name+"/limit_conns", map[string]*conncount.Counts{}
-	for _, z := range plan.Part[registry[C]](p).zones {
+	for _, z := range plan.Part[part[C]](p).zones {
 		zones[z.Name] = &z.Value.(*Zone[C]).Counts
 	}
 	return []admin.Resource{admin.Collection[*conncount.Counts]{

@@ -43,8 +43,8 @@ type Bound[C side.Subject] struct {
 	Most uint32
 }
 
-// registry is what one configuration declares on one side.
-type registry[C side.Subject] struct {
+// part is what one configuration declares on one side.
+type part[C side.Subject] struct {
 	zones []*plan.Zone
 	nodes []*conf.Node
 	slot  int
@@ -54,7 +54,7 @@ type registry[C side.Subject] struct {
 func use[C side.Subject](s *side.Side[C]) string { return s.Name + " limit_conn" }
 
 // Slot is where the outcome of a request or session is kept.
-func Slot[C side.Subject](p *plan.Plan) int { return plan.Part[registry[C]](p).slot }
+func Slot[C side.Subject](p *plan.Plan) int { return plan.Part[part[C]](p).slot }
 
 // Bind gives limits their zones, once these are linked.
 func Bind[C side.Subject](limits []Limit) []Bound[C] {
@@ -79,7 +79,7 @@ func declare[C side.Subject](s *side.Side[C], a *conf.Args) error {
 		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", z.Name, before.Key.Text())
 	}
 	z.Value = &Zone[C]{Name: z.Name, Key: key}
-	r := plan.Part[registry[C]](p)
+	r := plan.Part[part[C]](p)
 	r.zones, r.nodes = append(r.zones, z), append(r.nodes, a.Node)
 	return nil
 }
@@ -110,7 +110,7 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 // Link gives the zones their counts: those of the configuration before where name, size and key are the same, for what
 // is counted there still goes on.
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
-	r := plan.Part[registry[C]](p)
+	r := plan.Part[part[C]](p)
 	r.slot = s.NewSlot(p)
 	var problems conf.Problems
 	for i, z := range r.zones {

@@ -13,12 +13,12 @@ import (
 // split is one split_clients block.
 type split[C side.Subject] struct {
 	source vars.Template[C]
-	parts  []part[C]
+	shares []share[C]
 	rest   *choice[C]
 }
 
-// part takes the hashes below a bound that are not below that of the part before.
-type part[C side.Subject] struct {
+// share takes the hashes below a bound that are not below that of the share before.
+type share[C side.Subject] struct {
 	below uint32
 	value *choice[C]
 }
@@ -54,7 +54,7 @@ func (s *family[C]) declareSplit(a *conf.Args) error {
 			continue
 		}
 		bound += uint32(uint64(percent) * 0xffffffff / wholePercent)
-		x.parts = append(x.parts, part[C]{bound, value})
+		x.shares = append(x.shares, share[C]{bound, value})
 	}
 	return s.declare(a, name, "The part of the clients that `"+a.Words[0]+"` falls into.", false, x)
 }
@@ -82,9 +82,9 @@ func (x *split[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	dst = x.source.Append(dst, c)
 	hash := murmur2(dst[start:])
 	dst = dst[:start]
-	for i := range x.parts {
-		if hash < x.parts[i].below {
-			return x.parts[i].value, dst
+	for i := range x.shares {
+		if hash < x.shares[i].below {
+			return x.shares[i].value, dst
 		}
 	}
 	return x.rest, dst

@@ -17,7 +17,7 @@ import (
 // server is proxy_pass in one server, ready for sessions.
 type server struct {
 	*Settings
-	registry  *groups.Registry[*stream.Session]
+	groups    *groups.List[*stream.Session]
 	names     *resolver.Resolver // for addresses with variables; nil without a resolver
 	connector *connect.Connector[*stream.Session]
 	buffers   sync.Pool
@@ -28,7 +28,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if s.target == nil {
 		return nil, nil
 	}
-	p := &server{Settings: s, registry: groups.Of[*stream.Session](b.Plan)}
+	p := &server{Settings: s, groups: groups.Of[*stream.Session](b.Plan)}
 	p.buffers.New = func() any {
 		buf := make([]byte, s.bufferBytes)
 		return &buf
@@ -58,7 +58,7 @@ func (p *server) find(s *stream.Session) (g *group, host string, status stream.R
 	if err != nil {
 		return failed("%v", err)
 	}
-	if g, err = p.registry.Resolve(s, &t, p.names); err != nil {
+	if g, err = p.groups.Resolve(s, &t, p.names); err != nil {
 		return failed("%v", err)
 	}
 	return g, t.Name(), 0

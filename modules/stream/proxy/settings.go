@@ -78,11 +78,11 @@ func setPass(s *Settings, a *conf.Args) error {
 	if err != nil {
 		return err
 	}
-	registry := groups.Of[*stream.Session](p)
-	if t.NoPort && !t.Unix && registry.Find(&t) == nil {
+	known := groups.Of[*stream.Session](p)
+	if t.NoPort && !t.Unix && known.Find(&t) == nil {
 		return &groups.TargetError{What: "no port", Text: t.Text}
 	}
-	g, err := registry.Refer(t, a.Node, p.Clock.Now())
+	g, err := known.Refer(t, a.Node, p.Clock.Now())
 	s.target = &target{group: g}
 	return err
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// registry holds the place in each request where its encoder is.
-type registry struct {
+// part holds the place in each request where its encoder is.
+type part struct {
 	slot int
 	made bool
 }
 
 func slotOf(p *plan.Plan) int {
-	r := plan.Part[registry](p)
+	r := plan.Part[part](p)
 	if !r.made {
 		r.slot, r.made = web.Side.NewSlot(p), true
 	}

@@ -36,7 +36,7 @@ func (c *Counts) reset() {
 // resources is /http/limit_reqs. It is there without zones too: clients ask for it.
 func resources(p *plan.Plan) []admin.Resource {
 	zones := map[string]*Counts{}
-	for _, z := range plan.Part[registry](p).zones {
+	for _, z := range plan.Part[part](p).zones {
 		zones[z.Name] = z.Value.(*Zone).counts
 	}
 	return []admin.Resource{admin.Collection[*Counts]{

@@ -42,7 +42,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.Limits) == 0 {
 		return nil, nil
 	}
-	l := &limiter{settings: s, slot: registryOf(b.Plan).slot}
+	l := &limiter{settings: s, slot: partOf(b.Plan).slot}
 	for _, limit := range s.Limits {
 		l.limits = append(l.limits, boundLimit{limit.zone.Value.(*Zone), limit.burstMilli, limit.delayMilli})
 	}
@@ -51,7 +51,7 @@ func build(b *web.Block) (web.Handler, error) {
 
 // appendStatus is $limit_req_status.
 func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	outcome := r.Slot(plan.Part[registry](r.Plan()).slot).Number
+	outcome := r.Slot(plan.Part[part](r.Plan()).slot).Number
 	if outcome == 0 {
 		return dst, false
 	}

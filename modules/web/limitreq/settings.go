@@ -51,16 +51,16 @@ type Zone struct {
 // Counts are what the API shows of a zone. A reload keeps them.
 type Counts struct{ passed, delayed, rejected, delayedDryRun, rejectedDryRun atomic.Uint64 }
 
-// registry is what one configuration declares.
-type registry struct {
+// part is what one configuration declares.
+type part struct {
 	zones  []*plan.Zone
 	nodes  map[*plan.Zone]*conf.Node
 	bursts map[*plan.Zone]int64
 	slot   int // where a request keeps its outcome
 }
 
-func registryOf(p *plan.Plan) *registry {
-	r := plan.Part[registry](p)
+func partOf(p *plan.Plan) *part {
+	r := plan.Part[part](p)
 	if r.nodes == nil {
 		r.nodes, r.bursts = map[*plan.Zone]*conf.Node{}, map[*plan.Zone]int64{}
 	}
@@ -88,7 +88,7 @@ func declareZone(_ any, a *conf.Args) error {
 	if before, bound := z.Value.(*Zone); bound {
 		return fmt.Errorf("limit_req_zone \"%s\" is already bound to key \"%s\"", z.Name, before.key.Text())
 	}
-	r := registryOf(p)
+	r := partOf(p)
 	z.Value = &Zone{name: z.Name, key: key, rate: rate, sync: a.Has("sync")}
 	z.Sync = a.Has("sync")
 	r.zones = append(r.zones, z)
@@ -123,7 +123,7 @@ func parseLimit(a *conf.Args) (Limit, error) {
 			}
 		}
 	}
-	r := registryOf(p)
+	r := partOf(p)
 	r.bursts[z] = max(r.bursts[z], l.burstMilli)
 	return l, nil
 }
@@ -138,7 +138,7 @@ func milli(text string) (int64, error) {
 
 // link gives the zones their buckets: those of the configuration before where name and size are the same.
 func link(p *plan.Plan) error {
-	r := registryOf(p)
+	r := partOf(p)
 	r.slot = web.Side.NewSlot(p)
 	var problems conf.Problems
 	for _, z := range r.zones {
@@ -152,7 +152,7 @@ func link(p *plan.Plan) error {
 	return nil
 }
 
-func (r *registry) linkZone(p *plan.Plan, z *plan.Zone) error {
+func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 	now, burst := z.Value.(*Zone), r.bursts[z]
 	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
 		Refuse: func(old *Zone) error {

@@ -10,14 +10,14 @@ import (
 	"starling/web/h1"
 )
 
-// registry holds the place in each request that tells that its address was replaced.
-type registry struct {
+// part holds the place in each request that tells that its address was replaced.
+type part struct {
 	slot int
 	made bool
 }
 
 func slotOf(p *plan.Plan) int {
-	r := plan.Part[registry](p)
+	r := plan.Part[part](p)
 	if !r.made {
 		r.slot, r.made = web.Side.NewSlot(p), true
 	}

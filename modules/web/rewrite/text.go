@@ -29,7 +29,7 @@ func compileText(a *conf.Args, word string) (text, error) {
 		return text{}, err
 	}
 	t := text{Template: template}
-	for literal, use := range template.Parts {
+	for literal, use := range template.Pieces {
 		p := piece{literal: literal, use: use}
 		if use != nil {
 			name := use.Name()
