@@ -3,8 +3,10 @@ package cycle
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -38,6 +40,8 @@ type Host struct {
 	privileged  atomic.Pointer[func(work func() error) error]
 	retiring    sync.WaitGroup
 	memory      memoryWatch
+	passed      []passedSocket  // not yet claimed by a listen directive
+	pulse       pulse           // of the accept loops
 	datagrams   *packets.Budget // of all UDP sessions
 	sessions    memoryWatch     // of these
 
@@ -160,7 +164,7 @@ func (b *binding) bind(ctx context.Context, all []socket, which func(socket) boo
 		if h.listeners[s.key] != nil {
 			continue
 		}
-		l, err := bindPatiently(ctx, s, b.log)
+		l, err := bindPatiently(ctx, s, h.claim(s.key), b.log)
 		if err != nil {
 			b.errs = append(b.errs, err)
 			continue
@@ -220,6 +224,8 @@ func (h *Host) Run(c *Cycle) error {
 	h.generation++
 	c.plan.Old = nil
 	h.closeListeners(func(l *listener) bool { return !wanted[l.key] })
+	running := slices.Collect(maps.Values(h.listeners))
+	h.pulse.listeners.Store(&running)
 	if old != nil {
 		h.retire(old)
 	} else {

@@ -52,6 +52,7 @@ type listener struct {
 	last    bool // see side.Port.KeepUntilLast
 	socket  net.Listener
 	target  atomic.Pointer[servers]
+	turns   atomic.Uint64 // of the accept loop
 	closing chan struct{}
 	ended   chan struct{}
 	dropped func()
@@ -69,13 +70,17 @@ func (e *bindError) Error() string {
 
 func (e *bindError) Unwrap() error { return e.cause }
 
-// bind makes the listening socket. Connections wait in the kernel, or with the transport, until accept is called.
-func bind(ctx context.Context, s socket) (*listener, error) {
+// bind makes the listening socket, of one that was passed to the process if there is. Connections wait in the kernel,
+// or with the transport, until accept is called.
+func bind(ctx context.Context, s socket, passed *os.File) (*listener, error) {
 	l := &listener{key: s.key, options: s.options, closing: make(chan struct{}), ended: make(chan struct{})}
 	var err error
-	if s.transport != nil {
+	switch {
+	case passed != nil:
+		l.socket, err = listenOn(s, passed, l.serverOf)
+	case s.transport != nil:
 		l.socket, err = bindDatagrams(ctx, s, l.serverOf)
-	} else {
+	default:
 		l.socket, err = bindConnections(ctx, s.key, s.options)
 	}
 	if err != nil {
@@ -159,9 +164,9 @@ func removeStale(path string) bool {
 }
 
 // bindPatiently is bind that waits for an address in use to become free.
-func bindPatiently(ctx context.Context, s socket, log logs.Logger) (*listener, error) {
+func bindPatiently(ctx context.Context, s socket, passed *os.File, log logs.Logger) (*listener, error) {
 	for try := 1; ; try++ {
-		l, err := bind(ctx, s)
+		l, err := bind(ctx, s, passed)
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == bindTries {
 			return l, err
 		}
@@ -183,6 +188,7 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 	case <-l.closing:
 	}
 	for {
+		l.turns.Add(1)
 		conn, err := l.socket.Accept()
 		switch {
 		case err == nil:

@@ -46,8 +46,9 @@ type Draft struct {
 	// Ignored are the accepted directives that have no effect.
 	Ignored []conf.Ignored
 
-	top  *conf.Scope
-	plan *plan.Plan
+	confPath string
+	top      *conf.Scope
+	plan     *plan.Plan
 }
 
 // IgnoredText names each ignored directive once, with the place where it stands first; "" where there is none.
@@ -65,6 +66,9 @@ func (d *Draft) IgnoredText() string {
 	}
 	return "directives without effect in starling: " + strings.Join(names, ", ")
 }
+
+// ConfPath is the absolute path of the configuration file.
+func (d *Draft) ConfPath() string { return d.confPath }
 
 // PIDPath is the absolute path of the pid file.
 func (d *Draft) PIDPath() string { return d.plan.PrefixPath(cmp.Or(d.Settings.PID, d.plan.Paths.PID)) }
@@ -141,6 +145,7 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 		Ignored:  bound.Ignored,
 		top:      bound.Top,
 		plan:     p,
+		confPath: o.ConfPath,
 		Settings: conf.Settings[core.Settings](bound.Top, &core.Module),
 	}
 	if len(bound.Problems) > 0 {

@@ -20,3 +20,12 @@ func setTCP(fd int, options sockaddr.Options, set func(fd, level, option, value 
 		set(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN, options.FastOpen)
 	}
 }
+
+// acceptQueue is how many connections wait for accept: of a listening socket the kernel tells that in this field.
+func acceptQueue(fd int) int {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return int(info.Unacked)
+}

@@ -2,15 +2,19 @@ package process
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/signal"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
+	"starling/lib/systemd"
 	"starling/logs"
 	"starling/modules/core"
 	"starling/nginx/version"
@@ -23,6 +27,10 @@ type server struct {
 	pidPath string
 	// user is who the process became at its start; another needs a restart.
 	user *core.User
+	// manager is the service manager that started the process, if one did.
+	manager *supervisor
+	// busy says that a reload or the end takes the time of the goroutine that obeys signals.
+	busy atomic.Bool
 	// detached says that standard error is the error log.
 	detached bool
 }
@@ -31,13 +39,20 @@ type server struct {
 // serves.
 func (b *bootLog) run(o cycle.Options, args []string) int {
 	ready := readyPipe()
+	manager, err := systemd.Attend()
+	sockets, socketsErr := systemd.Sockets()
+	if err := errors.Join(err, socketsErr); err != nil {
+		b.fail(err)
+		return 1
+	}
 	if ready == nil {
 		d, err := cycle.Read(o)
 		if err != nil {
 			b.fail(err)
 			return 1
 		}
-		if d.Settings.Daemon {
+		// Who is supervised stays: the service manager waits for this process, and its sockets are this process's.
+		if d.Settings.Daemon && !manager.Present() && len(sockets) == 0 {
 			return b.detach(args)
 		}
 	}
@@ -56,8 +71,9 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	)
 
 	s := &server{host: cycle.NewHost(o, b.files), files: b.files}
+	s.manager = newSupervisor(manager, s.host.Log)
 	admit := s.host.Hold()
-	if err := s.start(); err != nil {
+	if err := s.start(sockets); err != nil {
 		b.fail(err)
 		return 1
 	}
@@ -68,12 +84,23 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	}
 	b.close()
 	admit()
+	s.manager.tell(s.manager.Ready(s.status()))
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	go s.manager.watch(ctx, s.busy.Load, s.host.Stalled)
 	s.serve(signals)
 	return 0
 }
 
-// start loads the configuration and begins to serve it.
-func (s *server) start() error {
+// status is what the service manager shows of a process that serves.
+func (s *server) status() string { return "serving " + s.host.Current().ConfPath() }
+
+// start loads the configuration and begins to serve it, on sockets that were passed to the process as far as they are
+// those that the configuration names.
+func (s *server) start(sockets []*os.File) error {
+	if err := s.host.Pass(sockets); err != nil {
+		return err
+	}
 	c, err := s.host.Load()
 	if err != nil {
 		return err
@@ -83,6 +110,7 @@ func (s *server) start() error {
 	if err := s.host.Listen(context.Background(), c); err != nil {
 		return err
 	}
+	s.host.DropUnclaimed(log)
 	s.files.Echo(nil) // from here on the log is the place, not the terminal
 	log.Logf(logs.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
 	log.Logf(logs.Notice, "built by %s", runtime.Version())
@@ -152,10 +180,12 @@ func (s *server) serve(signals <-chan os.Signal) {
 		case <-quit:
 			s.ended()
 			return
+		case <-s.manager.ping:
 		case sig := <-signals:
 			switch sig {
 			case syscall.SIGTERM, syscall.SIGINT:
 				s.note(sig, ", exiting")
+				s.stopping("stopping at once")
 				if quitting {
 					close(hurry)
 					<-quit
@@ -171,6 +201,7 @@ func (s *server) serve(signals <-chan os.Signal) {
 				quitting = true
 				s.note(sig, ", shutting down")
 				s.host.Log().Logf(logs.Notice, "gracefully shutting down")
+				s.stopping("waiting for the last requests to end")
 				go func() {
 					defer close(quit)
 					s.host.Quit(hurry)
@@ -210,15 +241,28 @@ func (s *server) note(sig os.Signal, what string) {
 	s.host.Log().Logf(logs.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
 }
 
+// stopping tells the service manager that the process ends. From here on nobody needs to know that it lives.
+func (s *server) stopping(how string) {
+	s.busy.Store(true)
+	s.manager.tell(s.manager.Stopping(how))
+}
+
 // reload takes over a new configuration. If anything is wrong with it, it changes nothing and the log says why.
 func (s *server) reload() {
+	s.busy.Store(true)
+	defer s.busy.Store(false)
 	s.host.Log().Logf(logs.Notice, "reconfiguring")
+	s.manager.tell(s.manager.Reloading("reading " + s.host.Current().ConfPath()))
 	if err := s.host.Reload(context.Background()); err != nil {
-		for _, problem := range flatten(err) {
+		problems := flatten(err)
+		for _, problem := range problems {
 			s.host.Log().Logf(logs.Emerg, "%v", problem)
 		}
+		s.manager.tell(s.manager.Ready(
+			fmt.Sprintf("the reload failed, still serving the old configuration: %v", problems[0])))
 		return
 	}
+	defer func() { s.manager.tell(s.manager.Ready(s.status())) }()
 	c := s.host.Current()
 	s.redirect()
 	applyLimits(c.Settings, c.Log())

@@ -1,0 +1,140 @@
+package cycle
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"starling/logs"
+	"starling/nginx/errno"
+	"starling/nginx/sockaddr"
+	"starling/side"
+)
+
+// passedSocket is a listening socket that whoever started the process has opened for it: a service manager, which may
+// bind ports below 1024 for a process without privileges.
+type passedSocket struct {
+	file     *os.File
+	addr     sockaddr.Addr
+	ipv6Only bool // of [::]: it takes no IPv4
+	udp      bool
+}
+
+// Pass gives the host sockets to use instead of binding their addresses. Call it before the first Listen. What is no
+// listening socket is an error that names it.
+func (h *Host) Pass(files []*os.File) error {
+	var errs []error
+	for _, f := range files {
+		p, err := inspect(f)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("socket \"%s\" (descriptor %d) cannot be used: %w", f.Name(), f.Fd(), err))
+			continue
+		}
+		h.passed = append(h.passed, p)
+	}
+	return errors.Join(errs...)
+}
+
+// inspect asks the kernel what a descriptor is.
+func inspect(f *os.File) (p passedSocket, err error) {
+	p.file = f
+	fd := int(f.Fd())
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return p, errors.New(errno.Reason(err))
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return p, errors.New(errno.Reason(err))
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		p.addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))
+	case *unix.SockaddrInet6:
+		p.addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom16(name.Addr), uint16(name.Port))
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		if err != nil {
+			return p, errors.New(errno.Reason(err))
+		}
+		p.ipv6Only = only != 0
+	case *unix.SockaddrUnix:
+		p.addr.Path = name.Name
+	default:
+		return p, errors.New("starling listens on IPv4, IPv6 and unix sockets only")
+	}
+	switch p.udp = kind == unix.SOCK_DGRAM; {
+	case p.udp && !p.addr.IsUnix():
+	case kind != unix.SOCK_STREAM:
+		return p, errors.New("it is neither a stream nor a UDP socket")
+	default:
+		if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+			return p, errors.New("it does not listen: set Accept=no in the socket unit")
+		}
+	}
+	return p, nil
+}
+
+// serves says whether the socket is the one that a listen directive asks for: of the same address, and of the same
+// IPv4 or not where that matters.
+func (p *passedSocket) serves(key socketKey) bool {
+	return p.udp == (key.network != "") && p.addr == key.addr && (!p.addr.Wildcard() || p.ipv6Only == key.ipv6Only ||
+		p.addr.Addr().Is4())
+}
+
+// covers says whether the socket, of [::], takes the IPv4 clients for which a listen directive names the port: a
+// service manager told to listen on a port binds both families with one socket.
+func (p *passedSocket) covers(key socketKey) bool {
+	return p.udp == (key.network != "") && p.addr.Wildcard() && p.addr.Addr().Is6() && !p.ipv6Only &&
+		key.addr.Wildcard() && key.addr.Addr().Is4() && p.addr.Port() == key.addr.Port()
+}
+
+// claim takes the passed socket that fits best, nil where none does.
+func (h *Host) claim(key socketKey) *os.File {
+	at := slices.IndexFunc(h.passed, func(p passedSocket) bool { return p.serves(key) })
+	if at < 0 {
+		at = slices.IndexFunc(h.passed, func(p passedSocket) bool { return p.covers(key) })
+	}
+	if at < 0 {
+		return nil
+	}
+	file := h.passed[at].file
+	h.passed = slices.Delete(h.passed, at, at+1)
+	return file
+}
+
+// DropUnclaimed closes passed sockets that no listen directive has named: clients would wait in them in vain.
+func (h *Host) DropUnclaimed(log logs.Logger) {
+	for _, p := range h.passed {
+		log.Logf(logs.Warn, "socket \"%s\" of %s was passed to starling, "+
+			"but no \"listen\" directive names that address; closing it", p.file.Name(), p.addr)
+		if err := p.file.Close(); err != nil {
+			log.Logf(logs.Alert, "close() of %s failed: %v", p.addr, err)
+		}
+	}
+	h.passed = nil
+}
+
+// listenOn makes a listener of a passed socket. The descriptor itself is closed: the listener has another.
+func listenOn(s socket, file *os.File, serverOf func(local net.Addr) side.Server) (net.Listener, error) {
+	defer file.Close()
+	if s.transport != nil {
+		packets, err := net.FilePacketConn(file)
+		if err != nil {
+			return nil, err
+		}
+		return s.transport.Listen(packets.(*net.UDPConn), serverOf)
+	}
+	socket, err := net.FileListener(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := tune(socket, s.options); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return socket, nil
+}
