@@ -2,35 +2,35 @@ package web
 
 import "starling/web/h1"
 
-// arenaBlockBytes is the size of an arena's blocks; what does not fit gets a block of its own.
-const arenaBlockBytes = 4 << 10
+// arenaSlabBytes is the size of an arena's slabs; what does not fit gets a slab of its own.
+const arenaSlabBytes = 4 << 10
 
 // arena is memory that lives as long as a request.
 type arena struct {
-	block *h1.Block // the current one; kept by the Request from one use to the next
-	used  int
-	full  []*h1.Block
+	slab *h1.Slab // the current one; kept by the Request from one use to the next
+	used int
+	full []*h1.Slab
 }
 
 func (a *arena) alloc(n int) []byte {
-	if a.block == nil {
-		a.block = h1.TakeBlock(arenaBlockBytes)
+	if a.slab == nil {
+		a.slab = h1.TakeSlab(arenaSlabBytes)
 	}
-	if n > len(a.block.Mem)-a.used {
-		if n > arenaBlockBytes/4 {
-			own := h1.TakeBlock(n)
+	if n > len(a.slab.Mem)-a.used {
+		if n > arenaSlabBytes/4 {
+			own := h1.TakeSlab(n)
 			a.full = append(a.full, own)
 			return own.Mem[:n:n]
 		}
-		a.full = append(a.full, a.block)
-		a.block, a.used = h1.TakeBlock(arenaBlockBytes), 0
+		a.full = append(a.full, a.slab)
+		a.slab, a.used = h1.TakeSlab(arenaSlabBytes), 0
 	}
-	b := a.block.Mem[a.used : a.used+n : a.used+n]
+	b := a.slab.Mem[a.used : a.used+n : a.used+n]
 	a.used += n
 	return b
 }
 
-// reset makes all memory free again; one block stays.
+// reset makes all memory free again; one slab stays.
 func (a *arena) reset() {
 	for i, b := range a.full {
 		b.GiveBack()

@@ -12,7 +12,7 @@ import (
 // be kept it is the beginning of it.
 type keptBody struct {
 	memory []byte
-	block  *h1.Block // under memory, where that is not the read buffer
+	slab   *h1.Slab // under memory, where that is not the read buffer
 	file   *BodyFile
 	whole  bool
 	// borrowed is the body of a subrequest's parent, which outlives it.
@@ -34,8 +34,8 @@ func (r *Request) dropKept() {
 		*k = keptBody{}
 		return
 	}
-	if k.block != nil {
-		k.block.GiveBack()
+	if k.slab != nil {
+		k.slab.GiveBack()
 	}
 	if k.file != nil {
 		k.file.stays = k.file.stays && k.whole // nobody was told the name of half a body
@@ -132,7 +132,7 @@ func (r *Request) readIntoMemory(limit int64) error {
 	k := &r.kept
 	size := r.ContentLength
 	if size < 0 {
-		size = max(arenaBlockBytes, 2*int64(len(k.memory)))
+		size = max(arenaSlabBytes, 2*int64(len(k.memory)))
 	}
 	k.move(min(size, limit))
 	for !r.wire.BodyDone() {
@@ -140,11 +140,11 @@ func (r *Request) readIntoMemory(limit int64) error {
 		if used == limit {
 			return nil
 		}
-		if used == int64(len(k.block.Mem)) {
+		if used == int64(len(k.slab.Mem)) {
 			k.move(min(2*used, limit))
 		}
-		n, err := r.wire.ReadBody(r, k.block.Mem[used:min(limit, int64(len(k.block.Mem)))], r.Location.Core.BodyTimeout)
-		k.memory = k.block.Mem[:used+int64(n)]
+		n, err := r.wire.ReadBody(r, k.slab.Mem[used:min(limit, int64(len(k.slab.Mem)))], r.Location.Core.BodyTimeout)
+		k.memory = k.slab.Mem[:used+int64(n)]
 		if err = r.checkBody(n, err); err != nil && err != io.EOF {
 			return err
 		}
@@ -153,14 +153,14 @@ func (r *Request) readIntoMemory(limit int64) error {
 	return nil
 }
 
-// move puts what is in memory into a block of at least that size.
+// move puts what is in memory into a slab of at least that size.
 func (k *keptBody) move(size int64) {
-	next := h1.TakeBlock(int(max(size, int64(len(k.memory)))))
+	next := h1.TakeSlab(int(max(size, int64(len(k.memory)))))
 	k.memory = next.Mem[:copy(next.Mem, k.memory)]
-	if k.block != nil {
-		k.block.GiveBack()
+	if k.slab != nil {
+		k.slab.GiveBack()
 	}
-	k.block = next
+	k.slab = next
 }
 
 // Bounds of what is collected before it is written to a file; between them it is client_body_buffer_size.
@@ -172,27 +172,27 @@ const (
 // readIntoFile moves what is in memory to a file and reads on until the body ends or no more may be written.
 func (r *Request) readIntoFile(whole bool) error {
 	k, core := &r.kept, r.Location.Core
-	block := h1.TakeBlock(int(min(max(core.BodyBufferBytes, minSpoolBytes), maxSpoolBytes)))
-	defer block.GiveBack()
+	slab := h1.TakeSlab(int(min(max(core.BodyBufferBytes, minSpoolBytes), maxSpoolBytes)))
+	defer slab.GiveBack()
 	if k.file == nil {
-		if opened, err := r.openBodyFile(int64(len(block.Mem)), whole); !opened {
+		if opened, err := r.openBodyFile(int64(len(slab.Mem)), whole); !opened {
 			return err
 		}
 	}
 	for done := r.wire.BodyDone(); !done; {
-		if !k.file.reserve(int64(len(block.Mem))) {
+		if !k.file.reserve(int64(len(slab.Mem))) {
 			return r.spoolIsFull(whole)
 		}
 		used := 0
-		for used < len(block.Mem) && !done {
-			n, err := r.wire.ReadBody(r, block.Mem[used:], r.Location.Core.BodyTimeout)
+		for used < len(slab.Mem) && !done {
+			n, err := r.wire.ReadBody(r, slab.Mem[used:], r.Location.Core.BodyTimeout)
 			if err = r.checkBody(n, err); err != nil && err != io.EOF {
 				return err
 			}
 			used += n
 			done = r.wire.BodyDone()
 		}
-		if err := k.file.write(block.Mem[:used]); err != nil {
+		if err := k.file.write(slab.Mem[:used]); err != nil {
 			return err
 		}
 	}
@@ -221,10 +221,10 @@ func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err e
 		return false, err
 	}
 	r.joinSubs()
-	if k.block != nil {
-		k.block.GiveBack()
+	if k.slab != nil {
+		k.slab.GiveBack()
 	}
-	k.memory, k.block = nil, nil
+	k.memory, k.slab = nil, nil
 	return true, nil
 }
 

@@ -51,7 +51,7 @@ func (r *Request) DiscardBody() error { return r.discardBody(r.Location.Core.Lin
 
 func (r *Request) discardBody(between time.Duration) error {
 	end := time.Now().Add(r.Location.Core.LingeringTime)
-	scratch := h1.TakeBlock(arenaBlockBytes)
+	scratch := h1.TakeSlab(arenaSlabBytes)
 	defer scratch.GiveBack()
 	for !r.wire.BodyDone() {
 		left := time.Until(end)

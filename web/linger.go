@@ -21,7 +21,7 @@ func (c *Conn) linger(core *Settings) {
 		return
 	}
 	end := time.Now().Add(core.LingeringTime)
-	scratch := h1.TakeBlock(arenaBlockBytes)
+	scratch := h1.TakeSlab(arenaSlabBytes)
 	defer scratch.GiveBack()
 	for n := 0; n < maxLingerBytes && time.Now().Before(end); {
 		c.raw.SetReadDeadline(earlier(end, time.Now().Add(core.LingeringTimeout)))

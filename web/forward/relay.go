@@ -18,10 +18,10 @@ func (x *Exchange) relay() web.Result {
 		return x.ClientFailed()
 	}
 	piece, err := w.TakeBody()
-	var block *h1.Block
+	var slab *h1.Slab
 	defer func() {
-		if block != nil {
-			block.GiveBack()
+		if slab != nil {
+			slab.GiveBack()
 		}
 	}()
 	for {
@@ -43,12 +43,12 @@ func (x *Exchange) relay() web.Result {
 				return x.ClientFailed()
 			}
 		}
-		if block == nil {
-			block = h1.TakeBlock(x.l.readBytes)
+		if slab == nil {
+			slab = h1.TakeSlab(x.l.readBytes)
 		}
 		var n int
-		n, err = x.readPiece(block.Mem)
-		piece = block.Mem[:n]
+		n, err = x.readPiece(slab.Mem)
+		piece = slab.Mem[:n]
 	}
 }
 

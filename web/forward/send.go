@@ -14,9 +14,9 @@ func (x *Exchange) send() (verdict, int) {
 		rest.memory = nil
 		return x.sendWith(x.body, rest)
 	}
-	block := h1.TakeBlock(x.l.readBytes)
-	defer block.GiveBack()
-	piece, err := rest.next(block.Mem)
+	slab := h1.TakeSlab(x.l.readBytes)
+	defer slab.GiveBack()
+	piece, err := rest.next(slab.Mem)
 	if err != nil {
 		return x.bodyFailed(err)
 	}

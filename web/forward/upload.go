@@ -35,16 +35,16 @@ func (m *remainder) kept() bool { return len(m.memory) > 0 || m.file != nil && m
 
 func (m *remainder) empty() bool { return !m.kept() && !m.client }
 
-// next gives the next piece of what was kept; block is room for what is in a file.
-func (m *remainder) next(block []byte) ([]byte, error) {
+// next gives the next piece of what was kept; slab is room for what is in a file.
+func (m *remainder) next(slab []byte) ([]byte, error) {
 	if m.file == nil {
-		piece := m.memory[:min(len(m.memory), len(block))]
+		piece := m.memory[:min(len(m.memory), len(slab))]
 		m.memory = m.memory[len(piece):]
 		return piece, nil
 	}
-	n, err := m.file.ReadAt(block, m.at)
+	n, err := m.file.ReadAt(slab, m.at)
 	m.at += int64(n)
-	return block[:n], err
+	return slab[:n], err
 }
 
 // pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here,
@@ -52,32 +52,32 @@ func (m *remainder) next(block []byte) ([]byte, error) {
 func (x *Exchange) pass(rest remainder) (verdict, int) {
 	x.streamed = rest.client
 	u := &upload{conn: x.conn, rest: rest, done: make(chan struct{})}
-	block := h1.TakeBlock(x.l.readBytes)
+	slab := h1.TakeSlab(x.l.readBytes)
 	if rest.client && !rest.kept() && x.Request.Seen.Has(h1.HeaderExpect) {
-		n, err := x.Request.ReadBody(block.Mem)
+		n, err := x.Request.ReadBody(slab.Mem)
 		if err != nil && err != io.EOF {
-			block.GiveBack()
+			slab.GiveBack()
 			return x.bodyFailed(err)
 		}
-		if err := u.write(x, block.Mem[:n]); err != nil {
-			block.GiveBack()
+		if err := u.write(x, slab.Mem[:n]); err != nil {
+			slab.GiveBack()
 			return x.sendFailed(err)
 		}
 	}
 	x.upload = u
-	go u.run(x, x.Request, block)
+	go u.run(x, x.Request, slab)
 	return tryAccepted, 0
 }
 
 // run uses nothing of the exchange that changes, and of the request only its body.
-func (u *upload) run(x *Exchange, r *web.Request, block *h1.Block) {
+func (u *upload) run(x *Exchange, r *web.Request, slab *h1.Slab) {
 	defer close(u.done)
-	defer block.GiveBack()
+	defer slab.GiveBack()
 	for u.rest.kept() || u.rest.client && !r.BodyDone() {
 		if u.stop.Load() {
 			return
 		}
-		piece, err := u.next(r, block.Mem)
+		piece, err := u.next(r, slab.Mem)
 		if u.write(x, piece) != nil {
 			return // the server has closed: whether it answered before is for the reader to see
 		}
@@ -90,12 +90,12 @@ func (u *upload) run(x *Exchange, r *web.Request, block *h1.Block) {
 	u.complete = u.conn.wire.SendBody(nil, true) == nil
 }
 
-func (u *upload) next(r *web.Request, block []byte) ([]byte, error) {
+func (u *upload) next(r *web.Request, slab []byte) ([]byte, error) {
 	if u.rest.kept() {
-		return u.rest.next(block)
+		return u.rest.next(slab)
 	}
-	n, err := r.ReadBody(block)
-	return block[:n], err
+	n, err := r.ReadBody(slab)
+	return slab[:n], err
 }
 
 func (u *upload) write(x *Exchange, p []byte) error {

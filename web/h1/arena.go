@@ -1,30 +1,30 @@
 package h1
 
-// arenaBlockBytes is the size of an arena's blocks; what is larger than a quarter of it gets a block of its own.
-const arenaBlockBytes = minBlockBytes
+// arenaSlabBytes is the size of an arena's slabs; what is larger than a quarter of it gets a slab of its own.
+const arenaSlabBytes = minSlabBytes
 
 // Arena is memory that is given out in pieces and given back all at once. The zero Arena is ready.
 type Arena struct {
-	block *Block // the current one; it stays over Reset
-	used  int
-	full  []*Block
+	slab *Slab // the current one; it stays over Reset
+	used int
+	full []*Slab
 }
 
 // Alloc gives n bytes that are valid until Reset; their contents are undefined.
 func (a *Arena) Alloc(n int) []byte {
-	if a.block == nil {
-		a.block = TakeBlock(arenaBlockBytes)
+	if a.slab == nil {
+		a.slab = TakeSlab(arenaSlabBytes)
 	}
-	if n > len(a.block.Mem)-a.used {
-		if n > arenaBlockBytes/4 {
-			own := TakeBlock(n)
+	if n > len(a.slab.Mem)-a.used {
+		if n > arenaSlabBytes/4 {
+			own := TakeSlab(n)
 			a.full = append(a.full, own)
 			return own.Mem[:n:n]
 		}
-		a.full = append(a.full, a.block)
-		a.block, a.used = TakeBlock(arenaBlockBytes), 0
+		a.full = append(a.full, a.slab)
+		a.slab, a.used = TakeSlab(arenaSlabBytes), 0
 	}
-	b := a.block.Mem[a.used : a.used+n : a.used+n]
+	b := a.slab.Mem[a.used : a.used+n : a.used+n]
 	a.used += n
 	return b
 }
@@ -36,7 +36,7 @@ func (a *Arena) Copy(b []byte) []byte {
 	return c
 }
 
-// Reset makes all memory free again; one block stays for the next use.
+// Reset makes all memory free again; one slab stays for the next use.
 func (a *Arena) Reset() {
 	for i, b := range a.full {
 		b.GiveBack()
@@ -48,8 +48,8 @@ func (a *Arena) Reset() {
 // Release gives all memory back.
 func (a *Arena) Release() {
 	a.Reset()
-	if a.block != nil {
-		a.block.GiveBack()
-		a.block = nil
+	if a.slab != nil {
+		a.slab.GiveBack()
+		a.slab = nil
 	}
 }

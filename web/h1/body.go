@@ -166,7 +166,7 @@ func (b *Body) Discard(limit int64) (done bool, err error) {
 	if b.done {
 		return true, nil
 	}
-	scratch := TakeBlock(minBlockBytes)
+	scratch := TakeSlab(minSlabBytes)
 	defer scratch.GiveBack()
 	for limit > 0 && !b.done {
 		n, err := b.Read(scratch.Mem)

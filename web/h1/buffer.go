@@ -12,22 +12,22 @@ const minFreeBytes = 256
 // Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without
 // any.
 //
-// Slices of a head stay valid until Recycle, even if the buffer moved to another block meanwhile.
+// Slices of a head stay valid until Recycle, even if the buffer moved to another slab meanwhile.
 // The zero Buffer is ready for Attach. It is used by one goroutine at a time.
 type Buffer struct {
-	// FirstBytes is the size of block that reads start with; 0 means 4 KB.
+	// FirstBytes is the size of slab that reads start with; 0 means 4 KB.
 	FirstBytes int
 
 	conn io.Reader
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // tryRead as a value, made once per connection
 
-	block   *Block
-	mem     []byte // the block's memory
+	slab    *Slab
+	mem     []byte // the slab's memory
 	r, w    int    // mem[r:w] is read and not consumed
 	scanned int    // mem[r:r+scanned] holds no line feed
 	pinned  bool   // bytes before r may be referred to
-	held    []*Block
+	held    []*Slab
 
 	err error // of tryRead
 	one [1]byte
@@ -46,7 +46,7 @@ func (b *Buffer) Attach(conn io.Reader) {
 func (b *Buffer) Detach() {
 	b.r = b.w
 	b.Recycle()
-	b.dropBlock()
+	b.dropSlab()
 	b.conn, b.raw, b.err = nil, nil, nil
 }
 
@@ -76,7 +76,7 @@ func (b *Buffer) Recycle() {
 // Release gives the memory back if nothing is unread; call it after Recycle when a connection goes idle.
 func (b *Buffer) Release() {
 	if b.r == b.w {
-		b.dropBlock()
+		b.dropSlab()
 	}
 }
 
@@ -94,7 +94,7 @@ func (b *Buffer) Wait() error {
 		}
 		return err
 	}
-	b.dropBlock()
+	b.dropSlab()
 	// Over TLS (and in tests) there is nothing to wait on but a read: it gets a byte of our own to read into.
 	n, err := b.conn.Read(b.one[:])
 	if n == 0 {
@@ -109,7 +109,7 @@ func (b *Buffer) Wait() error {
 	return nil
 }
 
-// Fill reads once more, into a new block if this one is full. It returns nil only if at least one byte came.
+// Fill reads once more, into a new slab if this one is full. It returns nil only if at least one byte came.
 func (b *Buffer) Fill() error {
 	b.makeRoom(minFreeBytes)
 	n, err := b.conn.Read(b.mem[b.w:])
@@ -140,29 +140,29 @@ func (b *Buffer) line() (line []byte, size int) {
 	return unread[:end:end], size
 }
 
-// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another block rather
+// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another slab rather
 // than compact.
 func (b *Buffer) makeRoom(free int) {
 	if len(b.mem)-b.w >= free {
 		return
 	}
 	unread := b.mem[b.r:b.w]
-	if !b.pinned && b.block != nil && len(b.mem)-len(unread) >= free {
+	if !b.pinned && b.slab != nil && len(b.mem)-len(unread) >= free {
 		b.w = copy(b.mem, unread)
 		b.r = 0
 		return
 	}
-	next := TakeBlock(max(b.FirstBytes, 2*len(unread), len(unread)+free))
+	next := TakeSlab(max(b.FirstBytes, 2*len(unread), len(unread)+free))
 	b.w = copy(next.Mem, unread)
 	b.r = 0
-	if b.block != nil {
+	if b.slab != nil {
 		if b.pinned {
-			b.held = append(b.held, b.block)
+			b.held = append(b.held, b.slab)
 		} else {
-			b.block.GiveBack()
+			b.slab.GiveBack()
 		}
 	}
-	b.block, b.mem = next, next.Mem
+	b.slab, b.mem = next, next.Mem
 }
 
 // pushBack makes p unread again; everything else must have been consumed. p is copied.
@@ -173,11 +173,11 @@ func (b *Buffer) pushBack(p []byte) {
 	b.scanned = 0
 }
 
-// dropBlock gives the current block back; nothing may be unread or pinned.
-func (b *Buffer) dropBlock() {
-	if b.block != nil {
-		b.block.GiveBack()
-		b.block, b.mem = nil, nil
+// dropSlab gives the current slab back; nothing may be unread or pinned.
+func (b *Buffer) dropSlab() {
+	if b.slab != nil {
+		b.slab.GiveBack()
+		b.slab, b.mem = nil, nil
 	}
 	b.r, b.w, b.scanned = 0, 0, 0
 }

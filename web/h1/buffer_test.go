@@ -34,15 +34,15 @@ func TestWaitHoldsNoMemory(t *testing.T) {
 	near, far := socketPair(t)
 	var b Buffer
 	b.Attach(near)
-	// The first look finds nothing and must give the block back before it sleeps; a deadline ends the sleep.
+	// The first look finds nothing and must give the slab back before it sleeps; a deadline ends the sleep.
 	if err := near.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("got %v, want the deadline", err)
 	}
-	if b.block != nil {
-		t.Error("an idle connection holds a block")
+	if b.slab != nil {
+		t.Error("an idle connection holds a slab")
 	}
 	if err := near.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestWaitHoldsNoMemory(t *testing.T) {
 		b.Recycle()
 	}
 	far.Close()
-	if err := b.Wait(); err != io.EOF || b.block != nil {
+	if err := b.Wait(); err != io.EOF || b.slab != nil {
 		t.Errorf("got %v, want EOF and no memory", err)
 	}
 	if b.Detach(); b.conn != nil {
@@ -107,7 +107,7 @@ func TestPipelinedRequests(t *testing.T) {
 			}
 			b.Recycle()
 			if len(b.held) > 0 {
-				t.Fatal("blocks are held after the request")
+				t.Fatal("slabs are held after the request")
 			}
 		}
 		if err := b.Wait(); err != io.EOF {
@@ -116,7 +116,7 @@ func TestPipelinedRequests(t *testing.T) {
 	}
 }
 
-// What a head points to must survive when the buffer moves on to a larger block.
+// What a head points to must survive when the buffer moves on to a larger slab.
 func TestHeadsLargerThanABlock(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("GET /" + strings.Repeat("p", 3000) + "?" + strings.Repeat("q", 3000) + " HTTP/1.1\r\nHost: a\r\n")
@@ -189,7 +189,7 @@ func TestRequestEnds(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	for _, c := range []struct{ ask, get int }{{0, 4096}, {1, 4096}, {4096, 4096}, {4097, 8192}, {8192, 8192}, {1 << 20, 1 << 20}, {1<<20 + 1, 1<<20 + 1}} {
-		b := TakeBlock(c.ask)
+		b := TakeSlab(c.ask)
 		if len(b.Mem) != c.get {
 			t.Errorf("asked for %d, got %d, want %d", c.ask, len(b.Mem), c.get)
 		}

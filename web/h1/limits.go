@@ -25,7 +25,7 @@ const maxMethodBytes = 64
 const maxBlankBytes = 64
 
 // room counts as nginx fills its buffers: a line goes where there is place for all of it, else into the next large
-// buffer. So what fits does not depend on the blocks we really read into.
+// buffer. So what fits does not depend on the slabs we really read into.
 type room struct {
 	free int // bytes left in the present buffer
 	used int // large buffers begun

@@ -22,7 +22,7 @@ func socketOf(conn any) syscall.RawConn {
 	return nil
 }
 
-// tryRead reads what is there; if nothing is, it gives the block back before the poller puts the goroutine to sleep.
+// tryRead reads what is there; if nothing is, it gives the slab back before the poller puts the goroutine to sleep.
 func (b *Buffer) tryRead(fd uintptr) bool {
 	b.makeRoom(minFreeBytes)
 	for {
@@ -35,14 +35,14 @@ func (b *Buffer) tryRead(fd uintptr) bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			b.dropBlock()
+			b.dropSlab()
 			return false
 		case err != 0:
 			b.err = os.NewSyscallError("read", err)
 		default:
 			b.err = io.EOF
 		}
-		b.dropBlock()
+		b.dropSlab()
 		return true
 	}
 }

@@ -27,8 +27,8 @@ type Writer struct {
 	err       error                 // of trySend
 	vectors   bool                  // conn has writev
 	joinBelow int
-	block     *Block
-	join      *Block
+	slab      *Slab
+	join      *Slab
 	buffers   net.Buffers
 	pieces    [maxPieces][]byte
 	line      [20]byte
@@ -51,9 +51,9 @@ func (w *Writer) Attach(conn io.Writer) {
 
 // Release gives the memory back; call it when a connection goes idle or ends. Slices from Start are void.
 func (w *Writer) Release() {
-	if w.block != nil {
-		w.block.GiveBack()
-		w.block = nil
+	if w.slab != nil {
+		w.slab.GiveBack()
+		w.slab = nil
 	}
 	if w.join != nil {
 		w.join.GiveBack()
@@ -63,10 +63,10 @@ func (w *Writer) Release() {
 
 // Start gives empty memory to append a head to. It is the same memory each time.
 func (w *Writer) Start() []byte {
-	if w.block == nil {
-		w.block = TakeBlock(minBlockBytes)
+	if w.slab == nil {
+		w.slab = TakeSlab(minSlabBytes)
 	}
-	return w.block.Mem[:0]
+	return w.slab.Mem[:0]
 }
 
 // Write sends the pieces in their order, all of them or an error. The pieces are not kept.
@@ -109,7 +109,7 @@ func (w *Writer) Write(pieces ...[]byte) error {
 // own.
 func (w *Writer) joined(total int, pieces [][]byte) []byte {
 	head := pieces[0]
-	if w.block != nil && cap(head) >= total && len(head) > 0 && &head[0] == &w.block.Mem[0] {
+	if w.slab != nil && cap(head) >= total && len(head) > 0 && &head[0] == &w.slab.Mem[0] {
 		for _, p := range pieces[1:] {
 			head = append(head, p...)
 		}
@@ -120,7 +120,7 @@ func (w *Writer) joined(total int, pieces [][]byte) []byte {
 		w.join = nil
 	}
 	if w.join == nil {
-		w.join = TakeBlock(total)
+		w.join = TakeSlab(total)
 	}
 	all := w.join.Mem[:0]
 	for _, p := range pieces {

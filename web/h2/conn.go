@@ -22,11 +22,11 @@ type Conn struct {
 
 	// Of the reader alone.
 	dec         decoder
-	block       *h1.Block // of a header block in several frames
-	spare       h1.Arena  // for the fields of streams that are not served
-	recvWindow  int64     // of the connection
-	seenID      uint32    // of the latest stream of the client, served or not
-	newStreams  int       // since the last read
+	block       *h1.Slab // of a header block in several frames
+	spare       h1.Arena // for the fields of streams that are not served
+	recvWindow  int64    // of the connection
+	seenID      uint32   // of the latest stream of the client, served or not
+	newStreams  int      // since the last read
 	refused     int
 	served      int
 	priorities  int   // PRIORITY frames that are still allowed
@@ -71,7 +71,7 @@ func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handl
 	c.flusher = c.flush
 	c.dec.table.limit = tableBytes
 	c.dec.maxStringBytes = settings.Limits.LargeBufferBytes
-	c.dec.maxBlockBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes
+	c.dec.maxSlabBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes
 	in.FirstBytes = settings.ReadBytes
 	return c
 }

@@ -9,8 +9,8 @@ const maxIntegerOctets = 4
 // refused.
 type decoder struct {
 	table dynamicTable
-	// maxStringBytes bounds one name or value as sent, maxBlockBytes all names and values of a block after decoding.
-	maxStringBytes, maxBlockBytes int
+	// maxStringBytes bounds one name or value as sent, maxSlabBytes all names and values of a block after decoding.
+	maxStringBytes, maxSlabBytes int
 }
 
 // field is one decoded field; its bytes are in the memory given to decode, or constant.
@@ -21,7 +21,7 @@ type field struct {
 
 // decode reads a whole block and gives each field to take. The error is a *failure.
 func (d *decoder) decode(block []byte, memory *h1.Arena, take func(f field)) error {
-	left, first := d.maxBlockBytes, true
+	left, first := d.maxSlabBytes, true
 	for len(block) > 0 {
 		f, rest, err := d.next(block, memory, first)
 		if err != nil {

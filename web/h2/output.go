@@ -8,29 +8,29 @@ import (
 
 // output is memory that frames are put into until they are written.
 type output struct {
-	block *h1.Block
-	used  int
+	slab *h1.Slab
+	used int
 }
 
 // room gives n bytes to fill.
 func (o *output) room(n int) []byte {
-	if o.block == nil {
-		o.block = h1.TakeBlock(n)
-	} else if o.used+n > len(o.block.Mem) {
-		larger := h1.TakeBlock(max(2*len(o.block.Mem), o.used+n))
-		copy(larger.Mem, o.block.Mem[:o.used])
-		o.block.GiveBack()
-		o.block = larger
+	if o.slab == nil {
+		o.slab = h1.TakeSlab(n)
+	} else if o.used+n > len(o.slab.Mem) {
+		larger := h1.TakeSlab(max(2*len(o.slab.Mem), o.used+n))
+		copy(larger.Mem, o.slab.Mem[:o.used])
+		o.slab.GiveBack()
+		o.slab = larger
 	}
-	b := o.block.Mem[o.used : o.used+n : o.used+n]
+	b := o.slab.Mem[o.used : o.used+n : o.used+n]
 	o.used += n
 	return b
 }
 
 func (o *output) release() {
-	if o.block != nil {
-		o.block.GiveBack()
-		o.block, o.used = nil, 0
+	if o.slab != nil {
+		o.slab.GiveBack()
+		o.slab, o.used = nil, 0
 	}
 }
 
@@ -88,7 +88,7 @@ func (c *Conn) flush() {
 func (c *Conn) write(queued output, resets []byte) error {
 	c.renewWriteDeadline()
 	if queued.used > 0 {
-		if _, err := c.net.Write(queued.block.Mem[:queued.used]); err != nil {
+		if _, err := c.net.Write(queued.slab.Mem[:queued.used]); err != nil {
 			return err
 		}
 	}

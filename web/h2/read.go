@@ -374,7 +374,7 @@ func (c *Conn) readHeaders(h frameHead) error {
 
 // headerBlock reads a header block to its end, whatever frames it comes in. The bytes are valid until the next read.
 func (c *Conn) headerBlock(h frameHead, length, padding int) ([]byte, error) {
-	limit := c.dec.maxBlockBytes + defaultFrameBytes
+	limit := c.dec.maxSlabBytes + defaultFrameBytes
 	if length > limit {
 		return nil, failed(CodeEnhanceYourCalm, "client sent too large header block")
 	}
@@ -420,7 +420,7 @@ func (c *Conn) headerBlock(h frameHead, length, padding int) ([]byte, error) {
 
 func (c *Conn) takeBlock(size int) {
 	c.dropBlock()
-	c.block = h1.TakeBlock(size)
+	c.block = h1.TakeSlab(size)
 }
 
 func (c *Conn) dropBlock() {

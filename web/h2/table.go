@@ -18,7 +18,7 @@ type entry struct {
 
 // dynamicTable is the dynamic table of one direction. Its memory is taken with the first entry.
 type dynamicTable struct {
-	block   *h1.Block
+	slab    *h1.Slab
 	end     int // of the bytes in use
 	entries [maxEntries]entry
 	newest  int // place of the latest entry in the ring
@@ -34,7 +34,7 @@ func (t *dynamicTable) get(i int) (name, value []byte, id h1.Known, ok bool) {
 	}
 	e := t.entries[(t.newest-i+maxEntries)%maxEntries]
 	middle := int(e.at + e.name)
-	return t.block.Mem[e.at:middle:middle], t.block.Mem[middle : middle+int(e.value)], e.id, true
+	return t.slab.Mem[e.at:middle:middle], t.slab.Mem[middle : middle+int(e.value)], e.id, true
 }
 
 // add puts a field first; one that is larger than the table empties it. The bytes must not be the table's own.
@@ -45,16 +45,16 @@ func (t *dynamicTable) add(name, value []byte, id h1.Known) {
 		return
 	}
 	t.evict(t.limit - size)
-	if t.block == nil {
-		t.block = h1.TakeBlock(tableBytes)
+	if t.slab == nil {
+		t.slab = h1.TakeSlab(tableBytes)
 	}
 	if t.end+len(name)+len(value) > tableBytes {
 		t.compact()
 	}
 	t.newest = (t.newest + 1) % maxEntries
 	t.entries[t.newest] = entry{uint16(t.end), uint16(len(name)), uint16(len(value)), id}
-	t.end += copy(t.block.Mem[t.end:], name)
-	t.end += copy(t.block.Mem[t.end:], value)
+	t.end += copy(t.slab.Mem[t.end:], name)
+	t.end += copy(t.slab.Mem[t.end:], value)
 	t.count++
 	t.used += size
 }
@@ -76,7 +76,7 @@ func (t *dynamicTable) compact() {
 	end := 0
 	for i := t.count - 1; i >= 0; i-- {
 		e := &t.entries[(t.newest-i+maxEntries)%maxEntries]
-		n := copy(t.block.Mem[end:], t.block.Mem[e.at:int(e.at)+int(e.name)+int(e.value)])
+		n := copy(t.slab.Mem[end:], t.slab.Mem[e.at:int(e.at)+int(e.name)+int(e.value)])
 		e.at = uint16(end)
 		end += n
 	}
@@ -90,9 +90,9 @@ func (t *dynamicTable) resize(limit int) {
 }
 
 func (t *dynamicTable) release() {
-	if t.block != nil {
-		t.block.GiveBack()
-		t.block = nil
+	if t.slab != nil {
+		t.slab.GiveBack()
+		t.slab = nil
 	}
 	t.count, t.used, t.end = 0, 0, 0
 }

@@ -120,7 +120,7 @@ func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 
 // copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, for the length was promised.
 func copyFile(r *web.Request, file *os.File, first, length int64) {
-	block := h1.TakeBlock(int(min(length, copyBytes)))
+	block := h1.TakeSlab(int(min(length, copyBytes)))
 	defer block.GiveBack()
 	for at, end := first, first+length; at < end; {
 		piece := block.Mem[:min(int64(len(block.Mem)), end-at)]

@@ -1,0 +1,44 @@
+package h1
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Slabs come in powers of two. The smallest holds nearly every head together with a small body; the largest
+// pooled one is larger than any body buffer we use, so only odd configurations allocate beyond it.
+const (
+	minSlabBytes = 4 << 10
+	maxSlabBytes = 1 << 20
+	slabClasses  = 9
+)
+
+// Slab is pooled memory. Take one with TakeBlock and hand it back exactly once.
+type Slab struct {
+	Mem   []byte
+	class int8 // -1: too large to pool
+}
+
+var slabPools [slabClasses]sync.Pool
+
+// TakeSlab gives a slab of at least size bytes, with undefined contents.
+func TakeSlab(size int) *Slab {
+	class := 0
+	if size > minSlabBytes {
+		class = bits.Len(uint(size-1)) - 12
+	}
+	if size > maxSlabBytes {
+		return &Slab{Mem: make([]byte, size), class: -1}
+	}
+	if b, ok := slabPools[class].Get().(*Slab); ok {
+		return b
+	}
+	return &Slab{Mem: make([]byte, minSlabBytes<<class), class: int8(class)}
+}
+
+// GiveBack returns the slab; nobody may use its memory any more.
+func (b *Slab) GiveBack() {
+	if b.class >= 0 {
+		slabPools[b.class].Put(b)
+	}
+}
