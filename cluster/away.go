@@ -70,13 +70,15 @@ func (n *Node) recall(z *zoneState) {
 	if !ok {
 		return
 	}
+	throughMS := int64(0)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	for _, a := range r.Agreed() {
-		if len(n.agreements) < maxAgreements {
+		if throughMS = max(throughMS, a.ThroughMS); len(n.agreements) < maxAgreements {
 			n.agreements[agreementKey{z.info.Name, a.Lineage}] = agreement{mine: r.Lineage(), throughMS: a.ThroughMS}
 		}
 	}
+	n.mu.Unlock()
+	r.TellDeletions(throughMS) // what the process before had still to send is lost with it
 }
 
 // remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what
@@ -205,6 +207,24 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 		return throughMS
 	}
 	return n.goneThere(z, compared, theirs, now)
+}
+
+// calmMS is how long after a connection was made or lost a peer may not have heard of a deletion that others sent
+// before: they send it what it missed as soon as they are connected.
+const calmMS = 5000
+
+// calmAtLastMS is when what a peer still has counts, though other members come and go all the time.
+const calmAtLastMS = 60_000
+
+// trust is what to make of records that the session's peer brings and that are not here. Called with mu held.
+func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Reading) zone.Trust {
+	n := s.node
+	n.mu.Lock()
+	calm := after(now, n.changedMS, calmMS) || after(now, s.intake.repliedMS, calmAtLastMS)
+	n.mu.Unlock()
+	return zone.Trust{
+		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm,
+	}
 }
 
 // theirZone is what the peer's hello says of a shared zone. Called with mu held.

@@ -151,7 +151,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 			p.in[s.their.Incarnation] = next
 		}
 	}
-	n.changes++
+	n.changed(now)
 	n.lostMS = n.clocks.clusterTime(now).WallMS
 	n.heardMS = max(n.heardMS, n.lostMS-(now.MonoMS-s.lastReadMS.Load()))
 	for _, c := range p.compared {

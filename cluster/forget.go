@@ -24,6 +24,9 @@ type forgetting struct {
 	changes   uint64 // of the connections, when they did
 }
 
+// changed notes that a connection was made or lost. Called with Node.mu held.
+func (n *Node) changed(now clock.Reading) { n.changes, n.changedMS = n.changes+1, now.MonoMS }
+
 // knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one
 // of them, or nothingGone. What all held the same, no member has kept that another deleted. What a member had sent
 // before arrives within the timeout or ends a connection, and what it gets on the next one is not that old

@@ -34,3 +34,31 @@ func TestOutdatedFramesAreNotForLatecomers(t *testing.T) {
 		}
 	}
 }
+
+// A deletion is forgotten while a host is cut off for a moment, too short for an agreement to tell what was deleted. The frame that has it is outdated: who
+// comes back gets no pair of it, but the deletion.
+func TestDeletionsInOutdatedFramesAreToldWhoComesBack(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	f.hosts[0].set("deleted", "x")
+	f.hosts[0].set("stays", "x")
+	f.step(50)
+	f.block(0, 1)
+	if err := f.hosts[0].keyval.Delete([]byte("deleted"), f.hosts[0].reading()); err != nil {
+		t.Fatal(err)
+	}
+	f.hosts[0].set("written", "y")
+	f.step(50)
+	if f.hosts[0].keyval.ForgetThrough(f.hosts[0].reading().WallMS, f.hosts[0].reading().MonoMS) != 1 {
+		t.Fatal("there is no tombstone to forget")
+	}
+	clear(f.blocked)
+	f.step(3*digestEveryMS + freshMS)
+	for _, h := range f.hosts {
+		for key, want := range map[string]string{"deleted": "", "stays": "x", "written": "y"} {
+			if got := h.get(key); got != want {
+				t.Errorf("host %d has %q of %s, want %q", h.index, got, key, want)
+			}
+		}
+	}
+}

@@ -194,7 +194,7 @@ func (s *Session) accept(now clock.Reading) {
 	s.decoder.WantRecords()
 	n.mu.Lock()
 	s.peer.inAddress = s.Address
-	n.changes++
+	n.changed(now)
 	n.mu.Unlock()
 	s.intake.repliedMS = now.MonoMS
 	s.reply(wire.Reply{Status: wire.StatusAccepted, Resumes: resumes}, now)
@@ -342,7 +342,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	s.beat(now) // before all records, which end by the clock that it shows
 	n.mu.Lock()
 	replaced := s.peer.out
-	n.changes++
+	n.changed(now)
 	s.peer.out, s.peer.outAddress = s, s.Address
 	n.mu.Unlock()
 	if replaced != nil && replaced != s {

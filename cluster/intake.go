@@ -157,6 +157,9 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 			n.cameLate(applied.Won+applied.Cleared, now)
 		}
 		z.applyDone(iz.origin, d.Sequence)
+		if applied.Doubted > 0 {
+			n.loseFrames(s.peer, z)
+		}
 		s.refused(iz, applied, now)
 	}
 	iz.last = max(iz.last, d.Sequence)
@@ -305,11 +308,9 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 
 // learn merges a taught piece. What was deleted here is not learnt again.
 func (s *Session) learn(iz *intakeZone, payload []byte, now clock.Reading) (zone.Applied, error) {
-	z, n := iz.state, s.node
-	local := s.arrival(now)
+	z, local := iz.state, s.arrival(now)
 	if compared, ok := z.shared.(zone.Comparable); ok && z.ready.Load() {
-		goneMS := n.goneHere(z, compared, lineageOf(&s.their.Zones[iz.index]), now)
-		return compared.Mend(payload, goneMS, local)
+		return compared.Mend(payload, s.trust(iz, compared, now), local)
 	}
 	return z.shared.Learn(payload, local)
 }

@@ -48,6 +48,7 @@ type Node struct {
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
 	changes    uint64 // of who is connected
+	changedMS  int64  // monotonic, of the last of them
 	// lostMS is when a connection was lost last, heardMS when that peer had been heard of, by cluster time; at first
 	// when the node began.
 	lostMS, heardMS int64

@@ -37,6 +37,9 @@ type pushZone struct {
 	// and the gap is announced with lost-to before any later frame.
 	cursor uint64
 	acked  uint64 // the last acknowledged frame
+	// bareTo is the first frame that goes whole. Those before it are from before a deletion that is forgotten by now:
+	// only their deletions go, and what else they had is left to repair.
+	bareTo uint64
 	// compared is the content that the digests sent last are of.
 	compared content
 
@@ -77,6 +80,11 @@ func (s *Session) pushFrom(resume wire.Resume) error {
 	switch {
 	case overrun:
 		s.overrun(pz)
+		pz.tellDeletions()
+	case pz.cursor < pz.bareTo && !s.node.leavesToRepair(s, z):
+		s.overrun(pz)
+	case pz.cursor < pz.bareTo:
+		s.node.loseFrames(s.peer, z)
 	case resume.Sequence > 1 || !z.preloaded:
 	case s.node.leavesToRepair(s, z):
 		s.node.loseFrames(s.peer, z)
@@ -90,7 +98,8 @@ func (s *Session) pushFrom(resume wire.Resume) error {
 // resume places the cursor at the frame wanted, or says that the ring ran past it.
 func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	journal := pz.state.shared.Journal()
-	tail, head := pz.state.oldestForLate(), journal.Head()
+	tail, head := journal.Tail(), journal.Head()
+	pz.bareTo = pz.state.oldestForLate()
 	switch {
 	case wanted == 0: // it is being taught and skips what it knows
 		pz.cursor = tail
@@ -101,6 +110,18 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	}
 	pz.acked = max(pz.cursor, 1) - 1
 	return overrun
+}
+
+// tellDeletions goes back to the oldest frame kept, though what it had is left to repair: its deletions are of use to
+// who overran the ring, where they are forgotten. Called after overrun, which found that repair will do.
+func (pz *pushZone) tellDeletions() {
+	if _, ok := pz.state.shared.(zone.Comparable); !ok || !pz.taught.Empty() {
+		return
+	}
+	pz.bareTo = pz.cursor
+	pz.cursor = max(pz.state.shared.Journal().Tail(), 1)
+	pz.acked = pz.cursor - 1
+	pz.begin.LostTo = pz.cursor
 }
 
 // oldestForLate is the oldest frame kept that may go to who comes late: one from before a deletion that is forgotten by
@@ -320,6 +341,9 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 				pz.state.info.Name,
 			)
 			break
+		}
+		if pz.cursor < pz.bareTo {
+			payload = pz.state.shared.(zone.Comparable).Deletions(payload) // only these have bareTo
 		}
 		age := uint64(max(now.MonoMS-flushedMS, 0))
 		s.push.head = wire.AppendDataHead(s.push.head[:0], pz.index, pz.cursor, age)

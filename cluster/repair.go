@@ -38,6 +38,7 @@ type mending struct {
 	width       int           // shards in each sketch; it only shrinks during a repair
 	won         int           // records that replaced something on this node
 	deleted     int           // records deleted on this node within this repair
+	doubted     int           // records left out for now
 	sent        uint64        // records that the peer sent
 	wanted      uint64        // records that the peer lacks
 	left        uint64        // records left alone because they are fresh
@@ -220,13 +221,13 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 		return nil
 	}
 	n := s.node
-	goneMS := n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now)
-	applied, err := compared.Mend(r.Payload, goneMS, s.arrival(now))
+	applied, err := compared.Mend(r.Payload, s.trust(iz, compared, now), s.arrival(now))
 	if err != nil {
 		return fmt.Errorf("repair of zone %q: %w", iz.state.info.Name, err)
 	}
 	iz.mending.won += applied.Won + applied.Cleared + applied.Buried
 	iz.mending.deleted += applied.Deleted
+	iz.mending.doubted += applied.Doubted
 	iz.state.merged.Add(int64(applied.Won + applied.Cleared))
 	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
@@ -308,6 +309,8 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	switch {
 	case settled:
 		m.pauseMS = 0
+	case m.doubted > 0:
+		m.pauseMS = repairPauseMS // it is a matter of seconds
 	case m.won == 0 && m.sent == m.lastSent && m.wanted == m.lastWanted:
 		m.pauseMS = min(max(2*m.pauseMS, repairPauseMS), repairPauseMaxMS) // the same again, and nothing came of it
 	default:

@@ -59,16 +59,18 @@ func (h *Host) start() {
 	stamps := new(stamp.Clock)
 	h.keyval = kinds.NewKeyval(
 		kinds.KeyvalConfig{
-			Name:        "kv",
-			Expression:  "$arg_k",
-			Bytes:       o.KeyvalBytes,
-			Sync:        true,
-			Clock:       stamps,
-			Incarnation: h.life,
+			Name:           "kv",
+			Expression:     "$arg_k",
+			Bytes:          o.KeyvalBytes,
+			Sync:           true,
+			TombstoneBytes: o.TombstoneBytes,
+			Clock:          stamps,
+			Incarnation:    h.life,
 		},
 	)
 	h.session = kinds.NewSession(kinds.SessionConfig{
-		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TimeoutMS: o.SessionTimeoutMS, Sync: true,
+		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TombstoneBytes: o.TombstoneBytes,
+		TimeoutMS: o.SessionTimeoutMS, Sync: true,
 		Clock: stamps, Incarnation: h.life,
 	})
 	h.bucket = kinds.NewBucket(

@@ -126,8 +126,12 @@ func (w *World) pairs(words []string, do func(a, b int)) {
 
 func (w *World) tellSetup(c *command) (known bool, err error) {
 	switch c.word(0) {
-	case "memory": // memory 64k: of each zone
+	case "memory": // memory 64k: of each zone; memory 64k 16k: and so much for its tombstones
 		k, err := strconv.Atoi(strings.TrimSuffix(c.word(1), "k"))
+		if len(c.words) > 2 {
+			tombs, _ := strconv.Atoi(strings.TrimSuffix(c.word(2), "k"))
+			w.options.TombstoneBytes = int64(tombs) << 10
+		}
 		bytes := int64(k) << 10
 		w.options.KeyvalBytes, w.options.SessionBytes, w.options.BucketBytes = bytes, bytes, bytes
 		return true, err

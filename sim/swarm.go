@@ -76,19 +76,7 @@ type swarm struct {
 // newSwarm makes the world of a seed: nothing runs in it yet.
 func newSwarm(seed uint64, traced bool) *swarm {
 	f := flavours[seed%uint64(len(flavours))]
-	options := defaults
-	if f.full {
-		options.KeyvalBytes, options.SessionBytes, options.BucketBytes = 32<<10, 32<<10, 32<<10
-	}
-	if f.deletes {
-		options.KeyvalBytes = 32 << 10
-	}
-	if f.lossy {
-		options.RingFrames = 16
-	}
-	if f.jumps {
-		options.SessionTimeoutMS = jumpsLifeMS
-	}
+	options := f.options()
 	s := &swarm{
 		World: NewWorld(seed, options), flavour: f, charged: map[string]int64{},
 		churning: churning{gone: map[string]bool{}}, inexact: f.crashes || f.full || f.changes,
@@ -154,6 +142,27 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	s.quiet()
 	return s.failures, s.World
+}
+
+// options are what a flavour has all hosts have.
+func (f *flavour) options() Options {
+	options := defaults
+	if f.full {
+		options.KeyvalBytes, options.SessionBytes, options.BucketBytes = 32<<10, 32<<10, 32<<10
+	}
+	if f.deletes {
+		options.KeyvalBytes = 32 << 10
+		if options.TombstoneBytes = 16 << 10; f.crashes {
+			options.TombstoneBytes = 128 << 10 // zone/DESIGN.md says what a node that crashes must not have given up
+		}
+	}
+	if f.lossy {
+		options.RingFrames = 16
+	}
+	if f.jumps {
+		options.SessionTimeoutMS = jumpsLifeMS
+	}
+	return options
 }
 
 // running draws a host that runs, or nil.

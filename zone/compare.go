@@ -73,8 +73,11 @@ func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 		out[i] = sh.digest
 		sh.Unlock()
 	}
-	return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load())
+	return s.IsWhole()
 }
+
+// IsWhole says that the zone lacks no record for want of room.
+func (s *Store) IsWhole() bool { return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load()) }
 
 // Changes counts how often what is compared has changed: a change and its reverse leave the digests as they were.
 func (s *Store) Changes() (changes uint64) {

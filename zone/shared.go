@@ -47,6 +47,9 @@ type Applied struct {
 	Cleared int // shards
 	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is on its way to the sender.
 	Deleted int
+	// Doubted were left out: they may have been deleted here, and the deletion given up for want of room. Repair is to
+	// bring them if they are still there.
+	Doubted int
 	// Buried are those that count as deleted: they are no longer here, and were when this node and the sender held the
 	// same.
 	Buried int
@@ -166,6 +169,8 @@ type Comparable interface {
 	Protect(throughMS, lostMS, goneMS int64)
 	// Outdated says that a frame flushed then may hold what was deleted since, though the deletion is forgotten.
 	Outdated(flushedMonoMS int64) bool
+	// Deletions returns a frame of the journal with nothing but its deletions and clears.
+	Deletions(payload []byte) []byte
 	// Tombstones returns the elements of the deletions that beat the given elements, which are sorted by
 	// Element.Compare.
 	Tombstones(of []Element) []Element
@@ -175,9 +180,17 @@ type Comparable interface {
 	// TimeWentBack takes back by backMS the stamps from fromMS on: cluster time was so far ahead since then. It returns
 	// how many that were.
 	TimeWentBack(fromMS, backMS int64, now clock.Reading) int
-	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room. What is not
-	// here and was written until goneMS counts as deleted, and is deleted on the peers too.
-	Mend(payload []byte, goneMS int64, now clock.Reading) (Applied, error)
+	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room.
+	Mend(payload []byte, trust Trust, now clock.Reading) (Applied, error)
+}
+
+// Trust is what to make of records that a peer brings, and that are not here.
+type Trust struct {
+	// GoneMS: what was written until then counts as deleted, and is deleted on the peers too.
+	GoneMS int64
+	// Doubts: what was written until the youngest deletion that was given up for want of room is left out for now. The
+	// peer may not have heard yet that it was deleted.
+	Doubts bool
 }
 
 // Agreement says through which time a zone and another lineage of it have held the same: what one of them lacks, and
@@ -198,6 +211,9 @@ type Remembering interface {
 	AgreedUntil(nowMS int64)
 	// Agreed lists the agreements that were kept, those of former lives included.
 	Agreed() []Agreement
+	// TellDeletions puts the tombstones stamped after sinceMS into the journal again: who should have got them from a
+	// process before may not have.
+	TellDeletions(sinceMS int64)
 	// KeepAgreed keeps one, without waiting for a disk.
 	KeepAgreed(a Agreement)
 }

@@ -57,7 +57,9 @@ type Store struct {
 	sync   bool
 	keeper Keeper
 	limit  int64
-	seed   maphash.Seed
+	// graveBytes is the room of tombstones beside the records.
+	graveBytes int64
+	seed       maphash.Seed
 
 	// live and graves are the bytes of records and of tombstones: see fits.
 	live, graves             atomic.Int64
@@ -90,7 +92,7 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 		info.Incarnation = rand.Uint64() | 1
 	}
 	s := &Store{
-		info: info, sync: synced, keeper: keeper, limit: info.Bytes,
+		info: info, sync: synced, keeper: keeper, limit: info.Bytes, graveBytes: max(info.Bytes, minGraveBytes),
 		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
 	}
 	s.journal.resize(defaultFrames)

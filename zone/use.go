@@ -129,7 +129,14 @@ const minGraveBytes = 1 << 20
 
 // Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to
 // a full zone while a member is away would cost a deletion of which it must be told.
-func (s *Store) Budget() int64 { return s.limit + max(s.limit, minGraveBytes) }
+func (s *Store) Budget() int64 { return s.limit + s.graveBytes }
+
+// LimitTombstones gives tombstones another room beside the records; 0 leaves it. Called before the zone is used.
+func (s *Store) LimitTombstones(bytes int64) {
+	if bytes > 0 {
+		s.graveBytes = bytes
+	}
+}
 
 // fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {

@@ -83,6 +83,24 @@ func (k *Keyval) AgreedUntil(nowMS int64) {
 	}
 }
 
+// TellDeletions puts the tombstones stamped after sinceMS into the journal again.
+func (k *Keyval) TellDeletions(sinceMS int64) {
+	wake := false
+	for number := range zone.Shards {
+		sh := k.store.ShardNumber(number)
+		sh.Lock()
+		for slot := sh.OldestTombstone(); slot != 0; slot = sh.Newer(slot) {
+			if r := sh.At(slot); stampOf(r).MS() > sinceMS {
+				wake = sh.MarkDirty(slot, r) || wake
+			}
+		}
+		sh.Unlock()
+	}
+	if wake {
+		k.store.Wake(false)
+	}
+}
+
 // until is called with mu held.
 func (g *agreements) until(nowMS int64) (later bool) {
 	for lineage, a := range g.agreed {

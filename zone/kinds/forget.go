@@ -85,6 +85,16 @@ func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 // GivenUp notes that a tombstone is removed before its time.
 func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
 
+// doubtful says that a record which is not here may have been deleted here, by a tombstone that was given up for want
+// of room: it was held back on its way, or its sender has not heard of the deletion.
+func (g *registers) doubtful(sh *zone.Shard, key []byte, w *write) bool {
+	if w.tombstone || w.stamp.MS() > g.gaveUpMS.Load() || w.stamp <= sh.Clear() || !g.store.IsWhole() {
+		return false
+	}
+	_, r := sh.Find(key)
+	return r == nil
+}
+
 // bornUnitMS is the unit of Record.Born: 32 bits of it are two years, of which half can be told from the other.
 const bornUnitMS = 16
 
@@ -127,6 +137,38 @@ func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) 
 
 // Outdated says that a frame is too old for those who get it late.
 func (g *registers) Outdated(flushedMonoMS int64) bool { return g.store.Outdated(flushedMonoMS) }
+
+// Deletions returns a frame of this zone's journal with nothing but its deletions and clears: they bring nothing back,
+// however late they come.
+func (g *registers) Deletions(payload []byte) []byte {
+	d := registerDecoder{Reader: zone.Read(payload)}
+	d.begin(0, clock.Reading{})
+	e := registerEncoder{zone: g}
+	dst := e.beginAt(nil, d.baseMS, d.timeoutMS)
+	for d.Len() > 0 && !d.Failed() {
+		start := len(dst)
+		dst = append(dst, d.Byte())
+		empty := len(dst)
+		for {
+			key, w, more := d.record(g)
+			if !more {
+				break
+			}
+			switch {
+			case len(key) == 0:
+				dst = e.AppendClear(dst, w.stamp)
+			case w.tombstone:
+				dst = e.appendWrite(dst, key, &w)
+			}
+		}
+		if len(dst) == empty {
+			dst = dst[:start]
+			continue
+		}
+		dst = append(dst, zone.GroupEnd)
+	}
+	return dst
+}
 
 // Tombstones returns the elements of the deletions here that beat those given.
 func (g *registers) Tombstones(of []zone.Element) (found []zone.Element) {

@@ -157,7 +157,7 @@ func TestWhoBringsADeletedPairIsTold(t *testing.T) {
 		t.Fatalf("%v and %v differ, want the pair and its tombstone", here, there)
 	}
 	piece, _, _ := two.AppendRecords(here, nil, 1000, at(20))
-	applied, err := one.Mend(piece, 0, at(20))
+	applied, err := one.Mend(piece, zone.Trust{}, at(20))
 	if err != nil || applied.Lost != 1 || applied.Deleted != 1 {
 		t.Errorf("%+v, %v, want a pair that was deleted just now", applied, err)
 	}
@@ -255,5 +255,137 @@ func TestAZoneIsFullWhenItRefusesTheSmallestPair(t *testing.T) {
 	}
 	if k.Add([]byte("new"), []byte("v"), NoExpire, at(1)); !k.Stats().Full {
 		t.Errorf("a zone without room is not full: %+v", k.Stats())
+	}
+}
+
+// crowdOut makes a zone give up all tombstones that it has.
+func crowdOut(t *testing.T, k *Keyval, ms int64) {
+	t.Helper()
+	for i := range 1000 {
+		key := fmt.Appendf(nil, "crowd%d.%d", ms, i)
+		if err := k.Add(key, []byte("x"), NoExpire, at(ms)); err != nil {
+			t.Fatal(err)
+		}
+		k.Delete(key, at(ms))
+		k.Flush(at(ms))
+	}
+}
+
+// A frame with a pair was held back on its way until the deletion of the pair was given up. The pair is in doubt: repair brings it, if it is still there when
+// nobody can have missed the deletion any more. What was written later is in no doubt.
+func TestAPairHeldBackIsInDoubt(t *testing.T) {
+	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, TombstoneBytes: 4 << 10, Sync: true})
+	two, three := newTestKeyval(0), newTestKeyval(0)
+	two.Set([]byte("deleted"), []byte("x"), NoExpire, at(0))
+	two.Flush(at(0))
+	heldBack, _, _, _ := two.Journal().Frame(1)
+	if _, err := three.Apply(2, 1, heldBack, 0, at(1)); err != nil {
+		t.Fatal(err)
+	}
+	three.Delete([]byte("deleted"), at(2))
+	three.Flush(at(2))
+	deletion, _, _, _ := three.Journal().Frame(1)
+	if _, err := one.Apply(3, 1, deletion, 0, at(3)); err != nil {
+		t.Fatal(err)
+	}
+	crowdOut(t, one, 4)
+	if one.Stats().GaveUp < 500 {
+		t.Fatalf("the tombstones are still there: %+v", one.Stats())
+	}
+	if applied, err := one.Apply(2, 1, heldBack, 10, at(10)); err != nil || applied.Doubted != 1 {
+		t.Errorf("%+v, %v, want a pair in doubt", applied, err)
+	}
+	mustLack(t, one, "deleted", 10)
+
+	pair := []zone.Element{elementOfKey(two, "deleted")}
+	repair, _, _ := two.AppendRecords(pair, nil, 1000, at(10))
+	if applied, err := one.Mend(repair, zone.Trust{Doubts: true}, at(10)); err != nil || applied.Doubted != 1 {
+		t.Errorf("%+v, %v, want a pair in doubt", applied, err)
+	}
+	mustLack(t, one, "deleted", 10)
+	if applied, err := one.Mend(repair, zone.Trust{}, at(10)); err != nil || applied.Won != 1 {
+		t.Errorf("%+v, %v, want a pair that is still there after the doubt", applied, err)
+	}
+
+	two.Set([]byte("later"), []byte("y"), NoExpire, at(11))
+	two.Flush(at(11))
+	frame, _, _, _ := two.Journal().Frame(2)
+	if applied, err := one.Apply(2, 2, frame, 0, at(12)); err != nil || applied.Won != 1 {
+		t.Errorf("%+v, %v, want a pair without doubt", applied, err)
+	}
+}
+
+func elementOfKey(k *Keyval, key string) zone.Element {
+	hash := zone.KeyHash([]byte(key))
+	sh := k.store.Shard(hash)
+	sh.Lock()
+	defer sh.Unlock()
+	_, r := sh.Find([]byte(key))
+	return elementOf(sh, hash, r)
+}
+
+// Of a frame that may bring back what was deleted, who comes late gets the deletions and clears.
+func TestDeletionsOfAFrame(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	for _, k := range []*Keyval{one, two} {
+		k.Set([]byte("deleted"), []byte("x"), NoExpire, at(0))
+		k.Flush(at(0))
+	}
+	one.Delete([]byte("deleted"), at(1))
+	one.Set([]byte("written"), []byte("y"), NoExpire, at(1))
+	one.Flush(at(1))
+	for sequence := uint64(2); sequence < one.Journal().Head(); sequence++ {
+		whole, _, _, _ := one.Journal().Frame(sequence)
+		if _, err := two.Apply(1, sequence, one.Deletions(whole), 0, at(2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustLack(t, two, "deleted", 2)
+	mustLack(t, two, "written", 2)
+	if got := two.Stats().Tombstones; got != 1 {
+		t.Errorf("%d tombstones, want 1", got)
+	}
+	one.Clear(at(3))
+	one.Flush(at(3))
+	two.Set([]byte("cleared"), []byte("z"), NoExpire, at(2))
+	whole, _, _, _ := one.Journal().Frame(one.Journal().Head() - 1)
+	if _, err := two.Apply(1, 9, one.Deletions(whole), 0, at(4)); err != nil {
+		t.Fatal(err)
+	}
+	mustLack(t, two, "cleared", 4)
+}
+
+// After a restart the deletions are told again that were not agreed on: what the process before had still to send is lost.
+func TestDeletionsAreToldAgain(t *testing.T) {
+	var log [][]byte
+	one := newTestKeyval(0)
+	keep := func(record []byte) { log = append(log, append([]byte(nil), record...)) }
+	one.OnCommit(func(record []byte) (func() error, error) { keep(record); return func() error { return nil }, nil }, keep)
+	for i, ms := range []int64{10, 20} {
+		one.Set([]byte{'a' + byte(i)}, []byte("x"), NoExpire, at(ms))
+		one.Delete([]byte{'a' + byte(i)}, at(ms+1))
+	}
+	two, other := newTestKeyval(0), newTestKeyval(0)
+	for i, ms := range []int64{10, 20} {
+		other.Set([]byte{'a' + byte(i)}, []byte("x"), NoExpire, at(ms))
+	}
+	var found Restored
+	for _, record := range log {
+		if err := two.Restore(record, &found, at(30)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two.TellDeletions(at(15).WallMS)
+	two.Flush(at(30))
+	if got := two.Journal().Head(); got != 2 {
+		t.Fatalf("%d frames, want one", got-1)
+	}
+	frame, records, _, _ := two.Journal().Frame(1)
+	if _, err := other.Apply(1, 1, frame, 0, at(31)); err != nil || records != 1 {
+		t.Errorf("%d records in the frame, %v, want 1", records, err)
+	}
+	mustLack(t, other, "b", 31)
+	if got, _ := other.Get([]byte("a"), at(31)); string(got) != "x" {
+		t.Errorf("a is %q: a deletion that all agreed on is told again", got)
 	}
 }

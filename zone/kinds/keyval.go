@@ -37,10 +37,12 @@ type KeyvalConfig struct {
 	Name       string
 	Expression string // compared with the peers'; with the type
 	Bytes      int64
-	Type       ValueType
-	TimeoutMS  int64 // 0: pairs never expire
-	Sync       bool
-	Clock      *stamp.Clock // of this node, shared by its zones; nil makes an own one
+	// TombstoneBytes is the room of tombstones beside it; 0 is as much again, at least 1 MB.
+	TombstoneBytes int64
+	Type           ValueType
+	TimeoutMS      int64 // 0: pairs never expire
+	Sync           bool
+	Clock          *stamp.Clock // of this node, shared by its zones; nil makes an own one
 	// Incarnation is kept over a reload; 0 makes a new one.
 	Incarnation uint64
 }
@@ -74,6 +76,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 		Name: cfg.Name, Kind: KeyvalKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, k)
+	k.store.LimitTombstones(cfg.TombstoneBytes)
 	return k
 }
 
@@ -208,10 +211,10 @@ func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) 
 }
 
 // Mend merges what a peer's AppendRecords wrote.
-func (k *Keyval) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.Applied, error) {
+func (k *Keyval) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone.Applied, error) {
 	var gone []byte
 	e := registerEncoder{zone: &k.registers}
-	applied, err := k.mend(payload, goneMS, now, func(shard int, key []byte, w *write) {
+	applied, err := k.mend(payload, trust, now, func(shard int, key []byte, w *write) {
 		if len(gone) == 0 {
 			gone = e.Begin(gone, now)
 		}

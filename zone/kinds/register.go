@@ -89,6 +89,8 @@ type room struct {
 	// goneMS: what is not here and was written until then was deleted; buried is told of each, under the shard's lock.
 	goneMS int64
 	buried func(shard int, key []byte, w *write)
+	// doubts: see zone.Trust.
+	doubts bool
 	// restored says that the payload is from the log of a process before.
 	restored bool
 }

@@ -45,7 +45,11 @@ func (g *registers) NewEncoder() zone.Encoder { return &registerEncoder{zone: g}
 
 // Begin appends the head of a payload.
 func (e *registerEncoder) Begin(dst []byte, now clock.Reading) []byte {
-	e.baseMS, e.timeoutMS, e.known = max(now.MonoMS, 0), max(e.zone.timeoutMS.Load(), 0), 0
+	return e.beginAt(dst, max(now.MonoMS, 0), max(e.zone.timeoutMS.Load(), 0))
+}
+
+func (e *registerEncoder) beginAt(dst []byte, baseMS, timeoutMS int64) []byte {
+	e.baseMS, e.timeoutMS, e.known = baseMS, timeoutMS, 0
 	dst = append(dst, registerFormat)
 	dst = binary.AppendUvarint(dst, uint64(e.baseMS))
 	return binary.AppendUvarint(dst, uint64(e.timeoutMS))
@@ -206,7 +210,8 @@ func (g *registers) Apply(
 	ageMS int64,
 	now clock.Reading,
 ) (zone.Applied, error) {
-	return g.merge(payload, room{bytes: g.store.Limit(), evict: g.evicts, ageMS: ageMS}, stamp.Highest(now.WallMS), now)
+	space := room{bytes: g.store.Limit(), evict: g.evicts, ageMS: ageMS, doubts: true}
+	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }
 
 // Learn merges a taught piece. It gives up nothing to make room.
@@ -296,6 +301,10 @@ func (g *registers) mergeOne(
 			}
 			return first
 		}
+	}
+	if space.doubts && g.doubtful(sh, key, w) {
+		applied.Doubted++
+		return false
 	}
 	switch did, slot := g.put(sh, hash, key, w, space, now); did {
 	case won:

@@ -155,17 +155,17 @@ func (f *finder) find(sh *zone.Shard, wanted []zone.Element) []zone.Slot {
 }
 
 // Mend merges what a peer's AppendRecords or TeachShard wrote. It gives up no record to make room.
-func (g *registers) Mend(payload []byte, goneMS int64, now clock.Reading) (zone.Applied, error) {
-	return g.mend(payload, goneMS, now, func(int, []byte, *write) {})
+func (g *registers) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone.Applied, error) {
+	return g.mend(payload, trust, now, func(int, []byte, *write) {})
 }
 
 func (g *registers) mend(
 	payload []byte,
-	goneMS int64,
+	trust zone.Trust,
 	now clock.Reading,
 	buried func(shard int, key []byte, w *write),
 ) (zone.Applied, error) {
-	space := room{bytes: g.store.Limit(), repaired: true, goneMS: goneMS, buried: buried}
+	space := room{bytes: g.store.Limit(), repaired: true, goneMS: trust.GoneMS, doubts: trust.Doubts, buried: buried}
 	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }
 

@@ -43,7 +43,7 @@ func mend(t testing.TB, from, to zone.Comparable, wanted []zone.Element, maxByte
 		if n == 0 {
 			continue
 		}
-		if _, err := to.Mend(piece, 0, now); err != nil {
+		if _, err := to.Mend(piece, zone.Trust{}, now); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,8 +17,10 @@ type SessionConfig struct {
 	Name       string
 	Expression string // the create and lookup variables, compared with the peers'
 	Bytes      int64
-	TimeoutMS  int64 // at least 1
-	Sync       bool
+	// TombstoneBytes is the room of tombstones beside it; 0 is as much again, at least 1 MB.
+	TombstoneBytes int64
+	TimeoutMS      int64 // at least 1
+	Sync           bool
 	// Clock stamps the writes of this node; all its zones share one. Nil makes an own one.
 	Clock *stamp.Clock
 	// Incarnation is kept over a reload; 0 makes a new one.
@@ -51,6 +53,7 @@ func NewSession(cfg SessionConfig) *Session {
 		Name: cfg.Name, Kind: SessionKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, s)
+	s.store.LimitTombstones(cfg.TombstoneBytes)
 	return s
 }
 
