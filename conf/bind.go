@@ -17,16 +17,16 @@ type declared struct {
 	refused  []Syntax
 }
 
-// Binder checks and binds trees against the declarations of a list of modules. It does not change once
-// made and may be used by several goroutines.
+// Binder checks and binds trees against the declarations of a list of modules. It is immutable and safe for concurrent
+// use.
 type Binder struct {
 	modules []*Module
 	index   map[*Module]int
-	areas   []Context // per module: where it has directives
+	areas   []Context // per module: the contexts of its directives
 	byName  map[string][]*declared
 }
 
-// Bound is a configuration bound to settings. The settings are of use only if there are no problems.
+// Bound is a configuration bound to settings. The settings are valid only if there are no problems.
 type Bound struct {
 	Top      *Scope
 	Problems Problems // sorted; the first is the one that nginx would print
@@ -49,7 +49,7 @@ func (b *Bound) Err() error {
 	return b.Problems[0]
 }
 
-// NewBinder compiles the declarations. Its errors are mistakes of the declarations themselves.
+// NewBinder compiles the declarations. An error is a mistake in the declarations themselves.
 func NewBinder(modules []*Module) (*Binder, error) {
 	b := &Binder{
 		modules: modules,
@@ -101,7 +101,7 @@ func (b *Binder) declare(module int, d *Directive) error {
 	return nil
 }
 
-// Directives lists the declarations by name; of one name there may be several, each for other contexts.
+// Directives lists the declarations by name. A name can have several, each for other contexts.
 func (b *Binder) Directives() iter.Seq2[string, []*Directive] {
 	return func(yield func(string, []*Directive) bool) {
 		for _, name := range slices.Sorted(maps.Keys(b.byName)) {
@@ -116,7 +116,7 @@ func (b *Binder) Directives() iter.Seq2[string, []*Directive] {
 	}
 }
 
-// binding is the work of one Bind.
+// binding is the state of one Bind.
 type binding struct {
 	*Binder
 	env      any
@@ -125,9 +125,9 @@ type binding struct {
 	ignored  []Ignored
 }
 
-// Bind checks a tree and binds it; env reaches setters and checks. Each level's own directives are bound, in
-// order, before its blocks are entered with copies of its settings: inheritance needs no merging, and a
-// directive written after a block applies to it, as in nginx.
+// Bind checks and binds a tree; env is passed to setters and checks. The directives of a level are bound in order
+// before its blocks are entered with copies of its settings. So inheritance needs no merging, and a directive after a
+// block still applies to it, as in nginx.
 func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	w := &binding{Binder: b, env: env}
 	top := &Scope{Name: "main", Node: &Node{Name: "main", File: tree.Path}, In: Main, binder: b, env: env}
@@ -149,7 +149,7 @@ func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	return &Bound{Top: top, Problems: w.problems, Warnings: w.warnings, Ignored: w.ignored}
 }
 
-// defaults puts the declared defaults through the same setters as the file's directives.
+// defaults passes the declared defaults to the same setters as the directives of the file.
 func (w *binding) defaults(top *Scope) {
 	written := map[any]bool{}
 	for i, m := range w.modules {
@@ -230,7 +230,7 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 		}
 		w.problems = append(w.problems, ProblemsAt(n, err)...)
 		s.faulty = true
-		if a.Inner != nil { // entered all the same: what is wrong inside is of interest too
+		if a.Inner != nil { // entered anyway, to report the problems inside too
 			a.Inner.faulty = true
 		}
 	}
@@ -240,9 +240,9 @@ func (w *binding) level(s *Scope, nodes []*Node) {
 	}
 }
 
-// enter gives a nested block copies of the settings around it.
+// enter gives a nested block copies of the enclosing settings.
 func (w *binding) enter(outer, inner *Scope) {
-	if outer.In != Main { // the blocks of the main level have nothing to do with each other
+	if outer.In != Main { // the blocks of the main level are independent of each other
 		inner.faulty = inner.faulty || outer.faulty
 	}
 	inner.settings = make([]any, len(w.modules))
@@ -258,8 +258,8 @@ func (w *binding) enter(outer, inner *Scope) {
 	}
 }
 
-// find returns the declaration of a directive for the block in which it stands. With an error of shape only
-// (block or not) it returns nil too, for nothing more can be said about it.
+// find returns the declaration of a directive in the context of its block. After an error of its shape (block or not)
+// it returns nil too, because nothing more can be checked.
 func (w *binding) find(n *Node, in Context) (*declared, error) {
 	if n.Name == "include" {
 		return nil, includeError(n)
@@ -278,7 +278,7 @@ func (w *binding) find(n *Node, in Context) (*declared, error) {
 	return nil, w.unfound(n, in)
 }
 
-// includeError is about an include that the parser left alone because it cannot be one.
+// includeError returns the problem of an include that the parser did not follow because it is invalid.
 func includeError(n *Node) error {
 	if n.Opens {
 		return fmt.Errorf("directive \"include\" is not terminated by \";\"")
@@ -397,8 +397,8 @@ func (d *declared) checkCount(words []string) error {
 	return wrongNumber(d.Name)
 }
 
-// check runs the modules' checks on a block and those in it, unless something was already wrong there.
-// Like nginx, which checks when a block of the main level closes, it sorts what it finds to that end.
+// check runs the modules' checks on a block and its blocks, unless the block already has a problem. Like nginx, which
+// checks at the end of a block of the main level, it sorts the results to that end.
 func (w *binding) check(s *Scope, order int) {
 	if s.Parent != nil && s.Parent.In == Main {
 		order = s.Node.endOrder

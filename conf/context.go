@@ -2,7 +2,7 @@ package conf
 
 import "strings"
 
-// Context is a set of kinds of blocks: where a directive may stand, or what its block is.
+// Context is a set of kinds of blocks: the allowed contexts of a directive, or the context of its block.
 type Context uint32
 
 const (
@@ -18,13 +18,13 @@ const (
 	Stream
 	StreamServer
 	StreamUpstream
-	// Lines is a block of free-form lines (types, map, geo, split_clients): its nodes are not directives
-	// but are handed to the setter of the block in Args.Node.Block.
+	// Lines is a block of free-form lines (types, map, geo, split_clients): its nodes are not directives; the setter of
+	// the block gets them in Args.Node.Block.
 	Lines
 	contextEnd
 )
 
-// contextNames are in the order of the bits, as nginx's documentation writes them.
+// contextNames are in the order of the bits, spelled as in nginx's documentation.
 var contextNames = []string{"main", "events", "http", "server", "if in server", "location", "if in location",
 	"limit_except", "upstream", "stream", "server", "upstream", "lines", "other"}
 

@@ -1,7 +1,7 @@
 package conf
 
-// Directive is the one declaration of a directive: the checker, the binder, the reference page, the
-// compatibility table and the generator of valid configurations are all derived from it.
+// Directive is the only declaration of a directive: the checker, the binder, the reference page, the compatibility
+// table and the generator of valid configurations are derived from it.
 type Directive struct {
 	Name string
 	// Syntax is both the argument checker and the line in the docs; "" takes no arguments.
@@ -20,31 +20,31 @@ type Directive struct {
 	//
 	// Several lines are alternatives, told apart by their first word ("cookie <name> …\nroute <value>…").
 	Syntax string
-	// OneMore makes the count of arguments free above one, as nginx does for some directives: too many
-	// words are then reported as invalid parameters rather than as a wrong number.
+	// OneMore allows any number of arguments above one, as nginx does for some directives: extra words are then
+	// reported as invalid parameters instead of a wrong number.
 	OneMore bool
-	// Unsupported names parameters that nginx knows and starling does not ("service=", "quic").
+	// Unsupported lists parameters that nginx supports and starling does not ("service=", "quic").
 	Unsupported []string
-	// Refused is a Syntax too, of the arguments that nginx takes and starling does not: "on" of a directive whose "off"
-	// alone is accepted, because what it would switch on is not there.
+	// Refused is a Syntax of arguments that nginx accepts and starling does not: "on" of a directive that accepts only
+	// "off", because the feature is not supported.
 	Refused    string
-	Default    string // as text; it goes through Set before the file's own directives
-	DefaultDoc string // for the docs, where Default does not say it all
+	Default    string // as text; passed to Set before the directives of the file
+	DefaultDoc string // for the docs, if Default does not say it all
 	In         Context
 	Opens      Context // context of its block; 0: a simple directive
-	// OpensIn overrides Opens where the block depends on where it stands: if in server, if in location.
+	// OpensIn overrides Opens if the context of the block depends on the enclosing one: if in server, if in location.
 	OpensIn func(in Context) Context
-	Repeat  bool // may be given more than once on one level
+	Repeat  bool // can be given more than once on one level
 	Doc     string
-	// Params explains the parameters and flags of Syntax, by name, for the reference page.
+	// Params describes the parameters and flags of Syntax, by name, for the reference page.
 	Params map[string]string
-	Set    Setter // may be nil for a block whose words need no storing
+	Set    Setter // may be nil for a block whose arguments are not stored
 }
 
-// IsBlock tells whether the directive opens a block.
+// IsBlock reports whether the directive opens a block.
 func (d *Directive) IsBlock() bool { return d.Opens != 0 || d.OpensIn != nil }
 
-// OpensBlock is the context of the block that the directive opens where it stands in one of context in.
+// OpensBlock is the context of the block that the directive opens in the context in.
 func (d *Directive) OpensBlock(in Context) Context {
 	if d.OpensIn != nil {
 		return d.OpensIn(in)
@@ -58,21 +58,21 @@ type Module struct {
 	Doc        string
 	Directives []Directive
 	New        func() any // settings with zero values, before defaults; see NewOf
-	// Clone copies the settings of a block for a nested one. It must copy what setters change in place,
-	// such as maps; slices that List fills are safe in a shallow copy. See CloneOf.
+	// Clone copies the settings of a block for a nested one. It must copy values that setters change in place, such as
+	// maps; slices filled by List are safe in a shallow copy. See CloneOf.
 	Clone func(settings any) any
-	// Enter, if given, adjusts the copy for a nested block before its directives are bound:
-	// it takes away what is not inherited (proxy_pass in a nested location).
+	// Enter, if set, adjusts the copy for a nested block before its directives are bound: it clears settings that are
+	// not inherited (proxy_pass in a nested location).
 	Enter func(settings any, in Context)
-	// Check, if given, runs for each block of a context in which the module has directives, after the whole
-	// tree was bound and if nothing was wrong there: for what a block lacks. See CheckOf, At, AtEnd, Problems.
+	// Check, if set, runs for each block of a context in which the module has directives, after the whole tree was
+	// bound, unless the block has a problem. It reports what is missing in a block. See CheckOf, At, AtEnd, Problems.
 	Check func(settings any, scope *Scope) error
 }
 
-// NewOf is a Module.New for settings whose zero value is ready.
+// NewOf is a Module.New for settings with a usable zero value.
 func NewOf[S any]() any { return new(S) }
 
-// CloneOf is a Module.Clone for settings that a shallow copy separates well enough.
+// CloneOf is a Module.Clone for settings that need only a shallow copy.
 func CloneOf[S any](settings any) any {
 	c := *settings.(*S)
 	return &c
@@ -86,19 +86,19 @@ func CheckOf[S any](check func(*S, *Scope) error) func(any, *Scope) error {
 // Setter stores checked arguments into settings.
 type Setter func(settings any, a *Args) error
 
-// Args are the arguments of one directive, already matched against its Syntax.
+// Args are the arguments of one directive, matched against its Syntax.
 type Args struct {
 	Words []string
 	Node  *Node
 	First bool    // the first of its name on this level
-	In    Context // of the block in which it stands
+	In    Context // of the enclosing block
 	Scope *Scope  // that block
 	Inner *Scope  // the block that it opens, not yet bound; nil for a simple directive
-	Env   any     // what the caller of Bind gave
+	Env   any     // passed by the caller of Bind
 
 	named   map[string][]string
 	binding *binding
-	written map[any]bool // places that FirstWrite saw on this level
+	written map[any]bool // destinations that FirstWrite has seen on this level
 }
 
 // Value returns the value of a named argument or parameter, "" if it was not given.
@@ -112,14 +112,14 @@ func (a *Args) Value(name string) string {
 // Values returns all values of a repeatable argument or parameter, in order.
 func (a *Args) Values(name string) []string { return a.named[name] }
 
-// Has tells whether a flag, a parameter or a named argument was given.
+// Has reports whether a flag, a parameter or a named argument was given.
 func (a *Args) Has(name string) bool {
 	_, given := a.named[name]
 	return given
 }
 
-// FirstWrite tells whether a place, a pointer into the settings, is written for the first time on this
-// level. What it holds then was inherited. Several directives may fill one place (allow and deny).
+// FirstWrite reports whether this is the first write on this level to a destination, a pointer into the settings. Until
+// then it holds the inherited value. Several directives can fill one destination (allow and deny).
 func (a *Args) FirstWrite(place any) bool {
 	if a.written[place] {
 		return false
@@ -130,10 +130,10 @@ func (a *Args) FirstWrite(place any) bool {
 	return true
 }
 
-// Warn reports what is odd but no problem; nginx does so at level warn.
+// Warn reports something odd that is not a problem; nginx logs it at level warn.
 func (a *Args) Warn(format string, args ...any) { a.WarnAt(a.Node, format, args...) }
 
-// WarnAt is Warn about a line of the directive's block.
+// WarnAt is Warn for a line of the directive's block.
 func (a *Args) WarnAt(n *Node, format string, args ...any) {
 	if a.binding != nil {
 		a.binding.warnings = append(a.binding.warnings, At(n, format, args...))
@@ -147,7 +147,7 @@ func (a *Args) Ignore(why string) {
 	}
 }
 
-// Supports tells whether a module of nginx is known by its name ("ngx_http_geo_module"), and whether at least one of
+// Supports reports whether a module of nginx is known by its name ("ngx_http_geo_module"), and whether at least one of
 // its directives is declared here with an effect.
 func (a *Args) Supports(module string) (known, supported bool) {
 	for _, k := range KnownDirectives() {

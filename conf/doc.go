@@ -1,5 +1,5 @@
-// Package conf knows the language of nginx.conf: text becomes a tree of nodes (Parse), the tree is checked
-// against the declarations of modules and bound to their settings (Binder). It knows no single directive.
+// Package conf implements the language of nginx.conf: Parse turns text into a tree of nodes, Binder checks the tree
+// against the declarations of modules and binds it to their settings. It knows no individual directive.
 //
-// It is pure: files come in as an fs.FS, and what setters need from elsewhere comes in as an environment.
+// It is pure: files are passed as an fs.FS, and the environment of setters is an argument.
 package conf

@@ -16,7 +16,7 @@ import (
 // loader reads configuration files, each once.
 type loader struct {
 	fsys  fs.FS
-	dir   string // of the main file, with its last slash: what relative names start from
+	dir   string // of the main file, with its last slash: the base of relative names
 	files []File
 	texts map[string]string
 	loads int
@@ -28,7 +28,7 @@ func newLoader(fsys fs.FS, main string) *loader {
 	return &loader{fsys: fsys, dir: dir, texts: map[string]string{}}
 }
 
-// inside turns an absolute path into a name of the file system.
+// inside turns an absolute path into a name in the file system.
 func inside(name string) string {
 	if name = strings.TrimPrefix(path.Clean("/"+name), "/"); name == "" {
 		return "."
@@ -36,7 +36,7 @@ func inside(name string) string {
 	return name
 }
 
-// load returns the text of a file. A file included again is read again by nginx, but it is the same file.
+// load returns the text of a file. If a file is included again, nginx reads it again; the result is the same.
 func (l *loader) load(name string) (string, error) {
 	text, seen := l.texts[name]
 	if !seen {
@@ -82,7 +82,7 @@ func (l *loader) read(name string) ([]byte, error) {
 	return bytes, nil
 }
 
-// fileError words the failure of a system call as nginx does, where the number is the same everywhere.
+// fileError returns the failure of a system call with nginx's text, if the errno is the same on all systems.
 func fileError(call, name string, err error) error {
 	if errors.Is(err, fs.ErrInvalid) {
 		err = errors.New("file names must be UTF-8")
@@ -90,8 +90,8 @@ func fileError(call, name string, err error) error {
 	return errno.Call(call, name, err)
 }
 
-// expand turns the word of an include into full paths. A pattern without a match is no error, a plain name
-// is not looked up here.
+// expand turns the word of an include into full paths. A pattern without a match is not an error. Plain names are not
+// checked here.
 func (l *loader) expand(name string) ([]string, error) {
 	if !strings.HasPrefix(name, "/") {
 		name = l.dir + name
@@ -117,8 +117,8 @@ func (l *loader) expand(name string) ([]string, error) {
 	return paths, nil
 }
 
-// hiddenMatch tells whether a wildcard matched the leading dot of a name, which glob(3) never does:
-// an editor's backup file must not become configuration.
+// hiddenMatch reports whether a wildcard matched the leading dot of a name, which glob(3) never does: an editor's
+// backup file must not become configuration.
 func hiddenMatch(pattern, name string) bool {
 	patterns, names := strings.Split(pattern, "/"), strings.Split(name, "/")
 	for i := range names {

@@ -11,18 +11,18 @@ import (
 //go:embed known.txt
 var knownText string
 
-// otherContext stands for the blocks that starling does not have at all: mail, mgmt, oidc_provider, …
+// otherContext stands for blocks that starling does not support at all: mail, mgmt, oidc_provider, …
 const otherContext = contextEnd
 
-// KnownDirective is a directive that nginx or NGINX Plus knows.
+// KnownDirective is a directive of nginx or NGINX Plus.
 type KnownDirective struct {
 	Name   string
-	Module string // as nginx names it: "ngx_http_limit_req_module"
-	Origin string // "", "plus" (only in NGINX Plus) or "addon" (a module that is built apart)
+	Module string // nginx's name: "ngx_http_limit_req_module"
+	Origin string // "", "plus" (only in NGINX Plus) or "addon" (a separately built module)
 	In     Context
 }
 
-// KnownDirectives returns the table of all that nginx 1.31 and NGINX Plus know, sorted by module. It must not be
+// KnownDirectives returns the table of all directives of nginx 1.31 and NGINX Plus, sorted by module. It must not be
 // changed.
 func KnownDirectives() []KnownDirective { return readKnown() }
 
@@ -42,7 +42,7 @@ var readKnown = sync.OnceValue(func() []KnownDirective {
 	return all
 })
 
-// knownIn sums up the table by name: the contexts of all modules that have the directive.
+// knownIn maps each name to the contexts of all modules that have the directive.
 var knownIn = sync.OnceValue(func() map[string]Context {
 	sum := map[string]Context{}
 	for _, k := range readKnown() {

@@ -2,11 +2,11 @@ package conf
 
 import "strings"
 
-// maxTokenBytes is nginx's NGX_CONF_BUFFER: a token and its neighbourhood must fit, so that a forgotten
-// quote is found near its place.
+// maxTokenBytes is nginx's NGX_CONF_BUFFER: a token and its surroundings must fit, so that a missing quote is found
+// near its place.
 const maxTokenBytes = 4096
 
-// ending is how a run of words ended.
+// ending is the end of a sequence of words.
 type ending int
 
 const (
@@ -22,13 +22,13 @@ type lexer struct {
 	file   string
 	pos    int
 	line   int
-	window int // how far nginx's 4 KB buffer would have been filled
+	window int // how far nginx's 4 KB buffer would be filled
 }
 
 func newLexer(file, text string) *lexer {
 	l := &lexer{text: text, file: file, line: 1}
 	if file == CommandLine {
-		l.window = len(text) // nginx holds the text of -g whole
+		l.window = len(text) // nginx holds the text of -g as a whole
 	}
 	return l
 }
@@ -44,7 +44,7 @@ type scan struct {
 	startLine int  // its line
 	between   bool // no word has begun
 	comment   bool // until the end of the line
-	escaped   bool // the next byte is taken as it is
+	escaped   bool // the next byte is literal
 	variable  bool // after "$": a "{" belongs to the word
 	closed    bool // after a closing quote: a space, ";", "{" or ")" must follow
 	quote     byte // the open quote, or 0
@@ -98,7 +98,7 @@ func (l *lexer) next() ([]string, ending, *Problem) {
 	}
 }
 
-// fill imitates the refills of nginx's buffer, which find tokens that are too long.
+// fill imitates the refills of nginx's buffer, which detect tokens that are too long.
 func (l *lexer) fill(s *scan) *Problem {
 	if l.pos < l.window || l.window >= len(l.text) {
 		return nil
@@ -114,7 +114,7 @@ func (l *lexer) fill(s *scan) *Problem {
 	return nil
 }
 
-// tooEarly is a problem with the end of the text.
+// tooEarly is the problem of an unexpected end of the text.
 func (l *lexer) tooEarly(what string) *Problem {
 	p := l.problem(what)
 	p.early = true
@@ -131,7 +131,7 @@ func (l *lexer) atEnd(s *scan) ([]string, ending, *Problem) {
 	return nil, 0, l.tooEarly("unexpected end of file, expecting \";\" or \"}\"")
 }
 
-// afterQuote checks the byte behind a closing quote.
+// afterQuote checks the byte after a closing quote.
 func (l *lexer) afterQuote(s *scan, c byte) (end ending, done bool, problem *Problem) {
 	switch {
 	case isSpace(c), c == ')':
@@ -145,7 +145,7 @@ func (l *lexer) afterQuote(s *scan, c byte) (end ending, done bool, problem *Pro
 	return 0, false, l.problem("unexpected \"" + string([]byte{c}) + "\"")
 }
 
-// begin takes a byte between words.
+// begin handles a byte between words.
 func (l *lexer) begin(s *scan, c byte) (end ending, done bool, problem *Problem) {
 	s.start, s.startLine = l.pos-1, l.line
 	if isSpace(c) {
@@ -180,7 +180,7 @@ func (l *lexer) begin(s *scan, c byte) (end ending, done bool, problem *Problem)
 	return 0, false, nil
 }
 
-// within takes a byte inside a word.
+// within handles a byte inside a word.
 func (l *lexer) within(s *scan, c byte) (end ending, done bool) {
 	if c == '{' && s.variable {
 		return 0, false
@@ -212,7 +212,7 @@ func (l *lexer) within(s *scan, c byte) (end ending, done bool) {
 	return 0, false
 }
 
-// unescape undoes the escapes that nginx knows; other backslashes stay, for regular expressions need them.
+// unescape replaces the escapes that nginx knows. Other backslashes stay, because regular expressions need them.
 func unescape(word string) string {
 	if strings.IndexByte(word, '\\') < 0 {
 		return word

@@ -1,13 +1,13 @@
 package conf
 
-// Node is one directive as read: a name, its words after quotes and escapes, and perhaps a block.
+// Node is one directive as read: a name, its words after quotes and escapes, and the nodes of its block.
 type Node struct {
 	Name  string
 	Words []string
-	// File and Line are the place that nginx names in its messages: that of the closing ";" or "{".
+	// File and Line are the location in nginx's messages: that of the closing ";" or "{".
 	File string
 	Line int
-	// Opens tells a block, even an empty one, from a simple directive; EndLine is the line of its "}".
+	// Opens marks a block, even an empty one; EndLine is the line of its "}".
 	Opens   bool
 	Block   []*Node
 	EndLine int
@@ -26,7 +26,7 @@ type Tree struct {
 	Path  string // of the main file
 	Nodes []*Node
 	Files []File // each file once, in load order
-	// Problem is what stopped the reading, or nil. The nodes before it are kept, for what comes first
-	// in the text is what the reader wants to hear first.
+	// Problem is the error that stopped the reading, or nil. The nodes before it are kept, because problems earlier in
+	// the text are reported first.
 	Problem *Problem
 }

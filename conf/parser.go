@@ -5,8 +5,8 @@ import (
 	"io/fs"
 )
 
-// Limits of a configuration. They stop a file that includes itself, twice or more each time, and a
-// generated file gone wrong; a thousand virtual servers stay far below them.
+// Limits of a configuration. They stop a file that includes itself, twice or more each time, and a faulty generated
+// file. A thousand virtual servers stay far below them.
 const (
 	maxBlockDepth   = 128
 	maxIncludeDepth = 32
@@ -14,11 +14,11 @@ const (
 	maxLoadedBytes  = 256 << 20 // of all those files together
 )
 
-// Parse reads the main configuration file, a clean absolute path, and what it includes from a file system
-// rooted at "/". Relative includes start at the directory of the main file. The texts in top (-g) are read first.
+// Parse reads the main configuration file, a clean absolute path, and its includes from a file system rooted at "/".
+// Relative includes start at the directory of the main file. The texts in top (-g) are read first.
 //
-// The tree is never nil and keeps what was read before the problem; the error, a *Problem, is also in
-// Tree.Problem, where Bind finds it and puts it in order with its own.
+// The tree is never nil and keeps what was read before the problem. The error, a *Problem, is also in Tree.Problem,
+// where Bind sorts it among its own.
 func Parse(fsys fs.FS, path string, top ...string) (*Tree, error) {
 	p := &parser{loader: newLoader(fsys, path), tree: &Tree{Path: path}}
 	for _, text := range top {
@@ -120,7 +120,7 @@ func (p *parser) inner(l *lexer, n *Node) *Problem {
 	return problem
 }
 
-// include reads the files that an include directive names into the list in which it stands.
+// include reads the files of an include directive into the list that contains it.
 func (p *parser) include(n *Node, into *[]*Node) *Problem {
 	if p.includes++; p.includes > maxIncludeDepth {
 		return At(

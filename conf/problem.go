@@ -10,20 +10,20 @@ import (
 	"starling/nginx/errno"
 )
 
-// CommandLine stands in Node.File and Problem.File for directives given with -g.
+// CommandLine is the Node.File and Problem.File of directives given with -g.
 const CommandLine = "command line"
 
-// Problem is one thing wrong in the configuration, at its place.
+// Problem is one error in the configuration, with its location.
 type Problem struct {
 	What string
-	File string // empty: no place; CommandLine: no line
+	File string // empty: no location; CommandLine: no line
 	Line int
 
-	early bool // a text that ended too early; what is wrong before that is the cause more often than not
+	early bool // an unexpected end of the text; usually a consequence of problems before it
 	order int  // position in load order, by which problems are sorted; 0: that of the directive being bound
 }
 
-// Error is in nginx's form: what is wrong, " in FILE:LINE". Passwords in URLs are left out.
+// Error has nginx's form: the error, " in FILE:LINE". Passwords in URLs are omitted.
 func (p *Problem) Error() string {
 	what := masked.Passwords(p.What)
 	switch p.File {
@@ -35,18 +35,18 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s in %s:%d", what, p.File, p.Line)
 }
 
-// At makes a problem at the place of a node, for setters that look into blocks.
+// At makes a problem at the location of a node, for setters that inspect blocks.
 func At(n *Node, format string, args ...any) *Problem {
 	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.Line, order: n.order}
 }
 
-// AtEnd makes a problem at the closing brace of a block, where nginx says what a block lacks.
+// AtEnd makes a problem at the closing brace of a block, where nginx reports missing directives.
 func AtEnd(n *Node, format string, args ...any) *Problem {
 	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.EndLine, order: n.endOrder}
 }
 
-// Problems are sorted by place in load order; the first is the one that nginx would print.
-// As an error a setter or a check may return several at once.
+// Problems are sorted by location in load order; the first is the one that nginx would print. A setter or a check can
+// return several at once as one error.
 type Problems []*Problem
 
 func (ps Problems) Error() string {
@@ -57,13 +57,13 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Sort orders problems by place, for who gathers them beyond Bind.
+// Sort orders problems by location, for callers that collect them outside Bind.
 func (ps Problems) Sort() {
 	sort.SliceStable(ps, func(i, j int) bool { return ps[i].order < ps[j].order })
 }
 
-// Verdict is an error that completes the sentence `"x" directive …`, as nginx's own setters do:
-// Verdict("is duplicate") becomes `"x" directive is duplicate`.
+// Verdict is an error that completes the sentence `"x" directive …`, like nginx's own setters: Verdict("is duplicate")
+// becomes `"x" directive is duplicate`.
 type Verdict string
 
 func (v Verdict) Error() string { return string(v) }
@@ -75,12 +75,12 @@ const (
 	InvalidNumber Verdict = "invalid number"
 )
 
-// Unsupported is the error for a parameter that nginx knows and starling does not: Unsupported("service=").
+// Unsupported is the error for a parameter that nginx supports and starling does not: Unsupported("service=").
 func Unsupported(parameter string) error {
 	return fmt.Errorf("parameter \"%s\" is not supported by starling", parameter)
 }
 
-// ProblemsAt turns what a setter, a check or a builder returned into problems; those without a place get that of n.
+// ProblemsAt turns the error of a setter, a check or a builder into problems; those without a location get that of n.
 func ProblemsAt(n *Node, err error) Problems {
 	var one *Problem
 	var many Problems

@@ -13,15 +13,15 @@ type Scope struct {
 	binder   *Binder
 	settings []any
 	env      any
-	faulty   bool // a problem was found among its own directives
+	faulty   bool // its own directives have a problem
 }
 
-// Env is what the caller of Bind gave.
+// Env is the environment passed to Bind.
 func (s *Scope) Env() any { return s.env }
 
-// Settings returns the settings of a module in a block. They are the enclosing block's own, not a copy, in a
-// block where the module has no directives at all. For a module that is not in the binder's list, as
-// in a test with few modules, they are new and zero.
+// Settings returns the settings of a module in a block. If the module has no directives in the block's context, they
+// are the enclosing block's own, not a copy. For a module that is not in the binder's list, as in a test with few
+// modules, they are new and zero.
 func Settings[S any](scope *Scope, m *Module) *S {
 	if i, listed := scope.binder.index[m]; listed && scope.settings != nil {
 		if s, ok := scope.settings[i].(*S); ok {
@@ -31,8 +31,8 @@ func Settings[S any](scope *Scope, m *Module) *S {
 	return new(S)
 }
 
-// SettingsOf returns the settings of a type in a block, whatever module they belong to: a module's own handlers
-// cannot name the variable that lists them. They are new and zero where no module in the binder's list has that type.
+// SettingsOf returns the settings of a type in a block, whichever module they belong to: a module's own handlers cannot
+// name the variable that lists them. They are new and zero if no module in the binder's list has that type.
 func SettingsOf[S any](scope *Scope) *S {
 	for _, settings := range scope.settings {
 		if s, ok := settings.(*S); ok {
@@ -42,7 +42,7 @@ func SettingsOf[S any](scope *Scope) *S {
 	return new(S)
 }
 
-// All returns the blocks of a name directly in this one.
+// All returns the blocks with a name directly in this one.
 func (s *Scope) All(name string) []*Scope {
 	var found []*Scope
 	for _, inner := range s.Inner {
@@ -53,7 +53,7 @@ func (s *Scope) All(name string) []*Scope {
 	return found
 }
 
-// Walk calls visit for the block and all in it, outer ones first.
+// Walk calls visit for the block and all blocks in it, outer ones first.
 func (s *Scope) Walk(visit func(*Scope)) {
 	visit(s)
 	for _, inner := range s.Inner {

@@ -10,7 +10,7 @@ import (
 	"starling/nginx/units"
 )
 
-// Field makes a setter of one value from the place to put it and a parser of the first argument.
+// Field makes a setter of one value from its destination and a parser of the first argument.
 func Field[S, T any](place func(*S) *T, parse func(string) (T, error)) Setter {
 	return func(settings any, a *Args) error {
 		word := ""
@@ -26,7 +26,7 @@ func Field[S, T any](place func(*S) *T, parse func(string) (T, error)) Setter {
 	}
 }
 
-// Whole makes a setter of one value that takes all arguments to parse.
+// Whole makes a setter of one value that is parsed from all arguments.
 func Whole[S, T any](place func(*S) *T, parse func(*Args) (T, error)) Setter {
 	return func(settings any, a *Args) error {
 		v, err := parse(a)
@@ -38,8 +38,8 @@ func Whole[S, T any](place func(*S) *T, parse func(*Args) (T, error)) Setter {
 	}
 }
 
-// List makes a setter that appends; the first on a level drops what was inherited. So each level's list starts
-// from nothing and never grows into an array that another level also sees.
+// List makes a setter that appends. The first write on a level drops the inherited list. So each level's list starts
+// empty and never shares an array with another level.
 func List[S, T any](place func(*S) *[]T, parse func(*Args) (T, error)) Setter {
 	return func(settings any, a *Args) error {
 		v, err := parse(a)
@@ -55,8 +55,8 @@ func List[S, T any](place func(*S) *[]T, parse func(*Args) (T, error)) Setter {
 	}
 }
 
-// Words makes a setter that keeps all words of a directive, in place of inherited ones; further
-// directives of the same level append theirs (index, server_name).
+// Words makes a setter that stores all words of a directive and replaces inherited ones; further directives of the same
+// level append (index, server_name).
 func Words[S any](place func(*S) *[]string) Setter {
 	return func(settings any, a *Args) error {
 		list := place(settings.(*S))
@@ -76,7 +76,7 @@ func Raw[S any](set func(*S, *Args) error) Setter {
 // String parses nothing.
 func String(text string) (string, error) { return text, nil }
 
-// Flag parses on and off. Where the Syntax is "on | off" other words do not reach it.
+// Flag parses on and off. With the Syntax "on | off", other words do not reach it.
 func Flag(text string) (bool, error) {
 	switch strings.ToLower(text) {
 	case "on":
@@ -90,13 +90,13 @@ func Flag(text string) (bool, error) {
 // Size parses bytes: "32k", "1m".
 func Size(text string) (int64, error) { return verdict(units.Size(text)) }
 
-// Offset parses bytes where g is known too.
+// Offset parses bytes like Size, and also accepts g.
 func Offset(text string) (int64, error) { return verdict(units.Offset(text)) }
 
-// Time parses a duration of millisecond resolution: "1s500ms", "1h".
+// Time parses a duration with millisecond resolution: "1s500ms", "1h".
 func Time(text string) (time.Duration, error) { return verdict(units.Time(text)) }
 
-// Seconds parses a duration of second resolution, which knows years and months: "30d", "1M".
+// Seconds parses a duration with second resolution; it accepts years and months: "30d", "1M".
 func Seconds(text string) (time.Duration, error) { return verdict(units.Seconds(text)) }
 
 func verdict[T any](v T, err error) (T, error) {
@@ -118,7 +118,7 @@ func Number(text string) (int, error) {
 // Int parses a number from low to high.
 func Int(low, high int) func(string) (int, error) { return Between(Number, low, high) }
 
-// AtLeast narrows a parser to values from low on.
+// AtLeast restricts a parser to values from low on.
 func AtLeast[T cmp.Ordered](parse func(string) (T, error), low T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		v, err := parse(text)
@@ -129,7 +129,7 @@ func AtLeast[T cmp.Ordered](parse func(string) (T, error), low T) func(string) (
 	}
 }
 
-// Between narrows a parser to values from low to high.
+// Between restricts a parser to values from low to high.
 func Between[T cmp.Ordered](parse func(string) (T, error), low, high T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		v, err := parse(text)
@@ -140,7 +140,7 @@ func Between[T cmp.Ordered](parse func(string) (T, error), low, high T) func(str
 	}
 }
 
-// OneOf parses one of a few words, whatever their case, as nginx's enumerations do.
+// OneOf parses one of a few words, ignoring case, as nginx's enumerations do.
 func OneOf[T any](names map[string]T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		v, known := names[strings.ToLower(text)]

@@ -10,11 +10,11 @@ import (
 type Form struct {
 	Kind   FormKind
 	Name   string
-	Values []string // of a parameter that takes only these
-	Bare   bool     // of a parameter: the "=value" may be left out
+	Values []string // of a parameter with a fixed set of values
+	Bare   bool     // of a parameter: "=value" is optional
 }
 
-// FormKind tells the forms apart.
+// FormKind distinguishes the forms.
 type FormKind int
 
 const (
@@ -28,16 +28,16 @@ type Term struct {
 	Optional bool
 	Many     bool
 	Forms    []Form
-	byPlace  bool // taken by position rather than recognised
+	byPlace  bool // matched by position rather than recognised
 }
 
 // Syntax is one parsed line of a Directive's Syntax.
 type Syntax struct {
 	Terms       []Term
-	least, most int // arguments; most is -1 for any number
+	least, most int // number of arguments; most is -1 for any number
 }
 
-// ParseSyntax reads a Directive's Syntax, one entry for each of its lines; its errors are for the programmer.
+// ParseSyntax parses a Directive's Syntax, one entry for each of its lines. Its errors are for the programmer.
 func ParseSyntax(text string) ([]Syntax, error) {
 	var lines []Syntax
 	for _, line := range strings.Split(text, "\n") {
@@ -129,14 +129,14 @@ func (s *Syntax) count() {
 	}
 }
 
-// matcher puts the words of one directive into the terms of its syntax.
+// matcher matches the words of one directive with the terms of its syntax.
 type matcher struct {
 	*Syntax
 	named map[string][]string
 	used  []bool // per term
 }
 
-// match names the words, or says in nginx's words what is wrong with them. The count was checked before.
+// match names the words, or returns an error with nginx's text. The count was checked before.
 func (s *Syntax) match(directive string, words []string) (map[string][]string, error) {
 	m := matcher{Syntax: s, named: make(map[string][]string, len(words)), used: make([]bool, len(s.Terms))}
 	i := 0
@@ -171,8 +171,8 @@ func (s *Syntax) match(directive string, words []string) (map[string][]string, e
 	return m.named, nil
 }
 
-// leading tells whether term i and those before it go strictly by position, so that a key that looks like
-// a parameter is still the key.
+// leading reports whether term i and those before it are matched strictly by position, so that a key that looks like a
+// parameter is still the key.
 func (m *matcher) leading(i int) bool {
 	return i < len(m.Terms) && m.Terms[i].byPlace && !m.Terms[i].Many && !m.Terms[i].Optional
 }
@@ -186,7 +186,7 @@ func (m *matcher) nextByPlace() int {
 	return -1
 }
 
-// place takes a word for a term that goes by position.
+// place takes a word for a positional term.
 func (m *matcher) place(directive string, i int, word string) error {
 	t := &m.Terms[i]
 	m.used[i] = true

@@ -17,7 +17,8 @@ type piece[C any] struct {
 	use     *Use[C]
 }
 
-// Compile reads a text by nginx's rules: $name, ${name}, $1. where is given back if a variable turns out unknown.
+// Compile parses a text by nginx's rules: $name, ${name}, $1. where is returned with the variable if it turns out to be
+// unknown.
 func (g *Table[C]) Compile(text string, where any) (Template[C], error) {
 	t := Template[C]{text: text}
 	for rest := text; rest != ""; {
@@ -48,7 +49,7 @@ func (g *Table[C]) Variable(word string, where any) (*Use[C], error) {
 	return t.pieces[0].use, nil
 }
 
-// cutName takes a variable's name from the start of s, which follows a dollar in text.
+// cutName takes a variable's name from the start of s, which follows a dollar sign.
 func cutName(s, text string) (name, after string, err error) {
 	braced := strings.HasPrefix(s, "{")
 	if braced {
@@ -79,7 +80,7 @@ func isNameByte(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
 }
 
-// Append adds the text with its variables' values; a variable without value adds nothing.
+// Append adds the text with the values of its variables; a variable without a value adds nothing.
 func (t *Template[C]) Append(dst []byte, c C) []byte {
 	for i := range t.pieces {
 		if u := t.pieces[i].use; u != nil {
@@ -94,7 +95,7 @@ func (t *Template[C]) Append(dst []byte, c C) []byte {
 // Text is the template as it was written.
 func (t *Template[C]) Text() string { return t.text }
 
-// Literal returns the text and true where no variable occurs in it.
+// Literal returns the text and true if it contains no variable.
 func (t *Template[C]) Literal() (string, bool) {
 	for i := range t.pieces {
 		if t.pieces[i].use != nil {
@@ -104,7 +105,7 @@ func (t *Template[C]) Literal() (string, bool) {
 	return t.text, true
 }
 
-// Pieces goes over the pieces of a template, for callers that treat values specially (escapes of logs and of
+// Pieces iterates over the pieces of a template, for callers that treat values specially (escapes of logs and of
 // rewritten URIs): use is nil for a literal.
 func (t *Template[C]) Pieces(yield func(literal string, use *Use[C]) bool) {
 	for i := range t.pieces {

@@ -1,7 +1,7 @@
 // Package vars compiles texts with variables ("$remote_addr:$arg_x") once, so that a request only appends bytes.
 //
-// One Table serves one side of one configuration: C is what variables are read from, a request
-// of the http side or a session of the stream side.
+// A Table serves one side of one configuration. C is the subject whose variables are read: a request of http or a
+// session of stream.
 package vars
 
 import (
@@ -11,31 +11,33 @@ import (
 
 // Variable declares one variable or, with Prefix, a family of them ($http_NAME).
 type Variable[C any] struct {
-	// Name without the dollar; of a family the common start ("http_").
+	// Name is the name without the dollar; of a family, the common prefix ("http_").
 	Name   string
 	Prefix bool
 	Doc    string
-	// Append adds the value to dst; false says that there is none. rest is what follows the family's start, else empty.
+	// Append adds the value to dst; false means that there is none. rest is the part of the name after the family's
+	// prefix, otherwise empty.
 	Append func(c C, rest string, dst []byte) ([]byte, bool)
-	// Assign stores a value given by `set`; nil where the variable may not be changed.
+	// Assign stores a value given by `set`; nil if the variable is read-only.
 	Assign func(c C, value []byte)
-	// Replaceable lets another declaration of the same name take its place (set, map and their kin share names).
+	// Replaceable allows another declaration of the same name to replace it (set, map and similar directives share
+	// names).
 	Replaceable bool
 }
 
-// Use is one mention of a variable, bound to its declaration by Table.Resolve or earlier.
+// Use is one use of a variable, bound to its declaration by Table.Resolve or earlier.
 type Use[C any] struct {
 	name string
 	decl *Variable[C]
 	rest string
-	// where is the caller's note of the first mention, given back with unknown variables.
+	// where is the caller's note about the first use, returned with unknown variables.
 	where any
 }
 
-// Unknown is a variable that was mentioned and never declared.
+// Unknown is a variable that was used and never declared.
 type Unknown struct {
 	Name  string
-	Where any // what the caller of Compile gave for the first mention
+	Where any // passed to Compile with the first use
 }
 
 func (u Unknown) Error() string { return fmt.Sprintf("unknown %q variable", u.Name) }
@@ -53,7 +55,7 @@ func NewTable[C any]() *Table[C] {
 	return &Table[C]{exact: map[string]*Variable[C]{}, uses: map[string]*Use[C]{}}
 }
 
-// Declare adds a variable. A name declared twice is an error in nginx's words unless the earlier one is replaceable.
+// Declare adds a variable. A second declaration is an error with nginx's text unless the first one is replaceable.
 func (g *Table[C]) Declare(v Variable[C]) error {
 	name := strings.ToLower(v.Name)
 	v.Name = name
@@ -68,7 +70,7 @@ func (g *Table[C]) Declare(v Variable[C]) error {
 	return nil
 }
 
-// Find returns the declaration that a name means now, or nil.
+// Find returns the current declaration of a name, or nil.
 func (g *Table[C]) Find(name string) (decl *Variable[C], rest string) {
 	name = strings.ToLower(name)
 	if v := g.exact[name]; v != nil {
@@ -86,7 +88,7 @@ func (g *Table[C]) Find(name string) (decl *Variable[C], rest string) {
 	return best, name[len(best.Name):]
 }
 
-// use returns the shared mention of a name.
+// use returns the shared use of a name.
 func (g *Table[C]) use(name string, where any) *Use[C] {
 	name = strings.ToLower(name)
 	u := g.uses[name]
@@ -98,8 +100,8 @@ func (g *Table[C]) use(name string, where any) *Use[C] {
 	return u
 }
 
-// Resolve binds every mention to its declaration, after the whole configuration was read
-// (a variable may be mentioned above the line that declares it), and returns those never declared, in order of mention.
+// Resolve binds every use to its declaration, after the whole configuration was read (a variable can be used above the
+// line that declares it). It returns the undeclared ones, in order of use.
 func (g *Table[C]) Resolve() []Unknown {
 	var missing []Unknown
 	for _, u := range g.order {
@@ -111,7 +113,7 @@ func (g *Table[C]) Resolve() []Unknown {
 	return missing
 }
 
-// Append adds the variable's value to dst; false says that it has none.
+// Append adds the variable's value to dst; false means that it has none.
 func (u *Use[C]) Append(dst []byte, c C) ([]byte, bool) { return u.decl.Append(c, u.rest, dst) }
 
 // Name is the variable's name without the dollar, in lower case.

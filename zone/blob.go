@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// blob is the memory of the keys and values of one shard: one slice without pointers, cut into pieces
-// of a few sizes. Freed pieces of a size form a list through their own first bytes.
+// blob is the memory for keys and values of one shard: one slice without pointers, divided into pieces of a few sizes.
+// Freed pieces of a size form a list through their own first bytes.
 type blob struct {
 	bytes []byte
 	free  *[blobSizes]uint32 // offset in units plus one; made at the first release
@@ -15,14 +15,15 @@ type blob struct {
 
 const (
 	blobUnit = 8
-	// Up to blobExact pieces have every multiple of the unit; above, four sizes per doubling waste at most a fifth.
+	// Up to blobExact pieces, every multiple of the unit is a size; above, four sizes per doubling waste at most a
+	// fifth.
 	blobExact = 256
 	blobSizes = blobExact/blobUnit + 4*22
 	// blobFirst is small because a zone of 32k spreads over 256 shards.
 	blobFirst = 64
 )
 
-// blobSize returns the number of a size and its bytes.
+// blobSize returns the index of a size and its bytes.
 func blobSize(n int) (class, size int) {
 	if n <= blobExact {
 		class = (max(n, 1) + blobUnit - 1) / blobUnit
@@ -54,7 +55,7 @@ func (b *blob) alloc(n int) uint32 {
 	return uint32(at / blobUnit)
 }
 
-// release gives a piece of n bytes back.
+// release frees a piece of n bytes.
 func (b *blob) release(at uint32, n int) {
 	class, size := blobSize(n)
 	if b.free == nil {
@@ -65,10 +66,10 @@ func (b *blob) release(at uint32, n int) {
 	b.idle += size
 }
 
-// sparse says that more than half of the memory is idle, so that copying the rest pays.
+// sparse reports whether more than half of the memory is unused, so that copying the rest pays.
 func (b *blob) sparse() bool { return b.idle > 4096 && b.idle > len(b.bytes)/2 }
 
-// growTo is a quarter more than need, or the first size: doubling would cost the memory that the slabs save.
+// growTo returns need plus a quarter, or the first size: doubling would waste the memory that the slabs save.
 func growTo(have, need, first int) int {
 	return max(need, have+have/4, first)
 }

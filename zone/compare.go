@@ -2,19 +2,19 @@ package zone
 
 import "sync"
 
-// This file keeps what peers compare: a digest per shard, and one sketch of the whole zone.
+// This file maintains what peers compare: a digest per shard, and one sketch of the whole zone.
 
-// minComparedBytes is what a record costs at least, with a difference to spare: the sketch of a small zone is small.
+// minComparedBytes is the minimum cost of a record, with room for a difference: the sketch of a small zone is small.
 const minComparedBytes = 256
 
-// sums is the sketch of all records, kept up with each write. Its lock is a leaf, taken under shards' locks:
-// docs/decisions/2026-11-23-incremental-sketch.md has what it costs.
+// sums is the sketch of all records, updated with each write. Its lock is a leaf, taken under shards' locks:
+// docs/decisions/2026-11-23-incremental-sketch.md has its cost.
 type sums struct {
 	mu     sync.Mutex
 	sketch *Sketch // nil in zones that are never compared
 }
 
-// With counts an element among what the shard holds.
+// With adds an element to the digest of the shard.
 func (sh *Shard) With(e Element) {
 	digest := e.Digest()
 	sh.digest += digest
@@ -26,7 +26,7 @@ func (sh *Shard) With(e Element) {
 	}
 }
 
-// Without is the reverse of With.
+// Without removes it again.
 func (sh *Shard) Without(e Element) {
 	digest := e.Digest()
 	sh.digest -= digest
@@ -38,7 +38,7 @@ func (sh *Shard) Without(e Element) {
 	}
 }
 
-// Instead counts one element in the place of another.
+// Instead replaces one element by another.
 func (sh *Shard) Instead(old, e Element) {
 	if old == e {
 		return // a touch: only the expiry moved
@@ -64,8 +64,8 @@ func (s *Store) Sketch(cells int) *Sketch {
 	return s.sums.sketch.Folded(cells)
 }
 
-// Digests writes the digest of each shard and says whether they may be compared: a zone that gave up records may not,
-// nor one that lacks what it had no room for.
+// Digests writes the digest of each shard and reports whether they can be compared: not if the zone evicted records or
+// lacks records for which it had no room.
 func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 	for i := range s.shards {
 		sh := &s.shards[i]

@@ -13,15 +13,15 @@ func (s *Store) Flush(now clock.Reading) int {
 		s.flushMu.Unlock()
 		total += moved
 	}
-	// What came to a shard that this pass had behind it met a list that was not empty, so nobody was woken for it.
+	// A change in a shard that this pass had already visited met a non-empty list, so it woke nobody.
 	if s.pending.Load() > 0 {
 		s.Wake(false)
 	}
 	return total
 }
 
-// Cut empties the dirty list of one shard into the journal and returns with the shard locked, together with the
-// sequence of the last frame: all changes made here so far are in frames up to it, and all later ones in later frames.
+// Cut flushes the dirty list of one shard into the journal and returns with the shard locked, and with the sequence of
+// the last frame: all changes of the shard so far are in frames up to it, all later ones will be in later frames.
 func (s *Store) Cut(shard int, now clock.Reading) (sh *Shard, sequence uint64) {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
@@ -36,7 +36,7 @@ func (s *Store) Cut(shard int, now clock.Reading) (sh *Shard, sequence uint64) {
 	}
 }
 
-// BetweenFrames runs f while no change is on its way from a shard to the journal.
+// BetweenFrames runs f while no change is in transit from a shard to the journal.
 func (s *Store) BetweenFrames(f func()) {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
@@ -50,7 +50,7 @@ func (s *Store) flushFrames(shard int, now clock.Reading) {
 	}
 }
 
-// flushFrame fills at most one frame from shards [shard, end) and returns where to go on. flushMu is held.
+// flushFrame fills at most one frame from shards [shard, end) and returns where to continue. flushMu is held.
 func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int) {
 	if s.encoder == nil {
 		s.encoder = s.keeper.NewEncoder()
@@ -91,13 +91,13 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 		s.keeper.Framed(sequence, payload, now)
 	}
 	if cap(s.frameBuf) > 4*s.frameBytes {
-		s.frameBuf = nil // one big record must not keep its memory
+		s.frameBuf = nil // do not keep the memory of one large record
 	}
 	return shard, records
 }
 
-// drain appends the shard's changes to the frame until it is full. empty says that the frame has no record yet:
-// then the first one goes in however big it is, and travels alone.
+// drain appends the shard's changes to the frame until it is full. empty means that the frame has no record yet: then
+// the first one is added whatever its size, and is sent alone.
 func (sh *Shard) drain(s *Store, empty bool) (records int, full bool) {
 	buf := s.frameBuf
 	room := func(n int) bool { return empty || len(buf)+n <= s.frameBytes }
@@ -126,7 +126,7 @@ func (sh *Shard) drain(s *Store, empty bool) (records int, full bool) {
 	}
 	sh.dirty = sh.dirty[:copy(sh.dirty, sh.dirty[drained:])]
 	if len(sh.dirty) == 0 && cap(sh.dirty) > 64 {
-		sh.dirty = nil // what a burst needed is not kept in every shard
+		sh.dirty = nil // do not keep the memory of a burst in every shard
 	}
 	records += drained
 	if records == 0 {

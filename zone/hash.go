@@ -12,8 +12,8 @@ const (
 	hashEnd   = 0xb7e151628aed2a6b
 )
 
-// KeyHash is the hash that all nodes share: it places a key in its shard and enters the digests.
-// It has no seed, so a stranger can find keys of one shard; inside a shard a seeded hash finds the record.
+// KeyHash is the hash that all nodes share: it selects the shard of a key and enters the digests. It has no seed, so an
+// attacker can find keys of one shard; inside a shard, a seeded hash finds the record.
 func KeyHash(key []byte) uint64 {
 	h := uint64(hashStart) ^ uint64(len(key))*hashWord
 	for len(key) >= 8 {

@@ -1,7 +1,7 @@
 package zone
 
-// index finds the slot of a key: open addressing with linear probing. An entry holds 32 bits of the
-// seeded hash above the slot, so that a wrong record is almost never looked at and growing needs no keys.
+// index finds the slot of a key: open addressing with linear probing. An entry has 32 bits of the seeded hash above the
+// slot, so a wrong record is almost never visited, and growing needs no keys.
 type index struct {
 	entries []uint64
 	used    int
@@ -47,7 +47,7 @@ func (x *index) grow(n int) {
 	}
 }
 
-// remove takes a slot out and moves the entries after it back, so that no gap ends a search too early.
+// remove removes a slot and moves the entries after it back, so that no gap ends a search too early.
 func (x *index) remove(tag uint32, slot Slot) {
 	mask := x.mask()
 	at := tag & mask

@@ -2,8 +2,8 @@ package zone
 
 import "sync"
 
-// Journal is the ring of what changed here, in frames that are encoded once for all peers.
-// Peers keep their own cursor, a sequence; one that the ring ran past is taught instead.
+// Journal is the ring of local changes, in frames that are encoded once for all peers. Each peer has a cursor, a
+// sequence; if the ring overruns it, the peer is taught instead.
 type Journal struct {
 	mu      sync.Mutex
 	ring    []frame
@@ -19,24 +19,24 @@ type frame struct {
 	flushedMonoMS int64
 }
 
-// FirstSequence is the sequence of the first frame; zero stands for "nothing yet".
+// FirstSequence is the sequence of the first frame; zero means "nothing yet".
 const FirstSequence uint64 = 1
 
-// MaxFrames is the longest ring: enough for the 100 MB a mesh of hundreds may want to keep. Nobody is further behind an
-// origin than that without being told that frames are lost.
+// MaxFrames is the longest ring: enough for the 100 MB that a mesh of hundreds of nodes may want to keep. A peer
+// further behind than this is told that frames are lost.
 const MaxFrames = 65536
 
-// MaxSequence is beyond what any journal reaches: a million frames a second for nine years.
+// MaxSequence is more than any journal reaches: a million frames a second for nine years.
 const MaxSequence = 1 << 48
 
-// The ring's bounds: nginx's default of 8 frames.
+// The bounds of the ring; nginx's default is 8 frames.
 const (
 	defaultFrames     = 8
 	defaultFrameBytes = 8192
 	minFrameBytes     = 256
 )
 
-// resize changes how many frames are kept; the newest ones stay.
+// resize changes the number of frames kept; the newest ones stay.
 func (j *Journal) resize(frames int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -54,7 +54,7 @@ func (j *Journal) resize(frames int) {
 	j.ring = ring
 }
 
-// append adds a frame and returns its sequence. The payload must never change afterwards.
+// append adds a frame and returns its sequence. The payload must not change afterwards.
 func (j *Journal) append(payload []byte, records int, monoMS int64) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -82,8 +82,8 @@ func (j *Journal) Tail() uint64 {
 	return j.oldest
 }
 
-// Frame returns a frame that is still kept. The payload is never written again and may be used as long as one likes.
-// flushedMonoMS is when it was flushed; its age goes with it on the wire.
+// Frame returns a frame that is still kept. The payload is never modified and can be used without limit. flushedMonoMS
+// is the time of its flush; the wire carries its age.
 func (j *Journal) Frame(sequence uint64) (payload []byte, records int, flushedMonoMS int64, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -94,8 +94,8 @@ func (j *Journal) Frame(sequence uint64) (payload []byte, records int, flushedMo
 	return f.payload, f.records, f.flushedMonoMS, true
 }
 
-// RecordsAfter counts the records in frames above sequence, what a peer that has seen it still has to get.
-// For a sequence that is no longer kept it counts what is kept.
+// RecordsAfter counts the records in frames above sequence: those that a peer at that sequence lacks. For a sequence
+// that is no longer kept, it counts what is kept.
 func (j *Journal) RecordsAfter(sequence uint64) int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()

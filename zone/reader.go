@@ -8,8 +8,8 @@ import (
 // ErrMalformed is returned by decoders for bytes that no correct peer sends.
 var ErrMalformed = errors.New("malformed zone payload")
 
-// Reader takes foreign bytes apart. After a failure everything it returns is zero and Failed is true,
-// so that a decoder needs to look only once per record.
+// Reader parses untrusted bytes. After a failure, everything it returns is zero and Failed is true, so a decoder checks
+// only once per record.
 type Reader struct {
 	rest   []byte
 	failed bool
@@ -24,7 +24,7 @@ func (r *Reader) Len() int { return len(r.rest) }
 // Rest returns the unread bytes.
 func (r *Reader) Rest() []byte { return r.rest }
 
-// Failed says that something was missing or not minimal.
+// Failed reports whether something was missing or not minimal.
 func (r *Reader) Failed() bool { return r.failed }
 
 // Fail marks the bytes as malformed.

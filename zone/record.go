@@ -14,7 +14,7 @@ type Slot uint32
 // Record is the fixed part of one record. It holds no pointers, so millions cost the garbage collector nothing.
 // Key and value are in the shard's blob.
 type Record struct {
-	// Word0 and Word1 belong to the kind: stamp and expiry, or level and last accounting.
+	// Word0 and Word1 belong to the kind: stamp and expiry, or level and time of the last accounting.
 	Word0, Word1 uint64
 
 	blobAt       uint32
@@ -26,7 +26,7 @@ type Record struct {
 	keyBytes     uint16
 	state        uint8
 	usedRank     uint8 // below usedMS, see turn
-	// Born belongs to the kind, like the words. With it a record has 48 bytes, the figure of RecordBytes.
+	// Born belongs to the kind, like the words. With it, a record has 48 bytes, which RecordBytes includes.
 	Born uint32
 }
 
@@ -35,7 +35,7 @@ const (
 	stateTombstone             // not counted among the records
 	stateWheel                 // in the wheel
 	stateLive                  // in the index; clear on free slots
-	statePinned                // must not be given up now
+	statePinned                // must not be evicted now
 	stateRestored              // see SetRestored
 )
 
@@ -48,7 +48,7 @@ func (r *Record) Tombstone() bool { return r.state&stateTombstone != 0 }
 // Dirty says that the record waits to be sent.
 func (r *Record) Dirty() bool { return r.state&stateDirty != 0 }
 
-// Restored says that the record comes from a process before, and was not written since.
+// Restored marks a record that comes from an earlier process and was not written since.
 func (r *Record) Restored() bool { return r.state&stateRestored != 0 }
 
 // SetRestored notes that.
@@ -59,13 +59,13 @@ func (r *Record) SetRestored(restored bool) {
 	}
 }
 
-// UsedMS is the monotonic time of the last use, seen from one that is less than 24 days away.
+// UsedMS is the monotonic time of the last use, relative to one that is less than 24 days away.
 func (r *Record) UsedMS(nearMS int64) int64 { return nearMS - int64(int32(uint32(nearMS)-r.usedMS)) }
 
-// SetUsedMS notes another time of the last use, without a change of the order.
+// SetUsedMS sets another time of the last use without changing the order.
 func (r *Record) SetUsedMS(monoMS int64) { r.usedMS = uint32(monoMS) }
 
-// IdleMS returns the time since the last use of the record (up to 49 days). A turn may be somewhat ahead of the clock.
+// IdleMS returns the time since the last use of the record (up to 49 days). A turn can be slightly ahead of the clock.
 func (r *Record) IdleMS(monoMS int64) int64 {
 	const aheadMS = 1 << 20
 	if idle := uint32(monoMS) - r.usedMS; idle < 1<<32-aheadMS {
@@ -86,7 +86,7 @@ func CostBytes(keyBytes, valueBytes int) int64 {
 	return int64(RecordBytes + size)
 }
 
-// Shard is one of the 256 parts of a zone, with a lock of its own. All methods want the lock to be held.
+// Shard is one of the 256 parts of a zone, with its own lock. All methods require the lock to be held.
 type Shard struct {
 	sync.Mutex
 	store  *Store
@@ -101,14 +101,14 @@ type Shard struct {
 	wheel *wheel
 	dirty []Slot
 	live  int
-	pins  int    // who visits slot by slot, see Pin
+	pins  int    // visitors that go slot by slot, see Pin
 	moves uint32 // how often records have moved to other slots
 
 	clear      stamp.Stamp
 	clearDirty bool
 	digest     uint64
 	changes    uint64 // of digest
-	lastFrame  uint64 // of the journal, that has a change of this shard
+	lastFrame  uint64 // of the journal, with a change of this shard
 }
 
 // slabFirst is small because a zone of 32k spreads over 256 shards.
@@ -122,8 +122,8 @@ func (sh *Shard) Number() int { return sh.number }
 // LastFrame is the last frame of the journal that has changes of this shard, 0 for none.
 func (sh *Shard) LastFrame() uint64 { return sh.lastFrame }
 
-// At returns a record by its slot. The pointer is good until the next Insert into the shard, the slot until the lock is
-// released: see Pin.
+// At returns a record by its slot. The pointer is valid until the next Insert into the shard, the slot until the lock
+// is released: see Pin.
 func (sh *Shard) At(slot Slot) *Record { return sh.at(slot) }
 
 // Key returns the record's key, in the shard's memory.
@@ -203,7 +203,7 @@ func (sh *Shard) Expect(n int) {
 	sh.index.grow(sh.index.used + n)
 }
 
-// compactIfSparse copies what lives when most of the blob is idle.
+// compactIfSparse copies what is in use if most of the blob is not.
 func (sh *Shard) compactIfSparse() {
 	if !sh.blob.sparse() {
 		return
@@ -225,13 +225,13 @@ func (sh *Shard) compactIfSparse() {
 // blobNone marks a record that is between two pieces of the blob.
 const blobNone = 1<<32 - 1
 
-// setValue replaces the value of a record. The difference of costs was reserved.
+// setValue replaces the value of a record. The difference in cost was reserved.
 func (sh *Shard) setValue(r *Record, value []byte) {
 	before, after := int(r.keyBytes)+int(r.valueBytes), int(r.keyBytes)+len(value)
 	oldClass, _ := blobSize(before)
 	if newClass, _ := blobSize(after); newClass != oldClass {
 		key := sh.Key(r)
-		fresh := sh.blob.alloc(after) // may move the slice; key still reads the old one
+		fresh := sh.blob.alloc(after) // can move the slice; key still reads the old one
 		copy(sh.blob.bytes[int(fresh)*blobUnit:], key)
 		sh.blob.release(r.blobAt, before)
 		r.blobAt = fresh
@@ -267,12 +267,12 @@ func (sh *Shard) Remove(slot Slot) {
 	}
 }
 
-// reset gives the memory of an empty shard back.
+// reset frees the memory of an empty shard.
 func (sh *Shard) reset() {
 	sh.slab, sh.freed, sh.index, sh.blob, sh.wheel = nil, 0, index{}, blob{}, nil
 }
 
-// setDead turns a record into the mark of its deletion or back. Its bytes are the caller's business.
+// setDead turns a record into a tombstone or back. The caller accounts for its bytes.
 func (sh *Shard) setDead(slot Slot, r *Record, dead bool) {
 	if dead == r.Tombstone() {
 		return
@@ -287,8 +287,8 @@ func (sh *Shard) setDead(slot Slot, r *Record, dead bool) {
 	sh.store.tombs.Add(-one)
 }
 
-// Due places the record in the timer wheel. Zero takes it out: it never ends.
-// An end that moves later is noticed when the old one comes.
+// Due places the record in the timer wheel. Zero removes it: it never ends. If the end moves later, this is noticed at
+// the old one.
 func (sh *Shard) Due(slot Slot, r *Record, oldMS, dueMS, nowMS int64) {
 	inWheel := r.state&stateWheel != 0
 	if inWheel && dueMS != 0 && oldMS != 0 && dueMS >= oldMS {

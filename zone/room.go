@@ -4,8 +4,8 @@ import "sync/atomic"
 
 // Whose writes have no room.
 const (
-	Local   = iota // refused to who asked here
-	Foreign        // missing here, and there on the peers
+	Local   = iota // rejected to the caller
+	Foreign        // missing here, and present on the peers
 )
 
 // lack remembers that a write had no room, for as long as it would have none now.
@@ -13,7 +13,7 @@ type lack struct {
 	bytes, limit atomic.Int64 // of the smallest such write, and how far it could fill the zone
 }
 
-// now says whether the write would be refused again.
+// now reports whether the write would be rejected again.
 func (l *lack) now(liveBytes int64) bool {
 	bytes := l.bytes.Load()
 	if bytes == 0 {
@@ -26,8 +26,8 @@ func (l *lack) now(liveBytes int64) bool {
 	return false
 }
 
-// Lacked notes that a write of so many bytes was refused because records filled limit bytes. What is larger than that
-// is refused by any zone of this size, so it does not make this one full.
+// Lacked notes that a write of so many bytes was rejected because records filled limit bytes. A larger write is
+// rejected by any zone of this size, so it does not make this one full.
 func (s *Store) Lacked(whose int, bytes, limit int64) {
 	if bytes > limit {
 		return
@@ -39,8 +39,8 @@ func (s *Store) Lacked(whose int, bytes, limit int64) {
 	}
 }
 
-// MakeRoom gives up tombstones until a record of so many bytes has room, as far as tombstones take it. No lock may be
-// held: unlike a write, which only tries the locks of other shards, it waits for them.
+// MakeRoom evicts tombstones until a record of so many bytes has room, as far as tombstones allow. No lock may be held:
+// unlike a write, which only tries the locks of other shards, it waits for them.
 func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
 	if s.live.Load()+bytes > limit {
 		return

@@ -2,16 +2,17 @@ package zone
 
 import "starling/lib/clock"
 
-// Kind describes the contents of a zone and how store and cluster treat it. Each kind has one value, in zone/kinds.
+// Kind describes the contents of a zone and what store and cluster do differently for it. Each kind has one value, in
+// zone/kinds.
 type Kind struct {
-	// Number is on the wire: it is never changed and never used again.
+	// Number is on the wire: it is never changed and never reused.
 	Number uint8
 	Name   string // "keyval"
 	Holds  string // "key-value pairs", for logs
-	// Sums: the records are sums of what all nodes counted. There is no sketch of them, and records that are there at
-	// start do not count as taught.
+	// Sums: the records are sums of what all nodes counted. They have no sketch, and records that exist at the start do
+	// not count as taught.
 	Sums bool
-	// Buries: what a returning peer still has counts as deleted where the tombstone was forgotten meanwhile.
+	// Buries: records that a returning peer still has count as deleted if their tombstones were dropped meanwhile.
 	Buries bool
 }
 
@@ -19,33 +20,33 @@ type Kind struct {
 // compare shard by shard, so all of them place a key in the same shard.
 const Shards = 256
 
-// Info describes a zone to the peers, who compare it with theirs in the hello.
+// Info describes a zone to the peers, which compare it with theirs in the hello.
 type Info struct {
 	Name string
 	Kind *Kind
 	// Expression is the key expression and the value type, as configured. Nodes that differ in it do not share the
 	// zone.
 	Expression string
-	// Bytes, TimeoutMS and RateMilli (requests per 1000 seconds) may differ between nodes: that is only warned of.
+	// Bytes, TimeoutMS and RateMilli (requests per 1000 seconds) can differ between nodes, with a warning.
 	Bytes     int64
 	TimeoutMS int64
 	RateMilli int64
-	// Incarnation changes whenever the zone starts empty, so that peers do not resume into a past it no longer has.
+	// Incarnation changes whenever the zone starts empty, so that peers do not resume at a cursor of an earlier life.
 	Incarnation uint64
 }
 
-// Origin names one life of one node: a restart without state makes a new one.
+// Origin identifies one life of one node: a restart without state makes a new one.
 type Origin uint64
 
-// Applied counts what became of the records of one frame or of one taught piece.
+// Applied counts the outcomes of the records of one frame or taught piece.
 type Applied struct {
 	Records int // looked at
 	Won     int // replaced or added
-	Lost    int // older than what was here
+	Lost    int // older than the local record
 	Refused int // no room
-	Ahead   int // stamped too far ahead of cluster time, so refused too
+	Ahead   int // stamped too far ahead of cluster time, so rejected too
 	Cleared int // shards
-	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is on its way to the sender.
+	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is in flight to the sender.
 	Deleted int
 	// Doubted were left out: they may have been deleted here, and the deletion given up for want of room. Repair is to
 	// bring them if they are still there.
@@ -57,51 +58,50 @@ type Applied struct {
 
 // Stats are the figures of one zone for the API.
 type Stats struct {
-	Records     int64 // records_total: what a reader could find, tombstones excluded
+	Records     int64 // records_total: what readers can find, without tombstones
 	Pending     int64 // changed here and not yet in a frame
 	Bytes       int64 // of records and tombstones
 	RecordBytes int64
-	// Tombstones are deletions still remembered, in TombstoneBytes; GaveUp are those forgotten before their time, for
-	// want of room.
+	// Tombstones are the deletions still stored, in TombstoneBytes; GaveUp are those evicted for lack of room.
 	Tombstones, TombstoneBytes, GaveUp int64
-	// Full says that the zone refuses writes for want of room: the next local one of even the smallest pair, or one of
-	// this node or of a peer that it refused before. Or that records were evicted.
+	// Full means that the zone rejects writes for lack of room: the next local one of even the smallest pair, or one of
+	// this node or of a peer that it rejected before. Or that records were evicted.
 	Full      bool
 	Evicted   int64
 	Refused   int64 // for want of room
-	Ahead     int64 // refused because of their stamps
+	Ahead     int64 // rejected because of their stamps
 	Won, Lost int64 // conflicts with remote writes
-	// Forfeited are costs, in 1/1000 request, given up because they came late or after an overrun. At most that much is
+	// Forfeited are costs, in 1/1000 request, dropped because they came late or after an overrun. At most that much is
 	// missing.
 	Forfeited int64
 }
 
-// Shared is the cluster's view of a zone of any kind. All methods may be called from any
-// goroutine at once; none blocks longer than one shard's lock is held (well under a millisecond).
+// Shared is the cluster's view of a zone of any kind. All methods are safe for concurrent use; none blocks longer than
+// one shard's lock is held (well under a millisecond).
 type Shared interface {
 	Info() Info
 
 	// Flush drains the dirty lists into frames of the journal, encoded once for all peers. It returns the number of
 	// records moved.
 	Flush(now clock.Reading) int
-	// OnDirty sets what is called (without any lock held) when a change comes to an empty dirty list.
-	// Urgent means that a limit has just been crossed: waiting would admit too much.
+	// OnDirty sets the callback (called without a lock) for a change that arrives on an empty dirty list. Urgent means
+	// that a limit has just been crossed: waiting would pass too many requests.
 	OnDirty(wake func(urgent bool))
 	// Journal is the ring of flushed frames.
 	Journal() *Journal
 	// Resize changes the journal's ring: frames kept and bytes per frame (zone_sync_buffers). Called before the zone is
 	// shared.
 	Resize(frames, frameBytes int)
-	// SetOrigin names this node's life in taught pieces. Called before the zone is shared.
+	// SetOrigin sets this node's origin for taught pieces. Called before the zone is shared.
 	SetOrigin(self Origin)
 
-	// Apply merges one frame of a peer's journal. For buckets a frame at or below the last one applied of its origin
-	// changes nothing. ageMS is how long the frame waited on its way, by the monotonic clocks. It fails on bytes that
-	// no correct peer sends.
+	// Apply merges one frame of a peer's journal. For buckets, a frame at or below the last one applied of its origin
+	// changes nothing. ageMS is the frame's time in transit, by the monotonic clocks. It fails on bytes that no correct
+	// peer sends.
 	Apply(from Origin, sequence uint64, payload []byte, ageMS int64, now clock.Reading) (Applied, error)
 
 	// TeachShard appends records of one shard to dst until it holds about maxBytes, starting at cursor (0 at first).
-	// done says that the shard is finished. A shard of buckets is cut in one piece under its lock, flushed to the
+	// done means that the shard is finished. A shard of buckets is cut in one piece under its lock, flushed to the
 	// journal first, and carries the last sequence applied per origin.
 	TeachShard(
 		shard int,
@@ -112,23 +112,23 @@ type Shared interface {
 	) (payload []byte, next uint64, done bool)
 	// Learn merges a taught piece.
 	Learn(payload []byte, now clock.Reading) (Applied, error)
-	// Hold tells a zone of buckets that shards (a bit set) are about to be taught: costs of remote frames for these
-	// wait until each is learnt. Release ends the wait of all shards, applying what was held; it is called when
-	// teaching ends early.
+	// Hold tells a zone of buckets that shards (a bit set) will be taught: costs of remote frames for these wait until
+	// each is learnt. Release ends the wait of all shards and applies what was held; it is called when teaching ends
+	// early.
 	Hold(shards [Shards / 64]uint64)
 	Release(now clock.Reading)
-	// Forfeit is called when frames of an origin before one are lost for good: the sequence moves on without them. In a
-	// zone of buckets the costs of later ones wait, shard by shard, until the origin has taught what it counts.
+	// Forfeit is called when frames of an origin before a sequence are lost for good: the sequence advances without
+	// them. In a zone of buckets, the costs of later frames wait, shard by shard, until the origin has taught what it
+	// counts.
 	Forfeit(origin Origin, to uint64)
-	// Disown is called when frames that came as an origin's turn out to be somebody else's, before the origin sends its
-	// own.
+	// Disown is called when frames in an origin's name turn out to be another node's, before the origin sends its own.
 	Disown(origin Origin)
-	// Lacks tells of which shards (a bit set) costs in such frames are still missing: the origin has not taught them
-	// since. Empty in other zones.
+	// Lacks returns the shards (a bit set) that still lack costs of such frames: the origin has not taught them since.
+	// Empty in other zones.
 	Lacks(origin Origin) [Shards / 64]uint64
 
 	// Digests writes one order-independent digest per shard over keys, versions and clear stamps. Zones of buckets
-	// leave zeroes and report false.
+	// leave zeroes and return false.
 	Digests(out *[Shards]uint64) (comparable bool)
 
 	// Tick expires what is due. Called about every 100 ms.
@@ -140,45 +140,46 @@ type Shared interface {
 // are sums.
 type Comparable interface {
 	Shared
-	// Changes counts how often the content that digests are of has changed.
+	// Changes counts the changes of the content covered by digests.
 	Changes() uint64
-	// Sketch returns the sketch of shards [first, first+count), folded to at most that many cells. The one of all
-	// shards is at hand; for others each record is visited. It is nil in a zone that is not synced.
+	// Sketch returns the sketch of shards [first, first+count), folded to at most that many cells. That of all shards
+	// is available at once; for others each record is visited. It is nil in a zone that is not synced.
 	Sketch(first, count, cells int) *Sketch
 	// AppendRecords appends the records of wanted elements, sorted by Element.Compare, in the encoding of taught pieces
-	// until dst holds about maxBytes, and leaves out what ends within 2 s. rest is what it did not come to.
+	// until dst holds about maxBytes. It skips records that end within 2 s. rest is what it did not visit.
 	AppendRecords(
 		wanted []Element,
 		dst []byte,
 		maxBytes int,
 		now clock.Reading,
 	) (payload []byte, rest []Element, records int)
-	// Bury deletes those of the elements, sorted by Element.Compare, that are here in that very version: peers deleted
-	// them so long ago that no tombstone tells. It returns how many.
+	// Bury deletes those of the elements, sorted by Element.Compare, that are here in exactly that version: peers
+	// deleted them so long ago that the tombstones are gone. It returns their number.
 	Bury(elements []Element, now clock.Reading) int
-	// TombstoneLifeMS is how long a deletion is remembered, where there is room.
+	// TombstoneLifeMS is the tombstone lifetime, if there is room.
 	TombstoneLifeMS() int64
-	// GaveUpMS is up to when deletions may be forgotten before their time, for want of room; 0 for none. Cluster time.
+	// GaveUpMS is the time up to which deletions may have been evicted for lack of room; 0 for none. Cluster time.
 	GaveUpMS() int64
-	// ForgetThrough forgets the deletions stamped until then: all members know them since sinceMonoMS, and nothing from
-	// before that is on its way.
+	// ForgetThrough drops the deletions stamped until then: all members have known them since sinceMonoMS, and nothing
+	// from before that is in flight.
 	ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int)
-	// Protect says which deletions to give up last: those of what was written after throughMS, and was there when a
-	// member that is away was heard of last, at lostMS, or at least when all others had noticed, at goneMS: it may hold
-	// that. All are 0 when no member is away.
+	// Protect sets which deletions to evict last: those of records that were written after throughMS and existed when a
+	// disconnected member was last heard from, at lostMS, or at least when all others had noticed the disconnect, at
+	// goneMS: the member may hold them. All are 0 if no member is disconnected.
 	Protect(throughMS, lostMS, goneMS int64)
-	// Outdated says that a frame flushed then may hold what was deleted since, though the deletion is forgotten.
+	// Outdated reports whether a frame flushed then may contain records that were deleted since and whose deletion is
+	// forgotten.
 	Outdated(flushedMonoMS int64) bool
 	// Deletions returns a frame of the journal with nothing but its deletions and clears.
 	Deletions(payload []byte) []byte
 	// Tombstones returns the elements of the deletions that beat the given elements, which are sorted by
 	// Element.Compare.
 	Tombstones(of []Element) []Element
-	// Reissue stamps anew what is stamped too far ahead of now, which peers refuse, and returns how many records and
-	// clears that were.
+	// Reissue restamps what is stamped too far ahead of now, which peers reject, and returns the number of records and
+	// clears.
 	Reissue(now clock.Reading) int
-	// TimeWentBack takes back by backMS the stamps from fromMS on: cluster time was so far ahead since then. It returns
-	// how many that were.
+	// TimeWentBack lowers the stamps from fromMS on by backMS: cluster time was that far ahead. It returns their
+	// number.
 	TimeWentBack(fromMS, backMS int64, now clock.Reading) int
 	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room.
 	Mend(payload []byte, trust Trust, now clock.Reading) (Applied, error)
@@ -193,23 +194,22 @@ type Trust struct {
 	Doubts bool
 }
 
-// Agreement says through which time a zone and another lineage of it have held the same: what one of them lacks, and
-// was written until then, it has deleted.
+// Agreement is the time through which a zone and another lineage of it have held the same: a record that one of them
+// lacks, and that was written before, was deleted there.
 type Agreement struct {
 	Lineage   uint64 // of the other
 	ThroughMS int64  // cluster time
 }
 
-// Remembering is a Comparable that remembers what it deleted for longer than tombstones live, over restarts where it
-// keeps state.
+// Remembering is a Comparable that remembers deletions for longer than tombstones live, over restarts if it has state.
 type Remembering interface {
 	Comparable
-	// Lineage is the zone's name for as long as it never starts empty: an origin is one life, a lineage all that go on
-	// from a state.
+	// Lineage identifies the zone for as long as it never starts empty: an origin is one life, a lineage all lives that
+	// continue from a state.
 	Lineage() uint64
-	// AgreedUntil makes agreements through a later time count through nowMS: cluster time went back.
+	// AgreedUntil limits agreements to nowMS: cluster time went back.
 	AgreedUntil(nowMS int64)
-	// Agreed lists the agreements that were kept, those of former lives included.
+	// Agreed lists the stored agreements, including those of earlier lives.
 	Agreed() []Agreement
 	// TellDeletions puts the tombstones stamped after sinceMS into the journal again: who should have got them from a
 	// process before may not have.

@@ -1,24 +1,23 @@
 package zone
 
-// This file gives memory back that a shard needed once: records and their keys and values move together when most of it
-// is empty.
+// This file frees memory that a shard no longer needs: it compacts records, keys and values when most slots are free.
 
 const (
-	// shrinkFrom is from how many slots on shrinking is worth it: fewer are a few pages in the whole zone.
+	// shrinkFrom is the number of slots from which shrinking pays: fewer are a few pages in the whole zone.
 	shrinkFrom = 64
-	// shrinkShare of the slots at most are in use when they are moved together, and four fifths afterwards: so a record
-	// that comes or goes has paid for the moves, however the number swings.
+	// shrinkShare is the share of slots in use at which a shard is compacted, to four fifths: so each added or removed
+	// record has paid for the moves, however the number fluctuates.
 	shrinkShare = 4
 )
 
-// Pin keeps records in their slots, for who visits a shard slot by slot and releases its lock meanwhile. Unpin follows
-// in any case.
+// Pin keeps records in their slots, for code that visits a shard slot by slot and releases its lock in between. Unpin
+// must always follow.
 func (sh *Shard) Pin() { sh.pins++ }
 
 // Unpin ends a Pin.
 func (sh *Shard) Unpin() { sh.pins-- }
 
-// Moves counts how often the shard's records moved to other slots. A slot remembered from another count is invalid.
+// Moves counts how often the shard's records moved to other slots. A slot from another count is invalid.
 func (sh *Shard) Moves() uint32 { return sh.moves }
 
 // shrinkIfSparse is called now and then.
@@ -29,7 +28,7 @@ func (sh *Shard) shrinkIfSparse() {
 	}
 }
 
-// shrink moves the records together, in their order.
+// shrink compacts the records in their order.
 func (sh *Shard) shrink() {
 	moved := make([]Slot, len(sh.slab)+1) // by the slot before
 	slab := make([]Record, 0, growTo(sh.live, sh.live, slabFirst))
@@ -43,7 +42,7 @@ func (sh *Shard) shrink() {
 		r := &slab[i]
 		r.older, r.newer = moved[r.older], moved[r.newer]
 		if r.state&stateWheel == 0 {
-			continue // without the wheel the link may be Unsent
+			continue // without the wheel, the link can be Unsent
 		}
 		if r.wheelNext = moved[r.wheelNext]; r.wheelPrev&wheelHead == 0 {
 			r.wheelPrev = moved[r.wheelPrev]

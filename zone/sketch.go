@@ -8,15 +8,15 @@ import (
 	"starling/lib/stamp"
 )
 
-// Element is one record as digests and sketches see it: which key, and which version of it.
+// Element is one record in digests and sketches: the key and its version.
 type Element struct {
 	Key     uint64 // KeyHash, or ClearKey
 	Version uint64 // VersionOf
 }
 
-// VersionOf names the state of a record: its stamp, with the counter mixed with what was written, because two nodes may
+// VersionOf identifies the state of a record: its stamp, with the counter mixed with the value, because two nodes may
 // write one key with one stamp. Milliseconds stay in the upper 48 bits, so versions of different milliseconds compare
-// as stamps.
+// like stamps.
 func VersionOf(s stamp.Stamp, tombstone bool, value []byte) uint64 {
 	const dead = 0xdead
 	if tombstone {
@@ -45,13 +45,12 @@ func ClearOf(shard int, cleared stamp.Stamp) Element {
 }
 
 // Sketch is an invertible Bloom lookup table (Goodrich and Mitzenmacher, "Invertible Bloom Lookup Tables", 2011; as a
-// difference digest: Eppstein et al., "What's the Difference?", 2011). It sums elements up in cells of a fixed number;
-// the difference of the sketches of two sets gives back the elements in which they differ, if these are not more than
-// three quarters of the cells.
+// difference digest: Eppstein et al., "What's the Difference?", 2011). It sums elements up in a fixed number of cells;
+// the difference of the sketches of two sets yields the elements in which they differ, if these are not more than three
+// quarters of the cells.
 //
-// Cells are sums modulo 2^64, not exclusive ors, so that a difference tells by its sign which side has the element and
-// needs no count. The number of cells is a power of two and places are taken modulo it, so that a sketch folds to any
-// smaller one.
+// Cells are sums modulo 2^64, not exclusive ors, so the sign of a difference tells which side has the element, without
+// a count. The number of cells is a power of two and places are taken modulo it, so a sketch folds to any smaller one.
 type Sketch struct{ cells []cell }
 
 type cell struct {
@@ -65,7 +64,7 @@ const (
 	MinSketchCells = 64
 	// SketchCellBytes is a cell's size in Append's encoding.
 	SketchCellBytes = 20
-	// sketchPlaces is how many cells an element is in: three needs the fewest cells per difference.
+	// sketchPlaces is the number of cells of an element: three needs the fewest cells per difference.
 	sketchPlaces = 3
 )
 
@@ -78,7 +77,7 @@ func (s *Sketch) Cells() int { return len(s.cells) }
 // spareCells: small sketches fail more often at the same load.
 const spareCells = 48
 
-// SketchCells is the smallest sketch in which n differences are found nearly always.
+// SketchCells is the smallest sketch in which n differences are nearly always found.
 func SketchCells(n int) int {
 	cells := MinSketchCells
 	for cells < MaxSketchCells && cells < n+n/2+spareCells {
@@ -95,7 +94,7 @@ func (s *Sketch) place(digest uint64, i int) uint64 {
 
 func checkOf(digest uint64) uint32 { return uint32(mix(digest^hashStart, hashWord)) }
 
-// Add puts an element in.
+// Add adds an element.
 func (s *Sketch) Add(e Element) { s.add(e, e.Digest()) }
 
 func (s *Sketch) add(e Element, digest uint64) {
@@ -108,7 +107,7 @@ func (s *Sketch) add(e Element, digest uint64) {
 	}
 }
 
-// Remove takes an element out.
+// Remove removes an element.
 func (s *Sketch) Remove(e Element) { s.remove(e, e.Digest()) }
 
 func (s *Sketch) remove(e Element, digest uint64) {
@@ -133,7 +132,7 @@ func (s *Sketch) Folded(cells int) *Sketch {
 	return folded
 }
 
-// Subtract takes the elements of another sketch of the same size out.
+// Subtract removes the elements of another sketch of the same size.
 func (s *Sketch) Subtract(other *Sketch) {
 	for i := range s.cells {
 		c, o := &s.cells[i], &other.cells[i]
@@ -143,8 +142,8 @@ func (s *Sketch) Subtract(other *Sketch) {
 	}
 }
 
-// Decode takes a difference apart: added are the elements that only the first set has, removed those that only the
-// subtracted one has. It fails where they are too many; what it returned then is not all. The sketch is used up.
+// Decode decodes a difference: added are the elements that only the first set has, removed those that only the
+// subtracted one has. It fails if there are too many; the result is then incomplete. The sketch is consumed.
 func (s *Sketch) Decode() (added, removed []Element, ok bool) {
 	queue := make([]int, 0, len(s.cells))
 	for i := range s.cells {
@@ -158,7 +157,7 @@ func (s *Sketch) Decode() (added, removed []Element, ok bool) {
 			continue
 		}
 		if len(added)+len(removed) >= len(s.cells) {
-			return added, removed, false // hostile cells could go round for ever
+			return added, removed, false // hostile cells could loop for ever
 		}
 		if sign > 0 {
 			added = append(added, e)
@@ -179,7 +178,7 @@ func (s *Sketch) Decode() (added, removed []Element, ok bool) {
 	return added, removed, true
 }
 
-// single says whether a cell holds exactly one element, and on which side.
+// single reports whether a cell holds exactly one element, and on which side.
 func (s *Sketch) single(at int) (e Element, digest uint64, sign int) {
 	c := &s.cells[at]
 	if *c == (cell{}) {

@@ -1,6 +1,6 @@
-// Package zone is the shared memory of starling: named, bounded in bytes, expiring, and merging with the same
-// zone of other nodes. It keeps records for the kinds (package zone/kinds), which say what records mean.
-// DESIGN.md has the reasons.
+// Package zone is the shared memory of starling: named, bounded in bytes, expiring, and merged with the same zone of
+// other nodes. It stores records for the kinds (package zone/kinds), which define what records mean. DESIGN.md has the
+// reasons.
 package zone
 
 import (
@@ -17,21 +17,21 @@ import (
 type Keeper interface {
 	// NewEncoder returns an encoder of the changes that frames carry. One frame is encoded by one encoder.
 	NewEncoder() Encoder
-	// DueMS is when a record ends by the monotonic clock, zero for never.
+	// DueMS is when a record ends on the monotonic clock, zero for never.
 	DueMS(r *Record) int64
-	// Forget is told under the shard's lock that a record is about to be removed.
+	// Forget is called under the shard's lock before a record is removed.
 	Forget(sh *Shard, r *Record, key []byte)
-	// Needed says how much a tombstone is needed, up to MostNeeded: those that are needed least are given up first.
+	// Needed returns how much a tombstone is needed, up to MostNeeded: those needed least are evicted first.
 	Needed(r *Record) int
-	// GivenUp is told under the shard's lock that a tombstone is removed before its time.
+	// GivenUp is called under the shard's lock when a tombstone is evicted.
 	GivenUp(r *Record)
-	// Framed is told the sequence of each new frame, before any shard may be cut (see Store.Cut).
+	// Framed is called with the sequence of each new frame, before any shard can be cut (see Store.Cut).
 	Framed(sequence uint64, payload []byte, now clock.Reading)
-	// Sweep removes what is useless from one locked shard. Called by Tick.
+	// Sweep removes useless records from one locked shard. Called by Tick.
 	Sweep(sh *Shard, now clock.Reading)
 }
 
-// MostNeeded is a tombstone of which a member that is away most likely holds what it deletes.
+// MostNeeded is a tombstone whose deleted record a disconnected member most likely holds.
 const MostNeeded = 2
 
 // Encoder writes the changes of one frame.
@@ -40,7 +40,7 @@ type Encoder interface {
 	Begin(dst []byte, now clock.Reading) []byte
 	// AppendClear appends that the shard was cleared.
 	AppendClear(dst []byte, cleared stamp.Stamp) []byte
-	// AppendChange appends what changed in one record and forgets that it did. It appends at most
+	// AppendChange appends the changes of one record and resets them. It appends at most
 	// len(key)+len(value)+MaxHeadBytes.
 	AppendChange(dst []byte, r *Record, key, value []byte) []byte
 }
@@ -48,7 +48,7 @@ type Encoder interface {
 // MaxHeadBytes bounds what an encoder adds to key and value of one record: five varints of ten bytes and some.
 const MaxHeadBytes = 64
 
-// GroupEnd follows the last record of a shard inside a frame. No record starts with it, for keys are never empty.
+// GroupEnd follows the last record of a shard inside a frame. No record starts with it, because keys are never empty.
 const GroupEnd byte = 0
 
 // Store is the memory of one zone.
@@ -64,10 +64,10 @@ type Store struct {
 	// live and graves are the bytes of records and of tombstones: see fits.
 	live, graves             atomic.Int64
 	records, tombs, pending  atomic.Int64
-	arrivals                 atomic.Uint64 // a time in ms, and how many keys came in it
+	arrivals                 atomic.Uint64 // a time in ms, and how many keys arrived in it
 	evicted, refused, gaveUp atomic.Int64
 	lacks                    [2]lack // local and foreign writes
-	// outdatedMS is the time of the youngest frame that may hold what a forgotten tombstone deleted; monotonic.
+	// outdatedMS is the time of the youngest frame that may contain a record whose tombstone was dropped; monotonic.
 	outdatedMS           atomic.Int64
 	ahead                atomic.Int64
 	won, lost, forfeited atomic.Int64
@@ -85,8 +85,8 @@ type Store struct {
 	shards [Shards]Shard
 }
 
-// NewStore makes an empty zone. With synced, changes are kept for the journal until Flush.
-// An incarnation of zero is replaced by a random one.
+// NewStore makes an empty zone. With synced, changes are kept for the journal until Flush. An incarnation of zero is
+// replaced by a random one.
 func NewStore(info Info, synced bool, keeper Keeper) *Store {
 	if info.Incarnation == 0 {
 		info.Incarnation = rand.Uint64() | 1
@@ -108,7 +108,7 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 // Info describes the zone to peers.
 func (s *Store) Info() Info { return s.info }
 
-// Synced says that changes go to the journal.
+// Synced reports whether changes go to the journal.
 func (s *Store) Synced() bool { return s.sync }
 
 // Journal is the ring of flushed frames.
@@ -122,7 +122,7 @@ func (s *Store) Resize(frames, frameBytes int) {
 	s.journal.resize(frames)
 }
 
-// OnDirty sets what is called, without locks, when a change comes to an empty dirty list, and when Flush leaves
+// OnDirty sets the callback, called without locks, for a change on an empty dirty list and for a Flush that leaves
 // something behind.
 func (s *Store) OnDirty(wake func(urgent bool)) {
 	s.wake.Store(&wake)
@@ -131,7 +131,7 @@ func (s *Store) OnDirty(wake func(urgent bool)) {
 	}
 }
 
-// Wake tells the flusher. No lock may be held.
+// Wake wakes the flusher. No lock may be held.
 func (s *Store) Wake(urgent bool) {
 	if wake := s.wake.Load(); wake != nil {
 		(*wake)(urgent)
@@ -147,8 +147,8 @@ func (s *Store) ShardNumber(n int) *Shard { return &s.shards[n] }
 // Limit is the zone's budget in bytes.
 func (s *Store) Limit() int64 { return s.limit }
 
-// Insert adds a record for a key that is not in the shard, or returns zero when the budget (up to limit bytes of it)
-// has no room.
+// Insert adds a record for a key that is not in the shard, or returns zero if the budget (up to limit bytes of it) has
+// no room.
 func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, monoMS int64) (Slot, *Record) {
 	if !s.reserve(sh, CostBytes(len(key), len(value)), limit, evict, monoMS) {
 		return 0, nil
@@ -157,8 +157,8 @@ func (s *Store) Insert(sh *Shard, key, value []byte, limit int64, evict bool, mo
 	return sh.insert(key, value)
 }
 
-// InsertTombstone adds the mark of a deletion for a key that is not in the shard. It returns zero where records fill
-// the budget: a tombstone takes the room of older ones only.
+// InsertTombstone adds a tombstone for a key that is not in the shard. It returns zero if records fill the budget: a
+// tombstone replaces only older ones.
 func (s *Store) InsertTombstone(sh *Shard, key []byte, monoMS int64) (Slot, *Record) {
 	if !s.reserveGrave(sh, CostBytes(len(key), 0), monoMS) {
 		return 0, nil
@@ -169,7 +169,7 @@ func (s *Store) InsertTombstone(sh *Shard, key []byte, monoMS int64) (Slot, *Rec
 	return slot, r
 }
 
-// Replace gives a record another value, and makes a record of a tombstone. It returns false when the budget has no
+// Replace gives a record another value, and turns a tombstone into a record. It returns false if the budget has no
 // room.
 func (s *Store) Replace(sh *Shard, slot Slot, value []byte, limit int64, evict bool, monoMS int64) bool {
 	r := sh.at(slot)
@@ -180,7 +180,7 @@ func (s *Store) Replace(sh *Shard, slot Slot, value []byte, limit int64, evict b
 		more = after
 	}
 	if more > 0 {
-		r.state |= statePinned // the record itself must not be what makes room
+		r.state |= statePinned // the record itself must not be evicted for it
 		ok := s.reserve(sh, more, limit, evict, monoMS)
 		r.state &^= statePinned
 		if !ok {
@@ -197,7 +197,7 @@ func (s *Store) Replace(sh *Shard, slot Slot, value []byte, limit int64, evict b
 	return true
 }
 
-// Bury makes a tombstone of a record. It is not longer than what it replaces, so it always has room.
+// Bury turns a record into a tombstone. It is not longer than the record, so it always has room.
 func (s *Store) Bury(sh *Shard, slot Slot, monoMS int64) {
 	r := sh.at(slot)
 	before := CostBytes(int(r.keyBytes), int(r.valueBytes))
@@ -212,8 +212,8 @@ func (s *Store) Bury(sh *Shard, slot Slot, monoMS int64) {
 	sh.Use(slot, r, monoMS)
 }
 
-// MarkDirty puts a record on the dirty list once. It returns true if the zone had nothing to send before:
-// the caller then calls Wake after unlocking.
+// MarkDirty puts a record on the dirty list once. It returns true if the zone had nothing to send before: the caller
+// then calls Wake after unlocking.
 func (sh *Shard) MarkDirty(slot Slot, r *Record) (first bool) {
 	if !sh.store.sync || r.state&stateDirty != 0 {
 		return false
@@ -231,8 +231,8 @@ func (sh *Shard) becameDirty() (first bool) {
 	return sh.store.pending.Add(1) == 1
 }
 
-// ClearTo empties the shard of what is stamped at or below cleared. With dirty, the journal gets it.
-// stampOf reads a record's stamp. It returns whether the flusher is to be woken.
+// ClearTo removes what is stamped at or below cleared from the shard. With dirty, the journal gets it. stampOf reads a
+// record's stamp. It reports whether to wake the flusher.
 func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) stamp.Stamp) (first bool) {
 	if cleared <= sh.clear {
 		return false
@@ -264,8 +264,8 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 	return false
 }
 
-// MoveClear gives the clear of the shard another stamp, which may be an older one. With dirty, the journal gets it. It
-// returns whether the flusher is to be woken.
+// MoveClear gives the clear of the shard another stamp, possibly an older one. With dirty, the journal gets it. It
+// reports whether to wake the flusher.
 func (sh *Shard) MoveClear(cleared stamp.Stamp, dirty bool) (first bool) {
 	sh.Instead(ClearOf(sh.number, sh.clear), ClearOf(sh.number, cleared))
 	sh.clear = cleared
@@ -301,7 +301,7 @@ func (s *Store) Tick(now clock.Reading) {
 	}
 }
 
-// Count adds to the figures of conflicts.
+// Count adds to the counters of conflicts.
 func (s *Store) Count(a Applied) {
 	s.won.Add(int64(a.Won))
 	s.lost.Add(int64(a.Lost))
@@ -309,7 +309,7 @@ func (s *Store) Count(a Applied) {
 	s.ahead.Add(int64(a.Ahead))
 }
 
-// Forfeit counts costs that were given up, in 1/1000 request.
+// Forfeit counts forfeited costs, in 1/1000 request.
 func (s *Store) Forfeit(milli int64) { s.forfeited.Add(milli) }
 
 // Stats are the zone's figures.

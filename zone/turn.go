@@ -1,17 +1,17 @@
 package zone
 
-// A turn tells which of two records was used earlier: a time in ms, and below it a rank among the keys that came within
-// that millisecond. There may be thousands, and among all that were used in one millisecond the client that asked again
-// must not look like the oldest.
+// A turn orders records by their last use: a time in ms, and below it a rank among the keys that arrived within that
+// millisecond. There may be thousands, and among all records used in one millisecond, an active client must not look
+// like the oldest.
 const (
 	turnRankBits = 8
 	turnBits     = 32 + turnRankBits // what a record keeps; it wraps after 49 days
 	turnMask     = 1<<turnBits - 1
 
-	// The first exactRanks keys of a millisecond have a rank each, then coarseRank share one.
+	// The first exactRanks keys of a millisecond have one rank each, then coarseRank keys share one.
 	exactRanks = 128
 	coarseRank = 64
-	// maxArrivals come in one millisecond; then the turn goes on by itself, ahead of the clock.
+	// maxArrivals is the number of keys in one millisecond after which the turn advances by itself, ahead of the clock.
 	maxArrivals = exactRanks + (1<<turnRankBits-exactRanks)*coarseRank
 
 	arrivalBits = 16
@@ -33,7 +33,7 @@ func rank(arrivals uint64) uint64 {
 	return exactRanks + (arrivals-exactRanks)/coarseRank
 }
 
-// arrived counts a key that was not here: only what comes can push something out.
+// arrived counts a new key: only arrivals can evict something.
 func (s *Store) arrived(monoMS int64) {
 	for {
 		last := s.arrivals.Load()

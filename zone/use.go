@@ -1,14 +1,14 @@
 package zone
 
-// This file keeps each shard's records in the order of their use, its tombstones in the order in which they came, and
-// finds what to give up when the zone is full.
+// This file keeps each shard's records in the order of their use and its tombstones in the order of their arrival, and
+// finds what to evict when the zone is full.
 
 // order is a list of records through older and newer.
 type order struct{ oldest, newest Slot }
 
 // A shard has two orders.
 const (
-	orderOfUse    = iota // of records, where the kind calls Use
+	orderOfUse    = iota // of records, if the kind calls Use
 	orderOfGraves        // of tombstones
 	orders
 )
@@ -41,7 +41,7 @@ func (sh *Shard) Use(slot Slot, r *Record, monoMS int64) {
 	}
 }
 
-// unlinkUse takes a record out of its order; one that is not in it stays as it is.
+// unlinkUse removes a record from its order; a record that is in none is unchanged.
 func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 	which := orderOf(r)
 	o := &sh.order[which]
@@ -65,7 +65,7 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 // oldestKnown marks a shard that has an oldest record; the low bits are its turn.
 const oldestKnown = 1 << turnBits
 
-// publishOldest lets makeRoom of other shards see how old the least recently used record of an order here is.
+// publishOldest publishes the age of the least recently used record of an order here, for makeRoom of other shards.
 func (sh *Shard) publishOldest(which int) {
 	var value uint64
 	if oldest := sh.order[which].oldest; oldest != 0 {
@@ -77,23 +77,23 @@ func (sh *Shard) publishOldest(which int) {
 // Oldest is the least recently used record, or zero.
 func (sh *Shard) Oldest() Slot { return sh.order[orderOfUse].oldest }
 
-// OldestTombstone is the one that came first of those that are left, or zero; Newer gives the next one.
+// OldestTombstone is the first of the remaining tombstones, or zero; Newer gives the next one.
 func (sh *Shard) OldestTombstone() Slot { return sh.order[orderOfGraves].oldest }
 
 // Newer is the record used next after a given one, or zero.
 func (sh *Shard) Newer(slot Slot) Slot { return sh.at(slot).newer }
 
-// The bounds of one search for room. Records that wait to be sent are passed over, so a long run of these must not
-// hold up a request.
+// The bounds of one search for room. Records that wait to be sent are skipped, so a long run of these must not delay a
+// request.
 const (
 	evictShards  = 8
 	evictScan    = 16
 	evictRecords = 64
 )
 
-// reserve takes cost from the budget of records, which may have up to limit bytes. Tombstones give way, and the least
-// recently used records do if evict is set. The caller holds the lock of own; locks of other shards are only tried, so
-// no two can wait for each other.
+// reserve takes cost from the budget of records, which can have up to limit bytes. It evicts tombstones, and least
+// recently used records if evict is set. The caller holds the lock of own; locks of other shards are only tried, so no
+// two callers can wait for each other.
 func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64) bool {
 	for evicted := 0; cost <= limit; {
 		live := s.live.Add(cost)
@@ -102,7 +102,7 @@ func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64)
 				return true
 			}
 			s.live.Add(-cost)
-			return false // tombstones wait to be sent, or others hold the locks: no reason to drop a record
+			return false // tombstones wait to be sent, or other goroutines hold the locks: no reason to drop a record
 		}
 		s.live.Add(-cost)
 		if !evict || evicted == evictRecords || !s.evictOne(orderOfUse, own, monoMS, (*Shard).evictOldest) {
@@ -123,8 +123,8 @@ func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
 	return false
 }
 
-// minGraveBytes is what tombstones may take beside the records of a small zone: some 13,000, what a busy one deletes
-// until all members have noticed that one of them is gone.
+// minGraveBytes is the room for tombstones beside the records of a small zone: some 13,000, as many as a busy zone
+// deletes until all members have noticed that one of them is gone.
 const minGraveBytes = 1 << 20
 
 // Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to
@@ -138,7 +138,7 @@ func (s *Store) LimitTombstones(bytes int64) {
 	}
 }
 
-// fits gives up tombstones until records and tombstones together have room: the oldest of those that are needed least.
+// fits evicts tombstones until records and tombstones together have room: the oldest of those needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
 	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
 		if s.evictOne(orderOfGraves, own, monoMS, giveUp(needed)) {
@@ -151,7 +151,8 @@ func (s *Store) fits(own *Shard, monoMS int64) bool {
 	return true
 }
 
-// evictOne lets the shard with the oldest record of an order give one up, or the next if it cannot.
+// evictOne evicts one record of the shard with the oldest record of an order, or of the next shard if that is
+// impossible.
 func (s *Store) evictOne(which int, own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS int64) bool) bool {
 	var tried [Shards / 64]uint64
 	now := s.turn(monoMS)
@@ -194,7 +195,7 @@ func (sh *Shard) evictOldest(int64) bool {
 	return slot != 0
 }
 
-// giveUp removes a shard's oldest tombstone that is not needed more than that.
+// giveUp evicts a shard's oldest tombstone that is not needed more than that.
 func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
 	return func(sh *Shard, monoMS int64) bool {
 		slot := sh.firstOf(
@@ -212,7 +213,7 @@ func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
 	}
 }
 
-// firstOf is the oldest record of an order that may go, of the first evictScan.
+// firstOf is the oldest record of an order that can be evicted, among the first evictScan.
 func (sh *Shard) firstOf(which int, may func(r *Record) bool) Slot {
 	slot := sh.order[which].oldest
 	for range evictScan {
@@ -227,7 +228,7 @@ func (sh *Shard) firstOf(which int, may func(r *Record) bool) Slot {
 	return 0
 }
 
-// outdate notes that frames flushed until then may bring back what was deleted, to those who get them late.
+// outdate notes that frames flushed until then could restore deleted records on late peers.
 func (s *Store) outdate(monoMS int64) {
 	for {
 		before := s.outdatedMS.Load()
@@ -237,8 +238,8 @@ func (s *Store) outdate(monoMS int64) {
 	}
 }
 
-// ForgetTombstones removes the tombstones for which done holds, in the order in which they came, up to the first that
-// is to stay. Frames flushed until sinceMonoMS may hold what they deleted.
+// ForgetTombstones removes the tombstones for which done returns true, in the order of their arrival, up to the first
+// that stays. Frames flushed until sinceMonoMS may contain what they deleted.
 func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (forgotten int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -260,8 +261,8 @@ func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (
 	return forgotten
 }
 
-// Outdated says that a frame flushed then may hold what a tombstone deleted that is forgotten since: it is for nobody
-// who comes late.
+// Outdated reports whether a frame flushed then may contain records whose tombstone was dropped since: it must not be
+// sent to late peers.
 func (s *Store) Outdated(flushedMonoMS int64) bool {
 	outdatedMS := s.outdatedMS.Load()
 	return outdatedMS != 0 && flushedMonoMS <= outdatedMS

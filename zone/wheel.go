@@ -1,17 +1,17 @@
 package zone
 
-// wheel is a timer wheel in levels (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987):
-// records wait in lists by the time they end. A record whose end moved later stays where it is and is
-// placed again when its list comes up, so touching a session costs nothing here.
+// wheel is a timer wheel in levels (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987): records wait in
+// lists by the time they end. A record whose end moved later stays in its list and is placed again when the list is
+// due, so touching a session costs nothing here.
 type wheel struct {
-	tick  int64 // all lists before this tick have come up
+	tick  int64 // all lists before this tick have been visited
 	lists [wheelLevels][wheelSlots]Slot
 }
 
 const (
 	wheelLevels = 5
 	wheelSlots  = 16
-	// wheelTickMS is the finest step. Readers check the end themselves, so it only says how soon memory comes back.
+	// wheelTickMS is the finest step. Readers check the end themselves, so it only determines how soon memory is freed.
 	wheelTickMS = 128
 )
 
@@ -32,14 +32,14 @@ func (sh *Shard) wheelPlace(slot Slot, r *Record, dueMS int64) {
 // wheelHead marks a previous link that names a list instead of a record.
 const wheelHead Slot = 1 << 31
 
-// wheelList picks the lowest level whose turn is not longer than the time left.
+// wheelList picks the lowest level whose turn is not longer than the remaining time.
 func wheelList(tick, due int64) (level, at int) {
 	for level = 0; level < wheelLevels-1; level++ {
 		if due>>(4*level)-tick>>(4*level) < wheelSlots {
 			return level, int(due >> (4 * level) % wheelSlots)
 		}
 	}
-	// What ends later than the last level reaches waits in its last list and is placed again then.
+	// Records that end later than the last level reaches wait in its last list and are placed again then.
 	last := min(due>>(4*level), tick>>(4*level)+wheelSlots-1)
 	return level, int(last % wheelSlots)
 }
@@ -58,15 +58,15 @@ func (sh *Shard) wheelRemove(r *Record) {
 	r.wheelNext, r.wheelPrev = 0, 0
 }
 
-// wheelAdvance moves the wheel to nowMS and calls ended for each record of the lists that came up.
-// After a long pause each list is visited once.
+// wheelAdvance moves the wheel to nowMS and calls ended for each record of the lists that are due. After a long pause,
+// each list is visited once.
 func (sh *Shard) wheelAdvance(nowMS int64, ended func(Slot, *Record)) {
 	w := sh.wheel
 	from, to := w.tick, nowMS/wheelTickMS
 	if to <= from {
 		return
 	}
-	var due Slot // a chain of all records whose lists came up, through wheelNext
+	var due Slot // a chain of all records of the due lists, through wheelNext
 	for level := range wheelLevels {
 		passed := min(to>>(4*level)-from>>(4*level), wheelSlots)
 		for i := range passed {

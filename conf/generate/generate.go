@@ -16,18 +16,18 @@ const (
 	generatedDepth    = 5
 )
 
-// Generator makes random valid configurations from declarations, for tests. What is declared but not
-// accepted in the end (a zone that nobody declared) is taken out again.
+// Generator makes random valid configurations from declarations, for tests. It removes declared directives that are
+// rejected later (such as an undeclared zone).
 type Generator struct {
 	Binder *conf.Binder
 	Rand   *rand.Rand
-	// Sample gives texts for a value <name> of a directive; with none, a built-in one by its name is taken.
+	// Sample returns texts for a value <name> of a directive; without any, a built-in one for that name is used.
 	Sample func(directive, name string) []string
 	// Env makes the environment of one Bind; nil for none.
 	Env func() any
 }
 
-// samples are values that many directives take, by the names that their syntaxes give them.
+// samples are values that many directives accept, by the names in their syntaxes.
 var samples = map[string][]string{
 	"number": {"1", "5", "100"}, "size": {"32k", "1m"}, "time": {"10s", "1m", "500ms"}, "rate": {"5r/s", "30r/m"},
 	"code": {"503", "429"}, "address": {"127.0.0.1:8080"}, "port": {"8080"}, "file": {"/tmp/x"}, "path": {"/x", "/y z"},
@@ -39,7 +39,7 @@ func (g *Generator) Generate() string {
 	nodes := g.level(conf.Main, 0)
 	for {
 		text := Print(nodes)
-		// The error is in the tree too, where Bind finds it.
+		// The tree contains the error too; Bind finds it there.
 		tree, _ := conf.Parse(fstest.MapFS{"generated": {Data: []byte(text)}}, "/generated")
 		var env any
 		if g.Env != nil {
@@ -64,7 +64,7 @@ func prune(nodes []*conf.Node, bad map[int]bool) []*conf.Node {
 	})
 }
 
-// level picks directives for one block, each that may not repeat at most once.
+// level picks directives for one block, each non-repeatable one at most once.
 func (g *Generator) level(in conf.Context, depth int) []*conf.Node {
 	var choice []*conf.Directive
 	for _, all := range g.Binder.Directives() {

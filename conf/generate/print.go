@@ -6,7 +6,7 @@ import (
 	"starling/conf"
 )
 
-// Quote writes a word so that the lexer reads it back as it is.
+// Quote writes a word so that the lexer reads the same word.
 func Quote(word string) string {
 	if word != "" && !strings.ContainsAny(word, " \t\r\n;{}\"'\\#$") {
 		return word
@@ -14,7 +14,7 @@ func Quote(word string) string {
 	return "\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + "\""
 }
 
-// Print writes nodes as text, one directive or brace to a line; the lines get into the nodes.
+// Print writes nodes as text, one directive or brace per line, and stores the lines in the nodes.
 func Print(nodes []*conf.Node) string {
 	p := printer{line: 1}
 	p.print(nodes, "")

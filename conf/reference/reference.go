@@ -11,14 +11,14 @@ import (
 	"starling/conf"
 )
 
-// Family is what one page tells of: a module with what belongs to it beside its directives.
+// Family is the subject of one page: a module with its variables and example.
 type Family struct {
 	Module    *conf.Module
 	Variables []Variable
-	Text      string // Markdown: an example and what concerns several directives; may be empty
+	Text      string // Markdown: an example and notes on several directives; may be empty
 }
 
-// Variable is a variable that the family declares. Of a Prefix, any name that begins so.
+// Variable is a variable that the family declares; of a Prefix, any name that begins with it.
 type Variable struct {
 	Name, Doc string
 	Prefix    bool
@@ -75,7 +75,8 @@ func directive(page *strings.Builder, d *conf.Directive) {
 	}
 }
 
-// Parameters names the parameters and flags of a directive in the order of its syntax: what Directive.Params explains.
+// Parameters lists the parameters and flags of a directive in the order of its syntax, with the texts of
+// Directive.Params.
 func Parameters(d *conf.Directive) []string {
 	lines, err := conf.ParseSyntax(d.Syntax)
 	if err != nil {
@@ -97,7 +98,7 @@ func Parameters(d *conf.Directive) []string {
 	return names
 }
 
-// cell is text inside a table, where a bar or the end of a line would end it.
+// cell is text inside a table, where it must not contain a bar or a line break.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
 }
@@ -125,8 +126,8 @@ func code(text string) string {
 	return "`" + strings.ReplaceAll(text, "|", `\|`) + "`"
 }
 
-// Compatibility writes the table of all directives that nginx and NGINX Plus know, by their modules: which
-// starling has, in which contexts it does not, and which parameters are missing.
+// Compatibility writes the table of all directives of nginx and NGINX Plus, by module: those that starling supports,
+// the unsupported contexts, and the missing parameters.
 func Compatibility(modules []*conf.Module) string {
 	b, err := conf.NewBinder(modules)
 	if err != nil {
@@ -155,7 +156,7 @@ func Compatibility(modules []*conf.Module) string {
 	return fmt.Sprintf(title, all, have) + own(declared, known) + page.String()
 }
 
-// support says how far starling has a directive in the contexts of one module of nginx.
+// support returns how far starling supports a directive in the contexts of one module of nginx.
 func support(declared []*conf.Directive, k conf.KnownDirective) (state string, supported bool) {
 	if k.Name == "include" {
 		return "yes", true // the parser's own

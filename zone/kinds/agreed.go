@@ -8,15 +8,15 @@ import (
 	"starling/zone"
 )
 
-// agreements are what a zone remembers of when it held the same as others, over restarts where it keeps state. A zone
-// with state goes on under the lineage that its log names: it is what it was, however often the process began anew.
+// agreements are the zone's memory of when it held the same as others, kept over restarts if the zone has state. A zone
+// with state continues under the lineage in its log, however often the process restarted.
 type agreements struct {
 	mu      sync.Mutex
 	lineage uint64
 	agreed  map[uint64]zone.Agreement // by the other's lineage
 }
 
-// maxAgreements bounds what the lives of stateless peers leave behind. The oldest goes first.
+// maxAgreements bounds the agreements with past lives of stateless peers. The oldest is evicted.
 const maxAgreements = 256
 
 // agreedRecord is the log record of an agreement.
@@ -26,7 +26,7 @@ func agreedRecord(lineage uint64, a zone.Agreement) []byte {
 	return binary.LittleEndian.AppendUint64(record, uint64(a.ThroughMS))
 }
 
-// SetOrigin names the lineage of a zone that begins here.
+// SetOrigin sets the lineage of a zone that starts empty.
 func (k *Keyval) SetOrigin(self zone.Origin) {
 	k.agreements.mu.Lock()
 	defer k.agreements.mu.Unlock()
@@ -42,7 +42,7 @@ func (k *Keyval) Lineage() uint64 {
 	return k.agreements.lineage
 }
 
-// Agreed lists what was remembered last.
+// Agreed lists the stored agreements.
 func (k *Keyval) Agreed() []zone.Agreement {
 	k.agreements.mu.Lock()
 	defer k.agreements.mu.Unlock()
@@ -54,15 +54,15 @@ func (k *Keyval) Agreed() []zone.Agreement {
 	return list
 }
 
-// ForgetAgreed begins another lineage: a zone that has lost records without anybody having deleted them is not what it
-// was, and what it lacks must come back from the others instead of going there too.
+// ForgetAgreed starts another lineage: a zone that lost records without a deletion is no longer the same, and the lost
+// records must come back from the others instead of being deleted there.
 func (k *Keyval) ForgetAgreed() {
 	k.agreements.mu.Lock()
 	defer k.agreements.mu.Unlock()
 	k.agreements.lineage, k.agreements.agreed = 0, nil
 }
 
-// KeepAgreed remembers an agreement, on disk too where the zone keeps state. Nobody waits for the disk.
+// KeepAgreed stores an agreement, on disk too if the zone has state. It does not wait for the disk.
 func (k *Keyval) KeepAgreed(a zone.Agreement) {
 	k.agreements.mu.Lock()
 	k.agreements.keep(a)
@@ -73,7 +73,7 @@ func (k *Keyval) KeepAgreed(a zone.Agreement) {
 	}
 }
 
-// AgreedUntil makes agreements through a later time count through nowMS, on disk too.
+// AgreedUntil limits agreements to nowMS, on disk too.
 func (k *Keyval) AgreedUntil(nowMS int64) {
 	k.agreements.mu.Lock()
 	later := k.agreements.until(nowMS)
@@ -132,7 +132,7 @@ func (g *agreements) keep(a zone.Agreement) {
 	}
 }
 
-// restoreAgreedUntil takes from the log that cluster time went back.
+// restoreAgreedUntil restores from the log that cluster time went back.
 func (k *Keyval) restoreAgreedUntil(r *zone.Reader) {
 	nowMS := int64(r.Uint64())
 	if r.Failed() {
@@ -143,7 +143,7 @@ func (k *Keyval) restoreAgreedUntil(r *zone.Reader) {
 	k.agreements.until(nowMS)
 }
 
-// restoreAgreed takes an agreement from the log.
+// restoreAgreed restores an agreement from the log.
 func (k *Keyval) restoreAgreed(r *zone.Reader) {
 	lineage, a := r.Uint64(), zone.Agreement{Lineage: r.Uint64(), ThroughMS: int64(r.Uint64())}
 	if r.Failed() {

@@ -5,8 +5,8 @@ import (
 	"starling/zone"
 )
 
-// Made is one line of the list of kinds. The constructor stands here and not in zone.Kind, whose values constructors
-// use.
+// Made is one line of the list of kinds. The constructor is here and not in zone.Kind, because constructors use the
+// values of zone.Kind.
 type Made struct {
 	*zone.Kind
 	// New makes a synced zone with settings that suit tests and tools; modules call the kind's own constructor.
@@ -52,7 +52,7 @@ var All = []Made{
 	}},
 }
 
-// Kinds lists the kinds for who names those of peers: cluster.Config.
+// Kinds lists the kinds, for cluster.Config, which names those of peers.
 func Kinds() []*zone.Kind {
 	list := make([]*zone.Kind, len(All))
 	for i, made := range All {

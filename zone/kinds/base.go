@@ -8,7 +8,7 @@ import (
 	"starling/zone"
 )
 
-// base forwards what all kinds have from their store, so that its inner methods do not show.
+// base forwards what all kinds share from their store and hides its other methods.
 type base struct{ store *zone.Store }
 
 // Info describes the zone to peers.
@@ -17,7 +17,7 @@ func (b *base) Info() zone.Info { return b.store.Info() }
 // Flush drains the dirty lists into frames of the journal and returns the number of records moved.
 func (b *base) Flush(now clock.Reading) int { return b.store.Flush(now) }
 
-// OnDirty sets what is called when a change comes to an empty dirty list.
+// OnDirty sets the callback for a change that arrives on an empty dirty list.
 func (b *base) OnDirty(wake func(urgent bool)) { b.store.OnDirty(wake) }
 
 // Journal is the ring of flushed frames.
@@ -32,7 +32,7 @@ func (b *base) Tick(now clock.Reading) { b.store.Tick(now) }
 // Stats are the zone's figures.
 func (b *base) Stats() zone.Stats { return b.store.Stats() }
 
-// Errors of writes. They name no key; the caller, who has it, adds it.
+// Errors of writes. The caller adds the key.
 var (
 	ErrFull     = errors.New("zone is full: delete records, increase the zone size or shorten the timeout")
 	ErrExists   = errors.New("key already exists")

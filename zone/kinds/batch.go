@@ -7,34 +7,34 @@ import (
 	"starling/zone"
 )
 
-// Batch is a number of local writes that wait for the disk once, together. Each stands in memory, and is on its way to
-// the peers, as soon as it is made; none is acknowledged before Commit has returned nil. It belongs to one goroutine.
+// Batch is a number of local writes that wait for the disk once, together. Each is in memory, and in flight to the
+// peers, as soon as it is made; none is acknowledged before Commit has returned nil. A batch belongs to one goroutine.
 type Batch struct {
 	zone    *Keyval
 	now     clock.Reading
 	encoder registerEncoder
 	record  []byte
-	wait    func() error // for the last record handed to the keeper, and so for all before it
-	failed  error        // the first record that the keeper did not take
+	wait    func() error // of the last record passed to the keeper, and so of all before it
+	failed  error        // the first record that the keeper did not accept
 }
 
-// batchPieceBytes is from when a record of a batch is handed on. It is small because a write must not be in the log
-// long after it is in memory: what is stamped anew meanwhile comes before it. And a reader of the log expects a record
-// to be of one shard, and makes room for all of it there.
+// batchPieceBytes is the size from which the record of a batch is passed on. It is small because a write must reach the
+// log soon after memory: restamping in between precedes it in the log. And a reader of the log expects a record to be
+// of one shard, and makes room for all of it there.
 const batchPieceBytes = 4 << 10
 
-// Batch begins a number of writes that are made at one time.
+// Batch starts a number of writes with one time.
 func (k *Keyval) Batch(now clock.Reading) *Batch {
 	return &Batch{zone: k, now: now, encoder: registerEncoder{zone: &k.registers}}
 }
 
-// Add writes a pair that must not be there: ErrExists. Otherwise it fails as Keyval.Set does, but for the disk.
+// Add writes a pair that must not exist: ErrExists. Otherwise it fails like Keyval.Set, except for the disk.
 func (b *Batch) Add(key, value []byte, expireMS int64) error {
 	return b.write(key, value, expireMS, absent)
 }
 
-// LocalLimit is how many bytes of pairs the zone takes from writes here. The last eighth is for those of peers: nobody
-// is there to be told that they have no room.
+// LocalLimit is the size up to which the zone accepts local pairs. The last eighth is reserved for those of peers,
+// which nobody could reject.
 func (k *Keyval) LocalLimit() int64 { return k.store.Limit() / 8 * 7 }
 
 type condition uint8
@@ -154,8 +154,8 @@ func (b *Batch) handOn() {
 	b.record = b.record[:0]
 }
 
-// Commit waits until all writes of the batch are on disk, where the zone keeps state. If it fails they stand in memory,
-// but a crash may take them.
+// Commit waits until all writes of the batch are on disk, if the zone has state. If it fails, they are in memory, but a
+// crash may lose them.
 func (b *Batch) Commit() error {
 	if len(b.record) > 0 {
 		b.handOn()

@@ -11,9 +11,9 @@ import (
 // BucketKind describes buckets to the cluster and the store.
 var BucketKind = &zone.Kind{Number: 3, Name: "bucket", Holds: "request limits", Sums: true}
 
-// Bucket keeps the leaky buckets of limit_req. Word0 of a record is the level in 1/1000 request, Word1 the
-// monotonic ms at which the level held. The level counts every request, so levels of several nodes add up;
-// nginx's excess is the level less the request that is being decided (zone/DESIGN.md has the argument).
+// Bucket has the leaky buckets of limit_req. Word0 of a record is the level in 1/1000 request, Word1 the monotonic ms
+// of that level. The level counts every request, so levels of several nodes add up; nginx's excess is the level less
+// the request being decided (zone/DESIGN.md has the argument).
 type Bucket struct {
 	base
 	rateMilli  atomic.Int64
@@ -43,7 +43,7 @@ type BucketConfig struct {
 // request is the cost of one request.
 const request = 1000
 
-// maxLevel bounds what peers can add, far above any burst and far from overflow.
+// maxLevel bounds what peers can add: far above any burst, and far from overflow.
 const maxLevel = 1 << 50
 
 // NewBucket makes an empty zone of buckets.
@@ -59,33 +59,33 @@ func NewBucket(cfg BucketConfig) *Bucket {
 
 var _ zone.Shared = (*Bucket)(nil)
 
-// Verdict is the decision of a limit about a request.
+// Verdict is the decision of a limit on a request.
 type Verdict uint8
 
-// The verdicts. A request that finds no room is to be rejected, as nginx does, but it is not over the limit.
+// The verdicts. A request without room for its record is rejected, as in nginx, but it is not over the limit.
 const (
 	Passed Verdict = iota
 	Rejected
 	NoRoom
 )
 
-// SetRate changes the rate in 1/1000 requests per second, also for the buckets that are here.
+// SetRate changes the rate in 1/1000 requests per second, for existing buckets too.
 func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
 
 // SetBurst sets the largest burst, in 1/1000 requests, of the limits that use this zone. Late costs fill a bucket up to
 // it.
 func (b *Bucket) SetBurst(milli int64) { b.burstMilli.Store(milli) }
 
-// Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request.
-// A rejected request changes nothing. Empty keys, and those longer than 65535 bytes, pass without a trace: callers
-// put a digest in the place of a long one.
+// Account charges a request to a key if its excess stays within the burst, and returns the excess in 1/1000 request. A
+// rejected request changes nothing. Empty keys, and those longer than 65535 bytes, pass without a record: callers
+// replace a long key by a digest.
 func (b *Bucket) Account(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
 	if len(key) == 0 || len(key) > zone.MaxKeyBytes {
 		return 0, Passed
 	}
 	excessMilli, verdict, wake := b.account(key, now, burstMilli)
 	if verdict == NoRoom && b.store.Synced() {
-		// All that could be given up waits to be sent: send it, then look again.
+		// All records that could be evicted wait to be sent: flush, then try again.
 		b.store.Flush(now)
 		excessMilli, verdict, wake = b.account(key, now, burstMilli)
 	}
@@ -95,7 +95,7 @@ func (b *Bucket) Account(key []byte, now clock.Reading, burstMilli int64) (exces
 	return excessMilli, verdict
 }
 
-// Look returns what Account would, without charging: the first phase of several limits.
+// Look returns the result of Account without charging: the first phase of several limits.
 func (b *Bucket) Look(key []byte, now clock.Reading, burstMilli int64) (excessMilli int64, verdict Verdict) {
 	sh := b.store.Shard(zone.KeyHash(key))
 	sh.Lock()
@@ -112,7 +112,7 @@ func (b *Bucket) Look(key []byte, now clock.Reading, burstMilli int64) (excessMi
 	return excessMilli, Passed
 }
 
-// Charge charges a request whatever the excess: the second phase, after all limits have let it pass.
+// Charge charges a request whatever the excess: the second phase, after all limits have passed it.
 func (b *Bucket) Charge(key []byte, now clock.Reading) (excessMilli int64, verdict Verdict) {
 	return b.Account(key, now, maxLevel)
 }
@@ -151,7 +151,7 @@ func (b *Bucket) account(key []byte, now clock.Reading, burstMilli int64) (int64
 	first := sh.MarkDirty(slot, r)
 	switch {
 	case excess+request > burstMilli:
-		// Until the others know that the bucket is full they let through what this node would not.
+		// Until the other nodes know that the bucket is full, they pass requests that this node would reject.
 		return excess, Passed, wakeUrgent
 	case first:
 		return excess, Passed, wakeSoon
@@ -159,8 +159,8 @@ func (b *Bucket) account(key []byte, now clock.Reading, burstMilli int64) (int64
 	return excess, Passed, wakeNot
 }
 
-// excess is the level that a request meets now and the time to be remembered with it, by nginx's integer arithmetic:
-// excess = max(0, excess - rate*ms/1000 + 1000), with a clock that went back by more than a minute counting as 1 ms.
+// excess returns the current level before a request and the time to store with it, with nginx's integer arithmetic:
+// excess = max(0, excess - rate*ms/1000 + 1000). A clock that went back by more than a minute counts as 1 ms.
 func (b *Bucket) excess(r *zone.Record, now clock.Reading) (excessMilli, lastMS int64) {
 	lastMS = int64(r.Word1)
 	passedMS := now.MonoMS - lastMS
@@ -175,16 +175,16 @@ func (b *Bucket) excess(r *zone.Record, now clock.Reading) (excessMilli, lastMS 
 	return max(int64(r.Word0)-b.drained(passedMS), 0), lastMS
 }
 
-// drained is what runs out of a bucket in a time. The time is bounded so that the product cannot overflow.
+// drained is the amount that leaves a bucket in a time. The time is bounded so that the product cannot overflow.
 func (b *Bucket) drained(ms int64) int64 {
-	const maxMS = 1 << 31 // 24 days empty every bucket that matters
+	const maxMS = 1 << 31 // 24 days empty any realistic bucket
 	return b.rateMilli.Load() * min(max(ms, 0), maxMS) / 1000
 }
 
-// add puts costs of another node into a bucket. ageMS is how long ago they were made.
+// add adds costs of another node to a bucket. ageMS is their age.
 //
-// While a bucket is not empty, when a cost came does not matter, and the level and its time stay as they are, so
-// nothing is lost to rounding. One that has been empty meanwhile would have drained the cost since it was made.
+// While a bucket is not empty, the arrival time of a cost does not matter; the level and its time stay, so nothing is
+// lost to rounding. A bucket that was empty in between has drained the cost since it was made.
 func (b *Bucket) add(level, lastMS, costMilli, ageMS int64, now clock.Reading) (newLevel, newLastMS int64) {
 	drained := b.drained(now.MonoMS - lastMS)
 	late := ageMS > lateMS
@@ -195,7 +195,7 @@ func (b *Bucket) add(level, lastMS, costMilli, ageMS int64, now clock.Reading) (
 		}
 		return sum, lastMS
 	}
-	idle := drained - level // what would have run out of it since it was empty
+	idle := drained - level // the amount drained since it was empty
 	sum := max(costMilli-min(idle, b.drained(ageMS)), 0)
 	if late {
 		sum = b.capLate(0, sum, 0)
@@ -203,11 +203,11 @@ func (b *Bucket) add(level, lastMS, costMilli, ageMS int64, now clock.Reading) (
 	return min(sum, maxLevel), now.MonoMS
 }
 
-// lateMS: costs up to a second late are added whole, even past the burst, so that the long-run rate is exact.
+// lateMS: costs up to one second late are added completely, even past the burst, so that the long-run rate is exact.
 const lateMS = 1000
 
-// capLate fills a bucket to where local requests can fill it and counts the rest as given up: no lock-out after a
-// partition.
+// capLate fills a bucket up to where local requests can and counts the rest as forfeited, so that clients are not
+// locked out after a partition.
 func (b *Bucket) capLate(level, sum, drained int64) int64 {
 	full := max(b.burstMilli.Load()+request+drained, level)
 	if sum > full {
@@ -217,12 +217,12 @@ func (b *Bucket) capLate(level, sum, drained int64) int64 {
 	return sum
 }
 
-// useless says that a bucket is empty: dropping it changes no decision.
+// useless reports whether a bucket is empty: dropping it changes no decision.
 func (b *Bucket) useless(r *zone.Record, now clock.Reading) bool {
 	return !r.Dirty() && b.drained(now.MonoMS-int64(r.Word1)) >= int64(r.Word0)
 }
 
-// idleMS is how long nginx leaves an empty bucket alone.
+// idleMS is the time after which nginx drops an empty bucket.
 const idleMS = 60_000
 
 // dropIdle removes up to n of the least recently used buckets that are empty.
@@ -239,7 +239,7 @@ func (b *Bucket) dropIdle(sh *zone.Shard, n int, now clock.Reading) {
 	}
 }
 
-// sweepRecords bounds the work of one tick in one shard.
+// sweepRecords bounds the work per tick and shard.
 const sweepRecords = 64
 
 // Sweep removes empty buckets.
@@ -248,16 +248,16 @@ func (b *Bucket) Sweep(sh *zone.Shard, now clock.Reading) { b.dropIdle(sh, sweep
 // DueMS: buckets do not end, they are swept.
 func (b *Bucket) DueMS(*zone.Record) int64 { return 0 }
 
-// Needed is never asked: buckets leave no tombstones.
+// Needed is never called: buckets have no tombstones.
 func (b *Bucket) Needed(*zone.Record) int { return 0 }
 
-// GivenUp is never told, see Needed.
+// GivenUp is never called, see Needed.
 func (b *Bucket) GivenUp(*zone.Record) {}
 
 // Forget has nothing to do.
 func (b *Bucket) Forget(*zone.Shard, *zone.Record, []byte) {}
 
-// Digests says that buckets cannot be compared: they change all the time.
+// Digests reports that buckets cannot be compared: they change all the time.
 func (b *Bucket) Digests(out *[zone.Shards]uint64) (comparable bool) {
 	clear(out[:])
 	return false

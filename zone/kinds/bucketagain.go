@@ -5,16 +5,16 @@ import (
 	"starling/zone"
 )
 
-// This file is what a shard learns that was not held: after an overrun, or from a node met late. Costs are sums, so the
+// This file is how a shard learns that was not held: after an overrun, or from a node met late. Costs are sums, so the
 // two levels cannot simply be added; zone/DESIGN.md has the argument.
 
-// ownFramesMost bounds the own frames that are read for one shard, and with them the time its lock is held.
+// ownFramesMost bounds the own frames read for one shard, and so the time that its lock is held.
 const ownFramesMost = 64
 
-// learnAgain makes the shard count what either side counted, where that can be known: if the teacher has nothing new,
-// or if it has all costs that are here but for some of this node's own, which are in the journal. Else it takes the
-// greater level of each key and counts as given up the most that can be missing. Nothing that the teacher has is added
-// later. The shard was just cut. The teacher, as an origin, is locked.
+// learnAgain makes the shard count what either side has counted, if that can be determined: if the teacher has nothing
+// new, or if it has all costs that are here except own ones of this node, which are in the journal. Otherwise it takes
+// the greater level of each key and counts the most that can be missing as forfeited. Later frames add nothing that the
+// teacher already has. The shard was just cut. The teacher, as an origin, is locked.
 func (b *Bucket) learnAgain(
 	sh *zone.Shard,
 	teacher *origin,
@@ -36,7 +36,7 @@ func (b *Bucket) learnAgain(
 	if !known || b.knowsMore(sh.Number(), until) {
 		b.learnRecords(sh, r, now, applied, func(record *zone.Record, level int64) bool {
 			have := b.levelOf(record, now)
-			b.store.Forfeit(min(have, level)) // the two may be about the same requests, or about others
+			b.store.Forfeit(min(have, level)) // the two may count the same requests, or different ones
 			return level > have
 		})
 		return
@@ -50,19 +50,19 @@ func (b *Bucket) learnAgain(
 	for i := range own {
 		b.addOwnHeld(sh, &own[i], taught, now)
 	}
-	for key, level := range had { // rounding, or a teacher that gave the key up meanwhile
+	for key, level := range had { // rounding, or a teacher that dropped the key meanwhile
 		if _, record := sh.Find([]byte(key)); record != nil && b.levelOf(record, now) < level {
 			record.Word0, record.Word1 = uint64(level), uint64(now.MonoMS)
 		}
 	}
 }
 
-// levelOf is what a bucket holds now.
+// levelOf is the current level of a bucket.
 func (b *Bucket) levelOf(r *zone.Record, now clock.Reading) int64 {
 	return max(int64(r.Word0)-b.drained(now.MonoMS-int64(r.Word1)), 0)
 }
 
-// sequences is the last frame seen of each origin.
+// sequences has the last frame seen of each origin.
 func sequences(from []seen) map[zone.Origin]uint64 {
 	until := make(map[zone.Origin]uint64, len(from))
 	for _, s := range from {
@@ -71,7 +71,7 @@ func sequences(from []seen) map[zone.Origin]uint64 {
 	return until
 }
 
-// knowsAll says whether a locked shard has all costs that a teacher has seen.
+// knowsAll reports whether a locked shard has all costs that a teacher has seen.
 func (b *Bucket) knowsAll(shard int, until map[zone.Origin]uint64, now clock.Reading) bool {
 	for name, sequence := range until {
 		if name != b.selfOrigin() && b.origin(name, now).applied[shard] < sequence {
@@ -81,7 +81,7 @@ func (b *Bucket) knowsAll(shard int, until map[zone.Origin]uint64, now clock.Rea
 	return true
 }
 
-// knowsMore says whether a locked shard has costs of other nodes that a teacher has not seen.
+// knowsMore reports whether a locked shard has costs of other nodes that a teacher has not seen.
 func (b *Bucket) knowsMore(shard int, until map[zone.Origin]uint64) bool {
 	b.originsMu.Lock()
 	defer b.originsMu.Unlock()
@@ -93,8 +93,8 @@ func (b *Bucket) knowsMore(shard int, until map[zone.Origin]uint64) bool {
 	return false
 }
 
-// ownSince returns the own costs of a shard, which was just cut, in frames after one; known is false where the journal
-// no longer has them all.
+// ownSince returns the own costs of a shard, which was just cut, in frames after one; known is false if the journal no
+// longer has all of them.
 func (b *Bucket) ownSince(sh *zone.Shard, sequence uint64) (groups []heldGroup, known bool) {
 	last := sh.LastFrame()
 	if last > sequence+ownFramesMost {

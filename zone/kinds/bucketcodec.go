@@ -25,7 +25,7 @@ import (
 const (
 	bucketFrameFormat  byte = 2
 	bucketTaughtFormat byte = 3
-	// maxCosts is more requests than one node can have charged to a key between two frames.
+	// maxCosts is more requests than one node can charge to a key between two frames.
 	maxCosts = 1 << 40
 )
 
@@ -117,8 +117,8 @@ func (b *Bucket) Apply(
 	return applied, nil
 }
 
-// believed is the last frame that an origin is taken to have sent, given one that it does send: what others said of it,
-// and is further ahead than a journal is long, was not true.
+// believed is the last frame that an origin may have sent, given one that it does send: positions that others reported,
+// and that are further ahead than a journal is long, were false.
 func believed(last, sequence uint64) uint64 {
 	if last > sequence+zone.MaxFrames {
 		return sequence - 1
@@ -126,7 +126,7 @@ func believed(last, sequence uint64) uint64 {
 	return last
 }
 
-// TaughtBy returns the origin that a piece of a full pass claims.
+// TaughtBy returns the origin that a taught piece claims.
 func (b *Bucket) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) {
 	r := zone.Read(payload)
 	r.Byte()
@@ -156,7 +156,7 @@ func (b *Bucket) addGroup(sh *zone.Shard, r *zone.Reader, ageMS int64, now clock
 	}
 }
 
-// addTo adds remote costs to the bucket of a key. It fails when the zone has no room for it.
+// addTo adds remote costs to the bucket of a key. It fails if the zone has no room.
 func (b *Bucket) addTo(sh *zone.Shard, key []byte, costMilli, ageMS int64, now clock.Reading) bool {
 	slot, r := sh.Find(key)
 	if r == nil {
@@ -184,7 +184,7 @@ func skipGroup(r *zone.Reader) {
 }
 
 // TeachShard writes the levels of one shard, cut under its lock, with the sequences up to which they count each origin.
-// Everything goes in one piece: done is always true. A zone that never saw a cost teaches nothing.
+// Everything is in one piece: done is always true. A zone that never had a cost teaches nothing.
 func (b *Bucket) TeachShard(
 	shard int,
 	_ uint64,
@@ -216,8 +216,8 @@ func (b *Bucket) TeachShard(
 	return dst, 0, true
 }
 
-// appendSeen appends the origins whose frames the shard has, the own one first; any says that there was a frame at all.
-// The shard is locked.
+// appendSeen appends the origins whose frames the shard has, the own one first; any reports whether there was a frame
+// at all. The shard is locked.
 func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) (seen []byte, any bool) {
 	b.originsMu.Lock()
 	defer b.originsMu.Unlock()
@@ -243,8 +243,8 @@ type seen struct {
 	sequence uint64
 }
 
-// Learn takes a taught shard over. One that was held becomes exactly the teacher's, plus what the teacher had not
-// seen; for one that was not, learnAgain knows what can be known.
+// Learn merges a taught shard. A held shard becomes exactly the teacher's, plus what the teacher had not seen; for
+// others, learnAgain determines what can be known.
 func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied, err error) {
 	r := zone.Read(payload)
 	if r.Byte() != bucketTaughtFormat {
@@ -284,7 +284,7 @@ func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied,
 	return applied, nil
 }
 
-// learnRecords sets the level of each taught record for which better says so.
+// learnRecords sets the level of each taught record for which better returns true.
 func (b *Bucket) learnRecords(
 	sh *zone.Shard,
 	r *zone.Reader,
@@ -302,7 +302,7 @@ func (b *Bucket) learnRecords(
 		slot, record := sh.Find(key)
 		if record == nil {
 			if level == 0 {
-				applied.Lost++ // no record is level 0: one that nobody uses would never be evicted
+				applied.Lost++ // level 0 means no record: an unused one would never be evicted
 				continue
 			}
 			if slot, record = b.store.Insert(sh, key, nil, b.store.Limit(), false, now.MonoMS); record == nil {

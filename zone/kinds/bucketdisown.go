@@ -7,20 +7,20 @@ import (
 	"starling/zone"
 )
 
-// This file takes back what an impostor sent in an origin's name: somebody who brought a node's origin before the node
-// itself came, which then turned out to be the node's. The origin's own frames have the same sequences, so each of the
-// impostor's would hide one of them.
+// This file reverts what an impostor sent in an origin's name before the real node connected. The origin's own frames
+// have the same sequences, so each of the impostor's would hide one of them.
 
-// cameItself notes that a locked shard has the costs of an origin up to a sequence, by what the origin itself sent.
+// cameItself notes that a locked shard has the costs of an origin up to a sequence, from the origin's own frames or
+// pieces.
 func (b *Bucket) cameItself(shard int, name zone.Origin, sequence uint64, now clock.Reading) {
 	o := b.origin(name, now)
 	o.applied[shard] = max(o.applied[shard], sequence)
 	o.itself[shard] = true
 }
 
-// Disown forgets what came as an origin's own, before the origin sends its journal. What others taught of it stays,
-// with the frames that this counts. A shard that counts what came itself may count anything, and waits until the origin
-// has taught it.
+// Disown reverts what came in an origin's name, before the origin sends its journal. What others taught about it stays,
+// with the frames that this counts. A shard that counts frames in its name may count anything, so it waits until the
+// origin has taught it.
 func (b *Bucket) Disown(from zone.Origin) {
 	b.originsMu.Lock()
 	o := b.origins[from]
@@ -44,7 +44,7 @@ func (b *Bucket) Disown(from zone.Origin) {
 	}
 }
 
-// drop forgets what waits of an origin. The shard is locked.
+// drop drops what waits of an origin. The shard is locked.
 func (h *holding) drop(b *Bucket, from zone.Origin) {
 	if h == nil {
 		return

@@ -5,18 +5,18 @@ import (
 	"starling/zone"
 )
 
-// This file is what follows an overrun: frames of an origin are lost, and their costs come only with the levels that it
-// teaches. Until it has taught a shard, the costs of its later frames wait. So applied never says more than the shard
-// contains, also to those whom this node teaches meanwhile.
+// This file handles an overrun: frames of an origin are lost, and their costs come only with the levels that it
+// teaches. Until the origin has taught a shard, the costs of its later frames wait. So applied never claims more than
+// the shard contains, also to nodes that this one teaches meanwhile.
 
-// gap are the shards that miss costs of an origin, and what waits for them. Under the origin's lock.
+// gap has the shards that lack costs of an origin, and the costs that wait for them. Guarded by the origin's lock.
 type gap struct {
 	waiting [zone.Shards]*holding // nil where nothing is missing
 	left    int
 }
 
-// Forfeit moves an origin's sequence past frames that are lost for good. What they cost is missing until the origin
-// teaches, and until then the later ones wait, also those that are held.
+// Forfeit advances an origin's sequence past frames that are lost for good. Their costs are missing until the origin
+// teaches, and later ones wait until then, including held ones.
 func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	o := b.origin(from, clock.Reading{})
 	o.mu.Lock()
@@ -33,8 +33,8 @@ func (b *Bucket) Forfeit(from zone.Origin, to uint64) {
 	}
 }
 
-// takeHeld moves the groups of an origin's frames from one on here, before those that came after a gap. The shard is
-// locked.
+// takeHeld moves the groups of an origin's frames from a sequence on here, before those that arrived after a gap. The
+// shard is locked.
 func (h *holding) takeHeld(held *holding, from zone.Origin, first uint64) {
 	if held == nil {
 		return
@@ -50,7 +50,7 @@ func (h *holding) takeHeld(held *holding, from zone.Origin, first uint64) {
 	held.groups, h.groups = stay, append(wait, h.groups...)
 }
 
-// Lacks tells of which shards costs of an origin are missing, which it is to teach.
+// Lacks returns the shards that lack costs of an origin, which the origin must teach.
 func (b *Bucket) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 	b.originsMu.Lock()
 	o := b.origins[from]
@@ -70,8 +70,8 @@ func (b *Bucket) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
 
 func (g *gap) misses(shard int) bool { return g != nil && g.waiting[shard] != nil }
 
-// wait keeps the next group of a frame. One that would take too much memory ends the wait of its shard: what is missing
-// of it stays so. The origin and the shard are locked.
+// wait keeps the next group of a frame. A group that would take too much memory ends the wait of its shard, whose
+// missing costs stay missing. The origin and the shard are locked.
 func (b *Bucket) wait(o *origin, sh *zone.Shard, group heldGroup, now clock.Reading, applied *zone.Applied) {
 	held := o.gap.waiting[sh.Number()]
 	held.groups = append(held.groups, group)
@@ -80,7 +80,7 @@ func (b *Bucket) wait(o *origin, sh *zone.Shard, group heldGroup, now clock.Read
 	}
 }
 
-// endGap adds what waited for a shard and is not contained in what was taught. The origin and the shard are locked.
+// endGap adds what waited for a shard and is not contained in the taught levels. The origin and the shard are locked.
 func (b *Bucket) endGap(o *origin, sh *zone.Shard, now clock.Reading, applied *zone.Applied) {
 	shard := sh.Number()
 	if !o.gap.misses(shard) {
@@ -100,7 +100,7 @@ func (b *Bucket) endGap(o *origin, sh *zone.Shard, now clock.Reading, applied *z
 	}
 }
 
-// drop gives back the memory of what waits.
+// drop frees the memory of what waits.
 func (g *gap) drop(b *Bucket) {
 	if g == nil {
 		return

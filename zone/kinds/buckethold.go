@@ -15,26 +15,24 @@ import (
 // origin is what has been applied of one life of one peer.
 type origin struct {
 	mu        sync.Mutex // held while one of its frames is applied
-	completed uint64     // the last frame applied, or given up; under mu
-	// applied is the last frame whose costs are in a shard, by applying or by being taught. Each under its shard's
-	// lock.
+	completed uint64     // the last frame applied or given up; under mu
+	// applied is the last frame whose costs are in a shard, applied or taught. Each under its shard's lock.
 	applied [zone.Shards]uint64
-	// itself says of which shards it sent frames or pieces itself. Where it did not, applied is what others taught.
-	// Each under its shard's lock.
+	// itself marks the shards for which the origin itself sent frames or pieces. For others, applied is what other
+	// nodes taught. Each under its shard's lock.
 	itself [zone.Shards]bool
 	usedMS atomic.Int64
-	spoke  atomic.Bool // a frame of it came: it is not only known from what others taught
+	spoke  atomic.Bool // it sent a frame: it is not only known from other nodes
 	gap    *gap        // under mu
 }
 
-// maxOrigins bounds what restarting peers leave behind (2 KB each). The one unused longest is forgotten.
+// maxOrigins bounds the memory for restarting peers (2 KB each). The one unused longest is evicted.
 const maxOrigins = 512
 
-// heardOnlyMS is by how much earlier an origin is forgotten of which no frame came: a teacher can name as many as it
-// likes.
+// heardOnlyMS is how much earlier an origin without frames is evicted: a teacher can name any number of them.
 const heardOnlyMS = 1 << 40
 
-// origin returns the state of an origin, new if need be.
+// origin returns the state of an origin and creates it if needed.
 func (b *Bucket) origin(name zone.Origin, now clock.Reading) *origin {
 	b.originsMu.Lock()
 	defer b.originsMu.Unlock()
@@ -72,7 +70,7 @@ func (b *Bucket) forgetOldestOrigin() {
 // SetOrigin names this node's life in taught pieces.
 func (b *Bucket) SetOrigin(self zone.Origin) { b.self.Store(uint64(self)) }
 
-// holding are the costs of one shard that wait until it is taught.
+// holding has the costs of one shard that wait until it is taught.
 type holding struct{ groups []heldGroup }
 
 type heldGroup struct {
@@ -83,12 +81,12 @@ type heldGroup struct {
 	records  []byte // of one group, with its end
 }
 
-// maxHeldBytes bounds what waits. A shard that would exceed it stops waiting, and is merged by the greater level when
+// maxHeldBytes bounds the waiting costs. A shard that would exceed it stops waiting and takes the greater levels when
 // it is taught.
 const maxHeldBytes = 16 << 20
 
-// Hold makes remote costs for shards wait until each is taught. Own costs that are still in the journal are kept too,
-// for the teacher may not have seen them.
+// Hold makes remote costs for shards wait until each shard is taught. Own costs that are still in the journal are kept
+// too, because the teacher may not have seen them.
 func (b *Bucket) Hold(shards [zone.Shards / 64]uint64) {
 	b.store.BetweenFrames(func() {
 		var fresh [zone.Shards / 64]uint64
@@ -124,7 +122,7 @@ func (b *Bucket) Release(now clock.Reading) {
 	}
 }
 
-// release applies the costs that a shard holds, of which none has been applied before. The shard is locked.
+// release applies the held costs of a shard, none of which has been applied before. The shard is locked.
 func (b *Bucket) release(sh *zone.Shard, now clock.Reading) {
 	held := b.endHold(sh.Number())
 	if held == nil {
@@ -159,10 +157,10 @@ func (b *Bucket) addHeld(sh *zone.Shard, group *heldGroup, now clock.Reading, ap
 	b.addGroup(sh, &r, group.ageMS+max(now.MonoMS-group.atMonoMS, 0), now, applied)
 }
 
-// heldCost is the memory of a held group: most are small, so the fixed part counts.
+// heldCost is the memory of a held group: most are small, so the fixed part matters.
 func heldCost(records []byte) int64 { return int64(len(records)) + 64 }
 
-// readGroup copies the next group of a frame; ok is false where no correct peer wrote it.
+// readGroup copies the next group of a frame; ok is false if no correct peer can have written it.
 func readGroup(
 	from zone.Origin,
 	sequence uint64,
@@ -199,8 +197,8 @@ func (b *Bucket) holdGroup(
 	}
 }
 
-// Framed keeps the own costs of held shards beside the others': a teacher may have seen them or not.
-// The store calls it before any shard can be cut.
+// Framed keeps the own costs of held shards beside the others: a teacher may have seen them or not. The store calls it
+// before any shard can be cut.
 func (b *Bucket) Framed(sequence uint64, payload []byte, now clock.Reading) {
 	if b.holding.Load() == 0 {
 		return
@@ -226,8 +224,8 @@ func (b *Bucket) keepOwn(shards [zone.Shards / 64]uint64, sequence uint64, paylo
 	}
 }
 
-// learnHeld makes the held shard the teacher's plus all costs that the teacher had not seen. The shard was just cut,
-// so each own cost is in a frame, and each such frame since Hold is among the held ones.
+// learnHeld makes the held shard the teacher's plus all costs that the teacher had not seen. The shard was just cut, so
+// each own cost is in a frame, and each such frame since Hold is among the held ones.
 func (b *Bucket) learnHeld(
 	sh *zone.Shard,
 	held *holding,
@@ -260,7 +258,7 @@ func (b *Bucket) learnHeld(
 	}
 }
 
-// addOwnHeld adds own costs to records whose level is now the teacher's; the other records have them.
+// addOwnHeld adds own costs to records whose level is now the teacher's; the other records already have them.
 func (b *Bucket) addOwnHeld(sh *zone.Shard, group *heldGroup, taught map[string]struct{}, now clock.Reading) {
 	r := zone.Read(group.records)
 	for {

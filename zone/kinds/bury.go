@@ -8,12 +8,12 @@ import (
 	"starling/zone"
 )
 
-// buriedForMS is how long the tombstones of Bury live: until all peers of this side of a partition have them.
+// buriedForMS is the lifetime of Bury's tombstones: long enough for all peers on this side of a partition to get them.
 const buriedForMS = 60_000
 
-// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone. The new ones are stamped
-// so early that they beat nothing written in the last TombstoneLifeMS less a minute. It returns how many records it
-// deleted.
+// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone. The new tombstones have
+// early stamps, which beat nothing written in the last TombstoneLifeMS less a minute. It returns the number of deleted
+// records.
 func (g *registers) Bury(elements []zone.Element, now clock.Reading) int {
 	return g.bury(elements, now, func(int, []byte, *write) {})
 }
@@ -79,6 +79,6 @@ func (k *Keyval) Bury(elements []zone.Element, now clock.Reading) int {
 		}
 		e := registerEncoder{zone: &k.registers}
 		record := append(e.Begin(nil, now), byte(shard))
-		k.onRemote(append(e.appendWrite(record, key, w), zone.GroupEnd)) // nobody waits for the disk
+		k.onRemote(append(e.appendWrite(record, key, w), zone.GroupEnd)) // do not wait for the disk
 	})
 }

@@ -7,19 +7,19 @@ import (
 	"starling/zone"
 )
 
-// A reload may change what a zone is to its peers: it becomes shared, or its key expression changes. Then a new zone
-// follows the old one and carries its records over. They count as written here, so that peers get them.
+// A reload can change a zone's identity for its peers: it becomes shared, or its key expression changes. Then a new
+// zone replaces the old one and carries its records over. They count as local writes, so that peers get them.
 
 // carryPieceBytes keeps the locks of both zones short.
 const carryPieceBytes = 64 << 10
 
-// CarryFrom merges the records of the zone that this one follows. A second call, with again, takes what was written
-// there since; a zone without tombstones ignores it, for it no longer knows what was deleted here meanwhile.
+// CarryFrom merges the records of the zone that this one replaces. A second call, with again, takes what was written
+// there since; a zone without tombstones ignores it, because it does not know what was deleted here meanwhile.
 func (s *Session) CarryFrom(old *Session, again bool, now clock.Reading) error {
 	return s.carryFrom(&old.registers, again, now, func([]byte, zone.Applied) {})
 }
 
-// CarryFrom is that of sessions. What keeps the state of this zone gets the records too.
+// CarryFrom is that of sessions. The keeper of this zone's state gets the records too.
 func (k *Keyval) CarryFrom(old *Keyval, again bool, now clock.Reading) error {
 	return k.carryFrom(
 		&old.registers,
@@ -51,14 +51,13 @@ func (g *registers) carryFrom(old *registers, again bool, now clock.Reading, kee
 	return nil
 }
 
-// carriedBucket is a bucket on its way.
+// carriedBucket is a bucket being carried over.
 type carriedBucket struct {
 	key   []byte
 	level int64
 }
 
-// CarryFrom raises levels to those of the zone that this one follows. Peers get them as costs of now, rounded to whole
-// requests.
+// CarryFrom raises levels to those of the replaced zone. Peers get them as current costs, rounded to whole requests.
 func (b *Bucket) CarryFrom(old *Bucket, now clock.Reading) {
 	for shard := range zone.Shards {
 		b.carry(b.store.ShardNumber(shard), old.levels(shard, now), now)
@@ -66,12 +65,12 @@ func (b *Bucket) CarryFrom(old *Bucket, now clock.Reading) {
 	b.store.Wake(false)
 }
 
-// levels copies the buckets of a shard that are not empty.
+// levels copies the non-empty buckets of a shard.
 func (b *Bucket) levels(shard int, now clock.Reading) (out []carriedBucket) {
 	sh := b.store.ShardNumber(shard)
 	sh.Lock()
 	defer sh.Unlock()
-	for slot := sh.Oldest(); slot != 0; slot = sh.Newer(slot) { // so that the order of use is carried too
+	for slot := sh.Oldest(); slot != 0; slot = sh.Newer(slot) { // so that the order of use is preserved
 		r := sh.At(slot)
 		if level := int64(r.Word0) - b.drained(now.MonoMS-int64(r.Word1)); level > 0 {
 			out = append(out, carriedBucket{append([]byte(nil), sh.Key(r)...), level})
@@ -87,7 +86,7 @@ func (b *Bucket) carry(sh *zone.Shard, from []carriedBucket, now clock.Reading) 
 		slot, r := sh.Find(c.key)
 		if r == nil {
 			if slot, r = b.store.Insert(sh, c.key, nil, b.store.Limit(), false, now.MonoMS); r == nil {
-				continue // as when it is full otherwise: the limit begins anew
+				continue // as in a full zone: the limit starts empty
 			}
 		}
 		have := max(int64(r.Word0)-b.drained(now.MonoMS-int64(r.Word1)), 0)

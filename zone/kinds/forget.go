@@ -9,16 +9,17 @@ import (
 	"starling/zone"
 )
 
-// This file is when deletions are forgotten. DESIGN.md of zones has the rule and why nothing deleted returns.
+// This file decides when deletions are forgotten. DESIGN.md of zones has the rule and the reason why nothing deleted
+// returns.
 
-// forgets is what a zone knows of that.
+// forgets is the zone's state for this.
 type forgets struct {
-	// longestMS is the longest life that a record was given here, math.MaxInt64 for one that never ends. All that a
-	// tombstone may have to beat has ended that long after it.
+	// longestMS is the longest life given to a record here, math.MaxInt64 for one that never ends. After that time,
+	// everything that a tombstone may have to beat has ended.
 	longestMS atomic.Int64
-	// gaveUpMS is the time of the youngest tombstone given up for want of room.
+	// gaveUpMS is the time of the youngest tombstone evicted for lack of room.
 	gaveUpMS atomic.Int64
-	// These say what a member that is away may hold, see zone.Comparable.Protect.
+	// These describe what a disconnected member may hold, see zone.Comparable.Protect.
 	throughMS, lostMS, goneMS atomic.Int64
 }
 
@@ -31,7 +32,7 @@ func raise(to *atomic.Int64, ms int64) {
 	}
 }
 
-// lives notes how long a record is to live.
+// lives notes the life of a new record.
 func (g *registers) lives(w *write, now clock.Reading) {
 	if w.endMS == 0 {
 		raise(&g.longestMS, math.MaxInt64)
@@ -40,10 +41,10 @@ func (g *registers) lives(w *write, now clock.Reading) {
 	raise(&g.longestMS, w.endMS-now.MonoMS)
 }
 
-// roomAttempts is how often a local write looks for room again: others may take what was made for it.
+// roomAttempts is how often a local write tries to make room: other writes can take the room made for it.
 const roomAttempts = 4
 
-// makeRoom gives up tombstones for a write, those too that wait to be sent, after sending them. It returns false if
+// makeRoom evicts tombstones for a write, including those that wait to be sent, after sending them. It returns false if
 // records fill the zone. No lock may be held.
 func (g *registers) makeRoom(bytes, limit int64, now clock.Reading) bool {
 	if stats := g.store.Stats(); stats.RecordBytes+bytes > limit || stats.Tombstones == 0 {
@@ -54,10 +55,10 @@ func (g *registers) makeRoom(bytes, limit int64, now clock.Reading) bool {
 	return true
 }
 
-// payloadGrows is by how much a record may be larger in memory than in a payload.
+// payloadGrows is the factor by which a record can be larger in memory than in a payload.
 const payloadGrows = 16
 
-// sendTombstones flushes where the records of a payload may need the room of tombstones that wait to be sent.
+// sendTombstones flushes if the records of a payload may need the room of tombstones that wait to be sent.
 func (g *registers) sendTombstones(payload []byte, now clock.Reading) {
 	stats := g.store.Stats()
 	if stats.Tombstones > 0 && stats.Pending > 0 && stats.Bytes+payloadGrows*int64(len(payload)) > g.store.Budget() {
@@ -65,11 +66,11 @@ func (g *registers) sendTombstones(payload []byte, now clock.Reading) {
 	}
 }
 
-// endedSlackMS is by how much the clocks of members may differ when they drop what has ended.
+// endedSlackMS is by how much members' clocks may differ when they drop ended records.
 const endedSlackMS = 10_000
 
-// tombstoneLifeMS is how long a deletion is remembered: no longer than what it deleted could have lived. Sessions are
-// touched, by nodes that have not heard of the deletion too, so theirs is the whole time.
+// tombstoneLifeMS is the lifetime of a tombstone: no longer than the deleted record could have lived. Nodes that have
+// not received the deletion can still touch sessions, so theirs is always the maximum.
 func (g *registers) tombstoneLifeMS() int64 {
 	timeoutMS := g.timeoutMS.Load()
 	if longest := max(g.longestMS.Load(), timeoutMS); !g.evicts && timeoutMS != 0 &&
@@ -79,10 +80,10 @@ func (g *registers) tombstoneLifeMS() int64 {
 	return g.tombstoneMS
 }
 
-// gaveUp notes that a deletion is forgotten though a member may not have it.
+// gaveUp notes that a deletion is dropped although a member may not have it.
 func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 
-// GivenUp notes that a tombstone is removed before its time.
+// GivenUp notes that a tombstone is evicted.
 func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
 
 // doubtful says that a record which is not here may have been deleted here, by a tombstone that was given up for want
@@ -100,10 +101,11 @@ const bornUnitMS = 16
 
 func bornAt(ms int64) uint32 { return uint32(ms / bornUnitMS) }
 
-// bornBy says whether a key came until then.
+// bornBy reports whether a key existed by then.
 func bornBy(r *zone.Record, ms int64) bool { return int32(bornAt(ms)-r.Born) >= 0 }
 
-// Needed says how likely a member that is away holds what the tombstone deleted, where nothing else tells it.
+// Needed returns how likely it is that a disconnected member holds what the tombstone deleted, if only the tombstone
+// can tell it.
 func (g *registers) Needed(r *zone.Record) int {
 	lostMS, goneMS := g.lostMS.Load(), g.goneMS.Load()
 	switch {
@@ -117,17 +119,17 @@ func (g *registers) Needed(r *zone.Record) int {
 	return 0
 }
 
-// Protect says which deletions are given up last.
+// Protect sets which deletions are evicted last.
 func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
 	g.throughMS.Store(throughMS)
 	g.lostMS.Store(lostMS)
 	g.goneMS.Store(goneMS)
 }
 
-// GaveUpMS is the time of the youngest deletion that was forgotten for want of room.
+// GaveUpMS is the time of the youngest deletion dropped for lack of room.
 func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 
-// ForgetThrough forgets deletions that all members know.
+// ForgetThrough drops deletions that all members know.
 func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {
 	return g.store.ForgetTombstones(
 		sinceMonoMS,
@@ -135,7 +137,7 @@ func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) 
 	)
 }
 
-// Outdated says that a frame is too old for those who get it late.
+// Outdated reports whether a frame is too old for late peers.
 func (g *registers) Outdated(flushedMonoMS int64) bool { return g.store.Outdated(flushedMonoMS) }
 
 // Deletions returns a frame of this zone's journal with nothing but its deletions and clears: they bring nothing back,
@@ -201,8 +203,8 @@ func (g *registers) tombstonesOfShard(found []zone.Element, sh *zone.Shard, of [
 	return found
 }
 
-// remind sends a deletion again: a peer has brought what it deleted. It says whether the deletion is so fresh that it
-// is on its way anyway.
+// remind sends a deletion again, because a peer sent the deleted record. It reports whether the deletion is so fresh
+// that it is in flight anyway.
 func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh, first bool) {
 	slot, r := sh.Find(key)
 	if r == nil || !r.Tombstone() {
@@ -211,9 +213,9 @@ func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh
 	return stamp.Stamp(r.Word0).MS() > now.WallMS-endsSoonMS, sh.MarkDirty(slot, r)
 }
 
-// deleteAgain writes the tombstone of a record that was deleted here, though the deletion is forgotten. It beats what
-// the peer brought, and nothing that was written in the last TombstoneLifeMS less a minute, unless that is as old as
-// the record.
+// deleteAgain writes the tombstone of a record that was deleted here and whose deletion is forgotten. It beats the
+// peer's record, and nothing that was written in the last TombstoneLifeMS less a minute unless that is as old as the
+// record.
 func (g *registers) deleteAgain(
 	sh *zone.Shard,
 	hash uint64,

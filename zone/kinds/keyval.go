@@ -9,14 +9,14 @@ import (
 	"starling/zone"
 )
 
-// ValueType says how a key is looked up.
+// ValueType is the way in which a key is looked up.
 type ValueType uint8
 
 // The types of keyval_zone's type= parameter.
 const (
 	TypeString ValueType = iota // the record of exactly this key
 	TypeIP                      // the record is an address or a network; the most specific one that contains the key
-	TypePrefix                  // the record is a prefix of the key; the longest one
+	TypePrefix                  // the record is a prefix of the key; the longest one matches
 )
 
 // KeyvalKind describes key-value pairs to the cluster and the store.
@@ -47,7 +47,7 @@ type KeyvalConfig struct {
 	Incarnation uint64
 }
 
-// MaxValueBytes bounds a value: the API's body is smaller by default, and a frame of this size still travels.
+// MaxValueBytes bounds a value: the API's body is smaller by default, and a frame of this size can still be sent.
 const MaxValueBytes = 1 << 20
 
 // NoExpire as expireMS of a write means the zone's timeout.
@@ -82,15 +82,15 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 
 var _ zone.Remembering = (*Keyval)(nil)
 
-// OnCommit sets who keeps the changes of a zone with state. Records given to local are those of writes here. What it
-// returns waits for the disk: a write is acknowledged when it has returned nil, a batch of them when that of its last
-// record has. Payloads given to remote came from peers. Both are called without locks, must not keep what they are
-// given, and are read back by Restore. Called before the zone is used.
+// OnCommit sets the keepers of the changes of a zone with state. local gets the records of local writes. The function
+// it returns waits for the disk: a write is acknowledged when it has returned nil, a batch when that of its last record
+// has. remote gets payloads of peers. Both are called without locks, must not keep their arguments, and Restore reads
+// them back. OnCommit is called before the zone is used.
 func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
 	k.onLocal, k.onRemote = local, remote
 }
 
-// AppendValue appends the value of a key as the type of the zone finds it.
+// AppendValue appends the value of a key, looked up by the type of the zone.
 func (k *Keyval) AppendValue(dst, key []byte, now clock.Reading) ([]byte, bool) {
 	if k.match != nil {
 		return k.match.lookup(k, dst, key, now)
@@ -132,20 +132,20 @@ func (k *Keyval) canonical(key []byte) ([]byte, error) {
 	return key, nil
 }
 
-// Set writes a pair whether or not the key is there. expireMS is the life of this pair, or NoExpire. It fails with
-// ErrFull, ErrKey, ErrTooLong, or what OnCommit's local waited for; in the last case the write stands here.
+// Set writes a pair whether or not the key exists. expireMS is the life of this pair, or NoExpire. It fails with
+// ErrFull, ErrKey, ErrTooLong, or the error of OnCommit's local; in the last case the write is in memory.
 func (k *Keyval) Set(key, value []byte, expireMS int64, now clock.Reading) error {
 	b := k.Batch(now)
 	return cmp.Or(b.write(key, value, expireMS, always), b.Commit())
 }
 
-// Add writes a pair that must not be there: ErrExists.
+// Add writes a pair that must not exist: ErrExists.
 func (k *Keyval) Add(key, value []byte, expireMS int64, now clock.Reading) error {
 	b := k.Batch(now)
 	return cmp.Or(b.Add(key, value, expireMS), b.Commit())
 }
 
-// Update writes a pair that must be there: ErrNotFound.
+// Update writes a pair that must exist: ErrNotFound.
 func (k *Keyval) Update(key, value []byte, expireMS int64, now clock.Reading) error {
 	b := k.Batch(now)
 	return cmp.Or(b.write(key, value, expireMS, present), b.Commit())
@@ -168,7 +168,7 @@ func (k *Keyval) Clear(now clock.Reading) error {
 	return k.keepLocal(record)
 }
 
-// keepLocal hands a record to the keeper of the zone's state, if there is one, and waits for the disk.
+// keepLocal passes a record to the keeper of the zone's state, if there is one, and waits for the disk.
 func (k *Keyval) keepLocal(record []byte) error {
 	if k.onLocal == nil {
 		return nil
@@ -180,7 +180,7 @@ func (k *Keyval) keepLocal(record []byte) error {
 	return wait()
 }
 
-// Stats are the zone's figures. A zone of pairs evicts none, so it is full where the smallest pair has no room.
+// Stats are the zone's figures. A zone of pairs evicts none, so it is full if the smallest pair has no room.
 func (k *Keyval) Stats() zone.Stats {
 	stats := k.store.Stats()
 	stats.Full = stats.Full || stats.RecordBytes+zone.CostBytes(1, 0) > k.LocalLimit()
@@ -222,12 +222,12 @@ func (k *Keyval) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone
 	})
 	k.keepRemote(payload, 0, applied, now)
 	if k.onRemote != nil && len(gone) > 0 {
-		k.onRemote(gone) // after the payload, which has what they delete; nobody waits for the disk
+		k.onRemote(gone) // after the payload, which has the records that they delete; does not wait for the disk
 	}
 	return applied, err
 }
 
-// keepRemote writes what peers sent to the log.
+// keepRemote writes records of peers to the log.
 func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, now clock.Reading) {
 	if k.onRemote == nil || applied.Won+applied.Cleared == 0 {
 		return
@@ -241,13 +241,13 @@ func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, n
 	k.onRemote(append(binary.AppendVarint([]byte{stateFrom}, d.aheadMS), payload...))
 }
 
-// standingPieceBytes is from when a log record of keepStanding is handed on.
+// standingPieceBytes is the size from which a log record of keepStanding is passed on.
 const standingPieceBytes = 64 << 10
 
-// keepStanding writes to the log what stands here of the keys in a payload of which the zone did not take all. The
-// payload itself, replayed, could take the room of writes that were acknowledged here, or bring stamps that were
-// refused. Without any of it the log would lack what made room for later writes: a shorter value, a deletion. In both
-// cases the node would not start as it was.
+// keepStanding writes to the log the current records for the keys in a payload that the zone did not accept completely.
+// The payload itself, replayed, could take the room of writes that were acknowledged here, or bring rejected stamps.
+// Without any of it, the log would lack what made room for later writes: a shorter value, a deletion. In both cases the
+// node would restart with other contents.
 func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(0, now)
@@ -265,7 +265,7 @@ func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
 	}
 }
 
-// appendStanding appends what stands here of the keys of one group.
+// appendStanding appends the current records for the keys of one group.
 func (k *Keyval) appendStanding(record []byte, d *registerDecoder, e *registerEncoder) []byte {
 	number := d.Byte()
 	sh := k.store.ShardNumber(int(number))

@@ -12,8 +12,8 @@ import (
 	"starling/lib/clock"
 )
 
-// matcher finds the record of a key in zones where the two are not equal. Its index follows the store's records;
-// the store decides in the end, for a record may have expired a moment ago.
+// matcher finds the record of a key in zones where record and key are not equal. Its index follows the store's records;
+// the store decides in the end, because a record may just have expired.
 type matcher interface {
 	watcher
 	canonical(key []byte) ([]byte, error)
@@ -28,7 +28,7 @@ type networks struct {
 
 func newNetworks() *networks { return new(networks) }
 
-// parseNetwork reads an address or a network. Bits of the address outside of the network are dropped.
+// parseNetwork parses an address or a network. Host bits are cleared.
 func parseNetwork(key []byte) (netip.Prefix, bool) {
 	text := string(key)
 	if slices.Contains(key, '/') {
@@ -49,7 +49,7 @@ func parseNetwork(key []byte) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr, addr.BitLen()), true
 }
 
-// appendNetwork writes an address without its length, as people do.
+// appendNetwork writes a network; a single address without its prefix length.
 func appendNetwork(dst []byte, prefix netip.Prefix) []byte {
 	if prefix.IsSingleIP() {
 		return prefix.Addr().AppendTo(dst)
@@ -81,7 +81,7 @@ func (n *networks) gone(key []byte) {
 	}
 }
 
-// lookup tries the most specific network first, and wider ones if its record has just ended.
+// lookup tries the most specific network first, then wider ones if its record has just ended.
 func (n *networks) lookup(k *Keyval, dst, key []byte, now clock.Reading) ([]byte, bool) {
 	wanted, ok := parseAddr(key)
 	if !ok {
@@ -105,7 +105,7 @@ func (n *networks) lookup(k *Keyval, dst, key []byte, now clock.Reading) ([]byte
 	}
 }
 
-// parseAddr reads an address to be looked up: text as in $remote_addr, or the bytes of $binary_remote_addr.
+// parseAddr parses an address to be looked up: text as in $remote_addr, or the bytes of $binary_remote_addr.
 func parseAddr(key []byte) (netip.Prefix, bool) {
 	var addr netip.Addr
 	if isAddrText(key) {

@@ -10,28 +10,28 @@ import (
 	"starling/zone"
 )
 
-// registers is what sessions and key-value pairs share: a map of last-writer-wins registers with tombstones. Word0 of a
-// record is its stamp, Word1 its end by this node's monotonic clock in ms (0 never): what happens to wall clocks, or to
-// cluster time, ends nothing earlier or later. Word1 of a tombstone is the stamp of what it replaced. Born is when the
-// key came, see bornAt.
+// registers is the common part of sessions and key-value pairs: a map of last-writer-wins registers with tombstones.
+// Word0 of a record is its stamp, Word1 its end on this node's monotonic clock in ms (0 never): changes of wall clocks
+// or cluster time do not move it. Word1 of a tombstone is the stamp of what it replaced. Born is when the key appeared,
+// see bornAt.
 type registers struct {
 	base
 	clock     *stamp.Clock
 	timeoutMS atomic.Int64
 	forgets
-	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 none.
+	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 is none.
 	grace int64
-	// evicts says that local writes and frames may give up the least recently used record.
+	// evicts means that local writes and frames can evict the least recently used record.
 	evicts bool
-	// dictionary says that values are few and are sent once per frame.
+	// dictionary means that there are few values, each sent once per frame.
 	dictionary bool
-	// maxValue bounds the values that peers may send.
+	// maxValue bounds values from peers.
 	maxValue int
-	// tombstoneMS is the life of tombstones; 0 removes records at once.
+	// tombstoneMS is the lifetime of tombstones; 0 removes records at once.
 	tombstoneMS int64
-	// seenMS is a recent monotonic time, by which tombstones know when they were made.
+	// seenMS is a recent monotonic time, used as the creation time of tombstones.
 	seenMS atomic.Int64
-	// watch is told under the shard's lock when a key appears or goes.
+	// watch is called under the shard's lock when a key appears or disappears.
 	watch watcher
 }
 
@@ -45,11 +45,11 @@ type watcher interface {
 type write struct {
 	stamp     stamp.Stamp
 	tombstone bool
-	endMS     int64 // by the monotonic clock, 0 never
+	endMS     int64 // on the monotonic clock, 0 never
 	value     []byte
 }
 
-// outcome is what a write did.
+// outcome is the result of a write.
 type outcome uint8
 
 const (
@@ -58,8 +58,8 @@ const (
 	refused
 )
 
-// beats is the total order of the states of one register: stamp, tombstone, value, end (never is the latest).
-// The greater one wins on all nodes, which makes merging commutative, associative and idempotent.
+// beats is the total order of the states of one register: stamp, tombstone, value, end (never is the latest). The
+// greater one wins on all nodes, which makes merging commutative, associative and idempotent.
 func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	if have := stamp.Stamp(r.Word0); w.stamp != have {
 		return w.stamp > have
@@ -73,20 +73,20 @@ func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	return !w.tombstone && uint64(w.endMS)-1 > r.Word1-1 // zero, never, becomes the greatest
 }
 
-// room says how much of the budget a write may use.
+// room is how much of the budget a write may use.
 type room struct {
 	bytes int64
 	evict bool
-	// whole says that the payload is a whole shard: memory for its records is made at once.
+	// whole means that the payload is a whole shard: memory for its records is allocated at once.
 	whole bool
-	// carried says that peers are to get what is put, as if it were written here.
+	// carried means that peers get what is put, as if it were a local write.
 	carried bool
-	// ageMS is how long the payload waited on its way.
+	// ageMS is how long the payload was in transit.
 	ageMS int64
-	// repaired says that the payload is not of a journal: a peer that brings what was deleted here has not got the
-	// deletion.
+	// repaired means that the payload is not of a journal: a peer that sends a deleted record has not got the deletion.
 	repaired bool
-	// goneMS: what is not here and was written until then was deleted; buried is told of each, under the shard's lock.
+	// goneMS: a record that is not here and was written before this time was deleted; buried is called for each, under
+	// the shard's lock.
 	goneMS int64
 	buried func(shard int, key []byte, w *write)
 	// doubts: see zone.Trust.
@@ -95,8 +95,8 @@ type room struct {
 	restored bool
 }
 
-// corrects says that w is the very state of a record that was restored: the machine's clock may have been set since, so
-// a peer knows better when it ends.
+// corrects reports whether w is the same state as a restored record: the machine's clock may have been set since, so a
+// peer knows better when it ends.
 func (w *write) corrects(sh *zone.Shard, r *zone.Record) bool {
 	return r.Restored() && !r.Tombstone() && !w.tombstone && w.stamp == stampOf(r) && uint64(w.endMS) != r.Word1 &&
 		bytes.Equal(w.value, sh.Value(r))
@@ -116,7 +116,7 @@ func (g *registers) put(
 	}
 	slot, r := sh.Find(key)
 	oldDueMS := int64(0)
-	var old zone.Element // stays zero where no reader finds the key
+	var old zone.Element // stays zero if no reader finds the key
 	replaced, known := uint64(0), r != nil
 	if known {
 		if !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)) {
@@ -151,7 +151,7 @@ func (g *registers) put(
 	return won, slot
 }
 
-// place makes the record of a write, with its value. It returns nil where there is no room.
+// place makes the record of a write, with its value. It returns nil if there is no room.
 func (g *registers) place(
 	sh *zone.Shard,
 	slot zone.Slot,
@@ -179,7 +179,7 @@ func (g *registers) place(
 	return slot, sh.At(slot)
 }
 
-// count keeps the digest, which is of what readers find, and tells who watches the keys.
+// count updates the digest, which covers what readers find, and notifies the watcher of keys.
 func (g *registers) count(sh *zone.Shard, hash uint64, key []byte, old zone.Element, r *zone.Record) {
 	visible := old != (zone.Element{})
 	switch {
@@ -199,7 +199,7 @@ func (g *registers) count(sh *zone.Shard, hash uint64, key []byte, old zone.Elem
 	}
 }
 
-// elementOf is a record as digests and sketches see it.
+// elementOf is a record as an element of digests and sketches.
 func elementOf(sh *zone.Shard, hash uint64, r *zone.Record) zone.Element {
 	return zone.Element{Key: hash, Version: zone.VersionOf(stamp.Stamp(r.Word0), r.Tombstone(), sh.Value(r))}
 }
@@ -213,7 +213,7 @@ func (g *registers) nextStamp(sh *zone.Shard, r *zone.Record, now clock.Reading)
 	return g.clock.Next(now.WallMS, above)
 }
 
-// remove deletes a key here: with tombstones it leaves one, else the record goes at once.
+// remove deletes a key here: with tombstones it leaves one, otherwise the record is removed at once.
 func (g *registers) remove(
 	sh *zone.Shard,
 	hash uint64,
@@ -252,7 +252,7 @@ func (g *registers) clearAll(now clock.Reading) stamp.Stamp {
 
 func stampOf(r *zone.Record) stamp.Stamp { return stamp.Stamp(r.Word0) }
 
-// findLive returns the record of a key if a reader may see it.
+// findLive returns the record of a key if readers can see it.
 func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zone.Slot, *zone.Record) {
 	slot, r := sh.Find(key)
 	if r == nil || r.Tombstone() {
@@ -264,7 +264,7 @@ func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zon
 	return slot, r
 }
 
-// DueMS is when a record ends, by the monotonic clock.
+// DueMS is when a record ends, on the monotonic clock.
 func (g *registers) DueMS(r *zone.Record) int64 {
 	if r.Tombstone() {
 		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneLifeMS(), 1)
@@ -282,7 +282,7 @@ func (g *registers) graceMS() int64 {
 	return g.timeoutMS.Load() / g.grace
 }
 
-// Forget takes a record that goes out of the digest.
+// Forget removes a record from the digest.
 func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
 	if r.Tombstone() {
 		return
@@ -293,13 +293,13 @@ func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
 	}
 }
 
-// Framed has nothing to do: registers merge the same however often they come.
+// Framed has nothing to do: registers merge the same however often they arrive.
 func (g *registers) Framed(uint64, []byte, clock.Reading) {}
 
 // Sweep notes the time: the timer wheel ends registers.
 func (g *registers) Sweep(_ *zone.Shard, now clock.Reading) { g.seenMS.Store(now.MonoMS) }
 
-// SetTimeout changes the timeout, as a reload may. Records that are here keep their expiry until they are written or
+// SetTimeout changes the timeout, as a reload can. Existing records keep their expiry until they are written or
 // touched.
 func (g *registers) SetTimeout(ms int64) {
 	before := g.timeoutMS.Swap(ms)
@@ -309,10 +309,10 @@ func (g *registers) SetTimeout(ms int64) {
 	raise(&g.longestMS, before)
 }
 
-// SetOrigin is of no use to registers: stamps say all.
+// SetOrigin is not needed by registers: stamps are enough.
 func (g *registers) SetOrigin(zone.Origin) {}
 
-// Hold is of no use to registers: they merge in any order.
+// Hold is not needed by registers: they merge in any order.
 func (g *registers) Hold([zone.Shards / 64]uint64) {}
 
 // Release ends nothing, see Hold.
@@ -321,15 +321,15 @@ func (g *registers) Release(clock.Reading) {}
 // Forfeit loses nothing for good: repair finds what is missing.
 func (g *registers) Forfeit(zone.Origin, uint64) {}
 
-// Disown has nothing to take back: what was merged stays, and repair finds what is missing.
+// Disown has nothing to revert: merged records stay, and repair finds what is missing.
 func (g *registers) Disown(zone.Origin) {}
 
 // Lacks nothing, see Forfeit.
 func (g *registers) Lacks(zone.Origin) (none [zone.Shards / 64]uint64) { return none }
 
-// Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node
-// forgets tombstones by itself.
+// Digests writes one digest per shard over keys, stamps, values and clear stamps of what readers find: each node drops
+// tombstones by itself.
 func (g *registers) Digests(out *[zone.Shards]uint64) bool { return g.store.Digests(out) }
 
-// Changes counts how often what is compared has changed.
+// Changes counts changes of the compared content.
 func (g *registers) Changes() uint64 { return g.store.Changes() }

@@ -20,7 +20,7 @@ import (
 //	value   length | bytes; of sessions: 0 | length | bytes for a new one, n for the nth of this payload;
 //	        none for tombstones
 //
-// All numbers are varints, differences zigzag. Base and ends are by the sender's monotonic clock, which began with its
+// All numbers are varints, differences zigzag. Base and ends are on the sender's monotonic clock, which started at its
 // wall clock; stamps are in cluster time.
 const (
 	registerFormat byte = 1
@@ -55,7 +55,7 @@ func (e *registerEncoder) beginAt(dst []byte, baseMS, timeoutMS int64) []byte {
 	return binary.AppendUvarint(dst, uint64(e.timeoutMS))
 }
 
-// AppendClear appends that the shard was cleared.
+// AppendClear appends the clear of the shard.
 func (e *registerEncoder) AppendClear(dst []byte, cleared stamp.Stamp) []byte {
 	return e.appendStamp(append(dst, headClear), cleared)
 }
@@ -114,19 +114,19 @@ type registerDecoder struct {
 	zone.Reader
 	baseMS    int64
 	timeoutMS int64
-	aheadMS   int64 // of this node's monotonic clock to the sender's
+	aheadMS   int64 // from this node's monotonic clock to the sender's
 	values    [maxDictionary][]byte
 	known     int
 }
 
-// Numbers beyond these come from no correct peer, and sums of them cannot overflow.
+// No correct peer sends larger numbers, and sums of these cannot overflow.
 const (
 	maxWallMS    = 1 << 48
 	maxTimeoutMS = 1 << 48
 	maxDeltaMS   = 1 << 50
 )
 
-// begin reads the head. Where now does not say what the sender's clock shows, the payload was made ageMS ago.
+// begin reads the head. If now does not have the sender's clock, the payload was made ageMS ago.
 func (d *registerDecoder) begin(ageMS int64, now clock.Reading) {
 	if d.Byte() != registerFormat {
 		d.Fail()
@@ -214,12 +214,12 @@ func (g *registers) Apply(
 	return g.merge(payload, space, stamp.Highest(now.WallMS), now)
 }
 
-// Learn merges a taught piece. It gives up nothing to make room.
+// Learn merges a taught piece. It evicts nothing to make room.
 func (g *registers) Learn(payload []byte, now clock.Reading) (zone.Applied, error) {
 	return g.merge(payload, room{bytes: g.store.Limit(), whole: true, repaired: true}, stamp.Highest(now.WallMS), now)
 }
 
-// merge merges a payload. Records stamped above highest are refused.
+// merge merges a payload. Records stamped above highest are rejected.
 func (g *registers) merge(
 	payload []byte,
 	space room,
@@ -243,7 +243,7 @@ func (g *registers) merge(
 	return applied, nil
 }
 
-// mergeGroup merges the records of one shard under its lock. It says whether the flusher is to be woken.
+// mergeGroup merges the records of one shard under its lock. It reports whether to wake the flusher.
 func (g *registers) mergeGroup(
 	d *registerDecoder,
 	space room,
@@ -328,12 +328,12 @@ func (g *registers) mergeOne(
 	return false
 }
 
-// expectRecordBytes is the guess of bytes per taught record. It is high, so that a peer cannot make us allocate much
-// more than it sends.
+// expectRecordBytes is the estimated size of a taught record. It is high, so that a peer cannot make this node allocate
+// much more than it sends.
 const expectRecordBytes = 64
 
 // TeachShard appends records of one shard to dst until it holds about maxBytes, starting after a cursor: a slot, and
-// above it how often slots had changed. It appends nothing when there are none.
+// above it the number of slot moves. It appends nothing if there are none.
 func (g *registers) TeachShard(
 	shard int,
 	cursor uint64,
@@ -352,7 +352,7 @@ func (g *registers) TeachShard(
 		dst = e.AppendClear(dst, sh.Clear())
 	}
 	if moves := uint64(sh.Moves()); cursor>>32 != moves {
-		cursor = moves << 32 // the slots are others since: from the beginning again, which merges the same
+		cursor = moves << 32 // the slots have moved since: start again, which merges the same
 	}
 	moved, slot := cursor&^math.MaxUint32, cursor&math.MaxUint32+1
 	for ; slot <= uint64(sh.Len()) && len(dst) < maxBytes; slot++ {

@@ -8,11 +8,11 @@ import (
 	"starling/zone"
 )
 
-// This file is what repair needs of registers: sketches of some shards, and the records of elements in which peers
+// This file has what repair needs of registers: sketches of some shards, and the records of elements in which peers
 // differ.
 
-// Sketch returns the sketch of shards [first, first+count) with at most that many cells. That of all shards is kept up
-// with each write; for fewer each record is visited, a shard at a time under its lock.
+// Sketch returns the sketch of shards [first, first+count) with at most that many cells. That of all shards is updated
+// with each write; for fewer shards, each record is visited, one shard at a time under its lock.
 func (g *registers) Sketch(first, count, cells int) *zone.Sketch {
 	if count == zone.Shards {
 		return g.store.Sketch(cells)
@@ -38,13 +38,13 @@ func (g *registers) sketchShard(number int, sketch *zone.Sketch) {
 	}
 }
 
-// endsSoonMS: what ends within it is not repaired. Peers drop it at slightly different moments, and it would not be
-// missed.
+// endsSoonMS: records that end within it are not repaired. Peers drop them at slightly different times, and they would
+// not be missed.
 const endsSoonMS = 2000
 
 // AppendRecords appends the records of wanted, which is sorted by key, to dst until that holds about maxBytes. Elements
-// that are not here in that very version are passed over: what replaced them travels by the journal. It appends nothing
-// when it finds none, and returns the elements not yet looked at and how many records it appended.
+// that are not here in exactly that version are skipped: the journal brings what replaced them. It appends nothing when
+// it finds none, and returns the elements not yet visited and the number of appended records.
 func (g *registers) AppendRecords(
 	wanted []zone.Element,
 	dst []byte,
@@ -71,7 +71,7 @@ func (g *registers) AppendRecords(
 	return dst, wanted, records
 }
 
-// appendOfShard appends the group of one shard and returns how many of wanted it looked at.
+// appendOfShard appends the group of one shard and returns how many of wanted it visited.
 func (g *registers) appendOfShard(
 	e *registerEncoder,
 	f *finder,
@@ -115,14 +115,14 @@ func (g *registers) endsSoon(r *zone.Record, now clock.Reading) bool {
 	return r.Word1 != 0 && int64(r.Word1) <= now.MonoMS+endsSoonMS
 }
 
-// finder looks for the records of a few elements in a shard that is indexed by something else: it visits all of them,
-// but looks at a key only where the time of the stamp is that of an element.
+// finder looks for the records of a few elements in a shard that is indexed by something else: it visits all records,
+// but reads a key only if the time of the stamp is that of an element.
 type finder struct {
 	times []uint64 // a bit per time, modulo its size
 	slots []zone.Slot
 }
 
-// timesPerElement keeps the bits sparse: one record in so many is looked at in vain.
+// timesPerElement keeps the bits sparse: one record in so many is read in vain.
 const timesPerElement = 16
 
 // find returns, for each of wanted, the slot of its record or zero.

@@ -8,18 +8,16 @@ import (
 	"starling/zone"
 )
 
-// reissuePieceBytes bounds what is collected before it is done: some 20,000 records, for which the disk is waited for
-// once.
+// reissuePieceBytes bounds what is collected before it is applied: some 20,000 records, which wait for the disk once.
 const reissuePieceBytes = 1 << 20
 
-// seenAheadMS is how far ahead of the time of the write a stamp stays that is taken back. A write that replaced what a
-// node with another clock had written is stamped above that, which may be as far ahead of time as stamps are taken, or
-// a little less; it must not lose to it now.
+// seenAheadMS is how far ahead of the time of the write a lowered stamp stays. A write that replaced a record of a node
+// with another clock has a stamp above that record's, which can be as far ahead as stamps are accepted, or a little
+// less; it must not lose to it now.
 const seenAheadMS = stamp.MaxAheadMS - 5000
 
-// renewal takes stamps back that were made while time was ahead: from on, by back. Which stamp becomes which does not
-// depend on who does it, nor when; so all nodes keep the order of writes, and a deletion does not lose to what it
-// deleted.
+// renewal lowers stamps that were made while time was ahead: from on, by back. The result does not depend on which node
+// does it, or when; so all nodes keep the order of writes, and a deletion does not lose to the record it deleted.
 type renewal struct {
 	from   stamp.Stamp
 	backMS int64
@@ -27,22 +25,21 @@ type renewal struct {
 
 func (r renewal) of(old stamp.Stamp) stamp.Stamp { return stamp.At(old.MS()-r.backMS, old.Counter()) }
 
-// Reissue stamps anew what is stamped too far ahead of now: this node's clock was wrong, its peers refuse such records,
-// and they would win over everything for as long as it was ahead. When they end does not change. It returns how many
-// they were.
+// Reissue restamps records stamped too far ahead of now: this node's clock was wrong, its peers reject such records,
+// and they would win over everything for as long as it was ahead. Their ends do not change. It returns their number.
 func (g *registers) Reissue(now clock.Reading) int {
 	return g.reissueAhead(now, func([]byte) {})
 }
 
-// TimeWentBack takes back by backMS what was stamped from fromMS on, while time was that far ahead, and returns how
-// many records and clears that were.
+// TimeWentBack lowers stamps from fromMS on by backMS: time was that far ahead when they were made. It returns the
+// number of records and clears.
 func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 	return g.reissue(fromMS, backMS-seenAheadMS, now, func([]byte) {})
 }
 
-// Reissue stamps anew what is stamped too far ahead of now, on disk too. The disk is waited for: after a restart the
-// stamps ahead would be back, and would win over what was acknowledged since. A disk that fails says so itself, and its
-// log is written anew.
+// Reissue restamps records stamped too far ahead of now, on disk too. It waits for the disk: after a restart, the old
+// stamps would be back and would win over what was acknowledged since. A failing disk reports itself, and its log is
+// rewritten.
 func (k *Keyval) Reissue(now clock.Reading) int {
 	return k.reissueAhead(now, k.keepReissued)
 }
@@ -54,8 +51,7 @@ func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 
 func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
 
-// reissueAhead takes back what is ahead by so much that the last of it was made now: nothing tells by how much time was
-// ahead.
+// reissueAhead lowers stamps by so much that the greatest is now: nothing tells by how much time was ahead.
 func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (reissued int) {
 	fromMS := now.WallMS + 1
 	last := g.greatest()
@@ -65,8 +61,8 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 	return g.reissue(fromMS, last.MS()-now.WallMS, now, keep)
 }
 
-// reissue calls keep, without locks, before it stamps anew what the record says. What wins over that then comes later
-// in a log, too.
+// reissue calls keep, without locks, before it restamps the records in it. Writes that win over them come later in a
+// log, too.
 func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
 	fresh := renewal{from: stamp.At(fromMS, 0), backMS: backMS}
@@ -124,7 +120,8 @@ func greatestOf(sh *zone.Shard) stamp.Stamp {
 	return greatest
 }
 
-// appendAhead appends what of a shard is stamped too far ahead, after slot cursor, each with a fresh stamp:
+// appendAhead appends the records of a shard that are stamped too far ahead, after slot cursor, each with a fresh
+// stamp:
 //
 //	key length | key, or the shard's byte where the length is 0: its clear | stamp | fresh stamp
 func (g *registers) appendAhead(
@@ -158,8 +155,7 @@ func appendStamps(dst []byte, old, fresh stamp.Stamp) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, uint64(old)), uint64(fresh))
 }
 
-// restamp gives the records of a list their fresh stamps, those that are still there as they were. Peers get them if
-// sent.
+// restamp gives the records of a list their fresh stamps if they are unchanged. Peers get them if sent.
 func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool) {
 	for list.Len() > 0 {
 		length, number := list.Uvarint(), 0
@@ -199,14 +195,14 @@ func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stam
 		return false, false
 	case fresh <= sh.Clear(): // cleared since
 		if r.Dirty() {
-			return false, false // it is refused, and comes by again
+			return false, false // it is rejected, and arrives again
 		}
 		sh.Remove(slot)
 		return true, false
 	}
 	hash := zone.KeyHash(key)
 	before := elementOf(sh, hash, r)
-	r.Word0 = uint64(fresh) // it ends when it would have: that is not by the clock that was wrong
+	r.Word0 = uint64(fresh) // its end does not change: that is not on the clock that was wrong
 	if !r.Tombstone() {
 		sh.Instead(before, elementOf(sh, hash, r))
 	}

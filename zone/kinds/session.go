@@ -30,8 +30,8 @@ type SessionConfig struct {
 // MaxServerBytes bounds a server's id: a route (32 bytes in nginx), an MD5 in hex or an address.
 const MaxServerBytes = 64
 
-// sessionGrace: a touch moves the expiry, and travels, only when it moves by an eighth of the timeout.
-// So readers allow that much more.
+// sessionGrace: a touch moves the expiry, and is replicated, only when it moves by an eighth of the timeout. So readers
+// allow that much more.
 const sessionGrace = 8
 
 // TombstoneLifeMS is the tombstone lifetime: a node that was disconnected for less receives the deletion.
@@ -59,7 +59,7 @@ func NewSession(cfg SessionConfig) *Session {
 
 var _ zone.Comparable = (*Session)(nil)
 
-// AppendServer appends the id of the server that the session is bound to. Looking up does not touch.
+// AppendServer appends the id of the server that the session is bound to. It does not touch the session.
 func (s *Session) AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool) {
 	sh := s.store.Shard(zone.KeyHash(key))
 	sh.Lock()
@@ -71,20 +71,20 @@ func (s *Session) AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool
 	return append(dst, sh.Value(r)...), true
 }
 
-// Lookup is AppendServer for those who may allocate.
+// Lookup is AppendServer for callers that may allocate.
 func (s *Session) Lookup(key []byte, now clock.Reading) (server string, ok bool) {
 	var buf [MaxServerBytes]byte
 	id, ok := s.AppendServer(buf[:0], key, now)
 	return string(id), ok
 }
 
-// Bind binds a session to a server, creating it if need be, and touches it.
-// It fails with ErrFull when no other session may be given up, and with ErrTooLong.
+// Bind binds a session to a server, creates it if needed, and touches it. It fails with ErrFull when no other session
+// can be evicted, and with ErrTooLong.
 func (s *Session) Bind(key, server []byte, now clock.Reading) error {
 	return s.bind(key, server, true, now)
 }
 
-// Rebind is Bind for a session that exists; else it does nothing and returns ErrNotFound.
+// Rebind is Bind for an existing session; otherwise it does nothing and returns ErrNotFound.
 func (s *Session) Rebind(key, server []byte, now clock.Reading) error {
 	return s.bind(key, server, false, now)
 }
@@ -101,7 +101,7 @@ func (s *Session) bind(key, server []byte, create bool, now clock.Reading) error
 		if err != ErrFull || !s.store.Synced() {
 			break
 		}
-		// All that could be given up waits to be sent: send it, then look again.
+		// All sessions that could be evicted wait to be sent: flush, then try again.
 		s.store.Flush(now)
 		s.store.MakeRoom(zone.CostBytes(len(key), len(server)), s.store.Limit(), now.MonoMS)
 		first, err = s.tryBind(key, server, create, now)
@@ -136,7 +136,7 @@ func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (f
 	return sh.MarkDirty(slot, sh.At(slot)), nil
 }
 
-// Touch moves the expiry of a session and says whether it exists.
+// Touch moves the expiry of a session and reports whether it exists.
 func (s *Session) Touch(key []byte, now clock.Reading) bool {
 	sh := s.store.Shard(zone.KeyHash(key))
 	sh.Lock()
@@ -157,11 +157,11 @@ func (s *Session) touch(sh *zone.Shard, slot zone.Slot, r *zone.Record, now cloc
 	if endMS-int64(r.Word1) < max(timeoutMS/sessionGrace, 1) {
 		return false
 	}
-	r.Word1 = uint64(endMS) // the wheel finds out when the old end comes
+	r.Word1 = uint64(endMS) // the timer wheel notices it at the old end
 	return sh.MarkDirty(slot, r)
 }
 
-// Delete ends a session on all nodes and says whether it existed.
+// Delete ends a session on all nodes and reports whether it existed.
 func (s *Session) Delete(key []byte, now clock.Reading) bool {
 	hash := zone.KeyHash(key)
 	sh := s.store.Shard(hash)

@@ -16,26 +16,26 @@ import (
 	"starling/zone"
 )
 
-// This file is the state of a keyval zone that outlives the process: the JSON object that nginx keeps, for people
-// and for starting from nginx's, and the records of a log that has what JSON lacks: stamps, tombstones, clears.
-// lib/durable does the work on files.
+// This file is the persistent state of a keyval zone: the JSON object that nginx keeps, for people and for starting
+// from nginx's, and the records of a log that has what JSON lacks: stamps, tombstones, clears. lib/durable handles the
+// files.
 
-// statePair is a pair of the JSON object that expires; one that does not is a plain string.
+// statePair is a pair of the JSON object that expires; a pair that does not is a plain string.
 type statePair struct {
 	Value    string `json:"value"`
 	ExpireMS int64  `json:"expire"`
 }
 
 const (
-	// sortedPairs is up to how many pairs the JSON object is in the order of keys, for people to read and compare. To
-	// sort millions would take seconds and a copy of all.
+	// sortedPairs is the number of pairs up to which the JSON object is sorted by key, for people to read and compare.
+	// Sorting millions would take seconds and a copy of all.
 	sortedPairs = 10_000
-	// stateWriteBytes is what is written at once.
+	// stateWriteBytes is the size of one write.
 	stateWriteBytes = 64 << 10
 )
 
 // WriteState writes the zone as the JSON object of a state file: {"key":"value"}, and {"key":{"value":"…","expire":ms}}
-// for pairs that expire, in that many milliseconds from now. It needs little memory however big the zone is.
+// for pairs that expire, in that many milliseconds from now. It needs little memory whatever the size of the zone.
 func (k *Keyval) WriteState(w io.Writer, now clock.Reading) error {
 	pairs := k.Visit(now)
 	if k.Len() <= sortedPairs {
@@ -67,7 +67,7 @@ func (k *Keyval) WriteState(w io.Writer, now clock.Reading) error {
 	return err
 }
 
-// AppendQuoted appends text as a JSON string. What is not UTF-8 becomes U+FFFD, as encoding/json does it.
+// AppendQuoted appends text as a JSON string. Bytes that are not UTF-8 become U+FFFD, as in encoding/json.
 func AppendQuoted(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	for plain := 0; ; {
@@ -94,8 +94,8 @@ func AppendQuoted(dst, text []byte) []byte {
 	}
 }
 
-// LoadState reads the JSON object of a state file that has no log beside it. Its pairs get stamp zero: anything newer,
-// here or on a peer, wins over them. It fails on the first pair that is wrong or has no room.
+// LoadState reads the JSON object of a state file that has no log. Its pairs get stamp zero: anything newer, here or on
+// a peer, wins over them. It fails on the first pair that is invalid or has no room.
 func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 	var pairs map[string]json.RawMessage
 	if err := json.Unmarshal(data, &pairs); err != nil {
@@ -109,9 +109,9 @@ func (k *Keyval) LoadState(data []byte, now clock.Reading) error {
 	return nil
 }
 
-// SalvageState reads the JSON object of a state file whose log, already restored, is damaged: what the log says wins,
-// also of what was deleted or cleared, but a clear only over what was not in the file when it was saved later. Where
-// the file is damaged too, the pairs before that count. Pairs that are wrong or have no room are left out; the error
+// SalvageState reads the JSON object of a state file whose log, already restored, is damaged. The log wins, also for
+// deletions and clears, but a clear only over pairs that were not in the file when it was saved later. If the file is
+// damaged too, the pairs before the damage are used. Pairs that are invalid or have no room are skipped; the error
 // names one of them.
 func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) error {
 	var failed error
@@ -129,7 +129,7 @@ func (k *Keyval) SalvageState(data []byte, savedMS int64, now clock.Reading) err
 	return failed
 }
 
-// eachPair reads a JSON object as far as it is one.
+// eachPair reads a JSON object up to the first error.
 func eachPair(data []byte, yield func(name string, raw json.RawMessage)) error {
 	in := json.NewDecoder(bytes.NewReader(data))
 	if begin, err := in.Token(); err != nil {
@@ -157,7 +157,7 @@ var (
 	errPairShape = errors.New(`the value is neither a string nor {"value":"…","expire":milliseconds}`)
 )
 
-// loadOne adds a pair that is older than anything, but newer than a clear of its shard before savedMS.
+// loadOne adds a pair that is older than anything, except a clear of its shard before savedMS.
 func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now clock.Reading) error {
 	var pair statePair
 	if err := json.Unmarshal(raw, &pair.Value); err != nil {
@@ -197,8 +197,8 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 // snapshotPieceBytes keeps a shard's lock short and a log record small.
 const snapshotPieceBytes = 64 << 10
 
-// Snapshot gives the whole zone to write as records for the start of a fresh log; Restore reads them back. Now is by
-// the machine's own clocks, not by cluster time: so is that of Restore.
+// Snapshot writes the whole zone as records for the start of a new log; Restore reads them back. Now is a reading of
+// the machine's own clocks, not of cluster time: so is that of Restore.
 func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) error {
 	if err := write(ClockRecord(now)); err != nil {
 		return err
@@ -236,9 +236,9 @@ const (
 // NodeRecord is the log record of the node's id, which stays the same over restarts.
 func NodeRecord(id uint64) []byte { return binary.LittleEndian.AppendUint64([]byte{stateNode}, id) }
 
-// ClockRecord is the log record of how far the machine's wall clock is ahead of the monotonic one. The ends of the
-// records that follow are by the monotonic clock of a process that is gone when they are read; they are brought to the
-// next one's by the wall clock, which outlives it.
+// ClockRecord is the log record of how far the machine's wall clock is ahead of the monotonic one. The ends in the
+// records after it are on the monotonic clock of that process. When they are read, the wall clock, which outlives the
+// process, converts them to the next one's.
 func ClockRecord(local clock.Reading) []byte {
 	return binary.AppendVarint([]byte{stateClock}, local.WallMS-local.MonoMS)
 }
@@ -246,13 +246,13 @@ func ClockRecord(local clock.Reading) []byte {
 // Restored is the content of a state log besides the zone's records.
 type Restored struct {
 	Node uint64
-	// AheadMS is what the last ClockRecord says, 0 before any: the monotonic clock begins with the wall clock.
+	// AheadMS is the value of the last ClockRecord, 0 before any: the monotonic clock starts at the wall clock.
 	AheadMS int64
 }
 
-// Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not held against
-// the clock, which may have been set back. A whole log may be read again over itself; the order matters only to what
-// was stamped anew.
+// Restore merges one record of a state log into the zone and notes the rest in found. Own stamps are not checked
+// against the clock, which may have been set back. A whole log can be read again over itself; the order matters only
+// for restamped records.
 func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) error {
 	r := zone.Read(record)
 	switch r.Byte() {
@@ -281,7 +281,7 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 	return nil
 }
 
-// restoreRecords merges records whose ends are by a clock that shows senderMS now.
+// restoreRecords merges records whose ends are on a clock that shows senderMS now.
 func (k *Keyval) restoreRecords(record []byte, senderMS int64, now clock.Reading) error {
 	now.SenderMS = max(senderMS, 1)
 	applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true, restored: true}, math.MaxUint64, now)

@@ -2,8 +2,8 @@ package kinds
 
 import "starling/zone"
 
-// Families embed a zone in a type of their own, made anew with each configuration. The cluster tells by identity
-// whether a reload kept a zone, so it is given what Unwrap returns.
+// Families embed a zone in their own type, made for each configuration. The cluster compares identities to see whether
+// a reload kept a zone, so it gets the result of Unwrap.
 
 // Unwrap returns the zone itself.
 func (b *Bucket) Unwrap() zone.Shared { return b }

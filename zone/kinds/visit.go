@@ -8,13 +8,13 @@ import (
 	"starling/zone"
 )
 
-// Pair is one pair of a zone. LeftMS is how long it has still to live, 0 for ever.
+// Pair is one pair of a zone. LeftMS is its remaining life, 0 if it does not end.
 type Pair struct {
 	Key, Value []byte
 	LeftMS     int64
 }
 
-// All visits the pairs in no particular order. Key and value may be kept.
+// All visits the pairs in no particular order. Key and value can be kept.
 func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
 		for pair := range k.Visit(now) {
@@ -26,8 +26,8 @@ func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
 	}
 }
 
-// Visit visits the pairs in no particular order, with little memory however many they are. Key and value are good until
-// the next one. No lock is held while the visitor runs: pairs that stay are visited once, those that come and go
+// Visit visits the pairs in no particular order, with little memory whatever their number. Key and value are valid
+// until the next one. No lock is held while the visitor runs: pairs that stay are visited once, those added or removed
 // meanwhile perhaps.
 func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
@@ -40,7 +40,7 @@ func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
 	}
 }
 
-// visitPieceBytes is what is copied under a shard's lock at once; one value may be more.
+// visitPieceBytes is what is copied under a shard's lock at once; one value can exceed it.
 const visitPieceBytes = 64 << 10
 
 // visitor copies pairs out of shards, piece by piece.
@@ -50,7 +50,7 @@ type visitor struct {
 }
 
 type visited struct {
-	keyEnd, valueEnd int // in bytes; the key begins where the value before ends
+	keyEnd, valueEnd int // in bytes; the key begins where the previous value ends
 	leftMS           int64
 }
 
@@ -88,7 +88,7 @@ func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Read
 	defer sh.Unlock()
 	v.pairs, v.bytes = v.pairs[:0], v.bytes[:0]
 	if cap(v.bytes) > 2*visitPieceBytes {
-		v.bytes = nil // one long value must not keep its memory
+		v.bytes = nil // do not keep the memory of one long value
 	}
 	for ; int(slot) <= sh.Len() && len(v.bytes) < visitPieceBytes; slot++ {
 		if !sh.Live(slot) {

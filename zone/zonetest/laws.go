@@ -1,4 +1,4 @@
-// Package zonetest holds the laws that every kind of zone keeps, so that a new kind gets its tests in one line.
+// Package zonetest has the laws that every kind of zone must obey, so that a new kind gets its tests in one line.
 package zonetest
 
 import (
@@ -17,19 +17,19 @@ type Subject struct {
 	Name string
 	// New makes an empty, synced zone of a node.
 	New func() zone.Shared
-	// Write changes a key here; what is drawn decides how. Delete removes it, nil if the kind cannot.
+	// Write changes a key; drawn randomness decides how. Delete removes it, nil if the kind cannot.
 	Write  func(z zone.Shared, key string, draw int, now clock.Reading)
 	Delete func(z zone.Shared, key string, now clock.Reading)
 	// Read returns what readers find under a key, "" for nothing.
 	Read func(z zone.Shared, key string, now clock.Reading) string
-	// Forget makes a zone forget tombstones, as it does when all members know them; nil if there are none.
+	// Forget makes a zone drop tombstones, as when all members know them; nil if there are none.
 	Forget func(z zone.Shared, now clock.Reading)
-	// Counts says that frames of one origin come in order and once, as journals deliver them; else they may come
-	// anyhow.
+	// Counts means that frames of one origin arrive in order and once, as journals deliver them; otherwise they can
+	// arrive in any order.
 	Counts bool
 }
 
-// startMS and the step keep a run far from the expiry of what it writes.
+// startMS and the step keep a run far from the expiry of its records.
 const (
 	startMS = 1_800_000_000_000
 	nodes   = 3
@@ -45,7 +45,7 @@ type frame struct {
 	payload  []byte
 }
 
-// history is what nodes wrote without knowing of each other.
+// history is the writes of nodes that do not see each other's.
 type history struct {
 	zones  [nodes]zone.Shared
 	frames []frame // in the order of their nodes and sequences
@@ -140,7 +140,7 @@ func teach(t *rapid.T, from, to zone.Shared, now clock.Reading) {
 	}
 }
 
-// same fails unless readers find the same in both, and the digests agree.
+// same fails unless readers find the same in both and the digests agree.
 func same(t *rapid.T, s Subject, law string, want, got zone.Shared, now clock.Reading) {
 	t.Helper()
 	for i := range keys {
@@ -156,7 +156,7 @@ func same(t *rapid.T, s Subject, law string, want, got zone.Shared, now clock.Re
 	sketched(t, law, got)
 }
 
-// sketched fails unless the sketch that was kept up with each write is what a visit of all records gives.
+// sketched fails unless the sketch updated with each write equals that of a visit of all records.
 func sketched(t *rapid.T, law string, z zone.Shared) {
 	t.Helper()
 	compared, ok := z.(zone.Comparable)
@@ -204,8 +204,8 @@ func Laws(t *testing.T, s Subject) {
 	}
 }
 
-// associative: two halves merged apart and then together are what all at once is. Kinds that count do it as newcomers
-// do: they hold costs while an older node teaches them.
+// associative: two halves merged separately and then together equal everything at once. Kinds that count do it like new
+// nodes: they hold costs while an older node teaches them.
 func associative(t *rapid.T, s Subject) {
 	h := write(t, s)
 	now := reading(h.endMS)
@@ -256,8 +256,8 @@ func deleted(t *rapid.T, s Subject) {
 	}
 }
 
-// forgotten: when all members have a deletion, each may forget it, whichever does first, and whatever they teach and
-// repair among each other then.
+// forgotten: when all members have a deletion, each can drop it, in any order, whatever they teach and repair among
+// each other afterwards.
 func forgotten(t *rapid.T, s Subject) {
 	h := write(t, s)
 	now := reading(h.endMS)
