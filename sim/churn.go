@@ -22,6 +22,8 @@ type churning struct {
 const (
 	// churnPairs is how many pairs come and go in one act.
 	churnPairs = 20
+	// compactEvery is after how many acts a log is written anew.
+	compactEvery = 20
 	// churnLive is how many pairs there are at most: no write is refused, unless deletions of others do not reach a
 	// host.
 	churnLive = 60
@@ -29,6 +31,9 @@ const (
 
 // churn writes pairs at one host, and deletes pairs that are there, old and new ones.
 func (s *swarm) churn(h *Host) {
+	if h.keepsState && s.rand.IntN(compactEvery) == 0 {
+		h.compact()
+	}
 	for range churnPairs {
 		if len(s.churning.live) >= churnLive {
 			s.uproot(h)

@@ -151,6 +151,19 @@ func (h *Host) restore() {
 	}, write)
 }
 
+// compact writes the disk anew, as a process does whose log has grown.
+func (h *Host) compact() {
+	var disk [][]byte
+	err := h.keyval.Snapshot(h.now(), func(record []byte) error {
+		disk = append(disk, append([]byte(nil), record...))
+		return nil
+	})
+	if err != nil {
+		h.world.failf("host %d does not write its disk anew: %v", h.index, err)
+	}
+	h.disk, h.keptAheadMS = disk, h.now().WallMS-h.now().MonoMS
+}
+
 func (h *Host) zones() (list []zone.Shared) {
 	for _, z := range []zone.Shared{h.keyval, h.session, h.bucket} {
 		if !h.unshared[z.Info().Name] {

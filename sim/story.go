@@ -195,6 +195,8 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 		w.host(c.word(1)).crash()
 	case "restart":
 		w.restart(w.host(c.word(1)))
+	case "compact": // the log of a host with state is written anew
+		w.host(c.word(1)).compact()
 	case "freeze":
 		w.host(c.word(1)).frozen = true
 	case "thaw":

@@ -26,6 +26,20 @@ func agreedRecord(lineage uint64, a zone.Agreement) []byte {
 	return binary.LittleEndian.AppendUint64(record, uint64(a.ThroughMS))
 }
 
+// ofNobody is the lineage of an agreement that is none: it says through when deletions may have been given up for want
+// of room. So a release before, which knows no such mark, reads the log, and keeps the mark when it writes a new one.
+const ofNobody = 0
+
+// gaveUpRecord is the log record of that mark, nil where no deletion was given up. A log has the tombstones that came
+// after it: whoever reads them back gives them up again, or has them.
+func (k *Keyval) gaveUpRecord(lineage uint64) []byte {
+	throughMS := k.GaveUpMS()
+	if throughMS == 0 {
+		return nil
+	}
+	return agreedRecord(lineage, zone.Agreement{Lineage: ofNobody, ThroughMS: throughMS})
+}
+
 // SetOrigin sets the lineage of a zone that starts empty.
 func (k *Keyval) SetOrigin(self zone.Origin) {
 	k.agreements.mu.Lock()
@@ -152,5 +166,9 @@ func (k *Keyval) restoreAgreed(r *zone.Reader) {
 	k.agreements.mu.Lock()
 	defer k.agreements.mu.Unlock()
 	k.agreements.lineage = lineage
+	if a.Lineage == ofNobody {
+		raise(&k.gaveUpMS, a.ThroughMS)
+		return
+	}
 	k.agreements.keep(a)
 }

@@ -389,3 +389,26 @@ func TestDeletionsAreToldAgain(t *testing.T) {
 		t.Errorf("a is %q: a deletion that all agreed on is told again", got)
 	}
 }
+
+// A log that is written anew has no tombstones that were given up, but says that some were. A release before takes the mark for an agreement with nobody.
+func TestThatDeletionsWereGivenUpOutlastsARestart(t *testing.T) {
+	one := NewKeyval(KeyvalConfig{Name: "k", Bytes: 32 << 10, TombstoneBytes: 4 << 10, Sync: true})
+	one.SetOrigin(7)
+	one.KeepAgreed(zone.Agreement{Lineage: 8, ThroughMS: at(1).WallMS})
+	crowdOut(t, one, 2)
+	if one.GaveUpMS() != at(2).WallMS {
+		t.Fatalf("no tombstone was given up: %d", one.GaveUpMS())
+	}
+	two := newTestKeyval(0)
+	var found Restored
+	err := one.Snapshot(at(3), func(record []byte) error { return two.Restore(record, &found, at(3)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two.GaveUpMS() != at(2).WallMS || two.Lineage() != 7 {
+		t.Errorf("it knows of deletions given up until %d, in lineage %d; want %d and 7", two.GaveUpMS(), two.Lineage(), at(2).WallMS)
+	}
+	if agreed := two.Agreed(); len(agreed) != 1 || agreed[0].Lineage != 8 {
+		t.Errorf("it agreed with %v, want lineage 8 only", agreed)
+	}
+}

@@ -66,6 +66,9 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
 	fresh := renewal{from: stamp.At(fromMS, 0), backMS: backMS}
+	if gaveUpMS := g.gaveUpMS.Load(); gaveUpMS >= fromMS {
+		g.gaveUpMS.CompareAndSwap(gaveUpMS, gaveUpMS-backMS)
+	}
 	record := []byte{stateReissued}
 	wake := false
 	do := func() {

@@ -204,6 +204,11 @@ func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) er
 		return err
 	}
 	lineage := k.Lineage()
+	if mark := k.gaveUpRecord(lineage); mark != nil {
+		if err := write(mark); err != nil {
+			return err
+		}
+	}
 	for _, a := range k.Agreed() {
 		if err := write(agreedRecord(lineage, a)); err != nil {
 			return err
@@ -226,7 +231,7 @@ func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) er
 // Kinds of records in a state log. Changes begin with registerFormat.
 const (
 	stateNode        byte = 16
-	stateAgreed      byte = 17
+	stateAgreed      byte = 17 // see agreedRecord and ofNobody
 	stateReissued    byte = 18 // see appendAhead
 	stateClock       byte = 19 // varint: the machine's wall clock less its monotonic one, from here on
 	stateAgreedUntil byte = 21
