@@ -51,6 +51,7 @@ type listener struct {
 	options sockaddr.Options
 	last    bool // see side.Port.KeepUntilLast
 	socket  net.Listener
+	packets *net.UDPConn // beneath the socket; nil for others
 	target  atomic.Pointer[servers]
 	turns   atomic.Uint64 // of the accept loop
 	closing chan struct{}
@@ -77,9 +78,9 @@ func bind(ctx context.Context, s socket, passed *os.File) (*listener, error) {
 	var err error
 	switch {
 	case passed != nil:
-		l.socket, err = listenOn(s, passed, l.serverOf)
+		err = l.listenOn(s, passed)
 	case s.transport != nil:
-		l.socket, err = bindDatagrams(ctx, s, l.serverOf)
+		err = l.bindDatagrams(ctx, s)
 	default:
 		l.socket, err = bindConnections(ctx, s.key, s.options)
 	}
@@ -128,25 +129,35 @@ func (k socketKey) family(transport string) string {
 	return transport + "6"
 }
 
-// tune changes the options of the socket. Those that an address may have are of connections, so datagrams have none.
+// tune changes the options of the socket. Of those that an address may have, datagrams have only the buffers.
 func (l *listener) tune(options sockaddr.Options) error {
-	if l.key.network != "" {
-		return nil
+	if l.packets != nil {
+		return tuneDatagrams(l.packets, options)
 	}
 	return tune(l.socket, options)
 }
 
 // bindDatagrams makes a UDP socket, of whose datagrams the transport makes connections.
-func bindDatagrams(ctx context.Context, s socket, serverOf func(local net.Addr) side.Server) (net.Listener, error) {
+func (l *listener) bindDatagrams(ctx context.Context, s socket) error {
 	if s.key.addr.IsUnix() {
-		return nil, errors.New("UDP over unix sockets is not supported by starling")
+		return errors.New("UDP over unix sockets is not supported by starling")
 	}
 	config := net.ListenConfig{Control: beforeBind(s.options)}
 	socket, err := config.ListenPacket(ctx, s.key.family("udp"), s.key.addr.AddrPort.String())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.transport.Listen(socket.(*net.UDPConn), serverOf)
+	return l.takeDatagrams(socket.(*net.UDPConn), s)
+}
+
+// takeDatagrams makes a listener of a bound UDP socket.
+func (l *listener) takeDatagrams(packets *net.UDPConn, s socket) (err error) {
+	if err := tuneDatagrams(packets, s.options); err != nil {
+		return errors.Join(err, packets.Close())
+	}
+	l.packets = packets
+	l.socket, err = s.transport.Listen(packets, l.serverOf)
+	return err
 }
 
 // removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.

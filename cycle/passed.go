@@ -13,7 +13,6 @@ import (
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/nginx/sockaddr"
-	"starling/side"
 )
 
 // passedSocket is a listening socket that whoever started the process has opened for it: a service manager, which may
@@ -120,21 +119,20 @@ func (h *Host) DropUnclaimed(log logs.Logger) {
 }
 
 // listenOn makes a listener of a passed socket. The descriptor itself is closed: the listener has another.
-func listenOn(s socket, file *os.File, serverOf func(local net.Addr) side.Server) (net.Listener, error) {
+func (l *listener) listenOn(s socket, file *os.File) (err error) {
 	defer file.Close()
 	if s.transport != nil {
 		packets, err := net.FilePacketConn(file)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return s.transport.Listen(packets.(*net.UDPConn), serverOf)
+		return l.takeDatagrams(packets.(*net.UDPConn), s)
 	}
-	socket, err := net.FileListener(file)
-	if err != nil {
-		return nil, err
+	if l.socket, err = net.FileListener(file); err != nil {
+		return err
 	}
-	if err := tune(socket, s.options); err != nil {
-		return nil, errors.Join(err, socket.Close())
+	if err := tune(l.socket, s.options); err != nil {
+		return errors.Join(err, l.socket.Close())
 	}
-	return socket, nil
+	return nil
 }

@@ -26,6 +26,17 @@ func beforeBind(options sockaddr.Options) func(network, address string, raw sysc
 	}
 }
 
+// tuneDatagrams sets the buffers of a UDP socket.
+func tuneDatagrams(socket *net.UDPConn, options sockaddr.Options) (err error) {
+	if options.ReceiveBytes > 0 {
+		err = socket.SetReadBuffer(options.ReceiveBytes)
+	}
+	if options.SendBytes > 0 {
+		err = errors.Join(err, socket.SetWriteBuffer(options.SendBytes))
+	}
+	return err
+}
+
 // tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with
 // others.
 func tune(socket net.Listener, options sockaddr.Options) error {

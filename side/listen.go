@@ -120,7 +120,8 @@ var connectionWords = []string{
 // maxBacklog is more than any system lets wait.
 const maxBacklog = 1 << 20
 
-// socketOptions takes the parameters that are the kernel's. All but ipv6only give the address a socket of its own.
+// socketOptions takes the parameters that are the kernel's. All but ipv6only and backlog give the address a socket of
+// its own. In nginx these two do as well, but Linux does not let that and the wildcard's both listen.
 func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
 	o = sockaddr.Options{
 		IPv6Only:  a.Value("ipv6only") != "off",

@@ -126,6 +126,11 @@ func (s *Server) TakesDatagrams() bool {
 func (s *Session) run() (parked bool) {
 	defer s.Survive()
 	status := 0
+	if k := s.port.hosts.KeepAlive; k.Set {
+		if err := k.Apply(s.raw); err != nil {
+			s.Logf(logs.Alert, "setsockopt(SO_KEEPALIVE) failed (%v)", err)
+		}
+	}
 	if s.port.hosts.Proxied {
 		status = s.readProxied()
 	}

@@ -21,7 +21,7 @@ func TestProblems(t *testing.T) {
 		{"stream { server { listen 127.0.0.1:1; } }", `no handler for server in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1; say x; } }", `no port in "127.0.0.1" of the "listen" directive in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1:1 udp ssl; say x; } }", `"listen" directive "ssl" parameter is incompatible with "udp" in /test.conf:1`},
-		{"stream { server { listen 127.0.0.1:1 reuseport; say x; } }", `parameter "reuseport" is not supported by starling in /test.conf:1`},
+		{"stream { server { listen 127.0.0.1:1 setfib=1; say x; } }", `parameter "setfib=" is not supported by starling in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1:1 fast; say x; } }", `invalid parameter "fast" in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1:1 backlog=0; say x; } }", `invalid backlog "backlog=0" in /test.conf:1`},
 		{"stream { server { listen 1; listen *:1; say x; } }", `a duplicate listen 0.0.0.0:1 in /test.conf:1`},

@@ -25,9 +25,9 @@ var Module = stream.Module{
 			{
 				Name: "listen", In: conf.StreamServer, Repeat: true, OneMore: true, Params: listenParams,
 				Syntax: "<address> [default_server] [ssl] [udp] [proxy_protocol] [bind] [backlog=<number>] " +
-					"[ipv6only=on|off]",
-				Unsupported: []string{"setfib=", "fastopen=", "rcvbuf=", "sndbuf=", "accept_filter=", "deferred",
-					"reuseport", "so_keepalive=", "multipath"},
+					"[ipv6only=on|off] [so_keepalive=<parameters>] [rcvbuf=<size>] [sndbuf=<size>] [deferred] " +
+					"[fastopen=<number>] [reuseport] [multipath]",
+				Unsupported: []string{"setfib=", "accept_filter="},
 				Doc: "Sets the address and port, or the unix socket path, on which the server accepts connections " +
 					"or, with `udp`, datagrams. Among several servers of an address, `server_name` selects one; the " +
 					"default is the one with `default_server`, otherwise the first. With a wildcard address, all " +
@@ -114,4 +114,11 @@ var listenParams = map[string]string{
 	"bind":           "Accepted for compatibility: each address always has its own socket.",
 	"backlog":        "Size of the accept queue.",
 	"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
+	"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
+	"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
+	"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",
+	"deferred":       "The kernel reports a connection once data came (TCP_DEFER_ACCEPT).",
+	"fastopen":       "TCP Fast Open, with that many connections pending at most.",
+	"reuseport":      "Sets SO_REUSEPORT.",
+	"multipath":      "Accepts Multipath TCP.",
 }
