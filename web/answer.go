@@ -8,7 +8,7 @@ import (
 	"starling/web/h1"
 )
 
-// Statuses that end a connection without an answer.
+// Statuses that end a connection without a response.
 const (
 	statusTimedOut     = 408
 	statusClientClosed = 499
@@ -18,7 +18,8 @@ const (
 // (ngx_http_special_response_handler).
 func (r *Request) answer(status int) Result {
 	if r.headSent {
-		// Too late for another answer; only closing tells the client that this one is not whole.
+		// It is too late for another response; only closing the connection shows the client that this one is
+		// incomplete.
 		r.keep = false
 		return Done
 	}
@@ -41,7 +42,7 @@ func (r *Request) answer(status int) Result {
 	return r.sendPage(status)
 }
 
-// errorPage finds what error_page says about a status, once per request unless recursive_error_pages.
+// errorPage finds the error_page for a status, once per request unless recursive_error_pages is on.
 func (r *Request) errorPage(status int) *ErrorPage {
 	core := r.Location.Core
 	if r.inErrorPage || len(core.ErrorPages) == 0 || r.uriChanges <= 0 {
@@ -58,7 +59,7 @@ func (r *Request) errorPage(status int) *ErrorPage {
 	return nil
 }
 
-// innerStatus tells the statuses that tell faults apart for error_page and go out as 400.
+// innerStatus are the statuses that distinguish errors for error_page and are sent as 400.
 func innerStatus(status int) bool { return status >= 494 && status <= 497 }
 
 func (r *Request) sendErrorPage(page *ErrorPage) Result {
@@ -90,7 +91,7 @@ func (r *Request) sendErrorPage(page *ErrorPage) Result {
 
 var methodGet = []byte("GET")
 
-// abandon ends the connection without an answer.
+// abandon ends the connection without a response.
 func (r *Request) abandon(status int) {
 	r.Out.Status, r.keep, r.finished = status, false, true
 	if r.Location.Core.ResetTimedOut && status != statusClientClosed {
@@ -136,7 +137,7 @@ func page(title string, lines ...string) []byte {
 
 var textHTML = []byte("text/html")
 
-// sendPage sends nginx's page of a status, or an empty body if it has none.
+// sendPage sends nginx's page for a status, or an empty body if it has none.
 func (r *Request) sendPage(status int) Result {
 	var body []byte
 	if status >= 0 && status < len(pages) {
@@ -162,7 +163,7 @@ func (r *Request) sendPage(status int) Result {
 	return Done
 }
 
-// Respond sends a whole response. Without a content type it is that of the URI's extension, or default_type.
+// Respond sends a complete response. Without a content type it uses that of the URI's extension, or default_type.
 func (r *Request) Respond(status int, contentType string, body []byte) Result {
 	r.Out.Status, r.Out.ContentLength = status, int64(len(body))
 	if contentType == "" {

@@ -2,12 +2,12 @@ package web
 
 import "starling/web/h1"
 
-// arenaSlabBytes is the size of an arena's slabs; what does not fit gets a slab of its own.
+// arenaSlabBytes is the size of an arena's slabs; larger pieces get a slab of their own.
 const arenaSlabBytes = 4 << 10
 
 // arena is memory that lives as long as a request.
 type arena struct {
-	slab *h1.Slab // the current one; kept by the Request from one use to the next
+	slab *h1.Slab // the current one; kept by the Request for its next use
 	used int
 	full []*h1.Slab
 }
@@ -30,7 +30,7 @@ func (a *arena) alloc(n int) []byte {
 	return b
 }
 
-// reset makes all memory free again; one slab stays.
+// reset frees all memory; one slab stays.
 func (a *arena) reset() {
 	for i, b := range a.full {
 		b.GiveBack()
@@ -39,10 +39,10 @@ func (a *arena) reset() {
 	a.full, a.used = a.full[:0], 0
 }
 
-// Alloc gives n bytes that are valid during the request; their contents are undefined.
+// Alloc returns n bytes that are valid during the request; their contents are undefined.
 func (r *Request) Alloc(n int) []byte { return r.arena.alloc(n) }
 
-// Copy copies bytes for the time of the request.
+// Copy copies bytes for the duration of the request.
 func (r *Request) Copy(b []byte) []byte {
 	c := r.arena.alloc(len(b))
 	copy(c, b)

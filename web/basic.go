@@ -8,12 +8,12 @@ import (
 	"starling/web/h1"
 )
 
-// maxBasicBytes bounds what is decoded; the header itself is bounded by large_client_header_buffers.
+// maxBasicBytes bounds the decoded credentials; large_client_header_buffers bounds the header itself.
 const maxBasicBytes = 8 << 10
 
 const basicScheme = "basic "
 
-// BasicCredentials reads user and password of the Authorization header (RFC 7617); they are valid during the request.
+// BasicCredentials returns user and password of the Authorization header (RFC 7617); they are valid during the request.
 func (r *Request) BasicCredentials() (user, password []byte, given bool) {
 	header := r.KnownHeader(h1.HeaderAuthorization)
 	if len(header) <= len(basicScheme) || len(header) > maxBasicBytes ||

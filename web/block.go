@@ -6,11 +6,11 @@ import (
 	"starling/side"
 )
 
-// Block is the input of a module's builders of handlers, filters and servers: one bound block and its surroundings.
+// Block is the input of a module's builders of handlers, filters and servers: one bound block and its context.
 type Block struct {
 	Scope *conf.Scope
 	Plan  *plan.Plan
-	// Server is the virtual server, Current the location being built; nil for a server's own handlers.
+	// Server is the virtual server, Current the location being built; nil for the handlers of a server.
 	Server  *Server
 	Current *Location
 
@@ -23,14 +23,14 @@ var Side = side.Side[*Request]{Name: "http", Many: "requests", Block: conf.HTTP}
 // Regex is a regular expression of the http side.
 type Regex = side.Regex[*Request]
 
-// Slot is the value of a slot variable, or what a family keeps during a request.
+// Slot is the value of a slot variable, or a family's state during a request.
 type Slot = side.Slot
 
-// part is what the http side keeps for a whole configuration.
+// part is the state of the http side for a whole configuration.
 type part struct {
 	prepared bool
 	spool    *bodySpool
-	bodyDirs []*BodyPath // to be made at start
+	bodyDirs []*BodyPath // to be created at the start
 }
 
 func partOf(p *plan.Plan) *part { return plan.Part[part](p) }

@@ -9,28 +9,28 @@ import (
 	"starling/web/h1"
 )
 
-// errBodyTooLarge is a body over client_max_body_size, or over what a handler is ready to keep.
+// errBodyTooLarge is a body over client_max_body_size, or over the limit of a handler.
 var errBodyTooLarge = &h1.Problem{Status: 413, Text: "client intended to send too large body"}
 
 // errChunkedTooLarge is a body that turned out to be over client_max_body_size.
 var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send too large chunked body"}
 
-// HasBody tells whether a request body (even an empty chunked one) came or will come.
+// HasBody reports whether a request body (even an empty chunked one) arrived or will arrive.
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
-// BodyDone tells that the whole request body was read from the client.
+// BodyDone reports whether the whole request body was read from the client.
 func (r *Request) BodyDone() bool { return r.refused || r.wire.BodyDone() }
 
-// refuseBody ends what is known of a body that is too large or malformed: the location of an error page sees a request
-// without one, so that it neither meets client_max_body_size again nor waits for what will not be read.
+// refuseBody drops a body that is too large or malformed: the location of an error page sees a request without one, so
+// it neither checks client_max_body_size again nor waits for bytes that will not be read.
 func (r *Request) refuseBody() {
 	r.dropKept()
 	r.refused, r.expects = true, false
 	r.ContentLength, r.Chunked = 0, false
 }
 
-// ReadBody reads body bytes as they come from the client; io.EOF at the end. A body beyond client_max_body_size gives
-// an error for which ErrorStatus says 413.
+// ReadBody reads body bytes as they arrive from the client; io.EOF at the end. A body beyond client_max_body_size
+// returns an error for which ErrorStatus is 413.
 func (r *Request) ReadBody(p []byte) (int, error) {
 	if r.refused {
 		return 0, io.EOF
@@ -40,8 +40,8 @@ func (r *Request) ReadBody(p []byte) (int, error) {
 	return n, r.checkBody(n, err)
 }
 
-// Continue tells a client that waits for it that its body is wanted (100 Continue). Reading a body does so by itself; a
-// handler that would have read one calls it where the body is empty, as nginx answers then too.
+// Continue sends 100 Continue to a client that waits for it. Reading a body does so itself; a handler that would have
+// read one calls it if the body is empty, as nginx responds then too.
 func (r *Request) Continue() {
 	if r.expects {
 		r.expects = false
@@ -49,7 +49,7 @@ func (r *Request) Continue() {
 	}
 }
 
-// checkBody counts what was read and applies client_max_body_size to bodies of unknown length.
+// checkBody counts bytes and applies client_max_body_size to bodies of unknown length.
 func (r *Request) checkBody(n int, err error) error {
 	r.bodyRead += int64(n)
 	if limit := r.Location.Core.MaxBodyBytes; limit > 0 && r.bodyRead > limit {
@@ -58,7 +58,7 @@ func (r *Request) checkBody(n int, err error) error {
 	return err
 }
 
-// WholeBody reads the whole body into memory, at most limit bytes (an error with status 413 beyond). It may be called
+// WholeBody reads the whole body into memory, at most limit bytes (an error with status 413 beyond). It can be called
 // again. The bytes are valid during the request.
 func (r *Request) WholeBody(limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
@@ -82,20 +82,20 @@ func (r *Request) WholeBody(limit int64) ([]byte, error) {
 // KeptBody returns the part of the body that KeepBody, TakeBody or WholeBody kept in memory.
 func (r *Request) KeptBody() []byte { return r.kept.memory }
 
-// BodyKept tells whether that, or BodyFile, is the whole body.
+// BodyKept reports whether that, or BodyFile, is the whole body.
 func (r *Request) BodyKept() bool { return r.kept.whole }
 
 // BodyRead counts the body bytes that were read from the client.
 func (r *Request) BodyRead() int64 { return r.bodyRead }
 
-// BodyFile is the file that KeepBody wrote the body into; nil where it is in memory.
+// BodyFile is the file into which KeepBody wrote the body; nil if it is in memory.
 func (r *Request) BodyFile() *BodyFile { return r.kept.file }
 
-// BodyFollows tells that behind what was kept there is more to come from the client.
+// BodyFollows reports whether more of the body will arrive from the client after the kept part.
 func (r *Request) BodyFollows() bool { return !r.BodyDone() && !r.bodyGone() }
 
-// ErrorStatus returns the response status for a failure to read the body: the status of an *h1.Problem, 408
-// for a timeout, 400 for a client that left inside the body.
+// ErrorStatus returns the response status for a failure to read the body: the status of an *h1.Problem, 408 for a
+// timeout, 400 if the client disconnected inside the body.
 func (r *Request) ErrorStatus(err error) Result {
 	var problem *h1.Problem
 	var fault *bodyFault
@@ -124,6 +124,5 @@ func (r *Request) ErrorStatus(err error) Result {
 	return 400
 }
 
-// Delay waits; false says that the client left or the site was closed meanwhile. The handler then returns
-// 499 as its result.
+// Delay waits; false means that the client disconnected or the site was closed meanwhile. The handler then returns 499.
 func (r *Request) Delay(d time.Duration) bool { return r.wire.Wait(r, d) }

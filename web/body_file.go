@@ -19,19 +19,20 @@ import (
 	"starling/plan"
 )
 
-// maxSpooledBytes bounds what the temporary files of all requests in progress hold together: strangers fill them, and
-// the disk is shared with logs and system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less
-// than any disk that servers are set up with has free.
+// maxSpooledBytes bounds the temporary files of all requests in progress together: clients fill them, and the disk is
+// shared with logs and the system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less than
+// the free space of a usual server.
 const maxSpooledBytes = 8 << 30
 
-// BodyPath is client_body_temp_path: a directory, and how many digits the names of the directories below it have.
+// BodyPath is client_body_temp_path: a directory, and the number of digits in the names of the directories on each
+// level below it.
 type BodyPath struct {
 	Dir    string
 	Levels []int
 	Node   *conf.Node // without a file: the default
 }
 
-// bodySpool makes the temporary files. There is one in a process: reloads keep it.
+// bodySpool makes the temporary files. A process has one, which reloads keep.
 type bodySpool struct {
 	bytes atomic.Int64 // reserved by the files of requests in progress
 	limit int64        // maxSpooledBytes, less in tests
@@ -39,7 +40,7 @@ type bodySpool struct {
 	open  func(name string, flag int, mode os.FileMode) (*os.File, error) // os.OpenFile, but in tests
 }
 
-// spoolOf gives the plan the spool of the one before, or its first.
+// spoolOf gives the plan the spool of the previous one, or creates the first.
 func spoolOf(p *plan.Plan) *bodySpool {
 	w := partOf(p)
 	switch {
@@ -48,29 +49,29 @@ func spoolOf(p *plan.Plan) *bodySpool {
 		w.spool = spoolOf(p.Old)
 	default:
 		w.spool = &bodySpool{limit: maxSpooledBytes, open: os.OpenFile}
-		w.spool.next.Store(uint64(rand.Uint32())) // files that an earlier process left have other numbers
+		w.spool.next.Store(uint64(rand.Uint32())) // files left by an earlier process have other numbers
 	}
 	return w.spool
 }
 
-// LimitBodyFiles makes the bound on temporary files another one before clients come: tests see what happens there.
+// LimitBodyFiles changes the bound on temporary files before there are clients, for tests.
 func LimitBodyFiles(p *plan.Plan, bytes int64) { spoolOf(p).limit = bytes }
 
 // BodyFile is a request body in a temporary file.
 type BodyFile struct {
-	// Name is its path ($request_body_file); nothing is there unless client_body_in_file_only says so.
+	// Name is its path ($request_body_file); the file exists under it only with client_body_in_file_only.
 	Name string
-	// Size is how much was written.
+	// Size is the number of bytes written.
 	Size int64
 
 	file     *os.File
 	spool    *bodySpool
 	reserved int64
 	named    bool // there is a directory entry
-	stays    bool // which is to be left when the request ends
+	stays    bool // which must stay when the request ends
 }
 
-// bodyFault is a body that could not be kept: what to answer, and what to log.
+// bodyFault is a body that could not be kept: the status of the response and the log entry.
 type bodyFault struct {
 	status int
 	level  logs.Level
@@ -79,7 +80,7 @@ type bodyFault struct {
 
 func (f *bodyFault) Error() string { return f.text }
 
-// failedCall words a system call that failed on a path.
+// failedCall formats a system call that failed on a path.
 func failedCall(call, path string, err error) error {
 	return fmt.Errorf("%s() \"%s\" failed (%s)", call, path, errno.Reason(err))
 }
@@ -89,10 +90,10 @@ func fileFault(err error) error {
 	return &bodyFault{500, logs.Crit, err.Error() + ", cannot store the request body in client_body_temp_path"}
 }
 
-// maxNameTries bounds the search for a number that no file left over has.
+// maxNameTries bounds the search for a number not used by an old file.
 const maxNameTries = 16
 
-// create opens a new file. Without named it has no directory entry, and so vanishes with its last user, however the
+// create opens a new file. Without named it has no directory entry, so it disappears with its last user, however the
 // process ends.
 func (s *bodySpool) create(p *BodyPath, named bool) (*BodyFile, error) {
 	name := p.name(s.next.Add(1))
@@ -134,7 +135,7 @@ func (p *BodyPath) name(number uint64) string {
 	return filepath.Join(path, digits)
 }
 
-// makeFolders makes the directory and those below it down to dir. What it lies in must be there, as for nginx.
+// makeFolders makes the directory and those below it down to dir. Its parent must exist, as in nginx.
 func (p *BodyPath) makeFolders(dir string) error {
 	below := strings.TrimPrefix(strings.TrimPrefix(dir, p.Dir), "/")
 	path := p.Dir
@@ -147,7 +148,7 @@ func (p *BodyPath) makeFolders(dir string) error {
 	return nil
 }
 
-// reserve asks for room for more bytes behind those written; false when all files together hold what they may.
+// reserve reserves more bytes after those written; false if the files of the process have reached their bound.
 func (f *BodyFile) reserve(more int64) bool {
 	missing := f.Size + more - f.reserved
 	if missing <= 0 {
@@ -178,7 +179,7 @@ func (f *BodyFile) write(p []byte) error {
 
 var errFileCut = errors.New("file was truncated")
 
-// ReadAt reads from an offset as much as there is; fewer bytes than asked for are those up to the end.
+// ReadAt reads from an offset as much as there is; fewer bytes than requested end at the end of the file.
 func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 	p = p[:min(int64(len(p)), max(f.Size-from, 0))]
 	n, err := f.file.ReadAt(p, from)
@@ -195,7 +196,7 @@ func (f *BodyFile) ReadAt(p []byte, from int64) (int, error) {
 	return n, nil
 }
 
-// release closes the file and removes it if it has a name that is not to stay.
+// release closes the file and removes it if it has a name that must not stay.
 func (f *BodyFile) release() error {
 	f.spool.bytes.Add(-f.reserved)
 	f.reserved = 0
@@ -206,8 +207,8 @@ func (f *BodyFile) release() error {
 	return err
 }
 
-// KeepsBodies says that the block's content handler calls KeepBody: the directory for what does not fit into memory is
-// made before the first request.
+// KeepsBodies declares that the block's content handler calls KeepBody: the directory for bodies that do not fit into
+// memory is created before the first request.
 func (b *Block) KeepsBodies() {
 	core := b.Current.Core
 	w := partOf(b.Plan)
@@ -217,8 +218,8 @@ func (b *Block) KeepsBodies() {
 	w.bodyDirs = append(w.bodyDirs, &core.BodyPath)
 }
 
-// makeBodyDirs makes the directories that the configuration names. That of the default is only asked for when a large
-// body comes, so its absence is told and no more.
+// makeBodyDirs makes the configured directories. The default one is needed only when a large body arrives, so a failure
+// is only logged.
 func makeBodyDirs(p *plan.Plan) error {
 	for _, path := range partOf(p).bodyDirs {
 		err := path.makeFolders(path.Dir)
@@ -237,8 +238,8 @@ func makeBodyDirs(p *plan.Plan) error {
 	return nil
 }
 
-// giveBodyDirs gives the directories of request bodies to the user that the process is about to become: with those
-// below, which a process that stayed root has made.
+// giveBodyDirs changes the owner of the directories of request bodies to the user that the process will become, with
+// those below, which a process that stayed root has made.
 func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
 	for _, path := range partOf(p).bodyDirs {
 		owner.GiveFolders(path.Dir, path.Levels, uid, gid, func(dir string, err error) {

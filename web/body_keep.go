@@ -8,11 +8,11 @@ import (
 	"starling/web/h1"
 )
 
-// keptBody is what was read ahead of a request's body: all of it in memory, or all of it in a file. Where no more may
-// be kept it is the beginning of it.
+// keptBody is the part of a request's body that was read ahead: all of it in memory, or all of it in a file. If no more
+// can be kept, it is the beginning.
 type keptBody struct {
 	memory []byte
-	slab   *h1.Slab // under memory, where that is not the read buffer
+	slab   *h1.Slab // under memory, if that is not the read buffer
 	file   *BodyFile
 	whole  bool
 	// borrowed is the body of a subrequest's parent, which outlives it.
@@ -26,7 +26,7 @@ func (k *keptBody) bytes() int64 {
 	return int64(len(k.memory))
 }
 
-// dropKept forgets what was kept, and ends its file, when no subrequest reads it any more.
+// dropKept drops the kept body, and removes its file, once no subrequest reads it any more.
 func (r *Request) dropKept() {
 	r.joinSubs()
 	k := &r.kept
@@ -38,7 +38,7 @@ func (r *Request) dropKept() {
 		k.slab.GiveBack()
 	}
 	if k.file != nil {
-		k.file.stays = k.file.stays && k.whole // nobody was told the name of half a body
+		k.file.stays = k.file.stays && k.whole // the name of half a body was not passed to anyone
 		if err := k.file.release(); err != nil {
 			r.Logf(logs.Alert, "cannot remove the temporary file of a request body: %v", err)
 		}
@@ -61,8 +61,8 @@ var errSpoolFull = &bodyFault{
 		"uploads with limit_conn, or turn proxy_request_buffering off", int64(maxSpooledBytes)),
 }
 
-// TakeBody takes, without waiting, what of the body came together with the head; KeptBody gives it. The rest, unless
-// BodyDone, is to be read with ReadBody.
+// TakeBody takes, without waiting, the bytes of the body that arrived with the head; KeptBody returns them. The rest,
+// unless BodyDone, must be read with ReadBody.
 func (r *Request) TakeBody() error {
 	k := &r.kept
 	r.bodyAsked = true
@@ -83,10 +83,10 @@ func (r *Request) TakeBody() error {
 	return nil
 }
 
-// bodyGone tells that something was read of the body that was not kept.
+// bodyGone reports whether part of the body was read and not kept.
 func (r *Request) bodyGone() bool { return r.kept.bytes() != r.bodyRead }
 
-// noBodyAgain: a request that an error page made a GET goes on without its body.
+// noBodyAgain: a request that an error page turned into a GET continues without its body.
 func (r *Request) noBodyAgain() error {
 	r.dropKept()
 	if r.MethodID == h1.MethodGet || r.MethodID == h1.MethodHead {
@@ -95,10 +95,10 @@ func (r *Request) noBodyAgain() error {
 	return errBodyGone
 }
 
-// KeepBody reads the body before anything is done with it, as nginx does: one that fits into client_body_buffer_size is
-// kept in memory, a longer one in a file of client_body_temp_path. It may be called again. Where the files of the
-// process hold all they may, it keeps what it has and the rest is to be read with ReadBody, unless all of it must be
-// kept (whole, or client_body_in_file_only).
+// KeepBody reads the body before anything else is done with it, as in nginx: one that fits into client_body_buffer_size
+// is kept in memory, a longer one in a file of client_body_temp_path. It can be called again. If the files of the
+// process have reached their bound, it keeps what it has, and the rest must be read with ReadBody, unless all of it
+// must be kept (whole, or client_body_in_file_only).
 func (r *Request) KeepBody(whole bool) error {
 	k, core := &r.kept, r.Location.Core
 	first := !k.whole && r.bodyRead == 0
@@ -127,7 +127,7 @@ func (r *Request) keepRest(whole, inFile bool) error {
 	return r.readIntoFile(whole)
 }
 
-// readIntoMemory reads until the body ends or what may be kept of it is full.
+// readIntoMemory reads until the body ends or the memory for it is full.
 func (r *Request) readIntoMemory(limit int64) error {
 	k := &r.kept
 	size := r.ContentLength
@@ -153,7 +153,7 @@ func (r *Request) readIntoMemory(limit int64) error {
 	return nil
 }
 
-// move puts what is in memory into a slab of at least that size.
+// move moves the bytes in memory to a slab of at least that size.
 func (k *keptBody) move(size int64) {
 	next := h1.TakeSlab(int(max(size, int64(len(k.memory)))))
 	k.memory = next.Mem[:copy(next.Mem, k.memory)]
@@ -163,13 +163,13 @@ func (k *keptBody) move(size int64) {
 	k.slab = next
 }
 
-// Bounds of what is collected before it is written to a file; between them it is client_body_buffer_size.
+// Bounds of the bytes collected before a write to a file; between them it is client_body_buffer_size.
 const (
 	minSpoolBytes = 4 << 10
 	maxSpoolBytes = 64 << 10
 )
 
-// readIntoFile moves what is in memory to a file and reads on until the body ends or no more may be written.
+// readIntoFile moves the bytes in memory to a file and continues to read until the body ends or the bound is reached.
 func (r *Request) readIntoFile(whole bool) error {
 	k, core := &r.kept, r.Location.Core
 	slab := h1.TakeSlab(int(min(max(core.BodyBufferBytes, minSpoolBytes), maxSpoolBytes)))
@@ -200,7 +200,7 @@ func (r *Request) readIntoFile(whole bool) error {
 	return nil
 }
 
-// openBodyFile makes the file and moves what is in memory there, if there is room for that and another piece.
+// openBodyFile makes the file and moves the bytes in memory there, if there is room for these and another piece.
 func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err error) {
 	k, core, spool := &r.kept, r.Location.Core, r.site.spool
 	room := int64(len(k.memory)) + pieceBytes
@@ -228,7 +228,7 @@ func (r *Request) openBodyFile(pieceBytes int64, whole bool) (opened bool, err e
 	return true, nil
 }
 
-// spoolIsFull lets the rest of the body be passed on as it comes, unless all of it must be kept.
+// spoolIsFull lets the rest of the body be streamed, unless all of it must be kept.
 func (r *Request) spoolIsFull(whole bool) error {
 	if whole {
 		return errSpoolFull

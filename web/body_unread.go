@@ -9,19 +9,20 @@ import (
 	"starling/web/h1"
 )
 
-// unreadGrace is how long an answer waits for the next piece of a body that nobody has asked for: longer than most ways
-// there and back, and short enough for one who waits for a head before sending on.
+// unreadGrace is how long a response waits for the next piece of an unread body: longer than most round trips, and
+// short enough for a client that waits for a head before it sends more.
 const unreadGrace = 300 * time.Millisecond
 
-// checkUnread looks at a body that no handler has asked for, before the answer goes out: nobody else would see that it
-// is over client_max_body_size, where its length was not declared, or that there is one although it was declared empty,
-// which HTTP/2 can show. A client that pauses gets its answer then: it may be waiting for that before it sends more.
+// checkUnread checks a body that no handler has read before the response is sent: nothing else would detect that it
+// exceeds client_max_body_size, if its length was not declared, or that there is one although it was declared empty,
+// which is possible in HTTP/2. A client that pauses gets its response then: it may be waiting for it before it sends
+// more.
 func (r *Request) checkUnread() error {
 	return r.lookUnread(r.limited)
 }
 
-// LimitUnread does so for a handler that words errors about bodies itself (Location.LimitsBody) and has no use for this
-// one.
+// LimitUnread does so for a handler that formats errors about bodies itself (Location.LimitsBody) and does not need
+// this one.
 func (r *Request) LimitUnread() error {
 	err := r.lookUnread(true)
 	r.unreadFault = nil
@@ -41,12 +42,12 @@ func (r *Request) lookUnread(limited bool) error {
 		return err
 	}
 	if err != nil {
-		r.keep = false // where the next request begins is not known
+		r.keep = false // the start of the next request is unknown
 	}
 	return nil
 }
 
-// DiscardBody reads what is left of the body and forgets it, as far as client_max_body_size and lingering_time allow.
+// DiscardBody reads and drops the rest of the body, as far as client_max_body_size and lingering_time allow.
 func (r *Request) DiscardBody() error { return r.discardBody(r.Location.Core.LingeringTimeout) }
 
 func (r *Request) discardBody(between time.Duration) error {
@@ -66,8 +67,8 @@ func (r *Request) discardBody(between time.Duration) error {
 	return nil
 }
 
-// answerFault forgets an answer whose head did not go out because of checkUnread, and gives the status of another
-// (ngx_http_clean_header), which may have an error page of its own.
+// answerFault drops a response whose head was not sent because of checkUnread, and returns another status
+// (ngx_http_clean_header), which can have an error page of its own.
 func (r *Request) answerFault() Result {
 	err := r.unreadFault
 	r.unreadFault, r.errStatus, r.finished, r.inErrorPage = nil, 0, false, false

@@ -10,19 +10,19 @@ import (
 	"starling/web/h1"
 )
 
-// TargetStands tells that Path and Query are still those of Target: nothing was rewritten, and there was no redirect
-// inside.
+// TargetStands reports whether Path and Query are still those of Target: nothing was rewritten or redirected
+// internally.
 func (r *Request) TargetStands() bool {
 	return sameBytes(r.Path, r.in.Path) && sameBytes(r.Query, r.in.Args)
 }
 
-// sameBytes tells whether two slices are one.
+// sameBytes reports whether two slices are the same memory.
 func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// Forwarded tells who a client that is believed says the request comes from: from the values of a request header, of
-// which the last counts first. changed is false where nothing is believed.
+// Forwarded returns the origin of a request according to a trusted client: from the values of a request header, the
+// last one first. changed is false if none is trusted.
 func (r *Request) Forwarded(
 	header h1.Known,
 	from netip.AddrPort,
@@ -41,7 +41,7 @@ func (r *Request) Forwarded(
 	})
 }
 
-// HasErrorPage tells whether error_page would answer a status.
+// HasErrorPage reports whether error_page handles a status.
 func (r *Request) HasErrorPage(status int) bool {
 	if r.inErrorPage {
 		return false
@@ -54,8 +54,8 @@ func (r *Request) HasErrorPage(status int) bool {
 	return false
 }
 
-// ClientLeft looks, without waiting, whether the client has closed its side of the connection or given up the request.
-// In HTTP/1 it is a system call.
+// ClientLeft checks, without waiting, whether the client has closed its side of the connection or abandoned the
+// request. In HTTP/1 it is a system call.
 func (r *Request) ClientLeft() bool { return r.site.gate.Closed() || r.wire.Left(r) }
 
 // socketClosed asks the system.
@@ -64,14 +64,14 @@ func (c *Conn) socketClosed() bool {
 	return happened || err != nil
 }
 
-// readable tells, without waiting, whether the client has sent something, or has gone.
+// readable reports, without waiting, whether the client has sent something or disconnected.
 func (c *Conn) readable() bool {
 	happened, err := c.poll(unix.POLLIN)
 	return happened && err == nil
 }
 
-// poll tells whether one of the events has happened on the socket, false where the connection is none. Its error is
-// that of a closed one.
+// poll reports whether one of the events has happened on the socket, false if the connection is none. Its error is that
+// of a closed one.
 func (c *Conn) poll(events int16) (happened bool, err error) {
 	socket, ok := c.raw.(syscall.Conn)
 	if !ok {
@@ -89,7 +89,7 @@ func (c *Conn) poll(events int16) (happened bool, err error) {
 	return happened, err
 }
 
-// InterruptBody makes a ReadBody in another goroutine fail with a timeout; it may be called at any time during the
+// InterruptBody makes a ReadBody in another goroutine fail with a timeout; it can be called at any time during the
 // request. Once that goroutine has ended, ResumeBody makes the body readable again.
 func (r *Request) InterruptBody() { r.wire.Interrupt(r, true) }
 

@@ -21,31 +21,30 @@ import (
 
 // States of a connection. Only its own goroutine and Retire change them, by compare-and-swap where both may.
 const (
-	stateFresh   int32 = iota // no request has begun yet
+	stateFresh   int32 = iota // no request has started yet
 	stateIdle                 // waits for another request
 	stateBusy                 // within a request
 	stateClosing              // was idle when the site retired
 	stateStreams              // speaks HTTP/2
 )
 
-// freshGrace is how long a connection that was accepted shortly before the site retired may take to send its first
-// request, and a client of HTTP/2 to say that it knows. nginx waits client_header_timeout; browsers open connections
+// freshGrace is how long a connection that was accepted shortly before the site retired can take to send its first
+// request, and an HTTP/2 client to confirm the shutdown. nginx waits client_header_timeout; browsers open connections
 // that they may never use, and a process that ends should not wait a minute for those.
 const freshGrace = 5 * time.Second
 
-// keptGrace is how long a kept connection may take to send the request that is on its way when the site retires: its
-// client was told that the connection goes on. nginx calls it keepalive_min_timeout, and loses such requests where that
-// is not set.
+// keptGrace is how long a kept connection can take to send a request in flight when the site retires: its client was
+// told that the connection stays open. nginx calls it keepalive_min_timeout, and loses such requests if that is not
+// set.
 const keptGrace = 100 * time.Millisecond
 
-// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word
-// back.
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect withdraws it.
 func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
 func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
-// Serve serves one connection until it ends, and closes it; the caller gives it a goroutine of its own.
+// Serve serves one connection until it ends, and closes it. The caller calls it in its own goroutine.
 func (p *Port) Serve(nc net.Conn) {
 	p.Expect()
 	p.ServeExpected(nc)
@@ -70,7 +69,7 @@ func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	return c
 }
 
-// addrPort is the IP and port of an address, not valid where it has none. IPv4 in IPv6 is shown as IPv4.
+// addrPort returns the IP and port of an address, invalid if it has none. IPv4 in IPv6 becomes IPv4.
 func addrPort(a net.Addr) netip.AddrPort {
 	if tcp, ok := a.(*net.TCPAddr); ok {
 		ap := tcp.AddrPort()
@@ -80,22 +79,22 @@ func addrPort(a net.Addr) netip.AddrPort {
 }
 
 func (s *Site) release(c *Conn) {
-	s.plan.Connections.Closed() // before the client can know, who may ask for the counts next
+	s.plan.Connections.Closed() // before the client can know, which may read the counts next
 	c.forgetSocket()
-	c.Net.Close() // nothing is left to do about a failure
+	c.Net.Close() // a failure cannot be handled any more
 	c.buf.Detach()
 	c.out.Release()
 	s.gate.Leave(c)
 }
 
-// endHangups is called when a retired site has no connection left.
+// endHangups is called when a retired site has no connections left.
 func (s *Site) endHangups() {
 	if err := s.watcher.Close(); err != nil {
 		s.servers[0].Log.Logf(logs.Alert, "closing an epoll instance failed: %v", err)
 	}
 }
 
-// Retire closes idle connections after keptGrace and lets busy ones end with their request. It may be called more than
+// Retire closes idle connections after keptGrace and lets busy ones end with their request. It can be called more than
 // once.
 func (s *Site) Retire() {
 	s.gate.Retire(func(c *Conn, _ bool) {
@@ -112,10 +111,10 @@ func (s *Site) Retire() {
 	})
 }
 
-// Drained is closed when a retired site has no connection left.
+// Drained is closed when a retired site has no connections left.
 func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 
-// Emptied is Drained: no connection of http is detached.
+// Emptied is Drained: http connections are never detached.
 func (s *Site) Emptied() <-chan struct{} { return s.gate.Emptied() }
 
 // Close closes all connections at once; requests in progress fail.
@@ -125,14 +124,14 @@ func (s *Site) Close() {
 	s.cancel()
 }
 
-// survive keeps a mistake in serving one connection from ending all others.
+// survive prevents a panic in serving one connection from ending all others.
 func (c *Conn) survive() {
 	if reason := recover(); reason != nil {
 		c.server.Log.Logf(logs.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
 	}
 }
 
-// serve takes request after request.
+// serve serves one request after another.
 func (c *Conn) serve() {
 	if k := c.hosts.KeepAlive; k.Set {
 		if err := k.Apply(c.raw); err != nil {
@@ -141,7 +140,7 @@ func (c *Conn) serve() {
 	}
 	if !c.server.Core.NoDelay {
 		if tcp, ok := c.raw.(*net.TCPConn); ok {
-			tcp.SetNoDelay(false) // a matter of speed only
+			tcp.SetNoDelay(false) // only a matter of speed
 		}
 	}
 	if c.hosts.Proxied && !c.readProxied() {
@@ -174,8 +173,8 @@ func (c *Conn) serve() {
 	}
 }
 
-// serveRequest serves one request; a mistake in doing so ends the connection, but not before those who keep something
-// for the time of the request have had their AtEnd.
+// serveRequest serves one request. A panic ends the connection, but only after the AtEnd callbacks of everything that
+// holds state during the request.
 func (c *Conn) serveRequest(r *Request) (keep bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -194,7 +193,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 		return true
 	}
 	c.out.Release()
-	// The deadline is set before the state shows that the connection waits, so that Retire's own comes last.
+	// The deadline is set before the state shows that the connection waits, so that Retire's own deadline comes last.
 	c.readWithin(timeout)
 	from := stateFresh
 	if c.Requests > 0 {
@@ -208,8 +207,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	}
 	c.site.plan.Connections.Idle(1)
 	defer c.site.plan.Connections.Idle(-1)
-	// Under load others have work meanwhile, and the next request is there when this one's turn comes: a read fewer
-	// that finds nothing.
+	// Under load, other goroutines run meanwhile, and when this one runs again, its next request has arrived: this
+	// saves a read that finds nothing.
 	runtime.Gosched()
 	err := c.buf.Wait()
 	if !c.state.CompareAndSwap(from, stateBusy) || c.site.gate.Retired() {
@@ -221,15 +220,15 @@ func (c *Conn) await(timeout time.Duration) bool {
 	return err == nil
 }
 
-// lastLook is for a connection that waited when the site retired, and how that ended: what came just in time is
-// answered, the last request here.
+// lastLook is called for a connection that waited when the site retired and whose wait has ended: a request that
+// arrived just in time is served as its last one.
 func (c *Conn) lastLook(err error) error {
 	if isTimeout(err) && c.readable() {
 		c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // enough to read what is there
 		err = c.buf.Wait()
 	}
 	c.state.Store(stateBusy)
-	// Retire sets its deadline under the lock; it must not end the reading of a request that begins now.
+	// Retire sets its deadline under the lock; it must not interrupt the reading of a request that starts now.
 	c.site.gate.Locked(c.readUntil.Forget)
 	return err
 }
@@ -252,7 +251,7 @@ func (c *Conn) logWaiting(err error) {
 	)
 }
 
-// remoteText is the client's address as logs name it.
+// remoteText is the client's address for logs.
 func (c *Conn) remoteText() string {
 	if !c.Remote.IsValid() {
 		return "unix:"
@@ -260,15 +259,15 @@ func (c *Conn) remoteText() string {
 	return c.Remote.Addr().String()
 }
 
-// readWithin sees to it that reads fail after timeout, or up to deadline.Slack later.
+// readWithin makes reads fail after timeout, or up to deadline.Slack later.
 func (c *Conn) readWithin(timeout time.Duration) {
 	if at, due := c.readUntil.Renew(c.site.plan.Clock.Now().MonoMS, timeout); due {
-		c.raw.SetReadDeadline(at) // fails on closed sockets only, as the read will
+		c.raw.SetReadDeadline(at) // fails only on closed sockets, as the read will
 	}
 }
 
-// readFirstWithin is readWithin for what comes before the first request. Retire's own deadline may have come before
-// this one.
+// readFirstWithin is readWithin for the time before the first request, when Retire may already have set its own
+// deadline.
 func (c *Conn) readFirstWithin(timeout time.Duration) {
 	c.readWithin(timeout)
 	if c.site.gate.Retired() {
@@ -291,14 +290,14 @@ func (c *Conn) readProxied() bool {
 	return err == nil
 }
 
-// peeked is a connection of which one byte was read to see whether TLS is spoken at all.
+// peeked is a connection of which one byte was read to detect TLS.
 type peeked struct {
 	net.Conn
 	first [1]byte
 	n     int // bytes of first not yet read
 }
 
-// Read gives that byte first.
+// Read returns that byte first.
 func (c *peeked) Read(p []byte) (int, error) {
 	if c.n > 0 && len(p) > 0 {
 		c.n = 0
@@ -314,7 +313,7 @@ const (
 	sslv2Bit        = 0x80
 )
 
-// handshake speaks TLS, or finds that the client does not (error 497).
+// handshake performs the TLS handshake, or finds that the client does not use TLS (error 497).
 func (c *Conn) handshake() bool {
 	c.readFirstWithin(c.server.Core.HeaderTimeout)
 	c.writeWithin(c.server.Core.HeaderTimeout)
@@ -367,7 +366,7 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return config, nil
 }
 
-// Logf writes to the error log of the connection's server what belongs to none of its requests.
+// Logf writes entries to the error log of the connection's server that belong to no request.
 func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 	if log := c.server.Log; log.Enabled(level) {
 		all := append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
@@ -375,9 +374,8 @@ func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 	}
 }
 
-// DuringHandshake calls f with a request that has nothing but its connection and server, for the variables of a
-// certificate's name: GetCertificate of Server.TLS may do so. Of what the handshake brings only the server name is
-// known by then.
+// DuringHandshake calls f with a request that has only its connection and server, for the variables in a certificate's
+// name: GetCertificate of Server.TLS can do so. Of the handshake, only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
 	c := side.SubjectOf[*Conn](hello)
 	c.Peer = &ssl.Peer{ServerName: hello.ServerName}

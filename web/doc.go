@@ -1,3 +1,3 @@
-// Package web is the http kit: virtual servers, locations, phases, requests and responses. What a directive does is
-// said in modules/web; the wire is in web/h1.
+// Package web is the http kit: virtual servers, locations, phases, requests and responses. modules/web implements the
+// directives, web/h1 the wire.
 package web

@@ -21,12 +21,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func hostname() string {
 	name, err := os.Hostname()
 	if err != nil {
-		return "localhost" // gethostname fails on no system that runs this; a log line is all that shows it
+		return "localhost" // gethostname fails on no supported system; only this log line would show it
 	}
 	return strings.ToLower(name)
 }
 
-// defaultAddress is where a server without listen listens: *:80, or *:8000 for those who may not have port 80.
+// defaultAddress is the address of a server without listen: *:80, or *:8000 if the user may not bind port 80.
 func defaultAddress(p *plan.Plan) sockaddr.Addr {
 	port := uint16(80)
 	if !p.AsRoot {
@@ -35,8 +35,8 @@ func defaultAddress(p *plan.Plan) sockaddr.Addr {
 	return sockaddr.Addr{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}
 }
 
-// Filename is the path of the file that the URI means ($request_filename): root and URI, or alias and what follows the
-// location's name. It is valid during the request.
+// Filename is the path of the URI's file ($request_filename): root and URI, or alias and the part after the location's
+// name. It is valid during the request.
 func (r *Request) Filename() []byte { return r.FilenameOf(r.Path) }
 
 // FilenameOf is Filename of another URI (index, try_files).
@@ -51,7 +51,7 @@ func (r *Request) FilenameOf(uri []byte) []byte {
 	case r.BehindAlias:
 		b = append(b, uri...)
 	default:
-		// The alias of a regular expression is the whole path, made of captures.
+		// The alias of a regular expression is the whole path, built from captures.
 	}
 	return r.KeepScratch(b)
 }
@@ -63,7 +63,7 @@ func (r *Request) takeScratch() []byte {
 	return b[:0]
 }
 
-// AppendRoot adds the value of root or alias. A value that begins with a variable may be relative to the prefix.
+// AppendRoot adds the value of root or alias. A value that begins with a variable can be relative to the prefix.
 func (r *Request) AppendRoot(dst []byte) []byte {
 	l := r.Location
 	if l.rootLiteral != "" {
@@ -78,7 +78,7 @@ func (r *Request) AppendRoot(dst []byte) []byte {
 	return dst
 }
 
-// TypeOf gives the media type of a path by its extension, else default_type.
+// TypeOf returns the media type of a path by its extension, otherwise default_type.
 func (l *Location) TypeOf(path []byte) string {
 	dot := bytes.LastIndexByte(path, '.')
 	if slash := bytes.LastIndexByte(path, '/'); dot > slash {
@@ -93,7 +93,7 @@ func (l *Location) TypeOf(path []byte) string {
 	return l.Core.DefaultType
 }
 
-// misbehaves tells browsers of which keepalive_disable knows that kept connections do them no good.
+// misbehaves detects browsers that have trouble with kept connections (keepalive_disable).
 func (r *Request) misbehaves(d DisabledBrowsers) bool {
 	agent := r.KnownHeader(h1.HeaderUserAgent)
 	if d.MSIE6 && string(r.Method) == "POST" {
@@ -113,7 +113,7 @@ func (r *Request) misbehaves(d DisabledBrowsers) bool {
 func (r *Request) startRate() {
 	core := r.Location.Core
 	if r.parent != nil {
-		return // there is nobody to send to
+		return // there is no client
 	}
 	r.rate = r.LimitRate
 	if r.rate == 0 {
@@ -124,7 +124,7 @@ func (r *Request) startRate() {
 	}
 }
 
-// bytesOf evaluates a size with variables; what is no size counts as 0, as in nginx.
+// bytesOf evaluates a size with variables; an invalid size counts as 0, as in nginx.
 func (r *Request) bytesOf(t *vars.Template[*Request]) int64 {
 	text, literal := t.Literal()
 	if literal && (text == "0" || text == "") {

@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// Filter sees a response before its head goes out and may change r.Out; it must not write. It returns what the pieces
-// of the body are to pass, nil where it wants none. It is not called again for the same response.
+// Filter sees a response before its head is sent and can change r.Out; it must not write. It returns a Body for the
+// pieces of the body, nil if it does not want them. It is called once per response.
 type Filter func(r *Request) Body
 
-// Body processes the pieces of one response body. It passes the output on to next; it may hold, add, drop and split
+// Body processes the pieces of one response body. It passes the output on to next; it can hold, add, drop and split
 // pieces. It is not called for a response without a body, nor after a failure.
 type Body interface {
-	// Write takes a piece; last says that the body ends with it, and the piece may then be empty. The bytes are valid
-	// until it returns. After the last piece exactly one piece goes to next with last set.
+	// Write takes a piece; last means that the body ends with it, and the piece can then be empty. The bytes are valid
+	// until it returns. After the last piece, exactly one piece goes to next with last set.
 	Write(next Next, p []byte, last bool) error
-	// Flush passes on what can be, and then calls next.Flush.
+	// Flush passes on what it can, and then calls next.Flush.
 	Flush(next Next) error
 }
 
-// Next is the rest of the filter chain: the other filters in the modules' order, then the ends that every response has.
+// Next is the rest of the filter chain: the other filters in the modules' order, then the steps common to all
+// responses.
 type Next struct {
 	r  *Request
 	at int // of r.bodies
@@ -36,7 +37,7 @@ func (n Next) Write(p []byte, last bool) error {
 	return n.r.emit(p, last)
 }
 
-// Flush has everything sent that was passed on.
+// Flush sends everything that was passed on.
 func (n Next) Flush() error {
 	if n.at < len(n.r.bodies) {
 		return n.r.bodies[n.at].Flush(Next{n.r, n.at + 1})
@@ -44,7 +45,7 @@ func (n Next) Flush() error {
 	return n.r.flushOut()
 }
 
-// pass sends a piece through the filters. A response that no filter wants pays for one comparison.
+// pass sends a piece through the filters. A response without filters costs one comparison.
 func (r *Request) pass(p []byte, last bool) error {
 	if len(r.bodies) == 0 || r.noBody {
 		return r.emit(p, last)
@@ -55,13 +56,13 @@ func (r *Request) pass(p []byte, last bool) error {
 // errTooLong is a response longer than its Content-Length.
 var errTooLong = errors.New("response is longer than its Content-Length")
 
-// errClientLeft is a client that went away while its response was held back by limit_rate.
+// errClientLeft is a client that disconnected while limit_rate delayed its response.
 var errClientLeft = errors.New("client closed connection")
 
-// lastPieceBytes is how much of a response may still be on its way when it counts as sent.
+// lastPieceBytes is how much of a response can still be in flight when it counts as sent.
 const lastPieceBytes = 16 << 10
 
-// emit is the end of the chain: the range, what must happen before the last bytes, the head, the rate, the wire.
+// emit is the end of the chain: the range, the work before the last bytes, the head, the rate, the wire.
 func (r *Request) emit(p []byte, last bool) error {
 	if r.cut.on {
 		p = r.cut.apply(p)
@@ -76,7 +77,7 @@ func (r *Request) emit(p []byte, last bool) error {
 		case left == 0:
 			ends = true
 		case last:
-			r.keep = false // the client cannot tell where the next response begins
+			r.keep = false // the client cannot find the start of the next response
 		}
 	}
 	if r.ended || len(p) == 0 && !ends {
@@ -97,7 +98,7 @@ func (r *Request) emit(p []byte, last bool) error {
 	return r.send(p, ends)
 }
 
-// send writes the head before the first piece, and no more than the rate allows.
+// send writes the head before the first piece, and not faster than the rate.
 func (r *Request) send(p []byte, last bool) error {
 	empty := r.noBody || r.Out.ContentLength == 0
 	if !r.headWritten {
@@ -125,7 +126,7 @@ func (r *Request) sendNow(p []byte, last bool) error {
 	return nil
 }
 
-// flushOut sends the head if it still waits, and what waits on the wire.
+// flushOut sends the head if it still waits, and the pending output of the wire.
 func (r *Request) flushOut() error {
 	if !r.headWritten {
 		r.headWritten = true
@@ -136,10 +137,10 @@ func (r *Request) flushOut() error {
 	return r.wire.Flush(r)
 }
 
-// paceTick is the least time that sendPaced sleeps for.
+// paceTick is the shortest sleep of sendPaced.
 const paceTick = 10 * time.Millisecond
 
-// sendPaced sends no more than the rate allows since the response began.
+// sendPaced sends at most as much as the rate allows since the response started.
 func (r *Request) sendPaced(p []byte, last bool) error {
 	for len(p) > 0 {
 		allowed := r.rateAfter + r.rate*(1000+elapsedMS(r.rateSince, r.Now()))/1000 - r.bodyBytes

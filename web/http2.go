@@ -9,10 +9,10 @@ import (
 // protocolHTTP2 is the name of HTTP/2 in ALPN.
 const protocolHTTP2 = "h2"
 
-// speaksHTTP2 tells whether the connection's address or server has HTTP/2.
+// speaksHTTP2 reports whether the connection's address or server has HTTP/2.
 func (c *Conn) speaksHTTP2() bool { return c.hosts.HTTP2 || c.server.Core.HTTP2 }
 
-// beginsHTTP2 tells whether the client begins with the preface of HTTP/2 (prior knowledge: RFC 9113, 3.3).
+// beginsHTTP2 reports whether the client begins with the preface of HTTP/2 (prior knowledge: RFC 9113, 3.3).
 func (c *Conn) beginsHTTP2() bool {
 	if c.hosts.TLS || !c.speaksHTTP2() {
 		return false
@@ -28,7 +28,7 @@ func (c *Conn) beginsHTTP2() bool {
 	}
 }
 
-// serveHTTP2 takes requests until the connection ends.
+// serveHTTP2 serves requests until the connection ends.
 func (c *Conn) serveHTTP2() {
 	core := c.server.Core
 	handler := &streamHandler{c: c}
@@ -38,7 +38,7 @@ func (c *Conn) serveHTTP2() {
 		HeaderTimeout: core.HeaderTimeout, IdleTimeout: core.KeepAlive.Timeout, SendTimeout: core.SendTimeout,
 	}, handler)
 	retired := false
-	c.site.gate.Locked(func() { // so that nothing that Retire does to the deadline undoes what HTTP/2 does
+	c.site.gate.Locked(func() { // so that Retire's changes of the deadline do not undo HTTP/2's
 		c.state.Store(stateStreams)
 		retired = c.site.gate.Retired()
 	})
@@ -57,14 +57,14 @@ type streamHandler struct {
 // Serve implements h2.Handler.
 func (h *streamHandler) Serve(s *h2.Stream) {
 	c := h.c
-	defer c.survive() // a mistake in what ends a request
+	defer c.survive() // a panic at the end of a request
 	r := c.site.take(c)
 	r.h2.begin(r, s)
 	c.serveRequest(r)
 	c.site.give(r)
 }
 
-// Last implements h2.Handler: the rules of keepalive_requests and its kin, as they stand at the server.
+// Last implements h2.Handler with the server's keepalive_requests and similar limits.
 func (h *streamHandler) Last(n int) bool {
 	c, core := h.c, h.c.server.Core
 	return core.KeepAlive.Timeout == 0 || n >= core.KeepAliveMax ||

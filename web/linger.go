@@ -6,15 +6,15 @@ import (
 	"starling/web/h1"
 )
 
-// maxLingerBytes bounds what is read only to be polite.
+// maxLingerBytes bounds what lingering reads.
 const maxLingerBytes = 256 << 20
 
-// linger closes the sending side and reads on for a while: data that arrives at a closed socket would make the kernel
+// linger closes the sending side and reads for a while: data that arrives at a closed socket would make the kernel
 // reset the connection, and the client might lose the response.
 func (c *Conn) linger(core *Settings) {
 	conn := c.Net
 	if c.plainToTLS {
-		conn = c.raw // what was put around it for the handshake cannot close one side
+		conn = c.raw // the wrapper for the handshake cannot close one side
 	}
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {

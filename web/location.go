@@ -9,26 +9,25 @@ import (
 	"starling/logs"
 )
 
-// Location is one compiled location, or a block that takes its place (if, limit_except).
+// Location is one compiled location, or a block that replaces it (if, limit_except).
 type Location struct {
 	Scope *conf.Scope
 	Core  *Settings // set by the core family
-	Name  string    // "/images/", "@fallback"; of an if the name of the location around it
+	Name  string    // "/images/", "@fallback"; of an if, the name of the enclosing location
 	Log   logs.Logger
-	// AutoRedirect, set by a module while the location "/x/" is built, answers the request for "/x" with a redirect
+	// AutoRedirect, set by a module while the location "/x/" is built, makes a request for "/x" get a redirect
 	// (proxy_pass).
 	AutoRedirect bool
-	// LimitsBody, set likewise, says that the content handler bounds the body itself and words what it thinks of a
-	// longer one (api).
+	// LimitsBody, set likewise, means that the content handler limits the body itself and formats the error (api).
 	LimitsBody bool
-	// Refuse, set likewise, answers what is refused before a location is looked for, TRACE, in the content handler's
-	// words.
+	// Refuse, set likewise, formats the response to TRACE, which is rejected before a location is found, in the content
+	// handler's way.
 	Refuse func(*Request) Result
 
 	kind        locationKind
-	answers     string // the family that makes the content by a directive; "" if none does
-	outer       string // answers of the block around an if or limit_except
-	rootLiteral string // Core.Root where it has no variables
+	answers     string // the family whose directive makes the content; "" if none does
+	outer       string // content handlers of the block around an if or limit_except
+	rootLiteral string // Core.Root if it has no variables
 	phases      [phaseCount][]Handler
 	filters     []Filter
 	inner       *locationTree
@@ -46,16 +45,16 @@ const (
 	namedLocation
 )
 
-// HasPrefix tells whether Name is what paths of the location begin with.
+// HasPrefix reports whether Name is a prefix of the location's paths.
 func (l *Location) HasPrefix() bool { return l.kind < regexLocation }
 
-// LocationName is what stands between location and its block.
+// LocationName is the argument of location.
 type LocationName struct {
 	kind locationKind
 	Text string // path or pattern
 }
 
-// ReadLocationName follows ngx_http_core_location: the modifier may stand alone or be glued to the name.
+// ReadLocationName follows ngx_http_core_location: the modifier can be separate or part of the name.
 func ReadLocationName(words []string) (n LocationName, err error) {
 	if len(words) == 2 {
 		n.Text = words[1]
@@ -88,10 +87,10 @@ func ReadLocationName(words []string) (n LocationName, err error) {
 	return n, nil
 }
 
-// IsRegex tells patterns from paths and names.
+// IsRegex distinguishes patterns from paths and names.
 func (n LocationName) IsRegex() bool { return n.kind == regexLocation || n.kind == caselessLocation }
 
-// checkNesting holds the rules of nginx about a location inside a location; outer is nil on the server level.
+// checkNesting has nginx's rules for a location inside a location; outer is nil on the server level.
 func (n LocationName) checkNesting(outer *LocationName) error {
 	switch {
 	case outer == nil:
@@ -108,8 +107,8 @@ func (n LocationName) checkNesting(outer *LocationName) error {
 	return nil
 }
 
-// locationTree are the locations of one level. Prefixes are found with one binary search: the greatest name that is not
-// above the URI, or one of those that begin it, is the longest prefix.
+// locationTree has the locations of one level. Prefixes are found with one binary search: the longest prefix is the
+// greatest name that is not above the URI, or one of the names that are its prefixes.
 type locationTree struct {
 	exact    map[string]*Location
 	named    map[string]*Location
@@ -121,7 +120,7 @@ type locationTree struct {
 type prefix struct {
 	name     string
 	location *Location
-	// shorter is the place of the longest other name that begins this one, or -1.
+	// shorter is the index of the longest other name that is a prefix of this one, or -1.
 	shorter int
 }
 
@@ -134,7 +133,7 @@ func newLocationTree() *locationTree {
 	return &locationTree{exact: map[string]*Location{}, named: map[string]*Location{}}
 }
 
-// add takes a location that is not a regular expression; false says that the name is taken.
+// add adds a location that is not a regular expression; false means that the name is taken.
 func (t *locationTree) add(l *Location) bool {
 	switch l.kind {
 	case exactLocation, namedLocation:
@@ -160,7 +159,7 @@ func (t *locationTree) add(l *Location) bool {
 	return true
 }
 
-// finish links the prefixes, once all locations are built.
+// finish links the prefixes after all locations are built.
 func (t *locationTree) finish() {
 	for i := range t.prefixes {
 		at := i - 1
@@ -177,7 +176,7 @@ func (t *locationTree) finish() {
 	}
 }
 
-// longestPrefix is the place of the longest name that begins uri, or -1.
+// longestPrefix is the index of the longest name that is a prefix of uri, or -1.
 func (t *locationTree) longestPrefix(uri []byte) int {
 	low, high := 0, len(t.prefixes)
 	for low < high {
@@ -199,17 +198,17 @@ func (t *locationTree) longestPrefix(uri []byte) int {
 	return -1
 }
 
-// found tells how a location was found.
+// found is how a location was found.
 type found int
 
 const (
 	notFound found = iota
-	byPrefix       // a regular expression of a level above may still be preferred
+	byPrefix       // a regular expression of a higher level may still be preferred
 	finally
 )
 
 // search follows ngx_http_core_find_location and sets r.Location. redirect is the location whose name, with its slash,
-// the client should ask for instead.
+// the client should request instead.
 func (t *locationTree) search(r *Request) (how found, redirect *Location) {
 	if t == nil {
 		return notFound, nil

@@ -11,7 +11,7 @@ import (
 )
 
 // MediaTypes is a set of media types whose bodies a filter changes (gzip_types, sub_filter_types). The zero value is
-// text/html alone, which is always there.
+// text/html alone, which is always included.
 type MediaTypes struct {
 	more []string // in lower case
 	all  bool
@@ -39,7 +39,7 @@ func SetMediaTypes[S any](place func(*S) *MediaTypes) conf.Setter {
 	}
 }
 
-// maxMediaTypeBytes bounds the types that are looked up; a longer one is in no configuration.
+// maxMediaTypeBytes bounds the types that are looked up; no configuration has a longer one.
 const maxMediaTypeBytes = 64
 
 // Has looks a content type up without its parameters.
@@ -65,8 +65,8 @@ func (t *MediaTypes) Has(contentType []byte) bool {
 	return false
 }
 
-// WeakenETags is ngx_http_weak_etag: a weak tag says that only the meaning is the same, not the bytes. What is no tag
-// cannot be made weak, and what stayed of it would name the bytes before the change: it is removed.
+// WeakenETags is ngx_http_weak_etag: a weak tag means that only the semantics are the same, not the bytes. An invalid
+// tag cannot be made weak and would still identify the bytes before the change: it is removed.
 func (r *Request) WeakenETags() {
 	kept := r.Out.Headers[:0]
 	for _, h := range r.Out.Headers {

@@ -7,13 +7,13 @@ import (
 	"starling/vars"
 )
 
-// Module is all that one family of directives adds to the http side, said in one place.
+// Module is the declaration of everything that one family of directives adds to the http side.
 type Module struct {
 	conf.Module
 	Variables []vars.Variable[*Request]
 	// Handlers run in the phases, within a phase in the order of the module list.
 	Handlers []Hook
-	// Filters run just before a response head goes out, in the order of the module list.
+	// Filters run just before a response head is sent, in the order of the module list.
 	Filters []FilterHook
 	// Server takes settings that belong to a virtual server as a whole (TLS).
 	Server func(b *Block, s *Server) error
@@ -26,28 +26,28 @@ type Module struct {
 // Hook makes the handler of one phase.
 type Hook struct {
 	Phase Phase
-	// Build is called for each location, and for each server in the phases PostRead and ServerRewrite. A nil
-	// Handler says that there is nothing to do in that block.
+	// Build is called for each location, and for each server in the phases PostRead and ServerRewrite. A nil Handler
+	// means that there is nothing to do in that block.
 	Build func(b *Block) (Handler, error)
-	// LastResort marks content that answers where no directive names another: files. Of all others a location has one.
+	// LastResort marks content that is used if no directive names another: files. A location has one of all others.
 	LastResort bool
 }
 
-// FilterHook makes the filter of one location; a nil Filter says that there is nothing to do.
+// FilterHook makes the filter of one location; nil means that there is nothing to do.
 type FilterHook struct {
 	Build func(b *Block) (Filter, error)
 }
 
-// Handler does the work of one phase. It may block: each connection has its own goroutine.
+// Handler does the work of one phase. It can block: each connection has its own goroutine.
 type Handler func(r *Request) Result
 
 // Result is the decision of a handler. Values of 100 and more are statuses: the request ends with that one, and
-// error_page applies. 444 closes the connection without a word.
+// error_page applies. 444 closes the connection without a response.
 type Result int
 
-// The results that are no statuses.
+// The results that are not statuses.
 const (
-	Declined   Result = iota // go on with the next handler
+	Declined   Result = iota // continue with the next handler
 	OK                       // access granted (phase Access; elsewhere the same as Declined)
 	Done                     // the response was sent
 	Redirected               // URI or location changed: InternalRedirect, NamedRedirect
@@ -72,5 +72,5 @@ const (
 	phaseCount
 )
 
-// ofServer says that handlers of the phase are built per server, not per location.
+// ofServer reports whether handlers of the phase are built per server, not per location.
 func (p Phase) ofServer() bool { return p == PostRead || p == ServerRewrite }

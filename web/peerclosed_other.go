@@ -4,5 +4,5 @@ package web
 
 import "golang.org/x/sys/unix"
 
-// peerClosed is the event of a connection that is closed; that the peer only sends no more is seen by Linux alone.
+// peerClosed is the event of a closed connection; only Linux detects that the peer closed only its write side.
 const peerClosed = unix.POLLHUP

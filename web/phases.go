@@ -9,7 +9,7 @@ import (
 	"starling/web/h1"
 )
 
-// step is where the phases begin, or begin again after a redirect inside.
+// step is where the phases start, or restart after an internal redirect.
 type step int
 
 const (
@@ -22,7 +22,7 @@ const (
 // maxURIChanges bounds redirects inside one request, as in nginx.
 const maxURIChanges = 10
 
-// runWith goes on from a result until the response was sent or the connection is given up.
+// runWith continues from a result until the response was sent or the connection is abandoned.
 func (r *Request) runWith(result Result) {
 	for {
 		switch {
@@ -41,7 +41,7 @@ func (r *Request) runWith(result Result) {
 	}
 }
 
-// process runs the phases from a step on, and tells what ended them.
+// process runs the phases from a step on, and returns the result that ended them.
 func (r *Request) process(at step) Result {
 	if at == fromPostRead {
 		if result := r.handle(r.Server.phases[PostRead]); result != Declined {
@@ -61,14 +61,14 @@ func (r *Request) process(at step) Result {
 			return result
 		}
 	}
-	// Each phase asks the location anew: a handler may have switched it (if).
+	// Each phase reads the location again: a handler may have switched it (if).
 	if result := r.handle(r.Location.phases[Rewrite]); result != Declined {
 		return result
 	}
 	if result := r.handle(r.Location.phases[PreAccess]); result != Declined {
 		return result
 	}
-	if r.parent == nil { // what a request may see, its subrequests may
+	if r.parent == nil { // what a request may access, its subrequests may too
 		if result := r.access(); result != Declined {
 			return result
 		}
@@ -108,7 +108,7 @@ func (r *Request) handle(handlers []Handler) Result {
 	return Declined
 }
 
-// noContent is nginx's answer where nothing makes content of the URI.
+// noContent is nginx's response if no handler makes content for the URI.
 func (r *Request) noContent() Result {
 	if n := len(r.Path); n > 0 && r.Path[n-1] == '/' {
 		if r.LogEnabled(logs.Error) {
@@ -119,7 +119,7 @@ func (r *Request) noContent() Result {
 	return 404
 }
 
-// locate finds the location, and checks what it says about the request as a whole.
+// locate finds the location, and checks its rules for the whole request.
 func (r *Request) locate() Result {
 	r.Location, r.Displaced, r.BehindAlias, r.orphaned = r.Server.base, false, false, false
 	_, redirect := r.Server.tree.search(r)
@@ -146,7 +146,7 @@ func (r *Request) locate() Result {
 	return Declined
 }
 
-// addSlash sends the client from /x to /x/.
+// addSlash redirects the client from /x to /x/.
 func (r *Request) addSlash(l *Location) Result {
 	r.Location = l
 	to := escape.Append(r.Scratch(), []byte(l.Name), escape.Path)
@@ -157,8 +157,8 @@ func (r *Request) addSlash(l *Location) Result {
 	return 301
 }
 
-// access applies satisfy. With any, the first handler that grants ends the phase, and a refusal counts only if none
-// does; 401 is preferred so that the client may try again with a password.
+// access applies satisfy. With any, the first handler that grants access ends the phase, and a rejection applies only
+// if none does; 401 is preferred so that the client can try again with a password.
 func (r *Request) access() Result {
 	refusal := Declined
 	for _, h := range r.Location.phases[Access] {
@@ -184,8 +184,8 @@ func (r *Request) access() Result {
 	return refusal
 }
 
-// InternalRedirect goes on with another URI as if the client had sent it; it returns Redirected, or 500 after the tenth
-// time.
+// InternalRedirect continues with another URI as if the client had sent it; it returns Redirected, or 500 after the
+// tenth time.
 func (r *Request) InternalRedirect(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
 		r.Logf(logs.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", path)
@@ -196,8 +196,8 @@ func (r *Request) InternalRedirect(path, query []byte) Result {
 	return Redirected
 }
 
-// Relocate looks for the location of another URI (rewrite … last): unlike after InternalRedirect the server's own
-// rewrites do not run again. It returns Redirected, or 500 after the tenth redirect of either sort.
+// Relocate finds the location of another URI (rewrite … last): unlike after InternalRedirect, the server's own rewrites
+// do not run again. It returns Redirected, or 500 after the tenth redirect of either kind.
 func (r *Request) Relocate(path, query []byte) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
 		r.Logf(logs.Error, "rewrite or internal redirection cycle while processing \"%s\"", path)
@@ -208,7 +208,7 @@ func (r *Request) Relocate(path, query []byte) Result {
 	return Redirected
 }
 
-// NamedRedirect goes on in the location @name (with or without the @), with the URI as it is.
+// NamedRedirect continues in the location @name (with or without the @), with the URI unchanged.
 func (r *Request) NamedRedirect(name string) Result {
 	if r.uriChanges--; r.uriChanges < 0 {
 		r.Logf(logs.Error, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
@@ -230,9 +230,9 @@ func (r *Request) NamedRedirect(name string) Result {
 // named finds the location @name.
 func (s *Server) named(name string) *Location { return s.tree.named[strings.TrimPrefix(name, "@")] }
 
-// SwitchTo makes a compiled block the request's location; its handlers count from the next phase on. In nginx a content
-// handler stays until another block brings one, though with the settings of the last block: a proxy_pass there would
-// have nowhere to go.
+// SwitchTo makes a compiled block the request's location; its handlers apply from the next phase on. In nginx, a
+// content handler stays until another block sets one, though with the settings of the last block: a proxy_pass would
+// have no destination there.
 func (r *Request) SwitchTo(l *Location) {
 	r.orphaned = (r.orphaned || r.Location.answers != "") && l.answers == ""
 	r.Location = l

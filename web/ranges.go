@@ -10,13 +10,13 @@ import (
 	"starling/web/h1"
 )
 
-// cut is the part of a body that goes out where the client asked for a range.
+// cut is the part of a body that is sent for a range.
 type cut struct {
 	on           bool
 	first, bytes int64 // of the whole body; first counts down while pieces before it pass
 }
 
-// apply drops of a piece what is not wanted.
+// apply drops what is not wanted of a piece.
 func (c *cut) apply(p []byte) []byte {
 	if before := min(c.first, int64(len(p))); before > 0 {
 		c.first -= before
@@ -27,12 +27,11 @@ func (c *cut) apply(p []byte) []byte {
 	return p
 }
 
-// errUnsatisfiable is a Range of which the body has nothing: the request ends with 416.
+// errUnsatisfiable is a Range outside of the body: the request ends with 416.
 var errUnsatisfiable = errors.New("the requested range is not satisfiable")
 
 // chooseRange applies Range to a response whose handler allows it (ngx_http_range_header_filter), after the filters:
-// one that changes the body takes Out.Ranges back. Several ranges in one request are answered with the whole, which RFC
-// 9110 allows.
+// one that changes the body clears Out.Ranges. Several ranges in one request get the whole body, which RFC 9110 allows.
 func (r *Request) chooseRange() error {
 	out := &r.Out
 	if !out.Ranges || out.Status != 200 || out.ContentLength < 0 || r.parent != nil || r.Version < h1.Version10 ||
@@ -61,8 +60,8 @@ func (r *Request) chooseRange() error {
 	return nil
 }
 
-// TakeRange tells a handler that can seek, after SendHead, which part of the body is wanted; length is at most size.
-// The handler then sends just that.
+// TakeRange returns to a handler that can seek, after SendHead, which part of the body is wanted; length is at most
+// size. The handler then sends just that part.
 func (r *Request) TakeRange(size int64) (first, length int64) {
 	if !r.cut.on {
 		return 0, size
@@ -72,11 +71,11 @@ func (r *Request) TakeRange(size int64) (first, length int64) {
 	return first, length
 }
 
-// rangeUnit begins every Range that is understood.
+// rangeUnit begins every supported Range.
 const rangeUnit = "bytes="
 
-// parseRange reads a Range header as ngx_http_range_parse does, for a body of size bytes: 206 with the part, 200 with
-// the whole, or 416.
+// parseRange parses a Range header like ngx_http_range_parse, for a body of size bytes: 206 with the part, 200 with the
+// whole, or 416.
 func parseRange(value []byte, size int64) (first, length int64, status int) {
 	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) ||
 		bytes.IndexByte(value, ',') >= 0 {
@@ -135,7 +134,7 @@ func rangeNumber(text []byte) (int64, bool) {
 	return n, true
 }
 
-// ifRange tells whether the client's version is the one that is here.
+// ifRange reports whether the client's version is the current one.
 func (r *Request) ifRange() bool {
 	v := r.KnownHeader(h1.HeaderIfRange)
 	if v == nil {
@@ -157,7 +156,7 @@ func (r *Request) ifRange() bool {
 	return err == nil && date.Equal(ours)
 }
 
-// contentRange tells which part goes out; a length of 0 that none does.
+// contentRange describes the part that is sent; a length of 0 means none.
 func (r *Request) contentRange(first, length, size int64) {
 	b := append(r.Scratch(), "bytes "...)
 	if length == 0 {

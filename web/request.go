@@ -15,10 +15,10 @@ import (
 	"starling/web/h2"
 )
 
-// Request is one request and its response. One lives per connection (per stream in HTTP/2) and is used again, so
+// Request is one request and its response. There is one per connection (per stream in HTTP/2), which is reused, so
 // nothing may keep it, or a slice of it, past the Log phase. It belongs to one goroutine.
 type Request struct {
-	// What the client sent. Modules may replace the slices, never change the bytes in place.
+	// What the client sent. Modules can replace the slices, but never change the bytes in place.
 	Line     []byte // the request line ($request)
 	Method   []byte
 	MethodID h1.Method
@@ -30,38 +30,38 @@ type Request struct {
 	Host     []byte      // lower case, no port; empty if none was sent
 	Port     uint16      // of the Host header, 0 if none
 
-	// Path ($uri) and Query ($args) are what locations and rewrites work on: normalised and decoded, and as sent.
+	// Path ($uri) and Query ($args) are the input of locations and rewrites: normalised and decoded, and as sent.
 	Path, Query []byte
 
-	ContentLength int64 // of the request body; -1 none or not known
+	ContentLength int64 // of the request body; -1 if none or unknown
 	Chunked       bool
 
 	Conn     *Conn
 	Server   *Server
 	Location *Location
-	// Remote is the client's address; realip may replace it. Not valid for a unix socket.
+	// Remote is the client's address; realip can replace it. Not valid for a unix socket.
 	Remote    netip.AddrPort
 	StartedAt clock.Reading
 
 	Out Response
 	side.State
-	// Internal is set once the request was redirected inside.
+	// Internal is set once the request was redirected internally.
 	Internal bool
-	// Displaced says that Path was rewritten and its location not looked for again (rewrite … break): it need not begin
-	// with the location's name, so proxy_pass passes it whole.
+	// Displaced means that Path was rewritten without finding its location again (rewrite … break): it need not begin
+	// with the location's name, so proxy_pass forwards it whole.
 	Displaced bool
-	// BehindAlias says that Path goes behind the alias of a regular expression, which else is the whole file name
-	// (try_files).
+	// BehindAlias means that Path is appended to the alias of a regular expression, which otherwise is the whole file
+	// name (try_files).
 	BehindAlias bool
-	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below that not at all.
+	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below 0 without a limit.
 	LimitRate int64
-	// LogNote is put into each line of the error log after the request (`upstream: "…"`), without commas around.
+	// LogNote is added to each line of the error log after the request (`upstream: "…"`), without commas around it.
 	LogNote []byte
 
 	engine
 }
 
-// engine is what only the kit touches.
+// engine is state that only the kit uses.
 type engine struct {
 	site   *Site
 	parent *Request // of a subrequest
@@ -72,26 +72,26 @@ type engine struct {
 	wire   Wire
 	h1     h1Wire
 	h2     h2Wire
-	in     *h1.RequestHead // what was read, of the wire that is in use
+	in     *h1.RequestHead // what was read, of the wire in use
 	arena  arena
 
 	endings []ending
 	lasts   []ending // of BeforeLast
-	bodies  []Body   // what the filters want to do with the body, in their order
+	bodies  []Body   // the filters' bodies, in their order
 	scratch []byte
 
 	resume      step
 	uriChanges  int // redirects still allowed
-	errStatus   int // of error_page: takes the place of Out.Status; 0: none
+	errStatus   int // of error_page: replaces Out.Status; 0: none
 	inErrorPage bool
-	panicked    bool // it may be in any state: not to be used again
-	orphaned    bool // who answers was said by a block that has been left; see SwitchTo
+	panicked    bool // its state is undefined: it must not be reused
+	orphaned    bool // the content handler was set by a block that has been left; see SwitchTo
 	headSent    bool // SendHead has fixed the head
 	headWritten bool // the wire has it
-	finished    bool // no more of the response will come
-	ended       bool // the wire has its end
-	noBody      bool // HEAD, 204, 304: Write forgets what it gets
-	keep        bool // the connection may be kept as far as is known
+	finished    bool // no more of the response will follow
+	ended       bool // End was called on the wire
+	noBody      bool // HEAD, 204, 304: Write drops its argument
+	keep        bool // the connection can be kept, as far as is known
 	hijacked    bool
 	failure     error // the first error of the connection
 	bodyBytes   int64 // of the response
@@ -103,61 +103,61 @@ type engine struct {
 
 	kept        keptBody
 	bodyRead    int64 // body bytes read from the client
-	bodyAsked   bool  // a handler has read the body, or begun to
+	bodyAsked   bool  // a handler has read the body, or started to
 	limited     bool  // client_max_body_size applies: the location is known
-	unreadFault error // of a body that nobody asked for: it takes the place of the answer
-	expects     bool  // 100 Continue is still to be sent
+	unreadFault error // of an unread body: it replaces the response
+	expects     bool  // 100 Continue must still be sent
 	refused     bool  // the body is not read any more; see refuseBody
 
 	cut           cut
-	unsatisfiable bool // a range was asked for of which the body has nothing
+	unsatisfiable bool // a range outside of the body was requested
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64
 	rateSince clock.Reading
 }
 
-// Response is the head of the response until it is sent, and what was sent afterwards.
+// Response is the head of the response until it is sent, and counters of what was sent afterwards.
 type Response struct {
 	Status int
-	// Reason replaces the standard phrase where not nil.
+	// Reason replaces the standard phrase if not nil.
 	Reason []byte
 	// ContentType is sent as Content-Type if not empty.
 	ContentType []byte
-	// Headers are the others, in order. Server and Date are added where absent; Connection, Keep-Alive,
-	// Transfer-Encoding and Content-Length belong to the engine.
+	// Headers are the others, in order. Server and Date are added if absent; the kit owns Connection, Keep-Alive,
+	// Transfer-Encoding and Content-Length.
 	Headers h1.Headers
-	// ContentLength is the length of the body to come; -1 if it is not known.
+	// ContentLength is the length of the body to come; -1 if unknown.
 	ContentLength int64
-	// LastModified and Location go out near the top; a Location that begins with '/' is made absolute where
+	// LastModified and Location are sent near the top; a Location that begins with '/' is made absolute if
 	// absolute_redirect says so (one in Headers is not).
 	LastModified, Location []byte
-	// Trailer, where a filter sets it, fills in Trailers when the body has ended: they go out behind it, over HTTP/1.1
-	// with chunks in place of a length. Where the protocol has no trailers it is not called.
+	// Trailer, if a filter sets it, fills in Trailers when the body has ended: they are sent after it, over HTTP/1.1
+	// with chunks instead of a length. If the protocol has no trailers, it is not called.
 	Trailer  func(*Request)
 	Trailers h1.Headers
-	// Ranges says that the body is the whole of something that stays the same, so that a part of it may be sent where
-	// the client asks for a range. A filter that changes the body takes it back.
+	// Ranges means that the body is complete and stable, so that a part of it can be sent for a range. A filter that
+	// changes the body clears it.
 	Ranges bool
 
-	server      string // what server_tokens says, with serverKnown
+	server      string // as set by server_tokens, with serverKnown
 	serverKnown bool
 }
 
-// Conn is one client connection, or what a stream of HTTP/2 sees of it.
+// Conn is one client connection, or a stream's view of it in HTTP/2.
 type Conn struct {
 	link
 
 	buf   h1.Buffer
 	out   h1.Writer
 	state atomic.Int32
-	// presence is looked after once a request has watched.
+	// presence is maintained once a request has called Watch.
 	presence              presence
 	http2                 *h2.Conn // set before the state becomes stateStreams
 	readUntil, writeUntil deadline.Deadline
 }
 
-// link is what the streams of a connection share with it.
+// link is the state that the streams of a connection share.
 type link struct {
 	Net   net.Conn // the socket, or the TLS connection over it
 	Port  *Port
@@ -166,11 +166,11 @@ type link struct {
 	Remote netip.AddrPort
 	// TLS is the state after the handshake, nil without TLS.
 	TLS *tls.ConnectionState
-	// Proxied is what the PROXY protocol told, nil where it is not spoken or told nothing.
+	// Proxied is the PROXY protocol header, nil if it is not used or has no addresses.
 	Proxied *proxyprotocol.Header
-	// Peer is what was found out about the client after the handshake, nil without TLS.
+	// Peer is what was learned about the client after the handshake, nil without TLS.
 	Peer *ssl.Peer
-	// Serial numbers the connections of the process ($connection); Requests counts those begun on this one.
+	// Serial numbers the connections of the process ($connection); Requests counts those started on this one.
 	Serial   uint64
 	Requests int
 	// OpenedAt is when it was accepted.
@@ -179,14 +179,14 @@ type link struct {
 	raw    net.Conn // the socket itself
 	site   *Site
 	hosts  *hosts
-	server *Server // the default of the address, or that which TLS named
+	server *Server // the default of the address, or the one TLS named
 	named  bool    // TLS named it
 
-	plainToTLS bool // the client does not speak TLS where it should
-	pipelined  bool // the present request came behind another without waiting
+	plainToTLS bool // the client does not use TLS where it should
+	pipelined  bool // the current request was pipelined
 }
 
-// Header gives the value of the first request header of a lower-case name; '_' in name also stands for '-'.
+// Header returns the value of the first request header with a lower-case name; '_' in name also matches '-'.
 func (r *Request) Header(name string) ([]byte, bool) {
 	i := r.Headers.Lookup(name, 0)
 	if i < 0 {
@@ -195,7 +195,7 @@ func (r *Request) Header(name string) ([]byte, bool) {
 	return r.Headers[i].Value, true
 }
 
-// KnownHeader gives the first value of a known request header, nil if it was not sent.
+// KnownHeader returns the first value of a known request header, nil if it was not sent.
 func (r *Request) KnownHeader(id h1.Known) []byte {
 	if !r.Seen.Has(id) {
 		return nil
@@ -204,19 +204,19 @@ func (r *Request) KnownHeader(id h1.Known) []byte {
 	return v
 }
 
-// AtEnd calls back after the Log phase, the latest first, with the values given. It does not allocate
-// if callback is a function without closure and arg a pointer.
+// AtEnd registers a callback after the Log phase, the latest first, with the values given. It does not allocate if
+// callback is a function without closure and arg a pointer.
 func (r *Request) AtEnd(callback func(arg any, n uint64), arg any, n uint64) {
 	r.endings = append(r.endings, ending{callback, arg, n})
 }
 
-// BeforeLast calls back before the last bytes of the response go out, or at the end of the request if it comes to that:
-// for what a client may take for done as soon as it has the whole response. It does not allocate, as AtEnd.
+// BeforeLast registers a callback before the last bytes of the response are sent, or at the end of the request: for
+// what a client can take for done as soon as it has the whole response. Like AtEnd, it does not allocate.
 func (r *Request) BeforeLast(callback func(arg any, n uint64), arg any, n uint64) {
 	r.lasts = append(r.lasts, ending{callback, arg, n})
 }
 
-// callLasts makes the calls of BeforeLast, once.
+// callLasts runs the BeforeLast callbacks, once.
 func (r *Request) callLasts() {
 	for i := range r.lasts {
 		e := r.lasts[i]

@@ -10,7 +10,7 @@ import (
 	"starling/web/h1"
 )
 
-// AddHeader adds a response header. The bytes must stay as they are during the request.
+// AddHeader adds a response header. The bytes must not change during the request.
 func (r *Request) AddHeader(name, value []byte) {
 	r.Out.Headers = append(r.Out.Headers, h1.Header{Name: name, Value: value, ID: h1.Identify(name)})
 }
@@ -27,7 +27,7 @@ func (r *Request) SetHeader(name, value []byte) {
 	r.AddHeader(name, value)
 }
 
-// RemoveHeader takes all response headers of a known name away.
+// RemoveHeader removes all response headers of a known name.
 func (r *Request) RemoveHeader(id h1.Known) {
 	kept := r.Out.Headers[:0]
 	for _, h := range r.Out.Headers {
@@ -38,7 +38,7 @@ func (r *Request) RemoveHeader(id h1.Known) {
 	r.Out.Headers = kept
 }
 
-// StatusFor is the status that the response will have where a handler says status: error_page may have set another.
+// StatusFor is the status that the response will have if a handler returns status: error_page may have set another.
 func (r *Request) StatusFor(status int) int {
 	if r.errStatus != 0 {
 		return r.errStatus
@@ -46,7 +46,7 @@ func (r *Request) StatusFor(status int) int {
 	return status
 }
 
-// Status is that of the response: what error_page says, until the head is sent.
+// Status is that of the response: until the head is sent, error_page's if it set one.
 func (r *Request) Status() int {
 	if r.headSent {
 		return r.Out.Status
@@ -54,23 +54,24 @@ func (r *Request) Status() int {
 	return r.StatusFor(r.Out.Status)
 }
 
-// Complete tells whether the client was sent all of the response, as far as is known.
+// Complete reports whether the client was sent all of the response, as far as is known.
 func (r *Request) Complete() bool {
 	promised := r.headSent && (r.noBody || r.Out.ContentLength < 0 || r.bodyBytes == r.Out.ContentLength)
 	return r.finished && r.failure == nil && (r.keep || promised)
 }
 
-// KeepsConnection tells whether another request may follow on the connection, as far as is known.
+// KeepsConnection reports whether another request can follow on the connection, as far as is known.
 func (r *Request) KeepsConnection() bool { return r.keep }
 
-// SentChunked tells whether the body of the response goes out in chunks.
+// SentChunked reports whether the body of the response is chunked.
 func (r *Request) SentChunked() bool { return r.headSent && r.h1.chunked }
 
-// Overrule sets the status although error_page has set one: for what follows from that one, as 206 and 304 do from 200.
+// Overrule sets the status although error_page has set one: for statuses that follow from that one, as 206 and 304 do
+// from 200.
 func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 
-// SendHead runs the filters and fixes the head; it goes out with the first body bytes, or at Flush or FinishBody.
-// Where it fails the handler returns Done.
+// SendHead runs the filters and completes the head; it is sent with the first body bytes, or at Flush or FinishBody. If
+// it fails, the handler returns Done.
 func (r *Request) SendHead() error {
 	if r.headSent {
 		return r.failure
@@ -96,18 +97,18 @@ func (r *Request) SendHead() error {
 	}
 	r.headSent = true
 	r.decideBody()
-	r.serverToken() // evaluated before the head is written: variables may need the memory that it is written to
+	r.serverToken() // evaluated before the head is written: variables may need the memory to which it is written
 	r.decideTrailers()
 	if out := &r.Out; len(out.Location) > 0 && out.Location[0] == '/' && r.Location.Core.AbsoluteRedirect {
 		out.Location = r.absolute(out.Location)
 	}
-	// A client that waits for 100 Continue may never send its body: where the next request begins nobody knows.
+	// A client that waits for 100 Continue may never send its body, so the start of the next request is unknown.
 	r.keep = r.keep && r.mayKeep() && !(r.expects && !r.wire.BodyDone())
 	r.startRate()
 	return nil
 }
 
-// filter asks the filters what they want to do with the body.
+// filter asks the filters for their bodies.
 func (r *Request) filter() {
 	r.bodies = r.bodies[:0]
 	for _, filter := range r.Location.filters {
@@ -117,7 +118,7 @@ func (r *Request) filter() {
 	}
 }
 
-// decideBody says whether a body follows the head.
+// decideBody decides whether a body follows the head.
 func (r *Request) decideBody() {
 	out := &r.Out
 	switch {
@@ -132,7 +133,7 @@ func (r *Request) decideBody() {
 	}
 }
 
-// decideTrailers drops them where the protocol has none; else the length of the body is not told.
+// decideTrailers drops them if the protocol has none; otherwise the length of the body is not sent.
 func (r *Request) decideTrailers() {
 	if r.Out.Trailer == nil {
 		return
@@ -144,7 +145,7 @@ func (r *Request) decideTrailers() {
 	}
 }
 
-// mayKeep applies what the location says about kept connections.
+// mayKeep applies the location's rules for kept connections.
 func (r *Request) mayKeep() bool {
 	core, c := r.Location.Core, r.Conn
 	switch {
@@ -158,7 +159,7 @@ func (r *Request) mayKeep() bool {
 	return true
 }
 
-// absolute puts scheme, name and port before a path, as nginx does with its own redirects.
+// absolute puts scheme, name and port before a path, as nginx does in its own redirects.
 func (r *Request) absolute(path []byte) []byte {
 	core := r.Location.Core
 	scheme, ownPort := "http", uint16(80)
@@ -210,11 +211,11 @@ func (r *Request) Flush() error {
 	return r.note(Next{r, 0}.Flush())
 }
 
-// FinishBody ends the response; the engine calls it if a handler that returns Done did not. Fewer bytes than
+// FinishBody ends the response; the kit calls it if a handler that returns Done did not. Fewer bytes than
 // Out.ContentLength close the connection.
 func (r *Request) FinishBody() error { return r.WriteLast(nil) }
 
-// WriteLast is Write of the last body bytes and FinishBody, in one system call where the end of the body allows it.
+// WriteLast is Write of the last body bytes and FinishBody, in one system call if the end of the body allows it.
 func (r *Request) WriteLast(p []byte) error {
 	if r.finished || r.failure != nil {
 		return r.failure
@@ -232,12 +233,12 @@ func (r *Request) WriteLast(p []byte) error {
 // Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
 func (r *Request) Abort() {
 	if r.headSent && !r.finished && r.failure == nil {
-		r.flushOut() // what came is passed on; the connection is closed in any case
+		r.flushOut() // what arrived is forwarded; the connection is closed in any case
 	}
 	r.keep, r.finished = false, true
 }
 
-// PassesHints tells whether the client is to get the 103 of a server (early_hints).
+// PassesHints reports whether the client gets a server's 103 (early_hints).
 func (r *Request) PassesHints() bool {
 	conditions := r.Location.Core.EarlyHints
 	for i := range conditions {
@@ -248,8 +249,8 @@ func (r *Request) PassesHints() bool {
 	return false
 }
 
-// SendInterim sends a 1xx response at once (100, 103), without the headers that have no place in one. A 103 of which
-// nothing is left is not sent.
+// SendInterim sends a 1xx response at once (100, 103), without headers that do not belong in one. An empty 103 is not
+// sent.
 func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
 	if r.Version < h1.Version11 || r.headSent {
 		return nil
@@ -260,8 +261,8 @@ func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) err
 	return r.note(r.wire.WriteInterim(r, status, reason, headers))
 }
 
-// Hijack gives the connection away after the head of a 101 or 2xx response went out: bytes read beyond the request come
-// first. The handler returns Done when the tunnel has ended; the engine then closes the connection.
+// Hijack takes over the connection after the head of a 101 or 2xx response was sent: bytes read beyond the request come
+// first. The handler returns Done when the tunnel has ended; the kit then closes the connection.
 func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 	if err := r.Flush(); err != nil {
 		return nil, nil, err
@@ -275,10 +276,10 @@ func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 	return conn, buffered, nil
 }
 
-// CountSent adds bytes that a tunnel wrote itself to what $bytes_sent and $body_bytes_sent show.
+// CountSent adds bytes that a tunnel wrote itself to $bytes_sent and $body_bytes_sent.
 func (r *Request) CountSent(n int64) { r.bodyBytes += n; r.tunnelled += n }
 
-// note remembers the first failure of the connection, after which nothing is sent any more.
+// note stores the first failure of the connection, after which nothing is sent any more.
 func (r *Request) note(err error) error {
 	if err != nil && r.failure == nil {
 		r.failure, r.keep = err, false
@@ -347,5 +348,5 @@ func (r *Request) appendHead(dst []byte, chunked bool) []byte {
 	return h1.AppendHeadEnd(dst)
 }
 
-// notCopied are headers that belong to the engine.
+// notCopied are headers owned by the kit.
 var notCopied = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderTransferEncoding, h1.HeaderContentLength)

@@ -10,11 +10,11 @@ import (
 	"starling/web/h1"
 )
 
-// requests are taken for the time of a request, so that idle connections hold none. Those of an old site have too few
-// or too many slots and are dropped.
+// requests are pooled between requests, so that idle connections hold none. Those of an old site have the wrong number
+// of slots and are dropped.
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
-// take gives a Request for the next one of a connection.
+// take returns a Request for the next one of a connection.
 func (s *Site) take(c *Conn) *Request {
 	r := requests.Get().(*Request)
 	r.Reserve(s.slots)
@@ -27,7 +27,7 @@ func (s *Site) take(c *Conn) *Request {
 	return r
 }
 
-// give forgets all about a request that has ended.
+// give resets and returns a request that has ended.
 func (s *Site) give(r *Request) {
 	r.giveSubs()
 	r.callLasts()
@@ -42,7 +42,7 @@ func (s *Site) give(r *Request) {
 	clear(r.bodies)
 	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders ||
 		cap(r.scratch) > maxKeptScratchBytes {
-		return // an odd request must not hold memory for ever
+		return // an unusual request must not hold memory for ever
 	}
 	*r = Request{
 		Out:   Response{Headers: r.Out.Headers[:0]},
@@ -63,13 +63,13 @@ func (s *Site) give(r *Request) {
 	requests.Put(r)
 }
 
-// Bounds of what a Request keeps from one use to the next.
+// Bounds of what a Request keeps for its next use.
 const (
 	maxKeptHeaders      = 128
 	maxKeptScratchBytes = 64 << 10
 )
 
-// serve reads and answers one request, and tells whether the connection can take another.
+// serve reads and answers one request, and reports whether the connection can take another.
 func (r *Request) serve() (keep bool) {
 	r.StartedAt = r.Now()
 	r.site.traffic.Requests.Add(1)
@@ -93,7 +93,7 @@ func (r *Request) serve() (keep bool) {
 	return r.wire.End(r)
 }
 
-// finish ends the response and waits for what was set off by the request.
+// finish ends the response and waits for everything that the request started.
 func (r *Request) finish() {
 	if !r.headSent && !r.finished {
 		r.Logf(logs.Error, "a handler finished the request without sending a response")
@@ -130,12 +130,12 @@ func (r *Request) accept() {
 	}
 }
 
-// admit finds the virtual server and checks what must be right before anything else happens.
+// admit finds the virtual server and checks what must hold before anything else happens.
 func (r *Request) admit() Result {
 	c := r.Conn
 	s, found := c.hosts.Find(r, r.Host)
 	if !found {
-		s = c.hosts.Default // also where TLS named another: Host counts
+		s = c.hosts.Default // even if TLS named another: Host decides
 	}
 	r.Server, r.Location = s, s.base
 	if r.Version >= h1.Version20 && !c.hosts.HTTP2 && !r.Server.Core.HTTP2 {
@@ -159,7 +159,7 @@ func (r *Request) admit() Result {
 	return Declined
 }
 
-// badHead answers a head that cannot be served; false if there is nobody to answer.
+// badHead responds to a head that cannot be served; false if there is no client to respond to.
 func (r *Request) badHead(err error) bool {
 	r.accept()
 	r.keep = false
@@ -195,7 +195,7 @@ func (r *Request) badHead(err error) bool {
 	return false
 }
 
-// refusal answers TRACE in the words of the location that it would have reached, where that has some. No phase runs.
+// refusal responds to TRACE in the way of the location that it would have reached, if that has one. No phase runs.
 func (r *Request) refusal() Result {
 	if r.MethodID != h1.MethodTrace || r.Conn.plainToTLS {
 		return Declined
@@ -216,7 +216,7 @@ func (r *Request) refusal() Result {
 	return Declined
 }
 
-// clientGone says how a client left: it closed the connection, or reading from it failed.
+// clientGone describes how a client disconnected: it closed the connection, or reading from it failed.
 func clientGone(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "client prematurely closed connection"
@@ -224,7 +224,7 @@ func clientGone(err error) string {
 	return errno.Message(err)
 }
 
-// logFailure tells of a connection that failed under the response.
+// logFailure logs a connection that failed during the response.
 func (r *Request) logFailure() {
 	if r.failure == nil || r.failure == errDropped || !r.LogEnabled(logs.Info) {
 		return

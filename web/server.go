@@ -19,12 +19,12 @@ type Server struct {
 	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs
 	// one.
 	TLS *tls.Config
-	// Inspect looks at the client when a handshake with this server is done, and gives Conn.Peer.
+	// Inspect checks the client when a handshake with this server is done, and returns Conn.Peer.
 	Inspect func(state *tls.ConnectionState) *ssl.Peer
-	// AfterHandshake is asked at the beginning of each request over TLS; a status (495, 496) refuses it, Declined goes
-	// on.
+	// AfterHandshake is called at the start of each request over TLS; a status (495, 496) rejects it, Declined
+	// continues.
 	AfterHandshake func(r *Request) Result
-	// VerifiesClients refuses (421) requests over connections whose handshake named another server.
+	// VerifiesClients rejects (421) requests over connections whose handshake named another server.
 	VerifiesClients bool
 	Log             logs.Logger
 
@@ -35,7 +35,7 @@ type Server struct {
 	tree   *locationTree
 }
 
-// builder makes a Site; it is dropped afterwards.
+// builder makes a Site and is dropped afterwards.
 type builder struct {
 	site     *Site
 	plan     *plan.Plan
@@ -119,7 +119,7 @@ func (b *builder) addLocation(scope *conf.Scope, s *Server, outer *LocationName,
 	return nil
 }
 
-// location builds the handlers of a block; around is the location that a block without a name stands in.
+// location builds the handlers of a block; around is the location that encloses a block without a name.
 func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name LocationName) (*Location, error) {
 	l := &Location{
 		Scope: scope,
@@ -160,7 +160,7 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 
 // handlers builds those of a server's phases or of a location's.
 func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Handler, err error) {
-	// Content comes first: blocks inside, which other phases build, ask who answers in this one.
+	// Content is first: blocks inside, which other phases build, need to know the content handlers.
 	if !ofServer {
 		if phases[Content], err = b.content(block); err != nil {
 			return phases, err
@@ -183,7 +183,7 @@ func (b *builder) handlers(block *Block, ofServer bool) (phases [phaseCount][]Ha
 	return phases, nil
 }
 
-// content builds what a directive names to answer, and those that do where none does.
+// content builds the handlers named by a directive, and the defaults.
 func (b *builder) content(block *Block) ([]Handler, error) {
 	var named Handler
 	var lasts []Handler
@@ -212,8 +212,8 @@ func (b *builder) content(block *Block) ([]Handler, error) {
 	return append([]Handler{named}, lasts...), nil
 }
 
-// answer takes the handler of a family that makes content beside what was found before, if anything was. What an if or
-// limit_except inherits gives way to its own.
+// answer adds the handler of a family that makes content to those found before, if any. Handlers inherited by an if or
+// limit_except are replaced by its own.
 func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
 	l := b.Current
 	switch {
@@ -226,7 +226,7 @@ func (b *Block) answer(m *Module, handler, before Handler) (Handler, error) {
 	return nil, conf.At(b.Scope.Node, "\"%s\" and \"%s\" cannot be used in the same location", l.answers, m.Name)
 }
 
-// Location compiles a block inside this one (if, a nested block of a module) that a handler may switch to.
+// Location compiles a block inside this one (if, a nested block of a module) to which a handler can switch.
 func (b *Block) Location(inner *conf.Scope) (*Location, error) {
 	return b.builder.location(inner, b.Server, b.Current, LocationName{})
 }

@@ -10,8 +10,8 @@ import (
 	"starling/web/h1"
 )
 
-// Settings are what the kit itself obeys in one block. The core family has the directives that set them; the kit finds
-// them by their type.
+// Settings are the settings of the kit itself in one block. The core family has the directives that set them; the kit
+// finds them by their type.
 type Settings struct {
 	// Of the whole http block and of servers.
 	Listens       side.Listens
@@ -45,11 +45,11 @@ type Settings struct {
 	LimitRate        vars.Template[*Request]
 	LimitRateAfter   vars.Template[*Request]
 
-	// Root is the document root ($document_root), or what takes the place of the location's name if Alias.
+	// Root is the document root ($document_root), or the replacement of the location's name if Alias.
 	Root  vars.Template[*Request]
 	Alias bool
-	// AliasPart is the name of the location with the alias, which a nested one may inherit: what the alias takes the
-	// place of. AliasWhole: that location is a regular expression, and the alias a whole file name.
+	// AliasPart is the name of the location with the alias, which a nested one can inherit: the part that the alias
+	// replaces. AliasWhole: that location is a regular expression, and the alias a whole file name.
 	AliasPart   []byte
 	AliasWhole  bool
 	DefaultType string
@@ -60,7 +60,7 @@ type Settings struct {
 	Internal            bool
 	SatisfyAny          bool
 	AllowedMethods      []string                  // of limit_except
-	EarlyHints          []vars.Template[*Request] // conditions to pass a 103 on
+	EarlyHints          []vars.Template[*Request] // conditions to forward a 103
 	IfModifiedSince     IfModifiedSince
 	ETag                bool
 	MaxRanges           int
@@ -89,10 +89,10 @@ const (
 // KeepAlive are the arguments of keepalive_timeout.
 type KeepAlive struct {
 	Timeout time.Duration // 0: no kept connections
-	Header  time.Duration // of the Keep-Alive header; 0: none is sent
+	Header  time.Duration // of the Keep-Alive header; 0: not sent
 }
 
-// Lingering is when what a client still sends is read before its connection is closed.
+// Lingering is when the client's remaining bytes are read before its connection is closed.
 type Lingering int
 
 // The words of lingering_close.

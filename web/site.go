@@ -34,7 +34,7 @@ type Site struct {
 	watcher socketwatch.Lazy
 }
 
-// Requests gives the requests that the process has begun, and those in progress.
+// Requests returns the requests that the process has started, and those in progress.
 func (s *Site) Requests() (total, current int64) {
 	return int64(s.traffic.Requests.Load()), s.traffic.Current.Load()
 }
@@ -67,8 +67,8 @@ func Prepare(p *plan.Plan, modules []*Module) error {
 	return nil
 }
 
-// Build makes the http side from its bound block: modules are linked, then servers and locations are made from the
-// inside of their scopes. Its error is a conf.Problems or a *conf.Problem.
+// Build makes the http side from its bound block: modules are linked, then servers and locations are built, inner
+// scopes first. Its error is a conf.Problems or a *conf.Problem.
 func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	b := &builder{modules: modules, plan: p}
 	if err := Prepare(p, modules); err != nil {
@@ -112,7 +112,7 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	return b.site, nil
 }
 
-// listen sorts the servers by address.
+// listen groups the servers by address.
 func (b *builder) listen() {
 	addresses := side.Addresses[*Server, *Request]{Choose: configForClient, Log: b.plan.Log}
 	for _, s := range b.site.servers {

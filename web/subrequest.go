@@ -10,28 +10,28 @@ import (
 	"starling/web/h1"
 )
 
-// Bounds of what one request of a client can set off.
+// Bounds of what one client request can start.
 const (
-	// maxSubrequestDepth is nginx's: a location that asks itself ends there.
+	// maxSubrequestDepth is nginx's: a location that requests itself ends there.
 	maxSubrequestDepth = 50
-	// maxSubrequests bounds those of one client's request, however they are nested: each holds the memory of a request
-	// until the client's ends. Pages made of hundreds of parts are beyond it on purpose.
+	// maxSubrequests bounds those of one client request, however they are nested: each holds the memory of a request
+	// until the client's ends. Pages with hundreds of parts exceed it on purpose.
 	maxSubrequests = 1000
 )
 
 // Subrequest describes a request to another location of the same server.
 type Subrequest struct {
 	Path, Query []byte // valid until the parent ends
-	// SameMethod asks with the method of the parent; else it is GET.
+	// SameMethod uses the method of the parent; otherwise it is GET.
 	SameMethod bool
-	// WithBody passes the body on that the parent has kept whole (KeepBody); else there is none.
+	// WithBody forwards the body that the parent has kept whole (KeepBody); otherwise there is none.
 	WithBody bool
-	// KeepBytes is the most that is kept of the body of the answer; one with more fails. 0 drops the body.
+	// KeepBytes is the maximum kept of the response body; a larger one fails. 0 drops the body.
 	KeepBytes int64
 }
 
-// Sub is a request whose wire is memory. It begins at the server's rewrites, passes no access control, has variables of
-// its own that begin with the values of the parent's, and is logged where log_subrequest says so.
+// Sub is a request whose wire is memory. It starts at the server's rewrites, skips access control, has its own
+// variables that start with the values of the parent's, and is logged according to log_subrequest.
 type Sub struct {
 	request *Request
 	memory  memoryWire
@@ -39,7 +39,7 @@ type Sub struct {
 	before  *Sub          // started before this one by the same parent: it is logged first
 }
 
-// family is what the requests of one client's request share.
+// family is the state shared by all requests of one client request.
 type family struct{ members atomic.Int32 }
 
 var (
@@ -47,11 +47,11 @@ var (
 	errTooMany = errors.New("too many subrequests")
 )
 
-// Parent is the request that a subrequest serves, nil for a client's.
+// Parent is the request that started a subrequest, nil for a client's.
 func (r *Request) Parent() *Request { return r.parent }
 
-// Subrequest makes a request inside this one. It fails where they are nested too deep or are too many; the failure is
-// logged, and what asks ends with 500.
+// Subrequest makes a request inside this one. It fails if they are nested too deep or too many; the failure is logged,
+// and the caller ends with 500.
 func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	root := r
 	for root.parent != nil {
@@ -75,7 +75,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	return sub, nil
 }
 
-// inherit gives a subrequest what it has of its parent.
+// inherit copies from its parent to a subrequest.
 func (r *Request) inherit(parent *Request, s Subrequest) {
 	r.Line, r.Target, r.Proto, r.Version = parent.Line, parent.Target, parent.Proto, parent.Version
 	r.Headers, r.Seen = slices.Clip(parent.Headers), parent.Seen
@@ -96,14 +96,14 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 	r.State.Inherit(&parent.State)
 }
 
-// Run serves the subrequest here and now. The request it returns has ended; it, and what its variables say, is valid
-// until the parent ends.
+// Run serves the subrequest synchronously. The request it returns has ended; it, and its variables, are valid until the
+// parent ends.
 func (s *Sub) Run() *Request {
 	s.request.serveSub()
 	return s.request
 }
 
-// Start serves the subrequest beside its parent, which ends no sooner.
+// Start serves the subrequest in parallel to its parent, which ends no sooner.
 func (s *Sub) Start() {
 	s.memory.beside = true
 	s.done = make(chan struct{})
@@ -141,7 +141,7 @@ func (s *Sub) Wait() *Request {
 // Body is the buffered part of the response, valid until the parent ends.
 func (s *Sub) Body() []byte { return s.memory.body }
 
-// Failed tells that the answer did not come whole.
+// Failed reports whether the response is incomplete.
 func (s *Sub) Failed() error { return s.request.failure }
 
 func (r *Request) serveSub() {

@@ -6,7 +6,7 @@ import (
 	"starling/nginx/version"
 )
 
-// Tokens is what server_tokens lets out.
+// Tokens is the value of server_tokens.
 type Tokens int
 
 // The words of server_tokens.
@@ -20,7 +20,7 @@ const (
 // serverTokens are the values of the Server header that need no request.
 var serverTokens = [...]string{TokensVersion: version.Server, TokensOff: "starling", TokensBuild: version.Server}
 
-// signatures end the pages of errors, by server_tokens.
+// signatures end the error pages, by server_tokens.
 var signatures = [...][]byte{
 	TokensVersion: signature(serverTokens[TokensVersion]),
 	TokensOff:     signature(serverTokens[TokensOff]),
@@ -29,14 +29,14 @@ var signatures = [...][]byte{
 
 func signature(server string) []byte {
 	if server != "" {
-		// A text may hold what the client sent.
+		// The text can contain input from the client.
 		server = "<hr><center>" + html.EscapeString(server) + "</center>\r\n"
 	}
 	return []byte(server + "</body>\r\n</html>\r\n")
 }
 
-// serverToken is the value of the Server header; where it is empty, the header is not sent. A text with variables is
-// evaluated once for a response.
+// serverToken is the value of the Server header; if it is empty, the header is not sent. A text with variables is
+// evaluated once per response.
 func (r *Request) serverToken() string {
 	core := r.Location.Core
 	if core.Tokens != TokensText {

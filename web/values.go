@@ -13,18 +13,19 @@ import (
 	"starling/vars"
 )
 
-// Scratch gives an empty slice to append to; it is valid until the next call of Scratch or Expand.
+// Scratch returns an empty slice to append to; it is valid until the next call of Scratch or Expand.
 func (r *Request) Scratch() []byte { return r.scratch[:0] }
 
-// KeepScratch copies what was appended to Scratch for the time of the request, and keeps grown memory for the next use.
+// KeepScratch copies what was appended to Scratch for the duration of the request, and keeps grown memory for the next
+// use.
 func (r *Request) KeepScratch(b []byte) []byte {
 	r.scratch = b[:0]
 	return r.Copy(b)
 }
 
-// Expand gives a template's value, valid during the request.
+// Expand returns a template's value, valid during the request.
 func (r *Request) Expand(t *vars.Template[*Request]) []byte {
-	// A variable may itself use the scratch (map of map), so it is taken away meanwhile.
+	// A variable can use the scratch itself (map of map), so it is taken away meanwhile.
 	buf := r.scratch
 	r.scratch = nil
 	buf = t.Append(buf[:0], r)
@@ -32,7 +33,7 @@ func (r *Request) Expand(t *vars.Template[*Request]) []byte {
 	return r.Copy(buf)
 }
 
-// Value gives a variable's value, valid during the request; false says that it has none.
+// Value returns a variable's value, valid during the request; false means that it has none.
 func (r *Request) Value(u *vars.Use[*Request]) ([]byte, bool) {
 	buf := r.scratch
 	r.scratch = nil
@@ -47,12 +48,12 @@ func (r *Request) Value(u *vars.Use[*Request]) ([]byte, bool) {
 // Now reads the clocks.
 func (r *Request) Now() clock.Reading { return r.site.plan.Clock.Now() }
 
-// Stamps gives the forms in which logs write a moment.
+// Stamps returns a time in the formats of logs.
 func (r *Request) Stamps(at clock.Reading) *logs.Stamps {
 	return r.site.times.At(time.UnixMilli(at.WallMS))
 }
 
-// Plan is the configuration that the request is served by.
+// Plan is the configuration that serves the request.
 func (r *Request) Plan() *plan.Plan { return r.site.plan }
 
 // Client is the client's address, the zero Addr for a unix socket.
@@ -85,10 +86,10 @@ func (r *Request) Logf(level logs.Level, format string, args ...any) {
 	log.Logf(level, "%s", text)
 }
 
-// LogEnabled tells whether a line of that level would be written, for callers that save the work.
+// LogEnabled reports whether a line of that level would be written, for callers that avoid the work.
 func (r *Request) LogEnabled(level logs.Level) bool { return r.Location.Log.Enabled(level) }
 
-// remoteText is the client's address as logs name it; realip may have replaced it.
+// remoteText is the client's address for logs; realip may have replaced it.
 func (r *Request) remoteText() string {
 	if !r.Remote.IsValid() {
 		return "unix:"
@@ -96,7 +97,7 @@ func (r *Request) remoteText() string {
 	return r.Remote.Addr().String()
 }
 
-// ID names the request ($request_id). It is made when it is first asked for; a subrequest has that of its parent.
+// ID identifies the request ($request_id). It is generated at the first call; a subrequest has its parent's.
 func (r *Request) ID() [16]byte {
 	if !r.hasID {
 		rand.Read(r.id[:]) // never fails: the runtime ends the process first
@@ -108,10 +109,10 @@ func (r *Request) ID() [16]byte {
 // Hostname is the name of the machine, in lower case.
 func (r *Request) Hostname() string { return r.site.hostname }
 
-// Pipelined tells whether the present request came behind another without waiting for its response.
+// Pipelined reports whether the current request was sent before the previous response.
 func (c *Conn) Pipelined() bool { return c.pipelined }
 
-// BytesSent counts what the client got, head included.
+// BytesSent counts the bytes sent to the client, head included.
 func (r *Request) BytesSent() int64 { _, sent := r.wire.Bytes(r); return sent }
 
 // BodyBytesSent counts response bytes without the head.

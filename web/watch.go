@@ -8,23 +8,23 @@ import (
 	"starling/logs"
 )
 
-// Watch has left called with arg, at most once, when the client goes away before Unwatch: from another goroutine, or
-// from within Watch where it has gone already. It is for a handler that waits for something else; left must not wait.
+// Watch has left called with arg, at most once, when the client disconnects before Unwatch: from another goroutine, or
+// from within Watch if it is already gone. It is for a handler that waits for something else; left must not block.
 func (r *Request) Watch(left func(arg any), arg any) { r.wire.Watch(r, left, arg) }
 
-// Unwatch ends Watch. When it returns, left is not called any more.
+// Unwatch ends Watch. After it returns, left is not called any more.
 func (r *Request) Unwatch() { r.wire.Watch(r, nil, nil) }
 
-// presence is what is known of the client's side of a socket. A request that watches costs two locks that nobody else
-// holds: most answers come within a millisecond, and neither a timer nor a goroutine per request pays there.
+// presence is the known state of the client's side of a socket. Watching costs a request two uncontended locks: most
+// responses take less than a millisecond, so neither a timer nor a goroutine per request pays.
 type presence struct {
 	mu   sync.Mutex
 	gone bool // the client closed its side
 	left func(any)
 	arg  any
 
-	known bool   // somebody looks after the socket, or nobody can
-	id    uint64 // with the site's hangups; 0: nobody looks
+	known bool   // the socket is watched, or cannot be
+	id    uint64 // in the site's watcher; 0: not watched
 }
 
 // tellGone is called when the client has closed its side.
@@ -36,7 +36,7 @@ func (c *Conn) tellGone() {
 	p.tell()
 }
 
-// tell must be called with the lock held, so that nobody is told after unwatch.
+// tell must be called with the lock held, so that nothing is called after unwatch.
 func (p *presence) tell() {
 	if p.gone && p.left != nil {
 		p.left(p.arg)
@@ -57,8 +57,8 @@ func (w *h1Wire) Watch(r *Request, left func(any), arg any) {
 	p.tell()
 }
 
-// lookAfterSocket begins to look for the client's going. Where that fails, handlers find out when they look themselves
-// (ClientLeft).
+// lookAfterSocket starts to watch for the client's disconnect. If that fails, handlers find out when they check
+// themselves (ClientLeft).
 func (c *Conn) lookAfterSocket() {
 	socket, ok := c.raw.(syscall.Conn)
 	if !ok {
@@ -77,7 +77,7 @@ func (c *Conn) lookAfterSocket() {
 	}
 }
 
-// forgetSocket ends looking, when the connection ends.
+// forgetSocket stops watching when the connection ends.
 func (c *Conn) forgetSocket() {
 	if c.presence.id != 0 {
 		c.site.hangups().Remove(c.presence.id)

@@ -133,7 +133,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// Wait reads ahead meanwhile, which is how it learns that the client left.
+// Wait reads ahead meanwhile, and so detects that the client disconnected.
 func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 	c := r.Conn
 	end := time.Now().Add(d)
@@ -149,7 +149,7 @@ func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 			return false
 		}
 	}
-	// Something came (a body, a pipelined request); the rest is waited for without looking.
+	// Something arrived (a body, a pipelined request); the rest of the time passes without a check.
 	timer := time.NewTimer(time.Until(end))
 	defer timer.Stop()
 	select {
@@ -165,7 +165,7 @@ func (w *h1Wire) Left(r *Request) bool { return r.Conn.socketClosed() }
 
 func (w *h1Wire) Interrupt(r *Request, on bool) {
 	if on {
-		r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails on closed connections only
+		r.Conn.raw.SetReadDeadline(time.Unix(1, 0)) // fails only on closed connections
 	} else {
 		r.Conn.readUntil.Forget()
 	}
@@ -173,12 +173,12 @@ func (w *h1Wire) Interrupt(r *Request, on bool) {
 
 func (w *h1Wire) Cut(r *Request) {
 	if tcp, ok := r.Conn.raw.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // a reset; fails only where the connection is gone already
+		tcp.SetLinger(0) // a reset; fails only if the connection is already gone
 	}
 }
 
-// End reads what is left of the body if the connection is to be kept; before it is closed the client is given time to
-// see the response.
+// End reads the rest of the body if the connection is kept; before it is closed, the client gets time to read the
+// response.
 func (w *h1Wire) End(r *Request) (keep bool) {
 	core := r.Location.Core
 	if r.hijacked || r.failure != nil {

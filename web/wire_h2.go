@@ -11,7 +11,7 @@ import (
 // h2Wire is a stream of HTTP/2.
 type h2Wire struct {
 	stream *h2.Stream
-	conn   *Conn // what the request sees of its connection
+	conn   *Conn // the request's view of its connection
 }
 
 // begin makes a stream the request's wire.
@@ -136,7 +136,7 @@ func (w *h2Wire) Interrupt(_ *Request, on bool) {
 	}
 }
 
-// Cut does nothing: a stream that ends without an answer is reset, and the connection goes on.
+// Cut does nothing: a stream that ends without a response is reset, and the connection continues.
 func (w *h2Wire) Cut(*Request) {}
 
 // End does nothing: the stream ends with its handler.

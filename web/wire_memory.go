@@ -13,20 +13,20 @@ type memoryWire struct {
 	keepBytes int64
 	body      []byte
 	sent      int64
-	beside    bool // the parent goes on meanwhile: its wire is not to be touched
+	beside    bool // the parent continues meanwhile: its wire must not be used
 }
 
-// errSubrequestTooLarge is a subrequest whose response is larger than what its parent wants to keep.
+// errSubrequestTooLarge is a subrequest whose response is larger than its parent allows.
 var errSubrequestTooLarge = errors.New("subrequest response is too large for its buffer")
 
-// errDropped ends an answer that nobody wants: reading a little more may keep the connection to the server, reading a
-// file does not pay.
+// errDropped ends a response that is not needed: reading a little more can preserve the connection to the server,
+// reading a file does not pay.
 var errDropped = errors.New("response body is discarded")
 
 // maxDroppedBytes is how much of a body is read only to drop it.
 const maxDroppedBytes = 64 << 10
 
-// maxKeptAnswerBytes is how much memory for answers a Request holds for its next use.
+// maxKeptAnswerBytes is how much memory for responses a Request holds for its next use.
 const maxKeptAnswerBytes = 64 << 10
 
 // ReadHead is not called: a subrequest is made with its head.

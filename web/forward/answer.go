@@ -10,7 +10,7 @@ import (
 	"starling/web/h1"
 )
 
-// answer passes the accepted answer on to the client.
+// answer passes the accepted response on to the client.
 func (x *Exchange) answer() web.Result {
 	r, h := x.Request, &x.head
 	if h.Bare || h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
@@ -38,12 +38,13 @@ func (x *Exchange) answer() web.Result {
 	return x.relay()
 }
 
-// hopByHop are headers that end here. Upgrade goes on to clients of HTTP/1, as in nginx: 101 and 426 need it.
+// hopByHop are headers that are not forwarded. Upgrade is forwarded to clients of HTTP/1, as in nginx: 101 and 426 need
+// it.
 var hopByHop = h1.SetOf(h1.HeaderConnection, h1.HeaderKeepAlive, h1.HeaderProxyConnection, h1.HeaderTE,
 	h1.HeaderTrailer,
 	h1.HeaderTransferEncoding, h1.HeaderContentLength, h1.HeaderContentType)
 
-// onceInAnswer are headers of which only the first is passed on, as in nginx.
+// onceInAnswer are headers of which only the first is forwarded, as in nginx.
 var onceInAnswer = h1.SetOf(h1.HeaderStatus, h1.HeaderContentType, h1.HeaderDate, h1.HeaderLastModified, h1.HeaderETag,
 	h1.HeaderServer,
 	h1.HeaderLocation, h1.HeaderRefresh, h1.HeaderExpires, h1.HeaderXAccelRedirect, h1.HeaderXAccelExpires,
@@ -77,7 +78,7 @@ func (x *Exchange) fillHead() {
 	}
 }
 
-// copyHeaders passes only some of the server's headers.
+// copyHeaders forwards only some of the server's headers.
 func (x *Exchange) copyHeaders(which h1.KnownSet) {
 	for _, header := range x.head.Headers {
 		if which.Has(header.ID) {
@@ -86,10 +87,10 @@ func (x *Exchange) copyHeaders(which h1.KnownSet) {
 	}
 }
 
-// keptByRedirect are the headers of an answer with X-Accel-Redirect that the client gets.
+// keptByRedirect are the headers of a response with X-Accel-Redirect that the client gets.
 var keptByRedirect = h1.SetOf(h1.HeaderSetCookie, h1.HeaderCacheControl, h1.HeaderExpires, h1.HeaderAcceptRanges)
 
-// redirect goes on inside with what X-Accel-Redirect names.
+// redirect redirects internally to the URI in X-Accel-Redirect.
 func (x *Exchange) redirect(to []byte) web.Result {
 	r := x.Request
 	to = r.Copy(to)
@@ -117,8 +118,8 @@ func (x *Exchange) redirect(to []byte) web.Result {
 
 var methodGet = []byte("GET")
 
-// safePath decodes a path into dst. It is not safe if it leads up anywhere: what a server names is trusted less than
-// what it sends, for it often stems from a user.
+// safePath decodes a path into dst. It is not safe if it contains "..": a name from a server is trusted less than its
+// content, because it often originates from a user.
 func safePath(dst, escaped []byte) (path []byte, ok bool) {
 	if len(escaped) == 0 || escaped[0] != '/' {
 		return nil, false
@@ -148,7 +149,7 @@ func safePath(dst, escaped []byte) (path []byte, ok bool) {
 	return dst, true
 }
 
-// skipBody ends an answer whose body nobody wants; only one that has come already leaves the connection of use.
+// skipBody ends a response whose body is not wanted; the connection can be reused only if the body has already arrived.
 func (x *Exchange) skipBody() {
 	w := x.conn.wire
 	w.StartBody(&x.head)

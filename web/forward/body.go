@@ -2,13 +2,12 @@ package forward
 
 import "starling/web"
 
-// readBody reads the request's body before a server is chosen, unless PREFIX_request_buffering says that it is passed
-// on as it comes.
+// readBody reads the request's body before a server is selected, unless PREFIX_request_buffering is off.
 func (x *Exchange) readBody() web.Result {
 	r, l := x.Request, x.l
 	switch {
 	case !l.family.Has.Request:
-		return web.Declined // what the client has sent is read and forgotten when the request ends
+		return web.Declined // the client's bytes are read and dropped when the request ends
 	case !r.HasBody() && !(r.ContentLength == 0 && l.inFile):
 		r.Continue()
 	case !l.requestBuffering && !l.needsWhole(r):
@@ -29,13 +28,12 @@ func (x *Exchange) readBody() web.Result {
 	return web.Declined
 }
 
-// needsWhole tells that the body cannot be passed on while it comes: it is not what is sent, or its length is to be
-// told first.
+// needsWhole reports whether the body cannot be streamed: another body is sent, or its length must be known first.
 func (l *location) needsWhole(r *web.Request) bool {
 	return !l.passBody || l.Body != nil || r.Chunked && !l.protocol.Chunks()
 }
 
-// framing says how the body goes to the server.
+// framing returns how the body is framed for the server.
 func (x *Exchange) framing() Framing {
 	r := x.Request
 	switch {
@@ -52,5 +50,5 @@ func (x *Exchange) framing() Framing {
 	case r.HasBody():
 		return Framing{Length: int64(len(x.body))}
 	}
-	return Framing{Length: r.ContentLength} // 0 where the client said so
+	return Framing{Length: r.ContentLength} // 0 if the client said so
 }

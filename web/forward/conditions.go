@@ -6,14 +6,14 @@ import (
 	"starling/conf"
 )
 
-// Condition is something after which another server may be tried, or several.
+// Condition is a set of conditions for retrying on the next server.
 type Condition uint16
 
 // The conditions that families have words for.
 const (
 	OnError Condition = 1 << iota
 	OnTimeout
-	OnInvalid // an answer against the rules
+	OnInvalid // a response that violates the protocol
 	NonIdempotent
 	On500
 	On502
@@ -25,7 +25,7 @@ const (
 	never
 )
 
-// parseNext reads the words of PREFIX_next_upstream.
+// parseNext parses the arguments of PREFIX_next_upstream.
 func (f *Family) parseNext(a *conf.Args) (c Condition, err error) {
 	for _, word := range a.Words {
 		bit, known := f.Next[word]
@@ -43,7 +43,7 @@ func (f *Family) parseNext(a *conf.Args) (c Condition, err error) {
 	return c, nil
 }
 
-// conditionOf is the condition that a status of a server is, 0 for the others.
+// conditionOf is the condition for a server's status, 0 for the others.
 func conditionOf(status int) Condition {
 	switch status {
 	case 500:

@@ -14,7 +14,7 @@ import (
 	"starling/web"
 )
 
-// connect takes a kept connection or opens one.
+// connect takes an idle connection or opens one.
 func (x *Exchange) connect() (verdict, int) {
 	var config *tls.Config // nil for a plain connection
 	var file ssl.CertificateFile
@@ -55,7 +55,8 @@ func (x *Exchange) connectKept(config *tls.Config) bool {
 			x.use(kept)
 			return true
 		}
-		// It speaks another protocol, or was made in plain or for another name: it would pass by what is verified here.
+		// It uses another protocol, or was made without TLS or for another name: reusing it would bypass the
+		// verification here.
 		c.Close()
 	}
 	return false
@@ -75,7 +76,7 @@ func (x *Exchange) connectFailed(err error) (verdict, int) {
 	return tryFailed, 502
 }
 
-// use begins the present try on a connection.
+// use starts the current try on a connection.
 func (x *Exchange) use(c *connection) {
 	x.conn, x.reusable, x.unsent = c, false, false
 	x.sentAt, _ = c.wire.Counts()

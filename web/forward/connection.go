@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connection is a connection to a server with what is kept beside it from request to request.
+// connection is a connection to a server with its state between requests.
 type connection struct {
 	*upstream.Conn
 	wire   Wire
 	family *Family         // whose protocol it speaks
-	tls    *tls.Config     // that it was made with; nil for a plain one
-	raw    syscall.RawConn // nil where there is no socket to look at
+	tls    *tls.Config     // with which it was made; nil for a plain one
+	raw    syscall.RawConn // nil if there is no socket to check
 	look   func(fd uintptr)
 	seen   bool // by look: there is something to read
 
@@ -58,7 +58,7 @@ func (c *connection) watch(conn net.Conn) {
 	}
 }
 
-// readable tells, without waiting, whether the server has sent something or closed.
+// readable reports, without waiting, whether the server has sent something or closed.
 func (c *connection) readable() bool {
 	if c.wire.Buffered() {
 		return true
@@ -69,8 +69,8 @@ func (c *connection) readable() bool {
 	return c.seen
 }
 
-// The longest times between two looks at a client whose server is being waited for: soon at first, seldom when the wait
-// is long.
+// The longest intervals between two checks of the client while waiting for its server: short at first, longer when the
+// wait is long.
 const (
 	firstGlance = 250 * time.Millisecond
 	laterGlance = time.Second
@@ -78,7 +78,7 @@ const (
 	soon = 2 * time.Second
 )
 
-// arm sees to it that reads fail within one to two glances, so that a waiting request notices that its client left.
+// arm makes reads fail within one to two glances, so that a waiting request notices a client disconnect.
 func (c *connection) arm(nowMS int64, waited, timeout time.Duration) error {
 	glance := max(min(firstGlance, timeout), time.Millisecond)
 	if waited >= soon && timeout >= laterGlance {
@@ -90,7 +90,7 @@ func (c *connection) arm(nowMS int64, waited, timeout time.Duration) error {
 	return nil
 }
 
-// armWrite sees to it that writes fail after timeout, or deadline.Slack later.
+// armWrite makes writes fail after timeout, or up to deadline.Slack later.
 func (c *connection) armWrite(nowMS int64, timeout time.Duration) error {
 	if at, due := c.writeUntil.Renew(nowMS, timeout); due {
 		return c.SetWriteDeadline(at)
@@ -105,7 +105,7 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
-// isFault tells a message that breaks the rules from a connection that broke.
+// isFault distinguishes a message that violates the protocol from a broken connection.
 func isFault(err error) bool {
 	var fault *Fault
 	var problem *h1.Problem

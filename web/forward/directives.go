@@ -6,8 +6,8 @@ import (
 	"starling/conf"
 )
 
-// Directives declares what the families that forward requests have in common, for one of them. place finds the Settings
-// in those of the family's module. PREFIX_pass is the first.
+// Directives declares the common directives of families that forward requests, for one of them. place finds the
+// Settings in those of the family's module. PREFIX_pass is the first.
 func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 	d := declarer[S]{f, place}
 	all := []conf.Directive{d.pass()}
@@ -19,7 +19,7 @@ func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 	return append(all, connectionDirectives(d)...)
 }
 
-// declarer declares directives of one family; their names are given without the prefix.
+// declarer declares directives of one family; names are passed without the prefix.
 type declarer[S any] struct {
 	family *Family
 	place  func(*S) *Settings

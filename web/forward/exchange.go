@@ -9,46 +9,46 @@ import (
 	"starling/web"
 )
 
-// Exchange is a request's way to a server and back. One lives from the first PREFIX_pass of a request to the end of its
-// log.
+// Exchange is the forwarding of a request to a server and of the response back. It lives from the first PREFIX_pass of
+// a request to the end of its log phase.
 type Exchange struct {
 	Request *web.Request
-	// To is what the URL of PREFIX_pass says.
+	// To is the destination from the URL of PREFIX_pass.
 	To *Destination
-	// URI is what the server is asked for: a URI or a key. Prepare appends it to URI[:0], whose memory is used again;
-	// the error log shows it behind the server's address.
+	// URI is what the server is asked for: a URI or a key. Prepare appends it to URI[:0], whose memory is reused; the
+	// error log shows it after the server's address.
 	URI []byte
 
 	l       *location
 	group   *group
 	attempt upstream.Attempt
 	server  *upstream.Server // of the current try
-	conn    *connection      // nil before it stands and after it was dropped
-	sentAt  int64            // bytes that the connection had sent when the try began
-	head    Head             // of the answer, once it came
+	conn    *connection      // nil before it is established and after it was dropped
+	sentAt  int64            // bytes that the connection had sent when the try started
+	head    Head             // of the response, once it arrived
 
 	states  []state
 	startMS int64
 	tries   int
 
 	body         []byte        // of the request, as far as it was read before
-	file         *web.BodyFile // in its place, where that was too much for memory
-	streams      bool          // the rest of the body follows while it is read
-	sent         bool          // something of the request was sent to a server
-	streamed     bool          // something was that came from the client meanwhile
-	unsent       bool          // the present server did not get all of the request
+	file         *web.BodyFile // instead, if that was too much for memory
+	streams      bool          // the rest of the body is sent while it is read
+	sent         bool          // part of the request was sent to a server
+	streamed     bool          // including bytes that arrived from the client meanwhile
+	unsent       bool          // the current server did not get the whole request
 	accounted    bool          // the current try was accounted for
-	doing        string        // what the current try was about last, for the log
-	reusable     bool          // the connection is in step for another request
+	doing        string        // the last step of the current try, for the log
+	reusable     bool          // the connection can take another request
 	wanted       []byte
 	upload       *upload
-	uploadFailed error       // what ended it, if that was the body
+	uploadFailed error       // the error that ended it, if it was in the body
 	own          Destination // of a URL with variables
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
-// statusClientClosed is nginx's status for a client that left before it was answered.
+// statusClientClosed is nginx's status for a client that disconnected before its response.
 const statusClientClosed = 499
 
 // handle is the content handler.
@@ -83,8 +83,8 @@ func (l *location) handle(r *web.Request) web.Result {
 	}
 }
 
-// begin gives the request an exchange. After an error page or an X-Accel-Redirect that is the one before with all it
-// tells of.
+// begin gives the request an exchange. After an error page or an X-Accel-Redirect it is the previous one with its
+// state.
 func (l *location) begin(r *web.Request) *Exchange {
 	slot := r.Slot(l.slot)
 	x, ok := slot.Data.(*Exchange)
@@ -102,7 +102,7 @@ func (l *location) begin(r *web.Request) *Exchange {
 	return x
 }
 
-// endExchange runs when the request was logged.
+// endExchange runs after the request was logged.
 func endExchange(arg any, _ uint64) {
 	x := arg.(*Exchange)
 	x.endTry()
@@ -129,7 +129,7 @@ func (x *Exchange) HeadBytes() int { return x.l.bufferBytes }
 // Socket is the connection to the server, for an Upgrader.
 func (x *Exchange) Socket() net.Conn { return x.conn.Conn.Conn }
 
-// Tunnelled ends an exchange whose Upgrader moved so many bytes itself, from client to server and back.
+// Tunnelled ends an exchange whose Upgrader moved these bytes itself, from client to server and back.
 func (x *Exchange) Tunnelled(sent, received int64) web.Result {
 	x.state().length = received
 	x.Request.CountSent(received)

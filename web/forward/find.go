@@ -7,7 +7,7 @@ import (
 	"starling/web"
 )
 
-// find finds the group that the request goes to: it is fixed, or a URL with variables says it.
+// find finds the request's group: it is fixed, or a URL with variables names it.
 func (x *Exchange) find() web.Result {
 	if x.l.Target.ByRequest == nil {
 		x.group = x.l.Target.group

@@ -14,9 +14,9 @@ import (
 	"starling/web/h1"
 )
 
-// part is what the kit keeps for a whole configuration.
+// part is the kit's state for a whole configuration.
 type part struct {
-	// slot is where a request keeps its exchange, whatever family it is with; not there until a location was built.
+	// slot holds a request's exchange, whichever family uses it; it does not exist until a location was built.
 	slot  int
 	ready bool
 }
@@ -29,7 +29,7 @@ func slotOf(p *plan.Plan) int {
 	return kept.slot
 }
 
-// group is a group of servers as requests see it.
+// group is a group of servers for requests.
 type group = groups.Group[*web.Request]
 
 // location is PREFIX_pass in one location, ready for requests.
@@ -49,13 +49,13 @@ type location struct {
 	inFile    bool // client_body_in_file_only: an empty body has a file too
 }
 
-// Bounds of what is read from a server at once: larger reads gain nothing that was measured.
+// Bounds of one read from a server: larger reads showed no gain.
 const (
 	minReadBytes = 4 << 10
 	maxReadBytes = 64 << 10
 )
 
-// passes tells whether requests of a block are passed on.
+// passes reports whether requests of a block are forwarded.
 func (s *Settings) passes(b *web.Block, f *Family) bool {
 	return s.Target != nil && b.Current != nil && b.Scope.In&f.Pass != 0
 }
@@ -85,7 +85,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 	return l, err
 }
 
-// NameSet are header names: known ones by number, others in lower case.
+// NameSet is a set of header names: known ones by number, others in lower case.
 type NameSet struct {
 	known h1.KnownSet
 	other []string
@@ -100,7 +100,7 @@ func (n *NameSet) Add(name string) {
 	n.other = append(n.other, strings.ToLower(name))
 }
 
-// Has tells whether the name of a header is among them.
+// Has reports whether the name of a header is in the set.
 func (n *NameSet) Has(h *h1.Header) bool {
 	if h.ID != h1.HeaderOther {
 		return n.known.Has(h.ID)
@@ -113,7 +113,7 @@ func (n *NameSet) Has(h *h1.Header) bool {
 	return false
 }
 
-// hiddenNames are what nginx keeps from clients unless PREFIX_pass_header names it.
+// hiddenNames are the headers that nginx hides from clients unless PREFIX_pass_header names them.
 func (s *Settings) hiddenNames() NameSet {
 	var n NameSet
 	for _, name := range []string{"Date", "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect",

@@ -11,10 +11,10 @@ import (
 	"starling/web/h1"
 )
 
-// maxInterim bounds the 1xx responses before an answer.
+// maxInterim bounds the 1xx responses before a response.
 const maxInterim = 64
 
-// receive reads the head of the answer and tells whether it is one for the client.
+// receive reads the head of the response and decides whether the client gets it.
 func (x *Exchange) receive() (verdict, int) {
 	r, h := x.Request, &x.head
 	for n := 0; ; n++ {
@@ -50,14 +50,14 @@ func (x *Exchange) receive() (verdict, int) {
 	return tryAccepted, 0
 }
 
-// passHints sends the headers of a 103 on, but for those that the client is not to see of any answer.
+// passHints forwards the headers of a 103, except those hidden in every response.
 func (x *Exchange) passHints() error {
 	h := &x.head
 	h.Headers = slices.DeleteFunc(h.Headers, func(header h1.Header) bool { return x.l.hidden.Has(&header) })
 	return x.Request.SendInterim(h.Status, h.Reason, h.Headers)
 }
 
-// wantsAnother tells whether a status is one that PREFIX_next_upstream names and another server is left.
+// wantsAnother reports whether PREFIX_next_upstream includes a status and another server remains.
 func (x *Exchange) wantsAnother(status int) bool {
 	c := conditionOf(status)
 	if c == 0 || x.l.next&c == 0 || x.attempt.TriesLeft() <= 1 {
@@ -75,7 +75,7 @@ func (x *Exchange) readHead() (verdict, int) {
 		begin := x.Request.Now().MonoMS
 		watches := x.upload == nil && !x.l.ignoreClientAbort
 		if watches {
-			// Armed first: a deadline that was set later would undo what wakeReader does.
+			// The deadline is armed first: setting it later would undo wakeReader.
 			if err := x.conn.arm(begin, 0, x.l.readTimeout); err != nil {
 				return x.readFailed(err)
 			}
@@ -97,14 +97,14 @@ func (x *Exchange) readHead() (verdict, int) {
 	}
 }
 
-// wakeReader makes the wait for a server look after the client.
+// wakeReader makes the wait for a server check the client.
 func wakeReader(conn any) { conn.(*connection).SetReadDeadline(past) }
 
-// Fill reads once into in. fresh says that nothing of an answer has come yet: then it sleeps without memory.
+// Fill reads once into in. fresh means that nothing of a response has arrived yet: then it sleeps without memory.
 func Fill(in *h1.Buffer, fresh bool) error {
 	if fresh && len(in.Unread()) == 0 {
-		// Under load others have work while the server thinks, and when this one's turn comes its answer is there: one
-		// read fewer that finds nothing, and no sleep. Measured with 64 clients: 5 % of the CPU.
+		// Under load, other goroutines run while the server works, and when this one runs again, its response has
+		// arrived: this saves a read that finds nothing, and a sleep. Measured with 64 clients: 5 % of the CPU.
 		runtime.Gosched()
 		return in.Wait()
 	}
@@ -114,7 +114,7 @@ func Fill(in *h1.Buffer, fresh bool) error {
 // errClientLeft ends the wait for a server after the client disconnected.
 var errClientLeft = errors.New("client closed connection while waiting for a response")
 
-// awaitHead waits until more of the head comes or PREFIX_read_timeout is over; now and then it looks after the client.
+// awaitHead waits until more of the head arrives or PREFIX_read_timeout expires, and checks the client periodically.
 func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {
 	nowMS := beginMS
 	for {
@@ -131,7 +131,8 @@ func (x *Exchange) awaitHead(beginMS int64) (whole bool, err error) {
 	}
 }
 
-// glance runs on a poll timeout: it checks the client and the read timeout, and returns the time or what ends the wait.
+// glance runs on a poll timeout: it checks the client and the read timeout, and returns the time or the error that ends
+// the wait.
 func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error) {
 	x.conn.readUntil.Forget()
 	nowMS = x.Request.Now().MonoMS
@@ -140,7 +141,7 @@ func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error
 	case err != nil:
 		return nowMS, err
 	case busy:
-		*beginMS = nowMS // the server may wait for the rest of the body
+		*beginMS = nowMS // the server may be waiting for the rest of the body
 	case nowMS-*beginMS >= x.l.readTimeout.Milliseconds():
 		return nowMS, timeout
 	}

@@ -64,7 +64,7 @@ func (x *Exchange) finish(piece []byte) web.Result {
 	return web.Done
 }
 
-// readPiece reads some of the body; at its end the piece may be empty and the error is nil.
+// readPiece reads a piece of the body; at its end the piece can be empty and the error is nil.
 func (x *Exchange) readPiece(p []byte) (n int, err error) {
 	beginMS := x.Request.Now().MonoMS
 	nowMS := beginMS
@@ -86,22 +86,22 @@ func (x *Exchange) readPiece(p []byte) (n int, err error) {
 	return n, err
 }
 
-// bodyDone accounts for a try whose answer was read to its end, before the client sees that end: what was learned from
-// it counts for the client's next request.
+// bodyDone accounts for a try whose response was read completely, before the client sees its end, because the client's
+// next request may depend on it.
 func (x *Exchange) bodyDone() {
 	x.endUpload()
 	x.reusable = !x.unsent && x.conn.wire.Reusable()
 	x.account(upstream.Success)
 }
 
-// ClientFailed ends an exchange whose client does not take the response.
+// ClientFailed ends an exchange whose client does not accept the response.
 func (x *Exchange) ClientFailed() web.Result {
 	x.account(upstream.Success)
 	x.Request.Abort()
 	return web.Done
 }
 
-// cutShort ends an answer that the server did not finish.
+// cutShort ends a response that the server did not complete.
 func (x *Exchange) cutShort(err error) web.Result {
 	outcome := upstream.Failure
 	x.doing = "reading upstream"

@@ -7,7 +7,7 @@ import (
 	"starling/web/h1"
 )
 
-// send writes the head, and behind it the body or its first piece.
+// send writes the head, with the body or its first piece.
 func (x *Exchange) send() (verdict, int) {
 	rest := remainder{memory: x.body, file: x.file, client: x.streams}
 	if x.file == nil && (x.streams || len(x.body) <= maxInlineBytes) {
@@ -23,8 +23,8 @@ func (x *Exchange) send() (verdict, int) {
 	return x.sendWith(piece, rest)
 }
 
-// maxInlineBytes is how much of a body is written before the answer is looked for: more than that may not fit into the
-// sockets, and a server that answers before it has read all would wait as we do.
+// maxInlineBytes is how much of a body is written before the response is read: more may not fit into the sockets, and a
+// server that responds before it has read everything would wait for this side.
 const maxInlineBytes = 64 << 10
 
 // sendWith writes the head with the first piece of the body and leaves the rest to an upload.
@@ -43,7 +43,7 @@ func (x *Exchange) sendWith(piece []byte, rest remainder) (verdict, int) {
 	return tryAccepted, 0
 }
 
-// bodyFailed is a client whose body cannot be read to its end.
+// bodyFailed handles a client whose body cannot be read completely.
 func (x *Exchange) bodyFailed(err error) (verdict, int) {
 	status := int(x.Request.ErrorStatus(err))
 	x.account(upstream.Success)
@@ -51,7 +51,7 @@ func (x *Exchange) bodyFailed(err error) (verdict, int) {
 	return tryHopeless, status
 }
 
-// sendFailed looks whether the server has answered before it closed the connection; else the try has failed.
+// sendFailed checks whether the server responded before it closed the connection; otherwise the try has failed.
 func (x *Exchange) sendFailed(err error) (verdict, int) {
 	if x.conn.readable() {
 		x.unsent = true

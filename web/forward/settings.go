@@ -12,13 +12,13 @@ import (
 	"starling/web"
 )
 
-// Settings of one block that the families have in common. Embed them in those of the family's module.
+// Settings of one block that the families share. Embed them in those of the family's module.
 type Settings struct {
 	// Target is that of PREFIX_pass, nil without one.
 	Target *Target
-	// PassHeaders lets the client's headers go to the server, which is the protocol's to do.
+	// PassHeaders forwards the client's headers, which the protocol does.
 	PassHeaders bool
-	// Body takes the place of the client's body. Families with a directive for it set it.
+	// Body replaces the client's body. Families with a directive for it set it.
 	Body *vars.Template[*web.Request]
 
 	passBody          bool
@@ -44,13 +44,12 @@ type Settings struct {
 	connections              connect.Settings[*web.Request]
 }
 
-// NewSettings returns what is so where a family has no directive for it.
+// NewSettings returns the values for families without directives for them.
 func NewSettings() Settings {
 	return Settings{buffers: 8, eachBytes: 4 << 10, connections: connect.NewSettings[*web.Request]()}
 }
 
-// Enter takes away what a location inside another does not inherit; if and limit_except keep it. It is
-// conf.Module.Enter's work.
+// Enter clears what a nested location does not inherit; if and limit_except keep it. It implements conf.Module.Enter.
 func (s *Settings) Enter(in conf.Context) {
 	if in == conf.Location {
 		s.Target = nil
@@ -59,7 +58,7 @@ func (s *Settings) Enter(in conf.Context) {
 
 func firstWord(a *conf.Args) (string, error) { return a.Words[0], nil }
 
-// maxBufferBytes bounds what a configuration may let one response take.
+// maxBufferBytes bounds the configured memory for one response.
 const maxBufferBytes = 64 << 20
 
 func bufferBytes(text string) (int, error) {
@@ -86,7 +85,8 @@ func tempFileBytes(text string) (int, error) {
 	return int(n), err
 }
 
-// Check holds the sizes together, as nginx does when it merges a level's settings. It is conf.Module.Check's work.
+// Check checks the relations between sizes, as nginx does when it merges a level's settings. It implements
+// conf.Module.Check.
 func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 	if scope.In&places == 0 || !f.Has.Buffers {
 		return nil
@@ -117,7 +117,7 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 // ignored are the headers of PREFIX_ignore_headers that have an effect here.
 type ignored struct{ redirect, limitRate bool }
 
-// ignorable are the words of PREFIX_ignore_headers. Those of caching never have an effect here.
+// ignorable are the arguments of PREFIX_ignore_headers. Those for caching have no effect.
 var ignorable = []string{"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering",
 	"X-Accel-Charset",
 	"Expires", "Cache-Control", "Set-Cookie", "Vary"}

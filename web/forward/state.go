@@ -6,15 +6,15 @@ import (
 	"starling/logs"
 )
 
-// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did
-// not come so far.
+// state is one try as shown by the $upstream_… variables. Times are in milliseconds since its start, -1 if it did not
+// get that far.
 type state struct {
 	address                         string
 	status                          int // 0: none came
 	startMS                         int64
 	connectMS, headerMS, responseMS int64
 	sent, received, length          int64
-	redirected                      bool // no try: an internal redirect came between
+	redirected                      bool // not a try: an internal redirect in between
 }
 
 func newState(address string, nowMS int64) state {

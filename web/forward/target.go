@@ -14,12 +14,12 @@ import (
 
 // Target is the destination of PREFIX_pass.
 type Target struct {
-	// ByRequest is the URL where it has variables; all else is then found per request.
+	// ByRequest is the URL if it has variables; everything else is then determined per request.
 	ByRequest *vars.Template[*web.Request]
 	// URL is as written.
 	URL string
 	Destination
-	// Location is the prefix of the path that the URI takes the place of.
+	// Location is the prefix of the path that the URI replaces.
 	Location string
 
 	group *group
@@ -27,15 +27,14 @@ type Target struct {
 
 // Destination is a URL without its group.
 type Destination struct {
-	// Host is that of the URL, with its port unless that is the scheme's own ($proxy_host); Port is the port
+	// Host is that of the URL, with its port unless that is the scheme's default ($proxy_host); Port is the port
 	// ($proxy_port).
 	Host, Port string
 	// URI is the URI part of the URL, empty if there is none.
 	URI string
 
 	tls bool
-	// scheme stands before the addresses of servers in logs, prefix, which is the scheme as it was written, before the
-	// group.
+	// scheme precedes the addresses of servers in logs; prefix, the scheme as written, precedes the group.
 	scheme, prefix string
 	// name is the host to verify in TLS.
 	name string
@@ -100,8 +99,7 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 	return nil
 }
 
-// replaceable is the name of the location around a directive whose requests have a prefix that a URI can take the place
-// of.
+// replaceable is the name of the location around a directive if its requests have a prefix that a URI can replace.
 func replaceable(a *conf.Args) string {
 	if a.In != conf.Location {
 		return ""

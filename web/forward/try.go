@@ -6,7 +6,7 @@ import (
 	"starling/web/h1"
 )
 
-// choose begins the choosing of servers.
+// choose starts the selection of servers.
 func (x *Exchange) choose() {
 	r, g := x.Request, x.group
 	x.attempt.Client = r.Remote.Addr()
@@ -23,20 +23,20 @@ func (x *Exchange) choose() {
 	}
 }
 
-// verdict is what became of one try.
+// verdict is the outcome of one try.
 type verdict int
 
 const (
-	tryAccepted   verdict = iota // there is a head to answer with
+	tryAccepted   verdict = iota // there is a head to respond with
 	tryFailed                    // an error
 	tryTimedOut                  //
-	tryInvalid                   // what the server said cannot be used
-	tryRefused                   // a status that another server may do better
+	tryInvalid                   // the server's response cannot be used
+	tryRefused                   // a status that is retried on another server
 	tryClientLeft                //
-	tryHopeless                  // no server, or a fault of ours
+	tryHopeless                  // no server, or an internal error
 )
 
-// condition is the word of PREFIX_next_upstream for a verdict.
+// condition is the argument of PREFIX_next_upstream for a verdict.
 func (v verdict) condition(status int) Condition {
 	switch v {
 	case tryTimedOut:
@@ -75,7 +75,7 @@ func (x *Exchange) try() (verdict, int) {
 	return x.receive()
 }
 
-// repeatable tells whether the request may be sent again without being asked to (RFC 9110, 9.2.2, by nginx's list).
+// repeatable reports whether the request can be retried by default (RFC 9110, 9.2.2, with nginx's list).
 func (x *Exchange) repeatable() bool {
 	switch x.Request.MethodID {
 	case h1.MethodPost, h1.MethodLock, h1.MethodPatch:
@@ -84,7 +84,7 @@ func (x *Exchange) repeatable() bool {
 	return !x.streams
 }
 
-// again tells whether another server is to be tried, and accounts for the try that failed (ngx_http_upstream_next).
+// again decides whether to try another server, and accounts for the failed try (ngx_http_upstream_next).
 func (x *Exchange) again(v verdict, status int) bool {
 	reused := x.conn != nil && x.conn.Reused
 	outcome := upstream.Failure
@@ -95,7 +95,7 @@ func (x *Exchange) again(v verdict, status int) bool {
 	x.account(outcome)
 	x.drop()
 	if reused && v == tryFailed {
-		x.attempt.AddTry() // a connection kept too long says nothing about the server
+		x.attempt.AddTry() // an outdated idle connection says nothing about the server
 		x.tries--
 	}
 	left := x.mayTry(v.condition(status)) && x.attempt.TriesLeft() > 0
@@ -179,14 +179,14 @@ func (x *Exchange) endTry() {
 // drop closes the connection.
 func (x *Exchange) drop() {
 	if x.conn != nil {
-		x.conn.Close() // nothing is left to do about a failure
+		x.conn.Close() // a failure cannot be handled any more
 		x.conn.wire.Close()
 		x.conn, x.head = nil, Head{}
 	}
 	x.server = nil
 }
 
-// note keeps the status of a request that no server answered.
+// note stores the status of a request that no server answered.
 func (x *Exchange) note(status int) {
 	st := x.state()
 	st.status, st.responseMS = status, max(st.responseMS, 0)

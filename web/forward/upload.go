@@ -10,20 +10,19 @@ import (
 	"starling/web/h1"
 )
 
-// upload passes the rest of a large body on while the answer is waited for and passed back: servers may answer before
-// they have all of it, and some clients wait for that.
+// upload sends the rest of a large body while the response is received: servers can respond before they have all of it,
+// and some clients wait for that.
 type upload struct {
 	conn *connection
 	rest remainder
 	stop atomic.Bool
 	done chan struct{}
-	// failed is what went wrong with the body, complete that the server got all; both only after done.
+	// failed is the error of the body, complete means that the server got all of it; both only after done.
 	failed   error
 	complete bool
 }
 
-// remainder is what is still to be sent of a body: what was kept, in memory or in a file, then what the client has not
-// sent yet.
+// remainder is the unsent part of a body: the kept part, in memory or in a file, then what the client has not sent yet.
 type remainder struct {
 	memory []byte
 	file   *web.BodyFile
@@ -35,7 +34,7 @@ func (m *remainder) kept() bool { return len(m.memory) > 0 || m.file != nil && m
 
 func (m *remainder) empty() bool { return !m.kept() && !m.client }
 
-// next gives the next piece of what was kept; slab is room for what is in a file.
+// next returns the next piece of the kept part; slab is memory for pieces from a file.
 func (m *remainder) next(slab []byte) ([]byte, error) {
 	if m.file == nil {
 		piece := m.memory[:min(len(m.memory), len(slab))]
@@ -47,8 +46,8 @@ func (m *remainder) next(slab []byte) ([]byte, error) {
 	return slab[:n], err
 }
 
-// pass starts to pass on what is left of the body. What the client is told before it sends its body (100) is told here,
-// for there must be one writer to it.
+// pass starts to send the rest of the body. It also sends 100 Continue to the client, because only one goroutine may
+// write to it.
 func (x *Exchange) pass(rest remainder) (verdict, int) {
 	x.streamed = rest.client
 	u := &upload{conn: x.conn, rest: rest, done: make(chan struct{})}
@@ -69,7 +68,7 @@ func (x *Exchange) pass(rest remainder) (verdict, int) {
 	return tryAccepted, 0
 }
 
-// run uses nothing of the exchange that changes, and of the request only its body.
+// run uses no changing state of the exchange, and of the request only its body.
 func (u *upload) run(x *Exchange, r *web.Request, slab *h1.Slab) {
 	defer close(u.done)
 	defer slab.GiveBack()
@@ -79,7 +78,7 @@ func (u *upload) run(x *Exchange, r *web.Request, slab *h1.Slab) {
 		}
 		piece, err := u.next(r, slab.Mem)
 		if u.write(x, piece) != nil {
-			return // the server has closed: whether it answered before is for the reader to see
+			return // the server has closed: the reader finds out whether it responded before
 		}
 		if err != nil && err != io.EOF {
 			u.failed = err
@@ -108,10 +107,10 @@ func (u *upload) write(x *Exchange, p []byte) error {
 	return u.conn.wire.SendBody(p, false)
 }
 
-// errUploadFailed ends the wait for an answer to a request whose body cannot be read, from its client or its file.
+// errUploadFailed ends the wait for a response to a request whose body cannot be read, from its client or its file.
 var errUploadFailed = errors.New("cannot read the request body")
 
-// uploading tells whether the body is still being passed on; an error that its body made it end.
+// uploading reports whether the body is still being sent; an error in the body ends it.
 func (x *Exchange) uploading() (bool, error) {
 	if x.upload == nil {
 		return false, nil
@@ -127,10 +126,10 @@ func (x *Exchange) uploading() (bool, error) {
 	}
 }
 
-// nudge is how long an upload is given to end by itself, and how often it is told to.
+// nudge is how long an upload has to end by itself, and the interval of reminders.
 const nudge = 2 * time.Millisecond
 
-// endUpload stops passing the body on; afterwards unsent tells whether something was left of it.
+// endUpload stops sending the body; afterwards unsent reports whether part of it remains.
 func (x *Exchange) endUpload() {
 	u := x.upload
 	if u == nil {
@@ -143,7 +142,7 @@ func (x *Exchange) endUpload() {
 		case <-u.done:
 			ended = true
 		case <-timer.C:
-			// Said again and again: between the look at stop and a read or write, deadlines are set anew.
+			// It is repeated, because deadlines are set between the check of stop and a read or write.
 			u.stop.Store(true)
 			if u.rest.client {
 				x.Request.InterruptBody()

@@ -11,7 +11,7 @@ import (
 	"starling/web/h1"
 )
 
-// of finds the exchange of a request, nil if it was not passed on.
+// of finds the exchange of a request, nil if it was not forwarded.
 func of(r *web.Request) *Exchange {
 	kept := plan.Part[part](r.Server.Scope.Env().(*plan.Plan))
 	if !kept.ready {
@@ -21,7 +21,7 @@ func of(r *web.Request) *Exchange {
 	return x
 }
 
-// DestinationOf says where the request is passed to by a family, nil if it is not.
+// DestinationOf returns where a family forwards the request, nil if it does not.
 func DestinationOf(r *web.Request, f *Family) *Destination {
 	if x := of(r); x != nil && x.l.family == f {
 		return x.To
@@ -29,7 +29,7 @@ func DestinationOf(r *web.Request, f *Family) *Destination {
 	return nil
 }
 
-// listed makes a variable with a value for each try: "a, b", and " : " where an internal redirect came between.
+// listed makes a variable with a value for each try: "a, b", and " : " after an internal redirect.
 func listed(name, doc string, one func(dst []byte, s *state) []byte) vars.Variable[*web.Request] {
 	value := func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 		x := of(r)
@@ -63,7 +63,7 @@ func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 	return func(dst []byte, s *state) []byte { return strconv.AppendInt(dst, n(s), 10) }
 }
 
-// Variables are $upstream_…, whatever family passes the request on.
+// Variables are $upstream_…, whichever family forwards the request.
 func Variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
 		listed("upstream_addr", "The addresses of the servers asked.",
@@ -93,7 +93,7 @@ func Variables() []vars.Variable[*web.Request] {
 	}
 }
 
-// headers are those of the answer, nil if there is none.
+// headers are those of the response, nil if there is none.
 func headers(r *web.Request) h1.Headers {
 	x := of(r)
 	if x == nil {

@@ -1,16 +1,16 @@
 package h1
 
-// arenaSlabBytes is the size of an arena's slabs; what is larger than a quarter of it gets a slab of its own.
+// arenaSlabBytes is the size of an arena's slabs; pieces larger than a quarter of it get a slab of their own.
 const arenaSlabBytes = minSlabBytes
 
-// Arena is memory that is given out in pieces and given back all at once. The zero Arena is ready.
+// Arena is memory that is allocated in pieces and freed all at once. The zero Arena is ready.
 type Arena struct {
 	slab *Slab // the current one; it stays over Reset
 	used int
 	full []*Slab
 }
 
-// Alloc gives n bytes that are valid until Reset; their contents are undefined.
+// Alloc returns n bytes that are valid until Reset; their contents are undefined.
 func (a *Arena) Alloc(n int) []byte {
 	if a.slab == nil {
 		a.slab = TakeSlab(arenaSlabBytes)
@@ -36,7 +36,7 @@ func (a *Arena) Copy(b []byte) []byte {
 	return c
 }
 
-// Reset makes all memory free again; one slab stays for the next use.
+// Reset frees all memory; one slab stays for the next use.
 func (a *Arena) Reset() {
 	for i, b := range a.full {
 		b.GiveBack()
@@ -45,7 +45,7 @@ func (a *Arena) Reset() {
 	a.full, a.used = a.full[:0], 0
 }
 
-// Release gives all memory back.
+// Release frees all memory.
 func (a *Arena) Release() {
 	a.Reset()
 	if a.slab != nil {

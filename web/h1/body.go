@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// BodyKind says where a body ends.
+// BodyKind is how a body ends.
 type BodyKind uint8
 
 // The kinds of RFC 9112, 6.
@@ -17,9 +17,9 @@ const (
 	BodyUntilClose
 )
 
-// Body reads one message's body. What the buffer already holds comes first (Take hands it over in place); after that
-// the connection is read straight into the caller's memory, also when the body is chunked. StartRequest and
-// StartResponse begin a new one, using its memory again. It implements io.Reader.
+// Body reads one message's body. Buffered bytes come first (Take returns them in place); after that, it reads from the
+// connection directly into the caller's memory, even if the body is chunked. StartRequest and StartResponse start a new
+// one, reusing its memory. It implements io.Reader.
 type Body struct {
 	buf    *Buffer
 	kind   BodyKind
@@ -28,11 +28,11 @@ type Body struct {
 	failed error
 	chunks chunkReader
 
-	// RawBytes counts what was read of the body as it stood on the wire.
+	// RawBytes counts the bytes of the body on the wire.
 	RawBytes int64
 }
 
-// StartResponse begins the body of an upstream's answer, see ResponseHead.Body. length counts only for BodyLength.
+// StartResponse starts the body of an upstream's response, see ResponseHead.Body. length is used only for BodyLength.
 func (b *Body) StartResponse(buf *Buffer, kind BodyKind, length int64) {
 	b.start(buf, kind, length)
 	b.chunks.start(true)
@@ -45,7 +45,7 @@ func (b *Body) start(buf *Buffer, kind BodyKind, length int64) {
 	b.RawBytes = 0
 }
 
-// StartRequest begins the body of a request.
+// StartRequest starts the body of a request.
 func (b *Body) StartRequest(buf *Buffer, h *RequestHead) {
 	switch {
 	case h.Chunked:
@@ -58,7 +58,7 @@ func (b *Body) StartRequest(buf *Buffer, h *RequestHead) {
 	b.chunks.start(false)
 }
 
-// Done tells that the whole body was read: a Read would give io.EOF.
+// Done reports whether the whole body was read: a Read would return io.EOF.
 func (b *Body) Done() bool { return b.done }
 
 // Kind is the framing of the body.
@@ -75,12 +75,11 @@ func (b *Body) Left() int64 {
 	return -1
 }
 
-// Trailers are the fields behind the last chunk, once Done. Fields that say how to read or route a message are left
-// out.
+// Trailers are the fields after the last chunk, once Done. Fields that frame or route a message are omitted.
 func (b *Body) Trailers() Headers { return b.chunks.trailers }
 
-// Take hands over what the buffer holds of the body, in place, without reading; it may be empty. The bytes are valid
-// until the Buffer's Recycle.
+// Take returns the buffered part of the body, in place, without reading; it can be empty. The bytes are valid until the
+// Buffer's Recycle.
 func (b *Body) Take() ([]byte, error) {
 	if b.done || b.failed != nil {
 		return nil, b.failed
@@ -91,8 +90,8 @@ func (b *Body) Take() ([]byte, error) {
 	return raw[:n:n], err
 }
 
-// Read gives body bytes into p, reading the connection at most until there are some. At the end it gives io.EOF; a
-// connection that ends inside the body gives io.ErrUnexpectedEOF, bad chunks a *Problem.
+// Read reads body bytes into p, from the connection only until there are some. At the end it returns io.EOF; a
+// connection that ends inside the body returns io.ErrUnexpectedEOF, bad chunks a *Problem.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.failed != nil {
 		return 0, b.failed
@@ -102,7 +101,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	}
 	for !b.done {
 		n, err := b.readOnce(p)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // after a timeout a caller may go on waiting
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // after a timeout, a caller can continue to wait
 			b.failed = err
 		}
 		if n > 0 || err != nil {
@@ -112,7 +111,8 @@ func (b *Body) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// readOnce takes what is buffered, else reads the connection once; it may give nothing of the body though bytes came.
+// readOnce takes buffered bytes, otherwise reads the connection once; it can return no body bytes although bytes
+// arrived.
 func (b *Body) readOnce(p []byte) (int, error) {
 	if unread := b.buf.Unread(); len(unread) > 0 {
 		got := copy(p, unread)
@@ -161,7 +161,7 @@ func (b *Body) decode(raw []byte) (n, used int, err error) {
 	return n, used, err
 }
 
-// Discard reads and forgets up to limit bytes; done tells that the body ended within.
+// Discard reads and drops up to limit bytes; done reports whether the body ended within them.
 func (b *Body) Discard(limit int64) (done bool, err error) {
 	if b.done {
 		return true, nil

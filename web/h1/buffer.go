@@ -6,16 +6,16 @@ import (
 	"syscall"
 )
 
-// minFreeBytes is the least room worth a read.
+// minFreeBytes is the minimum room for a read.
 const minFreeBytes = 256
 
 // Buffer is the read side of one connection. It holds pooled memory only while bytes are in flight: Wait sleeps without
 // any.
 //
-// Slices of a head stay valid until Recycle, even if the buffer moved to another slab meanwhile.
-// The zero Buffer is ready for Attach. It is used by one goroutine at a time.
+// Slices of a head stay valid until Recycle, even if the buffer moved to another slab meanwhile. The zero Buffer is
+// ready for Attach. It is used by one goroutine at a time.
 type Buffer struct {
-	// FirstBytes is the size of slab that reads start with; 0 means 4 KB.
+	// FirstBytes is the size of the first slab for reads; 0 means 4 KB.
 	FirstBytes int
 
 	conn io.Reader
@@ -26,14 +26,14 @@ type Buffer struct {
 	mem     []byte // the slab's memory
 	r, w    int    // mem[r:w] is read and not consumed
 	scanned int    // mem[r:r+scanned] holds no line feed
-	pinned  bool   // bytes before r may be referred to
+	pinned  bool   // slices may point to bytes before r
 	held    []*Slab
 
 	err error // of tryRead
 	one [1]byte
 }
 
-// Attach starts on a connection. A Buffer may serve many connections, one after the other.
+// Attach starts on a connection. A Buffer can serve many connections, one after another.
 func (b *Buffer) Attach(conn io.Reader) {
 	b.Detach()
 	b.conn = conn
@@ -42,7 +42,7 @@ func (b *Buffer) Attach(conn io.Reader) {
 	}
 }
 
-// Detach gives all memory back and forgets the connection and what was read of it.
+// Detach frees all memory and forgets the connection and its unread bytes.
 func (b *Buffer) Detach() {
 	b.r = b.w
 	b.Recycle()
@@ -60,7 +60,7 @@ func (b *Buffer) Consume(n int) {
 	b.pinned = true
 }
 
-// Recycle ends a message: nothing points into the buffer any more, what is unread stays.
+// Recycle ends a message: no slice points into the buffer any more; unread bytes stay.
 func (b *Buffer) Recycle() {
 	for i, old := range b.held {
 		old.GiveBack()
@@ -73,16 +73,15 @@ func (b *Buffer) Recycle() {
 	b.pinned, b.scanned = false, 0
 }
 
-// Release gives the memory back if nothing is unread; call it after Recycle when a connection goes idle.
+// Release frees the memory if nothing is unread; call it after Recycle when a connection becomes idle.
 func (b *Buffer) Release() {
 	if b.r == b.w {
 		b.dropSlab()
 	}
 }
 
-// Wait returns when at least one byte is unread; it is for the time between messages (call Recycle before).
-// No memory is held while it sleeps, and on a plain socket the wake-up's read is the only one.
-// An end of file is io.EOF.
+// Wait returns when at least one byte is unread; it is for the time between messages (call Recycle before). It holds no
+// memory while it sleeps, and on a plain socket, the read after the wake-up is the only one. An end of file is io.EOF.
 func (b *Buffer) Wait() error {
 	if b.r < b.w {
 		return nil
@@ -95,7 +94,7 @@ func (b *Buffer) Wait() error {
 		return err
 	}
 	b.dropSlab()
-	// Over TLS (and in tests) there is nothing to wait on but a read: it gets a byte of our own to read into.
+	// Over TLS (and in tests) a read is the only way to wait: it gets one byte to read into.
 	n, err := b.conn.Read(b.one[:])
 	if n == 0 {
 		if err == nil {
@@ -109,7 +108,7 @@ func (b *Buffer) Wait() error {
 	return nil
 }
 
-// Fill reads once more, into a new slab if this one is full. It returns nil only if at least one byte came.
+// Fill reads once more, into a new slab if this one is full. It returns nil only if at least one byte arrived.
 func (b *Buffer) Fill() error {
 	b.makeRoom(minFreeBytes)
 	n, err := b.conn.Read(b.mem[b.w:])
@@ -123,7 +122,7 @@ func (b *Buffer) Fill() error {
 	return err
 }
 
-// line gives the next line without its line end ("\n" or "\r\n") and its length with it; size 0 means it is not
+// line returns the next line without its line end ("\n" or "\r\n"), and its length with it; size 0 means that it is not
 // complete yet.
 func (b *Buffer) line() (line []byte, size int) {
 	unread := b.mem[b.r:b.w]
@@ -140,8 +139,7 @@ func (b *Buffer) line() (line []byte, size int) {
 	return unread[:end:end], size
 }
 
-// makeRoom sees to free bytes behind w. Bytes before r may be pinned by a head, so it moves on to another slab rather
-// than compact.
+// makeRoom makes room after w. A head can pin bytes before r, so it moves to another slab rather than compact.
 func (b *Buffer) makeRoom(free int) {
 	if len(b.mem)-b.w >= free {
 		return
@@ -173,7 +171,7 @@ func (b *Buffer) pushBack(p []byte) {
 	b.scanned = 0
 }
 
-// dropSlab gives the current slab back; nothing may be unread or pinned.
+// dropSlab returns the current slab; nothing may be unread or pinned.
 func (b *Buffer) dropSlab() {
 	if b.slab != nil {
 		b.slab.GiveBack()

@@ -2,7 +2,7 @@ package h1
 
 import "bytes"
 
-// Bounds on what chunked coding adds to a body.
+// Bounds on the overhead of chunked coding.
 const (
 	maxChunkLineBytes = 4 << 10  // a size with its extensions
 	maxExcessBytes    = 16 << 10 // framing beyond what honest chunks need, see chunkReader.excess
@@ -35,15 +35,15 @@ type chunkReader struct {
 	size      int64
 	digits    int
 	lineBytes int
-	// excess is the framing seen beyond 16 bytes and twice the data per chunk. One-byte chunks cost nothing, long
-	// extensions on small chunks add up: the rule and its figure are those of Go's net/http/internal.
+	// excess is the framing beyond 16 bytes and twice the data per chunk. One-byte chunks cost nothing, long extensions
+	// on small chunks add up: the rule and its figure are those of Go's net/http/internal.
 	excess int64
 
 	trailerMem []byte
 	trailers   Headers
 }
 
-// start forgets the trailers too: they are rare, so their memory is not kept.
+// start drops the trailers too: they are rare, so their memory is not kept.
 func (c *chunkReader) start(upstream bool) {
 	*c = chunkReader{upstream: upstream}
 }
@@ -192,13 +192,13 @@ func (c *chunkReader) trailerByte(b byte) error {
 	return nil
 }
 
-// notInTrailers are fields a recipient must not take from a trailer (RFC 9110, 6.5.1): they frame, route or
+// notInTrailers are fields that a recipient must not take from a trailer (RFC 9110, 6.5.1): they frame, route or
 // authenticate.
 var notInTrailers = HopByHop | SetOf(HeaderContentLength, HeaderHost, HeaderContentEncoding, HeaderContentType,
 	HeaderContentRange, HeaderAuthorization, HeaderProxyAuthorization, HeaderCookie, HeaderSetCookie, HeaderExpect,
 	HeaderRange, HeaderXForwardedFor, HeaderXForwardedHost, HeaderXForwardedProto, HeaderXRealIP)
 
-// parseTrailers runs once the section is whole, so that the memory behind the fields stands still.
+// parseTrailers runs once the section is complete, so that the memory of the fields does not move.
 func (c *chunkReader) parseTrailers() error {
 	rest := c.trailerMem
 	for len(rest) > 0 {

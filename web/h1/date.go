@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// DateClock gives HTTP dates, made once per second. The zero DateClock is ready; it may be shared by all connections.
+// DateClock formats HTTP dates, once per second. The zero DateClock is ready; all connections can share it.
 type DateClock struct{ now atomic.Pointer[dateText] }
 
 type dateText struct {

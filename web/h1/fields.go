@@ -6,15 +6,15 @@ import (
 	"starling/nginx/ascii"
 )
 
-// FieldReader builds a RequestHead from the fields of HTTP/2, one by one, with the rules of RFC 9113, 8.2 and 8.3 as
-// nginx keeps them. Names and values must stay as they are until the head is Reset.
+// FieldReader builds a RequestHead from the fields of HTTP/2, one by one, with the rules of RFC 9113, 8.2 and 8.3 as in
+// nginx. Names and values must not change until the head is Reset.
 type FieldReader struct {
 	Head   *RequestHead
 	Limits *Limits
 
 	authority []byte
 	named     bool // :authority was sent
-	regular   bool // a field that is no pseudo-header was seen
+	regular   bool // a field that is not a pseudo-header was seen
 	cookies   int
 	problem   error
 }
@@ -27,7 +27,7 @@ func (f *FieldReader) Begin(h *RequestHead, l *Limits) {
 
 var protoHTTP2 = []byte("HTTP/2.0")
 
-// Add takes one field. What is wrong comes out of Finish: the rest of the block must be read in any case.
+// Add adds one field. Finish reports errors, because the rest of the block must be read in any case.
 func (f *FieldReader) Add(name, value []byte, id Known) {
 	if f.problem != nil {
 		return
@@ -158,7 +158,7 @@ var connectionFields = []Known{
 	HeaderProxyConnection,
 }
 
-// Finish makes the head whole: ended tells that no body follows. A *Problem says what to answer.
+// Finish completes the head; ended means that no body follows. A *Problem has the status of the response.
 func (f *FieldReader) Finish(ended bool) error {
 	h := f.Head
 	if f.problem == nil {
@@ -190,7 +190,7 @@ func (f *FieldReader) Finish(ended bool) error {
 	return nil
 }
 
-// complete checks what only the whole head shows, in nginx's order.
+// complete checks what depends on the whole head, in nginx's order.
 func (f *FieldReader) complete() error {
 	h := f.Head
 	switch {
@@ -231,7 +231,7 @@ func (f *FieldReader) complete() error {
 
 var nameHost = []byte("host")
 
-// joinCookies makes one header of several (RFC 9113, 8.2.3), in the place of the first.
+// joinCookies joins several cookies into one header (RFC 9113, 8.2.3), in place of the first.
 func (f *FieldReader) joinCookies() {
 	h := f.Head
 	start := len(h.scratch)

@@ -7,15 +7,15 @@ import (
 	"starling/nginx/ascii"
 )
 
-// onceInRequest are the headers nginx refuses to see twice.
+// onceInRequest are the headers that nginx rejects when repeated.
 var onceInRequest = SetOf(HeaderHost, HeaderContentLength, HeaderTransferEncoding, HeaderExpect, HeaderAuthorization,
 	HeaderProxyAuthorization, HeaderContentRange, HeaderIfRange, HeaderIfMatch, HeaderIfNoneMatch,
 	HeaderIfModifiedSince, HeaderIfUnmodifiedSince)
 
-// actedOn are the headers that say how to read the request.
+// actedOn are the headers that control how the request is read.
 var actedOn = SetOf(HeaderHost, HeaderContentLength, HeaderTransferEncoding, HeaderExpect, HeaderConnection)
 
-// connectionOptions are what a Connection header asks for.
+// connectionOptions are the options of a Connection header.
 type connectionOptions struct{ close, keepAlive, upgrade bool }
 
 func (o *connectionOptions) read(value []byte) {
@@ -35,7 +35,7 @@ func (o *connectionOptions) read(value []byte) {
 	}
 }
 
-// note acts on the known header at index n.
+// note handles the known header at index n.
 func (h *RequestHead) note(n int) error {
 	header := &h.Headers[n]
 	id := header.ID
@@ -80,7 +80,7 @@ func (h *RequestHead) noteHost(value []byte) error {
 	return nil
 }
 
-// finish checks what only the whole head shows, in nginx's order.
+// finish checks what depends on the whole head, in nginx's order.
 func (h *RequestHead) finish() error {
 	if h.Version >= Version11 && !h.Seen.Has(HeaderHost) {
 		return clientProblem(400, "HTTP/1.1 request without \"Host\" header")

@@ -1,24 +1,24 @@
 // Package h1 is HTTP/1.1 on the wire, both sides: heads, bodies and the buffers under them.
 //
-// It knows nothing else of starling. Heads are parsed into structs that are used again, their slices point into the
-// read buffer, and nothing on the way of an ordinary request allocates. DESIGN.md says what is refused and why.
+// It knows nothing else of starling. Heads are parsed into reusable structs whose slices point into the read buffer,
+// and an ordinary request allocates nothing. DESIGN.md lists what is rejected and why.
 package h1
 
 import (
 	"starling/nginx/ascii"
 )
 
-// Header is one field as it was written. Name and Value point into the buffer it was read from (without the white space
-// around the value) or into whatever the writer of the header chose; they must not be changed in place.
+// Header is one field as written. Name and Value point into the buffer from which they were read (without the white
+// space around the value) or into memory of the header's writer; they must not be changed in place.
 type Header struct {
 	Name, Value []byte
 	ID          Known
 }
 
-// Headers are fields in the order they were sent; a name may come more than once.
+// Headers are fields in the order they were sent; a name can occur more than once.
 type Headers []Header
 
-// Get gives the first value of a known header and whether there is one.
+// Get returns the first value of a known header and whether there is one.
 func (h Headers) Get(id Known) ([]byte, bool) {
 	for i := range h {
 		if h[i].ID == id {
@@ -28,8 +28,8 @@ func (h Headers) Get(id Known) ([]byte, bool) {
 	return nil, false
 }
 
-// Lookup gives the place of the first header at or after index from whose name is the lower-case name
-// in any case, or -1. A '_' in name stands for '-' too: that is how variables like $http_x_foo ask.
+// Lookup returns the index of the first header at or after from with the lower-case name, in any case, or -1. A '_' in
+// name also matches '-', for variables such as $http_x_foo.
 func (h Headers) Lookup(name string, from int) int {
 	for i := from; i < len(h); i++ {
 		if matchesName(h[i].Name, name) {
@@ -51,18 +51,18 @@ func matchesName(b []byte, lower string) bool {
 	return true
 }
 
-// nameClass grades a header's name.
+// nameClass classifies a header's name.
 type nameClass uint8
 
 const (
 	namePlain  nameClass = iota // letters, digits, '-'
-	nameOdd                     // a token, but nginx calls it invalid: '_', '.', '!' and the like
-	nameBroken                  // no token by RFC 9110, nothing dangerous: nginx drops or passes it
+	nameOdd                     // a token, but nginx calls it invalid: '_', '.', '!' and similar
+	nameBroken                  // not a token by RFC 9110, but not dangerous: nginx drops or forwards it
 	nameBad                     // empty, no colon, white space or controls: the message cannot be trusted
 )
 
-// parseField splits a header line (without its line end); bad is the place of what made it nameBad.
-// The value is trimmed but not checked: clients and servers are held to different rules.
+// parseField splits a header line (without its line end); bad is the index of the byte that made it nameBad. The value
+// is trimmed but not checked, because different rules apply to clients and servers.
 func parseField(line []byte, h *Header) (class nameClass, bad int) {
 	var lower [maxKnownBytes]byte
 	i := 0
@@ -90,7 +90,7 @@ func parseField(line []byte, h *Header) (class nameClass, bad int) {
 	return class, 0
 }
 
-// scanOddName goes on where parseField met a byte that is not plain, to the colon.
+// scanOddName continues where parseField found a byte that is not plain, up to the colon.
 func scanOddName(line []byte, i int) (nameClass, int) {
 	class := nameOdd
 	for ; i < len(line); i++ {

@@ -5,7 +5,7 @@ import (
 	"starling/nginx/hostnames"
 )
 
-// cleanHost checks host[:port] as nginx does and lowers it, into the head's own memory only if it must.
+// cleanHost checks host[:port] as nginx does and converts it to lower case, in the head's own memory only if needed.
 func (h *RequestHead) cleanHost(value []byte) (host []byte, port uint16, ok bool) {
 	host, port, upper, ok := hostnames.Split(value)
 	if !ok || !upper {

@@ -2,11 +2,11 @@ package h1
 
 import "bytes"
 
-// notInInterim are the fields that have no meaning in a 1xx response: those of one connection, and of framing (RFC
-// 9110, 8.6). Clients of HTTP/2 give up the whole answer over one of them.
+// notInInterim are the fields without a meaning in a 1xx response: those of one connection, and of framing (RFC 9110,
+// 8.6). HTTP/2 clients drop the whole response because of one of them.
 var notInInterim = HopByHop | SetOf(HeaderContentLength)
 
-// Interim gives those headers of a 1xx response that may be passed on.
+// Interim returns the headers of a 1xx response that can be forwarded.
 func (h Headers) Interim() Headers {
 	if len(h) == 0 {
 		return nil
@@ -20,7 +20,7 @@ func (h Headers) Interim() Headers {
 	return kept
 }
 
-// namedByConnection tells whether Connection says that a field is meant for the next hop alone (RFC 9110, 7.6.1).
+// namedByConnection reports whether Connection restricts a field to the next hop (RFC 9110, 7.6.1).
 func (h Headers) namedByConnection(name []byte) bool {
 	for i := range h {
 		if h[i].ID != HeaderConnection {

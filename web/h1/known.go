@@ -1,10 +1,10 @@
 package h1
 
-// Known names a header that starling treats specially. It is computed once, when a header is read, so that
-// nothing later compares names. Values stay below 64: KnownSet is one machine word.
+// Known is a header that starling treats specially. It is determined once, when a header is read, so that no names are
+// compared later. Values stay below 64: KnownSet is one machine word.
 type Known uint8
 
-// The headers somebody in the request path asks for. HeaderOther is every other name.
+// The headers used on the request path. HeaderOther is every other name.
 const (
 	HeaderOther Known = iota
 	HeaderAccept
@@ -100,10 +100,10 @@ func (k Known) String() string {
 	return ""
 }
 
-// maxKnownBytes bounds the names that identify looks at; a power of two, so that an index can be masked.
+// maxKnownBytes bounds the names that identify checks; a power of two, so that an index can be masked.
 const maxKnownBytes = 32
 
-// Identify gives the Known of a name in any case, without allocating.
+// Identify returns the Known of a name in any case, without allocating.
 func Identify(name []byte) Known {
 	if len(name) > maxKnownBytes {
 		return HeaderOther
@@ -119,8 +119,8 @@ func Identify(name []byte) Known {
 	return identifyLower(lower[:len(name)])
 }
 
-// identifyLower knows lower-case names. The compiler turns the switch into a jump by length and then a
-// short search, which measured no worse than a hand-made perfect hash and can be read.
+// identifyLower identifies lower-case names. The compiler turns the switch into a jump by length and a short search,
+// which measured no worse than a hand-made perfect hash and is readable.
 func identifyLower(name []byte) Known {
 	switch string(name) {
 	case "host":
@@ -168,7 +168,7 @@ func identifyLower(name []byte) Known {
 	}
 }
 
-// identifyRareLower knows what few requests carry.
+// identifyRareLower identifies rare request headers.
 func identifyRareLower(name []byte) Known {
 	switch string(name) {
 	case "proxy-connection":
@@ -208,7 +208,7 @@ func identifyRareLower(name []byte) Known {
 	}
 }
 
-// identifyResponseLower knows what (almost) only servers send.
+// identifyResponseLower identifies headers that (almost) only servers send.
 func identifyResponseLower(name []byte) Known {
 	switch string(name) {
 	case "date":
@@ -273,12 +273,12 @@ func SetOf(ids ...Known) KnownSet {
 	return s
 }
 
-// Has tells whether id is in the set; HeaderOther never is.
+// Has reports whether id is in the set; HeaderOther never is.
 func (s KnownSet) Has(id Known) bool { return s&(1<<id) != 0 && id != HeaderOther }
 
 // With is the set and id.
 func (s KnownSet) With(id Known) KnownSet { return s | 1<<id }
 
-// HopByHop are the headers that speak about one connection (RFC 9110, 7.6.1) and are not forwarded.
+// HopByHop are the headers of one connection (RFC 9110, 7.6.1), which are not forwarded.
 var HopByHop = SetOf(HeaderConnection, HeaderKeepAlive, HeaderProxyConnection, HeaderTE, HeaderTrailer,
 	HeaderTransferEncoding, HeaderUpgrade, HeaderHTTP2Settings)

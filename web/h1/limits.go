@@ -1,8 +1,8 @@
 package h1
 
-// Limits bounds a request's head and says what to do with odd names. nginx takes them from the default server of the
-// socket (or the one TLS named), because they act before the Host header is known. Zero fields mean nginx's defaults,
-// see DefaultLimits.
+// Limits bounds a request's head and controls unusual names. nginx takes them from the default server of the socket (or
+// the one TLS named), because they apply before the Host header is known. Zero fields mean nginx's defaults, see
+// DefaultLimits.
 type Limits struct {
 	HeaderBufferBytes int // client_header_buffer_size
 	LargeBuffers      int // large_client_header_buffers <number> <size>
@@ -17,21 +17,21 @@ type Limits struct {
 // DefaultLimits are nginx's.
 var DefaultLimits = Limits{HeaderBufferBytes: 1 << 10, LargeBuffers: 4, LargeBufferBytes: 8 << 10, MaxHeaders: 1000}
 
-// maxMethodBytes keeps a stream of letters from being taken for a method until the buffer is full. No registered one
+// maxMethodBytes prevents a stream of letters from being read as a method until the buffer is full. No registered one
 // exceeds 17.
 const maxMethodBytes = 64
 
 // maxBlankBytes bounds the empty lines before a request (RFC 9112, 2.2 asks to ignore at least one).
 const maxBlankBytes = 64
 
-// room counts as nginx fills its buffers: a line goes where there is place for all of it, else into the next large
-// buffer. So what fits does not depend on the slabs we really read into.
+// room counts as nginx fills its buffers: a line goes where it fits completely, otherwise into the next large buffer.
+// So the limit does not depend on the slabs actually used.
 type room struct {
-	free int // bytes left in the present buffer
+	free int // bytes left in the current buffer
 	used int // large buffers begun
 }
 
-// fits tells whether a line of size bytes (line end included) has a place; take books it.
+// fits reports whether a line of size bytes (including the line end) has room; take reserves it.
 func (r room) fits(size int, l *Limits) bool {
 	return size <= r.free || size <= l.LargeBufferBytes && r.used < l.LargeBuffers
 }

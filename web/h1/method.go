@@ -1,6 +1,6 @@
 package h1
 
-// Method is a request method somebody asks for by name (limit_except, HEAD, TRACE); MethodOther is any other.
+// Method is a request method that starling checks (limit_except, HEAD, TRACE); MethodOther is any other.
 type Method uint8
 
 // The methods nginx knows.
@@ -24,7 +24,7 @@ const (
 	MethodConnect
 )
 
-// IdentifyMethod gives the Method of a name; methods are case-sensitive.
+// IdentifyMethod returns the Method of a name; methods are case-sensitive.
 func IdentifyMethod(name []byte) Method {
 	switch string(name) {
 	case "GET":
@@ -63,7 +63,7 @@ func IdentifyMethod(name []byte) Method {
 	return MethodOther
 }
 
-// Version is the protocol of a message as nginx counts: 9, 1000, 1001. HTTP/1.2 to 1.9 are taken as 1.1 (RFC 9112,
+// Version is the protocol of a message, numbered as in nginx: 9, 1000, 1001. HTTP/1.2 to 1.9 count as 1.1 (RFC 9112,
 // 2.5).
 type Version uint16
 
@@ -72,5 +72,5 @@ const (
 	Version09 Version = 9
 	Version10 Version = 1000
 	Version11 Version = 1001
-	Version20 Version = 2000 // HTTP/2, whose frames are not of this package
+	Version20 Version = 2000 // HTTP/2, whose frames are not in this package
 )

@@ -2,17 +2,17 @@ package h1
 
 import "fmt"
 
-// Statuses that nginx uses inside and never writes on the wire; error_page may name them.
+// Statuses that nginx uses internally and never sends; error_page can name them.
 const (
 	StatusHeaderTooLarge = 494 // sent as 400
 )
 
-// Problem is a message that breaks the rules: whose it is, what to answer and what to log.
-// Reads that fail (timeouts, resets, an end of file) are not Problems; they come back as the connection gave them.
+// Problem is a message that violates the rules: its sender, the status of the response and the log text. Failed reads
+// (timeouts, resets, an end of file) are not Problems; the connection's error is returned as is.
 type Problem struct {
 	// Status is what error_page sees; 502 for an upstream's fault.
 	Status int
-	// Text is the error log's line in nginx's words, without the connection's particulars.
+	// Text is the error log's line with nginx's text, without the connection's details.
 	Text string
 }
 
@@ -26,10 +26,10 @@ func upstreamProblem(format string, args ...any) error {
 	return &Problem{Status: 502, Text: "upstream sent " + fmt.Sprintf(format, args...)}
 }
 
-// maxQuotedBytes bounds what a stranger can put into one line of the error log.
+// maxQuotedBytes bounds untrusted text in one line of the error log.
 const maxQuotedBytes = 512
 
-// quoted makes foreign bytes fit for a log line.
+// quoted escapes untrusted bytes for a log line.
 func quoted(b []byte) string {
 	const hex = "0123456789abcdef"
 	cut := len(b) > maxQuotedBytes

@@ -1,7 +1,7 @@
 package h1
 
-// RequestHead is one request's line and headers. It is used again for the next request of the connection: call Reset.
-// All slices are valid until the Buffer's Recycle, those of Path and Host until Reset.
+// RequestHead is one request's line and headers. It is reused for the next request of the connection: call Reset. All
+// slices are valid until the Buffer's Recycle, those of Path and Host until Reset.
 type RequestHead struct {
 	Line     []byte // the request line as sent ($request)
 	Method   []byte
@@ -9,23 +9,23 @@ type RequestHead struct {
 	Target   []byte // from the path on, as sent ($request_uri)
 	Path     []byte // decoded and normalised ($uri)
 	Args     []byte // after the '?', as sent ($args)
-	Scheme   []byte // of an absolute-form target, else empty
+	Scheme   []byte // of an absolute-form target, otherwise empty
 	Proto    []byte // as sent: "HTTP/1.1"; empty for HTTP/0.9
 	Version  Version
 
-	// Host is the name asked for, in lower case without port and final dot; the target's if it has one, else the
+	// Host is the requested name, in lower case without port and final dot; the target's if it has one, otherwise the
 	// header's.
 	Host []byte
 	Port uint16 // 0 if none was given
 
 	Headers     Headers
-	Seen        KnownSet // which known headers there are
-	Dropped     int      // header lines left out for their names
+	Seen        KnownSet // the known headers that it has
+	Dropped     int      // header lines dropped because of their names
 	LastDropped []byte   // the last of them, for the log
 
 	ContentLength  int64 // -1: none
 	Chunked        bool
-	KeepAlive      bool // what version and Connection ask for
+	KeepAlive      bool // according to version and Connection
 	ExpectContinue bool
 	Upgrade        bool // Connection names upgrade and there is an Upgrade header
 
@@ -37,7 +37,7 @@ type RequestHead struct {
 	stage    stage
 	blank    int
 	room     room
-	scratch  []byte // decoded paths and lowered hosts
+	scratch  []byte // decoded paths and lower-case hosts
 }
 
 type stage uint8
@@ -64,7 +64,7 @@ func (h *RequestHead) Reset() {
 	*h = RequestHead{Headers: headers, scratch: scratch, ContentLength: -1}
 }
 
-// Get gives a known header's first value, nil if it was not sent. An empty value is not nil.
+// Get returns a known header's first value, nil if it was not sent. An empty value is not nil.
 func (h *RequestHead) Get(id Known) []byte {
 	if !h.Seen.Has(id) {
 		return nil
@@ -73,11 +73,11 @@ func (h *RequestHead) Get(id Known) []byte {
 	return v
 }
 
-// HasBody tells whether a body follows, even an empty chunked one.
+// HasBody reports whether a body follows, even an empty chunked one.
 func (h *RequestHead) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 
-// Parse takes what is unread as far as it goes, and tells whether the head is whole. If not, call Fill and Parse again.
-// A *Problem says what to answer; the connection is of no more use then.
+// Parse parses the unread bytes as far as possible, and reports whether the head is complete. If not, call Fill and
+// Parse again. After a *Problem, which has the status of the response, the connection is unusable.
 func (h *RequestHead) Parse(b *Buffer, l *Limits) (whole bool, err error) {
 	for h.stage != stageDone {
 		line, size := b.line()
@@ -96,14 +96,14 @@ func (h *RequestHead) Parse(b *Buffer, l *Limits) (whole bool, err error) {
 	return true, nil
 }
 
-// checkPartial refuses early what can no longer become a line that fits, and what is no HTTP at all.
+// checkPartial rejects early what cannot become a line that fits, and what is not HTTP at all.
 func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 	if h.stage == stageLine {
 		h.startRoom(l)
 		if len(part) > 0 && part[0] == '\r' {
 			part = part[1:]
 		}
-		h.Line = part // for the log, if it is refused
+		h.Line = part // for the log, if it is rejected
 		if err := checkMethod(part, len(part)); err != nil {
 			return err
 		}
@@ -116,7 +116,8 @@ func (h *RequestHead) checkPartial(part []byte, l *Limits) error {
 
 func (h *RequestHead) startRoom(l *Limits) { h.room = room{free: l.HeaderBufferBytes} }
 
-// tooLong names the line that found no place, be it too long itself or one too many: nginx tells no difference.
+// tooLong is the problem of a line without room, whether it is too long itself or one too many: nginx makes no
+// difference.
 func (h *RequestHead) tooLong(part []byte) error {
 	if h.stage == stageLine {
 		return clientProblem(414, "too long URI")
@@ -187,8 +188,8 @@ func (h *RequestHead) takeHeaderLine(b *Buffer, line []byte, size int, l *Limits
 	return h.note(n)
 }
 
-// drops decides about a name nginx calls invalid. A name that is no token is never passed on: with
-// ignore_invalid_headers off nginx would, but no server may be relied upon to read it as we do.
+// drops decides about a name that nginx calls invalid. A name that is not a token is never forwarded: with
+// ignore_invalid_headers off nginx would, but a server may parse it differently.
 func (h *RequestHead) drops(class nameClass, name []byte, l *Limits) bool {
 	if class == nameBroken {
 		return true

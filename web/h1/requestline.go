@@ -2,7 +2,7 @@ package h1
 
 import "bytes"
 
-// checkMethod looks at the method's bytes as far as they came (complete tells where they must have ended).
+// checkMethod checks the method's bytes received so far (complete means that they must have ended).
 func checkMethod(part []byte, have int) error {
 	for i, c := range part[:min(have, maxMethodBytes+1)] {
 		if c == ' ' && i > 0 {
@@ -15,8 +15,8 @@ func checkMethod(part []byte, have int) error {
 	return nil
 }
 
-// parseRequestLine splits "METHOD target HTTP/1.x". Exactly one space stands between the parts: nginx takes more,
-// but two readers that split differently are how requests are smuggled, and no client sends them.
+// parseRequestLine splits "METHOD target HTTP/1.x". Exactly one space separates the parts: nginx accepts more, but
+// request smuggling needs two readers that split differently, and no client sends them.
 func (h *RequestHead) parseRequestLine(line []byte, l *Limits) error {
 	if err := checkMethod(line, len(line)); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (h *RequestHead) parseVersion(proto []byte) error {
 	return nil
 }
 
-// parseTarget takes the four forms of RFC 9112, 3.2, of which nginx refuses "*" and so do we.
+// parseTarget accepts the four forms of RFC 9112, 3.2, of which nginx rejects "*", as does starling.
 func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 	switch {
 	case h.MethodID == MethodConnect:
@@ -96,7 +96,7 @@ func (h *RequestHead) parseTarget(target []byte, l *Limits) error {
 	return nil
 }
 
-// cutAbsolute takes scheme and authority off an absolute-form target; what is left starts with '/' or '?', or is "/".
+// cutAbsolute removes scheme and authority from an absolute-form target; the rest starts with '/' or '?', or is "/".
 func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
 	end := bytes.Index(target, []byte("://"))
 	if end <= 0 || !isScheme(target[:end]) {
@@ -122,7 +122,7 @@ func (h *RequestHead) cutAbsolute(target []byte) ([]byte, error) {
 	return slash, nil
 }
 
-// parseAuthority checks CONNECT's host:port; the method itself is refused when the head is whole.
+// parseAuthority checks CONNECT's host:port; the method itself is rejected when the head is complete.
 func (h *RequestHead) parseAuthority(target []byte) error {
 	host, port, ok := h.cleanHost(target)
 	if !ok || port == 0 {

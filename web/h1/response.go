@@ -6,7 +6,7 @@ import (
 	"starling/nginx/ascii"
 )
 
-// ResponseHead is the head of an upstream's answer. It is used again: call Reset. Slices are valid until the Buffer's
+// ResponseHead is the head of an upstream's response. It is reused: call Reset. Slices are valid until the Buffer's
 // Recycle.
 type ResponseHead struct {
 	Version Version
@@ -19,13 +19,13 @@ type ResponseHead struct {
 
 	ContentLength int64 // -1: none, as always in a 1xx
 	Chunked       bool
-	KeepAlive     bool // the server will take another request, if the body's end can be found
+	KeepAlive     bool // the server accepts another request, if the end of the body can be found
 	Upgrade       bool // Connection names upgrade and there is an Upgrade header
 
 	Bytes int // length of the head as read
 
 	closes connectionOptions
-	bodied bool // an interim response that speaks of a body of its own
+	bodied bool // an interim response that announces a body of its own
 	stage  stage
 }
 
@@ -34,7 +34,7 @@ func (h *ResponseHead) Reset() {
 	*h = ResponseHead{Headers: keptHeaders(h.Headers), ContentLength: -1}
 }
 
-// Get gives a known header's first value, nil if it was not sent.
+// Get returns a known header's first value, nil if it was not sent.
 func (h *ResponseHead) Get(id Known) []byte {
 	if !h.Seen.Has(id) {
 		return nil
@@ -43,17 +43,17 @@ func (h *ResponseHead) Get(id Known) []byte {
 	return v
 }
 
-// Interim tells a 1xx that another head follows; 101 is final.
+// Interim marks a 1xx that another head follows; 101 is final.
 func (h *ResponseHead) Interim() bool { return h.Status < 200 && h.Status != 101 }
 
-// maxResponseHeaders bounds what a server can make us keep; the head's size is bounded by the caller.
+// maxResponseHeaders bounds the headers that a server can make us store; the caller bounds the head's size.
 const maxResponseHeaders = 1000
 
 // ErrHeadTooBig is a response head over the caller's bound.
 var ErrHeadTooBig = errors.New("upstream sent too big header while reading response header from upstream")
 
-// Parse takes what is unread as far as it goes, and tells whether the head is whole. A *Problem (or ErrHeadTooBig)
-// means 502.
+// Parse parses the unread bytes as far as possible, and reports whether the head is complete. A *Problem (or
+// ErrHeadTooBig) means 502.
 func (h *ResponseHead) Parse(b *Buffer, maxBytes int) (whole bool, err error) {
 	for h.stage != stageDone {
 		line, size := b.line()
@@ -85,7 +85,7 @@ func (h *ResponseHead) Parse(b *Buffer, maxBytes int) (whole bool, err error) {
 
 const statusStart = "HTTP/1."
 
-// checkStatusStart refuses early what does not speak HTTP/1.
+// checkStatusStart rejects early what is not HTTP/1.
 func checkStatusStart(part []byte) error {
 	n := min(len(part), len(statusStart))
 	if string(part[:n]) != statusStart[:n] {
@@ -94,7 +94,8 @@ func checkStatusStart(part []byte) error {
 	return nil
 }
 
-// parseStatusLine reads "HTTP/1.x 200 reason". As nginx, it takes a missing reason and a sub-status ("403.1 ...", IIS).
+// parseStatusLine parses "HTTP/1.x 200 reason". Like nginx, it accepts a missing reason and a sub-status ("403.1 ...",
+// IIS).
 func (h *ResponseHead) parseStatusLine(line []byte) error {
 	bad := func() error { return upstreamProblem("no valid HTTP/1.0 header: \"%s\"", quoted(line)) }
 	if err := checkStatusStart(line); err != nil {
@@ -154,14 +155,15 @@ func (h *ResponseHead) takeHeaderLine(line []byte) error {
 	return h.note(n)
 }
 
-// onceInResponse are the headers of which a second one means that two readers may disagree about the body.
+// onceInResponse are the headers whose repetition means that two readers may disagree about the body.
 var onceInResponse = SetOf(HeaderContentLength, HeaderTransferEncoding)
 
 func (h *ResponseHead) note(n int) error {
 	header := &h.Headers[n]
 	id := header.ID
 	if h.Status < 200 && onceInResponse.Has(id) {
-		// There is no body whatever they say (RFC 9112, 6.3), so nothing in them is worth losing the answer for.
+		// These responses have no body whatever their headers say (RFC 9112, 6.3), so no such header is worth losing
+		// the response for.
 		h.Seen = h.Seen.With(id)
 		h.bodied = h.bodied || id != HeaderContentLength || parseLength(header.Value) != 0
 		return nil
@@ -195,14 +197,14 @@ func (h *ResponseHead) finish() error {
 	h.KeepAlive = h.Version >= Version11 && !h.closes.close && h.Status != 101
 	h.Upgrade = h.closes.upgrade && h.Seen.Has(HeaderUpgrade)
 	if h.bodied || h.Status == 204 && (h.Chunked || h.ContentLength > 0) {
-		// RFC 9110, 8.6: must not be. There is no body by definition, but the server may think otherwise.
+		// RFC 9110, 8.6 forbids it. There is no body by definition, but the server may think otherwise.
 		h.KeepAlive = false
 	}
 	return nil
 }
 
-// Body tells how the body of this answer to a request with that method ends (RFC 9112, 6.3), and its length for
-// BodyLength. After BodyUntilClose the connection is spent; KeepAlive does not say so.
+// Body returns how the body of this response to a request with that method ends (RFC 9112, 6.3), and its length for
+// BodyLength. After BodyUntilClose, the connection cannot be reused; KeepAlive does not say so.
 func (h *ResponseHead) Body(method Method) (BodyKind, int64) {
 	switch {
 	case method == MethodHead, h.Status < 200 && h.Status != 101, h.Status == 204, h.Status == 304:

@@ -6,7 +6,7 @@ import (
 	"starling/nginx/ascii"
 )
 
-// plainName maps the bytes nginx takes as a header name without question ([-0-9A-Za-z]) to lower case; others to 0.
+// plainName maps the bytes that nginx always accepts in a header name ([-0-9A-Za-z]) to lower case; others to 0.
 // tokenByte are the bytes of RFC 9110's token.
 var plainName, tokenByte = func() (plain [256]byte, token [256]bool) {
 	for c := range 256 {

@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// Slabs come in powers of two. The smallest holds nearly every head together with a small body; the largest
-// pooled one is larger than any body buffer we use, so only odd configurations allocate beyond it.
+// Slabs have sizes of powers of two. The smallest holds nearly every head together with a small body; the largest
+// pooled one is larger than any body buffer in use, so only unusual configurations allocate beyond it.
 const (
 	minSlabBytes = 4 << 10
 	maxSlabBytes = 1 << 20
 	slabClasses  = 9
 )
 
-// Slab is pooled memory. Take one with TakeBlock and hand it back exactly once.
+// Slab is pooled memory. Take one with TakeBlock and return it exactly once.
 type Slab struct {
 	Mem   []byte
 	class int8 // -1: too large to pool
@@ -21,7 +21,7 @@ type Slab struct {
 
 var slabPools [slabClasses]sync.Pool
 
-// TakeSlab gives a slab of at least size bytes, with undefined contents.
+// TakeSlab returns a slab of at least size bytes, with undefined contents.
 func TakeSlab(size int) *Slab {
 	class := 0
 	if size > minSlabBytes {
@@ -36,7 +36,7 @@ func TakeSlab(size int) *Slab {
 	return &Slab{Mem: make([]byte, minSlabBytes<<class), class: int8(class)}
 }
 
-// GiveBack returns the slab; nobody may use its memory any more.
+// GiveBack returns the slab; its memory must not be used any more.
 func (b *Slab) GiveBack() {
 	if b.class >= 0 {
 		slabPools[b.class].Put(b)

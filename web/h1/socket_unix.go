@@ -11,7 +11,7 @@ import (
 	"starling/lib/sockio"
 )
 
-// socketOf gives the stream socket that a connection is, nil where it is anything else.
+// socketOf returns the stream socket of a connection, nil if it is anything else.
 func socketOf(conn any) syscall.RawConn {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -22,7 +22,8 @@ func socketOf(conn any) syscall.RawConn {
 	return nil
 }
 
-// tryRead reads what is there; if nothing is, it gives the slab back before the poller puts the goroutine to sleep.
+// tryRead reads the available bytes; if there are none, it returns the slab before the poller puts the goroutine to
+// sleep.
 func (b *Buffer) tryRead(fd uintptr) bool {
 	b.makeRoom(minFreeBytes)
 	for {
@@ -47,7 +48,7 @@ func (b *Buffer) tryRead(fd uintptr) bool {
 	}
 }
 
-// trySend sends what is left to send as far as there is room.
+// trySend sends the rest as far as there is room.
 func (w *Writer) trySend(fd uintptr) bool {
 	for {
 		n, err := sockio.Send(fd, w.left)

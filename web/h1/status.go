@@ -2,7 +2,7 @@ package h1
 
 import "strconv"
 
-// reasons are nginx's phrases, which differ from the RFC's here and there; clients and tests know them.
+// reasons are nginx's phrases, some of which differ from the RFC's; clients and tests expect them.
 var reasons = map[int]string{
 	100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints",
 	200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",

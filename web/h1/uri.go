@@ -14,9 +14,9 @@ const (
 
 var uriByte = [256]uint8{'/': uriSlash, '.': uriDot, '%': uriPercent, '?': uriQuery, '#': uriHash}
 
-// normalise decodes and simplifies a path as nginx does: %XX, "//" (if mergeSlashes), "." and ".."; a fragment is cut
-// off. target is a request target from the path on. If nothing has to change, path is a part of target; else it is
-// appended to dst, which grown is then. ok is false for a bad escape, %00, or ".." above the root.
+// normalise decodes and simplifies a path as nginx does: %XX, "//" (if mergeSlashes), "." and ".."; a fragment is
+// removed. target is a request target from the path on. If nothing changes, path is a part of target; otherwise it is
+// appended to dst, which is returned as grown. ok is false for a bad escape, %00, or ".." above the root.
 func normalise(dst, target []byte, mergeSlashes bool) (path, args, grown []byte, ok bool) {
 	end, simple := scanPath(target)
 	if simple {
@@ -38,7 +38,7 @@ func normalise(dst, target []byte, mergeSlashes bool) (path, args, grown []byte,
 	return n.out[start:len(n.out):len(n.out)], rest, n.out, true
 }
 
-// scanPath finds the end of a path that needs no work; simple is false as soon as it may need some.
+// scanPath finds the end of a path that needs no change; simple is false as soon as it may need one.
 func scanPath(target []byte) (end int, simple bool) {
 	afterSlash := false
 	for i, c := range target {
@@ -63,7 +63,7 @@ func scanPath(target []byte) (end int, simple bool) {
 	return len(target), len(target) > 0
 }
 
-// normaliser is nginx's ngx_http_parse_complex_uri: the last bytes written say what a '/' does to them.
+// normaliser is nginx's ngx_http_parse_complex_uri: the last bytes written determine the effect of a '/'.
 type normaliser struct {
 	out          []byte
 	start        int
@@ -80,7 +80,7 @@ const (
 	afterDotDot           // out ends with "/.."
 )
 
-// run writes the path and gives the query as sent.
+// run writes the path and returns the query as sent.
 func (n *normaliser) run(target []byte) (query []byte, ok bool) {
 	if len(target) == 0 || target[0] != '/' { // "http://host?args"
 		n.out = append(n.out, '/')
@@ -103,7 +103,7 @@ func (n *normaliser) run(target []byte) (query []byte, ok bool) {
 			}
 			i += 2
 			if k := uriByte[c]; k == uriQuery || k == uriHash || k == uriPercent {
-				// an escaped '?', '#' or '%' is only itself
+				// an escaped '?', '#' or '%' is literal
 				n.out = append(n.out, c)
 				n.state = inSegment
 				continue
@@ -148,7 +148,7 @@ func (n *normaliser) slash() bool {
 	return true
 }
 
-// close ends a segment: "/." becomes "/", "/x/.." too. It is false if ".." leads above the root.
+// close ends a segment: "/." becomes "/", and so does "/x/..". It returns false if ".." leads above the root.
 func (n *normaliser) close() bool {
 	switch n.state {
 	case afterDot:
@@ -170,7 +170,7 @@ func (n *normaliser) close() bool {
 	return true
 }
 
-// hexValue is 0 to 15, or more for what is no hexadecimal digit.
+// hexValue is 0 to 15, or more for a byte that is not a hexadecimal digit.
 var hexValue = func() (v [256]uint8) {
 	for c := range 256 {
 		switch b := byte(c); {

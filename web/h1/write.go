@@ -5,7 +5,7 @@ import "strconv"
 type text interface{ ~string | ~[]byte }
 
 // AppendStatusLine writes "HTTP/1.1 404 Not Found"; with a line from ResponseHead.Line it writes that after the version
-// instead, so that an upstream's reason survives.
+// instead, so that an upstream's reason is preserved.
 func AppendStatusLine(dst []byte, status int, line []byte) []byte {
 	if len(line) > 0 {
 		dst = append(dst, "HTTP/1.1 "...)
@@ -57,8 +57,8 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-// AppendHeader writes a field. A line end or NUL in the value becomes a space: values are made from variables, and
-// those from what strangers send.
+// AppendHeader writes a field. A line end or NUL in the value becomes a space, because values contain variables, and
+// these untrusted input.
 func AppendHeader[N, V text](dst []byte, name N, value V) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ':', ' ')
@@ -79,7 +79,7 @@ func AppendKnown[V text](dst []byte, id Known, value V) []byte {
 	return AppendHeader(dst, knownNames[id], value)
 }
 
-// AppendHeaders writes parsed headers as they were, in their order, without the known ones in except.
+// AppendHeaders writes parsed headers unchanged, in their order, except the known ones in except.
 func AppendHeaders(dst []byte, headers Headers, except KnownSet) []byte {
 	for i := range headers {
 		h := &headers[i]

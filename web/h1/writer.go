@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// joinBelowBytes: copying less than this behind the head costs less than a vector of its own.
+	// joinBelowBytes: copying fewer bytes after the head costs less than a vector of their own.
 	joinBelowBytes = 2 << 10
 	// tlsJoinBelowBytes is one TLS record: every separate write would be a record, with its own system call.
 	tlsJoinBelowBytes = 16 << 10
@@ -17,11 +17,11 @@ const (
 // Writer is the write side of one connection: it sends head and body with one write or writev, and allocates nothing.
 // The zero Writer is ready for Attach. It is used by one goroutine at a time.
 type Writer struct {
-	// Bytes counts what was written to the connection since Attach.
+	// Bytes counts the bytes written to the connection since Attach.
 	Bytes int64
 
 	conn      io.Writer
-	raw       syscall.RawConn       // nil where conn is no socket
+	raw       syscall.RawConn       // nil if conn is not a socket
 	try       func(fd uintptr) bool // trySend as a value, made once
 	left      []byte                // to send
 	err       error                 // of trySend
@@ -34,7 +34,7 @@ type Writer struct {
 	line      [20]byte
 }
 
-// Attach starts on a connection; a Writer may serve many, one after the other.
+// Attach starts on a connection; a Writer can serve many, one after another.
 func (w *Writer) Attach(conn io.Writer) {
 	w.Release()
 	w.conn, w.Bytes = conn, 0
@@ -49,7 +49,7 @@ func (w *Writer) Attach(conn io.Writer) {
 	}
 }
 
-// Release gives the memory back; call it when a connection goes idle or ends. Slices from Start are void.
+// Release frees the memory; call it when a connection becomes idle or ends. Slices from Start become invalid.
 func (w *Writer) Release() {
 	if w.slab != nil {
 		w.slab.GiveBack()
@@ -61,7 +61,7 @@ func (w *Writer) Release() {
 	}
 }
 
-// Start gives empty memory to append a head to. It is the same memory each time.
+// Start returns empty memory for a head, the same memory each time.
 func (w *Writer) Start() []byte {
 	if w.slab == nil {
 		w.slab = TakeSlab(minSlabBytes)
@@ -69,7 +69,7 @@ func (w *Writer) Start() []byte {
 	return w.slab.Mem[:0]
 }
 
-// Write sends the pieces in their order, all of them or an error. The pieces are not kept.
+// Write sends the pieces in their order, all of them or an error. It does not keep the pieces.
 func (w *Writer) Write(pieces ...[]byte) error {
 	total, used := 0, 0
 	for _, p := range pieces {
@@ -105,8 +105,7 @@ func (w *Writer) Write(pieces ...[]byte) error {
 	return err
 }
 
-// joined is all pieces in one: behind the head where it stands if that is ours and has the room, else in memory of its
-// own.
+// joined is all pieces in one: after the head in place if that is ours and has room, otherwise in separate memory.
 func (w *Writer) joined(total int, pieces [][]byte) []byte {
 	head := pieces[0]
 	if w.slab != nil && cap(head) >= total && len(head) > 0 && &head[0] == &w.slab.Mem[0] {
@@ -153,8 +152,8 @@ var (
 	lastChunk    = []byte("0\r\n\r\n")
 )
 
-// WriteChunk sends data as one chunk, behind head if there is one (from Start, or nil), and the end of the body if
-// last. Empty data makes no chunk.
+// WriteChunk sends data as one chunk, after head if there is one (from Start, or nil), and the end of the body if last.
+// Empty data makes no chunk.
 func (w *Writer) WriteChunk(head, data []byte, last bool) error {
 	if len(data) == 0 {
 		if last {

@@ -1,7 +1,7 @@
 package h2
 
-// begin opens a stream for a whole header block, or refuses it. The block is decoded in any case: the table must not
-// miss one.
+// begin opens a stream for a complete header block, or refuses it. The block is always decoded, because the table must
+// see all of them.
 func (c *Conn) begin(h frameHead, block []byte) error {
 	defer c.dropBlock()
 	ended := h.has(flagEndStream)
@@ -82,7 +82,7 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	return s, nil
 }
 
-// close forgets a stream whose handler has returned. Must be called with the lock held.
+// close drops a stream whose handler has returned. Must be called with the lock held.
 func (c *Conn) close(s *Stream) {
 	switch {
 	case s.gone != nil || c.failure != nil:
@@ -93,7 +93,7 @@ func (c *Conn) close(s *Stream) {
 		}
 		c.resets = appendReset(c.resets, s.ID, code)
 	case !s.ended:
-		// The answer is complete, the rest of the body is of no use (RFC 9113, 8.1) or wrong (8.1.1).
+		// The response is complete; the rest of the body is not needed (RFC 9113, 8.1) or wrong (8.1.1).
 		code := CodeNone
 		if s.malformed() {
 			code = CodeProtocol
@@ -126,7 +126,7 @@ func (c *Conn) close(s *Stream) {
 	c.changed.Broadcast()
 }
 
-// reset ends a stream from our side. Must be called with the lock held.
+// reset ends a stream from this side. Must be called with the lock held.
 func (c *Conn) reset(s *Stream, code Code) {
 	if s.gone == nil {
 		c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), s.ID, code))

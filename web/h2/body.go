@@ -6,7 +6,7 @@ import "starling/web/h1"
 type bodyQueue struct {
 	slab *h1.Slab
 	r, w int
-	held []*h1.Slab // of which parts were handed out by take
+	held []*h1.Slab // of which parts were returned by take
 	lent bool       // so is a part of slab
 }
 
@@ -46,7 +46,7 @@ func (q *bodyQueue) get(p []byte) int {
 	return n
 }
 
-// take hands all out in place.
+// take returns all in place.
 func (q *bodyQueue) take() []byte {
 	if q.len() == 0 {
 		return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // Conn is the server side of one connection. One goroutine reads, one runs per stream, and one writes while there is
-// something to write.
+// output.
 type Conn struct {
 	net      net.Conn // the socket or TLS over it
 	raw      net.Conn // the socket
@@ -23,7 +23,7 @@ type Conn struct {
 	// Of the reader alone.
 	dec         decoder
 	block       *h1.Slab // of a header block in several frames
-	spare       h1.Arena // for the fields of streams that are not served
+	spare       h1.Arena // for the fields of refused streams
 	recvWindow  int64    // of the connection
 	seenID      uint32   // of the latest stream of the client, served or not
 	newStreams  int      // since the last read
@@ -39,19 +39,19 @@ type Conn struct {
 	streams       map[uint32]*Stream
 	blocked       []*Stream
 	over          streamRing // the latest of those that the client has ended and that are gone
-	lastID        uint32     // of the latest stream that was taken
+	lastID        uint32     // of the latest stream that was accepted
 	sendWindow    int64
 	initialWindow int64
-	frameBytes    int // the longest frame that the client takes
+	frameBytes    int // the longest frame that the client accepts
 	tableShrinks  bool
 	out           output
-	resets        []byte // RST_STREAM of streams that were answered early: written behind out, in a write of their own
+	resets        []byte // RST_STREAM of streams that were answered early: written after out, in a separate write
 	writing       bool
 	flusher       func() // flush, made once
-	inBlock       bool   // a header block has begun
+	inBlock       bool   // a header block has started
 	retirement           // what Shutdown began
 	goingAway     bool   // GOAWAY with the number of the last stream was queued
-	closing       bool   // the reader is to end
+	closing       bool   // the reader must end
 	failure       error
 	idleSince     time.Time
 
@@ -59,7 +59,7 @@ type Conn struct {
 	writeUntil deadline.Deadline // of the writer alone, by the time since opened
 }
 
-// NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in holds what was
+// NewConn makes a Conn of an accepted connection. net is the socket or TLS over it, raw the socket; in has the bytes
 // read so far.
 func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handler) *Conn {
 	now := time.Now()
@@ -96,7 +96,7 @@ func (c *Conn) Serve() {
 	c.dropBlock()
 }
 
-// greet sends our settings, and makes the connection's window so large that only those of streams count.
+// greet sends our settings, and makes the connection's window so large that only those of streams limit.
 func (c *Conn) greet() {
 	b := make([]byte, 0, 2*frameHeaderBytes+3*settingBytes+4)
 	b = appendFrameHead(b, 3*settingBytes, frameSettings, 0, 0)
@@ -137,7 +137,7 @@ func (c *Conn) need(n int) error {
 	return nil
 }
 
-// fill reads once. With nothing unread it sleeps without memory.
+// fill reads once. If nothing is unread, it sleeps without memory.
 func (c *Conn) fill() error {
 	for {
 		before := len(c.in.Unread())
@@ -168,8 +168,8 @@ func (c *Conn) fill() error {
 // errRetired ends the reader of a connection that has nothing left to do.
 var errRetired = errors.New("connection is idle")
 
-// overdue decides what a read that timed out means. Deadlines are not moved while streams come and go: when one is
-// over, it is seen whether the time was really idle.
+// overdue handles a read timeout. Deadlines are not moved while streams come and go: when one expires, overdue checks
+// whether the connection was really idle.
 func (c *Conn) overdue() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,7 +197,7 @@ func (c *Conn) overdue() error {
 	return c.readBy(due)
 }
 
-// readBy sets the read deadline, to an earlier time where a retirement waits. Must be called with the lock held.
+// readBy sets the read deadline, to an earlier time if a retirement waits. Must be called with the lock held.
 func (c *Conn) readBy(t time.Time) error {
 	if c.waits() && !c.inBlock && t.After(c.until) {
 		t = c.until
@@ -205,7 +205,7 @@ func (c *Conn) readBy(t time.Time) error {
 	return c.raw.SetReadDeadline(t)
 }
 
-// withinBlock sets the deadline for a header block that has not come whole, and takes it back.
+// withinBlock sets and resets the deadline for an incomplete header block.
 func (c *Conn) withinBlock(inside bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,14 +218,14 @@ func (c *Conn) withinBlock(inside bool) {
 	}
 }
 
-// renewWriteDeadline gives the client SendTimeout to take the next write, up to a second longer.
+// renewWriteDeadline gives the client SendTimeout to accept the next write, up to a second longer.
 func (c *Conn) renewWriteDeadline() {
 	if at, due := c.writeUntil.Renew(time.Since(c.opened).Milliseconds(), c.settings.SendTimeout); due {
 		c.raw.SetWriteDeadline(at)
 	}
 }
 
-// fail makes the connection useless for all streams. Must be called with the lock held.
+// fail makes the connection unusable for all streams. Must be called with the lock held.
 func (c *Conn) fail(err error) {
 	if c.failure != nil {
 		return
@@ -242,7 +242,7 @@ var past = time.Unix(1, 0)
 
 func (c *Conn) wakeReader() { c.raw.SetReadDeadline(past) }
 
-// goAway tells the client that no more streams are taken. Must be called with the lock held.
+// goAway tells the client that no more streams are accepted. Must be called with the lock held.
 func (c *Conn) goAway(code Code) {
 	if c.goingAway && code == CodeNone {
 		return

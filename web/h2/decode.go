@@ -2,24 +2,23 @@ package h2
 
 import "starling/web/h1"
 
-// maxIntegerOctets bounds an integer of a header block, as in nginx: more than 2^21 means nothing.
+// maxIntegerOctets bounds an integer of a header block, as in nginx: values above 2^21 are meaningless.
 const maxIntegerOctets = 4
 
-// decoder reads header blocks (RFC 7541). It must see every block of a connection, also those of streams that are
-// refused.
+// decoder reads header blocks (RFC 7541). It must see every block of a connection, including those of refused streams.
 type decoder struct {
 	table dynamicTable
 	// maxStringBytes bounds one name or value as sent, maxSlabBytes all names and values of a block after decoding.
 	maxStringBytes, maxSlabBytes int
 }
 
-// field is one decoded field; its bytes are in the memory given to decode, or constant.
+// field is one decoded field; its bytes are in the memory passed to decode, or constant.
 type field struct {
 	name, value []byte
 	id          h1.Known
 }
 
-// decode reads a whole block and gives each field to take. The error is a *failure.
+// decode reads a whole block and passes each field to take. The error is a *failure.
 func (d *decoder) decode(block []byte, memory *h1.Arena, take func(f field)) error {
 	left, first := d.maxSlabBytes, true
 	for len(block) > 0 {
@@ -136,7 +135,7 @@ func (d *decoder) text(b []byte, memory *h1.Arena) (text, rest []byte, err error
 	return plain[:len(plain):len(plain)], rest, nil
 }
 
-// hopeless tells early of a block whose beginning can no longer become right, so that nobody waits for the rest of it.
+// hopeless detects a block whose beginning is already invalid, so that the rest is not awaited.
 func (d *decoder) hopeless(b []byte) error {
 	for len(b) > 0 {
 		prefix, texts := uint(4), 1

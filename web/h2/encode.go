@@ -7,8 +7,8 @@ import (
 	"starling/web/h1"
 )
 
-// Response heads are encoded without the dynamic table, as nginx does: heads of different streams may then be put
-// together without a lock, and a connection holds no table for them.
+// Response heads are encoded without the dynamic table, as in nginx: heads of different streams can then be built
+// without a lock, and a connection holds no table for them.
 
 // AppendStatus begins a header block with the status.
 func AppendStatus(dst []byte, status int) []byte {
@@ -32,7 +32,7 @@ func AppendStatus(dst []byte, status int) []byte {
 	return strconv.AppendInt(dst, int64(status), 10)
 }
 
-// AppendField appends a field that is not indexed; capitals of the name are lowered (RFC 9113, 8.2).
+// AppendField appends a field that is not indexed; capitals of the name become lower case (RFC 9113, 8.2).
 func AppendField(dst []byte, id h1.Known, name, value []byte) []byte {
 	if index := staticNames[id]; index > 0 {
 		dst = appendInteger(dst, 4, int(index))

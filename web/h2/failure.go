@@ -20,7 +20,7 @@ func failed(code Code, format string, args ...any) error {
 
 // Errors of a stream.
 var (
-	// ErrReset is a stream that the client gave up.
+	// ErrReset is a stream that the client reset.
 	ErrReset = errors.New("client canceled stream")
 	// ErrClosed is a stream whose connection is gone.
 	ErrClosed = errors.New("client prematurely closed connection")

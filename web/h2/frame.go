@@ -60,7 +60,7 @@ const (
 
 const (
 	settingBytes = 6
-	// defaultWindow and defaultFrameBytes hold until the other side says otherwise.
+	// defaultWindow and defaultFrameBytes apply until the peer changes them.
 	defaultWindow     = 65535
 	defaultFrameBytes = 16384
 	maxFrameBytes     = 1<<24 - 1 // of the format

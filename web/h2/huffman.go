@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// huffmanStep is what four bits do in one state of the decoder: a state is a node of the code's tree.
+// huffmanStep is the effect of four bits in one state of the decoder: a state is a node of the code's tree.
 type huffmanStep struct {
 	next   uint8
 	symbol uint8
@@ -21,7 +21,7 @@ type huffmanCode struct {
 	bits uint8
 }
 
-// huffmanCodes is the code of RFC 7541, appendix B, learned from an encoder: a symbol repeated eight times takes as
+// huffmanCodes is the code of RFC 7541, appendix B, derived from an encoder: a symbol repeated eight times takes as
 // many bytes as it has bits.
 var huffmanCodes = func() (codes [256]huffmanCode) {
 	for symbol := range codes {
@@ -33,10 +33,10 @@ var huffmanCodes = func() (codes [256]huffmanCode) {
 	return codes
 }()
 
-// huffman is the code as an automaton; huffmanEnds tells in which states a text may end.
+// huffman is the code as an automaton; huffmanEnds has the states in which a text can end.
 var huffman, huffmanEnds = makeHuffman()
 
-// node is a place in the tree of codes; leaves stand for a symbol.
+// node is a node in the tree of codes; leaves stand for a symbol.
 type node struct {
 	children [2]*node
 	leaf     bool
@@ -92,7 +92,7 @@ func walk(root, at *node, bits int) (s huffmanStep) {
 	return s
 }
 
-// appendEncoded appends a string literal, compressed where that makes it shorter.
+// appendEncoded appends a string literal, compressed if that makes it shorter.
 func appendEncoded[T string | []byte](dst []byte, text T) []byte {
 	bits := 0
 	for i := range len(text) {
@@ -120,7 +120,7 @@ func appendEncoded[T string | []byte](dst []byte, text T) []byte {
 	return dst
 }
 
-// appendHuffman decodes text. More padding than RFC 7541 allows is taken, as by nginx.
+// appendHuffman decodes text. More padding than RFC 7541 allows is accepted, as in nginx.
 func appendHuffman(dst, text []byte) (decoded []byte, ok bool) {
 	state := uint8(0)
 	for _, c := range text {

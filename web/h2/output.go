@@ -6,13 +6,13 @@ import (
 	"starling/web/h1"
 )
 
-// output is memory that frames are put into until they are written.
+// output is the memory of frames until they are written.
 type output struct {
 	slab *h1.Slab
 	used int
 }
 
-// room gives n bytes to fill.
+// room returns n bytes to fill.
 func (o *output) room(n int) []byte {
 	if o.slab == nil {
 		o.slab = h1.TakeSlab(n)
@@ -34,13 +34,13 @@ func (o *output) release() {
 	}
 }
 
-// queue puts a whole frame behind the others and sees that it is written. Must be called with the lock held.
+// queue appends a whole frame to the output and starts its writing. Must be called with the lock held.
 func (c *Conn) queue(frame []byte) {
 	copy(c.out.room(len(frame)), frame)
 	c.kick()
 }
 
-// queueFrame is queue of a frame of which only the payload is there yet.
+// queueFrame is queue of a frame whose payload is already there.
 func (c *Conn) queueFrame(kind frameType, flags uint8, stream uint32, payload []byte) {
 	b := c.out.room(frameHeaderBytes + len(payload))
 	appendFrameHead(b[:0], len(payload), kind, flags, stream)
@@ -55,7 +55,7 @@ func (c *Conn) kick() {
 	}
 }
 
-// flush writes until nothing is left. First it lets all others run that can: what they have to say goes into the same
+// flush writes until nothing is left. First it lets all other runnable goroutines run: their output goes into the same
 // write.
 func (c *Conn) flush() {
 	runtime.Gosched()
@@ -83,8 +83,8 @@ func (c *Conn) flush() {
 	c.mu.Unlock()
 }
 
-// write sends what was queued. Resets go apart: a client that finds one in the same read as the answer before it may
-// forget the answer (curl with nghttp2 does), and over TLS a write of its own is a record and a read of its own.
+// write sends the queued output. Resets are sent separately: a client that reads one together with the response before
+// it may drop the response (curl with nghttp2 does), and over TLS a separate write is a separate record and read.
 func (c *Conn) write(queued output, resets []byte) error {
 	c.renewWriteDeadline()
 	if queued.used > 0 {
@@ -99,7 +99,7 @@ func (c *Conn) write(queued output, resets []byte) error {
 	return err
 }
 
-// wakeBlocked lets all streams look again that wait for a window or for room.
+// wakeBlocked wakes all streams that wait for a window or for room.
 func (c *Conn) wakeBlocked() {
 	for i, s := range c.blocked {
 		s.blocked = false
@@ -109,7 +109,7 @@ func (c *Conn) wakeBlocked() {
 	c.blocked = c.blocked[:0]
 }
 
-// waitForRoom makes the reader wait while the client does not take what it made us say.
+// waitForRoom blocks the reader while the client does not read the replies that it caused.
 func (c *Conn) waitForRoom() {
 	c.mu.Lock()
 	for c.out.used > queuedBytes && c.failure == nil {

@@ -6,7 +6,7 @@ import (
 	"starling/web/h1"
 )
 
-// readFrame reads one frame and obeys it. A *failure ends the connection.
+// readFrame reads and handles one frame. A *failure ends the connection.
 func (c *Conn) readFrame() error {
 	c.in.Recycle()
 	if err := c.need(frameHeaderBytes); err != nil {
@@ -32,7 +32,7 @@ func (c *Conn) readFrame() error {
 	return c.skip(h.length)
 }
 
-// skip reads bytes and forgets them.
+// skip reads and drops bytes.
 func (c *Conn) skip(n int) error {
 	for n > 0 {
 		if err := c.need(1); err != nil {
@@ -45,7 +45,7 @@ func (c *Conn) skip(n int) error {
 	return nil
 }
 
-// payload gives the next bytes of a frame; they are valid until the next read.
+// payload returns the next bytes of a frame; they are valid until the next read.
 func (c *Conn) payload(n int) ([]byte, error) {
 	if err := c.need(n); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (c *Conn) payload(n int) ([]byte, error) {
 	return b, nil
 }
 
-// controlFrames are the lengths and places that frames without a body must have.
+// controlFrames are the lengths and streams required for frames without a body.
 var controlFrames = [...]struct {
 	name     string
 	length   int  // -1: checked on its own
@@ -113,7 +113,7 @@ func (c *Conn) readControl(h frameHead) error {
 	return nil
 }
 
-// priority is checked and forgotten: RFC 9113 deprecates priorities. Too many are a flood.
+// priority is checked and ignored: RFC 9113 deprecates priorities. Too many are a flood.
 func (c *Conn) priority(stream uint32, p []byte) error {
 	if c.priorities--; c.priorities <= 0 {
 		return failed(CodeEnhanceYourCalm, "client sent too many PRIORITY frames")
@@ -225,14 +225,14 @@ func (c *Conn) widen(stream uint32, by int64) error {
 	return nil
 }
 
-// resetByClient ends a stream. Its handler goes on until it notices, and counts as a stream until then: who resets
-// quickly gains nothing.
+// resetByClient ends a stream. Its handler continues until it notices, and counts as a stream until then, so rapid
+// resets gain nothing.
 func (c *Conn) resetByClient(stream uint32, code Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[stream]
 	if s == nil {
-		c.over.add(stream) // we ended it; now the client says that it sends no more
+		c.over.add(stream) // we ended it; now the client ends it too
 		return
 	}
 	if s.gone != nil {
@@ -297,7 +297,7 @@ func (c *Conn) readData(h frameHead) error {
 	if !c.takesData(h) {
 		return c.skip(left + padding)
 	}
-	// The stream is looked up for each piece: it may end while more is read.
+	// The stream is looked up for each piece: it can end while more is read.
 	for left > 0 {
 		if err := c.need(1); err != nil {
 			return err
@@ -318,7 +318,7 @@ func (c *Conn) readData(h frameHead) error {
 	return c.skip(padding)
 }
 
-// readHeaders begins a stream, or takes the trailers of one.
+// readHeaders starts a stream, or reads the trailers of one.
 func (c *Conn) readHeaders(h frameHead) error {
 	prefix := 0
 	if h.has(flagPadded) {
@@ -372,7 +372,7 @@ func (c *Conn) readHeaders(h frameHead) error {
 	return c.begin(h, block)
 }
 
-// headerBlock reads a header block to its end, whatever frames it comes in. The bytes are valid until the next read.
+// headerBlock reads a header block to its end, in any number of frames. The bytes are valid until the next read.
 func (c *Conn) headerBlock(h frameHead, length, padding int) ([]byte, error) {
 	limit := c.dec.maxSlabBytes + defaultFrameBytes
 	if length > limit {

@@ -4,28 +4,26 @@ import (
 	"time"
 )
 
-// retirement is how a connection ends without losing a request. Between the moment the client sends a stream and the
-// one it reads GOAWAY lies a way there and back, so GOAWAY first says that all streams are taken (RFC 9113, 6.8). A
-// PING goes with it: what the client sent before its answer was sent before it knew, and behind the answer nothing
-// follows. Only then GOAWAY names the last stream.
+// retirement ends a connection without losing a request. A stream can be in flight when the client reads GOAWAY, so a
+// first GOAWAY accepts all streams (RFC 9113, 6.8). A PING follows it: the client sent everything before its reply
+// without knowledge of the GOAWAY, and opens no streams after it. Only then does a GOAWAY name the last stream.
 //
-// A connection that has had no stream yet is told nothing until its first has come: a client that dials because it has
-// a request to send may have no other way to send it.
+// A connection without any stream so far gets no GOAWAY until its first stream has arrived: a client that dials because
+// it has a request may have no other connection for it.
 type retirement struct {
 	grace     time.Duration // 0: Shutdown was not called
-	until     time.Time     // the time for the first stream, then for the answer to the PING
+	until     time.Time     // the time for the first stream, then for the reply to the PING
 	announced bool          // the first GOAWAY and the PING were queued
 }
 
-// waits tells whether the retirement waits for what may be on its way.
+// waits reports whether the retirement waits for streams in flight.
 func (c *Conn) waits() bool { return c.grace > 0 && !c.goingAway }
 
-// farewellPing is the payload of the PING behind the first GOAWAY.
+// farewellPing is the payload of the PING after the first GOAWAY.
 var farewellPing = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
 
-// Shutdown lets the streams in progress and those on their way end, and then closes the connection. A client gets grace
-// to send its first stream, and to answer that it knows. It may be called at any time, before Serve too, and more than
-// once.
+// Shutdown lets the streams in progress and in flight end, and then closes the connection. A client has grace to send
+// its first stream, and to reply to the PING. It can be called at any time, also before Serve, and more than once.
 func (c *Conn) Shutdown(grace time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +49,7 @@ func (c *Conn) announce() {
 	}
 }
 
-// answered is called with the payload of a PING's answer.
+// answered is called with the payload of the reply to a PING.
 func (c *Conn) answered(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,8 +59,7 @@ func (c *Conn) answered(payload []byte) error {
 	return nil
 }
 
-// farewell names the last stream that is served, and tells whether nothing is left to do. Must be called with the lock
-// held.
+// farewell names the last served stream, and reports whether nothing is left to do. Must be called with the lock held.
 func (c *Conn) farewell() bool {
 	c.goAway(CodeNone)
 	c.closing = c.closing || len(c.streams) == 0

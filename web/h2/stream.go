@@ -9,14 +9,14 @@ import (
 	"starling/web/h1"
 )
 
-// Stream is one request and its response. It belongs to the goroutine of its handler, and is used again after that
+// Stream is one request and its response. It belongs to the goroutine of its handler, and is reused after that
 // returned.
 type Stream struct {
 	ID   uint32
 	Head h1.RequestHead
-	// Number counts the streams of the connection that were served, this one included.
+	// Number counts the streams of the connection that were served, including this one.
 	Number int
-	// Problem is what is wrong with the head, if anything (an *h1.Problem).
+	// Problem is the error in the head, if any (an *h1.Problem).
 	Problem error
 	// Sent counts the bytes of frames that were queued for the response.
 	Sent int64
@@ -25,27 +25,28 @@ type Stream struct {
 	start  func()   // run, made once: a go statement with a receiver would allocate
 	memory h1.Arena // of the head
 	fields h1.FieldReader
-	// reads and writes are waited for apart: a handler may read the body in another goroutine than that which writes.
+	// Reads and writes have separate waiters: a handler can read the body in another goroutine than the one that
+	// writes.
 	reads, writes waiter
 
 	// With the connection's lock.
 	sendWindow  int64
-	recvWindow  int64 // what the client may still send
-	window      int64 // what it may send ahead of the reader
+	recvWindow  int64 // what the client can still send
+	window      int64 // what it can send ahead of the reader
 	body        bodyQueue
 	received    int64     // of the body
-	declared    int64     // its length; -1 if not known
+	declared    int64     // its length; -1 if unknown
 	reading     bool      // somebody reads the body
 	left        func(any) // of Watch
 	leftArg     any
-	timedOut    bool // the client did not send, or take, something in time
+	timedOut    bool // the client did not send, or accept, something in time
 	interrupted bool
 	blocked     bool  // it is among the connection's blocked
-	ended       bool  // nothing more comes of the body
-	over        bool  // END_STREAM or RST_STREAM came: nothing more may
+	ended       bool  // no more of the body will arrive
+	over        bool  // END_STREAM or RST_STREAM arrived: nothing more may
 	finished    bool  // END_STREAM was queued
-	gone        error // the stream is over, why
-	wrong       error // what is wrong with the body
+	gone        error // why the stream ended
+	wrong       error // the error in the body
 }
 
 var streams = sync.Pool{New: func() any {
@@ -54,13 +55,13 @@ var streams = sync.Pool{New: func() any {
 	return s
 }}
 
-// waiter is what one goroutine sleeps on, made when one first does. It is touched with the connection's lock held.
+// waiter is what one goroutine sleeps on, made at its first use. It is accessed with the connection's lock held.
 type waiter struct {
 	wake  chan struct{} // holds one signal
 	timer *time.Timer
 }
 
-// signal makes who sleeps look again. A signal too many does no harm.
+// signal wakes the sleeper to check again. A redundant signal does no harm.
 func (w *waiter) signal() {
 	if w.wake == nil {
 		return
@@ -71,7 +72,7 @@ func (w *waiter) signal() {
 	}
 }
 
-// sleep gives the lock up and waits for a signal; false when the time is over.
+// sleep releases the lock and waits for a signal; false after the timeout.
 func (w *waiter) sleep(lock sync.Locker, timeout time.Duration) bool {
 	if w.wake == nil {
 		w.wake, w.timer = make(chan struct{}, 1), time.NewTimer(timeout)
@@ -107,7 +108,7 @@ func (s *Stream) run() {
 	c.close(s)
 }
 
-// giveBack forgets all and makes the stream free for another request.
+// giveBack resets the stream for another request.
 func (s *Stream) giveBack() {
 	s.memory.Reset()
 	s.body.release()
@@ -142,7 +143,7 @@ func (s *Stream) lost() error {
 	return nil
 }
 
-// Gone tells whether the client has given up the stream or the connection.
+// Gone reports whether the client has reset the stream or closed the connection.
 func (s *Stream) Gone() bool {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -162,8 +163,8 @@ func (s *Stream) Wait(d time.Duration) bool {
 	return false
 }
 
-// Watch has left called with arg, once, when the client gives up the stream or the connection; nil ends that. left must
-// not use the stream.
+// Watch has left called with arg, once, when the client resets the stream or closes the connection; nil ends that. left
+// must not use the stream.
 func (s *Stream) Watch(left func(any), arg any) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -173,7 +174,7 @@ func (s *Stream) Watch(left func(any), arg any) {
 	}
 }
 
-// tell calls who watches. Must be called with the lock held, so that nobody is called after Watch(nil, nil).
+// tell calls the watcher. Must be called with the lock held, so that nothing is called after Watch(nil, nil).
 func (s *Stream) tell() {
 	if left := s.left; left != nil {
 		s.left = nil
@@ -181,8 +182,8 @@ func (s *Stream) tell() {
 	}
 }
 
-// Read reads body bytes as they come, io.EOF at the end; os.ErrDeadlineExceeded if none come for that long. A body that
-// is not as long as was declared is an *h1.Problem.
+// Read reads body bytes as they arrive, io.EOF at the end; os.ErrDeadlineExceeded if none arrive for that long. A body
+// without the declared length is an *h1.Problem.
 func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 	c := s.conn
 	c.mu.Lock()
@@ -204,7 +205,7 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 		if s.interrupted {
 			return 0, os.ErrDeadlineExceeded
 		}
-		c.kick() // the client may wait for what was said before it says more
+		c.kick() // the client may wait for earlier output before it sends more
 		if !s.reads.sleep(&c.mu, timeout) {
 			s.timedOut = true
 			return 0, os.ErrDeadlineExceeded
@@ -213,7 +214,7 @@ func (s *Stream) Read(p []byte, timeout time.Duration) (int, error) {
 	}
 }
 
-// malformed tells whether the request is no proper message (RFC 9113, 8.1.1). Must be called with the lock held.
+// malformed reports whether the request is malformed (RFC 9113, 8.1.1). Must be called with the lock held.
 func (s *Stream) malformed() bool {
 	problem, _ := s.Problem.(*h1.Problem)
 	return s.wrong != nil || problem != nil && problem.Status == badRequest
@@ -221,7 +222,7 @@ func (s *Stream) malformed() bool {
 
 const badRequest = 400
 
-// Interrupt makes a Read fail with a timeout where it would wait, until Resume.
+// Interrupt makes a Read that would wait fail with a timeout, until Resume.
 func (s *Stream) Interrupt() { s.interrupt(true) }
 
 // Resume undoes Interrupt.
@@ -234,7 +235,7 @@ func (s *Stream) interrupt(on bool) {
 	s.reads.signal()
 }
 
-// Take hands over what came of the body, in place and without waiting. The bytes are valid until the handler returns.
+// Take returns what arrived of the body, in place and without waiting. The bytes are valid until the handler returns.
 func (s *Stream) Take() ([]byte, error) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -244,21 +245,21 @@ func (s *Stream) Take() ([]byte, error) {
 	return s.body.take(), nil
 }
 
-// BodyDone tells that the whole body was read.
+// BodyDone reports whether the whole body was read.
 func (s *Stream) BodyDone() bool {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	return s.ended && s.body.len() == 0 && s.wrong == nil
 }
 
-// Received counts body bytes that came.
+// Received counts received body bytes.
 func (s *Stream) Received() int64 {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	return s.received
 }
 
-// read makes the window that of a body that is wanted.
+// read sets the window for a body that is being read.
 func (s *Stream) read() {
 	if !s.reading {
 		s.reading = true
@@ -267,7 +268,7 @@ func (s *Stream) read() {
 	}
 }
 
-// credit lets the client send on when half of the window is used up.
+// credit extends the client's window when half of it is used up.
 func (s *Stream) credit() {
 	by := s.window - s.recvWindow - int64(s.body.len())
 	if s.ended || !s.reading || by < s.window/2 {
@@ -277,13 +278,13 @@ func (s *Stream) credit() {
 	s.conn.queue(appendWindowUpdate(make([]byte, 0, frameHeaderBytes+4), s.ID, by))
 }
 
-// takesData checks a DATA frame against the state of its stream; false if its bytes are to be skipped.
+// takesData checks a DATA frame against the state of its stream; false if its bytes must be skipped.
 func (c *Conn) takesData(h frameHead) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[h.stream]
 	if s == nil || s.gone != nil {
-		// Where the stream was refused, or ended by us, it is what was on its way.
+		// If the stream was refused, or ended by us, the frame was in flight.
 		if s == nil && c.over.remove(h.stream) || s != nil && s.over {
 			c.handler.Logf("client sent DATA frame for closed stream %d", h.stream)
 			c.queue(appendReset(make([]byte, 0, frameHeaderBytes+4), h.stream, CodeStreamClosed))
@@ -313,7 +314,7 @@ func (c *Conn) takesData(h frameHead) bool {
 	return true
 }
 
-// isIdle tells whether no stream of that number has begun (RFC 9113, 5.1).
+// isIdle reports whether no stream of that number has started (RFC 9113, 5.1).
 func (c *Conn) isIdle(stream uint32) bool { return stream%2 == 0 || stream > c.seenID }
 
 // streamRing remembers some streams by number.
@@ -327,7 +328,7 @@ func (r *streamRing) add(id uint32) {
 	r.next++
 }
 
-// remove tells whether a stream was remembered, and forgets it.
+// remove reports whether a stream was remembered, and forgets it.
 func (r *streamRing) remove(id uint32) bool {
 	for i := range r.ids {
 		if r.ids[i] == id {
@@ -338,7 +339,7 @@ func (r *streamRing) remove(id uint32) bool {
 	return false
 }
 
-// feed puts body bytes into their stream, if it still exists.
+// feed passes body bytes to their stream, if it still exists.
 func (c *Conn) feed(id uint32, p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -356,7 +357,7 @@ func (c *Conn) feed(id uint32, p []byte) {
 	s.signal()
 }
 
-// creditPadding gives back what padding took of the window: nobody reads it.
+// creditPadding restores the window used by padding, which nobody reads.
 func (c *Conn) creditPadding(id uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -380,7 +381,7 @@ func (c *Conn) feedEnd(id uint32) {
 	s.signal()
 }
 
-// takesTrailers tells whether a HEADERS frame carries the trailers of an open stream. They are read and not passed on.
+// takesTrailers reports whether a HEADERS frame has the trailers of an open stream. They are read and not forwarded.
 func (c *Conn) takesTrailers(h frameHead) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,7 +3,7 @@ package h2
 import "starling/web/h1"
 
 const (
-	// tableBytes is the size of the dynamic table as RFC 7541, 4.1 counts: the default, which is never changed.
+	// tableBytes is the size of the dynamic table as counted by RFC 7541, 4.1: the default, which is never changed.
 	tableBytes = 4096
 	// entryOverheadBytes is what each entry counts beyond its name and value.
 	entryOverheadBytes = 32
@@ -12,22 +12,22 @@ const (
 
 // entry is a field in the table's memory.
 type entry struct {
-	at, name, value uint16 // place, length of the name, length of the value behind it
+	at, name, value uint16 // offset, length of the name, length of the value after it
 	id              h1.Known
 }
 
-// dynamicTable is the dynamic table of one direction. Its memory is taken with the first entry.
+// dynamicTable is the dynamic table of one direction. Its memory is allocated with the first entry.
 type dynamicTable struct {
 	slab    *h1.Slab
 	end     int // of the bytes in use
 	entries [maxEntries]entry
-	newest  int // place of the latest entry in the ring
+	newest  int // index of the latest entry in the ring
 	count   int
 	used    int // by RFC 7541
 	limit   int
 }
 
-// get gives the entry at an index that begins with 0 for the latest.
+// get returns the entry at an index that starts with 0 for the latest.
 func (t *dynamicTable) get(i int) (name, value []byte, id h1.Known, ok bool) {
 	if i < 0 || i >= t.count {
 		return nil, nil, 0, false
@@ -37,7 +37,7 @@ func (t *dynamicTable) get(i int) (name, value []byte, id h1.Known, ok bool) {
 	return t.slab.Mem[e.at:middle:middle], t.slab.Mem[middle : middle+int(e.value)], e.id, true
 }
 
-// add puts a field first; one that is larger than the table empties it. The bytes must not be the table's own.
+// add puts a field first; one larger than the table empties it. The bytes must not be the table's own.
 func (t *dynamicTable) add(name, value []byte, id h1.Known) {
 	size := len(name) + len(value) + entryOverheadBytes
 	if size > t.limit {
@@ -59,7 +59,7 @@ func (t *dynamicTable) add(name, value []byte, id h1.Known) {
 	t.used += size
 }
 
-// evict drops the oldest entries until no more than limit bytes are used.
+// evict drops the oldest entries until at most limit bytes are used.
 func (t *dynamicTable) evict(limit int) {
 	for t.used > limit && t.count > 0 {
 		e := t.entries[(t.newest-t.count+1+maxEntries)%maxEntries]
@@ -71,7 +71,7 @@ func (t *dynamicTable) evict(limit int) {
 	}
 }
 
-// compact moves the entries to the beginning of the memory, the oldest first: they stand in that order.
+// compact moves the entries to the beginning of the memory, the oldest first: they are stored in that order.
 func (t *dynamicTable) compact() {
 	end := 0
 	for i := t.count - 1; i >= 0; i-- {
@@ -83,7 +83,7 @@ func (t *dynamicTable) compact() {
 	t.end = end
 }
 
-// resize obeys a size update of the client.
+// resize applies a size update of the client.
 func (t *dynamicTable) resize(limit int) {
 	t.limit = limit
 	t.evict(limit)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// WriteHead queues a header block, as one HEADERS frame or with CONTINUATION. end says that nothing follows. It is
-// written together with what comes next; Flush sends it at once.
+// WriteHead queues a header block, as one HEADERS frame or with CONTINUATION. end means that nothing follows. It is
+// written together with the next output; Flush sends it at once.
 func (s *Stream) WriteHead(block []byte, end bool) error {
 	c := s.conn
 	c.mu.Lock()
@@ -55,7 +55,7 @@ func (s *Stream) Flush() error {
 }
 
 // Write sends body bytes in frames of at most chunk bytes, as the windows allow; os.ErrDeadlineExceeded if they allow
-// nothing for that long. end says that they are the last; p may then be empty.
+// nothing for that long. end marks the last ones; p can then be empty.
 func (s *Stream) Write(p []byte, end bool, chunk int, timeout time.Duration) error {
 	c := s.conn
 	c.mu.Lock()

@@ -15,7 +15,7 @@ func (s *Server) Allocations(raw string) float64 {
 	conn := s.DialLoopback()
 	conn.SetDeadline(time.Now().Add(patience))
 	request, reader := []byte(raw), bufio.NewReader(conn)
-	// The first responses tell the length and warm what is pooled.
+	// The first responses determine the length and fill the pools.
 	length := 0
 	for range 3 {
 		if _, err := conn.Write(request); err != nil {

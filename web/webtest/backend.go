@@ -13,7 +13,7 @@ import (
 	"starling/web"
 )
 
-// Backend is a server behind the one under test, which plays a script on each connection.
+// Backend is a server behind the one under test, which runs a script on each connection.
 type Backend struct {
 	Addr     string
 	Accepted atomic.Int32
@@ -27,7 +27,7 @@ type Peer struct {
 	T testing.TB
 }
 
-// Serve plays script on each connection and then closes it.
+// Serve runs script on each connection and then closes it.
 func Serve(t testing.TB, script func(p *Peer)) *Backend {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +53,7 @@ func Serve(t testing.TB, script func(p *Peer)) *Backend {
 	return b
 }
 
-// Answers is a backend that reads one head and says the same to everybody.
+// Answers is a backend that reads one head and sends the same response to all clients.
 func Answers(t testing.TB, raw string) *Backend {
 	return Serve(t, func(p *Peer) {
 		if p.Head() != "" {
@@ -62,8 +62,8 @@ func Answers(t testing.TB, raw string) *Backend {
 	})
 }
 
-// Behind starts a server in front of the backend. BACKEND in the text, which is that of a server block, stands for its
-// address.
+// Behind starts a server in front of the backend. BACKEND in the text, which is that of a server block, is replaced by
+// its address.
 func (b *Backend) Behind(modules []*web.Module, text string) *Server {
 	b.t.Helper()
 	return Start(b.t, modules, "server { "+strings.ReplaceAll(text, "BACKEND", b.Addr)+" }")
@@ -107,7 +107,7 @@ func (p *Peer) Request() (head, body string) {
 	return head, p.Body(length)
 }
 
-// Say writes; a client that has hung up is what some tests want.
+// Say writes; some tests want a client that has disconnected, so errors are ignored.
 func (p *Peer) Say(raw string) { io.WriteString(p, raw) }
 
 // Logged fails the test unless a line of the error log contains text.
@@ -122,7 +122,7 @@ func (s *Server) Logged(text string) {
 	s.t.Errorf("not in the error log: %s\n%s", text, strings.Join(lines, "\n"))
 }
 
-// Undated takes out of a response what changes from run to run.
+// Undated removes the parts of a response that change from run to run.
 func Undated(response string) string {
 	lines := strings.SplitAfter(response, "\r\n")
 	kept := lines[:0]

@@ -12,8 +12,8 @@ type saying struct {
 	given bool
 }
 
-// Say is a family for tests of other families: `say <text>` answers with 200 and a text, in which variables are
-// expanded. It answers in the content phase, behind all limits and checks, where `return` comes before them.
+// Say is a family for tests of other families: `say <text>` responds with 200 and a text with variables. It responds in
+// the content phase, after all limits and checks, which `return` precedes.
 func Say() *web.Module {
 	return &web.Module{
 		Module: conf.Module{

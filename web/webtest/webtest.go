@@ -1,4 +1,4 @@
-// Package webtest starts the http side of a configuration text inside a test and speaks to it.
+// Package webtest starts the http side of a configuration text in a test and talks to it.
 package webtest
 
 import (
@@ -21,7 +21,7 @@ import (
 	"starling/web"
 )
 
-// confPath is where the configuration of a test lies; paths in it are relative to its folder and to the prefix.
+// confPath is the path of a test's configuration; paths in it are relative to its folder and to the prefix.
 const confPath = "/test.conf"
 
 // Log is an error log that keeps its lines.
@@ -45,7 +45,7 @@ func (l *Log) Logf(level logs.Level, format string, args ...any) {
 // Enabled implements logs.Logger.
 func (l *Log) Enabled(logs.Level) bool { return true }
 
-// Lines takes the lines written since the last call.
+// Lines returns the lines written since the last call.
 func (l *Log) Lines() (lines []string) {
 	for {
 		select {
@@ -68,20 +68,20 @@ type Server struct {
 // Option changes the plan before the configuration is bound.
 type Option func(p *plan.Plan)
 
-// Prefix sets the folder that roots and logs start from.
+// Prefix sets the base folder of roots and logs.
 func Prefix(dir string) Option { return func(p *plan.Plan) { p.Prefix = dir } }
 
-// After makes the configuration follow the one that runs in a server, as a reload does.
+// After makes the configuration follow the one running in a server, like a reload.
 func After(s *Server) Option { return func(p *plan.Plan) { p.Old, p.Clock = s.Plan, s.Plan.Clock } }
 
-// File adds a file that the configuration may read by absolute path.
+// File adds a file that the configuration can read by absolute path.
 func File(path, text string) Option {
 	return func(p *plan.Plan) {
 		p.FS.(fstest.MapFS)[strings.TrimPrefix(filepath.Clean(path), "/")] = &fstest.MapFile{Data: []byte(text)}
 	}
 }
 
-// Load binds and builds the text of an http block's inside. Its error is the first problem, in nginx's words.
+// Load binds and builds the contents of an http block. Its error is the first problem, with nginx's text.
 func Load(t testing.TB, modules []*web.Module, text string, options ...Option) (*Server, error) {
 	t.Helper()
 	s := &Server{t: t, Log: newLog(), Plan: plan.New()}
@@ -140,7 +140,7 @@ func first(err error) error {
 	return err
 }
 
-// Start is Load for configurations that must be right.
+// Start is Load for valid configurations.
 func Start(t testing.TB, modules []*web.Module, text string, options ...Option) *Server {
 	t.Helper()
 	s, err := Load(t, modules, text, options...)
@@ -189,10 +189,10 @@ func (s *Server) DialLoopbackPort(i int) net.Conn {
 	return client
 }
 
-// patience is how long a test waits for an answer before it calls the server stuck.
+// patience is how long a test waits for a response before it fails.
 const patience = time.Minute
 
-// Send sends raw bytes on a new connection and returns all that comes until the server closes it.
+// Send sends raw bytes on a new connection and returns everything received until the server closes it.
 func (s *Server) Send(raw string) string {
 	s.t.Helper()
 	conn := s.Dial()
