@@ -86,6 +86,7 @@ func (h *Host) start() {
 	h.bucket.SetBurst(burstMilli)
 	if h.keepsState {
 		h.world.restoreTimed(h)
+		h.world.restoreCausal(h)
 		h.restore()
 	}
 	node, err := cluster.New(cluster.Config{
@@ -201,6 +202,7 @@ func (h *Host) crash() {
 	h.down = true
 	h.world.did("host%d crashes", h.index)
 	h.world.loseTimed(h)
+	h.world.loseCausal(h)
 	for _, l := range h.world.links {
 		if l.from == h.index || l.to == h.index {
 			l.cut()

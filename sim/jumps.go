@@ -11,8 +11,9 @@ import (
 // jumpsLifeMS is how long what is written there lives at most.
 const jumpsLifeMS = 20_000
 
-// startWrong starts some hosts again with clocks that are wrong.
+// startWrong starts some hosts again with clocks that are wrong. From then on it is noted who knows what.
 func (s *swarm) startWrong() {
+	s.causal = causal{}
 	for _, h := range s.Hosts {
 		if s.rand.IntN(3) == 0 {
 			h.setClock(s.wrong())

@@ -96,9 +96,11 @@ func (w *World) pairsOf(k *kinds.Keyval, shard int, now clock.Reading) map[strin
 
 // set writes a pair at a host and enters it.
 func (h *Host) set(key, value string) error {
+	had := h.get(key)
 	if err := h.keyval.Set([]byte(key), []byte(value), kinds.NoExpire, h.clusterNow()); err != nil {
 		return err
 	}
+	h.world.wrote(h, key, had, value)
 	h.world.did("host%d sets %s to %s", h.index, key, value)
 	h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
 	return nil
@@ -106,8 +108,10 @@ func (h *Host) set(key, value string) error {
 
 // remove deletes a pair at a host; one that is not there is no error.
 func (h *Host) remove(key string) {
+	had := h.get(key)
 	if h.keyval.Delete([]byte(key), h.clusterNow()) == nil {
 		h.world.did("host%d deletes %s", h.index, key)
+		h.world.wrote(h, key, had, "")
 		h.world.enter(h, zone.ShardOf(zone.KeyHash([]byte(key))), 1)
 	}
 }

@@ -264,7 +264,7 @@ func (s *swarm) crowd(h *Host) {
 // burst writes and counts so much that a small ring is overrun by any peer that is slow.
 func (s *swarm) burst(h *Host) {
 	for i := range 20 {
-		err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i))
+		err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i, "-", h.index, "-", s.nowMS))
 		if err != nil && !s.flavour.full {
 			s.failf("host %d does not take a pair: %v", h.index, err)
 		}
@@ -422,6 +422,7 @@ func (s *swarm) quiet() {
 		case h.left:
 		case s.flavour.jumps: // the ledger keeps what is stamped anew as it was
 			s.mustHaveTimed(h)
+			s.mustBeCausal(h)
 		case !s.flavour.deletes:
 			s.mustMatchLedger(h)
 		}

@@ -25,6 +25,9 @@ type timed struct {
 	slackMS int64
 	// lost says that it may be missing: it was deleted, or only hosts that crashed had it.
 	lost bool
+	// deleted are the lives of hosts that know of its deletion, by index; nil where none was acknowledged, or only
+	// hosts that crashed knew.
+	deleted map[int]uint64
 }
 
 const (
@@ -63,6 +66,7 @@ func (h *Host) removeTimed(t *timed) {
 	if h.keyval.Delete([]byte(t.key), h.clusterNow()) == nil {
 		h.world.did("host%d deletes %s", h.index, t.key)
 		t.lost = true
+		t.deleted = map[int]uint64{h.index: h.life}
 	}
 }
 
@@ -104,6 +108,9 @@ func (w *World) checkTimed() {
 
 func (w *World) checkTimedAt(h *Host, t *timed) {
 	has, seen := h.hasTimed(t), t.seen[h.index] == h.life
+	if t.deleted != nil && seen && !has {
+		t.deleted[h.index] = h.life
+	}
 	switch {
 	case has && w.nowMS > t.untilMS+t.graceMS+t.slackMS+timedSlackMS:
 		w.failf("host %d still has %s of %d ms, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
@@ -116,10 +123,12 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 	}
 }
 
-// mustHaveTimed fails for what a host lacks. What was deleted is another matter: which of two writes was the later one
-// is not always known where clocks are days apart, and stamps are taken back.
+// mustHaveTimed fails for what a host lacks, and for what was deleted and is back.
 func (w *World) mustHaveTimed(h *Host) {
 	for _, t := range w.timed {
+		if t.deleted != nil && h.hasTimed(t) {
+			w.failf("host %d has %s of %d ms, which was deleted", h.index, t.key, t.fromMS)
+		}
 		if !h.hasTimed(t) && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS {
 			w.failf("host %d lacks %s of %d ms, which is to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		}
@@ -129,12 +138,22 @@ func (w *World) mustHaveTimed(h *Host) {
 // loseTimed notes what only a host had that crashes now.
 func (w *World) loseTimed(crashed *Host) {
 	for _, t := range w.timed {
-		kept := crashed.keepsState && !t.session && t.seen[crashed.index] == crashed.life
-		for _, h := range w.Hosts {
-			kept = kept || h != crashed && !h.down && !h.left && t.seen[h.index] == h.life
+		t.lost = t.lost || !w.keeps(t.session, t.seen, crashed)
+		if t.deleted != nil && !w.keeps(t.session, t.deleted, crashed) {
+			t.deleted = nil
 		}
-		t.lost = t.lost || !kept
 	}
+}
+
+// keeps says whether a host is left in one of the lives that are given, or its disk.
+func (w *World) keeps(session bool, lives map[int]uint64, crashed *Host) bool {
+	for _, h := range w.Hosts {
+		onDisk := h.keepsState && !session && (h.down || h == crashed)
+		if lives[h.index] == h.life && !h.left && (onDisk || !h.down && h != crashed) {
+			return true
+		}
+	}
+	return false
 }
 
 // restoreTimed allows for what a host's clock was set while records lived that it reads back from its disk.
@@ -142,6 +161,9 @@ func (w *World) restoreTimed(h *Host) {
 	for _, t := range w.timed {
 		if !t.session {
 			t.slackMS = max(t.slackMS, t.high[h.index]-t.low[h.index])
+			if t.deleted != nil && t.deleted[h.index] == h.life-1 {
+				t.deleted[h.index] = h.life
+			}
 		}
 	}
 }

@@ -34,6 +34,7 @@ type World struct {
 	moved     int64
 	ledger    *kinds.Keyval
 	timed     []*timed
+	causal    causal // nil where the ledger tells which write is the latest
 	failures  []string
 	// certified says that hosts have certificates; else they know each other by their addresses.
 	certified bool
@@ -160,6 +161,7 @@ func (w *World) step() {
 		}
 	}
 	w.checkTimed()
+	w.lookCausal()
 	live := w.links[:0]
 	for _, l := range w.links {
 		if l.move(); !l.over() {

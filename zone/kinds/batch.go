@@ -95,7 +95,7 @@ func (b *Batch) tryWrite(hash uint64, key []byte, w *write, limit int64, when co
 	if slot != 0 {
 		old = sh.At(slot)
 	}
-	w.stamp = k.nextStamp(sh, old, now)
+	k.stampWrite(sh, hash, w, old, now)
 	did, slot := k.put(sh, hash, key, w, room{bytes: limit}, now)
 	first := did == won && sh.MarkDirty(slot, sh.At(slot))
 	sh.Unlock()
@@ -123,7 +123,8 @@ func (b *Batch) Delete(key []byte) error {
 		sh.Unlock()
 		return ErrNotFound
 	}
-	gone := write{stamp: k.nextStamp(sh, r, now), tombstone: true}
+	gone := write{tombstone: true}
+	k.stampWrite(sh, hash, &gone, r, now)
 	first := k.remove(sh, hash, key, slot, r, &gone, now)
 	sh.Unlock()
 	if first {

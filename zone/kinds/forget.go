@@ -80,6 +80,22 @@ func (g *registers) tombstoneLifeMS() int64 {
 	return g.tombstoneMS
 }
 
+// tombstoneAgeMS is how long ago a deletion was made, as far as its stamp tells. One that was restamped, or that would
+// have ended already where it comes from, was stamped by a wrong clock. One from disk may have been, and is kept until
+// the peers are met.
+func (g *registers) tombstoneAgeMS(w *write, space room, now clock.Reading) int64 {
+	ageMS, lifeMS := max(now.WallMS-w.stamp.MS(), 0), g.tombstoneLifeMS()
+	switch {
+	case w.first.stamp != 0:
+		return 0
+	case ageMS <= lifeMS:
+		return ageMS
+	case space.restored:
+		return max(lifeMS-buriedForMS, 0)
+	}
+	return 0
+}
+
 // gaveUp notes that a deletion is dropped although a member may not have it.
 func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 

@@ -19,6 +19,7 @@ type registers struct {
 	clock     *stamp.Clock
 	timeoutMS atomic.Int64
 	forgets
+	firsts firsts
 	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 is none.
 	grace int64
 	// evicts means that local writes and frames can evict the least recently used record.
@@ -47,6 +48,7 @@ type write struct {
 	tombstone bool
 	endMS     int64 // on the monotonic clock, 0 never
 	value     []byte
+	first     first
 }
 
 // outcome is the result of a write.
@@ -56,6 +58,7 @@ const (
 	lost outcome = iota
 	won
 	refused
+	outdated // lost, although its stamp is greater
 )
 
 // beats is the total order of the states of one register: stamp, tombstone, value, end (never is the latest). The
@@ -119,7 +122,10 @@ func (g *registers) put(
 	var old zone.Element // stays zero if no reader finds the key
 	replaced, known := uint64(0), r != nil
 	if known {
-		if !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)) {
+		switch order := g.order(sh, hash, w, r); {
+		case order < 0 && w.stamp > stampOf(r):
+			return outdated, 0
+		case order < 0, order == 0 && !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)):
 			return lost, 0
 		}
 		oldDueMS, replaced = g.DueMS(r), r.Word0
@@ -139,10 +145,11 @@ func (g *registers) put(
 	}
 	r.Word0, r.Word1 = uint64(w.stamp), uint64(w.endMS)
 	r.SetRestored(space.restored)
+	g.noteFirst(sh, hash, r, w.first)
 	if w.tombstone {
 		r.Word1 = replaced
 		g.seenMS.Store(now.MonoMS)
-		r.SetUsedMS(now.MonoMS - min(max(now.WallMS-w.stamp.MS(), 0), g.tombstoneMS))
+		r.SetUsedMS(now.MonoMS - g.tombstoneAgeMS(w, space, now))
 	} else {
 		g.lives(w, now)
 	}
@@ -204,13 +211,16 @@ func elementOf(sh *zone.Shard, hash uint64, r *zone.Record) zone.Element {
 	return zone.Element{Key: hash, Version: zone.VersionOf(stamp.Stamp(r.Word0), r.Tombstone(), sh.Value(r))}
 }
 
-// nextStamp is the stamp of a local write over r, which may be nil.
-func (g *registers) nextStamp(sh *zone.Shard, r *zone.Record, now clock.Reading) stamp.Stamp {
+// stampWrite stamps a local write over r, which may be nil.
+func (g *registers) stampWrite(sh *zone.Shard, hash uint64, w *write, r *zone.Record, now clock.Reading) {
 	above := sh.Clear()
 	if r != nil {
 		above = max(above, stamp.Stamp(r.Word0))
 	}
-	return g.clock.Next(now.WallMS, above)
+	w.stamp, w.first = g.clock.Next(now.WallMS, above), first{}
+	if r != nil {
+		g.follow(sh, hash, w, r)
+	}
 }
 
 // remove deletes a key here: with tombstones it leaves one, otherwise the record is removed at once.
@@ -284,10 +294,12 @@ func (g *registers) graceMS() int64 {
 
 // Forget removes a record from the digest.
 func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
+	hash := zone.KeyHash(key)
+	g.dropFirst(sh, hash)
 	if r.Tombstone() {
 		return
 	}
-	sh.Without(elementOf(sh, zone.KeyHash(key), r))
+	sh.Without(elementOf(sh, hash, r))
 	if g.watch != nil {
 		g.watch.gone(key)
 	}
@@ -296,8 +308,11 @@ func (g *registers) Forget(sh *zone.Shard, r *zone.Record, key []byte) {
 // Framed has nothing to do: registers merge the same however often they arrive.
 func (g *registers) Framed(uint64, []byte, clock.Reading) {}
 
-// Sweep notes the time: the timer wheel ends registers.
-func (g *registers) Sweep(_ *zone.Shard, now clock.Reading) { g.seenMS.Store(now.MonoMS) }
+// Sweep notes the time, and forgets first stamps: the timer wheel ends registers.
+func (g *registers) Sweep(sh *zone.Shard, now clock.Reading) {
+	g.seenMS.Store(now.MonoMS)
+	g.sweepFirsts(sh, now.MonoMS)
+}
 
 // SetTimeout changes the timeout, as a reload can. Existing records keep their expiry until they are written or
 // touched.

@@ -20,6 +20,7 @@ import (
 //	value   length | bytes; of sessions: 0 | length | bytes for a new one, n for the nth of this payload;
 //	        none for tombstones
 //
+// The first stamp of a restamped record comes before it (appendFirst).
 // All numbers are varints, differences zigzag. Base and ends are on the sender's monotonic clock, which started at its
 // wall clock; stamps are in cluster time.
 const (
@@ -71,10 +72,17 @@ func (e *registerEncoder) AppendChange(dst []byte, r *zone.Record, key, value []
 	if !w.tombstone {
 		w.endMS = int64(r.Word1)
 	}
+	if e.zone.firsts.count.Load() > 0 {
+		hash := zone.KeyHash(key)
+		w.first = e.zone.firstOf(e.zone.store.Shard(hash), hash, r)
+	}
 	return e.appendWrite(dst, key, &w)
 }
 
 func (e *registerEncoder) appendWrite(dst []byte, key []byte, w *write) []byte {
+	if w.first.stamp > w.stamp {
+		dst = e.appendFirst(dst, key, w.first)
+	}
 	head := uint64(len(key)) << 2
 	if w.tombstone {
 		head |= headTombstone
@@ -117,6 +125,9 @@ type registerDecoder struct {
 	aheadMS   int64 // from this node's monotonic clock to the sender's
 	values    [maxDictionary][]byte
 	known     int
+	// first belongs to the next record, if that has the key firstKey.
+	firstKey []byte
+	first    first
 }
 
 // No correct peer sends larger numbers, and sums of these cannot overflow.
@@ -155,17 +166,27 @@ func (d *registerDecoder) stamp() stamp.Stamp {
 
 // record reads one record; more is false at the end of the group. A clear has a key of no length.
 func (d *registerDecoder) record(g *registers) (key []byte, w write, more bool) {
-	head := d.Uvarint()
-	if head == 0 {
-		return nil, w, false
+	var head uint64
+	for {
+		if head = d.Uvarint(); head == 0 {
+			return nil, w, false
+		}
+		if head>>2 > zone.MaxKeyBytes || (head>>2 == 0 && head != headClear) {
+			d.Fail()
+			return nil, w, false
+		}
+		key = d.Bytes(head >> 2)
+		w.stamp = d.stamp()
+		if head&headFirst != headFirst || d.Failed() {
+			break
+		}
+		d.readFirst(key, w.stamp)
 	}
 	w.tombstone = head&headTombstone != 0
-	if head>>2 > zone.MaxKeyBytes || (head>>2 == 0 && head != headClear) {
-		d.Fail()
-		return nil, w, false
+	if d.first.stamp != 0 && bytes.Equal(d.firstKey, key) {
+		w.first = d.first.over(w.stamp)
 	}
-	key = d.Bytes(head >> 2)
-	w.stamp = d.stamp()
+	d.first = first{}
 	if head&headEnds != 0 {
 		after := d.Varint()
 		w.endMS = w.stamp.MS() + d.timeoutMS + after
@@ -311,6 +332,11 @@ func (g *registers) mergeOne(
 		applied.Won++
 		if space.carried {
 			return sh.MarkDirty(slot, sh.At(slot))
+		}
+	case outdated:
+		applied.Lost++
+		if slot, r := sh.Find(key); r != nil {
+			return sh.MarkDirty(slot, r) // the sender does not know of it
 		}
 	case lost:
 		applied.Lost++

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -14,16 +15,24 @@ const reissuePieceBytes = 1 << 20
 // seenAheadMS is how far ahead of the time of the write a lowered stamp stays. A write that replaced a record of a node
 // with another clock has a stamp above that record's, which can be as far ahead as stamps are accepted, or a little
 // less; it must not lose to it now.
-const seenAheadMS = stamp.MaxAheadMS - 5000
+const seenAheadMS = stamp.MaxAheadMS - 100
 
-// renewal lowers stamps that were made while time was ahead: from on, by back. The result does not depend on which node
-// does it, or when; so all nodes keep the order of writes, and a deletion does not lose to the record it deleted.
+// renewal lowers stamps that were made while time was ahead: from on, by back, or, if that is not known, to just above
+// the stamps that stay, in their order. Copies on other nodes are recognized by their first stamps.
 type renewal struct {
-	from   stamp.Stamp
-	backMS int64
+	from    stamp.Stamp
+	sinceMS int64
+	backMS  int64
+	ranks   []stamp.Stamp // all there are from on, sorted; nil where backMS says all
 }
 
-func (r renewal) of(old stamp.Stamp) stamp.Stamp { return stamp.At(old.MS()-r.backMS, old.Counter()) }
+func (r *renewal) of(old stamp.Stamp) stamp.Stamp {
+	if r.ranks == nil {
+		return stamp.At(old.MS()-r.backMS, old.Counter())
+	}
+	rank, _ := slices.BinarySearch(r.ranks, old)
+	return r.from + stamp.Stamp(rank)
+}
 
 // Reissue restamps records stamped too far ahead of now: this node's clock was wrong, its peers reject such records,
 // and they would win over everything for as long as it was ahead. Their ends do not change. It returns their number.
@@ -34,7 +43,7 @@ func (g *registers) Reissue(now clock.Reading) int {
 // TimeWentBack lowers stamps from fromMS on by backMS: time was that far ahead when they were made. It returns the
 // number of records and clears.
 func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
-	return g.reissue(fromMS, backMS-seenAheadMS, now, func([]byte) {})
+	return g.reissue(g.takenBack(fromMS, backMS, now), now, func([]byte) {})
 }
 
 // Reissue restamps records stamped too far ahead of now, on disk too. It waits for the disk: after a restart, the old
@@ -46,40 +55,53 @@ func (k *Keyval) Reissue(now clock.Reading) int {
 
 // TimeWentBack is that of sessions, on disk too.
 func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
-	return k.reissue(fromMS, backMS-seenAheadMS, now, k.keepReissued)
+	return k.reissue(k.takenBack(fromMS, backMS, now), now, k.keepReissued)
 }
 
 func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
 
-// reissueAhead lowers stamps by so much that the greatest is now: nothing tells by how much time was ahead.
+// takenBack is the renewal of stamps from fromMS on, while time was ahead by backMS. If older stamps are too far ahead,
+// too, time is behind now: writes over them must not fall behind them.
+func (g *registers) takenBack(fromMS, backMS int64, now clock.Reading) *renewal {
+	back := &renewal{from: stamp.At(fromMS, 0), sinceMS: fromMS, backMS: backMS - seenAheadMS}
+	highest := stamp.Highest(now.WallMS)
+	if ahead := g.stampsFrom(highest + 1); len(ahead) > 0 && ahead[0] < back.from {
+		back.sinceMS = highest.MS() + 1
+	}
+	return back
+}
+
+// reissueAhead restamps what is almost too far ahead, if a part is too far: nothing tells by how much time was ahead.
 func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (reissued int) {
-	fromMS := now.WallMS + 1
-	last := g.greatest()
-	if last <= stamp.Highest(now.WallMS) {
+	fresh := renewal{from: stamp.At(now.WallMS+seenAheadMS, 0)}
+	fresh.ranks = g.stampsFrom(fresh.from)
+	tooFar, _ := slices.BinarySearch(fresh.ranks, stamp.Highest(now.WallMS)+1)
+	if tooFar == len(fresh.ranks) {
 		return 0
 	}
-	return g.reissue(fromMS, last.MS()-now.WallMS, now, keep)
+	fresh.sinceMS = fresh.ranks[tooFar].MS()
+	return g.reissue(&fresh, now, keep)
 }
 
 // reissue calls keep, without locks, before it restamps the records in it. Writes that win over them come later in a
 // log, too.
-func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(record []byte)) (reissued int) {
+func (g *registers) reissue(fresh *renewal, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
-	fresh := renewal{from: stamp.At(fromMS, 0), backMS: backMS}
-	if gaveUpMS := g.gaveUpMS.Load(); gaveUpMS >= fromMS {
-		g.gaveUpMS.CompareAndSwap(gaveUpMS, gaveUpMS-backMS)
+	if gaveUpMS := g.gaveUpMS.Load(); gaveUpMS >= fresh.from.MS() {
+		g.gaveUpMS.CompareAndSwap(gaveUpMS, fresh.of(stamp.At(gaveUpMS, 0)).MS())
 	}
-	record := []byte{stateReissued}
+	record := binary.LittleEndian.AppendUint64([]byte{stateTakenBack}, uint64(fresh.sinceMS))
+	head := len(record)
 	wake := false
 	do := func() {
-		if len(record) == 1 {
+		if len(record) == head {
 			return
 		}
 		keep(record)
-		list := zone.Read(record[1:])
-		count, first := g.restamp(&list, true)
+		list := zone.Read(record[head:])
+		count, first := g.restamp(&list, fresh.sinceMS, true)
 		reissued, wake = reissued+count, wake || first
-		record = record[:1]
+		record = record[:head]
 	}
 	for number := range zone.Shards {
 		pinned := g.store.ShardNumber(number)
@@ -103,24 +125,27 @@ func (g *registers) reissue(fromMS, backMS int64, now clock.Reading, keep func(r
 	return reissued
 }
 
-// greatest returns the greatest stamp there is.
-func (g *registers) greatest() (greatest stamp.Stamp) {
+// stampsFrom returns the stamps there are from one on, those of clears included, sorted.
+func (g *registers) stampsFrom(from stamp.Stamp) (found []stamp.Stamp) {
 	for number := range zone.Shards {
-		greatest = max(greatest, greatestOf(g.store.ShardNumber(number)))
+		found = appendStampsFrom(found, g.store.ShardNumber(number), from)
 	}
-	return greatest
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
-func greatestOf(sh *zone.Shard) stamp.Stamp {
+func appendStampsFrom(found []stamp.Stamp, sh *zone.Shard, from stamp.Stamp) []stamp.Stamp {
 	sh.Lock()
 	defer sh.Unlock()
-	greatest := sh.Clear()
+	if sh.Clear() >= from {
+		found = append(found, sh.Clear())
+	}
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-		if sh.Live(slot) {
-			greatest = max(greatest, stampOf(sh.At(slot)))
+		if sh.Live(slot) && stampOf(sh.At(slot)) >= from {
+			found = append(found, stampOf(sh.At(slot)))
 		}
 	}
-	return greatest
+	return found
 }
 
 // appendAhead appends the records of a shard that are stamped too far ahead, after slot cursor, each with a fresh
@@ -131,7 +156,7 @@ func (g *registers) appendAhead(
 	dst []byte,
 	number int,
 	cursor zone.Slot,
-	fresh renewal,
+	fresh *renewal,
 ) (record []byte, next zone.Slot, done bool) {
 	sh := g.store.ShardNumber(number)
 	sh.Lock()
@@ -158,8 +183,9 @@ func appendStamps(dst []byte, old, fresh stamp.Stamp) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, uint64(old)), uint64(fresh))
 }
 
-// restamp gives the records of a list their fresh stamps if they are unchanged. Peers get them if sent.
-func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool) {
+// restamp gives the records of a list their fresh stamps if they are unchanged. The clock that made the old stamps was
+// ahead since sinceMS. Peers get the records if sent.
+func (g *registers) restamp(list *zone.Reader, sinceMS int64, sent bool) (count int, wake bool) {
 	for list.Len() > 0 {
 		length, number := list.Uvarint(), 0
 		var key []byte
@@ -174,7 +200,7 @@ func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool)
 			return count, wake
 		}
 		g.clock.Observe(fresh)
-		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, sent)
+		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, min(sinceMS, old.MS()), sent)
 		wake = wake || first
 		if done {
 			count++
@@ -183,7 +209,13 @@ func (g *registers) restamp(list *zone.Reader, sent bool) (count int, wake bool)
 	return count, wake
 }
 
-func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stamp, sent bool) (done, first bool) {
+func (g *registers) restampOne(
+	sh *zone.Shard,
+	key []byte,
+	old, fresh stamp.Stamp,
+	sinceMS int64,
+	sent bool,
+) (done, first bool) {
 	sh.Lock()
 	defer sh.Unlock()
 	if key == nil {
@@ -204,8 +236,9 @@ func (g *registers) restampOne(sh *zone.Shard, key []byte, old, fresh stamp.Stam
 		return true, false
 	}
 	hash := zone.KeyHash(key)
-	before := elementOf(sh, hash, r)
+	before, had := elementOf(sh, hash, r), g.again(sh, hash, r, sinceMS)
 	r.Word0 = uint64(fresh) // its end does not change: that is not on the clock that was wrong
+	g.noteFirst(sh, hash, r, had)
 	if !r.Tombstone() {
 		sh.Instead(before, elementOf(sh, hash, r))
 	}

@@ -128,7 +128,8 @@ func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (f
 	if slot != 0 {
 		old = sh.At(slot) // perhaps a tombstone or ended: the new stamp must be above it
 	}
-	w := write{stamp: s.nextStamp(sh, old, now), endMS: now.MonoMS + s.timeoutMS.Load(), value: server}
+	w := write{endMS: now.MonoMS + s.timeoutMS.Load(), value: server}
+	s.stampWrite(sh, hash, &w, old, now)
 	did, slot := s.put(sh, hash, key, &w, room{bytes: s.store.Limit(), evict: true}, now)
 	if did != won {
 		return false, ErrFull
@@ -169,7 +170,8 @@ func (s *Session) Delete(key []byte, now clock.Reading) bool {
 	slot, r := s.findLive(sh, key, now)
 	first := false
 	if r != nil {
-		gone := write{stamp: s.nextStamp(sh, r, now), tombstone: true}
+		gone := write{tombstone: true}
+		s.stampWrite(sh, hash, &gone, r, now)
 		first = s.remove(sh, hash, key, slot, r, &gone, now)
 	}
 	sh.Unlock()

@@ -232,9 +232,10 @@ func (k *Keyval) Snapshot(now clock.Reading, write func(record []byte) error) er
 const (
 	stateNode        byte = 16
 	stateAgreed      byte = 17 // see agreedRecord and ofNobody
-	stateReissued    byte = 18 // see appendAhead
+	stateReissued    byte = 18 // see appendAhead; of releases before
 	stateClock       byte = 19 // varint: the machine's wall clock less its monotonic one, from here on
 	stateAgreedUntil byte = 21
+	stateTakenBack   byte = 22 // from when on the clock was ahead | see appendAhead
 	stateFrom        byte = 20 // varint: how far this node's monotonic clock is ahead of the sender's | payload
 )
 
@@ -269,7 +270,11 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		k.restoreAgreedUntil(&r)
 	case stateReissued:
 		k.clock.Retreat(now.WallMS) // it has seen the stamps that these replaced
-		k.restamp(&r, false)
+		k.restamp(&r, math.MaxInt64, false)
+	case stateTakenBack:
+		sinceMS := int64(r.Uint64())
+		k.clock.Retreat(now.WallMS)
+		k.restamp(&r, sinceMS, false)
 	case stateClock:
 		found.AheadMS = r.Varint()
 	case stateFrom:

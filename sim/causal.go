@@ -1,0 +1,118 @@
+package sim
+
+// This file is the law of who knew what, for keys that many hosts write while their clocks jump. Which of two writes
+// was the later one, stamps cannot always tell then, and of two that did not know of each other either may stay. But
+// what a host had when it wrote or deleted is replaced: it is not back in the end, on any host, as long as a host or a
+// disk is left that knew of what replaced it; and a key is only missing if somebody deleted it.
+
+// replica is one write to a key, or a deletion.
+type replica struct {
+	value string // "" for a deletion
+	over  map[*replica]bool
+	// knows are the lives of hosts that had it, by index.
+	knows map[int]uint64
+	// gone says that only hosts that crashed knew of it. It may have reached another one, or not.
+	gone bool
+}
+
+// causal is what was written to each key.
+type causal map[string][]*replica
+
+// causalEveryMS is how often it is looked who has what.
+const causalEveryMS = 50
+
+// wrote notes that a host has replaced what it had of a key.
+func (w *World) wrote(h *Host, key, had, value string) {
+	if w.causal == nil {
+		return
+	}
+	e := &replica{value: value, over: map[*replica]bool{}, knows: map[int]uint64{h.index: h.life}}
+	for _, old := range w.causal[key] {
+		if old.value == had && (had != "" || old.knows[h.index] == h.life) {
+			e.over[old] = true
+			for older := range old.over {
+				e.over[older] = true
+			}
+		}
+	}
+	w.causal[key] = append(w.causal[key], e)
+}
+
+// lookCausal notes who has what.
+func (w *World) lookCausal() {
+	if w.causal == nil || w.nowMS%causalEveryMS != 0 {
+		return
+	}
+	for key, list := range w.causal {
+		for _, h := range w.Hosts {
+			if !h.runs() || h.left {
+				continue
+			}
+			value := h.get(key)
+			for _, e := range list {
+				if value != "" && e.value == value || value == "" && e.value == "" && e.replacesKnown(h) {
+					e.knows[h.index] = h.life
+				}
+			}
+		}
+	}
+}
+
+// replacesKnown says that a host had what a deletion deleted: if it has nothing now, it knows of that one or another.
+func (e *replica) replacesKnown(h *Host) bool {
+	for old := range e.over {
+		if old.knows[h.index] == h.life {
+			return true
+		}
+	}
+	return false
+}
+
+// loseCausal notes what only a host knew that crashes now.
+func (w *World) loseCausal(crashed *Host) {
+	for _, list := range w.causal {
+		for _, e := range list {
+			e.gone = e.gone || !w.keeps(false, e.knows, crashed)
+		}
+	}
+}
+
+// restoreCausal: who reads its disk back knows what it knew.
+func (w *World) restoreCausal(h *Host) {
+	for _, list := range w.causal {
+		for _, e := range list {
+			if e.knows[h.index] == h.life-1 {
+				e.knows[h.index] = h.life
+			}
+		}
+	}
+}
+
+// mustBeCausal fails if a host has what was replaced, or lacks what nobody deleted.
+func (w *World) mustBeCausal(h *Host) {
+	for key, list := range w.causal {
+		replaced := map[*replica]bool{}
+		for _, e := range list {
+			if !e.gone {
+				for old := range e.over {
+					replaced[old] = true
+				}
+			}
+		}
+		value, mayLack, mustHave := h.get(key), false, ""
+		for _, e := range list {
+			switch {
+			case replaced[e] && value != "" && e.value == value:
+				w.failf("host %d has %s of %s, which was replaced", h.index, value, key)
+			case replaced[e]:
+			case e.value == "":
+				mayLack = true
+			case !e.gone:
+				mustHave = e.value
+			}
+		}
+		if value == "" && mustHave != "" && !mayLack {
+			w.failf("host %d lacks %s, which is %s", h.index, key, mustHave)
+		}
+	}
+}
