@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/modules/stream/core"
 	"starling/stream"
 	"starling/stream/streamtest"
 )
@@ -50,7 +51,7 @@ func TestAPanicOfAPumpEndsItsSessionOnly(t *testing.T) {
 			return result
 		}, err
 	}}}
-	s := streamtest.Start(t, "stream { server { listen 1 udp; proxy_pass "+backend.LocalAddr().String()+"; } }", nil, &broken, statuses(ended))
+	s := streamtest.Start(t, "stream { server { listen 1 udp; proxy_pass "+backend.LocalAddr().String()+"; } }", nil, &core.Module, &broken, statuses(ended))
 	client := s.Dial(0)
 	for range 2 {
 		if _, err := client.Write([]byte("x")); err != nil {
