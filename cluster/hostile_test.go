@@ -95,6 +95,9 @@ func TestJumpsAreRefused(t *testing.T) {
 		if got := a.ended(); (got == "") != (test.refused == "") || !strings.Contains(got, test.refused) {
 			t.Errorf("%s: it ended for %q, want %q", test.name, got, test.refused)
 		}
+		if test.refused != "" && errorLines(h, a) != 1 {
+			t.Errorf("%s: %d lines at ERROR, want one", test.name, errorLines(h, a))
+		}
 	}
 }
 
@@ -126,6 +129,22 @@ func TestPiecesInAnothersNameAreRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "claims origin 0000000000000063") {
 		t.Errorf("it is answered with %v", err)
 	}
+	if lines := errorLines(h, a); lines != 1 {
+		t.Errorf("%d lines at ERROR, want one", lines)
+	}
+}
+
+// errorLines are those that the log gets for a session that broke the protocol: the core's, and the carrier's at its end.
+func errorLines(h *host, a *actor) (lines int) {
+	for _, e := range h.events {
+		if e.Kind == Problem {
+			lines++
+		}
+	}
+	if a.session.Ended().Broken {
+		lines++
+	}
+	return lines
 }
 
 // A peer that begins one connection after the other has two: the one that stands, and the latest that could take over.

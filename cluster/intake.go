@@ -117,14 +117,8 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	z := iz.state
 	came := z.arrived(iz.origin, s.peer.id, d.Sequence, now)
 	if came.madeUp {
-		err := fmt.Errorf(
-			"frame %d of zone %q follows frame %d: the gap exceeds any journal",
-			d.Sequence,
-			z.info.Name,
-			came.last,
-		)
-		n.refuse(s, err)
-		return err
+		const text = "frame %d of zone %q follows frame %d: the gap exceeds any journal"
+		return fmt.Errorf(text, d.Sequence, z.info.Name, came.last) // the driver reports who broke the protocol, once
 	}
 	if came.gap {
 		z.shared.Forfeit(iz.origin, d.Sequence)
@@ -280,13 +274,8 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 			TaughtBy([]byte) (zone.Origin, bool)
 		}); ok {
 			if teacher, ok := taught.TaughtBy(t.Payload); ok && teacher != iz.origin {
-				err := impostor(
-					"resync data of zone %q claims origin %016x, which does not belong to this peer",
-					z.info.Name,
-					uint64(teacher),
-				)
-				n.refuse(s, err)
-				return err
+				const text = "resync data of zone %q claims origin %016x, which does not belong to this peer"
+				return impostor(text, z.info.Name, uint64(teacher))
 			}
 		}
 		applied, err := s.learn(iz, t.Payload, now)

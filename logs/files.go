@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"starling/lib/owner"
@@ -241,9 +242,22 @@ func (f *file) forget(a *AccessLog) {
 	delete(f.buffered, a)
 }
 
+// errNoReader is what open says of a named pipe that nobody reads, when it may not wait for that.
+var errNoReader = errors.New("nobody reads this named pipe: start its reader first, or log to a file or to syslog")
+
 // openLog opens a file, or makes it.
 func openLog(path string) (*os.File, error) {
 	const how = os.O_WRONLY | os.O_APPEND
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		out, err := os.OpenFile(path, how|syscall.O_NONBLOCK, 0) // else it waits for a reader, and the process with it
+		if errors.Is(err, syscall.ENXIO) {
+			err = errNoReader
+		}
+		if err != nil {
+			return nil, errno.Call("open", path, err)
+		}
+		return out, nil
+	}
 	out, err := os.OpenFile(path, how, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		out, err = os.OpenFile(path, how|os.O_CREATE|os.O_EXCL, logMode)
