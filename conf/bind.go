@@ -137,7 +137,9 @@ func (b *Binder) Bind(tree *Tree, env any) *Bound {
 	}
 	w.defaults(top)
 	w.level(top, tree.Nodes)
+	w.problems = append(w.problems, tree.Unread...)
 	switch {
+	case tree.Problem == nil && len(tree.Unread) > 0: // what a block lacks may stand in what could not be read
 	case tree.Problem == nil:
 		w.check(top, math.MaxInt)
 	case !tree.Problem.early || len(w.problems) == 0:
@@ -291,11 +293,11 @@ func (w *binding) unfound(n *Node, in Context) error {
 	known := knownIn()[n.Name]
 	switch {
 	case known&in != 0, !elsewhere && known != 0:
-		return fmt.Errorf("\"%s\" is not supported by starling", n.Name)
+		return NotSupportedf(n.Name, "\"%s\" is not supported by starling", n.Name)
 	case elsewhere:
 		return fmt.Errorf("\"%s\" directive is not allowed here", n.Name)
 	}
-	return fmt.Errorf("unknown directive \"%s\"", n.Name)
+	return &Problem{What: fmt.Sprintf("unknown directive \"%s\"", n.Name), Kind: UnknownWord, Name: n.Name}
 }
 
 // apply checks the arguments in nginx's order (count, duplicate, values) and stores them.
@@ -336,10 +338,8 @@ func (w *binding) match(d *declared, a *Args) error {
 		return err
 	}
 	if _, unknown := d.named(d.refused, a.Words); unknown == nil {
-		return fmt.Errorf(
-			"\"%s\" is not supported by starling",
-			strings.Join(append([]string{d.Name}, a.Words...), " "),
-		)
+		return NotSupportedf(d.Name, "\"%s\" is not supported by starling",
+			strings.Join(append([]string{d.Name}, a.Words...), " "))
 	}
 	return err
 }

@@ -142,7 +142,7 @@ func (a *Args) WarnAt(n *Node, format string, args ...any) {
 
 // Ignore reports that the directive is accepted and has no effect; why completes "no effect: ".
 func (a *Args) Ignore(why string) {
-	if a.binding != nil {
+	if a.binding != nil && a.Node.File != "" { // the default is nobody's directive
 		a.binding.ignored = append(a.binding.ignored, Ignored{a.Node, why})
 	}
 }

@@ -36,6 +36,15 @@ func inside(name string) string {
 	return name
 }
 
+// errTooMuch is every tooMuch: the limits of a configuration, past which nothing more is read.
+var errTooMuch = errors.New("a limit of configurations")
+
+type tooMuch struct{ what string }
+
+func (t tooMuch) Error() string { return t.what }
+
+func (t tooMuch) Unwrap() error { return errTooMuch }
+
 // load returns the text of a file. If a file is included again, nginx reads it again; the result is the same.
 func (l *loader) load(name string) (string, error) {
 	text, seen := l.texts[name]
@@ -51,10 +60,10 @@ func (l *loader) load(name string) (string, error) {
 	l.loads++
 	l.bytes += len(text)
 	if l.loads > maxLoads {
-		return "", fmt.Errorf("too many included files, the limit is %d", maxLoads)
+		return "", tooMuch{fmt.Sprintf("too many included files, the limit is %d", maxLoads)}
 	}
 	if l.bytes > maxLoadedBytes {
-		return "", fmt.Errorf("configuration is larger than %d MB", maxLoadedBytes>>20)
+		return "", tooMuch{fmt.Sprintf("configuration is larger than %d MB", maxLoadedBytes>>20)}
 	}
 	return text, nil
 }

@@ -29,4 +29,7 @@ type Tree struct {
 	// Problem is the error that stopped the reading, or nil. The nodes before it are kept, because problems earlier in
 	// the text are reported first.
 	Problem *Problem
+	// Unread are the problems of includes whose files could not be read. nginx stops at the first; here the rest is
+	// read all the same, so that everything that is wrong can be told at once.
+	Unread Problems
 }

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -17,8 +18,8 @@ const (
 // Parse reads the main configuration file, a clean absolute path, and its includes from a file system rooted at "/".
 // Relative includes start at the directory of the main file. The texts in top (-g) are read first.
 //
-// The tree is never nil and keeps what was read before the problem. The error, a *Problem, is also in Tree.Problem,
-// where Bind sorts it among its own.
+// The tree is never nil and keeps what was read before the problem. The error, a *Problem, is also in Tree.Problem or
+// Tree.Unread, where Bind sorts it among its own.
 func Parse(fsys fs.FS, path string, top ...string) (*Tree, error) {
 	p := &parser{loader: newLoader(fsys, path), tree: &Tree{Path: path}}
 	for _, text := range top {
@@ -30,6 +31,9 @@ func Parse(fsys fs.FS, path string, top ...string) (*Tree, error) {
 		return p.stop(problem)
 	}
 	p.tree.Files = p.loader.files
+	if len(p.tree.Unread) > 0 {
+		return p.tree, p.tree.Unread[0]
+	}
 	return p.tree, nil
 }
 
@@ -54,10 +58,17 @@ func (p *parser) file(path string, by *Node, into *[]*Node) *Problem {
 	text, err := p.loader.load(path)
 	if err != nil {
 		problem := &Problem{What: err.Error()}
-		if by != nil {
-			problem.File, problem.Line = by.File, by.Line
+		if by == nil {
+			return problem
 		}
-		return problem
+		problem.File, problem.Line, problem.Name = by.File, by.Line, by.Name
+		if errors.Is(err, errTooMuch) {
+			return problem
+		}
+		p.order++
+		problem.order = p.order
+		p.tree.Unread = append(p.tree.Unread, problem)
+		return nil
 	}
 	return p.text(path, text, into)
 }

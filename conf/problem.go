@@ -18,10 +18,24 @@ type Problem struct {
 	What string
 	File string // empty: no location; CommandLine: no line
 	Line int
+	Kind Kind
+	// Name is what is wrong, not supported or unknown: a directive, a parameter, or a variable with its dollar.
+	Name string
 
 	early bool // an unexpected end of the text; usually a consequence of problems before it
 	order int  // position in load order, by which problems are sorted; 0: that of the directive being bound
 }
+
+// Kind is what sort of problem it is.
+type Kind uint8
+
+// The kinds of problems.
+const (
+	Wrong        Kind = iota // nginx would not take it either
+	NotSupported             // nginx or NGINX Plus would
+	UnknownWord              // a name that neither has
+	NotHere                  // what this machine lacks: another may have it
+)
 
 // Error has nginx's form: the error, " in FILE:LINE". Passwords in URLs are omitted.
 func (p *Problem) Error() string {
@@ -37,12 +51,16 @@ func (p *Problem) Error() string {
 
 // At makes a problem at the location of a node, for setters that inspect blocks.
 func At(n *Node, format string, args ...any) *Problem {
-	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.Line, order: n.order}
+	return &Problem{
+		What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.Line, Name: n.Name, order: n.order,
+	}
 }
 
 // AtEnd makes a problem at the closing brace of a block, where nginx reports missing directives.
 func AtEnd(n *Node, format string, args ...any) *Problem {
-	return &Problem{What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.EndLine, order: n.endOrder}
+	return &Problem{
+		What: fmt.Sprintf(format, errno.Args(args)...), File: n.File, Line: n.EndLine, Name: n.Name, order: n.endOrder,
+	}
 }
 
 // Problems are sorted by location in load order; the first is the one that nginx would print. A setter or a check can
@@ -77,7 +95,12 @@ const (
 
 // Unsupported is the error for a parameter that nginx supports and starling does not: Unsupported("service=").
 func Unsupported(parameter string) error {
-	return fmt.Errorf("parameter \"%s\" is not supported by starling", parameter)
+	return NotSupportedf(strings.TrimSuffix(parameter, "="), "parameter \"%s\" is not supported by starling", parameter)
+}
+
+// NotSupportedf makes a problem of something that nginx knows by a name and starling does not.
+func NotSupportedf(name, format string, args ...any) *Problem {
+	return &Problem{What: fmt.Sprintf(format, args...), Kind: NotSupported, Name: name}
 }
 
 // ProblemsAt turns the error of a setter, a check or a builder into problems; those without a location get that of n.

@@ -148,16 +148,8 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 		confPath: o.ConfPath,
 		Settings: conf.Settings[core.Settings](bound.Top, &core.Module),
 	}
-	if len(bound.Problems) > 0 {
-		return d, f, bound.Problems
-	}
-	for _, z := range p.Zones.Undeclared() {
-		return d, f, conf.Problems{
-			{What: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name), File: z.File, Line: z.Line},
-		}
-	}
-	if len(d.top.All("events")) == 0 {
-		return d, f, conf.Problems{{What: "no \"events\" section in configuration", File: o.ConfPath, Line: 1}}
+	if problems := d.problems(bound.Problems); len(problems) > 0 {
+		return d, f, problems
 	}
 	return d, f, nil
 }

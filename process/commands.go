@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"starling/lib/similar"
 	"starling/process/authority"
 	"starling/process/demo"
 )
@@ -19,6 +20,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demo.Command(),
 		authority.Command(),
+		checkCommand(),
 		versionCommand(),
 		manCommand(),
 	}
@@ -222,7 +224,7 @@ func usageText() string {
 
 func unknownCommand(c *cobra.Command, word string) error {
 	known := names(c)
-	switch alike := similar(word, known); {
+	switch alike := similar.Of(word, known); {
 	case alike != "":
 		return fmt.Errorf("unknown command %q: did you mean %q?", word, alike)
 	case len(known) == 0:
@@ -252,20 +254,8 @@ func unknownOption(c *cobra.Command, err error) error {
 func similarOption(c *cobra.Command, word string) string {
 	var options []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { options = append(options, f.Name) })
-	if alike := similar(word, options); alike != "" {
+	if alike := similar.Of(word, options); alike != "" {
 		return "--" + alike
-	}
-	return ""
-}
-
-// similar returns the first of the known words that a typing error could have made of the word, as cobra judges.
-func similar(word string, known []string) string {
-	judge := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, k := range known {
-		judge.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
-	}
-	if alike := judge.SuggestionsFor(word); len(alike) > 0 {
-		return alike[0]
 	}
 	return ""
 }

@@ -21,6 +21,10 @@ const program = "starling"
 // maxProblems is how many problems of a configuration are told at once; the first is nginx's.
 const maxProblems = 20
 
+// maxTested is the same of -t, which is asked for all of them; a file of another format would be a problem in each
+// line.
+const maxTested = 1000
+
 // Main runs the program with its arguments, the name not included, and returns the exit status.
 func Main(args []string) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -115,12 +119,14 @@ func newBootLog(o cycle.Options) *bootLog {
 func (b *bootLog) close() { b.logs.Close() }
 
 // fail tells why a configuration cannot run.
-func (b *bootLog) fail(err error) {
+func (b *bootLog) fail(err error) { b.failed(err, maxProblems) }
+
+func (b *bootLog) failed(err error, most int) {
 	b.files.Echo(os.Stderr)
 	problems := flatten(err)
 	for i, p := range problems {
-		if i == maxProblems {
-			complain("%d more problems", len(problems)-i)
+		if i == most {
+			complain("%d more problems: \"starling check\" tells them all", len(problems)-i)
 			break
 		}
 		b.log.Logf(logs.Emerg, "%v", p)
@@ -167,7 +173,7 @@ func (b *bootLog) signal(name string, o cycle.Options) int {
 func (b *bootLog) test(f flags, o cycle.Options) int {
 	d, err := cycle.NewHost(o, b.files).Test()
 	if err != nil {
-		b.fail(err)
+		b.failed(err, maxTested)
 		complain("configuration file %s test failed", o.ConfPath)
 		return 1
 	}

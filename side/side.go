@@ -7,6 +7,7 @@ package side
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"starling/conf"
@@ -66,7 +67,13 @@ func (s *Side[C]) Variables(p *plan.Plan) *vars.Table[C] { return partOf[C](p).v
 func (s *Side[C]) Unknown(p *plan.Plan) (problems conf.Problems) {
 	for _, u := range s.Variables(p).Resolve() {
 		n, _ := u.Where.(*conf.Node)
-		problems = append(problems, conf.At(n, "%s", u.Error()))
+		problem := conf.At(n, "%s", u.Error())
+		problem.Kind, problem.Name = conf.UnknownWord, "$"+u.Name
+		if _, known := conf.KnownVariable(u.Name); known {
+			problem.What = fmt.Sprintf("variable \"$%s\" is not supported by starling", u.Name)
+			problem.Kind = conf.NotSupported
+		}
+		problems = append(problems, problem)
 	}
 	return problems
 }

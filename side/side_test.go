@@ -2,6 +2,7 @@ package side_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"starling/conf"
@@ -121,3 +122,23 @@ func TestSharedCodeDoesNotAllocate(t *testing.T) {
 }
 
 var _ side.Subject = (*sidetest.Subject)(nil)
+
+// TestVariablesThatStarlingLacks are told from those that nobody knows.
+func TestVariablesThatStarlingLacks(t *testing.T) {
+	p := plan.New()
+	node := &conf.Node{File: "x.conf", Line: 7}
+	a := &conf.Args{Node: node, Env: p}
+	if _, err := sidetest.Side.Compile(a, "$geoip_city $http_x $nowhere"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, problem := range sidetest.Side.Unknown(p) {
+		got = append(got, fmt.Sprintf("%d %s: %v", problem.Kind, problem.Name, problem))
+	}
+	want := fmt.Sprintf("%d $geoip_city: variable \"$geoip_city\" is not supported by starling in x.conf:7\n"+
+		"%d $http_x: variable \"$http_x\" is not supported by starling in x.conf:7\n"+
+		"%d $nowhere: unknown \"nowhere\" variable in x.conf:7", conf.NotSupported, conf.NotSupported, conf.UnknownWord)
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+}

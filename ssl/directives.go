@@ -61,7 +61,7 @@ type Env interface {
 func file(a *conf.Args) (string, error) {
 	path := a.Words[0]
 	if strings.Contains(path, "$") {
-		return "", fmt.Errorf("variables in \"%s\" are not supported by starling", a.Node.Name)
+		return "", conf.NotSupportedf(a.Node.Name, "variables in \"%s\" are not supported by starling", a.Node.Name)
 	}
 	if s := scheme(path); s != "" {
 		return "", conf.Unsupported(s)
@@ -128,7 +128,10 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 		conf.Field(func(s *S) *time.Duration { return &place(s).SessionTimeout }, conf.Seconds))
 	w.add("prefer_server_ciphers", "on | off", "off", "Accepted for compatibility, no effect: the TLS library orders "+
 		"ciphers by hardware support.",
-		conf.Raw(func(*S, *conf.Args) error { return nil }))
+		conf.Raw(func(_ *S, a *conf.Args) error {
+			a.Ignore("the TLS library orders ciphers by hardware support")
+			return nil
+		}))
 	w.add("reject_handshake", "on | off", "off", "Rejects all TLS handshakes of the server.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
 	return w.list

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"fmt"
 	"path"
 	"strings"
 
@@ -30,7 +29,8 @@ var loadModule = conf.Directive{
 		case known:
 			a.Warn("module \"%s\" is not supported by starling; directives of it are rejected", name)
 		default:
-			return fmt.Errorf("module \"%s\" is not supported by starling; remove the line if nothing needs it", name)
+			return conf.NotSupportedf(a.Node.Name,
+				"module \"%s\" is not supported by starling; remove the line if nothing needs it", name)
 		}
 		return nil
 	},

@@ -31,7 +31,7 @@ func parseUser(a *conf.Args) (*User, error) {
 func (u *User) IDs() (uid, gid int, err error) {
 	account, err := user.Lookup(u.Name)
 	if err != nil {
-		return 0, 0, conf.At(u.Node, "getpwnam(\"%s\") failed", u.Name)
+		return 0, 0, u.notHere("getpwnam(\"%s\") failed", u.Name)
 	}
 	if uid, err = strconv.Atoi(account.Uid); err != nil {
 		return 0, 0, conf.At(u.Node, "ID \"%[2]s\" of user \"%[1]s\" is not a number", u.Name, account.Uid)
@@ -47,10 +47,17 @@ func (u *User) IDs() (uid, gid int, err error) {
 	}
 	group, err := user.LookupGroup(u.Group)
 	if err != nil {
-		return 0, 0, conf.At(u.Node, "getgrnam(\"%s\") failed", u.Group)
+		return 0, 0, u.notHere("getgrnam(\"%s\") failed", u.Group)
 	}
 	if gid, err = strconv.Atoi(group.Gid); err != nil {
 		return 0, 0, conf.At(u.Node, "ID \"%[2]s\" of group \"%[1]s\" is not a number", u.Group, group.Gid)
 	}
 	return uid, gid, nil
+}
+
+// notHere is the problem of a name that another machine may know.
+func (u *User) notHere(format, name string) error {
+	p := conf.At(u.Node, format, name)
+	p.Kind = conf.NotHere
+	return p
 }

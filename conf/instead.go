@@ -1,0 +1,121 @@
+package conf
+
+import "strings"
+
+// instead says what to do in place of what starling does not have, by directive or, in the second table, by module of
+// nginx. A directive's own advice goes first.
+var instead = map[string]string{
+	"charset":             "let the application send the charset in Content-Type",
+	"autoindex":           "serve listings from another server through proxy_pass",
+	"gunzip":              "let the server send what the client accepts",
+	"gzip_static":         "use gzip, which compresses the file for each response",
+	"proxy_limit_rate":    "limit the response to the client with limit_rate",
+	"proxy_force_ranges":  "let the server answer ranges",
+	"disable_symlinks":    "keep symbolic links out of the document root with file permissions",
+	"ssl_stapling":        "remove it, or set it off",
+	"ssl_stapling_verify": "remove it, or set it off",
+	"ssl_ocsp":            "use revocation lists: ssl_crl",
+	"ssl_early_data":      "remove it, or set it off",
+	"ssl_dhparam":         "remove it: ECDHE needs no parameters",
+	"ssl_engine":          "use keys in files",
+	"random_index":        "use index",
+	"post_action":         "use mirror",
+	"if_modified_since":   "remove it: exact is the default",
+	"debug_connection":    "remove it, or use error_log with level debug",
+	"status_zone":         "use the figures of upstreams, limits and zones in the API",
+	"health_check":        "use max_fails and fail_timeout of server",
+	"queue":               "use max_conns with more servers, or limit_conn",
+	"http3":               "remove it: clients use HTTP/2",
+	"quic":                "remove it: clients use HTTP/2",
+	"addition_types":      "let the application add the text, or use sub_filter",
+	"load_module":         "remove the line if nothing needs the module",
+	"match":               "use max_fails and fail_timeout of server",
+}
+
+// insteadOfFamily is for names that begin so: proxy_cache_valid, $upstream_cache_status, …
+var insteadOfFamily = map[string]string{
+	"proxy_cache":     "put a cache, such as Varnish, between starling and the servers",
+	"proxy_store":     "put a cache, such as Varnish, between starling and the servers",
+	"$upstream_cache": "put a cache, such as Varnish, between starling and the servers",
+}
+
+var insteadOfModule = map[string]string{
+	"ngx_http_acme_module":         "use an ACME client, such as certbot or lego, and reload",
+	"ngx_http_addition_module":     "let the application add the text, or use sub_filter",
+	"ngx_http_api_module":          "use the API and metrics",
+	"ngx_http_auth_jwt_module":     "use auth_request with a service that checks the token",
+	"ngx_http_auth_require_module": "use auth_request, or map with return 403",
+	"ngx_http_autoindex_module":    "serve listings from another server through proxy_pass",
+	"ngx_http_browser_module":      "use map on $http_user_agent",
+	"ngx_http_charset_module":      "let the application send the charset in Content-Type",
+	"ngx_http_dav_module":          "use a WebDAV server through proxy_pass",
+	"ngx_http_empty_gif_module":    "serve a file",
+	"ngx_http_f4f_module":          "serve the files as they are",
+	"ngx_http_fastcgi_module": "run an HTTP server beside the application (for PHP: FrankenPHP, Caddy or nginx) " +
+		"and use proxy_pass",
+	"ngx_http_flv_module":               "serve the files as they are",
+	"ngx_http_geoip_module":             "use geo or map with the address ranges, or a service with auth_request",
+	"ngx_stream_geoip_module":           "use geo or map with the address ranges",
+	"ngx_http_grpc_module":              "proxy gRPC in the stream block, or keep nginx for these locations",
+	"ngx_http_hls_module":               "serve the files as they are",
+	"ngx_http_image_module":             "resize images in a service behind proxy_pass",
+	"ngx_http_internal_redirect_module": "use error_page or rewrite",
+	"ngx_http_js_module":                "move the code to a service and use auth_request or proxy_pass",
+	"ngx_stream_js_module":              "move the code to a service",
+	"ngx_http_mp4_module":               "serve the files as they are: players ask for ranges",
+	"ngx_http_oidc_module":              "use auth_request with an OpenID Connect proxy, such as oauth2-proxy",
+	"ngx_http_perl_module":              "move the code to a service and use auth_request or proxy_pass",
+	"ngx_http_proxy_module":             "remove it, or keep nginx for this location",
+	"ngx_http_referer_module":           "use map on $http_referer",
+	"ngx_http_scgi_module":              "run an HTTP server beside the application and use proxy_pass",
+	"ngx_http_secure_link_module":       "use auth_request with a service that checks the link",
+	"ngx_http_session_log_module":       "use access_log",
+	"ngx_http_slice_module":             "put a cache, such as Varnish, between starling and the servers",
+	"ngx_http_ssi_module":               "let the application assemble the page",
+	"ngx_http_tunnel_module":            "use a forward proxy, such as Squid",
+	"ngx_http_upstream_hc_module":       "use max_fails and fail_timeout of server",
+	"ngx_stream_upstream_hc_module":     "use max_fails and fail_timeout of server",
+	"ngx_http_userid_module":            "use sticky cookie, or let the application set the cookie",
+	"ngx_http_uwsgi_module":             "let uWSGI speak HTTP (http-socket) and use proxy_pass",
+	"ngx_http_v3_module":                "remove it: clients use HTTP/2",
+	"ngx_http_xslt_module":              "let the application transform the response",
+	"ngx_otel_module":                   "pass the traceparent header on, and trace in the application",
+	"ngx_stream_mqtt_filter_module":     "balance by address: hash $remote_addr",
+	"ngx_stream_mqtt_preread_module":    "balance by address: hash $remote_addr",
+	"ngx_mail_core_module":              "keep nginx for mail",
+	"ngx_google_perftools_module":       "remove it",
+}
+
+// insteadElsewhere is for all that has no advice of its own.
+const insteadElsewhere = "remove it, or keep nginx for this part"
+
+// Instead says what to do in place of a directive, parameter or variable ("$name") that nginx has and starling does
+// not.
+func Instead(name string) string {
+	if text := instead[name]; text != "" {
+		return text
+	}
+	for family, text := range insteadOfFamily {
+		if strings.HasPrefix(name, family) {
+			return text
+		}
+	}
+	if module := moduleOfVariable(name); module != "" {
+		if text := insteadOfModule[module]; text != "" {
+			return text
+		}
+		return insteadElsewhere
+	}
+	for _, k := range KnownDirectives() {
+		if k.Name != name {
+			continue
+		}
+		if text := insteadOfModule[k.Module]; text != "" {
+			return text
+		}
+		if k.In&^otherContext == 0 || k.Name == "mail" {
+			return insteadOfModule["ngx_mail_core_module"]
+		}
+	}
+	return insteadElsewhere
+}
