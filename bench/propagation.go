@@ -107,13 +107,13 @@ func follow() ([]float64, error) {
 	for i := range samples {
 		body := fmt.Sprintf(`{"k%d":"v%d"}`, i, i)
 		begin := time.Now()
-		if status, text, err := a.exchange("POST", "/api/9/http/keyvals/one", body); err != nil ||
+		if status, text, err := a.roundTrip("POST", "/api/9/http/keyvals/one", body); err != nil ||
 			status != http.StatusCreated {
 			return nil, fmt.Errorf("setting a key: %d %s %v", status, text, err)
 		}
 		want := "v" + strconv.Itoa(i)
 		for {
-			_, text, err := b.exchange("GET", "/text?text=k"+strconv.Itoa(i), "")
+			_, text, err := b.roundTrip("GET", "/text?text=k"+strconv.Itoa(i), "")
 			if err != nil {
 				return nil, err
 			}
@@ -145,8 +145,8 @@ func dialled(at string) (*line, error) {
 	return &line{conn, bufio.NewReader(conn)}, nil
 }
 
-// exchange sends one request and reads its answer.
-func (l *line) exchange(method, path, body string) (status int, text string, err error) {
+// roundTrip sends one request and reads its answer.
+func (l *line) roundTrip(method, path, body string) (status int, text string, err error) {
 	const request = "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s"
 	if _, err := fmt.Fprintf(l.conn, request, method, path, len(body), body); err != nil {
 		return 0, "", err

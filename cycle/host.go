@@ -206,7 +206,7 @@ func (h *Host) Run(c *Cycle) error {
 		l := h.listeners[s.key]
 		l.last = s.last
 		l.limit(s.sessions, h.Log)
-		if first := l.target.Swap(s.servers) == nil; first {
+		if first := l.target.Swap(s.handlers) == nil; first {
 			from := clients
 			if s.last { // the other nodes are what clients wait for
 				from = h.admitted

@@ -52,7 +52,7 @@ type listener struct {
 	last    bool // see side.Port.KeepUntilLast
 	socket  net.Listener
 	packets *net.UDPConn // beneath the socket; nil for others
-	target  atomic.Pointer[servers]
+	target  atomic.Pointer[handlers]
 	turns   atomic.Uint64 // of the accept loop
 	closing chan struct{}
 	ended   chan struct{}
@@ -156,7 +156,7 @@ func (l *listener) takeDatagrams(packets *net.UDPConn, s socket) (err error) {
 		return errors.Join(err, packets.Close())
 	}
 	l.packets = packets
-	l.socket, err = s.transport.Listen(packets, l.serverOf)
+	l.socket, err = s.transport.Listen(packets, l.handlerOf)
 	return err
 }
 
@@ -222,7 +222,7 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 // expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who
 // retires may not have heard of the connection in time: then the next one gets it. Run replaces first and retires
 // afterwards.
-func (l *listener) expect(conn net.Conn) side.Server {
+func (l *listener) expect(conn net.Conn) side.ConnHandler {
 	for {
 		target := l.target.Load()
 		s := target.of(conn.LocalAddr())
@@ -234,8 +234,8 @@ func (l *listener) expect(conn net.Conn) side.Server {
 	}
 }
 
-// serverOf gives who serves connections to a local address now, nil before the first configuration runs.
-func (l *listener) serverOf(local net.Addr) side.Server {
+// handlerOf gives who serves connections to a local address now, nil before the first configuration runs.
+func (l *listener) handlerOf(local net.Addr) side.ConnHandler {
 	if target := l.target.Load(); target != nil {
 		return target.of(local)
 	}

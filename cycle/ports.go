@@ -19,18 +19,18 @@ type socket struct {
 	last      bool
 	// sessions is the largest number of the ports that share a UDP socket
 	sessions int
-	servers  *servers
+	handlers *handlers
 }
 
-// servers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard
+// handlers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard
 // address, others of its port, as in nginx: the kernel would not let both be bound.
-type servers struct {
-	bound side.Server
-	exact map[netip.Addr]side.Server
+type handlers struct {
+	bound side.ConnHandler
+	exact map[netip.Addr]side.ConnHandler
 }
 
 // of gives who serves connections to a local address.
-func (s *servers) of(local net.Addr) side.Server {
+func (s *handlers) of(local net.Addr) side.ConnHandler {
 	if len(s.exact) == 0 {
 		return s.bound
 	}
@@ -68,7 +68,7 @@ func sockets(ports []side.Port) []socket {
 	for _, p := range ordered {
 		f := family{p.Addr.Port(), p.Addr.Addr().Is4(), network(p.Transport)}
 		if at, ok := wildcards[f]; ok && !p.Addr.IsUnix() && !p.Addr.Wildcard() && !p.Options.Bind {
-			out[at].servers.exact[p.Addr.Addr()] = p.Server
+			out[at].handlers.exact[p.Addr.Addr()] = p.ConnHandler
 			out[at].sessions = max(out[at].sessions, p.MaxSessions)
 			continue
 		}
@@ -78,13 +78,13 @@ func sockets(ports []side.Port) []socket {
 			transport: p.Transport,
 			last:      p.KeepUntilLast,
 			sessions:  p.MaxSessions,
-			servers:   &servers{bound: p.Server},
+			handlers:  &handlers{bound: p.ConnHandler},
 		}
 		if s.options.Backlog == 0 {
 			s.options.Backlog = sockaddr.DefaultBacklog
 		}
 		if p.Addr.Wildcard() {
-			s.servers.exact = map[netip.Addr]side.Server{}
+			s.handlers.exact = map[netip.Addr]side.ConnHandler{}
 			wildcards[f] = len(out)
 		}
 		out = append(out, s)
@@ -107,17 +107,17 @@ func rank(a sockaddr.Addr) int {
 	return 1
 }
 
-// find gives who serves the connections of an address, nil for nobody; a wildcard's server takes what no other does.
+// find gives who serves the connections of an address, nil for nobody; a wildcard's handler takes what no other does.
 func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
-	var found side.Server
+	var found side.ConnHandler
 	for _, p := range c.ports() {
 		switch {
 		case p.Transport != nil: // a connection is none of its
 		case p.Addr == addr:
-			return p.Server.Serve
+			return p.ConnHandler.Serve
 		case p.Addr.Wildcard() && p.Addr.Port() == addr.Port() && !addr.IsUnix() &&
 			p.Addr.Addr().Is4() == addr.Addr().Is4():
-			found = p.Server
+			found = p.ConnHandler
 		}
 	}
 	if found == nil {

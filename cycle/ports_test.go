@@ -47,7 +47,7 @@ func TestAddressesShareTheSocketOfTheirWildcard(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ports = append(ports, side.Port{Addr: addrs[0], Server: named(text),
+			ports = append(ports, side.Port{Addr: addrs[0], ConnHandler: named(text),
 				Options: sockaddr.Options{Bind: strings.HasSuffix(word, "!"), IPv6Only: !strings.HasSuffix(word, "+")}})
 		}
 		var got []string
@@ -71,7 +71,7 @@ func TestConnectionsGoToTheirAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports = append(ports, side.Port{Addr: addrs[0], Server: named(text)})
+		ports = append(ports, side.Port{Addr: addrs[0], ConnHandler: named(text)})
 	}
 	all := sockets(ports)
 	if len(all) != 1 {
@@ -79,7 +79,7 @@ func TestConnectionsGoToTheirAddress(t *testing.T) {
 	}
 	for local, want := range map[string]string{"127.0.0.1:80": "127.0.0.1:80", "127.0.0.2:80": "0.0.0.0:80", "[::ffff:127.0.0.1]:80": "127.0.0.1:80"} {
 		conn := &fakeConn{local: netip.MustParseAddrPort(local)}
-		all[0].servers.of(conn.LocalAddr()).Serve(conn)
+		all[0].handlers.of(conn.LocalAddr()).Serve(conn)
 		if conn.servedBy != want {
 			t.Errorf("a connection to %s was served by %s", local, conn.servedBy)
 		}
@@ -89,7 +89,7 @@ func TestConnectionsGoToTheirAddress(t *testing.T) {
 // replaced is a server whose listener gets another just before it hears of a connection.
 type replaced struct {
 	named
-	by       *servers
+	by       *handlers
 	listener *listener
 	expected *int
 }
@@ -105,7 +105,7 @@ func (r replaced) Unexpect() { *r.expected-- }
 // in time.
 func TestAReloadWhileAConnectionIsAccepted(t *testing.T) {
 	l, expected := &listener{}, 0
-	l.target.Store(&servers{bound: replaced{"old", &servers{bound: named("new")}, l, &expected}})
+	l.target.Store(&handlers{bound: replaced{"old", &handlers{bound: named("new")}, l, &expected}})
 	conn := &fakeConn{}
 	l.expect(conn).ServeExpected(conn)
 	if conn.servedBy != "new" || expected != 0 {

@@ -22,14 +22,14 @@ import (
 // echoes is a transport for tests: each datagram is a connection, and what is written to it goes back to the sender.
 // Its listener notes who served the address when the datagram came.
 type echoes struct {
-	network  string
-	serverOf func(net.Addr) side.Server
+	network   string
+	handlerOf func(net.Addr) side.ConnHandler
 }
 
 func (e *echoes) Network() string { return e.network }
 
-func (e *echoes) Listen(socket *net.UDPConn, serverOf func(net.Addr) side.Server) (net.Listener, error) {
-	e.serverOf = serverOf
+func (e *echoes) Listen(socket *net.UDPConn, handlerOf func(net.Addr) side.ConnHandler) (net.Listener, error) {
+	e.handlerOf = handlerOf
 	return &echoListener{UDPConn: socket}, nil
 }
 
@@ -62,7 +62,7 @@ type greeting struct {
 
 func newGreeting(name string, addr sockaddr.Addr, transport side.Transport) *greeting {
 	g := &greeting{Gate: side.NewGate[net.Conn](nil), name: name}
-	g.port = side.Port{Addr: addr, Transport: transport, Server: g}
+	g.port = side.Port{Addr: addr, Transport: transport, ConnHandler: g}
 	return g
 }
 
@@ -110,13 +110,13 @@ func TestATransportOutlivesConfigurations(t *testing.T) {
 		if err := h.Listen(context.Background(), c); err != nil {
 			t.Fatal(err)
 		}
-		if s := transport.serverOf(net.UDPAddrFromAddrPort(addr.AddrPort)); name == "first" && s != nil {
+		if s := transport.handlerOf(net.UDPAddrFromAddrPort(addr.AddrPort)); name == "first" && s != nil {
 			t.Errorf("%v serves before a configuration runs", s)
 		}
 		if err := h.Run(c); err != nil {
 			t.Fatal(err)
 		}
-		if s := transport.serverOf(net.UDPAddrFromAddrPort(addr.AddrPort)); s != side.Server(site) {
+		if s := transport.handlerOf(net.UDPAddrFromAddrPort(addr.AddrPort)); s != side.ConnHandler(site) {
 			t.Errorf("%v serves, not %s", s, name)
 		}
 		conn, err := net.Dial("udp4", addr.AddrPort.String())

@@ -71,7 +71,7 @@ func TestProxyingDoesNotAllocate(t *testing.T) {
 			)
 			c := s.DialLoopback()
 			request, buf := []byte(test.request), make([]byte, 4096)
-			exchange := func() {
+			roundTrip := func() {
 				if _, err := c.Write(request); err != nil {
 					t.Fatal(err)
 				}
@@ -84,13 +84,13 @@ func TestProxyingDoesNotAllocate(t *testing.T) {
 				}
 			}
 			for range 200 { // pools fill, the zone settles
-				exchange()
+				roundTrip()
 			}
 			const requests = 2000
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			for range requests {
-				exchange()
+				roundTrip()
 			}
 			runtime.ReadMemStats(&after)
 			// A garbage collection meanwhile empties the pools, which then are filled again.

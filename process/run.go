@@ -20,8 +20,8 @@ import (
 	"starling/nginx/version"
 )
 
-// server is the process while it serves.
-type server struct {
+// running is the process while it serves.
+type running struct {
 	host    *cycle.Host
 	files   *logs.Files
 	pidPath string
@@ -70,7 +70,7 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		syscall.SIGWINCH,
 	)
 
-	s := &server{host: cycle.NewHost(o, b.files), files: b.files}
+	s := &running{host: cycle.NewHost(o, b.files), files: b.files}
 	s.manager = newSupervisor(manager, s.host.Log)
 	admit := s.host.Hold()
 	if err := s.start(sockets); err != nil {
@@ -93,11 +93,11 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 }
 
 // status is what the service manager shows of a process that serves.
-func (s *server) status() string { return "serving " + s.host.Current().ConfPath() }
+func (s *running) status() string { return "serving " + s.host.Current().ConfPath() }
 
 // start loads the configuration and begins to serve it, on sockets that were passed to the process as far as they are
 // those that the configuration names.
-func (s *server) start(sockets []*os.File) error {
+func (s *running) start(sockets []*os.File) error {
 	if err := s.host.Pass(sockets); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *server) start(sockets []*os.File) error {
 
 // announce tells the world that the process serves: pid file, then the one who started it. Rights are given up in
 // between, for the pid file's directory is often root's.
-func (s *server) announce(ready *os.File) error {
+func (s *running) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
 	if err := writePID(s.pidPath); err != nil {
@@ -171,7 +171,7 @@ func system() string {
 }
 
 // serve obeys signals until one ends the process.
-func (s *server) serve(signals <-chan os.Signal) {
+func (s *running) serve(signals <-chan os.Signal) {
 	quitting := false
 	hurry := make(chan struct{})
 	quit := make(chan struct{})
@@ -236,19 +236,19 @@ var signalNames = map[os.Signal]string{
 	syscall.SIGWINCH: "SIGWINCH",
 }
 
-func (s *server) note(sig os.Signal, what string) {
+func (s *running) note(sig os.Signal, what string) {
 	number, _ := sig.(syscall.Signal)
 	s.host.Log().Logf(logs.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
 }
 
 // stopping tells the service manager that the process ends. From here on nobody needs to know that it lives.
-func (s *server) stopping(how string) {
+func (s *running) stopping(how string) {
 	s.busy.Store(true)
 	s.manager.tell(s.manager.Stopping(how))
 }
 
 // reload takes over a new configuration. If anything is wrong with it, it changes nothing and the log says why.
-func (s *server) reload() {
+func (s *running) reload() {
 	s.busy.Store(true)
 	defer s.busy.Store(false)
 	s.host.Log().Logf(logs.Notice, "reconfiguring")
@@ -282,7 +282,7 @@ func (s *server) reload() {
 }
 
 // redirect lets the standard error of a detached process follow the error log.
-func (s *server) redirect() {
+func (s *running) redirect() {
 	if !s.detached {
 		return
 	}
@@ -299,7 +299,7 @@ func changed(was, is *core.User) bool {
 }
 
 // ended is the last that the process does.
-func (s *server) ended() {
+func (s *running) ended() {
 	if err := s.host.AsStarted(func() error { return removePID(s.pidPath) }); err != nil {
 		s.host.Log().Logf(logs.Warn, "%v", err)
 	}

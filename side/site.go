@@ -32,11 +32,11 @@ type Port struct {
 	Transport Transport
 	// MaxSessions bounds the sessions of the UDP socket.
 	MaxSessions int
-	Server
+	ConnHandler
 }
 
-// Server takes the connections of an address.
-type Server interface {
+// ConnHandler takes the connections of an address.
+type ConnHandler interface {
 	// Expect announces a connection: until it was served, or Unexpect takes the word back, the site is not drained.
 	Expect()
 	Unexpect()
@@ -52,7 +52,7 @@ type Transport interface {
 	// Network tells transports apart ("udp", "quic"): a reload keeps the sockets of an address that has the same one.
 	Network() string
 	// Listen owns the socket from now on, and closes it where it fails. The listener outlives the configuration that it
-	// is made for, so it asks serverOf for settings when it needs some: for the Server that takes connections to a
+	// is made for, so it asks handlerOf for settings when it needs some: for what takes connections to a
 	// local address now, nil before the first configuration runs.
-	Listen(socket *net.UDPConn, serverOf func(local net.Addr) Server) (net.Listener, error)
+	Listen(socket *net.UDPConn, handlerOf func(local net.Addr) ConnHandler) (net.Listener, error)
 }

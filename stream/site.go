@@ -31,7 +31,7 @@ type Site struct {
 	arrivals socketwatch.Lazy
 }
 
-// Port is one address that a site listens on, the Server of a side.Port.
+// Port is one address that a site listens on, the ConnHandler of a side.Port.
 type Port struct {
 	Addr sockaddr.Addr
 	// UDP says that its connections are sessions of datagrams, which package packets makes.
@@ -46,7 +46,7 @@ type datagrams struct{}
 
 func (datagrams) Network() string { return "udp" }
 
-func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.Server) (net.Listener, error) {
+func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.ConnHandler) (net.Listener, error) {
 	return packets.Listen(socket)
 }
 
@@ -87,7 +87,7 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 
 // port makes the port of an address; what one of its servers asks of the socket holds for all.
 func (s *Site) port(h *hosts, servers []*Server) side.Port {
-	p := side.Port{Addr: h.Addr, Options: h.Options, Server: &Port{Addr: h.Addr, UDP: h.UDP, hosts: h, site: s}}
+	p := side.Port{Addr: h.Addr, Options: h.Options, ConnHandler: &Port{Addr: h.Addr, UDP: h.UDP, hosts: h, site: s}}
 	if h.UDP {
 		p.Transport = datagrams{}
 	}

@@ -59,7 +59,7 @@ func (p *Port) ServeExpected(nc net.Conn) {
 }
 
 func (s *Site) open(p *Port, nc net.Conn) *Conn {
-	c := &Conn{link: link{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
+	c := &Conn{shared: shared{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
 	c.raw, c.site, c.hosts = nc, s, p.hosts
 	c.server = c.hosts.Default

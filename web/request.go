@@ -146,7 +146,7 @@ type Response struct {
 
 // Conn is one client connection, or a stream's view of it in HTTP/2.
 type Conn struct {
-	link
+	shared
 
 	buf   h1.Buffer
 	out   h1.Writer
@@ -157,8 +157,8 @@ type Conn struct {
 	readUntil, writeUntil deadline.Deadline
 }
 
-// link is the state that the streams of a connection share.
-type link struct {
+// shared is the state that the streams of a connection share.
+type shared struct {
 	Net   net.Conn // the socket, or the TLS connection over it
 	Port  *Port
 	Local netip.AddrPort

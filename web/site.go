@@ -39,7 +39,7 @@ func (s *Site) Requests() (total, current int64) {
 	return int64(s.traffic.Requests.Load()), s.traffic.Current.Load()
 }
 
-// Port is one address that a Site listens on, the Server of a side.Port.
+// Port is one address that a Site listens on, the ConnHandler of a side.Port.
 type Port struct {
 	Addr sockaddr.Addr
 
@@ -130,7 +130,7 @@ func (b *builder) listen() {
 			b.problems = append(b.problems, side.NoCertificate(h.Default.Scope.Node))
 		}
 		port := &Port{Addr: h.Addr, site: b.site, hosts: h}
-		b.site.ports = append(b.site.ports, side.Port{Addr: h.Addr, Options: h.Options, Server: port})
+		b.site.ports = append(b.site.ports, side.Port{Addr: h.Addr, Options: h.Options, ConnHandler: port})
 	}
 }
 

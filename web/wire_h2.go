@@ -20,7 +20,7 @@ func (w *h2Wire) begin(r *Request, s *h2.Stream) {
 		w.conn = new(Conn)
 	}
 	w.stream = s
-	w.conn.link = r.Conn.link
+	w.conn.shared = r.Conn.shared
 	w.conn.Requests = s.Number
 	r.Conn, r.wire = w.conn, w
 }

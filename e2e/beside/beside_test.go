@@ -207,8 +207,8 @@ func besideWith(t *testing.T, program string, conf func(dir string) string) stri
 	return socket
 }
 
-// exchange sends raw bytes and gives all that comes until the server closes.
-func exchange(socket, raw string) (string, error) {
+// roundTrip sends raw bytes and gives all that comes until the server closes.
+func roundTrip(socket, raw string) (string, error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return "", err
@@ -270,7 +270,7 @@ func TestAnswersBesideNginx(t *testing.T) {
 		var both sync.WaitGroup
 		for i, socket := range []string{ours, theirs} {
 			both.Go(func() {
-				answer, err := exchange(socket, r.raw)
+				answer, err := roundTrip(socket, r.raw)
 				if err != nil {
 					answer += " and then " + err.Error()
 				}

@@ -192,7 +192,7 @@ func TestRequestSmugglingIsRefused(t *testing.T) {
 func (p *smuggling) probe(t *testing.T, number int, ours, theirs string, backend *witness) {
 	raw := strings.ReplaceAll(p.raw, "BAIT", bait)
 	raw = strings.ReplaceAll(raw, "-N", fmt.Sprintf("-%d", number))
-	got, err := exchange(ours, raw)
+	got, err := roundTrip(ours, raw)
 	if err != nil {
 		t.Errorf("%s: %v", p.name, err)
 	}
@@ -209,7 +209,7 @@ func (p *smuggling) probe(t *testing.T, number int, ours, theirs string, backend
 	if theirs == "" {
 		return
 	}
-	if got, err = exchange(theirs, raw); err != nil {
+	if got, err = roundTrip(theirs, raw); err != nil {
 		t.Logf("%s: nginx: %v", p.name, err)
 	}
 	strict, err := statuses(got)

@@ -21,7 +21,7 @@ func (r *Resolver) ask(ctx context.Context, name, service, question string, kind
 			return nil, failure // every server has said no
 		}
 		server := r.config.Servers[(first+try)%len(r.config.Servers)]
-		reply, err := r.exchange(ctx, server, question, kind)
+		reply, err := r.query(ctx, server, question, kind)
 		if err != nil {
 			if failure.Cause == nil ||
 				!isTimeout(err) { // silence, be it cut short by the end, tells less than what was said before

@@ -153,7 +153,7 @@ func listen(p side.Port) (net.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.Transport.Listen(socket, func(net.Addr) side.Server { return p.Server })
+		return p.Transport.Listen(socket, func(net.Addr) side.ConnHandler { return p.ConnHandler })
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
 }

@@ -22,8 +22,8 @@ type endless string
 
 func (e endless) Read(p []byte) (int, error) { return copy(p, e), nil }
 
-// exchange is one proxied request without the sockets: the hot path of this package.
-type exchange struct {
+// proxied is one proxied request without the sockets: the hot path of this package.
+type proxied struct {
 	client, upstream Buffer
 	request          RequestHead
 	response         ResponseHead
@@ -34,8 +34,8 @@ type exchange struct {
 	second           int64
 }
 
-func newExchange(request, response string) *exchange {
-	x := &exchange{second: 1795439000}
+func newProxied(request, response string) *proxied {
+	x := &proxied{second: 1795439000}
 	x.client.Attach(endless(request))
 	x.upstream.Attach(endless(response))
 	x.toClient.Attach(io.Discard)
@@ -43,7 +43,7 @@ func newExchange(request, response string) *exchange {
 	return x
 }
 
-func (x *exchange) run() error {
+func (x *proxied) run() error {
 	x.request.Reset()
 	if err := ReadRequest(&x.client, &x.request, &DefaultLimits); err != nil {
 		return err
@@ -87,7 +87,7 @@ func TestNoAllocations(t *testing.T) {
 		{"decoded path, absolute form", "GET http://A.b/%61/../c HTTP/1.1\r\nHost: x\r\n\r\n", upstreamResponse + kilobyte},
 	}
 	for _, c := range cases {
-		x := newExchange(c.request, c.response)
+		x := newProxied(c.request, c.response)
 		if n := testing.AllocsPerRun(1000, func() {
 			if err := x.run(); err != nil {
 				t.Fatal(err)
@@ -166,10 +166,10 @@ func BenchmarkParseResponse(b *testing.B) {
 	}
 }
 
-func BenchmarkExchange(b *testing.B) {
+func BenchmarkProxied(b *testing.B) {
 	for name, request := range map[string]string{"bench": benchRequest, "browser": browserRequest} {
 		b.Run(name, func(b *testing.B) {
-			x := newExchange(request, upstreamResponse+string(make([]byte, 1024)))
+			x := newProxied(request, upstreamResponse+string(make([]byte, 1024)))
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := x.run(); err != nil {

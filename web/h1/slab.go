@@ -13,7 +13,7 @@ const (
 	slabClasses  = 9
 )
 
-// Slab is pooled memory. Take one with TakeBlock and return it exactly once.
+// Slab is pooled memory. Take one with TakeSlab and return it exactly once.
 type Slab struct {
 	Mem   []byte
 	class int8 // -1: too large to pool

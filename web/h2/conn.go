@@ -71,7 +71,7 @@ func NewConn(conn, raw net.Conn, in *h1.Buffer, settings Settings, handler Handl
 	c.flusher = c.flush
 	c.dec.table.limit = tableBytes
 	c.dec.maxStringBytes = settings.Limits.LargeBufferBytes
-	c.dec.maxSlabBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes
+	c.dec.maxBlockBytes = settings.Limits.LargeBuffers * settings.Limits.LargeBufferBytes
 	in.FirstBytes = settings.ReadBytes
 	return c
 }

@@ -8,8 +8,8 @@ const maxIntegerOctets = 4
 // decoder reads header blocks (RFC 7541). It must see every block of a connection, including those of refused streams.
 type decoder struct {
 	table dynamicTable
-	// maxStringBytes bounds one name or value as sent, maxSlabBytes all names and values of a block after decoding.
-	maxStringBytes, maxSlabBytes int
+	// maxStringBytes bounds one name or value as sent, maxBlockBytes all names and values of a block after decoding.
+	maxStringBytes, maxBlockBytes int
 }
 
 // field is one decoded field; its bytes are in the memory passed to decode, or constant.
@@ -20,7 +20,7 @@ type field struct {
 
 // decode reads a whole block and passes each field to take. The error is a *failure.
 func (d *decoder) decode(block []byte, memory *h1.Arena, take func(f field)) error {
-	left, first := d.maxSlabBytes, true
+	left, first := d.maxBlockBytes, true
 	for len(block) > 0 {
 		f, rest, err := d.next(block, memory, first)
 		if err != nil {

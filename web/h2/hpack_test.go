@@ -13,7 +13,7 @@ import (
 )
 
 func newDecoder() *decoder {
-	return &decoder{table: dynamicTable{limit: tableBytes}, maxStringBytes: 8 << 10, maxSlabBytes: 32 << 10}
+	return &decoder{table: dynamicTable{limit: tableBytes}, maxStringBytes: 8 << 10, maxBlockBytes: 32 << 10}
 }
 
 // decoded is a block as "name: value" lines.

@@ -374,7 +374,7 @@ func (c *Conn) readHeaders(h frameHead) error {
 
 // headerBlock reads a header block to its end, in any number of frames. The bytes are valid until the next read.
 func (c *Conn) headerBlock(h frameHead, length, padding int) ([]byte, error) {
-	limit := c.dec.maxSlabBytes + defaultFrameBytes
+	limit := c.dec.maxBlockBytes + defaultFrameBytes
 	if length > limit {
 		return nil, failed(CodeEnhanceYourCalm, "client sent too large header block")
 	}

@@ -81,7 +81,7 @@ func TestThreeNodesCountAllRequestsOnce(t *testing.T) {
 		nodes[i].SetBurst(burst)
 	}
 	var sent [3][3]uint64
-	exchange := func(now clock.Reading) {
+	swap := func(now clock.Reading) {
 		for i := range nodes {
 			nodes[i].Flush(now)
 			for j := range nodes {
@@ -98,10 +98,10 @@ func TestThreeNodesCountAllRequestsOnce(t *testing.T) {
 			}
 		}
 		if request%37 == 0 {
-			exchange(at(int64(request)))
+			swap(at(int64(request)))
 		}
 	}
-	exchange(at(1000))
+	swap(at(1000))
 	for i := range nodes {
 		if excess, verdict := nodes[i].Account(key, at(1001), burst); verdict != Rejected {
 			t.Errorf("node %d let request 3001 pass at excess %d", i, excess)

@@ -15,7 +15,7 @@ import (
 // relayed is a session's way to a server and back.
 type relayed struct {
 	s       *stream.Session
-	p       *server
+	p       *forwarder
 	group   *group
 	attempt upstream.Attempt
 	dialer  upstream.Dialer
@@ -33,7 +33,7 @@ type relayed struct {
 }
 
 // handle is the content handler.
-func (p *server) handle(s *stream.Session) stream.Result {
+func (p *forwarder) handle(s *stream.Session) stream.Result {
 	x := &relayed{s: s, p: p, action: "connecting to upstream"}
 	s.Content, s.LogNote = x, x.note
 	group, host, status := p.find(s)
@@ -142,7 +142,7 @@ func (x *relayed) end(outcome upstream.Outcome) {
 }
 
 // appendHeader adds the header of the PROXY protocol that the server is to get.
-func (p *server) appendHeader(dst []byte, s *stream.Session) []byte {
+func (p *forwarder) appendHeader(dst []byte, s *stream.Session) []byte {
 	switch p.header {
 	case textHeader:
 		return proxyprotocol.Append(dst, s.Remote, s.Local)

@@ -20,8 +20,8 @@ import (
 // documentation is where NGINX Plus sends the reader of an error.
 const documentation = "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 
-// server answers the requests of one location.
-type server struct {
+// endpoint answers the requests of one location.
+type endpoint struct {
 	settings *Settings
 	catalog  *admin.Catalog
 	prefix   string // of the location, without slashes at the end
@@ -38,7 +38,8 @@ func build(b *web.Block) (web.Handler, error) {
 		return nil, conf.At(s.node, "\"api\" requires a prefix location")
 	}
 	core := conf.SettingsOf[web.Settings](b.Scope)
-	v := &server{settings: s, catalog: plan.Part[admin.Catalog](b.Plan), prefix: strings.TrimRight(b.Current.Name, "/")}
+	v := &endpoint{settings: s, catalog: plan.Part[admin.Catalog](b.Plan)}
+	v.prefix = strings.TrimRight(b.Current.Name, "/")
 	v.maxBody, v.limit = core.BodyBufferBytes, "client_body_buffer_size"
 	if core.MaxBodyBytes > 0 && core.MaxBodyBytes < v.maxBody {
 		v.maxBody, v.limit = core.MaxBodyBytes, "client_max_body_size"
@@ -49,7 +50,7 @@ func build(b *web.Block) (web.Handler, error) {
 }
 
 // handle answers one request.
-func (v *server) handle(r *web.Request) web.Result {
+func (v *endpoint) handle(r *web.Request) web.Result {
 	path := splitPath(strings.TrimPrefix(string(r.Path), v.prefix))
 	method := string(r.Method)
 	if method == http.MethodOptions {
@@ -114,7 +115,7 @@ func parseQuery(query string) (url.Values, error) {
 }
 
 // permit checks the method. Other methods than these do not exist here, allowed or not.
-func (v *server) permit(method string) *admin.APIError {
+func (v *endpoint) permit(method string) *admin.APIError {
 	switch method {
 	case http.MethodGet:
 		return nil
@@ -130,7 +131,7 @@ func methodDisabled() *admin.APIError {
 	return &admin.APIError{Status: http.StatusMethodNotAllowed, Code: "MethodDisabled", Text: "method disabled"}
 }
 
-func (v *server) body(r *web.Request) ([]byte, *admin.APIError) {
+func (v *endpoint) body(r *web.Request) ([]byte, *admin.APIError) {
 	body, err := r.WholeBody(v.maxBody)
 	switch {
 	case err == nil:
@@ -146,7 +147,7 @@ func (v *server) body(r *web.Request) ([]byte, *admin.APIError) {
 }
 
 // unread applies client_max_body_size to a body that this request has no use for.
-func (v *server) unread(r *web.Request) *admin.APIError {
+func (v *endpoint) unread(r *web.Request) *admin.APIError {
 	limit := r.Location.Core.MaxBodyBytes
 	if limit > 0 && r.ContentLength > limit {
 		return tooLarge(limit, "client_max_body_size")
@@ -163,7 +164,7 @@ func tooLarge(limit int64, directive string) *admin.APIError {
 }
 
 // dispatch finds what the path names: the list of versions, the names of a branch, or a resource.
-func (v *server) dispatch(r *web.Request, call *admin.Call, path []string) web.Result {
+func (v *endpoint) dispatch(r *web.Request, call *admin.Call, path []string) web.Result {
 	if len(path) == 0 {
 		versions := []int{}
 		for n := firstVersion; n <= lastVersion; n++ {
@@ -188,7 +189,7 @@ func (v *server) dispatch(r *web.Request, call *admin.Call, path []string) web.R
 	return v.fail(r, admin.PathNotFound())
 }
 
-func (v *server) list(r *web.Request, call *admin.Call, names any) web.Result {
+func (v *endpoint) list(r *web.Request, call *admin.Call, names any) web.Result {
 	if call.Method != http.MethodGet {
 		return v.fail(r, admin.MethodNotAllowed())
 	}
@@ -200,7 +201,7 @@ func (v *server) list(r *web.Request, call *admin.Call, names any) web.Result {
 }
 
 // answer asks the resource and sends what it says.
-func (v *server) answer(r *web.Request, call *admin.Call, resource *admin.Resource) web.Result {
+func (v *endpoint) answer(r *web.Request, call *admin.Call, resource *admin.Resource) web.Result {
 	answer := resource.Handle(call)
 	if answer.Err != nil {
 		return v.fail(r, answer.Err)
@@ -250,7 +251,7 @@ type failure struct {
 	Href      string `json:"href"`
 }
 
-func (v *server) fail(r *web.Request, problem *admin.APIError) web.Result {
+func (v *endpoint) fail(r *web.Request, problem *admin.APIError) web.Result {
 	f := failure{RequestID: string(r.Expand(&v.settings.requestID)), Href: documentation}
 	f.Error.Status, f.Error.Text, f.Error.Code = problem.Status, problem.Text, problem.Code
 	text, err := json.Marshal(f)
@@ -261,13 +262,13 @@ func (v *server) fail(r *web.Request, problem *admin.APIError) web.Result {
 }
 
 // broken is for values that JSON cannot express, a mistake of this program.
-func (v *server) broken(r *web.Request, err error) web.Result {
+func (v *endpoint) broken(r *web.Request, err error) web.Result {
 	r.Logf(logs.Error, "cannot encode the API response: %v", err)
 	return http.StatusInternalServerError
 }
 
 // stream sends an answer while it is made.
-func (v *server) stream(r *web.Request, status int, write func(io.Writer) error) web.Result {
+func (v *endpoint) stream(r *web.Request, status int, write func(io.Writer) error) web.Result {
 	notCached(r)
 	r.Out.Status, r.Out.ContentLength = status, -1
 	r.Out.ContentType = r.CopyString("application/json")
@@ -288,7 +289,7 @@ func notCached(r *web.Request) {
 	r.SetHeader([]byte("Expires"), []byte("Thu, 01 Jan 1970 00:00:01 GMT"))
 }
 
-func (v *server) send(r *web.Request, status int, text []byte) web.Result {
+func (v *endpoint) send(r *web.Request, status int, text []byte) web.Result {
 	notCached(r)
 	if text == nil {
 		return r.Respond(status, "", nil)
@@ -297,12 +298,12 @@ func (v *server) send(r *web.Request, status int, text []byte) web.Result {
 }
 
 // options says which methods the location takes.
-func (v *server) options(r *web.Request) web.Result {
+func (v *endpoint) options(r *web.Request) web.Result {
 	r.SetHeader([]byte("Allow"), []byte(v.methods()))
 	return r.Respond(http.StatusNoContent, "", nil)
 }
 
-func (v *server) methods() string {
+func (v *endpoint) methods() string {
 	if v.settings.Write {
 		return "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 	}

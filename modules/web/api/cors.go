@@ -28,11 +28,11 @@ func buildCORS(b *web.Block) (web.Handler, error) {
 	if !s.enabled || len(s.origins) == 0 {
 		return nil, nil
 	}
-	return (&server{settings: s}).shareWithPages, nil
+	return (&endpoint{settings: s}).shareWithPages, nil
 }
 
 // shareWithPages answers preflight requests, and marks the answers of all others.
-func (v *server) shareWithPages(r *web.Request) web.Result {
+func (v *endpoint) shareWithPages(r *web.Request) web.Result {
 	r.AddHeader([]byte("Vary"), []byte("Origin"))
 	text, from, known := sentOrigin(r)
 	named := known && slices.Contains(v.settings.origins, from)

@@ -114,7 +114,7 @@ func (o origin) isHost(r *web.Request) bool {
 // foreign says why a write comes from a page of another site, or "". Browsers send such writes without asking first,
 // with the rights that the address of the one before the browser has here. Programs that are no browsers send neither
 // header.
-func (v *server) foreign(r *web.Request) string {
+func (v *endpoint) foreign(r *web.Request) string {
 	sent, allowed := false, false
 	for i := r.Headers.Lookup("origin", 0); i >= 0; i = r.Headers.Lookup("origin", i+1) {
 		text := string(r.Headers[i].Value)
@@ -138,7 +138,7 @@ func (v *server) foreign(r *web.Request) string {
 }
 
 // admit refuses writes that pages of other sites make a browser send.
-func (v *server) admit(r *web.Request, method string) *admin.APIError {
+func (v *endpoint) admit(r *web.Request, method string) *admin.APIError {
 	if method == http.MethodGet {
 		return nil
 	}

@@ -81,7 +81,7 @@ const (
 // TestWhoMayWrite: a page of another site makes a browser send its writes here; the browser says so.
 func TestWhoMayWrite(t *testing.T) {
 	for _, c := range writes {
-		v := &server{settings: &Settings{origins: []origin{{secure: true, host: "admin.example", port: 8443}}}}
+		v := &endpoint{settings: &Settings{origins: []origin{{secure: true, host: "admin.example", port: 8443}}}}
 		if why := v.foreign(requested(c.url, c.headers)); (why == "") != c.allowed {
 			t.Errorf("%s: %s %q: allowed is %v (%s)", c.what, c.url, c.headers, why == "", why)
 		}

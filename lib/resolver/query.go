@@ -16,8 +16,8 @@ import (
 // cut, and so no answer.
 const maxUDPBytes = 4 << 10
 
-// exchange asks one server over UDP, and over TCP when the answer did not fit.
-func (r *Resolver) exchange(ctx context.Context, server, question string, kind uint16) (*dns.Msg, error) {
+// query asks one server over UDP, and over TCP when the answer did not fit.
+func (r *Resolver) query(ctx context.Context, server, question string, kind uint16) (*dns.Msg, error) {
 	query := new(dns.Msg)
 	query.SetQuestion(question, kind)
 	reply, err := talk(ctx, "udp", server, query)

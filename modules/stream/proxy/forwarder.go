@@ -14,8 +14,8 @@ import (
 	"starling/upstream/groups"
 )
 
-// server is proxy_pass in one server, ready for sessions.
-type server struct {
+// forwarder is proxy_pass in one server, ready for sessions.
+type forwarder struct {
 	*Settings
 	groups    *groups.List[*stream.Session]
 	names     *resolver.Resolver // for addresses with variables; nil without a resolver
@@ -28,7 +28,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if s.target == nil {
 		return nil, nil
 	}
-	p := &server{Settings: s, groups: groups.Of[*stream.Session](b.Plan)}
+	p := &forwarder{Settings: s, groups: groups.Of[*stream.Session](b.Plan)}
 	p.buffers.New = func() any {
 		buf := make([]byte, s.bufferBytes)
 		return &buf
@@ -46,7 +46,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 }
 
 // find finds the group that the session goes to and the name of its host; a status other than 0 ends the session.
-func (p *server) find(s *stream.Session) (g *group, host string, status stream.Result) {
+func (p *forwarder) find(s *stream.Session) (g *group, host string, status stream.Result) {
 	if p.target.group != nil {
 		return p.target.group, p.target.group.Name, 0
 	}
@@ -65,7 +65,7 @@ func (p *server) find(s *stream.Session) (g *group, host string, status stream.R
 }
 
 // dialerFor is how servers are connected to for one session.
-func (p *server) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
+func (p *forwarder) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
 	var config *tls.Config // nil for plain connections
 	var file ssl.CertificateFile
 	if p.connections.TLS.On && !s.IsUDP() {
@@ -84,7 +84,7 @@ func (p *server) dialerFor(s *stream.Session, host string) (d upstream.Dialer, e
 }
 
 // offer adds the protocols of proxy_ssl_alpn to a config.
-func (p *server) offer(config *tls.Config, s *stream.Session) *tls.Config {
+func (p *forwarder) offer(config *tls.Config, s *stream.Session) *tls.Config {
 	var protocols []string
 	for i := range p.alpn {
 		if text := p.alpn[i].Append(nil, s); len(text) > 0 && len(text) <= maxALPNBytes {
