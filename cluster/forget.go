@@ -27,6 +27,20 @@ type forgetting struct {
 // changed notes that a connection was made or lost. Called with Node.mu held.
 func (n *Node) changed(now clock.Reading) { n.changes, n.changedMS = n.changes+1, now.MonoMS }
 
+// calmSlackMS is by how much a heartbeat may be late.
+const calmSlackMS = 500
+
+// watchCalm notes that a peer was not heard for longer than a heartbeat: the connection stands, but what the two have
+// to tell each other has not arrived.
+func (n *Node) watchCalm(heardMS, beatMS int64, now clock.Reading) {
+	if !after(now, heardMS, beatMS+calmSlackMS) {
+		return
+	}
+	n.mu.Lock()
+	n.changedMS = now.MonoMS
+	n.mu.Unlock()
+}
+
 // knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one
 // of them, or nothingGone. What all held the same, no member has kept that another deleted. What a member had sent
 // before arrives within the timeout or ends a connection, and what it gets on the next one is not that old

@@ -206,6 +206,9 @@ func (n *Node) settleReady(z *zoneState, now clock.Reading) {
 	z.shared.Release(n.clocks.clusterTime(now))
 	how := "no peer to sync from"
 	if taught {
+		if compared, ok := z.shared.(zone.Comparable); ok {
+			compared.MayLackDeletions(n.clocks.clusterTime(now).WallMS - inFlightMS)
+		}
 		how = "synced from its peers"
 	}
 	n.event(Info, "zone %q is ready: %s", z.info.Name, how)

@@ -328,6 +328,7 @@ func (s *Session) tick(now clock.Reading) {
 	}
 	if s.stage == established {
 		s.tellLasting(now)
+		s.node.watchCalm(s.lastReadMS.Load(), s.beatMS, now)
 	}
 	if s.stage == established && s.Outgoing && !s.push.digestsDue && s.digestsTurn(now) {
 		s.push.digestsDue = true

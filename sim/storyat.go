@@ -55,6 +55,10 @@ func (w *World) doAt(c *command) (known bool, err error) {
 				return true, err
 			}
 		}
+	case "unbinds": // unbinds 500 key: key0, key1, …
+		for i := range c.number(1) {
+			h.session.Delete(fmt.Append(nil, c.word(2), i), h.clusterNow())
+		}
 	case "touch":
 		if !h.session.Touch([]byte(c.word(1)), h.clusterNow()) {
 			return true, errors.New("there is no such session")

@@ -160,6 +160,9 @@ type Comparable interface {
 	TombstoneLifeMS() int64
 	// GaveUpMS is the time up to which deletions may have been evicted for lack of room; 0 for none. Cluster time.
 	GaveUpMS() int64
+	// MayLackDeletions says that deletions stamped until throughMS may have been evicted elsewhere before this zone was
+	// taught: what is not here then, and a peer brings that was away, is in doubt.
+	MayLackDeletions(throughMS int64)
 	// ForgetThrough drops the deletions stamped until then: all members have known them since sinceMonoMS, and nothing
 	// from before that is in flight.
 	ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int)

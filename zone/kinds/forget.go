@@ -145,6 +145,9 @@ func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
 // GaveUpMS is the time of the youngest deletion dropped for lack of room.
 func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 
+// MayLackDeletions says that those stamped until throughMS may not be among what this zone was taught.
+func (g *registers) MayLackDeletions(throughMS int64) { raise(&g.gaveUpMS, throughMS) }
+
 // ForgetThrough drops deletions that all members know.
 func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {
 	return g.store.ForgetTombstones(
