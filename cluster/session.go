@@ -95,6 +95,9 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	s := &Session{node: n, Link: link, decoder: wire.NewDecoder(), sentMS: now.MonoMS}
 	s.identity = n.identify(&link)
 	s.lastReadMS.Store(now.MonoMS)
+	if link.Outgoing {
+		s.control = append(s.control, wire.Preamble...) // before Tick can see the session
+	}
 	n.mu.Lock()
 	if n.stopping {
 		n.mu.Unlock()
@@ -108,7 +111,6 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	n.mu.Unlock()
 	if link.Outgoing {
 		hello := n.hello(s.table, now)
-		s.control = append(s.control, wire.Preamble...)
 		s.send(wire.TypeHello, hello.Append(nil))
 	}
 	return s, nil
