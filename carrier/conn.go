@@ -136,10 +136,14 @@ func (cn *conn) fail(err error) {
 // reader feeds the session until the connection or the session ends.
 func (cn *conn) reader() error {
 	size, most := minReceiveBytes, minReceiveBytes // a stranger gets no more
+	known := false
+	var water lowWater
 	for {
-		if most == minReceiveBytes && cn.session.PeerID() != 0 {
+		if !known && cn.session.PeerID() != 0 {
+			known = true
 			most = cn.carrier.config.Load().ReceiveBytes
 			cn.leave()
+			water.of(cn.net)
 		}
 		n, err := cn.net.Read(cn.session.Space(size))
 		size = readSize(size, n, most)
@@ -147,6 +151,7 @@ func (cn *conn) reader() error {
 			if err := cn.session.Filled(n, cn.carrier.clock.Now()); err != nil {
 				return err
 			}
+			water.follow(n, cn.session.Missing())
 		}
 		switch {
 		case errors.Is(err, io.EOF):

@@ -38,3 +38,16 @@ func setOptions(nc net.Conn, timeout time.Duration) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 	})
 }
+
+// setLowWater has a reader of a socket woken when so many bytes are there, or the end. Without it each byte wakes him.
+func setLowWater(socket *net.TCPConn, bytes int) bool {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
+	})
+	return err == nil && failed == nil
+}

@@ -11,3 +11,5 @@ import (
 func beforeConnect(_, _ string, _ syscall.RawConn) error { return nil }
 
 func setOptions(net.Conn, time.Duration) {}
+
+func setLowWater(*net.TCPConn, int) bool { return false }

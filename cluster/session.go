@@ -151,6 +151,9 @@ func (s *Session) name() string {
 // Space returns room to read at least min bytes into; Filled takes them.
 func (s *Session) Space(min int) []byte { return s.decoder.Space(min) }
 
+// Missing is how many bytes must be read, at least, before Filled has a frame to work on.
+func (s *Session) Missing() int { return s.decoder.Missing() }
+
 // Filled takes n bytes read into what Space returned. An error ends the session: see Ended.
 func (s *Session) Filled(n int, now clock.Reading) error {
 	s.lastReadMS.Store(now.MonoMS)

@@ -112,6 +112,16 @@ func (d *Decoder) Next() (f Frame, ok bool, err error) {
 	return f, err == nil, err
 }
 
+// Missing is how many bytes the next frame still needs, at least, after Next had none.
+func (d *Decoder) Missing() int {
+	pending := d.buf[d.read:d.write]
+	size, n := binary.Uvarint(pending)
+	if !d.preambleOK || n <= 0 || size > MaxFrameBytes {
+		return max(MinFrameBytes-len(pending), 1)
+	}
+	return max(n+int(size)-len(pending), 1)
+}
+
 // checkSize checks the length of a frame, whose uvarint took n bytes: before anything is kept for it, and as soon as
 // its type is there.
 func (d *Decoder) checkSize(size uint64, n int, pending []byte) error {

@@ -177,3 +177,32 @@ func FuzzDecoder(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatIsMissing: a reader may wait for so many bytes, whatever comes, and never for more than there will be.
+func TestWhatIsMissing(t *testing.T) {
+	d := NewDecoder()
+	d.Trust()
+	stream := []byte(Preamble)
+	ends := map[int]bool{}
+	for _, body := range []int{0, 1, 100, 5000, 0} {
+		stream = AppendFrame(stream, TypeAck, make([]byte, body), nil)
+		ends[len(stream)] = true
+	}
+	wakes := 0
+	for at := 0; at < len(stream); wakes++ {
+		n := d.Missing()
+		if n < 1 || at+n > len(stream) {
+			t.Fatalf("%d bytes are missing at %d of %d", n, at, len(stream))
+		}
+		d.Filled(copy(d.Space(n), stream[at:at+n]))
+		at += n
+		_, ok, err := d.Next()
+		if ok != ends[at] || err != nil {
+			t.Fatalf("at %d: a frame %v, %v", at, ok, err)
+		}
+	}
+	// One wake-up for each byte of the preamble, which is checked as it comes, and at most two for each frame.
+	if most := len(Preamble) + 2*len(ends); wakes > most {
+		t.Errorf("%d wake-ups", wakes)
+	}
+}

@@ -66,6 +66,9 @@ const compressedBit = 0x80
 
 const crcBytes = 4
 
+// MinFrameBytes is the shortest frame: its length, its type and its checksum.
+const MinFrameBytes = 1 + 1 + crcBytes
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // AppendFrame appends one frame to dst. The body is given in two parts, so that a payload shared
