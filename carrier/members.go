@@ -150,7 +150,7 @@ func (w *watch) look() (next time.Duration) {
 		}
 		return max(config.RetryInterval, minValid)
 	}
-	w.carrier.settle()
+	w.carrier.updateLinks()
 	if valid <= 0 {
 		valid = systemValid
 	}
@@ -185,11 +185,11 @@ func (c *Carrier) setMembers(list []resolved) {
 	for _, w := range before {
 		w.cancel()
 	}
-	c.settle()
+	c.updateLinks()
 }
 
-// settle makes the links those of all addresses known.
-func (c *Carrier) settle() {
+// updateLinks makes the links those of all addresses known.
+func (c *Carrier) updateLinks() {
 	c.mu.Lock()
 	wanted := make(map[string]target)
 	for _, w := range c.watches {

@@ -67,7 +67,7 @@ func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading)
 		return
 	}
 	v.originMS, v.setMS = now.WallMS+aheadMS-now.MonoMS, s.theirSetMS
-	c.settle()
+	c.publish()
 	c.met = true
 	if own := c.own.Load(); own != nil && own.heldMS != 0 {
 		c.hold(*own)
@@ -97,7 +97,7 @@ func (c *clocks) expire(members int, now clock.Reading) {
 			delete(c.voices, who)
 		}
 	}
-	c.settle()
+	c.publish()
 }
 
 // left notes that a session has ended.
@@ -111,7 +111,7 @@ func (c *clocks) left(s *Session, now clock.Reading) {
 	}
 }
 
-func (c *clocks) settle() {
+func (c *clocks) publish() {
 	all := make([]int64, 0, len(c.voices))
 	for _, v := range c.voices {
 		all = append(all, v.originMS)

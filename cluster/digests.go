@@ -8,8 +8,8 @@ import "starling/lib/clock"
 const (
 	// digestEveryMS is how often peers compare digests.
 	digestEveryMS = 2000
-	// settledMS without another late record counts as the end of a repair.
-	settledMS = 100
+	// quietMS without another late record counts as the end of a repair.
+	quietMS = 100
 	// lateMS is the age from which a frame counts as late: it stood in the journal while the peers had lost each other.
 	lateMS = 500
 )
@@ -17,22 +17,22 @@ const (
 // cameLate notes that so many records were changed by something else than the journals of the moment.
 func (n *Node) cameLate(records int, now clock.Reading) {
 	if records > 0 {
-		n.unsettledMS.Store(now.MonoMS)
+		n.cameLateMS.Store(now.MonoMS)
 	}
 }
 
 // digestsTurn says whether digests are to be sent. Where every comparison finds more to repair, as across a broken
 // link, the gap doubles each time until it is the usual one: haste must not become the pace. Called with mu held.
 func (s *Session) digestsTurn(now clock.Reading) bool {
-	unsettled := s.node.unsettledMS.Load()
-	late := unsettled >= s.push.digestsMS
+	cameLate := s.node.cameLateMS.Load()
+	late := cameLate >= s.push.digestsMS
 	switch {
 	case after(now, s.push.digestsMS, digestEveryMS):
 		if !late {
-			s.push.hasteMS = settledMS
+			s.push.hasteMS = quietMS
 		}
 		return true
-	case late && after(now, unsettled, settledMS) && after(now, s.push.digestsMS, s.push.hasteMS):
+	case late && after(now, cameLate, quietMS) && after(now, s.push.digestsMS, s.push.hasteMS):
 		s.push.hasteMS = min(2*s.push.hasteMS, digestEveryMS)
 		return true
 	}

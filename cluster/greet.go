@@ -202,7 +202,7 @@ func (s *Session) accept(now clock.Reading) {
 	s.learnFrom(resumes, now)
 	s.stand()
 	for _, z := range n.table.Load().list {
-		n.settleReady(z, now)
+		n.decideReady(z, now)
 	}
 }
 
@@ -351,7 +351,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	n.tell(s, Notice, "connected to peer %s", s.name())
 	s.heardClock(s.their.WallMS, 0, now)
 	for _, z := range n.table.Load().list {
-		n.settleReady(z, now)
+		n.decideReady(z, now)
 	}
 	n.driver.Wake(s)
 	return nil

@@ -290,7 +290,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 		z.answered(s, t.Zone, int(t.Shard), now)
 	}
 	if t.Last && z.learnt(s, int(t.Shard), now) {
-		n.settleReady(z, now)
+		n.decideReady(z, now)
 	}
 	return nil
 }

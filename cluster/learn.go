@@ -32,7 +32,7 @@ type learner struct {
 	missing      wire.ShardSet
 	sources      map[*Session]*source
 	aloneSinceMS int64 // monotonic; since then no ready source has existed
-	settledMS    int64 // monotonic, of the last call of settleReady
+	decidedMS    int64 // monotonic, of the last call of decideReady
 	// frontier is, for each origin, the last frame that all teachers had applied. Its journal resumes there.
 	frontier    map[zone.Origin]uint64
 	hasFrontier bool
@@ -160,17 +160,17 @@ func (z *zoneState) learnt(s *Session, shard int, now clock.Reading) (all bool) 
 	return false
 }
 
-// settleReady decides whether a zone is ready, because it was taught or because nobody is there to teach it.
-func (n *Node) settleReady(z *zoneState, now clock.Reading) {
+// decideReady decides whether a zone is ready, because it was taught or because nobody is there to teach it.
+func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	if z.ready.Load() || n.rezoning.Load() {
 		return
 	}
 	met := n.metAll()
 	z.mu.Lock()
-	if after(now, z.learner.settledMS, stoppedMS) {
+	if after(now, z.learner.decidedMS, stoppedMS) {
 		z.learner.aloneSinceMS = now.MonoMS // it was stopped: whoever was to teach it may be back in a moment
 	}
-	z.learner.settledMS = now.MonoMS
+	z.learner.decidedMS = now.MonoMS
 	teachers := 0
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {

@@ -24,8 +24,8 @@ type Node struct {
 	pace        pacer
 	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were woken last
 	traffic     traffic
-	// unsettledMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
-	unsettledMS atomic.Int64
+	// cameLateMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
+	cameLateMS atomic.Int64
 
 	// table and settings are replaced whole by Reload and read without a lock.
 	table    atomic.Pointer[zoneTable]
@@ -247,7 +247,7 @@ func (n *Node) Tick(now clock.Reading) {
 			z.shared.Tick(local)
 			n.protect(z, now)
 		}
-		n.settleReady(z, now)
+		n.decideReady(z, now)
 	}
 	n.markLeft()
 	for _, s := range n.all() {

@@ -68,7 +68,7 @@ func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progres
 			missing:      wire.All,
 			sources:      make(map[*Session]*source),
 			aloneSinceMS: now.MonoMS,
-			settledMS:    now.MonoMS,
+			decidedMS:    now.MonoMS,
 		},
 	}
 }

@@ -61,7 +61,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 			return err
 		}
 	}
-	s.push.digestsMS, s.push.digestsDue, s.push.hasteMS = now.MonoMS, true, settledMS
+	s.push.digestsMS, s.push.digestsDue, s.push.hasteMS = now.MonoMS, true, quietMS
 	return nil
 }
 

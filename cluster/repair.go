@@ -128,7 +128,7 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 
 // agree notes that the two zones hold the same, and tells the dialer.
 func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
-	s.node.settled(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), iz.mine, now)
+	s.node.noteAgreed(s.peer, iz.state, lineageOf(&s.their.Zones[iz.index]), int(left), iz.mine, now)
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
@@ -305,9 +305,9 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	if m.fresh {
 		n.framesLost(s.peer, iz.state, true)
 	}
-	settled := m.sent+m.wanted <= uint64(m.deleted) // what was deleted just now is on its way, like other fresh records
+	agreed := m.sent+m.wanted <= uint64(m.deleted) // what was deleted just now is on its way, like other fresh records
 	switch {
-	case settled:
+	case agreed:
 		m.pauseMS = 0
 	case m.doubted > 0:
 		m.pauseMS = repairPauseMS // it is a matter of seconds
@@ -332,14 +332,14 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 	m.lastSent, m.lastWanted = m.sent, m.wanted
 	m.notBeforeMS = now.MonoMS + m.pauseMS
-	if settled {
+	if agreed {
 		s.agree(iz, m.left, now)
 	}
 }
 
-// settled notes that two nodes agree, but for so many records that were left alone. compared is what this node held
+// noteAgreed notes that two nodes agree, but for so many records that were left alone. compared is what this node held
 // then.
-func (n *Node) settled(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
+func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
 	remembering, _ := z.shared.(zone.Remembering)
 	var mine content
 	if remembering != nil {

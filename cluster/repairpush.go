@@ -212,7 +212,7 @@ func (s *Session) agreed(body []byte, now clock.Reading) error {
 		return s.unlessRetired(a.Zone, "peer confirms agreement on")
 	}
 	their := s.theirZone(pz.state)
-	s.node.settled(s.peer, pz.state, lineageOf(&their), int(min(a.Left, wire.MaxWants)), pz.compared, now)
+	s.node.noteAgreed(s.peer, pz.state, lineageOf(&their), int(min(a.Left, wire.MaxWants)), pz.compared, now)
 	return nil
 }
 

@@ -261,7 +261,7 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	) // before the answer counts: a zone that knows no source could think that nobody is there to teach it
 	s.answered.Store(min(change.Answered, s.asked.Load()))
 	for _, z := range table.list {
-		n.settleReady(z, now)
+		n.decideReady(z, now)
 	}
 	return nil
 }

@@ -223,7 +223,7 @@ func (w *World) arrived() error {
 	if !w.Within(patience, all) {
 		return fmt.Errorf("not everything arrived in %v of quiet: %s", patience, w.disagreement())
 	}
-	w.Run(settled)
+	w.Run(quiet)
 	return nil
 }
 

@@ -38,7 +38,7 @@ const (
 
 // act does one thing to a host.
 func (r *rogue) act(h *Host) {
-	r.settle()
+	r.collect()
 	switch n := r.world.rand.IntN(100); {
 	case n < 25 || len(r.conns) == 0:
 		r.meet(h, r.listed && n%2 == 0)
@@ -52,7 +52,7 @@ func (r *rogue) act(h *Host) {
 			r.say(c)
 		}
 	}
-	r.settle()
+	r.collect()
 }
 
 // meet connects to a host, or is dialled by it, and says hello.
@@ -78,7 +78,7 @@ func (r *rogue) meet(h *Host, out bool) {
 		}
 		first = wire.AppendFrame([]byte(wire.Preamble), wire.TypeReply, reply.Append(nil), nil)
 	}
-	session.Receive(first, h.now()) // an error ends the session, which settle notices
+	session.Receive(first, h.now()) // an error ends the session, which collect notices
 }
 
 // hello makes up who it is: itself, or parts of a host.
@@ -180,11 +180,11 @@ func (r *rogue) say(c *rogueConn) {
 	c.session.Receive(
 		wire.AppendFrame(nil, t, body, nil),
 		c.host.now(),
-	) // an error ends the session, which settle notices
+	) // an error ends the session, which collect notices
 }
 
-// settle reads what hosts say, and closes what they have ended.
-func (r *rogue) settle() {
+// collect reads what hosts say, and closes what they have ended.
+func (r *rogue) collect() {
 	for i := len(r.conns) - 1; i >= 0; i-- {
 		c := r.conns[i]
 		if !c.alive() {

@@ -61,7 +61,7 @@ const (
 	// converge is how long a healed cluster may take to agree: a silent peer's timeout, the wait for a teacher, and two
 	// comparisons past the age of fresh records.
 	converge = 25 * time.Second
-	settled  = 500 * time.Millisecond
+	quiet    = 500 * time.Millisecond
 )
 
 type swarm struct {
@@ -394,7 +394,7 @@ func (s *swarm) quiet() {
 		s.failf("not all hosts are ready")
 	}
 	if s.flavour.full {
-		s.Run(settled)
+		s.Run(quiet)
 		s.checkMemory()
 		return
 	}
@@ -404,7 +404,7 @@ func (s *swarm) quiet() {
 	if !s.Within(converge, s.Agree) {
 		s.failf("after %v of quiet: %s", converge, s.disagreement())
 	}
-	s.Run(settled)
+	s.Run(quiet)
 	// A deletion that was on its way when its host crashed may have arrived at one host; the others hear of it only if
 	// they bring what it deleted.
 	for _, h := range s.Hosts {
@@ -433,7 +433,7 @@ func (s *swarm) quiet() {
 	for _, h := range s.Hosts {
 		// Not at once: time that is seen to have gone back has just stamped records anew, which nobody can have
 		// acknowledged yet (seed 42989).
-		if h.runs() && !h.left && !s.Within(settled, h.node.Drained) {
+		if h.runs() && !h.left && !s.Within(quiet, h.node.Drained) {
 			s.failf("host %d waits for acknowledgements that nobody sends", h.index)
 		}
 	}
