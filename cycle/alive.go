@@ -7,15 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// pulse is what is known of the accept loops, for whoever watches over the process.
+// pulse has the state of the accept loops, for the watchdog.
 type pulse struct {
 	listeners atomic.Pointer[[]*listener] // those of the running configuration
 	mu        sync.Mutex
 	seen      map[*listener]uint64 // turns at the last check
 }
 
-// Stalled looks whether clients wait that nobody accepts: it names a socket with connections in its queue whose accept
-// loop has not moved since the call before. Any goroutine may call it.
+// Stalled checks whether connections wait that are not accepted: it names a socket with connections in its queue whose
+// accept loop has not moved since the previous call. Any goroutine can call it.
 func (h *Host) Stalled() error {
 	listeners := h.pulse.listeners.Load()
 	if listeners == nil {
@@ -27,7 +27,7 @@ func (h *Host) Stalled() error {
 	var stalled error
 	for _, l := range *listeners {
 		turns := l.turns.Load()
-		// Before the first turn the loop is told to wait: Hold, BeforeClients.
+		// Before its first turn, the loop waits on purpose: Hold, BeforeClients.
 		if before, known := h.pulse.seen[l]; known && turns > 0 && before == turns && l.waiting() > 0 {
 			stalled = fmt.Errorf("clients wait for %s, and none was accepted since the last check", l.key.addr)
 		}
@@ -37,7 +37,7 @@ func (h *Host) Stalled() error {
 	return stalled
 }
 
-// waiting is how many connections are in the queue of a TCP socket; 0 where the system does not tell.
+// waiting is the number of connections in the queue of a TCP socket; 0 if the system does not report it.
 func (l *listener) waiting() (n int) {
 	socket, ok := l.socket.(*net.TCPListener)
 	if !ok {

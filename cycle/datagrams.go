@@ -9,36 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptorShare is the part of the descriptors that UDP sessions may hold: one in two. Anybody can begin a session
-// with a forged datagram, and connections, with those to their servers, need the rest.
+// descriptorShare is the share of the file descriptors for UDP sessions: one in two. Forged datagrams can start
+// sessions, and connections, with those to their servers, need the rest.
 const descriptorShare = 2
 
-// shareOfDescriptors is how many UDP sessions there may be. The limit is asked for each time: worker_rlimit_nofile
+// shareOfDescriptors is the maximum number of UDP sessions. The limit is read each time, because worker_rlimit_nofile
 // changes it.
 func shareOfDescriptors() int64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return math.MaxInt64 // which it cannot: the limit of each socket holds then
+		return math.MaxInt64 // which it cannot: the limit of each socket applies then
 	}
 	return int64(min(limit.Cur, math.MaxInt64) / descriptorShare)
 }
 
-// bounded is a listener of datagrams whose sessions can be bounded (*packets.Listener). A Transport with connections
-// that a stranger cannot forge need not have one.
+// bounded is a listener of datagrams whose sessions can be limited (*packets.Listener). A Transport whose connections
+// cannot be forged need not have one.
 type bounded interface {
 	Share(budget *packets.Budget)
 	Limit(sessions int)
 	OnRefuse(say func(why string))
 }
 
-// share has the sessions of a UDP socket count in a budget.
+// share counts the sessions of a UDP socket in a budget.
 func (l *listener) share(budget *packets.Budget) {
 	if socket, ok := l.socket.(bounded); ok {
 		socket.Share(budget)
 	}
 }
 
-// limit sets how many sessions a UDP socket may have, and where to say that it has them.
+// limit sets the maximum number of sessions of a UDP socket, and the log for reaching it.
 func (l *listener) limit(sessions int, log func() logs.Logger) {
 	socket, ok := l.socket.(bounded)
 	if !ok {

@@ -17,14 +17,14 @@ import (
 	"starling/plan"
 )
 
-// quitSyncTimeout bounds what is sent to the cluster after the last request of a graceful end.
+// quitSyncTimeout limits the sending of updates to the cluster after the last request of a graceful shutdown.
 const quitSyncTimeout = 10 * time.Second
 
-// closeTimeout bounds how long a connection that was closed may take to be noticed by who serves it.
+// closeTimeout limits the time until the goroutine of a closed connection notices it.
 const closeTimeout = 5 * time.Second
 
-// holdClients bounds how long clients wait in the sockets' queues while a process that has just started learns what the
-// other nodes know. A million records take half a second; past this, answering matters more.
+// holdClients limits how long clients wait in the sockets' queues during the initial sync of a new process. A million
+// records take half a second; after this time, serving is more important.
 const holdClients = 2 * time.Second
 
 // Host is what outlives configurations: listening sockets, log files, counters. One goroutine calls its methods.
@@ -36,7 +36,7 @@ type Host struct {
 	current     atomic.Pointer[Cycle]
 	generation  int
 	testing     bool
-	admitted    chan struct{} // closed when connections may be accepted
+	admitted    chan struct{} // closed when connections can be accepted
 	privileged  atomic.Pointer[func(work func() error) error]
 	retiring    sync.WaitGroup
 	memory      memoryWatch
@@ -45,7 +45,7 @@ type Host struct {
 	datagrams   *packets.Budget // of all UDP sessions
 	sessions    memoryWatch     // of these
 
-	sessionBytes int64  // the constant, but for tests
+	sessionBytes int64  // the constant, except in tests
 	giveBack     func() // memory, to the system
 	life         context.Context
 	endLife      func()
@@ -54,7 +54,7 @@ type Host struct {
 	gone map[*Cycle]bool // retired, not yet ended
 }
 
-// NewHost returns a host that reads its configuration as the options say.
+// NewHost returns a host that reads its configuration according to the options.
 func NewHost(o Options, files *logs.Files) *Host {
 	h := &Host{
 		options: o, files: files, listeners: map[socketKey]*listener{}, gone: map[*Cycle]bool{},
@@ -67,21 +67,21 @@ func NewHost(o Options, files *logs.Files) *Host {
 	return h
 }
 
-// Hold lets what connects wait in the sockets' queues until admit is called: nobody is served with rights that the
-// process is about to give up. Call it before the first Run.
+// Hold keeps connections in the sockets' queues until admit is called: no client is served with privileges that the
+// process is about to drop. Call it before the first Run.
 func (h *Host) Hold() (admit func()) {
 	held := make(chan struct{})
 	h.admitted = held
 	return func() { close(held) }
 }
 
-// GaveUpRights says how to do what needs the rights that the process had when it started. Nil is that they are gone for
-// good.
+// GaveUpRights sets how to run work that needs the privileges that the process had at its start. Nil means that they
+// are gone for good.
 func (h *Host) GaveUpRights(privileged func(work func() error) error) {
 	h.privileged.Store(&privileged)
 }
 
-// AsStarted does work with the rights that the process was started with, as far as it still can.
+// AsStarted runs work with the privileges that the process had at its start, as far as it still can.
 func (h *Host) AsStarted(work func() error) error {
 	if privileged := h.privileged.Load(); privileged != nil && *privileged != nil {
 		return (*privileged)(work)
@@ -89,8 +89,7 @@ func (h *Host) AsStarted(work func() error) error {
 	return work()
 }
 
-// Test reads and builds the configuration as Load does and lets go of it again. The draft is returned where it could be
-// read.
+// Test reads and builds the configuration like Load and releases it. The draft is returned if it could be read.
 func (h *Host) Test() (*Draft, error) {
 	h.testing = true
 	d, f, err := read(h.options, nil)
@@ -105,7 +104,7 @@ func (h *Host) Test() (*Draft, error) {
 	return d, err
 }
 
-// Load reads and builds the configuration, to follow the running one if there is one. It changes nothing yet.
+// Load reads and builds the configuration, as the successor of the running one if there is one. It changes nothing yet.
 func (h *Host) Load() (*Cycle, error) {
 	var old *plan.Plan
 	if c := h.Current(); c != nil {
@@ -118,10 +117,10 @@ func (h *Host) Load() (*Cycle, error) {
 	return h.build(d, f)
 }
 
-// Listen binds what a configuration needs and is not bound yet, and loads what it keeps on disk. The cluster's port is
-// bound before: a peer that starts at the same time finds this node there, and waits for what it loads instead of
-// serving without it. Clients are refused meanwhile, and go to another node. If anything fails, nothing is bound, and
-// the configuration is given up.
+// Listen binds the sockets that a configuration needs and that are not bound yet, and loads its state files. The
+// cluster's port is bound first: a peer that starts at the same time finds this node there, and waits for what it loads
+// instead of serving without it. Clients are refused meanwhile, and go to another node. If anything fails, nothing is
+// bound, and the configuration is dropped.
 func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	var errs []error
 	b := binding{host: h, log: c.log, seen: map[socketKey]bool{}}
@@ -140,7 +139,7 @@ func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	return errors.Join(append(errs, b.undo()...)...)
 }
 
-// binding is the work of one Listen.
+// binding is the state of one Listen.
 type binding struct {
 	host  *Host
 	log   logs.Logger
@@ -149,7 +148,7 @@ type binding struct {
 	errs  []error
 }
 
-// bind binds some of the sockets, as far as they are not bound yet.
+// bind binds some of the sockets, if not bound yet.
 func (b *binding) bind(ctx context.Context, all []socket, which func(socket) bool) {
 	h := b.host
 	for _, s := range all {
@@ -176,7 +175,7 @@ func (b *binding) bind(ctx context.Context, all []socket, which func(socket) boo
 	}
 }
 
-// undo closes what was bound.
+// undo closes the sockets that were bound.
 func (b *binding) undo() (errs []error) {
 	for _, l := range b.fresh {
 		delete(b.host.listeners, l.key)
@@ -187,8 +186,8 @@ func (b *binding) undo() (errs []error) {
 	return errs
 }
 
-// Run starts a configuration that listens, has it serve new connections, and retires the one before. On an error the
-// one before goes on.
+// Run starts a listening configuration, makes it serve new connections, and retires the previous one. On an error, the
+// previous one continues.
 func (h *Host) Run(c *Cycle) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -208,7 +207,7 @@ func (h *Host) Run(c *Cycle) error {
 		l.limit(s.sessions, h.Log)
 		if first := l.target.Swap(s.handlers) == nil; first {
 			from := clients
-			if s.last { // the other nodes are what clients wait for
+			if s.last { // clients wait for the other nodes
 				from = h.admitted
 			}
 			go l.accept(from, h.Log)
@@ -229,14 +228,14 @@ func (h *Host) Run(c *Cycle) error {
 	if old != nil {
 		h.retire(old)
 	} else {
-		h.lookAtMemory() // what state files brought may be cleared before the first tick
+		h.lookAtMemory() // records from state files can be removed before the first tick
 		go h.watchMemory(h.life)
 	}
 	return nil
 }
 
-// clients is closed when clients may be served: at once, unless the process has just started and something is worth
-// waiting for.
+// clients is closed when clients can be served: at once, unless the process has just started and has something to wait
+// for.
 func (h *Host) clients(ctx context.Context, c *Cycle) <-chan struct{} {
 	if h.Current() != nil {
 		return h.admitted
@@ -252,7 +251,7 @@ func (h *Host) clients(ctx context.Context, c *Cycle) <-chan struct{} {
 	return from
 }
 
-// Reload follows the running configuration with a newly read one. On an error the running one goes on unchanged.
+// Reload replaces the running configuration by a newly read one. On an error, the running one continues unchanged.
 func (h *Host) Reload(ctx context.Context) error {
 	return h.AsStarted(func() error {
 		c, err := h.Load()
@@ -272,7 +271,7 @@ func (h *Host) closeListeners(which func(*listener) bool) {
 			continue
 		}
 		delete(h.listeners, key)
-		if err := h.AsStarted(l.close); err != nil { // a unix socket may lie in a folder of root's
+		if err := h.AsStarted(l.close); err != nil { // a unix socket can be in a folder of root's
 			h.Log().Logf(logs.Alert, "close() of %s failed: %v", key.addr, err)
 		}
 	}
@@ -289,7 +288,7 @@ func (h *Host) Log() logs.Logger {
 // Current is the running configuration, nil before the first.
 func (h *Host) Current() *Cycle { return h.current.Load() }
 
-// Reopen opens all log files anew.
+// Reopen reopens all log files.
 func (h *Host) Reopen() {
 	var errs []error
 	if err := h.AsStarted(func() error { errs = h.files.Reopen(); return nil }); err != nil {
@@ -300,7 +299,7 @@ func (h *Host) Reopen() {
 	}
 }
 
-// retire lets a configuration end when its last connection has, or by force after worker_shutdown_timeout.
+// retire lets a configuration end after its last connection, or by force after worker_shutdown_timeout.
 func (h *Host) retire(c *Cycle) {
 	c.cancel()
 	h.mu.Lock()
@@ -311,7 +310,7 @@ func (h *Host) retire(c *Cycle) {
 	h.retiring.Go(func() {
 		c.drained(timeout, nil)
 		c.plan.Retire()
-		// These are the words by which operators and test suites know that nobody is served by the old one any more.
+		// Operators and test suites recognize by these texts that the old configuration serves no client any more.
 		h.Log().Logf(logs.Notice, "worker process %d exited with code 0", os.Getpid())
 		h.mu.Lock()
 		delete(h.gone, c)
@@ -320,7 +319,7 @@ func (h *Host) retire(c *Cycle) {
 	})
 }
 
-// startDraining closes what is idle. What is busy goes on.
+// startDraining closes idle connections. Busy ones continue.
 func (c *Cycle) startDraining() {
 	for _, s := range c.sites {
 		s.Retire()
@@ -328,7 +327,7 @@ func (c *Cycle) startDraining() {
 }
 
 // drained waits for the last request and session. After the timeout (0: none), or when hurry is closed, they are ended
-// by force. What does not even end then is left behind.
+// by force. Those that still do not end are abandoned.
 func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	var late <-chan time.Time
 	if timeout > 0 {
@@ -366,7 +365,7 @@ func (c *Cycle) closeSides() {
 	}
 }
 
-// closeLogs lets go of the log files once the sessions that outlive their configuration have ended too.
+// closeLogs closes the log files after the sessions that outlive their configuration have ended too.
 func (c *Cycle) closeLogs() {
 	for _, s := range c.sites {
 		<-s.Emptied()
@@ -374,8 +373,8 @@ func (c *Cycle) closeLogs() {
 	c.plan.Logs.Close()
 }
 
-// Quit ends gracefully: no new clients, the running requests to their end, then what is due to the cluster, whose
-// listener stays until then. Closing hurry ends what still runs by force. The host is of no use afterwards.
+// Quit shuts down gracefully: no new clients, requests in flight complete, then pending updates go to the cluster,
+// whose listener stays until then. Closing hurry ends what still runs by force. The host cannot be used afterwards.
 func (h *Host) Quit(hurry <-chan struct{}) {
 	c := h.Current()
 	h.closeListeners(func(l *listener) bool { return !l.last })
@@ -421,7 +420,7 @@ func (h *Host) closeRetired() {
 	}
 }
 
-// Stop ends at once: connections are closed, whatever they do.
+// Stop shuts down immediately: all connections are closed.
 func (h *Host) Stop() {
 	c := h.Current()
 	h.closeListeners(func(*listener) bool { return true })
@@ -434,7 +433,7 @@ func (h *Host) Stop() {
 	h.end()
 }
 
-// end lets go of the rest.
+// end closes the rest.
 func (h *Host) end() {
 	h.closeListeners(func(*listener) bool { return true })
 	c := h.Current()
@@ -444,8 +443,8 @@ func (h *Host) end() {
 	h.endLife()
 }
 
-// GiveTo gives the log files, the directories of request bodies and the state files to the user that the process is
-// about to become.
+// GiveTo changes the owner of the log files, the directories of request bodies and the state files to the user that the
+// process will become.
 func (h *Host) GiveTo(uid, gid int) []error {
 	return append(h.files.Chown(uid, gid), h.Current().plan.GiveTo(uid, gid)...)
 }

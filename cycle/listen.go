@@ -17,26 +17,26 @@ import (
 	"starling/side"
 )
 
-// nginx tries an address that is in use five times, half a second apart: a predecessor may be about to end.
+// nginx retries an address in use five times, half a second apart: a predecessor may be about to end.
 const (
 	bindTries      = 5
 	bindRetryAfter = 500 * time.Millisecond
 )
 
-// acceptPause is how long a listener rests when the process or the system has no descriptors left, as in nginx.
+// acceptPause is the pause of a listener when the process or the system has no descriptors left, as in nginx.
 const acceptPause = 500 * time.Millisecond
 
-// unixMode lets everybody connect to a unix socket, as nginx does; directories restrict it.
+// unixMode lets all users connect to a unix socket, as in nginx; directories restrict it.
 const unixMode = 0o666
 
-// socketKey tells listening sockets apart. A reload keeps those whose key stays.
+// socketKey identifies listening sockets. A reload keeps those with the same key.
 type socketKey struct {
 	addr     sockaddr.Addr
 	ipv6Only bool
 	network  string // of the transport over UDP; "": TCP or a unix socket
 }
 
-// claim is what can be bound once: the system does not tell transports over UDP apart.
+// claim is what can be bound once: the system does not distinguish transports over UDP.
 func (k socketKey) claim() socketKey {
 	if k.network != "" {
 		k.network = "udp"
@@ -44,7 +44,7 @@ func (k socketKey) claim() socketKey {
 	return k
 }
 
-// listener is a listening socket with its accept loop. Which configuration serves its connections can be changed at any
+// listener is a listening socket with its accept loop. The configuration that serves its connections can change at any
 // time.
 type listener struct {
 	key     socketKey
@@ -59,7 +59,7 @@ type listener struct {
 	dropped func()
 }
 
-// bindError is a failure in nginx's words.
+// bindError is a failure with nginx's text.
 type bindError struct {
 	addr  sockaddr.Addr
 	cause error
@@ -71,8 +71,8 @@ func (e *bindError) Error() string {
 
 func (e *bindError) Unwrap() error { return e.cause }
 
-// bind makes the listening socket, of one that was passed to the process if there is. Connections wait in the kernel,
-// or with the transport, until accept is called.
+// bind makes the listening socket, from one that was passed to the process if there is one. Connections wait in the
+// kernel, or with the transport, until accept is called.
 func bind(ctx context.Context, s socket, passed *os.File) (*listener, error) {
 	l := &listener{key: s.key, options: s.options, closing: make(chan struct{}), ended: make(chan struct{})}
 	var err error
@@ -90,13 +90,13 @@ func bind(ctx context.Context, s socket, passed *os.File) (*listener, error) {
 	return l, nil
 }
 
-// bindConnections makes a socket of TCP or a unix socket.
+// bindConnections makes a TCP or unix socket.
 func bindConnections(ctx context.Context, key socketKey, options sockaddr.Options) (net.Listener, error) {
 	network, address := "unix", key.addr.Path
 	if !key.addr.IsUnix() {
 		network, address = key.family("tcp"), key.addr.AddrPort.String()
 	}
-	// Keep-alive probes are off as in nginx; without the word "-1" each accept would cost four more system calls.
+	// Keepalive probes are off as in nginx; without the value -1, each accept would cost four more system calls.
 	config := net.ListenConfig{KeepAlive: -1, Control: beforeBind(options)}
 	config.SetMultipathTCP(options.Multipath)
 	socket, err := config.Listen(ctx, network, address)
@@ -118,7 +118,7 @@ func bindConnections(ctx context.Context, key socketKey, options sockaddr.Option
 	return socket, nil
 }
 
-// family is Go's name of the transport for the address: with 4 or 6 behind it, or without for both.
+// family is Go's name of the transport for the address: with 4 or 6 after it, or without for both.
 func (k socketKey) family(transport string) string {
 	switch {
 	case k.addr.Addr().Is4():
@@ -129,7 +129,7 @@ func (k socketKey) family(transport string) string {
 	return transport + "6"
 }
 
-// tune changes the options of the socket. Of those that an address may have, datagrams have only the buffers.
+// tune changes the options of the socket. Datagrams support only the buffers.
 func (l *listener) tune(options sockaddr.Options) error {
 	if l.packets != nil {
 		return tuneDatagrams(l.packets, options)
@@ -137,7 +137,7 @@ func (l *listener) tune(options sockaddr.Options) error {
 	return tune(l.socket, options)
 }
 
-// bindDatagrams makes a UDP socket, of whose datagrams the transport makes connections.
+// bindDatagrams makes a UDP socket, from whose datagrams the transport makes connections.
 func (l *listener) bindDatagrams(ctx context.Context, s socket) error {
 	if s.key.addr.IsUnix() {
 		return errors.New("UDP over unix sockets is not supported by starling")
@@ -160,7 +160,7 @@ func (l *listener) takeDatagrams(packets *net.UDPConn, s socket) (err error) {
 	return err
 }
 
-// removeStale removes a unix socket that a killed process left behind: nobody listens on it any more.
+// removeStale removes a unix socket left by a killed process that no longer listens.
 func removeStale(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {
@@ -191,7 +191,7 @@ func bindPatiently(ctx context.Context, s socket, passed *os.File, log logs.Logg
 	}
 }
 
-// accept takes connections from a moment on until the socket is closed, each in a goroutine of its own.
+// accept accepts connections from a time on until the socket is closed, each in a goroutine of its own.
 func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 	defer close(l.ended)
 	select {
@@ -204,13 +204,13 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 		switch {
 		case err == nil:
 			go l.expect(conn).ServeExpected(conn)
-			// Of several connections at once the first is served first: without this the scheduler would begin with the
-			// newest.
+			// Of several simultaneous connections, the first is served first: without this, the scheduler would start
+			// with the newest.
 			runtime.Gosched()
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, syscall.ECONNABORTED):
-			// the client left before it was accepted
+			// the client disconnected before it was accepted
 		default:
 			l.dropped()
 			log().Logf(logs.Crit, "accept() on %s failed (%v); retrying in %v", l.key.addr, err, acceptPause)
@@ -219,8 +219,8 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 	}
 }
 
-// expect gives who serves a connection, and has announced it there. Where a reload replaced the target meanwhile, who
-// retires may not have heard of the connection in time: then the next one gets it. Run replaces first and retires
+// expect returns the server for a connection, and has announced it there. If a reload replaced the target meanwhile,
+// the retiring one may have missed the announcement: then the next one gets it. Run replaces first and retires
 // afterwards.
 func (l *listener) expect(conn net.Conn) side.ConnHandler {
 	for {
@@ -242,7 +242,7 @@ func (l *listener) handlerOf(local net.Addr) side.ConnHandler {
 	return nil
 }
 
-// close stops listening and waits for the accept loop. Connections already accepted go on.
+// close stops listening and waits for the accept loop. Connections already accepted continue.
 func (l *listener) close() error {
 	close(l.closing)
 	err := l.socket.Close()

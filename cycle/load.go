@@ -1,5 +1,5 @@
 // Package cycle turns configurations into running servers: it reads and binds one, listens for it, starts it, and at a
-// reload hands over from the old to the new one without losing a connection.
+// reload switches from the old to the new one without losing a connection.
 package cycle
 
 import (
@@ -21,24 +21,24 @@ import (
 	"starling/web"
 )
 
-// Options say where a configuration is read and what its relative paths start from. All paths are absolute.
+// Options are the location of a configuration and the base of its relative paths. All paths are absolute.
 type Options struct {
 	Prefix   string // with its last slash
 	ConfPath string
-	// ErrorLog is where errors go when the configuration names no error_log: a path or logs.StderrPath.
+	// ErrorLog is the log for errors if the configuration has no error_log: a path or logs.StderrPath.
 	ErrorLog string
-	// ErrorLogGiven says that the command line names it (-e). A default that cannot be opened is none: a process in the
-	// foreground writes to standard error then.
+	// ErrorLogGiven means that the command line sets it (-e). If a default cannot be opened, it is not used: a process
+	// in the foreground writes to standard error then.
 	ErrorLogGiven bool
 	// Globals are directives given on the command line (-g), read before the file.
 	Globals string
 	// FS is the file system, rooted at "/".
 	FS fs.FS
-	// Paths are where files go that no directive places; zero: below the prefix, as nginx lays them out.
+	// Paths are the paths of files without a directive; zero: below the prefix, as in nginx.
 	Paths plan.Paths
 }
 
-// Draft is a configuration read and bound, of which nothing is open yet.
+// Draft is a configuration that was read and bound, with nothing opened yet.
 type Draft struct {
 	Tree     *conf.Tree
 	Settings *core.Settings
@@ -51,7 +51,7 @@ type Draft struct {
 	plan     *plan.Plan
 }
 
-// IgnoredText names each ignored directive once, with the place where it stands first; "" where there is none.
+// IgnoredText lists each ignored directive once, with its first location; "" if there is none.
 func (d *Draft) IgnoredText() string {
 	var names []string
 	seen := map[string]bool{}
@@ -73,7 +73,7 @@ func (d *Draft) ConfPath() string { return d.confPath }
 // PIDPath is the absolute path of the pid file.
 func (d *Draft) PIDPath() string { return d.plan.PrefixPath(cmp.Or(d.Settings.PID, d.plan.Paths.PID)) }
 
-// families are the modules of both sides with the binder made of them.
+// families are the modules of both sides with their binder.
 type families struct {
 	web    []*web.Module
 	stream []*stream.Module
@@ -99,9 +99,8 @@ func newFamilies() (*families, error) {
 	return f, err
 }
 
-// Read parses and binds a configuration. It opens nothing but the files of the configuration, so it serves -s as well.
-// The draft is also returned with an error, for what could be read of it. The error is a conf.Problems, the first being
-// nginx's.
+// Read parses and binds a configuration. It opens only the configuration's files, so it serves -s as well. With an
+// error, the draft is returned as far as it could be read. The error is a conf.Problems, the first being nginx's.
 func Read(o Options) (*Draft, error) {
 	d, _, err := read(o, nil)
 	return d, err
@@ -125,7 +124,7 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 		p.Clock = old.Clock // buckets compare its monotonic readings across reloads
 	}
 	if old != nil {
-		p.Clock = old.Clock // one origin of monotonic time: zones taken over hold readings of it
+		p.Clock = old.Clock // one origin of monotonic time: zones carried over hold readings of it
 	}
 	if err := errors.Join(web.Prepare(p, f.web), stream.Prepare(p, f.stream)); err != nil {
 		return nil, nil, fmt.Errorf("invalid module variables: %w", err)
@@ -163,12 +162,12 @@ func directory(path string) string {
 	return "/"
 }
 
-// Cycle is one configuration, built and perhaps running.
+// Cycle is one configuration, built and possibly running.
 type Cycle struct {
 	*Draft
 	log   *logs.ErrorLog
-	sites []side.Site // of http and of stream, as far as there are blocks
-	// cancel ends the context of what the plan started.
+	sites []side.Site // of http and of stream, if they have blocks
+	// cancel ends the context of the plan's services.
 	cancel func()
 }
 
@@ -193,7 +192,7 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 		return nil, err
 	}
 	p.Log = c.log
-	if !h.testing { // a test hands them to its caller
+	if !h.testing { // a test passes them to its caller
 		for _, w := range d.Warnings {
 			c.log.Logf(logs.Warn, "%v", w)
 		}
@@ -219,7 +218,7 @@ func (h *Host) errorLog(d *Draft) (*logs.ErrorLog, error) {
 	return log, err
 }
 
-// sides builds http and stream and collects what they offer to the API.
+// sides builds http and stream and collects their API resources.
 func (c *Cycle) sides(f *families) error {
 	p := c.plan
 	var errs []error

@@ -9,29 +9,29 @@ import (
 	"starling/zone"
 )
 
-// Go gives memory back to the system little by little, and only after its collector ran, which the garbage of an idle
-// process does not bring about for minutes. A zone that was cleared is gigabytes that other programs could use.
+// Go returns memory to the system slowly, and only after its collector ran, which the garbage of an idle process does
+// not trigger for minutes. A cleared zone is gigabytes that other programs could use.
 
 const (
-	// lookEvery is how often zones are asked for their size.
+	// lookEvery is the interval of checking the size of zones.
 	lookEvery = time.Second
-	// giveBackFrom is what zones must have lost for a forced collection, and giveBackShare the share of what they had:
-	// the work is a walk over all that is left, so it is done for a large part only.
+	// giveBackFrom is how much zones must have shrunk for a forced collection, and giveBackShare the share of what they
+	// had: a collection visits everything that is left, so it is run only for a large part.
 	giveBackFrom  = 64 << 20
 	giveBackShare = 4
 
-	// sessionBytes is about what a UDP session costs, and giveBackSessions what they must have lost.
+	// sessionBytes is the approximate cost of a UDP session, and giveBackSessions how many must have ended.
 	sessionBytes     = 4 << 10
 	giveBackSessions = 8 << 20
 )
 
-// memoryWatch follows how much memory zones, or sessions, use.
+// memoryWatch follows the memory of zones or sessions.
 type memoryWatch struct {
 	mu      sync.Mutex
-	highest int64 // since memory was given back last
+	highest int64 // since memory was last returned
 }
 
-// look says whether it is worth it to give memory back.
+// look reports whether returning memory pays.
 func (w *memoryWatch) look(used, from int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,8 +43,7 @@ func (w *memoryWatch) look(used, from int64) bool {
 	return true
 }
 
-// watchMemory gives the memory of zones that have become smaller, and of UDP sessions that have ended, back to the
-// system, until ctx ends.
+// watchMemory returns the memory of shrunk zones and of ended UDP sessions to the system, until ctx ends.
 func (h *Host) watchMemory(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

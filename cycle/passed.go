@@ -15,17 +15,17 @@ import (
 	"starling/nginx/sockaddr"
 )
 
-// passedSocket is a listening socket that whoever started the process has opened for it: a service manager, which may
-// bind ports below 1024 for a process without privileges.
+// passedSocket is a listening socket that the parent process has opened: a service manager, which can bind ports below
+// 1024 for an unprivileged process.
 type passedSocket struct {
 	file     *os.File
 	addr     sockaddr.Addr
-	ipv6Only bool // of [::]: it takes no IPv4
+	ipv6Only bool // of [::]: it accepts no IPv4
 	udp      bool
 }
 
-// Pass gives the host sockets to use instead of binding their addresses. Call it before the first Listen. What is no
-// listening socket is an error that names it.
+// Pass gives the host sockets to use instead of binding their addresses. Call it before the first Listen. A descriptor
+// that is not a listening socket is an error that names it.
 func (h *Host) Pass(files []*os.File) error {
 	var errs []error
 	for _, f := range files {
@@ -39,7 +39,7 @@ func (h *Host) Pass(files []*os.File) error {
 	return errors.Join(errs...)
 }
 
-// inspect asks the kernel what a descriptor is.
+// inspect queries the kernel about a descriptor.
 func inspect(f *os.File) (p passedSocket, err error) {
 	p.file = f
 	fd := int(f.Fd())
@@ -78,14 +78,13 @@ func inspect(f *os.File) (p passedSocket, err error) {
 	return p, nil
 }
 
-// serves says whether the socket is the one that a listen directive asks for: of the same address, and of the same
-// IPv4 or not where that matters.
+// serves reports whether the socket fits a listen directive: the same address, and the same ipv6only if that matters.
 func (p *passedSocket) serves(key socketKey) bool {
 	return p.udp == (key.network != "") && p.addr == key.addr && (!p.addr.Wildcard() || p.ipv6Only == key.ipv6Only ||
 		p.addr.Addr().Is4())
 }
 
-// covers says whether the socket, of [::], takes the IPv4 clients for which a listen directive names the port: a
+// covers reports whether the socket, of [::], accepts the IPv4 clients for which a listen directive names the port: a
 // service manager told to listen on a port binds both families with one socket.
 func (p *passedSocket) covers(key socketKey) bool {
 	return p.udp == (key.network != "") && p.addr.Wildcard() && p.addr.Addr().Is6() && !p.ipv6Only &&
@@ -106,7 +105,7 @@ func (h *Host) claim(key socketKey) *os.File {
 	return file
 }
 
-// DropUnclaimed closes passed sockets that no listen directive has named: clients would wait in them in vain.
+// DropUnclaimed closes passed sockets that no listen directive uses: clients would wait in them in vain.
 func (h *Host) DropUnclaimed(log logs.Logger) {
 	for _, p := range h.passed {
 		log.Logf(logs.Warn, "socket \"%s\" of %s was passed to starling, "+
@@ -118,7 +117,7 @@ func (h *Host) DropUnclaimed(log logs.Logger) {
 	h.passed = nil
 }
 
-// listenOn makes a listener of a passed socket. The descriptor itself is closed: the listener has another.
+// listenOn makes a listener from a passed socket. The descriptor itself is closed: the listener has another.
 func (l *listener) listenOn(s socket, file *os.File) (err error) {
 	defer file.Close()
 	if s.transport != nil {

@@ -10,7 +10,7 @@ import (
 	"starling/side"
 )
 
-// socket is one listening socket that a configuration needs, with what serves its connections.
+// socket is one listening socket that a configuration needs, with the servers of its connections.
 type socket struct {
 	key     socketKey
 	options sockaddr.Options
@@ -50,8 +50,8 @@ func (c *Cycle) ports() (all []side.Port) {
 	return all
 }
 
-// sockets groups ports by the socket that they share. An address given on both sides comes out twice, so that binding
-// it fails and says so.
+// sockets groups ports by the socket that they share. An address on both sides is returned twice, so that binding it
+// fails with that error.
 func sockets(ports []side.Port) []socket {
 	type family struct {
 		port    uint16
@@ -112,7 +112,7 @@ func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
 	var found side.ConnHandler
 	for _, p := range c.ports() {
 		switch {
-		case p.Transport != nil: // a connection is none of its
+		case p.Transport != nil: // it is not a connection's
 		case p.Addr == addr:
 			return p.ConnHandler.Serve
 		case p.Addr.Wildcard() && p.Addr.Port() == addr.Port() && !addr.IsUnix() &&

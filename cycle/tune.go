@@ -10,7 +10,7 @@ import (
 	"starling/nginx/sockaddr"
 )
 
-// beforeBind sets what must be set before an address is bound.
+// beforeBind sets the options that must be set before binding.
 func beforeBind(options sockaddr.Options) func(network, address string, raw syscall.RawConn) error {
 	if !options.ReusePort {
 		return nil
@@ -37,8 +37,7 @@ func tuneDatagrams(socket *net.UDPConn, options sockaddr.Options) (err error) {
 	return err
 }
 
-// tune sets the options of a listening socket, which the connections it accepts inherit. It may be called again with
-// others.
+// tune sets the options of a listening socket, which accepted connections inherit. It can be called again with others.
 func tune(socket net.Listener, options sockaddr.Options) error {
 	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -61,7 +60,7 @@ func tune(socket net.Listener, options sockaddr.Options) error {
 		if tcp {
 			setTCP(int(fd), options, set)
 		}
-		// Listening once more changes the length of the queue on Linux: Go always takes the system's maximum.
+		// On Linux, listening again changes the length of the queue: Go always uses the system's maximum.
 		if err := unix.Listen(int(fd), options.Backlog); err != nil {
 			errs = append(errs, err)
 		}

@@ -6,7 +6,7 @@ import (
 	"starling/nginx/sockaddr"
 )
 
-// setTCP sets what only TCP has, and only where it was asked for: a reload that no longer does switches it off.
+// setTCP sets TCP-only options, and only if configured: a reload without one disables it.
 func setTCP(fd int, options sockaddr.Options, set func(fd, level, option, value int)) {
 	if deferred, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); err == nil &&
 		options.Deferred != (deferred > 0) {
@@ -21,7 +21,8 @@ func setTCP(fd int, options sockaddr.Options, set func(fd, level, option, value 
 	}
 }
 
-// acceptQueue is how many connections wait for accept: of a listening socket the kernel tells that in this field.
+// acceptQueue is the number of connections waiting for accept: for a listening socket, the kernel reports it in this
+// field.
 func acceptQueue(fd int) int {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"starling/nginx/version"
 )
 
-// build says which program this is, exactly enough for a report of a fault.
+// build identifies this program precisely enough for a bug report.
 type build struct {
 	Version  string `json:"version"`
 	Nginx    string `json:"nginx"`  // the release whose behaviour it has

@@ -14,8 +14,8 @@ import (
 	"starling/process/demo"
 )
 
-// commands lists the subcommands in the order of the help. Each is a file of its own and a line here; help, man page
-// and completions follow.
+// commands lists the subcommands in the order of the help. Each is a file and a line here; help, man page and
+// completions follow.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demo.Command(),
@@ -26,10 +26,10 @@ func commands() []*cobra.Command {
 	}
 }
 
-// The exit statuses of subcommands. A command has more by returning an exitStatus.
+// The exit statuses of subcommands. A command can have more by returning an exitStatus.
 const (
 	statusFailed = 1 // the command was understood and failed
-	statusUsage  = 2 // the command line makes no sense
+	statusUsage  = 2 // the command line is invalid
 )
 
 // exitStatus is the error of a command that has already said everything.
@@ -37,8 +37,8 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// commandTree returns the program with its subcommands as cobra knows them. The flags of nginx are not cobra's: the
-// program parses them itself, and the tree only completes them.
+// commandTree returns the program with its subcommands for cobra. The flags of nginx are not cobra's: the program
+// parses them itself, and the tree only completes them.
 func commandTree() *cobra.Command {
 	root := &cobra.Command{
 		Use: program,
@@ -90,8 +90,8 @@ func runCommand(args []string, stdout, stderr io.Writer) int {
 	return statusUsage
 }
 
-// doubleDashes lets long options be written with one dash, as Go's own tools do: no subcommand has options of one
-// letter that could be joined.
+// doubleDashes allows long options with one dash, as in Go's own tools: no subcommand has one-letter options that could
+// be joined.
 func doubleDashes(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
@@ -107,7 +107,7 @@ func doubleDashes(args []string) []string {
 	return out
 }
 
-// requireKnownWords makes an error of every word that no command takes. Cobra alone shows the help of a command that
+// requireKnownWords makes every argument that no command accepts an error. Cobra alone shows the help of a command that
 // has only subcommands, with exit status 0.
 func requireKnownWords(c *cobra.Command) {
 	if c.HasParent() && c.HasSubCommands() && !c.Runnable() {
@@ -195,7 +195,7 @@ func child(c *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// wants is the Args of a command that takes exactly the arguments named.
+// wants is the Args of a command with exactly the named arguments.
 func wants(what ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -240,7 +240,7 @@ func unknownArgument(c *cobra.Command, word string) error {
 	return fmt.Errorf("unknown argument %q", word)
 }
 
-// unknownOption adds to pflag's error which option was probably meant.
+// unknownOption adds the option that was probably meant to pflag's error.
 func unknownOption(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {

@@ -10,8 +10,7 @@ import (
 
 const completionName = "completion"
 
-// addCompletion lets cobra add its command that writes completions, for the shells of the systems that starling runs
-// on.
+// addCompletion lets cobra add its command that writes completions, for the shells of the supported systems.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd(completionName)
 	for _, c := range root.Commands() {
@@ -27,7 +26,7 @@ func addCompletion(root *cobra.Command) {
 	}
 }
 
-// nginxFlag describes one of nginx's flags for completions and the man page; parseFlags obeys it.
+// nginxFlag describes one of nginx's flags for completions and the man page; parseFlags uses it.
 type nginxFlag struct {
 	letter byte
 	value  string // name of its value; "" for none

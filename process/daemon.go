@@ -14,15 +14,15 @@ import (
 	"starling/logs"
 )
 
-// readyVariable names the descriptor on which a detached process says that it serves. Its presence tells that process
-// what it is.
+// readyVariable names the descriptor on which a detached process reports that it serves. Its presence tells that
+// process that it is detached.
 const readyVariable = "STARLING_READY_FD"
 
-// readyWord is what it says.
+// readyWord is the report.
 const readyWord = "ready\n"
 
-// detach starts the program again in a session of its own, since a Go program cannot fork, and waits until it serves.
-// That one prints its own problems: standard error is still the same.
+// detach starts the program again in a session of its own, because a Go program cannot fork, and waits until it serves.
+// The new process prints its own problems: standard error is still the same.
 func (b *bootLog) detach(args []string) int {
 	self, err := os.Executable()
 	if err != nil {
@@ -41,7 +41,7 @@ func (b *bootLog) detach(args []string) int {
 	child.Env = append(os.Environ(), readyVariable+"=3")
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = child.Start()
-	out.Close() // only the child is to hold it, so that its end is seen
+	out.Close() // only the child must hold it, so that its end is seen
 	if err != nil {
 		b.fail(fmt.Errorf("cannot start %s in the background: %w", self, err))
 		return 1
@@ -77,7 +77,8 @@ func tellReady(ready *os.File) error {
 	return errors.Join(err, ready.Close())
 }
 
-// detachStreams lets go of the terminal. Standard error becomes the error log, so that not even a crash is lost.
+// detachStreams detaches from the terminal. Standard error becomes the error log, so that the output of a crash is not
+// lost.
 func detachStreams(log *logs.ErrorLog) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"starling/plan"
 )
 
-// Where an installation keeps its configuration if the command line says nothing; plan.SystemPaths has the rest.
+// The locations of an installation's configuration if the command line has none; plan.SystemPaths has the rest.
 const (
 	DefaultPrefix = "/etc/starling/"
 	DefaultConf   = "nginx.conf"
@@ -28,7 +28,7 @@ type flags struct {
 	errorLog              string // empty without -e
 }
 
-// parseFlags reads arguments as nginx does: letters may be joined ("-tq"), a value may follow at once
+// parseFlags parses arguments as nginx does: letters can be joined ("-tq"), a value can follow directly
 // ("-c/etc/x.conf").
 func parseFlags(args []string) (flags, error) {
 	f := flags{conf: DefaultConf}
@@ -64,7 +64,7 @@ func parseFlags(args []string) (flags, error) {
 	return f, nil
 }
 
-// flag takes a letter without value.
+// flag sets a letter without value.
 func (f *flags) flag(letter byte) bool {
 	switch letter {
 	case '?', 'h':
@@ -85,7 +85,7 @@ func (f *flags) flag(letter byte) bool {
 	return true
 }
 
-// value returns the place for the value of a letter and what nginx calls it.
+// value returns the destination of a letter's value and nginx's name for it.
 func (f *flags) value(letter byte) (place *string, what string) {
 	switch letter {
 	case 'p':
@@ -102,8 +102,8 @@ func (f *flags) value(letter byte) (place *string, what string) {
 	return nil, ""
 }
 
-// options makes paths absolute: the prefix starts at the working directory, -c and -e at the prefix. With a prefix all
-// is below it, as in nginx; without, files go where the system has them.
+// options makes paths absolute: the prefix is relative to the working directory, -c and -e to the prefix. With a
+// prefix, everything is below it, as in nginx; without, files are at the system's paths.
 func (f *flags) options() (cycle.Options, error) {
 	paths := plan.PrefixPaths()
 	if f.prefix == "" {

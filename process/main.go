@@ -1,5 +1,5 @@
-// Package process is the program as the operator meets it: command line, checking of configurations, signals, pid file,
-// detaching from the terminal, rights.
+// Package process is the program as the operator sees it: command line, configuration tests, signals, pid file,
+// detaching from the terminal, privileges.
 package process
 
 import (
@@ -15,10 +15,10 @@ import (
 	"starling/logs"
 )
 
-// program is what messages of the command line begin with.
+// program is the prefix of the command line's messages.
 const program = "starling"
 
-// maxProblems is how many problems of a configuration are told at once; the first is nginx's.
+// maxProblems is the maximum number of problems printed at once; the first is nginx's.
 const maxProblems = 20
 
 // maxTested is the same of -t, which is asked for all of them; a file of another format would be a problem in each
@@ -60,8 +60,8 @@ func Main(args []string) int {
 	return b.run(o, args)
 }
 
-// explainStart tells a newcomer, who typed the name of the program and nothing else, how to start it. An existing
-// configuration needs no explanation.
+// explainStart tells a user who typed only the name of the program how to start it. With an existing configuration, no
+// explanation is needed.
 func explainStart(confPath string, w io.Writer) bool {
 	if _, err := os.Stat(confPath); !errors.Is(err, fs.ErrNotExist) {
 		return false
@@ -87,8 +87,8 @@ func printVersion(f flags) {
 	fmt.Fprint(os.Stderr, text)
 }
 
-// bootLog takes what happens before a configuration has a log: on standard error and, as nginx does, in the log of -e.
-// The log of the installation takes it too where it is there already: nobody asked to make it.
+// bootLog logs what happens before a configuration has a log: to standard error and, as in nginx, to the log of -e. It
+// also logs to the installation's log if that exists; it does not create it.
 type bootLog struct {
 	files *logs.Files
 	logs  *logs.Logs
@@ -133,7 +133,7 @@ func (b *bootLog) failed(err error, most int) {
 	}
 }
 
-// flatten parts what was joined, so that each problem gets a line.
+// flatten splits joined errors, so that each problem gets a line.
 func flatten(err error) []error {
 	if problems, ok := err.(conf.Problems); ok {
 		out := make([]error, len(problems))
@@ -152,7 +152,7 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// signal is -s: it finds the process by the pid file that the configuration names.
+// signal is -s: it finds the process by the pid file of the configuration.
 func (b *bootLog) signal(name string, o cycle.Options) int {
 	d, err := cycle.Read(o)
 	if err != nil {

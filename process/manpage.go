@@ -13,7 +13,7 @@ import (
 	"starling/nginx/version"
 )
 
-// manCommand writes the man page. Packages call it while they are built; it is of no use to an operator.
+// manCommand writes the man page. Packages call it while they are built; operators do not need it.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -82,7 +82,7 @@ func manOptions(b *strings.Builder, c *cobra.Command) {
 	})
 }
 
-// roff escapes text. A line may not begin with a dot or a quote, and empty lines part paragraphs.
+// roff escapes text. A line must not begin with a dot or a quote, and empty lines separate paragraphs.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	lines := strings.Split(text, "\n")
@@ -99,7 +99,7 @@ func roff(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// manEnd tells what flags and commands do not.
+// manEnd has what flags and commands do not.
 const manEnd = `.SH SIGNALS
 .TP
 .B TERM, INT

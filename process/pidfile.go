@@ -13,7 +13,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// signalsByName are the words of -s.
+// signalsByName are the arguments of -s.
 var signalsByName = map[string]syscall.Signal{
 	"stop":   syscall.SIGTERM,
 	"quit":   syscall.SIGQUIT,
@@ -24,7 +24,7 @@ var signalsByName = map[string]syscall.Signal{
 // maxPIDFile is more than any process number needs.
 const maxPIDFile = 32
 
-// writePID makes the pid file appear in one step, complete: others wait for it.
+// writePID creates the pid file in one step, complete: other programs wait for it.
 func writePID(path string) error {
 	if err := renameio.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
 		return systemError("open", path, err)
@@ -76,7 +76,7 @@ func sendSignal(name, pidPath string) (logs.Level, error) {
 	return 0, nil
 }
 
-// systemError words a failed system call as nginx does.
+// systemError formats a failed system call as nginx does.
 func systemError(call, path string, err error) error {
 	if path != "" {
 		call = fmt.Sprintf("%s() \"%s\"", call, path)

@@ -25,17 +25,17 @@ type running struct {
 	host    *cycle.Host
 	files   *logs.Files
 	pidPath string
-	// user is who the process became at its start; another needs a restart.
+	// user is the user that the process became at its start; changing it needs a restart.
 	user *core.User
 	// manager is the service manager that started the process, if one did.
 	manager *supervisor
-	// busy says that a reload or the end takes the time of the goroutine that obeys signals.
+	// busy reports that a reload or the shutdown occupies the goroutine that handles signals.
 	busy atomic.Bool
-	// detached says that standard error is the error log.
+	// detached means that standard error is the error log.
 	detached bool
 }
 
-// run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that one
+// run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that process
 // serves.
 func (b *bootLog) run(o cycle.Options, args []string) int {
 	ready := readyPipe()
@@ -51,12 +51,12 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 			b.fail(err)
 			return 1
 		}
-		// Who is supervised stays: the service manager waits for this process, and its sockets are this process's.
+		// A supervised process does not detach: the service manager waits for this process, which has its sockets.
 		if d.Settings.Daemon && !manager.Present() && len(sockets) == 0 {
 			return b.detach(args)
 		}
 	}
-	// Installed before anything can be waited for: a signal that comes early must not kill.
+	// Installed before any wait: an early signal must not kill the process.
 	signals := make(chan os.Signal, 16)
 	signal.Ignore(syscall.SIGPIPE)
 	signal.Notify(
@@ -111,7 +111,7 @@ func (s *running) start(sockets []*os.File) error {
 		return err
 	}
 	s.host.DropUnclaimed(log)
-	s.files.Echo(nil) // from here on the log is the place, not the terminal
+	s.files.Echo(nil) // from here on messages go to the log, not the terminal
 	log.Logf(logs.Notice, "nginx/%s (%s)", version.Nginx, version.Server)
 	log.Logf(logs.Notice, "built by %s", runtime.Version())
 	log.Logf(logs.Notice, "OS: %s", system())
@@ -141,10 +141,10 @@ func (s *running) announce(ready *os.File) error {
 	return tellReady(ready)
 }
 
-// applyLimits sets what the configuration says about the process as a whole.
+// applyLimits applies the configuration's settings of the whole process.
 func applyLimits(s *core.Settings, log logs.Logger) {
 	if s.Cores == 0 {
-		runtime.SetDefaultGOMAXPROCS() // which heeds the limits of a container, and their changes
+		runtime.SetDefaultGOMAXPROCS() // which follows the limits of a container, and their changes
 	} else {
 		runtime.GOMAXPROCS(s.Cores)
 	}

@@ -9,14 +9,14 @@ import (
 	"starling/logs"
 )
 
-// The watchdog is told twice in its time that the process lives, as sd_watchdog_enabled(3) advises.
+// The watchdog is notified twice per interval, as sd_watchdog_enabled(3) advises.
 const beatsPerWatchdog = 2
 
 // supervisor keeps the service manager informed, if one started the process.
 type supervisor struct {
 	*systemd.Manager
 	log func() logs.Logger
-	// ping is received by the goroutine that obeys signals.
+	// ping is received by the goroutine that handles signals.
 	ping chan struct{}
 }
 
@@ -24,16 +24,16 @@ func newSupervisor(m *systemd.Manager, log func() logs.Logger) *supervisor {
 	return &supervisor{Manager: m, log: log, ping: make(chan struct{})}
 }
 
-// tell logs that a message could not be sent: the service manager may then end the process, and the log says why.
+// tell logs a message that could not be sent: the service manager may then end the process, and the log has the reason.
 func (s *supervisor) tell(err error) {
 	if err != nil {
 		s.log().Logf(logs.Error, "%v", err)
 	}
 }
 
-// watch tells the watchdog that the process lives, as long as it does: signals are obeyed and clients accepted. A
-// reload may take long, for it loads state files and asks DNS, so the goroutine that obeys signals says when it begins
-// one (busy).
+// watch notifies the watchdog as long as the process works: it handles signals and accepts clients. A reload can take
+// long, because it loads state files and resolves names, so the goroutine that handles signals reports its start
+// (busy).
 func (s *supervisor) watch(ctx context.Context, busy func() bool, stalled func() error) {
 	if s.Watchdog() == 0 {
 		return
@@ -54,7 +54,7 @@ func (s *supervisor) watch(ctx context.Context, busy func() bool, stalled func()
 	}
 }
 
-// check finds out whether the process lives.
+// check finds out whether the process works.
 func (s *supervisor) check(ctx context.Context, busy func() bool, stalled func() error) error {
 	if err := stalled(); err != nil || busy() {
 		return err

@@ -10,15 +10,15 @@ import (
 	"starling/nginx/errno"
 )
 
-// replaceFD makes the descriptor to mean what from means.
+// replaceFD makes a descriptor refer to the file of another.
 func replaceFD(from, to int) error { return unix.Dup3(from, to, 0) }
 
-// Of root's rights one thread keeps these: to bind ports below 1024, and to open any file.
+// One thread keeps these privileges of root: binding ports below 1024, and opening any file.
 const keptRights = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_DAC_OVERRIDE
 
-// office is the thread that keeps rights of root for reloads and for the upkeep of files. Capabilities belong to
-// threads: all others, and so whatever serves a client, have none. The runtime starts no thread from a locked one, so
-// nothing inherits them either.
+// office is the thread that keeps privileges of root for reloads and file maintenance. Capabilities belong to threads:
+// all others, and so all that serve clients, have none. The runtime starts no thread from a locked one, so nothing
+// inherits them either.
 type office struct {
 	jobs chan job
 	tid  atomic.Int64
@@ -29,7 +29,7 @@ type job struct {
 	done chan error
 }
 
-// keepRights opens the office. To be called before the process becomes another user; dropRights is called after.
+// keepRights starts the office. Call it before the process changes its user, dropRights after.
 func keepRights() (*office, error) {
 	o := &office{jobs: make(chan job)}
 	opened := make(chan error)
@@ -48,7 +48,7 @@ func keepRights() (*office, error) {
 	return o, <-opened
 }
 
-// dropRights gives up all rights but those to keep, which are in effect only during work.
+// dropRights drops all privileges but those to keep, which are effective only during work.
 func (o *office) dropRights() error { return o.do(func() error { return setRights(0) }) }
 
 func (o *office) do(work func() error) error {
@@ -57,9 +57,9 @@ func (o *office) do(work func() error) error {
 	return <-j.done
 }
 
-// asStarted does work with the rights kept, one piece after another.
+// asStarted runs work with the kept privileges, one task at a time.
 func (o *office) asStarted(work func() error) error {
-	if o.tid.Load() == int64(unix.Gettid()) { // work asks for more work
+	if o.tid.Load() == int64(unix.Gettid()) { // work starts more work
 		return work()
 	}
 	return o.do(func() error {
@@ -76,7 +76,7 @@ func (o *office) asStarted(work func() error) error {
 	})
 }
 
-// setRights says which of the rights kept are in effect in this thread.
+// setRights sets which of the kept privileges are effective in this thread.
 func setRights(effective uint32) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	rights := [2]unix.CapUserData{{Effective: effective, Permitted: keptRights}}

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replaceFD makes the descriptor to mean what from means.
+// replaceFD makes a descriptor refer to the file of another.
 func replaceFD(from, to int) error { return unix.Dup2(from, to) }
 
-// office would keep rights of root; only Linux gives them to single threads.
+// office would keep privileges of root; only Linux gives them to single threads.
 type office struct{}
 
 func keepRights() (*office, error) { return nil, errors.ErrUnsupported }

@@ -15,7 +15,7 @@ import (
 	"starling/nginx/errno"
 )
 
-// identity is who the process becomes.
+// identity is the user that the process becomes.
 type identity struct {
 	user   string
 	uid    int
@@ -25,14 +25,14 @@ type identity struct {
 	node   *conf.Node
 }
 
-// nobody is the one to become without the "user" directive, as in nginx, and overflowID what stands for him where there
-// is no list of users, as in the image of a container that holds nothing but the program.
+// nobody is the default of the "user" directive, as in nginx, and overflowID its ID if there is no user database, as in
+// a container image that has only the program.
 const (
 	nobody     = "nobody"
 	overflowID = 65534
 )
 
-// whom finds out who is to be: the one that the directive names, else nobody with his group, or nogroup.
+// whom finds the user: the one in the directive, otherwise nobody with its group, or nogroup.
 func whom(u *core.User) (identity, error) {
 	if u == nil {
 		return nobodyIs(user.Lookup)
@@ -76,7 +76,7 @@ func nobodyIs(lookup func(string) (*user.User, error)) (identity, error) {
 	return id, nil
 }
 
-// failed words a call that must succeed for the process to become another.
+// failed formats a failed call that is needed to change the user.
 func (id *identity) failed(call string, err error) error {
 	text := fmt.Sprintf("%s failed (%s)", call, errno.Reason(err))
 	if id.node != nil {
@@ -88,9 +88,9 @@ func (id *identity) failed(call string, err error) error {
 	)
 }
 
-// become gives up the rights of root for those of a user, once everything is open that only root may open. What a
-// reload needs of them is kept where the system allows it, in a thread that serves nobody: the rights to bind ports
-// below 1024 and to open any file.
+// become drops the privileges of root, once everything is open that only root can open. The privileges needed by a
+// reload are kept if the system supports it, in a thread that serves no client: binding ports below 1024 and opening
+// any file.
 func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 	if os.Geteuid() != 0 {
 		if u != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // feature is a module of nginx's configure script and a directive that only it has: starling has the feature if the
-// directive is declared for that context, and not only to be switched off.
+// directive is declared for that context and does more than accept "off".
 type feature struct {
 	name      string
 	directive string
@@ -86,7 +86,7 @@ var (
 	}
 )
 
-// configureArguments says in the words of nginx's configure script what is in this program.
+// configureArguments describes this program with the arguments of nginx's configure script.
 func configureArguments(modules []*conf.Module) string {
 	declared := func(f feature) bool {
 		for _, m := range modules {

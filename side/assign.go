@@ -7,8 +7,8 @@ import (
 	"starling/vars"
 )
 
-// Assignable gives the setter of a variable that a directive sets. A name that nobody declared becomes a slot variable;
-// what a map or its kin makes of a name holds until it is set. The error is in nginx's words where the variable may not
+// Assignable returns the setter of a variable for a directive. An undeclared name becomes a slot variable; the value of
+// a map or similar directive with that name applies until it is set. The error has nginx's text if the variable cannot
 // be changed.
 func (s *Side[C]) Assignable(p *plan.Plan, name string) (func(C, []byte), error) {
 	all := s.Variables(p)

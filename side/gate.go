@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Gate knows the connections of a site: who is inside, who is on the way, and when a site that has retired is empty. T
-// is what the site makes of a connection. DESIGN.md tells its life.
+// Gate tracks the connections of a site: those inside, those announced, and when a retired site is empty. T is the
+// site's type of a connection. DESIGN.md has its states.
 type Gate[T comparable] struct {
 	mu       sync.Mutex
 	inside   map[T]bool // true: detached
@@ -20,8 +20,7 @@ type Gate[T comparable] struct {
 	emptied       chan struct{}
 }
 
-// NewGate makes one that is open. beforeDrained, unless nil, is called once, with the lock held, before Drained is
-// closed.
+// NewGate makes an open gate. beforeDrained, unless nil, is called once, with the lock held, before Drained is closed.
 func NewGate[T comparable](beforeDrained func()) *Gate[T] {
 	return &Gate[T]{
 		inside:        map[T]bool{},
@@ -46,8 +45,8 @@ func (g *Gate[T]) Unexpect() {
 	g.announceEnds()
 }
 
-// Enter lets a connection in that was expected. Where closed is true the site was closed meanwhile: the caller closes
-// the connection, and leaves.
+// Enter admits an announced connection. closed means that the site was closed meanwhile: the caller closes the
+// connection, and calls Leave.
 func (g *Gate[T]) Enter(t T) (closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,7 +56,7 @@ func (g *Gate[T]) Enter(t T) (closed bool) {
 	return g.closed.Load()
 }
 
-// Leave says that a connection has ended.
+// Leave reports that a connection has ended.
 func (g *Gate[T]) Leave(t T) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -68,7 +67,7 @@ func (g *Gate[T]) Leave(t T) {
 	g.announceEnds()
 }
 
-// Detach says that another owns the connection from now on: Drained does not wait for it any more, Emptied does.
+// Detach passes the connection to another owner: Drained no longer waits for it, Emptied does.
 func (g *Gate[T]) Detach(t T) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,8 +78,8 @@ func (g *Gate[T]) Detach(t T) {
 	}
 }
 
-// Retire says that no connection comes any more but those that were announced, and calls each with all that are inside,
-// with the lock held. It may be called again.
+// Retire reports that no more connections will be announced, and calls each for all that are inside, with the lock
+// held. It can be called again.
 func (g *Gate[T]) Retire(each func(t T, detached bool)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,27 +90,27 @@ func (g *Gate[T]) Retire(each func(t T, detached bool)) {
 	g.announceEnds()
 }
 
-// Close is Retire by force: Enter tells those who come from now on.
+// Close is a forced Retire: Enter fails from now on.
 func (g *Gate[T]) Close(each func(t T, detached bool)) {
 	g.closed.Store(true)
 	g.Retire(each)
 }
 
-// Retired and Closed do not lock: they are asked for each request.
+// Retired and Closed do not lock: they are called for each request.
 func (g *Gate[T]) Retired() bool { return g.retired.Load() }
 
-// Closed tells whether the site was closed by force.
+// Closed reports whether the site was closed by force.
 func (g *Gate[T]) Closed() bool { return g.closed.Load() }
 
-// Locked calls f when no each of Retire or Close runs: what f does to its connection comes whole before or after what
-// they do.
+// Locked calls f while neither Retire nor Close runs its each: f's changes to its connection are entirely before or
+// after theirs.
 func (g *Gate[T]) Locked(f func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f()
 }
 
-// Inside calls f with all that are inside, with the lock held.
+// Inside calls f for all that are inside, with the lock held.
 func (g *Gate[T]) Inside(f func(t T)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,13 +119,13 @@ func (g *Gate[T]) Inside(f func(t T)) {
 	}
 }
 
-// Drained is closed when the gate has retired and nobody is expected or inside but those who are detached.
+// Drained is closed when the gate has retired and no connection is expected or inside, except detached ones.
 func (g *Gate[T]) Drained() <-chan struct{} { return g.drained }
 
-// Emptied is closed when the detached ones have left too.
+// Emptied is closed when the detached connections have left too.
 func (g *Gate[T]) Emptied() <-chan struct{} { return g.emptied }
 
-// announceEnds tells those who wait for the end. Must be called with the lock held.
+// announceEnds closes Drained and Emptied when they are due. Must be called with the lock held.
 func (g *Gate[T]) announceEnds() {
 	if !g.retired.Load() || g.expected > 0 {
 		return

@@ -10,9 +10,9 @@ import (
 	"starling/nginx/sockaddr"
 )
 
-// Addresses are those that a side listens on, in the order of the configuration.
+// Addresses are the listening addresses of a side, in the order of the configuration.
 type Addresses[S comparable, C Subject] struct {
-	// Choose gives the TLS settings of the server that the client names in its handshake.
+	// Choose returns the TLS settings of the server that the client names in its handshake.
 	Choose func(*tls.ClientHelloInfo) (*tls.Config, error)
 	// Log gets warnings about names.
 	Log logs.Logger
@@ -21,13 +21,13 @@ type Addresses[S comparable, C Subject] struct {
 	byKey map[addressKey]*Hosts[S, C]
 }
 
-// Hosts are the servers of one address. The Listen in it is what all their directives ask for together.
+// Hosts are the servers of one address. Its Listen combines all their directives.
 type Hosts[S comparable, C Subject] struct {
 	Listen
-	// Default serves the clients for whom no server has a name: the one with default_server, else the first.
+	// Default serves clients whose name matches no server: the one with default_server, otherwise the first.
 	Default S
-	// Handshake chooses the server's settings by SNI (Addresses.Choose). It is one for all connections of the address:
-	// the keys of session tickets are its.
+	// Handshake selects the server's settings by SNI (Addresses.Choose). All connections of the address share it,
+	// because it has the keys of session tickets.
 	Handshake *tls.Config
 
 	names   hostnames.Table[S]
@@ -39,7 +39,7 @@ type hostRegex[S comparable, C Subject] struct {
 	server S
 }
 
-// key tells addresses apart: TCP and UDP have ports of their own.
+// key distinguishes addresses: TCP and UDP have separate ports.
 func (l *Listen) key() addressKey { return addressKey{l.Addr, l.UDP} }
 
 type addressKey struct {
@@ -47,7 +47,7 @@ type addressKey struct {
 	udp  bool
 }
 
-// Join has a server serve an address under its names. The Hosts of the address are returned with problems too.
+// Join adds a server with its names to an address. The Hosts of the address are returned even if there are problems.
 func (a *Addresses[S, C]) Join(server S, names *Names[C], l Listen) (*Hosts[S, C], conf.Problems) {
 	var problems conf.Problems
 	h := a.byKey[l.key()]
@@ -84,7 +84,7 @@ func (a *Addresses[S, C]) add(server S, l Listen) *Hosts[S, C] {
 	return h
 }
 
-// merge adds what the listen directive of another server asks for.
+// merge adds the listen directive of another server.
 func (h *Hosts[S, C]) merge(server S, l Listen) (problems conf.Problems) {
 	if !l.Plain {
 		if !h.Plain {
@@ -102,9 +102,9 @@ func (h *Hosts[S, C]) merge(server S, l Listen) (problems conf.Problems) {
 	return problems
 }
 
-// Find gives the server of a name in lower case; ok is false where no server_name fits. Exact names come first, then
+// Find returns the server for a lower-case name; ok is false if no server_name matches. Exact names come first, then
 // the longest that begins with an asterisk, the longest that ends with one, and the first regular expression, whose
-// captures the subject takes.
+// captures the subject stores.
 func (h *Hosts[S, C]) Find(c C, host []byte) (server S, ok bool) {
 	if server, ok = h.names.Find(host); ok || len(host) == 0 {
 		return server, ok
@@ -117,8 +117,8 @@ func (h *Hosts[S, C]) Find(c C, host []byte) (server S, ok bool) {
 	return server, false
 }
 
-// Lookup is Find where there is no subject to take captures yet. It is silent about a regular expression that takes too
-// long: Find, which is asked afterwards, is not.
+// Lookup is Find without a subject to store captures. It does not log a regular expression that takes too long: Find,
+// which is called afterwards, does.
 func (h *Hosts[S, C]) Lookup(host []byte) (server S, ok bool) {
 	if server, ok = h.names.Find(host); ok || len(host) == 0 {
 		return server, ok

@@ -13,30 +13,30 @@ import (
 	"starling/nginx/units"
 )
 
-// Listen is one address of a listen directive. In Hosts it is what all directives of the address ask for together.
+// Listen is one address of a listen directive. In Hosts, it combines all directives of the address.
 type Listen struct {
 	Addr sockaddr.Addr
 	// Options are those of the socket.
 	Options sockaddr.Options
-	// IsDefault says that the server takes the clients for whom no server of the address has a name.
+	// IsDefault means that the server gets the clients whose name matches no server of the address.
 	IsDefault bool
 	TLS       bool
 	HTTP2     bool // whatever the server says
 	UDP       bool
-	// Proxied says that connections begin with a header of the PROXY protocol.
+	// Proxied means that connections begin with a PROXY protocol header.
 	Proxied   bool
 	KeepAlive KeepAlive
-	// Plain says that no parameter concerns the socket.
+	// Plain means that no parameter concerns the socket.
 	Plain bool
 	Node  *conf.Node
 }
 
-// PlainListen is a listen directive that has nothing but an address, or stands for one that is missing.
+// PlainListen is a listen directive with only an address, or the default of a missing one.
 func PlainListen(addr sockaddr.Addr, n *conf.Node) Listen {
 	return Listen{Addr: addr, Options: sockaddr.Options{IPv6Only: true}, Plain: true, Node: n}
 }
 
-// NoCertificate is the problem of a default server that listens with ssl.
+// NoCertificate is the problem of a default server that listens with ssl without a certificate.
 func NoCertificate(server *conf.Node) *conf.Problem {
 	return conf.At(server, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive")
 }
@@ -44,8 +44,8 @@ func NoCertificate(server *conf.Node) *conf.Problem {
 // Listens are those of one server.
 type Listens []Listen
 
-// Set takes one listen directive. Which parameters there are is said by the side's Syntax. defaultPort is that of an
-// address without one; 0 makes the port mandatory.
+// Set parses one listen directive. The side's Syntax lists the parameters. defaultPort is used for an address without a
+// port; 0 makes the port mandatory.
 func (l *Listens) Set(a *conf.Args, defaultPort uint16) error {
 	addrs, err := sockaddr.Parse(a.Words[0], defaultPort)
 	if err != nil {
@@ -65,7 +65,7 @@ func (l *Listens) Set(a *conf.Args, defaultPort uint16) error {
 	return nil
 }
 
-// parseListen reads all but the address.
+// parseListen parses everything but the address.
 func parseListen(a *conf.Args) (l Listen, err error) {
 	if a.Has("http2") {
 		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
@@ -91,7 +91,7 @@ func parseListen(a *conf.Args) (l Listen, err error) {
 	return l, nil
 }
 
-// socketWords are the parameters that may be given once for an address.
+// socketWords are the parameters that can be given once for an address.
 var socketWords = []string{
 	"bind",
 	"backlog",
@@ -105,7 +105,7 @@ var socketWords = []string{
 	"multipath",
 }
 
-// connectionWords are the parameters that mean nothing to datagrams, in the order in which nginx rejects them.
+// connectionWords are the parameters that are invalid for datagrams, in the order in which nginx rejects them.
 var connectionWords = []string{
 	"fastopen",
 	"backlog",
@@ -117,11 +117,11 @@ var connectionWords = []string{
 	"proxy_protocol",
 }
 
-// maxBacklog is more than any system lets wait.
+// maxBacklog is more than any system allows.
 const maxBacklog = 1 << 20
 
-// socketOptions takes the parameters that are the kernel's. All but ipv6only and backlog give the address a socket of
-// its own. In nginx these two do as well, but Linux does not let that and the wildcard's both listen.
+// socketOptions parses the parameters for the kernel. All but ipv6only and backlog give the address a socket of its
+// own. In nginx these two do as well, but Linux does not allow both that socket and the wildcard's to listen.
 func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
 	o = sockaddr.Options{
 		IPv6Only:  a.Value("ipv6only") != "off",
@@ -155,20 +155,20 @@ func socketOptions(a *conf.Args) (o sockaddr.Options, err error) {
 	return o, nil
 }
 
-// bufferBytes reads the size of a kernel's buffer.
+// bufferBytes parses the size of a kernel buffer.
 func bufferBytes(text string) (int, error) {
 	n, err := conf.Between(conf.Size, 1, math.MaxInt32)(text)
 	return int(n), err
 }
 
-// KeepAlive is so_keepalive: TCP's own probes.
+// KeepAlive is so_keepalive: TCP's keepalive probes.
 type KeepAlive struct {
 	Set, Off       bool
 	Idle, Interval time.Duration // 0: the system's
 	Count          int           // likewise
 }
 
-// Apply sets it on a connection. What is no TCP connection has no probes.
+// Apply sets it on a connection. Only TCP connections have probes.
 func (k KeepAlive) Apply(conn net.Conn) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

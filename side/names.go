@@ -14,7 +14,7 @@ type Names[C Subject] struct{ list []serverName[C] }
 
 // serverName is one name; a regular expression has its tilde.
 type serverName[C Subject] struct {
-	text  string // in lower case but for regular expressions
+	text  string // in lower case except for regular expressions
 	regex *Regex[C]
 	node  *conf.Node
 }
@@ -54,7 +54,7 @@ func (s *Side[C]) serverName(a *conf.Args, word string) (n serverName[C], err er
 	}
 	if isRegex {
 		n.text = word
-		// nginx matches without regard to case where the pattern has a capital: names arrive in lower case.
+		// nginx ignores case if the pattern has a capital: names arrive in lower case.
 		caseless := strings.ContainsFunc(pattern, func(c rune) bool { return c >= 'A' && c <= 'Z' })
 		n.regex, err = s.Regex(PlanOf(a), pattern, caseless)
 	}
@@ -71,7 +71,7 @@ func (n *Names[C]) First() string {
 	return strings.TrimPrefix(n.list[0].text, ".")
 }
 
-// orEmpty are the names; a server without any has the empty one, that of clients who name none.
+// orEmpty returns the names; a server without any has the empty one, which matches clients without a name.
 func (n *Names[C]) orEmpty() []serverName[C] {
 	if len(n.list) == 0 {
 		return []serverName[C]{{}}

@@ -10,9 +10,8 @@ import (
 	"starling/nginx/errno"
 )
 
-// ReadProxied reads the header of the PROXY protocol that a connection begins with, nil where the proxy names no
-// addresses. How long that may take is said by the deadline that the caller has set on the connection. Why there is no
-// header is logged in nginx's words.
+// ReadProxied reads the PROXY protocol header at the start of a connection, nil if it has no addresses. The caller's
+// deadline on the connection limits the time. A missing header is logged with nginx's text.
 func ReadProxied(conn io.Reader, log interface {
 	Logf(level logs.Level, format string, args ...any)
 }) (*proxyprotocol.Header, error) {
@@ -31,7 +30,7 @@ func ReadProxied(conn io.Reader, log interface {
 	return header, err
 }
 
-// IsBroken tells a header that is none from a connection that failed before it was there.
+// IsBroken distinguishes an invalid header from a connection that failed before it arrived.
 func IsBroken(err error) bool {
 	var broken *proxyprotocol.Broken
 	return errors.As(err, &broken)

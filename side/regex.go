@@ -7,7 +7,7 @@ import (
 	"starling/vars"
 )
 
-// Regex is a regular expression whose captures become $1 to $9 and, if they have names, variables.
+// Regex is a regular expression whose captures become $1 to $9 and, if named, variables.
 type Regex[C Subject] struct {
 	*regex.Regexp
 	named []namedCapture
@@ -15,7 +15,7 @@ type Regex[C Subject] struct {
 
 type namedCapture struct{ group, slot int }
 
-// Regex compiles an expression while the configuration is bound or built and declares its named captures as variables.
+// Regex compiles an expression while the configuration is bound or built, and declares its named captures as variables.
 func (s *Side[C]) Regex(p *plan.Plan, pattern string, caseless bool) (*Regex[C], error) {
 	re, err := regex.Compile(pattern, caseless)
 	if err != nil {
@@ -35,9 +35,9 @@ func (s *Side[C]) Regex(p *plan.Plan, pattern string, caseless bool) (*Regex[C],
 	return x, nil
 }
 
-// Match tells whether the text matches, and if so sets the captures of the subject. The text is copied only if there is
-// something to capture: it may be a path that a rewrite replaces, or scratch memory. A match that took too long counts
-// as none; it is logged and noted in State.GaveUp.
+// Match reports whether the text matches, and if so sets the captures of the subject. The text is copied only if there
+// are captures: it can be a path that a rewrite replaces, or scratch memory. A match that takes too long counts as
+// none; it is logged and noted in State.GaveUp.
 func (x *Regex[C]) Match(c C, text []byte) bool {
 	state := c.SideState()
 	matched, err := x.Regexp.Match(text, &state.trial)

@@ -1,8 +1,8 @@
-// Package side is what http and stream, nginx's two subsystems, have in common: variables and templates, the slots in
-// which requests and sessions keep values, regular expressions with captures; and listening: addresses and the servers
-// of each, handshakes, the gate that counts a site's connections.
+// Package side is the common part of http and stream, nginx's two subsystems: variables and templates, the slots in
+// which requests and sessions keep values, regular expressions with captures; and listening: addresses and their
+// servers, handshakes, and the gate that counts a site's connections.
 //
-// Everything is generic in the subject, that which is served: *web.Request or *stream.Session.
+// Everything is generic in the subject being served: *web.Request or *stream.Session.
 package side
 
 import (
@@ -20,14 +20,14 @@ import (
 // Subject is what a side serves: a request or a session.
 type Subject interface {
 	SideState() *State
-	// Copy keeps bytes for as long as the subject lives.
+	// Copy copies bytes for as long as the subject lives.
 	Copy(b []byte) []byte
 	// Client is the client's address, the zero Addr for a unix socket. realip may have replaced it.
 	Client() netip.Addr
 	// Plan is the configuration that serves the subject.
 	Plan() *plan.Plan
 	Now() clock.Reading
-	// Context ends when the subject is to end by force.
+	// Context is cancelled when the subject must end by force.
 	Context() context.Context
 	// Logf writes to the error log of the subject's location or server.
 	Logf(level logs.Level, format string, args ...any)
@@ -40,7 +40,7 @@ type Side[C Subject] struct {
 	Block conf.Context // of the outermost block
 }
 
-// part is what a side keeps for one configuration.
+// part is a side's state for one configuration.
 type part[C Subject] struct {
 	variables *vars.Table[C]
 	slots     int
@@ -56,14 +56,14 @@ func partOf[C Subject](p *plan.Plan) *part[C] {
 	return w
 }
 
-// PlanOf is the plan that a setter works for.
+// PlanOf returns the plan of a setter.
 func PlanOf(a *conf.Args) *plan.Plan { return a.Env.(*plan.Plan) }
 
 // Variables is the side's table in a configuration.
 func (s *Side[C]) Variables(p *plan.Plan) *vars.Table[C] { return partOf[C](p).variables }
 
-// Unknown binds what templates mention to its declarations, after the whole configuration was read, and returns a
-// problem for each variable that nobody declared.
+// Unknown binds the variables in templates to their declarations, after the whole configuration was read, and returns a
+// problem for each undeclared variable.
 func (s *Side[C]) Unknown(p *plan.Plan) (problems conf.Problems) {
 	for _, u := range s.Variables(p).Resolve() {
 		n, _ := u.Where.(*conf.Node)
@@ -79,7 +79,7 @@ func (s *Side[C]) Unknown(p *plan.Plan) (problems conf.Problems) {
 }
 
 // Compile compiles a text with variables while the configuration is bound. Unknown reports its variables at the
-// directive's place.
+// directive's location.
 func (s *Side[C]) Compile(a *conf.Args, text string) (vars.Template[C], error) {
 	return s.Variables(PlanOf(a)).Compile(text, a.Node)
 }

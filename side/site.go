@@ -11,24 +11,23 @@ import (
 type Site interface {
 	Ports() []Port
 	Resources() []admin.Resource
-	// Retire says that no connection comes any more. Those that are there go on.
+	// Retire reports that no more connections will arrive. Existing ones continue.
 	Retire()
 	// Close ends by force what Drained waits for.
 	Close()
-	// Drained is closed when a retired site has no connection left but those that are detached, Emptied when it has
-	// none of these either.
+	// Drained is closed when a retired site has only detached connections left, Emptied when it has none at all.
 	Drained() <-chan struct{}
 	Emptied() <-chan struct{}
 }
 
-// Port is an address that a site wants to serve.
+// Port is an address that a site serves.
 type Port struct {
 	Addr    sockaddr.Addr
 	Options sockaddr.Options
-	// KeepUntilLast asks to go on listening, when the process ends gracefully, until all other sessions and requests
-	// have ended.
+	// KeepUntilLast keeps the port listening during a graceful shutdown until all other sessions and requests have
+	// ended.
 	KeepUntilLast bool
-	// Transport makes connections of the datagrams of a UDP socket; nil: the address is of TCP or a unix socket.
+	// Transport makes connections from the datagrams of a UDP socket; nil for TCP and unix sockets.
 	Transport Transport
 	// MaxSessions bounds the sessions of the UDP socket.
 	MaxSessions int
@@ -40,8 +39,8 @@ type ConnHandler interface {
 	// Expect announces a connection: until it was served, or Unexpect takes the word back, the site is not drained.
 	Expect()
 	Unexpect()
-	// ServeExpected serves a connection that was announced, and closes it. It returns when the connection has ended, or
-	// goes on without the caller's goroutine.
+	// ServeExpected serves an announced connection, and closes it. It returns when the connection has ended, or
+	// continues without the caller's goroutine.
 	ServeExpected(conn net.Conn)
 	// Serve is both.
 	Serve(conn net.Conn)
@@ -49,7 +48,7 @@ type ConnHandler interface {
 
 // Transport makes a listener of a UDP socket.
 type Transport interface {
-	// Network tells transports apart ("udp", "quic"): a reload keeps the sockets of an address that has the same one.
+	// Network distinguishes transports ("udp", "quic"): a reload keeps the sockets of an address if it is the same.
 	Network() string
 	// Listen owns the socket from now on, and closes it where it fails. The listener outlives the configuration that it
 	// is made for, so it asks handlerOf for settings when it needs some: for what takes connections to a

@@ -8,21 +8,21 @@ import (
 	"starling/vars"
 )
 
-// State is what each request and session embeds: the values that variables and families keep in it. It belongs to the
-// goroutine that serves its subject.
+// State is embedded in each request and session: the values of variables and families. It belongs to the goroutine that
+// serves its subject.
 type State struct {
 	// Captures are those of the last regular expression that matched ($1 to $9).
 	Captures regex.Captures
-	// Nesting counts the variables whose values are just being found by each other.
+	// Nesting is the depth of variables being evaluated by each other.
 	Nesting int
-	// GaveUp is set when a regular expression took too long: whether it matches is not known.
+	// GaveUp is set when a regular expression took too long: it is unknown whether it matches.
 	GaveUp bool
 
 	slots []Slot
 	trial regex.Captures // swapped with Captures when a match succeeds
 }
 
-// Slot is the value of a slot variable, or what a family keeps while a subject is served.
+// Slot is the value of a slot variable, or a family's state for a subject.
 type Slot struct {
 	Value []byte
 	Set   bool
@@ -31,23 +31,23 @@ type Slot struct {
 	Number int64
 }
 
-// SideState makes a State that is embedded reachable by the shared code.
+// SideState makes an embedded State reachable by the shared code.
 func (s *State) SideState() *State { return s }
 
-// Slot gives the place of a slot of NewSlot or SlotVariable. The pointer is valid while the subject lives.
+// Slot returns a slot made by NewSlot or SlotVariable. The pointer is valid while the subject lives.
 func (s *State) Slot(i int) *Slot { return &s.slots[i] }
 
-// SetSlot gives a slot a value; nil takes it away.
+// SetSlot sets the value of a slot; nil clears it.
 func (s *State) SetSlot(i int, value []byte) { s.slots[i] = Slot{Value: value, Set: value != nil} }
 
-// Reserve makes room for so many slots, all empty. It uses the memory that is there.
+// Reserve makes room for so many empty slots. It reuses existing memory.
 func (s *State) Reserve(slots int) {
 	if len(s.slots) != slots {
 		s.slots = make([]Slot, slots)
 	}
 }
 
-// Empty returns a State without contents that has the memory of this one, for the next subject.
+// Empty returns a State without contents that reuses the memory of this one, for the next subject.
 func (s *State) Empty() State {
 	clear(s.slots)
 	s.Captures.Reset()
@@ -55,7 +55,7 @@ func (s *State) Empty() State {
 	return State{Captures: s.Captures, trial: s.trial, slots: s.slots}
 }
 
-// Inherit takes over the values of another subject, but for what only their families can read.
+// Inherit copies the values of another subject, except those that only their families can read.
 func (s *State) Inherit(from *State) {
 	for i := range from.slots {
 		if from.slots[i].Data == nil {
@@ -64,19 +64,19 @@ func (s *State) Inherit(from *State) {
 	}
 }
 
-// NewSlot reserves a place that each subject has, for the values of `set` and for what a family remembers. Call it
-// while the configuration is bound or built.
+// NewSlot reserves a slot in each subject, for values of `set` and for the state of families. Call it while the
+// configuration is bound or built.
 func (s *Side[C]) NewSlot(p *plan.Plan) int {
 	w := partOf[C](p)
 	w.slots++
 	return w.slots - 1
 }
 
-// Slots is the number of places reserved.
+// Slots is the number of reserved slots.
 func (s *Side[C]) Slots(p *plan.Plan) int { return partOf[C](p).slots }
 
-// SlotVariable declares a variable that `set`, map-like directives or named captures store into, and returns its slot.
-// A name may be declared several times; it is one variable.
+// SlotVariable declares a variable into which `set`, map-like directives or named captures store, and returns its slot.
+// A name can be declared several times; it is one variable.
 func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 	w := partOf[C](p)
 	name = strings.ToLower(name)
@@ -105,8 +105,8 @@ func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 	return slot, nil
 }
 
-// OnUnset sets what is called when the variable of a slot is read before it has a value. Call it while the
-// configuration is bound.
+// OnUnset sets the callback for reading the variable of a slot before it has a value. Call it while the configuration
+// is bound.
 func (s *Side[C]) OnUnset(p *plan.Plan, slot int, call func(C)) {
 	w := partOf[C](p)
 	if w.unset == nil {

@@ -11,7 +11,7 @@ import (
 // hosts are the servers of an address.
 type hosts = side.Hosts[*Server, *Session]
 
-// Choose takes the server of a name that the client sent, if one has it; else nothing changes.
+// Choose switches to the server for the client's name, if one has it; otherwise nothing changes.
 func (s *Session) Choose(name string) {
 	host, ok := hostnames.Clean(name)
 	if !ok {
@@ -23,7 +23,7 @@ func (s *Session) Choose(name string) {
 	}
 }
 
-// configForClient chooses the server by SNI.
+// configForClient selects the server by SNI.
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	s := side.SubjectOf[*Session](hello)
 	if hello.ServerName != "" {
@@ -32,8 +32,8 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return s.tlsSettings().Config, nil
 }
 
-// DuringHandshake calls f with the session of a handshake, for the variables of a certificate's name: GetCertificate of
-// TLS.Config may do so. Of what the handshake brings only the server name is known by then.
+// DuringHandshake calls f with the session of a handshake, for the variables in a certificate's name: GetCertificate of
+// TLS.Config can do so. Of the handshake, only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
 	s := side.SubjectOf[*Session](hello)
 	s.Peer = &ssl.Peer{ServerName: hello.ServerName}
@@ -41,7 +41,7 @@ func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
 	s.Peer = nil
 }
 
-// tlsSettings are those of the session's server or, where it has none, of the default one.
+// tlsSettings are those of the session's server or, if it has none, of the default one.
 func (s *Session) tlsSettings() *TLS {
 	if s.Server.TLS != nil {
 		return s.Server.TLS

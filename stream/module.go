@@ -1,5 +1,5 @@
-// Package stream serves TCP: it listens, takes sessions through nginx's phases and hands each to the module that
-// has the content. Its twin for HTTP is package web.
+// Package stream serves TCP and UDP: it runs sessions through nginx's phases and passes each to the module that has the
+// content. Its counterpart for HTTP is package web.
 package stream
 
 import (
@@ -12,14 +12,14 @@ import (
 	"starling/vars"
 )
 
-// Module is all that a family of directives contributes to the stream side.
+// Module is everything that a family of directives adds to the stream side.
 type Module struct {
 	conf.Module
 	// Variables are read from a session.
 	Variables []vars.Variable[*Session]
 	// Handlers run in the order of their phases, within a phase in the order of the modules.
 	Handlers []Hook
-	// Server puts settings into a server that are not handlers: TLS.
+	// Server adds settings to a server that are not handlers: TLS.
 	Server func(b *Block, s *Server) error
 	// Link runs once per configuration after all was bound; zones get their values there.
 	Link func(p *plan.Plan) error
@@ -27,7 +27,7 @@ type Module struct {
 	API func(p *plan.Plan) []admin.Resource
 }
 
-// Hook puts a handler into a phase. Build is called for each server; a nil Handler says that there is nothing to do.
+// Hook adds a handler to a phase. Build is called for each server; a nil Handler means that there is nothing to do.
 type Hook struct {
 	Phase Phase
 	Build func(b *Block) (Handler, error)
@@ -36,22 +36,22 @@ type Hook struct {
 // Handler does one step of a session.
 type Handler func(s *Session) Result
 
-// Result says how a session goes on.
+// Result is how a session continues.
 type Result int
 
-// Results below 100; a greater one is a status of nginx's that ends the session (403, 500, 502, 503).
+// Results below 100; a greater one is nginx's status that ends the session (403, 500, 502, 503).
 const (
-	// Declined goes on with the next handler.
+	// Declined continues with the next handler.
 	Declined Result = 0
 	// Granted skips the other handlers of this phase.
 	Granted Result = 1
-	// Done says that the session was served; its status is 200.
+	// Done means that the session was served; its status is 200.
 	Done Result = 2
-	// Again asks for more bytes of the client before the handler is called again; see Session.Preread. It is known in
-	// the phase Preread only.
+	// Again requests more bytes from the client before the handler is called again; see Session.Preread. Only for the
+	// phase Preread.
 	Again Result = 3
-	// Parked ends the handler of the content but not the session, which goes on without a goroutine until
-	// Session.Finish. That may be called before the handler returns.
+	// Parked ends the content handler but not the session, which continues without a goroutine until Session.Finish.
+	// That can be called before the handler returns.
 	Parked Result = 4
 )
 
@@ -65,7 +65,7 @@ const (
 	StatusServiceUnavailable = 503
 )
 
-// Phase is a stage of a session, in nginx's order.
+// Phase is a phase of a session, in nginx's order.
 type Phase int
 
 // The phases.
@@ -93,8 +93,8 @@ var Side = side.Side[*Session]{Name: "stream", Many: "connections", Block: conf.
 // Regex is a regular expression of the stream side.
 type Regex = side.Regex[*Session]
 
-// Prepare makes the modules' variables and link steps known. It comes before the configuration is bound, for directives
-// may declare more variables.
+// Prepare registers the modules' variables and link steps. Call it before the configuration is bound, because
+// directives can declare more variables.
 func Prepare(p *plan.Plan, modules []*Module) error {
 	for _, m := range modules {
 		if m.Link != nil {

@@ -9,30 +9,30 @@ import (
 	"starling/plan"
 )
 
-// maxPasses bounds how often one connection is passed on, as in nginx: more are a circle of servers that pass to each
+// maxPasses bounds how often one connection is passed on, as in nginx: more are a loop of servers that pass to each
 // other.
 const maxPasses = 10
 
-// ErrNobodyListens says that the configuration has no such address.
+// ErrNobodyListens means that the configuration does not listen on the address.
 var ErrNobodyListens = errors.New("no listener on that address")
 
-// handoff finds who serves an address of the configuration, http's and stream's.
+// handoff finds the server of an address of the configuration, in http and stream.
 type handoff struct {
 	find   func(sockaddr.Addr) func(net.Conn)
 	mu     sync.Mutex
 	passes map[net.Conn]int
 }
 
-// SetHandoff tells the stream side of a plan who serves an address; find returns nil where nobody does. The cycle knows
+// SetHandoff sets the function that finds the server of an address; find returns nil if there is none. The cycle sets
 // it.
 func SetHandoff(p *plan.Plan, find func(sockaddr.Addr) func(net.Conn)) {
 	h := plan.Part[handoff](p)
 	h.find, h.passes = find, map[net.Conn]int{}
 }
 
-// Pass gives the connection to whoever listens on an address, as if the client had connected there. The server of the
-// address logs the session, this one does not. Only a connection of which nothing was read can be passed. It returns
-// when the session is over.
+// Pass passes the connection to the server that listens on an address, as if the client had connected there. The server
+// of that address logs the session, this one does not. Only a connection of which nothing was read can be passed. It
+// returns when the session is over.
 func (s *Session) Pass(to sockaddr.Addr) error {
 	h := plan.Part[handoff](s.Plan())
 	if s.port.UDP {

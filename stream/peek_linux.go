@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peek copies what a socket has received into buf without taking it away, once there is more than have bytes of it. It
-// cannot where the connection is no socket. io.EOF tells that there will not be more.
+// peek copies what a socket has received into buf without consuming it, once there are more than have bytes. It fails
+// if the connection is not a socket. io.EOF means that no more will arrive.
 func peek(conn net.Conn, buf []byte, have int) (n int, can bool, err error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
@@ -32,7 +32,7 @@ func peek(conn net.Conn, buf []byte, have int) (n int, can bool, err error) {
 			failed = io.EOF
 			return true
 		}
-		return false // the poller wakes us when more has come
+		return false // the poller wakes us when more has arrived
 	})
 	if err == nil {
 		err = failed
@@ -49,7 +49,7 @@ func look(fd int, buf []byte) (int, error) {
 	}
 }
 
-// hungUp tells whether the other side will send no more.
+// hungUp reports whether the peer will send no more.
 func hungUp(fd int) bool {
 	state := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(state[:], 0)

@@ -10,8 +10,8 @@ import (
 	"starling/logs"
 )
 
-// Preread is what the client has sent so far, for handlers of the phase Preread; nothing of it is taken away. It is
-// empty before the first time that a handler asked for more.
+// Preread is what the client has sent so far, for handlers of the phase Preread, which do not consume it. It is empty
+// until a handler has requested more.
 func (s *Session) Preread() []byte {
 	if s.peek != nil {
 		return s.peek
@@ -19,8 +19,8 @@ func (s *Session) Preread() []byte {
 	return s.ahead
 }
 
-// prereadMore waits for more bytes of the client. A status other than 0 ends the session, as in nginx: 200 where the
-// client left or said nothing for too long.
+// prereadMore waits for more bytes from the client. A status other than 0 ends the session, as in nginx: 200 if the
+// client disconnected or was silent for too long.
 func (s *Session) prereadMore() (status int) {
 	core := s.Server.settings
 	if s.deadline.IsZero() {
@@ -44,7 +44,7 @@ func (s *Session) prereadMore() (status int) {
 	return StatusOK
 }
 
-// fill gets more bytes, where it can without reading them, so that the connection may still be given to another server.
+// fill gets more bytes, without reading them if possible, so that the connection can still be passed to another server.
 func (s *Session) fill(most int) error {
 	if s.TLS == nil && len(s.ahead) == 0 {
 		if s.peek == nil {
@@ -71,11 +71,11 @@ func (s *Session) fill(most int) error {
 	return err
 }
 
-// prereadEnds gives the next who reads the connection as it was.
+// prereadEnds restores the connection for its next reader.
 func (s *Session) prereadEnds() {
 	if s.deadline.IsZero() {
 		return
 	}
 	s.deadline, s.peek = time.Time{}, nil
-	s.raw.SetReadDeadline(time.Time{}) // fails on a closed connection only, which the next read tells
+	s.raw.SetReadDeadline(time.Time{}) // fails only on a closed connection, which the next read reports
 }

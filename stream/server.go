@@ -23,16 +23,16 @@ type Server struct {
 	// Name is the first of server_name, "" if there is none ($server_name).
 	Name string
 	Log  logs.Logger
-	// TLS is set by the ssl family where the server has certificates.
+	// TLS is set by the ssl family if the server has certificates.
 	TLS *TLS
-	// VerifiesClients says that only clients with a certificate of a known CA get in.
+	// VerifiesClients means that only clients with a certificate of a known CA are accepted.
 	VerifiesClients bool
 	// KeepUntilLast is set by a family whose sessions other requests depend on; see Port.
 	KeepUntilLast bool
-	// MaxHandshakes bounds the TLS handshakes under way, 0 does not: past it the oldest gives way.
+	// MaxHandshakes limits the TLS handshakes in progress, 0 for no limit: beyond it, the oldest is evicted.
 	MaxHandshakes int
 	handshakes    door.Door
-	// Sparing, where set, writes what sessions have to complain of, so that strangers do not fill the log.
+	// Sparing, if set, writes the errors of sessions, so that strangers do not fill the log.
 	Sparing *logs.Sparing
 
 	settings *Settings
@@ -50,14 +50,14 @@ type TLS struct {
 	HandshakeTimeout time.Duration
 	// Files is the digest of certificates, keys, authorities and revocation lists.
 	Files ssl.Digest
-	// Verify looks at what the client showed when the handshake is done and sets Session.Peer; its error ends the
-	// session and says why.
+	// Verify checks the client's certificate after the handshake and sets Session.Peer; its error ends the session with
+	// the reason.
 	Verify func(s *Session, state *tls.ConnectionState) error
-	// Trusts says how a client that shows a certificate would be verified.
+	// Trusts describes how a client certificate would be verified.
 	Trusts func(own *tls.Certificate, now time.Time) ssl.VerifyCode
 }
 
-// ListensBeyondLoopback returns the first listen directive that others than this machine can reach, or nil.
+// ListensBeyondLoopback returns the first listen directive that other machines can reach, or nil.
 func (s *Server) ListensBeyondLoopback() *conf.Node {
 	for _, l := range s.settings.Listens {
 		if !l.Addr.IsUnix() && !l.Addr.Addr().IsLoopback() {
@@ -82,7 +82,7 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 		return nil, err
 	}
 	server.Log = log
-	answers := "" // the family whose content the server has
+	answers := "" // the family of the server's content
 	for _, m := range modules {
 		if m.Server != nil {
 			if err := m.Server(b, server); err != nil {
@@ -117,12 +117,12 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 	return server, nil
 }
 
-// TakesDatagrams says whether one of the server's addresses is of UDP.
+// TakesDatagrams reports whether one of the server's addresses is UDP.
 func (s *Server) TakesDatagrams() bool {
 	return slices.ContainsFunc(s.settings.Listens, func(l side.Listen) bool { return l.UDP })
 }
 
-// run takes the session through the phases. One that was parked may have ended since, and belongs to another.
+// run runs the phases. A parked session may have ended since, and belongs to other code.
 func (s *Session) run() (parked bool) {
 	defer s.Survive()
 	status := 0
@@ -169,18 +169,18 @@ func (s *Session) phases() (status int) {
 				return StatusInternalError
 			}
 		}
-		// A handler may choose another server; it is that one's turn from the next phase on.
+		// A handler can select another server; its handlers apply from the next phase on.
 		if status := s.phase(s.Server.handlers[phase]); status != 0 {
 			return status
 		}
 	}
-	return StatusInternalError // the content's handler declined, which none does
+	return StatusInternalError // the content handler declined, which none does
 }
 
-// statusParked stands for the status of a session that has none yet.
+// statusParked is the status of a session that has none yet.
 const statusParked = -1
 
-// status is the status that a result ends the session with, 0 where it does not.
+// status is the status with which a result ends the session, 0 if it does not.
 func (r Result) status() int {
 	switch {
 	case r == Done:
@@ -193,7 +193,7 @@ func (r Result) status() int {
 	return 0
 }
 
-// phase calls handlers until one ends the session with a status, or 0 when the next phase follows.
+// phase calls handlers until one ends the session with a status, or returns 0 for the next phase.
 func (s *Session) phase(handlers []Handler) (status int) {
 	for _, handler := range handlers {
 		result := handler(s)
@@ -214,8 +214,8 @@ func (s *Session) phase(handlers []Handler) (status int) {
 	return 0
 }
 
-// readProxied reads the header of the PROXY protocol. A status ends the session: nginx has 200 for clients that go or
-// say nothing.
+// readProxied reads the PROXY protocol header. A status ends the session: nginx has 200 for clients that disconnect or
+// are silent.
 func (s *Session) readProxied() (status int) {
 	if err := s.raw.SetReadDeadline(time.Now().Add(s.Server.settings.ProxiedTimeout)); err != nil {
 		return StatusOK // the site was closed
@@ -231,14 +231,14 @@ func (s *Session) readProxied() (status int) {
 	return 0
 }
 
-// Survive, deferred, keeps a mistake in serving one session from ending all others.
+// Survive, deferred, prevents a panic in serving one session from ending all others.
 func (s *Session) Survive() {
 	if reason := recover(); reason != nil {
 		s.Logf(logs.Alert, "panic while serving a session: %v %s", reason, debug.Stack())
 	}
 }
 
-// handshake makes the session encrypted. The error was logged.
+// handshake performs the TLS handshake. The error was logged.
 func (s *Session) handshake() error {
 	if most := s.Server.MaxHandshakes; most > 0 {
 		defer s.Server.handshakes.Enter(most, func() { s.raw.Close() })()
@@ -265,8 +265,8 @@ func (s *Session) handshake() error {
 	return nil
 }
 
-// refuse logs why a client did not get in. nginx does so at level info; where the servers of a cluster meet, the
-// operator needs to hear of it.
+// refuse logs why a client was rejected. nginx logs it at level info; on the port of a cluster, the operator must see
+// it.
 func (s *Session) refuse(err error) {
 	level := logs.Info
 	if s.Server.KeepUntilLast {

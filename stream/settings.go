@@ -8,23 +8,23 @@ import (
 	"starling/side"
 )
 
-// Settings are what the kit itself obeys in one block. The core family has the directives that set them; the kit finds
-// them by their type.
+// Settings are the settings of the kit itself in one block. The core family has the directives that set them; the kit
+// finds them by their type.
 type Settings struct {
 	Listens   side.Listens
 	NoDelay   bool
 	ErrorLogs []logs.Target
 	Resolver  plan.ResolverSettings
 
-	// StatusZone is where the API counts the sessions of the server; empty: nowhere.
+	// StatusZone is the zone in which the API counts the sessions of the server; empty for none.
 	StatusZone string
 
 	Names side.Names[*Session]
-	// PrereadBytes bounds what is looked at before a server is chosen, PrereadTimeout how long that may take.
+	// PrereadBytes limits the bytes peeked before a server is selected, PrereadTimeout the time for it.
 	PrereadBytes   int64
 	PrereadTimeout time.Duration
-	// UDPSessions bounds the sessions of a socket of datagrams.
+	// UDPSessions limits the sessions of a UDP socket.
 	UDPSessions int
-	// ProxiedTimeout is how long the header of the PROXY protocol may take.
+	// ProxiedTimeout limits the time for the PROXY protocol header.
 	ProxiedTimeout time.Duration
 }

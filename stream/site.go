@@ -34,14 +34,14 @@ type Site struct {
 // Port is one address that a site listens on, the ConnHandler of a side.Port.
 type Port struct {
 	Addr sockaddr.Addr
-	// UDP says that its connections are sessions of datagrams, which package packets makes.
+	// UDP means that its connections are sessions of datagrams, made by package packets.
 	UDP bool
 
 	hosts *hosts
 	site  *Site
 }
 
-// datagrams is the transport of UDP: all that come from one client to one address are a session.
+// datagrams is the transport of UDP: all datagrams from one client to one address are a session.
 type datagrams struct{}
 
 func (datagrams) Network() string { return "udp" }
@@ -50,7 +50,7 @@ func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.ConnHandler) 
 	return packets.Listen(socket)
 }
 
-// Build makes the servers of a bound stream block. Its error may be conf.Problems.
+// Build makes the servers of a bound stream block. Its error can be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	s := &Site{plan: p, modules: modules}
 	s.gate = side.NewGate[*Session](s.endArrivals)
@@ -85,7 +85,7 @@ func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
 	return s, nil
 }
 
-// port makes the port of an address; what one of its servers asks of the socket holds for all.
+// port makes the port of an address; socket options of one of its servers apply to all.
 func (s *Site) port(h *hosts, servers []*Server) side.Port {
 	p := side.Port{Addr: h.Addr, Options: h.Options, ConnHandler: &Port{Addr: h.Addr, UDP: h.UDP, hosts: h, site: s}}
 	if h.UDP {
@@ -112,14 +112,13 @@ func (s *Site) Resources() []admin.Resource {
 	return all
 }
 
-// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect takes the word
-// back.
+// Expect announces a connection: the site is not drained before ServeExpected has served it or Unexpect withdraws it.
 func (p *Port) Expect() { p.site.gate.Expect() }
 
 // Unexpect takes Expect back.
 func (p *Port) Unexpect() { p.site.gate.Unexpect() }
 
-// Serve serves an accepted connection. It closes it.
+// Serve serves an accepted connection and closes it.
 func (p *Port) Serve(conn net.Conn) {
 	p.Expect()
 	p.ServeExpected(conn)
@@ -142,37 +141,37 @@ func (s *Site) open(p *Port, conn net.Conn) *Session {
 }
 
 func (s *Site) close(session *Session) {
-	// Before the client can see the end: if it comes again at once, its place is free.
+	// Before the client can see the end: if it connects again at once, its place is free.
 	session.leave()
 	session.Release()
 	if !session.passed {
 		session.sayGoodbye()
-		session.raw.Close() // nothing is left to do about a failure
+		session.raw.Close() // a failure cannot be handled any more
 	}
 	s.plan.Connections.Closed()
 	s.gate.Leave(session)
 }
 
-// goodbyeTimeout bounds the end of a TLS session: it is a courtesy, and the client may not read.
+// goodbyeTimeout limits the end of a TLS session: it is a courtesy, and the client may not read.
 const goodbyeTimeout = time.Second
 
-// sayGoodbye tells an encrypted client that nothing was cut off.
+// sayGoodbye tells an encrypted client that nothing was truncated.
 func (s *Session) sayGoodbye() {
 	if s.TLS != nil && s.raw.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) == nil {
-		s.TLS.CloseWrite() // fails where the client or another has closed already
+		s.TLS.CloseWrite() // fails if the connection is already closed
 	}
 }
 
-// Retire says that no connections are to come any more. Sessions go on until they end by themselves.
+// Retire reports that no more connections will arrive. Sessions continue until they end by themselves.
 func (s *Site) Retire() {
 	s.gate.Retire(func(session *Session, detached bool) {
 		if session.port.UDP && !detached {
-			session.raw.Close() // a client's next datagram begins a session with the new configuration, if there is one
+			session.raw.Close() // a client's next datagram starts a session with the new configuration, if there is one
 		}
 	})
 }
 
-// Drained is closed when the site has retired and its sessions, but for the detached ones, have ended.
+// Drained is closed when the site has retired and its sessions, except detached ones, have ended.
 func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 
 // Emptied is closed when the detached ones have ended too.
@@ -183,13 +182,13 @@ func (s *Site) Close() {
 	s.cancel()
 	s.gate.Close(func(session *Session, detached bool) {
 		if !detached {
-			session.raw.Close() // what the session then reads is an error, which it reports
+			session.raw.Close() // the session then reads an error, which it reports
 		}
 	})
 }
 
 // WatchArrivals has arrived called whenever there is something new to read from a socket of the session's, so that no
-// goroutine need wait for it; see socketwatch. It fails where the system cannot tell. ForgetArrivals ends it.
+// goroutine has to wait for it; see socketwatch. It fails if the system does not support it. ForgetArrivals ends it.
 func (s *Session) WatchArrivals(socket syscall.RawConn, arrived func()) (id uint64, err error) {
 	watcher := s.port.site.arrivals.Get(func(err error) {
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -202,21 +201,21 @@ func (s *Session) WatchArrivals(socket syscall.RawConn, arrived func()) (id uint
 	return watcher.Arrivals(socket, arrived)
 }
 
-// ForgetArrivals ends WatchArrivals. A call of arrived that has begun may still go on.
+// ForgetArrivals ends WatchArrivals. A call of arrived in progress can still continue.
 func (s *Session) ForgetArrivals(id uint64) {
 	if watcher := s.port.site.arrivals.Get(func(error) {}); watcher != nil {
 		watcher.Remove(id)
 	}
 }
 
-// endArrivals is called when a retired site has no session left but detached ones, which watch nothing.
+// endArrivals is called when a retired site has only detached sessions left, which watch nothing.
 func (s *Site) endArrivals() {
 	if err := s.arrivals.Close(); err != nil {
 		s.plan.Log.Logf(logs.Alert, "closing an epoll instance failed: %v", err)
 	}
 }
 
-// newSession starts the account of a connection.
+// newSession starts the accounting of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{
 		raw:       conn,

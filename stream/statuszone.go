@@ -8,7 +8,7 @@ import (
 	"starling/plan"
 )
 
-// StatusZone counts the sessions of the servers that have it in common. A reload carries it over.
+// StatusZone counts the sessions of the servers that share it. A reload carries it over.
 type StatusZone struct {
 	Processing atomic.Int64
 	// Connections are all sessions, Discarded those that ended without a status.
@@ -22,13 +22,13 @@ type StatusZone struct {
 // statusZones are those of one configuration by name.
 type statusZones struct{ byName map[string]*StatusZone }
 
-// StatusZones gives the status zones of a configuration by name, in no order.
+// StatusZones returns the status zones of a configuration by name, in no order.
 func StatusZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
 	zones := plan.Part[statusZones](p)
 	return func(yield func(string, *StatusZone) bool) { maps.All(zones.byName)(yield) }
 }
 
-// zoneNamed finds a status zone of a plan or of the one before it, or makes it.
+// zoneNamed finds a status zone of a plan or of the previous one, or makes it.
 func zoneNamed(p *plan.Plan, name string) *StatusZone {
 	zones := plan.Part[statusZones](p)
 	z := zones.byName[name]
@@ -45,7 +45,7 @@ func zoneNamed(p *plan.Plan, name string) *StatusZone {
 	return z
 }
 
-// enter counts a session in the zone of its server, in place of the one before; either may be none.
+// enter counts a session in the zone of its server, instead of the previous one; either can be nil.
 func (s *Session) enter(z *StatusZone) {
 	if s.zone == z {
 		return

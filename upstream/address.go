@@ -2,7 +2,7 @@ package upstream
 
 import "net/netip"
 
-// Address is a server's address in the forms for dialing and for printing.
+// Address is a server's address in the forms for dialling and for printing.
 type Address struct {
 	// Network is "tcp" or "unix".
 	Network string

@@ -20,9 +20,9 @@ import (
 type Conn struct {
 	net.Conn
 	Server *Server
-	// Requests counts what was sent over it; the user adds one per request.
+	// Requests counts the requests sent over it; the user adds one per request.
 	Requests int
-	// Reused says that it served a request before: a failure at its first byte says nothing about the server.
+	// Reused means that it served a request before: a failure at its first byte says nothing about the server.
 	Reused bool
 	// Owner is the location that used it last; Attachment is kept for that user between requests.
 	Owner, Attachment any
@@ -30,33 +30,33 @@ type Conn struct {
 	openedMS, idleFromMS int64
 	links                [2]link
 	raw                  syscall.RawConn
-	look                 func(fd uintptr) // made once, so that a look does not allocate
+	look                 func(fd uintptr) // made once, so that a check does not allocate
 	poll                 [1]unix.PollFd
 	silent               bool
 }
 
-// Dialer opens connections to servers in one way.
+// Dialer opens connections to servers with one set of options.
 type Dialer struct {
-	// Timeout bounds the connect and, separately, the TLS handshake.
+	// Timeout limits the connect and, separately, the TLS handshake.
 	Timeout time.Duration
 	// Bind is the local address to connect from (proxy_bind); a port of 0 is any.
 	Bind netip.AddrPort
-	// Probe switches TCP keep-alive probes on (proxy_socket_keepalive).
+	// Probe enables TCP keepalive probes (proxy_socket_keepalive).
 	Probe bool
-	// Datagrams asks for a UDP socket; Timeout then bounds nothing.
+	// Datagrams requests a UDP socket; Timeout then has no effect.
 	Datagrams bool
-	// Preface is sent as soon as the connection stands, before any TLS (the header of the PROXY protocol).
+	// Preface is sent as soon as the connection is established, before any TLS (the PROXY protocol header).
 	Preface []byte
 	// TLS is not nil for a TLS connection; its ServerName is sent as it is.
 	TLS   *tls.Config
 	Clock *clock.Clock
 }
 
-// DialError is a connection that could not be made. Its text is nginx's for the error log.
+// DialError is a failed connection. Its text is nginx's for the error log.
 type DialError struct {
-	// TimedOut asks for 504 rather than 502.
+	// TimedOut means 504 rather than 502.
 	TimedOut bool
-	// TLS says that the connection stood and the handshake failed.
+	// TLS means that the connection was established and the handshake failed.
 	TLS bool
 	Err error
 }
@@ -145,8 +145,7 @@ func timedOut(err error) bool {
 		errors.Is(err, syscall.ETIMEDOUT)
 }
 
-// quiet looks whether an idle connection is still open and silent. One that has bytes to read is out of step and
-// useless.
+// quiet checks whether an idle connection is still open and silent. One with unread bytes is out of step and unusable.
 func (c *Conn) quiet() bool {
 	if c.raw == nil {
 		return true
@@ -157,7 +156,7 @@ func (c *Conn) quiet() bool {
 	return c.silent
 }
 
-// abandon closes an idle connection at once: a TLS goodbye would be written to a peer that may not read.
+// abandon closes an idle connection at once: a TLS close_notify would be written to a peer that may not read.
 func (c *Conn) abandon() {
 	if sealed, ok := c.Conn.(*tls.Conn); ok {
 		sealed.NetConn().Close()

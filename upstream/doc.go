@@ -1,7 +1,7 @@
-// Package upstream is groups of servers: which one takes a request, what became of it, and the idle connections to
-// them.
+// Package upstream is groups of servers: the selection of a server for a request, the accounting, and the idle
+// connections.
 //
-// A Group is an `upstream` block, an Attempt is one request's way through it:
+// A Group is an `upstream` block, an Attempt is one request's use of it:
 //
 //	group.Begin(&a)
 //	a.Want(sessionID)             // sticky
@@ -12,5 +12,5 @@
 //		if a.TriesLeft() == 0 { break }
 //	}
 //
-// Choosing does not touch sockets and takes the time as an argument. See DESIGN.md.
+// Selection uses no sockets and takes the time as an argument. See DESIGN.md.
 package upstream

@@ -8,7 +8,7 @@ import (
 	"starling/lib/clock"
 )
 
-// Codes of EditError, as the NGINX Plus API documents them.
+// Codes of EditError, as documented by the NGINX Plus API.
 const (
 	ServerNotFound  = "UpstreamServerNotFound"
 	ServerImmutable = "UpstreamServerImmutable"
@@ -30,7 +30,7 @@ const (
 	notFoundTemplate = "server with ID %q does not exist"
 )
 
-// EditError is a refused change of a group; nothing was changed.
+// EditError is a rejected change of a group; nothing was changed.
 type EditError struct {
 	Code string // one of the codes above
 	Text string
@@ -47,7 +47,7 @@ type Change struct {
 	SlowStart   *time.Duration
 	Route       *string
 	Down        *bool
-	// Drain true lets only requests of existing sessions through. There is no way back but Down false.
+	// Drain true passes only requests of existing sessions. Only Down false reverts it.
 	Drain *bool
 }
 
@@ -71,8 +71,8 @@ func (c *Change) check() error {
 	return nil
 }
 
-// ValidRoute says whether a route can be the value of a cookie as it is (RFC 6265, cookie-octet): another byte would
-// end the value, and what follows would be attributes of the cookie, or another header.
+// ValidRoute reports whether a route can be the value of a cookie without escaping (RFC 6265, cookie-octet): another
+// byte would end the value, and the rest would become attributes of the cookie, or another header.
 func ValidRoute(route string) bool {
 	for i := range len(route) {
 		switch c := route[i]; {
@@ -83,7 +83,7 @@ func ValidRoute(route string) bool {
 	return true
 }
 
-// AddNew is Add for the API: it also refuses a server that is there already.
+// AddNew is Add for the API: it also rejects an existing server.
 func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 	change := Change{Weight: &settings.Weight, MaxConns: &settings.MaxConns, MaxFails: &settings.MaxFails,
 		FailTimeout: &settings.FailTimeout, SlowStart: &settings.SlowStart, Route: &settings.Route}
@@ -165,7 +165,7 @@ func assign[T any](to *T, from *T) {
 	}
 }
 
-// Remove takes a server or a template with all its servers out of the group. Requests that they serve go on.
+// Remove removes a server, or a template with all its servers, from the group. Their requests in flight continue.
 func (g *Group) Remove(id int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

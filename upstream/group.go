@@ -8,17 +8,18 @@ import (
 	"starling/lib/clock"
 )
 
-// maxServers bounds the servers of a group: what the API and DNS answers may grow. Ten times what is met in the field.
+// maxServers bounds the servers of a group, which the API and DNS responses can grow. Ten times the largest groups in
+// practice.
 const maxServers = 65536
 
-// Balancer chooses among the servers of a set. One Balancer belongs to one group and is called under its lock.
+// Balancer selects among the servers of a set. A Balancer belongs to one group and is called under its lock.
 type Balancer interface {
-	// Choose returns the server for this try, or nil when none of the set can take it. wanted is the
-	// server that a sticky session asks for, already found usable, or nil.
+	// Choose returns the server for this try, or nil if none of the set can take it. wanted is the server of a sticky
+	// session, already found usable, or nil.
 	Choose(set *Set, a *Attempt, wanted *Server) *Server
 }
 
-// Set is the primary or the backup servers of a group, as balancers see them, under the group's lock.
+// Set is the primary or the backup servers of a group, as seen by balancers, under the group's lock.
 type Set struct {
 	servers     []*Server
 	totalWeight int
@@ -32,10 +33,10 @@ func (s *Set) Servers() []*Server { return s.servers }
 // TotalWeight is the sum of the configured weights.
 func (s *Set) TotalWeight() int { return s.totalWeight }
 
-// Version changes with the members and their weights, so that a balancer knows when to rebuild its tables.
+// Version changes with the members and their weights: a balancer then rebuilds its tables.
 func (s *Set) Version() uint64 { return s.version }
 
-// Group is an upstream block: servers, how to choose among them, and the idle connections to them.
+// Group is an upstream block: servers, the method for selecting among them, and their idle connections.
 type Group struct {
 	// Name is the upstream's name; ZoneName and ZoneBytes are those of its zone directive, or empty.
 	Name      string
@@ -50,11 +51,11 @@ type Group struct {
 	nextID    int
 	version   uint64
 	slots     []*Server // by Server.slot; nil is free
-	zombies   int       // removed servers that still serve requests
+	zombies   int       // removed servers with requests in flight
 	edits     chan struct{}
 	pool      *Pool
 
-	tries atomic.Int64 // servers in service: how many a request may try
+	tries atomic.Int64 // servers in service: how many a request can try
 }
 
 // NewGroup returns a group without servers.
@@ -62,10 +63,10 @@ func NewGroup(name string, balancer Balancer) *Group {
 	return &Group{Name: name, balancer: balancer, edits: make(chan struct{}, 1)}
 }
 
-// SetBalancer gives the group its balancer; only before the first pick.
+// SetBalancer sets the group's balancer; only before the first pick.
 func (g *Group) SetBalancer(b Balancer) { g.balancer = b }
 
-// Add adds a server, or a template whose servers resolving will add.
+// Add adds a server, or a template to whose name the resolver will add servers.
 func (g *Group) Add(settings Settings, now clock.Reading) (*Server, error) {
 	if settings.Weight < 1 {
 		return nil, &EditError{
@@ -94,7 +95,7 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 	return s
 }
 
-// join puts a new server into its set.
+// join adds a new server to its set.
 func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Server, error) {
 	slot := g.freeSlot()
 	if slot < 0 {
@@ -114,7 +115,7 @@ func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Ser
 	return s, nil
 }
 
-// leave takes a server out of its set. Its requests go on; its idle connections are closed.
+// leave removes a server from its set. Its requests continue; its idle connections are closed.
 func (g *Group) leave(s *Server) {
 	set := g.setOf(s)
 	for i, other := range set.servers {
@@ -134,7 +135,7 @@ func (g *Group) leave(s *Server) {
 	}
 }
 
-// freeSlot returns the lowest slot that no living server has, or -1.
+// freeSlot returns the lowest slot not owned by a current server, or -1.
 func (g *Group) freeSlot() int {
 	for i, s := range g.slots {
 		if s == nil {
@@ -155,7 +156,7 @@ func (g *Group) setOf(s *Server) *Set {
 	return &g.primary
 }
 
-// recount brings what is derived from the members up to date.
+// recount updates what is derived from the members.
 func (g *Group) recount() {
 	tries := 0
 	for _, set := range []*Set{&g.primary, &g.backup} {
@@ -167,13 +168,13 @@ func (g *Group) recount() {
 			}
 		}
 		g.version++
-		set.version = g.version // of its own: a balancer's tables are of one set
+		set.version = g.version // separate: a balancer's tables are of one set
 	}
 	g.tries.Store(int64(tries))
 	g.primary.single = len(g.primary.servers) == 1 && len(g.backup.servers) == 0
 }
 
-// edited wakes the resolving loop, which compares the templates with what it runs.
+// edited wakes the resolving loop, which compares the templates with those it resolves.
 func (g *Group) edited() {
 	select {
 	case g.edits <- struct{}{}:
@@ -201,7 +202,7 @@ func (g *Group) find(id int) *Server {
 	return found
 }
 
-// Empty says that the group has neither servers nor templates.
+// Empty reports whether the group has neither servers nor templates.
 func (g *Group) Empty() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

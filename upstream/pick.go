@@ -7,7 +7,7 @@ import (
 	"starling/lib/clock"
 )
 
-// ErrNoLive says that no server of the group can take the request now. nginx answers 502 and logs these words.
+// ErrNoLive means that no server of the group can take the request now. nginx answers 502 and logs this text.
 var ErrNoLive = errors.New("no live upstreams")
 
 // Outcome is the result of an attempt on a server.
@@ -16,26 +16,26 @@ type Outcome uint8
 // The outcomes of an attempt.
 const (
 	Success Outcome = iota
-	// Failure counts against the server (error, timeout, invalid_header, http_5xx, http_429 passed to the next).
+	// Failure counts against the server (error, timeout, invalid_header, http_5xx, http_429 retried on the next).
 	Failure
-	// Passed went to the next server without counting against this one (http_403, http_404).
+	// Passed was retried on the next server without counting against this one (http_403, http_404).
 	Passed
 )
 
-// maxSessionID is the longest server id in bytes that a session may ask for. A route has at most 32, an md5 32.
+// maxSessionID is the longest server id of a session, in bytes. A route has at most 32, an md5 32.
 const maxSessionID = 64
 
-// inlineSlots is how many servers an attempt remembers without allocating; enough for nearly every group.
+// inlineSlots is how many servers an attempt stores without allocating; enough for nearly every group.
 const inlineSlots = 256
 
-// Attempt is the choosing of servers for one request: it begins once, then picks and frees in turn
-// until one answers. Keep it inside the request; it must not be copied between Begin and the last Free.
+// Attempt is the selection of servers for one request: it begins once, then picks and frees servers until one responds.
+// Keep it inside the request; it must not be copied between Begin and the last Free.
 type Attempt struct {
 	// Key is what a hashing balancer hashes. It must stay unchanged from Begin to the last Pick.
 	Key []byte
 	// Client is the client's address, for ip_hash. The zero value stands for a client without one (unix).
 	Client netip.Addr
-	// Probe is the balancer's notebook for this request.
+	// Probe is the balancer's state for this request.
 	Probe Probe
 
 	group   *Group
@@ -59,13 +59,13 @@ type Attempt struct {
 type Probe struct {
 	Hash   uint32
 	Rounds int // hashes or draws made
-	Misses int // of which found a server that could not be used
+	Misses int // of which found an unusable server
 	Ready  bool
-	// Scratch is for bytes to hash that would else be allocated.
+	// Scratch is memory for bytes to hash, so that they are not allocated.
 	Scratch [20]byte
 }
 
-// Begin starts a request's choosing. Key and Client are to be set by the caller, before or after; Want after.
+// Begin starts a request's selection. The caller sets Key and Client, before or after, and Want after.
 func (g *Group) Begin(a *Attempt) {
 	a.group, a.set, a.current = g, &g.primary, nil
 	a.Probe = Probe{}
@@ -75,7 +75,7 @@ func (g *Group) Begin(a *Attempt) {
 	a.tries = int(g.tries.Load())
 }
 
-// Want asks for the server that a sticky session names. Ids that no server can have are ignored.
+// Want requests the server of a sticky session. Ids that no server can have are ignored.
 func (a *Attempt) Want(id []byte) {
 	if len(id) > maxSessionID {
 		id = nil
@@ -86,14 +86,14 @@ func (a *Attempt) Want(id []byte) {
 // TriesLeft returns the number of further servers that nginx would try.
 func (a *Attempt) TriesLeft() int { return a.tries }
 
-// AddTry gives one try back: a connection kept from before that fails at once says nothing about the server.
+// AddTry returns one try: an idle connection that fails at once says nothing about the server.
 func (a *Attempt) AddTry() { a.tries++ }
 
 // Current is the server picked and not yet freed, or nil.
 func (a *Attempt) Current() *Server { return a.current }
 
-// Pick chooses the next server: primaries first, backups when they are exhausted. Each pick must be freed.
-// It returns ErrNoLive when no server is left. It does not allocate in groups of up to 256 servers.
+// Pick selects the next server: primaries first, then backups. Each pick must be freed. It returns ErrNoLive if no
+// server is left. It does not allocate in groups of up to 256 servers.
 func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
 	g := a.group
 	g.mu.Lock()
@@ -126,14 +126,14 @@ func (a *Attempt) choose() *Server {
 	if wanted != nil {
 		return wanted
 	}
-	// A lone server is never put out by failures: there is nothing better to try.
+	// A single server never becomes unavailable by failures: there is nothing better to try.
 	if s := a.set.servers[0]; !s.outOfService() && !s.full() {
 		return s
 	}
 	return nil
 }
 
-// findWanted returns the server of the current set that the session names, if it can be used. A draining one can.
+// findWanted returns the server of the current set that the session names, if it is usable. A draining one is.
 func (a *Attempt) findWanted() *Server {
 	if a.wantedLen == 0 {
 		return nil
@@ -150,8 +150,8 @@ func (a *Attempt) findWanted() *Server {
 	return nil
 }
 
-// Usable says whether a balancer may choose the server: not tried yet, in service, not out by failures, below
-// max_conns.
+// Usable reports whether a balancer may select the server: not tried yet, in service, not unavailable by failures,
+// below max_conns.
 func (a *Attempt) Usable(s *Server) bool {
 	return !a.hasTried(s.slot) && !s.outOfService() && !s.disabled(a.nowMS) && !s.full()
 }
@@ -176,7 +176,7 @@ func (a *Attempt) markTried(slot int) {
 	a.triedMore[i/64] |= 1 << (i % 64)
 }
 
-// Connected says that the picked server took a connection: one that was out and is being probed is then back, before
+// Connected reports that the picked server accepted a connection: if it was being probed, it is available again before
 // the session ends.
 func (a *Attempt) Connected(now clock.Reading) {
 	if s := a.current; s != nil {
@@ -188,8 +188,8 @@ func (a *Attempt) Connected(now clock.Reading) {
 	}
 }
 
-// Free ends the attempt on the current server. It returns true when this failure put the server out, which is worth
-// a warning: "upstream server temporarily disabled".
+// Free ends the attempt on the current server. It returns true if this failure made the server unavailable, which is
+// worth a warning: "upstream server temporarily disabled".
 func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	g, s := a.group, a.current
 	if s == nil {
@@ -241,7 +241,7 @@ func (s *Server) fail(now clock.Reading) (disabled bool) {
 	return true
 }
 
-// recover forgets the failures of a server that proved to be alive.
+// recover resets the failures of a server that responded.
 func (s *Server) recover(now clock.Reading) {
 	s.fails = 0
 	if s.failed {
@@ -251,8 +251,8 @@ func (s *Server) recover(now clock.Reading) {
 	}
 }
 
-// Smooth is one round of the smooth weighted round robin of nginx: every server offered gains its weight, the
-// one with the most is taken and pays what all gained.
+// Smooth is one round of nginx's smooth weighted round robin: every offered server gains its weight, the one with the
+// most is taken and pays what all gained.
 type Smooth struct {
 	best  *Server
 	total int
@@ -271,8 +271,8 @@ func (w *Smooth) Offer(a *Attempt, s *Server) {
 	}
 }
 
-// Take ends the round: chosen pays if it is not nil (a sticky session's server), else the best. It returns nil if none
-// was offered.
+// Take ends the round: chosen pays if it is not nil (a sticky session's server), otherwise the best. It returns nil if
+// none was offered.
 func (w *Smooth) Take(chosen *Server) *Server {
 	if chosen == nil {
 		chosen = w.best

@@ -11,11 +11,11 @@ import (
 type KeepAlive struct {
 	// Connections is how many idle connections are kept (keepalive N); 0 keeps none.
 	Connections int
-	// Local lets only the location that opened a connection use it again.
+	// Local lets only the location that opened a connection reuse it.
 	Local bool
-	// Timeout ends an idle connection, Time one that is this old when it becomes idle.
+	// Timeout ends an idle connection; Time ends one that is this old when it becomes idle.
 	Timeout, Time time.Duration
-	// Requests is how many requests one connection serves.
+	// Requests is the maximum number of requests on one connection.
 	Requests int
 }
 
@@ -24,20 +24,20 @@ func DefaultKeepAlive() KeepAlive {
 	return KeepAlive{Connections: 32, Local: true, Timeout: time.Minute, Time: time.Hour, Requests: 1000}
 }
 
-// Pool keeps the idle connections of a group: the latest first for each server, and the one idle
-// longest is closed when there are too many.
+// Pool has the idle connections of a group: the most recently used first for each server; the one idle longest is
+// closed when there are too many.
 type Pool struct {
 	settings KeepAlive
 	clock    *clock.Clock
 
 	mu     sync.Mutex
-	idle   list // of all servers, the latest first
+	idle   list // of all servers, the most recently used first
 	count  int
 	timer  *time.Timer // runs while there is an idle connection
 	closed bool
 }
 
-// NewPool returns an empty pool and makes it the group's.
+// NewPool returns an empty pool and sets it as the group's.
 func (g *Group) NewPool(settings KeepAlive, c *clock.Clock) *Pool {
 	p := &Pool{settings: settings, clock: c, idle: list{which: byAge}}
 	g.mu.Lock()
@@ -53,13 +53,13 @@ func (p *Pool) Idle() int {
 	return p.count
 }
 
-// checkAfter is how long a connection may be idle and be used again without a look at the socket. The look costs
-// a system call; a server that closes a connection within this time is found out by the failing request.
+// checkAfter is how long a connection can be idle and be reused without a check of the socket. The check costs a system
+// call; if a server closes a connection within this time, the request fails and finds out.
 const checkAfter = 10 * time.Millisecond
 
 // Get returns an idle connection to a server, or nil. owner is the location that will use it (see KeepAlive.Local).
-// careful asks for a look at the socket however short it was idle: for requests that must not be sent twice.
-// A connection that was closed by the server, or has unread bytes, is closed and not returned.
+// careful checks the socket however short it was idle: for requests that must not be sent twice. A connection that was
+// closed by the server, or has unread bytes, is closed and not returned.
 func (p *Pool) Get(s *Server, owner any, careful bool) *Conn {
 	for {
 		c := p.take(s, owner)
@@ -87,7 +87,7 @@ func (p *Pool) take(s *Server, owner any) *Conn {
 	return nil
 }
 
-// Put keeps a connection whose response was read to its end, or closes it: too old, used often enough, or the server is
+// Put keeps a connection whose response was read completely, or closes it: too old, used often enough, or the server is
 // gone. The caller must not use it afterwards.
 func (p *Pool) Put(c *Conn, owner any) {
 	nowMS := p.clock.Now().MonoMS
@@ -116,7 +116,7 @@ func (p *Pool) Put(c *Conn, owner any) {
 	}
 }
 
-// remove takes a connection out of both lists; under the lock.
+// remove removes a connection from both lists; under the lock.
 func (p *Pool) remove(c *Conn) {
 	p.idle.remove(c)
 	c.Server.idle.remove(c)
@@ -130,7 +130,7 @@ func (p *Pool) arm(after time.Duration) {
 	}
 }
 
-// expire closes what was idle for too long. As all share one timeout, those are at the end of the list.
+// expire closes connections that were idle for too long. All share one timeout, so those are at the end of the list.
 func (p *Pool) expire() {
 	nowMS := p.clock.Now().MonoMS
 	var old []*Conn
@@ -148,7 +148,7 @@ func (p *Pool) expire() {
 	abandonAll(old)
 }
 
-// dropServer closes the idle connections of a server that left its group, and lets no more in.
+// dropServer closes the idle connections of a server that left its group, and accepts no more.
 func (p *Pool) dropServer(s *Server) {
 	var old []*Conn
 	p.mu.Lock()
@@ -163,7 +163,7 @@ func (p *Pool) dropServer(s *Server) {
 	}
 }
 
-// Close closes all idle connections and from now on every one that is put. For the end of a cycle.
+// Close closes all idle connections, and every one that is put later. For the end of a cycle.
 func (p *Pool) Close() {
 	var old []*Conn
 	p.mu.Lock()
@@ -186,7 +186,7 @@ func abandonAll(conns []*Conn) {
 	}
 }
 
-// The two lists that an idle connection is in.
+// The two lists of an idle connection.
 const (
 	byAge = iota
 	byServer
@@ -194,7 +194,7 @@ const (
 
 type link struct{ next, previous *Conn }
 
-// list is a doubly linked list through the connections themselves, the latest first.
+// list is a doubly linked list through the connections themselves, the most recently used first.
 type list struct {
 	which      int
 	head, tail *Conn

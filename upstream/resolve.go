@@ -14,16 +14,17 @@ import (
 	"starling/logs"
 )
 
-// Names asks the DNS; *resolver.Resolver does.
+// Names resolves names; *resolver.Resolver does.
 type Names interface {
 	Lookup(ctx context.Context, name string) (addrs []netip.Addr, valid time.Duration, err error)
 	LookupSRV(ctx context.Context, service, name string) (targets []resolver.SRV, valid time.Duration, err error)
 }
 
-// retryAfter is the least time between two questions for one name: after a failure or when an answer may not be kept.
+// retryAfter is the minimum time between two queries for one name: after a failure or a response that must not be
+// cached.
 const retryAfter = time.Second
 
-// found is one address that a name stands for now.
+// found is one current address of a name.
 type found struct {
 	name   string // of the server as shown: the template's, or the target's for SRV
 	addr   netip.AddrPort
@@ -31,9 +32,9 @@ type found struct {
 	backup bool
 }
 
-// Resolve keeps the servers of templates (resolve) as the DNS says until ctx ends. It does not return before; start it
-// in its own goroutine. A name that the DNS denies loses its servers; after any other failure the last ones stay and it
-// is logged.
+// Resolve keeps the servers of templates (resolve) in sync with DNS until ctx ends. It blocks; start it in its own
+// goroutine. If DNS denies a name, its servers are removed; after any other failure the known ones stay and it is
+// logged.
 func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log logs.Logger) {
 	running := map[*Server]context.CancelFunc{}
 	var all sync.WaitGroup
@@ -66,11 +67,11 @@ func (g *Group) Resolve(ctx context.Context, names Names, c *clock.Clock, log lo
 	}
 }
 
-// follow asks for one template's name again and again.
+// follow resolves one template's name periodically.
 func (g *Group) follow(ctx context.Context, t *Server, names Names, c *clock.Clock, log logs.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for told := ""; ; { // each trouble is logged when it begins and when it ends, not at every question
+	for told := ""; ; { // each failure is logged when it begins and when it ends, not at every query
 		select {
 		case <-ctx.Done():
 			return
@@ -100,7 +101,7 @@ func describe(err error) string {
 	return err.Error()
 }
 
-// resolveOnce asks once and brings the template's servers up to date. It returns how long the answer is good for.
+// resolveOnce queries once and updates the template's servers. It returns how long the response is valid.
 func (g *Group) resolveOnce(ctx context.Context, t *Server, names Names, c *clock.Clock) (time.Duration, error) {
 	var now []found
 	var valid time.Duration
@@ -149,12 +150,12 @@ func srvServers(targets []resolver.SRV, set *Settings) ([]found, error) {
 	return out, errors.Join(errs...)
 }
 
-// syncChildren makes the servers of a template those that were found; servers that stay keep all they have.
+// syncChildren makes the servers of a template those that were found; servers that stay keep their state.
 func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !slices.Contains(g.templates, t) {
-		return nil // removed while the question was out
+		return nil // removed during the query
 	}
 	for i := range now {
 		if t.settings.Weight != DefaultWeight || now[i].weight == 0 {
@@ -186,9 +187,9 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 	return nil
 }
 
-// Inherit takes over what the group of the same name in the previous cycle knew from the DNS, so that a reload does not
-// start without servers. A template that the old group also had, be it with another port, gets the old one's addresses
-// until the DNS answers.
+// Inherit copies the addresses that the group of the same name in the previous cycle had from DNS, so that a reload
+// does not start without servers. A template that the old group also had, even with another port, gets the old
+// addresses until DNS responds.
 func (g *Group) Inherit(old *Group, now clock.Reading) error {
 	type key struct {
 		host, service string
@@ -218,7 +219,7 @@ func (g *Group) Inherit(old *Group, now clock.Reading) error {
 			if p.Service == "" {
 				f.name, f.weight, f.addr = p.Name, 0, netip.AddrPortFrom(f.addr.Addr(), p.Port)
 			}
-			if !slices.Contains(from, f) { // several lines of one name had it each
+			if !slices.Contains(from, f) { // several lines with one name each had it
 				from = append(from, f)
 			}
 		}

@@ -13,22 +13,21 @@ const (
 	DefaultFailTimeout = 10 * time.Second
 )
 
-// Settings are the parameters of one server as configured or given to the API.
+// Settings are the parameters of one server as configured or set by the API.
 type Settings struct {
-	// Name is the server as written ("10.0.0.1:80", "backend.example.com:8080"). One name may stand for several
-	// addresses.
+	// Name is the server as written ("10.0.0.1:80", "backend.example.com:8080"). A name can have several addresses.
 	Name string
 	// Addr is its address; empty for a template whose name is resolved at run time.
 	Addr Address
-	// Host and Port are set for a template (resolve): the name to ask the DNS for and the port to use.
+	// Host and Port are set for a template (resolve): the name to resolve and the port to use.
 	Host string
 	Port uint16
-	// Service asks for SRV records of this service instead (service=).
+	// Service resolves SRV records of this service instead (service=).
 	Service string
 
 	Weight      int
 	MaxConns    int // 0 is no limit
-	MaxFails    int // 0 switches the accounting of failures off
+	MaxFails    int // 0 disables the accounting of failures
 	FailTimeout time.Duration
 	SlowStart   time.Duration // 0 is none
 	Route       string        // the server's id for sticky sessions; empty: the md5 of its address
@@ -48,34 +47,34 @@ func NewSettings(name string, addr Address) Settings {
 	}
 }
 
-// template says that the settings stand for servers to be found by DNS.
+// template reports whether the settings are for servers to be found by DNS.
 func (s *Settings) template() bool { return s.Host != "" }
 
-// Server is one backend of a group. What is exported as a field never changes; everything else may
-// change at run time and is guarded by the group's lock.
+// Server is one backend of a group. Exported fields never change; everything else can change at run time and is guarded
+// by the group's lock.
 type Server struct {
-	// ID is unique within the group and grows; it is never used again.
+	// ID is unique within the group and increasing; it is never reused.
 	ID int
 	// Name is the server as configured, Addr its address.
 	Name string
 	Addr Address
-	// Stats are its counters; they may be read and added to at any time.
+	// Stats are its counters; they can be read and added to at any time.
 	Stats Stats
 
 	group     *Group
 	sessionID string  // see SessionID
 	parent    *Server // the template it was resolved from
 	settings  Settings
-	slot      int // index into an attempt's set of tried servers; unique among the living servers of the group
+	slot      int // index into an attempt's set of tried servers; unique among the current servers of the group
 	removed   bool
 
-	active          int // requests or connections being served
-	currentWeight   int // standing in the round robin, in 1/weightUnit
+	active          int // requests or connections in flight
+	currentWeight   int // balance in the round robin, in 1/weightUnit
 	effectiveWeight int
 	fails           int
 	accessedMS      int64 // of the last failure, monotonic
 	checkedMS       int64 // of the last failure or of the last probe after one
-	slowFromMS      int64 // when the slow start began; 0 is none
+	slowFromMS      int64 // when the slow start started; 0 is none
 	failed          bool  // max_fails is reached and no success followed
 	inflight        inflight
 
@@ -83,8 +82,8 @@ type Server struct {
 
 }
 
-// SessionID names the server in sticky sessions on every node of a cluster: its route, or the
-// lower-case hex md5 of its printable address. Never a position, which differs between nodes.
+// SessionID identifies the server in sticky sessions on every node of a cluster: its route, or the lower-case hex md5
+// of its printable address. Never a position, which can differ between nodes.
 func (s *Server) SessionID() string {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
@@ -111,28 +110,28 @@ func (s *Server) Weight() int { return s.settings.Weight }
 // Active returns the number of requests or connections in flight.
 func (s *Server) Active() int { return s.active }
 
-// PaidAhead says that the server has paid in the round robin of its set for the one request in advance that it may.
+// PaidAhead reports whether the server has already paid in the round robin of its set for the one request in advance.
 func (s *Server) PaidAhead(set *Set) bool {
 	return s.currentWeight <= -(set.totalWeight-s.settings.Weight)*weightUnit
 }
 
-// outOfService says whether the server is out of normal balancing by the operator's will.
+// outOfService reports whether the operator has taken the server out of normal balancing.
 func (s *Server) outOfService() bool { return s.settings.Down || s.settings.Drain }
 
-// disabled says whether failures keep the server out at nowMS.
+// disabled reports whether failures make the server unavailable at nowMS.
 func (s *Server) disabled(nowMS int64) bool {
 	return s.settings.MaxFails > 0 && s.fails >= s.settings.MaxFails &&
 		nowMS-s.checkedMS <= s.settings.FailTimeout.Milliseconds()
 }
 
-// full says whether max_conns is reached.
+// full reports whether max_conns is reached.
 func (s *Server) full() bool { return s.settings.MaxConns > 0 && s.active >= s.settings.MaxConns }
 
-// weightUnit is what a weight of 1 counts in the round robin, so that a server in its slow start can have parts of it.
+// weightUnit is a weight of 1 in the round robin, so that a server in its slow start can have fractions.
 const weightUnit = 1000
 
-// share is what the server gains in one round: its effective weight, or while it starts slowly the part of it that has
-// been reached.
+// share is what the server gains in one round: its effective weight, or during slow start the fraction of it reached so
+// far.
 func (s *Server) share(nowMS int64) int {
 	full := s.effectiveWeight * weightUnit
 	if s.slowFromMS == 0 {
@@ -146,7 +145,7 @@ func (s *Server) share(nowMS int64) int {
 	return int(int64(full) * elapsed / whole)
 }
 
-// beginSlowStart starts the ramp where slow_start is set.
+// beginSlowStart starts the ramp if slow_start is set.
 func (s *Server) beginSlowStart(nowMS int64) {
 	if s.settings.SlowStart > 0 {
 		s.slowFromMS = nowMS

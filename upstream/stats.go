@@ -7,19 +7,19 @@ import (
 
 // Stats are a server's counters, safe to use from any goroutine.
 type Stats struct {
-	// Requests are those given to the server (connections, in the stream side).
+	// Requests are those sent to the server (connections, in stream).
 	Requests atomic.Uint64
 	// Responses counts by class: index 0 is 1xx, 4 is 5xx.
 	Responses [5]atomic.Uint64
 	codes     [600]atomic.Uint32
 	// Sent and Received are bytes to and from the server.
 	Sent, Received atomic.Uint64
-	// Fails are unsuccessful attempts, Unavail is how often those put the server out.
+	// Fails are unsuccessful attempts, Unavail is how often those made the server unavailable.
 	Fails, Unavail atomic.Uint64
 
-	selectedMS atomic.Int64 // wall clock of the last choice, 0 is never
-	downFromMS atomic.Int64 // wall clock since when it is out, 0 is in
-	downMS     atomic.Int64 // milliseconds out, without the current time out
+	selectedMS atomic.Int64 // wall clock of the last selection, 0 is never
+	downFromMS atomic.Int64 // wall clock since when it is unavailable, 0 if it is available
+	downMS     atomic.Int64 // milliseconds unavailable, without the current period
 
 	connect, header, response meter // connect is of stream only
 }
@@ -34,7 +34,7 @@ func (m *meter) add(d time.Duration) {
 	for {
 		old := m.microseconds.Load()
 		next := us
-		if old >= 1000 { // as in nginx, which counts in milliseconds, less than one is none yet
+		if old >= 1000 { // as in nginx, which counts in milliseconds, less than one counts as none
 			next = (old*(meterWindow-1) + us) / meterWindow
 		}
 		if m.microseconds.CompareAndSwap(old, max(next, 1)) {
@@ -66,7 +66,7 @@ func (s *Stats) Code(status int) uint64 {
 	return uint64(s.codes[status].Load())
 }
 
-// reset sets every counter to zero; what is going on (downtime, the last choice) stays.
+// reset sets every counter to zero; current state (downtime, the last selection) stays.
 func (s *Stats) reset() {
 	s.Requests.Store(0)
 	for i := range s.Responses {
@@ -90,7 +90,7 @@ func (s *Stats) goneOut(wallMS int64) {
 	s.downFromMS.CompareAndSwap(0, max(wallMS, 1))
 }
 
-// backIn notes when it came back.
+// backIn notes when it became available again.
 func (s *Stats) backIn(wallMS int64) {
 	if from := s.downFromMS.Swap(0); from != 0 {
 		s.downMS.Add(max(wallMS-from, 0))

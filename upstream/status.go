@@ -7,7 +7,7 @@ import (
 	"starling/lib/clock"
 )
 
-// Config is a server as /http/upstreams/NAME/servers/ID shows it.
+// Config is a server as in /http/upstreams/NAME/servers/ID.
 type Config struct {
 	ID          int    `json:"id"`
 	Server      string `json:"server"`
@@ -33,7 +33,7 @@ const (
 	StateDraining = "draining"
 )
 
-// Status is a server as /http/upstreams shows it. Times are in milliseconds.
+// Status is a server as in /http/upstreams. Times are in milliseconds.
 type Status struct {
 	ID        int       `json:"id"`
 	Server    string    `json:"server"`
@@ -58,7 +58,7 @@ type Status struct {
 	Service   string    `json:"service,omitempty"`
 }
 
-// Responses are the answers of a server by class and by code.
+// Responses are the responses of a server by class and by code.
 type Responses struct {
 	Class1xx uint64            `json:"1xx"`
 	Class2xx uint64            `json:"2xx"`
@@ -118,7 +118,7 @@ func (s *Server) config() Config {
 	return c
 }
 
-// seconds writes a time as the API does: "10s", or in ms where it is not whole.
+// seconds formats a time like the API: "10s", or in ms if it is not whole.
 func seconds(d time.Duration) string {
 	if d%time.Second == 0 {
 		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
@@ -126,7 +126,7 @@ func seconds(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
 }
 
-// Report is a group as /http/upstreams shows it.
+// Report is a group as in /http/upstreams.
 type Report struct {
 	Peers     []Status `json:"peers"`
 	Keepalive int      `json:"keepalive"`
@@ -208,7 +208,7 @@ func (s *Stats) responses() Responses {
 	return r
 }
 
-// timestamp writes a wall clock in ISO 8601 with milliseconds, as the API does.
+// timestamp formats a wall clock in ISO 8601 with milliseconds, like the API.
 func timestamp(wallMS int64) string {
 	return time.UnixMilli(wallMS).UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -6,7 +6,7 @@ import (
 	"starling/lib/clock"
 )
 
-// StreamStatus is a server as /stream/upstreams shows it. Times are in milliseconds.
+// StreamStatus is a server as in /stream/upstreams. Times are in milliseconds.
 type StreamStatus struct {
 	ID          int    `json:"id"`
 	Server      string `json:"server"`
@@ -31,7 +31,7 @@ type StreamStatus struct {
 	Service     string `json:"service,omitempty"`
 }
 
-// StreamReport is a group as /stream/upstreams shows it.
+// StreamReport is a group as in /stream/upstreams.
 type StreamReport struct {
 	Peers   []StreamStatus `json:"peers"`
 	Zombies int            `json:"zombies"`
@@ -66,10 +66,10 @@ func (g *Group) connectTimes() map[int]int64 {
 	return times
 }
 
-// Connected adds the time that connecting took.
+// Connected adds the time of connecting.
 func (s *Stats) Connected(d time.Duration) { s.connect.add(d) }
 
-// FirstByte adds the time from the start of a session to the first byte that the server sent.
+// FirstByte adds the time from the start of a session to the server's first byte.
 func (s *Stats) FirstByte(d time.Duration) { s.header.add(d) }
 
 // Ended adds the time of a whole session.

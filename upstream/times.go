@@ -4,26 +4,26 @@ import (
 	"starling/lib/clock"
 )
 
-// Timing is a moment of an attempt that least_time goes by.
+// Timing is the point of an attempt that least_time measures.
 type Timing uint8
 
-// The moments, in their order.
+// The points, in their order.
 const (
 	ByConnect Timing = iota
 	ByFirstByte
 	ByLastByte
 )
 
-// What least_time makes of times, as nginx does.
+// The constants of least_time, as in nginx.
 const (
-	// slowestMS is where all servers are equally bad, and only their connections count.
+	// slowestMS is the time from which all servers are equally bad, and only their connections count.
 	slowestMS = 5000
-	// clusterMS is the step within which times count as equal.
+	// clusterMS is the difference below which times count as equal.
 	clusterMS = 20
 )
 
-// inflight accounts for the attempts that have not come to the moment that counts, so that a server is known to be slow
-// before it has answered. It is guarded by the group's lock.
+// inflight accounts for attempts that have not reached the measured point, so that a server is known to be slow before
+// it has responded. It is guarded by the group's lock.
 type inflight struct {
 	attempts  int
 	spentMS   int64 // by all of them, until changedMS
@@ -43,7 +43,7 @@ func (s *Server) Expected(a *Attempt, by Timing) int64 {
 	default:
 		ms = s.Stats.response.microseconds.Load() / 1000
 	}
-	// Each fail_timeout without a choice halves the time, so that a slow server gets another chance.
+	// Each fail_timeout without a selection halves the time, so that a slow server gets another chance.
 	quiet, patience := a.nowMS/1000-s.checkedMS/1000, int64(s.settings.FailTimeout.Seconds())
 	if quiet > patience {
 		ms >>= min(quiet/(patience+1), 62)
@@ -59,7 +59,7 @@ func (s *Server) Expected(a *Attempt, by Timing) int64 {
 	return ms * int64(1+s.active)
 }
 
-// LookInflight brings the average of what the server's attempts have taken so far up to date, for Expected.
+// LookInflight updates the average time of the server's attempts so far, for Expected.
 func (s *Server) LookInflight(a *Attempt) {
 	f := &s.inflight
 	if f.attempts == 0 {
@@ -73,7 +73,7 @@ func (s *Server) LookInflight(a *Attempt) {
 	}
 }
 
-// CountInflight has the attempt counted as one that has not come to a moment, from now on.
+// CountInflight counts the attempt as one that has not reached a point, from now on.
 func (a *Attempt) CountInflight(s *Server, until Timing) {
 	f := &s.inflight
 	if f.attempts > 0 {
@@ -84,8 +84,8 @@ func (a *Attempt) CountInflight(s *Server, until Timing) {
 	a.inflight, a.until, a.pickedMS = true, until, a.nowMS
 }
 
-// Reached says that the current attempt has come to a moment; it is called for those before the last byte, which Free
-// tells.
+// Reached reports that the current attempt has reached a point; it is called for those before the last byte, which Free
+// reports.
 func (a *Attempt) Reached(moment Timing, now clock.Reading) {
 	if !a.inflight || moment != a.until {
 		return
@@ -95,7 +95,7 @@ func (a *Attempt) Reached(moment Timing, now clock.Reading) {
 	a.endInflight(now.MonoMS)
 }
 
-// endInflight takes the attempt out of the account; under the lock.
+// endInflight removes the attempt from the count; under the lock.
 func (a *Attempt) endInflight(nowMS int64) {
 	if !a.inflight || a.current == nil {
 		return

@@ -17,7 +17,7 @@ const (
 	defaultDir     = "certs"
 	defaultCluster = "starling-cluster"
 	defaultPort    = 9000
-	// A CA lives long, for changing it touches every node; a node's certificate is renewed each year.
+	// A CA has a long lifetime, because changing it affects every node; a node's certificate is renewed each year.
 	authorityDays = 3650
 	nodeDays      = 365
 )
@@ -113,7 +113,7 @@ further names and its addresses. The first address, else the first name, is wher
 	return c
 }
 
-// printDirectives writes those of the nodes named, and which other nodes have to learn of them.
+// printDirectives writes those of the named nodes, and lists the other nodes that must add them as members.
 func (s *store) printDirectives(w io.Writer, p placement, cluster string, names []string) error {
 	all, err := s.members()
 	if err != nil {

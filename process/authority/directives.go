@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// placement says where the nodes keep their files and on which port they meet.
+// placement is the location of the nodes' files and their sync port.
 type placement struct {
 	at   string // folder of the certificates on the nodes; "" is that of the store
 	port int
@@ -20,14 +20,14 @@ func (p placement) check() error {
 	if p.port < 1 || p.port > 65535 {
 		return fmt.Errorf("--port %d is no port", p.port)
 	}
-	// A variable would be looked up at every handshake, and nginx's language has no way to write a dollar.
+	// A variable would be looked up at every handshake, and nginx's language cannot write a literal dollar.
 	if strings.ContainsAny(p.at, "$\n") {
 		return fmt.Errorf("path %q contains a character that a configuration cannot name", p.at)
 	}
 	return nil
 }
 
-// in makes the folder absolute: relative paths of a configuration begin elsewhere.
+// in makes the folder absolute: relative paths in a configuration have another base.
 func (p placement) in(s *store) (placement, error) {
 	if p.at == "" {
 		at, err := filepath.Abs(s.dir)
@@ -39,7 +39,7 @@ func (p placement) in(s *store) (placement, error) {
 	return p, p.check()
 }
 
-// path names a file of a node in the words of nginx.conf.
+// path is the path of a node's file as written in nginx.conf.
 func (p placement) path(name string) string { return quoted(filepath.Join(p.at, name)) }
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./~+=@%:-]+$`)
@@ -51,7 +51,7 @@ func quoted(word string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
 }
 
-// directives are the server of zone_sync for one node, to be pasted into its stream block as they are.
+// directives are the server of zone_sync for one node, ready to paste into its stream block.
 func (p placement) directives(m member, all []member, cluster string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s: for the stream block of its configuration. The node needs ca.crt, %[1]s.crt and\n# "+
@@ -89,7 +89,7 @@ func (p placement) directives(m member, all []member, cluster string) string {
 	return b.String()
 }
 
-// address is where the others reach a node: its first address, else its first name.
+// address is how the others reach a node: its first address, otherwise its first name.
 func (p placement) address(c *x509.Certificate) string {
 	host := c.Subject.CommonName
 	switch {

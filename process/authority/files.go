@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// The permissions of what is written: keys and their folder are the owner's alone.
+// The permissions of written files: only the owner can read keys and their folder.
 const (
 	keyMode         fs.FileMode = 0o600
 	certificateMode fs.FileMode = 0o644
@@ -25,8 +25,8 @@ type file struct {
 // beforePostfix marks a file that is being replaced, until all are.
 const beforePostfix = ".before"
 
-// writeAll writes all files or none: each is complete on the disk before the first gets its name, and what was
-// replaced comes back when one fails. Without replace, an existing file is an error.
+// writeAll writes all files or none: each is complete on the disk before the first gets its name, and the replaced ones
+// are restored if one fails. Without replace, an existing file is an error.
 func writeAll(files []file, replace bool) (err error) {
 	var temporary []string
 	defer func() {
@@ -41,7 +41,7 @@ func writeAll(files []file, replace bool) (err error) {
 		}
 		temporary = append(temporary, t)
 	}
-	var done []func() error // how to take back what was done
+	var done []func() error // how to revert what was done
 	defer func() {
 		if err == nil {
 			return
@@ -65,10 +65,10 @@ func writeAll(files []file, replace bool) (err error) {
 	return syncFolder(filepath.Dir(files[0].path))
 }
 
-// place gives a complete file its name and returns what takes that back.
+// place renames a complete file to its name and returns a function that reverts it.
 func place(temporary, path string, replace bool) (undo func() error, err error) {
 	if !replace {
-		// Unlike a rename, a link fails where the name is taken, however late that happened.
+		// Unlike a rename, a link fails if the name is taken, however late that happened.
 		if err := os.Link(temporary, path); errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%s exists: nothing was written; to replace it, use --force", path)
 		} else if err != nil {

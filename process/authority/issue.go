@@ -21,7 +21,7 @@ type validity struct {
 	keyType string
 }
 
-// maxDays is a hundred years: what is more was mistyped.
+// maxDays is a hundred years: more is a typing error.
 const maxDays = 36500
 
 func (v validity) check() error {
@@ -114,7 +114,7 @@ func (s *store) issue(texts []string, v validity, replace bool) (own *authority,
 	return own, names, writeAll(files, replace)
 }
 
-// sign makes the files of a node. No certificate outlives its CA: it would be worth nothing from then on.
+// sign makes the files of a node. No certificate outlives its CA: it would be worthless from then on.
 func (s *store) sign(own *authority, name string, r certs.Request) ([]file, error) {
 	r.From = s.now.Add(-startsEarlier)
 	if end := own.Certificate().NotAfter; r.Until.After(end) {
@@ -152,15 +152,15 @@ func (s *store) init(cluster string, v validity, replace bool) error {
 	return writeAll(files, replace)
 }
 
-// renewal says which certificates are made anew.
+// renewal selects the certificates to renew.
 type renewal struct {
 	names  []string
 	all    bool
-	within int // only those that have fewer days left; 0: whatever they have
+	within int // only those with fewer days left; 0: all
 	days   int // 0: as long as before
 }
 
-// rotate makes certificates anew, with new keys, for the same subjects and names: who a node is does not change.
+// rotate renews certificates with new keys, for the same subjects and names: a node's identity does not change.
 func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 	if r.days != 0 {
 		if err := (validity{r.days, certs.KeyTypes[0]}).check(); err != nil {
@@ -264,7 +264,7 @@ func (s *store) rotateAuthority(days int) error {
 	return writeAll(files, true)
 }
 
-// finish ends a rollover: only the CA that signs remains trusted. It refuses while a node would be left out.
+// finish ends a rollover: only the signing CA remains trusted. It fails while a node would be locked out.
 func (s *store) finish() error {
 	own, err := s.authority()
 	if err != nil {

@@ -27,7 +27,7 @@ type report struct {
 	Until    string   `json:"not_after,omitempty"`
 	DaysLeft int      `json:"days_left"`
 	Signs    bool     `json:"signs,omitempty"` // the CA that new certificates are of
-	// Problems are why it cannot be used. A certificate that expires soon has none.
+	// Problems are the reasons why it cannot be used. A certificate that expires soon has none.
 	Problems []string `json:"problems"`
 }
 
@@ -94,20 +94,20 @@ func (s *store) timeProblems(c *x509.Certificate) []string {
 	return nil
 }
 
-// usages are what a node needs: it accepts connections and makes them.
+// usages are what a node needs: it accepts and makes connections.
 var usages = []struct {
 	usage x509.ExtKeyUsage
 	name  string
 }{{x509.ExtKeyUsageServerAuth, "server"}, {x509.ExtKeyUsageClientAuth, "client"}}
 
-// problems are why a node could not be one of the cluster with this certificate.
+// problems are the reasons why a node cannot be a member with this certificate.
 func (s *store) problems(m member, trusted []*x509.Certificate) []string {
 	problems := s.timeProblems(m.cert)
 	roots := x509.NewCertPool()
 	for _, c := range trusted {
 		roots.AddCert(c)
 	}
-	during := m.cert.NotAfter.Add(-time.Second) // its time is looked at above, and so is that of the CA
+	during := m.cert.NotAfter.Add(-time.Second) // its time is checked above, and so is that of the CA
 	_, err := m.cert.Verify(x509.VerifyOptions{
 		Roots: roots, CurrentTime: during, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})

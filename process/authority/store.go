@@ -1,8 +1,8 @@
 // Package authority is `starling certs`: it makes the certificates of a cluster, in a folder of its own.
 //
-// The folder has ca.crt (the certificates to trust; all nodes get it), ca.key (the authority's key; it leaves the
-// folder never) and, for each node, NAME.crt and NAME.key. There is no other state: what a certificate says is what
-// it is renewed with.
+// The folder has ca.crt (the certificates to trust; all nodes get it), ca.key (the authority's key; it never leaves the
+// folder) and, for each node, NAME.crt and NAME.key. There is no other state: a certificate is renewed with its own
+// contents.
 package authority
 
 import (
@@ -29,7 +29,7 @@ const (
 	keyOf         = ".key"
 )
 
-// startsEarlier is how far the start of a certificate lies back, for machines whose clocks lag.
+// startsEarlier is how far in the past a certificate starts, for machines whose clocks are behind.
 const startsEarlier = time.Hour
 
 // store is the folder.
@@ -43,7 +43,7 @@ func (s *store) path(name, kind string) string { return filepath.Join(s.dir, nam
 // authority is the CA of a store.
 type authority struct {
 	*certs.Authority
-	// trusted is all of ca.crt: during a rollover more than the one that signs.
+	// trusted is all of ca.crt: during a rollover more than the signing one.
 	trusted []*x509.Certificate
 }
 
@@ -87,7 +87,7 @@ func (s *store) authority() (*authority, error) {
 	return &authority{certs.Existing(trusted[i], key), trusted}, nil
 }
 
-// cluster is the name that all nodes' certificates bear besides their own.
+// cluster is the name in all nodes' certificates besides their own.
 func (a *authority) cluster() string { return clusterOf(a.Certificate()) }
 
 func clusterOf(c *x509.Certificate) string {
@@ -112,7 +112,7 @@ func (s *store) newAuthority(cluster, keyType string, life time.Duration) (*cert
 	})
 }
 
-// authorityFiles are ca.key and ca.crt; the CA that signs stands first.
+// authorityFiles are ca.key and ca.crt; the signing CA is first.
 func (s *store) authorityFiles(own *certs.Authority, others []*x509.Certificate) ([]file, error) {
 	key, err := own.KeyPEM()
 	if err != nil {
@@ -162,10 +162,10 @@ func (s *store) members() ([]member, error) {
 	return list, nil
 }
 
-// globEscape keeps characters of a folder's name from being a pattern.
+// globEscape escapes characters of a folder's name that would be a pattern.
 var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
-// maxFileBytes is far above what certificates and keys have.
+// maxFileBytes is far above the size of certificates and keys.
 const maxFileBytes = 1 << 20
 
 func readPEM(path string) ([]byte, error) {
@@ -228,7 +228,7 @@ func fits(c *x509.Certificate, key crypto.Signer) bool {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// daysLeft counts whole days; of a certificate that has expired they are negative.
+// daysLeft counts whole days; it is negative after expiry.
 func daysLeft(c *x509.Certificate, now time.Time) int {
 	left := c.NotAfter.Sub(now)
 	days := int(left / (24 * time.Hour))

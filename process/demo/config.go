@@ -95,7 +95,7 @@ func backendAddress(i int) string { return fmt.Sprintf("127.0.0.1:%d", 9101+i) }
 // backends are small web servers inside the demo's own process.
 type backends struct{ servers []*http.Server }
 
-// startBackends starts all backends. Each says its name and sets the cookie asked for with ?session=.
+// startBackends starts all backends. Each sends its name and sets the cookie requested with ?session=.
 func startBackends() (*backends, error) {
 	b := &backends{}
 	for i := range backendCount {

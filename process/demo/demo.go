@@ -1,5 +1,5 @@
-// Package demo runs a cluster of three starling processes on this machine, with configurations that
-// can be read and changed, and can tour it by itself to show that it does what it promises.
+// Package demo runs a cluster of three starling processes on this machine, with configurations that can be read and
+// changed, and can check it automatically.
 package demo
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// nodeCount is three: the least at which "all the others" means more than one.
+// nodeCount is three: the smallest number with more than one other node.
 const nodeCount = 3
 
-// The ports every node uses on its own loopback address.
+// The ports of every node on its own loopback address.
 const (
 	httpPort = 8080
 	syncPort = 9000
@@ -71,7 +71,7 @@ func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err err
 	if err := site.write(); err != nil {
 		return err
 	}
-	// What went wrong while stopping counts too: the demo promises a clean end.
+	// Failures while stopping count too: the demo promises a clean end.
 	defer func() { err = errors.Join(err, site.stop()) }()
 	for _, n := range site.nodes {
 		if err := n.start(); err != nil {
@@ -96,7 +96,7 @@ func run(ctx context.Context, check bool, dir string, stdout io.Writer) (err err
 	return nil
 }
 
-// addressesUsable makes sure that each node's address exists on this machine and that its ports are free.
+// addressesUsable checks that each node's address exists on this machine and that its ports are free.
 func addressesUsable() error {
 	var missing []string
 	for i := 1; i <= nodeCount; i++ {
@@ -140,7 +140,7 @@ func addressesUsable() error {
 
 func address(node int) string { return fmt.Sprintf("127.0.0.%d", node) }
 
-// explain prints where everything is and what to try.
+// explain prints the locations of everything and commands to try.
 func (c *cluster) explain() {
 	w := c.out
 	fmt.Fprintf(w, "Three starling nodes are running, one process each, connected by mutual TLS:\n\n")
@@ -171,7 +171,7 @@ Ctrl-C ends the demo.
 `, httpPort)
 }
 
-// watch prints a line for each node whenever something changed, until the demo ends.
+// watch prints a line for each node whenever something changes, until the demo ends.
 func watch(ctx context.Context, c *cluster) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -17,10 +17,10 @@ import (
 	"starling/lib/certs"
 )
 
-// patience bounds each wait of the demo; a machine that needs longer has another trouble.
+// patience limits each wait of the demo; a machine that needs longer has another problem.
 const patience = time.Minute
 
-// pollEvery is how often a wait looks again.
+// pollEvery is the interval of checks during a wait.
 const pollEvery = 10 * time.Millisecond
 
 // cluster is the set of nodes in one folder.
@@ -82,7 +82,8 @@ func (n *node) start() error {
 		return err
 	}
 	n.cmd = exec.Command(exe, "-p", n.dir+"/", "-c", "nginx.conf", "-e", "error.log")
-	// A group of its own, so that ctrl-c in the terminal reaches only the demo, which then stops the nodes in order.
+	// A process group of its own, so that ctrl-c in the terminal reaches only the demo, which then stops the nodes in
+	// order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var said strings.Builder
 	n.cmd.Stderr = &said
@@ -117,7 +118,7 @@ func (n *node) running() bool {
 	}
 }
 
-// quit asks the node to end gracefully and wants status 0.
+// quit shuts the node down gracefully and expects status 0.
 func (n *node) quit() error {
 	if !n.running() {
 		return nil
@@ -136,7 +137,7 @@ func (n *node) quit() error {
 	return nil
 }
 
-// stop ends all nodes that run.
+// stop ends all running nodes.
 func (c *cluster) stop() error {
 	var errs []error
 	for _, n := range c.nodes {
@@ -164,7 +165,7 @@ func (c *cluster) joined(ctx context.Context, others int) error {
 	return nil
 }
 
-// syncStatus is what /stream/zone_sync says, as far as the demo shows it.
+// syncStatus is the part of /stream/zone_sync that the demo shows.
 type syncStatus struct {
 	Zones map[string]struct {
 		Pending int `json:"records_pending"`

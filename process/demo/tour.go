@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// tour shows the promises one by one and fails at the first that is not kept.
+// tour shows the promises one by one and fails at the first broken one.
 func tour(ctx context.Context, c *cluster, _ *backends) error {
 	for _, stop := range []struct {
 		promise string
@@ -45,7 +45,7 @@ func (n *node) wants(ctx context.Context, status int, method, path, body string,
 	return text, err
 }
 
-// reads waits until every running node gives a body for a path.
+// reads waits until every running node returns a body for a path.
 func (c *cluster) reads(ctx context.Context, path, body string) error {
 	for _, n := range c.nodes {
 		if !n.running() {
@@ -97,7 +97,7 @@ func limitAddsUp(ctx context.Context, c *cluster) error {
 			return err
 		}
 	}
-	// The next one is refused on each node once the counts have met.
+	// The next one is rejected on each node once the counts have been exchanged.
 	for _, n := range c.nodes {
 		if err := c.acknowledged(ctx); err != nil {
 			return err
@@ -109,7 +109,7 @@ func limitAddsUp(ctx context.Context, c *cluster) error {
 	return nil
 }
 
-// thousandAtOnce pipelines 1,000 requests and wants all of them to pass.
+// thousandAtOnce pipelines 1,000 requests and expects all of them to pass.
 func (n *node) thousandAtOnce() error {
 	const count = 1000
 	conn, err := net.Dial("tcp", net.JoinHostPort(n.ip, strconv.Itoa(httpPort)))

@@ -1,4 +1,4 @@
-// Package sidetest has a subject for tests of what both sides share.
+// Package sidetest has a subject for tests of the common part.
 package sidetest
 
 import (
@@ -43,7 +43,7 @@ func Declare(p *plan.Plan) error {
 	return nil
 }
 
-// Begin has the subject served by a configuration that is bound.
+// Begin makes a bound configuration serve the subject.
 func (s *Subject) Begin(p *plan.Plan, slots int) {
 	s.plan = p
 	s.Reserve(slots)
@@ -71,7 +71,7 @@ func (s *Subject) Now() clock.Reading { return s.plan.Clock.Now() }
 // Context never ends.
 func (s *Subject) Context() context.Context { return context.Background() }
 
-// Logf keeps a line in Lines, at whatever level.
+// Logf keeps a line of any level in Lines.
 func (s *Subject) Logf(_ logs.Level, format string, args ...any) {
 	s.Lines = append(s.Lines, fmt.Sprintf(format, args...))
 }

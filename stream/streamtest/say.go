@@ -16,8 +16,7 @@ type saying struct {
 }
 
 // Say is a family for tests of other families: `say <text>` sends a text with its variables expanded. With hold it then
-// waits until the client closes, with detach it gives the session away before, and with panic it makes a mistake
-// instead.
+// waits until the client closes, with detach it detaches the session before, and with panic it panics instead.
 func Say() *stream.Module {
 	return &stream.Module{
 		Module: conf.Module{
@@ -54,7 +53,7 @@ func (s *saying) say(session *stream.Session) stream.Result {
 		return stream.StatusInternalError
 	}
 	if s.hold {
-		io.Copy(io.Discard, session.Conn) // until the client closes, however it does
+		io.Copy(io.Discard, session.Conn) // until the client closes, in whatever way
 	}
 	return stream.Done
 }

@@ -1,4 +1,4 @@
-// Package streamtest starts the stream side of a configuration text inside a test and speaks to it.
+// Package streamtest starts the stream side of a configuration text in a test and talks to it.
 package streamtest
 
 import (
@@ -20,10 +20,10 @@ import (
 	"starling/stream"
 )
 
-// confPath is where the configuration of a test lies; paths in it are relative to its folder.
+// confPath is the path of a test's configuration; paths in it are relative to its folder.
 const confPath = "/test.conf"
 
-// patience bounds each wait for an answer.
+// patience limits each wait for a response.
 const patience = time.Minute
 
 // Log is an error log that keeps its lines.
@@ -42,7 +42,7 @@ func (l *Log) Logf(level logs.Level, format string, args ...any) {
 // Enabled implements logs.Logger.
 func (l *Log) Enabled(logs.Level) bool { return true }
 
-// Lines takes the lines written since the last call.
+// Lines returns the lines written since the last call.
 func (l *Log) Lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,11 +61,11 @@ type Server struct {
 	addresses []net.Addr
 }
 
-// Files are given to the configuration by name, for certificates.
+// Files are available to the configuration by name, for certificates.
 type Files map[string][]byte
 
 // Build makes the site of a configuration text, or returns its first problem. The first of the modules is the core,
-// which this package cannot name: it lies above.
+// which this package cannot import: it is in a higher layer.
 func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*Server, error) {
 	t.Helper()
 	list := make([]*conf.Module, len(modules))
@@ -108,7 +108,7 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 	return s, errors.Join(append(s.Plan.Load(), err)...)
 }
 
-// Start builds and serves a configuration text, each port of it on an address of its own.
+// Start builds and serves a configuration text, with each port on a separate address.
 func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *Server {
 	t.Helper()
 	s, err := Build(t, text, files, modules...)
@@ -141,7 +141,7 @@ func Start(t testing.TB, text string, files Files, modules ...*stream.Module) *S
 		}
 		s.Site.Close()
 		serving.Wait()
-		<-s.Site.Drained() // sessions may go on without a goroutine
+		<-s.Site.Drained() // sessions can continue without a goroutine
 		s.Plan.Logs.Close()
 	})
 	return s
@@ -158,7 +158,7 @@ func listen(p side.Port) (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// find gives who serves an address of the configuration, for `pass`.
+// find returns the server of an address of the configuration, for `pass`.
 func (s *Server) find(to sockaddr.Addr) func(net.Conn) {
 	for _, p := range s.Site.Ports() {
 		if p.Addr == to {
@@ -182,7 +182,7 @@ func (s *Server) Dial(n int) net.Conn {
 	return conn
 }
 
-// Ask connects to the n-th port and returns all that it says until it closes.
+// Ask connects to the n-th port and returns everything it sends until it closes.
 func (s *Server) Ask(n int) string {
 	s.t.Helper()
 	text, err := io.ReadAll(s.Dial(n))

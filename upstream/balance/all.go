@@ -1,4 +1,4 @@
-// Package balance holds the load balancing methods: one file each. The http and the stream side both use them.
+// Package balance has the load balancing methods, one file each. Both http and stream use them.
 package balance
 
 import (
@@ -11,15 +11,15 @@ type Method struct {
 	Name, Syntax, Doc string
 	// Params explains the parameters and flags of Syntax, for the reference.
 	Params map[string]string
-	// Keyed says that the first argument is a text with variables: the caller evaluates it per request into
+	// Keyed means that the first argument is a text with variables: the caller evaluates it per request into
 	// Attempt.Key.
 	Keyed bool
-	// Side is the only side that knows the method; its zero value is both.
+	// Side is the only side that supports the method; its zero value is both.
 	Side Side
-	// NoBackup refuses `backup` on servers, NoMaxConns … in nginx's words "balancing method does not support
-	// parameter".
+	// NoBackup rejects `backup` on servers, NoMaxConns `max_conns`, with nginx's text "balancing method does not
+	// support parameter".
 	NoBackup bool
-	// NoSlowStart refuses slow_start, as NGINX Plus does for hashes and random.
+	// NoSlowStart rejects slow_start, as NGINX Plus does for hashes and random.
 	NoSlowStart bool
 	// New makes the balancer of one group from the directive's arguments, without the name.
 	New func(args []string) (upstream.Balancer, error)
@@ -35,7 +35,7 @@ const (
 	StreamOnly
 )
 
-// Methods is the list of all methods. A group without a directive of these uses RoundRobin.
+// Methods lists all methods. A group without one of these directives uses RoundRobin.
 func Methods() []Method {
 	return []Method{leastConn, ipHash, hash, random, leastTimeHTTP, leastTimeStream}
 }

@@ -30,8 +30,8 @@ var hash = Method{
 	},
 }
 
-// hashBalancer is compatible with Perl's Cache::Memcached: ((crc32([ROUND] KEY) >> 16) & 0x7fff) + the previous
-// hash, with ROUND left out of the first one.
+// hashBalancer is compatible with Perl's Cache::Memcached: ((crc32([ROUND] KEY) >> 16) & 0x7fff) + the previous hash,
+// without ROUND for the first one.
 type hashBalancer struct{}
 
 func (hashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
@@ -59,7 +59,7 @@ func (hashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstr
 	}
 }
 
-// pointsPerWeight is how many points each unit of weight has on the circle, as in nginx and Cache::Memcached::Fast.
+// pointsPerWeight is the number of points of each unit of weight on the circle, as in nginx and Cache::Memcached::Fast.
 const pointsPerWeight = 160
 
 // consistentHash is ketama, compatible with Cache::Memcached::Fast: points crc32(HOST \0 PORT PREVIOUS).
@@ -69,10 +69,10 @@ type consistentHash struct {
 	names   []string
 }
 
-// point is a place on the circle and the index of its server's name: all addresses of a name share its points.
+// point is a position on the circle and the index of its server's name: all addresses of a name share its points.
 type point struct{ hash, name uint32 }
 
-// maxPoints bounds a circle (128 MB) whatever the weights; heavier ones are scaled down together.
+// maxPoints bounds a circle (128 MB) whatever the weights; larger circles are scaled down.
 const maxPoints = 1 << 24
 
 func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
@@ -85,7 +85,7 @@ func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 	}
 	if c.version != set.Version() {
 		c.rebuild(set)
-		// The number of a point means nothing on another circle.
+		// The number of a point is meaningless on another circle.
 		probe.Ready = false
 	}
 	if wanted != nil {
@@ -117,7 +117,7 @@ func (c *consistentHash) find(hash uint32) uint32 {
 	return uint32(sort.Search(len(c.points), func(i int) bool { return c.points[i].hash >= hash }))
 }
 
-// rebuild makes the circle of a set. Of several points with one hash the first server's stays.
+// rebuild makes the circle of a set. Of several points with one hash, the first server's stays.
 func (c *consistentHash) rebuild(set *upstream.Set) {
 	c.version = set.Version()
 	all := min(set.TotalWeight()*pointsPerWeight, maxPoints)
@@ -145,7 +145,7 @@ func (c *consistentHash) rebuild(set *upstream.Set) {
 	c.points = slices.CompactFunc(c.points, func(x, y point) bool { return x.hash == y.hash })
 }
 
-// hashedName splits a server's name as written into the host and port that are hashed. Unlike a socket address a name
+// hashedName splits a server's name as written into the hashed host and port. Unlike in a socket address, a name
 // without a port has none, and the port is split off only if it is all digits.
 func hashedName(name string) (host, port string) {
 	if len(name) >= 5 && strings.EqualFold(name[:5], "unix:") {

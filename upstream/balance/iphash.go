@@ -2,7 +2,7 @@ package balance
 
 import "starling/upstream"
 
-// maxMisses is how many hashed or drawn servers may turn out unusable before round robin chooses, as in nginx.
+// maxMisses is how many hashed or drawn servers can be unusable before round robin selects, as in nginx.
 const maxMisses = 20
 
 var ipHash = Method{
@@ -13,7 +13,7 @@ var ipHash = Method{
 
 type ipHashBalancer struct{}
 
-// Choose hashes as ngx_http_upstream_get_ip_hash_peer does, so that both proxies send a client to the same server.
+// Choose hashes like ngx_http_upstream_get_ip_hash_peer, so that both proxies send a client to the same server.
 func (ipHashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
 	probe := &a.Probe
 	if probe.Misses > maxMisses || len(set.Servers()) < 2 {
@@ -49,7 +49,7 @@ func (ipHashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *ups
 	}
 }
 
-// byWeight returns the server whose range of the added-up weights a hash falls into.
+// byWeight returns the server whose range of the cumulated weights contains a hash.
 func byWeight(set *upstream.Set, hash uint32) *upstream.Server {
 	rest := int(hash % uint32(set.TotalWeight()))
 	for _, s := range set.Servers() {

@@ -22,7 +22,7 @@ var leastTimeStream = leastTime(
 	},
 )
 
-// leastTime is the method of one side with the words that the side has for its moments.
+// leastTime is the method for one side, with the side's arguments.
 func leastTime(words string, side Side, moments map[string]upstream.Timing) Method {
 	return Method{
 		Name: "least_time", Syntax: words + " [inflight]", Side: side,
@@ -56,7 +56,7 @@ func (b leastTimeBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted
 	return chosen
 }
 
-// best compares times per weight; equals take turns by weighted round robin.
+// best compares times per weight; equal servers alternate by weighted round robin.
 func (b leastTimeBalancer) best(set *upstream.Set, a *upstream.Attempt) *upstream.Server {
 	var best *upstream.Server
 	var least int64

@@ -57,7 +57,7 @@ func (b *randomBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 		default:
 			return s
 		}
-		// As in nginx the first of two also counts as a miss, and a lone usable server falls to round robin.
+		// As in nginx, the first of two also counts as a miss, and a single usable server falls back to round robin.
 		if probe.Misses++; probe.Misses > maxMisses {
 			return RoundRobin{}.Choose(set, a, nil)
 		}

@@ -10,8 +10,8 @@ import (
 	"starling/vars"
 )
 
-// Bind is PREFIX_bind: the local address to connect from, which variables may say. Its zero value leaves it to the
-// system.
+// Bind is PREFIX_bind: the local address for connections, which can have variables. With its zero value, the system
+// selects it.
 type Bind[C side.Subject] struct {
 	fixed netip.AddrPort
 	by    *vars.Template[C]
@@ -36,7 +36,7 @@ func readBind[C side.Subject](s *side.Side[C], a *conf.Args) (b Bind[C], err err
 	return b, nil
 }
 
-// parseBind reads an address with or without a port.
+// parseBind parses an address with or without a port.
 func parseBind(text string) (netip.AddrPort, error) {
 	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		return netip.AddrPortFrom(ip, 0), nil
@@ -44,7 +44,7 @@ func parseBind(text string) (netip.AddrPort, error) {
 	return netip.ParseAddrPort(text)
 }
 
-// Address gives the local address for c; it is not valid where the system is to choose.
+// Address returns the local address for c; it is invalid if the system selects it.
 func (b *Bind[C]) Address(c C) (netip.AddrPort, error) {
 	if b.by == nil {
 		return b.fixed, nil

@@ -1,5 +1,5 @@
-// Package connect is how the proxies of both sides connect to servers: the directives about the socket and about TLS,
-// which are alike but for their prefix, and the Dialer that they make.
+// Package connect connects the proxies of both sides to servers: the directives for the socket and for TLS, which
+// differ only in their prefix, and the Dialer that they make.
 package connect
 
 import (
@@ -17,35 +17,35 @@ import (
 	"starling/vars"
 )
 
-// Settings are what one block says about connections to servers. Begin with NewSettings.
+// Settings are one block's settings for connections to servers. Start with NewSettings.
 type Settings[C side.Subject] struct {
-	// Timeout bounds connecting and, separately, the TLS handshake.
+	// Timeout limits connecting and, separately, the TLS handshake.
 	Timeout time.Duration
 	Bind    Bind[C]
-	// Probe switches TCP keep-alive probes on.
+	// Probe enables TCP keepalive probes.
 	Probe bool
 	// Reuse resumes TLS sessions.
 	Reuse bool
 
 	TLS ssl.BoundClient
-	// TLSName is the name to verify and to send; nil: that of the address to connect to.
+	// TLSName is the name to verify and to send; nil: that of the address.
 	TLSName *vars.Template[C]
-	// TLSFiles are certificate and key where their names may have variables.
+	// TLSFiles are certificate and key if their names can have variables.
 	TLSFiles ssl.ClientNames[C]
 }
 
-// NewSettings returns what is so where there is no directive for it.
+// NewSettings returns the default values.
 func NewSettings[C side.Subject]() Settings[C] { return Settings[C]{TLS: ssl.NewBoundClient()} }
 
 // Connector makes the connections of one location or server. It is safe for concurrent use.
 type Connector[C side.Subject] struct {
 	*Settings[C]
 	base   upstream.Dialer
-	client *ssl.Client          // nil where TLS cannot be asked for
-	finder *ssl.ClientFinder[C] // nil where the certificate's name has no variables
+	client *ssl.Client          // nil if TLS cannot be used
+	finder *ssl.ClientFinder[C] // nil if the certificate's name has no variables
 }
 
-// Build reads the files that PREFIX_ssl_… name, if TLS may be asked for. Warnings are about the block at a node.
+// Build reads the files of PREFIX_ssl_… if TLS can be used. Warnings have the location of a node.
 func (s *Settings[C]) Build(p *plan.Plan, prefix string, at *conf.Node, mayEncrypt bool) (*Connector[C], error) {
 	k := &Connector[C]{Settings: s, base: upstream.Dialer{Timeout: s.Timeout, Probe: s.Probe, Clock: p.Clock}}
 	if !mayEncrypt {
@@ -77,12 +77,12 @@ func (s *Settings[C]) Build(p *plan.Plan, prefix string, at *conf.Node, mayEncry
 	return k, nil
 }
 
-// names holds the memory in which the names to verify are expanded.
+// names has the memory into which the names to verify are expanded.
 var names = sync.Pool{New: func() any { return new([]byte) }}
 
-// Config is that of a TLS connection to a host, and the names of the certificate to put in, if they had variables.
-// Equal settings and names give the same pointer, so a kept connection may be used again exactly if it was made with
-// that pointer.
+// Config returns the configuration of a TLS connection to a host, and the names of the certificate to add, if they had
+// variables. Equal settings and names return the same pointer, so a kept connection can be reused if and only if it was
+// made with that pointer.
 func (k *Connector[C]) Config(c C, host string) (config *tls.Config, file ssl.CertificateFile, err error) {
 	if k.TLSName != nil {
 		buf := names.Get().(*[]byte)
@@ -97,8 +97,8 @@ func (k *Connector[C]) Config(c C, host string) (config *tls.Config, file ssl.Ce
 }
 
 // Dialer connects for one request or session: from the address of PREFIX_bind and, unless config is nil, with TLS.
-// config and file are those of Config; a certificate that cannot be read is an error. A local address that is none is
-// logged, and as in nginx the system then chooses.
+// config and file are those of Config; an unreadable certificate is an error. An invalid local address is logged, and
+// as in nginx the system then selects one.
 func (k *Connector[C]) Dialer(c C, config *tls.Config, file ssl.CertificateFile) (upstream.Dialer, error) {
 	d := k.base
 	d.TLS = config

@@ -8,8 +8,8 @@ import (
 	"starling/ssl"
 )
 
-// Directives are those about connections to servers, PREFIX_connect_timeout and its kin, and with tls PREFIX_ssl_…, but
-// for the word that switches TLS on. place finds the Settings in those of a module.
+// Directives are those for connections to servers, PREFIX_connect_timeout and others, and with tls PREFIX_ssl_…, except
+// the one that enables TLS. place finds the Settings in those of a module.
 func Directives[S any, C side.Subject](
 	s *side.Side[C],
 	prefix string,

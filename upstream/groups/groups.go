@@ -1,6 +1,5 @@
-// Package groups knows the groups of servers of one configuration by name: those of upstream blocks and those that the
-// address of a PREFIX_pass stands for. The family that declares groups and the families that send requests or sessions
-// to them meet here.
+// Package groups has the groups of servers of one configuration by name: those of upstream blocks and those for
+// addresses in PREFIX_pass. It connects the family that declares groups with the families that use them.
 package groups
 
 import (
@@ -16,22 +15,22 @@ import (
 	"starling/vars"
 )
 
-// Group is a group of servers as the requests or sessions of one side see it.
+// Group is a group of servers for the requests or sessions of one side.
 type Group[C side.Subject] struct {
 	*upstream.Group
-	// Pool keeps idle connections; nil where none are kept, as always in stream.
+	// Pool has idle connections; nil if none are kept, as always in stream.
 	Pool *upstream.Pool
 	// Key is the key of a hashing balancer, nil for the others.
 	Key *vars.Template[C]
 	// Sticky is nil without a sticky directive.
 	Sticky Sticky[C]
-	// Resolves tells that servers may be given by names that are resolved at run time.
+	// Resolves means that servers can be names that are resolved at run time.
 	Resolves bool
-	// NoBackup tells that the balancer knows no backup servers.
+	// NoBackup means that the balancer does not support backup servers.
 	NoBackup bool
-	// Declared tells an upstream block from an address of PREFIX_pass.
+	// Declared distinguishes an upstream block from an address of PREFIX_pass.
 	Declared bool
-	// Node is where it was declared or first named, Scope the inside of its block, where it was declared.
+	// Node is the directive that declared or first used it, Scope the contents of its block, if it has one.
 	Node  *conf.Node
 	Scope *conf.Scope
 
@@ -41,23 +40,23 @@ type Group[C side.Subject] struct {
 
 // Sticky sends the requests of a client to one server.
 type Sticky[C side.Subject] interface {
-	// AppendWanted appends the id of the server that the request asks for; false if it asks for none.
+	// AppendWanted appends the id of the request's server; false if it has none.
 	AppendWanted(c C, dst []byte) ([]byte, bool)
-	// Picked is told of each server that the request is sent to.
+	// Picked is called for each server to which the request is sent.
 	Picked(c C, s *upstream.Server)
-	// Accepted is told when the head of the response that the client will get has come, Ended when all of it was read.
+	// Accepted is called when the head of the accepted response has arrived, Ended when all of it was read.
 	Accepted(c C, s *upstream.Server)
 	Ended(c C, s *upstream.Server)
 }
 
-// List are the groups of one side of one configuration. It is filled while the configuration is bound and only read
+// List has the groups of one side of one configuration. It is filled while the configuration is bound and only read
 // afterwards.
 type List[C side.Subject] struct{ all []*Group[C] }
 
 // Of is the list of a side in a configuration.
 func Of[C side.Subject](p *plan.Plan) *List[C] { return plan.Part[List[C]](p) }
 
-// All are the groups in the order of their first mention.
+// All are the groups in the order of their first use.
 func (r *List[C]) All() []*Group[C] { return r.all }
 
 // Declare adds the group of an upstream block. It is the setter of `upstream`.
@@ -88,8 +87,8 @@ func Declare[C side.Subject](_ any, a *conf.Args) error {
 
 func (r *List[C]) add(g *Group[C]) { r.all = append(r.all, g) }
 
-// Refer finds the group that a literal target means: an upstream block, or else one made of the addresses of its host,
-// which are looked up at once. Targets of one host and port share a group.
+// Refer finds the group for a literal target: an upstream block, otherwise one with the addresses of its host, which
+// are resolved immediately. Targets with one host and port share a group.
 func (r *List[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], error) {
 	for _, g := range r.all {
 		switch {
@@ -113,7 +112,7 @@ func (r *List[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], 
 	return g, nil
 }
 
-// made is the group that a target stands for which no upstream block declares.
+// made is the group of a target that is not an upstream block.
 func made[C side.Subject](t *Target, addresses []upstream.Address, now clock.Reading) (*Group[C], error) {
 	g := &Group[C]{Group: upstream.NewGroup(t.Name(), balance.RoundRobin{}), port: t.Port, noPort: t.NoPort}
 	for _, a := range addresses {
@@ -124,7 +123,7 @@ func made[C side.Subject](t *Target, addresses []upstream.Address, now clock.Rea
 	return g, nil
 }
 
-// Find is Refer at run time, for targets with variables: nil where the configuration has no such group.
+// Find is Refer at run time, for targets with variables: nil if the configuration has no such group.
 func (r *List[C]) Find(t *Target) *Group[C] {
 	for _, g := range r.all {
 		if (g.Declared && t.NoPort || !g.Declared && g.port == t.Port) && strings.EqualFold(g.Name, t.Name()) {

@@ -9,9 +9,8 @@ import (
 	"starling/upstream"
 )
 
-// Resolve gives the group that a target with variables means for one request or session: that of the configuration, or
-// else one of its own, of the addresses that the DNS has for its host. names is nil without a resolver. What the error
-// says is for the log.
+// Resolve returns the group for a target with variables, for one request or session: that of the configuration,
+// otherwise a new one with the host's addresses from DNS. names is nil without a resolver. The error is for the log.
 func (r *List[C]) Resolve(c C, t *Target, names *resolver.Resolver) (*Group[C], error) {
 	if g := r.Find(t); g != nil {
 		return g, nil
@@ -26,7 +25,7 @@ func (r *List[C]) Resolve(c C, t *Target, names *resolver.Resolver) (*Group[C], 
 	return made[C](t, addresses, c.Now())
 }
 
-// lookUp gives the addresses of a target at run time.
+// lookUp returns the addresses of a target at run time.
 func (t *Target) lookUp(ctx context.Context, names *resolver.Resolver) ([]upstream.Address, error) {
 	if literal, ok := t.Literal(); ok {
 		return []upstream.Address{literal}, nil

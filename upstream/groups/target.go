@@ -15,29 +15,29 @@ import (
 
 // Target is a proxied URL without its scheme: "host:port/uri" or "unix:/path:/uri".
 type Target struct {
-	// Host is as written, IPv6 in brackets; the path of a unix socket.
+	// Host is as written, IPv6 in brackets; or the path of a unix socket.
 	Host string
-	// Port is that of the URL or the default; NoPort tells that none was written.
+	// Port is that of the URL or the default; NoPort means that none was written.
 	Port   uint16
 	NoPort bool
 	URI    string
 	Unix   bool
-	// Text is the whole as written.
+	// Text is the whole target as written.
 	Text string
 }
 
-// TargetError is a target that cannot be; Text is nginx's, without the place.
+// TargetError is an invalid target; Text is nginx's, without the location.
 type TargetError struct{ What, Text string }
 
 func (e *TargetError) Error() string {
-	text := strings.TrimPrefix(masked.URL("//"+e.Text), "//") // what is behind the scheme
+	text := strings.TrimPrefix(masked.URL("//"+e.Text), "//") // the part after the scheme
 	return e.What + " in upstream \"" + text + "\""
 }
 
 // maxUnixPathBytes is what fits into a sockaddr_un.
 const maxUnixPathBytes = 107
 
-// ParseTarget reads a target as ngx_parse_url does. Its error is a *TargetError.
+// ParseTarget parses a target like ngx_parse_url. Its error is a *TargetError.
 func ParseTarget(text string, defaultPort uint16, uriAllowed bool) (Target, error) {
 	t := Target{Text: text, Port: defaultPort, NoPort: true}
 	fail := func(what string) (Target, error) { return t, &TargetError{what, text} }
@@ -115,7 +115,7 @@ func (t *Target) HostHeader(schemePort uint16) string {
 	return t.Host + ":" + strconv.Itoa(int(t.Port))
 }
 
-// Literal is the address of a target that needs no name to be resolved.
+// Literal is the address of a target that needs no name resolution.
 func (t *Target) Literal() (upstream.Address, bool) {
 	if t.Unix {
 		return upstream.Unix(t.Host), true
@@ -127,8 +127,8 @@ func (t *Target) Literal() (upstream.Address, bool) {
 	return upstream.TCP(netip.AddrPortFrom(ip, t.Port)), true
 }
 
-// lookupTimeout bounds one name while a configuration is read; the system's own resolver may take longer with dead name
-// servers.
+// lookupTimeout limits the resolution of one name while a configuration is read; the system's own resolver can take
+// longer with unreachable name servers.
 const lookupTimeout = 30 * time.Second
 
 // Addresses resolves a target while the configuration is read, as nginx does, IPv4 first. Its error is a *TargetError.

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Cookie is `sticky cookie`: a cookie of the proxy's own names the server.
+// Cookie is `sticky cookie`: a cookie set by the proxy names the server.
 type Cookie struct {
 	Name string
-	// Expires is the cookie's life; 0 ends it with the browser's session, ExpiresMax never.
+	// Expires is the cookie's lifetime; with 0 it ends with the browser session, with ExpiresMax never.
 	Expires time.Duration
-	// Path is sent as it is; empty leaves it out.
+	// Path is sent unchanged; empty omits it.
 	Path             string
 	HTTPOnly, Secure bool
 }
@@ -25,9 +25,9 @@ const (
 	cookieDate = "Mon, 02-Jan-06 15:04:05 GMT"
 )
 
-// AppendSetCookie appends the value of the Set-Cookie header for a server. It is sent on every proxied response, also
-// if the client has that cookie already. domain and sameSite are evaluated values, empty leaves them out; sameSite is
-// sent as spelled, see ValidSameSite.
+// AppendSetCookie appends the value of the Set-Cookie header for a server. It is sent with every proxied response, even
+// if the client already has the cookie. domain and sameSite are evaluated values, empty omits them; sameSite is sent as
+// written, see ValidSameSite.
 func (c *Cookie) AppendSetCookie(dst []byte, server, domain, sameSite []byte, now time.Time) []byte {
 	dst = append(dst, c.Name...)
 	dst = append(dst, '=')
@@ -63,8 +63,8 @@ func (c *Cookie) AppendSetCookie(dst []byte, server, domain, sameSite []byte, no
 	return dst
 }
 
-// ValidSameSite says whether a text is strict, lax or none in any spelling. nginx refuses another one in the
-// configuration, and sends strict where a variable yields it.
+// ValidSameSite reports whether a text is strict, lax or none in any case. nginx rejects others in the configuration,
+// and sends strict if a variable returns one.
 func ValidSameSite(text string) bool {
 	if len(text) > len("strict") {
 		return false

@@ -14,21 +14,21 @@ import (
 // DefaultTimeout is the default inactivity timeout of a learned session (timeout=).
 const DefaultTimeout = 10 * time.Minute
 
-// Learn is `sticky learn`: sessions are learned from what servers send (create) and found by what clients send
+// Learn is `sticky learn`: sessions are learned from values in responses (create) and found by values in requests
 // (lookup).
 type Learn struct {
 	// Zone is the zone's name, for errors.
 	Zone     string
 	Sessions *kinds.Session // keys are 16 bytes
 
-	keys sync.Pool // of *[md5.Size]byte: the zone may hand a key on, so it would be allocated for each answer
+	keys sync.Pool // of *[md5.Size]byte: the zone can pass a key on, so it would be allocated for each response
 }
 
 // Key is the zone's key of a session id: its md5, as in nginx, so that long cookies cost no more than short ones.
 func Key(id []byte) [md5.Size]byte { return md5.Sum(id) }
 
-// AppendServer appends the id of the server that the client's session is bound to; false if there is none. looked is
-// the first non-empty lookup value.
+// AppendServer appends the id of the client's session's server; false if there is none. looked is the first non-empty
+// lookup value.
 func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, bool) {
 	if len(looked) == 0 {
 		return dst, false
@@ -37,9 +37,10 @@ func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, boo
 	return l.Sessions.AppendServer(dst, key[:], now)
 }
 
-// Answered binds the session to the server that answered: with `header` when the response header was accepted, else
-// when the attempt ended well. created and looked are the first non-empty values. A created id is learned; without one
-// a session that the client named goes on, but none is made. An error is a full zone, for the log.
+// Answered binds the session to the server that responded: with `header` when the response header was accepted,
+// otherwise when the attempt ended successfully. created and looked are the first non-empty values. A created id is
+// learned; without one, a session named by the client is touched, but none is created. An error is a full zone, for the
+// log.
 func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) error {
 	id := FirstNonEmpty(created, looked)
 	if len(id) == 0 {
