@@ -21,8 +21,8 @@ type timed struct {
 	seen map[int]uint64
 	// low and high are the least and greatest skew of each host's clock since the write.
 	low, high map[int]int64
-	// slackMS is what a restart may cost it.
-	slackMS int64
+	// slackMS is what a restart may cost it, on a host that restarted and on those that got it from there.
+	slackMS map[int]int64
 	// lost says that it may be missing: it was deleted, or only hosts that crashed had it.
 	lost bool
 	// deleted are the lives of hosts that know of its deletion, by index; nil where none was acknowledged, or only
@@ -42,6 +42,7 @@ func (h *Host) setTimed(t timed, lifeMS int64) (err error) {
 	w := h.world
 	t.fromMS, t.untilMS = w.nowMS, w.nowMS+lifeMS
 	t.seen, t.low, t.high = map[int]uint64{h.index: h.life}, map[int]int64{}, map[int]int64{}
+	t.slackMS = map[int]int64{}
 	if t.session {
 		t.graceMS = lifeMS / 8
 		err = h.session.Bind([]byte(t.key), []byte(t.value), h.clusterNow())
@@ -102,7 +103,7 @@ func (w *World) checkTimed() {
 	}
 	w.timed = slices.DeleteFunc(
 		w.timed,
-		func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.slackMS+4*timedSlackMS },
+		func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.most()+4*timedSlackMS },
 	)
 }
 
@@ -112,14 +113,16 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 		t.deleted[h.index] = h.life
 	}
 	switch {
-	case has && w.nowMS > t.untilMS+t.graceMS+t.slackMS+timedSlackMS:
+	case has && w.nowMS > t.untilMS+t.graceMS+t.slackOn(h)+timedSlackMS:
 		w.failf("host %d still has %s of %d ms, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
-		t.slackMS += 60_000 // once is enough
+		t.slackMS[h.index] += 60_000 // once is enough
 	case has:
-		t.seen[h.index] = h.life
-	case seen && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS:
+		t.slackMS[h.index], t.seen[h.index] = t.slackOn(h), h.life
+	case seen && !t.lost && w.nowMS < t.untilMS-t.slackMS[h.index]-timedSlackMS:
 		w.failf("host %d has %s of %d ms no more, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		t.lost = true
+	case seen:
+		delete(t.seen, h.index) // it has ended; if it comes back, then from a host that read it from its disk since
 	}
 }
 
@@ -129,7 +132,7 @@ func (w *World) mustHaveTimed(h *Host) {
 		if t.deleted != nil && h.hasTimed(t) {
 			w.failf("host %d has %s of %d ms, which was deleted", h.index, t.key, t.fromMS)
 		}
-		if !h.hasTimed(t) && !t.lost && w.nowMS < t.untilMS-t.slackMS-timedSlackMS {
+		if !h.hasTimed(t) && !t.lost && w.nowMS < t.untilMS-t.slackOn(h)-timedSlackMS {
 			w.failf("host %d lacks %s of %d ms, which is to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		}
 	}
@@ -156,11 +159,28 @@ func (w *World) keeps(session bool, lives map[int]uint64, crashed *Host) bool {
 	return false
 }
 
+// most is the most that a restart may cost it.
+func (t *timed) most() (ms int64) {
+	for _, of := range t.slackMS {
+		ms = max(ms, of)
+	}
+	return ms
+}
+
+// slackOn is what a restart may cost it on a host. One that has had it all the time knows when it ends; another may
+// have got it from a host that read it back.
+func (t *timed) slackOn(h *Host) int64 {
+	if t.seen[h.index] == h.life {
+		return t.slackMS[h.index]
+	}
+	return t.most()
+}
+
 // restoreTimed allows for what a host's clock was set while records lived that it reads back from its disk.
 func (w *World) restoreTimed(h *Host) {
 	for _, t := range w.timed {
 		if !t.session {
-			t.slackMS = max(t.slackMS, t.high[h.index]-t.low[h.index])
+			t.slackMS[h.index] = max(t.slackMS[h.index], t.high[h.index]-t.low[h.index])
 			if t.deleted != nil && t.deleted[h.index] == h.life-1 {
 				t.deleted[h.index] = h.life
 			}

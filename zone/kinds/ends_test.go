@@ -195,3 +195,44 @@ func TestAPeerKnowsBetterWhenRestoredPairsEnd(t *testing.T) {
 		mustAgree(t, peer, back)
 	}
 }
+
+// A pair that is read from a disk after the clock was set back ends too late. A node that has had the pair all the time
+// knows better, also if the other has restamped it; one that has read it from a disk, too, believes the other.
+func TestAnEndFromADiskDoesNotSpread(t *testing.T) {
+	for _, restamped := range []bool{false, true} {
+		one, two := newTestKeyval(0), newTestKeyval(0)
+		var log [][]byte
+		one.OnCommit(onDisk(func(record []byte) { log = append(log, slices.Clone(record)) }), func([]byte) {})
+		log = append(log, ClockRecord(at(0)))
+		one.Set([]byte("a"), []byte("x"), 60_000, at(0))
+		one.Flush(at(0))
+		deliver(t, 1, one, two, 0, 0, at(0))
+		disk := newTestKeyval(0)
+		var found Restored
+		for _, record := range log {
+			if err := disk.Restore(record, &found, clock.Reading{WallMS: at(-hourMS).WallMS, MonoMS: at(1000).MonoMS}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if restamped {
+			if disk.Reissue(ahead(-hourMS, 1000)) != 1 {
+				t.Fatal("it is not restamped")
+			}
+			two.TimeWentBack(at(0).WallMS, 2*hourMS, ahead(-2*hourMS, 1000)) // so that the other stamp wins
+		}
+		teach := func(from, to *Keyval, now clock.Reading) {
+			now.SenderMS = now.MonoMS
+			piece, _, _ := from.TeachShard(zone.ShardOf(zone.KeyHash([]byte("a"))), 0, nil, 1<<20, now)
+			if _, err := to.Mend(piece, zone.Trust{}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		teach(disk, two, ahead(-hourMS, 2000))
+		mustHave(t, two, "a", "x", 59_999)
+		mustLack(t, two, "a", 60_001)
+		if !restamped {
+			teach(two, disk, at(3000))
+			mustLack(t, disk, "a", 60_001)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"sync/atomic"
@@ -126,6 +127,13 @@ func (g *registers) order(sh *zone.Shard, hash uint64, w *write, r *zone.Record)
 		return cmp.Compare(w.stamp, mine.stamp)
 	}
 	return 0
+}
+
+// isCopy says that a write is the state of a record that is here, under whatever stamp.
+func (g *registers) isCopy(sh *zone.Shard, hash uint64, w *write, r *zone.Record) bool {
+	return !w.tombstone && !r.Tombstone() && w.stamp.MS() != 0 &&
+		max(w.first.stamp, w.stamp) == max(g.firstOf(sh, hash, r).stamp, stampOf(r)) &&
+		bytes.Equal(w.value, sh.Value(r))
 }
 
 // follow gives a write over a record the next first stamp after that record's.

@@ -22,6 +22,8 @@ type registers struct {
 	firsts firsts
 	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 is none.
 	grace int64
+	// touched means that a record gets later ends under one stamp.
+	touched bool
 	// evicts means that local writes and frames can evict the least recently used record.
 	evicts bool
 	// dictionary means that there are few values, each sent once per frame.
@@ -127,6 +129,9 @@ func (g *registers) put(
 			return outdated, 0
 		case order < 0, order == 0 && !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)):
 			return lost, 0
+		}
+		if !g.touched && !r.Restored() && g.isCopy(sh, hash, w, r) {
+			w.endMS = int64(r.Word1) // that of the sender may be from a disk
 		}
 		oldDueMS, replaced = g.DueMS(r), r.Word0
 		if !r.Tombstone() {

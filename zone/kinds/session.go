@@ -40,7 +40,10 @@ const TombstoneLifeMS = 3_600_000
 // NewSession makes an empty zone of sessions.
 func NewSession(cfg SessionConfig) *Session {
 	s := &Session{
-		registers{clock: cfg.Clock, grace: sessionGrace, evicts: true, dictionary: true, maxValue: MaxServerBytes},
+		registers{
+			clock: cfg.Clock, grace: sessionGrace, touched: true, evicts: true, dictionary: true,
+			maxValue: MaxServerBytes,
+		},
 	}
 	if s.clock == nil {
 		s.clock = new(stamp.Clock)
