@@ -30,6 +30,8 @@ type Options struct {
 	// ErrorLogGiven means that the command line sets it (-e). If a default cannot be opened, it is not used: a process
 	// in the foreground writes to standard error then.
 	ErrorLogGiven bool
+	// Foreground says that the process stays there whatever the configuration says.
+	Foreground bool
 	// Globals are directives given on the command line (-g), read before the file.
 	Globals string
 	// FS is the file system, rooted at "/".
@@ -212,7 +214,7 @@ func (h *Host) errorLog(d *Draft) (*logs.ErrorLog, error) {
 		return d.plan.Logs.ErrorLog(targets)
 	}
 	log, err := d.plan.Logs.ErrorLog([]logs.Target{{Path: h.options.ErrorLog, Level: logs.Error}})
-	if err != nil && !h.options.ErrorLogGiven && !d.Settings.Daemon {
+	if err != nil && !h.options.ErrorLogGiven && (h.options.Foreground || !d.Settings.Daemon) {
 		return d.plan.Logs.ErrorLog([]logs.Target{{Path: logs.StderrPath, Level: logs.Error}})
 	}
 	return log, err

@@ -21,6 +21,7 @@ func commands() []*cobra.Command {
 		demo.Command(),
 		authority.Command(),
 		checkCommand(),
+		containerCommand(),
 		versionCommand(),
 		manCommand(),
 	}
@@ -73,7 +74,10 @@ func runCommand(args []string, stdout, stderr io.Writer) int {
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetArgs(doubleDashes(args))
+	if args[0] != containerName { // which has nginx's flags
+		args = doubleDashes(args)
+	}
+	root.SetArgs(args)
 	command, err := root.ExecuteC()
 	var status exitStatus
 	switch {

@@ -30,6 +30,12 @@ func Main(args []string) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		return runCommand(args, os.Stdout, os.Stderr)
 	}
+	return serve(args, nil)
+}
+
+// serve obeys nginx's flags, and serves if they say nothing else. In a container the options are changed, the process
+// stays in the foreground, and a missing configuration needs no explanation.
+func serve(args []string, contained func(*cycle.Options)) int {
 	f, err := parseFlags(args)
 	if err != nil {
 		complain("%v", err)
@@ -46,7 +52,10 @@ func Main(args []string) int {
 		complain("%v", err)
 		return 1
 	}
-	if len(args) == 0 && explainStart(o.ConfPath, os.Stderr) {
+	if contained != nil {
+		contained(&o)
+		o.Foreground = true
+	} else if len(args) == 0 && explainStart(o.ConfPath, os.Stderr) {
 		return 1
 	}
 	b := newBootLog(o)

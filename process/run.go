@@ -31,6 +31,8 @@ type running struct {
 	manager *supervisor
 	// busy reports that a reload or the shutdown occupies the goroutine that handles signals.
 	busy atomic.Bool
+	// foreground means that the process stays there whatever the configuration says.
+	foreground bool
 	// detached means that standard error is the error log.
 	detached bool
 }
@@ -45,14 +47,15 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		b.fail(err)
 		return 1
 	}
+	// A supervised process does not detach: the service manager waits for this process, which has its sockets.
+	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0
 	if ready == nil {
 		d, err := cycle.Read(o)
 		if err != nil {
 			b.fail(err)
 			return 1
 		}
-		// A supervised process does not detach: the service manager waits for this process, which has its sockets.
-		if d.Settings.Daemon && !manager.Present() && len(sockets) == 0 {
+		if d.Settings.Daemon && !o.Foreground {
 			return b.detach(args)
 		}
 	}
@@ -70,7 +73,7 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		syscall.SIGWINCH,
 	)
 
-	s := &running{host: cycle.NewHost(o, b.files), files: b.files}
+	s := &running{host: cycle.NewHost(o, b.files), files: b.files, foreground: o.Foreground}
 	s.manager = newSupervisor(manager, s.host.Log)
 	admit := s.host.Hold()
 	if err := s.start(sockets); err != nil {
@@ -125,7 +128,11 @@ func (s *running) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
 	if err := writePID(s.pidPath); err != nil {
-		return err
+		if !s.foreground || c.Settings.PID != "" {
+			return err
+		}
+		// Whoever keeps a process in the foreground knows its number; the root of a container may be read-only.
+		c.Log().Logf(logs.Notice, "%v: there is no pid file, so \"-s\" does not find this process", err)
 	}
 	s.user = c.Settings.User
 	if err := become(s.user, s.host, c.Log()); err != nil {
