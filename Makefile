@@ -1,5 +1,5 @@
 # Everything here also runs by hand with plain go commands; see CONTRIBUTING.md.
-.PHONY: build test race vet staticcheck fuzz bench demo ci swarm night notice
+.PHONY: build test race vet staticcheck fuzz bench demo ci swarm night notice dist
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o starling .
@@ -27,6 +27,10 @@ fuzz:
 # CPU per request beside nginx and HAProxy where they are installed; propagation, updates and teaching between two nodes.
 bench:
 	go run ./bench
+
+# What users install, in dist/: tarballs, packages, images, bills of materials, checksums. See packaging/DESIGN.md.
+dist:
+	packaging/dist
 
 # The licences of what is linked in, from the module cache.
 notice:
