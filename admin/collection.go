@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Collection is a branch of named things: GET shows all or one, the other methods do what they are given for. Paths
-// that do not exist are answered with 404 and methods that are not given with 405, in the words of the API.
+// Collection is a branch of named resources: GET shows all or one, the other methods call their functions. Unknown
+// paths get 404 and methods without a function 405, with the API's texts.
 type Collection[T any] struct {
 	Path        string
 	Since       int
@@ -17,9 +17,9 @@ type Collection[T any] struct {
 	Each iter.Seq2[string, T]
 	// Find finds one, also one that Each leaves out; nil: it is looked for in Each.
 	Find func(name string) (T, bool)
-	// Missing says that there is none of a name.
+	// Missing is the error for an unknown name.
 	Missing func(name string) *APIError
-	// Admit says why one cannot be shown or changed; nil: all can.
+	// Admit returns why a name cannot be shown or changed; nil: all can.
 	Admit func(one T) *APIError
 	// Show is one as GET shows it, alone and among all; nil: as it is.
 	Show func(one T) any
@@ -183,12 +183,12 @@ func NotFound(code, what string) func(name string) *APIError {
 	}
 }
 
-// PathNotFound says that the API has no such path.
+// PathNotFound is the error for a path that the API does not have.
 func PathNotFound() *APIError {
 	return &APIError{Status: http.StatusNotFound, Code: "PathNotFound", Text: "path not found"}
 }
 
-// MethodNotAllowed says that a path does not know the method.
+// MethodNotAllowed is the error for a method that a path does not support.
 func MethodNotAllowed() *APIError {
 	return &APIError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Text: "method not allowed"}
 }

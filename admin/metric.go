@@ -11,9 +11,9 @@ import (
 	"starling/lib/exposition"
 )
 
-// Metric is a figure of a resource as Prometheus is shown it. A resource declares its metrics beside what it says to
-// the API, and they are taken from that very answer: so both always tell the same. Names and labels are those of NGINX
-// Plus's exporter where it has the figure.
+// Metric is a figure of a resource as a Prometheus metric. A resource declares its metrics beside its response to the
+// API, and they are read from that response, so both always agree. Names and labels are those of the NGINX Plus
+// exporter if it has the figure.
 type Metric struct {
 	Name string
 	Type exposition.Type
@@ -31,7 +31,7 @@ type Metric struct {
 	Less float64
 	// Values are the numbers for texts; others count 0.
 	Values map[string]float64
-	// Hex says that the figure is a text of hexadecimal digits, of which a float can hold the last 13.
+	// Hex means that the figure is a text of hexadecimal digits, of which a float can hold the last 13.
 	Hex bool
 }
 
@@ -102,7 +102,7 @@ func (m *Metric) walk(page *exposition.Page, at any, way string, labels []exposi
 	}
 }
 
-// element goes on at an object with labels from its fields: "server=name,address=addr".
+// element continues at an object with labels from its fields: "server=name,address=addr".
 func (m *Metric) element(page *exposition.Page, object any, fields, rest string, labels []exposition.Label) {
 	o, ok := object.(map[string]any)
 	if !ok {
@@ -160,10 +160,10 @@ func Gauge(name, at, help string) Metric {
 // By scales a metric to base units.
 func (m Metric) By(scale float64) Metric { m.Scale = scale; return m }
 
-// Minus takes n off the figure.
+// Minus subtracts n from the figure.
 func (m Metric) Minus(n float64) Metric { m.Less = n; return m }
 
-// Of gives texts their numbers; others are 0.
+// Of maps texts to numbers; others are 0.
 func (m Metric) Of(values map[string]float64) Metric { m.Values = values; return m }
 
 // Coded adds the label "code".

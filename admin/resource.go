@@ -13,8 +13,8 @@ type Resource struct {
 	Path string
 	// Since is the first API version that has it.
 	Since int
-	// Collection says that GET without a tail answers an object of named objects: ?fields= then chooses
-	// within each of them, and an empty ?fields= asks for their names only.
+	// Collection means that GET without a tail returns an object of named objects: ?fields= then selects the fields of
+	// each of them, and an empty ?fields= only their names.
 	Collection bool
 	// Handle answers a call. It is called from many goroutines.
 	Handle func(call *Call) Answer
@@ -36,7 +36,7 @@ type Call struct {
 	Body []byte
 }
 
-// Answer is what a resource says. Exactly one of Err, Body and Stream counts; a Status of 0 means 200.
+// Answer is the response of a resource. Exactly one of Err, Body and Stream is set; a Status of 0 means 200.
 type Answer struct {
 	Status int
 	// Body is encoded as JSON; nil sends no body (204).

@@ -41,8 +41,8 @@ type AccessLog struct {
 	packed bytes.Buffer
 }
 
-// AccessLog opens the file of an access log; the same path in one configuration is the same log. The error is in
-// nginx's words.
+// AccessLog opens the file of an access log; the same path in one configuration is the same log. The error has nginx's
+// text.
 func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	l.mu.Lock()
 	known := l.byPath[o.Path]
@@ -71,7 +71,7 @@ func (l *Logs) AccessLog(o AccessOptions) (*AccessLog, error) {
 	return a, nil
 }
 
-// join lets another access_log write to the same file. As in nginx one without a buffer takes the other's, in either
+// join lets another access_log write to the same file. As in nginx, one without a buffer uses the other's, in either
 // order. No line may have been written yet.
 func (a *AccessLog) join(o AccessOptions) error {
 	switch {

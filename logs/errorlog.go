@@ -24,7 +24,7 @@ type Target struct {
 type ErrorLog struct {
 	files   *Files
 	targets []errorTarget
-	most    Level // the least grave level that any target takes
+	most    Level // the lowest level that any target logs
 	prefix  string
 }
 
@@ -33,7 +33,7 @@ type errorTarget struct {
 	level Level
 }
 
-// ErrorLog opens the files of the targets. The error is in nginx's words, without a place.
+// ErrorLog opens the files of the targets. The error has nginx's text, without a location.
 func (l *Logs) ErrorLog(targets []Target) (*ErrorLog, error) {
 	pid := strconv.Itoa(os.Getpid())
 	e := &ErrorLog{files: l.files, most: -1, prefix: pid + "#" + pid + ": "}

@@ -43,8 +43,8 @@ func (l *Logs) FileCache(o CacheOptions) *FileCache {
 	return c
 }
 
-// Append writes a line to the file of a path, making it if need be. What is longer than MaxAccessLine is cut. The error
-// is in nginx's words, and level is the one at which nginx logs it.
+// Append writes a line to the file of a path and creates it if needed. A line longer than MaxAccessLine is cut. The
+// error has nginx's text, and level is the one at which nginx logs it.
 func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	if len(line) > MaxAccessLine {
 		line = append(line[:MaxAccessLine-1:MaxAccessLine-1], '\n')
@@ -71,7 +71,7 @@ func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	level, err = f.append(line, f.uses >= c.options.MinUses)
 	switch {
 	case err != nil && f.uses == 1:
-		c.drop(e) // a path that never could be opened takes nobody's place
+		c.drop(e) // a path that could never be opened evicts no other
 	case c.recency.Len() > c.options.Max:
 		c.drop(c.recency.Back())
 	}

@@ -18,10 +18,10 @@ import (
 	"starling/nginx/errno"
 )
 
-// StderrPath is the word of error_log that stands for the standard error stream.
+// StderrPath is the argument of error_log for the standard error stream.
 const StderrPath = "stderr"
 
-// logMode is nginx's: everybody may read a log that nobody made more private beforehand.
+// logMode is nginx's: all users can read a log unless it existed with stricter permissions.
 const logMode = 0o644
 
 // Files are the log files of the process, each opened once however often it is mentioned.
@@ -30,7 +30,7 @@ type Files struct {
 	byPath map[string]*file
 	// echo is where grave lines also go until the process runs; nil then.
 	echo atomic.Pointer[io.Writer]
-	// report gives the log that tells of others that cannot be written; nil before the process runs.
+	// report returns the log for failures of other logs; nil before the process runs.
 	report atomic.Pointer[func() Logger]
 	// program begins a line on echo: "starling: [emerg] …".
 	program string
@@ -69,7 +69,7 @@ type Logs struct {
 // Logs returns an empty set for one configuration.
 func (fs *Files) Logs() *Logs { return &Logs{files: fs, byPath: map[string]*AccessLog{}} }
 
-// open returns the file of an absolute path, creating it if need be. The error is in nginx's words.
+// open returns the file of an absolute path and creates it if needed. The error has nginx's text.
 func (l *Logs) open(path string) (*file, error) {
 	f, err := l.files.acquire(path)
 	if err != nil {
@@ -81,7 +81,7 @@ func (l *Logs) open(path string) (*file, error) {
 	return f, nil
 }
 
-// Close writes what is buffered and gives up the files.
+// Close writes what is buffered and closes the files.
 func (l *Logs) Close() {
 	l.mu.Lock()
 	opened, access, caches := l.opened, l.access, l.caches
@@ -161,8 +161,8 @@ func (fs *Files) release(f *file) {
 	f.out = nil
 }
 
-// Reopen opens every file anew by its path, after logrotate moved it away. A file that cannot be opened stays
-// what it was; the errors name them.
+// Reopen reopens every file by its path, after logrotate moved it away. A file that cannot be opened stays open as
+// before; the errors name them.
 func (fs *Files) Reopen() []error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -178,8 +178,8 @@ func (fs *Files) Reopen() []error {
 	return errs
 }
 
-// Chown gives the open files to a user, so that a process that has dropped its privileges can open them anew. It does
-// not follow links: whoever may write into the folder could have made one.
+// Chown changes the owner of the open files, so that a process that has dropped its privileges can reopen them. It does
+// not follow links: any user with write access to the folder could have made one.
 func (fs *Files) Chown(uid, gid int) []error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -215,19 +215,19 @@ type file struct {
 	mu     sync.Mutex
 	out    *os.File      // nil when closed
 	syslog *syslogSocket // in place of out; nil for files
-	stream int           // the standard stream that the path stands for; 0: none
+	stream int           // the standard stream of the path; 0: none
 	failed atomic.Uint64
 	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error
 	// log.
 	muteUntil, reportUntil int64
-	// buffered are the logs that hold lines back; they are written out before the file is opened anew.
+	// buffered are the logs with buffered lines; they are written before the file is reopened.
 	buffered map[*AccessLog]bool
 }
 
-// onDisk tells files from standard streams and syslog.
+// onDisk distinguishes files from standard streams and syslog.
 func (f *file) onDisk() bool { return f.path != StderrPath && f.stream == 0 && f.syslog == nil }
 
-// onStderr says that a line is seen on standard error.
+// onStderr reports whether a line appears on standard error.
 func (f *file) onStderr() bool { return f.path == StderrPath || f.stream == 2 }
 
 func (f *file) remember(a *AccessLog) {
@@ -242,7 +242,7 @@ func (f *file) forget(a *AccessLog) {
 	delete(f.buffered, a)
 }
 
-// errNoReader is what open says of a named pipe that nobody reads, when it may not wait for that.
+// errNoReader is the error of opening a named pipe without a reader, if open must not wait for one.
 var errNoReader = errors.New("nobody reads this named pipe: start its reader first, or log to a file or to syslog")
 
 // openLog opens a file, or makes it.
@@ -261,7 +261,7 @@ func openLog(path string) (*os.File, error) {
 	out, err := os.OpenFile(path, how, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		out, err = os.OpenFile(path, how|os.O_CREATE|os.O_EXCL, logMode)
-		if errors.Is(err, fs.ErrExist) { // somebody else made it meanwhile, or it is a link to nothing
+		if errors.Is(err, fs.ErrExist) { // another process created it meanwhile, or it is a dangling link
 			out, err = os.OpenFile(path, how|os.O_CREATE, logMode)
 		} else if err == nil {
 			if err = owner.GiveToFolders(out); err != nil {
@@ -316,7 +316,7 @@ func (f *file) message(severity Level, line []byte) {
 	}
 }
 
-// write writes whole lines with one system call. A failure is counted, and said on standard error once a second.
+// write writes whole lines with one system call. A failure is counted, and reported on standard error once a second.
 func (f *file) write(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -330,7 +330,7 @@ func (f *file) write(lines []byte) {
 	}
 }
 
-// complain tells the operator where the logs themselves cannot.
+// complain reports to the operator where the logs themselves cannot.
 func (f *file) complain(err error) {
 	now := time.Now().Unix()
 	if now < f.muteUntil || f.onStderr() {
@@ -343,15 +343,16 @@ func (f *file) complain(err error) {
 		f.reportUntil = now + reportEvery
 		level := Alert
 		if strings.HasPrefix(f.path, SyslogScheme) {
-			level = Error // a datagram that nobody took: the loss of a network, as in nginx
+			level = Error // a datagram that was not received: the loss of a network, as in nginx
 		}
 		// Beside the lock: the error log may be this very file, which then fails once more and is mute.
 		go (*log)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
 	}
 }
 
-// reportEvery is how often the error log tells that a file cannot be written, in seconds: nginx's minute.
+// reportEvery is the interval, in seconds, at which the error log reports a file that cannot be written: nginx's
+// minute.
 const reportEvery = 60
 
-// Report sets where to tell that a log cannot be written, besides standard error, which often leads nowhere.
+// Report sets the log for failures of other logs, besides standard error, which often leads nowhere.
 func (fs *Files) Report(to func() Logger) { fs.report.Store(&to) }

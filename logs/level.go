@@ -29,11 +29,11 @@ func ParseLevel(name string) (Level, bool) {
 	return 0, false
 }
 
-// Logger takes lines for the error log. A nil Logger is not usable; see Discard.
+// Logger writes lines to the error log. A nil Logger is not usable; see Discard.
 type Logger interface {
 	// Logf writes one line at a level; the implementation adds time, level and process.
 	Logf(level Level, format string, args ...any)
-	// Enabled says whether a line of that level would be written, so that callers can save the work.
+	// Enabled reports whether a line of that level would be written, so that callers can avoid the work.
 	Enabled(level Level) bool
 }
 

@@ -18,7 +18,7 @@ type Sparing struct {
 	log Logger
 	// lines is how many are written in a minute, and repeats how many of one kind that is no warning.
 	lines, repeats int
-	// apart says that each kind is counted by itself: there are few, for nobody can make them up.
+	// apart means that each kind is counted separately: there are few, because attackers cannot invent them.
 	apart bool
 
 	mu      sync.Mutex
@@ -37,16 +37,16 @@ type spared struct {
 }
 
 const (
-	// strangersLines are enough to see what goes on: in a day of attack they and their sums make 3 MB.
+	// strangersLines are enough to see what happens: in a day of attack, they and their summaries take 3 MB.
 	strangersLines = 20
-	// peersLines are enough for a cluster of 50 nodes that all start anew.
+	// peersLines are enough for a cluster of 50 nodes that all restart.
 	peersLines = 300
 	// peersRepeats are enough to see a peer come and go.
 	peersRepeats = 5
 	sparingEvery = time.Minute
 )
 
-// NewSparing makes one for lines that strangers cause, who can make up their kinds.
+// NewSparing makes one for lines caused by strangers, who can invent kinds.
 func NewSparing(log Logger) *Sparing { return &Sparing{log: log, lines: strangersLines, repeats: 1} }
 
 // NewSparingOfPeers makes one for lines that known peers cause: of each peer and reason one warning is written, then it
@@ -55,8 +55,8 @@ func NewSparingOfPeers(log Logger) *Sparing {
 	return &Sparing{log: log, lines: peersLines, repeats: peersRepeats, apart: true}
 }
 
-// Logf writes a line unless one with the same key was written in this minute, or too many were. The key is who and why:
-// a host and an error.
+// Logf writes a line unless one with the same key was written in this minute, or too many were. The key is the source
+// and the reason: a host and an error.
 func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	if !s.log.Enabled(level) {
 		return
@@ -67,7 +67,7 @@ func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	s.log.Logf(level, format, args...)
 }
 
-// admits says whether a line is to be written.
+// admits reports whether to write a line.
 func (s *Sparing) admits(level Level, key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *Sparing) startOver() {
 	}
 }
 
-// leaveOut counts a line and sees to it that the count is told.
+// leaveOut counts a suppressed line and schedules the summary.
 func (s *Sparing) leaveOut(level Level, key, text string) Level {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *Sparing) leaveOut(level Level, key, text string) Level {
 	return Debug
 }
 
-// sumUp tells how much was left out.
+// sumUp logs how many lines were suppressed.
 func (s *Sparing) sumUp() {
 	s.mu.Lock()
 	var sums []spared

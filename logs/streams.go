@@ -12,8 +12,8 @@ import (
 // maxLinks is how many symbolic links may lead to a standard stream: one that an image makes, and one of the system.
 const maxLinks = 8
 
-// streamOf returns the standard stream that a path stands for, 1 or 2, else 0. Images of containers make log files
-// links to /dev/stdout, so links are followed by name.
+// streamOf returns the standard stream of a path, 1 or 2, otherwise 0. Container images make log files links to
+// /dev/stdout, so links are followed by name.
 func streamOf(path string) (fd int) {
 	for range maxLinks {
 		switch filepath.Clean(path) {
@@ -34,9 +34,10 @@ func streamOf(path string) (fd int) {
 	return 0
 }
 
-// openStream makes another descriptor of a standard stream. Opening /dev/stdout instead needs permissions that an
-// unprivileged process in a container lacks, for the pipe is somebody else's, and a socket, which service managers
-// give, cannot be opened at all. The descriptor outlives that of the stream: a process in the background gives it up.
+// openStream duplicates the descriptor of a standard stream. Opening /dev/stdout instead needs permissions that an
+// unprivileged process in a container lacks, because the pipe has another owner, and a socket, as set up by service
+// managers, cannot be opened at all. The descriptor outlives that of the stream, which a process in the background
+// closes.
 func openStream(fd int, path string) (*os.File, error) {
 	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

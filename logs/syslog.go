@@ -57,7 +57,7 @@ const defaultSyslogTag = "nginx"
 // maxSyslogTag is the longest tag that RFC 3164 allows.
 const maxSyslogTag = 32
 
-// syslog is what a path with SyslogScheme says.
+// syslog is the parsed form of a path with SyslogScheme.
 type syslog struct {
 	server     sockaddr.Addr
 	facility   int
@@ -66,7 +66,7 @@ type syslog struct {
 	noHostname bool
 }
 
-// CheckSyslog tells what is wrong with a path that begins with SyslogScheme, in nginx's words.
+// CheckSyslog returns the error in a path that begins with SyslogScheme, with nginx's text.
 func CheckSyslog(path string) error {
 	_, err := parseSyslog(path)
 	return err

@@ -24,8 +24,8 @@ const (
 	lookEvery = time.Hour
 )
 
-// maxTrusted is how many certificates of one file of authorities are told of: bundles of the whole web's authorities
-// have a hundred and more, and nobody renews those one by one.
+// maxTrusted is how many certificates of one file of authorities are reported: bundles of all web authorities have a
+// hundred and more, which are not renewed one by one.
 const maxTrusted = 16
 
 // Certificates are those that a configuration uses and whose files are known before a handshake.
@@ -63,7 +63,7 @@ func (p *Plan) Certificates() *Certificates {
 	return p.certificates
 }
 
-// UseCertificates says that the block at a node uses certificates by a directive.
+// UseCertificates records that the block at a node uses certificates by a directive.
 func (p *Plan) UseCertificates(directive string, node *conf.Node, used []ssl.Used) {
 	all := p.Certificates()
 	for _, u := range used {
@@ -77,7 +77,7 @@ func (p *Plan) UseCertificates(directive string, node *conf.Node, used []ssl.Use
 	}
 }
 
-// TrustCertificates says the same of the authorities by which others are verified.
+// TrustCertificates records the same for the authorities that verify others.
 func (p *Plan) TrustCertificates(directive string, node *conf.Node, trusted []ssl.Used) {
 	if len(trusted) <= maxTrusted {
 		p.UseCertificates(directive, node, trusted)

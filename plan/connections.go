@@ -18,7 +18,7 @@ func (c *Connections) Accepted() uint64 {
 // Dropped counts a connection that could not be accepted.
 func (c *Connections) Dropped() { c.dropped.Add(1) }
 
-// Closed says that an accepted connection is gone.
+// Closed reports that an accepted connection is gone.
 func (c *Connections) Closed() { c.active.Add(-1) }
 
 // Idle moves a connection to or from those that wait for a request: +1 or -1.
@@ -43,7 +43,7 @@ func (c *Connections) Figures() ConnectionFigures {
 	}
 }
 
-// Reset sets the counts of what was accepted and dropped to zero; the numbers of connections go on.
+// Reset sets the counts of accepted and dropped connections to zero; the numbers of connections continue.
 func (c *Connections) Reset() {
 	c.acceptedBase.Store(c.accepted.Load())
 	c.dropped.Store(0)

@@ -2,15 +2,15 @@ package plan
 
 import "context"
 
-// Continuation says how the zones of a family go on over a reload. V is what the family keeps in Zone.Value: a value of
-// this configuration, whose memory is that of the one before, or another.
+// Continuation defines how a family's zones continue over a reload. V is the type of the family's Zone.Value: a value
+// of this configuration, whose memory is that of the previous one, or new.
 type Continuation[V any] struct {
-	// Refuse says why the zone of the running configuration cannot be followed by this one, which the reload then fails
-	// with; nil: it always can.
+	// Refuse returns why this zone cannot replace the one of the running configuration, which makes the reload fail;
+	// nil: it always can.
 	Refuse func(old V) error
-	// Same says whether the old memory goes on as it is; nil: always.
+	// Same reports whether the old memory continues unchanged; nil: always.
 	Same func(old V) bool
-	// Take takes the old memory over.
+	// Take takes over the old memory.
 	Take func(old V)
 	// Started is called once the new configuration runs, if the old memory was taken: not before, for the reload may
 	// yet fail, and the old configuration would be left with the settings of the new one. Nil where there are none.
@@ -23,7 +23,7 @@ type Continuation[V any] struct {
 }
 
 // Continue gives a zone its memory at link time: that of the running configuration's zone of the same name, use and
-// size where the family says so, else new memory that may get its records. continued says which.
+// size if the family agrees, otherwise new memory that can get its records. continued reports which.
 func Continue[V any](p *Plan, z *Zone, c Continuation[V]) (continued bool, err error) {
 	var none V
 	before := p.oldZone(z)

@@ -8,8 +8,8 @@ import (
 	"starling/nginx/units"
 )
 
-// ZoneError says all that is wrong with the parameter zone=name:size. Its text is that of nginx's limit_req_zone and
-// limit_conn_zone; a directive with other words, or another order, makes its own of it.
+// ZoneError has all errors in the parameter zone=name:size. Its text is that of nginx's limit_req_zone and
+// limit_conn_zone; a directive with other texts, or another order, formats its own.
 type ZoneError struct {
 	NoSize, BadSize, TooSmall, NoName bool
 

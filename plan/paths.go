@@ -6,8 +6,8 @@ type Paths struct{ PID, ErrorLog, AccessLog, Bodies string }
 // SystemErrorLog is where errors go that no configuration places, in a system.
 const SystemErrorLog = "/var/log/starling/error.log"
 
-// SystemPaths are those of an installation in the system, where the command line gives no prefix. The packages make
-// the directories.
+// SystemPaths are the paths of a system installation, if the command line has no prefix. The packages create the
+// directories.
 func SystemPaths() Paths {
 	return Paths{
 		PID:       "/run/starling/starling.pid",
@@ -17,7 +17,7 @@ func SystemPaths() Paths {
 	}
 }
 
-// PrefixPaths are those below a prefix that the command line gives (-p), as nginx lays them out.
+// PrefixPaths are the paths below a prefix from the command line (-p), in nginx's layout.
 func PrefixPaths() Paths {
 	return Paths{
 		PID:       "logs/starling.pid",

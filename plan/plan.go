@@ -1,8 +1,7 @@
 // Package plan holds what one configuration is made of while it is read and then runs: its zones,
 // the state that families of directives keep for the whole configuration, and what to start and stop with it.
 //
-// It is handed to every setter as conf.Args.Env. The http and the stream side both build on it, so
-// it knows neither.
+// It is passed to every setter as conf.Args.Env. Both http and stream build on it, so it knows neither.
 package plan
 
 import (
@@ -34,7 +33,7 @@ type Plan struct {
 	Logs *logs.Logs
 	// Connections counts the clients of the process; a reload carries it over.
 	Connections *Connections
-	// Testing says that the plan is only checked (-t): it is linked, built and loaded but never started.
+	// Testing means that the plan is only checked (-t): it is linked, built and loaded but never started.
 	Testing bool
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each
 	// reload.
@@ -44,7 +43,7 @@ type Plan struct {
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
 	Old *Plan
 
-	// AsRoot says that root started the process, whoever it has become since.
+	// AsRoot means that root started the process, whichever user it has become since.
 	AsRoot bool
 	// Privileged runs what needs the rights that the process was started with, if it has given them up since; nil: it
 	// has not. See AsStarted.
@@ -121,9 +120,9 @@ func Part[T any](p *Plan) *T {
 // A step's error should be a *conf.Problem.
 func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 
-// OnLoad adds a step taken after everything is built, before the configuration starts: what takes long, as reading the
-// records of a zone from a disk does. At the first start the cluster's own port is bound by then, so that the other
-// nodes find this one there and wait for it. A step's error should be a *conf.Problem.
+// OnLoad adds a step that runs after everything is built, before the configuration starts: for slow work, such as
+// reading the records of a zone from disk. At the first start, the cluster's own port is bound by then, so that the
+// other nodes find this one there and wait for it. A step's error should be a *conf.Problem.
 func (p *Plan) OnLoad(step func() error) { p.load = append(p.load, step) }
 
 // OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not
@@ -145,11 +144,11 @@ func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step
 // OnRetire adds a step taken when the configuration's last request has ended.
 func (p *Plan) OnRetire(step func()) { p.retire = append(p.retire, step) }
 
-// OnOwner adds a step taken before the process becomes another user: it gives that user what must be his, with
-// owner.Give.
+// OnOwner adds a step that runs before the process changes its user: it changes the owner of the files that the user
+// needs, with owner.Give.
 func (p *Plan) OnOwner(step func(uid, gid int) []error) { p.owner = append(p.owner, step) }
 
-// GiveTo takes the steps of OnOwner.
+// GiveTo runs the steps of OnOwner.
 func (p *Plan) GiveTo(uid, gid int) (errs []error) {
 	for _, step := range p.owner {
 		errs = append(errs, step(uid, gid)...)
@@ -166,10 +165,10 @@ func (p *Plan) AsStarted(work func() error) error {
 	return p.Privileged(work)
 }
 
-// Link takes the link steps and returns all their errors.
+// Link runs the link steps and returns all their errors.
 func (p *Plan) Link() []error { return all(p.link) }
 
-// Load takes the load steps and returns all their errors.
+// Load runs the load steps and returns all their errors.
 func (p *Plan) Load() []error { return all(p.load) }
 
 func all(steps []func() error) (errs []error) {
@@ -181,7 +180,7 @@ func all(steps []func() error) (errs []error) {
 	return errs
 }
 
-// Start takes the start steps until one fails, then carries over what there is.
+// Start runs the start steps until one fails, then carries over the state of the previous plan.
 func (p *Plan) Start(ctx context.Context) error {
 	p.read = nil // keys are among it
 	for _, step := range p.start {
@@ -204,7 +203,7 @@ func (p *Plan) Start(ctx context.Context) error {
 	return nil
 }
 
-// AwaitClients takes the steps before clients, all at once, and returns when all have ended.
+// AwaitClients runs the steps before clients, all at once, and returns when all have ended.
 func (p *Plan) AwaitClients(ctx context.Context) {
 	var steps sync.WaitGroup
 	for _, step := range p.await {
@@ -213,14 +212,14 @@ func (p *Plan) AwaitClients(ctx context.Context) {
 	steps.Wait()
 }
 
-// Quit takes the quit steps.
+// Quit runs the quit steps.
 func (p *Plan) Quit(ctx context.Context) {
 	for _, step := range p.quit {
 		step(ctx)
 	}
 }
 
-// Retire takes the retire steps in reverse order.
+// Retire runs the retire steps in reverse order.
 func (p *Plan) Retire() {
 	for i := len(p.retire) - 1; i >= 0; i-- {
 		p.retire[i]()

@@ -35,7 +35,7 @@ func readFile(files fs.FS, path string) ([]byte, error) {
 	return fs.ReadFile(files, name)
 }
 
-// readPipe waits for somebody who writes into a named pipe, and reads until he closes it.
+// readPipe waits for a writer of a named pipe, and reads until it closes the pipe.
 func readPipe(path string) ([]byte, error) {
 	pipe, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func readPipe(path string) ([]byte, error) {
 		return nil, err
 	}
 	for {
-		data, err := io.ReadAll(pipe) // at once, with nothing, while nobody has it open
+		data, err := io.ReadAll(pipe) // at once, with nothing, while no writer has it open
 		if len(data) > 0 && err == nil {
 			return data, nil
 		}

@@ -5,7 +5,7 @@ import (
 	"sort"
 )
 
-// Zone is one named shared memory of a configuration. Its declaration may stand below its first mention.
+// Zone is one named shared memory of a configuration. Its declaration can follow its first use.
 type Zone struct {
 	Name string
 	// Use is the family it belongs to ("limit_req"): a name serves one family only.
@@ -13,7 +13,7 @@ type Zone struct {
 	Bytes int64 // 0 until declared
 	// Value is what the family keeps in it, set at link time. Continue makes it outlive a reload.
 	Value any
-	// Sync says that the cluster shares the zone; its Value then is a zone.Shared.
+	// Sync means that the cluster shares the zone; its Value then is a zone.Shared.
 	Sync bool
 	// File and Line are where the zone was first named.
 	File string
@@ -25,7 +25,7 @@ type Zones struct{ byName map[string]*Zone }
 
 func newZones() *Zones { return &Zones{byName: map[string]*Zone{}} }
 
-// MinZoneBytes is the least size nginx takes for a zone: eight pages.
+// MinZoneBytes is the smallest size that nginx accepts for a zone: eight pages.
 const MinZoneBytes = 8 * 4096
 
 // Mention returns the zone of a name, declared or not yet. file and line are where it is named.
