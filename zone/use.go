@@ -65,7 +65,7 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 // oldestKnown marks a shard that has an oldest record; the low bits are its turn.
 const oldestKnown = 1 << turnBits
 
-// publishOldest publishes the age of the least recently used record of an order here, for makeRoom of other shards.
+// publishOldest publishes the age of the least recently used record of an order here, for evictOne of other shards.
 func (sh *Shard) publishOldest(which int) {
 	var value uint64
 	if oldest := sh.order[which].oldest; oldest != 0 {

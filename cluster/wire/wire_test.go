@@ -15,7 +15,7 @@ import (
 	"starling/lib/testkit"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew; only for a new protocol version")
+var update = flag.Bool("update", false, "write the golden files anew; only to add lines, never to change one")
 
 const golden = "testdata/v1.golden"
 
