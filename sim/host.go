@@ -304,7 +304,12 @@ func (h *Host) FlushSoon(bool) {}
 func (h *Host) Met(*cluster.Session, cluster.NodeID) {}
 
 // Event keeps a line of the log.
-func (h *Host) Event(e cluster.Event) { h.world.note("host%d: %s", h.index, e.Text) }
+func (h *Host) Event(e cluster.Event) {
+	h.world.note("host%d: %s", h.index, e.Text)
+	if e.Kind == cluster.Problem {
+		h.world.problems++
+	}
+}
 
 // said says whether the log has a text.
 func (h *Host) said(text string) bool {

@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"errors"
+	"fmt"
 
 	"starling/cluster"
 )
@@ -59,6 +60,7 @@ func (w *World) dial(from, to *Host) {
 		l.ends[i] = e
 	}
 	w.links = append(w.links, l)
+	w.dials++
 	w.dialled[[2]int{from.index, to.index}] = l
 }
 
@@ -66,6 +68,24 @@ func (l *link) over() bool { return l.ends[0].closed && l.ends[1].closed }
 
 // standing says whether the dialer still has the connection.
 func (l *link) standing() bool { return !l.ends[0].closed }
+
+// undisturbed says what has disturbed the cluster since the start of the story: a connection that is missing, was lost
+// or was made again, or a host's line of the level error.
+func (w *World) undisturbed() error {
+	want, standing := len(w.Hosts)*(len(w.Hosts)-1), 0
+	for _, l := range w.links {
+		if !l.ends[0].closed && !l.ends[1].closed {
+			standing++
+		}
+	}
+	if standing != want || w.dials != want {
+		return fmt.Errorf("of %d connections %d stand, after %d dials", want, standing, w.dials)
+	}
+	if w.problems > 0 {
+		return fmt.Errorf("hosts logged %d errors", w.problems)
+	}
+	return nil
+}
 
 // cut loses a random part of what is on the way, in both directions.
 func (l *link) cut() {

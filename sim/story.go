@@ -254,6 +254,8 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 			}
 		}
 		return true, nil
+	case "undisturbed": // since the start: no connection lost or made again, no error logged
+		return true, w.undisturbed()
 	case "timed": // what ends is there
 		for _, h := range w.Hosts {
 			if h.runs() && !h.left {

@@ -44,3 +44,19 @@ func TestMistypedStories(t *testing.T) {
 		}
 	}
 }
+
+// TestADisturbedCluster: each way to disturb a cluster is found.
+func TestADisturbedCluster(t *testing.T) {
+	const reloads = "ready within 2s\nreload 0 without kv\nreload 0 with all\nready within 2s\nwait 1s\n"
+	for _, test := range []struct{ story, want string }{
+		{"hosts 3\n" + reloads, ""},
+		{"hosts 3\n" + reloads + "cut 0-1\nwait 5s\n", "of 6 connections 6 stand, after 8 dials"},
+		{"hosts 3\n" + reloads + "crash 2\nwait 5s\n", "of 6 connections 2 stand"},
+		{"hosts 3\nclock 2 +1h\n" + reloads, "hosts logged"},
+	} {
+		_, err := Tell(test.story + "undisturbed")
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%q: %v, want %q", test.story, err, test.want)
+		}
+	}
+}

@@ -24,6 +24,8 @@ type World struct {
 	links []*link
 	// dialled is the last link from one host to another.
 	dialled map[[2]int]*link
+	// dials and problems count the connections ever made and the lines of the level error.
+	dials, problems int
 	// blocked are pairs between which packets are dropped: what is sent stands still, and nobody hears of it.
 	blocked map[[2]int]bool
 	// slow are pairs whose links carry so many bytes per ms and no more.
