@@ -172,6 +172,27 @@ func TestTheReferenceIsComplete(t *testing.T) {
 	}
 }
 
+// TestVariablesAreExplainedInOneStyle: a sentence without a verb, with literals in backticks; and a variable that http
+// and stream both have is explained in the same words.
+func TestVariablesAreExplainedInOneStyle(t *testing.T) {
+	style := regexp.MustCompile("^(The|A|Always|[0-9]+|`[^`]+`)[ ,.].*\\.$")
+	differing := map[string]bool{"status": true} // of a response, of a session
+	first := map[string]string{}
+	for _, side := range allFamilies(t) {
+		for _, f := range side.families {
+			for _, v := range f.Variables {
+				if !style.MatchString(v.Doc) || strings.Contains(v.Doc, `"`) {
+					t.Errorf("%s %s: $%s: %q", side.name, f.Module.Name, v.Name, v.Doc)
+				}
+				if before, known := first[v.Name]; known && before != v.Doc && !differing[v.Name] {
+					t.Errorf("%s %s: $%s is %q, on the other side %q", side.name, f.Module.Name, v.Name, v.Doc, before)
+				}
+				first[v.Name] = v.Doc
+			}
+		}
+	}
+}
+
 // TestEveryFolderIsOnTheMap: ARCHITECTURE.md names each folder with Go files. Families are listed in modules/all.go,
 // and the tools of lib say themselves what they are.
 func TestEveryFolderIsOnTheMap(t *testing.T) {

@@ -66,29 +66,32 @@ func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 // Variables are $upstream_…, whichever family forwards the request.
 func Variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
-		listed("upstream_addr", "The addresses of the servers asked.",
+		listed("upstream_addr", "The addresses of the servers tried.",
 			func(dst []byte, s *state) []byte { return append(dst, s.address...) }),
-		listed("upstream_status", "The statuses of their answers.", func(dst []byte, s *state) []byte {
+		listed("upstream_status", "The statuses of the servers' responses.", func(dst []byte, s *state) []byte {
 			if s.status == 0 {
 				return append(dst, '-')
 			}
 			return strconv.AppendInt(dst, int64(s.status), 10)
 		}),
-		listed("upstream_connect_time", "The times in seconds that connecting took.",
+		listed("upstream_connect_time", "The connect times, in seconds with milliseconds.",
 			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.connectMS) }),
-		listed("upstream_header_time", "The times in seconds until the heads of the answers had come.",
+		listed("upstream_header_time",
+			"The times until the response headers were received, in seconds with milliseconds.",
 			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.headerMS) }),
-		listed("upstream_response_time", "The times in seconds until the answers had come.",
+		listed("upstream_response_time", "The times until the responses were received, in seconds with milliseconds.",
 			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.responseMS) }),
-		listed("upstream_response_length", "The lengths of the answers' bodies in bytes.",
+		listed("upstream_response_length", "The lengths of the response bodies in bytes.",
 			appendCount(func(s *state) int64 { return s.length })),
 		listed("upstream_bytes_sent", "The bytes sent to the servers.",
 			appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.",
 			appendCount(func(s *state) int64 { return s.received })),
-		{Name: "upstream_http_", Prefix: true, Doc: "Header fields of the server's response.", Append: headerValue},
-		{Name: "upstream_cookie_", Prefix: true, Doc: "Cookies set by the server.", Append: cookieValue},
-		{Name: "upstream_trailer_", Prefix: true, Doc: "Trailer fields of the server's response.",
+		{Name: "upstream_http_", Prefix: true, Doc: "The header of that name in the server's response.",
+			Append: headerValue},
+		{Name: "upstream_cookie_", Prefix: true, Doc: "The cookie of that name set by the server.",
+			Append: cookieValue},
+		{Name: "upstream_trailer_", Prefix: true, Doc: "The trailer of that name in the server's response.",
 			Append: trailerValue},
 	}
 }

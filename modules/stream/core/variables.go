@@ -17,21 +17,22 @@ import (
 var coreVariables = []vars.Variable[*stream.Session]{
 	{
 		Name:   "binary_remote_addr",
-		Doc:    "the client's address in binary form, 4 or 16 bytes",
+		Doc:    "The client's address in 4 or 16 bytes.",
 		Append: appendBinaryRemoteAddr,
 	},
-	{Name: "bytes_received", Doc: "bytes received from the client", Append: number((*stream.Session).BytesReceived)},
-	{Name: "bytes_sent", Doc: "bytes sent to the client", Append: number((*stream.Session).BytesSent)},
+	{Name: "bytes_received", Doc: "The bytes received from the client.",
+		Append: number((*stream.Session).BytesReceived)},
+	{Name: "bytes_sent", Doc: "The bytes sent to the client.", Append: number((*stream.Session).BytesSent)},
 	{
 		Name: "connection",
-		Doc:  "the serial number of the connection",
+		Doc:  "The serial number of the connection.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return strconv.AppendUint(dst, s.Number, 10), true
 		},
 	},
 	{
 		Name: "hostname",
-		Doc:  "the host name of the machine",
+		Doc:  "The host name of the machine.",
 		Append: func(_ *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			name, err := os.Hostname()
 			return append(dst, name...), err == nil
@@ -39,64 +40,64 @@ var coreVariables = []vars.Variable[*stream.Session]{
 	},
 	{
 		Name: "msec",
-		Doc:  "the time in seconds, with milliseconds",
+		Doc:  "The current time in seconds with milliseconds.",
 		Append: func(_ *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendMillis(dst, time.Now().UnixMilli()), true
 		},
 	},
 	{
 		Name:   "nginx_version",
-		Doc:    "the compatible nginx version",
+		Doc:    "The compatible nginx version.",
 		Append: text(func(*stream.Session) string { return version.Nginx }),
 	},
-	{Name: "pid", Doc: "the process ID", Append: number(func(*stream.Session) int64 { return int64(os.Getpid()) })},
-	{Name: "protocol", Doc: "TCP or UDP", Append: text(func(s *stream.Session) string {
+	{Name: "pid", Doc: "The process ID.", Append: number(func(*stream.Session) int64 { return int64(os.Getpid()) })},
+	{Name: "protocol", Doc: "`TCP` or `UDP`.", Append: text(func(s *stream.Session) string {
 		if s.IsUDP() {
 			return "UDP"
 		}
 		return "TCP"
 	})},
 	{
-		Name: "remote_addr", Doc: "the client's address",
+		Name: "remote_addr", Doc: "The client's address.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendIP(dst, s.Remote), true
 		},
 	},
 	{
-		Name: "remote_port", Doc: "the client's port",
+		Name: "remote_port", Doc: "The client's port.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendPort(dst, s.Remote), true
 		},
 	},
 	{
 		Name: "server_addr",
-		Doc:  "the server address that accepted the connection",
+		Doc:  "The server address that accepted the connection.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendIP(dst, s.Local), true
 		},
 	},
 	{
 		Name:   "server_name",
-		Doc:    "the first name of the selected server",
+		Doc:    "The first name of the virtual server.",
 		Append: text(func(s *stream.Session) string { return s.Server.Name }),
 	},
 	{
 		Name: "server_port",
-		Doc:  "the server port that accepted the connection",
+		Doc:  "The server port that accepted the connection.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendPort(dst, s.Local), true
 		},
 	},
 	{
 		Name: "session_time",
-		Doc:  "the duration of the session, in seconds with milliseconds",
+		Doc:  "The duration of the session, in seconds with milliseconds.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			return appendMillis(dst, time.Since(s.StartedAt).Milliseconds()), true
 		},
 	},
 	{
 		Name: "status",
-		Doc:  "the session status: 200, 400, 403, 500, 502 or 503",
+		Doc:  "The status of the session: `200`, `400`, `403`, `500`, `502` or `503`.",
 		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 			if s.Status == 0 {
 				return append(dst, "000"...), true
@@ -106,12 +107,12 @@ var coreVariables = []vars.Variable[*stream.Session]{
 	},
 	{
 		Name:   "time_iso8601",
-		Doc:    "the local time in ISO 8601 format",
+		Doc:    "The local time in ISO 8601 format.",
 		Append: moment(func(t *logs.Stamps) string { return t.ISO8601 }),
 	},
 	{
 		Name:   "time_local",
-		Doc:    "the local time in the common log format",
+		Doc:    "The local time in the common log format.",
 		Append: moment(func(t *logs.Stamps) string { return t.Local }),
 	},
 }
@@ -120,28 +121,28 @@ var coreVariables = []vars.Variable[*stream.Session]{
 var proxyVariables = []vars.Variable[*stream.Session]{
 	{
 		Name: "proxy_protocol_addr",
-		Doc:  "the client's address in the PROXY protocol",
+		Doc:  "The client's address in the PROXY protocol.",
 		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 			return h.Source.Addr().AppendTo(dst)
 		}),
 	},
 	{
 		Name: "proxy_protocol_port",
-		Doc:  "the client's port in the PROXY protocol",
+		Doc:  "The client's port in the PROXY protocol.",
 		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
 		}),
 	},
 	{
 		Name: "proxy_protocol_server_addr",
-		Doc:  "the server's address in the PROXY protocol",
+		Doc:  "The server's address in the PROXY protocol.",
 		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 			return h.Destination.Addr().AppendTo(dst)
 		}),
 	},
 	{
 		Name: "proxy_protocol_server_port",
-		Doc:  "the server's port in the PROXY protocol",
+		Doc:  "The server's port in the PROXY protocol.",
 		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
 		}),
@@ -149,7 +150,7 @@ var proxyVariables = []vars.Variable[*stream.Session]{
 	{
 		Name:   "proxy_protocol_tlv_",
 		Prefix: true,
-		Doc:    "a TLV of the PROXY protocol: alpn, authority, unique_id, netns, ssl_version, …, 0xNN",
+		Doc:    "A TLV of the PROXY protocol: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, …, `0xNN`.",
 		Append: func(s *stream.Session, name string, dst []byte) ([]byte, bool) {
 			return s.Proxied.AppendTLV(dst, name)
 		},

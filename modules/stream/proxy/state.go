@@ -59,24 +59,24 @@ func (x *relayed) plainLogf(format string, args ...any) {
 var variables = []vars.Variable[*stream.Session]{
 	each(
 		"upstream_addr",
-		"the addresses of the servers tried",
+		"The addresses of the servers tried.",
 		func(dst []byte, st *state) []byte { return append(dst, st.address...) },
 	),
 	each(
 		"upstream_bytes_sent",
-		"bytes sent to each server",
+		"The bytes sent to the servers.",
 		func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.sent, 10) },
 	),
 	each(
 		"upstream_bytes_received",
-		"bytes received from each server",
+		"The bytes received from the servers.",
 		func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) },
 	),
-	each("upstream_connect_time", "the connect time, in seconds with milliseconds",
+	each("upstream_connect_time", "The connect times, in seconds with milliseconds.",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.connectMS) }),
-	each("upstream_first_byte_time", "the time to the server's first byte, in seconds with milliseconds",
+	each("upstream_first_byte_time", "The times to the servers' first bytes, in seconds with milliseconds.",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.firstByteMS) }),
-	each("upstream_session_time", "the duration of the session with the server, in seconds with milliseconds",
+	each("upstream_session_time", "The durations of the sessions with the servers, in seconds with milliseconds.",
 		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.sessionMS) }),
 }
 

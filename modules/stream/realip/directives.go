@@ -27,7 +27,7 @@ var Module = stream.Module{
 	Variables: []vars.Variable[*stream.Session]{
 		{
 			Name: "realip_remote_addr",
-			Doc:  "the original address of the connection",
+			Doc:  "The original address of the connection.",
 			Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 				if !s.ConnectedFrom.IsValid() {
 					return append(dst, "unix:"...), true
@@ -37,7 +37,7 @@ var Module = stream.Module{
 		},
 		{
 			Name: "realip_remote_port",
-			Doc:  "the original port of the connection",
+			Doc:  "The original port of the connection.",
 			Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 				if port := s.ConnectedFrom.Port(); port > 0 {
 					dst = strconv.AppendUint(dst, uint64(port), 10)

@@ -28,9 +28,9 @@ var Module = stream.Module{
 		}},
 	},
 	Variables: []vars.Variable[*stream.Session]{
-		variable("ssl_preread_protocol", "the highest version of TLS that the client offers", protocol),
-		variable("ssl_preread_server_name", "the server name requested by the client (SNI)", serverName),
-		variable("ssl_preread_alpn_protocols", "the ALPN protocols offered by the client, joined by commas", alpn),
+		variable("ssl_preread_protocol", "The highest version of TLS that the client offers.", protocol),
+		variable("ssl_preread_server_name", "The server name requested by the client (SNI).", serverName),
+		variable("ssl_preread_alpn_protocols", "The ALPN protocols offered by the client, joined by commas.", alpn),
 	},
 	Handlers: []stream.Hook{{Phase: stream.Preread, Build: build}},
 	Link: func(p *plan.Plan) error {

@@ -54,14 +54,14 @@ func uriVariables() []variable {
 	setQuery := func(r *web.Request, value []byte) { r.Query = value }
 	args := always("args", "The arguments of the request line.", query)
 	args.Assign = setQuery
-	queryString := always("query_string", "The same as $args.", query)
+	queryString := always("query_string", "The same as `$args`.", query)
 	queryString.Assign = setQuery
 	return []variable{
 		always("uri", "The current URI, decoded and normalised, without arguments.", path),
-		always("document_uri", "The same as $uri.", path),
+		always("document_uri", "The same as `$uri`.", path),
 		args,
 		queryString,
-		always("is_args", `"?" if there are arguments, else empty.`, func(r *web.Request, dst []byte) ([]byte, bool) {
+		always("is_args", "`?` with arguments, otherwise empty.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			if len(r.Query) > 0 {
 				dst = append(dst, '?')
 			}
@@ -70,7 +70,7 @@ func uriVariables() []variable {
 		{Name: "arg_", Prefix: true, Doc: "The argument of that name.", Append: appendArgument},
 		always(
 			"request_uri",
-			"Path and arguments as the client sent them.",
+			"The path and arguments as the client sent them.",
 			text(func(r *web.Request) []byte { return r.Target }),
 		),
 		always("request", "The request line.", text(func(r *web.Request) []byte { return r.Line })),
@@ -85,12 +85,12 @@ func uriVariables() []variable {
 		),
 		always(
 			"document_root",
-			"The value of root or alias.",
+			"The value of `root` or `alias`.",
 			func(r *web.Request, dst []byte) ([]byte, bool) { return r.AppendRoot(dst), true },
 		),
 		always(
 			"realpath_root",
-			"The value of root or alias with symbolic links resolved.",
+			"The value of `root` or `alias` with symbolic links resolved.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				path, err := filepath.EvalSymlinks(string(r.AppendRoot(nil)))
 				return append(dst, path...), err == nil
@@ -124,7 +124,7 @@ func headerVariables() []variable {
 	return []variable{
 		always(
 			"host",
-			"The host name: from the request line, the Host header, or the server name, in this order.",
+			"The host name: from the request line, the `Host` header, or the server name, in this order.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if len(r.Host) > 0 {
 					return append(dst, r.Host...), true
@@ -132,22 +132,24 @@ func headerVariables() []variable {
 				return append(dst, r.Server.Name...), true
 			},
 		),
-		always("content_type", "The Content-Type of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
+		always("content_type", "The `Content-Type` of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return appendHeaders(r.Headers, "content_type", dst)
 		}),
-		always("content_length", "The Content-Length of the request.", func(r *web.Request, dst []byte) ([]byte, bool) {
-			switch {
-			case r.Seen.Has(h1.HeaderContentLength):
-				return append(dst, r.KnownHeader(h1.HeaderContentLength)...), true
-			case r.Chunked && r.BodyDone():
-				return strconv.AppendInt(dst, r.BodyRead(), 10), true
-			}
-			return dst, false
-		}),
+		always("content_length",
+			"The `Content-Length` of the request.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				switch {
+				case r.Seen.Has(h1.HeaderContentLength):
+					return append(dst, r.KnownHeader(h1.HeaderContentLength)...), true
+				case r.Chunked && r.BodyDone():
+					return strconv.AppendInt(dst, r.BodyRead(), 10), true
+				}
+				return dst, false
+			}),
 		{
 			Name:   "http_",
 			Prefix: true,
-			Doc:    "The request header of that name; multiple values are joined by commas (Cookie by semicolons).",
+			Doc:    "The request header of that name; multiple values are joined by commas (`Cookie` by semicolons).",
 			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
 				return appendHeaders(r.Headers, name, dst)
 			},
@@ -166,7 +168,7 @@ func headerVariables() []variable {
 		),
 		always(
 			"request_body_file",
-			"The path of the temporary file with the request body; it can be opened with client_body_in_file_only.",
+			"The path of the temporary file with the request body; it can be opened with `client_body_in_file_only`.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				file := r.BodyFile()
 				if file == nil {

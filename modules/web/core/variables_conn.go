@@ -40,15 +40,15 @@ func connectionVariables() []variable {
 				}
 				return dst, true
 			}),
-		always("connection", "The number of the connection.",
+		always("connection", "The serial number of the connection.",
 			number(func(r *web.Request) int64 { return int64(r.Conn.Serial) })),
 		always("connection_requests", "The number of requests of the connection.",
 			number(func(r *web.Request) int64 { return int64(r.Conn.Requests) })),
-		always("connection_time", "The age of the connection in seconds.",
+		always("connection_time", "The age of the connection, in seconds with milliseconds.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				return appendSeconds(dst, r.Now().MonoMS-r.Conn.OpenedAt.MonoMS), true
 			}),
-		always("pipe", `"p" if the request was pipelined, otherwise ".".`,
+		always("pipe", "`p` if the request was pipelined, otherwise `.`.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if r.Conn.Pipelined() {
 					return append(dst, 'p'), true
@@ -61,14 +61,14 @@ func connectionVariables() []variable {
 // serverVariables are what is called: the server's address and how it was named.
 func serverVariables() []variable {
 	return []variable{
-		always("server_addr", "The server address that accepted the request.",
+		always("server_addr", "The server address that accepted the connection.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if !r.Conn.Local.IsValid() {
 					return append(dst, r.Conn.Port.Addr.String()...), true
 				}
 				return r.Conn.Local.Addr().AppendTo(dst), true
 			}),
-		always("server_port", "The server port that accepted the request.",
+		always("server_port", "The server port that accepted the connection.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if p := r.Conn.Local.Port(); p != 0 {
 					dst = strconv.AppendUint(dst, uint64(p), 10)
@@ -77,33 +77,33 @@ func serverVariables() []variable {
 			}),
 		always("server_name", "The first name of the virtual server.",
 			func(r *web.Request, dst []byte) ([]byte, bool) { return append(dst, r.Server.Name...), true }),
-		always("request_port", "The port of the Host header or of the request line.",
+		always("request_port", "The port of the `Host` header or of the request line.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if r.Port != 0 {
 					dst = strconv.AppendUint(dst, uint64(r.Port), 10)
 				}
 				return dst, true
 			}),
-		always("is_request_port", `":" if $request_port has a value, else empty.`,
+		always("is_request_port", "`:` if `$request_port` has a value, otherwise empty.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if r.Port != 0 {
 					dst = append(dst, ':')
 				}
 				return dst, true
 			}),
-		always("scheme", "http or https.", func(r *web.Request, dst []byte) ([]byte, bool) {
+		always("scheme", "`http` or `https`.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			if r.Conn.TLS != nil {
 				return append(dst, "https"...), true
 			}
 			return append(dst, "http"...), true
 		}),
-		always("https", `"on" over TLS, else empty.`, func(r *web.Request, dst []byte) ([]byte, bool) {
+		always("https", "`on` over TLS, otherwise empty.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			if r.Conn.TLS != nil {
 				dst = append(dst, "on"...)
 			}
 			return dst, true
 		}),
-		always("http2", `"h2" over TLS, "h2c" without, empty where HTTP/2 is not spoken.`,
+		always("http2", "`h2` over TLS, `h2c` without TLS; empty without HTTP/2.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				switch {
 				case r.Version < h1.Version20:
@@ -135,8 +135,8 @@ func proxyVariables() []variable {
 			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
 				return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
 			})),
-		{Name: "proxy_protocol_tlv_", Prefix: true, Doc: "A TLV of the PROXY protocol: alpn, authority, unique_id, " +
-			"netns, ssl_version, …, 0xNN.",
+		{Name: "proxy_protocol_tlv_", Prefix: true,
+			Doc: "A TLV of the PROXY protocol: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, …, `0xNN`.",
 			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
 				return r.Conn.Proxied.AppendTLV(dst, name)
 			}},
@@ -180,11 +180,11 @@ func responseVariables() []variable {
 		always("body_bytes_sent", "The body bytes sent to the client.", number((*web.Request).BodyBytesSent)),
 		always("request_length", "The length of the request: line, headers and body.",
 			number((*web.Request).RequestLength)),
-		always("request_time", "The time since the first byte of the request.",
+		always("request_time", "The time since the first byte of the request, in seconds with milliseconds.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				return appendSeconds(dst, r.Now().MonoMS-r.StartedAt.MonoMS), true
 			}),
-		always("request_completion", `"OK" if the response was sent completely, otherwise empty.`,
+		always("request_completion", "`OK` if the response was sent completely, otherwise empty.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
 				if r.Complete() {
 					dst = append(dst, "OK"...)

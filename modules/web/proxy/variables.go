@@ -9,12 +9,12 @@ import (
 
 func variables() []vars.Variable[*web.Request] {
 	return []vars.Variable[*web.Request]{
-		ofTarget("proxy_host", "The host and port of the proxy_pass URL.",
+		ofTarget("proxy_host", "The host and port of the `proxy_pass` URL.",
 			func(d *forward.Destination) string { return d.Host }),
-		ofTarget("proxy_port", "The port of the proxy_pass URL.",
+		ofTarget("proxy_port", "The port of the `proxy_pass` URL.",
 			func(d *forward.Destination) string { return d.Port }),
 		{Name: "proxy_add_x_forwarded_for", Append: appendForwardedFor,
-			Doc: "The X-Forwarded-For request header with the client's address appended."},
+			Doc: "The `X-Forwarded-For` request header with the client's address appended."},
 	}
 }
 

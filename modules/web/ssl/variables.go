@@ -27,7 +27,7 @@ func variables() []vars.Variable[*web.Request] {
 		of("ssl_protocol", "The version of TLS.", (*ssl.Peer).Protocol),
 		of("ssl_cipher", "The cipher, by OpenSSL's name.", (*ssl.Peer).CipherName),
 		of("ssl_curve", "The curve of the key exchange.", (*ssl.Peer).CurveName),
-		of("ssl_session_reused", `"r" if the session was resumed, otherwise ".".`, (*ssl.Peer).SessionReused),
+		of("ssl_session_reused", "`r` if the session was resumed, otherwise `.`.", (*ssl.Peer).SessionReused),
 		of(
 			"ssl_server_name",
 			"The server name requested by the client (SNI).",
@@ -36,7 +36,7 @@ func variables() []vars.Variable[*web.Request] {
 		of("ssl_alpn_protocol", "The protocol negotiated by ALPN.", func(p *ssl.Peer) string { return p.ALPN }),
 		of("ssl_session_id", "Always empty: the TLS library does not expose it.", func(*ssl.Peer) string { return "" }),
 		of("ssl_early_data", "Always empty: early data is not supported.", func(*ssl.Peer) string { return "" }),
-		of("ssl_client_verify", "SUCCESS, FAILED:reason or NONE.", (*ssl.Peer).Verify),
+		of("ssl_client_verify", "`SUCCESS`, `FAILED:` and the reason, or `NONE`.", (*ssl.Peer).Verify),
 		of("ssl_client_s_dn", "The subject of the client's certificate.", (*ssl.Peer).SubjectDN),
 		of("ssl_client_i_dn", "The issuer of the client's certificate.", (*ssl.Peer).IssuerDN),
 		of("ssl_client_serial", "The serial number of the client's certificate.", (*ssl.Peer).Serial),

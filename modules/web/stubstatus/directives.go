@@ -36,7 +36,7 @@ var Module = web.Module{
 			"The number of connections with an incomplete request header.",
 			func(c counts) int64 { return c.reading },
 		),
-		count("writing", "Requests in flight.", func(c counts) int64 { return c.writing }),
+		count("writing", "The number of requests in flight.", func(c counts) int64 { return c.writing }),
 		count("waiting", "The number of idle connections.", func(c counts) int64 { return c.waiting }),
 	},
 	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
