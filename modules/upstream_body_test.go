@@ -70,7 +70,7 @@ func hasty(t testing.TB, network, addr string, script func(n int32, c net.Conn))
 			n := accepted.Add(1)
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(webtest.Patience))
 				script(n, c)
 			}()
 		}

@@ -23,7 +23,7 @@ func TestResolvedServersSurviveAReload(t *testing.T) {
 		server { location / { proxy_pass http://u; } }`
 	before := f.start(t, conf)
 	c := before.Client()
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		if r := get(c); r.StatusCode != 200 {
 			return fmt.Errorf("%d: the DNS has not answered yet", r.StatusCode)
 		}

@@ -35,9 +35,6 @@ type node struct {
 	served   atomic.Int32
 }
 
-// patience bounds a connection of a test.
-const patience = time.Minute
-
 // backend starts a server that reads requests off a connection, bodies included, and answers each with what handler
 // returns; "" closes the connection.
 func (f fleet) backend(t testing.TB, name string, handler func(r *http.Request) string) {
@@ -63,7 +60,7 @@ func (f fleet) backend(t testing.TB, name string, handler func(r *http.Request) 
 
 func (n *node) serve(c net.Conn, handler func(r *http.Request) string) {
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(webtest.Patience))
 	for in := bufio.NewReader(c); ; {
 		r, err := http.ReadRequest(in)
 		if err != nil {
@@ -334,7 +331,7 @@ func TestResolve(t *testing.T) {
 	s := f.start(t, `resolver `+dns.Addr+` valid=1s; upstream u { zone u 64k; server app.example.com:`+port+` resolve; }
 		server { location / { proxy_pass http://u; } location /by/ { set $to app.example.com; proxy_pass http://$to:`+port+`/; } }`)
 	var c *webtest.Client
-	testkit.Eventually(t, patience, func() error { // until the first answer of the DNS has come
+	testkit.Eventually(t, webtest.Patience, func() error { // until the first answer of the DNS has come
 		c = s.Client() // one connection is closed after so many requests
 		if r := get(c); r.StatusCode != 200 {
 			return fmt.Errorf("%d %q", r.StatusCode, s.Log.Lines())

@@ -1,32 +1,21 @@
 package modules_test
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"starling/lib/certs"
 	"starling/web/webtest"
 )
 
 // TestKeptConnectionsOfOthers: a location that verifies its server does not use a connection of one that does not.
 func TestKeptConnectionsOfOthers(t *testing.T) {
-	ca, err := certs.NewAuthority("ca")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := ca.Pair("app.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) }))
-	backend.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	backend.StartTLS()
-	defer backend.Close()
-	s := webtest.Start(t, families, `upstream u { server `+strings.TrimPrefix(backend.URL, "https://")+`; keepalive 4; }
+	b, ca := webtest.ServeTLS(t, "app.example.com", func(p *webtest.Peer) {
+		for p.Head() != "" {
+			p.Answer(p.RemoteAddr().String())
+		}
+	})
+	s := webtest.Start(t, families, `upstream u { server `+b.Addr+`; keepalive 4; }
 		server {
 			location /lax { proxy_pass https://u; }
 			location /strict { proxy_pass https://u; proxy_ssl_verify on; proxy_ssl_trusted_certificate /ca.pem; proxy_ssl_name $arg_name; }
@@ -49,10 +38,15 @@ func TestKeptConnectionsOfOthers(t *testing.T) {
 // A certificate that the request names is shown on connections for it, and such a connection serves no request that
 // names another.
 func TestCertificatesThatRequestsName(t *testing.T) {
-	ca, err := certs.NewAuthority("ca")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, ca := webtest.ServeTLS(t, "app.example.com", func(p *webtest.Peer) {
+		for p.Head() != "" {
+			name := "nobody"
+			if shown := p.TLS().PeerCertificates; len(shown) > 0 {
+				name = shown[0].Subject.CommonName
+			}
+			p.Answer(name + " at " + p.RemoteAddr().String())
+		}
+	})
 	var options []webtest.Option
 	for _, name := range []string{"one", "two"} {
 		cert, key, err := ca.Issue(name)
@@ -61,17 +55,7 @@ func TestCertificatesThatRequestsName(t *testing.T) {
 		}
 		options = append(options, webtest.File("/"+name+".crt", string(cert)), webtest.File("/"+name+".key", string(key)))
 	}
-	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := "nobody"
-		if shown := r.TLS.PeerCertificates; len(shown) > 0 {
-			name = shown[0].Subject.CommonName
-		}
-		fmt.Fprint(w, name, " at ", r.RemoteAddr)
-	}))
-	backend.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
-	backend.StartTLS()
-	defer backend.Close()
-	s := webtest.Start(t, families, `upstream u { server `+strings.TrimPrefix(backend.URL, "https://")+`; keepalive 4; }
+	s := webtest.Start(t, families, `upstream u { server `+b.Addr+`; keepalive 4; }
 		server { proxy_ssl_certificate $arg_crt; proxy_ssl_certificate_key $arg_key; proxy_ssl_certificate_cache max=2;
 			location / { proxy_pass https://u; } location /b/ { proxy_pass https://u; proxy_ssl_certificate $arg_crt.crt; } }`, options...)
 	places := map[string]string{}

@@ -36,11 +36,11 @@ func TestServersAreShielded(t *testing.T) {
 		}
 		p.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	})
-	s := start(b, ``)
+	s := b.Proxied(modules, ``)
 	c := s.LoopbackClient()
 	request := withLength("POST", longBody)
 	io.WriteString(c.Conn, request[:len(request)-5])
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		for _, line := range s.Log.Lines() {
 			if strings.Contains(line, "[warn]") && strings.Contains(line, "a client request body is buffered to a temporary file") {
 				return nil
@@ -72,11 +72,11 @@ func TestBodiesByName(t *testing.T) {
 			}
 			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(b, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
+		s := b.Proxied(modules, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
 		if got := s.Send(request); !strings.HasPrefix(got, "HTTP/1.1 204") {
 			t.Errorf("%q %v", got, s.Log.Lines())
 		}
-		testkit.Eventually(t, patience, func() error {
+		testkit.Eventually(t, webtest.Patience, func() error {
 			if _, err := os.Stat(name); !os.IsNotExist(err) {
 				return fmt.Errorf("%s is still there: %v", name, err)
 			}
@@ -101,9 +101,9 @@ func TestBodyVariables(t *testing.T) {
 			got <- head + body
 			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(b, test.conf+` proxy_set_body "[$request_body]";`)
+		s := b.Proxied(modules, test.conf+` proxy_set_body "[$request_body]";`)
 		s.Send(test.request)
-		if got := webtest.Receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", crlf)) {
+		if got := webtest.Receive(t, got); !strings.HasSuffix(got, strings.ReplaceAll(test.want, "|", webtest.CRLF)) {
 			t.Errorf("%s %.200q: %.300q (%d bytes), want %.100q", test.conf, test.request, got, len(got), test.want)
 		}
 	}
@@ -117,11 +117,11 @@ func TestHalfABodyIsNoVariable(t *testing.T) {
 		b := webtest.Serve(t, func(p *webtest.Peer) {
 			head, _ := p.Request()
 			_, value, _ := strings.Cut(head, "X-Body: ")
-			value, _, _ = strings.Cut(value, crlf)
+			value, _, _ = strings.Cut(value, webtest.CRLF)
 			got <- value
 			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := start(b, `location / { proxy_pass http://BACKEND; proxy_request_buffering off; proxy_set_header X-Body $request_body; }`)
+		s := b.Proxied(modules, `location / { proxy_pass http://BACKEND; proxy_request_buffering off; proxy_set_header X-Body $request_body; }`)
 		s.Send(withLength("POST", test.body))
 		if got := webtest.Receive(t, got); got != test.want {
 			t.Errorf("%d bytes: %.100q, want %q", len(test.body), got, test.want)
@@ -151,8 +151,8 @@ func TestBodiesAfterErrorPages(t *testing.T) {
 				got <- method + " " + body
 				p.Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			})
-			s := start(
-				b,
+			s := b.Proxied(
+				modules,
 				`location /x { proxy_pass http://BACKEND; proxy_http_version 1.0; proxy_intercept_errors on; error_page 503 = `+test.page+`; `+test.conf+` }
 				location @other { proxy_pass http://BACKEND; } location /other { proxy_pass http://BACKEND; }`,
 			)
@@ -187,7 +187,7 @@ func TestPagesOfTooLargeBodies(t *testing.T) {
 				}
 				p.Say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s page", len(method)+5, method))
 			})
-			s := start(b, `client_max_body_size 1k; location /x { proxy_pass http://BACKEND; error_page 413 `+page+`; }
+			s := b.Proxied(modules, `client_max_body_size 1k; location /x { proxy_pass http://BACKEND; error_page 413 `+page+`; }
 				location /page { proxy_pass http://BACKEND; } location @page { proxy_pass http://BACKEND; }
 				location @streamed { proxy_pass http://BACKEND; proxy_request_buffering off; }`)
 			r := s.LoopbackClient().Do(request)
@@ -235,7 +235,7 @@ func TestEarlyAnswersToFiles(t *testing.T) {
 				p.R.WriteTo(io.Discard)
 			}
 		})
-		s := start(b, `client_max_body_size 0; `+conf)
+		s := b.Proxied(modules, `client_max_body_size 0; `+conf)
 		c := s.LoopbackClient()
 		big := strings.Repeat("x", 32<<20)
 		for range 2 {
@@ -289,13 +289,13 @@ func TestCutBodyFiles(t *testing.T) {
 				}
 				ended <- nil
 			})
-			s := start(
-				b,
+			s := b.Proxied(
+				modules,
 				`client_max_body_size 0; client_body_in_file_only clean; location / { proxy_pass http://BACKEND; proxy_set_header X-File $request_body_file;
 				proxy_intercept_errors on; error_page 503 = @other; } location @other { proxy_pass http://BACKEND; }`,
 			)
 			conn := s.DialLoopback()
-			conn.SetDeadline(time.Now().Add(patience))
+			conn.SetDeadline(time.Now().Add(webtest.Patience))
 			go io.WriteString(conn, withLength("PUT", test.body))
 			got, name, in := "", webtest.Receive(t, names), bufio.NewReader(conn)
 			for !strings.HasSuffix(got, test.seen) {

@@ -44,8 +44,8 @@ func TestEarlyHints(t *testing.T) {
 		{"HTTP/1.0", `early_hints 1;`, "GET / HTTP/1.0||", hint + final, answer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			lines := func(text string) string { return strings.ReplaceAll(text, "|", crlf) }
-			s := start(webtest.Answers(t, lines(c.answer)), c.conf)
+			lines := func(text string) string { return strings.ReplaceAll(text, "|", webtest.CRLF) }
+			s := webtest.Answers(t, lines(c.answer)).Proxied(modules, c.conf)
 			if got := webtest.Undated(s.Send(lines(c.request))); got != lines(c.want) {
 				t.Errorf("got  %q\nwant %q\n%v", got, lines(c.want), s.Log.Lines())
 			}
@@ -59,7 +59,7 @@ func TestEarlyHintsOverHTTP2(t *testing.T) {
 		t,
 		"HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nTransfer-Encoding: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
 	)
-	s := start(b, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
+	s := b.Proxied(modules, `http2 on; early_hints $arg_hints; location / { proxy_pass http://BACKEND; }`)
 	transport := &http.Transport{Protocols: new(http.Protocols),
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return s.DialLoopback(), nil }}
 	transport.Protocols.SetUnencryptedHTTP2(true)

@@ -2,34 +2,27 @@ package forward_test
 
 import (
 	"bufio"
-	"crypto/tls"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"starling/lib/certs"
 	"starling/lib/testkit"
+	"starling/modules/web/core"
+	"starling/modules/web/proxy"
+	"starling/web"
 	"starling/web/webtest"
 )
 
+// The tests speak HTTP/1.1 to servers: the protocol that has all features of the kit.
+var modules = []*web.Module{&core.Module, &proxy.Module}
+
 // TestTLSToServers: https in proxy_pass, with and without a look at the certificate.
 func TestTLSToServers(t *testing.T) {
-	ca, err := certs.NewAuthority("ca")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := ca.Pair("app.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := webtest.Serve(t, func(p *webtest.Peer) {
-		sealed := tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{pair}})
-		defer sealed.Close()
-		q := &webtest.Peer{Conn: sealed, R: bufio.NewReader(sealed), T: p.T}
-		if q.Head() != "" {
-			q.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-SNI: " + sealed.ConnectionState().ServerName + "\r\n\r\nok")
+	b, ca := webtest.ServeTLS(t, "app.example.com", func(p *webtest.Peer) {
+		if p.Head() != "" {
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-SNI: " + p.TLS().ServerName + "\r\n\r\nok")
 		}
 	})
 	for _, test := range []struct{ conf, want, log string }{
@@ -64,7 +57,7 @@ func TestUnixSockets(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(webtest.Patience))
 		p := &webtest.Peer{Conn: c, R: bufio.NewReader(c), T: t}
 		heads <- p.Head()
 		p.Say("HTTP/1.1 204 No Content\r\n\r\n")
@@ -106,7 +99,7 @@ func TestAccelRedirect(t *testing.T) {
 			heads <- head
 			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal")
 		})
-		s := start(b, `location /start { proxy_pass http://BACKEND; `+test.conf+` } location /x/ { internal; proxy_pass http://BACKEND; }
+		s := b.Proxied(modules, `location /start { proxy_pass http://BACKEND; `+test.conf+` } location /x/ { internal; proxy_pass http://BACKEND; }
 			location @named { proxy_method NAMED; proxy_pass http://BACKEND; }`)
 		got := s.Get("/start")
 		if len(test.want) == 3 {
@@ -131,7 +124,7 @@ func TestTooLargeBodies(t *testing.T) {
 		}
 	})
 	for _, conf := range []string{`client_max_body_size 10;`, `client_max_body_size 10; proxy_request_buffering off;`} {
-		s := start(b, conf)
+		s := b.Proxied(modules, conf)
 		got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n")
 		if !strings.HasPrefix(got, "HTTP/1.1 413 ") {
 			t.Errorf("%s: %q %v", conf, got, s.Log.Lines())
@@ -143,7 +136,7 @@ func TestTooLargeBodies(t *testing.T) {
 // TestExpectWithoutBody: a client may wait for 100 although it has nothing to send; nginx tells it to go on.
 func TestExpectWithoutBody(t *testing.T) {
 	b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-	s := start(b, ``)
+	s := b.Proxied(modules, ``)
 	got := s.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") {
 		t.Errorf("got %q", got)

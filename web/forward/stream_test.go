@@ -23,7 +23,7 @@ func TestUploadsStream(t *testing.T) {
 				got <- p.Body(len("2\r\nde\r\n0\r\n\r\n"))
 				p.Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			})
-			c := start(b, conf).Client()
+			c := b.Proxied(modules, conf).Client()
 			c.Write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 			if first := webtest.Receive(t, began); !strings.Contains(first, "Transfer-Encoding: chunked\r\n") || !strings.HasSuffix(first, "3\r\nabc\r\n") {
 				t.Errorf("%q", first)
@@ -50,7 +50,7 @@ func TestBigBodies(t *testing.T) {
 		}
 	})
 	// An answer that begins before the request has ended: the echo needs a client that reads while it writes.
-	c := start(b, `client_max_body_size 0; proxy_request_buffering off;`).LoopbackClient()
+	c := b.Proxied(modules, `client_max_body_size 0; proxy_request_buffering off;`).LoopbackClient()
 	c.Write(fmt.Sprintf("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("0123456789abcdef", size/16)))
 	if r := c.Read("PUT"); len(r.Text) != size || !strings.HasPrefix(r.Text, "0123456789abcdef0") {
 		t.Errorf("%d bytes came back", len(r.Text))
@@ -63,7 +63,7 @@ func TestEarlyAnswers(t *testing.T) {
 		p.Head()
 		p.Say("HTTP/1.1 413 Too much\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!")
 	})
-	c := start(b, `client_max_body_size 0; proxy_request_buffering off;`).LoopbackClient()
+	c := b.Proxied(modules, `client_max_body_size 0; proxy_request_buffering off;`).LoopbackClient()
 	go io.WriteString(
 		c.Conn,
 		"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"+strings.Repeat("x", 10_000_000),
@@ -84,8 +84,8 @@ func TestResponsesStream(t *testing.T) {
 		<-more
 		p.Say("1\r\nb\r\n0\r\n\r\n")
 	})
-	conn := start(b, `proxy_buffering off;`).Dial()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn := b.Proxied(modules, `proxy_buffering off;`).Dial()
+	conn.SetDeadline(time.Now().Add(webtest.Patience))
 	go io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	r := bufio.NewReader(conn)
 	until := func(text string) {
@@ -111,14 +111,14 @@ func TestCutShort(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "abc"},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "3\r\nabc\r\n"},
 	} {
-		s := start(webtest.Answers(t, test.answer), ``)
+		s := webtest.Answers(t, test.answer).Proxied(modules, ``)
 		_, body, _ := strings.Cut(s.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "\r\n\r\n")
 		if body != test.want {
 			t.Errorf("%q became %q", test.answer, body)
 		}
 		s.Logged("upstream prematurely closed connection while reading upstream")
 	}
-	s := start(webtest.Answers(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n"), ``)
+	s := webtest.Answers(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n").Proxied(modules, ``)
 	s.Get("/")
 	s.Logged("upstream sent invalid chunked response")
 }
@@ -132,7 +132,7 @@ func TestClientLeaves(t *testing.T) {
 		_, err := p.R.ReadByte()
 		left <- err
 	})
-	s := start(b, ``)
+	s := b.Proxied(modules, ``)
 	conn := s.DialLoopback()
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	webtest.Receive(t, asked)
@@ -140,7 +140,7 @@ func TestClientLeaves(t *testing.T) {
 	if err := webtest.Receive(t, left); err != io.EOF {
 		t.Errorf("the server saw %v", err)
 	}
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		for _, line := range s.Log.Lines() {
 			if strings.Contains(line, "client prematurely closed connection") {
 				return nil

@@ -13,7 +13,7 @@ import (
 func (s *Server) Allocations(raw string) float64 {
 	s.t.Helper()
 	conn := s.DialLoopback()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(Patience))
 	request, reader := []byte(raw), bufio.NewReader(conn)
 	// The first responses determine the length and fill the pools.
 	length := 0

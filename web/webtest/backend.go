@@ -2,6 +2,7 @@ package webtest
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -45,7 +46,7 @@ func Serve(t testing.TB, script func(p *Peer)) *Backend {
 			b.Accepted.Add(1)
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(Patience))
 				script(&Peer{c, bufio.NewReader(c), t})
 			}()
 		}
@@ -67,6 +68,16 @@ func Answers(t testing.TB, raw string) *Backend {
 func (b *Backend) Behind(modules []*web.Module, text string) *Server {
 	b.t.Helper()
 	return Start(b.t, modules, "server { "+strings.ReplaceAll(text, "BACKEND", b.Addr)+" }")
+}
+
+// Proxied is Behind for a server with one location that proxies to the backend, with the directives of the text. A text
+// with locations of its own is that of the server block.
+func (b *Backend) Proxied(modules []*web.Module, text string) *Server {
+	b.t.Helper()
+	if !strings.Contains(text, "location") {
+		text = "location / { proxy_pass http://BACKEND; " + text + " }"
+	}
+	return b.Behind(modules, text)
 }
 
 // Head reads a request's head; "" at the end of the connection.
@@ -107,6 +118,11 @@ func (p *Peer) Request() (head, body string) {
 	return head, p.Body(length)
 }
 
+// Answer writes a response with a body, after which the connection stays open.
+func (p *Peer) Answer(body string) {
+	p.Say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+}
+
 // Say writes; some tests want a client that has disconnected, so errors are ignored.
 func (p *Peer) Say(raw string) { io.WriteString(p, raw) }
 
@@ -139,7 +155,7 @@ func Receive[T any](t testing.TB, from <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		t.Fatal("the backend did not get so far")
 	}
 	return v

@@ -189,8 +189,11 @@ func (s *Server) DialLoopbackPort(i int) net.Conn {
 	return client
 }
 
-// patience is how long a test waits for a response before it fails.
-const patience = time.Minute
+// Patience is how long a test waits for bytes or a condition before it fails.
+const Patience = time.Minute
+
+// CRLF ends the lines of a head.
+const CRLF = "\r\n"
 
 // Send sends raw bytes on a new connection and returns everything received until the server closes it.
 func (s *Server) Send(raw string) string {
@@ -198,7 +201,7 @@ func (s *Server) Send(raw string) string {
 	conn := s.Dial()
 	defer conn.Close()
 	go io.WriteString(conn, raw) // ends early if the server closes early
-	conn.SetReadDeadline(time.Now().Add(patience))
+	conn.SetReadDeadline(time.Now().Add(Patience))
 	all, err := io.ReadAll(conn)
 	if err != nil {
 		s.t.Errorf("after %q: %v", all, err)
@@ -258,7 +261,7 @@ func (c *Client) Write(raw string) { go io.WriteString(c.Conn, raw) } // ends ea
 // Read reads the response to a request of that method.
 func (c *Client) Read(method string) Response {
 	c.t.Helper()
-	c.Conn.SetReadDeadline(time.Now().Add(patience))
+	c.Conn.SetReadDeadline(time.Now().Add(Patience))
 	response, err := http.ReadResponse(c.reader, &http.Request{Method: method})
 	if err != nil {
 		c.t.Fatalf("no response: %v", err)
@@ -273,7 +276,7 @@ func (c *Client) Read(method string) Response {
 // Closed fails the test unless the server closes the connection without another byte.
 func (c *Client) Closed() {
 	c.t.Helper()
-	c.Conn.SetReadDeadline(time.Now().Add(patience))
+	c.Conn.SetReadDeadline(time.Now().Add(Patience))
 	if b, err := c.reader.ReadByte(); err == nil {
 		c.t.Fatalf("the server sent %q where it should have closed", b)
 	} else if isTimeout(err) {

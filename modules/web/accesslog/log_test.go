@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"starling/conf"
 	"starling/lib/testkit"
@@ -26,9 +25,6 @@ func bare(name string) conf.Module {
 }
 
 var modules = []*web.Module{&core.Module, &accesslog.Module, webtest.Say()}
-
-// patience bounds every wait of these tests.
-const patience = time.Minute
 
 // site is a server whose logs lie in a folder of its own.
 type site struct {
@@ -164,7 +160,7 @@ func TestBuffersAreFlushed(t *testing.T) {
 	s.Get("/longer-than-the-whole-buffer")
 	s.expect("size.log", "/123456789\n/abcdefghi\n/longer-than-the-whole-buffer\n")
 	s.expect("never.log", "")
-	testkit.Eventually(t, patience, func() error { return s.has("time.log", "/longer") })
+	testkit.Eventually(t, webtest.Patience, func() error { return s.has("time.log", "/longer") })
 	s.Plan.Logs.Flush()
 	if got := s.file("never.log"); strings.Count(got, "\n") != 6 {
 		t.Error(got)
@@ -243,7 +239,7 @@ func TestCompressedLogs(t *testing.T) {
 	s.Get("/a")
 	s.Get("/b")
 	var text []byte
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		reader, err := gzip.NewReader(strings.NewReader(s.file("packed.log")))
 		if err != nil {
 			return err // not flushed yet

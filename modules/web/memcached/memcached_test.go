@@ -26,8 +26,6 @@ var key = web.Module{
 
 var modules = []*web.Module{&core.Module, &memcached.Module, &key}
 
-const crlf = "\r\n"
-
 // server is a memcached that says the same to every key; what it was asked stands in the channel.
 func server(t testing.TB, say string) (*webtest.Backend, <-chan string) {
 	asked := make(chan string, 100)
@@ -38,7 +36,7 @@ func server(t testing.TB, say string) (*webtest.Backend, <-chan string) {
 				return
 			}
 			asked <- line
-			p.Say(strings.ReplaceAll(say, "|", crlf))
+			p.Say(strings.ReplaceAll(say, "|", webtest.CRLF))
 		}
 	}), asked
 }

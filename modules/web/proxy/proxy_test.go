@@ -6,13 +6,18 @@ import (
 	"strings"
 	"testing"
 
+	"starling/modules/web/core"
+	"starling/modules/web/proxy"
+	"starling/web"
 	"starling/web/webtest"
 )
+
+var modules = []*web.Module{&core.Module, &proxy.Module}
 
 // TestRequestHeads: what the server sees of a request.
 func TestRequestHeads(t *testing.T) {
 	get := func(target string, headers ...string) string {
-		return "GET " + target + " HTTP/1.1\r\nHost: example.com\r\n" + strings.Join(append(headers, "Connection: close"), crlf) + "\r\n\r\n"
+		return "GET " + target + " HTTP/1.1\r\nHost: example.com\r\n" + strings.Join(append(headers, "Connection: close"), webtest.CRLF) + "\r\n\r\n"
 	}
 	tests := []struct{ name, conf, request, want string }{
 		{"as it came", ``, get("/a%20b/../c?x=%zz", "User-Agent: t", "X-Y: 1"), "GET /a%20b/../c?x=%zz HTTP/1.1|Host: BACKEND|User-Agent: t|X-Y: 1||"},
@@ -44,11 +49,11 @@ func TestRequestHeads(t *testing.T) {
 				heads <- p.Head()
 				p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 			})
-			s := start(b, test.conf)
+			s := b.Proxied(modules, test.conf)
 			if got := s.Send(strings.ReplaceAll(test.request, "BACKEND", b.Addr)); !strings.HasPrefix(got, "HTTP/1.1 204") {
 				t.Fatalf("%q %v", got, s.Log.Lines())
 			}
-			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
+			want := strings.NewReplacer("|", webtest.CRLF, "BACKEND", b.Addr).Replace(test.want)
 			if got := webtest.Receive(t, heads); got != want {
 				t.Errorf("the server got %q, want %q", got, want)
 			}
@@ -75,18 +80,18 @@ func TestRequestBodies(t *testing.T) {
 			got := make(chan string, 1)
 			b := webtest.Serve(t, func(p *webtest.Peer) {
 				head := p.Head()
-				want, body := strings.ReplaceAll(test.want, "|", crlf), ""
+				want, body := strings.ReplaceAll(test.want, "|", webtest.CRLF), ""
 				if i := strings.Index(want, "\r\n\r\n"); len(want) > i+4 {
 					body = p.Body(len(want) - i - 4)
 				}
 				got <- head + body
 				p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 			})
-			s := start(b, test.conf)
+			s := b.Proxied(modules, test.conf)
 			if response := s.Send(test.request); !strings.HasPrefix(response, "HTTP/1.1 204") {
 				t.Errorf("%q %v", response, s.Log.Lines())
 			}
-			want := strings.NewReplacer("|", crlf, "BACKEND", b.Addr).Replace(test.want)
+			want := strings.NewReplacer("|", webtest.CRLF, "BACKEND", b.Addr).Replace(test.want)
 			if got := webtest.Receive(t, got); !strings.HasSuffix(got, want) {
 				t.Errorf("the server got %q, want it to end with %q", got, want)
 			}
@@ -122,9 +127,9 @@ func TestResponses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := webtest.Answers(t, strings.ReplaceAll(test.answer, "|", crlf))
-			s := start(b, test.conf)
-			want := strings.ReplaceAll(test.want, "|", crlf)
+			b := webtest.Answers(t, strings.ReplaceAll(test.answer, "|", webtest.CRLF))
+			s := b.Proxied(modules, test.conf)
+			want := strings.ReplaceAll(test.want, "|", webtest.CRLF)
 			if got := webtest.Undated(s.Get("/")); got != want {
 				t.Errorf("got  %q\nwant %q\n%v", got, want, s.Log.Lines())
 			}
@@ -163,8 +168,8 @@ func TestRewrittenHeaders(t *testing.T) {
 				}
 			})
 			header = strings.ReplaceAll(test.header, "BACKEND", b.Addr)
-			s := start(b, test.conf)
-			if got, want := s.Get("/a/"), crlf+strings.ReplaceAll(test.want, "BACKEND", b.Addr)+crlf; !strings.Contains(got, want) {
+			s := b.Proxied(modules, test.conf)
+			if got, want := s.Get("/a/"), webtest.CRLF+strings.ReplaceAll(test.want, "BACKEND", b.Addr)+webtest.CRLF; !strings.Contains(got, want) {
 				t.Errorf("%q lacks %q", got, want)
 			}
 		})
@@ -177,7 +182,7 @@ func TestFailures(t *testing.T) {
 	says := func(raw string) func(p *webtest.Peer) {
 		return func(p *webtest.Peer) {
 			if p.Head() != "" {
-				p.Say(strings.ReplaceAll(raw, "|", crlf))
+				p.Say(strings.ReplaceAll(raw, "|", webtest.CRLF))
 			}
 		}
 	}
@@ -211,7 +216,7 @@ func TestFailures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := webtest.Serve(t, test.script)
-			s := start(b, test.conf)
+			s := b.Proxied(modules, test.conf)
 			if got := s.Get("/x"); !strings.HasPrefix(got, fmt.Sprintf("HTTP/1.1 %d ", test.status)) {
 				t.Errorf("got %q, want %d", got, test.status)
 			}

@@ -21,9 +21,9 @@ func TestTunnel(t *testing.T) {
 			p.Say("<" + p.Body(4) + ">")
 		}
 	})
-	s := start(b, `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;`)
+	s := b.Proxied(modules, `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;`)
 	conn := s.DialLoopback()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(webtest.Patience))
 	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping")
 	want := "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello<ping>"
 	r := bufio.NewReader(conn)
