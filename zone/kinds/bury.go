@@ -58,8 +58,8 @@ func (g *registers) buryInShard(
 	sh.Lock()
 	defer sh.Unlock()
 	for i, slot := range f.find(sh, elements) {
-		if slot == 0 || sh.At(slot).Tombstone() {
-			continue
+		if slot == 0 || sh.At(slot).Tombstone() || g.firstOf(sh, elements[i].Key, sh.At(slot)).stamp != 0 {
+			continue // a restamped record was written later than its stamp tells
 		}
 		key := slices.Clone(sh.Key(sh.At(slot)))
 		if did, slot := g.put(sh, elements[i].Key, key, gone, room{bytes: g.store.Limit()}, now); did == won {

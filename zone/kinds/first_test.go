@@ -366,3 +366,23 @@ func TestDeletionsThatWereTakenBackLiveAsLongAsOthers(t *testing.T) {
 		}
 	}
 }
+
+// A record that was restamped was written later than its stamp tells: it is not what was deleted before.
+func TestWhatIsRestampedIsNotOld(t *testing.T) {
+	one, two := shared(t)
+	one.TimeWentBack(at(hourMS).WallMS, 3*hourMS, ahead(-2*hourMS, 1_800_200))
+	piece, _, _ := one.TeachShard(zone.ShardOf(zone.KeyHash([]byte("a"))), 0, nil, 1<<20, at(1_800_300))
+	lacks := newTestKeyval(0)
+	if _, err := lacks.Mend(piece, zone.Trust{GoneMS: at(1_800_000).WallMS}, at(1_800_300)); err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, lacks, "a", "old", 1_800_400)
+	var elements []zone.Element
+	sketch := one.Sketch(0, zone.Shards, zone.MaxSketchCells)
+	sketch.Subtract(newTestKeyval(0).Sketch(0, zone.Shards, zone.MaxSketchCells))
+	elements, _, _ = sketch.Decode()
+	if n := one.Bury(elements, at(1_800_500)); n != 0 || len(elements) != 1 {
+		t.Errorf("%d of %d records are deleted", n, len(elements))
+	}
+	mustHave(t, two, "a", "old", 1_800_400)
+}

@@ -313,7 +313,7 @@ func (g *registers) mergeOne(
 	now clock.Reading,
 	applied *zone.Applied,
 ) (wake bool) {
-	if space.goneMS != 0 && w.stamp.MS() <= space.goneMS && !w.tombstone && w.stamp > sh.Clear() {
+	if space.goneMS != 0 && max(w.stamp, w.first.stamp).MS() <= space.goneMS && !w.tombstone && w.stamp > sh.Clear() {
 		if _, r := sh.Find(key); r == nil {
 			gone, first := g.deleteAgain(sh, hash, key, w, now)
 			if gone != nil {
