@@ -27,8 +27,9 @@ func (w *World) wrote(h *Host, key, had, value string) {
 		return
 	}
 	e := &replica{value: value, over: map[*replica]bool{}, knows: map[int]uint64{h.index: h.life}}
+	deletion := w.deletionKnown(h, key)
 	for _, old := range w.causal[key] {
-		if old.value == had && (had != "" || old.knows[h.index] == h.life) {
+		if had != "" && old.value == had || had == "" && old == deletion {
 			e.over[old] = true
 			for older := range old.over {
 				e.over[older] = true
@@ -36,6 +37,28 @@ func (w *World) wrote(h *Host, key, had, value string) {
 		}
 	}
 	w.causal[key] = append(w.causal[key], e)
+}
+
+// deletionKnown is the deletion that a host knows which has nothing of a key; nil if it may be one of several.
+func (w *World) deletionKnown(h *Host, key string) (known *replica) {
+	older := map[*replica]bool{}
+	for _, e := range w.causal[key] {
+		if e.knows[h.index] == h.life {
+			for old := range e.over {
+				older[old] = true
+			}
+		}
+	}
+	for _, e := range w.causal[key] {
+		if e.value != "" || e.knows[h.index] != h.life || older[e] {
+			continue
+		}
+		if known != nil {
+			return nil
+		}
+		known = e
+	}
+	return known
 }
 
 // lookCausal notes who has what.
