@@ -145,8 +145,11 @@ func (g *registers) follow(sh *zone.Shard, hash uint64, w *write, r *zone.Record
 
 // again is the first stamp of a record that is restamped; the clock that made its stamp was ahead since sinceMS. A
 // deletion is compared with the record that it deleted, even if that was stamped before.
-func (g *registers) again(sh *zone.Shard, hash uint64, r *zone.Record, sinceMS int64) first {
+func (g *registers) again(sh *zone.Shard, hash uint64, r *zone.Record, sinceMS int64, behind bool) first {
 	f := g.firstOf(sh, hash, r)
+	if f.stamp != 0 && behind {
+		f.sinceMS = min(f.sinceMS, sinceMS)
+	}
 	if f.stamp != 0 {
 		return f
 	}

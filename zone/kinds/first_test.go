@@ -386,3 +386,19 @@ func TestWhatIsRestampedIsNotOld(t *testing.T) {
 	}
 	mustHave(t, two, "a", "old", 1_800_400)
 }
+
+// The same holds for a record that was restamped before.
+func TestTakenBackTooFarTwice(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	two.Set([]byte("a"), []byte("old"), NoExpire, at(0))
+	two.Set([]byte("b"), []byte("x"), NoExpire, at(0))
+	two.Flush(at(0))
+	deliver(t, 2, two, one, 0, 0, ahead(hourMS, 0))
+	one.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 1000))
+	one.TimeWentBack(at(hourMS).WallMS, hourMS, at(2000))
+	one.TimeWentBack(at(2000).WallMS, hourMS, ahead(-hourMS, 3000))
+	exchange(t, one, two, at(4000))
+	for _, k := range []*Keyval{one, two} {
+		mustHave(t, k, "a", "new", 4000)
+	}
+}
