@@ -1,4 +1,4 @@
-// Package modules is THE LIST of all families of directives. The order of a list is the order inside a phase.
+// Package modules lists all families of directives. The order of a list is the order inside a phase.
 package modules
 
 import (
@@ -57,11 +57,11 @@ func Web() []*web.Module {
 	return []*web.Module{
 		&webcore.Module,
 		&webssl.Module,
-		&realip.Module, // before all that asks for the client's address
+		&realip.Module, // before all families that read the client's address
 		&keyval.Module,
 		&lookup.Module,
 		&rewrite.Module,
-		&limitreq.Module, // before limit_conn, as in nginx: what waits for its turn is not yet counted
+		&limitreq.Module, // before limit_conn, as in nginx: a delayed request is not yet counted
 		&limitconn.Module,
 		&access.Module,
 		&authbasic.Module,
@@ -76,9 +76,9 @@ func Web() []*web.Module {
 		&metrics.Module,
 		&headers.Module,
 		&sub.Module,
-		&gzip.Module, // its filter sees what the others added
+		&gzip.Module, // its filter sees what the other families added
 		&accesslog.Module,
-		&static.Module, // last: it answers what no other family did
+		&static.Module, // last: it answers what no other family answered
 	}
 }
 
@@ -87,7 +87,7 @@ func Stream() []*stream.Module {
 	return []*stream.Module{
 		&streamcore.Module,
 		&streamssl.Module,
-		&streamrealip.Module, // before all that asks for the client's address
+		&streamrealip.Module, // before all families that read the client's address
 		&streamkeyval.Module,
 		&streamlookup.Module,
 		&streamlimitconn.Module,
@@ -99,6 +99,6 @@ func Stream() []*stream.Module {
 		&streamupstream.Module,
 		&streamproxy.Module,
 		&pass.Module,
-		&zonesync.Module, // last: it starts when everything else has
+		&zonesync.Module, // last: it starts when everything else has started
 	}
 }

@@ -1,4 +1,4 @@
-// Package core has the directives of the main level, which concern the process as a whole.
+// Package core has the directives of the main level, which configure the process as a whole.
 package core
 
 import (
@@ -10,21 +10,21 @@ import (
 	"starling/plan"
 )
 
-// maxWorkers is far above the cores of any machine; more would only be a slip of the keyboard.
+// maxWorkers is far above the core count of any machine; a higher value is a typing error.
 const maxWorkers = 4096
 
 // Settings are those of the main level.
 type Settings struct {
 	Daemon bool
-	// PID is the path of the pid file as written; empty: that of the plan's Paths.
+	// PID is the path of the pid file as written; empty: the one in the plan's Paths.
 	PID       string
 	ErrorLogs []logs.Target
 	User      *User
 	// Cores is how many cores the process uses at once; 0: all that the machine or the container grants.
 	Cores int
-	// ShutdownTimeout bounds how long what is retired may go on; 0: as long as it takes.
+	// ShutdownTimeout bounds how long retired work may continue; 0: without limit.
 	ShutdownTimeout time.Duration
-	OpenFiles       uint64 // worker_rlimit_nofile; 0: as it is
+	OpenFiles       uint64 // worker_rlimit_nofile; 0: unchanged
 }
 
 // Module is the family of the main level.

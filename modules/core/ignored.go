@@ -7,10 +7,10 @@ import (
 	"starling/web"
 )
 
-// locations are the three levels of http where most of its directives may stand.
+// locations are the three levels of http that allow most of its directives.
 const locations = conf.HTTP | conf.Server | conf.Location
 
-// ignored is the one list of directives that are accepted and do nothing, because what they tune does not exist here:
+// ignored lists the directives that are accepted and do nothing, because they tune things that starling does not have:
 // nginx's event loop and accept lock, its memory pools and hash tables, its temporary files for responses. Their
 // arguments are checked.
 var ignored = []struct {
@@ -78,8 +78,7 @@ var ignored = []struct {
 	{"proxy_headers_hash_bucket_size", "<size>", locations, "hash tables grow as needed"},
 }
 
-// Ignored is the family of directives without meaning here. It is a function because the list is turned into
-// declarations.
+// Ignored is the family of directives without effect. It is a function because it turns the list into declarations.
 func Ignored() *conf.Module {
 	m := &conf.Module{
 		Name: "ignored",
@@ -101,7 +100,7 @@ func Ignored() *conf.Module {
 
 const noEffect = "Accepted for compatibility, no effect: "
 
-// checked is a setter that stores nothing. Of conditions it checks the variables.
+// checked is a setter that stores nothing. It checks the variables of conditions.
 func checked(syntax, why string) conf.Setter {
 	return func(_ any, a *conf.Args) error {
 		a.Ignore(why)

@@ -7,9 +7,9 @@ import (
 	"starling/conf"
 )
 
-// loadModule accepts what distributions' files load. A module that is built in needs no loading. A module of nginx that
-// starling lacks is warned of: without it, its directives are rejected where they stand, and a file that only loads it
-// means nothing by it. What is not known may change anything, and is rejected.
+// loadModule accepts the modules that the files of distributions load. A built-in module needs no loading. A module of
+// nginx that starling lacks causes a warning only: its directives are rejected where they are used, and a file that
+// only loads it does not depend on it. An unknown module could change anything and is rejected.
 var loadModule = conf.Directive{
 	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true,
 	Doc: noEffect + "modules are built in. Starling warns of a module of nginx that it lacks, and rejects any other.",
@@ -36,7 +36,7 @@ var loadModule = conf.Directive{
 	},
 }
 
-// modulesOfFiles are the modules whose directives a file brings, where the two have different names.
+// modulesOfFiles maps a file to the module whose directives it provides, if the two have different names.
 var modulesOfFiles = map[string]string{
 	"ngx_stream_module":            "ngx_stream_core_module",
 	"ngx_mail_module":              "ngx_mail_core_module",
@@ -44,7 +44,7 @@ var modulesOfFiles = map[string]string{
 	"ngx_http_xslt_filter_module":  "ngx_http_xslt_module",
 }
 
-// mgmt is the block of NGINX Plus for its licence and usage reports.
+// mgmt is the block of NGINX Plus for its license and usage reports.
 var mgmt = conf.Directive{
 	Name: "mgmt", In: conf.Main, Opens: conf.Lines,
 	Doc: noEffect + "there is no licence, and nothing is reported.",

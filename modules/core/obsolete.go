@@ -2,7 +2,7 @@ package core
 
 import "starling/conf"
 
-// obsolete are the directives for HTTP/2 push, which nginx itself accepts, warns of and ignores.
+// obsolete are the directives for HTTP/2 push: nginx itself accepts them with a warning and ignores them.
 func obsolete() (all []conf.Directive) {
 	for _, d := range []struct {
 		name, syntax string

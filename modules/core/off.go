@@ -4,8 +4,8 @@ import "starling/conf"
 
 const locationsIf = locations | conf.LocationIf
 
-// off is the one list of directives for what starling does not have, of which the value is accepted that says so:
-// company files switch off by name what they do not want. What nginx takes besides is refused.
+// off lists the directives of features that starling does not have. Only the value that turns the feature off is
+// accepted: company files turn off by name what they do not want. The other values of nginx are rejected.
 var off = []struct {
 	name, accepted, refused string
 	in                      conf.Context
@@ -33,10 +33,10 @@ var off = []struct {
 	{"ssl_stapling_verify", "off", "on", secured, "OCSP stapling"},
 }
 
-// secured are the levels where TLS is set up.
+// secured are the levels that configure TLS.
 const secured = conf.HTTP | conf.Server | conf.Stream | conf.StreamServer
 
-// Off is the family of directives whose feature is not there.
+// Off is the family of directives whose feature does not exist.
 func Off() *conf.Module {
 	m := &conf.Module{
 		Name: "off",

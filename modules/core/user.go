@@ -8,13 +8,13 @@ import (
 	"starling/conf"
 )
 
-// User is the one to become when started as root.
+// User is the user and group to switch to when started as root.
 type User struct {
 	Name, Group string
 	Node        *conf.Node
 }
 
-// parseUser looks the user up where it matters, so that -t finds out what a start would.
+// parseUser looks the user up if the process will switch to it, so that -t finds the errors of a start.
 func parseUser(a *conf.Args) (*User, error) {
 	u := &User{Name: a.Value("user"), Group: a.Value("group"), Node: a.Node}
 	if u.Group == "" {
@@ -27,7 +27,7 @@ func parseUser(a *conf.Args) (*User, error) {
 	return u, err
 }
 
-// IDs asks the system for the numbers of user and group.
+// IDs asks the system for the ids of the user and the group.
 func (u *User) IDs() (uid, gid int, err error) {
 	account, err := user.Lookup(u.Name)
 	if err != nil {
@@ -36,7 +36,7 @@ func (u *User) IDs() (uid, gid int, err error) {
 	if uid, err = strconv.Atoi(account.Uid); err != nil {
 		return 0, 0, conf.At(u.Node, "ID \"%[2]s\" of user \"%[1]s\" is not a number", u.Name, account.Uid)
 	}
-	if u.Group == u.Name { // not given: nginx takes the group of the same name, else we take the user's own
+	if u.Group == u.Name { // not given: nginx uses the group of the same name; if there is none, we use the user's own
 		if gid, err = strconv.Atoi(account.Gid); err == nil {
 			if group, err := user.LookupGroup(u.Group); err == nil {
 				gid, err = strconv.Atoi(group.Gid)
@@ -55,7 +55,7 @@ func (u *User) IDs() (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// notHere is the problem of a name that another machine may know.
+// notHere is the error for a name that another machine may know.
 func (u *User) notHere(format, name string) error {
 	p := conf.At(u.Node, format, name)
 	p.Kind = conf.NotHere

@@ -1,5 +1,5 @@
-// Package accesslog is what access_log of http and of stream have in common: the formats, the directives and the
-// writing of lines. Each side says what its variables are read from and which logs it has without being told.
+// Package accesslog is the part of access_log that http and stream share: the formats, the directives and the writing
+// of lines. Each side says what its variables are read from and which logs exist by default.
 package accesslog
 
 import (
@@ -15,16 +15,16 @@ import (
 	"starling/vars"
 )
 
-// Options are what the two sides do differently.
+// Options are the differences between the two sides.
 type Options[C side.Subject] struct {
 	Side *side.Side[C]
-	// Combined is the text of the format of that name, which stands where a directive names none; empty where one must
+	// Combined is the text of the combined format, the default of a directive that names none; empty if a format must
 	// be named.
 	Combined string
-	// ByDefault says that blocks without any log write that of the plan's Paths.
+	// ByDefault means that blocks without a log write to that of the plan's Paths.
 	ByDefault bool
-	// MayOpen asks, before a path with variables is opened, whether names made up by strangers are kept out, and
-	// PathDoc says so in the reference; nil asks nothing.
+	// MayOpen reports whether a path with variables may be opened, so that names made up by strangers are rejected;
+	// PathDoc documents the condition. nil allows all.
 	MayOpen func(C) bool
 	PathDoc string
 }
@@ -41,14 +41,14 @@ type Settings[C side.Subject] struct {
 type setting[C side.Subject] struct {
 	options logs.AccessOptions
 	format  *format[C]
-	// path takes the place of options.Path where it has variables.
+	// path replaces options.Path if it has variables.
 	path *vars.Template[C]
-	// condition is that of if=, where given.
+	// condition is that of if=, if given.
 	condition *vars.Template[C]
 	node      *conf.Node
 }
 
-// Directives are those of both sides: log_format in one context, the others at several places.
+// Directives are those of both sides: log_format in one context, the others in several.
 func (s *Options[C]) Directives(places conf.Context) []conf.Directive {
 	byDefault := "off"
 	if s.ByDefault {
@@ -140,7 +140,7 @@ func (s *Options[C]) compile(a *conf.Args, text string) (*vars.Template[C], erro
 	return &t, err
 }
 
-// file reads the parameters that concern the file.
+// file reads the parameters of the file.
 func (l *setting[C]) file(a *conf.Args) (err error) {
 	if a.Has("buffer") {
 		if l.options.BufferBytes, err = units.Size(a.Value("buffer")); err != nil || l.options.BufferBytes == 0 {
@@ -166,7 +166,7 @@ func (l *setting[C]) file(a *conf.Args) (err error) {
 	return nil
 }
 
-// compress takes the level of gzip, 1 if none is given, and a buffer if none was.
+// compress reads the level of gzip, 1 by default, and sets a default buffer if none was given.
 func (l *setting[C]) compress(level string) (err error) {
 	l.options.GzipLevel = 1
 	if level != "" {

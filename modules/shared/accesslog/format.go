@@ -26,7 +26,7 @@ type piece[C side.Subject] struct {
 // formats are those of one side of one configuration, by name in lower case.
 type formats[C side.Subject] struct{ byName map[string]*format[C] }
 
-// combinedName is the format that need not be declared.
+// combinedName is the format that needs no declaration.
 const combinedName = "combined"
 
 // declareFormat is log_format.
@@ -70,7 +70,7 @@ func (s *Options[C]) addFormat(
 	return f, nil
 }
 
-// formatOf is the format that an access_log names, or else the combined one.
+// formatOf is the format that an access_log names, the combined one by default.
 func (s *Options[C]) formatOf(a *conf.Args) (*format[C], error) {
 	p := side.PlanOf(a)
 	if !a.Has("format") {
@@ -89,7 +89,7 @@ func (s *Options[C]) formatOf(a *conf.Args) (*format[C], error) {
 	return nil, fmt.Errorf("unknown log format \"%s\"", a.Value("format"))
 }
 
-// combined is made when it is first asked for.
+// combined is created on first use.
 func (s *Options[C]) combined(p *plan.Plan, node *conf.Node) (*format[C], error) {
 	if f := plan.Part[formats[C]](p).byName[combinedName]; f != nil {
 		return f, nil
@@ -97,7 +97,7 @@ func (s *Options[C]) combined(p *plan.Plan, node *conf.Node) (*format[C], error)
 	return s.addFormat(p, combinedName, logescape.Default, s.Combined, node)
 }
 
-// append adds the line of c, without its end, to dst.
+// append adds the line of c, without the line end, to dst.
 func (f *format[C]) append(dst []byte, c C) []byte {
 	for i := range f.pieces {
 		p := &f.pieces[i]
@@ -112,7 +112,7 @@ func (f *format[C]) append(dst []byte, c C) []byte {
 		case !found:
 			dst = append(dst[:from], f.escape.Missing()...)
 		case f.escape.Needed(dst[from:]):
-			// The escaped form is written behind the value and then takes its place, so nothing is allocated.
+			// The escaped form is written after the value and then replaces it, so nothing is allocated.
 			dst = f.escape.Append(dst, dst[from:end])
 			dst = dst[:from+copy(dst[from:], dst[end:])]
 		}

@@ -17,7 +17,7 @@ type Writer[C side.Subject] struct {
 	options *Options[C]
 }
 
-// openLog is an access_log with its file or, where the path depends on c, with the cache of such files.
+// openLog is an access_log with its file or, if the path depends on c, with the cache of such files.
 type openLog[C side.Subject] struct {
 	file      *logs.AccessLog
 	cache     *logs.FileCache
@@ -26,12 +26,12 @@ type openLog[C side.Subject] struct {
 	format    *format[C]
 }
 
-// linePool keeps the buffers in which lines are put together.
+// linePool keeps the buffers in which lines are built.
 type linePool struct{ sync.Pool }
 
 const (
 	lineBytes = 512
-	// keepLineBytes: a buffer that one long line made grow beyond this is not kept.
+	// keepLineBytes: a buffer that one long line grew beyond this is not kept.
 	keepLineBytes = 16 << 10
 )
 
@@ -43,7 +43,7 @@ func (p *linePool) get() *[]byte {
 	return &b
 }
 
-// Open opens the logs of a block; nil where it has none.
+// Open opens the logs of a block; nil if it has none.
 func (s *Options[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) (*Writer[C], error) {
 	if settings.off {
 		return nil, nil
@@ -85,7 +85,7 @@ func (l *setting[C]) open(p *plan.Plan) (*logs.AccessLog, error) {
 	return file, nil
 }
 
-// caches are those of one configuration: equal open_log_file_cache lines share one, as one inherited by many blocks
+// caches are those of one configuration: equal open_log_file_cache lines share one, as a line inherited by many blocks
 // does.
 type caches struct {
 	byOptions map[logs.CacheOptions]*logs.FileCache
@@ -102,7 +102,7 @@ func cacheOf(p *plan.Plan, o logs.CacheOptions) *logs.FileCache {
 	return all.byOptions[o]
 }
 
-// Write writes the lines of c to the logs whose conditions say so.
+// Write writes the lines of c to the logs whose conditions hold.
 func (w *Writer[C]) Write(c C) {
 	line := w.lines.get()
 	for i := range w.logs {
@@ -125,7 +125,7 @@ func (w *Writer[C]) Write(c C) {
 	}
 }
 
-// writeOnce appends a line to the file that a path with variables means for c.
+// writeOnce appends a line to the file to which a path with variables expands for c.
 func (w *Writer[C]) writeOnce(l *openLog[C], c C, line []byte) {
 	if w.options.MayOpen != nil && !w.options.MayOpen(c) {
 		return

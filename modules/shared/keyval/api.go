@@ -48,7 +48,7 @@ func (b *branch) find(name string) (*Zone, bool) {
 	return nil, false
 }
 
-// all answers for the zones together, or for their names only (?fields=).
+// all answers with all zones, or with their names only (?fields=).
 func (b *branch) all(call *admin.Call) admin.Answer {
 	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
 		names := []string{}
@@ -100,7 +100,7 @@ func (z *Zone) get(call *admin.Call, now clock.Reading) admin.Answer {
 	return admin.Answer{Body: map[string]string{key: string(value)}}
 }
 
-// post adds pairs: one, or several to an empty zone. Either all of them are added or none.
+// post adds pairs: one, or several to an empty zone. It adds all of them or none.
 func (z *Zone) post(body []byte, now clock.Reading) admin.Answer {
 	changes, problem := z.changes(body)
 	if problem != nil {
@@ -114,7 +114,7 @@ func (z *Zone) post(body []byte, now clock.Reading) admin.Answer {
 			return admin.Answer{Err: badFormat("value of key \"" + c.key + "\" required")}
 		}
 	}
-	batch := z.Batch(now) // the disk is waited for once, however many they are
+	batch := z.Batch(now) // one wait for the disk, for any number of pairs
 	for i, c := range changes {
 		if err := batch.Add([]byte(c.key), []byte(c.value), max(c.expireMS, kinds.NoExpire)); err != nil {
 			return z.undo(batch, changes[:i], c.key, err)
@@ -126,10 +126,10 @@ func (z *Zone) post(body []byte, now clock.Reading) admin.Answer {
 	return admin.Answer{Status: http.StatusCreated}
 }
 
-// undo takes back what was added before a pair that could not be. The answer is why.
+// undo removes the pairs added before one that could not be added. It answers with the reason.
 func (z *Zone) undo(batch *kinds.Batch, added []change, key string, why error) admin.Answer {
 	for _, c := range added {
-		// A pair that another client has removed meanwhile is gone as wanted.
+		// A pair that another client has removed meanwhile is gone, as requested.
 		if err := batch.Delete([]byte(c.key)); err != nil && !errors.Is(err, kinds.ErrNotFound) {
 			return z.refusal(c.key, err)
 		}
@@ -182,7 +182,7 @@ func (z *Zone) changes(body []byte) ([]change, *admin.APIError) {
 	return changes, nil
 }
 
-// fullText says what fills the zone, and what helps.
+// fullText says what fills the zone and what to do about it.
 func (z *Zone) fullText() string {
 	stats, timeout := z.Stats(), "a timeout"
 	if z.Timeout > 0 {
@@ -192,7 +192,8 @@ func (z *Zone) fullText() string {
 		z.Name, stats.Records, stats.RecordBytes, z.LocalLimit(), timeout)
 }
 
-// refusal words what a zone said of a key. A full zone has no documented code; it is named as that of an upstream is.
+// refusal words a zone's reason to reject a key. A full zone has no documented code; it gets one like that of an
+// upstream.
 func (z *Zone) refusal(key string, err error) admin.Answer {
 	switch {
 	case errors.Is(err, kinds.ErrExists):

@@ -18,7 +18,7 @@ type change struct {
 	expireMS int64 // -1: not given
 }
 
-// codes and texts of what can be wrong with a body, as documented.
+// codes and texts of the errors in a body, as documented.
 const codeFormat = "KeyvalFormatError"
 
 func badFormat(text string) *admin.APIError {
@@ -28,7 +28,7 @@ func badFormat(text string) *admin.APIError {
 // parseBody reads {"key": "value", "other": {"value": "v", "expire": 30000}, "gone": null}. Text that is not JSON
 // gets 415 and JSON of another shape 400: the documentation lists both for "invalid JSON" without a rule.
 func parseBody(body []byte) ([]change, *admin.APIError) {
-	// The decoder would replace bytes that are not UTF-8: another key or value than was sent.
+	// The decoder would replace bytes that are not UTF-8: the key or value would differ from what was sent.
 	if !json.Valid(body) || !utf8.Valid(body) || hasLoneSurrogate(body) {
 		return nil, &admin.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
@@ -66,13 +66,13 @@ func parseBody(body []byte) ([]change, *admin.APIError) {
 }
 
 // hasLoneSurrogate looks in valid JSON for a \uD800 to \uDFFF without its other half: it is no character, and the
-// decoder would put another in its place.
+// decoder would replace it.
 func hasLoneSurrogate(body []byte) bool {
 	for i := 0; i < len(body); i++ {
 		if body[i] != '\\' {
 			continue
 		}
-		i++ // a backslash stands in strings only, and something follows it
+		i++ // backslashes occur only in strings, and something follows
 		if body[i] != 'u' {
 			continue
 		}
@@ -90,7 +90,7 @@ func hasLoneSurrogate(body []byte) bool {
 	return false
 }
 
-// escaped is the number of four hexadecimal digits.
+// escaped is the value of four hexadecimal digits.
 func escaped(digits []byte) (code rune) {
 	for _, c := range digits[:4] {
 		switch {
@@ -147,7 +147,7 @@ func newChange(key string, value any) (change, *admin.APIError) {
 // maxExpireMS keeps expiry times far from overflow: a hundred years.
 const maxExpireMS = 100 * 365 * 24 * 3600 * 1000
 
-// scalar takes strings, and numbers as they are written.
+// scalar accepts strings, and numbers as they are written.
 func scalar(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:

@@ -14,7 +14,7 @@ import (
 	"starling/zone/kinds"
 )
 
-// run rewrites the JSON file now and then, and the log when it has grown long, until the configuration retires.
+// run rewrites the JSON file from time to time, and the log when it has grown long, until the configuration retires.
 func (s *store) run(ctx context.Context, p *plan.Plan) {
 	log := p.Log
 	pause := saveEvery
@@ -37,8 +37,8 @@ func (s *store) run(ctx context.Context, p *plan.Plan) {
 	}
 }
 
-// save brings the JSON file up to date and shortens the log if that is worth it: not at the end, which nothing should
-// delay.
+// save updates the JSON file and shortens the log if that is worth it. It does not shorten at the end, because nothing
+// should delay the shutdown.
 func (s *store) save(atEnd bool) (err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -53,18 +53,18 @@ func (s *store) save(atEnd bool) (err error) {
 	s.mu.Lock()
 	z, log, base := s.current, s.log, s.logBase
 	s.mu.Unlock()
-	now := s.clock.Now() // of the zones: a clear is before or after the file by it
+	now := s.clock.Now() // of the zones: it orders a clear before or after the file
 	err = durable.Replace(s.path, time.UnixMilli(now.WallMS), func(w io.Writer) error { return z.WriteState(w, now) })
 	if err != nil {
 		return err
 	}
-	if log == nil { // closed meanwhile, with all that was acknowledged
+	if log == nil { // closed meanwhile, with all acknowledged writes
 		return nil
 	}
 	if failed := log.Failed(); failed == nil && (atEnd || log.Size() < rotateBytes || log.Size() < rotateFactor*base) {
 		return log.Sync()
 	}
-	if err := s.rotate(log, z); err != nil { // also what mends a log that failed
+	if err := s.rotate(log, z); err != nil { // this also repairs a log that failed
 		return err
 	}
 	s.mu.Lock()
@@ -73,7 +73,7 @@ func (s *store) save(atEnd bool) (err error) {
 	return nil
 }
 
-// giveTo gives the files to the user that the process is about to become.
+// giveTo gives the files to the user to which the process is about to switch.
 func (s *store) giveTo(uid, gid int) (errs []error) {
 	for _, path := range []string{s.path, s.path + logSuffix} {
 		if err := owner.Give(path, uid, gid); err != nil {
@@ -83,7 +83,7 @@ func (s *store) giveTo(uid, gid int) (errs []error) {
 	return errs
 }
 
-// rotate begins the log anew with what the zone holds. Writes go on meanwhile.
+// rotate starts a new log with the contents of the zone. Writes continue meanwhile.
 func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
 	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.local.Now(), write) })
 }

@@ -26,45 +26,48 @@ import (
 )
 
 const (
-	// logSuffix names the log beside the JSON file that state= names.
+	// logSuffix names the log next to the JSON file that state= names.
 	logSuffix = ".log"
-	// saveEvery is how old the JSON file may be. The log is never old, so only people and other programs see it.
+	// saveEvery is how old the JSON file may be. The log is never old, so the delay affects only people and other
+	// programs.
 	saveEvery = 10 * time.Second
 	// saveShare bounds the work for the JSON file to a hundredth of the time.
 	saveShare = 100
-	// syncRemoteAfter is how long what peers sent may be in the log without being on disk: with the sync itself it
-	// stays below the second that docs/operating.md promises. Nobody waits for it, so it costs two syncs a second at
-	// most.
+	// syncRemoteAfter bounds how long peers' writes may be in the log without being on disk: with the sync itself it
+	// stays below the second that docs/operating.md promises. No request waits for it, so it costs at most two syncs a
+	// second.
 	syncRemoteAfter = 500 * time.Millisecond
-	// rotateBytes is the length from which a log is rewritten, if it is also rotateFactor times what it began with.
+	// rotateBytes is the minimum length for a rewrite of the log, which must also be rotateFactor times its initial
+	// length.
 	rotateBytes  = 4 << 20
 	rotateFactor = 4
 )
 
-// errNotStarted is the answer to a write before the configuration runs; nobody can send one.
+// errNotStarted is the answer to a write before the configuration runs; no client can send one.
 var errNotStarted = errors.New("state file is not open yet")
 
-// store is what lies on disk for one state file: the JSON object that NGINX Plus would keep, for people, and the log,
-// which has every acknowledged write. A reload hands it on; old and new configuration may use it at once.
+// store is the disk state of one state file: the JSON object that NGINX Plus would keep, for people, and the log, which
+// has every acknowledged write. A reload hands it on; the old and the new configuration may use it at once.
 type store struct {
 	path  string
 	clock *clock.Clock // of the zones
 	local *clock.Clock // of the machine
 
 	mu      sync.Mutex
-	users   int // configurations that run with it
+	users   int // configurations that use it
 	log     *durable.Log
 	logBase int64 // its size after the last rotation
 	current *kinds.Keyval
-	// salvageFailed is what could not be read of the JSON file after damage to the log, until the operator is told.
+	// salvageFailed is the error of reading the JSON file after damage to the log, until it has been reported.
 	salvageFailed error
-	// clockKept says that the log has the machine's wall clock less the monotonic one, and that it was aheadMS.
+	// clockKept means that the log has the difference between the machine's wall clock and the monotonic one, and that
+	// it was aheadMS.
 	clockKept bool
 	aheadMS   int64
 
 	changed  atomic.Bool
-	unsynced chan struct{} // holds one when what peers sent is to be on disk soon
-	failed   atomic.Bool   // the log cannot be written, and the operator has been told
+	unsynced chan struct{} // holds one when peers' writes must be synced to disk soon
+	failed   atomic.Bool   // the log cannot be written, and that was reported
 	saving   sync.Mutex
 }
 
@@ -89,7 +92,7 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 	return s, nil
 }
 
-// keepState has a zone's state loaded, unless it was taken over with its records, and keeps it from the start on.
+// keepState loads a zone's state, unless it was taken over with its records, and persists it from the start on.
 func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	path := at.state
 	if path == "" {
@@ -123,16 +126,16 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	})
 	p.OnOwner(s.giveTo)
 	p.OnRetire(func() {
-		if started { // else another step of the start failed
+		if started { // otherwise another step of the start failed
 			s.release(p)
 		}
 	})
 	return nil
 }
 
-// load reads the state without touching it: what -t may do. The JSON file counts only where there is no log, for it may
-// be older, or where the log is damaged. Then nothing keeps the process from starting with what can be read, nor does a
-// disk that has damaged the JSON file alone.
+// load reads the state without changing it, as -t may. The JSON file is used only if there is no log, because it may be
+// older, or if the log is damaged. In the latter case, and if the disk damaged only the JSON file, the process starts
+// with whatever can be read.
 func (s *store) load(z *kinds.Keyval) error {
 	now := s.local.Now()
 	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
@@ -147,7 +150,7 @@ func (s *store) load(z *kinds.Keyval) error {
 	}
 	text, err := readState(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = os.Stat(filepath.Dir(s.path)) // better said by -t than when it is too late
+		_, err = os.Stat(filepath.Dir(s.path)) // better reported by -t than too late
 		return err
 	}
 	if err == nil && len(text) == 0 {
@@ -166,8 +169,8 @@ func (s *store) load(z *kinds.Keyval) error {
 	return nil
 }
 
-// damagedJSON tells what a disk or a crash made of a file, which ends early or has bytes that no text has, from a
-// mistake of whoever wrote it: that stops the start, so that he sees it.
+// damagedJSON tells damage by a disk or a crash (the file ends early or has bytes that no text has) from a mistake of
+// its author. A mistake stops the start, so that the author sees it.
 func damagedJSON(text []byte, err error) bool {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -178,7 +181,7 @@ func damagedJSON(text []byte, err error) bool {
 	return text[0] == '{' && endsEarly || bytes.ContainsFunc(text, control) || !utf8.Valid(text)
 }
 
-// readState reads a file, and nothing else: a named pipe would never end the start.
+// readState reads regular files only: a read of a named pipe would never end.
 func readState(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
@@ -193,8 +196,8 @@ func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 	return func(record []byte) error { return z.Restore(record, &found, now) }
 }
 
-// salvage fills in from the JSON file what a damaged log has lost. It was saved at most some seconds before the last
-// write.
+// salvage restores from the JSON file what a damaged log has lost. The file was saved at most some seconds before the
+// last write.
 func (s *store) salvage(z *kinds.Keyval) error {
 	text, err := readState(s.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
@@ -210,7 +213,7 @@ func (s *store) salvage(z *kinds.Keyval) error {
 	return z.SalvageState(text, info.ModTime().UnixMilli(), s.local.Now())
 }
 
-// open opens the log for one more configuration, whose zone is from now on the one to be kept.
+// open opens the log for one more configuration and persists that configuration's zone from now on.
 func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,8 +235,8 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 		}
 		s.log, s.logBase, s.clockKept = opened, opened.Size(), false
 		if opened.Damaged() > 0 || z.Len() > 0 && s.logBase < minLogBytes {
-			// A sound log takes the place of a damaged one; and where the pairs came from the JSON file, the log must
-			// have them before it counts.
+			// A sound log replaces a damaged one; if the pairs came from the JSON file, they must be in the log before
+			// it counts.
 			if err := s.rotate(opened, z); err != nil {
 				return err
 			}
@@ -252,7 +255,7 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	if damaged == 0 && failed == nil {
 		return nil
 	}
-	z.ForgetAgreed() // before peers could take what is lost here for deleted
+	z.ForgetAgreed() // before peers could take the lost pairs for deleted
 	name := s.path + logSuffix
 	if damaged > 0 {
 		log.Logf(
@@ -271,7 +274,7 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 		return nil
 	}
 	s.salvageFailed = nil
-	err := durable.KeepAside(s.path) // it is written anew soon
+	err := durable.KeepAside(s.path) // it is rewritten soon
 	if damaged > 0 {
 		log.Logf(
 			logs.Error,
@@ -291,8 +294,8 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 // minLogBytes is less than any log with a record.
 const minLogBytes = 24
 
-// keep puts local writes into the log; what it returns waits for the disk. Those that a retiring configuration made
-// also go into the zone that followed.
+// keep writes local writes to the log; the function that it returns waits for the disk. Writes of a retiring
+// configuration also go into the zone that followed.
 func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current := s.log, s.current
@@ -317,18 +320,19 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 	}, nil
 }
 
-// clockStepMS is from when a change of the machine's clock counts as one.
+// clockStepMS is the smallest change of the machine's clock that counts as a step.
 const clockStepMS = 100
 
-// keepClock puts into the log how far the machine's clock is ahead of the monotonic one, by which what follows ends, if
-// that has changed: so it ends when it should after a restart, although the clock was set. Called with mu held.
+// keepClock logs the difference between the machine's clock and the monotonic one if it has changed. The expiry times
+// of the following records depend on it: they stay right after a restart even if the clock was set. Called with mu
+// held.
 func (s *store) keepClock() {
 	now := s.local.Now()
 	aheadMS := now.WallMS - now.MonoMS
 	if s.log == nil || s.clockKept && aheadMS > s.aheadMS-clockStepMS && aheadMS < s.aheadMS+clockStepMS {
 		return
 	}
-	s.log.Append(kinds.ClockRecord(now)) // nobody waits for it; a write after it does
+	s.log.Append(kinds.ClockRecord(now)) // no request waits for it; a later write does
 	s.clockKept, s.aheadMS = true, aheadMS
 }
 
@@ -347,8 +351,7 @@ func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	}
 }
 
-// remote puts a peer's writes into the log without waiting: the peer has them too, until it is lost. So the disk has
-// them soon.
+// remote logs a peer's writes without waiting: the peer has them too, until it is lost. Therefore they are synced soon.
 func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
 	kept := s.log
@@ -370,7 +373,7 @@ func (s *store) syncSoon() {
 	}
 }
 
-// syncRemote brings what peers sent to disk within syncRemoteAfter, until the configuration retires.
+// syncRemote syncs peers' writes to disk within syncRemoteAfter, until the configuration retires.
 func (s *store) syncRemote(ctx context.Context, log logs.Logger) {
 	timer := time.NewTimer(syncRemoteAfter)
 	defer timer.Stop()
@@ -391,7 +394,7 @@ func (s *store) syncRemote(ctx context.Context, log logs.Logger) {
 		z, kept := s.current, s.log
 		s.mu.Unlock()
 		if kept == nil {
-			continue // closed meanwhile, with all that it had
+			continue // closed meanwhile, with all its data
 		}
 		if err := kept.Sync(); !errors.Is(err, durable.ErrClosed) {
 			s.tell(err, z, log)

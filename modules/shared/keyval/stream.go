@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// streamedFrom is from how much memory in use on a zone is shown while it is read, in no order. Smaller ones are
-	// shown in the order of keys, with the length of the answer.
+	// streamedFrom is the memory in use from which on a zone is streamed while it is read, unordered. Smaller zones are
+	// sent in the order of keys, with a Content-Length.
 	streamedFrom = 1 << 20
-	// streamPieceBytes is what is sent at once.
+	// streamPieceBytes is the size of one write.
 	streamPieceBytes = 32 << 10
 )
 
 func (z *Zone) big() bool { return z.Stats().Bytes > streamedFrom }
 
-// fieldSet is what ?fields= names; nil is everything.
+// fieldSet are the names in ?fields=; nil means all.
 type fieldSet map[string]bool
 
 func (f fieldSet) has(name []byte) bool { return f == nil || f[string(name)] }
@@ -36,7 +36,7 @@ func wantedFields(call *admin.Call) fieldSet {
 	return set
 }
 
-// stream writes the zones together.
+// stream writes all zones.
 func (b *branch) stream(w io.Writer, wanted fieldSet, now clock.Reading) error {
 	before := "{"
 	for _, z := range b.zones {
@@ -59,7 +59,7 @@ func (b *branch) stream(w io.Writer, wanted fieldSet, now clock.Reading) error {
 	return err
 }
 
-// stream writes the pairs, in little memory however many they are.
+// stream writes the pairs, in little memory for any number of them.
 func (z *Zone) stream(w io.Writer, wanted fieldSet, now clock.Reading) error {
 	out := append(make([]byte, 0, streamPieceBytes+1024), '{')
 	more := false

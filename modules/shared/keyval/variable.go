@@ -50,8 +50,8 @@ func declareVariable[C side.Subject](of *side.Side[C], a *conf.Args) error {
 	})
 }
 
-// assign writes a pair as `set` on its variable asks. A pair that stands as asked is not written again, so that one
-// `set` for every request does not become an update for every peer; with a timeout it is, because its life starts anew.
+// assign writes a pair when `set` assigns its variable. An unchanged pair is not written again, so that a `set` on
+// every request does not become an update to every peer. With a timeout it is, because its lifetime restarts.
 func assign[C side.Subject](c C, key *vars.Template[C], zone *Zone, value []byte) {
 	name := key.Append(nil, c)
 	if zone.Timeout == 0 {
@@ -64,8 +64,7 @@ func assign[C side.Subject](c C, key *vars.Template[C], zone *Zone, value []byte
 	}
 }
 
-// lookup appends the value of the evaluated key. The key stands in dst for as long as it is needed, so nothing is
-// allocated.
+// lookup appends the value of the evaluated key. The key is in dst while it is needed, so nothing is allocated.
 func lookup[C side.Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]byte, bool) {
 	start := len(dst)
 	dst = key.Append(dst, c)

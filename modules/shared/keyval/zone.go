@@ -1,5 +1,5 @@
-// Package keyval is what the keyval families of http and stream have in common: the zones, their state
-// files and their resource of the API.
+// Package keyval is the part of the keyval families that http and stream share: the zones, their state files and their
+// API resource.
 package keyval
 
 import (
@@ -17,11 +17,11 @@ import (
 type Zone struct {
 	*kinds.Keyval
 	Name    string
-	Timeout time.Duration // 0: pairs do not expire by themselves
+	Timeout time.Duration // 0: pairs do not expire
 	spec    spec
 }
 
-// spec is what a keyval_zone says.
+// spec is the declaration of a keyval_zone.
 type spec struct {
 	valueType kinds.ValueType
 	timeout   time.Duration
@@ -39,7 +39,7 @@ type sidePart struct {
 	order []*plan.Zone
 }
 
-// part are those of one configuration by the names of the sides. As in NGINX Plus the two do not share zones.
+// part are the zones of one configuration by the names of the sides. As in NGINX Plus the two sides do not share zones.
 type part struct{ bySide map[string]*sidePart }
 
 func partOf(p *plan.Plan, side string) *sidePart {
@@ -108,7 +108,7 @@ func declare(p *plan.Plan, side string, a *conf.Args) error {
 	return nil
 }
 
-// declareZone reads zone=name:size. A zone that is too small is named without its size here, as in an upstream block.
+// declareZone reads zone=name:size. The error for a zone that is too small omits the size, as in an upstream block.
 func declareZone(p *plan.Plan, side string, a *conf.Args) (*plan.Zone, error) {
 	z, err := p.DeclareZone(a, use(side))
 	var wrong *plan.ZoneError
@@ -121,16 +121,16 @@ func declareZone(p *plan.Plan, side string, a *conf.Args) (*plan.Zone, error) {
 // Ref is a mention of a zone by a keyval directive.
 type Ref struct{ zone *plan.Zone }
 
-// mention finds the zone=name of a keyval directive; the declaration may stand below it.
+// mention finds the zone=name of a keyval directive; the declaration may follow below it.
 func mention(p *plan.Plan, side string, name string, at *conf.Node) (Ref, error) {
 	z, err := p.Zones.Mention(name, use(side), at.File, at.Line)
 	return Ref{z}, err
 }
 
-// Zone is the zone, once the configuration is linked. It does not allocate.
+// Zone is the zone, after the configuration is linked. It does not allocate.
 func (r Ref) Zone() *Zone { return r.zone.Value.(*Zone) }
 
-// link makes the zones, or takes them over from the configuration before.
+// link creates the zones, or takes them over from the previous configuration.
 func (r *sidePart) link(p *plan.Plan) error {
 	var problems conf.Problems
 	for _, z := range r.order {
@@ -160,7 +160,7 @@ func (r *sidePart) make(p *plan.Plan, z *plan.Zone, s spec) error {
 		},
 		Carry: func(old *Zone, again bool) error {
 			if old.spec.valueType != s.valueType {
-				return nil // a network is no prefix
+				return nil // a network is not a prefix
 			}
 			return now.CarryFrom(old.Keyval, again, p.Clock.Now())
 		},
@@ -171,8 +171,8 @@ func (r *sidePart) make(p *plan.Plan, z *plan.Zone, s spec) error {
 	return keepState(p, now.Keyval, s, continued)
 }
 
-// continuedBy says whether a zone declared like t can be the same one in memory; else it is a new one, which gets the
-// records if the type is the same. A new timeout counts for what is written from then on.
+// continuedBy reports whether a zone declared like t can reuse this one in memory. Otherwise it is a new one, which
+// gets the records if the type is the same. A new timeout applies to later writes.
 func (s spec) continuedBy(t spec) bool {
 	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
 }

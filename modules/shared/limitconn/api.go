@@ -9,7 +9,7 @@ import (
 	"starling/side"
 )
 
-// Resources is a side's limit_conns. It is there without zones too: clients ask for it.
+// Resources is a side's limit_conns. It exists without zones too, because clients request it.
 func Resources[C side.Subject](s *side.Side[C], p *plan.Plan) []admin.Resource {
 	path, zones := s.Name+"/limit_conns", map[string]*conncount.Counts{}
 	for _, z := range plan.Part[part[C]](p).zones {

@@ -8,7 +8,7 @@ import (
 
 var logLevels = map[string]logs.Level{"info": logs.Info, "notice": logs.Notice, "warn": logs.Warn, "error": logs.Error}
 
-// Directives are those of both sides, for settings S of which place finds the common part.
+// Directives are those of both sides, for settings S in which place finds the common part.
 func Directives[S any, C side.Subject](
 	s *side.Side[C],
 	places conf.Context,

@@ -6,7 +6,7 @@ import (
 	"starling/admin"
 )
 
-// metrics are the limits of one side as Prometheus is shown them.
+// metrics are the limits of one side as Prometheus metrics.
 func metrics(resource string) []admin.Metric {
 	prefix := "nginxplus_limit_connection_"
 	if strings.HasPrefix(resource, "stream/") {

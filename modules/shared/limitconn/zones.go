@@ -1,5 +1,5 @@
-// Package limitconn is what limit_conn of http and of stream have in common: the declaration of zones and limits, their
-// life over a reload, and the API. Each side adds what it counts (requests or connections) and when.
+// Package limitconn is the part of limit_conn that http and stream share: the declaration of zones and limits, their
+// handover at a reload, and the API. Each side adds what it counts (requests or connections) and when.
 package limitconn
 
 import (
@@ -27,7 +27,7 @@ type Limit struct {
 	most uint32
 }
 
-// maxConnections is nginx's: it counts in two bytes.
+// maxConnections is nginx's: its counter has two bytes.
 const maxConnections = 65535
 
 // Zone is one limit_conn_zone of a running configuration.
@@ -43,7 +43,7 @@ type Bound[C side.Subject] struct {
 	Most uint32
 }
 
-// part is what one configuration declares on one side.
+// part are the declarations of one configuration on one side.
 type part[C side.Subject] struct {
 	zones []*plan.Zone
 	nodes []*conf.Node
@@ -53,10 +53,10 @@ type part[C side.Subject] struct {
 // use is the family's name among the zones of a side; the two sides do not share zones.
 func use[C side.Subject](s *side.Side[C]) string { return s.Name + " limit_conn" }
 
-// Slot is where the outcome of a request or session is kept.
+// Slot stores the outcome of a request or session.
 func Slot[C side.Subject](p *plan.Plan) int { return plan.Part[part[C]](p).slot }
 
-// Bind gives limits their zones, once these are linked.
+// Bind gives limits their zones, after these are linked.
 func Bind[C side.Subject](limits []Limit) []Bound[C] {
 	out := make([]Bound[C], 0, len(limits))
 	for _, l := range limits {
@@ -107,8 +107,8 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 	return Limit{zone: z, most: uint32(n)}, nil
 }
 
-// Link gives the zones their counts: those of the configuration before where name, size and key are the same, for what
-// is counted there still goes on.
+// Link gives the zones their counts: those of the previous configuration if name, size and key are the same, because
+// the counted requests are still in flight.
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	r := plan.Part[part[C]](p)
 	r.slot = s.NewSlot(p)

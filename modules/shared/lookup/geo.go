@@ -13,7 +13,7 @@ import (
 	"starling/vars"
 )
 
-// noAddress is what clients without an IP, and texts that are none, are looked up as.
+// noAddress is looked up for clients without an IP and for texts that are not addresses.
 var noAddress = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // geo is one geo block.
@@ -25,7 +25,7 @@ type geo[C side.Subject] struct {
 	ranges   *ranges[C]              // nil without
 	fallback *choice[C]
 
-	proxies   *trusted.Networks // nil: no header is believed
+	proxies   *trusted.Networks // nil: no header is trusted
 	recursive bool
 }
 
@@ -54,7 +54,7 @@ func (s *family[C]) declareGeo(a *conf.Args) error {
 	return s.declare(a, name, "The geo value of an address.", r.volatile, g)
 }
 
-// geoReader takes the lines of a block.
+// geoReader reads the lines of a block.
 type geoReader[C side.Subject] struct {
 	*geo[C]
 	args     *conf.Args
@@ -88,7 +88,7 @@ func (r *geoReader[C]) line(line *conf.Node) error {
 	return r.inNetworks(line)
 }
 
-// value gives the choice of a word; equal words share one.
+// value returns the choice of a word; equal words share one.
 func (r *geoReader[C]) value(word string) *choice[C] {
 	v := r.values[word]
 	if v == nil {
@@ -148,7 +148,7 @@ func (r *geoReader[C]) inNetworks(line *conf.Node) error {
 	return nil
 }
 
-// insert puts a network in; one that stands there already is replaced.
+// insert adds a network; it replaces an existing one.
 func (r *geoReader[C]) insert(line *conf.Node, p netip.Prefix) {
 	word := line.Words[0]
 	if old, found := r.networks.Get(p); found {

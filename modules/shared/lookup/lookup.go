@@ -1,5 +1,5 @@
-// Package lookup makes variables whose values are chosen by other values: map, geo and split_clients, for the http and
-// the stream side alike.
+// Package lookup makes variables whose values depend on other values: map, geo and split_clients, for both http and
+// stream.
 package lookup
 
 import (
@@ -14,17 +14,17 @@ import (
 	"starling/vars"
 )
 
-// family is the lookups of one side.
+// family are the lookups of one side.
 type family[C side.Subject] struct {
 	side *side.Side[C]
-	// forwarded is the client's address after the trusted proxies' X-Forwarded-For; nil where there are no headers.
+	// forwarded is the client's address after the trusted proxies' X-Forwarded-For; nil if the side has no headers.
 	forwarded Forwarded[C]
 }
 
 // Forwarded finds the client's address behind trusted proxies.
 type Forwarded[C side.Subject] func(c C, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr
 
-// Directives are map, geo and split_clients of a side. forwarded is nil where requests have no headers.
+// Directives are map, geo and split_clients of a side. forwarded is nil if requests have no headers.
 func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf.Directive {
 	s, in := &family[C]{of, forwarded}, of.Block
 	return []conf.Directive{
@@ -58,16 +58,16 @@ func Directives[C side.Subject](of *side.Side[C], forwarded Forwarded[C]) []conf
 	}
 }
 
-// choice is what a lookup ends in: a literal, or a text with variables.
+// choice is the result of a lookup: a literal, or a text with variables.
 type choice[C side.Subject] struct {
 	literal []byte
 	text    *vars.Template[C] // nil for a literal
 }
 
-// none is the value where nothing fits: empty, but there.
+// none is the value if nothing matches: empty, but set.
 func none[C side.Subject]() *choice[C] { return &choice[C]{literal: []byte{}} }
 
-// variableName reads the word that names the variable to make.
+// variableName reads the name of the variable to create.
 func variableName(word string) (string, error) {
 	name, found := strings.CutPrefix(word, "$")
 	if !found || name == "" {
@@ -76,16 +76,16 @@ func variableName(word string) (string, error) {
 	return name, nil
 }
 
-// maxNesting is how many lookups may wait for each other, as in nginx: more are a circle of maps that name each other.
+// maxNesting is how many lookups may depend on each other, as in nginx: more are a cycle of maps.
 const maxNesting = 100
 
-// lookup is one map, geo or split_clients: find gives the value for c. It may use what stands behind the end of dst,
-// and returns dst as long as it was.
+// lookup is one map, geo or split_clients: find returns the value for c. It may use the memory after the end of dst,
+// and returns dst with its length unchanged.
 type lookup[C side.Subject] interface {
 	find(c C, dst []byte) (*choice[C], []byte)
 }
 
-// declare makes the variable of a lookup. Unless volatile its value is found once for each c.
+// declare creates the variable of a lookup. Unless it is volatile, its value is found once for each c.
 func (s *family[C]) declare(a *conf.Args, name, doc string, volatile bool, by lookup[C]) error {
 	p, slot := side.PlanOf(a), -1
 	if !volatile {
@@ -110,7 +110,7 @@ func (s *family[C]) declare(a *conf.Args, name, doc string, volatile bool, by lo
 		}})
 }
 
-// evaluate adds what a lookup gives to dst, and keeps it unless slot is negative.
+// evaluate appends the result of a lookup to dst, and keeps it unless slot is negative.
 func evaluate[C side.Subject](c C, slot int, by lookup[C], dst []byte) []byte {
 	found, dst := by.find(c, dst)
 	start := len(dst)

@@ -59,7 +59,7 @@ func (s *family[C]) declareMap(a *conf.Args) error {
 	return s.declare(a, name, "The value that a map gives for `"+a.Words[0]+"`.", volatile, m)
 }
 
-// addToMap takes one line of a source value and a value.
+// addToMap adds one line of a source value and a value.
 func (s *family[C]) addToMap(m *valueMap[C], p *plan.Plan, line *conf.Node) error {
 	key := line.Name
 	value := &choice[C]{literal: []byte(line.Words[0])}
@@ -110,12 +110,12 @@ func (m *valueMap[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	if m.hostnames && len(dst) > start && dst[len(dst)-1] == '.' {
 		dst = dst[:len(dst)-1]
 	}
-	// The lower-case form stands behind the subject, which expressions see as it is.
+	// The lower-case form is after the subject, which expressions see unchanged.
 	end := len(dst)
 	dst = ascii.AppendLower(dst, dst[start:])
 	subject, lower := dst[start:end], dst[end:]
 	found, _ := m.values.Find(lower)
-	// As in nginx, an empty value matches no expression, not even ~^$: a broad mask must not catch an absent header.
+	// As in nginx, an empty value matches no expression, not even ~^$: a broad mask must not match an absent header.
 	for i := 0; found == nil && len(subject) > 0 && i < len(m.regexes); i++ {
 		if m.regexes[i].regex.Match(c, subject) {
 			found = m.regexes[i].value

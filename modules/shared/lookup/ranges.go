@@ -10,9 +10,8 @@ import (
 	"starling/side"
 )
 
-// ranges are the lines of a geo block with "ranges": IPv4 addresses from first to last. While they are read they lie in
-// blocks of 65536 addresses, each sorted and without overlap, because what nginx says of overlaps it says by such
-// blocks.
+// ranges are the lines of a geo block with "ranges": IPv4 addresses from first to last. During reading they are in
+// blocks of 65536 addresses, each sorted and without overlap, because nginx reports overlaps by such blocks.
 type ranges[C side.Subject] struct {
 	blocks map[uint16][]span[C]
 	sorted []span[C]
@@ -56,8 +55,8 @@ func eachBlock(first, last uint32, visit func(block uint16, first, last uint32))
 	}
 }
 
-// add puts a range in, as ngx_http_geo_add_range does. One within another takes its part of it; the same one again
-// replaces it, and old is what was replaced. A range that overlaps another in any other way is an error.
+// add inserts a range, as ngx_http_geo_add_range does. A range inside another replaces that part of it; an equal range
+// replaces the old one, which is returned as old. Any other overlap is an error.
 func (r *ranges[C]) add(first, last uint32, value *choice[C]) (old *choice[C], err error) {
 	eachBlock(first, last, func(block uint16, first, last uint32) {
 		if err != nil {
@@ -100,7 +99,7 @@ func insert[C side.Subject](spans []span[C], s span[C]) (_ []span[C], old *choic
 	return slices.Replace(spans, at, at+1, pieces...), nil, nil
 }
 
-// remove takes out what was put in with the same ends, cut or not by blocks; false says that a part was not there.
+// remove removes a range that was added with the same ends, cut by blocks or not; false means that a part was missing.
 func (r *ranges[C]) remove(first, last uint32) (whole bool) {
 	whole = true
 	eachBlock(first, last, func(block uint16, first, last uint32) {
@@ -114,7 +113,7 @@ func (r *ranges[C]) remove(first, last uint32) (whole bool) {
 	return whole
 }
 
-// finish makes one sorted list of the blocks.
+// finish merges the blocks into one sorted list.
 func (r *ranges[C]) finish() {
 	for _, spans := range r.blocks {
 		r.sorted = append(r.sorted, spans...)
@@ -131,7 +130,7 @@ func (r *ranges[C]) finish() {
 	r.sorted, r.blocks = slices.Clip(joined), nil
 }
 
-// find looks an address up; those of IPv6 are in no range and count as no address.
+// find looks an address up; IPv6 addresses are in no range and count as no address.
 func (r *ranges[C]) find(addr netip.Addr) *choice[C] {
 	if !addr.Is4() {
 		addr = noAddress

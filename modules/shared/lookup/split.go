@@ -17,13 +17,13 @@ type split[C side.Subject] struct {
 	rest   *choice[C]
 }
 
-// share takes the hashes below a bound that are not below that of the share before.
+// share gets the hashes below a bound that are not below that of the previous share.
 type share[C side.Subject] struct {
 	below uint32
 	value *choice[C]
 }
 
-// wholePercent is 100 % in the unit of percentages here, a hundredth of a percent.
+// wholePercent is 100 % in hundredths of a percent.
 const wholePercent = 10000
 
 func (s *family[C]) declareSplit(a *conf.Args) error {
@@ -90,7 +90,7 @@ func (x *split[C]) find(c C, dst []byte) (*choice[C], []byte) {
 	return x.rest, dst
 }
 
-// murmur2 is Austin Appleby's MurmurHash2 with seed 0, as nginx has it.
+// murmur2 is Austin Appleby's MurmurHash2 with seed 0, as in nginx.
 func murmur2(data []byte) uint32 {
 	const m = 0x5bd1e995
 	h := uint32(len(data))

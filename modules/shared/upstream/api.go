@@ -46,7 +46,7 @@ func (b *branch[S, C]) shared(yield func(string, *groups.Group[C]) bool) {
 	}
 }
 
-// find finds those without a zone too: admit says why they are not shown.
+// find also finds groups without a zone: admit returns why they are not shown.
 func (b *branch[S, C]) find(name string) (*groups.Group[C], bool) {
 	for _, g := range b.groups {
 		if g.Declared && g.Name == name {
@@ -67,7 +67,7 @@ func admit[C side.Subject](g *groups.Group[C]) *admin.APIError {
 	}
 }
 
-// servers is the list of the servers of one upstream, to which POST adds one.
+// servers is the list of the servers of one upstream; POST adds one.
 func (b *branch[S, C]) servers(g *groups.Group[C]) admin.Collection[servers.Config] {
 	return admin.Collection[servers.Config]{
 		All: func(*admin.Call) admin.Answer { return admin.Answer{Body: g.Servers()} },
@@ -142,7 +142,7 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 	return admin.Answer{Body: now}
 }
 
-// refusal words what a group said of a change.
+// refusal words a group's reason to reject a change.
 func refusal(err error) admin.Answer {
 	var refused *servers.EditError
 	if !errors.As(err, &refused) {

@@ -15,7 +15,7 @@ import (
 	"starling/vars"
 )
 
-// Block are the settings of an upstream block that both sides have.
+// Block are the settings of an upstream block on both sides.
 type Block[C side.Subject] struct {
 	Servers         []Line
 	Zone            *plan.Zone
@@ -23,7 +23,7 @@ type Block[C side.Subject] struct {
 	ResolverTimeout *time.Duration
 	Method          *balance.Method
 	Balancer        servers.Balancer
-	Key             *vars.Template[C] // of a hashing balancer, nil for the others
+	Key             *vars.Template[C] // of a hashing balancer; nil for others
 }
 
 // Line is a server directive: one server for each address, or a template.
@@ -57,7 +57,7 @@ func (b *Block[C]) addServer(defaultPort uint16, a *conf.Args) error {
 	return nil
 }
 
-// parameters reads what stands behind the address of a server.
+// parameters reads the parameters after the address of a server.
 func parameters(a *conf.Args) (servers.Settings, error) {
 	set := servers.NewSettings(a.Words[0], servers.Address{})
 	set.Backup, set.Down, set.Drain = a.Has("backup"), a.Has("down"), a.Has("drain")
@@ -99,7 +99,7 @@ func parameters(a *conf.Args) (servers.Settings, error) {
 	return set, err
 }
 
-// readServer reads the address of a server; without `resolve` its name is looked up at once.
+// readServer reads the address of a server; without `resolve` its name is looked up immediately.
 func readServer(defaultPort uint16, a *conf.Args, set servers.Settings) (Line, error) {
 	line := Line{Settings: set}
 	t, err := groups.ParseTarget(set.Name, defaultPort, false)
@@ -134,7 +134,7 @@ func readServer(defaultPort uint16, a *conf.Args, set servers.Settings) (Line, e
 	return line, err
 }
 
-// supports refuses parameters that the balancing method named above does not know.
+// supports rejects parameters that the balancing method declared above does not support.
 func (b *Block[C]) supports(a *conf.Args) error {
 	if b.Method == nil {
 		return nil
@@ -163,7 +163,7 @@ func (b *Block[C]) setZone(s *side.Side[C], a *conf.Args) (err error) {
 	return err
 }
 
-// check says what a block lacks. around are the resolver settings of the block around it.
+// check returns what is wrong with a block. around are the resolver settings of the enclosing block.
 func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error {
 	if len(b.Servers) == 0 {
 		if b.Zone != nil {
@@ -190,7 +190,7 @@ func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error 
 	return nil
 }
 
-// resolverFor are the block's own resolver settings, or else those around.
+// resolverFor are the block's own resolver settings, or those of the enclosing block.
 func (b *Block[C]) resolverFor(around plan.ResolverSettings) plan.ResolverSettings {
 	r := b.Resolver
 	if len(r.Servers) == 0 {
@@ -202,7 +202,7 @@ func (b *Block[C]) resolverFor(around plan.ResolverSettings) plan.ResolverSettin
 	return r
 }
 
-// bothServerParams explains the parameters of server that both sides have.
+// bothServerParams explains the parameters of server on both sides.
 var bothServerParams = map[string]string{
 	"weight":    "Weight of the server, 1 by default.",
 	"max_conns": "Maximum number of concurrent connections to the server; 0 (default) sets no limit.",

@@ -15,7 +15,7 @@ import (
 	"starling/upstream/groups"
 )
 
-// body is what POST and PATCH of a server say; a nil field was not given.
+// body is the body of POST and PATCH of a server; a nil field was not given.
 type body struct {
 	server, service, route     *string
 	weight, maxConns, maxFails *int
@@ -27,10 +27,10 @@ func formatError(text string) *admin.APIError {
 	return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfFormatError", Text: text}
 }
 
-// readBody reads a JSON object. What is no JSON is 415, a wrong member 400 with a code of its own where there is one;
-// of several faults the first in the text is told. own are the parameters that only servers of this side have.
+// readBody reads a JSON object. Text that is not JSON gets 415, a wrong member 400 with its own code if there is one;
+// of several errors, the first in the text is reported. own are the parameters that only servers of this side have.
 func readBody(own map[string]string, text []byte) (b body, problem *admin.APIError) {
-	// The decoder would replace bytes that are not UTF-8: a server by another name than was sent.
+	// The decoder would replace bytes that are not UTF-8: the server's name would differ from what was sent.
 	if !json.Valid(text) || !utf8.Valid(text) {
 		return b, &admin.APIError{Status: http.StatusUnsupportedMediaType, Code: "JsonError", Text: "json error"}
 	}
@@ -141,7 +141,7 @@ func truth(to **bool, v any) bool {
 	return ok
 }
 
-// number takes 5 and "5".
+// number accepts 5 and "5".
 func number(to **int, v any) bool {
 	n, err := units.Number(asText(v))
 	i := int(n)
@@ -149,7 +149,7 @@ func number(to **int, v any) bool {
 	return err == nil && n <= 1<<31-1
 }
 
-// period takes a number of seconds or a time of nginx: 10, "10s", "1m".
+// period accepts a number of seconds or a time of nginx: 10, "10s", "1m".
 func period(to **time.Duration, v any) bool {
 	d, err := units.Time(asText(v))
 	*to = &d
@@ -231,8 +231,8 @@ func set[T any](to *T, from *T) {
 	}
 }
 
-// change is what PATCH asks for. What a server is called and which set it is in do not change; saying so again is no
-// fault.
+// change is the change that PATCH requests. The name of a server and the set it is in do not change; repeating them is
+// no error.
 func (b *body) change(now servers.Config) (c servers.Change, problem *admin.APIError) {
 	immutable := func(name string) *admin.APIError {
 		return &admin.APIError{Status: http.StatusBadRequest, Code: servers.ServerImmutable,

@@ -1,6 +1,6 @@
-// Package upstream is what the upstream blocks of http and stream have in common: how servers are written, how names
-// and balancers make groups of them, and their resource of the API. Each side says where its variables come from and
-// what its servers have of their own.
+// Package upstream is the part of the upstream blocks that http and stream share: how servers are declared, how names
+// and balancers make groups of them, and their API resource. Each side adds the source of its variables and its own
+// server parameters.
 package upstream
 
 import (
@@ -16,31 +16,31 @@ import (
 	"starling/upstream/groups"
 )
 
-// Options are what the two sides do differently. S are a side's settings of one block.
+// Options are the differences between the two sides. S are a side's settings of one block.
 type Options[S any, C side.Subject] struct {
 	Side *side.Side[C]
 	// Block is the common part of the settings.
 	Block func(*S) *Block[C]
-	// Inside is the context of the blocks' inside, Around are the resolver settings of the block around them.
+	// Inside is the context inside the blocks, Around are the resolver settings of the enclosing block.
 	Inside conf.Context
 	Around func(*conf.Scope) plan.ResolverSettings
 	// DefaultPort is that of servers given without one; 0 makes the port mandatory.
 	DefaultPort uint16
-	// Balancers are the methods that this side has beside those of both.
+	// Balancers are the methods that only this side has.
 	Balancers balance.Side
-	// ServerSyntax are the parameters of `server`, also in the API, that only this side has, and ServerParams explains
+	// ServerSyntax are the parameters of `server`, in the API too, that only this side has, and ServerParams explains
 	// them.
 	ServerSyntax string
 	ServerParams map[string]string
-	// Displace takes away what a balancer written below it puts out of work, and tells whether there was any; nil where
-	// nothing can be.
+	// Displace removes what a balancer declared below it disables, and reports whether there was any; nil if that
+	// cannot occur.
 	Displace func(*S) bool
 	// Report is a group's state as the API shows it, Metrics are its figures.
 	Report  func(*servers.Group, clock.Reading) any
 	Metrics []admin.Metric
 }
 
-// Directives are `upstream` and what both sides have inside, the balancers among them.
+// Directives are `upstream` and the directives inside it of both sides, including the balancers.
 func (o *Options[S, C]) Directives() []conf.Directive {
 	all := o.blockDirectives()
 	for _, m := range balance.Methods() {
@@ -124,7 +124,7 @@ func (o *Options[S, C]) setMethod(m balance.Method) conf.Setter {
 	})
 }
 
-// Check says what a block lacks.
+// Check returns what is wrong with a block.
 func (o *Options[S, C]) Check(s *S, scope *conf.Scope) error {
 	if scope.In != o.Inside {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"starling/upstream/groups"
 )
 
-// Link makes the groups of the upstream blocks ready. own is called first, for what only the side's groups have; it may
-// be nil.
+// Link prepares the groups of the upstream blocks. own is called first, for the parts that only this side's groups
+// have; it may be nil.
 func (o *Options[S, C]) Link(p *plan.Plan, own func(*groups.Group[C], *S)) (problems conf.Problems) {
 	for _, g := range groups.Of[C](p).All() {
 		if !g.Declared {
@@ -30,8 +30,8 @@ func (o *Options[S, C]) Link(p *plan.Plan, own func(*groups.Group[C], *S)) (prob
 	return problems
 }
 
-// link fills the group of a block with its servers and starts what asks for their names. around are the resolver
-// settings of the block around it; old is the group of the same name in the configuration before, or nil.
+// link fills the group of a block with its servers and starts resolving their names. around are the resolver settings
+// of the enclosing block; old is the group of the same name in the previous configuration, or nil.
 func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.ResolverSettings) error {
 	now := p.Clock.Now()
 	g.Key = b.Key
@@ -64,7 +64,7 @@ func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.Resol
 	return b.resolve(p, g, around)
 }
 
-// resolve starts what asks for the names of the servers; without any it waits for those that the API adds.
+// resolve starts resolving the names of the servers; without names it waits for servers that the API adds.
 func (b *Block[C]) resolve(p *plan.Plan, g *groups.Group[C], around plan.ResolverSettings) error {
 	if b.Zone == nil {
 		return nil

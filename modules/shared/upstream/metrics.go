@@ -2,12 +2,11 @@ package upstream
 
 import "starling/admin"
 
-// states are the numbers that NGINX Plus's exporter gives to the states of a server.
+// states are the numbers of server states in NGINX Plus's exporter.
 var states = map[string]float64{"up": 1, "draining": 2, "down": 3, "unavail": 4, "checking": 5, "unhealthy": 6}
 
-// Metrics are the figures that the groups of both sides have, as Prometheus is shown them. prefix begins the names,
-// count is what a server gets: requests or connections. Averages are in milliseconds, as NGINX Plus's exporter has
-// them.
+// Metrics are the Prometheus metrics of the groups of both sides. prefix starts the names; count names what a server
+// gets: requests or connections. Averages are in milliseconds, as in NGINX Plus's exporter.
 func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
 	return []admin.Metric{
@@ -28,5 +27,5 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 	}
 }
 
-// Figure is where a figure of a server stands in the answer of the API.
+// Figure is the path of a server's figure in the answer of the API.
 func Figure(name string) string { return "*upstream.peers.[server=server]." + name }

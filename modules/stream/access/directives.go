@@ -1,4 +1,4 @@
-// Package access is allow and deny for stream: who may connect, by address.
+// Package access is allow and deny for stream: it restricts connections by address.
 package access
 
 import (

@@ -1,4 +1,4 @@
-// Package accesslog is access_log for stream: a line for each session, in a format of one's own.
+// Package accesslog is access_log for stream: a line for each session, in a configured format.
 package accesslog
 
 import (
@@ -7,7 +7,7 @@ import (
 	"starling/stream"
 )
 
-// options are stream's half of the family: there is no format and no log that were not declared.
+// options are the stream options of the family: there is no default format and no default log.
 var options = &accesslog.Options[*stream.Session]{Side: &stream.Side}
 
 // Settings of one block.

@@ -12,7 +12,7 @@ import (
 	"starling/stream"
 )
 
-// Module is the family: the directives that the stream kit itself obeys, and its variables.
+// Module is the family: the directives that the stream kit itself uses, and its variables.
 var Module = stream.Module{
 	Module: conf.Module{
 		Name:  "core",
@@ -102,7 +102,7 @@ var Module = stream.Module{
 	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*stream.Session]()),
 }
 
-// maxPrereadBytes bounds the memory that each new connection may take before anything is known of it.
+// maxPrereadBytes bounds the memory of each new connection before anything is known about it.
 const maxPrereadBytes = 1 << 20
 
 // listenParams explains the parameters of listen.

@@ -60,7 +60,7 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 	}.Resource()}
 }
 
-// zoneMetrics are the zones as Prometheus is shown them.
+// zoneMetrics are the zones as Prometheus metrics.
 func zoneMetrics() []admin.Metric {
 	const prefix, at = "nginxplus_stream_server_zone_", "*server_zone."
 	list := []admin.Metric{

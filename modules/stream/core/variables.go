@@ -13,7 +13,7 @@ import (
 	"starling/vars"
 )
 
-// coreVariables are those that nginx's stream core has.
+// coreVariables are those of nginx's stream core.
 var coreVariables = []vars.Variable[*stream.Session]{
 	{
 		Name:   "binary_remote_addr",
@@ -157,7 +157,7 @@ var proxyVariables = []vars.Variable[*stream.Session]{
 	},
 }
 
-// proxied makes an appender of what the PROXY protocol told.
+// proxied makes an appender of a value from the PROXY header.
 func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
 	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 		if s.Proxied == nil {
@@ -213,7 +213,7 @@ func appendBinaryRemoteAddr(s *stream.Session, _ string, dst []byte) ([]byte, bo
 	return append(dst, b[:]...), true
 }
 
-// appendMillis writes milliseconds as seconds with three digits behind the point.
+// appendMillis writes milliseconds as seconds with three decimals.
 func appendMillis(dst []byte, ms int64) []byte {
 	ms = max(ms, 0)
 	dst = strconv.AppendInt(dst, ms/1000, 10)

@@ -1,4 +1,4 @@
-// Package limitconn is limit_conn for stream: how many connections with the same key there are at once.
+// Package limitconn is limit_conn for stream: it limits the concurrent connections with the same key.
 package limitconn
 
 import (

@@ -34,7 +34,7 @@ func appendStatus(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 	return append(dst, outcome.Value...), outcome.Set
 }
 
-// handle counts the session in every zone from here to its end, or rejects it and counts it nowhere.
+// handle counts the session in every zone from here to its end, or rejects it and counts it in none.
 func (l *limiter) handle(s *stream.Session) stream.Result {
 	type held struct {
 		zone   *conncount.Zone
@@ -47,7 +47,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 		if len(key) == 0 {
 			continue
 		}
-		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx lets one too long pass
+		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx accepts a key that is too long
 		s.SetSlot(l.slot, []byte("PASSED"))
 		ticket, verdict := z.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
@@ -66,7 +66,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 	return stream.Declined
 }
 
-// reject ends a session that is one too many, or finds the zone full, of which nginx logs nothing.
+// reject ends a session that exceeds a limit or finds the zone full; nginx does not log the latter.
 func (l *limiter) reject(
 	s *stream.Session,
 	z *limitconn.Zone[*stream.Session],

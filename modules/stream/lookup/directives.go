@@ -1,4 +1,4 @@
-// Package lookup makes variables of sessions whose values are chosen by other values: map, geo and split_clients.
+// Package lookup makes variables of sessions whose values depend on other values: map, geo and split_clients.
 package lookup
 
 import (

@@ -1,4 +1,4 @@
-// Package pass is pass: a connection is given to another address that this process listens on, of stream or of http.
+// Package pass is pass: it hands a connection to another address that this process listens on, of stream or of http.
 package pass
 
 import (

@@ -17,11 +17,11 @@ var datagramBuffers = sync.Pool{New: func() any {
 	return &buf
 }}
 
-// datagramReader reads the datagrams of a server into buffers that it takes when there is one: thousands of sessions
-// wait.
+// datagramReader reads the datagrams of a server. It takes a buffer only when there is a datagram, because thousands of
+// sessions wait.
 type datagramReader struct {
 	raw    syscall.RawConn
-	waits  bool // for a datagram, where there is none
+	waits  bool // for a datagram, if there is none
 	try    func(fd uintptr) bool
 	once   func(fd uintptr)
 	buffer *[]byte
@@ -29,11 +29,11 @@ type datagramReader struct {
 	failed error
 }
 
-// open makes a reader of a server's socket.
+// open creates a reader of a server's socket.
 func (r *datagramReader) open(conn net.Conn) (err error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return os.ErrInvalid // servers of datagrams are sockets
+		return os.ErrInvalid // datagram connections are sockets
 	}
 	r.raw, err = socket.SyscallConn()
 	r.try = r.receive
@@ -41,7 +41,7 @@ func (r *datagramReader) open(conn net.Conn) (err error) {
 	return err
 }
 
-// read reads a datagram. The buffer goes back to datagramBuffers; it is nil where there is no datagram.
+// read reads a datagram. The buffer returns to datagramBuffers; it is nil if there is no datagram.
 func (r *datagramReader) read() (buffer *[]byte, n int, err error) {
 	if r.waits {
 		err = r.raw.Read(r.try)
@@ -59,7 +59,7 @@ func (r *datagramReader) read() (buffer *[]byte, n int, err error) {
 	return buffer, r.n, nil
 }
 
-// receive is called when there may be something to read; false says that there is not.
+// receive is called when there may be something to read; false means that there is nothing.
 func (r *datagramReader) receive(fd uintptr) bool {
 	buffer := datagramBuffers.Get().(*[]byte)
 	for {

@@ -13,8 +13,8 @@ import (
 	"starling/upstream"
 )
 
-// datagrams is a UDP session: its requests and responses are counted, and by their numbers it ends. It has goroutines
-// only while something moves. Its lock comes before those of the client's session.
+// datagrams is a UDP session: it counts requests and responses and ends by their numbers. It has goroutines only while
+// datagrams move. Its lock is taken before those of the client's session.
 type datagrams struct {
 	relay
 	pumps  pumps
@@ -29,13 +29,13 @@ type datagrams struct {
 	status              stream.Result
 }
 
-// relayDatagrams moves datagrams both ways until as many came as were awaited, or none for proxy_timeout. It returns at
-// once when none waits.
+// relayDatagrams moves datagrams both ways until the expected number of responses came, or nothing came for
+// proxy_timeout. It returns at once if none waits.
 func (x *relayed) relayDatagrams() {
 	d := &datagrams{relay: relay{x: x, over: make(chan struct{})}, status: stream.Done}
 	d.header = x.p.appendHeader(nil, x.s)
 	d.pumps.up.move, d.pumps.down.move = d.pumpUp, d.pumpDown
-	d.pumps.up.state = moving // this goroutine is its first, and the session cannot end before that rests
+	d.pumps.up.state = moving // this goroutine is its first, and the session cannot end before it rests
 	d.startWatch(d.lookAtTime)
 	if err := d.listenToServer(); err != nil {
 		d.serverFailed("recv() failed", err)
@@ -44,7 +44,7 @@ func (x *relayed) relayDatagrams() {
 	d.pumpUp()
 }
 
-// listenToServer has the server's datagrams wake a pump. Where the system cannot, the pump waits for them itself.
+// listenToServer lets the server's datagrams wake a pump. If the system cannot do that, the pump itself waits for them.
 func (d *datagrams) listenToServer() error {
 	if err := d.from.open(d.x.conn.Conn); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (d *datagrams) Arrived() { d.pumps.wake(&d.pumps.up) }
 
 // Closed ends the session from outside: the configuration retires.
 func (d *datagrams) Closed() {
-	if !d.ended.Load() { // else this very session closes
+	if !d.ended.Load() { // otherwise this session itself closes
 		go func() {
 			d.clientGone()
 			d.settle()
@@ -74,7 +74,7 @@ func (d *datagrams) Closed() {
 func (d *datagrams) pumpUp()   { d.run(&d.pumps.up, (*datagrams).fromClient) }
 func (d *datagrams) pumpDown() { d.run(&d.pumps.down, (*datagrams).fromServer) }
 
-// run has a pump move until there is nothing left, and ends the session where that was the last.
+// run lets a pump move datagrams until none is left, and ends the session if that was the last one.
 func (d *datagrams) run(p *pump, move func(*datagrams)) {
 	rests := false
 	defer func() {
@@ -90,7 +90,7 @@ func (d *datagrams) run(p *pump, move func(*datagrams)) {
 	}
 }
 
-// settle accounts for the session when it has ended and nobody works for it any more.
+// settle accounts for the session when it has ended and both pumps rest.
 func (d *datagrams) settle() {
 	if !d.pumps.settle() {
 		return
@@ -103,19 +103,19 @@ func (d *datagrams) settle() {
 	d.x.s.Finish(d.status)
 }
 
-// end ends the session; what settles it follows when the pumps rest.
+// end ends the session; settle follows when the pumps rest.
 func (d *datagrams) end() {
 	d.relay.end()
 	d.pumps.stop()
 }
 
-// fail ends a session whose server is not to be trusted; called with the lock held.
+// fail ends a session after a failure of the server; called with the lock held.
 func (d *datagrams) fail(status stream.Result) {
 	d.outcome, d.status = upstream.Failure, status
 	d.end()
 }
 
-// fromClient sends the client's datagrams on, while some wait.
+// fromClient forwards the client's waiting datagrams.
 func (d *datagrams) fromClient() {
 	x := d.x
 	for !d.ended.Load() && x.s.HasDatagram() {
@@ -149,7 +149,7 @@ func (d *datagrams) fromClient() {
 	}
 }
 
-// fromServer sends the server's datagrams back, while some wait.
+// fromServer sends the server's waiting datagrams back.
 func (d *datagrams) fromServer() {
 	x := d.x
 	for !d.ended.Load() {
@@ -169,7 +169,8 @@ func (d *datagrams) fromServer() {
 		x.received.Add(int64(n))
 		done := d.count(&d.responses)
 		if done {
-			// Before the client gets what it may answer at once: the next choice is to know that the server is free.
+			// Before the client gets a datagram that it may answer at once: the next balancing decision must know that
+			// the server is free.
 			x.free(upstream.Success)
 		}
 		_, err = x.s.Conn.Write((*buffer)[:n])
@@ -184,13 +185,13 @@ func (d *datagrams) fromServer() {
 	}
 }
 
-// allowed waits until the rate lets another datagram be read; false when the session is over.
+// allowed waits until the rate permits reading another datagram; false when the session is over.
 func (d *datagrams) allowed(rate int64, total *atomic.Int64) bool {
 	var some [1]byte
 	return d.relay.allowed(&direction{rate: rate, total: total}, some[:]) != nil
 }
 
-// count counts a datagram and tells whether all were seen that are awaited.
+// count counts a datagram and reports whether all expected ones were seen.
 func (d *datagrams) count(what *int) (done bool) {
 	x := d.x
 	d.mu.Lock()
@@ -208,7 +209,7 @@ func (d *datagrams) count(what *int) (done bool) {
 	return d.complete() && x.p.responses != unlimited
 }
 
-// finish ends a session that has all it awaited.
+// finish ends a session that has all expected datagrams.
 func (d *datagrams) finish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -218,12 +219,12 @@ func (d *datagrams) finish() {
 	}
 }
 
-// complete tells whether as many responses came as are awaited; called with the lock held.
+// complete reports whether the expected number of responses came; called with the lock held.
 func (d *datagrams) complete() bool {
 	return d.x.p.responses == unlimited || d.responses >= d.x.p.responses*d.requests
 }
 
-// stopsReading tells that the client's further datagrams are no longer this session's.
+// stopsReading reports that the client's further datagrams no longer belong to this session.
 func (d *datagrams) stopsReading() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -245,7 +246,7 @@ func (d *datagrams) clientGone() {
 	}
 }
 
-// serverFailed ends a session whose server is not there: an ICMP message said so.
+// serverFailed ends a session whose server is unreachable, as an ICMP message reported.
 func (d *datagrams) serverFailed(what string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -265,13 +266,13 @@ func (d *datagrams) broke(p *pump) {
 	d.pumps.rest(p)
 }
 
-// lookAtTime ends a session in which no datagram came for proxy_timeout.
+// lookAtTime ends a session without a datagram for proxy_timeout.
 func (d *datagrams) lookAtTime() {
 	d.endInSilence()
 	d.settle()
 }
 
-// endInSilence is how most sessions end; only where more responses are awaited the server has failed.
+// endInSilence is how most sessions end; the server has failed only if more responses are expected.
 func (d *datagrams) endInSilence() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package proxy is proxy_pass of stream: a TCP or UDP session is sent on to a server of a group.
+// Package proxy is proxy_pass of stream: it forwards a TCP or UDP session to a server of a group.
 package proxy
 
 import (

@@ -45,7 +45,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	return p.handle, nil
 }
 
-// find finds the group that the session goes to and the name of its host; a status other than 0 ends the session.
+// find finds the session's group and the name of its host; a status other than 0 ends the session.
 func (p *forwarder) find(s *stream.Session) (g *group, host string, status stream.Result) {
 	if p.target.group != nil {
 		return p.target.group, p.target.group.Name, 0
@@ -64,7 +64,7 @@ func (p *forwarder) find(s *stream.Session) (g *group, host string, status strea
 	return g, t.Name(), 0
 }
 
-// dialerFor is how servers are connected to for one session.
+// dialerFor returns the dialer of servers for one session.
 func (p *forwarder) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
 	var config *tls.Config // nil for plain connections
 	var file ssl.CertificateFile

@@ -2,11 +2,11 @@ package proxy
 
 import "sync"
 
-// pump is one direction of a UDP session. It has a goroutine while there are datagrams to move, and none while it is
-// quiet: thousands of sessions wait.
+// pump is one direction of a UDP session. It has a goroutine only while there are datagrams to move, because thousands
+// of sessions wait.
 type pump struct {
 	state pumpState
-	move  func() // made once, so that beginning allocates nothing
+	move  func() // created once, so that starting allocates nothing
 }
 
 type pumpState uint8
@@ -14,7 +14,7 @@ type pumpState uint8
 const (
 	resting pumpState = iota
 	moving
-	woken // while it moved: it looks once more before it rests
+	woken // while it moved: it checks once more before it rests
 )
 
 // pumps are the two of a session. Its lock is the innermost: it is held for a few instructions only.
@@ -25,7 +25,7 @@ type pumps struct {
 	settled  bool
 }
 
-// wake has a pump move what there is.
+// wake lets a pump move the waiting datagrams.
 func (s *pumps) wake(p *pump) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,14 +51,14 @@ func (s *pumps) rest(p *pump) bool {
 	return true
 }
 
-// stop has the pumps begin no more.
+// stop keeps the pumps from starting again.
 func (s *pumps) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
 }
 
-// settle tells, once, that both were stopped and rest.
+// settle reports, once, that both pumps were stopped and rest.
 func (s *pumps) settle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

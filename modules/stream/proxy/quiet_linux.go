@@ -15,7 +15,7 @@ func quietFor(socket *net.TCPConn) time.Duration {
 	if err != nil {
 		return quiet
 	}
-	raw.Control(func(fd uintptr) { // fails on a closed socket only
+	raw.Control(func(fd uintptr) { // fails only on a closed socket
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			quiet = time.Duration(min(info.Last_data_recv, info.Last_data_sent)) * time.Millisecond
 		}

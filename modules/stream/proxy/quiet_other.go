@@ -8,5 +8,6 @@ import (
 	"time"
 )
 
-// quietFor needs what only Linux tells; elsewhere the kernel moves no bytes by itself either.
+// quietFor needs information that only Linux provides; on other systems the kernel does not move bytes by itself
+// either.
 func quietFor(*net.TCPConn) time.Duration { return time.Duration(math.MaxInt64) }

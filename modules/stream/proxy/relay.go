@@ -12,21 +12,21 @@ import (
 	"starling/upstream"
 )
 
-// past is a deadline that is over.
+// past is a deadline in the past.
 var past = time.Unix(1, 0)
 
 // relay joins client and server until both are done.
 type relay struct {
 	x *relayed
-	// idle watches over the session: no deadline is set for each read and write.
+	// idle watches the session, so that no deadline is set for each read and write.
 	idle     *time.Timer
-	activeMS atomic.Int64 // since began: when something was last seen to move
-	waiting  atomic.Int32 // directions that a rate makes wait
+	activeMS atomic.Int64 // since began: time of the last movement
+	waiting  atomic.Int32 // directions that wait because of a rate
 	over     chan struct{}
 	ended    atomic.Bool
 	endOnce  sync.Once
 	endedBy  atomic.Pointer[string] // "client" or "upstream"; nil for a session that was ended
-	sockets  [2]*net.TCPConn        // of both sides, where the kernel may move bytes between them
+	sockets  [2]*net.TCPConn        // of both sides, if the kernel may move bytes between them
 }
 
 // direction is one way of a relay.
@@ -35,10 +35,10 @@ type direction struct {
 	from, to      net.Conn
 	closeWrite    func() error
 	count         func(n int64)
-	moved         func(n int64) // counts what was moved past from and to
-	total         *atomic.Int64 // what was received, for the rate
+	moved         func(n int64) // counts the bytes moved past from and to
+	total         *atomic.Int64 // bytes received, for the rate
 	rate          int64
-	fromTCP, toTC *net.TCPConn // not nil where the kernel may move the bytes
+	fromTCP, toTC *net.TCPConn // not nil if the kernel may move the bytes
 }
 
 // relay moves bytes both ways until the session is over.
@@ -106,7 +106,7 @@ func (r *relay) run(d *direction) {
 	r.end()
 }
 
-// note keeps who was the last to disconnect.
+// note keeps which side was the last to disconnect.
 func (r *relay) note(name string) {
 	if !r.ended.Load() {
 		r.endedBy.Store(&name)
@@ -119,12 +119,12 @@ func (r *relay) end() {
 		r.x.s.Release()
 		r.ended.Store(true)
 		close(r.over)
-		r.x.s.Conn.SetDeadline(past) // fails on closed connections only
+		r.x.s.Conn.SetDeadline(past) // fails only on closed connections
 		r.x.conn.SetDeadline(past)
 	})
 }
 
-// startWatch calls watch after proxy_timeout, when the timer that it sets anew is there.
+// startWatch calls watch after proxy_timeout, once the timer that watch resets exists.
 func (r *relay) startWatch(watch func()) {
 	r.idle = time.AfterFunc(math.MaxInt64, watch)
 	r.idle.Reset(r.x.p.timeout)
@@ -147,7 +147,7 @@ func (r *relay) watch() {
 	}
 }
 
-// idleFor is how long nothing has moved. What the kernel moves by itself it is asked about.
+// idleFor is how long nothing has moved. It asks the kernel about bytes that the kernel moves by itself.
 func (r *relay) idleFor() time.Duration {
 	idle := time.Since(r.x.began) - time.Duration(r.activeMS.Load())*time.Millisecond
 	for _, socket := range r.sockets {
@@ -160,7 +160,7 @@ func (r *relay) idleFor() time.Duration {
 
 func (r *relay) active() { r.activeMS.Store(time.Since(r.x.began).Milliseconds()) }
 
-// move copies until the end of what is read; broken tells that it could not be written.
+// move copies until the end of the reading side; broken reports that writing failed.
 func (r *relay) move(d *direction) (broken bool) {
 	buffer := r.x.p.buffers.Get().(*[]byte)
 	defer r.x.p.buffers.Put(buffer)
@@ -180,7 +180,7 @@ func (r *relay) move(d *direction) (broken bool) {
 		if err != nil {
 			return false // an error ends a connection as its end does
 		}
-		// Much at once is likely to be followed by more, which the kernel can move by itself.
+		// After a large read more is likely to follow, which the kernel can move by itself.
 		if n == len(buf) && d.rate == 0 && d.fromTCP != nil && d.toTC != nil {
 			if ended, broken := r.splice(d); ended {
 				return broken
@@ -189,7 +189,7 @@ func (r *relay) move(d *direction) (broken bool) {
 	}
 }
 
-// forward writes what was read.
+// forward writes the bytes that were read.
 func (r *relay) forward(d *direction, data []byte) (broken bool) {
 	r.active()
 	n := int64(len(data))
@@ -209,7 +209,7 @@ func (r *relay) forward(d *direction, data []byte) (broken bool) {
 	return false
 }
 
-// firstByte notes when the server began to answer.
+// firstByte notes when the server started to answer.
 func (r *relay) firstByte() {
 	x := r.x
 	if x.firstByteMS.Load() < 0 {
@@ -219,7 +219,8 @@ func (r *relay) firstByte() {
 	}
 }
 
-// allowed cuts buf down to what the rate lets be read now, once that is something; nil when the session is over.
+// allowed cuts buf down to the bytes that the rate permits now, as soon as it permits any; nil when the session is
+// over.
 func (r *relay) allowed(d *direction, buf []byte) []byte {
 	for {
 		most := d.rate*(int64(time.Since(r.x.began)/time.Second)+1) - d.total.Load()
@@ -232,7 +233,7 @@ func (r *relay) allowed(d *direction, buf []byte) []byte {
 	}
 }
 
-// wait keeps a direction from going on; false when the session is over.
+// wait pauses a direction; false when the session is over.
 func (r *relay) wait(d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -250,17 +251,18 @@ func (r *relay) wait(d time.Duration) bool {
 	}
 }
 
-// While splicing a session holds a pipe, two descriptors, which thousands of quiet sessions must not. So bulk is moved
-// in chunks, and the pipe is given back when none came for a while.
+// While splicing, a session holds a pipe, two descriptors, and thousands of quiet sessions must not hold one. So bulk
+// is moved in chunks, and the pipe is released when none came for a while.
 const (
 	spliceBytes    = 1 << 20
 	splicePatience = 50 * time.Millisecond
 )
 
-// splice has the kernel move bytes as long as they come without pause.
+// splice lets the kernel move bytes as long as they come without a pause.
 func (r *relay) splice(d *direction) (ended, broken bool) {
 	for {
-		// The deadline that end has set may be overwritten here; so what end has noted is looked at each time.
+		// The deadline that end has set may be overwritten here; therefore the loop checks each time what end has
+		// noted.
 		if d.fromTCP.SetReadDeadline(time.Now().Add(splicePatience)) != nil || r.ended.Load() {
 			return true, false
 		}

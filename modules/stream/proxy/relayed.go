@@ -19,7 +19,7 @@ type relayed struct {
 	group   *group
 	attempt upstream.Attempt
 	dialer  upstream.Dialer
-	action  string // what is being done, for the error log
+	action  string // the current activity, for the error log
 	states  []state
 	conn    *upstream.Conn // nil until one stands
 	startMS int64
@@ -47,7 +47,7 @@ func (p *forwarder) handle(s *stream.Session) stream.Result {
 	}
 	x.group = group
 	if status := x.connect(); status != 0 {
-		x.end(upstream.Success) // nothing is left to free
+		x.end(upstream.Success) // there is nothing left to free
 		return status
 	}
 	x.upRate, x.downRate, x.began = rate(p.uploadRate, s), rate(p.downloadRate, s), time.Now()
@@ -61,7 +61,7 @@ func (p *forwarder) handle(s *stream.Session) stream.Result {
 	return stream.Done
 }
 
-// connect tries servers until one can be connected to; a status other than 0 says that none could.
+// connect tries servers until one accepts a connection; a status other than 0 means that none did.
 func (x *relayed) connect() stream.Result {
 	a, s := &x.attempt, x.s
 	a.Client = s.Remote.Addr()
@@ -106,7 +106,7 @@ func (x *relayed) connected() {
 	x.attempt.Reached(upstream.ByConnect, now)
 	x.sent.Add(int64(len(x.dialer.Preface)))
 	if tcp, ok := x.conn.Conn.(*net.TCPConn); ok && !x.s.NoDelay() {
-		tcp.SetNoDelay(false) // a matter of speed only
+		tcp.SetNoDelay(false) // only a matter of speed
 	}
 	udp := ""
 	if x.s.IsUDP() {
@@ -134,14 +134,14 @@ func (x *relayed) end(outcome upstream.Outcome) {
 	if st.firstByteMS >= 0 && outcome == upstream.Success {
 		stats.FirstByte(time.Duration(st.firstByteMS) * time.Millisecond)
 	}
-	if outcome == upstream.Success { // else a server that fails fast would look like a good one
+	if outcome == upstream.Success { // otherwise a server that fails fast would look like a good one
 		stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
 	}
 	x.free(outcome)
-	x.conn.Close() // nothing is left to do about a failure
+	x.conn.Close() // a failure here has no remedy
 }
 
-// appendHeader adds the header of the PROXY protocol that the server is to get.
+// appendHeader appends the PROXY header that the server gets.
 func (p *forwarder) appendHeader(dst []byte, s *stream.Session) []byte {
 	switch p.header {
 	case textHeader:
@@ -152,7 +152,7 @@ func (p *forwarder) appendHeader(dst []byte, s *stream.Session) []byte {
 	return dst
 }
 
-// isTimeout tells a deadline that has passed.
+// isTimeout reports whether a deadline has passed.
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()

@@ -21,7 +21,7 @@ type (
 // Settings of one block.
 type Settings struct {
 	target      *target
-	timeout     time.Duration // a session in which nothing moves for so long ends
+	timeout     time.Duration // a session ends if nothing moves for so long
 	bufferBytes int64
 
 	uploadRate, downloadRate *template // bytes per second; nil or 0: no limit
@@ -47,13 +47,13 @@ const (
 	maxBufferBytes = 16 << 20
 )
 
-// target is where proxy_pass sends sessions: a group, or an address with variables that says one.
+// target is where proxy_pass sends sessions: a group, or an address with variables that selects one.
 type target struct {
 	group     *group
 	bySession *template
 }
 
-// headerVersion is which header of the PROXY protocol a server gets.
+// headerVersion is the version of the PROXY header that a server gets.
 type headerVersion int
 
 const (
@@ -98,7 +98,7 @@ func setRate(place func(*Settings) **template) conf.Setter {
 	})
 }
 
-// rate is a rate for one session in bytes per second; what is no size is no limit, as in nginx.
+// rate is a rate for one session in bytes per second; a value that is not a size means no limit, as in nginx.
 func rate(t *template, s *stream.Session) int64 {
 	if t == nil {
 		return 0
@@ -110,7 +110,7 @@ func rate(t *template, s *stream.Session) int64 {
 	return n
 }
 
-// maxALPNBytes is what the protocol has room for.
+// maxALPNBytes is the limit of the protocol.
 const maxALPNBytes = 255
 
 func parseALPN(a *conf.Args) ([]template, error) {

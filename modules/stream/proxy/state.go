@@ -10,8 +10,8 @@ import (
 	"starling/vars"
 )
 
-// state is what the $upstream_… variables tell of one try. Times are in milliseconds since it began, -1 where it did
-// not come so far.
+// state are the values of the $upstream_… variables of one try. Times are in milliseconds since it began, -1 for an
+// event that has not happened yet.
 type state struct {
 	address                           string
 	startMS                           int64
@@ -26,7 +26,7 @@ func newState(address string, nowMS int64) state {
 // state is that of the current try.
 func (x *relayed) state() *state { return &x.states[len(x.states)-1] }
 
-// closeState writes down what the current try came to, if there was one.
+// closeState records the outcome of the current try, if there was one.
 func (x *relayed) closeState() {
 	if len(x.states) == 0 {
 		return
@@ -38,7 +38,7 @@ func (x *relayed) closeState() {
 	st.sent, st.received, st.firstByteMS = x.sent.Load(), x.received.Load(), x.firstByteMS.Load()
 }
 
-// note is added to what the error log says of the session.
+// note is appended to the session's messages in the error log.
 func (x *relayed) note() string {
 	text := ""
 	if len(x.states) > 0 {
@@ -48,14 +48,14 @@ func (x *relayed) note() string {
 		x.s.BytesReceived(), x.s.BytesSent(), x.received.Load(), x.sent.Load())
 }
 
-// plainLogf writes at level info what needs no words about client and server behind it.
+// plainLogf logs at level info without appending client and server.
 func (x *relayed) plainLogf(format string, args ...any) {
 	if log := x.s.Server.Log; log.Enabled(logs.Info) {
 		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, errno.Args(args)...))
 	}
 }
 
-// The variables. Without a try they have no value; several tries are joined by commas.
+// The variables. They have no value without a try; several tries are joined by commas.
 var variables = []vars.Variable[*stream.Session]{
 	each(
 		"upstream_addr",
@@ -100,7 +100,7 @@ func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variabl
 	}
 }
 
-// appendSeconds writes milliseconds as seconds with three digits behind the point, "-" for none.
+// appendSeconds writes milliseconds as seconds with three decimals, "-" for none.
 func appendSeconds(dst []byte, ms int64) []byte {
 	if ms < 0 {
 		return append(dst, '-')
@@ -108,7 +108,7 @@ func appendSeconds(dst []byte, ms int64) []byte {
 	return fmt.Appendf(dst, "%d.%03d", ms/1000, ms%1000)
 }
 
-// figures are what nginx tells of a UDP session that has ended.
+// figures are nginx's log figures of a UDP session that has ended.
 func figures(requests, responses int, received, sent, upReceived, upSent int64) string {
 	return fmt.Sprintf("packets from/to client:%d/%d, bytes from/to client:%d/%d, bytes from/to upstream:%d/%d",
 		requests, responses, received, sent, upReceived, upSent)

@@ -1,4 +1,4 @@
-// Package realip takes the client's address from the PROXY protocol, if the one who speaks it is trusted.
+// Package realip takes the client's address from the PROXY protocol, if the sender is trusted.
 package realip
 
 import (

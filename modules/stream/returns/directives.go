@@ -1,4 +1,4 @@
-// Package returns is return: a server that says one thing and closes. The word itself is a keyword of Go.
+// Package returns is return: a server that sends one text and closes. The name avoids Go's keyword.
 package returns
 
 import (

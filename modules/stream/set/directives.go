@@ -1,4 +1,4 @@
-// Package set is set for stream: variables with values made at the beginning of a session.
+// Package set is set for stream: variables whose values are set at the start of a session.
 package set
 
 import (

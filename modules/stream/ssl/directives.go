@@ -49,12 +49,12 @@ func directives() []conf.Directive {
 	)
 }
 
-// serve builds the TLS of a server that listens with ssl or has certificates: it may share the address of one that
-// does.
+// serve builds the TLS of a server that listens with ssl or has certificates, because it may share the address of one
+// that does.
 func serve(b *stream.Block, server *stream.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.HasCertificates() && !s.RejectHandshake {
-		return nil // if it listens with ssl nevertheless, the default server of the address must have them
+		return nil // if it still listens with ssl, the default server of the address must have them
 	}
 	finder, err := s.Pair(b.Plan)
 	if err != nil {
@@ -88,7 +88,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 	return nil
 }
 
-// find reads the certificates of a handshake.
+// find selects the certificates of a handshake.
 func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
 	stream.DuringHandshake(hello, func(s *stream.Session) {
 		if all, err = finder.Find(hello.ServerName, s); err != nil {
@@ -99,7 +99,7 @@ func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all 
 	return all, err
 }
 
-// check lets a client in whose certificate verifies.
+// check admits a client whose certificate verifies.
 func check(server *ssl.Server) func(*stream.Session, *tls.ConnectionState) error {
 	return func(s *stream.Session, state *tls.ConnectionState) error {
 		peer := server.Inspect(state, time.Now())

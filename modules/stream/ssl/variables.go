@@ -6,7 +6,7 @@ import (
 	"starling/vars"
 )
 
-// variables are nginx's $ssl_… of stream. Without TLS none of them has a value.
+// variables are nginx's $ssl_… of stream. They have no value without TLS.
 func variables() []vars.Variable[*stream.Session] {
 	of := func(name, doc string, value func(*ssl.Peer) string) vars.Variable[*stream.Session] {
 		return vars.Variable[*stream.Session]{

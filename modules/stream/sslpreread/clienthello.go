@@ -2,14 +2,14 @@ package sslpreread
 
 import "slices"
 
-// hello is what a ClientHello tells. The zero value tells nothing.
+// hello is the information of a ClientHello. The zero value has none.
 type hello struct {
 	version    [2]byte
 	serverName []byte
 	alpn       []byte // joined by commas
 }
 
-// verdict is what became of reading.
+// verdict is the outcome of reading.
 type verdict int
 
 const (
@@ -28,7 +28,7 @@ const (
 	extensionSupportedVersions = 43
 )
 
-// read looks for a ClientHello at the start of data (RFC 8446, 4.1.2). A message may be spread over records.
+// read looks for a ClientHello at the start of data (RFC 8446, 4.1.2). A message may span several records.
 func read(data []byte) (h hello, v verdict) {
 	var message []byte
 	for len(data) >= recordHeaderBytes {
@@ -52,7 +52,7 @@ func read(data []byte) (h hello, v verdict) {
 	return hello{}, more
 }
 
-// readMessage reads the handshake message as far as it is there.
+// readMessage reads as much of the handshake message as is there.
 func readMessage(message []byte) (h hello, v verdict) {
 	if len(message) > 0 && message[0] != messageClientHello {
 		return h, foreign
@@ -88,8 +88,8 @@ func readMessage(message []byte) (h hello, v verdict) {
 	return h, found
 }
 
-// readExtensions reads those that are of use; false where they are malformed. Of these nginx goes by the lengths
-// inside, not by that of the extension.
+// readExtensions reads the relevant extensions; false if they are malformed. Within these, nginx uses the inner
+// lengths, not that of the extension.
 func (h *hello) readExtensions(f fields) bool {
 	for len(f) > 0 {
 		kind, ok := f.take(2)
@@ -124,7 +124,7 @@ func (h *hello) readServerName(f *fields) bool {
 		return false
 	}
 	kind, ok := list.take(1)
-	if !ok || kind[0] != 0 { // a DNS name, the only kind there is
+	if !ok || kind[0] != 0 { // a DNS name, the only type there is
 		return false
 	}
 	name, ok := list.sized(2)
@@ -151,7 +151,7 @@ func (h *hello) readALPN(f *fields) bool {
 	return true
 }
 
-// fields are bytes that are taken one after the other.
+// fields are bytes that are consumed in order.
 type fields []byte
 
 func (f *fields) take(n int) (fields, bool) {
@@ -163,7 +163,7 @@ func (f *fields) take(n int) (fields, bool) {
 	return taken, true
 }
 
-// sized takes bytes behind their number, which itself has size bytes.
+// sized reads bytes after their length, which itself has size bytes.
 func (f *fields) sized(size int) (fields, bool) {
 	head, ok := f.take(size)
 	if !ok {

@@ -1,5 +1,5 @@
-// Package sslpreread is ssl_preread: what a TLS client asks for is read before its handshake, which is left to somebody
-// else.
+// Package sslpreread is ssl_preread: it reads the ClientHello of a TLS client before its handshake, and leaves the
+// handshake to another server.
 package sslpreread
 
 import (
@@ -43,7 +43,7 @@ var Module = stream.Module{
 	},
 }
 
-// The values that are kept of a session.
+// The values that a session keeps.
 const (
 	protocol = iota
 	serverName

@@ -1,4 +1,4 @@
-// Package upstream is the upstream block of stream: groups of servers and how sessions are spread over them.
+// Package upstream is the upstream block of stream: groups of servers and how sessions are balanced over them.
 package upstream
 
 import (
@@ -17,7 +17,7 @@ type Settings struct {
 	upstream.Block[*stream.Session]
 }
 
-// family is stream's half of the upstream blocks.
+// family are the stream options of the upstream blocks.
 var family = &upstream.Options[Settings, *stream.Session]{
 	Side:      &stream.Side,
 	Block:     func(s *Settings) *upstream.Block[*stream.Session] { return &s.Block },
@@ -44,7 +44,7 @@ var Module = stream.Module{
 	API:  func(p *plan.Plan) []admin.Resource { return []admin.Resource{family.Resource(p)} },
 }
 
-// link makes the groups of the upstream blocks ready for sessions.
+// link prepares the groups of the upstream blocks for sessions.
 func link(p *plan.Plan) error {
 	if problems := family.Link(p, nil); len(problems) > 0 {
 		return problems

@@ -8,7 +8,7 @@ import (
 	"starling/plan"
 )
 
-// documented is the shape that NGINX Plus gives /stream/zone_sync; programs decode it strictly.
+// documented is the shape of /stream/zone_sync in NGINX Plus; programs decode it strictly.
 type documented struct {
 	Zones  map[string]zoneRecords `json:"zones"`
 	Status nodeTraffic            `json:"status"`
@@ -27,8 +27,8 @@ type nodeTraffic struct {
 	NodesOnline int64 `json:"nodes_online"`
 }
 
-// resources are /stream/zone_sync as documented and, below it, what NGINX Plus lacks: `cluster` tells all that the node
-// knows of its peers and zones, `ready` answers a load balancer whether the node has what the others have.
+// resources are /stream/zone_sync as documented and, below it, two additions to NGINX Plus: `cluster` shows all that
+// the node knows of its peers and zones, `ready` tells a load balancer whether the node has synced with the others.
 func resources(p *plan.Plan) []admin.Resource {
 	mine := plan.Part[state](p)
 	if mine.node == nil {
@@ -64,7 +64,7 @@ func asDocumented(s carrier.Status) documented {
 	return d
 }
 
-// readiness is 200 once the node was taught or found itself alone, and 503 with the reason else.
+// readiness is 200 once the node was taught or found itself alone; until then it is 503 with the reason.
 func readiness(s carrier.Status) admin.Answer {
 	if !s.Ready {
 		return admin.Fail(503, "NotReady", s.NotReady)

@@ -17,8 +17,8 @@ import (
 
 const places = conf.Stream | conf.StreamServer
 
-// The bounds of zone_sync_buffers: a ring of one buffer cannot resume anything, and a frame must stay far below what a
-// peer accepts.
+// The bounds of zone_sync_buffers: a ring of one buffer cannot resume anything, and a frame must stay far below the
+// limit of a peer.
 const (
 	minBuffers     = 2
 	maxBuffers     = 1 << 16
@@ -34,7 +34,7 @@ type Settings struct {
 	Cluster string
 
 	Buffers, BufferBytes int
-	ReceiveBytes         int64 // 0: what all buffers together hold
+	ReceiveBytes         int64 // 0: the size of all buffers together
 	ConnectTimeout       time.Duration
 	RetryInterval        time.Duration
 	Interval             time.Duration
@@ -56,8 +56,7 @@ var Module = stream.Module{
 	API:      resources,
 }
 
-// positiveTime is a time that may not be nothing: a node that waits for no time at all never connects, or never stops
-// trying.
+// positiveTime is a time above zero: with a zero time a node never connects, or never stops trying.
 var positiveTime = conf.AtLeast(conf.Time, time.Millisecond)
 
 func directives() []conf.Directive {

@@ -6,7 +6,7 @@ import (
 	"starling/admin"
 )
 
-// metrics are what `cluster` of the API tells, as Prometheus is shown it. The first ones are those of NGINX Plus's
+// metrics are the values of `cluster` in the API as Prometheus metrics. The first ones are those of NGINX Plus's
 // exporter.
 func metrics() []admin.Metric {
 	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
@@ -26,7 +26,7 @@ func metrics() []admin.Metric {
 	return slices.Concat(exporter, nodeMetrics(), zoneMetrics(), peerMetrics())
 }
 
-// milli makes seconds of milliseconds, and requests of their thousandths.
+// milli converts milliseconds to seconds, and thousandths of requests to requests.
 const milli = 1e-3
 
 func nodeMetrics() []admin.Metric {
@@ -53,10 +53,10 @@ func nodeMetrics() []admin.Metric {
 	}
 }
 
-// wellAgreed is 1 where the operator need not look.
+// wellAgreed is 1 if the operator need not look.
 var wellAgreed = map[string]float64{"agree": 1, "alone": 1}
 
-// unknown is 1 where nobody knows yet.
+// unknown is 1 if no node knows yet.
 var unknown = map[string]float64{"unknown": 1}
 
 func zoneMetrics() []admin.Metric {

@@ -11,9 +11,9 @@ import (
 	"starling/stream"
 )
 
-// distrust verifies what this node shows by the files with which it verifies others, for the nodes of a cluster have
-// the same ones: a certificate of another authority, one that has expired or is for another use would leave the node
-// alone.
+// distrust verifies this node's own certificates with the files that verify its peers, because the nodes of a cluster
+// have the same files: with a certificate that is from another authority, expired or for another use, every peer would
+// reject the node.
 func distrust(b *stream.Block, s *Settings, client *ssl.Client, own *tls.Config, now time.Time) error {
 	server := b.Server.TLS
 	if server == nil {
@@ -43,8 +43,8 @@ func untrusted(b *stream.Block, directive string, shown *tls.Certificate, by str
 		directive, shown.Leaf.Subject, shown.Leaf.Issuer, by, int(code), code)
 }
 
-// checkTrust keeps a reload from cutting off a node that is connected: then nothing changes. A node that starts, or
-// whose certificates were no better before, serves its clients and says what is wrong.
+// checkTrust keeps a reload from isolating a connected node: such a reload is rejected. A node that starts, or whose
+// certificates were no better before, serves its clients and logs the problem.
 func (s *state) checkTrust(p *plan.Plan, now time.Time) error {
 	err := s.distrust(now)
 	if err == nil {

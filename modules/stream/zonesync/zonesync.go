@@ -28,33 +28,33 @@ import (
 	"starling/zone/kinds"
 )
 
-// followEvery is how often the clock of the zones is moved to the time of the cluster.
+// followEvery is how often the clock of the zones is set to the time of the cluster.
 const followEvery = 100 * time.Millisecond
 
-// maxHandshakes is as many as the carrier lets wait for a hello: strangers of either sort cost no more.
+// maxHandshakes equals the carrier's limit of connections that wait for a hello: strangers of both kinds cost no more.
 const maxHandshakes = 256
 
 // state is the cluster's side of one configuration. A reload hands the carrier, with its connections, to the next one.
 type state struct {
-	node   *conf.Node // of the zone_sync that makes the configuration a node of a cluster
+	node   *conf.Node // of the zone_sync that makes the configuration a cluster node
 	config carrier.Config
 	// carrier is set when the configuration starts.
 	carrier atomic.Pointer[carrier.Carrier]
-	// rules is the digest of what says who may connect; where it changes, connections are made anew.
+	// rules is the digest of the rules of who may connect; if it changes, all connections are reopened.
 	rules [sha256.Size]byte
-	// directives is the same without the files: where it changes, something else may tell peers apart.
+	// directives is the same without the files; if it changes, peers may be identified differently.
 	directives [sha256.Size]byte
-	// distrust says why peers with the same files reject what this node shows; nil where they do not.
+	// distrust is why peers with the same files reject this node's certificate; nil if they do not.
 	distrust func(now time.Time) error
-	// running ends when another configuration has taken over.
+	// running is done when another configuration has taken over.
 	running context.Context
-	// handedOver says that the next configuration has the carrier, or that it was closed.
+	// handedOver means that the next configuration has the carrier, or that it was closed.
 	handedOver atomic.Bool
-	// left says that this configuration closed the carrier, and none follows it into the cluster.
+	// left means that this configuration closed the carrier, and none follows it into the cluster.
 	left atomic.Bool
 }
 
-// serve marks the server and says what an operator should know about how open it is.
+// serve marks the server and warns the operator if it is open to strangers.
 func serve(b *stream.Block, server *stream.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.Enabled {
@@ -101,7 +101,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		return nil, err
 	}
 	mine.config = config
-	if b.Plan.Testing { // the names of static members are looked up by New, as nginx does with -t
+	if b.Plan.Testing { // New looks up the names of static members, as nginx does with -t
 		c, err := carrier.New(config)
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 	return handle(mine), nil
 }
 
-// configure makes the carrier's configuration of what was bound.
+// configure builds the carrier's configuration from the bound settings.
 func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	p := b.Plan
 	c := carrier.Config{
@@ -173,7 +173,7 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	return c, err
 }
 
-// subjects are those of the certificates that this node shows.
+// subjects are those of this node's certificates.
 func subjects(config *tls.Config) (list []string) {
 	if config == nil {
 		return nil
@@ -194,20 +194,19 @@ func subjects(config *tls.Config) (list []string) {
 // maxSubjects is how many certificates of one side count: a node has one, of a few kinds.
 const maxSubjects = 4
 
-// noRules are directives of stream that say nothing about who may connect. Peers are told of zones on the connections
-// that stand.
+// noRules are directives of stream that do not affect who may connect. Peers learn of zones over the existing
+// connections.
 var noRules = []string{"keyval", "keyval_zone", "limit_conn_zone", "log_format"}
 
-// rules sums up what says who may connect to whom: the directives of the server and of the block around it, but for
-// those of zone_sync that the carrier follows by itself, and the files of both sides' TLS; directives leaves the files
-// out.
+// rules is a digest of who may connect to whom: the directives of the server and of the enclosing block, except those
+// of zone_sync that the carrier applies by itself, and the files of both sides' TLS; directives omits the files.
 func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byte) {
 	h := sha256.New()
 	for scope := b.Scope; scope != nil; scope = scope.Parent {
 		for _, n := range scope.Node.Block {
 			tuning := strings.HasPrefix(n.Name, "zone_sync_") && !strings.HasPrefix(n.Name, "zone_sync_ssl")
 			if !n.Opens && !tuning && !slices.Contains(noRules, n.Name) {
-				fmt.Fprintf(h, "%q %q\n", n.Name, n.Words) // a hash does not fail
+				fmt.Fprintf(h, "%q %q\n", n.Name, n.Words) // a hash write does not fail
 			}
 		}
 	}
@@ -220,8 +219,8 @@ func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byt
 	return all, directives
 }
 
-// identity names the node and this life of it; a reload keeps both. With certificates the id is made of their subjects,
-// so that nobody with another certificate can take it.
+// identity identifies the node and this run of it; a reload keeps both. With certificates the id is derived from their
+// subjects, so that no node with another certificate can claim it.
 func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation uint64, proof wire.Proof, err error) {
 	if old := oldState(p); old != nil {
 		return old.config.Node.ID, old.config.Node.Incarnation, old.config.Node.Proof, nil
@@ -268,7 +267,7 @@ func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
 	return list, nil
 }
 
-// asking lets the carrier ask the block's resolver.
+// asking lets the carrier use the block's resolver.
 type asking struct{ *resolver.Resolver }
 
 // LookupAddrs implements carrier.Resolver.
@@ -276,7 +275,7 @@ func (r asking) LookupAddrs(ctx context.Context, name string) ([]netip.Addr, tim
 	return r.Lookup(ctx, name)
 }
 
-// names returns what names of members are asked of: the block's resolver for those with resolve. nil is the system's.
+// names returns the resolver for names of members: the block's for those with resolve; nil is the system's.
 func names(b *stream.Block, s *Settings) (carrier.Resolver, error) {
 	settings := conf.SettingsOf[stream.Settings](b.Scope).Resolver
 	r, err := b.Plan.Resolver(settings)
@@ -332,7 +331,7 @@ func clientTLS(
 	}, client, digest(), nil
 }
 
-// explained adds to a failed verification what NGINX's documentation leaves to be found out.
+// explained adds to a failed verification what NGINX's documentation leaves out.
 func explained(config *tls.Config) *tls.Config {
 	verify := config.VerifyConnection
 	config = config.Clone()
@@ -349,7 +348,7 @@ func explained(config *tls.Config) *tls.Config {
 	return config
 }
 
-// start takes the carrier over from the configuration before, or makes one.
+// start takes the carrier over from the previous configuration, or creates one.
 func (s *state) start(ctx context.Context, p *plan.Plan) error {
 	s.running = ctx
 	if old := oldState(p); old != nil {
@@ -359,7 +358,7 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 		}
 		s.carrier.Store(c)
 		old.handedOver.Store(true)
-		if old.rules != s.rules { // not before the old rules accept nobody any more
+		if old.rules != s.rules { // not before the old rules have stopped accepting connections
 			anew := old.directives != s.directives
 			context.AfterFunc(old.running, func() { c.Reconnect("access rules changed on reload", anew) })
 		}
@@ -375,10 +374,10 @@ func (s *state) start(ctx context.Context, p *plan.Plan) error {
 	return nil
 }
 
-// teachPoll is small beside the time of a round trip and a teach.
+// teachPoll is short compared to a round trip and a teach.
 const teachPoll = 2 * time.Millisecond
 
-// taught waits until the node knows what the others know, or finds none to learn from. A client served before would
+// taught waits until the node has synced with the others, or finds none to sync with. A client served earlier would
 // lose its session and find its limits unused.
 func (s *state) taught(ctx context.Context, log logs.Logger) {
 	poll := time.NewTicker(teachPoll)
@@ -399,7 +398,7 @@ func (s *state) taught(ctx context.Context, log logs.Logger) {
 	}
 }
 
-// unheard tells of members that are waited for longer than clients can wait: most often they load a large state.
+// unheard reports members that are awaited for longer than clients can wait: most often they load a large state.
 func unheard(members string) string {
 	if members == "" {
 		return ""
@@ -432,7 +431,7 @@ func (s *state) retire(zones *clock.Clock) {
 	if c := s.carrier.Load(); c != nil && !s.handedOver.Swap(true) {
 		c.Close()
 		s.left.Store(true)
-		zones.Unfollow() // follow may be at work still, and looks once more at its end
+		zones.Unfollow() // follow may still be running, and checks once more at its end
 	}
 }
 

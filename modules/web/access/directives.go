@@ -1,4 +1,4 @@
-// Package access is allow and deny: who may come in, by address.
+// Package access is allow and deny: it restricts access by address.
 package access
 
 import (
@@ -75,5 +75,5 @@ func build(b *web.Block) (web.Handler, error) {
 	}, nil
 }
 
-// satisfiesAll: with `satisfy any` another handler may yet let the client in, so nothing is logged.
+// satisfiesAll: with `satisfy any` another handler may still admit the client, so nothing is logged.
 func satisfiesAll(b *web.Block) bool { return !conf.SettingsOf[web.Settings](b.Scope).SatisfyAny }

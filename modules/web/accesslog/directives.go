@@ -1,4 +1,4 @@
-// Package accesslog is access_log: a line for each request, in a format of one's own.
+// Package accesslog is access_log: a line for each request, in a configured format.
 package accesslog
 
 import (
@@ -10,7 +10,7 @@ import (
 
 const places = conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept
 
-// options are http's half of the family.
+// options are the http options of the family.
 var options = &accesslog.Options[*web.Request]{
 	Side:      &web.Side,
 	Combined:  `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`,

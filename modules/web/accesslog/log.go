@@ -20,7 +20,7 @@ func build(b *web.Block) (web.Handler, error) {
 	}, nil
 }
 
-// rootExists is asked before a log named by variables is opened. As in nginx the document root must exist: names that
+// rootExists is checked before a log named by variables is opened. As in nginx the document root must exist: names that
 // strangers make up ($host) must not fill a folder with logs.
 func rootExists(r *web.Request) bool {
 	root := string(r.FilenameOf(nil))

@@ -17,15 +17,15 @@ import (
 	"starling/web/h1"
 )
 
-// documentation is where NGINX Plus sends the reader of an error.
+// documentation is the page to which NGINX Plus refers in an error.
 const documentation = "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 
 // endpoint answers the requests of one location.
 type endpoint struct {
 	settings *Settings
 	catalog  *admin.Catalog
-	prefix   string // of the location, without slashes at the end
-	maxBody  int64  // bytes: client_body_buffer_size, or client_max_body_size where that is less
+	prefix   string // of the location, without trailing slashes
+	maxBody  int64  // bytes: client_body_buffer_size, or client_max_body_size if that is less
 	limit    string // the name of that directive
 }
 
@@ -44,7 +44,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if core.MaxBodyBytes > 0 && core.MaxBodyBytes < v.maxBody {
 		v.maxBody, v.limit = core.MaxBodyBytes, "client_max_body_size"
 	}
-	b.Current.LimitsBody = true // clients of the API read errors as JSON, also that a body is too long
+	b.Current.LimitsBody = true // clients of the API read errors as JSON, even that a body is too long
 	b.Current.Refuse = func(r *web.Request) web.Result { return v.fail(r, methodDisabled()) }
 	return v.handle, nil
 }
@@ -57,7 +57,7 @@ func (v *endpoint) handle(r *web.Request) web.Result {
 		return v.options(r)
 	}
 	if method == http.MethodHead {
-		method = http.MethodGet // the engine keeps the body back
+		method = http.MethodGet // the core withholds the body
 	}
 	call := &admin.Call{Method: method, Address: r.Conn.Local.String()}
 	if !r.Conn.Local.IsValid() {
@@ -88,10 +88,10 @@ func (v *endpoint) handle(r *web.Request) web.Result {
 	return v.dispatch(r, call, path)
 }
 
-// maxArguments bounds what of a query is read; the API knows half a dozen names.
+// maxArguments bounds how many arguments of a query are read; the API knows half a dozen names.
 const maxArguments = 100
 
-// parseQuery reads arguments as nginx does: a plus is a plus (url.ParseQuery makes a space of it), only %XX is decoded.
+// parseQuery reads arguments as nginx does: a plus stays a plus (url.ParseQuery makes it a space), only %XX is decoded.
 func parseQuery(query string) (url.Values, error) {
 	values := url.Values{}
 	if strings.Count(query, "&") >= maxArguments {
@@ -114,7 +114,7 @@ func parseQuery(query string) (url.Values, error) {
 	return values, nil
 }
 
-// permit checks the method. Other methods than these do not exist here, allowed or not.
+// permit checks the method. Methods other than these do not exist here, allowed or not.
 func (v *endpoint) permit(method string) *admin.APIError {
 	switch method {
 	case http.MethodGet:
@@ -146,7 +146,7 @@ func (v *endpoint) body(r *web.Request) ([]byte, *admin.APIError) {
 	}
 }
 
-// unread applies client_max_body_size to a body that this request has no use for.
+// unread applies client_max_body_size to a body that this request does not use.
 func (v *endpoint) unread(r *web.Request) *admin.APIError {
 	limit := r.Location.Core.MaxBodyBytes
 	if limit > 0 && r.ContentLength > limit {
@@ -177,7 +177,7 @@ func (v *endpoint) dispatch(r *web.Request, call *admin.Call, path []string) web
 		return v.fail(r, &admin.APIError{Status: http.StatusNotFound, Code: "UnknownVersion", Text: "unknown version"})
 	}
 	call.Version = version
-	// The tree is made per call: the catalog is complete only when the configuration runs, and calls are few.
+	// The tree is built per call: the catalog is complete only when the configuration runs, and calls are few.
 	resource, tail, names := newTree(v.catalog.Resources).find(version, path[1:])
 	switch {
 	case resource != nil:
@@ -200,7 +200,7 @@ func (v *endpoint) list(r *web.Request, call *admin.Call, names any) web.Result 
 	return v.send(r, http.StatusOK, text)
 }
 
-// answer asks the resource and sends what it says.
+// answer calls the resource and sends its answer.
 func (v *endpoint) answer(r *web.Request, call *admin.Call, resource *admin.Resource) web.Result {
 	answer := resource.Handle(call)
 	if answer.Err != nil {
@@ -261,13 +261,13 @@ func (v *endpoint) fail(r *web.Request, problem *admin.APIError) web.Result {
 	return v.send(r, problem.Status, text)
 }
 
-// broken is for values that JSON cannot express, a mistake of this program.
+// broken is for values that JSON cannot express, a bug of this program.
 func (v *endpoint) broken(r *web.Request, err error) web.Result {
 	r.Logf(logs.Error, "cannot encode the API response: %v", err)
 	return http.StatusInternalServerError
 }
 
-// stream sends an answer while it is made.
+// stream sends an answer while it is generated.
 func (v *endpoint) stream(r *web.Request, status int, write func(io.Writer) error) web.Result {
 	notCached(r)
 	r.Out.Status, r.Out.ContentLength = status, -1
@@ -282,8 +282,7 @@ func (v *endpoint) stream(r *web.Request, status int, write func(io.Writer) erro
 	return web.Done
 }
 
-// notCached says that the answer is of this moment: counters of a moment ago are of no use, and some proxies keep what
-// does not forbid it.
+// notCached forbids caching: old counters are of no use, and some proxies cache whatever does not forbid it.
 func notCached(r *web.Request) {
 	r.SetHeader([]byte("Cache-Control"), []byte("no-cache"))
 	r.SetHeader([]byte("Expires"), []byte("Thu, 01 Jan 1970 00:00:01 GMT"))
@@ -297,7 +296,7 @@ func (v *endpoint) send(r *web.Request, status int, text []byte) web.Result {
 	return r.Respond(status, "application/json", text)
 }
 
-// options says which methods the location takes.
+// options answers which methods the location accepts.
 func (v *endpoint) options(r *web.Request) web.Result {
 	r.SetHeader([]byte("Allow"), []byte(v.methods()))
 	return r.Respond(http.StatusNoContent, "", nil)

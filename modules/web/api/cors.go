@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// preflightSeconds is how long a browser may use the answer to a preflight request: an origin that a reload takes
-	// away loses its rights after that at the latest.
+	// preflightSeconds is how long a browser may cache a preflight answer: an origin that a reload removes loses its
+	// rights after that at the latest.
 	preflightSeconds = "600"
 	// maxAskedHeaderBytes is more than the names of all headers that a page may set by itself.
 	maxAskedHeaderBytes = 1 << 10
 )
 
-// buildCORS lets browsers give pages of the origins that are named the answers of the API (the CORS protocol of the
-// Fetch standard). It comes before the access rules: a browser sends a preflight request without credentials, and a
-// page can read an error only where its answer names the origin too.
+// buildCORS lets browsers show the answers of the API to pages of the listed origins (the CORS protocol of the Fetch
+// standard). It runs before the access rules: a browser sends a preflight request without credentials, and a page can
+// read an error only if its answer names the origin too.
 func buildCORS(b *web.Block) (web.Handler, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if !s.enabled || len(s.origins) == 0 {
@@ -31,7 +31,7 @@ func buildCORS(b *web.Block) (web.Handler, error) {
 	return (&endpoint{settings: s}).shareWithPages, nil
 }
 
-// shareWithPages answers preflight requests, and marks the answers of all others.
+// shareWithPages answers preflight requests, and adds the CORS headers to all other answers.
 func (v *endpoint) shareWithPages(r *web.Request) web.Result {
 	r.AddHeader([]byte("Vary"), []byte("Origin"))
 	text, from, known := sentOrigin(r)
@@ -56,14 +56,14 @@ func (v *endpoint) shareWithPages(r *web.Request) web.Result {
 	r.SetHeader([]byte("Access-Control-Allow-Methods"), []byte(v.methods()))
 	r.SetHeader([]byte("Access-Control-Max-Age"), []byte(preflightSeconds))
 	if i := r.Headers.Lookup("access-control-request-headers", 0); i >= 0 && isNameList(r.Headers[i].Value) {
-		// The API itself reads none of them; what guards it may.
+		// The API itself reads none of them; its access rules may.
 		r.SetHeader([]byte("Access-Control-Allow-Headers"), r.CopyString(string(r.Headers[i].Value)))
 	}
 	return v.options(r)
 }
 
-// sentOrigin is the Origin of a request: the text, "" where there is none, and what it says, if it is one and the only
-// one.
+// sentOrigin is the Origin of a request: the text, "" if there is none, and the parsed origin, if it is valid and the
+// only one.
 func sentOrigin(r *web.Request) (text string, o origin, known bool) {
 	i := r.Headers.Lookup("origin", 0)
 	if i < 0 {
@@ -74,7 +74,7 @@ func sentOrigin(r *web.Request) (text string, o origin, known bool) {
 	return text, o, known && r.Headers.Lookup("origin", i+1) < 0
 }
 
-// isNameList tells names of headers, separated by commas, from anything else.
+// isNameList reports whether a text is a list of header names separated by commas.
 func isNameList(text []byte) bool {
 	const bytesOfNames = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, "
 	return len(text) > 0 && len(text) <= maxAskedHeaderBytes && len(bytes.Trim(text, bytesOfNames)) == 0

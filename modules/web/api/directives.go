@@ -1,4 +1,4 @@
-// Package api is the API of NGINX Plus: what the server does, as JSON, and the changes it allows while it runs.
+// Package api is the API of NGINX Plus: the state of the running server as JSON, and changes to it.
 package api
 
 import (

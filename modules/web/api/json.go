@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// member is one name and value of a JSON object. Objects keep their order: people read them.
+// member is one name and value of a JSON object. Objects keep their order because people read them.
 type member struct {
 	name  string
 	value json.RawMessage
@@ -85,7 +85,7 @@ func chooseInArray(value []byte, fields []string) []byte {
 	return append(out, ']')
 }
 
-// names is what an empty ?fields= asks of a collection.
+// names is the answer to an empty ?fields= of a collection.
 func names(collection []byte) []byte {
 	list, ok := members(collection)
 	if !ok {

@@ -14,8 +14,8 @@ import (
 	"starling/web"
 )
 
-// origin is who made a page, as browsers name it (RFC 6454): the host in lower case, of IPv6 in its shortest form with
-// brackets.
+// origin is the origin of a page, as browsers send it (RFC 6454): the host in lower case, of IPv6 in its shortest form
+// with brackets.
 type origin struct {
 	secure bool // https
 	host   string
@@ -31,7 +31,7 @@ const (
 // maxOriginBytes is more than the longest name with scheme and port needs.
 const maxOriginBytes = 300
 
-// parseOrigin reads "scheme://host[:port]" and nothing else. "null", which any page can be, is no origin.
+// parseOrigin reads "scheme://host[:port]" and nothing else. "null" is no origin, because any page can have it.
 func parseOrigin(text string) (o origin, ok bool) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || len(text) > maxOriginBytes {
@@ -57,7 +57,7 @@ func parseOrigin(text string) (o origin, ok bool) {
 	return o, o.host != "" && !strings.ContainsAny(o.host, "/?#@\\*, \t")
 }
 
-// plainHost gives one form to the names of one host.
+// plainHost normalizes the spellings of a host.
 func plainHost(host string) string {
 	if inner, isLiteral := strings.CutPrefix(host, "["); isLiteral {
 		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
@@ -94,8 +94,8 @@ func setOrigins(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// isHost says whether the page comes from the host that the request names. Where this server speaks no TLS, something
-// before it may: the port that the Host leaves out is then that of the page's scheme.
+// isHost reports whether the page comes from the host that the request names. If this server uses no TLS, a proxy
+// before it may: a port missing in Host is then the default of the page's scheme.
 func (o origin) isHost(r *web.Request) bool {
 	secured := r.Conn.TLS != nil
 	if secured && !o.secure {
@@ -111,9 +111,8 @@ func (o origin) isHost(r *web.Request) bool {
 	return len(r.Host) > 0 && o.port == port && o.host == plainHost(string(r.Host))
 }
 
-// foreign says why a write comes from a page of another site, or "". Browsers send such writes without asking first,
-// with the rights that the address of the one before the browser has here. Programs that are no browsers send neither
-// header.
+// foreign returns why a write comes from a page of another site, or "". Browsers send such writes without asking first,
+// with the rights of the user's address here. Programs that are not browsers send neither header.
 func (v *endpoint) foreign(r *web.Request) string {
 	sent, allowed := false, false
 	for i := r.Headers.Lookup("origin", 0); i >= 0; i = r.Headers.Lookup("origin", i+1) {
@@ -129,7 +128,7 @@ func (v *endpoint) foreign(r *web.Request) string {
 		site := strings.ToLower(string(r.Headers[i].Value))
 		switch {
 		case site == "same-origin", site == "none", allowed:
-		case site == "same-site" && sent: // the Origin has been looked at
+		case site == "same-site" && sent: // the Origin was already checked
 		default:
 			return "Sec-Fetch-Site header indicates a cross-site request"
 		}
@@ -137,7 +136,7 @@ func (v *endpoint) foreign(r *web.Request) string {
 	return ""
 }
 
-// admit refuses writes that pages of other sites make a browser send.
+// admit rejects writes that pages of other sites make a browser send.
 func (v *endpoint) admit(r *web.Request, method string) *admin.APIError {
 	if method == http.MethodGet {
 		return nil

@@ -12,20 +12,20 @@ import (
 	"starling/zone"
 )
 
-// build is the program's build as the API names it. Clients look for "-rNUMBER" in it to tell what they may ask for.
+// build is the program's build as the API names it. Clients look for "-rNUMBER" in it to find out which features exist.
 const buildName = "starling-" + version.Starling + "-r1"
 
 // timeLayout is ISO 8601 with milliseconds, as in the API of NGINX Plus.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// process is what the branches without a family of their own show.
+// process is the data of the branches without a family of their own.
 type process struct {
 	plan     *plan.Plan
 	loadedAt time.Time
 }
 
-// ownResources are the branches that every configuration has. Those that NGINX Plus has and starling counts nothing for
-// are empty, for clients ask for all of them and fail without one.
+// ownResources are the branches that every configuration has. Branches of NGINX Plus for which starling counts nothing
+// are empty, because clients request all of them and fail without one.
 func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	return []admin.Resource{
@@ -61,7 +61,7 @@ func ownResources(p *plan.Plan) []admin.Resource {
 	}
 }
 
-// empty is a collection that starling never has anything in.
+// empty is a collection in which starling never has anything.
 func empty(path string, since int, code, what string) admin.Resource {
 	return admin.Collection[struct{}]{Path: path, Since: since, Missing: admin.NotFound(code, what)}.Resource()
 }
@@ -135,10 +135,11 @@ const pageBytes = 4096
 
 func newSlab(z *plan.Zone) slab {
 	var out slab
-	var used int64 = 1 // of zones that keep no account
+	var used int64 = 1 // of zones without memory accounting
 	if counted, ok := z.Value.(interface{ Stats() zone.Stats }); ok {
 		stats := counted.Stats()
-		used = max((stats.RecordBytes+pageBytes-1)/pageBytes, 1) // tombstones give way, so what they take is free
+		// tombstones are evicted when needed, so their memory is free
+		used = max((stats.RecordBytes+pageBytes-1)/pageBytes, 1)
 		out.Slots = map[string]slot{"64": {Used: stats.Records, Reqs: stats.Records, Fails: stats.Refused}}
 	} else {
 		out.Slots = map[string]slot{"64": {}}
@@ -159,7 +160,7 @@ func (s *process) slabs() admin.Resource {
 			}
 		},
 		Show:   func(z *plan.Zone) any { return newSlab(z) },
-		Delete: admin.Resets(func(*plan.Zone) {}), // the counts here are what the zone holds, there is nothing to reset
+		Delete: admin.Resets(func(*plan.Zone) {}), // the counts here are the zone's contents, there is nothing to reset
 	}.Resource()
 }
 
@@ -195,7 +196,7 @@ func (s *process) worker() worker {
 	return w
 }
 
-// license says that none is needed.
+// license answers that none is needed.
 func license() any {
 	return struct {
 		ActiveTill int64 `json:"active_till"`

@@ -13,10 +13,10 @@ type Settings struct {
 	Write   bool
 	// requestID is $request_id, named in errors.
 	requestID vars.Template[*web.Request]
-	origins   []origin // whose pages may write, besides those of the Host
+	origins   []origin // their pages may write, besides those of the Host
 }
 
-// enter: a nested location does not inherit the api, blocks that stand for the location itself do.
+// enter: a nested location does not inherit the api; blocks that represent the location itself do.
 func enter(settings any, in conf.Context) {
 	if in == conf.Location {
 		s := settings.(*Settings)

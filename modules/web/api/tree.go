@@ -6,13 +6,14 @@ import (
 	"starling/admin"
 )
 
-// firstVersion and lastVersion are the API versions answered. Clients ask for the list and take the highest they know.
+// firstVersion and lastVersion are the API versions answered. Clients request the list and use the highest that they
+// know.
 const (
 	firstVersion = 1
 	lastVersion  = 9
 )
 
-// tree finds resources by path and lists what lies below a path that is no resource itself.
+// tree finds resources by path and lists the names below a path that is not a resource itself.
 type tree struct{ root node }
 
 type node struct {
@@ -51,7 +52,7 @@ func (n *node) childOrNew(name string) *node {
 	return c
 }
 
-// since is the first version that shows a node: the least of all that lies in it.
+// since is the first version that shows a node: the lowest of all below it.
 func (n *node) since() int {
 	least := lastVersion + 1
 	if n.resource != nil {
@@ -63,8 +64,8 @@ func (n *node) since() int {
 	return least
 }
 
-// find returns the resource at the start of a path and what follows it. For a path that ends above the
-// resources it returns the names below it instead.
+// find returns the resource at the start of a path and the rest of the path. For a path that ends above the resources
+// it returns the names below it instead.
 func (t *tree) find(version int, path []string) (resource *admin.Resource, tail, names []string) {
 	at := &t.root
 	for i, name := range path {
@@ -89,7 +90,7 @@ func (t *tree) find(version int, path []string) (resource *admin.Resource, tail,
 	return nil, nil, names
 }
 
-// splitPath cuts a path at its slashes; slashes at the ends do not count, for clients differ in them.
+// splitPath splits a path at its slashes; leading and trailing slashes do not count, because clients differ in them.
 func splitPath(path string) []string {
 	path = strings.Trim(path, "/")
 	if path == "" {

@@ -11,7 +11,7 @@ import (
 	"starling/web"
 )
 
-// guard asks the requests of one block for a password.
+// guard requires a password for the requests of one block.
 type guard struct {
 	settings *Settings
 	plan     *plan.Plan
@@ -63,7 +63,7 @@ func (g *guard) handle(r *web.Request) web.Result {
 	return web.OK
 }
 
-// fileFailed answers as nginx does: a missing file forbids, anything else is an error of the server.
+// fileFailed answers as nginx does: a missing file gives 403, any other failure 500.
 func fileFailed(r *web.Request, path string, err error) web.Result {
 	if errors.Is(err, fs.ErrNotExist) {
 		r.Logf(logs.Error, "open() \"%s\" failed (2: No such file or directory)", path)

@@ -20,12 +20,12 @@ import (
 const (
 	// maxFileBytes bounds a user file: a million users fit.
 	maxFileBytes = 64 << 20
-	// maxFiles bounds the files kept in memory: with variables a client may choose among them.
+	// maxFiles bounds the files kept in memory: with variables a client may select among them.
 	maxFiles = 256
 )
 
-// parsers are named one by one: the library's own list takes any line it does not understand for a password in
-// plain text, so that a DES hash would be its own password.
+// parsers are listed one by one: the library's own list treats any unknown line as a plain-text password, so that a DES
+// hash would be its own password.
 var parsers = []htpasswd.PasswdParser{
 	acceptPlain,
 	htpasswd.AcceptMd5,
@@ -65,7 +65,7 @@ func acceptPlain(text string) (htpasswd.EncodedPasswd, error) {
 	return nil, nil
 }
 
-// parsePassword returns nil for a scheme that is not known.
+// parsePassword returns nil for an unknown scheme.
 func parsePassword(text string) (htpasswd.EncodedPasswd, error) {
 	for _, parse := range parsers {
 		if p, err := parse(text); p != nil || err != nil {
@@ -85,11 +85,11 @@ type files struct {
 type users struct {
 	modified time.Time
 	size     int64
-	// passwords are texts as in the file; a line counts only when its user comes.
+	// passwords are texts as in the file; a line is parsed only when its user logs in.
 	passwords map[string]string
 }
 
-// read returns the users of a file, reading it again if it has changed.
+// read returns the users of a file, and reads it again if it has changed.
 func (f *files) read(path string) (*users, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -133,7 +133,7 @@ func readUsers(path string, info fs.FileInfo) (*users, error) {
 	return &users{modified: info.ModTime(), size: info.Size(), passwords: parseUsers(text)}, nil
 }
 
-// parseUsers reads lines name:password[:comment]; the first of a name counts.
+// parseUsers reads lines name:password[:comment]; the first line of a name counts.
 func parseUsers(text []byte) map[string]string {
 	passwords := map[string]string{}
 	for line := range bytes.Lines(text) {

@@ -24,7 +24,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 	answered := sub.Run()
 	for i := range s.assignments {
 		x := &s.assignments[i]
-		x.assign(r, r.Copy(answered.Expand(&x.value))) // whatever the answer was, as in nginx
+		x.assign(r, r.Copy(answered.Expand(&x.value))) // for any answer, as in nginx
 	}
 	switch status := answered.Out.Status; {
 	case status == 401:
@@ -40,7 +40,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 	}
 }
 
-// passChallenges tells the client what the answer asks for.
+// passChallenges sends the WWW-Authenticate headers of the answer to the client.
 func passChallenges(r, answered *web.Request) {
 	for _, h := range answered.Out.Headers {
 		if h.ID == h1.HeaderWWWAuthenticate {

@@ -1,4 +1,4 @@
-// Package authrequest is auth_request: access depends on what another location answers.
+// Package authrequest is auth_request: the answer of another location decides on access.
 package authrequest
 
 import (

@@ -14,17 +14,17 @@ import (
 	"starling/web/h1"
 )
 
-// Where most directives of the core may stand.
+// Places that allow most directives of the core.
 const (
 	servers     = conf.HTTP | conf.Server
 	locations   = servers | conf.Location
 	locationsIf = locations | conf.LocationIf
 )
 
-// defaultPort is that of a listen directive without one.
+// defaultPort is that of a listen directive without a port.
 const defaultPort = 80
 
-// Module is the family: the directives that the http kit itself obeys, and its variables. It comes first in the list.
+// Module is the family: the directives that the http kit itself uses, and its variables. It comes first in the list.
 var Module = web.Module{
 	Module: conf.Module{
 		Name:       "core",
@@ -41,7 +41,7 @@ func newSettings() any {
 	return &web.Settings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32}
 }
 
-// enter takes away what a nested block does not inherit.
+// enter removes what a nested block does not inherit.
 func enter(settings any, in conf.Context) {
 	s := settings.(*web.Settings)
 	s.AllowedMethods = nil

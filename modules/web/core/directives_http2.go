@@ -42,7 +42,7 @@ var http2 = []conf.Directive{
 	obsolete("http2_recv_timeout", "client_header_timeout", servers),
 }
 
-// obsolete declares a directive that nginx knows only to warn of it.
+// obsolete declares a directive for which nginx only prints a warning.
 func obsolete(name, instead string, in conf.Context) conf.Directive {
 	return conf.Directive{
 		Name: name, Syntax: "<value>", In: in, Repeat: true, Doc: "Is obsolete: use " + instead + " instead.",

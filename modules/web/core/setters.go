@@ -16,7 +16,7 @@ func isOff(text string) (bool, error) {
 	return !on, err
 }
 
-// maxHeaderBufferBytes bounds what a configuration may let one line of a request take.
+// maxHeaderBufferBytes bounds how long a configuration may allow a line of a request to be.
 const maxHeaderBufferBytes = 64 << 20
 
 func headerBytes(text string) (int, error) {
@@ -151,7 +151,7 @@ func setDocuments(s *web.Settings, a *conf.Args, alias bool) error {
 	return err
 }
 
-// setServerTokens takes one of nginx's words or, as NGINX Plus, any text.
+// setServerTokens accepts one of nginx's words or, as NGINX Plus, any text.
 func setServerTokens(s *web.Settings, a *conf.Args) (err error) {
 	words := map[string]web.Tokens{"on": web.TokensVersion, "off": web.TokensOff, "build": web.TokensBuild}
 	if tokens, known := words[a.Words[0]]; known {
@@ -163,7 +163,7 @@ func setServerTokens(s *web.Settings, a *conf.Args) (err error) {
 	return err
 }
 
-// setTypes adds to what another block of the same level says; of an outer level nothing is inherited then.
+// setTypes adds to the types of other blocks of the same level; nothing is inherited from an outer level then.
 func setTypes(s *web.Settings, a *conf.Args) error {
 	types := s.Types
 	if a.FirstWrite(&s.Types) {
@@ -187,7 +187,7 @@ func setTypes(s *web.Settings, a *conf.Args) error {
 	return nil
 }
 
-// defaultTypes are nginx's where no types block is given.
+// defaultTypes are nginx's defaults without a types block.
 var defaultTypes = map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
 
 func setErrorPage(s *web.Settings, a *conf.Args) error {

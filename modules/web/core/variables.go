@@ -26,7 +26,7 @@ func always(name, doc string, f appender) variable {
 	}
 }
 
-// text makes an appender of a slice of the request. What is empty has a value too, what was not sent has none.
+// text makes an appender of a slice of the request. An empty slice is a value; one that was not sent is not.
 func text(f func(r *web.Request) []byte) appender {
 	return func(r *web.Request, dst []byte) ([]byte, bool) {
 		v := f(r)
@@ -99,7 +99,7 @@ func uriVariables() []variable {
 	}
 }
 
-// appendArgument finds an argument by name, whatever its case, in the arguments as sent.
+// appendArgument finds an argument by name, ignoring case, in the arguments as sent.
 func appendArgument(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	for rest := r.Query; len(rest) > 0; {
 		var pair []byte
@@ -234,7 +234,7 @@ func appendSentHeader(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	return appendHeaders(r.Out.Headers, name, dst)
 }
 
-// appendCookie looks through all Cookie headers. Names are compared as nginx does for $cookie_: whatever their case.
+// appendCookie searches all Cookie headers. It compares names ignoring case, as nginx does for $cookie_.
 func appendCookie(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	if !r.Seen.Has(h1.HeaderCookie) {
 		return dst, false
@@ -290,7 +290,7 @@ func environmentVariables() []variable {
 	}
 }
 
-// appendSeconds writes milliseconds as seconds with three digits behind the point.
+// appendSeconds writes milliseconds as seconds with three decimals.
 func appendSeconds(dst []byte, ms int64) []byte {
 	ms = max(ms, 0)
 	dst = strconv.AppendInt(dst, ms/1000, 10)

@@ -58,7 +58,7 @@ func connectionVariables() []variable {
 	}
 }
 
-// serverVariables are what is called: the server's address and how it was named.
+// serverVariables describe the server side of a request: the server's address and name.
 func serverVariables() []variable {
 	return []variable{
 		always("server_addr", "The server address that accepted the connection.",
@@ -143,7 +143,7 @@ func proxyVariables() []variable {
 	}
 }
 
-// proxied makes an appender of what the PROXY protocol told.
+// proxied makes an appender of a value from the PROXY header.
 func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
 	return func(r *web.Request, dst []byte) ([]byte, bool) {
 		if r.Conn.Proxied == nil {

@@ -123,8 +123,8 @@ func setProxied(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// oldBrowsers is what msie6 stands for: the browsers that could not read what they asked for, but for the one mended by
-// a service pack.
+// oldBrowsers are the browsers matched by msie6: they could not read the compressed answers that they requested; one
+// service pack fixed it.
 const oldBrowsers = `MSIE [4-6]\.(?!.*SV1)`
 
 func setDisabled(s *Settings, a *conf.Args) error {

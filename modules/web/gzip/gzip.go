@@ -16,7 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// part holds the place in each request where its encoder is.
+// part is where each request stores its encoder.
 type part struct {
 	slot int
 	made bool
@@ -39,7 +39,7 @@ type compressor struct {
 
 func build(b *web.Block) (web.Filter, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
-	slot := slotOf(b.Plan) // $gzip_ratio looks there also where nothing is compressed
+	slot := slotOf(b.Plan) // $gzip_ratio reads it even if nothing is compressed
 	if !s.On {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func (c *compressor) filter(r *web.Request) web.Body {
 	r.WeakenETags()
 	out.ContentLength, out.Ranges = -1, false
 	if r.MethodID == h1.MethodHead {
-		return nil // the head alone is what a GET would get
+		return nil // only the head, as for a GET
 	}
 	e := c.pool.Get().(*encoder)
 	e.begin()
@@ -90,7 +90,7 @@ func giveBack(arg any, _ uint64) {
 	e.from.pool.Put(e)
 }
 
-// wanted is ngx_http_gzip_ok: what the request says.
+// wanted is ngx_http_gzip_ok: it checks the request.
 func (c *compressor) wanted(r *web.Request) bool {
 	if !accepts(r.KnownHeader(h1.HeaderAcceptEncoding)) ||
 		r.Version < h1.Version11 && !(c.HTTP10 && r.Version == h1.Version10) {
@@ -135,7 +135,7 @@ func (c *compressor) wantedByProxy(r *web.Request) bool {
 	return !(p&proxiedNoLastModified != 0 && modified) && !(p&proxiedNoETag != 0 && etag)
 }
 
-// accepts tells whether Accept-Encoding names gzip, and not with quality 0.
+// accepts reports whether Accept-Encoding lists gzip with a quality above 0.
 func accepts(value []byte) bool {
 	for len(value) > 0 {
 		var item []byte
@@ -161,8 +161,8 @@ type encoder struct {
 	inBytes, outBytes int64
 }
 
-// outputBytes is how much compressed output is collected before it goes on, so that the head of a gzip file and its
-// tail make no chunks of their own. nginx's gzip_buffers are as large.
+// outputBytes is how much compressed output is collected before it is passed on, so that the header and the trailer of
+// a gzip file make no chunks of their own. nginx's gzip_buffers are as large.
 const outputBytes = 8 << 10
 
 func (e *encoder) begin() {
@@ -170,7 +170,7 @@ func (e *encoder) begin() {
 	e.writer.Reset(sink{e})
 }
 
-// sink collects what the compressor writes.
+// sink collects the compressor's output.
 type sink struct{ *encoder }
 
 func (s sink) Write(p []byte) (int, error) {
@@ -181,7 +181,7 @@ func (s sink) Write(p []byte) (int, error) {
 
 // Write implements web.Body.
 func (e *encoder) Write(next web.Next, p []byte, last bool) error {
-	for len(p) > 0 { // in pieces, so that what is collected stays small
+	for len(p) > 0 { // in pieces, so that little output is collected
 		piece := p[:min(len(p), pieceBytes)]
 		p = p[len(piece):]
 		e.inBytes += int64(len(piece))
@@ -203,7 +203,7 @@ func (e *encoder) Write(next web.Next, p []byte, last bool) error {
 	return e.passOn(next, true)
 }
 
-// pieceBytes is how much is compressed before the output is looked at.
+// pieceBytes is how much is compressed before the output is checked.
 const pieceBytes = 32 << 10
 
 // Flush implements web.Body.
@@ -225,7 +225,7 @@ func (e *encoder) passOn(next web.Next, last bool) error {
 	return next.Write(p, last)
 }
 
-// appendRatio is $gzip_ratio, with two digits behind the point.
+// appendRatio is $gzip_ratio, with two decimals.
 func appendRatio(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	e, _ := r.Slot(slotOf(r.Plan())).Data.(*encoder)
 	if e == nil || e.outBytes == 0 {

@@ -1,4 +1,4 @@
-// Package headers is add_header, add_trailer and expires: what is added to responses.
+// Package headers is add_header, add_trailer and expires: it adds headers to responses.
 package headers
 
 import (
@@ -65,7 +65,7 @@ type Header struct {
 	name   []byte
 	value  vars.Template[*web.Request]
 	always bool
-	// replaces: Last-Modified and ETag are set, not added; an empty value takes them away.
+	// replaces: Last-Modified and ETag are set, not added; an empty value removes them.
 	replaces bool
 }
 
@@ -90,11 +90,11 @@ const (
 	expiresDaily
 )
 
-// Expires is what `expires` says, or how to find out for each request.
+// Expires is the argument of `expires`, or how to compute it for each request.
 type Expires struct {
 	kind  expiry
 	after time.Duration
-	// value is evaluated for each request where it has variables.
+	// value is evaluated for each request if it has variables.
 	value    vars.Template[*web.Request]
 	variable bool
 }

@@ -16,7 +16,7 @@ func build(b *web.Block) (web.Filter, error) {
 	if len(s.Headers) == 0 && len(s.Trailers) == 0 && s.Expires.kind == expiresOff {
 		return nil, nil
 	}
-	trail := s.trail // made once, so that a request makes no closure
+	trail := s.trail // created once, so that a request allocates no closure
 	return func(r *web.Request) web.Body {
 		if r.Parent() != nil {
 			return nil // no client sees the head
@@ -30,7 +30,7 @@ func build(b *web.Block) (web.Filter, error) {
 	}, nil
 }
 
-// trail adds the trailers, when the body has ended.
+// trail adds the trailers after the end of the body.
 func (s *Settings) trail(r *web.Request) {
 	safe := isSafe(r.Out.Status)
 	for i := range s.Trailers {
@@ -77,7 +77,7 @@ func (s *Settings) filter(r *web.Request) {
 	}
 }
 
-// isSafe tells the statuses that get the headers without `always`.
+// isSafe reports whether a status gets the headers without `always`.
 func isSafe(status int) bool {
 	switch status {
 	case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
@@ -105,13 +105,13 @@ func (e *Expires) apply(r *web.Request) {
 	if e.variable {
 		parsed, err := parseExpires(string(r.Expand(&e.value)), e.kind)
 		if err != nil || parsed.kind == expiresOff {
-			return // a value that is no time sets nothing, as in nginx
+			return // a value that is not a time sets nothing, as in nginx
 		}
 		kind, after = parsed.kind, parsed.after
 	}
 	now := time.UnixMilli(r.Now().WallMS).Truncate(time.Second)
 	if after == 0 && kind == expiresModified {
-		kind = expiresAccess // nginx says the same of both
+		kind = expiresAccess // nginx has the same message for both
 	}
 	var at time.Time
 	switch kind {
@@ -139,7 +139,7 @@ func (e *Expires) apply(r *web.Request) {
 	set(r, at, maxAge+strconv.FormatInt(age, 10))
 }
 
-// lastModified is the date of the response, which may also be one that a backend sent.
+// lastModified is the date of the response, which a backend may have sent.
 func lastModified(r *web.Request) []byte {
 	if len(r.Out.LastModified) > 0 {
 		return r.Out.LastModified
@@ -148,7 +148,7 @@ func lastModified(r *web.Request) []byte {
 	return v
 }
 
-// nextTime is the next moment of a time of day, in the local time zone.
+// nextTime is the next occurrence of a time of day, in the local time zone.
 func nextTime(now time.Time, ofDay time.Duration) time.Time {
 	year, month, day := now.Local().Date()
 	at := time.Date(year, month, day, 0, 0, 0, 0, time.Local).Add(ofDay)

@@ -1,4 +1,4 @@
-// Package limitconn is limit_conn: how many requests with the same key are processed at once.
+// Package limitconn is limit_conn: it limits the concurrent requests with the same key.
 package limitconn
 
 import (

@@ -46,18 +46,18 @@ func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	return append(dst, outcomes[outcome]...), true
 }
 
-// held is what a request has entered so far, to be left again if a later limit rejects it.
+// held are the limits that a request has entered so far; it leaves them if a later limit rejects it.
 type held struct {
 	zone   *conncount.Zone
 	ticket conncount.Ticket
 }
 
-// handle counts the request in every zone until the last piece of its response goes out, or rejects it and counts it
-// nowhere. A client that has its response can so begin the next request at once.
+// handle counts the request in every zone until the last piece of its response is sent, or rejects it and counts it in
+// none. So a client that has its response can send the next request at once.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
-		return web.Declined // once per request, also after an internal redirect
+		return web.Declined // once per request, even after an internal redirect
 	}
 	var few [4]held
 	entered := few[:0]
@@ -67,7 +67,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		if len(key) == 0 {
 			continue
 		}
-		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx lets one too long pass
+		key = longkey.Fit(key, conncount.MaxKeyBytes) // nginx accepts a key that is too long
 		outcome.Number = passed
 		ticket, verdict := limit.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
@@ -88,7 +88,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 
 func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
 
-// reject answers a request that is one too many, or finds the zone full, of which nginx logs nothing.
+// reject answers a request that exceeds a limit or finds the zone full; nginx does not log the latter.
 func (l *limiter) reject(
 	r *web.Request,
 	outcome *web.Slot,

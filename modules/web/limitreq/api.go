@@ -33,7 +33,7 @@ func (c *Counts) reset() {
 	}
 }
 
-// resources is /http/limit_reqs. It is there without zones too: clients ask for it.
+// resources is /http/limit_reqs. It exists without zones too, because clients request it.
 func resources(p *plan.Plan) []admin.Resource {
 	zones := map[string]*Counts{}
 	for _, z := range plan.Part[part](p).zones {

@@ -1,4 +1,4 @@
-// Package limitreq is limit_req: a leaky bucket per key, on one node or on all nodes of the cluster together.
+// Package limitreq is limit_req: a leaky bucket per key, on one node or shared by all nodes of the cluster.
 package limitreq
 
 import (

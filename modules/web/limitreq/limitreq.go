@@ -58,12 +58,12 @@ func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	return append(dst, outcomes[outcome]...), true
 }
 
-// handle is ngx_http_limit_req_handler: the limits are looked at in order, the last one accounts at once, and when all
-// let the request pass the earlier ones are charged too. A rejected request costs nothing anywhere.
+// handle is ngx_http_limit_req_handler: it checks the limits in order, the last one accounts immediately, and if all
+// limits admit the request, the earlier ones are charged too. A rejected request is charged nowhere.
 func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
-		return web.Declined // once per request, also after an internal redirect
+		return web.Declined // once per request, even after an internal redirect
 	}
 	now := r.Now()
 	var excess int64
@@ -95,8 +95,8 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	return l.admit(r, outcome, now, excess, last)
 }
 
-// keyOf evaluates the key; ok is false for one that does not count. One too long counts by its hash: whoever sends it
-// would be without limit otherwise, as in nginx.
+// keyOf evaluates the key; ok is false for one that does not count. A key that is too long counts by its hash;
+// otherwise its sender would be without limit, as in nginx.
 func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
 	key = longkey.Fit(r.Expand(&z.key), zone.MaxKeyBytes)
 	return key, len(key) > 0
@@ -132,15 +132,15 @@ func (l *limiter) dryRun() string {
 	return ""
 }
 
-// admit charges the limits that were only looked at, and waits for the longest of the delays. last is the limit that
-// accounted already, with that excess, or -1.
+// admit charges the limits that were only checked, and waits for the longest of the delays. last is the limit that
+// already accounted, with that excess, or -1.
 func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, excess int64, last int) web.Result {
 	var delay int64
 	slowest := -1
 	if last >= 0 {
 		delay, slowest = l.limits[last].delayMS(excess), last
 	}
-	// nginx charges from the last to the first, and the first of equal delays stays.
+	// nginx charges from the last to the first and keeps the first of equal delays.
 	for i := len(l.limits) - 1; i >= 0; i-- {
 		if i == last {
 			continue
@@ -184,7 +184,7 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 	return web.Declined
 }
 
-// statusClientClosed is nginx's status for a client that left before it was answered.
+// statusClientClosed is nginx's status for a client that disconnected before the answer.
 const statusClientClosed = 499
 
 // delayMS is how long a request with that excess waits.
@@ -195,7 +195,8 @@ func (l *boundLimit) delayMS(excess int64) int64 {
 	return (excess - l.delayMilli) * 1000 / max(l.rate, 1)
 }
 
-// count adds a request to the figures of the limits it passed; the one that delays it, if any, counts it as delayed.
+// count adds a request to the figures of the limits that it passed; the one that delays it, if any, counts it as
+// delayed.
 func (l *limiter) count(r *web.Request, delayedBy int) {
 	for i := range l.limits {
 		limit := &l.limits[i]

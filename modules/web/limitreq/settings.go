@@ -32,7 +32,7 @@ type Limit struct {
 	burstMilli, delayMilli int64 // in 1/1000 request
 }
 
-// noDelay is so long a delay= that nothing reaches it.
+// noDelay is a delay= that no excess reaches.
 const noDelay = math.MaxInt64 / 1000
 
 // maxBurst keeps a burst in 1/1000 far from overflow.
@@ -48,15 +48,15 @@ type Zone struct {
 	counts *Counts
 }
 
-// Counts are what the API shows of a zone. A reload keeps them.
+// Counts are the API's figures of a zone. A reload keeps them.
 type Counts struct{ passed, delayed, rejected, delayedDryRun, rejectedDryRun atomic.Uint64 }
 
-// part is what one configuration declares.
+// part are the declarations of one configuration.
 type part struct {
 	zones  []*plan.Zone
 	nodes  map[*plan.Zone]*conf.Node
 	bursts map[*plan.Zone]int64
-	slot   int // where a request keeps its outcome
+	slot   int // where a request stores its outcome
 }
 
 func partOf(p *plan.Plan) *part {
@@ -136,7 +136,7 @@ func milli(text string) (int64, error) {
 	return n * 1000, nil
 }
 
-// link gives the zones their buckets: those of the configuration before where name and size are the same.
+// link gives the zones their buckets: those of the previous configuration if name and size are the same.
 func link(p *plan.Plan) error {
 	r := partOf(p)
 	r.slot = web.Side.NewSlot(p)
@@ -183,7 +183,7 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 			now.SetBurst(burst)
 		},
 		Carry: func(old *Zone, again bool) error {
-			if !again { // what the last requests of the old configuration cost is let go
+			if !again { // the charges of the old configuration's last requests are dropped
 				now.CarryFrom(old.Bucket, p.Clock.Now())
 			}
 			return nil

@@ -1,4 +1,4 @@
-// Package lookup makes variables of requests whose values are chosen by other values: map, geo and split_clients.
+// Package lookup makes variables of requests whose values depend on other values: map, geo and split_clients.
 package lookup
 
 import (
@@ -22,7 +22,7 @@ var Module = web.Module{
 	},
 }
 
-// forwarded believes X-Forwarded-For of trusted proxies.
+// forwarded uses the X-Forwarded-For of trusted proxies.
 func forwarded(r *web.Request, from netip.Addr, networks *trusted.Networks, recursive bool) netip.Addr {
 	to, _ := r.Forwarded(h1.HeaderXForwardedFor, netip.AddrPortFrom(from, 0), networks, recursive)
 	return to.Addr()

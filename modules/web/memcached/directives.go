@@ -1,4 +1,4 @@
-// Package memcached is memcached_pass: a request is answered with the value that memcached servers keep under a key.
+// Package memcached is memcached_pass: it answers a request with the value of a key on memcached servers.
 package memcached
 
 import (
@@ -35,7 +35,7 @@ var family = forward.Family{
 // Settings of one block.
 type Settings struct {
 	forward.Settings
-	gzipFlag int // of the values' flags: those with it are compressed; 0: none are
+	gzipFlag int // of the values' flags: a value with this flag is compressed; 0: none is
 }
 
 func directives() []conf.Directive {
@@ -68,7 +68,7 @@ func build(b *web.Block) (web.Handler, error) {
 	}, nil
 }
 
-// key finds the variable, which nothing declares but the configuration itself.
+// key finds the variable, which only the configuration itself declares.
 func key(b *web.Block) (vars.Template[*web.Request], error) {
 	return web.Side.Variables(b.Plan).Compile("$memcached_key", b.Scope.Node)
 }

@@ -12,14 +12,14 @@ import (
 	"starling/web/h1"
 )
 
-// protocol is memcached's text protocol as one location speaks it: "get key", and as the answer a line with the length,
-// the value and a trailer, or the trailer alone.
+// protocol is memcached's text protocol as one location uses it: the request "get key", and an answer of a line with
+// the length, the value and a trailer, or the trailer alone.
 type protocol struct {
 	key      vars.Template[*web.Request]
 	gzipFlag int64
 }
 
-// asks tells whether the method is one that a value answers.
+// asks reports whether the method is one that a value answers.
 func asks(r *web.Request) bool { return r.MethodID == h1.MethodGet || r.MethodID == h1.MethodHead }
 
 // Prepare finds the key.
@@ -32,10 +32,10 @@ func (p *protocol) Prepare(x *forward.Exchange) web.Result {
 	return web.Declined
 }
 
-// Chunks are of no concern: no body is sent.
+// Chunks are irrelevant: no body is sent.
 func (p *protocol) Chunks() bool { return false }
 
-// Open begins on a connection.
+// Open starts on a connection.
 func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 	w := &wire{conn: c.Conn}
 	w.in.Attach(c.Conn)
@@ -51,7 +51,7 @@ func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, _ forward.Fram
 	return w.out.Write(append(line, '\r', '\n'))
 }
 
-// appendKey escapes what would end a key, by nginx's table.
+// appendKey escapes the bytes that would end a key, by nginx's table.
 func appendKey(dst, key []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range key {
@@ -138,7 +138,7 @@ func (p *protocol) parse(x *forward.Exchange, w *wire, line []byte, head *forwar
 	return nil
 }
 
-// number reads what is not negative and fits.
+// number reads a non-negative number that fits.
 func number(digits []byte) (n int64, ok bool) {
 	for _, c := range digits {
 		if c < '0' || c > '9' || n > (math.MaxInt64-9)/10 {

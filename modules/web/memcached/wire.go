@@ -18,15 +18,15 @@ type wire struct {
 
 	x        *forward.Exchange // of the present request, for its log
 	header   [1]h1.Header
-	skip     bool  // the client wants no value, so it is left where it is (HEAD)
+	skip     bool  // the client wants no value, so it stays unread (HEAD)
 	left     int64 // bytes of the value still to come
 	trailer  []byte
-	inStep   bool // the answer was read to its end, and nothing else came
+	inStep   bool // the answer was read to its end, and nothing followed
 	done     bool
 	received int64
 }
 
-// valueEnd is what follows a value.
+// valueEnd follows a value.
 var valueEnd = []byte("\r\nEND\r\n")
 
 func (w *wire) begin(x *forward.Exchange) {
@@ -34,7 +34,7 @@ func (w *wire) begin(x *forward.Exchange) {
 	w.received, w.done, w.inStep = 0, false, false
 }
 
-// value begins an answer with a value, nothing one without.
+// value starts an answer with a value, nothing one without.
 func (w *wire) value(length int64) { w.left, w.trailer = length, valueEnd }
 
 func (w *wire) nothing() { w.left, w.trailer, w.done, w.inStep = 0, nil, true, true }
@@ -42,10 +42,10 @@ func (w *wire) nothing() { w.left, w.trailer, w.done, w.inStep = 0, nil, true, t
 // SendBody has nothing to send.
 func (w *wire) SendBody([]byte, bool) error { return nil }
 
-// StartBody leaves a value that nobody wants to the end of the connection, as nginx does.
+// StartBody leaves an unwanted value unread until the connection closes, as nginx does.
 func (w *wire) StartBody(*forward.Head) { w.done = w.done || w.skip }
 
-// TakeBody gives what came of the value.
+// TakeBody returns the received part of the value.
 func (w *wire) TakeBody() ([]byte, error) {
 	if w.done {
 		return nil, nil
@@ -70,7 +70,7 @@ func (w *wire) ReceiveBody(p []byte) (int, error) {
 	return 0, err
 }
 
-// take cuts the trailer, or as much as came of it, off a piece of the value.
+// take cuts the trailer, or the received part of it, off a piece of the value.
 func (w *wire) take(raw []byte) []byte {
 	w.received += int64(len(raw))
 	piece := raw[:min(int64(len(raw)), w.left)]
@@ -84,22 +84,22 @@ func (w *wire) take(raw []byte) []byte {
 		w.done, w.inStep = len(w.trailer) == 0, len(w.trailer) == 0
 		return piece
 	}
-	// The value is whole, so the client has its answer; who knows what the connection says next.
+	// The value is complete, so the client has its answer; the state of the connection after it is unknown.
 	w.x.Logf(logs.Error, "memcached sent invalid trailer while reading upstream")
 	w.done, w.inStep = true, false
 	return piece
 }
 
-// BodyDone tells that the trailer was read.
+// BodyDone reports whether the trailer was read.
 func (w *wire) BodyDone() bool { return w.done }
 
-// Trailers are not there: memcached has no fields.
+// Trailers do not exist: memcached has no fields.
 func (w *wire) Trailers() h1.Headers { return nil }
 
-// Buffered tells that there is more than was taken.
+// Buffered reports whether there are bytes that were not taken.
 func (w *wire) Buffered() bool { return len(w.in.Unread()) > 0 }
 
-// Reusable tells whether the next byte will be that of the next answer.
+// Reusable reports whether the next byte will be that of the next answer.
 func (w *wire) Reusable() bool { return w.inStep && len(w.in.Unread()) == 0 }
 
 // Counts are those of the connection and of the answer.
@@ -113,7 +113,7 @@ func (w *wire) Rest() {
 	w.out.Release()
 }
 
-// Close gives all memory back.
+// Close returns all memory.
 func (w *wire) Close() {
 	w.x = nil
 	w.in.Detach()

@@ -1,4 +1,4 @@
-// Package metrics shows Prometheus what the API shows people.
+// Package metrics exports the API's figures to Prometheus.
 package metrics
 
 import (

@@ -1,4 +1,4 @@
-// Package mirror is mirror: copies of requests go to other locations too, whose answers are dropped.
+// Package mirror is mirror: it sends copies of requests to other locations and drops their answers.
 package mirror
 
 import (

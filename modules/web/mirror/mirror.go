@@ -13,7 +13,7 @@ func build(b *web.Block) (web.Handler, error) {
 	return s.handle, nil
 }
 
-// handle is ngx_http_mirror_handler. As in nginx, a request that goes on elsewhere after an internal redirect is
+// handle is ngx_http_mirror_handler. As in nginx, a request that continues elsewhere after an internal redirect is
 // mirrored there too.
 func (s *Settings) handle(r *web.Request) web.Result {
 	if r.Parent() != nil {

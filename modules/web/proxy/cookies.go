@@ -43,10 +43,10 @@ func addCookieRule(to *[]rule, a *conf.Args, domain bool) error {
 	return err
 }
 
-// flagRule is one proxy_cookie_flags: what becomes of the flags of some cookies.
+// flagRule is one proxy_cookie_flags: the changes to the flags of some cookies.
 type flagRule struct {
 	name  value
-	regex *web.Regex // takes the place of name
+	regex *web.Regex // replaces name
 	flags []vars.Template[*web.Request]
 }
 
@@ -119,10 +119,10 @@ func (p *protocol) passCookie(r *web.Request, h *h1.Header) {
 	out.Headers = append(out.Headers, passed)
 }
 
-// attribute is one part of a cookie; a nil value is none, which is not the same as an empty one.
+// attribute is one part of a cookie; a nil value means none, unlike an empty one.
 type attribute struct{ key, value []byte }
 
-// changeCookie applies the rules to a cookie. One that no rule fits stays byte by byte.
+// changeCookie applies the rules to a cookie. A cookie that matches no rule stays byte by byte.
 func (p *protocol) changeCookie(r *web.Request, cookie []byte) []byte {
 	var parts []attribute
 	for _, part := range bytes.Split(cookie, []byte(";")) {
@@ -188,7 +188,7 @@ func (p *protocol) changeAttribute(r *web.Request, a *attribute) bool {
 	return false
 }
 
-// applyFlag adds, changes or removes one flag; words that are none do nothing.
+// applyFlag adds, changes or removes one flag; unknown words do nothing.
 func applyFlag(parts []attribute, flag string) ([]attribute, bool) {
 	if !knownFlag(flag) {
 		return parts, false

@@ -1,5 +1,5 @@
-// Package proxy is proxy_pass: HTTP/1.1 as web/forward needs it to pass a request on to a server of a group and stream
-// the answer back.
+// Package proxy is proxy_pass: the HTTP/1.1 protocol with which web/forward passes a request to a server of a group and
+// streams the answer back.
 package proxy
 
 import (
@@ -43,7 +43,7 @@ var family = forward.Family{
 
 const places = conf.HTTP | conf.Server | conf.Location
 
-// directives are those of all families that forward, and behind some of them what is HTTP/1.1's.
+// directives are those of all forwarding families, followed by those that only HTTP/1.1 has.
 func directives() []conf.Directive {
 	all := forward.Directives(&family, func(s *Settings) *forward.Settings { return &s.Settings })
 	behind := map[string][]conf.Directive{

@@ -9,7 +9,7 @@ import (
 	"starling/web/h1"
 )
 
-// headPlan says how the head of a request is made.
+// headPlan describes how the head of a request is built.
 type headPlan struct {
 	// host is the value of a proxy_set_header Host, nil if there is none.
 	host *value
@@ -17,11 +17,11 @@ type headPlan struct {
 	set []setHeader
 	// replaced are the client's headers that are not passed.
 	replaced forward.NameSet
-	// length tells that proxy_set_header does not name Content-Length.
+	// length means that proxy_set_header does not name Content-Length.
 	length bool
 }
 
-// neverPassed are client headers that speak about its own connection.
+// neverPassed are client headers that concern its own connection.
 var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE",
 	"Keep-Alive",
 	"Expect", "Upgrade"}
@@ -42,7 +42,7 @@ func newHeadPlan(s *Settings) headPlan {
 		case strings.EqualFold(h.name, "Content-Length"):
 			p.length = false
 		case strings.EqualFold(h.name, "Transfer-Encoding"):
-			continue // the body is framed by whoever sends it
+			continue // the body gets a framing of its own
 		}
 		if !literal || text != "" {
 			p.set = append(p.set, *h)
@@ -51,7 +51,7 @@ func newHeadPlan(s *Settings) headPlan {
 	return p
 }
 
-// methodOf is what the server is asked with.
+// methodOf is the method sent to the server.
 func (p *protocol) methodOf(r *web.Request) []byte {
 	if p.method != nil {
 		return r.Copy(r.Expand(p.method))
@@ -97,7 +97,7 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	return h1.AppendHeadEnd(dst)
 }
 
-// blankControls keeps values made from variables from ending a header.
+// blankControls keeps values with variables from ending a header.
 func blankControls(value []byte) {
 	for i, c := range value {
 		if c == '\r' || c == '\n' || c == 0 {

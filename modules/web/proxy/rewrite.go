@@ -14,7 +14,7 @@ import (
 	"starling/web/h1"
 )
 
-// rule puts a text in the place of another in headers of a response.
+// rule replaces a text by another in headers of a response.
 type rule struct {
 	pattern     value
 	regex       *web.Regex // takes the place of pattern
@@ -36,7 +36,7 @@ func (w *rule) apply(r *web.Request, text []byte) ([]byte, bool) {
 	return r.Copy(append(w.replacement.Append(r.Scratch(), r), rest...)), true
 }
 
-// applyDomain is apply for whole domains, in any case, with or without the dot before them.
+// applyDomain is apply for whole domains, ignoring case, with or without a leading dot.
 func (w *rule) applyDomain(r *web.Request, text []byte) ([]byte, bool) {
 	if w.regex != nil {
 		return w.apply(r, text)
@@ -108,8 +108,8 @@ func addRedirect(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// defaultRedirect turns URLs of the server into those of the location. Both are literal: no variable is looked up in
-// them.
+// defaultRedirect maps URLs of the server to those of the location. Both are literal: variables in them are not
+// expanded.
 func defaultRedirect(p *plan.Plan, t *forward.Target, where any) (w rule, err error) {
 	from, to := t.URL, t.Location
 	if t.URI == "" {
@@ -134,7 +134,7 @@ func (s *Settings) redirectsOf(p *plan.Plan) ([]rule, error) {
 	return []rule{w}, err
 }
 
-// passLocation passes Location on. Only one that was changed is made absolute, as in nginx.
+// passLocation passes Location on. Only a changed one is made absolute, as in nginx.
 func (p *protocol) passLocation(r *web.Request, h *h1.Header) {
 	out := &r.Out
 	for i := range p.rewrites {
@@ -152,7 +152,7 @@ func (p *protocol) passLocation(r *web.Request, h *h1.Header) {
 
 var urlWord = []byte("url=")
 
-// passRefresh passes Refresh on, whose URL stands behind "url=".
+// passRefresh passes Refresh on, whose URL follows "url=".
 func (p *protocol) passRefresh(r *web.Request, h *h1.Header) {
 	out, passed := &r.Out, *h
 	if at := bytes.Index(ascii.AppendLower(nil, h.Value), urlWord); at >= 0 {

@@ -7,7 +7,7 @@ import (
 	"starling/web/forward"
 )
 
-// Settings of one block: those of every family that forwards requests, and what is HTTP/1.1's.
+// Settings of one block: those of every forwarding family, and those that only HTTP/1.1 has.
 type Settings struct {
 	forward.Settings
 	version10     bool
@@ -30,7 +30,7 @@ type setHeader struct {
 
 func newSettings() any { return &Settings{Settings: forward.NewSettings()} }
 
-// enter takes away what a location inside another does not inherit.
+// enter removes what a nested location does not inherit.
 func enter(settings any, in conf.Context) { settings.(*Settings).Enter(in) }
 
 func check(s *Settings, scope *conf.Scope) error { return s.Check(&family, scope) }

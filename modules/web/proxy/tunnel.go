@@ -34,21 +34,21 @@ func (p *protocol) Upgrade(x *forward.Exchange, w forward.Wire) web.Result {
 	return x.Tunnelled(sent, received)
 }
 
-// past is a deadline that is over.
+// past is a deadline in the past.
 var past = time.Unix(1, 0)
 
-// tunnel copies both ways. Between sockets io.Copy has the kernel move the bytes (splice).
+// tunnel copies both ways. Between sockets io.Copy lets the kernel move the bytes (splice).
 type tunnel struct {
 	client, server net.Conn
 	idle           time.Duration
 	began          time.Time
-	activeMS       atomic.Int64 // since it began: when something was last seen to move
+	activeMS       atomic.Int64 // since it began: time of the last movement
 	ended          atomic.Bool
 	timedOut       atomic.Bool
 }
 
 // copy moves bytes from one side to the other until either direction ends; ahead was read before. When it returns, the
-// other direction is on its way out too.
+// other direction is ending too.
 func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 	defer t.end()
 	if len(ahead) > 0 {
@@ -58,7 +58,7 @@ func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 		}
 	}
 	for {
-		// Whoever reads no more for so long cannot be written to for ever either.
+		// A side that does not read for so long must not block the writer forever either.
 		if from.SetReadDeadline(time.Now().Add(t.idle)) != nil ||
 			to.SetWriteDeadline(time.Now().Add(2*t.idle)) != nil ||
 			t.ended.Load() {
@@ -71,7 +71,7 @@ func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 			t.activeMS.Store(now.Milliseconds())
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return total // the end, or one side broke
+			return total // the end, or one side failed
 		}
 		if now.Milliseconds()-t.activeMS.Load() >= t.idle.Milliseconds() {
 			t.timedOut.Store(!t.ended.Load())
@@ -80,9 +80,9 @@ func (t *tunnel) copy(to, from net.Conn, ahead []byte) (total int64) {
 	}
 }
 
-// end wakes both directions up for good.
+// end wakes both directions for good.
 func (t *tunnel) end() {
 	t.ended.Store(true)
-	t.client.SetDeadline(past) // fails on closed connections only
+	t.client.SetDeadline(past) // fails only on closed connections
 	t.server.SetDeadline(past)
 }

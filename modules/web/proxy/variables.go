@@ -29,7 +29,7 @@ func ofTarget(name, doc string, part func(*forward.Destination) string) vars.Var
 	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: value}
 }
 
-// appendForwardedFor joins all X-Forwarded-For headers, as nginx has done since it knows several.
+// appendForwardedFor joins all X-Forwarded-For headers, as nginx does since it supports several.
 func appendForwardedFor(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 	if r.Seen.Has(h1.HeaderXForwardedFor) {
 		for i := range r.Headers {

@@ -7,7 +7,7 @@ import (
 	"starling/web/h1"
 )
 
-// protocol is HTTP/1.1 (or 1.0) as one location speaks it.
+// protocol is HTTP/1.1 (or 1.0) as one location uses it.
 type protocol struct {
 	*Settings
 	head     headPlan
@@ -21,10 +21,10 @@ type wire struct {
 	head h1.ResponseHead
 	body h1.Body
 
-	chunked  bool // the request's body goes in chunks
+	chunked  bool // the request's body is chunked
 	headOnly bool // the method sent is HEAD: no body follows
 	whole    bool // head was read to its end
-	inStep   bool // no interim response spoke of a body or of the end: what it meant by that may still come
+	inStep   bool // no interim response announced a body or the end; they could still follow
 }
 
 // Prepare finds the URI.
@@ -33,10 +33,10 @@ func (p *protocol) Prepare(x *forward.Exchange) web.Result {
 	return web.Declined
 }
 
-// Chunks are known since HTTP/1.1.
+// Chunks exist since HTTP/1.1.
 func (p *protocol) Chunks() bool { return !p.version10 }
 
-// Open begins on a connection.
+// Open starts on a connection.
 func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 	w := &wire{}
 	w.in.Attach(c.Conn)
@@ -97,7 +97,7 @@ func (p *protocol) PassHeader(x *forward.Exchange, h *h1.Header) (done bool) {
 	return true
 }
 
-// SendBody sends a chunk where the length was not told.
+// SendBody sends a chunk if the length is unknown.
 func (w *wire) SendBody(piece []byte, last bool) error {
 	if w.chunked {
 		return w.out.WriteChunk(nil, piece, last)
@@ -105,7 +105,7 @@ func (w *wire) SendBody(piece []byte, last bool) error {
 	return w.out.Write(piece)
 }
 
-// StartBody finds out how the body ends.
+// StartBody determines how the body ends.
 func (w *wire) StartBody(*forward.Head) {
 	method := h1.MethodGet
 	if w.headOnly {
@@ -115,22 +115,22 @@ func (w *wire) StartBody(*forward.Head) {
 	w.body.StartResponse(&w.in, kind, length)
 }
 
-// TakeBody gives what came with the head.
+// TakeBody returns the bytes that came with the head.
 func (w *wire) TakeBody() ([]byte, error) { return w.body.Take() }
 
 // ReceiveBody reads.
 func (w *wire) ReceiveBody(p []byte) (int, error) { return w.body.Read(p) }
 
-// BodyDone tells that the body was read to its end.
+// BodyDone reports whether the body was read to its end.
 func (w *wire) BodyDone() bool { return w.body.Done() }
 
-// Trailers are those behind the last chunk.
+// Trailers are those after the last chunk.
 func (w *wire) Trailers() h1.Headers { return w.body.Trailers() }
 
-// Buffered tells that there is more than was taken.
+// Buffered reports whether there are bytes that were not taken.
 func (w *wire) Buffered() bool { return len(w.in.Unread()) > 0 }
 
-// Reusable tells whether the server keeps the connection and both know where it stands.
+// Reusable reports whether the server keeps the connection open and both sides agree on its position.
 func (w *wire) Reusable() bool {
 	return w.head.KeepAlive && w.inStep && w.body.Kind() != h1.BodyUntilClose && len(w.in.Unread()) == 0
 }
@@ -147,7 +147,7 @@ func (w *wire) Rest() {
 	w.out.Release()
 }
 
-// Close gives all memory back.
+// Close returns all memory.
 func (w *wire) Close() {
 	w.in.Detach()
 	w.out.Release()

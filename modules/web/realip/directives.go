@@ -1,5 +1,4 @@
-// Package realip takes the client's address from a header or from the PROXY protocol, if the one who sends it is
-// trusted.
+// Package realip takes the client's address from a header or from the PROXY protocol, if the sender is trusted.
 package realip
 
 import (
@@ -63,7 +62,8 @@ var Module = web.Module{
 			},
 		},
 	},
-	// The server's settings apply as soon as the request is read, those of the location if they differ; once in all.
+	// The server's settings apply when the request is read, those of the location if they differ; only once per
+	// request.
 	Handlers: []web.Hook{{Phase: web.PostRead, Build: build}, {Phase: web.PreAccess, Build: build}},
 }
 
@@ -74,7 +74,7 @@ type Settings struct {
 	Recursive bool
 }
 
-// source is where the address stands.
+// source is where the address comes from.
 type source struct {
 	name         string // of a header, in lower case; its first value counts
 	forwardedFor bool   // X-Forwarded-For: all its values count

@@ -10,7 +10,7 @@ import (
 	"starling/web/h1"
 )
 
-// part holds the place in each request that tells that its address was replaced.
+// part is where each request records that its address was replaced.
 type part struct {
 	slot int
 	made bool
@@ -33,7 +33,7 @@ func build(b *web.Block) (web.Handler, error) {
 	return x.handle, nil
 }
 
-// replacer is the settings of one block made ready.
+// replacer are the prepared settings of one block.
 type replacer struct {
 	source    source
 	recursive bool
@@ -52,7 +52,7 @@ func (x *replacer) handle(r *web.Request) web.Result {
 	return web.Declined
 }
 
-// find gives the address that is said to be the client's.
+// find returns the reported address of the client.
 func (x *replacer) find(r *web.Request) (netip.AddrPort, bool) {
 	switch {
 	case x.source.proxy:

@@ -18,12 +18,12 @@ import (
 	"starling/web"
 )
 
-// condition is what stands in the parentheses of an if.
+// condition is the condition in the parentheses of an if.
 type condition interface {
 	holds(m *machine) bool
 }
 
-// parseCondition reads the words of an if as nginx does: the parentheses may stick to the words or not.
+// parseCondition reads the words of an if as nginx does: with or without spaces next to the parentheses.
 func parseCondition(a *conf.Args) (condition, error) {
 	words := slices.Clone(a.Words)
 	first, last := 0, len(words)-1
@@ -43,7 +43,7 @@ func parseCondition(a *conf.Args) (condition, error) {
 	} else {
 		words[last] = strings.TrimSuffix(words[last], ")")
 	}
-	if first > last { // "( )": nginx takes the first word for the condition
+	if first > last { // "( )": nginx uses the first word as the condition
 		return nil, invalidCondition(")")
 	}
 	words = words[first : last+1]
@@ -111,7 +111,7 @@ func (c *matches) holds(m *machine) bool {
 	return m.match(c.regex, c.pattern, m.value(c.use)) == c.want
 }
 
-// parseFileTest reads -f, -d, -e or -x, perhaps negated, and a path.
+// parseFileTest reads -f, -d, -e or -x, optionally negated, and a path.
 func parseFileTest(a *conf.Args, words []string) (condition, error) {
 	operator, positive := words[0], true
 	if operator[0] == '!' {
@@ -138,7 +138,7 @@ var fileTests = map[byte]func(fs.FileInfo) bool{
 	'x': func(i fs.FileInfo) bool { return i.Mode()&0o100 != 0 },
 }
 
-// holds looks at the file as it is now; whatever cannot be looked at does not exist.
+// holds checks the file now; a file that cannot be checked does not exist.
 func (c *fileTest) holds(m *machine) bool {
 	path := string(m.text(&c.path))
 	info, err := os.Stat(path)

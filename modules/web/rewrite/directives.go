@@ -6,7 +6,7 @@ import (
 	"starling/web"
 )
 
-// places are the blocks in which the commands may stand.
+// places are the blocks that allow the commands.
 const places = conf.Server | conf.ServerIf | conf.Location | conf.LocationIf
 
 // flagPlaces are those of the flags.

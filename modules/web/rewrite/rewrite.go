@@ -10,7 +10,7 @@ import (
 	"starling/web"
 )
 
-// command is one directive, run in the order of the configuration. It returns true if the commands end there.
+// command is one directive, run in the order of the configuration. It returns true to end the commands.
 type command interface {
 	run(m *machine) (ends bool)
 }
@@ -19,17 +19,17 @@ type command interface {
 type machine struct {
 	r   *web.Request
 	log bool
-	// quote: captures in values are escaped until the first rewrite of the block has matched. So it is in nginx.
+	// quote: captures in values are escaped until the first rewrite of the block has matched, as in nginx.
 	quote bool
-	// moved says that the URI was changed and its location is not yet looked for.
+	// moved means that the URI was changed and its location not yet searched.
 	moved  bool
 	result web.Result
 }
 
-// build makes the handler of a block's commands. The blocks of its ifs are compiled with it.
+// build makes the handler of a block's commands. It compiles the blocks of its ifs too.
 func build(b *web.Block) (web.Handler, error) {
 	if b.Scope.In != conf.Server && b.Scope.In != conf.Location {
-		return nil, nil // the commands of an if run with those around it; limit_except has none
+		return nil, nil // the commands of an if run with those of the enclosing block; limit_except has none
 	}
 	s := conf.SettingsOf[Settings](b.Scope)
 	if len(s.commands) == 0 {
@@ -39,7 +39,7 @@ func build(b *web.Block) (web.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	search := b.Scope.In != conf.Server // after the server's commands the location is looked for anyway
+	search := b.Scope.In != conf.Server // after the server's commands the location is searched anyway
 	log := s.Log
 	return func(r *web.Request) web.Result {
 		m := machine{r: r, log: log, quote: true}
@@ -55,7 +55,7 @@ func build(b *web.Block) (web.Handler, error) {
 	}, nil
 }
 
-// link gives the ifs among commands the commands and the location of their blocks.
+// link gives the ifs among the commands the commands and the location of their blocks.
 func link(b *web.Block, commands []command) ([]command, error) {
 	linked := make([]command, len(commands))
 	for i, c := range commands {
@@ -95,7 +95,7 @@ func (m *machine) value(use *vars.Use[*web.Request]) []byte {
 
 func (m *machine) text(t *text) []byte { return t.expand(m.r, m.quote) }
 
-// match tries an expression and logs how that went if the block asks for it. The captures are then those of this one,
+// match tries an expression and logs the result if the block wants it. The captures become those of this expression,
 // none if it failed.
 func (m *machine) match(re *web.Regex, pattern string, subject []byte) bool {
 	found := re.Match(m.r, subject)
@@ -121,7 +121,7 @@ func (breakCommand) run(m *machine) bool {
 	return true
 }
 
-// target is what a set stores into: a slot of the request, or a variable that knows what to do with a value.
+// target is where a set stores: a slot of the request, or a variable with its own setter.
 type target struct {
 	slot   int
 	assign func(*web.Request, []byte)
@@ -166,8 +166,8 @@ type returnCommand struct {
 	text   vars.Template[*web.Request]
 }
 
-// run answers as ngx_http_send_response does: with a text it is the body, or the target of a redirect; an error without
-// a text gets its page.
+// run answers as ngx_http_send_response does: a text is the body, or the target of a redirect; an error without a text
+// gets its page.
 func (c *returnCommand) run(m *machine) bool {
 	r := m.r
 	empty := c.text.Text() == ""
@@ -190,10 +190,10 @@ type rewriteCommand struct {
 	regex       *web.Regex
 	pattern     string
 	path, query text
-	hasQuery    bool // a "?" was written in the replacement
+	hasQuery    bool // the replacement contains a "?"
 	status      int  // of a redirect, or 0
 	ends        bool // last, break and redirects
-	stays       bool // break: the location is not looked for again
+	stays       bool // break: the location is not searched again
 	keepQuery   bool // no "?" at the very end: the client's own arguments follow
 }
 
@@ -228,7 +228,7 @@ func (c *rewriteCommand) run(m *machine) bool {
 	return c.ends
 }
 
-// withQuery puts the arguments of the request behind a text, unless the replacement ends them.
+// withQuery appends the arguments of the request to a text, unless the replacement ends them.
 func (c *rewriteCommand) withQuery(r *web.Request, text []byte, separator byte) []byte {
 	if !c.keepQuery || len(r.Query) == 0 {
 		return text

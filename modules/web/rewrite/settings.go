@@ -10,14 +10,14 @@ import (
 	"starling/web"
 )
 
-// Settings of one block. The commands are its own; only the flags are inherited.
+// Settings of one block. The commands belong to it; only the flags are inherited.
 type Settings struct {
 	commands []command
 	Log      bool
 	Warn     bool
 }
 
-// enter drops what a nested block does not inherit.
+// enter removes what a nested block does not inherit.
 func enter(settings any, _ conf.Context) { settings.(*Settings).commands = nil }
 
 // add keeps the commands in order.
@@ -28,7 +28,7 @@ func setBreak(s *Settings, _ *conf.Args) error {
 	return nil
 }
 
-// setReturn takes a code, a code with a text, or a URL alone.
+// setReturn accepts a code, a code with a text, or a URL alone.
 func setReturn(s *Settings, a *conf.Args) error {
 	code, text := a.Words[0], ""
 	given := len(a.Words) == 2
@@ -50,7 +50,7 @@ func setReturn(s *Settings, a *conf.Args) error {
 	return nil
 }
 
-// isRedirect tells a replacement that leads to another server or scheme.
+// isRedirect reports whether a replacement leads to another server or scheme.
 func isRedirect(text string) bool {
 	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") ||
 		strings.HasPrefix(text, "$scheme")

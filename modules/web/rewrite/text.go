@@ -40,8 +40,8 @@ func compileText(a *conf.Args, word string) (text, error) {
 	return t, nil
 }
 
-// expand gives the value of the text. With quote its captures are escaped for use in a query, but only if the client
-// itself had escaped something in the path: else they are as they were sent.
+// expand returns the value of the text. With quote it escapes captures for use in a query, but only if the client
+// itself had escaped something in the path; otherwise they stay as sent.
 func (t *text) expand(r *web.Request, quote bool) []byte {
 	if !quote || !t.hasCapture() || !sentEscaped(r) {
 		return r.Expand(&t.Template)
@@ -72,7 +72,7 @@ func (t *text) hasCapture() bool {
 	return false
 }
 
-// sentEscaped tells whether the path of the request, as sent, holds an escape or a plus sign.
+// sentEscaped reports whether the path of the request, as sent, has an escape or a plus sign.
 func sentEscaped(r *web.Request) bool {
 	path, _, _ := bytes.Cut(r.Target, []byte{'?'})
 	return bytes.IndexByte(path, '%') >= 0 || bytes.IndexByte(path, '+') >= 0

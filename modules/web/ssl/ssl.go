@@ -11,17 +11,17 @@ import (
 	"starling/web"
 )
 
-// protocols are those that a client may ask for by ALPN; one that asks only for others is refused, as by nginx.
+// protocols are those that a client may request by ALPN; a client that requests only others is rejected, as by nginx.
 var protocols = []string{"http/1.1", "http/1.0", "http/0.9"}
 
-// The statuses that error_page may tell apart; clients see 400.
+// The statuses that error_page can distinguish; clients see 400.
 const (
 	statusCertificateError   web.Result = 495
 	statusCertificateMissing web.Result = 496
 )
 
-// serve builds the TLS of a server that has certificates, whether or not it listens with ssl itself: it may share the
-// address of one that does. One without certificates may still ask what the address's default server found out.
+// serve builds the TLS of a server that has certificates, even if it does not listen with ssl itself: it may share the
+// address of one that does. A server without certificates may still read the results of the address's default server.
 func serve(b *web.Block, server *web.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if mode := s.VerifyClient; mode != ssl.VerifyOff {
@@ -57,7 +57,7 @@ func serve(b *web.Block, server *web.Server) error {
 	return nil
 }
 
-// find reads the certificates of a handshake.
+// find selects the certificates of a handshake.
 func find(finder *ssl.Finder[*web.Request], hello *tls.ClientHelloInfo) (all []*tls.Certificate, err error) {
 	web.DuringHandshake(hello, func(r *web.Request) {
 		if all, err = finder.Find(hello.ServerName, r); err != nil {
@@ -68,7 +68,7 @@ func find(finder *ssl.Finder[*web.Request], hello *tls.ClientHelloInfo) (all []*
 	return all, err
 }
 
-// check lets a request in whose client's certificate is good enough for ssl_verify_client.
+// check admits a request if the client's certificate satisfies ssl_verify_client.
 func check(mode ssl.VerifyClient, r *web.Request) web.Result {
 	err := mode.Check(r.Conn.Peer)
 	if err == nil {

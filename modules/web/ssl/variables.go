@@ -8,7 +8,7 @@ import (
 	"starling/web"
 )
 
-// variables are nginx's $ssl_…. Without TLS none of them has a value, nor where there is nothing to tell.
+// variables are nginx's $ssl_…. They have no value without TLS or without the information.
 func variables() []vars.Variable[*web.Request] {
 	of := func(name, doc string, value func(*ssl.Peer) string) vars.Variable[*web.Request] {
 		return vars.Variable[*web.Request]{

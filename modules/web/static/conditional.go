@@ -10,7 +10,7 @@ import (
 	"starling/web/h1"
 )
 
-// document is what conditions are about.
+// document is the subject of the conditions.
 type document struct {
 	modified time.Time // whole seconds, as in headers
 	size     int64
@@ -26,8 +26,8 @@ func appendETag(dst []byte, modified time.Time, size int64) []byte {
 	return append(strconv.AppendInt(append(dst, '-'), size, 16), '"')
 }
 
-// head sets the status and what is said of the document with it. A page for an error has no date: it is not what was
-// asked for.
+// head sets the status and the headers that describe the document. An error page has no date, because it is not the
+// requested document.
 func (d *document) head(r *web.Request, status int) {
 	r.Overrule(status)
 	if d.etag != nil {
@@ -79,7 +79,7 @@ func (d *document) modifiedSince(r *web.Request, value []byte) bool {
 	return how == web.ModifiedExact || since.Before(d.modified)
 }
 
-// matchesTag tells whether a list of entity tags has the document's. The weak comparison ignores W/.
+// matchesTag reports whether a list of entity tags has the document's. The weak comparison ignores W/.
 func (d *document) matchesTag(list []byte, weak bool) bool {
 	if string(bytes.TrimSpace(list)) == "*" {
 		return true

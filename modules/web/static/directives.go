@@ -9,7 +9,7 @@ import (
 	"starling/web"
 )
 
-// Module is the family. It must stand last in the list: it answers what no other family did.
+// Module is the family. It must be last in the list: it answers what no other family answered.
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "static",

@@ -48,7 +48,7 @@ func serve(r *web.Request) web.Result {
 
 func readable(m h1.Method) bool { return m == h1.MethodGet || m == h1.MethodHead || m == h1.MethodPost }
 
-// open opens without waiting for the writer of a pipe.
+// open opens a file without waiting for the writer of a pipe.
 func open(path string) (*os.File, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -81,7 +81,7 @@ func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
-// addSlash sends the client to the directory's own URI.
+// addSlash redirects the client to the directory's own URI.
 func addSlash(r *web.Request) web.Result {
 	to := append(escape.Append(r.Scratch(), r.Path, escape.Path), '/')
 	if len(r.Query) > 0 {
@@ -91,8 +91,8 @@ func addSlash(r *web.Request) web.Result {
 	return 301
 }
 
-// send answers with the file or the part of it that the client wants. Conditions are about a status of 200: an
-// error_page with a status of its own is sent whole.
+// send answers with the file or the requested part of it. Conditions apply only to status 200: an error_page with a
+// status of its own is sent whole.
 func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 	d := document{modified: info.ModTime().Truncate(time.Second), size: info.Size()}
 	if r.Location.Core.ETag {
@@ -106,7 +106,7 @@ func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 		}
 	}
 	d.head(r, r.StatusFor(200))
-	if len(r.Out.ContentType) == 0 { // else a server said it, with X-Accel-Redirect
+	if len(r.Out.ContentType) == 0 { // otherwise a server sent it, with X-Accel-Redirect
 		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
 	}
 	r.Out.ContentLength, r.Out.Ranges = d.size, true
@@ -118,7 +118,8 @@ func send(r *web.Request, file *os.File, info fs.FileInfo) web.Result {
 	return web.Done
 }
 
-// copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, for the length was promised.
+// copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, because the length was
+// promised.
 func copyFile(r *web.Request, file *os.File, first, length int64) {
 	block := h1.TakeSlab(int(min(length, copyBytes)))
 	defer block.GiveBack()

@@ -61,7 +61,7 @@ func (x *indexer) handle(r *web.Request) web.Result {
 	return web.Declined
 }
 
-// refuseIndex answers for a file or folder that cannot be looked at.
+// refuseIndex answers for a file or folder that cannot be checked.
 func refuseIndex(r *web.Request, path string, err error) web.Result {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
@@ -77,13 +77,13 @@ func refuseIndex(r *web.Request, path string, err error) web.Result {
 	return 500
 }
 
-// testFolder answers for a directory that is not there; path is that of the index file, which logs name.
+// testFolder answers for a directory that does not exist; path is that of the index file, which logs name.
 func testFolder(r *web.Request, path string) web.Result {
 	folder := string(r.Filename())
 	info, err := os.Stat(folder)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return 0 // it may be searched all the same, or the index file would not have been missing
+		return 0 // it may still be searchable, or the index file would not have been missing
 	case err != nil:
 		return refuseIndex(r, path, err)
 	case !info.IsDir():

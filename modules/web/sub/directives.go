@@ -1,4 +1,4 @@
-// Package sub is sub_filter: texts in responses are replaced.
+// Package sub is sub_filter: it replaces texts in responses.
 package sub
 
 import (

@@ -6,19 +6,18 @@ import (
 	"starling/nginx/ascii"
 )
 
-// matcher finds the first of several strings in a text that comes in pieces, without regard to case. It is Horspool's
-// algorithm (Software: Practice and Experience 10, 1980) for several strings, as nginx has it: the shift is that of the
-// shortest one.
+// matcher finds the first of several strings in a text that comes in pieces, ignoring case. It is Horspool's algorithm
+// (Software: Practice and Experience 10, 1980) for several strings, as in nginx: the shift is that of the shortest one.
 type matcher struct {
 	strings [][]byte // in lower case, none empty
 	least   int      // length of the shortest
 	shift   [256]uint16
 }
 
-// nothing is the index of a match that there is not.
+// nothing is the index of no match.
 const nothing = -1
 
-// newMatcher takes strings in lower case; nil ones are never found.
+// newMatcher takes strings in lower case; nil ones never match.
 func newMatcher(strings [][]byte) *matcher {
 	m := &matcher{strings: strings, least: math.MaxUint16}
 	for _, s := range strings {
@@ -40,9 +39,8 @@ func newMatcher(strings [][]byte) *matcher {
 	return m
 }
 
-// find looks for the first match in text; whole says that nothing follows. done tells of each string that it is not
-// wanted any more. Where it finds nothing, at is the place from which on the text must be kept, because a match may
-// begin there.
+// find looks for the first match in text; whole means that nothing follows. done marks strings that are no longer
+// wanted. If it finds nothing, the text from at on must be kept, because a match may begin there.
 func (m *matcher) find(text []byte, whole bool, done []bool) (index, at int) {
 	for at = 0; at+m.least <= len(text); {
 		shift := m.shift[ascii.Lower(text[at+m.least-1])]
@@ -62,7 +60,7 @@ func (m *matcher) find(text []byte, whole bool, done []bool) (index, at int) {
 				return i, at
 			}
 			if !whole {
-				return nothing, at // it may yet be this one, which comes before the others
+				return nothing, at // this one may still match, and it comes before the others
 			}
 		}
 		at++
@@ -75,7 +73,7 @@ func (m *matcher) find(text []byte, whole bool, done []bool) (index, at int) {
 	return nothing, at
 }
 
-// begins tells whether the end of a text is the beginning of a string.
+// begins reports whether the end of a text is the beginning of a string.
 func (m *matcher) begins(end []byte, done []bool) bool {
 	for i, s := range m.strings {
 		if len(s) > len(end) && !done[i] && equalLower(end, s[:len(end)]) {
@@ -85,7 +83,7 @@ func (m *matcher) begins(end []byte, done []bool) bool {
 	return false
 }
 
-// equalLower compares a text with one in lower case of the same length.
+// equalLower compares a text with a lower-case one of the same length.
 func equalLower(text, lower []byte) bool {
 	for i, c := range text {
 		if ascii.Lower(c) != lower[i] {

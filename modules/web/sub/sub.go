@@ -12,7 +12,7 @@ import (
 // replacer is one block's filter.
 type replacer struct {
 	*Settings
-	fixed *matcher // nil where strings have variables
+	fixed *matcher // nil if strings have variables
 	pool  sync.Pool
 }
 
@@ -71,7 +71,7 @@ func (x *replacer) filter(r *web.Request) web.Body {
 	return s
 }
 
-// evaluate makes the strings of one request; nil where all are empty.
+// evaluate evaluates the strings for one request; nil if all are empty.
 func (x *replacer) evaluate(r *web.Request) *matcher {
 	strings, some := make([][]byte, len(x.pairs)), false
 	for i := range x.pairs {
@@ -95,18 +95,18 @@ func giveBack(arg any, _ uint64) {
 	}
 }
 
-// maxKeptBytes: what grew beyond this for one response is not kept for others.
+// maxKeptBytes: a buffer that grew beyond this for one response is not kept for others.
 const maxKeptBytes = 128 << 10
 
-// replacing is the body of one response. What is held is at most as long as the longest string less one byte.
+// replacing is the body of one response. It holds back at most the length of the longest string less one byte.
 type replacing struct {
 	from    *replacer
 	matcher *matcher
 	left    int      // strings that are still looked for
 	done    []bool   // by string: replaced, with sub_filter_once
-	with    [][]byte // by string: its replacement, once it was needed
-	held    []byte   // the end of what came, where a match may begin
-	out     []byte   // what goes out of a piece in which something was replaced
+	with    [][]byte // by string: its replacement, once needed
+	held    []byte   // the end of the received text, where a match may begin
+	out     []byte   // the output of a piece with replacements
 }
 
 // Write implements web.Body.
@@ -141,13 +141,13 @@ func (s *replacing) Write(next web.Next, p []byte, last bool) error {
 	}
 	var err error
 	if len(text) > 0 || last {
-		err = next.Write(text, last) // before held is written over, where text is in it
+		err = next.Write(text, last) // before held is overwritten, if text is in it
 	}
 	s.held = append(s.held[:0], rest...)
 	return err
 }
 
-// replacement is what takes the place of a string.
+// replacement replaces a string.
 func (s *replacing) replacement(r *web.Request, index int) []byte {
 	if s.with[index] == nil {
 		s.with[index] = r.Expand(&s.from.pairs[index].replacement) // not nil: it is memory of the request
@@ -159,5 +159,5 @@ func (s *replacing) replacement(r *web.Request, index int) []byte {
 	return s.with[index]
 }
 
-// Flush implements web.Body. What is held stays: whether it is replaced is not known.
+// Flush implements web.Body. Held text stays, because it is not known yet whether it is replaced.
 func (s *replacing) Flush(next web.Next) error { return next.Flush() }

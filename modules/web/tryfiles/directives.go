@@ -32,7 +32,7 @@ var Module = web.Module{
 // Settings of one block. They are not inherited.
 type Settings struct {
 	tries []try
-	// status, where not 0, or last is what happens when no file exists.
+	// status, if not 0, or last is the result when no file exists.
 	status int
 	last   vars.Template[*web.Request]
 }

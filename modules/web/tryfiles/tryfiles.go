@@ -54,7 +54,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 	return r.InternalRedirect(path, query)
 }
 
-// withLocation: below an alias a name may be given with or without the location's own part; nginx takes both for the
+// withLocation: below an alias a name may be given with or without the location's own part; nginx accepts both for the
 // same file.
 func (s *Settings) withLocation(r *web.Request, name []byte) []byte {
 	part := r.Location.Core.AliasPart

@@ -1,5 +1,5 @@
-// Package upstream is the upstream block: groups of servers, how requests are spread over them and how clients stick to
-// one.
+// Package upstream is the upstream block: groups of servers, how requests are balanced over them and how clients stick
+// to one.
 package upstream
 
 import (
@@ -16,7 +16,7 @@ import (
 	"starling/web/forward"
 )
 
-// family is http's half of the upstream blocks.
+// family are the http options of the upstream blocks.
 var family = &upstream.Options[Settings, *web.Request]{
 	Side:        &web.Side,
 	Block:       func(s *Settings) *upstream.Block[*web.Request] { return &s.Block },
@@ -90,7 +90,7 @@ func directives() []conf.Directive {
 	return slices.Insert(family.Directives(), 1, own...) // behind `upstream`
 }
 
-// pointer makes a parser whose values tell being set from being zero.
+// pointer makes a parser whose values distinguish set from zero.
 func pointer[T any](parse func(string) (T, error)) func(string) (*T, error) {
 	return func(text string) (*T, error) {
 		v, err := parse(text)

@@ -11,7 +11,7 @@ import (
 
 func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
 
-// link makes the groups of the upstream blocks ready for requests, and gives the learned sessions their memory.
+// link prepares the groups of the upstream blocks for requests, and gives the learned sessions their memory.
 func link(p *plan.Plan) error {
 	declared(p).slot = web.Side.NewSlot(p)
 	problems := family.Link(p, func(g *groups.Group[*web.Request], s *Settings) {
@@ -58,7 +58,7 @@ func (s *Settings) keepAlive() servers.KeepAlive {
 	return k
 }
 
-// use is the directive's kind as requests see it.
+// use is the kind of the directive at request time.
 func (s *sticky) use() groups.Sticky[*web.Request] {
 	switch {
 	case s.cookie != nil:

@@ -5,7 +5,7 @@ import (
 	"starling/modules/shared/upstream"
 )
 
-// metrics are those of both sides and what only requests have.
+// metrics are those of both sides and those that only requests have.
 func metrics() []admin.Metric {
 	const prefix, server = "nginxplus_upstream_", "nginxplus_upstream_server_"
 	list := append(

@@ -20,9 +20,9 @@ type Settings struct {
 	sticky       *sticky
 }
 
-// declarations are what the upstream blocks of a configuration have in common.
+// declarations are what the upstream blocks of a configuration share.
 type declarations struct {
-	// cookies are the sticky cookies, for the filter, and slot is where a request keeps the server it was sent to.
+	// cookies are the sticky cookies, for the filter, and slot is where a request stores the server it was sent to.
 	cookies []*cookie
 	slot    int
 }

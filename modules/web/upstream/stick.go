@@ -10,7 +10,7 @@ import (
 	"starling/web"
 )
 
-// firstValue appends the first value that is not empty: only that one counts, even if it leads nowhere.
+// firstValue appends the first value that is not empty: only that one counts, even if it selects no server.
 func firstValue(r *web.Request, dst []byte, from []*vars.Use[*web.Request]) []byte {
 	for _, u := range from {
 		value, ok := u.Append(dst, r)
@@ -38,7 +38,7 @@ func (c *cookie) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
 	return wanted, ok && len(wanted) > len(dst)
 }
 
-// Picked remembers the server for the filter: the cookie names the one that was tried last, whatever became of it.
+// Picked remembers the server for the filter: the cookie names the last server that was tried, whatever the result.
 func (c *cookie) Picked(r *web.Request, s *servers.Server) {
 	*r.Slot(*c.slot) = web.Slot{Data: s, Number: c.number}
 }
@@ -85,7 +85,7 @@ func wallTime(r *web.Request) time.Time { return time.UnixMilli(r.Now().WallMS) 
 // usualBytes holds the usual session ids; longer ones are allocated.
 const usualBytes = 128
 
-// AppendWanted finds the session that the client names, and remembers whether there was one.
+// AppendWanted finds the session that the client names, and remembers whether one exists.
 func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
 	wanted, found := l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
 	known := int64(0)
@@ -115,8 +115,8 @@ func (l *learn) Ended(r *web.Request, s *servers.Server) {
 func (l *learn) answered(r *web.Request, s *servers.Server) {
 	created := firstValue(r, r.Alloc(usualBytes)[:0], l.create)
 	var looked []byte
-	// A session that came from another node while this request was on its way was not followed: it goes on where it is.
-	// It would be torn from its server on all nodes by a request that knew nothing of it.
+	// A session that came from another node while this request was in flight was not followed; it stays on its server.
+	// Otherwise a request that knew nothing of it would move it on all nodes.
 	if r.Slot(l.known).Number == 1 {
 		looked = firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
 	}

@@ -29,7 +29,7 @@ type cookie struct {
 	lookup           *vars.Use[*web.Request]
 	domain, sameSite vars.Template[*web.Request]
 	slot             *int
-	number           int64 // its place among the cookies of the configuration, plus one
+	number           int64 // its index among the cookies of the configuration, plus one
 }
 
 // learn is `sticky learn`, and the value of its zone.
@@ -40,7 +40,7 @@ type learn struct {
 	expression     string
 	timeout        time.Duration
 	atHeader, sync bool
-	known          int // slot: 1 where the request's session was found before a server was picked
+	known          int // slot: 1 if the request's session was found before a server was picked
 	zone           *plan.Zone
 	upstream       string
 	node           *conf.Node
@@ -164,7 +164,7 @@ func (l *learn) declareZone(a *conf.Args) error {
 	return nil
 }
 
-// zoneVerdict says in nginx's words for sticky what is wrong with zone=.
+// zoneVerdict is nginx's error for sticky about a wrong zone=.
 func zoneVerdict(err error) error {
 	var wrong *plan.ZoneError
 	switch {
@@ -180,7 +180,7 @@ func zoneVerdict(err error) error {
 	return conf.Verdict("zone is too small")
 }
 
-// link gives the sessions their memory: that of the running configuration where the zone is the same.
+// link gives the sessions their memory: that of the running configuration if the zone is the same.
 func (l *learn) link(p *plan.Plan) error {
 	_, err := plan.Continue(p, l.zone, plan.Continuation[*learn]{
 		Refuse: func(old *learn) error {
