@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"starling/nginx/version"
 )
 
 // The sizes above which a file or a function is no longer taken in at once.
@@ -236,6 +238,18 @@ func TestNoticeIsCurrent(t *testing.T) {
 	check.Dir = ".."
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestChangelogHasTheVersion: what a binary calls itself is described, first of all.
+func TestChangelogHasTheVersion(t *testing.T) {
+	text, err := os.ReadFile("../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := regexp.MustCompile(`(?m)^## \[(.*)\] - (unreleased|\d{4}-\d\d-\d\d)$`).FindSubmatch(text)
+	if first == nil || string(first[1]) != version.Starling {
+		t.Errorf("CHANGELOG.md does not begin with \"## [%s] - unreleased\" or its date", version.Starling)
 	}
 }
 
