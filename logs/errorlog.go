@@ -18,6 +18,7 @@ const maxErrorLine = 2048
 type Target struct {
 	Path  string // absolute, StderrPath, or with SyslogScheme
 	Level Level  // lines of this level and graver are written
+	JSON  bool   // lines of JSON instead of nginx's
 }
 
 // ErrorLog writes lines to one or more files, each from its own level on. It is safe for concurrent use.
@@ -26,23 +27,25 @@ type ErrorLog struct {
 	targets []errorTarget
 	most    Level // the lowest level that any target logs
 	prefix  string
+	pid     int
 }
 
 type errorTarget struct {
 	file  *file
 	level Level
+	json  bool
 }
 
 // ErrorLog opens the files of the targets. The error has nginx's text, without a location.
 func (l *Logs) ErrorLog(targets []Target) (*ErrorLog, error) {
 	pid := strconv.Itoa(os.Getpid())
-	e := &ErrorLog{files: l.files, most: -1, prefix: pid + "#" + pid + ": "}
+	e := &ErrorLog{files: l.files, most: -1, prefix: pid + "#" + pid + ": ", pid: os.Getpid()}
 	for _, t := range targets {
 		f, err := l.open(t.Path)
 		if err != nil {
 			return nil, err
 		}
-		e.targets = append(e.targets, errorTarget{f, t.Level})
+		e.targets = append(e.targets, errorTarget{f, t.Level, t.JSON})
 		e.most = max(e.most, t.Level)
 	}
 	return e, nil
@@ -75,10 +78,15 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 
 	onStderr := false
 	for _, t := range e.targets {
-		if level <= t.level {
-			t.file.writeError(level, line)
-			onStderr = onStderr || t.file.onStderr()
+		if level > t.level {
+			continue
 		}
+		onStderr = onStderr || t.file.onStderr()
+		if t.json {
+			t.file.writeError(level, appendJSONLine(nil, time.Now(), e.pid, level, format, args))
+			continue
+		}
+		t.file.writeError(level, line)
 	}
 	if echo := e.files.echo.Load(); echo != nil && level <= Warn && !onStderr {
 		echoLine(*echo, e.files.program, level, line[text:])

@@ -11,6 +11,9 @@ import (
 // ErrorLogSyntax is the syntax of error_log on every level.
 const ErrorLogSyntax = "<file> [<level>...]"
 
+// ErrorLogJSON is what its texts say about lines of JSON.
+const ErrorLogJSON = " With `json` as the last word, lines are JSON."
+
 // ErrorLogTarget parses one error_log directive; relative paths start at the prefix of the plan in a.Env.
 func ErrorLogTarget(a *conf.Args) (logs.Target, error) {
 	p := a.Env.(*Plan)
@@ -27,6 +30,10 @@ func ErrorLogTarget(a *conf.Args) (logs.Target, error) {
 		t.Path = p.PrefixPath(path)
 	}
 	for i, word := range a.Words[1:] {
+		if word == "json" && i == len(a.Words)-2 {
+			t.JSON = true
+			break
+		}
 		level, known := logs.ParseLevel(word)
 		if strings.HasPrefix(word, "debug_") {
 			level, known = logs.Debug, true // parts of nginx's debug output, of which there is none here

@@ -128,7 +128,7 @@ func (s *running) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
 	if err := writePID(s.pidPath); err != nil {
-		if !s.foreground || c.Settings.PID != "" {
+		if c.Settings.Daemon && !s.foreground || c.Settings.PID != "" {
 			return err
 		}
 		// Whoever keeps a process in the foreground knows its number; the root of a container may be read-only.

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 //	waitlog FILE RE    waits until the text of the file matches
 //	get ADDR RE        waits until a connection, or a GET of http://…, answers with what matches; with ! until nobody listens
 //	status N CMD…      runs a command that must end with that exit status
+//	json FILE          wants each line of a file to be an object in JSON
 //	signal NAME FILE   sends a signal to the process whose number is in the file
 //
 // and $SOCKETS, a folder for unix sockets.
@@ -65,7 +67,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fill": fill, "ports": ports, "waitfile": waitFile, "waitlog": waitLog, "get": get, "signal": sendSignal,
-			"status": status,
+			"status": status, "json": jsonLines,
 		},
 	})
 }
@@ -210,6 +212,14 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(err)
+}
+
+func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if err := json.Unmarshal([]byte(line), new(map[string]any)); err != nil {
+			ts.Fatalf("%v in %s", err, line)
+		}
+	}
 }
 
 func status(ts *testscript.TestScript, _ bool, args []string) {

@@ -43,8 +43,8 @@ type Session struct {
 	Peer *ssl.Peer
 	// Content is the state of the session's family for its variables.
 	Content any
-	// LogNote, if set, is added to the session's lines in the error log; its text begins with a comma.
-	LogNote func() string
+	// LogNote, if set, is added to the session's lines in the error log.
+	LogNote func() logs.Context
 
 	side.State
 
@@ -204,15 +204,17 @@ func (s *Session) Logf(level logs.Level, format string, args ...any) {
 	if !log.Enabled(level) {
 		return
 	}
-	note := ""
-	if s.LogNote != nil {
-		note = s.LogNote()
+	context := logs.Context{
+		{Name: "client", Label: udpWord(s.port.UDP) + "client", Value: s.RemoteText()},
+		{Name: "server", Value: s.port.Addr.String()},
 	}
-	all := append([]any{s.Number}, args...)
-	all = append(all, udpWord(s.port.UDP), s.RemoteText(), s.port.Addr, note)
-	format = "*%d " + format + ", %sclient: %s, server: %s%s"
+	if s.LogNote != nil {
+		context = append(context, s.LogNote()...)
+	}
+	all := logs.About(s.Number, args, context)
+	format = "%v" + format + "%v"
 	if s.Server.Sparing != nil && level <= logs.Warn {
-		key := fmt.Sprintf(format, append([]any{0}, all[1:]...)...) // alike except for the number
+		key := fmt.Sprintf(format, append([]any{""}, all[1:]...)...) // alike except for the number
 		s.Server.Sparing.Logf(level, key, format, all...)
 		return
 	}

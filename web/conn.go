@@ -127,7 +127,8 @@ func (s *Site) Close() {
 // survive prevents a panic in serving one connection from ending all others.
 func (c *Conn) survive() {
 	if reason := recover(); reason != nil {
-		c.server.Log.Logf(logs.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+		c.server.Log.Logf(logs.Alert, "%vpanic while serving a request: %v %s",
+			logs.Connection(c.Serial), reason, debug.Stack())
 	}
 }
 
@@ -135,7 +136,7 @@ func (c *Conn) survive() {
 func (c *Conn) serve() {
 	if k := c.hosts.KeepAlive; k.Set {
 		if err := k.Apply(c.raw); err != nil {
-			c.server.Log.Logf(logs.Alert, "*%d setsockopt(SO_KEEPALIVE) failed (%v)", c.Serial, err)
+			c.server.Log.Logf(logs.Alert, "%vsetsockopt(SO_KEEPALIVE) failed (%v)", logs.Connection(c.Serial), err)
 		}
 	}
 	if !c.server.Core.NoDelay {
@@ -179,7 +180,8 @@ func (c *Conn) serveRequest(r *Request) (keep bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.panicked = true
-			c.server.Log.Logf(logs.Alert, "*%d panic while serving a request: %v %s", c.Serial, reason, debug.Stack())
+			c.server.Log.Logf(logs.Alert, "%vpanic while serving a request: %v %s",
+				logs.Connection(c.Serial), reason, debug.Stack())
 			keep = false
 		}
 	}()
@@ -241,14 +243,7 @@ func (c *Conn) logWaiting(err error) {
 		}
 		what = "client timed out (110: Connection timed out)"
 	}
-	c.server.Log.Logf(
-		logs.Info,
-		"*%d %s while waiting for request, client: %s, server: %s",
-		c.Serial,
-		what,
-		c.remoteText(),
-		c.Port.Addr,
-	)
+	c.Logf(logs.Info, "%s while waiting for request", what)
 }
 
 // remoteText is the client's address for logs.
@@ -369,8 +364,8 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // Logf writes entries to the error log of the connection's server that belong to no request.
 func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 	if log := c.server.Log; log.Enabled(level) {
-		all := append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
-		log.Logf(level, "*%d "+format+", client: %s, server: %s", all...)
+		context := logs.Context{{Name: "client", Value: c.remoteText()}, {Name: "server", Value: c.Port.Addr.String()}}
+		log.Logf(level, "%v"+format+"%v", logs.About(c.Serial, args, context)...)
 	}
 }
 

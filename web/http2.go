@@ -92,8 +92,5 @@ func (h *streamHandler) Linger() {
 
 // Logf implements h2.Handler.
 func (h *streamHandler) Logf(format string, args ...any) {
-	if c := h.c; c.server.Log.Enabled(logs.Info) {
-		args = append(append([]any{c.Serial}, args...), c.remoteText(), c.Port.Addr)
-		c.server.Log.Logf(logs.Info, "*%d "+format+", client: %s, server: %s", args...)
-	}
+	h.c.Logf(logs.Info, format, args...)
 }

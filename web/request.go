@@ -55,8 +55,8 @@ type Request struct {
 	BehindAlias bool
 	// LimitRate bounds the response in bytes per second: 0 as limit_rate says, below 0 without a limit.
 	LimitRate int64
-	// LogNote is added to each line of the error log after the request (`upstream: "…"`), without commas around it.
-	LogNote []byte
+	// LogUpstream is the server that each line of the error log names after the request (`upstream: "…"`).
+	LogUpstream []byte
 
 	engine
 }

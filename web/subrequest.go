@@ -119,8 +119,8 @@ func (s *Sub) Start() {
 				s.request.panicked = true
 				s.request.Conn.server.Log.Logf(
 					logs.Alert,
-					"*%d panic while serving a subrequest: %v %s",
-					s.request.Conn.Serial,
+					"%vpanic while serving a subrequest: %v %s",
+					logs.Connection(s.request.Conn.Serial),
 					reason,
 					debug.Stack(),
 				)

@@ -2,13 +2,11 @@ package web
 
 import (
 	"crypto/rand"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"starling/lib/clock"
 	"starling/logs"
-	"starling/nginx/errno"
 	"starling/plan"
 	"starling/vars"
 )
@@ -65,25 +63,26 @@ func (r *Request) Logf(level logs.Level, format string, args ...any) {
 	if !log.Enabled(level) {
 		return
 	}
-	text := fmt.Appendf(nil, "*%d ", r.Conn.Serial)
-	text = fmt.Appendf(text, format, errno.Args(args)...)
-	text = fmt.Appendf(text, ", client: %s, server: %s", r.remoteText(), r.Server.Name)
+	context := logs.Context{{Name: "client", Value: r.remoteText()}, {Name: "server", Value: r.Server.Name}}
+	sent := func(name string, value []byte) {
+		context = append(context, logs.Field{Name: name, Value: string(value), Quoted: true})
+	}
 	if len(r.Line) > 0 {
-		text = fmt.Appendf(text, ", request: \"%s\"", r.Line)
+		sent("request", r.Line)
 	}
 	if r.parent != nil {
-		text = fmt.Appendf(text, ", subrequest: \"%s\"", r.Path)
+		sent("subrequest", r.Path)
 	}
-	if len(r.LogNote) > 0 {
-		text = fmt.Appendf(text, ", %s", r.LogNote)
+	if len(r.LogUpstream) > 0 {
+		sent("upstream", r.LogUpstream)
 	}
-	if host, sent := r.Header("host"); sent {
-		text = fmt.Appendf(text, ", host: \"%s\"", host)
+	if host, there := r.Header("host"); there {
+		sent("host", host)
 	}
-	if referrer, sent := r.Header("referer"); sent {
-		text = fmt.Appendf(text, ", referrer: \"%s\"", referrer)
+	if referrer, there := r.Header("referer"); there {
+		sent("referrer", referrer)
 	}
-	log.Logf(level, "%s", text)
+	log.Logf(level, "%v"+format+"%v", logs.About(r.Conn.Serial, args, context)...)
 }
 
 // LogEnabled reports whether a line of that level would be written, for callers that avoid the work.

@@ -73,7 +73,8 @@ func (c *Conn) lookAfterSocket() {
 		return
 	}
 	if c.presence.id, err = watcher.Hangup(raw, c.tellGone); err != nil {
-		c.server.Log.Logf(logs.Info, "*%d cannot watch for the client's disconnect: %v", c.Serial, err)
+		c.server.Log.Logf(logs.Info, "%vcannot watch for the client's disconnect: %v",
+			logs.Connection(c.Serial), err)
 	}
 }
 

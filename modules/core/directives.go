@@ -50,7 +50,8 @@ var Module = conf.Module{
 			Name: "error_log", Syntax: plan.ErrorLogSyntax, DefaultDoc: plan.SystemErrorLog + " error", In: conf.Main,
 			Repeat: true,
 			Doc: "Sets the error log and its minimum level: debug, info, notice, warn, error, crit, alert or emerg. " +
-				"The file `stderr` selects standard error. The default is `" + plan.PrefixPaths().ErrorLog +
+				"The file `stderr` selects standard error." + plan.ErrorLogJSON +
+				" The default is `" + plan.PrefixPaths().ErrorLog +
 				"` below a prefix given with `-p`.",
 			Set: conf.List(func(s *Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 		},

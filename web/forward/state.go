@@ -32,7 +32,7 @@ func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
 	if !r.LogEnabled(level) {
 		return
 	}
-	note := append(r.Alloc(64)[:0], "upstream: \""...)
+	note := r.Alloc(64)[:0]
 	if x.server != nil {
 		note = append(append(note, x.To.scheme...), x.state().address...)
 	} else {
@@ -42,7 +42,7 @@ func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
 	if x.server != nil && x.server.Addr.Network == "unix" {
 		note = append(note, ':')
 	}
-	r.LogNote = append(append(note, x.URI...), '"')
+	r.LogUpstream = append(note, x.URI...)
 	r.Logf(level, format, args...)
-	r.LogNote = nil
+	r.LogUpstream = nil
 }

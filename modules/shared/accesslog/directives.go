@@ -21,6 +21,8 @@ type Options[C side.Subject] struct {
 	// Combined is the text of the combined format, the default of a directive that names none; empty if a format must
 	// be named.
 	Combined string
+	// JSON is the text of the format "json", for configurations that declare none of that name.
+	JSON string
 	// ByDefault means that blocks without a log write to that of the plan's Paths.
 	ByDefault bool
 	// MayOpen reports whether a path with variables may be opened, so that names made up by strangers are rejected;
@@ -65,7 +67,8 @@ func (s *Options[C]) Directives(places conf.Context) []conf.Directive {
 			Name:   "access_log",
 			Syntax: "<path>|off [<format>] [buffer=<size>] [gzip[=<level>]] [flush=<time>] [if=<condition>]",
 			Params: accessLogParams, OneMore: true, In: places, Repeat: true, DefaultDoc: byDefault,
-			Doc: "Sets the log file. `buffer` enables buffering, `gzip` compression (level 1, buffer 64k). A path " +
+			Doc: "Sets the log file. The format `json` need not be declared. " +
+				"`buffer` enables buffering, `gzip` compression (level 1, buffer 64k). A path " +
 				"with variables is opened for each line, unless `open_log_file_cache` keeps it open" + s.PathDoc +
 				". With `if`, only " + s.Side.Many + " are logged for which the condition is neither empty nor `0`. " +
 				"`off` disables all logs of this level.",

@@ -29,6 +29,13 @@ type formats[C side.Subject] struct{ byName map[string]*format[C] }
 // combinedName is the format that needs no declaration.
 const combinedName = "combined"
 
+// jsonName is the format of machines, unless a log_format has that name. builtInJSON, which no directive can write, is
+// where it is kept: a log_format of the name may follow.
+const (
+	jsonName    = "json"
+	builtInJSON = "json of starling"
+)
+
 // declareFormat is log_format.
 func (s *Options[C]) declareFormat(_ any, a *conf.Args) error {
 	p, name := side.PlanOf(a), strings.ToLower(a.Words[0])
@@ -86,15 +93,29 @@ func (s *Options[C]) formatOf(a *conf.Args) (*format[C], error) {
 	if name == combinedName && s.Combined != "" {
 		return s.combined(p, a.Node)
 	}
+	if name == jsonName {
+		return s.builtIn(p, builtInJSON, logescape.JSON, s.JSON, a.Node)
+	}
 	return nil, fmt.Errorf("unknown log format \"%s\"", a.Value("format"))
+}
+
+// builtIn formats are created on first use.
+func (s *Options[C]) builtIn(
+	p *plan.Plan,
+	name string,
+	escape logescape.Style,
+	text string,
+	node *conf.Node,
+) (*format[C], error) {
+	if f := plan.Part[formats[C]](p).byName[name]; f != nil {
+		return f, nil
+	}
+	return s.addFormat(p, name, escape, text, node)
 }
 
 // combined is created on first use.
 func (s *Options[C]) combined(p *plan.Plan, node *conf.Node) (*format[C], error) {
-	if f := plan.Part[formats[C]](p).byName[combinedName]; f != nil {
-		return f, nil
-	}
-	return s.addFormat(p, combinedName, logescape.Default, s.Combined, node)
+	return s.builtIn(p, combinedName, logescape.Default, s.Combined, node)
 }
 
 // append adds the line of c, without the line end, to dst.

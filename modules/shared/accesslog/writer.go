@@ -55,6 +55,9 @@ func (s *Options[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) 
 			return nil, err
 		}
 		to := logs.AccessOptions{Path: p.PrefixPath(p.Paths.AccessLog)}
+		if !plan.Part[unasked](p).opens(p, to) {
+			return nil, nil
+		}
 		opens = []setting[C]{{options: to, format: f, node: node}}
 	}
 	if len(opens) == 0 {
@@ -75,6 +78,22 @@ func (s *Options[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) 
 		w.logs = append(w.logs, one)
 	}
 	return w, nil
+}
+
+// unasked is the access log that no directive names. Where it cannot be opened there is none: a process in a container
+// may have no folder for it, and nobody asked for the log.
+type unasked struct{ tried, opened bool }
+
+func (u *unasked) opens(p *plan.Plan, to logs.AccessOptions) bool {
+	if u.tried {
+		return u.opened
+	}
+	u.tried = true
+	_, err := p.Logs.AccessLog(to)
+	if u.opened = err == nil; !u.opened {
+		p.Log.Logf(logs.Notice, "%v: requests are not logged; name a file with \"access_log\", or set it off", err)
+	}
+	return u.opened
 }
 
 func (l *setting[C]) open(p *plan.Plan) (*logs.AccessLog, error) {

@@ -8,7 +8,12 @@ import (
 )
 
 // options are the stream options of the family: there is no default format and no default log.
-var options = &accesslog.Options[*stream.Session]{Side: &stream.Side}
+var options = &accesslog.Options[*stream.Session]{
+	Side: &stream.Side,
+	JSON: `{"time":"$time_iso8601","connection":$connection,"client":"$remote_addr","server":"$server_addr:$server_port",` +
+		`"protocol":"$protocol","status":"$status","bytes_received":$bytes_received,"bytes_sent":$bytes_sent,` +
+		`"session_time":$session_time,"upstream":"$upstream_addr"}`,
+}
 
 // Settings of one block.
 type Settings = accesslog.Settings[*stream.Session]

@@ -82,7 +82,7 @@ var Module = stream.Module{
 			},
 			{
 				Name: "error_log", Syntax: plan.ErrorLogSyntax, In: conf.Stream | conf.StreamServer, Repeat: true,
-				Doc: "Sets the error log of sessions and its minimum level.",
+				Doc: "Sets the error log of sessions and its minimum level." + plan.ErrorLogJSON,
 				Set: conf.List(func(s *stream.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 			},
 			{

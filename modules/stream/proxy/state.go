@@ -39,19 +39,25 @@ func (x *relayed) closeState() {
 }
 
 // note is appended to the session's messages in the error log.
-func (x *relayed) note() string {
-	text := ""
+func (x *relayed) note() (fields logs.Context) {
 	if len(x.states) > 0 {
-		text = ", upstream: \"" + x.state().address + "\""
+		fields = append(fields, logs.Field{Name: "upstream", Value: x.state().address, Quoted: true})
 	}
-	return text + fmt.Sprintf(", bytes from/to client:%d/%d, bytes from/to upstream:%d/%d",
-		x.s.BytesReceived(), x.s.BytesSent(), x.received.Load(), x.sent.Load())
+	bytes := func(whose string, from, to int64) {
+		fields = append(fields, logs.Field{
+			Name: "bytes_from_to_" + whose, Label: "bytes from/to " + whose, Tight: true,
+			Value: fmt.Sprintf("%d/%d", from, to),
+		})
+	}
+	bytes("client", x.s.BytesReceived(), x.s.BytesSent())
+	bytes("upstream", x.received.Load(), x.sent.Load())
+	return fields
 }
 
 // plainLogf logs at level info without appending client and server.
 func (x *relayed) plainLogf(format string, args ...any) {
 	if log := x.s.Server.Log; log.Enabled(logs.Info) {
-		log.Logf(logs.Info, "*%d %s", x.s.Number, fmt.Sprintf(format, errno.Args(args)...))
+		log.Logf(logs.Info, "%v%s", logs.Connection(x.s.Number), fmt.Sprintf(format, errno.Args(args)...))
 	}
 }
 

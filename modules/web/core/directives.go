@@ -342,7 +342,7 @@ var answers = []conf.Directive{
 var diagnostics = []conf.Directive{
 	{
 		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true,
-		Doc: "Sets the error log of requests and its minimum level.",
+		Doc: "Sets the error log of requests and its minimum level." + plan.ErrorLogJSON,
 		Set: conf.List(func(s *web.Settings) *[]logs.Target { return &s.ErrorLogs }, plan.ErrorLogTarget),
 	},
 	flag(
