@@ -18,19 +18,19 @@ const (
 	defaultCacheValid    = time.Minute
 )
 
-// CertificateCache is what one ssl_certificate_cache or proxy_ssl_certificate_cache keeps: certificates and keys whose
-// names had variables, each for itself. When it is full that goes which was not used for longest. It is safe for
-// concurrent use.
+// CertificateCache is the cache of one ssl_certificate_cache or proxy_ssl_certificate_cache: certificates and keys
+// whose names have variables, as separate items. When it is full, the least recently used item is evicted. It is safe
+// for concurrent use.
 type CertificateCache struct {
 	max             int
 	valid, inactive time.Duration
 
 	mu    sync.Mutex
 	items map[slot]*list.Element
-	byUse list.List // of *item, the latest first
+	byUse list.List // of *item, the most recently used first
 }
 
-// slot says what an item is.
+// slot identifies an item.
 type slot struct {
 	name  string
 	isKey bool
@@ -40,12 +40,13 @@ type item struct {
 	slot   slot
 	value  any
 	digest [sha256.Size]byte
-	// readAt is when the file was last looked at, usedAt when the item was.
+	// readAt is when the file was last checked, usedAt when the item was used.
 	readAt, usedAt time.Time
 }
 
-// fetch gives what parse makes of a file, from the cache where it has it; c may be nil. A file is looked at again when
-// it was read longer than valid ago, or anew, but parsed only if it has changed. What keep tells of is not kept.
+// fetch returns what parse makes of a file, from the cache if it has it; c may be nil. A file is read again if it was
+// read longer than valid ago or if anew is set, but parsed only if it has changed. A value is not cached if parse
+// returns keep as false.
 func fetch[T any](
 	c *CertificateCache,
 	s slot,
@@ -85,8 +86,7 @@ func fetch[T any](
 	return value, nil
 }
 
-// find gives a copy of an item, without value if it is not there, and whether it may be used without a look at the
-// file.
+// find returns a copy of an item, without value if there is none, and whether it may be used without checking the file.
 func (c *CertificateCache) find(s slot, now time.Time, anew, isText bool) (found item, fresh bool) {
 	if c == nil {
 		return item{}, false
@@ -107,7 +107,7 @@ func (c *CertificateCache) find(s slot, now time.Time, anew, isText bool) (found
 	return *i, isText || !anew && now.Sub(i.readAt) <= c.valid
 }
 
-// put keeps an item in place of the one in its slot, and makes room for it.
+// put replaces the item of its slot, and evicts others if needed.
 func (c *CertificateCache) put(i *item) {
 	if c == nil {
 		return

@@ -13,14 +13,14 @@ import (
 	"starling/nginx/errno"
 )
 
-// Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be told, not
-// swallowed.
+// Bounds of files that come from the configuration: mistakes (a disk image as certificate) should be reported, not read
+// into memory.
 const (
 	maxFileBytes = 16 << 20
 	maxPasswords = 1024
 )
 
-// opened reads a file and puts a failure into the words of nginx and OpenSSL.
+// opened reads a file and words a failure as nginx and OpenSSL do.
 func opened(path string, read ReadFile) ([]byte, error) {
 	data, err := read(path)
 	if err != nil {
@@ -32,7 +32,7 @@ func opened(path string, read ReadFile) ([]byte, error) {
 	return data, nil
 }
 
-// reason says what the system said, without its number and the path that the message already has.
+// reason is the system's error text, without its number and the path that the message already has.
 func reason(err error) string {
 	if number, ok := errno.Of(err); ok {
 		return errno.Text(number)
@@ -40,7 +40,7 @@ func reason(err error) string {
 	return errno.Reason(err)
 }
 
-// parseChain returns all certificates of a PEM file; other blocks are passed over, as OpenSSL does.
+// parseChain returns all certificates of a PEM file; other blocks are skipped, as in OpenSSL.
 func parseChain(data []byte) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -81,7 +81,7 @@ func loadCertificate(f CertificateFile, passwords [][]byte, read ReadFile) (tls.
 	return *cert, nil
 }
 
-// parseKey finds the first private key of a PEM file and decrypts it with the first password that fits.
+// parseKey finds the first private key of a PEM file and decrypts it with the first password that works.
 func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted bool, err error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		decrypt := func(password []byte) ([]byte, error) { return decryptPKCS8(block.Bytes, password) }
@@ -109,7 +109,7 @@ func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted boo
 	return nil, false, errors.New("no start line: Expecting: ANY PRIVATE KEY")
 }
 
-// unlock tries each password. A wrong one may yield bytes that are no key, so the result is parsed too.
+// unlock tries each password. A wrong one may yield bytes that are not a key, so the result is parsed too.
 func unlock(passwords [][]byte, decrypt func(password []byte) ([]byte, error)) ([]byte, error) {
 	if len(passwords) == 0 {
 		return nil, errors.New("key is encrypted and no password file is set")
@@ -152,7 +152,7 @@ func parseKeyDER(der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// readPasswords reads a password file: one password a line, empty lines left out as in nginx.
+// readPasswords reads a password file: one password a line, empty lines ignored as in nginx.
 func readPasswords(path string, read ReadFile) ([][]byte, error) {
 	if path == "" {
 		return nil, nil

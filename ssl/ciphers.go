@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// suite is one cipher suite that Go has, under OpenSSL's name, with the words of cipher lists that select it.
-// A hash is only a word for suites that use it as their MAC (not with GCM).
+// suite is one cipher suite of Go, with OpenSSL's name and the words of cipher lists that select it. A hash is a word
+// only for suites that use it as their MAC (not with GCM).
 type suite struct {
 	id    uint16
 	name  string
@@ -83,15 +83,15 @@ var cipherAliases = map[string][]string{
 	"ALL": {"HIGH", "MEDIUM"}, "DEFAULT": {"HIGH"}, "COMPLEMENTOFDEFAULT": {"MEDIUM"}, "FIPS": {"AES"},
 }
 
-// emptyWords select suites that Go does not have at all: correct, and without effect.
+// emptyWords select suites that Go does not have: valid, and without effect.
 var emptyWords = strings.Fields(
 	`COMPLEMENTOFALL LOW EXP EXPORT EXPORT40 EXPORT56 eNULL NULL aNULL kDHE kEDH DHE EDH DH ADH AECDH kDHr kDHd kDH
 	kECDHr kECDHe aDH aECDH aDSS DSS AESCCM AESCCM8 ARIA ARIA128 ARIA256 ARIAGCM CAMELLIA CAMELLIA128 CAMELLIA256 CAMELLIAGCM DES RC2 RC4 IDEA
 	SEED MD5 SHA384 GOST89MAC GOST94 kGOST aGOST aGOST01 PSK kPSK kRSAPSK kECDHEPSK kDHEPSK aPSK SRP kSRP aSRP CBC SUITEB128 SUITEB192`,
 )
 
-// parseCiphers reads an OpenSSL cipher list. The order is checked and not kept: Go orders suites by itself. Names
-// that Go does not have give warnings.
+// parseCiphers reads an OpenSSL cipher list. The order is checked but not kept: Go orders suites by itself. Names that
+// Go does not have cause warnings.
 func parseCiphers(list string) (ids []uint16, warnings []string, err error) {
 	chosen := make([]bool, len(suites))
 	killed := make([]bool, len(suites))
@@ -107,7 +107,7 @@ func parseCiphers(list string) (ids []uint16, warnings []string, err error) {
 			action, word = word[0], word[1:]
 		}
 		if word == "DEFAULT" && i > 0 && action == 0 {
-			// OpenSSL knows DEFAULT only at the start.
+			// OpenSSL accepts DEFAULT only at the start.
 			warnings = append(warnings, `"DEFAULT" has an effect only at the start of a cipher list`)
 			continue
 		}
@@ -138,7 +138,8 @@ func parseCiphers(list string) (ids []uint16, warnings []string, err error) {
 	return ids, warnings, nil
 }
 
-// selectSuites returns which suites a word such as ECDHE+AESGCM stands for. unknown is the part that nobody knows.
+// selectSuites returns the suites that a word such as ECDHE+AESGCM selects. unknown is the part that is not a known
+// word.
 func selectSuites(word string) (match []bool, unknown string) {
 	match = make([]bool, len(suites))
 	for i := range match {

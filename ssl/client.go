@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ClientSettings are the settings of connections to others: proxy_ssl_*, zone_sync_ssl_*.
+// ClientSettings are the settings of outgoing connections: proxy_ssl_*, zone_sync_ssl_*.
 type ClientSettings struct {
 	Common
 	// Verify checks the server's certificate and name.
@@ -29,7 +29,7 @@ func NewClientSettings() ClientSettings {
 	}
 }
 
-// Client is the built TLS side of connections to others, safe for concurrent use.
+// Client is the built TLS side of outgoing connections, safe for concurrent use.
 type Client struct {
 	config *tls.Config
 	verify *verifier
@@ -47,13 +47,13 @@ type configKey struct {
 }
 
 const (
-	// maxNamedConfigs bounds the configurations kept by name: names may come from clients (proxy_ssl_name $host).
+	// maxNamedConfigs bounds the configurations cached by name: names may come from clients (proxy_ssl_name $host).
 	maxNamedConfigs = 1000
-	// sessionsKept is how many servers' TLS sessions one configuration remembers.
+	// sessionsKept is how many servers' TLS sessions one configuration caches.
 	sessionsKept = 64
 )
 
-// Build reads the files. Warnings say what has no effect; the error is what nginx would say.
+// Build reads the files. Warnings report settings without effect; the error is nginx's.
 func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 	config, verify, warnings, err := s.base(read)
 	if err != nil {
@@ -66,26 +66,27 @@ func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
 		config.SessionTicketsDisabled = true
 	}
 	if len(config.Certificates) > 0 {
-		// As OpenSSL does: shown whatever authorities the server asks for, so that it can say what it has against it.
+		// As in OpenSSL: the certificate is sent for any list of authorities from the server, so that the server can
+		// say why it rejects it.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &config.Certificates[0], nil
 		}
 	}
-	// x509's own check knows neither nginx's depth nor its names; VerifyConnection does all of it.
+	// x509's own check lacks nginx's depth and its names; VerifyConnection does all of it.
 	config.InsecureSkipVerify = true
 	return &Client{
 		config: config, verify: verify, on: s.Verify, used: s.used(config), configs: map[configKey]*tls.Config{},
 	}, warnings, nil
 }
 
-// Config returns the configuration for a server of a name: verified against it, and sent as SNI with sendName.
-// A name may have a port, which is left out, and an IP address is never sent. The result must not be changed.
+// Config returns the configuration for a server of a name: the certificate is verified against it, and sendName sends
+// it as SNI. A port in the name is omitted, and an IP address is never sent. The result must not be changed.
 func (c *Client) Config(name string, sendName bool) *tls.Config {
 	return c.ConfigWith(name, sendName, CertificateFile{})
 }
 
-// ConfigWith is Config for connections that show the certificate of a name known only now. Connections of one
-// configuration stand for one and the same client; Show puts the certificate in when one is made.
+// ConfigWith is Config for connections whose client certificate has a name known only now. All connections of one
+// configuration must show the same certificate; Show adds it when a connection is made.
 func (c *Client) ConfigWith(name string, sendName bool, file CertificateFile) *tls.Config {
 	name = withoutPort(name)
 	key := configKey{name, sendName, file}
@@ -98,7 +99,7 @@ func (c *Client) ConfigWith(name string, sendName bool, file CertificateFile) *t
 	if sendName {
 		config.ServerName = name
 	}
-	// The file may be another one next time, so a session under its name is not resumed.
+	// The file may have changed next time, so a session under its name is not resumed.
 	if !config.SessionTicketsDisabled && file == (CertificateFile{}) {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(sessionsKept)
 	}
@@ -119,12 +120,12 @@ func Show(config *tls.Config, cert *tls.Certificate) *tls.Config {
 	return config
 }
 
-// VerifyError is a server whose certificate does not verify or does not bear the expected name.
+// VerifyError is the error for a server whose certificate does not verify or does not have the expected name.
 type VerifyError struct {
 	Code VerifyCode
-	// Name is set when the chain is good and the name is not.
+	// Name is set if the chain is valid and the name is not.
 	Name string
-	// Hint says what to do about it; may be empty.
+	// Hint tells the operator what to do about it; may be empty.
 	Hint string
 }
 
@@ -157,8 +158,8 @@ func (c *Client) check(state *tls.ConnectionState, name string, now time.Time) e
 	return nil
 }
 
-// matchesName compares as X509_check_host does: DNS names of the certificate or, where it has none, its common name.
-// Unlike nginx an IP address is compared with the certificate's IP names.
+// matchesName compares as X509_check_host does: DNS names of the certificate or, if it has none, its common name.
+// Unlike in nginx an IP address is compared with the certificate's IP names.
 func matchesName(leaf *x509.Certificate, name string) bool {
 	if name == "" {
 		return false

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// unsupportedCommands are commands of SSL_CONF_cmd that Go's TLS has no means for.
+// unsupportedCommands are commands of SSL_CONF_cmd that Go's TLS does not support.
 var unsupportedCommands = []string{
 	"SignatureAlgorithms",
 	"ClientSignatureAlgorithms",
@@ -60,7 +60,7 @@ var sslOptions = []string{
 	"PreferNoDHEKEX",
 }
 
-// applyCommands works the ssl_conf_command lines into the settings, in order, over what the directives said.
+// applyCommands applies the ssl_conf_command lines to the settings, in order, on top of the directives.
 func (c *Common) applyCommands() (noTickets bool, warnings []string, err error) {
 	for _, command := range c.Commands {
 		name, value := command[0], command[1]
@@ -114,7 +114,7 @@ func (c *Common) limitProtocols(value string, lower bool) bool {
 		return false
 	}
 	if lower {
-		// OpenSSL's bounds replace those that the directive set.
+		// OpenSSL's bounds replace those of the directive.
 		c.Protocols = (c.Protocols | allProtocols) &^ (limit - 1)
 		if limit == 0 {
 			c.Protocols = allProtocols

@@ -54,7 +54,7 @@ func parseList(der []byte) (*revocations, error) {
 		signedBy: list.CheckSignatureFrom,
 	}
 	for _, e := range list.RevokedCertificateEntries {
-		const removeFromCRL = 8 // RFC 5280 5.3.1: taken back
+		const removeFromCRL = 8 // RFC 5280 5.3.1: no longer revoked
 		if e.ReasonCode != removeFromCRL {
 			r.serials[serialKey(e.SerialNumber)] = true
 		}
@@ -62,8 +62,8 @@ func parseList(der []byte) (*revocations, error) {
 	return r, nil
 }
 
-// parseFirstVersion reads lists of version 1, which `openssl ca -gencrl` writes unless told otherwise and the newer
-// functions of the library refuse.
+// parseFirstVersion reads lists of version 1, the default of `openssl ca -gencrl`, which the newer functions of the
+// library reject.
 func parseFirstVersion(der []byte) (*revocations, error) {
 	//lint:ignore SA1019 the newer function rejects version 1
 	list, err := x509.ParseDERCRL(der)
@@ -75,7 +75,7 @@ func parseFirstVersion(der []byte) (*revocations, error) {
 	if tbs.Version != firstVersion {
 		return nil, errors.New("unsupported version of the CRL")
 	}
-	var start struct{ Algorithm, Issuer asn1.RawValue } // tbs.Issuer has lost the kinds of its strings
+	var start struct{ Algorithm, Issuer asn1.RawValue } // tbs.Issuer has lost the types of its strings
 	if _, err := asn1.Unmarshal(tbs.Raw, &start); err != nil {
 		return nil, err
 	}

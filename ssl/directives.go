@@ -8,8 +8,8 @@ import (
 	"starling/conf"
 )
 
-// Bound is what the ssl_* directives of one block say. Both sides embed it in their settings; C is what their variables
-// are of.
+// Bound are the ssl_* directives of one block. Both sides embed it in their settings; C is the type that their
+// variables are of.
 type Bound[C any] struct {
 	ServerSettings
 	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
@@ -25,11 +25,11 @@ type Bound[C any] struct {
 // NewBound returns nginx's defaults.
 func NewBound[C any]() Bound[C] { return Bound[C]{ServerSettings: NewServerSettings()} }
 
-// HasCertificates says that ssl_certificate was given.
+// HasCertificates means that ssl_certificate was given.
 func (b *Bound[C]) HasCertificates() bool { return len(b.certificates) > 0 }
 
-// Pair matches certificates with their keys, which is possible only when all directives of a block were read:
-// Certificates, if their names are known. Else it returns what finds them.
+// Pair matches certificates with their keys, after all directives of a block were read. It sets Certificates if their
+// names are known; otherwise it returns their finder.
 func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 	if len(b.keys) < len(b.certificates) {
 		last := b.certificates[len(b.certificates)-1].Text()
@@ -51,13 +51,13 @@ func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 	return f, f.loader.ReadPasswords(b.PasswordFile)
 }
 
-// Env is what settings need of the plan in conf.Args.Env: paths of the configuration made absolute, and their files.
+// Env is what settings need of the plan in conf.Args.Env: absolute paths of the configuration's files, and the files.
 type Env interface {
 	ConfPath(path string) string
 	ReadFile(path string) ([]byte, error)
 }
 
-// file takes the path of a file.
+// file reads the path of a file.
 func file(a *conf.Args) (string, error) {
 	path := a.Words[0]
 	if strings.Contains(path, "$") {
@@ -87,8 +87,8 @@ func (w *words) add(name, syntax, standard, doc string, set conf.Setter) {
 
 func (w *words) repeat() { w.list[len(w.list)-1].Repeat = true }
 
-// ServerDirectives declares the ssl_* directives that http and stream have in common. place finds the Bound in a
-// module's settings.
+// ServerDirectives declares the ssl_* directives that http and stream share. place finds the Bound in a module's
+// settings.
 func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(*S) *Bound[C]) []conf.Directive {
 	w := &words{prefix: "ssl_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
@@ -137,12 +137,12 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 	return w.list
 }
 
-// BoundClient is what the proxy_ssl_* or zone_sync_ssl_* directives of one block say.
+// BoundClient are the proxy_ssl_* or zone_sync_ssl_* directives of one block.
 type BoundClient struct {
 	ClientSettings
 	// On is zone_sync_ssl or proxy_ssl.
 	On bool
-	// Name is the name to verify and, with SendName, to send; empty: the one that was configured to connect to.
+	// Name is the name to verify and, with SendName, to send; empty: the configured name of the server.
 	Name     string
 	SendName bool
 
@@ -152,8 +152,7 @@ type BoundClient struct {
 // NewBoundClient returns nginx's defaults.
 func NewBoundClient() BoundClient { return BoundClient{ClientSettings: NewClientSettings()} }
 
-// Pair puts the certificate and its key together, when all directives of a block were read. family is their common
-// prefix.
+// Pair combines the certificate and its key, after all directives of a block were read. family is their common prefix.
 func (b *BoundClient) Pair(family string) error {
 	b.Certificates = nil
 	switch {
@@ -166,8 +165,8 @@ func (b *BoundClient) Pair(family string) error {
 	return nil
 }
 
-// ClientDirectives declares what connections to others have in common, but for the words that switch TLS on and name
-// the other side: family is "zone_sync_ssl" or "proxy_ssl".
+// ClientDirectives declares the shared directives of outgoing connections, without those that turn TLS on and name the
+// server: family is "zone_sync_ssl" or "proxy_ssl".
 func ClientDirectives[S any](family string, in conf.Context, place func(*S) *BoundClient) []conf.Directive {
 	w := &words{prefix: family + "_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
@@ -182,7 +181,7 @@ func ClientDirectives[S any](family string, in conf.Context, place func(*S) *Bou
 	return w.list
 }
 
-// common declares what servers and clients have in common.
+// common declares the directives that servers and clients share.
 func common[S any](w *words, place func(*S) *Common) {
 	w.add("protocols", "<version>...", "TLSv1.2 TLSv1.3", "Sets the TLS versions. Versions between the lowest and the "+
 		"highest are always enabled.",

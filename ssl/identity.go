@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Identity is who a certificate names: its subject in the form of RFC 2253 or, where that is empty, its alternative
-// names. A renewed certificate has the same. It is worth what the verification of the certificate is worth: any of the
-// trusted authorities may give it.
+// Identity is the name in a certificate: its subject in the form of RFC 2253 or, if that is empty, its alternative
+// names. A renewed certificate has the same. It is only as reliable as the verification of the certificate: any trusted
+// authority may issue it.
 func Identity(cert *x509.Certificate) string {
 	if subject := distinguishedName(cert.RawSubject); subject != "" {
 		return subject

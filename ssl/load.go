@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// dataScheme begins a "name" that is the PEM text itself, as the value of a variable may be.
+// dataScheme starts a "name" that is the PEM text itself, as the value of a variable may be.
 const dataScheme = "data:"
 
 // Loader reads certificates whose names are known only at a handshake.
@@ -17,20 +17,20 @@ type Loader struct {
 	Read ReadFile
 	// Absolute makes the path of a file of the configuration absolute.
 	Absolute func(path string) string
-	// Cache may be nil; every handshake then reads the files.
+	// Cache may be nil; then every handshake reads the files.
 	Cache *CertificateCache
 
 	passwords [][]byte
 }
 
-// ReadPasswords reads the passwords of keys once and for all, as nginx does; path may be empty.
+// ReadPasswords reads the passwords of keys once, as nginx does; path may be empty.
 func (l *Loader) ReadPasswords(path string) (err error) {
 	l.passwords, err = readPasswords(path, l.Read)
 	return err
 }
 
-// Load reads a certificate with its chain and its key. A pair that does not fit is read once more past the cache: one
-// of its files may have been replaced later than the other.
+// Load reads a certificate with its chain and its key. A pair that does not match is read once more without the cache:
+// one of its files may have been replaced later than the other.
 func (l *Loader) Load(f CertificateFile) (*tls.Certificate, error) {
 	var misfit *mismatch
 	cert, err := l.load(f, false)
@@ -55,7 +55,8 @@ func (l *Loader) load(f CertificateFile, anew bool) (*tls.Certificate, error) {
 		func() ([]byte, error) { return keyContents(f.Key, l.Read) },
 		func(data []byte) (crypto.Signer, bool, error) {
 			key, encrypted, err := parseKey(data, l.passwords)
-			return key, !encrypted, keyError(err) // who encrypts keys does not want them lie open in memory
+			// a key that is encrypted on disk must not stay in memory in plain text
+			return key, !encrypted, keyError(err)
 		})
 	if err != nil {
 		return nil, fmt.Errorf("cannot load certificate key \"%s\": %w", shown(f.Key), err)
@@ -67,7 +68,7 @@ func (l *Loader) load(f CertificateFile, anew bool) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// absolute leaves what is no path as it is.
+// absolute leaves anything that is not a path unchanged.
 func (l *Loader) absolute(name string) string {
 	if scheme(name) != "" {
 		return name
@@ -75,7 +76,7 @@ func (l *Loader) absolute(name string) string {
 	return l.Absolute(name)
 }
 
-// scheme is what tells a name from a path; "" for paths.
+// scheme is the prefix that distinguishes a name from a path; "" for paths.
 func scheme(name string) string {
 	for _, s := range []string{dataScheme, "engine:", "store:"} {
 		if strings.HasPrefix(name, s) {
@@ -85,7 +86,7 @@ func scheme(name string) string {
 	return ""
 }
 
-// shown is a name for the logs, where a key has no business.
+// shown is a name for the logs, which must not contain a key.
 func shown(name string) string {
 	if strings.HasPrefix(name, dataScheme) {
 		return dataScheme + "..."
@@ -119,7 +120,7 @@ func keyError(err error) error {
 	return nil
 }
 
-// mismatch is a key that is not the certificate's.
+// mismatch is the error for a key that does not belong to the certificate.
 type mismatch struct{ file CertificateFile }
 
 func (m *mismatch) Error() string {
@@ -130,7 +131,7 @@ func (m *mismatch) Error() string {
 	)
 }
 
-// pairOf puts a chain and its key together.
+// pairOf combines a chain and its key.
 func pairOf(f CertificateFile, chain []*x509.Certificate, key crypto.Signer) (tls.Certificate, error) {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(chain[0].PublicKey) {
@@ -143,9 +144,9 @@ func pairOf(f CertificateFile, chain []*x509.Certificate, key crypto.Signer) (tl
 	return cert, nil
 }
 
-// pick gives the first certificate that the client can use, one with an RSA key only if there is no other, else the
-// first one. Only the kind of key counts, not the names in the certificate: nginx has chosen the server by name and
-// shows what that one has.
+// pick returns the first certificate that the client supports, one with an RSA key only if there is no other, else the
+// first one. Only the kind of key counts, not the names in the certificate: nginx has selected the server by name and
+// shows that server's certificate.
 func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
 	if len(all) > 1 {
 		nameless := *hello
@@ -161,7 +162,7 @@ func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
 	return all[0]
 }
 
-// rsaLast orders certificates: clients that know other keys ask for those first, and OpenSSL heeds it.
+// rsaLast orders certificates: clients that support other keys request those first, and OpenSSL respects that.
 func rsaLast(a, b tls.Certificate) int { return rank(&a) - rank(&b) }
 
 const (
@@ -176,11 +177,11 @@ func rank(cert *tls.Certificate) int {
 	return rankOther
 }
 
-// maxNameBytes is the longest name that the DNS knows.
+// maxNameBytes is the longest name in the DNS.
 const maxNameBytes = 253
 
-// SafeName tells whether a name that a stranger sent (SNI) may become part of the name of a file: letters, digits, '-',
-// '_' and single dots that neither begin nor end it. An empty name is safe.
+// SafeName reports whether a name from a stranger (SNI) may be part of a file name: letters, digits, '-', '_' and
+// single dots, but not at either end. An empty name is safe.
 func SafeName(name string) bool {
 	if len(name) > maxNameBytes {
 		return false

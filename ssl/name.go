@@ -26,8 +26,8 @@ type attribute struct {
 
 type relativeNameSET []attribute
 
-// distinguishedName writes a DER name as X509_NAME_print_ex does with XN_FLAG_RFC2253: last part first, bytes
-// past ASCII as \XX. A name that cannot be read is "".
+// distinguishedName writes a DER name as X509_NAME_print_ex does with XN_FLAG_RFC2253: last part first, bytes past
+// ASCII as \XX. An unreadable name is "".
 func distinguishedName(der []byte) string {
 	var name []relativeNameSET
 	if _, err := asn1.Unmarshal(der, &name); err != nil {
@@ -72,7 +72,7 @@ func attributeText(v asn1.RawValue) (string, bool) {
 	case asn1.TagT61String:
 		runes := make([]rune, len(v.Bytes))
 		for i, c := range v.Bytes {
-			runes[i] = rune(c) // OpenSSL takes it for Latin 1
+			runes[i] = rune(c) // OpenSSL treats it as Latin 1
 		}
 		return string(runes), true
 	case asn1.TagBMPString:

@@ -14,7 +14,7 @@ import (
 // Compile compiles a name with variables while the configuration is bound.
 type Compile[C any] func(a *conf.Args, text string) (vars.Template[C], error)
 
-// name is the argument of ssl_certificate or ssl_certificate_key and the line where it stands.
+// name is the argument of ssl_certificate or ssl_certificate_key with its line.
 type name[C any] struct {
 	vars.Template[C]
 	node *conf.Node
@@ -28,7 +28,7 @@ func (compile Compile[C]) name(a *conf.Args) (name[C], error) {
 	return name[C]{t, a.Node}, err
 }
 
-// checkScheme refuses where keys are that Go cannot use.
+// checkScheme rejects key sources that Go cannot use.
 func checkScheme(text string) error {
 	if s := scheme(text); s != "" && s != dataScheme {
 		return conf.Unsupported(s)
@@ -55,8 +55,8 @@ type Finder[C any] struct {
 	pairs  []pair[C]
 }
 
-// Find reads the certificates for a client that asked for a name (SNI). What the error says is for the log; place it
-// with conf.Problem.
+// Find reads the certificates for a client's requested name (SNI). The error is for the log; add the place with
+// conf.Problem.
 func (f *Finder[C]) Find(serverName string, of C) ([]*tls.Certificate, error) {
 	if !SafeName(serverName) {
 		return nil, conf.At(
@@ -81,7 +81,7 @@ func (f *Finder[C]) Find(serverName string, of C) ([]*tls.Certificate, error) {
 	return all, nil
 }
 
-// expand gives both names their variables.
+// expand expands the variables of both names.
 func expand[C any](certificate, key *vars.Template[C], of C) (CertificateFile, error) {
 	file := CertificateFile{string(certificate.Append(nil, of)), string(key.Append(nil, of))}
 	for _, n := range []struct{ text, name string }{{certificate.Text(), file.Certificate}, {key.Text(), file.Key}} {
@@ -92,13 +92,13 @@ func expand[C any](certificate, key *vars.Template[C], of C) (CertificateFile, e
 	return file, nil
 }
 
-// climbs tells whether a path leads through a parent: values of variables may be a stranger's (arguments, the PROXY
-// protocol).
+// climbs reports whether a path has a parent directory (..): values of variables may come from strangers (arguments,
+// the PROXY protocol).
 func climbs(path string) bool {
 	return scheme(path) == "" && slices.Contains(strings.Split(path, "/"), "..")
 }
 
-// Words tells the certificates of two servers apart that are found by their names.
+// Words distinguish the certificates of two servers that are found by their names.
 func (f *Finder[C]) Words() (words []string) {
 	for i := range f.pairs {
 		words = append(words, f.pairs[i].certificate.Text(), f.pairs[i].key.Text())
@@ -106,16 +106,16 @@ func (f *Finder[C]) Words() (words []string) {
 	return words
 }
 
-// ErrNotFound ends a handshake whose certificate could not be read; why is in the log.
+// ErrNotFound ends a handshake whose certificate could not be read; the log has the reason.
 var ErrNotFound = errors.New("certificate not found")
 
-// ClientNames are the certificate and key of proxy_ssl_* where they may have variables.
+// ClientNames are the certificate and key of proxy_ssl_*, which may have variables.
 type ClientNames[C any] struct {
 	certificate, key vars.Template[C]
 	cache            *CertificateCache
 }
 
-// NameDirectives lets those of ClientDirectives that name certificate and key have variables, and adds the one of their
+// NameDirectives allows variables in the certificate and key of ClientDirectives, and adds the directive of their
 // cache.
 func NameDirectives[S, C any](
 	family string,
@@ -154,13 +154,13 @@ func NameDirectives[S, C any](
 	})
 }
 
-// ClientFinder finds the certificate to show to others.
+// ClientFinder finds the client certificate of outgoing connections.
 type ClientFinder[C any] struct {
 	loader           Loader
 	certificate, key vars.Template[C]
 }
 
-// Finder returns what finds the certificate for each connection, nil where its name is known: BoundClient.Pair then
+// Finder returns the finder of the certificate for each connection, nil if its name is known: then BoundClient.Pair
 // does it.
 func (n *ClientNames[C]) Finder(env Env, family, passwordFile string) (*ClientFinder[C], error) {
 	_, fixedCertificate := n.certificate.Literal()
@@ -179,7 +179,7 @@ func (n *ClientNames[C]) Finder(env Env, family, passwordFile string) (*ClientFi
 	return f, f.loader.ReadPasswords(passwordFile)
 }
 
-// Names are those of one connection's certificate; empty where it shows none.
+// Names are the certificate and key names of one connection; empty if it shows none.
 func (f *ClientFinder[C]) Names(of C) (CertificateFile, error) {
 	file, err := expand(&f.certificate, &f.key, of)
 	if file.Certificate == "" {

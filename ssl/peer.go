@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Peer is what the variables $ssl_* tell of a connection whose handshake is done.
+// Peer is the data of the variables $ssl_* of a connection whose handshake is done.
 type Peer struct {
 	Version    uint16
 	Cipher     uint16
@@ -116,8 +116,8 @@ func (p *Peer) RawPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate.Raw}))
 }
 
-// PEM is $ssl_client_cert: every line but the first begins with a tab, so that it may stand in a header. The last line
-// end is cut off.
+// PEM is $ssl_client_cert: every line but the first begins with a tab, so that it can be sent in a header. The last
+// line end is cut off.
 func (p *Peer) PEM() string {
 	return strings.ReplaceAll(strings.TrimSuffix(p.RawPEM(), "\n"), "\n", "\n\t")
 }

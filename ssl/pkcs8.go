@@ -17,11 +17,11 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// Encrypted PKCS #8 keys (RFC 5958) with PBES2 (RFC 8018): what OpenSSL writes today. PBES1 is refused.
+// Encrypted PKCS #8 keys (RFC 5958) with PBES2 (RFC 8018): the current format of OpenSSL. PBES1 is rejected.
 
 var errUnsupportedEncryption = errors.New("unsupported key encryption")
 
-// Bounds on what a key file may make us compute.
+// Bounds on the computations that a key file may request.
 const (
 	maxIterations   = 10_000_000
 	maxScryptMemory = 256 << 20 // 128 * N * r bytes
@@ -75,7 +75,7 @@ type scryptParams struct {
 }
 
 // decryptPKCS8 returns the PKCS #8 key inside an EncryptedPrivateKeyInfo. A wrong password is nearly always an error,
-// and else gives bytes that are no key.
+// and otherwise yields bytes that are not a key.
 func decryptPKCS8(der, password []byte) ([]byte, error) {
 	var outer encryptedKey
 	if err := unmarshal(der, &outer); err != nil {

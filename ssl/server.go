@@ -32,25 +32,25 @@ var VerifyClientWords = map[string]VerifyClient{
 type ServerSettings struct {
 	Common
 	VerifyClient VerifyClient
-	// ClientCA is ssl_client_certificate: trusted as Common.Trusted is, and its names are sent to clients.
+	// ClientCA is ssl_client_certificate: trusted like Common.Trusted, and its names are sent to clients.
 	ClientCA string
 	// NoTickets is ssl_session_tickets off.
 	NoTickets bool
-	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: keys made and changed by the
-	// library.
+	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: the library makes and rotates the
+	// keys.
 	TicketKeys []string
-	// Sessions, where not nil, keeps sessions where tickets are off, for SessionTimeout.
+	// Sessions, if not nil, stores sessions when tickets are off, for SessionTimeout.
 	Sessions       *SessionCache
 	SessionTimeout time.Duration
-	// Find finds the certificates at each handshake, where their names have variables; Certificates then do not count.
-	// An error of it ends the handshake.
+	// Find finds the certificates at each handshake if their names have variables; Certificates is then unused. An
+	// error of it ends the handshake.
 	Find func(*tls.ClientHelloInfo) ([]*tls.Certificate, error)
-	// Context is what besides the fixed certificates tells servers apart whose sessions one cache seals.
+	// Context distinguishes, besides the fixed certificates, servers that share a session cache.
 	Context []string
-	// RejectHandshake refuses every handshake: unknown names of a default server.
+	// RejectHandshake rejects every handshake: unknown names of a default server.
 	RejectHandshake bool
-	// VerifyInHandshake ends the handshake when the client's certificate does not verify. By default, as in nginx, the
-	// handshake succeeds and Server.Check tells, so that an HTTP server can answer 400.
+	// VerifyInHandshake ends the handshake if the client's certificate does not verify. By default, as in nginx, the
+	// handshake succeeds and Server.Check returns the result, so that an HTTP server can answer 400.
 	VerifyInHandshake bool
 }
 
@@ -66,7 +66,7 @@ func NewServerSettings() ServerSettings {
 	}
 }
 
-// Server is the built TLS side of a listening server. It never changes and is safe for concurrent use.
+// Server is the built TLS side of a listening server. It is immutable and safe for concurrent use.
 type Server struct {
 	// Config is ready for tls.Server. A listener with several virtual servers returns it from GetConfigForClient.
 	Config *tls.Config
@@ -76,8 +76,7 @@ type Server struct {
 	used   []Used
 }
 
-// Build reads the files and makes the configuration. Warnings say what has no effect; the error is what nginx would
-// say.
+// Build reads the files and makes the configuration. Warnings report settings without effect; the error is nginx's.
 func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 	if s.ClientCA != "" {
 		s.Trusted = append([]string{s.ClientCA}, s.Trusted...)
@@ -150,12 +149,12 @@ func (s *ServerSettings) choose(config *tls.Config) error {
 	return nil
 }
 
-// askClients makes the server ask for a certificate, naming the CAs of ssl_client_certificate.
+// askClients makes the server request a certificate, naming the CAs of ssl_client_certificate.
 func (s *ServerSettings) askClients(config *tls.Config, read ReadFile) error {
 	if s.VerifyClient != VerifyOptionalNoCA && len(s.Trusted) == 0 {
 		return errors.New("no ssl_client_certificate for ssl_verify_client")
 	}
-	// Not RequireAndVerify: the verdict is Check's, with nginx's rules and words.
+	// Not RequireAndVerify: Check decides, with nginx's rules and texts.
 	config.ClientAuth = tls.RequestClientCert
 	config.ClientCAs = x509.NewCertPool()
 	if s.ClientCA == "" {
@@ -171,8 +170,8 @@ func (s *ServerSettings) askClients(config *tls.Config, read ReadFile) error {
 	return nil
 }
 
-// setTicketKeys takes the key files of nginx (48 or 80 bytes). Go derives its keys from 32 bytes, so tickets are
-// shared between starling's nodes, not with nginx.
+// setTicketKeys reads the key files of nginx (48 or 80 bytes). Go derives its keys from 32 bytes, so starling's nodes
+// share tickets with each other, but not with nginx.
 func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error {
 	var keys [][32]byte
 	for _, path := range s.TicketKeys {
@@ -191,7 +190,7 @@ func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error 
 	return nil
 }
 
-// ClientError is a client whose certificate is missing or does not verify.
+// ClientError is the error for a client whose certificate is missing or does not verify.
 type ClientError struct {
 	// Missing: nginx answers 496, shown as 400 "No required SSL certificate was sent"; else 495, 400 "The SSL
 	// certificate error".
@@ -207,8 +206,8 @@ func (e *ClientError) Error() string {
 	return fmt.Sprintf("client SSL certificate verify error: (%d:%v)", int(e.Code), e.Code)
 }
 
-// Inspect verifies the client's certificate, if any, and returns what variables tell of the connection.
-// Call it once per connection, after the handshake.
+// Inspect verifies the client's certificate, if any, and returns the data of the connection's variables. Call it once
+// per connection, after the handshake.
 func (s *Server) Inspect(state *tls.ConnectionState, now time.Time) *Peer {
 	p := &Peer{Version: state.Version, Cipher: state.CipherSuite, Curve: state.CurveID, ServerName: state.ServerName,
 		Resumed: state.DidResume, ALPN: state.NegotiatedProtocol}
@@ -219,10 +218,10 @@ func (s *Server) Inspect(state *tls.ConnectionState, now time.Time) *Peer {
 	return p
 }
 
-// Check says whether ssl_verify_client lets the client in: nil, or a *ClientError.
+// Check reports whether ssl_verify_client admits the client: nil, or a *ClientError.
 func (s *Server) Check(p *Peer) error { return s.mode.Check(p) }
 
-// Check is Server.Check for a server that took over a connection whose handshake another one made.
+// Check is Server.Check for a server that took over a connection after another server's handshake.
 func (v VerifyClient) Check(p *Peer) error {
 	switch {
 	case v == VerifyOff:

@@ -18,12 +18,12 @@ import (
 // DefaultSessionTimeout is nginx's ssl_session_timeout.
 const DefaultSessionTimeout = 5 * time.Minute
 
-// SessionCache keeps sessions in memory and gives clients only their numbers: what ssl_session_cache does where tickets
-// are off. (A client of TLS 1.2 without tickets, which resumes by the session id, cannot be served by Go's TLS.) When
-// it is full the oldest sessions go, as in nginx. It is safe for concurrent use.
+// SessionCache keeps sessions in memory and gives clients only their numbers: it is ssl_session_cache when tickets are
+// off. (A client of TLS 1.2 without tickets, which resumes by the session id, is not supported by Go's TLS.) When it is
+// full, the oldest sessions are evicted, as in nginx. It is safe for concurrent use.
 type SessionCache struct {
 	limitBytes int64
-	// shared says that several servers may name it; tickets then has the keys that seal those of all.
+	// shared means that several servers may name it; tickets then has the keys that seal the sessions of all.
 	shared  bool
 	tickets tls.Config
 
@@ -41,7 +41,7 @@ type session struct {
 	expires time.Time
 }
 
-// sessionOverheadBytes is about what a session takes besides its state: map, list and headers.
+// sessionOverheadBytes is the approximate cost of a session besides its state: map, list and headers.
 const sessionOverheadBytes = 256
 
 // NewSessionCache returns an empty cache of so many bytes.
@@ -49,7 +49,7 @@ func NewSessionCache(limitBytes int64) *SessionCache {
 	return &SessionCache{limitBytes: limitBytes, byID: map[sessionID]*list.Element{}}
 }
 
-// use makes a server keep its sessions here.
+// use makes a server store its sessions here.
 func (c *SessionCache) use(config *tls.Config, timeout time.Duration) {
 	config.SessionTicketsDisabled = false
 	config.WrapSession = func(_ tls.ConnectionState, state *tls.SessionState) ([]byte, error) {
@@ -70,11 +70,11 @@ func (c *SessionCache) use(config *tls.Config, timeout time.Duration) {
 }
 
 // seal lets servers that share the cache resume each other's sessions by ticket, if they have the same certificates:
-// what nginx calls the session id context. The library makes and changes the keys.
+// nginx calls this the session id context. The library makes and rotates the keys.
 func (c *SessionCache) seal(config *tls.Config, words []string) {
 	sum := sha256.New()
 	for _, cert := range config.Certificates {
-		fmt.Fprintf(sum, "%x\n", sha256.Sum256(cert.Certificate[0])) // a hash does not fail
+		fmt.Fprintf(sum, "%x\n", sha256.Sum256(cert.Certificate[0])) // a hash write does not fail
 	}
 	for _, word := range words {
 		fmt.Fprintf(sum, "%q\n", word)
@@ -98,7 +98,7 @@ func (c *SessionCache) seal(config *tls.Config, words []string) {
 	}
 }
 
-// contextMark begins our part of what a ticket carries.
+// contextMark starts our part of a ticket's contents.
 const contextMark = "starling:"
 
 func (s *session) bytes() int64 { return int64(len(s.state)) + sessionOverheadBytes }
@@ -107,7 +107,7 @@ func (c *SessionCache) put(state []byte, expires time.Time) sessionID {
 	s := &session{state: state, expires: expires}
 	rand.Read(s.id[:]) // never fails: the runtime ends the process first
 	if s.bytes() > c.limitBytes {
-		return s.id // not kept: it would be the only one
+		return s.id // not stored: it would be the only one
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,14 +146,13 @@ func (c *SessionCache) remove(e *list.Element) {
 
 // CacheWords are the arguments of one ssl_session_cache.
 type CacheWords struct {
-	// Name is that of shared:NAME:SIZE; empty for a cache that a server has to itself.
+	// Name is that of shared:NAME:SIZE; empty for a cache of one server only.
 	Name string
-	// Bytes is 0 where sessions are not kept.
+	// Bytes is 0 if sessions are not stored.
 	Bytes int64
 }
 
-// The size of builtin in sessions where none is given is OpenSSL's; a megabyte holds about 4000 sessions, as nginx says
-// of its own.
+// The default size of builtin, in sessions, is OpenSSL's; a megabyte holds about 4000 sessions, as nginx documents.
 const (
 	builtinSessions = 20480
 	sessionBytes    = 256
@@ -173,7 +172,7 @@ func parseSessionCache(a *conf.Args) (words CacheWords, err error) {
 					return words, invalid
 				}
 			}
-			if words.Name == "" { // beside a shared one it would only be a second place to look
+			if words.Name == "" { // next to a shared one it would only be a second lookup
 				words.Bytes = int64(count) * (sessionBytes + sessionOverheadBytes)
 			}
 		case kind == "shared":
@@ -190,14 +189,14 @@ func parseSessionCache(a *conf.Args) (words CacheWords, err error) {
 	return words, nil
 }
 
-// minCacheBytes is the least size nginx takes: eight pages.
+// minCacheBytes is the smallest size that nginx accepts: eight pages.
 const minCacheBytes = 8 * 4096
 
 // SessionCaches are the shared caches of one configuration, by name.
 type SessionCaches struct{ byName map[string]*SessionCache }
 
-// Open returns the cache that the words mean, nil for none. old are the caches of the configuration before: one of the
-// same name and size goes on.
+// Open returns the cache of the arguments, nil for none. old are the caches of the previous configuration: one of the
+// same name and size is reused.
 func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCache, error) {
 	switch {
 	case words.Bytes == 0:

@@ -1,8 +1,8 @@
-// Package ssl turns the ssl_*, proxy_ssl_* and zone_sync_ssl_* settings into crypto/tls configurations that behave, and
-// complain, as nginx with OpenSSL does.
+// Package ssl turns the ssl_*, proxy_ssl_* and zone_sync_ssl_* settings into crypto/tls configurations with the
+// behaviour and errors of nginx with OpenSSL.
 //
 // Settings are filled from directives; Build reads the files they name and is called for each cycle, so that a reload
-// reads them again. What Go's TLS cannot do is refused or comes back as a warning: nothing is quietly dropped.
+// reads them again. Settings that Go's TLS does not support are rejected or cause a warning: none is dropped silently.
 package ssl
 
 import (
@@ -20,7 +20,7 @@ type CertificateFile struct{ Certificate, Key string }
 // Protocols is a set of protocol versions.
 type Protocols uint8
 
-// The versions that Go's TLS speaks. SSLv2 and SSLv3 are words without effect, as with a present OpenSSL.
+// The versions that Go's TLS supports. SSLv2 and SSLv3 are words without effect, as with a current OpenSSL.
 const (
 	TLS10 Protocols = 1 << iota
 	TLS11
@@ -48,7 +48,7 @@ var protocolNames = map[string]Protocols{
 	"TLSv1.3": TLS13,
 }
 
-// ParseProtocols reads the arguments of ssl_protocols. Errors are nginx's for a bad value of a set.
+// ParseProtocols reads the arguments of ssl_protocols. The error is nginx's for a bad value of a set.
 func ParseProtocols(words []string) (Protocols, error) {
 	var set Protocols
 	for _, w := range words {
@@ -90,33 +90,33 @@ func (p Protocols) bounds() (low, high uint16, gap string) {
 	return low, high, gap
 }
 
-// Common is what servers and clients set alike.
+// Common are the settings that servers and clients share.
 type Common struct {
 	Protocols Protocols
 	// Ciphers is an OpenSSL cipher list.
 	Ciphers string
 	// Certificates are shown to the other side; a client has at most one.
 	Certificates []CertificateFile
-	// PasswordFile holds passwords of encrypted keys, one a line, tried in turn; empty is none.
+	// PasswordFile holds passwords of encrypted keys, one a line, tried in turn; empty: none.
 	PasswordFile string
 	// Trusted are the files with CA certificates that verify the other side.
 	Trusted []string
-	// CRL is the file with revocation lists; empty is none. With it every certificate of the chain is checked.
+	// CRL is the file with revocation lists; empty: none. With it every certificate of the chain is checked.
 	CRL string
 	// VerifyDepth is how many intermediate certificates a chain may have.
 	VerifyDepth int
 	// Commands are ssl_conf_command lines: name and value.
 	Commands [][2]string
-	// Curves is ssl_ecdh_curve: names joined by colons; empty or "auto" is the library's choice.
+	// Curves is ssl_ecdh_curve: names joined by colons; empty or "auto": the library chooses.
 	Curves string
-	// ALPN are the protocols offered or accepted, the preferred first.
+	// ALPN are the protocols offered or accepted, in order of preference.
 	ALPN []string
 }
 
 // DefaultVerifyDepth is nginx's verify_depth.
 const DefaultVerifyDepth = 1
 
-// base makes the part of a configuration that servers and clients share, and the verifier of the other side.
+// base makes the shared part of a configuration, and the verifier of the other side.
 func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 	settings := *c
 	noTickets, warnings, err := settings.applyCommands()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// VerifyCode is the outcome of verifying a certificate, in OpenSSL's numbers and words, which configurations
+// VerifyCode is the result of verifying a certificate, with OpenSSL's numbers and texts, which configurations
 // ($ssl_client_verify) and logs show.
 type VerifyCode int
 
@@ -62,7 +62,7 @@ var verifyTexts = map[VerifyCode]string{
 
 func (c VerifyCode) String() string { return verifyTexts[c] }
 
-// untrustedOnly says that nothing is wrong but the missing trust: what optional_no_ca lets through.
+// untrustedOnly reports that only trust is missing: optional_no_ca accepts that.
 func (c VerifyCode) untrustedOnly() bool {
 	return c == selfSignedLeaf || c == selfSignedInChain || c == noLocalIssuer || c == unverifiedLeaf
 }
@@ -115,8 +115,8 @@ func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verif
 
 func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
-// verify checks a chain as sent, the own certificate first. Of several faults it tells the one that OpenSSL finds last,
-// as nginx lets it go on: trust, then purpose, then revocation, then time.
+// verify checks a chain as sent, the leaf certificate first. Of several errors it returns the one that OpenSSL finds
+// last, because nginx lets it continue: trust, then purpose, then revocation, then time.
 func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
 	leaf := chain[0]
 	code := v.verifyPaths(chain, usage, now)
@@ -131,12 +131,12 @@ func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now
 	return code
 }
 
-// brokenChain says that no root was reached, which OpenSSL finds first of all.
+// brokenChain means that no root was reached, which OpenSSL finds first of all.
 func (c VerifyCode) brokenChain() bool {
 	return c == noIssuer || c == selfSignedLeaf || c == selfSignedInChain || c == noLocalIssuer
 }
 
-// fitsUsage checks what a certificate's extensions allow it to be used for, if they say so.
+// fitsUsage checks the permitted uses in a certificate's extensions, if it has them.
 func fitsUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) bool {
 	allowed := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
 	if usage == x509.ExtKeyUsageServerAuth {
@@ -176,8 +176,8 @@ func (v *verifier) verifyPaths(chain []*x509.Certificate, usage x509.ExtKeyUsage
 
 // checkPath checks what x509 does not: the depth, and the revocation of every certificate.
 func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode {
-	if len(path) > v.depth+2 { // neither the own certificate nor the root counts
-		// OpenSSL stops to look for issuers there, and says so.
+	if len(path) > v.depth+2 { // neither the leaf certificate nor the root counts
+		// OpenSSL stops searching for issuers there, and reports it.
 		for _, c := range path[:len(path)-1] {
 			if slices.ContainsFunc(v.others, c.Equal) {
 				return noIssuer
@@ -192,14 +192,14 @@ func (v *verifier) checkPath(path []*x509.Certificate, now time.Time) VerifyCode
 	for i, c := range path {
 		issuer := path[min(i+1, len(path)-1)]
 		if fault := v.checkRevoked(c, issuer, now); fault != VerifyOK {
-			code = fault // the last one stays, as with OpenSSL
+			code = fault // the last one stays, as in OpenSSL
 		}
 	}
 	return code
 }
 
-// checkRevoked looks a certificate up in all lists of its issuer: one that is good is needed, and revoked in any is
-// revoked.
+// checkRevoked looks a certificate up in all lists of its issuer: it needs at least one valid list, and is revoked if
+// any list has it.
 func (v *verifier) checkRevoked(c, issuer *x509.Certificate, now time.Time) VerifyCode {
 	code := noCRL
 	for _, r := range v.lists[string(c.RawIssuer)] {
@@ -256,7 +256,7 @@ func explainInvalid(err x509.CertificateInvalidError, now time.Time) VerifyCode 
 	return unspecifiedVerifyError
 }
 
-// explainUnknown walks up from the own certificate as OpenSSL builds its chain, to say where it breaks off.
+// explainUnknown walks up from the leaf certificate as OpenSSL builds its chain, to report where it breaks off.
 func (v *verifier) explainUnknown(chain []*x509.Certificate) VerifyCode {
 	at, length, fromFile := chain[0], 1, false
 	for length <= len(chain)+len(v.all) {
