@@ -1,7 +1,7 @@
-// Package certs makes certificates: an authority of its own and what it signs.
+// Package certs makes certificates: a certificate authority and the certificates that it signs.
 //
-// NewAuthority and Issue are for the demo and for tests, with a short life. Whoever makes certificates for production
-// says all of it: Make and Sign.
+// NewAuthority and Issue are for the demo and for tests, with a short lifetime. Production certificates need every
+// detail: Make and Sign.
 package certs
 
 import (
@@ -29,17 +29,17 @@ const lifetime = 30 * 24 * time.Hour
 type Authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
-	// PEM is the authority's certificate, to be trusted.
+	// PEM is the authority's certificate, for clients to trust.
 	PEM []byte
 }
 
-// Subject is who a certificate is for.
+// Subject is the subject of a certificate.
 type Subject = pkix.Name
 
-// Request says what a certificate shall be.
+// Request describes a certificate to make.
 type Request struct {
 	Subject Subject
-	// RawSubject, where not empty, goes before Subject: the very bytes of another certificate.
+	// RawSubject, if not empty, replaces Subject: the exact bytes of another certificate.
 	RawSubject  []byte
 	DNSNames    []string
 	IPAddresses []net.IP
@@ -49,7 +49,7 @@ type Request struct {
 	KeyType string
 }
 
-// KeyTypes are the kinds of keys that can be made, the default first.
+// KeyTypes are the supported kinds of keys, the default first.
 var KeyTypes = []string{"p256", "p384", "rsa2048", "rsa4096"}
 
 // NewKey makes a key of one of KeyTypes.
@@ -67,7 +67,7 @@ func NewKey(keyType string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("unknown key type %q: use %s", keyType, strings.Join(KeyTypes, ", "))
 }
 
-// KeyTypeOf returns which of KeyTypes a public key is, "" if it is none.
+// KeyTypeOf returns which of KeyTypes a public key is, or "".
 func KeyTypeOf(public crypto.PublicKey) string {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -88,12 +88,12 @@ func KeyTypeOf(public crypto.PublicKey) string {
 	return ""
 }
 
-// NewAuthority makes an authority with a new key that lives as long as a demo.
+// NewAuthority makes an authority with a new key and a lifetime for a demo.
 func NewAuthority(name string) (*Authority, error) {
 	return Make(demoRequest(name))
 }
 
-// Make makes an authority that signs itself. It may sign certificates, but no further authorities.
+// Make makes a self-signed authority. It may sign certificates, but no further authorities.
 func Make(r Request) (*Authority, error) {
 	key, err := NewKey(r.KeyType)
 	if err != nil {
@@ -116,12 +116,12 @@ func Make(r Request) (*Authority, error) {
 	return &Authority{cert: cert, key: key, PEM: encode("CERTIFICATE", der)}, nil
 }
 
-// Existing is an authority whose certificate and key were kept.
+// Existing is an authority made from a stored certificate and key.
 func Existing(cert *x509.Certificate, key crypto.Signer) *Authority {
 	return &Authority{cert: cert, key: key, PEM: encode("CERTIFICATE", cert.Raw)}
 }
 
-// Certificate is the authority's own.
+// Certificate is the authority's own certificate.
 func (a *Authority) Certificate() *x509.Certificate { return a.cert }
 
 // KeyPEM is the authority's key.
@@ -187,7 +187,7 @@ func (a *Authority) Pair(names ...string) (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// Revoke makes a revocation list with the certificates given, in PEM.
+// Revoke makes a revocation list of the given certificates, in PEM.
 func (a *Authority) Revoke(certPEMs ...[]byte) ([]byte, error) {
 	now := time.Now()
 	list := &x509.RevocationList{
@@ -214,8 +214,8 @@ func (a *Authority) Revoke(certPEMs ...[]byte) ([]byte, error) {
 	return encode("X509 CRL", der), nil
 }
 
-// demoRequest asks for a certificate that outlives a demo. It begins an hour back, so that a machine whose clock lags
-// still accepts it.
+// demoRequest requests a certificate that outlives a demo. Its validity starts an hour ago, so that a machine whose
+// clock lags still accepts it.
 func demoRequest(name string) Request {
 	now := time.Now()
 	return Request{

@@ -1,7 +1,7 @@
-// Package clock reads time for the parts of starling that do not ask for it themselves.
+// Package clock reads the time for the parts of starling that do not read it themselves.
 //
-// The pure layers (cluster, conf, vars, zone) take a Reading as an argument, so that tests and
-// the simulator can hand them any time they like.
+// The pure layers (cluster, conf, vars, zone) take a Reading as an argument, so that tests and the simulator can pass
+// any time.
 package clock
 
 import (
@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Reading is one look at both clocks of the machine.
+// Reading is one simultaneous reading of both clocks of the machine.
 type Reading struct {
 	// WallMS is the wall clock in milliseconds since 1970. It may jump; only stamps use it.
 	WallMS int64
-	// MonoMS is a clock in milliseconds that never jumps. It began with the wall clock when the process did, and may be
-	// off by what that was off then, or has been set since. Buckets drain by it, and records end by it.
+	// MonoMS is a clock in milliseconds that never jumps. It starts at the wall clock when the process starts, and
+	// keeps the error of the wall clock at that moment. Buckets drain and records expire by it.
 	MonoMS int64
-	// SenderMS is what MonoMS of the node is now from which something came; 0 where that is not known.
+	// SenderMS is the present MonoMS of the node that sent the data; 0 if it is unknown.
 	SenderMS int64
 }
 
@@ -26,20 +26,20 @@ func (r Reading) Add(d time.Duration) Reading {
 	return Reading{WallMS: r.WallMS + d.Milliseconds(), MonoMS: r.MonoMS + d.Milliseconds()}
 }
 
-// Clock hands out readings. The zero Clock is not usable; see Real. It is safe for concurrent use.
+// Clock returns readings. The zero Clock is not usable; see Real. It is safe for concurrent use.
 type Clock struct {
 	start    time.Time
 	originMS int64 // of the monotonic readings: the wall clock at start
-	// followedMS is by how much the time that is followed is ahead of the monotonic clock, followsWall where none is.
+	// followedMS is the lead of the followed time over the monotonic clock, followsWall if there is none.
 	followedMS atomic.Int64
-	// aheadNS is the wall clock minus the time since start, as it was at lookedNS after start (0: never looked).
+	// aheadNS is the wall clock minus the time since start, as read at lookedNS after start (0: never read).
 	aheadNS, lookedNS atomic.Int64
 }
 
-// followsWall is no time to follow: readings show the machine's wall clock.
+// followsWall means that no time is followed: readings show the machine's wall clock.
 const followsWall = math.MinInt64
 
-// wallEvery is how long a jump of the wall clock may go unnoticed. Reading only the monotonic clock meanwhile costs
+// wallEvery is how long a jump of the wall clock may stay unnoticed. Reading only the monotonic clock meanwhile costs
 // half as much, and a proxied request reads the clock about ten times.
 const wallEvery = 20 * time.Millisecond
 
@@ -52,12 +52,11 @@ func startedAt(start time.Time) *Clock {
 	return c
 }
 
-// minOriginMS keeps monotonic readings well away from the zero that marks "never", on a machine whose clock starts in
-// 1970.
+// minOriginMS keeps monotonic readings well above zero, which means "never", on a machine whose clock starts in 1970.
 const minOriginMS = 1 << 32
 
-// Follow makes the wall clock of later readings one that is so many milliseconds ahead of the monotonic one: the time
-// of the cluster. It goes on evenly when the machine's clock is set.
+// Follow sets the wall clock of later readings to the monotonic one plus so many milliseconds: the time of the cluster.
+// It continues evenly when the machine's clock is set.
 func (c *Clock) Follow(aheadMS int64) { c.followedMS.Store(aheadMS) }
 
 // Unfollow makes later readings show the machine's wall clock again.
@@ -66,7 +65,7 @@ func (c *Clock) Unfollow() { c.followedMS.Store(followsWall) }
 // Local returns a clock with the same monotonic time that follows nothing.
 func (c *Clock) Local() *Clock { return startedAt(c.start) }
 
-// Now reads both clocks. The wall clock is carried on from its last look, at most wallEvery ago.
+// Now reads both clocks. The wall clock is extrapolated from its last reading, at most wallEvery ago.
 func (c *Clock) Now() Reading {
 	const ms = int64(time.Millisecond)
 	mono := int64(time.Since(c.start))

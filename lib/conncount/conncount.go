@@ -1,7 +1,7 @@
-// Package conncount counts, per key, what is in progress at the moment: requests or connections.
+// Package conncount counts, per key, the requests or connections that are in progress.
 //
-// It is the memory behind limit_conn of both the http and the stream side. A record exists only
-// while its count is above zero, so nothing expires and nothing is evicted: a full zone refuses.
+// It is the memory of limit_conn on both the http and the stream side. A record exists only while its count is above
+// zero, so nothing expires and nothing is evicted: a full zone rejects new keys.
 package conncount
 
 import (
@@ -12,40 +12,40 @@ import (
 	"sync/atomic"
 )
 
-// MaxKeyBytes is the longest key; nginx keeps the length in one byte.
+// MaxKeyBytes is the longest key; nginx stores the length in one byte.
 const MaxKeyBytes = 255
 
 const (
-	// shardCount keeps cores out of each other's way; a power of two.
+	// shardCount reduces contention between cores; a power of two.
 	shardCount = 16
-	// recordBytes is what nginx spends on a record besides its key, and pageBytes what it keeps
-	// for itself: a zone of the same size holds as many keys as there.
+	// recordBytes is nginx's cost of a record besides its key, and pageBytes its fixed overhead: a zone of the same
+	// size holds as many keys as in nginx.
 	recordBytes = 36
 	pageBytes   = 4096
 	// inlineBytes is the key length stored without an allocation of its own: addresses and small words.
 	inlineBytes = 32
-	// minBuckets is the least size of a shard's index; a power of two.
+	// minBuckets is the smallest size of a shard's index; a power of two.
 	minBuckets = 16
 	// none ends a chain.
 	none = -1
 )
 
-// Verdict is the answer to Enter.
+// Verdict is the result of Enter.
 type Verdict int
 
-// The verdicts. Only after Entered is there something to leave.
+// The verdicts. Only Entered must be followed by Leave.
 const (
 	Entered  Verdict = iota
 	Rejected         // the key has reached its limit
 	Full             // no room for another key
 )
 
-// Ticket names the record that was entered, for Leave: the shard in the upper half, the record in the lower.
+// Ticket identifies the entered record for Leave: the shard in the upper half, the record in the lower.
 type Ticket uint64
 
 func newTicket(shard, record int32) Ticket { return Ticket(uint64(shard)<<32 | uint64(record)) }
 
-// Zone counts what is in progress per key, within a budget of bytes. It is safe for concurrent use.
+// Zone counts requests or connections in progress per key, within a budget of bytes. It is safe for concurrent use.
 type Zone struct {
 	Counts Counts
 
@@ -61,7 +61,7 @@ type shard struct {
 	records []record
 	free    int32 // first of the chain of unused records
 	live    int
-	_       [64]byte // shards are locked by different cores at once
+	_       [64]byte // different cores lock shards at the same time
 }
 
 type record struct {
@@ -82,8 +82,8 @@ func New(size int64) *Zone {
 	return z
 }
 
-// Enter counts one more for a key unless limit are counted already. The key is copied. It must not be
-// longer than MaxKeyBytes.
+// Enter adds one to the count of a key unless the count has reached limit. The key is copied. It must not be longer
+// than MaxKeyBytes.
 func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 	hash := maphash.Bytes(z.seed, key)
 	number := int32(hash & (shardCount - 1))
@@ -105,7 +105,7 @@ func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 	return newTicket(number, s.add(hash, key)), Entered
 }
 
-// Leave takes back what Enter counted. Each ticket is good for one Leave.
+// Leave undoes one Enter. Each ticket is valid for one Leave.
 func (z *Zone) Leave(t Ticket) {
 	s, i := &z.shards[t>>32], int32(t&(1<<32-1))
 	s.mu.Lock()
@@ -117,7 +117,7 @@ func (z *Zone) Leave(t Ticket) {
 	}
 }
 
-// Keys is the number of keys counted at the moment.
+// Keys is the number of keys with a count.
 func (z *Zone) Keys() int {
 	total := 0
 	for i := range z.shards {
@@ -129,7 +129,7 @@ func (z *Zone) Keys() int {
 	return total
 }
 
-// recordCost is what nginx's slab would spend: the next power of two.
+// recordCost is the cost in nginx's slab: the next power of two.
 func recordCost(keyBytes int) int64 {
 	return int64(1) << bits.Len(uint(recordBytes+keyBytes-1))
 }
@@ -142,7 +142,7 @@ func (r *record) key() []byte {
 }
 
 func (s *shard) bucket(hash uint64) *int32 {
-	// The low bits chose the shard.
+	// The low bits selected the shard.
 	return &s.buckets[(hash>>32)&uint64(len(s.buckets)-1)]
 }
 

@@ -1,10 +1,9 @@
-// Package descrypt is the traditional crypt(3) of Unix, by which old password files are made. Passwords made with it
-// are weak: eight characters count, and computers try all of them. It is here to check what exists, not to make new
-// ones.
+// Package descrypt is the traditional crypt(3) of Unix, used by old password files. Its hashes are weak: only eight
+// characters count, and computers try all of them. It exists to check existing hashes, not to make new ones.
 //
 // The algorithm is that of Seventh Edition Unix (R. Morris, K. Thompson: Password Security, 1979): a block of zeros is
-// encrypted 25 times with DES (FIPS 46-3), whose expansion is changed by the salt. Bits are kept one to a byte, as it
-// was written then.
+// encrypted 25 times with DES (FIPS 46-3), whose expansion the salt modifies. Each bit is stored in one byte, as in the
+// original.
 package descrypt
 
 import "crypto/subtle"
@@ -14,7 +13,7 @@ const hashBytes = 13
 
 const alphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// IsHash tells whether a text can be the result of Crypt.
+// IsHash reports whether a text can be a result of Crypt.
 func IsHash(text string) bool {
 	if len(text) != hashBytes {
 		return false
@@ -27,7 +26,7 @@ func IsHash(text string) bool {
 	return true
 }
 
-// Matches tells whether a hash was made of a password.
+// Matches reports whether a hash was made from a password.
 func Matches(hash, password string) bool {
 	return IsHash(hash) && subtle.ConstantTimeCompare([]byte(Crypt(password, hash[:2])), []byte(hash)) == 1
 }
@@ -68,7 +67,7 @@ func Crypt(password, salt string) string {
 	return string(hash)
 }
 
-// sixBits is the value of a character of the alphabet, -1 of others.
+// sixBits is the value of a character of the alphabet, -1 for others.
 func sixBits(c byte) int {
 	switch {
 	case c >= 'a' && c <= 'z':
@@ -102,7 +101,7 @@ func schedule(key *[64]byte) (keys [16][48]byte) {
 	return keys
 }
 
-// encrypt is DES with an expansion of the caller's.
+// encrypt is DES with the caller's expansion.
 func encrypt(block *[64]byte, keys *[16][48]byte, expansion *[48]byte) {
 	var lr [64]byte
 	for i, from := range initialPermutation {

@@ -1,5 +1,5 @@
-// Package door bounds how many strangers wait to be let in: past it the oldest gives way. Who means it needs a few
-// round trips; a stranger who opens connections and says nothing is pushed out by the next one.
+// Package door bounds how many unidentified connections may wait; beyond that it evicts the oldest. An honest client
+// needs a few round trips; a stranger that opens connections and sends nothing is evicted by the next one.
 package door
 
 import (
@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// Door has those who are in it, in the order in which they came. Its zero value is an empty one.
+// Door holds the waiting connections in the order of their arrival. Its zero value is empty.
 type Door struct {
 	mu      sync.Mutex
 	waiting list.List // of func()
 }
 
-// Enter admits a connection; push evicts it. When more than most are waiting, Enter first evicts the oldest.
-// Call leave when it is known who it is, or it has gone; more than once is fine.
+// Enter admits a connection; push evicts it. When more than most are waiting, Enter first evicts the oldest. Call leave
+// when the connection is identified or closed; more than once is fine.
 func (d *Door) Enter(most int, push func()) (leave func()) {
 	d.mu.Lock()
 	place := d.waiting.PushBack(push)
@@ -29,6 +29,6 @@ func (d *Door) Enter(most int, push func()) (leave func()) {
 	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.waiting.Remove(place) // does nothing where it was pushed
+		d.waiting.Remove(place) // does nothing if it was evicted
 	}
 }

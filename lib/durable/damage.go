@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// A crash leaves the end of a log unfinished, a failing disk damages any part of it. Records that are whole behind
-// damage were acknowledged, and most of what they say does not need what is lost.
+// A crash leaves the end of a log incomplete; a failing disk damages any part of it. Complete records after the damage
+// were acknowledged, and most of them do not depend on the lost ones.
 
-// DamagedPostfix is the name beside a file under which a damaged one is kept as it was found.
+// DamagedPostfix is appended to the name of a file for the copy of its damaged state.
 const DamagedPostfix = ".damaged"
 
 const (
-	// soughtAtOnce is how much is looked at in one piece for the next whole record after damage.
+	// soughtAtOnce is how many bytes are searched at once for the next complete record after damage.
 	soughtAtOnce = 1 << 20
-	// soughtBytes bounds the records that are looked for, and soughtWork the bytes summed up for it: a log of bytes
-	// that look like lengths would delay a start for hours.
+	// soughtBytes bounds the search for records, and soughtWork the bytes checksummed for it: a log of bytes that look
+	// like lengths would delay a start for hours.
 	soughtBytes = 256 << 10
 	soughtWork  = 256 << 20
 )
 
-// recordAfter finds the first whole record after one that begins at from and is not whole.
+// recordAfter finds the first complete record after an incomplete one that begins at from.
 func recordAfter(file io.ReaderAt, from, size int64) (at int64, found bool, err error) {
 	if size-from < 2*headBytes {
 		return 0, false, nil
@@ -31,7 +31,7 @@ func recordAfter(file io.ReaderAt, from, size int64) (at int64, found bool, err 
 	if _, err := file.ReadAt(broken[:], from); err != nil {
 		return 0, false, err
 	}
-	// Most damage is in what is long: the length of the record still says where the next one is.
+	// Most damage hits long records: the length of the record still tells where the next one is.
 	if next := from + headBytes + int64(binary.LittleEndian.Uint32(broken[:])); next < size {
 		record, err := newBuffered(io.NewSectionReader(file, next, size-next)).record(size - next)
 		if err != nil || record != nil {
@@ -41,7 +41,7 @@ func recordAfter(file io.ReaderAt, from, size int64) (at int64, found bool, err 
 	return recordFrom(file, from+1, size)
 }
 
-// recordFrom finds the first whole record that begins at from or later.
+// recordFrom finds the first complete record that begins at from or later.
 func recordFrom(file io.ReaderAt, from, size int64) (at int64, found bool, err error) {
 	var window []byte
 	for work := int64(soughtWork); from < size-headBytes && work > 0; from += soughtAtOnce {
@@ -67,9 +67,9 @@ func recordFrom(file io.ReaderAt, from, size int64) (at int64, found bool, err e
 	return 0, false, nil
 }
 
-// foreign says that a file which has no whole record and does not begin as a log is most likely another program's: it
-// is text. Who names such a file by mistake must not lose it. A damaged log has zeros or other bytes there, or still
-// most of its first line.
+// foreign reports that a file without a complete record and without the magic line most likely belongs to another
+// program, because it is text. A user who names such a file by mistake must not lose it. A damaged log has zeros or
+// other bytes there, or still most of its first line.
 func foreign(head []byte) bool {
 	same := 0
 	for i := range min(len(head), len(magic)) {
@@ -88,7 +88,7 @@ func foreign(head []byte) bool {
 	return utf8.Valid(head)
 }
 
-// zeros says that there is nothing else.
+// zeros reports whether all bytes are zero.
 func zeros(b []byte) bool {
 	for _, c := range b {
 		if c != 0 {
@@ -98,7 +98,7 @@ func zeros(b []byte) bool {
 	return true
 }
 
-// KeepAside copies the file at path to the name for damaged ones. One kept before gives way.
+// KeepAside copies the file at path to the name for damaged ones. It replaces an older copy.
 func KeepAside(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -112,7 +112,7 @@ func KeepAside(path string) error {
 	return copyAside(file, info.Size(), path+DamagedPostfix)
 }
 
-// copyAside keeps the file for whoever wants to know what was in the damaged part; one kept before gives way.
+// copyAside keeps a copy of the damaged file for investigation; it replaces an older copy.
 func copyAside(file io.ReaderAt, size int64, path string) error {
 	kept, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePerm)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInUse says that another process writes the log, such as one that has been told to quit and still ends its
+// ErrInUse means that another process writes the log, for example one that was told to quit and still drains its
 // requests.
 var ErrInUse = errors.New("log is in use by another process; stop that process first")
 
-// lock keeps other processes from writing the file at path, which the caller has just opened or made. It ends with the
-// file.
+// lock keeps other processes from writing the file at path, which the caller has just opened or created. The lock ends
+// with the file.
 func lock(file *os.File, path string) error {
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -24,7 +24,7 @@ func lock(file *os.File, path string) error {
 	if err != nil {
 		return err
 	}
-	// One who rotates the log has put another file in its place meanwhile.
+	// A process that rotates the log has replaced the file meanwhile.
 	if there, err := os.Stat(path); err != nil || !os.SameFile(mine, there) {
 		return errors.Join(ErrInUse, err)
 	}

@@ -1,5 +1,5 @@
-// Package durable keeps records on disk so that what was acknowledged survives a crash: a log with group
-// commit, and files that are replaced whole or not at all.
+// Package durable keeps records on disk so that acknowledged ones survive a crash: a log with group commit, and files
+// that are replaced atomically.
 package durable
 
 import (
@@ -23,7 +23,7 @@ const (
 	newPostfix = ".new"
 )
 
-// MaxRecordBytes bounds one record, so that a damaged length cannot make us ask for all memory.
+// MaxRecordBytes bounds one record, so that a damaged length cannot make us allocate all memory.
 const MaxRecordBytes = 32 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -46,19 +46,21 @@ type Log struct {
 	file    *os.File
 	size    int64
 	buffer  []byte // appended, not yet written
-	spare   []byte // the buffer before, to be used again
+	spare   []byte // the previous buffer, for reuse
 	next    uint64 // number of records appended
 	kept    uint64 // number of records on disk
-	syncs   int    // how often the disk was waited for
+	syncs   int    // number of disk syncs
 	writing bool
-	tee     *[]byte // while rotating: what is appended meanwhile
-	err     error   // the first failure; a log that failed stays so until Rotate, for what the disk has is unknown
+	tee     *[]byte // while rotating: records appended meanwhile
+	// the first failure; a failed log stays failed until Rotate, because the state of the disk is unknown
+	err error
 }
 
-// Open opens or makes the log at path and gives each of its records, in order, to replay. What a crash left of a last
-// record is cut off. Damage with whole records behind it is no crash, nor is a beginning that is not a log's: what is
-// whole is replayed, and the file is kept beside the log as it was found (Damaged). The record is only good during the
-// call. An error of replay is returned as it is. Only one process at a time has a log open: ErrInUse.
+// Open opens or creates the log at path and passes each of its records, in order, to replay. It cuts off an incomplete
+// last record, which a crash leaves. Damage before complete records is not from a crash, nor is a missing magic line:
+// Open replays the complete records and keeps a copy of the file as found next to the log (Damaged). The record is
+// valid only during the call. An error of replay is returned unchanged. Only one process at a time has a log open:
+// ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
@@ -94,7 +96,7 @@ func (l *Log) start(replay func([]byte) error) error {
 	}
 	good := was.end
 	if was.records == 0 {
-		// New, or cut short while it was made, when no record can have been acknowledged; or nothing of it can be read.
+		// New, or cut short at its creation, when no record can have been acknowledged; or completely unreadable.
 		good = 0
 	}
 	if err := l.file.Truncate(good); err != nil {
@@ -117,11 +119,11 @@ func (l *Log) start(replay func([]byte) error) error {
 // Dropped returns the number of bytes of an incomplete tail that Open discarded.
 func (l *Log) Dropped() int64 { return l.dropped }
 
-// Damaged returns the number of unreadable bytes before the last whole record, or of the whole log, until it is
+// Damaged returns the number of unreadable bytes before the last complete record, or of the whole log, until it is
 // rotated.
 func (l *Log) Damaged() int64 { return l.damaged }
 
-// Size is the length of the log in bytes, what waits to be written included.
+// Size is the length of the log in bytes, including bytes not yet written.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,16 +140,16 @@ func checksum(length, record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(length, castagnoli), castagnoli, record)
 }
 
-// Append adds a record. It is on disk when wait has returned nil; all who wait at once share one fsync, and so do all
-// the records of one who waits for the last of them only. Who does not wait leaves the record to the next one who does,
-// or to Sync.
+// Append adds a record. It is on disk when wait has returned nil; concurrent waits share one fsync, and so do all the
+// records of a caller that waits only for its last one. A record without a wait is synced by the next wait of any
+// caller, or by Sync.
 func (l *Log) Append(record []byte) (wait func() error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.err != nil:
 		if l.tee != nil && len(record) > 0 &&
-			len(record) <= MaxRecordBytes { // who writes hears of the failure, the fresh log need not lack it
+			len(record) <= MaxRecordBytes { // the writers get the error; the fresh log can do without the record
 			*l.tee = appendRecord(*l.tee, record)
 		}
 		return fail(l.err)
@@ -161,14 +163,14 @@ func (l *Log) Append(record []byte) (wait func() error) {
 	l.next++
 	number := l.next
 	if len(l.buffer) > bufferMax && !l.writing {
-		l.write(false) // this bounds the buffer; whoever waits makes it durable
+		l.write(false) // this bounds the buffer; a wait makes it durable
 	}
 	return func() error { return l.wait(number) }
 }
 
 func fail(err error) func() error { return func() error { return err } }
 
-// Sync waits until all that was appended is on disk.
+// Sync waits until all appended records are on disk.
 func (l *Log) Sync() error {
 	l.mu.Lock()
 	number := l.next
@@ -176,7 +178,7 @@ func (l *Log) Sync() error {
 	return l.wait(number)
 }
 
-// wait lets the first who waits write for all who came by then.
+// wait lets the first waiter write for all that have arrived by then.
 func (l *Log) wait(number uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,8 +195,8 @@ func (l *Log) wait(number uint64) error {
 	return l.err
 }
 
-// write gives the buffer to the file and, with sync, waits until the disk has it. It is called with mu, which it gives
-// up meanwhile.
+// write writes the buffer to the file and, with sync, waits for the disk. It is called with mu, which it releases
+// meanwhile.
 func (l *Log) write(sync bool) {
 	data, upTo, file := l.buffer, l.next, l.file
 	l.buffer, l.spare = l.spare[:0], nil
@@ -219,7 +221,7 @@ func (l *Log) write(sync bool) {
 	l.idle.Broadcast()
 }
 
-// Failed is why nothing is acknowledged any more, nil while all is well.
+// Failed is why the log no longer acknowledges writes, nil if it does.
 func (l *Log) Failed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,7 +231,7 @@ func (l *Log) Failed() error {
 // closed is called with mu.
 func (l *Log) closed() bool { return errors.Is(l.err, ErrClosed) }
 
-// Close writes what is left and closes the file.
+// Close writes the rest and closes the file.
 func (l *Log) Close() error {
 	err := l.Sync()
 	l.mu.Lock()

@@ -21,7 +21,7 @@ type buffered struct {
 
 func newBuffered(r io.Reader) *buffered { return &buffered{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// record returns the next whole record, nil at the end or at the first one that is not whole. left is how many bytes
+// record returns the next complete record, nil at the end or at the first incomplete one. left is how many bytes
 // follow.
 func (b *buffered) record(left int64) ([]byte, error) {
 	if _, err := io.ReadFull(b.r, b.head[:]); err != nil {
@@ -44,17 +44,17 @@ func (b *buffered) record(left int64) ([]byte, error) {
 	return record, nil
 }
 
-// contents is what was found in a log.
+// contents is the result of reading a log.
 type contents struct {
 	records int
-	end     int64 // of the last whole record, or of what is damaged
-	damaged int64 // bytes before it that are not whole records
+	end     int64 // of the last complete record, or of the damaged part
+	damaged int64 // bytes before it that are not complete records
 }
 
-// headOfFile is how much of a file that does not begin as a log is looked at to tell whose it is.
+// headOfFile is how much of a file without the magic line is checked to find out whose it is.
 const headOfFile = 512
 
-// readLog replays what is whole.
+// readLog replays the complete records.
 func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (was contents, err error) {
 	head := make([]byte, min(size, headOfFile))
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, size), head); err != nil {
@@ -84,7 +84,7 @@ func readLog(file io.ReaderAt, size int64, replay func([]byte) error) (was conte
 	}
 }
 
-// beginLate finds the first record of a file that does not begin as a log.
+// beginLate finds the first record of a file without the magic line.
 func (was *contents) beginLate(file io.ReaderAt, head []byte, size int64) (found bool, err error) {
 	next, found, err := recordFrom(file, int64(len(magic)), size)
 	switch {
@@ -100,7 +100,7 @@ func (was *contents) beginLate(file io.ReaderAt, head []byte, size int64) (found
 	return found, nil
 }
 
-// readRecords replays records until one is not whole, and notes where that is.
+// readRecords replays records up to the first incomplete one, and notes where that is.
 func (was *contents) readRecords(file io.ReaderAt, size int64, replay func([]byte) error) error {
 	b := newBuffered(io.NewSectionReader(file, was.end, size-was.end))
 	for {
@@ -126,12 +126,12 @@ func ignoreEOF(err error) error {
 // Found is the result of ReadFile.
 type Found struct {
 	Records int
-	// Damaged is how many bytes before the last whole record, or of the whole log, could not be read.
+	// Damaged is how many bytes before the last complete record, or of the whole log, could not be read.
 	Damaged int64
 }
 
-// ReadFile gives each whole record of the log at path, in order, to replay and changes nothing. No log is one without
-// records.
+// ReadFile passes each complete record of the log at path, in order, to replay and changes nothing. A missing log has
+// no records.
 func ReadFile(path string, replay func(record []byte) error) (Found, error) {
 	kind, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

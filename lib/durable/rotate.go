@@ -10,9 +10,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Rotate replaces the log by a fresh one that starts with what snapshot writes. Records appended meanwhile are in both,
-// so they must not mind to be replayed over a snapshot that has them. A crash leaves the old log or the new one, whole.
-// A log that failed is good again after it: the snapshot needs nothing of what the disk has.
+// Rotate replaces the log by a fresh one that starts with the output of snapshot. Records appended meanwhile are in
+// both, so replaying them over a snapshot that has them must be harmless. A crash leaves the old log or the new one,
+// complete. Rotate repairs a failed log, because the snapshot depends on nothing on the disk.
 func (l *Log) Rotate(snapshot func(write func(record []byte) error) error) error {
 	var meanwhile []byte
 	l.mu.Lock()
@@ -74,8 +74,8 @@ func writeSnapshot(path string, snapshot func(func([]byte) error) error) (*os.Fi
 	return file, size, errors.Join(err, out.Flush())
 }
 
-// swap finishes the new file with what was appended while it was written, and puts it in place. mu is held and nobody
-// writes.
+// swap finishes the new file with the records appended while it was written, and renames it into place. mu is held and
+// nothing else writes.
 func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	if l.closed() {
 		return l.err
@@ -89,11 +89,11 @@ func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	if err := os.Rename(file.Name(), l.path); err != nil {
 		return err
 	}
-	// From here on the new file is the log; what waited in the buffer is in the snapshot or in meanwhile.
+	// From here on the new file is the log; the records that waited in the buffer are in the snapshot or in meanwhile.
 	old := l.file
 	l.file, l.size, l.buffer, l.kept, l.err = file, size+int64(len(meanwhile)), l.buffer[:0], l.next, nil
 	l.idle.Broadcast()
-	old.Close() // nothing of it is needed any more
+	old.Close() // none of it is needed any more
 	if err := syncFolder(l.path); err != nil {
 		l.err = err
 		return err
@@ -101,14 +101,14 @@ func (l *Log) swap(file *os.File, size int64, meanwhile []byte) error {
 	return nil
 }
 
-// Replace puts what write writes at path so that a crash leaves the old file or the new one, whole. Only the owner may
-// read a new one. The file bears the time as that of its last change.
+// Replace writes the output of write to path so that a crash leaves the old file or the new one, complete. Only the
+// owner may read a new file. The file gets the given modification time.
 func Replace(path string, at time.Time, write func(io.Writer) error) error {
 	file, err := renameio.NewPendingFile(path, renameio.WithPermissions(filePerm), renameio.WithExistingPermissions())
 	if err != nil {
 		return err
 	}
-	defer file.Cleanup() // of no effect once the file is in place
+	defer file.Cleanup() // no effect once the file is in place
 	out := bufio.NewWriterSize(file, 256<<10)
 	if err := errors.Join(write(out), out.Flush()); err != nil {
 		return err

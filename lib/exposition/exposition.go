@@ -1,4 +1,4 @@
-// Package exposition writes figures in the text format that Prometheus scrapes.
+// Package exposition writes metrics in the text format that Prometheus scrapes.
 package exposition
 
 import (
@@ -20,7 +20,7 @@ const (
 	Gauge   Type = "gauge"
 )
 
-// Label is a name and its value. The name must be one that Prometheus takes; the value may be any text.
+// Label is a name and its value. The name must be valid in Prometheus; the value may be any text.
 type Label struct{ Name, Value string }
 
 // Page collects the samples of one scrape. The zero Page is ready.
@@ -32,8 +32,8 @@ type family struct {
 	samples map[string]float64 // by the text of their labels
 }
 
-// Add adds a sample to the family of its name; kind and help of the first sample count. Of samples alike in all labels
-// Prometheus would refuse the whole page: of counters the sum is shown, of gauges the greatest.
+// Add adds a sample to the family of its name; kind and help of the first sample count. Prometheus would reject the
+// whole page if samples had equal labels: of such counters the sum is shown, of gauges the maximum.
 func (p *Page) Add(name string, kind Type, help string, labels []Label, value float64) {
 	if p.families == nil {
 		p.families = map[string]*family{}

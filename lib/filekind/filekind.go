@@ -1,5 +1,5 @@
-// Package filekind refuses to read what is no file: a named pipe that nobody writes to, or an endless device, would
-// stop who reads it.
+// Package filekind rejects what is not a regular file: reading a named pipe without a writer, or an endless device,
+// would block the reader.
 package filekind
 
 import (
@@ -7,8 +7,8 @@ import (
 	"io/fs"
 )
 
-// Check says why a thing of that mode is not to be read as a file; nil for files. A directory is left to the read,
-// which fails at once.
+// Check returns why something of that mode must not be read as a file; nil for files. A directory is left to the read,
+// which fails immediately.
 func Check(mode fs.FileMode) error {
 	switch {
 	case mode&fs.ModeNamedPipe != 0:

@@ -3,8 +3,8 @@ package longkey
 
 import "crypto/sha256"
 
-// Fit gives the key itself where it has at most that many bytes, else its SHA-256: another key in its place that nobody
-// else has, the same on every node. most must not be less than 32.
+// Fit returns the key itself if it has at most that many bytes, else its SHA-256: a unique replacement that is the same
+// on every node. most must not be less than 32.
 func Fit(key []byte, most int) []byte {
 	if len(key) <= most {
 		return key
@@ -12,7 +12,7 @@ func Fit(key []byte, most int) []byte {
 	return digest(key)
 }
 
-// digest is apart so that ordinary keys allocate nothing.
+// digest is separate so that ordinary keys allocate nothing.
 //
 //go:noinline
 func digest(key []byte) []byte {

@@ -1,6 +1,5 @@
-// Package masked keeps passwords out of what is logged and shown: an error about http://user:password@host goes to
-// terminals, to logs and from there to whoever reads them. Where it cannot be known whether something is a password,
-// it is masked.
+// Package masked keeps passwords out of logs and output: an error about http://user:password@host goes to terminals and
+// logs, and from there to all their readers. A text that may or may not be a password is masked.
 package masked
 
 import "strings"
@@ -11,8 +10,8 @@ const (
 	quotes = "\"'"
 )
 
-// Passwords replaces what stands between ':' and '@' of user:password@ in a text: in each quoted value as a whole,
-// since somebody may have forgotten to encode white space, and in each word outside of quotes.
+// Passwords masks the text between ':' and '@' of user:password@ in a text: in each quoted value as a whole, because
+// white space may be unencoded, and in each word outside of quotes.
 func Passwords(text string) string {
 	if !strings.Contains(text, "@") && !strings.Contains(text, "%40") {
 		return text
@@ -43,13 +42,13 @@ func Passwords(text string) string {
 	return b.String()
 }
 
-// opens says whether a quoted value begins at a place.
+// opens reports whether a quoted value begins at a position.
 func opens(text string, i int) bool {
 	return strings.IndexByte(quotes, text[i]) >= 0 && (i == 0 || strings.IndexByte(spaces+"=(,:[", text[i-1]) >= 0)
 }
 
-// closing finds the end of a quoted value, in which there may be quotes: it is the last one that may be it before
-// another value begins. A URL without '@' goes on beyond that if there is one later: the quote is of the password.
+// closing finds the end of a quoted value, which may contain quotes: it is the last possible one before another value
+// begins. A URL without '@' continues beyond that if an '@' follows later: the quote belongs to the password.
 func closing(text string, from int) int {
 	end := -1
 	for i := from + 1; i < len(text); i++ {
@@ -70,14 +69,14 @@ func closing(text string, from int) int {
 	return end
 }
 
-// resolved says that a value is no URL whose password may go on.
+// resolved reports that a value is not a URL whose password may continue.
 func resolved(value string) bool {
 	_, rest, _ := strings.Cut(value, "//")
 	_, password, found := cutColon(rest)
 	return !found || strings.Contains(password, "@") || strings.Contains(password, "%40")
 }
 
-// URL replaces the password of a text that is one value: a URL, with or without its scheme, or a word with one in it.
+// URL masks the password of a text that is one value: a URL, with or without its scheme, or a word that contains one.
 func URL(w string) string {
 	at := strings.LastIndexByte(w, '@')
 	encoded := at < 0
@@ -89,7 +88,7 @@ func URL(w string) string {
 	starts := hosts(w[:at])
 	for _, from := range starts {
 		user, password, found := cutColon(w[from:at])
-		if found && !isPort(password) && !(encoded && strings.Contains(user, "/")) { // else it is in the path
+		if found && !isPort(password) && !(encoded && strings.Contains(user, "/")) { // otherwise it is in the path
 			return w[:at-len(password)] + stars + w[at:]
 		}
 	}
@@ -104,10 +103,10 @@ func URL(w string) string {
 	return w[:at-len(password)] + stars + w[at:]
 }
 
-// isPort tells what stands behind the colon of http://host:80/@x: digits and a slash.
+// isPort recognizes the text after the colon of http://host:80/@x: digits and a slash.
 func isPort(text string) bool { return strings.HasPrefix(strings.TrimLeft(text, "0123456789"), "/") }
 
-// hosts finds where user and host may begin, behind a scheme: a URL may be part of another.
+// hosts finds where user and host may begin, after a scheme: a URL may be part of another.
 func hosts(w string) (starts []int) {
 	for i := 1; i <= len(w); i++ {
 		for _, slashes := range []string{"//", "%2F%2F"} {
@@ -122,7 +121,7 @@ func hosts(w string) (starts []int) {
 	return starts
 }
 
-// cutSuffix is that of strings, in either case.
+// cutSuffix is strings.CutSuffix, ignoring case.
 func cutSuffix(s, suffix string) (before string, found bool) {
 	at := len(s) - len(suffix)
 	if at < 0 || !strings.EqualFold(s[at:], suffix) {

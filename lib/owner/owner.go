@@ -1,5 +1,5 @@
-// Package owner gives files to another user without being led astray: whoever may write into their folder could have
-// put a symbolic or a hard link to somebody else's file in their place.
+// Package owner changes the owner of files safely: any user with write access to their folder could have replaced them
+// with a symbolic or a hard link to another user's file.
 package owner
 
 import (
@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Why a file is not given away.
+// Reasons not to change the owner of a file.
 var (
 	ErrSymlink  = errors.New("is a symbolic link; not changing its owner")
 	ErrHardLink = errors.New("has other hard links; not changing its owner")
 )
 
-// Give makes uid and gid the owner of a file or folder. What is neither, a pipe or a device, stays as it is, and so
-// does what is not there.
+// Give makes uid and gid the owner of a file or folder. Anything else, such as a pipe or a device, stays unchanged; a
+// missing file is ignored.
 func Give(path string, uid, gid int) error {
 	file, err := give(unix.AT_FDCWD, path, path, uid, gid)
 	if file != nil {
@@ -28,8 +28,8 @@ func Give(path string, uid, gid int) error {
 	return err
 }
 
-// GiveFolders gives a folder and those below it away, level by level: on each of them those whose names are so many
-// digits. The files in them stay. It calls failed for each that it could not give.
+// GiveFolders changes the owner of a folder and of those below it, level by level: on each level those whose names are
+// so many digits. The files in them stay unchanged. It calls failed for each folder that it could not change.
 func GiveFolders(path string, digits []int, uid, gid int, failed func(path string, err error)) {
 	folder, err := give(unix.AT_FDCWD, path, path, uid, gid)
 	if err != nil {
@@ -38,7 +38,7 @@ func GiveFolders(path string, digits []int, uid, gid int, failed func(path strin
 	giveBelow(folder, path, digits, uid, gid, failed)
 }
 
-// giveBelow goes down by open folders, not by paths: another user could exchange a folder on the way for a link
+// giveBelow descends through open folders, not by paths: another user could replace a folder on the way by a link
 // meanwhile.
 func giveBelow(folder *os.File, path string, digits []int, uid, gid int, failed func(path string, err error)) {
 	if folder == nil {
@@ -65,7 +65,7 @@ func giveBelow(folder *os.File, path string, digits []int, uid, gid int, failed 
 	}
 }
 
-// give gives what has this name in an open folder, and returns it open where it is a folder itself.
+// give changes the owner of the entry with this name in an open folder, and returns it open if it is a folder itself.
 func give(at int, name, path string, uid, gid int) (*os.File, error) {
 	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	switch {
@@ -97,8 +97,8 @@ func give(at int, name, path string, uid, gid int) (*os.File, error) {
 	return file, nil
 }
 
-// explained is ErrSymlink for a link to a file or folder. One to a pipe or a terminal is how containers log, and nobody
-// wants to own those.
+// explained is ErrSymlink for a link to a file or folder. Containers log through a link to a pipe or a terminal, whose
+// owner does not matter.
 func explained(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() && !info.IsDir() {
@@ -107,8 +107,8 @@ func explained(path string) error {
 	return ErrSymlink
 }
 
-// GiveToFolders gives a file that root has just made, open, to the user whose folder it is in: root tests the
-// configuration of a server that is somebody else, and the logs that this makes are to be the server's.
+// GiveToFolders gives a file that root has just created, open, to the owner of its folder: root tests the configuration
+// of a server that runs as another user, and the created logs must belong to that user.
 func GiveToFolders(file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -9,19 +9,20 @@ import (
 // DefaultMaxSessions bounds the sessions of one socket; nginx has worker_connections for it.
 const DefaultMaxSessions = 1 << 16
 
-// refuseEvery is how often a socket says that it has no room for sessions: strangers cause that as often as they like.
+// refuseEvery is how often a socket reports that it has no room for sessions: strangers can cause that at any rate.
 const refuseEvery = 10 * time.Second
 
-// Budget bounds the sessions of several sockets together: each may hold a descriptor, which others need too.
+// Budget bounds the sessions of several sockets together: each may hold a descriptor, and descriptors are shared with
+// everything else.
 type Budget struct {
 	sessions atomic.Int64
 	most     func() int64
 }
 
-// NewBudget makes one that asks for its bound whenever a session begins.
+// NewBudget makes a budget that reads its bound whenever a session begins.
 func NewBudget(most func() int64) *Budget { return &Budget{most: most} }
 
-// Sessions are those that have not ended.
+// Sessions is the number of sessions that have not ended.
 func (b *Budget) Sessions() int64 { return b.sessions.Load() }
 
 // enter counts a session unless there are too many.
@@ -36,28 +37,29 @@ func (b *Budget) enter() (most int64, ok bool) {
 
 func (b *Budget) leave() { b.sessions.Add(-1) }
 
-// Share has the sessions of the socket count in a budget. Call it before there are any.
+// Share counts the sessions of the socket in a budget. Call it before there are any.
 func (l *Listener) Share(b *Budget) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.budget = b
 }
 
-// Limit sets how many sessions the socket may have. Those that are there stay.
+// Limit sets how many sessions the socket may have. Existing ones stay.
 func (l *Listener) Limit(sessions int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.maxSessions = sessions
 }
 
-// OnRefuse sets what is told, now and then, that datagrams of new clients are dropped. It is called without locks.
+// OnRefuse sets the function that is told, at a limited rate, that datagrams of new clients are dropped. It is called
+// without locks.
 func (l *Listener) OnRefuse(tell func(why string)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tellRefused = tell
 }
 
-// admits takes a place in the budget for a new session, or refuses it and says why. Called with the lock held.
+// admits takes a place in the budget for a new session, or rejects it with the reason. Called with the lock held.
 func (l *Listener) admits() bool {
 	if len(l.live) >= l.maxSessions {
 		l.refuse("reached the limit of %d UDP sessions of this socket (udp_sessions)", len(l.live))
@@ -76,7 +78,7 @@ func (l *Listener) admits() bool {
 	return true
 }
 
-// left takes back a session's place. Called with the lock held.
+// left releases a session's place. Called with the lock held.
 func (l *Listener) left(c *Conn) {
 	delete(l.live, c)
 	if l.budget != nil {

@@ -13,29 +13,29 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end: it is over
-// when it is closed. Thousands of them are quiet, so it has nothing that only one who waits needs.
+// Conn is one session: each Read returns one datagram of the client, each Write sends it one. It has no end of its own:
+// it ends when it is closed. Thousands of them are quiet, so it has no fields that only a waiting reader needs.
 type Conn struct {
 	l      *Listener
 	key    key
-	source []byte // control message that makes answers come from the address that was asked
+	source []byte // control message that sends answers from the address that was addressed
 	once   sync.Once
-	begun  atomic.Bool // the datagram that began the session was taken
+	begun  atomic.Bool // the first datagram of the session was taken
 	closed atomic.Bool
 
 	mu       sync.Mutex // after the listener's
 	queue    [][]byte   // nil while nothing waits
 	deadline time.Time
-	changed  chan struct{} // closed at the next change; nil while nobody waits
+	changed  chan struct{} // closed at the next change; nil while nothing waits
 	receiver Receiver
 }
 
-// Receiver hears of a session that nobody waits for. It is called with locks held: it must not wait, nor call the
-// session.
+// Receiver is notified of a session without a waiting reader. It is called with locks held: it must not wait, nor call
+// the session.
 type Receiver interface {
-	// Arrived says that there is a datagram for Poll.
+	// Arrived reports that there is a datagram for Poll.
 	Arrived()
-	// Closed says that the session or the socket was closed.
+	// Closed reports that the session or the socket was closed.
 	Closed()
 }
 
@@ -51,8 +51,8 @@ func (l *Listener) newConn(k key) *Conn {
 	return c
 }
 
-// source6 is the control message of an IPv6 socket. Marshal leaves out IPv4 addresses, which such a socket has as IPv4
-// in IPv6, so the address is put in the place of another one.
+// source6 is the control message of an IPv6 socket. Marshal omits IPv4 addresses, which such a socket represents as
+// IPv4 in IPv6, so the address overwrites a placeholder.
 func source6(a netip.Addr) []byte {
 	message := (&ipv6.ControlMessage{Src: net.IPv6loopback}).Marshal()
 	bytes16 := a.As16()
@@ -62,7 +62,7 @@ func source6(a netip.Addr) []byte {
 	return message
 }
 
-// enqueue has a datagram wait for a read; false where too many wait.
+// enqueue queues a datagram for a read; false if too many wait.
 func (c *Conn) enqueue(data []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +77,7 @@ func (c *Conn) enqueue(data []byte) bool {
 	return true
 }
 
-// dequeue takes the datagram that waits longest.
+// dequeue takes the datagram that has waited longest.
 func (c *Conn) dequeue() (data []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +91,7 @@ func (c *Conn) dequeue() (data []byte, ok bool) {
 	return data, true
 }
 
-// change wakes those who wait; called with the lock held.
+// change wakes the waiters; called with the lock held.
 func (c *Conn) change() {
 	if c.changed != nil {
 		close(c.changed)
@@ -99,7 +99,7 @@ func (c *Conn) change() {
 	}
 }
 
-// Attend sets who hears of the session from now on, and of what waits in it already.
+// Attend sets the receiver of later events, and notifies it of datagrams that already wait.
 func (c *Conn) Attend(r Receiver) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +112,7 @@ func (c *Conn) Attend(r Receiver) {
 	}
 }
 
-// tellClosed wakes those who wait for a session that is over.
+// tellClosed wakes the waiters of a session that has ended.
 func (c *Conn) tellClosed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,14 +124,14 @@ func (c *Conn) tellClosed() {
 
 func (c *Conn) over() bool { return c.closed.Load() || c.l.ended() }
 
-// Waits tells whether Poll has something to tell.
+// Waits reports whether Poll has something to return.
 func (c *Conn) Waits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.queue) > 0 || c.over()
 }
 
-// Poll takes the next datagram, or tells that none waits.
+// Poll takes the next datagram, or reports that none waits.
 func (c *Conn) Poll() (data []byte, ok bool, err error) {
 	if c.over() {
 		return nil, false, net.ErrClosed
@@ -143,7 +143,7 @@ func (c *Conn) Poll() (data []byte, ok bool, err error) {
 	return data, ok, nil
 }
 
-// Read waits for a datagram; what does not fit into p is lost.
+// Read waits for a datagram; bytes that do not fit into p are lost.
 func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		changed, deadline := c.wait()
@@ -158,7 +158,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// wait gives what is closed when something changes.
+// wait returns a channel that is closed at the next change.
 func (c *Conn) wait() (changed <-chan struct{}, deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +181,8 @@ func (c *Conn) sleep(changed <-chan struct{}, deadline time.Time) {
 	}
 }
 
-// Write sends a datagram to the client. It does not wait: what the socket's buffer does not take is lost.
+// Write sends a datagram to the client. It does not wait: a datagram that does not fit into the socket's buffer is
+// lost.
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
@@ -190,7 +191,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Forget says that further datagrams of the client, and those that wait, begin another session.
+// Forget makes later datagrams of the client, and waiting ones, begin another session.
 func (c *Conn) Forget() {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
@@ -215,7 +216,7 @@ func (c *Conn) forget() {
 	}
 }
 
-// Close ends the session. Datagrams that wait begin another, but for the one that began this.
+// Close ends the session. Waiting datagrams begin another, except the one that began this.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
 		c.closed.Store(true)
@@ -228,7 +229,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// LocalAddr is the address that the client asked, RemoteAddr is the client's.
+// LocalAddr is the address that the client addressed, RemoteAddr is the client's.
 func (c *Conn) LocalAddr() net.Addr {
 	local := c.l.socket.LocalAddr().(*net.UDPAddr)
 	if c.key.local.IsValid() {
@@ -243,7 +244,7 @@ func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.key.remo
 // SetDeadline is SetReadDeadline: writes do not wait.
 func (c *Conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// SetReadDeadline bounds the current read and those to come; the zero time does not.
+// SetReadDeadline bounds the current read and later ones; the zero time removes the bound.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

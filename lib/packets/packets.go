@@ -1,4 +1,4 @@
-// Package packets makes sessions of the datagrams of a UDP socket: all that come from one client to one address are one
+// Package packets makes sessions of the datagrams of a UDP socket: all datagrams from one client to one address are one
 // session, a net.Conn whose reads and writes are datagrams.
 package packets
 
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// What strangers can make grow. Source addresses of datagrams can be forged, so each of these is reached by anybody who
-// likes.
+// Limits of what strangers can grow. Source addresses of datagrams can be forged, so any stranger can reach each of
+// these.
 const (
 	// maxWaiting bounds the datagrams that wait for one session to read them; a kernel's socket buffer holds about as
 	// many.
@@ -43,20 +43,20 @@ type Listener struct {
 
 	mu          sync.Mutex
 	sessions    map[key]*Conn      // that get datagrams
-	live        map[*Conn]struct{} // that were not closed, forgotten ones too
+	live        map[*Conn]struct{} // that were not closed, including forgotten ones
 	maxSessions int
 	budget      *Budget // nil: none
 	tellRefused func(why string)
 	quietUntil  time.Time
 }
 
-// key is who speaks to whom.
+// key is the pair of client and local address.
 type key struct {
 	remote netip.AddrPort
 	local  netip.Addr
 }
 
-// Listen makes a listener of a UDP socket, which is the listener's from now on: it is closed where Listen fails.
+// Listen makes a listener of a UDP socket and takes ownership: it closes the socket if it fails.
 func Listen(socket *net.UDPConn) (*Listener, error) {
 	local := socket.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := &Listener{socket: socket, wildcard: local.Addr().IsUnspecified(), four: local.Addr().Is4(),
@@ -71,8 +71,8 @@ func Listen(socket *net.UDPConn) (*Listener, error) {
 	return l, nil
 }
 
-// askForDestinations has the kernel tell to which of the machine's addresses each datagram was sent: answers must come
-// from there.
+// askForDestinations makes the kernel report to which of the machine's addresses each datagram was sent: answers must
+// come from there.
 func (l *Listener) askForDestinations() error {
 	if l.four {
 		return ipv4.NewPacketConn(l.socket).SetControlMessage(ipv4.FlagDst, true)
@@ -80,7 +80,7 @@ func (l *Listener) askForDestinations() error {
 	return ipv6.NewPacketConn(l.socket).SetControlMessage(ipv6.FlagDst, true)
 }
 
-// read gives each datagram to its session.
+// read passes each datagram to its session.
 func (l *Listener) read() {
 	buf, control := make([]byte, maxDatagramBytes), make([]byte, 256)
 	for {
@@ -90,7 +90,7 @@ func (l *Listener) read() {
 			l.fail(net.ErrClosed)
 			return
 		case err != nil:
-			continue // an ICMP error about an earlier answer; the next read has the next datagram
+			continue // an ICMP error about an earlier answer; the next read returns the next datagram
 		}
 		k := key{remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
 		if l.wildcard {
@@ -100,7 +100,7 @@ func (l *Listener) read() {
 	}
 }
 
-// destination reads the address that a datagram was sent to.
+// destination reads the address to which a datagram was sent.
 func (l *Listener) destination(control []byte) netip.Addr {
 	var dst net.IP
 	if l.four {
@@ -118,8 +118,7 @@ func (l *Listener) destination(control []byte) netip.Addr {
 	return a.Unmap()
 }
 
-// deliver puts a datagram into the queue of its session, which may be new. What does not fit is lost, as the network
-// may lose any.
+// deliver queues a datagram in its session, which may be new. A datagram that does not fit is lost, as in any network.
 func (l *Listener) deliver(k key, data []byte) {
 	if l.waiting.Add(int64(len(data))) > maxWaitingBytes {
 		l.drop(data)
@@ -130,7 +129,7 @@ func (l *Listener) deliver(k key, data []byte) {
 	l.put(k, append([]byte(nil), data...))
 }
 
-// put gives a datagram that was counted as waiting to its session; called with the lock held.
+// put passes a datagram that was counted as waiting to its session; called with the lock held.
 func (l *Listener) put(k key, data []byte) {
 	c := l.sessions[k]
 	fresh := c == nil
@@ -166,7 +165,7 @@ func (l *Listener) drop(data []byte) {
 	l.dropped.Add(1)
 }
 
-// Dropped counts the datagrams that were lost here.
+// Dropped counts the datagrams that were dropped here.
 func (l *Listener) Dropped() uint64 { return l.dropped.Load() }
 
 func (l *Listener) fail(err error) {
@@ -191,7 +190,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the socket. Its sessions can send no more.
+// Close closes the socket. Its sessions can no longer send.
 func (l *Listener) Close() error {
 	err := l.socket.Close()
 	l.fail(net.ErrClosed)

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// unspecified is the family where there are no addresses; portsBytes are those of both ends.
+// unspecified is the family without addresses; portsBytes are those of both ends.
 const (
 	unspecified = 0x00
 	portsBytes  = 4

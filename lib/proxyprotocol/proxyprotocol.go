@@ -1,5 +1,5 @@
-// Package proxyprotocol reads the header that a proxy puts before a connection to tell whom it speaks for, in both
-// versions of the PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), and writes version 1.
+// Package proxyprotocol reads the header that a proxy sends at the start of a connection to name the client, in both
+// versions of the PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), and writes both.
 package proxyprotocol
 
 import (
@@ -18,8 +18,8 @@ const (
 	maxBinaryBytes = 4096
 )
 
-// shortestBytes is the length of "PROXY UNKNOWN\r\n", the shortest header of all. Reading starts with it, since
-// no byte of what follows the header may be taken.
+// shortestBytes is the length of "PROXY UNKNOWN\r\n", the shortest header of all. Reading starts with it, because no
+// byte after the header may be consumed.
 const shortestBytes = 15
 
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
@@ -29,14 +29,14 @@ const fixedBytes = 16
 
 // Header is a parsed PROXY protocol header.
 type Header struct {
-	// Source is the client, Destination the address it called.
+	// Source is the client, Destination the address that it called.
 	Source, Destination netip.AddrPort
 	tlvs                []byte
 }
 
-// Broken is a header that is none.
+// Broken is the error for an invalid header.
 type Broken struct {
-	Read []byte // what was read of it
+	Read []byte // the bytes that were read
 	Why  string
 }
 
@@ -44,8 +44,8 @@ func (e *Broken) Error() string {
 	return fmt.Sprintf("broken header: %q (%s) while reading PROXY protocol", e.Read, e.Why)
 }
 
-// Read takes a header from r and nothing behind it. It is nil where the proxy speaks for itself or of something without
-// an address. The error is a *Broken or that of r.
+// Read consumes a header from r and nothing after it. It returns nil if the proxy speaks for itself or for a client
+// without an address. The error is a *Broken or that of r.
 func Read(r io.Reader) (*Header, error) {
 	start := make([]byte, shortestBytes, maxTextBytes)
 	if n, err := io.ReadFull(r, start); err != nil {
@@ -63,7 +63,7 @@ func Read(r io.Reader) (*Header, error) {
 	return nil, &Broken{start, "no version 1 or version 2 signature"}
 }
 
-// readText reads version 1. It asks only for as many bytes as the line must still have.
+// readText reads version 1. It reads only as many bytes as the line must still have.
 func readText(r io.Reader, line []byte) (*Header, error) {
 	for !bytes.HasSuffix(line, []byte("\r\n")) {
 		n := len(line)
@@ -94,10 +94,10 @@ func readText(r io.Reader, line []byte) (*Header, error) {
 	return &Header{Source: source, Destination: destination}, nil
 }
 
-// textFields is the number of fields of a line that names addresses.
+// textFields is the number of fields of a line with addresses.
 const textFields = 6
 
-// leastRest is how many bytes a line certainly still has: each field to come takes a space and a byte, the end two.
+// leastRest is how many bytes a line must still have: each remaining field takes a space and a byte, the end two.
 func leastRest(line []byte) int {
 	if line[len(line)-1] == '\r' {
 		return 1

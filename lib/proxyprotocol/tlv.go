@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Types of the values that may follow the addresses in version 2, by the names that variables give them.
+// Types of the values that may follow the addresses in version 2, by their names in variables.
 var (
 	types    = map[string]byte{"alpn": 0x01, "authority": 0x02, "unique_id": 0x05, "ssl": typeSSL, "netns": 0x30}
 	sslTypes = map[string]byte{"version": 0x21, "cn": 0x22, "cipher": 0x23, "sig_alg": 0x24, "key_alg": 0x25}
 )
 
-// typeSSL is the value that holds what the proxy knows of the client's TLS: a byte of flags, the result of the
-// verification and values of its own.
+// typeSSL is the value with the proxy's information about the client's TLS: a byte of flags, the result of the
+// verification and nested values.
 const (
 	typeSSL        = 0x20
 	sslPrefixBytes = 5
 )
 
-// AppendTLV adds a value by name: alpn, authority, unique_id, ssl, netns, 0xNN, or of ssl: ssl_version, ssl_cn,
-// ssl_cipher, ssl_sig_alg, ssl_key_alg, ssl_verify (a number), ssl_0xNN. It tells whether the header has one. A nil
+// AppendTLV appends a value by name: alpn, authority, unique_id, ssl, netns, 0xNN, or of ssl: ssl_version, ssl_cn,
+// ssl_cipher, ssl_sig_alg, ssl_key_alg, ssl_verify (a number), ssl_0xNN. It reports whether the header has one. A nil
 // header has none.
 func (h *Header) AppendTLV(dst []byte, name string) ([]byte, bool) {
 	if h == nil {
@@ -49,7 +49,7 @@ func (h *Header) AppendTLV(dst []byte, name string) ([]byte, bool) {
 	return append(dst, value...), found
 }
 
-// find goes through values of one byte of type and two of length. What is cut off is not there.
+// find searches values of one byte of type and two of length. A truncated value is ignored.
 func find(tlvs []byte, kind byte) (value []byte, found bool) {
 	for len(tlvs) >= 3 {
 		size := int(binary.BigEndian.Uint16(tlvs[1:]))

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ask puts one question to the servers in turn until one answers usefully. name and service are for the error.
+// ask sends one question to the servers in turn until one gives a useful answer. name and service are for the error.
 func (r *Resolver) ask(ctx context.Context, name, service, question string, kind uint16) (*dns.Msg, error) {
 	r.mu.Lock()
 	first := r.next
@@ -18,13 +18,13 @@ func (r *Resolver) ask(ctx context.Context, name, service, question string, kind
 	failure := &Error{Name: name, Service: service, Code: TimedOut}
 	for try := 0; ctx.Err() == nil; try++ {
 		if try >= len(r.config.Servers) && failure.Code != TimedOut {
-			return nil, failure // every server has said no
+			return nil, failure // every server answered that there is none
 		}
 		server := r.config.Servers[(first+try)%len(r.config.Servers)]
 		reply, err := r.query(ctx, server, question, kind)
 		if err != nil {
 			if failure.Cause == nil ||
-				!isTimeout(err) { // silence, be it cut short by the end, tells less than what was said before
+				!isTimeout(err) { // silence, even when cut short by the deadline, tells less than an answer
 				failure.Cause = fmt.Errorf("name server %s: %w", server, err)
 			}
 			if !isTimeout(err) && !pause(ctx, retryRefused) {
@@ -47,7 +47,7 @@ func (r *Resolver) ask(ctx context.Context, name, service, question string, kind
 	return nil, failure
 }
 
-// retryRefused keeps a resolver whose servers refuse at once from spinning until the timeout.
+// retryRefused keeps a resolver whose servers reject immediately from spinning until the timeout.
 const retryRefused = 200 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) bool {

@@ -25,7 +25,7 @@ const (
 	responses
 )
 
-// Counters count what a resolver was asked and how the servers answered.
+// Counters count the lookups of a resolver and the answers of the servers.
 type Counters struct {
 	requests  [kinds]atomic.Uint64
 	responses [responses]atomic.Uint64

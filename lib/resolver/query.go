@@ -12,11 +12,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxUDPBytes is more than a server sends to a client that has not asked for more than 512 bytes. What is longer is
-// cut, and so no answer.
+// maxUDPBytes is more than a server sends to a client that has not requested more than 512 bytes. A longer message is
+// cut and therefore no answer.
 const maxUDPBytes = 4 << 10
 
-// query asks one server over UDP, and over TCP when the answer did not fit.
+// query asks one server over UDP, and over TCP if the answer did not fit.
 func (r *Resolver) query(ctx context.Context, server, question string, kind uint16) (*dns.Msg, error) {
 	query := new(dns.Msg)
 	query.SetQuestion(question, kind)
@@ -27,7 +27,7 @@ func (r *Resolver) query(ctx context.Context, server, question string, kind uint
 	return reply, err
 }
 
-// talk sends a query and listens until its answer comes or perTry is over.
+// talk sends a query and waits for its answer until perTry has passed.
 func talk(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
@@ -36,7 +36,7 @@ func talk(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg
 		return nil, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })() // fails on closed connections only
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })() // fails only on closed connections
 	question, err := query.Pack()
 	if err != nil {
 		return nil, err
@@ -51,9 +51,9 @@ func talk(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg
 	return listen(conn, framed, query)
 }
 
-// listen drops what is no answer to the query, as nginx does: anybody can send that, and it must not end the wait for
-// the answer. A truncated datagram may be cut anywhere behind the question: it only leads to TCP. framed tells TCP from
-// UDP.
+// listen drops messages that do not answer the query, as nginx does: any host can send them, and they must not end the
+// wait for the answer. A truncated datagram may be cut anywhere after the question: it only leads to TCP. framed means
+// TCP.
 func listen(conn net.Conn, framed bool, query *dns.Msg) (*dns.Msg, error) {
 	receive := receiveDatagram
 	if framed {
@@ -103,7 +103,7 @@ func receiveFramed(conn net.Conn, buf []byte) ([]byte, error) {
 	return buf, err
 }
 
-// mismatch says why a message is not the answer to a query; "" if it is.
+// mismatch returns why a message is not the answer to a query; "" if it is.
 func mismatch(query, reply *dns.Msg) string {
 	asked := query.Question[0]
 	switch {
@@ -124,8 +124,8 @@ func mismatch(query, reply *dns.Msg) string {
 	return ""
 }
 
-// refuses tells a server that does not repeat the question that it refuses, as public ones do: the next server is asked
-// at once. That a name does not exist is not believed so.
+// refuses recognizes a refusal that does not repeat the question, as public servers send it: the next server is asked
+// immediately. A "no such name" in this form is not believed.
 func refuses(reply *dns.Msg) bool {
 	return len(reply.Question)+len(reply.Answer)+len(reply.Ns)+len(reply.Extra) == 0 &&
 		reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError

@@ -1,5 +1,5 @@
 // Package resolver asks name servers for addresses and services: A and AAAA together, with a cache that honours the
-// records' life, in the words of nginx's resolver.
+// records' TTL, with the texts of nginx's resolver.
 package resolver
 
 import (
@@ -16,11 +16,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Defaults as in nginx, except for the time after which another server is asked.
+// Defaults as in nginx, except for the time before the next server is asked.
 const (
-	// DefaultTimeout is how long a name may take (resolver_timeout).
+	// DefaultTimeout bounds the resolution of a name (resolver_timeout).
 	DefaultTimeout = 30 * time.Second
-	// perTry is how long one server may take before the next one is asked. nginx waits 5 s.
+	// perTry bounds the wait for one server before the next one is asked. nginx waits 5 s.
 	perTry = 2 * time.Second
 	// maxNames bounds the cache: names may come from clients (proxy_pass with variables).
 	maxNames = 10000
@@ -28,7 +28,7 @@ const (
 	maxAliases = 50
 	// maxTargets bounds the targets of one service that are looked up.
 	maxTargets = 256
-	// targetsAtOnce is how many targets of a service are asked for at the same time.
+	// targetsAtOnce is how many targets of a service are looked up at the same time.
 	targetsAtOnce = 8
 )
 
@@ -36,9 +36,9 @@ const (
 type Config struct {
 	// Servers are "host:port" with IP addresses, asked in turn.
 	Servers []string
-	// ValidOverride replaces the records' own life (valid=); 0 honours it.
+	// ValidOverride replaces the records' own TTL (valid=); 0 honours it.
 	ValidOverride time.Duration
-	// IPv4 and IPv6 say which addresses to ask for.
+	// IPv4 and IPv6 select which addresses to ask for.
 	IPv4, IPv6 bool
 	// Timeout bounds one lookup; 0 is DefaultTimeout.
 	Timeout time.Duration
@@ -75,16 +75,16 @@ func (c Code) String() string {
 	return "Unknown error"
 }
 
-// ErrNotFound is matched by errors.Is when the DNS says that a name does not exist or has no such records.
+// ErrNotFound is matched by errors.Is if the DNS says that a name does not exist or has no such records.
 var ErrNotFound = errors.New("host not found")
 
-// Error is a name that could not be resolved.
+// Error is the failure to resolve a name.
 type Error struct {
 	Name string
-	// Service is set when SRV records were asked for.
+	// Service is set if SRV records were requested.
 	Service string
 	Code    Code
-	// Cause says more where the DNS did not answer at all; may be nil.
+	// Cause has details if no DNS server answered at all; may be nil.
 	Cause error
 }
 
@@ -117,7 +117,7 @@ type Resolver struct {
 	cache map[string]*entry
 }
 
-// entry is one name's last answer, or the question that is out.
+// entry is one name's last answer, or the pending question.
 type entry struct {
 	addrs   []netip.Addr
 	expires time.Time
@@ -132,7 +132,7 @@ type question struct {
 	err   error
 }
 
-// New returns a resolver. It is an error to have no server, or one that is not "IP:port", or to want neither kind of
+// New returns a resolver. It is an error to have no server, or one that is not "IP:port", or to select neither kind of
 // address.
 func New(config Config) (*Resolver, error) {
 	if len(config.Servers) == 0 {
@@ -152,9 +152,9 @@ func New(config Config) (*Resolver, error) {
 	return &Resolver{config: config, cache: map[string]*entry{}}, nil
 }
 
-// Lookup returns the addresses of a name, those from the cache in random order, and how long they may be kept. Errors
-// are *Error (TimedOut also when the context's deadline passed), or context.Canceled. Callers that ask for the same
-// name at the same time share one question.
+// Lookup returns the addresses of a name, cached ones in random order, and how long they may be kept. Errors are *Error
+// (TimedOut also if the context's deadline has passed), or context.Canceled. Concurrent callers for the same name share
+// one question.
 func (r *Resolver) Lookup(ctx context.Context, name string) (addrs []netip.Addr, valid time.Duration, err error) {
 	r.Counters.requests[kindName].Add(1)
 	return r.lookup(ctx, name)
@@ -183,7 +183,7 @@ func (r *Resolver) lookup(ctx context.Context, name string) ([]netip.Addr, time.
 	}
 }
 
-// cached returns a name's living addresses, or the question to wait for; it asks it if nobody did.
+// cached returns a name's unexpired addresses, or the question to wait for; it starts the question if none is pending.
 func (r *Resolver) cached(name string) (*question, []netip.Addr, time.Duration) {
 	now := time.Now()
 	r.mu.Lock()
@@ -211,7 +211,7 @@ func (r *Resolver) Names() int {
 	return len(r.cache)
 }
 
-// makeRoom drops names when there are too many: those that have expired, or any.
+// makeRoom evicts names if there are too many: expired ones, or any.
 func (r *Resolver) makeRoom(now time.Time) {
 	if len(r.cache) < maxNames {
 		return
@@ -228,7 +228,7 @@ func (r *Resolver) makeRoom(now time.Time) {
 	}
 }
 
-// answer asks the servers for a name and wakes those who wait.
+// answer asks the servers for a name and wakes the waiters.
 func (r *Resolver) answer(name string, e *entry) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.config.Timeout)
 	defer cancel()
@@ -246,8 +246,8 @@ func (r *Resolver) answer(name string, e *entry) {
 }
 
 // addresses asks for both kinds of addresses at once, as ngx_resolver does. Either kind may be missing, but a failure
-// of one is one of the whole: half an answer would take the other half's servers out of their groups. An alias counts
-// where neither answer has an address, and then for both kinds.
+// of one fails the whole lookup: half an answer would remove the other half's servers from their groups. An alias
+// counts if neither answer has an address, and then for both kinds.
 func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
 	var types []uint16
 	if r.config.IPv4 {
@@ -298,7 +298,7 @@ func (r *Resolver) validity(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// part is what one answer says: addresses, or the alias at which to ask again.
+// part is the content of one answer: addresses, or the alias at which to ask again.
 type part struct {
 	addrs []netip.Addr
 	alias string
@@ -306,7 +306,7 @@ type part struct {
 	err   error
 }
 
-// part asks for one type of address. name is for errors, at is what is asked for.
+// part asks for one type of address. name is for errors, at is the name in the question.
 func (r *Resolver) part(ctx context.Context, name, at string, kind uint16) part {
 	reply, err := r.ask(ctx, name, "", at, kind)
 	if err != nil {
@@ -332,8 +332,8 @@ func (r *Resolver) part(ctx context.Context, name, at string, kind uint16) part 
 	return p
 }
 
-// alias follows the CNAMEs within an answer: it returns the name whose records count, and with it as alias if it is not
-// the one asked for.
+// alias follows the CNAMEs within an answer: it returns the name whose records count, and with it as alias if it
+// differs from the question.
 func alias(reply *dns.Msg, at string) (owner string, p part) {
 	owner, p.ttl = at, time.Duration(1<<31-1)*time.Second
 	for moved, left := true, maxAliases; moved && left > 0; left-- {

@@ -17,14 +17,14 @@ type SRV struct {
 	Port             uint16
 	Priority, Weight uint16
 	Addrs            []netip.Addr
-	// Err is why the target has no addresses; nil if it has.
+	// Err is why the target has no addresses; nil if it has some.
 	Err error
 }
 
-// LookupSRV returns the targets of a service of a name and their addresses. A service without dots is asked for as
-// _service._tcp, as in nginx; one with dots or an underscore as it is. The answer is valid as long as its
-// shortest-lived part. The error is of the SRV records only; those of targets are in SRV.Err. A service all of whose
-// targets fail is an error too.
+// LookupSRV returns the targets of a service of a name and their addresses. A service without dots is looked up as
+// _service._tcp, as in nginx; one with dots or an underscore unchanged. The answer is valid as long as its
+// shortest-lived part. The error is of the SRV records only; those of targets are in SRV.Err. A service whose targets
+// all fail is an error too.
 func (r *Resolver) LookupSRV(
 	ctx context.Context,
 	service, name string,
@@ -51,7 +51,7 @@ func (r *Resolver) LookupSRV(
 	return targets, r.validity(valid), nil
 }
 
-// targets asks for the records of a service, also at an alias of it.
+// targets asks for the records of a service, also at its aliases.
 func (r *Resolver) targets(ctx context.Context, service, name string) (targets []SRV, valid time.Duration, err error) {
 	valid = time.Duration(1<<31-1) * time.Second
 	for at, left := dns.Fqdn(serviceLabel(service)+"."+name), maxAliases; left > 0; left-- {

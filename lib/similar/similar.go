@@ -1,12 +1,12 @@
-// Package similar finds the known word that somebody probably meant who mistyped it.
+// Package similar finds the known word that a mistyped word probably stands for.
 package similar
 
 import "strings"
 
-// maxDistance is how many typing errors are forgiven in a word; a short one would become any other.
+// maxDistance is how many typing errors are tolerated in a word; a short word would match any other.
 const maxDistance = 2
 
-// Of returns the known word nearest to a mistyped one, or "" if none is near. Of several it is the first.
+// Of returns the known word nearest to a mistyped one, or "" if none is near. Of several it returns the first.
 func Of(word string, known []string) string {
 	best, nearest := "", min(maxDistance, len(word)/2)+1
 	for _, k := range known {
@@ -17,8 +17,8 @@ func Of(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, remove, replace or swap with their neighbour (optimal string alignment), but
-// no further than most.
+// distance counts the letters to insert, remove, replace or swap with their neighbour (optimal string alignment), up to
+// most.
 func distance(a, b string, most int) int {
 	if len(a)-len(b) >= most || len(b)-len(a) >= most {
 		return most

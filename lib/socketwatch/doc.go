@@ -1,18 +1,17 @@
-// Package socketwatch tells when something happens to sockets: when their other sides close them, or when there is
-// something to read. One goroutine does so for all sockets together, so one that is quiet costs neither a stack nor a
-// timer.
+// Package socketwatch reports events on sockets: the peer closes one, or there is something to read. One goroutine
+// watches all sockets, so a quiet one costs neither a stack nor a timer.
 package socketwatch
 
 import "sync"
 
-// Lazy is a Watcher that is made when it is used first. The zero Lazy is ready.
+// Lazy is a Watcher that is created on first use. The zero Lazy is ready.
 type Lazy struct {
 	once    sync.Once
 	watcher *Watcher
 }
 
-// Get gives the watcher, nil where there is none: the system cannot tell, which failed is told the first time, or the
-// watcher was closed before it was used.
+// Get returns the watcher, nil if there is none: the system does not support it (failed is told the first time), or the
+// watcher was closed before its first use.
 func (l *Lazy) Get(failed func(error)) *Watcher {
 	l.once.Do(func() {
 		watcher, err := New()
@@ -25,7 +24,7 @@ func (l *Lazy) Get(failed func(error)) *Watcher {
 	return l.watcher
 }
 
-// Close ends the watcher, for good.
+// Close closes the watcher, for good.
 func (l *Lazy) Close() error {
 	l.once.Do(func() {})
 	if l.watcher == nil {

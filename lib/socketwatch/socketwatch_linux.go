@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batch is how many events are taken from the system at once.
+// batch is how many events are read from the system at once.
 const batch = 64
 
-// Watcher looks after sockets. It is safe for concurrent use.
+// Watcher watches sockets. It is safe for concurrent use.
 type Watcher struct {
 	poller *os.File // an epoll of its own, which the runtime's poller wakes like any other file
 	raw    syscall.RawConn
@@ -24,7 +24,7 @@ type Watcher struct {
 	closed  bool
 }
 
-// socket is one that is watched.
+// socket is a watched socket.
 type socket struct {
 	tell func()
 	once bool
@@ -53,7 +53,7 @@ func New() (*Watcher, error) {
 	return w, nil
 }
 
-// Close ends the watcher: nobody is told anything afterwards.
+// Close ends the watcher: it calls no function afterwards.
 func (w *Watcher) Close() error {
 	w.mu.Lock()
 	w.closed = true
@@ -64,16 +64,16 @@ func (w *Watcher) Close() error {
 	return err
 }
 
-// Hangup has gone called, once, from another goroutine, when the other side of a socket closes it or at least will send
-// no more; also if it did so before. gone must not wait for anything. The socket may be closed at any time; Remove then
+// Hangup calls gone, once, from another goroutine, when the peer of a socket closes it or at least shuts down its
+// sending side; also if it did so before. gone must not block. The socket may be closed at any time; Remove then
 // forgets gone. Bytes that come and go cost nothing.
 func (w *Watcher) Hangup(connection syscall.RawConn, gone func()) (id uint64, err error) {
 	return w.add(connection, unix.EPOLLRDHUP, socket{tell: gone, once: true})
 }
 
-// Arrivals has arrived called from another goroutine whenever something new can be read from a socket, an error too;
-// also if it came before. What comes while arrived runs may be told of once. arrived must not wait for anything. The
-// socket may be closed at any time; Remove then forgets arrived.
+// Arrivals calls arrived from another goroutine whenever something new can be read from a socket, including an error;
+// also if it came before. Events during a call of arrived may be merged into one. arrived must not block. The socket
+// may be closed at any time; Remove then forgets arrived.
 func (w *Watcher) Arrivals(connection syscall.RawConn, arrived func()) (id uint64, err error) {
 	return w.add(connection, unix.EPOLLIN|unix.EPOLLRDHUP, socket{tell: arrived})
 }
@@ -88,17 +88,17 @@ func (w *Watcher) add(connection syscall.RawConn, events uint32, s socket) (id u
 	id = w.last
 	w.sockets[id] = s
 	w.mu.Unlock()
-	// Edge-triggered, and for what was asked only: other bytes wake nobody here. The number is what comes back, for a
-	// descriptor may stand for another socket by then.
+	// Edge-triggered, and only for the requested events: other bytes wake nothing here. The number comes back with the
+	// event, because the descriptor may belong to another socket by then.
 	event := unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(uint32(id)), Pad: int32(id >> 32)}
 	var pollerErr, ctlErr error
 	socketErr := connection.Control(func(fd uintptr) {
-		// Both are held meanwhile: were this watcher closed, its number might be another's by now.
+		// Both are held meanwhile: if this watcher were closed, another file might have its number by now.
 		pollerErr = w.raw.Control(
 			func(poller uintptr) { ctlErr = unix.EpollCtl(int(poller), unix.EPOLL_CTL_ADD, int(fd), &event) },
 		)
 	})
-	if pollerErr != nil { // closed since it was asked
+	if pollerErr != nil { // closed since the call
 		pollerErr = os.ErrClosed
 	}
 	if err := errors.Join(socketErr, pollerErr, os.NewSyscallError("epoll_ctl", ctlErr)); err != nil {
@@ -108,7 +108,7 @@ func (w *Watcher) add(connection syscall.RawConn, events uint32, s socket) (id u
 	return id, nil
 }
 
-// Remove forgets a socket. A call of its function that has begun may still go on.
+// Remove forgets a socket. A call of its function that has begun may still be running.
 func (w *Watcher) Remove(id uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Watcher is of no use on this system.
+// Watcher has no function on this system.
 type Watcher struct{}
 
 // New says so.

@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// Recv reads what is there into p, which must not be empty. EAGAIN says that nothing is; 0 bytes are the end.
+// Recv reads the available bytes into p, which must not be empty. EAGAIN means that there are none; 0 bytes mean the
+// end.
 func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
 	r, _, err := syscall.RawSyscall6(
 		syscall.SYS_RECVFROM,
@@ -24,7 +25,7 @@ func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
 	return int(r), 0
 }
 
-// Send writes as much of p as there is room for. EAGAIN says that there is none.
+// Send writes as much of p as fits into the socket's buffer. EAGAIN means that nothing fits.
 func Send(fd uintptr, p []byte) (n int, err syscall.Errno) {
 	r, _, err := syscall.RawSyscall6(
 		syscall.SYS_SENDTO,

@@ -4,12 +4,13 @@ package sockio
 
 import "syscall"
 
-// Recv reads what is there into p, which must not be empty. EAGAIN says that nothing is; 0 bytes are the end.
+// Recv reads the available bytes into p, which must not be empty. EAGAIN means that there are none; 0 bytes mean the
+// end.
 func Recv(fd uintptr, p []byte) (n int, err syscall.Errno) {
 	return result(syscall.Read(int(fd), p))
 }
 
-// Send writes as much of p as there is room for. EAGAIN says that there is none.
+// Send writes as much of p as fits into the socket's buffer. EAGAIN means that nothing fits.
 func Send(fd uintptr, p []byte) (n int, err syscall.Errno) {
 	return result(syscall.Write(int(fd), p))
 }

@@ -1,6 +1,6 @@
-// Package stamp orders the writes of several nodes with a hybrid logical clock: close to the wall
-// clock, never going back, and always above what it has seen (Kulkarni, Demirbas et al., "Logical
-// Physical Clocks and Consistent Snapshots in Globally Distributed Databases", 2014).
+// Package stamp orders the writes of several nodes with a hybrid logical clock: close to the wall clock, never going
+// back, and always above every stamp that it has seen (Kulkarni, Demirbas et al., "Logical Physical Clocks and
+// Consistent Snapshots in Globally Distributed Databases", 2014).
 package stamp
 
 import "sync/atomic"
@@ -17,7 +17,7 @@ const MaxAheadMS = 60_000
 // maxMS is the last millisecond that 48 bits hold (in the year 10889).
 const maxMS = 1<<48 - 1
 
-// At returns the stamp of a millisecond and a counter. Milliseconds outside of 48 bits are brought to the nearest end.
+// At returns the stamp of a millisecond and a counter. Milliseconds outside of 48 bits are clamped.
 func At(ms int64, counter uint16) Stamp {
 	ms = min(max(ms, 0), maxMS)
 	return Stamp(uint64(ms)<<counterBits | uint64(counter))
@@ -26,16 +26,16 @@ func At(ms int64, counter uint16) Stamp {
 // MS is the wall clock part in milliseconds since 1970.
 func (s Stamp) MS() int64 { return int64(s >> counterBits) }
 
-// Counter tells stamps of one millisecond apart.
+// Counter distinguishes stamps of one millisecond.
 func (s Stamp) Counter() uint16 { return uint16(s) }
 
 // Highest is the greatest stamp that is not too far ahead of nowMS.
 func Highest(nowMS int64) Stamp { return At(nowMS+MaxAheadMS, 1<<counterBits-1) }
 
-// TooFarAhead says that s is more than MaxAheadMS in the future of nowMS and must be refused.
+// TooFarAhead reports that s is more than MaxAheadMS ahead of nowMS and must be rejected.
 func (s Stamp) TooFarAhead(nowMS int64) bool { return s > Highest(nowMS) }
 
-// Clock hands out stamps for local writes. The zero Clock is ready; it may be used from any goroutine.
+// Clock issues stamps for local writes. The zero Clock is ready; it is safe for concurrent use.
 type Clock struct{ last atomic.Uint64 }
 
 // Next returns a stamp greater than all that this clock issued or observed, and greater than above,
@@ -50,8 +50,8 @@ func (c *Clock) Next(nowMS int64, above Stamp) Stamp {
 	}
 }
 
-// Observe moves the clock to a stamp seen elsewhere, so that what is written after reading wins over what was read.
-// The caller refuses stamps that are TooFarAhead first.
+// Observe moves the clock to a stamp seen elsewhere, so that a write after a read wins over what was read. The caller
+// rejects stamps that are TooFarAhead first.
 func (c *Clock) Observe(seen Stamp) {
 	for {
 		last := c.last.Load()
@@ -61,8 +61,8 @@ func (c *Clock) Observe(seen Stamp) {
 	}
 }
 
-// Retreat takes back a clock that is too far ahead of nowMS, because the machine's clock was: else it would stamp
-// everything so far ahead until time has caught up. What was stamped so is to be stamped anew.
+// Retreat moves back a clock that is too far ahead of nowMS, because the machine's clock was ahead: otherwise its
+// stamps would stay ahead until time has caught up. Records with such stamps must be restamped.
 func (c *Clock) Retreat(nowMS int64) {
 	for {
 		last := c.last.Load()

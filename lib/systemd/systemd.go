@@ -1,5 +1,5 @@
-// Package systemd speaks the protocols of service managers: sd_notify(3), the watchdog of sd_watchdog_enabled(3), and
-// the sockets of sd_listen_fds(3). They are variables of the environment, datagrams and descriptors; no library is
+// Package systemd implements the protocols of service managers: sd_notify(3), the watchdog of sd_watchdog_enabled(3),
+// and the sockets of sd_listen_fds(3). They consist of environment variables, datagrams and descriptors; no library is
 // needed.
 package systemd
 
@@ -18,23 +18,22 @@ import (
 // firstSocket is the descriptor of the first socket passed: SD_LISTEN_FDS_START.
 const firstSocket = 3
 
-// maxSockets bounds LISTEN_FDS: more is a mistake, and each would be tried.
+// maxSockets bounds LISTEN_FDS: a higher number is a mistake, and each would be tried.
 const maxSockets = 1024
 
-// Manager is the service manager that started the process. The zero Manager is none: it takes messages and forgets
-// them.
+// Manager is the service manager that started the process. The zero Manager is none: it drops messages.
 type Manager struct {
 	address  *net.UnixAddr
 	watchdog time.Duration
 }
 
-// Attend reads what the service manager says in the environment, and removes it there: processes that this one starts
-// are not the service.
+// Attend reads the service manager's environment variables and removes them: child processes of this one are not the
+// service.
 func Attend() (*Manager, error) {
 	m := &Manager{}
 	defer func() {
 		for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
-			os.Unsetenv(name) // the names are valid: it cannot fail
+			os.Unsetenv(name) // the names are valid, so it cannot fail
 		}
 	}()
 	if path := os.Getenv("NOTIFY_SOCKET"); path != "" {
@@ -53,10 +52,10 @@ func Attend() (*Manager, error) {
 	return m, nil
 }
 
-// mine says whether a number of a process, where one is given, is this process's.
+// mine reports whether a process id, if given, is this process's.
 func mine(pid string) bool { return pid == "" || pid == strconv.Itoa(os.Getpid()) }
 
-// Present says that a service manager waits for messages.
+// Present reports that a service manager waits for messages.
 func (m *Manager) Present() bool { return m.address != nil }
 
 // Watchdog is the longest that the service manager waits for Alive; 0: it does not watch.
@@ -67,10 +66,10 @@ func (m *Manager) Watchdog() time.Duration {
 	return m.watchdog
 }
 
-// Ready says that the process serves, after its start or after a reload, and how it is.
+// Ready reports that the process serves, after its start or after a reload, with its status.
 func (m *Manager) Ready(status string) error { return m.send("READY=1", "STATUS="+status) }
 
-// Reloading says that a reload begins. Ready ends it.
+// Reloading reports that a reload begins. Ready ends it.
 func (m *Manager) Reloading(status string) error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -80,10 +79,10 @@ func (m *Manager) Reloading(status string) error {
 	return m.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(microseconds, 10), "STATUS="+status)
 }
 
-// Stopping says that the process is about to end.
+// Stopping reports that the process is about to end.
 func (m *Manager) Stopping(status string) error { return m.send("STOPPING=1", "STATUS="+status) }
 
-// Alive says so to the watchdog.
+// Alive is the keep-alive for the watchdog.
 func (m *Manager) Alive() error { return m.send("WATCHDOG=1") }
 
 // send sends one datagram.
@@ -102,13 +101,13 @@ func (m *Manager) send(assignments ...string) error {
 	return errors.Join(err, conn.Close())
 }
 
-// Sockets returns the sockets that were passed to the process, by their names (FileDescriptorName=). They are closed on
-// exec.
+// Sockets returns the sockets that were passed to the process, by their names (FileDescriptorName=). They are
+// close-on-exec.
 func Sockets() ([]*os.File, error) {
 	count, pid := os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_PID")
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for _, name := range []string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} {
-		os.Unsetenv(name) // the names are valid: it cannot fail
+		os.Unsetenv(name) // the names are valid, so it cannot fail
 	}
 	if count == "" || !mine(pid) {
 		return nil, nil

@@ -1,4 +1,4 @@
-// Package testkit holds what the tests of several packages share.
+// Package testkit holds helpers that the tests of several packages share.
 package testkit
 
 import (
@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// pollEvery is short enough to be unnoticed and long enough to leave the processor to what is waited for.
+// pollEvery is short enough to be unnoticed and long enough to leave the processor to the awaited work.
 const pollEvery = 2 * time.Millisecond
 
-// Eventually waits until check returns nil, and fails the test with its last error after limit.
-// It is for conditions of other processes or sockets; inside one process prefer channels or synctest.
+// Eventually waits until check returns nil, and fails the test with its last error after limit. It is for conditions of
+// other processes or sockets; inside one process prefer channels or synctest.
 func Eventually(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
 	deadline := time.NewTimer(limit)

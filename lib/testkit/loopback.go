@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Loopback is a loopback address that no other test process of this machine uses, where the system has more than one.
+// Loopback is a loopback address that no other test process of this machine uses, if the system has more than one.
 func Loopback() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
@@ -18,18 +18,18 @@ func Loopback() string {
 	return fmt.Sprintf("127.200.%d.%d", pid>>8&0xff, pid&0xff)
 }
 
-// The ports of FreeAddress lie below those that kernels give to whoever asks for any: such a port may be given to
-// somebody else as soon as it is free.
+// The ports of FreeAddress are below the kernel's ephemeral range: a port from that range may be assigned to another
+// process as soon as it is free.
 const firstPort, portCount = 10_000, 20_000
 
 var portsTaken atomic.Uint32
 
-// FreeAddress is an address on which nobody listens, and which nobody else is given. t is a test, or a script of one.
+// FreeAddress is an address without a listener that is assigned to no other caller. t is a test, or a script of one.
 func FreeAddress(t interface {
 	Fatalf(format string, args ...any)
 }) string {
 	var last error
-	for range 100 { // each may be taken by a server that listens on all addresses
+	for range 100 { // a server that listens on all addresses may use any of them
 		port := firstPort + (uint32(os.Getpid())*100+portsTaken.Add(1))%portCount
 		l, err := net.Listen("tcp", net.JoinHostPort(Loopback(), fmt.Sprint(port)))
 		if err == nil {
@@ -42,7 +42,7 @@ func FreeAddress(t interface {
 	return ""
 }
 
-// SocketDir is a folder for unix sockets, whose paths have a hundred bytes at most: a test's own folder may be deeper.
+// SocketDir is a folder for unix sockets, whose paths have at most a hundred bytes: a test's own folder may be deeper.
 func SocketDir(t testing.TB) string {
 	t.Helper()
 	const room = 60 // for a name in it

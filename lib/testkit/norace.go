@@ -2,5 +2,5 @@
 
 package testkit
 
-// Race says that the race detector is on: it allocates, so allocations are not counted then.
+// Race reports that the race detector is on: it allocates, so allocations are not counted then.
 const Race = false

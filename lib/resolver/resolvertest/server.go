@@ -40,9 +40,9 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Listen runs a server on an address; port 0 takes one that is free for UDP and TCP.
+// Listen runs a server on an address; port 0 selects one that is free for UDP and TCP.
 func Listen(addr string) (*Server, error) {
-	// The port that the kernel gives for UDP may be taken for TCP: try others.
+	// The port that the kernel assigns for UDP may be in use for TCP: try others.
 	const tries = 20
 	var err error
 	for range tries {
@@ -75,7 +75,7 @@ func serve(pc net.PacketConn, l net.Listener) *Server {
 	s.tcp = &dns.Server{Listener: l, Handler: s, NotifyStartedFunc: started.Done}
 	for _, server := range []*dns.Server{s.udp, s.tcp} {
 		go func() {
-			// An error here is the end by Close, or shows as a question without answer.
+			// An error here comes from Close, or shows as a question without an answer.
 			_ = server.ActivateAndServe()
 		}()
 	}
@@ -143,7 +143,7 @@ type typeRcode struct {
 	rcode int
 }
 
-// Silence gives questions for a name no answer, until its records are set again.
+// Silence drops questions for a name without an answer, until its records are set again.
 func (s *Server) Silence(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
