@@ -1,4 +1,4 @@
-// Package accesslist decides by address, with the rules of allow and deny: the first that matches counts.
+// Package accesslist decides by address, with the rules of allow and deny: the first match counts.
 package accesslist
 
 import (
@@ -8,10 +8,10 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// ErrInvalid is returned for what is neither an address, a prefix, "all" nor "unix:".
+// ErrInvalid is returned for a text that is not an address, a prefix, "all" or "unix:".
 var ErrInvalid = errors.New("not an address, a prefix, \"all\" or \"unix:\"")
 
-// Verdict is what the rules say of an address.
+// Verdict is the decision of the rules on an address.
 type Verdict int
 
 // The verdicts.
@@ -29,8 +29,8 @@ type Rule struct {
 	Prefix netip.Prefix
 }
 
-// ParseRule reads the parameter of allow or deny. lowBits says that the prefix had bits set beyond its
-// length, which mean nothing and deserve a warning.
+// ParseRule reads the parameter of allow or deny. lowBits reports that the prefix had bits set beyond its length, which
+// have no meaning and deserve a warning.
 func ParseRule(allow bool, text string) (rule Rule, lowBits bool, err error) {
 	switch text {
 	case "all":
@@ -61,15 +61,15 @@ func ParsePrefix(text string) (prefix netip.Prefix, lowBits bool, err error) {
 
 // List is a compiled list of rules, read-only and safe for concurrent use.
 //
-// Lookups go by the longest prefix, which is the first rule that matches because of what New leaves
-// out: a prefix that an earlier rule covers can never be the first. So of two nested prefixes that are
-// both in the table the longer one is always the earlier rule.
+// Lookups use the longest prefix, which equals the first matching rule because New omits any prefix that an earlier
+// rule covers: it can never be the first. So of two nested prefixes in the table the longer one is always the earlier
+// rule.
 type List struct {
 	table bart.Table[bool]
 	unix  Verdict
 }
 
-// New compiles rules in their order. A prefix of IPv4-mapped addresses matches IPv4 clients nowhere, as in nginx.
+// New compiles rules in their order. A prefix of IPv4-mapped addresses matches no IPv4 clients, as in nginx.
 func New(rules []Rule) *List {
 	l := &List{}
 	for _, r := range rules {

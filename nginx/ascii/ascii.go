@@ -1,8 +1,8 @@
-// Package ascii compares and lowers as nginx does: letters A to Z only, every other byte is itself. The Unicode folding
-// of bytes and strings would take the Kelvin sign for a k, and may change the length.
+// Package ascii compares and lowers as nginx does: letters A to Z only, every other byte stays. The Unicode folding of
+// bytes and strings would treat the Kelvin sign as a k, and may change the length.
 package ascii
 
-// Lower is the small letter of a capital, and any other byte as it is.
+// Lower returns the small letter of a capital, and any other byte unchanged.
 func Lower(c byte) byte {
 	if c >= 'A' && c <= 'Z' {
 		c |= 0x20
@@ -10,7 +10,7 @@ func Lower(c byte) byte {
 	return c
 }
 
-// Equal tells whether a and b are the same but for the case of letters.
+// Equal reports whether a and b are equal, ignoring the case of letters.
 func Equal(a, b []byte) bool {
 	if len(a) != len(b) {
 		return false
@@ -36,7 +36,7 @@ func EqualString(a []byte, b string) bool {
 	return true
 }
 
-// AppendLower appends src with small letters. It may lower a slice in place: AppendLower(b[:0], b).
+// AppendLower appends src in lower case. It may lower a slice in place: AppendLower(b[:0], b).
 func AppendLower(dst, src []byte) []byte {
 	for _, c := range src {
 		dst = append(dst, Lower(c))

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Text is the C library's text of an error number, which begins with a capital where Go's does not.
+// Text is the C library's text of an error number; unlike Go's it begins with a capital.
 func Text(number syscall.Errno) string {
 	text := number.Error()
 	if text != "" && text[0] >= 'a' && text[0] <= 'z' {
@@ -19,25 +19,25 @@ func Text(number syscall.Errno) string {
 	return text
 }
 
-// Reason says why a system call failed, with number and text: "2: No such file or directory". Of an error without a
+// Reason is why a system call failed, with number and text: "2: No such file or directory". For an error without a
 // number it is the error's own text.
 func Reason(err error) string {
 	if number, ok := Of(err); ok {
 		return strconv.Itoa(int(number)) + ": " + Text(number)
 	}
 	var at *fs.PathError
-	if errors.As(err, &at) { // who words it names the path
+	if errors.As(err, &at) { // the caller names the path
 		return at.Err.Error()
 	}
 	return err.Error()
 }
 
-// Of is the number of the system call that failed; ok is false where no system call did.
+// Of is the number of the failed system call; ok is false if no system call failed.
 func Of(err error) (number syscall.Errno, ok bool) {
 	switch {
 	case errors.As(err, &number):
 		return number, true
-	case errors.Is(err, fs.ErrNotExist): // of file systems that are not the machine's
+	case errors.Is(err, fs.ErrNotExist): // from an fs.FS other than the machine's
 		return syscall.ENOENT, true
 	case errors.Is(err, fs.ErrPermission):
 		return syscall.EACCES, true
@@ -53,7 +53,7 @@ func Call(call, path string, err error) error {
 	return &failed{text: fmt.Sprintf("%s() \"%s\" failed (%s)", call, path, Reason(err)), err: err}
 }
 
-// failed is an error that is in nginx's words already.
+// failed is an error that already has nginx's text.
 type failed struct {
 	text string
 	err  error

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Args are the arguments of a line of a log, in which errors have nginx's words. It copies args only where one changes.
+// Args are the arguments of a log line, with nginx's text for errors. It copies args only if one changes.
 func Args(args []any) []any {
 	copied := false
 	for i, arg := range args {
@@ -28,12 +28,11 @@ func Args(args []any) []any {
 	return args
 }
 
-// Message is the text of an error in which failed system calls have nginx's words, whatever was put around them: "read
-// tcp 10.0.0.1:80->10.0.0.2:5000: read: connection reset by peer" becomes "recv() failed (104: Connection reset by
-// peer)".
+// Message is the text of an error with nginx's texts for failed system calls, whatever wraps them: "read tcp
+// 10.0.0.1:80->10.0.0.2:5000: read: connection reset by peer" becomes "recv() failed (104: Connection reset by peer)".
 func Message(err error) string { return reworded(err.Error(), err) }
 
-// Worded is err with its Message for text, for what is both logged and shown elsewhere.
+// Worded is err with its Message as text, for errors that are both logged and shown elsewhere.
 func Worded(err error) error {
 	if text := Message(err); text != err.Error() {
 		return &failed{text, err}
@@ -41,7 +40,7 @@ func Worded(err error) error {
 	return err
 }
 
-// reworded replaces the texts of system calls below err, which stand in text.
+// reworded replaces in text the texts of system calls below err.
 func reworded(text string, err error) string {
 	var words string
 	switch e := err.(type) {
@@ -72,7 +71,7 @@ func reworded(text string, err error) string {
 	return text
 }
 
-// pathWords is empty where no system call failed, as are the others.
+// pathWords is empty if no system call failed, as are the others.
 func pathWords(call, path string, err error) string {
 	if _, ok := Of(err); !ok {
 		return ""
@@ -87,8 +86,8 @@ func callWords(call string, err error) string {
 	return Failure(calls(call), err)
 }
 
-// socketWords leaves the addresses out where the connection stands: the line says whose it is. Where none came about,
-// the address is what matters.
+// socketWords omits the addresses of an established connection, because the line names them. Without a connection the
+// address matters.
 func socketWords(e *net.OpError) string {
 	number, ok := Of(e.Err)
 	if !ok {
@@ -101,7 +100,7 @@ func socketWords(e *net.OpError) string {
 	return Failure(call, number)
 }
 
-// calls gives the name of a call that nginx makes where Go names another.
+// calls maps a call in Go to the name of the call that nginx makes.
 func calls(call string) string {
 	switch call {
 	case "read", "recvfrom", "recvmsg":

@@ -1,12 +1,12 @@
 // Package escape writes and reads %XX in URIs by nginx's tables, which differ from net/url's.
 package escape
 
-// Set is the set of bytes that must not stand unescaped.
+// Set is the set of bytes that must be escaped.
 type Set struct{ bits [256 / 64]uint64 }
 
 func (s *Set) has(c byte) bool { return s.bits[c>>6]&(1<<(c&63)) != 0 }
 
-// newSet holds the control bytes, those above ASCII, the bytes that RFC 3986 allows nowhere, and the given ones.
+// newSet has the control bytes, those above ASCII, the bytes that RFC 3986 never allows, and the given ones.
 func newSet(extra string) *Set {
 	s := &Set{}
 	for c := range 256 {

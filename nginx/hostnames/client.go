@@ -13,15 +13,15 @@ var hostByte = func() (ok [256]bool) {
 	return ok
 }()
 
-// Clean is a name as a client sent it in the form in which names are compared: in lower case, without port and last
-// dot. ok is false where nginx would not look for it.
+// Clean is a name from a client in the form in which names are compared: in lower case, without port and trailing dot.
+// ok is false if nginx would not look it up.
 func Clean(name string) (host []byte, ok bool) {
 	host, _, _, ok = Split([]byte(name))
 	return ascii.AppendLower(host[:0], host), ok
 }
 
-// Split checks host[:port], as a client sent it, the way nginx does: the host is without its last dot and not yet in
-// lower case; upper tells that it has capitals. It does not allocate.
+// Split checks host[:port] from a client the way nginx does: the host is without its trailing dot and not yet in lower
+// case; upper reports that it has capitals. It does not allocate.
 func Split(value []byte) (host []byte, port uint16, upper, ok bool) {
 	end, literal := 0, false
 	if len(value) > 0 && value[0] == '[' {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// What Add says of a name.
+// Results of Add for a name.
 var (
-	// ErrInvalid is a name with an asterisk elsewhere than at an end, or with an empty label.
+	// ErrInvalid is returned for a name with an asterisk other than at an end, or with an empty label.
 	ErrInvalid = errors.New("invalid host name or mask")
-	// ErrTaken is a name that stands for another value already.
+	// ErrTaken is returned for a name that already has another value.
 	ErrTaken = errors.New("conflicting host name")
 )
 
@@ -23,7 +23,7 @@ type Table[V comparable] struct {
 	prefixes map[string]V // "www.example." for www.example.*
 }
 
-// Add takes a name or mask. One that stands for another value stays that one's, whole, as in nginx.
+// Add adds a name or mask. A name that already has another value keeps it, as in nginx.
 func (t *Table[V]) Add(name string, v V) error {
 	switch {
 	case strings.Count(name, "*") > 1 || strings.Contains(name, "..") || strings.Contains(name, "\x00"):
@@ -43,7 +43,7 @@ func (t *Table[V]) Add(name string, v V) error {
 	return put(&t.exact, name, v)
 }
 
-// AddExact takes a name in which an asterisk is one.
+// AddExact adds a name in which an asterisk is literal.
 func (t *Table[V]) AddExact(name string, v V) error { return put(&t.exact, name, v) }
 
 func put[V comparable](table *map[string]V, key string, v V) error {
@@ -57,7 +57,7 @@ func put[V comparable](table *map[string]V, key string, v V) error {
 	return nil
 }
 
-// Find gives the value of a name in lower case: its own, else that of the longest mask that begins with an asterisk,
+// Find returns the value of a name in lower case: its own, else that of the longest mask that begins with an asterisk,
 // else of the longest that ends with one. It does not allocate.
 func (t *Table[V]) Find(name []byte) (v V, found bool) {
 	if v, found = t.exact[string(name)]; found {

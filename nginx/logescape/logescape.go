@@ -1,4 +1,4 @@
-// Package logescape makes values of clients safe to stand in a line of an access log, in the styles of log_format.
+// Package logescape escapes values of clients for a line of an access log, in the styles of log_format.
 package logescape
 
 import "unicode/utf8"
@@ -8,7 +8,7 @@ type Style int
 
 // The styles.
 const (
-	Default Style = iota // \xHH for '"', '\' and what is not printable ASCII; a missing value is "-"
+	Default Style = iota // \xHH for '"', '\' and anything but printable ASCII; a missing value is "-"
 	JSON                 // as in a JSON string
 	None
 )
@@ -16,7 +16,7 @@ const (
 // Styles are the styles by the words of escape=.
 var Styles = map[string]Style{"default": Default, "json": JSON, "none": None}
 
-// Missing is what stands for a variable without a value.
+// Missing replaces a variable without a value.
 func (s Style) Missing() string {
 	if s == Default {
 		return "-"
@@ -24,7 +24,7 @@ func (s Style) Missing() string {
 	return ""
 }
 
-// Needed tells whether Append would change a value.
+// Needed reports whether Append would change a value.
 func (s Style) Needed(value []byte) bool {
 	switch s {
 	case Default:
@@ -63,8 +63,8 @@ func (s Style) Append(dst, value []byte) []byte {
 	return append(dst, value...)
 }
 
-// appendJSON escapes as nginx does. Where nginx passes bytes that are not UTF-8, and so writes lines that are not JSON,
-// U+FFFD takes their place.
+// appendJSON escapes as nginx does. nginx copies bytes that are not UTF-8, and so writes lines that are not JSON; here
+// U+FFFD replaces them.
 func appendJSON(dst, value []byte) []byte {
 	for len(value) > 0 {
 		c := value[0]

@@ -1,9 +1,8 @@
-// Package regex is regular expressions as nginx.conf writes them: PCRE syntax over two engines. The standard library's
-// matches in linear time and takes nearly all patterns; regexp2 backtracks and takes what needs lookaround or
-// references.
+// Package regex implements the regular expressions of nginx.conf: PCRE syntax on two engines. The standard library's
+// matches in linear time and supports nearly all patterns; regexp2 backtracks and supports lookaround and references.
 //
-// What is not the same as in PCRE: "." and classes of the standard engine take whole UTF-8 characters where nginx
-// without (*UTF8) takes bytes; recursion, \K, \R, \X, \G and verbs are refused by name.
+// Differences from PCRE: "." and classes of the standard engine match whole UTF-8 characters where nginx without
+// (*UTF8) matches bytes; recursion, \K, \R, \X, \G and verbs are rejected by name.
 package regex
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/dlclark/regexp2/v2"
 )
 
-// Bounds of the backtracking engine: what a stranger sends must not keep a processor. Its clock ticks every 100 ms, so
-// a match may run that much longer.
+// Bounds of the backtracking engine: input from a stranger must not occupy a processor. Its clock ticks every 100 ms,
+// so a match may run that much longer.
 const (
 	matchTimeout     = 100 * time.Millisecond
 	maxBacktrackings = 1 << 20
@@ -35,13 +34,13 @@ type Regexp struct {
 	back *regexp2.Regexp
 }
 
-// Captures are the groups of a match: group 0 is the whole match. Used again, they keep their memory.
+// Captures are the groups of a match: group 0 is the whole match. Reuse keeps their memory.
 type Captures struct {
 	Subject []byte
 	pos     []int
 }
 
-// Compile compiles a pattern; caseless is the ~* of nginx. The error is in nginx's words.
+// Compile compiles a pattern; caseless is the ~* of nginx. The error has nginx's text.
 func Compile(pattern string, caseless bool) (*Regexp, error) {
 	translated, err := translate(pattern)
 	if err != nil {
@@ -90,14 +89,14 @@ func backtracking(pattern string, caseless bool) (*regexp2.Regexp, error) {
 // Text is the pattern as written.
 func (x *Regexp) Text() string { return x.text }
 
-// Groups is the number of capturing groups, group 0 not counted.
+// Groups is the number of capturing groups, without group 0.
 func (x *Regexp) Groups() int { return x.groups }
 
 // Names are the groups' names by number, "" where a group has none; Names()[0] is always "".
 func (x *Regexp) Names() []string { return x.names }
 
-// Match tells whether the subject matches; only then caps (if not nil) is changed. The error says that the backtracking
-// engine gave up. Without groups nothing is allocated.
+// Match reports whether the subject matches; only then caps (if not nil) is changed. The error means that the
+// backtracking engine gave up. Without groups nothing is allocated.
 func (x *Regexp) Match(subject []byte, caps *Captures) (bool, error) {
 	switch {
 	case x.back != nil:
@@ -157,7 +156,7 @@ func matchError(err error) error {
 	return fmt.Errorf("pcre2_match() failed: match limit exceeded (%w)", err)
 }
 
-// Group gives the bytes of a group and whether it took part in the match.
+// Group returns the bytes of a group and whether it took part in the match.
 func (c *Captures) Group(n int) ([]byte, bool) {
 	if 2*n+1 >= len(c.pos) || c.pos[2*n] < 0 {
 		return nil, false
@@ -165,10 +164,10 @@ func (c *Captures) Group(n int) ([]byte, bool) {
 	return c.Subject[c.pos[2*n]:c.pos[2*n+1]], true
 }
 
-// Reset forgets the captures and keeps their memory.
+// Reset clears the captures and keeps their memory.
 func (c *Captures) Reset() { c.Subject, c.pos = nil, c.pos[:0] }
 
-// patternError is what is wrong at a byte of the pattern; at -1 there is no place to name.
+// patternError is an error at a byte of the pattern; -1 means that it has no position.
 type patternError struct {
 	what string
 	at   int
@@ -208,7 +207,7 @@ var pcreWords = map[syntax.ErrorCode]string{
 	syntax.ErrInvalidRepeatSize:     "number too big in {} quantifier",
 }
 
-// place finds where PCRE2 would point to; it points behind what it could not read.
+// place finds the position that PCRE2 would report: after the part that it could not read.
 func place(pattern string, e *syntax.Error) int {
 	switch e.Code {
 	case syntax.ErrUnexpectedParen:

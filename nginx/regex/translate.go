@@ -2,7 +2,7 @@ package regex
 
 import "strings"
 
-// translate rewrites what PCRE writes otherwise than the engines, and refuses what they would read as something else.
+// translate rewrites syntax that PCRE and the engines write differently, and rejects syntax that they would misread.
 func translate(pattern string) (string, error) {
 	if strings.HasPrefix(pattern, "(*") {
 		return "", &patternError{"verbs are not supported by starling", 0}
@@ -30,7 +30,7 @@ func translate(pattern string) (string, error) {
 			}
 			i += n
 		case '$':
-			// PCRE's "$" also stands before a line feed that ends the subject. A rule that denies "\.php$" must deny
+			// PCRE's "$" also matches before a line feed that ends the subject. A rule that denies "\.php$" must deny
 			// "/x.php%0a".
 			if multiline {
 				out.WriteByte(c)
@@ -65,14 +65,14 @@ func hasFlag(pattern string, flag byte) bool {
 	}
 }
 
-// classEnd is the place behind the "]" that closes the class at i, or the end of the pattern.
+// classEnd is the position after the "]" that closes the class at i, or the end of the pattern.
 func classEnd(pattern string, i int) int {
 	j := i + 1
 	if j < len(pattern) && pattern[j] == '^' {
 		j++
 	}
 	if j < len(pattern) && pattern[j] == ']' {
-		j++ // first in a class it is only itself
+		j++ // at the start of a class it is literal
 	}
 	for j < len(pattern) {
 		switch {
@@ -113,14 +113,14 @@ func translateClass(out *strings.Builder, pattern string, i, end int) error {
 	return nil
 }
 
-// The sets of PCRE that the engines lack or have otherwise.
+// The sets of PCRE that the engines lack or define differently.
 const (
 	horizontal = `\t\x20`
 	vertical   = `\n\x0b\f\r`
 	spaces     = `\t\n\x0b\f\r\x20`
 )
 
-// translateEscape writes what a backslash and the next byte mean, and returns their length.
+// translateEscape writes the meaning of a backslash and the next byte, and returns their length.
 func translateEscape(out *strings.Builder, pattern string, i int, inClass bool) (int, error) {
 	if i+1 == len(pattern) {
 		return 0, &patternError{`\ at end of pattern`, len(pattern)}
@@ -178,7 +178,7 @@ func translateEscape(out *strings.Builder, pattern string, i int, inClass bool) 
 	return 2, nil
 }
 
-// translateLiteral writes \Q…\E byte by byte, for regexp2 does not know it.
+// translateLiteral writes \Q…\E byte by byte, because regexp2 does not support it.
 func translateLiteral(out *strings.Builder, pattern string, i int) int {
 	text, _, closed := strings.Cut(pattern[i+2:], `\E`)
 	for j := range len(text) {
@@ -193,7 +193,7 @@ func translateLiteral(out *strings.Builder, pattern string, i int) int {
 	return 2 + len(text)
 }
 
-// refusedGroups are beginnings of groups that neither engine has.
+// refusedGroups are beginnings of groups that neither engine supports.
 var refusedGroups = []struct{ begin, what string }{
 	{"(*", "verbs are not supported by starling"},
 	{"(?|", "branch reset groups are not supported by starling"},

@@ -15,7 +15,7 @@ import (
 // maxUnixPath is the room for a path in the kernel's sockaddr_un, less the closing zero.
 const maxUnixPath = 107
 
-// lookupTimeout bounds the only question that reading an address may ask: that for a host name.
+// lookupTimeout bounds the only lookup in reading an address: that of a host name.
 const lookupTimeout = 10 * time.Second
 
 // Addr is the address of a listening socket: IP and port, or the path of a unix socket. It is comparable.
@@ -24,10 +24,10 @@ type Addr struct {
 	Path string // of a unix socket
 }
 
-// IsUnix tells a unix socket from TCP.
+// IsUnix distinguishes a unix socket from TCP.
 func (a Addr) IsUnix() bool { return a.Path != "" }
 
-// Wildcard says that it stands for all addresses of the machine.
+// Wildcard reports whether it stands for all addresses of the machine.
 func (a Addr) Wildcard() bool { return !a.IsUnix() && a.Addr().IsUnspecified() }
 
 // String is the form that nginx logs: 0.0.0.0:80, [::]:80, unix:/run/x.sock.
@@ -39,8 +39,8 @@ func (a Addr) String() string {
 }
 
 // Parse reads the address of a listen directive: address:port, address, port, *:port, [v6]:port, name:port, unix:path,
-// and any of these with a range of ports (8000-8010). defaultPort is that of an address without one; 0 makes the port
-// mandatory. A range makes several addresses, and a name may. The error lacks nginx's ending ` of the "listen"
+// and any of these with a range of ports (8000-8010). defaultPort applies to an address without one; 0 makes the port
+// mandatory. A range yields several addresses, and a name may. The error lacks nginx's ending ` of the "listen"
 // directive`, which the caller adds with Problem.
 func Parse(text string, defaultPort uint16) ([]Addr, error) {
 	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
@@ -93,7 +93,7 @@ func parseUnix(path, text string) ([]Addr, error) {
 	return []Addr{{Path: path}}, nil
 }
 
-// split parts host and ports. A lone number or range is a port, anything else alone is a host.
+// split separates host and ports. A lone number or range is a port, anything else alone is a host.
 func split(text string, defaultPort uint16) (host string, first, last uint16, err error) {
 	host, word, found := text, "", false
 	if strings.HasPrefix(text, "[") {
@@ -165,24 +165,24 @@ func lookUp(host, text string) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// Problem completes an error of Parse to what nginx says.
+// Problem completes an error of Parse to nginx's text.
 func Problem(err error) error { return fmt.Errorf("%w of the \"listen\" directive", err) }
 
-// Options are the parameters of listen that concern the socket itself.
+// Options are the parameters of listen for the socket itself.
 type Options struct {
 	Backlog  int  // 0: DefaultBacklog
 	IPv6Only bool // of [::]: IPv4 needs a socket of its own; nginx's default is on
-	// Bind asks for a socket of its own although a wildcard address of the same port is listened on as well.
+	// Bind requests a socket of its own even if a wildcard address of the same port is listened on too.
 	Bind bool
 	// ReceiveBytes and SendBytes are the sizes of the kernel's buffers; 0: the system's.
 	ReceiveBytes, SendBytes int
-	// Deferred accepts a connection when its first data is there (TCP_DEFER_ACCEPT).
+	// Deferred accepts a connection only when its first data has arrived (TCP_DEFER_ACCEPT).
 	Deferred bool
 	// FastOpen is the queue of TCP Fast Open; 0: off.
 	FastOpen int
-	// ReusePort lets other sockets listen on the same address that ask for it too.
+	// ReusePort lets other sockets that request it too listen on the same address.
 	ReusePort bool
-	// Multipath listens by MPTCP where the kernel knows it.
+	// Multipath listens with MPTCP if the kernel supports it.
 	Multipath bool
 }
 

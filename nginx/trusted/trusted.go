@@ -1,4 +1,4 @@
-// Package trusted finds out who a request really comes from, where trusted proxies say so in a header.
+// Package trusted finds the real client of a request from a header that trusted proxies set.
 package trusted
 
 import (
@@ -16,7 +16,7 @@ import (
 	"starling/nginx/accesslist"
 )
 
-// Networks are the proxies that are trusted. It is filled once and then only read.
+// Networks are the addresses of trusted proxies. They are filled once and then only read.
 type Networks struct {
 	table bart.Lite
 	unix  bool
@@ -31,7 +31,7 @@ type Trust struct {
 // lookupTimeout bounds how long a host name may delay the start.
 const lookupTimeout = 10 * time.Second
 
-// ParseTrust reads an address, a prefix, "unix:", or a host name, of which it asks the system. lowBits says that a
+// ParseTrust reads an address, a prefix, "unix:", or a host name, which the system looks up. lowBits reports that a
 // prefix had bits set beyond its length.
 func ParseTrust(text string) (t Trust, lowBits bool, err error) {
 	if text == "unix:" {
@@ -54,7 +54,7 @@ func ParseTrust(text string) (t Trust, lowBits bool, err error) {
 	return t, false, nil
 }
 
-// Of makes the networks of a list; nil of an empty one.
+// Of makes the networks of a list; nil for an empty one.
 func Of(list []Trust) *Networks {
 	if len(list) == 0 {
 		return nil
@@ -72,8 +72,8 @@ func Of(list []Trust) *Networks {
 // Add trusts the proxies of a prefix.
 func (n *Networks) Add(p netip.Prefix) { n.table.Insert(p.Masked()) }
 
-// Trusts tells whether what a client says of others is believed. IPv4 in IPv6 counts as IPv4; the zero Addr is a client
-// of a unix socket.
+// Trusts reports whether a client may name another address. IPv4 in IPv6 counts as IPv4; the zero Addr is a client of a
+// unix socket.
 func (n *Networks) Trusts(a netip.Addr) bool {
 	if !a.IsValid() {
 		return n.unix
@@ -81,9 +81,9 @@ func (n *Networks) Trusts(a netip.Addr) bool {
 	return n.table.Contains(a.Unmap())
 }
 
-// Address is ngx_http_get_forwarded_addr: it goes through the values from the last header to the first, and in each
-// from right to left, as long as who is known so far is trusted. Without recursive it takes one step only. It returns
-// from where nothing is believed. backwards yields the values of the header, the last one first.
+// Address is ngx_http_get_forwarded_addr: it reads the values from the last header to the first, and each from right to
+// left, as long as the address found so far is trusted. Without recursive it takes one step only. It returns from if no
+// value is trusted. backwards yields the values of the header, the last one first.
 func Address(
 	from netip.AddrPort,
 	trusted *Networks,
@@ -99,7 +99,7 @@ func Address(
 	return addr, changed
 }
 
-// step goes through one value; whole says that all of it was believed, so that the header before it counts too.
+// step reads one value; whole reports that all of it was trusted, so that the header before it counts too.
 func step(
 	addr netip.AddrPort,
 	trusted *Networks,
@@ -123,20 +123,20 @@ func step(
 	}
 }
 
-// maxTextBytes is more than any address with a port takes; what is longer is not looked at.
+// maxTextBytes is more than any address with a port takes; a longer text is not parsed.
 const maxTextBytes = 64
 
 // ParseAddr reads an address without a port.
 func ParseAddr(text []byte) (netip.Addr, bool) {
 	if len(text) == 0 || len(text) > maxTextBytes || !plausible(text) {
-		return netip.Addr{}, false // without the error that would be made for it
+		return netip.Addr{}, false // avoids allocating the error
 	}
 	// A copy would be an allocation per request. Only the error keeps the text, and it is dropped.
 	a, err := netip.ParseAddr(unsafe.String(&text[0], len(text)))
 	return a, err == nil
 }
 
-// plausible tells whether there are only bytes of addresses without a zone.
+// plausible reports whether there are only bytes of addresses without a zone.
 func plausible(text []byte) bool {
 	for _, b := range text {
 		if (b < '0' || b > ':') && b != '.' && (b|0x20 < 'a' || b|0x20 > 'f') {

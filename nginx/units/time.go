@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// timeUnit is one suffix of a time; units must stand in falling order and each at most once.
+// timeUnit is one suffix of a time; units must be in descending order and each at most once.
 type timeUnit struct {
 	step    int // larger means finer
 	seconds int64
@@ -61,7 +61,7 @@ func parseTime(text string, resolution time.Duration) (int64, error) {
 			i++
 			unit.step, scale, known = stepMillisecond, 1, resolution == time.Millisecond
 		}
-		// A space is refused after seconds and, unlike the units, does not count as a step of its own before.
+		// A space is rejected after seconds and, unlike the units, does not count as a step of its own before.
 		if !known || step >= unit.step || unit.step == stepLast && step >= stepSecond {
 			return 0, ErrInvalid
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrInvalid is returned for every text that nginx would refuse; the caller knows the directive and says it.
+// ErrInvalid is returned for every text that nginx would reject; the caller names the directive.
 var ErrInvalid = errors.New("invalid value")
 
 // Size units of nginx: powers of 1024.
@@ -42,7 +42,7 @@ func Size(text string) (int64, error) {
 	return scaled(text, false)
 }
 
-// Offset is Size with g as a further unit. nginx knows g only where files may be that long.
+// Offset is Size with g as a further unit. nginx accepts g only for offsets in files.
 func Offset(text string) (int64, error) {
 	return scaled(text, true)
 }
@@ -86,8 +86,8 @@ func Rate(text string) (milliPerSecond int64, err error) {
 	return n * 1000, nil
 }
 
-// Time reads a duration of millisecond resolution: "1h30m", "1s500ms", "20" (seconds). Years and months
-// are refused here, as in nginx.
+// Time reads a duration of millisecond resolution: "1h30m", "1s500ms", "20" (seconds). Years and months are rejected
+// here, as in nginx.
 func Time(text string) (time.Duration, error) {
 	ms, err := parseTime(text, time.Millisecond)
 	if err != nil || ms > math.MaxInt64/int64(time.Millisecond) {
@@ -96,7 +96,7 @@ func Time(text string) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// Seconds reads a duration of second resolution: "1y", "1M" (30 days), "10m", "20". It refuses "ms".
+// Seconds reads a duration of second resolution: "1y", "1M" (30 days), "10m", "20". It rejects "ms".
 func Seconds(text string) (time.Duration, error) {
 	s, err := parseTime(text, time.Second)
 	if err != nil || s > math.MaxInt64/int64(time.Second) {

@@ -1,11 +1,11 @@
-// Package version says what this program is and which nginx it behaves as.
+// Package version has the versions of this program and of the nginx whose behaviour it has.
 package version
 
-// The versions. Nginx gates what clients and test suites expect; it is the release whose behaviour was read.
+// The versions. Nginx is the release whose behaviour was read; clients and test suites expect its features.
 const (
 	Starling = "0.2.0"
 	Nginx    = "1.31.5"
 )
 
-// Server is the token of the Server header and of the pages of errors.
+// Server is the token of the Server header and of error pages.
 const Server = "starling/" + Starling
