@@ -33,8 +33,8 @@ func containerCommand() *cobra.Command {
 flags are those of starling without a command.
 
 Each ` + templateDir + `/NAME` + templateSuffix + ` appears as ` + outputDir + `/NAME, and each NAME` + streamTemplateSuffix + ` as
-` + streamOutputDir + `/NAME, with $VARIABLE and ${VARIABLE} replaced by their values. The files are in memory only: the root
-of the container may be read-only. A reload reads the templates again.
+` + streamOutputDir + `/NAME, with $VARIABLE and ${VARIABLE} replaced by their values. The files are in
+memory only: the root of the container may be read-only. A reload reads the templates again.
 
 Names that the environment does not have stay as they are, for $host and others are variables of the configuration. If
 such a name is in upper case, it is an error.
@@ -46,9 +46,9 @@ Variables of the environment that change this, as in nginx's image with NGINX_:
   STARLING_ENVSUBST_STREAM_TEMPLATE_SUFFIX  ` + streamTemplateSuffix + `
   STARLING_ENVSUBST_STREAM_OUTPUT_DIR       ` + streamOutputDir + `
   STARLING_ENVSUBST_FILTER                  a regular expression: only matching names are variables`,
-		DisableFlagParsing: true,
-		Args:               cobra.ArbitraryArgs,
-		ValidArgsFunction:  completeFlags,
+		DisableFlagParsing: true, DisableFlagsInUseLine: true,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeFlags,
 		RunE: func(c *cobra.Command, args []string) error {
 			settings, err := templateSettings(os.LookupEnv)
 			if err != nil {
