@@ -19,6 +19,9 @@ type forgets struct {
 	longestMS atomic.Int64
 	// gaveUpMS is the time of the youngest tombstone evicted for lack of room.
 	gaveUpMS atomic.Int64
+	// lacksMS is the time until which deletions may be unknown here because this zone was taught. It is not in
+	// gaveUpMS: that makes a node delete what its peers have, and a taught node has not deleted it.
+	lacksMS atomic.Int64
 	// These describe what a disconnected member may hold, see zone.Comparable.Protect.
 	throughMS, lostMS, goneMS atomic.Int64
 }
@@ -102,10 +105,11 @@ func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 // GivenUp notes that a tombstone is evicted.
 func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
 
-// doubtful says that a record which is not here may have been deleted here, by a tombstone that was given up for want
-// of room: it was held back on its way, or its sender has not heard of the deletion.
+// doubtful says that a record which is not here may have been deleted, by a tombstone that was given up for want of
+// room: it was held back on its way, or its sender has not heard of the deletion.
 func (g *registers) doubtful(sh *zone.Shard, key []byte, w *write) bool {
-	if w.tombstone || w.stamp.MS() > g.gaveUpMS.Load() || w.stamp <= sh.Clear() || !g.store.IsWhole() {
+	lacksMS := max(g.gaveUpMS.Load(), g.lacksMS.Load())
+	if w.tombstone || w.stamp.MS() > lacksMS || w.stamp <= sh.Clear() || !g.store.IsWhole() {
 		return false
 	}
 	_, r := sh.Find(key)
@@ -146,7 +150,7 @@ func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
 func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 
 // MayLackDeletions says that those stamped until throughMS may not be among what this zone was taught.
-func (g *registers) MayLackDeletions(throughMS int64) { raise(&g.gaveUpMS, throughMS) }
+func (g *registers) MayLackDeletions(throughMS int64) { raise(&g.lacksMS, throughMS) }
 
 // ForgetThrough drops deletions that all members know.
 func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"starling/lib/clock"
 	"starling/zone"
 )
 
@@ -313,6 +314,30 @@ func TestAPairHeldBackIsInDoubt(t *testing.T) {
 	if applied, err := one.Apply(2, 2, frame, 0, at(12)); err != nil || applied.Won != 1 {
 		t.Errorf("%+v, %v, want a pair without doubt", applied, err)
 	}
+}
+
+// A zone that was taught has not given up deletions. It doubts what was stamped before, but does not make its peers delete it.
+// If time goes back, the mark does, too: what is written from then on is in no doubt.
+func TestAZoneThatWasTaughtDoubtsButDeletesNothing(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.MayLackDeletions(ahead(hourMS, 5).WallMS)
+	if one.GaveUpMS() != 0 {
+		t.Errorf("it gave up deletions until %d", one.GaveUpMS())
+	}
+	arrives := func(key string, now clock.Reading, doubted int) {
+		t.Helper()
+		two.Set([]byte(key), []byte("x"), NoExpire, now)
+		repair, _, _ := two.AppendRecords([]zone.Element{elementOfKey(two, key)}, nil, 1000, now)
+		applied, err := one.Mend(repair, zone.Trust{Doubts: true}, now)
+		if err != nil || applied.Doubted != doubted || applied.Won != 1-doubted {
+			t.Errorf("%s: %+v, %v, want %d in doubt", key, applied, err, doubted)
+		}
+	}
+	arrives("before", ahead(hourMS, 5), 1)
+	arrives("after", ahead(hourMS, 6), 0)
+	one.TimeWentBack(at(0).WallMS, hourMS, at(7))
+	two.TimeWentBack(at(0).WallMS, hourMS, at(7))
+	arrives("later", at(70_000), 0)
 }
 
 func elementOfKey(k *Keyval, key string) zone.Element {

@@ -3,6 +3,7 @@ package kinds
 import (
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -88,8 +89,10 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 // log, too.
 func (g *registers) reissue(fresh *renewal, now clock.Reading, keep func(record []byte)) (reissued int) {
 	g.clock.Retreat(now.WallMS)
-	if gaveUpMS := g.gaveUpMS.Load(); gaveUpMS >= fresh.from.MS() {
-		g.gaveUpMS.CompareAndSwap(gaveUpMS, fresh.of(stamp.At(gaveUpMS, 0)).MS())
+	for _, mark := range []*atomic.Int64{&g.gaveUpMS, &g.lacksMS} {
+		if ms := mark.Load(); ms >= fresh.from.MS() {
+			mark.CompareAndSwap(ms, fresh.of(stamp.At(ms, 0)).MS())
+		}
 	}
 	record := binary.LittleEndian.AppendUint64([]byte{stateTakenBack}, uint64(fresh.sinceMS))
 	head := len(record)
