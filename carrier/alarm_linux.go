@@ -12,7 +12,7 @@ import (
 // milliseconds when nothing else runs, four times the gap between two flushes.
 type alarm struct {
 	mu    sync.Mutex
-	timer *os.File // nil where it could not be had; see sleep
+	timer *os.File // nil if it could not be created; see sleep
 	fd    int
 	rung  bool // since the last sleep
 }
@@ -20,12 +20,12 @@ type alarm struct {
 func newAlarm() *alarm {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
-		return &alarm{} // out of descriptors: coarse timers do, until the next start
+		return &alarm{} // out of descriptors: coarse timers serve until the next start
 	}
 	return &alarm{fd: fd, timer: os.NewFile(uintptr(fd), "timerfd")}
 }
 
-// sleep waits that long, or until ring. One that was rung before returns at once.
+// sleep waits that long, or until ring. It returns at once if ring came before.
 func (a *alarm) sleep(d time.Duration) {
 	a.mu.Lock()
 	rung := a.rung
@@ -45,7 +45,7 @@ func (a *alarm) sleep(d time.Duration) {
 	}
 }
 
-// ring ends a sleep; the next one, where none is.
+// ring ends the current sleep, or the next one if there is none.
 func (a *alarm) ring() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

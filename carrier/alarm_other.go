@@ -19,7 +19,7 @@ func (a *alarm) sleep(d time.Duration) {
 	}
 }
 
-// ring ends a sleep; the next one, where none is.
+// ring ends the current sleep, or the next one if there is none.
 func (a *alarm) ring() {
 	select {
 	case a.rung <- struct{}{}:

@@ -1,5 +1,5 @@
-// Package carrier gives the sync protocol its sockets: it dials the members of the cluster, serves those that dial this
-// node, and drives the pure core of package cluster with bytes and time.
+// Package carrier gives the sync protocol its sockets: it dials the members of the cluster, serves the nodes that dial
+// this one, and drives the pure core of package cluster with bytes and time.
 package carrier
 
 import (
@@ -28,7 +28,7 @@ type Member struct {
 	Port int
 	// Unix is the path of a unix socket, without "unix:".
 	Unix string
-	// Resolve says that Host is looked up again and again and may have many addresses.
+	// Resolve means that Host is looked up repeatedly and may have many addresses.
 	Resolve bool
 	// Line is where the member is configured, FILE:LINE.
 	Line string
@@ -41,7 +41,7 @@ func (m Member) String() string {
 	return fmt.Sprintf("%s:%d", m.Host, m.Port)
 }
 
-// Resolver looks names up. The duration says how long the answer is valid.
+// Resolver looks names up. The duration is how long the answer is valid.
 type Resolver interface {
 	LookupAddrs(ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
 }
@@ -53,14 +53,14 @@ type Config struct {
 	Members []Member
 	// Resolver looks up members with resolve, StaticResolver the others; nil is the system's.
 	Resolver, StaticResolver Resolver
-	// ClientTLS returns the settings for dialling a member at an address, nil for a connection in clear.
-	// A nil function is clear for all. The address is not valid for a unix socket.
+	// ClientTLS returns the settings for dialling a member at an address, nil for a connection in clear. A nil function
+	// means clear for all. The address is not valid for a unix socket.
 	ClientTLS func(m Member, address netip.AddrPort) *tls.Config
 	// RetryInterval is zone_sync_connect_retry_interval; 0 is 1 s.
 	RetryInterval time.Duration
 	// ReceiveBytes is zone_sync_recv_buffer_size; 0 is 64 KB.
 	ReceiveBytes int
-	// Clock is the one that the zones are used with.
+	// Clock is the clock with which the zones are used.
 	Clock *clock.Clock
 	Log   logs.Logger
 }
@@ -68,33 +68,33 @@ type Config struct {
 const (
 	defaultRetryInterval = time.Second
 	defaultReceiveBytes  = 64 << 10
-	// minReceiveBytes keeps a read worth its system call.
+	// minReceiveBytes makes a read worth its system call.
 	minReceiveBytes = 4 << 10
 )
 
-// Carrier is the cluster's sockets of this node.
+// Carrier are the cluster sockets of this node.
 type Carrier struct {
 	node  *cluster.Node
 	clock *clock.Clock
 	start time.Time
 	flush *flusher
 	door  door.Door
-	// sparing writes why strangers were turned away.
+	// sparing logs why strangers were rejected.
 	sparing *logs.Sparing
-	// peerLines writes what known peers cause.
+	// peerLines logs events caused by known peers.
 	peerLines *logs.Sparing
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	// dialer connects; tests under virtual time have their own.
+	// dialer opens connections; tests under virtual time have their own.
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 	config atomic.Pointer[Config] // replaced whole by Reload
-	// settled says that the node stays ready, under the rules of now: see readiness.
+	// settled means that the node stays ready, under the current rules: see readiness.
 	settled      atomic.Bool
-	readySinceMS atomic.Int64 // monotonic; 0: it is not
+	readySinceMS atomic.Int64 // monotonic; 0: it is not ready
 
 	// mu is not held while the core is called: the core calls Met with its own locks held.
 	mu      sync.Mutex
@@ -105,7 +105,7 @@ type Carrier struct {
 	conns   map[*conn]struct{}
 }
 
-// New makes a carrier and its node. Static names are resolved here, once: one that cannot be is an error.
+// New makes a carrier and its node. Static names are resolved here, once: a name that cannot be resolved is an error.
 func New(config Config) (*Carrier, error) {
 	if config.Clock == nil || config.Log == nil {
 		return nil, errors.New("carrier: Clock and Log must be set")
@@ -152,10 +152,10 @@ func (config Config) withDefaults() Config {
 	return config
 }
 
-// Node is the core: its ClusterTime is what shared zones are to be used with.
+// Node is the core: shared zones must be used with its ClusterTime.
 func (c *Carrier) Node() *cluster.Node { return c.node }
 
-// Start begins to dial, to flush and to keep time.
+// Start starts dialling, flushing and the clock.
 func (c *Carrier) Start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,8 +176,8 @@ func (c *Carrier) Start() {
 	}
 }
 
-// Reload takes a new configuration. Zones of the same object keep their place, connections to members that stay are
-// kept unless the core needs a new hello. Nothing changes where an error is returned.
+// Reload applies a new configuration. Zones of the same object keep their place, connections to remaining members are
+// kept unless the core needs a new hello. On an error nothing changes.
 func (c *Carrier) Reload(config Config) error {
 	config = config.withDefaults()
 	members, err := c.resolveStatic(c.ctx, &config)
@@ -196,8 +196,8 @@ func (c *Carrier) Reload(config Config) error {
 	return nil
 }
 
-// Quit sends what is pending, waits until the peers have acknowledged it or ctx ends, and says goodbye. It returns
-// an error when something was left unsent. The carrier is closed afterwards.
+// Quit sends pending changes, waits until the peers have acknowledged them or ctx ends, and says goodbye. It returns an
+// error if something was left unsent. The carrier is closed afterwards.
 func (c *Carrier) Quit(ctx context.Context) error {
 	poll := time.NewTicker(quitPoll)
 	defer poll.Stop()
@@ -232,7 +232,7 @@ const (
 	goodbyeTimeout = time.Second
 )
 
-// stopDialing lets no connection be made any more. Those that stand go on.
+// stopDialing prevents new connections. Existing ones continue.
 func (c *Carrier) stopDialing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -248,10 +248,10 @@ func (c *Carrier) open() int {
 	return len(c.conns)
 }
 
-// Close ends everything at once and waits for it.
+// Close closes everything at once and waits for it.
 func (c *Carrier) Close() {
 	c.stopDialing()
-	c.cancel() // before the connections end: nobody is to dial, or to say that he will
+	c.cancel() // before the connections end: nothing may dial any more, or announce that it will
 	c.mu.Lock()
 	started := c.started
 	open := slices.Collect(maps.Keys(c.conns))
@@ -268,7 +268,7 @@ func (c *Carrier) Close() {
 	}
 }
 
-// tick drives what time alone brings.
+// tick calls what depends on time alone.
 func (c *Carrier) tick() {
 	for {
 		timer := time.NewTimer(c.tickEvery())
@@ -276,7 +276,7 @@ func (c *Carrier) tick() {
 		case <-timer.C:
 			c.node.Tick(c.clock.Now())
 			if !c.settled.Load() {
-				c.readiness() // which notes for how long it is ready, whether somebody asks or not
+				c.readiness() // it records how long the node has been ready, even if no client asks
 			}
 		case <-c.ctx.Done():
 			timer.Stop()

@@ -26,23 +26,23 @@ type conn struct {
 	remote  string
 	session *cluster.Session
 	wake    chan struct{}
-	leave   func() // the door, once it is known who it is
+	leave   func() // the door, once the peer is identified
 	once    sync.Once
 	broken  atomic.Pointer[error]
 }
 
 const (
-	// writeBytes is what one write takes from the outbox: enough to amortise a system call, little enough that
+	// writeBytes is how much one write takes from the outbox: enough to amortise a system call, little enough that
 	// fresh frames do not wait long behind it.
 	writeBytes = 128 << 10
 	// keepBytes is what a writer's buffer keeps after a huge frame.
 	keepBytes = 4 * writeBytes
-	// maxWriteCost is what one write counts at most in the pacing of flushes: a peer that does not
-	// read blocks its own writer only, and must not slow the others.
+	// maxWriteCost bounds what one write counts in the pacing of flushes: a peer that does not read blocks only its own
+	// writer, and must not slow the others.
 	maxWriteCost = 50 * time.Microsecond
 )
 
-// carry runs a session over a connection until both are over. It returns the session and why it ended. owner is the
+// carry runs a session over a connection until both have ended. It returns the session and why it ended. owner is the
 // link that dialled, nil for an accepted connection.
 func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.Session, error) {
 	cn := &conn{carrier: c, net: nc, remote: link.Address, wake: make(chan struct{}, 1)}
@@ -97,7 +97,7 @@ func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.S
 	return session, session.Ended().Err
 }
 
-// register books a connection, unless the carrier is closed.
+// register records a connection, unless the carrier is closed.
 func (c *Carrier) register(cn *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,15 +108,15 @@ func (c *Carrier) register(cn *conn) bool {
 	return true
 }
 
-// maxGreeting bounds accepted connections whose hello is not complete. Past it the oldest goes: an honest
-// node needs one round trip, a stranger that opens connections and says nothing gives way.
+// maxGreeting bounds accepted connections whose hello is not complete. Beyond it the oldest is evicted: an honest node
+// needs one round trip; a stranger that opens connections and sends nothing is evicted.
 const maxGreeting = 256
 
 func (c *Carrier) timeout() time.Duration {
 	return time.Duration(c.config.Load().Node.Settings.TimeoutMS) * time.Millisecond
 }
 
-// poke lets the writer look into the outbox.
+// poke makes the writer check the outbox.
 func (cn *conn) poke() {
 	select {
 	case cn.wake <- struct{}{}:
@@ -126,7 +126,7 @@ func (cn *conn) poke() {
 
 func (cn *conn) close() { cn.once.Do(func() { cn.net.Close() }) }
 
-// fail closes the connection for an error of the socket; the first one counts.
+// fail closes the connection after an error of the socket; the first error counts.
 func (cn *conn) fail(err error) {
 	err = plain(err, cn.carrier.timeout())
 	cn.broken.CompareAndSwap(nil, &err)
@@ -164,8 +164,8 @@ func (cn *conn) reader() error {
 	}
 }
 
-// readSize is how much is asked for after a read of n bytes: a busy connection gets zone_sync_recv_buffer_size, a quiet
-// one gives it back.
+// readSize is the size of the read after one of n bytes: a busy connection gets zone_sync_recv_buffer_size, a quiet one
+// releases it.
 func readSize(size, n, most int) int {
 	switch {
 	case n >= size:
@@ -176,7 +176,7 @@ func readSize(size, n, most int) int {
 	return size
 }
 
-// writer sends what the session has until that ends, and closes the connection.
+// writer sends the session's data until the session ends, and closes the connection.
 func (cn *conn) writer() {
 	defer cn.close()
 	var buf []byte

@@ -22,7 +22,7 @@ func (c *Carrier) End(s *cluster.Session) { c.Wake(s) }
 // FlushSoon wakes the flusher.
 func (c *Carrier) FlushSoon(urgent bool) { c.flush.poke(urgent) }
 
-// Met dials the members that may be the node which has just dialled this one: it is there, and may have been away.
+// Met dials the members that may be the node that has just dialled this one: it is up, and may have been down.
 func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	cn, ok := s.Tag.(*conn)
 	if !ok {
@@ -34,15 +34,15 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	known := false
 	for _, l := range c.links {
 		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
-			// A link that stands says nothing of who came: another node of the same host may have.
+			// A connected link does not identify the caller: another node of the same host may have dialled.
 			known = l.kick() || known
 		}
 	}
 	if known {
 		return
 	}
-	// It came from an address that is no member's: several nodes on one host, or a translated address. It may be any
-	// that is missing.
+	// The address belongs to no member: several nodes share one host, or the address is translated. It may be any
+	// missing member.
 	for _, l := range c.links {
 		l.kick()
 	}

@@ -2,9 +2,9 @@ package carrier
 
 import "maps"
 
-// Learning says that a node which has just started may soon know more: it is being taught, is compared with a node that
-// began from a state file as it did, or has not yet heard from every member whether it is there. Nodes that are silent
-// make it true until the connect timeout.
+// Learning reports that a node which has just started may soon know more: it is being taught, is compared with a node
+// that also started from a state file, or has not yet heard from every member whether it is up. Silent nodes make it
+// true until the connect timeout.
 func (c *Carrier) Learning() bool {
 	if c.node.Learning() {
 		return true
@@ -28,7 +28,7 @@ func (c *Carrier) Learning() bool {
 	return false
 }
 
-// Unheard names members that have not yet answered, nor failed to; "" where all have.
+// Unheard names members that have neither answered nor failed to; "" if there are none.
 func (c *Carrier) Unheard() string {
 	c.mu.Lock()
 	links := sortedLinks(c.links)
@@ -42,14 +42,14 @@ func (c *Carrier) Unheard() string {
 	return inShort(addresses)
 }
 
-// asked says whether the name has been looked up once, with whatever result.
+// asked reports whether the name has been looked up once, with any result.
 func (w *watch) asked() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.known || w.trouble != ""
 }
 
-// heard says whether the address answered: with a hello, or that nobody is there.
+// heard reports whether the address answered: with a hello, or with a refused connection.
 func (l *link) heard() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -56,7 +56,7 @@ type link struct {
 	tried   bool // once at least, to its end
 	session *cluster.Session
 	trouble string
-	faulty  bool // somebody is there, and the trouble is between the two
+	faulty  bool // a peer is there, and the two do not agree
 }
 
 type linkState string
@@ -69,12 +69,12 @@ const (
 )
 
 const (
-	// askAgain is how often an address is tried that reached this node itself, or one that is connected already:
-	// addresses move.
+	// askAgain is how often an address is tried that reached this node itself, or an already connected one: addresses
+	// move.
 	askAgain = 30 * time.Second
 	// reloadPause lets a peer that reloads finish before it is dialled again.
 	reloadPause = 10 * time.Millisecond
-	// nudgePause is how old an attempt must be to be doubted when its host is known to be there.
+	// nudgePause is the age from which an attempt is doubted when its host is known to be up.
 	nudgePause = 100 * time.Millisecond
 	// maxAttempts is how many attempts to one address may overlap.
 	maxAttempts = 8
@@ -88,7 +88,7 @@ func (c *Carrier) newLink(t target) *link {
 // run starts the link's goroutine. Called with mu held.
 func (c *Carrier) run(l *link) { c.tasks.Go(l.run) }
 
-// kick makes a link that is not connected dial at once, and says whether it was not.
+// kick makes a disconnected link dial at once, and reports whether it was disconnected.
 func (l *link) kick() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,12 +102,12 @@ func (l *link) kick() bool {
 	return true
 }
 
-// hold notes the session that stands, or its end.
+// hold records the established session, or its end.
 func (l *link) hold(s *cluster.Session) {
 	l.mu.Lock()
 	l.session = s
 	select {
-	case <-l.nudge: // what it asked for has happened
+	case <-l.nudge: // the requested nudge has happened
 	default:
 	}
 	l.mu.Unlock()
@@ -116,8 +116,8 @@ func (l *link) hold(s *cluster.Session) {
 	}
 }
 
-// leave ends the link for good: the address is no longer a member. The context goes first: else the link would dial
-// again when the peer, having heard, is quicker to close the connection.
+// leave ends the link for good: the address is no longer a member. The context ends first: otherwise the link would
+// dial again if the peer closes the connection earlier after the goodbye.
 func (l *link) leave() {
 	l.cancel()
 	l.mu.Lock()
@@ -208,7 +208,7 @@ func (l *link) once() (wait time.Duration) {
 	return config.RetryInterval
 }
 
-// afterLoss returns the delay before reconnecting after a connection of some duration was lost: none if it was
+// afterLoss returns the delay before reconnecting after the loss of a connection of some duration: none if it was
 // longer than the interval, so that there is never more than one attempt per interval.
 func afterLoss(stood, interval time.Duration) time.Duration {
 	if stood > interval {
@@ -224,7 +224,8 @@ func (l *link) become(state linkState, trouble string) {
 	l.mu.Unlock()
 }
 
-// failed notes a failed attempt. The same failure is logged once, until it is another one or the connection stood.
+// failed records a failed attempt. A failure is logged once, until another failure occurs or a connection was
+// established.
 func (l *link) failed(config *Config, what string, err error, faulty bool) {
 	l.mu.Lock()
 	repeated := l.trouble == err.Error()
@@ -246,16 +247,16 @@ func (l *link) failed(config *Config, what string, err error, faulty bool) {
 	}
 }
 
-// attempt is the outcome of one dial.
+// attempt is the result of one dial.
 type attempt struct {
 	conn    net.Conn
-	subject string // of the other side's certificate, where that was verified
+	subject string // of the peer's certificate, if it was verified
 	since   int64
 	err     error
 }
 
 // connect dials until one attempt succeeds or all have failed. Attempts overlap: a host that comes back answers the
-// next one at once, while the one before still waits out the kernel's back-off for lost SYNs.
+// next one at once, while the previous one still waits out the kernel's back-off for lost SYNs.
 func (l *link) connect(config *Config) attempt {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
@@ -335,8 +336,8 @@ func (l *link) dial(ctx context.Context, config *Config) attempt {
 
 var errTimedOut = errors.New("timed out")
 
-// plain removes the addresses from a net error: the log line has them already. An alert of TLS has none, and is
-// reported as the other side's.
+// plain removes the addresses from a net error, because the log line already has them. A TLS alert has none, and is
+// reported as the peer's.
 func plain(err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w after %v", errTimedOut, timeout)

@@ -6,18 +6,18 @@ import (
 	"starling/cluster/wire"
 )
 
-// lowWater has the kernel wake the reader of a peer only when there may be a frame to work on. A wake-up costs as much
+// lowWater makes the kernel wake the reader of a peer only when there may be a frame to handle. A wake-up costs as much
 // as a thousand bytes do, and a peer that sends byte by byte would cause one for each.
 type lowWater struct {
-	socket *net.TCPConn // nil: not to be set
+	socket *net.TCPConn // nil: do not set it
 	bytes  int          // that are set
 }
 
-// dribbleBytes is less than an honest peer has a read end with in the middle of a frame: it writes whole frames, and
-// the network cuts them into packets.
+// dribbleBytes is less than an honest peer ever ends a read with inside a frame: it writes whole frames, and the
+// network cuts them into packets.
 const dribbleBytes = 64
 
-// of takes a connection that is plain TCP. Beneath TLS the bytes on the socket are not those of frames.
+// of returns the lowWater of a plain TCP connection. Under TLS the bytes on the socket are not those of frames.
 func (w *lowWater) of(nc net.Conn) {
 	w.bytes = 1 // the kernel's
 	for {
@@ -35,7 +35,7 @@ func (w *lowWater) of(nc net.Conn) {
 	}
 }
 
-// follow is called after a read of n bytes with what is missing of the next frame. More than that is never waited for.
+// follow is called after a read of n bytes with the missing bytes of the next frame. It never waits for more than that.
 func (w *lowWater) follow(n, missing int) {
 	want := min(missing, wire.MinFrameBytes)
 	if n < dribbleBytes {

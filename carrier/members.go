@@ -99,9 +99,9 @@ type watch struct {
 }
 
 const (
-	// minValid keeps an answer of no validity from being asked for again at once.
+	// minValid keeps an answer with zero validity from being looked up again at once.
 	minValid = time.Second
-	// systemValid is used where the resolver does not say.
+	// systemValid applies if the resolver gives no validity.
 	systemValid = 30 * time.Second
 	// lookupTimeout bounds one lookup.
 	lookupTimeout = 30 * time.Second
@@ -118,7 +118,7 @@ func (w *watch) run() {
 	}
 }
 
-// look asks once. A failure keeps the addresses that are known.
+// look looks the name up once. A failure keeps the known addresses.
 func (w *watch) look() (next time.Duration) {
 	config := w.carrier.config.Load()
 	ctx, cancel := context.WithTimeout(w.ctx, lookupTimeout)
@@ -157,7 +157,7 @@ func (w *watch) look() (next time.Duration) {
 	return max(valid, minValid)
 }
 
-// setMembers takes a new list: names are watched, what is gone is left.
+// setMembers applies a new list: it watches new names and leaves removed ones.
 func (c *Carrier) setMembers(list []resolved) {
 	c.mu.Lock()
 	before := c.watches
@@ -188,7 +188,7 @@ func (c *Carrier) setMembers(list []resolved) {
 	c.updateLinks()
 }
 
-// updateLinks makes the links those of all addresses known.
+// updateLinks makes one link for each known address.
 func (c *Carrier) updateLinks() {
 	c.mu.Lock()
 	wanted := make(map[string]target)
@@ -258,7 +258,7 @@ func (c *Carrier) expect() {
 	c.node.Expect(others)
 }
 
-// other says whether an address is, as far as known, another node that no other link reaches.
+// other reports whether an address is, as far as known, another node that no other link reaches.
 func (l *link) other() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,21 +11,21 @@ import (
 	"starling/cluster/wire"
 )
 
-// maxReasons bounds what one answer tells of members that fail: the first ones say it, `members` of the status has all.
+// maxReasons bounds how many failing members one answer lists; `members` of the status has all.
 const maxReasons = 3
 
 // settledAfter is how long a node must have been ready without interruption to stay so without having met a member. It
-// is longer than it takes a network that just comes up, and members that restart at the same time, to be there.
+// is longer than a network that just comes up, or members that restart at the same time, need.
 const settledAfter = 10 * time.Second
 
-// absences are the errors of a dial that say nothing but that nobody is there.
+// absences are the errors of a dial that only mean that no peer is there.
 var absences = []error{
 	errTimedOut, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENETDOWN,
 	syscall.EADDRNOTAVAIL,
 	syscall.ETIMEDOUT, syscall.ENOENT, // of a unix socket
 }
 
-// isAbsence tells a member that is not there (refused, no route, no answer) from one that is and does not get along
+// isAbsence distinguishes an absent member (refused, no route, no answer) from one that is there but fails to connect
 // with this node.
 func isAbsence(err error) bool {
 	for _, absence := range absences {
@@ -36,27 +36,28 @@ func isAbsence(err error) bool {
 	return false
 }
 
-// endedByAbsence is isAbsence for a session that ended before it stood: the peer said nothing, or is about to be gone.
+// endedByAbsence is isAbsence for a session that ended before it was established: the peer sent nothing, or is about to
+// stop.
 func endedByAbsence(e *cluster.Ending) bool {
 	return e.Silent || e.Theirs && e.Reason == wire.ReasonStopping || isAbsence(e.Err)
 }
 
-// readiness is what a load balancer is told.
+// readiness is the answer to a load balancer.
 type readiness struct {
 	ready bool
-	// alone says that there are other members, and none is connected.
+	// alone means that there are other members, and none is connected.
 	alone bool
 	// reason is why the node is not ready.
 	reason string
-	// warning names the members that fail while the node is ready all the same.
+	// warning names the failing members of a node that is ready nevertheless.
 	warning string
 }
 
-// readiness says whether the node has what the others have. It does not where a member is there and the two fail to
-// connect: what is wrong with the certificate or the configuration of a node must stop its rollout. A node that has met
-// a member since it started, or since a reload changed who may connect, stays ready, and so does one that has been
-// ready for settledAfter while no member was there: it is the other one then that has just changed, and taking both out
-// of service would make one mistake an outage.
+// readiness reports whether the node has what the others have. It is not ready if a member is there and the two fail to
+// connect: a wrong certificate or configuration of a node must stop its rollout. A node that has met a member since it
+// started, or since a reload changed who may connect, stays ready, and so does one that has been ready for settledAfter
+// while no member was there: then the other node has just changed, and taking both out of service would turn one
+// mistake into an outage.
 func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
@@ -77,7 +78,7 @@ func (c *Carrier) readiness() readiness {
 	return r
 }
 
-// readyFor notes whether the node is ready now, and says for how long it has been.
+// readyFor records whether the node is ready now, and returns how long it has been.
 func (c *Carrier) readyFor(ready bool) time.Duration {
 	if !ready {
 		c.readySinceMS.Store(0)
@@ -92,7 +93,7 @@ func (c *Carrier) readyFor(ready bool) time.Duration {
 	return time.Duration(now-since) * time.Millisecond
 }
 
-// unsettle begins anew: what was right before proves nothing under the rules of now.
+// unsettle starts over: earlier success proves nothing under the current rules.
 func (c *Carrier) unsettle() {
 	c.settled.Store(false)
 	c.readySinceMS.Store(0)
@@ -107,7 +108,7 @@ func inShort(reasons []string) string {
 }
 
 // otherMembers counts the addresses that are not this node's own, and the names without one. It reports each reachable
-// member that does not get along with this node.
+// member that fails to connect with this node.
 func (c *Carrier) otherMembers() (others int, faults []string) {
 	c.mu.Lock()
 	links := sortedLinks(c.links)

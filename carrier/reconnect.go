@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// Reconnect ends all connections, so that they are made anew under the rules of now: who may connect has changed. What
-// they carried resumes where it was. anew says that also what tells peers apart may be something else: certificates
-// instead of addresses.
+// Reconnect ends all connections, so that they are reopened under the current rules: who may connect has changed. Their
+// replication resumes. anew means that peers may be identified differently too: by certificates instead of addresses.
 func (c *Carrier) Reconnect(why string, anew bool) {
 	c.unsettle()
 	if anew {

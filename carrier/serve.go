@@ -14,19 +14,19 @@ var errStopping = errors.New("node is shutting down")
 
 // Client describes the remote end of an accepted connection.
 type Client struct {
-	// Name is how it is called in the log.
+	// Name identifies it in the log.
 	Name string
-	// Host is its address without the port; "" is that of the connection.
+	// Host is its address without the port; "" means that of the connection.
 	Host string
-	// Subject is that of its certificate, where that was verified: ssl.Identity.
+	// Subject is that of its certificate, if verified: ssl.Identity.
 	Subject string
 }
 
-// unixHost stands for the address of all who connect by unix sockets.
+// unixHost is the address of all peers on unix sockets.
 const unixHost = "unix:"
 
-// Serve runs an accepted connection until it ends. The caller has done the TLS handshake, allow and deny.
-// Bytes that are not the protocol end this connection only.
+// Serve runs an accepted connection until it ends. The caller has done the TLS handshake, allow and deny. Bytes that
+// are not the protocol end this connection only.
 func (c *Carrier) Serve(nc net.Conn, client Client) {
 	c.mu.Lock()
 	if c.closed {
@@ -56,7 +56,7 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	case session.PeerID() == 0:
 		const line = "zone_sync: closed the connection from %s: %v"
 		if errors.Is(err, errClosed) {
-			c.logf(logs.Info, line, client.Name, err) // somebody looked whether the port is open
+			c.logf(logs.Info, line, client.Name, err) // a port check
 			return
 		}
 		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
@@ -85,7 +85,7 @@ func hostOf(address net.Addr) string {
 	return unixHost
 }
 
-// lines is the log of the configuration of the moment.
+// lines is the log of the current configuration.
 type lines struct{ *Carrier }
 
 // Enabled implements logs.Logger.

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beforeConnect keeps lost SYNs from being backed off beyond what attempts of our own make up for.
+// beforeConnect limits the kernel's back-off of lost SYNs to what our own overlapping attempts make up for.
 func beforeConnect(_, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
-		// Best effort: where it fails the kernel's default of 6 retries applies, and the connect timeout ends it.
+		// Best effort: if it fails the kernel's default of 6 retries applies, and the connect timeout ends it.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SYNCNT, 3)
 	})
 }
 
 // setOptions makes the kernel give up on a dead peer after the timeout instead of minutes. TCP_NODELAY is Go's default.
 func setOptions(nc net.Conn, timeout time.Duration) {
-	for { // through TLS and through what counts bytes
+	for { // through TLS and byte counters
 		wrapped, ok := nc.(interface{ NetConn() net.Conn })
 		if !ok {
 			break
@@ -31,7 +31,7 @@ func setOptions(nc net.Conn, timeout time.Duration) {
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return // closed already: the reader will say so
+		return // closed already: the reader will report it
 	}
 	raw.Control(func(fd uintptr) {
 		// Best effort: without it the protocol's own timeout ends the connection.
@@ -39,7 +39,8 @@ func setOptions(nc net.Conn, timeout time.Duration) {
 	})
 }
 
-// setLowWater has a reader of a socket woken when so many bytes are there, or the end. Without it each byte wakes him.
+// setLowWater wakes the reader of a socket only when so many bytes, or the end, are there. Without it each byte wakes
+// the reader.
 func setLowWater(socket *net.TCPConn, bytes int) bool {
 	raw, err := socket.SyscallConn()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 type Status struct {
 	cluster.Status
 	Members []MemberStatus `json:"members"`
-	// Alone says that there are other members, and none is connected.
+	// Alone means that there are other members, and none is connected.
 	Alone bool `json:"alone,omitempty"`
 	// NotReady is why Ready is false: the node is learning, or fails to connect to a member that is there.
 	NotReady string `json:"not_ready,omitempty"`
@@ -28,7 +28,7 @@ type MemberStatus struct {
 	// State is "connected", "connecting", "self" or "alias" (another address reaches the same node); of a name
 	// "resolving" until the first answer, and "unresolved" while there is none: addresses known before stay members.
 	State string `json:"state"`
-	// LastError is why the address is not connected, or the name not answered.
+	// LastError is why the address is not connected, or the name not resolved.
 	LastError string `json:"last_error,omitempty"`
 }
 
@@ -90,7 +90,7 @@ func (l *link) status() MemberStatus {
 	return m
 }
 
-// status tells of a name where there is something to tell, and how many addresses of it are known.
+// status returns the status of a name, if it has one, and how many of its addresses are known.
 func (w *watch) status() (m MemberStatus, addresses int, trouble bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

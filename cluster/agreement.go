@@ -5,17 +5,17 @@ import (
 	"starling/zone"
 )
 
-// What the operator is shown of how zones compare. Nodes agree only as far as they have looked: what was written since,
-// or is on its way, is unknown, and so is all that a silent peer holds.
+// How the comparison of zones is shown to the operator. Nodes agree only as far as they have compared: later writes,
+// data in flight and the data of a silent peer are unknown.
 
 const (
-	// confirmedForMS is how long a confirmed agreement counts while digests differ: records are always on their way on
-	// a busy node.
+	// confirmedForMS is how long a confirmed agreement counts while digests differ: on a busy node records are always
+	// in flight.
 	confirmedForMS = 3 * digestEveryMS
 	// agreedForMS is a round of comparison, and some time for its bytes.
 	agreedForMS = digestEveryMS + 1000
-	// silentBeats is how many heartbeats of a peer may be missing before what it holds is unknown; silentSlackMS is for
-	// their way.
+	// silentBeats is how many heartbeats of a peer may be missing before its contents are unknown; silentSlackMS allows
+	// for their transit.
 	silentBeats   = 2
 	silentSlackMS = 200
 )
@@ -23,7 +23,7 @@ const (
 // comparison is how a zone compares with a peer's. Guarded by Node.mu.
 type comparison struct {
 	differing   int   // shards, by the last digests
-	left        int   // records that the last sketch left alone
+	left        int   // records that the last sketch ignored
 	atMS        int64 // monotonic, of the last digests
 	isConfirmed bool
 	confirmedMS int64 // monotonic; the two agreed in all but fresh records
@@ -31,7 +31,7 @@ type comparison struct {
 	agreed      content
 	framesLost  bool
 	lineage     uint64 // of the peer's zone when the two agreed
-	sinceMS     int64  // monotonic, of the first agreement since both connections stand; 0 for none
+	sinceMS     int64  // monotonic, of the first agreement since both connections were established; 0 for none
 }
 
 // The states of an agreement.
@@ -43,16 +43,16 @@ const (
 	saysDiffer  = "differ"
 )
 
-// gravity orders the states of an agreement, from well to what an operator should look at first.
+// gravity orders the states of an agreement, from good to what an operator should check first.
 var gravity = map[string]int{saysAlone: 0, saysAgree: 1, saysFull: 2, saysUnknown: 3, saysDiffer: 4}
 
-// differs says that records differ that are not just on their way.
+// differs reports that records differ that are not just in flight.
 func (c *comparison) differs(now clock.Reading) bool {
 	lately := c.atMS != 0 && !after(now, c.atMS, confirmedForMS)
 	return lately && c.differing > 0 && (!c.isConfirmed || after(now, c.confirmedMS, confirmedForMS))
 }
 
-// state is what the operator is shown. mine is what this node's zone holds now.
+// state is the state shown to the operator. mine is the current content of this node's zone.
 func (c *comparison) state(mine content, now clock.Reading) string {
 	agreed := c.agreedMS != 0 && !after(now, c.agreedMS, agreedForMS) && c.agreed == mine
 	switch {
@@ -64,12 +64,12 @@ func (c *comparison) state(mine content, now clock.Reading) string {
 	return saysUnknown
 }
 
-// content tells what a zone holds at one time from what it holds at another. The sum of its digests alone does not: a
-// pair that is written and deleted again leaves the sum as it was, while a peer may have got only one of the two.
+// content distinguishes the contents of a zone at different times. The sum of its digests alone does not: a pair that
+// is written and deleted again leaves the sum unchanged, while a peer may have received only one of the two.
 type content struct{ sum, changes uint64 }
 
-// contentOf takes a zone's digests; ok is false where it cannot be compared. The changes are counted first: one that
-// comes between makes it another content than the next.
+// contentOf takes a zone's digests; ok is false if it cannot be compared. The changes are counted first: a concurrent
+// change makes the next content a different one.
 func contentOf(z *zoneState, digests *[zone.Shards]uint64) (c content, ok bool) {
 	if compared, isCompared := z.shared.(zone.Comparable); isCompared {
 		c.changes = compared.Changes()
@@ -81,7 +81,7 @@ func contentOf(z *zoneState, digests *[zone.Shards]uint64) (c content, ok bool) 
 	return c, ok
 }
 
-// hearing is what is heard of a peer on its sessions.
+// hearing is what the sessions of a peer have told.
 type hearing struct {
 	silent bool
 	ready  map[string]int64 // since when it pushes zones that are ready and can be compared; monotonic
@@ -110,8 +110,8 @@ func (s *Session) hear(of map[NodeID]*hearing, now clock.Reading) {
 	}
 }
 
-// agreement is what the operator is shown of a zone and a peer. A peer that is heard and ready, and sends no digests,
-// has a zone that lacks records for want of room. Called with Node.mu held.
+// agreement is the state of a zone and a peer as shown to the operator. A peer that is heard and ready, and sends no
+// digests, has a zone that has evicted or rejected records. Called with Node.mu held.
 func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Reading) (a Agreement, compared bool) {
 	c := p.compared[name]
 	sinceMS, pushed := int64(0), false
@@ -140,16 +140,16 @@ func (p *peer) agreement(name string, z *shownZone, h *hearing, now clock.Readin
 	return a, true
 }
 
-// shownZone is what this node's side of an agreement is.
+// shownZone is this node's side of an agreement.
 type shownZone struct {
 	content content
 	full    bool
 }
 
-// sumUpAgreement tells of each zone how it compares with the connected members, and of all together. unreached says
-// that members are not connected. A peer that this node does not dial is in no list of its: whoever may connect could
-// keep the agreement unknown, or differing, for as long as it likes. A member that dials and cannot be dialled is not
-// reached.
+// sumUpAgreement returns how each zone compares with the connected members, and the state of all together. unreached
+// means that members are not connected. A peer that this node does not dial is not counted: otherwise any node that may
+// connect could keep the agreement unknown, or differing, for as long as it likes. A member that dials but cannot be
+// dialled is not reached.
 func (s *Status) sumUpAgreement(unreached bool) {
 	s.Agreement = saysAlone
 	mismatched := false
@@ -184,7 +184,7 @@ func (s *Status) worse(state string) {
 	}
 }
 
-// Unreached notes that a member is not connected: what it holds is unknown, of each zone that can be compared.
+// Unreached notes that a member is not connected: its contents of each comparable zone are unknown.
 func (s *Status) Unreached() {
 	for name, z := range s.Zones {
 		if z.Agreement != "" && gravity[saysUnknown] > gravity[z.Agreement] {

@@ -6,19 +6,19 @@ import (
 	"starling/zone"
 )
 
-// A node whose zone may lack something of a peer asks that to teach it. One request is under way at a time, per session
-// and zone: a peer that gives a reason with each frame must not be answered with a request for each.
+// A node whose zone may lack records of a peer asks the peer to teach it. One request is in flight at a time, per
+// session and zone: a peer whose every frame gives a reason must not get a request for each.
 
-// asking is a request to merge what a peer has. Guarded by progress.mu.
+// asking is a request to merge a peer's records. Guarded by progress.mu.
 type asking struct {
 	shards  wire.ShardSet // still to be taught
-	again   wire.ShardSet // to be asked for when they are
+	again   wire.ShardSet // to be requested when those are complete
 	sinceMS int64         // monotonic, of the last shard
 }
 
-// ask asks a session's peer to teach shards of a zone, which is index in its hello, and says whether the request was
-// sent. If one is under way, the shards are asked for after it; one that nobody answers for stallMS is given up. Called
-// with mu held.
+// ask requests that a session's peer teach shards of a zone, which is index in its hello, and reports whether the
+// request was sent. If one is in flight, the shards are requested after it; a request without an answer for stallMS is
+// given up. Called with mu held.
 func (p *progress) ask(s *Session, request wire.TeachRequest, now clock.Reading) bool {
 	a := p.asking[s]
 	if a != nil && !after(now, a.sinceMS, stallMS) {
@@ -33,14 +33,14 @@ func (p *progress) ask(s *Session, request wire.TeachRequest, now clock.Reading)
 	return true
 }
 
-// askFor is ask for those who do not hold mu.
+// askFor is ask for callers that do not hold mu.
 func (p *progress) askFor(s *Session, request wire.TeachRequest, now clock.Reading) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ask(s, request, now)
 }
 
-// answered notes that a shard was taught to its end; what was to be asked for again is asked for when all are.
+// answered notes that a shard was taught to its end; deferred shards are requested when all are complete.
 func (p *progress) answered(s *Session, index uint64, shard int, now clock.Reading) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,16 +59,16 @@ func (p *progress) answered(s *Session, index uint64, shard int, now clock.Readi
 	}
 }
 
-// arrival is what a frame of an origin means, given the last one that counts.
+// arrival is how a frame of an origin relates to the last one that counts.
 type arrival struct {
 	last   uint64 // the last one that counts
 	fresh  bool   // the frame was not seen before
-	gap    bool   // frames before it are lost, or were not in what has been taught
-	madeUp bool   // it comes so far after the last one that no journal holds both
+	gap    bool   // frames before it are lost, or were not in the taught shards
+	madeUp bool   // the gap to the last one is larger than any journal
 }
 
-// arrived notes a frame before it is applied. An origin knows its own journal: where others told of frames far beyond
-// this one, they are not believed, and where it leaves out more than it can hold itself, it is not.
+// arrived notes a frame before it is applied. An origin knows its own journal: it overrides other nodes' claims of
+// frames far beyond this one, and its own claim to skip more than it can hold is not believed.
 func (p *progress) arrived(origin zone.Origin, by NodeID, sequence uint64, now clock.Reading) arrival {
 	p.mu.Lock()
 	defer p.mu.Unlock()

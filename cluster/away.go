@@ -10,21 +10,21 @@ import (
 	"starling/zone"
 )
 
-// Deletions outlive their tombstones. A tombstone lives for an hour; nodes that did not reach each other for longer
-// could bring back to one what it deleted. Both remember when they last agreed: what was written before, and one of
-// them lacks, it once had and deleted; so the other deletes it too, by a tombstone that spreads on its side. Pairs
-// only: a session may be missing because nobody touched it there.
+// Deletions outlive their tombstones. A tombstone lives for an hour; a node that was disconnected for longer could
+// bring back pairs that the other deleted. Both remember when they last agreed: a record written before then that one
+// of them lacks was deleted there; so the other deletes it too, with a tombstone that spreads on its side. Pairs only:
+// a session may be missing because no request used it there.
 //
-// That holds only if all that was written before had reached both. So nothing is remembered unless all members are
-// connected and agree; a member that was cut off may hold writes that nobody knows. And stamps tell what was written
-// before only of clocks that are not behind: an agreement reaches to the time of the slowest clock, and no further than
-// the last one says, if a clock is behind now that was not. Zones with state remember over restarts (zone.Remembering).
+// That holds only if all earlier writes had reached both. So an agreement is recorded only while all members are
+// connected and agree; a disconnected member may hold unknown writes. And stamps order earlier writes only by clocks
+// that are not behind: an agreement extends to the time of the slowest clock, and not beyond the previous agreement if
+// a clock has fallen behind since. Zones with state keep agreements over restarts (zone.Remembering).
 
-// agreement says through which time two lineages of a zone have held the same.
+// agreement is the time through which two lineages of a zone have held the same.
 type agreement struct {
 	mine      uint64
 	throughMS int64 // cluster time
-	notedMS   int64 // monotonic; 0 in a life before
+	notedMS   int64 // monotonic; 0 in an earlier run of the process
 	keptMS    int64 // monotonic, of when the zone was last told to keep it
 }
 
@@ -34,13 +34,14 @@ type agreementKey struct {
 }
 
 const (
-	// maxAgreements bounds what is remembered; the oldest goes first, and what it would have told comes back then.
+	// maxAgreements bounds the agreements kept; the oldest is evicted first, and the pairs whose deletion it proves
+	// come back then.
 	maxAgreements = 4096
 	// keepAgreedEveryMS is how often a zone keeps an agreement on disk while its records change.
 	keepAgreedEveryMS = 10_000
 )
 
-// lineageOf is what a hello tells of a zone's lineage: releases before did not, and their zones forget with each life.
+// lineageOf is a zone's lineage in a hello: older releases send none, and their zones get a new one with each run.
 func lineageOf(z *wire.Zone) uint64 {
 	if z.Lineage != 0 {
 		return z.Lineage
@@ -56,7 +57,7 @@ func (z *zoneState) lineage() uint64 {
 	return uint64(z.origin)
 }
 
-// told is what the hello tells of the lineage: nothing where it is the origin's.
+// told is the lineage in the hello: none if it equals the origin.
 func (z *zoneState) told() uint64 {
 	if lineage := z.lineage(); lineage != uint64(z.origin) {
 		return lineage
@@ -64,7 +65,7 @@ func (z *zoneState) told() uint64 {
 	return 0
 }
 
-// recall brings back what a zone remembers from before the process began.
+// recall restores the agreements that a zone kept from before the process started.
 func (n *Node) recall(z *zoneState) {
 	r, ok := z.shared.(zone.Remembering)
 	if !ok {
@@ -78,12 +79,12 @@ func (n *Node) recall(z *zoneState) {
 		}
 	}
 	n.mu.Unlock()
-	r.TellDeletions(throughMS) // what the process before had still to send is lost with it
+	r.TellDeletions(throughMS) // the unsent changes of the previous process are lost with it
 }
 
-// remember notes through when all members hold the same, if they do, and returns what the zone is to keep. mine is what
-// this node holds. untilMS is how far agreements reach now where that is less than before, else 0. Called with Node.mu
-// held.
+// remember records through when all members hold the same, if they do, and returns what the zone must keep. mine is the
+// content of this node. untilMS is how far agreements extend now if that is less than before, else 0. Called with
+// Node.mu held.
 func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []zone.Agreement, untilMS int64) {
 	agreeing, throughMS := n.allAgree(z, now)
 	if len(agreeing) == 0 {
@@ -102,7 +103,7 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 			untilMS, a.keptMS = throughMS, 0
 		}
 		a.mine, a.throughMS, a.notedMS = z.lineage(), throughMS, now.MonoMS
-		// What has not changed since an agreement that covers it need not be kept again.
+		// Contents unchanged since an agreement that covers them need not be kept again.
 		changing := !after(now, z.changedMS, n.settings.Load().TimeoutMS+freshMS+confirmedForMS+keepAgreedEveryMS)
 		if a.keptMS == 0 || changing && after(now, a.keptMS, keepAgreedEveryMS) {
 			a.keptMS = now.MonoMS
@@ -113,8 +114,7 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 	return keep, untilMS
 }
 
-// agreedUntil makes agreements through a time that is yet to come end now: what is written from here on was not known
-// to both.
+// agreedUntil ends agreements through a future time now: later writes were not known to both.
 func (n *Node) agreedUntil(nowMS int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -136,9 +136,9 @@ func (n *Node) forgetOldestAgreement() {
 }
 
 // allAgree returns the lineages of a zone on all other members, and the time through which all hold the same; none
-// unless all are connected and agree. A peer that is gone is noticed after the timeout only: what it wrote within it
-// may be unknown here. And each must have agreed since all were there, or one could have brought what another has not
-// got. Called with Node.mu held.
+// unless all are connected and agree. The loss of a peer is noticed only after the timeout: its writes within it may be
+// unknown here. And each must have agreed since all were connected, or one could have brought records that another
+// lacks. Called with Node.mu held.
 func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, throughMS int64) {
 	oldestMS, latestMS := now.MonoMS, int64(0)
 	for _, p := range n.peers {
@@ -159,7 +159,7 @@ func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, thr
 	return lineages, n.clocks.earliest(now) - (now.MonoMS - oldestMS) - n.settings.Load().TimeoutMS - freshMS
 }
 
-// agreedSlackMS is by how much the two sides' memories of an agreement may differ: one may have missed the last one, or
+// agreedSlackMS is by how much the two sides' records of an agreement may differ: one may have missed the last one, or
 // not kept it.
 const agreedSlackMS = 60_000
 
@@ -178,8 +178,8 @@ func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 }
 
 // goneThere is the time through which records that the other side lacks count as deleted there, or nothingGone if the
-// two agreed within the life of a tombstone, or never. What the other side gave up sooner it tells itself: it buries
-// what it is sent.
+// two agreed within a tombstone lifetime, or never. Tombstones that the other side evicted earlier are its own concern:
+// it buries the records that it is sent.
 func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	throughMS := n.agreedThrough(z, theirs)
 	if throughMS != nothingGone && n.apartMS(z, theirs, now) > compared.TombstoneLifeMS() {
@@ -188,7 +188,7 @@ func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, 
 	return nothingGone
 }
 
-// apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this life:
+// apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this run:
 // cluster time may have moved since.
 func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
@@ -200,7 +200,7 @@ func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	return n.clocks.clusterTime(now).WallMS - a.throughMS
 }
 
-// goneHere is the same of records that are not here: this node may also have given up tombstones, for want of room,
+// goneHere is the same for records that are missing here: this node may also have evicted tombstones, to make room,
 // since the two agreed.
 func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
 	if throughMS := n.agreedThrough(z, theirs); throughMS != nothingGone && compared.GaveUpMS() > throughMS {
@@ -209,14 +209,14 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 	return n.goneThere(z, compared, theirs, now)
 }
 
-// calmMS is how long after a connection was made or lost a peer may not have heard of a deletion that others sent
-// before: they send it what it missed as soon as they are connected.
+// calmMS is how long after a connection was made or lost a peer may not have received a deletion that others sent
+// before: they send the missed frames as soon as they are connected.
 const calmMS = 5000
 
-// calmAtLastMS is when what a peer still has counts, though other members come and go all the time.
+// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time.
 const calmAtLastMS = 60_000
 
-// trust is what to make of records that the session's peer brings and that are not here. Called with mu held.
+// trust decides how to treat records from the session's peer that are missing here. Called with mu held.
 func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Reading) zone.Trust {
 	n := s.node
 	n.mu.Lock()
@@ -227,7 +227,7 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 	}
 }
 
-// theirZone is what the peer's hello says of a shared zone. Called with mu held.
+// theirZone is the description of a shared zone in the peer's hello. Called with mu held.
 func (s *Session) theirZone(z *zoneState) wire.Zone {
 	for _, their := range s.their.Zones {
 		if their.Name == z.info.Name {

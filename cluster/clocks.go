@@ -10,28 +10,28 @@ import (
 	"starling/lib/clock"
 )
 
-// clockNoiseMS is the offset below which clocks count as equal: the time a hello travels is part of the
-// measure, and NTP keeps machines closer than this.
+// clockNoiseMS is the offset below which clocks count as equal: the measurement includes the transit of a hello, and
+// NTP keeps machines closer than this.
 const clockNoiseMS = 50
 
-// refusedOffsetMS is how far from the local clock cluster time may be on the word of less than most of the members.
-// Stamps further ahead are refused anyway, and an honest clock is off by less wherever NTP runs.
+// refusedOffsetMS is how far from the local clock cluster time may be without a majority of the members. Stamps further
+// ahead are rejected anyway, and with NTP an honest clock is off by less.
 const refusedOffsetMS = 60_000
 
-// clocks derives cluster time: the median of the wall clocks of all members, this one included. Of an even number the
-// lower median is taken, so that of two nodes the one ahead yields.
+// clocks derives cluster time: the median of the wall clocks of all members, including this one. For an even number it
+// takes the lower median, so that of two nodes the one ahead yields.
 //
-// Only members have a voice, those that this node dials and reaches, and each certificate or address has one: ids are
-// made up. A median that is further off than refusedOffsetMS is followed only where most of the members agree on it,
-// for then the local clock is the wrong one.
+// Only members have a vote, those that this node dials and reaches, and each certificate or address has one: ids are
+// made up. A median that is further off than refusedOffsetMS is followed only if a majority of the members agrees on
+// it, because then the local clock is wrong.
 //
-// What peers' clocks say is kept against the monotonic clock. Against the local wall clock it would move with it: a
-// clock an hour ahead that is set right would be an hour behind the cluster until the next heartbeats.
+// Peers' clocks are stored as offsets from the monotonic clock. Offsets from the local wall clock would move with it: a
+// clock an hour ahead that is corrected would be an hour behind the cluster until the next heartbeats.
 type clocks struct {
 	// others are the peers' origins, sorted.
 	others atomic.Pointer[[]int64]
 
-	// own is this node's clock, nil before the first look; see ownclock.go.
+	// own is this node's clock, nil before the first reading; see ownclock.go.
 	own atomic.Pointer[ownClock]
 
 	mu     sync.Mutex
@@ -39,16 +39,16 @@ type clocks struct {
 	met    bool              // a voice was heard
 }
 
-// voice is what one member says of the time.
+// voice is one member's vote on the time.
 type voice struct {
-	session  *Session // nil when it has ended, at lostMS
+	session  *Session // nil after it has ended, at lostMS
 	lostMS   int64
 	originMS int64 // wall clock of the peer less the local monotonic clock
 	setMS    int64 // by how much the peer's clock was set without being followed
 }
 
-// heard notes how far a member's clock is ahead of the local one now. Where another connection to the same identity
-// stands, that has the voice.
+// heard notes how far a member's clock is ahead of the local one now. If another connection to the same identity is
+// established, that one has the vote.
 func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,12 +74,12 @@ func (c *clocks) heard(who string, s *Session, aheadMS int64, now clock.Reading)
 	}
 }
 
-// voiceForMS is how long a member that is gone keeps its voice, unless all members are there: what it said of the time
-// stays as true as the monotonic clock is. Else a node whose clock is wrong would fall back to it whenever it is cut
-// off.
+// voiceForMS is how long a disconnected member keeps its vote, unless all members are connected: its time stays as
+// accurate as the monotonic clock. Otherwise a node whose clock is wrong would fall back to it whenever it is
+// disconnected.
 const voiceForMS = 3_600_000
 
-// expire drops the voices of members that have been gone for long, or whose place others have taken.
+// expire drops the votes of members that have been disconnected for long, or were replaced by others.
 func (c *clocks) expire(members int, now clock.Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +120,7 @@ func (c *clocks) publish() {
 	c.others.Store(&all)
 }
 
-// offsetMS is how far cluster time is ahead of the local clock that this node goes by.
+// offsetMS is how far cluster time is ahead of this node's effective clock.
 func (c *clocks) offsetMS(now clock.Reading) int64 {
 	others := c.others.Load()
 	if others == nil {
@@ -154,7 +154,7 @@ func median(others []int64, own int64) int64 {
 	return min(max(own, low), high)
 }
 
-// span is the part of sorted origins that are within refusedOffsetMS of one; within says how many these are.
+// span is the part of sorted origins within refusedOffsetMS of one; within is their number.
 func span(others []int64, of int64) (first, past int) {
 	first, _ = slices.BinarySearch(others, of-refusedOffsetMS)
 	past, _ = slices.BinarySearch(others, of+refusedOffsetMS+1)
@@ -174,8 +174,8 @@ func (c *clocks) clusterTime(now clock.Reading) clock.Reading {
 	return now
 }
 
-// earliest is the earliest time by which a member may stamp what it writes now: that of the clock that is furthest
-// behind, for a member that reaches too few others goes by its own.
+// earliest is the earliest time with which a member may stamp its present writes: that of the slowest clock, because a
+// member that reaches too few others uses its own.
 func (c *clocks) earliest(now clock.Reading) int64 {
 	at := c.clusterTime(now).WallMS
 	if others := c.others.Load(); others != nil && len(*others) > 0 {
@@ -184,8 +184,8 @@ func (c *clocks) earliest(now clock.Reading) int64 {
 	return at
 }
 
-// heardClock notes how far a peer's clock is ahead. Half the round trip is on the way. A clock that is far from cluster
-// time is told of and shown. Called with mu held.
+// heardClock notes how far a peer's clock is ahead, allowing half the round trip for the transit. It logs and shows a
+// clock that is far from cluster time. Called with mu held.
 func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	n := s.node
 	local := n.clocks.local(now)
@@ -223,10 +223,10 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	}
 }
 
-// far says whether an offset is beyond a limit in either direction.
+// far reports whether an offset is beyond a limit in either direction.
 func far(offsetMS, limitMS int64) bool { return offsetMS < -limitMS || offsetMS > limitMS }
 
-// apart says how far one clock is from another.
+// apart is the distance between two clocks.
 func apart(aheadMS int64) string {
 	if aheadMS < 0 {
 		return fmt.Sprintf("%v behind", ms(-aheadMS))

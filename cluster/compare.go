@@ -9,7 +9,7 @@ import (
 	"starling/zone"
 )
 
-// mismatch says why two nodes cannot share a zone that both name, or "" if they can.
+// mismatch returns why two nodes cannot share a zone that both name, or "" if they can.
 func (n *Node) mismatch(mine zone.Info, theirs *wire.Zone) string {
 	switch {
 	case mine.Kind.Number != theirs.Kind:
@@ -43,7 +43,7 @@ func differences(mine zone.Info, theirs *wire.Zone) string {
 	return text[2:]
 }
 
-// holds says for logs what zones of a peer's kind keep.
+// holds names, for logs, the records of a zone of the peer's kind.
 func (n *Node) holds(number uint8) string {
 	for _, kind := range n.kinds {
 		if kind.Number == number {
@@ -53,14 +53,15 @@ func (n *Node) holds(number uint8) string {
 	return fmt.Sprintf("an unknown kind (%d)", number)
 }
 
-// maxShown is how much of a key is shown, in characters.
+// maxShown is how many characters of a key are shown.
 const maxShown = 500
 
-// maxMismatches bounds what is told and remembered of one peer: a hello may name a thousand zones that nobody else has.
+// maxMismatches bounds how many mismatches of one peer are logged and kept: a hello may name a thousand zones that no
+// other node has.
 const maxMismatches = 16
 
-// pair finds the zones that this node and a session's peer share, and reports those that cannot be shared.
-// The result is indexed as the peer's list; nil stands where nothing is shared.
+// pair finds the zones that this node and a session's peer share, and reports those that cannot be shared. The result
+// is indexed like the peer's list; nil marks zones that are not shared.
 func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneState {
 	table := n.table.Load()
 	shared := make([]*zoneState, len(theirs))
@@ -69,7 +70,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	for i := range theirs {
 		their := &theirs[i]
 		if their.Name == "" {
-			continue // taken away since the hello
+			continue // withdrawn since the hello
 		}
 		named[their.Name] = true
 		mine := table.byName[their.Name]
@@ -116,8 +117,8 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	return shared
 }
 
-// rolloutMS is how long nodes may differ in their zones before it is an error: while a new configuration goes from node
-// to node they do.
+// rolloutMS is how long the zones of nodes may differ before it is an error: during the rollout of a new configuration
+// they do.
 const rolloutMS = 60_000
 
 // tellLasting reports mismatches that outlast a rollout as errors. Called with mu held.

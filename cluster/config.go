@@ -9,7 +9,7 @@ import (
 	"starling/zone"
 )
 
-// NodeID tells nodes apart; it outlives restarts where the node keeps state.
+// NodeID identifies a node; it outlives restarts if the node keeps state.
 type NodeID uint64
 
 func (id NodeID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
@@ -20,7 +20,7 @@ type Settings struct {
 	TimeoutMS int64
 	// ConnectTimeoutMS is zone_sync_connect_timeout; it covers the hello.
 	ConnectTimeoutMS int64
-	// IntervalMS is zone_sync_interval: the longest a change may wait before it is sent.
+	// IntervalMS is zone_sync_interval: the longest delay of a change before it is sent.
 	IntervalMS int64
 	// Buffers and BufferBytes are zone_sync_buffers: the journal's ring of each zone.
 	Buffers, BufferBytes int
@@ -29,47 +29,47 @@ type Settings struct {
 // Defaults are nginx's: 8 buffers of 8k, 5 s, 5 s and 1 s.
 var Defaults = Settings{TimeoutMS: 5000, ConnectTimeoutMS: 5000, IntervalMS: 1000, Buffers: 8, BufferBytes: 8192}
 
-// minRingFrames is the shortest ring, whatever zone_sync_buffers says. An idle cluster flushes each
-// change alone, so nginx's 8 buffers would be overrun by the ninth key while a peer reconnects.
+// minRingFrames is the shortest ring, whatever the value of zone_sync_buffers. An idle cluster flushes each change
+// alone, so the ninth key would overrun nginx's 8 buffers while a peer reconnects.
 const minRingFrames = 1024
 
 // Config describes one node. ID and Incarnation must not be zero.
 type Config struct {
 	ID NodeID
-	// Incarnation is new at each start of the process: a number never used before by this node.
+	// Incarnation is new at each start of the process: a number that this node never used before.
 	Incarnation uint64
-	// Cluster is the optional cluster name; nodes of different names refuse each other.
+	// Cluster is the optional cluster name; nodes of different clusters reject each other.
 	Cluster string
 	Zones   []zone.Shared
-	// Kinds are all kinds of zones that this release has (kinds.Kinds): logs name the kind of a peer's zone by them.
+	// Kinds are all kinds of zones of this release (kinds.Kinds): logs use them to name the kind of a peer's zone.
 	Kinds    []*zone.Kind
 	Settings Settings
 	Driver   Driver
-	// Proof is what ID was made of by IDOf, where this node has certificates of its own.
+	// Proof is the input from which IDOf made ID, if this node has certificates of its own.
 	Proof wire.Proof
-	// Subjects are those of the certificates that this node shows. Where peers show the same, the address tells nodes
-	// apart.
+	// Subjects are those of this node's certificates. If peers have the same, the address identifies nodes.
 	Subjects []string
-	// Withhold are features (wire.FeatureS2…) that the hello does not name, as those of a release before would not.
+	// Withhold are features (wire.FeatureS2…) that the hello does not announce, as in an older release.
 	Withhold uint64
 }
 
-// Driver does for the core what a pure package cannot. Its methods are called with locks held: they must
-// return at once and not call back into the core.
+// Driver does for the core what a pure package cannot. Its methods are called with locks held: they must return at once
+// and not call back into the core.
 type Driver interface {
-	// Wake says that the session's Outbox may have something to send.
+	// Wake reports that the session's Outbox may have something to send.
 	Wake(s *Session)
-	// End says that the core is done with a session: send what its Outbox still holds, close it, call Lost.
+	// End reports that the core is done with a session: send the rest of its Outbox, close it, call Lost.
 	End(s *Session)
-	// FlushSoon says that a change waits: ask NextFlush. An urgent one does not wait for the gap to be over.
+	// FlushSoon reports that a change waits: call NextFlush. An urgent one does not wait for the end of the gap.
 	FlushSoon(urgent bool)
-	// Met says that a peer's hello arrived on an incoming session: members at its address are worth dialling at once.
+	// Met reports that a peer's hello arrived on an incoming session: it is worth dialling members at its address at
+	// once.
 	Met(s *Session, id NodeID)
-	// Event reports what an operator wants to read.
+	// Event reports something that an operator wants to read.
 	Event(e Event)
 }
 
-// EventKind sorts events by how grave they are.
+// EventKind sorts events by severity.
 type EventKind uint8
 
 // The kinds of events, each the level of its line in the error log.
@@ -80,12 +80,12 @@ const (
 	Problem
 )
 
-// Event is one line for the error log. Text is complete: it names peer, zone and what to do.
+// Event is one line for the error log. Text is complete: it names peer, zone and remedy.
 type Event struct {
 	Kind EventKind
 	Text string
-	// About says which peer caused it and why, "" where none did: of equal ones, a peer could cause as many as it
-	// wants.
+	// About is the peer that caused the event and the reason, "" if no peer did: equal ones are rate-limited, because a
+	// peer could cause any number.
 	About string
 }
 
@@ -126,7 +126,7 @@ func (c *Config) checkZones() error {
 	return nil
 }
 
-// withDefaults replaces what is not set.
+// withDefaults replaces settings that are zero.
 func (s Settings) withDefaults() Settings {
 	set := func(v *int64, d int64) {
 		if *v <= 0 {
@@ -142,5 +142,5 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// after says whether ms milliseconds have passed between two monotonic readings.
+// after reports whether ms milliseconds have passed between two monotonic readings.
 func after(now clock.Reading, sinceMonoMS, ms int64) bool { return now.MonoMS-sinceMonoMS >= ms }

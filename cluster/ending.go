@@ -9,19 +9,19 @@ import (
 	"starling/lib/clock"
 )
 
-// This file is how a session ends: by an error, by either side's goodbye, or with its connection.
+// This file is the end of a session: by an error, by either side's goodbye, or with its connection.
 
 // Ending is why a session ended.
 type Ending struct {
 	Reason wire.Reason
 	Err    error
-	// Theirs says that the other side ended it.
+	// Theirs means that the other side ended it.
 	Theirs bool
-	// Silent says that nothing was heard of the other side for too long.
+	// Silent means that the other side sent nothing for too long.
 	Silent bool
-	// Broken says that the other side broke the protocol.
+	// Broken means that the other side broke the protocol.
 	Broken bool
-	// Quiet says that nothing is wrong: the operator need not read of it.
+	// Quiet means that nothing is wrong: the operator need not read of it.
 	Quiet bool
 }
 
@@ -46,7 +46,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// end marks the session as over: what is queued is still sent, then the driver closes it.
+// end marks the session as over: queued frames are still sent, then the driver closes it.
 func (s *Session) end(e Ending) {
 	s.queueMu.Lock()
 	first := s.ending == nil
@@ -94,8 +94,8 @@ func (s *Session) Ended() *Ending {
 	return s.ending
 }
 
-// Lost reports a lost connection, with the reason if the driver knows it. The session's reader must have ended: what
-// another connection of the same peer brings is applied from here on.
+// Lost reports a lost connection, with the reason if the driver knows it. The session's reader must have ended: frames
+// of another connection of the same peer are applied from here on.
 func (s *Session) Lost(err error, now clock.Reading) {
 	if err == nil {
 		err = errors.New("connection closed")
@@ -128,7 +128,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	}
 }
 
-// remove takes a session out of the node's books and returns the one that waited for its end.
+// remove removes a session from the node's tables and returns the session that waited for its end.
 func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.Reading) (next *Session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -5,19 +5,19 @@ import (
 	"starling/zone"
 )
 
-// Tombstones are forgotten as soon as nothing can bring back what they deleted; zone/DESIGN.md has the rule. This file
-// is the cluster's part: which deletions all members know, and what a member that is away may hold.
+// Tombstones are forgotten as soon as no node can bring back what they deleted; zone/DESIGN.md has the rule. This file
+// is the cluster's part: which deletions all members know, and what a disconnected member may hold.
 
 const (
-	// inFlightMS is how long, beside the timeout of a silent connection, what a member sent or wrote to its disk may be
-	// on its way.
+	// inFlightMS is how long, besides the timeout of a silent connection, records that a member sent or wrote to its
+	// disk may be in flight.
 	inFlightMS = 10_000
-	// noticedMS is by how much members differ in when they notice that one is gone: until then it may get records from
-	// those that have not.
+	// noticedMS is by how much members differ in when they notice a disconnect: until then a member may get records
+	// from those that have not.
 	noticedMS = 10_000
 )
 
-// forgetting is the next step of it in a zone. Guarded by Node.mu.
+// forgetting is its next step in a zone. Guarded by Node.mu.
 type forgetting struct {
 	throughMS int64  // cluster time; all members hold the same from until then
 	sinceMS   int64  // monotonic, of when they agreed on it; 0 for never
@@ -30,8 +30,8 @@ func (n *Node) changed(now clock.Reading) { n.changes, n.changedMS = n.changes+1
 // calmSlackMS is by how much a heartbeat may be late.
 const calmSlackMS = 500
 
-// watchCalm notes that a peer was not heard for longer than a heartbeat: the connection stands, but what the two have
-// to tell each other has not arrived.
+// watchCalm notes that a peer sent nothing for longer than a heartbeat interval: the connection is established, but
+// frames of both sides have not arrived.
 func (n *Node) watchCalm(heardMS, beatMS int64, now clock.Reading) {
 	if !after(now, heardMS, beatMS+calmSlackMS) {
 		return
@@ -41,9 +41,9 @@ func (n *Node) watchCalm(heardMS, beatMS int64, now clock.Reading) {
 	n.mu.Unlock()
 }
 
-// knownToAll is the time through which all members know the deletions, while nothing from before is on its way to one
-// of them, or nothingGone. What all held the same, no member has kept that another deleted. What a member had sent
-// before arrives within the timeout or ends a connection, and what it gets on the next one is not that old
+// knownToAll is the time through which all members know the deletions, while no older record is in flight to one of
+// them, or nothingGone. After all held the same, no member still has a record that another deleted. Frames that a
+// member sent before arrive within the timeout or end a connection, and the next one does not carry frames that old
 // (oldestForLate). sinceMS is when they did, by the monotonic clock. Called with Node.mu held.
 func (n *Node) knownToAll(z *zoneState, now clock.Reading) (throughMS, sinceMS int64) {
 	lineages, agreedMS := n.allAgree(z, now)
@@ -63,7 +63,7 @@ func (n *Node) knownToAll(z *zoneState, now clock.Reading) (throughMS, sinceMS i
 	return throughMS, sinceMS
 }
 
-// protect tells a zone which deletions a member may need that is away.
+// protect tells a zone which deletions a disconnected member may need.
 func (n *Node) protect(z *zoneState, now clock.Reading) {
 	compared, ok := z.shared.(zone.Comparable)
 	if !ok {
@@ -83,8 +83,8 @@ func (n *Node) protect(z *zoneState, now clock.Reading) {
 	}
 }
 
-// awayFrom says whether a member is away, and through when all that are held the same as this node; 0 where that is not
-// known. Called with Node.mu held.
+// awayFrom reports whether a member is disconnected, and through when all such members held the same as this node; 0 if
+// that is unknown. Called with Node.mu held.
 func (n *Node) awayFrom(z *zoneState) (throughMS int64, away bool) {
 	connected, gone := 0, 0
 	first := true

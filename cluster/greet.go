@@ -9,7 +9,7 @@ import (
 	"starling/lib/clock"
 )
 
-// acquainted fills in what a hello tells, once for either side. Called with mu held.
+// acquainted applies the information of a hello, once for either side. Called with mu held.
 func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
 	s.identity.proven = s.identity.certain() && slices.Contains(h.Proof.Subjects, s.identity.subject) &&
 		IDOf(h.Proof) == NodeID(h.NodeID)
@@ -37,11 +37,11 @@ func (s *Session) acquainted(h wire.Hello, now clock.Reading) error {
 const (
 	// heartbeatShare: two heartbeats may be lost in a stall before the smaller of the two timeouts is over.
 	heartbeatShare = 3
-	// minBeatMS keeps a peer with a timeout of next to nothing from being drowned in heartbeats.
+	// minBeatMS bounds the heartbeats to a peer with a tiny timeout.
 	minBeatMS = 10
 )
 
-// objection says why a hello is refused, or "".
+// objection returns why a hello is rejected, or "".
 func (n *Node) objection(h *wire.Hello) string {
 	mine := *n.cluster.Load()
 	switch {
@@ -128,7 +128,7 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// handleWaiting handles what the dialer of a duplicate says. Called with mu held.
+// handleWaiting handles messages of the dialer of a duplicate. Called with mu held.
 func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
 	switch {
 	case f.Type == wire.TypeReady:
@@ -160,7 +160,7 @@ func (s *Session) handleWaiting(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// takeOver goes on after the session that stood in the way has ended.
+// takeOver continues after the session that blocked this one has ended.
 func (s *Session) takeOver(now clock.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,12 +181,12 @@ func (s *Session) reply(r wire.Reply, now clock.Reading) {
 	s.send(wire.TypeReply, r.Append(nil))
 }
 
-// replied says whether the acceptor has opened its direction. Called with queueMu held.
+// replied reports whether the acceptor has opened its direction. Called with queueMu held.
 func (s *Session) replied() bool { return s.intake.opened }
 
-// accept establishes an incoming session, which has its place among the peer's: it says where each journal is to go on.
-// It counts as standing only when the zones know it as a source, or they could think that nobody is there to teach
-// them. Called with mu held.
+// accept establishes an incoming session, which has its place among the peer's: it tells where each journal must
+// continue. It counts as established only when the zones know it as a source; otherwise they could conclude that no
+// node can teach them. Called with mu held.
 func (s *Session) accept(now clock.Reading) {
 	n := s.node
 	resumes := s.take(n.pair(s, s.their.Zones, now), now)
@@ -206,7 +206,7 @@ func (s *Session) accept(now clock.Reading) {
 	}
 }
 
-// take begins to take in what is shared and was not yet, and says where each journal is to go on. Called with mu held.
+// take starts to receive zones that are newly shared, and tells where each journal must continue. Called with mu held.
 func (s *Session) take(shared []*zoneState, now clock.Reading) (resumes []wire.Resume) {
 	list := slices.Grow(slices.Clone(s.intake.list()), len(shared))[:len(shared)]
 	for i, z := range shared {
@@ -229,12 +229,12 @@ func (s *Session) take(shared []*zoneState, now clock.Reading) (resumes []wire.R
 	return resumes
 }
 
-// learnFrom makes the session a source of zones that it has just begun to take in. Called with mu held.
+// learnFrom makes the session a source of zones that it has just started to receive. Called with mu held.
 func (s *Session) learnFrom(resumes []wire.Resume, now clock.Reading) {
 	for _, resume := range resumes {
 		z, their := s.intake.list()[resume.Zone].state, &s.their.Zones[resume.Zone]
 		s.node.addSource(z, s, resume.Zone, their, now)
-		// The connection before may have ended while it taught what had been lost.
+		// The previous connection may have ended while it taught what had been lost.
 		if lacks := wire.ShardSet(z.shared.Lacks(originOfWire(their.Origin))); !lacks.Empty() {
 			z.askFor(s, wire.TeachRequest{Zone: resume.Zone, Shards: lacks}, now)
 		}
@@ -289,8 +289,8 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	return s.start(&r, now)
 }
 
-// reachedAnyway takes from a refusal who answers at an address of the list. If each of two nodes takes somebody else
-// for the other one, both refuse, and only this tells them better. Called with mu held.
+// reachedAnyway takes from a rejection which node answers at an address of the list. If each of two nodes takes another
+// node for the other one, both reject, and only this corrects them. Called with mu held.
 func (s *Session) reachedAnyway(h wire.Hello, now clock.Reading) {
 	if s.node.objection(&h) != "" || NodeID(h.NodeID) == s.node.id {
 		return
@@ -300,9 +300,9 @@ func (s *Session) reachedAnyway(h wire.Hello, now clock.Reading) {
 	}
 }
 
-// leftAsAlias ends a connection to a node to which another one stands, whatever that node says: who answers at an
-// address does not take over what leads to another. The connection to the address where the node was reached first
-// stays. Called with mu held.
+// leftAsAlias ends a connection to an already connected node, whatever that node says: a node that answers at an
+// address does not take over the connection to another address. The connection to the address where the node was
+// reached first stays. Called with mu held.
 func (s *Session) leftAsAlias() bool {
 	n := s.node
 	n.mu.Lock()
@@ -319,7 +319,7 @@ func (s *Session) leftAsAlias() bool {
 	return true
 }
 
-// duplicate takes over from a connection that this node has no more, and the acceptor still has. Called with mu held.
+// duplicate takes over from a connection that this node has lost and the acceptor still has. Called with mu held.
 func (s *Session) duplicate() error {
 	s.stage = waiting
 	s.send(wire.TypeTakeover, nil)
@@ -339,7 +339,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	}
 	s.stage = established
 	s.stand()
-	s.beat(now) // before all records, which end by the clock that it shows
+	s.beat(now) // before all records, which expire by the clock that it shows
 	n.mu.Lock()
 	replaced := s.peer.out
 	n.changed(now)

@@ -11,30 +11,30 @@ import (
 	"starling/zone"
 )
 
-// Who may speak for a node. An id is a random number that its node made up, so it proves nothing: it belongs to whoever
-// brought it first, and what brought it is known by something that cannot be made up: by the subject of its verified
-// certificate, else by its address.
+// Which node an id belongs to. An id is a random number that its node made up, so it proves nothing: it belongs to the
+// first node that claims it, and that node is identified by something that cannot be made up: the subject of its
+// verified certificate, else its address.
 //
 // A node has two sides: the one that this node dials, at an address of the list, and the one that dials this node. Each
-// is bound by itself, for behind NAT their addresses differ, and some give servers and clients certificates of
-// different names. A claim that the other side confirms displaces one that it does not: so who is faster than a node at
-// this node's start keeps nothing of it.
+// is bound separately, because behind NAT their addresses differ, and some operators give servers and clients
+// certificates of different names. A claim that the other side confirms displaces one that it does not: so an impostor
+// that is faster than a node at this node's start keeps nothing of it.
 
-// identity is what a connection proves of its other end.
+// identity is what a connection proves about the peer.
 type identity struct {
-	// key tells identities apart: the subject of a certificate, or an address.
+	// key is the comparable form of an identity: the subject of a certificate, or an address.
 	key string
 	// subject is that of the verified certificate, "" without one, and host the address without the port.
 	subject, host string
-	// address is that of the list which was dialled, "" on an accepted connection.
+	// address is the dialled address of the list, "" on an accepted connection.
 	address string
-	// proven says that the node's id was made for the certificate's subject: nobody else can bring it.
+	// proven means that the node's id was made for the certificate's subject: no other node can claim it.
 	proven bool
-	// own says that the subject is this node's too: all nodes have one certificate, and the address tells them apart.
+	// own means that the subject is this node's too: all nodes have one certificate, and the address identifies them.
 	own bool
 }
 
-// certain says whether a certificate names the node.
+// certain reports whether a certificate names the node.
 func (id identity) certain() bool { return id.subject != "" && !id.own }
 
 // identify finds what a connection proves.
@@ -46,7 +46,7 @@ func (n *Node) identify(link *Link) identity {
 	}
 	where := link.Host
 	if link.Outgoing {
-		where, id.address = link.Address, link.Address // nodes behind one address have ports of their own
+		where, id.address = link.Address, link.Address // nodes behind one address have different ports
 	}
 	switch {
 	case id.own:
@@ -59,7 +59,7 @@ func (n *Node) identify(link *Link) identity {
 	return id
 }
 
-// agrees says whether the two sides of a node prove the same.
+// agrees reports whether the two sides of a node prove the same.
 func (id identity) agrees(other identity) bool {
 	if id.certain() && other.certain() {
 		return id.subject == other.subject
@@ -67,13 +67,13 @@ func (id identity) agrees(other identity) bool {
 	return id.host != "" && id.host == other.host
 }
 
-// claim binds a side of a node to what was proven, where it may. other is what is known of the node's other side.
+// claim binds a side of a node to what was proven, if it may. other is what is known of the node's other side.
 func (bound *identity) claim(proven, other identity) bool {
 	switch {
 	case bound.key == "" || bound.key == proven.key || proven.proven:
 	case bound.proven:
 		return false
-	case !bound.certain() && proven.certain(): // a certificate is more than an address
+	case !bound.certain() && proven.certain(): // a certificate is stronger than an address
 	case proven.agrees(other) && !bound.agrees(other):
 	default:
 		return false
@@ -83,15 +83,15 @@ func (bound *identity) claim(proven, other identity) bool {
 }
 
 const (
-	// maxIDs bounds the ids that one certificate brings: each start of a process has another one.
+	// maxIDs bounds the ids of one certificate: each start of a process has another one.
 	maxIDs = 16
-	// maxIDsOfHost bounds those of one address without certificates: nodes behind one address are many.
+	// maxIDsOfHost bounds those of one address without certificates: many nodes may be behind one address.
 	maxIDsOfHost = 256
-	// maxOriginsOf bounds the origins of one node: its lives, each with all its zones.
+	// maxOriginsOf bounds the origins of one node: its runs, each with all its zones.
 	maxOriginsOf = maxLives
 )
 
-// idsOf is how many nodes an identity may bring.
+// idsOf is how many nodes an identity may have.
 func (id identity) idsOf() int {
 	if id.certain() {
 		return maxIDs
@@ -143,14 +143,14 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 	return p, nil
 }
 
-// bind binds the side of a peer that a session shows to what it proves, or names whose it is.
+// bind binds the shown side of a peer to what the session proves, or returns the node to which it belongs.
 func (p *peer) bind(s *Session) (holder string, ok bool) {
 	switch {
 	case !s.Outgoing:
 		holder = p.brought.key
 		return holder, p.brought.claim(s.identity, p.reached)
 	case p.reached.key != "" && !s.identity.certain() && !p.reached.certain():
-		// Another address of the list may be a way to the same node: it is let in, and gets nothing that the first has.
+		// Another address of the list may lead to the same node: it is admitted, and takes nothing from the first one.
 		return "", true
 	}
 	holder = p.reached.key
@@ -164,7 +164,7 @@ func (n *Node) expel(s *Session, err error) {
 	s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})
 }
 
-// Unlist says that an address is no longer a member: what was reached there may be reached elsewhere.
+// Unlist notes that an address is no longer a member: the node reached there may be reached elsewhere.
 func (n *Node) Unlist(address string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -208,9 +208,9 @@ func (n *Node) ForgetIdentities() {
 	}
 }
 
-// claimOrigins binds the origins in a session's hello to its peer: what another node brought first, or this one has, is
-// refused by name. What a node says where it was dialled displaces what others said that only dialled. Called with the
-// session's mu held.
+// claimOrigins binds the origins in a session's hello to its peer: an origin that another node claimed first, or that
+// is this node's, is rejected by name. Claims of a dialled node displace those of nodes that only dialled this one.
+// Called with the session's mu held.
 func (n *Node) claimOrigins(s *Session) error {
 	own := n.table.Load()
 	n.mu.Lock()
@@ -276,31 +276,31 @@ func (n *Node) claimOrigin(s *Session, their *wire.Zone) error {
 	return nil
 }
 
-// holder is who has an origin; proven says that the origin was made of the peer's id.
+// holder is the node that has an origin; proven means that the origin was made from the peer's id.
 type holder struct {
 	peer   *peer
 	proven bool
 }
 
-// IDOf makes a node id of a proof: nobody finds another proof, with a subject of its own, that gives the same.
+// IDOf derives a node id from a proof: no other proof, with a different subject, can be found that gives the same id.
 func IDOf(proof wire.Proof) NodeID {
 	h := sha256.New()
-	fmt.Fprintf(h, "%016x", proof.Salt) // a hash does not fail
+	fmt.Fprintf(h, "%016x", proof.Salt) // a hash write does not fail
 	for _, subject := range proof.Subjects {
 		fmt.Fprintf(h, "%08x%s", len(subject), subject)
 	}
 	return NodeID(binary.LittleEndian.Uint64(h.Sum(nil)) | 1)
 }
 
-// originOf names one life of one zone on one node. It is made of what the hello tells, so that nobody finds an
-// incarnation with which another's origin is its own.
+// originOf identifies one life of one zone on one node. It is derived from the hello, so that no node can find an
+// incarnation that yields another node's origin.
 func originOf(id NodeID, incarnation uint64, name string, zoneIncarnation uint64) zone.Origin {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%016x%016x%016x%s", uint64(id), incarnation, zoneIncarnation, name))
 	return zone.Origin(binary.LittleEndian.Uint64(sum[:]))
 }
 
-// confirmed says how sure it is who a peer is: 2 where it was reached at an address of the list, 0 where it only came.
-// Called with Node.mu held.
+// confirmed is how certain the identity of a peer is: 2 if it was reached at an address of the list, 0 if it only
+// dialled this node. Called with Node.mu held.
 func (p *peer) confirmed() int {
 	switch {
 	case p.reached.key == "":
@@ -319,7 +319,7 @@ func (p *peer) who() string {
 	return p.brought.key
 }
 
-// forget drops a peer with what belongs to it. Called with Node.mu held.
+// forget drops a peer with everything that belongs to it. Called with Node.mu held.
 func (n *Node) forget(p *peer) {
 	delete(n.peers, p.id)
 	maps.DeleteFunc(n.origins, func(_ zone.Origin, held holder) bool { return held.peer == p })

@@ -11,14 +11,13 @@ import (
 	"starling/zone"
 )
 
-// Acknowledgements go per ackFrames frames or after ackMS, so that they cost next to nothing under load.
+// Acknowledgements are sent per ackFrames frames or after ackMS, so that they cost next to nothing under load.
 const (
 	ackFrames = 64
 	ackMS     = 10
 )
 
-// reportEveryMS bounds how often a dialer is told that its records are refused, and how often a repair is worth a line
-// in the log.
+// reportEveryMS bounds how often a dialer is told that its records are rejected, and how often a repair is logged.
 const reportEveryMS = 10_000
 
 // intake is the receiving half of an incoming session.
@@ -28,12 +27,12 @@ type intake struct {
 	repliedMS int64
 	// zones are indexed as the dialer does. A session of the other direction reads them without this one's lock.
 	zones   atomic.Pointer[[]*intakeZone]
-	retired map[uint64]bool // indexes of what was shared once
+	retired map[uint64]bool // indexes of zones that were once shared
 	unacked int             // frames
 	sinceMS int64           // monotonic, of the first of them
 }
 
-// list is the zones by the dialer's index, nil where nothing is shared. It is replaced, not changed.
+// list is the zones by the dialer's index, nil for those not shared. It is replaced, not changed.
 func (in *intake) list() []*intakeZone {
 	if list := in.zones.Load(); list != nil {
 		return *list
@@ -41,7 +40,7 @@ func (in *intake) list() []*intakeZone {
 	return nil
 }
 
-// errRetired says that a frame is about a zone that is no longer shared, which the other side had not heard of yet.
+// errRetired means that a frame is about a zone that is no longer shared, which the other side did not know yet.
 var errRetired = errors.New("zone is no longer shared")
 
 // intakeZone is one zone of the dialer, by the index of its hello.
@@ -50,19 +49,19 @@ type intakeZone struct {
 	index    uint64
 	origin   zone.Origin
 	last     uint64  // the last frame applied on this session
-	mine     content // of this node, that was compared last
-	readyMS  int64   // monotonic, of when the dialer's zone got ready
+	mine     content // of this node, compared last
+	readyMS  int64   // monotonic, of when the dialer's zone became ready
 	acked    uint64
 	refused  int   // records, since the last report
 	ahead    int   // of these, because of their stamps
 	reportMS int64 // monotonic, of the last report
-	begun    bool  // the zone of the dialer had begun from a state file, and was not ready, when it said hello
+	begun    bool  // the dialer's zone had started from a state file and was not ready at the hello
 	mending  mending
 }
 
 func originOfWire(v uint64) zone.Origin { return zone.Origin(v) }
 
-// handleIntake handles what a dialer pushes. Called with mu held.
+// handleIntake handles messages of a dialer. Called with mu held.
 func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 	switch f.Type {
 	case wire.TypeData:
@@ -87,7 +86,7 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 	return nil // of a later version
 }
 
-// zone finds a zone by the dialer's index. Pushing what is not shared is against the protocol.
+// zone finds a zone by the dialer's index. Pushing a zone that is not shared violates the protocol.
 func (s *Session) zone(index uint64) (*intakeZone, error) {
 	list := s.intake.list()
 	switch {
@@ -118,12 +117,13 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	came := z.arrived(iz.origin, s.peer.id, d.Sequence, now)
 	if came.madeUp {
 		const text = "frame %d of zone %q follows frame %d: the gap exceeds any journal"
-		return fmt.Errorf(text, d.Sequence, z.info.Name, came.last) // the driver reports who broke the protocol, once
+		// the driver reports a peer that broke the protocol, once
+		return fmt.Errorf(text, d.Sequence, z.info.Name, came.last)
 	}
 	if came.gap {
 		z.shared.Forfeit(iz.origin, d.Sequence)
 	}
-	if came.gap && z.ready.Load() { // else it is asked when the zone is
+	if came.gap && z.ready.Load() { // otherwise it is asked when the zone is ready
 		if z.askFor(s, wire.TeachRequest{Zone: d.Zone, Shards: wire.All}, now) {
 			n.tell(
 				s,
@@ -193,8 +193,8 @@ func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Readin
 	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
 }
 
-// whyRefused says why records were refused, and the remedy. aheadMS is how far the peer's clock is ahead now; it may
-// have been set since.
+// whyRefused returns why records were rejected, and the remedy. aheadMS is how far the peer's clock is ahead now; it
+// may have been set since.
 func (iz *intakeZone) whyRefused(aheadMS int64) string {
 	const full = "the zone is full; increase the zone size"
 	if iz.ahead == 0 {
@@ -242,17 +242,17 @@ func (s *Session) overran(iz *intakeZone, now clock.Reading) {
 	n.tell(s, Notice, "peer %s "+how+": its buffers overflowed", s.name(), z.info.Name)
 }
 
-// lost makes an origin go on at a frame: the ones before it are lost, or the origin has begun again.
+// lost lets an origin continue at a frame: the ones before it are lost, or the origin has restarted.
 func (z *zoneState) lost(origin zone.Origin, by NodeID, to uint64, now clock.Reading) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	in := z.inflowOf(origin, by, now)
-	// Its own frames, up to where it says that it is, did not come from it.
+	// Its own frames, up to its declared position, did not come from it.
 	disowned := in.last >= to && in.last > in.taught
 	if disowned {
 		z.shared.Disown(origin)
 	}
-	if in.last+1 < to || in.last > to+zone.MaxFrames || disowned { // what others said of it, it knows better
+	if in.last+1 < to || in.last > to+zone.MaxFrames || disowned { // others' claims about it; it knows better
 		z.shared.Forfeit(origin, to)
 	}
 	in.last = to - 1
@@ -295,7 +295,7 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// learn merges a taught piece. What was deleted here is not learnt again.
+// learn merges a taught piece. Records deleted here are not learnt again.
 func (s *Session) learn(iz *intakeZone, payload []byte, now clock.Reading) (zone.Applied, error) {
 	z, local := iz.state, s.arrival(now)
 	if compared, ok := z.shared.(zone.Comparable); ok && z.ready.Load() {
@@ -348,7 +348,7 @@ func (s *Session) appendAcks(now clock.Reading) {
 	}
 }
 
-// ackDelay says when the next acknowledgement is due, negative for never. Called with mu held.
+// ackDelay returns when the next acknowledgement is due, negative for never. Called with mu held.
 func (s *Session) ackDelay(now clock.Reading) time.Duration {
 	switch {
 	case s.intake.unacked == 0:

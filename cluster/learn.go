@@ -10,18 +10,18 @@ import (
 	"starling/zone"
 )
 
-// The life of a newcomer. It asks every ready node that pushes to it for a share of the shards, a few at a time,
-// so that quick teachers give more. It is ready when it has all of them, or when nobody can teach it.
+// The initial sync of a new node. It asks every ready node that pushes to it for a share of the shards, a few at a
+// time, so that quick teachers give more. It is ready when it has all of them, or when no node can teach it.
 
 const (
-	// AloneMS is how long a node waits for a teacher before it is ready with what it has.
+	// AloneMS is how long a node waits for a teacher before it is ready with the records it has.
 	AloneMS = 5000
-	// shareShards is what is asked of a teacher at a time; another share is asked for when half is left, so the line
-	// never idles.
+	// shareShards is how many shards are requested from a teacher at a time; another share is requested when half is
+	// left, so the line never idles.
 	shareShards = 32
-	// stallMS is how long a teacher may take over a share: it holds 1/8 of the zone.
+	// stallMS is how long a teacher may take for a share: it holds 1/8 of the zone.
 	stallMS = 10_000
-	// stoppedMS between two ticks means that the process stood still, by SIGSTOP or with its machine.
+	// stoppedMS between two ticks means that the process was stopped, by SIGSTOP or with its machine.
 	stoppedMS = 1000
 )
 
@@ -73,7 +73,7 @@ func (z *zoneState) sourceReady(s *Session, now clock.Reading) {
 	}
 }
 
-// dropSource forgets a session; what was asked of it is asked of others.
+// dropSource forgets a session; its pending shards are requested from others.
 func (z *zoneState) dropSource(s *Session, now clock.Reading) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -84,7 +84,7 @@ func (z *zoneState) dropSource(s *Session, now clock.Reading) {
 	}
 }
 
-// askForShares gives every teacher that has little left to do another share. Called with mu held.
+// askForShares requests another share from every teacher that has little left to do. Called with mu held.
 func (z *zoneState) askForShares(now clock.Reading) {
 	free := z.learner.missing
 	for _, src := range z.learner.sources {
@@ -110,7 +110,8 @@ func (z *zoneState) askForShares(now clock.Reading) {
 	}
 }
 
-// teachBegins merges what a teacher knows into the frontier: the journals go on after what all teachers had applied.
+// teachBegins merges a teacher's positions into the frontier: the journals continue after the frames that all teachers
+// had applied.
 func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -121,7 +122,7 @@ func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
 	for _, a := range begin.Frontier {
 		theirs[zone.Origin(a.Origin)] = a.Sequence
 	}
-	z.forfeitGaps(theirs) // before its first piece: what is held of them is not in it
+	z.forfeitGaps(theirs) // before its first piece: held frames are not in it
 	if !z.learner.hasFrontier {
 		z.learner.frontier, z.learner.hasFrontier = theirs, true
 		return
@@ -131,8 +132,8 @@ func (z *zoneState) teachBegins(s *Session, begin *wire.TeachBegin) {
 	}
 }
 
-// forfeitGaps gives up the frames between what was taught of each origin and what has arrived of it, also where the
-// origin is not connected just now: it is asked to teach them on its next connection. Called with mu held.
+// forfeitGaps gives up the frames between the taught part of each origin and its first received frame, also if the
+// origin is not connected now: it is asked to teach them on its next connection. Called with mu held.
 func (z *zoneState) forfeitGaps(taught map[zone.Origin]uint64) {
 	for origin, in := range z.applied {
 		if in.first > taught[origin]+1 && !in.gap {
@@ -142,7 +143,7 @@ func (z *zoneState) forfeitGaps(taught map[zone.Origin]uint64) {
 	}
 }
 
-// learnt notes that a shard has been taught to its end, and says whether it was the last one.
+// learnt notes that a shard has been taught to its end, and reports whether it was the last one.
 func (z *zoneState) learnt(s *Session, shard int, now clock.Reading) (all bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -160,7 +161,7 @@ func (z *zoneState) learnt(s *Session, shard int, now clock.Reading) (all bool) 
 	return false
 }
 
-// decideReady decides whether a zone is ready, because it was taught or because nobody is there to teach it.
+// decideReady decides whether a zone is ready, because it was taught or because no node can teach it.
 func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	if z.ready.Load() || n.rezoning.Load() {
 		return
@@ -168,7 +169,7 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	met := n.metAll()
 	z.mu.Lock()
 	if after(now, z.learner.decidedMS, stoppedMS) {
-		z.learner.aloneSinceMS = now.MonoMS // it was stopped: whoever was to teach it may be back in a moment
+		z.learner.aloneSinceMS = now.MonoMS // the process was stopped: its teacher may be back in a moment
 	}
 	z.learner.decidedMS = now.MonoMS
 	teachers := 0
@@ -215,12 +216,12 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	n.announceReady(z)
 }
 
-// becomeReady sets where the journals go on, and asks for a full pass wherever frames may be missing between what was
-// taught and what arrived. It returns the sessions whose zones are left to repair instead. Called with z.mu held.
+// becomeReady sets where the journals continue, and requests a full pass wherever frames may be missing between the
+// taught and the received ones. It returns the sessions whose zones are left to repair instead. Called with z.mu held.
 func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repaired []*Session) {
 	z.ready.Store(true)
 	if !taught {
-		z.learner.frontier = nil // what was not taught to its end has to come from the journals
+		z.learner.frontier = nil // shards that were not taught to their end must come from the journals
 	}
 	z.forfeitGaps(z.learner.frontier)
 	for s, src := range z.learner.sources {
@@ -247,8 +248,8 @@ func (n *Node) becomeReady(z *zoneState, taught bool, now clock.Reading) (repair
 	return repaired
 }
 
-// metAll says whether every expected member is connected in both directions, and has offered its zones since those of
-// this node changed.
+// metAll reports whether every expected member is connected in both directions, and has offered its zones since those
+// of this node changed.
 func (n *Node) metAll() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -268,7 +269,7 @@ func (n *Node) announceReady(z *zoneState) {
 	}
 }
 
-// Ready says whether all zones are ready: taught, or alone long enough.
+// Ready reports whether all zones are ready: taught, or alone long enough.
 func (n *Node) Ready() bool {
 	for _, z := range n.table.Load().list {
 		if !z.ready.Load() {

@@ -1,7 +1,7 @@
 package cluster
 
-// Learning says whether a zone is about to know more: a peer that can teach it is there, one was reached that has not
-// dialled back yet, or one that began from a state of its own has not been compared with.
+// Learning reports whether a zone will soon know more: a peer that can teach it is connected, one was reached that has
+// not dialled back yet, or one that started from its own state has not been compared with.
 func (n *Node) Learning() bool {
 	if n.comparing() {
 		return true
@@ -36,8 +36,8 @@ func (z *zoneState) hasTeacher() bool {
 	return false
 }
 
-// comparing says whether a peer that began from a state file, as this node may have, has something that is not here
-// yet: nobody teaches where all begin at once, and what they differ in is left to repair.
+// comparing reports whether a peer that started from a state file, as this node may have, has records that are not here
+// yet: if all start at once, no node teaches, and their differences are left to repair.
 func (n *Node) comparing() bool {
 	for _, s := range n.all() {
 		if !s.Outgoing && s.comparing() {

@@ -1,6 +1,6 @@
 package cluster
 
-// Meetings counts the peers that are connected, and those of them that are in both directions.
+// Meetings counts the connected peers, and those of them connected in both directions.
 func (n *Node) Meetings() (connected, both int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -22,7 +22,7 @@ type Node struct {
 	driver      Driver
 	clocks      clocks
 	pace        pacer
-	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were woken last
+	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were last woken
 	traffic     traffic
 	// cameLateMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
 	cameLateMS atomic.Int64
@@ -32,25 +32,25 @@ type Node struct {
 	settings atomic.Pointer[Settings]
 	cluster  atomic.Pointer[string]
 	subjects atomic.Pointer[map[string]bool] // of this node's own certificates
-	// rezoning is set while Reload tells the peers of other zones: none of these is ready meanwhile.
+	// rezoning is set while Reload announces other zones to the peers: none of these is ready meanwhile.
 	rezoning atomic.Bool
 
 	mu       sync.Mutex
 	peers    map[NodeID]*peer
 	sessions map[*Session]struct{}
-	// origins are those that peers named, and clockWrong says that the local clock is far from cluster time.
+	// origins are those that peers named, and clockWrong means that the local clock is far from cluster time.
 	origins    map[zone.Origin]holder
 	clockWrong bool
-	// heldMS is what was told of a clock that was set. highestMS is the latest cluster time that may be in stamps, less
-	// the monotonic clock, and aheadFromMS the first stamp since it was that.
+	// heldMS is the clock step that was logged. highestMS is the latest cluster time that may be in stamps, less the
+	// monotonic clock, and aheadFromMS the first stamp since it was that.
 	heldMS, highestMS, aheadFromMS int64
 	// agreements outlive what is known of peers that are gone.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
 	changes    uint64 // of who is connected
 	changedMS  int64  // monotonic, of the last of them
-	// lostMS is when a connection was lost last, heardMS when that peer had been heard of, by cluster time; at first
-	// when the node began.
+	// lostMS is when a connection was last lost, heardMS when that peer had last been heard, by cluster time; initially
+	// when the node started.
 	lostMS, heardMS int64
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
@@ -58,14 +58,14 @@ type Node struct {
 	stopping   bool
 }
 
-// zoneTable is the shared zones in the order of the hello: an index in it names a zone on the wire.
+// zoneTable are the shared zones in the order of the hello: an index in it identifies a zone on the wire.
 type zoneTable struct {
 	list   []*zoneState
 	byName map[string]*zoneState
 }
 
-// traffic counts what the API calls msgs and bytes: every frame from and to a peer, heartbeats and acknowledgements
-// too, so that figures which stand still mean a connection that does.
+// traffic counts what the API calls msgs and bytes: every frame from and to a peer, including heartbeats and
+// acknowledgements, so that constant figures mean a stalled connection.
 type traffic struct {
 	bytesIn, bytesOut, msgsIn, msgsOut atomic.Int64
 }
@@ -94,10 +94,10 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	return n, nil
 }
 
-// Reload takes a new configuration. A zone that is the same object keeps its place in the cluster, whatever its
-// settings. Peers are told on the connections that stand which zones came and went. Where more of the hello would be
-// another one, or a peer cannot follow, sessions are ended with the request to connect again at once; they resume where
-// they were. ID, Incarnation, Driver and Kinds cannot change.
+// Reload applies a new configuration. A zone that is the same object keeps its place in the cluster, whatever its
+// settings. Peers are told over the existing connections which zones were added and removed. If more of the hello
+// changes, or a peer does not support that, sessions are ended with the request to reconnect at once; they resume. ID,
+// Incarnation, Driver and Kinds cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err
@@ -140,14 +140,13 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	return nil
 }
 
-// adopt brings a zone into the cluster: it starts to keep a journal and waits to be taught.
+// adopt adds a zone to the cluster: it starts to keep a journal and waits to be taught.
 func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *zoneState {
 	info := shared.Info()
 	origin := originOf(n.id, n.incarnation, info.Name, info.Incarnation)
 	shared.SetOrigin(origin)
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
-	// Own costs of limits are all in the journal or wait to be; to teach levels as well could count others' costs
-	// twice.
+	// Own costs of limits are all in the journal or pending; teaching levels as well could count others' costs twice.
 	preloaded := !info.Kind.Sums && shared.Stats().Records > 0
 	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, preloaded, now)}
 	shared.OnDirty(func(urgent bool) {
@@ -162,8 +161,8 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	return z
 }
 
-// Expect says how many members the node has to meet, itself and aliases not counted; -1 where that is not known yet.
-// A node that has met them all and found none to learn from is ready at once instead of after AloneMS.
+// Expect sets how many members the node has to meet, without itself and aliases; -1 if that is not known yet. A node
+// that has met them all and found no teacher is ready at once instead of after AloneMS.
 func (n *Node) Expect(members int) {
 	n.mu.Lock()
 	n.expected = members
@@ -173,16 +172,16 @@ func (n *Node) Expect(members int) {
 // ID is the node's own id.
 func (n *Node) ID() NodeID { return n.id }
 
-// ClusterTime moves a local reading to cluster time. Everything that stamps or expires records in shared zones uses it.
+// ClusterTime moves a local reading to cluster time. All code that stamps or expires records in shared zones uses it.
 func (n *Node) ClusterTime(now clock.Reading) clock.Reading { return n.clocks.clusterTime(now) }
 
-// NextFlush says how long the next Flush should wait, and false when nothing waits to be flushed. The argument
-// is a monotonic time of finer grain than a Reading, since any fixed moment.
+// NextFlush returns how long the next Flush should wait, and false if there is nothing to flush. The argument is a
+// monotonic time of finer grain than a Reading, since any fixed moment.
 func (n *Node) NextFlush(mono time.Duration) (wait time.Duration, dirty bool) {
 	return n.pace.wait(mono)
 }
 
-// Flush moves what changed into the journals and wakes the outgoing sessions.
+// Flush moves changes into the journals and wakes the outgoing sessions.
 func (n *Node) Flush(mono time.Duration, now clock.Reading) {
 	n.pace.began(mono)
 	n.flushZones(now)
@@ -201,8 +200,8 @@ func (n *Node) flushZones(now clock.Reading) {
 	}
 }
 
-// markLeft asks for another flush where changes came while the last one ran: their dirty list was not empty, so they
-// called nobody.
+// markLeft requests another flush if changes came while the last one ran: their dirty list was not empty, so they
+// called no callback.
 func (n *Node) markLeft() {
 	for _, z := range n.table.Load().list {
 		if z.shared.Stats().Pending > 0 && !n.pace.dirty.Swap(true) {
@@ -212,7 +211,7 @@ func (n *Node) markLeft() {
 	}
 }
 
-// Spent tells the pacing what a flush cost (flush) or a write of its frames took (write): see NextFlush.
+// Spent reports the cost of a flush (flush) or of a write of its frames (write) to the pacing: see NextFlush.
 func (n *Node) Spent(flush, write time.Duration) {
 	if write > 0 {
 		n.pace.spent.Add(int64(write))
@@ -232,7 +231,7 @@ func (n *Node) wakeOutgoing() {
 	}
 }
 
-// Tick does what time alone brings: heartbeats, timeouts, expiry, digests, readiness. Call it every 100 ms or so.
+// Tick does what depends on time alone: heartbeats, timeouts, expiry, digests, readiness. Call it every 100 ms or so.
 func (n *Node) Tick(now clock.Reading) {
 	n.watchClock(now)
 	local := n.clocks.clusterTime(now)
@@ -256,7 +255,7 @@ func (n *Node) Tick(now clock.Reading) {
 	n.forgetPeers(now)
 }
 
-// all returns the sessions there are, so that they can be locked without n.mu.
+// all returns all sessions, so that they can be locked without n.mu.
 func (n *Node) all() []*Session {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -268,7 +267,7 @@ func (n *Node) all() []*Session {
 	return list
 }
 
-// Drained says whether all changes have been sent to and acknowledged by each connected peer.
+// Drained reports whether all changes have been sent to and acknowledged by each connected peer.
 func (n *Node) Drained() bool {
 	for _, z := range n.table.Load().list {
 		if z.shared.Stats().Pending > 0 {
@@ -297,8 +296,8 @@ func (n *Node) event(kind EventKind, format string, args ...any) {
 	n.driver.Event(Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...)})
 }
 
-// tell reports what a session's peer caused: the driver writes a few lines of each reason, which is the format, and
-// counts the rest.
+// tell reports an event that a session's peer caused: the driver logs a few lines of each reason, which is the format,
+// and counts the rest.
 func (n *Node) tell(s *Session, kind EventKind, format string, args ...any) {
 	n.tellOf(s, format, kind, format, args...)
 }

@@ -7,19 +7,19 @@ import (
 	"starling/zone"
 )
 
-// This node's own clock. A monotonic clock beside it tells when it is set; then the node is the one that yields: it
-// goes on as if the clock had not been set, unless its peers' clocks say that it is right now and was wrong before. A
-// node that has never met a peer follows its clock: that is all there is. So one clock that is set moves no other node,
-// nor do two clocks out of two that are set one after the other leave them apart.
+// This node's own clock. The monotonic clock shows when the wall clock is set; then this node is the one that yields:
+// it continues as if the clock had not been set, unless its peers' clocks confirm that it is right now and was wrong
+// before. A node that has never met a peer follows its clock, because it has no other. So one clock that is set moves
+// no other node, and two clocks out of two that are set one after the other do not leave the nodes apart.
 
-// ownStepMS is from when a change of the wall clock against the monotonic one counts as a step. What is less is drift,
-// and followed.
+// ownStepMS is the smallest change of the wall clock against the monotonic one that counts as a step. A smaller one is
+// drift, and is followed.
 const ownStepMS = 500
 
-// ownClock is the wall clock less the monotonic one, and how much of that was set and is not followed.
+// ownClock is the wall clock less the monotonic one, and how much of it was set and is not followed.
 type ownClock struct{ rawMS, heldMS int64 }
 
-// local is the local reading with the clock that this node goes by, and tells its peers.
+// local is the local reading with this node's effective clock, which it tells its peers.
 func (c *clocks) local(now clock.Reading) clock.Reading {
 	raw := now.WallMS - now.MonoMS
 	own := c.own.Load()
@@ -30,7 +30,7 @@ func (c *clocks) local(now clock.Reading) clock.Reading {
 	return now
 }
 
-// look takes note of the wall clock, less the monotonic one.
+// look records the wall clock, less the monotonic one.
 func (c *clocks) look(raw int64) *ownClock {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *clocks) look(raw int64) *ownClock {
 	return c.hold(own)
 }
 
-// hold decides whether what was set is followed. Called with mu held.
+// hold decides whether a step is followed. Called with mu held.
 func (c *clocks) hold(own ownClock) *ownClock {
 	if !far(own.heldMS, ownStepMS-1) || len(c.voices) == 0 && !c.met || c.confirmed(&own) {
 		own.heldMS = 0
@@ -53,8 +53,8 @@ func (c *clocks) hold(own ownClock) *ownClock {
 	return &own
 }
 
-// confirmed says whether the peers' clocks, as they are set, are nearer to this node's as it is set than as it was. Of
-// two middle ones the nearer to what it was counts. Called with mu held.
+// confirmed reports whether the peers' clocks are nearer to this node's clock after the step than before it. Of two
+// middle ones, the one nearer to the clock before the step counts. Called with mu held.
 func (c *clocks) confirmed(own *ownClock) bool {
 	if len(c.voices) == 0 {
 		return false
@@ -81,8 +81,8 @@ func (c *clocks) heldMS() int64 {
 	return 0
 }
 
-// watchClock tells the operator what becomes of a clock that is set, and stamps anew what a cluster time of before has
-// stamped too far ahead, before peers refuse it.
+// watchClock tells the operator how a clock step is handled, and restamps records that an earlier cluster time stamped
+// too far ahead, before peers reject them.
 func (n *Node) watchClock(now clock.Reading) {
 	n.mu.Lock()
 	members := n.expected

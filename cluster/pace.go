@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// The pacing of flushes. Lag is what makes shared limits inexact, so a change goes out at once when
-// the node was quiet, and under load as often as flushing stays a small part of one core.
+// The pacing of flushes. Lag makes shared limits inexact, so a change is sent at once if the node was quiet, and under
+// load as often as possible while flushing stays a small part of one core.
 const (
 	// minGap lets the changes of a busy moment share a frame and a system call.
 	minGap = 250 * time.Microsecond
-	// maxGap ends the stretching: by then the cost is in the records, and waiting saves none of it.
+	// maxGap bounds the stretching: beyond it the cost is in the records, and waiting saves none of it.
 	maxGap = 5 * time.Millisecond
-	// costShare is the inverse of the part of a core that flushing and writing may take: 5 %.
+	// costShare is the inverse of the part of a core that flushing and writing may use: 5 %.
 	costShare = 20
-	// costMemory is how many flushes the average of their cost reaches back.
+	// costMemory is how many flushes the average of their cost covers.
 	costMemory = 8
 )
 
@@ -23,7 +23,7 @@ const (
 type pacer struct {
 	dirty  atomic.Bool
 	urgent atomic.Bool
-	// spent collects what writers used since the last flush, in nanoseconds.
+	// spent collects the time that writers used since the last flush, in nanoseconds.
 	spent atomic.Int64
 
 	mu       sync.Mutex
@@ -33,7 +33,7 @@ type pacer struct {
 	interval time.Duration
 }
 
-// wait returns how long the next flush should wait, and false when nothing is dirty.
+// wait returns how long the next flush should wait, and false if nothing is dirty.
 func (p *pacer) wait(now time.Duration) (time.Duration, bool) {
 	if !p.dirty.Load() {
 		return 0, false
@@ -52,7 +52,7 @@ func (p *pacer) gap() time.Duration {
 	return min(max(minGap, costShare*p.cost), maxGap, max(p.interval, minGap))
 }
 
-// began takes the dirty mark: what changes from now on asks for another flush.
+// began takes the dirty mark: changes from now on request another flush.
 func (p *pacer) began(now time.Duration) {
 	p.dirty.Store(false)
 	p.urgent.Store(false)
@@ -61,7 +61,7 @@ func (p *pacer) began(now time.Duration) {
 	p.mu.Unlock()
 }
 
-// ended adds the cost of a flush, with that of the writes since the one before, to the average.
+// ended adds the cost of a flush, with that of the writes since the previous one, to the average.
 func (p *pacer) ended(cost time.Duration) {
 	cost += time.Duration(p.spent.Swap(0))
 	p.mu.Lock()

@@ -5,7 +5,7 @@ import (
 	"starling/zone"
 )
 
-// peer is what is remembered of another node, across its connections. Guarded by Node.mu.
+// peer is the state of another node, kept across its connections. Guarded by Node.mu.
 type peer struct {
 	id NodeID
 	// reached and brought are what is known of its two sides, the one that this node dialled and the one that dialled;
@@ -13,7 +13,7 @@ type peer struct {
 	reached, brought identity
 	metBy            string
 	origins          []zone.Origin
-	// out and in are the standing sessions: to the peer, and from each of its lives.
+	// out and in are the established sessions: to the peer, and from each of its runs.
 	out *Session
 	in  map[uint64]*Session // by incarnation
 	// waiting are those that may take over from in; the latest one of each.
@@ -25,7 +25,7 @@ type peer struct {
 	clockRefused          bool // it is too far from cluster time
 	version               uint64
 	steady                map[uint64]steady // by incarnation
-	// slowMS is when a connection was last made again because its greeting was slow; monotonic.
+	// slowMS is when a connection was last reopened because its greeting was slow; monotonic.
 	slowMS       int64
 	lastError    string
 	losses       int64           // of connections that stood
@@ -34,22 +34,22 @@ type peer struct {
 	mismatches   []string
 	mismatchedMS map[string]int64       // monotonic, since when there is each
 	compared     map[string]*comparison // by zone
-	// told holds what has been logged of the peer, so that a reconnect does not repeat it.
+	// told are the logged texts about the peer, so that a reconnect does not repeat them.
 	told map[uint64]bool // by the hash of the text, which a peer can make long
 }
 
 const (
-	// maxPeers bounds what is remembered; only nodes of the cluster's name get this far.
+	// maxPeers bounds the peers kept; only nodes with the cluster's name get this far.
 	maxPeers = 1024
-	// maxLives bounds the lives of one peer that push at the same time: an upgrade of the binary has two.
+	// maxLives bounds the runs of one peer that push at the same time: an upgrade of the binary has two.
 	maxLives = 8
-	// maxTold bounds the warnings remembered of one peer.
+	// maxTold bounds the warnings kept of one peer.
 	maxTold = 256
-	// forgetPeerMS is how long a peer that is gone stays in the status: long enough to be asked about.
+	// forgetPeerMS is how long a disconnected peer stays in the status: long enough for questions about it.
 	forgetPeerMS = 3600 * 1000
 )
 
-// pushes says whether a session from the peer stands. Called with Node.mu held.
+// pushes reports whether a session from the peer is established. Called with Node.mu held.
 func (p *peer) pushes() bool {
 	for _, s := range p.in {
 		if s.Established() {
@@ -59,8 +59,8 @@ func (p *peer) pushes() bool {
 	return false
 }
 
-// isMet says whether sessions stand in both directions, none about to end, and the peer has offered its zones since
-// those of this node changed. Called with Node.mu held.
+// isMet reports whether sessions are established in both directions, none about to end, and the peer has offered its
+// zones since those of this node changed. Called with Node.mu held.
 func (p *peer) isMet() bool {
 	met := false
 	for _, s := range p.in {
@@ -73,9 +73,9 @@ func (p *peer) isMet() bool {
 	return met && p.out != nil && p.out.Ended() == nil
 }
 
-// forgetLongestGone makes room for another peer, of one identity or, where that is "", of any: an id names one start of
-// a process, so one that starts over and over would fill the memory, and lock out whoever comes next. It fails when
-// nobody is gone. Called with Node.mu held.
+// forgetLongestGone makes room for another peer, of one identity or, if that is "", of any: an id belongs to one start
+// of a process, so one that restarts repeatedly would fill the memory, and lock out later peers. It fails if no peer is
+// gone. Called with Node.mu held.
 func (n *Node) forgetLongestGone(who string, now clock.Reading) bool {
 	var longest *peer
 	for _, p := range n.peers {
@@ -90,16 +90,17 @@ func (n *Node) forgetLongestGone(who string, now clock.Reading) bool {
 	return true
 }
 
-// gone says that no connection with a peer stands, nor can one be between hello and standing. Called with Node.mu held.
+// gone reports that no connection with a peer is established or between hello and established. Called with Node.mu
+// held.
 func (n *Node) gone(p *peer, now clock.Reading) bool {
 	return !p.stands() && after(now, p.lastSeenMS, n.settings.Load().ConnectTimeoutMS)
 }
 
-// stands says whether there is a session in either direction. Called with Node.mu held.
+// stands reports whether there is a session in either direction. Called with Node.mu held.
 func (p *peer) stands() bool { return p.out != nil || len(p.in) > 0 }
 
 // forgetPeers drops peers that have been gone for long, and those whose address another node has: the operator should
-// see that the one member was lost and came back, not a lost peer for each time that it was started.
+// see that one member was lost and came back, not a lost peer for each of its starts.
 func (n *Node) forgetPeers(now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,14 +129,14 @@ func (n *Node) connectedAt(address string) *peer {
 	return nil
 }
 
-// inherit goes on with the figures of the node that had the address before. Called with Node.mu held.
+// inherit continues the figures of the node that had the address before. Called with Node.mu held.
 func (p *peer) inherit(before *peer) {
 	if p.losses += before.losses; p.lastError == "" {
 		p.lastError = before.lastError
 	}
 }
 
-// once reports an event about a session's peer unless the very same was reported before.
+// once reports an event about a session's peer unless the same one was reported before.
 func (n *Node) once(s *Session, kind EventKind, text string) {
 	p := s.peer
 	n.mu.Lock()

@@ -7,13 +7,13 @@ import (
 
 // seen is how far a peer had come with a zone when the connection to it was lost.
 type seen struct {
-	origin zone.Origin // of the zone here; another is another life of it
+	origin zone.Origin // of the zone here; a different one is another life of it
 	acked  uint64      // the last frame of the journal that the peer acknowledged
 	merged int64       // records that this node had from others
 }
 
-// atLeast is how many records of a zone with so many a peer lacks that has some share of its shards, at least one where
-// there are any.
+// atLeast is how many records of a zone with so many records a peer lacks if it lacks that share of the shards, at
+// least one if there are any.
 func atLeast(records int64, shards int) int64 {
 	if shards == 0 {
 		return 0
@@ -21,9 +21,9 @@ func atLeast(records int64, shards int) int64 {
 	return max(records*int64(shards)/zone.Shards, min(records, 1))
 }
 
-// lacks tells how many records a connected peer lacks: those in frames that it has not acknowledged, those of shards
-// that are still to be taught, and where the two have been compared and differ, those of the shards that do. Called
-// with Session.mu held.
+// lacks returns how many records a connected peer lacks: those in frames that it has not acknowledged, those of shards
+// still to be taught, and if a comparison found differences, those of the differing shards. Called with Session.mu
+// held.
 func (s *Session) lacks(pz *pushZone, now clock.Reading) int64 {
 	z := pz.state
 	records := z.shared.Stats().Records
@@ -55,8 +55,8 @@ func (n *Node) differing(p *peer, z *zoneState, now clock.Reading) int {
 	return 0
 }
 
-// seenByPeer is how far the peer has come with each zone. Where it is being taught, or repaired, that is not known.
-// Called with mu held.
+// seenByPeer is how far the peer has come with each zone. During a teach or a repair that is unknown. Called with mu
+// held.
 func (s *Session) seenByPeer() map[string]seen {
 	all := make(map[string]seen, len(s.push.zones))
 	for _, pz := range s.push.zones {
@@ -67,8 +67,8 @@ func (s *Session) seenByPeer() map[string]seen {
 	return all
 }
 
-// lackedBy tells how many records a peer that is not connected lacks. Where that is not known, it may lack all. Called
-// with Node.mu held.
+// lackedBy returns how many records a disconnected peer lacks. If that is unknown, it may lack all. Called with Node.mu
+// held.
 func (p *peer) lackedBy(z *zoneState, records int64) int64 {
 	at, known := p.seen[z.info.Name]
 	journal := z.shared.Journal()

@@ -12,26 +12,26 @@ import (
 // allShards is every shard of a zone.
 var allShards = [zone.Shards / 64]uint64(wire.All)
 
-// zoneState is a zone as the cluster sees it. It is immutable; a reload that changes the zone's settings makes
-// another one with the same progress.
+// zoneState is the cluster's state of a zone. It is immutable; a reload that changes the zone's settings makes another
+// one with the same progress.
 type zoneState struct {
 	shared zone.Shared
 	info   zone.Info
 	*progress
 }
 
-// progress is how far one life of a zone has come: what it applied of each origin, and what it has been taught.
+// progress is how far one life of a zone has come: the frames applied of each origin, and the shards taught.
 type progress struct {
 	origin zone.Origin
-	// preloaded says that the zone had records before its journal began, from a state file.
+	// preloaded means that the zone had records before its journal began, from a state file.
 	preloaded bool
 	ready     atomic.Bool
 	// repairs counts those that changed something; repaired and repairSent the records received and sent by them.
 	repairs, repaired, repairSent atomic.Int64
-	// merged are the records that came from others and were taken.
+	// merged are the records that came from others and were accepted.
 	merged atomic.Int64
 
-	// content is what the zone held when all members last agreed, changedMS when that was last something else
+	// content is the zone's content when all members last agreed, changedMS when it was last a different one
 	// (monotonic). Guarded by Node.mu.
 	content   content
 	changedMS int64
@@ -44,20 +44,21 @@ type progress struct {
 	asking  map[*Session]*asking
 }
 
-// inflow is what has arrived of one origin's journal.
+// inflow is the received part of one origin's journal.
 type inflow struct {
 	last  uint64 // the last frame applied
 	first uint64 // the first frame received while the zone was not ready, 0 for none
-	gap   bool   // between what was taught and first, frames are missing
+	gap   bool   // frames are missing between the taught ones and first
 	used  int64  // monotonic ms of the last change
 	by    NodeID // who brought it
-	// taught is the last frame that others had when they taught the zone; what came after it came from whom key names.
+	// taught is the last frame that others had when they taught the zone; later frames came from the node that key
+	// names.
 	taught uint64
 	key    string
 }
 
-// maxOrigins bounds the origins remembered of a zone. Each start of each node makes one; the ones
-// longest unused go first, and a node that returns after that is taught instead of resumed.
+// maxOrigins bounds the origins kept of a zone. Each start of each node makes one; the least recently used are evicted
+// first, and a node that returns after that is taught instead of resumed.
 const maxOrigins = wire.MaxFrontier
 
 func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progress {
@@ -73,8 +74,8 @@ func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progres
 	}
 }
 
-// inflowOf finds or makes the memory of an origin, which a node brings. One that has more lives than a node has forgets
-// its own oldest. Called with mu held.
+// inflowOf finds or makes the state of an origin that a node has. A node with more lives than allowed evicts its own
+// oldest. Called with mu held.
 func (p *progress) inflowOf(origin zone.Origin, by NodeID, now clock.Reading) *inflow {
 	in := p.applied[origin]
 	if in == nil {
@@ -97,7 +98,7 @@ func (p *progress) broughtBy(by NodeID) (origins int) {
 	return origins
 }
 
-// forgetOldest forgets the origin unused longest, of one node if that brought any.
+// forgetOldest evicts the least recently used origin, of one node if that has any.
 func (p *progress) forgetOldest(by NodeID) {
 	var oldest zone.Origin
 	used, found := int64(0), false
@@ -109,8 +110,8 @@ func (p *progress) forgetOldest(by NodeID) {
 	delete(p.applied, oldest)
 }
 
-// begins notes who brings an origin from now on, and says where its journal should go on. Where somebody else brought
-// it before, that was no journal of it: it goes on where others had got to.
+// begins notes which peer an origin belongs to from now on, and returns where its journal should continue. If another
+// peer claimed it before, that was no journal of it: it continues at the position of the others.
 func (z *zoneState) begins(origin zone.Origin, by NodeID, who identity, now clock.Reading) uint64 {
 	z.mu.Lock()
 	in := z.inflowOf(origin, by, now)
@@ -123,8 +124,8 @@ func (z *zoneState) begins(origin zone.Origin, by NodeID, who identity, now cloc
 	return z.resume(origin)
 }
 
-// resume says where an origin's journal should go on: after the last frame applied, or, in a zone that
-// is being taught, from the oldest frame kept: what the taught shards contain already is skipped there.
+// resume returns where an origin's journal should continue: after the last frame applied, or, in a zone that is being
+// taught, from the oldest frame kept: frames contained in the taught shards are skipped there.
 func (p *progress) resume(origin zone.Origin) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,8 +141,8 @@ func (p *progress) resume(origin zone.Origin) uint64 {
 	return 1
 }
 
-// frontier is what a teacher has applied of each origin, its own journal included. Of one whose frames it lacks it
-// knows nothing: who is taught is to have them from the origin.
+// frontier is what a teacher has applied of each origin, including its own journal. It omits an origin whose frames it
+// lacks: the node being taught must get them from the origin.
 func (z *zoneState) frontier() []wire.Applied {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -155,5 +156,5 @@ func (z *zoneState) frontier() []wire.Applied {
 	return list
 }
 
-// covered says that the journal still holds all that the zone ever held.
+// covered reports that the journal still has everything that the zone ever held.
 func (z *zoneState) covered() bool { return !z.preloaded && z.shared.Journal().Tail() <= 1 }

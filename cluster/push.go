@@ -9,7 +9,7 @@ import (
 	"starling/zone"
 )
 
-// teachPieceBytes is the size of one taught piece: what the journal's frames wait for at most on a busy connection.
+// teachPieceBytes is the size of one taught piece: the most that the journal's frames wait for on a busy connection.
 const teachPieceBytes = 64 << 10
 
 // maxHeadBytes is more than a frame has around its payload.
@@ -25,7 +25,7 @@ type pusher struct {
 	digestsMS  int64 // monotonic, of the last digests sent
 	digestsDue bool
 	answered   uint64 // changes of the acceptor's zones that this node has followed
-	hasteMS    int64  // the least gap before digests that do not wait for their turn
+	hasteMS    int64  // the smallest gap before digests that do not wait for their turn
 }
 
 // pushZone is the replication progress of one peer for one zone: its cursor into the journal, and the full pass in
@@ -37,10 +37,10 @@ type pushZone struct {
 	// and the gap is announced with lost-to before any later frame.
 	cursor uint64
 	acked  uint64 // the last acknowledged frame
-	// bareTo is the first frame that goes whole. Those before it are from before a deletion that is forgotten by now:
-	// only their deletions go, and what else they had is left to repair.
+	// bareTo is the first frame that is sent whole. Earlier ones are from before a deletion that is forgotten by now:
+	// only their deletions are sent, and the rest is left to repair.
 	bareTo uint64
-	// compared is the content that the digests sent last are of.
+	// compared is the content described by the last digests sent.
 	compared content
 
 	begin  *wire.TeachBegin // pending; sent before the next piece
@@ -65,14 +65,14 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 	return nil
 }
 
-// pushFrom begins to push one zone. Called with mu held.
+// pushFrom starts to push one zone. Called with mu held.
 func (s *Session) pushFrom(resume wire.Resume) error {
 	offered := s.offers.Load().list
 	switch {
 	case resume.Zone >= uint64(len(offered)):
 		return fmt.Errorf("peer requests zone number %d; this node offered %d zones", resume.Zone, len(offered))
 	case offered[resume.Zone] == nil || s.push.find(resume.Zone) != nil:
-		return nil // it was taken away meanwhile
+		return nil // it was withdrawn meanwhile
 	}
 	z := offered[resume.Zone]
 	pz := &pushZone{state: z, index: resume.Zone, shard: -1}
@@ -95,7 +95,7 @@ func (s *Session) pushFrom(resume wire.Resume) error {
 	return nil
 }
 
-// resume places the cursor at the frame wanted, or says that the ring ran past it.
+// resume places the cursor at the requested frame, or reports that the ring was overrun.
 func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	journal := pz.state.shared.Journal()
 	tail, head := journal.Tail(), journal.Head()
@@ -112,8 +112,8 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	return overrun
 }
 
-// tellDeletions goes back to the oldest frame kept, though what it had is left to repair: its deletions are of use to
-// who overran the ring, where they are forgotten. Called after overrun, which found that repair will do.
+// tellDeletions goes back to the oldest frame kept, although its records are left to repair: a peer that was overrun
+// needs its deletions if they are forgotten. Called after overrun, which decided that repair will do.
 func (pz *pushZone) tellDeletions() {
 	if _, ok := pz.state.shared.(zone.Comparable); !ok || !pz.taught.Empty() {
 		return
@@ -124,8 +124,8 @@ func (pz *pushZone) tellDeletions() {
 	pz.begin.LostTo = pz.cursor
 }
 
-// oldestForLate is the oldest frame kept that may go to who comes late: one from before a deletion that is forgotten by
-// now could bring back what was deleted.
+// oldestForLate is the oldest frame kept that may be sent to a late peer: one from before a deletion that is forgotten
+// by now could bring back what was deleted.
 func (z *zoneState) oldestForLate() uint64 {
 	journal := z.shared.Journal()
 	tail, head := journal.Tail(), journal.Head()
@@ -139,12 +139,12 @@ func (z *zoneState) oldestForLate() uint64 {
 	}))
 }
 
-// overrun gives up the frames before the journal's head. What the peer lacks of registers is found by repair; else
+// overrun gives up the frames before the journal's head. Repair finds the registers that the peer lacks; otherwise
 // everything is taught: costs in the lost frames are forfeited by the peer, but the levels it is taught contain most of
 // them. Called with mu held.
 func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
-	pz.acked = pz.cursor - 1 // what is given up will be acknowledged by nobody
+	pz.acked = pz.cursor - 1 // no peer will acknowledge the frames given up
 	shards := wire.All
 	if s.repairsOverruns(pz.state) {
 		shards = wire.ShardSet{}
@@ -154,19 +154,18 @@ func (s *Session) overrun(pz *pushZone) {
 	pz.begin.LostTo = pz.cursor
 }
 
-// leavesToRepair says whether repair is to bring a peer what was in a zone before its journal began. It tells what is
-// missing there from what was deleted while this node was away; teaching would bring it back. The two need not be ready
-// yet.
+// leavesToRepair reports whether repair must send a peer the records that were in a zone before its journal began.
+// Repair distinguishes records missing there from those deleted while this node was away; teaching would bring the
+// latter back. The two need not be ready yet.
 func (n *Node) leavesToRepair(s *Session, z *zoneState) bool {
 	var sums [zone.Shards]uint64
 	_, ok := z.shared.(zone.Comparable)
 	return ok && n.features&s.their.Features&wire.FeatureRepair != 0 && z.shared.Digests(&sums)
 }
 
-// repairsOverruns says whether what a peer lost of a zone is left to repair. Called with mu held.
+// repairsOverruns reports whether the records that a peer lost of a zone are left to repair. Called with mu held.
 func (s *Session) repairsOverruns(z *zoneState) bool {
-	// Whether the peer is ready is not known here: it was not when it said hello, perhaps. If it is not, it is being
-	// taught by others.
+	// It is unknown here whether the peer is ready: it may not have been at its hello. If it is not, others teach it.
 	var sums [zone.Shards]uint64
 	if _, ok := s.repairs(z, true); !ok || !z.shared.Digests(&sums) {
 		return false
@@ -188,7 +187,7 @@ func (pz *pushZone) request(shards wire.ShardSet) {
 	}
 }
 
-// find returns the zone with an index of this node's hello, nil where it is not shared with the peer.
+// find returns the zone with an index of this node's hello, nil if it is not shared with the peer.
 func (p *pusher) find(index uint64) *pushZone {
 	for _, pz := range p.zones {
 		if pz.index == index {
@@ -198,7 +197,7 @@ func (p *pusher) find(index uint64) *pushZone {
 	return nil
 }
 
-// handlePush handles what an acceptor says. Called with mu held.
+// handlePush handles messages of an acceptor. Called with mu held.
 func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 	switch f.Type {
 	case wire.TypeAck:
@@ -292,7 +291,7 @@ const maxAheadMS = 60_000
 func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 	for _, pz := range s.push.zones {
 		if pz.begin != nil && pz.begin.LostTo > 0 {
-			dst = s.fillBegin(dst, pz) // before the frames that go on from there
+			dst = s.fillBegin(dst, pz) // before the frames that continue from there
 		}
 		dst = s.fillFrames(dst, limit, pz, now)
 	}
@@ -319,7 +318,7 @@ func (s *Session) append(dst []byte, t wire.Type, head, payload []byte) []byte {
 	return wire.AppendFrame(dst, t, head, payload)
 }
 
-// appendPlain appends what is too small, or too random, to be worth compressing.
+// appendPlain appends a frame that is too small, or too random, to be worth compressing.
 func (s *Session) appendPlain(dst []byte, t wire.Type, body []byte) []byte {
 	s.node.traffic.msgsOut.Add(1)
 	return wire.AppendFrame(dst, t, body, nil)
@@ -429,7 +428,7 @@ func (s *Session) fillDigests(dst []byte) []byte {
 	return dst
 }
 
-// behind says whether the peer has not yet acknowledged everything.
+// behind reports whether the peer has not yet acknowledged everything.
 func (s *Session) behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,21 +9,21 @@ import (
 	"starling/zone"
 )
 
-// Repair finds the records in which two nodes differ, whatever the reason, and sends only these. Of the two, one
-// compares: the acceptor, on digests that differ, sends a sketch of its zone; the dialer takes the difference apart,
-// sends what the acceptor lacks, and asks for what it lacks itself on the connection of the other direction. Where too
-// much differs, sketches of ever fewer shards follow, and where even one shard is hopeless, teaching.
+// Repair finds the records in which two nodes differ, for any reason, and sends only these. One of the two compares:
+// the acceptor, when digests differ, sends a sketch of its zone; the dialer decodes the difference, sends what the
+// acceptor lacks, and requests what it lacks itself on the connection of the other direction. If too much differs,
+// sketches of ever fewer shards follow, and if even one shard cannot be decoded, teaching.
 
 const (
-	// freshMS: what was written within it is probably on its way, and is left alone.
+	// freshMS: records written within it are probably in flight, and are ignored.
 	freshMS = 2000
 	// repairStallMS is how long an answer to a sketch may take: a few thousand records behind a full connection.
 	repairStallMS = 10_000
 	// repairPauseMS and repairPauseMaxMS bound the pauses between repairs that change nothing, such as of records that
-	// a peer refuses.
+	// a peer rejects.
 	repairPauseMS    = 1000
 	repairPauseMaxMS = 64_000
-	// narrower is by how much the range of shards of a sketch shrinks where it was too much.
+	// narrower is the factor by which the range of shards of a sketch shrinks after a failure to decode.
 	narrower = 4
 )
 
@@ -41,7 +41,7 @@ type mending struct {
 	doubted     int           // records left out for now
 	sent        uint64        // records that the peer sent
 	wanted      uint64        // records that the peer lacks
-	left        uint64        // records left alone because they are fresh
+	left        uint64        // records ignored because they are fresh
 
 	memory
 }
@@ -56,9 +56,8 @@ type memory struct {
 	loggedMS int64 // monotonic, 0 for never
 }
 
-// repairs says whether the two ends of a session may repair a zone, and gives it as what can be compared. Both are to
-// be ready, or neither: nodes that begin together have nobody to be taught by, also while they wait for a member that
-// is away.
+// repairs reports whether the two ends of a session may repair a zone, and returns it as a comparable one. Both must be
+// ready, or neither: nodes that start together have no teacher, also while they wait for a disconnected member.
 func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool) {
 	compared, ok := z.shared.(zone.Comparable)
 	if !ok || s.node.features&s.their.Features&wire.FeatureRepair == 0 {
@@ -70,8 +69,8 @@ func (s *Session) repairs(z *zoneState, theirReady bool) (zone.Comparable, bool)
 	return compared, z.ready.Load()
 }
 
-// compares says whether this node is the one that compares with the session's peer: of two that push to each other the
-// one with the lower id, else both would send sketches.
+// compares reports whether this node is the one that compares with the session's peer: of two that push to each other
+// the one with the lower id, else both would send sketches.
 func (s *Session) compares() (yes bool, reverse *Session) {
 	n := s.node
 	n.mu.Lock()
@@ -83,7 +82,7 @@ func (s *Session) compares() (yes bool, reverse *Session) {
 	return n.id < s.peer.id, out
 }
 
-// comparesDigests says whether both ends take sums over the same things.
+// comparesDigests reports whether both ends compute digests over the same contents.
 func (s *Session) comparesDigests() bool {
 	return s.their.Features&(wire.FeatureRepair|wire.FeatureTombstoneSketches) != wire.FeatureTombstoneSketches
 }
@@ -132,7 +131,7 @@ func (s *Session) agree(iz *intakeZone, left uint64, now clock.Reading) {
 	s.send(wire.TypeAgreed, wire.Agreed{Zone: iz.index, Left: left}.Append(nil))
 }
 
-// compared notes the outcome of a comparison of digests.
+// compared notes the result of a comparison of digests.
 func (n *Node) compared(p *peer, z *zoneState, differing int, now clock.Reading) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,7 +139,7 @@ func (n *Node) compared(p *peer, z *zoneState, differing int, now clock.Reading)
 	c.differing, c.atMS = differing, now.MonoMS
 }
 
-// comparison finds or makes the memory of how a zone compares. Called with Node.mu held.
+// comparison finds or makes the comparison state of a zone. Called with Node.mu held.
 func (p *peer) comparison(zone string) *comparison {
 	if p.compared == nil {
 		p.compared = make(map[string]*comparison)
@@ -153,7 +152,7 @@ func (p *peer) comparison(zone string) *comparison {
 	return c
 }
 
-// considerRepair begins a repair where it is due. Called with mu held.
+// considerRepair starts a repair if one is due. Called with mu held.
 func (s *Session) considerRepair(iz *intakeZone, compared zone.Comparable, differing wire.ShardSet, now clock.Reading) {
 	m := &iz.mending
 	mine, reverse := s.compares()
@@ -172,8 +171,8 @@ func (s *Session) considerRepair(iz *intakeZone, compared zone.Comparable, diffe
 	s.askRepair(iz, compared, sketchCells(count(differing)), now)
 }
 
-// sketchCells is the size of sketch that so many differing shards suggest. If n records fall into shards at random,
-// 256*(1-e^(-n/256)) shards differ; each record may be there in two versions.
+// sketchCells is the sketch size for a number of differing shards. If n records fall into shards at random,
+// 256*(1-e^(-n/256)) shards differ; each record may exist in two versions.
 func sketchCells(differing int) int {
 	if differing >= zone.Shards-1 {
 		return zone.MaxSketchCells
@@ -188,7 +187,7 @@ func (s *Session) askRepair(iz *intakeZone, compared zone.Comparable, cells int,
 	m.last = min(m.first+m.width, zone.Shards) - 1
 	m.sinceMS = now.MonoMS
 	if m.width < zone.Shards && !s.sketching.take(m.last-m.first+1, now) {
-		m.active, m.notBeforeMS = false, now.MonoMS+repairStallMS // the next digests begin again
+		m.active, m.notBeforeMS = false, now.MonoMS+repairStallMS // the next digests start again
 		return
 	}
 	sketch := compared.Sketch(m.first, m.last-m.first+1, cells)
@@ -235,7 +234,7 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// repairEnd goes on after the answer to a sketch.
+// repairEnd continues after the answer to a sketch.
 func (s *Session) repairEnd(body []byte, now clock.Reading) error {
 	r, err := wire.ParseRepairEnd(body)
 	if err != nil {
@@ -245,7 +244,7 @@ func (s *Session) repairEnd(body []byte, now clock.Reading) error {
 	if err != nil {
 		return err
 	}
-	compared, ok := iz.state.shared.(zone.Comparable) // who is ready may have changed since it began
+	compared, ok := iz.state.shared.(zone.Comparable) // readiness may have changed since it began
 	m := &iz.mending
 	if !ok || !m.active || int(r.First) != m.first || int(r.Last) != m.last {
 		return nil // an answer to a repair that was given up
@@ -271,7 +270,7 @@ func (s *Session) repairEnd(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// differs says whether a shard of the next sketch differed at the start.
+// differs reports whether a shard of the next sketch differed at the start.
 func (m *mending) differs() bool {
 	for shard := m.first; shard < min(m.first+m.width, zone.Shards); shard++ {
 		if m.shards.Has(shard) {
@@ -282,7 +281,7 @@ func (m *mending) differs() bool {
 }
 
 // teachInstead gives up: one shard alone differs in thousands of records, so the others will too. Both sides are taught
-// what differs.
+// the differing shards.
 func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 	m := &iz.mending
 	var rest wire.ShardSet
@@ -298,21 +297,21 @@ func (s *Session) teachInstead(iz *intakeZone, now clock.Reading) {
 	s.repairDone(iz, now)
 }
 
-// repairDone notes what came out.
+// repairDone records the result.
 func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	m, n := &iz.mending, s.node
 	m.active = false
 	if m.fresh {
 		n.framesLost(s.peer, iz.state, true)
 	}
-	agreed := m.sent+m.wanted <= uint64(m.deleted) // what was deleted just now is on its way, like other fresh records
+	agreed := m.sent+m.wanted <= uint64(m.deleted) // recent deletions are in flight, like other fresh records
 	switch {
 	case agreed:
 		m.pauseMS = 0
 	case m.doubted > 0:
 		m.pauseMS = repairPauseMS // it is a matter of seconds
 	case m.won == 0 && m.sent == m.lastSent && m.wanted == m.lastWanted:
-		m.pauseMS = min(max(2*m.pauseMS, repairPauseMS), repairPauseMaxMS) // the same again, and nothing came of it
+		m.pauseMS = min(max(2*m.pauseMS, repairPauseMS), repairPauseMaxMS) // the same again, without any change
 	default:
 		m.pauseMS = 0
 		iz.state.repairs.Add(1)
@@ -337,8 +336,8 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 	}
 }
 
-// noteAgreed notes that two nodes agree, but for so many records that were left alone. compared is what this node held
-// then.
+// noteAgreed notes that two nodes agree, except for so many ignored records. compared is the content of this node at
+// that time.
 func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
 	remembering, _ := z.shared.(zone.Remembering)
 	var mine content
@@ -372,7 +371,7 @@ func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compar
 	}
 }
 
-// framesLost says whether frames of a zone are known to be lost between this node and a peer; then fresh records are
+// framesLost reports whether frames of a zone are known to be lost between this node and a peer; then fresh records are
 // repaired too.
 func (n *Node) framesLost(p *peer, z *zoneState, forget bool) bool {
 	n.mu.Lock()

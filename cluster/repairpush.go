@@ -8,18 +8,18 @@ import (
 	"starling/zone"
 )
 
-// This file is repair at the dialer: it takes differences apart and sends records.
+// This file is repair at the dialer: it decodes differences and sends records.
 
-// maxRepairJobs bounds what one session has still to send of repairs: a sketch and the wants of a few.
+// maxRepairJobs bounds the pending repair sends of one session: a sketch and the wants of a few.
 const maxRepairJobs = 8
 
-// repairJob is records to be sent, and what is to be said at their end.
+// repairJob are records to send, and the message to send after them.
 type repairJob struct {
 	wanted []zone.Element
-	end    *wire.RepairEnd // nil for what the peer asked for by name
+	end    *wire.RepairEnd // nil for records that the peer requested by name
 }
 
-// sketched takes the difference to the acceptor's sketch apart. Called with mu held.
+// sketched decodes the difference to the acceptor's sketch. Called with mu held.
 func (s *Session) sketched(body []byte, now clock.Reading) error {
 	ask, err := wire.ParseSketch(body)
 	if err != nil {
@@ -84,23 +84,23 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// division is what is to become of a difference.
+// division is how a difference is split between the two sides.
 type division struct {
 	send, want          []zone.Element
 	buryHere, buryThere []zone.Element
 	left                int
 }
 
-// gone is through when both held the same, as far as one of them may have forgotten what it deleted since.
+// gone is the time through which both held the same, as far as one of them may have forgotten its deletions since.
 type gone struct{ here, there int64 }
 
 // never is far from the time of any stamp.
 const never = -1 << 40
 
-// divide says which side sends what: of two versions of a record the newer one travels, and both where that is not told
-// by their times. What was written around freshAtMS is left alone, with what it replaces; of what is stamped later, by
-// a clock that is ahead, nobody knows when it was written. What only one side has and both had, at a time that gone
-// says, was deleted by the other.
+// divide decides which side sends what: of two versions of a record the newer one is sent, and both if their times do
+// not decide. Records written around freshAtMS are ignored, with those they replace; for later stamps, by a clock that
+// is ahead, the time of the write is unknown. A record that only one side has and both had, at the time in gone, was
+// deleted by the other.
 func divide(here, there []zone.Element, freshAtMS int64, gone gone) (d division) {
 	fresh := func(e *zone.Element) bool {
 		return e != nil && e.MS() > freshAtMS-freshMS && e.MS() <= freshAtMS+freshMS
@@ -162,8 +162,8 @@ func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
 	return nil, 0
 }
 
-// want asks the peer to push records; it returns of how many it was asked. A node that does not push to this one is
-// asked nothing.
+// want asks the peer to push records; it returns how many it requested. A node that does not push to this one is asked
+// for nothing.
 func (s *Session) want(z *zoneState, elements []zone.Element) uint64 {
 	back, index := s.reverse(z)
 	if back == nil {
@@ -177,7 +177,7 @@ func (s *Session) want(z *zoneState, elements []zone.Element) uint64 {
 	return uint64(len(w.Elements))
 }
 
-// wanted takes the acceptor's list of records that it lacks. Called with mu held.
+// wanted reads the acceptor's list of records that it lacks. Called with mu held.
 func (s *Session) wanted(body []byte) error {
 	w, err := wire.ParseWants(body)
 	if err != nil {
@@ -201,7 +201,7 @@ func (s *Session) wanted(body []byte) error {
 	return nil
 }
 
-// agreed notes that the acceptor holds what this node holds. Called with mu held.
+// agreed notes that the acceptor holds the same as this node. Called with mu held.
 func (s *Session) agreed(body []byte, now clock.Reading) error {
 	a, err := wire.ParseAgreed(body)
 	if err != nil {
@@ -244,7 +244,7 @@ func (s *Session) fillRepairs(dst []byte, limit int, pz *pushZone, now clock.Rea
 	return dst
 }
 
-// keep keeps the memory of a piece for the next one, unless it was unusually big.
+// keep keeps the buffer of a piece for the next one, unless it was unusually big.
 func (p *pusher) keep(piece []byte) {
 	if p.piece = piece; cap(piece) > 4*teachPieceBytes {
 		p.piece = nil

@@ -34,7 +34,7 @@ type Session struct {
 	lastReadMS    atomic.Int64 // monotonic
 	peerID        atomic.Uint64
 	stands, stood atomic.Bool
-	digestsNow    atomic.Bool // digests are to be sent at once
+	digestsNow    atomic.Bool // digests must be sent at once
 	offers        atomic.Pointer[offers]
 	// asked counts the zone changes that this node announced to the dialer; answered those that the dialer followed.
 	// answered <= asked.
@@ -47,14 +47,14 @@ type Session struct {
 	controlMsgs int64
 	ending      *Ending
 
-	// mu guards what follows. It is taken before Node.mu and progress.mu.
+	// mu guards the fields that follow. It is taken before Node.mu and progress.mu.
 	mu      sync.Mutex
 	stage   stage
 	sentMS  int64 // monotonic, of the last heartbeat sent
 	their   wire.Hello
 	peer    *peer
 	beatMS  int64 // between heartbeats
-	counted bool  // a frame of the peer was, and the preamble with it
+	counted bool  // a frame of the peer was counted, and the preamble with it
 	token   uint64
 	tokenMS int64
 	push    pusher
@@ -62,7 +62,7 @@ type Session struct {
 	// sketching bounds the work of comparing.
 	sketching sketching
 	intake    intake
-	steady    steady // of a peer that named FeatureSteady
+	steady    steady // of a peer that announced FeatureSteady
 	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
 
@@ -72,22 +72,21 @@ type Session struct {
 
 // Link describes a connection to the core, as far as the driver knows it.
 type Link struct {
-	// Outgoing says that this node dialled.
+	// Outgoing means that this node dialled.
 	Outgoing bool
-	// Address is how the other side is called in the log, and of an outgoing connection the address of the list that
-	// was dialled.
+	// Address is the name of the other side in the log, and for an outgoing connection the dialled address of the list.
 	Address string
-	// Host is the other side's address without the port, "" where that tells nothing.
+	// Host is the other side's address without the port, "" if that identifies nothing.
 	Host string
-	// Subject names the other side as its certificate does, where that was verified; else it is "".
+	// Subject is the subject of the other side's certificate, if that was verified; else it is "".
 	Subject string
 	// StartedMonoMS is when the attempt to connect began; zone_sync_connect_timeout covers it and the hello. 0 is now.
 	StartedMonoMS int64
-	// Tag is the driver's own; the core hands it back.
+	// Tag is the driver's own; the core returns it unchanged.
 	Tag any
 }
 
-// Connected starts a session on a new connection. It fails when the node is stopping.
+// Connected starts a session on a new connection. It fails if the node is stopping.
 func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	if link.StartedMonoMS == 0 {
 		link.StartedMonoMS = now.MonoMS
@@ -103,7 +102,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 		n.mu.Unlock()
 		return nil, errors.New("zone_sync: node is shutting down")
 	}
-	s.table = n.table.Load() // here, so that Reload finds every session that still has the table before
+	s.table = n.table.Load() // here, so that Reload finds every session that still has the previous table
 	s.offers.Store(&offers{list: s.table.list})
 	n.serial++
 	s.serial = n.serial
@@ -116,11 +115,11 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	return s, nil
 }
 
-// bySerial is the order of sessions' beginnings: what is done to all of them is done in it, so that a simulated run can
-// be repeated.
+// bySerial is the order in which sessions began: operations on all of them use it, so that a simulated run can be
+// repeated.
 func bySerial(a, b *Session) int { return cmp.Compare(a.serial, b.serial) }
 
-// hello is what the node says of itself.
+// hello is this node's description of itself.
 func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 	h := wire.Hello{
 		MinVersion: wire.MinVersion, Version: wire.Version, Features: n.features,
@@ -134,13 +133,13 @@ func (n *Node) hello(table *zoneTable, now clock.Reading) wire.Hello {
 // PeerID is the id of the other node, 0 before its hello.
 func (s *Session) PeerID() NodeID { return NodeID(s.peerID.Load()) }
 
-// Established says whether the hello is complete in both directions and the session stands.
+// Established reports whether the hello is complete in both directions and the session counts.
 func (s *Session) Established() bool { return s.stands.Load() }
 
-// WasEstablished says whether the session has ever stood.
+// WasEstablished reports whether the session was ever established.
 func (s *Session) WasEstablished() bool { return s.stood.Load() }
 
-// name is how the other side is called in the log.
+// name is the name of the other side in the log.
 func (s *Session) name() string {
 	if s.their.NodeID == 0 {
 		return s.Address
@@ -151,10 +150,10 @@ func (s *Session) name() string {
 // Space returns room to read at least min bytes into; Filled takes them.
 func (s *Session) Space(min int) []byte { return s.decoder.Space(min) }
 
-// Missing is how many bytes must be read, at least, before Filled has a frame to work on.
+// Missing is how many bytes must be read, at least, before Filled has a frame to handle.
 func (s *Session) Missing() int { return s.decoder.Missing() }
 
-// Filled takes n bytes read into what Space returned. An error ends the session: see Ended.
+// Filled takes n bytes that were read into the room from Space. An error ends the session: see Ended.
 func (s *Session) Filled(n int, now clock.Reading) error {
 	s.lastReadMS.Store(now.MonoMS)
 	s.decoder.Filled(n)
@@ -197,7 +196,7 @@ func (s *Session) Receive(data []byte, now clock.Reading) error {
 	return s.Filled(copy(s.Space(len(data)), data), now)
 }
 
-// handle does what one frame asks for. Called with mu held.
+// handle handles one frame. Called with mu held.
 func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 	switch {
 	case f.Type == wire.TypeGoodbye:
@@ -260,12 +259,12 @@ func (s *Session) send(t wire.Type, body []byte) {
 	s.node.driver.Wake(s)
 }
 
-// maxControlBytes bounds control frames for a peer that does not read. What is queued is bounded by
-// time and by what it asks for: heartbeats, readiness, requests.
+// maxControlBytes bounds control frames for a peer that does not read. Time and the peer's own requests bound what is
+// queued: heartbeats, readiness, requests.
 const maxControlBytes = 4 << 20
 
-// Outbox appends what is to be sent now to dst, about max bytes at most, and returns it. Nothing appended means nothing
-// to do.
+// Outbox appends the bytes to send now to dst, about max bytes at most, and returns it. Nothing appended means nothing
+// to send.
 func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,15 +285,15 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	if s.stage == established && s.Outgoing && !ended {
 		dst = s.fill(dst, start+max, now)
 	}
-	if s.Outgoing || s.PeerID() != 0 { // what a stranger is told is not the cluster's traffic
+	if s.Outgoing || s.PeerID() != 0 { // messages to a stranger are not the cluster's traffic
 		s.node.traffic.msgsOut.Add(msgs)
 		s.node.traffic.bytesOut.Add(int64(len(dst) - start))
 	}
 	return dst
 }
 
-// SendDelay says, after an Outbox that had nothing, when acknowledgements will be due; negative is not before the next
-// Wake.
+// SendDelay returns, after an Outbox that had nothing, when acknowledgements will be due; negative means not before the
+// next Wake.
 func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	s.queueMu.Lock()
 	queued := len(s.control) > 0

@@ -19,7 +19,7 @@ type Status struct {
 	Cluster   string `json:"cluster,omitempty"`
 	Ready     bool   `json:"ready"`
 	Agreement string `json:"agreement"` // the worst of all zones, "unknown" where members are not connected
-	// Agree says that every member is connected, shares every zone, and agrees where it can be compared.
+	// Agree means that every member is connected, shares every zone, and agrees if it can be compared.
 	Agree    bool         `json:"nodes_agree"`
 	OffsetMS int64        `json:"clock_offset_ms"` // cluster time minus the local clock
 	Peers    []PeerStatus `json:"peers"`
@@ -30,34 +30,34 @@ type ZoneStatus struct {
 	RecordsPending int64 `json:"records_pending"`
 	RecordsTotal   int64 `json:"records_total"`
 	Ready          bool  `json:"ready"`
-	// Digest sums up the records, the same on nodes that hold the same; limits have none.
+	// Digest is a digest of the records, the same on nodes that hold the same; limits have none.
 	Digest string `json:"digest,omitempty"`
 	// Agreement is the worst of all members': see Agreement.State. It is "unknown" while one is not connected, and
-	// "alone" where there is none.
+	// "alone" if there is none.
 	Agreement string `json:"agreement,omitempty"`
-	// RecordBytes and TombstoneBytes are what the records, and the Tombstones of deleted ones, take of the zone's
-	// memory. Tombstones give way to records. GaveUp are those that did before their time; who was away since is told
-	// otherwise what was deleted.
+	// RecordBytes and TombstoneBytes are the memory of the zone's records, and of the Tombstones of deleted ones.
+	// Records evict tombstones. GaveUp are those evicted before the end of their lifetime; members that were away since
+	// learn those deletions in another way.
 	RecordBytes    int64 `json:"record_bytes"`
 	Tombstones     int64 `json:"tombstones"`
 	TombstoneBytes int64 `json:"tombstone_bytes"`
 	GaveUp         int64 `json:"tombstones_given_up"`
-	// Full says that the zone refuses writes, its own or those of peers, now; or has evicted records.
+	// Full means that the zone rejects writes, its own or those of peers, now; or has evicted records.
 	Full      bool  `json:"full"`
 	Evicted   int64 `json:"evicted"`
 	Refused   int64 `json:"refused"`
 	Won       int64 `json:"conflicts_won"`
 	Lost      int64 `json:"conflicts_lost"`
 	Forfeited int64 `json:"forfeited_millirequests"`
-	// Ahead are records refused for stamps too far in the future.
+	// Ahead are records rejected for stamps too far in the future.
 	Ahead int64 `json:"refused_stamps"`
-	// Repairs changed something; Repaired and RepairSent are the records that came and went by them.
+	// Repairs changed something; Repaired and RepairSent are the records received and sent by them.
 	Repairs    int64 `json:"repairs"`
 	Repaired   int64 `json:"records_repaired"`
 	RepairSent int64 `json:"records_repair_sent"`
 }
 
-// NodeStatus counts connections, and all frames that came from and went to peers: heartbeats too.
+// NodeStatus counts connections, and all frames from and to peers, including heartbeats.
 type NodeStatus struct {
 	BytesIn     int64 `json:"bytes_in"`
 	MsgsIn      int64 `json:"msgs_in"`
@@ -71,7 +71,7 @@ type PeerStatus struct {
 	NodeID string `json:"node_id"`
 	// State is "connected" in both directions, "pushing" or "accepted" in one only, or "lost".
 	State string `json:"state"`
-	// Pushing and Accepted say whether the connection to and from the peer stands.
+	// Pushing and Accepted report whether the connection to and from the peer is established.
 	Pushing  bool   `json:"pushing"`
 	Accepted bool   `json:"accepted"`
 	Address  string `json:"address,omitempty"`      // dialled
@@ -79,29 +79,29 @@ type PeerStatus struct {
 	Version  uint64 `json:"protocol_version"`
 	RTTMS    int64  `json:"rtt_ms"`
 	OffsetMS int64  `json:"clock_offset_ms"` // the peer's clock minus the local one
-	// ClockRefused says that the peer's clock is too far from cluster time to be followed.
+	// ClockRefused means that the peer's clock is too far from cluster time to be followed.
 	ClockRefused bool  `json:"clock_refused"`
 	LagMS        int64 `json:"lag_ms"` // age of the oldest frame not acknowledged
 	Pending      int64 `json:"records_pending"`
 	Teaching     bool  `json:"teaching"`
-	// LastError is why the last connection was lost; it is kept after the next one stands. Losses counts them.
+	// LastError is why the last connection was lost; it is kept after the next one is established. Losses counts them.
 	LastError string `json:"last_error,omitempty"`
 	Losses    int64  `json:"connections_lost"`
 	// Mismatches are zones that cannot be shared with the peer, and why.
 	Mismatches []string `json:"mismatches,omitempty"`
-	// Digests tells, per zone, how this node's records compare with those the peer last described.
+	// Digests is, per zone, how this node's records compare with those that the peer last described.
 	Digests map[string]Agreement `json:"digests,omitempty"`
 }
 
 // Agreement is the last comparison of one zone with one peer.
 type Agreement struct {
-	// State is "agree", "differ", "full, not comparable" where one of the two zones lacks records for want of room, or
+	// State is "agree", "differ", "full, not comparable" if one of the two zones has evicted or rejected records, or
 	// "unknown": not compared since the last write here, or in the last round, or the peer has been silent for two
 	// heartbeats.
 	State string `json:"state"`
-	// DifferingShards of 256; a few are normal while records are on their way.
+	// DifferingShards of 256; a few are normal while records are in flight.
 	DifferingShards int `json:"differing_shards"`
-	// FreshRecords were on their way when the records themselves were compared last.
+	// FreshRecords were in flight at the last comparison of the records themselves.
 	FreshRecords int   `json:"fresh_records"`
 	AgeMS        int64 `json:"age_ms"`
 }
@@ -168,7 +168,7 @@ func connectedState(pushing, accepted bool) string {
 	return "lost"
 }
 
-// status tells of one zone; pending are the records that the slowest peer lacks.
+// status returns the status of one zone; pending are the records that the slowest peer lacks.
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
 		RecordsPending: min(stats.Pending+pending, stats.Records), RecordsTotal: stats.Records,
@@ -187,7 +187,7 @@ func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	return status
 }
 
-// digest is a sum over the digests of the shards, "" where the zone cannot be compared.
+// digest is a sum over the digests of the shards, "" if the zone cannot be compared.
 func (z *zoneState) digest() string {
 	var sums [zone.Shards]uint64
 	if !z.shared.Digests(&sums) {
@@ -195,12 +195,12 @@ func (z *zoneState) digest() string {
 	}
 	h := fnv.New64a()
 	for _, sum := range sums {
-		h.Write(binary.LittleEndian.AppendUint64(nil, sum)) // a hash does not fail
+		h.Write(binary.LittleEndian.AppendUint64(nil, sum)) // a hash write does not fail
 	}
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// status tells what the books say. Called with Node.mu held.
+// status returns the status of a peer. Called with Node.mu held.
 func (p *peer) status(zones map[string]*shownZone, h *hearing, now clock.Reading) PeerStatus {
 	status := PeerStatus{
 		NodeID: p.id.String(), Accepted: p.pushes(), Address: p.outAddress, From: p.inAddress,

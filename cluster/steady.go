@@ -2,16 +2,16 @@ package cluster
 
 import "starling/lib/clock"
 
-// steady tells what the monotonic clock of a session's peer shows now. What ends, ends by its sender's: no clock that
-// is set, and no time that records spend on their way, changes how long they have still to live. The tokens of
-// heartbeats are readings of that clock; half of the round trip is added. The quickest one counts, of the last
-// steadyWindowMS at least: a node that was stopped reads late, and two clocks do not run equally fast for ever.
+// steady estimates the current monotonic clock of a session's peer. Expiry times are by the sender's clock: neither
+// clock steps nor transit times of records change how long they still live. The tokens of heartbeats are readings of
+// that clock; half of the round trip is added. The quickest one counts, of the last steadyWindowMS at least: a node
+// that was stopped reads late, and two clocks do not run equally fast forever.
 type steady struct {
 	best, before beatOf
 	sinceMS      int64 // monotonic, of the window of best
 }
 
-// beatOf is what one heartbeat tells; apartMS is the local clock less the peer's.
+// beatOf is the information of one heartbeat; apartMS is the local clock less the peer's.
 type beatOf struct {
 	known          bool
 	apartMS, rttMS int64
@@ -19,15 +19,15 @@ type beatOf struct {
 
 const (
 	steadyWindowMS = 30_000
-	// steadyForMS is how long what is known outlives the connection: clocks that differ by 100 ppm are 60 ms further
+	// steadyForMS is how long the estimate outlives the connection: clocks that differ by 100 ppm are 60 ms further
 	// apart then.
 	steadyForMS = 600_000
-	// unsteadyRTTMS is the longest round trip of a greeting with a peer of which nothing is known yet: half of it may
-	// be the error of all ends that are taken from it before the next heartbeat.
+	// unsteadyRTTMS is the longest round trip of a greeting with an unknown peer: half of it may be the error of all
+	// expiry times that are received from it before the next heartbeat.
 	unsteadyRTTMS = 3000
 )
 
-// heard takes what the peer's clock showed when it sent a heartbeat that arrives now.
+// heard takes the peer's clock from a heartbeat that arrives now.
 func (c *steady) heard(theirMS uint64, rttMS int64, now clock.Reading) {
 	beat := beatOf{known: true, apartMS: now.MonoMS - int64(min(theirMS, maxClockMS)) - rttMS/2, rttMS: rttMS}
 	switch {
@@ -40,7 +40,7 @@ func (c *steady) heard(theirMS uint64, rttMS int64, now clock.Reading) {
 	}
 }
 
-// knows says whether the peer's clock is known well enough.
+// knows reports whether the peer's clock is known well enough.
 func (c *steady) knows(now clock.Reading) bool {
 	return c.best.known && !after(now, c.sinceMS, steadyForMS) && min(c.best.rttMS, c.quickest().rttMS) <= unsteadyRTTMS
 }
@@ -52,7 +52,7 @@ func (c *steady) quickest() beatOf {
 	return c.best
 }
 
-// senderMS is what the peer's clock shows now, 0 where that is not known.
+// senderMS is the peer's clock now, 0 if it is unknown.
 func (c *steady) senderMS(now clock.Reading) int64 {
 	beat := c.quickest()
 	if !beat.known {
@@ -61,9 +61,9 @@ func (c *steady) senderMS(now clock.Reading) int64 {
 	return max(now.MonoMS-beat.apartMS, 1)
 }
 
-// heardSteady takes a heartbeat of a peer that pushes, and says whether its clock is known well enough to take records.
-// Where the greeting was slow it is to be made again, once: the network may be as slow as that. What is known outlives
-// the connection. Called with mu held.
+// heardSteady takes a heartbeat of a peer that pushes, and reports whether its clock is known well enough to accept
+// records. After a slow greeting the connection is reopened, once: the network may simply be slow. The estimate
+// outlives the connection. Called with mu held.
 func (s *Session) heardSteady(tokenMS uint64, rttMS int64, now clock.Reading) (known bool) {
 	s.steady.heard(tokenMS, rttMS, now)
 	n := s.node
@@ -80,7 +80,7 @@ func (s *Session) heardSteady(tokenMS uint64, rttMS int64, now clock.Reading) (k
 	return false
 }
 
-// arrival is the time for records that arrive: cluster time, and what the sender's clock shows. Called with mu held.
+// arrival is the time for records that arrive: cluster time, and the sender's clock. Called with mu held.
 func (s *Session) arrival(now clock.Reading) clock.Reading {
 	arrived := s.node.clocks.clusterTime(now)
 	arrived.SenderMS = s.steady.senderMS(now)

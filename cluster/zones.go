@@ -8,16 +8,16 @@ import (
 	"starling/lib/clock"
 )
 
-// A reload may add zones, take some away, or begin one anew. Each connection that stands is told: the dialer changes
-// its list with Zones, the acceptor says with Shares what it takes. An index lives once: from its offer, in the hello
-// or a Zones, until either side takes the zone away. So frames that cross with a change are about an index that is
-// retired, and are dropped; none can be taken for one of another zone or another life of it.
+// A reload may add zones, remove some, or restart one. Each established connection is told: the dialer changes its list
+// with Zones, the acceptor tells with Shares what it accepts. An index lives once: from its offer, in the hello or a
+// Zones, until either side removes the zone. So frames that cross with a change are about an index that is retired, and
+// are dropped; none can be mistaken for one of another zone or another life of it.
 
-// offers is what the dialer of a session has named, by index; nil is retired. It is replaced, not changed:
+// offers are the zones that the dialer of a session has named, by index; nil is retired. It is replaced, not changed:
 // announceReady reads it without locks.
 type offers struct{ list []*zoneState }
 
-// wire is the table as a hello tells it.
+// wire is the table in the form of a hello.
 func (t *zoneTable) wire() (list []wire.Zone) {
 	for _, z := range t.list {
 		list = append(list, z.wire())
@@ -35,12 +35,12 @@ func (z *zoneState) wire() wire.Zone {
 	}
 }
 
-// followsZones says whether both sides change their zones while the session stands. Called with mu held.
+// followsZones reports whether both sides can change their zones while the session is established. Called with mu held.
 func (s *Session) followsZones() bool {
 	return s.node.features&s.their.Features&wire.FeatureZones != 0
 }
 
-// rezone tells the other side of a session what a reload changed, or ends it so that the next hello does.
+// rezone tells the other side of a session what a reload changed, or ends the session so that the next hello does.
 func (s *Session) rezone(now clock.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *Session) unlessRetired(index uint64, what string) error {
 	return fmt.Errorf("%s zone number %d, which is not shared", what, index)
 }
 
-// offer brings the list that the acceptor knows up to date. again are indexes to be offered anew, for the acceptor may
-// take them now; where answers is set it waits for the outcome, also if nothing changes. Called with mu held.
+// offer updates the list that the acceptor knows. again are indexes to be offered again, because the acceptor may
+// accept them now; if answers is set the acceptor waits for the answer, even if nothing changes. Called with mu held.
 func (s *Session) offer(again map[uint64]bool, answers bool) {
 	table := s.node.table.Load()
 	list := slices.Clone(s.offers.Load().list)
@@ -110,26 +110,26 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 	if s.ending == nil {
 		s.control = wire.AppendFrame(s.control, wire.TypeZones, change.Append(nil), nil)
 	}
-	s.offers.Store(&offers{list}) // with the frame queued: who announces an index does it after that
+	s.offers.Store(&offers{list}) // with the frame queued: an index is announced only after that
 	s.queueMu.Unlock()
 	for i, z := range list[first:] {
 		if z.ready.Load() && !change.Added[i].Ready {
 			s.send(
 				wire.TypeReady,
 				wire.Ready{Zone: uint64(first + i)}.Append(nil),
-			) // it became so meanwhile, and was announced by the list before
+			) // it became ready meanwhile, and was announced by the previous list
 		}
 	}
 	s.node.driver.Wake(s)
 }
 
-// unpush ends what was pushed of a zone, if it was. Called with mu held.
+// unpush stops pushing a zone, if it was pushed. Called with mu held.
 func (s *Session) unpush(index uint64, z *zoneState) {
 	s.push.zones = slices.DeleteFunc(slices.Clone(s.push.zones), func(pz *pushZone) bool { return pz.index == index })
 	s.node.forgetComparison(s.peer, z.info.Name)
 }
 
-// sharesChanged follows what the acceptor takes.
+// sharesChanged follows what the acceptor accepts.
 func (s *Session) sharesChanged(body []byte, now clock.Reading) error {
 	m, err := wire.ParseShares(body)
 	if err != nil {
@@ -174,8 +174,8 @@ func (s *Session) sharesChanged(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// pairAsDialer tells the operator what is not shared with the acceptor, and returns the names of what is. Called with
-// mu held.
+// pairAsDialer tells the operator what is not shared with the acceptor, and returns the names of the shared zones.
+// Called with mu held.
 func (s *Session) pairAsDialer(now clock.Reading) map[string]bool {
 	names := make(map[string]bool)
 	for _, z := range s.node.pair(s, s.their.Zones, now) {
@@ -186,7 +186,8 @@ func (s *Session) pairAsDialer(now clock.Reading) map[string]bool {
 	return names
 }
 
-// share tells the dialer what this node's zones are now, and asks it to offer what may be taken. Called with mu held.
+// share tells the dialer this node's current zones, and asks it to offer those that may be accepted. Called with mu
+// held.
 func (s *Session) share(now clock.Reading) {
 	n := s.node
 	table := n.table.Load()
@@ -258,7 +259,7 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	s.learnFrom(
 		resumes,
 		now,
-	) // before the answer counts: a zone that knows no source could think that nobody is there to teach it
+	) // before the answer counts: a zone without a known source could conclude that no node can teach it
 	s.answered.Store(min(change.Answered, s.asked.Load()))
 	for _, z := range table.list {
 		n.decideReady(z, now)
@@ -266,11 +267,11 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// hasAnswered says whether the dialer has offered what it has since this node's zones changed last.
+// hasAnswered reports whether the dialer has offered its zones since this node's zones last changed.
 func (s *Session) hasAnswered() bool { return s.answered.Load() == s.asked.Load() }
 
-// forgetComparison drops what is known of how a zone compares: it is another one from now on, or its connection is as
-// good as new.
+// forgetComparison drops what is known of how a zone compares: it is a different one from now on, or its connection is
+// as good as new.
 func (n *Node) forgetComparison(p *peer, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -24,7 +24,7 @@ type Decoder struct {
 	read, write int
 	preambleOK  bool
 	trusted     bool
-	// records says that frames with records are wanted: others' blocks are not expanded.
+	// records means that frames with records are wanted: blocks of others are not expanded.
 	records bool
 	// credit is how many bytes may still be expanded: MaxRatio for each byte received.
 	credit   int
@@ -38,25 +38,23 @@ func NewDecoder() *Decoder { return new(Decoder) }
 // Trust allows frames with records up to MaxFrameBytes: the other side has completed its hello.
 func (d *Decoder) Trust() { d.trusted = true }
 
-// WantRecords says that frames with records are awaited, so that compressed ones are expanded. All others are skipped
-// as they are.
+// WantRecords enables frames with records, so that compressed ones are expanded. All others are skipped unexpanded.
 func (d *Decoder) WantRecords() { d.records = true }
 
 const (
-	// keepBytes is what a compressor and the pool of expansions keep: a peer that sent one huge record does not pin its
-	// size.
+	// keepBytes is how much memory a compressor and the pool of expansions keep: a peer that sent one huge record does
+	// not pin its size.
 	keepBytes = 256 << 10
-	// firstCredit lets a peer of a release that did not keep to MaxRatio send a large value at the start of a
-	// connection.
+	// firstCredit lets a peer of a release without MaxRatio send a large value at the start of a connection.
 	firstCredit = 1 << 20
 )
 
-// expansions are the buffers for expanded bodies. One is taken for as long as a frame is handled: a thousand peers need
-// as many as there are processors.
+// expansions are the buffers for expanded bodies. One is taken while a frame is handled: a thousand peers need as many
+// as there are processors.
 var expansions = sync.Pool{New: func() any { return new([]byte) }}
 
-// Space returns room for at least min bytes to read into. The buffer doubles as it fills, so that
-// a length prefix alone never makes it grow; what a burst needed is given back when it is over.
+// Space returns room for at least min bytes to read into. The buffer doubles as it fills, so that a length prefix alone
+// never makes it grow; the memory of a burst is released after it.
 func (d *Decoder) Space(min int) []byte {
 	if d.read == d.write {
 		d.read, d.write = 0, 0
@@ -76,10 +74,10 @@ func (d *Decoder) Space(min int) []byte {
 	return d.buf[d.write:]
 }
 
-// Filled says that n bytes have been read into what Space returned.
+// Filled notes that n bytes have been read into the room from Space.
 func (d *Decoder) Filled(n int) { d.write += n }
 
-// Next returns the next whole frame. ok is false when more bytes are needed; an error ends the stream.
+// Next returns the next whole frame. ok is false if more bytes are needed; an error ends the stream.
 func (d *Decoder) Next() (f Frame, ok bool, err error) {
 	d.release()
 	if !d.preambleOK {
@@ -122,8 +120,8 @@ func (d *Decoder) Missing() int {
 	return max(n+int(size)-len(pending), 1)
 }
 
-// checkSize checks the length of a frame, whose uvarint took n bytes: before anything is kept for it, and as soon as
-// its type is there.
+// checkSize checks the length of a frame, whose uvarint took n bytes: before anything is allocated for it, and as soon
+// as its type is known.
 func (d *Decoder) checkSize(size uint64, n int, pending []byte) error {
 	limit := uint64(MaxHelloBytes)
 	if d.trusted {
@@ -141,7 +139,7 @@ func (d *Decoder) checkSize(size uint64, n int, pending []byte) error {
 	return nil
 }
 
-// expand expands the body of a frame that is known and wanted. Any other keeps its block: it is going to be skipped.
+// expand expands the body of a frame that is known and wanted. Any other keeps its block, because it will be skipped.
 func (d *Decoder) expand(f Frame) ([]byte, error) {
 	switch {
 	case f.Type.bulk() && !d.records, f.Type > lastType, f.Type == 0:
@@ -173,7 +171,7 @@ func (d *Decoder) expand(f Frame) ([]byte, error) {
 	return body, nil
 }
 
-// release gives the buffer of the last expansion back.
+// release returns the buffer of the last expansion.
 func (d *Decoder) release() {
 	if d.expanded == nil {
 		return
@@ -184,7 +182,7 @@ func (d *Decoder) release() {
 	d.expanded = nil
 }
 
-// preamble checks the first bytes as they come: a foreign protocol is named at its first byte.
+// preamble checks the first bytes as they arrive: a foreign protocol is reported at its first byte.
 func (d *Decoder) preamble() (ok bool, err error) {
 	have := min(d.write-d.read, len(Preamble))
 	first := d.buf[d.read : d.read+have]

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// errShort is what every cut-off message gives.
+// errShort is the error of every truncated message.
 var errShort = errors.New("message is truncated")
 
-// fields reads the parts of a body one after the other and remembers the first failure, so that
-// the parsers below read like the messages they parse.
+// fields reads the parts of a body in order and keeps the first failure, so that the parsers below read like the
+// messages they parse.
 type fields struct {
 	rest []byte
 	err  error
@@ -33,7 +33,7 @@ func (f *fields) uvarint() uint64 {
 	return v
 }
 
-// maxSequence is beyond what any journal reaches (zone.MaxSequence): what is added to a sequence does not overflow.
+// maxSequence is beyond the sequences of any journal (zone.MaxSequence): additions to a sequence do not overflow.
 const maxSequence = 1 << 48
 
 func (f *fields) sequence() uint64 {

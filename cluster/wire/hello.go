@@ -12,18 +12,18 @@ const (
 	MaxZones = 1000
 	// MaxNameBytes bounds names of zones and clusters.
 	MaxNameBytes = 255
-	// MaxExpressionBytes bounds key expressions: log-format-like monsters fit.
+	// MaxExpressionBytes bounds key expressions: even expressions as long as a log format fit.
 	MaxExpressionBytes = 4096
 	// MaxTextBytes bounds messages for the other side's log.
 	MaxTextBytes = 1024
 )
 
-// Features that both sides must have named to be used.
+// Features are used only if both sides announced them.
 const (
-	// FeatureS2 says that the sender of the hello reads compressed frames.
+	// FeatureS2 means that the sender of the hello reads compressed frames.
 	FeatureS2 uint64 = 1 << 0
-	// FeatureSteady says that the tokens of the sender's heartbeats, and the bases and ends in its payloads, are
-	// readings of one clock that is never set. Those of releases before are by cluster time.
+	// FeatureSteady means that the tokens of the sender's heartbeats, and the bases and expiry times in its payloads,
+	// are readings of one clock that is never set. Those of older releases are by cluster time.
 	FeatureSteady uint64 = 1 << 4
 )
 
@@ -35,16 +35,16 @@ type Zone struct {
 	Bytes      uint64
 	TimeoutMS  uint64
 	RateMilli  uint64
-	// Origin names one life of the zone at the sender: sequences count within it.
+	// Origin identifies one life of the zone at the sender: sequences count within it.
 	Origin uint64
-	// Incarnation is what the origin was made of, besides the node's id and incarnation and the zone's name; 0 where
-	// the sender does not tell.
+	// Incarnation is the input of the origin, besides the node's id and incarnation and the zone's name; 0 if the
+	// sender does not send it.
 	Incarnation uint64
-	// Lineage is the same in all lives of a zone that goes on from a state; 0 where the sender does not tell.
+	// Lineage is the same in all lives of a zone that resumes from a state; 0 if the sender does not send it.
 	Lineage uint64
-	// Ready says that the sender holds what the cluster holds, so that it may teach.
+	// Ready means that the sender holds what the cluster holds, so that it may teach.
 	Ready bool
-	// Covered says that the sender's journal still has everything the zone ever held.
+	// Covered means that the sender's journal still has everything the zone ever held.
 	Covered bool
 }
 
@@ -62,7 +62,7 @@ type Hello struct {
 	TimeoutMS           uint64
 	WallMS              uint64
 	Zones               []Zone
-	// Proof is what the node id was made of, where the sender has certificates.
+	// Proof is the input of the node id, if the sender has certificates.
 	Proof Proof
 }
 
@@ -79,7 +79,7 @@ const (
 	MaxSubjectBytes = 1024
 )
 
-// append appends a proof: nothing where there is none.
+// append appends a proof, or nothing if there is none.
 func (p *Proof) append(dst []byte) []byte {
 	if len(p.Subjects) == 0 {
 		return dst
@@ -94,7 +94,7 @@ func (p *Proof) append(dst []byte) []byte {
 
 func (f *fields) proof() (p Proof) {
 	if len(f.rest) < 8 {
-		f.rest = nil // a release before, or a later one
+		f.rest = nil // an older or newer release
 		return p
 	}
 	p.Salt = f.fixed64()
@@ -156,7 +156,7 @@ func (z *Zone) append(dst []byte) []byte {
 	return dst
 }
 
-// ParseHello reads the body of a Hello frame. What a later version appended is left alone.
+// ParseHello reads the body of a Hello frame. Fields appended by later versions are ignored.
 func ParseHello(body []byte) (Hello, error) {
 	f := &fields{rest: body}
 	h := f.hello()
@@ -215,19 +215,19 @@ type Status uint8
 // The answers.
 const (
 	StatusAccepted Status = 0
-	// StatusDuplicate: a connection of this very life of the node stands. The dialer takes over or leaves.
+	// StatusDuplicate: a connection of this very run of the node is established. The dialer takes over or leaves.
 	StatusDuplicate Status = 1
 	// StatusSelf: the dialer reached itself.
 	StatusSelf Status = 2
-	// StatusRefused: the text says why.
+	// StatusRefused: the text is the reason.
 	StatusRefused Status = 3
 )
 
-// Resume says where the dialer's journal of one zone is to start.
+// Resume is where the dialer's journal of one zone must start.
 type Resume struct {
 	// Zone is the index in the dialer's hello.
 	Zone uint64
-	// Sequence is the first frame wanted; 0 is the oldest kept, from a node that is being taught.
+	// Sequence is the first requested frame; 0 is the oldest kept, from a node that is being taught.
 	Sequence uint64
 }
 

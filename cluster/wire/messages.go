@@ -8,14 +8,14 @@ import (
 
 // Heartbeat keeps a quiet connection alive and measures the round trip and the clocks.
 type Heartbeat struct {
-	// WallMS is the sender's own wall clock, as it goes by it.
+	// WallMS is the sender's effective wall clock.
 	WallMS uint64
 	// Token comes back in the other side's next heartbeat. With FeatureSteady it is the sender's monotonic clock.
 	Token uint64
-	// Echo is the last token received, 0 where there is none; HeldMS is how long it was held.
+	// Echo is the last token received, 0 if there is none; HeldMS is how long it was held.
 	Echo, HeldMS uint64
-	// SetMS is by how much the sender's clock was set without its following it: its machine's clock is that far ahead
-	// of WallMS. Left out where it is 0.
+	// SetMS is by how much the sender's clock was set without being followed: its machine's clock is that far ahead of
+	// WallMS. Omitted if it is 0.
 	SetMS int64
 }
 
@@ -48,7 +48,7 @@ type Data struct {
 	Payload  []byte // the zone's own encoding
 }
 
-// AppendDataHead appends what stands before the payload in the body of a Data frame.
+// AppendDataHead appends the part before the payload in the body of a Data frame.
 func AppendDataHead(dst []byte, zone, sequence, ageMS uint64) []byte {
 	dst = binary.AppendUvarint(dst, zone)
 	dst = binary.AppendUvarint(dst, sequence)
@@ -59,13 +59,13 @@ func AppendDataHead(dst []byte, zone, sequence, ageMS uint64) []byte {
 func ParseData(body []byte) (Data, error) {
 	f := fields{rest: body}
 	d := Data{Zone: f.uvarint(), Sequence: f.sequence(), AgeMS: f.uvarint(), Payload: f.rest}
-	if f.err == nil && d.Sequence == 0 { // what is before it would not be a sequence
+	if f.err == nil && d.Sequence == 0 { // the start would not be a sequence
 		f.fail(errors.New("sequence 0 is out of range: journals begin with 1"))
 	}
 	return d, named("data", f.err)
 }
 
-// Ack says that all frames of a zone up to Sequence have been applied.
+// Ack confirms that all frames of a zone up to Sequence have been applied.
 type Ack struct {
 	Zone     uint64 // index in the dialer's hello
 	Sequence uint64
@@ -95,25 +95,25 @@ type ShardSet [4]uint64
 // All is the set of all shards.
 var All = ShardSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 
-// Has says whether shard i is in the set.
+// Has reports whether shard i is in the set.
 func (s *ShardSet) Has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
 
-// Add puts shard i into the set.
+// Add adds shard i to the set.
 func (s *ShardSet) Add(i int) { s[i>>6] |= 1 << (i & 63) }
 
-// Remove takes shard i out of the set.
+// Remove removes shard i from the set.
 func (s *ShardSet) Remove(i int) { s[i>>6] &^= 1 << (i & 63) }
 
-// Empty says whether no shard is in the set.
+// Empty reports whether no shard is in the set.
 func (s *ShardSet) Empty() bool { return *s == ShardSet{} }
 
 // TeachRequest asks the dialer to teach shards of a zone.
 type TeachRequest struct {
 	Zone   uint64 // index in the dialer's hello
 	Shards ShardSet
-	// Merge asks also a node that is not ready: both sides have records of their own.
+	// Merge requests it even from a node that is not ready: both sides have records of their own.
 	Merge bool
-	// Both, only with Merge, says that the dialer should ask for the same in turn.
+	// Both, only with Merge, asks the dialer to request the same in turn.
 	Both bool
 }
 
@@ -147,7 +147,7 @@ type Applied struct{ Origin, Sequence uint64 }
 // TeachBegin precedes taught pieces.
 type TeachBegin struct {
 	Zone uint64 // index in the dialer's hello
-	// LostTo, where not 0, is the sequence at which the journal goes on: frames before it are lost for good.
+	// LostTo, if not 0, is the sequence at which the journal continues: frames before it are lost for good.
 	LostTo uint64
 	// Frontier is what the teacher had applied, of each origin and itself, before it cut the first shard.
 	Frontier []Applied
@@ -187,7 +187,7 @@ type Teach struct {
 	Payload []byte
 }
 
-// AppendTeachHead appends what stands before the payload in the body of a Teach frame.
+// AppendTeachHead appends the part before the payload in the body of a Teach frame.
 func AppendTeachHead(dst []byte, zone uint64, shard uint8, last bool) []byte {
 	return append(binary.AppendUvarint(dst, zone), shard, bit(last))
 }
@@ -199,7 +199,7 @@ func ParseTeach(body []byte) (Teach, error) {
 	return t, named("teach", f.err)
 }
 
-// Ready says that the dialer may teach a zone from now on.
+// Ready means that the dialer may teach a zone from now on.
 type Ready struct{ Zone uint64 }
 
 // Append appends the body of a Ready frame.
@@ -241,7 +241,7 @@ func ParseDigests(body []byte) (Digests, error) {
 	return d, named("digests", f.err)
 }
 
-// Report tells the dialer that records it sent were refused.
+// Report tells the dialer that records it sent were rejected.
 type Report struct {
 	Zone    uint64 // index in the dialer's hello
 	Records uint64
@@ -263,7 +263,7 @@ func ParseReport(body []byte) (Report, error) {
 	return r, named("report", f.err)
 }
 
-// Reason says why a node ends a connection.
+// Reason is why a node ends a connection.
 type Reason uint8
 
 // The reasons of a Goodbye.
@@ -278,7 +278,7 @@ const (
 	ReasonAlias Reason = 4
 	// ReasonSelf: the node reached itself.
 	ReasonSelf Reason = 5
-	// ReasonError: the text says what was wrong.
+	// ReasonError: the text describes the error.
 	ReasonError Reason = 6
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The messages of repair. Only peers that both named FeatureRepair exchange them; others skip them.
+// The messages of repair. Only peers that both announced FeatureRepair exchange them; others skip them.
 const (
 	// TypeSketch carries the acceptor's sketch of some shards.
 	TypeSketch Type = 14
@@ -21,24 +21,24 @@ const (
 	TypeBury Type = 19
 )
 
-// lastType is the last one that is known here. Later ones are skipped unread.
+// lastType is the last one known to this release. Later ones are skipped unread.
 const lastType = TypeShares
 
-// FeatureRepair says that the sender of the hello exchanges digests and sketches of what readers find.
+// FeatureRepair means that the sender of the hello exchanges digests and sketches of live records.
 const FeatureRepair uint64 = 1 << 2
 
 // FeatureTombstoneSketches is announced by releases before 0.12. Zones are not compared with them: their sketches have
 // tombstones.
 const FeatureTombstoneSketches uint64 = 1 << 1
 
-// MaxWants bounds the elements of one Wants: what one sketch can give back.
+// MaxWants bounds the elements of one Wants: the most that one sketch can yield.
 const MaxWants = 4096
 
-// Sketch describes what the acceptor has of shards First to Last.
+// Sketch describes the acceptor's contents of shards First to Last.
 type Sketch struct {
 	Zone        uint64 // index in the dialer's hello
 	First, Last uint8
-	// Fresh asks for records that were written a moment ago too: frames that carried them are lost.
+	// Fresh also requests records that were written a moment ago: frames that carried them are lost.
 	Fresh bool
 	Cells []byte // as zone.Sketch encodes them
 }
@@ -65,7 +65,7 @@ type Repair struct {
 	Payload []byte
 }
 
-// AppendRepairHead appends what stands before the payload in the body of a Repair frame.
+// AppendRepairHead appends the part before the payload in the body of a Repair frame.
 func AppendRepairHead(dst []byte, zone uint64) []byte { return binary.AppendUvarint(dst, zone) }
 
 // ParseRepair reads the body of a Repair frame; Payload is part of it.
@@ -79,9 +79,9 @@ func ParseRepair(body []byte) (Repair, error) {
 type RepairEnd struct {
 	Zone        uint64 // index in the dialer's hello
 	First, Last uint8
-	// TooMany says that the difference could not be taken apart; the numbers are 0 then.
+	// TooMany means that the difference could not be decoded; then the numbers are 0.
 	TooMany bool
-	// Sent and Wanted count the records that the acceptor and the dialer lacked, Left those left alone for being fresh.
+	// Sent and Wanted count the records that the acceptor and the dialer lacked, Left those ignored as fresh.
 	Sent, Wanted, Left uint64
 }
 
@@ -104,10 +104,10 @@ func ParseRepairEnd(body []byte) (RepairEnd, error) {
 	return r, named("repair end", f.err)
 }
 
-// Agreed says that the acceptor found its zone to hold what the dialer's holds.
+// Agreed means that the acceptor's zone holds the same as the dialer's.
 type Agreed struct {
 	Zone uint64 // index in the dialer's hello
-	Left uint64 // records left alone for being fresh
+	Left uint64 // records ignored as fresh
 }
 
 // Append appends the body of an Agreed frame.
@@ -122,10 +122,10 @@ func ParseAgreed(body []byte) (Agreed, error) {
 	return a, named("agreed", f.err)
 }
 
-// Element names one version of one record.
+// Element identifies one version of one record.
 type Element struct{ Key, Version uint64 }
 
-// Wants names records: of Wants frames those that the acceptor lacks and the dialer was seen to have, of Bury frames
+// Wants names records: in Wants frames those that the acceptor lacks and the dialer was seen to have, in Bury frames
 // those that the dialer lacks, because it deleted them, and the acceptor was seen to have.
 type Wants struct {
 	Zone     uint64 // index in the dialer's hello

@@ -1,8 +1,8 @@
-// Package wire is the byte form of the sync protocol: how frames are cut out of a stream and what
-// the messages in them look like. PROTOCOL.md beside this file is the specification.
+// Package wire is the byte form of the sync protocol: how frames are cut out of a stream and the layout of their
+// messages. PROTOCOL.md beside this file is the specification.
 //
-// Everything here is pure and treats its input as hostile: each length is checked before anything
-// is allocated for it, and a reader's memory grows only with bytes that have really arrived.
+// Everything here is pure and treats its input as hostile: each length is checked before anything is allocated for it,
+// and a reader's memory grows only with bytes that have really arrived.
 package wire
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// Preamble opens each direction of a connection. Its first byte starts neither TLS nor text, and
-// "\r\n" catches anything on the way that translates line ends.
+// Preamble opens each direction of a connection. Its first byte starts neither TLS nor text, and "\r\n" detects any
+// middlebox that translates line ends.
 const Preamble = "\x8eSTRL\r\n\x01"
 
-// Version is the protocol version spoken by this code, MinVersion the oldest it understands.
+// Version is the protocol version of this code, MinVersion the oldest it understands.
 const (
 	Version    = 1
 	MinVersion = 1
@@ -33,8 +33,8 @@ const (
 	// CompressFrom is the smallest body worth compressing: below it the frames of a batch are too
 	// short to repeat themselves, and the time costs more than the bytes.
 	CompressFrom = 16 << 10
-	// MaxRatio is how many times longer than its block a body may be. Records have keys of their own and shrink to a
-	// tenth at most; what shrinks further is one huge value, and goes out as it is.
+	// MaxRatio is how many times longer than its block a body may be. Records have different keys and shrink to a tenth
+	// at most; a body that shrinks further is one huge value, and is sent uncompressed.
 	MaxRatio = 64
 )
 
@@ -58,10 +58,10 @@ const (
 	TypeGoodbye      Type = 13
 )
 
-// bulk says that frames of a type carry records: only these are compressed, and only these may be large.
+// bulk reports that frames of a type carry records: only these are compressed, and only these may be large.
 func (t Type) bulk() bool { return t == TypeData || t == TypeTeach || t == TypeRepair }
 
-// compressedBit in the type byte says that the body is one s2 block.
+// compressedBit in the type byte means that the body is one s2 block.
 const compressedBit = 0x80
 
 const crcBytes = 4
@@ -71,8 +71,8 @@ const MinFrameBytes = 1 + 1 + crcBytes
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// AppendFrame appends one frame to dst. The body is given in two parts, so that a payload shared
-// by all peers needs no copy of its own before it gets its head.
+// AppendFrame appends one frame to dst. The body is given in two parts, so that a payload shared by all peers needs no
+// copy of its own before it gets its head.
 func AppendFrame(dst []byte, t Type, head, payload []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(1+len(head)+len(payload)+crcBytes))
 	start := len(dst)
@@ -82,18 +82,18 @@ func AppendFrame(dst []byte, t Type, head, payload []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// Compressor writes big frames as s2 blocks where that pays, and stops trying for a while where it
-// does not. The zero value is ready; it is not safe for concurrent use.
+// Compressor writes big frames as s2 blocks if that saves bytes, and stops trying for a while if it does not. The zero
+// value is ready; it is not safe for concurrent use.
 type Compressor struct {
 	body, block []byte
 	skip        int
 }
 
-// skipAfterFutile is how many big frames go out as they are after one that did not shrink by an
-// eighth: random keys do not shrink, and their neighbours will not either.
+// skipAfterFutile is how many big frames are sent uncompressed after one that did not shrink by an eighth: random keys
+// do not shrink, and their neighbours will not either.
 const skipAfterFutile = 15
 
-// AppendFrame is as AppendFrame of the package, for a peer that reads s2.
+// AppendFrame is AppendFrame of the package, for a peer that reads s2.
 func (c *Compressor) AppendFrame(dst []byte, t Type, head, payload []byte) []byte {
 	size := len(head) + len(payload)
 	if size < CompressFrom {
@@ -104,7 +104,7 @@ func (c *Compressor) AppendFrame(dst []byte, t Type, head, payload []byte) []byt
 		return AppendFrame(dst, t, head, payload)
 	}
 	if cap(c.body) > keepBytes && size <= keepBytes {
-		c.body, c.block = nil, nil // what one huge frame needed is not kept
+		c.body, c.block = nil, nil // the memory of one huge frame is not kept
 	}
 	c.body = append(append(c.body[:0], head...), payload...)
 	c.block = s2.Encode(c.block[:cap(c.block)], c.body)
@@ -115,7 +115,7 @@ func (c *Compressor) AppendFrame(dst []byte, t Type, head, payload []byte) []byt
 	return AppendFrame(dst, t|compressedBit, nil, c.block)
 }
 
-// ForeignError says that the other side does not speak this protocol.
+// ForeignError is the error for a peer that does not speak this protocol.
 type ForeignError struct {
 	// First holds its first bytes, at most as many as the preamble has.
 	First string

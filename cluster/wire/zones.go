@@ -2,22 +2,22 @@ package wire
 
 import "encoding/binary"
 
-// The messages by which zones change while a connection stands. Only peers that both named FeatureZones exchange them;
-// others are connected with anew.
+// The messages by which zones change on an established connection. Only peers that both announced FeatureZones exchange
+// them; connections to others are reopened.
 const (
-	// TypeZones takes zones of the dialer's list away and adds others.
+	// TypeZones removes zones from the dialer's list and adds others.
 	TypeZones Type = 20
 	// TypeShares tells the dialer what the acceptor shares now.
 	TypeShares Type = 21
 )
 
-// FeatureZones says that the sender of the hello follows changes of zones on a connection that stands.
+// FeatureZones means that the sender of the hello follows changes of zones on an established connection.
 const FeatureZones uint64 = 1 << 3
 
-// Zones changes the list of the dialer's hello. An index is used once in the life of a connection: a zone that is added
-// gets the next one, and what is no more leaves a hole.
+// Zones changes the list of the dialer's hello. An index is used once in the life of a connection: an added zone gets
+// the next one, and a removed one leaves a hole.
 type Zones struct {
-	// Answered is how many Shares that ask for it have been answered by now.
+	// Answered is how many Shares that require an answer have been answered by now.
 	Answered uint64
 	Removed  []uint64 // indexes
 	Added    []Zone
@@ -36,14 +36,14 @@ func ParseZones(body []byte) (Zones, error) {
 	return z, named("zones", f.err)
 }
 
-// Shares is the acceptor's list of zones, and what of the dialer's it takes from now on.
+// Shares is the acceptor's list of zones, and which of the dialer's it accepts from now on.
 type Shares struct {
-	// Asks wants an answer: a Zones that offers again what the acceptor may take now.
+	// Asks requires an answer: a Zones that offers again what the acceptor may accept now.
 	Asks bool
-	// Known is how many indexes of the dialer the acceptor knows, holes included.
+	// Known is how many indexes of the dialer the acceptor knows, including holes.
 	Known   uint64
 	Zones   []Zone
-	Stopped []uint64 // indexes of the dialer that the acceptor no longer takes; they are holes from now on
+	Stopped []uint64 // indexes of the dialer that the acceptor no longer accepts; they are holes from now on
 	Resumes []Resume // where journals begin, as in a Reply
 }
 
