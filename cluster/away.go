@@ -240,16 +240,9 @@ func (s *Session) theirZone(z *zoneState) wire.Zone {
 // bury deletes records that the acceptor deleted long ago, and sends it this node's old deletions. Called with mu held.
 func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now clock.Reading) {
 	buried := compared.Bury(d.buryHere, s.node.clocks.clusterTime(now))
-	s.node.tell(
-		s,
-		Notice,
+	s.node.tell(s, Notice,
 		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had "+
-			"deleted, sent it %d deletions",
-		pz.state.info.Name,
-		s.name(),
-		buried,
-		len(d.buryThere),
-	)
+			"deleted, sent it %d deletions", pz.state.info.Name, s.name(), buried, len(d.buryThere))
 	if len(d.buryThere) == 0 {
 		return
 	}
@@ -274,10 +267,8 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	if !ok {
 		return nil
 	}
-	throughMS := s.node.agreedThrough(
-		iz.state,
-		lineageOf(&s.their.Zones[iz.index]),
-	) // the dialer knows what it has forgotten
+	// the dialer knows what it has forgotten
+	throughMS := s.node.agreedThrough(iz.state, lineageOf(&s.their.Zones[iz.index]))
 	if throughMS == nothingGone {
 		return nil
 	}
@@ -289,13 +280,8 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 	}
 	sortElements(elements)
 	buried := compared.Bury(elements, s.node.clocks.clusterTime(now))
-	s.node.tell(
-		s,
-		Notice,
+	s.node.tell(s, Notice,
 		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
-		iz.state.info.Name,
-		s.name(),
-		buried,
-	)
+		iz.state.info.Name, s.name(), buried)
 	return nil
 }

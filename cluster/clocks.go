@@ -202,24 +202,14 @@ func (s *Session) heardClock(wallMS uint64, rttMS int64, now clock.Reading) {
 	p.clockRefused, n.clockWrong = refused, wrong
 	n.mu.Unlock()
 	if peerNews {
-		n.tell(
-			s,
-			Problem,
+		n.tell(s, Problem,
 			"clock of peer %s is %s cluster time; ignoring it and rejecting updates stamped more than %v ahead; "+
-				"correct that clock",
-			s.name(),
-			apart(ahead-offset),
-			ms(maxAheadMS),
-		)
+				"correct that clock", s.name(), apart(ahead-offset), ms(maxAheadMS))
 	}
 	if ownNews {
-		n.tell(
-			s,
-			Problem,
+		n.tell(s, Problem,
 			"this node's clock is %s the clocks of most members (such as %s); using cluster time; correct this clock",
-			apart(-offset),
-			s.name(),
-		)
+			apart(-offset), s.name())
 	}
 }
 

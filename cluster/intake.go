@@ -125,14 +125,8 @@ func (s *Session) data(f wire.Frame, now clock.Reading) error {
 	}
 	if came.gap && z.ready.Load() { // otherwise it is asked when the zone is ready
 		if z.askFor(s, wire.TeachRequest{Zone: d.Zone, Shards: wire.All}, now) {
-			n.tell(
-				s,
-				Warning,
-				"peer %s skipped frames of zone %q before %d; requesting a full resync",
-				s.name(),
-				z.info.Name,
-				d.Sequence,
-			)
+			n.tell(s, Warning, "peer %s skipped frames of zone %q before %d; requesting a full resync", s.name(),
+				z.info.Name, d.Sequence)
 		}
 	}
 	if came.fresh {
@@ -181,15 +175,8 @@ func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Readin
 	ahead := s.peer.offsetMS - n.clocks.offsetMS(now)
 	n.mu.Unlock()
 	s.send(wire.TypeReport, wire.Report{Zone: iz.index, Records: uint64(iz.refused), AheadMS: ahead}.Append(nil))
-	n.tell(
-		s,
-		Warning,
-		"rejected %d records of zone %q from peer %s: %s",
-		iz.refused,
-		iz.state.info.Name,
-		s.name(),
-		iz.whyRefused(ahead),
-	)
+	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: %s", iz.refused, iz.state.info.Name, s.name(),
+		iz.whyRefused(ahead))
 	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
 }
 

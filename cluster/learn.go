@@ -176,14 +176,8 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	for s, src := range z.learner.sources {
 		if src.ready && !src.stalled && !src.asked.Empty() && after(now, src.sinceMS, stallMS) {
 			src.stalled, src.asked = true, wire.ShardSet{}
-			n.tell(
-				s,
-				Warning,
-				"peer %s sent no resync data of zone %q for %d s; asking other peers",
-				s.name(),
-				z.info.Name,
-				stallMS/1000,
-			)
+			n.tell(s, Warning, "peer %s sent no resync data of zone %q for %d s; asking other peers", s.name(),
+				z.info.Name, stallMS/1000)
 		}
 		if src.ready && !src.stalled {
 			teachers++

@@ -104,12 +104,9 @@ func (n *Node) watchClock(now clock.Reading) {
 	}
 	n.mu.Unlock()
 	if news {
-		n.event(
-			Warning,
+		n.event(Warning,
 			"this node's clock was set %s its peers' clocks; ignoring it: timestamps and Date headers keep following "+
-				"cluster time. Correct this clock, or set the peers' clocks too",
-			apart(heldMS),
-		)
+				"cluster time. Correct this clock, or set the peers' clocks too", apart(heldMS))
 	}
 	if followed {
 		n.event(Notice, "this node's clock agrees with its peers' clocks again; following it")

@@ -130,10 +130,8 @@ func (p *progress) resume(origin zone.Origin) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if in := p.applied[origin]; in != nil && in.last > 0 {
-		return min(
-			in.last+1,
-			zone.MaxSequence-1,
-		) // beyond that the origin could not read it; it is ahead of any journal, so it overran
+		// beyond that the origin could not read it; it is ahead of any journal, so it overran
+		return min(in.last+1, zone.MaxSequence-1)
 	}
 	if !p.ready.Load() {
 		return 0

@@ -331,14 +331,9 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
 			s.overrun(pz)
-			s.node.tell(
-				s,
-				Warning,
+			s.node.tell(s, Warning,
 				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising "+
-					"zone_sync_buffers",
-				s.name(),
-				pz.state.info.Name,
-			)
+					"zone_sync_buffers", s.name(), pz.state.info.Name)
 			break
 		}
 		if pz.cursor < pz.bareTo {
@@ -385,15 +380,9 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 			pz.shard = -1
 		}
 		if len(piece)+maxHeadBytes > wire.MaxFrameBytes {
-			s.node.tell(
-				s,
-				Problem,
-				"shard %d of zone %q has %d bytes, too many to resync to peer %s: reduce the zone size",
-				shard,
-				z.info.Name,
-				len(piece),
-				s.name(),
-			)
+			s.node.tell(s, Problem,
+				"shard %d of zone %q has %d bytes, too many to resync to peer %s: reduce the zone size", shard,
+				z.info.Name, len(piece), s.name())
 			piece = nil
 		}
 		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)

@@ -317,15 +317,8 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 		iz.state.repairs.Add(1)
 		m.from, m.to = m.from+m.sent, m.to+m.wanted
 		if m.loggedMS == 0 || after(now, m.loggedMS, reportEveryMS) {
-			n.tell(
-				s,
-				Info,
-				"repaired zone %q with peer %s: received %d records, sent %d",
-				iz.state.info.Name,
-				s.name(),
-				m.from,
-				m.to,
-			)
+			n.tell(s, Info, "repaired zone %q with peer %s: received %d records, sent %d", iz.state.info.Name, s.name(),
+				m.from, m.to)
 			m.from, m.to, m.loggedMS = 0, 0, now.MonoMS
 		}
 	}

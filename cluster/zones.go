@@ -114,10 +114,8 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 	s.queueMu.Unlock()
 	for i, z := range list[first:] {
 		if z.ready.Load() && !change.Added[i].Ready {
-			s.send(
-				wire.TypeReady,
-				wire.Ready{Zone: uint64(first + i)}.Append(nil),
-			) // it became ready meanwhile, and was announced by the previous list
+			// it became ready meanwhile, and was announced by the previous list
+			s.send(wire.TypeReady, wire.Ready{Zone: uint64(first + i)}.Append(nil))
 		}
 	}
 	s.node.driver.Wake(s)
@@ -256,10 +254,8 @@ func (s *Session) zonesChanged(body []byte, now clock.Reading) error {
 	table := n.table.Load()
 	m := wire.Shares{Known: uint64(len(s.their.Zones)), Zones: table.wire(), Resumes: resumes}
 	s.send(wire.TypeShares, m.Append(nil))
-	s.learnFrom(
-		resumes,
-		now,
-	) // before the answer counts: a zone without a known source could conclude that no node can teach it
+	// before the answer counts: a zone without a known source could conclude that no node can teach it
+	s.learnFrom(resumes, now)
 	s.answered.Store(min(change.Answered, s.asked.Load()))
 	for _, z := range table.list {
 		n.decideReady(z, now)

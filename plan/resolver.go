@@ -116,15 +116,13 @@ func (p *Plan) Resolver(s ResolverSettings) (*resolver.Resolver, error) {
 	r := p.oldResolver(key)
 	if r == nil {
 		var err error
-		r, err = resolver.New(
-			resolver.Config{
-				Servers:       s.Servers,
-				ValidOverride: s.Valid,
-				IPv4:          !s.NoIPv4,
-				IPv6:          !s.NoIPv6,
-				Timeout:       s.Timeout,
-			},
-		)
+		r, err = resolver.New(resolver.Config{
+			Servers:       s.Servers,
+			ValidOverride: s.Valid,
+			IPv4:          !s.NoIPv4,
+			IPv6:          !s.NoIPv6,
+			Timeout:       s.Timeout,
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -173,29 +171,17 @@ func (z *ResolverZones) Resource() admin.Resource {
 	}.Resource()
 }
 
-// resolverMetrics are the resolvers as Prometheus is shown them, by the names of NGINX Plus's exporter.
+// resolverMetrics are the resolvers' Prometheus metrics, with the names of NGINX Plus's exporter.
 func resolverMetrics() (list []admin.Metric) {
 	for _, kind := range []string{"name", "srv", "addr"} {
-		list = append(
-			list,
-			admin.Counter(
-				"nginxplus_resolver_"+kind,
-				"*resolver.requests."+kind,
-				"Requests to a resolver of the kind: "+kind+".",
-			),
-		)
+		list = append(list, admin.Counter("nginxplus_resolver_"+kind, "*resolver.requests."+kind,
+			"Requests to a resolver of the kind: "+kind+"."))
 	}
 	for _, outcome := range []string{
 		"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "timedout", "unknown",
 	} {
-		list = append(
-			list,
-			admin.Counter(
-				"nginxplus_resolver_"+outcome,
-				"*resolver.responses."+outcome,
-				"Responses of a resolver with the outcome: "+outcome+".",
-			),
-		)
+		list = append(list, admin.Counter("nginxplus_resolver_"+outcome, "*resolver.responses."+outcome,
+			"Responses of a resolver with the outcome: "+outcome+"."))
 	}
 	return list
 }

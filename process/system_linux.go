@@ -68,9 +68,8 @@ func (o *office) asStarted(work func() error) error {
 		}
 		err := work()
 		if err := setRights(0); err != nil {
-			panic(
-				fmt.Sprintf("cannot drop root privileges again: %v", err),
-			) // better no server than one that serves as root
+			// better no server than one that serves as root
+			panic(fmt.Sprintf("cannot drop root privileges again: %v", err))
 		}
 		return err
 	})

@@ -177,10 +177,8 @@ func (r *rogue) say(c *rogueConn) {
 		t, body = t|0x80, []byte{0x80, 0x80, 0x80, 8, 0xfe, 1, 0}
 	}
 	w.did("rogue says %d to host%d", t, c.host.index)
-	c.session.Receive(
-		wire.AppendFrame(nil, t, body, nil),
-		c.host.now(),
-	) // an error ends the session, which collect notices
+	// an error ends the session, which collect notices
+	c.session.Receive(wire.AppendFrame(nil, t, body, nil), c.host.now())
 }
 
 // collect reads what hosts say, and closes what they have ended.

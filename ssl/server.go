@@ -123,10 +123,8 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 func (s *ServerSettings) choose(config *tls.Config) error {
 	find := s.Find
 	if find == nil {
-		slices.SortStableFunc(
-			config.Certificates,
-			rsaLast,
-		) // for a client without SNI the library takes the first one that fits
+		// for a client without SNI the library takes the first one that fits
+		slices.SortStableFunc(config.Certificates, rsaLast)
 		all := make([]*tls.Certificate, len(config.Certificates))
 		for i := range all {
 			all[i] = &config.Certificates[i]

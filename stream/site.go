@@ -218,14 +218,12 @@ func (s *Site) endArrivals() {
 // newSession starts the accounting of a connection.
 func newSession(p *Port, conn net.Conn) *Session {
 	s := &Session{
-		raw:       conn,
-		port:      p,
-		Server:    p.hosts.Default,
-		StartedAt: time.Now(),
-		Number:    p.site.plan.Connections.Accepted(),
-		Remote: addrPort(
-			conn.RemoteAddr(),
-		),
+		raw:           conn,
+		port:          p,
+		Server:        p.hosts.Default,
+		StartedAt:     time.Now(),
+		Number:        p.site.plan.Connections.Accepted(),
+		Remote:        addrPort(conn.RemoteAddr()),
 		ConnectedFrom: addrPort(conn.RemoteAddr()),
 		Local:         addrPort(conn.LocalAddr()),
 	}

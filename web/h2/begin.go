@@ -69,11 +69,8 @@ func (c *Conn) open(id uint32, ended bool) (*Stream, error) {
 	s := takeStream()
 	c.served++
 	s.conn, s.ID, s.Number, s.ended, s.over = c, id, c.served, ended, ended
-	s.sendWindow, s.recvWindow, s.window = c.initialWindow, int64(
-		c.settings.PrereadBytes,
-	), int64(
-		c.settings.PrereadBytes,
-	)
+	preread := int64(c.settings.PrereadBytes)
+	s.sendWindow, s.recvWindow, s.window = c.initialWindow, preread, preread
 	s.declared = -1
 	if len(c.streams) == 0 {
 		c.handler.Idle(false)
