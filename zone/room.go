@@ -46,7 +46,7 @@ func (s *Store) MakeRoom(bytes, limit, monoMS int64) {
 		return
 	}
 	for needed := range MostNeeded + 1 {
-		giveUp := giveUp(needed)
+		giveUp := giveUp(needed, sweepScan)
 		for i := range s.shards {
 			sh := &s.shards[i]
 			sh.Lock()

@@ -73,6 +73,7 @@ type Store struct {
 	won, lost, forfeited atomic.Int64
 	dirtyShards          [Shards / 64]atomic.Uint64
 	oldest               [orders][Shards]atomic.Uint64
+	swept                atomic.Uint32 // the shard of the last tombstone that a sweep evicted
 	wake                 atomic.Pointer[func(urgent bool)]
 
 	flushMu    sync.Mutex // before any shard's lock

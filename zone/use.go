@@ -89,6 +89,9 @@ const (
 	evictShards  = 8
 	evictScan    = 16
 	evictRecords = 64
+	// sweepScan is for tombstones that the oldest shards do not have: all those of a small zone, 13,000 in 256 shards,
+	// or a needed one would give way to one behind it that nobody needs.
+	sweepScan = 64
 )
 
 // reserve takes cost from the budget of records, which can have up to limit bytes. It evicts tombstones, and least
@@ -141,7 +144,10 @@ func (s *Store) LimitTombstones(bytes int64) {
 // fits evicts tombstones until records and tombstones together have room: the oldest of those needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
 	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
-		if s.evictOne(orderOfGraves, own, monoMS, giveUp(needed)) {
+		if s.evictOne(orderOfGraves, own, monoMS, giveUp(needed, evictScan)) {
+			continue
+		}
+		if needed < MostNeeded && s.sweep(own, monoMS, giveUp(needed, sweepScan)) {
 			continue
 		}
 		if needed++; needed > MostNeeded {
@@ -186,20 +192,46 @@ func (s *Store) evictOne(which int, own *Shard, monoMS int64, giveUp func(sh *Sh
 	return false
 }
 
+// sweep evicts one tombstone of any shard, because the shards with the oldest ones have only such as are needed more.
+// These stay the oldest for as long as a member is away. It goes on where the last sweep found one.
+func (s *Store) sweep(own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS int64) bool) bool {
+	first := s.swept.Load()
+	for i := range uint32(Shards) {
+		number := (first + i) % Shards
+		if s.oldest[orderOfGraves][number].Load() == 0 {
+			continue
+		}
+		sh := &s.shards[number]
+		if sh != own && !sh.TryLock() {
+			continue
+		}
+		done := giveUp(sh, monoMS)
+		if sh != own {
+			sh.Unlock()
+		}
+		if done {
+			s.swept.Store(number)
+			return true
+		}
+	}
+	return false
+}
+
 // evictOldest removes the least recently used record that does not wait to be sent.
 func (sh *Shard) evictOldest(int64) bool {
-	slot := sh.firstOf(orderOfUse, func(*Record) bool { return true })
+	slot := sh.firstOf(orderOfUse, evictScan, func(*Record) bool { return true })
 	if slot != 0 {
 		sh.Remove(slot)
 	}
 	return slot != 0
 }
 
-// giveUp evicts a shard's oldest tombstone that is not needed more than that.
-func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
+// giveUp evicts a shard's oldest tombstone that is not needed more than that, among the first scan.
+func giveUp(needed, scan int) func(sh *Shard, monoMS int64) bool {
 	return func(sh *Shard, monoMS int64) bool {
 		slot := sh.firstOf(
 			orderOfGraves,
+			scan,
 			func(r *Record) bool { return needed == MostNeeded || sh.store.keeper.Needed(r) <= needed },
 		)
 		if slot == 0 {
@@ -213,10 +245,10 @@ func giveUp(needed int) func(sh *Shard, monoMS int64) bool {
 	}
 }
 
-// firstOf is the oldest record of an order that can be evicted, among the first evictScan.
-func (sh *Shard) firstOf(which int, may func(r *Record) bool) Slot {
+// firstOf is the oldest record of an order that can be evicted, among the first scan.
+func (sh *Shard) firstOf(which, scan int, may func(r *Record) bool) Slot {
 	slot := sh.order[which].oldest
-	for range evictScan {
+	for range scan {
 		if slot == 0 {
 			break
 		}

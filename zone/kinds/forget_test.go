@@ -3,6 +3,7 @@ package kinds
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"starling/lib/clock"
@@ -208,6 +209,38 @@ func TestNeededTombstonesAreGivenUpLast(t *testing.T) {
 	}
 	if tombstoneOf("just before it went") {
 		t.Error("nobody is away, and the oldest tombstone is kept")
+	}
+}
+
+// Many tombstones that the member needs are older than all others. They are in the shards that are searched first, and
+// stay in them as long as it is away.
+func TestManyNeededTombstonesOutliveYoungerOnes(t *testing.T) {
+	const goneMS, needed, noticedMS = 100_000, 8000, 10_000
+	k := smallKeyval(0)
+	var of []zone.Element
+	for i := range needed {
+		key := fmt.Appendf(nil, "needed%d", i)
+		of = append(of, zone.Element{Key: zone.KeyHash(key), Version: 1})
+	}
+	slices.SortFunc(of, zone.Element.Compare)
+	k.Protect(at(goneMS-9000).WallMS, at(goneMS).WallMS, at(goneMS+noticedMS).WallMS)
+	cycle := func(name string, n int, ms int64) {
+		for i := range n {
+			key := fmt.Appendf(nil, "%s%d", name, i)
+			k.Set(key, []byte("v"), NoExpire, at(ms))
+			k.Delete(key, at(ms))
+			k.Flush(at(ms))
+		}
+	}
+	cycle("needed", needed, goneMS-1000)
+	for _, later := range []struct {
+		name    string
+		afterMS int64
+	}{{"before it was noticed", 1000}, {"after it was noticed", noticedMS + 1000}} {
+		cycle(later.name, 15_000, goneMS+later.afterMS)
+		if have := len(k.Tombstones(of)); have != needed {
+			t.Errorf("%s: %d of %d needed tombstones are left", later.name, have, needed)
+		}
 	}
 }
 
