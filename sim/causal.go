@@ -1,27 +1,27 @@
 package sim
 
-// This file is the law of who knew what, for keys that many hosts write while their clocks jump. Which of two writes
-// was the later one, stamps cannot always tell then, and of two that did not know of each other either may stay. But
-// what a host had when it wrote or deleted is replaced: it is not back in the end, on any host, as long as a host or a
-// disk is left that knew of what replaced it; and a key is only missing if somebody deleted it.
+// This file checks causality, for keys that many hosts write while their clocks jump. Stamps then cannot always order
+// two writes, and of two concurrent writes either may stay. But a value that a host had when it wrote or deleted is
+// replaced: it is not back in the end, on any host, as long as a host or a disk is left that knew of the replacement;
+// and a key is missing only if some host deleted it.
 
 // replica is one write to a key, or a deletion.
 type replica struct {
 	value string // "" for a deletion
 	over  map[*replica]bool
-	// knows are the lives of hosts that had it, by index.
+	// knows are the runs of hosts that had it, by index.
 	knows map[int]uint64
-	// gone says that only hosts that crashed knew of it. It may have reached another one, or not.
+	// gone means that only hosts that crashed knew of it. It may have reached another one, or not.
 	gone bool
 }
 
-// causal is what was written to each key.
+// causal are the writes to each key.
 type causal map[string][]*replica
 
-// causalEveryMS is how often it is looked who has what.
+// causalEveryMS is how often the replicas of all hosts are checked.
 const causalEveryMS = 50
 
-// wrote notes that a host has replaced what it had of a key.
+// wrote notes that a host has replaced its value of a key.
 func (w *World) wrote(h *Host, key, had, value string) {
 	if w.causal == nil {
 		return
@@ -61,7 +61,7 @@ func (w *World) deletionKnown(h *Host, key string) (known *replica) {
 	return known
 }
 
-// lookCausal notes who has what.
+// lookCausal records which hosts have which replicas.
 func (w *World) lookCausal() {
 	if w.causal == nil || w.nowMS%causalEveryMS != 0 {
 		return
@@ -81,7 +81,8 @@ func (w *World) lookCausal() {
 	}
 }
 
-// replacesKnown says that a host had what a deletion deleted: if it has nothing now, it knows of that one or another.
+// replacesKnown reports that a host had the value that a deletion deleted: if it has nothing now, it knows of that
+// deletion or another.
 func (e *replica) replacesKnown(h *Host) bool {
 	for old := range e.over {
 		if old.knows[h.index] == h.life {
@@ -91,7 +92,7 @@ func (e *replica) replacesKnown(h *Host) bool {
 	return false
 }
 
-// loseCausal notes what only a host knew that crashes now.
+// loseCausal notes the replicas that only a crashing host knew.
 func (w *World) loseCausal(crashed *Host) {
 	for _, list := range w.causal {
 		for _, e := range list {
@@ -100,7 +101,7 @@ func (w *World) loseCausal(crashed *Host) {
 	}
 }
 
-// restoreCausal: who reads its disk back knows what it knew.
+// restoreCausal: a host that reads its disk back knows what it knew.
 func (w *World) restoreCausal(h *Host) {
 	for _, list := range w.causal {
 		for _, e := range list {
@@ -111,7 +112,7 @@ func (w *World) restoreCausal(h *Host) {
 	}
 }
 
-// mustBeCausal fails if a host has what was replaced, or lacks what nobody deleted.
+// mustBeCausal fails if a host has a replaced value, or lacks one that no host deleted.
 func (w *World) mustBeCausal(h *Host) {
 	for key, list := range w.causal {
 		replaced := map[*replica]bool{}

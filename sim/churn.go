@@ -9,27 +9,27 @@ import (
 )
 
 // This file is the work of seeds with deletes: pairs come and go in zones that hold some four hundred, faster than
-// their tombstones could be kept. Each pair has a key of its own, so what must be there in the end is plain: all that
-// were written and not deleted, none that was deleted.
+// their tombstones could be kept. Each pair has a key of its own, so the expected result is plain: all pairs that were
+// written and not deleted, and none that was deleted.
 
-// churning is what a seed with deletes did to pairs.
+// churning are the pairs of a seed with deletes.
 type churning struct {
 	written int
-	live    []string // in the order of their making
+	live    []string // in the order of creation
 	gone    map[string]bool
 }
 
 const (
 	// churnPairs is how many pairs come and go in one act.
 	churnPairs = 20
-	// compactEvery is after how many acts a log is written anew.
+	// compactEvery is the number of acts between rewrites of a log.
 	compactEvery = 20
-	// churnLive is how many pairs there are at most: no write is refused, unless deletions of others do not reach a
+	// churnLive is the maximum number of pairs: no write is rejected, unless deletions of other hosts do not reach a
 	// host.
 	churnLive = 60
 )
 
-// churn writes pairs at one host, and deletes pairs that are there, old and new ones.
+// churn writes pairs at one host, and deletes existing pairs, old and new ones.
 func (s *swarm) churn(h *Host) {
 	if h.keepsState && s.rand.IntN(compactEvery) == 0 {
 		h.compact()
@@ -43,8 +43,8 @@ func (s *swarm) churn(h *Host) {
 		s.churning.written++
 		switch err := h.keyval.Add([]byte(key), []byte("x"), kinds.NoExpire, h.clusterNow()); {
 		case err != nil && h.keyval.Stats().RecordBytes+zone.CostBytes(len(key), 1) > h.keyval.LocalLimit():
-			// Rightly: it has records for so much. Another host deleted most of them, and does not reach it (seed
-			// 304078: one was slow, then frozen).
+			// Correct: it has records for so much. Another host deleted most of them, and cannot reach it (seed 304078:
+			// one was slow, then frozen).
 			return
 		case err != nil:
 			s.failf(
@@ -64,7 +64,7 @@ func (s *swarm) churn(h *Host) {
 	}
 }
 
-// uproot deletes a pair that the host has: of the last few, or any.
+// uproot deletes a pair that the host has: one of the last few, or any.
 func (s *swarm) uproot(h *Host) {
 	live := s.churning.live
 	i := len(live) - 1 - s.rand.IntN(min(len(live), 3))
@@ -74,7 +74,7 @@ func (s *swarm) uproot(h *Host) {
 	key := live[i]
 	err := h.keyval.Delete([]byte(key), h.clusterNow())
 	if errors.Is(err, kinds.ErrNotFound) {
-		return // it has not heard of it yet
+		return // it has not received it yet
 	}
 	if err != nil {
 		s.failf("host %d does not delete %s: %v", h.index, key, err)
@@ -85,7 +85,7 @@ func (s *swarm) uproot(h *Host) {
 	s.churning.gone[key] = true
 }
 
-// checkChurn: nothing deleted is there, and all else is.
+// checkChurn: no deleted pair is there, and all others are.
 func (s *swarm) checkChurn() {
 	for _, h := range s.Hosts {
 		for pair := range h.keyval.All(h.clusterNow()) {

@@ -28,11 +28,11 @@ type Host struct {
 	dialedMS map[int]int64
 	down     bool // the process is gone
 	frozen   bool // SIGSTOP: it does nothing, its connections stay
-	left     bool // out of the others' lists, and gone
+	left     bool // removed from the others' lists, and gone
 	unshared map[string]bool
-	withhold uint64 // features of the wire that its release lacks
+	withhold uint64 // wire features that its release lacks
 
-	monoOriginMS int64   // the monotonic clock begins with the wall clock, at the start of the process
+	monoOriginMS int64   // the monotonic clock starts at the wall clock, at the start of the process
 	keptAheadMS  int64   // of the wall clock, as the disk has it
 	skewMS       int64   // of the wall clock
 	driftPPM     float64 // by which the wall clock runs too fast
@@ -48,7 +48,7 @@ const (
 	burstMilli = 1 << 40
 )
 
-// start begins a new life. What is in memory is gone; what is on disk is read back.
+// start starts a new run. The memory is lost; the disk is read back.
 func (h *Host) start() {
 	h.life++
 	h.world.did("host%d starts", h.index)
@@ -106,7 +106,7 @@ func (h *Host) start() {
 	h.expect()
 }
 
-// proof is that of the host's certificate, where it has one; the id is made of it.
+// proof is that of the host's certificate, if it has one; the id is derived from it.
 func (h *Host) proof() (p wire.Proof) {
 	if subject := h.world.subject(h.address()); subject != "" {
 		p = wire.Proof{Salt: uint64(h.index), Subjects: []string{subject}}
@@ -152,7 +152,7 @@ func (h *Host) restore() {
 	}, write)
 }
 
-// compact writes the disk anew, as a process does whose log has grown.
+// compact rewrites the disk, as a process does when its log has grown.
 func (h *Host) compact() {
 	var disk [][]byte
 	err := h.keyval.Snapshot(h.now(), func(record []byte) error {
@@ -176,7 +176,7 @@ func (h *Host) zones() (list []zone.Shared) {
 
 func (h *Host) shares(name string) bool { return !h.unshared[name] }
 
-// reload shares other zones than before.
+// reload shares different zones than before.
 func (h *Host) reload(unshared map[string]bool) {
 	h.unshared = unshared
 	err := h.node.Reload(
@@ -194,10 +194,10 @@ func (h *Host) reload(unshared map[string]bool) {
 	}
 }
 
-// runs says whether the process is there and gets the processor.
+// runs reports whether the process exists and is scheduled.
 func (h *Host) runs() bool { return !h.down && !h.frozen }
 
-// crash ends the process without a word.
+// crash ends the process without a goodbye.
 func (h *Host) crash() {
 	h.down = true
 	h.world.did("host%d crashes", h.index)
@@ -211,7 +211,7 @@ func (h *Host) crash() {
 	h.world.recount()
 }
 
-// leave takes the host out of all lists and stops it in order.
+// leave removes the host from all lists and stops it in order.
 func (h *Host) leave() {
 	h.left = true
 	h.world.allMembers()
@@ -262,11 +262,11 @@ func (h *Host) redial() {
 }
 
 func (h *Host) connected(to int) bool {
-	l := h.world.dialled[[2]int{h.index, to}] // the last one: another is dialled only when it stands no more
+	l := h.world.dialled[[2]int{h.index, to}] // the last one: another is dialled only after it has ended
 	return l != nil && l.standing() && l.ends[0].life == h.life
 }
 
-// now is what the machine's own clocks say.
+// now is the reading of the machine's own clocks.
 func (h *Host) now() clock.Reading {
 	return clock.Reading{
 		WallMS: startWallMS + h.world.nowMS + h.skewMS,
@@ -289,7 +289,7 @@ func (h *Host) clusterNow() clock.Reading { return h.node.ClusterTime(h.now()) }
 
 func (h *Host) address() string { return fmt.Sprintf("host%d", h.index) }
 
-// The driver. Sessions are asked for bytes only when they woke it, as carrier does.
+// The driver. Sessions are asked for bytes only after a Wake, as in carrier.
 
 // Wake notes that a session has something to send.
 func (h *Host) Wake(s *cluster.Session) { s.Tag.(*end).woken = true }
@@ -311,7 +311,7 @@ func (h *Host) Event(e cluster.Event) {
 	}
 }
 
-// said says whether the log has a text.
+// said reports whether the log contains a text.
 func (h *Host) said(text string) bool {
 	prefix := fmt.Sprintf("host%d:", h.index)
 	for _, line := range h.world.Log {

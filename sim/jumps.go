@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// This file is what the swarm does to clocks that jump, and what it writes then.
+// This file is how the swarm makes clocks jump, and what it writes then.
 
-// jumpsLifeMS is how long what is written there lives at most.
+// jumpsLifeMS is the maximum lifetime of records written there.
 const jumpsLifeMS = 20_000
 
-// startWrong starts some hosts again with clocks that are wrong. From then on it is noted who knows what.
+// startWrong starts some hosts again with wrong clocks. From then on causality is recorded.
 func (s *swarm) startWrong() {
 	s.causal = causal{}
 	for _, h := range s.Hosts {
@@ -31,7 +31,7 @@ func (s *swarm) wrong() int64 {
 	return ms
 }
 
-// jump sets the clock of a host right or wrong, sometimes that of all alike, and lets time pass or not.
+// jump sets the clock of a host right or wrong, sometimes those of all hosts alike, and lets time pass or not.
 func (s *swarm) jump(h *Host) {
 	skewMS := int64(0)
 	if s.rand.IntN(2) == 0 {
@@ -57,7 +57,7 @@ func (s *swarm) setRight() {
 	}
 }
 
-// workTimed writes something that ends, or deletes it.
+// workTimed writes a record with an expiry time, or deletes it.
 func (s *swarm) workTimed(h *Host) {
 	t := timed{key: fmt.Sprint("t", s.rand.Uint64()), value: fmt.Sprint(h.index)}
 	lifeMS := 500 + s.rand.Int64N(jumpsLifeMS)

@@ -6,12 +6,12 @@ import (
 	"starling/zone/kinds"
 )
 
-// This file knows what must be there in the end. The ledger is the merge of what every host acknowledged, made at the
-// moment of each write; what was only on hosts that crashed is taken out again. After quiet each host must hold what
-// the ledger holds, or newer: then nothing acknowledged is missing unless something newer replaced it, and nothing
-// deleted came back.
+// This file knows the expected result. The ledger is the merge of everything that every host acknowledged, made at the
+// moment of each write; what was only on hosts that crashed is removed again. After a quiet period each host must hold
+// what the ledger holds, or newer: then no acknowledged record is missing unless a newer one replaced it, and no
+// deleted one came back.
 
-// ledgerBytes is enough for all that a run writes.
+// ledgerBytes is enough for everything that a run writes.
 const ledgerBytes = 1 << 30
 
 func (w *World) newLedger() *kinds.Keyval {
@@ -28,8 +28,8 @@ func (w *World) enter(h *Host, first, count int) {
 	w.merge(w.ledger, h.keyval, first, count, h.clusterNow())
 }
 
-// merge merges some shards of one zone into another that is the ledger's. Now is that of the zone that they come from.
-// As a disk, the ledger refuses nothing, however far ahead it is stamped.
+// merge merges some shards of one zone into another that is the ledger's. Now is that of the source zone. Like a disk,
+// the ledger rejects nothing, however far ahead it is stamped.
 func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Reading) {
 	source := kinds.Restored{AheadMS: w.ledgerNow().WallMS - now.MonoMS}
 	for shard := first; shard < first+count; shard++ {
@@ -43,8 +43,8 @@ func (w *World) merge(to, from *kinds.Keyval, first, count int, now clock.Readin
 	}
 }
 
-// recount makes the ledger anew from the hosts that are left: what only a crashed one had is lost by right. A host with
-// state still has what is on its disk.
+// recount rebuilds the ledger from the remaining hosts: records that only a crashed host had are lost rightly. A host
+// with state still has what is on its disk.
 func (w *World) recount() {
 	w.ledger = w.newLedger()
 	for _, h := range w.Hosts {
@@ -53,7 +53,7 @@ func (w *World) recount() {
 			w.enter(h, 0, zone.Shards)
 		case h.keepsState && !h.left:
 			var found kinds.Restored
-			disk := w.newLedger() // by itself: some of its records speak of those before
+			disk := w.newLedger() // by itself: some of its records depend on earlier ones
 			for _, record := range h.disk {
 				if err := disk.Restore(record, &found, w.ledgerNow()); err != nil {
 					w.failf("the disk of host %d: %v", h.index, err)
@@ -64,8 +64,8 @@ func (w *World) recount() {
 	}
 }
 
-// mustMatchLedger fails if the ledger has something newer than the host has. The host may have more: what was on its
-// way when a host crashed has arrived or not.
+// mustMatchLedger fails if the ledger has a newer record than the host. The host may have more: records in flight when
+// a host crashed have arrived or not.
 func (w *World) mustMatchLedger(h *Host) {
 	var want, got [zone.Shards]uint64
 	both := w.newLedger()
@@ -94,7 +94,7 @@ func (w *World) pairsOf(k *kinds.Keyval, shard int, now clock.Reading) map[strin
 	return pairs
 }
 
-// set writes a pair at a host and enters it.
+// set writes a pair at a host and enters it into the ledger.
 func (h *Host) set(key, value string) error {
 	had := h.get(key)
 	if err := h.keyval.Set([]byte(key), []byte(value), kinds.NoExpire, h.clusterNow()); err != nil {
@@ -106,7 +106,7 @@ func (h *Host) set(key, value string) error {
 	return nil
 }
 
-// remove deletes a pair at a host; one that is not there is no error.
+// remove deletes a pair at a host; a missing one is no error.
 func (h *Host) remove(key string) {
 	had := h.get(key)
 	if h.keyval.Delete([]byte(key), h.clusterNow()) == nil {
@@ -136,7 +136,7 @@ func (h *Host) hit(key string, times int) {
 	}
 }
 
-// count is how many requests the next one finds before it.
+// count is how many earlier requests the next one finds counted.
 func (h *Host) count(key string) int64 {
 	milli, _ := h.bucket.Look([]byte(key), h.clusterNow(), burstMilli)
 	return milli / 1000

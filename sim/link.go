@@ -8,8 +8,8 @@ import (
 	"starling/cluster"
 )
 
-// link is one connection. End 0 dialled. Each end goes on until it has read all that reaches it, so the two notice
-// a cut at different times, and a host may have its next connection while the peer still reads from the one before.
+// link is one connection. End 0 dialled. Each end continues until it has read all that reaches it, so the two notice a
+// cut at different times, and a host may have its next connection while the peer still reads from the previous one.
 type link struct {
 	world    *World
 	from, to int
@@ -28,16 +28,16 @@ type end struct {
 	wakeMS  int64 // when acknowledgements are due; 0 not before the next Wake
 }
 
-// piece is bytes on their way.
+// piece is bytes in flight.
 type piece struct {
 	dueMS int64
 	bytes []byte
 }
 
 const (
-	// windowBytes is what may be on the way in one direction: a TCP window.
+	// windowBytes is how much may be in flight in one direction: a TCP window.
 	windowBytes = 256 << 10
-	// outboxBytes is what carrier asks a session for at a time.
+	// outboxBytes is how much carrier requests from a session at a time.
 	outboxBytes = 64 << 10
 )
 
@@ -66,11 +66,11 @@ func (w *World) dial(from, to *Host) {
 
 func (l *link) over() bool { return l.ends[0].closed && l.ends[1].closed }
 
-// standing says whether the dialer still has the connection.
+// standing reports whether the dialer still has the connection.
 func (l *link) standing() bool { return !l.ends[0].closed }
 
-// undisturbed says what has disturbed the cluster since the start of the story: a connection that is missing, was lost
-// or was made again, or a host's line of the level error.
+// undisturbed returns what has disturbed the cluster since the start of the story: a connection that is missing, was
+// lost or was reopened, or a log line of the level error.
 func (w *World) undisturbed() error {
 	want, standing := len(w.Hosts)*(len(w.Hosts)-1), 0
 	for _, l := range w.links {
@@ -87,7 +87,7 @@ func (w *World) undisturbed() error {
 	return nil
 }
 
-// cut loses a random part of what is on the way, in both directions.
+// cut loses a random part of the bytes in flight, in both directions.
 func (l *link) cut() {
 	for _, e := range l.ends {
 		keep := 0
@@ -122,8 +122,8 @@ func (l *link) move() {
 	}
 }
 
-// alive says whether the host still runs the life that has the connection. A host that crashed says nothing; its peer's
-// system answers with a reset.
+// alive reports whether the host is still in the run that has the connection. A crashed host sends nothing; the peer
+// gets a reset.
 func (e *end) alive() bool {
 	if e.host.down || e.host.life != e.life {
 		e.closed = true
@@ -163,7 +163,7 @@ func (l *link) send(e, other *end) {
 	}
 }
 
-// close ends one end; the other one still reads what is on its way.
+// close closes one end; the other one still reads the bytes in flight.
 func (l *link) close(e, other *end, err error) {
 	e.closed, other.eof = true, true
 	why := err

@@ -7,14 +7,14 @@ import (
 	"starling/cluster/wire"
 )
 
-// rogue is a program with a certificate, or an address in the list, that speaks the protocol and keeps to nothing else.
-// It may write what the cluster shares, so it does not: what it does otherwise must leave no trace.
+// rogue is a program with a certificate, or an address in the list, that speaks the protocol and follows no other rule.
+// It is allowed to write shared records, so it does not: its other actions must have no effect.
 type rogue struct {
 	world *World
-	// listed says that hosts dial it, as a member.
+	// listed means that hosts dial it, as a member.
 	listed bool
 	conns  []*rogueConn
-	// heard is what hosts said of themselves; it takes ids, lives and origins from there.
+	// heard are what hosts said of themselves; it takes ids, runs and origins from there.
 	heard []wire.Hello
 }
 
@@ -43,7 +43,7 @@ func (r *rogue) act(h *Host) {
 	case n < 25 || len(r.conns) == 0:
 		r.meet(h, r.listed && n%2 == 0)
 	case n < 30 || len(r.conns) > rogueConns:
-		if !r.conns[0].host.frozen { // else it would not notice
+		if !r.conns[0].host.frozen { // otherwise it would not notice
 			r.close(0)
 		}
 	default:
@@ -81,7 +81,7 @@ func (r *rogue) meet(h *Host, out bool) {
 	session.Receive(first, h.now()) // an error ends the session, which collect notices
 }
 
-// hello makes up who it is: itself, or parts of a host.
+// hello makes up an identity: its own, or parts of a host's.
 func (r *rogue) hello() wire.Hello {
 	w := r.world
 	h := wire.Hello{
@@ -181,7 +181,7 @@ func (r *rogue) say(c *rogueConn) {
 	c.session.Receive(wire.AppendFrame(nil, t, body, nil), c.host.now())
 }
 
-// collect reads what hosts say, and closes what they have ended.
+// collect reads what hosts send, and closes what they have ended.
 func (r *rogue) collect() {
 	for i := len(r.conns) - 1; i >= 0; i-- {
 		c := r.conns[i]
@@ -206,7 +206,7 @@ func (r *rogue) listen(stream []byte) {
 	for range 2 {
 		f, ok, err := d.Next()
 		if err != nil || !ok {
-			return // it goes on in the middle of something
+			return // it continues in the middle of a frame
 		}
 		hello, err := wire.ParseHello(f.Body)
 		if f.Type == wire.TypeReply {
@@ -230,7 +230,7 @@ func (r *rogue) close(i int) {
 	r.conns = append(r.conns[:i], r.conns[i+1:]...)
 }
 
-// leave ends all that it does.
+// leave ends everything that it does.
 func (r *rogue) leave() {
 	r.listed = false
 	for len(r.conns) > 0 {
@@ -242,9 +242,9 @@ func (r *rogue) leave() {
 	}
 }
 
-// mustBeKeptOut fails where the rogue has moved a host's time, or fills its memory.
+// mustBeKeptOut fails if the rogue has moved a host's time, or filled its memory.
 func (s *swarm) mustBeKeptOut(h *Host) {
-	const mostMS = 60_000 // that one voice moves two hosts that do not reach each other
+	const mostMS = 60_000 // how far one vote moves two hosts that do not reach each other
 	if offset := h.clusterNow().WallMS - startWallMS - s.nowMS; offset < -mostMS || offset > mostMS {
 		s.failf("cluster time of host %d is %d ms off, all hosts' clocks are right", h.index, offset)
 	}
@@ -254,7 +254,7 @@ func (s *swarm) mustBeKeptOut(h *Host) {
 	}
 }
 
-// subject is that of a host's certificate, "" where the cluster has none.
+// subject is that of a host's certificate, "" if the cluster has none.
 func (w *World) subject(address string) string {
 	if !w.certified {
 		return ""

@@ -10,9 +10,9 @@ import (
 	"starling/cluster/wire"
 )
 
-// A story is a text of one command per line, read aloud by Tell. DESIGN.md lists the commands.
+// A story is a text of one command per line, run by Tell. DESIGN.md lists the commands.
 
-// command is one line, taken apart.
+// command is one parsed line.
 type command struct {
 	words []string
 	host  *Host // of "at <n> …"
@@ -20,7 +20,7 @@ type command struct {
 
 var errWords = errors.New("the line has too few words, or one that is not understood")
 
-// Tell runs a story and returns the first line that does not come true.
+// Tell runs a story and returns the first line that fails.
 func Tell(text string) (*World, error) {
 	w := NewWorld(1, defaults)
 	w.latencyMS = 1
@@ -126,7 +126,7 @@ func (w *World) pairs(words []string, do func(a, b int)) {
 
 func (w *World) tellSetup(c *command) (known bool, err error) {
 	switch c.word(0) {
-	case "memory": // memory 64k: of each zone; memory 64k 16k: and so much for its tombstones
+	case "memory": // memory 64k: of each zone; memory 64k 16k: with 16k for its tombstones
 		k, err := strconv.Atoi(strings.TrimSuffix(c.word(1), "k"))
 		if len(c.words) > 2 {
 			tombs, _ := strconv.Atoi(strings.TrimSuffix(c.word(2), "k"))
@@ -203,7 +203,7 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 		w.host(c.word(1)).frozen = false
 	case "leave":
 		w.host(c.word(1)).leave()
-	case "unlist": // the others take a host out of their lists; it goes on
+	case "unlist": // the others remove a host from their lists; it continues
 		w.unlist(w.host(c.word(1)))
 	case "clock": // clock 1 +1h
 		h := w.host(c.word(1))
@@ -222,7 +222,7 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 	return true, nil
 }
 
-// tellTime knows what takes time: waiting, and work while time passes.
+// tellTime runs the commands that take time: waiting, and work while time passes.
 func (w *World) tellTime(c *command) (known bool, err error) {
 	var what string
 	var holds func() bool
@@ -230,7 +230,7 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 	case "wait":
 		w.Run(c.duration(1))
 		return true, nil
-	case "skip": // like wait for hours of nothing: only the clocks go on, no connection outlives it
+	case "skip": // like wait for hours of nothing: only the clocks advance, no connection survives it
 		w.skip(c.duration(1))
 		return true, nil
 	case "storm": // storm 5s 1 0 1: a write per ms on each host named
@@ -254,7 +254,7 @@ func (w *World) tellTime(c *command) (known bool, err error) {
 			}
 		}
 		return true, nil
-	case "undisturbed": // since the start: no connection lost or made again, no error logged
+	case "undisturbed": // since the start: no connection lost or reopened, no error logged
 		return true, w.undisturbed()
 	case "timed": // what ends is there
 		for _, h := range w.Hosts {
@@ -301,7 +301,7 @@ func (w *World) storm(c *command) error {
 // churnTickEvery is after how many pairs of a churn the hosts get time to tick.
 const churnTickEvery = 10
 
-// churn lets pairs come and go. Of the time between two of them only what the hosts need is simulated.
+// churn lets pairs come and go. It simulates only as much of the time between two of them as the hosts need.
 func (w *World) churn(c *command) error {
 	pauseMS, hosts := c.duration(2).Milliseconds(), c.words[3:]
 	for n := range c.number(1) {

@@ -8,7 +8,7 @@ import (
 	"starling/zone/kinds"
 )
 
-// This file is what a story does and expects at one host.
+// This file has the commands and expectations of a story at one host.
 
 func (w *World) at(c *command) error {
 	for _, tell := range []func(*World, *command) (bool, error){
@@ -28,7 +28,7 @@ func (w *World) doAt(c *command) (known bool, err error) {
 		return true, h.set(c.word(1), c.word(2))
 	case "set-for": // set-for 60s key value
 		return true, h.setTimed(timed{key: c.word(2), value: c.word(3)}, c.duration(1).Milliseconds())
-	case "bind-once": // a session that is not touched
+	case "bind-once": // a session that is not used
 		return true, h.setTimed(timed{key: c.word(1), value: c.word(2), session: true}, w.options.SessionTimeoutMS)
 	case "update": // a pair that must be there
 		return true, h.keyval.Update([]byte(c.word(1)), []byte(c.word(2)), kinds.NoExpire, h.clusterNow())
@@ -78,7 +78,7 @@ func (w *World) doAt(c *command) (known bool, err error) {
 	return true, nil
 }
 
-// expectAt compares what a reader finds. "-" is nothing.
+// expectAt compares what a reader finds. "-" means nothing.
 func (w *World) expectAt(c *command) (known bool, err error) {
 	h := c.host
 	want := func(got string) error {
@@ -96,7 +96,7 @@ func (w *World) expectAt(c *command) (known bool, err error) {
 	case "lookup":
 		server, _ := h.session.Lookup([]byte(c.word(1)), h.clusterNow())
 		return true, want(server)
-	case "count": // exactly, but for what has just drained
+	case "count": // exactly, except what has just drained
 		if got := h.count(c.word(1)); got != int64(c.number(2)) && got != int64(c.number(2))-1 {
 			return true, fmt.Errorf("it counts %d", got)
 		}
@@ -114,7 +114,7 @@ func (w *World) expectAt(c *command) (known bool, err error) {
 	return true, nil
 }
 
-// expectStatus reads what the operator sees.
+// expectStatus reads the operator's status.
 func (w *World) expectStatus(c *command) (known bool, err error) {
 	h := c.host
 	status := h.node.Status(h.now())

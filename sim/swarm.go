@@ -8,32 +8,32 @@ import (
 	"starling/zone"
 )
 
-// A swarm run breaks a cluster in every way that a seed draws, lets it heal, and checks what must hold afterwards.
+// A swarm run damages a cluster in every way that a seed draws, lets it heal, and checks what must hold afterwards.
 
-// flavour is what a seed may do to a cluster. Counts of requests are exact only where no host loses its memory and no
-// ring is overrun.
+// flavour is what a seed may do to a cluster. Counts of requests are exact only if no host loses its memory and no ring
+// is overrun.
 type flavour struct {
 	name string
 	// crashes: hosts die, and come back empty or with state.
 	crashes bool
 	// lossy: rings of a few frames are overrun all the time.
 	lossy bool
-	// full: zones are too small for what is written.
+	// full: zones are too small for the written records.
 	full bool
 	// clocks: they jump by up to 50 s, and drift.
 	clocks bool
-	// jumps: clocks are set by seconds to days, both ways, at the start and later, of one host or several; what is
-	// written ends soon.
+	// jumps: clocks are set by seconds to days, both ways, at the start and later, of one host or several; written
+	// records expire soon.
 	jumps bool
 	// mixed: some hosts run a release without repair.
 	mixed bool
-	// slow: one host is behind slow and broken lines or frozen, and nobody may wait for it.
+	// slow: one host is behind slow and broken lines or frozen, and no other host may wait for it.
 	slow bool
-	// deletes: pairs come and go in small zones. Hosts that crash keep state, and nobody new comes.
+	// deletes: pairs come and go in small zones. Hosts that crash keep state, and no new host joins.
 	deletes bool
 	// changes: hosts leave for good, and reloads stop and start sharing zones.
 	changes bool
-	// rogue: somebody with a certificate, or an address in the list, attacks.
+	// rogue: a program with a certificate, or an address in the list, attacks.
 	rogue bool
 }
 
@@ -69,7 +69,7 @@ type swarm struct {
 	flavour flavour
 	charged map[string]int64
 	churning
-	// inexact says that costs may have been lost with a host or in frames.
+	// inexact means that costs may have been lost with a host or in frames.
 	inexact bool
 }
 
@@ -87,8 +87,7 @@ func newSwarm(seed uint64, traced bool) *swarm {
 	return s
 }
 
-// Swarm runs one seed and returns what went wrong, and the world for its log. If traced, the log also tells what was
-// done.
+// Swarm runs one seed and returns the failures, and the world for its log. If traced, the log also has the actions.
 func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	s := newSwarm(seed, traced)
 	f := s.flavour
@@ -144,7 +143,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	return s.failures, s.World
 }
 
-// options are what a flavour has all hosts have.
+// options are the options of all hosts in a flavour.
 func (f *flavour) options() Options {
 	options := defaults
 	if f.full {
@@ -153,7 +152,7 @@ func (f *flavour) options() Options {
 	if f.deletes {
 		options.KeyvalBytes = 32 << 10
 		if options.TombstoneBytes = 16 << 10; f.crashes {
-			options.TombstoneBytes = 128 << 10 // zone/DESIGN.md says what a node that crashes must not have given up
+			options.TombstoneBytes = 128 << 10 // zone/DESIGN.md says what a crashing node must not have given up
 		}
 	}
 	if f.lossy {
@@ -165,7 +164,7 @@ func (f *flavour) options() Options {
 	return options
 }
 
-// running draws a host that runs, or nil.
+// running draws a running host, or nil.
 func (s *swarm) running() *Host {
 	h := s.Hosts[s.rand.IntN(len(s.Hosts))]
 	if !h.runs() || h.left {
@@ -222,13 +221,13 @@ func (s *swarm) work(h *Host, n int) {
 		h.hit(key, times)
 		s.charged[key] += int64(times)
 	case n < 45:
-		// A zone that is full says so; only the full flavour gets there.
+		// A full zone reports it; only the full flavour gets there.
 		if err := h.set(key, fmt.Sprint(h.index, "-", s.rand.Uint32())); err != nil && !s.flavour.full {
 			s.failf("host %d does not take a pair: %v", h.index, err)
 		}
 	case n < 53:
 		h.remove(key)
-	case s.flavour.jumps && n < 54: // a clear would take what ends
+	case s.flavour.jumps && n < 54: // a clear would remove the expiring records
 	case n < 54:
 		if err := h.clear(); err != nil {
 			s.failf("host %d does not clear: %v", h.index, err)
@@ -247,7 +246,7 @@ func (s *swarm) work(h *Host, n int) {
 	}
 }
 
-// crowd writes to zones that are full soon. They may refuse it; they may not grow.
+// crowd writes to zones that are full soon. They may reject writes; they may not grow.
 func (s *swarm) crowd(h *Host) {
 	key := fmt.Sprint("k", s.rand.IntN(100*swarmKeys))
 	switch s.rand.IntN(3) {
@@ -261,7 +260,7 @@ func (s *swarm) crowd(h *Host) {
 	}
 }
 
-// burst writes and counts so much that a small ring is overrun by any peer that is slow.
+// burst writes and counts so much that any slow peer overruns a small ring.
 func (s *swarm) burst(h *Host) {
 	for i := range 20 {
 		err := h.set(fmt.Sprint("k", s.rand.IntN(swarmKeys)), fmt.Sprint("burst", i, "-", h.index, "-", s.nowMS))
@@ -276,9 +275,9 @@ func (s *swarm) burst(h *Host) {
 }
 
 const (
-	// probeEvery is after how many acts it is looked how long a write takes.
+	// probeEvery is the number of acts between measurements of the latency of a write.
 	probeEvery = 10
-	// probeMS is how long a write between two hosts that nothing is done to may take: the longest latency, and a few
+	// probeMS is the maximum latency of a write between two undisturbed hosts: the longest network latency, and a few
 	// flushes.
 	probeMS = maxLatencyMS + 5
 	// maxLatencyMS is the longest latency that is drawn. Bytes keep their order, so a shorter one does not help at
@@ -286,8 +285,8 @@ const (
 	maxLatencyMS = 20
 )
 
-// probe: no host waits for a slow one. Host 0 is; what one of the others writes reaches the rest of them as if it were
-// not there.
+// probe: no host waits for a slow one. Host 0 is slow; a write of another host reaches the rest as if host 0 were
+// absent.
 func (s *swarm) probe(n int) {
 	from := s.Hosts[1+s.rand.IntN(len(s.Hosts)-1)]
 	value := fmt.Sprint("probe", n)
@@ -360,7 +359,7 @@ func (s *swarm) harmHost(h *Host, n int) {
 		s.allMembers()
 	case s.flavour.clocks:
 		h.skewMS += int64(s.rand.IntN(100_001)) - 50_000
-		h.skewMS = min(max(h.skewMS, -25_000), 25_000) // no stamp is refused; stories do that
+		h.skewMS = min(max(h.skewMS, -25_000), 25_000) // no stamp is rejected; stories test that
 		h.driftPPM = float64(s.rand.IntN(1000) - 500)
 	}
 }
@@ -378,7 +377,7 @@ func (s *swarm) change(h *Host) {
 	}
 }
 
-// others counts the running hosts beside one: the last one is left alone, or there would be nothing to compare.
+// others counts the running hosts besides one: the last one is kept, or there would be nothing to compare.
 func (s *swarm) others(h *Host) (n int) {
 	for _, o := range s.Hosts {
 		if o != h && o.runs() && !o.left {
@@ -388,7 +387,7 @@ func (s *swarm) others(h *Host) (n int) {
 	return n
 }
 
-// quiet waits until the cluster agrees and checks what it agrees on.
+// quiet waits until the cluster agrees and checks the result.
 func (s *swarm) quiet() {
 	if !s.Within(converge, s.Ready) {
 		s.failf("not all hosts are ready")
@@ -399,14 +398,14 @@ func (s *swarm) quiet() {
 		return
 	}
 	if s.flavour.mixed {
-		s.Run(converge / 5) // what a release without repair cannot mend is not expected of it
+		s.Run(converge / 5) // a release without repair is not expected to repair this
 	}
 	if !s.Within(converge, s.Agree) {
 		s.failf("after %v of quiet: %s", converge, s.disagreement())
 	}
 	s.Run(quiet)
-	// A deletion that was on its way when its host crashed may have arrived at one host; the others hear of it only if
-	// they bring what it deleted.
+	// A deletion that was in flight when its host crashed may have arrived at one host; the others learn of it only if
+	// they send what it deleted.
 	for _, h := range s.Hosts {
 		if h.runs() && !h.left {
 			s.enter(h, 0, zone.Shards)
@@ -414,13 +413,13 @@ func (s *swarm) quiet() {
 	}
 	for _, h := range s.Hosts {
 		if refused := h.keyval.Stats().Ahead + h.session.Stats().Ahead; refused > 0 && !h.left && !s.flavour.jumps {
-			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps what is
-			// stamped anew as it was.
+			// Cluster time lies between the clocks, however they jump. The ledger relies on it: it keeps restamped
+			// records as they were.
 			s.failf("host %d refused %d stamps as too far ahead, all clocks are within 50 s", h.index, refused)
 		}
 		switch {
 		case h.left:
-		case s.flavour.jumps: // the ledger keeps what is stamped anew as it was
+		case s.flavour.jumps: // the ledger keeps restamped records as they were
 			s.mustHaveTimed(h)
 			s.mustBeCausal(h)
 		case !s.flavour.deletes:
@@ -431,24 +430,23 @@ func (s *swarm) quiet() {
 		s.checkChurn()
 	}
 	for _, h := range s.Hosts {
-		// Not at once: time that is seen to have gone back has just stamped records anew, which nobody can have
-		// acknowledged yet (seed 42989).
+		// Not at once: a detected backward step has just restamped records, which no peer can have acknowledged yet
+		// (seed 42989).
 		if h.runs() && !h.left && !s.Within(quiet, h.node.Drained) {
 			s.failf("host %d waits for acknowledgements that nobody sends", h.index)
 		}
 	}
 	s.checkCounts()
 	s.checkMemory()
-	// Once per tick: what is shown changes with ticks, and looking at it each millisecond was half of the time of a
-	// run.
+	// Once per tick: the status changes with ticks, and reading it each millisecond took half of the time of a run.
 	shown := func() bool { return s.nowMS%tickEveryMS == 0 && s.ShownToAgree() }
 	if !s.flavour.mixed && !s.Within(converge, shown) {
 		s.failf("hosts agree, but their operators are not shown that")
 	}
 }
 
-// checkCounts: no host counts a request twice. Where no host is lost each counts all, but for what was given up after
-// overruns: the given-up part is the most that may be missing, at the host that gave it up and at those that it taught.
+// checkCounts: no host counts a request twice. If no host is lost each counts all, except those given up after
+// overruns: that is the most that may be missing, at the host that gave it up and at those that it taught.
 func (s *swarm) checkCounts() {
 	var forfeited int64
 	for _, h := range s.Hosts {

@@ -5,39 +5,40 @@ import (
 	"time"
 )
 
-// This file is the ledger of what ends. Whatever is done to clocks, a pair or session is there until its writer meant
-// it to end, and not for longer, on each host that has had it; to within timedSlackMS. Only a host that restarts from
-// its disk needs its wall clock: what that was set while a record lived may be missing then, or too much, on this host.
+// This file is the ledger of records with expiry times. Whatever happens to clocks, a pair or session exists until its
+// writer meant it to expire, and not longer, on each host that has received it; to within timedSlackMS. Only a host
+// that restarts from its disk needs its wall clock: an amount by which that was set during the record's life may be
+// missing or excess then, on this host.
 
-// timed is one record that ends. Each has a key of its own, so that nothing but its end, its deletion or a lost host
-// takes it away.
+// timed is one record with an expiry time. Each has a key of its own, so that only its expiry, its deletion or a lost
+// host removes it.
 type timed struct {
 	key, value string
 	session    bool
 	fromMS     int64 // true time, of the write
-	// untilMS is when it is to end, graceMS how much longer it may live: a session an eighth of its timeout.
+	// untilMS is its expiry time, graceMS how much longer it may live: a session an eighth of its timeout.
 	untilMS, graceMS int64
-	// seen are the lives of hosts in which they had it, by index.
+	// seen are the runs of hosts in which they had it, by index.
 	seen map[int]uint64
 	// low and high are the least and greatest skew of each host's clock since the write.
 	low, high map[int]int64
 	// slackMS is what a restart may cost it, on a host that restarted and on those that got it from there.
 	slackMS map[int]int64
-	// lost says that it may be missing: it was deleted, or only hosts that crashed had it.
+	// lost means that it may be missing: it was deleted, or only hosts that crashed had it.
 	lost bool
-	// deleted are the lives of hosts that know of its deletion, by index; nil where none was acknowledged, or only
-	// hosts that crashed knew.
+	// deleted are the runs of hosts that know of its deletion, by index; nil if none was acknowledged, or only hosts
+	// that crashed knew.
 	deleted map[int]uint64
 }
 
 const (
-	// timedSlackMS is by how much a record may end too early or too late.
+	// timedSlackMS is by how much a record may expire too early or too late.
 	timedSlackMS = 2000
-	// timedEveryMS is how often all of them are looked for.
+	// timedEveryMS is how often all of them are checked.
 	timedEveryMS = 50
 )
 
-// setTimed writes a pair that ends, or binds a session, and enters it.
+// setTimed writes an expiring pair, or binds a session, and enters it.
 func (h *Host) setTimed(t timed, lifeMS int64) (err error) {
 	w := h.world
 	t.fromMS, t.untilMS = w.nowMS, w.nowMS+lifeMS
@@ -88,7 +89,7 @@ func (h *Host) setClock(skewMS int64) {
 	}
 }
 
-// checkTimed looks for all records that end. Each is forgotten when it has been gone for long enough.
+// checkTimed checks all expiring records. Each is forgotten when it has been gone for long enough.
 func (w *World) checkTimed() {
 	if len(w.timed) == 0 || w.nowMS%timedEveryMS != 0 {
 		return
@@ -122,11 +123,12 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 		w.failf("host %d has %s of %d ms no more, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		t.lost = true
 	case seen:
-		delete(t.seen, h.index) // it has ended; if it comes back, then from a host that read it from its disk since
+		// it has expired; if it comes back, then from a host that has read it from its disk since
+		delete(t.seen, h.index)
 	}
 }
 
-// mustHaveTimed fails for what a host lacks, and for what was deleted and is back.
+// mustHaveTimed fails for records that a host lacks, and for deleted ones that are back.
 func (w *World) mustHaveTimed(h *Host) {
 	for _, t := range w.timed {
 		if t.deleted != nil && h.hasTimed(t) {
@@ -138,7 +140,7 @@ func (w *World) mustHaveTimed(h *Host) {
 	}
 }
 
-// loseTimed notes what only a host had that crashes now.
+// loseTimed notes the records that only a crashing host had.
 func (w *World) loseTimed(crashed *Host) {
 	for _, t := range w.timed {
 		t.lost = t.lost || !w.keeps(t.session, t.seen, crashed)
@@ -148,7 +150,7 @@ func (w *World) loseTimed(crashed *Host) {
 	}
 }
 
-// keeps says whether a host is left in one of the lives that are given, or its disk.
+// keeps reports whether a host is left in one of the given runs, or its disk.
 func (w *World) keeps(session bool, lives map[int]uint64, crashed *Host) bool {
 	for _, h := range w.Hosts {
 		onDisk := h.keepsState && !session && (h.down || h == crashed)
@@ -167,8 +169,8 @@ func (t *timed) most() (ms int64) {
 	return ms
 }
 
-// slackOn is what a restart may cost it on a host. One that has had it all the time knows when it ends; another may
-// have got it from a host that read it back.
+// slackOn is what a restart may cost it on a host. A host that has had it all the time knows when it expires; another
+// may have got it from a host that read it back.
 func (t *timed) slackOn(h *Host) int64 {
 	if t.seen[h.index] == h.life {
 		return t.slackMS[h.index]
@@ -176,7 +178,7 @@ func (t *timed) slackOn(h *Host) int64 {
 	return t.most()
 }
 
-// restoreTimed allows for what a host's clock was set while records lived that it reads back from its disk.
+// restoreTimed allows for clock steps during the life of records that a host reads back from its disk.
 func (w *World) restoreTimed(h *Host) {
 	for _, t := range w.timed {
 		if !t.session {

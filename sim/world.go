@@ -1,5 +1,5 @@
-// Package sim runs clusters of the pure core in one goroutine: virtual clocks, a network of ordered streams that is
-// made worse on purpose, and hosts that crash, freeze and lose their clocks. DESIGN.md says what is checked.
+// Package sim runs clusters of the pure core in one goroutine: virtual clocks, a network of ordered streams with
+// deliberate faults, and hosts that crash, freeze and lose their clocks. DESIGN.md says what is checked.
 package sim
 
 import (
@@ -26,46 +26,45 @@ type World struct {
 	dialled map[[2]int]*link
 	// dials and problems count the connections ever made and the lines of the level error.
 	dials, problems int
-	// blocked are pairs between which packets are dropped: what is sent stands still, and nobody hears of it.
+	// blocked are pairs between which packets are dropped: sent bytes stand still, and no host is told.
 	blocked map[[2]int]bool
-	// slow are pairs whose links carry so many bytes per ms and no more.
+	// slow are pairs whose links carry at most so many bytes per ms.
 	slow map[[2]int]int
-	// latencyMS is the longest way of one piece of bytes.
+	// latencyMS is the longest transit of one piece of bytes.
 	latencyMS int
 	options   Options
 	moved     int64
 	ledger    *kinds.Keyval
 	timed     []*timed
-	causal    causal // nil where the ledger tells which write is the latest
+	causal    causal // nil if the ledger tells which write is the latest
 	failures  []string
-	// certified says that hosts have certificates; else they know each other by their addresses.
+	// certified means that hosts have certificates; else they know each other by their addresses.
 	certified bool
-	// rogue is somebody with a certificate or an address who attacks, or nil.
+	// rogue is an attacker with a certificate or an address, or nil.
 	rogue *rogue
-	// Log is what hosts said and, where Traced, what was done to them.
+	// Log are the hosts' log lines and, if Traced, the actions on them.
 	Log    []string
 	Traced bool
 }
 
-// Options are what all hosts of a world have in common.
+// Options are the options of all hosts of a world.
 type Options struct {
 	// KeyvalBytes, SessionBytes and BucketBytes are the memory of the zones.
 	KeyvalBytes, SessionBytes, BucketBytes int64
-	// TombstoneBytes is the room of tombstones in each zone beside it, 0 the usual one.
+	// TombstoneBytes is the additional memory of tombstones in each zone, 0 the usual one.
 	TombstoneBytes int64
 	// RingFrames shrinks the rings of the journals, so that they are overrun; 0 leaves them.
 	RingFrames int
-	// SessionTimeoutMS is the life of sessions.
+	// SessionTimeoutMS is the lifetime of sessions.
 	SessionTimeoutMS int64
-	// Settings, RedialMS, WindowBytes and OutboxBytes are what an operator sets with zone_sync_*; 0 is the simulator's
-	// own.
+	// Settings, RedialMS, WindowBytes and OutboxBytes are an operator's zone_sync_* settings; 0 is the simulator's own.
 	Settings                           cluster.Settings
 	RedialMS, WindowBytes, OutboxBytes int
 }
 
 var defaults = Options{KeyvalBytes: 1 << 20, SessionBytes: 1 << 20, BucketBytes: 1 << 20, SessionTimeoutMS: 3_600_000}
 
-// NewWorld makes a world without hosts. What is random in it follows from the seed.
+// NewWorld makes a world without hosts. Its randomness follows from the seed.
 func NewWorld(seed uint64, options Options) *World {
 	w := &World{
 		rand: rand.New(rand.NewPCG(seed, 0x5eed)), blocked: map[[2]int]bool{}, slow: map[[2]int]int{}, options: options,
@@ -103,7 +102,7 @@ func (w *World) allMembers() {
 	}
 }
 
-// unlist takes a host out of the lists of all others. It knows nothing of that.
+// unlist removes a host from the lists of all others. It is not told.
 func (w *World) unlist(gone *Host) {
 	var present []int
 	for _, h := range w.Hosts {
@@ -125,7 +124,7 @@ func (w *World) Run(d time.Duration) {
 	}
 }
 
-// Within lets time pass until a condition holds, and says whether it did.
+// Within lets time pass until a condition holds, and reports whether it did.
 func (w *World) Within(limit time.Duration, holds func() bool) bool {
 	for end := w.nowMS + limit.Milliseconds(); w.nowMS < end; w.step() {
 		if holds() {
@@ -138,9 +137,9 @@ func (w *World) Within(limit time.Duration, holds func() bool) bool {
 const (
 	// tickEveryMS is how often hosts call Tick; carrier does so every 100 ms or less.
 	tickEveryMS = 20
-	// lookEveryMS is how often hosts look whom to dial: hundreds of hosts have tens of thousands of pairs.
+	// lookEveryMS is how often hosts check whom to dial: hundreds of hosts have tens of thousands of pairs.
 	lookEveryMS = 5
-	// redialEveryMS is zone_sync_connect_retry, short: a simulated second is dear.
+	// redialEveryMS is zone_sync_connect_retry, short: a simulated second is expensive.
 	redialEveryMS = 100
 )
 
@@ -186,14 +185,14 @@ func (w *World) note(format string, args ...any) {
 // maxLog is how many lines of the log are kept.
 const maxLog = 20_000
 
-// did notes what was done, for those who replay a seed.
+// did logs an action, for the replay of a seed.
 func (w *World) did(format string, args ...any) {
 	if w.Traced {
 		w.note(format, args...)
 	}
 }
 
-// failf notes that something that must hold does not.
+// failf notes that a required condition does not hold.
 func (w *World) failf(format string, args ...any) {
 	w.failures = append(
 		w.failures,
@@ -201,7 +200,7 @@ func (w *World) failf(format string, args ...any) {
 	)
 }
 
-// Ready says whether all running hosts are ready.
+// Ready reports whether all running hosts are ready.
 func (w *World) Ready() bool {
 	for _, h := range w.Hosts {
 		if h.runs() && !h.left && !h.node.Ready() {
@@ -219,7 +218,7 @@ var comparedZones = map[string]compared{
 	"sess": func(h *Host) zone.Shared { return h.session },
 }
 
-// Agree says whether all running members hold the same in the zones that they share.
+// Agree reports whether all running members hold the same in the zones that they share.
 func (w *World) Agree() bool {
 	return w.disagreement() == ""
 }
@@ -246,7 +245,7 @@ func (w *World) disagreement() string {
 	return ""
 }
 
-// ShownToAgree says whether each host tells its operator that it agrees with all others.
+// ShownToAgree reports whether each host's status says that it agrees with all others.
 func (w *World) ShownToAgree() bool {
 	for _, h := range w.Hosts {
 		if !h.runs() || h.left {
@@ -263,12 +262,12 @@ func (w *World) ShownToAgree() bool {
 	return true
 }
 
-// checkMemory holds every zone to its budget.
+// checkMemory checks every zone against its budget.
 func (w *World) checkMemory() {
 	for _, h := range w.Hosts {
 		for _, z := range h.zones() {
 			limit := z.Info().Bytes
-			tombstones := cmp.Or(w.options.TombstoneBytes, max(limit, 1<<20)) // as much again, if nothing else is said
+			tombstones := cmp.Or(w.options.TombstoneBytes, max(limit, 1<<20)) // as much again, by default
 			if used := z.Stats(); used.RecordBytes > limit || used.Bytes > limit+tombstones {
 				w.failf("zone %q of host %d has %d bytes, %d of them of records; its budget is %d",
 					z.Info().Name, h.index, used.Bytes, used.RecordBytes, limit)
@@ -277,7 +276,7 @@ func (w *World) checkMemory() {
 	}
 }
 
-// Heal ends all harm to the network and to hosts, but not to clocks.
+// Heal ends all disturbance of the network and of hosts, but not of clocks.
 func (w *World) Heal() {
 	clear(w.blocked)
 	clear(w.slow)
@@ -293,10 +292,10 @@ func (w *World) Heal() {
 	w.allMembers()
 }
 
-// Block drops packets between two hosts, as a pulled cable does.
+// Block drops packets between two hosts, like a pulled cable.
 func (w *World) Block(a, b int) { w.blocked[pair(a, b)] = true }
 
-// Cut ends all connections between two hosts, each somewhere in what is on its way.
+// Cut ends all connections between two hosts, each somewhere in the bytes in flight.
 func (w *World) Cut(a, b int) {
 	for _, l := range w.links {
 		if pair(l.from, l.to) == pair(a, b) {
