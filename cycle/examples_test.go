@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"starling/cycle"
@@ -11,13 +12,29 @@ import (
 	"starling/logs"
 )
 
-// TestEveryExampleStarts builds the configuration in each doc.md, with the files that examples name.
+// TestEveryExampleStarts builds the configuration in each doc.md and each folder of examples, with the files that these
+// name.
 func TestEveryExampleStarts(t *testing.T) {
 	dir := t.TempDir()
 	exampleFiles(t, dir)
 	docs, err := filepath.Glob("../modules/*/*/doc.md")
 	if err != nil || len(docs) == 0 {
 		t.Fatalf("no examples: %v", err)
+	}
+	folders, err := filepath.Glob("../examples/*/README.md")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	installed := strings.NewReplacer("/etc/starling/", dir+"/", "/var/lib/starling/", dir+"/state/")
+	for _, page := range folders {
+		folder := filepath.Dir(page)
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(folder, "nginx.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			exampleStarts(t, dir, []byte(installed.Replace(string(text))))
+		})
 	}
 	block := regexp.MustCompile("(?s)```nginx\n(.*?)```")
 	for _, doc := range docs {
@@ -30,22 +47,27 @@ func TestEveryExampleStarts(t *testing.T) {
 			if example == nil {
 				t.Fatalf("%s has no example", doc)
 			}
-			path := filepath.Join(dir, "nginx.conf")
-			if err := os.WriteFile(path, example[1], 0o600); err != nil {
-				t.Fatal(err)
-			}
-			o := cycle.Options{Prefix: dir + "/", ConfPath: path, ErrorLog: filepath.Join(dir, "error.log"), FS: os.DirFS("/")}
-			if _, err := cycle.NewHost(o, logs.NewFiles("starling")).Test(); err != nil {
-				t.Errorf("%s: %v", doc, err)
-			}
+			exampleStarts(t, dir, example[1])
 		})
+	}
+}
+
+func exampleStarts(t *testing.T, dir string, text []byte) {
+	t.Helper()
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := cycle.Options{Prefix: dir + "/", ConfPath: path, ErrorLog: filepath.Join(dir, "error.log"), FS: os.DirFS("/")}
+	if _, err := cycle.NewHost(o, logs.NewFiles("starling")).Test(); err != nil {
+		t.Error(err)
 	}
 }
 
 // exampleFiles makes what the examples expect of an installation.
 func exampleFiles(t *testing.T, dir string) {
 	t.Helper()
-	for _, sub := range []string{"logs", "html", "state"} {
+	for _, sub := range []string{"logs", "html", "state", "certs"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +80,10 @@ func exampleFiles(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string][]byte{"example.com.crt": cert, "example.com.key": key, "ca.crt": ca.PEM, "htpasswd": []byte("a:{PLAIN}b\n")} {
+	for name, text := range map[string][]byte{
+		"example.com.crt": cert, "example.com.key": key, "ca.crt": ca.PEM, "htpasswd": []byte("a:{PLAIN}b\n"),
+		"certs/node.crt": cert, "certs/node.key": key, "certs/ca.crt": ca.PEM,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
