@@ -55,8 +55,8 @@ var levels = map[cluster.EventKind]logs.Level{
 
 // Event writes a line.
 func (c *Carrier) Event(e cluster.Event) {
-	if e.About != "" {
-		c.peerLines.Logf(levels[e.Kind], e.About, "%s", e.Text)
+	if e.Reason != "" {
+		c.peerLines.LogReasonf(levels[e.Kind], e.Peer, e.Reason, "%s", e.Text)
 		return
 	}
 	c.logf(levels[e.Kind], "%s", e.Text)

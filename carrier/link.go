@@ -151,7 +151,7 @@ func (l *link) once() (wait time.Duration) {
 	config := l.carrier.config.Load()
 	dialled := l.connect(config)
 	if err := dialled.err; err != nil {
-		l.failed(config, "cannot connect to peer", err, !isAbsence(err))
+		l.failed(config, logs.Warn, "cannot connect to peer", err, !isAbsence(err))
 		return config.RetryInterval
 	}
 	began := time.Now()
@@ -189,9 +189,10 @@ func (l *link) once() (wait time.Duration) {
 		if ended.Theirs && ended.Reason == wire.ReasonStopping {
 			wait = config.RetryInterval // it may still listen, and would close the connection without a word
 		}
-		l.carrier.peerLines.Logf(
-			logs.Notice,
+		l.carrier.peerLines.LogReasonf(
+			levelOf(ended, logs.Notice),
 			l.target.key()+" lost",
+			reasonOf(err),
 			"zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
 			l.target.key(),
 			session.PeerID(),
@@ -204,7 +205,7 @@ func (l *link) once() (wait time.Duration) {
 		errors.Is(err, syscall.EPIPE) { // whether the hello was read before
 		err = errTurnedAway
 	}
-	l.failed(config, "cannot sync with peer", err, !endedByAbsence(ended))
+	l.failed(config, levelOf(ended, logs.Warn), "cannot sync with peer", err, !endedByAbsence(ended))
 	return config.RetryInterval
 }
 
@@ -224,27 +225,31 @@ func (l *link) become(state linkState, trouble string) {
 	l.mu.Unlock()
 }
 
+// levelOf is the level of a line about an end: the core has logged why it rejected a peer, and one line is enough.
+func levelOf(ended *cluster.Ending, level logs.Level) logs.Level {
+	if ended.Quiet {
+		return logs.Info
+	}
+	return level
+}
+
 // failed records a failed attempt. A failure is logged once, until another failure occurs or a connection was
-// established.
-func (l *link) failed(config *Config, what string, err error, faulty bool) {
+// established; failures that alternate are logged once a minute each, then counted.
+func (l *link) failed(config *Config, level logs.Level, what string, err error, faulty bool) {
 	l.mu.Lock()
 	repeated := l.trouble == err.Error()
 	l.state, l.trouble, l.faulty = connecting, err.Error(), faulty
 	l.mu.Unlock()
-	level := logs.Warn
+	if l.ctx.Err() != nil {
+		return
+	}
+	const line = "zone_sync: %s %s: %v; retrying every %v"
 	if repeated {
-		level = logs.Debug
+		l.carrier.logf(logs.Debug, line, what, l.target.key(), err, config.RetryInterval)
+		return
 	}
-	if l.ctx.Err() == nil {
-		l.carrier.logf(
-			level,
-			"zone_sync: %s %s: %v; retrying every %v",
-			what,
-			l.target.key(),
-			err,
-			config.RetryInterval,
-		)
-	}
+	why := l.target.key() + " failed"
+	l.carrier.peerLines.LogReasonf(level, why, reasonOf(err), line, what, l.target.key(), err, config.RetryInterval)
 }
 
 // attempt is the result of one dial.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
+	"unicode"
 
 	"starling/cluster"
 	"starling/logs"
@@ -62,16 +64,27 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
 		return
 	case ended.Broken:
-		level, how = logs.Error, " broken" // a line of its own, after others that just ended
+		level, how = logs.Error, " broken" // the reasons of others that just ended do not use up its lines
 	}
-	c.peerLines.Logf(
+	c.peerLines.LogReasonf(
 		level,
 		client.Host+" "+client.Subject+how,
+		reasonOf(err),
 		"zone_sync: connection from peer %s (node %s) ended: %v",
 		client.Name,
 		session.PeerID(),
 		err,
 	)
+}
+
+// reasonOf is an error as a part of a key of peerLines: without its numbers, which differ each time.
+func reasonOf(err error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // hostOf is an address without the port.

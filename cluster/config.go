@@ -84,9 +84,9 @@ const (
 type Event struct {
 	Kind EventKind
 	Text string
-	// About is the peer that caused the event and the reason, "" if no peer did: equal ones are rate-limited, because a
-	// peer could cause any number.
-	About string
+	// Peer is the peer that caused the event and Reason the reason, "" if no peer did: equal ones are rate-limited,
+	// because a peer could cause any number. Some reasons contain names that the peer chose.
+	Peer, Reason string
 }
 
 func (c *Config) check() error {

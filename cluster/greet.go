@@ -278,7 +278,9 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	}
 	if err := s.acquainted(r.Hello, now); err != nil {
 		n.refuse(s, err)
-		return err
+		s.sayGoodbye(wire.ReasonError, err.Error())
+		s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})
+		return nil
 	}
 	if s.leftAsAlias() {
 		return nil

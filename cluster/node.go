@@ -304,7 +304,6 @@ func (n *Node) tell(s *Session, kind EventKind, format string, args ...any) {
 
 // tellOf is tell with a reason of its own.
 func (n *Node) tellOf(s *Session, reason string, kind EventKind, format string, args ...any) {
-	n.driver.Event(
-		Event{Kind: kind, Text: "zone_sync: " + fmt.Sprintf(format, args...), About: s.identity.key + " " + reason},
-	)
+	text := "zone_sync: " + fmt.Sprintf(format, args...)
+	n.driver.Event(Event{Kind: kind, Text: text, Peer: s.identity.key, Reason: reason})
 }

@@ -25,6 +25,8 @@ type Sparing struct {
 	since   time.Time // the minute's beginning
 	written int
 	kinds   map[string]*spared
+	// reasons is how many kinds each source of LogReasonf has in this minute.
+	reasons map[string]int
 	end     *time.Timer
 	closed  bool
 }
@@ -43,6 +45,9 @@ const (
 	peersLines = 300
 	// peersRepeats are enough to see a peer come and go.
 	peersRepeats = 5
+	// maxReasons is more than goes wrong with one peer in a minute: 16 zones that do not match, and a few errors. A
+	// peer that makes up reasons has no more lines.
+	maxReasons   = 24
 	sparingEvery = time.Minute
 )
 
@@ -67,14 +72,36 @@ func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	s.log.Logf(level, format, args...)
 }
 
+// LogReasonf is Logf with a key of two parts, the source and the reason, for sources that word the reason themselves:
+// past maxReasons of one source in a minute, the others share one key.
+func (s *Sparing) LogReasonf(level Level, source, reason, format string, args ...any) {
+	if s.log.Enabled(level) {
+		s.Logf(level, s.keyOf(source, reason), format, args...)
+	}
+}
+
+// keyOf returns the key of a reason.
+func (s *Sparing) keyOf(source, reason string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn(time.Now())
+	key := source + " " + reason
+	switch {
+	case s.kinds[key] != nil || s.written >= s.lines: // past the limit of lines nothing is kept
+		return key
+	case s.reasons[source] >= maxReasons:
+		return source
+	}
+	s.reasons[source]++
+	s.kinds[key] = &spared{}
+	return key
+}
+
 // admits reports whether to write a line.
 func (s *Sparing) admits(level Level, key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); s.since.IsZero() || now.Sub(s.since) >= sparingEvery {
-		s.since, s.written = now, 0
-		s.startOver()
-	}
+	s.turn(time.Now())
 	most := s.repeats
 	if level <= Warn {
 		most = 1
@@ -92,11 +119,16 @@ func (s *Sparing) admits(level Level, key string) bool {
 	return true
 }
 
-// startOver begins a minute. What is not summed up yet stays until it is.
-func (s *Sparing) startOver() {
-	if s.kinds == nil {
-		s.kinds = map[string]*spared{}
+// turn begins a minute when the one before is over. What is not summed up yet stays until it is.
+func (s *Sparing) turn(now time.Time) {
+	if !s.since.IsZero() && now.Sub(s.since) < sparingEvery {
+		return
 	}
+	s.since, s.written = now, 0
+	if s.kinds == nil {
+		s.kinds, s.reasons = map[string]*spared{}, map[string]int{}
+	}
+	clear(s.reasons)
 	maps.DeleteFunc(s.kinds, func(_ string, k *spared) bool { return k.left == 0 })
 	for _, k := range s.kinds {
 		k.written = 0

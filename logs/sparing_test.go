@@ -2,6 +2,7 @@ package logs_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,44 @@ func TestAPeerDoesNotFillTheLog(t *testing.T) {
 		synctest.Wait()
 		if got := log.take(); len(got) != 301 {
 			t.Errorf("%d lines of a thousand kinds in a minute, want 300 and a sum", len(got))
+		}
+	})
+}
+
+// Each reason of a peer has its line and its count. A peer that makes up reasons gets a few lines more, and hides
+// nothing of another one.
+func TestReasonsOfAPeerAreToldApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{most: logs.Info}
+		s := logs.NewSparingOfPeers(log)
+		for range 3 {
+			s.LogReasonf(logs.Error, "one", "bad frame", "one: bad frame")
+			s.LogReasonf(logs.Error, "one", "bad zone", "one: bad zone")
+			s.LogReasonf(logs.Debug, "one", "whatever", "nobody asked for this")
+		}
+		if got := log.take(); len(got) != 2 || got[0] != "[error] one: bad frame" || got[1] != "[error] one: bad zone" {
+			t.Errorf("two reasons, three times: %q", got)
+		}
+		for i := range 10_000 {
+			s.LogReasonf(logs.Error, "one", fmt.Sprint("made up ", i), "one: made up %d", i)
+		}
+		s.LogReasonf(logs.Error, "two", "bad frame", "two: bad frame")
+		got := log.take()
+		if len(got) != 22+1+1 || got[23] != "[error] two: bad frame" {
+			t.Errorf("ten thousand reasons: %q", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		const sum = "[error] suppressed %d similar messages in the last minute; the last one: one: %s"
+		want := []string{fmt.Sprintf(sum, 9977, "made up 9999"), fmt.Sprintf(sum, 2, "bad frame"), fmt.Sprintf(sum, 2, "bad zone")}
+		if got := log.take(); !slices.Equal(got, want) {
+			t.Errorf("the counts: %q", got)
+		}
+		for i := range 20 {
+			s.LogReasonf(logs.Error, "one", fmt.Sprint("new ", i), "one: new %d", i)
+		}
+		if got := log.take(); len(got) != 20 || got[19] != "[error] one: new 19" {
+			t.Errorf("a new minute: %q", got)
 		}
 	})
 }
