@@ -143,20 +143,19 @@ func (g *registers) follow(sh *zone.Shard, hash uint64, w *write, r *zone.Record
 	w.first = f.over(w.stamp)
 }
 
-// again is the first stamp of a record that is restamped; the clock that made its stamp was ahead since sinceMS. A
-// deletion is compared with the record that it deleted, even if that was stamped before.
-func (g *registers) again(sh *zone.Shard, hash uint64, r *zone.Record, sinceMS int64, behind bool) first {
-	f := g.firstOf(sh, hash, r)
-	if f.stamp != 0 && behind {
-		f.sinceMS = min(f.sinceMS, sinceMS)
-	}
-	if f.stamp != 0 {
-		return f
-	}
+// again is the first stamp of a record that is restamped; the clock that made its stamp was ahead since sinceMS. The
+// record is compared with all that it may have replaced, even if that was stamped before: with what was stamped since
+// the key appeared here, with what a deletion deleted, and with what it was compared with so far.
+func (g *registers) again(sh *zone.Shard, hash uint64, r *zone.Record, sinceMS int64) first {
+	sinceMS = min(sinceMS, bornMS(r))
 	if r.Tombstone() && r.Word1 != 0 {
 		sinceMS = min(sinceMS, stamp.Stamp(r.Word1).MS())
 	}
-	return first{stampOf(r), sinceMS}
+	f := g.firstOf(sh, hash, r)
+	if f.stamp == 0 {
+		return first{stampOf(r), sinceMS}
+	}
+	return first{f.stamp, min(f.sinceMS, sinceMS)}
 }
 
 // A first stamp is sent before its record, as a deletion with an end. Its stamp is early in 1970, so that older

@@ -280,34 +280,45 @@ func TestADeletionThatIsTakenBackStillDeletes(t *testing.T) {
 	}
 }
 
-// Where nothing tells how long a clock was ahead, what it stamped first of all that is there does.
-func TestWhatIsTooFarAheadTellsSinceWhen(t *testing.T) {
-	one, two := newTestKeyval(0), newTestKeyval(0)
-	one.Set([]byte("b"), []byte("x"), NoExpire, ahead(hourMS, 0))
-	one.Set([]byte("a"), []byte("old"), NoExpire, ahead(hourMS, 1000))
-	one.Flush(ahead(hourMS, 1000))
-	deliver(t, 1, one, two, 0, 0, ahead(hourMS, 1000))
-	one.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 2000))
-	one.Reissue(at(3000))
-	exchange(t, one, two, ahead(hourMS, 4000))
-	for _, k := range []*Keyval{one, two} {
-		mustHave(t, k, "a", "new", 4000)
+// Where nothing tells how long a clock was ahead, what is restamped wins over all that is too far ahead: what it was
+// written over is not here any more, and maybe never was.
+func TestWhatIsTooFarAheadWinsOverWhatItReplaced(t *testing.T) {
+	for _, had := range []bool{true, false} {
+		one, two := newTestKeyval(0), newTestKeyval(0)
+		one.Set([]byte("a"), []byte("old"), NoExpire, ahead(hourMS, 1000))
+		one.Flush(ahead(hourMS, 1000))
+		deliver(t, 1, one, two, 0, 0, ahead(hourMS, 1000))
+		one.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 2000))
+		if !had {
+			knows := newTestKeyval(0)
+			exchange(t, one, knows, ahead(hourMS, 2500))
+			one = knows
+		}
+		one.Reissue(at(3000))
+		exchange(t, one, two, ahead(hourMS, 4000))
+		for _, k := range []*Keyval{one, two} {
+			mustHave(t, k, "a", "new", 4000)
+		}
 	}
 }
 
 // A clock that was ahead, and is behind now, takes stamps back behind those that were right; what it replaced then is
-// not back all the same.
+// not back all the same, whether or not another record tells that time is behind.
 func TestTakenBackTooFar(t *testing.T) {
-	one, two := newTestKeyval(0), newTestKeyval(0)
-	two.Set([]byte("a"), []byte("old"), NoExpire, at(0))
-	two.Set([]byte("b"), []byte("x"), NoExpire, at(0))
-	two.Flush(at(0))
-	deliver(t, 2, two, one, 0, 0, ahead(hourMS, 0))
-	one.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 1000))
-	one.TimeWentBack(at(hourMS).WallMS, 2*hourMS, ahead(-hourMS, 2000))
-	exchange(t, one, two, at(3000))
-	for _, k := range []*Keyval{one, two} {
-		mustHave(t, k, "a", "new", 3000)
+	for _, told := range []bool{true, false} {
+		one, two := newTestKeyval(0), newTestKeyval(0)
+		two.Set([]byte("a"), []byte("old"), NoExpire, at(0))
+		if told {
+			two.Set([]byte("b"), []byte("x"), NoExpire, at(0))
+		}
+		two.Flush(at(0))
+		deliver(t, 2, two, one, 0, 0, ahead(hourMS, 0))
+		one.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 1000))
+		one.TimeWentBack(at(hourMS).WallMS, 2*hourMS, ahead(-hourMS, 2000))
+		exchange(t, one, two, at(3000))
+		for _, k := range []*Keyval{one, two} {
+			mustHave(t, k, "a", "new", 3000)
+		}
 	}
 }
 
@@ -399,6 +410,25 @@ func TestTakenBackTooFarTwice(t *testing.T) {
 	one.TimeWentBack(at(2000).WallMS, hourMS, ahead(-hourMS, 3000))
 	exchange(t, one, two, at(4000))
 	for _, k := range []*Keyval{one, two} {
+		mustHave(t, k, "a", "new", 4000)
+	}
+}
+
+// It holds, too, where another node restamped the record before, which had nothing of what it replaced.
+func TestTakenBackTooFarByAnother(t *testing.T) {
+	one, two, three, four := newTestKeyval(0), newTestKeyval(0), newTestKeyval(0), newTestKeyval(0)
+	two.Set([]byte("a"), []byte("old"), NoExpire, at(0))
+	two.Flush(at(0))
+	for _, k := range []*Keyval{three, four} {
+		deliver(t, 2, two, k, 0, 0, ahead(hourMS, 0))
+	}
+	three.Set([]byte("a"), []byte("new"), NoExpire, ahead(hourMS, 1000))
+	exchange(t, three, one, ahead(hourMS, 1500))
+	one.TimeWentBack(at(hourMS).WallMS, hourMS, at(2000))
+	exchange(t, one, two, at(2500))
+	two.TimeWentBack(at(0).WallMS, hourMS, ahead(-hourMS, 3000))
+	exchange(t, two, four, at(4000))
+	for _, k := range []*Keyval{two, four} {
 		mustHave(t, k, "a", "new", 4000)
 	}
 }

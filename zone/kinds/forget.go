@@ -121,6 +121,12 @@ const bornUnitMS = 16
 
 func bornAt(ms int64) uint32 { return uint32(ms / bornUnitMS) }
 
+// bornMS is when a key appeared, as its first stamp tells: no later than that.
+func bornMS(r *zone.Record) int64 {
+	atMS := stampOf(r).MS()
+	return atMS - atMS%bornUnitMS - int64(int32(bornAt(atMS)-r.Born))*bornUnitMS
+}
+
 // bornBy reports whether a key existed by then.
 func bornBy(r *zone.Record, ms int64) bool { return int32(bornAt(ms)-r.Born) >= 0 }
 

@@ -24,7 +24,6 @@ type renewal struct {
 	from    stamp.Stamp
 	sinceMS int64
 	backMS  int64
-	behind  bool          // sinceMS is for restamped records, too: time is behind now
 	ranks   []stamp.Stamp // all there are from on, sorted; nil where backMS says all
 }
 
@@ -68,7 +67,7 @@ func (g *registers) takenBack(fromMS, backMS int64, now clock.Reading) *renewal 
 	back := &renewal{from: stamp.At(fromMS, 0), sinceMS: fromMS, backMS: backMS - seenAheadMS}
 	highest := stamp.Highest(now.WallMS)
 	if ahead := g.stampsFrom(highest + 1); len(ahead) > 0 && ahead[0] < back.from {
-		back.sinceMS, back.behind = highest.MS()+1, true
+		back.sinceMS = highest.MS() + 1
 	}
 	return back
 }
@@ -81,7 +80,7 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 	if tooFar == len(fresh.ranks) {
 		return 0
 	}
-	fresh.sinceMS = fresh.ranks[tooFar].MS()
+	fresh.sinceMS = fresh.from.MS() // what was written over is not here, and may have been stamped from then on
 	return g.reissue(&fresh, now, keep)
 }
 
@@ -103,7 +102,7 @@ func (g *registers) reissue(fresh *renewal, now clock.Reading, keep func(record 
 		}
 		keep(record)
 		list := zone.Read(record[head:])
-		count, first := g.restamp(&list, fresh.sinceMS, fresh.behind, true)
+		count, first := g.restamp(&list, fresh.sinceMS, true)
 		reissued, wake = reissued+count, wake || first
 		record = record[:head]
 	}
@@ -189,7 +188,7 @@ func appendStamps(dst []byte, old, fresh stamp.Stamp) []byte {
 
 // restamp gives the records of a list their fresh stamps if they are unchanged. The clock that made the old stamps was
 // ahead since sinceMS. Peers get the records if sent.
-func (g *registers) restamp(list *zone.Reader, sinceMS int64, behind, sent bool) (count int, wake bool) {
+func (g *registers) restamp(list *zone.Reader, sinceMS int64, sent bool) (count int, wake bool) {
 	for list.Len() > 0 {
 		length, number := list.Uvarint(), 0
 		var key []byte
@@ -204,7 +203,7 @@ func (g *registers) restamp(list *zone.Reader, sinceMS int64, behind, sent bool)
 			return count, wake
 		}
 		g.clock.Observe(fresh)
-		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, min(sinceMS, old.MS()), behind, sent)
+		done, first := g.restampOne(g.store.ShardNumber(number), key, old, fresh, min(sinceMS, old.MS()), sent)
 		wake = wake || first
 		if done {
 			count++
@@ -218,7 +217,7 @@ func (g *registers) restampOne(
 	key []byte,
 	old, fresh stamp.Stamp,
 	sinceMS int64,
-	behind, sent bool,
+	sent bool,
 ) (done, first bool) {
 	sh.Lock()
 	defer sh.Unlock()
@@ -240,7 +239,7 @@ func (g *registers) restampOne(
 		return true, false
 	}
 	hash := zone.KeyHash(key)
-	before, had := elementOf(sh, hash, r), g.again(sh, hash, r, sinceMS, behind)
+	before, had := elementOf(sh, hash, r), g.again(sh, hash, r, sinceMS)
 	r.Word0 = uint64(fresh) // its end does not change: that is not on the clock that was wrong
 	g.noteFirst(sh, hash, r, had)
 	if !r.Tombstone() {

@@ -270,11 +270,11 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		k.restoreAgreedUntil(&r)
 	case stateReissued:
 		k.clock.Retreat(now.WallMS) // it has seen the stamps that these replaced
-		k.restamp(&r, math.MaxInt64, false, false)
+		k.restamp(&r, math.MaxInt64, false)
 	case stateTakenBack:
 		sinceMS := int64(r.Uint64())
 		k.clock.Retreat(now.WallMS)
-		k.restamp(&r, sinceMS, false, false)
+		k.restamp(&r, sinceMS, false)
 	case stateClock:
 		found.AheadMS = r.Varint()
 	case stateFrom:
