@@ -13,19 +13,18 @@ type Collection[T any] struct {
 	Metrics     []Metric
 	MetricsTail []string
 
-	// Each are the things by name; nil: none ever. It is run at each call.
+	// Each returns the resources by name; nil: there are none. It is run at each call.
 	Each iter.Seq2[string, T]
-	// Find finds one, also one that Each leaves out; nil: it is looked for in Each.
+	// Find finds one, also one that Each leaves out; nil: search Each.
 	Find func(name string) (T, bool)
 	// Missing is the error for an unknown name.
 	Missing func(name string) *APIError
 	// Admit returns why a name cannot be shown or changed; nil: all can.
 	Admit func(one T) *APIError
-	// Show is one as GET shows it, alone and among all; nil: as it is.
+	// Show is the form of one in a GET, alone and among all; nil: unchanged.
 	Show func(one T) any
 
-	// All answers GET of the whole instead of Each and Show; ?fields= then chooses among the members of what it
-	// answers.
+	// All answers GET of the whole instead of Each and Show; ?fields= then selects among the members of its answer.
 	All func(*Call) Answer
 	// Add and Clear answer POST and DELETE of the whole. Nil: 405.
 	Add, Clear func(*Call) Answer
@@ -34,7 +33,7 @@ type Collection[T any] struct {
 	Get func(T, *Call) Answer
 	// Post, Patch and Delete answer these methods for one. Nil: 405.
 	Post, Patch, Delete func(T, *Call) Answer
-	// Below are the branches below one: "servers". The Tail of their call is what follows.
+	// Below are the branches below one: "servers". The Tail of their call is the rest of the path.
 	Below map[string]func(T, *Call) Answer
 }
 
@@ -168,7 +167,7 @@ func (s Single) handle(call *Call) Answer {
 	return Answer{Err: MethodNotAllowed()}
 }
 
-// Resets makes a Delete of what sets the figures of one to zero.
+// Resets makes a Delete of a function that sets the figures of one to zero.
 func Resets[T any](reset func(T)) func(T, *Call) Answer {
 	return func(one T, _ *Call) Answer {
 		reset(one)

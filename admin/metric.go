@@ -18,16 +18,16 @@ type Metric struct {
 	Name string
 	Type exposition.Type
 	Help string
-	// At is the way to the figure in the body, steps with dots between: the name of a field; "*zone" for every member
+	// At is the path to the figure in the body, steps with dots between: the name of a field; "*zone" for every member
 	// of an object, whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the
-	// object itself, with labels from its fields. A way that ends with such a step has the value 1, one that ends at a
+	// object itself, with labels from its fields. A path that ends with such a step has the value 1, one that ends at a
 	// list its length.
 	At string
-	// Code, where not empty, is one more label: the class or code of an answer.
+	// Code, if not empty, is one more label: the class or code of an answer.
 	Code string
 	// Scale turns the figure into base units; 0 is 1.
 	Scale float64
-	// Less is taken off the figure before it is scaled: NGINX Plus counts some from 1.
+	// Less is subtracted from the figure before it is scaled: NGINX Plus counts some from 1.
 	Less float64
 	// Values are the numbers for texts; others count 0.
 	Values map[string]float64
@@ -42,7 +42,7 @@ func (r *Resource) Expose(page *exposition.Page) error {
 	}
 	answer := r.Handle(&Call{Method: "GET", Version: MetricsVersion, Tail: r.MetricsTail})
 	if answer.Err != nil || answer.Body == nil {
-		return nil // it has nothing to show now, as zone_sync before it starts
+		return nil // it has nothing to show now, like zone_sync before it starts
 	}
 	text, err := json.Marshal(answer.Body)
 	if err != nil {
@@ -63,10 +63,10 @@ func (r *Resource) Expose(page *exposition.Page) error {
 	return nil
 }
 
-// MetricsVersion is the version of the API that metrics are taken from.
+// MetricsVersion is the version of the API that the metrics are read from.
 const MetricsVersion = 9
 
-// walk follows the way from a value on and adds what it ends at.
+// walk follows the path from a value and adds the figures at its end.
 func (m *Metric) walk(page *exposition.Page, at any, way string, labels []exposition.Label) {
 	if way == "" {
 		if v, ok := m.value(at); ok {
@@ -111,7 +111,7 @@ func (m *Metric) element(page *exposition.Page, object any, fields, rest string,
 	labels = slices.Clip(labels)
 	for pair := range strings.SplitSeq(fields, ",") {
 		label, field, _ := strings.Cut(pair, "=")
-		value, _ := o[field].(string) // what is not known yet is empty
+		value, _ := o[field].(string) // unknown values are empty
 		labels = append(labels, exposition.Label{Name: label, Value: value})
 	}
 	if rest == "" {
@@ -121,7 +121,7 @@ func (m *Metric) element(page *exposition.Page, object any, fields, rest string,
 	m.walk(page, object, rest, labels)
 }
 
-// value makes a number of a figure.
+// value converts a figure to a number.
 func (m *Metric) value(figure any) (float64, bool) {
 	scale := m.Scale
 	if scale == 0 {
@@ -147,7 +147,7 @@ func (m *Metric) value(figure any) (float64, bool) {
 	return 0, false
 }
 
-// Counter and Gauge make the metrics that need no more than a name, a way and a word: a counter and a gauge.
+// Counter and Gauge make the metrics that need only a name, a path and a help text: a counter and a gauge.
 func Counter(name, at, help string) Metric {
 	return Metric{Name: name, Type: exposition.Counter, At: at, Help: help}
 }

@@ -9,16 +9,16 @@ import (
 
 // Resource is one branch of the API, served below /api/VERSION/.
 type Resource struct {
-	// Path is where the branch hangs, without slashes at the ends: "http/keyvals".
+	// Path is the path of the branch, without leading and trailing slashes: "http/keyvals".
 	Path string
 	// Since is the first API version that has it.
 	Since int
 	// Collection means that GET without a tail returns an object of named objects: ?fields= then selects the fields of
 	// each of them, and an empty ?fields= only their names.
 	Collection bool
-	// Handle answers a call. It is called from many goroutines.
+	// Handle answers a call. It is safe for concurrent use.
 	Handle func(call *Call) Answer
-	// Metrics are what Prometheus is shown of the answer to GET, below MetricsTail.
+	// Metrics are the Prometheus metrics in the answer to GET, below MetricsTail.
 	Metrics     []Metric
 	MetricsTail []string
 }
@@ -27,10 +27,10 @@ type Resource struct {
 type Call struct {
 	Method  string // GET, POST, PATCH or DELETE
 	Version int
-	// Tail is what follows the resource's path, split at slashes and unescaped: ["one"] for http/keyvals/one.
+	// Tail is the rest of the path after the resource's, split at slashes and unescaped: ["one"] for http/keyvals/one.
 	Tail  []string
 	Query url.Values
-	// Address is the server's address that took the call: "127.0.0.1:8080".
+	// Address is the server's address that accepted the call: "127.0.0.1:8080".
 	Address string
 	// Body is the whole request body, nil for GET and DELETE; the server bounds it.
 	Body []byte
@@ -41,10 +41,10 @@ type Answer struct {
 	Status int
 	// Body is encoded as JSON; nil sends no body (204).
 	Body any
-	// Stream, where not nil, writes the JSON itself, for what is too big to be in memory as a whole. ?fields= is its
-	// own business. An error ends the answer in the middle.
+	// Stream, if not nil, writes the JSON itself, for answers that are too big for memory. It handles ?fields= itself.
+	// An error truncates the answer.
 	Stream func(w io.Writer) error
-	// Location, where not empty, is sent as the Location header (201).
+	// Location, if not empty, is sent as the Location header (201).
 	Location string
 	Err      *APIError
 }

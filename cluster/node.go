@@ -44,7 +44,7 @@ type Node struct {
 	// heldMS is the clock step that was logged. highestMS is the latest cluster time that may be in stamps, less the
 	// monotonic clock, and aheadFromMS the first stamp since it was that.
 	heldMS, highestMS, aheadFromMS int64
-	// agreements outlive what is known of peers that are gone.
+	// agreements outlive forgotten peers.
 	agreements map[agreementKey]agreement
 	serial     uint64 // of the last session
 	changes    uint64 // of who is connected

@@ -219,7 +219,7 @@ func (s *Session) handle(f wire.Frame, now clock.Reading) error {
 		err = s.handleIntake(f, now)
 	}
 	if errors.Is(err, errRetired) {
-		return nil // it was on its way
+		return nil // it was in flight
 	}
 	return err
 }

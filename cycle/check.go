@@ -10,8 +10,8 @@ import (
 	"starling/web"
 )
 
-// Findings are all that can be said of a configuration without what it needs to run: certificates, names in the DNS,
-// folders of logs.
+// Findings are all findings about a configuration that do not need its runtime environment: certificates, names in the
+// DNS, folders of logs.
 type Findings struct {
 	Tree     *conf.Tree
 	Problems conf.Problems
@@ -45,12 +45,12 @@ func (d *Draft) unknownVariables() conf.Problems {
 	return problems
 }
 
-// problems are all of a configuration that was read: those of binding, then zones that nobody declares. Where there are
-// some, variables that nobody declares are told too, else whoever builds finds them. What a line that is wrong would
-// have declared is not held against the others.
+// problems are all problems of a parsed configuration: those of binding, then undeclared zones. If there are some,
+// undeclared variables are reported too; otherwise the build finds them. Missing declarations of a faulty line do not
+// count against the other lines.
 func (d *Draft) problems(bound conf.Problems) conf.Problems {
 	all := slices.Clone(bound)
-	whole := d.Tree.Problem == nil && len(d.Tree.Unread) == 0 // else what is missing may be in the rest
+	whole := d.Tree.Problem == nil && len(d.Tree.Unread) == 0 // otherwise the missing part may be in the rest
 	if !whole {
 		return append(all, d.unsupportedVariables()...)
 	}

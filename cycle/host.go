@@ -118,9 +118,9 @@ func (h *Host) Load() (*Cycle, error) {
 }
 
 // Listen binds the sockets that a configuration needs and that are not bound yet, and loads its state files. The
-// cluster's port is bound first: a peer that starts at the same time finds this node there, and waits for what it loads
-// instead of serving without it. Clients are refused meanwhile, and go to another node. If anything fails, nothing is
-// bound, and the configuration is dropped.
+// cluster's port is bound first: a peer that starts at the same time finds this node, and waits for the data it loads
+// instead of serving without them. Clients are rejected meanwhile, and go to another node. If anything fails, nothing
+// is bound, and the configuration is dropped.
 func (h *Host) Listen(ctx context.Context, c *Cycle) error {
 	var errs []error
 	b := binding{host: h, log: c.log, seen: map[socketKey]bool{}}

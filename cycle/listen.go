@@ -234,7 +234,7 @@ func (l *listener) expect(conn net.Conn) side.ConnHandler {
 	}
 }
 
-// handlerOf gives who serves connections to a local address now, nil before the first configuration runs.
+// handlerOf returns the handler of connections to a local address now, nil before the first configuration runs.
 func (l *listener) handlerOf(local net.Addr) side.ConnHandler {
 	if target := l.target.Load(); target != nil {
 		return target.of(local)

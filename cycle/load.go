@@ -30,7 +30,7 @@ type Options struct {
 	// ErrorLogGiven means that the command line sets it (-e). If a default cannot be opened, it is not used: a process
 	// in the foreground writes to standard error then.
 	ErrorLogGiven bool
-	// Foreground says that the process stays there whatever the configuration says.
+	// Foreground keeps the process in the foreground, whatever the configuration says.
 	Foreground bool
 	// Globals are directives given on the command line (-g), read before the file.
 	Globals string

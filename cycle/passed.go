@@ -91,7 +91,7 @@ func (p *passedSocket) covers(key socketKey) bool {
 		key.addr.Wildcard() && key.addr.Addr().Is4() && p.addr.Port() == key.addr.Port()
 }
 
-// claim takes the passed socket that fits best, nil where none does.
+// claim takes the passed socket that fits best, nil if none does.
 func (h *Host) claim(key socketKey) *os.File {
 	at := slices.IndexFunc(h.passed, func(p passedSocket) bool { return p.serves(key) })
 	if at < 0 {

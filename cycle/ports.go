@@ -22,14 +22,14 @@ type socket struct {
 	handlers *handlers
 }
 
-// handlers are who serves the connections of one socket: the address that was bound and, over the socket of a wildcard
-// address, others of its port, as in nginx: the kernel would not let both be bound.
+// handlers are the handlers of the connections of one socket: those of the bound address and, over the socket of a
+// wildcard address, those of others on its port, as in nginx: the kernel would not let both be bound.
 type handlers struct {
 	bound side.ConnHandler
 	exact map[netip.Addr]side.ConnHandler
 }
 
-// of gives who serves connections to a local address.
+// of returns the handler of connections to a local address.
 func (s *handlers) of(local net.Addr) side.ConnHandler {
 	if len(s.exact) == 0 {
 		return s.bound
@@ -92,7 +92,7 @@ func sockets(ports []side.Port) []socket {
 	return out
 }
 
-// network is the name of a transport, "" where there is none.
+// network is the name of a transport, "" if there is none.
 func network(t side.Transport) string {
 	if t == nil {
 		return ""
@@ -107,7 +107,8 @@ func rank(a sockaddr.Addr) int {
 	return 1
 }
 
-// find gives who serves the connections of an address, nil for nobody; a wildcard's handler takes what no other does.
+// find returns the handler of an address, nil if there is none; a wildcard's handler takes connections that no other
+// does.
 func (c *Cycle) find(addr sockaddr.Addr) func(net.Conn) {
 	var found side.ConnHandler
 	for _, p := range c.ports() {

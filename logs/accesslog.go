@@ -14,17 +14,17 @@ import (
 // it more than once.
 const MaxAccessLine = 64 << 10
 
-// AccessOptions are the parameters of access_log that concern its file.
+// AccessOptions are the parameters of access_log for its file.
 type AccessOptions struct {
 	Path        string // absolute, or with SyslogScheme
 	BufferBytes int64  // 0: every line is written at once
 	// Flush is the longest time a line waits in the buffer; 0: until the buffer is full.
 	Flush time.Duration
-	// GzipLevel, 1 to 9, has each buffer written as a compressed file behind those before it; 0: as it is.
+	// GzipLevel, 1 to 9, writes each buffer as a compressed file after the previous ones; 0: uncompressed.
 	GzipLevel int
 }
 
-// GzipBufferBytes is the buffer of a compressed log where none is given.
+// GzipBufferBytes is the default buffer of a compressed log.
 const GzipBufferBytes = 64 << 10
 
 // AccessLog is an open access log. It is safe for concurrent use.
@@ -88,7 +88,7 @@ func (a *AccessLog) join(o AccessOptions) error {
 	return nil
 }
 
-// Write appends one line, which must end in a line feed. What is longer than MaxAccessLine is cut.
+// Write appends one line, which must end in a line feed. A line longer than MaxAccessLine is cut.
 func (a *AccessLog) Write(line []byte) {
 	if len(line) > MaxAccessLine {
 		a.cut.Add(1)
@@ -127,7 +127,7 @@ func (a *AccessLog) arm() {
 	a.timer.Reset(a.options.Flush)
 }
 
-// Flush writes what is buffered.
+// Flush writes the buffered lines.
 func (a *AccessLog) Flush() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,7 +145,7 @@ func (a *AccessLog) flushLocked() {
 	}
 }
 
-// writeOut writes whole lines, compressed if so wanted. Must be called with the lock held.
+// writeOut writes whole lines, compressed if configured. Must be called with the lock held.
 func (a *AccessLog) writeOut(lines []byte) {
 	if a.packer == nil {
 		a.file.write(lines)

@@ -5,25 +5,24 @@ import (
 	"strings"
 )
 
-// Connection begins a line about a client: the number of its connection. It is an argument of Logf with the verb %v; a
+// Connection starts a line about a client: the number of its connection. It is an argument of Logf with the verb %v; a
 // log of JSON lines makes a field of it, others write "*5 ".
 type Connection uint64
 
 func (c Connection) String() string { return "*" + strconv.FormatUint(uint64(c), 10) + " " }
 
-// Context ends a line about a client: who and what it is about. It is the last argument of Logf, with the verb %v; a
-// log of JSON lines makes fields of it, others write
-// `, client: 10.0.0.1, server: example.com, request: "GET / HTTP/1.1"`.
+// Context ends a line about a client and has its details. It is the last argument of Logf, with the verb %v; a log of
+// JSON lines makes fields of it, others write `, client: 10.0.0.1, server: example.com, request: "GET / HTTP/1.1"`.
 type Context []Field
 
 // Field is one part of a Context.
 type Field struct {
 	Name, Value string
-	// Label is the name in a log that is no JSON, where it differs.
+	// Label is the name in a log that is not JSON, if it differs.
 	Label string
 	// Tight has no space after the colon there, as some of nginx's have.
 	Tight bool
-	// Quoted is how nginx shows what a client has sent.
+	// Quoted is nginx's form of data that a client has sent.
 	Quoted bool
 }
 
@@ -56,7 +55,7 @@ func About(connection uint64, args []any, context Context) []any {
 	return append(append([]any{Connection(connection)}, args...), context)
 }
 
-// apart takes the connection and the context out of the arguments of a line.
+// apart separates the connection and the context from the arguments of a line.
 func apart(args []any) (connection Connection, context Context, rest []any) {
 	rest = args
 	take := func(i int) {

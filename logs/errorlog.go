@@ -10,14 +10,14 @@ import (
 	"starling/nginx/errno"
 )
 
-// maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: what a client sends must not
+// maxErrorLine is the longest line of an error log in bytes, nginx's NGX_MAX_ERROR_STR: data from a client must not
 // fill the disk.
 const maxErrorLine = 2048
 
 // Target is one error_log directive.
 type Target struct {
 	Path  string // absolute, StderrPath, or with SyslogScheme
-	Level Level  // lines of this level and graver are written
+	Level Level  // lines of this level and more severe ones are written
 	JSON  bool   // lines of JSON instead of nginx's
 }
 
@@ -94,10 +94,10 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 }
 
 func echoLine(w io.Writer, program string, level Level, text []byte) {
-	fmt.Fprintf(w, "%s: [%s] %s", program, level, text) // it is the last resort: nowhere is left to report its failure
+	fmt.Fprintf(w, "%s: [%s] %s", program, level, text) // it is the last resort: its failure cannot be reported
 }
 
-// oneLine replaces control characters from start on, so that nothing a client sent can look like a line of its own.
+// oneLine replaces control characters from start on, so that no data from a client can look like a line of its own.
 func oneLine(line []byte, start int) []byte {
 	for i := start; i < len(line); i++ {
 		if c := line[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -122,8 +122,8 @@ func escapeControls(line []byte, start int) []byte {
 	return line
 }
 
-// Redirect returns the file of the first target that is neither standard error nor syslog, or nil: where a daemon's
-// standard error goes, so that not even a crash is lost.
+// Redirect returns the file of the first target that is neither standard error nor syslog, or nil: a daemon's standard
+// error goes there, so that not even a crash is lost.
 func (e *ErrorLog) Redirect() *os.File {
 	for _, t := range e.targets {
 		if t.file.path != StderrPath && t.file.syslog == nil {

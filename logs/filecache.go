@@ -14,17 +14,17 @@ type CacheOptions struct {
 	Max      int           // files kept open; 0: none, each line opens its file
 	MinUses  int           // of a file within Inactive, before it is kept open
 	Inactive time.Duration // after which an unused file is closed
-	Valid    time.Duration // after which a path is looked at again: the file may have been moved away
+	Valid    time.Duration // after which a path is checked again: the file may have been moved away
 }
 
-// FileCache appends lines to files whose paths are known only when the line is. It keeps the most recently used ones
-// open, as ngx_open_cached_file does. It is safe for concurrent use.
+// FileCache appends lines to files whose paths are known only with the line. It keeps the most recently used ones open,
+// as ngx_open_cached_file does. It is safe for concurrent use.
 type FileCache struct {
 	options CacheOptions
 
 	mu      sync.Mutex
 	byPath  map[string]*list.Element
-	recency list.List // of *cachedFile, the latest used first
+	recency list.List // of *cachedFile, the most recently used first
 }
 
 type cachedFile struct {
@@ -78,7 +78,7 @@ func (c *FileCache) Append(path string, line []byte) (level Level, err error) {
 	return level, err
 }
 
-// append must be called with the cache's lock held where the file is in a cache.
+// append must be called with the cache's lock held if the file is in a cache.
 func (f *cachedFile) append(line []byte, keep bool) (Level, error) {
 	if f.out == nil {
 		out, err := openLog(f.path)
@@ -101,7 +101,7 @@ func (f *cachedFile) append(line []byte, keep bool) (Level, error) {
 	return 0, nil
 }
 
-// check closes the file if its path has become another's.
+// check closes the file if its path leads to another file now.
 func (f *cachedFile) check(now time.Time) {
 	f.checked = now
 	at, err := os.Stat(f.path)

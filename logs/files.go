@@ -24,19 +24,19 @@ const StderrPath = "stderr"
 // logMode is nginx's: all users can read a log unless it existed with stricter permissions.
 const logMode = 0o644
 
-// Files are the log files of the process, each opened once however often it is mentioned.
+// Files are the log files of the process, each opened once even if it is named several times.
 type Files struct {
 	mu     sync.Mutex
 	byPath map[string]*file
-	// echo is where grave lines also go until the process runs; nil then.
+	// echo also gets severe lines until the process runs; nil then.
 	echo atomic.Pointer[io.Writer]
 	// report returns the log for failures of other logs; nil before the process runs.
 	report atomic.Pointer[func() Logger]
-	// program begins a line on echo: "starling: [emerg] …".
+	// program starts a line on echo: "starling: [emerg] …".
 	program string
 
 	times TimeCache
-	lines sync.Pool // of *[]byte, in which error lines are put together
+	lines sync.Pool // of *[]byte, in which error lines are built
 }
 
 // NewFiles returns an empty set for a program of that name.
@@ -46,7 +46,7 @@ func NewFiles(program string) *Files {
 	return fs
 }
 
-// Echo sends lines of level warn and graver also to w, in the form of the command line; nil ends it.
+// Echo also sends lines of level warn and above to w, in the form of the command line; nil ends it.
 func (fs *Files) Echo(w io.Writer) {
 	if w == nil {
 		fs.echo.Store(nil)
@@ -55,8 +55,8 @@ func (fs *Files) Echo(w io.Writer) {
 	fs.echo.Store(&w)
 }
 
-// Logs are the files that one configuration writes. They stay open until Close, or longer where another configuration
-// has them too.
+// Logs are the files that one configuration writes. They stay open until Close, or longer if another configuration has
+// them too.
 type Logs struct {
 	files  *Files
 	mu     sync.Mutex
@@ -81,7 +81,7 @@ func (l *Logs) open(path string) (*file, error) {
 	return f, nil
 }
 
-// Close writes what is buffered and closes the files.
+// Close writes the buffered lines and closes the files.
 func (l *Logs) Close() {
 	l.mu.Lock()
 	opened, access, caches := l.opened, l.access, l.caches
@@ -99,7 +99,7 @@ func (l *Logs) Close() {
 	}
 }
 
-// Flush writes what is buffered.
+// Flush writes the buffered lines.
 func (l *Logs) Flush() {
 	l.mu.Lock()
 	access := l.access
@@ -245,11 +245,12 @@ func (f *file) forget(a *AccessLog) {
 // errNoReader is the error of opening a named pipe without a reader, if open must not wait for one.
 var errNoReader = errors.New("nobody reads this named pipe: start its reader first, or log to a file or to syslog")
 
-// openLog opens a file, or makes it.
+// openLog opens a file, or creates it.
 func openLog(path string) (*os.File, error) {
 	const how = os.O_WRONLY | os.O_APPEND
 	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
-		out, err := os.OpenFile(path, how|syscall.O_NONBLOCK, 0) // else it waits for a reader, and the process with it
+		// otherwise it waits for a reader, and the process with it
+		out, err := os.OpenFile(path, how|syscall.O_NONBLOCK, 0)
 		if errors.Is(err, syscall.ENXIO) {
 			err = errNoReader
 		}
@@ -330,7 +331,7 @@ func (f *file) write(lines []byte) {
 	}
 }
 
-// complain reports to the operator where the logs themselves cannot.
+// complain reports to the operator what the logs themselves cannot.
 func (f *file) complain(err error) {
 	now := time.Now().Unix()
 	if now < f.muteUntil || f.onStderr() {
@@ -345,7 +346,7 @@ func (f *file) complain(err error) {
 		if strings.HasPrefix(f.path, SyslogScheme) {
 			level = Error // a datagram that was not received: the loss of a network, as in nginx
 		}
-		// Beside the lock: the error log may be this very file, which then fails once more and is mute.
+		// Without the lock: the error log may be this very file, which then fails once more and is mute.
 		go (*log)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"starling/nginx/logescape"
 )
 
-// jsonTime is RFC 3339 with milliseconds: what an access log's $time_iso8601 is, and a little finer.
+// jsonTime is RFC 3339 with milliseconds: like an access log's $time_iso8601, with more precision.
 const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
 // appendJSONLine makes one line of JSON: time, level, pid and message, then connection, client, server, request and
-// what else the line is about. docs/operating.md has the schema.
+// further context. docs/operating.md has the schema.
 func appendJSONLine(line []byte, now time.Time, pid int, level Level, format string, args []any) []byte {
 	connection, context, args := apart(args)
 	line = append(line, `{"time":"`...)
@@ -33,7 +33,7 @@ func appendJSONLine(line []byte, now time.Time, pid int, level Level, format str
 	return append(line, '}', '\n')
 }
 
-// appendField adds a text, which is bounded as a whole line is elsewhere: what a client sends must not fill the disk.
+// appendField adds a text, bounded like a whole line of other logs: data from a client must not fill the disk.
 func appendField(line []byte, name, value string) []byte {
 	if len(value) > maxErrorLine {
 		value = value[:maxErrorLine]

@@ -3,7 +3,7 @@ package logs
 // Level is the severity of a line of the error log, in nginx's order.
 type Level int
 
-// The levels of error_log, the gravest first.
+// The levels of error_log, the most severe first.
 const (
 	Emerg Level = iota
 	Alert

@@ -11,12 +11,12 @@ import (
 	"starling/nginx/errno"
 )
 
-// Sparing writes lines that others can cause, a few a minute: each kind once, and of all kinds a number. What it left
-// out is counted at the minute's end, so that neither a port scanner nor a peer that misbehaves fills the disk or hides
-// that it was there. A log at level debug has all.
+// Sparing rate-limits lines that others can cause to a few a minute: each kind once, and a number of all kinds. It
+// counts the suppressed lines at the end of the minute, so that neither a port scanner nor a misbehaving peer can fill
+// the disk or hide its presence. A log at level debug has all.
 type Sparing struct {
 	log Logger
-	// lines is how many are written in a minute, and repeats how many of one kind that is no warning.
+	// lines is how many are written in a minute, and repeats how many of one kind below the level warn.
 	lines, repeats int
 	// apart means that each kind is counted separately: there are few, because attackers cannot invent them.
 	apart bool
@@ -31,11 +31,11 @@ type Sparing struct {
 	closed  bool
 }
 
-// spared is what became of one kind of line in this minute.
+// spared is the state of one kind of line in this minute.
 type spared struct {
 	written, left int
 	last          string // of those left out
-	level         Level  // the gravest of those left out
+	level         Level  // the most severe of the suppressed ones
 }
 
 const (
@@ -119,7 +119,7 @@ func (s *Sparing) admits(level Level, key string) bool {
 	return true
 }
 
-// turn begins a minute when the one before is over. What is not summed up yet stays until it is.
+// turn starts a minute when the previous one is over. Counts that were not logged yet stay until they are.
 func (s *Sparing) turn(now time.Time) {
 	if !s.since.IsZero() && now.Sub(s.since) < sparingEvery {
 		return
@@ -175,7 +175,7 @@ func (s *Sparing) sumUp() {
 	}
 }
 
-// Close sums up what is left: the log is about to be closed.
+// Close logs the remaining counts: the log is about to be closed.
 func (s *Sparing) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -17,10 +17,10 @@ import (
 	"starling/nginx/sockaddr"
 )
 
-// SyslogScheme begins the path of a log that goes to a syslog server: "syslog:server=127.0.0.1,tag=x".
+// SyslogScheme starts the path of a log that goes to a syslog server: "syslog:server=127.0.0.1,tag=x".
 const SyslogScheme = "syslog:"
 
-// syslogPort is where syslog servers listen.
+// syslogPort is the default port of syslog servers.
 const syslogPort = 514
 
 // syslogFacilities by their numbers in RFC 3164; its severities are those of Level.
@@ -51,7 +51,7 @@ var syslogFacilities = []string{
 	"local7",
 }
 
-// defaultSyslogTag is nginx's, as what sorts the lines by their tag need not change.
+// defaultSyslogTag is nginx's, so that rules that sort lines by tag need no change.
 const defaultSyslogTag = "nginx"
 
 // maxSyslogTag is the longest tag that RFC 3164 allows.
@@ -130,7 +130,8 @@ func notOfTag(c rune) bool {
 	return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '_'
 }
 
-// syslogSocket sends lines as messages. It never waits: what the system cannot take at once is lost, as in nginx.
+// syslogSocket sends lines as messages. It never waits: a message that the system cannot take at once is lost, as in
+// nginx.
 type syslogSocket struct {
 	syslog
 	hostname string

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Stamps are the forms in which logs write a moment; they change once a second and are shared by all lines of it.
+// Stamps are the forms in which logs write a time; they change once a second and are shared by all lines of it.
 type Stamps struct {
 	unix     int64
 	ErrorLog string // 2026/11/23 12:00:00
@@ -16,7 +16,7 @@ type Stamps struct {
 // TimeCache remembers the stamps of the current second. The zero TimeCache is ready.
 type TimeCache struct{ last atomic.Pointer[Stamps] }
 
-// At returns the stamps of a moment. It allocates once a second.
+// At returns the stamps of a time. It allocates once a second.
 func (c *TimeCache) At(now time.Time) *Stamps {
 	unix := now.Unix()
 	if s := c.last.Load(); s != nil && s.unix == unix {

@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// expiryWarning is how long before its end the log begins to warn of a certificate.
+	// expiryWarning is how long before the expiry of a certificate the log starts to warn.
 	expiryWarning = 14 * 24 * time.Hour
-	// warnEvery is how often it does.
+	// warnEvery is the interval of the warnings.
 	warnEvery = 24 * time.Hour
-	// lookEvery is how often the ends are looked at; a warning comes at most so much later than it could.
+	// lookEvery is the interval of the expiry checks: a warning is late by at most that.
 	lookEvery = time.Hour
 )
 
@@ -36,7 +36,7 @@ type Certificates struct {
 	warned *warnings
 }
 
-// warnings are when the log last warned of what; a reload keeps them.
+// warnings are the times of the last warnings; a reload keeps them.
 type warnings struct {
 	mu   sync.Mutex
 	last map[string]time.Time
@@ -45,7 +45,7 @@ type warnings struct {
 // certificate is one that is used, once or often.
 type certificate struct {
 	ssl.Used
-	directive string     // by which it is used first
+	directive string     // the first directive that uses it
 	node      *conf.Node // of the block there
 	uses      int
 }
@@ -84,8 +84,8 @@ func (p *Plan) TrustCertificates(directive string, node *conf.Node, trusted []ss
 	}
 }
 
-// WatchCertificates lets the log warn of certificates that are about to expire: now, if the configuration is only
-// tested, else from its start on.
+// WatchCertificates lets the log warn of certificates that are about to expire: immediately if the configuration is
+// only tested, otherwise from its start on.
 func (p *Plan) WatchCertificates() {
 	c := p.Certificates()
 	c.log = p.Log
@@ -112,7 +112,7 @@ func (c *Certificates) watch(ctx context.Context) {
 	}
 }
 
-// warn writes a line for each certificate that has expired or soon will, once a day. A renewed one is another.
+// warn logs each certificate that has expired or soon will, once a day. A renewed one counts as another.
 func (c *Certificates) warn(now time.Time) {
 	c.warned.mu.Lock()
 	defer c.warned.mu.Unlock()
@@ -137,7 +137,7 @@ func (c *Certificates) warn(now time.Time) {
 			"certificate \"%s\" of \"%s\" expires in %s, on %s: renew it and reload",
 			one.File, one.directive, remaining(left), end))
 	}
-	// What is used no more, or was renewed, is forgotten.
+	// Certificates that are no longer used, or were renewed, are forgotten.
 	for key, last := range c.warned.last {
 		if now.Sub(last) > 2*warnEvery {
 			delete(c.warned.last, key)

@@ -12,13 +12,14 @@ type Continuation[V any] struct {
 	Same func(old V) bool
 	// Take takes over the old memory.
 	Take func(old V)
-	// Started is called once the new configuration runs, if the old memory was taken: not before, for the reload may
-	// yet fail, and the old configuration would be left with the settings of the new one. Nil where there are none.
+	// Started is called once the new configuration runs, if the old memory was taken over. It is not called earlier,
+	// because the reload may still fail, and the old configuration would keep the settings of the new one. It may be
+	// nil.
 	Started func()
-	// Make makes new memory. old is what went before, the zero V where there was nothing.
+	// Make makes new memory. old is the previous memory, the zero V if there was none.
 	Make func(old V)
-	// Carry brings records of the old memory into the new one, and with again those that the last requests of the old
-	// configuration wrote; nil: they are let go.
+	// Carry copies records of the old memory into the new one, and with again those that the last requests of the old
+	// configuration wrote; nil: they are dropped.
 	Carry func(old V, again bool) error
 }
 

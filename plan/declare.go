@@ -28,8 +28,8 @@ func (e *ZoneError) Error() string {
 	return fmt.Sprintf("\"%s\" must have \"zone\" parameter", e.Directive)
 }
 
-// DeclareZone declares the zone of a directive's parameter zone=name:size for a use. The error is a *ZoneError where
-// the parameter itself is wrong.
+// DeclareZone declares the zone of a directive's parameter zone=name:size for a use. The error is a *ZoneError if the
+// parameter itself is wrong.
 func (p *Plan) DeclareZone(a *conf.Args, use string) (*Zone, error) {
 	name, sizeText, sized := strings.Cut(a.Value("zone"), ":")
 	size, err := units.Size(sizeText)

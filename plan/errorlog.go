@@ -11,7 +11,7 @@ import (
 // ErrorLogSyntax is the syntax of error_log on every level.
 const ErrorLogSyntax = "<file> [<level>...]"
 
-// ErrorLogJSON is what its texts say about lines of JSON.
+// ErrorLogJSON is the part of its documentation about lines of JSON.
 const ErrorLogJSON = " With `json` as the last word, lines are JSON."
 
 // ErrorLogTarget parses one error_log directive; relative paths start at the prefix of the plan in a.Env.
@@ -49,8 +49,8 @@ func ErrorLogTarget(a *conf.Args) (logs.Target, error) {
 	return t, nil
 }
 
-// OpenErrorLog opens the error log of a block. Where no error_log was given on any level around it, targets are
-// empty and it is the main error log.
+// OpenErrorLog opens the error log of a block. If no enclosing level has an error_log, targets are empty and it is the
+// main error log.
 func (p *Plan) OpenErrorLog(targets []logs.Target) (logs.Logger, error) {
 	if len(targets) == 0 {
 		return p.Log, nil

@@ -1,9 +1,9 @@
 package plan
 
-// Paths are where files go that no directive places. Relative ones start at the prefix.
+// Paths are the paths of files that no directive sets. Relative ones start at the prefix.
 type Paths struct{ PID, ErrorLog, AccessLog, Bodies string }
 
-// SystemErrorLog is where errors go that no configuration places, in a system.
+// SystemErrorLog is the default error log of a system installation.
 const SystemErrorLog = "/var/log/starling/error.log"
 
 // SystemPaths are the paths of a system installation, if the command line has no prefix. The packages create the

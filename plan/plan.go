@@ -1,5 +1,5 @@
-// Package plan holds what one configuration is made of while it is read and then runs: its zones,
-// the state that families of directives keep for the whole configuration, and what to start and stop with it.
+// Package plan holds the parts of one configuration while it is read and then runs: its zones, the state that families
+// of directives keep for the whole configuration, and its start and stop steps.
 //
 // It is passed to every setter as conf.Args.Env. Both http and stream build on it, so it knows neither.
 package plan
@@ -22,7 +22,7 @@ type Plan struct {
 	// Prefix is where relative paths of logs, pid and state begin (-p); ConfDir is where certificates, includes and
 	// password files begin.
 	Prefix, ConfDir string
-	// Paths are where files go that no directive places.
+	// Paths are the paths of files that no directive sets.
 	Paths Paths
 	// FS reads files by absolute path without the leading slash.
 	FS    fs.FS
@@ -43,10 +43,10 @@ type Plan struct {
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
 	Old *Plan
 
-	// AsRoot means that root started the process, whichever user it has become since.
+	// AsRoot means that root started the process, even if it has changed its user since.
 	AsRoot bool
-	// Privileged runs what needs the rights that the process was started with, if it has given them up since; nil: it
-	// has not. See AsStarted.
+	// Privileged runs work that needs the privileges with which the process was started, if it has dropped them since;
+	// nil: it has not. See AsStarted.
 	Privileged func(work func() error) error
 
 	parts   map[reflect.Type]any
@@ -92,7 +92,7 @@ func (p *Plan) StampClock() *stamp.Clock {
 	return p.stamps
 }
 
-// Traffic counts what the http side serves. A reload keeps it.
+// Traffic counts the requests of the http side. A reload keeps it.
 func (p *Plan) Traffic() *Traffic {
 	switch {
 	case p.traffic != nil:
@@ -125,20 +125,20 @@ func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 // other nodes find this one there and wait for it. A step's error should be a *conf.Problem.
 func (p *Plan) OnLoad(step func() error) { p.load = append(p.load, step) }
 
-// OnStart adds a step taken when the configuration begins to run. The context ends when it retires. Steps must not
+// OnStart adds a step taken when the configuration starts to run. The context ends when it retires. Steps must not
 // block.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
 
-// onCarry adds a step that brings records of the configuration before, which must be there, into zones of this one. It
-// is taken once this one has started, and again, for what the last requests of the old one wrote, when that retires.
+// onCarry adds a step that copies records of the previous configuration, which must exist, into zones of this one. It
+// runs after this one has started, and again when the old one retires, for the writes of its last requests.
 func (p *Plan) onCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
 
-// BeforeClients adds something that the first clients of a process are held back for: the step returns when it is done.
-// The context ends when clients wait no longer, or the configuration retires.
+// BeforeClients adds a step that delays the first clients of a process until it returns. The context ends when clients
+// no longer wait, or the configuration retires.
 func (p *Plan) BeforeClients(step func(context.Context)) { p.await = append(p.await, step) }
 
-// OnQuit adds a step taken when the process ends gracefully and the last request has ended: what is still to be sent to
-// the cluster goes out there. The context bounds it.
+// OnQuit adds a step taken when the process shuts down gracefully and the last request has ended: pending changes are
+// sent to the cluster there. The context bounds it.
 func (p *Plan) OnQuit(step func(context.Context)) { p.quit = append(p.quit, step) }
 
 // OnRetire adds a step taken when the configuration's last request has ended.
@@ -156,8 +156,8 @@ func (p *Plan) GiveTo(uid, gid int) (errs []error) {
 	return errs
 }
 
-// AsStarted does work with the rights that the process was started with: for the upkeep of files that lie in folders of
-// root. Nothing of a client's choosing may be opened in it.
+// AsStarted runs work with the privileges with which the process was started: for the maintenance of files in folders
+// of root. It must not open anything of a client's choosing.
 func (p *Plan) AsStarted(work func() error) error {
 	if p.Privileged == nil {
 		return work()
@@ -239,8 +239,8 @@ func absolute(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-// ReadFile reads a whole file by absolute path, until the plan starts each file once: hundreds of servers may name the
-// same certificate, and what comes through a pipe comes but once.
+// ReadFile reads a whole file by absolute path, until the plan starts only once per file: hundreds of servers may name
+// the same certificate, and a pipe yields its contents only once.
 func (p *Plan) ReadFile(path string) ([]byte, error) {
 	if data, known := p.read[path]; known {
 		return data, nil

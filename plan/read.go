@@ -13,13 +13,12 @@ import (
 	"starling/lib/filekind"
 )
 
-// pipePatience is how long a named pipe may take: nginx lets passwords of keys come through one, and would wait for
-// ever.
+// pipePatience is how long a named pipe may take: nginx reads passwords of keys from one, and would wait forever.
 var pipePatience = 5 * time.Second
 
 const pipePoll = 10 * time.Millisecond
 
-// readFile reads a whole file. Of what is no file only named pipes are read.
+// readFile reads a whole file. Apart from regular files it reads only named pipes.
 func readFile(files fs.FS, path string) ([]byte, error) {
 	name := strings.TrimPrefix(path, "/")
 	info, err := fs.Stat(files, name)
@@ -47,7 +46,7 @@ func readPipe(path string) ([]byte, error) {
 		return nil, err
 	}
 	for {
-		data, err := io.ReadAll(pipe) // at once, with nothing, while no writer has it open
+		data, err := io.ReadAll(pipe) // immediately, with nothing, while no writer has it open
 		if len(data) > 0 && err == nil {
 			return data, nil
 		}

@@ -32,7 +32,7 @@ var ResolverParams = map[string]string{
 // dnsPort is that of a name server given without one.
 const dnsPort = "53"
 
-// nameServerTimeout bounds the question for a name server that is itself given by name.
+// nameServerTimeout bounds the lookup of a name server that is itself given by name.
 const nameServerTimeout = 10 * time.Second
 
 // ResolverSettings are the bound resolver and resolver_timeout of one block. The zero value has no servers.
@@ -102,8 +102,8 @@ func nameServers(word string) ([]string, error) {
 // resolvers are those of one plan; blocks with equal settings share one, with its cache.
 type resolvers struct{ byKey map[string]*resolver.Resolver }
 
-// Resolver returns the resolver of a block's settings, nil where no resolver directive was given. A reload keeps those
-// whose settings stay, with what they know.
+// Resolver returns the resolver of a block's settings, nil without a resolver directive. A reload keeps those whose
+// settings are unchanged, with their caches.
 func (p *Plan) Resolver(s ResolverSettings) (*resolver.Resolver, error) {
 	if len(s.Servers) == 0 {
 		return nil, nil

@@ -2,7 +2,7 @@ package plan
 
 import "starling/ssl"
 
-// SessionCache opens the cache that ssl_session_cache means, nil for none; a reload keeps shared ones.
+// SessionCache opens the cache of an ssl_session_cache, nil for none; a reload keeps shared ones.
 func (p *Plan) SessionCache(words ssl.CacheWords) (*ssl.SessionCache, error) {
 	var old *ssl.SessionCaches
 	if p.Old != nil {

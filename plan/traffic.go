@@ -6,7 +6,7 @@ import "sync/atomic"
 type Traffic struct {
 	Requests atomic.Uint64 // begun
 	Current  atomic.Int64  // in progress
-	Reading  atomic.Int64  // of those in progress: whose head came in part so far
+	Reading  atomic.Int64  // of those in progress: the ones with a partly received head
 
 	Handshakes, HandshakesFailed, SessionReuses atomic.Uint64
 }

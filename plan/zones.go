@@ -11,11 +11,11 @@ type Zone struct {
 	// Use is the family it belongs to ("limit_req"): a name serves one family only.
 	Use   string
 	Bytes int64 // 0 until declared
-	// Value is what the family keeps in it, set at link time. Continue makes it outlive a reload.
+	// Value is the family's own data, set at link time. Continue makes it outlive a reload.
 	Value any
 	// Sync means that the cluster shares the zone; its Value then is a zone.Shared.
 	Sync bool
-	// File and Line are where the zone was first named.
+	// File and Line are the first place that names the zone.
 	File string
 	Line int
 }
@@ -28,7 +28,7 @@ func newZones() *Zones { return &Zones{byName: map[string]*Zone{}} }
 // MinZoneBytes is the smallest size that nginx accepts for a zone: eight pages.
 const MinZoneBytes = 8 * 4096
 
-// Mention returns the zone of a name, declared or not yet. file and line are where it is named.
+// Mention returns the zone of a name, declared or not yet. file and line are the place that names it.
 func (z *Zones) Mention(name, use, file string, line int) (*Zone, error) {
 	if name == "" {
 		return nil, fmt.Errorf("invalid zone name %q", name)

@@ -33,7 +33,7 @@ const (
 
 var states = []string{stateWrong, stateUnknown, stateUnsupported, stateNotHere, stateWarning, stateNoEffect, stateRuns}
 
-// finding is a line of the table: what is said of one or more places.
+// finding is a line of the table: a statement about one or more places.
 type finding struct {
 	State string `json:"state"`
 	// Name is the directive, parameter or variable.
@@ -45,10 +45,10 @@ type finding struct {
 	Instead string `json:"instead,omitempty"`
 }
 
-// checkReport is what check tells of a configuration.
+// checkReport is check's report on a configuration.
 type checkReport struct {
 	File string `json:"file"`
-	// Runs says that starling takes the configuration, as far as can be told without its certificates and names.
+	// Runs means that starling accepts the configuration, as far as can be checked without its certificates and names.
 	Runs     bool           `json:"runs"`
 	Files    []string       `json:"files"`
 	Counts   map[string]int `json:"counts"` // directives and variables by state
@@ -134,10 +134,10 @@ func newCheckReport(path string, found *cycle.Findings) *checkReport {
 	return r
 }
 
-// stops tells whether starling would not run because of a problem, on a machine that has what this one lacks.
+// stops reports whether a problem would keep starling from running on a machine that has what this one lacks.
 func stops(p *conf.Problem) bool { return p.Kind != conf.NotHere }
 
-// add puts what is said in the same words of several places into one line.
+// add merges equal statements about several places into one line.
 func (r *checkReport) add(place string, f finding) {
 	r.Counts[f.State]++
 	for i := range r.Findings {
@@ -211,7 +211,7 @@ func nameAt(nodes []*conf.Node, p *conf.Problem) string {
 	return ""
 }
 
-// countRunning counts the directives of which nothing else was said.
+// countRunning counts the directives without any other statement.
 func (r *checkReport) countRunning(nodes []*conf.Node, spoken map[string]bool) {
 	counts := map[string]int{}
 	var order []string
@@ -241,7 +241,7 @@ func (r *checkReport) countRunning(nodes []*conf.Node, spoken map[string]bool) {
 	}
 }
 
-// says tells whether something was said of the directive at a place, on whose line there may be others.
+// says reports whether there is a statement about the directive at a place, which may share its line with others.
 func (r *checkReport) says(name, place string) bool {
 	return slices.ContainsFunc(r.Findings, func(f finding) bool {
 		return f.State != stateWarning && slices.Contains(f.Places, place) &&
@@ -266,7 +266,7 @@ func (r *checkReport) writeJSON(w io.Writer) error {
 	return out.Encode(r)
 }
 
-// legible keeps what a file that is no configuration would do to the terminal away from it.
+// legible replaces bytes of a file that is not a configuration and that would garble the terminal.
 func legible(text string) string {
 	const most = 200
 	if len(text) > most {

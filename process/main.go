@@ -21,8 +21,7 @@ const program = "starling"
 // maxProblems is the maximum number of problems printed at once; the first is nginx's.
 const maxProblems = 20
 
-// maxTested is the same of -t, which is asked for all of them; a file of another format would be a problem in each
-// line.
+// maxTested is the same for -t, which should show all problems; a file in another format would have one in each line.
 const maxTested = 1000
 
 // Main runs the program with its arguments, the name not included, and returns the exit status.
@@ -33,8 +32,8 @@ func Main(args []string) int {
 	return serve(args, nil)
 }
 
-// serve obeys nginx's flags, and serves if they say nothing else. In a container the options are changed, the process
-// stays in the foreground, and a missing configuration needs no explanation.
+// serve obeys nginx's flags, and serves if they request nothing else. In a container the options are changed, the
+// process stays in the foreground, and a missing configuration needs no explanation.
 func serve(args []string, contained func(*cycle.Options)) int {
 	f, err := parseFlags(args)
 	if err != nil {
@@ -127,7 +126,7 @@ func newBootLog(o cycle.Options) *bootLog {
 
 func (b *bootLog) close() { b.logs.Close() }
 
-// fail tells why a configuration cannot run.
+// fail reports why a configuration cannot run.
 func (b *bootLog) fail(err error) { b.failed(err, maxProblems) }
 
 func (b *bootLog) failed(err error, most int) {

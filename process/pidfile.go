@@ -36,7 +36,7 @@ func writePID(path string) error {
 func removePID(path string) error {
 	pid, err := readPID(path)
 	if err != nil || pid != os.Getpid() {
-		return nil //nolint:nilerr // somebody else's, or gone already
+		return nil //nolint:nilerr // another user's, or gone already
 	}
 	if err := os.Remove(path); err != nil {
 		return systemError("unlink", path, err)

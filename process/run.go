@@ -31,7 +31,7 @@ type running struct {
 	manager *supervisor
 	// busy reports that a reload or the shutdown occupies the goroutine that handles signals.
 	busy atomic.Bool
-	// foreground means that the process stays there whatever the configuration says.
+	// foreground keeps the process in the foreground, whatever the configuration says.
 	foreground bool
 	// detached means that standard error is the error log.
 	detached bool
@@ -95,7 +95,7 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	return 0
 }
 
-// status is what the service manager shows of a process that serves.
+// status is the status that the service manager shows for a serving process.
 func (s *running) status() string { return "serving " + s.host.Current().ConfPath() }
 
 // start loads the configuration and begins to serve it, on sockets that were passed to the process as far as they are
@@ -122,8 +122,8 @@ func (s *running) start(sockets []*os.File) error {
 	return s.host.Run(c)
 }
 
-// announce tells the world that the process serves: pid file, then the one who started it. Rights are given up in
-// between, for the pid file's directory is often root's.
+// announce reports that the process serves: first with the pid file, then to the process that started it. Privileges
+// are dropped in between, because the pid file's directory is often root's.
 func (s *running) announce(ready *os.File) error {
 	c := s.host.Current()
 	s.pidPath = c.PIDPath()
@@ -131,7 +131,7 @@ func (s *running) announce(ready *os.File) error {
 		if c.Settings.Daemon && !s.foreground || c.Settings.PID != "" {
 			return err
 		}
-		// Whoever keeps a process in the foreground knows its number; the root of a container may be read-only.
+		// A supervisor of a foreground process knows its number; the root of a container may be read-only.
 		c.Log().Logf(logs.Notice, "%v: there is no pid file, so \"-s\" does not find this process", err)
 	}
 	s.user = c.Settings.User
@@ -151,7 +151,7 @@ func (s *running) announce(ready *os.File) error {
 // applyLimits applies the configuration's settings of the whole process.
 func applyLimits(s *core.Settings, log logs.Logger) {
 	if s.Cores == 0 {
-		runtime.SetDefaultGOMAXPROCS() // which follows the limits of a container, and their changes
+		runtime.SetDefaultGOMAXPROCS() // it follows the limits of a container, and their changes
 	} else {
 		runtime.GOMAXPROCS(s.Cores)
 	}
@@ -248,13 +248,14 @@ func (s *running) note(sig os.Signal, what string) {
 	s.host.Log().Logf(logs.Notice, "signal %d (%s) received%s", int(number), signalNames[sig], what)
 }
 
-// stopping tells the service manager that the process ends. From here on nobody needs to know that it lives.
+// stopping tells the service manager that the process ends. From here on the check for the watchdog does not wait for
+// the goroutine that handles signals.
 func (s *running) stopping(how string) {
 	s.busy.Store(true)
 	s.manager.tell(s.manager.Stopping(how))
 }
 
-// reload takes over a new configuration. If anything is wrong with it, it changes nothing and the log says why.
+// reload applies a new configuration. If anything is wrong with it, it changes nothing and the log has the reason.
 func (s *running) reload() {
 	s.busy.Store(true)
 	defer s.busy.Store(false)
@@ -305,7 +306,7 @@ func changed(was, is *core.User) bool {
 	return was.Name != is.Name || was.Group != is.Group
 }
 
-// ended is the last that the process does.
+// ended is the last action of the process.
 func (s *running) ended() {
 	if err := s.host.AsStarted(func() error { return removePID(s.pidPath) }); err != nil {
 		s.host.Log().Logf(logs.Warn, "%v", err)

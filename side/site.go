@@ -13,7 +13,7 @@ type Site interface {
 	Resources() []admin.Resource
 	// Retire reports that no more connections will arrive. Existing ones continue.
 	Retire()
-	// Close ends by force what Drained waits for.
+	// Close forcibly ends the connections for which Drained waits.
 	Close()
 	// Drained is closed when a retired site has only detached connections left, Emptied when it has none at all.
 	Drained() <-chan struct{}
@@ -36,7 +36,7 @@ type Port struct {
 
 // ConnHandler takes the connections of an address.
 type ConnHandler interface {
-	// Expect announces a connection: until it was served, or Unexpect takes the word back, the site is not drained.
+	// Expect announces a connection: until it is served, or Unexpect withdraws it, the site is not drained.
 	Expect()
 	Unexpect()
 	// ServeExpected serves an announced connection, and closes it. It returns when the connection has ended, or
@@ -50,8 +50,8 @@ type ConnHandler interface {
 type Transport interface {
 	// Network distinguishes transports ("udp", "quic"): a reload keeps the sockets of an address if it is the same.
 	Network() string
-	// Listen owns the socket from now on, and closes it where it fails. The listener outlives the configuration that it
-	// is made for, so it asks handlerOf for settings when it needs some: for what takes connections to a
-	// local address now, nil before the first configuration runs.
+	// Listen takes ownership of the socket, and closes it if it fails. The listener outlives its configuration, so it
+	// calls handlerOf for the current settings: those of connections to a local address, nil before the first
+	// configuration runs.
 	Listen(socket *net.UDPConn, handlerOf func(local net.Addr) ConnHandler) (net.Listener, error)
 }

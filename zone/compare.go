@@ -76,10 +76,10 @@ func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 	return s.IsWhole()
 }
 
-// IsWhole says that the zone lacks no record for want of room.
+// IsWhole reports whether the zone has neither evicted nor rejected records.
 func (s *Store) IsWhole() bool { return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load()) }
 
-// Changes counts how often what is compared has changed: a change and its reverse leave the digests as they were.
+// Changes counts the changes of the compared content: a change and its reverse leave the digests unchanged.
 func (s *Store) Changes() (changes uint64) {
 	for i := range s.shards {
 		sh := &s.shards[i]

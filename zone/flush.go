@@ -13,7 +13,7 @@ func (s *Store) Flush(now clock.Reading) int {
 		s.flushMu.Unlock()
 		total += moved
 	}
-	// A change in a shard that this pass had already visited met a non-empty list, so it woke nobody.
+	// A change in a shard that this pass had already visited met a non-empty list, so it woke no flusher.
 	if s.pending.Load() > 0 {
 		s.Wake(false)
 	}

@@ -42,10 +42,10 @@ const (
 // Unsent is the number of requests charged here since the last flush. Only for kinds that do not expire.
 func (r *Record) Unsent() *uint32 { return (*uint32)(&r.wheelNext) }
 
-// Tombstone says that the record marks a deletion.
+// Tombstone reports whether the record marks a deletion.
 func (r *Record) Tombstone() bool { return r.state&stateTombstone != 0 }
 
-// Dirty says that the record waits to be sent.
+// Dirty reports whether the record waits to be sent.
 func (r *Record) Dirty() bool { return r.state&stateDirty != 0 }
 
 // Restored marks a record that comes from an earlier process and was not written since.
@@ -203,7 +203,7 @@ func (sh *Shard) Expect(n int) {
 	sh.index.grow(sh.index.used + n)
 }
 
-// compactIfSparse copies what is in use if most of the blob is not.
+// compactIfSparse copies the used parts if most of the blob is unused.
 func (sh *Shard) compactIfSparse() {
 	if !sh.blob.sparse() {
 		return
@@ -314,7 +314,7 @@ func (sh *Shard) Clear() stamp.Stamp { return sh.clear }
 // Len is the number of slots that Slots visits, free ones included.
 func (sh *Shard) Len() int { return len(sh.slab) }
 
-// Live says that a slot holds a record.
+// Live reports whether a slot holds a record.
 func (sh *Shard) Live(slot Slot) bool {
 	return slot != 0 && int(slot) <= len(sh.slab) && sh.at(slot).state&stateLive != 0
 }

@@ -48,8 +48,8 @@ type Applied struct {
 	Cleared int // shards
 	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is in flight to the sender.
 	Deleted int
-	// Doubted were left out: they may have been deleted here, and the deletion given up for want of room. Repair is to
-	// bring them if they are still there.
+	// Doubted were left out: they may have been deleted here by a tombstone that was evicted for lack of room. Repair
+	// must send them if they still exist.
 	Doubted int
 	// Buried are those that count as deleted: they are no longer here, and were when this node and the sender held the
 	// same.
@@ -113,7 +113,7 @@ type Shared interface {
 	// Learn merges a taught piece.
 	Learn(payload []byte, now clock.Reading) (Applied, error)
 	// Hold tells a zone of buckets that shards (a bit set) will be taught: costs of remote frames for these wait until
-	// each is learnt. Release ends the wait of all shards and applies what was held; it is called when teaching ends
+	// each is learnt. Release ends the wait of all shards and applies the held costs; it is called when teaching ends
 	// early.
 	Hold(shards [Shards / 64]uint64)
 	Release(now clock.Reading)
@@ -131,7 +131,7 @@ type Shared interface {
 	// leave zeroes and return false.
 	Digests(out *[Shards]uint64) (comparable bool)
 
-	// Tick expires what is due. Called about every 100 ms.
+	// Tick expires records. Called about every 100 ms.
 	Tick(now clock.Reading)
 	Stats() Stats
 }
@@ -146,7 +146,7 @@ type Comparable interface {
 	// is available at once; for others each record is visited. It is nil in a zone that is not synced.
 	Sketch(first, count, cells int) *Sketch
 	// AppendRecords appends the records of wanted elements, sorted by Element.Compare, in the encoding of taught pieces
-	// until dst holds about maxBytes. It skips records that end within 2 s. rest is what it did not visit.
+	// until dst holds about maxBytes. It skips records that expire within 2 s. rest are the elements not yet visited.
 	AppendRecords(
 		wanted []Element,
 		dst []byte,
@@ -160,8 +160,8 @@ type Comparable interface {
 	TombstoneLifeMS() int64
 	// GaveUpMS is the time up to which deletions may have been evicted for lack of room; 0 for none. Cluster time.
 	GaveUpMS() int64
-	// MayLackDeletions says that deletions stamped until throughMS may have been evicted elsewhere before this zone was
-	// taught: what is not here then, and a peer brings that was away, is in doubt.
+	// MayLackDeletions notes that deletions stamped until throughMS may have been evicted elsewhere before this zone
+	// was taught: a record that is missing here, and that a returning peer sends, is in doubt.
 	MayLackDeletions(throughMS int64)
 	// ForgetThrough drops the deletions stamped until then: all members have known them since sinceMonoMS, and nothing
 	// from before that is in flight.
@@ -178,22 +178,22 @@ type Comparable interface {
 	// Tombstones returns the elements of the deletions that beat the given elements, which are sorted by
 	// Element.Compare.
 	Tombstones(of []Element) []Element
-	// Reissue restamps what is stamped too far ahead of now, which peers reject, and returns the number of records and
+	// Reissue restamps records stamped too far ahead of now, which peers reject, and returns the number of records and
 	// clears.
 	Reissue(now clock.Reading) int
 	// TimeWentBack lowers the stamps from fromMS on by backMS: cluster time was that far ahead. It returns their
 	// number.
 	TimeWentBack(fromMS, backMS int64, now clock.Reading) int
-	// Mend merges what AppendRecords or TeachShard of a peer wrote. It gives up no record to make room.
+	// Mend merges the output of a peer's AppendRecords or TeachShard. It evicts no record to make room.
 	Mend(payload []byte, trust Trust, now clock.Reading) (Applied, error)
 }
 
-// Trust is what to make of records that a peer brings, and that are not here.
+// Trust is how to treat records that a peer sends and that are missing here.
 type Trust struct {
-	// GoneMS: what was written until then counts as deleted, and is deleted on the peers too.
+	// GoneMS: records written until then count as deleted, and are deleted on the peers too.
 	GoneMS int64
-	// Doubts: what was written until the youngest deletion that was given up for want of room is left out for now. The
-	// peer may not have heard yet that it was deleted.
+	// Doubts: records written until the youngest deletion that was evicted for lack of room are left out for now. The
+	// peer may not know yet that they were deleted.
 	Doubts bool
 }
 
@@ -214,8 +214,8 @@ type Remembering interface {
 	AgreedUntil(nowMS int64)
 	// Agreed lists the stored agreements, including those of earlier lives.
 	Agreed() []Agreement
-	// TellDeletions puts the tombstones stamped after sinceMS into the journal again: who should have got them from a
-	// process before may not have.
+	// TellDeletions puts the tombstones stamped after sinceMS into the journal again: peers may not have received them
+	// from a previous process.
 	TellDeletions(sinceMS int64)
 	// KeepAgreed keeps one, without waiting for a disk.
 	KeepAgreed(a Agreement)

@@ -57,7 +57,7 @@ type Store struct {
 	sync   bool
 	keeper Keeper
 	limit  int64
-	// graveBytes is the room of tombstones beside the records.
+	// graveBytes is the room of tombstones besides the records.
 	graveBytes int64
 	seed       maphash.Seed
 
@@ -232,7 +232,7 @@ func (sh *Shard) becameDirty() (first bool) {
 	return sh.store.pending.Add(1) == 1
 }
 
-// ClearTo removes what is stamped at or below cleared from the shard. With dirty, the journal gets it. stampOf reads a
+// ClearTo removes records stamped at or below cleared from the shard. With dirty, the journal gets it. stampOf reads a
 // record's stamp. It reports whether to wake the flusher.
 func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) stamp.Stamp) (first bool) {
 	if cleared <= sh.clear {

@@ -1,7 +1,7 @@
 package zone
 
 // This file keeps each shard's records in the order of their use and its tombstones in the order of their arrival, and
-// finds what to evict when the zone is full.
+// selects evictions when the zone is full.
 
 // order is a list of records through older and newer.
 type order struct{ oldest, newest Slot }
@@ -126,15 +126,15 @@ func (s *Store) reserveGrave(own *Shard, cost, monoMS int64) bool {
 	return false
 }
 
-// minGraveBytes is the room for tombstones beside the records of a small zone: some 13,000, as many as a busy zone
-// deletes until all members have noticed that one of them is gone.
+// minGraveBytes is the room for tombstones besides the records of a small zone: some 13,000, as many as a busy zone
+// deletes until all members have noticed that one of them is disconnected.
 const minGraveBytes = 1 << 20
 
-// Budget limits records and tombstones together: tombstones get as much again as the zone has. Else what is written to
-// a full zone while a member is away would cost a deletion of which it must be told.
+// Budget limits records and tombstones together: tombstones get as much again as the zone has. Otherwise a write to a
+// full zone during the absence of a member would evict a deletion that the member needs.
 func (s *Store) Budget() int64 { return s.limit + s.graveBytes }
 
-// LimitTombstones gives tombstones another room beside the records; 0 leaves it. Called before the zone is used.
+// LimitTombstones sets another limit for tombstones; 0 leaves the default. Called before the zone is used.
 func (s *Store) LimitTombstones(bytes int64) {
 	if bytes > 0 {
 		s.graveBytes = bytes

@@ -92,7 +92,7 @@ func (x *Regexp) Text() string { return x.text }
 // Groups is the number of capturing groups, without group 0.
 func (x *Regexp) Groups() int { return x.groups }
 
-// Names are the groups' names by number, "" where a group has none; Names()[0] is always "".
+// Names are the groups' names by number, "" if a group has none; Names()[0] is always "".
 func (x *Regexp) Names() []string { return x.names }
 
 // Match reports whether the subject matches; only then caps (if not nil) is changed. The error means that the

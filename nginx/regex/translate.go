@@ -46,7 +46,7 @@ func translate(pattern string) (string, error) {
 	return out.String(), nil
 }
 
-// hasFlag tells whether an inline flag is set anywhere: (?m), (?im:…).
+// hasFlag reports whether an inline flag is set anywhere: (?m), (?im:…).
 func hasFlag(pattern string, flag byte) bool {
 	for rest := pattern; ; {
 		at := strings.Index(rest, "(?")

@@ -41,7 +41,7 @@ func writeAll(files []file, replace bool) (err error) {
 		}
 		temporary = append(temporary, t)
 	}
-	var done []func() error // how to revert what was done
+	var done []func() error // how to revert each step
 	defer func() {
 		if err == nil {
 			return

@@ -16,7 +16,7 @@ import (
 // warnDays is when a certificate should be renewed; the log of a node that uses it warns from then on too.
 const warnDays = 14
 
-// report is what is known of one certificate.
+// report is the information about one certificate.
 type report struct {
 	Name     string   `json:"name"` // "ca" or the node's
 	Subject  string   `json:"subject,omitempty"`
@@ -48,7 +48,7 @@ func (s *store) reports() ([]report, error) {
 		list = append(list, r)
 	}
 	switch {
-	case errors.Is(keyErr, os.ErrNotExist): // on a node, where it does not belong
+	case errors.Is(keyErr, os.ErrNotExist): // on a node, where it must not be
 	case keyErr != nil:
 		list[0].Problems = append(list[0].Problems, keyErr.Error())
 	case !signing:
@@ -94,7 +94,7 @@ func (s *store) timeProblems(c *x509.Certificate) []string {
 	return nil
 }
 
-// usages are what a node needs: it accepts and makes connections.
+// usages are the required ones of a node: it accepts and makes connections.
 var usages = []struct {
 	usage x509.ExtKeyUsage
 	name  string
@@ -136,7 +136,7 @@ func (s *store) problems(m member, trusted []*x509.Certificate) []string {
 	return problems
 }
 
-// modeProblem tells of a key that others can read.
+// modeProblem reports a key that other users can read.
 func modeProblem(path string) []string {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -65,7 +65,7 @@ func (s *store) trusted() ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// signs says that the authority's own certificate is the one in ca.crt that goes with ca.key.
+// signs reports whether the authority's own certificate is the one in ca.crt that goes with ca.key.
 func (s *store) authority() (*authority, error) {
 	trusted, err := s.trusted()
 	if err != nil {

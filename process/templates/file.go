@@ -29,7 +29,7 @@ func (r *result) Mode() fs.FileMode { return 0o444 }
 // Type implements fs.DirEntry.
 func (r *result) Type() fs.FileMode { return 0 }
 
-// ModTime implements fs.FileInfo; nobody asks for it.
+// ModTime implements fs.FileInfo; no caller uses it.
 func (r *result) ModTime() time.Time { return time.Time{} }
 
 // IsDir implements fs.FileInfo and fs.DirEntry.

@@ -1,6 +1,6 @@
-// Package templates puts values of the environment into configuration files, as the image of nginx does with envsubst.
-// The results are files of a file system in memory: nothing is written, so the root of the container may be read-only,
-// and a reload sees changed templates.
+// Package templates substitutes values of the environment in configuration files, as the image of nginx does with
+// envsubst. The results are files of a file system in memory: nothing is written, so the root of the container may be
+// read-only, and a reload sees changed templates.
 package templates
 
 import (
@@ -16,7 +16,7 @@ import (
 	"starling/lib/filekind"
 )
 
-// Limits: a template is a file that somebody wrote by hand, and all of them are read at each reload.
+// Limits: templates are written by hand, and all of them are read at each reload.
 const (
 	maxBytes     = 1 << 20
 	maxTemplates = 1000
@@ -43,7 +43,7 @@ type FS struct {
 	settings Settings
 }
 
-// Over returns base with what the templates make.
+// Over returns base with the results of the templates.
 func Over(base fs.FS, s Settings) *FS {
 	// The longest ending first, so that ".stream-template" is not taken for another.
 	slices.SortStableFunc(s.Kinds, func(a, b Kind) int { return len(b.Suffix) - len(a.Suffix) })
@@ -154,7 +154,7 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) {
 	return fs.Stat(f.base, name)
 }
 
-// render puts the values into a template.
+// render substitutes the values in a template.
 func (f *FS) render(template string) ([]byte, error) {
 	info, err := fs.Stat(f.base, template)
 	if err == nil {
@@ -183,14 +183,15 @@ func (f *FS) render(template string) ([]byte, error) {
 	return []byte(out), nil
 }
 
-// variable matches $name and ${name}, and what begins like one in braces and goes on otherwise, as ${NAME:-default}.
+// variable matches $name and ${name}, and text that begins like one in braces and continues otherwise, as
+// ${NAME:-default}.
 var variable = regexp.MustCompile(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)([^}\n]*)\})`)
 
 // ours matches names that only the environment can have: those of nginx are in lower case.
 var ours = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
-// substitute puts in what the environment has. Names that it lacks are nginx's variables, and stay; those in upper case
-// cannot be, and are unknown. A comment line may show names that nobody sets.
+// substitute replaces the names that the environment has. Names that it lacks are nginx's variables, and stay; those in
+// upper case cannot be, and are unknown. A comment line may show names that are not set.
 func (f *FS) substitute(text string) (out string, unknown []string) {
 	lines := strings.SplitAfter(text, "\n")
 	for i, line := range lines {

@@ -30,8 +30,8 @@ func agreedRecord(lineage uint64, a zone.Agreement) []byte {
 // of room. So a release before, which knows no such mark, reads the log, and keeps the mark when it writes a new one.
 const ofNobody = 0
 
-// gaveUpRecord is the log record of that mark, nil where no deletion was given up. A log has the tombstones that came
-// after it: whoever reads them back gives them up again, or has them.
+// gaveUpRecord is the log record of that mark, nil if no deletion was evicted. A log has the tombstones that came after
+// it: a process that reads them back evicts them again, or keeps them.
 func (k *Keyval) gaveUpRecord(lineage uint64) []byte {
 	throughMS := k.GaveUpMS()
 	if throughMS == 0 {

@@ -34,7 +34,7 @@ func (b *Batch) Add(key, value []byte, expireMS int64) error {
 }
 
 // LocalLimit is the size up to which the zone accepts local pairs. The last eighth is reserved for those of peers,
-// which nobody could reject.
+// which nothing could reject.
 func (k *Keyval) LocalLimit() int64 { return k.store.Limit() / 8 * 7 }
 
 type condition uint8

@@ -18,9 +18,9 @@ func (b *Bucket) cameItself(shard int, name zone.Origin, sequence uint64, now cl
 	o.itself[shard] = true
 }
 
-// Disown reverts what came in an origin's name, before the origin sends its journal. What others taught about it stays,
-// with the frames that this counts. A shard that counts frames in its name may count anything, so it waits until the
-// origin has taught it.
+// Disown reverts frames that came in an origin's name, before the origin sends its journal. What others taught about it
+// stays, with the frames that this counts. A shard that counts frames in its name may count anything, so it waits until
+// the origin has taught it.
 func (b *Bucket) Disown(from zone.Origin) {
 	b.originsMu.Lock()
 	o := b.origins[from]

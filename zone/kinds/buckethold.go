@@ -12,7 +12,7 @@ import (
 //
 // Locks, in this order: an origin's, the store's between frames, a shard's, originsMu.
 
-// origin is what has been applied of one life of one peer.
+// origin is the state of one life of one peer: what was applied of it.
 type origin struct {
 	mu        sync.Mutex // held while one of its frames is applied
 	completed uint64     // the last frame applied or given up; under mu
@@ -112,7 +112,7 @@ func (b *Bucket) Hold(shards [zone.Shards / 64]uint64) {
 	})
 }
 
-// Release ends the wait of all shards and applies what was held.
+// Release ends the wait of all shards and applies the held costs.
 func (b *Bucket) Release(now clock.Reading) {
 	for n := range zone.Shards {
 		sh := b.store.ShardNumber(n)
@@ -197,8 +197,8 @@ func (b *Bucket) holdGroup(
 	}
 }
 
-// Framed keeps the own costs of held shards beside the others: a teacher may have seen them or not. The store calls it
-// before any shard can be cut.
+// Framed keeps the own costs of held shards separate: a teacher may have seen them or not. The store calls it before
+// any shard can be cut.
 func (b *Bucket) Framed(sequence uint64, payload []byte, now clock.Reading) {
 	if b.holding.Load() == 0 {
 		return

@@ -13,8 +13,8 @@ import (
 // carryPieceBytes keeps the locks of both zones short.
 const carryPieceBytes = 64 << 10
 
-// CarryFrom merges the records of the zone that this one replaces. A second call, with again, takes what was written
-// there since; a zone without tombstones ignores it, because it does not know what was deleted here meanwhile.
+// CarryFrom merges the records of the zone that this one replaces. A second call, with again, merges the writes to that
+// zone since; a zone without tombstones ignores it, because it does not know what was deleted here meanwhile.
 func (s *Session) CarryFrom(old *Session, again bool, now clock.Reading) error {
 	return s.carryFrom(&old.registers, again, now, func([]byte, zone.Applied) {})
 }

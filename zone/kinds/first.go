@@ -93,7 +93,7 @@ func (g *registers) dropFirst(sh *zone.Shard, hash uint64) {
 	}
 }
 
-// sweepFirsts drops what was noted longer ago than the tombstone lifetime.
+// sweepFirsts drops first stamps older than the tombstone lifetime.
 func (g *registers) sweepFirsts(sh *zone.Shard, nowMS int64) {
 	swept := &g.firsts.sweptMS[sh.Number()]
 	if g.firsts.count.Load() == 0 || nowMS-*swept < sweepFirstsEveryMS {
@@ -129,7 +129,7 @@ func (g *registers) order(sh *zone.Shard, hash uint64, w *write, r *zone.Record)
 	return 0
 }
 
-// isCopy says that a write is the state of a record that is here, under whatever stamp.
+// isCopy reports whether a write is the state of a record that is here, under any stamp.
 func (g *registers) isCopy(sh *zone.Shard, hash uint64, w *write, r *zone.Record) bool {
 	return !w.tombstone && !r.Tombstone() && w.stamp.MS() != 0 &&
 		max(w.first.stamp, w.stamp) == max(g.firstOf(sh, hash, r).stamp, stampOf(r)) &&

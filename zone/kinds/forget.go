@@ -83,9 +83,8 @@ func (g *registers) tombstoneLifeMS() int64 {
 	return g.tombstoneMS
 }
 
-// tombstoneAgeMS is how long ago a deletion was made, as far as its stamp tells. One that was restamped, or that would
-// have ended already where it comes from, was stamped by a wrong clock. One from disk may have been, and is kept until
-// the peers are met.
+// tombstoneAgeMS is the age of a deletion by its stamp. A restamped one, or one that would have expired already at its
+// sender, was stamped by a wrong clock. One from disk may have been, and is kept until the peers are met.
 func (g *registers) tombstoneAgeMS(w *write, space room, now clock.Reading) int64 {
 	ageMS, lifeMS := max(now.WallMS-w.stamp.MS(), 0), g.tombstoneLifeMS()
 	switch {
@@ -105,8 +104,8 @@ func (g *registers) gaveUp(s stamp.Stamp) { raise(&g.gaveUpMS, s.MS()) }
 // GivenUp notes that a tombstone is evicted.
 func (g *registers) GivenUp(r *zone.Record) { g.gaveUp(stamp.Stamp(r.Word0)) }
 
-// doubtful says that a record which is not here may have been deleted, by a tombstone that was given up for want of
-// room: it was held back on its way, or its sender has not heard of the deletion.
+// doubtful reports that a missing record may have been deleted, by a tombstone that was evicted for lack of room: the
+// record was delayed, or its sender has not received the deletion.
 func (g *registers) doubtful(sh *zone.Shard, key []byte, w *write) bool {
 	lacksMS := max(g.gaveUpMS.Load(), g.lacksMS.Load())
 	if w.tombstone || w.stamp.MS() > lacksMS || w.stamp <= sh.Clear() || !g.store.IsWhole() {
@@ -155,7 +154,7 @@ func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
 // GaveUpMS is the time of the youngest deletion dropped for lack of room.
 func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 
-// MayLackDeletions says that those stamped until throughMS may not be among what this zone was taught.
+// MayLackDeletions notes that deletions stamped until throughMS may be missing in what this zone was taught.
 func (g *registers) MayLackDeletions(throughMS int64) { raise(&g.lacksMS, throughMS) }
 
 // ForgetThrough drops deletions that all members know.
@@ -243,8 +242,7 @@ func (g *registers) remind(sh *zone.Shard, key []byte, now clock.Reading) (fresh
 }
 
 // deleteAgain writes the tombstone of a record that was deleted here and whose deletion is forgotten. It beats the
-// peer's record, and nothing that was written in the last TombstoneLifeMS less a minute unless that is as old as the
-// record.
+// peer's record, and no write of the last TombstoneLifeMS less a minute unless that is as old as the record.
 func (g *registers) deleteAgain(
 	sh *zone.Shard,
 	hash uint64,

@@ -37,7 +37,7 @@ type KeyvalConfig struct {
 	Name       string
 	Expression string // compared with the peers'; with the type
 	Bytes      int64
-	// TombstoneBytes is the room of tombstones beside it; 0 is as much again, at least 1 MB.
+	// TombstoneBytes is the additional memory of tombstones; 0 means as much again, at least 1 MB.
 	TombstoneBytes int64
 	Type           ValueType
 	TimeoutMS      int64 // 0: pairs never expire
@@ -210,7 +210,7 @@ func (k *Keyval) Learn(payload []byte, now clock.Reading) (zone.Applied, error) 
 	return applied, err
 }
 
-// Mend merges what a peer's AppendRecords wrote.
+// Mend merges the output of a peer's AppendRecords.
 func (k *Keyval) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone.Applied, error) {
 	var gone []byte
 	e := registerEncoder{zone: &k.registers}
@@ -246,8 +246,8 @@ const standingPieceBytes = 64 << 10
 
 // keepStanding writes to the log the current records for the keys in a payload that the zone did not accept completely.
 // The payload itself, replayed, could take the room of writes that were acknowledged here, or bring rejected stamps.
-// Without any of it, the log would lack what made room for later writes: a shorter value, a deletion. In both cases the
-// node would restart with other contents.
+// Without any of it, the log would lack the records that made room for later writes: a shorter value, a deletion. In
+// both cases the node would restart with other contents.
 func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(0, now)

@@ -81,7 +81,7 @@ func (n *networks) gone(key []byte) {
 	}
 }
 
-// lookup tries the most specific network first, then wider ones if its record has just ended.
+// lookup tries the most specific network first, then wider ones if its record has just expired.
 func (n *networks) lookup(k *Keyval, dst, key []byte, now clock.Reading) ([]byte, bool) {
 	wanted, ok := parseAddr(key)
 	if !ok {

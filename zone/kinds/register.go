@@ -11,9 +11,9 @@ import (
 )
 
 // registers is the common part of sessions and key-value pairs: a map of last-writer-wins registers with tombstones.
-// Word0 of a record is its stamp, Word1 its end on this node's monotonic clock in ms (0 never): changes of wall clocks
-// or cluster time do not move it. Word1 of a tombstone is the stamp of what it replaced. Born is when the key appeared,
-// see bornAt.
+// Word0 of a record is its stamp, Word1 its expiry time on this node's monotonic clock in ms (0 never): changes of wall
+// clocks or cluster time do not move it. Word1 of a tombstone is the stamp of the record it replaced. Born is when the
+// key appeared, see bornAt.
 type registers struct {
 	base
 	clock     *stamp.Clock
@@ -22,7 +22,7 @@ type registers struct {
 	firsts firsts
 	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 is none.
 	grace int64
-	// touched means that a record gets later ends under one stamp.
+	// touched means that a record's expiry moves later under one stamp.
 	touched bool
 	// evicts means that local writes and frames can evict the least recently used record.
 	evicts bool
@@ -63,7 +63,7 @@ const (
 	outdated // lost, although its stamp is greater
 )
 
-// beats is the total order of the states of one register: stamp, tombstone, value, end (never is the latest). The
+// beats is the total order of the states of one register: stamp, tombstone, value, expiry (never is the latest). The
 // greater one wins on all nodes, which makes merging commutative, associative and idempotent.
 func (w *write) beats(sh *zone.Shard, r *zone.Record) bool {
 	if have := stamp.Stamp(r.Word0); w.stamp != have {
@@ -84,7 +84,7 @@ type room struct {
 	evict bool
 	// whole means that the payload is a whole shard: memory for its records is allocated at once.
 	whole bool
-	// carried means that peers get what is put, as if it were a local write.
+	// carried means that peers get the merged states, as if they were local writes.
 	carried bool
 	// ageMS is how long the payload was in transit.
 	ageMS int64
@@ -96,12 +96,12 @@ type room struct {
 	buried func(shard int, key []byte, w *write)
 	// doubts: see zone.Trust.
 	doubts bool
-	// restored says that the payload is from the log of a process before.
+	// restored means that the payload is from the log of a previous process.
 	restored bool
 }
 
 // corrects reports whether w is the same state as a restored record: the machine's clock may have been set since, so a
-// peer knows better when it ends.
+// peer knows its expiry better.
 func (w *write) corrects(sh *zone.Shard, r *zone.Record) bool {
 	return r.Restored() && !r.Tombstone() && !w.tombstone && w.stamp == stampOf(r) && uint64(w.endMS) != r.Word1 &&
 		bytes.Equal(w.value, sh.Value(r))
@@ -242,7 +242,7 @@ func (g *registers) remove(
 		sh.Remove(slot)
 		return false
 	}
-	// A tombstone is not longer than what it replaces, so it always has room.
+	// A tombstone is not longer than the record it replaces, so it always has room.
 	if did, slot := g.put(sh, hash, key, gone, room{bytes: g.store.Limit()}, now); did == won {
 		return sh.MarkDirty(slot, sh.At(slot))
 	}
@@ -279,7 +279,7 @@ func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zon
 	return slot, r
 }
 
-// DueMS is when a record ends, on the monotonic clock.
+// DueMS is when a record expires, on the monotonic clock.
 func (g *registers) DueMS(r *zone.Record) int64 {
 	if r.Tombstone() {
 		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneLifeMS(), 1)
@@ -338,10 +338,10 @@ func (g *registers) Hold([zone.Shards / 64]uint64) {}
 // Release ends nothing, see Hold.
 func (g *registers) Release(clock.Reading) {}
 
-// Forfeit loses nothing for good: repair finds what is missing.
+// Forfeit loses nothing for good: repair finds the missing records.
 func (g *registers) Forfeit(zone.Origin, uint64) {}
 
-// Disown has nothing to revert: merged records stay, and repair finds what is missing.
+// Disown has nothing to revert: merged records stay, and repair finds the missing ones.
 func (g *registers) Disown(zone.Origin) {}
 
 // Lacks nothing, see Forfeit.

@@ -154,7 +154,7 @@ func (f *finder) find(sh *zone.Shard, wanted []zone.Element) []zone.Slot {
 	return f.slots
 }
 
-// Mend merges what a peer's AppendRecords or TeachShard wrote. It gives up no record to make room.
+// Mend merges the output of a peer's AppendRecords or TeachShard. It evicts no record to make room.
 func (g *registers) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone.Applied, error) {
 	return g.mend(payload, trust, now, func(int, []byte, *write) {})
 }

@@ -10,7 +10,8 @@ import (
 	"starling/zone"
 )
 
-// reissuePieceBytes bounds what is collected before it is applied: some 20,000 records, which wait for the disk once.
+// reissuePieceBytes bounds what is collected before it is applied: some 20,000 records, which share one wait for the
+// disk.
 const reissuePieceBytes = 1 << 20
 
 // seenAheadMS is how far ahead of the time of the write a lowered stamp stays. A write that replaced a record of a node
@@ -48,7 +49,7 @@ func (g *registers) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 }
 
 // Reissue restamps records stamped too far ahead of now, on disk too. It waits for the disk: after a restart, the old
-// stamps would be back and would win over what was acknowledged since. A failing disk reports itself, and its log is
+// stamps would be back and would win over later acknowledged writes. A failing disk reports itself, and its log is
 // rewritten.
 func (k *Keyval) Reissue(now clock.Reading) int {
 	return k.reissueAhead(now, k.keepReissued)
@@ -72,7 +73,8 @@ func (g *registers) takenBack(fromMS, backMS int64, now clock.Reading) *renewal 
 	return back
 }
 
-// reissueAhead restamps what is almost too far ahead, if a part is too far: nothing tells by how much time was ahead.
+// reissueAhead also restamps records that are almost too far ahead, if some are too far: the lead of the clock is
+// unknown.
 func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (reissued int) {
 	fresh := renewal{from: stamp.At(now.WallMS+seenAheadMS, 0)}
 	fresh.ranks = g.stampsFrom(fresh.from)

@@ -17,7 +17,7 @@ type SessionConfig struct {
 	Name       string
 	Expression string // the create and lookup variables, compared with the peers'
 	Bytes      int64
-	// TombstoneBytes is the room of tombstones beside it; 0 is as much again, at least 1 MB.
+	// TombstoneBytes is the additional memory of tombstones; 0 means as much again, at least 1 MB.
 	TombstoneBytes int64
 	TimeoutMS      int64 // at least 1
 	Sync           bool
@@ -129,7 +129,7 @@ func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (f
 	}
 	var old *zone.Record
 	if slot != 0 {
-		old = sh.At(slot) // perhaps a tombstone or ended: the new stamp must be above it
+		old = sh.At(slot) // perhaps a tombstone or expired: the new stamp must be above it
 	}
 	w := write{endMS: now.MonoMS + s.timeoutMS.Load(), value: server}
 	s.stampWrite(sh, hash, &w, old, now)
@@ -161,7 +161,7 @@ func (s *Session) touch(sh *zone.Shard, slot zone.Slot, r *zone.Record, now cloc
 	if endMS-int64(r.Word1) < max(timeoutMS/sessionGrace, 1) {
 		return false
 	}
-	r.Word1 = uint64(endMS) // the timer wheel notices it at the old end
+	r.Word1 = uint64(endMS) // the timer wheel checks it at the old expiry time
 	return sh.MarkDirty(slot, r)
 }
 

@@ -40,7 +40,7 @@ func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
 	}
 }
 
-// visitPieceBytes is what is copied under a shard's lock at once; one value can exceed it.
+// visitPieceBytes is how much is copied at once under a shard's lock; one value can exceed it.
 const visitPieceBytes = 64 << 10
 
 // visitor copies pairs out of shards, piece by piece.

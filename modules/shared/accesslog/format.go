@@ -29,8 +29,8 @@ type formats[C side.Subject] struct{ byName map[string]*format[C] }
 // combinedName is the format that needs no declaration.
 const combinedName = "combined"
 
-// jsonName is the format of machines, unless a log_format has that name. builtInJSON, which no directive can write, is
-// where it is kept: a log_format of the name may follow.
+// jsonName is the built-in JSON format, unless a log_format has that name. builtInJSON, a name that no directive can
+// write, is its key: a log_format of the name may follow.
 const (
 	jsonName    = "json"
 	builtInJSON = "json of starling"

@@ -80,8 +80,8 @@ func (s *Options[C]) Open(settings *Settings[C], p *plan.Plan, node *conf.Node) 
 	return w, nil
 }
 
-// unasked is the access log that no directive names. Where it cannot be opened there is none: a process in a container
-// may have no folder for it, and nobody asked for the log.
+// unasked is the default access log, which no directive names. If it cannot be opened there is none: a process in a
+// container may have no folder for it, and the log was not requested.
 type unasked struct{ tried, opened bool }
 
 func (u *unasked) opens(p *plan.Plan, to logs.AccessOptions) bool {

@@ -17,7 +17,7 @@ import (
 // rule replaces a text by another in headers of a response.
 type rule struct {
 	pattern     value
-	regex       *web.Regex // takes the place of pattern
+	regex       *web.Regex // replaces pattern
 	replacement value
 }
 
