@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// load is a number of keep-alive connections that each send the next request when the last was answered.
+// load is a number of keep-alive connections; each sends the next request after the previous answer.
 type load struct {
 	address     string
 	connections int
-	// tls, if there, is spoken over each connection.
+	// tls, if set, wraps each connection.
 	tls *tls.Config
 	// request makes the bytes of the i-th request of a connection.
 	request func(connection, i int) []byte

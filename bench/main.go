@@ -1,9 +1,8 @@
-// Command bench measures starling beside nginx and HAProxy, where these are installed, and two starling nodes
-// beside each other. It prints what it saw and, with -save, writes it below bench/results.
+// Command bench measures starling next to nginx and HAProxy, if these are installed, and two starling nodes next to
+// each other. It prints the figures and, with -save, writes them below bench/results.
 //
-// What is compared is CPU time per unit of work, taken in turns (one round of each, then the next
-// round), as medians: wall time on a shared machine says little. The host's steal time is printed,
-// and a run with more than 5 % of it is invalid.
+// It compares CPU time per unit of work, taken in turns (one round of each, then the next round), as medians: wall time
+// on a shared machine says little. The host's steal time is printed, and a run with more than 5 % of it is invalid.
 package main
 
 import (
@@ -17,10 +16,10 @@ import (
 	"time"
 )
 
-// stealMax is the share of stolen processor time above which figures are not to be believed.
+// stealMax is the share of stolen processor time above which figures are invalid.
 const stealMax = 0.05
 
-// report is what one run found, as it is saved.
+// report is the saved result of one run.
 type report struct {
 	Date    string             `json:"date"`
 	Machine string             `json:"machine"`
@@ -30,7 +29,7 @@ type report struct {
 	order   []string
 }
 
-// add notes a figure; its name carries the unit.
+// add adds a figure; its name contains the unit.
 func (r *report) add(name string, value float64) {
 	r.Figures[name] = value
 	r.order = append(r.order, name)
@@ -112,7 +111,7 @@ type bench struct {
 	dir    string
 	rounds int
 	binary string
-	// before is the build that changes are compared with, "" for none.
+	// before is the build with which changes are compared, "" for none.
 	before string
 	report report
 }
@@ -130,7 +129,7 @@ func (b *bench) save() error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-// machine says what the figures were taken on.
+// machine describes the machine of the figures.
 func machine() string {
 	name := "unknown processor"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -24,8 +24,8 @@ import (
 // bareBytes is room for more than a million records of either kind.
 const bareBytes = 1 << 30
 
-// bareNode is a node of the cluster without its http side: what is left is zones, protocol and sockets. It runs in a
-// process of its own, on a core of its own, and is told what to do through its standard input.
+// bareNode is a node of the cluster without its http side: only zones, protocol and sockets remain. It runs in a
+// process of its own, on a core of its own, and gets its commands through its standard input.
 type bareNode struct {
 	clock   *clock.Clock
 	bucket  *kinds.Bucket
@@ -33,7 +33,7 @@ type bareNode struct {
 	carrier *carrier.Carrier
 }
 
-// bareStatus is what a bare node answers.
+// bareStatus is the answer of a bare node.
 type bareStatus struct {
 	Online   int64
 	Ready    bool
@@ -98,13 +98,13 @@ func (n *bareNode) obey(in io.Reader, out io.Writer) error {
 		count, _ := strconv.Atoi(number) // status has none
 		begin := time.Now()
 		switch word {
-		case "charge": // limits of distinct 4-byte keys, as $binary_remote_addr has them
+		case "charge": // limits of distinct 4-byte keys, like $binary_remote_addr
 			var key [4]byte
 			for i := range count {
 				// Spread over all addresses, so that neighbours share no prefix.
 				binary.BigEndian.PutUint32(key[:], uint32(i%1_000_000)*2654435761)
 				n.bucket.Account(key[:], n.clock.Now(), 1<<40)
-				if i%5000 == 4999 { // a frame every now and then, as under steady load; not one burst into the ring
+				if i%5000 == 4999 { // a frame from time to time, as under steady load; not one burst into the ring
 					for n.carrier.Status().Zones["req"].RecordsPending > 20_000 {
 						time.Sleep(100 * time.Microsecond)
 					}
@@ -176,7 +176,7 @@ func (r *remote) tell(command string) (bareStatus, error) {
 	return s, json.Unmarshal(line, &s)
 }
 
-// until asks for the status until it is as wanted.
+// until polls the status until it is as wanted.
 func (r *remote) until(what string, limit time.Duration, ok func(bareStatus) bool) error {
 	deadline := time.Now().Add(limit)
 	for {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The cores: what is measured has the first to itself, everything else shares the second.
+// The cores: the measured process has the first to itself, everything else shares the second.
 const (
 	measuredCore = 0
 	otherCore    = 1
@@ -36,7 +36,7 @@ func (b *bench) build() error {
 	return cmd.Run()
 }
 
-// process is a server under measurement or beside it.
+// process is a server under measurement or one that it needs.
 type process struct {
 	cmd  *exec.Cmd
 	said bytes.Buffer
@@ -117,7 +117,7 @@ func keepOff() error {
 // stop ends the process gracefully, so that coverage of its own accounts and files is whole.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-	_ = p.cmd.Wait()                          // its status does not matter any more
+	_ = p.cmd.Wait()                          // its status no longer matters
 }
 
 // cpu is the processor time used so far by the process and its children, in nanoseconds, from the scheduler's own

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Addresses of the servers beside each other; all on loopback.
+// Addresses of the compared servers; all on loopback.
 const (
 	backendAt  = "127.0.0.1:19101"
 	nginxAt    = "127.0.0.1:19201"
@@ -39,17 +39,17 @@ type contender struct {
 	micros []float64
 }
 
-// duel is what all servers of a comparison are asked to do.
+// duel is the work for all servers of a comparison.
 type duel struct {
-	// httpLine, serverLine, locationLine and listen go into the configurations of nginx and starling, at the places of
-	// these names.
+	// httpLine, serverLine, locationLine and listen are inserted into the configurations of nginx and starling, at the
+	// places of these names.
 	httpLine, serverLine, locationLine, listen string
 	// bodyBytes is the size of an answer.
 	bodyBytes int
-	// load is what is sent, but for the address; drive replaces it where the wire is not HTTP/1.1.
+	// load is the traffic without the address; drive replaces it if the protocol is not HTTP/1.1.
 	load  load
 	drive func(address string, d time.Duration) (int64, error)
-	// haproxy is false where HAProxy would have to be configured in words of its own.
+	// haproxy is false if HAProxy would need a configuration of its own.
 	haproxy bool
 }
 
@@ -181,7 +181,7 @@ func (b *bench) compare(what string, d duel, list []*contender) error {
 	return nil
 }
 
-// contenders starts a backend and whatever of nginx, HAProxy and starling is there.
+// contenders starts a backend and the available ones of nginx, HAProxy and starling.
 func (b *bench) contenders(d duel) ([]*contender, func(), error) {
 	if err := keepOff(); err != nil {
 		return nil, nil, err
@@ -229,7 +229,7 @@ func (b *bench) contenders(d duel) ([]*contender, func(), error) {
 	return list, done, nil
 }
 
-// conf is what nginx and starling both run: the same words.
+// conf is the shared configuration of nginx and starling.
 func (d duel) conf(listen string) string {
 	return fmt.Sprintf(`http {
 	access_log off;
@@ -364,7 +364,7 @@ func (b *bench) idle() error {
 				return err
 			}
 		}
-		time.Sleep(time.Second) // idle is what is measured
+		time.Sleep(time.Second) // the idle state is measured
 		b.report.add("2,000 idle connections, MB, "+c.name, float64(c.process.memory())/1e6)
 		for _, conn := range conns {
 			_ = conn.Close() // only counted

@@ -76,7 +76,7 @@ func (b *bench) updatesOnce(a, c *remote, sent, applied, size *[]float64) error 
 	return err
 }
 
-// teach starts a fresh node beside one that has a million key-value pairs of 16-byte keys.
+// teach starts a fresh node next to one that has a million key-value pairs of 16-byte keys.
 func (b *bench) teach() error {
 	var took, size []float64
 	for range b.rounds {
@@ -95,7 +95,7 @@ func (b *bench) teachOnce(took, size *[]float64) error {
 		return err
 	}
 	defer a.stop()
-	// A node alone is ready after a while: only then it teaches.
+	// A lone node is ready after a while: it teaches only then.
 	if err := a.until("ready", syncLimit, func(s bareStatus) bool { return s.Ready }); err != nil {
 		return err
 	}

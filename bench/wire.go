@@ -37,7 +37,7 @@ func (b *bench) overTLS() error {
 		listen:     "ssl",
 		serverLine: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", certPath, keyPath),
 	}
-	// Who answers does not matter here: only the cost of the records does.
+	// The answering server does not matter here: only the cost of the records does.
 	d.load = load{request: same("/"), tls: &tls.Config{InsecureSkipVerify: true}}
 	return b.fight("proxied request 1 KB over TLS, CPU us", d)
 }
@@ -57,7 +57,7 @@ func (b *bench) http2() error {
 	)
 }
 
-// streamsPerConnection are the requests under way on each of the connections of HTTP/2.
+// streamsPerConnection are the requests in flight on each of the connections of HTTP/2.
 const streamsPerConnection = 8
 
 // overHTTP2 sends for d over connections of HTTP/2 without TLS and returns how many requests were answered.

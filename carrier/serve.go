@@ -64,7 +64,7 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 		c.sparing.Logf(logs.Warn, client.Host+" "+err.Error(), line, client.Name, err)
 		return
 	case ended.Broken:
-		level, how = logs.Error, " broken" // the reasons of others that just ended do not use up its lines
+		level, how = logs.Error, " broken" // reasons of recently ended connections do not use up its lines
 	}
 	c.peerLines.LogReasonf(
 		level,
@@ -77,7 +77,7 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	)
 }
 
-// reasonOf is an error as a part of a key of peerLines: without its numbers, which differ each time.
+// reasonOf is an error as part of a key of peerLines: without its numbers, which differ each time.
 func reasonOf(err error) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsDigit(r) {

@@ -168,7 +168,7 @@ func removeStale(path string) bool {
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
-		conn.Close() // somebody is there
+		conn.Close() // another process listens
 		return false
 	}
 	return errors.Is(err, syscall.ECONNREFUSED) && os.Remove(path) == nil

@@ -45,8 +45,8 @@ const (
 	peersLines = 300
 	// peersRepeats are enough to see a peer come and go.
 	peersRepeats = 5
-	// maxReasons is more than goes wrong with one peer in a minute: 16 zones that do not match, and a few errors. A
-	// peer that makes up reasons has no more lines.
+	// maxReasons is more than the problems of one peer in a minute: 16 zones that do not match, and a few errors. A
+	// peer that makes up reasons gets no more lines.
 	maxReasons   = 24
 	sparingEvery = time.Minute
 )
@@ -72,8 +72,8 @@ func (s *Sparing) Logf(level Level, key, format string, args ...any) {
 	s.log.Logf(level, format, args...)
 }
 
-// LogReasonf is Logf with a key of two parts, the source and the reason, for sources that word the reason themselves:
-// past maxReasons of one source in a minute, the others share one key.
+// LogReasonf is Logf with a key of two parts, the source and the reason, for sources that choose the reason themselves:
+// beyond maxReasons of one source in a minute, the others share one key.
 func (s *Sparing) LogReasonf(level Level, source, reason, format string, args ...any) {
 	if s.log.Enabled(level) {
 		s.Logf(level, s.keyOf(source, reason), format, args...)
@@ -87,7 +87,7 @@ func (s *Sparing) keyOf(source, reason string) string {
 	s.turn(time.Now())
 	key := source + " " + reason
 	switch {
-	case s.kinds[key] != nil || s.written >= s.lines: // past the limit of lines nothing is kept
+	case s.kinds[key] != nil || s.written >= s.lines: // beyond the limit of lines nothing is kept
 		return key
 	case s.reasons[source] >= maxReasons:
 		return source

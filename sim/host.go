@@ -130,7 +130,7 @@ func (h *Host) expect() {
 	h.node.Expect(others)
 }
 
-// restore reads the disk and goes on writing to it.
+// restore reads the disk and continues to write to it.
 func (h *Host) restore() {
 	var found kinds.Restored
 	for _, record := range h.disk {

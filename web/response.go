@@ -124,7 +124,7 @@ func (r *Request) decideBody() {
 	switch {
 	case out.Status < 200 || out.Status == 204:
 		r.noBody = true
-		if out.Reason == nil || r.Version >= h1.Version20 { // as in nginx, what a server said goes on over HTTP/1
+		if out.Reason == nil || r.Version >= h1.Version20 { // as in nginx, a server's reason is passed on over HTTP/1
 			out.ContentType = nil
 		}
 		out.ContentLength, out.LastModified = -1, nil

@@ -42,7 +42,7 @@ func (s *Site) give(r *Request) {
 	clear(r.bodies)
 	if r.panicked || cap(r.Out.Headers) > maxKeptHeaders || cap(r.h1.in.Headers) > maxKeptHeaders ||
 		cap(r.scratch) > maxKeptScratchBytes {
-		return // an unusual request must not hold memory for ever
+		return // an unusual request must not hold memory forever
 	}
 	*r = Request{
 		Out:   Response{Headers: r.Out.Headers[:0]},

@@ -68,7 +68,7 @@ type Stats struct {
 	// this node or of a peer that it rejected before. Or that records were evicted.
 	Full      bool
 	Evicted   int64
-	Refused   int64 // for want of room
+	Refused   int64 // for lack of room
 	Ahead     int64 // rejected because of their stamps
 	Won, Lost int64 // conflicts with remote writes
 	// Forfeited are costs, in 1/1000 request, dropped because they came late or after an overrun. At most that much is

@@ -157,7 +157,7 @@ func (s *Sketch) Decode() (added, removed []Element, ok bool) {
 			continue
 		}
 		if len(added)+len(removed) >= len(s.cells) {
-			return added, removed, false // hostile cells could loop for ever
+			return added, removed, false // hostile cells could loop forever
 		}
 		if sign > 0 {
 			added = append(added, e)

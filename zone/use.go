@@ -89,8 +89,8 @@ const (
 	evictShards  = 8
 	evictScan    = 16
 	evictRecords = 64
-	// sweepScan is for tombstones that the oldest shards do not have: all those of a small zone, 13,000 in 256 shards,
-	// or a needed one would give way to one behind it that nobody needs.
+	// sweepScan is for tombstones that the oldest shards do not have: it covers all those of a small zone, 13,000 in
+	// 256 shards. Otherwise a needed one would be evicted before an unneeded one behind it.
 	sweepScan = 64
 )
 
@@ -192,8 +192,8 @@ func (s *Store) evictOne(which int, own *Shard, monoMS int64, giveUp func(sh *Sh
 	return false
 }
 
-// sweep evicts one tombstone of any shard, because the shards with the oldest ones have only such as are needed more.
-// These stay the oldest for as long as a member is away. It goes on where the last sweep found one.
+// sweep evicts one tombstone of any shard, because the shards with the oldest ones have only tombstones that are needed
+// more. These stay the oldest while a member is disconnected. It continues where the last sweep found one.
 func (s *Store) sweep(own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS int64) bool) bool {
 	first := s.swept.Load()
 	for i := range uint32(Shards) {

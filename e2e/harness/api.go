@@ -30,7 +30,7 @@ func (n *Node) Status() (ZoneSync, error) {
 	return s, json.Unmarshal([]byte(r.Body), &s)
 }
 
-// ClusterView is what /stream/zone_sync/cluster says, as far as tests look.
+// ClusterView is the part of /stream/zone_sync/cluster that tests read.
 type ClusterView struct {
 	Ready bool `json:"ready"`
 	Zones map[string]struct {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Backend serves on an address and says its name; it sets the session cookie that is asked for with ?session=.
+// Backend serves on an address and answers with its name; it sets the session cookie requested with ?session=.
 func (c *Cluster) Backend(host int, name string) string {
 	c.T.Helper()
 	l, err := net.Listen("tcp", fmt.Sprintf("%s.%d:9100", c.Net, host))
@@ -19,7 +19,7 @@ func (c *Cluster) Backend(host int, name string) string {
 	return l.Addr().String()
 }
 
-// sessionHandler says a name and sets the cookie that is asked for.
+// sessionHandler answers with a name and sets the requested cookie.
 func sessionHandler(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := r.URL.Query().Get("session"); s != "" {

@@ -52,7 +52,7 @@ func (c *Cluster) Add() *Node {
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	// Where the test is root the node becomes nobody, who has to reach its documents.
+	// If the test runs as root, the node becomes nobody, and nobody must be able to read its documents.
 	err = errors.Join(os.Mkdir(filepath.Join(n.Dir, "logs"), 0o700), os.Chmod(filepath.Dir(n.Dir), 0o755))
 	if err != nil {
 		c.T.Fatal(err)

@@ -52,7 +52,7 @@ const Sticky = `http {
 }
 ` + Members
 
-// What a node of a cluster with TLS verifies, shows and asks for.
+// The certificates and checks of a node in a cluster with TLS.
 const (
 	Verified = "zone_sync_ssl_verify on; zone_sync_ssl_trusted_certificate {{.Dir}}/ca.pem; "
 	Shown    = "zone_sync_ssl_certificate {{.Dir}}/cert.pem; zone_sync_ssl_certificate_key {{.Dir}}/key.pem; "

@@ -17,10 +17,10 @@ import (
 	"starling/lib/testkit"
 )
 
-// Nodes that are hosts of their own: network namespaces with a network between them that can be cut.
+// Nodes on hosts of their own: network namespaces with a network between them that can be cut.
 
-// Hosts is a cluster with the network that its nodes talk over. The test itself talks to each node on the node's host,
-// which no cut concerns.
+// Hosts is a cluster with the network between its nodes. The test itself talks to each node on the node's host, which
+// no cut affects.
 type Hosts struct {
 	*Cluster
 	Network *lan.Network
@@ -28,7 +28,7 @@ type Hosts struct {
 	began   processor
 }
 
-// NewHosts makes n nodes on hosts of their own, or skips the test and says why.
+// NewHosts makes n nodes on hosts of their own, or skips the test with the reason.
 func NewHosts(t *testing.T, n int) *Hosts {
 	t.Helper()
 	ca, err := certs.NewAuthority("e2e authority")
@@ -81,10 +81,10 @@ func (h *Hosts) BackendHost(last int, name string) string {
 	return l.Addr().String()
 }
 
-// Long says whether the full run is wanted; without, a test takes seconds.
+// Long reports whether the full run is wanted; without, a test takes seconds.
 func Long() bool { return os.Getenv("STARLING_LONG") != "" }
 
-// Alike waits until all running nodes hold the same pairs in zone one and returns them, and when they did.
+// Alike waits until all running nodes hold the same pairs in zone one and returns them, with the time.
 func (h *Hosts) Alike() (pairs map[string]string, at time.Time) {
 	h.T.Helper()
 	testkit.Eventually(h.T, 2*Patience, func() error {
@@ -114,7 +114,7 @@ func (h *Hosts) Alike() (pairs map[string]string, at time.Time) {
 	return pairs, at
 }
 
-// SaysAgreed waits until every running node shows its operator that it agrees with each of count-1 peers, by digests
+// SaysAgreed waits until every running node reports in its status that it agrees with each of count-1 peers, by digests
 // younger than since.
 func (h *Hosts) SaysAgreed(count int, since time.Time) {
 	h.T.Helper()
@@ -162,7 +162,7 @@ func (h *Hosts) Online(n *Node, count int64) {
 	})
 }
 
-// Milliseconds is a duration as figures have it.
+// Milliseconds is a duration in the form of figures.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // WriteEverywhere writes to every running node for a while, each by a writer of its own.

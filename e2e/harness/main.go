@@ -1,6 +1,6 @@
-// Package harness has what all packages of end-to-end tests need: nodes, which are processes of the real binary,
-// clusters of them, hosts of their own, and clients. Each of those packages is a test process with a network of its
-// own.
+// Package harness has the shared parts of all packages of end-to-end tests: nodes, which are processes of the real
+// binary, clusters of them, hosts of their own, and clients. Each of those packages is a test process with a network of
+// its own.
 package harness
 
 import (
@@ -18,7 +18,7 @@ const Patience = time.Minute
 // Binary is the path of the starling that Main built for the tests of this package.
 var Binary string
 
-// Main builds starling, runs the tests of a package and ends the process: it is what TestMain of each package calls.
+// Main builds starling, runs the tests of a package and ends the process: TestMain of each package calls it.
 func Main(m *testing.M) {
 	code, err := buildAndRun(m)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Networks of tests are 127.PROCESS.TEST.0/24. Packages are tested at the same time, by processes that know nothing of
-// each other, so a process claims its byte: it listens on an address there for as long as it lives.
+// each other, so a process claims its byte: it listens on an address there as long as it lives.
 const (
 	firstProcess = 64 // 127.200.0.0/16 is testkit's
 	processesMax = 128
@@ -18,7 +18,8 @@ const (
 	claimAddress = "127.%d.0.1:9999"
 )
 
-// claim is the byte of this process. The listener is kept: one that nothing refers to is closed.
+// claim is the byte of this process. The listener is kept in a variable: the garbage collector would close it
+// otherwise.
 type claim struct {
 	process int
 	held    net.Listener

@@ -9,7 +9,7 @@ import (
 	"text/template"
 )
 
-// Node is one running starling. Its fields and methods are what configuration templates may use.
+// Node is one running starling. Configuration templates may use its fields and methods.
 type Node struct {
 	T       *testing.T
 	cluster *Cluster
@@ -17,13 +17,13 @@ type Node struct {
 	IP      string // its own loopback address
 	Dir     string // prefix: configuration, logs, state, certificates
 
-	// inside runs a function where the node lives: on another host's network. nil is here.
+	// inside runs a function in the node's network namespace; nil means in this one.
 	inside func(func() error) error
 
-	// Excused is a text whose lines in the log are expected, whatever their level.
+	// Excused is a text whose lines in the log are expected, at any level.
 	Excused string
 
-	// Config is the text that Configure wrote last.
+	// Config is the last text written by Configure.
 	Config string
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -40,7 +40,7 @@ func Unstarted(t *testing.T) *Node {
 	return &Node{T: t, IP: "127.0.0.1", Dir: dir, cluster: &Cluster{Net: "127.0.0"}}
 }
 
-// Others are the addresses of all nodes of the cluster, the own one included, as a shared configuration has them.
+// Others are the addresses of all nodes of the cluster, including its own, as a shared configuration has them.
 func (n *Node) Others() []string {
 	var out []string
 	for _, o := range n.cluster.Nodes {

@@ -24,7 +24,7 @@ func (n *Node) Start() {
 	n.Started()
 }
 
-// Launch runs the node and waits for nothing.
+// Launch runs the node without waiting.
 func (n *Node) Launch() {
 	n.T.Helper()
 	n.cmd = exec.Command(Binary, "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
@@ -94,7 +94,7 @@ func (n *Node) wait() int {
 	return n.cmd.ProcessState.ExitCode()
 }
 
-// Quit stops the node gracefully and wants it to end with status 0.
+// Quit stops the node gracefully and requires exit status 0.
 func (n *Node) Quit() {
 	n.T.Helper()
 	n.Signal(syscall.SIGQUIT)
@@ -127,7 +127,7 @@ func (n *Node) Running() bool {
 	}
 }
 
-// cleanup ends the node and looks for what no log should hold.
+// cleanup ends the node and checks its log for lines that no log should have.
 func (n *Node) cleanup() {
 	if n.Running() {
 		if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -170,7 +170,7 @@ func (n *Node) WaitLog(want string) {
 	})
 }
 
-// Freeze stops a node where it stands, as a host that is suspended; thaw lets it go on.
+// Freeze stops the node's process, like a suspended host; thaw continues it.
 func (n *Node) Freeze() (thaw func()) {
 	n.T.Helper()
 	n.Signal(syscall.SIGSTOP)
@@ -182,7 +182,7 @@ func (n *Node) Freeze() (thaw func()) {
 // PID is the number of the process that runs, or ran last.
 func (n *Node) PID() int { return n.cmd.Process.Pid }
 
-// ResidentKB is the memory of the node's process, in KB; the test is skipped where the system does not tell it.
+// ResidentKB is the memory of the node's process, in KB; the test is skipped if the system does not report it.
 func (n *Node) ResidentKB() int {
 	n.T.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.PID()))
@@ -200,7 +200,7 @@ func (n *Node) ResidentKB() int {
 	return kb
 }
 
-// LockedBuffer collects what a process prints while the test reads it.
+// LockedBuffer collects the output of a process while the test reads it.
 type LockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -40,8 +40,8 @@ func readProcessor(t *testing.T) (p processor) {
 	return p
 }
 
-// Record prints figures and, where STARLING_RECORD names a folder (bench/results), writes them there as the bench does,
-// with what the machine was busy with since the hosts were made: figures of a busy one are indicative.
+// Record prints figures and, if STARLING_RECORD names a folder (bench/results), writes them there as the bench does,
+// with the load of the machine since the hosts were made: figures of a busy machine are indicative.
 func (h *Hosts) Record(name string, figures map[string]float64) {
 	t := h.T
 	now, since := time.Now().UTC(), readProcessor(t)

@@ -13,14 +13,14 @@ import (
 	"starling/lib/testkit"
 )
 
-// Reply is what came back for one request.
+// Reply is the response to one request.
 type Reply struct {
 	Status int
 	Body   string
 	Header http.Header
 }
 
-// DialURL connects where a URL says, from the node's host.
+// DialURL connects to the address of a URL, from the node's host.
 func (n *Node) DialURL(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	err = n.there(func() (err error) {
 		conn, err = new(net.Dialer).DialContext(ctx, network, address)

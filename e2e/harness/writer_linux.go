@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Writer changes pairs of zone one through a node's API, pipelined on one connection, and remembers what was
-// acknowledged.
+// Writer changes pairs of zone one through a node's API, pipelined on one connection, and records the acknowledged
+// writes.
 type Writer struct {
 	To   *Node
 	Name string
-	// PerSecond is how many writes are sent; 0 is as many as are answered, with up to window unanswered.
+	// PerSecond is how many writes are sent; 0 sends the next one after each answer, with up to window unanswered.
 	PerSecond int
 	Window    int
 
@@ -29,7 +29,7 @@ type Writer struct {
 	seq   int
 }
 
-// fate is what may be expected of a key that one writer writes: its values are numbers that only grow.
+// fate is the expected state of a key that one writer writes: its values are increasing numbers.
 type fate struct {
 	acked, tried               int // the last write acknowledged, and the last one sent
 	ackedRemoval, triedRemoval bool
@@ -47,7 +47,7 @@ const (
 	// ownKeys are written again and again by one writer, sharedKeys by all.
 	ownKeys    = 2000
 	sharedKeys = 500
-	// lifeOfNew is after how many writes a new key is removed, by every second removal.
+	// lifeOfNew is the number of writes after which a new key is removed, by every second removal.
 	lifeOfNew = 5000
 )
 
@@ -163,7 +163,7 @@ func (w *Writer) send(ctx context.Context, conn net.Conn, sent chan<- write) err
 	}
 }
 
-// receive reads the answers in the order of what was sent.
+// receive reads the answers in the order of the requests.
 func (w *Writer) receive(conn net.Conn, sent <-chan write) error {
 	r := bufio.NewReader(conn)
 	for c := range sent {
@@ -182,7 +182,7 @@ func (w *Writer) receive(conn net.Conn, sent <-chan write) error {
 		case resp.StatusCode == 201, resp.StatusCode == 204:
 			w.note(c, true)
 		case strings.HasPrefix(c.key, "own-") && resp.StatusCode == 409:
-			// A life of the writer's node before made it; it counts as not written.
+			// An earlier run of the writer's node made it; it counts as not written.
 		default:
 			return fmt.Errorf("%s %s at %s: %d %s", c.method, c.key, w.To.Name, resp.StatusCode, body)
 		}
@@ -190,7 +190,7 @@ func (w *Writer) receive(conn net.Conn, sent <-chan write) error {
 	return nil
 }
 
-// note remembers a change that was sent, or acknowledged.
+// note records a change that was sent, or acknowledged.
 func (w *Writer) note(c write, acked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,7 +201,7 @@ func (w *Writer) note(c write, acked bool) {
 		w.acks++
 	}
 	if strings.HasPrefix(c.key, "shared-") {
-		return // which of several writers wins is not known here
+		return // the winner among several writers is not known here
 	}
 	f := w.fates[c.key]
 	if f == nil {
@@ -222,7 +222,7 @@ func (w *Writer) Acknowledged() int {
 	return w.acks
 }
 
-// Check compares what nodes hold with what was acknowledged.
+// Check compares the contents of nodes with the acknowledged writes.
 func (w *Writer) Check(t *testing.T, pairs map[string]string) {
 	t.Helper()
 	w.mu.Lock()

@@ -1,9 +1,9 @@
 // Package lan makes hosts out of network namespaces and the network between them out of TUN devices, so that a test can
-// cut, delay and lose what they send each other.
+// cut, delay and drop their packets.
 //
-// The wire is this process: it reads each host's packets and writes them to the host they are for. That needs root and
-// /dev/net/tun, and neither ip nor tc nor a kernel with netem. Namespaces and devices belong to file
-// descriptors: they are gone when the process is, however it ends.
+// The wire is this process: it reads each host's packets and writes them to their destination host. That needs root and
+// /dev/net/tun, and neither ip nor tc nor a kernel with netem. Namespaces and devices belong to file descriptors: they
+// disappear with the process, however it ends.
 package lan
 
 import (
@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mtu is Ethernet's: what starling writes is cut into packets as between real hosts.
+// mtu is Ethernet's: starling's data is cut into packets as between real hosts.
 const mtu = 1500
 
-// Network is a set of hosts and what is between them.
+// Network is a set of hosts and the links between them.
 type Network struct {
 	prefix netip.Prefix
 
@@ -56,7 +56,7 @@ func New(prefix netip.Prefix) *Network {
 	}
 }
 
-// Add makes a host. The error says what is missing where namespaces or TUN devices cannot be made.
+// Add makes a host. If namespaces or TUN devices cannot be made, the error names the missing right or device.
 func (n *Network) Add(addr netip.Addr) (*Host, error) {
 	h := &Host{Addr: addr, network: n}
 	err := onThread(func() (err error) {
@@ -91,7 +91,7 @@ func (n *Network) Close() {
 	n.readers.Wait()
 }
 
-// Packets says how many were carried and how many were dropped, by cuts, losses and full queues.
+// Packets returns how many packets were carried and how many were dropped, by cuts, losses and full queues.
 func (n *Network) Packets() (carried, dropped int64) { return n.carried.Load(), n.dropped.Load() }
 
 func (h *Host) close() {
@@ -103,7 +103,7 @@ func (h *Host) close() {
 }
 
 // Inside runs fn in the host's namespace: sockets that it makes and processes that it starts belong to the host for
-// good. What fn does must stay on its goroutine.
+// good. fn must stay on its goroutine.
 func (h *Host) Inside(fn func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(h.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
@@ -123,7 +123,7 @@ func onThread(fn func() error) error {
 	return <-done
 }
 
-// forward carries what the host sends until the network is closed.
+// forward carries the host's packets until the network is closed.
 func (h *Host) forward() {
 	buf := make([]byte, 1<<16)
 	for {
@@ -133,7 +133,7 @@ func (h *Host) forward() {
 		}
 		const versionAndDestination = 20
 		if size < versionAndDestination || buf[0]>>4 != 4 {
-			continue // router solicitations of IPv6: nobody answers
+			continue // router solicitations of IPv6, which get no answer
 		}
 		to := netip.AddrFrom4([4]byte(buf[16:20]))
 		n := h.network
@@ -151,7 +151,7 @@ func (h *Host) forward() {
 	}
 }
 
-// receive hands a packet to the host's kernel. One that it refuses (the queue is full) is lost, as on a wire.
+// receive passes a packet to the host's kernel. A packet that it rejects (the queue is full) is lost, as on a wire.
 func (h *Host) receive(packet []byte) {
 	if _, err := h.device.Write(packet); err != nil {
 		h.network.dropped.Add(1)

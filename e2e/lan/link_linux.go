@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Trouble is what a direction between two hosts suffers. The zero value is a good link.
+// Trouble is the disturbance of a direction between two hosts. The zero value is a good link.
 type Trouble struct {
-	// Cut drops everything without a word, as a pulled cable behind a switch does.
+	// Cut drops everything silently, like a pulled cable behind a switch.
 	Cut bool
 	// Loss is the share of packets that are dropped, 0 to 1.
 	Loss float64
-	// Delay is added to the way of each packet; the order is kept.
+	// Delay is added to the transit of each packet; the order is kept.
 	Delay time.Duration
 }
 
-// queueLength bounds what waits in one direction; a thousand packets is what Linux gives an interface.
+// queueLength bounds the waiting packets in one direction; a thousand packets is what Linux gives an interface.
 const queueLength = 1000
 
 // link is a direction with trouble.
@@ -32,13 +32,13 @@ type delayed struct {
 	packet []byte
 }
 
-// Set gives both directions between two hosts a trouble; the zero value heals them.
+// Set sets a trouble in both directions between two hosts; the zero value heals them.
 func (n *Network) Set(a, b *Host, t Trouble) {
 	n.SetOneWay(a, b, t)
 	n.SetOneWay(b, a, t)
 }
 
-// SetOneWay gives the direction from a to b a trouble.
+// SetOneWay sets a trouble in the direction from a to b.
 func (n *Network) SetOneWay(a, b *Host, t Trouble) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,7 +118,7 @@ func (l *link) carry(to *Host, packet []byte) {
 
 func addressFrom(packet []byte) netip.Addr { return netip.AddrFrom4([4]byte(packet[12:16])) }
 
-// deliver hands packets on when their time has come, until the queue is closed or the network is.
+// deliver passes packets on when their time has come, until the queue or the network is closed.
 func (n *Network) deliver(queue chan delayed) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// platforms are those for which "make dist" builds. What is linked in differs between them.
+// platforms are those for which "make dist" builds. The linked packages differ between them.
 var platforms = []string{"linux/amd64", "linux/arm64", "darwin/arm64", "freebsd/amd64"}
 
-// part is a module, or the Go distribution, with the files that say under which terms it is used.
+// part is a module, or the Go distribution, with the files that state its terms of use.
 type part struct {
 	name, version string
 	files         []termsFile
@@ -29,7 +29,7 @@ type termsFile struct {
 	text string
 }
 
-// goPackage is what "go list -json" says of a package.
+// goPackage is the output of "go list -json" for a package.
 type goPackage struct {
 	Dir      string
 	Standard bool
@@ -102,8 +102,8 @@ func list(platform string) ([]goPackage, error) {
 	}
 }
 
-// between returns the folder of a module, those of the packages linked in, and those on the way: code taken from
-// elsewhere has its licence beside it.
+// between returns the folder of a module, those of the linked packages, and those between: code copied from another
+// project has its licence next to it.
 func between(root string, packages map[string]bool) []string {
 	all := map[string]bool{root: true}
 	for dir := range packages {
@@ -114,7 +114,7 @@ func between(root string, packages map[string]bool) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// terms match the names of files that say under which terms code is used.
+// terms match the names of files that state terms of use.
 var terms = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
 
 // read collects the terms of a part from its folders. A part without a licence must not be linked in.

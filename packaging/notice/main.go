@@ -1,5 +1,5 @@
-// Command notice writes NOTICE: the licences of all that is linked into the binary. It reads them from the module
-// cache, so it needs no network. Run it in the root of the repository, as "make notice" does.
+// Command notice writes NOTICE: the licences of everything that is linked into the binary. It reads them from the
+// module cache, so it needs no network. Run it in the root of the repository, as "make notice" does.
 //
 //	go run ./packaging/notice -write   writes NOTICE
 //	go run ./packaging/notice          compares it, and exits with status 1 if it differs

@@ -19,7 +19,7 @@ generated from the module cache: "make notice" writes it, and CI compares it.
 const rule = "--------------------------------------------------------------------------------"
 
 // kinds are the licences that may be linked in, by phrases that each of their texts has. Others need a decision first:
-// a copyleft licence would bind whoever distributes the binary.
+// a copyleft licence would bind every distributor of the binary.
 var kinds = []struct {
 	name    string
 	phrases []string
@@ -30,12 +30,12 @@ var kinds = []struct {
 	{"MIT", []string{"permission is hereby granted, free of charge", `the software is provided "as is"`}},
 }
 
-// copyleft are words of licences that require more than being named.
+// copyleft are words of licences that require more than attribution.
 var copyleft = []string{
 	"gnu general public", "gnu lesser", "gnu affero", "mozilla public", "server side public", "business source",
 }
 
-// notice writes the text for all parts. A licence that is ours word for word is only named.
+// notice writes the text for all parts. A licence that is identical to ours is only named.
 func notice(parts []part, ours string) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(head)
@@ -87,7 +87,7 @@ func judge(f termsFile) (string, error) {
 // words is a text in lower case with single spaces, so that line breaks do not matter.
 func words(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
 
-// indented sets a text apart from ours, without spaces at the end of lines.
+// indented distinguishes a text from ours by indentation, without trailing spaces.
 func indented(text string) string {
 	lines := strings.Split(strings.Trim(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), "\n")
 	for i, line := range lines {

@@ -29,7 +29,7 @@ type connection struct {
 	readUntil, writeUntil deadline.Deadline
 }
 
-// newConnection begins to keep things beside a connection.
+// newConnection makes the state kept with a connection.
 func newConnection(c *upstream.Conn, l *location, config *tls.Config) *connection {
 	k := &connection{Conn: c, wire: l.protocol.Open(c), family: l.family, tls: config}
 	c.Attachment = k

@@ -143,9 +143,9 @@ func (g *registers) follow(sh *zone.Shard, hash uint64, w *write, r *zone.Record
 	w.first = f.over(w.stamp)
 }
 
-// again is the first stamp of a record that is restamped; the clock that made its stamp was ahead since sinceMS. The
-// record is compared with all that it may have replaced, even if that was stamped before: with what was stamped since
-// the key appeared here, with what a deletion deleted, and with what it was compared with so far.
+// again is the first stamp of a restamped record; the clock that made its stamp was ahead since sinceMS. The record is
+// compared with all that it may have replaced, even if that was stamped before: with records stamped since the key
+// appeared here, with the one that a deletion deleted, and with those that it was compared with so far.
 func (g *registers) again(sh *zone.Shard, hash uint64, r *zone.Record, sinceMS int64) first {
 	sinceMS = min(sinceMS, bornMS(r))
 	if r.Tombstone() && r.Word1 != 0 {

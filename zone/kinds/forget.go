@@ -120,7 +120,7 @@ const bornUnitMS = 16
 
 func bornAt(ms int64) uint32 { return uint32(ms / bornUnitMS) }
 
-// bornMS is when a key appeared, as its first stamp tells: no later than that.
+// bornMS is when a key appeared, by its first stamp: no later than that.
 func bornMS(r *zone.Record) int64 {
 	atMS := stampOf(r).MS()
 	return atMS - atMS%bornUnitMS - int64(int32(bornAt(atMS)-r.Born))*bornUnitMS

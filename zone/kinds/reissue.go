@@ -82,7 +82,7 @@ func (g *registers) reissueAhead(now clock.Reading, keep func(record []byte)) (r
 	if tooFar == len(fresh.ranks) {
 		return 0
 	}
-	fresh.sinceMS = fresh.from.MS() // what was written over is not here, and may have been stamped from then on
+	fresh.sinceMS = fresh.from.MS() // the overwritten record is not here, and may have been stamped from then on
 	return g.reissue(&fresh, now, keep)
 }
 
