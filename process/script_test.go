@@ -66,7 +66,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fill": fill, "ports": ports, "waitfile": waitFile, "waitlog": waitLog, "get": get, "signal": sendSignal,
+			"fill": fill, "ports": ports, "waitfile": waitFile, "waitlog": waitLog, "getuntil": getUntil, "get": get, "signal": sendSignal,
 			"status": status, "json": jsonLines,
 		},
 	})
@@ -153,6 +153,22 @@ func waitLog(ts *testscript.TestScript, _ bool, args []string) {
 			return fmt.Errorf("nothing in %s matches %s:\n%s", path, want, text)
 		}
 		return nil
+	})
+}
+
+// getUntil asks an address until a file matches: a request that came just before the logs were reopened is in the old
+// file.
+func getUntil(ts *testscript.TestScript, _ bool, args []string) {
+	path, want := ts.MkAbs(args[1]), regexp.MustCompile(args[2])
+	eventually(ts, func() error {
+		if _, err := answer(args[0]); err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && !want.Match(text) {
+			err = fmt.Errorf("nothing in %s matches %s:\n%s", path, want, text)
+		}
+		return err
 	})
 }
 
