@@ -49,7 +49,7 @@ func (w *watch) asked() bool {
 	return w.known || w.trouble != ""
 }
 
-// heard reports whether the address answered: with a hello, or with a refused connection.
+// heard reports whether one attempt has ended, with any result, or a session is established.
 func (l *link) heard() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
