@@ -27,13 +27,8 @@ func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved
 	named := make(map[string]string)
 	for _, m := range config.Members {
 		if first, twice := named[m.String()]; twice {
-			config.Log.Logf(
-				logs.Warn,
-				"zone_sync: server %s is listed twice, in %s and in %s; ignoring the second",
-				m,
-				first,
-				m.Line,
-			)
+			config.Log.Logf(logs.Warn, "zone_sync: server %s is listed twice, in %s and in %s; ignoring the second", m,
+				first, m.Line)
 			continue
 		}
 		named[m.String()] = m.Line
@@ -138,15 +133,9 @@ func (w *watch) look() (next time.Duration) {
 	w.mu.Unlock()
 	if err != nil {
 		if before != err.Error() {
-			config.Log.Logf(
-				logs.Error,
-				"zone_sync: cannot resolve %s in %s: %v; keeping %d known addresses, retrying every %v",
-				w.member.Host,
-				w.member.Line,
-				err,
-				kept,
-				config.RetryInterval,
-			)
+			config.Log.Logf(logs.Error,
+				"zone_sync: cannot resolve %s in %s: %v; keeping %d known addresses, retrying every %v", w.member.Host,
+				w.member.Line, err, kept, config.RetryInterval)
 		}
 		return max(config.RetryInterval, minValid)
 	}

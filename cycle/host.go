@@ -352,10 +352,8 @@ func (c *Cycle) drained(timeout time.Duration, hurry <-chan struct{}) {
 	select {
 	case <-done:
 	case <-time.After(closeTimeout):
-		c.log.Logf(
-			logs.Alert,
-			"some requests or sessions did not stop after their connections were closed; abandoning them",
-		)
+		c.log.Logf(logs.Alert,
+			"some requests or sessions did not stop after their connections were closed; abandoning them")
 	}
 }
 

@@ -110,11 +110,9 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		return err
 	}
 	if id.uid == 0 {
-		log.Logf(
-			logs.Notice,
+		log.Logf(logs.Notice,
 			"running as root because \"user\" is root: every file below \"root\" can be served regardless of its "+
-				"permissions",
-		)
+				"permissions")
 		return nil
 	}
 	for _, err := range host.GiveTo(id.uid, id.gid) {
@@ -142,15 +140,8 @@ func become(u *core.User, host *cycle.Host, log logs.Logger) error {
 		left = "reloads have only this user's privileges: they cannot bind new ports below 1024 or read files of " +
 			"other users"
 	}
-	log.Logf(
-		logs.Notice,
-		"started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s",
-		id.user,
-		id.uid,
-		id.group,
-		id.gid,
-		left,
-	)
+	log.Logf(logs.Notice, "started as root, running as user \"%s\" (%d), group \"%s\" (%d); %s", id.user, id.uid,
+		id.group, id.gid, left)
 	return nil
 }
 

@@ -228,11 +228,8 @@ func makeBodyDirs(p *plan.Plan) error {
 		case path.Node.File != "":
 			return conf.At(path.Node, "%s", err)
 		default:
-			p.Log.Logf(
-				logs.Error,
-				"%v; requests with bodies larger than client_body_buffer_size will fail with 500",
-				err,
-			)
+			p.Log.Logf(logs.Error, "%v; requests with bodies larger than client_body_buffer_size will fail with 500",
+				err)
 		}
 	}
 	return nil

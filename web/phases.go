@@ -77,13 +77,9 @@ func (r *Request) process(at step) Result {
 		return result
 	}
 	if r.orphaned {
-		r.Logf(
-			logs.Error,
+		r.Logf(logs.Error,
 			"an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not "+
-				"inherit it",
-			r.Location.Scope.Node.File,
-			r.Location.Scope.Node.Line,
-		)
+				"inherit it", r.Location.Scope.Node.File, r.Location.Scope.Node.Line)
 		return 500
 	}
 	for _, h := range r.Location.phases[Content] {

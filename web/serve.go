@@ -122,11 +122,8 @@ func (r *Request) accept() {
 	r.keep = in.KeepAlive
 	r.expects = in.ExpectContinue && (in.HasBody() || in.ContentLength == 0)
 	if in.Dropped > 0 {
-		r.Logf(
-			logs.Info,
-			"client sent invalid header line: \"%s\" while reading client request headers",
-			in.LastDropped,
-		)
+		r.Logf(logs.Info, "client sent invalid header line: \"%s\" while reading client request headers",
+			in.LastDropped)
 	}
 }
 

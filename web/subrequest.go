@@ -117,13 +117,8 @@ func (s *Sub) Start() {
 		defer func() {
 			if reason := recover(); reason != nil {
 				s.request.panicked = true
-				s.request.Conn.server.Log.Logf(
-					logs.Alert,
-					"%vpanic while serving a subrequest: %v %s",
-					logs.Connection(s.request.Conn.Serial),
-					reason,
-					debug.Stack(),
-				)
+				s.request.Conn.server.Log.Logf(logs.Alert, "%vpanic while serving a subrequest: %v %s",
+					logs.Connection(s.request.Conn.Serial), reason, debug.Stack())
 			}
 		}()
 		s.request.serveSub()

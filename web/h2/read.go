@@ -212,11 +212,7 @@ func (c *Conn) widen(stream uint32, by int64) error {
 	case by > maxWindow-s.sendWindow:
 		c.handler.Logf(
 			"client violated flow control for stream %d: received WINDOW_UPDATE frame with window increment %d "+
-				"not allowed for window %d",
-			stream,
-			by,
-			s.sendWindow,
-		)
+				"not allowed for window %d", stream, by, s.sendWindow)
 		c.reset(s, CodeFlowControl)
 	default:
 		s.sendWindow += by
@@ -242,11 +238,8 @@ func (c *Conn) resetByClient(stream uint32, code Code) {
 	case CodeCancel:
 		c.handler.Logf("client canceled stream %d while processing HTTP/2 connection", stream)
 	default:
-		c.handler.Logf(
-			"client terminated stream %d with status %d while processing HTTP/2 connection",
-			stream,
-			uint32(code),
-		)
+		c.handler.Logf("client terminated stream %d with status %d while processing HTTP/2 connection", stream,
+			uint32(code))
 	}
 	s.over = true
 	s.abandon(ErrReset)

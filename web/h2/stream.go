@@ -295,12 +295,8 @@ func (c *Conn) takesData(h frameHead) bool {
 		return false
 	}
 	if int64(h.length) > s.recvWindow {
-		c.handler.Logf(
-			"client violated flow control for stream %d: received DATA frame length %d, available window %d",
-			s.ID,
-			h.length,
-			s.recvWindow,
-		)
+		c.handler.Logf("client violated flow control for stream %d: received DATA frame length %d, available window %d",
+			s.ID, h.length, s.recvWindow)
 		c.reset(s, CodeFlowControl)
 		return false
 	}

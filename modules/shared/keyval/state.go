@@ -223,12 +223,9 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 			return err
 		}
 		if cut := opened.Dropped(); cut > 0 {
-			log.Logf(
-				logs.Notice,
+			log.Logf(logs.Notice,
 				"state log \"%s\": discarded %d bytes of an incomplete, never acknowledged write at its end",
-				s.path+logSuffix,
-				cut,
-			)
+				s.path+logSuffix, cut)
 		}
 		if err := s.tellDamage(opened, z, log); err != nil {
 			return err
@@ -258,17 +255,10 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	z.ForgetAgreed() // before peers could take the lost pairs for deleted
 	name := s.path + logSuffix
 	if damaged > 0 {
-		log.Logf(
-			logs.Error,
+		log.Logf(logs.Error,
 			"state log \"%s\" is damaged: %d bytes are unreadable, and the writes in them are lost unless \"%s\" has "+
 				"them; restored %d pairs, peers will repair the rest where they can. Check the disk; the damaged log "+
-				"is saved as \"%s\"",
-			name,
-			damaged,
-			s.path,
-			z.Len(),
-			name+durable.DamagedPostfix,
-		)
+				"is saved as \"%s\"", name, damaged, s.path, z.Len(), name+durable.DamagedPostfix)
 	}
 	if failed == nil {
 		return nil
@@ -276,13 +266,8 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 	s.salvageFailed = nil
 	err := durable.KeepAside(s.path) // it is rewritten soon
 	if damaged > 0 {
-		log.Logf(
-			logs.Error,
-			"state file \"%s\" is damaged too: %v; saved as \"%s\"",
-			s.path,
-			failed,
-			s.path+durable.DamagedPostfix,
-		)
+		log.Logf(logs.Error, "state file \"%s\" is damaged too: %v; saved as \"%s\"", s.path, failed,
+			s.path+durable.DamagedPostfix)
 	} else {
 		log.Logf(logs.Error, "state file \"%s\" is damaged, and \"%s\" has no pairs: %v; restored %d pairs that come "+
 			"before the damage, peers will repair the rest where they can. Check the disk; the damaged file is saved "+
@@ -339,15 +324,10 @@ func (s *store) keepClock() {
 // tell reports that the log cannot be written, once until it is writable again.
 func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 	if err != nil && !s.failed.Swap(true) {
-		log.Logf(
-			logs.Error,
+		log.Logf(logs.Error,
 			"cannot write state log \"%s\"; writes to zone \"%s\" are not acknowledged, though they are in memory "+
 				"and on the peers. Free disk space; retrying every %v: %v",
-			s.path+logSuffix,
-			z.Info().Name,
-			saveEvery,
-			err,
-		)
+			s.path+logSuffix, z.Info().Name, saveEvery, err)
 	}
 }
 

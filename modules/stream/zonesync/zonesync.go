@@ -67,13 +67,10 @@ func serve(b *stream.Block, server *stream.Server) error {
 	server.Sparing = logs.NewSparing(server.Log)
 	b.Plan.OnRetire(server.Sparing.Close)
 	if listen := server.ListensBeyondLoopback(); listen != nil && !server.VerifiesClients {
-		b.Plan.Log.Logf(
-			logs.Warn,
-			"%v",
+		b.Plan.Log.Logf(logs.Warn, "%v",
 			conf.At(listen, "zone_sync listens on a non-loopback address without verifying client certificates: any "+
 				"client that connects can change the shared zones; use \"listen ... ssl\" with \"ssl_verify_client "+
-				"on\""),
-		)
+				"on\""))
 	}
 	return nil
 }
@@ -387,11 +384,8 @@ func (s *state) taught(ctx context.Context, log logs.Logger) {
 		case <-poll.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				log.Logf(
-					logs.Notice,
-					"zone_sync: accepting clients before the initial sync completed%s",
-					unheard(s.carrier.Load().Unheard()),
-				)
+				log.Logf(logs.Notice, "zone_sync: accepting clients before the initial sync completed%s",
+					unheard(s.carrier.Load().Unheard()))
 			}
 			return
 		}

@@ -48,12 +48,8 @@ func (g *guard) handle(r *web.Request) web.Result {
 	}
 	encoded, err := parsePassword(text)
 	if err != nil || encoded == nil {
-		r.Logf(
-			logs.Error,
-			"password of user \"%s\" in \"%s\" uses an unsupported hash format: use bcrypt, $6$ or $apr1$",
-			user,
-			path,
-		)
+		r.Logf(logs.Error,
+			"password of user \"%s\" in \"%s\" uses an unsupported hash format: use bcrypt, $6$ or $apr1$", user, path)
 		return ask(r, realm)
 	}
 	if !encoded.MatchesPassword(string(password)) {

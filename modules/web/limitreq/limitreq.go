@@ -164,14 +164,8 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 		l.count(r, -1)
 		return web.Declined
 	}
-	r.Logf(
-		l.settings.delayLevel(),
-		"delaying request%s, excess: %d.%03d, by zone \"%s\"",
-		l.dryRun(),
-		excess/1000,
-		excess%1000,
-		l.limits[slowest].name,
-	)
+	r.Logf(l.settings.delayLevel(), "delaying request%s, excess: %d.%03d, by zone \"%s\"", l.dryRun(), excess/1000,
+		excess%1000, l.limits[slowest].name)
 	l.count(r, slowest)
 	if l.settings.DryRun {
 		outcome.Number = delayedDryRun
