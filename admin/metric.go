@@ -157,6 +157,15 @@ func Gauge(name, at, help string) Metric {
 	return Metric{Name: name, Type: exposition.Gauge, At: at, Help: help}
 }
 
+// ResponseMetrics are the responses at a path by class and by code.
+func ResponseMetrics(prefix, at, help string) []Metric {
+	list := []Metric{Counter(prefix+"responses_codes", at+"codes.*code", help+", by code.")}
+	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
+		list = append(list, Counter(prefix+"responses", at+class, help+", by class.").Coded(class))
+	}
+	return list
+}
+
 // By scales a metric to base units.
 func (m Metric) By(scale float64) Metric { m.Scale = scale; return m }
 

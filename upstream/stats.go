@@ -3,15 +3,15 @@ package upstream
 import (
 	"sync/atomic"
 	"time"
+
+	"starling/lib/statuscount"
 )
 
 // Stats are a server's counters, safe to use from any goroutine.
 type Stats struct {
 	// Requests are those sent to the server (connections, in stream).
-	Requests atomic.Uint64
-	// Responses counts by class: index 0 is 1xx, 4 is 5xx.
-	Responses [5]atomic.Uint64
-	codes     [600]atomic.Uint32
+	Requests  atomic.Uint64
+	responses statuscount.Counter
 	// Sent and Received are bytes to and from the server.
 	Sent, Received atomic.Uint64
 	// Fails are unsuccessful attempts, Unavail is how often those made the server unavailable.
@@ -44,13 +44,7 @@ func (m *meter) add(d time.Duration) {
 }
 
 // CountResponse counts one response by its status.
-func (s *Stats) CountResponse(status int) {
-	if status < 100 || status >= len(s.codes) {
-		return
-	}
-	s.Responses[status/100-1].Add(1)
-	s.codes[status].Add(1)
-}
+func (s *Stats) CountResponse(status int) { s.responses.Count(status) }
 
 // Timed adds the time to the first byte of the header and to the last byte of the response, from the connect on.
 func (s *Stats) Timed(header, response time.Duration) {
@@ -59,22 +53,12 @@ func (s *Stats) Timed(header, response time.Duration) {
 }
 
 // Code returns how many responses had a status.
-func (s *Stats) Code(status int) uint64 {
-	if status < 0 || status >= len(s.codes) {
-		return 0
-	}
-	return uint64(s.codes[status].Load())
-}
+func (s *Stats) Code(status int) uint64 { return s.responses.Code(status) }
 
 // reset sets every counter to zero; current state (downtime, the last selection) stays.
 func (s *Stats) reset() {
 	s.Requests.Store(0)
-	for i := range s.Responses {
-		s.Responses[i].Store(0)
-	}
-	for i := range s.codes {
-		s.codes[i].Store(0)
-	}
+	s.responses.Reset()
 	for _, c := range []*atomic.Uint64{&s.Sent, &s.Received, &s.Fails, &s.Unavail} {
 		c.Store(0)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/statuscount"
 )
 
 // Config is a server as in /http/upstreams/NAME/servers/ID.
@@ -35,38 +36,27 @@ const (
 
 // Status is a server as in /http/upstreams. Times are in milliseconds.
 type Status struct {
-	ID        int       `json:"id"`
-	Server    string    `json:"server"`
-	Name      string    `json:"name"`
-	Backup    bool      `json:"backup"`
-	Weight    int       `json:"weight"`
-	State     string    `json:"state"`
-	Active    int       `json:"active"`
-	MaxConns  int       `json:"max_conns,omitempty"`
-	Requests  uint64    `json:"requests"`
-	Responses Responses `json:"responses"`
-	Sent      uint64    `json:"sent"`
-	Received  uint64    `json:"received"`
-	Fails     uint64    `json:"fails"`
-	Unavail   uint64    `json:"unavail"`
-	Checks    Checks    `json:"health_checks"`
-	Downtime  int64     `json:"downtime"`
-	DownStart string    `json:"downstart,omitempty"`
-	Selected  string    `json:"selected,omitempty"`
-	Header    int64     `json:"header_time,omitempty"`
-	Response  int64     `json:"response_time,omitempty"`
-	Service   string    `json:"service,omitempty"`
-}
-
-// Responses are the responses of a server by class and by code.
-type Responses struct {
-	Class1xx uint64            `json:"1xx"`
-	Class2xx uint64            `json:"2xx"`
-	Class3xx uint64            `json:"3xx"`
-	Class4xx uint64            `json:"4xx"`
-	Class5xx uint64            `json:"5xx"`
-	Codes    map[string]uint64 `json:"codes"`
-	Total    uint64            `json:"total"`
+	ID        int                 `json:"id"`
+	Server    string              `json:"server"`
+	Name      string              `json:"name"`
+	Backup    bool                `json:"backup"`
+	Weight    int                 `json:"weight"`
+	State     string              `json:"state"`
+	Active    int                 `json:"active"`
+	MaxConns  int                 `json:"max_conns,omitempty"`
+	Requests  uint64              `json:"requests"`
+	Responses statuscount.Figures `json:"responses"`
+	Sent      uint64              `json:"sent"`
+	Received  uint64              `json:"received"`
+	Fails     uint64              `json:"fails"`
+	Unavail   uint64              `json:"unavail"`
+	Checks    Checks              `json:"health_checks"`
+	Downtime  int64               `json:"downtime"`
+	DownStart string              `json:"downstart,omitempty"`
+	Selected  string              `json:"selected,omitempty"`
+	Header    int64               `json:"header_time,omitempty"`
+	Response  int64               `json:"response_time,omitempty"`
+	Service   string              `json:"service,omitempty"`
 }
 
 // Checks are the counters of active health checks.
@@ -173,8 +163,8 @@ func (s *Server) status(now clock.Reading) Status {
 	st := &s.Stats
 	out := Status{ID: s.ID, Server: s.Addr.Text, Name: s.Name, Backup: s.settings.Backup, Weight: s.settings.Weight,
 		State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns, Requests: st.Requests.Load(),
-		Responses: st.responses(), Sent: st.Sent.Load(), Received: st.Received.Load(), Fails: st.Fails.Load(),
-		Unavail: st.Unavail.Load(), Downtime: st.downMS.Load(), Service: s.settings.Service,
+		Responses: statuscount.Sum(&st.responses), Sent: st.Sent.Load(), Received: st.Received.Load(),
+		Fails: st.Fails.Load(), Unavail: st.Unavail.Load(), Downtime: st.downMS.Load(), Service: s.settings.Service,
 		Header: st.header.milliseconds(), Response: st.response.milliseconds()}
 	if from := st.downFromMS.Load(); from != 0 {
 		out.DownStart = timestamp(from)
@@ -192,20 +182,6 @@ func (m *meter) milliseconds() int64 {
 		return 0
 	}
 	return max(us/1000, 1)
-}
-
-func (s *Stats) responses() Responses {
-	r := Responses{Codes: map[string]uint64{}}
-	for i, to := range []*uint64{&r.Class1xx, &r.Class2xx, &r.Class3xx, &r.Class4xx, &r.Class5xx} {
-		*to = s.Responses[i].Load()
-		r.Total += *to
-	}
-	for code := range s.codes {
-		if n := s.codes[code].Load(); n != 0 {
-			r.Codes[strconv.Itoa(code)] = uint64(n)
-		}
-	}
-	return r
 }
 
 // timestamp formats a wall clock in ISO 8601 with milliseconds, like the API.

@@ -17,19 +17,5 @@ func metrics() []admin.Metric {
 			"Average time to the response header, in ms.",
 		),
 	)
-	for _, class := range []string{"1xx", "2xx", "3xx", "4xx", "5xx"} {
-		list = append(
-			list,
-			admin.Counter(server+"responses", upstream.Figure("responses."+class), "Responses of a server, by class.").
-				Coded(class),
-		)
-	}
-	return append(
-		list,
-		admin.Counter(
-			server+"responses_codes",
-			upstream.Figure("responses.codes.*code"),
-			"Responses of a server, by code.",
-		),
-	)
+	return append(list, admin.ResponseMetrics(server, upstream.Figure("responses."), "Responses of a server")...)
 }
