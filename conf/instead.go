@@ -22,7 +22,6 @@ var instead = map[string]string{
 	"post_action":         "use mirror",
 	"if_modified_since":   "remove it: exact is the default",
 	"debug_connection":    "remove it, or use error_log with level debug",
-	"status_zone":         "use the figures of upstreams, limits and zones in the API",
 	"health_check":        "use max_fails and fail_timeout of server",
 	"queue":               "use max_conns with more servers, or limit_conn",
 	"http3":               "remove it: clients use HTTP/2",

@@ -14,6 +14,8 @@ import (
 var exporterNames = map[string]string{
 	"": "connections_accepted connections_dropped connections_active~ connections_idle~ http_requests_total http_requests_current~ " +
 		"ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
+	"server_zone_":             "processing~ requests responses responses_codes discarded received sent",
+	"location_zone_":           "requests responses responses_codes discarded received sent",
 	"stream_server_zone_":      "processing~ connections sessions discarded received sent",
 	"upstream_":                "keepalive~ zombies~",
 	"stream_upstream_":         "zombies~",

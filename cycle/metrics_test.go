@@ -35,11 +35,11 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
 			upstream servers { zone servers 64k; server BACKEND max_conns=100; }
 			server {
-				listen HTTP;
+				listen HTTP; status_zone site;
 				location /metrics { metrics; }
 				location /guarded { metrics; deny all; }
 				location /api { api write=on; }
-				location / { limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://servers; }
+				location / { status_zone root; limit_req zone=req burst=100 nodelay; limit_conn conn 10; proxy_pass http://servers; }
 			}
 			server { listen BACKEND; ssl_certificate CERTIFICATE; ssl_certificate_key KEY; return 204; }
 		}
@@ -134,6 +134,8 @@ func TestMetricsOfEverything(t *testing.T) {
 			tells(page, `nginxplus_stream_zone_sync_status_nodes_online`, 1),
 			tells(page, `starling_ready`, 1),
 			tells(page, `nginxplus_upstream_server_responses{code="2xx",server="`, 2),
+			tells(page, `nginxplus_location_zone_responses{code="2xx",location_zone="root"}`, 2),
+			tells(page, `nginxplus_server_zone_responses_codes{code="204",server_zone="site"}`, 2),
 			tells(page, `nginxplus_upstream_server_state{`, 1),
 			tells(page, `nginxplus_stream_upstream_server_connections{`, 1),
 			tells(page, `starling_peer_zone_agrees{address="`+two+`"`, 1),

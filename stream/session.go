@@ -14,6 +14,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/packets"
 	"starling/lib/proxyprotocol"
+	"starling/lib/stripes"
 	"starling/logs"
 	"starling/nginx/sockaddr"
 	"starling/plan"
@@ -50,6 +51,7 @@ type Session struct {
 
 	port     *Port
 	zone     *StatusZone
+	pick     stripes.Pick // of the counters of zones
 	raw      net.Conn
 	ahead    []byte // bytes of the client that were read ahead
 	peek     []byte // bytes that were peeked

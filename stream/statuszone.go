@@ -2,47 +2,94 @@ package stream
 
 import (
 	"iter"
-	"maps"
 	"sync/atomic"
 
+	"starling/lib/stripes"
 	"starling/plan"
+	"starling/side"
 )
 
-// StatusZone counts the sessions of the servers that share it. A reload carries it over.
+// StatusZone counts the sessions of the servers that share it. A reload carries it over. Sessions pick different copies
+// of the counters, so that cores do not share cache lines; see stripes.
 type StatusZone struct {
-	Processing atomic.Int64
-	// Connections are all sessions, Discarded those that ended without a status.
-	Connections, Discarded atomic.Uint64
-	// Succeeded, Refused and Failed are sessions by their status: 2xx, 4xx, 5xx.
-	Succeeded, Refused, Failed atomic.Uint64
-	// Received and Sent are bytes from and to the clients.
-	Received, Sent atomic.Uint64
+	counters stripes.Stripes[zoneCounters]
 }
 
-// statusZones are those of one configuration by name.
-type statusZones struct{ byName map[string]*StatusZone }
+type zoneCounters struct {
+	processing atomic.Int64
+	// connections are all sessions, without those that left for another zone; discarded ended without a status.
+	connections atomic.Int64
+	discarded   atomic.Uint64
+	// succeeded, refused and failed are sessions by their status: 2xx, 4xx, 5xx.
+	succeeded, refused, failed atomic.Uint64
+	// received and sent are bytes from and to the clients.
+	received, sent atomic.Uint64
+}
+
+func newStatusZone() *StatusZone { return &StatusZone{stripes.New[zoneCounters]()} }
+
+// ZoneFigures are the counts of a zone as the API shows them.
+type ZoneFigures struct {
+	Processing  int64          `json:"processing"`
+	Connections int64          `json:"connections"`
+	Sessions    SessionFigures `json:"sessions"`
+	Discarded   uint64         `json:"discarded"`
+	Received    uint64         `json:"received"`
+	Sent        uint64         `json:"sent"`
+}
+
+// SessionFigures are sessions by class of their status.
+type SessionFigures struct {
+	Succeeded uint64 `json:"2xx"`
+	Refused   uint64 `json:"4xx"`
+	Failed    uint64 `json:"5xx"`
+	Total     uint64 `json:"total"`
+}
+
+// Figures sums up the counters.
+func (z *StatusZone) Figures() (f ZoneFigures) {
+	s := &f.Sessions
+	for c := range z.counters.All() {
+		f.Processing += c.processing.Load()
+		f.Connections += c.connections.Load()
+		s.Succeeded += c.succeeded.Load()
+		s.Refused += c.refused.Load()
+		s.Failed += c.failed.Load()
+		f.Discarded += c.discarded.Load()
+		f.Received += c.received.Load()
+		f.Sent += c.sent.Load()
+	}
+	s.Total = s.Succeeded + s.Refused + s.Failed
+	// A session can leave for another zone after a reset, or between the reading of two copies.
+	f.Processing, f.Connections = max(f.Processing, 0), max(f.Connections, 0)
+	return f
+}
+
+// Reset sets all counts to zero, except that of the sessions in progress.
+func (z *StatusZone) Reset() {
+	for c := range z.counters.All() {
+		c.connections.Store(0)
+		for _, n := range []*atomic.Uint64{
+			&c.discarded, &c.succeeded, &c.refused, &c.failed, &c.received, &c.sent,
+		} {
+			n.Store(0)
+		}
+	}
+}
+
+// statusZones are those of one configuration.
+type statusZones struct{ side.StatusZones[StatusZone] }
 
 // StatusZones returns the status zones of a configuration by name, in no order.
-func StatusZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
-	zones := plan.Part[statusZones](p)
-	return func(yield func(string, *StatusZone) bool) { maps.All(zones.byName)(yield) }
-}
+func StatusZones(p *plan.Plan) iter.Seq2[string, *StatusZone] { return plan.Part[statusZones](p).All() }
 
 // zoneNamed finds a status zone of a plan or of the previous one, or makes it.
 func zoneNamed(p *plan.Plan, name string) *StatusZone {
-	zones := plan.Part[statusZones](p)
-	z := zones.byName[name]
-	if z == nil && p.Old != nil {
-		z = plan.Part[statusZones](p.Old).byName[name]
+	var previous *side.StatusZones[StatusZone]
+	if p.Old != nil {
+		previous = &plan.Part[statusZones](p.Old).StatusZones
 	}
-	if z == nil {
-		z = new(StatusZone)
-	}
-	if zones.byName == nil {
-		zones.byName = map[string]*StatusZone{}
-	}
-	zones.byName[name] = z
-	return z
+	return plan.Part[statusZones](p).Named(name, previous, newStatusZone)
 }
 
 // enter counts a session in the zone of its server, instead of the previous one; either can be nil.
@@ -51,32 +98,34 @@ func (s *Session) enter(z *StatusZone) {
 		return
 	}
 	if s.zone != nil {
-		s.zone.Processing.Add(-1)
-		s.zone.Connections.Add(^uint64(0))
+		c := s.zone.counters.At(&s.pick)
+		c.processing.Add(-1)
+		c.connections.Add(-1)
 	}
 	if s.zone = z; z != nil {
-		z.Processing.Add(1)
-		z.Connections.Add(1)
+		c := z.counters.At(&s.pick)
+		c.processing.Add(1)
+		c.connections.Add(1)
 	}
 }
 
 // leave counts the end of a session.
 func (s *Session) leave() {
-	z := s.zone
-	if z == nil {
+	if s.zone == nil {
 		return
 	}
-	z.Processing.Add(-1)
-	z.Received.Add(uint64(s.BytesReceived()))
-	z.Sent.Add(uint64(s.BytesSent()))
+	c := s.zone.counters.At(&s.pick)
+	c.processing.Add(-1)
+	c.received.Add(uint64(s.BytesReceived()))
+	c.sent.Add(uint64(s.BytesSent()))
 	switch {
 	case s.passed || s.Status == 0:
-		z.Discarded.Add(1)
+		c.discarded.Add(1)
 	case s.Status < 300:
-		z.Succeeded.Add(1)
+		c.succeeded.Add(1)
 	case s.Status < 500:
-		z.Refused.Add(1)
+		c.refused.Add(1)
 	default:
-		z.Failed.Add(1)
+		c.failed.Add(1)
 	}
 }

@@ -51,7 +51,8 @@ func TestARequestDoesNotAllocate(t *testing.T) {
 keepalive_requests 1000000000;
 server {
     server_name www.example.org *.example.net;
-    location / { say "prefix $uri $arg_a $http_user_agent $remote_addr"; }
+    status_zone s;
+    location / { status_zone l; say "prefix $uri $arg_a $http_user_agent $remote_addr"; }
     location = /exact { say "exact"; }
     location ~ \.(?:png|jpg)$ { say "picture"; }
     location /deep/ { location /deep/er { error_page 404 /x; say "$request_id"; } }

@@ -32,6 +32,7 @@ type Location struct {
 	filters     []Filter
 	inner       *locationTree
 	limitExcept *Location
+	zone        *StatusZone // nil if none
 }
 
 type locationKind int

@@ -9,6 +9,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/deadline"
 	"starling/lib/proxyprotocol"
+	"starling/lib/stripes"
 	"starling/side"
 	"starling/ssl"
 	"starling/web/h1"
@@ -97,6 +98,9 @@ type engine struct {
 	bodyBytes   int64 // of the response
 	tunnelled   int64 // bytes that a hijacker sent
 	sentBefore  int64 // bytes that the connection had sent when the request began
+
+	entered bool         // the status zones must count its end
+	pick    stripes.Pick // of the counters of status zones
 
 	id    [16]byte // $request_id, once hasID
 	hasID bool

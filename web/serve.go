@@ -29,6 +29,7 @@ func (s *Site) take(c *Conn) *Request {
 
 // give resets and returns a request that has ended.
 func (s *Site) give(r *Request) {
+	r.leaveZones() // unless serve did, which a panic can prevent
 	r.giveSubs()
 	r.callLasts()
 	for i := len(r.endings) - 1; i >= 0; i-- {
@@ -57,6 +58,7 @@ func (s *Site) give(r *Request) {
 			subs:    r.subs[:0],
 			sub:     Sub{memory: memoryWire{body: r.sub.memory.body[:0]}},
 			scratch: r.scratch[:0],
+			pick:    r.pick,
 		},
 	}
 	r.h1.waiting = nil
@@ -90,6 +92,7 @@ func (r *Request) serve() (keep bool) {
 	}
 	r.finish()
 	r.runLog()
+	r.leaveZones()
 	return r.wire.End(r)
 }
 
@@ -135,6 +138,7 @@ func (r *Request) admit() Result {
 		s = c.hosts.Default // even if TLS named another: Host decides
 	}
 	r.Server, r.Location = s, s.base
+	r.enterZone()
 	if r.Version >= h1.Version20 && !c.hosts.HTTP2 && !r.Server.Core.HTTP2 {
 		r.Logf(logs.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
 		return 421
@@ -159,6 +163,7 @@ func (r *Request) admit() Result {
 // badHead responds to a head that cannot be served; false if there is no client to respond to.
 func (r *Request) badHead(err error) bool {
 	r.accept()
+	r.enterZone()
 	r.keep = false
 	var problem *h1.Problem
 	where := "while reading client request line"

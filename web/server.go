@@ -33,6 +33,7 @@ type Server struct {
 	base   *Location // the server's own settings as a location
 	phases [phaseCount][]Handler
 	tree   *locationTree
+	zone   *StatusZone // nil if none
 }
 
 // builder makes a Site and is dropped afterwards.
@@ -51,6 +52,7 @@ func (b *builder) problem(n *conf.Node, err error) {
 func (b *builder) server(scope *conf.Scope) (*Server, error) {
 	s := &Server{Scope: scope, Core: conf.SettingsOf[Settings](scope), tree: newLocationTree()}
 	s.Name = s.Core.Names.First()
+	s.zone = serverZone(b.plan, s.Core.ServerZone)
 	log, err := b.plan.OpenErrorLog(s.Core.ErrorLogs)
 	if err != nil {
 		return nil, err
@@ -131,6 +133,7 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 		l.Name, l.kind, l.inner, l.outer = around.Name, around.kind, around.inner, around.answers
 	}
 	l.rootLiteral, _ = l.Core.Root.Literal()
+	l.zone = locationZone(b.plan, l.Core.LocationZone)
 	var err error
 	if l.Log, err = b.plan.OpenErrorLog(l.Core.ErrorLogs); err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type Settings struct {
 	Names         side.Names[*Request]
 	HeaderTimeout time.Duration
 	Limits        h1.Limits
+	// ServerZone and LocationZone are the names of the status zones of a server and of a location; empty for none.
+	ServerZone, LocationZone string
 
 	// Of servers and locations.
 	BodyTimeout       time.Duration

@@ -68,7 +68,7 @@ var Module = stream.Module{
 				Name: "status_zone", Syntax: "<zone>", In: conf.StreamServer,
 				Doc: "Sets the zone that counts the server's sessions in the API at `/stream/server_zones`. Several " +
 					"servers can share a zone.",
-				Set: conf.Raw(setStatusZone),
+				Set: conf.Field(func(s *stream.Settings) *string { return &s.StatusZone }, side.StatusZoneName),
 			},
 			{
 				Name: "proxy_protocol_timeout", Syntax: "<time>", Default: "30s", In: conf.Stream | conf.StreamServer,

@@ -46,8 +46,6 @@ func ownResources(p *plan.Plan) []admin.Resource {
 			Reset:   s.resetRequests,
 			Metrics: requestMetrics,
 		}.Resource(),
-		empty("http/server_zones", 1, "ServerZoneNotFound", "server zone"),
-		empty("http/location_zones", 5, "LocationZoneNotFound", "location zone"),
 		empty("http/caches", 1, "CacheNotFound", "cache"),
 		admin.Single{
 			Path:    "ssl",

@@ -34,6 +34,7 @@ var Module = web.Module{
 		Enter:      enter,
 		Directives: concat(structure, requestLimits, bodies, connections, http2, content, answers, diagnostics),
 	},
+	API:       zoneResources,
 	Variables: variables(),
 }
 
@@ -340,6 +341,15 @@ var answers = []conf.Directive{
 }
 
 var diagnostics = []conf.Directive{
+	{
+		Name: "status_zone", Syntax: "<zone>", In: conf.Server | conf.Location | conf.LocationIf,
+		Doc: "Sets the zone that counts requests in the API: those of a server at `/http/server_zones`, those of a " +
+			"location at `/http/location_zones`. Several servers, or several locations, can share a zone. A " +
+			"request counts in the location that it ends in: after an error page or another internal redirect, " +
+			"that location instead of the first. Nested locations inherit the zone; `off` disables it. " +
+			"Subrequests do not count.",
+		Set: conf.Raw(setStatusZone),
+	},
 	{
 		Name: "error_log", Syntax: plan.ErrorLogSyntax, In: locations, Repeat: true,
 		Doc: "Sets the error log of requests and its minimum level." + plan.ErrorLogJSON,

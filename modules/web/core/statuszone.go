@@ -1,0 +1,63 @@
+package core
+
+import (
+	"starling/admin"
+	"starling/conf"
+	"starling/plan"
+	"starling/side"
+	"starling/web"
+)
+
+// setStatusZone sets the zone of a server, or of a location, which nested ones inherit.
+func setStatusZone(s *web.Settings, a *conf.Args) error {
+	name, err := side.StatusZoneName(a.Words[0])
+	if name == "off" {
+		name = ""
+	}
+	if a.In == conf.Server {
+		s.ServerZone = name
+	} else {
+		s.LocationZone = name
+	}
+	return err
+}
+
+// serverFigures are the zone of a server as the API shows it.
+type serverFigures struct {
+	Processing int64 `json:"processing"`
+	web.ZoneFigures
+}
+
+// zoneResources are /http/server_zones and /http/location_zones.
+func zoneResources(p *plan.Plan) []admin.Resource {
+	servers := admin.Collection[*web.StatusZone]{
+		Path: "http/server_zones", Since: 1,
+		Metrics: append(zoneMetrics("server_zone"), admin.Gauge(
+			"nginxplus_server_zone_processing",
+			"*server_zone.processing",
+			"Requests in progress.",
+		)),
+		Each:    web.ServerZones(p),
+		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
+		Show:    func(z *web.StatusZone) any { return serverFigures{z.Processing(), z.Figures()} },
+		Delete:  admin.Resets((*web.StatusZone).Reset),
+	}
+	locations := admin.Collection[*web.StatusZone]{
+		Path: "http/location_zones", Since: 5, Metrics: zoneMetrics("location_zone"),
+		Each:    web.LocationZones(p),
+		Missing: admin.NotFound("LocationZoneNotFound", "location zone"),
+		Show:    func(z *web.StatusZone) any { return z.Figures() },
+		Delete:  admin.Resets((*web.StatusZone).Reset),
+	}
+	return []admin.Resource{servers.Resource(), locations.Resource()}
+}
+
+// zoneMetrics are the zones of one kind as Prometheus is shown them; label is that of their name.
+func zoneMetrics(label string) []admin.Metric {
+	prefix, at := "nginxplus_"+label+"_", "*"+label+"."
+	list := append(
+		side.StatusZoneMetrics(prefix, at, "Requests that ended without a response."),
+		admin.Counter(prefix+"requests", at+"requests", "Requests received."),
+	)
+	return append(list, admin.ResponseMetrics(prefix, at+"responses.", "Responses sent")...)
+}

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"iter"
+	"sync/atomic"
+
+	"starling/lib/statuscount"
+	"starling/lib/stripes"
+	"starling/plan"
+	"starling/side"
+)
+
+// StatusZone counts the requests of the servers, or of the locations, that share it. A reload carries it over.
+//
+// A request writes to one of several copies of the counters, those that its Request has picked. Requests are pooled per
+// core, so a core mostly writes to cache lines of its own; see stripes.
+type StatusZone struct {
+	counters stripes.Stripes[zoneCounters]
+}
+
+type zoneCounters struct {
+	requests   atomic.Uint64
+	processing atomic.Int64 // of servers only; negative in one copy if requests end with another pick
+	responses  statuscount.Counter
+	discarded  atomic.Uint64 // ended without a response
+	received   atomic.Uint64
+	sent       atomic.Uint64
+}
+
+func newStatusZone() *StatusZone { return &StatusZone{stripes.New[zoneCounters]()} }
+
+// ZoneFigures are the counts of a zone as the API shows them.
+type ZoneFigures struct {
+	Requests  uint64              `json:"requests"`
+	Responses statuscount.Figures `json:"responses"`
+	Discarded uint64              `json:"discarded"`
+	Received  uint64              `json:"received"`
+	Sent      uint64              `json:"sent"`
+}
+
+// Figures sums up the counters.
+func (z *StatusZone) Figures() (f ZoneFigures) {
+	var responses []*statuscount.Counter
+	for c := range z.counters.All() {
+		f.Requests += c.requests.Load()
+		f.Discarded += c.discarded.Load()
+		f.Received += c.received.Load()
+		f.Sent += c.sent.Load()
+		responses = append(responses, &c.responses)
+	}
+	f.Responses = statuscount.Sum(responses...)
+	return f
+}
+
+// Processing returns the number of requests in progress. It is 0 for zones of locations: the location of a request is
+// known at its end only.
+func (z *StatusZone) Processing() (n int64) {
+	for c := range z.counters.All() {
+		n += c.processing.Load()
+	}
+	return max(n, 0) // the copies are not read at the same moment
+}
+
+// Reset sets all counts to zero, except that of the requests in progress.
+func (z *StatusZone) Reset() {
+	for c := range z.counters.All() {
+		for _, n := range []*atomic.Uint64{&c.requests, &c.discarded, &c.received, &c.sent} {
+			n.Store(0)
+		}
+		c.responses.Reset()
+	}
+}
+
+// statusZones are those of one configuration. A server and a location can have zones of the same name.
+type statusZones struct {
+	servers, locations side.StatusZones[StatusZone]
+}
+
+// ServerZones returns the status zones of servers by name, in no order.
+func ServerZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
+	return plan.Part[statusZones](p).servers.All()
+}
+
+// LocationZones returns the status zones of locations by name, in no order.
+func LocationZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
+	return plan.Part[statusZones](p).locations.All()
+}
+
+// serverZone finds or makes the zone of a server, nil without a name.
+func serverZone(p *plan.Plan, name string) *StatusZone {
+	return statusZone(p, name, func(z *statusZones) *side.StatusZones[StatusZone] { return &z.servers })
+}
+
+// locationZone is serverZone for a location.
+func locationZone(p *plan.Plan, name string) *StatusZone {
+	return statusZone(p, name, func(z *statusZones) *side.StatusZones[StatusZone] { return &z.locations })
+}
+
+func statusZone(
+	p *plan.Plan,
+	name string,
+	kind func(*statusZones) *side.StatusZones[StatusZone],
+) *StatusZone {
+	if name == "" {
+		return nil
+	}
+	var previous *side.StatusZones[StatusZone]
+	if p.Old != nil {
+		previous = kind(plan.Part[statusZones](p.Old))
+	}
+	return kind(plan.Part[statusZones](p)).Named(name, previous, newStatusZone)
+}
+
+// enterZone counts the start of a client's request once its server is known. A head that cannot be read belongs to the
+// default server, which responds to it.
+func (r *Request) enterZone() {
+	r.entered = true
+	z := r.Server.zone
+	if z == nil {
+		return
+	}
+	c := z.counters.At(&r.pick)
+	c.processing.Add(1)
+	r.pick.Increment(&c.requests)
+}
+
+// leaveZones counts the end of a client's request, in its server and in the location that it ends in: that of an error
+// page or an internal redirect, not the one where it started.
+func (r *Request) leaveZones() {
+	if !r.entered {
+		return // a subrequest, or counted already
+	}
+	r.entered = false
+	if z := r.Server.zone; z != nil {
+		c := z.counters.At(&r.pick)
+		c.processing.Add(-1)
+		c.end(r)
+	}
+	if z := r.Location.zone; z != nil {
+		c := z.counters.At(&r.pick)
+		r.pick.Increment(&c.requests)
+		c.end(r)
+	}
+}
+
+// end counts what became of a request.
+func (c *zoneCounters) end(r *Request) {
+	received, sent := r.wire.Bytes(r)
+	c.received.Add(uint64(received))
+	c.sent.Add(uint64(sent))
+	if r.headWritten {
+		c.responses.Count(r.Out.Status)
+	} else {
+		c.discarded.Add(1)
+	}
+}
