@@ -220,6 +220,14 @@ func TestStatusZoneProcessing(t *testing.T) {
 	expectZones(t, s, "s 0 200:1", "l 0")
 }
 
+// A request is over with its response: the rest of its body, which may never come, is not waited for.
+func TestStatusZonesDoNotWaitForAnUnreadBody(t *testing.T) {
+	s := start(t, `server { status_zone s; say ok; }`)
+	client := s.LoopbackClient()
+	client.Do("POST /" + request11 + "Content-Length: 5\r\n\r\n")
+	expectZones(t, s, "s 1 200:1", "")
+}
+
 func TestStatusZonesWithoutAClient(t *testing.T) {
 	left := make(chan struct{}, 1)
 	text := `server { status_zone s; location / { status_zone l; delay_ms 60000; } location /long { status_zone l; say "` + strings.Repeat("x", 2000) + `"; } }`
