@@ -42,7 +42,7 @@ func askZones(s *webtest.Server, line string) string {
 // expectAnswer waits for an answer of the API: requests are counted after their clients got the response.
 func expectAnswer(t *testing.T, s *webtest.Server, line, want string) {
 	t.Helper()
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		if got := askZones(s, line); got != want {
 			return fmt.Errorf("%s\n got %s\nwant %s", line, got, want)
 		}
@@ -133,7 +133,7 @@ func TestStatusZoneOfATunnel(t *testing.T) {
 	s := startZones(t, `server { server_name a; status_zone s; location / { status_zone l; proxy_pass http://`+b.Addr+`;
 		proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; } }`)
 	conn := s.DialLoopback()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(webtest.Patience))
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	expectAnswer(t, s, "GET server_zones/s?fields=processing,requests", `200 {"processing":1,"requests":1}`)
 	io.WriteString(conn, "ping")

@@ -46,7 +46,7 @@ func zoned(zones iter.Seq2[string, *web.StatusZone]) string {
 // expectZones waits for what the zones count: a request is counted after its client got the response.
 func expectZones(t *testing.T, s *webtest.Server, servers, locations string) {
 	t.Helper()
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		if got := zoned(web.ServerZones(s.Plan)); got != servers {
 			return fmt.Errorf("server zones\n got %s\nwant %s", got, servers)
 		}
@@ -136,7 +136,7 @@ func TestStatusZoneNames(t *testing.T) {
 // figuresOf are the figures of a zone once it has counted so many requests, which all have ended.
 func figuresOf(t *testing.T, zones iter.Seq2[string, *web.StatusZone], name string, requests uint64) (f web.ZoneFigures) {
 	t.Helper()
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, webtest.Patience, func() error {
 		for other, z := range zones {
 			if other == name {
 				f = z.Figures()
