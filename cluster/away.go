@@ -25,6 +25,7 @@ type agreement struct {
 	mine      uint64
 	throughMS int64 // cluster time
 	notedMS   int64 // monotonic; 0 in an earlier run of the process
+	recallsMS int64 // cluster time at which an earlier run noted it
 	keptMS    int64 // monotonic, of when the zone was last told to keep it
 }
 
@@ -75,7 +76,8 @@ func (n *Node) recall(z *zoneState) {
 	n.mu.Lock()
 	for _, a := range r.Agreed() {
 		if throughMS = max(throughMS, a.ThroughMS); len(n.agreements) < maxAgreements {
-			n.agreements[agreementKey{z.info.Name, a.Lineage}] = agreement{mine: r.Lineage(), throughMS: a.ThroughMS}
+			recalled := agreement{mine: r.Lineage(), throughMS: a.ThroughMS, recallsMS: max(a.NotedMS, a.ThroughMS)}
+			n.agreements[agreementKey{z.info.Name, a.Lineage}] = recalled
 		}
 	}
 	n.mu.Unlock()
@@ -107,7 +109,8 @@ func (n *Node) remember(z *zoneState, mine content, now clock.Reading) (keep []z
 		changing := !after(now, z.changedMS, n.settings.Load().TimeoutMS+freshMS+confirmedForMS+keepAgreedEveryMS)
 		if a.keptMS == 0 || changing && after(now, a.keptMS, keepAgreedEveryMS) {
 			a.keptMS = now.MonoMS
-			keep = append(keep, zone.Agreement{Lineage: theirs, ThroughMS: throughMS})
+			nowMS := n.clocks.clusterTime(now).WallMS
+			keep = append(keep, zone.Agreement{Lineage: theirs, ThroughMS: throughMS, NotedMS: nowMS})
 		}
 		n.agreements[key] = a
 	}
@@ -189,7 +192,10 @@ func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, 
 }
 
 // apartMS is how long ago this node and a lineage held the same, by the monotonic clock if that was in this run:
-// cluster time may have moved since.
+// cluster time may have moved since. The time through which they agreed does not tell it: that is of the slowest
+// clock, which may be behind by more than a tombstone lives. After a restart, cluster time is all there is: if it was
+// ahead when they agreed, the result is too small, and a deletion may be undone; if it was behind, the result is too
+// large.
 func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -197,7 +203,7 @@ func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	if a.notedMS != 0 {
 		return now.MonoMS - a.notedMS
 	}
-	return n.clocks.clusterTime(now).WallMS - a.throughMS
+	return n.clocks.clusterTime(now).WallMS - a.recallsMS
 }
 
 // goneHere is the same for records that are missing here: this node may also have evicted tombstones, to make room,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"starling/cluster/wire"
+	"starling/lib/clock"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -50,6 +51,47 @@ func TestLineageOutlivesTheProcess(t *testing.T) {
 	}
 	if a := n.agreements[agreementKey{"kv", 99}]; a.throughMS != 1234 || a.mine != one.Origin {
 		t.Errorf("it recalls %+v", a)
+	}
+}
+
+// A zone with state was apart from another since they were noted to agree, not since the time through which they agreed:
+// that is of the slowest clock. Where a release before noted it, only that time is known.
+func TestTheSlowestClockDoesNotTellHowLongZonesWereApart(t *testing.T) {
+	const hourMS = 3_600_000
+	f := newFabric(t, 1)
+	nowMS := f.now.WallMS
+	for name, of := range map[string]struct {
+		kept    zone.Agreement
+		apartMS int64
+	}{
+		"all clocks agree":            {zone.Agreement{ThroughMS: nowMS - 9000, NotedMS: nowMS - 5000}, 5000},
+		"a clock is two hours behind": {zone.Agreement{ThroughMS: nowMS - 2*hourMS, NotedMS: nowMS - 5000}, 5000},
+		"apart for two hours":         {zone.Agreement{ThroughMS: nowMS - 3*hourMS, NotedMS: nowMS - 2*hourMS}, 2 * hourMS},
+		"of a release before":         {zone.Agreement{ThroughMS: nowMS - 2*hourMS}, 2 * hourMS},
+	} {
+		k := kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Bytes: 1 << 20, Sync: true})
+		k.SetOrigin(3)
+		of.kept.Lineage = 99
+		k.KeepAgreed(of.kept)
+		n, err := New(Config{ID: 7, Incarnation: 1, Zones: []zone.Shared{k}, Driver: f.hosts[0]}, f.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := n.table.Load().list[0]
+		if apartMS := n.apartMS(z, 99, f.now); apartMS != of.apartMS {
+			t.Errorf("%s: apart for %d ms, not %d", name, apartMS, of.apartMS)
+		}
+		want := int64(nothingGone)
+		if of.apartMS > hourMS {
+			want = of.kept.ThroughMS
+		}
+		for side, gone := range map[string]func(*zoneState, zone.Comparable, uint64, clock.Reading) int64{
+			"here": n.goneHere, "there": n.goneThere,
+		} {
+			if got := gone(z, k, 99, f.now); got != want {
+				t.Errorf("%s: what is missing %s and was written until %d counts as deleted, not until %d", name, side, got, want)
+			}
+		}
 	}
 }
 

@@ -202,6 +202,9 @@ type Trust struct {
 type Agreement struct {
 	Lineage   uint64 // of the other
 	ThroughMS int64  // cluster time
+	// NotedMS is the cluster time at which they held the same; 0 if a release before noted it. It is later than
+	// ThroughMS by as much as the slowest member's clock is behind.
+	NotedMS int64
 }
 
 // Remembering is a Comparable that remembers deletions for longer than tombstones live, over restarts if it has state.

@@ -19,11 +19,12 @@ type agreements struct {
 // maxAgreements bounds the agreements with past lives of stateless peers. The oldest is evicted.
 const maxAgreements = 256
 
-// agreedRecord is the log record of an agreement.
+// agreedRecord is the log record of an agreement. Older releases ignore the bytes after ThroughMS, and write none.
 func agreedRecord(lineage uint64, a zone.Agreement) []byte {
 	record := binary.LittleEndian.AppendUint64([]byte{stateAgreed}, lineage)
 	record = binary.LittleEndian.AppendUint64(record, a.Lineage)
-	return binary.LittleEndian.AppendUint64(record, uint64(a.ThroughMS))
+	record = binary.LittleEndian.AppendUint64(record, uint64(a.ThroughMS))
+	return binary.LittleEndian.AppendUint64(record, uint64(a.NotedMS))
 }
 
 // ofNobody is the lineage of an agreement that is none: it says through when deletions may have been given up for want
@@ -131,8 +132,10 @@ func (g *agreements) keep(a zone.Agreement) {
 	if g.agreed == nil {
 		g.agreed = map[uint64]zone.Agreement{}
 	}
-	if before, known := g.agreed[a.Lineage]; known && before.ThroughMS >= a.ThroughMS {
-		return
+	if before, known := g.agreed[a.Lineage]; known {
+		if before.ThroughMS > a.ThroughMS || before.ThroughMS == a.ThroughMS && before.NotedMS >= a.NotedMS {
+			return
+		}
 	}
 	g.agreed[a.Lineage] = a
 	if len(g.agreed) > maxAgreements {
@@ -160,6 +163,9 @@ func (k *Keyval) restoreAgreedUntil(r *zone.Reader) {
 // restoreAgreed restores an agreement from the log.
 func (k *Keyval) restoreAgreed(r *zone.Reader) {
 	lineage, a := r.Uint64(), zone.Agreement{Lineage: r.Uint64(), ThroughMS: int64(r.Uint64())}
+	if r.Len() > 0 {
+		a.NotedMS = int64(r.Uint64())
+	}
 	if r.Failed() {
 		return
 	}

@@ -313,8 +313,11 @@ func TestStateComesBack(t *testing.T) {
 		records = append(
 			records,
 			NodeRecord(77),
-			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9}),
-			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 1}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9, NotedMS: 11}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9, NotedMS: 12}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9, NotedMS: 10}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 1, NotedMS: 13}),
+			agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9})[:1+3*8], // of a release before
 		)
 		for _, record := range records {
 			if err := back.Restore(record, &found, at(-100_000)); err != nil {
@@ -334,7 +337,8 @@ func TestStateComesBack(t *testing.T) {
 			t.Errorf("%s: found %+v", name, found)
 		}
 		back.SetOrigin(99)
-		if agreed := back.Agreed(); back.Lineage() != 3 || len(agreed) != 1 || agreed[0] != (zone.Agreement{Lineage: 5, ThroughMS: 9}) {
+		want := zone.Agreement{Lineage: 5, ThroughMS: 9, NotedMS: 12}
+		if agreed := back.Agreed(); back.Lineage() != 3 || len(agreed) != 1 || agreed[0] != want {
 			t.Errorf("%s: lineage %d, agreed %v", name, back.Lineage(), agreed)
 		}
 	}
@@ -402,7 +406,10 @@ func TestAgreementsGoBackWithTheTime(t *testing.T) {
 			t.Errorf("agreed %v", agreed)
 		}
 	}
-	if err := back.Restore([]byte{stateAgreedUntil, 1}, new(Restored), at(0)); err == nil {
-		t.Error("half a record was taken")
+	half := agreedRecord(3, zone.Agreement{Lineage: 5, ThroughMS: 9, NotedMS: 12})
+	for _, record := range [][]byte{{stateAgreedUntil, 1}, half[:len(half)-4]} {
+		if err := back.Restore(record, new(Restored), at(0)); err == nil {
+			t.Errorf("half a record was taken: %v", record)
+		}
 	}
 }
