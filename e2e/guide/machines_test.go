@@ -65,14 +65,18 @@ func (m machine) root() string { return filepath.Join(m.dir, "root") }
 func newMachine(n *harness.Node, base, name string, commands map[string]string) machine {
 	n.T.Helper()
 	m := machine{n, filepath.Join(base, name)}
-	for _, dir := range []string{m.home(), m.root(), filepath.Join(m.dir, "bin")} {
+	for _, dir := range []string{m.home(), m.root(), filepath.Join(m.dir, "bin"), filepath.Join(m.dir, "sbin")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			n.T.Fatal(err)
 		}
 	}
 	head := fmt.Sprintf("#!/bin/bash\nset -euo pipefail\nbase=%s root=%s uid=%d\n", base, m.root(), os.Getuid())
 	for command, script := range commands {
-		if err := os.WriteFile(filepath.Join(m.dir, "bin", command), []byte(head+script), 0o755); err != nil {
+		folder := "bin"
+		if command == "starling" {
+			folder = "sbin" // as in the package: only root has it in PATH
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, folder, command), []byte(head+script), 0o755); err != nil {
 			n.T.Fatal(err)
 		}
 	}
@@ -101,7 +105,8 @@ done`,
 // ofNodes are the commands of a node that would change the machine: the package manager, the service manager, and
 // starling with the paths of an installation.
 var ofNodes = map[string]string{
-	"sudo": `exec "$@"`,
+	"sudo": `PATH=$root/../sbin:$PATH
+exec "$@"`,
 
 	"starling": `case ${1:--} in
 -*) exec $base/starling -p $root/etc/starling/ -g "pid $root/run/starling/starling.pid;" "$@" ;;
@@ -115,7 +120,7 @@ for what in "${@:2}"; do
   ./*.deb)
     [ -f "$what" ] || { echo "apt: no file $what" >&2; exit 100; }
     cp -a $root/../package/. $root/
-    systemctl start starling
+    systemctl start starling # by its script, as root
     ;;
   *) echo "apt: unable to locate package $what" >&2; exit 100 ;;
   esac
@@ -182,9 +187,9 @@ func (m machine) pack() {
 }
 
 // run pastes a snippet into a shell of the machine and returns what it prints.
-func (m machine) run(snippet string) string {
+func (m machine) run(s snippet) string {
 	m.T.Helper()
-	text := here(snippet, m.Node, m.root())
+	text := here(s.text, m.Node, m.root())
 	cmd := exec.CommandContext(m.T.Context(), "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = m.home()
 	cmd.Env = []string{"PATH=" + filepath.Join(m.dir, "bin") + ":/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + m.home()}
@@ -192,7 +197,8 @@ func (m machine) run(snippet string) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		m.T.Fatalf("%s: %v\n%s\nprinted:\n%s%s\n%s", filepath.Base(m.dir), err, text, out, stderr.String(), m.log())
+		m.T.Fatalf("README.md:%d on %s: %v\n%s\nprinted:\n%s%s\n%s", s.line, filepath.Base(m.dir), err, text, out,
+			stderr.String(), m.log())
 	}
 	return string(out)
 }

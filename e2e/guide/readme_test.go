@@ -47,7 +47,7 @@ func TestTheFirstClusterOfTheREADME(t *testing.T) {
 			if s.prints != "" {
 				settled(cl) // a person is slower than the cluster
 			}
-			out := m.run(s.text)
+			out := m.run(s)
 			if s.prints != "" && !matches(out, here(s.prints, m.Node, m.root())) {
 				t.Errorf("README.md:%d: printed\n%s\nthe README says\n%s", s.line, out, s.prints)
 			}
