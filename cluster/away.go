@@ -169,13 +169,22 @@ const agreedSlackMS = 60_000
 // nothingGone is before all stamps.
 const nothingGone = math.MinInt64
 
-// agreedThrough is the time through which this node and a lineage held the same, or nothingGone if they never did.
-func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
+// agreedThrough is the time through which this node and a lineage held the same, or nothingGone if they never did. If a
+// member's clock has fallen behind since then, what it writes now is stamped earlier, so only what is stamped before
+// its clock fell counts.
+func (n *Node) agreedThrough(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a, known := n.agreements[agreementKey{z.info.Name, theirs}]
 	if !z.info.Kind.Buries || !known || a.mine != z.lineage() {
 		return nothingGone
+	}
+	earliestMS := n.clocks.earliest(now)
+	if a.notedMS != 0 {
+		return min(a.throughMS, earliestMS-(now.MonoMS-a.notedMS)) // it cannot have fallen before
+	}
+	if earliestMS <= a.throughMS {
+		return nothingGone // nothing tells when it fell
 	}
 	return a.throughMS
 }
@@ -184,7 +193,7 @@ func (n *Node) agreedThrough(z *zoneState, theirs uint64) int64 {
 // two agreed within a tombstone lifetime, or never. Tombstones that the other side evicted earlier are its own concern:
 // it buries the records that it is sent.
 func (n *Node) goneThere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
-	throughMS := n.agreedThrough(z, theirs)
+	throughMS := n.agreedThrough(z, theirs, now)
 	if throughMS != nothingGone && n.apartMS(z, theirs, now) > compared.TombstoneLifeMS() {
 		return throughMS
 	}
@@ -209,7 +218,7 @@ func (n *Node) apartMS(z *zoneState, theirs uint64, now clock.Reading) int64 {
 // goneHere is the same for records that are missing here: this node may also have evicted tombstones, to make room,
 // since the two agreed.
 func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, now clock.Reading) int64 {
-	if throughMS := n.agreedThrough(z, theirs); throughMS != nothingGone && compared.GaveUpMS() > throughMS {
+	if throughMS := n.agreedThrough(z, theirs, now); throughMS != nothingGone && compared.GaveUpMS() > throughMS {
 		return throughMS
 	}
 	return n.goneThere(z, compared, theirs, now)
@@ -274,7 +283,7 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 		return nil
 	}
 	// the dialer knows what it has forgotten
-	throughMS := s.node.agreedThrough(iz.state, lineageOf(&s.their.Zones[iz.index]))
+	throughMS := s.node.agreedThrough(iz.state, lineageOf(&s.their.Zones[iz.index]), now)
 	if throughMS == nothingGone {
 		return nil
 	}
