@@ -222,7 +222,7 @@ func TestStatusZoneProcessing(t *testing.T) {
 
 // A request is over with its response: the rest of its body, which may never come, is not waited for.
 func TestStatusZonesDoNotWaitForAnUnreadBody(t *testing.T) {
-	s := start(t, `server { status_zone s; say ok; }`)
+	s := start(t, `client_body_timeout 1h; lingering_time 1h; lingering_timeout 1h; server { status_zone s; say ok; }`)
 	client := s.LoopbackClient()
 	client.Do("POST /" + request11 + "Content-Length: 5\r\n\r\n")
 	expectZones(t, s, "s 1 200:1", "")
