@@ -100,7 +100,7 @@ type Carrier struct {
 	mu      sync.Mutex
 	started bool
 	closed  bool
-	links   map[string]*link // by address
+	dialers map[string]*dialer // by address
 	watches map[string]*watch
 	conns   map[*conn]struct{}
 }
@@ -113,7 +113,7 @@ func New(config Config) (*Carrier, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
-		links: make(map[string]*link), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
+		dialers: make(map[string]*dialer), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
 		dialer: (&net.Dialer{Control: beforeConnect}).DialContext,
 	}
 	c.sparing, c.peerLines = logs.NewSparing(lines{c}), logs.NewSparingOfPeers(lines{c})
@@ -165,7 +165,7 @@ func (c *Carrier) Start() {
 	c.started = true
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
-	for _, l := range c.links {
+	for _, l := range c.dialers {
 		c.discovered(l.target)
 		c.run(l)
 	}
@@ -237,7 +237,7 @@ func (c *Carrier) stopDialing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	for _, l := range c.links {
+	for _, l := range c.dialers {
 		l.cancel()
 	}
 }

@@ -43,14 +43,14 @@ const (
 )
 
 // carry runs a session over a connection until both have ended. It returns the session and why it ended. owner is the
-// link that dialled, nil for an accepted connection.
-func (c *Carrier) carry(nc net.Conn, link cluster.Link, owner *link) (*cluster.Session, error) {
-	cn := &conn{carrier: c, net: nc, remote: link.Address, wake: make(chan struct{}, 1)}
+// dialer that dialled, nil for an accepted connection.
+func (c *Carrier) carry(nc net.Conn, about cluster.Connection, owner *dialer) (*cluster.Session, error) {
+	cn := &conn{carrier: c, net: nc, remote: about.Address, wake: make(chan struct{}, 1)}
 	if remote := nc.RemoteAddr(); remote != nil {
 		cn.remote = remote.String()
 	}
-	link.Tag = cn
-	session, err := c.node.Connected(link, c.clock.Now())
+	about.Tag = cn
+	session, err := c.node.Connected(about, c.clock.Now())
 	if err != nil {
 		nc.Close()
 		return nil, err

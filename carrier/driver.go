@@ -32,9 +32,9 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := false
-	for _, l := range c.links {
+	for _, l := range c.dialers {
 		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
-			// A connected link does not identify the caller: another node of the same host may have dialled.
+			// a connected dialer does not identify the caller: another node of the same host may have dialled.
 			known = l.kick() || known
 		}
 	}
@@ -43,7 +43,7 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	}
 	// The address belongs to no member: several nodes share one host, or the address is translated. It may be any
 	// missing member.
-	for _, l := range c.links {
+	for _, l := range c.dialers {
 		l.kick()
 	}
 }

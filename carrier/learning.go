@@ -13,14 +13,14 @@ func (c *Carrier) Learning() bool {
 		return false
 	}
 	c.mu.Lock()
-	watches, links := maps.Clone(c.watches), maps.Clone(c.links)
+	watches, dialers := maps.Clone(c.watches), maps.Clone(c.dialers)
 	c.mu.Unlock()
 	for _, w := range watches {
 		if !w.asked() {
 			return true
 		}
 	}
-	for _, l := range links {
+	for _, l := range dialers {
 		if !l.heard() {
 			return true
 		}
@@ -31,10 +31,10 @@ func (c *Carrier) Learning() bool {
 // Unheard names members that have neither answered nor failed to; "" if there are none.
 func (c *Carrier) Unheard() string {
 	c.mu.Lock()
-	links := sortedLinks(c.links)
+	dialers := sortedDialers(c.dialers)
 	c.mu.Unlock()
 	var addresses []string
-	for _, l := range links {
+	for _, l := range dialers {
 		if !l.heard() {
 			addresses = append(addresses, l.target.key())
 		}
@@ -50,8 +50,8 @@ func (w *watch) asked() bool {
 }
 
 // heard reports whether one attempt has ended, with any result, or a session is established.
-func (l *link) heard() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tried || l.session != nil && l.session.Established()
+func (d *dialer) heard() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tried || d.session != nil && d.session.Established()
 }

@@ -139,7 +139,7 @@ func (w *watch) look() (next time.Duration) {
 		}
 		return max(config.RetryInterval, minValid)
 	}
-	w.carrier.updateLinks()
+	w.carrier.updateDialers()
 	if valid <= 0 {
 		valid = systemValid
 	}
@@ -174,11 +174,11 @@ func (c *Carrier) setMembers(list []resolved) {
 	for _, w := range before {
 		w.cancel()
 	}
-	c.updateLinks()
+	c.updateDialers()
 }
 
-// updateLinks makes one link for each known address.
-func (c *Carrier) updateLinks() {
+// updateDialers makes one dialer for each known address.
+func (c *Carrier) updateDialers() {
 	c.mu.Lock()
 	wanted := make(map[string]target)
 	for _, w := range c.watches {
@@ -188,18 +188,18 @@ func (c *Carrier) updateLinks() {
 		}
 		w.mu.Unlock()
 	}
-	var left []*link
-	for key, l := range c.links {
+	var left []*dialer
+	for key, l := range c.dialers {
 		if _, keep := wanted[key]; !keep {
-			delete(c.links, key)
+			delete(c.dialers, key)
 			left = append(left, l)
 		}
 	}
 	var found []target
 	for key, t := range wanted {
-		if c.links[key] == nil && !c.closed {
-			l := c.newLink(t)
-			c.links[key] = l
+		if c.dialers[key] == nil && !c.closed {
+			l := c.newDialer(t)
+			c.dialers[key] = l
 			if c.started {
 				found = append(found, t)
 				c.run(l)
@@ -237,7 +237,7 @@ func (c *Carrier) expect() {
 		}
 	}
 	if others == 0 {
-		for _, l := range c.links {
+		for _, l := range c.dialers {
 			if l.other() {
 				others++
 			}
@@ -247,9 +247,9 @@ func (c *Carrier) expect() {
 	c.node.Expect(others)
 }
 
-// other reports whether an address is, as far as known, another node that no other link reaches.
-func (l *link) other() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.state == connecting
+// other reports whether an address is, as far as known, another node that no other dialer reaches.
+func (d *dialer) other() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state == connecting
 }

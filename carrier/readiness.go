@@ -111,14 +111,14 @@ func inShort(reasons []string) string {
 // member that fails to connect with this node.
 func (c *Carrier) otherMembers() (others int, faults []string) {
 	c.mu.Lock()
-	links := sortedLinks(c.links)
+	dialers := sortedDialers(c.dialers)
 	for _, w := range c.watches {
 		if _, addresses, _ := w.status(); addresses == 0 {
 			others++
 		}
 	}
 	c.mu.Unlock()
-	for _, l := range links {
+	for _, l := range dialers {
 		l.mu.Lock()
 		if l.state != isSelf {
 			others++

@@ -210,7 +210,7 @@ func TestWhoHasServedAloneStaysReady(t *testing.T) {
 				return near, nil
 			}
 			n.carrier.tasks.Go(n.carrier.tick)
-			n.carrier.run(n.carrier.links["127.0.0.1:1"])
+			n.carrier.run(n.carrier.dialers["127.0.0.1:1"])
 			time.Sleep(cluster.AloneMS*time.Millisecond + c.alone)
 			if err := errors.Join(n.readies(true, true, ""), n.warns("")); err != nil {
 				t.Errorf("%s: %v", c.what, err)

@@ -53,7 +53,7 @@ func TestRetryInterval(t *testing.T) {
 			mu.Unlock()
 			go b.Serve(far, Client{Name: "a", Host: "a"})
 		}
-		a.run(a.links["127.0.0.1:1"])
+		a.run(a.dialers["127.0.0.1:1"])
 		time.Sleep(25 * time.Second)
 		listen()
 		time.Sleep(10 * time.Second) // it connects at 30 s,

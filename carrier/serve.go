@@ -43,7 +43,11 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	if client.Host == "" {
 		client.Host = hostOf(nc.RemoteAddr())
 	}
-	session, err := c.carry(nc, cluster.Link{Address: client.Name, Host: client.Host, Subject: client.Subject}, nil)
+	session, err := c.carry(
+		nc,
+		cluster.Connection{Address: client.Name, Host: client.Host, Subject: client.Subject},
+		nil,
+	)
 	if session == nil {
 		return
 	}

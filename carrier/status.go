@@ -44,14 +44,14 @@ func (c *Carrier) Status() Status {
 	status.Ready, status.Alone = readiness.ready, readiness.alone
 	status.NotReady, status.Warning = readiness.reason, readiness.warning
 	c.mu.Lock()
-	links := sortedLinks(c.links)
+	dialers := sortedDialers(c.dialers)
 	watches := slices.SortedFunc(
 		maps.Values(c.watches),
 		func(a, b *watch) int { return strings.Compare(a.member.String(), b.member.String()) },
 	)
 	c.mu.Unlock()
 	var absent []string
-	for _, l := range links {
+	for _, l := range dialers {
 		m := l.status()
 		if m.State == string(connecting) {
 			absent = append(absent, m.Address)
@@ -75,16 +75,16 @@ func (c *Carrier) Status() Status {
 	return status
 }
 
-func (l *link) status() MemberStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (d *dialer) status() MemberStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	m := MemberStatus{
-		Address:   l.target.key(),
-		Member:    l.target.member.String(),
-		State:     string(l.state),
-		LastError: l.trouble,
+		Address:   d.target.key(),
+		Member:    d.target.member.String(),
+		State:     string(d.state),
+		LastError: d.trouble,
 	}
-	if l.session != nil && l.session.Established() {
+	if d.session != nil && d.session.Established() {
 		m.State, m.LastError = string(connected), ""
 	}
 	return m

@@ -24,7 +24,7 @@ func TestReceivingFramesCostsNoAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := node.Connected(Link{Address: "peer"}, f.now)
+	s, err := node.Connected(Connection{Address: "peer"}, f.now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,12 @@ node that meets no peer waits AloneMS before it is ready.
 Each node dials every member and pushes its own changes over that connection; it accepts the connections of all others.
 So two nodes have two connections, one for each direction. For each connection, dialled or accepted:
 
-	session, err := node.Connected(cluster.Link{
+	session, err := node.Connected(cluster.Connection{
 		Outgoing: dialled, Address: address, Host: host, Subject: subject,
 	}, clock.Now())
 
-Link.Subject must come from a verified certificate: ids, origins and the right to vote on the time are bound to it.
+Connection.Subject must come from a verified certificate: ids, origins and the right to vote on the time are bound
+to it.
 
 The reader, one goroutine for each session, runs until Filled fails:
 

@@ -253,7 +253,7 @@ func TestTrafficMovesWithHeartbeats(t *testing.T) {
 	f.settle(1000, "counting alike", same)
 
 	before[0] = traffic(0)
-	stranger, err := f.hosts[0].node.Connected(Link{Address: "10.0.0.9:1"}, f.now)
+	stranger, err := f.hosts[0].node.Connected(Connection{Address: "10.0.0.9:1"}, f.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestForeignBytesAreNamed(t *testing.T) {
 	}
 	for _, test := range tests {
 		f := newFabric(t, 1)
-		s, err := f.hosts[0].node.Connected(Link{Address: "10.0.0.9:1"}, f.now)
+		s, err := f.hosts[0].node.Connected(Connection{Address: "10.0.0.9:1"}, f.now)
 		if err != nil {
 			t.Fatal(err)
 		}

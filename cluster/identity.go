@@ -38,15 +38,15 @@ type identity struct {
 func (id identity) certain() bool { return id.subject != "" && !id.own }
 
 // identify finds what a connection proves.
-func (n *Node) identify(link *Link) identity {
+func (n *Node) identify(about *Connection) identity {
 	id := identity{
-		subject: link.Subject,
-		host:    link.Host,
-		own:     link.Subject != "" && (*n.subjects.Load())[link.Subject],
+		subject: about.Subject,
+		host:    about.Host,
+		own:     about.Subject != "" && (*n.subjects.Load())[about.Subject],
 	}
-	where := link.Host
-	if link.Outgoing {
-		where, id.address = link.Address, link.Address // nodes behind one address have different ports
+	where := about.Host
+	if about.Outgoing {
+		where, id.address = about.Address, about.Address // nodes behind one address have different ports
 	}
 	switch {
 	case id.own:

@@ -20,7 +20,7 @@ type actor struct {
 // comes connects to a host from an address, with the subject of a certificate or without one, and says hello.
 func (f *fabric) comes(to *host, address, subject string, hello wire.Hello) *actor {
 	f.t.Helper()
-	s, err := to.node.Connected(Link{Address: address + ":50000", Host: address, Subject: subject}, to.reading())
+	s, err := to.node.Connected(Connection{Address: address + ":50000", Host: address, Subject: subject}, to.reading())
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func (f *fabric) comes(to *host, address, subject string, hello wire.Hello) *act
 func (f *fabric) isDialled(by *host, address, subject string, hello wire.Hello) *actor {
 	f.t.Helper()
 	host, _, _ := strings.Cut(address, ":")
-	s, err := by.node.Connected(Link{Outgoing: true, Address: address, Host: host, Subject: subject}, by.reading())
+	s, err := by.node.Connected(Connection{Outgoing: true, Address: address, Host: host, Subject: subject}, by.reading())
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestWhatIsProvenWins(t *testing.T) {
 func TestRefusalsTellWhoIsThere(t *testing.T) {
 	f, h := lonely(t)
 	f.comes(h, "10.6.6.6", "", honest)
-	s, err := h.node.Connected(Link{Outgoing: true, Address: "10.0.0.1:9000", Host: "10.0.0.1"}, h.reading())
+	s, err := h.node.Connected(Connection{Outgoing: true, Address: "10.0.0.1:9000", Host: "10.0.0.1"}, h.reading())
 	if err != nil {
 		t.Fatal(err)
 	}

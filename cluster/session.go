@@ -26,7 +26,7 @@ const (
 type Session struct {
 	node   *Node
 	serial uint64
-	Link
+	Connection
 	identity identity
 	table    *zoneTable // as of the start, for the hello
 	decoder  *wire.Decoder
@@ -70,8 +70,8 @@ type Session struct {
 	successor *Session
 }
 
-// Link describes a connection to the core, as far as the driver knows it.
-type Link struct {
+// Connection describes a connection to the core, as far as the driver knows it.
+type Connection struct {
 	// Outgoing means that this node dialled.
 	Outgoing bool
 	// Address is the name of the other side in the log, and for an outgoing connection the dialled address of the list.
@@ -87,14 +87,14 @@ type Link struct {
 }
 
 // Connected starts a session on a new connection. It fails if the node is stopping.
-func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
-	if link.StartedMonoMS == 0 {
-		link.StartedMonoMS = now.MonoMS
+func (n *Node) Connected(about Connection, now clock.Reading) (*Session, error) {
+	if about.StartedMonoMS == 0 {
+		about.StartedMonoMS = now.MonoMS
 	}
-	s := &Session{node: n, Link: link, decoder: wire.NewDecoder(), sentMS: now.MonoMS}
-	s.identity = n.identify(&link)
+	s := &Session{node: n, Connection: about, decoder: wire.NewDecoder(), sentMS: now.MonoMS}
+	s.identity = n.identify(&about)
 	s.lastReadMS.Store(now.MonoMS)
-	if link.Outgoing {
+	if about.Outgoing {
 		s.control = append(s.control, wire.Preamble...) // before Tick can see the session
 	}
 	n.mu.Lock()
@@ -108,7 +108,7 @@ func (n *Node) Connected(link Link, now clock.Reading) (*Session, error) {
 	s.serial = n.serial
 	n.sessions[s] = struct{}{}
 	n.mu.Unlock()
-	if link.Outgoing {
+	if about.Outgoing {
 		hello := n.hello(s.table, now)
 		s.send(wire.TypeHello, hello.Append(nil))
 	}

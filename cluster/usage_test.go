@@ -39,10 +39,10 @@ func Example() {
 	var pipes [2][2]*cluster.Session
 	for i, ends := range [2][2]*cluster.Node{{a, b}, {b, a}} {
 		var err error
-		if pipes[i][0], err = ends[0].Connected(cluster.Link{Outgoing: true, Address: "there", Host: "there"}, now); err != nil {
+		if pipes[i][0], err = ends[0].Connected(cluster.Connection{Outgoing: true, Address: "there", Host: "there"}, now); err != nil {
 			panic(err)
 		}
-		if pipes[i][1], err = ends[1].Connected(cluster.Link{Address: "there:50000", Host: "there"}, now); err != nil {
+		if pipes[i][1], err = ends[1].Connected(cluster.Connection{Address: "there:50000", Host: "there"}, now); err != nil {
 			panic(err)
 		}
 	}

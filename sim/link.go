@@ -49,7 +49,7 @@ func (w *World) dial(from, to *Host) {
 	for i, h := range [2]*Host{from, to} {
 		other := [2]*Host{to, from}[i]
 		e := &end{host: h, life: h.life, woken: true}
-		session, err := h.node.Connected(cluster.Link{
+		session, err := h.node.Connected(cluster.Connection{
 			Outgoing: i == 0, Address: other.address(), Host: other.address(), Subject: w.subject(other.address()),
 			Tag: e,
 		}, h.now())

@@ -60,7 +60,7 @@ func (r *rogue) meet(h *Host, out bool) {
 	w := r.world
 	e := &end{host: h, life: h.life}
 	session, err := h.node.Connected(
-		cluster.Link{Outgoing: out, Address: rogueName, Host: rogueName, Subject: w.subject(rogueName), Tag: e},
+		cluster.Connection{Outgoing: out, Address: rogueName, Host: rogueName, Subject: w.subject(rogueName), Tag: e},
 		h.now(),
 	)
 	if err != nil {

@@ -41,8 +41,8 @@ func (t target) host() string {
 	return t.address.Addr().WithZone("").String()
 }
 
-// link keeps this node connected to one address.
-type link struct {
+// dialer keeps this node connected to one address.
+type dialer struct {
 	carrier *Carrier
 	target  target
 	ctx     context.Context
@@ -52,20 +52,20 @@ type link struct {
 	id atomic.Uint64 // of the node last met there
 
 	mu      sync.Mutex
-	state   linkState
+	state   dialState
 	tried   bool // once at least, to its end
 	session *cluster.Session
 	trouble string
 	faulty  bool // a peer is there, and the two do not agree
 }
 
-type linkState string
+type dialState string
 
 const (
-	connecting linkState = "connecting"
-	connected  linkState = "connected"
-	isSelf     linkState = "self"
-	isAlias    linkState = "alias"
+	connecting dialState = "connecting"
+	connected  dialState = "connected"
+	isSelf     dialState = "self"
+	isAlias    dialState = "alias"
 )
 
 const (
@@ -80,121 +80,121 @@ const (
 	maxAttempts = 8
 )
 
-func (c *Carrier) newLink(t target) *link {
+func (c *Carrier) newDialer(t target) *dialer {
 	ctx, cancel := context.WithCancel(c.ctx)
-	return &link{carrier: c, target: t, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1), state: connecting}
+	return &dialer{carrier: c, target: t, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1), state: connecting}
 }
 
-// run starts the link's goroutine. Called with mu held.
-func (c *Carrier) run(l *link) { c.tasks.Go(l.run) }
+// run starts its goroutine. Called with mu held.
+func (c *Carrier) run(l *dialer) { c.tasks.Go(l.run) }
 
-// kick makes a disconnected link dial at once, and reports whether it was disconnected.
-func (l *link) kick() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.session != nil || l.state == isSelf {
+// kick makes a disconnected dialer dial at once, and reports whether it was disconnected.
+func (d *dialer) kick() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != nil || d.state == isSelf {
 		return false
 	}
 	select {
-	case l.nudge <- struct{}{}:
+	case d.nudge <- struct{}{}:
 	default: // it is about to
 	}
 	return true
 }
 
 // hold records the established session, or its end.
-func (l *link) hold(s *cluster.Session) {
-	l.mu.Lock()
-	l.session = s
+func (d *dialer) hold(s *cluster.Session) {
+	d.mu.Lock()
+	d.session = s
 	select {
-	case <-l.nudge: // the requested nudge has happened
+	case <-d.nudge: // the requested nudge has happened
 	default:
 	}
-	l.mu.Unlock()
-	if s != nil && l.ctx.Err() != nil {
+	d.mu.Unlock()
+	if s != nil && d.ctx.Err() != nil {
 		s.Leave() // leave saw no session yet
 	}
 }
 
-// leave ends the link for good: the address is no longer a member. The context ends first: otherwise the link would
+// leave ends the dialer for good: the address is no longer a member. The context ends first: otherwise the dialer would
 // dial again if the peer closes the connection earlier after the goodbye.
-func (l *link) leave() {
-	l.cancel()
-	l.mu.Lock()
-	s := l.session
-	l.mu.Unlock()
+func (d *dialer) leave() {
+	d.cancel()
+	d.mu.Lock()
+	s := d.session
+	d.mu.Unlock()
 	if s != nil {
 		s.Leave()
 	}
 }
 
 // run dials, carries, and dials again.
-func (l *link) run() {
-	for l.ctx.Err() == nil {
-		wait := l.once()
-		l.mu.Lock()
-		l.tried = true
-		l.mu.Unlock()
-		l.carrier.expect()
+func (d *dialer) run() {
+	for d.ctx.Err() == nil {
+		wait := d.once()
+		d.mu.Lock()
+		d.tried = true
+		d.mu.Unlock()
+		d.carrier.expect()
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-l.nudge:
-		case <-l.ctx.Done():
+		case <-d.nudge:
+		case <-d.ctx.Done():
 		}
 		timer.Stop()
 	}
 }
 
 // once makes one connection and returns how long to wait before the next.
-func (l *link) once() (wait time.Duration) {
-	config := l.carrier.config.Load()
-	dialled := l.connect(config)
+func (d *dialer) once() (wait time.Duration) {
+	config := d.carrier.config.Load()
+	dialled := d.connect(config)
 	if err := dialled.err; err != nil {
-		l.failed(config, logs.Warn, "cannot connect to peer", err, !isAbsence(err))
+		d.failed(config, logs.Warn, "cannot connect to peer", err, !isAbsence(err))
 		return config.RetryInterval
 	}
 	began := time.Now()
-	link := cluster.Link{
-		Outgoing: true, Address: l.target.key(), Host: l.target.host(), Subject: dialled.subject,
+	about := cluster.Connection{
+		Outgoing: true, Address: d.target.key(), Host: d.target.host(), Subject: dialled.subject,
 		StartedMonoMS: dialled.since,
 	}
-	session, err := l.carrier.carry(dialled.conn, link, l)
-	if l.ctx.Err() != nil || session == nil {
+	session, err := d.carrier.carry(dialled.conn, about, d)
+	if d.ctx.Err() != nil || session == nil {
 		return config.RetryInterval
 	}
-	l.id.Store(uint64(session.PeerID()))
+	d.id.Store(uint64(session.PeerID()))
 	ended := session.Ended()
 	switch {
 	case ended.Reason == wire.ReasonSelf:
-		l.become(isSelf, "")
-		l.carrier.logf(logs.Info, "zone_sync: %s is this node itself", l.target.key())
+		d.become(isSelf, "")
+		d.carrier.logf(logs.Info, "zone_sync: %s is this node itself", d.target.key())
 		return askAgain
 	case ended.Reason == wire.ReasonAlias:
-		l.become(isAlias, err.Error())
-		l.carrier.logf(
+		d.become(isAlias, err.Error())
+		d.carrier.logf(
 			logs.Info,
 			"zone_sync: %s is another address of node %s: %v",
-			l.target.key(),
+			d.target.key(),
 			session.PeerID(),
 			err,
 		)
 		return askAgain
 	case ended.Reason == wire.ReasonReload:
-		l.become(connecting, "")
+		d.become(connecting, "")
 		return reloadPause
 	case session.WasEstablished():
-		l.become(connecting, err.Error())
+		d.become(connecting, err.Error())
 		wait := afterLoss(time.Since(began), config.RetryInterval)
 		if ended.Theirs && ended.Reason == wire.ReasonStopping {
 			wait = config.RetryInterval // it may still listen, and would close the connection without a word
 		}
-		l.carrier.peerLines.LogReasonf(
+		d.carrier.peerLines.LogReasonf(
 			levelOf(ended, logs.Notice),
-			l.target.key()+" lost",
+			d.target.key()+" lost",
 			reasonOf(err),
 			"zone_sync: lost connection to peer %s (node %s): %v; reconnecting in %v",
-			l.target.key(),
+			d.target.key(),
 			session.PeerID(),
 			err,
 			wait,
@@ -205,7 +205,7 @@ func (l *link) once() (wait time.Duration) {
 		errors.Is(err, syscall.EPIPE) { // whether the hello was read before
 		err = errTurnedAway
 	}
-	l.failed(config, levelOf(ended, logs.Warn), "cannot sync with peer", err, !endedByAbsence(ended))
+	d.failed(config, levelOf(ended, logs.Warn), "cannot sync with peer", err, !endedByAbsence(ended))
 	return config.RetryInterval
 }
 
@@ -219,10 +219,10 @@ func afterLoss(stood, interval time.Duration) time.Duration {
 }
 
 // become sets the state after a connection.
-func (l *link) become(state linkState, trouble string) {
-	l.mu.Lock()
-	l.state, l.trouble, l.faulty = state, trouble, false
-	l.mu.Unlock()
+func (d *dialer) become(state dialState, trouble string) {
+	d.mu.Lock()
+	d.state, d.trouble, d.faulty = state, trouble, false
+	d.mu.Unlock()
 }
 
 // levelOf is the level of a line about an end: the core has logged why it rejected a peer, and one line is enough.
@@ -235,21 +235,21 @@ func levelOf(ended *cluster.Ending, level logs.Level) logs.Level {
 
 // failed records a failed attempt. A failure is logged once, until another failure occurs or a connection was
 // established; failures that alternate are logged once a minute each, then counted.
-func (l *link) failed(config *Config, level logs.Level, what string, err error, faulty bool) {
-	l.mu.Lock()
-	repeated := l.trouble == err.Error()
-	l.state, l.trouble, l.faulty = connecting, err.Error(), faulty
-	l.mu.Unlock()
-	if l.ctx.Err() != nil {
+func (d *dialer) failed(config *Config, level logs.Level, what string, err error, faulty bool) {
+	d.mu.Lock()
+	repeated := d.trouble == err.Error()
+	d.state, d.trouble, d.faulty = connecting, err.Error(), faulty
+	d.mu.Unlock()
+	if d.ctx.Err() != nil {
 		return
 	}
 	const line = "zone_sync: %s %s: %v; retrying every %v"
 	if repeated {
-		l.carrier.logf(logs.Debug, line, what, l.target.key(), err, config.RetryInterval)
+		d.carrier.logf(logs.Debug, line, what, d.target.key(), err, config.RetryInterval)
 		return
 	}
-	why := l.target.key() + " failed"
-	l.carrier.peerLines.LogReasonf(level, why, reasonOf(err), line, what, l.target.key(), err, config.RetryInterval)
+	why := d.target.key() + " failed"
+	d.carrier.peerLines.LogReasonf(level, why, reasonOf(err), line, what, d.target.key(), err, config.RetryInterval)
 }
 
 // attempt is the result of one dial.
@@ -262,8 +262,8 @@ type attempt struct {
 
 // connect dials until one attempt succeeds or all have failed. Attempts overlap: a host that comes back answers the
 // next one at once, while the previous one still waits out the kernel's back-off for lost SYNs.
-func (l *link) connect(config *Config) attempt {
-	ctx, cancel := context.WithCancel(l.ctx)
+func (d *dialer) connect(config *Config) attempt {
+	ctx, cancel := context.WithCancel(d.ctx)
 	defer cancel()
 	results := make(chan attempt)
 	running := 0
@@ -272,7 +272,7 @@ func (l *link) connect(config *Config) attempt {
 		running++
 		last = time.Now()
 		go func() {
-			a := l.dial(ctx, config)
+			a := d.dial(ctx, config)
 			select {
 			case results <- a:
 			case <-ctx.Done():
@@ -296,7 +296,7 @@ func (l *link) connect(config *Config) attempt {
 			if running < maxAttempts {
 				start()
 			}
-		case <-l.nudge:
+		case <-d.nudge:
 			if running < maxAttempts && time.Since(last) > nudgePause {
 				start()
 			}
@@ -307,23 +307,23 @@ func (l *link) connect(config *Config) attempt {
 }
 
 // dial makes one connection, with its TLS handshake, within the connect timeout.
-func (l *link) dial(ctx context.Context, config *Config) attempt {
+func (d *dialer) dial(ctx context.Context, config *Config) attempt {
 	timeout := time.Duration(config.Node.Settings.ConnectTimeoutMS) * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	since := l.carrier.clock.Now().MonoMS
-	network, address := "tcp", l.target.address.String()
-	if l.target.member.Unix != "" {
-		network, address = "unix", l.target.member.Unix
+	since := d.carrier.clock.Now().MonoMS
+	network, address := "tcp", d.target.address.String()
+	if d.target.member.Unix != "" {
+		network, address = "unix", d.target.member.Unix
 	}
-	nc, err := l.carrier.dialer(ctx, network, address)
+	nc, err := d.carrier.dialer(ctx, network, address)
 	if err != nil {
 		return attempt{err: plain(err, timeout)}
 	}
 	if config.ClientTLS == nil {
 		return attempt{conn: nc, since: since}
 	}
-	settings := config.ClientTLS(l.target.member, l.target.address)
+	settings := config.ClientTLS(d.target.member, d.target.address)
 	if settings == nil {
 		return attempt{conn: nc, since: since}
 	}
@@ -357,9 +357,9 @@ func plain(err error, timeout time.Duration) error {
 	return err
 }
 
-func sortedLinks(links map[string]*link) []*link {
-	list := make([]*link, 0, len(links))
-	for _, l := range links {
+func sortedDialers(dialers map[string]*dialer) []*dialer {
+	list := make([]*dialer, 0, len(dialers))
+	for _, l := range dialers {
 		list = append(list, l)
 	}
 	sort.Slice(list, func(i, k int) bool { return list[i].target.key() < list[k].target.key() })
