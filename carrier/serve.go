@@ -43,11 +43,8 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	if client.Host == "" {
 		client.Host = hostOf(nc.RemoteAddr())
 	}
-	session, err := c.carry(
-		nc,
-		cluster.Connection{Address: client.Name, Host: client.Host, Subject: client.Subject},
-		nil,
-	)
+	about := cluster.Connection{Address: client.Name, Host: client.Host, Subject: client.Subject}
+	session, err := c.carry(nc, about, nil)
 	if session == nil {
 		return
 	}

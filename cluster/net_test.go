@@ -173,7 +173,8 @@ func (f *fabric) dial(from, to int) *pipe {
 	a, b := f.hosts[from], f.hosts[to]
 	p := &pipe{hosts: [2]int{from, to}}
 	var err error
-	if p.ends[0], err = a.node.Connected(Connection{Outgoing: true, Address: fmt.Sprintf("host%d", to), Host: fmt.Sprint("host", to)}, a.reading()); err != nil {
+	about := Connection{Outgoing: true, Address: fmt.Sprintf("host%d", to), Host: fmt.Sprint("host", to)}
+	if p.ends[0], err = a.node.Connected(about, a.reading()); err != nil {
 		return nil
 	}
 	if p.ends[1], err = b.node.Connected(Connection{Address: fmt.Sprintf("host%d:50000", from), Host: fmt.Sprint("host", from)}, b.reading()); err != nil {
