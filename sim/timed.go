@@ -24,6 +24,9 @@ type timed struct {
 	low, high map[int]int64
 	// slackMS is what a restart may cost it, on a host that restarted and on those that got it from there.
 	slackMS map[int]int64
+	// restored are the lives of hosts that read it from their disks, by index. Such a host believes what another one
+	// says of the end, also if that has read it from a disk later (seed 75372).
+	restored map[int]uint64
 	// lost means that it may be missing: it was deleted, or only hosts that crashed had it.
 	lost bool
 	// deleted are the runs of hosts that know of its deletion, by index; nil if none was acknowledged, or only hosts
@@ -43,7 +46,7 @@ func (h *Host) setTimed(t timed, lifeMS int64) (err error) {
 	w := h.world
 	t.fromMS, t.untilMS = w.nowMS, w.nowMS+lifeMS
 	t.seen, t.low, t.high = map[int]uint64{h.index: h.life}, map[int]int64{}, map[int]int64{}
-	t.slackMS = map[int]int64{}
+	t.slackMS, t.restored = map[int]int64{}, map[int]uint64{}
 	if t.session {
 		t.graceMS = lifeMS / 8
 		err = h.session.Bind([]byte(t.key), []byte(t.value), h.clusterNow())
@@ -119,7 +122,7 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 		t.slackMS[h.index] += 60_000 // once is enough
 	case has:
 		t.slackMS[h.index], t.seen[h.index] = t.slackOn(h), h.life
-	case seen && !t.lost && w.nowMS < t.untilMS-t.slackMS[h.index]-timedSlackMS:
+	case seen && !t.lost && w.nowMS < t.untilMS-t.slackOn(h)-timedSlackMS:
 		w.failf("host %d has %s of %d ms no more, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		t.lost = true
 	case seen:
@@ -172,7 +175,7 @@ func (t *timed) most() (ms int64) {
 // slackOn is what a restart may cost it on a host. A host that has had it all the time knows when it expires; another
 // may have got it from a host that read it back.
 func (t *timed) slackOn(h *Host) int64 {
-	if t.seen[h.index] == h.life {
+	if t.seen[h.index] == h.life && t.restored[h.index] != h.life {
 		return t.slackMS[h.index]
 	}
 	return t.most()
@@ -183,6 +186,7 @@ func (w *World) restoreTimed(h *Host) {
 	for _, t := range w.timed {
 		if !t.session {
 			t.slackMS[h.index] = max(t.slackMS[h.index], t.high[h.index]-t.low[h.index])
+			t.restored[h.index] = h.life
 			if t.deleted != nil && t.deleted[h.index] == h.life-1 {
 				t.deleted[h.index] = h.life
 			}
