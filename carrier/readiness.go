@@ -57,7 +57,8 @@ type readiness struct {
 // connect: a wrong certificate or configuration of a node must stop its rollout. A node that has met a member since it
 // started, or since a reload changed who may connect, stays ready, and so does one that has been ready for settledAfter
 // while no member was there: then the other node has just changed, and taking both out of service would turn one
-// mistake into an outage.
+// mistake into an outage. After a common restart, nodes that are connected among themselves, and are more than those
+// that fail, are ready: the failing ones are at fault.
 func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
@@ -65,12 +66,15 @@ func (c *Carrier) readiness() readiness {
 	switch {
 	case c.settled.Load():
 		r.warning = inShort(faults)
-	case len(faults) > 0:
+	case len(faults) > both: // this node and those it is connected with are not the majority
 		c.readyFor(false)
 		r.ready, r.reason = false, inShort(faults)
 		return r
 	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
 		c.settled.Store(true)
+		r.warning = inShort(faults)
+	default:
+		r.warning = inShort(faults)
 	}
 	if !r.ready {
 		r.reason = "initial sync has not completed"

@@ -177,6 +177,34 @@ func TestWhoHasMetAMemberStaysReady(t *testing.T) {
 	eventually(t, func() error { return a.readies(false, true, "HTTP?") })
 }
 
+// TestTheMajorityIsReady: after a common restart, a failing member does not take the nodes out of service that are
+// connected among themselves, unless they are no more than the failing ones.
+func TestTheMajorityIsReady(t *testing.T) {
+	for _, c := range []struct {
+		failing int
+		ready   bool
+	}{{1, true}, {2, false}} {
+		a, b := listen(t, 0), listen(t, 1)
+		var broken []Member
+		for range c.failing {
+			broken = append(broken, stand(t, "127.0.0.1:0", speaksHTTP))
+		}
+		a.start(append(broken, b.member()), nil)
+		b.start(append(broken, a.member()), nil)
+		for _, n := range []*node{a, b} {
+			eventually(t, func() error {
+				if c.ready {
+					return errors.Join(n.readies(true, false, ""), n.warns("cannot sync with reachable member "+broken[0].String()))
+				}
+				if connected, both := n.carrier.node.Meetings(); connected+both < 2 {
+					return fmt.Errorf("%d failing: not connected yet", c.failing)
+				}
+				return n.readies(false, false, "cannot sync with reachable member ")
+			})
+		}
+	}
+}
+
 // TestWhoHasServedAloneStaysReady: a member that appears with a bad certificate does not take a node out of service that
 // has been ready for a while; one that has just started may itself be what is wrong.
 func TestWhoHasServedAloneStaysReady(t *testing.T) {
