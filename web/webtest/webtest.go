@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"starling/admin"
 	"starling/conf"
 	"starling/logs"
 	"starling/nginx/errno"
@@ -235,6 +236,18 @@ type Client struct {
 	Conn   net.Conn
 	t      testing.TB
 	reader *bufio.Reader
+}
+
+// Resource is a branch of the API that the families of the server offer, by its path.
+func (s *Server) Resource(path string) admin.Resource {
+	s.t.Helper()
+	for _, r := range s.Site.Resources() {
+		if r.Path == path {
+			return r
+		}
+	}
+	s.t.Fatalf("the API has no %s", path)
+	return admin.Resource{}
 }
 
 // Client opens a connection through a pipe.

@@ -28,7 +28,7 @@ const text = `
 // put sends pairs to a zone the way the API does.
 func put(t *testing.T, s *webtest.Server, zone, body string) {
 	t.Helper()
-	a := s.Site.Resources()[0].Handle(&admin.Call{Method: "POST", Version: 9, Tail: []string{zone}, Body: []byte(body)})
+	a := s.Resource("http/keyvals").Handle(&admin.Call{Method: "POST", Version: 9, Tail: []string{zone}, Body: []byte(body)})
 	if a.Err != nil {
 		t.Fatalf("%s: %v", body, a.Err)
 	}

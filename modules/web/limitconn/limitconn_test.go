@@ -116,7 +116,7 @@ func TestDryRun(t *testing.T) {
 		if lines := strings.Join(s.Log.Lines(), "\n"); !strings.HasPrefix(lines, `[info] *2 limiting connections, dry run, by zone "one", client:`) {
 			t.Errorf("got %s", lines)
 		}
-		answer := s.Site.Resources()[0].Handle(&admin.Call{Method: "GET", Version: 9})
+		answer := s.Resource("http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9})
 		if got := fmt.Sprintf("%+v", answer.Body); got != "map[one:{Passed:1 Rejected:0 RejectedDryRun:1}]" {
 			t.Errorf("got %s", got)
 		}

@@ -187,7 +187,7 @@ func TestAPI(t *testing.T) {
 		status(s, "/dry?k=b")
 		status(s, "/dry?k=b")
 		status(s, "/dry?k=b")
-		resource := s.Site.Resources()[0]
+		resource := s.Resource("http/limit_reqs")
 		call := func(method string, tail ...string) string {
 			a := resource.Handle(&admin.Call{Method: method, Version: 9, Tail: tail})
 			if a.Err != nil {
