@@ -94,7 +94,8 @@ func (h *Host) setClock(skewMS int64) {
 
 // checkTimed checks all expiring records. Each is forgotten when it has been gone for long enough.
 func (w *World) checkTimed() {
-	if len(w.timed) == 0 || w.nowMS%timedEveryMS != 0 {
+	if w.nowMS%timedEveryMS != 0 {
+		w.noteExpired()
 		return
 	}
 	for _, h := range w.Hosts {
@@ -109,6 +110,22 @@ func (w *World) checkTimed() {
 		w.timed,
 		func(t *timed) bool { return w.nowMS > t.untilMS+t.graceMS+t.most()+4*timedSlackMS },
 	)
+}
+
+// noteExpired notes in each step which records have expired that a host read from its disk. Repair can bring such a
+// record back from that host before the next check, to a host that had it until its end (seed 93102).
+func (w *World) noteExpired() {
+	for _, t := range w.timed {
+		if len(t.restored) == 0 {
+			continue
+		}
+		for _, h := range w.Hosts {
+			seen := h.runs() && !h.left && t.seen[h.index] == h.life
+			if seen && w.nowMS >= t.untilMS-t.slackOn(h)-timedSlackMS && !h.hasTimed(t) {
+				w.checkTimedAt(h, t)
+			}
+		}
+	}
 }
 
 func (w *World) checkTimedAt(h *Host, t *timed) {
