@@ -225,10 +225,11 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 }
 
 // calmMS is how long after a connection was made or lost a peer may not have received a deletion that others sent
-// before: they send the missed frames as soon as they are connected.
+// before: they send the missed frames as soon as they are connected. No deletion is in flight for longer, either.
 const calmMS = 5000
 
-// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time.
+// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time, or
+// tombstones are evicted within seconds all the time.
 const calmAtLastMS = 60_000
 
 // trust decides how to treat records from the session's peer that are missing here. Called with mu held.
@@ -237,9 +238,25 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 	n.mu.Lock()
 	calm := after(now, n.changedMS, calmMS) || after(now, s.intake.repliedMS, calmAtLastMS)
 	n.mu.Unlock()
+	// A deletion of the last seconds may be in flight to the peer, however calm it is, and its tombstone is gone.
+	inFlight := compared.GaveUpMS() > n.clocks.clusterTime(now).WallMS-calmMS && !iz.mending.doubtsForLong(now)
 	return zone.Trust{
-		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm,
+		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm || inFlight,
 	}
+}
+
+// doubt notes that records of the peer were left out.
+func (m *memory) doubt(now clock.Reading) {
+	if m.doubtedMS == 0 || after(now, m.doubtedMS, repairStallMS) {
+		m.doubtsSinceMS = now.MonoMS
+	}
+	m.doubtedMS = now.MonoMS
+}
+
+// doubtsForLong reports whether the peer has sent records for a minute, each time while tombstones were evicted within
+// seconds. That may never end, and the peer's records must not wait forever.
+func (m *memory) doubtsForLong(now clock.Reading) bool {
+	return m.doubtedMS != 0 && !after(now, m.doubtedMS, repairStallMS) && after(now, m.doubtsSinceMS, calmAtLastMS)
 }
 
 // theirZone is the description of a shared zone in the peer's hello. Called with mu held.

@@ -1,6 +1,13 @@
 package cluster
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"starling/cluster/wire"
+	"starling/zone"
+)
 
 // A deletion is forgotten and who made it has lost its journal. The frame with what was deleted is still in the ring of
 // who wrote it: a node that starts does not get it.
@@ -60,5 +67,79 @@ func TestDeletionsInOutdatedFramesAreToldWhoComesBack(t *testing.T) {
 				t.Errorf("host %d has %q of %s, want %q", h.index, got, key, want)
 			}
 		}
+	}
+}
+
+// A peer sends a pair by repair while the deletion of the pair is in flight to it. The tombstone is evicted before the pair arrives, on nodes that have been
+// connected all the time: the pair is in doubt for as long as a deletion may be in flight. If tombstones are evicted within seconds all the time, a pair that
+// the peer keeps sending is taken after a minute.
+func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
+	const pauseMS = 4000 // of the peer between two repairs
+	for _, test := range []struct {
+		name    string
+		burstMS int // for how long deletions continue
+		limitMS int // when the pair is taken
+	}{{"a burst of deletions", 0, calmMS}, {"deletions without end", 2 * calmAtLastMS, calmAtLastMS}} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFabric(t, 0)
+			f.keyvalBytes, f.tombstoneBytes = 32<<10, 4<<10
+			here, peer := f.add(), f.add()
+			here.know(2)
+			peer.know(2)
+			f.settle(1000, "ready", f.ready)
+			f.step(calmMS + 1000)
+			here.set("pair", "x")
+			sent := here.repairOf("pair")
+			here.remove("pair")
+			churn := func() { // more than there is room for
+				for n := range 1000 {
+					key := fmt.Sprint("churn", n)
+					here.set(key, "x")
+					here.remove(key)
+					if n%20 == 0 {
+						here.keyval.Flush(f.now)
+					}
+				}
+				if here.keyval.GaveUpMS() < f.now.WallMS {
+					t.Fatal("no deletion of this moment is evicted")
+				}
+			}
+			churn()
+			session := here.node.peers[peer.node.id].in[peer.life]
+			mend := func() {
+				session.mu.Lock()
+				defer session.mu.Unlock()
+				body := append(wire.AppendRepairHead(nil, 0), sent...)
+				if err := session.mend(wire.Frame{Type: wire.TypeRepair, Body: body}, here.reading()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			begunMS := f.now.MonoMS
+			for mend(); here.get("pair") == ""; mend() {
+				// without a step, so that the nodes do not agree meanwhile: then the pair would count as deleted
+				if f.now = f.now.Add(pauseMS * time.Millisecond); f.now.MonoMS <= begunMS+int64(test.burstMS) {
+					churn()
+				}
+				if f.now.MonoMS > begunMS+int64(test.limitMS)+pauseMS {
+					t.Fatalf("the pair is still in doubt after %d ms", f.now.MonoMS-begunMS)
+				}
+			}
+			if tookMS := f.now.MonoMS - begunMS; tookMS < int64(test.limitMS) {
+				t.Errorf("the pair is back after %d ms, want it in doubt for %d ms", tookMS, test.limitMS)
+			}
+		})
+	}
+}
+
+// repairOf is what repair sends of a pair.
+func (h *host) repairOf(key string) []byte {
+	shard := zone.ShardOf(zone.KeyHash([]byte(key)))
+	payload, _, _ := h.keyval.TeachShard(shard, 0, nil, 1<<20, h.node.ClusterTime(h.reading()))
+	return payload
+}
+
+func (h *host) remove(key string) {
+	if err := h.keyval.Delete([]byte(key), h.node.ClusterTime(h.reading())); err != nil {
+		h.f.t.Fatalf("delete %s: %v", key, err)
 	}
 }

@@ -23,8 +23,9 @@ type fabric struct {
 	blocked map[[2]int]bool
 	// count is how many bytes travelled, of all connections.
 	count int
-	// sessionBytes is the memory of the zones of sessions, keyvalBytes that of pairs of hosts that start from now on.
-	sessionBytes, keyvalBytes int64
+	// sessionBytes is the memory of the zones of sessions, keyvalBytes that of pairs of hosts that start from now on,
+	// tombstoneBytes that of deleted pairs if it is not 0.
+	sessionBytes, keyvalBytes, tombstoneBytes int64
 }
 
 // host is one node with what it shares.
@@ -107,7 +108,9 @@ func (h *host) zones() []zone.Shared { return []zone.Shared{h.keyval, h.bucket, 
 func (h *host) start() {
 	h.life++
 	h.down = false
-	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{Name: "kv", Expression: "$arg_k", Bytes: h.f.keyvalBytes, TimeoutMS: 3_600_000, Sync: true})
+	h.keyval = kinds.NewKeyval(kinds.KeyvalConfig{
+		Name: "kv", Expression: "$arg_k", Bytes: h.f.keyvalBytes, TombstoneBytes: h.f.tombstoneBytes, TimeoutMS: 3_600_000, Sync: true,
+	})
 	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Sync: true})
 	h.bucket.SetBurst(testBurstMilli)
 	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: h.f.sessionBytes, TimeoutMS: 600_000, Sync: true})

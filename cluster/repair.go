@@ -54,6 +54,9 @@ type memory struct {
 	// from and to count the records since the last line in the log, at loggedMS.
 	from, to uint64
 	loggedMS int64 // monotonic, 0 for never
+	// doubtedMS is when records of the peer were last left out, doubtsSinceMS since when that went on without a long
+	// pause; monotonic, 0 for never.
+	doubtedMS, doubtsSinceMS int64
 }
 
 // repairs reports whether the two ends of a session may repair a zone, and returns it as a comparable one. Both must be
@@ -226,7 +229,10 @@ func (s *Session) mend(f wire.Frame, now clock.Reading) error {
 	}
 	iz.mending.won += applied.Won + applied.Cleared + applied.Buried
 	iz.mending.deleted += applied.Deleted
-	iz.mending.doubted += applied.Doubted
+	if applied.Doubted > 0 {
+		iz.mending.doubted += applied.Doubted
+		iz.mending.doubt(now)
+	}
 	iz.state.merged.Add(int64(applied.Won + applied.Cleared))
 	n.cameLate(applied.Won+applied.Cleared, now)
 	iz.state.repaired.Add(int64(applied.Won + applied.Cleared))
