@@ -130,7 +130,8 @@ func (w *World) noteExpired() {
 
 func (w *World) checkTimedAt(h *Host, t *timed) {
 	has, seen := h.hasTimed(t), t.seen[h.index] == h.life
-	if t.deleted != nil && seen && !has {
+	mayHaveEnded := w.nowMS >= t.untilMS-t.slackOn(h)-timedSlackMS // then nothing tells that it knows of the deletion
+	if t.deleted != nil && seen && !has && !mayHaveEnded {
 		t.deleted[h.index] = h.life
 	}
 	switch {
@@ -139,7 +140,7 @@ func (w *World) checkTimedAt(h *Host, t *timed) {
 		t.slackMS[h.index] += 60_000 // once is enough
 	case has:
 		t.slackMS[h.index], t.seen[h.index] = t.slackOn(h), h.life
-	case seen && !t.lost && w.nowMS < t.untilMS-t.slackOn(h)-timedSlackMS:
+	case seen && !t.lost && !mayHaveEnded:
 		w.failf("host %d has %s of %d ms no more, which was to end at %d ms", h.index, t.key, t.fromMS, t.untilMS)
 		t.lost = true
 	case seen:

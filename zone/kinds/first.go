@@ -62,6 +62,9 @@ func (f first) over(s stamp.Stamp) first {
 	return f
 }
 
+// next is the first stamp of a write over the record of f.
+func (f first) next() first { return first{f.stamp + 1, f.sinceMS} }
+
 // noteFirst keeps the first stamp of a record, or drops the one kept so far if there is none.
 func (g *registers) noteFirst(sh *zone.Shard, hash uint64, r *zone.Record, f first) {
 	if f = f.over(stampOf(r)); f.stamp == 0 {
@@ -114,13 +117,12 @@ func (g *registers) sweepFirsts(sh *zone.Shard, nowMS int64) {
 // order compares a write with the record of its key by first stamps: above 0 the write is later, below 0 it is earlier,
 // and 0 means that the stamps decide.
 func (g *registers) order(sh *zone.Shard, hash uint64, w *write, r *zone.Record) int {
-	if w.stamp == stampOf(r) {
-		return 0
-	}
 	mine, theirs := g.firstOf(sh, hash, r), w.first.over(w.stamp)
 	switch {
 	case mine.stamp != 0 && theirs.stamp != 0:
 		return cmp.Compare(theirs.stamp, mine.stamp)
+	case w.stamp == stampOf(r): // one of them may be a copy whose first stamp is dropped
+		return 0
 	case theirs.stamp != 0 && stampOf(r).MS() >= theirs.sinceMS:
 		return cmp.Compare(theirs.stamp, stampOf(r))
 	case mine.stamp != 0 && w.stamp.MS() >= mine.sinceMS:
@@ -138,9 +140,7 @@ func (g *registers) isCopy(sh *zone.Shard, hash uint64, w *write, r *zone.Record
 
 // follow gives a write over a record the next first stamp after that record's.
 func (g *registers) follow(sh *zone.Shard, hash uint64, w *write, r *zone.Record) {
-	f := g.firstOf(sh, hash, r)
-	f.stamp++
-	w.first = f.over(w.stamp)
+	w.first = g.firstOf(sh, hash, r).next().over(w.stamp)
 }
 
 // again is the first stamp of a restamped record; the clock that made its stamp was ahead since sinceMS. The record is

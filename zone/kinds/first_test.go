@@ -432,3 +432,60 @@ func TestTakenBackTooFarByAnother(t *testing.T) {
 		mustHave(t, k, "a", "new", 4000)
 	}
 }
+
+// A record that wins over a restamped one by its stamp is not replaced by a write that loses to the restamped one. Here
+// time went back while other records were too far ahead, so first stamps count against clocks that were right.
+func TestAWriteOverTheWinnerDoesNotLose(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("b"), []byte("too far ahead"), NoExpire, ahead(2*hourMS, 0))
+	one.Set([]byte("a"), []byte("ahead"), NoExpire, ahead(24*hourMS, 68))
+	one.TimeWentBack(ahead(24*hourMS, 0).WallMS, 24*hourMS, at(296))
+	late := newTestKeyval(0) // a copy that comes back late, from another node or a frame
+	exchange(t, one, late, at(300))
+	two.Set([]byte("a"), []byte("winner"), NoExpire, at(60_000))
+	exchange(t, one, two, at(60_100))
+	two.Set([]byte("a"), []byte("last"), NoExpire, at(62_000))
+	exchange(t, two, late, at(62_100))
+	exchange(t, one, late, at(62_200))
+	for _, k := range []*Keyval{one, two, late} {
+		mustHave(t, k, "a", "last", 62_200)
+	}
+}
+
+// Two nodes may restamp different states of a key alike: the first stamps decide, not the values.
+func TestRestampedAlike(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("a"), []byte("z, replaced"), NoExpire, ahead(hourMS, 0))
+	exchange(t, one, two, ahead(hourMS, 10))
+	two.Set([]byte("a"), []byte("a, new"), NoExpire, ahead(hourMS, 100))
+	one.Reissue(at(200))
+	two.Reissue(at(200))
+	two.Flush(at(200))
+	head := two.Journal().Head()
+	piece, _, _ := one.TeachShard(zone.ShardOf(zone.KeyHash([]byte("a"))), 0, nil, 1<<20, at(250))
+	two.Apply(1, 1, piece, 0, at(250))
+	two.Flush(at(250))
+	if two.Journal().Head() != head+1 {
+		t.Error("the sender of the replaced value is not told")
+	}
+	exchange(t, one, two, at(300))
+	for _, k := range []*Keyval{one, two} {
+		mustHave(t, k, "a", "a, new", 300)
+	}
+}
+
+// A restamped record that was deleted before its first stamp is deleted again where it still exists.
+func TestWhatIsRestampedIsDeletedAgain(t *testing.T) {
+	one, lacks := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("a"), []byte("older"), NoExpire, at(-hourMS/2))
+	one.Set([]byte("a"), []byte("old"), NoExpire, at(0))
+	one.TimeWentBack(at(0).WallMS, hourMS/4, ahead(-hourMS/4, 100))
+	piece, _, _ := one.TeachShard(zone.ShardOf(zone.KeyHash([]byte("a"))), 0, nil, 1<<20, at(200))
+	if _, err := lacks.Mend(piece, zone.Trust{GoneMS: at(150).WallMS}, at(200)); err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, one, lacks, at(300))
+	for _, k := range []*Keyval{one, lacks} {
+		mustLack(t, k, "a", 300)
+	}
+}

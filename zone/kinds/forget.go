@@ -251,6 +251,7 @@ func (g *registers) deleteAgain(
 	now clock.Reading,
 ) (gone *write, first bool) {
 	gone = &write{stamp: max(brought.stamp+1, stamp.At(now.WallMS-g.tombstoneMS+buriedForMS, 0)), tombstone: true}
+	gone.first = brought.first.next().over(gone.stamp)
 	did, slot := g.put(sh, hash, key, gone, room{bytes: g.store.Limit()}, now)
 	if did != won {
 		return nil, false // no room: the next comparison finds it again

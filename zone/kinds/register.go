@@ -60,7 +60,7 @@ const (
 	lost outcome = iota
 	won
 	refused
-	outdated // lost, although its stamp is greater
+	outdated // lost, although its stamp is not lower
 )
 
 // beats is the total order of the states of one register: stamp, tombstone, value, expiry (never is the latest). The
@@ -125,7 +125,7 @@ func (g *registers) put(
 	replaced, known := uint64(0), r != nil
 	if known {
 		switch order := g.order(sh, hash, w, r); {
-		case order < 0 && w.stamp > stampOf(r):
+		case order < 0 && w.stamp >= stampOf(r):
 			return outdated, 0
 		case order < 0, order == 0 && !w.beats(sh, r) && (space.restored || !w.corrects(sh, r)):
 			return lost, 0

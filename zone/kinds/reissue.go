@@ -63,12 +63,14 @@ func (k *Keyval) TimeWentBack(fromMS, backMS int64, now clock.Reading) int {
 func (k *Keyval) keepReissued(record []byte) { _ = k.keepLocal(record) } // see Reissue
 
 // takenBack is the renewal of stamps from fromMS on, while time was ahead by backMS. If older stamps are too far ahead,
-// too, time is behind now: writes over them must not fall behind them.
+// too, time is behind now: writes over them must not fall behind them. Then their first stamps count from the lowest
+// lowered stamp on: a record stamped above that, but before the first stamps count, would win over a restamped one, and
+// soon be replaced by a write that loses to it.
 func (g *registers) takenBack(fromMS, backMS int64, now clock.Reading) *renewal {
 	back := &renewal{from: stamp.At(fromMS, 0), sinceMS: fromMS, backMS: backMS - seenAheadMS}
 	highest := stamp.Highest(now.WallMS)
 	if ahead := g.stampsFrom(highest + 1); len(ahead) > 0 && ahead[0] < back.from {
-		back.sinceMS = highest.MS() + 1
+		back.sinceMS = min(highest.MS()+1, fromMS-back.backMS)
 	}
 	return back
 }
