@@ -175,17 +175,20 @@ const nothingGone = math.MinInt64
 func (n *Node) agreedThrough(z *zoneState, theirs uint64, now clock.Reading) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a, known := n.agreements[agreementKey{z.info.Name, theirs}]
+	key := agreementKey{z.info.Name, theirs}
+	a, known := n.agreements[key]
 	if !z.info.Kind.Buries || !known || a.mine != z.lineage() {
 		return nothingGone
 	}
 	earliestMS := n.clocks.earliest(now)
-	if a.notedMS != 0 {
-		return min(a.throughMS, earliestMS-(now.MonoMS-a.notedMS)) // it cannot have fallen before
+	switch {
+	case a.notedMS != 0:
+		a.throughMS = min(a.throughMS, earliestMS-(now.MonoMS-a.notedMS)) // it cannot have fallen before
+	case earliestMS <= a.throughMS:
+		delete(n.agreements, key) // nothing tells when it fell
+		return nothingGone
 	}
-	if earliestMS <= a.throughMS {
-		return nothingGone // nothing tells when it fell
-	}
+	n.agreements[key] = a // what it wrote meanwhile stays early if it is set right
 	return a.throughMS
 }
 

@@ -221,3 +221,33 @@ func TestAgreementsReachToTheSlowestClock(t *testing.T) {
 		}
 	}
 }
+
+// TestAClockThatFellForAMomentLowersAnAgreement: what a member stamped while its clock was behind stays early when the
+// clock is right again, so the agreement stays lowered, and one from disk, of which nothing tells when it was noted, is
+// dropped.
+func TestAClockThatFellForAMomentLowersAnAgreement(t *testing.T) {
+	for _, fromDisk := range []bool{false, true} {
+		f := newFabric(t, 2)
+		f.settle(1000, "ready", f.ready)
+		f.step(20_000)
+		h := f.hosts[0]
+		n := h.node
+		for key, a := range n.agreements {
+			if fromDisk {
+				a.notedMS = 0
+				n.agreements[key] = a
+			}
+			z := n.table.Load().byName[key.zone]
+			right := n.clocks.others.Load()
+			fallen := []int64{(*right)[0] - 3_600_000}
+			before := n.agreedThrough(z, key.lineage, h.reading())
+			n.clocks.others.Store(&fallen)
+			during := n.agreedThrough(z, key.lineage, h.reading())
+			n.clocks.others.Store(right)
+			after := n.agreedThrough(z, key.lineage, h.reading())
+			if before == nothingGone || during >= before || after > during {
+				t.Errorf("from disk %t: through %d, %d while a clock is behind, %d afterwards", fromDisk, before, during, after)
+			}
+		}
+	}
+}
