@@ -2,6 +2,7 @@ package side
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -211,4 +212,24 @@ func parseKeepAlive(text string) (k KeepAlive, err error) {
 		return k, invalid
 	}
 	return k, nil
+}
+
+// ListenParams adds the explanations of the parameters that listen has on both sides to those of one.
+func ListenParams(own map[string]string) map[string]string {
+	all := map[string]string{
+		"ssl":            "Requires TLS on connections.",
+		"proxy_protocol": "Requires a PROXY protocol header at the start of connections.",
+		"bind":           "Accepted for compatibility: each address always has its own socket.",
+		"backlog":        "Size of the accept queue.",
+		"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
+		"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
+		"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
+		"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",
+		"deferred":       "The kernel reports a connection once data came (TCP_DEFER_ACCEPT).",
+		"fastopen":       "TCP Fast Open, with that many connections pending at most.",
+		"reuseport":      "Sets SO_REUSEPORT.",
+		"multipath":      "Accepts Multipath TCP.",
+	}
+	maps.Copy(all, own)
+	return all
 }

@@ -106,19 +106,7 @@ var Module = stream.Module{
 const maxPrereadBytes = 1 << 20
 
 // listenParams explains the parameters of listen.
-var listenParams = map[string]string{
+var listenParams = side.ListenParams(map[string]string{
 	"default_server": "Makes this server the default for the address.",
-	"ssl":            "Requires TLS on connections.",
 	"udp":            "Accepts datagrams instead of connections.",
-	"proxy_protocol": "Requires a PROXY protocol header at the start of connections.",
-	"bind":           "Accepted for compatibility: each address always has its own socket.",
-	"backlog":        "Size of the accept queue.",
-	"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
-	"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
-	"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
-	"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",
-	"deferred":       "The kernel reports a connection once data came (TCP_DEFER_ACCEPT).",
-	"fastopen":       "TCP Fast Open, with that many connections pending at most.",
-	"reuseport":      "Sets SO_REUSEPORT.",
-	"multipath":      "Accepts Multipath TCP.",
-}
+})

@@ -373,20 +373,8 @@ var diagnostics = []conf.Directive{
 }
 
 // listenParams explains the parameters of listen.
-var listenParams = map[string]string{
+var listenParams = side.ListenParams(map[string]string{
 	"default_server": "The server takes requests for names that no other server of the address has.",
 	"default":        "The old spelling of `default_server`.",
-	"ssl":            "Requires TLS on connections.",
 	"http2":          "HTTP/2 is accepted as well; the same as the directive `http2 on`.",
-	"proxy_protocol": "Requires a PROXY protocol header at the start of connections.",
-	"bind":           "Accepted for compatibility: each address always has its own socket.",
-	"backlog":        "Size of the accept queue.",
-	"ipv6only":       "Restricts a `[::]` socket to IPv6; on by default.",
-	"so_keepalive":   "TCP keepalive probes: `on`, `off`, or `keepidle:keepintvl:keepcnt`, each part optional.",
-	"rcvbuf":         "Receive buffer of the sockets (SO_RCVBUF).",
-	"sndbuf":         "Send buffer of the sockets (SO_SNDBUF).",
-	"deferred":       "The kernel reports a connection once data came (TCP_DEFER_ACCEPT).",
-	"fastopen":       "TCP Fast Open, with that many connections pending at most.",
-	"reuseport":      "Sets SO_REUSEPORT.",
-	"multipath":      "Accepts Multipath TCP.",
-}
+})
