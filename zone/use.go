@@ -177,19 +177,23 @@ func (s *Store) evictOne(which int, own *Shard, monoMS int64, giveUp func(sh *Sh
 			return false
 		}
 		tried[best/64] |= 1 << (best % 64)
-		sh := &s.shards[best]
-		if sh != own && !sh.TryLock() {
-			continue
-		}
-		done := giveUp(sh, monoMS)
-		if sh != own {
-			sh.Unlock()
-		}
-		if done {
+		if s.evictFrom(&s.shards[best], own, monoMS, giveUp) {
 			return true
 		}
 	}
 	return false
+}
+
+// evictFrom evicts one record of a shard. Its lock is only tried, unless it is own, which the caller has locked.
+func (s *Store) evictFrom(sh, own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS int64) bool) bool {
+	if sh == own {
+		return giveUp(sh, monoMS)
+	}
+	if !sh.TryLock() {
+		return false
+	}
+	defer sh.Unlock()
+	return giveUp(sh, monoMS)
 }
 
 // sweep evicts one tombstone of any shard, because the shards with the oldest ones have only tombstones that are needed
@@ -201,15 +205,7 @@ func (s *Store) sweep(own *Shard, monoMS int64, giveUp func(sh *Shard, monoMS in
 		if s.oldest[orderOfGraves][number].Load() == 0 {
 			continue
 		}
-		sh := &s.shards[number]
-		if sh != own && !sh.TryLock() {
-			continue
-		}
-		done := giveUp(sh, monoMS)
-		if sh != own {
-			sh.Unlock()
-		}
-		if done {
+		if s.evictFrom(&s.shards[number], own, monoMS, giveUp) {
 			s.swept.Store(number)
 			return true
 		}
