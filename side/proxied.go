@@ -4,10 +4,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 
 	"starling/lib/proxyprotocol"
 	"starling/logs"
 	"starling/nginx/errno"
+	"starling/vars"
 )
 
 // ReadProxied reads the PROXY protocol header at the start of a connection, nil if it has no addresses. The caller's
@@ -34,4 +36,41 @@ func ReadProxied(conn io.Reader, log interface {
 func IsBroken(err error) bool {
 	var broken *proxyprotocol.Broken
 	return errors.As(err, &broken)
+}
+
+// ProxyVariables are $proxy_protocol_…. header returns what ReadProxied read for c, or nil.
+func ProxyVariables[C any](header func(c C) *proxyprotocol.Header) []vars.Variable[C] {
+	of := func(name, doc string, value func(h *proxyprotocol.Header, dst []byte) []byte) vars.Variable[C] {
+		return vars.Variable[C]{
+			Name: name,
+			Doc:  doc,
+			Append: func(c C, _ string, dst []byte) ([]byte, bool) {
+				h := header(c)
+				if h == nil {
+					return dst, false
+				}
+				return value(h, dst), true
+			},
+		}
+	}
+	return []vars.Variable[C]{
+		of("proxy_protocol_addr", "The client's address in the PROXY protocol.",
+			func(h *proxyprotocol.Header, dst []byte) []byte { return h.Source.Addr().AppendTo(dst) }),
+		of("proxy_protocol_port", "The client's port in the PROXY protocol.",
+			func(h *proxyprotocol.Header, dst []byte) []byte {
+				return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
+			}),
+		of("proxy_protocol_server_addr", "The server's address in the PROXY protocol.",
+			func(h *proxyprotocol.Header, dst []byte) []byte { return h.Destination.Addr().AppendTo(dst) }),
+		of("proxy_protocol_server_port", "The server's port in the PROXY protocol.",
+			func(h *proxyprotocol.Header, dst []byte) []byte {
+				return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
+			}),
+		{
+			Name:   "proxy_protocol_tlv_",
+			Prefix: true,
+			Doc:    "A TLV of the PROXY protocol: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, …, `0xNN`.",
+			Append: func(c C, name string, dst []byte) ([]byte, bool) { return header(c).AppendTLV(dst, name) },
+		},
+	}
 }

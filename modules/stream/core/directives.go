@@ -98,8 +98,12 @@ var Module = stream.Module{
 			},
 		},
 	},
-	API:       zoneResources,
-	Variables: slices.Concat(coreVariables, proxyVariables, side.CaptureVariables[*stream.Session]()),
+	API: zoneResources,
+	Variables: slices.Concat(
+		coreVariables,
+		side.ProxyVariables(proxied),
+		side.CaptureVariables[*stream.Session](),
+	),
 }
 
 // maxPrereadBytes bounds the memory of each new connection before anything is known about it.

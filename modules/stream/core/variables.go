@@ -117,55 +117,8 @@ var coreVariables = []vars.Variable[*stream.Session]{
 	},
 }
 
-// proxyVariables are those of the PROXY protocol.
-var proxyVariables = []vars.Variable[*stream.Session]{
-	{
-		Name: "proxy_protocol_addr",
-		Doc:  "The client's address in the PROXY protocol.",
-		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Source.Addr().AppendTo(dst)
-		}),
-	},
-	{
-		Name: "proxy_protocol_port",
-		Doc:  "The client's port in the PROXY protocol.",
-		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
-		}),
-	},
-	{
-		Name: "proxy_protocol_server_addr",
-		Doc:  "The server's address in the PROXY protocol.",
-		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return h.Destination.Addr().AppendTo(dst)
-		}),
-	},
-	{
-		Name: "proxy_protocol_server_port",
-		Doc:  "The server's port in the PROXY protocol.",
-		Append: proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-			return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
-		}),
-	},
-	{
-		Name:   "proxy_protocol_tlv_",
-		Prefix: true,
-		Doc:    "A TLV of the PROXY protocol: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, …, `0xNN`.",
-		Append: func(s *stream.Session, name string, dst []byte) ([]byte, bool) {
-			return s.Proxied.AppendTLV(dst, name)
-		},
-	},
-}
-
-// proxied makes an appender of a value from the PROXY header.
-func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
-	return func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
-		if s.Proxied == nil {
-			return dst, false
-		}
-		return of(s.Proxied, dst), true
-	}
-}
+// proxied is the PROXY header of the session, or nil.
+func proxied(s *stream.Session) *proxyprotocol.Header { return s.Proxied }
 
 type appender = func(s *stream.Session, rest string, dst []byte) ([]byte, bool)
 

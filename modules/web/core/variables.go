@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"starling/lib/proxyprotocol"
 	"starling/nginx/ascii"
 	"starling/nginx/version"
 	"starling/side"
@@ -26,6 +27,9 @@ func always(name, doc string, f appender) variable {
 	}
 }
 
+// proxied is the PROXY header of the connection, or nil.
+func proxied(r *web.Request) *proxyprotocol.Header { return r.Conn.Proxied }
+
 // text makes an appender of a slice of the request. An empty slice is a value; one that was not sent is not.
 func text(f func(r *web.Request) []byte) appender {
 	return func(r *web.Request, dst []byte) ([]byte, bool) {
@@ -42,7 +46,7 @@ func variables() []variable {
 	all := append(uriVariables(), headerVariables()...)
 	all = append(all, connectionVariables()...)
 	all = append(all, serverVariables()...)
-	all = append(all, proxyVariables()...)
+	all = append(all, side.ProxyVariables(proxied)...)
 	all = append(all, responseVariables()...)
 	all = append(all, environmentVariables()...)
 	return append(all, side.CaptureVariables[*web.Request]()...)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strconv"
 
-	"starling/lib/proxyprotocol"
 	"starling/nginx/units"
 	"starling/web"
 	"starling/web/h1"
@@ -113,43 +112,6 @@ func serverVariables() []variable {
 				}
 				return append(dst, "h2c"...), true
 			}),
-	}
-}
-
-// proxyVariables are those of the PROXY protocol.
-func proxyVariables() []variable {
-	return []variable{
-		always("proxy_protocol_addr", "The client's address in the PROXY protocol.",
-			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-				return h.Source.Addr().AppendTo(dst)
-			})),
-		always("proxy_protocol_port", "The client's port in the PROXY protocol.",
-			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-				return strconv.AppendUint(dst, uint64(h.Source.Port()), 10)
-			})),
-		always("proxy_protocol_server_addr", "The server's address in the PROXY protocol.",
-			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-				return h.Destination.Addr().AppendTo(dst)
-			})),
-		always("proxy_protocol_server_port", "The server's port in the PROXY protocol.",
-			proxied(func(h *proxyprotocol.Header, dst []byte) []byte {
-				return strconv.AppendUint(dst, uint64(h.Destination.Port()), 10)
-			})),
-		{Name: "proxy_protocol_tlv_", Prefix: true,
-			Doc: "A TLV of the PROXY protocol: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, …, `0xNN`.",
-			Append: func(r *web.Request, name string, dst []byte) ([]byte, bool) {
-				return r.Conn.Proxied.AppendTLV(dst, name)
-			}},
-	}
-}
-
-// proxied makes an appender of a value from the PROXY header.
-func proxied(of func(h *proxyprotocol.Header, dst []byte) []byte) appender {
-	return func(r *web.Request, dst []byte) ([]byte, bool) {
-		if r.Conn.Proxied == nil {
-			return dst, false
-		}
-		return of(r.Conn.Proxied, dst), true
 	}
 }
 
