@@ -1,7 +1,6 @@
 package guide
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -219,7 +218,10 @@ func (m machine) end() {
 		return // it has not started, and the test has failed for that
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err = cmp.Or(err, syscall.Kill(pid, syscall.SIGTERM)); err != nil {
+	if err == nil { // otherwise pid is 0: the process group of this test
+		err = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	if err != nil {
 		m.T.Errorf("the pid file of %s has %q: %v", m.Name, text, err)
 		return
 	}
