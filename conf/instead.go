@@ -2,11 +2,9 @@ package conf
 
 import "strings"
 
-// instead says what to do in place of what starling does not have, by directive or, in the second table, by module of
-// nginx. A directive's own advice goes first.
+// instead has the advice for a directive or parameter that starling does not have, if that of its module in
+// insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
-	"charset":             "let the application send the charset in Content-Type",
-	"autoindex":           "serve listings from another server through proxy_pass",
 	"gunzip":              "let the server send what the client accepts",
 	"gzip_static":         "use gzip, which compresses the file for each response",
 	"proxy_limit_rate":    "limit the response to the client with limit_rate",
@@ -22,13 +20,9 @@ var instead = map[string]string{
 	"post_action":         "use mirror",
 	"if_modified_since":   "remove it: exact is the default",
 	"debug_connection":    "remove it, or use error_log with level debug",
-	"health_check":        "use max_fails and fail_timeout of server",
 	"queue":               "use max_conns with more servers, or limit_conn",
-	"http3":               "remove it: clients use HTTP/2",
 	"quic":                "remove it: clients use HTTP/2",
-	"addition_types":      "let the application add the text, or use sub_filter",
 	"load_module":         "remove the line if nothing needs the module",
-	"match":               "use max_fails and fail_timeout of server",
 }
 
 // insteadOfFamily is for names that begin so: proxy_cache_valid, $upstream_cache_status, …
