@@ -18,7 +18,7 @@ var ignored = []struct {
 	in           conf.Context
 	why          string
 }{
-	{"master_process", "on | off", conf.Main, "there is one process"},
+	{"master_process", "on | off", conf.Main, "there is only one process"},
 	{"worker_cpu_affinity", "<mask>...", conf.Main, "the kernel schedules threads"},
 	{"lock_file", "<file>", conf.Main, "there is only one process"},
 	{"pcre_jit", "on | off", conf.Main, "regular expressions do not use PCRE"},
@@ -51,7 +51,7 @@ var ignored = []struct {
 	{"request_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
 	{"output_buffers", "<number> <size>", locations, "files are sent with sendfile"},
 	{"postpone_output", "<size>", locations, "headers and body are sent together"},
-	{"sendfile", "on | off", locations | conf.LocationIf, "sendfile is always used where possible"},
+	{"sendfile", "on | off", locationsIf, "sendfile is always used where possible"},
 	{"sendfile_max_chunk", "<size>", locations, "sending a file does not block other connections"},
 	{"tcp_nopush", "on | off", locations, "headers and body are sent together"},
 	{"send_lowat", "<size>", locations, "it applies only to BSD"},

@@ -47,9 +47,8 @@ var modulesOfFiles = map[string]string{
 // mgmt is the block of NGINX Plus for its license and usage reports.
 var mgmt = conf.Directive{
 	Name: "mgmt", In: conf.Main, Opens: conf.Lines,
-	Doc: noEffect + "there is no licence, and nothing is reported.",
-	Set: func(_ any, a *conf.Args) error {
-		a.Ignore("there is no licence, and nothing is reported")
-		return nil
-	},
+	Doc: noEffect + noLicence + ".",
+	Set: checked("", noLicence),
 }
+
+const noLicence = "there is no licence, and nothing is reported"
