@@ -121,11 +121,6 @@ func read(o Options, old *plan.Plan) (*Draft, *families, error) {
 	p.AsRoot = os.Geteuid() == 0
 	if old != nil {
 		p.AsRoot = old.AsRoot
-	}
-	if old != nil {
-		p.Clock = old.Clock // buckets compare its monotonic readings across reloads
-	}
-	if old != nil {
 		p.Clock = old.Clock // one origin of monotonic time: zones carried over hold readings of it
 	}
 	if err := errors.Join(web.Prepare(p, f.web), stream.Prepare(p, f.stream)); err != nil {

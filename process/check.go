@@ -129,7 +129,7 @@ func newCheckReport(path string, found *cycle.Findings) *checkReport {
 	}
 	r.countRunning(found.Tree.Nodes, spoken)
 	slices.SortStableFunc(r.Findings, func(a, b finding) int {
-		return cmp.Or(slices.Index(states, a.State) - slices.Index(states, b.State))
+		return slices.Index(states, a.State) - slices.Index(states, b.State)
 	})
 	return r
 }

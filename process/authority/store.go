@@ -65,7 +65,7 @@ func (s *store) trusted() ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// signs reports whether the authority's own certificate is the one in ca.crt that goes with ca.key.
+// authority reads the CA that signs: ca.key, with its certificate in ca.crt.
 func (s *store) authority() (*authority, error) {
 	trusted, err := s.trusted()
 	if err != nil {
