@@ -49,13 +49,13 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	}
 	// A supervised process does not detach: the service manager waits for this process, which has its sockets.
 	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0
-	if ready == nil {
+	if ready == nil && !o.Foreground { // only "daemon" is of interest here: the start reads all again
 		d, err := cycle.Read(o)
 		if err != nil {
 			b.fail(err)
 			return 1
 		}
-		if d.Settings.Daemon && !o.Foreground {
+		if d.Settings.Daemon {
 			return b.detach(args)
 		}
 	}
