@@ -87,10 +87,14 @@ func (d *Draft) unsupportedVariables() (problems conf.Problems) {
 	return problems
 }
 
-// containers are blocks whose own line may be wrong while the directives in them are read all the same.
-var containers = map[string]bool{
-	"events": true, "http": true, "server": true, "location": true, "if": true, "limit_except": true, "upstream": true,
-	"stream": true,
+// HoldsDirectives reports whether the block of that name holds directives, which are read even if its own line is
+// wrong. Lines of other blocks, as of map, are data.
+func HoldsDirectives(name string) bool {
+	switch name {
+	case "events", "http", "server", "location", "if", "limit_except", "upstream", "stream":
+		return true
+	}
+	return false
 }
 
 // wordsOf are the words of all directives in which there are problems, those of their blocks included, with the names
@@ -111,7 +115,7 @@ func wordsOf(nodes []*conf.Node, problems conf.Problems) (words []string) {
 			if wrong {
 				words = append(append(words, n.Name), n.Words...)
 			}
-			walk(n.Block, wrong && !containers[n.Name])
+			walk(n.Block, wrong && !HoldsDirectives(n.Name))
 		}
 	}
 	walk(nodes, false)

@@ -219,8 +219,8 @@ func (r *checkReport) countRunning(nodes []*conf.Node, spoken map[string]bool) {
 	walk = func(nodes []*conf.Node) {
 		for _, n := range nodes {
 			place := fmt.Sprintf("%s:%d", n.File, n.Line)
-			if said := spoken[place] && r.says(n.Name, place); said {
-				if n.Opens && containers[n.Name] {
+			if spoken[place] && r.says(n.Name, place) {
+				if n.Opens && cycle.HoldsDirectives(n.Name) {
 					walk(n.Block)
 				}
 				continue
@@ -228,7 +228,7 @@ func (r *checkReport) countRunning(nodes []*conf.Node, spoken map[string]bool) {
 			if counts[n.Name]++; counts[n.Name] == 1 {
 				order = append(order, n.Name)
 			}
-			if containers[n.Name] {
+			if cycle.HoldsDirectives(n.Name) {
 				walk(n.Block) // those of other blocks are no directives
 			}
 		}
@@ -245,18 +245,12 @@ func (r *checkReport) countRunning(nodes []*conf.Node, spoken map[string]bool) {
 func (r *checkReport) says(name, place string) bool {
 	return slices.ContainsFunc(r.Findings, func(f finding) bool {
 		return f.State != stateWarning && slices.Contains(f.Places, place) &&
-			(f.Name == name || !isDirective(f.Name) && !containers[name])
+			(f.Name == name || !isDirective(f.Name) && !cycle.HoldsDirectives(name))
 	})
 }
 
 func isDirective(name string) bool {
 	return slices.ContainsFunc(conf.KnownDirectives(), func(k conf.KnownDirective) bool { return k.Name == name })
-}
-
-// containers are the blocks that hold directives.
-var containers = map[string]bool{
-	"events": true, "http": true, "server": true, "location": true, "if": true, "limit_except": true, "upstream": true,
-	"stream": true,
 }
 
 func (r *checkReport) writeJSON(w io.Writer) error {
