@@ -34,29 +34,42 @@ const (
 	StateDraining = "draining"
 )
 
-// Status is a server as in /http/upstreams. Times are in milliseconds.
+// Status is a server as in /http/upstreams. Times are in milliseconds. It embeds what /stream/upstreams shows as well;
+// the order of the fields is that of NGINX Plus.
 type Status struct {
-	ID        int                 `json:"id"`
-	Server    string              `json:"server"`
-	Name      string              `json:"name"`
-	Backup    bool                `json:"backup"`
-	Weight    int                 `json:"weight"`
-	State     string              `json:"state"`
-	Active    int                 `json:"active"`
-	MaxConns  int                 `json:"max_conns,omitempty"`
+	identity
 	Requests  uint64              `json:"requests"`
 	Responses statuscount.Figures `json:"responses"`
-	Sent      uint64              `json:"sent"`
-	Received  uint64              `json:"received"`
-	Fails     uint64              `json:"fails"`
-	Unavail   uint64              `json:"unavail"`
-	Checks    Checks              `json:"health_checks"`
-	Downtime  int64               `json:"downtime"`
-	DownStart string              `json:"downstart,omitempty"`
-	Selected  string              `json:"selected,omitempty"`
-	Header    int64               `json:"header_time,omitempty"`
-	Response  int64               `json:"response_time,omitempty"`
-	Service   string              `json:"service,omitempty"`
+	health
+	Header   int64  `json:"header_time,omitempty"`
+	Response int64  `json:"response_time,omitempty"`
+	Service  string `json:"service,omitempty"`
+
+	connectMS int64 // for StreamStatus
+}
+
+// identity is the part of a server's status that says which server it is and whether it is in use.
+type identity struct {
+	ID       int    `json:"id"`
+	Server   string `json:"server"`
+	Name     string `json:"name"`
+	Backup   bool   `json:"backup"`
+	Weight   int    `json:"weight"`
+	State    string `json:"state"`
+	Active   int    `json:"active"`
+	MaxConns int    `json:"max_conns,omitempty"`
+}
+
+// health is the part with its traffic and failures.
+type health struct {
+	Sent      uint64 `json:"sent"`
+	Received  uint64 `json:"received"`
+	Fails     uint64 `json:"fails"`
+	Unavail   uint64 `json:"unavail"`
+	Checks    Checks `json:"health_checks"`
+	Downtime  int64  `json:"downtime"`
+	DownStart string `json:"downstart,omitempty"`
+	Selected  string `json:"selected,omitempty"`
 }
 
 // Checks are the counters of active health checks.
@@ -161,11 +174,22 @@ func (s *Server) state(nowMS int64) string {
 
 func (s *Server) status(now clock.Reading) Status {
 	st := &s.Stats
-	out := Status{ID: s.ID, Server: s.Addr.Text, Name: s.Name, Backup: s.settings.Backup, Weight: s.settings.Weight,
-		State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns, Requests: st.Requests.Load(),
-		Responses: statuscount.Sum(&st.responses), Sent: st.Sent.Load(), Received: st.Received.Load(),
-		Fails: st.Fails.Load(), Unavail: st.Unavail.Load(), Downtime: st.downMS.Load(), Service: s.settings.Service,
-		Header: st.header.milliseconds(), Response: st.response.milliseconds()}
+	out := Status{
+		identity: identity{
+			ID: s.ID, Server: s.Addr.Text, Name: s.Name, Backup: s.settings.Backup, Weight: s.settings.Weight,
+			State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns,
+		},
+		Requests:  st.Requests.Load(),
+		Responses: statuscount.Sum(&st.responses),
+		health: health{
+			Sent: st.Sent.Load(), Received: st.Received.Load(), Fails: st.Fails.Load(), Unavail: st.Unavail.Load(),
+			Downtime: st.downMS.Load(),
+		},
+		Header:    st.header.milliseconds(),
+		Response:  st.response.milliseconds(),
+		Service:   s.settings.Service,
+		connectMS: st.connect.milliseconds(),
+	}
 	if from := st.downFromMS.Load(); from != 0 {
 		out.DownStart = timestamp(from)
 		out.Downtime += max(now.WallMS-from, 0)
