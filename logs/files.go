@@ -249,7 +249,7 @@ var errNoReader = errors.New("nobody reads this named pipe: start its reader fir
 func openLog(path string) (*os.File, error) {
 	const how = os.O_WRONLY | os.O_APPEND
 	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
-		// otherwise it waits for a reader, and the process with it
+		// without O_NONBLOCK, open would block the process until the pipe has a reader
 		out, err := os.OpenFile(path, how|syscall.O_NONBLOCK, 0)
 		if errors.Is(err, syscall.ENXIO) {
 			err = errNoReader

@@ -72,9 +72,13 @@ func parseListen(a *conf.Args) (l Listen, err error) {
 		a.Warn("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
 	}
 	l = Listen{
-		IsDefault: a.Has("default_server") ||
-			a.Has("default"), TLS: a.Has("ssl"), HTTP2: a.Has("http2"), UDP: a.Has("udp"),
-		Proxied: a.Has("proxy_protocol"), Plain: !slices.ContainsFunc(socketWords, a.Has), Node: a.Node,
+		IsDefault: a.Has("default_server") || a.Has("default"),
+		TLS:       a.Has("ssl"),
+		HTTP2:     a.Has("http2"),
+		UDP:       a.Has("udp"),
+		Proxied:   a.Has("proxy_protocol"),
+		Plain:     !slices.ContainsFunc(socketWords, a.Has),
+		Node:      a.Node,
 	}
 	if a.Has("so_keepalive") {
 		if l.KeepAlive, err = parseKeepAlive(a.Value("so_keepalive")); err != nil {

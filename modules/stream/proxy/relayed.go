@@ -89,12 +89,22 @@ func (x *relayed) connect() stream.Result {
 		}
 		s.Logf(logs.Error, "%v", err)
 		x.free(upstream.Failure)
-		if a.TriesLeft() == 0 || !x.p.next || x.p.nextTries > 0 && tries >= x.p.nextTries ||
-			x.p.nextTimeout > 0 &&
-				s.Now().MonoMS-x.startMS >= x.p.nextTimeout.Milliseconds() || s.Context().Err() != nil {
+		if a.TriesLeft() == 0 || !x.mayRetry(tries) {
 			return stream.StatusBadGateway
 		}
 	}
+}
+
+// mayRetry reports whether proxy_next_upstream permits another try after so many. Sessions that must end do not retry.
+func (x *relayed) mayRetry(tries int) bool {
+	p := x.p
+	if !p.next || p.nextTries > 0 && tries >= p.nextTries {
+		return false
+	}
+	if p.nextTimeout > 0 && x.s.Now().MonoMS-x.startMS >= p.nextTimeout.Milliseconds() {
+		return false
+	}
+	return x.s.Context().Err() == nil
 }
 
 // connected notes how long it took.
