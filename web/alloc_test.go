@@ -55,6 +55,7 @@ server {
     location / { status_zone l; say "prefix $uri $arg_a $http_user_agent $remote_addr"; }
     location = /exact { say "exact"; }
     location ~ \.(?:png|jpg)$ { say "picture"; }
+    location = /signed { server_tokens "shop/$arg_v"; say "signed"; }
     location /deep/ { location /deep/er { error_page 404 /x; say "$request_id"; } }
 }`)
 	conn := s.DialLoopback()
@@ -64,6 +65,7 @@ server {
 		{"regex", "GET /x.png HTTP/1.1\r\nHost: A.EXAMPLE.NET:8080\r\n\r\n"},
 		{"escaped", "GET /a/%41/../b//c HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"nested", "GET /deep/er HTTP/1.1\r\nHost: x\r\n\r\n"},
+		{"server token", "GET /signed?v=1 HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"head", "HEAD /exact HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"body", "POST /exact HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"},
 	} {

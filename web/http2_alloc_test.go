@@ -60,7 +60,7 @@ func TestStreamsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	s := start(t, `http2 on; server { listen 80; status_zone s; location / { status_zone l; say "hello, $remote_addr"; } }`)
+	s := start(t, `http2 on; server_tokens "shop/$arg_v"; server { listen 80; status_zone s; location / { status_zone l; say "hello, $remote_addr"; } }`)
 	c := newStreamClient(t, s.DialLoopback())
 	for range 50 { // pools, the first goroutines
 		c.send(t)

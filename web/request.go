@@ -144,8 +144,7 @@ type Response struct {
 	// changes the body clears it.
 	Ranges bool
 
-	server      string // as set by server_tokens, with serverKnown
-	serverKnown bool
+	server []byte // the text of server_tokens; nil until it was evaluated
 }
 
 // Conn is one client connection, or a stream's view of it in HTTP/2.

@@ -302,7 +302,7 @@ func (r *Request) appendHead(dst []byte, chunked bool) []byte {
 	for i := range out.Headers {
 		seen = seen.With(out.Headers[i].ID)
 	}
-	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && token != "" {
+	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && len(token) > 0 {
 		dst = h1.AppendKnown(dst, h1.HeaderServer, token)
 	}
 	if !seen.Has(h1.HeaderDate) {

@@ -18,7 +18,11 @@ const (
 )
 
 // serverTokens are the values of the Server header that need no request.
-var serverTokens = [...]string{TokensVersion: version.Server, TokensOff: "starling", TokensBuild: version.Server}
+var serverTokens = [...][]byte{
+	TokensVersion: []byte(version.Server),
+	TokensOff:     []byte("starling"),
+	TokensBuild:   []byte(version.Server),
+}
 
 // signatures end the error pages, by server_tokens.
 var signatures = [...][]byte{
@@ -27,23 +31,24 @@ var signatures = [...][]byte{
 	TokensBuild:   signature(serverTokens[TokensBuild]),
 }
 
-func signature(server string) []byte {
-	if server != "" {
+func signature(server []byte) []byte {
+	line := ""
+	if len(server) > 0 {
 		// The text can contain input from the client.
-		server = "<hr><center>" + html.EscapeString(server) + "</center>\r\n"
+		line = "<hr><center>" + html.EscapeString(string(server)) + "</center>\r\n"
 	}
-	return []byte(server + "</body>\r\n</html>\r\n")
+	return []byte(line + "</body>\r\n</html>\r\n")
 }
 
 // serverToken is the value of the Server header; if it is empty, the header is not sent. A text with variables is
 // evaluated once per response.
-func (r *Request) serverToken() string {
+func (r *Request) serverToken() []byte {
 	core := r.Location.Core
 	if core.Tokens != TokensText {
 		return serverTokens[core.Tokens]
 	}
-	if !r.Out.serverKnown {
-		r.Out.server, r.Out.serverKnown = string(core.ServerText.Append(nil, r)), true
+	if r.Out.server == nil {
+		r.Out.server = r.Expand(&core.ServerText)
 	}
 	return r.Out.server
 }

@@ -41,8 +41,8 @@ func (w *h2Wire) appendHead(r *Request, dst []byte) []byte {
 	for i := range out.Headers {
 		seen = seen.With(out.Headers[i].ID)
 	}
-	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && token != "" {
-		dst = h2.AppendFieldString(dst, h1.HeaderServer, token)
+	if token := r.serverToken(); !seen.Has(h1.HeaderServer) && len(token) > 0 {
+		dst = h2.AppendField(dst, h1.HeaderServer, nil, token)
 	}
 	if !seen.Has(h1.HeaderDate) {
 		var memory [32]byte

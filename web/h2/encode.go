@@ -43,12 +43,6 @@ func AppendField(dst []byte, id h1.Known, name, value []byte) []byte {
 	return appendEncoded(dst, value)
 }
 
-// AppendFieldString is AppendField of a known header, with a value that is a string.
-func AppendFieldString(dst []byte, id h1.Known, value string) []byte {
-	dst = appendInteger(dst, 4, int(staticNames[id]))
-	return appendEncoded(dst, value)
-}
-
 // appendInteger appends an integer with a prefix of that many bits, the bits before being zero.
 func appendInteger(dst []byte, prefix uint, n int) []byte {
 	full := 1<<prefix - 1

@@ -93,7 +93,7 @@ func walk(root, at *node, bits int) (s huffmanStep) {
 }
 
 // appendEncoded appends a string literal, compressed if that makes it shorter.
-func appendEncoded[T string | []byte](dst []byte, text T) []byte {
+func appendEncoded(dst, text []byte) []byte {
 	bits := 0
 	for i := range len(text) {
 		bits += int(huffmanCodes[text[i]].bits)
