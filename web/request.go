@@ -99,7 +99,7 @@ type engine struct {
 	tunnelled   int64 // bytes that a hijacker sent
 	sentBefore  int64 // bytes that the connection had sent when the request began
 
-	entered bool         // the status zones must count its end
+	entered *Server      // the status zone of this server counts the end; nil for none, or if it was counted
 	pick    stripes.Pick // of the counters of status zones
 
 	id    [16]byte // $request_id, once hasID

@@ -114,7 +114,7 @@ func statusZone(
 // enterZone counts the start of a client's request once its server is known. A head that cannot be read belongs to the
 // default server, which responds to it.
 func (r *Request) enterZone() {
-	r.entered = true
+	r.entered = r.Server
 	z := r.Server.zone
 	if z == nil {
 		return
@@ -124,14 +124,16 @@ func (r *Request) enterZone() {
 	r.pick.Increment(&c.requests)
 }
 
-// leaveZones counts the end of a client's request, in its server and in the location that it ends in: that of an error
-// page or an internal redirect, not the one where it started.
+// leaveZones counts the end of a client's request. Its server is the one that counted its start, even if another one
+// responded (see refusal). Its location is the one that it ends in: that of an error page or an internal redirect, not
+// the one where it started.
 func (r *Request) leaveZones() {
-	if !r.entered {
+	s := r.entered
+	if s == nil {
 		return // a subrequest, or counted already
 	}
-	r.entered = false
-	if z := r.Server.zone; z != nil {
+	r.entered = nil
+	if z := s.zone; z != nil {
 		c := z.counters.At(&r.pick)
 		c.processing.Add(-1)
 		c.end(r)

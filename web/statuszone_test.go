@@ -116,6 +116,22 @@ func TestStatusZones(t *testing.T) {
 	}
 }
 
+// The default server counts TRACE from start to end, even if the API of another server formats the response.
+func TestStatusZonesOfARefusal(t *testing.T) {
+	refuse := func(r *web.Request) web.Result { return r.Respond(405, "text/plain", []byte("no")) }
+	m := &web.Module{Module: conf.Module{Name: "refusal", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Handlers: []web.Hook{{Phase: web.Content, Build: func(b *web.Block) (web.Handler, error) {
+			b.Current.Refuse = refuse
+			return refuse, nil
+		}}}}
+	s := webtest.Start(t, []*web.Module{&core.Module, m}, `server { status_zone first; }
+		server { server_name b; status_zone b; location / { status_zone l; } }`)
+	if got := s.Send("TRACE / HTTP/1.1\r\nHost: b\r\n\r\n"); body(got) != "no" {
+		t.Errorf("got %q", got)
+	}
+	expectZones(t, s, "b 0, first 1 405:1", "l 1 405:1")
+}
+
 func TestStatusZoneNames(t *testing.T) {
 	for text, want := range map[string]string{
 		`server { status_zone ""; }`:                                    `status zone without a name in /test.conf:1`,
