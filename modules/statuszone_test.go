@@ -64,6 +64,7 @@ func TestStatusZonesInTheAPI(t *testing.T) {
 	part := fmt.Sprintf(`{"requests":1,"responses":%s,"discarded":0,"received":%d,"sent":%d}`, responses(`"404":1`, 0, 1), received+1, len(no))
 	other := fmt.Sprintf(`{"processing":0,"requests":0,"responses":%s,"discarded":0,"received":0,"sent":0}`, responses("", 0, 0))
 	expectAnswer(t, s, "GET server_zones/site", "200 "+site)
+	expectAnswer(t, s, "GET location_zones/part", "200 "+part)
 	for _, c := range []struct{ call, want string }{
 		{"GET server_zones", `200 {"other":` + other + `,"site":` + site + `}`},
 		{"GET location_zones/", `200 {"part":` + part + `}`},

@@ -57,7 +57,7 @@ func (v *endpoint) shareWithPages(r *web.Request) web.Result {
 	r.SetHeader([]byte("Access-Control-Max-Age"), []byte(preflightSeconds))
 	if i := r.Headers.Lookup("access-control-request-headers", 0); i >= 0 && isNameList(r.Headers[i].Value) {
 		// The API itself reads none of them; its access rules may.
-		r.SetHeader([]byte("Access-Control-Allow-Headers"), r.CopyString(string(r.Headers[i].Value)))
+		r.SetHeader([]byte("Access-Control-Allow-Headers"), r.Headers[i].Value)
 	}
 	return v.options(r)
 }
