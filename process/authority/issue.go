@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -179,18 +180,14 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 		if r.within > 0 && daysLeft(m.cert, s.now) >= r.within {
 			continue
 		}
-		life := m.cert.NotAfter.Sub(m.cert.NotBefore) - startsEarlier
+		life := lifeOf(m.cert)
 		if r.days != 0 {
 			life = validity{days: r.days}.life()
-		}
-		keyType := certs.KeyTypeOf(m.cert.PublicKey)
-		if keyType == "" {
-			keyType = certs.KeyTypes[0]
 		}
 		made, err := s.sign(own, m.name, certs.Request{
 			Subject: m.cert.Subject, RawSubject: m.cert.RawSubject,
 			DNSNames: m.cert.DNSNames, IPAddresses: m.cert.IPAddresses, URIs: m.cert.URIs,
-			Until: s.now.Add(life), KeyType: keyType,
+			Until: s.now.Add(life), KeyType: keyTypeOf(m.cert),
 		})
 		if err != nil {
 			return nil, nil, err
@@ -201,6 +198,14 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 		return own, nil, nil
 	}
 	return own, names, writeAll(files, true)
+}
+
+// lifeOf is how long a certificate was made for.
+func lifeOf(c *x509.Certificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) - startsEarlier }
+
+// keyTypeOf is the type of a certificate's key, the default for one that cannot be made here.
+func keyTypeOf(c *x509.Certificate) string {
+	return cmp.Or(certs.KeyTypeOf(c.PublicKey), certs.KeyTypes[0])
 }
 
 // chosen are the nodes named, or all.
@@ -243,12 +248,9 @@ func (s *store) rotateAuthority(days int) error {
 			s.path(authorityName, certificateOf), len(trusted))
 	}
 	old := trusted[0]
-	v := validity{days: days, keyType: certs.KeyTypeOf(old.PublicKey)}
+	v := validity{days: days, keyType: keyTypeOf(old)}
 	if v.days == 0 {
-		v.days = int((old.NotAfter.Sub(old.NotBefore) - startsEarlier) / (24 * time.Hour))
-	}
-	if v.keyType == "" {
-		v.keyType = certs.KeyTypes[0]
+		v.days = int(lifeOf(old) / (24 * time.Hour))
 	}
 	if err := v.check(); err != nil {
 		return err
