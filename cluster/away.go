@@ -75,6 +75,9 @@ func (n *Node) recall(z *zoneState) {
 	throughMS := int64(0)
 	n.mu.Lock()
 	for _, a := range r.Agreed() {
+		if a.ThroughMS == dropped {
+			continue
+		}
 		if throughMS = max(throughMS, a.ThroughMS); len(n.agreements) < maxAgreements {
 			recalled := agreement{mine: r.Lineage(), throughMS: a.ThroughMS, recallsMS: max(a.NotedMS, a.ThroughMS)}
 			n.agreements[agreementKey{z.info.Name, a.Lineage}] = recalled
@@ -166,30 +169,56 @@ func (n *Node) allAgree(z *zoneState, now clock.Reading) (lineages []uint64, thr
 // not kept it.
 const agreedSlackMS = 60_000
 
-// nothingGone is before all stamps.
-const nothingGone = math.MinInt64
+// nothingGone is before all stamps; dropped is how an agreement on disk says it.
+const (
+	nothingGone = math.MinInt64
+	dropped     = 0
+)
 
 // agreedThrough is the time through which this node and a lineage held the same, or nothingGone if they never did. If a
 // member's clock has fallen behind since then, what it writes now is stamped earlier, so only what is stamped before
-// its clock fell counts.
+// its clock fell counts. That stays so when the clock is right again, and after a restart.
 func (n *Node) agreedThrough(z *zoneState, theirs uint64, now clock.Reading) int64 {
+	throughMS, fell := n.lowerAgreement(z, theirs, now)
+	if r, ok := z.shared.(zone.Remembering); ok && fell {
+		r.AgreedUntil(max(throughMS, dropped))
+	}
+	return throughMS
+}
+
+// lowerAgreement is agreedThrough in memory; fell means that the copy on disk must follow.
+func (n *Node) lowerAgreement(z *zoneState, theirs uint64, now clock.Reading) (throughMS int64, fell bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	key := agreementKey{z.info.Name, theirs}
 	a, known := n.agreements[key]
 	if !z.info.Kind.Buries || !known || a.mine != z.lineage() {
-		return nothingGone
+		return nothingGone, false
 	}
+	throughMS = a.throughMS
 	earliestMS := n.clocks.earliest(now)
 	switch {
 	case a.notedMS != 0:
-		a.throughMS = min(a.throughMS, earliestMS-(now.MonoMS-a.notedMS)) // it cannot have fallen before
-	case earliestMS <= a.throughMS:
-		delete(n.agreements, key) // nothing tells when it fell
-		return nothingGone
+		throughMS = min(throughMS, earliestMS-(now.MonoMS-a.notedMS)) // it cannot have fallen before
+	case earliestMS <= throughMS:
+		throughMS = nothingGone // nothing tells when it fell
 	}
-	n.agreements[key] = a // what it wrote meanwhile stays early if it is set right
-	return a.throughMS
+	if throughMS == a.throughMS {
+		return throughMS, false
+	}
+	if throughMS == nothingGone {
+		delete(n.agreements, key)
+	} else {
+		a.throughMS = throughMS
+		n.agreements[key] = a
+	}
+	for other, b := range n.agreements { // the disk is lowered for all of the zone, and kept anew when they agree next
+		if other.zone == key.zone {
+			b.keptMS = 0
+			n.agreements[other] = b
+		}
+	}
+	return throughMS, true
 }
 
 // goneThere is the time through which records that the other side lacks count as deleted there, or nothingGone if the

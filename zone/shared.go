@@ -213,7 +213,7 @@ type Remembering interface {
 	// Lineage identifies the zone for as long as it never starts empty: an origin is one life, a lineage all lives that
 	// continue from a state.
 	Lineage() uint64
-	// AgreedUntil limits agreements to nowMS: cluster time went back.
+	// AgreedUntil limits agreements to nowMS: cluster time went back, or a member's clock fell.
 	AgreedUntil(nowMS int64)
 	// Agreed lists the stored agreements, including those of earlier lives.
 	Agreed() []Agreement
