@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"starling/logs"
 	"starling/nginx/errno"
@@ -277,7 +276,7 @@ func (d *datagrams) endInSilence() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	x := d.x
-	left := x.p.timeout - (time.Since(x.began) - time.Duration(d.activeMS.Load())*time.Millisecond)
+	left := x.p.timeout - d.idleFor()
 	switch {
 	case d.ended.Load():
 		return
