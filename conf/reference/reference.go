@@ -152,7 +152,8 @@ func Compatibility(modules []*conf.Module) string {
 		fmt.Fprintf(&page, "| `%s`%s | %s | %s |\n", k.Name, note, k.In, state)
 	}
 	const title = "# Compatibility\n\nOf the %d directives of nginx 1.31, its usual modules and NGINX Plus, starling " +
-		"has %d.\n"
+		"has %d.\nThese include directives that are accepted without effect: " +
+		"see [ignored](reference/main-ignored.md).\n"
 	return fmt.Sprintf(title, all, have) + own(declared, known) + page.String()
 }
 

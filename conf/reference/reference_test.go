@@ -90,6 +90,7 @@ func TestCompatibility(t *testing.T) {
 	page := reference.Compatibility([]*conf.Module{limits, own})
 	for _, want := range []string{
 		"starling has 5.\n",
+		"These include directives that are accepted without effect",
 		"Its own, unknown to nginx: `zone_sync_secret`.\n",
 		"## ngx_http_limit_req_module\n",
 		"| `limit_req` | http, server, location | yes |\n",
