@@ -64,12 +64,8 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	their := s.theirZone(pz.state)
 	lineage := lineageOf(&their)
 	d := divide(here, there, freshAtMS, gone{
-		here: s.node.goneHere(
-			pz.state,
-			compared,
-			lineage,
-			now,
-		), there: s.node.goneThere(pz.state, compared, lineage, now),
+		here:  s.node.goneHere(pz.state, compared, lineage, now),
+		there: s.node.goneThere(pz.state, compared, lineage, now),
 	})
 	if len(d.buryHere)+len(d.buryThere) > 0 {
 		s.bury(pz, compared, d, now)
