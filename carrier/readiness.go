@@ -62,19 +62,15 @@ type readiness struct {
 func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
-	r := readiness{ready: c.node.Ready(), alone: others > 0 && connected == 0}
+	r := readiness{ready: c.node.Ready(), alone: others > 0 && connected == 0, warning: inShort(faults)}
 	switch {
 	case c.settled.Load():
-		r.warning = inShort(faults)
 	case len(faults) > both: // this node and those it is connected with are not the majority
 		c.readyFor(false)
-		r.ready, r.reason = false, inShort(faults)
+		r.ready, r.reason, r.warning = false, r.warning, ""
 		return r
 	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
 		c.settled.Store(true)
-		r.warning = inShort(faults)
-	default:
-		r.warning = inShort(faults)
 	}
 	if !r.ready {
 		r.reason = "initial sync has not completed"
