@@ -165,9 +165,9 @@ func (c *Carrier) Start() {
 	c.started = true
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
-	for _, l := range c.dialers {
-		c.discovered(l.target)
-		c.run(l)
+	for _, d := range c.dialers {
+		c.discovered(d.target)
+		c.run(d)
 	}
 	for _, w := range c.watches {
 		if w.member.Resolve {
@@ -237,8 +237,8 @@ func (c *Carrier) stopDialing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	for _, l := range c.dialers {
-		l.cancel()
+	for _, d := range c.dialers {
+		d.cancel()
 	}
 }
 

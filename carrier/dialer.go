@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
-	"sort"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -86,7 +88,7 @@ func (c *Carrier) newDialer(t target) *dialer {
 }
 
 // run starts its goroutine. Called with mu held.
-func (c *Carrier) run(l *dialer) { c.tasks.Go(l.run) }
+func (c *Carrier) run(d *dialer) { c.tasks.Go(d.run) }
 
 // kick makes a disconnected dialer dial at once, and reports whether it was disconnected.
 func (d *dialer) kick() bool {
@@ -358,10 +360,8 @@ func plain(err error, timeout time.Duration) error {
 }
 
 func sortedDialers(dialers map[string]*dialer) []*dialer {
-	list := make([]*dialer, 0, len(dialers))
-	for _, l := range dialers {
-		list = append(list, l)
-	}
-	sort.Slice(list, func(i, k int) bool { return list[i].target.key() < list[k].target.key() })
-	return list
+	return slices.SortedFunc(
+		maps.Values(dialers),
+		func(a, b *dialer) int { return strings.Compare(a.target.key(), b.target.key()) },
+	)
 }

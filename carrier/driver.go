@@ -32,10 +32,10 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := false
-	for _, l := range c.dialers {
-		if cluster.NodeID(l.id.Load()) == id || remote.IsValid() && l.target.address.Addr() == remote.Addr().Unmap() {
+	for _, d := range c.dialers {
+		if cluster.NodeID(d.id.Load()) == id || remote.IsValid() && d.target.address.Addr() == remote.Addr().Unmap() {
 			// a connected dialer does not identify the caller: another node of the same host may have dialled.
-			known = l.kick() || known
+			known = d.kick() || known
 		}
 	}
 	if known {
@@ -43,8 +43,8 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	}
 	// The address belongs to no member: several nodes share one host, or the address is translated. It may be any
 	// missing member.
-	for _, l := range c.dialers {
-		l.kick()
+	for _, d := range c.dialers {
+		d.kick()
 	}
 }
 

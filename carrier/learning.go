@@ -20,8 +20,8 @@ func (c *Carrier) Learning() bool {
 			return true
 		}
 	}
-	for _, l := range dialers {
-		if !l.heard() {
+	for _, d := range dialers {
+		if !d.heard() {
 			return true
 		}
 	}
@@ -34,9 +34,9 @@ func (c *Carrier) Unheard() string {
 	dialers := sortedDialers(c.dialers)
 	c.mu.Unlock()
 	var addresses []string
-	for _, l := range dialers {
-		if !l.heard() {
-			addresses = append(addresses, l.target.key())
+	for _, d := range dialers {
+		if !d.heard() {
+			addresses = append(addresses, d.target.key())
 		}
 	}
 	return inShort(addresses)

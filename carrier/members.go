@@ -189,28 +189,28 @@ func (c *Carrier) updateDialers() {
 		w.mu.Unlock()
 	}
 	var left []*dialer
-	for key, l := range c.dialers {
+	for key, d := range c.dialers {
 		if _, keep := wanted[key]; !keep {
 			delete(c.dialers, key)
-			left = append(left, l)
+			left = append(left, d)
 		}
 	}
 	var found []target
 	for key, t := range wanted {
 		if c.dialers[key] == nil && !c.closed {
-			l := c.newDialer(t)
-			c.dialers[key] = l
+			d := c.newDialer(t)
+			c.dialers[key] = d
 			if c.started {
 				found = append(found, t)
-				c.run(l)
+				c.run(d)
 			}
 		}
 	}
 	c.mu.Unlock()
-	for _, l := range left {
-		c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", l.target.key(), l.target.member)
-		l.leave()
-		c.node.Unlist(l.target.key())
+	for _, d := range left {
+		c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", d.target.key(), d.target.member)
+		d.leave()
+		c.node.Unlist(d.target.key())
 	}
 	for _, t := range found {
 		c.discovered(t)
@@ -237,8 +237,8 @@ func (c *Carrier) expect() {
 		}
 	}
 	if others == 0 {
-		for _, l := range c.dialers {
-			if l.other() {
+		for _, d := range c.dialers {
+			if d.other() {
 				others++
 			}
 		}

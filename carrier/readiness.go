@@ -118,15 +118,15 @@ func (c *Carrier) otherMembers() (others int, faults []string) {
 		}
 	}
 	c.mu.Unlock()
-	for _, l := range dialers {
-		l.mu.Lock()
-		if l.state != isSelf {
+	for _, d := range dialers {
+		d.mu.Lock()
+		if d.state != isSelf {
 			others++
 		}
-		if l.state == connecting && l.faulty && (l.session == nil || !l.session.Established()) {
-			faults = append(faults, fmt.Sprintf("cannot sync with reachable member %s: %s", l.target.key(), l.trouble))
+		if d.state == connecting && d.faulty && (d.session == nil || !d.session.Established()) {
+			faults = append(faults, fmt.Sprintf("cannot sync with reachable member %s: %s", d.target.key(), d.trouble))
 		}
-		l.mu.Unlock()
+		d.mu.Unlock()
 	}
 	return others, faults
 }

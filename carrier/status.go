@@ -51,8 +51,8 @@ func (c *Carrier) Status() Status {
 	)
 	c.mu.Unlock()
 	var absent []string
-	for _, l := range dialers {
-		m := l.status()
+	for _, d := range dialers {
+		m := d.status()
 		if m.State == string(connecting) {
 			absent = append(absent, m.Address)
 		}
