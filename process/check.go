@@ -18,6 +18,7 @@ import (
 	"starling/conf"
 	"starling/cycle"
 	"starling/lib/similar"
+	"starling/process/arguments"
 )
 
 // The states of a directive, in the order of the table.
@@ -66,7 +67,7 @@ accepted without effect, and which are not supported, with what to do instead. N
 certificates, logs and names in the DNS need not be there; "starling -t" looks at those too.
 
 The exit status is 0 if starling runs the configuration, 1 if not, and 2 if the command was called in a wrong way.`,
-		Args: wants("FILE"),
+		Args: arguments.Exactly("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])
 			if err != nil {

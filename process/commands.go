@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"starling/lib/similar"
+	"starling/process/arguments"
 	"starling/process/authority"
 	"starling/process/demo"
+	"starling/process/remote"
 )
 
 // commands lists the subcommands in the order of the help. Each is a file and a line here; help, man page and
@@ -19,6 +21,10 @@ import (
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demo.Command(),
+		remote.StatusCommand(),
+		remote.TopCommand(),
+		remote.KeyvalCommand(),
+		remote.DrainCommand(),
 		authority.Command(),
 		checkCommand(),
 		containerCommand(),
@@ -132,7 +138,7 @@ func requireKnownWords(c *cobra.Command) {
 			if len(args) == 0 {
 				return nil
 			}
-			return unknownArgument(c, args[0])
+			return arguments.Unknown(c, args[0])
 		}
 	}
 	for _, sub := range c.Commands() {
@@ -199,19 +205,6 @@ func child(c *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// wants is the Args of a command with exactly the named arguments.
-func wants(what ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(what):
-			return fmt.Errorf("%s is missing", what[len(args)])
-		case len(args) > len(what):
-			return unknownArgument(c, args[len(what)])
-		}
-		return nil
-	}
-}
-
 // usageText is the help of the program: nginx's, and the subcommands.
 func usageText() string {
 	var b strings.Builder
@@ -237,29 +230,13 @@ func unknownCommand(c *cobra.Command, word string) error {
 	return fmt.Errorf("unknown command %q: there are %s", word, strings.Join(known, ", "))
 }
 
-func unknownArgument(c *cobra.Command, word string) error {
-	if alike := similarOption(c, word); alike != "" {
-		return fmt.Errorf("unknown argument %q: did you mean %q?", word, alike)
-	}
-	return fmt.Errorf("unknown argument %q", word)
-}
-
 // unknownOption adds the option that was probably meant to pflag's error.
 func unknownOption(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		if alike := similarOption(c, unknown.GetSpecifiedName()); alike != "" {
+		if alike := arguments.SimilarOption(c, unknown.GetSpecifiedName()); alike != "" {
 			return fmt.Errorf("unknown option %q: did you mean %q?", "--"+unknown.GetSpecifiedName(), alike)
 		}
 	}
 	return err
-}
-
-func similarOption(c *cobra.Command, word string) string {
-	var options []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { options = append(options, f.Name) })
-	if alike := similar.Of(word, options); alike != "" {
-		return "--" + alike
-	}
-	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"starling/nginx/version"
+	"starling/process/arguments"
 )
 
 // manCommand writes the man page. Packages call it while they are built; operators do not need it.
@@ -19,7 +20,7 @@ func manCommand() *cobra.Command {
 		Use:    "man DIR",
 		Short:  "write the man page starling.8 into a directory",
 		Hidden: true,
-		Args:   wants("DIR"),
+		Args:   arguments.Exactly("DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return os.WriteFile(filepath.Join(args[0], program+".8"), []byte(manPage(c.Root())), 0o644)
 		},

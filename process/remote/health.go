@@ -1,0 +1,101 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"starling/carrier"
+)
+
+// clusterStatus reads what the node knows of its cluster.
+func (c *client) clusterStatus(ctx context.Context) (*carrier.Status, error) {
+	s := new(carrier.Status)
+	err := c.get(ctx, s, "stream", "zone_sync", "cluster")
+	if hasCode(err, "PathNotFound") {
+		return nil, fmt.Errorf("the node at %s has no cluster: no server of it has \"zone_sync;\"", c.name)
+	}
+	return s, err
+}
+
+// States of members and peers, as the API names them.
+const (
+	connected  = "connected"
+	pushing    = "pushing"
+	accepted   = "accepted"
+	connecting = "connecting"
+	unresolved = "unresolved"
+	differ     = "differ"
+)
+
+// problems are the reasons why a cluster is not healthy as one node sees it. There are none if it is.
+func problems(s *carrier.Status) []string {
+	var found []string
+	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if !s.Ready {
+		add("the node is not ready: %s", plain(s.NotReady))
+	}
+	if s.Warning != "" {
+		add("%s", plain(s.Warning))
+	}
+	for _, m := range s.Members {
+		if m.State == connecting || m.State == unresolved {
+			add("%s is not connected: %s", memberName(m), plain(orUnknown(m.LastError)))
+		}
+	}
+	for _, p := range s.Peers {
+		switch p.State {
+		case pushing:
+			add("%s does not connect to this node: look for the reason in its status", peerName(p))
+		case accepted:
+			add("%s connects to this node, which does not connect to it: list it with \"zone_sync_server\"",
+				peerName(p))
+		}
+		if p.ClockRefused {
+			add("the clock of %s is %d ms off: run NTP there", peerName(p), p.OffsetMS)
+		}
+		for _, mismatch := range p.Mismatches {
+			add("a zone is not shared with %s: %s", peerName(p), plain(mismatch))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Zones)) {
+		z := s.Zones[name]
+		if z.Agreement == differ {
+			add("zone %s differs from that of %s", plain(name), differing(s, name))
+		}
+		if z.Full {
+			add("zone %s rejects or has evicted records: increase its size", plain(name))
+		}
+	}
+	if len(found) == 0 && !s.Agree {
+		add("the nodes do not agree")
+	}
+	return found
+}
+
+// differing names the peers whose records of a zone differ.
+func differing(s *carrier.Status, zone string) string {
+	names := ""
+	for _, p := range s.Peers {
+		if p.Digests[zone].State != differ {
+			continue
+		}
+		if names != "" {
+			names += ", "
+		}
+		names += peerName(p)
+	}
+	return orUnknown(names)
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "reason unknown"
+	}
+	return text
+}
+
+// errUnhealthy lets a command exit with 1 after it has printed why.
+var errUnhealthy = errors.New("the cluster is not healthy")
