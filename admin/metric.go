@@ -166,6 +166,15 @@ func ResponseMetrics(prefix, at, help string) []Metric {
 	return list
 }
 
+// TLSMetrics are the TLS handshakes at a path; whose are the parties: "with clients".
+func TLSMetrics(prefix, at, whose string) []Metric {
+	return []Metric{
+		Counter(prefix+"ssl_handshakes", at+"handshakes", "TLS handshakes "+whose+" that succeeded."),
+		Counter(prefix+"ssl_handshakes_failed", at+"handshakes_failed", "TLS handshakes "+whose+" that failed."),
+		Counter(prefix+"ssl_session_reuses", at+"session_reuses", "TLS handshakes "+whose+" that resumed a session."),
+	}
+}
+
 // By scales a metric to base units.
 func (m Metric) By(scale float64) Metric { m.Scale = scale; return m }
 

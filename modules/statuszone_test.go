@@ -50,6 +50,9 @@ func expectAnswer(t *testing.T, s *webtest.Server, line, want string) {
 	})
 }
 
+// noTLS is the ssl object of a zone without handshakes.
+const noTLS = `"ssl":{"handshakes":0,"handshakes_failed":0,"session_reuses":0,"no_common_protocol":0,"no_common_cipher":0,"handshake_timeout":0,"peer_rejected_cert":0,"verify_failures":{"no_cert":0,"expired_cert":0,"revoked_cert":0,"other":0}}`
+
 func TestStatusZonesInTheAPI(t *testing.T) {
 	s := startZones(t, `server { server_name a; status_zone site; say hello; location /l { status_zone part; return 404 no; } }
 		server { server_name b; status_zone other; }`)
@@ -59,10 +62,10 @@ func TestStatusZonesInTheAPI(t *testing.T) {
 	responses := func(codes string, second, fourth int) string {
 		return fmt.Sprintf(`{"1xx":0,"2xx":%d,"3xx":0,"4xx":%d,"5xx":0,"codes":{%s},"total":%d}`, second, fourth, codes, second+fourth)
 	}
-	site := fmt.Sprintf(`{"processing":0,"requests":2,"responses":%s,"discarded":0,"received":%d,"sent":%d}`,
-		responses(`"200":1,"404":1`, 1, 1), 2*received+1, len(hello)+len(no))
+	site := fmt.Sprintf(`{"processing":0,"requests":2,"responses":%s,"discarded":0,"received":%d,"sent":%d,%s}`,
+		responses(`"200":1,"404":1`, 1, 1), 2*received+1, len(hello)+len(no), noTLS)
 	part := fmt.Sprintf(`{"requests":1,"responses":%s,"discarded":0,"received":%d,"sent":%d}`, responses(`"404":1`, 0, 1), received+1, len(no))
-	other := fmt.Sprintf(`{"processing":0,"requests":0,"responses":%s,"discarded":0,"received":0,"sent":0}`, responses("", 0, 0))
+	other := fmt.Sprintf(`{"processing":0,"requests":0,"responses":%s,"discarded":0,"received":0,"sent":0,%s}`, responses("", 0, 0), noTLS)
 	expectAnswer(t, s, "GET server_zones/site", "200 "+site)
 	expectAnswer(t, s, "GET location_zones/part", "200 "+part)
 	for _, c := range []struct{ call, want string }{

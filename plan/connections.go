@@ -1,13 +1,22 @@
 package plan
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Connections counts the client connections of the process, http and stream together, for as long as it runs.
 type Connections struct {
 	accepted, dropped atomic.Uint64
 	acceptedBase      atomic.Uint64 // of accepted at the last reset
-	active, idle      atomic.Int64
+	active            atomic.Int64
+
+	mu   sync.Mutex
+	idle map[*idleCounter]struct{}
 }
+
+// idleCounter counts the idle connections of one site.
+type idleCounter struct{ count func() int64 }
 
 // Accepted counts a new connection and returns its number in the process ($connection).
 func (c *Connections) Accepted() uint64 {
@@ -21,8 +30,22 @@ func (c *Connections) Dropped() { c.dropped.Add(1) }
 // Closed reports that an accepted connection is gone.
 func (c *Connections) Closed() { c.active.Add(-1) }
 
-// Idle moves a connection to or from those that wait for a request: +1 or -1.
-func (c *Connections) Idle(by int64) { c.idle.Add(by) }
+// CountIdle adds a function that counts the connections of a site that wait for a request, until forget is called.
+// Figures calls it: connections become idle after each request, so they must not share a counter.
+func (c *Connections) CountIdle(count func() int64) (forget func()) {
+	counter := &idleCounter{count}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle == nil {
+		c.idle = map[*idleCounter]struct{}{}
+	}
+	c.idle[counter] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.idle, counter)
+	}
+}
 
 // ConnectionFigures are the counts of one moment. Active excludes the idle ones, as in the API of NGINX Plus.
 type ConnectionFigures struct {
@@ -34,13 +57,22 @@ type ConnectionFigures struct {
 
 // Figures reads the counts.
 func (c *Connections) Figures() ConnectionFigures {
-	idle := max(c.idle.Load(), 0)
+	idle := c.countIdle()
 	return ConnectionFigures{
 		Accepted: c.accepted.Load() - c.acceptedBase.Load(),
 		Dropped:  c.dropped.Load(),
 		Active:   max(c.active.Load()-idle, 0),
 		Idle:     idle,
 	}
+}
+
+func (c *Connections) countIdle() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for counter := range c.idle {
+		n += counter.count()
+	}
+	return n
 }
 
 // Reset sets the counts of accepted and dropped connections to zero; the numbers of connections continue.

@@ -92,14 +92,14 @@ func (p *Plan) StampClock() *stamp.Clock {
 	return p.stamps
 }
 
-// Traffic counts the requests of the http side. A reload keeps it.
+// Traffic counts requests and TLS handshakes. A reload keeps it.
 func (p *Plan) Traffic() *Traffic {
 	switch {
 	case p.traffic != nil:
 	case p.Old != nil:
 		p.traffic = p.Old.Traffic()
 	default:
-		p.traffic = new(Traffic)
+		p.traffic = newTraffic()
 	}
 	return p.traffic
 }

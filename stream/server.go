@@ -249,6 +249,7 @@ func (s *Session) handshake() error {
 	}
 	err := conn.HandshakeContext(side.WithSubject(context.Background(), s))
 	if err != nil {
+		s.countHandshake(func(h *ssl.Handshakes) { h.Failed(err) })
 		s.refuse(fmt.Errorf("SSL_do_handshake() failed (%w) while SSL handshaking", err))
 		return err
 	}
@@ -258,11 +259,23 @@ func (s *Session) handshake() error {
 	s.TLS = conn
 	s.Conn = &counted{conn, s}
 	state := conn.ConnectionState()
-	if err := s.tlsSettings().Verify(s, &state); err != nil {
+	err = s.tlsSettings().Verify(s, &state)
+	s.countHandshake(func(h *ssl.Handshakes) {
+		h.Done(state.DidResume)
+		h.Unverified(err)
+	})
+	if err != nil {
 		s.refuse(err)
-		return err
 	}
-	return nil
+	return err
+}
+
+// countHandshake counts in the process and in the zone of the server that TLS named.
+func (s *Session) countHandshake(count func(*ssl.Handshakes)) {
+	count(s.port.site.handshakes)
+	if s.zone != nil {
+		count(s.zone.handshakes)
+	}
 }
 
 // refuse logs why a client was rejected. nginx logs it at level info; on the port of a cluster, the operator must see

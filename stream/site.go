@@ -15,6 +15,7 @@ import (
 	"starling/nginx/sockaddr"
 	"starling/plan"
 	"starling/side"
+	"starling/ssl"
 )
 
 // Site is the stream side of one running configuration.
@@ -26,6 +27,8 @@ type Site struct {
 	ports   []side.Port
 	context context.Context
 	cancel  context.CancelFunc
+
+	handshakes *ssl.Handshakes // of the process
 
 	gate     *side.Gate[*Session]
 	arrivals socketwatch.Lazy
@@ -52,7 +55,7 @@ func (datagrams) Listen(socket *net.UDPConn, _ func(net.Addr) side.ConnHandler) 
 
 // Build makes the servers of a bound stream block. Its error can be conf.Problems.
 func Build(p *plan.Plan, block *conf.Scope, modules []*Module) (*Site, error) {
-	s := &Site{plan: p, modules: modules}
+	s := &Site{plan: p, modules: modules, handshakes: p.Traffic().Handshakes}
 	s.gate = side.NewGate[*Session](s.endArrivals)
 	s.context, s.cancel = context.WithCancel(context.Background())
 	var problems conf.Problems

@@ -7,12 +7,14 @@ import (
 	"starling/lib/stripes"
 	"starling/plan"
 	"starling/side"
+	"starling/ssl"
 )
 
 // StatusZone counts the sessions of the servers that share it. A reload carries it over. Sessions pick different copies
 // of the counters, so that cores do not share cache lines; see stripes.
 type StatusZone struct {
-	counters stripes.Stripes[zoneCounters]
+	counters   stripes.Stripes[zoneCounters]
+	handshakes *ssl.Handshakes
 }
 
 type zoneCounters struct {
@@ -26,7 +28,9 @@ type zoneCounters struct {
 	received, sent atomic.Uint64
 }
 
-func newStatusZone() *StatusZone { return &StatusZone{stripes.New[zoneCounters]()} }
+func newStatusZone() *StatusZone {
+	return &StatusZone{counters: stripes.New[zoneCounters](), handshakes: ssl.NewHandshakes()}
+}
 
 // ZoneFigures are the counts of a zone as the API shows them.
 type ZoneFigures struct {
@@ -65,6 +69,9 @@ func (z *StatusZone) Figures() (f ZoneFigures) {
 	return f
 }
 
+// Handshakes returns the TLS handshakes.
+func (z *StatusZone) Handshakes() ssl.HandshakeFigures { return z.handshakes.Figures().WithClients() }
+
 // Reset sets all counts to zero, except that of the sessions in progress.
 func (z *StatusZone) Reset() {
 	for c := range z.counters.All() {
@@ -75,6 +82,7 @@ func (z *StatusZone) Reset() {
 			n.Store(0)
 		}
 	}
+	z.handshakes.Reset()
 }
 
 // statusZones are those of one configuration.

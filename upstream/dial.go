@@ -12,6 +12,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/nginx/errno"
+	"starling/ssl"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,8 +49,10 @@ type Dialer struct {
 	// Preface is sent as soon as the connection is established, before any TLS (the PROXY protocol header).
 	Preface []byte
 	// TLS is not nil for a TLS connection; its ServerName is sent as it is.
-	TLS   *tls.Config
-	Clock *clock.Clock
+	TLS *tls.Config
+	// Handshakes counts those of all servers.
+	Handshakes *ssl.Handshakes
+	Clock      *clock.Clock
 }
 
 // DialError is a failed connection. Its text is nginx's for the error log.
@@ -105,8 +108,13 @@ func (d *Dialer) Dial(ctx context.Context, s *Server) (*Conn, error) {
 	}
 	if err := sealed.HandshakeContext(ctx); err != nil {
 		plain.Close()
+		d.Handshakes.Failed(err)
+		s.Stats.handshakes().Failed(err)
 		return nil, &DialError{TLS: true, TimedOut: timedOut(err), Err: err}
 	}
+	resumed := sealed.ConnectionState().DidResume
+	d.Handshakes.Done(resumed)
+	s.Stats.handshakes().Done(resumed)
 	c.Conn = sealed
 	return c, nil
 }

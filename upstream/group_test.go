@@ -255,7 +255,9 @@ func TestStats(t *testing.T) {
 	s.Stats.Timed(2*time.Millisecond, 4*time.Millisecond)
 	r := g.Report(start).Peers[0]
 	got, _ := json.Marshal(r)
-	want := `{"id":0,"server":"10.0.0.1:80","name":"10.0.0.1:80","backup":false,"weight":1,"state":"up","active":1,"requests":1,` +
+	want := `{"id":0,"server":"10.0.0.1:80","name":"10.0.0.1:80","backup":false,"weight":1,"state":"up","active":1,` +
+		`"ssl":{"handshakes":0,"handshakes_failed":0,"session_reuses":0,"no_common_protocol":0,"handshake_timeout":0,"peer_rejected_cert":0,` +
+		`"verify_failures":{"expired_cert":0,"revoked_cert":0,"hostname_mismatch":0,"other":0}},"requests":1,` +
 		`"responses":{"1xx":1,"2xx":2,"3xx":0,"4xx":1,"5xx":0,"codes":{"101":1,"200":2,"404":1},"total":4},"sent":10,"received":20,"fails":0,` +
 		`"unavail":0,"health_checks":{"checks":0,"fails":0,"unhealthy":0},"downtime":0,"selected":"2023-11-14T22:13:20.000Z",` +
 		`"header_time":2,"response_time":4}`

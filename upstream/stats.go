@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starling/lib/statuscount"
+	"starling/ssl"
 )
 
 // Stats are a server's counters, safe to use from any goroutine.
@@ -22,6 +23,17 @@ type Stats struct {
 	downMS     atomic.Int64 // milliseconds unavailable, without the current period
 
 	connect, header, response meter // connect is of stream only
+
+	tls atomic.Pointer[ssl.Handshakes] // made at the first handshake: most servers use no TLS
+}
+
+// handshakes counts the server's TLS handshakes.
+func (s *Stats) handshakes() *ssl.Handshakes {
+	if h := s.tls.Load(); h != nil {
+		return h
+	}
+	s.tls.CompareAndSwap(nil, ssl.NewHandshakes())
+	return s.tls.Load()
 }
 
 // meter is a moving average of times, weighted like nginx's least_time: each new one counts a twentieth.
@@ -66,6 +78,9 @@ func (s *Stats) reset() {
 	s.connect.microseconds.Store(0)
 	s.header.microseconds.Store(0)
 	s.response.microseconds.Store(0)
+	if h := s.tls.Load(); h != nil {
+		h.Reset()
+	}
 }
 
 // goneOut notes when a server became unavailable.

@@ -6,6 +6,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/statuscount"
+	"starling/ssl"
 )
 
 // Config is a server as in /http/upstreams/NAME/servers/ID.
@@ -50,14 +51,17 @@ type Status struct {
 
 // identity is the part of a server's status that says which server it is and whether it is in use.
 type identity struct {
-	ID       int    `json:"id"`
-	Server   string `json:"server"`
-	Name     string `json:"name"`
-	Backup   bool   `json:"backup"`
-	Weight   int    `json:"weight"`
-	State    string `json:"state"`
-	Active   int    `json:"active"`
-	MaxConns int    `json:"max_conns,omitempty"`
+	ID     int    `json:"id"`
+	Server string `json:"server"`
+	Name   string `json:"name"`
+	Backup bool   `json:"backup"`
+	Weight int    `json:"weight"`
+	State  string `json:"state"`
+	Active int    `json:"active"`
+
+	SSL ssl.HandshakeFigures `json:"ssl"`
+
+	MaxConns int `json:"max_conns,omitempty"`
 }
 
 // health is the part with its traffic and failures.
@@ -178,6 +182,7 @@ func (s *Server) status(now clock.Reading) Status {
 		identity: identity{
 			ID: s.ID, Server: s.Addr.Text, Name: s.Name, Backup: s.settings.Backup, Weight: s.settings.Weight,
 			State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns,
+			SSL: st.tls.Load().Figures().WithServers(),
 		},
 		Requests:  st.Requests.Load(),
 		Responses: statuscount.Sum(&st.responses),

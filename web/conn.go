@@ -207,8 +207,8 @@ func (c *Conn) await(timeout time.Duration) bool {
 	} else if c.site.gate.Retired() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))
 	}
-	c.site.plan.Connections.Idle(1)
-	defer c.site.plan.Connections.Idle(-1)
+	c.waits.Store(true)
+	defer c.waits.Store(false)
 	// Under load, other goroutines run meanwhile, and when this one runs again, its next request has arrived: this
 	// saves a read that finds nothing.
 	runtime.Gosched()
@@ -327,20 +327,30 @@ func (c *Conn) handshake() bool {
 	}
 	conn := tls.Server(under, c.hosts.Handshake)
 	if err := conn.HandshakeContext(side.WithSubject(context.Background(), c)); err != nil {
-		c.site.traffic.HandshakesFailed.Add(1)
+		c.countHandshake(func(h *ssl.Handshakes) { h.Failed(err) })
 		c.Logf(logs.Info, "SSL_do_handshake() failed (%v) while SSL handshaking", err)
 		return false
 	}
 	state := conn.ConnectionState()
-	c.site.traffic.Handshakes.Add(1)
-	if state.DidResume {
-		c.site.traffic.SessionReuses.Add(1)
-	}
 	c.TLS, c.Net = &state, conn
+	var refusal error
 	if c.server.Inspect != nil {
 		c.Peer = c.server.Inspect(&state)
+		refusal = c.server.VerifyClient.Check(c.Peer)
 	}
+	c.countHandshake(func(h *ssl.Handshakes) {
+		h.Done(state.DidResume)
+		h.Unverified(refusal)
+	})
 	return true
+}
+
+// countHandshake counts in the process and in the zone of the server that TLS named.
+func (c *Conn) countHandshake(count func(*ssl.Handshakes)) {
+	count(c.site.traffic.Handshakes)
+	if z := c.server.zone; z != nil {
+		count(z.handshakes)
+	}
 }
 
 // configForClient chooses the virtual server by SNI.

@@ -49,10 +49,7 @@ func (c *Conn) serveHTTP2() {
 }
 
 // streamHandler serves the streams of a connection.
-type streamHandler struct {
-	c    *Conn
-	idle bool
-}
+type streamHandler struct{ c *Conn }
 
 // Serve implements h2.Handler.
 func (h *streamHandler) Serve(s *h2.Stream) {
@@ -72,16 +69,7 @@ func (h *streamHandler) Last(n int) bool {
 }
 
 // Idle implements h2.Handler.
-func (h *streamHandler) Idle(idle bool) {
-	if idle != h.idle {
-		h.idle = idle
-		by := int64(1)
-		if !idle {
-			by = -1
-		}
-		h.c.site.plan.Connections.Idle(by)
-	}
-}
+func (h *streamHandler) Idle(idle bool) { h.c.waits.Store(idle) }
 
 // Linger implements h2.Handler.
 func (h *streamHandler) Linger() {

@@ -200,7 +200,7 @@ func TestHTTP2Retires(t *testing.T) {
 	<-s.Site.Drained()
 }
 
-func TestHTTP2CountsIdle(t *testing.T) {
+func TestIdleConnectionsAreCounted(t *testing.T) {
 	s := start(t, `http2 on; server { listen 80; say hello; }`)
 	client := http2Client(t, s, false)
 	ask(t, client, "GET", "http://a/", "")
@@ -213,6 +213,11 @@ func TestHTTP2CountsIdle(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, time.Minute, counts(1, 0))
+	plain := s.DialLoopback() // of HTTP/1, before and after its first request
+	testkit.Eventually(t, time.Minute, counts(2, 0))
+	roundTrips(t, plain, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 1, 1)
+	testkit.Eventually(t, time.Minute, counts(2, 0))
+	plain.Close()
 	client.CloseIdleConnections()
 	testkit.Eventually(t, time.Minute, counts(0, 0))
 }

@@ -100,7 +100,7 @@ type engine struct {
 	sentBefore  int64 // bytes that the connection had sent when the request began
 
 	entered *Server      // the status zone of this server counts the end; nil for none, or if it was counted
-	pick    stripes.Pick // of the counters of status zones
+	pick    stripes.Pick // of the counters of status zones and of the process
 
 	id    [16]byte // $request_id, once hasID
 	hasID bool
@@ -154,6 +154,7 @@ type Conn struct {
 	buf   h1.Buffer
 	out   h1.Writer
 	state atomic.Int32
+	waits atomic.Bool // for a request
 	// presence is maintained once a request has called Watch.
 	presence              presence
 	http2                 *h2.Conn // set before the state becomes stateStreams

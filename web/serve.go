@@ -74,9 +74,8 @@ const (
 // serve reads and answers one request, and reports whether the connection can take another.
 func (r *Request) serve() (keep bool) {
 	r.StartedAt = r.Now()
-	r.site.traffic.Requests.Add(1)
-	r.site.traffic.Current.Add(1)
-	defer r.site.traffic.Current.Add(-1)
+	r.site.traffic.Begin(&r.pick)
+	defer r.site.traffic.End(&r.pick)
 	var err error
 	if r.in, err = r.wire.ReadHead(r); err != nil {
 		if !r.badHead(err) {

@@ -36,7 +36,8 @@ type Site struct {
 
 // Requests returns the requests that the process has started, and those in progress.
 func (s *Site) Requests() (total, current int64) {
-	return int64(s.traffic.Requests.Load()), s.traffic.Current.Load()
+	f := s.traffic.Figures()
+	return int64(f.Requests), f.Current
 }
 
 // Port is one address that a Site listens on, the ConnHandler of a side.Port.
@@ -101,7 +102,10 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 		b.problems.Sort()
 		return nil, b.problems
 	}
-	p.OnStart(func(context.Context) error { return makeBodyDirs(p) })
+	p.OnStart(func(context.Context) error {
+		p.OnRetire(p.Connections.CountIdle(b.site.idle))
+		return makeBodyDirs(p)
+	})
 	p.OnOwner(func(uid, gid int) []error { return giveBodyDirs(p, uid, gid) })
 	b.site.slots = Side.Slots(p)
 	for _, m := range modules {
@@ -132,6 +136,16 @@ func (b *builder) listen() {
 		port := &Port{Addr: h.Addr, site: b.site, hosts: h}
 		b.site.ports = append(b.site.ports, side.Port{Addr: h.Addr, Options: h.Options, ConnHandler: port})
 	}
+}
+
+// idle counts the connections that wait for a request.
+func (s *Site) idle() (n int64) {
+	s.gate.Inside(func(c *Conn) {
+		if c.waits.Load() {
+			n++
+		}
+	})
+	return n
 }
 
 // Ports are the addresses to listen on.

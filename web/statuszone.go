@@ -8,6 +8,7 @@ import (
 	"starling/lib/stripes"
 	"starling/plan"
 	"starling/side"
+	"starling/ssl"
 )
 
 // StatusZone counts the requests of the servers, or of the locations, that share it. A reload carries it over.
@@ -15,7 +16,8 @@ import (
 // A request writes to one of several copies of the counters, those that its Request has picked. Requests are pooled per
 // core, so a core mostly writes to cache lines of its own; see stripes.
 type StatusZone struct {
-	counters stripes.Stripes[zoneCounters]
+	counters   stripes.Stripes[zoneCounters]
+	handshakes *ssl.Handshakes // of servers only; nil for locations
 }
 
 type zoneCounters struct {
@@ -27,7 +29,13 @@ type zoneCounters struct {
 	sent       atomic.Uint64
 }
 
-func newStatusZone() *StatusZone { return &StatusZone{stripes.New[zoneCounters]()} }
+func newLocationZone() *StatusZone { return &StatusZone{counters: stripes.New[zoneCounters]()} }
+
+func newServerZone() *StatusZone {
+	z := newLocationZone()
+	z.handshakes = ssl.NewHandshakes()
+	return z
+}
 
 // ZoneFigures are the counts of a zone as the API shows them.
 type ZoneFigures struct {
@@ -61,6 +69,9 @@ func (z *StatusZone) Processing() (n int64) {
 	return max(n, 0) // the copies are not read at the same moment
 }
 
+// Handshakes returns the TLS handshakes of servers.
+func (z *StatusZone) Handshakes() ssl.HandshakeFigures { return z.handshakes.Figures().WithClients() }
+
 // Reset sets all counts to zero, except that of the requests in progress.
 func (z *StatusZone) Reset() {
 	for c := range z.counters.All() {
@@ -68,6 +79,9 @@ func (z *StatusZone) Reset() {
 			n.Store(0)
 		}
 		c.responses.Reset()
+	}
+	if z.handshakes != nil {
+		z.handshakes.Reset()
 	}
 }
 
@@ -88,17 +102,20 @@ func LocationZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
 
 // serverZone finds or makes the zone of a server, nil without a name.
 func serverZone(p *plan.Plan, name string) *StatusZone {
-	return statusZone(p, name, func(z *statusZones) *side.StatusZones[StatusZone] { return &z.servers })
+	of := func(z *statusZones) *side.StatusZones[StatusZone] { return &z.servers }
+	return statusZone(p, name, newServerZone, of)
 }
 
 // locationZone is serverZone for a location.
 func locationZone(p *plan.Plan, name string) *StatusZone {
-	return statusZone(p, name, func(z *statusZones) *side.StatusZones[StatusZone] { return &z.locations })
+	of := func(z *statusZones) *side.StatusZones[StatusZone] { return &z.locations }
+	return statusZone(p, name, newLocationZone, of)
 }
 
 func statusZone(
 	p *plan.Plan,
 	name string,
+	create func() *StatusZone,
 	kind func(*statusZones) *side.StatusZones[StatusZone],
 ) *StatusZone {
 	if name == "" {
@@ -108,7 +125,7 @@ func statusZone(
 	if p.Old != nil {
 		previous = kind(plan.Part[statusZones](p.Old))
 	}
-	return kind(plan.Part[statusZones](p)).Named(name, previous, newStatusZone)
+	return kind(plan.Part[statusZones](p)).Named(name, previous, create)
 }
 
 // enterZone counts the start of a client's request once its server is known. A head that cannot be read belongs to the

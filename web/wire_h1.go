@@ -25,8 +25,8 @@ func (w *h1Wire) ReadHead(r *Request) (*h1.RequestHead, error) {
 	r.sentBefore = c.out.Bytes
 	whole, err := w.in.Parse(&c.buf, limits)
 	if !whole && err == nil {
-		r.site.traffic.Reading.Add(1)
-		defer r.site.traffic.Reading.Add(-1)
+		r.site.traffic.Reading(&r.pick, 1)
+		defer r.site.traffic.Reading(&r.pick, -1)
 		c.raw.SetReadDeadline(time.Now().Add(c.server.Core.HeaderTimeout))
 		c.readUntil.Forget()
 	}

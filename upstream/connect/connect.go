@@ -47,7 +47,9 @@ type Connector[C side.Subject] struct {
 
 // Build reads the files of PREFIX_ssl_… if TLS can be used. Warnings have the location of a node.
 func (s *Settings[C]) Build(p *plan.Plan, prefix string, at *conf.Node, mayEncrypt bool) (*Connector[C], error) {
-	k := &Connector[C]{Settings: s, base: upstream.Dialer{Timeout: s.Timeout, Probe: s.Probe, Clock: p.Clock}}
+	k := &Connector[C]{Settings: s, base: upstream.Dialer{
+		Timeout: s.Timeout, Probe: s.Probe, Clock: p.Clock, Handshakes: p.Traffic().Handshakes,
+	}}
 	if !mayEncrypt {
 		return k, nil
 	}

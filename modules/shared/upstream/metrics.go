@@ -9,7 +9,7 @@ var states = map[string]float64{"up": 1, "draining": 2, "down": 3, "unavail": 4,
 // gets: requests or connections. Averages are in milliseconds, as in NGINX Plus's exporter.
 func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
-	return []admin.Metric{
+	list := []admin.Metric{
 		admin.Gauge(prefix+"zombies", "*upstream.zombies", "Removed servers that still serve clients."),
 		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail.").Of(states),
 		admin.Gauge(server("active"), Figure("active"), "Active connections to a server."),
@@ -25,6 +25,7 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 		),
 		admin.Gauge(server("response_time"), Figure("response_time"), "Average time to the end of a response, in ms."),
 	}
+	return append(list, admin.TLSMetrics(prefix+"server_", Figure("ssl."), "with a server")...)
 }
 
 // Figure is the path of a server's figure in the answer of the API.

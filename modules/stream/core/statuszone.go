@@ -4,8 +4,15 @@ import (
 	"starling/admin"
 	"starling/plan"
 	"starling/side"
+	"starling/ssl"
 	"starling/stream"
 )
+
+// figures are a zone as the API shows it.
+type figures struct {
+	stream.ZoneFigures
+	SSL ssl.HandshakeFigures `json:"ssl"`
+}
 
 // zoneResources is /stream/server_zones.
 func zoneResources(p *plan.Plan) []admin.Resource {
@@ -13,7 +20,7 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 		Path: "stream/server_zones", Since: 1, Metrics: zoneMetrics(),
 		Each:    stream.StatusZones(p),
 		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
-		Show:    func(z *stream.StatusZone) any { return z.Figures() },
+		Show:    func(z *stream.StatusZone) any { return figures{z.Figures(), z.Handshakes()} },
 		Delete:  admin.Resets((*stream.StatusZone).Reset),
 	}.Resource()}
 }
@@ -26,6 +33,7 @@ func zoneMetrics() []admin.Metric {
 		admin.Gauge(prefix+"processing", at+"processing", "Sessions in progress."),
 		admin.Counter(prefix+"connections", at+"connections", "Accepted client connections."),
 	)
+	list = append(list, admin.TLSMetrics(prefix, at+"ssl.", "with clients")...)
 	for _, class := range []string{"2xx", "4xx", "5xx"} {
 		list = append(
 			list,

@@ -26,17 +26,24 @@ var (
 		admin.Counter("nginxplus_http_requests_total", "total", "Requests received."),
 		admin.Gauge("nginxplus_http_requests_current", "current", "Requests in flight."),
 	}
-	tlsMetrics = []admin.Metric{
-		admin.Counter("nginxplus_ssl_handshakes", "handshakes", "TLS handshakes with clients that succeeded."),
-		admin.Counter(
-			"nginxplus_ssl_handshakes_failed",
-			"handshakes_failed",
-			"TLS handshakes with clients that failed.",
-		),
-		admin.Counter("nginxplus_ssl_session_reuses", "session_reuses", "TLS handshakes that resumed a session."),
-	}
 	slabMetrics = []admin.Metric{
 		admin.Gauge("starling_zone_used_bytes", "*zone.pages.used", "Memory used by a zone.").By(pageBytes),
 		admin.Gauge("starling_zone_free_bytes", "*zone.pages.free", "Free memory of a zone.").By(pageBytes),
 	}
 )
+
+// tlsMetrics are the handshakes of the process.
+func tlsMetrics() []admin.Metric {
+	count := func(name, at, help string) admin.Metric {
+		return admin.Counter("starling_tls_"+name+"_total", at, "TLS handshakes that failed "+help)
+	}
+	return append(
+		admin.TLSMetrics("nginxplus_", "", "with clients and servers"),
+		count("no_common_protocol", "no_common_protocol", "because no protocol version was common."),
+		count("no_common_cipher", "no_common_cipher", "because no cipher was common."),
+		count("handshake_timeout", "handshake_timeout", "because of a timeout."),
+		count("peer_rejected_certificate", "peer_rejected_cert", "because the peer rejected the certificate."),
+		admin.Counter("starling_tls_verify_failures_total", "verify_failures.*reason",
+			"Certificates of clients and servers that did not verify, by reason."),
+	)
+}

@@ -50,9 +50,9 @@ func ownResources(p *plan.Plan) []admin.Resource {
 		admin.Single{
 			Path:    "ssl",
 			Since:   1,
-			Get:     func(*admin.Call) any { return s.tls() },
-			Reset:   s.resetTLS,
-			Metrics: tlsMetrics,
+			Get:     func(*admin.Call) any { return p.Traffic().Handshakes.Figures() },
+			Reset:   p.Traffic().Handshakes.Reset,
+			Metrics: tlsMetrics(),
 		}.Resource(),
 		s.workers(),
 		admin.Single{Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }}.Resource(),
@@ -89,29 +89,11 @@ type requests struct {
 }
 
 func (s *process) requests() requests {
-	t := s.plan.Traffic()
-	return requests{t.Requests.Load(), max(t.Current.Load(), 0)}
+	f := s.plan.Traffic().Figures()
+	return requests{f.Requests, f.Current}
 }
 
-func (s *process) resetRequests() { s.plan.Traffic().Requests.Store(0) }
-
-type handshakes struct {
-	Handshakes       uint64 `json:"handshakes"`
-	HandshakesFailed uint64 `json:"handshakes_failed"`
-	SessionReuses    uint64 `json:"session_reuses"`
-}
-
-func (s *process) tls() any {
-	t := s.plan.Traffic()
-	return handshakes{t.Handshakes.Load(), t.HandshakesFailed.Load(), t.SessionReuses.Load()}
-}
-
-func (s *process) resetTLS() {
-	t := s.plan.Traffic()
-	t.Handshakes.Store(0)
-	t.HandshakesFailed.Store(0)
-	t.SessionReuses.Store(0)
-}
+func (s *process) resetRequests() { s.plan.Traffic().ResetRequests() }
 
 // slab is the memory of a zone. Starling's zones have no size classes; the one slot stands for their records.
 type slab struct {

@@ -5,6 +5,7 @@ import (
 	"starling/conf"
 	"starling/plan"
 	"starling/side"
+	"starling/ssl"
 	"starling/web"
 )
 
@@ -26,20 +27,17 @@ func setStatusZone(s *web.Settings, a *conf.Args) error {
 type serverFigures struct {
 	Processing int64 `json:"processing"`
 	web.ZoneFigures
+	SSL ssl.HandshakeFigures `json:"ssl"`
 }
 
 // zoneResources are /http/server_zones and /http/location_zones.
 func zoneResources(p *plan.Plan) []admin.Resource {
 	servers := admin.Collection[*web.StatusZone]{
 		Path: "http/server_zones", Since: 1,
-		Metrics: append(zoneMetrics("server_zone"), admin.Gauge(
-			"nginxplus_server_zone_processing",
-			"*server_zone.processing",
-			"Requests in progress.",
-		)),
+		Metrics: serverMetrics(),
 		Each:    web.ServerZones(p),
 		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
-		Show:    func(z *web.StatusZone) any { return serverFigures{z.Processing(), z.Figures()} },
+		Show:    func(z *web.StatusZone) any { return serverFigures{z.Processing(), z.Figures(), z.Handshakes()} },
 		Delete:  admin.Resets((*web.StatusZone).Reset),
 	}
 	locations := admin.Collection[*web.StatusZone]{
@@ -50,6 +48,16 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 		Delete:  admin.Resets((*web.StatusZone).Reset),
 	}
 	return []admin.Resource{servers.Resource(), locations.Resource()}
+}
+
+// serverMetrics are those of the zones of servers.
+func serverMetrics() []admin.Metric {
+	const prefix, at = "nginxplus_server_zone_", "*server_zone."
+	list := append(
+		zoneMetrics("server_zone"),
+		admin.Gauge(prefix+"processing", at+"processing", "Requests in progress."),
+	)
+	return append(list, admin.TLSMetrics(prefix, at+"ssl.", "with clients")...)
 }
 
 // zoneMetrics are the zones of one kind as Prometheus is shown them; label is that of their name.

@@ -25,7 +25,7 @@ const (
 func serve(b *web.Block, server *web.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if mode := s.VerifyClient; mode != ssl.VerifyOff {
-		server.VerifiesClients = true
+		server.VerifiesClients, server.VerifyClient = true, mode
 		server.AfterHandshake = func(r *web.Request) web.Result { return check(mode, r) }
 	}
 	if !s.HasCertificates() && !s.RejectHandshake {

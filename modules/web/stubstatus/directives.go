@@ -53,16 +53,16 @@ type counts struct {
 
 func countsOf(r *web.Request) counts {
 	p := r.Plan()
-	figures, traffic := p.Connections.Figures(), p.Traffic()
+	figures, traffic := p.Connections.Figures(), p.Traffic().Figures()
 	c := counts{
 		accepted: figures.Accepted + figures.Dropped,
 		handled:  figures.Accepted,
-		requests: traffic.Requests.Load(),
+		requests: traffic.Requests,
 		active:   figures.Active + figures.Idle,
-		reading:  max(traffic.Reading.Load(), 0),
+		reading:  traffic.Reading,
 		waiting:  figures.Idle,
 	}
-	c.writing = max(traffic.Current.Load()-c.reading, 0)
+	c.writing = max(traffic.Current-c.reading, 0)
 	return c
 }
 
