@@ -122,7 +122,7 @@ func TestAPIAnswers(t *testing.T) {
 		{"GET /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
 		{"GET /api/9/processes", `200 {"respawned":0}`},
 		{"DELETE /api/9/processes", `204`},
-		{"GET /api/9/ssl", "200 "+noHandshakes},
+		{"GET /api/9/ssl", "200 " + noHandshakes},
 		{"DELETE /api/9/ssl/", `204`},
 		{"DELETE /api/9/connections", `204`},
 		{"DELETE /api/9/http/requests", `204`},
