@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,8 +27,7 @@ const (
 	maxRouteBytes   = 32
 	invalidRoute    = "invalid route, spaces, quotes, commas, semicolons, backslashes and control characters are " +
 		"not allowed"
-	maxEditedWeight  = 65535
-	notFoundTemplate = "server with ID %q does not exist"
+	maxEditedWeight = 65535
 )
 
 // EditError is a rejected change of a group; nothing was changed.
@@ -90,16 +90,28 @@ func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 	if err := change.check(); err != nil {
 		return nil, err
 	}
+	g.changes.Lock()
+	defer g.changes.Unlock()
 	g.mu.Lock()
-	exists := false
+	exists, full := false, g.full()
 	g.each(func(s *Server) {
 		exists = exists || s.parent == nil && s.Name == settings.Name && s.settings.Service == settings.Service
 	})
 	g.mu.Unlock()
-	if exists {
+	switch {
+	case exists:
 		return nil, &EditError{EntryExists, fmt.Sprintf("server %q already exists", settings.Name)}
+	case full:
+		return nil, g.outOfMemory()
 	}
-	return g.Add(settings, now)
+	if err := g.save(nil, settings); err != nil {
+		return nil, err
+	}
+	s, err := g.Add(settings, now)
+	if err != nil { // DNS has filled the group meanwhile
+		return nil, errors.Join(err, g.save(nil))
+	}
+	return s, nil
 }
 
 // Change changes a server at run time. Changing a template changes the servers resolved from it.
@@ -107,15 +119,25 @@ func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	s, err := g.changeable(id, c)
+	if err != nil {
+		return nil, err
+	}
+	if s.parent == nil {
+		err = g.save(func(other int, settings *Settings) bool {
+			if other == id {
+				settings.apply(c)
+			}
+			return true
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := g.find(id)
-	if s == nil {
-		return nil, &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
-	}
-	if c.Weight != nil && s.parent != nil && s.parent.settings.Service != "" && *c.Weight != s.settings.Weight {
-		return nil, &EditError{WeightImmutable, "weight of a server resolved from an SRV record cannot be changed"}
-	}
 	s.apply(c, now)
 	if s.settings.template() {
 		g.each(func(child *Server) {
@@ -128,27 +150,44 @@ func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) apply(c Change, now clock.Reading) {
-	wasOut := s.outOfService()
-	set := &s.settings
-	if c.Weight != nil && *c.Weight != set.Weight {
-		set.Weight, s.effectiveWeight, s.currentWeight = *c.Weight, *c.Weight, 0
+// changeable finds the server that a change is for, and rejects a change that the server does not allow.
+func (g *Group) changeable(id int, c Change) (*Server, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.find(id)
+	if s == nil {
+		return nil, notFound(id)
 	}
-	assign(&set.MaxConns, c.MaxConns)
-	assign(&set.MaxFails, c.MaxFails)
-	assign(&set.FailTimeout, c.FailTimeout)
-	assign(&set.SlowStart, c.SlowStart)
-	if c.Route != nil {
-		set.Route = *c.Route
-		s.sessionID = sessionIDOf(set.Route, s.Addr.Text)
+	if c.Weight != nil && s.parent != nil && s.parent.settings.Service != "" && *c.Weight != s.settings.Weight {
+		return nil, &EditError{WeightImmutable, "weight of a server resolved from an SRV record cannot be changed"}
 	}
+	return s, nil
+}
+
+func notFound(id int) error {
+	return &EditError{ServerNotFound, fmt.Sprintf("server with ID \"%d\" does not exist", id)}
+}
+
+func (s *Settings) apply(c Change) {
+	assign(&s.Weight, c.Weight)
+	assign(&s.MaxConns, c.MaxConns)
+	assign(&s.MaxFails, c.MaxFails)
+	assign(&s.FailTimeout, c.FailTimeout)
+	assign(&s.SlowStart, c.SlowStart)
+	assign(&s.Route, c.Route)
 	if c.Down != nil {
-		set.Down = *c.Down
-		set.Drain = false
+		s.Down, s.Drain = *c.Down, false
 	}
-	if c.Drain != nil {
-		set.Drain = *c.Drain
+	assign(&s.Drain, c.Drain)
+}
+
+func (s *Server) apply(c Change, now clock.Reading) {
+	wasOut, set := s.outOfService(), &s.settings
+	if c.Weight != nil && *c.Weight != set.Weight {
+		s.effectiveWeight, s.currentWeight = *c.Weight, 0
 	}
+	set.apply(c)
+	s.sessionID = sessionIDOf(set.Route, s.Addr.Text)
 	switch out := s.outOfService(); {
 	case out && !wasOut:
 		s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
@@ -167,27 +206,40 @@ func assign[T any](to *T, from *T) {
 
 // Remove removes a server, or a template with all its servers, from the group. Their requests in flight continue.
 func (g *Group) Remove(id int) error {
+	g.changes.Lock()
+	defer g.changes.Unlock()
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	s := g.find(id)
+	g.mu.Unlock()
 	switch {
 	case s == nil:
-		return &EditError{ServerNotFound, fmt.Sprintf(notFoundTemplate, fmt.Sprint(id))}
+		return notFound(id)
 	case s.parent != nil:
 		return &EditError{
 			ServerImmutable,
 			fmt.Sprintf("server %d was resolved from server %d: remove that server instead", id, s.parent.ID),
 		}
-	case !s.settings.template():
-		g.leave(s)
-		return nil
 	}
-	g.templates = slices.DeleteFunc(slices.Clone(g.templates), func(t *Server) bool { return t == s })
-	for _, child := range g.childrenOf(s) {
+	if err := g.save(func(other int, _ *Settings) bool { return other != id }); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.settings.template() {
+		g.removeTemplate(s)
+	} else {
+		g.leave(s)
+	}
+	return nil
+}
+
+// removeTemplate removes a template and its servers; under the lock.
+func (g *Group) removeTemplate(template *Server) {
+	g.templates = slices.DeleteFunc(slices.Clone(g.templates), func(t *Server) bool { return t == template })
+	for _, child := range g.childrenOf(template) {
 		g.leave(child)
 	}
 	g.edited()
-	return nil
 }
 
 func (g *Group) childrenOf(template *Server) []*Server {

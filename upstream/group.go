@@ -43,6 +43,9 @@ type Group struct {
 	ZoneName  string
 	ZoneBytes int64
 
+	changes sync.Mutex // held through a change of the API; taken before mu
+	keep    Keep       // nil: changes are not saved
+
 	mu        sync.Mutex
 	balancer  Balancer
 	primary   Set
@@ -97,13 +100,10 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 
 // join adds a new server to its set.
 func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Server, error) {
-	slot := g.freeSlot()
-	if slot < 0 {
-		return nil, &EditError{
-			Code: OutOfMemory,
-			Text: fmt.Sprintf("upstream %q already has %d servers, the limit", g.Name, maxServers),
-		}
+	if g.full() {
+		return nil, g.outOfMemory()
 	}
+	slot := g.freeSlot()
 	s := g.newServer(settings, parent)
 	s.slot, g.slots[slot] = slot, s
 	set := g.setOf(s)
@@ -135,15 +135,21 @@ func (g *Group) leave(s *Server) {
 	}
 }
 
-// freeSlot returns the lowest slot not owned by a current server, or -1.
+// full reports whether the group has as many servers as it may; under the lock.
+func (g *Group) full() bool {
+	return len(g.templates)+len(g.primary.servers)+len(g.backup.servers) >= maxServers
+}
+
+func (g *Group) outOfMemory() error {
+	return &EditError{OutOfMemory, fmt.Sprintf("upstream %q already has %d servers, the limit", g.Name, maxServers)}
+}
+
+// freeSlot returns the lowest slot not owned by a current server.
 func (g *Group) freeSlot() int {
 	for i, s := range g.slots {
 		if s == nil {
 			return i
 		}
-	}
-	if len(g.slots) >= maxServers {
-		return -1
 	}
 	g.slots = append(g.slots, nil)
 	return len(g.slots) - 1

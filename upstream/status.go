@@ -112,8 +112,8 @@ func (s *Server) config() Config {
 		Weight:      set.Weight,
 		MaxConns:    set.MaxConns,
 		MaxFails:    set.MaxFails,
-		FailTimeout: seconds(set.FailTimeout),
-		SlowStart:   seconds(set.SlowStart),
+		FailTimeout: FormatTime(set.FailTimeout),
+		SlowStart:   FormatTime(set.SlowStart),
 		Route:       set.Route,
 		Backup:      set.Backup,
 		Down:        set.Down,
@@ -125,8 +125,8 @@ func (s *Server) config() Config {
 	return c
 }
 
-// seconds formats a time like the API: "10s", or in ms if it is not whole.
-func seconds(d time.Duration) string {
+// FormatTime formats a time like the API: "10s", or in ms if it is not whole.
+func FormatTime(d time.Duration) string {
 	if d%time.Second == 0 {
 		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
 	}

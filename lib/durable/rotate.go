@@ -116,5 +116,8 @@ func Replace(path string, at time.Time, write func(io.Writer) error) error {
 	if err := os.Chtimes(file.Name(), at, at); err != nil {
 		return err
 	}
-	return file.CloseAtomicallyReplace()
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	return syncFolder(path)
 }

@@ -5,7 +5,20 @@ package filekind
 import (
 	"errors"
 	"io/fs"
+	"os"
 )
+
+// Read reads a whole regular file.
+func Read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = Check(info.Mode())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
 
 // Check returns why something of that mode must not be read as a file; nil for files. A directory is left to the read,
 // which fails immediately.

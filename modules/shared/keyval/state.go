@@ -99,6 +99,9 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		return nil
 	}
 	s, err := storeOf(p, path)
+	if err == nil {
+		err = p.OwnFile(path, at.node)
+	}
 	if err != nil {
 		return err
 	}
@@ -148,7 +151,7 @@ func (s *store) load(z *kinds.Keyval) error {
 	case logged.Records > 0:
 		return nil
 	}
-	text, err := readState(s.path)
+	text, err := filekind.Read(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = os.Stat(filepath.Dir(s.path)) // better reported by -t than too late
 		return err
@@ -181,16 +184,6 @@ func damagedJSON(text []byte, err error) bool {
 	return text[0] == '{' && endsEarly || bytes.ContainsFunc(text, control) || !utf8.Valid(text)
 }
 
-// readState reads regular files only: a read of a named pipe would never end.
-func readState(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if err := filekind.Check(info.Mode()); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-}
-
 func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 	var found kinds.Restored
 	return func(record []byte) error { return z.Restore(record, &found, now) }
@@ -199,7 +192,7 @@ func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
 // salvage restores from the JSON file what a damaged log has lost. The file was saved at most some seconds before the
 // last write.
 func (s *store) salvage(z *kinds.Keyval) error {
-	text, err := readState(s.path)
+	text, err := filekind.Read(s.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil
 	}

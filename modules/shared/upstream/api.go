@@ -129,6 +129,9 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 		return admin.Answer{Err: problem}
 	}
 	change, problem := body.change(config)
+	if problem == nil && change.SlowStart != nil {
+		problem = supported(g, *change.SlowStart)
+	}
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}
@@ -145,7 +148,10 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 // refusal words a group's reason to reject a change.
 func refusal(err error) admin.Answer {
 	var refused *servers.EditError
-	if !errors.As(err, &refused) {
+	switch {
+	case errors.Is(err, errReloaded):
+		return admin.Fail(http.StatusServiceUnavailable, "ConfigurationReloaded", err.Error())
+	case !errors.As(err, &refused):
 		return admin.Fail(http.StatusInternalServerError, "InternalError", err.Error())
 	}
 	status := http.StatusBadRequest

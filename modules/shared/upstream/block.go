@@ -24,6 +24,9 @@ type Block[C side.Subject] struct {
 	Method          *balance.Method
 	Balancer        servers.Balancer
 	Key             *vars.Template[C] // of a hashing balancer; nil for others
+
+	state   *state // nil without `state`
+	reading bool   // its file is being read
 }
 
 // Line is a server directive: one server for each address, or a template.
@@ -39,10 +42,17 @@ const (
 )
 
 func (b *Block[C]) addServer(defaultPort uint16, a *conf.Args) error {
+	if b.state != nil && !b.reading {
+		return conf.Verdict("is incompatible with \"state\"")
+	}
 	if err := b.supports(a); err != nil {
 		return err
 	}
-	set, err := parameters(a)
+	seconds := units.Seconds
+	if b.reading {
+		seconds = anyTime
+	}
+	set, err := parameters(a, seconds)
 	if err != nil {
 		return err
 	}
@@ -57,8 +67,17 @@ func (b *Block[C]) addServer(defaultPort uint16, a *conf.Args) error {
 	return nil
 }
 
+// anyTime accepts the times that the API accepts too: some are not whole seconds.
+func anyTime(text string) (time.Duration, error) {
+	t, err := units.Seconds(text)
+	if err != nil {
+		t, err = units.Time(text)
+	}
+	return t, err
+}
+
 // parameters reads the parameters after the address of a server.
-func parameters(a *conf.Args) (servers.Settings, error) {
+func parameters(a *conf.Args, seconds func(string) (time.Duration, error)) (servers.Settings, error) {
 	set := servers.NewSettings(a.Words[0], servers.Address{})
 	set.Backup, set.Down, set.Drain = a.Has("backup"), a.Has("down"), a.Has("drain")
 	set.Down = set.Down && !set.Drain
@@ -72,7 +91,7 @@ func parameters(a *conf.Args) (servers.Settings, error) {
 	}
 	period := func(name string, to *time.Duration) {
 		if err == nil && a.Has(name) {
-			if *to, err = units.Seconds(a.Value(name)); err != nil {
+			if *to, err = seconds(a.Value(name)); err != nil {
 				err = fmt.Errorf("invalid parameter \"%s=%s\"", name, a.Value(name))
 			}
 		}
@@ -165,6 +184,10 @@ func (b *Block[C]) setZone(s *side.Side[C], a *conf.Args) (err error) {
 
 // check returns what is wrong with a block. around are the resolver settings of the enclosing block.
 func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error {
+	if b.state != nil && b.Zone == nil {
+		return conf.At(b.state.node, "\"state\" requires upstream \"%s\" in %s:%d to be in shared memory",
+			scope.Words[0], scope.Node.File, scope.Node.EndLine)
+	}
 	if len(b.Servers) == 0 {
 		if b.Zone != nil {
 			return nil // the API adds some
@@ -184,7 +207,7 @@ func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error 
 		}
 	case resolves && len(b.resolverFor(around).Servers) == 0:
 		return conf.At(scope.Node, "no resolver defined to resolve names at run time in upstream \"%s\"", name)
-	case !primaries:
+	case !primaries && b.state == nil: // the API may add some
 		return conf.At(scope.Node, "no servers in upstream \"%s\"", name)
 	}
 	return nil

@@ -180,21 +180,23 @@ func newServer[C side.Subject](
 		Code:   servers.BadAddress,
 		Text:   "invalid server address \"" + *b.server + "\"",
 	}
+	if len(*b.server) > maxNameBytes {
+		return s, badAddress
+	}
+	service := ""
+	set(&service, b.service)
 	t, err := groups.ParseTarget(*b.server, defaultPort, false)
-	if err != nil || t.Port == 0 && !t.Unix && b.service == nil {
+	if err != nil || t.Port == 0 && !t.Unix && service == "" {
 		return s, badAddress
 	}
 	address, literal := t.Literal()
 	s = servers.NewSettings(*b.server, address)
-	if b.service != nil && *b.service != "" {
-		if literal || !t.NoPort {
-			return s, &admin.APIError{
-				Status: http.StatusBadRequest,
-				Code:   "UpstreamBadService",
-				Text:   "\"service\" requires a domain name without a port",
-			}
+	if s.Service = service; service != "" && (literal || !t.NoPort || len(service) > maxNameBytes) {
+		return s, &admin.APIError{
+			Status: http.StatusBadRequest,
+			Code:   "UpstreamBadService",
+			Text:   "\"service\" requires a domain name without a port",
 		}
-		s.Service = *b.service
 	}
 	if !literal {
 		if !g.Resolves {
@@ -222,8 +224,23 @@ func newServer[C side.Subject](
 			Text:   "load balancing method does not support backup servers",
 		}
 	}
-	return s, nil
+	return s, supported(g, s.SlowStart)
 }
+
+// supported rejects a slow start where the configuration would: servers and their state file must fit it.
+func supported[C side.Subject](g *groups.Group[C], slowStart time.Duration) *admin.APIError {
+	if slowStart == 0 || !g.NoSlowStart {
+		return nil
+	}
+	return &admin.APIError{
+		Status: http.StatusBadRequest,
+		Code:   servers.BadSlowStart,
+		Text:   "load balancing method does not support \"slow_start\"",
+	}
+}
+
+// maxNameBytes bounds names of servers and services: a name of DNS has at most 255 bytes, a path of a socket 107.
+const maxNameBytes = 512
 
 func set[T any](to *T, from *T) {
 	if from != nil {

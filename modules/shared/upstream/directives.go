@@ -83,6 +83,12 @@ func (o *Options[S, C]) blockDirectives() []conf.Directive {
 				"there is only one process.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).setZone(o.Side, a) }),
 		}, {
+			Name: "state", Syntax: "<file>", In: in,
+			Doc: "Keeps the servers in a file, in place of `server` directives: changes through the API survive a " +
+				"restart and a reload. The API acknowledges a change when it is on disk. The file need not exist; " +
+				"it has `server` lines. Needs `zone`.",
+			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).setState(a) }),
+		}, {
 			Name: "resolver", Syntax: plan.ResolverSyntax, Params: plan.ResolverParams, In: in,
 			Unsupported: plan.ResolverUnsupported,
 			Doc: "Sets the DNS servers for the servers with `resolve`. By default, the resolver of the enclosing " +

@@ -38,7 +38,9 @@ func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.Resol
 	if b.Balancer != nil {
 		g.SetBalancer(b.Balancer)
 	}
-	g.NoBackup = b.Method != nil && b.Method.NoBackup
+	if b.Method != nil {
+		g.NoBackup, g.NoSlowStart = b.Method.NoBackup, b.Method.NoSlowStart
+	}
 	if b.Zone != nil {
 		g.ZoneName, g.ZoneBytes = b.Zone.Name, b.Zone.Bytes
 	}
@@ -60,6 +62,9 @@ func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.Resol
 		if err := g.Inherit(old.Group, now); err != nil {
 			return err
 		}
+	}
+	if b.state != nil {
+		b.keepState(p, g, old)
 	}
 	return b.resolve(p, g, around)
 }

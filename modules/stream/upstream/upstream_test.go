@@ -2,6 +2,8 @@ package upstream_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"starling/admin"
@@ -97,5 +99,43 @@ func TestServersThroughTheAPI(t *testing.T) {
 	report := handle(&admin.Call{Method: "GET", Tail: []string{"u"}}).Body.(servers.StreamReport)
 	if len(report.Peers) != 1 || report.Peers[0].State != "down" || report.Peers[0].MaxConns != 3 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// TestStateFile: the servers of stream survive a restart too, and lines of http's parameters are errors.
+func TestStateFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	start := func() func(*admin.Call) admin.Answer {
+		s := streamtest.Start(t, "stream { upstream u { zone u 64k; state "+file+"; }"+listening+"}", nil, &core.Module, &upstream.Module, streamtest.Say())
+		if err := s.Plan.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.Site.Resources() {
+			if r.Path == "stream/upstreams" {
+				return r.Handle
+			}
+		}
+		return nil
+	}
+	handle := start()
+	for _, body := range []string{`{"server":"127.0.0.1:1","weight":2}`, `{"server":"unix:/a b","backup":true}`} {
+		if a := handle(&admin.Call{Method: "POST", Tail: []string{"u", "servers"}, Body: []byte(body)}); a.Status != 201 {
+			t.Fatalf("%s: %+v", body, a.Err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if want := "server 127.0.0.1:1 weight=2;\nserver \"unix:/a b\" backup;\n"; err != nil || string(text) != want {
+		t.Errorf("the file has %q (%v), want %q", text, err, want)
+	}
+	list := start()(&admin.Call{Method: "GET", Tail: []string{"u", "servers"}}).Body.([]servers.Config)
+	if len(list) != 2 || list[0].Server != "127.0.0.1:1" || list[0].Weight != 2 || list[1].Server != "unix:/a b" || !list[1].Backup {
+		t.Errorf("after a restart: %+v", list)
+	}
+	if err := os.WriteFile(file, []byte("server 127.0.0.1:1 route=a;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := streamtest.Problem(t, "stream { upstream u { zone u 64k; state "+file+"; }"+listening+"}", &core.Module, &upstream.Module, streamtest.Say())
+	if want := `invalid parameter "route=a" in ` + file + `:1`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
