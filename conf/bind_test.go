@@ -70,7 +70,7 @@ var limitModule = &conf.Module{
 	}, {
 		Name: "limit_req_status", Syntax: "<code>", Default: "503", In: conf.HTTP | conf.Server | conf.Location,
 		Doc: "Sets the status of rejected requests.",
-		Set: conf.Field(func(s *limitSettings) *int { return &s.Status }, conf.Int(400, 599)),
+		Set: conf.Field(func(s *limitSettings) *int { return &s.Status }, conf.Bounds(400, 599)),
 	}, {
 		Name: "limit_req_dry_run", Syntax: "on | off", Default: "off", In: conf.HTTP | conf.Server | conf.Location,
 		Doc: "Counts excess without rejecting.",

@@ -31,7 +31,7 @@ type Kind uint8
 
 // The kinds of problems.
 const (
-	Wrong        Kind = iota // nginx would not take it either
+	Wrong        Kind = iota // the configuration is invalid, mostly for nginx too
 	NotSupported             // nginx or NGINX Plus would
 	UnknownWord              // a name that neither has
 	NotHere                  // what this machine lacks: another may have it

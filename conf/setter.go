@@ -2,6 +2,7 @@ package conf
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -118,12 +119,23 @@ func Number(text string) (int, error) {
 // Int parses a number from low to high.
 func Int(low, high int) func(string) (int, error) { return Between(Number, low, high) }
 
+// Bounds is Int with the error of nginx's own bounds, ngx_conf_check_num_bounds, which does not name the directive.
+func Bounds(low, high int) func(string) (int, error) {
+	return func(text string) (int, error) {
+		v, err := Int(low, high)(text)
+		if outside, is := err.(Verdict); is && outside != InvalidNumber {
+			err = errors.New(outside.Error())
+		}
+		return v, err
+	}
+}
+
 // AtLeast restricts a parser to values from low on.
 func AtLeast[T cmp.Ordered](parse func(string) (T, error), low T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		v, err := parse(text)
 		if err == nil && v < low {
-			err = fmt.Errorf("value must be equal to or greater than %v", low)
+			err = Verdict(fmt.Sprintf("value must be equal to or greater than %v", low))
 		}
 		return v, err
 	}
@@ -134,7 +146,7 @@ func Between[T cmp.Ordered](parse func(string) (T, error), low, high T) func(str
 	return func(text string) (T, error) {
 		v, err := parse(text)
 		if err == nil && (v < low || v > high) {
-			err = fmt.Errorf("value must be between %v and %v", low, high)
+			err = Verdict(fmt.Sprintf("value must be between %v and %v", low, high))
 		}
 		return v, err
 	}

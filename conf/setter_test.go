@@ -14,7 +14,7 @@ func TestParsers(t *testing.T) {
 	duration := func(s string) string { v, err := conf.Time(s); return show(v, err) }
 	seconds := func(s string) string { v, err := conf.Seconds(s); return show(v, err) }
 	flag := func(s string) string { v, err := conf.Flag(s); return show(v, err) }
-	code := func(s string) string { v, err := conf.Int(400, 599)(s); return show(v, err) }
+	code := func(s string) string { v, err := conf.Bounds(400, 599)(s); return show(v, err) }
 	bounded := func(s string) string { v, err := conf.AtLeast(conf.Size, 4096)(s); return show(v, err) }
 	level := func(s string) string {
 		v, err := conf.OneOf(map[string]int{"info": 6, "warn": 4})(s)

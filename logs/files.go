@@ -265,7 +265,7 @@ func openLog(path string) (*os.File, error) {
 		if errors.Is(err, fs.ErrExist) { // another process created it meanwhile, or it is a dangling link
 			out, err = os.OpenFile(path, how|os.O_CREATE, logMode)
 		} else if err == nil {
-			if err = owner.GiveToFolders(out); err != nil {
+			if err = owner.GiveToFolderOwner(out); err != nil {
 				out.Close() // nothing was written
 				return nil, errno.Call("chown", path, err)
 			}

@@ -105,7 +105,8 @@ func (p *Plan) Traffic() *Traffic {
 }
 
 // Part returns the one T of a plan, made with its zero value at first use: the state that a family of
-// directives keeps for a whole configuration. T is the family's own type.
+// directives keeps for a whole configuration. T is the family's own type. Call it while the configuration is bound or
+// built; a plan that serves is read with Find.
 func Part[T any](p *Plan) *T {
 	key := reflect.TypeFor[T]()
 	if v, ok := p.parts[key]; ok {
@@ -113,6 +114,13 @@ func Part[T any](p *Plan) *T {
 	}
 	v := new(T)
 	p.parts[key] = v
+	return v
+}
+
+// Find returns the T of a plan, nil if nothing has made it. Unlike Part it changes nothing, so it is safe while the plan
+// serves.
+func Find[T any](p *Plan) *T {
+	v, _ := p.parts[reflect.TypeFor[T]()].(*T)
 	return v
 }
 

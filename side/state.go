@@ -72,6 +72,30 @@ func (s *Side[C]) NewSlot(p *plan.Plan) int {
 	return w.slots - 1
 }
 
+// ownSlot is the slot of a family for its T.
+type ownSlot[T, C any] struct{ slot int }
+
+// SlotOf returns the slot in whose Data each subject keeps a *T of a family, and reserves it at the first call for a
+// configuration. Call it while the configuration is bound or built.
+func SlotOf[T any, C Subject](s *Side[C], p *plan.Plan) int {
+	if own := plan.Find[ownSlot[T, C]](p); own != nil {
+		return own.slot
+	}
+	own := plan.Part[ownSlot[T, C]](p)
+	own.slot = s.NewSlot(p)
+	return own.slot
+}
+
+// DataOf returns the T that a subject keeps in the slot of SlotOf, nil if it has none.
+func DataOf[T any, C Subject](c C) *T {
+	own := plan.Find[ownSlot[T, C]](c.Plan())
+	if own == nil {
+		return nil
+	}
+	data, _ := c.SideState().Slot(own.slot).Data.(*T)
+	return data
+}
+
 // Slots is the number of reserved slots.
 func (s *Side[C]) Slots(p *plan.Plan) int { return partOf[C](p).slots }
 

@@ -107,9 +107,9 @@ func explained(path string) error {
 	return ErrSymlink
 }
 
-// GiveToFolders gives a file that root has just created, open, to the owner of its folder: root tests the configuration
+// GiveToFolderOwner gives a file that root has just created, open, to the owner of its folder: root tests the configuration
 // of a server that runs as another user, and the created logs must belong to that user.
-func GiveToFolders(file *os.File) error {
+func GiveToFolderOwner(file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}

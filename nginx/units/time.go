@@ -2,6 +2,7 @@ package units
 
 import (
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -78,4 +79,15 @@ func parseTime(text string, resolution time.Duration) (int64, error) {
 		return 0, ErrInvalid
 	}
 	return total + value*perSecond, nil
+}
+
+// AppendSeconds writes milliseconds as nginx's variables show a duration: in seconds with three decimals, or as "-" if
+// negative, which stands for none.
+func AppendSeconds(dst []byte, ms int64) []byte {
+	if ms < 0 {
+		return append(dst, '-')
+	}
+	dst = strconv.AppendInt(dst, ms/1000, 10)
+	ms %= 1000
+	return append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
 }

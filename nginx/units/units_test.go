@@ -56,3 +56,11 @@ func TestRate(t *testing.T) {
 		{"1.5r/s", "invalid"}, {"1r/h", "invalid"}, {"-1r/s", "invalid"}, {"9223372036854775807r/s", "invalid"},
 	})
 }
+
+func TestAppendSeconds(t *testing.T) {
+	for ms, want := range map[int64]string{0: "0.000", 7: "0.007", 1234: "1.234", 60010: "60.010", -1: "-"} {
+		if got := string(units.AppendSeconds(nil, ms)); got != want {
+			t.Errorf("%d ms: %q, want %q", ms, got, want)
+		}
+	}
+}

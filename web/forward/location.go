@@ -7,27 +7,12 @@ import (
 	"starling/lib/clock"
 	"starling/lib/resolver"
 	"starling/nginx/ascii"
-	"starling/plan"
+	"starling/side"
 	"starling/upstream/connect"
 	"starling/upstream/groups"
 	"starling/web"
 	"starling/web/h1"
 )
-
-// part is the kit's state for a whole configuration.
-type part struct {
-	// slot holds a request's exchange, whichever family uses it; it does not exist until a location was built.
-	slot  int
-	ready bool
-}
-
-func slotOf(p *plan.Plan) int {
-	kept := plan.Part[part](p)
-	if !kept.ready {
-		kept.slot, kept.ready = web.Side.NewSlot(p), true
-	}
-	return kept.slot
-}
 
 // group is a group of servers for requests.
 type group = groups.Group[*web.Request]
@@ -65,7 +50,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 		b.Current.AutoRedirect = true
 	}
 	core := conf.SettingsOf[web.Settings](b.Scope)
-	l := &location{Settings: s, family: f, protocol: p, slot: slotOf(b.Plan), clock: b.Plan.Clock,
+	l := &location{Settings: s, family: f, protocol: p, slot: side.SlotOf[Exchange](&web.Side, b.Plan), clock: b.Plan.Clock,
 		groups: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}

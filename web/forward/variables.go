@@ -5,21 +5,15 @@ import (
 	"strconv"
 
 	"starling/nginx/ascii"
-	"starling/plan"
+	"starling/nginx/units"
+	"starling/side"
 	"starling/vars"
 	"starling/web"
 	"starling/web/h1"
 )
 
 // of finds the exchange of a request, nil if it was not forwarded.
-func of(r *web.Request) *Exchange {
-	kept := plan.Part[part](r.Server.Scope.Env().(*plan.Plan))
-	if !kept.ready {
-		return nil
-	}
-	x, _ := r.Slot(kept.slot).Data.(*Exchange)
-	return x
-}
+func of(r *web.Request) *Exchange { return side.DataOf[Exchange](r) }
 
 // DestinationOf returns where a family forwards the request, nil if it does not.
 func DestinationOf(r *web.Request, f *Family) *Destination {
@@ -50,15 +44,6 @@ func listed(name, doc string, one func(dst []byte, s *state) []byte) vars.Variab
 	return vars.Variable[*web.Request]{Name: name, Doc: doc, Append: value}
 }
 
-func appendSeconds(dst []byte, ms int64) []byte {
-	if ms < 0 {
-		return append(dst, '-')
-	}
-	dst = strconv.AppendInt(dst, ms/1000, 10)
-	ms %= 1000
-	return append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-}
-
 func appendCount(n func(*state) int64) func([]byte, *state) []byte {
 	return func(dst []byte, s *state) []byte { return strconv.AppendInt(dst, n(s), 10) }
 }
@@ -75,12 +60,12 @@ func Variables() []vars.Variable[*web.Request] {
 			return strconv.AppendInt(dst, int64(s.status), 10)
 		}),
 		listed("upstream_connect_time", "The connect times, in seconds with milliseconds.",
-			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.connectMS) }),
+			func(dst []byte, s *state) []byte { return units.AppendSeconds(dst, s.connectMS) }),
 		listed("upstream_header_time",
 			"The times until the response headers were received, in seconds with milliseconds.",
-			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.headerMS) }),
+			func(dst []byte, s *state) []byte { return units.AppendSeconds(dst, s.headerMS) }),
 		listed("upstream_response_time", "The times until the responses were received, in seconds with milliseconds.",
-			func(dst []byte, s *state) []byte { return appendSeconds(dst, s.responseMS) }),
+			func(dst []byte, s *state) []byte { return units.AppendSeconds(dst, s.responseMS) }),
 		listed("upstream_response_length", "The lengths of the response bodies in bytes.",
 			appendCount(func(s *state) int64 { return s.length })),
 		listed("upstream_bytes_sent", "The bytes sent to the servers.",

@@ -6,6 +6,7 @@ import (
 
 	"starling/logs"
 	"starling/nginx/errno"
+	"starling/nginx/units"
 	"starling/stream"
 	"starling/vars"
 )
@@ -79,11 +80,11 @@ var variables = []vars.Variable[*stream.Session]{
 		func(dst []byte, st *state) []byte { return strconv.AppendInt(dst, st.received, 10) },
 	),
 	each("upstream_connect_time", "The connect times, in seconds with milliseconds.",
-		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.connectMS) }),
+		func(dst []byte, st *state) []byte { return units.AppendSeconds(dst, st.connectMS) }),
 	each("upstream_first_byte_time", "The times to the servers' first bytes, in seconds with milliseconds.",
-		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.firstByteMS) }),
+		func(dst []byte, st *state) []byte { return units.AppendSeconds(dst, st.firstByteMS) }),
 	each("upstream_session_time", "The durations of the sessions with the servers, in seconds with milliseconds.",
-		func(dst []byte, st *state) []byte { return appendSeconds(dst, st.sessionMS) }),
+		func(dst []byte, st *state) []byte { return units.AppendSeconds(dst, st.sessionMS) }),
 }
 
 func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variable[*stream.Session] {
@@ -104,14 +105,6 @@ func each(name, doc string, add func(dst []byte, st *state) []byte) vars.Variabl
 			return dst, true
 		},
 	}
-}
-
-// appendSeconds writes milliseconds as seconds with three decimals, "-" for none.
-func appendSeconds(dst []byte, ms int64) []byte {
-	if ms < 0 {
-		return append(dst, '-')
-	}
-	return fmt.Appendf(dst, "%d.%03d", ms/1000, ms%1000)
 }
 
 // figures are nginx's log figures of a UDP session that has ended.

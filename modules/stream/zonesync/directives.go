@@ -143,7 +143,7 @@ func tlsDirectives() []conf.Directive {
 func setBuffers(s *Settings, a *conf.Args) error {
 	number, err := conf.Int(minBuffers, maxBuffers)(a.Words[0])
 	if err != nil {
-		return fmt.Errorf("invalid number of buffers \"%s\": %w", a.Words[0], err)
+		return fmt.Errorf("invalid number of buffers \"%s\": %v", a.Words[0], err)
 	}
 	size, err := conf.Size(a.Words[1])
 	if err != nil || size < minBufferBytes || size > maxBufferBytes {

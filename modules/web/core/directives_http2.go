@@ -22,18 +22,18 @@ var http2 = []conf.Directive{
 	{
 		Name: "http2_body_preread_size", Syntax: "<size>", Default: "64k", In: servers,
 		Doc: "Sets the size of the request body buffer before the body is read.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, sizeBetween(0, 1<<31-1)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, conf.Between(conf.Size, 0, 1<<31-1)),
 	},
 	{
 		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations,
 		Doc: "Sets the maximum size of response body frames.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, sizeBetween(1, 1<<24-1)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, conf.Between(conf.Size, 1, 1<<24-1)),
 	},
 	{
 		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
 		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of " +
 			"256k for each worker.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, sizeBetween(1<<10, 16<<20)),
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, conf.Between(conf.Size, 1<<10, 16<<20)),
 	},
 	obsolete("http2_idle_timeout", "keepalive_timeout", servers),
 	obsolete("http2_max_field_size", "large_client_header_buffers", servers),
@@ -50,16 +50,5 @@ func obsolete(name, instead string, in conf.Context) conf.Directive {
 			a.Warn("the \"%s\" directive is obsolete, use the \"%s\" directive instead", name, instead)
 			return nil
 		}),
-	}
-}
-
-// sizeBetween reads a size within bounds.
-func sizeBetween(least, most int64) func(string) (int64, error) {
-	return func(text string) (int64, error) {
-		n, err := conf.Size(text)
-		if err == nil && (n < least || n > most) {
-			return 0, conf.InvalidValue
-		}
-		return n, err
 	}
 }

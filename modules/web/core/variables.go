@@ -7,6 +7,7 @@ import (
 
 	"starling/lib/proxyprotocol"
 	"starling/nginx/ascii"
+	"starling/nginx/units"
 	"starling/nginx/version"
 	"starling/side"
 	"starling/vars"
@@ -282,7 +283,9 @@ func environmentVariables() []variable {
 		always(
 			"msec",
 			"The current time in seconds with milliseconds.",
-			func(r *web.Request, dst []byte) ([]byte, bool) { return appendSeconds(dst, r.Now().WallMS), true },
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				return units.AppendSeconds(dst, max(r.Now().WallMS, 0)), true
+			},
 		),
 		always("time_local", "The local time in the common log format.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
@@ -292,12 +295,4 @@ func environmentVariables() []variable {
 			return append(dst, r.Stamps(r.Now()).ISO8601...), true
 		}),
 	}
-}
-
-// appendSeconds writes milliseconds as seconds with three decimals.
-func appendSeconds(dst []byte, ms int64) []byte {
-	ms = max(ms, 0)
-	dst = strconv.AppendInt(dst, ms/1000, 10)
-	rest := ms % 1000
-	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }

@@ -45,7 +45,7 @@ func connectionVariables() []variable {
 			number(func(r *web.Request) int64 { return int64(r.Conn.Requests) })),
 		always("connection_time", "The age of the connection, in seconds with milliseconds.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
-				return appendSeconds(dst, r.Now().MonoMS-r.Conn.OpenedAt.MonoMS), true
+				return units.AppendSeconds(dst, max(r.Now().MonoMS-r.Conn.OpenedAt.MonoMS, 0)), true
 			}),
 		always("pipe", "`p` if the request was pipelined, otherwise `.`.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
@@ -144,7 +144,7 @@ func responseVariables() []variable {
 			number((*web.Request).RequestLength)),
 		always("request_time", "The time since the first byte of the request, in seconds with milliseconds.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {
-				return appendSeconds(dst, r.Now().MonoMS-r.StartedAt.MonoMS), true
+				return units.AppendSeconds(dst, max(r.Now().MonoMS-r.StartedAt.MonoMS, 0)), true
 			}),
 		always("request_completion", "`OK` if the response was sent completely, otherwise empty.",
 			func(r *web.Request, dst []byte) ([]byte, bool) {

@@ -31,7 +31,7 @@ var Module = web.Module{
 			}, {
 				Name: "gzip_comp_level", Syntax: "<level>", Default: "1", In: places,
 				Doc: "Sets the compression level from 1 (fastest) to 9 (smallest).",
-				Set: conf.Field(func(s *Settings) *int { return &s.Level }, conf.Int(1, 9)),
+				Set: conf.Field(func(s *Settings) *int { return &s.Level }, conf.Bounds(1, 9)),
 			}, {
 				Name: "gzip_min_length", Syntax: "<length>", Default: "20", In: places,
 				Doc: "Sets the minimum Content-Length of a compressed response.",

@@ -9,26 +9,12 @@ import (
 
 	"starling/conf"
 	"starling/nginx/ascii"
-	"starling/plan"
+	"starling/side"
 	"starling/web"
 	"starling/web/h1"
 
 	"github.com/klauspost/compress/gzip"
 )
-
-// part is where each request stores its encoder.
-type part struct {
-	slot int
-	made bool
-}
-
-func slotOf(p *plan.Plan) int {
-	r := plan.Part[part](p)
-	if !r.made {
-		r.slot, r.made = web.Side.NewSlot(p), true
-	}
-	return r.slot
-}
 
 // compressor is one block's filter.
 type compressor struct {
@@ -39,7 +25,7 @@ type compressor struct {
 
 func build(b *web.Block) (web.Filter, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
-	slot := slotOf(b.Plan) // $gzip_ratio reads it even if nothing is compressed
+	slot := side.SlotOf[encoder](&web.Side, b.Plan) // $gzip_ratio reads it even if nothing is compressed
 	if !s.On {
 		return nil, nil
 	}
@@ -227,7 +213,7 @@ func (e *encoder) passOn(next web.Next, last bool) error {
 
 // appendRatio is $gzip_ratio, with two decimals.
 func appendRatio(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	e, _ := r.Slot(slotOf(r.Plan())).Data.(*encoder)
+	e := side.DataOf[encoder](r)
 	if e == nil || e.outBytes == 0 {
 		return dst, false
 	}

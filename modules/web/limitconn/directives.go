@@ -30,7 +30,7 @@ var Module = web.Module{
 			conf.Directive{
 				Name: "limit_conn_status", Syntax: "<code>", Default: "503", In: places,
 				Doc: "Sets the status of rejected requests.",
-				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Int(400, 599)),
+				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Bounds(400, 599)),
 			},
 		),
 	},

@@ -34,7 +34,7 @@ var Module = web.Module{
 			}, {
 				Name: "limit_req_status", Syntax: "<code>", Default: "503", In: places,
 				Doc: "Sets the status of rejected requests.",
-				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Int(400, 599)),
+				Set: conf.Field(func(s *Settings) *int { return &s.Status }, conf.Bounds(400, 599)),
 			}, {
 				Name: "limit_req_log_level", Syntax: "info | notice | warn | error", Default: "error", In: places,
 				Doc: "Sets the log level of rejections; delays are logged one level lower.",

@@ -5,31 +5,20 @@ import (
 
 	"starling/conf"
 	"starling/nginx/trusted"
-	"starling/plan"
+	"starling/side"
 	"starling/web"
 	"starling/web/h1"
 )
 
-// part is where each request records that its address was replaced.
-type part struct {
-	slot int
-	made bool
-}
-
-func slotOf(p *plan.Plan) int {
-	r := plan.Part[part](p)
-	if !r.made {
-		r.slot, r.made = web.Side.NewSlot(p), true
-	}
-	return r.slot
-}
+// replaced marks the slot in which each request records that its address was replaced.
+type replaced struct{}
 
 func build(b *web.Block) (web.Handler, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
 	if len(s.From) == 0 {
 		return nil, nil
 	}
-	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: trusted.Of(s.From), slot: slotOf(b.Plan)}
+	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: trusted.Of(s.From), slot: side.SlotOf[replaced](&web.Side, b.Plan)}
 	return x.handle, nil
 }
 
