@@ -61,6 +61,29 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	if !e.Enabled(level) {
 		return
 	}
+	var echo io.Writer
+	onStderr, text := false, false
+	for _, t := range e.targets {
+		if level <= t.level {
+			onStderr = onStderr || t.file.onStderr()
+			text = text || !t.json
+		}
+	}
+	if to := e.files.echo.Load(); to != nil && level <= Warn && !onStderr {
+		echo = *to
+	}
+	if text || echo != nil {
+		e.writeText(level, echo, format, args)
+	}
+	for _, t := range e.targets {
+		if level <= t.level && t.json {
+			t.file.writeError(level, appendJSONLine(nil, time.Now(), e.pid, level, format, args))
+		}
+	}
+}
+
+// writeText writes a line in nginx's form to all targets that are not JSON, and to echo, if any.
+func (e *ErrorLog) writeText(level Level, echo io.Writer, format string, args []any) {
 	buf := e.files.lines.Get().(*[]byte)
 	defer e.files.lines.Put(buf)
 	line := append((*buf)[:0], e.files.times.At(time.Now()).ErrorLog...)
@@ -75,21 +98,13 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	}
 	line = append(oneLine(line, text), '\n')
 	*buf = line[:0]
-
-	onStderr := false
 	for _, t := range e.targets {
-		if level > t.level {
-			continue
+		if level <= t.level && !t.json {
+			t.file.writeError(level, line)
 		}
-		onStderr = onStderr || t.file.onStderr()
-		if t.json {
-			t.file.writeError(level, appendJSONLine(nil, time.Now(), e.pid, level, format, args))
-			continue
-		}
-		t.file.writeError(level, line)
 	}
-	if echo := e.files.echo.Load(); echo != nil && level <= Warn && !onStderr {
-		echoLine(*echo, e.files.program, level, line[text:])
+	if echo != nil {
+		echoLine(echo, e.files.program, level, line[text:])
 	}
 }
 

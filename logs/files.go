@@ -112,11 +112,15 @@ func (l *Logs) Flush() {
 func (fs *Files) acquire(path string) (*file, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	stream := streamOf(path)
+	if stream != 0 {
+		path = streamPaths[stream] // the names of a stream are one file, so that its lines keep their order
+	}
 	if f := fs.byPath[path]; f != nil {
 		f.users++
 		return f, nil
 	}
-	f := &file{set: fs, path: path, users: 1, buffered: map[*AccessLog]bool{}}
+	f := &file{set: fs, path: path, users: 1, stream: stream, buffered: map[*AccessLog]bool{}}
 	switch {
 	case path == StderrPath:
 		f.out = os.Stderr
@@ -127,8 +131,8 @@ func (fs *Files) acquire(path string) (*file, error) {
 		}
 	default:
 		var err error
-		if f.stream = streamOf(path); f.stream != 0 {
-			f.out, err = openStream(f.stream, path)
+		if stream != 0 {
+			f.out, err = openStream(stream, path)
 		} else {
 			f.out, err = openLog(path)
 		}
@@ -136,25 +140,34 @@ func (fs *Files) acquire(path string) (*file, error) {
 			return nil, err
 		}
 	}
+	if f.out != nil {
+		f.startWaiting()
+	}
 	fs.byPath[path] = f
 	return f, nil
 }
 
 func (fs *Files) release(f *file) {
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
 	if f.users--; f.users > 0 {
+		fs.mu.Unlock()
 		return
 	}
 	delete(fs.byPath, f.path)
+	fs.mu.Unlock()
 	if f.syslog != nil {
 		f.syslog.close()
+	}
+	f.drain()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiting != nil {
+		f.waiting.closed = true
+		f.waiting.more.Broadcast()
 	}
 	if !f.onDisk() && f.stream == 0 {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := f.out.Close(); err != nil {
 		f.complain(err)
 	}
@@ -216,10 +229,13 @@ type file struct {
 	out    *os.File      // nil when closed
 	syslog *syslogSocket // in place of out; nil for files
 	stream int           // the standard stream of the path; 0: none
-	failed atomic.Uint64
+	// waiting are lines for a reader that can stop; nil for a file on a disk and for syslog.
+	waiting *waiting
+	failed  atomic.Uint64
 	// muteUntil is when a failing file may complain again, in seconds since 1970, and reportUntil when in the error
 	// log.
 	muteUntil, reportUntil int64
+	complaining            atomic.Bool // one complaint at a time
 	// buffered are the logs with buffered lines; they are written before the file is reopened.
 	buffered map[*AccessLog]bool
 }
@@ -291,6 +307,9 @@ func (f *file) reopen() error {
 	f.mu.Lock()
 	old := f.out
 	f.out = out
+	if f.waiting == nil {
+		f.startWaiting()
+	}
 	f.mu.Unlock()
 	if err := old.Close(); err != nil {
 		return errno.Call("close", f.path, err)
@@ -317,7 +336,8 @@ func (f *file) message(severity Level, line []byte) {
 	}
 }
 
-// write writes whole lines with one system call. A failure is counted, and reported on standard error once a second.
+// write writes whole lines with one system call, or leaves them to the file's own goroutine. A failure is counted, and
+// reported on standard error once a second.
 func (f *file) write(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -325,30 +345,42 @@ func (f *file) write(lines []byte) {
 		f.failed.Add(1)
 		return
 	}
-	if _, err := f.out.Write(lines); err != nil {
-		f.failed.Add(1)
-		f.complain(err)
+	if f.waiting != nil {
+		f.enqueue(lines)
+		return
+	}
+	if n, err := f.out.Write(lines); err != nil {
+		f.lost(lines[n:], err)
 	}
 }
 
-// complain reports to the operator what the logs themselves cannot.
+// complain reports to the operator what the logs themselves cannot. Must be called with the lock held.
 func (f *file) complain(err error) {
 	now := time.Now().Unix()
-	if now < f.muteUntil || f.onStderr() {
+	if now < f.muteUntil || f.onStderr() || !f.complaining.CompareAndSwap(false, true) {
 		return
 	}
 	f.muteUntil = now + 1
-	failure := errno.Call("write", f.path, err)
-	fmt.Fprintf(os.Stderr, "%v\n", failure)
-	if log := f.set.report.Load(); log != nil && now >= f.reportUntil {
-		f.reportUntil = now + reportEvery
-		level := Alert
-		if strings.HasPrefix(f.path, SyslogScheme) {
-			level = Error // a datagram that was not received: the loss of a network, as in nginx
-		}
-		// Without the lock: the error log may be this very file, which then fails once more and is mute.
-		go (*log)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
+	failure, report := errno.Call("write", f.path, err), f.set.report.Load()
+	if now < f.reportUntil {
+		report = nil
 	}
+	if report != nil {
+		f.reportUntil = now + reportEvery
+	}
+	level := Alert
+	if strings.HasPrefix(f.path, SyslogScheme) || errors.Is(err, errBehind) {
+		level = Error // a datagram that was not received, or a line that was not read: it is not our failure
+	}
+	// Without the lock: the error log may be this very file, which then fails once more and is mute. Nobody may read
+	// standard error either.
+	go func() {
+		defer f.complaining.Store(false)
+		if report != nil {
+			(*report)().Logf(level, "%v; %d log lines lost so far", failure, f.failed.Load())
+		}
+		fmt.Fprintf(os.Stderr, "%v\n", failure)
+	}()
 }
 
 // reportEvery is the interval, in seconds, at which the error log reports a file that cannot be written: nginx's

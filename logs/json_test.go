@@ -95,3 +95,35 @@ func TestLinesOfJSONWithoutAClient(t *testing.T) {
 		t.Errorf("%v", fields)
 	}
 }
+
+// spoken counts how often it is formatted.
+type spoken int
+
+func (s *spoken) String() string { *s++; return "x" }
+
+// TestALineIsFormattedOnlyForWhatGetsIt: a log of JSON needs no line of text, and the other way round.
+func TestALineIsFormattedOnlyForWhatGetsIt(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		targets []logs.Target
+		want    spoken
+	}{
+		"json": {[]logs.Target{{Path: filepath.Join(dir, "a"), Level: logs.Error, JSON: true}}, 1},
+		"text": {[]logs.Target{{Path: filepath.Join(dir, "b"), Level: logs.Error}}, 1},
+		"both": {[]logs.Target{{Path: filepath.Join(dir, "c"), Level: logs.Error, JSON: true}, {Path: filepath.Join(dir, "d"), Level: logs.Error}}, 2},
+		"text is for graver lines": {[]logs.Target{
+			{Path: filepath.Join(dir, "e"), Level: logs.Error, JSON: true}, {Path: filepath.Join(dir, "f"), Level: logs.Alert}}, 1},
+	} {
+		open := logs.NewFiles("test").Logs()
+		log, err := open.ErrorLog(c.targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said spoken
+		log.Logf(logs.Error, "%v", &said)
+		open.Close()
+		if said != c.want {
+			t.Errorf("%s: formatted %d times, want %d", name, said, c.want)
+		}
+	}
+}

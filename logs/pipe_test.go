@@ -2,6 +2,8 @@ package logs
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,4 +38,103 @@ func TestANamedPipeDoesNotStopTheStart(t *testing.T) {
 	if line, err := bufio.NewReader(reader).ReadString('\n'); err != nil || !strings.HasSuffix(line, "hello\n") {
 		t.Errorf("the reader got %q, %v", line, err)
 	}
+}
+
+// TestAReaderThatStopsHangsNoRequest: lines wait for it up to a limit, further ones are lost, counted and reported once.
+// When it reads again, it gets whole lines in their order.
+func TestAReaderThatStopsHangsNoRequest(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	files := NewFiles("x")
+	reports := make(reported, 10)
+	files.Report(func() Logger { return reports })
+	logs := files.Logs()
+	access, err := logs.AccessLog(AccessOptions{Path: pipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lineBytes, lines = 100, 3 * maxWaitingBytes / 100
+	for i := range lines { // more than the pipe and its queue hold: without the queue, this waits for ever
+		access.Write(fmt.Appendf(nil, "%0*d\n", lineBytes-1, i))
+	}
+	lost := files.Failed()
+	if lost == 0 || lost > lines-maxWaitingBytes/lineBytes {
+		t.Errorf("%d of %d lines were lost", lost, lines)
+	}
+	want := `[error] write() "` + pipe + `" failed (its reader has stopped, or reads too slowly); `
+	if line := <-reports; !strings.HasPrefix(line, want) || !strings.HasSuffix(line, " log lines lost so far") {
+		t.Errorf("reported %q, want %s", line, want)
+	}
+	got := make(chan int)
+	go func() {
+		n, in := 0, bufio.NewReader(reader)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				got <- n
+				return
+			}
+			if line != fmt.Sprintf("%0*d\n", lineBytes-1, n) {
+				t.Errorf("line %d is %q", n, line)
+			}
+			n++
+		}
+	}()
+	logs.Close()
+	if n := <-got; uint64(n)+lost != lines {
+		t.Errorf("%d lines were read, %d lost, of %d", n, lost, lines)
+	}
+	if len(reports) > 0 {
+		t.Errorf("reported again: %q", <-reports)
+	}
+}
+
+// TestAReaderThatNeverReadsDelaysTheEndOnlyForAMoment: neither closing nor reopening waits for it.
+func TestAReaderThatNeverReadsDelaysTheEndOnlyForAMoment(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	files := NewFiles("x")
+	files.Report(func() Logger { return Discard })
+	logs := files.Logs()
+	access, err := logs.AccessLog(AccessOptions{Path: pipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := append(bytes.Repeat([]byte("x"), 999), '\n')
+	for range 300 {
+		access.Write(line)
+	}
+	if errs := files.Reopen(); errs != nil {
+		t.Fatal(errs)
+	}
+	for range 300 {
+		access.Write(line)
+	}
+	logs.Close()
+	if files.Drain(); len(files.byPath) != 0 {
+		t.Error("the file is still there")
+	}
+}
+
+// reported is a Logger that keeps its lines.
+type reported chan string
+
+func (r reported) Enabled(Level) bool { return true }
+
+func (r reported) Logf(level Level, format string, args ...any) {
+	r <- fmt.Sprintf("[%v] %s", level, fmt.Sprintf(format, args...))
 }

@@ -12,6 +12,9 @@ import (
 // maxLinks is how many symbolic links may lead to a standard stream: one that an image makes, and one of the system.
 const maxLinks = 8
 
+// streamPaths are the names under which the streams are open.
+var streamPaths = [...]string{1: "/dev/stdout", 2: "/dev/stderr"}
+
 // streamOf returns the standard stream of a path, 1 or 2, otherwise 0. Container images make log files links to
 // /dev/stdout, so links are followed by name.
 func streamOf(path string) (fd int) {

@@ -124,7 +124,10 @@ func newBootLog(o cycle.Options) *bootLog {
 	return b
 }
 
-func (b *bootLog) close() { b.logs.Close() }
+func (b *bootLog) close() {
+	b.logs.Close()
+	b.files.Drain()
+}
 
 // fail reports why a configuration cannot run.
 func (b *bootLog) fail(err error) { b.failed(err, maxProblems) }

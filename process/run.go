@@ -312,4 +312,5 @@ func (s *running) ended() {
 		s.host.Log().Logf(logs.Warn, "%v", err)
 	}
 	s.host.Log().Logf(logs.Notice, "exit")
+	s.files.Drain()
 }

@@ -2,6 +2,7 @@ package keyval
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -59,8 +60,17 @@ func assign[C side.Subject](c C, key *vars.Template[C], zone *Zone, value []byte
 			return
 		}
 	}
-	if err := zone.Set(name, value, kinds.NoExpire, c.Now()); err != nil {
-		c.Logf(logs.Error, "cannot set key \"%s\" in keyval zone \"%s\": %v", name, zone.Name, err)
+	now := c.Now()
+	err := zone.Set(name, value, kinds.NoExpire, now)
+	if err == nil {
+		return
+	}
+	repeats := &zone.unset
+	if errors.Is(err, kinds.ErrFull) {
+		repeats = &zone.noRoom // a bad key must not hide a full zone
+	}
+	if note, write := repeats.Next(now.MonoMS); write { // each such request would repeat the line
+		c.Logf(logs.Error, "cannot set key \"%s\" in keyval zone \"%s\": %v%s", name, zone.Name, err, note)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
 	"starling/zone/kinds"
@@ -19,6 +20,8 @@ type Zone struct {
 	Name    string
 	Timeout time.Duration // 0: pairs do not expire
 	spec    spec
+	// noRoom and unset limit the lines of variables that could not be set.
+	noRoom, unset logs.Repeats
 }
 
 // spec is the declaration of a keyval_zone.

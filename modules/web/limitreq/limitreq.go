@@ -83,7 +83,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		}
 		applied = true
 		if verdict != kinds.Passed {
-			return l.reject(r, outcome, limit, excess, verdict)
+			return l.reject(r, outcome, limit, excess, verdict, now)
 		}
 		if final {
 			last = i
@@ -102,15 +102,23 @@ func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
 	return key, len(key) > 0
 }
 
+// logNoRoom reports a zone without room for another key. Each request with a new key would repeat the line.
+func (z *Zone) logNoRoom(r *web.Request, now clock.Reading) {
+	if note, write := z.noRoom.Next(now.MonoMS); write {
+		r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"%s", z.name, note)
+	}
+}
+
 func (l *limiter) reject(
 	r *web.Request,
 	outcome *web.Slot,
 	limit *boundLimit,
 	excess int64,
 	verdict kinds.Verdict,
+	now clock.Reading,
 ) web.Result {
 	if verdict == kinds.NoRoom {
-		r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+		limit.logNoRoom(r, now)
 	} else {
 		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"",
 			l.dryRun(), excess/1000, excess%1000, limit.name)
@@ -152,7 +160,7 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 		}
 		charged, verdict := limit.Charge(key, now)
 		if verdict != kinds.Passed {
-			r.Logf(logs.Alert, "could not allocate node in limit_req zone \"%s\"", limit.name)
+			limit.logNoRoom(r, now)
 			continue
 		}
 		if ms := limit.delayMS(charged); ms > delay {

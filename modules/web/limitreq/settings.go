@@ -46,6 +46,7 @@ type Zone struct {
 	rate   int64 // 1/1000 requests per second
 	sync   bool
 	counts *Counts
+	noRoom logs.Repeats
 }
 
 // Counts are the API's figures of a zone. A reload keeps them.

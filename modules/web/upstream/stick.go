@@ -124,7 +124,10 @@ func (l *learn) answered(r *web.Request, s *servers.Server) {
 		return
 	}
 	id := append(r.Alloc(usualBytes)[:0], s.SessionID()...)
-	if err := l.learner.Answered(created, looked, id, r.Now()); err != nil {
-		r.Logf(logs.Alert, "%v", err)
+	now := r.Now()
+	if err := l.learner.Answered(created, looked, id, now); err != nil {
+		if note, write := l.noRoom.Next(now.MonoMS); write { // each new session would repeat the line
+			r.Logf(logs.Alert, "%v%s", err, note)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
 	"starling/side"
@@ -44,6 +45,7 @@ type learn struct {
 	zone           *plan.Zone
 	upstream       string
 	node           *conf.Node
+	noRoom         logs.Repeats
 }
 
 const sessionsUse = "http sticky"
