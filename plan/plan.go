@@ -117,8 +117,8 @@ func Part[T any](p *Plan) *T {
 	return v
 }
 
-// Find returns the T of a plan, nil if nothing has made it. Unlike Part it changes nothing, so it is safe while the plan
-// serves.
+// Find returns the T of a plan, nil if nothing has made it. Unlike Part it changes nothing, so it is safe while the
+// plan serves.
 func Find[T any](p *Plan) *T {
 	v, _ := p.parts[reflect.TypeFor[T]()].(*T)
 	return v

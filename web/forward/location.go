@@ -50,7 +50,8 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 		b.Current.AutoRedirect = true
 	}
 	core := conf.SettingsOf[web.Settings](b.Scope)
-	l := &location{Settings: s, family: f, protocol: p, slot: side.SlotOf[Exchange](&web.Side, b.Plan), clock: b.Plan.Clock,
+	l := &location{Settings: s, family: f, protocol: p, clock: b.Plan.Clock,
+		slot:   side.SlotOf[Exchange](&web.Side, b.Plan),
 		groups: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}

@@ -22,18 +22,18 @@ var http2 = []conf.Directive{
 	{
 		Name: "http2_body_preread_size", Syntax: "<size>", Default: "64k", In: servers,
 		Doc: "Sets the size of the request body buffer before the body is read.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, conf.Between(conf.Size, 0, 1<<31-1)),
+		Set: http2Bytes(func(s *web.Settings) *int64 { return &s.HTTP2PrereadBytes }, 0, 1<<31-1),
 	},
 	{
 		Name: "http2_chunk_size", Syntax: "<size>", Default: "8k", In: locations,
 		Doc: "Sets the maximum size of response body frames.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, conf.Between(conf.Size, 1, 1<<24-1)),
+		Set: http2Bytes(func(s *web.Settings) *int64 { return &s.HTTP2ChunkBytes }, 1, 1<<24-1),
 	},
 	{
 		Name: "http2_recv_buffer_size", Syntax: "<size>", Default: "16k", In: conf.HTTP,
 		Doc: "Sets the size of the receive buffer. Each connection has one while it reads; nginx has one buffer of " +
 			"256k for each worker.",
-		Set: conf.Field(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, conf.Between(conf.Size, 1<<10, 16<<20)),
+		Set: http2Bytes(func(s *web.Settings) *int64 { return &s.HTTP2ReadBytes }, 1<<10, 16<<20),
 	},
 	obsolete("http2_idle_timeout", "keepalive_timeout", servers),
 	obsolete("http2_max_field_size", "large_client_header_buffers", servers),
@@ -51,4 +51,9 @@ func obsolete(name, instead string, in conf.Context) conf.Directive {
 			return nil
 		}),
 	}
+}
+
+// http2Bytes makes a setter of a size within bounds.
+func http2Bytes(place func(*web.Settings) *int64, least, most int64) conf.Setter {
+	return conf.Field(place, conf.Between(conf.Size, least, most))
 }

@@ -18,7 +18,8 @@ func build(b *web.Block) (web.Handler, error) {
 	if len(s.From) == 0 {
 		return nil, nil
 	}
-	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: trusted.Of(s.From), slot: side.SlotOf[replaced](&web.Side, b.Plan)}
+	slot := side.SlotOf[replaced](&web.Side, b.Plan)
+	x := &replacer{source: s.Source, recursive: s.Recursive, trusted: trusted.Of(s.From), slot: slot}
 	return x.handle, nil
 }
 
