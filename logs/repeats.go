@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Repeats limits a line that every request would repeat, such as that of a full zone, to one a minute. The zero value is
-// ready. It is safe for concurrent use.
+// Repeats limits a line that every request would repeat, such as that of a full zone, to one a minute. The zero value
+// is ready. It is safe for concurrent use.
 type Repeats struct {
 	nextMS  atomic.Int64
 	leftOut atomic.Uint64

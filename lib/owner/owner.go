@@ -107,8 +107,8 @@ func explained(path string) error {
 	return ErrSymlink
 }
 
-// GiveToFolderOwner gives a file that root has just created, open, to the owner of its folder: root tests the configuration
-// of a server that runs as another user, and the created logs must belong to that user.
+// GiveToFolderOwner gives a file that root has just created, open, to the owner of its folder: root tests the
+// configuration of a server that runs as another user, and the created logs must belong to that user.
 func GiveToFolderOwner(file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
