@@ -72,12 +72,20 @@ func (e *ErrorLog) Logf(level Level, format string, args ...any) {
 	if to := e.files.echo.Load(); to != nil && level <= Warn && !onStderr {
 		echo = *to
 	}
+	kept := level > Warn // or need not be
 	if text || echo != nil {
 		e.writeText(level, echo, format, args)
+		kept = true
 	}
 	for _, t := range e.targets {
 		if level <= t.level && t.json {
-			t.file.writeError(level, appendJSONLine(nil, time.Now(), e.pid, level, format, args))
+			now := time.Now()
+			line := appendJSONLine(nil, now, e.pid, level, format, args)
+			t.file.writeError(level, line)
+			if !kept {
+				e.files.recent.add(now, level, line)
+				kept = true
+			}
 		}
 	}
 }
@@ -98,6 +106,9 @@ func (e *ErrorLog) writeText(level Level, echo io.Writer, format string, args []
 	}
 	line = append(oneLine(line, text), '\n')
 	*buf = line[:0]
+	if level <= Warn {
+		e.files.recent.add(time.Now(), level, line[text:len(line)-1])
+	}
 	for _, t := range e.targets {
 		if level <= t.level && !t.json {
 			t.file.writeError(level, line)

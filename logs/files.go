@@ -35,6 +35,8 @@ type Files struct {
 	// program starts a line on echo: "starling: [emerg] …".
 	program string
 
+	recent recent // lines of the error logs
+
 	times TimeCache
 	lines sync.Pool // of *[]byte, in which error lines are built
 }

@@ -25,6 +25,7 @@ import (
 	"starling/modules/web/authbasic"
 	"starling/modules/web/authrequest"
 	webcore "starling/modules/web/core"
+	"starling/modules/web/dashboard"
 	"starling/modules/web/gzip"
 	"starling/modules/web/headers"
 	"starling/modules/web/keyval"
@@ -72,6 +73,7 @@ func Web() []*web.Module {
 		&proxy.Module,
 		&memcached.Module,
 		&api.Module,
+		&dashboard.Module,
 		&stubstatus.Module,
 		&metrics.Module,
 		&headers.Module,

@@ -60,6 +60,11 @@ http {
             limit_req zone=req burst=2999 nodelay;
             proxy_pass http://my_backend;
         }
+        location = /dashboard.html {
+            dashboard;
+            allow 127.0.0.0/8;
+            deny all;
+        }
         location /api {
             api write=on;
             allow 127.0.0.0/8;

@@ -148,6 +148,8 @@ func (c *cluster) explain() {
 		fmt.Fprintf(w, "  %s  http://%s:%d  pid %d  %s\n", n.name, n.ip, httpPort, n.cmd.Process.Pid, n.conf())
 	}
 	fmt.Fprintf(w, `
+Look at the cluster: http://127.0.0.1:%[1]d/dashboard.html, or "starling top".
+
 Try, in another terminal:
 
   A key set on one node is read on the others, and a delete reaches them too:

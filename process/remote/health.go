@@ -28,6 +28,8 @@ const (
 	connecting = "connecting"
 	unresolved = "unresolved"
 	differ     = "differ"
+	unknown    = "unknown"
+	fullThere  = "full, not comparable"
 )
 
 // problems are the reasons why a cluster is not healthy as one node sees it. There are none if it is.
@@ -65,11 +67,14 @@ func problems(s *carrier.Status) []string {
 		if z.Agreement == differ {
 			add("zone %s differs from that of %s", plain(name), differing(s, name))
 		}
+		if z.Agreement == fullThere && !z.Full {
+			add("zone %s of a peer is full and cannot be compared: increase its size there", plain(name))
+		}
 		if z.Full {
 			add("zone %s rejects or has evicted records: increase its size", plain(name))
 		}
 	}
-	if len(found) == 0 && !s.Agree {
+	if len(found) == 0 && !s.Agree && s.Agreement != unknown { // which is usual while records are written
 		add("the nodes do not agree")
 	}
 	return found

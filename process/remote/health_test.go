@@ -34,7 +34,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"all is well", func(*carrier.Status) {}, ""},
 		{"a busy zone is not compared", func(s *carrier.Status) {
-			s.Agreement = "unknown"
+			s.Agree, s.Agreement = false, "unknown"
 			s.Peers[0].Digests["one"] = cluster.Agreement{State: "unknown"}
 		}, ""},
 		{"a peer of before is gone", func(s *carrier.Status) { s.Peers[0].State = "lost" }, ""},
@@ -53,6 +53,9 @@ func TestProblems(t *testing.T) {
 			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "differ"}
 			s.Peers[0].Digests["one"] = cluster.Agreement{State: "differ"}
 		}, "zone one differs from that of 10.0.0.2:9000"},
+		{"full there", func(s *carrier.Status) {
+			s.Zones["one"] = cluster.ZoneStatus{Ready: true, Agreement: "full, not comparable"}
+		}, "zone one of a peer is full and cannot be compared: increase its size there"},
 		{"full", func(s *carrier.Status) { s.Zones["req"] = cluster.ZoneStatus{Ready: true, Full: true} }, "zone req rejects or has evicted records: increase its size"},
 		{"the node says no more", func(s *carrier.Status) { s.Agree = false }, "the nodes do not agree"},
 		{"control characters", func(s *carrier.Status) { s.Warning = "\x1b[2J" }, `"\x1b[2J"`},

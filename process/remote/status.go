@@ -143,7 +143,7 @@ func peerState(p cluster.PeerStatus) string {
 
 // worst is the worst agreement of a peer's zones.
 func worst(p cluster.PeerStatus) string {
-	order := []string{differ, "full, not comparable", "unknown", "agree"}
+	order := []string{differ, fullThere, unknown, "agree"}
 	for _, state := range order {
 		for _, a := range p.Digests {
 			if a.State == state {

@@ -22,16 +22,22 @@ func Resources(p *plan.Plan, side string) []admin.Resource {
 	if side == "stream" {
 		since = 3
 	}
-	return []admin.Resource{admin.Collection[*Zone]{
+	missing := func(string) *admin.APIError {
+		return &admin.APIError{Status: http.StatusNotFound, Code: "KeyvalNotFound", Text: "keyval not found"}
+	}
+	browsed := admin.Collection[*Zone]{
+		Path: "starling/" + side + "/keyvals", Since: 9, All: b.names, Find: b.find, Missing: missing,
+		Get: func(z *Zone, call *admin.Call) admin.Answer { return z.browse(call, b.clock.Now()) },
+	}
+	documented := admin.Collection[*Zone]{
 		Path: side + "/keyvals", Since: since, All: b.all, Find: b.find,
-		Missing: func(string) *admin.APIError {
-			return &admin.APIError{Status: http.StatusNotFound, Code: "KeyvalNotFound", Text: "keyval not found"}
-		},
-		Get:    func(z *Zone, call *admin.Call) admin.Answer { return z.get(call, b.clock.Now()) },
-		Post:   func(z *Zone, call *admin.Call) admin.Answer { return z.post(call.Body, b.clock.Now()) },
-		Patch:  func(z *Zone, call *admin.Call) admin.Answer { return z.patch(call.Body, b.clock.Now()) },
-		Delete: func(z *Zone, _ *admin.Call) admin.Answer { return z.clear(b.clock.Now()) },
-	}.Resource()}
+		Missing: missing,
+		Get:     func(z *Zone, call *admin.Call) admin.Answer { return z.get(call, b.clock.Now()) },
+		Post:    func(z *Zone, call *admin.Call) admin.Answer { return z.post(call.Body, b.clock.Now()) },
+		Patch:   func(z *Zone, call *admin.Call) admin.Answer { return z.patch(call.Body, b.clock.Now()) },
+		Delete:  func(z *Zone, _ *admin.Call) admin.Answer { return z.clear(b.clock.Now()) },
+	}
+	return []admin.Resource{documented.Resource(), browsed.Resource()}
 }
 
 type branch struct {
@@ -48,14 +54,18 @@ func (b *branch) find(name string) (*Zone, bool) {
 	return nil, false
 }
 
+func (b *branch) names(*admin.Call) admin.Answer {
+	names := []string{}
+	for _, z := range b.zones {
+		names = append(names, z.Name)
+	}
+	return admin.Answer{Body: names}
+}
+
 // all answers with all zones, or with their names only (?fields=).
 func (b *branch) all(call *admin.Call) admin.Answer {
 	if call.Query.Has("fields") && call.Query.Get("fields") == "" {
-		names := []string{}
-		for _, z := range b.zones {
-			names = append(names, z.Name)
-		}
-		return admin.Answer{Body: names}
+		return b.names(call)
 	}
 	now, body, big := b.clock.Now(), map[string]map[string]string{}, false
 	for _, z := range b.zones {

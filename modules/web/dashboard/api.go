@@ -1,0 +1,42 @@
+package dashboard
+
+import (
+	"starling/admin"
+	"starling/logs"
+	"starling/plan"
+)
+
+// timeLayout is ISO 8601 with milliseconds, as everywhere in the API.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// recentErrors are the last lines of the error logs.
+type recentErrors struct {
+	Total uint64      `json:"total"` // since the process started
+	Lines []errorLine `json:"lines"` // the newest first
+}
+
+type errorLine struct {
+	Number  uint64 `json:"number"`
+	Time    string `json:"time"`
+	Level   string `json:"level"`
+	Message string `json:"message"`
+}
+
+// resources is /starling/errors. It is there without a dashboard on this node too: that of another one, or a program,
+// may ask.
+func resources(p *plan.Plan) []admin.Resource {
+	return []admin.Resource{admin.Single{
+		Path: "starling/errors", Since: 9, Get: func(*admin.Call) any { return recent(p.Logs) },
+	}.Resource()}
+}
+
+func recent(l *logs.Logs) recentErrors {
+	lines, total := l.Recent()
+	out := recentErrors{Total: total, Lines: []errorLine{}}
+	for _, line := range lines {
+		out.Lines = append(out.Lines, errorLine{
+			Number: line.Number, Time: line.At.UTC().Format(timeLayout), Level: line.Level.String(), Message: line.Text,
+		})
+	}
+	return out
+}
