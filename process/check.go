@@ -61,12 +61,12 @@ func checkCommand() *cobra.Command {
 	var prefix, globals string
 	c := &cobra.Command{
 		Use:   "check FILE",
-		Short: "tell what of a configuration runs, what has no effect, and what to do about the rest",
-		Long: `Read a configuration of nginx with all that it includes, and tell in one table which directives run, which are
-accepted without effect, and which are not supported, with what to do instead. Nothing is opened but the configuration:
-certificates, logs and names in the DNS need not be there; "starling -t" looks at those too.
+		Short: "show which directives of a configuration run, have no effect, or are not supported",
+		Long: `Read an nginx configuration with all its includes and show a table: the directives that starling runs, those that it
+accepts without effect, and those that it does not support, with alternatives. The command opens only the configuration.
+Certificates, log folders and DNS names need not exist; "starling -t" checks those, too.
 
-The exit status is 0 if starling runs the configuration, 1 if not, and 2 if the command was called in a wrong way.`,
+The exit status is 0 if starling runs the configuration, 1 if it does not, and 2 if the command line is invalid.`,
 		Args: arguments.Exactly("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])

@@ -28,18 +28,18 @@ const containerName = "container"
 func containerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   containerName + " [flags of nginx]",
-		Short: "serve in the foreground, with templates of the environment",
-		Long: `Serve in the foreground, as the first process of a container, and put variables of the environment into templates. The
-flags are those of starling without a command.
+		Short: "serve in the foreground, with environment variables in templates",
+		Long: `Serve in the foreground as the first process of a container. Replace environment variables in templates of the
+configuration. The flags are the same as those of starling without a command.
 
 Each ` + templateDir + `/NAME` + templateSuffix + ` appears as ` + outputDir + `/NAME, and each NAME` + streamTemplateSuffix + ` as
-` + streamOutputDir + `/NAME, with $VARIABLE and ${VARIABLE} replaced by their values. The files are in
-memory only: the root of the container may be read-only. A reload reads the templates again.
+` + streamOutputDir + `/NAME, with the values of $VARIABLE and ${VARIABLE}. These files are only in memory, so the root
+of the container can be read-only. A reload reads the templates again.
 
-Names that the environment does not have stay as they are, for $host and others are variables of the configuration. If
-such a name is in upper case, it is an error.
+A name that is not in the environment stays as it is, because $host and others are variables of the configuration. A
+name in upper case that is not in the environment is an error.
 
-Variables of the environment that change this, as in nginx's image with NGINX_:
+These environment variables change the defaults, as those with NGINX_ do in nginx's image:
   STARLING_ENVSUBST_TEMPLATE_DIR            ` + templateDir + `
   STARLING_ENVSUBST_TEMPLATE_SUFFIX         ` + templateSuffix + `
   STARLING_ENVSUBST_OUTPUT_DIR              ` + outputDir + `

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -328,5 +329,53 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
 	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestALifeCutByTheCAIsNotInherited: a certificate that ended with its CA gets the default life from the next one, and a
+// CA that cuts certificates short is said.
+func TestALifeCutByTheCAIsNotInherited(t *testing.T) {
+	s := newStore(t)
+	s.now = today.AddDate(9, 11, 0)
+	own, _, err := s.rotate(renewal{all: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	if own.sayCut(&said); !strings.Contains(said.String(), `the CA expires on 2036-11-25, and so do the certificates just made. Renew it with "starling certs rotate --ca"`) {
+		t.Errorf("said %q", said.String())
+	}
+	if got := s.certificate(t, "node2").NotAfter; !got.Equal(today.AddDate(0, 0, 3650)) {
+		t.Errorf("cut at %v", got)
+	}
+	if err := s.rotateAuthority(0); err != nil {
+		t.Fatal(err)
+	}
+	if own, _, err = s.rotate(renewal{all: true}); err != nil || own.cut {
+		t.Fatal(err, "cut by the new CA")
+	}
+	if got, want := s.certificate(t, "node2").NotAfter, s.now.AddDate(0, 0, nodeDays); !got.Equal(want) {
+		t.Errorf("valid until %v, want %v", got, want)
+	}
+}
+
+// TestTwoRenewalsAtOnce leave the key and the certificate of one of them.
+func TestTwoRenewalsAtOnce(t *testing.T) {
+	s := newStore(t)
+	for range 3 {
+		var both sync.WaitGroup
+		for range 4 {
+			both.Go(func() {
+				if _, _, err := s.rotate(renewal{all: true}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		for _, name := range []string{"node1.example.com", "node2"} {
+			if got := s.problemsOf(t, name); got != "" {
+				t.Fatal(got)
+			}
+		}
 	}
 }

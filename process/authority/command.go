@@ -27,7 +27,7 @@ func Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "certs",
 		Short: "make and renew the certificates of a cluster",
-		Long: `Make and renew the certificates of a cluster, in a folder on the machine of whoever runs it:
+		Long: `Make and renew the certificates of a cluster. They are in a folder of the machine where you run this:
 
   starling certs init
   starling certs issue node1.example.com,10.0.0.1 node2.example.com,10.0.0.2 node3.example.com,10.0.0.3
@@ -54,29 +54,29 @@ func initCommand(open func() *store) *cobra.Command {
 			if err := s.init(cluster, v, force); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: whoever has it can "+
-				"join the cluster.\nNext: starling certs issue "+
-				"NAME,ADDRESS...\n", cluster, s.dir, s.path(authorityName, keyOf))
+			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: anyone who has it can "+
+				"join the cluster.\nNext: starling certs issue NAME,ADDRESS...\n",
+				cluster, s.dir, s.path(authorityName, keyOf))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&cluster, "cluster", defaultCluster, "`name` of the cluster, which all its certificates bear; "+
-		"nodes verify each other by it")
+	c.Flags().StringVar(&cluster, "cluster", defaultCluster, "`name` of the cluster: all its certificates have it, and "+
+		"nodes verify it")
 	validityFlags(c, &v, authorityDays)
-	c.Flags().BoolVar(&force, "force", false, "replace an existing CA: its certificates are worthless from then on")
+	c.Flags().BoolVar(&force, "force", false, "replace an existing CA; its certificates become useless")
 	return c
 }
 
 func validityFlags(c *cobra.Command, v *validity, days int) {
-	c.Flags().IntVar(&v.days, "days", days, "`number` of days that it is valid")
+	c.Flags().IntVar(&v.days, "days", days, "`number` of days until it expires")
 	types := strings.Join(certs.KeyTypes, ", ")
 	c.Flags().StringVar(&v.keyType, "key-type", certs.KeyTypes[0], "`type` of the key: "+types)
 }
 
 func placementFlags(c *cobra.Command, p *placement) {
 	c.Flags().StringVar(&p.at, "at", "", "`folder` of the certificates on the nodes, for the directives (default: "+
-		"that of --dir)")
-	c.Flags().IntVar(&p.port, "port", defaultPort, "`port` where the nodes meet, for the directives")
+		"the path of --dir)")
+	c.Flags().IntVar(&p.port, "port", defaultPort, "`port` of zone_sync, for the directives")
 }
 
 func issueCommand(open func() *store) *cobra.Command {
@@ -86,8 +86,9 @@ func issueCommand(open func() *store) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "issue NAME[,NAME|,ADDRESS]...",
 		Short: "make certificates of nodes and print their directives",
-		Long: `Make the certificates of one or more nodes and print the directives for each. A node is its name, and after commas
-further names and its addresses. The first address, else the first name, is where the other nodes reach it.`,
+		Long: `Make the certificates of one or more nodes and print the directives for each. Write a node as its name, followed by
+further names and addresses, separated by commas. The other nodes connect to its first address, or to its first name if
+it has no address.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("NAME is missing: name the nodes, as in node1.example.com,10.0.0.1")
@@ -104,6 +105,7 @@ further names and its addresses. The first address, else the first name, is wher
 			if err != nil {
 				return err
 			}
+			own.sayCut(c.ErrOrStderr())
 			return s.printDirectives(c.OutOrStdout(), p, own.cluster(), names)
 		},
 	}
@@ -152,9 +154,10 @@ func showCommand(open func() *store) *cobra.Command {
 	var p placement
 	c := &cobra.Command{
 		Use:   "show",
-		Short: "show all certificates, how long they last and what is wrong with them",
-		Long: `Show all certificates of the folder: whose they are, how many days are left, and whether each belongs to the CA, has
-its key, and may be used by both sides of a connection. The exit status is 1 if one cannot be used.`,
+		Short: "show all certificates with their days left and their problems",
+		Long: `Show all certificates of the folder: subject, names, days left, and problems. A certificate has a problem if it does
+not belong to the CA, lacks its key, has expired, or cannot be used for both sides of a connection. The exit status is 1
+if any certificate has a problem.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := open()
 			if directives != "" {
@@ -223,13 +226,16 @@ func rotateCommand(open func() *store) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rotate [NAME]...",
 		Short: "renew certificates, or the CA, without an interruption",
-		Long: `Renew certificates with new keys for the same subjects and names: a node stays who it is. Copy the files to the node
-and reload it (starling -s reload); connections are made anew with the new certificate, and nothing is lost.
+		Long: `Renew certificates with new keys for the same subjects and names, so a node keeps its identity. Copy the files to the
+node and reload it (starling -s reload). It connects again with the new certificate; nothing is lost.
 
-To renew the CA itself, three steps, each followed by copying and reloading all nodes, one after the other:
+A renewed certificate is valid for as long as the old one was. If the end of the CA had shortened the old one, it is
+valid for the default time.
 
-  starling certs rotate --ca        ca.crt has both CAs; new certificates are of the new one
-  starling certs rotate --all       all certificates are of the new CA
+Renew the CA itself in three steps. After each, copy the files to all nodes and reload them one after the other:
+
+  starling certs rotate --ca        ca.crt has both CAs; the new one signs
+  starling certs rotate --all       the new CA has signed all certificates
   starling certs rotate --finish    ca.crt has only the new CA`,
 		Args: func(_ *cobra.Command, args []string) error {
 			ways := 0
@@ -259,10 +265,11 @@ To renew the CA itself, three steps, each followed by copying and reloading all 
 				return nil
 			}
 			r.names = args
-			_, names, err := s.rotate(r)
+			own, names, err := s.rotate(r)
 			if err != nil {
 				return err
 			}
+			own.sayCut(c.ErrOrStderr())
 			if names == nil {
 				fmt.Fprintf(out, "No certificate has fewer than %d days left: nothing was renewed.\n", r.within)
 				return nil
@@ -276,9 +283,9 @@ To renew the CA itself, three steps, each followed by copying and reloading all 
 	}
 	c.Flags().BoolVar(&r.all, "all", false, "renew the certificates of all nodes")
 	c.Flags().IntVar(&r.within, "within", 0, "renew only what has fewer `days` left")
-	c.Flags().BoolVar(&authorityToo, "ca", false, "make a new CA; the old one stays trusted")
-	c.Flags().BoolVar(&finish, "finish", false, "end the renewal of the CA: trust only the new one")
-	c.Flags().IntVar(&r.days, "days", 0, "`number` of days that it is valid (default: as many as before)")
+	c.Flags().BoolVar(&authorityToo, "ca", false, "make a new CA; nodes still trust the old one")
+	c.Flags().BoolVar(&finish, "finish", false, "end the renewal of the CA: trust only the new CA")
+	c.Flags().IntVar(&r.days, "days", 0, "`number` of days until it expires (default: as many as before)")
 	return c
 }
 
@@ -286,9 +293,9 @@ func (s *store) sayRotatedAuthority(w io.Writer, days int) error {
 	if err := s.rotateAuthority(days); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "There is a new CA. Both are trusted; new certificates are of the new one. Now:\n1. Copy ca.crt to "+
-		"all nodes and reload each. Do not go on before: a node that lacks it rejects what comes next.\n2. starling "+
-		"certs rotate --all, copy each node's files and reload it.\n3. starling certs rotate --finish, copy ca.crt "+
-		"and reload all nodes.\n")
+	fmt.Fprint(w, "There is a new CA, which signs from now on. ca.crt has both CAs. Next:\n1. Copy ca.crt to "+
+		"all nodes and reload them. Complete this step first: a node without it rejects the next certificates.\n"+
+		"2. Run \"starling certs rotate --all\", copy each node's files and reload it.\n"+
+		"3. Run \"starling certs rotate --finish\", copy ca.crt and reload all nodes.\n")
 	return nil
 }

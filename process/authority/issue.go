@@ -86,6 +86,11 @@ func (s *store) issue(texts []string, v validity, replace bool) (own *authority,
 	if err := v.check(); err != nil {
 		return nil, nil, err
 	}
+	unlock, err := s.lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if own, err = s.authority(); err != nil {
 		return nil, nil, err
 	}
@@ -119,7 +124,7 @@ func (s *store) issue(texts []string, v validity, replace bool) (own *authority,
 func (s *store) sign(own *authority, name string, r certs.Request) ([]file, error) {
 	r.From = s.now.Add(-startsEarlier)
 	if end := own.Certificate().NotAfter; r.Until.After(end) {
-		r.Until = end
+		r.Until, own.cut = end, true
 	}
 	certificate, key, err := own.Sign(r)
 	if err != nil {
@@ -132,7 +137,7 @@ func (s *store) sign(own *authority, name string, r certs.Request) ([]file, erro
 }
 
 // init makes the folder and its CA.
-func (s *store) init(cluster string, v validity, replace bool) error {
+func (s *store) init(cluster string, v validity, replace bool) (err error) {
 	if err := v.check(); err != nil {
 		return err
 	}
@@ -150,6 +155,11 @@ func (s *store) init(cluster string, v validity, replace bool) error {
 	if err := os.MkdirAll(s.dir, folderMode); err != nil {
 		return err
 	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	return writeAll(files, replace)
 }
 
@@ -168,6 +178,11 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 			return nil, nil, err
 		}
 	}
+	unlock, err := s.lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if own, err = s.authority(); err != nil {
 		return nil, nil, err
 	}
@@ -180,7 +195,7 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 		if r.within > 0 && daysLeft(m.cert, s.now) >= r.within {
 			continue
 		}
-		life := lifeOf(m.cert)
+		life := own.lifeAgain(m.cert)
 		if r.days != 0 {
 			life = validity{days: r.days}.life()
 		}
@@ -202,6 +217,15 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 
 // lifeOf is how long a certificate was made for.
 func lifeOf(c *x509.Certificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) - startsEarlier }
+
+// lifeAgain is how long the successor of a certificate lives: as long, unless the end of its CA had cut it short. Then it
+// is unknown how long it was meant to live, and it gets the default.
+func (a *authority) lifeAgain(c *x509.Certificate) time.Duration {
+	if slices.ContainsFunc(a.trusted, func(ca *x509.Certificate) bool { return c.NotAfter.Equal(ca.NotAfter) }) {
+		return validity{days: nodeDays}.life()
+	}
+	return lifeOf(c)
+}
 
 // keyTypeOf is the type of a certificate's key, the default for one that cannot be made here.
 func keyTypeOf(c *x509.Certificate) string {
@@ -237,7 +261,12 @@ func (s *store) chosen(r renewal) ([]member, error) {
 }
 
 // rotateAuthority makes a new CA that signs from now on. The old one stays trusted until finish.
-func (s *store) rotateAuthority(days int) error {
+func (s *store) rotateAuthority(days int) (err error) {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	trusted, err := s.trusted()
 	if err != nil {
 		return err
@@ -267,7 +296,12 @@ func (s *store) rotateAuthority(days int) error {
 }
 
 // finish ends a rollover: only the signing CA remains trusted. It fails while a node would be locked out.
-func (s *store) finish() error {
+func (s *store) finish() (err error) {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	own, err := s.authority()
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +46,20 @@ type authority struct {
 	*certs.Authority
 	// trusted is all of ca.crt: during a rollover more than the signing one.
 	trusted []*x509.Certificate
+	// cut means that a certificate was made that ends with the CA, earlier than it should.
+	cut bool
+}
+
+// sayCut proposes to renew a CA whose end cuts the certificates short that it issues.
+func (a *authority) sayCut(w io.Writer) {
+	if a.cut {
+		fmt.Fprintf(w, "Note: the CA expires on %s, and so do the certificates just made. Renew it with \"starling "+
+			"certs rotate --ca\".\n", date(a.Certificate().NotAfter))
+	}
+}
+
+func (s *store) noAuthority() error {
+	return fmt.Errorf("no CA in %s: make one with \"starling certs init --dir %s\"", s.dir, s.dir)
 }
 
 // trusted reads ca.crt.
@@ -52,7 +67,7 @@ func (s *store) trusted() ([]*x509.Certificate, error) {
 	path := s.path(authorityName, certificateOf)
 	list, err := readCertificates(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no CA in %s: make one with \"starling certs init --dir %s\"", s.dir, s.dir)
+		return nil, s.noAuthority()
 	}
 	if err != nil {
 		return nil, err
@@ -84,7 +99,7 @@ func (s *store) authority() (*authority, error) {
 		return nil, fmt.Errorf("CA \"%s\" in %s expired on %s: make a new one with \"starling certs rotate --ca\"",
 			own.Subject, s.path(authorityName, certificateOf), date(own.NotAfter))
 	}
-	return &authority{certs.Existing(trusted[i], key), trusted}, nil
+	return &authority{Authority: certs.Existing(trusted[i], key), trusted: trusted}, nil
 }
 
 // cluster is the name in all nodes' certificates besides their own.

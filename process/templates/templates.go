@@ -71,7 +71,7 @@ func (f *FS) collect(out map[string]string, root, below string, depth int) error
 	}
 	for _, e := range entries {
 		name := path.Join(below, e.Name())
-		if strings.HasPrefix(e.Name(), "..") { // the folders of a volume's versions
+		if isVersion(e.Name()) {
 			continue
 		}
 		info, err := fs.Stat(f.base, path.Join(root, name))
@@ -87,11 +87,8 @@ func (f *FS) collect(out map[string]string, root, below string, depth int) error
 			}
 			continue
 		}
-		for _, kind := range f.settings.Kinds {
-			if made, is := strings.CutSuffix(name, kind.Suffix); is && made != "" {
-				out[path.Join(inside(kind.OutputDir), made)] = path.Join(root, name)
-				break
-			}
+		if kind, made := f.kindOf(name); made != "" {
+			out[path.Join(inside(kind.OutputDir), made)] = path.Join(root, name)
 		}
 		if len(out) > maxTemplates {
 			return fmt.Errorf("more than %d templates in %s", maxTemplates, f.settings.Dir)
@@ -100,20 +97,60 @@ func (f *FS) collect(out map[string]string, root, below string, depth int) error
 	return nil
 }
 
+// kindOf returns the kind of a template: the one with the longest ending.
+func (f *FS) kindOf(template string) (k Kind, made string) {
+	for _, kind := range f.settings.Kinds {
+		if made, is := strings.CutSuffix(template, kind.Suffix); is && made != "" {
+			return kind, made
+		}
+	}
+	return Kind{}, ""
+}
+
+// templateOf finds the template of one result, "" if there is none. It looks at this one only: a configuration includes
+// all results, one after the other.
+func (f *FS) templateOf(output string) (string, error) {
+	for _, kind := range f.settings.Kinds {
+		made, below := strings.CutPrefix(output, inside(kind.OutputDir)+"/")
+		template := made + kind.Suffix
+		if is, _ := f.kindOf(template); !below || is != kind || hidden(template) {
+			continue
+		}
+		info, err := fs.Stat(f.base, path.Join(inside(f.settings.Dir), template))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return "", err
+		case !info.IsDir():
+			return path.Join(inside(f.settings.Dir), template), nil
+		}
+	}
+	return "", nil
+}
+
+// hidden reports whether part of a path is one that collect does not look at, or is too deep.
+func hidden(template string) bool {
+	parts := strings.Split(template, "/")
+	return len(parts) > maxDepth+1 || slices.ContainsFunc(parts, isVersion)
+}
+
+// isVersion matches the folders in which a volume of Kubernetes keeps its versions.
+func isVersion(name string) bool { return strings.HasPrefix(name, "..") }
+
 // Open implements fs.FS.
 func (f *FS) Open(name string) (fs.File, error) {
-	made, err := f.outputs()
+	template, err := f.templateOf(name)
 	if err != nil {
 		return nil, err
 	}
-	if template, is := made[name]; is {
-		text, err := f.render(template)
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-		}
-		return newResult(path.Base(name), text), nil
+	if template == "" {
+		return f.base.Open(name)
 	}
-	return f.base.Open(name)
+	text, err := f.render(template)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return newResult(path.Base(name), text), nil
 }
 
 // ReadDir implements fs.ReadDirFS: patterns of include are looked up with it.
@@ -144,11 +181,11 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // Stat implements fs.StatFS. What a template makes is not looked at here.
 func (f *FS) Stat(name string) (fs.FileInfo, error) {
-	made, err := f.outputs()
+	template, err := f.templateOf(name)
 	if err != nil {
 		return nil, err
 	}
-	if _, is := made[name]; is {
+	if template != "" {
 		return newResult(path.Base(name), nil), nil
 	}
 	return fs.Stat(f.base, name)

@@ -1,6 +1,7 @@
 package templates_test
 
 import (
+	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -95,8 +96,40 @@ func TestTooMuch(t *testing.T) {
 		"/etc/templates/1/2/3/4/5/6/7/8/9: more than 8 levels of folders":        {"etc/templates/1/2/3/4/5/6/7/8/9/a.template": ""},
 		"open etc/conf.d/a: template /etc/templates/a.template is larger than 1": {"etc/templates/a.template": strings.Repeat("x", 1<<20+1)},
 	} {
-		if _, err := fs.ReadFile(over(files, ""), "etc/conf.d/a"); err == nil || !strings.HasPrefix(err.Error(), want) {
+		fsys := over(files, "")
+		_, err := fs.ReadDir(fsys, "etc/conf.d") // as include with a pattern does
+		if err == nil {
+			_, err = fs.ReadFile(fsys, "etc/conf.d/a")
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// counting counts how often the file system is asked.
+type counting struct {
+	fstest.MapFS
+	asked *int
+}
+
+func (c counting) ReadDir(name string) ([]fs.DirEntry, error) { *c.asked++; return c.MapFS.ReadDir(name) }
+func (c counting) Stat(name string) (fs.FileInfo, error)      { *c.asked++; return c.MapFS.Stat(name) }
+
+// TestAResultLooksAtItsOwnTemplateOnly: a configuration includes all results, so looking at all for each is a square.
+func TestAResultLooksAtItsOwnTemplateOnly(t *testing.T) {
+	base, asked := fstest.MapFS{}, 0
+	for i := range 200 {
+		base[fmt.Sprintf("etc/templates/%d.conf.template", i)] = &fstest.MapFile{Data: []byte("$BACKEND")}
+	}
+	fsys := templates.Over(counting{base, &asked}, templates.Settings{Dir: "/etc/templates", Lookup: lookup,
+		Kinds: []templates.Kind{{Suffix: ".template", OutputDir: "/etc/conf.d"}}})
+	for i := range 200 {
+		if text, err := fs.ReadFile(fsys, fmt.Sprintf("etc/conf.d/%d.conf", i)); err != nil || string(text) != "10.0.0.1:80" {
+			t.Fatal(string(text), err)
+		}
+	}
+	if asked > 200*4 {
+		t.Errorf("200 results took %d looks at the file system", asked)
 	}
 }
