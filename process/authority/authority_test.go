@@ -342,7 +342,9 @@ func TestALifeCutByTheCAIsNotInherited(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said strings.Builder
-	if own.sayCut(&said); !strings.Contains(said.String(), `the CA expires on 2036-11-25, and so do the certificates just made. Renew it with "starling certs rotate --ca"`) {
+	own.sayCut(&said)
+	want := `the CA expires on 2036-11-25, and so do the certificates just made. Renew it with "starling certs rotate --ca"`
+	if !strings.Contains(said.String(), want) {
 		t.Errorf("said %q", said.String())
 	}
 	if got := s.certificate(t, "node2").NotAfter; !got.Equal(today.AddDate(0, 0, 3650)) {

@@ -54,14 +54,14 @@ func initCommand(open func() *store) *cobra.Command {
 			if err := s.init(cluster, v, force); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: anyone who has it can "+
-				"join the cluster.\nNext: starling certs issue NAME,ADDRESS...\n",
+			fmt.Fprintf(c.OutOrStdout(), "The CA of the cluster \"%s\" is in %s. Keep %s secret: anyone who has it "+
+				"can join the cluster.\nNext: starling certs issue NAME,ADDRESS...\n",
 				cluster, s.dir, s.path(authorityName, keyOf))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&cluster, "cluster", defaultCluster, "`name` of the cluster: all its certificates have it, and "+
-		"nodes verify it")
+	c.Flags().StringVar(&cluster, "cluster", defaultCluster,
+		"`name` of the cluster: all its certificates have it, and nodes verify it")
 	validityFlags(c, &v, authorityDays)
 	c.Flags().BoolVar(&force, "force", false, "replace an existing CA; its certificates become useless")
 	return c

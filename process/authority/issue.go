@@ -218,8 +218,8 @@ func (s *store) rotate(r renewal) (own *authority, names []string, err error) {
 // lifeOf is how long a certificate was made for.
 func lifeOf(c *x509.Certificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) - startsEarlier }
 
-// lifeAgain is how long the successor of a certificate lives: as long, unless the end of its CA had cut it short. Then it
-// is unknown how long it was meant to live, and it gets the default.
+// lifeAgain is how long the successor of a certificate lives: as long, unless the end of its CA had cut it short. Then
+// it is unknown how long it was meant to live, and it gets the default.
 func (a *authority) lifeAgain(c *x509.Certificate) time.Duration {
 	if slices.ContainsFunc(a.trusted, func(ca *x509.Certificate) bool { return c.NotAfter.Equal(ca.NotAfter) }) {
 		return validity{days: nodeDays}.life()
