@@ -22,7 +22,7 @@ import (
 //   - port 80 is 8080, and the user starling is the one that the test serves as: no root is needed.
 func here(text string, n *harness.Node, root string) string {
 	text = strings.NewReplacer(
-		"/etc/starling", root+"/etc/starling", "/run/starling", root+"/run/starling",
+		"/etc/starling", root+"/etc/starling", "/etc/nginx", root+"/etc/nginx", "/run/starling", root+"/run/starling",
 		"/var/lib/starling", root+"/var/lib/starling", "/var/log/starling", root+"/var/log/starling",
 		"/var/cache/starling", root+"/var/cache/starling",
 		"10.0.0.0/24", "127.0.0.0/8", "10.0.0.", n.Net()+".",
@@ -69,7 +69,7 @@ func newMachine(n *harness.Node, base, name string, commands map[string]string) 
 			n.T.Fatal(err)
 		}
 	}
-	head := fmt.Sprintf("#!/bin/bash\nset -euo pipefail\nbase=%s root=%s uid=%d\n", base, m.root(), os.Getuid())
+	head := fmt.Sprintf("#!/bin/bash\nset -euo pipefail\nbase=%s root=%s ip=%s uid=%d\n", base, m.root(), n.IP, os.Getuid())
 	for command, script := range commands {
 		folder := "bin"
 		if command == "starling" {
@@ -92,18 +92,23 @@ touch dist/starling_${version}_amd64.deb dist/starling_${version}_arm64.deb`,
 	"go": `[ "$*" = build ]
 cp $base/starling ./starling`,
 
-	// Each machine has its own root, so a path in a copied file is that of the other machine.
-	"scp": `to=$base/${!#%:}
+	"scp": scp,
+}
+
+// scp copies into the home of another machine. Each has its own root and serves its own address, so a path in a copied
+// file, and the address of a wildcard listen, become those of the other machine.
+const scp = `to=$base/${!#%:}
 [ -d "$to" ] || { echo "scp: no machine ${!#}" >&2; exit 1; }
 for file in "${@:1:$#-1}"; do
   cp -p "$file" "$to/home/"
-  sed -i "s#$root#$to/root#g" "$to/home/${file##*/}"
-done`,
-}
+  sed -i "s#$root#$to/root#g; s#listen $ip:#listen ${to##*/}:#" "$to/home/${file##*/}"
+done`
 
 // ofNodes are the commands of a node that would change the machine: the package manager, the service manager, and
 // starling with the paths of an installation.
 var ofNodes = map[string]string{
+	"scp": scp,
+
 	"sudo": `PATH=$root/../sbin:$PATH
 exec "$@"`,
 
@@ -115,7 +120,7 @@ exec $base/starling "$@"`,
 	"apt": `[ "$1" = install ]
 for what in "${@:2}"; do
   case $what in
-  -y | curl) ;;
+  -y | curl | jq) ;;
   ./*.deb)
     [ -f "$what" ] || { echo "apt: no file $what" >&2; exit 100; }
     cp -a $root/../package/. $root/
@@ -125,17 +130,23 @@ for what in "${@:2}"; do
   esac
 done`,
 
-	// As the unit: the user from the start, -t before a reload, QUIT to end.
+	// As the unit: the user from the start, -t before a reload, which ends when the new configuration serves, QUIT to end.
 	"systemctl": `[ "$2" = starling ]
 pid_file=$root/run/starling/starling.pid
 as() {
   if [ $uid = 0 ]; then set -- setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; fi
   "$@" </dev/null >/dev/null 2>$root/stderr || { cat $root/stderr >&2; return 1; }
 }
+reloads() { grep -c "exited with code 0" $root/var/log/starling/error.log || true; }
 until_gone() { local tries=600; while [ -e $pid_file ]; do [ $((tries -= 1)) -gt 0 ]; sleep 0.1; done; }
 case $1 in
 start) as starling ;;
-reload) as starling -t -q; kill -HUP $(cat $pid_file) ;;
+reload)
+  as starling -t -q
+  before=$(reloads) tries=600
+  kill -HUP $(cat $pid_file)
+  while [ $(reloads) = $before ]; do [ $((tries -= 1)) -gt 0 ]; sleep 0.1; done ;;
+stop) kill -QUIT $(cat $pid_file); until_gone ;;
 restart) kill -QUIT $(cat $pid_file); until_gone; as starling ;;
 *) echo "systemctl: unknown command $1" >&2; exit 1 ;;
 esac`,
@@ -185,9 +196,16 @@ func (m machine) pack() {
 	}
 }
 
-// run pastes a snippet into a shell of the machine and returns what it prints.
-func (m machine) run(s snippet) string {
+// run pastes a snippet into a shell of the machine, where it must succeed.
+func (m machine) run(s snippet) {
 	m.T.Helper()
+	if _, err := m.paste(s); err != nil {
+		m.T.Fatal(err)
+	}
+}
+
+// paste pastes a snippet and returns what it prints.
+func (m machine) paste(s snippet) (string, error) {
 	text := here(s.text, m.Node, m.root())
 	cmd := exec.CommandContext(m.T.Context(), "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = m.home()
@@ -196,10 +214,10 @@ func (m machine) run(s snippet) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		m.T.Fatalf("README.md:%d on %s: %v\n%s\nprinted:\n%s%s\n%s", s.line, filepath.Base(m.dir), err, text, out,
+		return "", fmt.Errorf("%s on %s: %w\n%s\nprinted:\n%s%s\n%s", s.place, filepath.Base(m.dir), err, text, out,
 			stderr.String(), m.log())
 	}
-	return string(out)
+	return string(out), nil
 }
 
 func (m machine) log() string {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,9 +15,9 @@ import (
 	"starling/lib/testkit"
 )
 
-// snippet is a block of the README: where it is pasted, and what it prints if the README says so.
+// snippet is a block of a page: where it is pasted, and what it prints if the page says so.
 type snippet struct {
-	line     int
+	place    string // file:line
 	machines []string
 	text     string
 	prints   string
@@ -29,36 +30,60 @@ const firstCluster = "## A first cluster on three machines\n"
 // three machines, all of them folders of this test, and wants each to succeed and to print what the README says. See
 // "here" for what differs from real machines. There is no resolver.
 func TestTheFirstClusterOfTheREADME(t *testing.T) {
-	for _, need := range []string{"bash", "curl", "setpriv"} {
-		if _, err := exec.LookPath(need); err != nil {
-			t.Skipf("the README's snippets need %s, which is not installed", need)
-		}
-	}
+	needs(t, "bash", "curl", "setpriv")
 	cl := harness.NewCluster(t, 3)
 	machines := firstMachines(t, cl)
-	list := snippets(t)
-	pasted := map[string]int{}
-	for _, s := range list {
-		for _, name := range s.machines {
-			m, known := machines[name]
-			if !known {
-				t.Fatalf("README.md:%d: there is no machine %q", s.line, name)
-			}
-			if s.prints != "" {
-				settled(cl) // a person is slower than the cluster
-			}
-			out := m.run(s)
-			if s.prints != "" && !matches(out, here(s.prints, m.Node, m.root())) {
-				t.Errorf("README.md:%d: printed\n%s\nthe README says\n%s", s.line, out, s.prints)
-			}
-			pasted[name]++
-		}
-	}
+	list := snippets(t, readme, sectionOf(t, readme, firstCluster, "\n## "))
+	pasted := paste(cl, machines, list, false)
 	for name := range machines {
 		if pasted[name] < 3 {
 			t.Errorf("only %d snippets for %s in %q: has the section changed its form?", pasted[name], name, firstCluster)
 		}
 	}
+}
+
+// needs skips a test whose snippets use commands that are not installed. CI installs them.
+func needs(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, need := range commands {
+		if _, err := exec.LookPath(need); err != nil {
+			t.Skipf("the snippets need %s, which is not installed", need)
+		}
+	}
+}
+
+// paste pastes snippets in their order, and counts those of each machine. With patience, one that prints something only
+// looks at what is there, and is repeated until it prints what the page says.
+func paste(cl *harness.Cluster, machines map[string]machine, list []snippet, patient bool) (pasted map[string]int) {
+	cl.T.Helper()
+	pasted = map[string]int{}
+	for _, s := range list {
+		for _, name := range s.machines {
+			m, known := machines[name]
+			if !known {
+				cl.T.Fatalf("%s: there is no machine %q", s.place, name)
+			}
+			pasted[name]++
+			once := func() error {
+				out, err := m.paste(s)
+				if want := here(s.prints, m.Node, m.root()); err == nil && s.prints != "" && !matches(out, want) {
+					err = fmt.Errorf("%s on %s: printed\n%s\nthe page says\n%s", s.place, name, out, want)
+				}
+				return err
+			}
+			if patient && s.prints != "" {
+				testkit.Eventually(cl.T, harness.Patience, once)
+				continue
+			}
+			if s.prints != "" {
+				settled(cl) // a person is slower than the cluster
+			}
+			if err := once(); err != nil {
+				cl.T.Fatal(err)
+			}
+		}
+	}
+	return pasted
 }
 
 // firstMachines makes the machines of the README, in a folder that the user of the service can reach.
@@ -82,30 +107,42 @@ func firstMachines(t *testing.T, cl *harness.Cluster) map[string]machine {
 	return machines
 }
 
-// snippets reads the section. A block in sh names its machines behind the language; a block of text behind it is what
-// it prints.
-func snippets(t *testing.T) (list []snippet) {
+const readme = "README.md"
+
+// section is a part of a page with the line where it begins.
+type section struct {
+	text string
+	line int
+}
+
+// sectionOf finds the part of a page from a heading to another text behind it.
+func sectionOf(t *testing.T, page, heading, end string) section {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, section, found := strings.Cut(string(readme), firstCluster)
+	before, text, found := strings.Cut(readText(t, filepath.Join("../..", page)), heading)
 	if !found {
-		t.Fatalf("README.md has no section %q", firstCluster)
+		t.Fatalf("%s has no section %q", page, heading)
 	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	line := strings.Count(before, "\n") + 1
-	for _, at := range regexp.MustCompile("(?ms)^```(\\w*) ?([^\n]*)\n(.*?)^```$").FindAllStringSubmatchIndex(section, -1) {
-		language, machines, text := section[at[2]:at[3]], section[at[4]:at[5]], section[at[6]:at[7]]
-		where := line + strings.Count(section[:at[0]], "\n") + 1
+	text, _, _ = strings.Cut(text, end)
+	return section{text, strings.Count(before+heading, "\n")}
+}
+
+var fenced = regexp.MustCompile("(?ms)^```(\\w*) ?([^\n]*)\n(.*?)^```$")
+
+// snippets reads a section. A block in sh names its machines behind the language; a block of text behind it is what
+// it prints. The caller takes others.
+func snippets(t *testing.T, page string, in section, others ...string) (list []snippet) {
+	t.Helper()
+	for _, at := range fenced.FindAllStringSubmatchIndex(in.text, -1) {
+		language, machines, text := in.text[at[2]:at[3]], in.text[at[4]:at[5]], in.text[at[6]:at[7]]
+		place := fmt.Sprintf("%s:%d", page, in.line+strings.Count(in.text[:at[0]], "\n")+1)
 		switch {
+		case slices.Contains(others, language):
 		case language == "sh" && machines != "":
-			list = append(list, snippet{line: where, machines: strings.Fields(machines), text: text})
+			list = append(list, snippet{place: place, machines: strings.Fields(machines), text: text})
 		case language == "text" && len(list) > 0 && list[len(list)-1].prints == "":
 			list[len(list)-1].prints = text
 		default:
-			t.Fatalf("README.md:%d: a block must be \"sh MACHINE...\", or \"text\" with what the one before prints", where)
+			t.Fatalf("%s: a block must be \"sh MACHINE...\", or \"text\" with what the one before prints", place)
 		}
 	}
 	return list
