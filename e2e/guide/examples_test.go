@@ -17,6 +17,11 @@ var examples = map[string]func(*harness.Cluster){
 	"sticky-sessions": sessionOnAllNodes,
 	"denylist":        denialOnAllNodes,
 	"mutual-tls":      flagOverTLS,
+	"tcp-udp":         connectionsAndDatagrams,
+	"blue-green":      colorOfAllNodes,
+	"canary":          versionByUser,
+	"tls-passthrough": serverByName,
+	"monitoring":      figuresOfEachNode,
 }
 
 // TestEachExampleDoesItsTask starts each folder of examples on three nodes, as it is, and tries what it is for. See
@@ -69,7 +74,7 @@ func readText(t *testing.T, file string) string {
 // makeFolders makes those of the package.
 func makeFolders(t *testing.T, n *harness.Node) {
 	t.Helper()
-	for _, folder := range []string{"etc/starling/certs", "var/lib/starling"} {
+	for _, folder := range []string{"etc/starling/certs", "var/lib/starling", "var/log/starling"} {
 		if err := os.MkdirAll(filepath.Join(n.Dir, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 //   - a folder of an installation is below the folder root;
 //   - 10.0.0.N is address N of the test's network, and a peer or client in 10.0.0.0/24 is anyone on loopback;
 //   - the machine's own 127.0.0.1 with a port, or in a URL, is the node's address; so is a wildcard listen;
-//   - port 80 is 8080, and the user starling is the one that the test serves as: no root is needed.
+//   - port 80 is 8080 and 443 is 8443, and the user starling is the one that the test serves as: no root is needed.
 func here(text string, n *harness.Node, root string) string {
 	text = strings.NewReplacer(
 		"/etc/starling", root+"/etc/starling", "/etc/nginx", root+"/etc/nginx", "/run/starling", root+"/run/starling",
@@ -32,6 +32,7 @@ func here(text string, n *harness.Node, root string) string {
 		{`\b127\.0\.0\.1([:/])`, n.IP + "$1"},
 		{`(http://[0-9.]+)/`, "$1:8080/"},
 		{`\blisten 80\b`, "listen 8080"},
+		{`\blisten 443\b`, "listen 8443"},
 		{`\blisten (\d+[; ])`, "listen " + n.IP + ":$1"},
 	} {
 		text = regexp.MustCompile(rule.pattern).ReplaceAllString(text, rule.by)

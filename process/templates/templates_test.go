@@ -113,8 +113,11 @@ type counting struct {
 	asked *int
 }
 
-func (c counting) ReadDir(name string) ([]fs.DirEntry, error) { *c.asked++; return c.MapFS.ReadDir(name) }
-func (c counting) Stat(name string) (fs.FileInfo, error)      { *c.asked++; return c.MapFS.Stat(name) }
+func (c counting) ReadDir(name string) ([]fs.DirEntry, error) {
+	*c.asked++
+	return c.MapFS.ReadDir(name)
+}
+func (c counting) Stat(name string) (fs.FileInfo, error) { *c.asked++; return c.MapFS.Stat(name) }
 
 // TestAResultLooksAtItsOwnTemplateOnly: a configuration includes all results, so looking at all for each is a square.
 func TestAResultLooksAtItsOwnTemplateOnly(t *testing.T) {
