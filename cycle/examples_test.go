@@ -25,7 +25,8 @@ func TestEveryExampleStarts(t *testing.T) {
 	if err != nil || len(folders) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	installed := strings.NewReplacer("/etc/starling/", dir+"/", "/var/lib/starling/", dir+"/state/")
+	installed := strings.NewReplacer("/etc/starling/", dir+"/", "/var/lib/starling/", dir+"/state/",
+		"/var/log/starling/", dir+"/state/")
 	for _, page := range folders {
 		folder := filepath.Dir(page)
 		t.Run(filepath.Base(folder), func(t *testing.T) {
