@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"starling/lib/exposition"
+	"starling/lib/histogram"
 )
 
 // Metric is a figure of a resource as a Prometheus metric. A resource declares its metrics beside its response to the
@@ -20,7 +22,7 @@ type Metric struct {
 	Help string
 	// At is the path to the figure in the body, steps with dots between: the name of a field; "*zone" for every member
 	// of an object, whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the
-	// object itself, with labels from its fields. A path that ends with such a step has the value 1, one that ends at a
+	// object itself, with labels from its fields ("[]": none). A path that ends with such a step has the value 1, one that ends at a
 	// list its length.
 	At string
 	// Code, if not empty, is one more label: the class or code of an answer.
@@ -68,6 +70,10 @@ const MetricsVersion = 9
 
 // walk follows the path from a value and adds the figures at its end.
 func (m *Metric) walk(page *exposition.Page, at any, way string, labels []exposition.Label) {
+	if way == "" && m.Type == exposition.Histogram {
+		m.histogram(page, at, labels)
+		return
+	}
 	if way == "" {
 		if v, ok := m.value(at); ok {
 			page.Add(m.Name, m.Type, m.Help, labels, v)
@@ -110,8 +116,14 @@ func (m *Metric) element(page *exposition.Page, object any, fields, rest string,
 	}
 	labels = slices.Clip(labels)
 	for pair := range strings.SplitSeq(fields, ",") {
-		label, field, _ := strings.Cut(pair, "=")
+		label, field, named := strings.Cut(pair, "=")
+		if !named {
+			break
+		}
 		value, _ := o[field].(string) // unknown values are empty
+		if n, isNumber := o[field].(float64); isNumber {
+			value = strconv.FormatFloat(n, 'f', -1, 64)
+		}
 		labels = append(labels, exposition.Label{Name: label, Value: value})
 	}
 	if rest == "" {
@@ -119,6 +131,30 @@ func (m *Metric) element(page *exposition.Page, object any, fields, rest string,
 		return
 	}
 	m.walk(page, object, rest, labels)
+}
+
+// histogram adds a histogram of the API: each bucket has its own times, and its name is the bound in milliseconds.
+func (m *Metric) histogram(page *exposition.Page, at any, labels []exposition.Label) {
+	object, _ := at.(map[string]any)
+	own, ok := object["buckets"].(map[string]any)
+	if !ok {
+		return
+	}
+	var buckets []exposition.Bucket
+	for name, count := range own {
+		bound := math.Inf(1)
+		if name != histogram.Infinite {
+			ms, err := strconv.ParseFloat(name, 64)
+			if err != nil {
+				return
+			}
+			bound = ms / 1000
+		}
+		n, _ := count.(float64)
+		buckets = append(buckets, exposition.Bucket{Bound: bound, Count: n})
+	}
+	sumMS, _ := object["sum"].(float64)
+	page.AddHistogram(m.Name, m.Help, labels, buckets, sumMS/1000)
 }
 
 // value converts a figure to a number.
@@ -155,6 +191,11 @@ func Counter(name, at, help string) Metric {
 // Gauge makes a gauge: see Counter.
 func Gauge(name, at, help string) Metric {
 	return Metric{Name: name, Type: exposition.Gauge, At: at, Help: help}
+}
+
+// Histogram makes a histogram of times: the path ends at histogram.Figures, in milliseconds. The metric is in seconds.
+func Histogram(name, at, help string) Metric {
+	return Metric{Name: name, Type: exposition.Histogram, At: at, Help: help}
 }
 
 // ResponseMetrics are the responses at a path by class and by code.

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ type body struct {
 	Zones map[string]shape `json:"zones"`
 	Peers []shape          `json:"peers"`
 	Left  *int             `json:"left,omitempty"`
+	Times map[string]any   `json:"times"`
 }
 
 type shape struct {
@@ -33,6 +35,7 @@ func TestMetricsAreFoundInTheAnswer(t *testing.T) {
 		Zones: map[string]shape{"b": {State: "up", Digest: "ffffffffffffffff"}, "a": {State: "down", LagMS: 1500, Digest: ""}},
 		Peers: []shape{{Name: "x", Address: "1.2.3.4:5", Codes: map[string]int64{"200": 7, "404": 1}, Lacks: []string{"one", "two"}}, {Name: "y"}},
 	}
+	answer.Times = map[string]any{"count": 3, "sum": 1500, "buckets": map[string]int{"5": 1, "inf": 2}}
 	digest := admin.Gauge("m", "zones.*zone.digest", "")
 	digest.Hex = true
 	for _, c := range []struct {
@@ -52,6 +55,12 @@ func TestMetricsAreFoundInTheAnswer(t *testing.T) {
 		{admin.Gauge("m", "peers.[peer=name,address=address]", ""), `m{address="",peer="y"} 1|m{address="1.2.3.4:5",peer="x"} 1`},
 		{admin.Gauge("m", "peers.[peer=name].lacks", ""), `m{peer="x"} 2`},
 		{admin.Gauge("m", "[none=nothing].total", ""), `m{none=""} 3`},
+		{admin.Gauge("m", "[number=total].total", ""), `m{number="3"} 3`},
+		{admin.Gauge("m", "[]", ""), "m 1"},
+		{admin.Gauge("m", "total", "").Minus(-1).By(math.Inf(1)), "m +Inf"},
+		{admin.Histogram("m", "times", ""), `m_bucket{le="0.005"} 1|m_bucket{le="+Inf"} 3|m_sum 1.5|m_count 3`},
+		{admin.Histogram("m", "total", ""), ""},
+		{admin.Histogram("m", "zones", ""), ""},
 	} {
 		var asked *admin.Call
 		r := admin.Resource{Metrics: []admin.Metric{c.metric}, MetricsTail: []string{"tail"}, Handle: func(call *admin.Call) admin.Answer {

@@ -10,20 +10,24 @@ import (
 )
 
 // exporterNames are the names that NGINX Plus's exporter has for the figures that starling counts, by what they begin
-// with. Those of a gauge end in "~".
+// with: all of its version 1.5 but those of caches, which starling does not have. Those of a gauge end in "~".
 var exporterNames = map[string]string{
 	"": "connections_accepted connections_dropped connections_active~ connections_idle~ http_requests_total http_requests_current~ " +
-		"ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
-	"server_zone_":             "processing~ requests responses responses_codes discarded received sent",
-	"location_zone_":           "requests responses responses_codes discarded received sent",
-	"stream_server_zone_":      "processing~ connections sessions discarded received sent",
-	"upstream_":                "keepalive~ zombies~",
-	"stream_upstream_":         "zombies~",
-	"upstream_server_":         "state~ active~ limit~ requests responses responses_codes sent received fails unavail header_time~ response_time~",
-	"stream_upstream_server_":  "state~ active~ limit~ connections sent received fails unavail connect_time~ first_byte_time~ response_time~",
+		"ssl_handshakes ssl_handshakes_failed ssl_session_reuses up~ license_expiration_timestamp_seconds~ license_reporting_healthy~ " +
+		"license_reporting_fails_count~ license_reporting_grace_period_seconds~",
+	"server_zone_":        "processing~ requests responses responses_codes discarded received sent ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
+	"location_zone_":      "requests responses responses_codes discarded received sent",
+	"stream_server_zone_": "processing~ connections sessions discarded received sent ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
+	"upstream_":           "keepalive~ zombies~",
+	"stream_upstream_":    "zombies~",
+	"upstream_server_": "state~ active~ limit~ requests responses responses_codes sent received fails unavail header_time~ response_time~" +
+		" health_checks_checks health_checks_fails health_checks_unhealthy ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
+	"stream_upstream_server_": "state~ active~ limit~ connections sent received fails unavail connect_time~ first_byte_time~ response_time~" +
+		" health_checks_checks health_checks_fails health_checks_unhealthy ssl_handshakes ssl_handshakes_failed ssl_session_reuses",
 	"stream_zone_sync_status_": "bytes_in bytes_out msgs_in msgs_out nodes_online~",
 	"stream_zone_sync_zone_":   "records_pending~ records_total~",
 	"resolver_":                "name srv addr noerror formerr servfail nxdomain notimp refused timedout unknown",
+	"worker_":                  "connection_accepted connection_dropped connection_active~ connection_idle~ http_requests_total http_requests_current~",
 	"limit_request_":           "passed delayed rejected delayed_dry_run rejected_dry_run",
 	"limit_connection_":        "passed rejected rejected_dry_run",
 	"stream_limit_connection_": "passed rejected rejected_dry_run",

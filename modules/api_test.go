@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -122,6 +123,8 @@ func TestAPIAnswers(t *testing.T) {
 		{"GET /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
 		{"GET /api/9/processes", `200 {"respawned":0}`},
 		{"DELETE /api/9/processes", `204`},
+		{"GET /api/9/processes/usage?fields=go_version,max_cores", fmt.Sprintf(`200 {"go_version":"%s","max_cores":%d}`, runtime.Version(), runtime.GOMAXPROCS(0))},
+		{"GET /api/8/processes/usage", `404 404 PathNotFound: path not found`},
 		{"GET /api/9/ssl", "200 " + noHandshakes},
 		{"DELETE /api/9/ssl/", `204`},
 		{"DELETE /api/9/connections", `204`},

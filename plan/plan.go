@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"starling/lib/clock"
+	"starling/lib/histogram"
 	"starling/lib/stamp"
 	"starling/logs"
 )
@@ -38,6 +39,8 @@ type Plan struct {
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each
 	// reload.
 	Generation int
+	// Latency are the buckets of the histograms of latencies.
+	Latency histogram.Bounds
 	// Zones are the named shared memories.
 	Zones *Zones
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
@@ -74,6 +77,7 @@ func New() *Plan {
 		Log:         logs.Discard,
 		Logs:        logs.NewFiles("starling").Logs(),
 		Generation:  1,
+		Latency:     histogram.DefaultBounds,
 		Connections: new(Connections),
 		parts:       map[reflect.Type]any{},
 		read:        map[string][]byte{},

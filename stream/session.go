@@ -151,6 +151,9 @@ func (s *Session) Forget() {
 // IsUDP distinguishes sessions of datagrams from connections.
 func (s *Session) IsUDP() bool { return s.port.UDP }
 
+// Pick is the session's choice among copies of counters; see stripes.
+func (s *Session) Pick() *stripes.Pick { return &s.pick }
+
 // Address is the listening address of the session.
 func (s *Session) Address() sockaddr.Addr { return s.port.Addr }
 

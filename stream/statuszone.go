@@ -1,9 +1,12 @@
 package stream
 
 import (
+	"context"
 	"iter"
 	"sync/atomic"
+	"time"
 
+	"starling/lib/histogram"
 	"starling/lib/stripes"
 	"starling/plan"
 	"starling/side"
@@ -15,6 +18,7 @@ import (
 type StatusZone struct {
 	counters   stripes.Stripes[zoneCounters]
 	handshakes *ssl.Handshakes
+	latency    atomic.Pointer[histogram.Histogram] // a reload can replace it
 }
 
 type zoneCounters struct {
@@ -28,8 +32,10 @@ type zoneCounters struct {
 	received, sent atomic.Uint64
 }
 
-func newStatusZone() *StatusZone {
-	return &StatusZone{counters: stripes.New[zoneCounters](), handshakes: ssl.NewHandshakes()}
+func newStatusZone(latency histogram.Bounds) *StatusZone {
+	z := &StatusZone{counters: stripes.New[zoneCounters](), handshakes: ssl.NewHandshakes()}
+	z.latency.Store(histogram.New(latency))
+	return z
 }
 
 // ZoneFigures are the counts of a zone as the API shows them.
@@ -72,6 +78,9 @@ func (z *StatusZone) Figures() (f ZoneFigures) {
 // Handshakes returns the TLS handshakes.
 func (z *StatusZone) Handshakes() ssl.HandshakeFigures { return z.handshakes.Figures().WithClients() }
 
+// Latency returns how long the sessions that ended with a status took.
+func (z *StatusZone) Latency() histogram.Figures { return z.latency.Load().Figures() }
+
 // Reset sets all counts to zero, except that of the sessions in progress.
 func (z *StatusZone) Reset() {
 	for c := range z.counters.All() {
@@ -83,6 +92,7 @@ func (z *StatusZone) Reset() {
 		}
 	}
 	z.handshakes.Reset()
+	z.latency.Load().Reset()
 }
 
 // statusZones are those of one configuration.
@@ -97,7 +107,15 @@ func zoneNamed(p *plan.Plan, name string) *StatusZone {
 	if p.Old != nil {
 		previous = &plan.Part[statusZones](p.Old).StatusZones
 	}
-	return plan.Part[statusZones](p).Named(name, previous, newStatusZone)
+	create := func() *StatusZone { return newStatusZone(p.Latency) }
+	z := plan.Part[statusZones](p).Named(name, previous, create)
+	p.OnStart(func(context.Context) error {
+		if !z.latency.Load().Bounds().Equal(p.Latency) { // a reload has changed the buckets
+			z.latency.Store(histogram.New(p.Latency))
+		}
+		return nil
+	})
+	return z
 }
 
 // enter counts a session in the zone of its server, instead of the previous one; either can be nil.
@@ -126,6 +144,9 @@ func (s *Session) leave() {
 	c.processing.Add(-1)
 	c.received.Add(uint64(s.BytesReceived()))
 	c.sent.Add(uint64(s.BytesSent()))
+	if !s.passed && s.Status != 0 {
+		s.zone.latency.Load().Count(&s.pick, time.Since(s.StartedAt))
+	}
 	switch {
 	case s.passed || s.Status == 0:
 		c.discarded.Add(1)

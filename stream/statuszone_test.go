@@ -3,11 +3,13 @@ package stream
 import (
 	"sync"
 	"testing"
+
+	"starling/lib/histogram"
 )
 
 // A session that a reset has made forget where it began can still move to another zone.
 func TestASessionMovesAfterAReset(t *testing.T) {
-	from, to := newStatusZone(), newStatusZone()
+	from, to := newStatusZone(histogram.DefaultBounds), newStatusZone(histogram.DefaultBounds)
 	var s Session
 	s.enter(from)
 	from.Reset()
@@ -21,7 +23,7 @@ func TestASessionMovesAfterAReset(t *testing.T) {
 }
 
 func TestSessionsOfManyAtOnce(t *testing.T) {
-	first, second := newStatusZone(), newStatusZone()
+	first, second := newStatusZone(histogram.DefaultBounds), newStatusZone(histogram.DefaultBounds)
 	const sessions = 200
 	var all sync.WaitGroup
 	for i := range sessions {

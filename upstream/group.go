@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"starling/lib/clock"
+	"starling/lib/histogram"
 )
 
 // maxServers bounds the servers of a group, which the API and DNS responses can grow. Ten times the largest groups in
@@ -42,6 +43,8 @@ type Group struct {
 	Name      string
 	ZoneName  string
 	ZoneBytes int64
+	// Latency are the buckets in which response times are counted, nil for none; set before servers are added.
+	Latency histogram.Bounds
 
 	changes sync.Mutex // held through a change of the API; taken before mu
 	keep    Keep       // nil: changes are not saved
@@ -94,6 +97,9 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 	s.sessionID = sessionIDOf(settings.Route, settings.Addr.Text)
 	s.effectiveWeight = settings.Weight
 	s.idle.which = byServer
+	if g.Latency != nil {
+		s.Stats.latency = histogram.New(g.Latency)
+	}
 	g.nextID++
 	return s
 }

@@ -4,7 +4,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"starling/lib/histogram"
 	"starling/lib/statuscount"
+	"starling/lib/stripes"
 	"starling/ssl"
 )
 
@@ -23,6 +25,8 @@ type Stats struct {
 	downMS     atomic.Int64 // milliseconds unavailable, without the current period
 
 	connect, header, response meter // connect is of stream only
+
+	latency *histogram.Histogram // nil: not counted
 
 	tls atomic.Pointer[ssl.Handshakes] // made at the first handshake: most servers use no TLS
 }
@@ -64,6 +68,9 @@ func (s *Stats) Timed(header, response time.Duration) {
 	s.response.add(response)
 }
 
+// Took counts the time of a response, or of a session, in the histogram.
+func (s *Stats) Took(by *stripes.Pick, response time.Duration) { s.latency.Count(by, response) }
+
 // Code returns how many responses had a status.
 func (s *Stats) Code(status int) uint64 { return s.responses.Code(status) }
 
@@ -80,6 +87,9 @@ func (s *Stats) reset() {
 	s.response.microseconds.Store(0)
 	if h := s.tls.Load(); h != nil {
 		h.Reset()
+	}
+	if s.latency != nil {
+		s.latency.Reset()
 	}
 }
 

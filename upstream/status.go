@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/histogram"
 	"starling/lib/statuscount"
 	"starling/ssl"
 )
@@ -42,9 +43,12 @@ type Status struct {
 	Requests  uint64              `json:"requests"`
 	Responses statuscount.Figures `json:"responses"`
 	health
-	Header   int64  `json:"header_time,omitempty"`
-	Response int64  `json:"response_time,omitempty"`
-	Service  string `json:"service,omitempty"`
+	Header   int64 `json:"header_time,omitempty"`
+	Response int64 `json:"response_time,omitempty"`
+
+	Latency *histogram.Figures `json:"response_time_hist,omitempty"`
+
+	Service string `json:"service,omitempty"`
 
 	connectMS int64 // for StreamStatus
 }
@@ -194,6 +198,10 @@ func (s *Server) status(now clock.Reading) Status {
 		Response:  st.response.milliseconds(),
 		Service:   s.settings.Service,
 		connectMS: st.connect.milliseconds(),
+	}
+	if st.latency != nil {
+		latency := st.latency.Figures()
+		out.Latency = &latency
 	}
 	if from := st.downFromMS.Load(); from != 0 {
 		out.DownStart = timestamp(from)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/histogram"
 )
 
 // StreamStatus is a server as in /stream/upstreams. Times are in milliseconds.
@@ -14,7 +15,8 @@ type StreamStatus struct {
 	FirstByte   int64  `json:"first_byte_time,omitempty"`
 	Response    int64  `json:"response_time,omitempty"`
 	health
-	Service string `json:"service,omitempty"`
+	Latency *histogram.Figures `json:"session_time_hist,omitempty"` // Starling's own
+	Service string             `json:"service,omitempty"`
 }
 
 // StreamReport is a group as in /stream/upstreams.
@@ -31,7 +33,7 @@ func (g *Group) StreamReport(now clock.Reading) StreamReport {
 	for _, s := range full.Peers {
 		r.Peers = append(r.Peers, StreamStatus{
 			identity: s.identity, Connections: s.Requests, ConnectTime: s.connectMS, FirstByte: s.Header,
-			Response: s.Response, health: s.health, Service: s.Service,
+			Response: s.Response, health: s.health, Latency: s.Latency, Service: s.Service,
 		})
 	}
 	return r

@@ -199,6 +199,9 @@ func (r *Request) Header(name string) ([]byte, bool) {
 	return r.Headers[i].Value, true
 }
 
+// Pick is the request's choice among copies of counters; see stripes.
+func (r *Request) Pick() *stripes.Pick { return &r.pick }
+
 // KnownHeader returns the first value of a known request header, nil if it was not sent.
 func (r *Request) KnownHeader(id h1.Known) []byte {
 	if !r.Seen.Has(id) {

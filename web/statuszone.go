@@ -1,9 +1,12 @@
 package web
 
 import (
+	"context"
 	"iter"
 	"sync/atomic"
+	"time"
 
+	"starling/lib/histogram"
 	"starling/lib/statuscount"
 	"starling/lib/stripes"
 	"starling/plan"
@@ -18,6 +21,8 @@ import (
 type StatusZone struct {
 	counters   stripes.Stripes[zoneCounters]
 	handshakes *ssl.Handshakes // of servers only; nil for locations
+	// latency is of servers only. A reload can replace it.
+	latency atomic.Pointer[histogram.Histogram]
 }
 
 type zoneCounters struct {
@@ -31,9 +36,10 @@ type zoneCounters struct {
 
 func newLocationZone() *StatusZone { return &StatusZone{counters: stripes.New[zoneCounters]()} }
 
-func newServerZone() *StatusZone {
+func newServerZone(latency histogram.Bounds) *StatusZone {
 	z := newLocationZone()
 	z.handshakes = ssl.NewHandshakes()
+	z.latency.Store(histogram.New(latency))
 	return z
 }
 
@@ -72,6 +78,9 @@ func (z *StatusZone) Processing() (n int64) {
 // Handshakes returns the TLS handshakes of servers.
 func (z *StatusZone) Handshakes() ssl.HandshakeFigures { return z.handshakes.Figures().WithClients() }
 
+// Latency returns how long the requests of servers took, from the first byte of the head to the last of the response.
+func (z *StatusZone) Latency() histogram.Figures { return z.latency.Load().Figures() }
+
 // Reset sets all counts to zero, except that of the requests in progress.
 func (z *StatusZone) Reset() {
 	for c := range z.counters.All() {
@@ -82,6 +91,7 @@ func (z *StatusZone) Reset() {
 	}
 	if z.handshakes != nil {
 		z.handshakes.Reset()
+		z.latency.Load().Reset()
 	}
 }
 
@@ -103,7 +113,18 @@ func LocationZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
 // serverZone finds or makes the zone of a server, nil without a name.
 func serverZone(p *plan.Plan, name string) *StatusZone {
 	of := func(z *statusZones) *side.StatusZones[StatusZone] { return &z.servers }
-	return statusZone(p, name, newServerZone, of)
+	z := statusZone(p, name, func() *StatusZone { return newServerZone(p.Latency) }, of)
+	if z != nil {
+		p.OnStart(func(context.Context) error { z.measure(p.Latency); return nil })
+	}
+	return z
+}
+
+// measure replaces the histogram if a reload has changed the buckets.
+func (z *StatusZone) measure(latency histogram.Bounds) {
+	if !z.latency.Load().Bounds().Equal(latency) {
+		z.latency.Store(histogram.New(latency))
+	}
 }
 
 // locationZone is serverZone for a location.
@@ -154,6 +175,10 @@ func (r *Request) leaveZones() {
 		c := z.counters.At(&r.pick)
 		c.processing.Add(-1)
 		c.end(r)
+		if r.headWritten {
+			took := time.Duration(r.Now().MonoMS-r.StartedAt.MonoMS) * time.Millisecond
+			z.latency.Load().Count(&r.pick, took)
+		}
 	}
 	if z := r.Location.zone; z != nil {
 		c := z.counters.At(&r.pick)

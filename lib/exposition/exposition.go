@@ -3,6 +3,7 @@ package exposition
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,13 +12,14 @@ import (
 // ContentType is that of a page, version 0.0.4 of the format.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Type is the type of a metric: counter or gauge.
+// Type is the type of a metric.
 type Type string
 
-// A Counter only grows while the process runs, a Gauge goes up and down.
+// A Counter only grows while the process runs, a Gauge goes up and down, a Histogram counts values in buckets.
 const (
-	Counter Type = "counter"
-	Gauge   Type = "gauge"
+	Counter   Type = "counter"
+	Gauge     Type = "gauge"
+	Histogram Type = "histogram"
 )
 
 // Label is a name and its value. The name must be valid in Prometheus; the value may be any text.
@@ -30,19 +32,51 @@ type family struct {
 	kind    Type
 	help    string
 	samples map[string]float64 // by the text of their labels
+	// histograms are the samples of a Histogram, by the text of their labels.
+	histograms map[string]*samples
 }
 
-// Add adds a sample to the family of its name; kind and help of the first sample count. Prometheus would reject the
-// whole page if samples had equal labels: of such counters the sum is shown, of gauges the maximum.
-func (p *Page) Add(name string, kind Type, help string, labels []Label, value float64) {
+// samples are one histogram.
+type samples struct {
+	labels []Label
+	counts map[float64]float64 // by the upper bound, each of its own
+	sum    float64
+}
+
+// Bucket has the number of values up to a bound and above the one before; the last bound is infinite.
+type Bucket struct{ Bound, Count float64 }
+
+// AddHistogram adds a histogram to the family of its name; of those with equal labels the sum is shown.
+func (p *Page) AddHistogram(name, help string, labels []Label, buckets []Bucket, sum float64) {
+	f := p.family(name, Histogram, help)
+	key := string(appendLabels(nil, labels))
+	h := f.histograms[key]
+	if h == nil {
+		h = &samples{labels: labels, counts: map[float64]float64{}}
+		f.histograms[key] = h
+	}
+	for _, b := range buckets {
+		h.counts[b.Bound] += b.Count
+	}
+	h.sum += sum
+}
+
+func (p *Page) family(name string, kind Type, help string) *family {
 	if p.families == nil {
 		p.families = map[string]*family{}
 	}
 	f := p.families[name]
 	if f == nil {
-		f = &family{kind: kind, help: help, samples: map[string]float64{}}
+		f = &family{kind: kind, help: help, samples: map[string]float64{}, histograms: map[string]*samples{}}
 		p.families[name] = f
 	}
+	return f
+}
+
+// Add adds a sample to the family of its name; kind and help of the first sample count. Prometheus would reject the
+// whole page if samples had equal labels: of such counters the sum is shown, of gauges the maximum.
+func (p *Page) Add(name string, kind Type, help string, labels []Label, value float64) {
+	f := p.family(name, kind, help)
 	key := string(appendLabels(nil, labels))
 	before, there := f.samples[key]
 	switch {
@@ -64,7 +98,27 @@ func (p *Page) Append(dst []byte) []byte {
 			dst = append(append(append(dst, name...), labels...), ' ')
 			dst = append(strconv.AppendFloat(dst, f.samples[labels], 'g', -1, 64), '\n')
 		}
+		for _, labels := range sorted(f.histograms) {
+			dst = f.histograms[labels].append(dst, name)
+		}
 	}
+	return dst
+}
+
+// append writes the buckets, which are cumulative in this format, the sum and the count.
+func (h *samples) append(dst []byte, name string) []byte {
+	line := func(suffix string, labels []Label, value float64) {
+		dst = append(appendLabels(append(append(dst, name...), suffix...), labels), ' ')
+		dst = append(strconv.AppendFloat(dst, value, 'g', -1, 64), '\n')
+	}
+	count := 0.0
+	for _, bound := range slices.Sorted(maps.Keys(h.counts)) {
+		count += h.counts[bound]
+		le := Label{Name: "le", Value: strconv.FormatFloat(bound, 'g', -1, 64)}
+		line("_bucket", append(slices.Clip(h.labels), le), count)
+	}
+	line("_sum", h.labels, h.sum)
+	line("_count", h.labels, count)
 	return dst
 }
 

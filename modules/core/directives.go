@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/histogram"
 	"starling/logs"
 	"starling/plan"
+	"starling/side"
 )
 
 // maxWorkers is far above the core count of any machine; a higher value is a typing error.
@@ -84,12 +86,38 @@ var Module = conf.Module{
 			}),
 		},
 		{
+			Name: "latency_buckets", Syntax: "<time>...", DefaultDoc: latencyDefault, In: conf.Main,
+			Doc: "Sets the upper bounds of the buckets in which the latencies of `status_zone`s and of the servers " +
+				"of upstreams are counted, in the API (`response_time_hist`) and for `metrics`. After a reload with " +
+				"other bounds, zones start to count anew. NGINX Plus has fixed bounds.",
+			Set: conf.Raw(setLatencyBuckets),
+		},
+		{
 			Name:  "events",
 			In:    conf.Main,
 			Opens: conf.Events,
 			Doc:   "Contains the directives of nginx's event loop, which are accepted and ignored.",
 		},
 	},
+}
+
+// latencyDefault is histogram.DefaultBounds.
+const latencyDefault = "5ms 10ms 25ms 50ms 75ms 100ms 250ms 500ms 750ms 1s 2500ms 5s 7500ms 10s"
+
+func setLatencyBuckets(_ *Settings, a *conf.Args) error {
+	var bounds histogram.Bounds
+	for _, word := range a.Words {
+		bound, err := conf.Time(word)
+		if err != nil {
+			return err
+		}
+		bounds = append(bounds, bound)
+	}
+	if err := bounds.Check(); err != nil {
+		return fmt.Errorf("invalid \"latency_buckets\": %w", err)
+	}
+	side.PlanOf(a).Latency = bounds
+	return nil
 }
 
 func parseCores(text string) (int, error) {

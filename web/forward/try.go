@@ -149,6 +149,7 @@ func (x *Exchange) account(outcome upstream.Outcome) {
 	if outcome == upstream.Success && st.headerMS >= 0 {
 		stats.CountResponse(st.status)
 		stats.Timed(milliseconds(st.headerMS), milliseconds(st.responseMS))
+		stats.Took(x.Request.Pick(), milliseconds(st.responseMS))
 		if x.group.Sticky != nil {
 			x.group.Sticky.Ended(x.Request, x.server)
 		}

@@ -42,7 +42,7 @@ func (b *Block[C]) link(p *plan.Plan, g, old *groups.Group[C], around plan.Resol
 		g.NoBackup, g.NoSlowStart = b.Method.NoBackup, b.Method.NoSlowStart
 	}
 	if b.Zone != nil {
-		g.ZoneName, g.ZoneBytes = b.Zone.Name, b.Zone.Bytes
+		g.ZoneName, g.ZoneBytes, g.Latency = b.Zone.Name, b.Zone.Bytes, p.Latency
 	}
 	for _, line := range b.Servers {
 		if line.Settings.Host != "" {

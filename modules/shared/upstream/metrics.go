@@ -11,7 +11,7 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
 	list := []admin.Metric{
 		admin.Gauge(prefix+"zombies", "*upstream.zombies", "Removed servers that still serve clients."),
-		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail.").Of(states),
+		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail, 5 checking, 6 unhealthy.").Of(states),
 		admin.Gauge(server("active"), Figure("active"), "Active connections to a server."),
 		admin.Gauge(server("limit"), Figure("max_conns"), "The max_conns of a server."),
 		admin.Counter(server(count), Figure(count), countDoc),
@@ -24,6 +24,14 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 			"Number of times a server became unavailable because of max_fails.",
 		),
 		admin.Gauge(server("response_time"), Figure("response_time"), "Average time to the end of a response, in ms."),
+	}
+	for _, of := range []struct{ name, help string }{
+		{"checks", "Health checks of a server."},
+		{"fails", "Health checks of a server that failed."},
+		{"unhealthy", "Number of times a server became unhealthy because of health checks."},
+	} {
+		at := Figure("health_checks." + of.name)
+		list = append(list, admin.Counter(prefix+"server_health_checks_"+of.name, at, of.help))
 	}
 	return append(list, admin.TLSMetrics(prefix+"server_", Figure("ssl."), "with a server")...)
 }

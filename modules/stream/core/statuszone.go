@@ -2,6 +2,7 @@ package core
 
 import (
 	"starling/admin"
+	"starling/lib/histogram"
 	"starling/plan"
 	"starling/side"
 	"starling/ssl"
@@ -12,6 +13,8 @@ import (
 type figures struct {
 	stream.ZoneFigures
 	SSL ssl.HandshakeFigures `json:"ssl"`
+	// Latency is Starling's own.
+	Latency histogram.Figures `json:"session_time_hist"`
 }
 
 // zoneResources is /stream/server_zones.
@@ -20,7 +23,7 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 		Path: "stream/server_zones", Since: 1, Metrics: zoneMetrics(),
 		Each:    stream.StatusZones(p),
 		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
-		Show:    func(z *stream.StatusZone) any { return figures{z.Figures(), z.Handshakes()} },
+		Show:    func(z *stream.StatusZone) any { return figures{z.Figures(), z.Handshakes(), z.Latency()} },
 		Delete:  admin.Resets((*stream.StatusZone).Reset),
 	}.Resource()}
 }
@@ -33,6 +36,11 @@ func zoneMetrics() []admin.Metric {
 		admin.Gauge(prefix+"processing", at+"processing", "Sessions in progress."),
 		admin.Counter(prefix+"connections", at+"connections", "Accepted client connections."),
 	)
+	list = append(list, admin.Histogram(
+		"starling_stream_server_zone_session_seconds",
+		at+"session_time_hist",
+		"Time of a session, from the connection of the client to its end.",
+	))
 	list = append(list, admin.TLSMetrics(prefix, at+"ssl.", "with clients")...)
 	for _, class := range []string{"2xx", "4xx", "5xx"} {
 		list = append(

@@ -3,6 +3,7 @@ package core_test
 import (
 	"encoding/json"
 	"errors"
+	"regexp"
 	"testing"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 	"starling/modules/stream/core"
 	"starling/stream/streamtest"
 )
+
+// times are the histograms in an answer, which are as they are.
+var times = regexp.MustCompile(`,"session_time_hist":\{[^{}]*\{[^{}]*\}\}`)
 
 // noTLS is the ssl object of a zone without handshakes.
 const noTLS = `"ssl":{"handshakes":0,"handshakes_failed":0,"session_reuses":0,"no_common_protocol":0,"no_common_cipher":0,"handshake_timeout":0,"peer_rejected_cert":0,"verify_failures":{"no_cert":0,"expired_cert":0,"revoked_cert":0,"other":0}}`
@@ -33,7 +37,7 @@ func TestStatusZones(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return string(text)
+				return times.ReplaceAllString(string(text), "")
 			}
 		}
 	}

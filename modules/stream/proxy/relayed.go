@@ -146,6 +146,7 @@ func (x *relayed) end(outcome upstream.Outcome) {
 	}
 	if outcome == upstream.Success { // otherwise a server that fails fast would look like a good one
 		stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
+		stats.Took(x.s.Pick(), time.Duration(st.sessionMS)*time.Millisecond)
 	}
 	x.free(outcome)
 	x.conn.Close() // a failure here has no remedy

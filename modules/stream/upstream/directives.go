@@ -56,6 +56,11 @@ func metrics() []admin.Metric {
 	const prefix = "nginxplus_stream_upstream_"
 	return append(
 		upstream.Metrics(prefix, "connections", "Connections made to a server for clients."),
+		admin.Histogram(
+			"starling_stream_upstream_server_session_seconds",
+			upstream.Figure("session_time_hist"),
+			"Time of a session with a server, from the connect on.",
+		),
 		admin.Gauge(prefix+"server_connect_time", upstream.Figure("connect_time"), "Average time to connect, in ms."),
 		admin.Gauge(
 			prefix+"server_first_byte_time",

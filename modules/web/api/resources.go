@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/admin"
+	"starling/lib/usage"
 	"starling/nginx/version"
 	"starling/plan"
 	"starling/zone"
@@ -24,10 +25,19 @@ type process struct {
 	loadedAt time.Time
 }
 
+// processBegan is when the process began. A reload keeps it.
+type processBegan struct{ at time.Time }
+
 // ownResources are the branches that every configuration has. Branches of NGINX Plus for which starling counts nothing
 // are empty, because clients request all of them and fail without one.
 func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
+	began := plan.Part[processBegan](p)
+	if p.Old != nil {
+		*began = *plan.Part[processBegan](p.Old)
+	} else {
+		began.at = s.loadedAt
+	}
 	return []admin.Resource{
 		admin.Single{Path: "nginx", Since: 1, Get: s.nginx, Metrics: nginxMetrics}.Resource(),
 		admin.Single{
@@ -35,6 +45,12 @@ func ownResources(p *plan.Plan) []admin.Resource {
 			Since: 1,
 			Get:   func(*admin.Call) any { return map[string]int{"respawned": 0} },
 			Reset: func() {},
+		}.Resource(),
+		admin.Single{
+			Path:    "processes/usage",
+			Since:   9,
+			Get:     func(*admin.Call) any { return usage.Read(began.at) },
+			Metrics: usageMetrics(),
 		}.Resource(),
 		admin.Single{Path: "connections", Since: 1, Get: func(*admin.Call) any { return p.Connections.Figures() },
 			Reset: p.Connections.Reset, Metrics: connectionMetrics}.Resource(),
@@ -55,7 +71,9 @@ func ownResources(p *plan.Plan) []admin.Resource {
 			Metrics: tlsMetrics(),
 		}.Resource(),
 		s.workers(),
-		admin.Single{Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }}.Resource(),
+		admin.Single{
+			Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }, Metrics: licenseMetrics,
+		}.Resource(),
 	}
 }
 
@@ -161,7 +179,7 @@ func (s *process) workers() admin.Resource {
 		return admin.Answer{Status: http.StatusNoContent}
 	}
 	return admin.Collection[int]{
-		Path: "workers", Since: 9, Missing: admin.NotFound("WorkerNotFound", "worker"),
+		Path: "workers", Since: 9, Metrics: workerMetrics(), Missing: admin.NotFound("WorkerNotFound", "worker"),
 		Find:   func(id string) (int, bool) { return 0, id == strconv.Itoa(0) },
 		All:    func(*admin.Call) admin.Answer { return admin.Answer{Body: []worker{s.worker()}} },
 		Clear:  reset,

@@ -3,6 +3,7 @@ package core
 import (
 	"starling/admin"
 	"starling/conf"
+	"starling/lib/histogram"
 	"starling/plan"
 	"starling/side"
 	"starling/ssl"
@@ -28,6 +29,8 @@ type serverFigures struct {
 	Processing int64 `json:"processing"`
 	web.ZoneFigures
 	SSL ssl.HandshakeFigures `json:"ssl"`
+	// Latency is Starling's own; NGINX Plus has it for the servers of upstreams.
+	Latency histogram.Figures `json:"response_time_hist"`
 }
 
 // zoneResources are /http/server_zones and /http/location_zones.
@@ -37,8 +40,10 @@ func zoneResources(p *plan.Plan) []admin.Resource {
 		Metrics: serverMetrics(),
 		Each:    web.ServerZones(p),
 		Missing: admin.NotFound("ServerZoneNotFound", "server zone"),
-		Show:    func(z *web.StatusZone) any { return serverFigures{z.Processing(), z.Figures(), z.Handshakes()} },
-		Delete:  admin.Resets((*web.StatusZone).Reset),
+		Show: func(z *web.StatusZone) any {
+			return serverFigures{z.Processing(), z.Figures(), z.Handshakes(), z.Latency()}
+		},
+		Delete: admin.Resets((*web.StatusZone).Reset),
 	}
 	locations := admin.Collection[*web.StatusZone]{
 		Path: "http/location_zones", Since: 5, Metrics: zoneMetrics("location_zone"),
@@ -57,6 +62,11 @@ func serverMetrics() []admin.Metric {
 		zoneMetrics("server_zone"),
 		admin.Gauge(prefix+"processing", at+"processing", "Requests in progress."),
 	)
+	list = append(list, admin.Histogram(
+		"starling_server_zone_response_seconds",
+		at+"response_time_hist",
+		"Time from the first byte of a request to the last of its response.",
+	))
 	return append(list, admin.TLSMetrics(prefix, at+"ssl.", "with clients")...)
 }
 

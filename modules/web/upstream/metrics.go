@@ -17,5 +17,10 @@ func metrics() []admin.Metric {
 			"Average time to the response header, in ms.",
 		),
 	)
+	list = append(list, admin.Histogram(
+		"starling_upstream_server_response_seconds",
+		upstream.Figure("response_time_hist"),
+		"Time to the last byte of a server's response, from the connect on.",
+	))
 	return append(list, admin.ResponseMetrics(server, upstream.Figure("responses."), "Responses of a server")...)
 }
