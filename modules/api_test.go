@@ -68,6 +68,18 @@ func askAPI(s *webtest.Server, line string, headers ...string) string {
 	return status + " " + answer
 }
 
+func TestAPIOfTheProcess(t *testing.T) {
+	s := webtest.Start(t, apiFamilies, "server { location /api { api; } }")
+	plan.Part[admin.Catalog](s.Plan).Resources = s.Site.Resources()
+	want := fmt.Sprintf(`200 {"go_version":"%s","max_cores":%d}`, runtime.Version(), runtime.GOMAXPROCS(0))
+	if got := askAPI(s, "GET /api/9/processes/usage?fields=go_version,max_cores"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := askAPI(s, "GET /api/8/processes/usage"), `404 404 PathNotFound: path not found`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // noHandshakes is /ssl without handshakes.
 const noHandshakes = `{"handshakes":0,"handshakes_failed":0,"session_reuses":0,"no_common_protocol":0,"no_common_cipher":0,"handshake_timeout":0,` +
 	`"peer_rejected_cert":0,"verify_failures":{"no_cert":0,"expired_cert":0,"revoked_cert":0,"hostname_mismatch":0,"other":0}}`
@@ -123,8 +135,6 @@ func TestAPIAnswers(t *testing.T) {
 		{"GET /api/9/http/caches/x", `404 404 CacheNotFound: cache "x" not found`},
 		{"GET /api/9/processes", `200 {"respawned":0}`},
 		{"DELETE /api/9/processes", `204`},
-		{"GET /api/9/processes/usage?fields=go_version,max_cores", fmt.Sprintf(`200 {"go_version":"%s","max_cores":%d}`, runtime.Version(), runtime.GOMAXPROCS(0))},
-		{"GET /api/8/processes/usage", `404 404 PathNotFound: path not found`},
 		{"GET /api/9/ssl", "200 " + noHandshakes},
 		{"DELETE /api/9/ssl/", `204`},
 		{"DELETE /api/9/connections", `204`},
