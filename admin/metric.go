@@ -22,8 +22,8 @@ type Metric struct {
 	Help string
 	// At is the path to the figure in the body, steps with dots between: the name of a field; "*zone" for every member
 	// of an object, whose name becomes the label; "[server=name,address=addr]" for every element of a list, or the
-	// object itself, with labels from its fields ("[]": none). A path that ends with such a step has the value 1, one that ends at a
-	// list its length.
+	// object itself, with labels from its fields ("[]": none). A path that ends with such a step has the value 1, one
+	// that ends at a list its length.
 	At string
 	// Code, if not empty, is one more label: the class or code of an answer.
 	Code string

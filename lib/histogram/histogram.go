@@ -1,5 +1,5 @@
-// Package histogram counts times in buckets, in copies (lib/stripes): counting takes no lock, does not allocate after the
-// first time, and cores do not share cache lines.
+// Package histogram counts times in buckets, in copies (lib/stripes): counting takes no lock, does not allocate after
+// the first time, and cores do not share cache lines.
 package histogram
 
 import (

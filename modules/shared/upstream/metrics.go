@@ -11,7 +11,8 @@ func Metrics(prefix, count, countDoc string) []admin.Metric {
 	server := func(name string) string { return prefix + "server_" + name }
 	list := []admin.Metric{
 		admin.Gauge(prefix+"zombies", "*upstream.zombies", "Removed servers that still serve clients."),
-		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail, 5 checking, 6 unhealthy.").Of(states),
+		admin.Gauge(server("state"), Figure("state"), "1 up, 2 draining, 3 down, 4 unavail, 5 checking, 6 unhealthy.").
+			Of(states),
 		admin.Gauge(server("active"), Figure("active"), "Active connections to a server."),
 		admin.Gauge(server("limit"), Figure("max_conns"), "The max_conns of a server."),
 		admin.Counter(server(count), Figure(count), countDoc),

@@ -41,8 +41,9 @@ var (
 
 // licenseMetrics say that no license is needed: it expires never, which alerts on it understand.
 var licenseMetrics = []admin.Metric{
-	admin.Gauge("nginxplus_license_expiration_timestamp_seconds", "active_till", "Always infinite: no license is needed.").
-		Minus(-1).By(math.Inf(1)),
+	admin.Gauge(
+		"nginxplus_license_expiration_timestamp_seconds", "active_till", "Always infinite: no license is needed.",
+	).Minus(-1).By(math.Inf(1)),
 	admin.Gauge("nginxplus_license_reporting_healthy", "reporting.healthy", "Always 1: nothing is reported to anyone."),
 	admin.Gauge("nginxplus_license_reporting_fails_count", "reporting.fails", "Always 0."),
 	admin.Gauge("nginxplus_license_reporting_grace_period_seconds", "reporting.grace", "Always 0."),
