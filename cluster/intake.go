@@ -82,6 +82,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.repairEnd(f.Body, now)
 	case wire.TypeZones:
 		return s.zonesChanged(f.Body, now)
+	case wire.TypeView:
+		return s.viewed(f.Body, now)
 	}
 	return nil // of a later version
 }

@@ -24,6 +24,7 @@ type Node struct {
 	pace        pacer
 	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were last woken
 	traffic     traffic
+	viewsDue    atomic.Bool // a peer waits for the view of this node
 	// cameLateMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
 	cameLateMS atomic.Int64
 
@@ -55,6 +56,7 @@ type Node struct {
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
+	viewMS     int64 // monotonic time of the last view told
 	stopping   bool
 }
 
@@ -253,6 +255,7 @@ func (n *Node) Tick(now clock.Reading) {
 		s.tick(now)
 	}
 	n.forgetPeers(now)
+	n.tellViews(now)
 }
 
 // all returns all sessions, so that they can be locked without n.mu.

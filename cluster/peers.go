@@ -34,6 +34,7 @@ type peer struct {
 	mismatches   []string
 	mismatchedMS map[string]int64       // monotonic, since when there is each
 	compared     map[string]*comparison // by zone
+	view         *toldView              // nil until it tells one
 	// told are the logged texts about the peer, so that a reconnect does not repeat them.
 	told map[uint64]bool // by the hash of the text, which a peer can make long
 }

@@ -214,6 +214,9 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		return s.agreed(f.Body, now)
 	case wire.TypeShares:
 		return s.sharesChanged(f.Body, now)
+	case wire.TypeViewRequest:
+		s.view.due = true
+		s.node.viewsDue.Store(true)
 	}
 	return nil // of a later version
 }

@@ -65,6 +65,7 @@ type Session struct {
 	steady    steady // of a peer that announced FeatureSteady
 	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
+	view       viewing
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session

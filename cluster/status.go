@@ -52,9 +52,11 @@ type ZoneStatus struct {
 	// Ahead are records rejected for stamps too far in the future.
 	Ahead int64 `json:"refused_stamps"`
 	// Repairs changed something; Repaired and RepairSent are the records received and sent by them.
-	Repairs    int64 `json:"repairs"`
-	Repaired   int64 `json:"records_repaired"`
-	RepairSent int64 `json:"records_repair_sent"`
+	// Changes counts the changes of the content, made here or by peers. Limits have none.
+	Changes    uint64 `json:"changes"`
+	Repairs    int64  `json:"repairs"`
+	Repaired   int64  `json:"records_repaired"`
+	RepairSent int64  `json:"records_repair_sent"`
 }
 
 // NodeStatus counts connections, and all frames from and to peers, including heartbeats.
@@ -178,8 +180,8 @@ func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,
 		Repairs: z.repairs.Load(), Repaired: z.repaired.Load(), RepairSent: z.repairSent.Load(),
 	}
-	if _, compared := z.shared.(zone.Comparable); compared {
-		status.Agreement = saysAlone
+	if compared, ok := z.shared.(zone.Comparable); ok {
+		status.Agreement, status.Changes = saysAlone, compared.Changes()
 		if status.Digest == "" { // it lacks records, so it cannot be compared
 			status.Agreement = saysFull
 		}

@@ -96,6 +96,19 @@ func (g *Group) Servers() []Config {
 	return out
 }
 
+// SessionIDs returns the ids by which sessions name the servers, with the addresses of these.
+func (g *Group) SessionIDs() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ids := map[string]string{}
+	g.each(func(s *Server) {
+		if s.sessionID != "" {
+			ids[s.sessionID] = s.Addr.Text
+		}
+	})
+	return ids
+}
+
 // Server returns the configuration of one server.
 func (g *Group) Server(id int) (Config, bool) {
 	g.mu.Lock()

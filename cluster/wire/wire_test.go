@@ -45,7 +45,7 @@ func examples() []message {
 	}
 	reply := Reply{Status: StatusAccepted, Hello: hello, Resumes: []Resume{{Zone: 0, Sequence: 300}, {Zone: 1}}}
 	refusal := Reply{Status: StatusRefused, Text: "node 01 is of cluster \"red\"", Hello: Hello{MinVersion: 1, Version: 1}}
-	set := beat
+	set, view := beat, exampleView()
 	set.SetMS = -120_000
 	request := TeachRequest{Zone: 1, Shards: ShardSet{1, 0, 0, 1 << 63}, Merge: true}
 	begin := TeachBegin{Zone: 1, LostTo: 1030, Frontier: []Applied{{Origin: 42, Sequence: 1029}, {Origin: 43, Sequence: 5}}}
@@ -96,6 +96,8 @@ func examples() []message {
 		{"wants", TypeWants, wants.Append(nil), wants, parser(ParseWants)},
 		{"zones", TypeZones, zones.Append(nil), zones, parser(ParseZones)},
 		{"shares", TypeShares, shares.Append(nil), shares, parser(ParseShares)},
+		{"view-request", TypeViewRequest, nil, nil, func([]byte) (any, error) { return nil, nil }},
+		{"view", TypeView, view.Append(nil), view, parser(ParseView)},
 		{"heartbeat-set", TypeHeartbeat, set.Append(nil), set, parser(ParseHeartbeat)},
 	}
 }
@@ -103,6 +105,18 @@ func examples() []message {
 func parseAcks(body []byte) (list []Ack, err error) {
 	err = ParseAcks(body, func(a Ack) { list = append(list, a) })
 	return list, err
+}
+
+// exampleView is one of a cluster in which something is wrong.
+func exampleView() View {
+	return View{
+		Ready: true, OffsetMS: -7,
+		Zones: []ViewedZone{
+			{Name: "kv", Agreement: AgreementAgree, Ready: true, Comparable: true, Digest: 0x0123456789abcdef, Records: 300, Pending: 1, Tombstones: 2, Bytes: 9000, Changes: 400},
+			{Name: "one", Full: true, Records: 5},
+		},
+		Peers: []ViewedPeer{{ID: 42, Pushing: true, Agreement: AgreementDiffer, LagMS: 300, Pending: 4, RTTMS: 1, OffsetMS: -20}, {ID: 43, Accepted: true}},
+	}
 }
 
 // The bytes of version 1 never change: nodes of two releases stand in one cluster.

@@ -37,7 +37,7 @@ const site = `http {
 		location /api { api write=on; }
 		location /readonly { api; }
 		location / { status_zone pages; proxy_pass http://app; }
-		location /limited { limit_req zone=clients burst=2 nodelay; return 200 ok; }
+		location /limited { limit_req zone=clients burst=9 nodelay; proxy_pass http://app/; }
 	}
 	server { listen {{.IP}}:8081; location / { add_header Set-Cookie session=$arg_session; return 200 x; } }
 	server { listen {{.IP}}:8443 ssl; ssl_certificate {{.Dir}}/cert.pem; ssl_certificate_key {{.Dir}}/key.pem; return 200 x; }
@@ -58,6 +58,11 @@ func start(t *testing.T) *harness.Cluster {
 
 func page(n *harness.Node, rest string) string { return "http://" + n.IP + ":8080" + rest }
 
+// sees is an expression that is true if the page says that a node sees another one in a state.
+func sees(from, to *harness.Node, state string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll(".matrix td")].some((t) => t.title === "%s:9000 sees %s:9000: %s")`, from.IP, to.IP, state)
+}
+
 // answer reads a resource of a node.
 func answer[T any](t *testing.T, n *harness.Node, path string) (v T) {
 	t.Helper()
@@ -74,6 +79,7 @@ func TestDashboardShowsWhatTheAPISays(t *testing.T) {
 	for i := range 4 {
 		a.Must("POST", "/api/9/http/keyvals/flags", fmt.Sprintf(`{"key%d":"value%[1]d"}`, i))
 		a.Must("GET", fmt.Sprintf("/?session=s%d", i), "")
+		a.Must("GET", "/limited?client=greedy", "")
 	}
 	c.Acknowledged()
 	b := openTab(t)
@@ -88,9 +94,12 @@ func TestDashboardShowsWhatTheAPISays(t *testing.T) {
 	digest := view.Zones["flags"].Digest
 	b.sure(fmt.Sprintf(`[...document.querySelectorAll("tr")].some((r) => r.innerText.includes("flags") && r.innerText.includes(%q))`, digest[:8]))
 	b.sees("svg.mesh", c.Nodes[2].IP)
+	b.sees(".matrix", c.Nodes[2].IP)
+	b.sure(sees(c.Nodes[1], c.Nodes[2], "connected")) // which only they can know
+	b.sure(`document.querySelectorAll("svg.mesh .lines path.ok, svg.mesh .lines path.idle").length === 6`)
 
 	for view, want := range map[string]string{
-		"zones": "key3", "limits": "clients", "upstreams": a.IP + ":8081", "traffic": "shop", "tls": "node1.example.com", "errors": "Recent errors",
+		"zones": "key3", "limits": "greedy", "sessions": a.IP + ":8081", "upstreams": a.IP + ":8081", "traffic": "shop", "tls": "node1.example.com", "errors": "Recent errors",
 	} {
 		b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("location.hash = %q", view)))
 		b.sees("main", want)
@@ -166,6 +175,7 @@ func TestStoppedNodeIsSeenToLeave(t *testing.T) {
 	b.sees("h1", "2 of 3 nodes are here")
 	b.sees(".problems", last.IP+":9000 is not reached")
 	b.sees("tr.absent", last.IP)
+	b.sure(sees(c.Nodes[1], last, "lost"))
 	b.sure(`document.querySelectorAll(".node.bad").length === 1 && document.querySelector("#tabs .badge").innerText === "1"`)
 	last.Start()
 	b.sees("h1", "3 nodes, all agree")

@@ -8,7 +8,7 @@ import (
 	"starling/zone"
 )
 
-// Pair is one pair of a zone. LeftMS is its remaining life, 0 if it does not end.
+// Pair is one pair of a zone, or a session and its server. LeftMS is its remaining life, 0 if it does not end.
 type Pair struct {
 	Key, Value []byte
 	LeftMS     int64
@@ -26,14 +26,14 @@ func (k *Keyval) All(now clock.Reading) iter.Seq[Pair] {
 	}
 }
 
-// Visit visits the pairs in no particular order, with little memory whatever their number. Key and value are valid
-// until the next one. No lock is held while the visitor runs: pairs that stay are visited once, those added or removed
-// meanwhile perhaps.
-func (k *Keyval) Visit(now clock.Reading) iter.Seq[Pair] {
+// Visit visits the pairs, or the sessions, in no particular order, with little memory whatever their number. Key and
+// value are valid until the next one. No lock is held while the visitor runs: pairs that stay are visited once, those
+// added or removed meanwhile perhaps.
+func (g *registers) Visit(now clock.Reading) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
 		var v visitor
 		for number := range zone.Shards {
-			if !v.shard(k, k.store.ShardNumber(number), now, yield) {
+			if !v.shard(g, g.store.ShardNumber(number), now, yield) {
 				return
 			}
 		}
@@ -54,7 +54,7 @@ type visited struct {
 	leftMS           int64
 }
 
-func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func(Pair) bool) (more bool) {
+func (v *visitor) shard(g *registers, sh *zone.Shard, now clock.Reading, yield func(Pair) bool) (more bool) {
 	sh.Lock()
 	sh.Pin()
 	sh.Unlock()
@@ -64,7 +64,7 @@ func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func
 		sh.Unlock()
 	}()
 	for slot, done := zone.Slot(1), false; !done; {
-		slot, done = v.copy(k, sh, slot, now)
+		slot, done = v.copy(g, sh, slot, now)
 		start := 0
 		for _, p := range v.pairs {
 			if !yield(
@@ -83,7 +83,7 @@ func (v *visitor) shard(k *Keyval, sh *zone.Shard, now clock.Reading, yield func
 }
 
 // copy copies pairs from a slot on, and returns the slot after the last.
-func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Reading) (next zone.Slot, done bool) {
+func (v *visitor) copy(g *registers, sh *zone.Shard, slot zone.Slot, now clock.Reading) (next zone.Slot, done bool) {
 	sh.Lock()
 	defer sh.Unlock()
 	v.pairs, v.bytes = v.pairs[:0], v.bytes[:0]
@@ -95,7 +95,7 @@ func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Read
 			continue
 		}
 		r := sh.At(slot)
-		if due := k.DueMS(r); r.Tombstone() || (due != 0 && due <= now.MonoMS) {
+		if due := g.DueMS(r); r.Tombstone() || (due != 0 && due <= now.MonoMS) {
 			continue
 		}
 		v.bytes = append(v.bytes, sh.Key(r)...)
@@ -103,7 +103,7 @@ func (v *visitor) copy(k *Keyval, sh *zone.Shard, slot zone.Slot, now clock.Read
 		v.bytes = append(v.bytes, sh.Value(r)...)
 		leftMS := int64(0)
 		if r.Word1 != 0 {
-			leftMS = int64(r.Word1) - now.MonoMS
+			leftMS = max(int64(r.Word1)-now.MonoMS, 1) // a session in its grace is about to end
 		}
 		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), leftMS})
 	}

@@ -27,32 +27,34 @@ type nodeTraffic struct {
 	NodesOnline int64 `json:"nodes_online"`
 }
 
-// resources are /stream/zone_sync as documented and, below it, two additions to NGINX Plus: `cluster` shows all that
-// the node knows of its peers and zones, `ready` tells a load balancer whether the node has synced with the others.
+// resources are /stream/zone_sync as documented and, below it, three additions to NGINX Plus: `cluster` shows all that
+// the node knows of its peers and zones, `nodes` adds what the peers tell of theirs, `ready` tells a load balancer
+// whether the node has synced with the others.
 func resources(p *plan.Plan) []admin.Resource {
 	mine := plan.Part[state](p)
 	if mine.node == nil {
 		return nil
 	}
-	parts := map[string]func(carrier.Status) admin.Answer{
-		"cluster": func(s carrier.Status) admin.Answer { return admin.Answer{Body: s} },
-		"ready":   readiness,
+	parts := map[string]func(*carrier.Carrier) admin.Answer{
+		"cluster": func(c *carrier.Carrier) admin.Answer { return admin.Answer{Body: c.Status()} },
+		"nodes":   func(c *carrier.Carrier) admin.Answer { return admin.Answer{Body: c.Views()} },
+		"ready":   func(c *carrier.Carrier) admin.Answer { return readiness(c.Status()) },
 	}
-	show := func(part func(carrier.Status) admin.Answer) admin.Answer {
+	show := func(part func(*carrier.Carrier) admin.Answer) admin.Answer {
 		c := mine.carrier.Load()
 		if c == nil { // it has not started
 			return admin.Answer{Err: admin.PathNotFound()}
 		}
-		return part(c.Status())
+		return part(c)
 	}
-	return []admin.Resource{admin.Collection[func(carrier.Status) admin.Answer]{
+	return []admin.Resource{admin.Collection[func(*carrier.Carrier) admin.Answer]{
 		Path: "stream/zone_sync", Since: 3, Metrics: metrics(), MetricsTail: []string{"cluster"},
 		Each:    maps.All(parts),
 		Missing: func(string) *admin.APIError { return admin.PathNotFound() },
 		All: func(*admin.Call) admin.Answer {
-			return show(func(s carrier.Status) admin.Answer { return admin.Answer{Body: asDocumented(s)} })
+			return show(func(c *carrier.Carrier) admin.Answer { return admin.Answer{Body: asDocumented(c.Status())} })
 		},
-		Get: func(part func(carrier.Status) admin.Answer, _ *admin.Call) admin.Answer { return show(part) },
+		Get: func(part func(*carrier.Carrier) admin.Answer, _ *admin.Call) admin.Answer { return show(part) },
 	}.Resource()}
 }
 

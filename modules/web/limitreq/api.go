@@ -39,7 +39,19 @@ func resources(p *plan.Plan) []admin.Resource {
 	for _, z := range plan.Part[part](p).zones {
 		zones[z.Name] = z.Value.(*Zone).counts
 	}
-	return []admin.Resource{admin.Collection[*Counts]{
+	levels := admin.Collection[*Zone]{
+		Path: "starling/http/limit_reqs", Since: 9,
+		Each: func(yield func(string, *Zone) bool) {
+			for _, z := range plan.Part[part](p).zones {
+				if !yield(z.Name, z.Value.(*Zone)) {
+					return
+				}
+			}
+		},
+		Missing: admin.NotFound("LimitReqNotFound", "limit_req zone"),
+		Show:    func(z *Zone) any { return z.fullest(p.Clock.Now()) },
+	}
+	return []admin.Resource{levels.Resource(), admin.Collection[*Counts]{
 		Path: "http/limit_reqs", Since: 6, Metrics: metrics,
 		Each: maps.All(zones), Missing: admin.NotFound("LimitReqNotFound", "limit_req zone"),
 		Show:   func(c *Counts) any { return c.figures() },

@@ -36,9 +36,9 @@ func link(p *plan.Plan) error {
 	return nil
 }
 
-// resources is /http/upstreams.
+// resources are /http/upstreams and /starling/http/sessions.
 func resources(p *plan.Plan) []admin.Resource {
-	return []admin.Resource{family.Resource(p)}
+	return []admin.Resource{family.Resource(p), sessions(p)}
 }
 
 func (s *Settings) keepAlive() servers.KeepAlive {

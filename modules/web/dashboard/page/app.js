@@ -2,7 +2,7 @@
 
 const state = {writes: false, paused: false, offline: false, since: 0};
 const everyMS = 1000;
-const views = [clusterView(), zonesView(), limitsView(), upstreamsView(), trafficView(), cachesView(), tlsView(), errorsView()];
+const views = [clusterView(), zonesView(), limitsView(), sessionsView(), upstreamsView(), trafficView(), tlsView(), errorsView(), cachesView()];
 let current = null;
 
 const tabs = new Map(views.map((v, i) => {

@@ -1,6 +1,6 @@
 // The first view: does the cluster hold together?
 
-const clusterPath = "stream/zone_sync/cluster";
+const clusterPath = "stream/zone_sync/nodes";
 
 function clusterView() {
   const headline = el("h1", {}, "\u00a0");
@@ -91,8 +91,8 @@ function showTraffic(figures, data, at, s) {
   figures.lag.set(millis(lag.last()), lag, `${count(pending)} records on their way`, lag.last() > 1000 ? "bad" : "");
 }
 
-// updatesOf are all changes of a zone; of older nodes, those that peers made.
-const updatesOf = (z) => (z.updates === undefined ? z.conflicts_won : z.updates);
+// updatesOf are all changes of a zone; limits count none.
+const updatesOf = (z) => z.changes;
 
 const perSecond = (n) => (n === undefined ? "\u2013" : bytes(Math.round(n)) + "/s");
 
@@ -105,7 +105,7 @@ function nodesTable() {
       setAttr(cell, "title", n.id);
     }},
     {title: "State", sort: (n) => n.state, draw: (cell, n) => setPill(cell, n.state)},
-    {title: "Records", sort: (n) => n.agreement || "", draw: (cell, n) => setPill(cell, n.agreement || "", "",
+    {title: "Agreement", sort: (n) => n.agreement || "", draw: (cell, n) => setPill(cell, n.agreement || "", "",
       n.agreement === "unknown" ? "not compared since the last write, which is usual while records are written" : "")},
     {title: "Lag", num: true, sort: (n) => n.lag || 0, text: (n) => (n.there ? millis(n.lag) : "")},
     {title: "Pending", num: true, sort: (n) => n.pending || 0, text: (n) => count(n.pending)},
@@ -116,8 +116,15 @@ function nodesTable() {
       cell.classList.toggle("alarm", Boolean(n.refused));
     }},
     {title: "Lost", num: true, sort: (n) => n.losses || 0, text: (n) => count(n.losses), tip: () => "connections that were lost"},
+    {title: "Records", num: true, sort: (n) => recordsOf(n) || 0, text: (n) => count(recordsOf(n)), tip: (n) => n.age ? `told ${millis(n.age)} ago` : ""},
     {title: "Last error", wide: true, class: "soft", text: (n) => n.error || ""},
   ], {mark: (n) => (n.there ? "" : "absent"), caption: "Nodes of the cluster"});
+}
+
+// recordsOf are the records of a node in all zones, as it told.
+function recordsOf(n) {
+  if (!n.summary) return undefined;
+  return Object.values(n.summary.zones).reduce((sum, z) => sum + z.records_total, 0);
 }
 
 // sharedRows has a row for each zone, and one for each node's copy of it where the node told.

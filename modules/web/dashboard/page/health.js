@@ -42,12 +42,13 @@ function nodesOf(s) {
   const known = new Set();
   for (const p of s.peers || []) {
     if (p.address) known.add(p.address);
+    const view = p.state === "lost" ? undefined : (s.views || {})[p.node_id];
     list.push({
       key: p.node_id, id: p.node_id, name: peerName(p), state: p.teaching && p.state !== "lost" ? "teaching" : p.state,
       agreement: p.state === "lost" ? "" : worstOf(p), lag: p.lag_ms, pending: p.records_pending, rtt: p.rtt_ms,
       clock: p.clock_offset_ms - s.clock_offset_ms, refused: p.clock_refused, losses: p.connections_lost,
       error: p.last_error, there: p.state !== "lost", pushing: p.pushing, accepted: p.accepted, digests: p.digests || {},
-      version: p.protocol_version, summary: p.state === "lost" ? null : p.summary, age: p.summary_age_ms,
+      version: p.protocol_version, summary: view, age: view && view.age_ms,
     });
   }
   for (const m of s.members || []) {
@@ -59,7 +60,7 @@ function nodesOf(s) {
     const m = (s.members || []).find((x) => x.address === n.name && x.state === "connecting");
     if (m && !n.there) n.error = m.last_error || n.error;
   }
-  return list;
+  return [list[0], ...list.slice(1).sort((a, b) => a.name.localeCompare(b.name, "en", {numeric: true}))];
 }
 
 // summaryOf is what this node would tell about itself.

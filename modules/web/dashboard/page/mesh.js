@@ -32,7 +32,7 @@ class Mesh {
     };
     for (const n of nodes) {
       if (n.self) continue;
-      const kind = n.agreement === "differ" ? "bad" : n.agreement === "agree" ? "ok" : "idle";
+      const kind = lineKind(n.agreement);
       line(self.key, n.key, n.pushing ? kind : "gone", `this node ${n.pushing ? "pushes to" : "does not reach"} ${n.name}`);
       line(n.key, self.key, n.accepted ? kind : "gone", `${n.name} ${n.accepted ? "pushes to" : "does not reach"} this node`);
     }
@@ -40,14 +40,16 @@ class Mesh {
       for (const p of n.self || !n.summary ? [] : n.summary.peers || []) {
         const other = nodes.find((m) => m.id === p.node_id);
         if (!other || other.self) continue;
-        line(n.key, p.node_id, p.pushing ? "ok" : "gone", `${n.name} ${p.pushing ? "pushes to" : "does not reach"} ${other.name}`);
+        line(n.key, p.node_id, p.pushing ? lineKind(p.agreement) : "gone", `${n.name} ${p.pushing ? "pushes to" : "does not reach"} ${other.name}`);
       }
     }
     nodes.forEach((n, i) => this.dots.append(dot(n, places.get(n.key), nodes.length, i)));
   }
 }
 
-const links = (n) => [n.pushing, n.accepted, ((n.summary && n.summary.peers) || []).map((p) => [p.node_id, p.pushing])];
+const lineKind = (agreement) => (agreement === "differ" ? "bad" : agreement === "agree" ? "ok" : "idle");
+
+const links = (n) => [n.pushing, n.accepted, ((n.summary && n.summary.peers) || []).map((p) => [p.node_id, p.pushing, p.agreement])];
 
 function place(i, of) {
   if (of === 1) return [210, 150];

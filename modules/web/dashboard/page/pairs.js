@@ -65,10 +65,10 @@ class Browser {
       setText(this.note, "The zone is no longer there.");
       return;
     }
-    this.shown(answer, search, after);
+    this.shown(answer, search);
   }
 
-  shown(answer, search, after) {
+  shown(answer, search) {
     const records = answer.records || [];
     this.total = answer.total;
     this.lastKey = records.length ? records[records.length - 1].key : undefined;
@@ -79,7 +79,6 @@ class Browser {
     setText(this.note, text);
     show(this.back, this.from.length > 0);
     show(this.next, Boolean(answer.more));
-    void after;
   }
 }
 

@@ -98,9 +98,9 @@ function zonesView() {
 
 function sessionsView() {
   const browser = new Browser({
-    path: (z) => pathOf("starling", "http", "sessions", z.name), placeholder: "Search sessions and servers (case matters)", caption: "Sessions",
+    path: (z) => pathOf("starling", "http", "sessions", z.name), placeholder: "Search: the session, its key or its server", caption: "Sessions",
     columns: [
-      {title: "Session", class: "mono", wide: true, text: (r) => r.record.key},
+      {title: "Key (md5 of the session)", class: "mono", wide: true, text: (r) => r.record.key},
       {title: "Server", class: "mono", wide: true, text: (r) => r.record.server},
       {title: "Ends in", num: true, text: (r) => life(r.record.left_ms)},
     ],
