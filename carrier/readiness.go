@@ -74,6 +74,9 @@ func (c *Carrier) readiness() readiness {
 	}
 	if !r.ready {
 		r.reason = "initial sync has not completed"
+		if zones := c.node.Syncing(); len(zones) > 0 {
+			r.reason += ": " + inShort(zones)
+		}
 	}
 	return r
 }
@@ -102,7 +105,7 @@ func (c *Carrier) unsettle() {
 // inShort joins the first reasons and counts the rest.
 func inShort(reasons []string) string {
 	if more := len(reasons) - maxReasons; more > 0 {
-		return fmt.Sprintf("%s; and %d more members", strings.Join(reasons[:maxReasons], "; "), more)
+		return fmt.Sprintf("%s; and %d more", strings.Join(reasons[:maxReasons], "; "), more)
 	}
 	return strings.Join(reasons, "; ")
 }

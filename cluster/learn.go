@@ -33,6 +33,7 @@ type learner struct {
 	sources      map[*Session]*source
 	aloneSinceMS int64 // monotonic; since then no ready source has existed
 	decidedMS    int64 // monotonic, of the last call of decideReady
+	toldMS       int64 // monotonic, of the last line about its progress, or its beginning
 	// frontier is, for each origin, the last frame that all teachers had applied. Its journal resumes there.
 	frontier    map[zone.Origin]uint64
 	hasFrontier bool
@@ -190,7 +191,11 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	}
 	alone := teachers == 0 && (met || after(now, z.learner.aloneSinceMS, AloneMS))
 	if !taught && !alone || z.ready.Load() {
+		progress := z.progressLine(teachers, now)
 		z.mu.Unlock()
+		if progress != "" {
+			n.event(Notice, "%s", progress)
+		}
 		return
 	}
 	repaired := n.becomeReady(z, taught, now)

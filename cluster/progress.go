@@ -70,6 +70,7 @@ func newProgress(origin zone.Origin, preloaded bool, now clock.Reading) *progres
 			sources:      make(map[*Session]*source),
 			aloneSinceMS: now.MonoMS,
 			decidedMS:    now.MonoMS,
+			toldMS:       now.MonoMS,
 		},
 	}
 }

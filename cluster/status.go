@@ -30,6 +30,8 @@ type ZoneStatus struct {
 	RecordsPending int64 `json:"records_pending"`
 	RecordsTotal   int64 `json:"records_total"`
 	Ready          bool  `json:"ready"`
+	// SyncedShards is how far the initial sync has come, of 256.
+	SyncedShards int `json:"synced_shards"`
 	// Digest is a digest of the records, the same on nodes that hold the same; limits have none.
 	Digest string `json:"digest,omitempty"`
 	// Agreement is the worst of all members': see Agreement.State. It is "unknown" while one is not connected, and
@@ -174,7 +176,7 @@ func connectedState(pushing, accepted bool) string {
 func (z *zoneState) status(stats zone.Stats, pending int64) ZoneStatus {
 	status := ZoneStatus{
 		RecordsPending: min(stats.Pending+pending, stats.Records), RecordsTotal: stats.Records,
-		Ready: z.ready.Load(), Digest: z.digest(),
+		Ready: z.ready.Load(), SyncedShards: z.syncedShards(), Digest: z.digest(),
 		RecordBytes: stats.RecordBytes, Tombstones: stats.Tombstones, TombstoneBytes: stats.TombstoneBytes,
 		GaveUp: stats.GaveUp, Full: stats.Full, Evicted: stats.Evicted, Refused: stats.Refused,
 		Won: stats.Won, Lost: stats.Lost, Forfeited: stats.Forfeited, Ahead: stats.Ahead,

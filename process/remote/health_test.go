@@ -73,7 +73,7 @@ func TestTables(t *testing.T) {
 	s := healthy()
 	s.OffsetMS, s.Peers[0].OffsetMS, s.Peers[0].Teaching = -20, 15, true
 	s.Members = append(s.Members, carrier.MemberStatus{Address: "10.0.0.3:9000", State: "connecting"})
-	s.Zones["one"] = cluster.ZoneStatus{RecordsTotal: 5, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2}
+	s.Zones["one"] = cluster.ZoneStatus{RecordsTotal: 5, SyncedShards: 64, RecordBytes: 3 << 20, Agreement: "agree", Digest: "00ff", Full: true, Evicted: 2}
 	var b strings.Builder
 	if err := writeStatus(&b, &client{name: "http://a/api"}, s, problems(s)); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ NODE              ADDRESS        STATE              AGREEMENT  LAG   PENDING  RT
 -                 10.0.0.3:9000  connecting         -          -     -        -     -       -
 
 ZONE  RECORDS  PENDING  TOMBSTONES  MEMORY  AGREEMENT  DIGEST  REMARKS
-one   5        0        0           3.0 MB  agree      00ff    not synced yet, full, 2 evicted
+one   5        0        0           3.0 MB  agree      00ff    synced 25%, full, 2 evicted
 req   0        0        0           0 B     -          -       -
 
 problem: 10.0.0.3:9000 is not connected: reason unknown

@@ -13,6 +13,7 @@ import (
 
 	"starling/carrier"
 	"starling/cluster"
+	"starling/zone"
 )
 
 // StatusCommand shows the cluster as one node sees it.
@@ -172,10 +173,12 @@ func writeZones(w io.Writer, s *carrier.Status) error {
 	return table.Flush()
 }
 
+const percent = 100
+
 func remarks(z cluster.ZoneStatus) []string {
 	var list []string
 	if !z.Ready {
-		list = append(list, "not synced yet")
+		list = append(list, fmt.Sprintf("synced %d%%", z.SyncedShards*percent/zone.Shards))
 	}
 	if z.Full {
 		list = append(list, "full")

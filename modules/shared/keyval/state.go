@@ -107,7 +107,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	}
 	if !takenOver {
 		p.OnLoad(func() error {
-			if err := s.load(z); err != nil {
+			if err := s.load(z, p.Log); err != nil {
 				return conf.At(at.node, "%s", errno.Message(err))
 			}
 			return nil
@@ -139,9 +139,15 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 // load reads the state without changing it, as -t may. The JSON file is used only if there is no log, because it may be
 // older, or if the log is damaged. In the latter case, and if the disk damaged only the JSON file, the process starts
 // with whatever can be read.
-func (s *store) load(z *kinds.Keyval) error {
+func (s *store) load(z *kinds.Keyval, log logs.Logger) error {
 	now := s.local.Now()
-	logged, err := durable.ReadFile(s.path+logSuffix, restoring(z, now))
+	progress := newLoading(log, s.path+logSuffix, fileBytes(s.path+logSuffix), time.Now)
+	restore := restoring(z, now)
+	logged, err := durable.ReadFile(s.path+logSuffix, func(record []byte) error {
+		progress.loaded(len(record))
+		return restore(record)
+	})
+	progress.ended()
 	switch {
 	case err != nil:
 		return err
@@ -170,6 +176,15 @@ func (s *store) load(z *kinds.Keyval) error {
 		return fmt.Errorf("state file \"%s\": %w", s.path, err)
 	}
 	return nil
+}
+
+// fileBytes is the size of a file, for people; 0 if it is not known.
+func fileBytes(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // damagedJSON tells damage by a disk or a crash (the file ends early or has bytes that no text has) from a mistake of

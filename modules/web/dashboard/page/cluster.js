@@ -173,7 +173,7 @@ function drawCopies(cell, r) {
 
 function zoneRemarks(z) {
   const list = [];
-  if (!z.ready) list.push("not synced yet");
+  if (!z.ready) list.push(`synced ${Math.floor(z.synced_shards * 100 / 256)} %`);
   if (z.full) list.push("full");
   for (const [n, what] of [[z.evicted, "evicted"], [z.refused, "rejected"], [z.refused_stamps, "rejected for their stamps"],
     [z.tombstones_given_up, "tombstones dropped"], [z.records_repaired, "repaired"]]) {
