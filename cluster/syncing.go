@@ -34,7 +34,8 @@ func (z *zoneState) progressLine(teachers int, now clock.Reading) string {
 func (n *Node) Syncing() (zones []string) {
 	for _, z := range n.table.Load().list {
 		if !z.ready.Load() {
-			zones = append(zones, fmt.Sprintf("zone %q has %d of %d shards", z.info.Name, z.syncedShards(), zone.Shards))
+			text := fmt.Sprintf("zone %q has %d of %d shards", z.info.Name, z.syncedShards(), zone.Shards)
+			zones = append(zones, text)
 		}
 	}
 	return zones
