@@ -66,8 +66,6 @@ var insteadOfModule = map[string]string{
 	"ngx_http_slice_module":             "put a cache, such as Varnish, between starling and the servers",
 	"ngx_http_ssi_module":               "let the application assemble the page",
 	"ngx_http_tunnel_module":            "use a forward proxy, such as Squid",
-	"ngx_http_upstream_hc_module":       "use max_fails and fail_timeout of server",
-	"ngx_stream_upstream_hc_module":     "use max_fails and fail_timeout of server",
 	"ngx_http_userid_module":            "use sticky cookie, or let the application set the cookie",
 	"ngx_http_uwsgi_module":             "let uWSGI speak HTTP (http-socket) and use proxy_pass",
 	"ngx_http_v3_module":                "remove it: clients use HTTP/2",

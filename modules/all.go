@@ -7,6 +7,7 @@ import (
 	streamaccess "starling/modules/stream/access"
 	streamaccesslog "starling/modules/stream/accesslog"
 	streamcore "starling/modules/stream/core"
+	streamhealthcheck "starling/modules/stream/healthcheck"
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
 	streamlookup "starling/modules/stream/lookup"
@@ -28,6 +29,7 @@ import (
 	"starling/modules/web/dashboard"
 	"starling/modules/web/gzip"
 	"starling/modules/web/headers"
+	"starling/modules/web/healthcheck"
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
@@ -72,6 +74,7 @@ func Web() []*web.Module {
 		&upstream.Module,
 		&proxy.Module,
 		&memcached.Module,
+		&healthcheck.Module, // after the families whose servers it checks
 		&api.Module,
 		&dashboard.Module,
 		&stubstatus.Module,
@@ -100,6 +103,7 @@ func Stream() []*stream.Module {
 		&returns.Module,
 		&streamupstream.Module,
 		&streamproxy.Module,
+		&streamhealthcheck.Module, // after the family whose servers it checks
 		&pass.Module,
 		&zonesync.Module, // last: it starts when everything else has started
 	}

@@ -34,6 +34,8 @@ type Server struct {
 	handshakes    door.Door
 	// Sparing, if set, writes the errors of sessions, so that strangers do not fill the log.
 	Sparing *logs.Sparing
+	// Route is set by the family that forwards the sessions to a group; nil if none does.
+	Route *Route
 
 	settings *Settings
 	handlers [phases][]Handler

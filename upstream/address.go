@@ -24,3 +24,11 @@ func TCP(ap netip.AddrPort) Address {
 func Unix(path string) Address {
 	return Address{Network: "unix", Text: "unix:" + path, Path: path}
 }
+
+// WithPort returns the address with another port; 0, and unix sockets, keep theirs.
+func (a Address) WithPort(port uint16) Address {
+	if port == 0 || a.Network != "tcp" {
+		return a
+	}
+	return TCP(netip.AddrPortFrom(a.IP.Addr(), port))
+}

@@ -36,6 +36,11 @@ type Conn struct {
 	silent               bool
 }
 
+// Age is the time since it was established.
+func (c *Conn) Age(now clock.Reading) time.Duration {
+	return time.Duration(now.MonoMS-c.openedMS) * time.Millisecond
+}
+
 // Dialer opens connections to servers with one set of options.
 type Dialer struct {
 	// Timeout limits the connect and, separately, the TLS handshake.
@@ -64,24 +69,36 @@ type DialError struct {
 	Err error
 }
 
-func (e *DialError) Error() string {
-	switch {
-	case e.TimedOut && e.TLS:
-		return "upstream timed out (110: Connection timed out) while SSL handshaking to upstream"
-	case e.TimedOut:
-		return "upstream timed out (110: Connection timed out) while connecting to upstream"
-	case e.TLS:
-		return errno.Message(e.Err) + " while SSL handshaking to upstream"
+func (e *DialError) Error() string { return e.Reason() + " while " + e.Step() }
+
+// Step is what failed.
+func (e *DialError) Step() string {
+	if e.TLS {
+		return "SSL handshaking to upstream"
 	}
-	return errno.Failure("connect", e.Err) + " while connecting to upstream"
+	return "connecting to upstream"
+}
+
+// Reason is why it failed.
+func (e *DialError) Reason() string {
+	switch {
+	case e.TimedOut:
+		return "upstream timed out (110: Connection timed out)"
+	case e.TLS:
+		return errno.Message(e.Err)
+	}
+	return errno.Failure("connect", e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.Err }
 
 // Dial connects to a server. Errors are *DialError.
-func (d *Dialer) Dial(ctx context.Context, s *Server) (*Conn, error) {
-	plain, err := d.connect(ctx, s.Addr)
+func (d *Dialer) Dial(ctx context.Context, s *Server) (*Conn, error) { return d.DialAt(ctx, s, s.Addr) }
+
+// DialAt is Dial to another address of the server: its health checks can use a port of their own.
+func (d *Dialer) DialAt(ctx context.Context, s *Server, at Address) (*Conn, error) {
+	plain, err := d.connect(ctx, at)
 	if err != nil {
 		return nil, &DialError{TimedOut: timedOut(err), Err: err}
 	}

@@ -182,18 +182,22 @@ func (s *Settings) apply(c Change) {
 }
 
 func (s *Server) apply(c Change, now clock.Reading) {
-	wasOut, set := s.outOfService(), &s.settings
+	set := &s.settings
+	wasOut, wasDown := s.takenOut(), set.Down
 	if c.Weight != nil && *c.Weight != set.Weight {
 		s.effectiveWeight, s.currentWeight = *c.Weight, 0
 	}
 	set.apply(c)
 	s.sessionID = sessionIDOf(set.Route, s.Addr.Text)
-	switch out := s.outOfService(); {
+	if wasDown && !set.Down && !set.template() {
+		s.group.announce(s) // nothing is known: a server that is down is not checked
+	}
+	switch out := s.takenOut(); {
 	case out && !wasOut:
 		s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
 	case !out && wasOut:
-		s.Stats.backIn(now.WallMS)
 		s.fails, s.failed = 0, false
+		s.noteReturn(now)
 		s.beginSlowStart(now.MonoMS)
 	}
 }

@@ -60,6 +60,7 @@ type Group struct {
 	zombies   int       // removed servers with requests in flight
 	edits     chan struct{}
 	pool      *Pool
+	monitor   Monitor // nil if the group has no health checks
 
 	tries atomic.Int64 // servers in service: how many a request can try
 }
@@ -112,6 +113,7 @@ func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Ser
 	slot := g.freeSlot()
 	s := g.newServer(settings, parent)
 	s.slot, g.slots[slot] = slot, s
+	g.announce(s)
 	set := g.setOf(s)
 	set.servers = append(set.servers, s)
 	g.recount()

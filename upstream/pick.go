@@ -142,7 +142,7 @@ func (a *Attempt) findWanted() *Server {
 		if s.sessionID != string(a.wanted[:a.wantedLen]) {
 			continue
 		}
-		if a.hasTried(s.slot) || s.settings.Down || s.disabled(a.nowMS) || s.full() {
+		if a.hasTried(s.slot) || s.settings.Down || s.health != Healthy || s.disabled(a.nowMS) || s.full() {
 			return nil
 		}
 		return s
@@ -246,8 +246,15 @@ func (s *Server) recover(now clock.Reading) {
 	s.fails = 0
 	if s.failed {
 		s.failed = false
-		s.Stats.backIn(now.WallMS)
+		s.noteReturn(now)
 		s.beginSlowStart(now.MonoMS)
+	}
+}
+
+// noteReturn ends the downtime unless the server is still unavailable for another reason.
+func (s *Server) noteReturn(now clock.Reading) {
+	if !s.failed && !s.outOfService() {
+		s.Stats.backIn(now.WallMS)
 	}
 }
 

@@ -76,6 +76,8 @@ type Server struct {
 	checkedMS       int64 // of the last failure or of the last probe after one
 	slowFromMS      int64 // when the slow start started; 0 is none
 	failed          bool  // max_fails is reached and no success followed
+	health          Health
+	watch           any // the monitor's own, as it was returned last by Joined
 	inflight        inflight
 
 	idle list // of its connections, guarded by the pool's lock
@@ -115,8 +117,12 @@ func (s *Server) PaidAhead(set *Set) bool {
 	return s.currentWeight <= -(set.totalWeight-s.settings.Weight)*weightUnit
 }
 
-// outOfService reports whether the operator has taken the server out of normal balancing.
-func (s *Server) outOfService() bool { return s.settings.Down || s.settings.Drain }
+// takenOut reports whether the operator has taken the server out of normal balancing.
+func (s *Server) takenOut() bool { return s.settings.Down || s.settings.Drain }
+
+// outOfService reports whether the server gets no new clients, whatever its failures: the operator has taken it out, or
+// health checks have.
+func (s *Server) outOfService() bool { return s.takenOut() || s.health != Healthy }
 
 // disabled reports whether failures make the server unavailable at nowMS.
 func (s *Server) disabled(nowMS int64) bool {

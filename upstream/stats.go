@@ -20,6 +20,9 @@ type Stats struct {
 	// Fails are unsuccessful attempts, Unavail is how often those made the server unavailable.
 	Fails, Unavail atomic.Uint64
 
+	checks, failedChecks, unhealthy atomic.Uint64 // of health checks; unhealthy is how often the server became so
+	lastPassed                      atomic.Bool   // if checks is not 0
+
 	selectedMS atomic.Int64 // wall clock of the last selection, 0 is never
 	downFromMS atomic.Int64 // wall clock since when it is unavailable, 0 if it is available
 	downMS     atomic.Int64 // milliseconds unavailable, without the current period
@@ -78,7 +81,8 @@ func (s *Stats) Code(status int) uint64 { return s.responses.Code(status) }
 func (s *Stats) reset() {
 	s.Requests.Store(0)
 	s.responses.Reset()
-	for _, c := range []*atomic.Uint64{&s.Sent, &s.Received, &s.Fails, &s.Unavail} {
+	for _, c := range []*atomic.Uint64{&s.Sent, &s.Received, &s.Fails, &s.Unavail,
+		&s.checks, &s.failedChecks, &s.unhealthy} {
 		c.Store(0)
 	}
 	s.downMS.Store(0)

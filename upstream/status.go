@@ -30,10 +30,12 @@ type Config struct {
 
 // State of a server as the API names it.
 const (
-	StateUp       = "up"
-	StateDown     = "down"
-	StateUnavail  = "unavail"
-	StateDraining = "draining"
+	StateUp        = "up"
+	StateDown      = "down"
+	StateUnavail   = "unavail"
+	StateDraining  = "draining"
+	StateChecking  = "checking"
+	StateUnhealthy = "unhealthy"
 )
 
 // Status is a server as in /http/upstreams. Times are in milliseconds. It embeds what /stream/upstreams shows as well;
@@ -85,6 +87,8 @@ type Checks struct {
 	Checks    uint64 `json:"checks"`
 	Fails     uint64 `json:"fails"`
 	Unhealthy uint64 `json:"unhealthy"`
+	// LastPassed is nil before the first check.
+	LastPassed *bool `json:"last_passed,omitempty"`
 }
 
 // Servers returns the configuration of every server, templates first, in a stable order.
@@ -183,10 +187,14 @@ func (g *Group) ResetStats() {
 
 func (s *Server) state(nowMS int64) string {
 	switch {
+	case s.settings.Down && !s.settings.Drain:
+		return StateDown
+	case s.health == Unhealthy: // before draining: it does not even get the requests of its sessions
+		return StateUnhealthy
+	case s.health == Checking:
+		return StateChecking
 	case s.settings.Drain:
 		return StateDraining
-	case s.settings.Down:
-		return StateDown
 	case s.disabled(nowMS) && !s.group.primary.single:
 		return StateUnavail
 	}
@@ -205,7 +213,7 @@ func (s *Server) status(now clock.Reading) Status {
 		Responses: statuscount.Sum(&st.responses),
 		health: health{
 			Sent: st.Sent.Load(), Received: st.Received.Load(), Fails: st.Fails.Load(), Unavail: st.Unavail.Load(),
-			Downtime: st.downMS.Load(),
+			Checks: st.healthChecks(), Downtime: st.downMS.Load(),
 		},
 		Header:    st.header.milliseconds(),
 		Response:  st.response.milliseconds(),

@@ -59,6 +59,48 @@ func Compile(pattern string, caseless bool) (*Regexp, error) {
 	if x.back, err = backtracking(translated, caseless); err != nil {
 		return nil, compileError(pattern, stdErr)
 	}
+	x.nameGroups()
+	return x, nil
+}
+
+// CompileBytes is Compile for binary data: a byte above 0x7f in the pattern, written as it is or as \xHH, matches that
+// byte. The standard engine would take it for a character.
+func CompileBytes(pattern string, caseless bool) (*Regexp, error) {
+	if !namesHighBytes(pattern) {
+		return Compile(pattern, caseless)
+	}
+	translated, err := translate(pattern)
+	if err != nil {
+		return nil, compileError(pattern, err)
+	}
+	x := &Regexp{text: pattern}
+	if x.back, err = backtracking(translated, caseless); err != nil {
+		return nil, compileError(pattern, err)
+	}
+	x.nameGroups()
+	return x, nil
+}
+
+// namesHighBytes reports whether a pattern contains a byte above 0x7f or the escape of one.
+func namesHighBytes(pattern string) bool {
+	for i := 0; i < len(pattern); i++ {
+		switch {
+		case pattern[i] >= 0x80:
+			return true
+		case pattern[i] == '\\' && i+1 < len(pattern):
+			i++
+			digits := pattern[i+1:]
+			if pattern[i] == 'x' && len(digits) >= 2 && strings.IndexByte("89abcdefABCDEF", digits[0]) >= 0 &&
+				strings.IndexByte("0123456789abcdefABCDEF", digits[1]) >= 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// nameGroups takes numbers and names of groups from the backtracking engine.
+func (x *Regexp) nameGroups() {
 	x.groups = len(x.back.GetGroupNumbers()) - 1
 	x.names = make([]string, x.groups+1)
 	for n := 1; n <= x.groups; n++ {
@@ -66,7 +108,6 @@ func Compile(pattern string, caseless bool) (*Regexp, error) {
 			x.names[n] = name
 		}
 	}
-	return x, nil
 }
 
 func itoa(n int) string { return fmt.Sprint(n) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -30,6 +31,7 @@ const patience = time.Minute
 type Log struct {
 	mu    sync.Mutex
 	lines []string
+	more  chan struct{} // a line has come since the last look
 }
 
 // Logf implements logs.Logger.
@@ -37,6 +39,10 @@ func (l *Log) Logf(level logs.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, "["+level.String()+"] "+fmt.Sprintf(format, errno.Args(args)...))
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
 }
 
 // Enabled implements logs.Logger.
@@ -49,6 +55,29 @@ func (l *Log) Lines() []string {
 	lines := l.lines
 	l.lines = nil
 	return lines
+}
+
+// Await waits for a line that contains text and returns it. It drops the lines before.
+func (l *Log) Await(t testing.TB, text string) string {
+	t.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		l.mu.Lock()
+		for i, line := range l.lines {
+			if strings.Contains(line, text) {
+				l.lines = l.lines[i+1:]
+				l.mu.Unlock()
+				return line
+			}
+		}
+		l.mu.Unlock()
+		select {
+		case <-l.more:
+		case <-late.C:
+			t.Fatalf("no line %q in the error log: %q", text, l.Lines())
+		}
+	}
 }
 
 // Server is a running stream block.
@@ -80,7 +109,7 @@ func Build(t testing.TB, text string, files Files, modules ...*stream.Module) (*
 	for name, data := range files {
 		disk[name] = &fstest.MapFile{Data: data}
 	}
-	s := &Server{t: t, Log: &Log{}, Plan: plan.New()}
+	s := &Server{t: t, Log: &Log{more: make(chan struct{}, 1)}, Plan: plan.New()}
 	s.Plan.Prefix, s.Plan.ConfDir, s.Plan.FS, s.Plan.Log = t.TempDir()+"/", "/", disk, s.Log
 	if err := stream.Prepare(s.Plan, modules); err != nil {
 		t.Fatal(err)

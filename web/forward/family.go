@@ -5,6 +5,7 @@ package forward
 
 import (
 	"starling/conf"
+	"starling/plan"
 	"starling/web"
 )
 
@@ -61,5 +62,6 @@ func Build(b *web.Block, f *Family, s *Settings, p Protocol) (web.Handler, error
 	if err != nil {
 		return nil, err
 	}
+	plan.Part[part](b.Plan).add(b.Scope, l)
 	return l.handle, nil
 }

@@ -160,3 +160,13 @@ func Receive[T any](t testing.TB, from <-chan T) (v T) {
 	}
 	return v
 }
+
+// AwaitLog returns the next line of the error log that contains text.
+func (s *Server) AwaitLog(text string) string {
+	s.t.Helper()
+	for {
+		if line := Receive(s.t, s.Log.lines); strings.Contains(line, text) {
+			return line
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"sync"
 
@@ -42,7 +43,22 @@ func build(b *stream.Block) (stream.Handler, error) {
 	if p.connector, err = s.connections.Build(b.Plan, "proxy", b.Scope.Node, s.connections.TLS.On); err != nil {
 		return nil, err
 	}
+	b.Server.Route = &stream.Route{Group: s.target.group, Dial: p.dialAt, BufferBytes: s.bufferBytes}
 	return p.handle, nil
+}
+
+// dialAt connects to a server for a health check; see stream.Route.
+func (p *forwarder) dialAt(ctx context.Context, s *stream.Session, to *upstream.Server, at upstream.Address) (
+	c *upstream.Conn, header []byte, err error) {
+	d, err := p.dialerFor(s, p.target.group.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.Datagrams {
+		header = p.appendHeader(nil, s)
+	}
+	c, err = d.DialAt(ctx, to, at)
+	return c, header, err
 }
 
 // find finds the session's group and the name of its host; a status other than 0 ends the session.

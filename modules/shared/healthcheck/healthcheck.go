@@ -1,0 +1,148 @@
+// Package healthcheck is the part of health_check that http and stream share: the parameters, the match blocks by name,
+// and the groups that can be checked.
+package healthcheck
+
+import (
+	"fmt"
+	"time"
+
+	"starling/conf"
+	"starling/logs"
+	"starling/nginx/units"
+	"starling/plan"
+	"starling/side"
+	"starling/upstream"
+	"starling/upstream/groups"
+	"starling/upstream/health"
+)
+
+// Syntax are the parameters that both sides have.
+const Syntax = "[interval=<time>] [jitter=<time>] [fails=<number>] [passes=<number>] [mandatory [persistent]] " +
+	"[match=<name>] [port=<number>]"
+
+// Params explains them.
+var Params = map[string]string{
+	"interval": "Time between two checks of a server, 5s by default.",
+	"jitter":   "Time within which each check is randomly delayed; 0 (default) disables the delay.",
+	"fails":    "Number of consecutive failed checks that make a server unhealthy, 1 by default.",
+	"passes":   "Number of consecutive passed checks that make a server healthy again, 1 by default.",
+	"mandatory": "New servers get no clients before they pass. Without it, they are considered healthy until a check " +
+		"fails.",
+	"persistent": "With `mandatory`: servers that were healthy before a reload stay healthy.",
+	"match":      "Name of the `match` block with the tests of a response.",
+	"port":       "Port to connect to, by default that of the server.",
+}
+
+// defaultInterval is that of nginx.
+const defaultInterval = 5 * time.Second
+
+// Line is one health_check directive.
+type Line struct {
+	// Check lacks the log and the prober.
+	Check health.Check
+	Node  *conf.Node
+}
+
+// Read reads the parameters of both sides.
+func Read(a *conf.Args) (Line, error) {
+	l := Line{Node: a.Node, Check: health.Check{
+		Interval: defaultInterval, Fails: 1, Passes: 1,
+		Mandatory: a.Has("mandatory"), Persistent: a.Has("persistent"), Match: a.Value("match"),
+	}}
+	c := &l.Check
+	if c.Persistent && !c.Mandatory {
+		return l, fmt.Errorf("\"persistent\" requires \"mandatory\"")
+	}
+	if a.Has("match") && c.Match == "" {
+		return l, invalid(a, "match")
+	}
+	var port int
+	for _, err := range []error{
+		Time(a, "interval", time.Millisecond, &c.Interval), Time(a, "jitter", 0, &c.Jitter),
+		number(a, "fails", 1<<31-1, &c.Fails), number(a, "passes", 1<<31-1, &c.Passes),
+		number(a, "port", 1<<16-1, &port),
+	} {
+		if err != nil {
+			return l, err
+		}
+	}
+	c.Port = uint16(port)
+	return l, nil
+}
+
+func invalid(a *conf.Args, name string) error {
+	return fmt.Errorf("invalid parameter \"%s=%s\"", name, a.Value(name))
+}
+
+// Time reads a parameter of at least so much, if it is given.
+func Time(a *conf.Args, name string, least time.Duration, to *time.Duration) error {
+	if !a.Has(name) {
+		return nil
+	}
+	d, err := units.Time(a.Value(name))
+	if err != nil || d < least {
+		return invalid(a, name)
+	}
+	*to = d
+	return nil
+}
+
+func number(a *conf.Args, name string, most int, to *int) error {
+	if !a.Has(name) {
+		return nil
+	}
+	n, err := conf.Int(1, most)(a.Value(name))
+	if err != nil {
+		return invalid(a, name)
+	}
+	*to = n
+	return nil
+}
+
+// Start adds a check of the servers of a group to the configuration. g is nil if the group depends on the request.
+func Start[C side.Subject](p *plan.Plan, l Line, g *groups.Group[C], log logs.Logger, prober health.Prober) error {
+	switch {
+	case g == nil:
+		return conf.At(l.Node, "\"health_check\" cannot be used with variables in the address of the servers")
+	case !g.Declared:
+		return conf.At(l.Node, "\"health_check\" requires an \"upstream\" block: \"%s\" is an address", g.Name)
+	case g.ZoneName == "":
+		return conf.At(l.Node, "\"health_check\" requires upstream \"%s\" in %s:%d to be in shared memory: "+
+			"add a \"zone\" directive to it", g.Name, g.Node.File, g.Node.Line)
+	}
+	check := l.Check
+	check.Log, check.Prober = log, prober
+	var before *upstream.Group
+	if p.Old != nil {
+		if old := groups.Of[C](p.Old).Named(g.Name); old != nil {
+			before = old.Group
+		}
+	}
+	health.Of(p).Add(g.Group, before, &check)
+	return nil
+}
+
+// Matches are the match blocks of one side of a configuration; M has the tests of a side.
+type Matches[M any] struct{ byName map[string]*M }
+
+// Declare adds a block.
+func (m *Matches[M]) Declare(name string, tests *M) error {
+	if m.byName[name] != nil {
+		return fmt.Errorf("duplicate match \"%s\"", name)
+	}
+	if m.byName == nil {
+		m.byName = map[string]*M{}
+	}
+	m.byName[name] = tests
+	return nil
+}
+
+// Find returns the tests that a line names; nil without a name.
+func (m *Matches[M]) Find(l Line) (*M, error) {
+	name := l.Check.Match
+	tests := m.byName[name]
+	if name != "" && tests == nil {
+		return nil, conf.At(l.Node, "match \"%s\" is not defined", name)
+	}
+	return tests, nil
+}

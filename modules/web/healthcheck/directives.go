@@ -1,0 +1,119 @@
+// Package healthcheck is health_check and match of http: it checks the servers of a group periodically with requests.
+package healthcheck
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"starling/conf"
+	"starling/modules/shared/healthcheck"
+	"starling/plan"
+	"starling/side"
+	"starling/web"
+	"starling/web/forward"
+)
+
+// Module is the family. It is listed after those that forward requests.
+var Module = web.Module{
+	Module: conf.Module{
+		Name:  "health_check",
+		Doc:   "Checks the servers of an upstream group periodically and stops sending requests to those that fail.",
+		New:   conf.NewOf[Settings],
+		Clone: conf.CloneOf[Settings],
+		Enter: func(settings any, in conf.Context) {
+			if in == conf.Location {
+				settings.(*Settings).lines = nil
+			}
+		},
+		Directives: []conf.Directive{
+			{
+				Name: "health_check", In: conf.Location, Repeat: true, Params: params(),
+				Syntax:      healthcheck.Syntax + " [uri=<uri>] [keepalive_time=<time>]",
+				Unsupported: []string{"type=", "grpc_service=", "grpc_status="},
+				Doc: "Enables periodic checks of the servers of the group to which the location passes requests, " +
+					"with GET requests and the settings of the location. A server that fails one of several checks " +
+					"is unhealthy. The group needs a `zone`. By default, a status from 200 to 399 passes.",
+				Set: conf.List(func(s *Settings) *[]line { return &s.lines }, readLine),
+			}, {
+				Name: "match", Syntax: "<name>", In: conf.HTTP, Opens: conf.Lines, Repeat: true,
+				Doc: "Defines the tests of responses to health checks, all of which must pass: `status [!] CODE ...` " +
+					"with codes and ranges; `header [!] NAME`, `header NAME =|!=|~|!~ VALUE`; `body ~|!~ REGEX` on " +
+					"the first 256k; `require $variable ...`, none of which may be empty or 0.",
+				Set: conf.Raw(declareMatch),
+			},
+		},
+	},
+	Handlers: []web.Hook{{Phase: web.Content, Build: build}},
+}
+
+func params() map[string]string {
+	all := map[string]string{
+		"uri":            "URI of the requests, `/` by default.",
+		"keepalive_time": "Time for which a connection is kept for further checks; by default, each uses a new one.",
+	}
+	for name, doc := range healthcheck.Params {
+		all[name] = doc
+	}
+	return all
+}
+
+// Settings of one location.
+type Settings struct{ lines []line }
+
+// line is one health_check.
+type line struct {
+	healthcheck.Line
+	uri     []byte
+	keepFor time.Duration
+}
+
+func readLine(a *conf.Args) (l line, err error) {
+	if l.Line, err = healthcheck.Read(a); err != nil {
+		return l, err
+	}
+	l.uri = []byte("/")
+	if a.Has("uri") {
+		l.uri = []byte(a.Value("uri"))
+		if len(l.uri) == 0 || bytes.ContainsFunc(l.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+			return l, fmt.Errorf("invalid parameter \"uri=%s\"", l.uri)
+		}
+	}
+	return l, healthcheck.Time(a, "keepalive_time", 0, &l.keepFor)
+}
+
+// build starts the checks of a location.
+func build(b *web.Block) (web.Handler, error) {
+	s := conf.SettingsOf[Settings](b.Scope)
+	if b.Current == nil || b.Scope.In != conf.Location {
+		return nil, nil
+	}
+	for _, l := range s.lines {
+		forwards := forward.ProberOf(b)
+		if forwards == nil {
+			return nil, conf.At(l.Node, "\"health_check\" requires a directive in the same location that passes "+
+				"requests to an upstream, such as \"proxy_pass\"")
+		}
+		tests, err := matches(b.Plan).Find(l.Line)
+		if err != nil {
+			return nil, err
+		}
+		prober := &prober{forwards: forwards, uri: l.uri, keepFor: l.keepFor, tests: tests}
+		if err := healthcheck.Start(b.Plan, l.Line, forwards.Group(), b.Current.Log, prober); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func matches(p *plan.Plan) *healthcheck.Matches[match] {
+	return plan.Part[healthcheck.Matches[match]](p)
+}
+
+func declareMatch(_ *Settings, a *conf.Args) error {
+	m, err := readMatch(a)
+	if err != nil {
+		return err
+	}
+	return matches(side.PlanOf(a)).Declare(a.Words[0], m)
+}

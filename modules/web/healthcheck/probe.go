@@ -1,0 +1,58 @@
+package healthcheck
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"starling/upstream/health"
+	"starling/web/forward"
+)
+
+// prober makes the checks of one directive.
+type prober struct {
+	forwards *forward.Prober
+	uri      []byte
+	keepFor  time.Duration
+	tests    *match // nil: the status decides
+}
+
+// Probe sends a request.
+func (p *prober) Probe(ctx context.Context, t *health.Target) (step string, err error) {
+	q := forward.Probe{URI: p.uri, Server: t.Server, Addr: t.Addr, KeepFor: p.keepFor, Judge: p.judge}
+	q.Kept, _ = t.Kept.(*forward.KeptProbe)
+	step, err = p.forwards.Do(ctx, &q)
+	t.Kept = q.Kept
+	return step, err
+}
+
+// Forget closes the kept connection.
+func (p *prober) Forget(t *health.Target) {
+	kept, _ := t.Kept.(*forward.KeptProbe)
+	kept.Forget()
+	t.Kept = nil
+}
+
+// byDefault are the statuses that pass without a match block.
+var byDefault = statusTest{ranges: []statusRange{{200, 399}}}
+
+const stepStatus = "checking status code"
+
+func (p *prober) judge(a *forward.Reply) (step string, err error) {
+	if p.tests != nil {
+		return p.tests.judge(a)
+	}
+	return stepStatus, byDefault.check(a.Head.Status)
+}
+
+// check returns why a status fails.
+func (t *statusTest) check(status int) error {
+	in := false
+	for _, r := range t.ranges {
+		in = in || r.least <= status && status <= r.most
+	}
+	if in == t.not {
+		return fmt.Errorf("status %d", status)
+	}
+	return nil
+}

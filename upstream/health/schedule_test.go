@@ -1,0 +1,109 @@
+package health_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/upstream/health"
+)
+
+// TestChecksAreSpread: the first ones come at once, the others evenly over the interval.
+func TestChecksAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const servers, interval = 1000, 10 * time.Second
+		var all []string
+		for i := range servers {
+			all = append(all, fmt.Sprintf("192.0.2.1:%d", 1000+i))
+		}
+		before := runtime.NumGoroutine()
+		b := setUp(t, health.Check{Interval: interval}, all).start()
+		if len(b.probes) != servers || b.most > 512 {
+			t.Errorf("%d probes at the start, %d at once", len(b.probes), b.most)
+		}
+		if n := runtime.NumGoroutine() - before; n > 5 {
+			t.Errorf("%d goroutines while nothing is due", n)
+		}
+		pass(interval)
+		b.taken()
+		pass(interval)
+		var tenths [11]int
+		last := map[string]time.Duration{}
+		for _, p := range b.taken() {
+			tenths[(p.at-interval)*10/interval]++
+			last[p.what] = p.at
+		}
+		for i, n := range tenths[:10] {
+			if n < servers/20 || n > servers/5 {
+				t.Errorf("%d of %d probes in the tenth %d", n, servers, i)
+			}
+		}
+		pass(interval)
+		for _, p := range b.taken() {
+			if p.at-last[p.what] != interval {
+				t.Fatalf("%s after %v", p.what, p.at-last[p.what])
+			}
+		}
+	})
+}
+
+func TestJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jitter = 500 * time.Millisecond
+		b := setUp(t, health.Check{Jitter: jitter}, []string{one}).start()
+		pass(time.Minute)
+		seen := map[time.Duration]bool{}
+		for i := 2; i < len(b.probes); i++ {
+			pause := b.probes[i].at - b.probes[i-1].at
+			if pause < time.Second || pause >= time.Second+jitter {
+				t.Errorf("a pause of %v", pause)
+			}
+			seen[pause] = true
+		}
+		if len(seen) < 10 {
+			t.Errorf("the pauses are alike: %v", seen)
+		}
+	})
+}
+
+// TestServersThatHang occupy a bounded number of goroutines, and all are released when the configuration ends.
+func TestServersThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all []string
+		for i := range 700 {
+			all = append(all, fmt.Sprintf("192.0.2.1:%d", 1000+i))
+		}
+		b := setUp(t, health.Check{}, all)
+		b.hang = true
+		b.start()
+		pass(time.Minute)
+		if b.running != 512 {
+			t.Errorf("%d at once", b.running)
+		}
+		b.cancel()
+		synctest.Wait()
+		if b.running != 0 || len(b.forgotten) != len(all) {
+			t.Errorf("%d run on, %d of %d are forgotten", b.running, len(b.forgotten), len(all))
+		}
+		before := len(b.probes)
+		b.add(two)
+		pass(time.Minute)
+		if len(b.probes) != before {
+			t.Error("checks go on")
+		}
+	})
+}
+
+// TestPanics: a fault in a check is a failure, not the end of the process.
+func TestPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp(t, health.Check{}, []string{one}, "panics").start()
+		b.expect("unhealthy")
+		if len(b.lines) != 2 || !strings.HasPrefix(b.lines[0], "[alert] panic while checking peer 192.0.2.1:80 in upstream \"u\": on purpose") {
+			t.Errorf("got %q", b.lines)
+		}
+	})
+}
