@@ -22,9 +22,6 @@ type match struct {
 func readMatch(lines []*conf.Node) (*match, error) {
 	m := &match{}
 	for _, n := range lines {
-		if n.Opens {
-			return nil, conf.At(n, "unexpected block \"%s\" in \"match\"", n.Name)
-		}
 		var err error
 		switch n.Name {
 		case "send":

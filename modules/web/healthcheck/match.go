@@ -50,9 +50,6 @@ type textTest struct {
 func readMatch(a *conf.Args) (*match, error) {
 	m := &match{}
 	for _, n := range a.Node.Block {
-		if n.Opens {
-			return nil, conf.At(n, "unexpected block \"%s\" in \"match\"", n.Name)
-		}
 		var err error
 		switch n.Name {
 		case "status":
