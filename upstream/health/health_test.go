@@ -439,6 +439,20 @@ func TestServersOfDNS(t *testing.T) {
 		if !slices.Contains(b.forgotten, two) {
 			t.Errorf("forgotten: %v", b.forgotten)
 		}
+		down, up := true, false
+		for _, change := range []*bool{&down, &up} { // of the name, and so of all its servers
+			if _, err := b.group.Change(0, upstream.Change{Down: change}, b.plan.Clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.expect("checking")
+		synctest.Wait()
+		b.expect("up")
+		for _, p := range b.taken() {
+			if p.what != one && p.what != two {
+				t.Errorf("checked %q, which is no server", p.what)
+			}
+		}
 		stop()
 		b.cancel()
 		synctest.Wait()
