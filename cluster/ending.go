@@ -111,7 +111,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	before := s.stage
 	s.stage = over
 	s.stands.Store(false)
-	s.left = s.seenByPeer()
+	s.left, s.reached = s.seenByPeer(), s.reachedBy(now)
 	p := s.peer
 	s.mu.Unlock()
 
@@ -156,6 +156,9 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 	n.heardMS = max(n.heardMS, n.lostMS-(now.MonoMS-s.lastReadMS.Load()))
 	for _, c := range p.compared {
 		c.sinceMS = 0
+	}
+	if was {
+		n.leftBehind(s, p, now)
 	}
 	if was && !ending.Quiet {
 		p.lastError = ending.Err.Error()

@@ -2,11 +2,10 @@ package cluster
 
 import (
 	"starling/lib/clock"
-	"starling/zone"
 )
 
 // Tombstones are forgotten as soon as no node can bring back what they deleted; zone/DESIGN.md has the rule. This file
-// is the cluster's part: which deletions all members know, and what a disconnected member may hold.
+// is the cluster's part of which deletions all members know; lag.go has what a member may lack.
 
 const (
 	// inFlightMS is how long, besides the timeout of a silent connection, records that a member sent or wrote to its
@@ -61,54 +60,4 @@ func (n *Node) knownToAll(z *zoneState, now clock.Reading) (throughMS, sinceMS i
 	throughMS, sinceMS = f.throughMS, f.sinceMS
 	f.throughMS, f.sinceMS = agreedMS, now.MonoMS
 	return throughMS, sinceMS
-}
-
-// protect tells a zone which deletions a disconnected member may need.
-func (n *Node) protect(z *zoneState, now clock.Reading) {
-	compared, ok := z.shared.(zone.Comparable)
-	if !ok {
-		return
-	}
-	n.mu.Lock()
-	through, away := n.awayFrom(z)
-	lost, gone := n.heardMS, n.lostMS+noticedMS
-	alone := n.expected == 0 && len(n.sessions) == 0
-	n.mu.Unlock()
-	if !away {
-		through, lost, gone = 0, 0, 0
-	}
-	compared.Protect(through, lost, gone)
-	if local := n.clocks.clusterTime(now); alone {
-		compared.ForgetThrough(local.WallMS-n.settings.Load().TimeoutMS-inFlightMS, local.MonoMS)
-	}
-}
-
-// awayFrom reports whether a member is disconnected, and through when all such members held the same as this node; 0 if
-// that is unknown. Called with Node.mu held.
-func (n *Node) awayFrom(z *zoneState) (throughMS int64, away bool) {
-	connected, gone := 0, 0
-	first := true
-	for _, p := range n.peers {
-		if p.out != nil && p.pushes() {
-			connected++
-			continue
-		}
-		gone++
-		lineage := uint64(0)
-		if c := p.compared[z.info.Name]; c != nil {
-			lineage = c.lineage
-		}
-		a := n.agreements[agreementKey{z.info.Name, lineage}] // of nobody: through 0
-		if first || a.throughMS < throughMS {
-			throughMS, first = a.throughMS, false
-		}
-	}
-	missing := n.expected - connected
-	if n.expected >= 0 && missing <= 0 {
-		return 0, false
-	}
-	if n.expected < 0 || gone < missing {
-		throughMS = 0 // one of them was never met
-	}
-	return throughMS, true
 }

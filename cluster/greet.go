@@ -345,6 +345,7 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	n.mu.Lock()
 	replaced := s.peer.out
 	n.changed(now)
+	n.nowMet(s.peer)
 	s.peer.out, s.peer.outAddress = s, s.Address
 	n.mu.Unlock()
 	if replaced != nil && replaced != s {

@@ -243,10 +243,14 @@ func (n *Node) Tick(now clock.Reading) {
 		n.zoneTickMS = now.MonoMS
 	}
 	n.mu.Unlock()
+	var reaches map[string][]reach
+	if due {
+		reaches = n.reaches(now)
+	}
 	for _, z := range n.table.Load().list {
 		if due {
 			z.shared.Tick(local)
-			n.protect(z, now)
+			n.protect(z, reaches[z.info.Name], now)
 		}
 		n.decideReady(z, now)
 	}

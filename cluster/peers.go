@@ -35,6 +35,7 @@ type peer struct {
 	mismatchedMS map[string]int64       // monotonic, since when there is each
 	compared     map[string]*comparison // by zone
 	view         *toldView              // nil until it tells one
+	lags         map[string]lag         // by zone; of those in which it fell behind and was not found equal since
 	// told are the logged texts about the peer, so that a reconnect does not repeat them.
 	told map[uint64]bool // by the hash of the text, which a peer can make long
 }

@@ -37,6 +37,14 @@ type pushZone struct {
 	// and the gap is announced with lost-to before any later frame.
 	cursor uint64
 	acked  uint64 // the last acknowledged frame
+	// sentMS is when the last frame sent was flushed, or something else was sent; ackedMS is until when all that was
+	// flushed is acknowledged, at the last look. Monotonic.
+	sentMS, ackedMS int64
+	// sentRecords and ackedRecords are the journal's records through cursor and acked; the latter is too low as long as
+	// that frame is no longer kept.
+	sentRecords, ackedRecords int64
+	// waits means that frames wait for an acknowledgement.
+	waits bool
 	// bareTo is the first frame that is sent whole. Earlier ones are from before a deletion that is forgotten by now:
 	// only their deletions are sent, and the rest is left to repair.
 	bareTo uint64
@@ -57,7 +65,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 	s.push.zones = nil
 	s.node.pair(s, s.their.Zones, now)
 	for _, resume := range r.Resumes {
-		if err := s.pushFrom(resume); err != nil {
+		if err := s.pushFrom(resume, now); err != nil {
 			return err
 		}
 	}
@@ -66,7 +74,7 @@ func (s *Session) startPush(r *wire.Reply, now clock.Reading) error {
 }
 
 // pushFrom starts to push one zone. Called with mu held.
-func (s *Session) pushFrom(resume wire.Resume) error {
+func (s *Session) pushFrom(resume wire.Resume, now clock.Reading) error {
 	offered := s.offers.Load().list
 	switch {
 	case resume.Zone >= uint64(len(offered)):
@@ -91,6 +99,7 @@ func (s *Session) pushFrom(resume wire.Resume) error {
 	default:
 		pz.request(wire.All)
 	}
+	pz.look(now)
 	s.push.zones = append(s.push.zones, pz)
 	return nil
 }
@@ -231,6 +240,9 @@ func (s *Session) acked(body []byte) error {
 			wrong = fmt.Errorf("peer acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
 		default:
 			pz.acked = max(pz.acked, a.Sequence)
+			if pz.countAcked(); pz.waits {
+				s.node.driver.Wake(s)
+			}
 		}
 	})
 	if err != nil {
@@ -331,8 +343,12 @@ func (s *Session) appendPlain(dst []byte, t wire.Type, body []byte) []byte {
 func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Reading) []byte {
 	journal := pz.state.shared.Journal()
 	for len(dst) < limit && pz.cursor < journal.Head() {
-		payload, _, flushedMS, ok := journal.Frame(pz.cursor)
+		if pz.waits = pz.isAhead(); pz.waits {
+			break
+		}
+		payload, records, flushedMS, ok := journal.Frame(pz.cursor)
 		if !ok {
+			s.lostOnTheWay(pz, now)
 			s.overrun(pz)
 			s.node.tell(s, Warning,
 				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising "+
@@ -345,6 +361,7 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		age := uint64(max(now.MonoMS-flushedMS, 0))
 		s.push.head = wire.AppendDataHead(s.push.head[:0], pz.index, pz.cursor, age)
 		dst = s.append(dst, wire.TypeData, s.push.head, payload)
+		pz.countSent(records, flushedMS)
 		pz.cursor++
 	}
 	return dst
@@ -390,6 +407,7 @@ func (s *Session) fillTaught(dst []byte, limit int, pz *pushZone, now clock.Read
 		}
 		s.push.head = wire.AppendTeachHead(s.push.head[:0], pz.index, uint8(shard), done)
 		dst = s.append(dst, wire.TypeTeach, s.push.head, piece)
+		pz.sentMS = now.MonoMS
 	}
 	if z.shared.Journal().Head() != head {
 		s.node.wakeOutgoing() // cutting shards of buckets has flushed them

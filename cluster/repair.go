@@ -352,6 +352,7 @@ func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compar
 	if c.lineage = theirs; c.sinceMS == 0 {
 		c.sinceMS = now.MonoMS
 	}
+	n.caughtUp(p, z.info.Name, left, now)
 	var keep []zone.Agreement
 	var untilMS int64
 	if remembering != nil {

@@ -284,3 +284,20 @@ func (h *host) teachSessions(to *host) {
 		}
 	}
 }
+
+// The acceptor of a connection has what the dialer lacks, and does not push to it yet: nobody can be asked, and the two
+// do not agree.
+func TestWhatCannotBeAskedForIsADifference(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	n := f.hosts[0].node
+	for _, s := range n.all() {
+		if !s.Outgoing {
+			continue
+		}
+		clear(s.peer.in)
+		if wanted := s.want(n.table.Load().byName["kv"], []zone.Element{{Key: 1, Version: 2}}); wanted != 1 {
+			t.Errorf("%d records count as wanted, not 1", wanted)
+		}
+	}
+}

@@ -158,19 +158,20 @@ func (s *Session) reverse(z *zoneState) (back *Session, index uint64) {
 	return nil, 0
 }
 
-// want asks the peer to push records; it returns how many it requested. A node that does not push to this one is asked
-// for nothing.
+// want asks the peer to push records; it returns how many are wanted. A node that does not push to this one, or not
+// yet, cannot be asked; the two differ nevertheless.
 func (s *Session) want(z *zoneState, elements []zone.Element) uint64 {
+	elements = elements[:min(len(elements), wire.MaxWants)]
 	back, index := s.reverse(z)
 	if back == nil {
-		return 0
+		return uint64(len(elements))
 	}
 	w := wire.Wants{Zone: index}
-	for _, e := range elements[:min(len(elements), wire.MaxWants)] {
+	for _, e := range elements {
 		w.Elements = append(w.Elements, wire.Element(e))
 	}
 	back.send(wire.TypeWants, w.Append(nil))
-	return uint64(len(w.Elements))
+	return uint64(len(elements))
 }
 
 // wanted reads the acceptor's list of records that it lacks. Called with mu held.
@@ -228,6 +229,7 @@ func (s *Session) fillRepairs(dst []byte, limit int, pz *pushZone, now clock.Rea
 			if len(piece) > 0 {
 				s.push.head = wire.AppendRepairHead(s.push.head[:0], pz.index)
 				dst = s.append(dst, wire.TypeRepair, s.push.head, piece)
+				pz.sentMS = now.MonoMS
 				s.push.digestsDue = true // so that both sides see at once that they agree
 			}
 			continue

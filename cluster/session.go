@@ -59,6 +59,7 @@ type Session struct {
 	tokenMS int64
 	push    pusher
 	left    map[string]seen // how far the peer had come when the session was lost
+	reached map[string]reach
 	// sketching bounds the work of comparing.
 	sketching sketching
 	intake    intake

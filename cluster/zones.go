@@ -152,7 +152,7 @@ func (s *Session) sharesChanged(body []byte, now clock.Reading) error {
 	}
 	s.offers.Store(&offers{list})
 	for _, resume := range m.Resumes {
-		if err := s.pushFrom(resume); err != nil {
+		if err := s.pushFrom(resume, now); err != nil {
 			return err
 		}
 		s.push.digestsDue = true

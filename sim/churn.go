@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"starling/zone"
 	"starling/zone/kinds"
@@ -17,6 +18,8 @@ type churning struct {
 	written int
 	live    []string // in the order of creation
 	gone    map[string]bool
+	// stampedes means that the seed begins with a stampede.
+	stampedes bool
 }
 
 const (
@@ -57,6 +60,7 @@ func (s *swarm) churn(h *Host) {
 			return
 		default:
 			s.churning.live = append(s.churning.live, key)
+			s.did("host%d adds %s", h.index, key)
 		}
 		if s.rand.IntN(3) > 0 {
 			s.uproot(h)
@@ -64,9 +68,63 @@ func (s *swarm) churn(h *Host) {
 	}
 }
 
+const (
+	// stampedePairs is how many pairs come and go at least while a host is away: twice as many as tombstones have room
+	// for, and more than the rings.
+	stampedePairs = 4000
+	// stampedePerMS is how many of them in a millisecond: in a tenth of a second, less than tombstones have room for.
+	stampedePerMS = 2
+)
+
+// stampede lets a host freeze, or be cut off, while its connections are still there: nobody has lost it yet. The others
+// delete what it has, and then give up all tombstones that nobody needs.
+func (s *swarm) stampede() {
+	if !s.Within(converge, s.Agree) {
+		s.failf("before any harm: %s", s.disagreement())
+	}
+	for range churnLive {
+		s.churn(s.running())
+	}
+	s.Run(time.Duration(s.rand.IntN(100)) * time.Millisecond)
+	away, how := s.Hosts[s.rand.IntN(len(s.Hosts))], s.rand.IntN(4)
+	s.did("stampede of kind %d while host%d is away", how, away.index)
+	if away.frozen = true; how == 0 {
+		for _, h := range s.Hosts {
+			s.Block(away.index, h.index)
+		}
+		away.frozen = false
+	}
+	for pairs := 0; pairs < stampedePairs; {
+		h := s.Hosts[s.rand.IntN(len(s.Hosts))]
+		if h == away {
+			continue
+		}
+		if pairs == 0 {
+			for range churnLive {
+				s.uproot(h)
+			}
+		}
+		s.churn(h)
+		pairs += churnPairs
+		s.Run(churnPairs / stampedePerMS * time.Millisecond)
+	}
+	if how == 1 {
+		for _, h := range s.Hosts {
+			s.Cut(away.index, h.index)
+		}
+	} else if s.rand.IntN(2) == 0 {
+		s.Run(5 * time.Second) // past zone_sync_timeout
+	}
+	clear(s.blocked)
+	away.thaw(how == 2)
+}
+
 // uproot deletes a pair that the host has: one of the last few, or any.
 func (s *swarm) uproot(h *Host) {
 	live := s.churning.live
+	if len(live) == 0 {
+		return
+	}
 	i := len(live) - 1 - s.rand.IntN(min(len(live), 3))
 	if len(live) >= churnLive || s.rand.IntN(3) == 0 {
 		i = s.rand.IntN(len(live))

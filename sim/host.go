@@ -197,6 +197,14 @@ func (h *Host) reload(unshared map[string]bool) {
 // runs reports whether the process exists and is scheduled.
 func (h *Host) runs() bool { return !h.down && !h.frozen }
 
+// thaw lets a frozen host go on. It may look at the clock before it reads what has arrived meanwhile: then all members
+// were silent for too long, and what arrived is lost with the connections.
+func (h *Host) thaw(late bool) {
+	if h.frozen = false; late {
+		h.node.Tick(h.now())
+	}
+}
+
 // crash ends the process without a goodbye.
 func (h *Host) crash() {
 	h.down = true

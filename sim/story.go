@@ -199,8 +199,8 @@ func (w *World) tellHosts(c *command) (known bool, err error) {
 		w.host(c.word(1)).compact()
 	case "freeze":
 		w.host(c.word(1)).frozen = true
-	case "thaw":
-		w.host(c.word(1)).frozen = false
+	case "thaw": // thaw 1, or thaw 1 late
+		w.host(c.word(1)).thaw(len(c.words) > 2 && c.word(2) == "late")
 	case "leave":
 		w.host(c.word(1)).leave()
 	case "unlist": // the others remove a host from their lists; it continues

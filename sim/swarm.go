@@ -77,9 +77,13 @@ type swarm struct {
 func newSwarm(seed uint64, traced bool) *swarm {
 	f := flavours[seed%uint64(len(flavours))]
 	options := f.options()
+	stampedes := f.deletes && !f.crashes && seed/uint64(len(flavours))%4 >= 2
+	if stampedes {
+		options.TombstoneBytes = 128 << 10
+	}
 	s := &swarm{
 		World: NewWorld(seed, options), flavour: f, charged: map[string]int64{},
-		churning: churning{gone: map[string]bool{}}, inexact: f.crashes || f.full || f.changes,
+		churning: churning{gone: map[string]bool{}, stampedes: stampedes}, inexact: f.crashes || f.full || f.changes,
 	}
 	s.Traced = traced
 	s.certified = seed/uint64(len(flavours))%2 == 0
@@ -119,6 +123,9 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	s.Within(6*time.Second, s.Ready)
 	if f.deletes && s.rand.IntN(2) == 0 {
 		s.Run(20 * time.Second) // so that they have agreed, and forgotten
+	}
+	if s.stampedes {
+		s.stampede()
 	}
 	for n := range swarmActs {
 		s.act()
@@ -352,7 +359,7 @@ func (s *swarm) harmHost(h *Host, n int) {
 		h.frozen = s.others(h) > 0
 	case n < 98:
 		for _, frozen := range s.Hosts {
-			frozen.frozen = false
+			frozen.thaw(frozen.frozen && s.flavour.deletes && s.rand.IntN(2) == 0)
 		}
 	case n < 99 && len(s.Hosts) < 7 && !s.flavour.slow && !s.flavour.deletes:
 		s.add()

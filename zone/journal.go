@@ -94,6 +94,17 @@ func (j *Journal) Frame(sequence uint64) (payload []byte, records int, flushedMo
 	return f.payload, f.records, f.flushedMonoMS, true
 }
 
+// RecordsThrough counts the records ever appended, through a frame; ok is false if that is no longer kept.
+func (j *Journal) RecordsThrough(sequence uint64) (records int64, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if sequence < j.oldest || sequence >= j.next {
+		return 0, false
+	}
+	f := &j.ring[sequence%uint64(len(j.ring))]
+	return f.recordsBefore + int64(f.records), true
+}
+
 // RecordsAfter counts the records in frames above sequence: those that a peer at that sequence lacks. For a sequence
 // that is no longer kept, it counts what is kept.
 func (j *Journal) RecordsAfter(sequence uint64) int64 {

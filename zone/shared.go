@@ -166,10 +166,11 @@ type Comparable interface {
 	// ForgetThrough drops the deletions stamped until then: all members have known them since sinceMonoMS, and nothing
 	// from before that is in flight.
 	ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int)
-	// Protect sets which deletions to evict last: those of records that were written after throughMS and existed when a
-	// disconnected member was last heard from, at lostMS, or at least when all others had noticed the disconnect, at
-	// goneMS: the member may hold them. All are 0 if no member is disconnected.
-	Protect(throughMS, lostMS, goneMS int64)
+	// Protect sets which deletions to evict last: those that one of these members may lack. At most MaxLags.
+	Protect(lags []Lag)
+	// MaxUnacked is how many records may be in flight to a member: it must not hold more that is deleted here than
+	// tombstones can remember. Without a bound while there is room for many more tombstones.
+	MaxUnacked() int64
 	// Outdated reports whether a frame flushed then may contain records that were deleted since and whose deletion is
 	// forgotten.
 	Outdated(flushedMonoMS int64) bool
@@ -196,6 +197,15 @@ type Trust struct {
 	// peer may not know yet that they were deleted.
 	Doubts bool
 }
+
+// MaxLags bounds the lags of a zone: each tombstone that may be evicted is compared with all.
+const MaxLags = 8
+
+// Lag is what a member may hold although it was deleted here, in cluster time. The member needs a tombstone if it may
+// not have got the deletion, which is later than KnownMS (or than SureMS, if the member crashes), if it may hold the
+// deleted record, which had appeared by HeldMS, or by MaybeMS at the latest, and if only the tombstone can tell: the
+// record was written after ThroughMS, when the two zones held the same.
+type Lag struct{ ThroughMS, SureMS, KnownMS, HeldMS, MaybeMS int64 }
 
 // Agreement is the time through which a zone and another lineage of it have held the same: a record that one of them
 // lacks, and that was written before, was deleted there.

@@ -74,7 +74,9 @@ type Store struct {
 	dirtyShards          [Shards / 64]atomic.Uint64
 	oldest               [orders][Shards]atomic.Uint64
 	swept                atomic.Uint32 // the shard of the last tombstone that a sweep evicted
-	wake                 atomic.Pointer[func(urgent bool)]
+	// inVain is for how many evictions no tombstone is looked for that is needed so little: there was none.
+	inVain [MostNeeded]atomic.Int32
+	wake   atomic.Pointer[func(urgent bool)]
 
 	flushMu    sync.Mutex // before any shard's lock
 	encoder    Encoder

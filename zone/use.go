@@ -141,17 +141,32 @@ func (s *Store) LimitTombstones(bytes int64) {
 	}
 }
 
+// vainEvictions is for how many evictions a search that found nothing is not repeated: it visits every tombstone of a
+// small zone. NeedChanged ends that.
+const vainEvictions = 256
+
+// NeedChanged tells that tombstones may be needed less or more than before.
+func (s *Store) NeedChanged() {
+	for i := range s.inVain {
+		s.inVain[i].Store(0)
+	}
+}
+
 // fits evicts tombstones until records and tombstones together have room: the oldest of those needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
 	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
-		if s.evictOne(orderOfGraves, own, monoMS, giveUp(needed, evictScan)) {
-			continue
-		}
-		if needed < MostNeeded && s.sweep(own, monoMS, giveUp(needed, sweepScan)) {
-			continue
-		}
-		if needed++; needed > MostNeeded {
+		switch {
+		case needed > MostNeeded:
 			return false
+		case needed < MostNeeded && s.inVain[needed].Load() > 0:
+			s.inVain[needed].Add(-1)
+			needed++
+		case s.evictOne(orderOfGraves, own, monoMS, giveUp(needed, evictScan)):
+		case needed == MostNeeded:
+			needed++
+		case !s.sweep(own, monoMS, giveUp(needed, sweepScan)):
+			s.inVain[needed].Store(vainEvictions)
+			needed++
 		}
 	}
 	return true

@@ -22,8 +22,8 @@ type forgets struct {
 	// lacksMS is the time until which deletions may be unknown here because this zone was taught. It is not in
 	// gaveUpMS: that makes a node delete what its peers have, and a taught node has not deleted it.
 	lacksMS atomic.Int64
-	// These describe what a disconnected member may hold, see zone.Comparable.Protect.
-	throughMS, lostMS, goneMS atomic.Int64
+	// lags are what members may hold, see zone.Comparable.Protect.
+	lags atomic.Pointer[[]zone.Lag]
 }
 
 func raise(to *atomic.Int64, ms int64) {
@@ -129,26 +129,44 @@ func bornMS(r *zone.Record) int64 {
 // bornBy reports whether a key existed by then.
 func bornBy(r *zone.Record, ms int64) bool { return int32(bornAt(ms)-r.Born) >= 0 }
 
-// Needed returns how likely it is that a disconnected member holds what the tombstone deleted, if only the tombstone
-// can tell it.
-func (g *registers) Needed(r *zone.Record) int {
-	lostMS, goneMS := g.lostMS.Load(), g.goneMS.Load()
-	switch {
-	case goneMS == 0 || stamp.Stamp(r.Word1).MS() <= g.throughMS.Load():
+// Needed returns how likely it is that a member holds what the tombstone deleted, if only the tombstone can tell it.
+func (g *registers) Needed(r *zone.Record) (needed int) {
+	lags := g.lags.Load()
+	if lags == nil {
 		return 0
-	case bornBy(r, lostMS):
-		return zone.MostNeeded
-	case bornBy(r, goneMS):
-		return 1
 	}
-	return 0
+	deletedMS, writtenMS := stampOf(r).MS(), stamp.Stamp(r.Word1).MS()
+	for i := range *lags {
+		lag := &(*lags)[i]
+		switch {
+		case deletedMS <= lag.SureMS || writtenMS <= lag.ThroughMS || !bornBy(r, lag.MaybeMS):
+		case deletedMS > lag.KnownMS && bornBy(r, lag.HeldMS):
+			return zone.MostNeeded
+		default:
+			needed = 1
+		}
+	}
+	return needed
 }
 
 // Protect sets which deletions are evicted last.
-func (g *registers) Protect(throughMS, lostMS, goneMS int64) {
-	g.throughMS.Store(throughMS)
-	g.lostMS.Store(lostMS)
-	g.goneMS.Store(goneMS)
+func (g *registers) Protect(lags []zone.Lag) {
+	g.lags.Store(&lags)
+	g.store.NeedChanged()
+}
+
+// unackedShare is the part of the tombstones' memory, as a divisor, that the deletions of what is in flight to one
+// member may need. The rest is for what members held before.
+const unackedShare = 8
+
+// MaxUnacked is how many records may be in flight to a member. As long as tombstones use less than that share of their
+// memory, there is no bound.
+func (g *registers) MaxUnacked() int64 {
+	stats, share := g.store.Stats(), (g.store.Budget()-g.store.Limit())/unackedShare
+	if stats.TombstoneBytes < share {
+		return math.MaxInt64
+	}
+	return max(share/max(stats.TombstoneBytes/max(stats.Tombstones, 1), 1), 1)
 }
 
 // GaveUpMS is the time of the youngest deletion dropped for lack of room.
