@@ -30,8 +30,8 @@ const (
 	unknown = math.MinInt64 / 2
 )
 
-// fellBehind notes that a peer lost frames of a zone, or its connection: it has what was flushed until ackedMS, may hold
-// what it was sent until heldMS, and what others sent until maybeMS (all monotonic). Called with Node.mu held.
+// fellBehind notes that a peer lost frames of a zone, or its connection: it has what was flushed until ackedMS, may
+// hold what it was sent until heldMS, and what others sent until maybeMS (all monotonic). Called with Node.mu held.
 func (n *Node) fellBehind(p *peer, name string, ackedMS, heldMS, maybeMS int64, now clock.Reading) {
 	if p.lags == nil {
 		p.lags = make(map[string]lag)
@@ -90,8 +90,8 @@ func (s *Session) reachedBy(now clock.Reading) map[string]reach {
 	return all
 }
 
-// caughtUp notes that a peer holds the same as this node, except so many fresh records: what it held when it fell behind
-// is not fresh for long. Called with Node.mu held.
+// caughtUp notes that a peer holds the same as this node, except so many fresh records: what it held when it fell
+// behind is not fresh for long. Called with Node.mu held.
 func (n *Node) caughtUp(p *peer, name string, left int, now clock.Reading) {
 	behind, known := p.lags[name]
 	if !known || p.out == nil || !p.pushes() {
@@ -178,7 +178,8 @@ func (pz *pushZone) countAcked() {
 // frame of which only the deletions are sent does not wait.
 func (pz *pushZone) isAhead() bool {
 	compared, ok := pz.state.shared.(zone.Comparable)
-	return ok && pz.acked+1 < pz.cursor && pz.cursor >= pz.bareTo && pz.sentRecords-pz.ackedRecords >= compared.MaxUnacked()
+	return ok && pz.acked+1 < pz.cursor && pz.cursor >= pz.bareTo &&
+		pz.sentRecords-pz.ackedRecords >= compared.MaxUnacked()
 }
 
 // protect tells a zone which deletions members may need.
@@ -240,7 +241,8 @@ func (n *Node) lagOf(z *zoneState, p *peer, l lag) zone.Lag {
 	return of
 }
 
-// heldSame is the time through which this node and a peer held the same, 0 if that is unknown. Called with Node.mu held.
+// heldSame is the time through which this node and a peer held the same, 0 if that is unknown. Called with Node.mu
+// held.
 func (n *Node) heldSame(z *zoneState, p *peer) int64 {
 	c := p.compared[z.info.Name]
 	if c == nil {
