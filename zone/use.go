@@ -282,8 +282,12 @@ func (s *Store) outdate(monoMS int64) {
 }
 
 // ForgetTombstones removes the tombstones for which done returns true, in the order of their arrival, up to the first
-// that stays. Frames flushed until sinceMonoMS may contain what they deleted.
-func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (forgotten int) {
+// that stays, except those to be kept. Frames flushed until sinceMonoMS may contain what they deleted.
+func (s *Store) ForgetTombstones(
+	sinceMonoMS int64,
+	done func(r *Record) bool,
+	keep func(sh *Shard, r *Record) bool,
+) (forgotten int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		if s.oldest[orderOfGraves][i].Load() == 0 {
@@ -292,7 +296,7 @@ func (s *Store) ForgetTombstones(sinceMonoMS int64, done func(r *Record) bool) (
 		sh.Lock()
 		for slot := sh.order[orderOfGraves].oldest; slot != 0 && done(sh.at(slot)); {
 			next := sh.at(slot).newer
-			if !sh.at(slot).Dirty() {
+			if r := sh.at(slot); !r.Dirty() && !keep(sh, r) {
 				s.outdate(sinceMonoMS)
 				sh.Remove(slot)
 				forgotten++

@@ -175,11 +175,13 @@ func (g *registers) GaveUpMS() int64 { return g.gaveUpMS.Load() }
 // MayLackDeletions notes that deletions stamped until throughMS may be missing in what this zone was taught.
 func (g *registers) MayLackDeletions(throughMS int64) { raise(&g.lacksMS, throughMS) }
 
-// ForgetThrough drops deletions that all members know.
+// ForgetThrough drops deletions that all members know, except restamped ones: a log can bring them back, and they would
+// win over a write that does not continue from their first stamp.
 func (g *registers) ForgetThrough(throughMS, sinceMonoMS int64) (forgotten int) {
 	return g.store.ForgetTombstones(
 		sinceMonoMS,
-		func(r *zone.Record) bool { return stamp.Stamp(r.Word0).MS() <= throughMS },
+		func(r *zone.Record) bool { return stampOf(r).MS() <= throughMS },
+		func(sh *zone.Shard, r *zone.Record) bool { return g.firstOf(sh, zone.KeyHash(sh.Key(r)), r).stamp != 0 },
 	)
 }
 
