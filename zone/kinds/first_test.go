@@ -489,35 +489,3 @@ func TestWhatIsRestampedIsDeletedAgain(t *testing.T) {
 		mustLack(t, k, "a", 300)
 	}
 }
-
-// All members know a restamped deletion, and the log of one of them has it. A pair that is written later outlives it,
-// although the clock with which it is stamped is ahead again, and not yet as far as the first stamp of the deletion.
-func TestAForgottenDeletionDoesNotWinWithItsFirstStamp(t *testing.T) {
-	const aheadMS = 100_000_000
-	wrong, log, node := newTestKeyval(0), newTestKeyval(0), newTestKeyval(0)
-	teach := func(from, to *Keyval, ms int64) {
-		for shard := range zone.Shards {
-			piece, _, _ := from.TeachShard(shard, 0, nil, 1<<20, at(ms))
-			if len(piece) == 0 {
-				continue
-			}
-			if _, err := to.Mend(piece, zone.Trust{}, at(ms)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	wrong.Set([]byte("a"), []byte("old"), NoExpire, ahead(aheadMS, 0))
-	wrong.Delete([]byte("a"), ahead(aheadMS, 10))
-	if wrong.TimeWentBack(ahead(aheadMS, -1000).WallMS, aheadMS, at(20)) == 0 {
-		t.Fatal("nothing was restamped")
-	}
-	teach(wrong, log, 30)
-	teach(wrong, node, 30)
-	node.ForgetThrough(at(200_000).WallMS, at(200_000).MonoMS)
-	again := ahead(aheadMS-200_500, 200_000)
-	node.Set([]byte("a"), []byte("new"), NoExpire, again)
-	teach(log, node, 200_100)
-	if value, found := node.Get([]byte("a"), again); !found || string(value) != "new" {
-		t.Errorf("the pair is %q, %v", value, found)
-	}
-}

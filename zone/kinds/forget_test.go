@@ -3,7 +3,6 @@ package kinds
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 
@@ -471,58 +470,5 @@ func TestThatDeletionsWereGivenUpOutlastsARestart(t *testing.T) {
 	}
 	if agreed := two.Agreed(); len(agreed) != 1 || agreed[0].Lineage != 8 {
 		t.Errorf("it agreed with %v, want lineage 8 only", agreed)
-	}
-}
-
-// Which tombstones a connected member may need: of what it may hold, and only if it may not have got the deletion.
-func TestTombstonesOnTheirWayAreNeeded(t *testing.T) {
-	const ms = 100_000
-	lag := zone.Lag{
-		ThroughMS: at(ms - 9000).WallMS, SureMS: at(ms - 1000).WallMS, KnownMS: at(ms).WallMS,
-		HeldMS: at(ms + 100).WallMS, MaybeMS: at(ms + 300).WallMS,
-	}
-	for _, of := range []struct {
-		what                string
-		writtenMS, deleteMS int64
-		needed              int
-	}{
-		{"what both held when they agreed", -9500, 50, 0},
-		{"a deletion that it has", -5000, -2000, 0},
-		{"a deletion that a crash would lose", -5000, -500, 1},
-		{"what it holds", -5000, 50, zone.MostNeeded},
-		{"what is on its way to it", 50, 60, zone.MostNeeded},
-		{"what it may have got from others", 200, 210, 1},
-		{"what nobody sent it", 400, 410, 0},
-	} {
-		k := smallKeyval(0)
-		k.Protect([]zone.Lag{lag})
-		k.Set([]byte("a"), []byte("v"), NoExpire, at(ms+of.writtenMS))
-		k.Delete([]byte("a"), at(ms+of.deleteMS))
-		sh := k.store.Shard(zone.KeyHash([]byte("a")))
-		sh.Lock()
-		if _, r := sh.Find([]byte("a")); r == nil || k.Needed(r) != of.needed {
-			t.Errorf("%s: needed %d, want %d", of.what, k.Needed(r), of.needed)
-		}
-		sh.Unlock()
-	}
-}
-
-// What may be in flight to a member is bounded as soon as tombstones may have to be given up.
-func TestLittleIsInFlightWhenTombstonesAreMany(t *testing.T) {
-	k := smallKeyval(0)
-	for i := range 20_000 {
-		key := fmt.Appendf(nil, "key%d", i)
-		k.Set(key, []byte("v"), NoExpire, at(int64(i)))
-		k.Delete(key, at(int64(i)))
-		stats, most := k.Stats(), k.MaxUnacked()
-		switch few := stats.TombstoneBytes < 1<<20/unackedShare; {
-		case few != (most == math.MaxInt64):
-			t.Fatalf("%d records may be in flight with %+v", most, stats)
-		case !few && (most < 500 || most > stats.Tombstones):
-			t.Fatalf("%d records may be in flight with %+v", most, stats)
-		}
-	}
-	if k.MaxUnacked() > 2500 {
-		t.Errorf("%d records may be in flight", k.MaxUnacked())
 	}
 }
