@@ -172,6 +172,9 @@ func (v *endpoint) dispatch(r *web.Request, call *admin.Call, path []string) web
 		}
 		return v.list(r, call, versions)
 	}
+	if len(path) == 1 && path[0] == documentName {
+		return v.document(r, call)
+	}
 	version, err := strconv.Atoi(path[0])
 	if err != nil || version < firstVersion || version > lastVersion || strconv.Itoa(version) != path[0] {
 		return v.fail(r, &admin.APIError{Status: http.StatusNotFound, Code: "UnknownVersion", Text: "unknown version"})
