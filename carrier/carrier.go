@@ -44,6 +44,8 @@ func (m Member) String() string {
 // Resolver looks names up. The duration is how long the answer is valid.
 type Resolver interface {
 	LookupAddrs(ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
+	// Forget drops a cached answer.
+	Forget(name string)
 }
 
 // Config is a node of the cluster with its sockets.
@@ -95,6 +97,7 @@ type Carrier struct {
 	// settled means that the node stays ready, under the current rules: see readiness.
 	settled      atomic.Bool
 	readySinceMS atomic.Int64 // monotonic; 0: it is not ready
+	startedMS    atomic.Int64 // monotonic
 
 	// mu is not held while the core is called: the core calls Met with its own locks held.
 	mu      sync.Mutex
@@ -163,6 +166,7 @@ func (c *Carrier) Start() {
 		return
 	}
 	c.started = true
+	c.startedMS.Store(c.clock.Now().MonoMS)
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
 	for _, d := range c.dialers {

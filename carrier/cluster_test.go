@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -409,12 +410,21 @@ type addresses struct {
 	mu    sync.Mutex
 	addrs []netip.Addr
 	err   error
+	// valid is how long answers are; 0 is a second.
+	valid     time.Duration
+	forgotten int
 }
 
 func (a *addresses) LookupAddrs(context.Context, string) ([]netip.Addr, time.Duration, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.addrs, time.Second, a.err
+	return a.addrs, cmp.Or(a.valid, time.Second), a.err
+}
+
+func (a *addresses) Forget(string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forgotten++
 }
 
 func (a *addresses) answer(err error, addrs ...string) {

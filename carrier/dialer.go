@@ -203,6 +203,10 @@ func (d *dialer) once() (wait time.Duration) {
 		)
 		return wait
 	}
+	if errors.As(err, new(reconnection)) { // before the hello was answered
+		d.become(connecting, err.Error())
+		return reloadPause
+	}
 	if errors.Is(err, errClosed) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, syscall.EPIPE) { // whether the hello was read before
 		err = errTurnedAway

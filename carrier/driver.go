@@ -22,7 +22,8 @@ func (c *Carrier) End(s *cluster.Session) { c.Wake(s) }
 // FlushSoon wakes the flusher.
 func (c *Carrier) FlushSoon(urgent bool) { c.flush.poke(urgent) }
 
-// Met dials the members that may be the node that has just dialled this one: it is up, and may have been down.
+// Met dials the members that may be the node that has just dialled this one: it is up, and may have been down. If it is
+// none of them, a name may have a new address.
 func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	cn, ok := s.Tag.(*conn)
 	if !ok {
@@ -31,15 +32,20 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	remote, _ := netip.ParseAddrPort(cn.remote)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := false
+	known, listed := false, false
 	for _, d := range c.dialers {
 		if cluster.NodeID(d.id.Load()) == id || remote.IsValid() && d.target.address.Addr() == remote.Addr().Unmap() {
 			// a connected dialer does not identify the caller: another node of the same host may have dialled.
-			known = d.kick() || known
+			known, listed = d.kick() || known, true
 		}
 	}
 	if known {
 		return
+	}
+	for _, w := range c.watches {
+		if !listed && w.member.Resolve {
+			w.hurry()
+		}
 	}
 	// The address belongs to no member: several nodes share one host, or the address is translated. It may be any
 	// missing member.

@@ -86,11 +86,13 @@ type watch struct {
 	member  Member
 	ctx     context.Context
 	cancel  context.CancelFunc
+	nudge   chan struct{}
 
 	mu      sync.Mutex
 	targets []target
 	known   bool
 	trouble string
+	urgent  int // lookups that do not wait until the last answer expires
 }
 
 const (
@@ -100,13 +102,40 @@ const (
 	systemValid = 30 * time.Second
 	// lookupTimeout bounds one lookup.
 	lookupTimeout = 30 * time.Second
+	// urgentLookups are made after an unknown node has connected, urgentPause apart: together they last longer than a
+	// name server of Kubernetes caches an answer (5 s).
+	urgentLookups = 12
+	urgentPause   = 500 * time.Millisecond
 )
+
+// hurry looks the name up now, and again until it has other addresses: a node that is not among them has connected.
+func (w *watch) hurry() {
+	w.mu.Lock()
+	w.urgent = urgentLookups
+	w.mu.Unlock()
+	select {
+	case w.nudge <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// again reports whether the last answer must not be used, and counts down.
+func (w *watch) again() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.urgent == 0 {
+		return false
+	}
+	w.urgent--
+	return true
+}
 
 func (w *watch) run() {
 	for w.ctx.Err() == nil {
 		timer := time.NewTimer(w.look())
 		select {
 		case <-timer.C:
+		case <-w.nudge:
 		case <-w.ctx.Done():
 		}
 		timer.Stop()
@@ -118,6 +147,9 @@ func (w *watch) look() (next time.Duration) {
 	config := w.carrier.config.Load()
 	ctx, cancel := context.WithTimeout(w.ctx, lookupTimeout)
 	defer cancel()
+	if w.again() && config.Resolver != nil {
+		config.Resolver.Forget(w.member.Host)
+	}
 	targets, valid, err := lookup(ctx, config, w.member)
 	if w.ctx.Err() != nil {
 		return 0
@@ -127,9 +159,12 @@ func (w *watch) look() (next time.Duration) {
 	if err != nil {
 		w.trouble = err.Error()
 	} else {
+		if !sameTargets(w.targets, targets) {
+			w.urgent = 0
+		}
 		w.trouble, w.targets, w.known = "", targets, true
 	}
-	kept := len(w.targets)
+	kept, urgent := len(w.targets), w.urgent > 0
 	w.mu.Unlock()
 	if err != nil {
 		if before != err.Error() {
@@ -140,10 +175,27 @@ func (w *watch) look() (next time.Duration) {
 		return max(config.RetryInterval, minValid)
 	}
 	w.carrier.updateDialers()
-	if valid <= 0 {
-		valid = systemValid
+	switch {
+	case urgent:
+		return urgentPause
+	case valid <= 0:
+		return systemValid
 	}
 	return max(valid, minValid)
+}
+
+// sameTargets compares addresses in any order.
+func sameTargets(a, b []target) bool {
+	had := make(map[target]bool, len(a))
+	for _, t := range a {
+		had[t] = true
+	}
+	for _, t := range b {
+		if !had[t] {
+			return false
+		}
+	}
+	return len(a) == len(b)
 }
 
 // setMembers applies a new list: it watches new names and leaves removed ones.
@@ -156,7 +208,7 @@ func (c *Carrier) setMembers(list []resolved) {
 		w := before[key]
 		if w == nil || w.member.Resolve != r.member.Resolve {
 			ctx, cancel := context.WithCancel(c.ctx)
-			w = &watch{carrier: c, member: r.member, ctx: ctx, cancel: cancel}
+			w = &watch{carrier: c, member: r.member, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1)}
 			if r.member.Resolve && c.started {
 				c.tasks.Go(w.run)
 			}

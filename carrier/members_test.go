@@ -446,3 +446,32 @@ func TestANodeThatEndsDoesNotReconnect(t *testing.T) {
 		})
 	}
 }
+
+// TestAnUnknownNodeIsLookedUp: its address is used at once, however long the last answer is valid, and even if the name
+// server needs a moment for it.
+func TestAnUnknownNodeIsLookedUp(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	dns := &addresses{valid: time.Hour}
+	dns.answer(nil, "127.0.0.77")
+	a.start([]Member{{Host: "cluster.test", Port: b.member().Port, Resolve: true, Line: "a.conf:7"}}, func(config *Config) {
+		config.Resolver = dns
+	})
+	eventually(t, func() error {
+		if a.log.find("discovered 127.0.0.77:") == "" {
+			return errors.New("the first answer is not used")
+		}
+		return nil
+	})
+	b.start([]Member{a.member()}, nil)
+	eventually(t, func() error {
+		dns.mu.Lock()
+		defer dns.mu.Unlock()
+		if dns.forgotten < 2 {
+			return fmt.Errorf("asked anew %d times", dns.forgotten)
+		}
+		return nil
+	})
+	dns.answer(nil, testkit.Loopback())
+	eventually(t, func() error { return b.readies(true, false, "") })
+	eventually(t, func() error { return a.online(1) })
+}

@@ -18,6 +18,12 @@ const maxReasons = 3
 // is longer than a network that just comes up, or members that restart at the same time, need.
 const settledAfter = 10 * time.Second
 
+// returnWithin is how long a node that has just started waits, before it is ready, for the members that it reached to
+// connect to it. Until they do, their updates do not arrive, and if they stop, they take their last ones along. It is
+// longer than a new address needs through the name servers of Kubernetes. A member whose list lacks this node must not
+// delay it for good.
+const returnWithin = 15 * time.Second
+
 // absences are the errors of a dial that only mean that no peer is there.
 var absences = []error{
 	errTimedOut, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENETDOWN,
@@ -69,6 +75,10 @@ func (c *Carrier) readiness() readiness {
 		c.readyFor(false)
 		r.ready, r.reason, r.warning = false, r.warning, ""
 		return r
+	case r.ready && c.awaitsReturn():
+		r.ready, r.reason = false, fmt.Sprintf("waiting until %d members that this node reached connect to it, too; "+
+			"if their lists lack this node, it is ready %v after its start", c.node.Unreturned(), returnWithin)
+		return r
 	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
 		c.settled.Store(true)
 	}
@@ -79,6 +89,12 @@ func (c *Carrier) readiness() readiness {
 		}
 	}
 	return r
+}
+
+// awaitsReturn reports whether a member that this node reached is still to connect to it.
+func (c *Carrier) awaitsReturn() bool {
+	since := c.clock.Now().MonoMS - c.startedMS.Load()
+	return time.Duration(since)*time.Millisecond < returnWithin && c.node.Unreturned() > 0
 }
 
 // readyFor records whether the node is ready now, and returns how long it has been.

@@ -15,6 +15,7 @@ import (
 
 	"starling/cluster"
 	"starling/lib/clock"
+	"starling/lib/testkit"
 )
 
 // readies says whether the node is what a load balancer should be told: ready or not for a reason with that text.
@@ -255,5 +256,55 @@ func TestWhoHasServedAloneStaysReady(t *testing.T) {
 			}
 			n.carrier.Close()
 		})
+	}
+}
+
+// TestNotReadyUntilReachedMembersConnect: a member that this node reaches and that does not know it yet would keep its
+// updates. One that never learns of it delays it for a while only.
+func TestNotReadyUntilReachedMembersConnect(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 1)
+	a.start(nil, nil)
+	b.start([]Member{a.member()}, nil)
+	eventually(t, func() error {
+		return b.readies(false, false, "waiting until 1 members that this node reached connect to it")
+	})
+	config := a.config
+	config.Members = []Member{b.member()}
+	if err := a.carrier.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { return b.readies(true, false, "") })
+
+	c := listen(t, 2)
+	c.start([]Member{a.member()}, nil)
+	eventually(t, func() error { return c.readies(false, false, "waiting until 1 members") })
+	c.carrier.startedMS.Add(-returnWithin.Milliseconds())
+	eventually(t, func() error { return c.readies(true, false, "") })
+}
+
+// TestReconnectingIsNoFault: a reload that ends a connection before its hello is answered says nothing against the
+// member.
+func TestReconnectingIsNoFault(t *testing.T) {
+	a := listen(t, 0)
+	var accepted atomic.Int64
+	silent := stand(t, testkit.Loopback()+":0", func(conn net.Conn) {
+		accepted.Add(1)
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	a.start([]Member{silent}, nil)
+	connections := func(n int64) {
+		t.Helper()
+		eventually(t, func() error {
+			if got := accepted.Load(); got < n || a.carrier.open() == 0 {
+				return fmt.Errorf("%d connections, want %d", got, n)
+			}
+			return nil
+		})
+	}
+	connections(1)
+	a.carrier.Reconnect("access rules changed on reload", false)
+	connections(2)
+	if _, faults := a.carrier.otherMembers(); len(faults) > 0 {
+		t.Errorf("at fault: %s", faults)
 	}
 }

@@ -15,3 +15,16 @@ func (n *Node) Meetings() (connected, both int) {
 	}
 	return connected, both
 }
+
+// Unreturned counts the peers that this node reaches and that do not connect to it. What they change does not arrive
+// here.
+func (n *Node) Unreturned() (peers int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		if p.out != nil && p.out.Established() && !p.pushes() {
+			peers++
+		}
+	}
+	return peers
+}

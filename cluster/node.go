@@ -274,7 +274,8 @@ func (n *Node) all() []*Session {
 	return list
 }
 
-// Drained reports whether all changes have been sent to and acknowledged by each connected peer.
+// Drained reports whether all changes have been sent to and acknowledged by each connected peer, and what peers are
+// being taught or repaired has been sent.
 func (n *Node) Drained() bool {
 	for _, z := range n.table.Load().list {
 		if z.shared.Stats().Pending > 0 {

@@ -44,6 +44,9 @@ func TestPendingWhileAPeerIsTaught(t *testing.T) {
 			if pending, total := f.hosts[0].pending(); pending == 0 || pending > total {
 				t.Fatalf("%d of %d pending while the peer lacks %d", pending, total, lacks)
 			}
+			if f.hosts[0].node.Drained() {
+				t.Fatalf("drained while the peer lacks %d", lacks)
+			}
 		}
 		f.step(1)
 		f.stall(true) // the outbox is asked for one piece, and the rest waits
@@ -53,7 +56,10 @@ func TestPendingWhileAPeerIsTaught(t *testing.T) {
 	if waited == 0 {
 		t.Error("the peer was never seen to be taught")
 	}
-	f.settle(2000, "drained", func() bool { pending, _ := f.hosts[0].pending(); return pending == 0 })
+	f.settle(2000, "drained", func() bool {
+		pending, _ := f.hosts[0].pending()
+		return pending == 0 && f.hosts[0].node.Drained()
+	})
 }
 
 // teaching says whether host 0 has something left to teach.

@@ -438,7 +438,7 @@ func (s *Session) fillDigests(dst []byte) []byte {
 	return dst
 }
 
-// behind reports whether the peer has not yet acknowledged everything.
+// behind reports whether the peer has not yet acknowledged everything, or is still to be taught or repaired.
 func (s *Session) behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -446,7 +446,8 @@ func (s *Session) behind() bool {
 		return false
 	}
 	for _, pz := range s.push.zones {
-		if pz.acked+1 < pz.state.shared.Journal().Head() {
+		sending := pz.shard >= 0 || !pz.taught.Empty() || len(pz.repairs) > 0
+		if sending || pz.acked+1 < pz.state.shared.Journal().Head() {
 			return true
 		}
 	}

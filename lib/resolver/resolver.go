@@ -204,6 +204,16 @@ func (r *Resolver) cached(name string) (*question, []netip.Addr, time.Duration) 
 	return e.asking, nil, 0
 }
 
+// Forget drops the cached answer for a name: something shows that it has changed.
+func (r *Resolver) Forget(name string) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.cache[name]; e != nil {
+		e.expires = time.Time{}
+	}
+}
+
 // Names returns the number of names that are cached or being resolved.
 func (r *Resolver) Names() int {
 	r.mu.Lock()

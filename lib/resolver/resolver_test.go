@@ -275,3 +275,20 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestForgottenNamesAreAskedAnew, before their answer expires.
+func TestForgottenNamesAreAskedAnew(t *testing.T) {
+	r, server := start(t, resolver.Config{IPv4: true})
+	server.Host("members.example", 60, "10.0.0.1")
+	for _, c := range []struct {
+		forget string
+		want   string
+	}{{"other.example", "[10.0.0.1]"}, {"other.example", "[10.0.0.1]"}, {"MEMBERS.example.", "[10.0.0.2]"}} {
+		r.Forget(c.forget)
+		addrs, _, err := r.Lookup(t.Context(), "members.example")
+		if got := sorted(addrs); err != nil || got != c.want {
+			t.Errorf("after forgetting %s: %s, %v, want %s", c.forget, got, err, c.want)
+		}
+		server.Host("members.example", 60, "10.0.0.2")
+	}
+}
