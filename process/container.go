@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 
+	"github.com/miekg/dns"
 	"github.com/spf13/cobra"
 
 	"starling/cycle"
@@ -39,13 +41,19 @@ of the container can be read-only. A reload reads the templates again.
 A name that is not in the environment stays as it is, because $host and others are variables of the configuration. A
 name in upper case that is not in the environment is an error.
 
+$` + resolversVariable + ` contains the name servers of ` + resolvConf + `, for "resolver".
+
 These environment variables change the defaults, as those with NGINX_ do in nginx's image:
   STARLING_ENVSUBST_TEMPLATE_DIR            ` + templateDir + `
   STARLING_ENVSUBST_TEMPLATE_SUFFIX         ` + templateSuffix + `
   STARLING_ENVSUBST_OUTPUT_DIR              ` + outputDir + `
   STARLING_ENVSUBST_STREAM_TEMPLATE_SUFFIX  ` + streamTemplateSuffix + `
   STARLING_ENVSUBST_STREAM_OUTPUT_DIR       ` + streamOutputDir + `
-  STARLING_ENVSUBST_FILTER                  a regular expression: only matching names are variables`,
+  STARLING_ENVSUBST_FILTER                  a regular expression: only matching names are variables
+
+  ` + watchVariable + `              files and folders, separated by spaces: when one of them has changed, and
+                                            has not for ` + watchEvery.String() + `, the configuration is reloaded. For certificates and
+                                            volumes of Kubernetes, which change while the container runs`,
 		DisableFlagParsing: true, DisableFlagsInUseLine: true,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFlags,
@@ -54,13 +62,28 @@ These environment variables change the defaults, as those with NGINX_ do in ngin
 			if err != nil {
 				return err
 			}
-			status := serve(args, func(o *cycle.Options) { o.FS = templates.Over(o.FS, settings) })
+			watched, err := watchedPaths(os.Getenv(watchVariable))
+			if err != nil {
+				return err
+			}
+			status := serve(args, &contained{
+				options: func(o *cycle.Options) { o.FS = templates.Over(o.FS, settings) },
+				watched: watched,
+			})
 			if status != 0 {
 				return exitStatus(status)
 			}
 			return nil
 		},
 	}
+}
+
+// contained is what differs in a container.
+type contained struct {
+	// options changes those of the command line.
+	options func(*cycle.Options)
+	// watched are the paths whose changes reload the configuration.
+	watched []string
 }
 
 // templateSettings reads the environment.
@@ -71,13 +94,14 @@ func templateSettings(lookup func(string) (string, bool)) (s templates.Settings,
 		}
 		return otherwise
 	}
-	s = templates.Settings{Dir: get("TEMPLATE_DIR", templateDir), Lookup: lookup, Kinds: []templates.Kind{
+	s = templates.Settings{Dir: get("TEMPLATE_DIR", templateDir), Lookup: withResolvers(lookup)}
+	s.Kinds = []templates.Kind{
 		{Suffix: get("TEMPLATE_SUFFIX", templateSuffix), OutputDir: get("OUTPUT_DIR", outputDir)},
 		{
 			Suffix:    get("STREAM_TEMPLATE_SUFFIX", streamTemplateSuffix),
 			OutputDir: get("STREAM_OUTPUT_DIR", streamOutputDir),
 		},
-	}}
+	}
 	for _, kind := range s.Kinds {
 		if kind.Suffix == "" {
 			return s, errors.New("STARLING_ENVSUBST_TEMPLATE_SUFFIX and STARLING_ENVSUBST_STREAM_TEMPLATE_SUFFIX " +
@@ -90,4 +114,39 @@ func templateSettings(lookup func(string) (string, bool)) (s templates.Settings,
 		}
 	}
 	return s, nil
+}
+
+const (
+	// resolversVariable is a value for the resolver directive, unless the environment has it. nginx's image has
+	// NGINX_LOCAL_RESOLVERS if it is asked for.
+	resolversVariable = "STARLING_LOCAL_RESOLVERS"
+	resolvConf        = "/etc/resolv.conf"
+	// maxResolvers is how many name servers of resolv.conf the C library asks, too.
+	maxResolvers = 3
+)
+
+// withResolvers adds the name servers of the container to the environment.
+func withResolvers(lookup func(string) (string, bool)) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if value, defined := lookup(name); defined || name != resolversVariable {
+			return value, defined
+		}
+		system, err := dns.ClientConfigFromFile(resolvConf)
+		if err != nil || len(system.Servers) == 0 {
+			return "", false
+		}
+		return resolverAddresses(system.Servers), true
+	}
+}
+
+// resolverAddresses are name servers in the form of the resolver directive.
+func resolverAddresses(servers []string) string {
+	var words []string
+	for _, server := range servers[:min(len(servers), maxResolvers)] {
+		if strings.Contains(server, ":") {
+			server = "[" + server + "]"
+		}
+		words = append(words, server)
+	}
+	return strings.Join(words, " ")
 }

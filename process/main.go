@@ -32,9 +32,9 @@ func Main(args []string) int {
 	return serve(args, nil)
 }
 
-// serve obeys nginx's flags, and serves if they request nothing else. In a container the options are changed, the
-// process stays in the foreground, and a missing configuration needs no explanation.
-func serve(args []string, contained func(*cycle.Options)) int {
+// serve obeys nginx's flags, and serves if they request nothing else. In a container (nil without one) the options are
+// changed, the process stays in the foreground, and a missing configuration needs no explanation.
+func serve(args []string, in *contained) int {
 	f, err := parseFlags(args)
 	if err != nil {
 		complain("%v", err)
@@ -51,9 +51,10 @@ func serve(args []string, contained func(*cycle.Options)) int {
 		complain("%v", err)
 		return 1
 	}
-	if contained != nil {
-		contained(&o)
-		o.Foreground = true
+	var watched []string
+	if in != nil {
+		in.options(&o)
+		o.Foreground, watched = true, in.watched
 	} else if len(args) == 0 && explainStart(o.ConfPath, os.Stderr) {
 		return 1
 	}
@@ -65,7 +66,7 @@ func serve(args []string, contained func(*cycle.Options)) int {
 	case f.test:
 		return b.test(f, o)
 	}
-	return b.run(o, args)
+	return b.run(o, args, watched)
 }
 
 // explainStart tells a user who typed only the name of the program how to start it. With an existing configuration, no

@@ -31,6 +31,8 @@ type running struct {
 	manager *supervisor
 	// busy reports that a reload or the shutdown occupies the goroutine that handles signals.
 	busy atomic.Bool
+	// changed receives what has changed when watched files have.
+	changed <-chan string
 	// foreground keeps the process in the foreground, whatever the configuration says.
 	foreground bool
 	// detached means that standard error is the error log.
@@ -38,8 +40,8 @@ type running struct {
 }
 
 // run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that process
-// serves.
-func (b *bootLog) run(o cycle.Options, args []string) int {
+// serves. Changes of watched files reload the configuration.
+func (b *bootLog) run(o cycle.Options, args, watched []string) int {
 	ready := readyPipe()
 	manager, err := systemd.Attend()
 	sockets, socketsErr := systemd.Sockets()
@@ -73,8 +75,11 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 		syscall.SIGWINCH,
 	)
 
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
 	s := &running{host: cycle.NewHost(o, b.files), files: b.files, foreground: o.Foreground}
 	s.manager = newSupervisor(manager, s.host.Log)
+	s.changed = watch(ctx, watched) // from before the configuration is read: a change while it is read counts
 	admit := s.host.Hold()
 	if err := s.start(sockets); err != nil {
 		b.fail(err)
@@ -88,8 +93,6 @@ func (b *bootLog) run(o cycle.Options, args []string) int {
 	b.close()
 	admit()
 	s.manager.tell(s.manager.Ready(s.status()))
-	ctx, end := context.WithCancel(context.Background())
-	defer end()
 	go s.manager.watch(ctx, s.busy.Load, s.host.Stalled)
 	s.serve(signals)
 	return 0
@@ -188,6 +191,11 @@ func (s *running) serve(signals <-chan os.Signal) {
 			s.ended()
 			return
 		case <-s.manager.ping:
+		case path := <-s.changed:
+			if !quitting {
+				s.host.Log().Logf(logs.Notice, "%s has changed, reconfiguring", path)
+				s.reload()
+			}
 		case sig := <-signals:
 			switch sig {
 			case syscall.SIGTERM, syscall.SIGINT:

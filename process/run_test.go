@@ -43,7 +43,7 @@ func TestForegroundReadsConfigurationOnce(t *testing.T) {
 	o.FS, o.Foreground = counted, true
 	b := newBootLog(o)
 	defer b.close()
-	if status := b.run(o, nil); status != 1 {
+	if status := b.run(o, nil, nil); status != 1 {
 		t.Errorf("status %d", status)
 	}
 	log, err := os.ReadFile(o.ErrorLog)

@@ -83,12 +83,17 @@ func issueCommand(open func() *store) *cobra.Command {
 	var v validity
 	var p placement
 	var force bool
+	var out string
 	c := &cobra.Command{
 		Use:   "issue NAME[,NAME|,ADDRESS]...",
 		Short: "make certificates of nodes and print their directives",
 		Long: `Make the certificates of one or more nodes and print the directives for each. Write a node as its name, followed by
 further names and addresses, separated by commas. The other nodes connect to its first address, or to its first name if
-it has no address.`,
+it has no address.
+
+With --out, the command only reads the folder of the CA. It writes the certificate of one node to another folder, as
+ca.crt, tls.crt and tls.key, and prints no directives. This is for an init container: it has the key of the CA and gives
+the container that serves only the certificate of its node.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("NAME is missing: name the nodes, as in node1.example.com,10.0.0.1")
@@ -97,6 +102,9 @@ it has no address.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			s := open()
+			if out != "" {
+				return s.issueInto(c, out, args, v, force)
+			}
 			p, err := p.in(s)
 			if err != nil {
 				return err
@@ -112,6 +120,10 @@ it has no address.`,
 	validityFlags(c, &v, nodeDays)
 	placementFlags(c, &p)
 	c.Flags().BoolVar(&force, "force", false, "replace existing certificates and keys")
+	c.Flags().StringVar(&out, "out", "", "existing `folder` that gets ca.crt, tls.crt and tls.key of one node, "+
+		"instead of that of --dir")
+	c.MarkFlagsMutuallyExclusive("out", "at")
+	c.MarkFlagsMutuallyExclusive("out", "port")
 	return c
 }
 

@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"starling/lib/certs"
 )
@@ -104,20 +107,67 @@ func (s *store) issue(texts []string, v validity, replace bool) (own *authority,
 			return nil, nil, fmt.Errorf("node %q is named twice", node.name)
 		}
 		names = append(names, node.name)
-		if !slices.Contains(node.names, own.cluster()) {
-			node.names = append(node.names, own.cluster())
-		}
-		made, err := s.sign(own, node.name, certs.Request{
-			Subject:  certs.Subject{CommonName: node.name, Organization: []string{own.cluster()}},
-			DNSNames: node.names, IPAddresses: node.addresses,
-			Until: s.now.Add(v.life()), KeyType: v.keyType,
-		})
+		made, err := s.sign(own, node.name, s.request(own, node, v))
 		if err != nil {
 			return nil, nil, err
 		}
 		files = append(files, made...)
 	}
 	return own, names, writeAll(files, replace)
+}
+
+// request is the certificate of a node: besides its own names it has that of the cluster.
+func (s *store) request(own *authority, node spec, v validity) certs.Request {
+	if !slices.Contains(node.names, own.cluster()) {
+		node.names = append(node.names, own.cluster())
+	}
+	return certs.Request{
+		Subject:  certs.Subject{CommonName: node.name, Organization: []string{own.cluster()}},
+		DNSNames: node.names, IPAddresses: node.addresses,
+		Until: s.now.Add(v.life()), KeyType: v.keyType,
+	}
+}
+
+// The names of a node's files in a folder of its own, which are those in a Secret of Kubernetes: so the directives are
+// the same wherever the certificate comes from.
+const (
+	secretTrusted     = "ca.crt"
+	secretCertificate = "tls.crt"
+	secretKey         = "tls.key"
+)
+
+// issueInto certifies one node and writes its files to another folder. It changes nothing in the CA's, which may be
+// read-only.
+func (s *store) issueInto(c *cobra.Command, out string, texts []string, v validity, replace bool) error {
+	if len(texts) > 1 {
+		return fmt.Errorf("--out takes one node, not %d: its files have fixed names", len(texts))
+	}
+	if err := v.check(); err != nil {
+		return err
+	}
+	own, err := s.authority()
+	if err != nil {
+		return err
+	}
+	node, err := parseSpec(texts[0])
+	if err != nil {
+		return err
+	}
+	made, err := s.sign(own, node.name, s.request(own, node, v))
+	if err != nil {
+		return err
+	}
+	files := append(made, s.trustFile(own.trusted))
+	for i, name := range []string{secretKey, secretCertificate, secretTrusted} {
+		files[i].path = filepath.Join(out, name)
+	}
+	if err := writeAll(files, replace); err != nil {
+		return err
+	}
+	own.sayCut(c.ErrOrStderr())
+	_, err = fmt.Fprintf(c.OutOrStdout(), "made a certificate of node %q of the cluster %q in %s\n", node.name,
+		own.cluster(), out)
+	return err
 }
 
 // sign makes the files of a node. No certificate outlives its CA: it would be worthless from then on.
