@@ -113,6 +113,11 @@ func (h *Host) Inside(fn func() error) error {
 	})
 }
 
+// NamespacePath is a path of the host's namespace for other programs, as long as this process lives.
+func (h *Host) NamespacePath() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), h.namespace.Fd())
+}
+
 // onThread runs fn on a thread of its own, which ends with it: no other goroutine ever runs in a changed namespace.
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
