@@ -5,8 +5,6 @@ import "strings"
 // instead has the advice for a directive or parameter that starling does not have, if that of its module in
 // insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
-	"gunzip":              "let the server send what the client accepts",
-	"gzip_static":         "use gzip, which compresses the file for each response",
 	"proxy_limit_rate":    "limit the response to the client with limit_rate",
 	"proxy_force_ranges":  "let the server answer ranges",
 	"disable_symlinks":    "keep symbolic links out of the document root with file permissions",
@@ -16,7 +14,6 @@ var instead = map[string]string{
 	"ssl_early_data":      "remove it, or set it off",
 	"ssl_dhparam":         "remove it: ECDHE needs no parameters",
 	"ssl_engine":          "use keys in files",
-	"random_index":        "use index",
 	"post_action":         "use mirror",
 	"if_modified_since":   "remove it: exact is the default",
 	"debug_connection":    "remove it, or use error_log with level debug",
@@ -34,15 +31,12 @@ var insteadOfFamily = map[string]string{
 
 var insteadOfModule = map[string]string{
 	"ngx_http_acme_module":         "use an ACME client, such as certbot or lego, and reload",
-	"ngx_http_addition_module":     "let the application add the text, or use sub_filter",
 	"ngx_http_api_module":          "use the API and metrics",
 	"ngx_http_auth_jwt_module":     "use auth_request with a service that checks the token",
 	"ngx_http_auth_require_module": "use auth_request, or map with return 403",
-	"ngx_http_autoindex_module":    "serve listings from another server through proxy_pass",
 	"ngx_http_browser_module":      "use map on $http_user_agent",
 	"ngx_http_charset_module":      "let the application send the charset in Content-Type",
 	"ngx_http_dav_module":          "use a WebDAV server through proxy_pass",
-	"ngx_http_empty_gif_module":    "serve a file",
 	"ngx_http_f4f_module":          "serve the files as they are",
 	"ngx_http_fastcgi_module": "run an HTTP server beside the application (for PHP: FrankenPHP, Caddy or nginx) " +
 		"and use proxy_pass",
@@ -59,14 +53,11 @@ var insteadOfModule = map[string]string{
 	"ngx_http_oidc_module":              "use auth_request with an OpenID Connect proxy, such as oauth2-proxy",
 	"ngx_http_perl_module":              "move the code to a service and use auth_request or proxy_pass",
 	"ngx_http_proxy_module":             "remove it, or keep nginx for this location",
-	"ngx_http_referer_module":           "use map on $http_referer",
 	"ngx_http_scgi_module":              "run an HTTP server beside the application and use proxy_pass",
-	"ngx_http_secure_link_module":       "use auth_request with a service that checks the link",
 	"ngx_http_session_log_module":       "use access_log",
 	"ngx_http_slice_module":             "put a cache, such as Varnish, between starling and the servers",
 	"ngx_http_ssi_module":               "let the application assemble the page",
 	"ngx_http_tunnel_module":            "use a forward proxy, such as Squid",
-	"ngx_http_userid_module":            "use sticky cookie, or let the application set the cookie",
 	"ngx_http_uwsgi_module":             "let uWSGI speak HTTP (http-socket) and use proxy_pass",
 	"ngx_http_v3_module":                "remove it: clients use HTTP/2",
 	"ngx_http_xslt_module":              "let the application transform the response",

@@ -22,12 +22,17 @@ import (
 	"starling/modules/stream/zonesync"
 	"starling/modules/web/access"
 	"starling/modules/web/accesslog"
+	"starling/modules/web/addition"
 	"starling/modules/web/api"
 	"starling/modules/web/authbasic"
 	"starling/modules/web/authrequest"
+	"starling/modules/web/autoindex"
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
+	"starling/modules/web/emptygif"
+	"starling/modules/web/gunzip"
 	"starling/modules/web/gzip"
+	"starling/modules/web/gzipstatic"
 	"starling/modules/web/headers"
 	"starling/modules/web/healthcheck"
 	"starling/modules/web/keyval"
@@ -38,14 +43,18 @@ import (
 	"starling/modules/web/metrics"
 	"starling/modules/web/mirror"
 	"starling/modules/web/proxy"
+	"starling/modules/web/randomindex"
 	"starling/modules/web/realip"
+	"starling/modules/web/referer"
 	"starling/modules/web/rewrite"
+	"starling/modules/web/securelink"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
 	"starling/modules/web/stubstatus"
 	"starling/modules/web/sub"
 	"starling/modules/web/tryfiles"
 	"starling/modules/web/upstream"
+	"starling/modules/web/userid"
 	"starling/stream"
 	"starling/web"
 )
@@ -63,6 +72,8 @@ func Web() []*web.Module {
 		&realip.Module, // before all families that read the client's address
 		&keyval.Module,
 		&lookup.Module,
+		&referer.Module,
+		&securelink.Module,
 		&rewrite.Module,
 		&limitreq.Module, // before limit_conn, as in nginx: a delayed request is not yet counted
 		&limitconn.Module,
@@ -78,12 +89,19 @@ func Web() []*web.Module {
 		&api.Module,
 		&dashboard.Module,
 		&stubstatus.Module,
+		&emptygif.Module,
 		&metrics.Module,
 		&headers.Module,
+		&userid.Module,
+		&gunzip.Module,
+		&addition.Module,
 		&sub.Module,
 		&gzip.Module, // its filter sees what the other families added
 		&accesslog.Module,
-		&static.Module, // last: it answers what no other family answered
+		&randomindex.Module, // before static, whose index files it replaces
+		&gzipstatic.Module,
+		&static.Module,    // it answers what no other family answered
+		&autoindex.Module, // after the index files of static
 	}
 }
 

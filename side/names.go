@@ -2,6 +2,7 @@ package side
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 
@@ -69,6 +70,17 @@ func (n *Names[C]) First() string {
 		return ""
 	}
 	return strings.TrimPrefix(n.list[0].text, ".")
+}
+
+// All yields the names in order: a name or mask in lower case, or a regular expression with its tilde.
+func (n *Names[C]) All() iter.Seq2[string, *Regex[C]] {
+	return func(yield func(string, *Regex[C]) bool) {
+		for i := range n.list {
+			if !yield(n.list[i].text, n.list[i].regex) {
+				return
+			}
+		}
+	}
 }
 
 // orEmpty returns the names; a server without any has the empty one, which matches clients without a name.

@@ -31,6 +31,13 @@ func (n Next) Request() *Request { return n.r }
 
 // Write passes a piece on.
 func (n Next) Write(p []byte, last bool) error {
+	if n.at == n.r.joint && len(n.r.before)+len(n.r.after) > 0 {
+		return n.r.writeJoined(p, last)
+	}
+	return n.write(p, last)
+}
+
+func (n Next) write(p []byte, last bool) error {
 	if n.at < len(n.r.bodies) {
 		return n.r.bodies[n.at].Write(Next{n.r, n.at + 1}, p, last)
 	}
@@ -47,10 +54,34 @@ func (n Next) Flush() error {
 
 // pass sends a piece through the filters. A response without filters costs one comparison.
 func (r *Request) pass(p []byte, last bool) error {
-	if len(r.bodies) == 0 || r.noBody {
+	if len(r.bodies)+len(r.before)+len(r.after) == 0 || r.noBody {
 		return r.emit(p, last)
 	}
 	return Next{r, 0}.Write(p, last)
+}
+
+// writeJoined puts the prepended parts before the first piece of the body itself and the appended ones after the last.
+func (r *Request) writeJoined(p []byte, last bool) error {
+	next := Next{r, r.joint}
+	before := r.before
+	r.before = nil
+	for _, part := range before {
+		part.Run()
+	}
+	if !last {
+		return next.write(p, false)
+	}
+	after := r.after
+	r.after = nil
+	if len(p) > 0 {
+		if err := next.write(p, false); err != nil {
+			return err
+		}
+	}
+	for _, part := range after {
+		part.Run()
+	}
+	return next.write(nil, true)
 }
 
 // errTooLong is a response longer than its Content-Length.

@@ -30,6 +30,7 @@ type Location struct {
 	rootLiteral string // Core.Root if it has no variables
 	phases      [phaseCount][]Handler
 	filters     []Filter
+	joint       int // index of the first joint one among the filters
 	inner       *locationTree
 	limitExcept *Location
 	zone        *StatusZone // nil if none

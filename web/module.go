@@ -36,6 +36,9 @@ type Hook struct {
 // FilterHook makes the filter of one location; nil means that there is nothing to do.
 type FilterHook struct {
 	Build func(b *Block) (Filter, error)
+	// Joint marks a filter that sees the response with the subrequests that are part of it: what a compression must
+	// do. Each part passes the other filters by itself, those of its own location. Joint filters come last.
+	Joint bool
 }
 
 // Handler does the work of one phase. It can block: each connection has its own goroutine.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"starling/lib/deadline"
 	"starling/lib/proxyprotocol"
 	"starling/lib/stripes"
+	"starling/nginx/ascii"
 	"starling/side"
 	"starling/ssl"
 	"starling/web/h1"
@@ -79,6 +81,9 @@ type engine struct {
 	endings []ending
 	lasts   []ending // of BeforeLast
 	bodies  []Body   // the filters' bodies, in their order
+	joint   int      // index of the first body that sees the parts of the response joined
+	before  []*Sub   // parts that precede the body; see Prepend
+	after   []*Sub   // parts that follow it
 	scratch []byte
 
 	resume      step
@@ -133,6 +138,8 @@ type Response struct {
 	Headers h1.Headers
 	// ContentLength is the length of the body to come; -1 if unknown.
 	ContentLength int64
+	// VaryEncoding adds "Vary: Accept-Encoding", once however many filters ask for it.
+	VaryEncoding bool
 	// LastModified and Location are sent near the top; a Location that begins with '/' is made absolute if
 	// absolute_redirect says so (one in Headers is not).
 	LastModified, Location []byte
@@ -201,6 +208,39 @@ func (r *Request) Header(name string) ([]byte, bool) {
 
 // Pick is the request's choice among copies of counters; see stripes.
 func (r *Request) Pick() *stripes.Pick { return &r.pick }
+
+// Cookie returns the first cookie of a name, in any case as in nginx, from all Cookie headers.
+func (r *Request) Cookie(name string) (value []byte, sent bool) {
+	if !r.Seen.Has(h1.HeaderCookie) {
+		return nil, false
+	}
+	for i := range r.Headers {
+		if r.Headers[i].ID != h1.HeaderCookie {
+			continue
+		}
+		for rest := r.Headers[i].Value; len(rest) > 0; {
+			var pair []byte
+			pair, rest, _ = bytes.Cut(rest, []byte{';'})
+			pair = bytes.TrimLeft(pair, " ")
+			if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
+				return pair[len(name)+1:], true
+			}
+		}
+	}
+	return nil, false
+}
+
+// Argument returns the first argument of a name, in any case as in nginx, from Query as it was sent.
+func (r *Request) Argument(name string) (value []byte, sent bool) {
+	for rest := r.Query; len(rest) > 0; {
+		var pair []byte
+		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
+		if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
+			return pair[len(name)+1:], true
+		}
+	}
+	return nil, false
+}
 
 // KnownHeader returns the first value of a known request header, nil if it was not sent.
 func (r *Request) KnownHeader(id h1.Known) []byte {

@@ -90,6 +90,9 @@ func (r *Request) SendHead() error {
 		before = slices.Clone(r.Out.Headers)
 	}
 	r.filter()
+	if r.Out.VaryEncoding {
+		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
+	}
 	if err := r.chooseRange(); err != nil {
 		// The filters see the page of 416 too: what they added to this head would be there twice.
 		r.Out.Headers = append(before, r.Out.Headers[len(r.Out.Headers)-1])
@@ -111,7 +114,17 @@ func (r *Request) SendHead() error {
 // filter asks the filters for their bodies.
 func (r *Request) filter() {
 	r.bodies = r.bodies[:0]
-	for _, filter := range r.Location.filters {
+	l := r.Location
+	for _, filter := range l.filters[:l.joint] {
+		if body := filter(r); body != nil {
+			r.bodies = append(r.bodies, body)
+		}
+	}
+	r.joint = len(r.bodies)
+	if r.sub.memory.partOf != nil {
+		return // the client's request has the joint filters
+	}
+	for _, filter := range l.filters[l.joint:] {
 		if body := filter(r); body != nil {
 			r.bodies = append(r.bodies, body)
 		}

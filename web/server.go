@@ -152,6 +152,9 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 			}
 			if filter != nil {
 				l.filters = append(l.filters, filter)
+				if !hook.Joint {
+					l.joint = len(l.filters)
+				}
 			}
 		}
 	}

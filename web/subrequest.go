@@ -28,6 +28,9 @@ type Subrequest struct {
 	WithBody bool
 	// KeepBytes is the maximum kept of the response body; a larger one fails. 0 drops the body.
 	KeepBytes int64
+	// Part makes the body a part of the client's response, sent as it arrives, after its own filters and before the
+	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Prepend.
+	Part bool
 }
 
 // Sub is a request whose wire is memory. It starts at the server's rewrites, skips access control, has its own
@@ -69,6 +72,9 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	sub := &child.sub
 	sub.request, sub.done, sub.before = child, nil, nil
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
+	if s.Part {
+		sub.memory.partOf = root
+	}
 	child.wire, child.in, child.parent, child.depth = &sub.memory, r.in, r, r.depth+1
 	child.inherit(r, s)
 	r.subs = append(r.subs, sub)
@@ -101,6 +107,19 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 func (s *Sub) Run() *Request {
 	s.request.serveSub()
 	return s.request
+}
+
+// Prepend runs a subrequest with Part before the body of its parent's response, Append after it. A filter calls them
+// before the head is sent.
+func (s *Sub) Prepend() {
+	parent := s.request.parent
+	parent.before = append(parent.before, s)
+}
+
+// Append is described at Prepend.
+func (s *Sub) Append() {
+	parent := s.request.parent
+	parent.after = append(parent.after, s)
 }
 
 // Start serves the subrequest in parallel to its parent, which ends no sooner.

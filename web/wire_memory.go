@@ -8,12 +8,14 @@ import (
 	"starling/web/h1"
 )
 
-// memoryWire is the wire of a subrequest: there is no client, and the body of the response is kept or dropped.
+// memoryWire is the wire of a subrequest: there is no client, and the body of the response is kept, dropped, or passed
+// on as a part of the response to the client.
 type memoryWire struct {
 	keepBytes int64
 	body      []byte
 	sent      int64
-	beside    bool // the parent continues meanwhile: its wire must not be used
+	partOf    *Request // the client's request, of whose response the body is a part; nil if of none
+	beside    bool     // the parent continues meanwhile: its wire must not be used
 }
 
 // errSubrequestTooLarge is a subrequest whose response is larger than its parent allows.
@@ -45,6 +47,8 @@ func (w *memoryWire) WriteHead(*Request, bool) error { return nil }
 func (w *memoryWire) Write(_ *Request, p []byte, _ bool) error {
 	w.sent += int64(len(p))
 	switch {
+	case w.partOf != nil:
+		return Next{w.partOf, w.partOf.joint}.Write(p, false)
 	case w.keepBytes == 0 && w.sent > maxDroppedBytes:
 		return errDropped
 	case w.keepBytes == 0:
@@ -57,7 +61,12 @@ func (w *memoryWire) Write(_ *Request, p []byte, _ bool) error {
 	return nil
 }
 
-func (w *memoryWire) Flush(*Request) error { return nil }
+func (w *memoryWire) Flush(*Request) error {
+	if w.partOf != nil {
+		return Next{w.partOf, w.partOf.joint}.Flush()
+	}
+	return nil
+}
 
 func (w *memoryWire) Wait(r *Request, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -11,20 +11,16 @@ var off = []struct {
 	in                      conf.Context
 	lacks                   string
 }{
-	{"autoindex", "off", "on", locations, "directory listings"},
 	{"charset", "off", "<charset>", locationsIf, "adding or converting charsets"},
 	{"override_charset", "off", "on", locationsIf, "adding or converting charsets"},
 	{"dav_methods", "off", "<method>...", locations, "WebDAV"},
 	{"create_full_put_path", "off", "on", locations, "WebDAV"},
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "symbolic link checks"},
-	{"gunzip", "off", "on", locations, "decompression of responses"},
-	{"gzip_static", "off", "on|always", locations, "precompressed files"},
 	{"msie_refresh", "off", "on", locations, "refreshes for old MSIE"},
 	{"proxy_cache", "off", "<zone>", locations, "cache"},
 	{"proxy_force_ranges", "off", "on", locations, "byte ranges of proxied responses"},
 	{"proxy_limit_rate", "0", "<rate>", locations, "rate limiting of reads from servers"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
-	{"random_index", "off", "on", conf.Location, "random index files"},
 	{"slice", "0", "<size>", locations, "slicing of requests"},
 	{"ssi", "off", "on", locationsIf, "server side includes"},
 	{"ssl_early_data", "off", "on", conf.HTTP | conf.Server, "early data"},

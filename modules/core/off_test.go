@@ -52,7 +52,6 @@ var offs = []struct {
 }{
 	{"charset off", []string{"charset utf-8", "charset $charset"}, []conf.Context{conf.HTTP, conf.Server, conf.Location, conf.LocationIf}},
 	{"override_charset off", []string{"override_charset on"}, []conf.Context{conf.LocationIf}},
-	{"autoindex off", []string{"autoindex on"}, []conf.Context{conf.HTTP, conf.Server, conf.Location}},
 	{"ssi off", []string{"ssi on"}, []conf.Context{conf.HTTP, conf.LocationIf}},
 	{"proxy_cache off", []string{"proxy_cache zone", "proxy_cache $zone"}, []conf.Context{conf.HTTP, conf.Location}},
 	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
@@ -62,13 +61,10 @@ var offs = []struct {
 	{"ssl_early_data off", []string{"ssl_early_data on"}, []conf.Context{conf.Server}},
 	{"msie_refresh off", []string{"msie_refresh on"}, []conf.Context{conf.Location}},
 	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
-	{"gzip_static off", []string{"gzip_static on", "gzip_static always"}, []conf.Context{conf.HTTP, conf.Location}},
-	{"gunzip off", []string{"gunzip on"}, []conf.Context{conf.HTTP, conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
 	{"proxy_force_ranges off", []string{"proxy_force_ranges on"}, []conf.Context{conf.Location}},
 	{"proxy_limit_rate 0", []string{"proxy_limit_rate 100k"}, []conf.Context{conf.Location}},
-	{"random_index off", []string{"random_index on"}, []conf.Context{conf.Location}},
 	{"slice 0", []string{"slice 1m"}, []conf.Context{conf.Location}},
 }
 
@@ -127,11 +123,11 @@ func TestIgnored(t *testing.T) {
 // TestOffIsChecked: what nginx does not take either is told in its words.
 func TestOffIsChecked(t *testing.T) {
 	for line, want := range map[string]string{
-		"autoindex":                   `invalid number of arguments in "autoindex" directive`,
-		"autoindex off off":           `invalid number of arguments in "autoindex" directive`,
-		"autoindex maybe":             `invalid value "maybe"`,
-		"autoindex off; autoindex on": `"autoindex" directive is duplicate`,
-		"random_index off":            `"random_index" directive is not allowed here`,
+		"ssl_stapling":                      `invalid number of arguments in "ssl_stapling" directive`,
+		"ssl_stapling off off":              `invalid number of arguments in "ssl_stapling" directive`,
+		"ssl_stapling maybe":                `invalid value "maybe"`,
+		"ssl_stapling off; ssl_stapling on": `"ssl_stapling" directive is duplicate`,
+		"override_charset off; create_full_put_path off; location / { }": `"location" directive is not allowed here`,
 	} {
 		if got := bound(t, "http { "+line+"; }"); got != want+" in /n.conf:1" {
 			t.Errorf("%s: %s, want %s", line, got, want)

@@ -26,6 +26,8 @@ var (
 	Path = newSet("#%?")
 	// Args is for a value within a query.
 	Args = newSet("#%&+;?")
+	// Component is for a name that becomes one part of a path, a query or anything else.
+	Component = newSet("!#$%&'()*+,/:;=?@[]")
 )
 
 const hex = "0123456789ABCDEF"
@@ -36,6 +38,25 @@ func Append(dst, src []byte, set *Set) []byte {
 		if set.has(c) {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
 		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// AppendHTML adds src to dst as text of an HTML or XML document.
+func AppendHTML(dst, src []byte) []byte {
+	for _, c := range src {
+		switch c {
+		case '<':
+			dst = append(dst, "&lt;"...)
+		case '>':
+			dst = append(dst, "&gt;"...)
+		case '&':
+			dst = append(dst, "&amp;"...)
+		case '"':
+			dst = append(dst, "&quot;"...)
+		default:
 			dst = append(dst, c)
 		}
 	}

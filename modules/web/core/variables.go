@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"starling/lib/proxyprotocol"
-	"starling/nginx/ascii"
 	"starling/nginx/units"
 	"starling/nginx/version"
 	"starling/side"
@@ -104,25 +103,9 @@ func uriVariables() []variable {
 	}
 }
 
-// appendArgument finds an argument by name, ignoring case, in the arguments as sent.
 func appendArgument(r *web.Request, name string, dst []byte) ([]byte, bool) {
-	for rest := r.Query; len(rest) > 0; {
-		var pair []byte
-		pair, rest = cutAt(rest, '&')
-		if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
-			return append(dst, pair[len(name)+1:]...), true
-		}
-	}
-	return dst, false
-}
-
-func cutAt(b []byte, c byte) (before, after []byte) {
-	for i := range b {
-		if b[i] == c {
-			return b[:i], b[i+1:]
-		}
-	}
-	return b, nil
+	value, sent := r.Argument(name)
+	return append(dst, value...), sent
 }
 
 func headerVariables() []variable {
@@ -239,27 +222,9 @@ func appendSentHeader(r *web.Request, name string, dst []byte) ([]byte, bool) {
 	return appendHeaders(r.Out.Headers, name, dst)
 }
 
-// appendCookie searches all Cookie headers. It compares names ignoring case, as nginx does for $cookie_.
 func appendCookie(r *web.Request, name string, dst []byte) ([]byte, bool) {
-	if !r.Seen.Has(h1.HeaderCookie) {
-		return dst, false
-	}
-	for i := range r.Headers {
-		if r.Headers[i].ID != h1.HeaderCookie {
-			continue
-		}
-		for rest := r.Headers[i].Value; len(rest) > 0; {
-			var pair []byte
-			pair, rest = cutAt(rest, ';')
-			for len(pair) > 0 && pair[0] == ' ' {
-				pair = pair[1:]
-			}
-			if len(pair) > len(name) && pair[len(name)] == '=' && ascii.EqualString(pair[:len(name)], name) {
-				return append(dst, pair[len(name)+1:]...), true
-			}
-		}
-	}
-	return dst, false
+	value, sent := r.Cookie(name)
+	return append(dst, value...), sent
 }
 
 func environmentVariables() []variable {

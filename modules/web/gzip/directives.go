@@ -9,6 +9,7 @@ import (
 	"starling/nginx/regex"
 	"starling/vars"
 	"starling/web"
+	"starling/web/encoding"
 )
 
 const (
@@ -21,36 +22,36 @@ var Module = web.Module{
 	Module: conf.Module{
 		Name:  "gzip",
 		Doc:   "Compresses responses.",
-		New:   conf.NewOf[Settings],
-		Clone: conf.CloneOf[Settings],
+		New:   conf.NewOf[encoding.Settings],
+		Clone: conf.CloneOf[encoding.Settings],
 		Directives: []conf.Directive{
 			{
 				Name: "gzip", Syntax: "on | off", Default: "off", In: placesIf,
 				Doc: "Enables gzip compression of responses with status 200, 403 or 404.",
-				Set: conf.Field(func(s *Settings) *bool { return &s.On }, conf.Flag),
+				Set: conf.Field(func(s *encoding.Settings) *bool { return &s.On }, conf.Flag),
 			}, {
 				Name: "gzip_comp_level", Syntax: "<level>", Default: "1", In: places,
 				Doc: "Sets the compression level from 1 (fastest) to 9 (smallest).",
-				Set: conf.Field(func(s *Settings) *int { return &s.Level }, conf.Bounds(1, 9)),
+				Set: conf.Field(func(s *encoding.Settings) *int { return &s.Level }, conf.Bounds(1, 9)),
 			}, {
 				Name: "gzip_min_length", Syntax: "<length>", Default: "20", In: places,
 				Doc: "Sets the minimum Content-Length of a compressed response.",
-				Set: conf.Field(func(s *Settings) *int64 { return &s.MinBytes }, conf.Size),
+				Set: conf.Field(func(s *encoding.Settings) *int64 { return &s.MinBytes }, conf.Size),
 			}, {
 				Name: "gzip_http_version", Syntax: "<version>", Default: "1.1", In: places,
 				Doc: "Sets the minimum HTTP version of a request, 1.0 or 1.1, to compress its response.",
 				Set: conf.Field(
-					func(s *Settings) *bool { return &s.HTTP10 },
+					func(s *encoding.Settings) *bool { return &s.HTTP10 },
 					conf.OneOf(map[string]bool{"1.0": true, "1.1": false}),
 				),
 			}, {
 				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
 				Doc: "Sets the MIME types to compress in addition to text/html; `*` matches all.",
-				Set: web.SetMediaTypes(func(s *Settings) *web.MediaTypes { return &s.Types }),
+				Set: web.SetMediaTypes(func(s *encoding.Settings) *web.MediaTypes { return &s.Types }),
 			}, {
 				Name: "gzip_vary", Syntax: "on | off", Default: "off", In: places,
 				Doc: "Adds `Vary: Accept-Encoding` to responses that can be compressed.",
-				Set: conf.Field(func(s *Settings) *bool { return &s.Vary }, conf.Flag),
+				Set: conf.Field(func(s *encoding.Settings) *bool { return &s.Vary }, conf.Flag),
 			}, {
 				Name: "gzip_proxied", Syntax: "<what>...", Default: "off", In: places, Repeat: true,
 				Doc: "Sets the conditions for compressing responses to proxied requests (with Via): off, expired, " +
@@ -64,54 +65,15 @@ var Module = web.Module{
 		},
 	},
 	Variables: []vars.Variable[*web.Request]{{Name: "gzip_ratio", Doc: "The compression ratio.", Append: appendRatio}},
-	Filters:   []web.FilterHook{{Build: build}},
+	Filters:   []web.FilterHook{{Build: build, Joint: true}},
 }
 
-// Settings of one block.
-type Settings struct {
-	On       bool
-	Level    int
-	MinBytes int64
-	HTTP10   bool // HTTP/1.0 too
-	Types    web.MediaTypes
-	Vary     bool
-	Proxied  proxied
-	Disabled []*regex.Regexp
-}
-
-// proxied are the values of gzip_proxied.
-type proxied uint16
-
-const (
-	proxiedOff proxied = 1 << iota
-	proxiedExpired
-	proxiedNoCache
-	proxiedNoStore
-	proxiedPrivate
-	proxiedNoLastModified
-	proxiedNoETag
-	proxiedAuth
-	proxiedAny
-)
-
-var proxiedNames = map[string]proxied{
-	"off":              proxiedOff,
-	"expired":          proxiedExpired,
-	"no-cache":         proxiedNoCache,
-	"no-store":         proxiedNoStore,
-	"private":          proxiedPrivate,
-	"no_last_modified": proxiedNoLastModified,
-	"no_etag":          proxiedNoETag,
-	"auth":             proxiedAuth,
-	"any":              proxiedAny,
-}
-
-func setProxied(s *Settings, a *conf.Args) error {
+func setProxied(s *encoding.Settings, a *conf.Args) error {
 	if a.FirstWrite(&s.Proxied) {
 		s.Proxied = 0
 	}
 	for _, word := range a.Words {
-		bit, known := proxiedNames[strings.ToLower(word)]
+		bit, known := encoding.ProxiedNames[strings.ToLower(word)]
 		if !known {
 			return fmt.Errorf("invalid value \"%s\"", word)
 		}
@@ -127,7 +89,7 @@ func setProxied(s *Settings, a *conf.Args) error {
 // service pack fixed it.
 const oldBrowsers = `MSIE [4-6]\.(?!.*SV1)`
 
-func setDisabled(s *Settings, a *conf.Args) error {
+func setDisabled(s *encoding.Settings, a *conf.Args) error {
 	if a.FirstWrite(&s.Disabled) {
 		s.Disabled = nil
 	}

@@ -1,16 +1,13 @@
 package gzip
 
 import (
-	"bytes"
-	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	"starling/conf"
-	"starling/nginx/ascii"
 	"starling/side"
 	"starling/web"
+	"starling/web/encoding"
 	"starling/web/h1"
 
 	"github.com/klauspost/compress/gzip"
@@ -18,13 +15,13 @@ import (
 
 // compressor is one block's filter.
 type compressor struct {
-	*Settings
+	*encoding.Settings
 	pool sync.Pool // of *encoder, with the block's level
 	slot int
 }
 
 func build(b *web.Block) (web.Filter, error) {
-	s := conf.SettingsOf[Settings](b.Scope)
+	s := conf.SettingsOf[encoding.Settings](b.Scope)
 	slot := side.SlotOf[encoder](&web.Side, b.Plan) // $gzip_ratio reads it even if nothing is compressed
 	if !s.On {
 		return nil, nil
@@ -50,10 +47,8 @@ func (c *compressor) filter(r *web.Request) web.Body {
 	if _, encoded := out.Headers.Get(h1.HeaderContentEncoding); encoded {
 		return nil
 	}
-	if c.Vary {
-		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
-	}
-	if !c.wanted(r) {
+	c.MarkVary(r)
+	if !c.Wanted(r) {
 		return nil
 	}
 	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
@@ -74,69 +69,6 @@ func giveBack(arg any, _ uint64) {
 	e := arg.(*encoder)
 	e.out = e.out[:0]
 	e.from.pool.Put(e)
-}
-
-// wanted is ngx_http_gzip_ok: it checks the request.
-func (c *compressor) wanted(r *web.Request) bool {
-	if !accepts(r.KnownHeader(h1.HeaderAcceptEncoding)) ||
-		r.Version < h1.Version11 && !(c.HTTP10 && r.Version == h1.Version10) {
-		return false
-	}
-	if len(c.Disabled) > 0 {
-		agent := r.KnownHeader(h1.HeaderUserAgent)
-		for _, x := range c.Disabled {
-			if matched, err := x.Match(agent, nil); matched || err != nil {
-				return false
-			}
-		}
-	}
-	return !r.Seen.Has(h1.HeaderVia) || c.wantedByProxy(r)
-}
-
-// wantedByProxy applies gzip_proxied.
-func (c *compressor) wantedByProxy(r *web.Request) bool {
-	p := c.Proxied
-	switch {
-	case p&proxiedOff != 0:
-		return false
-	case p&proxiedAny != 0, p&proxiedAuth != 0 && r.Seen.Has(h1.HeaderAuthorization):
-		return true
-	}
-	if expires, given := r.Out.Headers.Get(h1.HeaderExpires); given {
-		if p&proxiedExpired == 0 {
-			return false
-		}
-		at, err := http.ParseTime(string(expires))
-		return err == nil && at.UnixMilli() < r.Now().WallMS
-	}
-	if control, given := r.Out.Headers.Get(h1.HeaderCacheControl); given {
-		lower := strings.ToLower(string(control))
-		return p&proxiedNoCache != 0 && strings.Contains(lower, "no-cache") ||
-			p&proxiedNoStore != 0 && strings.Contains(lower, "no-store") ||
-			p&proxiedPrivate != 0 && strings.Contains(lower, "private")
-	}
-	_, etag := r.Out.Headers.Get(h1.HeaderETag)
-	_, modified := r.Out.Headers.Get(h1.HeaderLastModified)
-	modified = modified || len(r.Out.LastModified) > 0
-	return !(p&proxiedNoLastModified != 0 && modified) && !(p&proxiedNoETag != 0 && etag)
-}
-
-// accepts reports whether Accept-Encoding lists gzip with a quality above 0.
-func accepts(value []byte) bool {
-	for len(value) > 0 {
-		var item []byte
-		item, value, _ = bytes.Cut(value, []byte{','})
-		name, parameters, _ := bytes.Cut(item, []byte{';'})
-		if !ascii.EqualString(bytes.TrimSpace(name), "gzip") {
-			continue
-		}
-		parameters = bytes.TrimSpace(parameters)
-		if len(parameters) < 2 || ascii.Lower(parameters[0]) != 'q' || parameters[1] != '=' {
-			return true
-		}
-		return len(bytes.Trim(parameters[2:], "0.")) > 0
-	}
-	return false
 }
 
 // encoder compresses one response after another.

@@ -11,6 +11,7 @@ import (
 	"starling/nginx/errno"
 	"starling/vars"
 	"starling/web"
+	"starling/web/document"
 )
 
 // indexer finds the file that answers for a directory.
@@ -31,7 +32,7 @@ func buildIndex(b *web.Block) (web.Handler, error) {
 // handle is ngx_http_index_handler.
 func (x *indexer) handle(r *web.Request) web.Result {
 	n := len(r.Path)
-	if n == 0 || r.Path[n-1] != '/' || !readable(r.MethodID) {
+	if n == 0 || r.Path[n-1] != '/' || !document.Readable(r.MethodID) {
 		return web.Declined
 	}
 	folderTested := false
@@ -67,7 +68,7 @@ func refuseIndex(r *web.Request, path string, err error) web.Result {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
 		r.Logf(logs.Error, "\"%s\" is forbidden (%s)", path, errno.Reason(err))
 		return 403
-	case isMissing(err):
+	case document.IsMissing(err):
 		if r.Location.Core.LogNotFound {
 			r.Logf(logs.Error, "\"%s\" is not found (%s)", path, errno.Reason(err))
 		}

@@ -1,0 +1,102 @@
+package document
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"starling/logs"
+	"starling/nginx/errno"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// copyBytes is how much of a file is read at once.
+const copyBytes = 32 << 10
+
+// Readable reports whether a method can be answered with a file; POST then gets 405, as nginx gives it later.
+func Readable(m h1.Method) bool { return m == h1.MethodGet || m == h1.MethodHead || m == h1.MethodPost }
+
+// Open opens a file without waiting for the writer of a pipe.
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
+// Refuse answers for a file that cannot be opened.
+func Refuse(r *web.Request, path []byte, err error) web.Result {
+	level, status := logs.Crit, web.Result(500)
+	switch {
+	case IsMissing(err):
+		level, status = logs.Error, 404
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.ELOOP):
+		level, status = logs.Error, 403
+	}
+	if status != 404 || r.Location.Core.LogNotFound {
+		r.Logf(level, "open() \"%s\" failed (%s)", path, errno.Reason(err))
+	}
+	return status
+}
+
+// IsMissing reports whether no file has the path.
+func IsMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// Send answers with the file or the requested part of it; coding is the Content-Encoding of its bytes, "" for none.
+// Conditions apply only to status 200: an error_page with a status of its own is sent whole.
+func Send(r *web.Request, file *os.File, info fs.FileInfo, coding string) web.Result {
+	d := Of(r, info)
+	if r.StatusFor(200) == 200 {
+		if failed := d.Precondition(r); failed == 304 {
+			return d.NotModified(r)
+		} else if failed != 0 {
+			return failed
+		}
+	}
+	d.Head(r, r.StatusFor(200))
+	if coding != "" {
+		r.SetHeader([]byte("Content-Encoding"), []byte(coding))
+	}
+	if len(r.Out.ContentType) == 0 { // otherwise a server sent it, with X-Accel-Redirect
+		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
+	}
+	r.Out.ContentLength, r.Out.Ranges = d.Size, true
+	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
+		return web.Done
+	}
+	first, length := r.TakeRange(d.Size)
+	copyFile(r, file, first, length)
+	return web.Done
+}
+
+// copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, because the length was
+// promised.
+func copyFile(r *web.Request, file *os.File, first, length int64) {
+	block := h1.TakeSlab(int(min(length, copyBytes)))
+	defer block.GiveBack()
+	for at, end := first, first+length; at < end; {
+		piece := block.Mem[:min(int64(len(block.Mem)), end-at)]
+		n, err := file.ReadAt(piece, at)
+		if n > 0 {
+			if _, err := r.Write(piece[:n]); err != nil {
+				return // the connection remembers its failure
+			}
+			at += int64(n)
+		}
+		if err != nil && (err != io.EOF || at < end) {
+			r.Logf(logs.Alert, "file \"%s\" was truncated while sending or cannot be read: %v", file.Name(), err)
+			return
+		}
+	}
+}
