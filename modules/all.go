@@ -27,6 +27,7 @@ import (
 	"starling/modules/web/authbasic"
 	"starling/modules/web/authrequest"
 	"starling/modules/web/autoindex"
+	"starling/modules/web/charset"
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
 	"starling/modules/web/emptygif"
@@ -96,6 +97,7 @@ func Web() []*web.Module {
 		&gunzip.Module,
 		&addition.Module,
 		&sub.Module,
+		&charset.Module,
 		&gzip.Module, // its filter sees what the other families added
 		&accesslog.Module,
 		&randomindex.Module, // before static, whose index files it replaces

@@ -19,6 +19,9 @@ type MediaTypes struct {
 
 const defaultMediaType = "text/html"
 
+// MediaTypesOf is the default of a set that has more than text/html.
+func MediaTypesOf(more ...string) MediaTypes { return MediaTypes{more: more} }
+
 // SetMediaTypes makes the setter of such a set; `*` means all types.
 func SetMediaTypes[S any](place func(*S) *MediaTypes) conf.Setter {
 	return func(settings any, a *conf.Args) error {

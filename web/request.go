@@ -138,6 +138,8 @@ type Response struct {
 	Headers h1.Headers
 	// ContentLength is the length of the body to come; -1 if unknown.
 	ContentLength int64
+	// OverrideCharset is the charset that a server asks for with X-Accel-Charset.
+	OverrideCharset []byte
 	// VaryEncoding adds "Vary: Accept-Encoding", once however many filters ask for it.
 	VaryEncoding bool
 	// LastModified and Location are sent near the top; a Location that begins with '/' is made absolute if

@@ -11,8 +11,6 @@ var off = []struct {
 	in                      conf.Context
 	lacks                   string
 }{
-	{"charset", "off", "<charset>", locationsIf, "adding or converting charsets"},
-	{"override_charset", "off", "on", locationsIf, "adding or converting charsets"},
 	{"dav_methods", "off", "<method>...", locations, "WebDAV"},
 	{"create_full_put_path", "off", "on", locations, "WebDAV"},
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "symbolic link checks"},

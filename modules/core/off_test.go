@@ -50,8 +50,6 @@ var offs = []struct {
 	refused []string
 	in      []conf.Context
 }{
-	{"charset off", []string{"charset utf-8", "charset $charset"}, []conf.Context{conf.HTTP, conf.Server, conf.Location, conf.LocationIf}},
-	{"override_charset off", []string{"override_charset on"}, []conf.Context{conf.LocationIf}},
 	{"ssi off", []string{"ssi on"}, []conf.Context{conf.HTTP, conf.LocationIf}},
 	{"proxy_cache off", []string{"proxy_cache zone", "proxy_cache $zone"}, []conf.Context{conf.HTTP, conf.Location}},
 	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
@@ -127,7 +125,7 @@ func TestOffIsChecked(t *testing.T) {
 		"ssl_stapling off off":              `invalid number of arguments in "ssl_stapling" directive`,
 		"ssl_stapling maybe":                `invalid value "maybe"`,
 		"ssl_stapling off; ssl_stapling on": `"ssl_stapling" directive is duplicate`,
-		"override_charset off; create_full_put_path off; location / { }": `"location" directive is not allowed here`,
+		"dav_methods off; create_full_put_path off; location / { }": `"location" directive is not allowed here`,
 	} {
 		if got := bound(t, "http { "+line+"; }"); got != want+" in /n.conf:1" {
 			t.Errorf("%s: %s, want %s", line, got, want)

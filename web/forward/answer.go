@@ -26,6 +26,9 @@ func (x *Exchange) answer() web.Result {
 	if to, sent := h.Headers.Get(h1.HeaderXAccelRedirect); sent && !x.l.ignore.redirect {
 		return x.redirect(to)
 	}
+	if charset := h.Get(h1.HeaderXAccelCharset); charset != nil && !x.l.ignore.charset {
+		r.Out.OverrideCharset = charset
+	}
 	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !x.l.ignore.limitRate {
 		if n, err := strconv.ParseInt(string(rate), 10, 64); err == nil && n >= 0 {
 			r.LimitRate = n
