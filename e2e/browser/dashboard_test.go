@@ -44,15 +44,26 @@ const site = `http {
 }
 ` + harness.Members
 
-// start starts a cluster of three nodes.
-func start(t *testing.T) *harness.Cluster {
+// newSite configures a cluster of three nodes.
+func newSite(t *testing.T) *harness.Cluster {
 	t.Helper()
 	var many strings.Builder
 	for i := range 200 {
 		fmt.Fprintf(&many, "server 127.0.0.1:%d; ", 1000+i)
 	}
 	c := harness.NewCluster(t, 3)
-	c.Start(strings.Replace(site, "MANY", many.String(), 1))
+	c.ConfigureAll(strings.Replace(site, "MANY", many.String(), 1))
+	return c
+}
+
+// start starts a cluster of three nodes.
+func start(t *testing.T) *harness.Cluster {
+	t.Helper()
+	c := newSite(t)
+	for _, n := range c.Nodes {
+		n.Start()
+	}
+	c.Joined(len(c.Nodes))
 	return c
 }
 

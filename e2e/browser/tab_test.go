@@ -138,7 +138,7 @@ func (b *tab) sure(expression string) {
 // shot takes a picture of the page with a theme, which the system seems to prefer.
 func (b *tab) shot(file, theme string, width, height int64) {
 	b.t.Helper()
-	b.do(chromedp.EmulateViewport(width, height))
+	b.do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(2)))
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
 	})
@@ -154,20 +154,24 @@ func (b *tab) shot(file, theme string, width, height int64) {
 	}
 }
 
-// TestShots takes the pictures of the documentation from a running cluster:
+// TestShots takes the pictures of the documentation from a running cluster, each after a while of history:
 //
-//	DASHBOARD=http://127.0.0.1:8080/dashboard.html SHOTS=DIR VIEWS=cluster,upstreams go test ./e2e/browser -run Shots
+//	DASHBOARD=http://127.0.0.1:8080/dashboard.html SHOTS=DIR VIEWS=cluster,upstreams WAIT=90s go test ./e2e/browser -run Shots
 func TestShots(t *testing.T) {
 	url, dir := os.Getenv("DASHBOARD"), os.Getenv("SHOTS")
 	if url == "" || dir == "" {
 		t.Skip("takes pictures of a running cluster, if DASHBOARD is its URL and SHOTS a folder")
 	}
+	history, err := time.ParseDuration(os.Getenv("WAIT"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := openTab(t)
 	for _, view := range strings.Split(os.Getenv("VIEWS"), ",") {
+		b.open("about:blank")
 		b.open(url + "#" + view)
 		b.sees("#live", "live")
-		wait := time.NewTimer(4 * time.Second) // of history
-		<-wait.C
+		<-time.After(history)
 		for _, theme := range []string{"light", "dark"} {
 			b.shot(filepath.Join(dir, view+"-"+theme+".png"), theme, 1280, 860)
 			b.shot(filepath.Join(dir, view+"-"+theme+"-phone.png"), theme, 390, 844)
