@@ -26,6 +26,9 @@ func (h *Host) Stalled() error {
 	seen := make(map[*listener]uint64, len(*listeners))
 	var stalled error
 	for _, l := range *listeners {
+		if l.paused.is() {
+			continue // another process accepts them
+		}
 		turns := l.turns.Load()
 		// Before its first turn, the loop waits on purpose: Hold, BeforeClients.
 		if before, known := h.pulse.seen[l]; known && turns > 0 && before == turns && l.waiting() > 0 {

@@ -57,6 +57,8 @@ type listener struct {
 	closing chan struct{}
 	ended   chan struct{}
 	dropped func()
+	paused  pause
+	passed  bool // by a service manager, which keeps it
 }
 
 // bindError is a failure with nginx's text.
@@ -156,8 +158,15 @@ func (l *listener) takeDatagrams(packets *net.UDPConn, s socket) (err error) {
 		return errors.Join(err, packets.Close())
 	}
 	l.packets = packets
-	l.socket, err = s.transport.Listen(packets, l.handlerOf)
-	return err
+	if s.paused {
+		if err := packets.SetReadDeadline(longAgo); err != nil {
+			return errors.Join(err, packets.Close())
+		}
+	}
+	if l.socket, err = s.transport.Listen(packets, l.handlerOf); err != nil || !s.paused {
+		return err
+	}
+	return l.pause()
 }
 
 // removeStale removes a unix socket left by a killed process that no longer listens.
@@ -209,6 +218,8 @@ func (l *listener) accept(from <-chan struct{}, log func() logs.Logger) {
 			runtime.Gosched()
 		case errors.Is(err, net.ErrClosed):
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.paused.await(l.closing)
 		case errors.Is(err, syscall.ECONNABORTED):
 			// the client disconnected before it was accepted
 		default:

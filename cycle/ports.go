@@ -17,6 +17,7 @@ type socket struct {
 	// transport makes a listener of a UDP socket, nil for others
 	transport side.Transport
 	last      bool
+	paused    bool // another process still reads datagrams there
 	// sessions is the largest number of the ports that share a UDP socket
 	sessions int
 	handlers *handlers

@@ -68,6 +68,7 @@ func newGreeting(name string, addr sockaddr.Addr, transport side.Transport) *gre
 
 func (g *greeting) Ports() []side.Port          { return []side.Port{g.port} }
 func (g *greeting) Resources() []admin.Resource { return nil }
+func (g *greeting) Resume()                     { g.Gate.Reopen(nil) }
 func (g *greeting) Retire()                     { g.Gate.Retire(func(net.Conn, bool) {}) }
 func (g *greeting) Close()                      { g.Gate.Close(func(net.Conn, bool) {}) }
 

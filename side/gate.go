@@ -119,11 +119,36 @@ func (g *Gate[T]) Inside(f func(t T)) {
 	}
 }
 
+// Reopen takes Retire back: connections are announced again. renew, unless nil, is called with the lock held if the
+// gate had drained, to undo beforeDrained. A gate that was closed by force stays closed.
+func (g *Gate[T]) Reopen(renew func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.retired.Store(false)
+	if isClosed(g.drained) {
+		g.drained = make(chan struct{})
+		if renew != nil {
+			renew()
+		}
+	}
+	if isClosed(g.emptied) {
+		g.emptied = make(chan struct{})
+	}
+}
+
 // Drained is closed when the gate has retired and no connection is expected or inside, except detached ones.
-func (g *Gate[T]) Drained() <-chan struct{} { return g.drained }
+func (g *Gate[T]) Drained() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.drained
+}
 
 // Emptied is closed when the detached connections have left too.
-func (g *Gate[T]) Emptied() <-chan struct{} { return g.emptied }
+func (g *Gate[T]) Emptied() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.emptied
+}
 
 // announceEnds closes Drained and Emptied when they are due. Must be called with the lock held.
 func (g *Gate[T]) announceEnds() {

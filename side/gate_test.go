@@ -174,3 +174,31 @@ func TestAGateDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A gate that is reopened drains again, and what its drain ended begins anew.
+func TestAGateReopens(t *testing.T) {
+	ends, begins := 0, 0
+	g := side.NewGate[int](func() { ends++ })
+	wants := func(step, want string, ended int) {
+		t.Helper()
+		if got := state(g); got != want || ends != ended {
+			t.Errorf("%s: %s, drained %d times; want %s, %d", step, got, ends, want, ended)
+		}
+	}
+	renew := func() { begins++ }
+	g.Expect()
+	g.Enter(1)
+	g.Retire(none)
+	g.Reopen(renew)
+	g.Leave(1)
+	wants("reopened in time", "in use", 0)
+	g.Retire(none)
+	wants("retired", "empty", 1)
+	g.Reopen(renew)
+	wants("reopened", "in use", 1)
+	g.Retire(none)
+	wants("retired again", "empty", 2)
+	if begins != 1 {
+		t.Errorf("it began anew %d times", begins)
+	}
+}

@@ -13,6 +13,8 @@ type Site interface {
 	Resources() []admin.Resource
 	// Retire reports that no more connections will arrive. Existing ones continue.
 	Retire()
+	// Resume takes Retire back: connections arrive again.
+	Resume()
 	// Close forcibly ends the connections for which Drained waits.
 	Close()
 	// Drained is closed when a retired site has only detached connections left, Emptied when it has none at all.

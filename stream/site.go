@@ -174,6 +174,9 @@ func (s *Site) Retire() {
 	})
 }
 
+// Resume takes Retire back: the site serves new sessions again.
+func (s *Site) Resume() { s.gate.Reopen(func() { s.arrivals = socketwatch.Lazy{} }) }
+
 // Drained is closed when the site has retired and its sessions, except detached ones, have ended.
 func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }
 

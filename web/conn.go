@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"starling/lib/socketwatch"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/nginx/hostnames"
@@ -110,6 +111,9 @@ func (s *Site) Retire() {
 		}
 	})
 }
+
+// Resume takes Retire back: the site serves new connections again.
+func (s *Site) Resume() { s.gate.Reopen(func() { s.watcher = socketwatch.Lazy{} }) }
 
 // Drained is closed when a retired site has no connections left.
 func (s *Site) Drained() <-chan struct{} { return s.gate.Drained() }

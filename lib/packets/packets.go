@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,7 @@ type Listener struct {
 	budget      *Budget // nil: none
 	tellRefused func(why string)
 	quietUntil  time.Time
+	resumed     chan struct{} // closed by Resume; nil: the listener is not paused
 }
 
 // key is the pair of client and local address.
@@ -89,6 +91,9 @@ func (l *Listener) read() {
 		case errors.Is(err, net.ErrClosed):
 			l.fail(net.ErrClosed)
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.awaitResume()
+			continue
 		case err != nil:
 			continue // an ICMP error about an earlier answer; the next read returns the next datagram
 		}
@@ -97,6 +102,42 @@ func (l *Listener) read() {
 			k.local = l.destination(control[:controlled])
 		}
 		l.deliver(k, buf[:n])
+	}
+}
+
+// Pause leaves datagrams in the socket, for another process that has it too. Sessions can still send.
+func (l *Listener) Pause() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.resumed == nil {
+		l.resumed = make(chan struct{})
+	}
+	return l.socket.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Resume ends Pause.
+func (l *Listener) Resume() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.resumed == nil {
+		return nil
+	}
+	err := l.socket.SetReadDeadline(time.Time{})
+	close(l.resumed)
+	l.resumed = nil
+	return err
+}
+
+func (l *Listener) awaitResume() {
+	l.mu.Lock()
+	resumed := l.resumed
+	l.mu.Unlock()
+	if resumed == nil {
+		return // it was resumed meanwhile, or Pause follows
+	}
+	select {
+	case <-resumed:
+	case <-l.closed:
 	}
 }
 

@@ -82,6 +82,23 @@ func (m *Manager) Reloading(status string) error {
 // Stopping reports that the process is about to end.
 func (m *Manager) Stopping(status string) error { return m.send("STOPPING=1", "STATUS="+status) }
 
+// Main reports that another process of the service is its main process from now on, ready, with its status.
+func (m *Manager) Main(pid int, status string) error {
+	return m.send("MAINPID="+strconv.Itoa(pid), "READY=1", "STATUS="+status)
+}
+
+// Environment are the variables for a process that is to become the main process of the service.
+func (m *Manager) Environment() []string {
+	if m.address == nil {
+		return nil
+	}
+	env := []string{"NOTIFY_SOCKET=" + m.address.Name}
+	if m.watchdog > 0 {
+		env = append(env, "WATCHDOG_USEC="+strconv.FormatInt(m.watchdog.Microseconds(), 10))
+	}
+	return env
+}
+
 // Alive is the keep-alive for the watchdog.
 func (m *Manager) Alive() error { return m.send("WATCHDOG=1") }
 

@@ -133,3 +133,28 @@ func TestSocketsOfAnotherProcess(t *testing.T) {
 		t.Error("LISTEN_FDS stays for processes that this one starts")
 	}
 }
+
+// A process that is replaced says which one is the main process from now on, and passes on what that needs to say more.
+func TestTheMainProcessChanges(t *testing.T) {
+	name := filepath.Join(testkit.SocketDir(t), "notify")
+	received := inbox(t, name)
+	t.Setenv("NOTIFY_SOCKET", name)
+	t.Setenv("WATCHDOG_USEC", "2000000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	m, err := systemd.Attend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Main(42, "serving"); err != nil {
+		t.Fatal(err)
+	}
+	if got := received(); got != "MAINPID=42\nREADY=1\nSTATUS=serving" {
+		t.Errorf("%q", got)
+	}
+	if got := strings.Join(m.Environment(), " "); got != "NOTIFY_SOCKET="+name+" WATCHDOG_USEC=2000000" {
+		t.Errorf("%q", got)
+	}
+	if got := new(systemd.Manager).Environment(); got != nil {
+		t.Errorf("without a service manager: %q", got)
+	}
+}
