@@ -28,6 +28,8 @@ type Member struct {
 	Port int
 	// Unix is the path of a unix socket, without "unix:".
 	Unix string
+	// link is the process that this one replaces, or that replaces this one: it has no address.
+	link *Link
 	// Resolve means that Host is looked up repeatedly and may have many addresses.
 	Resolve bool
 	// Line is where the member is configured, FILE:LINE.
@@ -35,6 +37,9 @@ type Member struct {
 }
 
 func (m Member) String() string {
+	if m.link != nil {
+		return m.link.Name
+	}
 	if m.Unix != "" {
 		return "unix:" + m.Unix
 	}
@@ -65,6 +70,8 @@ type Config struct {
 	// Clock is the clock with which the zones are used.
 	Clock *clock.Clock
 	Log   logs.Logger
+	// Link is a process to share the zones with from the start; nil: none. Reload ignores it, see SetLink.
+	Link *Link
 }
 
 const (
@@ -106,6 +113,8 @@ type Carrier struct {
 	dialers map[string]*dialer // by address
 	watches map[string]*watch
 	conns   map[*conn]struct{}
+	members []resolved // of the configuration
+	link    *Link
 }
 
 // New makes a carrier and its node. Static names are resolved here, once: a name that cannot be resolved is an error.
@@ -117,7 +126,7 @@ func New(config Config) (*Carrier, error) {
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
 		dialers: make(map[string]*dialer), watches: make(map[string]*watch), conns: make(map[*conn]struct{}),
-		dialer: (&net.Dialer{Control: beforeConnect}).DialContext,
+		dialer: (&net.Dialer{Control: beforeConnect}).DialContext, link: config.Link,
 	}
 	c.sparing, c.peerLines = logs.NewSparing(lines{c}), logs.NewSparingOfPeers(lines{c})
 	config = config.withDefaults()

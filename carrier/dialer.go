@@ -29,6 +29,9 @@ type target struct {
 }
 
 func (t target) key() string {
+	if t.member.link != nil {
+		return t.member.link.Name
+	}
 	if t.member.Unix != "" {
 		return "unix:" + t.member.Unix
 	}
@@ -37,6 +40,9 @@ func (t target) key() string {
 
 // host is the address without the port.
 func (t target) host() string {
+	if t.member.link != nil {
+		return t.member.link.Name
+	}
 	if t.member.Unix != "" {
 		return unixHost
 	}
@@ -84,7 +90,11 @@ const (
 
 func (c *Carrier) newDialer(t target) *dialer {
 	ctx, cancel := context.WithCancel(c.ctx)
-	return &dialer{carrier: c, target: t, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1), state: connecting}
+	d := &dialer{carrier: c, target: t, ctx: ctx, cancel: cancel, nudge: make(chan struct{}, 1), state: connecting}
+	if c.link.leadsTo(t.key()) {
+		d.state, d.tried = isSelf, true
+	}
+	return d
 }
 
 // run starts its goroutine. Called with mu held.
@@ -133,7 +143,10 @@ func (d *dialer) leave() {
 // run dials, carries, and dials again.
 func (d *dialer) run() {
 	for d.ctx.Err() == nil {
-		wait := d.once()
+		wait := askAgain
+		if !d.avoidsLinked() {
+			wait = d.once()
+		}
 		d.mu.Lock()
 		d.tried = true
 		d.mu.Unlock()
@@ -318,6 +331,10 @@ func (d *dialer) dial(ctx context.Context, config *Config) attempt {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	since := d.carrier.clock.Now().MonoMS
+	if link := d.target.member.link; link != nil {
+		nc, err := link.Dial()
+		return attempt{conn: nc, subject: link.Subject, since: since, err: err}
+	}
 	network, address := "tcp", d.target.address.String()
 	if d.target.member.Unix != "" {
 		network, address = "unix", d.target.member.Unix

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -201,6 +202,11 @@ func sameTargets(a, b []target) bool {
 // setMembers applies a new list: it watches new names and leaves removed ones.
 func (c *Carrier) setMembers(list []resolved) {
 	c.mu.Lock()
+	c.members = list
+	if c.link != nil {
+		m := Member{link: c.link}
+		list = append(slices.Clone(list), resolved{member: m, targets: []target{{member: m}}})
+	}
 	before := c.watches
 	c.watches = make(map[string]*watch)
 	for _, r := range list {
@@ -260,7 +266,9 @@ func (c *Carrier) updateDialers() {
 	}
 	c.mu.Unlock()
 	for _, d := range left {
-		c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", d.target.key(), d.target.member)
+		if d.target.member.link == nil {
+			c.logf(logs.Notice, "zone_sync: %s (%s) is no longer a member", d.target.key(), d.target.member)
+		}
 		d.leave()
 		c.node.Unlist(d.target.key())
 	}
@@ -271,6 +279,9 @@ func (c *Carrier) updateDialers() {
 }
 
 func (c *Carrier) discovered(t target) {
+	if t.member.link != nil {
+		return
+	}
 	c.logf(logs.Notice, "zone_sync: discovered %s (%s in %s)", t.key(), t.member, t.member.Line)
 }
 

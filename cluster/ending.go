@@ -78,6 +78,9 @@ func (s *Session) leave(reason wire.Reason, text string) {
 // Leave ends a session with a node that is no longer a member.
 func (s *Session) Leave() { s.leave(wire.ReasonLeft, "peer was removed from the membership") }
 
+// Redirect ends a session whose peer is to dial again at once: another process answers at this node's address now.
+func (s *Session) Redirect() { s.leave(wire.ReasonReload, "another process takes over") }
+
 func (s *Session) sayGoodbye(reason wire.Reason, text string) {
 	s.queueMu.Lock()
 	opened := s.Outgoing || len(s.control) > 0 || s.replied()

@@ -46,6 +46,10 @@ type Plan struct {
 	// Old is the running configuration that this one follows, nil at the first start. It is dropped once this one runs.
 	Old *Plan
 
+	// Successor means that the process replaces another one, which still has the files that only one may write: see
+	// OnExclusive.
+	Successor bool
+
 	// AsRoot means that root started the process, even if it has changed its user since.
 	AsRoot bool
 	// Privileged runs work that needs the privileges with which the process was started, if it has dropped them since;
@@ -62,6 +66,7 @@ type Plan struct {
 	quit    []func(context.Context)
 	retire  []func()
 	owner   []func(uid, gid int) []error
+	only    []Exclusive
 	stamps  *stamp.Clock
 	traffic *Traffic
 

@@ -54,7 +54,7 @@ const GroupEnd byte = 0
 // Store is the memory of one zone.
 type Store struct {
 	info   Info
-	sync   bool
+	sync   atomic.Bool // changes are kept for the journal
 	keeper Keeper
 	limit  int64
 	// graveBytes is the room of tombstones besides the records.
@@ -95,9 +95,10 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 		info.Incarnation = rand.Uint64() | 1
 	}
 	s := &Store{
-		info: info, sync: synced, keeper: keeper, limit: info.Bytes, graveBytes: max(info.Bytes, minGraveBytes),
+		info: info, keeper: keeper, limit: info.Bytes, graveBytes: max(info.Bytes, minGraveBytes),
 		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
 	}
+	s.sync.Store(synced)
 	s.journal.resize(defaultFrames)
 	if synced && !info.Kind.Sums {
 		s.sums.sketch = NewSketch(SketchCells(int(min(info.Bytes/minComparedBytes, MaxSketchCells))))
@@ -112,7 +113,7 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 func (s *Store) Info() Info { return s.info }
 
 // Synced reports whether changes go to the journal.
-func (s *Store) Synced() bool { return s.sync }
+func (s *Store) Synced() bool { return s.sync.Load() }
 
 // Journal is the ring of flushed frames.
 func (s *Store) Journal() *Journal { return &s.journal }
@@ -218,7 +219,7 @@ func (s *Store) Bury(sh *Shard, slot Slot, monoMS int64) {
 // MarkDirty puts a record on the dirty list once. It returns true if the zone had nothing to send before: the caller
 // then calls Wake after unlocking.
 func (sh *Shard) MarkDirty(slot Slot, r *Record) (first bool) {
-	if !sh.store.sync || r.state&stateDirty != 0 {
+	if !sh.store.sync.Load() || r.state&stateDirty != 0 {
 		return false
 	}
 	r.state |= stateDirty
@@ -260,7 +261,7 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 			sh.Remove(slot)
 		}
 	}
-	if dirty && sh.store.sync && !sh.clearDirty {
+	if dirty && sh.store.sync.Load() && !sh.clearDirty {
 		sh.clearDirty = true
 		return sh.becameDirty()
 	}
@@ -272,7 +273,7 @@ func (sh *Shard) ClearTo(cleared stamp.Stamp, dirty bool, stampOf func(*Record) 
 func (sh *Shard) MoveClear(cleared stamp.Stamp, dirty bool) (first bool) {
 	sh.Instead(ClearOf(sh.number, sh.clear), ClearOf(sh.number, cleared))
 	sh.clear = cleared
-	if dirty && sh.store.sync && !sh.clearDirty {
+	if dirty && sh.store.sync.Load() && !sh.clearDirty {
 		sh.clearDirty = true
 		return sh.becameDirty()
 	}

@@ -197,7 +197,8 @@ func (b *Bucket) TeachShard(
 	start := len(dst)
 	dst = append(dst, bucketTaughtFormat, byte(shard))
 	dst, any := b.appendSeen(dst, shard, sh.LastFrame())
-	if !any && sequence == 0 {
+	// A zone that was published has levels from before its first frame.
+	if !any && sequence == 0 && sh.Len() == 0 {
 		return dst[:start], 0, true
 	}
 	for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {

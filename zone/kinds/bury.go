@@ -24,10 +24,10 @@ func (g *registers) bury(
 	now clock.Reading,
 	buried func(shard int, key []byte, w *write),
 ) (count int) {
-	if g.tombstoneMS == 0 {
+	if g.tombstoneMS.Load() == 0 {
 		return 0
 	}
-	gone := write{stamp: stamp.At(now.WallMS-g.tombstoneMS+buriedForMS, 0), tombstone: true}
+	gone := write{stamp: stamp.At(now.WallMS-g.tombstoneMS.Load()+buriedForMS, 0), tombstone: true}
 	wake := false
 	var f finder
 	for len(elements) > 0 {

@@ -30,7 +30,7 @@ func (k *Keyval) CarryFrom(old *Keyval, again bool, now clock.Reading) error {
 }
 
 func (g *registers) carryFrom(old *registers, again bool, now clock.Reading, keep func([]byte, zone.Applied)) error {
-	if again && g.tombstoneMS == 0 {
+	if again && g.tombstoneMS.Load() == 0 {
 		return nil
 	}
 	var buf []byte

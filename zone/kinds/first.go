@@ -108,7 +108,7 @@ func (g *registers) sweepFirsts(sh *zone.Shard, nowMS int64) {
 		switch {
 		case f.atMS == 0:
 			kept[hash] = noted{first: f.first, atMS: nowMS}
-		case nowMS-f.atMS > g.tombstoneMS:
+		case nowMS-f.atMS > g.tombstoneMS.Load():
 			g.dropFirst(sh, hash)
 		}
 	}

@@ -77,10 +77,10 @@ const endedSlackMS = 10_000
 func (g *registers) tombstoneLifeMS() int64 {
 	timeoutMS := g.timeoutMS.Load()
 	if longest := max(g.longestMS.Load(), timeoutMS); !g.evicts && timeoutMS != 0 &&
-		longest < g.tombstoneMS-endedSlackMS {
+		longest < g.tombstoneMS.Load()-endedSlackMS {
 		return longest + endedSlackMS
 	}
-	return g.tombstoneMS
+	return g.tombstoneMS.Load()
 }
 
 // tombstoneAgeMS is the age of a deletion by its stamp. A restamped one, or one that would have expired already at its
@@ -270,7 +270,8 @@ func (g *registers) deleteAgain(
 	brought *write,
 	now clock.Reading,
 ) (gone *write, first bool) {
-	gone = &write{stamp: max(brought.stamp+1, stamp.At(now.WallMS-g.tombstoneMS+buriedForMS, 0)), tombstone: true}
+	buried := stamp.At(now.WallMS-g.tombstoneMS.Load()+buriedForMS, 0)
+	gone = &write{stamp: max(brought.stamp+1, buried), tombstone: true}
 	gone.first = brought.first.next().over(gone.stamp)
 	did, slot := g.put(sh, hash, key, gone, room{bytes: g.store.Limit()}, now)
 	if did != won {

@@ -60,7 +60,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 		k.clock = new(stamp.Clock)
 	}
 	if cfg.Sync {
-		k.tombstoneMS = TombstoneLifeMS
+		k.tombstoneMS.Store(TombstoneLifeMS)
 	}
 	switch cfg.Type {
 	case TypeIP:

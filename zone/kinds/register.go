@@ -31,7 +31,7 @@ type registers struct {
 	// maxValue bounds values from peers.
 	maxValue int
 	// tombstoneMS is the lifetime of tombstones; 0 removes records at once.
-	tombstoneMS int64
+	tombstoneMS atomic.Int64
 	// seenMS is a recent monotonic time, used as the creation time of tombstones.
 	seenMS atomic.Int64
 	// watch is called under the shard's lock when a key appears or disappears.
@@ -238,7 +238,7 @@ func (g *registers) remove(
 	gone *write,
 	now clock.Reading,
 ) (first bool) {
-	if g.tombstoneMS == 0 && !r.Dirty() {
+	if g.tombstoneMS.Load() == 0 && !r.Dirty() {
 		sh.Remove(slot)
 		return false
 	}

@@ -170,4 +170,4 @@ func (g *registers) mend(
 }
 
 // TombstoneLifeMS is the tombstone lifetime.
-func (g *registers) TombstoneLifeMS() int64 { return g.tombstoneMS }
+func (g *registers) TombstoneLifeMS() int64 { return g.tombstoneMS.Load() }

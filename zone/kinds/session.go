@@ -49,7 +49,7 @@ func NewSession(cfg SessionConfig) *Session {
 		s.clock = new(stamp.Clock)
 	}
 	if cfg.Sync {
-		s.tombstoneMS = TombstoneLifeMS
+		s.tombstoneMS.Store(TombstoneLifeMS)
 	}
 	s.timeoutMS.Store(cfg.TimeoutMS)
 	s.store = zone.NewStore(zone.Info{

@@ -42,7 +42,10 @@ func (s *store) run(ctx context.Context, p *plan.Plan) {
 func (s *store) save(atEnd bool) (err error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	if !s.changed.Swap(false) {
+	s.mu.Lock()
+	away := s.away
+	s.mu.Unlock()
+	if away || !s.changed.Swap(false) {
 		return nil
 	}
 	defer func() {
@@ -51,7 +54,7 @@ func (s *store) save(atEnd bool) (err error) {
 		}
 	}()
 	s.mu.Lock()
-	z, log, base := s.current, s.log, s.logBase
+	z, log, base, partial := s.current, s.log, s.logBase, s.partial
 	s.mu.Unlock()
 	now := s.clock.Now() // of the zones: it orders a clear before or after the file
 	err = durable.Replace(s.path, time.UnixMilli(now.WallMS), func(w io.Writer) error { return z.WriteState(w, now) })
@@ -61,7 +64,8 @@ func (s *store) save(atEnd bool) (err error) {
 	if log == nil { // closed meanwhile, with all acknowledged writes
 		return nil
 	}
-	if failed := log.Failed(); failed == nil && (atEnd || log.Size() < rotateBytes || log.Size() < rotateFactor*base) {
+	short := atEnd || log.Size() < rotateBytes || log.Size() < rotateFactor*base
+	if log.Failed() == nil && !partial && short {
 		return log.Sync()
 	}
 	if err := s.rotate(log, z); err != nil { // this also repairs a log that failed
@@ -69,7 +73,7 @@ func (s *store) save(atEnd bool) (err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.logBase = log.Size()
+	s.logBase, s.partial = log.Size(), false
 	return nil
 }
 
@@ -92,7 +96,7 @@ func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
 func (s *store) release(p *plan.Plan) {
 	s.mu.Lock()
 	s.users--
-	last := s.users == 0
+	last := s.users == 0 && !s.away
 	s.mu.Unlock()
 	if !last {
 		return

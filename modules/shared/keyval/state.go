@@ -64,6 +64,7 @@ type store struct {
 	// it was aheadMS.
 	clockKept bool
 	aheadMS   int64
+	handover
 
 	changed  atomic.Bool
 	unsynced chan struct{} // holds one when peers' writes must be synced to disk soon
@@ -119,7 +120,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {
-		if err := s.open(z, p.Log); err != nil {
+		if err := s.start(z, p); err != nil {
 			return conf.At(at.node, "%v", err)
 		}
 		started = true
@@ -127,6 +128,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 		go s.syncRemote(ctx, p.Log)
 		return nil
 	})
+	p.OnExclusive(exclusive{s, p})
 	p.OnOwner(s.giveTo)
 	p.OnRetire(func() {
 		if started { // otherwise another step of the start failed
@@ -291,13 +293,18 @@ const minLogBytes = 24
 // configuration also go into the zone that followed.
 func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
-	kept, current := s.log, s.current
+	kept, current, persist := s.log, s.current, s.persist
 	s.keepClock()
 	s.mu.Unlock()
-	if kept == nil {
+	var appended func() error
+	switch {
+	case kept != nil:
+		appended = kept.Append(record)
+	case persist != nil:
+		appended = func() error { return s.persisted(persist) }
+	default:
 		return nil, errNotStarted
 	}
-	appended := kept.Append(record)
 	s.changed.Store(true)
 	if current != z {
 		now := s.clock.Now()
@@ -308,6 +315,9 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 	}
 	return func() error {
 		err := appended()
+		if errors.Is(err, durable.ErrClosed) {
+			err = s.elsewhere(err)
+		}
 		s.tell(err, z, log)
 		return err
 	}, nil
@@ -342,9 +352,12 @@ func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 // remote logs a peer's writes without waiting: the peer has them too, until it is lost. Therefore they are synced soon.
 func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
-	kept := s.log
+	kept, away := s.log, s.away
 	s.keepClock()
 	s.mu.Unlock()
+	if away {
+		return // the other process has it too, or gets it with the contents of the zone
+	}
 	if kept == nil {
 		log.Logf(logs.Warn, "received updates of zone \"%s\" from peers before its state log was open", z.Info().Name)
 		return

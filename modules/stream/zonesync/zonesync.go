@@ -167,6 +167,7 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 		c.Node.ID, c.Node.Incarnation, c.Node.Proof, err = identity(p, c.Node.Subjects)
 	}
 	mine.rules, mine.directives = rules(b, files)
+	c.Link = plan.Part[Predecessor](p).Link
 	return c, err
 }
 
@@ -243,6 +244,19 @@ func oldState(p *plan.Plan) *state {
 		return old
 	}
 	return nil
+}
+
+// Predecessor is the process that this one replaces, if the cycle says so before the configuration is built.
+type Predecessor struct{ Link *carrier.Link }
+
+// Node is the carrier of a running configuration, nil if it is no node of a cluster, and the subject of its
+// certificate, "" without one.
+func Node(p *plan.Plan) (c *carrier.Carrier, subject string) {
+	s := plan.Part[state](p)
+	if subjects := s.config.Node.Subjects; len(subjects) > 0 {
+		subject = subjects[0]
+	}
+	return s.carrier.Load(), subject
 }
 
 func sharedZones(p *plan.Plan) ([]zone.Shared, error) {
