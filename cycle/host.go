@@ -41,6 +41,9 @@ type Host struct {
 	retiring    sync.WaitGroup
 	memory      memoryWatch
 	passed      []passedSocket  // not yet claimed by a listen directive
+	predecessor *Peer           // nil: this process replaces no other
+	seized      bool            // it has taken over from it
+	inherited   map[string]bool // paths of unix sockets that it made
 	pulse       pulse           // of the accept loops
 	datagrams   *packets.Budget // of all UDP sessions
 	sessions    memoryWatch     // of these
@@ -79,6 +82,12 @@ func (h *Host) Hold() (admit func()) {
 // are gone for good.
 func (h *Host) GaveUpRights(privileged func(work func() error) error) {
 	h.privileged.Store(&privileged)
+}
+
+// KeepsRights reports whether the process has dropped privileges of root that AsStarted still uses.
+func (h *Host) KeepsRights() bool {
+	privileged := h.privileged.Load()
+	return privileged != nil && *privileged != nil
 }
 
 // AsStarted runs work with the privileges that the process had at its start, as far as it still can.
@@ -163,12 +172,14 @@ func (b *binding) bind(ctx context.Context, all []socket, which func(socket) boo
 		if h.listeners[s.key] != nil {
 			continue
 		}
-		l, err := bindPatiently(ctx, s, h.claim(s.key), b.log)
+		s.paused = h.succeeds()
+		passed := h.claim(s.key)
+		l, err := bindPatiently(ctx, s, passed, b.log)
 		if err != nil {
 			b.errs = append(b.errs, err)
 			continue
 		}
-		l.dropped = h.connections.Dropped
+		l.dropped, l.passed = h.connections.Dropped, passed != nil && !h.inherited[s.key.addr.Path]
 		l.share(h.datagrams)
 		b.fresh = append(b.fresh, l)
 		h.listeners[s.key] = l

@@ -15,6 +15,7 @@ import (
 	"starling/logs"
 	"starling/modules"
 	"starling/modules/core"
+	"starling/modules/stream/zonesync"
 	"starling/plan"
 	"starling/side"
 	"starling/stream"
@@ -179,6 +180,9 @@ func (h *Host) build(d *Draft, f *families) (c *Cycle, err error) {
 	p.Generation = h.generation + 1
 	p.Testing = h.testing
 	p.Privileged = h.AsStarted
+	if p.Successor = h.succeeds(); p.Successor {
+		plan.Part[zonesync.Predecessor](p).Link = h.predecessor.link(Cluster)
+	}
 	defer func() {
 		if err != nil {
 			p.Logs.Close()

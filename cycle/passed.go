@@ -108,8 +108,12 @@ func (h *Host) claim(key socketKey) *os.File {
 // DropUnclaimed closes passed sockets that no listen directive uses: clients would wait in them in vain.
 func (h *Host) DropUnclaimed(log logs.Logger) {
 	for _, p := range h.passed {
-		log.Logf(logs.Warn, "socket \"%s\" of %s was passed to starling, "+
-			"but no \"listen\" directive names that address; closing it", p.file.Name(), p.addr)
+		if h.predecessor != nil { // which serves it until it ends
+			log.Logf(logs.Notice, "upgrade: no \"listen\" directive names %s any more", p.addr)
+		} else {
+			log.Logf(logs.Warn, "socket \"%s\" of %s was passed to starling, "+
+				"but no \"listen\" directive names that address; closing it", p.file.Name(), p.addr)
+		}
 		if err := p.file.Close(); err != nil {
 			log.Logf(logs.Alert, "close() of %s failed: %v", p.addr, err)
 		}

@@ -28,6 +28,7 @@ func commands() []*cobra.Command {
 		authority.Command(),
 		checkCommand(),
 		containerCommand(),
+		upgradeCommand(),
 		versionCommand(),
 		manCommand(),
 	}

@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -42,6 +44,35 @@ func removePID(path string) error {
 		return systemError("unlink", path, err)
 	}
 	return nil
+}
+
+// basePID is the path of the pid file of the process that serves.
+func (s *running) basePID() string { return strings.TrimSuffix(s.pidPath, oldSuffix) }
+
+// retirePID renames the pid file, because the new process writes its own.
+func (s *running) retirePID() error {
+	base := s.basePID()
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		return nil // in a read-only folder
+	}
+	err := s.host.AsStarted(func() error { return os.Rename(base, base+oldSuffix) })
+	if err != nil {
+		return systemError("rename", base, err)
+	}
+	s.pidPath = base + oldSuffix
+	return nil
+}
+
+// restorePID takes that back: the new process has ended.
+func (s *running) restorePID() {
+	base := s.basePID()
+	if s.pidPath == base {
+		return
+	}
+	if err := s.host.AsStarted(func() error { return os.Rename(s.pidPath, base) }); err != nil {
+		s.host.Log().Logf(logs.Alert, "%v", systemError("rename", s.pidPath, err))
+	}
+	s.pidPath = base
 }
 
 func readPID(path string) (int, error) {

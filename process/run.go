@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"starling/cycle"
+	"starling/lib/passfd"
 	"starling/lib/systemd"
 	"starling/logs"
 	"starling/modules/core"
@@ -37,20 +39,37 @@ type running struct {
 	foreground bool
 	// detached means that standard error is the error log.
 	detached bool
+	// quitting means that a graceful shutdown has begun, and paused that the process accepts no clients (WINCH).
+	quitting, paused bool
+
+	// self is the program, sibling the process that replaces this one, or that this one replaces, for as long as both
+	// are there.
+	self    self
+	sibling *sibling
+	// request is what an upgrade is to do, and asked means that "starling upgrade" waits for its result.
+	request request
+	asked   bool
+	foreign []string // sockets of the service manager, see cycle.Host.Sockets
+
+	// watched starts the watchdog; life ends it.
+	watched sync.Once
+	life    context.Context
 }
 
 // run serves until a signal ends it. With "daemon on" it starts itself again, detached, and waits until that process
 // serves. Changes of watched files reload the configuration.
 func (b *bootLog) run(o cycle.Options, args, watched []string) int {
-	ready := readyPipe()
+	ready, me := readyPipe(), thisProgram()
 	manager, err := systemd.Attend()
 	sockets, socketsErr := systemd.Sockets()
-	if err := errors.Join(err, socketsErr); err != nil {
+	predecessor, legacy, legacyErr := inherited()
+	if err := errors.Join(err, socketsErr, legacyErr); err != nil {
 		b.fail(err)
 		return 1
 	}
-	// A supervised process does not detach: the service manager waits for this process, which has its sockets.
-	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0
+	// A supervised process does not detach: the service manager waits for this process, which has its sockets. Nor does
+	// one that replaces another, which may have.
+	o.Foreground = o.Foreground || manager.Present() || len(sockets) > 0 || predecessor != nil
 	if ready == nil && !o.Foreground { // only "daemon" is of interest here: the start reads all again
 		d, err := cycle.Read(o)
 		if err != nil {
@@ -77,9 +96,12 @@ func (b *bootLog) run(o cycle.Options, args, watched []string) int {
 
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	s := &running{host: cycle.NewHost(o, b.files), files: b.files, foreground: o.Foreground}
+	s := &running{host: cycle.NewHost(o, b.files), files: b.files, foreground: o.Foreground, self: me, life: ctx}
 	s.manager = newSupervisor(manager, s.host.Log)
 	s.changed = watch(ctx, watched) // from before the configuration is read: a change while it is read counts
+	if predecessor != nil {
+		return s.inherit(b, predecessor, legacy, signals)
+	}
 	admit := s.host.Hold()
 	if err := s.start(sockets); err != nil {
 		b.fail(err)
@@ -92,8 +114,7 @@ func (b *bootLog) run(o cycle.Options, args, watched []string) int {
 	}
 	b.close()
 	admit()
-	s.manager.tell(s.manager.Ready(s.status()))
-	go s.manager.watch(ctx, s.busy.Load, s.host.Stalled)
+	s.becomeMain()
 	s.serve(signals)
 	return 0
 }
@@ -180,64 +201,142 @@ func system() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 }
 
-// serve obeys signals until one ends the process.
+// serve obeys signals, and the other process while there is one, until a signal ends the process.
 func (s *running) serve(signals <-chan os.Signal) {
-	quitting := false
 	hurry := make(chan struct{})
 	quit := make(chan struct{})
 	for {
+		s.catchUp()
 		select {
 		case <-quit:
+			s.endSharing()
 			s.ended()
 			return
 		case <-s.manager.ping:
 		case path := <-s.changed:
-			if !quitting {
-				s.host.Log().Logf(logs.Notice, "%s has changed, reconfiguring", path)
-				s.reload()
-			}
+			s.follow(path)
+		case m := <-s.messages():
+			s.heard(m)
 		case sig := <-signals:
 			switch sig {
 			case syscall.SIGTERM, syscall.SIGINT:
 				s.note(sig, ", exiting")
 				s.stopping("stopping at once")
-				if quitting {
+				if s.quitting {
 					close(hurry)
 					<-quit
 				} else {
 					s.host.Stop()
 				}
+				s.endSharing()
 				s.ended()
 				return
 			case syscall.SIGQUIT:
-				if quitting {
+				if s.quitting {
 					continue
 				}
-				quitting = true
 				s.note(sig, ", shutting down")
+				s.leave()
+				s.quitting = true
 				s.host.Log().Logf(logs.Notice, "gracefully shutting down")
 				s.stopping("waiting for the last requests to end")
 				go func() {
 					defer close(quit)
 					s.host.Quit(hurry)
 				}()
-			case syscall.SIGHUP:
-				if quitting {
-					s.note(sig, ", ignored while shutting down")
-					continue
-				}
-				s.note(sig, ", reconfiguring")
-				s.reload()
-			case syscall.SIGUSR1:
-				s.note(sig, ", reopening logs")
-				s.host.Reopen()
-				s.redirect()
-			case syscall.SIGUSR2:
-				s.note(sig, ", ignored: starling cannot upgrade its binary while running")
 			default:
-				s.note(sig, ", ignored")
+				s.obey(sig)
 			}
 		}
+	}
+}
+
+// follow reloads because a watched file has changed, if this process serves.
+func (s *running) follow(path string) {
+	if s.quitting || s.paused || s.sibling != nil && !(s.sibling.serving && s.sibling.handed) {
+		return
+	}
+	s.host.Log().Logf(logs.Notice, "%s has changed, reconfiguring", path)
+	s.reload()
+}
+
+// inherit is run for a process that replaces another one.
+func (s *running) inherit(b *bootLog, from *passfd.Conn, sockets []*os.File, signals <-chan os.Signal) int {
+	if err := s.succeed(from, sockets, signals); err != nil {
+		b.fail(err)
+		return 1
+	}
+	b.close()
+	s.serve(signals)
+	return 0
+}
+
+// messages are those of the other process, nil if there is none.
+func (s *running) messages() <-chan message {
+	if s.sibling == nil {
+		return nil
+	}
+	return s.sibling.events
+}
+
+// catchUp obeys the messages that came while another one was awaited.
+func (s *running) catchUp() {
+	for s.sibling != nil && len(s.sibling.waiting) > 0 {
+		m := s.sibling.waiting[0]
+		s.sibling.waiting = s.sibling.waiting[1:]
+		s.heard(m)
+	}
+}
+
+// obey obeys a signal that does not end the process.
+func (s *running) obey(sig os.Signal) {
+	switch sig {
+	case syscall.SIGHUP:
+		s.hangup(sig)
+	case syscall.SIGUSR1:
+		s.note(sig, ", reopening logs")
+		s.host.Reopen()
+		s.redirect()
+	case syscall.SIGUSR2:
+		if s.quitting {
+			s.note(sig, ", ignored while shutting down")
+			return
+		}
+		s.note(sig, ", changing binary")
+		s.upgrade()
+	case syscall.SIGWINCH:
+		switch {
+		case s.quitting:
+			s.note(sig, ", ignored while shutting down")
+		case s.paused || s.sibling != nil:
+			s.note(sig, ", ignored: this process accepts no clients, or is being replaced")
+		default:
+			s.note(sig, ", accepting no more clients; HUP accepts them again")
+			s.paused = true
+			s.host.Pause(false)
+		}
+	default:
+		s.note(sig, ", ignored")
+	}
+}
+
+// hangup reloads, or accepts clients again.
+func (s *running) hangup(sig os.Signal) {
+	switch b := s.sibling; {
+	case s.quitting:
+		s.note(sig, ", ignored while shutting down")
+	case s.paused:
+		s.note(sig, ", accepting clients again")
+		s.paused = false
+		s.host.Resume()
+	case b != nil && !b.handed:
+		s.note(sig, ", ignored until the new process serves")
+	case b != nil && !b.serving:
+		s.note(sig, ", asking "+b.name()+" for the clients")
+		s.askBack()
+	default:
+		s.note(sig, ", reconfiguring")
+		s.reload()
 	}
 }
 
@@ -280,6 +379,11 @@ func (s *running) reload() {
 	}
 	defer func() { s.manager.tell(s.manager.Ready(s.status())) }()
 	c := s.host.Current()
+	if s.sibling != nil {
+		if err := s.sibling.handover.Follow(); err != nil {
+			c.Log().Logf(logs.Error, "upgrade: sharing no changed zones with %s: %v", s.sibling.name(), err)
+		}
+	}
 	s.redirect()
 	applyLimits(c.Settings, c.Log())
 	if changed(s.user, c.Settings.User) {

@@ -2,8 +2,11 @@ package process
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -13,8 +16,10 @@ import (
 // replaceFD makes a descriptor refer to the file of another.
 func replaceFD(from, to int) error { return unix.Dup3(from, to, 0) }
 
-// One thread keeps these privileges of root: binding ports below 1024, and opening any file.
-const keptRights = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_DAC_OVERRIDE
+// One thread keeps these privileges of root: binding ports below 1024, opening any file, and starting and ending the
+// process that replaces this one, which needs root's privileges until it has opened all of its files.
+const keptRights = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID |
+	1<<unix.CAP_KILL
 
 // office is the thread that keeps privileges of root for reloads and file maintenance. Capabilities belong to threads:
 // all others, and so all that serve clients, have none. The runtime starts no thread from a locked one, so nothing
@@ -73,6 +78,15 @@ func (o *office) asStarted(work func() error) error {
 		}
 		return err
 	})
+}
+
+// startAsStarted starts a process with the user and the privileges with which this one was started. The caller has the
+// kept rights, if any.
+func startAsStarted(command *exec.Cmd, asRoot bool) error {
+	if asRoot && os.Geteuid() != 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 0, Gid: 0}}
+	}
+	return command.Start()
 }
 
 // setRights sets which of the kept privileges are effective in this thread.

@@ -23,6 +23,12 @@ type Node struct {
 	// Excused is a text whose lines in the log are expected, at any level.
 	Excused string
 
+	// Program is the binary, if it is not Binary.
+	Program string
+	// heir is the process that has replaced the first one, and heirs all such; see Inherited.
+	heir  int
+	heirs []int
+
 	// Config is the last text written by Configure.
 	Config string
 	cmd    *exec.Cmd

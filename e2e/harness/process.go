@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +28,8 @@ func (n *Node) Start() {
 // Launch runs the node without waiting.
 func (n *Node) Launch() {
 	n.T.Helper()
-	n.cmd = exec.Command(Binary, "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
+	n.heir = 0
+	n.cmd = exec.Command(cmp.Or(n.Program, Binary), "-p", n.Dir+"/", "-c", "nginx.conf", "-e", "error.log")
 	n.cmd.Stderr = &n.stderr
 	n.exited = make(chan struct{})
 	if err := n.there(n.cmd.Start); err != nil {
@@ -73,6 +75,12 @@ func (n *Node) Dial(port string) (conn net.Conn, err error) {
 // Signal sends a signal to the node.
 func (n *Node) Signal(s syscall.Signal) {
 	n.T.Helper()
+	if n.heir != 0 {
+		if err := syscall.Kill(n.heir, s); err != nil {
+			n.T.Fatalf("%s: %v", n.Name, err)
+		}
+		return
+	}
 	if err := n.cmd.Process.Signal(s); err != nil {
 		n.T.Fatalf("%s: %v", n.Name, err)
 	}
@@ -119,6 +127,9 @@ func (n *Node) Running() bool {
 	if n.cmd == nil {
 		return false
 	}
+	if n.heir != 0 {
+		return Alive(n.heir)
+	}
 	select {
 	case <-n.exited:
 		return false
@@ -129,7 +140,8 @@ func (n *Node) Running() bool {
 
 // cleanup ends the node and checks its log for lines that no log should have.
 func (n *Node) cleanup() {
-	if n.Running() {
+	n.endHeirs()
+	if n.cmd != nil && !closed(n.exited) {
 		if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			n.T.Error(err)
 		}
@@ -170,6 +182,57 @@ func (n *Node) WaitLog(want string) {
 	})
 }
 
+// Alive reports whether a process runs that may be nobody's child.
+func Alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(after, "Z")
+}
+
+// Inherited notes that another process of the node serves now: the one in the pid file.
+func (n *Node) Inherited() int {
+	n.T.Helper()
+	pid := n.FilePID("starling.pid")
+	n.heir = pid
+	n.heirs = append(n.heirs, pid)
+	return pid
+}
+
+// FilePID is the number in a pid file of the node.
+func (n *Node) FilePID(name string) int {
+	n.T.Helper()
+	text, err := os.ReadFile(filepath.Join(n.Dir, name))
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	return pid
+}
+
+// endHeirs ends the processes that have replaced the first one.
+func (n *Node) endHeirs() {
+	for _, pid := range n.heirs {
+		if !Alive(pid) {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			n.T.Error(err)
+		}
+		testkit.Eventually(n.T, Patience, func() error {
+			if Alive(pid) {
+				return fmt.Errorf("process %d of %s does not end", pid, n.Name)
+			}
+			return nil
+		})
+	}
+}
+
 // Freeze stops the node's process, like a suspended host; thaw continues it.
 func (n *Node) Freeze() (thaw func()) {
 	n.T.Helper()
@@ -180,7 +243,16 @@ func (n *Node) Freeze() (thaw func()) {
 }
 
 // PID is the number of the process that runs, or ran last.
-func (n *Node) PID() int { return n.cmd.Process.Pid }
+func (n *Node) PID() int { return cmp.Or(n.heir, n.cmd.Process.Pid) }
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
 
 // ResidentKB is the memory of the node's process, in KB; the test is skipped if the system does not report it.
 func (n *Node) ResidentKB() int {

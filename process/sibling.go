@@ -1,0 +1,353 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"starling/cycle"
+	"starling/lib/passfd"
+	"starling/logs"
+)
+
+// The binary is replaced by a second process, a child that inherits the listening sockets: see
+// docs/decisions/2026-11-28-upgrade.md. The two talk over a pair of unix sockets. At any time one of them accepts
+// clients.
+
+// siblingVariable tells a process that it replaces another one: the descriptor of its end of the pair, a colon, and the
+// number of the sockets after it.
+const siblingVariable = "STARLING_UPGRADE"
+
+// maxInherited bounds the number of sockets in siblingVariable: a higher one is a mistake, and each would be tried.
+const maxInherited = 65536
+
+// message is what the two processes send each other, as JSON, so that releases can add fields.
+type message struct {
+	Kind string `json:"kind"`
+	// of hello, which the old process sends first
+	PID      int      `json:"pid,omitempty"`
+	Subject  string   `json:"subject,omitempty"`
+	Selves   []string `json:"selves,omitempty"`
+	Foreign  []string `json:"foreign,omitempty"`
+	Detached bool     `json:"detached,omitempty"`
+	// Networks are those that the new process has; of started.
+	Networks []cycle.Network `json:"networks,omitempty"`
+	// Network is the one of connect.
+	Network cycle.Network `json:"network,omitempty"`
+	// Text is the reason of failed, or the error of persisted.
+	Text string `json:"text,omitempty"`
+	// ID belongs to a persist and its persisted.
+	ID uint64 `json:"id,omitempty"`
+}
+
+// The kinds of messages.
+const (
+	kindHello     = "hello"
+	kindStarted   = "started"   // the new process has its configuration, and shares zones
+	kindConnect   = "connect"   // comes with a socket
+	kindReady     = "ready"     // the new process has all records
+	kindTake      = "take"      // accept clients: the sender does not any more
+	kindTaken     = "taken"     // the sender accepts clients
+	kindMain      = "main"      // the service manager knows that the receiver is the main process
+	kindGive      = "give"      // hand the clients over to the sender
+	kindFailed    = "failed"    // the sender cannot do what it was told
+	kindPersist   = "persist"   // write all to the disk
+	kindPersisted = "persisted" // it is there
+	kindBye       = "bye"       // the sender ends
+
+	// These are not sent: they are what this process finds out.
+	kindGone   = "gone"   // the other end of the pair is closed
+	kindExited = "exited" // the child
+	kindLate   = "late"   // the new process was not ready in time
+)
+
+const (
+	// drainTimeout bounds how long clients wait in the accept queues while the other process gets the last changes.
+	drainTimeout = 5 * time.Second
+	// takeTimeout bounds the same while it opens the state files.
+	takeTimeout = 10 * time.Second
+	// persistTimeout bounds how long a client waits for a write that the other process must keep.
+	persistTimeout = 10 * time.Second
+)
+
+// sibling is the other process while the binary is replaced.
+type sibling struct {
+	host   *cycle.Host
+	conn   *passfd.Conn
+	pid    int
+	events chan message
+
+	// serving means that this process accepts clients, and handed that it no longer did once.
+	serving, handed bool
+	// started means that the child has loaded its configuration, and leaves that the other process ends on purpose.
+	started, leaves bool
+	// waiting are messages that came while another one was awaited.
+	waiting []message
+	// child ends the child by force; nil in the child.
+	child *successor
+
+	mu       sync.Mutex
+	handover *cycle.Handover
+	persists map[uint64]chan error
+	next     uint64
+	gone     bool
+	// turn is closed while this process has the files that only one may write, and ended when the other has ended.
+	turn, ended chan struct{}
+}
+
+func newSibling(host *cycle.Host, conn *passfd.Conn) *sibling {
+	return &sibling{host: host, conn: conn, events: make(chan message, 16), persists: map[uint64]chan error{},
+		turn: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// name is the other process in logs.
+func (b *sibling) name() string { return fmt.Sprintf("process %d", b.pid) }
+
+// peer is the other process for the cycle.
+func (b *sibling) peer(subject string, selves []string) *cycle.Peer {
+	return &cycle.Peer{Name: b.name(), Subject: subject, Selves: selves, Dial: func(n cycle.Network) (net.Conn, error) {
+		text, err := json.Marshal(message{Kind: kindConnect, Network: n})
+		if err != nil {
+			return nil, err
+		}
+		return b.conn.Dial(text)
+	}}
+}
+
+func (b *sibling) send(m message) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return b.conn.Send(text)
+}
+
+// receive returns the next message.
+func (b *sibling) receive() (m message, socket net.Conn, err error) {
+	text, socket, err := b.conn.Receive()
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err != nil && socket != nil {
+		socket.Close()
+	}
+	return m, socket, err
+}
+
+// listen receives messages until the other process has ended.
+func (b *sibling) listen() {
+	for {
+		m, socket, err := b.receive()
+		if err != nil {
+			break
+		}
+		switch m.Kind {
+		case kindConnect:
+			b.connected(m.Network, socket)
+		case kindPersist:
+			go b.persisted(m.ID)
+		case kindPersisted:
+			b.answer(m)
+		default:
+			b.events <- m
+		}
+	}
+	b.mu.Lock()
+	b.gone = true
+	close(b.ended)
+	for id, waiter := range b.persists {
+		waiter <- errors.New("the process that keeps the state files has ended")
+		delete(b.persists, id)
+	}
+	b.mu.Unlock()
+	b.events <- message{Kind: kindGone}
+}
+
+// connected serves a connection that the other process has dialled.
+func (b *sibling) connected(n cycle.Network, socket net.Conn) {
+	if socket == nil {
+		return
+	}
+	b.mu.Lock()
+	handover := b.handover
+	b.mu.Unlock()
+	if handover == nil {
+		socket.Close()
+		return
+	}
+	go handover.Serve(n, socket)
+}
+
+func (b *sibling) share(h *cycle.Handover) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handover = h
+}
+
+// persisted answers a persist.
+func (b *sibling) persisted(id uint64) {
+	b.mu.Lock()
+	turn := b.turn
+	b.mu.Unlock()
+	select {
+	case <-turn: // it may have been asked before it was told to take the files
+	case <-b.ended:
+		return
+	}
+	answer := message{Kind: kindPersisted, ID: id}
+	if err := b.host.Persist(); err != nil {
+		answer.Text = err.Error()
+	}
+	if err := b.send(answer); err != nil {
+		b.host.Log().Logf(logs.Error, "upgrade: cannot answer %s: %v", b.name(), err)
+	}
+}
+
+func (b *sibling) answer(m message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiter := b.persists[m.ID]
+	if waiter == nil {
+		return
+	}
+	delete(b.persists, m.ID)
+	if m.Text != "" {
+		waiter <- errors.New(m.Text)
+	} else {
+		waiter <- nil
+	}
+}
+
+// persist waits until the other process has on disk what this one has changed so far.
+func (b *sibling) persist() error {
+	ctx, cancel := context.WithTimeout(context.Background(), persistTimeout)
+	defer cancel()
+	b.mu.Lock()
+	if b.gone {
+		b.mu.Unlock()
+		return errors.New("the process that keeps the state files has ended")
+	}
+	b.next++
+	id, waiter, handover := b.next, make(chan error, 1), b.handover
+	b.persists[id] = waiter
+	b.mu.Unlock()
+	err := handover.Drain(ctx)
+	if err == nil {
+		err = b.send(message{Kind: kindPersist, ID: id})
+	}
+	if err == nil {
+		select {
+		case err = <-waiter:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	b.mu.Lock()
+	delete(b.persists, id)
+	b.mu.Unlock()
+	return err
+}
+
+// await returns the next message of one of the kinds. Others wait until their turn; an end of the other process does
+// not.
+func (b *sibling) await(limit time.Duration, kinds ...string) (message, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-b.events:
+			for _, kind := range kinds {
+				if m.Kind == kind {
+					return m, nil
+				}
+			}
+			b.waiting = append(b.waiting, m)
+			switch m.Kind {
+			case kindFailed:
+				return m, errors.New(m.Text)
+			case kindGone, kindExited:
+				return m, fmt.Errorf("%s has ended", b.name())
+			}
+		case <-timer.C:
+			return message{}, fmt.Errorf("%s did not answer within %v", b.name(), limit)
+		}
+	}
+}
+
+// give hands the clients over to the other process: from here on they wait in the accept queues, then that process
+// accepts them. If it cannot, this one goes on.
+func (b *sibling) give() error {
+	b.host.Pause(true)
+	b.host.OwnSockets(false)
+	b.mu.Lock()
+	b.turn = make(chan struct{})
+	b.mu.Unlock()
+	err := b.host.Yield(b.persist)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		err = b.handover.Drain(ctx)
+		cancel()
+	}
+	if err == nil {
+		err = b.send(message{Kind: kindTake})
+	}
+	if err == nil {
+		_, err = b.await(takeTimeout, kindTaken)
+	}
+	if err != nil {
+		return err
+	}
+	b.serving, b.handed = false, true
+	b.handover.Redirect()
+	return nil
+}
+
+// take accepts the clients that the other process has handed over, or goes on after it has failed to take them.
+func (b *sibling) take() error {
+	if err := b.host.Seize(); err != nil {
+		return errors.Join(err, b.host.Yield(b.persist))
+	}
+	b.host.OwnSockets(true)
+	b.host.Resume()
+	b.serving = true
+	b.mu.Lock()
+	close(b.turn)
+	b.mu.Unlock()
+	return nil
+}
+
+// inherited returns what the process that this one replaces has passed to it: an end of a pair of sockets, and its
+// listening sockets. It returns nil in any other process.
+func inherited() (*passfd.Conn, []*os.File, error) {
+	value, given := os.LookupEnv(siblingVariable)
+	if !given {
+		return nil, nil, nil
+	}
+	os.Unsetenv(siblingVariable) // the name is valid: it cannot fail
+	first, count, _ := strings.Cut(value, ":")
+	fd, err := strconv.Atoi(first)
+	n, countErr := strconv.Atoi(count)
+	if err := errors.Join(err, countErr); err != nil || fd < 3 || n < 0 || n > maxInherited {
+		return nil, nil, fmt.Errorf("%s \"%s\" is invalid: only starling sets it", siblingVariable, value)
+	}
+	files := make([]*os.File, 0, n)
+	for i := fd; i <= fd+n; i++ {
+		if _, err := unix.FcntlInt(uintptr(i), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return nil, nil, fmt.Errorf("%s names descriptor %d, which is not open", siblingVariable, i)
+		}
+		if i > fd {
+			files = append(files, os.NewFile(uintptr(i), "inherited"))
+		}
+	}
+	conn, err := passfd.Open(os.NewFile(uintptr(fd), "sibling"))
+	return conn, files, err
+}

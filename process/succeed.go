@@ -1,0 +1,144 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"starling/lib/passfd"
+	"starling/logs"
+)
+
+const (
+	// linkTimeout bounds how long the new process waits to be connected with the old one. It is shorter than the time
+	// after which a node without peers is ready with the records it has, none.
+	linkTimeout = 4 * time.Second
+	// lookEvery is how often it looks whether it is ready.
+	lookEvery = 5 * time.Millisecond
+)
+
+// succeed makes this process the successor of the one that has started it: it loads its configuration on that one's
+// sockets, learns all zones, and then accepts the clients. An error leaves the old process as it was, which logs it.
+func (s *running) succeed(conn *passfd.Conn, sockets []*os.File, signals <-chan os.Signal) error {
+	b := newSibling(s.host, conn)
+	hello, _, err := b.receive()
+	if err != nil {
+		return fmt.Errorf("cannot hear the process that this one replaces: %w", err)
+	}
+	b.pid = hello.PID
+	peer := b.peer(hello.Subject, hello.Selves)
+	s.host.Succeed(peer)
+	if err := s.host.Inherit(sockets, hello.Foreign); err != nil {
+		return b.tell(err)
+	}
+	admit := s.host.Hold()
+	if err := s.start(nil); err != nil {
+		return b.tell(err)
+	}
+	c := s.host.Current()
+	s.pidPath, s.user = c.PIDPath(), c.Settings.User
+	if err := become(s.user, s.host, c.Log()); err != nil {
+		return b.tell(err)
+	}
+	handover, err := s.host.Share(context.Background(), peer)
+	if err != nil {
+		return b.tell(err)
+	}
+	b.share(handover)
+	go b.listen()
+	if err := b.send(message{Kind: kindStarted, Networks: handover.Networks()}); err != nil {
+		return err
+	}
+	s.sibling = b
+	if err := s.awaitTurn(signals); err != nil {
+		s.host.Log().Logf(logs.Notice, "upgrade: exiting: %v", err)
+		s.host.Stop()
+		return err
+	}
+	if err := s.firstTake(hello.Detached); err != nil {
+		s.host.Stop()
+		return b.tell(err)
+	}
+	admit()
+	return b.send(message{Kind: kindTaken})
+}
+
+// tell tells the old process why this one ends.
+func (b *sibling) tell(err error) error {
+	text := ""
+	for i, problem := range flatten(err) {
+		if i > 0 {
+			text += "; "
+		}
+		text += problem.Error()
+	}
+	if failed := b.send(message{Kind: kindFailed, Text: text}); failed != nil {
+		return fmt.Errorf("%w (and the process that this one replaces does not listen: %w)", err, failed)
+	}
+	return err
+}
+
+// awaitTurn waits until the old process hands the clients over.
+func (s *running) awaitTurn(signals <-chan os.Signal) error {
+	b := s.sibling
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
+	linked, ready := false, false
+	tooLate := time.NewTimer(linkTimeout)
+	defer tooLate.Stop()
+	for {
+		select {
+		case m := <-b.events:
+			switch m.Kind {
+			case kindTake:
+				return nil
+			case kindGone:
+				return fmt.Errorf("%s, which this one replaces, has given it up or ended", b.name())
+			}
+		case sig := <-signals:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT {
+				return b.tell(fmt.Errorf("it received %s", signalNames[sig]))
+			}
+			s.note(sig, ", ignored until this process serves")
+		case <-tooLate.C:
+			if !linked {
+				return b.tell(fmt.Errorf("%w within %v", b.handover.Connected(), linkTimeout))
+			}
+		case <-looks.C:
+			linked = linked || b.handover.Connected() == nil
+			if !ready && linked && b.handover.Ready() == nil {
+				ready = true
+				if err := b.send(message{Kind: kindReady}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// firstTake takes over what only one process may have. Clients are accepted after it.
+func (s *running) firstTake(detached bool) error {
+	b := s.sibling
+	if err := b.take(); err != nil {
+		return err
+	}
+	b.handed = true
+	if err := s.host.AsStarted(func() error { return writePID(s.pidPath) }); err != nil {
+		s.host.Log().Logf(logs.Warn, "%v: there is no pid file, so \"-s\" does not find this process", err)
+	}
+	if s.detached = detached; detached {
+		if err := detachStreams(s.host.Current().Log()); err != nil {
+			return err
+		}
+	}
+	s.host.Log().Logf(logs.Notice, "upgrade: this process replaces %s and accepts clients now", b.name())
+	return nil
+}
+
+// becomeMain is called when the service manager knows that this process is the main one of the service.
+func (s *running) becomeMain() {
+	s.manager.tell(s.manager.Ready(s.status()))
+	s.watched.Do(func() { go s.manager.watch(s.life, s.busy.Load, s.host.Stalled) })
+}
