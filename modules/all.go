@@ -49,6 +49,7 @@ import (
 	"starling/modules/web/referer"
 	"starling/modules/web/rewrite"
 	"starling/modules/web/securelink"
+	"starling/modules/web/ssi"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
 	"starling/modules/web/stubstatus"
@@ -98,6 +99,7 @@ func Web() []*web.Module {
 		&addition.Module,
 		&sub.Module,
 		&charset.Module,
+		&ssi.Module,
 		&gzip.Module, // its filter sees what the other families added
 		&accesslog.Module,
 		&randomindex.Module, // before static, whose index files it replaces

@@ -27,6 +27,11 @@ func (r *Request) answer(status int) Result {
 		r.abandon(status)
 		return Done
 	}
+	if r.sub.memory.bare {
+		r.Out.Status, r.Out.ContentLength = status, 0
+		r.WriteLast(nil)
+		return Done
+	}
 	r.errStatus = status
 	switch status {
 	case 400, 413, 414, 495, 496, 497, 500, 501:

@@ -31,6 +31,8 @@ type Subrequest struct {
 	// Part makes the body a part of the client's response, sent as it arrives, after its own filters and before the
 	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Prepend.
 	Part bool
+	// Bare makes an error that would be answered with a page, or by error_page, an empty response with its status.
+	Bare bool
 }
 
 // Sub is a request whose wire is memory. It starts at the server's rewrites, skips access control, has its own
@@ -72,6 +74,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	sub := &child.sub
 	sub.request, sub.done, sub.before = child, nil, nil
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
+	sub.memory.bare = s.Bare
 	if s.Part {
 		sub.memory.partOf = root
 	}
@@ -101,6 +104,9 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 	r.id, r.hasID = parent.ID(), true
 	r.State.Inherit(&parent.State)
 }
+
+// Request is the subrequest before it is served: a family can give it state.
+func (s *Sub) Request() *Request { return s.request }
 
 // Run serves the subrequest synchronously. The request it returns has ended; it, and its variables, are valid until the
 // parent ends.

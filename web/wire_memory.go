@@ -15,6 +15,7 @@ type memoryWire struct {
 	body      []byte
 	sent      int64
 	partOf    *Request // the client's request, of whose response the body is a part; nil if of none
+	bare      bool     // errors have no page
 	beside    bool     // the parent continues meanwhile: its wire must not be used
 }
 

@@ -20,7 +20,6 @@ var off = []struct {
 	{"proxy_limit_rate", "0", "<rate>", locations, "rate limiting of reads from servers"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
 	{"slice", "0", "<size>", locations, "slicing of requests"},
-	{"ssi", "off", "on", locationsIf, "server side includes"},
 	{"ssl_early_data", "off", "on", conf.HTTP | conf.Server, "early data"},
 	{"ssl_ocsp", "off", "on|leaf", secured, "OCSP validation of client certificates"},
 	{"ssl_stapling", "off", "on", secured, "OCSP stapling"},

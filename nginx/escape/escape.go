@@ -26,6 +26,8 @@ var (
 	Path = newSet("#%?")
 	// Args is for a value within a query.
 	Args = newSet("#%&+;?")
+	// Link is for a text in an attribute of HTML: what ends it is escaped, what has a meaning in a URI is not.
+	Link = newSet("#%'")
 	// Component is for a name that becomes one part of a path, a query or anything else.
 	Component = newSet("!#$%&'()*+,/:;=?@[]")
 )

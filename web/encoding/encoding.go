@@ -56,9 +56,9 @@ var ProxiedNames = map[string]Proxied{
 // MarkVary is called for each response whose coding depends on what the client accepts.
 func (s *Settings) MarkVary(r *web.Request) { r.Out.VaryEncoding = r.Out.VaryEncoding || s.Vary }
 
-// Wanted is ngx_http_gzip_ok: it checks the request.
+// Wanted is ngx_http_gzip_ok: it checks the request. A part of a response is never compressed by itself.
 func (s *Settings) Wanted(r *web.Request) bool {
-	if !Accepts(r.KnownHeader(h1.HeaderAcceptEncoding), "gzip") ||
+	if r.Parent() != nil || !Accepts(r.KnownHeader(h1.HeaderAcceptEncoding), "gzip") ||
 		r.Version < h1.Version11 && !(s.HTTP10 && r.Version == h1.Version10) {
 		return false
 	}

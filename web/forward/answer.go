@@ -111,7 +111,7 @@ func (x *Exchange) redirect(to []byte) web.Result {
 		r.MethodID, r.Method = h1.MethodGet, methodGet
 	}
 	target, query, _ := bytes.Cut(to, []byte("?"))
-	path, ok := safePath(r.Alloc(len(target))[:0], target)
+	path, ok := web.SafePath(r.Alloc(len(target))[:0], target)
 	if !ok {
 		x.Logf(logs.Error, "unsafe URI \"%s\" was detected in \"X-Accel-Redirect\"", to)
 		return 404
@@ -120,37 +120,6 @@ func (x *Exchange) redirect(to []byte) web.Result {
 }
 
 var methodGet = []byte("GET")
-
-// safePath decodes a path into dst. It is not safe if it contains "..": a name from a server is trusted less than its
-// content, because it often originates from a user.
-func safePath(dst, escaped []byte) (path []byte, ok bool) {
-	if len(escaped) == 0 || escaped[0] != '/' {
-		return nil, false
-	}
-	for i := 0; i < len(escaped); i++ {
-		c := escaped[i]
-		if c == '%' {
-			if i+2 >= len(escaped) {
-				return nil, false
-			}
-			n, err := strconv.ParseUint(string(escaped[i+1:i+3]), 16, 8)
-			if err != nil {
-				return nil, false
-			}
-			c, i = byte(n), i+2
-		}
-		if c == 0 {
-			return nil, false
-		}
-		dst = append(dst, c)
-	}
-	for segment := range bytes.SplitSeq(dst, []byte("/")) {
-		if string(segment) == ".." {
-			return nil, false
-		}
-	}
-	return dst, true
-}
 
 // skipBody ends a response whose body is not wanted; the connection can be reused only if the body has already arrived.
 func (x *Exchange) skipBody() {

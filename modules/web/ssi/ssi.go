@@ -1,0 +1,118 @@
+package ssi
+
+import (
+	"starling/conf"
+	"starling/logs"
+	"starling/side"
+	"starling/web"
+	"starling/web/h1"
+)
+
+func build(b *web.Block) (web.Filter, error) {
+	side.SlotOf[state](&web.Side, b.Plan) // $date_local reads it even if no page is processed
+	s := conf.SettingsOf[Settings](b.Scope)
+	if !s.on {
+		return nil, nil
+	}
+	return s.filter, nil
+}
+
+// filter is ngx_http_ssi_header_filter.
+func (s *Settings) filter(r *web.Request) web.Body {
+	out := &r.Out
+	if out.ContentLength == 0 || !s.types.Has(out.ContentType) {
+		return nil
+	}
+	out.ContentLength, out.Ranges = -1, false
+	r.RemoveHeader(h1.HeaderAcceptRanges)
+	if s.lastModified {
+		r.WeakenETags()
+	} else {
+		out.LastModified = nil
+		r.RemoveHeader(h1.HeaderLastModified)
+		r.RemoveHeader(h1.HeaderETag)
+	}
+	return &executing{
+		settings: s, state: stateOf(r), parser: parser{valueBytes: int(s.valueBytes)}, output: true,
+		message: []byte("[an error occurred while processing the directive]"),
+	}
+}
+
+// condition is where a page stands between if and endif.
+type condition int
+
+const (
+	outside condition = iota
+	afterIf
+	afterElse
+)
+
+// executing is the body of one response.
+type executing struct {
+	settings *Settings
+	state    *state
+	parser   parser
+	out      []byte // not yet passed on
+
+	output    bool // text is sent
+	inBlock   bool // text belongs to a block
+	condition condition
+	chosen    bool // a branch of the if was sent
+	encoding  encoding
+	message   []byte // in place of commands that fail
+}
+
+// Write implements web.Body.
+func (x *executing) Write(next web.Next, p []byte, last bool) error {
+	for len(p) > 0 {
+		found, text, rest := x.parser.next(p)
+		p = rest
+		var err error
+		switch found {
+		case foundText:
+			err = x.text(text)
+		case foundCommand:
+			err = x.execute(next)
+		case foundError:
+			err = x.parser.fault
+		}
+		if err != nil {
+			next.Request().Logf(logs.Error, "%v", err)
+			if !x.settings.silent {
+				x.out = append(x.out, x.message...)
+			}
+		}
+	}
+	if last {
+		if err := x.text(x.parser.end()); err != nil {
+			next.Request().Logf(logs.Error, "%v", err)
+		}
+		return next.Write(x.out, true)
+	}
+	return x.pass(next)
+}
+
+// pass passes on what is ready.
+func (x *executing) pass(next web.Next) error {
+	if len(x.out) == 0 {
+		return nil
+	}
+	err := next.Write(x.out, false)
+	x.out = x.out[:0]
+	return err
+}
+
+// Flush implements web.Body. The beginning of a command stays.
+func (x *executing) Flush(next web.Next) error { return next.Flush() }
+
+// text is outside of commands.
+func (x *executing) text(p []byte) error {
+	switch {
+	case len(p) == 0:
+	case x.output:
+		x.out = append(x.out, p...)
+	case x.inBlock:
+		return x.state.page.extend(p)
+	}
+	return nil
+}
