@@ -17,7 +17,6 @@ var instead = map[string]string{
 	"post_action":         "use mirror",
 	"if_modified_since":   "remove it: exact is the default",
 	"debug_connection":    "remove it, or use error_log with level debug",
-	"queue":               "use max_conns with more servers, or limit_conn",
 	"quic":                "remove it: clients use HTTP/2",
 	"load_module":         "remove the line if nothing needs the module",
 }

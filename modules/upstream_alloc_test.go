@@ -56,6 +56,7 @@ func TestProxyingDoesNotAllocate(t *testing.T) {
 	const answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nSet-Cookie: session=12345\r\nX-A: b\r\n\r\nhello"
 	addr := plainBackend(t, answer)
 	for _, test := range []struct{ name, group, request string }{
+		{"a queue that nobody needs", `queue 10;`, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"plain", ``, "GET /a HTTP/1.1\r\nHost: x\r\nUser-Agent: t\r\nAccept: */*\r\n\r\n"},
 		{"sticky learn", `sticky learn zone=s:1m create=$upstream_cookie_session lookup=$cookie_session sync;`,
 			"GET /a HTTP/1.1\r\nHost: x\r\nCookie: a=b; session=12345\r\n\r\n"},

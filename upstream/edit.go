@@ -147,6 +147,7 @@ func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
 		})
 	}
 	g.recount()
+	g.serve(now)
 	return s, nil
 }
 

@@ -61,6 +61,7 @@ type Group struct {
 	edits     chan struct{}
 	pool      *Pool
 	monitor   Monitor // nil if the group has no health checks
+	queue     *queue  // nil without one
 
 	tries atomic.Int64 // servers in service: how many a request can try
 }
@@ -120,6 +121,7 @@ func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Ser
 	if s.outOfService() {
 		s.Stats.downFromMS.Store(max(now.WallMS, 1))
 	}
+	g.serve(now)
 	return s, nil
 }
 

@@ -67,6 +67,7 @@ func (s *Server) SetHealth(watch any, h Health, now clock.Reading) (changed bool
 	s.fails, s.failed = 0, false
 	s.noteReturn(now)
 	s.beginSlowStart(now.MonoMS)
+	g.serve(now)
 	return true
 }
 

@@ -51,6 +51,8 @@ type Attempt struct {
 	tried     [inlineSlots / 64]uint64
 	triedMore []uint64 // slots from inlineSlots on
 
+	waiter *waiter // nil unless queued
+
 	wantedLen int
 	wanted    [maxSessionID]byte
 }
@@ -93,11 +95,24 @@ func (a *Attempt) AddTry() { a.tries++ }
 func (a *Attempt) Current() *Server { return a.current }
 
 // Pick selects the next server: primaries first, then backups. Each pick must be freed. It returns ErrNoLive if no
-// server is left. It does not allocate in groups of up to 256 servers.
+// server is left, and in a group with a queue also the errors that queue.go declares. It does not allocate in groups of
+// up to 256 servers, unless the request is queued.
 func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
 	g := a.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.queue != nil {
+		return a.pickOrQueue(now)
+	}
+	if s := a.take(now); s != nil {
+		return s, nil
+	}
+	return nil, ErrNoLive
+}
+
+// take selects the next server, or nil if none can take the request; under the lock.
+func (a *Attempt) take(now clock.Reading) *Server {
+	g := a.group
 	a.nowMS = now.MonoMS
 	s := a.choose()
 	if s == nil && a.set == &g.primary && len(g.backup.servers) > 0 {
@@ -105,7 +120,7 @@ func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
 		s = a.choose()
 	}
 	if s == nil {
-		return nil, ErrNoLive
+		return nil
 	}
 	a.markTried(s.slot)
 	if a.nowMS-s.checkedMS > s.settings.FailTimeout.Milliseconds() {
@@ -115,7 +130,7 @@ func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
 	a.current = s
 	s.Stats.Requests.Add(1)
 	s.Stats.selectedMS.Store(now.WallMS)
-	return s, nil
+	return s
 }
 
 func (a *Attempt) choose() *Server {
@@ -184,6 +199,7 @@ func (a *Attempt) Connected(now clock.Reading) {
 		defer a.group.mu.Unlock()
 		if s.accessedMS < s.checkedMS {
 			s.recover(now)
+			a.group.serve(now)
 		}
 	}
 }
@@ -197,6 +213,7 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	defer g.serve(now)
 	a.endInflight(now.MonoMS)
 	a.current = nil
 	s.active--

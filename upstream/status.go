@@ -156,17 +156,18 @@ func FormatTime(d time.Duration) string {
 
 // Report is a group as in /http/upstreams.
 type Report struct {
-	Peers     []Status `json:"peers"`
-	Keepalive int      `json:"keepalive"`
-	Zombies   int      `json:"zombies"`
-	Zone      string   `json:"zone"`
+	Peers     []Status     `json:"peers"`
+	Keepalive int          `json:"keepalive"`
+	Zombies   int          `json:"zombies"`
+	Zone      string       `json:"zone"`
+	Queue     *QueueReport `json:"queue,omitempty"`
 }
 
 // Report returns the group's state.
 func (g *Group) Report(now clock.Reading) Report {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r := Report{Peers: []Status{}, Zombies: g.zombies, Zone: g.ZoneName}
+	r := Report{Peers: []Status{}, Zombies: g.zombies, Zone: g.ZoneName, Queue: g.queue.report()}
 	if g.pool != nil {
 		r.Keepalive = g.pool.Idle()
 	}
@@ -183,6 +184,9 @@ func (g *Group) ResetStats() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.each(func(s *Server) { s.Stats.reset() })
+	if g.queue != nil {
+		g.queue.overflows = 0
+	}
 }
 
 func (s *Server) state(nowMS int64) string {

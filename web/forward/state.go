@@ -12,13 +12,14 @@ type state struct {
 	address                         string
 	status                          int // 0: none came
 	startMS                         int64
+	queueMS                         int64 // before it started; -1 if it did not wait
 	connectMS, headerMS, responseMS int64
 	sent, received, length          int64
 	redirected                      bool // not a try: an internal redirect in between
 }
 
 func newState(address string, nowMS int64) state {
-	return state{address: address, startMS: nowMS, connectMS: -1, headerMS: -1, responseMS: -1}
+	return state{address: address, startMS: nowMS, queueMS: -1, connectMS: -1, headerMS: -1, responseMS: -1}
 }
 
 // state is that of the current try.

@@ -53,14 +53,27 @@ func (v verdict) condition(status int) Condition {
 func (x *Exchange) try() (verdict, int) {
 	now := x.Request.Now()
 	server, err := x.attempt.Pick(now)
+	queuedMS := int64(-1)
+	if err == upstream.ErrQueued {
+		fromMS := now.MonoMS
+		server, err = x.queue()
+		now = x.Request.Now()
+		queuedMS = now.MonoMS - fromMS
+	}
 	if err != nil {
 		x.states = append(x.states, newState(x.group.Name, now.MonoMS))
+		x.state().queueMS = queuedMS
+		if err == errClientLeft {
+			x.Logf(logs.Info, "client prematurely closed connection while waiting in the upstream queue")
+			return tryClientLeft, statusClientClosed
+		}
 		x.Logf(logs.Error, "%v while connecting to upstream", err)
 		return tryHopeless, 502
 	}
 	x.server, x.accounted, x.doing = server, false, "connecting to upstream"
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
+	x.state().queueMS = queuedMS
 	if x.group.Sticky != nil {
 		x.group.Sticky.Picked(x.Request, server)
 	}

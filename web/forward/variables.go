@@ -59,6 +59,8 @@ func Variables() []vars.Variable[*web.Request] {
 			}
 			return strconv.AppendInt(dst, int64(s.status), 10)
 		}),
+		listed("upstream_queue_time", "The times in the queue of the group, in seconds with milliseconds.",
+			func(dst []byte, s *state) []byte { return units.AppendSeconds(dst, s.queueMS) }),
 		listed("upstream_connect_time", "The connect times, in seconds with milliseconds.",
 			func(dst []byte, s *state) []byte { return units.AppendSeconds(dst, s.connectMS) }),
 		listed("upstream_header_time",

@@ -78,6 +78,11 @@ func directives() []conf.Directive {
 			Doc: "Sets the timeout for closing an idle connection.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
+			Name: "queue", Syntax: "<number> [timeout=<time>]", Params: queueParams, In: conf.Upstream,
+			Doc: "Lets so many requests wait for a server if none can be selected, the oldest first. A request that " +
+				"finds the queue full, or waits too long, is answered with 502. By default, requests do not wait.",
+			Set: conf.Raw(setQueue),
+		}, {
 			Name: "sticky", In: conf.Upstream, OneMore: true, Params: stickyParams,
 			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] " +
 				"[path=<path>]\nroute <$variable>...\nlearn [create=<$variable>...] [lookup=<$variable>...] " +
@@ -96,6 +101,11 @@ func pointer[T any](parse func(string) (T, error)) func(string) (*T, error) {
 		v, err := parse(text)
 		return &v, err
 	}
+}
+
+// queueParams explains the parameters of queue.
+var queueParams = map[string]string{
+	"timeout": "Maximum time in the queue; 60s by default.",
 }
 
 // keepaliveParams explains the parameters of keepalive.

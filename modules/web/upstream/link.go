@@ -19,6 +19,9 @@ func link(p *plan.Plan) error {
 			g.Pool = g.NewPool(keep, p.Clock)
 			p.OnRetire(g.Pool.Close)
 		}
+		if s.queue != nil {
+			g.SetQueue(s.queue.most, s.queue.timeout, p.Clock)
+		}
 		if s.sticky != nil {
 			g.Sticky = s.sticky.use()
 		}

@@ -2,10 +2,12 @@ package upstream
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"starling/conf"
 	"starling/modules/shared/upstream"
+	"starling/nginx/units"
 	"starling/web"
 )
 
@@ -17,7 +19,31 @@ type Settings struct {
 	keepRequests *int
 	keepTime     *time.Duration
 	keepTimeout  *time.Duration
+	queue        *queue
 	sticky       *sticky
+}
+
+// queue is the queue directive.
+type queue struct {
+	most    int
+	timeout time.Duration
+}
+
+// defaultQueueTimeout is that of NGINX Plus.
+const defaultQueueTimeout = time.Minute
+
+func setQueue(s *Settings, a *conf.Args) (err error) {
+	q := &queue{timeout: defaultQueueTimeout}
+	if q.most, err = conf.Int(1, math.MaxInt32)(a.Words[0]); err != nil {
+		return fmt.Errorf("invalid value \"%s\" in \"queue\" directive", a.Words[0])
+	}
+	if a.Has("timeout") {
+		if q.timeout, err = units.Time(a.Value("timeout")); err != nil || q.timeout == 0 {
+			return fmt.Errorf("invalid parameter \"timeout=%s\"", a.Value("timeout"))
+		}
+	}
+	s.queue = q
+	return nil
 }
 
 // declarations are what the upstream blocks of a configuration share.
