@@ -3,6 +3,7 @@ package upstream
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"slices"
 	"time"
 )
 
@@ -149,6 +150,25 @@ func (s *Server) share(nowMS int64) int {
 		return full
 	}
 	return int(int64(full) * elapsed / whole)
+}
+
+// Rising reports whether a server of the set is in its slow start.
+func (s *Set) Rising() bool {
+	return slices.ContainsFunc(s.servers, func(s *Server) bool { return s.slowFromMS != 0 })
+}
+
+// Ramped is the configured weight in thousandths, during slow start the fraction of it reached so far: at least one.
+func (s *Server) Ramped(a *Attempt) int {
+	full := s.settings.Weight * weightUnit
+	if s.slowFromMS == 0 {
+		return full
+	}
+	elapsed, whole := max(a.nowMS-s.slowFromMS, 0), s.settings.SlowStart.Milliseconds()
+	if elapsed >= whole {
+		s.slowFromMS = 0
+		return full
+	}
+	return max(int(int64(full)*elapsed/whole), 1)
 }
 
 // beginSlowStart starts the ramp if slow_start is set.

@@ -37,5 +37,5 @@ const (
 
 // Methods lists all methods. A group without one of these directives uses RoundRobin.
 func Methods() []Method {
-	return []Method{leastConn, ipHash, hash, random, leastTimeHTTP, leastTimeStream}
+	return []Method{leastConn, ipHash, hash, randomHTTP, randomStream, leastTimeHTTP, leastTimeStream}
 }

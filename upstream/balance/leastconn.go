@@ -15,6 +15,14 @@ func (leastConnBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 	if wanted != nil {
 		return wanted
 	}
+	// A server in its slow start has few connections: it would get all requests unless this one counts too.
+	extra := 0
+	if set.Rising() {
+		extra = 1
+	}
+	less := func(s, t *upstream.Server) int {
+		return (s.Active()+extra)*t.Ramped(a) - (t.Active()+extra)*s.Ramped(a)
+	}
 	var best *upstream.Server
 	equals := false
 	for _, s := range set.Servers() {
@@ -22,9 +30,9 @@ func (leastConnBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 			continue
 		}
 		switch {
-		case best == nil || s.Active()*best.Weight() < best.Active()*s.Weight():
+		case best == nil || less(s, best) < 0:
 			best, equals = s, false
-		case s.Active()*best.Weight() == best.Active()*s.Weight():
+		case less(s, best) == 0:
 			equals = true
 		}
 	}
@@ -33,7 +41,7 @@ func (leastConnBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 	}
 	var round upstream.Smooth
 	for _, s := range set.Servers() {
-		if s.Active()*best.Weight() == best.Active()*s.Weight() && a.Usable(s) {
+		if less(s, best) == 0 && a.Usable(s) {
 			round.Offer(a, s)
 		}
 	}

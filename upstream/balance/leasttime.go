@@ -6,20 +6,19 @@ import (
 	"starling/upstream"
 )
 
-var leastTimeHTTP = leastTime(
-	"header | last_byte",
-	HTTPOnly,
-	map[string]upstream.Timing{"header": upstream.ByFirstByte, "last_byte": upstream.ByLastByte},
-)
-
-var leastTimeStream = leastTime(
-	"connect | first_byte | last_byte",
-	StreamOnly,
-	map[string]upstream.Timing{
+// The times that a server can be measured by, on each side.
+var (
+	timesHTTP   = map[string]upstream.Timing{"header": upstream.ByFirstByte, "last_byte": upstream.ByLastByte}
+	timesStream = map[string]upstream.Timing{
 		"connect":    upstream.ByConnect,
 		"first_byte": upstream.ByFirstByte,
 		"last_byte":  upstream.ByLastByte,
-	},
+	}
+)
+
+var (
+	leastTimeHTTP   = leastTime("header | last_byte", HTTPOnly, timesHTTP)
+	leastTimeStream = leastTime("connect | first_byte | last_byte", StreamOnly, timesStream)
 )
 
 // leastTime is the method for one side, with the side's arguments.
@@ -68,9 +67,9 @@ func (b leastTimeBalancer) best(set *upstream.Set, a *upstream.Attempt) *upstrea
 		s.LookInflight(a)
 		expected := s.Expected(a, b.by)
 		switch {
-		case best == nil || expected*int64(best.Weight()) < least*int64(s.Weight()):
+		case best == nil || expected*int64(best.Ramped(a)) < least*int64(s.Ramped(a)):
 			best, least, equals = s, expected, false
-		case expected*int64(best.Weight()) == least*int64(s.Weight()):
+		case expected*int64(best.Ramped(a)) == least*int64(s.Ramped(a)):
 			equals = true
 		}
 	}
@@ -79,7 +78,7 @@ func (b leastTimeBalancer) best(set *upstream.Set, a *upstream.Attempt) *upstrea
 	}
 	var round upstream.Smooth
 	for _, s := range set.Servers() {
-		if a.Usable(s) && s.Expected(a, b.by)*int64(best.Weight()) == least*int64(s.Weight()) {
+		if a.Usable(s) && s.Expected(a, b.by)*int64(best.Ramped(a)) == least*int64(s.Ramped(a)) {
 			round.Offer(a, s)
 		}
 	}

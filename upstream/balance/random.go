@@ -4,35 +4,63 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sort"
+	"strings"
 
 	"starling/upstream"
 )
 
-var random = Method{
-	Name: "random", Syntax: "[two [<method>]]", NoBackup: true, NoSlowStart: true,
-	Params: map[string]string{"two": "Picks two random servers and uses the less loaded one."},
-	Doc:    "Selects a weighted random server; with `two`, the less loaded of two random servers (least_conn).",
-	New: func(args []string) (upstream.Balancer, error) {
-		b := &randomBalancer{draw: func(n int) int { return rand.IntN(n) }}
-		for i, arg := range args {
-			switch {
-			case i == 0 && arg == "two":
-				b.two = true
-			case i == 1 && arg == "least_conn":
-			default:
-				return nil, fmt.Errorf("invalid parameter %q", arg)
+var (
+	randomHTTP   = random("header|last_byte", HTTPOnly, timesHTTP)
+	randomStream = random("connect|first_byte|last_byte", StreamOnly, timesStream)
+)
+
+// random is the method for one side, with the times that least_time accepts there.
+func random(times string, side Side, moments map[string]upstream.Timing) Method {
+	return Method{
+		Name: "random", Syntax: "[two [least_conn|least_time=<time>]]", Side: side, NoBackup: true, NoSlowStart: true,
+		Params: map[string]string{
+			"two":        "Picks two random servers and uses the better one.",
+			"least_conn": "Prefers the server with fewer active connections; the default.",
+			"least_time": "Prefers the server with the lower average time and fewer active connections; the time is `" +
+				strings.ReplaceAll(times, "|", "` or `") + "`, as of `least_time`.",
+		},
+		Doc: "Selects a weighted random server; with `two`, the better one of two random servers.",
+		New: func(args []string) (upstream.Balancer, error) {
+			b := &randomBalancer{draw: func(n int) int { return rand.IntN(n) }}
+			for i, arg := range args {
+				by, timed := strings.CutPrefix(arg, "least_time=")
+				moment, known := moments[by]
+				switch {
+				case i == 0 && arg == "two":
+					b.two = true
+				case i == 1 && arg == "least_conn":
+				case i == 1 && timed && known:
+					b.timed, b.by = true, moment
+				default:
+					return nil, fmt.Errorf("invalid parameter %q", arg)
+				}
 			}
-		}
-		return b, nil
-	},
+			return b, nil
+		},
+	}
 }
 
 // randomBalancer draws servers; the power of two choices is Mitzenmacher's, IEEE TPDS 12(10), 2001.
 type randomBalancer struct {
 	two     bool
+	timed   bool // by times instead of connections
+	by      upstream.Timing
 	draw    func(n int) int // 0 <= draw(n) < n
 	version uint64
 	upTo    []int // added-up weights, by server
+}
+
+// cost is what the better one of two has less of, before it is divided by the weight.
+func (b *randomBalancer) cost(a *upstream.Attempt, s *upstream.Server) int64 {
+	if b.timed {
+		return s.Expected(a, b.by)
+	}
+	return int64(s.Active())
 }
 
 func (b *randomBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstream.Server) *upstream.Server {
@@ -52,7 +80,7 @@ func (b *randomBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 			return s
 		case first == nil:
 			first = s
-		case s.Active()*first.Weight() > first.Active()*s.Weight():
+		case b.cost(a, s)*int64(first.Weight()) > b.cost(a, first)*int64(s.Weight()):
 			return first
 		default:
 			return s

@@ -1,0 +1,99 @@
+package balance
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"starling/lib/clock"
+	"starling/upstream"
+)
+
+// TestSlowStart: a server that is back ramps up to its share with each method that supports slow_start. Without the
+// ramp, the methods that prefer idle servers would send it everything.
+func TestSlowStart(t *testing.T) {
+	const held = 22
+	for _, c := range []struct {
+		method Method
+		args   []string
+	}{
+		{Method{New: func([]string) (upstream.Balancer, error) { return RoundRobin{}, nil }}, nil}, {leastConn, nil},
+		{leastTimeHTTP, []string{"last_byte"}}, {leastTimeStream, []string{"connect"}},
+	} {
+		g, servers := timedGroup(t, c.method, c.args, 1, 1)
+		ramp, yes, no := 10*time.Second, true, false
+		at := clock.Reading{WallMS: 1 << 40, MonoMS: 1 << 40}
+		for _, change := range []upstream.Change{{SlowStart: &ramp, Down: &yes}, {Down: &no}} {
+			if _, err := g.Change(servers[1].ID, change, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, step := range []struct {
+			after time.Duration
+			least int // of the held requests on the recovering server
+			most  int
+		}{{0, 0, 0}, {time.Second, 1, 2}, {5 * time.Second, 6, 8}, {10 * time.Second, 11, 11}, {time.Minute, 11, 11}} {
+			now := at.Add(step.after)
+			var attempts [held]upstream.Attempt
+			names := ""
+			for i := range attempts {
+				g.Begin(&attempts[i])
+				s, err := attempts[i].Pick(now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				names += s.Name
+			}
+			for i := range attempts {
+				attempts[i].Free(upstream.Success, now)
+			}
+			if got := strings.Count(names, "1"); got < step.least || got > step.most {
+				t.Errorf("%s %v, %v after the return: %d of %d requests, want %d to %d", c.method.Name, c.args, step.after, got, held, step.least, step.most)
+			}
+		}
+	}
+}
+
+// TestRandomTwoByTime: the one of two that has answered faster is preferred, however few connections the other has.
+func TestRandomTwoByTime(t *testing.T) {
+	at := clock.Reading{MonoMS: 1000}
+	for _, c := range []struct {
+		method Method
+		args   []string
+		want   string
+	}{
+		{randomHTTP, []string{"two"}, "1"}, {randomHTTP, []string{"two", "least_conn"}, "1"},
+		{randomHTTP, []string{"two", "least_time=last_byte"}, "0"}, {randomHTTP, []string{"two", "least_time=header"}, "1"},
+		{randomStream, []string{"two", "least_time=last_byte"}, "0"}, {randomStream, []string{"two", "least_time=first_byte"}, "1"},
+		{randomStream, []string{"two", "least_time=connect"}, "1"},
+	} {
+		g, servers := timedGroup(t, c.method, c.args, 1, 1)
+		servers[0].Stats.Timed(time.Second, 20*time.Millisecond)
+		servers[1].Stats.Timed(20*time.Millisecond, time.Second)
+		servers[0].Stats.Connected(time.Second)
+		servers[1].Stats.Connected(20 * time.Millisecond)
+		var busy upstream.Attempt // on the server that answers whole responses faster
+		g.Begin(&busy)
+		busy.Want([]byte(servers[0].SessionID()))
+		if s, err := busy.Pick(at); err != nil || s != servers[0] {
+			t.Fatal(s, err)
+		}
+		for range 5 {
+			var a upstream.Attempt
+			g.Begin(&a)
+			s, err := a.Pick(at)
+			if err != nil || s.Name != c.want {
+				t.Errorf("%v: server %s (%v), want %s", c.args, s.Name, err, c.want)
+			}
+			a.Free(upstream.Success, at)
+		}
+	}
+	for _, args := range [][]string{{"two", "least_time=connect"}, {"two", "least_time"}, {"least_conn"}, {"two", "three"}} {
+		if _, err := randomHTTP.New(args); err == nil {
+			t.Errorf("http accepts %v", args)
+		}
+	}
+	if _, err := randomStream.New([]string{"two", "least_time=header"}); err == nil {
+		t.Error("stream accepts least_time=header")
+	}
+}
