@@ -22,6 +22,7 @@ var examples = map[string]func(*harness.Cluster){
 	"canary":          versionByUser,
 	"tls-passthrough": serverByName,
 	"monitoring":      figuresOfEachNode,
+	"health-checks":   clientsOfHealthyServers,
 }
 
 // TestEachExampleDoesItsTask starts each folder of examples on three nodes, as it is, and tries what it is for. See

@@ -188,3 +188,24 @@ func figuresOfEachNode(cl *harness.Cluster) {
 		n.Wants(405, "*", "POST", own+"/api/9/http/keyvals/flags", `{"a":"b"}`)
 	}
 }
+
+// clientsOfHealthyServers: example health-checks. Nobody stands in for its Redis.
+func clientsOfHealthyServers(cl *harness.Cluster) {
+	startAll(cl)
+	for _, n := range cl.Nodes {
+		api := "http://" + n.IP + ":8081/api/9"
+		for path, want := range map[string]struct {
+			state string
+			peers int
+		}{"/http/upstreams/app": {"up", 3}, "/stream/upstreams/redis": {"unhealthy", 2}} {
+			testkit.Eventually(cl.T, harness.Patience, func() error {
+				r, err := n.Do("GET", api+path, "")
+				if err == nil && strings.Count(r.Body, `"state":"`+want.state+`"`) != want.peers {
+					err = fmt.Errorf("%s: %s", path, r.Body)
+				}
+				return err
+			})
+		}
+		n.Wants(200, "*", "GET", "/", "")
+	}
+}

@@ -142,7 +142,7 @@ func (c *Checks) run(ctx context.Context, o *one) (pause time.Duration, again bo
 	pause = o.check.Interval + randomly(o.check.Jitter)
 	if !o.started {
 		// The first checks of all servers begin together, the others are spread over the interval.
-		o.started, pause = true, max(randomly(pause), time.Millisecond)
+		o.started, pause = true, randomly(pause)+time.Millisecond
 	}
 	return pause, true
 }

@@ -12,19 +12,44 @@ import (
 // has servers, for proxy_connect_timeout each.
 const maxRunning = 512
 
+// maxParked is how many goroutines wait for the next checks: they have grown their stacks already.
+const maxParked = 8
+
+// tick is the grid of due times, and coarsePause the shortest pause that keeps to it. Checks that come together cost
+// less: each wake-up of a process at rest, and of its threads, costs about as much as a check itself.
+const (
+	tick        = 50 * time.Millisecond
+	coarsePause = time.Second
+)
+
+// dueAfter returns the due time after a pause. It is rounded up to the grid, which begins at origin.
+func (s *schedule) dueAfter(pause time.Duration) time.Time {
+	now := time.Now()
+	if pause < coarsePause {
+		return now.Add(pause)
+	}
+	late := now.Sub(s.origin) + pause
+	return s.origin.Add((late + tick - 1) / tick * tick)
+}
+
 // schedule has the checks by the time when they are due. The zero value needs init.
 type schedule struct {
 	run  func(ctx context.Context, o *one) (pause time.Duration, again bool)
 	wake chan struct{}
+	work chan *one // to the parked goroutines, of which at least one exists for each value
+	// origin is when it began.
+	origin time.Time
 
 	mu      sync.Mutex
 	waiting byTime
 	running int
+	parked  int
 	ended   bool
 }
 
 func (s *schedule) init(run func(context.Context, *one) (time.Duration, bool)) {
-	s.run, s.wake = run, make(chan struct{}, 1)
+	s.run, s.wake, s.origin = run, make(chan struct{}, 1), time.Now()
+	s.work = make(chan *one, maxParked)
 }
 
 // add adds the checks of one server.
@@ -76,9 +101,40 @@ func (s *schedule) startDue(ctx context.Context) (pause time.Duration, wait bool
 		}
 		o := heap.Pop(&s.waiting).(*one)
 		s.running++
-		go s.serveOne(ctx, o)
+		if s.parked > 0 {
+			s.parked--
+			s.work <- o
+			continue
+		}
+		go s.worker(ctx, o)
 	}
 	return 0, false
+}
+
+// worker runs one check after another, and parks between them.
+func (s *schedule) worker(ctx context.Context, o *one) {
+	for {
+		s.serveOne(ctx, o)
+		if !s.park() {
+			return
+		}
+		select {
+		case o = <-s.work:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// park reports whether a goroutine may wait for more work.
+func (s *schedule) park() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.parked >= maxParked {
+		return false
+	}
+	s.parked++
+	return true
 }
 
 // serveOne runs a check and schedules the next.
@@ -90,7 +146,7 @@ func (s *schedule) serveOne(ctx context.Context, o *one) {
 	again = again && !s.ended
 	first := false
 	if again {
-		o.due = time.Now().Add(pause)
+		o.due = s.dueAfter(pause)
 		heap.Push(&s.waiting, o)
 		first = o.index == 0
 	}
@@ -109,6 +165,15 @@ func (s *schedule) end() {
 	left := s.waiting
 	s.waiting, s.ended = nil, true
 	s.mu.Unlock()
+	for {
+		select {
+		case o := <-s.work: // its goroutine saw the end first
+			left = append(left, o)
+			continue
+		default:
+		}
+		break
+	}
 	for _, o := range left {
 		o.check.Prober.Forget(&o.Target)
 	}
