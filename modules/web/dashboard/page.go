@@ -47,7 +47,7 @@ func newPage() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	script := []byte("\"use strict\";\n(() => {\n")
+	script := []byte("(() => {\n")
 	for _, name := range scripts {
 		part, err := read(name)
 		if err != nil {
