@@ -297,6 +297,9 @@ func (w *binding) unfound(n *Node, in Context) error {
 	case elsewhere:
 		return fmt.Errorf("\"%s\" directive is not allowed here", n.Name)
 	}
+	if of := thirdParty(n.Name); of != nil {
+		return NotSupportedf(n.Name, "\"%s\" of module \"%s\" is not supported by starling", n.Name, of.Module)
+	}
 	return &Problem{What: fmt.Sprintf("unknown directive \"%s\"", n.Name), Kind: UnknownWord, Name: n.Name}
 }
 

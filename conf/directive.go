@@ -27,7 +27,9 @@ type Directive struct {
 	Unsupported []string
 	// Refused is a Syntax of arguments that nginx accepts and starling does not: "on" of a directive that accepts only
 	// "off", because the feature is not supported.
-	Refused    string
+	Refused string
+	// NoEffect marks a directive that is accepted and checked, and does nothing.
+	NoEffect   bool
 	Default    string // as text; passed to Set before the directives of the file
 	DefaultDoc string // for the docs, if Default does not say it all
 	In         Context
@@ -156,7 +158,7 @@ func (a *Args) Supports(module string) (known, supported bool) {
 		}
 		known = true
 		for _, d := range a.Scope.binder.byName[k.Name] {
-			if d.In&k.In != 0 && d.Refused == "" {
+			if d.In&k.In != 0 && d.Refused == "" && !d.NoEffect {
 				return true, true
 			}
 		}

@@ -85,6 +85,9 @@ func Instead(name string) string {
 		}
 		return insteadElsewhere
 	}
+	if of := thirdParty(name); of != nil && knownIn()[name] == 0 {
+		return of.Instead + " (module " + of.Module + ")"
+	}
 	for _, k := range KnownDirectives() {
 		if k.Name != name {
 			continue

@@ -134,7 +134,7 @@ func Compatibility(modules []*conf.Module) string {
 		return "Invalid declarations: " + err.Error() + "\n"
 	}
 	var page strings.Builder
-	have, all := 0, 0
+	count := map[standing]int{}
 	module := ""
 	known := map[string]bool{}
 	declared := maps.Collect(b.Directives())
@@ -144,49 +144,61 @@ func Compatibility(modules []*conf.Module) string {
 			fmt.Fprintf(&page, "\n## %s\n\n| directive | context | starling |\n|---|---|---|\n", module)
 		}
 		known[k.Name] = true
-		state, supported := support(declared[k.Name], k)
-		if all++; supported {
-			have++
-		}
+		state, how := support(declared[k.Name], k)
+		count[how]++
 		note := map[string]string{"plus": " (NGINX Plus)", "addon": " (apart from nginx)"}[k.Origin]
 		fmt.Fprintf(&page, "| `%s`%s | %s | %s |\n", k.Name, note, k.In, state)
 	}
 	const title = "# Compatibility\n\nOf the %d directives of nginx 1.31, its usual modules and NGINX Plus, starling " +
-		"has %d.\nThese include directives that are accepted without effect: " +
-		"see [ignored](reference/main-ignored.md).\n"
-	return fmt.Sprintf(title, all, have) + own(declared, known) + page.String()
+		"has %d, and\naccepts %d more without effect ([ignored](reference/main-ignored.md)).\n"
+	all := count[works] + count[withoutEffect] + count[missing]
+	return fmt.Sprintf(title, all, count[works], count[withoutEffect]) + own(declared, known) + page.String()
 }
 
+// standing is how starling treats a directive of nginx.
+type standing int
+
+const (
+	missing standing = iota
+	withoutEffect
+	works
+)
+
 // support returns how far starling supports a directive in the contexts of one module of nginx.
-func support(declared []*conf.Directive, k conf.KnownDirective) (state string, supported bool) {
+func support(declared []*conf.Directive, k conf.KnownDirective) (state string, how standing) {
 	if k.Name == "include" {
-		return "yes", true // the parser's own
+		return "yes", works // the parser's own
 	}
 	var in conf.Context
-	var missing []string
+	var lacking []string
+	effect := false
 	for _, d := range declared {
 		if d.In&k.In != 0 {
 			in |= d.In & k.In
-			missing = append(missing, d.Unsupported...)
+			effect = effect || !d.NoEffect
+			lacking = append(lacking, d.Unsupported...)
 			if d.Refused != "" {
-				return "no, only " + code(d.Syntax), false
+				return "no, only " + code(d.Syntax), missing
 			}
 		}
 	}
-	var lacks []string
-	if rest := k.In &^ in; rest != 0 {
-		lacks = append(lacks, "not in "+rest.String())
+	if in == 0 {
+		return "no", missing
 	}
-	if len(missing) > 0 {
-		lacks = append(lacks, "without "+code(strings.Join(missing, " ")))
+	var limits []string
+	if rest := k.In &^ in; rest != 0 {
+		limits = append(limits, "not in "+rest.String())
+	}
+	if len(lacking) > 0 {
+		limits = append(limits, "without "+code(strings.Join(lacking, " ")))
 	}
 	switch {
-	case in == 0:
-		return "no", false
-	case len(lacks) > 0:
-		return "in part: " + strings.Join(lacks, "; "), true
+	case !effect:
+		return strings.Join(append([]string{"accepted without effect"}, limits...), "; "), withoutEffect
+	case len(limits) > 0:
+		return "in part: " + strings.Join(limits, "; "), works
 	}
-	return "yes", true
+	return "yes", works
 }
 
 // own lists the directives that only starling has.

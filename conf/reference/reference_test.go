@@ -86,11 +86,12 @@ func TestCompatibility(t *testing.T) {
 		{Name: "zone_sync_secret", Syntax: "<x>", In: conf.Stream, Set: set},
 		{Name: "keyval_zone", Syntax: "zone=<name>:<size>", Unsupported: []string{"sync"}, In: conf.HTTP, Set: set},
 		{Name: "allow", Syntax: "<address>", In: everywhere, Set: set},
+		{Name: "pcre_jit", Syntax: "on | off", In: conf.Main, Set: set, NoEffect: true},
 	}}
 	page := reference.Compatibility([]*conf.Module{limits, own})
 	for _, want := range []string{
-		"starling has 5.\n",
-		"These include directives that are accepted without effect",
+		"starling has 5, and\naccepts 1 more without effect ([ignored](reference/main-ignored.md)).\n",
+		"| `pcre_jit` | main | accepted without effect |\n",
 		"Its own, unknown to nginx: `zone_sync_secret`.\n",
 		"## ngx_http_limit_req_module\n",
 		"| `limit_req` | http, server, location | yes |\n",

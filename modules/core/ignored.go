@@ -88,7 +88,7 @@ func Ignored() *conf.Module {
 		Clone: conf.CloneOf[struct{}],
 	}
 	for _, d := range ignored {
-		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in,
+		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in, NoEffect: true,
 			Repeat: d.name == "env" || d.name == "thread_pool" || strings.HasPrefix(d.syntax, "<condition>"),
 			Doc:    noEffect + d.why + ".",
 			Set:    checked(d.syntax, d.why)})

@@ -11,7 +11,7 @@ import (
 // nginx that starling lacks causes a warning only: its directives are rejected where they are used, and a file that
 // only loads it does not depend on it. An unknown module could change anything and is rejected.
 var loadModule = conf.Directive{
-	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true,
+	Name: "load_module", Syntax: "<file>", In: conf.Main, Repeat: true, NoEffect: true,
 	Doc: noEffect + "modules are built in. Starling warns of a module of nginx that it lacks, and rejects any other.",
 	Set: func(_ any, a *conf.Args) error {
 		if len(a.Scope.Inner) > 0 {
@@ -46,7 +46,7 @@ var modulesOfFiles = map[string]string{
 
 // mgmt is the block of NGINX Plus for its license and usage reports.
 var mgmt = conf.Directive{
-	Name: "mgmt", In: conf.Main, Opens: conf.Lines,
+	Name: "mgmt", In: conf.Main, Opens: conf.Lines, NoEffect: true,
 	Doc: noEffect + noLicence + ".",
 	Set: checked("", noLicence),
 }

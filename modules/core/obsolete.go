@@ -13,7 +13,7 @@ func obsolete() (all []conf.Directive) {
 		{"http2_max_concurrent_pushes", "<number>", conf.HTTP | conf.Server},
 	} {
 		all = append(all, conf.Directive{
-			Name: d.name, Syntax: d.syntax, In: d.in, Repeat: true,
+			Name: d.name, Syntax: d.syntax, In: d.in, Repeat: true, NoEffect: true,
 			Doc: noEffect + "obsolete in nginx too; starling warns of it in the same words.",
 			Set: func(_ any, a *conf.Args) error {
 				a.Warn("the \"%s\" directive is obsolete, ignored", d.name)

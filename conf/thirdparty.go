@@ -1,0 +1,80 @@
+package conf
+
+import "strings"
+
+// ThirdParty is a module for nginx that neither nginx nor NGINX Plus has, and starling does not support.
+type ThirdParty struct {
+	Module string
+	// Names are its directives; a star stands for any beginning or end.
+	Names []string
+	// Instead says what to do without it.
+	Instead string
+}
+
+// thirdParties are the modules that public configurations use most, by the names of their projects. A directive of
+// theirs is "not supported", with what to do, rather than unknown.
+var thirdParties = []ThirdParty{
+	{"headers-more-nginx-module", []string{"more_set_headers", "more_clear_headers", "more_set_input_headers",
+		"more_clear_input_headers"}, "use add_header, proxy_hide_header and proxy_set_header"},
+	{"lua-nginx-module", []string{"lua_*", "*_by_lua", "*_by_lua_block", "*_by_lua_file"},
+		"use limit_req, keyval and map with sync, or move the code to a service and use auth_request"},
+	{"lua-upstream-nginx-module", []string{"lua_upstream_*"}, "change servers through the API"},
+	{"ngx_brotli", []string{"brotli", "brotli_*"}, "use gzip, or let the server compress"},
+	{"zstd-nginx-module", []string{"zstd", "zstd_*"}, "use gzip, or let the server compress"},
+	{"nginx-module-vts", []string{"vhost_traffic_status*", "server_traffic_status*"},
+		"use status_zone, the API and metrics"},
+	{"nginx-module-sts", []string{"stream_server_traffic_status*"}, "use status_zone, the API and metrics"},
+	{"ngx_http_geoip2_module", []string{"geoip2", "geoip2_*"}, "use geo or map with the address ranges"},
+	{"ModSecurity-nginx", []string{"modsecurity", "modsecurity_*"}, "put a firewall for web applications before it"},
+	{"ngx_cache_purge", []string{"fastcgi_cache_purge", "uwsgi_cache_purge", "scgi_cache_purge"},
+		"put a cache, such as Varnish, between starling and the servers"},
+	{"ngx_http_redis", []string{"redis_pass", "redis_*", "redis2_*"},
+		"use keyval with sync (docs/guides/from-nginx-with-redis.md), or memcached_pass"},
+	{"srcache-nginx-module", []string{"srcache_*"}, "put a cache, such as Varnish, between starling and the servers"},
+	{"echo-nginx-module", []string{"echo", "echo_*"}, "use return"},
+	{"set-misc-nginx-module", []string{"set_escape_uri", "set_unescape_uri", "set_quote_*", "set_encode_*",
+		"set_decode_*", "set_hmac_*", "set_sha1", "set_md5", "set_random", "set_secure_random_*", "set_if_empty"},
+		"use map and set, or let the application do it"},
+	{"nginx_upstream_check_module", []string{"check", "check_*"}, "use max_fails and fail_timeout of server"},
+	{"nginx-sticky-module", []string{"session_sticky*"}, "use sticky"},
+	{"nginx-upstream-dynamic-servers", []string{"dyups_*", "dynamic_upstream"}, "change servers through the API"},
+	{"nginx-rtmp-module", []string{"rtmp", "rtmp_*"}, "keep nginx for RTMP"},
+	{"nchan", []string{"nchan_*", "push_stream_*"}, "use a service for messages behind proxy_pass"},
+	{"nginx-auth-ldap", []string{"auth_ldap", "auth_ldap_*", "ldap_server"}, "use auth_request with a service for LDAP"},
+	{"ngx_http_auth_pam_module", []string{"auth_pam", "auth_pam_*"}, "use auth_request with a service for PAM"},
+	{"nginx-http-shibboleth", []string{"shib_request", "shib_request_*"}, "use auth_request"},
+	{"nginx-http-auth-digest", []string{"auth_digest", "auth_digest_*"}, "use auth_basic over TLS"},
+	{"nginx-opentracing", []string{"opentracing", "opentracing_*"},
+		"pass the traceparent header on, and trace in the application"},
+	{"opentelemetry-webserver-sdk", []string{"opentelemetry", "opentelemetry_*", "NginxModule*"},
+		"pass the traceparent header on, and trace in the application"},
+	{"ngx-fancyindex", []string{"fancyindex", "fancyindex_*"}, "serve listings from another server through proxy_pass"},
+	{"nginx-upload-module", []string{"upload_*"}, "let the application take uploads"},
+	{"ngx_pagespeed", []string{"pagespeed"}, "let the application optimize its pages"},
+	{"passenger", []string{"passenger_*"}, "run the application's own server and use proxy_pass"},
+	{"ngx_http_substitutions_filter_module", []string{"subs_filter", "subs_filter_*"}, "use sub_filter"},
+	{"testcookie-nginx-module", []string{"testcookie", "testcookie_*"}, "use auth_request with a service that checks"},
+}
+
+// thirdParty finds the module of a directive, nil if it is of none.
+func thirdParty(name string) *ThirdParty {
+	for i := range thirdParties {
+		for _, pattern := range thirdParties[i].Names {
+			if matchesPattern(pattern, name) {
+				return &thirdParties[i]
+			}
+		}
+	}
+	return nil
+}
+
+// matchesPattern allows a star at one end.
+func matchesPattern(pattern, name string) bool {
+	if rest, leading := strings.CutPrefix(pattern, "*"); leading {
+		return strings.HasSuffix(name, rest)
+	}
+	if rest, trailing := strings.CutSuffix(pattern, "*"); trailing {
+		return strings.HasPrefix(name, rest)
+	}
+	return name == pattern
+}
