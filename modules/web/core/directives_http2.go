@@ -45,7 +45,8 @@ var http2 = []conf.Directive{
 // obsolete declares a directive for which nginx only prints a warning.
 func obsolete(name, instead string, in conf.Context) conf.Directive {
 	return conf.Directive{
-		Name: name, Syntax: "<value>", In: in, Repeat: true, NoEffect: true, Doc: "Is obsolete: use " + instead + " instead.",
+		Name: name, Syntax: "<value>", In: in, Repeat: true, NoEffect: true,
+		Doc: "Is obsolete: use " + instead + " instead.",
 		Set: conf.Raw(func(_ *web.Settings, a *conf.Args) error {
 			a.Warn("the \"%s\" directive is obsolete, use the \"%s\" directive instead", name, instead)
 			return nil
