@@ -181,6 +181,15 @@ func (c *Conn) quiet() bool {
 	return c.silent
 }
 
+// Discard closes a connection that its user kept idle; Alive checks it before it is used again.
+func (c *Conn) Discard() { c.abandon() }
+
+// Alive reports whether an idle connection can be used again, and marks it as reused.
+func (c *Conn) Alive() bool {
+	c.Reused = true
+	return c.quiet()
+}
+
 // abandon closes an idle connection at once: a TLS close_notify would be written to a peer that may not read.
 func (c *Conn) abandon() {
 	if sealed, ok := c.Conn.(*tls.Conn); ok {

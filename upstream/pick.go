@@ -53,8 +53,9 @@ type Attempt struct {
 
 	waiter *waiter // nil unless queued
 
-	wantedLen int
-	wanted    [maxSessionID]byte
+	wantedServer *Server // instead of one by its id
+	wantedLen    int
+	wanted       [maxSessionID]byte
 }
 
 // Probe is the state of hashing and random balancers between the tries of one request.
@@ -73,7 +74,7 @@ func (g *Group) Begin(a *Attempt) {
 	a.Probe = Probe{}
 	a.tried = [inlineSlots / 64]uint64{}
 	clear(a.triedMore)
-	a.wantedLen, a.inflight = 0, false
+	a.wantedServer, a.wantedLen, a.inflight = nil, 0, false
 	a.tries = int(g.tries.Load())
 }
 
@@ -83,6 +84,19 @@ func (a *Attempt) Want(id []byte) {
 		id = nil
 	}
 	a.wantedLen = copy(a.wanted[:], id)
+}
+
+// WantServer requests one server, like Want.
+func (a *Attempt) WantServer(s *Server) { a.wantedServer = s }
+
+// wants reports whether the request should go to one server; isWanted tells which.
+func (a *Attempt) wants() bool { return a.wantedServer != nil || a.wantedLen > 0 }
+
+func (a *Attempt) isWanted(s *Server) bool {
+	if a.wantedServer != nil {
+		return s == a.wantedServer
+	}
+	return s.sessionID == string(a.wanted[:a.wantedLen])
 }
 
 // TriesLeft returns the number of further servers that nginx would try.
@@ -150,11 +164,11 @@ func (a *Attempt) choose() *Server {
 
 // findWanted returns the server of the current set that the session names, if it is usable. A draining one is.
 func (a *Attempt) findWanted() *Server {
-	if a.wantedLen == 0 {
+	if !a.wants() {
 		return nil
 	}
 	for _, s := range a.set.servers {
-		if s.sessionID != string(a.wanted[:a.wantedLen]) {
+		if !a.isWanted(s) {
 			continue
 		}
 		if a.hasTried(s.slot) || s.settings.Down || s.health != Healthy || s.disabled(a.nowMS) || s.full() {

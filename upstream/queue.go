@@ -147,7 +147,7 @@ func (g *Group) serve(now clock.Reading) {
 	stuck := false // no server is available to all: a draining one may be, to a session of its own
 	for w := q.first; w != nil; w = w.next {
 		a := w.attempt
-		if stuck && w.fresh && a.wantedLen == 0 {
+		if stuck && w.fresh && !a.wants() {
 			continue
 		}
 		a.set, a.Probe = w.set, w.probe

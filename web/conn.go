@@ -62,7 +62,7 @@ func (p *Port) ServeExpected(nc net.Conn) {
 func (s *Site) open(p *Port, nc net.Conn) *Conn {
 	c := &Conn{shared: shared{Net: nc, Port: p, Serial: s.plan.Connections.Accepted(), OpenedAt: s.plan.Clock.Now()}}
 	c.Local, c.Remote = addrPort(nc.LocalAddr()), addrPort(nc.RemoteAddr())
-	c.raw, c.site, c.hosts = nc, s, p.hosts
+	c.whole, c.raw, c.site, c.hosts = c, nc, s, p.hosts
 	c.server = c.hosts.Default
 	if s.gate.Enter(c) {
 		nc.Close() // the site was closed since the connection was accepted
@@ -82,6 +82,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 func (s *Site) release(c *Conn) {
 	s.plan.Connections.Closed() // before the client can know, which may read the counts next
 	c.forgetSocket()
+	c.bindings.end()
 	c.Net.Close() // a failure cannot be handled any more
 	c.buf.Detach()
 	c.out.Release()

@@ -166,6 +166,7 @@ type Conn struct {
 	waits atomic.Bool // for a request
 	// presence is maintained once a request has called Watch.
 	presence              presence
+	bindings              bindings
 	http2                 *h2.Conn // set before the state becomes stateStreams
 	readUntil, writeUntil deadline.Deadline
 }
@@ -189,6 +190,7 @@ type shared struct {
 	// OpenedAt is when it was accepted.
 	OpenedAt clock.Reading
 
+	whole  *Conn    // the connection itself, which a stream's view is not
 	raw    net.Conn // the socket itself
 	site   *Site
 	hosts  *hosts

@@ -24,6 +24,8 @@ type Group[C side.Subject] struct {
 	Key *vars.Template[C]
 	// Sticky is nil without a sticky directive.
 	Sticky Sticky[C]
+	// Binds means that a connection belongs to the client that authenticates over it (ntlm).
+	Binds bool
 	// Resolves means that servers can be names that are resolved at run time.
 	Resolves bool
 	// NoBackup and NoSlowStart mean that the balancer does not support backup servers and slow_start.

@@ -46,6 +46,14 @@ func (x *Exchange) connect() (verdict, int) {
 
 // connectKept takes an idle connection of the group.
 func (x *Exchange) connectKept(config *tls.Config) bool {
+	if kept := x.bound; kept != nil {
+		x.bound = nil
+		if kept.Server == x.server && kept.family == x.l.family && kept.tls == config && kept.Alive() {
+			x.use(kept)
+			return true
+		}
+		kept.Discard() // the server is no longer available, or has closed the connection
+	}
 	pool := x.group.Pool
 	if pool == nil {
 		return false

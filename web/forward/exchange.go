@@ -23,6 +23,8 @@ type Exchange struct {
 	group   *group
 	attempt upstream.Attempt
 	server  *upstream.Server // of the current try
+	bound   *connection      // of the client, not yet used
+	binds   bool             // the connection belongs to the client afterwards
 	conn    *connection      // nil before it is established and after it was dropped
 	sentAt  int64            // bytes that the connection had sent when the try started
 	head    Head             // of the response, once it arrived
@@ -90,6 +92,7 @@ func (l *location) begin(r *web.Request) *Exchange {
 	x, ok := slot.Data.(*Exchange)
 	if ok {
 		x.endTry()
+		x.giveBack()
 		x.states = append(x.states, state{redirected: true})
 	} else {
 		x = exchanges.Get().(*Exchange)
@@ -106,6 +109,7 @@ func (l *location) begin(r *web.Request) *Exchange {
 func endExchange(arg any, _ uint64) {
 	x := arg.(*Exchange)
 	x.endTry()
+	x.giveBack()
 	attempt := &x.attempt
 	attempt.Key = nil
 	states, uri, wanted := x.states[:0], x.URI[:0], x.wanted[:0]

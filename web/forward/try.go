@@ -15,6 +15,10 @@ func (x *Exchange) choose() {
 		x.attempt.Key = r.Copy(r.Expand(g.Key))
 	}
 	g.Begin(&x.attempt)
+	x.binds = false
+	if g.Binds {
+		x.takeBound()
+	}
 	if g.Sticky != nil {
 		var ok bool
 		if x.wanted, ok = g.Sticky.AppendWanted(r, x.wanted[:0]); ok {
@@ -180,13 +184,17 @@ func (x *Exchange) endTry() {
 		return
 	}
 	pool := x.group.Pool
-	if !x.reusable || pool == nil {
+	if !x.reusable || pool == nil && !x.binds {
 		x.drop()
 		return
 	}
 	c := x.conn
 	c.wire.Rest()
 	x.conn, x.server, x.head = nil, nil, Head{}
+	if x.binds {
+		x.Request.Conn.Bind(x.group.Group, bound{c})
+		return
+	}
 	pool.Put(c.Conn, x.l)
 }
 

@@ -78,6 +78,11 @@ func directives() []conf.Directive {
 			Doc: "Sets the timeout for closing an idle connection.",
 			Set: conf.Field(func(s *Settings) **time.Duration { return &s.keepTimeout }, pointer(conf.Time)),
 		}, {
+			Name: "ntlm", In: conf.Upstream,
+			Doc: "Binds a connection to a server to the client's connection, once a request has an Authorization " +
+				"header of the scheme NTLM or Negotiate: further requests of the client use it, and no others.",
+			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.ntlm = true; return nil }),
+		}, {
 			Name: "queue", Syntax: "<number> [timeout=<time>]", Params: queueParams, In: conf.Upstream,
 			Doc: "Lets so many requests wait for a server if none can be selected, the oldest first. A request that " +
 				"finds the queue full, or waits too long, is answered with 502. By default, requests do not wait.",

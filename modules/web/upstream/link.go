@@ -19,6 +19,7 @@ func link(p *plan.Plan) error {
 			g.Pool = g.NewPool(keep, p.Clock)
 			p.OnRetire(g.Pool.Close)
 		}
+		g.Binds = s.ntlm
 		if s.queue != nil {
 			g.SetQueue(s.queue.most, s.queue.timeout, p.Clock)
 		}

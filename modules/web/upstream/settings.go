@@ -19,6 +19,7 @@ type Settings struct {
 	keepRequests *int
 	keepTime     *time.Duration
 	keepTimeout  *time.Duration
+	ntlm         bool
 	queue        *queue
 	sticky       *sticky
 }
