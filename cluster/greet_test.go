@@ -269,6 +269,28 @@ func TestTrafficMovesWithHeartbeats(t *testing.T) {
 	}
 }
 
+// A node that has nothing to tell counts no updates, however long it is connected; one that has counts what it sent.
+func TestUpdatesAreCountedWithoutHeartbeats(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	updates := func(i int) UpdateStatus { return f.hosts[i].node.Status(f.hosts[i].reading()).Updates }
+	f.step(int(Defaults.TimeoutMS))
+	for i := range f.hosts {
+		if n := updates(i); n != (UpdateStatus{}) {
+			t.Errorf("host%d without records: %+v", i, n)
+		}
+	}
+	f.hosts[0].set("k", "x")
+	f.settle(1000, "sent", func() bool { return updates(0).MsgsOut > 0 })
+	f.step(int(Defaults.TimeoutMS))
+	if n := updates(0); n.MsgsOut != 1 || n.BytesOut < int64(len("kx")) || n.BytesOut > 100 {
+		t.Errorf("after one record: %+v", n)
+	}
+	if n := updates(1); n != (UpdateStatus{}) {
+		t.Errorf("the receiver: %+v", n)
+	}
+}
+
 func TestForeignBytesAreNamed(t *testing.T) {
 	tests := []struct{ first, want string }{
 		{"GET / HTTP/1.1\r\n", `received text instead of the sync protocol ("GET / HT", HTTP?)`},

@@ -70,6 +70,8 @@ type zoneTable struct {
 // acknowledgements, so that constant figures mean a stalled connection.
 type traffic struct {
 	bytesIn, bytesOut, msgsIn, msgsOut atomic.Int64
+	// updateBytes and updates are the part of bytesOut and msgsOut that has records.
+	updateBytes, updates atomic.Int64
 }
 
 // zoneTickEveryMS is how often zones expire records.

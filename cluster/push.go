@@ -325,12 +325,20 @@ func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 	return dst
 }
 
+// append appends a frame of records; the payload of a part of a zone that has none is empty.
 func (s *Session) append(dst []byte, t wire.Type, head, payload []byte) []byte {
 	s.node.traffic.msgsOut.Add(1)
+	start := len(dst)
 	if s.push.squeeze {
-		return s.push.compress.AppendFrame(dst, t, head, payload)
+		dst = s.push.compress.AppendFrame(dst, t, head, payload)
+	} else {
+		dst = wire.AppendFrame(dst, t, head, payload)
 	}
-	return wire.AppendFrame(dst, t, head, payload)
+	if len(payload) > 0 {
+		s.node.traffic.updates.Add(1)
+		s.node.traffic.updateBytes.Add(int64(len(dst) - start))
+	}
+	return dst
 }
 
 // appendPlain appends a frame that is too small, or too random, to be worth compressing.

@@ -14,6 +14,8 @@ import (
 type Status struct {
 	Zones map[string]ZoneStatus `json:"zones"`
 	Node  NodeStatus            `json:"status"`
+	// Updates are the frames to peers that have records.
+	Updates UpdateStatus `json:"updates"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
 	NodeID    string `json:"node_id"`
 	Cluster   string `json:"cluster,omitempty"`
@@ -59,6 +61,12 @@ type ZoneStatus struct {
 	Repairs    int64  `json:"repairs"`
 	Repaired   int64  `json:"records_repaired"`
 	RepairSent int64  `json:"records_repair_sent"`
+}
+
+// UpdateStatus counts the frames to peers that have records: no heartbeats, acknowledgements or comparisons.
+type UpdateStatus struct {
+	MsgsOut  int64 `json:"msgs_out"`
+	BytesOut int64 `json:"bytes_out"`
 }
 
 // NodeStatus counts connections, and all frames from and to peers, including heartbeats.
@@ -116,6 +124,7 @@ func (n *Node) Status(now clock.Reading) Status {
 	out := Status{
 		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
 		Ready: n.Ready(), OffsetMS: n.clocks.clusterTime(now).WallMS - now.WallMS, Peers: []PeerStatus{},
+		Updates: UpdateStatus{n.traffic.updates.Load(), n.traffic.updateBytes.Load()},
 		Node: NodeStatus{
 			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
 			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),

@@ -8,7 +8,9 @@ import (
 	"starling/plan"
 )
 
-// documented is the shape of /stream/zone_sync in NGINX Plus; programs decode it strictly.
+// documented is the shape of /stream/zone_sync in NGINX Plus; programs decode it strictly. The tests of its Go client
+// want that a node that has nothing to tell has sent nothing, although it receives something: what is sent has no
+// heartbeats.
 type documented struct {
 	Zones  map[string]zoneRecords `json:"zones"`
 	Status nodeTraffic            `json:"status"`
@@ -60,6 +62,7 @@ func resources(p *plan.Plan) []admin.Resource {
 
 func asDocumented(s carrier.Status) documented {
 	d := documented{Zones: make(map[string]zoneRecords, len(s.Zones)), Status: nodeTraffic(s.Node)}
+	d.Status.MsgsOut, d.Status.BytesOut = s.Updates.MsgsOut, s.Updates.BytesOut
 	for name, z := range s.Zones {
 		d.Zones[name] = zoneRecords{Pending: z.RecordsPending, Total: z.RecordsTotal}
 	}

@@ -12,9 +12,9 @@ func metrics() []admin.Metric {
 	const status, zone = "nginxplus_stream_zone_sync_status_", "nginxplus_stream_zone_sync_zone_"
 	exporter := []admin.Metric{
 		admin.Counter(status+"bytes_in", "status.bytes_in", "Bytes received from peers, heartbeats included."),
-		admin.Counter(status+"bytes_out", "status.bytes_out", "Bytes sent to peers, heartbeats included."),
+		admin.Counter(status+"bytes_out", "updates.bytes_out", "Bytes of records sent to peers."),
 		admin.Counter(status+"msgs_in", "status.msgs_in", "Frames received from peers, heartbeats included."),
-		admin.Counter(status+"msgs_out", "status.msgs_out", "Frames sent to peers, heartbeats included."),
+		admin.Counter(status+"msgs_out", "updates.msgs_out", "Frames of records sent to peers."),
 		admin.Gauge(status+"nodes_online", "status.nodes_online", "Connected peers, this node excluded."),
 		admin.Gauge(
 			zone+"records_pending",
