@@ -218,6 +218,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 			"expired on 2036-11-25: make a new one"},
 		{"another CA key", func(s *store) { copyFile(t, other.path("ca", keyOf), s.path("ca", keyOf)) }, "ca",
 			"ca.key is not the key of a CA in ca.crt", "ca.key is not the key of "},
+		{"no CA key", func(s *store) { remove(t, s.path("ca", keyOf)) }, "ca", "",
+			"ca.key is missing: only the folder in which"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)

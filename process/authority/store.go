@@ -88,6 +88,10 @@ func (s *store) authority() (*authority, error) {
 	}
 	keyPath := s.path(authorityName, keyOf)
 	key, err := readKey(keyPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing: only the folder in which \"starling certs init\" made the CA can sign",
+			keyPath)
+	}
 	if err != nil {
 		return nil, err
 	}
