@@ -14,6 +14,17 @@
 {{- if and (eq $v.tls.source "certManager") (not $v.tls.certManager.issuerRef.name) -}}
 {{- fail "tls.certManager.issuerRef.name: name the issuer of cert-manager that signs for the pods, or set tls.source" -}}
 {{- end -}}
+{{- $certs := $v.tls.certManager -}}
+{{- if and (hasSuffix "h" $certs.duration) (hasSuffix "h" $certs.renewBefore) -}}
+{{- if ge (int (trimSuffix "h" $certs.renewBefore)) (int (trimSuffix "h" $certs.duration)) -}}
+{{- fail (printf "tls.certManager.renewBefore: %s must be less than tls.certManager.duration, %s" $certs.renewBefore $certs.duration) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.podSecurityContext.runAsNonRoot (hasKey $v.podSecurityContext "runAsUser") -}}
+{{- if eq (int $v.podSecurityContext.runAsUser) 0 -}}
+{{- fail "podSecurityContext.runAsUser: 0 is root, which podSecurityContext.runAsNonRoot rejects" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $v.tls.source "secret") (not $v.tls.secret) -}}
 {{- fail "tls.secret: name the Secret with tls.crt, tls.key and ca.crt" -}}
 {{- end -}}
