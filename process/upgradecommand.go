@@ -75,7 +75,7 @@ func requestUpgrade(out io.Writer, f flags, r request) error {
 	path := d.PIDPath()
 	pid, err := readPID(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: there is no process to replace, or it has another configuration (-c, -p, -g)", err)
 	}
 	if err := os.Remove(path + resultSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
