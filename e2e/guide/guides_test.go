@@ -62,11 +62,12 @@ func threeInstalled(t *testing.T, cl *harness.Cluster, machines map[string]machi
 	}
 }
 
-// oneInstalled is a workstation with the package, and one machine that has it installed.
+// oneInstalled is a workstation with the package, and one machine that has it installed. The page copies the package to
+// the others.
 func oneInstalled(t *testing.T, cl *harness.Cluster, machines map[string]machine) {
 	m := machines["workstation"]
 	m.run(snippet{place: "the beginning", text: "make dist\ngo build\n" +
-		"for i in 1 2 3; do scp dist/starling_0.2.0_amd64.deb 10.0.0.$i:; done\n"})
+		"scp dist/starling_0.2.0_amd64.deb 10.0.0.1:\n"})
 	machines["node1"].run(snippet{place: "the beginning", text: "sudo apt install -y curl ./starling_0.2.0_amd64.deb\n"})
 }
 
