@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"starling/lib/testkit"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestANamedPipeDoesNotStopTheStart: one that nobody reads is refused at once, one that is read gets the lines.
@@ -72,25 +75,30 @@ func TestAReaderThatStopsHangsNoRequest(t *testing.T) {
 	if line := <-reports; !strings.HasPrefix(line, want) || !strings.HasSuffix(line, " log lines lost so far") {
 		t.Errorf("reported %q, want %s", line, want)
 	}
-	got := make(chan int)
+	var read atomic.Uint64
+	ended := make(chan bool)
 	go func() {
-		n, in := 0, bufio.NewReader(reader)
+		defer close(ended)
+		in := bufio.NewReader(reader)
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
-				got <- n
 				return
 			}
-			if line != fmt.Sprintf("%0*d\n", lineBytes-1, n) {
-				t.Errorf("line %d is %q", n, line)
+			if line != fmt.Sprintf("%0*d\n", lineBytes-1, read.Load()) {
+				t.Errorf("line %d is %q", read.Load(), line)
 			}
-			n++
+			read.Add(1)
 		}
 	}()
+	testkit.Eventually(t, time.Minute, func() error { // Close waits only for a moment for a slow reader
+		if n := read.Load(); n+lost != lines {
+			return fmt.Errorf("%d lines were read, %d lost, of %d", n, lost, lines)
+		}
+		return nil
+	})
 	logs.Close()
-	if n := <-got; uint64(n)+lost != lines {
-		t.Errorf("%d lines were read, %d lost, of %d", n, lost, lines)
-	}
+	<-ended
 	if len(reports) > 0 {
 		t.Errorf("reported again: %q", <-reports)
 	}
