@@ -7,13 +7,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"starling/cycle"
+	"starling/nginx/errno"
 )
 
 const (
@@ -77,6 +80,11 @@ func requestUpgrade(out io.Writer, f flags, r request) error {
 	if err != nil {
 		return fmt.Errorf("%w: there is no process to replace, or it has another configuration (-c, -p, -g)", err)
 	}
+	unlock, err := lockFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer unlock() // an error closes the folder, too
 	if err := os.Remove(path + resultSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -104,6 +112,22 @@ func requestUpgrade(out io.Writer, f flags, r request) error {
 			"ends it\n", answer.PID, pid)
 	}
 	return nil
+}
+
+// lockFolder keeps a second "starling upgrade" from the two files beside the pid file while the first uses them.
+func lockFolder(dir string) (unlock func() error, err error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, errors.Join(errors.New("another \"starling upgrade\" is under way: wait for its result"),
+			folder.Close())
+	case err != nil:
+		return nil, errors.Join(errno.Call("flock", dir, err), folder.Close())
+	}
+	return folder.Close, nil
 }
 
 // awaitResult waits for what the old process writes.
