@@ -133,6 +133,17 @@ func Find[T any](p *Plan) *T {
 	return v
 }
 
+// Before returns the T of the previous configuration, an empty one if there is none. The previous one serves meanwhile,
+// so it must not be changed.
+func Before[T any](p *Plan) *T {
+	if p.Old != nil {
+		if v := Find[T](p.Old); v != nil {
+			return v
+		}
+	}
+	return new(T)
+}
+
 // OnLink adds a step taken after all files were bound and before anything is built: names are looked up there.
 // A step's error should be a *conf.Problem.
 func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }

@@ -138,10 +138,7 @@ func (p *Plan) Resolver(s ResolverSettings) (*resolver.Resolver, error) {
 }
 
 func (p *Plan) oldResolver(key string) *resolver.Resolver {
-	if p.Old == nil {
-		return nil
-	}
-	return Part[resolvers](p.Old).byKey[key]
+	return Before[resolvers](p).byKey[key]
 }
 
 // ResolverZones are the resolvers of a plan that have a status_zone.

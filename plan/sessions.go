@@ -4,9 +4,5 @@ import "starling/ssl"
 
 // SessionCache opens the cache of an ssl_session_cache, nil for none; a reload keeps shared ones.
 func (p *Plan) SessionCache(words ssl.CacheWords) (*ssl.SessionCache, error) {
-	var old *ssl.SessionCaches
-	if p.Old != nil {
-		old = Part[ssl.SessionCaches](p.Old)
-	}
-	return Part[ssl.SessionCaches](p).Open(words, old)
+	return Part[ssl.SessionCaches](p).Open(words, Before[ssl.SessionCaches](p))
 }

@@ -103,10 +103,7 @@ func StatusZones(p *plan.Plan) iter.Seq2[string, *StatusZone] { return plan.Part
 
 // zoneNamed finds a status zone of a plan or of the previous one, or makes it.
 func zoneNamed(p *plan.Plan, name string) *StatusZone {
-	var previous *side.StatusZones[StatusZone]
-	if p.Old != nil {
-		previous = &plan.Part[statusZones](p.Old).StatusZones
-	}
+	previous := &plan.Before[statusZones](p).StatusZones
 	create := func() *StatusZone { return newStatusZone(p.Latency) }
 	z := plan.Part[statusZones](p).Named(name, previous, create)
 	p.OnStart(func(context.Context) error {

@@ -162,6 +162,33 @@ func TestNobodySleepsInTests(t *testing.T) {
 	}
 }
 
+// TestThePreviousPlanIsOnlyRead: plan.Part(p.Old) adds to the map of a configuration that serves, which can crash it.
+func TestThePreviousPlanIsOnlyRead(t *testing.T) {
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if s.test || !ok || len(call.Args) != 1 {
+				return true
+			}
+			if old, ok := call.Args[0].(*ast.SelectorExpr); !ok || old.Sel.Name != "Old" {
+				return true
+			}
+			generic, ok := call.Fun.(*ast.IndexExpr) // plan.Part[T], groups.Of[C]
+			if !ok {
+				return true
+			}
+			name := generic.X
+			if sel, ok := name.(*ast.SelectorExpr); ok {
+				name = sel.Sel
+			}
+			if id := name.(*ast.Ident); id.Name == "Part" || id.Name == "Of" {
+				t.Errorf("%s uses %s of the previous plan: use plan.Before", fset.Position(n.Pos()), id.Name)
+			}
+			return true
+		})
+	}
+}
+
 // TestNothingRegistersItself: lists are explicit, so their order can be read and tests can start with a part of them.
 func TestNothingRegistersItself(t *testing.T) {
 	for _, s := range sources(t) {

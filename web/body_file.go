@@ -43,11 +43,10 @@ type bodySpool struct {
 // spoolOf gives the plan the spool of the previous one, or creates the first.
 func spoolOf(p *plan.Plan) *bodySpool {
 	w := partOf(p)
-	switch {
-	case w.spool != nil:
-	case p.Old != nil:
-		w.spool = spoolOf(p.Old)
-	default:
+	if w.spool == nil {
+		w.spool = plan.Before[part](p).spool
+	}
+	if w.spool == nil {
 		w.spool = &bodySpool{limit: maxSpooledBytes, open: os.OpenFile}
 		w.spool.next.Store(uint64(rand.Uint32())) // files left by an earlier process have other numbers
 	}

@@ -142,11 +142,7 @@ func statusZone(
 	if name == "" {
 		return nil
 	}
-	var previous *side.StatusZones[StatusZone]
-	if p.Old != nil {
-		previous = kind(plan.Part[statusZones](p.Old))
-	}
-	return kind(plan.Part[statusZones](p)).Named(name, previous, create)
+	return kind(plan.Part[statusZones](p)).Named(name, kind(plan.Before[statusZones](p)), create)
 }
 
 // enterZone counts the start of a client's request once its server is known. A head that cannot be read belongs to the

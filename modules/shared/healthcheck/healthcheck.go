@@ -113,10 +113,8 @@ func Start[C side.Subject](p *plan.Plan, l Line, g *groups.Group[C], log logs.Lo
 	check := l.Check
 	check.Log, check.Prober = log, prober
 	var before *upstream.Group
-	if p.Old != nil {
-		if old := groups.Of[C](p.Old).Named(g.Name); old != nil {
-			before = old.Group
-		}
+	if old := plan.Before[groups.List[C]](p).Named(g.Name); old != nil {
+		before = old.Group
 	}
 	health.Of(p).Add(g.Group, before, &check)
 	return nil

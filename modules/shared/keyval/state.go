@@ -84,10 +84,8 @@ func storeOf(p *plan.Plan, path string) (*store, error) {
 		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
 	}
 	s := &store{path: path, clock: p.Clock, local: p.Clock.Local(), unsynced: make(chan struct{}, 1)}
-	if p.Old != nil {
-		if before := plan.Part[stores](p.Old).byPath[path]; before != nil {
-			s = before
-		}
+	if before := plan.Before[stores](p).byPath[path]; before != nil {
+		s = before
 	}
 	all.byPath[path] = s
 	return s, nil

@@ -19,10 +19,7 @@ func (o *Options[S, C]) Link(p *plan.Plan, own func(*groups.Group[C], *S)) (prob
 		if own != nil {
 			own(g, s)
 		}
-		var old *groups.Group[C]
-		if p.Old != nil {
-			old = groups.Of[C](p.Old).Named(g.Name)
-		}
+		old := plan.Before[groups.List[C]](p).Named(g.Name)
 		if err := o.Block(s).link(p, g, old, o.Around(g.Scope.Parent)); err != nil {
 			problems = append(problems, conf.At(g.Scope.Node, "%s in upstream \"%s\"", err, g.Name))
 		}

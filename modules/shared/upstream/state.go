@@ -73,10 +73,8 @@ func (b *Block[C]) setState(a *conf.Args) error {
 		all.byPath = map[string]*stateFile{}
 	}
 	file := &stateFile{path: path}
-	if p.Old != nil {
-		if before := plan.Part[stateFiles](p.Old).byPath[path]; before != nil {
-			file = before
-		}
+	if before := plan.Before[stateFiles](p).byPath[path]; before != nil {
+		file = before
 	}
 	all.byPath[path] = file
 	b.state = &state{file: file, node: a.Node}

@@ -237,10 +237,7 @@ func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation u
 }
 
 func oldState(p *plan.Plan) *state {
-	if p.Old == nil {
-		return nil
-	}
-	if old := plan.Part[state](p.Old); old.carrier.Load() != nil {
+	if old := plan.Before[state](p); old.carrier.Load() != nil {
 		return old
 	}
 	return nil

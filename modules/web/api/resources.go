@@ -34,7 +34,7 @@ func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	began := plan.Part[processBegan](p)
 	if p.Old != nil {
-		*began = *plan.Part[processBegan](p.Old)
+		*began = *plan.Before[processBegan](p)
 	} else {
 		began.at = s.loadedAt
 	}
