@@ -16,18 +16,21 @@ type Gate[T comparable] struct {
 	closed   atomic.Bool
 
 	beforeDrained func()
-	drained       chan struct{}
-	emptied       chan struct{}
+	// Reopen replaces them; they are read without the lock, by beforeDrained too.
+	drained, emptied atomic.Pointer[end]
 }
+
+// end is the channel of one end of a gate.
+type end struct{ reached chan struct{} }
+
+func newEnd() *end { return &end{make(chan struct{})} }
 
 // NewGate makes an open gate. beforeDrained, unless nil, is called once, with the lock held, before Drained is closed.
 func NewGate[T comparable](beforeDrained func()) *Gate[T] {
-	return &Gate[T]{
-		inside:        map[T]bool{},
-		beforeDrained: beforeDrained,
-		drained:       make(chan struct{}),
-		emptied:       make(chan struct{}),
-	}
+	g := &Gate[T]{inside: map[T]bool{}, beforeDrained: beforeDrained}
+	g.drained.Store(newEnd())
+	g.emptied.Store(newEnd())
+	return g
 }
 
 // Expect announces a connection: the gate does not drain before Enter and Leave, or Unexpect.
@@ -125,48 +128,40 @@ func (g *Gate[T]) Reopen(renew func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.retired.Store(false)
-	if isClosed(g.drained) {
-		g.drained = make(chan struct{})
+	if isClosed(g.Drained()) {
+		g.drained.Store(newEnd())
 		if renew != nil {
 			renew()
 		}
 	}
-	if isClosed(g.emptied) {
-		g.emptied = make(chan struct{})
+	if isClosed(g.Emptied()) {
+		g.emptied.Store(newEnd())
 	}
 }
 
 // Drained is closed when the gate has retired and no connection is expected or inside, except detached ones.
-func (g *Gate[T]) Drained() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.drained
-}
+func (g *Gate[T]) Drained() <-chan struct{} { return g.drained.Load().reached }
 
 // Emptied is closed when the detached connections have left too.
-func (g *Gate[T]) Emptied() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.emptied
-}
+func (g *Gate[T]) Emptied() <-chan struct{} { return g.emptied.Load().reached }
 
 // announceEnds closes Drained and Emptied when they are due. Must be called with the lock held.
 func (g *Gate[T]) announceEnds() {
 	if !g.retired.Load() || g.expected > 0 {
 		return
 	}
-	if g.waited == 0 && !isClosed(g.drained) {
+	if g.waited == 0 && !isClosed(g.Drained()) {
 		if g.beforeDrained != nil {
 			g.beforeDrained()
 		}
-		close(g.drained)
+		close(g.drained.Load().reached)
 	}
-	if len(g.inside) == 0 && !isClosed(g.emptied) {
-		close(g.emptied)
+	if len(g.inside) == 0 && !isClosed(g.Emptied()) {
+		close(g.emptied.Load().reached)
 	}
 }
 
-func isClosed(c chan struct{}) bool {
+func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true

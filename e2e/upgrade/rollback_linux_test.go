@@ -217,9 +217,12 @@ func TestANewProcessThatDies(t *testing.T) {
 	serves(n, old)
 	n.Wants(200, "new", "GET", "/?text=k", "")
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"again"}`)
-	if got := n.FilePID("starling.pid"); got != old {
-		t.Errorf("the pid file has %d, want %d", got, old)
-	}
+	testkit.Eventually(t, harness.Patience, func() error { // it accepts first
+		if got := n.FilePID("starling.pid"); got != old {
+			return fmt.Errorf("the pid file has %d, want %d", got, old)
+		}
+		return nil
+	})
 	old, heir = started(n)
 	n.Wants(200, "again", "GET", "/?text=k", "")
 	kill(n, heir, syscall.SIGQUIT) // while the old one waits: it goes on
