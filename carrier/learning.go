@@ -6,10 +6,11 @@ import "maps"
 // that also started from a state file, or has not yet heard from every member whether it is up. Silent nodes make it
 // true until the connect timeout.
 func (c *Carrier) Learning() bool {
+	ready := c.node.Ready() // first: what a node that is ready lacks is only known afterwards
 	if c.node.Learning() {
 		return true
 	}
-	if c.node.Ready() {
+	if ready {
 		return false
 	}
 	c.mu.Lock()

@@ -3,15 +3,16 @@ package cluster
 // Learning reports whether a zone will soon know more: a peer that can teach it is connected, one was reached that has
 // not dialled back yet, or one that started from its own state has not been compared with.
 func (n *Node) Learning() bool {
+	ready, met := n.Ready(), n.metAll() // before the comparisons: they begin when a zone becomes ready
 	if n.comparing() {
 		return true
 	}
-	if n.Ready() {
+	if ready {
 		return false
 	}
 	n.mu.Lock()
 	for _, p := range n.peers {
-		if p.out != nil && !p.pushes() {
+		if p.out != nil && (met || !p.pushes()) { // if all were met, it is about to be ready
 			n.mu.Unlock()
 			return true
 		}
