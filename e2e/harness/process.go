@@ -204,15 +204,30 @@ func (n *Node) Inherited() int {
 // FilePID is the number in a pid file of the node.
 func (n *Node) FilePID(name string) int {
 	n.T.Helper()
-	text, err := os.ReadFile(filepath.Join(n.Dir, name))
-	if err != nil {
-		n.T.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	pid, err := n.readPID(name)
 	if err != nil {
 		n.T.Fatal(err)
 	}
 	return pid
+}
+
+func (n *Node) readPID(name string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(n.Dir, name))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// GetsPID waits until a file that is replaced, and missing for a moment, has that process.
+func (n *Node) GetsPID(name string, want int) {
+	n.T.Helper()
+	testkit.Eventually(n.T, Patience, func() error {
+		if got, err := n.readPID(name); got != want {
+			return fmt.Errorf("%s has %d, want %d (%v)", name, got, want, err)
+		}
+		return nil
+	})
 }
 
 // endHeirs ends the processes that have replaced the first one.

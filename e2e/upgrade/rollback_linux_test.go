@@ -146,9 +146,7 @@ func TestSignalsOfNginx(t *testing.T) {
 	old, heir := started(n)
 	limited(n, "idle", 1)
 	n.Wants(503, "*", "GET", "/limited?who=idle", "")
-	if got := n.FilePID("starling.pid.oldbin"); got != old {
-		t.Errorf("the old pid file has %d, want %d", got, old)
-	}
+	n.GetsPID("starling.pid.oldbin", old)
 	limited(n, "a", 1)
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"new"}`)
 	if got := overUDP(n); got != fmt.Sprint(heir) {
@@ -166,12 +164,7 @@ func TestSignalsOfNginx(t *testing.T) {
 	}
 	kill(n, heir, syscall.SIGQUIT)
 	ends(n, heir)
-	testkit.Eventually(t, harness.Patience, func() error {
-		if got := n.FilePID("starling.pid"); got != old {
-			return fmt.Errorf("the pid file has %d, want %d", got, old)
-		}
-		return nil
-	})
+	n.GetsPID("starling.pid", old)
 
 	old, heir = started(n)
 	n.Wants(200, "old", "GET", "/?text=k", "")
@@ -217,12 +210,7 @@ func TestANewProcessThatDies(t *testing.T) {
 	serves(n, old)
 	n.Wants(200, "new", "GET", "/?text=k", "")
 	n.Wants(204, "*", "PATCH", harness.SetOne, `{"k":"again"}`)
-	testkit.Eventually(t, harness.Patience, func() error { // it accepts first
-		if got := n.FilePID("starling.pid"); got != old {
-			return fmt.Errorf("the pid file has %d, want %d", got, old)
-		}
-		return nil
-	})
+	n.GetsPID("starling.pid", old) // it accepts first
 	old, heir = started(n)
 	n.Wants(200, "again", "GET", "/?text=k", "")
 	kill(n, heir, syscall.SIGQUIT) // while the old one waits: it goes on
