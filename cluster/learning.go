@@ -38,7 +38,8 @@ func (z *zoneState) hasTeacher() bool {
 }
 
 // comparing reports whether a peer that started from a state file, as this node may have, has records that are not here
-// yet: if all start at once, no node teaches, and their differences are left to repair.
+// yet: if all start at once, no node teaches, and their differences are left to repair. The two must have agreed in all
+// records once: a comparison that ignored fresh ones may have ignored those of the files.
 func (n *Node) comparing() bool {
 	for _, s := range n.all() {
 		if !s.Outgoing && s.comparing() {
@@ -59,7 +60,8 @@ func (s *Session) comparing() bool {
 			continue
 		}
 		s.node.mu.Lock()
-		agreed := s.peer.comparison(iz.state.info.Name).sinceMS != 0
+		c := s.peer.comparison(iz.state.info.Name)
+		agreed := c.sinceMS != 0 && c.agreedMS >= c.sinceMS
 		s.node.mu.Unlock()
 		if !agreed {
 			return true

@@ -78,6 +78,39 @@ func TestNodesThatBeginTogetherWaitForEachOther(t *testing.T) {
 	}
 }
 
+// Records of a state file can be fresh, and a comparison that began early ignores such: clients wait for the next one.
+func TestClientsWaitForFreshRecordsOfAStateFile(t *testing.T) {
+	f := newFabric(t, 2)
+	for _, h := range f.hosts {
+		h.beginFrom(3)
+		h.know(2)
+	}
+	h := f.hosts[0]
+	for !h.heardFrom(1) || !h.node.Ready() {
+		f.step(1)
+	}
+	for h.node.Learning() {
+		f.step(1)
+	}
+	agree := func(left int, agreedMS int64) {
+		h.node.mu.Lock()
+		defer h.node.mu.Unlock()
+		for _, p := range h.node.peers {
+			c := p.comparison("kv")
+			c.left, c.sinceMS, c.agreedMS = left, f.now.MonoMS, agreedMS
+		}
+	}
+	if agree(3, 0); !h.node.Learning() {
+		t.Error("clients are served although the last comparison ignored three records")
+	}
+	if agree(0, f.now.MonoMS); h.node.Learning() {
+		t.Error("clients wait although both hold the same")
+	}
+	if agree(5, f.now.MonoMS); h.node.Learning() {
+		t.Error("clients wait for what was written after both held the same")
+	}
+}
+
 // heardFrom says whether all others that are there have answered: the carrier waits for that.
 func (h *host) heardFrom(others int) bool {
 	return h.node.Status(h.reading()).Node.NodesOnline == int64(others)
