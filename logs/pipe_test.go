@@ -43,18 +43,25 @@ func TestANamedPipeDoesNotStopTheStart(t *testing.T) {
 	}
 }
 
-// TestAReaderThatStopsHangsNoRequest: lines wait for it up to a limit, further ones are lost, counted and reported once.
-// When it reads again, it gets whole lines in their order.
-func TestAReaderThatStopsHangsNoRequest(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+// namedPipe makes one with its reader.
+func namedPipe(t *testing.T) (path string, reader *os.File) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close()
+	t.Cleanup(func() { reader.Close() })
+	return path, reader
+}
+
+// TestAReaderThatStopsHangsNoRequest: lines wait for it up to a limit, further ones are lost, counted and reported once.
+// When it reads again, it gets whole lines in their order.
+func TestAReaderThatStopsHangsNoRequest(t *testing.T) {
+	pipe, reader := namedPipe(t)
 	files := NewFiles("x")
 	reports := make(reported, 10)
 	files.Report(func() Logger { return reports })
@@ -106,15 +113,7 @@ func TestAReaderThatStopsHangsNoRequest(t *testing.T) {
 
 // TestAReaderThatNeverReadsDelaysTheEndOnlyForAMoment: neither closing nor reopening waits for it.
 func TestAReaderThatNeverReadsDelaysTheEndOnlyForAMoment(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
+	pipe, _ := namedPipe(t)
 	files := NewFiles("x")
 	files.Report(func() Logger { return Discard })
 	logs := files.Logs()

@@ -63,6 +63,7 @@ func TestSSICommands(t *testing.T) {
 		`<!--#include virtual="/part.txt" set="s"--><<!--#echo var="s"-->>`:                                              "<(part)>",
 		`<!--#block name="b"-->block <!--#echo var="arg_n"--><!--#endblock-->|<!--#include virtual="/empty.html" stub="b"-->|` +
 			`<!--#include virtual="/none.html" stub="b" -->|<!--#include virtual="/part.txt" stub="b"-->`: "|block 5|block 5|(part)",
+		`<!--#block name="b"-->ends in <!-<!--#endblock--><!--#include virtual="/empty.html" stub="b"-->.`:                   "ends in <!-.",
 		`<!--#include virtual="/part.txt" stub="none"-->`:                                                                    ssiFailed,
 		`<!--#if expr="$arg_n"-->yes<!--#else-->no<!--#endif-->`:                                                             "yes",
 		`<!--#if expr="$none"-->yes<!--#else-->no<!--#endif-->.`:                                                             "no.",

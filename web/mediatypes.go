@@ -68,6 +68,18 @@ func (t *MediaTypes) Has(contentType []byte) bool {
 	return false
 }
 
+// ChangeVersion is called for a response whose body a filter makes anew for each request: it keeps Last-Modified, and
+// ETag as a weak one, or removes both.
+func (r *Request) ChangeVersion(keep bool) {
+	if keep {
+		r.WeakenETags()
+		return
+	}
+	r.Out.LastModified = nil
+	r.RemoveHeader(h1.HeaderLastModified)
+	r.RemoveHeader(h1.HeaderETag)
+}
+
 // WeakenETags is ngx_http_weak_etag: a weak tag means that only the semantics are the same, not the bytes. An invalid
 // tag cannot be made weak and would still identify the bytes before the change: it is removed.
 func (r *Request) WeakenETags() {

@@ -33,13 +33,21 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// Refuse answers for a file that cannot be opened.
-func Refuse(r *web.Request, path []byte, err error) web.Result {
-	level, status := logs.Crit, web.Result(500)
+// Failure is the status for a file or folder that cannot be used, and the level at which the reason is logged.
+func Failure(err error) (level logs.Level, status web.Result) {
 	switch {
 	case IsMissing(err):
-		level, status = logs.Error, 404
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.ELOOP):
+		return logs.Error, 404
+	case errors.Is(err, fs.ErrPermission):
+		return logs.Error, 403
+	}
+	return logs.Crit, 500
+}
+
+// Refuse answers for a file that cannot be opened.
+func Refuse(r *web.Request, path []byte, err error) web.Result {
+	level, status := Failure(err)
+	if errors.Is(err, syscall.EMLINK) || errors.Is(err, syscall.ELOOP) {
 		level, status = logs.Error, 403
 	}
 	if status != 404 || r.Location.Core.LogNotFound {

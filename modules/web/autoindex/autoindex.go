@@ -86,13 +86,7 @@ func (s *Settings) handle(r *web.Request) web.Result {
 }
 
 func refuse(r *web.Request, call, path string, err error) web.Result {
-	level, status := logs.Crit, web.Result(500)
-	switch {
-	case document.IsMissing(err):
-		level, status = logs.Error, 404
-	case errors.Is(err, fs.ErrPermission):
-		level, status = logs.Error, 403
-	}
+	level, status := document.Failure(err)
 	r.Logf(level, "%s() \"%s\" failed (%s)", call, path, errno.Reason(err))
 	return status
 }

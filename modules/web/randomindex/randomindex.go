@@ -2,14 +2,12 @@
 package randomindex
 
 import (
-	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"strings"
 
 	"starling/conf"
-	"starling/logs"
 	"starling/nginx/errno"
 	"starling/web"
 	"starling/web/document"
@@ -50,13 +48,7 @@ func handle(r *web.Request) web.Result {
 	path := strings.TrimSuffix(string(r.Filename()), "/")
 	files, err := os.ReadDir(path + "/")
 	if err != nil {
-		level, status := logs.Crit, web.Result(500)
-		switch {
-		case document.IsMissing(err):
-			level, status = logs.Error, 404
-		case errors.Is(err, fs.ErrPermission):
-			level, status = logs.Error, 403
-		}
+		level, status := document.Failure(err)
 		r.Logf(level, "opendir() \"%s\" failed (%s)", path, errno.Reason(err))
 		return status
 	}

@@ -151,7 +151,7 @@ func (x *executing) include(next web.Next, g given) error {
 	case g.has("set"):
 		return x.store(part, done, g["set"])
 	case stub != nil && done.BodyBytesSent() == 0:
-		return x.expand(next, stub)
+		x.expand(next, stub)
 	}
 	return nil
 }
@@ -187,16 +187,16 @@ func (x *executing) store(part *web.Sub, done *web.Request, name []byte) error {
 	return x.state.page.set(string(bytes.ToLower(name)), value)
 }
 
-// expand sends the text of a block in place of an empty part. Its commands are executed.
-func (x *executing) expand(next web.Next, text []byte) error {
+// expand sends the text of a block in place of an empty part. Its commands are executed. The connection remembers a
+// failure.
+func (x *executing) expand(next web.Next, text []byte) {
 	inner := &executing{
 		settings: x.settings, state: x.state, parser: parser{valueBytes: x.parser.valueBytes}, output: true,
 		message: x.message,
 	}
-	if err := inner.Write(next, text, false); err != nil {
-		return nil // the connection remembers its failure
+	if inner.Write(next, text, false) == nil {
+		next.Write(inner.parser.end(), false)
 	}
-	return nil
 }
 
 // encoding is how echo escapes.

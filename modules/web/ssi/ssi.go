@@ -25,13 +25,7 @@ func (s *Settings) filter(r *web.Request) web.Body {
 	}
 	out.ContentLength, out.Ranges = -1, false
 	r.RemoveHeader(h1.HeaderAcceptRanges)
-	if s.lastModified {
-		r.WeakenETags()
-	} else {
-		out.LastModified = nil
-		r.RemoveHeader(h1.HeaderLastModified)
-		r.RemoveHeader(h1.HeaderETag)
-	}
+	r.ChangeVersion(s.lastModified)
 	return &executing{
 		settings: s, state: stateOf(r), parser: parser{valueBytes: int(s.valueBytes)}, output: true,
 		message: []byte("[an error occurred while processing the directive]"),

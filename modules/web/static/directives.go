@@ -13,7 +13,7 @@ import (
 var Module = web.Module{
 	Module: conf.Module{
 		Name:  "static",
-		Doc:   "Serves static files from `root` or `alias`. Directory listings are not supported.",
+		Doc:   "Serves static files from `root` or `alias`.",
 		New:   func() any { return &Settings{} },
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{{

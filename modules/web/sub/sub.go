@@ -6,7 +6,6 @@ import (
 	"starling/conf"
 	"starling/nginx/ascii"
 	"starling/web"
-	"starling/web/h1"
 )
 
 // replacer is one block's filter.
@@ -52,13 +51,7 @@ func (x *replacer) filter(r *web.Request) web.Body {
 	out.Ranges = false
 	if r.Parent() == nil {
 		out.ContentLength = -1
-		if x.lastModified {
-			r.WeakenETags()
-		} else {
-			out.LastModified = nil
-			r.RemoveHeader(h1.HeaderLastModified)
-			r.RemoveHeader(h1.HeaderETag)
-		}
+		r.ChangeVersion(x.lastModified)
 	}
 	s := x.pool.Get().(*replacing)
 	s.matcher, s.left = m, 0
