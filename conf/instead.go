@@ -15,7 +15,6 @@ var instead = map[string]string{
 	"ssl_dhparam":         "remove it: ECDHE needs no parameters",
 	"ssl_engine":          "use keys in files",
 	"post_action":         "use mirror",
-	"if_modified_since":   "remove it: exact is the default",
 	"debug_connection":    "remove it, or use error_log with level debug",
 	"quic":                "remove it: clients use HTTP/2",
 	"load_module":         "remove the line if nothing needs the module",
