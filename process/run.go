@@ -213,8 +213,9 @@ func (s *running) serve(signals <-chan os.Signal) {
 			s.ended()
 			return
 		case <-s.manager.ping:
-		case path := <-s.changed:
-			s.follow(path)
+		case path := <-s.changes():
+			s.host.Log().Logf(logs.Notice, "%s has changed, reconfiguring", path)
+			s.reload()
 		case m := <-s.messages():
 			s.heard(m)
 		case sig := <-signals:
@@ -251,13 +252,13 @@ func (s *running) serve(signals <-chan os.Signal) {
 	}
 }
 
-// follow reloads because a watched file has changed, if this process serves.
-func (s *running) follow(path string) {
+// changes receives what has changed of the watched files. It is nil while this process must not reload: changes wait
+// until it serves again.
+func (s *running) changes() <-chan string {
 	if s.quitting || s.paused || s.sibling != nil && !(s.sibling.serving && s.sibling.handed) {
-		return
+		return nil
 	}
-	s.host.Log().Logf(logs.Notice, "%s has changed, reconfiguring", path)
-	s.reload()
+	return s.changed
 }
 
 // inherit is run for a process that replaces another one.
@@ -308,6 +309,8 @@ func (s *running) obey(sig os.Signal) {
 		switch {
 		case s.quitting:
 			s.note(sig, ", ignored while shutting down")
+		case onTerminal():
+			s.note(sig, ", ignored: a terminal sends it when its size changes")
 		case s.paused || s.sibling != nil:
 			s.note(sig, ", ignored: this process accepts no clients, or is being replaced")
 		default:
@@ -318,6 +321,17 @@ func (s *running) obey(sig os.Signal) {
 	default:
 		s.note(sig, ", ignored")
 	}
+}
+
+// onTerminal reports whether the terminal of the user sends signals to this process: it is not detached, and in the
+// foreground there. A container with a terminal is such a process too.
+func onTerminal() bool {
+	for fd := range 3 {
+		if group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && group == unix.Getpgrp() {
+			return true
+		}
+	}
+	return false
 }
 
 // hangup reloads, or accepts clients again.

@@ -54,3 +54,34 @@ func TestForegroundReadsConfigurationOnce(t *testing.T) {
 		t.Errorf("the configuration was opened %d times, want once; the log:\n%s", counted.opens, log)
 	}
 }
+
+// A watched file that changes while the process does not serve is not forgotten: the change waits until it does.
+func TestChangesWaitWhileAnotherProcessServes(t *testing.T) {
+	changed := make(chan string, 1)
+	for _, test := range []struct {
+		name string
+		s    *running
+		may  bool
+	}{
+		{"alone", &running{}, true},
+		{"paused", &running{paused: true}, false},
+		{"shutting down", &running{quitting: true}, false},
+		{"before the new process serves", &running{sibling: &sibling{serving: true}}, false},
+		{"while the new process serves", &running{sibling: &sibling{handed: true}}, false},
+		{"the new process", &running{sibling: &sibling{serving: true, handed: true}}, true},
+	} {
+		test.s.changed = changed
+		changed <- "/certs"
+		select {
+		case <-test.s.changes():
+			if !test.may {
+				t.Errorf("%s: it takes the change", test.name)
+			}
+		default:
+			if test.may {
+				t.Errorf("%s: it does not take the change", test.name)
+			}
+			<-changed
+		}
+	}
+}

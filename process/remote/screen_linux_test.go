@@ -10,35 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"starling/lib/testkit"
 )
-
-// terminal is a pseudo terminal: what the program writes to it can be read from the other end, and keys be typed there.
-func terminal(t *testing.T, rows, columns uint16) (user, program *os.File) {
-	t.Helper()
-	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no pseudo terminals here: %v", err)
-	}
-	t.Cleanup(func() { user.Close() })
-	number, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	size := &unix.Winsize{Row: rows, Col: columns}
-	if err := unix.IoctlSetWinsize(int(user.Fd()), unix.TIOCSWINSZ, size); err != nil {
-		t.Fatal(err)
-	}
-	return user, program
-}
 
 // readUntil returns what the program has written once it has written the text.
 func readUntil(t *testing.T, from *os.File, text string) string {
@@ -71,7 +44,7 @@ func TestTopOnTerminal(t *testing.T) {
 		fmt.Fprint(w, body)
 	}))
 	defer node.Close()
-	user, program := terminal(t, 12, 60)
+	user, program := testkit.Terminal(t, 12, 60)
 	defer func(f *os.File) { os.Stdin = f }(os.Stdin)
 	os.Stdin = program
 	run := func(name string, count int) chan error {
