@@ -145,3 +145,24 @@ func (r reported) Enabled(Level) bool { return true }
 func (r reported) Logf(level Level, format string, args ...any) {
 	r <- fmt.Sprintf("[%v] %s", level, fmt.Sprintf(format, args...))
 }
+
+// TestDrainWhileAFileBecomesAPipe: the race detector sees a reopening and the end of the process at the same moment.
+func TestDrainWhileAFileBecomesAPipe(t *testing.T) {
+	pipe, _ := namedPipe(t)
+	path := filepath.Join(t.TempDir(), "log")
+	files := NewFiles("x")
+	logs := files.Logs()
+	defer logs.Close()
+	if _, err := logs.AccessLog(AccessOptions{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(pipe, path); err != nil {
+		t.Fatal(err)
+	}
+	reopened := make(chan []error)
+	go func() { reopened <- files.Reopen() }()
+	files.Drain()
+	if errs := <-reopened; errs != nil {
+		t.Error(errs)
+	}
+}

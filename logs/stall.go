@@ -101,6 +101,8 @@ func (f *file) writeWaiting() {
 
 // drain waits until everything is written, or until the reader has taken too long.
 func (f *file) drain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	w := f.waiting
 	if w == nil {
 		return
@@ -113,8 +115,6 @@ func (f *file) drain() {
 		w.more.Broadcast()
 	})
 	defer timer.Stop()
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for (len(w.lines) > 0 || w.writing) && !late {
 		w.more.Wait()
 	}
