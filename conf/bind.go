@@ -298,7 +298,7 @@ func (w *binding) unfound(n *Node, in Context) error {
 		return fmt.Errorf("\"%s\" directive is not allowed here", n.Name)
 	}
 	if of := thirdParty(n.Name); of != nil {
-		return NotSupportedf(n.Name, "\"%s\" of module \"%s\" is not supported by starling", n.Name, of.Module)
+		return NotSupportedf(n.Name, "\"%s\" of module \"%s\" is not supported by starling", n.Name, of.module)
 	}
 	return &Problem{What: fmt.Sprintf("unknown directive \"%s\"", n.Name), Kind: UnknownWord, Name: n.Name}
 }

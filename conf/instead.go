@@ -85,7 +85,7 @@ func Instead(name string) string {
 		return insteadElsewhere
 	}
 	if of := thirdParty(name); of != nil && knownIn()[name] == 0 {
-		return of.Instead + " (module " + of.Module + ")"
+		return of.instead + " (module " + of.module + ")"
 	}
 	for _, k := range KnownDirectives() {
 		if k.Name != name {

@@ -2,18 +2,18 @@ package conf
 
 import "strings"
 
-// ThirdParty is a module for nginx that neither nginx nor NGINX Plus has, and starling does not support.
-type ThirdParty struct {
-	Module string
-	// Names are its directives; a star stands for any beginning or end.
-	Names []string
-	// Instead says what to do without it.
-	Instead string
+// addon is a module for nginx that neither nginx nor NGINX Plus has, and starling does not support.
+type addon struct {
+	module string
+	// names are its directives; a star stands for any beginning or end.
+	names []string
+	// instead says what to do without it.
+	instead string
 }
 
 // thirdParties are the modules that public configurations use most, by the names of their projects. A directive of
 // theirs is "not supported", with what to do, rather than unknown.
-var thirdParties = []ThirdParty{
+var thirdParties = []addon{
 	{"headers-more-nginx-module", []string{"more_set_headers", "more_clear_headers", "more_set_input_headers",
 		"more_clear_input_headers"}, "use add_header, proxy_hide_header and proxy_set_header"},
 	{"lua-nginx-module", []string{"lua_*", "*_by_lua", "*_by_lua_block", "*_by_lua_file"},
@@ -35,7 +35,7 @@ var thirdParties = []ThirdParty{
 	{"set-misc-nginx-module", []string{"set_escape_uri", "set_unescape_uri", "set_quote_*", "set_encode_*",
 		"set_decode_*", "set_hmac_*", "set_sha1", "set_md5", "set_random", "set_secure_random_*", "set_if_empty"},
 		"use map and set, or let the application do it"},
-	{"nginx_upstream_check_module", []string{"check", "check_*"}, "use max_fails and fail_timeout of server"},
+	{"nginx_upstream_check_module", []string{"check", "check_*"}, "use health_check"},
 	{"nginx-sticky-module", []string{"session_sticky*"}, "use sticky"},
 	{"nginx-upstream-dynamic-servers", []string{"dyups_*", "dynamic_upstream"}, "change servers through the API"},
 	{"nginx-rtmp-module", []string{"rtmp", "rtmp_*"}, "keep nginx for RTMP"},
@@ -49,7 +49,7 @@ var thirdParties = []ThirdParty{
 		"pass the traceparent header on, and trace in the application"},
 	{"opentelemetry-webserver-sdk", []string{"opentelemetry", "opentelemetry_*", "NginxModule*"},
 		"pass the traceparent header on, and trace in the application"},
-	{"ngx-fancyindex", []string{"fancyindex", "fancyindex_*"}, "serve listings from another server through proxy_pass"},
+	{"ngx-fancyindex", []string{"fancyindex", "fancyindex_*"}, "use autoindex"},
 	{"nginx-upload-module", []string{"upload_*"}, "let the application take uploads"},
 	{"ngx_pagespeed", []string{"pagespeed"}, "let the application optimize its pages"},
 	{"passenger", []string{"passenger_*"}, "run the application's own server and use proxy_pass"},
@@ -58,9 +58,9 @@ var thirdParties = []ThirdParty{
 }
 
 // thirdParty finds the module of a directive, nil if it is of none.
-func thirdParty(name string) *ThirdParty {
+func thirdParty(name string) *addon {
 	for i := range thirdParties {
-		for _, pattern := range thirdParties[i].Names {
+		for _, pattern := range thirdParties[i].names {
 			if matchesPattern(pattern, name) {
 				return &thirdParties[i]
 			}
