@@ -14,6 +14,7 @@ import (
 func TestLatencyBuckets(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", fmt.Sprint(histogram.DefaultBounds)},
+		{"latency_buckets " + documentedBuckets(t) + ";", fmt.Sprint(histogram.DefaultBounds)},
 		{"latency_buckets 1s;", "[1s]"},
 		{"latency_buckets 5 100ms 1m;", "an error"},
 		{"latency_buckets 5ms 100ms 1m;", "[5ms 100ms 1m0s]"},
@@ -42,4 +43,16 @@ func TestLatencyBuckets(t *testing.T) {
 			t.Errorf("%s: %s, want %s (%v)", c.text, got, c.want, err)
 		}
 	}
+}
+
+// documentedBuckets is the default as the reference shows it.
+func documentedBuckets(t *testing.T) string {
+	t.Helper()
+	for _, d := range core.Module.Directives {
+		if d.Name == "latency_buckets" {
+			return d.DefaultDoc
+		}
+	}
+	t.Fatal("latency_buckets is not declared")
+	return ""
 }
