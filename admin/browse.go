@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"net/http"
 	"slices"
@@ -102,7 +101,7 @@ type keyed[R any] struct {
 type byKey[R any] []keyed[R]
 
 func (h byKey[R]) Len() int           { return len(h) }
-func (h byKey[R]) Less(i, k int) bool { return cmp.Compare(string(h[i].key), string(h[k].key)) > 0 }
+func (h byKey[R]) Less(i, k int) bool { return bytes.Compare(h[i].key, h[k].key) > 0 }
 func (h byKey[R]) Swap(i, k int)      { h[i], h[k] = h[k], h[i] }
 func (h *byKey[R]) Push(x any)        { *h = append(*h, x.(keyed[R])) }
 
