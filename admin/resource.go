@@ -5,6 +5,7 @@ package admin
 import (
 	"io"
 	"net/url"
+	"time"
 )
 
 // Resource is one branch of the API, served below /api/VERSION/.
@@ -62,3 +63,6 @@ func (e *APIError) Error() string { return e.Text }
 func Fail(status int, code, text string) Answer {
 	return Answer{Err: &APIError{Status: status, Text: text, Code: code}}
 }
+
+// Timestamp is a time as the API of NGINX Plus shows it: ISO 8601 with milliseconds.
+func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -6,9 +6,6 @@ import (
 	"starling/plan"
 )
 
-// timeLayout is ISO 8601 with milliseconds, as everywhere in the API.
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // recentErrors are the last lines of the error logs.
 type recentErrors struct {
 	Total uint64      `json:"total"` // since the process started
@@ -35,7 +32,7 @@ func recent(l *logs.Logs) recentErrors {
 	out := recentErrors{Total: total, Lines: []errorLine{}}
 	for _, line := range lines {
 		out.Lines = append(out.Lines, errorLine{
-			Number: line.Number, Time: line.At.UTC().Format(timeLayout), Level: line.Level.String(), Message: line.Text,
+			Number: line.Number, Time: admin.Timestamp(line.At), Level: line.Level.String(), Message: line.Text,
 		})
 	}
 	return out
