@@ -16,9 +16,6 @@ import (
 // build is the program's build as the API names it. Clients look for "-rNUMBER" in it to find out which features exist.
 const buildName = "starling-" + version.Starling + "-r1"
 
-// timeLayout is ISO 8601 with milliseconds, as in the API of NGINX Plus.
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // process is the data of the branches without a family of their own.
 type process struct {
 	plan     *plan.Plan
@@ -33,9 +30,7 @@ type processBegan struct{ at time.Time }
 func ownResources(p *plan.Plan) []admin.Resource {
 	s := &process{plan: p, loadedAt: time.Now()}
 	began := plan.Part[processBegan](p)
-	if p.Old != nil {
-		*began = *plan.Before[processBegan](p)
-	} else {
+	if *began = *plan.Before[processBegan](p); began.at.IsZero() { // the first that has an http block
 		began.at = s.loadedAt
 	}
 	return []admin.Resource{
@@ -96,7 +91,7 @@ type nginx struct {
 func (s *process) nginx(call *admin.Call) any {
 	return nginx{
 		Version: version.Nginx, Build: buildName, Address: call.Address, Generation: s.plan.Generation,
-		LoadTimestamp: s.loadedAt.UTC().Format(timeLayout), Timestamp: time.Now().UTC().Format(timeLayout),
+		LoadTimestamp: admin.Timestamp(s.loadedAt), Timestamp: admin.Timestamp(time.Now()),
 		PID: os.Getpid(), PPID: os.Getppid(),
 	}
 }
