@@ -195,10 +195,10 @@ func (n *node) has(key, value string) error {
 	return nil
 }
 
-// excess is what the bucket of a key holds, in requests.
+// excess is what the bucket of a key holds, in requests, rounded: it leaks one in a minute, all the time.
 func (n *node) excess(key string) int64 {
 	milli, _ := n.bucket.Look([]byte(key), n.now(), testBurstMilli)
-	return milli / 1000
+	return (milli + 500) / 1000
 }
 
 func (n *node) online(want int) error {
@@ -207,6 +207,14 @@ func (n *node) online(want int) error {
 	}
 	if !n.carrier.Node().Ready() {
 		return fmt.Errorf("node %d is not ready", n.index)
+	}
+	return nil
+}
+
+// foundItself returns nil when the node has dialled its own address and knows it: another dial may have made it ready.
+func (n *node) foundItself() error {
+	if selves := n.carrier.Selves(); len(selves) != 1 || n.log.find("is this node itself") == "" {
+		return fmt.Errorf("node %d knows itself at %v only, or has not logged it", n.index, selves)
 	}
 	return nil
 }
@@ -232,6 +240,7 @@ func mesh(t testing.TB, count int, adjust func(*Config)) []*node {
 	}
 	for _, n := range nodes {
 		eventually(t, func() error { return n.online(count - 1) })
+		eventually(t, n.foundItself) // a node may be ready before that
 	}
 	return nodes
 }
