@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"starling/conf"
 	"starling/modules/web/core"
 	"starling/modules/web/gzip"
 	"starling/modules/web/rewrite"
@@ -145,5 +146,55 @@ func TestSSISettings(t *testing.T) {
 	s := startSSI(t, pages, "ssi_last_modified on;")
 	if h := s.Client().Do("GET /a.html HTTP/1.1\r\nHost: a\r\n\r\n").Header; h.Get("Last-Modified") == "" || !strings.HasPrefix(h.Get("ETag"), `W/"`) {
 		t.Errorf("ssi_last_modified: %v", h)
+	}
+}
+
+// largestPiece is a filter that notes how long the pieces are that the filter before it has passed on.
+type largestPiece struct{ bytes int }
+
+func (l *largestPiece) Write(next web.Next, p []byte, last bool) error {
+	l.bytes = max(l.bytes, len(p))
+	return next.Write(p, last)
+}
+
+func (l *largestPiece) Flush(next web.Next) error { return next.Flush() }
+
+// TestSSIMemory: a short page cannot make the process hold much more than the bound of a page.
+func TestSSIMemory(t *testing.T) {
+	const doublings, echoes = 10, 100
+	long := `<!--#set var="x" value="` + strings.Repeat("a", 256) + `"-->` +
+		strings.Repeat(`<!--#set var="x" value="$x$x"-->`, doublings) // 256 KB
+	pages := map[string]string{
+		"blocks.html": strings.Repeat(`<!--#block name=""--><!--#endblock-->`, 20_000) + "after",
+		"value.html":  long + `<!--#if expr="$x != $x$x$x$x$x"-->after`,
+		"echoes.html": long + strings.Repeat(`<!--#echo var="x"-->`, echoes),
+	}
+	dir := t.TempDir()
+	for name, text := range pages {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pieces largestPiece
+	watch := web.Module{
+		Module: conf.Module{Name: "pieces", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}]},
+		Filters: []web.FilterHook{{Build: func(*web.Block) (web.Filter, error) {
+			return func(*web.Request) web.Body { return &pieces }, nil
+		}}},
+	}
+	families := []*web.Module{&core.Module, &ssi.Module, &watch, &static.Module}
+	s := webtest.Start(t, families, "server { root "+dir+"; ssi on; }")
+	for _, path := range []string{"/blocks.html", "/value.html"} {
+		if got := ssiPage(s, path); !strings.HasSuffix(got, ssiFailed+"after") {
+			t.Errorf("%s: …%q", path, got[max(0, len(got)-80):])
+		}
+		s.Logged("need more than 1048576 bytes")
+	}
+	pieces.bytes = 0
+	if got := len(ssiPage(s, "/echoes.html")); got != echoes*256<<doublings {
+		t.Errorf("echoes: %d bytes", got)
+	}
+	if pieces.bytes > 2*256<<doublings {
+		t.Errorf("%d bytes were held back", pieces.bytes)
 	}
 }

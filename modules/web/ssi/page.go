@@ -50,6 +50,10 @@ func (p *page) share(sub *web.Sub) {
 
 var errPageTooLarge = fmt.Errorf("variables and blocks of SSI commands need more than %d bytes", maxPageBytes)
 
+// entryBytes is what a variable or a block takes beside its name and text: otherwise a page could have any number of
+// blocks without a name.
+const entryBytes = 64
+
 // grow counts the bytes of variables and blocks. Called with mu held.
 func (p *page) grow(n int) error {
 	if p.used+n > maxPageBytes {
@@ -63,7 +67,7 @@ func (p *page) grow(n int) error {
 func (p *page) set(name string, value []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.grow(len(name) + len(value)); err != nil {
+	if err := p.grow(entryBytes + len(name) + len(value)); err != nil {
 		return err
 	}
 	p.variables[name] = bytes.Clone(value)
@@ -87,7 +91,7 @@ func (p *page) get(name string) (value []byte, found bool) {
 func (p *page) begin(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.grow(len(name)); err != nil {
+	if err := p.grow(entryBytes + len(name)); err != nil {
 		return err
 	}
 	p.blocks = append(p.blocks, &block{name: name})
@@ -141,6 +145,9 @@ func evaluate(r *web.Request, value []byte) (out []byte, err error) {
 				return nil, fmt.Errorf("%w in \"%s\"", err, value)
 			}
 			text, _ := variable(r, string(bytes.ToLower(name)))
+			if len(out)+len(text) > maxPageBytes { // each variable can be that long, and a value has many
+				return nil, errPageTooLarge
+			}
 			out = append(out, text...)
 			i += 1 + length
 			continue

@@ -32,6 +32,9 @@ func (s *Settings) filter(r *web.Request) web.Body {
 	}
 }
 
+// passBytes is how much output is collected before it is passed on.
+const passBytes = 32 << 10
+
 // condition is where a page stands between if and endif.
 type condition int
 
@@ -74,6 +77,11 @@ func (x *executing) Write(next web.Next, p []byte, last bool) error {
 			next.Request().Logf(logs.Error, "%v", err)
 			if !x.settings.silent {
 				x.out = append(x.out, x.message...)
+			}
+		}
+		if len(x.out) >= passBytes { // a short piece of a page can echo a long variable many times
+			if err := x.pass(next); err != nil {
+				return err
 			}
 		}
 	}
