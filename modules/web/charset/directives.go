@@ -72,7 +72,7 @@ type Settings struct {
 // charsetName is a charset that a directive names.
 type charsetName struct {
 	given    bool // not off
-	text     string
+	text     []byte
 	variable vars.Template[*web.Request] // if text is empty
 }
 
@@ -86,15 +86,15 @@ func parseName(a *conf.Args) (n charsetName, err error) {
 		n.variable, err = web.Side.Compile(a, word)
 		return n, err
 	}
-	n.text = word
+	n.text = []byte(word)
 	plan.Part[part](side.PlanOf(a)).know(word)
 	return n, nil
 }
 
 // value is the charset for one request.
 func (n *charsetName) value(r *web.Request) []byte {
-	if n.text != "" {
-		return []byte(n.text)
+	if len(n.text) > 0 {
+		return n.text
 	}
 	return r.Expand(&n.variable)
 }
@@ -116,7 +116,7 @@ func (w *part) know(charset string) {
 
 // check reports a conversion that no charset_map describes, if both charsets are known beforehand.
 func check(s *Settings, scope *conf.Scope) error {
-	from, to := strings.ToLower(s.from.text), strings.ToLower(s.to.text)
+	from, to := strings.ToLower(string(s.from.text)), strings.ToLower(string(s.to.text))
 	if from == "" || to == "" || from == to {
 		return nil
 	}
