@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -10,123 +11,193 @@ import (
 	"starling/web/h1"
 )
 
+// RangeSupport says which ranges of a body can be sent. A filter that changes the body sets NoRanges.
+type RangeSupport uint8
+
+const (
+	// NoRanges sends the whole body.
+	NoRanges RangeSupport = iota
+	// OneRange is for a body that passes once, from its start to its end (nginx: single_range): a request for several
+	// ranges gets the whole.
+	OneRange
+	// ManyRanges is for a handler that can seek: it calls NextRange and sends what that asks for.
+	ManyRanges
+)
+
 // cut is the part of a body that is sent for a range.
 type cut struct {
-	on           bool
-	first, bytes int64 // of the whole body; first counts down while pieces before it pass
+	on         bool
+	at         int64 // where the next piece starts, in the whole body
+	first, end int64 // of the part
 }
 
 // apply drops what is not wanted of a piece.
 func (c *cut) apply(p []byte) []byte {
-	if before := min(c.first, int64(len(p))); before > 0 {
-		c.first -= before
-		p = p[before:]
-	}
-	p = p[:min(int64(len(p)), c.bytes)]
-	c.bytes -= int64(len(p))
-	return p
+	n := int64(len(p))
+	from, to := min(max(c.first-c.at, 0), n), min(max(c.end-c.at, 0), n)
+	c.at += n
+	return p[from:max(from, to)]
 }
+
+// span is one of the ranges that a client wants; end is behind its last byte.
+type span struct{ first, end int64 }
 
 // errUnsatisfiable is a Range outside of the body: the request ends with 416.
 var errUnsatisfiable = errors.New("the requested range is not satisfiable")
 
 // chooseRange applies Range to a response whose handler allows it (ngx_http_range_header_filter), after the filters:
-// one that changes the body clears Out.Ranges. Several ranges in one request get the whole body, which RFC 9110 allows.
+// one that changes the body clears Out.Ranges.
 func (r *Request) chooseRange() error {
-	out := &r.Out
-	if !out.Ranges || out.Status != 200 || out.ContentLength < 0 || r.parent != nil || r.Version < h1.Version10 ||
-		r.Location.Core.MaxRanges == 0 {
+	out, most := &r.Out, r.Location.Core.MaxRanges
+	if out.Ranges == NoRanges || out.Status != 200 || out.ContentLength < 0 || r.parent != nil ||
+		r.Version < h1.Version10 || most == 0 {
 		return nil
 	}
+	r.cut.at = out.Offset
 	value := r.KnownHeader(h1.HeaderRange)
 	if value == nil || !r.ifRange() {
 		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
 		return nil
 	}
+	if out.Ranges == OneRange {
+		most = 1
+	}
 	size := out.ContentLength
-	first, length, status := parseRange(value, size)
-	switch status {
-	case 200:
+	one, all, status := parseRanges(value, size, most)
+	switch {
+	case status == 200:
 		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
-	case 416:
-		r.contentRange(0, 0, size)
+	case status == 416:
+		r.contentRange(span{}, size)
 		r.unsatisfiable = true
 		return errUnsatisfiable
+	case all == nil:
+		out.Status, out.Reason, out.ContentLength = 206, nil, one.end-one.first
+		r.contentRange(one, size)
+		r.cut.on, r.cut.first, r.cut.end = true, one.first, one.end
 	default:
-		out.Status, out.Reason, out.ContentLength = 206, nil, length
-		r.contentRange(first, length, size)
-		r.cut = cut{on: true, first: first, bytes: length}
+		out.Status, out.Reason = 206, nil
+		r.startMultipart(all, size)
 	}
 	return nil
 }
 
-// TakeRange returns to a handler that can seek, after SendHead, which part of the body is wanted; length is at most
-// size. The handler then sends just that part.
-func (r *Request) TakeRange(size int64) (first, length int64) {
+// SentRange is the part of a body of size bytes that is sent, once the head was. A handler or filter that fetches the
+// body piece by piece needs only those in it.
+func (r *Request) SentRange(size int64) (first, end int64) {
 	if !r.cut.on {
 		return 0, size
 	}
-	first, length = r.cut.first, r.cut.bytes
+	return r.cut.first, r.cut.end
+}
+
+// SkipTo says that the next piece of the body starts at offset: the bytes before it are not wanted (SentRange).
+func (r *Request) SkipTo(offset int64) { r.cut.at = offset }
+
+// NextRange tells a handler that can seek which bytes of its body come next, after SendHead, until there are none: the
+// whole body of size bytes, or each of the ranges in turn.
+func (r *Request) NextRange(size int64) (first, length int64, more bool) {
+	if r.failure != nil {
+		return 0, 0, false
+	}
+	if r.multipart != nil {
+		return r.nextPart()
+	}
+	if r.rangeTaken {
+		return 0, 0, false
+	}
+	r.rangeTaken = true
+	first, end := r.SentRange(size)
 	r.cut.on = false
-	return first, length
+	return first, end - first, true
 }
 
 // rangeUnit begins every supported Range.
 const rangeUnit = "bytes="
 
-// parseRange parses a Range header like ngx_http_range_parse, for a body of size bytes: 206 with the part, 200 with the
-// whole, or 416.
-func parseRange(value []byte, size int64) (first, length int64, status int) {
-	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) ||
-		bytes.IndexByte(value, ',') >= 0 {
-		return 0, size, 200
+// partBytes is what nginx adds to the size of each range, and wholeBytes what it adds to that of the whole body, before
+// it decides that the whole costs less. It does so without max_ranges.
+const (
+	partBytes  = 256
+	wholeBytes = 4096
+)
+
+// parseRanges parses a Range header like ngx_http_range_parse, for a body of size bytes: 206 with the range, or with
+// all if they are several, 200 for the whole, or 416. The length of the header bounds their number.
+func parseRanges(value []byte, size int64, most int) (one span, all []span, status int) {
+	if len(value) <= len(rangeUnit) || !ascii.EqualString(value[:len(rangeUnit)], rangeUnit) {
+		return one, nil, 200
 	}
-	from, to, dash := bytes.Cut(value[len(rangeUnit):], []byte{'-'})
-	from, to = trimSpaces(from), trimSpaces(to)
-	end := size // behind the last byte
+	var total int64
+	n := 0
+	for rest, more := value[len(rangeUnit):], true; more; {
+		var text []byte
+		text, rest, more = bytes.Cut(rest, []byte{','})
+		s, ok := parseSpan(text, size)
+		switch {
+		case !ok:
+			return one, nil, 416
+		case s.first >= s.end && s.first == 0:
+			return one, nil, 200 // nothing of an empty body
+		case s.first >= s.end:
+			continue // beyond the body
+		case total > math.MaxInt64-(s.end-s.first):
+			return one, nil, 416
+		case n == most:
+			return one, nil, 200
+		}
+		switch n++; n {
+		case 1:
+			one = s
+		case 2:
+			all = []span{one, s}
+		default:
+			all = append(all, s)
+		}
+		total += s.end - s.first
+	}
 	switch {
-	case !dash || len(from) == 0 && len(to) == 0:
-		return 0, 0, 416
-	case len(from) == 0: // the last bytes
-		n, ok := rangeNumber(to)
-		if !ok {
-			return 0, 0, 416
-		}
-		first = max(size-n, 0)
-	default:
-		var ok bool
-		if first, ok = rangeNumber(from); !ok {
-			return 0, 0, 416
-		}
-		if len(to) > 0 {
-			last, ok := rangeNumber(to)
-			if !ok {
-				return 0, 0, 416
-			}
-			end = min(last+1, size)
-		}
+	case n == 0:
+		return one, nil, 416
+	case n == 1:
+	case total > size, most == math.MaxInt32 && total+int64(n)*partBytes > size+wholeBytes:
+		return one, nil, 200
 	}
-	switch {
-	case first < end:
-		return first, end - first, 206
-	case first == 0:
-		return 0, size, 200 // nothing of an empty body
+	return one, all, 206
+}
+
+// parseSpan parses one range; it is empty if it lies beyond the body.
+func parseSpan(text []byte, size int64) (s span, ok bool) {
+	from, to, dash := bytes.Cut(text, []byte{'-'})
+	if from, to = trimSpaces(from), bytes.TrimRight(to, " "); !dash {
+		return s, false
 	}
-	return 0, 0, 416
+	if len(from) == 0 { // the last bytes; no space can precede their number
+		last, ok := rangeNumber(to)
+		return span{max(size-last, 0), size}, ok
+	}
+	if s.first, ok = rangeNumber(from); !ok {
+		return s, false
+	}
+	s.end = size
+	if to = trimSpaces(to); len(to) > 0 {
+		last, ok := rangeNumber(to)
+		if last < size {
+			s.end = last + 1
+		}
+		return s, ok
+	}
+	return s, true
 }
 
 func trimSpaces(text []byte) []byte { return bytes.Trim(text, " ") }
 
-// maxRangeDigits keeps numbers within int64; no body has more bytes.
-const maxRangeDigits = 18
-
-func rangeNumber(text []byte) (int64, bool) {
-	if len(text) == 0 || len(text) > maxRangeDigits {
+func rangeNumber(text []byte) (n int64, ok bool) {
+	if len(text) == 0 {
 		return 0, false
 	}
-	var n int64
 	for _, c := range text {
-		if c < '0' || c > '9' {
+		if c < '0' || c > '9' || n > (math.MaxInt64-int64(c-'0'))/10 {
 			return 0, false
 		}
 		n = n*10 + int64(c-'0')
@@ -156,13 +227,20 @@ func (r *Request) ifRange() bool {
 	return err == nil && date.Equal(ours)
 }
 
-// contentRange describes the part that is sent; a length of 0 means none.
-func (r *Request) contentRange(first, length, size int64) {
+// contentRange describes the part that is sent; an empty one means none.
+func (r *Request) contentRange(s span, size int64) {
 	b := append(r.Scratch(), "bytes "...)
-	if length == 0 {
-		b = append(b, '*')
+	if s.end == 0 {
+		b = strconv.AppendInt(append(b, "*/"...), size, 10)
 	} else {
-		b = strconv.AppendInt(append(strconv.AppendInt(b, first, 10), '-'), first+length-1, 10)
+		b = appendSpan(b, s, size)
 	}
-	r.AddHeader([]byte("Content-Range"), r.KeepScratch(strconv.AppendInt(append(b, '/'), size, 10)))
+	r.SetHeader([]byte("Content-Range"), r.KeepScratch(b))
+}
+
+// appendSpan adds the numbers of a Content-Range.
+func appendSpan(dst []byte, s span, size int64) []byte {
+	dst = append(strconv.AppendInt(dst, s.first, 10), '-')
+	dst = append(strconv.AppendInt(dst, s.end-1, 10), '/')
+	return strconv.AppendInt(dst, size, 10)
 }

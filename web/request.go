@@ -119,7 +119,9 @@ type engine struct {
 	refused     bool  // the body is not read any more; see refuseBody
 
 	cut           cut
-	unsatisfiable bool // a range outside of the body was requested
+	multipart     *multipart // several ranges are sent; nil for one, or the whole
+	rangeTaken    bool       // NextRange has returned it
+	unsatisfiable bool       // a range outside of the body was requested
 
 	rate      int64 // of limit_rate; 0: none
 	rateAfter int64
@@ -149,9 +151,10 @@ type Response struct {
 	// with chunks instead of a length. If the protocol has no trailers, it is not called.
 	Trailer  func(*Request)
 	Trailers h1.Headers
-	// Ranges means that the body is complete and stable, so that a part of it can be sent for a range. A filter that
-	// changes the body clears it.
-	Ranges bool
+	// Ranges says whether the body is stable, so that a part of it can be sent for a range.
+	Ranges RangeSupport
+	// Offset is where the pieces of the body start in the ContentLength bytes of the whole (slice).
+	Offset int64
 
 	server []byte // the text of server_tokens; nil until it was evaluated
 }

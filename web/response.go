@@ -86,7 +86,7 @@ func (r *Request) SendHead() error {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}
 	var before h1.Headers
-	if r.Out.Ranges && r.Seen.Has(h1.HeaderRange) {
+	if r.Out.Ranges != NoRanges && r.Seen.Has(h1.HeaderRange) {
 		before = slices.Clone(r.Out.Headers)
 	}
 	r.filter()

@@ -29,6 +29,7 @@ http {
 	types { text/html html; text/plain txt; image/gif gif; }
 	default_type application/octet-stream;
 	client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+	charset_map koi8-r wide { 2F 7C; } # the head of a part is recoded too
 	map $arg_m $mapped { default none; ~^x(?<rest>.*)$ "rest $rest"; a A; }
 	limit_req_zone $arg_key zone=keys:1m rate=1r/m;
 	root %[2]s;
@@ -71,6 +72,7 @@ http {
 		location /only { limit_except GET { deny all; } return 200 read; }
 		location /denied { deny all; }
 		location /limited { limit_req zone=keys; }
+		location /recoded/ { alias %[2]s/; source_charset koi8-r; charset wide; }
 		location /expires { expires 1h; return 200 x; }
 		location /slash/ { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; }
 		location /proxy { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Real $http_x_a; }
@@ -224,6 +226,7 @@ var (
 	ownHeaders = regexp.MustCompile(`(?m)^(Server|Date): .*\r\n`)
 	ownName    = regexp.MustCompile(`<hr><center>(nginx|starling)[^<]*</center>`)
 	heads      = regexp.MustCompile(`(?m)^(?:HTTP/1|[A-Z]+ /\S* HTTP/1)[^\r\n]*\r\n(?:[^\r\n]+\r\n)*`)
+	boundary   = regexp.MustCompile(`(--|boundary=)\d{20}`)
 	errorPage  = regexp.MustCompile(`(?m)^Content-Length: \d+\r\n`)
 )
 
@@ -231,6 +234,7 @@ var (
 // and the length of an error page goes with the name in it.
 func comparable(answer string) string {
 	answer = ownHeaders.ReplaceAllString(answer, "")
+	answer = boundary.ReplaceAllString(answer, "${1}BOUNDARY")
 	answer = heads.ReplaceAllStringFunc(answer, sortedHead)
 	if ownName.MatchString(answer) {
 		answer = errorPage.ReplaceAllString(ownName.ReplaceAllString(answer, "<hr><center>NAME</center>"), "")

@@ -20,7 +20,11 @@ var knownDifferences = map[string]string{
 	"HTTP/2.0":                   methodKnown,
 	"preface of HTTP/2":          methodKnown,
 	"no path":                    methodKnown,
-	"range beyond":               "nginx 1.22 adds the headers of add_header twice to a 416",
+	"range beyond":               twiceIn416,
+	"several ranges, none":       twiceIn416,
+	"several ranges, one bad":    twiceIn416,
+	"space in a suffix range":    twiceIn416,
+	"huge range":                 twiceIn416,
 	"expects 100":                "the body came already: nobody waits for 100 (RFC 9110, 10.1.1)",
 	"expects 100, needs no body": "the body came already, and is not needed",
 	"hop by hop":                 "Proxy-Connection is a header of the connection that nginx passes on",
@@ -30,6 +34,7 @@ var knownDifferences = map[string]string{
 
 const (
 	authorityForm = "CONNECT takes an authority (RFC 9112, 3.2.3), as in nginx since 1.29"
+	twiceIn416    = "nginx 1.22 adds the headers of add_header twice to a 416"
 	methodKnown   = "$request_method has what was understood of the line; nginx forgets it with the rest"
 )
 
@@ -133,6 +138,19 @@ func conditions() map[string]string {
 		"range from the end":        get("/a.txt", "Range: bytes=-3"),
 		"range beyond":              get("/a.txt", "Range: bytes=20-"),
 		"several ranges refused":    get("/a.txt", "Range: lines=1-2"),
+		"several ranges":            get("/a.txt", "Range: bytes=-2, 0-0,99-, 3 - 4"),
+		"several ranges, HEAD":      strings.Replace(get("/a.txt", "Range: bytes=-2,0-0"), "GET", "HEAD", 1),
+		"several ranges, one there": get("/a.txt", "Range: bytes=99-,3-4"),
+		"several ranges, none":      get("/a.txt", "Range: bytes=99-,-0"),
+		"several ranges, one bad":   get("/a.txt", "Range: bytes=0-1,"),
+		"several ranges, too long":  get("/a.txt", "Range: bytes=0-5,5-9"),
+		"several ranges of nothing": get("/empty.txt", "Range: bytes=0-5,5-9"),
+		"several ranges, recoded":   get("/recoded/a.txt", "Range: bytes=0-1,3-4"),
+		"several ranges if":         get("/a.txt", "Range: bytes=0-1,3-4", `If-Range: "x"`),
+		"space in a suffix range":   get("/a.txt", "Range: bytes=- 3"),
+		"zeros before a range":      get("/a.txt", "Range: bytes=00000000000000000000000000001-2"),
+		"huge range":                get("/a.txt", "Range: bytes=9223372036854775808-"),
+		"largest range":             get("/a.txt", "Range: bytes=1-9223372036854775807"),
 		"modified since":            get("/a.txt", "If-Modified-Since: Fri, 02 Jan 2026 03:04:05 GMT"),
 		"modified since, other day": get("/a.txt", "If-Modified-Since: Fri, 02 Jan 2015 03:04:05 GMT"),
 		"unmodified since":          get("/a.txt", "If-Unmodified-Since: Fri, 02 Jan 2015 03:04:05 GMT"),

@@ -79,18 +79,21 @@ func Send(r *web.Request, file *os.File, info fs.FileInfo, coding string) web.Re
 	if len(r.Out.ContentType) == 0 { // otherwise a server sent it, with X-Accel-Redirect
 		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
 	}
-	r.Out.ContentLength, r.Out.Ranges = d.Size, true
+	r.Out.ContentLength, r.Out.Ranges = d.Size, web.ManyRanges
 	if err := r.SendHead(); err != nil || r.MethodID == h1.MethodHead {
 		return web.Done
 	}
-	first, length := r.TakeRange(d.Size)
-	copyFile(r, file, first, length)
-	return web.Done
+	for {
+		first, length, more := r.NextRange(d.Size)
+		if !more || !copyFile(r, file, first, length) {
+			return web.Done
+		}
+	}
 }
 
-// copyFile sends the bytes; a file that has become shorter meanwhile ends the connection, because the length was
-// promised.
-func copyFile(r *web.Request, file *os.File, first, length int64) {
+// copyFile sends the bytes; false means that it could not. A file that has become shorter meanwhile ends the
+// connection, because the length was promised.
+func copyFile(r *web.Request, file *os.File, first, length int64) bool {
 	block := h1.TakeSlab(int(min(length, copyBytes)))
 	defer block.GiveBack()
 	for at, end := first, first+length; at < end; {
@@ -98,13 +101,14 @@ func copyFile(r *web.Request, file *os.File, first, length int64) {
 		n, err := file.ReadAt(piece, at)
 		if n > 0 {
 			if _, err := r.Write(piece[:n]); err != nil {
-				return // the connection remembers its failure
+				return false // the connection remembers its failure
 			}
 			at += int64(n)
 		}
 		if err != nil && (err != io.EOF || at < end) {
 			r.Logf(logs.Alert, "file \"%s\" was truncated while sending or cannot be read: %v", file.Name(), err)
-			return
+			return false
 		}
 	}
+	return true
 }

@@ -57,7 +57,7 @@ func (s *Settings) filter(r *web.Request) web.Body {
 	if r.StatusFor(out.Status) != 200 || r.Parent() != nil || !s.types.Has(out.ContentType) {
 		return nil
 	}
-	out.ContentLength, out.Ranges = -1, false
+	out.ContentLength, out.Ranges = -1, web.NoRanges
 	r.RemoveHeader(h1.HeaderAcceptRanges)
 	r.WeakenETags()
 	add(r, s.before, (*web.Sub).Prepend)

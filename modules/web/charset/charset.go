@@ -57,7 +57,7 @@ func (f *namer) filter(r *web.Request) web.Body {
 	}
 	name(r, mediaType, to)
 	if !how.keepsLength() {
-		r.Out.ContentLength, r.Out.Ranges = -1, false
+		r.Out.ContentLength, r.Out.Ranges = -1, web.NoRanges
 	}
 	x := bodies.Get().(*converting)
 	x.how = how

@@ -60,7 +60,7 @@ func filter(r *web.Request, client *encoding.Settings) web.Body {
 	r.RemoveHeader(h1.HeaderContentEncoding)
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
 	r.WeakenETags()
-	r.Out.ContentLength, r.Out.Ranges = -1, false
+	r.Out.ContentLength, r.Out.Ranges = -1, web.NoRanges
 	if r.MethodID == h1.MethodHead {
 		return nil
 	}

@@ -54,7 +54,7 @@ func (c *compressor) filter(r *web.Request) web.Body {
 	r.AddHeader([]byte("Content-Encoding"), []byte("gzip"))
 	r.RemoveHeader(h1.HeaderAcceptRanges) // a range would be one of the compressed bytes
 	r.WeakenETags()
-	out.ContentLength, out.Ranges = -1, false
+	out.ContentLength, out.Ranges = -1, web.NoRanges
 	if r.MethodID == h1.MethodHead {
 		return nil // only the head, as for a GET
 	}

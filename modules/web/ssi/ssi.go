@@ -23,7 +23,7 @@ func (s *Settings) filter(r *web.Request) web.Body {
 	if out.ContentLength == 0 || !s.types.Has(out.ContentType) {
 		return nil
 	}
-	out.ContentLength, out.Ranges = -1, false
+	out.ContentLength, out.Ranges = -1, web.NoRanges
 	r.RemoveHeader(h1.HeaderAcceptRanges)
 	r.ChangeVersion(s.lastModified)
 	return &executing{

@@ -1,7 +1,13 @@
 package static_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -252,7 +258,15 @@ func TestRanges(t *testing.T) {
 		{"/a", "bytes=99999999999999999999-", 416, "bytes */10", ""},
 		{"/a", "bytes=", 200, "", "0123456789"},
 		{"/a", "lines=1-2", 200, "", "0123456789"},
-		{"/a", "bytes=0-1,3-4", 200, "", "0123456789"},
+		{"/a", "bytes=- 3", 416, "bytes */10", ""},
+		{"/a", "bytes=0000000000000000000000002-4", 206, "bytes 2-4/10", "234"},
+		{"/a", "bytes=9223372036854775808-", 416, "bytes */10", ""},
+		{"/a", "bytes=2-9223372036854775807", 206, "bytes 2-9/10", "23456789"},
+		{"/a", "bytes=2-4,99-", 206, "bytes 2-4/10", "234"},
+		{"/a", "bytes=0-1,x", 416, "bytes */10", ""},
+		{"/a", "bytes=0-1,", 416, "bytes */10", ""},
+		{"/a", "bytes=0-5,5-9", 200, "", "0123456789"},
+		{"/none", "bytes=0-1,2-3", 200, "", ""},
 		{"/whole", "bytes=0-1", 200, "", "0123456789"},
 		{"/none", "bytes=0-", 200, "", ""},
 		{"/none", "bytes=-5", 200, "", ""},
@@ -275,6 +289,89 @@ func TestRanges(t *testing.T) {
 		if ranges := r.Header.Get("Accept-Ranges"); (ranges == "bytes") != (c.status == 200 && c.target != "/whole") {
 			t.Errorf("%s with %q: Accept-Ranges is %q", c.target, c.headers, ranges)
 		}
+	}
+}
+
+// Several ranges come in the order of the request, each with a head of its own, as nginx sends them.
+func TestSeveralRanges(t *testing.T) {
+	s := start(t, map[string]string{"html/a.txt": "0123456789", "html/big.txt": strings.Repeat("0123456789", 10<<10)}, `
+types { text/plain txt; } http2 on;
+server { location /two { alias html/a.txt; max_ranges 2; } location /untyped { alias html/a.txt; types { } default_type ""; } location / { } }`)
+	const (
+		three = "\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 8-9/10\r\n\r\n89" +
+			"\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-0/10\r\n\r\n0" +
+			"\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n--B--\r\n"
+		untyped = "\r\n--B\r\nContent-Range: bytes 1-1/10\r\n\r\n1\r\n--B\r\nContent-Range: bytes 3-3/10\r\n\r\n3\r\n--B--\r\n"
+	)
+	big := "\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 5-70004/102400\r\n\r\n" + strings.Repeat("5678901234", 7000) +
+		"\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 102399-102399/102400\r\n\r\n9\r\n--B--\r\n"
+	many := strings.Repeat("0-0,", 20)
+	for _, c := range []struct {
+		target, headers string
+		status          int
+		body            string
+	}{
+		{"/a.txt", "bytes=-2, 0-0 ,99-,0-1", 206, three},
+		{"HEAD /a.txt", "bytes=-2,0-0,0-1", 206, ""},
+		{"/big.txt", "bytes=5-70004,-1", 206, big},
+		{"/a.txt", "bytes=1-1,3-3\r\nIf-Range: \"x\"", 200, "0123456789"},
+		{"/two", "bytes=0-0,1-1,2-2", 200, "0123456789"},
+		{"/two", "bytes=0-0,99-,1-1,0-x", 416, ""},
+		{"/untyped", "bytes=1-1,3-3", 206, untyped},
+		{"/a.txt", "bytes=" + many + "0-0", 200, "0123456789"}, // which costs less than 21 parts
+	} {
+		r := request(s, c.target, "Range: "+c.headers)
+		mediaType, boundary, _ := strings.Cut(r.Header.Get("Content-Type"), "; boundary=")
+		body, length := r.Text, r.Header.Get("Content-Length")
+		if c.status == 416 {
+			body = ""
+		}
+		if c.status == 206 {
+			if mediaType != "multipart/byteranges" || len(boundary) != 20 || r.Header.Get("Content-Range") != "" {
+				t.Errorf("%s with %q: %v", c.target, c.headers, r.Header)
+			}
+			if body != "" && length != fmt.Sprint(len(body)) || body == "" && length != fmt.Sprint(len(three)+4*19) {
+				t.Errorf("%s with %q: Content-Length is %s", c.target, c.headers, length)
+			}
+			body = strings.ReplaceAll(body, "--"+boundary, "--B")
+		}
+		if r.StatusCode != c.status || body != c.body {
+			t.Errorf("%s with %q: %d, %q", c.target, c.headers, r.StatusCode, body)
+		}
+	}
+	first := request(s, "/a.txt", "Range: bytes=0-0,1-1").Header.Get("Content-Type")
+	if second := request(s, "/a.txt", "Range: bytes=0-0,1-1").Header.Get("Content-Type"); first == second {
+		t.Errorf("two responses have the boundary of %s", first)
+	}
+}
+
+// HTTP/2 gets the same bytes.
+func TestSeveralRangesOverHTTP2(t *testing.T) {
+	s := start(t, map[string]string{"html/a": "0123456789"}, `http2 on; server { }`)
+	transport := &http.Transport{Protocols: new(http.Protocols),
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return s.DialLoopback(), nil }}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	r, err := http.NewRequest("GET", "http://h/a", nil)
+	must(t, err)
+	r.Header.Set("Range", "bytes=1-2,-1")
+	response, err := transport.RoundTrip(r)
+	must(t, err)
+	defer response.Body.Close()
+	_, parameters, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	must(t, err)
+	parts := multipart.NewReader(response.Body, parameters["boundary"])
+	for _, want := range []string{"bytes 1-2/10 12", "bytes 9-9/10 9"} {
+		part, err := parts.NextPart()
+		must(t, err)
+		text, err := io.ReadAll(part)
+		must(t, err)
+		if got := part.Header.Get("Content-Range") + " " + string(text); got != want || response.StatusCode != 206 {
+			t.Errorf("%d, got %s, want %s", response.StatusCode, got, want)
+		}
+	}
+	if _, err := parts.NextPart(); err != io.EOF {
+		t.Error(err)
 	}
 }
 

@@ -48,7 +48,7 @@ func (x *replacer) filter(r *web.Request) web.Body {
 			return nil
 		}
 	}
-	out.Ranges = false
+	out.Ranges = web.NoRanges
 	if r.Parent() == nil {
 		out.ContentLength = -1
 		r.ChangeVersion(x.lastModified)
