@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -101,6 +103,28 @@ func (a *authority) leaf(name string, change func(*x509.Certificate)) (*x509.Cer
 		change(template)
 	}
 	key := newKey(a.t)
+	return a.sign(a.t, template, key), key
+}
+
+// leafOf is leaf with another kind of key: ecdsa, rsa or ed25519.
+func (a *authority) leafOf(name, kind string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
+	var key crypto.Signer
+	var err error
+	switch kind {
+	case "rsa":
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ed25519":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		return a.leaf(name, change)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}}
+	if change != nil {
+		change(template)
+	}
 	return a.sign(a.t, template, key), key
 }
 

@@ -130,7 +130,7 @@ func TestVerifyClient(t *testing.T) {
 				t.Errorf("%s with %s: %v, %v", c.mode, c.ca, serverErr, clientErr)
 				continue
 			}
-			peer := server.Inspect(&state, time.Now())
+			peer := server.Inspect(&state, nil, time.Now())
 			got := ""
 			if err := server.Check(peer); err != nil {
 				got = err.Error()
@@ -197,7 +197,7 @@ func TestResumedSessionsAreVerifiedToo(t *testing.T) {
 		if err != nil || state.DidResume != (i == 1) {
 			t.Fatalf("connection %d: resumed %v, %v", i, state.DidResume, err)
 		}
-		if peer := server.Inspect(&state, time.Now()); peer.Verify() != "SUCCESS" || (peer.SessionReused() == "r") != (i == 1) {
+		if peer := server.Inspect(&state, nil, time.Now()); peer.Verify() != "SUCCESS" || (peer.SessionReused() == "r") != (i == 1) {
 			t.Errorf("connection %d: %s %s", i, peer.Verify(), peer.SessionReused())
 		}
 	}
@@ -243,7 +243,7 @@ func TestProtocolsAndCiphersAreUsed(t *testing.T) {
 			t.Errorf("%+v: %v %v", c, err, serverErr)
 			continue
 		}
-		if p := server.Inspect(&state, time.Now()); p.Protocol() != c.protocol || !strings.HasPrefix(p.CipherName(), c.cipher[:4]) ||
+		if p := server.Inspect(&state, nil, time.Now()); p.Protocol() != c.protocol || !strings.HasPrefix(p.CipherName(), c.cipher[:4]) ||
 			c.protocol != "TLSv1.3" && p.CipherName() != c.cipher {
 			t.Errorf("%+v: got %s %s", c, p.Protocol(), p.CipherName())
 		}

@@ -162,9 +162,7 @@ func pick(hello *tls.ClientHelloInfo, all []*tls.Certificate) *tls.Certificate {
 	return all[0]
 }
 
-// rsaLast orders certificates: clients that support other keys request those first, and OpenSSL respects that.
-func rsaLast(a, b tls.Certificate) int { return rank(&a) - rank(&b) }
-
+// The ranks: clients that support other keys than RSA request those first, and OpenSSL respects that.
 const (
 	rankOther = iota
 	rankRSA

@@ -3,6 +3,7 @@ package ssl
 import (
 	"encoding/asn1"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -43,6 +44,37 @@ func distinguishedName(der []byte) string {
 				b.WriteByte(',')
 			}
 			writeAttribute(&b, name[i][j])
+		}
+	}
+	return b.String()
+}
+
+// legacyName writes a DER name as X509_NAME_oneline does, which nginx used before 1.11.6: "/C=US/O=Acme", with the
+// bytes of a value as they are and others than ASCII as \xXX. An unreadable name is "".
+func legacyName(der []byte) string {
+	var name []relativeNameSET
+	if _, err := asn1.Unmarshal(der, &name); err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, set := range name {
+		for i, a := range set {
+			separator := byte('/')
+			if i > 0 {
+				separator = '+'
+			}
+			short, known := attributes[a.Type.String()]
+			if !known {
+				short = a.Type.String()
+			}
+			fmt.Fprintf(&b, "%c%s=", separator, short)
+			for _, c := range a.Value.Bytes {
+				if c < ' ' || c > '~' {
+					fmt.Fprintf(&b, "\\x%02X", c)
+					continue
+				}
+				b.WriteByte(c)
+			}
 		}
 	}
 	return b.String()

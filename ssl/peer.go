@@ -23,6 +23,10 @@ type Peer struct {
 	// Certificate is the client's, nil if it sent none; Code is its verification.
 	Certificate *x509.Certificate
 	Code        VerifyCode
+	// Offer is what the client offered; nil if no variable shows it.
+	Offer *Offer
+
+	clientSigned tls.SignatureScheme
 }
 
 // Protocol is $ssl_protocol: "TLSv1.3".
@@ -33,17 +37,10 @@ func (p *Peer) CipherName() string { return CipherName(p.Cipher) }
 
 // CurveName is $ssl_curve, in OpenSSL's names; empty if none was negotiated.
 func (p *Peer) CurveName() string {
-	switch p.Curve {
-	case 0:
+	if p.Curve == 0 {
 		return ""
-	case tls.CurveP256:
-		return "prime256v1"
-	case tls.CurveP384:
-		return "secp384r1"
-	case tls.CurveP521:
-		return "secp521r1"
 	}
-	return p.Curve.String()
+	return known(p.Curve, curves[p.Curve])
 }
 
 // SessionReused is $ssl_session_reused: "r" or ".".
@@ -81,6 +78,22 @@ func (p *Peer) IssuerDN() string {
 		return ""
 	}
 	return distinguishedName(p.Certificate.RawIssuer)
+}
+
+// LegacySubjectDN is $ssl_client_s_dn_legacy.
+func (p *Peer) LegacySubjectDN() string {
+	if p.Certificate == nil {
+		return ""
+	}
+	return legacyName(p.Certificate.RawSubject)
+}
+
+// LegacyIssuerDN is $ssl_client_i_dn_legacy.
+func (p *Peer) LegacyIssuerDN() string {
+	if p.Certificate == nil {
+		return ""
+	}
+	return legacyName(p.Certificate.RawIssuer)
 }
 
 // Serial is $ssl_client_serial: upper-case hex with an even number of digits.

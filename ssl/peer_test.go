@@ -18,7 +18,12 @@ func TestCertificateVariables(t *testing.T) {
 		Curve: tls.CurveP256}
 	const name = `CN=J\C3\B6rg,businessCategory=b,serialNumber=42,UID=u1,DC=example,emailAddress=a@b.example,OU=\#hash,OU=trail\ ,OU=\ lead,` +
 		`O=Ac#me \"Inc\" \<x\>\;\\y+CN=multi,ST=Sk\C3\A5ne\, l\C3\A4n,C=SE`
+	// -nameopt compat
+	const legacy = `/C=SE/ST=Sk\xC3\xA5ne, l\xC3\xA4n/CN=multi+O=Ac#me "Inc" <x>;\y/OU= lead/OU=trail /OU=#hash/emailAddress=a@b.example` +
+		`/DC=example/UID=u1/serialNumber=42/businessCategory=b/CN=J\xC3\xB6rg`
 	for _, c := range [][3]string{
+		{"legacy subject", p.LegacySubjectDN(), legacy},
+		{"legacy issuer", p.LegacyIssuerDN(), legacy},
 		{"subject", p.SubjectDN(), name},
 		{"issuer", p.IssuerDN(), name},
 		{"serial", p.Serial(), "0ABC"},
@@ -46,7 +51,9 @@ func TestCertificateVariables(t *testing.T) {
 	}
 	none := &Peer{}
 	for _, got := range []string{none.SubjectDN(), none.IssuerDN(), none.Serial(), none.Fingerprint(), none.Start(), none.End(),
-		none.Remain(now), none.RawPEM(), none.PEM(), none.EscapedPEM(), none.CurveName()} {
+		none.Remain(now), none.RawPEM(), none.PEM(), none.EscapedPEM(), none.CurveName(),
+		none.LegacySubjectDN(), none.LegacyIssuerDN(), none.CipherNames(), none.CurveNames(), none.Signature(), none.SignatureNames(),
+		none.ClientSignature()} {
 		if got != "" {
 			t.Errorf("without a certificate: %q", got)
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"starling/nginx/errno"
@@ -49,6 +48,9 @@ type ServerSettings struct {
 	Context []string
 	// RejectHandshake rejects every handshake: unknown names of a default server.
 	RejectHandshake bool
+	// Shows tells which variables are used; OfferOf is the offer of a handshake, for its signature.
+	Shows   Shows
+	OfferOf func(*tls.ClientHelloInfo) *Offer
 	// VerifyInHandshake ends the handshake if the client's certificate does not verify. By default, as in nginx, the
 	// handshake succeeds and Server.Check returns the result, so that an HTTP server can answer 400.
 	VerifyInHandshake bool
@@ -74,6 +76,7 @@ type Server struct {
 	mode   VerifyClient
 	verify *verifier
 	used   []Used
+	shows  Shows
 }
 
 // Build reads the files and makes the configuration. Warnings report settings without effect; the error is nginx's.
@@ -96,7 +99,7 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 	case len(s.TicketKeys) == 0 && s.Sessions.shared:
 		s.Sessions.seal(config, s.Context)
 	}
-	server := &Server{Config: config, mode: s.VerifyClient, verify: verify}
+	server := &Server{Config: config, mode: s.VerifyClient, verify: verify, shows: s.Shows}
 	if !s.RejectHandshake {
 		server.used = s.used(config)
 	}
@@ -106,7 +109,7 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		}
 		if s.VerifyInHandshake {
 			config.VerifyConnection = func(state tls.ConnectionState) error {
-				return server.Check(server.Inspect(&state, time.Now()))
+				return server.Check(server.Inspect(&state, nil, time.Now()))
 			}
 		}
 	}
@@ -123,8 +126,6 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 func (s *ServerSettings) choose(config *tls.Config) error {
 	find := s.Find
 	if find == nil {
-		// for a client without SNI the library takes the first one that fits
-		slices.SortStableFunc(config.Certificates, rsaLast)
 		all := make([]*tls.Certificate, len(config.Certificates))
 		for i := range all {
 			all[i] = &config.Certificates[i]
@@ -133,16 +134,23 @@ func (s *ServerSettings) choose(config *tls.Config) error {
 		case 0:
 			return errors.New(`no "ssl_certificate" is defined`)
 		case 1:
-			return nil
+			if !s.Shows.Signature {
+				return nil
+			}
 		}
 		find = func(*tls.ClientHelloInfo) ([]*tls.Certificate, error) { return all, nil }
+		config.Certificates = nil // the library would take one of them for a client without SNI
 	}
 	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		all, err := find(hello)
 		if err != nil {
 			return nil, err
 		}
-		return pick(hello, all), nil
+		cert := pick(hello, all)
+		if s.Shows.Signature {
+			cert = s.OfferOf(hello).recording(cert)
+		}
+		return cert, nil
 	}
 	return nil
 }
@@ -205,13 +213,17 @@ func (e *ClientError) Error() string {
 }
 
 // Inspect verifies the client's certificate, if any, and returns the data of the connection's variables. Call it once
-// per connection, after the handshake.
-func (s *Server) Inspect(state *tls.ConnectionState, now time.Time) *Peer {
+// per connection, after the handshake. offer is that of the connection; nil if no variable needs it.
+func (s *Server) Inspect(state *tls.ConnectionState, offer *Offer, now time.Time) *Peer {
 	p := &Peer{Version: state.Version, Cipher: state.CipherSuite, Curve: state.CurveID, ServerName: state.ServerName,
 		Resumed: state.DidResume, ALPN: state.NegotiatedProtocol}
 	if len(state.PeerCertificates) > 0 {
 		p.Certificate = state.PeerCertificates[0]
 		p.Code = s.verify.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth, now)
+		p.clientSigned = signatureOfPeer(state)
+	}
+	if s.shows != (Shows{}) {
+		p.Offer = offer
 	}
 	return p
 }

@@ -32,7 +32,7 @@ func TestKeptSessions(t *testing.T) {
 			if clientErr != nil || serverErr != nil {
 				t.Fatal(c.what, clientErr, serverErr)
 			}
-			got += server.Inspect(&state, time.Now()).SessionReused()
+			got += server.Inspect(&state, nil, time.Now()).SessionReused()
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)

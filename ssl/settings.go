@@ -8,6 +8,7 @@ package ssl
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -143,9 +144,10 @@ func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 	}
 	config.CipherSuites = suites
 	warnings = append(warnings, unknown...)
-	if config.CurvePreferences, err = parseCurves(settings.Curves); err != nil {
+	if config.CurvePreferences, unknown, err = parseCurves(settings.Curves); err != nil {
 		return nil, nil, nil, err
 	}
+	warnings = append(warnings, unknown...)
 	passwords, err := readPasswords(settings.PasswordFile, read)
 	if err != nil {
 		return nil, nil, nil, err
@@ -164,24 +166,47 @@ func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 	return config, v, warnings, nil
 }
 
-var curveNames = map[string]tls.CurveID{
-	"x25519": tls.X25519, "prime256v1": tls.CurveP256, "p-256": tls.CurveP256, "secp256r1": tls.CurveP256,
+// curvesOfGo are the names that OpenSSL accepts for the curves that Go has.
+var curvesOfGo = map[string]tls.CurveID{
+	"x25519": tls.X25519, "ecdh_x25519": tls.X25519,
+	"prime256v1": tls.CurveP256, "p-256": tls.CurveP256, "secp256r1": tls.CurveP256,
 	"secp384r1": tls.CurveP384, "p-384": tls.CurveP384, "secp521r1": tls.CurveP521, "p-521": tls.CurveP521,
-	"x25519mlkem768": tls.X25519MLKEM768,
+	"x25519mlkem768": tls.X25519MLKEM768, "secp256r1mlkem768": tls.SecP256r1MLKEM768,
+	"secp384r1mlkem1024": tls.SecP384r1MLKEM1024,
 }
 
-// parseCurves reads ssl_ecdh_curve. The order is not kept: Go chooses the fastest of the set.
-func parseCurves(text string) ([]tls.CurveID, error) {
+// parseCurves reads ssl_ecdh_curve. The order is not kept: Go chooses the fastest of the set. Curves of OpenSSL that Go
+// does not have are omitted with a warning.
+func parseCurves(text string) (ids []tls.CurveID, warnings []string, err error) {
 	if text == "" || text == "auto" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var curves []tls.CurveID
+	failed := func(why string) error { return fmt.Errorf("SSL_CTX_set1_curves_list(\"%s\") failed (%s)", text, why) }
 	for name := range strings.SplitSeq(text, ":") {
-		id, ok := curveNames[strings.ToLower(name)]
-		if !ok {
-			return nil, fmt.Errorf("SSL_CTX_set1_curves_list(%q) failed: curve %q is not available", text, name)
+		name, optional := strings.CutPrefix(name, "?") // OpenSSL 3.3: the curve may be unknown
+		id, ok := curvesOfGo[strings.ToLower(name)]
+		switch {
+		case ok && !slices.Contains(ids, id):
+			ids = append(ids, id)
+		case ok || optional:
+		case knownCurve(name):
+			warnings = append(warnings, fmt.Sprintf("curve \"%s\" is not available, ignored", name))
+		default:
+			return nil, nil, failed("group \"" + name + "\" is not known")
 		}
-		curves = append(curves, id)
 	}
-	return curves, nil
+	if len(ids) == 0 {
+		return nil, nil, failed("no curve of it is available, use X25519 or prime256v1")
+	}
+	return ids, warnings, nil
+}
+
+// knownCurve reports whether OpenSSL knows a curve or group.
+func knownCurve(name string) bool {
+	for _, known := range curves {
+		if strings.EqualFold(known, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -170,7 +170,7 @@ func TestBuildErrors(t *testing.T) {
 			pair("a.crt", "a.key")(s)
 			s.TicketKeys = []string{"ticket"}
 		},
-		`SSL_CTX_set1_curves_list("P-256:nope") failed: curve "nope" is not available`:   func(s *ServerSettings) { s.Curves = "P-256:nope" },
+		`SSL_CTX_set1_curves_list("P-256:nope") failed (group "nope" is not known)`:      func(s *ServerSettings) { s.Curves = "P-256:nope" },
 		`no protocol enabled: SSLv2 and SSLv3 are not supported, use TLSv1.2 or TLSv1.3`: func(s *ServerSettings) { s.Protocols = 0 },
 	} {
 		s := NewServerSettings()

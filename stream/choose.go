@@ -29,14 +29,18 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if hello.ServerName != "" {
 		s.Choose(hello.ServerName)
 	}
+	s.Offer = ssl.OfferOf(hello)
 	return s.tlsSettings().Config, nil
 }
+
+// OfferOf is what the client of a handshake offers.
+func OfferOf(hello *tls.ClientHelloInfo) *ssl.Offer { return side.SubjectOf[*Session](hello).Offer }
 
 // DuringHandshake calls f with the session of a handshake, for the variables in a certificate's name: GetCertificate of
 // TLS.Config can do so. Of the handshake, only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Session)) {
 	s := side.SubjectOf[*Session](hello)
-	s.Peer = &ssl.Peer{ServerName: hello.ServerName}
+	s.Peer = &ssl.Peer{ServerName: hello.ServerName, Offer: s.Offer}
 	f(s)
 	s.Peer = nil
 }

@@ -262,6 +262,7 @@ func (s *Session) handshake() error {
 	s.Conn = &counted{conn, s}
 	state := conn.ConnectionState()
 	err = s.tlsSettings().Verify(s, &state)
+	s.Offer = nil
 	s.countHandshake(func(h *ssl.Handshakes) {
 		h.Done(state.DidResume)
 		h.Unverified(err)

@@ -42,6 +42,8 @@ type Session struct {
 	Status int
 	// Peer is what is known of an encrypted client after the handshake, otherwise nil.
 	Peer *ssl.Peer
+	// Offer is what the client offers, during the handshake.
+	Offer *ssl.Offer
 	// Content is the state of the session's family for its variables.
 	Content any
 	// LogNote, if set, is added to the session's lines in the error log.

@@ -100,6 +100,9 @@ func (g *Table[C]) use(name string, where any) *Use[C] {
 	return u
 }
 
+// Uses reports whether a variable is used by any template so far.
+func (g *Table[C]) Uses(name string) bool { return g.uses[strings.ToLower(name)] != nil }
+
 // Resolve binds every use to its declaration, after the whole configuration was read (a variable can be used above the
 // line that declares it). It returns the undeclared ones, in order of use.
 func (g *Table[C]) Resolve() []Unknown {

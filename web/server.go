@@ -20,7 +20,7 @@ type Server struct {
 	// one.
 	TLS *tls.Config
 	// Inspect checks the client when a handshake with this server is done, and returns Conn.Peer.
-	Inspect func(state *tls.ConnectionState) *ssl.Peer
+	Inspect func(state *tls.ConnectionState, offer *ssl.Offer) *ssl.Peer
 	// VerifyClient is ssl_verify_client. AfterHandshake applies it to requests.
 	VerifyClient ssl.VerifyClient
 	// AfterHandshake is called at the start of each request over TLS; a status (495, 496) rejects it, Declined

@@ -61,6 +61,7 @@ func serve(b *stream.Block, server *stream.Server) error {
 		return err
 	}
 	settings := s.ServerSettings
+	settings.Shows, settings.OfferOf = ssl.ShowsOf(stream.Side.Variables(b.Plan).Uses), stream.OfferOf
 	if finder != nil {
 		settings.Context = finder.Words()
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
@@ -102,7 +103,7 @@ func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all 
 // check admits a client whose certificate verifies.
 func check(server *ssl.Server) func(*stream.Session, *tls.ConnectionState) error {
 	return func(s *stream.Session, state *tls.ConnectionState) error {
-		peer := server.Inspect(state, time.Now())
+		peer := server.Inspect(state, s.Offer, time.Now())
 		s.Peer = peer
 		if err := server.Check(peer); err != nil {
 			var refused *ssl.ClientError

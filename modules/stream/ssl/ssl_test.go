@@ -78,10 +78,13 @@ func TestHandshakeAndVariables(t *testing.T) {
 	} {
 		s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key;
 			ssl_verify_client `+c.verify+`; ssl_trusted_certificate client_ca.crt;
-			say "$ssl_protocol $ssl_server_name $ssl_client_verify $ssl_client_s_dn "; } }`, files, &core.Module, &ssl.Module, streamtest.Say())
+			say "$ssl_protocol $ssl_server_name $ssl_client_verify $ssl_client_s_dn $ssl_ciphers$ssl_curves$ssl_sigalgs$ssl_sigalg"; } }`, files, &core.Module, &ssl.Module, streamtest.Say())
 		got := talk(t, s, clientConfig(c.client))
 		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.verify, got, c.want)
+		}
+		if c.want != "" && (!strings.HasSuffix(got, "_sha512ecdsa_secp256r1_sha256") || !strings.Contains(got, "SHA256X25519MLKEM768:")) {
+			t.Errorf("%s: %q shows no offer", c.verify, got)
 		}
 		if lines := s.Log.Lines(); c.log != "" && !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, c.log) }) {
 			t.Errorf("%s: no %q in %q", c.verify, c.log, lines)

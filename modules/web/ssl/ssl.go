@@ -37,6 +37,7 @@ func serve(b *web.Block, server *web.Server) error {
 	}
 	settings := s.ServerSettings
 	settings.ALPN = protocols
+	settings.Shows, settings.OfferOf = ssl.ShowsOf(web.Side.Variables(b.Plan).Uses), web.OfferOf
 	if finder != nil {
 		settings.Context = finder.Words()
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
@@ -53,7 +54,9 @@ func serve(b *web.Block, server *web.Server) error {
 	}
 	b.Plan.UseCertificates("ssl_certificate", b.Scope.Node, built.Used())
 	server.TLS = built.Config
-	server.Inspect = func(state *tls.ConnectionState) *ssl.Peer { return built.Inspect(state, time.Now()) }
+	server.Inspect = func(state *tls.ConnectionState, offer *ssl.Offer) *ssl.Peer {
+		return built.Inspect(state, offer, time.Now())
+	}
 	return nil
 }
 

@@ -151,6 +151,26 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+func TestVariablesOfTheHello(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(pair + `
+		ssl_client_certificate ca.crt; ssl_ecdh_curve prime256v1:X448;
+		server { listen 127.0.0.1:443 ssl; ssl_verify_client optional;
+			say "$ssl_curve|$ssl_curves|$ssl_ciphers|$ssl_sigalg|$ssl_client_sigalg|$ssl_client_s_dn_legacy|$ssl_client_i_dn_legacy|$ssl_sigalgs"; }`)
+	status, got := w.visit(s, visitor{name: "one.example", change: func(c *tls.Config) {
+		c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_RC4_128_SHA}
+	}})
+	want := "prime256v1|X25519:prime256v1|ECDHE-ECDSA-AES128-GCM-SHA256:0x0005|ecdsa_secp256r1_sha256|ecdsa_secp256r1_sha256|" +
+		"/O=starling/CN=client|/O=starling/CN=root|"
+	if rest, found := strings.CutPrefix(got, want); status != 200 || !found || !strings.Contains(rest, "rsa_pss_rsae_sha256:") {
+		t.Errorf("got  %d %s\nwant %s…", status, got, want)
+	}
+	if lines := s.Log.Lines(); !slices.Contains(lines, `[warn] curve "X448" is not available, ignored in /test.conf:4`) {
+		t.Error(lines)
+	}
+}
+
 func TestWithoutTLSNothingIsKnown(t *testing.T) {
 	s := webtest.Start(t, modules, `server { listen 127.0.0.1:80; say "<$ssl_protocol$ssl_client_verify$ssl_cipher>"; }`)
 	if got := s.Get("/"); !strings.HasSuffix(got, "<>") {

@@ -1,8 +1,6 @@
 package ssl
 
 import (
-	"time"
-
 	"starling/ssl"
 	"starling/vars"
 	"starling/web"
@@ -16,11 +14,15 @@ func variables() []vars.Variable[*web.Request] {
 	return append(
 		ssl.PeerVariables(peer),
 		of("ssl_early_data", "Always empty: early data is not supported.", func(*ssl.Peer) string { return "" }),
-		of("ssl_client_escaped_cert", "The client's certificate in PEM, percent-encoded.", (*ssl.Peer).EscapedPEM),
 		of(
-			"ssl_client_v_remain",
-			"The days until the client's certificate expires.",
-			func(p *ssl.Peer) string { return p.Remain(time.Now()) },
+			"ssl_client_s_dn_legacy",
+			"The subject of the client's certificate as `/C=US/O=Acme`.",
+			(*ssl.Peer).LegacySubjectDN,
+		),
+		of(
+			"ssl_client_i_dn_legacy",
+			"The issuer of the client's certificate as `/C=US/O=Acme`.",
+			(*ssl.Peer).LegacyIssuerDN,
 		),
 	)
 }
