@@ -172,7 +172,7 @@ func (d *dialer) once() (wait time.Duration) {
 	began := time.Now()
 	about := cluster.Connection{
 		Outgoing: true, Address: d.target.key(), Host: d.target.host(), Subject: dialled.subject,
-		StartedMonoMS: dialled.since,
+		StartedMonoMS: dialled.since, Sibling: d.target.member.link != nil,
 	}
 	session, err := d.carrier.carry(dialled.conn, about, d)
 	if d.ctx.Err() != nil || session == nil {

@@ -18,7 +18,7 @@ type Link struct {
 	Dial func() (net.Conn, error)
 	// Subject is that of the certificate that both have, "" without one.
 	Subject string
-	// Selves are the addresses of the list at which this node is reached.
+	// Selves are the addresses of the list that are known to lead to this node. The others need a dial to be found out.
 	Selves []string
 }
 
@@ -72,7 +72,7 @@ func (c *Carrier) Selves() (addresses []string) {
 
 // ServeLink serves a connection that the other process has dialled.
 func (c *Carrier) ServeLink(nc net.Conn, l *Link) {
-	c.Serve(nc, Client{Name: l.Name, Host: l.Name, Subject: l.Subject})
+	c.Serve(nc, Client{Name: l.Name, Host: l.Name, Subject: l.Subject, sibling: true})
 }
 
 // Linked reports whether the other process is connected in both directions, and trouble why the last attempt to connect

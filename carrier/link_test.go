@@ -77,3 +77,83 @@ func TestAProcessReplacesAnother(t *testing.T) {
 		t.Error("the link is still there")
 	}
 }
+
+// An upgrade may come before the old process has found out which address of the list is its own. The new one dials it
+// then, and reaches the old one there, before or after the two are linked: they share the zones over the link.
+func TestANewProcessFindsTheNodesOwnAddress(t *testing.T) {
+	for _, addressFirst := range []bool{true, false} {
+		t.Run(fmt.Sprintf("address first: %v", addressFirst), func(t *testing.T) {
+			nodes := mesh(t, 2, nil)
+			old, other := nodes[0], nodes[1]
+			old.set("k", "before")
+			heir := listen(t, 7)
+			var toOld, toHeir *Link
+			toOld = linkOf("process 1", func() (*Carrier, *Link) { return old.carrier, toHeir }, nil)
+			toHeir = linkOf("process 7", func() (*Carrier, *Link) { return heir.carrier, toOld }, nil)
+			meet, dial := make(chan struct{}), toOld.Dial
+			toOld.Dial = func() (net.Conn, error) {
+				<-meet
+				return dial()
+			}
+			members := []Member{old.member(), other.member()}
+			if addressFirst {
+				heir.start(members, func(c *Config) { c.Link = toOld })
+				eventually(t, func() error { return heir.is(old.member(), connected) })
+			} else {
+				heir.start(members[1:], func(c *Config) { c.Link = toOld })
+			}
+			close(meet)
+			old.carrier.SetLink(toHeir)
+			linked := func() error {
+				for _, n := range []*node{heir, old} {
+					if both, trouble := n.carrier.Linked(); !both || !n.carrier.Node().Ready() {
+						return fmt.Errorf("node %d: linked: %v, %s", n.index, both, trouble)
+					}
+				}
+				return nil
+			}
+			eventually(t, linked)
+			if !addressFirst {
+				heir.config.Members = members
+				if err := heir.carrier.Reload(heir.config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, func() error { return heir.is(old.member(), isSelf) })
+			eventually(t, linked)
+			old.set("k", "after")
+			old.bucket.Charge([]byte("c"), old.now())
+			heir.bucket.Charge([]byte("c"), heir.now())
+			for _, n := range []*node{old, heir} {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				if err := n.carrier.DrainLink(ctx); err != nil {
+					t.Error(err)
+				}
+				cancel()
+			}
+			if err := heir.has("k", "after"); err != nil { // no wait: it was acknowledged
+				t.Error(err)
+			}
+			for _, n := range []*node{old, heir} {
+				if got := n.excess("c"); got != 2 {
+					t.Errorf("node %d counts %d, want 2", n.index, got)
+				}
+				for _, bad := range []string{"error: ", "warn: "} {
+					if line := n.log.find(bad); line != "" {
+						t.Errorf("node %d: %s", n.index, line)
+					}
+				}
+			}
+		})
+	}
+}
+
+// is returns nil if an address of the list is in a state.
+func (n *node) is(member Member, want dialState) error {
+	for _, m := range n.carrier.Status().Members {
+		if m.Address == member.String() && m.State == string(want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("node %d: %s is not %s: %+v", n.index, member, want, n.carrier.Status().Members)
+}

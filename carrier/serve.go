@@ -22,6 +22,8 @@ type Client struct {
 	Host string
 	// Subject is that of its certificate, if verified: ssl.Identity.
 	Subject string
+	// sibling is another process of this node.
+	sibling bool
 }
 
 // unixHost is the address of all peers on unix sockets.
@@ -43,7 +45,9 @@ func (c *Carrier) Serve(nc net.Conn, client Client) {
 	if client.Host == "" {
 		client.Host = hostOf(nc.RemoteAddr())
 	}
-	about := cluster.Connection{Address: client.Name, Host: client.Host, Subject: client.Subject}
+	about := cluster.Connection{
+		Address: client.Name, Host: client.Host, Subject: client.Subject, Sibling: client.sibling,
+	}
 	session, err := c.carry(nc, about, nil)
 	if session == nil {
 		return

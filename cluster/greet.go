@@ -90,10 +90,10 @@ func (s *Session) greeted(f wire.Frame, now clock.Reading) error {
 		s.end(Ending{Reason: wire.ReasonError, Err: errors.New("rejected: " + text)})
 		return nil
 	}
-	if NodeID(h.NodeID) == n.id {
+	if NodeID(h.NodeID) == n.id || n.leadsBack(s, NodeID(h.NodeID)) {
 		s.peerID.Store(h.NodeID)
 		s.reply(wire.Reply{Status: wire.StatusSelf}, now)
-		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("the address leads to this node itself"), Quiet: true})
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New(leadsToItself), Quiet: true})
 		return nil
 	}
 	if err := s.acquainted(h, now); err != nil {
@@ -260,7 +260,11 @@ func (s *Session) greetedBack(f wire.Frame, now clock.Reading) error {
 	switch {
 	case r.Status == wire.StatusSelf:
 		s.peerID.Store(uint64(n.id))
-		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New("the address leads to this node itself"), Quiet: true})
+		s.end(Ending{Reason: wire.ReasonSelf, Err: errors.New(leadsToItself), Quiet: true})
+		return nil
+	case n.leadsBack(s, NodeID(r.Hello.NodeID)):
+		s.peerID.Store(uint64(n.id))
+		s.leaveItself()
 		return nil
 	case r.Status == wire.StatusRefused:
 		s.reachedAnyway(r.Hello, now)

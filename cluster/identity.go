@@ -30,6 +30,8 @@ type identity struct {
 	address string
 	// proven means that the node's id was made for the certificate's subject: no other node can claim it.
 	proven bool
+	// sibling means that it is another process of this node: the connection itself proves it.
+	sibling bool
 	// own means that the subject is this node's too: all nodes have one certificate, and the address identifies them.
 	own bool
 }
@@ -43,6 +45,7 @@ func (n *Node) identify(about *Connection) identity {
 		subject: about.Subject,
 		host:    about.Host,
 		own:     about.Subject != "" && (*n.subjects.Load())[about.Subject],
+		sibling: about.Sibling,
 	}
 	where := about.Host
 	if about.Outgoing {
@@ -70,7 +73,10 @@ func (id identity) agrees(other identity) bool {
 // claim binds a side of a node to what was proven, if it may. other is what is known of the node's other side.
 func (bound *identity) claim(proven, other identity) bool {
 	switch {
-	case bound.key == "" || bound.key == proven.key || proven.proven:
+	case bound.key == "" || bound.key == proven.key || proven.sibling:
+	case bound.sibling:
+		return false
+	case proven.proven:
 	case bound.proven:
 		return false
 	case !bound.certain() && proven.certain(): // a certificate is stronger than an address
@@ -129,6 +135,9 @@ func (n *Node) meet(s *Session, id NodeID, now clock.Reading) (*peer, error) {
 		return nil, impostor("node ID %s is already claimed by %s; rejecting %s", id, holder, s.identity.key)
 	}
 	p.lastSeenMS = now.MonoMS
+	if s.Sibling {
+		p.becomeSibling()
+	}
 	if out := p.out; out != nil && out.identity.certain() && p.reached.certain() && out.identity.key != p.reached.key {
 		n.expel(out, impostor("node ID %s belongs to %s; rejecting %s", id, p.reached.key, out.identity.key))
 	}
@@ -149,7 +158,7 @@ func (p *peer) bind(s *Session) (holder string, ok bool) {
 	case !s.Outgoing:
 		holder = p.brought.key
 		return holder, p.brought.claim(s.identity, p.reached)
-	case p.reached.key != "" && !s.identity.certain() && !p.reached.certain():
+	case p.reached.key != "" && !s.identity.certain() && !p.reached.certain() && !s.Sibling:
 		// Another address of the list may lead to the same node: it is admitted, and takes nothing from the first one.
 		return "", true
 	}
@@ -159,6 +168,9 @@ func (p *peer) bind(s *Session) (holder string, ok bool) {
 
 // expel ends a session that claims another node's ID or origin. Called with Node.mu held.
 func (n *Node) expel(s *Session, err error) {
+	if s.Ended() != nil {
+		return
+	}
 	n.tell(s, Problem, "closing the connection of peer %s: %v", s.Address, err)
 	s.sayGoodbye(wire.ReasonError, err.Error())
 	s.end(Ending{Reason: wire.ReasonError, Err: err, Quiet: true})

@@ -24,6 +24,7 @@ type peer struct {
 	offsetMS              int64
 	clockRefused          bool // it is too far from cluster time
 	version               uint64
+	sibling               bool              // another process of this node
 	steady                map[uint64]steady // by incarnation
 	// slowMS is when a connection was last reopened because its greeting was slow; monotonic.
 	slowMS       int64

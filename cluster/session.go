@@ -82,6 +82,9 @@ type Connection struct {
 	Host string
 	// Subject is the subject of the other side's certificate, if that was verified; else it is "".
 	Subject string
+	// Sibling means that the other side is another process of this node, over a connection that nobody else can make:
+	// the ID that it tells is its own, and it belongs to no address.
+	Sibling bool
 	// StartedMonoMS is when the attempt to connect began; zone_sync_connect_timeout covers it and the hello. 0 is now.
 	StartedMonoMS int64
 	// Tag is the driver's own; the core returns it unchanged.
