@@ -131,15 +131,24 @@ func (w *watch) again() bool {
 	return true
 }
 
+// run looks the name up again and again. Any node that connects can hurry it, but no lookup follows another within
+// urgentPause.
 func (w *watch) run() {
 	for w.ctx.Err() == nil {
-		timer := time.NewTimer(w.look())
-		select {
-		case <-timer.C:
-		case <-w.nudge:
-		case <-w.ctx.Done():
-		}
-		timer.Stop()
+		next := w.look()
+		w.pause(min(next, urgentPause), nil)
+		w.pause(next-urgentPause, w.nudge)
+	}
+}
+
+// pause waits until a time has passed, early says so, or the name is left.
+func (w *watch) pause(d time.Duration, early <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-early:
+	case <-w.ctx.Done():
 	}
 }
 
@@ -199,10 +208,18 @@ func sameTargets(a, b []target) bool {
 	return len(a) == len(b)
 }
 
-// setMembers applies a new list: it watches new names and leaves removed ones.
+// setMembers applies a new list.
 func (c *Carrier) setMembers(list []resolved) {
 	c.mu.Lock()
 	c.members = list
+	c.mu.Unlock()
+	c.updateWatches()
+}
+
+// updateWatches watches new names and leaves removed ones.
+func (c *Carrier) updateWatches() {
+	c.mu.Lock()
+	list := c.members
 	if c.link != nil {
 		m := Member{link: c.link}
 		list = append(slices.Clone(list), resolved{member: m, targets: []target{{member: m}}})

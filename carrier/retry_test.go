@@ -99,3 +99,31 @@ func TestReadsFollowTheTraffic(t *testing.T) {
 		t.Errorf("a stranger is given %d bytes", got)
 	}
 }
+
+// A node that connects over and over makes its name be looked up twice a second at most, even if each answer is another
+// one.
+func TestStrangersDoNotFloodTheNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dns := &addresses{valid: time.Hour}
+		c, err := New(Config{
+			Node:    cluster.Config{ID: 1, Incarnation: 1, Settings: cluster.Settings{TimeoutMS: 5000, ConnectTimeoutMS: 2000}},
+			Members: []Member{{Host: "cluster.test", Port: 1, Resolve: true}}, Resolver: dns,
+			Clock: clock.Real(), Log: &journalLog{t: t},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := c.watches["cluster.test:1"]
+		c.tasks.Go(w.run)
+		const connects = 10_000
+		for i := range connects {
+			dns.answer(nil, fmt.Sprintf("127.0.0.%d", i%2+1))
+			w.hurry()
+			time.Sleep(time.Millisecond)
+		}
+		c.Close()
+		if most := int(connects*time.Millisecond/urgentPause) + 1; dns.forgotten < most/2 || dns.forgotten > most {
+			t.Errorf("%d connections made %d lookups, want about %d", connects, dns.forgotten, most)
+		}
+	})
+}
