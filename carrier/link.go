@@ -29,9 +29,8 @@ func (l *Link) leadsTo(address string) bool { return l != nil && slices.Contains
 func (c *Carrier) SetLink(l *Link) {
 	c.mu.Lock()
 	c.link = l
-	list := c.members
 	c.mu.Unlock()
-	c.setMembers(list)
+	c.updateWatches()
 	if l != nil {
 		return
 	}
