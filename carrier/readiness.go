@@ -69,15 +69,16 @@ func (c *Carrier) readiness() readiness {
 	connected, both := c.node.Meetings()
 	others, faults := c.otherMembers()
 	r := readiness{ready: c.node.Ready(), alone: others > 0 && connected == 0, warning: inShort(faults)}
+	awaited := c.awaited()
 	switch {
 	case c.settled.Load():
 	case len(faults) > both: // this node and those it is connected with are not the majority
 		c.readyFor(false)
 		r.ready, r.reason, r.warning = false, r.warning, ""
 		return r
-	case r.ready && c.awaitsReturn():
+	case r.ready && awaited > 0:
 		r.ready, r.reason = false, fmt.Sprintf("waiting until %d members that this node reached connect to it, too; "+
-			"if their lists lack this node, it is ready %v after its start", c.node.Unreturned(), returnWithin)
+			"if their lists lack this node, it is ready %v after its start", awaited, returnWithin)
 		return r
 	case c.readyFor(r.ready) >= settledAfter || r.ready && both > 0:
 		c.settled.Store(true)
@@ -91,10 +92,12 @@ func (c *Carrier) readiness() readiness {
 	return r
 }
 
-// awaitsReturn reports whether a member that this node reached is still to connect to it.
-func (c *Carrier) awaitsReturn() bool {
-	since := c.clock.Now().MonoMS - c.startedMS.Load()
-	return time.Duration(since)*time.Millisecond < returnWithin && c.node.Unreturned() > 0
+// awaited counts the members that this node reached and that are still to connect to it before it is ready.
+func (c *Carrier) awaited() int {
+	if since := c.clock.Now().MonoMS - c.startedMS.Load(); since >= returnWithin.Milliseconds() {
+		return 0
+	}
+	return c.node.Unreturned()
 }
 
 // readyFor records whether the node is ready now, and returns how long it has been.
