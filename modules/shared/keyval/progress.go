@@ -24,7 +24,8 @@ type loading struct {
 }
 
 func newLoading(log logs.Logger, path string, bytes int64, now func() time.Time) *loading {
-	return &loading{log: log, now: now, path: path, of: bytes, began: now(), reported: now()}
+	began := now()
+	return &loading{log: log, now: now, path: path, of: bytes, began: began, reported: began}
 }
 
 // loaded counts a record.
