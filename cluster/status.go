@@ -55,12 +55,12 @@ type ZoneStatus struct {
 	Forfeited int64 `json:"forfeited_millirequests"`
 	// Ahead are records rejected for stamps too far in the future.
 	Ahead int64 `json:"refused_stamps"`
-	// Repairs changed something; Repaired and RepairSent are the records received and sent by them.
 	// Changes counts the changes of the content, made here or by peers. Limits have none.
-	Changes    uint64 `json:"changes"`
-	Repairs    int64  `json:"repairs"`
-	Repaired   int64  `json:"records_repaired"`
-	RepairSent int64  `json:"records_repair_sent"`
+	Changes uint64 `json:"changes"`
+	// Repairs changed something; Repaired and RepairSent are the records received and sent by them.
+	Repairs    int64 `json:"repairs"`
+	Repaired   int64 `json:"records_repaired"`
+	RepairSent int64 `json:"records_repair_sent"`
 }
 
 // UpdateStatus counts the frames to peers that have records: no heartbeats, acknowledgements or comparisons.
