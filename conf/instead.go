@@ -5,8 +5,6 @@ import "strings"
 // instead has the advice for a directive or parameter that starling does not have, if that of its module in
 // insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
-	"proxy_limit_rate":    "limit the response to the client with limit_rate",
-	"proxy_force_ranges":  "let the server answer ranges",
 	"disable_symlinks":    "keep symbolic links out of the document root with file permissions",
 	"ssl_stapling":        "remove it, or set it off",
 	"ssl_stapling_verify": "remove it, or set it off",

@@ -152,6 +152,7 @@ func (r *Request) sendPage(status int) Result {
 	r.Out.LastModified = nil
 	r.RemoveHeader(h1.HeaderAcceptRanges)
 	r.RemoveHeader(h1.HeaderETag)
+	r.RemoveHeader(h1.HeaderLastModified) // a server's
 	var tail []byte
 	if len(body) > 0 {
 		tail = r.signature()

@@ -31,8 +31,8 @@ func (r *Request) LimitUnread() error {
 
 func (r *Request) lookUnread(limited bool) error {
 	limited = limited && r.Chunked && r.Location.Core.MaxBodyBytes > 0
-	if !limited && (r.ContentLength != 0 || r.Version < h1.Version20) || r.bodyAsked || r.refused || r.expects ||
-		r.wire.BodyDone() {
+	if !limited && (r.ContentLength != 0 || r.Version < h1.Version20) || r.bodyLent || r.bodyAsked || r.refused ||
+		r.expects || r.wire.BodyDone() {
 		return nil
 	}
 	err := r.discardBody(min(unreadGrace, r.Location.Core.LingeringTimeout))

@@ -89,6 +89,9 @@ func (c *Conn) poll(events int16) (happened bool, err error) {
 	return happened, err
 }
 
+// LendBody says whether another goroutine reads the body. Meanwhile Delay does not read ahead.
+func (r *Request) LendBody(lent bool) { r.bodyLent = lent }
+
 // InterruptBody makes a ReadBody in another goroutine fail with a timeout; it can be called at any time during the
 // request. Once that goroutine has ended, ResumeBody makes the body readable again.
 func (r *Request) InterruptBody() { r.wire.Interrupt(r, true) }

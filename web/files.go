@@ -109,6 +109,13 @@ func (r *Request) misbehaves(d DisabledBrowsers) bool {
 		!bytes.Contains(agent, []byte("Chrome/"))
 }
 
+// SetLimitRate replaces limit_rate for this response; 0 disables the limit.
+func (r *Request) SetLimitRate(bytesPerSecond int64) {
+	if r.LimitRate = bytesPerSecond; bytesPerSecond == 0 {
+		r.LimitRate = -1
+	}
+}
+
 // startRate applies limit_rate to the response.
 func (r *Request) startRate() {
 	core := r.Location.Core

@@ -112,6 +112,7 @@ type engine struct {
 
 	kept        keptBody
 	bodyRead    int64 // body bytes read from the client
+	bodyLent    bool  // another goroutine reads it
 	bodyAsked   bool  // a handler has read the body, or started to
 	limited     bool  // client_max_body_size applies: the location is known
 	unreadFault error // of an unread body: it replaces the response

@@ -95,7 +95,9 @@ func (r *Request) SendHead() error {
 	}
 	if err := r.chooseRange(); err != nil {
 		// The filters see the page of 416 too: what they added to this head would be there twice.
-		r.Out.Headers = append(before, r.Out.Headers[len(r.Out.Headers)-1])
+		added := r.Out.Headers[len(r.Out.Headers)-1]
+		r.Out.Headers = before
+		r.SetHeader(added.Name, added.Value)
 		return err
 	}
 	r.headSent = true

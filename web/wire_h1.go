@@ -133,9 +133,21 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+// lentPoll is how often a wait checks the socket of a client whose body another goroutine reads.
+const lentPoll = time.Second
+
 // Wait reads ahead meanwhile, and so detects that the client disconnected.
 func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 	c := r.Conn
+	for r.bodyLent && d > lentPoll {
+		if !r.site.sleep(lentPoll) || w.Left(r) {
+			return false
+		}
+		d -= lentPoll
+	}
+	if r.bodyLent {
+		return r.site.sleep(d)
+	}
 	end := time.Now().Add(d)
 	defer c.readUntil.Forget()
 	if len(c.buf.Unread()) == 0 {
@@ -150,14 +162,7 @@ func (w *h1Wire) Wait(r *Request, d time.Duration) bool {
 		}
 	}
 	// Something arrived (a body, a pipelined request); the rest of the time passes without a check.
-	timer := time.NewTimer(time.Until(end))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.site.context.Done():
-		return false
-	}
+	return r.site.sleep(time.Until(end))
 }
 
 // Left is a system call.

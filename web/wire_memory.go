@@ -69,16 +69,7 @@ func (w *memoryWire) Flush(*Request) error {
 	return nil
 }
 
-func (w *memoryWire) Wait(r *Request, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.site.context.Done():
-		return false
-	}
-}
+func (w *memoryWire) Wait(r *Request, d time.Duration) bool { return r.site.sleep(d) }
 
 func (w *memoryWire) Left(r *Request) bool { return !w.beside && r.parent.wire.Left(r.parent) }
 

@@ -79,6 +79,7 @@ http {
 		location /proxy/to/ { proxy_pass http://%[3]s/other/; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; }
 		location /proxy/down { proxy_pass http://unix:%[1]s/nobody; }
 		location /proxy/hide { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_hide_header X-Answer; }
+		location /proxy/ranges { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_force_ranges on; }
 		location /proxy/intercept { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_intercept_errors on; error_page 503 =200 /pages/gone.html; }
 	}
 	server {

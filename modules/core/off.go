@@ -16,8 +16,6 @@ var off = []struct {
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "symbolic link checks"},
 	{"msie_refresh", "off", "on", locations, "refreshes for old MSIE"},
 	{"proxy_cache", "off", "<zone>", locations, "cache"},
-	{"proxy_force_ranges", "off", "on", locations, "byte ranges of proxied responses"},
-	{"proxy_limit_rate", "0", "<rate>", locations, "rate limiting of reads from servers"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
 	{"slice", "0", "<size>", locations, "slicing of requests"},
 	{"ssl_early_data", "off", "on", conf.HTTP | conf.Server, "early data"},

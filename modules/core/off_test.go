@@ -60,8 +60,6 @@ var offs = []struct {
 	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
-	{"proxy_force_ranges off", []string{"proxy_force_ranges on"}, []conf.Context{conf.Location}},
-	{"proxy_limit_rate 0", []string{"proxy_limit_rate 100k"}, []conf.Context{conf.Location}},
 	{"slice 0", []string{"slice 1m"}, []conf.Context{conf.Location}},
 }
 

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"bytes"
-	"strconv"
 
 	"starling/logs"
 	"starling/upstream"
@@ -13,6 +12,7 @@ import (
 // answer passes the accepted response on to the client.
 func (x *Exchange) answer() web.Result {
 	r, h := x.Request, &x.head
+	x.obey()
 	if h.Bare || h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
 		if h.Status == 401 {
 			x.copyHeaders(h1.SetOf(h1.HeaderWWWAuthenticate))
@@ -26,13 +26,8 @@ func (x *Exchange) answer() web.Result {
 	if to, sent := h.Headers.Get(h1.HeaderXAccelRedirect); sent && !x.l.ignore.redirect {
 		return x.redirect(to)
 	}
-	if charset := h.Get(h1.HeaderXAccelCharset); charset != nil && !x.l.ignore.charset {
-		r.Out.OverrideCharset = charset
-	}
-	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !x.l.ignore.limitRate {
-		if n, err := strconv.ParseInt(string(rate), 10, 64); err == nil && n >= 0 {
-			r.LimitRate = n
-		}
+	if !x.buffering {
+		r.SetLimitRate(0) // as in nginx: what is not buffered is sent as it comes
 	}
 	x.fillHead()
 	if h.Status == 101 {
@@ -61,6 +56,9 @@ func (x *Exchange) fillHead() {
 	out.Status, out.Reason = h.Status, h.Reason
 	out.ContentType, out.ContentLength = h.ContentType, h.ContentLength
 	out.LastModified, out.Location = nil, nil
+	if x.l.forceRanges {
+		out.Ranges = web.OneRange
+	}
 	var seen h1.KnownSet
 	for i := range h.Headers {
 		header := &h.Headers[i]
@@ -71,7 +69,8 @@ func (x *Exchange) fillHead() {
 		}
 		seen = seen.With(header.ID)
 		if hopByHop.Has(header.ID) || x.l.hidden.Has(header) ||
-			header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 {
+			header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 ||
+			header.ID == h1.HeaderAcceptRanges && x.l.forceRanges {
 			continue
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {

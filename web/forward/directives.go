@@ -90,6 +90,11 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 	if has.Buffers {
 		all = append(all, bufferDirectives(d)...)
 	}
+	if has.Ranges {
+		all = append(all, d.flag("_force_ranges", "off",
+			"Serves byte ranges of responses, whether or not the server can.",
+			func(s *Settings) *bool { return &s.forceRanges }))
+	}
 	if has.Response {
 		all = append(
 			all,
@@ -130,7 +135,10 @@ func bufferDirectives[S any](d declarer[S]) []conf.Directive {
 		"Accepted for compatibility; responses are never written to disk.",
 		func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes)
 	file.DefaultDoc = "0"
-	return []conf.Directive{buffers, busy, file}
+	rate := d.one("_limit_rate", "<rate>", "0", "Limits the rate at which a response is read from the server, "+
+		"in bytes per second; 0 disables the limit. It has no effect without buffering.",
+		conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setLimitRate(a) }))
+	return []conf.Directive{buffers, busy, file, rate}
 }
 
 func retryDirectives[S any](d declarer[S]) []conf.Directive {

@@ -42,6 +42,7 @@ type Exchange struct {
 	accounted    bool          // the current try was accounted for
 	doing        string        // the last step of the current try, for the log
 	reusable     bool          // the connection can take another request
+	buffering    bool          // PREFIX_buffering, unless the server said otherwise
 	wanted       []byte
 	upload       *upload
 	uploadFailed error       // the error that ended it, if it was in the body

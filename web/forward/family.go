@@ -42,8 +42,11 @@ type Features struct {
 	// Response lets servers control the response by headers, and operators by PREFIX_hide_header and similar
 	// directives.
 	Response bool
-	// Buffers are PREFIX_buffering and the sizes around it; without them, everything is forwarded at once.
-	Buffers  bool
+	// Buffers are PREFIX_buffering, the sizes around it and PREFIX_limit_rate; without them, everything is forwarded at
+	// once.
+	Buffers bool
+	// Ranges is PREFIX_force_ranges.
+	Ranges   bool
 	Trailers bool
 	// TLS is PREFIX_ssl_….
 	TLS bool

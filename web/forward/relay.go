@@ -17,6 +17,7 @@ func (x *Exchange) relay() web.Result {
 	if err := r.SendHead(); err != nil {
 		return x.ClientFailed()
 	}
+	rate := x.startPace()
 	piece, err := w.TakeBody()
 	var slab *h1.Slab
 	defer func() {
@@ -27,6 +28,7 @@ func (x *Exchange) relay() web.Result {
 	for {
 		st := x.state()
 		st.length += int64(len(piece))
+		rate.received += int64(len(piece))
 		if err == nil && w.BodyDone() {
 			return x.finish(piece)
 		}
@@ -38,7 +40,7 @@ func (x *Exchange) relay() web.Result {
 		if err != nil {
 			return x.cutShort(err)
 		}
-		if len(piece) == 0 && !x.l.buffering {
+		if len(piece) == 0 && !x.buffering {
 			if err := r.Flush(); err != nil {
 				return x.ClientFailed()
 			}
@@ -46,9 +48,12 @@ func (x *Exchange) relay() web.Result {
 		if slab == nil {
 			slab = h1.TakeSlab(x.l.readBytes)
 		}
+		if piece, err = rate.wait(x, slab.Mem); err != nil {
+			return x.cutShort(err)
+		}
 		var n int
-		n, err = x.readPiece(slab.Mem)
-		piece = slab.Mem[:n]
+		n, err = x.readPiece(piece)
+		piece = piece[:n]
 	}
 }
 

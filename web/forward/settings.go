@@ -35,6 +35,8 @@ type Settings struct {
 	ignore        ignored
 	intercept     bool
 	passTrailers  bool
+	forceRanges   bool
+	limitRate     *vars.Template[*web.Request] // nil: no limit
 
 	next        Condition
 	nextTries   int
@@ -115,7 +117,7 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 }
 
 // ignored are the headers of PREFIX_ignore_headers that have an effect here.
-type ignored struct{ redirect, limitRate, charset bool }
+type ignored struct{ redirect, limitRate, buffering, charset bool }
 
 // ignorable are the arguments of PREFIX_ignore_headers. Those for caching have no effect.
 var ignorable = []string{"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering",
@@ -131,6 +133,7 @@ func parseIgnored(a *conf.Args) (ignored, error) {
 		}
 		i.redirect = i.redirect || at == 0
 		i.limitRate = i.limitRate || at == 2
+		i.buffering = i.buffering || at == 3
 		i.charset = i.charset || at == 4
 	}
 	return i, nil

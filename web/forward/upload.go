@@ -64,6 +64,7 @@ func (x *Exchange) pass(rest remainder) (verdict, int) {
 		}
 	}
 	x.upload = u
+	x.Request.LendBody(rest.client)
 	go u.run(x, x.Request, slab)
 	return tryAccepted, 0
 }
@@ -156,6 +157,7 @@ func (x *Exchange) endUpload() {
 		}
 		u.conn.writeUntil.Forget()
 	}
+	x.Request.LendBody(false)
 	x.unsent = !u.complete
 	x.upload, x.uploadFailed = nil, u.failed
 }

@@ -127,7 +127,7 @@ func responseVariables() []variable {
 		number(func(r *web.Request) int64 { return max(r.LimitRate, 0) }))
 	limit.Assign = func(r *web.Request, value []byte) {
 		if n, err := units.Size(string(value)); err == nil {
-			r.LimitRate = n
+			r.SetLimitRate(n)
 		}
 	}
 	return []variable{

@@ -156,7 +156,7 @@ func TestConfigurationErrors(t *testing.T) {
 		`limit_except GET { memcached_pass 127.0.0.1:1; }`:        `"memcached_pass" directive is not allowed here in /test.conf:1`,
 		`memcached_next_upstream http_404;`:                       `invalid value "http_404" in /test.conf:1`,
 		`memcached_gzip_flag -1;`:                                 `"memcached_gzip_flag" directive invalid number in /test.conf:1`,
-		`memcached_force_ranges on;`:                              `unknown directive "memcached_force_ranges" in /test.conf:1`,
+		`memcached_limit_rate 1;`:                                 `unknown directive "memcached_limit_rate" in /test.conf:1`,
 		`memcached_pass unix:/x; # nothing sets the key`:          `unknown "memcached_key" variable in /test.conf:1`,
 	} {
 		list := modules

@@ -1,0 +1,70 @@
+package modules_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"starling/modules/web/charset"
+	"starling/modules/web/core"
+	"starling/modules/web/memcached"
+	"starling/modules/web/proxy"
+	"starling/modules/web/rewrite"
+	"starling/modules/web/static"
+	"starling/modules/web/upstream"
+	"starling/web"
+	"starling/web/webtest"
+)
+
+var forwardFamilies = []*web.Module{&core.Module, &rewrite.Module, &upstream.Module, &proxy.Module, &memcached.Module, &charset.Module, &static.Module}
+
+// TestMemcachedForceRanges: a value is served in parts too.
+func TestMemcachedForceRanges(t *testing.T) {
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		for {
+			if _, err := p.R.ReadSlice('\n'); err != nil {
+				return
+			}
+			p.Say("VALUE k 0 10\r\n0123456789\r\nEND\r\n")
+		}
+	})
+	s := b.Behind(forwardFamilies, `set $memcached_key k; location / { memcached_pass BACKEND; memcached_force_ranges on; }
+		location /off { memcached_pass BACKEND; }`)
+	for request, want := range map[string]string{
+		"GET / HTTP/1.1\r\nRange: bytes=2-4": "206 bytes 2-4/10 234", "GET / HTTP/1.1\r\nRange: bytes=-1": "206 bytes 9-9/10 9",
+		"GET /off HTTP/1.1\r\nRange: bytes=2-4": "200  0123456789", "GET / HTTP/1.1\r\nRange: bytes=1-2,4-5": "200  0123456789",
+	} {
+		for range 2 { // the second one over the same connection to the server
+			r := s.Client().Do(request + "\r\nHost: a\r\nConnection: close\r\n\r\n")
+			if got := r.Status[:3] + " " + r.Header.Get("Content-Range") + " " + r.Text; got != want {
+				t.Errorf("%q: got %s, want %s", request, got, want)
+			}
+		}
+	}
+}
+
+// TestLimitRateSetToZero: the variable lifts the limit of the directive.
+func TestLimitRateSetToZero(t *testing.T) {
+	b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n"+strings.Repeat("x", 600))
+	s := b.Proxied(forwardFamilies, `limit_rate 1; set $limit_rate 0;`)
+	if r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); len(r.Text) != 600 { // in ten minutes, with a limit
+		t.Errorf("%d bytes", len(r.Text))
+	}
+}
+
+// TestControlsOfARedirect: the client gets the target of X-Accel-Redirect as the server's other headers say.
+func TestControlsOfARedirect(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("\xc1 "+strings.Repeat("x", 600)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: text/html\r\n"+
+		"X-Accel-Redirect: /files/a\r\nX-Accel-Charset: utf-8\r\nX-Accel-Limit-Rate: 0\r\n\r\n")
+	s := webtest.Start(t, forwardFamilies, `charset_map koi8-r utf-8 { c1 d0b0; } server { location / { proxy_pass http://`+b.Addr+`; }
+		location /files/ { alias `+dir+`/; limit_rate 1; source_charset koi8-r; charset_types *; charset koi8-r; } }`)
+	r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if !strings.HasPrefix(r.Text, "а x") || r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("%v %.10q", r.Header, r.Text)
+	}
+}

@@ -1,0 +1,87 @@
+package forward
+
+import (
+	"strconv"
+	"time"
+
+	"starling/conf"
+	"starling/nginx/ascii"
+	"starling/nginx/units"
+	"starling/web"
+	"starling/web/h1"
+)
+
+// setLimitRate parses PREFIX_limit_rate.
+func (s *Settings) setLimitRate(a *conf.Args) error {
+	t, err := web.Side.Compile(a, a.Words[0])
+	if err != nil {
+		return err
+	}
+	if text, literal := t.Literal(); literal {
+		n, err := conf.Size(text)
+		if err != nil || n == 0 {
+			s.limitRate = nil
+			return err
+		}
+	}
+	s.limitRate = &t
+	return nil
+}
+
+// pace limits how fast a response is read from the server (PREFIX_limit_rate).
+type pace struct{ bytesPerSecond, sinceMS, received int64 }
+
+// startPace starts the limit with the body. As in nginx, an unbuffered response has none, and an invalid value of a
+// variable counts as 0.
+func (x *Exchange) startPace() (p pace) {
+	if x.l.limitRate == nil || !x.buffering {
+		return p
+	}
+	n, err := units.Size(string(x.Request.Expand(x.l.limitRate)))
+	if err != nil {
+		return p
+	}
+	return pace{bytesPerSecond: n, sinceMS: x.Request.Now().MonoMS}
+}
+
+// shortestPause is the shortest sleep of pace: more frequent reads cost more than they smooth.
+const shortestPause = 10 * time.Millisecond
+
+// wait waits until more can be read, and shortens memory to that much. It fails if the client disconnects meanwhile.
+func (p *pace) wait(x *Exchange, memory []byte) ([]byte, error) {
+	for p.bytesPerSecond > 0 {
+		elapsedMS := x.Request.Now().MonoMS - p.sinceMS
+		allowed := p.bytesPerSecond*(1000+elapsedMS)/1000 - p.received
+		if allowed > 0 {
+			return memory[:min(int64(len(memory)), allowed)], nil
+		}
+		pause := time.Duration(1-allowed) * time.Second / time.Duration(p.bytesPerSecond)
+		if !x.Request.Delay(max(pause, shortestPause)) {
+			return nil, errClientLeft
+		}
+	}
+	return memory, nil
+}
+
+// obey applies the headers by which a server controls how its response is sent. It does so for a redirect too, whose
+// target the client gets instead.
+func (x *Exchange) obey() {
+	r, h, ignore := x.Request, &x.head, &x.l.ignore
+	if charset := h.Get(h1.HeaderXAccelCharset); charset != nil && !ignore.charset {
+		r.Out.OverrideCharset = r.Copy(charset)
+	}
+	if rate := h.Get(h1.HeaderXAccelLimitRate); rate != nil && !ignore.limitRate {
+		if n, err := strconv.ParseInt(string(rate), 10, 64); err == nil && n >= 0 {
+			r.SetLimitRate(n)
+		}
+	}
+	x.buffering = x.l.buffering
+	if how := h.Get(h1.HeaderXAccelBuffering); how != nil && x.l.family.Has.Buffers && !ignore.buffering {
+		switch {
+		case ascii.EqualString(how, "no"):
+			x.buffering = false
+		case ascii.EqualString(how, "yes"):
+			x.buffering = true
+		}
+	}
+}
