@@ -53,9 +53,13 @@ const MaxValueBytes = 1 << 20
 // NoExpire as expireMS of a write means the zone's timeout.
 const NoExpire int64 = 0
 
+// lingerMS is how long expired pairs are still counted (records_total): NGINX Plus removes them some time later, too,
+// and a client that writes a pair, waits for its timeout and reads the figures expects to see it.
+const lingerMS = 1000
+
 // NewKeyval makes an empty zone of key-value pairs.
 func NewKeyval(cfg KeyvalConfig) *Keyval {
-	k := &Keyval{registers: registers{clock: cfg.Clock, maxValue: MaxValueBytes}}
+	k := &Keyval{registers: registers{clock: cfg.Clock, maxValue: MaxValueBytes, lingerMS: lingerMS}}
 	if k.clock == nil {
 		k.clock = new(stamp.Clock)
 	}

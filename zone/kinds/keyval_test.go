@@ -413,3 +413,26 @@ func TestAgreementsGoBackWithTheTime(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiredPairsAreCountedForAWhile: nobody finds them any more, and peers are not taught them.
+func TestExpiredPairsAreCountedForAWhile(t *testing.T) {
+	k := newTestKeyval(5000)
+	k.Set([]byte("key1"), []byte("val1"), NoExpire, at(0))
+	k.Flush(at(0))
+	k.Tick(at(5500))
+	mustLack(t, k, "key1", 5500)
+	for pair := range k.Visit(at(5500)) {
+		t.Errorf("%s is listed", pair.Key)
+	}
+	if n := k.Stats().Records; n != 1 {
+		t.Errorf("%d pairs are counted half a second later, want 1", n)
+	}
+	if err := k.Add([]byte("key1"), []byte("val2"), 100, at(5500)); err != nil {
+		t.Errorf("the key is free: %v", err)
+	}
+	k.Flush(at(5500))
+	k.Tick(at(7000))
+	if stats := k.Stats(); stats.Records != 0 || stats.Bytes != 0 {
+		t.Errorf("left a second after the end: %+v", stats)
+	}
+}

@@ -22,6 +22,8 @@ type registers struct {
 	firsts firsts
 	// grace is how much longer than its expiry a record lives, as a divisor of the timeout; 0 is none.
 	grace int64
+	// lingerMS is how long records that readers no longer find are still stored and counted.
+	lingerMS int64
 	// touched means that a record's expiry moves later under one stamp.
 	touched bool
 	// evicts means that local writes and frames can evict the least recently used record.
@@ -273,14 +275,23 @@ func (g *registers) findLive(sh *zone.Shard, key []byte, now clock.Reading) (zon
 	if r == nil || r.Tombstone() {
 		return slot, nil
 	}
-	if due := g.DueMS(r); due != 0 && due <= now.MonoMS {
+	if end := g.endMS(r); end != 0 && end <= now.MonoMS {
 		return slot, nil
 	}
 	return slot, r
 }
 
-// DueMS is when a record expires, on the monotonic clock.
+// DueMS is when a record is removed, on the monotonic clock.
 func (g *registers) DueMS(r *zone.Record) int64 {
+	end := g.endMS(r)
+	if end == 0 || r.Tombstone() {
+		return end
+	}
+	return end + g.lingerMS
+}
+
+// endMS is when a record expires: readers do not find it any more.
+func (g *registers) endMS(r *zone.Record) int64 {
 	if r.Tombstone() {
 		return r.UsedMS(g.seenMS.Load()) + max(g.tombstoneLifeMS(), 1)
 	}

@@ -386,7 +386,7 @@ func (g *registers) TeachShard(
 			continue
 		}
 		r := sh.At(zone.Slot(slot))
-		if due := g.DueMS(r); due == 0 || due > now.MonoMS {
+		if end := g.endMS(r); end == 0 || end > now.MonoMS {
 			dst = e.AppendChange(dst, r, sh.Key(r), sh.Value(r))
 		}
 	}

@@ -110,7 +110,7 @@ func (g *registers) appendOfShard(
 
 func (g *registers) endsSoon(r *zone.Record, now clock.Reading) bool {
 	if r.Tombstone() {
-		return g.DueMS(r) <= now.MonoMS+endsSoonMS
+		return g.endMS(r) <= now.MonoMS+endsSoonMS
 	}
 	return r.Word1 != 0 && int64(r.Word1) <= now.MonoMS+endsSoonMS
 }

@@ -95,7 +95,7 @@ func (v *visitor) copy(g *registers, sh *zone.Shard, slot zone.Slot, now clock.R
 			continue
 		}
 		r := sh.At(slot)
-		if due := g.DueMS(r); r.Tombstone() || (due != 0 && due <= now.MonoMS) {
+		if end := g.endMS(r); r.Tombstone() || (end != 0 && end <= now.MonoMS) {
 			continue
 		}
 		v.bytes = append(v.bytes, sh.Key(r)...)
