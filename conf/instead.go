@@ -55,7 +55,6 @@ var insteadOfModule = map[string]string{
 	"ngx_http_uwsgi_module":             "let uWSGI speak HTTP (http-socket) and use proxy_pass",
 	"ngx_http_v3_module":                "remove it: clients use HTTP/2",
 	"ngx_http_xslt_module":              "let the application transform the response",
-	"ngx_otel_module":                   "pass the traceparent header on, and trace in the application",
 	"ngx_stream_mqtt_filter_module":     "balance by address: hash $remote_addr",
 	"ngx_stream_mqtt_preread_module":    "balance by address: hash $remote_addr",
 	"ngx_mail_core_module":              "keep nginx for mail",

@@ -43,6 +43,7 @@ import (
 	"starling/modules/web/memcached"
 	"starling/modules/web/metrics"
 	"starling/modules/web/mirror"
+	"starling/modules/web/otel"
 	"starling/modules/web/proxy"
 	"starling/modules/web/randomindex"
 	"starling/modules/web/realip"
@@ -76,6 +77,7 @@ func Web() []*web.Module {
 		&lookup.Module,
 		&referer.Module,
 		&securelink.Module,
+		&otel.Module, // before rewrite, which can end the phase
 		&rewrite.Module,
 		&limitreq.Module, // before limit_conn, as in nginx: a delayed request is not yet counted
 		&limitconn.Module,
