@@ -24,6 +24,8 @@ const (
 	maybeSlackMS = zoneTickEveryMS + heldSlackMS
 	// knownSlackMS is longer than a change waits for a flush.
 	knownSlackMS = 50
+	// hadSlackMS lets HadMS be no earlier than what the peer acknowledged.
+	hadSlackMS = knownSlackMS + heldSlackMS
 	// diskMS is how much of what it acknowledged a member with state loses if it crashes.
 	diskMS = 1000
 	// unknown is before all deletions.
@@ -156,6 +158,30 @@ func (pz *pushZone) look(now clock.Reading) int64 {
 	return pz.ackedMS
 }
 
+// mark is when a frame was flushed; monotonic.
+type mark struct {
+	sequence  uint64
+	flushedMS int64
+}
+
+const (
+	// maxMarks bounds the marks of a zone and a peer; the last one moves on if there are so many.
+	maxMarks = 32
+	// markEveryMS lets them cover half a second, and is fine compared to knownSlackMS.
+	markEveryMS = 16
+)
+
+// mark notes when the frame at the cursor was flushed.
+func (pz *pushZone) mark(flushedMS int64) {
+	last := len(pz.marks) - 1
+	switch at := (mark{pz.cursor, flushedMS}); {
+	case last < 0 || last+1 < maxMarks && flushedMS-pz.marks[last].flushedMS >= markEveryMS:
+		pz.marks = append(pz.marks, at)
+	case last+1 == maxMarks:
+		pz.marks[last] = at
+	}
+}
+
 // countSent notes that the frame at the cursor is sent.
 func (pz *pushZone) countSent(records int, flushedMS int64) {
 	through, _ := pz.state.shared.Journal().RecordsThrough(pz.cursor)
@@ -163,10 +189,16 @@ func (pz *pushZone) countSent(records int, flushedMS int64) {
 		pz.ackedRecords = through - int64(records)
 	}
 	pz.sentMS, pz.sentRecords = max(pz.sentMS, flushedMS), max(pz.sentRecords, through)
+	pz.mark(flushedMS)
 }
 
 // countAcked follows acked.
 func (pz *pushZone) countAcked() {
+	done := 0
+	for ; done < len(pz.marks) && pz.marks[done].sequence <= pz.acked; done++ {
+		pz.ackedMS = max(pz.ackedMS, pz.marks[done].flushedMS)
+	}
+	pz.marks = slices.Delete(pz.marks, 0, done)
 	if pz.acked+1 >= pz.cursor {
 		pz.ackedRecords = pz.sentRecords
 	} else if records, kept := pz.state.shared.Journal().RecordsThrough(pz.acked); kept {
@@ -234,7 +266,10 @@ func (n *Node) lags(z *zoneState, reaches []reach, now clock.Reading) (lags []zo
 
 // lagOf describes the lag of a peer, nil for a stranger, to a zone. Called with Node.mu held.
 func (n *Node) lagOf(z *zoneState, p *peer, l lag) zone.Lag {
-	of := zone.Lag{SureMS: l.knownMS - diskMS, KnownMS: l.knownMS, HeldMS: l.heldMS, MaybeMS: l.maybeMS}
+	of := zone.Lag{
+		SureMS: l.knownMS - diskMS, KnownMS: l.knownMS, HadMS: l.knownMS + hadSlackMS, HeldMS: l.heldMS,
+		MaybeMS: l.maybeMS,
+	}
 	if p != nil {
 		of.ThroughMS = n.heldSame(z, p)
 	}
@@ -268,7 +303,8 @@ func fewLags(lags []zone.Lag) (few []zone.Lag) {
 		of := &few[last]
 		of.ThroughMS = min(of.ThroughMS, l.ThroughMS)
 		of.SureMS, of.KnownMS = min(of.SureMS, l.SureMS), min(of.KnownMS, l.KnownMS)
-		of.HeldMS, of.MaybeMS = max(of.HeldMS, l.HeldMS), max(of.MaybeMS, l.MaybeMS)
+		of.HadMS, of.HeldMS = max(of.HadMS, l.HadMS), max(of.HeldMS, l.HeldMS)
+		of.MaybeMS = max(of.MaybeMS, l.MaybeMS)
 	}
 	return few
 }

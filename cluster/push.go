@@ -40,6 +40,8 @@ type pushZone struct {
 	// sentMS is when the last frame sent was flushed, or something else was sent; ackedMS is until when all that was
 	// flushed is acknowledged, at the last look. Monotonic.
 	sentMS, ackedMS int64
+	// marks are when frames in flight were flushed, in their order: the journal may not keep these for so long.
+	marks []mark
 	// sentRecords and ackedRecords are the journal's records through cursor and acked; the latter is too low as long as
 	// that frame is no longer kept.
 	sentRecords, ackedRecords int64
@@ -154,6 +156,7 @@ func (z *zoneState) oldestForLate() uint64 {
 func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
 	pz.acked = pz.cursor - 1 // no peer will acknowledge the frames given up
+	pz.marks = pz.marks[:0]
 	shards := wire.All
 	if s.repairsOverruns(pz.state) {
 		shards = wire.ShardSet{}
@@ -358,10 +361,12 @@ func (s *Session) fillFrames(dst []byte, limit int, pz *pushZone, now clock.Read
 		if !ok {
 			s.lostOnTheWay(pz, now)
 			s.overrun(pz)
+			pz.tellDeletions()
 			s.node.tell(s, Warning,
 				"peer %s is too slow for zone %q: buffers overflowed, repairing or resyncing it; consider raising "+
 					"zone_sync_buffers", s.name(), pz.state.info.Name)
-			break
+			dst = s.fillBegin(dst, pz) // before the frames that continue from there
+			continue
 		}
 		if pz.cursor < pz.bareTo {
 			payload = pz.state.shared.(zone.Comparable).Deletions(payload) // only these have bareTo

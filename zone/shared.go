@@ -203,9 +203,10 @@ const MaxLags = 8
 
 // Lag is what a member may hold although it was deleted here, in cluster time. The member needs a tombstone if it may
 // not have got the deletion, which is later than KnownMS (or than SureMS, if the member crashes), if it may hold the
-// deleted record, which had appeared by HeldMS, or by MaybeMS at the latest, and if only the tombstone can tell: the
-// record was written after ThroughMS, when the two zones held the same.
-type Lag struct{ ThroughMS, SureMS, KnownMS, HeldMS, MaybeMS int64 }
+// deleted record, and if only the tombstone can tell: the record was written after ThroughMS, when the two zones held
+// the same. The member had all records that appeared by HadMS; those that appeared by HeldMS were on their way to it,
+// and those that appeared by MaybeMS may have been.
+type Lag struct{ ThroughMS, SureMS, KnownMS, HadMS, HeldMS, MaybeMS int64 }
 
 // Agreement is the time through which a zone and another lineage of it have held the same: a record that one of them
 // lacks, and that was written before, was deleted there.

@@ -31,8 +31,8 @@ type Keeper interface {
 	Sweep(sh *Shard, now clock.Reading)
 }
 
-// MostNeeded is a tombstone whose deleted record a disconnected member most likely holds.
-const MostNeeded = 2
+// MostNeeded is a tombstone whose deleted record a member had when it was last known to have all.
+const MostNeeded = 3
 
 // Encoder writes the changes of one frame.
 type Encoder interface {

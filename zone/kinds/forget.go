@@ -140,10 +140,12 @@ func (g *registers) Needed(r *zone.Record) (needed int) {
 		lag := &(*lags)[i]
 		switch {
 		case deletedMS <= lag.SureMS || writtenMS <= lag.ThroughMS || !bornBy(r, lag.MaybeMS):
-		case deletedMS > lag.KnownMS && bornBy(r, lag.HeldMS):
+		case deletedMS > lag.KnownMS && bornBy(r, lag.HadMS):
 			return zone.MostNeeded
+		case deletedMS > lag.KnownMS && bornBy(r, lag.HeldMS): // it was on its way, as one of many
+			needed = 2
 		default:
-			needed = 1
+			needed = max(needed, 1)
 		}
 	}
 	return needed

@@ -12,7 +12,7 @@ import (
 func TestTombstonesOnTheirWayAreNeeded(t *testing.T) {
 	const ms = 100_000
 	lag := zone.Lag{
-		ThroughMS: at(ms - 9000).WallMS, SureMS: at(ms - 1000).WallMS, KnownMS: at(ms).WallMS,
+		ThroughMS: at(ms - 9000).WallMS, SureMS: at(ms - 1000).WallMS, KnownMS: at(ms).WallMS, HadMS: at(ms).WallMS,
 		HeldMS: at(ms + 100).WallMS, MaybeMS: at(ms + 300).WallMS,
 	}
 	for _, of := range []struct {
@@ -24,7 +24,7 @@ func TestTombstonesOnTheirWayAreNeeded(t *testing.T) {
 		{"a deletion that it has", -5000, -2000, 0},
 		{"a deletion that a crash would lose", -5000, -500, 1},
 		{"what it holds", -5000, 50, zone.MostNeeded},
-		{"what is on its way to it", 50, 60, zone.MostNeeded},
+		{"what is on its way to it", 50, 60, 2},
 		{"what it may have got from others", 200, 210, 1},
 		{"what nobody sent it", 400, 410, 0},
 	} {
