@@ -117,14 +117,14 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 			return !on, err
 		}))
 	w.add("session_ticket_key", "<file>", "", "Sets a file of 48 or 80 bytes with the ticket keys, so that nodes "+
-		"accept each other's tickets. The first file encrypts new tickets.",
+		"accept each other's tickets. The first file encrypts new tickets. Without it, keys are made and rotated as in "+
+		"nginx, and a reload keeps them.",
 		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
 	w.repeat()
 	w.add("session_cache", "<kind>...", "none", "Sets the session cache used when tickets are off: `shared:name:size` "+
 		"for all servers with that name, `builtin[:sessions]` for one. It has no effect with tickets.",
 		conf.Whole(func(s *S) *CacheWords { return &place(s).SessionCache }, parseSessionCache))
-	w.add("session_timeout", "<time>", "5m", "Sets how long a cached session can be resumed. Tickets are valid while "+
-		"the TLS library keeps their keys, up to a week.",
+	w.add("session_timeout", "<time>", "5m", "Sets how long a session can be resumed, by ticket or from the cache.",
 		conf.Field(func(s *S) *time.Duration { return &place(s).SessionTimeout }, conf.Seconds))
 	w.add("prefer_server_ciphers", "on | off", "off", "Accepted for compatibility, no effect: the TLS library orders "+
 		"ciphers by hardware support.",

@@ -1,14 +1,11 @@
 package ssl
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
-
-	"starling/nginx/errno"
 )
 
 // VerifyClient is ssl_verify_client.
@@ -35,16 +32,18 @@ type ServerSettings struct {
 	ClientCA string
 	// NoTickets is ssl_session_tickets off.
 	NoTickets bool
-	// TicketKeys are ssl_session_ticket_key files, the first for new tickets; empty: the library makes and rotates the
-	// keys.
+	// TicketKeys are ssl_session_ticket_key files, the first for new tickets. Without any, the keys are those of Sessions
+	// if servers share it, otherwise Keys; nil: own ones.
 	TicketKeys []string
-	// Sessions, if not nil, stores sessions when tickets are off, for SessionTimeout.
-	Sessions       *SessionCache
+	Keys       *TicketKeys
+	// Sessions, if not nil, stores sessions when tickets are off.
+	Sessions *SessionCache
+	// SessionTimeout is how long a session can be resumed.
 	SessionTimeout time.Duration
 	// Find finds the certificates at each handshake if their names have variables; Certificates is then unused. An
 	// error of it ends the handshake.
 	Find func(*tls.ClientHelloInfo) ([]*tls.Certificate, error)
-	// Context distinguishes, besides the fixed certificates, servers that share a session cache.
+	// Context distinguishes, besides the fixed certificates, servers that share the keys of tickets.
 	Context []string
 	// RejectHandshake rejects every handshake: unknown names of a default server.
 	RejectHandshake bool
@@ -89,15 +88,8 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		return nil, nil, err
 	}
 	config.SessionTicketsDisabled = config.SessionTicketsDisabled || s.NoTickets
-	if err := s.setTicketKeys(config, read); err != nil {
+	if err := s.resume(config, read); err != nil {
 		return nil, nil, err
-	}
-	switch {
-	case s.Sessions == nil:
-	case config.SessionTicketsDisabled:
-		s.Sessions.use(config, s.SessionTimeout)
-	case len(s.TicketKeys) == 0 && s.Sessions.shared:
-		s.Sessions.seal(config, s.Context)
 	}
 	server := &Server{Config: config, mode: s.VerifyClient, verify: verify, shows: s.Shows}
 	if !s.RejectHandshake {
@@ -176,23 +168,22 @@ func (s *ServerSettings) askClients(config *tls.Config, read ReadFile) error {
 	return nil
 }
 
-// setTicketKeys reads the key files of nginx (48 or 80 bytes). Go derives its keys from 32 bytes, so starling's nodes
-// share tickets with each other, but not with nginx.
-func (s *ServerSettings) setTicketKeys(config *tls.Config, read ReadFile) error {
-	var keys [][32]byte
-	for _, path := range s.TicketKeys {
-		data, err := read(path)
-		if err != nil {
-			return errno.Call("open", path, err)
-		}
-		if len(data) != 48 && len(data) != 80 {
-			return fmt.Errorf("%q must be 48 or 80 bytes", path)
-		}
-		keys = append(keys, sha256.Sum256(data))
+// resume sets how sessions are resumed.
+func (s *ServerSettings) resume(config *tls.Config, read ReadFile) error {
+	keys, err := fileKeys(s.TicketKeys, read)
+	switch {
+	case err != nil:
+		return err
+	case config.SessionTicketsDisabled && s.Sessions != nil:
+		s.Sessions.use(config, s.SessionTimeout)
+		return nil
+	case config.SessionTicketsDisabled, len(s.TicketKeys) > 0:
+	case s.Sessions != nil && s.Sessions.keys != nil:
+		keys = s.Sessions.keys
+	case s.Keys != nil:
+		keys = s.Keys
 	}
-	if len(keys) > 0 {
-		config.SetSessionTicketKeys(keys)
-	}
+	newTickets(keys, s.SessionTimeout, config.Certificates, s.Context).use(config)
 	return nil
 }
 

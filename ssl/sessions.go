@@ -1,13 +1,10 @@
 package ssl
 
 import (
-	"bytes"
 	"container/list"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +20,8 @@ const DefaultSessionTimeout = 5 * time.Minute
 // full, the oldest sessions are evicted, as in nginx. It is safe for concurrent use.
 type SessionCache struct {
 	limitBytes int64
-	// shared means that several servers may name it; tickets then has the keys that seal the sessions of all.
-	shared  bool
-	tickets tls.Config
+	// keys, of a cache that several servers may name, seal the tickets of all; nil for one server's.
+	keys *TicketKeys
 
 	mu        sync.Mutex
 	usedBytes int64
@@ -68,38 +64,6 @@ func (c *SessionCache) use(config *tls.Config, timeout time.Duration) {
 		return tls.ParseSessionState(bytes)
 	}
 }
-
-// seal lets servers that share the cache resume each other's sessions by ticket, if they have the same certificates:
-// nginx calls this the session id context. The library makes and rotates the keys.
-func (c *SessionCache) seal(config *tls.Config, words []string) {
-	sum := sha256.New()
-	for _, cert := range config.Certificates {
-		fmt.Fprintf(sum, "%x\n", sha256.Sum256(cert.Certificate[0])) // a hash write does not fail
-	}
-	for _, word := range words {
-		fmt.Fprintf(sum, "%q\n", word)
-	}
-	context := sum.Sum([]byte(contextMark))
-	has := func(session *tls.SessionState) bool {
-		return slices.ContainsFunc(session.Extra, func(extra []byte) bool { return bytes.Equal(extra, context) })
-	}
-	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
-		if !has(session) {
-			session.Extra = append(session.Extra, context)
-		}
-		return c.tickets.EncryptTicket(state, session)
-	}
-	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
-		session, err := c.tickets.DecryptTicket(ticket, state)
-		if err != nil || session == nil || !has(session) {
-			return nil, err // a full handshake follows
-		}
-		return session, nil
-	}
-}
-
-// contextMark starts our part of a ticket's contents.
-const contextMark = "starling:"
 
 func (s *session) bytes() int64 { return int64(len(s.state)) + sessionOverheadBytes }
 
@@ -192,8 +156,23 @@ func parseSessionCache(a *conf.Args) (words CacheWords, err error) {
 // minCacheBytes is the smallest size that nginx accepts: eight pages.
 const minCacheBytes = 8 * 4096
 
-// SessionCaches are the shared caches of one configuration, by name.
-type SessionCaches struct{ byName map[string]*SessionCache }
+// SessionCaches are the shared caches of one configuration, by name, and the keys of tickets of servers without one.
+type SessionCaches struct {
+	byName map[string]*SessionCache
+	keys   *TicketKeys
+}
+
+// Keys are those of servers that have no shared cache and no ssl_session_ticket_key. old are the caches of the previous
+// configuration: its keys are reused.
+func (all *SessionCaches) Keys(old *SessionCaches) *TicketKeys {
+	if all.keys == nil && old != nil {
+		all.keys = old.keys
+	}
+	if all.keys == nil {
+		all.keys = &TicketKeys{}
+	}
+	return all.keys
+}
 
 // Open returns the cache of the arguments, nil for none. old are the caches of the previous configuration: one of the
 // same name and size is reused.
@@ -213,7 +192,7 @@ func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCa
 	}
 	if c == nil {
 		c = NewSessionCache(words.Bytes)
-		c.shared = true
+		c.keys = &TicketKeys{}
 	}
 	if c.limitBytes != words.Bytes {
 		return nil, fmt.Errorf(

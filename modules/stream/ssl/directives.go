@@ -62,8 +62,9 @@ func serve(b *stream.Block, server *stream.Server) error {
 	}
 	settings := s.ServerSettings
 	settings.Shows, settings.OfferOf = ssl.ShowsOf(stream.Side.Variables(b.Plan).Uses), stream.OfferOf
+	settings.Keys, settings.Context = b.Plan.TicketKeys(), []string{"stream"}
 	if finder != nil {
-		settings.Context = finder.Words()
+		settings.Context = append(settings.Context, finder.Words()...)
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
 	}
 	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {

@@ -38,8 +38,9 @@ func serve(b *web.Block, server *web.Server) error {
 	settings := s.ServerSettings
 	settings.ALPN = protocols
 	settings.Shows, settings.OfferOf = ssl.ShowsOf(web.Side.Variables(b.Plan).Uses), web.OfferOf
+	settings.Keys, settings.Context = b.Plan.TicketKeys(), []string{"http"}
 	if finder != nil {
-		settings.Context = finder.Words()
+		settings.Context = append(settings.Context, finder.Words()...)
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
 	}
 	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {

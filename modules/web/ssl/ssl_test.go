@@ -251,8 +251,10 @@ func TestServersOfOneAddress(t *testing.T) {
 func TestSessionsAreResumed(t *testing.T) {
 	w := newWorld(t)
 	for settings, want := range map[string]string{
-		"":                         ".r",
-		"ssl_session_tickets off;": "..",
+		"":                       ".r",
+		"ssl_session_timeout 0;": "..",
+		"ssl_session_cache shared:one:1m; ssl_session_timeout 0;":                          "..",
+		"ssl_session_tickets off;":                                                         "..",
 		"ssl_session_tickets off; ssl_session_cache shared:one:1m;":                        ".r",
 		"ssl_session_tickets off; ssl_session_cache builtin:10;":                           ".r",
 		"ssl_session_tickets off; ssl_session_cache none;":                                 "..",
@@ -268,6 +270,30 @@ func TestSessionsAreResumed(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: %s", settings, got)
+		}
+	}
+}
+
+// As in nginx, servers with the same certificates resume each other's sessions, also by the tickets of key files.
+func TestSessionsBelongToCertificates(t *testing.T) {
+	w := newWorld(t)
+	w.add("ticket.key", []byte(strings.Repeat("k", 48)))
+	other, key := issue(t, authority(t, "third"), "other.example")
+	w.add("other.crt", other)
+	w.add("other.key", key)
+	for _, settings := range []string{"", "ssl_session_cache shared:one:1m;", "ssl_session_ticket_key ticket.key;"} {
+		s := w.start(settings + `
+			server { listen 127.0.0.1:443 ssl; ` + pair + ` say "one$ssl_session_reused"; }
+			server { listen 127.0.0.1:444 ssl; ` + pair + ` say "two$ssl_session_reused"; }
+			server { listen 127.0.0.1:445 ssl; ssl_certificate other.crt; ssl_certificate_key other.key; say "three$ssl_session_reused"; }`)
+		cache := tls.NewLRUClientSessionCache(1)
+		got := ""
+		for _, port := range []int{0, 1, 0, 2, 0} {
+			_, body := w.visit(s, visitor{name: "one.example", port: port, anyName: true, change: func(c *tls.Config) { c.ClientSessionCache = cache }})
+			got += body + " "
+		}
+		if want := "one. twor oner three. one. "; got != want {
+			t.Errorf("%q: %s, want %s", settings, got, want)
 		}
 	}
 }
