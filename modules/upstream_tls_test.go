@@ -68,7 +68,7 @@ func TestCertificatesThatRequestsName(t *testing.T) {
 		{"/?crt=three.crt&key=two.key", "500", `cannot load certificate "/three.crt": BIO_new_file() failed (No such file or directory) while SSL handshaking to upstream`},
 		{"/?crt=one.crt&key=two.key", "500", `SSL_CTX_use_PrivateKey("/two.key") failed (key values mismatch with certificate "/one.crt")`},
 		{"/?crt=x/../one.crt&key=one.key", "500", `certificate or key path "x/../one.crt" contains ".." from a variable`},
-		{"/?crt=one.crt&key=engine:x", "500", `loading "engine:..." certificate keys is not supported`},
+		{"/?crt=one.crt&key=engine:x", "500", `keys in engines are not supported by starling`},
 	} {
 		r := s.Client().Do("GET " + test.query + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		got, at, _ := strings.Cut(r.Text, " at ")

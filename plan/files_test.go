@@ -48,3 +48,16 @@ func TestSessionCachesOutliveAReload(t *testing.T) {
 		t.Error("another cache", err)
 	}
 }
+
+func TestKeysOfTicketsOutliveAReload(t *testing.T) {
+	before := New()
+	keys := before.TicketKeys()
+	after := New()
+	after.Old = before
+	if after.TicketKeys() != keys || before.TicketKeys() != keys {
+		t.Error("the keys have changed")
+	}
+	if New().TicketKeys() == keys {
+		t.Error("two processes share keys")
+	}
+}

@@ -161,7 +161,8 @@ func TestTheTextItselfAsAName(t *testing.T) {
 		want string
 	}{
 		{CertificateFile{file.Certificate, "data:SECRET"}, `cannot load certificate key "data:...": PEM_read_bio_PrivateKey() failed (no start line: Expecting: ANY PRIVATE KEY)`},
-		{CertificateFile{file.Certificate, "engine:e:1"}, `cannot load certificate key "engine:e:1": loading "engine:..." certificate keys is not supported`},
+		{CertificateFile{file.Certificate, "engine:e:1"}, `cannot load certificate key "engine:e:1": keys in engines are not supported by starling ` +
+			`("engine:e:1"): use a file, or a server that has the engine behind a stream proxy`},
 		{CertificateFile{"data:SECRET", "k"}, `cannot load certificate "data:...": PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE)`},
 	} {
 		if _, err := s.loader(t, "off").Load(c.file); err == nil || err.Error() != c.want {

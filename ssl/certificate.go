@@ -5,9 +5,11 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"starling/nginx/errno"
@@ -44,19 +46,115 @@ func reason(err error) string {
 func parseChain(data []byte) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+		if !isCertificate(block) {
 			continue
 		}
-		cert, err := x509.ParseCertificate(block.Bytes)
+		cert, _, err := parseBlock(block)
 		if err != nil {
-			return nil, fmt.Errorf("PEM_read_bio_X509() failed (%w)", err)
+			return nil, err
 		}
 		chain = append(chain, cert)
 	}
 	if len(chain) == 0 {
-		return nil, errors.New("PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE)")
+		return nil, errNoCertificate
 	}
 	return chain, nil
+}
+
+var errNoCertificate = errors.New("PEM_read_bio_X509_AUX() failed " +
+	"(no start line: Expecting: TRUSTED CERTIFICATE)")
+
+func isCertificate(block *pem.Block) bool {
+	return slices.Contains([]string{"CERTIFICATE", "X509 CERTIFICATE", trustedCertificate}, block.Type)
+}
+
+// trustedCertificate is the type of a block in which OpenSSL's trust settings follow the certificate.
+const trustedCertificate = "TRUSTED CERTIFICATE"
+
+// parseBlock returns a certificate and the trust settings behind it.
+func parseBlock(block *pem.Block) (cert *x509.Certificate, aux []byte, err error) {
+	der := block.Bytes
+	if block.Type == trustedCertificate {
+		var first asn1.RawValue
+		if aux, err = asn1.Unmarshal(der, &first); err == nil {
+			der = first.FullBytes
+		}
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		return nil, nil, fmt.Errorf("PEM_read_bio_X509() failed (%w)", err)
+	}
+	return cert, aux, nil
+}
+
+// trusted is a certificate of a file of authorities, with OpenSSL's trust settings (openssl x509 -addtrust).
+type trusted struct {
+	*x509.Certificate
+	// accepts and rejects are the uses that the settings name; nil: no settings.
+	accepts, rejects []asn1.ObjectIdentifier
+}
+
+// trustSettings are X509_CERT_AUX of OpenSSL; what follows (names, identifiers) does not matter.
+type trustSettings struct {
+	Trust  []asn1.ObjectIdentifier `asn1:"optional"`
+	Reject []asn1.ObjectIdentifier `asn1:"optional,tag:0"`
+	Alias  string                  `asn1:"optional,utf8"`
+	KeyID  []byte                  `asn1:"optional"`
+	Other  asn1.RawValue           `asn1:"optional,tag:1"`
+}
+
+// loadTrusted reads the certificates of authorities.
+func loadTrusted(path string, read ReadFile) ([]trusted, error) {
+	data, err := opened(path, read)
+	if err != nil {
+		return nil, certificateError(path, err)
+	}
+	var all []trusted
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if !isCertificate(block) {
+			continue
+		}
+		cert, aux, err := parseBlock(block)
+		if err != nil {
+			return nil, certificateError(path, err)
+		}
+		t := trusted{Certificate: cert}
+		if len(aux) > 0 {
+			var settings trustSettings
+			if _, err := asn1.Unmarshal(aux, &settings); err != nil {
+				return nil, certificateError(path, fmt.Errorf("PEM_read_bio_X509_AUX() failed (%w)", err))
+			}
+			t.accepts, t.rejects = settings.Trust, settings.Reject
+		}
+		all = append(all, t)
+	}
+	if len(all) == 0 {
+		return nil, certificateError(path, errNoCertificate)
+	}
+	return all, nil
+}
+
+// uses are the object identifiers of what a certificate can be trusted for.
+var uses = map[x509.ExtKeyUsage]asn1.ObjectIdentifier{
+	x509.ExtKeyUsageAny:        {2, 5, 29, 37, 0},
+	x509.ExtKeyUsageServerAuth: {1, 3, 6, 1, 5, 5, 7, 3, 1},
+	x509.ExtKeyUsageClientAuth: {1, 3, 6, 1, 5, 5, 7, 3, 2},
+}
+
+// endsChain reports whether a certificate is trusted for a use, and whether it may be part of a chain at all. Without
+// settings, OpenSSL trusts self-signed ones.
+func (t *trusted) endsChain(usage x509.ExtKeyUsage) (ends, allowed bool) {
+	has := func(list []asn1.ObjectIdentifier) bool {
+		return slices.ContainsFunc(list, func(id asn1.ObjectIdentifier) bool {
+			return id.Equal(uses[usage]) || id.Equal(uses[x509.ExtKeyUsageAny])
+		})
+	}
+	switch {
+	case has(t.rejects):
+		return false, false
+	case len(t.accepts) > 0:
+		return has(t.accepts), has(t.accepts)
+	}
+	return selfSigned(t.Certificate), true
 }
 
 func loadChain(path string, read ReadFile) ([]*x509.Certificate, error) {
@@ -107,6 +205,26 @@ func parseKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted boo
 		return key, true, err
 	}
 	return nil, false, errors.New("no start line: Expecting: ANY PRIVATE KEY")
+}
+
+// parseStoredKey is parseKey for a key from a store, whose files may also be DER.
+func parseStoredKey(data []byte, passwords [][]byte) (key crypto.Signer, encrypted bool, err error) {
+	if block, _ := pem.Decode(data); block != nil {
+		return parseKey(data, passwords)
+	}
+	if key, err = parseKeyDER(data); err == nil {
+		return key, false, nil
+	}
+	var isEncrypted encryptedKey
+	if unmarshal(data, &isEncrypted) != nil {
+		return nil, false, err
+	}
+	der, err := unlock(passwords, func(password []byte) ([]byte, error) { return decryptPKCS8(data, password) })
+	if err != nil {
+		return nil, true, err
+	}
+	key, err = parseKeyDER(der)
+	return key, true, err
 }
 
 // unlock tries each password. A wrong one may yield bytes that are not a key, so the result is parsed too.

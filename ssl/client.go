@@ -55,7 +55,7 @@ const (
 
 // Build reads the files. Warnings report settings without effect; the error is nginx's.
 func (s ClientSettings) Build(read ReadFile) (*Client, []string, error) {
-	config, verify, warnings, err := s.base(read)
+	config, verify, warnings, err := s.base(x509.ExtKeyUsageServerAuth, read)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,7 @@ func TestListsOfTheFirstVersion(t *testing.T) {
 		crl  string
 		want VerifyCode
 	}{{"", VerifyOK}, {"list", revoked}} {
-		v, err := newVerifier([]string{"root"}, c.crl, 1, read)
+		v, err := newVerifier([]string{"root"}, x509.ExtKeyUsageClientAuth, c.crl, 1, read)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +26,7 @@ func TestListsOfTheFirstVersion(t *testing.T) {
 			t.Errorf("with list %q: %v", c.crl, got)
 		}
 	}
-	stranger, err := newVerifier([]string{"other"}, "list", 1, read)
+	stranger, err := newVerifier([]string{"other"}, x509.ExtKeyUsageClientAuth, "list", 1, read)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ssl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,18 @@ type Env interface {
 	ReadFile(path string) ([]byte, error)
 }
 
+// credential reads the name of a certificate or key without variables.
+func credential(a *conf.Args) (string, error) {
+	name := a.Words[0]
+	if path, isPath := pathOf(name); isPath && path != name {
+		return storeScheme + a.Env.(Env).ConfPath(path), nil
+	}
+	if scheme(name) == "" {
+		return file(a)
+	}
+	return name, checkScheme(name)
+}
+
 // file reads the path of a file.
 func file(a *conf.Args) (string, error) {
 	path := a.Words[0]
@@ -99,7 +112,7 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 		conf.List(func(s *S) *[]name[C] { return &place(s).certificates }, compile.name))
 	w.repeat()
 	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format, or "+
-		"`data:` and the PEM text. It can contain variables.",
+		"`data:` and the PEM text, or `store:` and the URI of a file (PEM or DER). It can contain variables.",
 		conf.List(func(s *S) *[]name[C] { return &place(s).keys }, compile.name))
 	w.repeat()
 	w.add("certificate_cache", "<parameter>...", "off", "Caches certificates and keys whose paths contain variables: "+
@@ -117,8 +130,8 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 			return !on, err
 		}))
 	w.add("session_ticket_key", "<file>", "", "Sets a file of 48 or 80 bytes with the ticket keys, so that nodes "+
-		"accept each other's tickets. The first file encrypts new tickets. Without it, keys are made and rotated as in "+
-		"nginx, and a reload keeps them.",
+		"accept each other's tickets. The first file encrypts new tickets. Without it, keys are made and rotated as "+
+		"in nginx, and a reload keeps them.",
 		conf.List(func(s *S) *[]string { return &place(s).TicketKeys }, file))
 	w.repeat()
 	w.add("session_cache", "<kind>...", "none", "Sets the session cache used when tickets are off: `shared:name:size` "+
@@ -132,10 +145,33 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 			a.Ignore("the TLS library orders ciphers by hardware support")
 			return nil
 		}))
+	w.add("dhparam", "<file>", "", "Accepted for compatibility, no effect: "+noDH+".",
+		conf.Raw(func(_ *S, a *conf.Args) error {
+			path, err := file(a)
+			if err != nil {
+				return err
+			}
+			if _, err := a.Env.(Env).ReadFile(path); err != nil {
+				return fmt.Errorf("BIO_new_file(\"%s\") failed (%s)", path, reason(err))
+			}
+			a.Ignore(noDH)
+			return nil
+		}))
+	w.add("certificate_compression", "on | off", "off", "Accepted for compatibility, no effect: "+noCompression+".",
+		conf.Raw(func(_ *S, a *conf.Args) error {
+			on, err := conf.Flag(a.Words[0])
+			if on {
+				a.Ignore(noCompression)
+			}
+			return err
+		}))
 	w.add("reject_handshake", "on | off", "off", "Rejects all TLS handshakes of the server.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
 	return w.list
 }
+
+// noCompression completes "no effect: ".
+const noCompression = "certificates are sent uncompressed"
 
 // BoundClient are the proxy_ssl_* or zone_sync_ssl_* directives of one block.
 type BoundClient struct {
@@ -170,10 +206,12 @@ func (b *BoundClient) Pair(family string) error {
 func ClientDirectives[S any](family string, in conf.Context, place func(*S) *BoundClient) []conf.Directive {
 	w := &words{prefix: family + "_", in: in}
 	common(w, func(s *S) *Common { return &place(s).Common })
-	w.add("certificate", "<file>", "", "Sets the file with the client certificate in PEM format.",
-		conf.Whole(func(s *S) *string { return &place(s).certificate }, file))
-	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format.",
-		conf.Whole(func(s *S) *string { return &place(s).key }, file))
+	w.add("certificate", "<file>", "", "Sets the file with the client certificate in PEM format, or `data:` and the "+
+		"PEM text.",
+		conf.Whole(func(s *S) *string { return &place(s).certificate }, credential))
+	w.add("certificate_key", "<file>", "", "Sets the file with the private key of the certificate in PEM format, or "+
+		"`data:` and the PEM text, or `store:` and the URI of a file.",
+		conf.Whole(func(s *S) *string { return &place(s).key }, credential))
 	w.add("verify", "on | off", "off", "Enables verification of the peer's certificate and name.",
 		conf.Field(func(s *S) *bool { return &place(s).Verify }, conf.Flag))
 	w.add("server_name", "on | off", "off", "Sends the server name in the handshake (SNI).",
@@ -198,7 +236,11 @@ func common[S any](w *words, place func(*S) *Common) {
 	w.add("conf_command", "<name> <value>", "", "Sets an OpenSSL configuration command: Protocol, MinProtocol, "+
 		"MaxProtocol, CipherString, Options and others.",
 		conf.List(func(s *S) *[][2]string { return &place(s).Commands }, func(a *conf.Args) ([2]string, error) {
-			return [2]string{a.Words[0], a.Words[1]}, nil
+			name, value := a.Words[0], a.Words[1]
+			if slices.Contains(fileCommands, strings.ToLower(name)) {
+				value = a.Env.(Env).ConfPath(value)
+			}
+			return [2]string{name, value}, nil
 		}))
 	w.repeat()
 	w.add("crl", "<file>", "", "Sets the file with revocation lists (CRLs) in PEM format; every certificate of a "+

@@ -7,10 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"starling/conf"
 )
 
-// dataScheme starts a "name" that is the PEM text itself, as the value of a variable may be.
-const dataScheme = "data:"
+// The schemes of names that are not paths.
+const (
+	dataScheme   = "data:"   // the PEM text itself, as the value of a variable may be
+	engineScheme = "engine:" // a key in an engine of OpenSSL
+	storeScheme  = "store:"  // a key in a store of OpenSSL: the URI of a file, or of another kind of store
+)
 
 // Loader reads certificates whose names are known only at a handshake.
 type Loader struct {
@@ -54,7 +60,11 @@ func (l *Loader) load(f CertificateFile, anew bool) (*tls.Certificate, error) {
 	key, err := fetch(l.Cache, slot{name: f.Key, isKey: true}, anew,
 		func() ([]byte, error) { return keyContents(f.Key, l.Read) },
 		func(data []byte) (crypto.Signer, bool, error) {
-			key, encrypted, err := parseKey(data, l.passwords)
+			parse := parseKey
+			if scheme(f.Key) == storeScheme {
+				parse = parseStoredKey
+			}
+			key, encrypted, err := parse(data, l.passwords)
 			// a key that is encrypted on disk must not stay in memory in plain text
 			return key, !encrypted, keyError(err)
 		})
@@ -70,15 +80,52 @@ func (l *Loader) load(f CertificateFile, anew bool) (*tls.Certificate, error) {
 
 // absolute leaves anything that is not a path unchanged.
 func (l *Loader) absolute(name string) string {
-	if scheme(name) != "" {
+	path, isPath := pathOf(name)
+	switch {
+	case !isPath:
 		return name
+	case path == name:
+		return l.Absolute(name)
 	}
-	return l.Absolute(name)
+	return storeScheme + l.Absolute(path)
+}
+
+// pathOf is the path of a file that a name is, or that it names in a store.
+func pathOf(name string) (path string, isPath bool) {
+	path, stored := strings.CutPrefix(name, storeScheme)
+	if !stored {
+		return name, scheme(name) == ""
+	}
+	if uri, isFile := strings.CutPrefix(path, "file:"); isFile {
+		rest, hasAuthority := strings.CutPrefix(uri, "//")
+		if local, ok := strings.CutPrefix(rest, "localhost/"); hasAuthority && ok {
+			return "/" + local, true
+		}
+		return rest, !hasAuthority || strings.HasPrefix(rest, "/")
+	}
+	// another scheme, such as pkcs11
+	colon := strings.IndexByte(path, ':')
+	return path, colon < 0 || strings.Contains(path[:colon], "/")
+}
+
+// checkScheme rejects sources of keys that Go cannot use.
+func checkScheme(name string) error {
+	switch s := scheme(name); s {
+	case engineScheme:
+		return conf.NotSupportedf(s, "keys in engines are not supported by starling (\"%s\"): use a file, "+
+			"or a server that has the engine behind a stream proxy", name)
+	case storeScheme:
+		if _, isPath := pathOf(name); !isPath {
+			return conf.NotSupportedf(s, "stores other than files are not supported by starling (\"%s\"): use a file",
+				name)
+		}
+	}
+	return nil
 }
 
 // scheme is the prefix that distinguishes a name from a path; "" for paths.
 func scheme(name string) string {
-	for _, s := range []string{dataScheme, "engine:", "store:"} {
+	for _, s := range []string{dataScheme, engineScheme, storeScheme} {
 		if strings.HasPrefix(name, s) {
 			return s
 		}
@@ -103,8 +150,11 @@ func contents(name string, read ReadFile) ([]byte, error) {
 }
 
 func keyContents(name string, read ReadFile) ([]byte, error) {
-	if s := scheme(name); s != "" && s != dataScheme {
-		return nil, fmt.Errorf("loading \"%s...\" certificate keys is not supported", s)
+	if err := checkScheme(name); err != nil {
+		return nil, err
+	}
+	if path, isPath := pathOf(name); isPath {
+		return opened(path, read)
 	}
 	return contents(name, read)
 }

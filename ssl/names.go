@@ -28,14 +28,6 @@ func (compile Compile[C]) name(a *conf.Args) (name[C], error) {
 	return name[C]{t, a.Node}, err
 }
 
-// checkScheme rejects key sources that Go cannot use.
-func checkScheme(text string) error {
-	if s := scheme(text); s != "" && s != dataScheme {
-		return conf.Unsupported(s)
-	}
-	return nil
-}
-
 type pair[C any] struct{ certificate, key name[C] }
 
 func (p *pair[C]) fixed() bool {
@@ -94,8 +86,9 @@ func expand[C any](certificate, key *vars.Template[C], of C) (CertificateFile, e
 
 // climbs reports whether a path has a parent directory (..): values of variables may come from strangers (arguments,
 // the PROXY protocol).
-func climbs(path string) bool {
-	return scheme(path) == "" && slices.Contains(strings.Split(path, "/"), "..")
+func climbs(name string) bool {
+	path, isPath := pathOf(name)
+	return isPath && slices.Contains(strings.Split(path, "/"), "..")
 }
 
 // Words distinguish the certificates of two servers that are found by their names.

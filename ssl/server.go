@@ -30,10 +30,8 @@ type ServerSettings struct {
 	VerifyClient VerifyClient
 	// ClientCA is ssl_client_certificate: trusted like Common.Trusted, and its names are sent to clients.
 	ClientCA string
-	// NoTickets is ssl_session_tickets off.
-	NoTickets bool
-	// TicketKeys are ssl_session_ticket_key files, the first for new tickets. Without any, the keys are those of Sessions
-	// if servers share it, otherwise Keys; nil: own ones.
+	// TicketKeys are ssl_session_ticket_key files, the first for new tickets. Without any, the keys are those of
+	// Sessions if servers share it, otherwise Keys; nil: own ones.
 	TicketKeys []string
 	Keys       *TicketKeys
 	// Sessions, if not nil, stores sessions when tickets are off.
@@ -83,11 +81,10 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 	if s.ClientCA != "" {
 		s.Trusted = append([]string{s.ClientCA}, s.Trusted...)
 	}
-	config, verify, warnings, err := s.base(read)
+	config, verify, warnings, err := s.base(x509.ExtKeyUsageClientAuth, read)
 	if err != nil {
 		return nil, nil, err
 	}
-	config.SessionTicketsDisabled = config.SessionTicketsDisabled || s.NoTickets
 	if err := s.resume(config, read); err != nil {
 		return nil, nil, err
 	}
@@ -150,7 +147,7 @@ func (s *ServerSettings) choose(config *tls.Config) error {
 // askClients makes the server request a certificate, naming the CAs of ssl_client_certificate.
 func (s *ServerSettings) askClients(config *tls.Config, read ReadFile) error {
 	if s.VerifyClient != VerifyOptionalNoCA && len(s.Trusted) == 0 {
-		return errors.New("no ssl_client_certificate for ssl_verify_client")
+		return errors.New("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
 	}
 	// Not RequireAndVerify: Check decides, with nginx's rules and texts.
 	config.ClientAuth = tls.RequestClientCert

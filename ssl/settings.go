@@ -7,6 +7,7 @@ package ssl
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,6 +109,8 @@ type Common struct {
 	VerifyDepth int
 	// Commands are ssl_conf_command lines: name and value.
 	Commands [][2]string
+	// NoTickets is ssl_session_tickets off.
+	NoTickets bool
 	// Curves is ssl_ecdh_curve: names joined by colons; empty or "auto": the library chooses.
 	Curves string
 	// ALPN are the protocols offered or accepted, in order of preference.
@@ -117,12 +120,17 @@ type Common struct {
 // DefaultVerifyDepth is nginx's verify_depth.
 const DefaultVerifyDepth = 1
 
-// base makes the shared part of a configuration, and the verifier of the other side.
-func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
+// base makes the shared part of a configuration, and the verifier of the other side, whose certificates have a use.
+func (c *Common) base(peerUse x509.ExtKeyUsage, read ReadFile) (*tls.Config, *verifier, []string, error) {
 	settings := *c
-	noTickets, warnings, err := settings.applyCommands()
+	said, err := settings.applyCommands()
 	if err != nil {
 		return nil, nil, nil, err
+	}
+	warnings := said.warnings
+	noTickets := settings.NoTickets
+	if said.tickets != nil {
+		noTickets = !*said.tickets
 	}
 	config := &tls.Config{SessionTicketsDisabled: noTickets, NextProtos: settings.ALPN}
 	var gap string
@@ -159,11 +167,39 @@ func (c *Common) base(read ReadFile) (*tls.Config, *verifier, []string, error) {
 		}
 		config.Certificates = append(config.Certificates, cert)
 	}
-	v, err := newVerifier(settings.Trusted, settings.CRL, settings.VerifyDepth, read)
+	if said.certificate.Certificate != "" {
+		if err := c.replaceCertificate(config, said.certificate, passwords, read); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	v, err := newVerifier(settings.Trusted, peerUse, settings.CRL, settings.VerifyDepth, read)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	return config, v, warnings, nil
+}
+
+// replaceCertificate replaces the certificate with the same kind of key, in which OpenSSL has one place each.
+func (c *Common) replaceCertificate(
+	config *tls.Config,
+	f CertificateFile,
+	passwords [][]byte,
+	read ReadFile,
+) error {
+	cert, err := loadCertificate(f, passwords, read)
+	if err != nil {
+		return err
+	}
+	kind := cert.Leaf.PublicKeyAlgorithm
+	sameKind := func(c tls.Certificate) bool { return c.Leaf.PublicKeyAlgorithm == kind }
+	at := slices.IndexFunc(config.Certificates, sameKind)
+	c.Certificates = slices.Clone(c.Certificates)
+	if at < 0 {
+		config.Certificates, c.Certificates = append(config.Certificates, cert), append(c.Certificates, f)
+		return nil
+	}
+	config.Certificates[at], c.Certificates[at] = cert, f
+	return nil
 }
 
 // curvesOfGo are the names that OpenSSL accepts for the curves that Go has.

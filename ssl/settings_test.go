@@ -101,11 +101,26 @@ func TestCommands(t *testing.T) {
 		{"Ciphersuites", "TLS_AES_128_GCM_SHA256", "Ciphersuites has no effect: all TLS 1.3 cipher suites are always enabled"},
 		{"Ciphersuites", "TLS_NOPE", `SSL_CONF_cmd("Ciphersuites", "TLS_NOPE") failed (no cipher match)`},
 		{"Groups", "X25519:P-256", "TLSv1.2 TLSv1.3"},
-		{"SignatureAlgorithms", "RSA+SHA256", `SSL_CONF_cmd "SignatureAlgorithms" is not supported by starling`},
+		{"SignatureAlgorithms", "RSA+SHA256", `SSL_CONF_cmd "SignatureAlgorithms" is not supported by starling: ` +
+			`remove it: the library has only algorithms that are considered secure`},
+		{"VerifyMode", "Peer", `SSL_CONF_cmd "VerifyMode" is not supported by starling: use ssl_verify_client, or proxy_ssl_verify`},
+		{"RecordPadding", "512", `SSL_CONF_cmd "RecordPadding" is not supported by starling: remove it: records cannot be padded`},
+		{"DHParameters", "/dh.pem", "DHParameters has no effect: " + noDH},
+		{"ECDHParameters", "X25519", "TLSv1.2 TLSv1.3"},
+		{"NumTickets", "2", "NumTickets has no effect: the library sends one ticket"},
+		{"NumTickets", "0", "TLSv1.2 TLSv1.3"},
+		{"NumTickets", "many", `SSL_CONF_cmd("NumTickets", "many") failed (bad value)`},
+		{"PrivateKey", "/a.key", `SSL_CONF_cmd "PrivateKey" needs "Certificate"`},
 		{"Nonsense", "x", `SSL_CONF_cmd("Nonsense", "x") failed (unknown cmd name)`},
 	} {
 		settings := Common{Protocols: DefaultProtocols, Commands: [][2]string{{c.name, c.value}}}
-		noTickets, warnings, err := settings.applyCommands()
+		said, err := settings.applyCommands()
+		var warnings []string
+		noTickets := false
+		if err == nil {
+			warnings = said.warnings
+			noTickets = said.tickets != nil && !*said.tickets
+		}
 		var names []string
 		for _, v := range versions {
 			if settings.Protocols&v.protocol != 0 {
@@ -119,7 +134,7 @@ func TestCommands(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		}
-		if got != c.want || noTickets != (c.value == "-SessionTicket") {
+		if got != c.want || noTickets != (c.value == "-SessionTicket" || c.value == "0") {
 			t.Errorf("%s %s: %s (tickets off %v)", c.name, c.value, got, noTickets)
 		}
 	}
@@ -162,7 +177,7 @@ func TestBuildErrors(t *testing.T) {
 		`cannot load CRL "text": PEM_read_bio_X509_CRL() failed (no start line: Expecting: X509 CRL)`: func(s *ServerSettings) {
 			s.CRL = "text"
 		},
-		`no ssl_client_certificate for ssl_verify_client`: func(s *ServerSettings) {
+		`no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client`: func(s *ServerSettings) {
 			pair("a.crt", "a.key")(s)
 			s.VerifyClient = VerifyOn
 		},
@@ -186,6 +201,39 @@ func TestBuildErrors(t *testing.T) {
 	client.Verify = true
 	if _, _, err := client.Build(read); err == nil {
 		t.Error("verifying without a trusted certificate was allowed")
+	}
+}
+
+// The certificate of a command takes the place of the one with the same kind of key, and the option SessionTicket wins.
+func TestCommandsReplaceDirectives(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"ecdsa", "rsa"} {
+		cert, key := w.root.leafOf(name+".example", name, nil)
+		w.files[name+".crt"], w.files[name+".key"] = certPEM(cert), keyPEM(t, key)
+		w.files[name+".pem"] = append(certPEM(cert), keyPEM(t, key)...)
+	}
+	for _, c := range []struct {
+		commands [][2]string
+		want     string
+		tickets  bool
+	}{
+		{nil, "server.example", false},
+		{[][2]string{{"Certificate", "ecdsa.crt"}, {"PrivateKey", "ecdsa.key"}}, "ecdsa.example", false},
+		{[][2]string{{"Certificate", "ecdsa.pem"}}, "ecdsa.example", false},
+		{[][2]string{{"Certificate", "rsa.crt"}, {"PrivateKey", "rsa.key"}}, "server.example rsa.example", false},
+		{[][2]string{{"Options", "SessionTicket"}}, "server.example", true},
+	} {
+		var names []string
+		built := w.server(t, func(s *ServerSettings) { s.NoTickets, s.Commands = true, c.commands })
+		for _, u := range built.Used() {
+			names = append(names, u.Certificate.Subject.CommonName)
+			if file, _, _ := strings.Cut(u.File, "."); !strings.HasPrefix(names[len(names)-1], file) {
+				t.Errorf("%s is said to be from %s", names[len(names)-1], u.File)
+			}
+		}
+		if got := strings.Join(names, " "); got != c.want || built.Config.SessionTicketsDisabled == c.tickets {
+			t.Errorf("%v: %s, tickets off: %v", c.commands, got, built.Config.SessionTicketsDisabled)
+		}
 	}
 }
 

@@ -68,34 +68,44 @@ func (c VerifyCode) untrustedOnly() bool {
 }
 
 // verifier checks chains as OpenSSL does with the trusted certificates of nginx: only self-signed ones end a chain,
-// others of the file are intermediates; with revocation lists every certificate of the chain is looked up.
+// others of the file are intermediates, unless OpenSSL's trust settings say otherwise; with revocation lists every
+// certificate of the chain is looked up.
 type verifier struct {
 	roots   *x509.CertPool
 	others  []*x509.Certificate
 	all     []*x509.Certificate
-	used    []Used // all, with their files
+	used    []Used // with their files; also those that may not be used
 	depth   int
 	lists   map[string][]*revocations // by the issuer's DER name
 	checked bool                      // a CRL file was given
 }
 
-func newVerifier(trusted []string, crl string, depth int, read ReadFile) (*verifier, error) {
+func newVerifier(
+	trusted []string,
+	usage x509.ExtKeyUsage,
+	crl string,
+	depth int,
+	read ReadFile,
+) (*verifier, error) {
 	v := &verifier{roots: x509.NewCertPool(), depth: depth}
 	for _, path := range trusted {
 		if path == "" {
 			continue
 		}
-		certs, err := loadChain(path, read)
+		certs, err := loadTrusted(path, read)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range certs {
-			v.all = append(v.all, c)
+		for _, t := range certs {
+			c := t.Certificate
 			v.used = append(v.used, Used{path, c})
-			if selfSigned(c) {
+			switch ends, allowed := t.endsChain(usage); {
+			case ends:
 				v.roots.AddCert(c)
-			} else {
+				v.all = append(v.all, c)
+			case allowed:
 				v.others = append(v.others, c)
+				v.all = append(v.all, c)
 			}
 		}
 	}

@@ -70,7 +70,7 @@ func TestVerifyCodes(t *testing.T) {
 		if c.crl != nil {
 			crl = "crl"
 		}
-		v, err := newVerifier([]string{"ca"}, crl, c.depth, f.read)
+		v, err := newVerifier([]string{"ca"}, x509.ExtKeyUsageClientAuth, crl, c.depth, f.read)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestForgedCRL(t *testing.T) {
 	root, forger := newAuthority(t, "root"), newAuthority(t, "root")
 	good, _ := root.leaf("good", nil)
 	f := files{"ca": certPEM(root.cert), "crl": forger.revoke(now.Add(time.Hour))}
-	v, err := newVerifier([]string{"ca"}, "crl", 1, f.read)
+	v, err := newVerifier([]string{"ca"}, x509.ExtKeyUsageClientAuth, "crl", 1, f.read)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type Server struct {
 	// TLS is set by the module that knows certificates. The default server of an address that listens with ssl needs
 	// one.
 	TLS *tls.Config
+	// AlwaysTLS makes all addresses use TLS whose default server this is, as if they listened with ssl.
+	AlwaysTLS bool
 	// Inspect checks the client when a handshake with this server is done, and returns Conn.Peer.
 	Inspect func(state *tls.ConnectionState, offer *ssl.Offer) *ssl.Peer
 	// VerifyClient is ssl_verify_client. AfterHandshake applies it to requests.

@@ -131,6 +131,7 @@ func (b *builder) listen() {
 		}
 	}
 	for _, h := range addresses.All {
+		h.TLS = h.TLS || h.Default.AlwaysTLS
 		if h.TLS && h.Default.TLS == nil {
 			b.problems = append(b.problems, side.NoCertificate(h.Default.Scope.Node))
 		}

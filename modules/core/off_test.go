@@ -55,7 +55,6 @@ var offs = []struct {
 	{"ssl_stapling off", []string{"ssl_stapling on"}, []conf.Context{conf.HTTP, conf.Server, conf.Stream, conf.StreamServer}},
 	{"ssl_stapling_verify off", []string{"ssl_stapling_verify on"}, []conf.Context{conf.Server, conf.StreamServer}},
 	{"ssl_ocsp off", []string{"ssl_ocsp on", "ssl_ocsp leaf"}, []conf.Context{conf.Server, conf.StreamServer}},
-	{"ssl_early_data off", []string{"ssl_early_data on"}, []conf.Context{conf.Server}},
 	{"msie_refresh off", []string{"msie_refresh on"}, []conf.Context{conf.Location}},
 	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},

@@ -126,13 +126,14 @@ func TestProblems(t *testing.T) {
 		{`ssl_certificate s.crt;`, `no "ssl_certificate_key" is defined for certificate "s.crt" in /test.conf:1`},
 		{`ssl_certificate $none; ssl_certificate_key s.key;`, `unknown "none" variable in /test.conf:1`},
 		{`ssl_client_certificate $ssl_server_name;`, `variables in "ssl_client_certificate" are not supported by starling in /test.conf:1`},
-		{`ssl_certificate s.crt; ssl_certificate_key engine:x;`, `parameter "engine:" is not supported by starling in /test.conf:1`},
+		{`ssl_certificate s.crt; ssl_certificate_key engine:x;`, `keys in engines are not supported by starling ("engine:x"): ` +
+			`use a file, or a server that has the engine behind a stream proxy in /test.conf:1`},
 		{`ssl_certificate data:x; ssl_certificate_key s.key;`,
 			`cannot load certificate "data:...": PEM_read_bio_X509_AUX() failed (no start line: Expecting: TRUSTED CERTIFICATE) in /test.conf:1`},
 		{`ssl_certificate_cache valid=1s;`, `"ssl_certificate_cache" must have the "max" parameter in /test.conf:1`},
 		{`ssl_session_cache shared:a:1k;`, `invalid session cache "shared:a:1k" in /test.conf:1`},
 		{`ssl_verify_client maybe;`, `invalid value "maybe" in /test.conf:1`},
-		{`ssl_dhparam x;`, `"ssl_dhparam" is not supported by starling in /test.conf:1`},
+		{`ssl_dhparam x;`, `BIO_new_file("/x") failed (No such file or directory) in /test.conf:1`},
 		{`ssl_protocols TLSv9;`, `invalid value "TLSv9" in /test.conf:1`},
 	} {
 		_, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; "+c.text+" } }", files, &core.Module, &ssl.Module, streamtest.Say())

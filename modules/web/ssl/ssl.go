@@ -24,6 +24,7 @@ const (
 // address of one that does. A server without certificates may still read the results of the address's default server.
 func serve(b *web.Block, server *web.Server) error {
 	s := conf.SettingsOf[Settings](b.Scope)
+	server.AlwaysTLS = s.on
 	if mode := s.VerifyClient; mode != ssl.VerifyOff {
 		server.VerifiesClients, server.VerifyClient = true, mode
 		server.AfterHandshake = func(r *web.Request) web.Result { return check(mode, r) }

@@ -314,6 +314,33 @@ func TestPlainHTTPAndOtherProtocols(t *testing.T) {
 	}
 }
 
+// Settings of old files start: nothing is lost, and the log tells what happens instead.
+func TestSettingsWithoutEffect(t *testing.T) {
+	w := newWorld(t)
+	w.add("dh.pem", []byte("-----BEGIN DH PARAMETERS-----"))
+	s := w.start(pair + `ssl_dhparam dh.pem; ssl_early_data on; ssl_certificate_compression on;
+		ssl_conf_command DHParameters dh.pem;
+		server { listen 127.0.0.1:443; ssl on; say "$ssl_protocol"; }
+		server { listen 127.0.0.1:80; ssl off; say "plain"; }`)
+	if status, got := w.visit(s, visitor{name: "one.example"}); status != 200 || got != "TLSv1.3" {
+		t.Error("ssl on:", status, got)
+	}
+	if status, got := get(t, s.DialLoopbackPort(1), "localhost"); status != 200 || got != "plain" {
+		t.Error("ssl off:", status, got)
+	}
+	lines := s.Log.Lines()
+	for _, want := range []string{
+		`[warn] the "ssl" directive is deprecated, use the "listen ... ssl" directive instead in /test.conf:4`,
+		`[warn] the "ssl" directive is deprecated, use the "listen ... ssl" directive instead in /test.conf:5`,
+		`[warn] DHParameters has no effect: finite-field Diffie-Hellman is not available; clients use elliptic curves, ` +
+			`which need no parameters in /test.conf:4`,
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no %s in %q", want, lines)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	w := newWorld(t)
 	for inside, want := range map[string]string{
@@ -321,12 +348,18 @@ func TestProblems(t *testing.T) {
 		"listen 443 ssl; ssl_certificate server.crt;": `no "ssl_certificate_key" is defined for certificate "server.crt" in /test.conf:1`,
 		"listen 443 ssl; ssl_certificate none.crt; ssl_certificate_key server.key;": `cannot load certificate "/none.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:1`,
-		"listen 443 ssl; ssl_verify_client on;" + strings.TrimSpace(pair): `no ssl_client_certificate for ssl_verify_client in /test.conf:1`,
-		"ssl_verify_client maybe;":                                        `invalid value "maybe" in /test.conf:1`,
-		"ssl_session_cache shared:x;":                                     `invalid session cache "shared:x" in /test.conf:1`,
-		"ssl_protocols TLSv9;":                                            `invalid value "TLSv9" in /test.conf:1`,
-		"ssl_stapling on;":                                                `"ssl_stapling" is not supported by starling in /test.conf:1`,
-		"location / { ssl_certificate server.crt; }":                      `"ssl_certificate" directive is not allowed here in /test.conf:1`,
+		"listen 443 ssl; ssl_verify_client on;" + strings.TrimSpace(pair): `no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client in /test.conf:1`,
+		"listen 443; ssl on;":   `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
+		"ssl maybe;":            `invalid value "maybe" in "ssl" directive, it must be "on" or "off" in /test.conf:1`,
+		"ssl_early_data maybe;": `invalid value "maybe" in "ssl_early_data" directive, it must be "on" or "off" in /test.conf:1`,
+		"ssl_dhparam none.pem;": `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"listen 443 ssl; ssl_conf_command Certificate none.crt;" + strings.TrimSpace(pair): `cannot load certificate "/none.crt": BIO_new_file() failed ` +
+			`(No such file or directory) in /test.conf:1`,
+		"ssl_verify_client maybe;":                   `invalid value "maybe" in /test.conf:1`,
+		"ssl_session_cache shared:x;":                `invalid session cache "shared:x" in /test.conf:1`,
+		"ssl_protocols TLSv9;":                       `invalid value "TLSv9" in /test.conf:1`,
+		"ssl_stapling on;":                           `"ssl_stapling" is not supported by starling in /test.conf:1`,
+		"location / { ssl_certificate server.crt; }": `"ssl_certificate" directive is not allowed here in /test.conf:1`,
 	} {
 		_, err := webtest.Load(t, modules, "server { "+inside+" }", w.options...)
 		if err == nil || err.Error() != want {
