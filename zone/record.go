@@ -98,6 +98,11 @@ type Shard struct {
 	blob  blob
 
 	order [orders]order
+	// passed is the last of the tombstones at the beginning of their order that were found to be needed most, 0 if
+	// none; passedFor is when: see oldestNeeded.
+	passed    Slot
+	passedFor uint32
+
 	wheel *wheel
 	dirty []Slot
 	live  int
@@ -270,6 +275,7 @@ func (sh *Shard) Remove(slot Slot) {
 // reset frees the memory of an empty shard.
 func (sh *Shard) reset() {
 	sh.slab, sh.freed, sh.index, sh.blob, sh.wheel = nil, 0, index{}, blob{}, nil
+	sh.passed = 0
 }
 
 // setDead turns a record into a tombstone or back. The caller accounts for its bytes.

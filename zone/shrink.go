@@ -70,5 +70,6 @@ func (sh *Shard) shrink() {
 	for i, o := range sh.order {
 		sh.order[i] = order{moved[o.oldest], moved[o.newest]}
 	}
+	sh.passed = moved[sh.passed]
 	sh.moves++
 }

@@ -76,7 +76,9 @@ type Store struct {
 	swept                atomic.Uint32 // the shard of the last tombstone that a sweep evicted
 	// inVain is for how many evictions no tombstone is looked for that is needed so little: there was none.
 	inVain [MostNeeded]atomic.Int32
-	wake   atomic.Pointer[func(urgent bool)]
+	// looks counts NeedChanged; passedFor invalidates what shards have passed.
+	looks, passedFor atomic.Uint32
+	wake             atomic.Pointer[func(urgent bool)]
 
 	flushMu    sync.Mutex // before any shard's lock
 	encoder    Encoder

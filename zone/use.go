@@ -48,6 +48,9 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 	if r.older == 0 && r.newer == 0 && o.oldest != slot {
 		return
 	}
+	if sh.passed == slot {
+		sh.passed = r.older
+	}
 	if r.newer != 0 {
 		sh.at(r.newer).older = r.older
 	} else {
@@ -89,9 +92,12 @@ const (
 	evictShards  = 8
 	evictScan    = 16
 	evictRecords = 64
-	// sweepScan is for tombstones that the oldest shards do not have: it covers all those of a small zone, 13,000 in
-	// 256 shards. Otherwise a needed one would be evicted before an unneeded one behind it.
+	// sweepScan is for tombstones that the oldest shards do not have, besides those that are passed: it covers all
+	// those of a small zone, 13,000 in 256 shards.
 	sweepScan = 64
+	// passScan bounds how many of the tombstones needed most one search passes in a shard: a tenth of a millisecond.
+	// The next one continues there.
+	passScan = 4096
 )
 
 // reserve takes cost from the budget of records, which can have up to limit bytes. It evicts tombstones, and least
@@ -141,21 +147,35 @@ func (s *Store) LimitTombstones(bytes int64) {
 	}
 }
 
-// vainEvictions is for how many evictions a search that found nothing is not repeated: it visits every tombstone of a
-// small zone. NeedChanged ends that.
-const vainEvictions = 256
+const (
+	// vainEvictions is for how many evictions a search that found nothing is not repeated, because it visits every
+	// tombstone of a small zone. NeedChanged ends that, and a flush, before any is evicted that is needed most.
+	vainEvictions = 256
+	// passedPerLook is how many tombstones are looked at again after each NeedChanged, because fewer may be needed most
+	// now; if there are more, after some of them only. It costs a few milliseconds of each 100.
+	passedPerLook = 100_000
+	// headroomShare is the part of the tombstones' memory, as a divisor, that is kept for those that wait to be sent,
+	// as long as others can be evicted that are not needed most. Otherwise such a one would be evicted first.
+	headroomShare = 16
+)
 
 // NeedChanged tells that tombstones may be needed less or more than before.
 func (s *Store) NeedChanged() {
 	for i := range s.inVain {
 		s.inVain[i].Store(0)
 	}
+	if int64(s.looks.Add(1))%(1+s.tombs.Load()/passedPerLook) == 0 {
+		s.passedFor.Add(1)
+	}
 }
 
 // fits evicts tombstones until records and tombstones together have room: the oldest of those needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
-	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
+	budget := s.Budget()
+	for needed := 0; s.live.Load()+s.graves.Load() > budget-s.graveBytes/headroomShare; {
 		switch {
+		case needed >= MostNeeded && s.live.Load()+s.graves.Load() <= budget:
+			return true
 		case needed > MostNeeded:
 			return false
 		case needed < MostNeeded && s.inVain[needed].Load() > 0:
@@ -240,11 +260,7 @@ func (sh *Shard) evictOldest(int64) bool {
 // giveUp evicts a shard's oldest tombstone that is not needed more than that, among the first scan.
 func giveUp(needed, scan int) func(sh *Shard, monoMS int64) bool {
 	return func(sh *Shard, monoMS int64) bool {
-		slot := sh.firstOf(
-			orderOfGraves,
-			scan,
-			func(r *Record) bool { return needed == MostNeeded || sh.store.keeper.Needed(r) <= needed },
-		)
+		slot := sh.oldestNeeded(needed, scan)
 		if slot == 0 {
 			return false
 		}
@@ -256,9 +272,37 @@ func giveUp(needed, scan int) func(sh *Shard, monoMS int64) bool {
 	}
 }
 
+// oldestNeeded is the oldest tombstone that can be evicted and is not needed more than that, among the first scan. It
+// passes those needed most at the beginning once in a while: after the deletion of a zone's whole content, there can be
+// thousands in a shard, for as long as a member is disconnected.
+func (sh *Shard) oldestNeeded(needed, scan int) Slot {
+	if needed == MostNeeded {
+		return sh.firstOf(orderOfGraves, scan, func(*Record) bool { return true })
+	}
+	keeper := sh.store.keeper
+	if now := sh.store.passedFor.Load(); sh.passedFor != now {
+		sh.passed, sh.passedFor = 0, now
+	}
+	slot := sh.order[orderOfGraves].oldest
+	if sh.passed != 0 {
+		slot = sh.at(sh.passed).newer
+	}
+	for range passScan {
+		if slot == 0 || keeper.Needed(sh.at(slot)) < MostNeeded {
+			break
+		}
+		sh.passed, slot = slot, sh.at(slot).newer
+	}
+	return sh.firstFrom(slot, scan, func(r *Record) bool { return keeper.Needed(r) <= needed })
+}
+
 // firstOf is the oldest record of an order that can be evicted, among the first scan.
 func (sh *Shard) firstOf(which, scan int, may func(r *Record) bool) Slot {
-	slot := sh.order[which].oldest
+	return sh.firstFrom(sh.order[which].oldest, scan, may)
+}
+
+// firstFrom is the same from a record on.
+func (sh *Shard) firstFrom(slot Slot, scan int, may func(r *Record) bool) Slot {
 	for range scan {
 		if slot == 0 {
 			break

@@ -3,6 +3,7 @@ package kinds
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"starling/zone"
@@ -90,5 +91,38 @@ func TestAForgottenDeletionDoesNotWinWithItsFirstStamp(t *testing.T) {
 	teach(log, node, 200_100)
 	if value, found := node.Get([]byte("a"), again); !found || string(value) != "new" {
 		t.Errorf("the pair is %q, %v", value, found)
+	}
+}
+
+// A zone of 4m is full, and all of it is deleted while a member is away: this fills the room of tombstones. However many
+// pairs come and go then, the member needs all those tombstones, and none of the later ones.
+func TestTheTombstonesOfAFullZoneOutliveYoungerOnes(t *testing.T) {
+	const goneMS = 100_000
+	k := NewKeyval(KeyvalConfig{Name: "k", Bytes: 4 << 20, Sync: true})
+	n := fillUp(t, k, "needed", goneMS-1000)
+	had := at(goneMS).WallMS
+	k.Protect([]zone.Lag{{KnownMS: had, HadMS: had, HeldMS: had, MaybeMS: had}})
+	var needed []zone.Element
+	for i := range n {
+		key := fmt.Appendf(nil, "needed%d", i)
+		needed = append(needed, zone.Element{Key: zone.KeyHash(key), Version: 1})
+		k.Delete(key, at(goneMS+1000))
+	}
+	slices.SortFunc(needed, zone.Element.Compare)
+	k.Flush(at(goneMS + 1000))
+	before := len(k.Tombstones(needed))
+	for i := range 100_000 {
+		key := fmt.Appendf(nil, "later%d", i)
+		k.Set(key, []byte("v"), NoExpire, at(goneMS+2000))
+		k.Delete(key, at(goneMS+2000))
+		if i%10 == 0 {
+			k.Flush(at(goneMS + 2000))
+		}
+		if i%500 == 0 {
+			k.Protect([]zone.Lag{{KnownMS: had, HadMS: had, HeldMS: had, MaybeMS: had}})
+		}
+	}
+	if have := len(k.Tombstones(needed)); have != before {
+		t.Errorf("%d of %d needed tombstones are left", have, before)
 	}
 }
