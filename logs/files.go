@@ -35,7 +35,8 @@ type Files struct {
 	// program starts a line on echo: "starling: [emerg] …".
 	program string
 
-	recent recent // lines of the error logs
+	recent recent        // lines of the error logs
+	failed atomic.Uint64 // lines that could not be written
 
 	times TimeCache
 	lines sync.Pool // of *[]byte, in which error lines are built
@@ -67,6 +68,9 @@ type Logs struct {
 	caches []*FileCache
 	byPath map[string]*AccessLog
 }
+
+// Lost counts the lines that could not be written, of all log files of the process.
+func (l *Logs) Lost() uint64 { return l.files.Failed() }
 
 // Logs returns an empty set for one configuration.
 func (fs *Files) Logs() *Logs { return &Logs{files: fs, byPath: map[string]*AccessLog{}} }
@@ -210,15 +214,13 @@ func (fs *Files) Chown(uid, gid int) []error {
 	return errs
 }
 
-// Failed counts the lines that could not be written, of all files.
-func (fs *Files) Failed() uint64 {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	var n uint64
-	for _, f := range fs.byPath {
-		n += f.failed.Load()
-	}
-	return n
+// Failed counts the lines that could not be written, of all files that were ever open.
+func (fs *Files) Failed() uint64 { return fs.failed.Load() }
+
+// countFailed counts lines that could not be written.
+func (f *file) countFailed(lines uint64) {
+	f.failed.Add(lines)
+	f.set.failed.Add(lines)
 }
 
 // file is one open log file.
@@ -331,7 +333,7 @@ func (f *file) writeError(level Level, line []byte) {
 // message sends one line, which ends in a line feed, to a syslog server.
 func (f *file) message(severity Level, line []byte) {
 	if err := f.syslog.send(severity, line[:len(line)-1]); err != nil {
-		f.failed.Add(1)
+		f.countFailed(1)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.complain(err)
@@ -344,7 +346,7 @@ func (f *file) write(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.out == nil {
-		f.failed.Add(1)
+		f.countFailed(1)
 		return
 	}
 	if f.waiting != nil {

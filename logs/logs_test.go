@@ -196,13 +196,18 @@ func TestOpenProblemsAreInNginxWords(t *testing.T) {
 
 func TestFailedWritesAreCounted(t *testing.T) {
 	files := logs.NewFiles("starling")
-	log, err := files.Logs().AccessLog(logs.AccessOptions{Path: "/dev/full"})
+	opened := files.Logs()
+	log, err := opened.AccessLog(logs.AccessOptions{Path: "/dev/full"})
 	if err != nil {
 		t.Skip("no /dev/full on this system: ", err)
 	}
 	log.Write([]byte("lost\n"))
 	if n := files.Failed(); n != 1 {
 		t.Errorf("%d failures counted", n)
+	}
+	opened.Close()
+	if n := files.Logs().Lost(); n != 1 {
+		t.Errorf("%d failures counted after the file was closed", n)
 	}
 }
 

@@ -67,7 +67,7 @@ func (f *file) enqueue(lines []byte) {
 
 // lost counts lines and reports why. Must be called with the lock held.
 func (f *file) lost(lines []byte, err error) {
-	f.failed.Add(uint64(max(1, bytes.Count(lines, []byte{'\n'}))))
+	f.countFailed(uint64(max(1, bytes.Count(lines, []byte{'\n'}))))
 	f.complain(err)
 }
 

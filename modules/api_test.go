@@ -140,7 +140,7 @@ func TestAPIAnswers(t *testing.T) {
 		{"DELETE /api/9/connections", `204`},
 		{"DELETE /api/9/http/requests", `204`},
 		{"GET /api/9/http/requests", `200 {"total":1,"current":1}`},
-		{"GET /api/9/slabs/addr", `200 {"pages":{"used":1,"free":7},"slots":{"64":{"used":0,"free":0,"reqs":0,"fails":0}}}`},
+		{"GET /api/9/slabs/addr", `200 {"pages":{"used":1,"free":7},"slots":{"64":{"used":0,"free":448,"reqs":0,"fails":0}}}`},
 		{"GET /api/9/slabs/x", `404 404 SlabNotFound: slab "x" not found`},
 		{"DELETE /api/9/slabs/addr", `204`},
 		{"GET /api/9/workers/1", `404 404 WorkerNotFound: worker "1" not found`},

@@ -88,3 +88,10 @@ func (z *Zones) All() []*Zone {
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
+
+// Memory is the use of a zone's bytes. The Value of a Zone that counts it has a method Memory.
+type Memory struct {
+	UsedBytes int64 // of records
+	Records   int64
+	Refused   int64 // records for which there was no room
+}

@@ -115,6 +115,8 @@ func TestDashboardShowsWhatTheAPISays(t *testing.T) {
 		b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("location.hash = %q", view)))
 		b.sees("main", want)
 	}
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "limits"`))
+	b.sees("main", "Most connections") // of conns: the browser asks through it
 	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "upstreams"`))
 	b.sees("main", "200 up")
 	b.sure(`[...document.querySelectorAll("tr")].some((r) => r.innerText.includes("127.0.0.1:1\n") || r.innerText.includes("127.0.0.1:1\t"))`)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -59,11 +60,17 @@ const cacheSupported = false
 // cacheLines are directives that starling does not have yet.
 var cacheLines = regexp.MustCompile(`(?m)^\s*proxy_cache(_path)? .*\n`)
 
+// goClientsServer is the address that the client's tests add to groups. They expect it to be healthy.
+const goClientsServer = "127.0.0.1:8080"
+
 // start runs two nodes with the configuration that the client's repository ships for its own tests, where a container
-// and a helper share it. Only addresses and paths differ.
-func start(t *testing.T) (one, two *harness.Node) {
+// and a helper share it. Only addresses and paths differ. The first node also listens on the other addresses.
+func start(t *testing.T, also ...string) (one, two *harness.Node) {
 	t.Helper()
 	c := harness.NewCluster(t, 2)
+	for _, address := range also {
+		awaitFree(t, address)
+	}
 	c.ServeDNS("nginx-plus-test", 2)
 	_, blocks, found := strings.Cut(shipped(t, goClient, "docker/nginx.conf"), "\nhttp {")
 	if !found {
@@ -72,7 +79,9 @@ func start(t *testing.T) (one, two *harness.Node) {
 	for i, n := range c.Nodes {
 		listen := "listen " + n.IP + ":8080;"
 		if i == 0 {
-			listen += " listen 127.0.0.1:8080;" // the tests use the first node as a server of its own upstreams
+			for _, address := range also {
+				listen += " listen " + address + ";"
+			}
 		}
 		adapt := strings.NewReplacer(
 			"listen 8080;", listen, "listen 8081;", "listen "+n.IP+":8081;", "listen 7777;", "listen "+n.IP+":7777;",
@@ -97,6 +106,18 @@ func start(t *testing.T) (one, two *harness.Node) {
 		})
 	}
 	return c.Nodes[0], c.Nodes[1]
+}
+
+// awaitFree waits until nobody listens on an address that is not the test's own.
+func awaitFree(t *testing.T, address string) {
+	t.Helper()
+	testkit.Eventually(t, harness.Patience, func() error {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("another program has the address that the client's tests use: %w", err)
+		}
+		return listener.Close()
+	})
 }
 
 func get(url string) (string, error) {
@@ -157,7 +178,7 @@ func TestGoClient(t *testing.T) {
 
 // tryClient judges the tests; unless it is the last attempt, not if they looked too late.
 func tryClient(t *testing.T, last bool) (late bool) {
-	one, two := start(t)
+	one, two := start(t, goClientsServer)
 	results, problems, out := runClient(t, one, two)
 	if late = slices.Contains(problems["TestStreamZoneSync"], tooLate); late && !last {
 		return late

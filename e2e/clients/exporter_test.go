@@ -20,7 +20,7 @@ const exporterModule = "github.com/nginx/nginx-prometheus-exporter"
 func serversOf(t *testing.T, n *harness.Node) {
 	t.Helper()
 	for _, group := range []string{"http/upstreams/test", "stream/upstreams/stream_test"} {
-		if err := post(n.IP+":8080/api/9/"+group+"/servers", `{"server":"127.0.0.1:8080"}`); err != nil {
+		if err := post(n.IP+":8080/api/9/"+group+"/servers", `{"server":"`+n.IP+`:8080"}`); err != nil {
 			t.Fatal(err)
 		}
 	}

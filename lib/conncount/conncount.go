@@ -52,6 +52,7 @@ type Zone struct {
 	seed   maphash.Seed
 	budget int64
 	used   atomic.Int64
+	full   atomic.Uint64 // keys refused for lack of room
 	shards [shardCount]shard
 }
 
@@ -100,6 +101,7 @@ func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 	}
 	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget {
 		z.used.Add(-cost)
+		z.full.Add(1)
 		return 0, Full
 	}
 	return newTicket(number, s.add(hash, key)), Entered

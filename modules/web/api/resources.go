@@ -10,7 +10,6 @@ import (
 	"starling/lib/usage"
 	"starling/nginx/version"
 	"starling/plan"
-	"starling/zone"
 )
 
 // build is the program's build as the API names it. Clients look for "-rNUMBER" in it to find out which features exist.
@@ -107,40 +106,6 @@ func (s *process) requests() requests {
 }
 
 func (s *process) resetRequests() { s.plan.Traffic().ResetRequests() }
-
-// slab is the memory of a zone. Starling's zones have no size classes; the one slot stands for their records.
-type slab struct {
-	Pages struct {
-		Used int64 `json:"used"`
-		Free int64 `json:"free"`
-	} `json:"pages"`
-	Slots map[string]slot `json:"slots"`
-}
-
-type slot struct {
-	Used  int64 `json:"used"`
-	Free  int64 `json:"free"`
-	Reqs  int64 `json:"reqs"`
-	Fails int64 `json:"fails"`
-}
-
-const pageBytes = 4096
-
-func newSlab(z *plan.Zone) slab {
-	var out slab
-	var used int64 = 1 // of zones without memory accounting
-	if counted, ok := z.Value.(interface{ Stats() zone.Stats }); ok {
-		stats := counted.Stats()
-		// tombstones are evicted when needed, so their memory is free
-		used = max((stats.RecordBytes+pageBytes-1)/pageBytes, 1)
-		out.Slots = map[string]slot{"64": {Used: stats.Records, Reqs: stats.Records, Fails: stats.Refused}}
-	} else {
-		out.Slots = map[string]slot{"64": {}}
-	}
-	total := max(z.Bytes/pageBytes, used)
-	out.Pages.Used, out.Pages.Free = used, total-used
-	return out
-}
 
 func (s *process) slabs() admin.Resource {
 	return admin.Collection[*plan.Zone]{

@@ -10,6 +10,7 @@ import (
 type recentErrors struct {
 	Total uint64      `json:"total"` // since the process started
 	Lines []errorLine `json:"lines"` // the newest first
+	Lost  uint64      `json:"lost"`  // lines that could not be written, of all log files
 }
 
 type errorLine struct {
@@ -24,12 +25,15 @@ type errorLine struct {
 func resources(p *plan.Plan) []admin.Resource {
 	return []admin.Resource{admin.Single{
 		Path: "starling/errors", Since: 9, Get: func(*admin.Call) any { return recent(p.Logs) },
+		Metrics: []admin.Metric{
+			admin.Counter("starling_log_lines_lost_total", "lost", "Lines of log files that could not be written."),
+		},
 	}.Resource()}
 }
 
 func recent(l *logs.Logs) recentErrors {
 	lines, total := l.Recent()
-	out := recentErrors{Total: total, Lines: []errorLine{}}
+	out := recentErrors{Total: total, Lines: []errorLine{}, Lost: l.Lost()}
 	for _, line := range lines {
 		out.Lines = append(out.Lines, errorLine{
 			Number: line.Number, Time: admin.Timestamp(line.At), Level: line.Level.String(), Message: line.Text,

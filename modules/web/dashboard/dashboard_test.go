@@ -125,4 +125,12 @@ func TestRecentErrors(t *testing.T) {
 	if l := answer.Lines[0]; l.Level != "crit" || l.Message != "the disk is full" || l.Number != 1 || !stamp.MatchString(l.Time) {
 		t.Errorf("%+v", l)
 	}
+	full, err := all.AccessLog(logs.AccessOptions{Path: "/dev/full"})
+	if err != nil {
+		t.Skip("no /dev/full on this system: ", err)
+	}
+	full.Write([]byte("lost\n"))
+	if answer := r.Handle(&admin.Call{Method: http.MethodGet}).Body.(recentErrors); answer.Lost != 1 {
+		t.Errorf("%d lines are lost, want 1", answer.Lost)
+	}
 }

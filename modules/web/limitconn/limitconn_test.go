@@ -109,6 +109,10 @@ func TestDryRun(t *testing.T) {
 		second := s.Client()
 		second.Write(get("a"))
 		synctest.Wait()
+		most := s.Resource("starling/http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
+		if got := fmt.Sprintf("%+v", most.Body); got != "{Keys:[{Key:a Connections:1}]}" {
+			t.Errorf("the keys with the most connections are %s", got)
+		}
 		answers <- "x"
 		answers <- "x"
 		first.Read("GET")

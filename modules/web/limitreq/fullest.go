@@ -1,20 +1,12 @@
 package limitreq
 
 import (
-	"encoding/hex"
-	"net/netip"
-	"unicode"
-	"unicode/utf8"
-
+	"starling/admin"
 	"starling/lib/clock"
 )
 
-const (
-	// shownKeys is how many keys of a zone the API names.
-	shownKeys = 20
-	// maxShownBytes bounds the text of a key; a key can have 64 KB.
-	maxShownBytes = 256
-)
+// shownKeys is how many keys of a zone the API names.
+const shownKeys = 20
 
 // fullest are the keys of a zone that are limited most.
 type fullest struct {
@@ -32,30 +24,7 @@ type limitedKey struct {
 func (z *Zone) fullest(now clock.Reading) fullest {
 	out := fullest{RateMilli: z.rate, BurstMilli: z.BurstMilli(), Keys: []limitedKey{}}
 	for _, l := range z.Fullest(shownKeys, now) {
-		out.Keys = append(out.Keys, limitedKey{keyText(l.Key), l.ExcessMilli})
+		out.Keys = append(out.Keys, limitedKey{admin.KeyText(l.Key), l.ExcessMilli})
 	}
 	return out
-}
-
-// keyText is a key for people: text as it is, $binary_remote_addr as an address, other bytes in hexadecimal.
-func keyText(key []byte) string {
-	if isText(key) {
-		return string(key[:min(len(key), maxShownBytes)])
-	}
-	if address, ok := netip.AddrFromSlice(key); ok {
-		return address.String()
-	}
-	return "0x" + hex.EncodeToString(key[:min(len(key), maxShownBytes/2)])
-}
-
-func isText(key []byte) bool {
-	if !utf8.Valid(key) {
-		return false
-	}
-	for _, r := range string(key) {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }

@@ -26,13 +26,20 @@ function limitsView() {
       setBar(cell, [[share, share >= 1 ? "bad" : share > 0.6 ? "warn" : "fill"]], Math.round(share * 100) + " %");
     }},
   ], {none: "Nobody is limited at the moment.", caption: "Keys that are limited most"});
+  const held = new Table([
+    {title: "Key", class: "mono", wide: true, text: (r) => r.label},
+    {title: "Zone", text: (r) => r.zone},
+    {title: "In progress", num: true, text: (r) => count(r.connections)},
+  ], {none: "No request or connection is in progress.", caption: "Keys with the most connections"});
+  const heldPart = section("Most connections", null, held.element);
   const requestsPart = section("Requests", null, requests.element);
   const connectionsPart = section("Connections", null, connections.element);
   const mostPart = section("Limited most", null, most.element);
   const none = empty("There is no limit.", "Declare one with ", code("limit_req_zone"), " or ", code("limit_conn_zone"), ".");
-  const element = el("div", {}, el("h1", {}, "Limits"), none, mostPart, requestsPart, connectionsPart);
+  const element = el("div", {}, el("h1", {}, "Limits"), none, mostPart, requestsPart, heldPart, connectionsPart);
   return {
-    id: "limits", title: "Limits", element, needs: ["http/limit_reqs", "http/limit_conns", "stream/limit_conns", "starling/http/limit_reqs"],
+    id: "limits", title: "Limits", element, needs: ["http/limit_reqs", "http/limit_conns", "stream/limit_conns", "starling/http/limit_reqs",
+      "starling/http/limit_conns", "starling/stream/limit_conns"],
     update(data, at) {
       const rows = (path) => Object.entries(data[path] || {}).sort((a, b) => byName(a[0], b[0])).map(([zone, z]) => {
         const at2 = (what) => histories.rate(`${path} ${zone} ${what}`, at, z[what] || 0);
@@ -48,6 +55,10 @@ function limitsView() {
         key: zone + " " + k.key, label: k.key, zone, excess: k.excess, burst: z.burst,
       }))).sort((a, b) => b.excess - a.excess).slice(0, 50);
       most.update(keys);
+      held.update(["http", "stream"].flatMap((side) => Object.entries(data[`starling/${side}/limit_conns`] || {}).flatMap(
+        ([zone, z]) => (z.keys || []).map((k) => ({key: `${side} ${zone} ${k.key}`, label: k.key, zone, connections: k.connections})),
+      )).sort((a, b) => b.connections - a.connections).slice(0, 50));
+      show(heldPart, Boolean(data["starling/http/limit_conns"]) && c.length > 0);
       show(mostPart, Boolean(data["starling/http/limit_reqs"]) && r.length > 0);
     },
   };

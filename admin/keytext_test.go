@@ -1,4 +1,4 @@
-package limitreq
+package admin
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ func TestKeyText(t *testing.T) {
 		"a\nb":                    "0x610a62",
 		strings.Repeat("x", 1000): strings.Repeat("x", 256),
 	} {
-		if got := keyText([]byte(key)); got != want {
+		if got := KeyText([]byte(key)); got != want {
 			t.Errorf("%q: %s, want %s", key, got, want)
 		}
 	}
