@@ -48,7 +48,6 @@ var insteadOfModule = map[string]string{
 	"ngx_http_proxy_module":             "remove it, or keep nginx for this location",
 	"ngx_http_scgi_module":              "run an HTTP server beside the application and use proxy_pass",
 	"ngx_http_session_log_module":       "use access_log",
-	"ngx_http_slice_module":             "put a cache, such as Varnish, between starling and the servers",
 	"ngx_http_tunnel_module":            "use a forward proxy, such as Squid",
 	"ngx_http_uwsgi_module":             "let uWSGI speak HTTP (http-socket) and use proxy_pass",
 	"ngx_http_v3_module":                "remove it: clients use HTTP/2",

@@ -50,6 +50,7 @@ import (
 	"starling/modules/web/referer"
 	"starling/modules/web/rewrite"
 	"starling/modules/web/securelink"
+	"starling/modules/web/slice"
 	"starling/modules/web/ssi"
 	webssl "starling/modules/web/ssl"
 	"starling/modules/web/static"
@@ -95,6 +96,7 @@ func Web() []*web.Module {
 		&stubstatus.Module,
 		&emptygif.Module,
 		&metrics.Module,
+		&slice.Module, // its filter makes the response that those of the other families see
 		&headers.Module,
 		&userid.Module,
 		&gunzip.Module,

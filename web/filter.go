@@ -87,6 +87,9 @@ func (r *Request) writeJoined(p []byte, last bool) error {
 // errTooLong is a response longer than its Content-Length.
 var errTooLong = errors.New("response is longer than its Content-Length")
 
+// ErrBroken ends a response that a filter cannot complete (see Break); the filter has logged why.
+var ErrBroken = errors.New("response is broken")
+
 // errClientLeft is a client that disconnected while limit_rate delayed its response.
 var errClientLeft = errors.New("client closed connection")
 

@@ -17,6 +17,7 @@ const (
 	fromServerRewrite
 	fromLocation
 	fromRewrite
+	fromContent
 )
 
 // maxURIChanges bounds redirects inside one request, as in nginx.
@@ -61,6 +62,9 @@ func (r *Request) process(at step) Result {
 			return result
 		}
 	}
+	if at == fromContent {
+		return r.content()
+	}
 	// Each phase reads the location again: a handler may have switched it (if).
 	if result := r.handle(r.Location.phases[Rewrite]); result != Declined {
 		return result
@@ -76,6 +80,11 @@ func (r *Request) process(at step) Result {
 	if result := r.handle(r.Location.phases[PreContent]); result != Declined {
 		return result
 	}
+	return r.content()
+}
+
+// content asks the families for the response.
+func (r *Request) content() Result {
 	if r.orphaned {
 		r.Logf(logs.Error,
 			"an earlier matching \"if\" set a content handler, but the last matching \"if\" (in %s:%d) did not "+

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"starling/nginx/ascii"
@@ -80,6 +81,14 @@ func (r *Request) chooseRange() error {
 		r.startMultipart(all, size)
 	}
 	return nil
+}
+
+// AllowRanges sets Out.Ranges, for a filter too if no other one precedes it.
+func (r *Request) AllowRanges(support RangeSupport) {
+	r.Out.Ranges = support
+	if r.Seen.Has(h1.HeaderRange) {
+		r.unfiltered = slices.Clone(r.Out.Headers)
+	}
 }
 
 // SentRange is the part of a body of size bytes that is sent, once the head was. A handler or filter that fetches the

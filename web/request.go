@@ -119,6 +119,7 @@ type engine struct {
 	expects     bool  // 100 Continue must still be sent
 	refused     bool  // the body is not read any more; see refuseBody
 
+	unfiltered    h1.Headers // before the filters: 416 is sent with these
 	cut           cut
 	multipart     *multipart // several ranges are sent; nil for one, or the whole
 	rangeTaken    bool       // NextRange has returned it

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net"
-	"slices"
 	"strconv"
 
 	"starling/nginx/ascii"
@@ -60,6 +59,9 @@ func (r *Request) Complete() bool {
 	return r.finished && r.failure == nil && (r.keep || promised)
 }
 
+// HeadSent reports whether the head can no longer be changed.
+func (r *Request) HeadSent() bool { return r.headSent }
+
 // KeepsConnection reports whether another request can follow on the connection, as far as is known.
 func (r *Request) KeepsConnection() bool { return r.keep }
 
@@ -85,18 +87,20 @@ func (r *Request) SendHead() error {
 	if r.errStatus != 0 {
 		r.Out.Status, r.Out.Reason = r.errStatus, nil
 	}
-	var before h1.Headers
-	if r.Out.Ranges != NoRanges && r.Seen.Has(h1.HeaderRange) {
-		before = slices.Clone(r.Out.Headers)
+	if r.Out.Ranges != NoRanges {
+		r.AllowRanges(r.Out.Ranges)
 	}
 	r.filter()
+	if r.failure != nil {
+		return r.failure
+	}
 	if r.Out.VaryEncoding {
 		r.AddHeader([]byte("Vary"), []byte("Accept-Encoding"))
 	}
 	if err := r.chooseRange(); err != nil {
 		// The filters see the page of 416 too: what they added to this head would be there twice.
 		added := r.Out.Headers[len(r.Out.Headers)-1]
-		r.Out.Headers = before
+		r.Out.Headers = r.unfiltered
 		r.SetHeader(added.Name, added.Value)
 		return err
 	}
@@ -251,6 +255,13 @@ func (r *Request) Abort() {
 		r.flushOut() // what arrived is forwarded; the connection is closed in any case
 	}
 	r.keep, r.finished = false, true
+}
+
+// Break ends a response that must not be sent, or not completed: the client gets what was sent, and the connection is
+// closed. A filter can call it. The caller logs why.
+func (r *Request) Break() {
+	r.note(ErrBroken)
+	r.finished = true
 }
 
 // PassesHints reports whether the client gets a server's 103 (early_hints).

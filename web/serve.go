@@ -227,7 +227,7 @@ func clientGone(err error) string {
 
 // logFailure logs a connection that failed during the response.
 func (r *Request) logFailure() {
-	if r.failure == nil || r.failure == errDropped || !r.LogEnabled(logs.Info) {
+	if r.failure == nil || r.failure == errDropped || r.failure == ErrBroken || !r.LogEnabled(logs.Info) {
 		return
 	}
 	if isTimeout(r.failure) {

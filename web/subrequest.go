@@ -31,6 +31,9 @@ type Subrequest struct {
 	// Part makes the body a part of the client's response, sent as it arrives, after its own filters and before the
 	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Prepend.
 	Part bool
+	// Clone continues in the parent's location with its content phase, as if the parent had come that far again. Path
+	// and Query are the parent's.
+	Clone bool
 	// Bare makes an error that would be answered with a page, or by error_page, an empty response with its status.
 	Bare bool
 }
@@ -39,6 +42,7 @@ type Subrequest struct {
 // variables that start with the values of the parent's, and is logged according to log_subrequest.
 type Sub struct {
 	request *Request
+	at      step // where it starts
 	memory  memoryWire
 	done    chan struct{} // closed when it has ended; nil before Start
 	before  *Sub          // started before this one by the same parent: it is logged first
@@ -72,7 +76,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child := r.site.take(r.Conn)
 	sub := &child.sub
-	sub.request, sub.done, sub.before = child, nil, nil
+	sub.request, sub.at, sub.done, sub.before = child, fromServerRewrite, nil, nil
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
 	sub.memory.bare = s.Bare
 	if s.Part {
@@ -80,6 +84,9 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child.wire, child.in, child.parent, child.depth = &sub.memory, r.in, r, r.depth+1
 	child.inherit(r, s)
+	if s.Clone {
+		child.clone(r)
+	}
 	r.subs = append(r.subs, sub)
 	return sub, nil
 }
@@ -103,6 +110,14 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 	}
 	r.id, r.hasID = parent.ID(), true
 	r.State.Inherit(&parent.State)
+}
+
+// clone continues what inherit copied.
+func (r *Request) clone(parent *Request) {
+	r.Path, r.Query, r.Method, r.MethodID = parent.Path, parent.Query, parent.Method, parent.MethodID
+	r.Location, r.Displaced, r.BehindAlias = parent.Location, parent.Displaced, parent.BehindAlias
+	r.Captures.CopyFrom(&parent.Captures)
+	r.sub.at = fromContent
 }
 
 // Request is the subrequest before it is served: a family can give it state.
@@ -158,6 +173,27 @@ func (s *Sub) Wait() *Request {
 	return s.request
 }
 
+// Release gives the memory and the server's connection of a subrequest back before its parent ends, for a parent that
+// makes many one after another. It and its variables are not valid any more.
+func (s *Sub) Release() {
+	r := s.Wait()
+	parent := r.parent
+	parent.subs = slices.DeleteFunc(parent.subs, func(other *Sub) bool { return other == s })
+	root := parent
+	for root.parent != nil {
+		root = root.parent
+	}
+	root.family.members.Add(-1)
+	s.giveBack()
+}
+
+func (s *Sub) giveBack() {
+	if cap(s.memory.body) > maxKeptAnswerBytes {
+		s.memory.body = nil
+	}
+	s.request.site.give(s.request)
+}
+
 // Body is the buffered part of the response, valid until the parent ends.
 func (s *Sub) Body() []byte { return s.memory.body }
 
@@ -166,7 +202,7 @@ func (s *Sub) Failed() error { return s.request.failure }
 
 func (r *Request) serveSub() {
 	r.StartedAt = r.Now()
-	r.runWith(r.process(fromServerRewrite))
+	r.runWith(r.process(r.sub.at))
 	r.finish()
 	if !r.Location.Core.LogSubrequest {
 		return
@@ -189,10 +225,7 @@ func (r *Request) giveSubs() {
 	for i, s := range r.subs {
 		r.subs[i] = nil
 		s.Wait()
-		if cap(s.memory.body) > maxKeptAnswerBytes {
-			s.memory.body = nil
-		}
-		r.site.give(s.request)
+		s.giveBack()
 	}
 	r.subs = r.subs[:0]
 }

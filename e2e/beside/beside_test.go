@@ -72,6 +72,9 @@ http {
 		location /only { limit_except GET { deny all; } return 200 read; }
 		location /denied { deny all; }
 		location /limited { limit_req zone=keys; }
+		location /sliced/ { slice 3; proxy_pass http://unix:%[1]s/socket:/; proxy_set_header Host one; proxy_set_header Range $slice_range; proxy_http_version 1.1; proxy_set_header Connection ""; }
+		location ~ ^/sliced-regex/(.*)$ { slice 4; proxy_pass http://unix:%[1]s/socket:/$1; proxy_set_header Host one; proxy_set_header Range $slice_range; add_header X-Slice $slice_range; }
+		location /unsliced/ { proxy_pass http://unix:%[1]s/socket:/; proxy_set_header Host one; proxy_set_header Range $slice_range; }
 		location /recoded/ { alias %[2]s/; source_charset koi8-r; charset wide; }
 		location /expires { expires 1h; return 200 x; }
 		location /slash/ { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; }

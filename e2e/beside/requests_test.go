@@ -10,27 +10,33 @@ type besideRequest struct{ name, raw string }
 
 // knownDifferences are requests, by name, that nginx answers otherwise, and why.
 var knownDifferences = map[string]string{
-	"GET /proxy?status=204":      "a 204 has no Content-Length (RFC 9110, 8.6), whatever the backend says",
-	"CONNECT /a.txt":             authorityForm,
-	"CONNECT /say?m=a":           authorityForm,
-	"CONNECT /proxy":             authorityForm,
-	"CONNECT /only":              authorityForm,
-	"CONNECT /if":                authorityForm,
-	`Host "one:99999999"`:        "a port ends at 65535, as in nginx since 1.29",
-	"HTTP/2.0":                   methodKnown,
-	"preface of HTTP/2":          methodKnown,
-	"no path":                    methodKnown,
-	"range beyond":               twiceIn416,
-	"range forced, beyond":       twiceIn416,
-	"several ranges, none":       twiceIn416,
-	"several ranges, one bad":    twiceIn416,
-	"space in a suffix range":    twiceIn416,
-	"huge range":                 twiceIn416,
-	"expects 100":                "the body came already: nobody waits for 100 (RFC 9110, 10.1.1)",
-	"expects 100, needs no body": "the body came already, and is not needed",
-	"hop by hop":                 "Proxy-Connection is a header of the connection that nginx passes on",
-	"cookies":                    "several headers of one name make one value, as in nginx since 1.23",
-	"no colon":                   "a line of a head without a colon is 400; nginx takes it for a name",
+	"GET /proxy?status=204":       "a 204 has no Content-Length (RFC 9110, 8.6), whatever the backend says",
+	"CONNECT /a.txt":              authorityForm,
+	"CONNECT /say?m=a":            authorityForm,
+	"CONNECT /proxy":              authorityForm,
+	"CONNECT /only":               authorityForm,
+	"CONNECT /if":                 authorityForm,
+	`Host "one:99999999"`:         "a port ends at 65535, as in nginx since 1.29",
+	"HTTP/2.0":                    methodKnown,
+	"preface of HTTP/2":           methodKnown,
+	"no path":                     methodKnown,
+	"range beyond":                twiceIn416,
+	"range forced, beyond":        twiceIn416,
+	"sliced x":                    twiceIn416,
+	"sliced 10-":                  twiceIn416,
+	"sliced 99-":                  twiceIn416,
+	"sliced -0":                   twiceIn416,
+	"sliced 5-4":                  twiceIn416,
+	"sliced 9999999999999999999-": twiceIn416,
+	"several ranges, none":        twiceIn416,
+	"several ranges, one bad":     twiceIn416,
+	"space in a suffix range":     twiceIn416,
+	"huge range":                  twiceIn416,
+	"expects 100":                 "the body came already: nobody waits for 100 (RFC 9110, 10.1.1)",
+	"expects 100, needs no body":  "the body came already, and is not needed",
+	"hop by hop":                  "Proxy-Connection is a header of the connection that nginx passes on",
+	"cookies":                     "several headers of one name make one value, as in nginx since 1.23",
+	"no colon":                    "a line of a head without a colon is 400; nginx takes it for a name",
 }
 
 const (
@@ -68,7 +74,7 @@ func besideRequests() (all []besideRequest) {
 	} {
 		add(fmt.Sprintf("Host %q", host), "GET /exact HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
-	for _, some := range []map[string]string{oddHeads(), bodies(), conditions()} {
+	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced()} {
 		for name, raw := range some {
 			add(name, raw)
 		}
@@ -169,4 +175,26 @@ func conditions() map[string]string {
 		"limited the second time":    "GET /limited?key=k HTTP/1.1\r\nHost: one\r\n\r\n" + get("/limited?key=k"),
 		"close and keep":             "GET /exact HTTP/1.1\r\nHost: one\r\nConnection: keep-alive, close\r\n\r\n",
 	}
+}
+
+// sliced are requests for a file that is fetched in slices of three bytes.
+func sliced() map[string]string {
+	all := map[string]string{
+		"sliced, HEAD":           strings.Replace(get("/sliced/a.txt"), "GET", "HEAD", 1),
+		"sliced, HEAD, range":    strings.Replace(get("/sliced/a.txt", "Range: bytes=4-5"), "GET", "HEAD", 1),
+		"sliced, empty":          get("/sliced/empty.txt"),
+		"sliced, missing":        get("/sliced/missing"),
+		"sliced, directory":      get("/sliced/pages"),
+		"sliced, captures":       get("/sliced-regex/a.txt"),
+		"sliced, captures range": get("/sliced-regex/a.txt", "Range: bytes=5-"),
+		"sliced, POST":           "POST /sliced/a.txt HTTP/1.1\r\nHost: one\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
+		"not sliced":             get("/unsliced/a.txt", "Range: bytes=4-5"),
+		"sliced, if range":       get("/sliced/a.txt", "Range: bytes=7-8", "If-Range: Fri, 02 Jan 2026 03:04:05 GMT"),
+		"sliced, if tag":         get("/sliced/a.txt", "Range: bytes=7-8", `If-Range: "695735a5-a"`),
+		"sliced, if other":       get("/sliced/a.txt", "Range: bytes=7-8", `If-Range: "x"`),
+	}
+	for _, ranges := range []string{"0-", "3-4", "2-3", "0-0", "9-9", "-1", "-10", "-11", "6-100", "10-", "99-", "1-2,5-6", "1-2,50-60", " 4-5", "x", "-0", "5-4", "9999999999999999999-"} {
+		all["sliced "+ranges] = get("/sliced/a.txt", "Range: bytes="+ranges)
+	}
+	return all
 }

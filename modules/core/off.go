@@ -17,7 +17,6 @@ var off = []struct {
 	{"msie_refresh", "off", "on", locations, "refreshes for old MSIE"},
 	{"proxy_cache", "off", "<zone>", locations, "cache"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
-	{"slice", "0", "<size>", locations, "slicing of requests"},
 	{"ssl_ocsp", "off", "on|leaf", secured, "OCSP validation of client certificates"},
 	{"ssl_stapling", "off", "on", secured, "OCSP stapling"},
 	{"ssl_stapling_verify", "off", "on", secured, "OCSP stapling"},

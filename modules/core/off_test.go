@@ -59,7 +59,6 @@ var offs = []struct {
 	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
-	{"slice 0", []string{"slice 1m"}, []conf.Context{conf.Location}},
 }
 
 // TestOff: what says how starling is passes in every block where nginx takes it, and nothing else does.

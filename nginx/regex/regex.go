@@ -40,6 +40,11 @@ type Captures struct {
 	pos     []int
 }
 
+// CopyFrom makes the groups those of another match, whose subject both share.
+func (c *Captures) CopyFrom(o *Captures) {
+	c.Subject, c.pos = o.Subject, append(c.pos[:0], o.pos...)
+}
+
 // Compile compiles a pattern; caseless is the ~* of nginx. The error has nginx's text.
 func Compile(pattern string, caseless bool) (*Regexp, error) {
 	translated, err := translate(pattern)
