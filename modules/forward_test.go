@@ -19,8 +19,8 @@ import (
 
 var forwardFamilies = []*web.Module{&core.Module, &rewrite.Module, &upstream.Module, &proxy.Module, &memcached.Module, &charset.Module, &static.Module}
 
-// TestMemcachedForceRanges: a value is served in parts too.
-func TestMemcachedForceRanges(t *testing.T) {
+// TestMemcachedRanges: a value is served in parts too, without a directive, as in nginx.
+func TestMemcachedRanges(t *testing.T) {
 	b := webtest.Serve(t, func(p *webtest.Peer) {
 		for {
 			if _, err := p.R.ReadSlice('\n'); err != nil {
@@ -29,8 +29,8 @@ func TestMemcachedForceRanges(t *testing.T) {
 			p.Say("VALUE k 0 10\r\n0123456789\r\nEND\r\n")
 		}
 	})
-	s := b.Behind(forwardFamilies, `set $memcached_key k; location / { memcached_pass BACKEND; memcached_force_ranges on; }
-		location /off { memcached_pass BACKEND; }`)
+	s := b.Behind(forwardFamilies, `set $memcached_key k; location / { memcached_pass BACKEND; }
+		location /off { max_ranges 0; memcached_pass BACKEND; }`)
 	for request, want := range map[string]string{
 		"GET / HTTP/1.1\r\nRange: bytes=2-4": "206 bytes 2-4/10 234", "GET / HTTP/1.1\r\nRange: bytes=-1": "206 bytes 9-9/10 9",
 		"GET /off HTTP/1.1\r\nRange: bytes=2-4": "200  0123456789", "GET / HTTP/1.1\r\nRange: bytes=1-2,4-5": "200  0123456789",

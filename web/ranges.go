@@ -43,6 +43,13 @@ func (c *cut) apply(p []byte) []byte {
 // span is one of the ranges that a client wants; end is behind its last byte.
 type span struct{ first, end int64 }
 
+// Headers, which must not be made for each response.
+var (
+	acceptRanges = []byte("Accept-Ranges")
+	bytesUnit    = []byte("bytes")
+	contentRange = []byte("Content-Range")
+)
+
 // errUnsatisfiable is a Range outside of the body: the request ends with 416.
 var errUnsatisfiable = errors.New("the requested range is not satisfiable")
 
@@ -57,7 +64,7 @@ func (r *Request) chooseRange() error {
 	r.cut.at = out.Offset
 	value := r.KnownHeader(h1.HeaderRange)
 	if value == nil || !r.ifRange() {
-		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
+		r.AddHeader(acceptRanges, bytesUnit)
 		return nil
 	}
 	if out.Ranges == OneRange {
@@ -67,7 +74,7 @@ func (r *Request) chooseRange() error {
 	one, all, status := parseRanges(value, size, most)
 	switch {
 	case status == 200:
-		r.AddHeader([]byte("Accept-Ranges"), []byte("bytes"))
+		r.AddHeader(acceptRanges, bytesUnit)
 	case status == 416:
 		r.contentRange(span{}, size)
 		r.unsatisfiable = true
@@ -244,7 +251,7 @@ func (r *Request) contentRange(s span, size int64) {
 	} else {
 		b = appendSpan(b, s, size)
 	}
-	r.SetHeader([]byte("Content-Range"), r.KeepScratch(b))
+	r.SetHeader(contentRange, r.KeepScratch(b))
 }
 
 // appendSpan adds the numbers of a Content-Range.

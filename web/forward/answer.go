@@ -56,7 +56,7 @@ func (x *Exchange) fillHead() {
 	out.Status, out.Reason = h.Status, h.Reason
 	out.ContentType, out.ContentLength = h.ContentType, h.ContentLength
 	out.LastModified, out.Location = nil, nil
-	if x.l.forceRanges {
+	if x.l.ranges {
 		out.Ranges = web.OneRange
 	}
 	var seen h1.KnownSet
@@ -70,7 +70,7 @@ func (x *Exchange) fillHead() {
 		seen = seen.With(header.ID)
 		if hopByHop.Has(header.ID) || x.l.hidden.Has(header) ||
 			header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 ||
-			header.ID == h1.HeaderAcceptRanges && x.l.forceRanges {
+			header.ID == h1.HeaderAcceptRanges && x.l.ranges {
 			continue
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {

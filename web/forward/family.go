@@ -45,9 +45,9 @@ type Features struct {
 	// Buffers are PREFIX_buffering, the sizes around it and PREFIX_limit_rate; without them, everything is forwarded at
 	// once.
 	Buffers bool
-	// Ranges is PREFIX_force_ranges.
-	Ranges   bool
-	Trailers bool
+	// Ranges is PREFIX_force_ranges; RangesAlways is without the directive.
+	Ranges, RangesAlways bool
+	Trailers             bool
 	// TLS is PREFIX_ssl_….
 	TLS bool
 }

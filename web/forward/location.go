@@ -31,6 +31,7 @@ type location struct {
 	connector *connect.Connector[*web.Request]
 	hidden    NameSet
 	readBytes int  // how much of a body is read at once
+	ranges    bool // PREFIX_force_ranges
 	inFile    bool // client_body_in_file_only: an empty body has a file too
 }
 
@@ -54,6 +55,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 		slot:   side.SlotOf[Exchange](&web.Side, b.Plan),
 		groups: groups.Of[*web.Request](b.Plan), hidden: s.hiddenNames(),
 		readBytes: min(max(s.buffers*s.eachBytes, minReadBytes), maxReadBytes),
+		ranges:    s.forceRanges || f.Has.RangesAlways,
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}
 	l.passer, _ = p.(HeaderPasser)
 	l.upgrader, _ = p.(Upgrader)

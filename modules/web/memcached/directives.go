@@ -30,7 +30,7 @@ var family = forward.Family{
 	Next: map[string]forward.Condition{"error": forward.OnError, "timeout": forward.OnTimeout,
 		"invalid_response": forward.OnInvalid,
 		"not_found":        forward.On404},
-	Has: forward.Features{Ranges: true},
+	Has: forward.Features{RangesAlways: true},
 }
 
 // Settings of one block.

@@ -90,7 +90,7 @@ func TestAnswers(t *testing.T) {
 			if test.name == "the flag" {
 				encoding = gzip
 			}
-			want := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n%s\r\n%s",
+			want := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n%sAccept-Ranges: bytes\r\n\r\n%s",
 				len(test.value), encoding, test.value)
 			page := strings.HasPrefix(got, fmt.Sprintf("HTTP/1.1 %d ", test.status)) && strings.Contains(got, fmt.Sprintf("<h1>%d ", test.status))
 			if test.status == 200 && got != want || test.status != 200 && !page {
@@ -156,7 +156,7 @@ func TestConfigurationErrors(t *testing.T) {
 		`limit_except GET { memcached_pass 127.0.0.1:1; }`:        `"memcached_pass" directive is not allowed here in /test.conf:1`,
 		`memcached_next_upstream http_404;`:                       `invalid value "http_404" in /test.conf:1`,
 		`memcached_gzip_flag -1;`:                                 `"memcached_gzip_flag" directive invalid number in /test.conf:1`,
-		`memcached_limit_rate 1;`:                                 `unknown directive "memcached_limit_rate" in /test.conf:1`,
+		`memcached_force_ranges on;`:                              `unknown directive "memcached_force_ranges" in /test.conf:1`,
 		`memcached_pass unix:/x; # nothing sets the key`:          `unknown "memcached_key" variable in /test.conf:1`,
 	} {
 		list := modules
