@@ -224,7 +224,9 @@ func (f *fabric) step(ms int) {
 			}
 		}
 		for range 3 {
-			f.move()
+			if !f.move() {
+				break // nothing is left to answer in this millisecond
+			}
 		}
 	}
 }
@@ -242,21 +244,23 @@ func (f *fabric) redial() {
 
 func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
 
-// move carries bytes over all pipes, in pieces of odd sizes.
-func (f *fabric) move() {
+// move carries bytes over all pipes, in pieces of odd sizes, and reports whether there were any, or a pipe ended.
+func (f *fabric) move() (moved bool) {
 	for _, p := range f.pipes {
 		if p.closed || p.stalled {
 			continue
 		}
 		if p.half {
+			moved = true
 			f.deliver(p, 1, p.ends[1])
 			if p.ends[1].Ended() != nil {
 				f.cut(p)
 			}
 			continue
 		}
-		f.carry(p)
+		moved = f.carry(p) || moved
 		if p.ends[0].Ended() != nil || p.ends[1].Ended() != nil {
+			moved = true
 			f.carry(p) // the last words
 			f.cut(p)
 		}
@@ -268,18 +272,22 @@ func (f *fabric) move() {
 		}
 	}
 	f.pipes = live
+	return moved
 }
 
-func (f *fabric) carry(p *pipe) {
+// carry carries the bytes of one pipe, and reports whether there were any.
+func (f *fabric) carry(p *pipe) (moved bool) {
 	for i, end := range p.ends {
 		now := f.hosts[p.hosts[i]].reading()
 		before := len(p.inFlight[1-i])
 		p.inFlight[1-i] = end.Outbox(p.inFlight[1-i], 1<<16, now)
 		f.count += len(p.inFlight[1-i]) - before
+		moved = moved || len(p.inFlight[1-i]) > 0
 	}
 	for i, end := range p.ends {
 		f.deliver(p, i, end)
 	}
+	return moved
 }
 
 func (f *fabric) deliver(p *pipe, i int, end *Session) {
