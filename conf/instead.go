@@ -16,11 +16,9 @@ var instead = map[string]string{
 	"load_module":         "remove the line if nothing needs the module",
 }
 
-// insteadOfFamily is for names that begin so: proxy_cache_valid, $upstream_cache_status, …
+// insteadOfFamily is for names that begin so: proxy_store_access, …
 var insteadOfFamily = map[string]string{
-	"proxy_cache":     "put a cache, such as Varnish, between starling and the servers",
-	"proxy_store":     "put a cache, such as Varnish, between starling and the servers",
-	"$upstream_cache": "put a cache, such as Varnish, between starling and the servers",
+	"proxy_store": "put a cache, such as Varnish, between starling and the servers",
 }
 
 var insteadOfModule = map[string]string{

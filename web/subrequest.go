@@ -36,6 +36,9 @@ type Subrequest struct {
 	Clone bool
 	// Bare makes an error that would be answered with a page, or by error_page, an empty response with its status.
 	Bare bool
+	// Continue is Clone with this handler instead of the content phase. It is for work that outlasts the parent: only
+	// the end of the client's request waits for it.
+	Continue Handler
 }
 
 // Sub is a request whose wire is memory. It starts at the server's rewrites, skips access control, has its own
@@ -46,6 +49,7 @@ type Sub struct {
 	memory  memoryWire
 	done    chan struct{} // closed when it has ended; nil before Start
 	before  *Sub          // started before this one by the same parent: it is logged first
+	resume  Handler       // of Subrequest.Continue
 }
 
 // family is the state shared by all requests of one client request.
@@ -76,7 +80,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child := r.site.take(r.Conn)
 	sub := &child.sub
-	sub.request, sub.at, sub.done, sub.before = child, fromServerRewrite, nil, nil
+	sub.request, sub.at, sub.done, sub.before, sub.resume = child, fromServerRewrite, nil, nil, s.Continue
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
 	sub.memory.bare = s.Bare
 	if s.Part {
@@ -84,10 +88,18 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	}
 	child.wire, child.in, child.parent, child.depth = &sub.memory, r.in, r, r.depth+1
 	child.inherit(r, s)
-	if s.Clone {
+	owner := r
+	if s.Clone || s.Continue != nil {
 		child.clone(r)
 	}
-	r.subs = append(r.subs, sub)
+	if s.Continue != nil {
+		// Only the end of the client's request waits for it: a part of a response must not hold the rest back. Another
+		// goroutine's request has its own subs.
+		for owner.parent != nil && owner.sub.done == nil {
+			owner = owner.parent
+		}
+	}
+	owner.subs = append(owner.subs, sub)
 	return sub, nil
 }
 
@@ -148,7 +160,10 @@ func (s *Sub) Start() {
 	s.memory.beside = true
 	s.done = make(chan struct{})
 	for _, other := range s.request.parent.subs {
-		if other != s && other.done != nil {
+		if other == s {
+			break
+		}
+		if other.done != nil {
 			s.before = other
 		}
 	}
@@ -202,7 +217,11 @@ func (s *Sub) Failed() error { return s.request.failure }
 
 func (r *Request) serveSub() {
 	r.StartedAt = r.Now()
-	r.runWith(r.process(r.sub.at))
+	if resume := r.sub.resume; resume != nil {
+		r.runWith(resume(r))
+	} else {
+		r.runWith(r.process(r.sub.at))
+	}
 	r.finish()
 	if !r.Location.Core.LogSubrequest {
 		return

@@ -14,7 +14,7 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 		{"http { server { listen {{.IP}}:8080;\nlocation / {\nproxy_pass http://{{.IP}}:1; api; } } }", `"proxy" and "api" cannot be used in the same location in nginx.conf:6`},
 		{"http { server { listen {{.IP}}:8080;\nlocation / {\napi; stub_status; } } }", `"api" and "stub_status" cannot be used in the same location in nginx.conf:6`},
 		{"stream {\nserver { listen {{.IP}}:9000; zone_sync; return x; } }", `cannot be used in the same server in nginx.conf:6`},
-		{"http { proxy_cache_path /tmp/x keys_zone=a:1m; }", `"proxy_cache_path" is not supported by starling in nginx.conf:5`},
+		{"http { fastcgi_cache_path /tmp/x keys_zone=a:1m; }", `"fastcgi_cache_path" is not supported by starling in nginx.conf:5`},
 		{"http { server { js_set $a b; } }", `"js_set" is not supported by starling in nginx.conf:5`},
 		{"http { server { location / { limit_req zone=nowhere; } } }", `zero size shared memory zone "nowhere" in nginx.conf:5`},
 		{"http { server { location / { return 200 $nowhere; } } }", `unknown "nowhere" variable in nginx.conf:5`},

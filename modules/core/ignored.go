@@ -42,8 +42,6 @@ var ignored = []struct {
 	{"scgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "SCGI is not supported"},
 	{"client_body_in_single_buffer", "on | off", locations, "a body in memory is always contiguous"},
 	{"proxy_temp_file_write_size", "<size>", locations, "responses are streamed, not stored"},
-	{"proxy_cache_bypass", "<condition>...", locations, "responses are not cached"},
-	{"proxy_no_cache", "<condition>...", locations, "responses are not cached"},
 	{"proxy_send_lowat", "<size>", locations, "it applies only to BSD"},
 	{"gzip_buffers", "<number> <size>", locations, "compression manages its own memory"},
 	{"ssl_buffer_size", "<size>", conf.HTTP | conf.Server, "TLS records grow from small to 16 KB"},

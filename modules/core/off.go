@@ -15,7 +15,6 @@ var off = []struct {
 	{"create_full_put_path", "off", "on", locations, "WebDAV"},
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "symbolic link checks"},
 	{"msie_refresh", "off", "on", locations, "refreshes for old MSIE"},
-	{"proxy_cache", "off", "<zone>", locations, "cache"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
 	{"ssl_ocsp", "off", "on|leaf", secured, "OCSP validation of client certificates"},
 	{"ssl_stapling", "off", "on", secured, "OCSP stapling"},

@@ -50,7 +50,6 @@ var offs = []struct {
 	refused []string
 	in      []conf.Context
 }{
-	{"proxy_cache off", []string{"proxy_cache zone", "proxy_cache $zone"}, []conf.Context{conf.HTTP, conf.Location}},
 	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
 	{"ssl_stapling off", []string{"ssl_stapling on"}, []conf.Context{conf.HTTP, conf.Server, conf.Stream, conf.StreamServer}},
 	{"ssl_stapling_verify off", []string{"ssl_stapling_verify on"}, []conf.Context{conf.Server, conf.StreamServer}},

@@ -12,11 +12,15 @@ import (
 // answer passes the accepted response on to the client.
 func (x *Exchange) answer() web.Result {
 	r, h := x.Request, &x.head
+	if used, result := x.useStored(); used {
+		return result
+	}
 	x.obey()
 	if h.Bare || h.Status >= 300 && x.l.intercept && r.HasErrorPage(h.Status) {
 		if h.Status == 401 {
 			x.copyHeaders(h1.SetOf(h1.HeaderWWWAuthenticate))
 		}
+		x.storeIntercepted()
 		x.skipBody()
 		return web.Result(h.Status)
 	}
@@ -28,6 +32,10 @@ func (x *Exchange) answer() web.Result {
 	}
 	if !x.buffering {
 		r.SetLimitRate(0) // as in nginx: what is not buffered is sent as it comes
+	}
+	if result := x.storeResponse(); result != web.Declined {
+		x.skipBody()
+		return result
 	}
 	x.fillHead()
 	if h.Status == 101 {
@@ -57,7 +65,7 @@ func (x *Exchange) fillHead() {
 	out.ContentType, out.ContentLength = h.ContentType, h.ContentLength
 	out.LastModified, out.Location = nil, nil
 	if x.l.ranges {
-		out.Ranges = web.OneRange
+		out.Ranges = x.rangesOfStored()
 	}
 	var seen h1.KnownSet
 	for i := range h.Headers {
@@ -72,6 +80,13 @@ func (x *Exchange) fillHead() {
 			header.ID == h1.HeaderUpgrade && r.Version >= h1.Version20 ||
 			header.ID == h1.HeaderAcceptRanges && x.l.ranges {
 			continue
+		}
+		if header.ID == h1.HeaderAcceptRanges && (x.fromCache || x.storable) {
+			out.Ranges = x.rangesOfStored() // this side has the whole body, so it answers them itself
+			continue
+		}
+		if h.Status == 304 && header.ID == h1.HeaderContentEncoding && (x.fromCache || x.storable) {
+			continue // there is no content
 		}
 		if x.l.passer != nil && x.l.passer.PassHeader(x, header) {
 			continue
@@ -122,6 +137,9 @@ var methodGet = []byte("GET")
 
 // skipBody ends a response whose body is not wanted; the connection can be reused only if the body has already arrived.
 func (x *Exchange) skipBody() {
+	if x.conn == nil {
+		return // a stored response
+	}
 	w := x.conn.wire
 	w.StartBody(&x.head)
 	if _, err := w.TakeBody(); err == nil && w.BodyDone() {

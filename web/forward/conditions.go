@@ -1,10 +1,6 @@
 package forward
 
-import (
-	"fmt"
-
-	"starling/conf"
-)
+import "fmt"
 
 // Condition is a set of conditions for retrying on the next server.
 type Condition uint16
@@ -23,24 +19,33 @@ const (
 	On404
 	On429
 	never
+	onUpdating // of PREFIX_cache_use_stale only
 )
 
-// parseNext parses the arguments of PREFIX_next_upstream.
-func (f *Family) parseNext(a *conf.Args) (c Condition, err error) {
-	for _, word := range a.Words {
-		bit, known := f.Next[word]
-		switch {
-		case word == "off":
-			bit = never
-		case !known:
-			return 0, fmt.Errorf("invalid value \"%s\"", word)
-		}
-		c |= bit
+// addNext adds a word of PREFIX_next_upstream.
+func addNext(f *Family, c *Condition, word string) error {
+	bit, known := f.Next[word]
+	switch {
+	case word == "off":
+		bit = never
+	case !known:
+		return fmt.Errorf("invalid value \"%s\"", word)
 	}
-	if c&never != 0 {
-		c = never
+	if *c |= bit; *c&never != 0 {
+		*c = never
 	}
-	return c, nil
+	return nil
+}
+
+// addStale adds a word of PREFIX_cache_use_stale.
+func addStale(f *Family, c *Condition, word string) error {
+	if word != "updating" {
+		return addNext(f, c, word)
+	}
+	if *c |= onUpdating; *c&never != 0 {
+		*c = never
+	}
+	return nil
 }
 
 // conditionOf is the condition for a server's status, 0 for the others.

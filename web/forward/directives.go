@@ -15,6 +15,9 @@ func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 		all = append(all, requestDirectives(d)...)
 	}
 	all = append(all, responseDirectives(d)...)
+	if f.Has.Cache {
+		all = append(all, cacheDirectives(d)...)
+	}
 	all = append(all, retryDirectives(d)...)
 	return append(all, connectionDirectives(d)...)
 }
@@ -48,6 +51,26 @@ func (d declarer[S]) words(name, doc string, at func(*Settings) *[]string) conf.
 	all := d.one(name, "<field>", "", doc, conf.List(func(s *S) *[]string { return at(d.place(s)) }, firstWord))
 	all.Repeat = true
 	return all
+}
+
+// wordSet declares a directive whose words form a set. It can be given several times on one level, as in nginx.
+func wordSet[S, T any](d declarer[S], name, syntax, byDefault, doc string, at func(*S) *T,
+	add func(f *Family, to *T, word string) error) conf.Directive {
+	one := d.one(name, syntax, byDefault, doc, conf.Raw(func(s *S, a *conf.Args) error {
+		set := at(s)
+		if a.FirstWrite(set) {
+			var none T
+			*set = none
+		}
+		for _, word := range a.Words {
+			if err := add(d.family, set, word); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	one.Repeat = true
+	return one
 }
 
 func (d declarer[S]) pass() conf.Directive {
@@ -105,9 +128,9 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 				"Passes a response header field that is hidden by default: Date, Server, X-Pad, X-Accel-….",
 				func(s *Settings) *[]string { return &s.pass },
 			),
-			d.one("_ignore_headers", "<field>...", "", "Disables the processing of response header fields: "+
-				"X-Accel-Redirect, X-Accel-Limit-Rate and others.",
-				conf.Whole(func(s *S) *ignored { return &d.place(s).ignore }, parseIgnored)),
+			wordSet(d, "_ignore_headers", "<field>...", "", "Disables the processing of response header fields: "+
+				"X-Accel-Redirect, X-Accel-Expires, Cache-Control, Set-Cookie and others.",
+				func(s *S) *ignored { return &d.place(s).ignore }, addIgnored),
 		)
 	}
 	if has.Trailers {
@@ -147,8 +170,8 @@ func retryDirectives[S any](d declarer[S]) []conf.Directive {
 		doc += " POST, LOCK and PATCH are retried only with `non_idempotent`."
 	}
 	return []conf.Directive{
-		d.one("_next_upstream", "<condition>...", "error timeout", doc,
-			conf.Whole(func(s *S) *Condition { return &d.place(s).next }, d.family.parseNext)),
+		wordSet(d, "_next_upstream", "<condition>...", "error timeout", doc,
+			func(s *S) *Condition { return &d.place(s).next }, addNext),
 		d.one("_next_upstream_tries", "<number>", "0", "Limits the number of servers tried; 0 disables the limit.",
 			conf.Field(func(s *S) *int { return &d.place(s).nextTries }, conf.Number)),
 		d.timed(

@@ -47,6 +47,8 @@ type Exchange struct {
 	upload       *upload
 	uploadFailed error       // the error that ended it, if it was in the body
 	own          Destination // of a URL with variables
+
+	stored
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
@@ -57,13 +59,26 @@ const statusClientClosed = 499
 // handle is the content handler.
 func (l *location) handle(r *web.Request) web.Result {
 	x := l.begin(r)
-	if result := x.find(); result != web.Declined {
+	return x.run()
+}
+
+// run answers the request, from the cache or from a server.
+func (x *Exchange) run() web.Result {
+	l := x.l
+	rest, result := x.aim()
+	if result != web.Declined {
 		return result
 	}
 	if result := l.protocol.Prepare(x); result != web.Declined {
 		return result
 	}
 	if result := x.readBody(); result != web.Declined {
+		return result
+	}
+	if result := x.consult(); result != web.Declined {
+		return result
+	}
+	if result := x.find(rest); result != web.Declined {
 		return result
 	}
 	x.choose()
@@ -78,10 +93,10 @@ func (l *location) handle(r *web.Request) web.Result {
 			return statusClientClosed
 		case tryHopeless:
 			x.note(status)
-			return web.Result(status)
+			return x.failed(verdict, status)
 		}
 		if !x.again(verdict, status) {
-			return web.Result(status)
+			return x.failed(verdict, status)
 		}
 	}
 }
@@ -94,6 +109,7 @@ func (l *location) begin(r *web.Request) *Exchange {
 	if ok {
 		x.endTry()
 		x.giveBack()
+		x.endCaching()
 		x.states = append(x.states, state{redirected: true})
 	} else {
 		x = exchanges.Get().(*Exchange)
@@ -111,6 +127,7 @@ func endExchange(arg any, _ uint64) {
 	x := arg.(*Exchange)
 	x.endTry()
 	x.giveBack()
+	x.endCaching()
 	attempt := &x.attempt
 	attempt.Key = nil
 	states, uri, wanted := x.states[:0], x.URI[:0], x.wanted[:0]

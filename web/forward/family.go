@@ -50,6 +50,8 @@ type Features struct {
 	Trailers             bool
 	// TLS is PREFIX_ssl_….
 	TLS bool
+	// Cache is PREFIX_cache_…; the protocol is then a Keyer.
+	Cache bool
 }
 
 // places are the contexts of all directives but PREFIX_pass.

@@ -7,6 +7,7 @@ import (
 	"starling/lib/clock"
 	"starling/lib/resolver"
 	"starling/nginx/ascii"
+	"starling/plan"
 	"starling/side"
 	"starling/upstream/connect"
 	"starling/upstream/groups"
@@ -24,6 +25,8 @@ type location struct {
 	protocol  Protocol
 	passer    HeaderPasser // protocol, or nil
 	upgrader  Upgrader     // protocol, or nil
+	keyer     Keyer        // protocol, or nil
+	caches    *caches      // of the configuration
 	slot      int
 	clock     *clock.Clock
 	groups    *groups.List[*web.Request]
@@ -59,6 +62,8 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 		inFile:    core.BodyInFile != web.BodyFileIfLarge}
 	l.passer, _ = p.(HeaderPasser)
 	l.upgrader, _ = p.(Upgrader)
+	l.keyer, _ = p.(Keyer)
+	l.caches = plan.Part[caches](b.Plan)
 	if f.Has.Request {
 		b.KeepsBodies()
 	}

@@ -56,11 +56,32 @@ func (p *pace) wait(x *Exchange, memory []byte) ([]byte, error) {
 			return memory[:min(int64(len(memory)), allowed)], nil
 		}
 		pause := time.Duration(1-allowed) * time.Second / time.Duration(p.bytesPerSecond)
-		if !x.Request.Delay(max(pause, shortestPause)) {
+		if !x.delay(max(pause, shortestPause)) {
 			return nil, errClientLeft
 		}
 	}
 	return memory, nil
+}
+
+// delay sleeps. It reports false if the client disconnects meanwhile and nobody else needs the response.
+func (x *Exchange) delay(d time.Duration) bool {
+	if !x.alone {
+		if x.Request.Delay(d) {
+			return true
+		}
+		if x.fill == nil {
+			return false
+		}
+		x.alone = true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.Request.Context().Done():
+		return false
+	}
 }
 
 // obey applies the headers by which a server controls how its response is sent. It does so for a redirect too, whose

@@ -30,6 +30,12 @@ type HeaderPasser interface {
 	PassHeader(x *Exchange, h *h1.Header) (done bool)
 }
 
+// Keyer is a Protocol whose responses can be stored.
+type Keyer interface {
+	// AppendKey appends the key of a response if no directive sets it.
+	AppendKey(dst []byte, x *Exchange) []byte
+}
+
 // Upgrader is a Protocol that can switch to another one (101). Without it, that status is a fault of the server.
 type Upgrader interface {
 	// Upgrade takes over once the head of the response is ready to be sent.

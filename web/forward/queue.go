@@ -5,7 +5,7 @@ import "starling/upstream"
 // queue waits in the group's queue until a server takes the request, or its client leaves (errClientLeft).
 func (x *Exchange) queue() (*upstream.Server, error) {
 	left := make(chan struct{}, 1)
-	watches := !x.l.ignoreClientAbort
+	watches := !x.staysAlone()
 	if watches {
 		x.Request.Watch(wakeQueued, left)
 		defer x.Request.Unwatch()

@@ -73,7 +73,7 @@ func (x *Exchange) wantsAnother(status int) bool {
 func (x *Exchange) readHead() (verdict, int) {
 	for {
 		begin := x.Request.Now().MonoMS
-		watches := x.upload == nil && !x.l.ignoreClientAbort
+		watches := x.upload == nil && !x.staysAlone()
 		if watches {
 			// The deadline is armed first: setting it later would undo wakeReader.
 			if err := x.conn.arm(begin, 0, x.l.readTimeout); err != nil {
@@ -145,7 +145,7 @@ func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error
 	case nowMS-*beginMS >= x.l.readTimeout.Milliseconds():
 		return nowMS, timeout
 	}
-	if !x.l.ignoreClientAbort && x.Request.ClientLeft() {
+	if !x.staysAlone() && x.Request.ClientLeft() {
 		return nowMS, errClientLeft
 	}
 	return nowMS, nil

@@ -14,8 +14,13 @@ import (
 func (x *Exchange) relay() web.Result {
 	r, w := x.Request, x.conn.wire
 	w.StartBody(&x.head)
-	if err := r.SendHead(); err != nil {
+	if x.background {
+		x.alone = true
+	} else if err := r.SendHead(); err != nil {
 		return x.ClientFailed()
+	}
+	if x.fill == nil && (x.converted || x.background) {
+		return x.headOnly()
 	}
 	rate := x.startPace()
 	piece, err := w.TakeBody()
@@ -29,18 +34,17 @@ func (x *Exchange) relay() web.Result {
 		st := x.state()
 		st.length += int64(len(piece))
 		rate.received += int64(len(piece))
+		x.keep(piece)
 		if err == nil && w.BodyDone() {
 			return x.finish(piece)
 		}
-		if len(piece) > 0 {
-			if _, failed := r.Write(piece); failed != nil {
-				return x.ClientFailed()
-			}
+		if len(piece) > 0 && !x.forwardPiece(piece) {
+			return x.ClientFailed()
 		}
 		if err != nil {
 			return x.cutShort(err)
 		}
-		if len(piece) == 0 && !x.buffering {
+		if len(piece) == 0 && !x.buffering && !x.alone {
 			if err := r.Flush(); err != nil {
 				return x.ClientFailed()
 			}
@@ -63,9 +67,47 @@ func (x *Exchange) finish(piece []byte) web.Result {
 	if trailers := x.conn.wire.Trailers(); len(trailers) > 0 && x.l.passTrailers {
 		x.Request.Out.Trailers = append(x.Request.Out.Trailers, trailers...)
 	}
+	x.commit()
+	if x.alone {
+		return x.endAlone()
+	}
 	if x.Request.WriteLast(piece) != nil {
 		return x.ClientFailed()
 	}
+	return web.Done
+}
+
+// forwardPiece passes a piece of the body on to the client. A response that is stored does not need one. It reports
+// false if nobody is left.
+func (x *Exchange) forwardPiece(piece []byte) bool {
+	if !x.alone {
+		if _, err := x.Request.Write(piece); err != nil {
+			x.alone = true
+		}
+	}
+	return !x.alone || x.fill != nil
+}
+
+// headOnly ends a response of which only the head is needed: the client has sent HEAD, or there is none.
+func (x *Exchange) headOnly() web.Result {
+	x.account(upstream.Success)
+	if x.alone {
+		return x.endAlone()
+	}
+	if x.Request.FinishBody() != nil {
+		return x.ClientFailed()
+	}
+	return web.Done
+}
+
+// endAlone ends a response that no client has waited for to its end.
+func (x *Exchange) endAlone() web.Result {
+	if !x.background {
+		return x.ClientFailed()
+	}
+	r := x.Request
+	r.Out.ContentLength = 0
+	r.FinishBody() // into memory
 	return web.Done
 }
 

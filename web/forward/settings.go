@@ -10,6 +10,7 @@ import (
 	"starling/upstream/connect"
 	"starling/vars"
 	"starling/web"
+	"starling/web/cache"
 )
 
 // Settings of one block that the families share. Embed them in those of the family's module.
@@ -42,13 +43,15 @@ type Settings struct {
 	nextTries   int
 	nextTimeout time.Duration
 
+	caching                  caching
 	sendTimeout, readTimeout time.Duration
 	connections              connect.Settings[*web.Request]
 }
 
 // NewSettings returns the values for families without directives for them.
 func NewSettings() Settings {
-	return Settings{buffers: 8, eachBytes: 4 << 10, connections: connect.NewSettings[*web.Request]()}
+	return Settings{buffers: 8, eachBytes: 4 << 10, caching: newCaching(),
+		connections: connect.NewSettings[*web.Request]()}
 }
 
 // Enter clears what a nested location does not inherit; if and limit_except keep it. It implements conf.Module.Enter.
@@ -117,24 +120,25 @@ func (s *Settings) Check(f *Family, scope *conf.Scope) error {
 }
 
 // ignored are the headers of PREFIX_ignore_headers that have an effect here.
-type ignored struct{ redirect, limitRate, buffering, charset bool }
+type ignored struct {
+	redirect, limitRate, buffering, charset bool
+	caching                                 cache.Ignored
+}
 
-// ignorable are the arguments of PREFIX_ignore_headers. Those for caching have no effect.
+// ignorable are the arguments of PREFIX_ignore_headers.
 var ignorable = []string{"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering",
 	"X-Accel-Charset",
 	"Expires", "Cache-Control", "Set-Cookie", "Vary"}
 
-func parseIgnored(a *conf.Args) (ignored, error) {
-	var i ignored
-	for _, word := range a.Words {
-		at := slices.IndexFunc(ignorable, func(name string) bool { return strings.EqualFold(name, word) })
-		if at < 0 {
-			return i, fmt.Errorf("invalid value \"%s\"", word)
-		}
-		i.redirect = i.redirect || at == 0
-		i.limitRate = i.limitRate || at == 2
-		i.buffering = i.buffering || at == 3
-		i.charset = i.charset || at == 4
+func addIgnored(_ *Family, i *ignored, word string) error {
+	at := slices.IndexFunc(ignorable, func(name string) bool { return strings.EqualFold(name, word) })
+	if at < 0 {
+		return fmt.Errorf("invalid value \"%s\"", word)
 	}
-	return i, nil
+	i.redirect = i.redirect || at == 0
+	i.limitRate = i.limitRate || at == 2
+	i.buffering = i.buffering || at == 3
+	i.charset = i.charset || at == 4
+	i.caching.Add(word)
+	return nil
 }

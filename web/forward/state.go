@@ -38,7 +38,11 @@ func (x *Exchange) Logf(level logs.Level, format string, args ...any) {
 		note = append(append(note, x.To.scheme...), x.state().address...)
 	} else {
 		note = append(note, x.To.prefix...)
-		note = append(note, x.group.Name...)
+		if x.group != nil {
+			note = append(note, x.group.Name...)
+		} else {
+			note = append(note, x.To.Host...) // not resolved yet
+		}
 	}
 	if x.server != nil && x.server.Addr.Network == "unix" {
 		note = append(note, ':')

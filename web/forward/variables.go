@@ -74,6 +74,14 @@ func Variables() []vars.Variable[*web.Request] {
 			appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.",
 			appendCount(func(s *state) int64 { return s.received })),
+		{Name: "upstream_cache_status", Doc: "The result of looking into the cache: `MISS`, `BYPASS`, `EXPIRED`, " +
+			"`STALE`, `UPDATING`, `REVALIDATED` or `HIT`.", Append: cacheStatus},
+		{Name: "upstream_cache_last_modified", Doc: "The `Last-Modified` of the stored response that is revalidated.",
+			Append: cacheLastModified},
+		{Name: "upstream_cache_etag", Doc: "The `ETag` of the stored response that is revalidated.", Append: cacheETag},
+		{Name: "upstream_cache_key", Doc: "The key with which the request looks into the cache.", Append: cacheKey},
+		{Name: "upstream_cache_age", Doc: "The time since the stored response was received or last revalidated, in " +
+			"seconds.", Append: cacheAge},
 		{Name: "upstream_http_", Prefix: true, Doc: "The header of that name in the server's response.",
 			Append: headerValue},
 		{Name: "upstream_cookie_", Prefix: true, Doc: "The cookie of that name set by the server.",

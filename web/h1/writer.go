@@ -32,6 +32,7 @@ type Writer struct {
 	buffers   net.Buffers
 	pieces    [maxPieces][]byte
 	line      [20]byte
+	job       fileJob
 }
 
 // Attach starts on a connection; a Writer can serve many, one after another.

@@ -41,7 +41,7 @@ func TestConfigurationErrors(t *testing.T) {
 		},
 		{`proxy_next_upstream error http_418;`, `invalid value "http_418" in /test.conf:1`},
 		{`proxy_http_version 3;`, `invalid value "3" in /test.conf:1`},
-		{`proxy_cache one;`, `"proxy_cache" is not supported by starling in /test.conf:1`},
+		{`proxy_cache one;`, `"proxy_cache" zone "one" is unknown in /test.conf:1`},
 		{`proxy_bind 1.2.3.4 transparent;`, `parameter "transparent" is not supported by starling in /test.conf:1`},
 		{`location / { proxy_pass https://127.0.0.1; proxy_ssl_verify on; }`, `no proxy_ssl_trusted_certificate for proxy_ssl_verify in /test.conf:1`},
 	}

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"starling/nginx/escape"
-	"starling/web"
 	"starling/web/forward"
 	"starling/web/h1"
 )
@@ -17,8 +16,11 @@ type headPlan struct {
 	set []setHeader
 	// replaced are the client's headers that are not passed.
 	replaced forward.NameSet
-	// length means that proxy_set_header does not name Content-Length.
-	length bool
+	// length means that proxy_set_header does not name Content-Length; since and match likewise If-Modified-Since and
+	// If-None-Match.
+	length, since, match bool
+	// notStored are the client's headers that are not passed either if the response may be stored.
+	notStored forward.NameSet
 }
 
 // neverPassed are client headers that concern its own connection.
@@ -26,8 +28,14 @@ var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Le
 	"Keep-Alive",
 	"Expect", "Upgrade"}
 
+// neverStored are client headers that ask for less than the whole response.
+var neverStored = []string{"If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range"}
+
 func newHeadPlan(s *Settings) headPlan {
-	p := headPlan{length: true}
+	p := headPlan{length: true, since: true, match: true}
+	for _, name := range neverStored {
+		p.notStored.Add(name)
+	}
 	for _, name := range neverPassed {
 		p.replaced.Add(name)
 	}
@@ -41,6 +49,10 @@ func newHeadPlan(s *Settings) headPlan {
 			continue
 		case strings.EqualFold(h.name, "Content-Length"):
 			p.length = false
+		case strings.EqualFold(h.name, "If-Modified-Since"):
+			p.since = false
+		case strings.EqualFold(h.name, "If-None-Match"):
+			p.match = false
 		case strings.EqualFold(h.name, "Transfer-Encoding"):
 			continue // the body gets a framing of its own
 		}
@@ -52,7 +64,11 @@ func newHeadPlan(s *Settings) headPlan {
 }
 
 // methodOf is the method sent to the server.
-func (p *protocol) methodOf(r *web.Request) []byte {
+func (p *protocol) methodOf(x *forward.Exchange) []byte {
+	r := x.Request
+	if x.Converted() {
+		return methodGet
+	}
 	if p.method != nil {
 		return r.Copy(r.Expand(p.method))
 	}
@@ -81,6 +97,9 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 		blankControls(dst[from:])
 		dst = append(dst, '\r', '\n')
 	}
+	if x.Storable() {
+		dst = x.AppendConditions(dst, p.head.since, p.head.match)
+	}
 	switch {
 	case f.Chunked:
 		dst = h1.AppendChunkedCoding(dst)
@@ -89,7 +108,7 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	}
 	if p.PassHeaders {
 		for i := range r.Headers {
-			if h := &r.Headers[i]; !p.head.replaced.Has(h) {
+			if h := &r.Headers[i]; !p.head.replaced.Has(h) && !(x.Storable() && p.head.notStored.Has(h)) {
 				dst = h1.AppendHeader(dst, h.Name, h.Value)
 			}
 		}
@@ -104,6 +123,13 @@ func blankControls(value []byte) {
 			value[i] = ' '
 		}
 	}
+}
+
+var methodGet = []byte("GET")
+
+// AppendKey is the default of proxy_cache_key: the URL that is asked for.
+func (p *protocol) AppendKey(dst []byte, x *forward.Exchange) []byte {
+	return append(x.AppendBase(dst), x.URI...)
 }
 
 func (p *protocol) appendHost(dst []byte, x *forward.Exchange) []byte {

@@ -47,7 +47,7 @@ func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 // SendHead writes the head with the first piece of the body.
 func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
 	w := to.(*wire)
-	method := p.methodOf(x.Request)
+	method := p.methodOf(x)
 	w.chunked, w.headOnly, w.whole, w.inStep = f.Chunked, string(method) == "HEAD", true, true
 	head := p.appendHead(w.out.Start(), x, method, f)
 	if f.Chunked {

@@ -1,0 +1,359 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"starling/lib/clock"
+	"starling/logs"
+	"starling/nginx/errno"
+	"starling/web/h1"
+)
+
+// Fill stores a response while it is passed on. A small one is written at its end in one call; a larger one goes to a
+// temporary file beside its place as it arrives. Commit gives it its name.
+type Fill struct {
+	Meta
+
+	t       *Ticket
+	slab    *h1.Slab // room for the head, and a small body
+	head    []byte
+	file    *os.File
+	temp    string
+	bytes   int64 // of the body
+	most    int64
+	sum     uint32
+	spilled bool // the body goes to the file
+}
+
+// maxWriting bounds the temporary files of a cache: each is an open file, and grows as fast as its server sends. Beyond
+// it, large responses are passed on without being stored.
+const maxWriting = 4096
+
+// Fill begins to store a response. The texts of the result's Meta are valid only until Commit. request are the headers
+// of the request, on which the variant depends. Only one response is stored with a ticket.
+func (t *Ticket) Fill(m Meta, request h1.Headers) *Fill {
+	f := &t.fill
+	*f = Fill{Meta: m, t: t, head: f.head[:0], most: t.c.Settings().MaxBytes}
+	f.CreatedMS, f.Key = t.beganMS, t.Key
+	if len(m.Vary) > 0 {
+		f.variant = t.variantOf(m.Vary, request)
+	}
+	if t.secondary && (len(m.Vary) == 0 || f.variant != t.key) {
+		t.useMain()
+	}
+	return f
+}
+
+// Create joins the entry of a request that has bypassed the cache, so that its response can be stored.
+func (t *Ticket) Create(now clock.Reading) bool {
+	if t.e != nil {
+		return true
+	}
+	outcome, _ := t.touch(now)
+	t.forget()
+	return outcome != Scarce && t.e != nil
+}
+
+// useMain returns from the key of a variant to the main one: the response is another variant, or varies no more.
+func (t *Ticket) useMain() {
+	t.leave()
+	t.secondary, t.key = false, t.main
+	t.touch(t.c.clock.Now()) // without room for the key, Commit stores nothing
+	t.forget()
+}
+
+// Write adds a piece of the body. It reports false if the response can no longer be stored; the fill has ended then.
+func (f *Fill) Write(p []byte) bool {
+	switch {
+	case f.t == nil:
+		return false
+	case len(p) == 0:
+		return true
+	}
+	at := f.bytes
+	f.sum = crc32.Update(f.sum, castagnoli, p)
+	f.bytes += int64(len(p))
+	if f.most > 0 && f.bytes > f.most {
+		f.Abort()
+		return false
+	}
+	if !f.spilled && f.bytes <= smallBytes && f.ContentLength <= smallBytes {
+		f.collect(p, int(at))
+		return true
+	}
+	if err := f.spill(p, at); err != nil {
+		f.failed(err)
+		return false
+	}
+	return true
+}
+
+// collect keeps a piece of a small body behind the room for the head.
+func (f *Fill) collect(p []byte, at int) {
+	if f.slab == nil {
+		f.encode()
+		f.slab = h1.TakeSlab(len(f.head) + max(int(f.ContentLength), len(p)))
+	}
+	if need := len(f.head) + at + len(p); need > len(f.slab.Mem) {
+		more := h1.TakeSlab(max(need, len(f.head)+smallBytes))
+		copy(more.Mem, f.slab.Mem[:len(f.head)+at])
+		f.slab.GiveBack()
+		f.slab = more
+	}
+	copy(f.slab.Mem[len(f.head)+at:], p)
+}
+
+// spill writes a piece to the temporary file, which it makes first.
+func (f *Fill) spill(p []byte, at int64) error {
+	if !f.spilled {
+		f.spilled = true
+		if f.slab == nil {
+			f.encode()
+		}
+		if err := f.create(); err != nil {
+			return err
+		}
+		if at > 0 {
+			if _, err := f.file.WriteAt(f.slab.Mem[len(f.head):len(f.head)+int(at)], int64(len(f.head))); err != nil {
+				return errno.Call("pwrite", f.temp, err)
+			}
+		}
+	}
+	if _, err := f.file.WriteAt(p, int64(len(f.head))+at); err != nil {
+		return errno.Call("pwrite", f.temp, err)
+	}
+	return nil
+}
+
+// encode makes the head, whose length does not depend on the body.
+func (f *Fill) encode() {
+	f.bodyBytes, f.bodySum = f.bytes, f.sum
+	f.head = f.appendHead(f.head[:0])
+	f.headBytes = len(f.head)
+}
+
+var errTooManyFiles = errors.New("too many responses are being stored")
+
+// create makes the temporary file. Its name is nginx's: that of the file and ten digits.
+func (f *Fill) create() error {
+	c := f.t.c
+	if c.writing.Add(1) > maxWriting {
+		c.writing.Add(-1)
+		return errTooManyFiles
+	}
+	made := false
+	for try := 0; ; try++ {
+		name := fmt.Sprintf("%s.%010d", c.fileOf(f.t.key), c.next.Add(1)%1e10)
+		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		switch {
+		case err == nil:
+			f.file, f.temp = file, name
+			// The lock tells a loader that the file is still being written. File systems without locks leave what a
+			// crash has left; nothing reads it.
+			_ = flock(file)
+			return nil
+		case errors.Is(err, fs.ErrNotExist) && !made:
+			if err = c.makeFolders(f.t.key); err == nil {
+				made = true
+				continue
+			}
+		case errors.Is(err, fs.ErrExist) && try < maxNameTries:
+			continue
+		default:
+			err = errno.Call("open", name, err)
+		}
+		c.writing.Add(-1)
+		return err
+	}
+}
+
+// maxNameTries bounds the search for a number that no old file has.
+const maxNameTries = 100
+
+// Commit makes the response the one of its key. It reports whether it was stored.
+func (f *Fill) Commit(now clock.Reading) bool {
+	if f.t == nil {
+		return false
+	}
+	t := f.t
+	if t.e == nil || t.c.purges.covers(t.main, f.Key, f.CreatedMS) {
+		f.Abort()
+		return false
+	}
+	if err := f.write(); err != nil {
+		f.failed(err)
+		return false
+	}
+	if err := f.close(); err != nil {
+		f.failed(errno.Call("close", f.temp, err))
+		return false
+	}
+	if err := os.Rename(f.temp, t.c.fileOf(t.key)); err != nil {
+		f.failed(errno.Call("rename", f.temp, err))
+		return false
+	}
+	f.temp = ""
+	raise(&t.c.purges.newest, f.CreatedMS)
+	f.settle(blocks(int64(f.headBytes)+f.bytes), now)
+	f.Abort() // which frees the memory
+	return true
+}
+
+// blockBytes is the unit in which the size of a cache counts files, as usual file systems store them.
+const blockBytes = 4 << 10
+
+func blocks(bytes int64) int64 { return (bytes + blockBytes - 1) / blockBytes * blockBytes }
+
+// write writes what the temporary file lacks.
+func (f *Fill) write() error {
+	f.encode()
+	if f.spilled {
+		if _, err := f.file.WriteAt(f.head, 0); err != nil {
+			return errno.Call("pwrite", f.temp, err)
+		}
+		if f.bytes > checkedBytes {
+			// Its body is not checked after a crash of the machine, so it must be on the disk before its name is.
+			if err := f.file.Sync(); err != nil {
+				return errno.Call("fsync", f.temp, err)
+			}
+		}
+		return nil
+	}
+	if err := f.create(); err != nil {
+		return err
+	}
+	all := f.head
+	if f.slab != nil {
+		copy(f.slab.Mem, f.head)
+		all = f.slab.Mem[:int64(len(f.head))+f.bytes]
+	}
+	if _, err := f.file.Write(all); err != nil {
+		return errno.Call("write", f.temp, err)
+	}
+	return nil
+}
+
+func (f *Fill) close() error {
+	file := f.file
+	f.file = nil
+	f.t.c.writing.Add(-1)
+	return file.Close()
+}
+
+// settle enters the new file in the index.
+func (f *Fill) settle(bytes int64, now clock.Reading) {
+	t, c := f.t, f.t.c
+	c.mu.Lock()
+	e := t.e
+	var closed *Object
+	if e.object != nil {
+		closed = c.opened.forget(e)
+	}
+	if e.gone { // removed meanwhile, with the old file
+		if other := c.index.entries[e.key]; other != nil {
+			// Another request has made the entry anew; the file is its own, whichever of both was written last.
+			other.version++
+			c.bytes += bytes - other.bytes
+			other.exists, other.trusted, other.bytes = true, true, bytes
+		} else {
+			e.gone = false
+			c.index.insert(e)
+			e.exists, e.bytes = false, 0
+		}
+	}
+	if !e.gone {
+		c.bytes += bytes - e.bytes
+		e.exists, e.trusted, e.failed, e.bytes = true, true, 0, bytes
+		e.expireS = wallSeconds(now) + int64(c.settings.Inactive/time.Second)
+	}
+	e.version++
+	e.settle()
+	t.updating = false
+	c.mu.Unlock()
+	if closed != nil {
+		closed.release()
+	}
+}
+
+// failed ends a fill that the disk does not allow. The client gets its response all the same.
+func (f *Fill) failed(err error) {
+	c := f.t.c
+	if c.full.due(c.clock.Now().MonoMS) {
+		c.logf(logs.Crit, "%v; the response is not stored in cache \"%s\"", err, c.Name())
+	}
+	f.Abort()
+}
+
+// Abort ends a fill whose response is not complete, or is not to be stored.
+func (f *Fill) Abort() {
+	if f.t == nil {
+		return
+	}
+	c := f.t.c
+	if f.file != nil {
+		f.close() // it is removed
+	}
+	if f.temp != "" {
+		c.removeFile(f.temp)
+	}
+	if f.slab != nil {
+		f.slab.GiveBack()
+	}
+	head := f.head[:0]
+	if cap(head) > maxKeptBytes {
+		head = nil
+	}
+	*f = Fill{head: head}
+}
+
+// Stored is the number of bytes of the body that were given to Write.
+func (f *Fill) Stored() int64 { return f.bytes }
+
+// Refresh stores a new freshness of the response that the ticket has, after the server has confirmed it.
+func (t *Ticket) Refresh(fresh Freshness, now clock.Reading) {
+	c, o := t.c, t.Object
+	if o == nil || t.e == nil {
+		return
+	}
+	if err := o.rewrite(fresh, wallSeconds(now)); err != nil && c.full.due(now.MonoMS) {
+		c.logf(logs.Crit, "%v; the response will be asked for again", errno.Call("pwrite", o.path, err))
+	}
+	c.mu.Lock()
+	var closed *Object
+	if t.e.object != nil && t.e.version == t.version {
+		closed = c.opened.forget(t.e)
+		t.e.version++
+		t.version = t.e.version
+	}
+	c.mu.Unlock()
+	if closed != nil {
+		closed.release()
+	}
+}
+
+// rewrite changes the freshness in the file, unless another response has taken its place.
+func (o *Object) rewrite(fresh Freshness, nowS int64) error {
+	m := o.Meta
+	m.Freshness, m.DateS = fresh, nowS
+	var block [freshnessBytes + 4]byte
+	m.putFreshness(block[:])
+	file, err := os.OpenFile(o.path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var start [freshnessAt]byte
+	if _, err = file.ReadAt(start[:], 0); err == nil && headSum(start[:]) == o.headSum {
+		_, err = file.WriteAt(block[:], freshnessAt)
+	}
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,94 @@
+package cache
+
+import (
+	"sync/atomic"
+)
+
+// Key is the MD5 of a cache key, as in nginx: it is the name of the file, which operators compute to find one. A
+// different key with the same sum is a miss, because the file has the whole key.
+type Key [16]byte
+
+// entry is one key in the index. Its fields belong to the lock of the Cache.
+type entry struct {
+	newer, older *entry // in the order of their last use
+	key          Key
+	object       *Object       // open, if it is kept so
+	wait         chan struct{} // closed when updating ends; nil if nobody waits
+	bytes        int64         // of the file, in blocks
+	lockUntilMS  int64         // an update that began is given up then
+	expireS      int64         // it is removed then, if nobody asks for it meanwhile
+	failedUntilS int64
+	refs         int32  // tickets that use it
+	uses         uint16 // requests for it, up to the largest number
+	failed       uint16 // the status that answers instead of a response, until failedUntilS; 0: none
+	version      uint32 // changes with the file
+	exists       bool   // there is a file
+	trusted      bool   // which this process has written or checked
+	updating     bool   // a request is fetching a new one
+	gone         bool   // it is no longer in the index
+}
+
+// index is all entries, by key and in the order of their last use.
+type index struct {
+	entries        map[Key]*entry
+	newest, oldest *entry
+}
+
+// insert adds a new entry as the newest.
+func (x *index) insert(e *entry) {
+	x.entries[e.key] = e
+	x.pushNewest(e)
+}
+
+func (x *index) pushNewest(e *entry) {
+	e.newer, e.older = nil, x.newest
+	if x.newest != nil {
+		x.newest.newer = e
+	} else {
+		x.oldest = e
+	}
+	x.newest = e
+}
+
+func (x *index) unlink(e *entry) {
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		x.newest = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		x.oldest = e.newer
+	}
+	e.newer, e.older = nil, nil
+}
+
+// use makes an entry the newest.
+func (x *index) use(e *entry) {
+	if x.newest != e {
+		x.unlink(e)
+		x.pushNewest(e)
+	}
+}
+
+func (x *index) remove(e *entry) {
+	x.unlink(e)
+	delete(x.entries, e.key)
+	e.gone = true
+}
+
+// settle ends an update: the next request may start one, and those that wait look again.
+func (e *entry) settle() {
+	e.updating = false
+	if e.wait != nil {
+		close(e.wait)
+		e.wait = nil
+	}
+}
+
+// Counters are figures of one cache since they were last reset.
+type Counters struct {
+	Responses, Bytes               atomic.Uint64
+	ResponsesWritten, BytesWritten atomic.Uint64
+}

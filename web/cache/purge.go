@@ -1,0 +1,204 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/lib/clock"
+)
+
+// purges are the purges of a cache. One is a time: responses that were asked for before are misses. So it also covers
+// the variants of a key, which the index does not know by it, and a response that is on its way during the purge. It is
+// kept until no response is left that nobody has asked for since: those that somebody asks for are removed then, the
+// others after `inactive`.
+type purges struct {
+	count atomic.Int32 // of all, so that a cache without purges takes no lock
+	last  atomic.Int64 // the latest, in milliseconds
+	// newest is the begin of the latest request whose response is stored: a purge covers it even if the clock of the
+	// machine was set back since.
+	newest atomic.Int64
+
+	mu    sync.RWMutex
+	exact map[Key]purge
+	wild  []purge
+}
+
+type purge struct {
+	prefix []byte // of a wildcard
+	atMS   int64
+	untilS int64
+}
+
+// maxPurges bounds the purges that a cache keeps, 100 bytes each; maxWildcards those with a wildcard, with which each
+// key is compared.
+const (
+	maxPurges    = 100_000
+	maxWildcards = 100
+)
+
+// ErrTooManyPurges is a purge that a cache cannot remember.
+var ErrTooManyPurges = errors.New("too many purges within the time of \"inactive\"")
+
+// began is the time of a request: later than all purges that have ended.
+func (p *purges) began(wallMS int64) int64 { return max(wallMS, p.last.Load()+1) }
+
+// covers reports whether a response was purged after its request began.
+func (p *purges) covers(main Key, key []byte, createdMS int64) bool {
+	if p.count.Load() == 0 {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if one, ok := p.exact[main]; ok && createdMS <= one.atMS {
+		return true
+	}
+	for i := range p.wild {
+		if createdMS <= p.wild[i].atMS && bytes.HasPrefix(key, p.wild[i].prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// add adds a purge of a key, or with a wildcard of all that begin with it.
+func (p *purges) add(key []byte, wildcard bool, atMS, nowS, untilS int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire(nowS)
+	one := purge{atMS: atMS, untilS: untilS}
+	if wildcard {
+		one.prefix = bytes.Clone(key)
+		kept := p.wild[:0]
+		for _, old := range p.wild {
+			if !bytes.HasPrefix(old.prefix, key) { // otherwise this one covers it
+				kept = append(kept, old)
+			}
+		}
+		if p.wild = kept; len(p.wild) >= maxWildcards {
+			p.count.Store(int32(len(p.exact) + len(p.wild)))
+			return ErrTooManyPurges
+		}
+		p.wild = append(p.wild, one)
+	} else {
+		if len(p.exact) >= maxPurges {
+			return ErrTooManyPurges
+		}
+		if p.exact == nil {
+			p.exact = map[Key]purge{}
+		}
+		p.exact[md5.Sum(key)] = one
+	}
+	p.count.Store(int32(len(p.exact) + len(p.wild)))
+	raise(&p.last, atMS)
+	return nil
+}
+
+// raise makes a number at least n.
+func raise(number *atomic.Int64, n int64) {
+	for old := number.Load(); old < n && !number.CompareAndSwap(old, n); old = number.Load() {
+	}
+}
+
+// expire forgets the purges that cover nothing any more.
+func (p *purges) expire(nowS int64) {
+	for key, one := range p.exact {
+		if one.untilS < nowS {
+			delete(p.exact, key)
+		}
+	}
+	kept := p.wild[:0]
+	for _, one := range p.wild {
+		if one.untilS >= nowS {
+			kept = append(kept, one)
+		}
+	}
+	p.wild = kept
+	p.count.Store(int32(len(p.exact) + len(p.wild)))
+}
+
+// Purge removes the response of a key with its variants. found reports whether there was one.
+func (c *Cache) Purge(key []byte, now clock.Reading) (found bool, err error) {
+	if err := c.purge(key, false, now); err != nil {
+		return false, err
+	}
+	main := Key(md5.Sum(key))
+	c.mu.Lock()
+	e := c.index.entries[main]
+	found = e != nil && (e.exists || c.cold)
+	c.mu.Unlock()
+	// Opening it removes it: the purge covers it.
+	t := Ticket{Key: bytes.Clone(key)}
+	t.Begin(c, 1, now)
+	if outcome, mayExist := t.touch(now); mayExist && (outcome == Fresh || c.cold) {
+		t.load(now)
+	}
+	t.End()
+	return found, nil
+}
+
+// PurgeAll makes the responses of all keys with a prefix misses. With Settings.Purges, their files are removed in the
+// background.
+func (c *Cache) PurgeAll(prefix []byte, now clock.Reading) error {
+	if err := c.purge(prefix, true, now); err != nil {
+		return err
+	}
+	select {
+	case c.purged <- struct{}{}:
+	default: // the purger has not taken the previous one yet
+	}
+	return nil
+}
+
+// sweep removes all files that a purge covers.
+func (c *Cache) sweep(ctx context.Context) {
+	c.mu.Lock()
+	pace := pacer{Pace: c.settings.Purger, c: c}
+	keys := make([]Key, 0, len(c.index.entries))
+	for key := range c.index.entries {
+		keys = append(keys, key)
+	}
+	c.mu.Unlock()
+	for _, key := range keys {
+		c.sweepOne(key)
+		if !pace.next(ctx) {
+			return
+		}
+	}
+}
+
+func (c *Cache) sweepOne(key Key) {
+	t := Ticket{c: c, key: key, minUses: 1}
+	c.mu.Lock()
+	e := c.index.entries[key]
+	if e == nil || !e.exists {
+		c.mu.Unlock()
+		return
+	}
+	e.refs++
+	t.e, t.version = e, e.version
+	c.mu.Unlock()
+	o, err := open(c.fileOf(key), false)
+	if err == nil {
+		o.refs.Store(1)
+		t.Object = o
+		if c.purges.covers(md5.Sum(o.Key), o.Key, o.CreatedMS) {
+			t.remove("")
+		}
+	}
+	t.Release() // a file that cannot be read is removed when it is asked for
+}
+
+func (c *Cache) purge(key []byte, wildcard bool, now clock.Reading) error {
+	nowS := wallSeconds(now)
+	keep := int64(c.Settings().Inactive/time.Second) + purgeSlackS
+	return c.purges.add(key, wildcard, max(now.WallMS, c.purges.last.Load()+1, c.purges.newest.Load()),
+		nowS, add(nowS, keep))
+}
+
+// purgeSlackS is how much longer a purge is kept: the manager may remove what is inactive that much later.
+const purgeSlackS = 60
