@@ -10,7 +10,7 @@ import (
 )
 
 // exporterNames are the names that NGINX Plus's exporter has for the figures that starling counts, by what they begin
-// with: all of its version 1.5 but those of caches, which starling does not have. Those of a gauge end in "~".
+// with: all of its version 1.5. Those of a gauge end in "~".
 var exporterNames = map[string]string{
 	"": "connections_accepted connections_dropped connections_active~ connections_idle~ http_requests_total http_requests_current~ " +
 		"ssl_handshakes ssl_handshakes_failed ssl_session_reuses up~ license_expiration_timestamp_seconds~ license_reporting_healthy~ " +
@@ -28,6 +28,9 @@ var exporterNames = map[string]string{
 	"stream_zone_sync_zone_":   "records_pending~ records_total~",
 	"resolver_":                "name srv addr noerror formerr servfail nxdomain notimp refused timedout unknown",
 	"worker_":                  "connection_accepted connection_dropped connection_active~ connection_idle~ http_requests_total http_requests_current~",
+	"cache_": "size~ max_size~ cold~ hit_responses hit_bytes stale_responses stale_bytes updating_responses updating_bytes revalidated_responses" +
+		" revalidated_bytes miss_responses miss_bytes expired_responses expired_bytes expired_responses_written expired_bytes_written" +
+		" bypass_responses bypass_bytes bypass_responses_written bypass_bytes_written",
 	"limit_request_":           "passed delayed rejected delayed_dry_run rejected_dry_run",
 	"limit_connection_":        "passed rejected rejected_dry_run",
 	"stream_limit_connection_": "passed rejected rejected_dry_run",

@@ -33,6 +33,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			limit_req_zone $uri zone=req:1m rate=1000r/s sync;
 			limit_conn_zone $uri zone=conn:1m;
 			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
+			proxy_cache_path pages keys_zone=pages:1m max_size=1g;
 			upstream servers { zone servers 64k; server BACKEND max_conns=100; queue 5; }
 			server {
 				listen HTTP; status_zone site;

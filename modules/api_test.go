@@ -15,12 +15,13 @@ import (
 	"starling/modules/web/keyval"
 	"starling/modules/web/limitconn"
 	"starling/modules/web/limitreq"
+	"starling/modules/web/upstream"
 	"starling/plan"
 	"starling/web"
 	"starling/web/webtest"
 )
 
-var apiFamilies = []*web.Module{&core.Module, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &api.Module}
+var apiFamilies = []*web.Module{&core.Module, &keyval.Module, &limitreq.Module, &limitconn.Module, &access.Module, &upstream.Module, &api.Module}
 
 const apiText = `
 	keyval_zone zone=one:32k;

@@ -1,6 +1,7 @@
 package modules_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"starling/admin"
 	"starling/lib/testkit"
 	"starling/modules/web/sub"
 	"starling/web/webtest"
@@ -426,5 +428,38 @@ func TestCacheConfigurationErrors(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// The API counts what a cache answers by its status; DELETE sets the figures to zero.
+func TestCacheFigures(t *testing.T) {
+	o := newOrigin(t, originSays("0123456789", "Cache-Control", fresh))
+	s := o.cached(t, `proxy_cache_bypass $arg_bypass; proxy_cache_key k;`)
+	c := s.LoopbackClient()
+	cacheStep(t, c, "GET / HTTP/1.1", "MISS", "200", "0123456789")
+	cacheStep(t, c, "GET / HTTP/1.1", "HIT", "200", "0123456789")
+	cacheStep(t, c, "GET / HTTP/1.1", "HIT", "200", "0123456789")
+	cacheStep(t, c, "GET /?bypass=1 HTTP/1.1", "BYPASS", "200", "0123456789")
+	r := s.Resource("http/caches")
+	figures := func() string {
+		answer := r.Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
+		text, err := json.Marshal(answer.Body)
+		if err != nil || answer.Err != nil {
+			t.Fatal(err, answer.Err)
+		}
+		_, after, _ := strings.Cut(string(text), `"hit"`)
+		return after
+	}
+	const none, zero = `{"responses":0,"bytes":0}`, `{"responses":0,"bytes":0,"responses_written":0,"bytes_written":0}`
+	const one = `{"responses":1,"bytes":10,"responses_written":1,"bytes_written":10}`
+	if got, want := figures(), `:{"responses":2,"bytes":20},"stale":`+none+`,"updating":`+none+`,"revalidated":`+none+
+		`,"miss":`+one+`,"expired":`+zero+`,"bypass":`+one+`}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if answer := r.Handle(&admin.Call{Method: "DELETE", Version: 9, Tail: []string{"one"}}); answer.Status != 204 {
+		t.Errorf("DELETE: %+v", answer)
+	}
+	if got := figures(); strings.Contains(got, "1") || strings.Contains(got, "2") {
+		t.Errorf("after the reset: %s", got)
 	}
 }

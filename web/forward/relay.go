@@ -68,6 +68,7 @@ func (x *Exchange) finish(piece []byte) web.Result {
 		x.Request.Out.Trailers = append(x.Request.Out.Trailers, trailers...)
 	}
 	x.commit()
+	x.countServed()
 	if x.alone {
 		return x.endAlone()
 	}
@@ -91,6 +92,7 @@ func (x *Exchange) forwardPiece(piece []byte) bool {
 // headOnly ends a response of which only the head is needed: the client has sent HEAD, or there is none.
 func (x *Exchange) headOnly() web.Result {
 	x.account(upstream.Success)
+	x.countServed()
 	if x.alone {
 		return x.endAlone()
 	}

@@ -63,6 +63,13 @@ func (x *Exchange) rangesOfStored() web.RangeSupport {
 	return web.OneRange
 }
 
+// countServed counts a response that came from a server although there is a cache.
+func (x *Exchange) countServed() {
+	if x.status != cache.None {
+		x.count(x.state().length)
+	}
+}
+
 // count counts a response for the API.
 func (x *Exchange) count(bytes int64) {
 	if c := x.ticket.Cache(); c != nil {

@@ -56,7 +56,6 @@ func ownResources(p *plan.Plan) []admin.Resource {
 			Reset:   s.resetRequests,
 			Metrics: requestMetrics,
 		}.Resource(),
-		empty("http/caches", 1, "CacheNotFound", "cache"),
 		admin.Single{
 			Path:    "ssl",
 			Since:   1,
@@ -69,11 +68,6 @@ func ownResources(p *plan.Plan) []admin.Resource {
 			Path: "license", Since: 9, Get: func(*admin.Call) any { return license() }, Metrics: licenseMetrics,
 		}.Resource(),
 	}
-}
-
-// empty is a collection in which starling never has anything.
-func empty(path string, since int, code, what string) admin.Resource {
-	return admin.Collection[struct{}]{Path: path, Since: since, Missing: admin.NotFound(code, what)}.Resource()
 }
 
 type nginx struct {

@@ -7,6 +7,7 @@ import (
 	servers "starling/upstream"
 	"starling/upstream/groups"
 	"starling/web"
+	"starling/web/forward"
 )
 
 func declared(p *plan.Plan) *declarations { return plan.Part[declarations](p) }
@@ -40,9 +41,9 @@ func link(p *plan.Plan) error {
 	return nil
 }
 
-// resources are /http/upstreams and /starling/http/sessions.
+// resources are /http/upstreams, /http/caches and /starling/http/sessions.
 func resources(p *plan.Plan) []admin.Resource {
-	return []admin.Resource{family.Resource(p), sessions(p)}
+	return []admin.Resource{family.Resource(p), forward.CacheResource(p), sessions(p)}
 }
 
 func (s *Settings) keepAlive() servers.KeepAlive {
