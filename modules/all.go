@@ -27,6 +27,7 @@ import (
 	"starling/modules/web/authbasic"
 	"starling/modules/web/authrequest"
 	"starling/modules/web/autoindex"
+	"starling/modules/web/brotli"
 	"starling/modules/web/charset"
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
@@ -59,6 +60,7 @@ import (
 	"starling/modules/web/tryfiles"
 	"starling/modules/web/upstream"
 	"starling/modules/web/userid"
+	"starling/modules/web/zstd"
 	"starling/stream"
 	"starling/web"
 )
@@ -104,7 +106,9 @@ func Web() []*web.Module {
 		&sub.Module,
 		&charset.Module,
 		&ssi.Module,
-		&gzip.Module, // its filter sees what the other families added
+		&zstd.Module, // the filters from here on see what the other families added
+		&brotli.Module,
+		&gzip.Module,
 		&accesslog.Module,
 		&randomindex.Module, // before static, whose index files it replaces
 		&gzipstatic.Module,

@@ -1,5 +1,5 @@
-// Package encoding knows when a client gets a compressed response: the settings that gzip, gzip_static and gunzip
-// share.
+// Package encoding compresses responses and sends files that were compressed beforehand: it knows which coding a client
+// gets. The families gzip, gzip_static, gunzip, brotli and zstd declare its settings.
 package encoding
 
 import (
@@ -7,22 +7,58 @@ import (
 	"net/http"
 	"strings"
 
+	"starling/conf"
 	"starling/nginx/ascii"
 	"starling/nginx/regex"
 	"starling/web"
 	"starling/web/h1"
 )
 
-// Settings of one block, which the gzip family declares.
-type Settings struct {
+// Coding is a content coding of HTTP.
+type Coding int
+
+// The codings, in the order of preference for a client that accepts several equally. nginx's modules do not compare
+// them: their order is that in which they were compiled or loaded.
+const (
+	ZstdCoding Coding = iota
+	BrotliCoding
+	GzipCoding
+	codings
+)
+
+var codingNames = [codings]string{"zstd", "br", "gzip"}
+
+// suffixes are those of files that were compressed beforehand.
+var suffixes = [codings]string{".zst", ".br", ".gz"}
+
+// Compression has what all codings have, in one block.
+type Compression struct {
 	On       bool
 	Level    int
 	MinBytes int64
-	HTTP10   bool // HTTP/1.0 too
 	Types    web.MediaTypes
+}
+
+// Gzip are the settings of the gzip family in one block. Vary is for all codings.
+type Gzip struct {
+	Compression
+	HTTP10   bool // HTTP/1.0 too
 	Vary     bool
 	Proxied  Proxied
 	Disabled []*regex.Regexp
+}
+
+// Brotli are the settings of the brotli family in one block.
+type Brotli struct {
+	Compression
+	WindowBits int // binary logarithm of how many bytes back repetitions are found
+	Static     Static
+}
+
+// Zstd are the settings of the zstd family in one block.
+type Zstd struct {
+	Compression
+	Static Static
 }
 
 // Proxied are the values of gzip_proxied.
@@ -54,12 +90,27 @@ var ProxiedNames = map[string]Proxied{
 }
 
 // MarkVary is called for each response whose coding depends on what the client accepts.
-func (s *Settings) MarkVary(r *web.Request) { r.Out.VaryEncoding = r.Out.VaryEncoding || s.Vary }
+func (s *Gzip) MarkVary(r *web.Request) { r.Out.VaryEncoding = r.Out.VaryEncoding || s.Vary }
 
 // Wanted is ngx_http_gzip_ok: it checks the request. A part of a response is never compressed by itself.
-func (s *Settings) Wanted(r *web.Request) bool {
-	if r.Parent() != nil || !Accepts(r.KnownHeader(h1.HeaderAcceptEncoding), "gzip") ||
-		r.Version < h1.Version11 && !(s.HTTP10 && r.Version == h1.Version10) {
+func (s *Gzip) Wanted(r *web.Request) bool { return s.quality(r, GzipCoding) > 0 }
+
+// quality is how much a client wants a coding, 0 if it does not get it. As in nginx and the modules for it, only gzip
+// depends on the version of HTTP, the browser and proxies.
+func (s *Gzip) quality(r *web.Request, coding Coding) Quality {
+	if r.Parent() != nil {
+		return 0
+	}
+	q := Accepted(r.KnownHeader(h1.HeaderAcceptEncoding), codingNames[coding])
+	if q == 0 || coding == GzipCoding && !s.allowed(r) {
+		return 0
+	}
+	return q
+}
+
+// allowed applies what the gzip family alone has.
+func (s *Gzip) allowed(r *web.Request) bool {
+	if r.Version < h1.Version11 && !(s.HTTP10 && r.Version == h1.Version10) {
 		return false
 	}
 	if len(s.Disabled) > 0 {
@@ -70,11 +121,11 @@ func (s *Settings) Wanted(r *web.Request) bool {
 			}
 		}
 	}
-	return !r.Seen.Has(h1.HeaderVia) || s.wantedByProxy(r)
+	return !r.Seen.Has(h1.HeaderVia) || s.allowedByProxy(r)
 }
 
-// wantedByProxy applies gzip_proxied.
-func (s *Settings) wantedByProxy(r *web.Request) bool {
+// allowedByProxy applies gzip_proxied.
+func (s *Gzip) allowedByProxy(r *web.Request) bool {
 	p := s.Proxied
 	switch {
 	case p&proxiedOff != 0:
@@ -101,20 +152,58 @@ func (s *Settings) wantedByProxy(r *web.Request) bool {
 	return !(p&proxiedNoLastModified != 0 && modified) && !(p&proxiedNoETag != 0 && etag)
 }
 
-// Accepts reports whether Accept-Encoding lists a coding with a quality above 0.
-func Accepts(value []byte, coding string) bool {
+// Quality is the q of a coding in thousandths.
+type Quality int
+
+const fullQuality Quality = 1000
+
+// Accepted returns the quality of a coding in Accept-Encoding, 0 if it is not listed.
+func Accepted(value []byte, coding string) Quality {
 	for len(value) > 0 {
 		var item []byte
 		item, value, _ = bytes.Cut(value, []byte{','})
-		name, parameters, _ := bytes.Cut(item, []byte{';'})
+		name, parameters, given := bytes.Cut(item, []byte{';'})
 		if !ascii.EqualString(bytes.TrimSpace(name), coding) {
 			continue
 		}
-		parameters = bytes.TrimSpace(parameters)
-		if len(parameters) < 2 || ascii.Lower(parameters[0]) != 'q' || parameters[1] != '=' {
-			return true
+		if !given {
+			return fullQuality
 		}
-		return len(bytes.Trim(parameters[2:], "0.")) > 0
+		return parseQuality(bytes.TrimSpace(parameters))
 	}
-	return false
+	return 0
 }
+
+// parseQuality is ngx_http_gzip_quantity: what is no quality is 0.
+func parseQuality(p []byte) Quality {
+	switch {
+	case len(p) == 0:
+		return fullQuality
+	case len(p) < 3, ascii.Lower(p[0]) != 'q', p[1] != '=', p[2] != '0' && p[2] != '1':
+		return 0
+	}
+	q := Quality(p[2]-'0') * fullQuality
+	p = p[3:]
+	if len(p) == 0 {
+		return q
+	}
+	const decimals = 3
+	if p[0] != '.' || len(p) > 1+decimals {
+		return 0
+	}
+	weight := fullQuality
+	for _, c := range p[1:] {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		weight /= 10
+		q += Quality(c-'0') * weight
+	}
+	if q > fullQuality {
+		return 0
+	}
+	return q
+}
+
+// gzipOf are the settings of gzip, which all codings need.
+func gzipOf(scope *conf.Scope) *Gzip { return conf.SettingsOf[Gzip](scope) }

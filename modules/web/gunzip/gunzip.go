@@ -43,12 +43,12 @@ func build(b *web.Block) (web.Filter, error) {
 	if !conf.SettingsOf[Settings](b.Scope).on {
 		return nil, nil
 	}
-	client := conf.SettingsOf[encoding.Settings](b.Scope)
+	client := conf.SettingsOf[encoding.Gzip](b.Scope)
 	return func(r *web.Request) web.Body { return filter(r, client) }, nil
 }
 
 // filter is ngx_http_gunzip_header_filter.
-func filter(r *web.Request, client *encoding.Settings) web.Body {
+func filter(r *web.Request, client *encoding.Gzip) web.Body {
 	coding, _ := r.Out.Headers.Get(h1.HeaderContentEncoding)
 	if !ascii.EqualString(coding, "gzip") {
 		return nil

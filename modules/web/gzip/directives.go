@@ -22,36 +22,36 @@ var Module = web.Module{
 	Module: conf.Module{
 		Name:  "gzip",
 		Doc:   "Compresses responses.",
-		New:   conf.NewOf[encoding.Settings],
-		Clone: conf.CloneOf[encoding.Settings],
+		New:   conf.NewOf[encoding.Gzip],
+		Clone: conf.CloneOf[encoding.Gzip],
 		Directives: []conf.Directive{
 			{
 				Name: "gzip", Syntax: "on | off", Default: "off", In: placesIf,
 				Doc: "Enables gzip compression of responses with status 200, 403 or 404.",
-				Set: conf.Field(func(s *encoding.Settings) *bool { return &s.On }, conf.Flag),
+				Set: conf.Field(func(s *encoding.Gzip) *bool { return &s.On }, conf.Flag),
 			}, {
 				Name: "gzip_comp_level", Syntax: "<level>", Default: "1", In: places,
 				Doc: "Sets the compression level from 1 (fastest) to 9 (smallest).",
-				Set: conf.Field(func(s *encoding.Settings) *int { return &s.Level }, conf.Bounds(1, 9)),
+				Set: conf.Field(func(s *encoding.Gzip) *int { return &s.Level }, conf.Bounds(1, 9)),
 			}, {
 				Name: "gzip_min_length", Syntax: "<length>", Default: "20", In: places,
 				Doc: "Sets the minimum Content-Length of a compressed response.",
-				Set: conf.Field(func(s *encoding.Settings) *int64 { return &s.MinBytes }, conf.Size),
+				Set: conf.Field(func(s *encoding.Gzip) *int64 { return &s.MinBytes }, conf.Size),
 			}, {
 				Name: "gzip_http_version", Syntax: "<version>", Default: "1.1", In: places,
 				Doc: "Sets the minimum HTTP version of a request, 1.0 or 1.1, to compress its response.",
 				Set: conf.Field(
-					func(s *encoding.Settings) *bool { return &s.HTTP10 },
+					func(s *encoding.Gzip) *bool { return &s.HTTP10 },
 					conf.OneOf(map[string]bool{"1.0": true, "1.1": false}),
 				),
 			}, {
 				Name: "gzip_types", Syntax: "<type>...", In: places, Repeat: true, DefaultDoc: "`text/html`",
 				Doc: "Sets the MIME types to compress in addition to text/html; `*` matches all.",
-				Set: web.SetMediaTypes(func(s *encoding.Settings) *web.MediaTypes { return &s.Types }),
+				Set: web.SetMediaTypes(func(s *encoding.Gzip) *web.MediaTypes { return &s.Types }),
 			}, {
 				Name: "gzip_vary", Syntax: "on | off", Default: "off", In: places,
 				Doc: "Adds `Vary: Accept-Encoding` to responses that can be compressed.",
-				Set: conf.Field(func(s *encoding.Settings) *bool { return &s.Vary }, conf.Flag),
+				Set: conf.Field(func(s *encoding.Gzip) *bool { return &s.Vary }, conf.Flag),
 			}, {
 				Name: "gzip_proxied", Syntax: "<what>...", Default: "off", In: places, Repeat: true,
 				Doc: "Sets the conditions for compressing responses to proxied requests (with Via): off, expired, " +
@@ -64,11 +64,18 @@ var Module = web.Module{
 			},
 		},
 	},
-	Variables: []vars.Variable[*web.Request]{{Name: "gzip_ratio", Doc: "The compression ratio.", Append: appendRatio}},
-	Filters:   []web.FilterHook{{Build: build, Joint: true}},
+	Variables: []vars.Variable[*web.Request]{{
+		Name: "gzip_ratio", Doc: "The compression ratio.",
+		Append: func(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+			return encoding.AppendRatio(r, encoding.GzipCoding, dst)
+		},
+	}},
+	Filters: []web.FilterHook{{Joint: true, Build: func(b *web.Block) (web.Filter, error) {
+		return encoding.BuildFilter(b, encoding.GzipCoding)
+	}}},
 }
 
-func setProxied(s *encoding.Settings, a *conf.Args) error {
+func setProxied(s *encoding.Gzip, a *conf.Args) error {
 	if a.FirstWrite(&s.Proxied) {
 		s.Proxied = 0
 	}
@@ -89,7 +96,7 @@ func setProxied(s *encoding.Settings, a *conf.Args) error {
 // service pack fixed it.
 const oldBrowsers = `MSIE [4-6]\.(?!.*SV1)`
 
-func setDisabled(s *encoding.Settings, a *conf.Args) error {
+func setDisabled(s *encoding.Gzip, a *conf.Args) error {
 	if a.FirstWrite(&s.Disabled) {
 		s.Disabled = nil
 	}
