@@ -3,6 +3,7 @@ package modules_test
 import (
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,22 +150,25 @@ func TestHealthChecksKeepConnections(t *testing.T) {
 		{"until the server closes", "keepalive_time=1h", 3, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			asked := make(chan bool, 1000)
+			var connections atomic.Int32
+			asked := make(chan int32, 1000) // the connections until then
 			b := webtest.Serve(t, func(p *webtest.Peer) {
+				connections.Add(1)
 				for range c.perConn {
 					if p.Head() == "" {
 						return
 					}
+					asked <- connections.Load() // before the answer, after which the next check can come
 					p.Answer("ok")
-					asked <- true
 				}
 			})
 			s := fleet{"a": {addr: b.Addr}}.checked(t, `upstream u { zone u 64k; server {a}; }
 				server { location / { proxy_pass http://u; health_check interval=1ms `+c.keep+`; } }`)
+			n := int32(0)
 			for range 6 {
-				webtest.Receive(t, asked)
+				n = webtest.Receive(t, asked)
 			}
-			if n := b.Accepted.Load(); n != c.want {
+			if n != c.want {
 				t.Errorf("%d connections for 6 checks", n)
 			}
 			for _, line := range s.Log.Lines() {
