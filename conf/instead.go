@@ -5,15 +5,12 @@ import "strings"
 // instead has the advice for a directive or parameter that starling does not have, if that of its module in
 // insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
-	"disable_symlinks":    "keep symbolic links out of the document root with file permissions",
-	"ssl_stapling":        "remove it, or set it off",
-	"ssl_stapling_verify": "remove it, or set it off",
-	"ssl_ocsp":            "use revocation lists: ssl_crl",
-	"ssl_engine":          "use keys in files, or a server that has the engine behind a stream proxy",
-	"post_action":         "use mirror",
-	"debug_connection":    "remove it, or use error_log with level debug",
-	"quic":                "remove it: clients use HTTP/2",
-	"load_module":         "remove the line if nothing needs the module",
+	"disable_symlinks": "keep symbolic links out of the document root with file permissions",
+	"ssl_engine":       "use keys in files, or a server that has the engine behind a stream proxy",
+	"post_action":      "use mirror",
+	"debug_connection": "remove it, or use error_log with level debug",
+	"quic":             "remove it: clients use HTTP/2",
+	"load_module":      "remove the line if nothing needs the module",
 }
 
 // insteadOfFamily is for names that begin so: proxy_store_access, …

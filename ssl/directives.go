@@ -16,12 +16,15 @@ type Bound[C any] struct {
 	// HandshakeTimeout is stream's ssl_handshake_timeout; http bounds a handshake by client_header_timeout.
 	HandshakeTimeout time.Duration
 
-	// SessionCache is ssl_session_cache; the owner of the settings opens it for Sessions.
-	SessionCache CacheWords
+	// Caches are opened by the owner of the settings.
+	Caches
 
 	certificates, keys []name[C]
 	cache              *CertificateCache
 }
+
+// Caches are ssl_session_cache and ssl_ocsp_cache.
+type Caches struct{ SessionCache, StatusCache CacheWords }
 
 // NewBound returns nginx's defaults.
 func NewBound[C any]() Bound[C] { return Bound[C]{ServerSettings: NewServerSettings()} }
@@ -145,6 +148,7 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 			a.Ignore("the TLS library orders ciphers by hardware support")
 			return nil
 		}))
+	addStatus(w, place)
 	w.add("dhparam", "<file>", "", "Accepted for compatibility, no effect: "+noDH+".",
 		conf.Raw(func(_ *S, a *conf.Args) error {
 			path, err := file(a)
@@ -168,6 +172,32 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 	w.add("reject_handshake", "on | off", "off", "Rejects all TLS handshakes of the server.",
 		conf.Field(func(s *S) *bool { return &place(s).RejectHandshake }, conf.Flag))
 	return w.list
+}
+
+// addStatus declares ssl_ocsp and ssl_stapling.
+func addStatus[S, C any](w *words, place func(*S) *Bound[C]) {
+	w.add("ocsp", "on|off|leaf", "off", "Asks OCSP responders about the certificates of clients that verify: of "+
+		"all of the chain but the root, or of the client's own (`leaf`). A client is rejected if its status is not "+
+		"good, or not known in time (client_header_timeout; in stream ssl_handshake_timeout).",
+		conf.Field(func(s *S) *StatusChecks { return &place(s).StatusChecks }, conf.OneOf(StatusCheckWords)))
+	w.add("ocsp_responder", "<url>", "", "Sets the OCSP responder (`http://`) for ssl_ocsp, instead of those that the "+
+		"certificates name, whose names need a resolver.",
+		conf.Field(func(s *S) *string { return &place(s).StatusResponder }, conf.String))
+	w.add("ocsp_cache", "off | shared:<name>:<size>", "off", "Caches the statuses of clients' certificates, for all "+
+		"servers with that name.",
+		conf.Whole(func(s *S) *CacheWords { return &place(s).StatusCache }, parseStatusCache))
+	w.add("stapling", "on | off", "off", "Staples answers of OCSP responders about the server's certificates to "+
+		"handshakes. No handshake waits for them: they are fetched and renewed meanwhile, and a reload keeps them. "+
+		"The issuer's certificate must be in ssl_certificate or in ssl_trusted_certificate.",
+		conf.Field(func(s *S) *bool { return &place(s).Stapling.On }, conf.Flag))
+	w.add("stapling_file", "<file>", "", "Sets a file with an answer in DER format to staple, instead of asking.",
+		conf.Whole(func(s *S) *string { return &place(s).Stapling.File }, file))
+	w.add("stapling_responder", "<url>", "", "Sets the OCSP responder (`http://`) for ssl_stapling, instead of the "+
+		"one that the certificate names.",
+		conf.Field(func(s *S) *string { return &place(s).Stapling.Responder }, conf.String))
+	w.add("stapling_verify", "on | off", "off", "Verifies the signer of an answer before it is stapled: it must be "+
+		"authorized by the certificate's issuer, and in ssl_certificate or trusted by ssl_trusted_certificate.",
+		conf.Field(func(s *S) *bool { return &place(s).Stapling.Verify }, conf.Flag))
 }
 
 // noCompression completes "no effect: ".

@@ -154,6 +154,10 @@ func reasonOf(err error) failure {
 	switch {
 	case errors.As(err, &client) && client.Missing:
 		return noCert
+	case client != nil && client.Status == statusRevoked:
+		return revokedCert
+	case client != nil && client.Status != "":
+		return otherCertError
 	case client != nil:
 		return client.Code.failure()
 	case errors.As(err, &server) && server.Name != "":

@@ -23,10 +23,13 @@ type Peer struct {
 	// Certificate is the client's, nil if it sent none; Code is its verification.
 	Certificate *x509.Certificate
 	Code        VerifyCode
+	// Status is what CheckStatus has against the certificate; empty: nothing.
+	Status string
 	// Offer is what the client offered; nil if no variable shows it.
 	Offer *Offer
 
 	clientSigned tls.SignatureScheme
+	path         []*x509.Certificate // to the root, for CheckStatus; nil if the certificate does not verify
 }
 
 // Protocol is $ssl_protocol: "TLSv1.3".
@@ -56,6 +59,8 @@ func (p *Peer) Verify() string {
 	switch {
 	case p.Certificate == nil:
 		return "NONE"
+	case p.Status != "":
+		return "FAILED:" + p.Status
 	case p.Code == VerifyOK:
 		return "SUCCESS"
 	}

@@ -5,7 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"starling/ssl/ocsp"
 )
 
 // VerifyClient is ssl_verify_client.
@@ -48,6 +51,18 @@ type ServerSettings struct {
 	// Shows tells which variables are used; OfferOf is the offer of a handshake, for its signature.
 	Shows   Shows
 	OfferOf func(*tls.ClientHelloInfo) *Offer
+	// Stapling staples answers of responders to the server's certificates. Staples keeps them, OldStaples has those of
+	// the previous configuration.
+	Stapling            Stapling
+	Staples, OldStaples *Staples
+	// StatusChecks asks responders about the certificates of clients: StatusResponder or, if empty, those that the
+	// certificates name. Statuses, if not nil, caches the answers.
+	StatusChecks    StatusChecks
+	StatusResponder string
+	Statuses        *StatusCache
+	// Asker reaches the responders; LogError logs what is wrong with a staple.
+	Asker    *ocsp.Asker
+	LogError func(format string, args ...any)
 	// VerifyInHandshake ends the handshake if the client's certificate does not verify. By default, as in nginx, the
 	// handshake succeeds and Server.Check returns the result, so that an HTTP server can answer 400.
 	VerifyInHandshake bool
@@ -74,6 +89,9 @@ type Server struct {
 	verify *verifier
 	used   []Used
 	shows  Shows
+	// staples are those of the certificates, in their order; nil for one without.
+	staples []*staple
+	status  *status
 }
 
 // Build reads the files and makes the configuration. Warnings report settings without effect; the error is nginx's.
@@ -89,6 +107,9 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		return nil, nil, err
 	}
 	server := &Server{Config: config, mode: s.VerifyClient, verify: verify, shows: s.Shows}
+	if server.status, err = s.status(); err != nil {
+		return nil, nil, err
+	}
 	if !s.RejectHandshake {
 		server.used = s.used(config)
 	}
@@ -108,24 +129,31 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		config.Certificates, config.SessionTicketsDisabled = nil, true
 		return server, warnings, nil
 	}
-	return server, warnings, s.choose(config)
+	more, err := s.choose(config, server, read)
+	return server, append(warnings, more...), err
 }
 
 // choose sets how a handshake gets its certificate.
-func (s *ServerSettings) choose(config *tls.Config) error {
+func (s *ServerSettings) choose(config *tls.Config, server *Server, read ReadFile) (warnings []string, err error) {
 	find := s.Find
-	if find == nil {
+	switch {
+	case find != nil && s.Stapling.On:
+		warnings = append(warnings, "\"ssl_stapling\" ignored, certificates with variables are not stapled")
+	case find == nil:
 		all := make([]*tls.Certificate, len(config.Certificates))
 		for i := range all {
 			all[i] = &config.Certificates[i]
 		}
-		switch len(all) {
-		case 0:
-			return errors.New(`no "ssl_certificate" is defined`)
-		case 1:
-			if !s.Shows.Signature {
-				return nil
+		if s.Stapling.On {
+			if server.staples, warnings, err = s.staple(all, server.verify, read); err != nil {
+				return nil, err
 			}
+		}
+		switch {
+		case len(all) == 0:
+			return nil, errors.New(`no "ssl_certificate" is defined`)
+		case len(all) == 1 && !s.Shows.Signature && server.staples == nil:
+			return warnings, nil
 		}
 		find = func(*tls.ClientHelloInfo) ([]*tls.Certificate, error) { return all, nil }
 		config.Certificates = nil // the library would take one of them for a client without SNI
@@ -136,12 +164,17 @@ func (s *ServerSettings) choose(config *tls.Config) error {
 			return nil, err
 		}
 		cert := pick(hello, all)
+		if server.staples != nil && slices.Contains(hello.Extensions, statusRequest) {
+			if one := server.staples[slices.Index(all, cert)]; one != nil {
+				cert = one.of(time.Now())
+			}
+		}
 		if s.Shows.Signature {
 			cert = s.OfferOf(hello).recording(cert)
 		}
 		return cert, nil
 	}
-	return nil
+	return warnings, nil
 }
 
 // askClients makes the server request a certificate, naming the CAs of ssl_client_certificate.
@@ -190,12 +223,17 @@ type ClientError struct {
 	// certificate error".
 	Missing bool
 	Code    VerifyCode
+	// Status is set if the certificate verifies and ssl_ocsp rejects it.
+	Status string
 }
 
 // Error is nginx's line for the error log at level info.
 func (e *ClientError) Error() string {
 	if e.Missing {
 		return "client sent no required SSL certificate"
+	}
+	if e.Status != "" {
+		return "client SSL certificate verify error: " + e.Status
 	}
 	return fmt.Sprintf("client SSL certificate verify error: (%d:%v)", int(e.Code), e.Code)
 }
@@ -207,7 +245,10 @@ func (s *Server) Inspect(state *tls.ConnectionState, offer *Offer, now time.Time
 		Resumed: state.DidResume, ALPN: state.NegotiatedProtocol}
 	if len(state.PeerCertificates) > 0 {
 		p.Certificate = state.PeerCertificates[0]
-		p.Code = s.verify.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth, now)
+		p.Code, p.path = s.verify.path(state.PeerCertificates, x509.ExtKeyUsageClientAuth, now)
+		if s.status == nil {
+			p.path = nil
+		}
 		p.clientSigned = signatureOfPeer(state)
 	}
 	if s.shows != (Shows{}) {
@@ -229,6 +270,8 @@ func (v VerifyClient) Check(p *Peer) error {
 			return &ClientError{Missing: true}
 		}
 		return nil
+	case p.Status != "":
+		return &ClientError{Status: p.Status}
 	case p.Code == VerifyOK, v == VerifyOptionalNoCA && p.Code.untrustedOnly():
 		return nil
 	}

@@ -195,16 +195,20 @@ func (all *SessionCaches) Open(words CacheWords, old *SessionCaches) (*SessionCa
 		c.keys = &TicketKeys{}
 	}
 	if c.limitBytes != words.Bytes {
-		return nil, fmt.Errorf(
-			"the size %d of shared memory zone \"%s\" conflicts with already declared size %d",
-			words.Bytes,
-			words.Name,
-			c.limitBytes,
-		)
+		return nil, sizeConflict(words, c.limitBytes)
 	}
 	if all.byName == nil {
 		all.byName = map[string]*SessionCache{}
 	}
 	all.byName[words.Name] = c
 	return c, nil
+}
+
+func sizeConflict(words CacheWords, declaredBytes int64) error {
+	return fmt.Errorf(
+		"the size %d of shared memory zone \"%s\" conflicts with already declared size %d",
+		words.Bytes,
+		words.Name,
+		declaredBytes,
+	)
 }

@@ -128,17 +128,27 @@ func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.R
 // verify checks a chain as sent, the leaf certificate first. Of several errors it returns the one that OpenSSL finds
 // last, because nginx lets it continue: trust, then purpose, then revocation, then time.
 func (v *verifier) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
+	code, _ := v.path(chain, usage, now)
+	return code
+}
+
+// path is verify with the path from the leaf to the root; nil if there is none that is valid.
+func (v *verifier) path(
+	chain []*x509.Certificate,
+	usage x509.ExtKeyUsage,
+	now time.Time,
+) (VerifyCode, []*x509.Certificate) {
 	leaf := chain[0]
-	code := v.verifyPaths(chain, usage, now)
+	code, path := v.verifyPaths(chain, usage, now)
 	switch {
 	case now.Before(leaf.NotBefore):
-		return notYetValid
+		return notYetValid, nil
 	case now.After(leaf.NotAfter):
-		return expired
+		return expired, nil
 	case (code == VerifyOK || code.brokenChain()) && !fitsUsage(leaf, usage):
-		return wrongPurpose
+		return wrongPurpose, nil
 	}
-	return code
+	return code, path
 }
 
 // brokenChain means that no root was reached, which OpenSSL finds first of all.
@@ -160,7 +170,11 @@ func fitsUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) bool {
 		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
-func (v *verifier) verifyPaths(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) VerifyCode {
+func (v *verifier) verifyPaths(
+	chain []*x509.Certificate,
+	usage x509.ExtKeyUsage,
+	now time.Time,
+) (VerifyCode, []*x509.Certificate) {
 	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		intermediates.AddCert(c)
@@ -171,17 +185,17 @@ func (v *verifier) verifyPaths(chain []*x509.Certificate, usage x509.ExtKeyUsage
 	built, err := chain[0].Verify(x509.VerifyOptions{Roots: v.roots, Intermediates: intermediates, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{usage}})
 	if err != nil {
-		return v.explain(err, chain, now)
+		return v.explain(err, chain, now), nil
 	}
 	worst := VerifyOK
 	for _, path := range built {
 		code := v.checkPath(path, now)
 		if code == VerifyOK {
-			return VerifyOK
+			return VerifyOK, path
 		}
 		worst = code
 	}
-	return worst
+	return worst, nil
 }
 
 // checkPath checks what x509 does not: the depth, and the revocation of every certificate.

@@ -114,7 +114,8 @@ func buildServer(p *plan.Plan, scope *conf.Scope, modules []*Module) (*Server, e
 		}
 	}
 	if len(server.handlers[Content]) == 0 {
-		return nil, conf.At(scope.Node, "no handler for server")
+		// nginx accepts it too: a server may be there only for its address or name.
+		log.Logf(logs.Warn, "%v", conf.At(scope.Node, "no handler for server: its sessions end with status 500"))
 	}
 	return server, nil
 }

@@ -18,7 +18,6 @@ import (
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"stream { server { say x; } }", `no "listen" is defined for server in /test.conf:1`},
-		{"stream { server { listen 127.0.0.1:1; } }", `no handler for server in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1; say x; } }", `no port in "127.0.0.1" of the "listen" directive in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1:1 udp ssl; say x; } }", `"listen" directive "ssl" parameter is incompatible with "udp" in /test.conf:1`},
 		{"stream { server { listen 127.0.0.1:1 setfib=1; say x; } }", `parameter "setfib=" is not supported by starling in /test.conf:1`},
@@ -194,5 +193,17 @@ func TestStatusOfSessionsWithoutHeader(t *testing.T) {
 		if got := <-statuses; got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
+	}
+}
+
+// As in nginx, a server needs no handler; the log tells what its clients get.
+func TestAServerWithoutHandler(t *testing.T) {
+	s := streamtest.Start(t, "stream { server { listen 127.0.0.1:1; } }", nil, &core.Module, streamtest.Say())
+	if text, err := io.ReadAll(s.Dial(0)); len(text) > 0 {
+		t.Errorf("%q, %v", text, err)
+	}
+	const want = "[warn] no handler for server: its sessions end with status 500 in /test.conf:1"
+	if lines := s.Log.Lines(); !slices.Contains(lines, want) {
+		t.Errorf("no %s in %q", want, lines)
 	}
 }

@@ -340,10 +340,10 @@ func (c *Conn) handshake() bool {
 	c.TLS, c.Net = &state, conn
 	var refusal error
 	if c.server.Inspect != nil {
-		c.Peer = c.server.Inspect(&state, c.offer)
+		c.Peer = c.server.Inspect(c, &state)
 		refusal = c.server.VerifyClient.Check(c.Peer)
 	}
-	c.offer = nil
+	c.Offer = nil
 	c.countHandshake(func(h *ssl.Handshakes) {
 		h.Done(state.DidResume)
 		h.Unverified(refusal)
@@ -367,7 +367,7 @@ func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			c.server, c.named = s, true
 		}
 	}
-	c.offer = ssl.OfferOf(hello)
+	c.Offer = ssl.OfferOf(hello)
 	config := c.server.TLS
 	if c.hosts.HTTP2 || c.server.Core.HTTP2 {
 		config = c.server.tlsHTTP2
@@ -387,13 +387,13 @@ func (c *Conn) Logf(level logs.Level, format string, args ...any) {
 }
 
 // OfferOf is what the client of a handshake offers.
-func OfferOf(hello *tls.ClientHelloInfo) *ssl.Offer { return side.SubjectOf[*Conn](hello).offer }
+func OfferOf(hello *tls.ClientHelloInfo) *ssl.Offer { return side.SubjectOf[*Conn](hello).Offer }
 
 // DuringHandshake calls f with a request that has only its connection and server, for the variables in a certificate's
 // name: GetCertificate of Server.TLS can do so. Of the handshake, only the server name is known by then.
 func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
 	c := side.SubjectOf[*Conn](hello)
-	c.Peer = &ssl.Peer{ServerName: hello.ServerName, Offer: c.offer}
+	c.Peer = &ssl.Peer{ServerName: hello.ServerName, Offer: c.Offer}
 	r := c.site.take(c)
 	r.wire, r.in = &r.h1, &r.h1.in
 	r.StartedAt = r.Now()
@@ -401,6 +401,9 @@ func DuringHandshake(hello *tls.ClientHelloInfo, f func(*Request)) {
 	c.site.give(r)
 	c.Peer = nil
 }
+
+// Context ends when the site is closed by force.
+func (c *Conn) Context() context.Context { return c.site.context }
 
 // Context ends when the site is closed by force.
 func (r *Request) Context() context.Context { return r.Conn.site.context }

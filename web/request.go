@@ -189,8 +189,8 @@ type shared struct {
 	Proxied *proxyprotocol.Header
 	// Peer is what was learned about the client after the handshake, nil without TLS.
 	Peer *ssl.Peer
-	// offer is what the client offers, during the handshake.
-	offer *ssl.Offer
+	// Offer is what the client offers, during the handshake.
+	Offer *ssl.Offer
 	// Serial numbers the connections of the process ($connection); Requests counts those started on this one.
 	Serial   uint64
 	Requests int

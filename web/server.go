@@ -22,7 +22,7 @@ type Server struct {
 	// AlwaysTLS makes all addresses use TLS whose default server this is, as if they listened with ssl.
 	AlwaysTLS bool
 	// Inspect checks the client when a handshake with this server is done, and returns Conn.Peer.
-	Inspect func(state *tls.ConnectionState, offer *ssl.Offer) *ssl.Peer
+	Inspect func(c *Conn, state *tls.ConnectionState) *ssl.Peer
 	// VerifyClient is ssl_verify_client. AfterHandshake applies it to requests.
 	VerifyClient ssl.VerifyClient
 	// AfterHandshake is called at the start of each request over TLS; a status (495, 496) rejects it, Declined

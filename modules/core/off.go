@@ -16,13 +16,7 @@ var off = []struct {
 	{"disable_symlinks", "off", "on|if_not_owner [from=<part>]", locations, "symbolic link checks"},
 	{"msie_refresh", "off", "on", locations, "refreshes for old MSIE"},
 	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
-	{"ssl_ocsp", "off", "on|leaf", secured, "OCSP validation of client certificates"},
-	{"ssl_stapling", "off", "on", secured, "OCSP stapling"},
-	{"ssl_stapling_verify", "off", "on", secured, "OCSP stapling"},
 }
-
-// secured are the levels that configure TLS.
-const secured = conf.HTTP | conf.Server | conf.Stream | conf.StreamServer
 
 // Off is the family of directives whose feature does not exist.
 func Off() *conf.Module {

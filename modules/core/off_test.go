@@ -51,9 +51,6 @@ var offs = []struct {
 	in      []conf.Context
 }{
 	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
-	{"ssl_stapling off", []string{"ssl_stapling on"}, []conf.Context{conf.HTTP, conf.Server, conf.Stream, conf.StreamServer}},
-	{"ssl_stapling_verify off", []string{"ssl_stapling_verify on"}, []conf.Context{conf.Server, conf.StreamServer}},
-	{"ssl_ocsp off", []string{"ssl_ocsp on", "ssl_ocsp leaf"}, []conf.Context{conf.Server, conf.StreamServer}},
 	{"msie_refresh off", []string{"msie_refresh on"}, []conf.Context{conf.Location}},
 	{"disable_symlinks off", []string{"disable_symlinks on", "disable_symlinks if_not_owner from=$document_root"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
@@ -115,10 +112,10 @@ func TestIgnored(t *testing.T) {
 // TestOffIsChecked: what nginx does not take either is told in its words.
 func TestOffIsChecked(t *testing.T) {
 	for line, want := range map[string]string{
-		"ssl_stapling":                      `invalid number of arguments in "ssl_stapling" directive`,
-		"ssl_stapling off off":              `invalid number of arguments in "ssl_stapling" directive`,
-		"ssl_stapling maybe":                `invalid value "maybe"`,
-		"ssl_stapling off; ssl_stapling on": `"ssl_stapling" directive is duplicate`,
+		"msie_refresh":                      `invalid number of arguments in "msie_refresh" directive`,
+		"msie_refresh off off":              `invalid number of arguments in "msie_refresh" directive`,
+		"msie_refresh maybe":                `invalid value "maybe"`,
+		"msie_refresh off; msie_refresh on": `"msie_refresh" directive is duplicate`,
 		"dav_methods off; create_full_put_path off; location / { }": `"location" directive is not allowed here`,
 	} {
 		if got := bound(t, "http { "+line+"; }"); got != want+" in /n.conf:1" {

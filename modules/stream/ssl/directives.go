@@ -2,6 +2,7 @@
 package ssl
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -62,12 +63,12 @@ func serve(b *stream.Block, server *stream.Server) error {
 	}
 	settings := s.ServerSettings
 	settings.Shows, settings.OfferOf = ssl.ShowsOf(stream.Side.Variables(b.Plan).Uses), stream.OfferOf
-	settings.Keys, settings.Context = b.Plan.TicketKeys(), []string{"stream"}
+	settings.Context = []string{"stream"}
 	if finder != nil {
 		settings.Context = append(settings.Context, finder.Words()...)
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
 	}
-	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
+	if err := b.Plan.ShareTLS(&settings, s.Caches, server.ResolverSettings()); err != nil {
 		return err
 	}
 	read, digest := ssl.Digesting(b.Plan.ReadFile)
@@ -79,11 +80,12 @@ func serve(b *stream.Block, server *stream.Server) error {
 		b.Plan.Log.Logf(logs.Warn, "%v", conf.At(b.Scope.Node, "%s", w))
 	}
 	b.Plan.UseCertificates("ssl_certificate", b.Scope.Node, built.Used())
+	b.Plan.FetchStaples(built)
 	server.TLS = &stream.TLS{
 		Config:           built.Config,
 		HandshakeTimeout: s.HandshakeTimeout,
 		Files:            digest(),
-		Verify:           check(built),
+		Verify:           check(built, s.HandshakeTimeout),
 		Trusts:           built.Trusts,
 	}
 	server.VerifiesClients = s.VerifyClient == ssl.VerifyOn
@@ -101,11 +103,16 @@ func find(finder *ssl.Finder[*stream.Session], hello *tls.ClientHelloInfo) (all 
 	return all, err
 }
 
-// check admits a client whose certificate verifies.
-func check(server *ssl.Server) func(*stream.Session, *tls.ConnectionState) error {
+// check admits a client whose certificate verifies. The client waits for answers of OCSP responders.
+func check(server *ssl.Server, timeout time.Duration) func(*stream.Session, *tls.ConnectionState) error {
 	return func(s *stream.Session, state *tls.ConnectionState) error {
 		peer := server.Inspect(state, s.Offer, time.Now())
 		s.Peer = peer
+		ctx, cancel := context.WithTimeout(s.Context(), timeout)
+		defer cancel()
+		if err := server.CheckStatus(ctx, peer); err != nil {
+			s.Logf(logs.Error, "%v", err)
+		}
 		if err := server.Check(peer); err != nil {
 			var refused *ssl.ClientError
 			if errors.As(err, &refused) && !refused.Missing {

@@ -1,6 +1,7 @@
 package ssl_test
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -9,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	library "golang.org/x/crypto/ocsp"
+
 	"starling/lib/certs"
+	"starling/lib/testkit"
 	"starling/modules/stream/core"
 	"starling/modules/stream/ssl"
+	"starling/ssl/ocsp/ocsptest"
 	"starling/stream/streamtest"
 )
 
@@ -90,6 +95,58 @@ func TestHandshakeAndVariables(t *testing.T) {
 			t.Errorf("%s: no %q in %q", c.verify, c.log, lines)
 		}
 	}
+}
+
+func TestOCSPOfClientsAndStapling(t *testing.T) {
+	server, client := newPKI(t, "server.example"), newPKI(t, "client.example")
+	pair, err := tls.X509KeyPair(client.cert, client.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	responderOf := func(p pki) *ocsptest.Responder {
+		key, err := p.ca.KeyPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca, err := tls.X509KeyPair(p.ca.PEM, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ocsptest.Serve(t, p.ca.Certificate(), ca.PrivateKey.(crypto.Signer))
+	}
+	aboutClients, aboutServer := responderOf(client), responderOf(server)
+	s := streamtest.Start(t, `stream { server { listen 1 ssl; ssl_certificate s.crt; ssl_certificate_key s.key;
+		ssl_verify_client on; ssl_client_certificate client_ca.crt; ssl_ocsp leaf; ssl_ocsp_responder `+aboutClients.URL+`;
+		ssl_stapling on; ssl_trusted_certificate server_ca.crt; ssl_stapling_responder `+aboutServer.URL+`;
+		say "$ssl_client_verify"; } }`,
+		streamtest.Files{"s.crt": server.cert, "s.key": server.key, "client_ca.crt": client.ca.PEM, "server_ca.crt": server.ca.PEM},
+		&core.Module, &ssl.Module, streamtest.Say())
+	config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
+	for _, c := range []struct {
+		status    int
+		want, log string
+	}{
+		{library.Good, "SUCCESS", ""},
+		{library.Revoked, "", `client SSL certificate verify error: certificate revoked, of "CN=client.example,O=starling"`},
+		{-1, "", "OCSP response not successful (3: try later) while requesting certificate status, responder: 127.0.0.1"},
+	} {
+		aboutClients.Set(pair.Leaf.SerialNumber, c.status)
+		if got := talk(t, s, config); got != c.want {
+			t.Errorf("%d: %q", c.status, got)
+		}
+		if lines := s.Log.Lines(); c.log != "" && !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, c.log) }) {
+			t.Errorf("no %s in %q", c.log, lines)
+		}
+	}
+	testkit.Eventually(t, time.Minute, func() error {
+		conn := tls.Client(s.Dial(0), config)
+		defer conn.Close()
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := library.ParseResponse(conn.ConnectionState().OCSPResponse, server.ca.Certificate())
+		return err
+	})
 }
 
 func TestForeignBytesEndTheConnection(t *testing.T) {

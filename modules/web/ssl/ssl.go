@@ -1,6 +1,7 @@
 package ssl
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"time"
@@ -39,12 +40,12 @@ func serve(b *web.Block, server *web.Server) error {
 	settings := s.ServerSettings
 	settings.ALPN = protocols
 	settings.Shows, settings.OfferOf = ssl.ShowsOf(web.Side.Variables(b.Plan).Uses), web.OfferOf
-	settings.Keys, settings.Context = b.Plan.TicketKeys(), []string{"http"}
+	settings.Context = []string{"http"}
 	if finder != nil {
 		settings.Context = append(settings.Context, finder.Words()...)
 		settings.Find = func(hello *tls.ClientHelloInfo) ([]*tls.Certificate, error) { return find(finder, hello) }
 	}
-	if settings.Sessions, err = b.Plan.SessionCache(s.SessionCache); err != nil {
+	if err := b.Plan.ShareTLS(&settings, s.Caches, server.Core.Resolver); err != nil {
 		return err
 	}
 	built, warnings, err := settings.Build(b.Plan.ReadFile)
@@ -56,10 +57,20 @@ func serve(b *web.Block, server *web.Server) error {
 	}
 	b.Plan.UseCertificates("ssl_certificate", b.Scope.Node, built.Used())
 	server.TLS = built.Config
-	server.Inspect = func(state *tls.ConnectionState, offer *ssl.Offer) *ssl.Peer {
-		return built.Inspect(state, offer, time.Now())
-	}
+	b.Plan.FetchStaples(built)
+	server.Inspect = func(c *web.Conn, state *tls.ConnectionState) *ssl.Peer { return inspect(built, server, c, state) }
 	return nil
+}
+
+// inspect verifies the client's certificate after a handshake. The client waits for answers of OCSP responders.
+func inspect(built *ssl.Server, server *web.Server, c *web.Conn, state *tls.ConnectionState) *ssl.Peer {
+	peer := built.Inspect(state, c.Offer, time.Now())
+	ctx, cancel := context.WithTimeout(c.Context(), server.Core.HeaderTimeout)
+	defer cancel()
+	if err := built.CheckStatus(ctx, peer); err != nil {
+		c.Logf(logs.Error, "%v", err)
+	}
+	return peer
 }
 
 // find selects the certificates of a handshake.

@@ -2,6 +2,7 @@ package ssl_test
 
 import (
 	"bufio"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -10,10 +11,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	library "golang.org/x/crypto/ocsp"
 
 	"starling/lib/certs"
+	"starling/lib/testkit"
 	"starling/modules/web/core"
 	"starling/modules/web/ssl"
+	"starling/ssl/ocsp/ocsptest"
 	"starling/web"
 	"starling/web/webtest"
 )
@@ -23,6 +29,7 @@ var modules = []*web.Module{&core.Module, &ssl.Module, webtest.Say()}
 // world is an authority, a server's and a client's certificate, as files that a configuration names.
 type world struct {
 	t       *testing.T
+	root    *certs.Authority
 	roots   *x509.CertPool
 	client  tls.Certificate
 	options []webtest.Option
@@ -30,8 +37,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, roots: x509.NewCertPool()}
 	root, other := authority(t, "root"), authority(t, "other")
+	w := &world{t: t, root: root, roots: x509.NewCertPool()}
 	w.roots.AppendCertsFromPEM(root.PEM)
 	w.add("ca.crt", root.PEM)
 	w.add("other-ca.crt", other.PEM)
@@ -48,6 +55,19 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+func (w *world) rootKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := w.root.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(w.root.PEM, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair.PrivateKey.(crypto.Signer)
 }
 
 func authority(t *testing.T, name string) *certs.Authority {
@@ -213,6 +233,70 @@ func TestVerifyClient(t *testing.T) {
 	}
 }
 
+// The status of a client's certificate counts like its verification; the answer is cached for all servers of the name.
+func TestOCSPOfClients(t *testing.T) {
+	w := newWorld(t)
+	responder := ocsptest.Serve(t, w.root.Certificate(), w.rootKey(t))
+	s := w.start(pair + "ssl_client_certificate ca.crt; ssl_verify_client optional; ssl_ocsp on; ssl_ocsp_responder " + responder.URL + `;
+		server { listen 127.0.0.1:443 ssl; say "$ssl_client_verify"; }
+		server { listen 127.0.0.1:444 ssl; ssl_ocsp_cache shared:statuses:1m; say "$ssl_client_verify"; }
+		server { listen 127.0.0.1:445 ssl; ssl_ocsp off; say "$ssl_client_verify"; }
+		server { listen 127.0.0.1:446 ssl; error_page 495 =403 /bad; say "$ssl_client_verify"; }`)
+	serial := w.client.Leaf.SerialNumber
+	for _, c := range []struct {
+		what       string
+		said       int
+		port       int
+		withoutKey bool
+		status     int
+		body       string
+	}{
+		{"good", library.Good, 0, false, 200, "SUCCESS"},
+		{"good, and cached", library.Good, 1, false, 200, "SUCCESS"},
+		{"none", library.Revoked, 0, true, 200, "NONE"},
+		{"revoked", library.Revoked, 0, false, 400, "The SSL certificate error"},
+		{"revoked, but cached", library.Revoked, 1, false, 200, "SUCCESS"},
+		{"revoked, but not asked about", library.Revoked, 2, false, 200, "SUCCESS"},
+		{"revoked, with an error page", library.Revoked, 3, false, 403, "FAILED:certificate revoked"},
+		{"no answer", -1, 3, false, 403, "FAILED:certificate status request failed"},
+	} {
+		responder.Set(serial, c.said)
+		status, body := w.visit(s, visitor{name: "one.example", port: c.port, withoutKey: c.withoutKey})
+		if status != c.status || !strings.Contains(body, c.body) {
+			t.Errorf("%s: %d %s", c.what, status, body)
+		}
+	}
+	lines := strings.Join(s.Log.Lines(), "\n")
+	for _, want := range []string{
+		"[info] *4 client SSL certificate verify error: certificate revoked while reading client request headers, client: ",
+		"[error] *8 OCSP response not successful (3: try later) while requesting certificate status, responder: 127.0.0.1, client: ",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no %s in\n%s", want, lines)
+		}
+	}
+}
+
+func TestStapling(t *testing.T) {
+	w := newWorld(t)
+	responder := ocsptest.Serve(t, w.root.Certificate(), w.rootKey(t))
+	s := w.start(pair + "ssl_trusted_certificate ca.crt; ssl_stapling on; ssl_stapling_verify on; ssl_stapling_responder " + responder.URL + `;
+		server { listen 127.0.0.1:443 ssl; say ok; }`)
+	testkit.Eventually(t, time.Minute, func() error {
+		conn := tls.Client(s.DialLoopbackPort(0), &tls.Config{RootCAs: w.roots, ServerName: "one.example"})
+		defer conn.Close()
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		state := conn.ConnectionState()
+		answer, err := library.ParseResponseForCert(state.OCSPResponse, state.PeerCertificates[0], w.root.Certificate())
+		if err == nil && answer.Status != library.Good {
+			t.Fatal(answer.Status)
+		}
+		return err
+	})
+}
+
 // Two servers on one address: SNI chooses settings and certificates, Host may not lead to one that verifies clients.
 func TestServersOfOneAddress(t *testing.T) {
 	w := newWorld(t)
@@ -356,9 +440,11 @@ func TestProblems(t *testing.T) {
 		"listen 443 ssl; ssl_conf_command Certificate none.crt;" + strings.TrimSpace(pair): `cannot load certificate "/none.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:1`,
 		"ssl_verify_client maybe;":                   `invalid value "maybe" in /test.conf:1`,
+		"ssl_ocsp_cache shared:x;":                   `invalid OCSP cache "shared:x" in /test.conf:1`,
+		"ssl_ocsp_cache shared:x:1k;":                `OCSP cache "shared:x:1k" is too small in /test.conf:1`,
+		"ssl_ocsp maybe;":                            `invalid value "maybe" in /test.conf:1`,
 		"ssl_session_cache shared:x;":                `invalid session cache "shared:x" in /test.conf:1`,
 		"ssl_protocols TLSv9;":                       `invalid value "TLSv9" in /test.conf:1`,
-		"ssl_stapling on;":                           `"ssl_stapling" is not supported by starling in /test.conf:1`,
 		"location / { ssl_certificate server.crt; }": `"ssl_certificate" directive is not allowed here in /test.conf:1`,
 	} {
 		_, err := webtest.Load(t, modules, "server { "+inside+" }", w.options...)
