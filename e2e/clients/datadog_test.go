@@ -65,6 +65,7 @@ var datadogMetrics = []string{
 	"nginx.server_zone discarded processing received requests responses.1xx responses.2xx responses.3xx responses.4xx responses.5xx responses.total responses.code sent",
 	"nginx.location_zone discarded received requests responses.1xx responses.2xx responses.3xx responses.4xx responses.5xx responses.total responses.code sent",
 	"nginx.limit_req passed delayed rejected delayed_dry_run rejected_dry_run", "nginx.limit_conn passed rejected rejected_dry_run",
+	"nginx.cache size max_size cold hit.responses hit.bytes stale.responses stale.bytes updating.responses updating.bytes revalidated.responses revalidated.bytes miss.responses miss.bytes miss.responses_written miss.bytes_written expired.responses expired.bytes expired.responses_written expired.bytes_written bypass.responses bypass.bytes bypass.responses_written bypass.bytes_written",
 	"nginx.resolver requests.name requests.srv requests.addr responses.noerror responses.formerr responses.servfail responses.nxdomain responses.notimp responses.refused responses.timedout responses.unknown",
 	"nginx.slab pages.used pages.free slot.used slot.free slot.reqs slot.fails",
 	"nginx.upstream keepalive zombies peers.id peers.backup peers.weight peers.active peers.requests peers.responses.1xx peers.responses.2xx peers.responses.total peers.sent peers.received peers.fails peers.unavail peers.health_checks.checks peers.health_checks.fails peers.health_checks.unhealthy peers.health_checks.last_passed peers.downtime",

@@ -51,10 +51,7 @@ func TestTelegraf(t *testing.T) {
 		want := map[string]int{ // fields of each measurement
 			"processes": 1, "connections": 4, "slabs_pages": 2, "slabs_slots": 4, "ssl": 3, "http_requests": 2,
 			"http_server_zones": 11, "http_upstreams": 2, "http_upstream_peers": 20, "stream_server_zones": 4,
-			"stream_upstreams": 1, "stream_upstream_peers": 14,
-		}
-		if cacheSupported {
-			want["http_caches"] = 23
+			"stream_upstreams": 1, "stream_upstream_peers": 14, "http_caches": 23,
 		}
 		if version >= 5 {
 			want["http_location_zones"], want["resolver_zones"] = 10, 11
