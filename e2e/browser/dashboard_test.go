@@ -25,6 +25,7 @@ const site = `http {
 	keyval $arg_text $other zone=own;
 	limit_req_zone $arg_client zone=clients:1m rate=1r/m sync;
 	limit_conn_zone $binary_remote_addr zone=conns:1m;
+	proxy_cache_path {{.Dir}}/cache keys_zone=kept:1m max_size=1m;
 	upstream app { zone app 256k; server {{.IP}}:8081; server 127.0.0.1:1 down;
 		sticky learn zone=sessions:1m create=$upstream_cookie_session lookup=$cookie_session sync; }
 	upstream many { zone many 1m; MANY }
@@ -37,6 +38,7 @@ const site = `http {
 		location /api { api write=on; }
 		location /readonly { api; }
 		location / { status_zone pages; proxy_pass http://app; }
+		location /cached { proxy_cache kept; proxy_cache_valid 1h; proxy_ignore_headers Set-Cookie; proxy_pass http://app/; }
 		location /limited { limit_req zone=clients burst=9 nodelay; proxy_pass http://app/; }
 	}
 	server { listen {{.IP}}:8081; location / { add_header Set-Cookie session=$arg_session; return 200 x; } }
@@ -92,6 +94,13 @@ func TestDashboardShowsWhatTheAPISays(t *testing.T) {
 		a.Must("GET", fmt.Sprintf("/?session=s%d", i), "")
 		a.Must("GET", "/limited?client=greedy", "")
 	}
+	testkit.Eventually(t, harness.Patience, func() error { // a response is stored at its end
+		a.Must("GET", "/cached", "")
+		if caches := answer[map[string]struct{ Hit struct{ Responses int } }](t, a, "http/caches"); caches["kept"].Hit.Responses == 0 {
+			return fmt.Errorf("no hit: %+v", caches)
+		}
+		return nil
+	})
 	c.Acknowledged()
 	b := openTab(t)
 	b.open(page(a, "/dashboard.html"))
@@ -110,7 +119,7 @@ func TestDashboardShowsWhatTheAPISays(t *testing.T) {
 	b.sure(`document.querySelectorAll("svg.mesh .lines path.ok, svg.mesh .lines path.idle").length === 6`)
 
 	for view, want := range map[string]string{
-		"zones": "key3", "limits": "greedy", "sessions": a.IP + ":8081", "upstreams": a.IP + ":8081", "traffic": "shop", "tls": "node1.example.com", "errors": "Recent errors",
+		"zones": "key3", "limits": "greedy", "sessions": a.IP + ":8081", "upstreams": a.IP + ":8081", "traffic": "shop", "caches": "\u00a0%", "tls": "node1.example.com", "errors": "Recent errors",
 	} {
 		b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("location.hash = %q", view)))
 		b.sees("main", want)
