@@ -1,0 +1,173 @@
+package strict
+
+import "slices"
+
+// change is the state of a proposer. One node at a time should be it, for speed; safety needs none: a majority
+// consents, and the register decides each number once.
+type change struct {
+	leading  bool
+	sinceUS  int64 // leading since
+	nextUS   int64
+	target   View
+	consents seats
+	askedUS  int64
+	lockedUS int64 // since when somebody waits for a view that was consented to
+	proposal *View
+}
+
+const (
+	// foundingUS is how long the first view waits for members that are not there yet.
+	foundingUS = 2_000_000
+	// changeStepsPerLease is how often the proposer looks what should change.
+	changeStepsPerLease = 16
+)
+
+// Lead makes the node the one that proposes views, or no longer.
+func (n *Node) Lead(leading bool, nowUS int64) {
+	if leading != n.change.leading {
+		n.change = change{leading: leading, sinceUS: nowUS, nextUS: nowUS}
+		n.due(nowUS)
+	}
+}
+
+// Proposal returns a view to which a majority consented, once: the caller has the register decide on it, as the one
+// after the view with the number before. If the register has already decided on that number, the proposal is void.
+func (n *Node) Proposal() (View, bool) {
+	if p := n.change.proposal; p != nil {
+		n.change.proposal = nil
+		return *p, true
+	}
+	return View{}, false
+}
+
+// tickChange proposes a view if the present one is not right.
+func (n *Node) tickChange(nowUS int64) {
+	c := &n.change
+	if !c.leading {
+		return
+	}
+	stepUS := n.cfg.LeaseUS / changeStepsPerLease
+	defer func() { n.due(c.nextUS) }()
+	if nowUS < c.nextUS {
+		return
+	}
+	c.nextUS = nowUS + stepUS
+	target := n.wanted(nowUS)
+	if target.sameProcesses(&n.view) && !n.locked(nowUS) || len(target.Members) < n.majority() {
+		c.target = View{}
+		return
+	}
+	if n.view.Number == 0 && len(target.Members) < len(n.peers) && nowUS < n.startUS+foundingUS {
+		return
+	}
+	if c.target.Number != target.Number || !c.target.sameProcesses(&target) || nowUS >= c.askedUS+n.cfg.LeaseUS {
+		c.target, c.consents, c.askedUS = target, 0, nowUS
+	}
+	excluded := n.excludedBy(&target)
+	for i := range n.peers {
+		if !c.consents.has(Seat(i)) {
+			n.send(Seat(i), Message{Kind: Exclude, View: n.view.Number, Excluded: excluded}, nowUS)
+		}
+	}
+}
+
+// excludedBy lists the processes of the view that a target lacks.
+func (n *Node) excludedBy(target *View) (excluded []Member) {
+	for _, m := range n.view.Members {
+		if !target.has(m.Seat, m.Incarnation) {
+			excluded = append(excluded, m)
+		}
+	}
+	return excluded
+}
+
+// wanted is the view as it should be: members stay unless a majority could give them up; processes that ping and are
+// no members join.
+func (n *Node) wanted(nowUS int64) View {
+	fresh := nowUS - n.cfg.LeaseUS/2
+	var processes []Member
+	for i := range n.peers {
+		seat, p := Seat(i), &n.peers[i]
+		current, isMember := n.view.Of(seat)
+		incarnation, present := p.incarnation, p.seenUS >= fresh && p.seenView == n.view.Number
+		if seat == n.cfg.Self {
+			incarnation, present = n.cfg.Incarnation, true
+		}
+		switch {
+		case isMember && current.Incarnation == incarnation && (seat == n.cfg.Self || !n.givenUp(seat, nowUS)):
+			processes = append(processes, current)
+		case isMember && current.Incarnation != incarnation && !present && !n.givenUp(seat, nowUS):
+			processes = append(processes, current)
+		case present && (!isMember || current.Incarnation != incarnation):
+			processes = append(processes, Member{Seat: seat, Incarnation: incarnation})
+		}
+	}
+	return n.view.next(processes)
+}
+
+// givenUp reports whether a majority could consent to a member's exclusion now, as far as this node knows.
+func (n *Node) givenUp(seat Seat, nowUS int64) bool {
+	votes := 0
+	for i := range n.peers {
+		if p := &n.peers[i]; Seat(i) == n.cfg.Self && n.silent(seat, nowUS) ||
+			Seat(i) != n.cfg.Self && p.seenUS >= nowUS-n.cfg.LeaseUS/2 && p.state.Silent.has(seat) {
+			votes++
+		}
+	}
+	return votes >= n.majority()
+}
+
+// locked reports whether somebody has waited for a while for the view that it consented to. Any next view frees it.
+func (n *Node) locked(nowUS int64) bool {
+	c, waits := &n.change, n.answer.promises != 0
+	for i := range n.peers {
+		p := &n.peers[i]
+		waits = waits || p.state.Promised && p.seenView == n.view.Number && p.seenUS >= nowUS-n.cfg.LeaseUS/2
+	}
+	if !waits {
+		c.lockedUS = 0
+	} else if c.lockedUS == 0 {
+		c.lockedUS = nowUS
+	}
+	return waits && nowUS >= c.lockedUS+n.cfg.LeaseUS/2
+}
+
+// onExclude consents if no promise of this node is in the way, and makes it not give new ones: until a later view is
+// installed, it does not answer those that are to be excluded.
+func (n *Node) onExclude(m Message, nowUS int64) {
+	if m.View != n.view.Number || nowUS < n.startUS+longerUS(n.cfg.LeaseUS) && len(n.peers) > 1 {
+		return
+	}
+	for _, x := range m.Excluded {
+		if !n.silent(x.Seat, nowUS) || x.Seat == n.cfg.Self && x.Incarnation == n.cfg.Incarnation {
+			return
+		}
+	}
+	for _, x := range m.Excluded {
+		n.answer.promises.add(x.Seat)
+	}
+	n.send(m.From, Message{Kind: Consent, View: m.View, Excluded: m.Excluded}, nowUS)
+}
+
+// onConsent proposes the view once a majority has consented.
+func (n *Node) onConsent(m Message, nowUS int64) {
+	c := &n.change
+	if !c.leading || c.target.Number != n.view.Number+1 || m.View != n.view.Number {
+		return
+	}
+	if !slices.Equal(m.Excluded, n.excludedBy(&c.target)) || c.consents.has(m.From) {
+		return
+	}
+	c.consents.add(m.From)
+	votes := 0
+	for i := range n.peers {
+		if c.consents.has(Seat(i)) {
+			votes++
+		}
+	}
+	if votes == n.majority() {
+		proposal := c.target
+		c.proposal = &proposal
+		n.due(nowUS)
+	}
+}

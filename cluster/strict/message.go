@@ -1,0 +1,86 @@
+package strict
+
+// Kind is the kind of a message.
+type Kind uint8
+
+// The kinds of messages. Ping to Consent keep leases and views; the others move pieces, in a stream (stream.go).
+const (
+	Ping    Kind = iota + 1 // asks a member to prove that it has not given this node up
+	Pong                    // the proof: it echoes when the ping was sent
+	Tell                    // a view that was decided
+	Exclude                 // the proposer asks for consent to a view
+	Consent                 // a node promises not to answer those that the view excludes
+	Resync                  // the owner asks a holder to begin the stream anew
+	Claim                   // what a holder holds of the owner's keys: begins a stream
+	Ask                     // a holder wants more of a key
+	Grant                   // the owner gives a piece, tokens, or nothing
+	Recall                  // the owner asks a holder to give back what it does not need
+	Return                  // a holder gives a piece back
+)
+
+// Message is what nodes send each other. Which fields count depends on the kind.
+type Message struct {
+	Kind     Kind
+	From, To Seat // To may be a node that the receiver forwards to, once
+	View     uint64
+
+	// Of Ask, Grant, Recall, Return and Claim: the stream, and the position in it.
+	Session  uint32
+	Sequence uint64
+
+	Incarnation uint64
+	SentUS      int64 // of Ping, echoed by Pong: by the clock of the node that pings
+	State       PingState
+	Decided     View
+	Excluded    []Member // of Exclude and Consent: the processes in the view that the next one lacks
+
+	Armed    bool // of Claim: keys that it does not list have their default piece
+	Holdings []Holding
+
+	Key          string
+	Piece        Piece
+	DemandNano   int64 // requests per second that the sender gets for the key, in 1/1,000,000,000
+	AskID        uint64
+	NeedRequests int64
+	Tokens       int64 // of Grant: requests that may be admitted until the ask's window ends
+	WindowUS     int64 // of Ask: so long after it was sent, tokens are void
+	HoldUS       int64 // of Grant: nothing will be free for so long
+	Keep         int64 // of Recall: the fair share, in capacity
+	Flags        Flags
+}
+
+// Flags are details of a message.
+type Flags uint8
+
+// The flags.
+const (
+	Listed  Flags = 1 << iota // the owner knows that this node wants more, and gives it when there is some
+	Pending                   // … and has asked others for it already
+	Central                   // the owner decides for every request
+	Forget                    // the holder's record can go: its default piece is back
+	Silent                    // the holder gets no more requests for the key
+)
+
+// Holding is what a node has of a key at a takeover.
+type Holding struct {
+	Key        string
+	Piece      Piece
+	DemandNano int64
+	Pool       bool // the sender was the owner, and hands over its pool
+}
+
+// PingState is what a ping says about its sender.
+type PingState struct {
+	Hears    seats // that it received something from lately
+	Silent   seats // that it could consent to exclude
+	Promised bool  // it consented to a view that is not decided yet
+	// The last sequences sent to the receiver, as a holder and as an owner, and their sessions.
+	UpSession, DownSession uint32
+	UpSent, DownSent       uint64
+}
+
+// Outcome is the decision on a request that had to wait.
+type Outcome struct {
+	Ticket   uint64
+	Admitted bool
+}

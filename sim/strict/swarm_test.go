@@ -1,0 +1,41 @@
+package strict
+
+import (
+	"flag"
+	"testing"
+
+	"starling/cluster/strict"
+)
+
+var (
+	seedFlag   = flag.Uint64("seed", 0, "run this seed only, and print its log")
+	swarmFlag  = flag.Int("swarm", 150, "how many seeds to run")
+	firstFlag  = flag.Uint64("first", 1, "the first seed")
+	stepFlag   = flag.Int("step", 1, "every so manieth seed")
+	brokenFlag = flag.Int("broken", 0, "with this mutant")
+)
+
+func TestSwarm(t *testing.T) {
+	if *seedFlag != 0 {
+		w := Swarm(*seedFlag, strict.Mutant(*brokenFlag), true)
+		for _, line := range w.Log {
+			t.Log(line)
+		}
+		report(t, *seedFlag, w)
+		t.Logf("%+v", w.Sum())
+		return
+	}
+	for seed := *firstFlag; seed < *firstFlag+uint64(*swarmFlag)*uint64(*stepFlag) && !t.Failed(); seed += uint64(*stepFlag) {
+		report(t, seed, Swarm(seed, strict.Mutant(*brokenFlag), false))
+	}
+}
+
+func report(t *testing.T, seed uint64, w *World) {
+	t.Helper()
+	for _, failure := range w.Failures {
+		t.Errorf("seed %d: %s", seed, failure)
+	}
+	if len(w.Failures) > 0 {
+		t.Errorf("replay with: go test ./sim/strict -run Swarm -seed=%d", seed)
+	}
+}
