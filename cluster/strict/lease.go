@@ -79,7 +79,7 @@ func (n *Node) ping(to Seat, nowUS int64) {
 		if n.peers[i].heardUS >= nowUS-n.cfg.LeaseUS/2 || Seat(i) == n.cfg.Self {
 			state.Hears.add(Seat(i))
 		}
-		if n.silent(Seat(i), nowUS) {
+		if Seat(i) != n.cfg.Self && n.silent(Seat(i), nowUS) {
 			state.Silent.add(Seat(i))
 		}
 	}

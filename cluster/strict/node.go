@@ -231,3 +231,12 @@ func (n *Node) hop(to Seat, nowUS int64) Seat {
 	}
 	return to
 }
+
+// Owns reports whether this node owns a key in its view.
+func (n *Node) Owns(key string) bool {
+	owner, ok := n.view.owner(key, n.cfg.IDs)
+	return ok && n.member() && owner == n.cfg.Self
+}
+
+// Ready reports whether this node may spend its pieces, and distributes the keys that it owns.
+func (n *Node) Ready(nowUS int64) bool { return n.ready && n.HasLease(nowUS) }

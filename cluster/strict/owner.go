@@ -33,6 +33,9 @@ type entry struct {
 	windowUS       int64 // after which tokens of the ask are void
 }
 
+// unknown is the entry of a holder that has said nothing.
+var unknown = entry{reportedUS: never, listedUS: never, wantedUS: never}
+
 // lent are tokens that come back as spent.
 type lent struct {
 	untilUS int64
@@ -58,6 +61,11 @@ func (n *Node) poolOf(key string, nowUS int64) *pool {
 	if len(n.pools) >= n.cfg.KeysMost {
 		return nil
 	}
+	return n.makePool(key, nowUS)
+}
+
+// makePool makes the pool of a key that has none.
+func (n *Node) makePool(key string, nowUS int64) *pool {
 	p := n.newPool(key, nowUS)
 	p.Piece = n.whole
 	for i := range p.book {
@@ -78,7 +86,7 @@ func (n *Node) newPool(key string, nowUS int64) *pool {
 	p := &pool{key: key, book: make([]entry, len(n.peers)), sinceUS: never, touchedUS: nowUS}
 	p.atUS = nowUS
 	for i := range p.book {
-		p.book[i].reportedUS, p.book[i].listedUS, p.book[i].wantedUS = never, never, never
+		p.book[i] = unknown
 	}
 	p.round.nextUS, p.round.endedUS = never, never
 	p.at = len(n.poolList)

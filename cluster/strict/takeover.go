@@ -27,6 +27,11 @@ func (n *Node) Install(v View, nowUS int64) {
 		up := n.peers[i].up.session
 		n.peers[i].up, n.peers[i].down = stream{session: up + 1}, stream{askedUS: never}
 	}
+	for _, m := range v.Members {
+		if m.Birth == v.Number { // it has not pinged as a member yet
+			n.peers[m.Seat].answeredUS = nowUS
+		}
+	}
 	if isMember {
 		n.births = self.Birth
 		if v.Founding && self.Birth == v.Number || n.cfg.Broken == ForgetfulNewcomer {
@@ -83,6 +88,9 @@ func (n *Node) handOver(nowUS int64) {
 		for i := range p.book {
 			p.book[i].capacity, p.book[i].rate, p.book[i].askID, p.book[i].need = 0, 0, 0, 0
 			p.book[i].listedUS = never
+			if _, ok := n.view.Of(Seat(i)); !ok {
+				p.book[i] = unknown
+			}
 		}
 		p.lent, p.round.recalled = nil, 0
 	}
@@ -103,11 +111,19 @@ func (n *Node) handOver(nowUS int64) {
 // from the book was lost on the way.
 func (n *Node) onClaim(m Message, nowUS int64) {
 	down := &n.peers[m.From].down
-	if m.Session <= down.session {
+	if m.Session <= down.session || len(m.Holdings) > 2*n.cfg.KeysMost {
 		return
 	}
 	*down = stream{session: m.Session, open: true, got: m.Sequence, askedUS: never}
 	had := n.claims[m.From]
+	if n.ready {
+		// Pools of keys that had none begin with what the holder had before this claim.
+		for _, h := range m.Holdings {
+			if of, ok := n.view.owner(h.Key, n.cfg.IDs); ok && of == n.cfg.Self && n.pools[h.Key] == nil {
+				n.makePool(h.Key, nowUS)
+			}
+		}
+	}
 	n.claims[m.From] = &m
 	if n.ready {
 		if had != nil && had.Armed && !m.Armed {
@@ -230,11 +246,7 @@ func (n *Node) recover(p *pool, missing Piece, empty bool, nowUS int64) {
 func (n *Node) reconcile(seat Seat, nowUS int64) {
 	m := n.claims[seat]
 	listed := m.byKey()
-	for _, h := range m.Holdings {
-		if of, ok := n.view.owner(h.Key, n.cfg.IDs); ok && of == n.cfg.Self && !h.Pool {
-			n.poolOf(h.Key, nowUS)
-		}
-	}
+	m.Holdings = nil
 	for _, p := range n.poolList {
 		p.refresh(nowUS)
 		e, has := &p.book[seat], n.claimed(seat, listed, p.key).within(n.whole)

@@ -50,9 +50,27 @@ func Swarm(seed uint64, broken strict.Mutant, verbose bool) *World {
 		}
 		w.Offer(fmt.Sprint("key", k), rate, Pattern(w.rng.IntN(3)), swarmUS)
 	}
-	w.trouble(w.nowUS + swarmUS - 1_000_000)
+	w.trouble(w.nowUS + swarmUS - 2_000_000)
 	w.Run(swarmUS + 200_000)
+	w.recovered()
 	return w
+}
+
+// recovered checks that the cluster works again after a quiet time: all hosts are ready members of one view, and no
+// owner was ever told of more than there is.
+func (w *World) recovered() {
+	if len(w.Failures) > 0 || w.Broken != strict.Whole {
+		return
+	}
+	for i, h := range w.hosts {
+		switch {
+		case !h.up || h.frozenUS > w.nowUS:
+		case h.node.View().Number != w.hosts[0].node.View().Number || !h.node.Ready(h.local(w.nowUS)):
+			w.failf("host %d is not ready again: view %d, %v", i, h.node.View().Number, h.node.Ready(h.local(w.nowUS)))
+		case h.node.Stats().Excess > 0:
+			w.failf("host %d was told %d times of more than there is", i, h.node.Stats().Excess)
+		}
+	}
 }
 
 // durationUS is mostly about as long as a lease, where mistakes show, sometimes much shorter or longer.

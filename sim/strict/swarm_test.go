@@ -39,3 +39,17 @@ func report(t *testing.T, seed uint64, w *World) {
 		t.Errorf("replay with: go test ./sim/strict -run Swarm -seed=%d", seed)
 	}
 }
+
+// TestSwarmAdmits: a law that nothing is admitted against would hold for an empty cluster, too.
+func TestSwarmAdmits(t *testing.T) {
+	var admitted, allowed int64
+	for seed := range uint64(40) {
+		sum := Swarm(seed, strict.Whole, false).Sum()
+		admitted += sum.Admitted
+		allowed += sum.Allowed
+	}
+	if admitted < allowed/2 {
+		t.Errorf("with faults all the time, %d of %d requests were admitted", admitted, allowed)
+	}
+	t.Logf("%d of %d", admitted, allowed)
+}
