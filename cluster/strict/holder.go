@@ -287,7 +287,7 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 	}
 	if m.Flags&Listed != 0 {
 		h.listedUS, h.listedDemand = nowUS, max(h.demand.perSecond(nowUS), 1)
-	} else if m.Piece.free() >= Request {
+	} else {
 		h.listedUS = never
 	}
 	if m.HoldUS > 0 {

@@ -198,7 +198,8 @@ const (
 	newAfterUS     = 10_000_000
 	recalledAtOnce = 4
 	// Those on the list get too little themselves, unless their demand has just ended: they are asked only while the
-	// pause between rounds is below so many rounds, which is soon after somebody new came.
+	// pause between rounds is below so many rounds, or below the time in which they would notice that no more requests
+	// come. The pause is short after somebody new came.
 	triesListed = 16
 	// A round that brings less than this part of the bucket doubles the pause until the next.
 	yieldLittle = 50
@@ -218,7 +219,7 @@ func (n *Node) beginRound(p *pool, nowUS int64) {
 			if i == only || asked.has(Seat(i)) || e.capacity == 0 || e.askID != 0 || !n.reachable(Seat(i)) {
 				continue
 			}
-			if p.listed(i, nowUS, n) && p.round.pauseUS > triesListed*n.roundUS() {
+			if p.listed(i, nowUS, n) && p.round.pauseUS > max(triesListed*n.roundUS(), 2*silentGaps*gapUS(e.demandNano)) {
 				continue
 			}
 			want := n.wantOf(p, i, sum, overload, nowUS)
@@ -239,6 +240,11 @@ func (n *Node) beginRound(p *pool, nowUS int64) {
 	if asked == 0 {
 		n.endRound(p, nowUS)
 	}
+}
+
+// gapUS is the time between two requests at a demand.
+func gapUS(demandNano int64) int64 {
+	return int64(float64(Request) * microsecondsPerSecond / float64(max(demandNano, 1)))
 }
 
 // endRound hands out what came back to those on the list, and answers the asks that wait.
