@@ -375,7 +375,7 @@ func (n *Node) onRecall(m Message, nowUS int64) {
 	h.drainTo(nowUS)
 	keep := int64(0)
 	if m.Flags&Central != 0 {
-		h.central = true
+		h.central, h.listedUS = true, never
 	} else if h.demand.silent(nowUS) {
 		h.listedUS, h.untilUS = never, never
 	} else {

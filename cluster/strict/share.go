@@ -61,9 +61,15 @@ func (n *Node) chooseMode(p *pool, nowUS int64) {
 		if central {
 			p.round = round{nextUS: never, endedUS: never, endUS: nowUS + n.roundUS()}
 			for i := range p.book {
-				p.book[i].listedUS = never
-				if p.book[i].capacity > 0 && n.reachable(Seat(i)) {
+				e := &p.book[i]
+				listed := p.listed(i, nowUS, n)
+				e.listedUS = never
+				switch {
+				case !n.reachable(Seat(i)):
+				case e.capacity > 0:
 					n.recall(p, Seat(i), 0, Central, nowUS)
+				case listed && e.askID == 0: // so that it asks again
+					n.grant(p, Seat(i), Piece{}, Message{Flags: Central}, nowUS)
 				}
 			}
 		}
@@ -144,12 +150,13 @@ func (n *Node) share(p *pool, seat Seat, nowUS int64) {
 		return
 	}
 	// The pause between rounds is for those who wait already. Who comes new may be where the demand went.
-	fresh := nowUS >= e.wantedUS+newAfterUS && nowUS >= p.round.endedUS+n.roundUS()
-	e.listedUS, e.wantedUS = nowUS, nowUS
-	if fresh {
+	if nowUS >= e.wantedUS+newAfterUS {
 		p.round.pauseUS = 0
+		p.round.nextUS = min(p.round.nextUS, max(nowUS, p.round.endedUS+n.roundUS()))
+		n.due(p.round.nextUS)
 	}
-	if p.round.recalled == 0 && (fresh || nowUS >= p.round.nextUS) {
+	e.listedUS, e.wantedUS = nowUS, nowUS
+	if p.round.recalled == 0 && nowUS >= p.round.nextUS {
 		n.beginRound(p, nowUS)
 	}
 	flags := Listed
