@@ -293,7 +293,7 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 	if m.HoldUS > 0 {
 		h.untilUS = nowUS + m.HoldUS
 	}
-	if answers && m.Tokens > 0 && (nowUS < h.ask.sentUS+h.ask.windowUS || n.cfg.Broken == PerishableNeverEnd) {
+	if answers && m.Tokens > 0 && nowUS < h.ask.sentUS+h.ask.windowUS {
 		n.spend(h, m.Tokens, nowUS)
 	}
 	need := h.ask.need

@@ -30,17 +30,16 @@ type Mutant uint8
 
 // The mutants.
 const (
-	Whole              Mutant = iota // nothing is broken
-	EarlyConsent                     // a node gives another up after 0.3 leases instead of a whole one
-	EmptyTakeover                    // pieces of nodes that left come back empty, as if they had not been spent
-	PromiseBroken                    // a node answers a member to whose exclusion it consented
-	LeaseIgnored                     // a node admits requests without a lease
-	LostCountedEmpty                 // pieces lost on the way come back empty
-	OldViewAccepted                  // messages of an earlier view count
-	ClaimsNotAwaited                 // a new owner acts before all members have said what they hold
-	ForgetfulNewcomer                // a process that joins later takes default pieces
-	ForgottenDefault                 // a record that is evicted leaves its default piece behind
-	PerishableNeverEnd               // tokens are used however late they come
+	Whole             Mutant = iota // nothing is broken
+	EarlyConsent                    // a node gives another up after 0.3 leases instead of a whole one
+	EmptyTakeover                   // pieces of nodes that left come back empty, as if they had not been spent
+	PromiseBroken                   // a node answers a member to whose exclusion it consented
+	LeaseIgnored                    // a node admits requests without a lease
+	LostCountedEmpty                // pieces lost on the way come back empty
+	OldViewAccepted                 // messages of an earlier view count
+	ClaimsNotAwaited                // a new owner acts before all members have said what they hold
+	ForgetfulNewcomer               // a process that joins later takes default pieces
+	ForgottenDefault                // a record that is evicted leaves its default piece behind
 )
 
 // The clocks that a lease depends on are the monotonic clocks of two machines. They may differ by driftPPM each.

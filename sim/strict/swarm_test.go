@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"starling/cluster/strict"
+	"starling/lib/testkit"
 )
 
 var (
 	seedFlag   = flag.Uint64("seed", 0, "run this seed only, and print its log")
-	swarmFlag  = flag.Int("swarm", 150, "how many seeds to run")
+	swarmFlag  = flag.Int("swarm", 100, "how many seeds to run")
 	firstFlag  = flag.Uint64("first", 1, "the first seed")
-	stepFlag   = flag.Int("step", 1, "every so manieth seed")
+	stepFlag   = flag.Int("step", 1, "run the first seed of each so many")
 	brokenFlag = flag.Int("broken", 0, "with this mutant")
 )
 
@@ -25,7 +26,11 @@ func TestSwarm(t *testing.T) {
 		t.Logf("%+v", w.Sum())
 		return
 	}
-	for seed := *firstFlag; seed < *firstFlag+uint64(*swarmFlag)*uint64(*stepFlag) && !t.Failed(); seed += uint64(*stepFlag) {
+	runs := uint64(*swarmFlag)
+	if testing.Short() || testkit.Race {
+		runs = min(runs, 20) // a world is one goroutine: the race detector has little to find in it
+	}
+	for seed := *firstFlag; seed < *firstFlag+runs*uint64(*stepFlag) && !t.Failed(); seed += uint64(*stepFlag) {
 		report(t, seed, Swarm(seed, strict.Mutant(*brokenFlag), false))
 	}
 }
