@@ -39,8 +39,8 @@ func (n *Node) wakes() float64 {
 	return 25
 }
 
-// holdUS is how long a holder that was refused should not ask. Holders are told different times, so that not all ask for
-// the same token.
+// holdUS is how long a holder that was refused should not ask. Holders are told different times, so that not all ask
+// for the same token.
 func (n *Node) holdUS(p *pool, seat Seat, nowUS int64) int64 {
 	tokenUS := n.tokenUS(1)
 	free := nowUS + p.whenFreeUS(tokenUS)

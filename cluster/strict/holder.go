@@ -215,7 +215,10 @@ func (n *Node) ask(h *holding, need, nowUS int64) {
 	n.askIDs++
 	h.managed = true
 	trip := n.peers[owner].roundTripUS
-	h.ask = asked{id: n.askIDs, owner: owner, sentUS: nowUS, windowUS: min(4*trip+1000, n.cfg.LeaseUS), need: need, urgent: need > 0}
+	h.ask = asked{
+		id: n.askIDs, owner: owner, sentUS: nowUS, windowUS: min(4*trip+1000, n.cfg.LeaseUS),
+		need: need, urgent: need > 0,
+	}
 	n.stats.Asks++
 	n.due(nowUS + n.askTimeoutUS(h))
 	n.toOwner(owner, Message{
@@ -394,5 +397,6 @@ func (n *Node) onRecall(m Message, nowUS int64) {
 
 // capacityFor is the capacity whose share of the rate is a demand.
 func (n *Node) capacityFor(perSecond int64) int64 {
-	return int64(min(float64(n.whole.Capacity)*float64(perSecond)/float64(max(n.whole.Rate, 1)), float64(n.whole.Capacity)))
+	whole := float64(n.whole.Capacity)
+	return int64(min(whole*float64(perSecond)/float64(max(n.whole.Rate, 1)), whole))
 }

@@ -92,7 +92,8 @@ func (n *Node) ping(to Seat, nowUS int64) {
 		}
 	}
 	n.out = append(n.out, Envelope{to, Message{
-		Kind: Ping, From: n.cfg.Self, To: to, View: n.view.Number, Incarnation: n.cfg.Incarnation, SentUS: nowUS, State: state,
+		Kind: Ping, From: n.cfg.Self, To: to, View: n.view.Number, Incarnation: n.cfg.Incarnation, SentUS: nowUS,
+		State: state,
 	}})
 }
 

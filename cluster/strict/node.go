@@ -1,6 +1,9 @@
 package strict
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Limit is what a zone allows for each key.
 type Limit struct {
@@ -23,6 +26,21 @@ type Config struct {
 	LeaseUS     int64 // how long a member may act after a majority confirmed that it is one
 	KeysMost    int   // records of keys, as a holder and again as an owner
 	Broken      Mutant
+}
+
+// Check reports what New cannot work with.
+func (c Config) Check() error {
+	switch {
+	case len(c.IDs) == 0 || len(c.IDs) > MembersMost:
+		return fmt.Errorf("strict limits need 1 to %d members, there are %d", MembersMost, len(c.IDs))
+	case int(c.Self) < 0 || int(c.Self) >= len(c.IDs):
+		return fmt.Errorf("seat %d is not one of the %d members", c.Self, len(c.IDs))
+	case c.Limit.Burst < 0 || c.Limit.Burst > BurstMost:
+		return fmt.Errorf("the burst of a strict limit must be 0 to %d, it is %d", int64(BurstMost), c.Limit.Burst)
+	case c.Limit.Rate <= 0 || c.KeysMost <= 0 || c.LeaseUS <= 0:
+		return fmt.Errorf("rate, keys and lease must be above 0: %d, %d, %d", c.Limit.Rate, c.KeysMost, c.LeaseUS)
+	}
+	return nil
 }
 
 // Mutant breaks one rule on purpose: the simulator has to notice each of them.
@@ -100,13 +118,13 @@ type Stats struct {
 // never is before any time.
 const never = math.MinInt64 / 4
 
-// New returns a node that begins at a time of its clock.
+// New returns a node that begins at a time of its clock. The configuration must pass Check.
 func New(cfg Config, nowUS int64) *Node {
 	n := &Node{cfg: cfg, startUS: nowUS, pools: map[string]*pool{}, fullUS: never, armedUS: never, dueUS: nowUS}
 	members := int64(len(cfg.IDs))
 	// All rates together are less by what clocks can be too fast, against a true time.
-	n.whole = Piece{Capacity: cfg.Limit.capacity(), Rate: cfg.Limit.Rate - share(cfg.Limit.Rate, 2*driftPPM, 1_000_000) - 1}
-	n.whole.Rate = max(n.whole.Rate, 0)
+	slower := share(cfg.Limit.Rate, 2*driftPPM, 1_000_000) + 1
+	n.whole = Piece{Capacity: cfg.Limit.capacity(), Rate: max(cfg.Limit.Rate-slower, 0)}
 	units := (cfg.Limit.Burst + 1) / (2 * members)
 	if units == 0 && 5*(cfg.Limit.Burst+1) > 6*members {
 		units = 1
@@ -115,7 +133,9 @@ func New(cfg Config, nowUS int64) *Node {
 	n.peers = make([]peer, members)
 	n.claims = make([]*Message, members)
 	for i := range n.peers {
-		n.peers[i] = peer{heardUS: never, answeredUS: never, confirmedUS: never, seenUS: never, roundTripUS: firstRoundTripUS}
+		n.peers[i] = peer{
+			heardUS: never, answeredUS: never, confirmedUS: never, seenUS: never, roundTripUS: firstRoundTripUS,
+		}
 	}
 	n.holdings.init()
 	return n

@@ -150,7 +150,7 @@ func (n *Node) share(p *pool, seat Seat, nowUS int64) {
 		return
 	}
 	// The pause between rounds is for those who wait already. Who comes new may be where the demand went.
-	if nowUS >= e.wantedUS+newAfterUS {
+	if nowUS >= e.wantedUS+max(newAfterUS, 4*n.listedForUS()) {
 		p.round.pauseUS = 0
 		p.round.nextUS = min(p.round.nextUS, max(nowUS, p.round.endedUS+n.roundUS()))
 		n.due(p.round.nextUS)
@@ -201,7 +201,8 @@ func (p *pool) listed(seat int, nowUS int64, n *Node) bool {
 }
 
 const (
-	// newAfterUS: a holder that got too little less than that ago, and was not silent since, does not come new.
+	// newAfterUS: a holder that got too little less than that ago, or less than four times on the list, and was not
+	// silent since, does not come new.
 	newAfterUS     = 10_000_000
 	recalledAtOnce = 4
 	// Those on the list get too little themselves, unless their demand has just ended: they are asked only while the
@@ -226,7 +227,8 @@ func (n *Node) beginRound(p *pool, nowUS int64) {
 			if i == only || asked.has(Seat(i)) || e.capacity == 0 || e.askID != 0 || !n.reachable(Seat(i)) {
 				continue
 			}
-			if p.listed(i, nowUS, n) && p.round.pauseUS > max(triesListed*n.roundUS(), 2*silentGaps*gapUS(e.demandNano)) {
+			retries := max(triesListed*n.roundUS(), 2*silentGaps*gapUS(e.demandNano))
+			if p.listed(i, nowUS, n) && p.round.pauseUS > retries {
 				continue
 			}
 			want := n.wantOf(p, i, sum, overload, nowUS)
@@ -289,7 +291,8 @@ func (n *Node) endRound(p *pool, nowUS int64) {
 		}
 		give := int64(0)
 		if all > 0 {
-			give = min(n.units(int64(float64(available)*min(float64(missing[i])/float64(all), 1))), missing[i], p.Capacity)
+			part := float64(available) * min(float64(missing[i])/float64(all), 1)
+			give = min(n.units(int64(part)), missing[i], p.Capacity)
 		}
 		if give == 0 && p.book[i].askID == 0 {
 			continue

@@ -66,7 +66,8 @@ func (w *World) admitted(host int, key string) {
 	over := law.all.level - law.all.size
 	law.Worst = max(law.Worst, float64(over)/float64(exactRequest))
 	if over > w.Limit.Rate*readingUS*int64(w.Hosts) {
-		w.failf("host %d admits a request for %q: %.3f above the bucket", host, key, float64(over)/float64(exactRequest))
+		above := float64(over) / float64(exactRequest)
+		w.failf("host %d admits a request for %q: %.3f above the bucket", host, key, above)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"starling/cluster/strict"
 )
 
+var onlyFlag = flag.String("limit", "", "measure this one only")
+
 var measureFlag = flag.Bool("measure", false, "print the tables of the decision page instead of a short check")
 
 // result is what one run admitted beside a single node.
@@ -26,7 +28,7 @@ func run(t *testing.T, hosts int, limit strict.Limit, times float64, pattern Pat
 	setup := Setup{Hosts: hosts, Limit: limit, LeaseUS: 150_000, LagUS: 300, DriftPPM: 200, Seed: seed}
 	durationUS := int64(20_000_000)
 	if limit.Rate < strict.Request { // hours: without the pings of short leases
-		setup.LeaseUS, durationUS = 60_000_000, 8*3600*1_000_000
+		setup.LeaseUS, durationUS = 60_000_000, 2*3600*1_000_000
 	}
 	w := New(setup)
 	w.Run(2_000_000 + 2*setup.LeaseUS)
@@ -63,6 +65,9 @@ func TestTargets(t *testing.T) {
 		factors, seeds = []float64{0.5, 3, 50}, 2
 	}
 	for _, name := range names {
+		if *onlyFlag != "" && name != *onlyFlag {
+			continue
+		}
 		for _, n := range hosts {
 			for _, pattern := range []Pattern{Even, One, Shift} {
 				line := fmt.Sprintf("| %s, %d %s |", name, n, pattern)

@@ -3,7 +3,7 @@ package strict
 import "starling/cluster/strict"
 
 // register stands for the replicated register of views: it decides each number once, for a proposer that reaches a
-// majority. raft.go has the real one.
+// majority. A real one is go.etcd.io/raft/v3 (docs/decisions/2026-11-29-strict-limits.md).
 type register struct {
 	decided  []strict.View
 	proposer int // that the hosts follow; -1: none
