@@ -7,7 +7,16 @@ import (
 	"testing"
 
 	"starling/cluster/strict"
+	"starling/lib/testkit"
 )
+
+// skipUnderRace skips what takes minutes with the race detector, which has nothing to find in one goroutine.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if testkit.Race {
+		t.Skip("slow under the race detector, which has nothing to find in one goroutine")
+	}
+}
 
 var onlyFlag = flag.String("limit", "", "measure this one only")
 
@@ -59,6 +68,7 @@ var limits = map[string]strict.Limit{
 
 // TestTargets holds the targets of the design at a few points; -measure prints all.
 func TestTargets(t *testing.T) {
+	skipUnderRace(t)
 	names, hosts, factors, seeds := []string{"1000 r/s b1000"}, []int{3}, []float64{3}, uint64(1)
 	if *measureFlag {
 		names, hosts = []string{"1000 r/s b1000", "20 r/s b20", "1 r/m b5", "100 r/s b0"}, []int{3, 7, 15}
@@ -122,6 +132,7 @@ func crash(hosts int, limit strict.Limit, leaseUS int64, owner bool, seeds int) 
 
 // TestCrashes: after a crash of the owner or of a holder, at least 90 % of the limit are admitted in the next second.
 func TestCrashes(t *testing.T) {
+	skipUnderRace(t)
 	names, hosts, leases, seeds := []string{"1000 r/s b1000"}, []int{3}, []int64{150_000}, 4
 	if *measureFlag {
 		names, hosts = []string{"1000 r/s b1000", "20 r/s b20", "100 r/s b0"}, []int{3, 7, 15}

@@ -4,15 +4,12 @@ import (
 	"testing"
 
 	"starling/cluster/strict"
-	"starling/lib/testkit"
 )
 
 // Each rule is broken on purpose, and the law must notice it. The seeds are those of the swarm; those of the fourth
 // flavour isolate hosts for just over a lease.
 func TestTheLawNoticesEachBrokenRule(t *testing.T) {
-	if testkit.Race {
-		t.Skip("slow under the race detector, which has nothing to find in one goroutine")
-	}
+	skipUnderRace(t)
 	for _, test := range []struct {
 		name        string
 		broken      strict.Mutant

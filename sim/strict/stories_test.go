@@ -236,6 +236,7 @@ func TestMoreKeysThanRoom(t *testing.T) {
 
 // A seed says everything: the same one does the same twice.
 func TestSeedsReplay(t *testing.T) {
+	skipUnderRace(t)
 	for seed := range uint64(8) {
 		one, two := Swarm(seed, strict.Whole, false), Swarm(seed, strict.Whole, false)
 		if one.Sum() != two.Sum() || one.Messages != two.Messages {

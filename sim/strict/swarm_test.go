@@ -48,7 +48,7 @@ func report(t *testing.T, seed uint64, w *World) {
 // TestSwarmAdmits: a law that nothing is admitted against would hold for an empty cluster, too.
 func TestSwarmAdmits(t *testing.T) {
 	var admitted, allowed int64
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		sum := Swarm(seed, strict.Whole, false).Sum()
 		admitted += sum.Admitted
 		allowed += sum.Allowed
