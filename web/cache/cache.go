@@ -86,12 +86,13 @@ func (c *Cache) Settings() Settings {
 // Name is that of the zone.
 func (c *Cache) Name() string { return c.Settings().Name }
 
-// MakeFolder makes the folder of the cache; its parent must exist, as in nginx.
-func (c *Cache) MakeFolder() error {
+// Start makes the folder of the cache, whose parent must exist as in nginx, and reads its purges: before the first
+// request, because they cover what it may find.
+func (c *Cache) Start() error {
 	if err := os.Mkdir(c.Path, 0o700); err != nil && !os.IsExist(err) {
 		return errno.Call("mkdir", c.Path, err)
 	}
-	return nil
+	return c.openPurges()
 }
 
 // fileOf is the name of a key's file: below folders named by its last digits.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/durable"
 )
 
 // purges are the purges of a cache. One is a time: responses that were asked for before are misses. So it also covers
@@ -26,12 +27,16 @@ type purges struct {
 	mu    sync.RWMutex
 	exact map[Key]purge
 	wild  []purge
+
+	logMu sync.Mutex
+	log   *durable.Log // nil while another process has it
 }
 
 type purge struct {
-	prefix []byte // of a wildcard
-	atMS   int64
-	untilS int64
+	prefix   []byte // of a wildcard
+	atMS     int64
+	untilS   int64
+	wildcard bool
 }
 
 // maxPurges bounds the purges that a cache keeps, 100 bytes each; maxWildcards those with a wildcard, with which each
@@ -65,37 +70,46 @@ func (p *purges) covers(main Key, key []byte, createdMS int64) bool {
 	return false
 }
 
-// add adds a purge of a key, or with a wildcard of all that begin with it.
-func (p *purges) add(key []byte, wildcard bool, atMS, nowS, untilS int64) error {
+// add adds a purge.
+func (p *purges) add(key Key, one purge, nowS int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire(nowS)
-	one := purge{atMS: atMS, untilS: untilS}
-	if wildcard {
-		one.prefix = bytes.Clone(key)
+	if len(p.exact) >= maxPurges || one.wildcard && len(p.wild) >= maxWildcards && !p.replaces(one.prefix) {
+		return ErrTooManyPurges
+	}
+	p.put(key, one)
+	return nil
+}
+
+// replaces reports whether a wildcard covers all that another one does.
+func (p *purges) replaces(prefix []byte) bool {
+	for i := range p.wild {
+		if bytes.HasPrefix(p.wild[i].prefix, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// put adds a purge, with the lock held. A later one of the same key replaces it.
+func (p *purges) put(key Key, one purge) {
+	if one.wildcard {
 		kept := p.wild[:0]
 		for _, old := range p.wild {
-			if !bytes.HasPrefix(old.prefix, key) { // otherwise this one covers it
+			if old.atMS > one.atMS || !bytes.HasPrefix(old.prefix, one.prefix) {
 				kept = append(kept, old)
 			}
 		}
-		if p.wild = kept; len(p.wild) >= maxWildcards {
-			p.count.Store(int32(len(p.exact) + len(p.wild)))
-			return ErrTooManyPurges
-		}
-		p.wild = append(p.wild, one)
-	} else {
-		if len(p.exact) >= maxPurges {
-			return ErrTooManyPurges
-		}
+		p.wild = append(kept, one)
+	} else if old, ok := p.exact[key]; !ok || old.atMS < one.atMS {
 		if p.exact == nil {
 			p.exact = map[Key]purge{}
 		}
-		p.exact[md5.Sum(key)] = one
+		p.exact[key] = one
 	}
 	p.count.Store(int32(len(p.exact) + len(p.wild)))
-	raise(&p.last, atMS)
-	return nil
+	raise(&p.last, one.atMS)
 }
 
 // raise makes a number at least n.
@@ -194,10 +208,22 @@ func (c *Cache) sweepOne(key Key) {
 }
 
 func (c *Cache) purge(key []byte, wildcard bool, now clock.Reading) error {
-	nowS := wallSeconds(now)
-	keep := int64(c.Settings().Inactive/time.Second) + purgeSlackS
-	return c.purges.add(key, wildcard, max(now.WallMS, c.purges.last.Load()+1, c.purges.newest.Load()),
-		nowS, add(nowS, keep))
+	nowS, p := wallSeconds(now), &c.purges
+	one := purge{
+		atMS:     max(now.WallMS, p.last.Load()+1, p.newest.Load()),
+		untilS:   add(nowS, int64(c.Settings().Inactive/time.Second)+purgeSlackS),
+		wildcard: wildcard,
+	}
+	var sum Key
+	if wildcard {
+		one.prefix = bytes.Clone(key)
+	} else {
+		sum = md5.Sum(key)
+	}
+	if err := p.add(sum, one, nowS); err != nil {
+		return err
+	}
+	return p.remember(sum, one)
 }
 
 // purgeSlackS is how much longer a purge is kept: the manager may remove what is inactive that much later.

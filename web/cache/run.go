@@ -142,7 +142,7 @@ func (l *loader) folder(ctx context.Context, path string, levels []int, suffix s
 			switch {
 			case isFolder && !l.folder(ctx, name, levels[1:], entry.Name()+suffix):
 				return false
-			case isFolder:
+			case isFolder, path == l.c.Path && strings.HasPrefix(entry.Name(), purgesName):
 			case len(levels) > 0 || !l.file(name, entry.Name(), suffix):
 				l.foreign++
 				l.example = entry.Name()
@@ -274,10 +274,7 @@ func (c *Cache) manage(ctx context.Context) time.Duration {
 			return 0
 		}
 	}
-	now := c.clock.Now()
-	c.purges.mu.Lock()
-	c.purges.expire(wallSeconds(now))
-	c.purges.mu.Unlock()
+	c.tidyPurges()
 	return next
 }
 

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"starling/conf"
-	"starling/lib/owner"
+	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
 	"starling/side"
@@ -24,7 +25,8 @@ type cacheZone struct {
 	settings cache.Settings
 	node     *conf.Node // that declares it; nil: none
 	named    []*conf.Node
-	cache    *cache.Cache // since the link step
+	cache    *cache.Cache  // since the link step
+	users    *atomic.Int32 // configurations that run with it
 }
 
 func (c *caches) find(f *Family, name string) *cacheZone {
@@ -212,20 +214,31 @@ func (z *cacheZone) link(p *plan.Plan) error {
 		case fmt.Sprint(old.cache.Levels) != fmt.Sprint(s.Levels):
 			return conf.At(z.node, "cache \"%s\" had previously different levels", z.name)
 		}
-		z.cache = old.cache
+		z.cache, z.users = old.cache, old.users
 	} else {
+		z.users = new(atomic.Int32)
 		z.cache = cache.New(*s, p.Clock, p.Log)
 	}
 	p.OnStart(func(ctx context.Context) error {
-		if err := z.cache.MakeFolder(); err != nil {
+		if err := z.cache.Start(); err != nil {
 			return conf.At(z.node, "%s", err)
 		}
+		users := z.users
+		users.Add(1)
+		p.OnRetire(func() {
+			if users.Add(-1) > 0 {
+				return
+			}
+			if err := z.cache.Close(); err != nil {
+				p.Log.Logf(logs.Error, "cannot close the purges of cache \"%s\": %v", z.name, err)
+			}
+		})
 		z.cache.Configure(*s, p.Log)
 		z.cache.Run(ctx)
 		return nil
 	})
 	p.OnOwner(func(uid, gid int) []error {
-		if err := owner.Give(s.Path, uid, gid); err != nil {
+		if err := z.cache.GiveTo(uid, gid); err != nil {
 			return []error{fmt.Errorf("chown() \"%s\" failed (%w)", s.Path, err)}
 		}
 		return nil
