@@ -7,7 +7,6 @@ import "strings"
 var instead = map[string]string{
 	"disable_symlinks": "keep symbolic links out of the document root with file permissions",
 	"ssl_engine":       "use keys in files, or a server that has the engine behind a stream proxy",
-	"post_action":      "use mirror",
 	"debug_connection": "remove it, or use error_log with level debug",
 	"quic":             "remove it: clients use HTTP/2",
 	"load_module":      "remove the line if nothing needs the module",

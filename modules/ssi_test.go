@@ -103,7 +103,6 @@ func TestSSIParts(t *testing.T) {
 		"page.html": `<p>one</p><!--#include virtual="/part.html"--><p>two</p><!--#include virtual="/big.txt"--><p>end</p>`,
 		"part.html": `<p>part</p>`, "big.txt": big, "itself.html": `x<!--#include virtual="/itself.html"-->`,
 		"large.html": `<!--#block name="a"-->` + strings.Repeat(big, 4) + `<!--#endblock-->after`,
-		"store.html": `<!--#include virtual="/big.txt" set="x"-->after`,
 	}, `location /page.html { sub_filter "<p>" "<b>"; sub_filter_once off; } location /zipped/ { gzip on; alias html; }
 		location = /none { return 404; }`)
 	page := s.Client().Do("GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -116,14 +115,41 @@ func TestSSIParts(t *testing.T) {
 	if got := ssiPage(s, "/itself.html"); got != strings.Repeat("x", 51)+ssiFailed {
 		t.Errorf("a page that includes itself: %q", got)
 	}
-	for path, want := range map[string]string{"/large.html": "need more than 1048576 bytes", "/store.html": "too large"} {
-		if got := ssiPage(s, path); !strings.HasSuffix(got, ssiFailed+"after") {
-			t.Errorf("%s: …%q", path, got[max(0, len(got)-80):])
-		}
-		s.Logged(want)
+	if got := ssiPage(s, "/large.html"); !strings.HasSuffix(got, ssiFailed+"after") {
+		t.Errorf("…%q", got[max(0, len(got)-80):])
 	}
+	s.Logged("need more than 1048576 bytes")
 	if got := s.Send("HEAD /page.html HTTP/1.0\r\n\r\n"); strings.Contains(got, "<p>") || strings.Contains(got, "Content-Length") {
 		t.Errorf("HEAD: %s", got)
+	}
+}
+
+// TestSSIStoresParts: a part that is too large to be stored in a variable ends the response, as in nginx.
+func TestSSIStoresParts(t *testing.T) {
+	s := startSSI(t, map[string]string{
+		"page.html": `<!--#include virtual="$arg_part" set="x"--><!--#echo var="x"-->after`,
+		"4096.txt":  strings.Repeat("x", 4096), "4097.txt": strings.Repeat("x", 4097), "none.txt": "",
+		"small/none.txt": "", "small/4096.txt": strings.Repeat("x", 4096), "large/4097.txt": strings.Repeat("x", 4097),
+	}, `location /small/ { subrequest_output_buffer_size 10; } location /large/ { subrequest_output_buffer_size 5000; }
+		subrequest_output_buffer_size 4096;`)
+	for _, c := range []struct {
+		part string
+		kept int // -1: too large
+	}{
+		{"/4096.txt", 4096}, {"/4097.txt", -1}, {"/none.txt", 0}, {"/small/none.txt", 0}, {"/small/4096.txt", -1},
+		{"/large/4097.txt", 4097}, {"/missing.txt", 0},
+	} {
+		got := s.Send("GET /page.html?part=" + c.part + " HTTP/1.0\r\n\r\n")
+		if c.kept < 0 {
+			if got != "" {
+				t.Errorf("%s: got %.100q", c.part, got)
+			}
+			s.Logged("too big subrequest response")
+			continue
+		}
+		if _, body, _ := strings.Cut(got, "\r\n\r\n"); body != strings.Repeat("x", c.kept)+"after" {
+			t.Errorf("%s: got %d bytes: %.200q", c.part, len(body), got)
+		}
 	}
 }
 

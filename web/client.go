@@ -56,7 +56,9 @@ func (r *Request) HasErrorPage(status int) bool {
 
 // ClientLeft checks, without waiting, whether the client has closed its side of the connection or abandoned the
 // request. In HTTP/1 it is a system call.
-func (r *Request) ClientLeft() bool { return r.site.gate.Closed() || r.wire.Left(r) }
+func (r *Request) ClientLeft() bool {
+	return r.site.gate.Closed() || !r.silent && r.wire.Left(r)
+}
 
 // socketClosed asks the system.
 func (c *Conn) socketClosed() bool {

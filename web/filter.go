@@ -98,6 +98,9 @@ const lastPieceBytes = 16 << 10
 
 // emit is the end of the chain: the range, the work before the last bytes, the head, the rate, the wire.
 func (r *Request) emit(p []byte, last bool) error {
+	if r.failure != nil {
+		return r.failure // a part ended the response (Break)
+	}
 	if r.cut.on {
 		p = r.cut.apply(p)
 	}

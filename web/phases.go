@@ -179,14 +179,32 @@ func (r *Request) access() Result {
 			if refusal != 401 {
 				refusal = result
 			}
+		case result == 401:
+			return r.delayRefusal()
 		default:
 			return result
 		}
+	}
+	if refusal == 401 {
+		return r.delayRefusal()
 	}
 	if refusal == 403 {
 		r.Logf(logs.Error, "access forbidden by rule")
 	}
 	return refusal
+}
+
+// delayRefusal applies auth_delay (ngx_http_core_auth_delay).
+func (r *Request) delayRefusal() Result {
+	delay := r.Location.Core.AuthDelay
+	if delay == 0 {
+		return 401
+	}
+	r.Logf(logs.Info, "delaying unauthorized request")
+	if !r.Delay(delay) {
+		return statusClientClosed
+	}
+	return 401
 }
 
 // InternalRedirect continues with another URI as if the client had sent it; it returns Redirected, or 500 after the

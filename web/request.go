@@ -99,6 +99,7 @@ type engine struct {
 	noBody      bool // HEAD, 204, 304: Write drops its argument
 	keep        bool // the connection can be kept, as far as is known
 	hijacked    bool
+	silent      bool  // the response was sent: what follows is dropped (post_action)
 	failure     error // the first error of the connection
 	bodyBytes   int64 // of the response
 	tunnelled   int64 // bytes that a hijacker sent

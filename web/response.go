@@ -75,6 +75,9 @@ func (r *Request) Overrule(status int) { r.errStatus, r.Out.Status = 0, status }
 // SendHead runs the filters and completes the head; it is sent with the first body bytes, or at Flush or FinishBody. If
 // it fails, the handler returns Done.
 func (r *Request) SendHead() error {
+	if r.silent {
+		return nil
+	}
 	if r.headSent {
 		return r.failure
 	}
@@ -204,6 +207,9 @@ func (r *Request) absolute(path []byte) []byte {
 
 // Write sends body bytes, with the head before the first ones in one system call.
 func (r *Request) Write(p []byte) (int, error) {
+	if r.silent {
+		return len(p), nil
+	}
 	if r.failure != nil {
 		return 0, r.failure
 	}
@@ -221,6 +227,9 @@ func (r *Request) Write(p []byte) (int, error) {
 
 // Flush sends what waits.
 func (r *Request) Flush() error {
+	if r.silent {
+		return nil
+	}
 	if r.failure != nil || !r.headSent {
 		return r.failure
 	}
@@ -236,6 +245,9 @@ func (r *Request) FinishBody() error { return r.WriteLast(nil) }
 
 // WriteLast is Write of the last body bytes and FinishBody, in one system call if the end of the body allows it.
 func (r *Request) WriteLast(p []byte) error {
+	if r.silent {
+		return nil
+	}
 	if r.finished || r.failure != nil {
 		return r.failure
 	}
@@ -251,6 +263,9 @@ func (r *Request) WriteLast(p []byte) error {
 
 // Abort ends a response that cannot be completed: the connection is closed without the proper end of the body.
 func (r *Request) Abort() {
+	if r.silent {
+		return
+	}
 	if r.headSent && !r.finished && r.failure == nil {
 		r.flushOut() // what arrived is forwarded; the connection is closed in any case
 	}
@@ -260,6 +275,9 @@ func (r *Request) Abort() {
 // Break ends a response that must not be sent, or not completed: the client gets what was sent, and the connection is
 // closed. A filter can call it. The caller logs why.
 func (r *Request) Break() {
+	if r.silent {
+		return
+	}
 	r.note(ErrBroken)
 	r.finished = true
 }
@@ -278,7 +296,7 @@ func (r *Request) PassesHints() bool {
 // SendInterim sends a 1xx response at once (100, 103), without headers that do not belong in one. An empty 103 is not
 // sent.
 func (r *Request) SendInterim(status int, reason []byte, headers h1.Headers) error {
-	if r.Version < h1.Version11 || r.headSent {
+	if r.Version < h1.Version11 || r.headSent || r.silent {
 		return nil
 	}
 	if headers = headers.Interim(); len(headers) == 0 && status != 100 {
@@ -294,7 +312,7 @@ func (r *Request) Hijack() (conn net.Conn, buffered []byte, err error) {
 		return nil, nil, err
 	}
 	w, ok := r.wire.(hijacker)
-	if !ok {
+	if !ok || r.silent {
 		return nil, nil, errors.New("only HTTP/1.1 connections can be upgraded")
 	}
 	r.keep, r.finished, r.hijacked = false, true, true

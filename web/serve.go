@@ -90,6 +90,7 @@ func (r *Request) serve() (keep bool) {
 		}
 	}
 	r.finish()
+	r.postAction()
 	r.runLog()
 	r.leaveZones()
 	return r.wire.End(r)

@@ -66,6 +66,9 @@ type Settings struct {
 	IfModifiedSince     IfModifiedSince
 	ETag                bool
 	MaxRanges           int
+	AuthDelay           time.Duration
+	PostAction          string // a URI, or the name of a location; "" for none
+	SubrequestBytes     int64  // of a response that a subrequest keeps
 	LogSubrequest       bool
 
 	AbsoluteRedirect     bool

@@ -26,7 +26,8 @@ type Subrequest struct {
 	SameMethod bool
 	// WithBody forwards the body that the parent has kept whole (KeepBody); otherwise there is none.
 	WithBody bool
-	// KeepBytes is the maximum kept of the response body; a larger one fails. 0 drops the body.
+	// KeepBytes is the maximum kept of the response body, in the limits of subrequest_output_buffer_size; a larger one
+	// fails. 0 drops the body.
 	KeepBytes int64
 	// Part makes the body a part of the client's response, sent as it arrives, after its own filters and before the
 	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Prepend.

@@ -10,7 +10,11 @@ import (
 
 // Watch has left called with arg, at most once, when the client disconnects before Unwatch: from another goroutine, or
 // from within Watch if it is already gone. It is for a handler that waits for something else; left must not block.
-func (r *Request) Watch(left func(arg any), arg any) { r.wire.Watch(r, left, arg) }
+func (r *Request) Watch(left func(arg any), arg any) {
+	if !r.silent {
+		r.wire.Watch(r, left, arg)
+	}
+}
 
 // Unwatch ends Watch. After it returns, left is not called any more.
 func (r *Request) Unwatch() { r.wire.Watch(r, nil, nil) }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"starling/logs"
 	"starling/web/h1"
 )
 
@@ -43,9 +44,31 @@ func (w *memoryWire) BodyDone() bool { return true }
 
 func (w *memoryWire) WriteInterim(*Request, int, []byte, h1.Headers) error { return nil }
 
-func (w *memoryWire) WriteHead(*Request, bool) error { return nil }
+func (w *memoryWire) WriteHead(r *Request, _ bool) error {
+	if w.partOf != nil || w.keepBytes == 0 {
+		return nil
+	}
+	return w.check(r, r.Out.ContentLength)
+}
 
-func (w *memoryWire) Write(_ *Request, p []byte, _ bool) error {
+// check checks the size of a response that is kept. One that exceeds the limit of its location ends the client's
+// request too, as in nginx: a page without it would look complete.
+func (w *memoryWire) check(r *Request, bytes int64) error {
+	limit := r.Location.Core.SubrequestBytes
+	switch {
+	case bytes > w.keepBytes:
+		return errSubrequestTooLarge
+	case bytes <= limit:
+		return nil
+	}
+	r.Logf(logs.Error, "too big subrequest response: %d bytes; subrequest_output_buffer_size is %d", bytes, limit)
+	for root := r.parent; root != nil && !w.beside; root = root.parent {
+		root.Break()
+	}
+	return ErrBroken
+}
+
+func (w *memoryWire) Write(r *Request, p []byte, _ bool) error {
 	w.sent += int64(len(p))
 	switch {
 	case w.partOf != nil:
@@ -55,8 +78,8 @@ func (w *memoryWire) Write(_ *Request, p []byte, _ bool) error {
 	case w.keepBytes == 0:
 		return nil
 	}
-	if int64(len(w.body)+len(p)) > w.keepBytes {
-		return errSubrequestTooLarge
+	if err := w.check(r, w.sent); err != nil {
+		return err
 	}
 	w.body = append(w.body, p...)
 	return nil

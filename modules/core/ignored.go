@@ -63,7 +63,6 @@ var ignored = []struct {
 	{"open_file_cache_min_uses", "<number>", locations, "files are opened for each request"},
 	{"open_file_cache_valid", "<time>", locations, "files are opened for each request"},
 	{"msie_padding", "on | off", locations, "it is for obsolete browsers"},
-	{"subrequest_output_buffer_size", "<size>", locations, "the buffer of a subrequest depends on its use"},
 	{"server_names_hash_max_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"server_names_hash_bucket_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"types_hash_max_size", "<size>", locations, "hash tables grow as needed"},

@@ -3,6 +3,7 @@ package core
 
 import (
 	"math"
+	"os"
 	"time"
 
 	"starling/conf"
@@ -39,7 +40,8 @@ var Module = web.Module{
 }
 
 func newSettings() any {
-	return &web.Settings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32}
+	return &web.Settings{Limits: h1.DefaultLimits, Types: defaultTypes, MaxRanges: math.MaxInt32,
+		SubrequestBytes: int64(os.Getpagesize())}
 }
 
 // enter removes what a nested block does not inherit.
@@ -291,6 +293,20 @@ var answers = []conf.Directive{
 	},
 	flag("log_subrequest", "off", locations, "Writes access log lines for subrequests too.",
 		func(s *web.Settings) *bool { return &s.LogSubrequest }),
+	{
+		Name: "post_action", Syntax: "<uri>", In: locationsIf,
+		Doc: "Sets a URI or named location that is requested after the response was sent; its own response is " +
+			"discarded. The client's connection takes no other request meanwhile.",
+		Set: conf.Field(func(s *web.Settings) *string { return &s.PostAction }, conf.String),
+	},
+	timed("auth_delay", "0s", locations, "Delays responses with status 401, so that passwords cannot be guessed fast.",
+		func(s *web.Settings) *time.Duration { return &s.AuthDelay }),
+	{
+		Name: "subrequest_output_buffer_size", Syntax: "<size>", DefaultDoc: "4k | 8k", In: locations,
+		Doc: "Sets the maximum size of a response that is stored in a variable (`set` of the SSI command include); " +
+			"the default is a page of memory.",
+		Set: conf.Field(func(s *web.Settings) *int64 { return &s.SubrequestBytes }, conf.Size),
+	},
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
 		func(s *web.Settings) *bool { return &s.RecursiveErrorPages }),
 	{

@@ -136,7 +136,7 @@ func (x *executing) include(next web.Next, g given) error {
 	}
 	sub := web.Subrequest{Path: path, Query: query, Part: !g.has("set"), Bare: stub != nil}
 	if g.has("set") {
-		sub.KeepBytes = maxStoredBytes
+		sub.KeepBytes = maxPageBytes
 	}
 	part, err := r.Subrequest(sub)
 	if err != nil {

@@ -73,6 +73,4 @@ const (
 	maxParameters = 16
 	// maxPageBytes bounds the blocks, the variables and the responses stored in variables of one client's request.
 	maxPageBytes = 1 << 20
-	// maxStoredBytes bounds a response that include stores in a variable.
-	maxStoredBytes = 64 << 10
 )
