@@ -192,8 +192,8 @@ func (c *Conn) Alive() bool {
 
 // abandon closes an idle connection at once: a TLS close_notify would be written to a peer that may not read.
 func (c *Conn) abandon() {
-	if sealed, ok := c.Conn.(*tls.Conn); ok {
-		sealed.NetConn().Close()
+	if over, ok := c.Conn.(interface{ NetConn() net.Conn }); ok { // TLS, or what a protocol put around it
+		over.NetConn().Close()
 		return
 	}
 	c.Conn.Close()

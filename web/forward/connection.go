@@ -105,6 +105,12 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
+// Unprocessed reports whether an error is an Unprocessedf.
+func Unprocessed(err error) bool {
+	var fault *Fault
+	return errors.As(err, &fault) && fault.unprocessed
+}
+
 // isFault distinguishes a message that violates the protocol from a broken connection.
 func isFault(err error) bool {
 	var fault *Fault

@@ -11,7 +11,7 @@ import (
 func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 	d := declarer[S]{f, place}
 	all := []conf.Directive{d.pass()}
-	if f.Has.Request {
+	if f.Has.Request && !f.Has.Streams {
 		all = append(all, requestDirectives(d)...)
 	}
 	all = append(all, responseDirectives(d)...)
@@ -75,8 +75,11 @@ func wordSet[S, T any](d declarer[S], name, syntax, byDefault, doc string, at fu
 
 func (d declarer[S]) pass() conf.Directive {
 	syntax, doc := "<address>", "Sets the server or group of servers that gets the requests of the location."
-	if d.family.Has.URL {
+	switch {
+	case d.family.Has.URI:
 		syntax, doc = "<url>", doc+" A URI in the URL replaces the matched part of the location."
+	case d.family.Has.URL:
+		doc += " A scheme can precede the address."
 	}
 	return conf.Directive{Name: d.family.Prefix + "_pass", Syntax: syntax, In: d.family.Pass, Doc: doc,
 		Set: conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setPass(d.family, a) })}

@@ -20,6 +20,8 @@ type Family struct {
 	// Next are the words of PREFIX_next_upstream, without `off`.
 	Next map[string]Condition
 	Has  Features
+	// ALPN are the protocols offered in TLS; nil offers none.
+	ALPN []string
 }
 
 // Scheme is one form of an address, with its defaults.
@@ -35,10 +37,12 @@ type Scheme struct {
 
 // Features are optional capabilities of families.
 type Features struct {
-	// URL allows a scheme, a URI and variables in PREFIX_pass.
-	URL bool
+	// URL allows a scheme and variables in PREFIX_pass; URI also allows a URI there.
+	URL, URI bool
 	// Request forwards the client's headers and body; without it, a request has none.
 	Request bool
+	// Streams forwards both bodies as they arrive, and trailers: no directive changes that.
+	Streams bool
 	// Response lets servers control the response by headers, and operators by PREFIX_hide_header and similar
 	// directives.
 	Response bool

@@ -21,7 +21,7 @@ func (x *Exchange) aim() (groups.Target, web.Result) {
 		r.Logf(logs.Error, "invalid URL prefix in \"%s\"", masked.URL(url))
 		return groups.Target{}, 500
 	}
-	t, err := groups.ParseTarget(rest, scheme.Port, true)
+	t, err := groups.ParseTarget(rest, scheme.Port, x.l.family.Has.URI)
 	if err != nil {
 		r.Logf(logs.Error, "%v", err)
 		return t, 500

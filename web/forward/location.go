@@ -44,9 +44,10 @@ const (
 	maxReadBytes = 64 << 10
 )
 
-// passes reports whether requests of a block are forwarded.
+// passes reports whether requests of a block are forwarded. limit_except inherits PREFIX_pass even where it cannot have
+// one of its own.
 func (s *Settings) passes(b *web.Block, f *Family) bool {
-	return s.Target != nil && b.Current != nil && b.Scope.In&f.Pass != 0
+	return s.Target != nil && b.Current != nil && b.Scope.In&(f.Pass|conf.LimitExcept) != 0
 }
 
 func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, error) {
@@ -73,6 +74,7 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 			return nil, err
 		}
 	}
+	s.connections.TLS.ALPN = f.ALPN
 	l.connector, err = s.connections.Build(b.Plan, f.Prefix, b.Scope.Node,
 		s.Target.ByRequest != nil && f.Has.TLS || s.Target.tls)
 	return l, err

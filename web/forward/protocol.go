@@ -105,9 +105,18 @@ type Framing struct {
 }
 
 // Fault is a protocol violation by a server: 502, and `invalid_header` for next_upstream.
-type Fault struct{ text string }
+type Fault struct {
+	text        string
+	unprocessed bool
+}
 
 // Faultf formats a fault for the error log, with nginx's text and without the context.
-func Faultf(format string, args ...any) error { return &Fault{fmt.Sprintf(format, args...)} }
+func Faultf(format string, args ...any) error { return &Fault{text: fmt.Sprintf(format, args...)} }
+
+// Unprocessedf is a Faultf of a server that has certainly not processed the request: `error` for next_upstream, and
+// the next server can get a request that is not idempotent.
+func Unprocessedf(format string, args ...any) error {
+	return &Fault{text: fmt.Sprintf(format, args...), unprocessed: true}
+}
 
 func (f *Fault) Error() string { return f.text }

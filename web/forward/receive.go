@@ -157,6 +157,10 @@ func (x *Exchange) badHead(err error) (verdict, int) {
 	} else {
 		x.Logf(logs.Error, "%v while reading response header from upstream", err)
 	}
+	if Unprocessed(err) {
+		x.sent = false
+		return tryFailed, 502
+	}
 	return tryInvalid, 502
 }
 

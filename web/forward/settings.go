@@ -54,6 +54,9 @@ func NewSettings() Settings {
 		connections: connect.NewSettings[*web.Request]()}
 }
 
+// Stream makes the settings of a family that Streams.
+func (s *Settings) Stream() { s.PassHeaders, s.passBody, s.passTrailers = true, true, true }
+
 // Enter clears what a nested location does not inherit; if and limit_except keep it. It implements conf.Module.Enter.
 func (s *Settings) Enter(in conf.Context) {
 	if in == conf.Location {

@@ -40,6 +40,9 @@ type Destination struct {
 	name string
 }
 
+// TLS reports whether connections are encrypted.
+func (d *Destination) TLS() bool { return d.tls }
+
 // cutScheme cuts the scheme off the argument of PREFIX_pass.
 func (f *Family) cutScheme(url string) (rest string, s *Scheme) {
 	for i := range f.Schemes {
@@ -79,7 +82,7 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 	if scheme == nil {
 		return fmt.Errorf("invalid URL prefix")
 	}
-	parsed, err := groups.ParseTarget(rest, scheme.Port, f.Has.URL)
+	parsed, err := groups.ParseTarget(rest, scheme.Port, f.Has.URI)
 	if err != nil {
 		return err
 	}

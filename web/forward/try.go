@@ -129,7 +129,7 @@ func (x *Exchange) mayTry(c Condition) bool {
 		c |= NonIdempotent
 	}
 	switch {
-	case c == 0, l.next&c != c, x.streamed:
+	case c == 0, l.next&c != c, x.streamed, x.upload != nil && x.upload.rest.client:
 		return false
 	case l.nextTimeout > 0 && x.Request.Now().MonoMS-x.startMS >= l.nextTimeout.Milliseconds():
 		return false

@@ -20,6 +20,7 @@ type upload struct {
 	// failed is the error of the body, complete means that the server got all of it; both only after done.
 	failed   error
 	complete bool
+	took     bool // bytes that arrived from the client meanwhile
 }
 
 // remainder is the unsent part of a body: the kept part, in memory or in a file, then what the client has not sent yet.
@@ -49,7 +50,6 @@ func (m *remainder) next(slab []byte) ([]byte, error) {
 // pass starts to send the rest of the body. It also sends 100 Continue to the client, because only one goroutine may
 // write to it.
 func (x *Exchange) pass(rest remainder) (verdict, int) {
-	x.streamed = rest.client
 	u := &upload{conn: x.conn, rest: rest, done: make(chan struct{})}
 	slab := h1.TakeSlab(x.l.readBytes)
 	if rest.client && !rest.kept() && x.Request.Seen.Has(h1.HeaderExpect) {
@@ -58,7 +58,9 @@ func (x *Exchange) pass(rest remainder) (verdict, int) {
 			slab.GiveBack()
 			return x.bodyFailed(err)
 		}
-		if err := u.write(x, slab.Mem[:n]); err != nil {
+		u.took = n > 0
+		x.streamed = x.streamed || u.took
+		if err := u.write(x, slab.Mem[:n], false); err != nil {
 			slab.GiveBack()
 			return x.sendFailed(err)
 		}
@@ -78,7 +80,8 @@ func (u *upload) run(x *Exchange, r *web.Request, slab *h1.Slab) {
 			return
 		}
 		piece, err := u.next(r, slab.Mem)
-		if u.write(x, piece) != nil {
+		last := (err == nil || err == io.EOF) && !u.rest.kept() && (!u.rest.client || r.BodyDone())
+		if u.write(x, piece, last) != nil {
 			return // the server has closed: the reader finds out whether it responded before
 		}
 		if err != nil && err != io.EOF {
@@ -86,8 +89,12 @@ func (u *upload) run(x *Exchange, r *web.Request, slab *h1.Slab) {
 			u.conn.SetReadDeadline(past) // wakes the reader up
 			return
 		}
+		if last {
+			u.complete = true
+			return
+		}
 	}
-	u.complete = u.conn.wire.SendBody(nil, true) == nil
+	u.complete = u.write(x, nil, true) == nil
 }
 
 func (u *upload) next(r *web.Request, slab []byte) ([]byte, error) {
@@ -95,17 +102,18 @@ func (u *upload) next(r *web.Request, slab []byte) ([]byte, error) {
 		return u.rest.next(slab)
 	}
 	n, err := r.ReadBody(slab)
+	u.took = u.took || n > 0
 	return slab[:n], err
 }
 
-func (u *upload) write(x *Exchange, p []byte) error {
-	if len(p) == 0 {
+func (u *upload) write(x *Exchange, p []byte, last bool) error {
+	if len(p) == 0 && !last {
 		return nil
 	}
 	if err := u.conn.armWrite(x.l.clock.Now().MonoMS, x.l.sendTimeout); err != nil {
 		return err
 	}
-	return u.conn.wire.SendBody(p, false)
+	return u.conn.wire.SendBody(p, last)
 }
 
 // errUploadFailed ends the wait for a response to a request whose body cannot be read, from its client or its file.
@@ -158,6 +166,6 @@ func (x *Exchange) endUpload() {
 		u.conn.writeUntil.Forget()
 	}
 	x.Request.LendBody(false)
-	x.unsent = !u.complete
+	x.unsent, x.streamed = !u.complete, x.streamed || u.took
 	x.upload, x.uploadFailed = nil, u.failed
 }

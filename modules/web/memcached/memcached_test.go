@@ -169,3 +169,12 @@ func TestConfigurationErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestInherited: limit_except has no memcached_pass of its own and uses that around it.
+func TestInherited(t *testing.T) {
+	b, _ := server(t, "VALUE /a 0 1|x|END|")
+	s := start(b, `limit_except POST { }`)
+	if got := s.Get("/a"); !strings.HasSuffix(got, "\r\n\r\nx") {
+		t.Errorf("%q", got)
+	}
+}

@@ -38,7 +38,7 @@ var family = forward.Family{
 		"non_idempotent": forward.NonIdempotent, "http_500": forward.On500, "http_502": forward.On502,
 		"http_503": forward.On503,
 		"http_504": forward.On504, "http_403": forward.On403, "http_404": forward.On404, "http_429": forward.On429},
-	Has: forward.Features{URL: true, Request: true, Response: true, Buffers: true, Ranges: true, Trailers: true,
+	Has: forward.Features{URL: true, URI: true, Request: true, Response: true, Buffers: true, Ranges: true, Trailers: true,
 		TLS: true, Cache: true},
 }
 
@@ -76,12 +76,7 @@ func parseVersion(text string) (bool, error) {
 }
 
 var requests = []conf.Directive{
-	{
-		Name: "proxy_set_header", Syntax: "<field> <value>", In: places, Repeat: true,
-		Doc: "Sets a header field of the proxied request, or removes it if the value is empty. A block with this " +
-			"directive inherits none from the outer block.",
-		Set: conf.List(func(s *Settings) *[]setHeader { return &s.headers }, parseHeader),
-	},
+	forward.SetHeaderDirective(&family, func(s *Settings) *[]forward.SetHeader { return &s.headers }),
 	template("proxy_method", "<method>", "Sets the method of the proxied request.",
 		func(s *Settings) **vars.Template[*web.Request] { return &s.method }),
 	template("proxy_set_body", "<value>", "Sets the body of the proxied request.",

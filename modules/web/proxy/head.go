@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"strings"
-
 	"starling/nginx/escape"
 	"starling/web/forward"
 	"starling/web/h1"
@@ -10,12 +8,7 @@ import (
 
 // headPlan describes how the head of a request is built.
 type headPlan struct {
-	// host is the value of a proxy_set_header Host, nil if there is none.
-	host *value
-	// set are the other headers of proxy_set_header with a value, in order.
-	set []setHeader
-	// replaced are the client's headers that are not passed.
-	replaced forward.NameSet
+	forward.HeadPlan
 	// length means that proxy_set_header does not name Content-Length; since and match likewise If-Modified-Since and
 	// If-None-Match.
 	length, since, match bool
@@ -32,34 +25,11 @@ var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Le
 var neverStored = []string{"If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range"}
 
 func newHeadPlan(s *Settings) headPlan {
-	p := headPlan{length: true, since: true, match: true}
+	p := headPlan{HeadPlan: forward.NewHeadPlan(s.headers, neverPassed)}
 	for _, name := range neverStored {
 		p.notStored.Add(name)
 	}
-	for _, name := range neverPassed {
-		p.replaced.Add(name)
-	}
-	for i := range s.headers {
-		h := &s.headers[i]
-		p.replaced.Add(h.name)
-		text, literal := h.value.Literal()
-		switch {
-		case strings.EqualFold(h.name, "Host"):
-			p.host = &h.value
-			continue
-		case strings.EqualFold(h.name, "Content-Length"):
-			p.length = false
-		case strings.EqualFold(h.name, "If-Modified-Since"):
-			p.since = false
-		case strings.EqualFold(h.name, "If-None-Match"):
-			p.match = false
-		case strings.EqualFold(h.name, "Transfer-Encoding"):
-			continue // the body gets a framing of its own
-		}
-		if !literal || text != "" {
-			p.set = append(p.set, *h)
-		}
-	}
+	p.length, p.since, p.match = !p.Names("Content-Length"), !p.Names("If-Modified-Since"), !p.Names("If-None-Match")
 	return p
 }
 
@@ -84,17 +54,15 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	}
 	dst = h1.AppendRequestLine(dst, method, x.URI, version)
 	dst = p.appendHost(dst, x)
-	for i := range p.head.set {
-		h := &p.head.set[i]
+	for i := range p.head.Set {
+		h := &p.head.Set[i]
 		start := len(dst)
-		dst = append(append(dst, h.name...), ':', ' ')
+		dst = append(append(dst, h.Name...), ':', ' ')
 		from := len(dst)
-		dst = h.value.Append(dst, r)
-		if len(dst) == from {
+		if dst = forward.AppendValue(dst, &h.Value, r); len(dst) == from {
 			dst = dst[:start]
 			continue
 		}
-		blankControls(dst[from:])
 		dst = append(dst, '\r', '\n')
 	}
 	if x.Storable() {
@@ -108,21 +76,12 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	}
 	if p.PassHeaders {
 		for i := range r.Headers {
-			if h := &r.Headers[i]; !p.head.replaced.Has(h) && !(x.Storable() && p.head.notStored.Has(h)) {
+			if h := &r.Headers[i]; p.head.Passes(h) && !(x.Storable() && p.head.notStored.Has(h)) {
 				dst = h1.AppendHeader(dst, h.Name, h.Value)
 			}
 		}
 	}
 	return h1.AppendHeadEnd(dst)
-}
-
-// blankControls keeps values with variables from ending a header.
-func blankControls(value []byte) {
-	for i, c := range value {
-		if c == '\r' || c == '\n' || c == 0 {
-			value[i] = ' '
-		}
-	}
 }
 
 var methodGet = []byte("GET")
@@ -135,9 +94,8 @@ func (p *protocol) AppendKey(dst []byte, x *forward.Exchange) []byte {
 func (p *protocol) appendHost(dst []byte, x *forward.Exchange) []byte {
 	dst = append(dst, "Host: "...)
 	from := len(dst)
-	if p.head.host != nil {
-		dst = p.head.host.Append(dst, x.Request)
-		blankControls(dst[from:])
+	if p.head.Host != nil {
+		dst = forward.AppendValue(dst, p.head.Host, x.Request)
 		if len(dst) == from && p.version10 {
 			return dst[:from-len("Host: ")]
 		}
@@ -157,13 +115,13 @@ func (p *protocol) appendURI(dst []byte, x *forward.Exchange) []byte {
 			dst = append(dst, '/')
 		}
 		return append(dst, uri...)
-	case uri == "" && r.TargetStands():
-		return append(dst, r.Target...)
+	case uri == "":
+		return forward.AppendTarget(dst, r)
 	}
 	path := r.Path
 	if r.Displaced {
 		uri = ""
-	} else if uri != "" {
+	} else {
 		path = path[min(len(p.Target.Location), len(path)):]
 	}
 	dst = escape.Append(append(dst, uri...), path, escape.Path)

@@ -11,7 +11,7 @@ import (
 type Settings struct {
 	forward.Settings
 	version10     bool
-	headers       []setHeader
+	headers       []forward.SetHeader
 	method        *vars.Template[*web.Request]
 	redirects     []rule
 	redirectOff   bool
@@ -22,23 +22,12 @@ type Settings struct {
 
 type value = vars.Template[*web.Request]
 
-// setHeader is one proxy_set_header.
-type setHeader struct {
-	name  string
-	value value
-}
-
 func newSettings() any { return &Settings{Settings: forward.NewSettings()} }
 
 // enter removes what a nested location does not inherit.
 func enter(settings any, in conf.Context) { settings.(*Settings).Enter(in) }
 
 func check(s *Settings, scope *conf.Scope) error { return s.Check(&family, scope) }
-
-func parseHeader(a *conf.Args) (setHeader, error) {
-	t, err := web.Side.Compile(a, a.Words[1])
-	return setHeader{a.Words[0], t}, err
-}
 
 func build(b *web.Block) (web.Handler, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
