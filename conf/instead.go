@@ -30,7 +30,6 @@ var insteadOfModule = map[string]string{
 	"ngx_http_flv_module":               "serve the files as they are",
 	"ngx_http_geoip_module":             "use geo or map with the address ranges, or a service with auth_request",
 	"ngx_stream_geoip_module":           "use geo or map with the address ranges",
-	"ngx_http_grpc_module":              "proxy gRPC in the stream block, or keep nginx for these locations",
 	"ngx_http_hls_module":               "serve the files as they are",
 	"ngx_http_image_module":             "resize images in a service behind proxy_pass",
 	"ngx_http_internal_redirect_module": "use error_page or rewrite",

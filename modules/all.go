@@ -32,6 +32,7 @@ import (
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
 	"starling/modules/web/emptygif"
+	"starling/modules/web/grpc"
 	"starling/modules/web/gunzip"
 	"starling/modules/web/gzip"
 	"starling/modules/web/gzipstatic"
@@ -91,6 +92,7 @@ func Web() []*web.Module {
 		&mirror.Module,
 		&upstream.Module,
 		&proxy.Module,
+		&grpc.Module,
 		&memcached.Module,
 		&healthcheck.Module, // after the families whose servers it checks
 		&api.Module,

@@ -54,8 +54,8 @@ const (
 	minRefusals = 100
 	// floodSlackBytes is how many bytes of other frames can arrive beyond eight for each byte of a request (nginx).
 	floodSlackBytes = 1 << 20
-	// takenFrameBytes is the longest accepted frame. Only DATA can be long, and it is not read as a whole: windows bound
-	// it. Smaller frames would suffice, but clients exist that send more (those of nginx's tests do).
+	// takenFrameBytes is the longest accepted frame. Only DATA can be long, and it is not read as a whole: windows
+	// bound it. Smaller frames would suffice, but some clients (those of nginx's tests) send longer ones.
 	takenFrameBytes = 1 << 20
 	// rememberedStreams is the number of client-ended streams that a connection remembers, after which nothing may
 	// follow.

@@ -38,8 +38,8 @@ var family = forward.Family{
 		"non_idempotent": forward.NonIdempotent, "http_500": forward.On500, "http_502": forward.On502,
 		"http_503": forward.On503,
 		"http_504": forward.On504, "http_403": forward.On403, "http_404": forward.On404, "http_429": forward.On429},
-	Has: forward.Features{URL: true, URI: true, Request: true, Response: true, Buffers: true, Ranges: true, Trailers: true,
-		TLS: true, Cache: true},
+	Has: forward.Features{URL: true, URI: true, Request: true, Response: true, Buffers: true, Ranges: true,
+		Trailers: true, TLS: true, Cache: true},
 }
 
 const places = conf.HTTP | conf.Server | conf.Location

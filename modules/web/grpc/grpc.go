@@ -1,0 +1,135 @@
+package grpc
+
+import (
+	"bytes"
+	"strconv"
+
+	"starling/nginx/ascii"
+	"starling/upstream"
+	"starling/vars"
+	"starling/web"
+	"starling/web/forward"
+	"starling/web/forward/h2client"
+	"starling/web/h1"
+)
+
+// protocol is gRPC as one location uses it. gRPC is HTTP/2 with some headers and trailers, which are only passed on.
+type protocol struct {
+	head   forward.HeadPlan
+	set    []setField // those of head
+	length bool       // grpc_set_header does not name Content-Length
+	te     bool       // nor TE
+}
+
+// setField is a grpc_set_header with a value.
+type setField struct {
+	id    h1.Known
+	name  []byte
+	value *vars.Template[*web.Request]
+}
+
+// neverPassed are client headers that concern its own connection.
+var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE",
+	"Keep-Alive", "Expect", "Upgrade"}
+
+// ofConnection are headers that must not be sent in HTTP/2 (RFC 9113, 8.2.2), even if grpc_set_header names them.
+var ofConnection = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Upgrade"}
+
+func newProtocol(s *Settings) *protocol {
+	var banned forward.NameSet
+	for _, name := range ofConnection {
+		banned.Add(name)
+	}
+	p := &protocol{head: forward.NewHeadPlan(s.headers, neverPassed)}
+	p.length, p.te = !p.head.Names("Content-Length"), !p.head.Names("TE")
+	for i := range p.head.Set {
+		h := &p.head.Set[i]
+		name := []byte(h.Name)
+		id := h1.Identify(name)
+		if !banned.Has(&h1.Header{Name: name, ID: id}) {
+			p.set = append(p.set, setField{id, name, &h.Value})
+		}
+	}
+	return p
+}
+
+// Prepare finds the path.
+func (p *protocol) Prepare(x *forward.Exchange) web.Result {
+	x.URI = forward.AppendTarget(x.URI[:0], x.Request)
+	return web.Declined
+}
+
+// Chunks are irrelevant: bodies are sent in frames.
+func (p *protocol) Chunks() bool { return true }
+
+// Open starts on a connection.
+func (p *protocol) Open(c *upstream.Conn) forward.Wire { return h2client.Open(c) }
+
+var (
+	lengthName = []byte("content-length")
+	teName     = []byte("te")
+	trailers   = []byte("trailers")
+)
+
+// scratchBytes holds most names and values while the head is made.
+const scratchBytes = 256
+
+// SendHead starts a stream.
+func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
+	w, r := to.(*h2client.Wire), x.Request
+	scratch := p.authority(r.Alloc(scratchBytes)[:0], x)
+	w.StartHead(r.Method, x.To.TLS(), x.URI, scratch)
+	if p.length && r.ContentLength >= 0 {
+		scratch = strconv.AppendInt(scratch[:0], f.Length, 10)
+		w.Field(h1.HeaderContentLength, lengthName, scratch)
+	}
+	if p.te && wantsTrailers(r) {
+		w.Field(h1.HeaderTE, teName, trailers)
+	}
+	for i := range p.set {
+		h := &p.set[i]
+		if scratch = forward.AppendValue(scratch[:0], h.value, r); len(scratch) > 0 {
+			w.Field(h.id, h.name, scratch)
+		}
+	}
+	for i := range r.Headers {
+		if h := &r.Headers[i]; p.head.Passes(h) {
+			w.Field(h.ID, h.Name, h.Value)
+		}
+	}
+	return w.SendHead(h2client.Request{Framing: f, HeadBytes: x.HeadBytes(), HeadOnly: r.MethodID == h1.MethodHead},
+		piece)
+}
+
+// authority is that of grpc_set_header Host, or of grpc_pass.
+func (p *protocol) authority(dst []byte, x *forward.Exchange) []byte {
+	from := len(dst)
+	if p.head.Host != nil {
+		dst = forward.AppendValue(dst, p.head.Host, x.Request)
+	}
+	if len(dst) == from {
+		dst = append(dst, x.To.Host...)
+	}
+	return dst
+}
+
+// wantsTrailers reports whether the client understands trailers (TE: trailers).
+func wantsTrailers(r *web.Request) bool {
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		if h.ID != h1.HeaderTE {
+			continue
+		}
+		for item := range bytes.SplitSeq(h.Value, []byte(",")) {
+			if item, _, _ = bytes.Cut(item, []byte(";")); ascii.EqualString(bytes.TrimSpace(item), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ReceiveHead waits for a head.
+func (p *protocol) ReceiveHead(_ *forward.Exchange, from forward.Wire, head *forward.Head) (whole bool, err error) {
+	return from.(*h2client.Wire).ReceiveHead(head)
+}
