@@ -79,6 +79,7 @@ var (
 		{"http_stub_status_module", "stub_status", conf.Location},
 		{"http_sub_module", "sub_filter", conf.HTTP},
 		{"http_addition_module", "add_after_body", conf.HTTP},
+		{"http_slice_module", "slice", conf.HTTP},
 		{"http_gunzip_module", "gunzip", conf.HTTP},
 		{"http_gzip_static_module", "gzip_static", conf.HTTP},
 		{"http_auth_request_module", "auth_request", conf.HTTP},
