@@ -75,6 +75,10 @@ http {
 		location /sliced/ { slice 3; proxy_pass http://unix:%[1]s/socket:/; proxy_set_header Host one; proxy_set_header Range $slice_range; proxy_http_version 1.1; proxy_set_header Connection ""; }
 		location ~ ^/sliced-regex/(.*)$ { slice 4; proxy_pass http://unix:%[1]s/socket:/$1; proxy_set_header Host one; proxy_set_header Range $slice_range; add_header X-Slice $slice_range; }
 		location /unsliced/ { proxy_pass http://unix:%[1]s/socket:/; proxy_set_header Host one; proxy_set_header Range $slice_range; }
+		location /expires/epoch/ { alias %[2]s/; expires epoch; }
+		location /expires/max/ { alias %[2]s/; expires max; }
+		location /expires/off/ { alias %[2]s/; expires off; etag off; }
+		location /expires/of/ { alias %[2]s/; expires $arg_e; }
 		location /recoded/ { alias %[2]s/; source_charset koi8-r; charset wide; }
 		location /expires { expires 1h; return 200 x; }
 		location /slash/ { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; }

@@ -74,7 +74,7 @@ func besideRequests() (all []besideRequest) {
 	} {
 		add(fmt.Sprintf("Host %q", host), "GET /exact HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
-	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced()} {
+	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced(), tagged()} {
 		for name, raw := range some {
 			add(name, raw)
 		}
@@ -197,5 +197,26 @@ func sliced() map[string]string {
 		"1-2,5-6", "1-2,50-60", " 4-5", "x", "-0", "5-4", "9999999999999999999-"} {
 		all["sliced "+ranges] = get("/sliced/a.txt", "Range: bytes="+ranges)
 	}
+	return all
+}
+
+// tagged are conditions on entity tags, and the forms of expires whose answer does not depend on the time.
+func tagged() map[string]string {
+	const tag = `"695735a5-a"`
+	all := map[string]string{}
+	for _, list := range []string{"*", " * ", "W/" + tag, tag, `"x", W/` + tag, `"x","y"`, `"x" , ` + tag, tag + ",", "x,*", "w/" + tag, "W/*",
+		", " + tag, tag + "junk", `"a,b",` + tag, `"x"` + tag} {
+		for _, header := range []string{"If-None-Match", "If-Match"} {
+			all[header+": "+list] = get("/a.txt", header+": "+list)
+			all[header+" without tag: "+list] = get("/expires/off/a.txt", header+": "+list)
+		}
+	}
+	for _, path := range []string{"epoch/a.txt", "max/a.txt", "off/a.txt", "of/a.txt?e=epoch", "of/a.txt?e=max", "of/a.txt?e=off",
+		"of/a.txt?e=", "of/a.txt?e=bad",
+		"of/a.txt?e=@25h", "of/missing?e=max"} {
+		all["expires "+path] = get("/expires/" + path)
+	}
+	all["expires epoch, 304"] = get("/expires/epoch/a.txt", "If-None-Match: "+tag)
+	all["expires max, 206"] = get("/expires/max/a.txt", "Range: bytes=0-1")
 	return all
 }
