@@ -53,7 +53,7 @@ func TestEachExampleDoesItsTask(t *testing.T) {
 			text := strings.Replace(readText(t, file), "events { }\n", "", 1)
 			for _, n := range cl.Nodes {
 				makeFolders(t, n)
-				n.Configure(here(text, n, n.Dir))
+				n.Configure(here(text, n, n.Dir, "8080"))
 			}
 			try(cl)
 		})
@@ -142,7 +142,7 @@ func denialOnAllNodes(cl *harness.Cluster) {
 	allAnswer(cl, 403)
 	n.Wants(204, "", "PATCH", api, `{"127.0.0.1":null}`, local...)
 	allAnswer(cl, 200)
-	if r, err := n.Do("GET", api, ""); err == nil {
+	if r, err := n.Do("GET", api, "", "Host", "rebound.example"); err == nil {
 		cl.T.Errorf("the API answered under another name: %d %q", r.Status, r.Body)
 	}
 }

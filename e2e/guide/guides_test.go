@@ -44,7 +44,7 @@ func TestTheGuides(t *testing.T) {
 			for host, server := range map[int]string{101: "server1", 102: "server2", 103: "old"} {
 				cl.Backend(host, server)
 			}
-			machines := firstMachines(t, cl)
+			machines := firstMachines(t, cl, "8080")
 			guide.begin(t, cl, machines)
 			given(t, text, machines)
 			if pasted := paste(cl, machines, snippets(t, page, text, "nginx", "haproxy", "json"), true); pasted["node1"] < 3 {
@@ -108,7 +108,7 @@ func given(t *testing.T, in section, machines map[string]machine) {
 				if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(to, []byte(here(text, m.Node, m.root())), 0o644); err != nil {
+				if err := os.WriteFile(to, []byte(m.here(text)), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}

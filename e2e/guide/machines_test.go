@@ -18,9 +18,10 @@ import (
 //
 //   - a folder of an installation is below the folder root;
 //   - 10.0.0.N is address N of the test's network, and a peer or client in 10.0.0.0/24 is anyone on loopback;
-//   - the machine's own 127.0.0.1 with a port, or in a URL, is the node's address; so is a wildcard listen;
-//   - port 80 is 8080 and 443 is 8443, and the user starling is the one that the test serves as: no root is needed.
-func here(text string, n *harness.Node, root string) string {
+//   - the machine's own 127.0.0.1 with a port, in a URL or as a server's name, is the node's address; so is a
+//     wildcard listen;
+//   - port 80 is another one, 443 is 8443, and the user starling is the one that the test serves as: no root is needed.
+func here(text string, n *harness.Node, root, port80 string) string {
 	text = strings.NewReplacer(
 		"/etc/starling", root+"/etc/starling", "/etc/nginx", root+"/etc/nginx", "/run/starling", root+"/run/starling",
 		"/var/lib/starling", root+"/var/lib/starling", "/var/log/starling", root+"/var/log/starling",
@@ -30,8 +31,9 @@ func here(text string, n *harness.Node, root string) string {
 	).Replace(text)
 	for _, rule := range []struct{ pattern, by string }{
 		{`\b127\.0\.0\.1([:/])`, n.IP + "$1"},
-		{`(http://[0-9.]+)/`, "$1:8080/"},
-		{`\blisten 80\b`, "listen 8080"},
+		{`(server_name localhost) 127\.0\.0\.1`, "$1 " + n.IP},
+		{`(http://[0-9.]+)/`, "$1:" + port80 + "/"},
+		{`\blisten 80\b`, "listen " + port80},
 		{`\blisten 443\b`, "listen 8443"},
 		{`\blisten (\d+[; ])`, "listen " + n.IP + ":$1"},
 	} {
@@ -55,16 +57,19 @@ func servesAs() int {
 // that would change the real one, in bin. All other commands are the real ones.
 type machine struct {
 	*harness.Node
-	dir string
+	dir    string
+	port80 string // the one that stands for it
 }
 
 func (m machine) home() string { return filepath.Join(m.dir, "home") }
 func (m machine) root() string { return filepath.Join(m.dir, "root") }
 
+func (m machine) here(text string) string { return here(text, m.Node, m.root(), m.port80) }
+
 // newMachine makes a machine named as the others reach it.
-func newMachine(n *harness.Node, base, name string, commands map[string]string) machine {
+func newMachine(n *harness.Node, base, name, port80 string, commands map[string]string) machine {
 	n.T.Helper()
-	m := machine{n, filepath.Join(base, name)}
+	m := machine{n, filepath.Join(base, name), port80}
 	for _, dir := range []string{m.home(), m.root(), filepath.Join(m.dir, "bin"), filepath.Join(m.dir, "sbin")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			n.T.Fatal(err)
@@ -180,7 +185,7 @@ func (m machine) pack() {
 			err = os.MkdirAll(filepath.Dir(dst), 0o755)
 		}
 		if err == nil {
-			err = os.WriteFile(dst, []byte(here(string(text), m.Node, m.root())), 0o644)
+			err = os.WriteFile(dst, []byte(m.here(string(text))), 0o644)
 		}
 		if err != nil {
 			m.T.Fatal(err)
@@ -207,7 +212,7 @@ func (m machine) run(s snippet) {
 
 // paste pastes a snippet and returns what it prints.
 func (m machine) paste(s snippet) (string, error) {
-	text := here(s.text, m.Node, m.root())
+	text := m.here(s.text)
 	cmd := exec.CommandContext(m.T.Context(), "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = m.home()
 	cmd.Env = []string{"PATH=" + filepath.Join(m.dir, "bin") + ":/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + m.home()}

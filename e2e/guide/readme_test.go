@@ -32,7 +32,7 @@ const firstCluster = "## A first cluster on three machines\n"
 func TestTheFirstClusterOfTheREADME(t *testing.T) {
 	needs(t, "bash", "curl", "setpriv")
 	cl := harness.NewCluster(t, 3)
-	machines := firstMachines(t, cl)
+	machines := firstMachines(t, cl, "8180") // the API has 8080
 	list := snippets(t, readme, sectionOf(t, readme, firstCluster, "\n## "))
 	pasted := paste(cl, machines, list, false)
 	for name := range machines {
@@ -66,7 +66,7 @@ func paste(cl *harness.Cluster, machines map[string]machine, list []snippet, pat
 			pasted[name]++
 			once := func() error {
 				out, err := m.paste(s)
-				if want := here(s.prints, m.Node, m.root()); err == nil && s.prints != "" && !matches(out, want) {
+				if want := m.here(s.prints); err == nil && s.prints != "" && !matches(out, want) {
 					err = fmt.Errorf("%s on %s: printed\n%s\nthe page says\n%s", s.place, name, out, want)
 				}
 				return err
@@ -86,8 +86,9 @@ func paste(cl *harness.Cluster, machines map[string]machine, list []snippet, pat
 	return pasted
 }
 
-// firstMachines makes the machines of the README, in a folder that the user of the service can reach.
-func firstMachines(t *testing.T, cl *harness.Cluster) map[string]machine {
+// firstMachines makes the machines of the README, in a folder that the user of the service can reach. Their port 80 is
+// port80.
+func firstMachines(t *testing.T, cl *harness.Cluster, port80 string) map[string]machine {
 	t.Helper()
 	base := t.TempDir()
 	binary, err := os.ReadFile(harness.Binary)
@@ -97,9 +98,9 @@ func firstMachines(t *testing.T, cl *harness.Cluster) map[string]machine {
 	if err = errors.Join(err, os.Chmod(filepath.Dir(base), 0o755), os.Chmod(base, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	machines := map[string]machine{"workstation": newMachine(cl.Nodes[0], base, "workstation", ofWorkstations)}
+	machines := map[string]machine{"workstation": newMachine(cl.Nodes[0], base, "workstation", port80, ofWorkstations)}
 	for _, n := range cl.Nodes {
-		m := newMachine(n, base, n.IP, ofNodes)
+		m := newMachine(n, base, n.IP, port80, ofNodes)
 		m.pack()
 		machines[n.Name] = m
 		t.Cleanup(m.end)
