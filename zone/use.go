@@ -154,9 +154,6 @@ const (
 	// passedPerLook is how many tombstones are looked at again after each NeedChanged, because fewer may be needed most
 	// now; if there are more, after some of them only. It costs a few milliseconds of each 100.
 	passedPerLook = 100_000
-	// headroomShare is the part of the tombstones' memory, as a divisor, that is kept for those that wait to be sent,
-	// as long as others can be evicted that are not needed most. Otherwise such a one would be evicted first.
-	headroomShare = 16
 )
 
 // NeedChanged tells that tombstones may be needed less or more than before.
@@ -171,11 +168,8 @@ func (s *Store) NeedChanged() {
 
 // fits evicts tombstones until records and tombstones together have room: the oldest of those needed least.
 func (s *Store) fits(own *Shard, monoMS int64) bool {
-	budget := s.Budget()
-	for needed := 0; s.live.Load()+s.graves.Load() > budget-s.graveBytes/headroomShare; {
+	for needed := 0; s.live.Load()+s.graves.Load() > s.Budget(); {
 		switch {
-		case needed >= MostNeeded && s.live.Load()+s.graves.Load() <= budget:
-			return true
 		case needed > MostNeeded:
 			return false
 		case needed < MostNeeded && s.inVain[needed].Load() > 0:
