@@ -13,9 +13,6 @@ func (s *Store) Flush(now clock.Reading) int {
 		s.flushMu.Unlock()
 		total += moved
 	}
-	if total > 0 {
-		s.inVain[MostNeeded-1].Store(0) // tombstones that waited can be evicted now, before those needed most
-	}
 	// A change in a shard that this pass had already visited met a non-empty list, so it woke no flusher.
 	if s.pending.Load() > 0 {
 		s.Wake(false)

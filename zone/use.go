@@ -149,7 +149,7 @@ func (s *Store) LimitTombstones(bytes int64) {
 
 const (
 	// vainEvictions is for how many evictions a search that found nothing is not repeated, because it visits every
-	// tombstone of a small zone. NeedChanged ends that, and a flush, before any is evicted that is needed most.
+	// tombstone of a small zone. NeedChanged ends that.
 	vainEvictions = 256
 	// passedPerLook is how many tombstones are looked at again after each NeedChanged, because fewer may be needed most
 	// now; if there are more, after some of them only. It costs a few milliseconds of each 100.
