@@ -3,6 +3,7 @@ package modules_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,8 +44,9 @@ func paused(more <-chan struct{}) *web.Module {
 		Handlers: []web.Hook{{Phase: web.Content, Build: func(*web.Block) (web.Handler, error) {
 			return func(r *web.Request) web.Result {
 				r.Out.ContentType = []byte("text/html")
-				if _, err := r.Write([]byte(encodingText)); err == nil {
-					err = r.Flush()
+				_, err := r.Write([]byte(encodingText))
+				if err = errors.Join(err, r.Flush()); err != nil {
+					return web.Done // the client, and so the test, sees it
 				}
 				<-more
 				r.Write([]byte("the end"))

@@ -51,14 +51,6 @@ func (s seats) has(seat Seat) bool { return s>>uint(seat)&1 == 1 }
 func (s *seats) add(seat Seat)     { *s |= 1 << uint(seat) }
 func (s *seats) remove(seat Seat)  { *s &^= 1 << uint(seat) }
 
-// members returns the seats of a view.
-func (v *View) members() (s seats) {
-	for _, m := range v.Members {
-		s.add(m.Seat)
-	}
-	return s
-}
-
 // owner returns the seat that owns a key in the view: that with the highest score for it (rendezvous hashing, Thaler
 // and Ravishankar 1998), so a change of the view moves only the keys of the node that came or went.
 func (v *View) owner(key string, ids []uint64) (Seat, bool) {

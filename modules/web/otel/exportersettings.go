@@ -74,7 +74,8 @@ var (
 
 // read reads one line of the block.
 func (e *exporterSettings) read(p *plan.Plan, n *conf.Node) error {
-	arguments, set := 1, func() error { return nil }
+	arguments := 1
+	var set func() error
 	switch n.Name {
 	case "endpoint":
 		set = func() error { return once(&e.endpoint, n.Words[0], nil) }
