@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	_ "crypto/sha1" // hashes of certificates' identifiers
-	_ "crypto/sha256"
+	"crypto/sha256"
 	_ "crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -161,8 +161,10 @@ func issuerHashes(hash crypto.Hash, certificate, issuer *x509.Certificate) (name
 	return request.IssuerNameHash, request.IssuerKeyHash
 }
 
-// Key identifies a certificate, as in nginx's cache: the hashes of its issuer, and the serial number.
+// Key identifies a certificate, as in nginx's cache: the hashes of its issuer, and the serial number. It is a digest,
+// because an authority can issue serial numbers of many kilobytes, and caches count keys, not their bytes.
 func Key(certificate, issuer *x509.Certificate) string {
 	name, key := issuerHashes(crypto.SHA1, certificate, issuer)
-	return string(name) + string(key) + certificate.SerialNumber.String()
+	sum := sha256.Sum256(slices.Concat(name, key, certificate.SerialNumber.Bytes()))
+	return string(sum[:])
 }

@@ -140,6 +140,11 @@ func TestKeysOfCertificates(t *testing.T) {
 		ocsp.Key(a.Certificate, root.Certificate) == ocsp.Key(a.Certificate, other.Certificate) {
 		t.Error("two certificates have one key")
 	}
+	// caches count keys, not their bytes
+	long := issue(t, "long", root, func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 8*10_000) })
+	if n, usual := len(ocsp.Key(long.Certificate, root.Certificate)), len(ocsp.Key(a.Certificate, root.Certificate)); n != usual {
+		t.Errorf("a long serial number makes a key of %d bytes, not %d", n, usual)
+	}
 }
 
 func TestResponders(t *testing.T) {
