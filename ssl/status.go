@@ -133,9 +133,11 @@ type pendingStatuses struct {
 }
 
 type pendingStatus struct {
-	done   chan struct{}
-	answer ocsp.Answer
-	err    error
+	waiting int // clients, guarded by the lock of pendingStatuses
+	cancel  context.CancelFunc
+	done    chan struct{}
+	answer  ocsp.Answer
+	err     error
 }
 
 // statusTimeout bounds a question, also if the clients that wait for it would wait longer.
@@ -146,31 +148,60 @@ func (p *pendingStatuses) share(
 	key string,
 	ask func(context.Context) (ocsp.Answer, error),
 ) (ocsp.Answer, error) {
+	one := p.join(ctx, key, ask)
+	select {
+	case <-one.done:
+		return one.answer, one.err
+	case <-ctx.Done():
+		p.leave(key, one)
+		return ocsp.Answer{}, fmt.Errorf("OCSP responder timed out (%w)", context.Cause(ctx))
+	}
+}
+
+// join returns the question of a key, and asks it if nobody else does.
+func (p *pendingStatuses) join(
+	ctx context.Context,
+	key string,
+	ask func(context.Context) (ocsp.Answer, error),
+) *pendingStatus {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	one := p.byKey[key]
 	if one == nil {
-		one = &pendingStatus{done: make(chan struct{})}
+		// Not the context of the first client: others wait too.
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
+		one = &pendingStatus{cancel: cancel, done: make(chan struct{})}
 		if p.byKey == nil {
 			p.byKey = map[string]*pendingStatus{}
 		}
 		p.byKey[key] = one
 		go func() {
-			// Not the context of the first client: others wait too.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
 			defer cancel()
-			one.answer, one.err = ask(ctx)
+			one.answer, one.err = ask(asking)
 			p.mu.Lock()
-			delete(p.byKey, key)
+			p.forget(key, one)
 			p.mu.Unlock()
 			close(one.done)
 		}()
 	}
-	p.mu.Unlock()
-	select {
-	case <-one.done:
-		return one.answer, one.err
-	case <-ctx.Done():
-		return ocsp.Answer{}, fmt.Errorf("OCSP responder timed out (%w)", context.Cause(ctx))
+	one.waiting++
+	return one
+}
+
+// leave ends a question that no client waits for any more. Otherwise clients that come and go could pile up questions.
+func (p *pendingStatuses) leave(key string, one *pendingStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one.waiting--; one.waiting == 0 {
+		p.forget(key, one)
+		one.cancel()
+	}
+}
+
+// forget lets the next client ask again. It must be called with the lock held.
+func (p *pendingStatuses) forget(key string, one *pendingStatus) {
+	if p.byKey[key] == one {
+		delete(p.byKey, key)
 	}
 }
 

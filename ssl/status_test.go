@@ -187,6 +187,47 @@ func TestStatusesAreAskedOnce(t *testing.T) {
 	})
 }
 
+// A question ends when the last client stops waiting, and not before.
+func TestAQuestionEndsWithItsLastClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pending := &pendingStatuses{}
+		ended := false
+		ask := func(ctx context.Context) (ocsp.Answer, error) {
+			<-ctx.Done()
+			ended = true
+			return ocsp.Answer{}, ctx.Err()
+		}
+		began := time.Now()
+		var clients sync.WaitGroup
+		client := func(patience time.Duration) {
+			clients.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if _, err := pending.share(ctx, "key", ask); err == nil || time.Since(began) != patience {
+					t.Errorf("a client waited %v of %v: %v", time.Since(began), patience, err)
+				}
+			})
+		}
+		client(time.Second)
+		client(2 * time.Second)
+		time.Sleep(1500 * time.Millisecond)
+		if synctest.Wait(); ended {
+			t.Error("the question ended while a client waited")
+		}
+		clients.Wait()
+		if synctest.Wait(); !ended || len(pending.byKey) != 0 {
+			t.Errorf("after the last client: ended %v, %d left over", ended, len(pending.byKey))
+		}
+		// the next client asks again
+		answer, err := pending.share(t.Context(), "key", func(context.Context) (ocsp.Answer, error) {
+			return ocsp.Answer{Status: ocsp.Revoked}, nil
+		})
+		if err != nil || answer.Status != ocsp.Revoked {
+			t.Error(answer, err)
+		}
+	})
+}
+
 func TestStatusSettings(t *testing.T) {
 	chain := newChained(t)
 	for want, change := range map[string]func(*ServerSettings){
