@@ -119,13 +119,13 @@ func (s *staple) show(answer []byte) {
 
 // adopt takes the answer of the same certificate in the previous configuration.
 func (s *staple) adopt(old *staple) {
+	old.mu.Lock() // renew changes the answer and its times together
+	defer old.mu.Unlock()
 	shown := old.stapled.Load()
 	if shown == nil || old.fixed {
 		return
 	}
-	old.mu.Lock()
 	s.until, s.next = old.until, old.next
-	old.mu.Unlock()
 	s.show(shown.OCSPStaple)
 }
 
