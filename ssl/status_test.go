@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,10 +192,10 @@ func TestStatusesAreAskedOnce(t *testing.T) {
 func TestAQuestionEndsWithItsLastClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pending := &pendingStatuses{}
-		ended := false
+		var ended atomic.Bool
 		ask := func(ctx context.Context) (ocsp.Answer, error) {
 			<-ctx.Done()
-			ended = true
+			ended.Store(true)
 			return ocsp.Answer{}, ctx.Err()
 		}
 		began := time.Now()
@@ -211,12 +212,12 @@ func TestAQuestionEndsWithItsLastClient(t *testing.T) {
 		client(time.Second)
 		client(2 * time.Second)
 		time.Sleep(1500 * time.Millisecond)
-		if synctest.Wait(); ended {
+		if synctest.Wait(); ended.Load() {
 			t.Error("the question ended while a client waited")
 		}
 		clients.Wait()
-		if synctest.Wait(); !ended || len(pending.byKey) != 0 {
-			t.Errorf("after the last client: ended %v, %d left over", ended, len(pending.byKey))
+		if synctest.Wait(); !ended.Load() || len(pending.byKey) != 0 {
+			t.Errorf("after the last client: ended %v, %d left over", ended.Load(), len(pending.byKey))
 		}
 		// the next client asks again
 		answer, err := pending.share(t.Context(), "key", func(context.Context) (ocsp.Answer, error) {
