@@ -33,10 +33,12 @@ type service struct {
 	ended   chan error    // why the context of a waiting call ended
 }
 
-// UnaryCall echoes metadata and the payload, or answers with a status.
+// UnaryCall echoes metadata and the payload, and tells its deadline, or answers with a status.
 func (s *service) UnaryCall(ctx context.Context, q *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	in, _ := metadata.FromIncomingContext(ctx)
-	grpc.SetHeader(ctx, metadata.Pairs("x-head", first(in, "x-sent"), "x-bin", first(in, "x-sent-bin"), "x-from", first(in, "x-set")))
+	until, _ := ctx.Deadline()
+	grpc.SetHeader(ctx, metadata.Pairs("x-head", first(in, "x-sent"), "x-bin", first(in, "x-sent-bin"), "x-from", first(in, "x-set"),
+		"x-until", until.Format(time.RFC3339Nano)))
 	grpc.SetTrailer(ctx, metadata.Pairs("x-tail", first(in, "x-sent"), "x-tail-bin", "\x00\xff"))
 	if want := q.GetResponseStatus(); want != nil {
 		return nil, status.Error(codes.Code(want.Code), want.Message)
@@ -347,15 +349,43 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
-// TestDeadline: the server gets it, and the client its status.
-func TestDeadline(t *testing.T) {
+// TestDeadlineOfTheServer: the server gets the deadline of a call.
+func TestDeadlineOfTheServer(t *testing.T) {
 	f := behind(t, "")
-	ctx, cancel := context.WithTimeout(within(t), 50*time.Millisecond)
+	want := time.Now().Add(time.Hour)
+	ctx, cancel := context.WithDeadline(t.Context(), want)
 	defer cancel()
-	if _, err := f.client.EmptyCall(ctx, &testpb.Empty{}); status.Code(err) != codes.DeadlineExceeded {
-		t.Error(err)
+	var head metadata.MD
+	if _, err := f.client.UnaryCall(ctx, &testpb.SimpleRequest{}, grpc.Header(&head)); err != nil {
+		t.Fatal(err)
 	}
-	webtest.Receive(t, f.ended) // by the deadline, or by the client's reset
+	got, err := time.Parse(time.RFC3339Nano, first(head, "x-until"))
+	if err != nil || got.Sub(want).Abs() > time.Minute {
+		t.Errorf("got %v, want %v: %v", got, want, err)
+	}
+}
+
+// TestDeadlineOfTheClient: a client whose deadline has passed gets that status, and the server learns that it has gone.
+// The server does not know the deadline here: if its own timer fires first, it resets the stream, which is a 502.
+func TestDeadlineOfTheClient(t *testing.T) {
+	f := behind(t, `grpc_set_header grpc-timeout "";`)
+	for timeout := 50 * time.Millisecond; ; timeout *= 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		_, err := f.client.EmptyCall(ctx, &testpb.Empty{})
+		cancel()
+		if status.Code(err) != codes.DeadlineExceeded {
+			t.Fatal(err)
+		}
+		select {
+		case <-f.began:
+			webtest.Receive(t, f.ended) // by the client's reset
+			return
+		default: // a slow machine: the deadline passed before the call reached the server
+		}
+		if timeout > 10*time.Second {
+			t.Fatal("no call reaches the server")
+		}
+	}
 }
 
 // TestManyCalls run beside each other on one connection of the client.
