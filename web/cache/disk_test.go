@@ -79,6 +79,7 @@ func TestLoader(t *testing.T) {
 	if err := os.Chtimes(path+".0123456789", time.Time{}, time.Now().Add(-time.Minute)); err != nil {
 		t.Fatal(err)
 	}
+	made.hand(t)
 	s := start(t, settings(dir))
 	s.load(t)
 	if got, want := s.Report().Keys, 300; got != want {
@@ -97,6 +98,15 @@ func TestLoader(t *testing.T) {
 	}
 	if got := s.log.take(); !strings.Contains(got, "2 files in cache folder") {
 		t.Errorf("the log: %s", got)
+	}
+}
+
+// hand closes the purges of a cache for the next one, whose manager would otherwise try to open them at any time, such
+// as while the folder is removed.
+func (s *store) hand(t *testing.T) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -141,9 +151,7 @@ func TestPurgeSurvives(t *testing.T) {
 	// Whoever comes first reads; whoever opens it for writing later has the same purges.
 	reader := start(t, settings(dir))
 	reader.wants("pa", "new", "MISS", "new")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	s.hand(t)
 	again := start(t, settings(dir))
 	again.wants("k", "new", "MISS", "new", "X", "b")
 	again.wants("k", "new", "MISS", "new", "X", "a")
@@ -152,5 +160,27 @@ func TestPurgeSurvives(t *testing.T) {
 	again.load(t)
 	if got := again.log.take(); strings.Contains(got, "do not belong") {
 		t.Error(got)
+	}
+}
+
+// Before the loader has seen a file, a purge finds it all the same, also while the loader runs.
+func TestPurgeBeforeLoading(t *testing.T) {
+	made := start(t, settings(filepath.Join(t.TempDir(), "c")))
+	made.wants("k", "x", "MISS", "x")
+	made.hand(t)
+	s := start(t, settings(made.Path))
+	for _, want := range []bool{true, false} {
+		if found, err := s.Purge([]byte("k"), s.clock.Now()); found != want || err != nil {
+			t.Errorf("found %v, %v; want %v", found, err, want)
+		}
+	}
+	if left := made.files(); len(left) != 0 {
+		t.Errorf("%q stay", left)
+	}
+	s.Run(t.Context())
+	for s.Report().Cold {
+		if found, err := s.Purge([]byte("none"), s.clock.Now()); found || err != nil {
+			t.Fatalf("found %v, %v", found, err)
+		}
 	}
 }

@@ -140,16 +140,11 @@ func (c *Cache) Purge(key []byte, now clock.Reading) (found bool, err error) {
 	if err := c.purge(key, false, now); err != nil {
 		return false, err
 	}
-	main := Key(md5.Sum(key))
-	c.mu.Lock()
-	e := c.index.entries[main]
-	found = e != nil && (e.exists || c.cold)
-	c.mu.Unlock()
-	// Opening it removes it: the purge covers it.
 	t := Ticket{Key: bytes.Clone(key)}
 	t.Begin(c, 1, now)
-	if outcome, mayExist := t.touch(now); mayExist && (outcome == Fresh || c.cold) {
-		t.load(now)
+	if _, mayExist := t.touch(now); mayExist && (t.Object != nil || t.openFile(now)) {
+		found = t.Object.hasKey(t.Key)
+		t.load(now) // which removes it: the purge covers it
 	}
 	t.End()
 	return found, nil
