@@ -166,6 +166,14 @@ func (c *Cache) drop(e *entry) (path string, closed *Object) {
 // one.
 func (c *Cache) dropOldest() bool {
 	c.mu.Lock()
+	path, closed, dropped := c.makeRoom()
+	c.mu.Unlock()
+	c.discard(path, closed)
+	return dropped
+}
+
+// makeRoom is dropOldest with the lock held; the work that remains is as with drop.
+func (c *Cache) makeRoom() (path string, closed *Object, dropped bool) {
 	// Those in use, of which there are at most as many as requests, are passed over: their use makes them new.
 	for tries := 20; tries > 0; tries-- {
 		e := c.index.oldest
@@ -177,13 +185,10 @@ func (c *Cache) dropOldest() bool {
 			c.index.use(e)
 			continue
 		}
-		path, closed := c.drop(e)
-		c.mu.Unlock()
-		c.discard(path, closed)
-		return true
+		path, closed = c.drop(e)
+		return path, closed, true
 	}
-	c.mu.Unlock()
-	return false
+	return "", nil, false
 }
 
 func (c *Cache) discard(path string, closed *Object) {

@@ -92,32 +92,34 @@ func (t *Ticket) Open(request h1.Headers, now clock.Reading) Outcome {
 // touch finds or makes the entry. mayExist means that there may be a file; otherwise the outcome is final.
 func (t *Ticket) touch(now clock.Reading) (outcome Outcome, mayExist bool) {
 	c := t.c
-	for tries := 0; ; tries++ {
-		c.mu.Lock()
-		e, known := t.e, true
-		if e == nil {
-			e, known = c.index.entries[t.key]
-		}
-		if !known && len(c.index.entries) >= c.settings.maxEntries() {
-			c.most = len(c.index.entries) - len(c.index.entries)/8
+	c.mu.Lock()
+	e, known := t.e, true
+	if e == nil {
+		e, known = c.index.entries[t.key]
+	}
+	var path string
+	var closed *Object
+	if count := len(c.index.entries); !known && count >= c.settings.maxEntries() {
+		c.most = count - count/8
+		// In the same step as the insertion: other requests would take the room.
+		var dropped bool
+		if path, closed, dropped = c.makeRoom(); !dropped {
 			c.mu.Unlock()
-			if tries < 3 && c.dropOldest() {
-				continue
-			}
 			if c.noRoom.due(now.MonoMS) {
 				c.logf(logs.Alert, "could not allocate node in cache keys zone \"%s\": all of its keys are in use; "+
 					"increase its size", c.Name())
 			}
 			return Scarce, false
 		}
-		if !known {
-			e = &entry{key: t.key}
-			c.index.insert(e)
-		}
-		outcome, mayExist = t.join(e, now)
-		c.mu.Unlock()
-		return outcome, mayExist
 	}
+	if !known {
+		e = &entry{key: t.key}
+		c.index.insert(e)
+	}
+	outcome, mayExist = t.join(e, now)
+	c.mu.Unlock()
+	c.discard(path, closed)
+	return outcome, mayExist
 }
 
 // join counts a use of an entry, with the lock held.
