@@ -78,7 +78,7 @@ func level(text string) (int, error) {
 		return 0, conf.InvalidNumber
 	}
 	if n == 0 || n < minLevel || n > maxLevel {
-		return 0, fmt.Errorf("zstd compress level must between %d and %d excluding 0", minLevel, maxLevel)
+		return 0, fmt.Errorf("zstd compression level must be between %d and %d, and not 0", minLevel, maxLevel)
 	}
 	return n, nil
 }
