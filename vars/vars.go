@@ -121,6 +121,3 @@ func (u *Use[C]) Append(dst []byte, c C) ([]byte, bool) { return u.decl.Append(c
 
 // Name is the variable's name without the dollar, in lower case.
 func (u *Use[C]) Name() string { return u.name }
-
-// Used reports whether a text that was compiled so far has the variable.
-func (g *Table[C]) Used(name string) bool { return g.uses[strings.ToLower(name)] != nil }

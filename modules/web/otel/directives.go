@@ -149,7 +149,7 @@ func link(p *plan.Plan) error {
 		c.run(p)
 	}
 	for _, v := range variables() {
-		if web.Side.Variables(p).Used(v.Name) {
+		if web.Side.Variables(p).Uses(v.Name) {
 			c.reserve(p)
 		}
 	}
