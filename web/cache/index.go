@@ -10,7 +10,7 @@ type Key [16]byte
 
 // entry is one key in the index. Its fields belong to the lock of the Cache.
 type entry struct {
-	newer, older *entry // in the order of their last use
+	links[entry]
 	key          Key
 	object       *Object       // open, if it is kept so
 	wait         chan struct{} // closed when updating ends; nil if nobody waits
@@ -30,46 +30,14 @@ type entry struct {
 
 // index is all entries, by key and in the order of their last use.
 type index struct {
-	entries        map[Key]*entry
-	newest, oldest *entry
+	entries map[Key]*entry
+	list[entry, *entry]
 }
 
 // insert adds a new entry as the newest.
 func (x *index) insert(e *entry) {
 	x.entries[e.key] = e
-	x.pushNewest(e)
-}
-
-func (x *index) pushNewest(e *entry) {
-	e.newer, e.older = nil, x.newest
-	if x.newest != nil {
-		x.newest.newer = e
-	} else {
-		x.oldest = e
-	}
-	x.newest = e
-}
-
-func (x *index) unlink(e *entry) {
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		x.newest = e.older
-	}
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		x.oldest = e.newer
-	}
-	e.newer, e.older = nil, nil
-}
-
-// use makes an entry the newest.
-func (x *index) use(e *entry) {
-	if x.newest != e {
-		x.unlink(e)
-		x.pushNewest(e)
-	}
+	x.push(e)
 }
 
 func (x *index) remove(e *entry) {

@@ -22,10 +22,9 @@ type Object struct {
 	// BodyAt is where the body begins in the file.
 	BodyAt int64
 
-	cost        int64
-	refs        atomic.Int32
-	newer       *Object // in the order in which they were opened
-	older       *Object
+	cost int64
+	refs atomic.Int32
+	links[Object]
 	of          *entry // that keeps it open
 	used        bool   // since it was last considered for closing
 	path        string
@@ -186,9 +185,9 @@ func (o *Object) hasKey(key []byte) bool { return bytes.Equal(o.Key, key) }
 // opened are the objects that are kept open, in the order in which they were opened, within two bounds. Their lock is
 // that of the Cache.
 type opened struct {
-	newest, oldest *Object
-	bytes          int64
-	files          int
+	list[Object, *Object]
+	bytes int64
+	files int
 }
 
 // maxOpenFiles bounds the files of a cache that stay open between requests. Requests in progress can have more: each
@@ -213,37 +212,12 @@ func (k *opened) keep(e *entry, o *Object, maxBytes int64) (closed []*Object) {
 	for k.bytes > maxBytes || k.files > maxOpenFiles {
 		if oldest := k.oldest; oldest.used { // one more round, the method of CLOCK
 			oldest.used = false
-			k.unlink(oldest)
-			k.push(oldest)
+			k.use(oldest)
 			continue
 		}
 		closed = append(closed, k.forget(k.oldest.of))
 	}
 	return closed
-}
-
-func (k *opened) push(o *Object) {
-	o.older, o.newer = k.newest, nil
-	if k.newest != nil {
-		k.newest.newer = o
-	} else {
-		k.oldest = o
-	}
-	k.newest = o
-}
-
-func (k *opened) unlink(o *Object) {
-	if o.newer != nil {
-		o.newer.older = o.older
-	} else {
-		k.newest = o.older
-	}
-	if o.older != nil {
-		o.older.newer = o.newer
-	} else {
-		k.oldest = o.newer
-	}
-	o.newer, o.older = nil, nil
 }
 
 // forget makes an entry keep its object no longer; the caller releases it, without the lock.
