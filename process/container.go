@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -25,6 +26,9 @@ const (
 )
 
 const containerName = "container"
+
+// helpFlags ask for the help of this command. The others are starling's own, which parses them.
+var helpFlags = []string{"-h", "-?", "--help"}
 
 // containerCommand serves as the first process of a container.
 func containerCommand() *cobra.Command {
@@ -58,6 +62,9 @@ These environment variables change the defaults, as those with NGINX_ do in ngin
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeFlags,
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && slices.Contains(helpFlags, args[0]) {
+				return c.Help()
+			}
 			settings, err := templateSettings(os.LookupEnv)
 			if err != nil {
 				return err
