@@ -46,6 +46,7 @@ func variables() []variable {
 	all := append(uriVariables(), headerVariables()...)
 	all = append(all, connectionVariables()...)
 	all = append(all, serverVariables()...)
+	all = append(all, tcpVariables()...)
 	all = append(all, side.ProxyVariables(proxied)...)
 	all = append(all, responseVariables()...)
 	all = append(all, environmentVariables()...)

@@ -115,6 +115,29 @@ func serverVariables() []variable {
 	}
 }
 
+// tcpVariables are what the kernel knows of the client's connection; they have no value where it does not say.
+func tcpVariables() []variable {
+	of := func(name, doc string, value func(*web.TCPInfo) uint32) variable {
+		return always(name, doc, func(r *web.Request, dst []byte) ([]byte, bool) {
+			info, ok := r.TCPInfo()
+			if !ok {
+				return dst, false
+			}
+			return strconv.AppendUint(dst, uint64(value(&info)), 10), true
+		})
+	}
+	return []variable{
+		of("tcpinfo_rtt", "The round-trip time of the client's TCP connection in microseconds (only on Linux).",
+			func(i *web.TCPInfo) uint32 { return i.RTTMicros }),
+		of("tcpinfo_rttvar", "The variation of `$tcpinfo_rtt` in microseconds (only on Linux).",
+			func(i *web.TCPInfo) uint32 { return i.RTTVarianceMicros }),
+		of("tcpinfo_snd_cwnd", "The congestion window of the client's TCP connection in segments (only on Linux).",
+			func(i *web.TCPInfo) uint32 { return i.SendWindowSegments }),
+		of("tcpinfo_rcv_space", "The space for received bytes of the client's TCP connection (only on Linux).",
+			func(i *web.TCPInfo) uint32 { return i.ReceiveSpaceBytes }),
+	}
+}
+
 func appendAddr(dst []byte, a netip.AddrPort) []byte {
 	if !a.IsValid() {
 		return append(dst, "unix:"...)
