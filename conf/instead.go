@@ -22,7 +22,6 @@ var insteadOfModule = map[string]string{
 	"ngx_http_api_module":          "use the API and metrics",
 	"ngx_http_auth_jwt_module":     "use auth_request with a service that checks the token",
 	"ngx_http_auth_require_module": "use auth_request, or map with return 403",
-	"ngx_http_browser_module":      "use map on $http_user_agent",
 	"ngx_http_dav_module":          "use a WebDAV server through proxy_pass",
 	"ngx_http_f4f_module":          "serve the files as they are",
 	"ngx_http_fastcgi_module": "run an HTTP server beside the application (for PHP: FrankenPHP, Caddy or nginx) " +

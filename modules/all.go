@@ -28,6 +28,7 @@ import (
 	"starling/modules/web/authrequest"
 	"starling/modules/web/autoindex"
 	"starling/modules/web/brotli"
+	"starling/modules/web/browser"
 	"starling/modules/web/charset"
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
@@ -80,6 +81,7 @@ func Web() []*web.Module {
 		&keyval.Module,
 		&lookup.Module,
 		&referer.Module,
+		&browser.Module,
 		&securelink.Module,
 		&otel.Module, // before rewrite, which can end the phase
 		&rewrite.Module,
