@@ -10,7 +10,8 @@ import (
 func TestKnownVariables(t *testing.T) {
 	for name, want := range map[string]string{
 		"geoip_country_code": "ngx_http_geoip_module", "GEOIP_CITY": "ngx_http_geoip_module", "http_x_y": "ngx_http_core_module",
-		"upstream_http_etag": "ngx_http_upstream_module", "jwt_claim_sub": "ngx_http_auth_jwt_module", "nowhere": "", "htt": "",
+		"upstream_http_etag": "ngx_http_upstream_module", "jwt_claim_sub": "ngx_http_auth_jwt_module",
+		"acme_certificate_key": "ngx_http_acme_module", "oidc_userinfo": "ngx_http_oidc_module", "nowhere": "", "htt": "",
 	} {
 		if module, known := conf.KnownVariable(name); module != want || known != (want != "") {
 			t.Errorf("$%s is of %q, known %v, want %q", name, module, known, want)

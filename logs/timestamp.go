@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -30,4 +31,14 @@ func (c *TimeCache) At(now time.Time) *Stamps {
 	}
 	c.last.Store(s)
 	return s
+}
+
+// AppendISO8601Millis appends ISO8601 with the milliseconds of a time: 2026-11-23T12:00:00.042+00:00.
+func (s *Stamps) AppendISO8601Millis(dst []byte, unixMS int64) []byte {
+	const seconds = len("2006-01-02T15:04:05")
+	dst = append(dst, s.ISO8601[:seconds]...)
+	start := len(dst)
+	dst = strconv.AppendInt(dst, 1000+max(unixMS, 0)%1000, 10) // four digits, of which the first becomes the point
+	dst[start] = '.'
+	return append(dst, s.ISO8601[seconds:]...)
 }

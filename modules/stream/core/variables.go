@@ -111,6 +111,14 @@ var coreVariables = []vars.Variable[*stream.Session]{
 		Append: moment(func(t *logs.Stamps) string { return t.ISO8601 }),
 	},
 	{
+		Name: "time_iso8601_ms",
+		Doc:  "The local time in ISO 8601 format with milliseconds.",
+		Append: func(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
+			now := time.Now()
+			return s.Stamps(now).AppendISO8601Millis(dst, now.UnixMilli()), true
+		},
+	},
+	{
 		Name:   "time_local",
 		Doc:    "The local time in the common log format.",
 		Append: moment(func(t *logs.Stamps) string { return t.Local }),

@@ -17,6 +17,7 @@ func TestReturn(t *testing.T) {
 		{"$protocol $status $connection $bytes_sent $bytes_received", `^TCP 000 1 0 0$`},
 		{"$session_time $msec", `^0\.\d{3} \d{10}\.\d{3}$`},
 		{"$time_iso8601", `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$`},
+		{"$time_iso8601_ms", `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d$`},
 		{"$time_local", `^\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$`},
 		{"$nginx_version", `^1\.\d+\.\d+$`},
 		{"$binary_remote_addr", "^\x7f\\x00\\x00\x01$"},

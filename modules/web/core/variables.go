@@ -260,5 +260,10 @@ func environmentVariables() []variable {
 		always("time_iso8601", "The local time in ISO 8601 format.", func(r *web.Request, dst []byte) ([]byte, bool) {
 			return append(dst, r.Stamps(r.Now()).ISO8601...), true
 		}),
+		always("time_iso8601_ms", "The local time in ISO 8601 format with milliseconds.",
+			func(r *web.Request, dst []byte) ([]byte, bool) {
+				now := r.Now()
+				return r.Stamps(now).AppendISO8601Millis(dst, now.WallMS), true
+			}),
 	}
 }

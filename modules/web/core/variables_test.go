@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,5 +22,13 @@ func TestVariablesOfRequestHeaders(t *testing.T) {
 		if _, got, _ := strings.Cut(s.Send("GET / HTTP/1.0\r\n"+headers+"\r\n\r\n"), "\r\n\r\n"); got != want {
 			t.Errorf("%q: got %q, want %q", headers, got, want)
 		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	s := webtest.Start(t, modules, `server { say "$time_iso8601|$time_iso8601_ms"; }`)
+	want := regexp.MustCompile(`\r\n\r\n(\S{19})(\S{6})\|(\S{19})\.\d{3}(\S{6})$`)
+	if got := s.Get("/"); !want.MatchString(got) {
+		t.Errorf("got %s", got)
 	}
 }
