@@ -37,7 +37,6 @@ func TestHealthCheckProblems(t *testing.T) {
 		{check("udp"), `invalid parameter "udp"`},
 		{check("match="), `invalid parameter "match="`},
 		{check("match=none"), `match "none" is not defined in /test.conf:3`},
-		{check("mandatory type=grpc"), `"type=" is not supported by starling`},
 		{`upstream u { server 127.0.0.1:1; } server { location / { proxy_pass http://u; health_check; } }`,
 			`"health_check" requires upstream "u" in /test.conf:1 to be in shared memory: add a "zone" directive to it`},
 		{`server { location / { proxy_pass http://127.0.0.1:1; health_check; } }`,

@@ -173,8 +173,8 @@ func (c *Checks) settle(o *one, step string, err error) {
 		return
 	}
 	w.health[o.number] = h
-	o.tell(h, step, err)
 	o.Server.SetHealth(w, w.worst(), c.clock.Now())
+	o.tell(h, step, err) // afterwards: whoever reads the line finds the server in this state
 }
 
 // tell logs that the health of a server has changed, in the words of NGINX Plus, and adds the reason.

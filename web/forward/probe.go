@@ -46,11 +46,18 @@ func ProberOf(b *web.Block) *Prober {
 // Group is the group of PREFIX_pass, nil if that has variables.
 func (p *Prober) Group() *groups.Group[*web.Request] { return p.location.Target.group }
 
+// Prefix is that of the family that forwards: "proxy".
+func (p *Prober) Prefix() string { return p.location.family.Prefix }
+
 // Probe is one request to one server.
 type Probe struct {
-	URI    []byte
-	Server *upstream.Server
-	Addr   upstream.Address
+	URI []byte
+	// Method, Headers and Body are what a client would send; without a Method, it is a GET without headers and body.
+	Method  []byte
+	Headers h1.Headers
+	Body    []byte
+	Server  *upstream.Server
+	Addr    upstream.Address
 	// KeepFor is how long a connection serves requests from its first on; 0: only one.
 	KeepFor time.Duration
 	// Kept is the connection of the previous probe; Do replaces it. Drop it with Forget.
@@ -94,6 +101,14 @@ func (a *Reply) Body() ([]byte, error) {
 	return a.body, a.err
 }
 
+// Trailers are the fields after the body; whole is false if more of the body follows than Body reads.
+func (a *Reply) Trailers() (all h1.Headers, whole bool, err error) {
+	if _, err := a.Body(); err != nil || !a.conn.wire.BodyDone() {
+		return nil, false, err
+	}
+	return a.conn.wire.Trailers(), true, nil
+}
+
 func readProbe(w Wire, head *Head) ([]byte, error) {
 	w.StartBody(head)
 	piece, err := w.TakeBody()
@@ -128,9 +143,21 @@ func (p *Prober) Do(ctx context.Context, q *Probe) (step string, err error) {
 	return step, err
 }
 
+// fill makes a request what a client would send.
+func (q *Probe) fill(r *web.Request) {
+	if q.Method != nil {
+		r.Method, r.MethodID = q.Method, h1.IdentifyMethod(q.Method)
+	}
+	r.Headers, r.Seen = q.Headers, h1.KnownSet(0)
+	for i := range q.Headers {
+		r.Seen = r.Seen.With(q.Headers[i].ID)
+	}
+}
+
 // probe makes the exchange of a probe. It leaves x.server and x.conn alone: no balancer and no pool takes part.
 func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error) {
 	l, r := x.l, x.Request
+	q.fill(r)
 	x.group = l.Target.group
 	if result := l.protocol.Prepare(x); result != web.Declined {
 		return stepPreparing, errors.New("the request cannot be made without a client")
@@ -140,6 +167,9 @@ func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error)
 	}
 	if result := x.readBody(); result != web.Declined {
 		return stepPreparing, errors.New("the body of the request cannot be made")
+	}
+	if len(q.Body) > 0 {
+		x.body = q.Body
 	}
 	x.states = append(x.states, newState(q.Addr.Text, r.Now().MonoMS))
 	if kept := q.Kept; kept != nil {
@@ -204,7 +234,7 @@ func (x *Exchange) probeOn(ctx context.Context, q *Probe, c *connection) (step s
 		c.wire.Close()
 	}()
 	c.Requests++
-	if step, err = x.sendProbe(c); err == nil {
+	if step, err = x.sendProbe(q, c); err == nil {
 		step, err = x.receiveProbe(c)
 	}
 	if err != nil {
@@ -225,11 +255,15 @@ func (x *Exchange) probeOn(ctx context.Context, q *Probe, c *connection) (step s
 }
 
 // sendProbe writes the request.
-func (x *Exchange) sendProbe(c *connection) (step string, err error) {
+func (x *Exchange) sendProbe(q *Probe, c *connection) (step string, err error) {
 	if err := c.SetWriteDeadline(time.Now().Add(x.l.sendTimeout)); err != nil {
 		return stepSending, err
 	}
-	return stepSending, x.l.protocol.SendHead(x, c.wire, x.framing(), x.body)
+	f := x.framing()
+	if len(q.Body) > 0 {
+		f = Framing{Length: int64(len(q.Body))}
+	}
+	return stepSending, x.l.protocol.SendHead(x, c.wire, f, x.body)
 }
 
 // receiveProbe reads the head of the response.

@@ -29,11 +29,12 @@ var Module = web.Module{
 		Directives: []conf.Directive{
 			{
 				Name: "health_check", In: conf.Location, Repeat: true, Params: params(),
-				Syntax:      healthcheck.Syntax + " [uri=<uri>] [keepalive_time=<time>]",
-				Unsupported: []string{"type=", "grpc_service=", "grpc_status="},
+				Syntax: healthcheck.Syntax + " [uri=<uri>] [keepalive_time=<time>] " +
+					"[type=grpc [grpc_service=<name>] [grpc_status=<code>]]",
 				Doc: "Enables periodic checks of the servers of the group to which the location passes requests, " +
 					"with GET requests and the settings of the location. A server that fails one of several checks " +
-					"is unhealthy. The group needs a `zone`. By default, a status from 200 to 399 passes.",
+					"is unhealthy. The group needs a `zone`. By default, a status from 200 to 399 passes. With " +
+					"`type=grpc`, the checks are calls of `grpc.health.v1.Health/Check`, and `SERVING` passes.",
 				Set: conf.List(func(s *Settings) *[]line { return &s.lines }, readLine),
 			}, {
 				Name: "match", Syntax: "<name>", In: conf.HTTP, Opens: conf.Lines, Repeat: true,
@@ -51,6 +52,11 @@ func params() map[string]string {
 	all := map[string]string{
 		"uri":            "URI of the requests, `/` by default.",
 		"keepalive_time": "Time for which a connection is kept for further checks; by default, each uses a new one.",
+		"type": "`grpc` calls the gRPC health service instead. The location needs `grpc_pass`. Not with `uri` or " +
+			"`match`.",
+		"grpc_service": "Service whose health is asked for; by default, that of the whole server.",
+		"grpc_status": "Code of a gRPC status other than 0 that passes too, such as 12 of servers without the health " +
+			"service.",
 	}
 	for name, doc := range healthcheck.Params {
 		all[name] = doc
@@ -66,10 +72,14 @@ type line struct {
 	healthcheck.Line
 	uri     []byte
 	keepFor time.Duration
+	grpc    *grpcTest // of type=grpc
 }
 
 func readLine(a *conf.Args) (l line, err error) {
 	if l.Line, err = healthcheck.Read(a); err != nil {
+		return l, err
+	}
+	if l.grpc, err = readGRPC(a); err != nil {
 		return l, err
 	}
 	l.uri = []byte("/")
@@ -94,11 +104,15 @@ func build(b *web.Block) (web.Handler, error) {
 			return nil, conf.At(l.Node, "\"health_check\" requires a directive in the same location that passes "+
 				"requests to an upstream, such as \"proxy_pass\"")
 		}
+		if prefix := forwards.Prefix(); l.grpc != nil && prefix != "grpc" {
+			return nil, conf.At(l.Node,
+				"\"type=grpc\" requires \"grpc_pass\", but the location has \"%s_pass\"", prefix)
+		}
 		tests, err := matches(b.Plan).Find(l.Line)
 		if err != nil {
 			return nil, err
 		}
-		prober := &prober{forwards: forwards, uri: l.uri, keepFor: l.keepFor, tests: tests}
+		prober := &prober{forwards: forwards, uri: l.uri, keepFor: l.keepFor, tests: tests, grpc: l.grpc}
 		if err := healthcheck.Start(b.Plan, l.Line, forwards.Group(), b.Current.Log, prober); err != nil {
 			return nil, err
 		}

@@ -14,12 +14,16 @@ type prober struct {
 	forwards *forward.Prober
 	uri      []byte
 	keepFor  time.Duration
-	tests    *match // nil: the status decides
+	tests    *match    // nil: the status decides
+	grpc     *grpcTest // nil: a GET request
 }
 
 // Probe sends a request.
 func (p *prober) Probe(ctx context.Context, t *health.Target) (step string, err error) {
 	q := forward.Probe{URI: p.uri, Server: t.Server, Addr: t.Addr, KeepFor: p.keepFor, Judge: p.judge}
+	if p.grpc != nil {
+		p.grpc.fill(&q)
+	}
 	q.Kept, _ = t.Kept.(*forward.KeptProbe)
 	step, err = p.forwards.Do(ctx, &q)
 	t.Kept = q.Kept
