@@ -5,7 +5,6 @@ import "strings"
 // instead has the advice for a directive or parameter that starling does not have, if that of its module in
 // insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
-	"disable_symlinks": "keep symbolic links out of the document root with file permissions",
 	"ssl_engine":       "use keys in files, or a server that has the engine behind a stream proxy",
 	"debug_connection": "remove it, or use error_log with level debug",
 	"quic":             "remove it: clients use HTTP/2",

@@ -3,6 +3,7 @@ package web
 import (
 	"time"
 
+	"starling/lib/symlink"
 	"starling/logs"
 	"starling/plan"
 	"starling/side"
@@ -52,10 +53,13 @@ type Settings struct {
 	Alias bool
 	// AliasPart is the name of the location with the alias, which a nested one can inherit: the part that the alias
 	// replaces. AliasWhole: that location is a regular expression, and the alias a whole file name.
-	AliasPart   []byte
-	AliasWhole  bool
-	DefaultType string
-	Types       map[string]string // extension in lower case to media type
+	AliasPart  []byte
+	AliasWhole bool
+	// Symlinks is disable_symlinks; SymlinksFrom is its from=: the part of paths that may have any links.
+	Symlinks     symlink.Rule
+	SymlinksFrom vars.Template[*Request]
+	DefaultType  string
+	Types        map[string]string // extension in lower case to media type
 
 	ErrorPages          []ErrorPage
 	RecursiveErrorPages bool

@@ -19,20 +19,6 @@ const copyBytes = 32 << 10
 // Readable reports whether a method can be answered with a file; POST then gets 405, as nginx gives it later.
 func Readable(m h1.Method) bool { return m == h1.MethodGet || m == h1.MethodHead || m == h1.MethodPost }
 
-// Open opens a file without waiting for the writer of a pipe.
-func Open(path string) (*os.File, fs.FileInfo, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
-}
-
 // Failure is the status for a file or folder that cannot be used, and the level at which the reason is logged.
 func Failure(err error) (level logs.Level, status web.Result) {
 	switch {
@@ -51,9 +37,18 @@ func Refuse(r *web.Request, path []byte, err error) web.Result {
 		level, status = logs.Error, 403
 	}
 	if status != 404 || r.Location.Core.LogNotFound {
-		r.Logf(level, "open() \"%s\" failed (%s)", path, errno.Reason(err))
+		r.Logf(level, "%s() \"%s\" failed (%s)", CallOf(err), path, errno.Reason(err))
 	}
 	return status
+}
+
+// CallOf is the system call that failed: openat with disable_symlinks.
+func CallOf(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Op
+	}
+	return "open"
 }
 
 // IsMissing reports whether no file has the path.

@@ -103,7 +103,7 @@ func favourite(wanted *[codings]Quality) (best Coding) {
 // on what the client accepts.
 func (f *files) try(r *web.Request, coding Coding, wanted bool) web.Result {
 	path := string(append(r.Filename(), suffixes[coding]...))
-	file, info, err := document.Open(path)
+	file, info, err := document.Open(r, path)
 	if err != nil {
 		if !document.IsMissing(err) {
 			document.Refuse(r, []byte(path), err) // for the log

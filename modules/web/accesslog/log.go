@@ -7,6 +7,7 @@ import (
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/web"
+	"starling/web/document"
 )
 
 func build(b *web.Block) (web.Handler, error) {
@@ -24,7 +25,7 @@ func build(b *web.Block) (web.Handler, error) {
 // strangers make up ($host) must not fill a folder with logs.
 func rootExists(r *web.Request) bool {
 	root := string(r.FilenameOf(nil))
-	info, err := os.Stat(root)
+	info, err := document.Stat(r, root)
 	if err != nil && !os.IsNotExist(err) {
 		r.Logf(logs.Error, "testing \"%s\" existence failed (%s)", root, errno.Reason(err))
 	}

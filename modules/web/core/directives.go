@@ -279,6 +279,14 @@ var content = []conf.Directive{
 	},
 	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *web.Settings) *bool { return &s.ETag }),
 	{
+		Name: "disable_symlinks", Syntax: "off|on|if_not_owner [from=<part>]", DefaultDoc: "off", In: locations,
+		Params: map[string]string{"from": "Links in this part of a path are allowed."},
+		Doc: "Rejects files (static, index, compressed beforehand, of `try_files` and of `if`) whose path has a " +
+			"symbolic link, with `if_not_owner` one with another owner than its target. `autoindex` and " +
+			"`random_index` list links nevertheless.",
+		Set: conf.Raw(setSymlinks),
+	},
+	{
 		Name: "max_ranges", Syntax: "<number>", DefaultDoc: "any", In: locations,
 		Doc: "Sets the maximum number of ranges of a request; 0 disables range support.",
 		Set: conf.Field(func(s *web.Settings) *int { return &s.MaxRanges }, conf.Number),

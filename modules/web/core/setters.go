@@ -1,11 +1,13 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"starling/conf"
+	"starling/lib/symlink"
 	"starling/side"
 	"starling/vars"
 	"starling/web"
@@ -104,6 +106,27 @@ func setLimitExcept(s *web.Settings, a *conf.Args) error {
 // limitedMethods are those that nginx knows by name.
 var limitedMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND",
 	"PROPPATCH", "LOCK", "UNLOCK", "PATCH"}
+
+var symlinkRules = map[string]symlink.Rule{
+	"off": symlink.Follow, "on": symlink.Reject, "if_not_owner": symlink.SameOwner,
+}
+
+func setSymlinks(s *web.Settings, a *conf.Args) (err error) {
+	for word, rule := range symlinkRules {
+		if a.Has(word) {
+			s.Symlinks = rule
+		}
+	}
+	s.SymlinksFrom = vars.Template[*web.Request]{}
+	if !a.Has("from") {
+		return nil
+	}
+	if s.Symlinks == symlink.Follow {
+		return errors.New("\"from=\" cannot be used with \"off\" parameter")
+	}
+	s.SymlinksFrom, err = web.Side.Compile(a, a.Value("from"))
+	return err
+}
 
 func setRoot(s *web.Settings, a *conf.Args) error { return setDocuments(s, a, false) }
 

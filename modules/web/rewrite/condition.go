@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"starling/side"
 	"starling/vars"
 	"starling/web"
+	"starling/web/document"
 )
 
 // condition is the condition in the parentheses of an if.
@@ -141,12 +141,12 @@ var fileTests = map[byte]func(fs.FileInfo) bool{
 // holds checks the file now; a file that cannot be checked does not exist.
 func (c *fileTest) holds(m *machine) bool {
 	path := string(m.text(&c.path))
-	info, err := os.Stat(path)
+	info, err := document.Stat(m.r, path)
 	if err == nil {
 		return c.test(info) == c.want
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ENAMETOOLONG) {
-		m.r.Logf(logs.Crit, "%v", errno.Call("stat", path, err))
+		m.r.Logf(logs.Crit, "%v", errno.Call(document.CallOf(err), path, err))
 	}
 	return !c.want
 }

@@ -19,7 +19,7 @@ func serve(r *web.Request) web.Result {
 		return web.Declined
 	}
 	path := r.Filename()
-	file, info, err := document.Open(string(path))
+	file, info, err := document.Open(r, string(path))
 	if err != nil {
 		return document.Refuse(r, path, err)
 	}

@@ -3,7 +3,6 @@ package static
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"starling/conf"
@@ -46,7 +45,7 @@ func (x *indexer) handle(r *web.Request) web.Result {
 		}
 		uri := r.KeepScratch(append(append(r.Scratch(), r.Path...), name...))
 		path := string(r.FilenameOf(uri))
-		_, err := os.Stat(path)
+		_, err := document.Stat(r, path)
 		switch {
 		case err == nil:
 			return r.InternalRedirect(uri, r.Query)
@@ -65,7 +64,7 @@ func (x *indexer) handle(r *web.Request) web.Result {
 // refuseIndex answers for a file or folder that cannot be checked.
 func refuseIndex(r *web.Request, path string, err error) web.Result {
 	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
 		r.Logf(logs.Error, "\"%s\" is forbidden (%s)", path, errno.Reason(err))
 		return 403
 	case document.IsMissing(err):
@@ -74,14 +73,14 @@ func refuseIndex(r *web.Request, path string, err error) web.Result {
 		}
 		return 404
 	}
-	r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, errno.Reason(err))
+	r.Logf(logs.Crit, "%v", errno.Call(document.CallOf(err), path, err))
 	return 500
 }
 
 // testFolder answers for a directory that does not exist; path is that of the index file, which logs name.
 func testFolder(r *web.Request, path string) web.Result {
 	folder := string(r.Filename())
-	info, err := os.Stat(folder)
+	info, err := document.Stat(r, folder)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return 0 // it may still be searchable, or the index file would not have been missing

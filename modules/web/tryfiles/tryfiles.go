@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"starling/conf"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/web"
+	"starling/web/document"
 )
 
 func build(b *web.Block) (web.Handler, error) {
@@ -30,11 +30,11 @@ func (s *Settings) handle(r *web.Request) web.Result {
 		r.BehindAlias = true
 		path := string(r.FilenameOf(s.withLocation(r, name)))
 		r.BehindAlias = before
-		info, err := os.Stat(path)
+		info, err := document.Stat(r, path)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) &&
 				!errors.Is(err, syscall.ENAMETOOLONG) {
-				r.Logf(logs.Crit, "stat() \"%s\" failed (%s)", path, errno.Reason(err))
+				r.Logf(logs.Crit, "%v", errno.Call(document.CallOf(err), path, err))
 			}
 			continue
 		}
