@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	browserpage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 )
@@ -69,6 +70,28 @@ func (b *tab) painted(url string) float64 {
 		b.t.Fatal(err)
 	}
 	return at[0]
+}
+
+// TestFrameFirst: the header and the views are painted before the script asks the API for anything.
+func TestFrameFirst(t *testing.T) {
+	c := start(t)
+	b := openTab(t)
+	const hold = `window.requestAnimationFrame = (next) => { window.next = next; };`
+	_, err := chromedp.Call(b.ctx, browserpage.AddScriptToEvaluateOnNewDocument,
+		browserpage.AddScriptToEvaluateOnNewDocumentParams{Source: hold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.open(page(c.Nodes[0], "/dashboard.html"))
+	b.sure("window.next !== undefined")
+	b.sees("#top", "Starling")
+	b.sees("#tabs", "Upstreams")
+	b.sees("main", "Asking the node")
+	b.sure(firstPaint + ".length === 1")
+	b.sure(`performance.getEntriesByType("resource").every((e) => !e.name.includes("/api/"))`)
+	b.do(chromedp.Evaluate[chromedp.Void](`window.next()`))
+	b.sees("#live", "live")
+	b.sees(`#tabs a[aria-current="page"]`, "Cluster")
 }
 
 // TestPaint prints the figures, beside those of a trivial page. Times are asserted nowhere: they are the machine's.

@@ -5,11 +5,9 @@ const everyMS = 1000;
 const views = [clusterView(), zonesView(), limitsView(), sessionsView(), upstreamsView(), trafficView(), tlsView(), errorsView(), cachesView()];
 let current = null;
 
-const tabs = new Map(views.map((v, i) => {
-  const link = el("a", {href: "#" + v.id}, el("kbd", {}, String(i + 1)), el("span", {}, v.title), el("i", {class: "badge", hidden: true}));
-  byId("tabs").append(link);
-  return [v.id, link];
-}));
+// tabs are in the document, so that they are painted before this script runs.
+const tabs = new Map(views.map((v) => [v.id, byId("tabs").querySelector(`a[href="#${v.id}"]`)]));
+const titleOf = (view) => tabs.get(view.id).querySelector("span").textContent;
 
 function open(id) {
   const view = views.find((v) => v.id === id) || views[0];
@@ -17,7 +15,7 @@ function open(id) {
   current = view;
   for (const [other, link] of tabs) setAttr(link, "aria-current", other === view.id ? "page" : null);
   tabs.get(view.id).scrollIntoView({block: "nearest", inline: "center"});
-  document.title = view.title + " \u00b7 Starling";
+  document.title = titleOf(view) + " \u00b7 Starling";
   byId("main").replaceChildren(view.element);
   if (poll.data && view.needs.every((path) => path in poll.data)) view.update(poll.data, poll.at);
   poll.now();
@@ -151,7 +149,7 @@ function press(e) {
   e.preventDefault();
 }
 
-setTheme(themes.includes(remember.get("theme")) ? remember.get("theme") : "system");
+setTheme(themes.includes(root.dataset.theme) ? root.dataset.theme : "system");
 byId("pause").addEventListener("click", () => pause(!state.paused));
 byId("theme").addEventListener("click", nextTheme);
 document.addEventListener("keydown", press);

@@ -1,6 +1,5 @@
 // Small things that all parts use. Text from the API goes into the page as text nodes only.
 
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 
 // el makes an element: el("td", {class: "num", onclick: f}, "text", child).

@@ -27,7 +27,7 @@ function clusterView() {
     el("div", {class: "figures"}, ...Object.values(figures).map((f) => f.card))), nodesSection, zonesSection, who, alone);
 
   return {
-    id: "cluster", title: "Cluster", element, needs: [clusterPath, "connections", "http/requests"],
+    id: "cluster", element, needs: [clusterPath, "connections", "http/requests"],
     update(data, at) {
       const s = data[clusterPath];
       for (const e of [hero, picture, nodesSection, zonesSection, who]) show(e, Boolean(s));

@@ -16,7 +16,7 @@ function errorsView() {
     setText(note, last.total > last.lines.length ? `${count(last.total)} lines since the node started, the last ${count(last.lines.length)} are kept. The error log has all.` : "");
   };
   return {
-    id: "errors", title: "Errors", element, search: filter, needs: ["starling/errors"],
+    id: "errors", element, search: filter, needs: ["starling/errors"],
     update(data) {
       last = data["starling/errors"] || {lines: []};
       draw();

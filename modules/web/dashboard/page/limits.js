@@ -38,7 +38,7 @@ function limitsView() {
   const none = empty("There is no limit.", "Declare one with ", code("limit_req_zone"), " or ", code("limit_conn_zone"), ".");
   const element = el("div", {}, el("h1", {}, "Limits"), none, mostPart, requestsPart, heldPart, connectionsPart);
   return {
-    id: "limits", title: "Limits", element, needs: ["http/limit_reqs", "http/limit_conns", "stream/limit_conns", "starling/http/limit_reqs",
+    id: "limits", element, needs: ["http/limit_reqs", "http/limit_conns", "stream/limit_conns", "starling/http/limit_reqs",
       "starling/http/limit_conns", "starling/stream/limit_conns"],
     update(data, at) {
       const rows = (path) => Object.entries(data[path] || {}).sort((a, b) => byName(a[0], b[0])).map(([zone, z]) => {

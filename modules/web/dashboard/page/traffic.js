@@ -47,7 +47,7 @@ function trafficView() {
   const none = empty("No zone is counted.", "Give servers and locations a ", code("status_zone"), ".");
   const element = el("div", {}, el("h1", {}, "Traffic"), none, ...parts.map((p) => p.element));
   return {
-    id: "traffic", title: "Traffic", element, needs: parts.map((p) => p.path),
+    id: "traffic", element, needs: parts.map((p) => p.path),
     update(data, at) {
       let any = false;
       for (const p of parts) {
@@ -77,7 +77,7 @@ function cachesView() {
   const none = empty("There is no cache.", "Responses are not cached by this configuration.");
   const element = el("div", {}, el("h1", {}, "Caches"), none, table.element);
   return {
-    id: "caches", title: "Caches", element, needs: ["http/caches"], optional: true,
+    id: "caches", element, needs: ["http/caches"], optional: true,
     update(data) {
       const rows = Object.entries(data["http/caches"] || {}).map(([key, z]) => {
         const hits = sum(z, "hit", "stale", "updating", "revalidated"), misses = sum(z, "miss", "expired", "bypass");
@@ -108,7 +108,7 @@ function tlsView() {
   const element = el("div", {}, el("h1", {}, "TLS"), el("div", {class: "figures"}, ...Object.values(figures).map((f) => f.card)), reasons,
     section("Certificates", null, table.element));
   return {
-    id: "tls", title: "TLS", element, needs: ["ssl", "ssl/certificates"],
+    id: "tls", element, needs: ["ssl", "ssl/certificates"],
     update(data, at) {
       const s = data.ssl || {};
       const done = histories.rate("tls", at, s.handshakes || 0), failed = histories.rate("tls failed", at, s.handshakes_failed || 0);

@@ -28,7 +28,7 @@ function upstreamsView() {
     }
   };
   return {
-    id: "upstreams", title: "Upstreams", element, needs: ["http/upstreams", "stream/upstreams"], search: filter,
+    id: "upstreams", element, needs: ["http/upstreams", "stream/upstreams"], search: filter,
     update(data, at) { last = [data, at]; draw(); },
   };
 }

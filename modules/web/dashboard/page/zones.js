@@ -83,7 +83,7 @@ function zonesView() {
   const none = empty("There is no key-value zone.", "Declare one with ", code("keyval_zone"), ".");
   const element = el("div", {}, el("h1", {}, "Key-value zones"), none, zones.element, browser.element);
   return {
-    id: "zones", title: "Key-values", element, search: browser.search,
+    id: "zones", element, search: browser.search,
     needs: ["http/keyvals?fields=", "stream/keyvals?fields=", clusterPath, "slabs"],
     update(data) {
       const list = ["http", "stream"].flatMap((side) => (data[side + "/keyvals?fields="] || [])
@@ -109,7 +109,7 @@ function sessionsView() {
   const none = empty("No sessions are kept here.", "Upstreams with ", code("sticky learn"), " have a zone of sessions.");
   const element = el("div", {}, el("h1", {}, "Sessions"), none, zones.element, browser.element);
   return {
-    id: "sessions", title: "Sessions", element, search: browser.search, needs: ["starling/http/sessions", clusterPath, "slabs"],
+    id: "sessions", element, search: browser.search, needs: ["starling/http/sessions", clusterPath, "slabs"],
     update(data) {
       const list = (data["starling/http/sessions"] || []).map((name) => ({key: name, name}));
       show(none, list.length === 0);
