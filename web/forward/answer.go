@@ -93,6 +93,11 @@ func (x *Exchange) fillHead() {
 		}
 		out.Headers = append(out.Headers, *header)
 	}
+	for _, id := range [...]h1.Known{h1.HeaderServer, h1.HeaderDate} {
+		if !seen.Has(id) && !x.l.hidden.known.Has(id) {
+			out.Headers = append(out.Headers, h1.Header{ID: id}) // the server's is passed, so none is added
+		}
+	}
 }
 
 // copyHeaders forwards only some of the server's headers.

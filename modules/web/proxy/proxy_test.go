@@ -137,6 +137,32 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// A passed Date or Server is the server's: if the server sends none, the client gets none.
+func TestPassedHeadersThatAreMissing(t *testing.T) {
+	b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	tests := []struct{ name, conf, want string }{
+		{"neither passed", ``, "Server Date"},
+		{"Date", `proxy_pass_header Date;`, "Server"},
+		{"Server", `proxy_pass_header Server;`, "Date"},
+		{"both", `proxy_pass_header Server; proxy_pass_header Date;`, ""},
+		{"passed and hidden", `proxy_pass_header Server; proxy_hide_header Server;`, "Server Date"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := b.Proxied(modules, test.conf).Get("/")
+			var names []string
+			for _, name := range []string{"Server", "Date"} {
+				if strings.Contains(got, "\r\n"+name+": ") {
+					names = append(names, name)
+				}
+			}
+			if strings.Join(names, " ") != test.want || !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") {
+				t.Errorf("got %q, want of these headers only %q", got, test.want)
+			}
+		})
+	}
+}
+
 // TestRewrittenHeaders: proxy_redirect and proxy_cookie_*.
 func TestRewrittenHeaders(t *testing.T) {
 	tests := []struct{ name, conf, header, want string }{
