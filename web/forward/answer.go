@@ -38,10 +38,24 @@ func (x *Exchange) answer() web.Result {
 		return result
 	}
 	x.fillHead()
-	if h.Status == 101 {
+	switch {
+	case h.Status != 101:
+		return x.relay()
+	case r.Seen.Has(h1.HeaderUpgrade):
 		return x.l.upgrader.Upgrade(x, x.conn.wire)
 	}
-	return x.relay()
+	return x.endUnasked()
+}
+
+// endUnasked passes on the head of a 101 that the client has not asked for, as nginx does. No tunnel follows: closing
+// both connections keeps a proxy in front from taking what comes next for a part of it.
+func (x *Exchange) endUnasked() web.Result {
+	if x.Request.SendHead() != nil {
+		return x.ClientFailed()
+	}
+	x.account(upstream.Success)
+	x.Request.Abort()
+	return web.Done
 }
 
 // hopByHop are headers that are not forwarded. Upgrade is forwarded to clients of HTTP/1, as in nginx: 101 and 426 need

@@ -37,7 +37,9 @@ func (x *Exchange) receive() (verdict, int) {
 	if h.Status == 101 && (x.l.upgrader == nil || !r.Seen.Has(h1.HeaderUpgrade)) {
 		x.Logf(logs.Error,
 			"upstream switched protocols without being asked while reading response header from upstream")
-		return tryInvalid, 502
+		if x.l.upgrader == nil || r.Version != h1.Version11 || r.Parent() != nil {
+			return tryInvalid, 502
+		}
 	}
 	st := x.state()
 	st.status = h.Status

@@ -236,7 +236,7 @@ func TestFailures(t *testing.T) {
 		{"a head too big", ``, says("HTTP/1.1 200 OK|A: " + strings.Repeat("a", 4096) + "||"), 502, "upstream sent too big header while reading response header from upstream"},
 		{"a bigger head with a bigger buffer", `proxy_buffer_size 8k; proxy_buffers 8 8k;`, says("HTTP/1.1 204 OK|A: " + strings.Repeat("a", 4096) + "||"), 204, ""},
 		{"says nothing", `proxy_read_timeout 100ms;`, silent, 504, "upstream timed out (110: Connection timed out) while reading response header from upstream"},
-		{"switches protocols unasked", ``, says("HTTP/1.1 101 Switching Protocols||"), 502, "upstream switched protocols without being asked"},
+		{"switches protocols unasked", ``, says("HTTP/1.1 101 Switching Protocols||"), 101, "upstream switched protocols without being asked"},
 		{"hints for ever", ``, says(strings.Repeat("HTTP/1.1 100 Continue||", 100)), 502, "too many interim responses"},
 	}
 	for _, test := range tests {

@@ -44,3 +44,24 @@ func TestTunnel(t *testing.T) {
 		t.Errorf("%q %v", rest, err)
 	}
 }
+
+// The client gets the head of a 101 that it did not ask for, as from nginx, and then the end of the connection. HTTP/1.0
+// knows no 101.
+func TestSwitchesUnasked(t *testing.T) {
+	tests := []struct{ name, request, want string }{
+		{"HTTP/1.1", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n",
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"},
+		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 502 Bad Gateway\r\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := webtest.Answers(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nnever passed on")
+			s := b.Proxied(modules, ``)
+			got := webtest.Undated(s.Send(test.request))
+			if !strings.HasPrefix(got, test.want) || strings.Contains(got, "never passed on") || strings.Count(got, "HTTP/1.1 ") > 1 {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			s.Logged("upstream switched protocols without being asked while reading response header from upstream")
+		})
+	}
+}
