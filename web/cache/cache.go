@@ -29,11 +29,14 @@ type Cache struct {
 	cold     bool  // the loader has not seen all files yet
 	loading  bool
 
-	purges  purges
-	purged  chan struct{} // for the purger
-	writing atomic.Int64  // open temporary files
-	waiting atomic.Int64  // requests that wait for another's response
-	next    atomic.Uint64
+	purges purges
+	purged chan struct{} // for the purger
+	// unsynced holds one when purges of other nodes must be synced to the disk soon.
+	unsynced chan struct{}
+	sharing  atomic.Pointer[shared] // nil: this node alone has the purges
+	writing  atomic.Int64           // open temporary files
+	waiting  atomic.Int64           // requests that wait for another's response
+	next     atomic.Uint64
 
 	full    quiet // the disk, or a file that cannot be written
 	noRoom  quiet // the zone
@@ -65,7 +68,8 @@ func (s Status) String() string {
 func New(s Settings, clock *clock.Clock, log logs.Logger) *Cache {
 	return &Cache{
 		Path: s.Path, Levels: s.Levels, clock: clock, log: log, settings: s, cold: true,
-		index: index{entries: map[Key]*entry{}}, purged: make(chan struct{}, 1),
+		index: index{entries: map[Key]*entry{}}, purged: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+		purges: purges{peers: peers{sinceMS: clock.Now().MonoMS}},
 	}
 }
 

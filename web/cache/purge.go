@@ -27,6 +27,8 @@ type purges struct {
 	mu    sync.RWMutex
 	exact map[Key]purge
 	wild  []purge
+	known map[string]int64 // the keys of purges in the shared zone, with the time (peers.ran) at which each was learnt
+	peers
 
 	logMu sync.Mutex
 	log   *durable.Log // nil while another process has it
@@ -70,16 +72,46 @@ func (p *purges) covers(main Key, key []byte, createdMS int64) bool {
 	return false
 }
 
-// add adds a purge.
-func (p *purges) add(key Key, one purge, nowS int64) error {
+// add adds a purge; shared is its key in the shared zone, nil if there is none.
+func (p *purges) add(key Key, one purge, shared []byte, now clock.Reading) (learntMS int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.expire(nowS)
-	if len(p.exact) >= maxPurges || one.wildcard && len(p.wild) >= maxWildcards && !p.replaces(one.prefix) {
-		return ErrTooManyPurges
+	if !p.makesRoom(one, now) {
+		return 0, ErrTooManyPurges
 	}
 	p.put(key, one)
-	return nil
+	if shared != nil {
+		learntMS = p.knows(string(shared), now)
+	}
+	return learntMS, nil
+}
+
+// makesRoom reports whether there is room for a purge. Usually the manager has forgotten old ones.
+func (p *purges) makesRoom(one purge, now clock.Reading) bool {
+	if p.lacksRoom(one) {
+		p.expire(now, sharedLife)
+	}
+	return !p.lacksRoom(one)
+}
+
+func (p *purges) lacksRoom(one purge) bool {
+	return len(p.exact) >= maxPurges || len(p.known) >= maxShared ||
+		one.wildcard && len(p.wild) >= maxWildcards && !p.replaces(one.prefix)
+}
+
+// knows remembers a purge in the shared zone.
+func (p *purges) knows(shared string, now clock.Reading) (learntMS int64) {
+	if p.known == nil {
+		p.known = map[string]int64{}
+	}
+	learntMS = p.ran(now)
+	p.known[shared] = learntMS
+	return learntMS
+}
+
+// nowMS is the time of a purge that is made now.
+func (p *purges) nowMS(now clock.Reading) int64 {
+	return max(now.WallMS, p.last.Load()+1, p.newest.Load())
 }
 
 // replaces reports whether a wildcard covers all that another one does.
@@ -118,8 +150,14 @@ func raise(number *atomic.Int64, n int64) {
 	}
 }
 
-// expire forgets the purges that cover nothing any more.
-func (p *purges) expire(nowS int64) {
+// expire forgets the purges that cover nothing any more, and those that were learnt that long ago.
+func (p *purges) expire(now clock.Reading, known time.Duration) {
+	nowS, ranMS := wallSeconds(now), p.ran(now)
+	for shared, learntMS := range p.known {
+		if learntMS+known.Milliseconds() < ranMS {
+			delete(p.known, shared)
+		}
+	}
 	for key, one := range p.exact {
 		if one.untilS < nowS {
 			delete(p.exact, key)
@@ -156,11 +194,15 @@ func (c *Cache) PurgeAll(prefix []byte, now clock.Reading) error {
 	if err := c.purge(prefix, true, now); err != nil {
 		return err
 	}
+	c.wakePurger()
+	return nil
+}
+
+func (c *Cache) wakePurger() {
 	select {
 	case c.purged <- struct{}{}:
 	default: // the purger has not taken the previous one yet
 	}
-	return nil
 }
 
 // sweep removes all files that a purge covers.
@@ -203,22 +245,35 @@ func (c *Cache) sweepOne(key Key) {
 }
 
 func (c *Cache) purge(key []byte, wildcard bool, now clock.Reading) error {
-	nowS, p := wallSeconds(now), &c.purges
-	one := purge{
-		atMS:     max(now.WallMS, p.last.Load()+1, p.newest.Load()),
-		untilS:   add(nowS, int64(c.Settings().Inactive/time.Second)+purgeSlackS),
-		wildcard: wildcard,
-	}
+	p := &c.purges
+	one := purge{atMS: p.nowMS(now), untilS: c.purgeUntilS(now), wildcard: wildcard}
 	var sum Key
 	if wildcard {
 		one.prefix = bytes.Clone(key)
 	} else {
 		sum = md5.Sum(key)
 	}
-	if err := p.add(sum, one, nowS); err != nil {
+	s := c.sharing.Load()
+	if s == nil {
+		if _, err := p.add(sum, one, nil, now); err != nil {
+			return err
+		}
+		return p.append(one.record(sum))()
+	}
+	shared := one.sharedKey(sum)
+	learntMS, err := p.add(sum, one, shared, now)
+	if err != nil {
 		return err
 	}
-	return p.remember(sum, one)
+	if err := p.append(one.record(sum), knownRecord(string(shared), learntMS))(); err != nil {
+		return err
+	}
+	return s.share(shared, now)
+}
+
+// purgeUntilS is how long a purge that is made now is kept.
+func (c *Cache) purgeUntilS(now clock.Reading) int64 {
+	return add(wallSeconds(now), int64(c.Settings().Inactive/time.Second)+purgeSlackS)
 }
 
 // purgeSlackS is how much longer a purge is kept: the manager may remove what is inactive that much later.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -21,12 +22,23 @@ const (
 	purgeBytes = 41
 )
 
-// record encodes a purge: kind, time, end, and the key's MD5 or the prefix.
+// The kinds of records, in their first byte. That of a purge goes on with its time, its end, and the key's MD5 or the
+// prefix; one of the shared zone, after the purge itself, with the time at which it was learnt and its key there; one
+// of a node with its number and two times.
+const (
+	recordExact = iota
+	recordPrefix
+	recordKnown
+	recordSelf  // how long this node has run
+	recordHeard // what it has heard of another one
+)
+
+// record encodes a purge.
 func (one *purge) record(key Key) []byte {
 	b := make([]byte, 0, 17+max(len(key), len(one.prefix)))
-	kind := byte(0)
+	kind := byte(recordExact)
 	if one.wildcard {
-		kind = 1
+		kind = recordPrefix
 	}
 	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint64(b, uint64(one.atMS))
@@ -37,27 +49,57 @@ func (one *purge) record(key Key) []byte {
 	return append(b, key[:]...)
 }
 
+func knownRecord(shared string, learntMS int64) []byte {
+	return append(binary.LittleEndian.AppendUint64([]byte{recordKnown}, uint64(learntMS)), shared...)
+}
+
+func nodeRecord(kind byte, node uint64, a, b int64) []byte {
+	record := binary.LittleEndian.AppendUint64([]byte{kind}, node)
+	record = binary.LittleEndian.AppendUint64(record, uint64(a))
+	return binary.LittleEndian.AppendUint64(record, uint64(b))
+}
+
 var errPurgeRecord = errors.New("is not a record of a purge")
 
-// replay adds a purge of the file.
+// replay takes up a record of the file.
 func (p *purges) replay(b []byte) error {
-	if len(b) < 17 || b[0] > 1 || b[0] == 0 && len(b) != 17+len(Key{}) {
+	if len(b) == 0 {
 		return errPurgeRecord
-	}
-	one := purge{
-		atMS: int64(binary.LittleEndian.Uint64(b[1:])), untilS: int64(binary.LittleEndian.Uint64(b[9:])),
-		wildcard: b[0] == 1,
-	}
-	var key Key
-	if one.wildcard {
-		one.prefix = append([]byte{}, b[17:]...)
-	} else {
-		copy(key[:], b[17:])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.put(key, one)
+	switch kind, rest := b[0], b[1:]; {
+	case kind == recordExact && len(rest) == 16+len(Key{}), kind == recordPrefix && len(rest) >= 16:
+		p.replayPurge(kind, rest)
+	case kind == recordKnown && len(rest) > 8:
+		if _, _, ok := parseShared(rest[8:]); !ok {
+			return errPurgeRecord
+		}
+		if p.known == nil {
+			p.known = map[string]int64{}
+		}
+		p.known[string(rest[8:])] = int64(binary.LittleEndian.Uint64(rest))
+	case (kind == recordSelf || kind == recordHeard) && len(rest) == 24:
+		p.recalls(kind, binary.LittleEndian.Uint64(rest), int64(binary.LittleEndian.Uint64(rest[8:])),
+			int64(binary.LittleEndian.Uint64(rest[16:])))
+	default:
+		return errPurgeRecord
+	}
 	return nil
+}
+
+func (p *purges) replayPurge(kind byte, rest []byte) {
+	one := purge{
+		atMS: int64(binary.LittleEndian.Uint64(rest)), untilS: int64(binary.LittleEndian.Uint64(rest[8:])),
+		wildcard: kind == recordPrefix,
+	}
+	var key Key
+	if one.wildcard {
+		one.prefix = append([]byte{}, rest[16:]...)
+	} else {
+		copy(key[:], rest[16:])
+	}
+	p.put(key, one)
 }
 
 // openPurges reads the purges of earlier processes and opens their file for more. While another process has it open,
@@ -98,27 +140,79 @@ func (p *purges) snapshot(write func([]byte) error) error {
 			return err
 		}
 	}
+	for shared, learntMS := range p.known {
+		if err := write(knownRecord(shared, learntMS)); err != nil {
+			return err
+		}
+	}
+	if p.self != 0 {
+		ranMS := p.ranMS + max(p.beatMS-p.sinceMS, 0)
+		if err := write(nodeRecord(recordSelf, p.self, ranMS, 0)); err != nil {
+			return err
+		}
+	}
+	for node, h := range p.heard {
+		if err := write(nodeRecord(recordHeard, node, h.sureMS, h.lastMS)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// remember writes a purge to the disk before it is acknowledged.
-func (p *purges) remember(key Key, one purge) error {
+// append adds records to the file. The function that it returns waits for the disk: a purge is acknowledged after it.
+func (p *purges) append(records ...[]byte) (wait func() error) {
 	p.logMu.Lock()
 	log := p.log
 	p.logMu.Unlock()
+	wait = func() error { return nil }
 	if log == nil {
-		return nil // a process that this one replaces has the file
+		return wait // a process that this one replaces has the file
 	}
-	return log.Append(one.record(key))()
+	for _, record := range records {
+		wait = log.Append(record)
+	}
+	return wait
+}
+
+// unsyncedPurges has records that nobody waits for written to the disk soon: the nodes that made them have them too.
+func (c *Cache) unsyncedPurges() {
+	select {
+	case c.unsynced <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// syncPurges does that until the context ends.
+func (c *Cache) syncPurges(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.unsynced:
+		}
+		c.purges.logMu.Lock()
+		log := c.purges.log
+		c.purges.logMu.Unlock()
+		if log == nil {
+			continue
+		}
+		if err := log.Sync(); err != nil && !errors.Is(err, durable.ErrClosed) && c.full.due(c.clock.Now().MonoMS) {
+			c.logf(logs.Crit, "the purges of cache \"%s\" cannot be stored: %v", c.Name(), err)
+		}
+	}
 }
 
 // tidyPurges forgets the purges that cover nothing any more, opens their file if another process had it, and writes it
 // anew if it has become too long.
 func (c *Cache) tidyPurges() {
-	p := &c.purges
+	p, now := &c.purges, c.clock.Now()
+	if s := c.sharing.Load(); s != nil && s.lacksPurges() {
+		c.logf(logs.Error, "cache \"%s\" has no room for the purges of other nodes, and purges everything", c.Name())
+		c.purgeMore(now)
+	}
 	p.mu.Lock()
-	p.expire(wallSeconds(c.clock.Now()))
-	kept := int64(len(p.exact)+len(p.wild)) * purgeBytes
+	p.expire(now, knownLife)
+	kept := int64(len(p.exact)+len(p.wild)+len(p.known)+len(p.heard)) * purgeBytes
 	p.mu.Unlock()
 	err := c.openPurges()
 	p.logMu.Lock()

@@ -18,6 +18,8 @@ import (
 // what exceeds the limits.
 func (c *Cache) Run(ctx context.Context) {
 	go c.loadAll(ctx)
+	go c.syncPurges(ctx)
+	go c.beats(ctx)
 	go func() {
 		for wait := time.Duration(0); sleep(ctx, wait); {
 			wait = c.manage(ctx)

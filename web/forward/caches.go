@@ -13,6 +13,8 @@ import (
 	"starling/plan"
 	"starling/side"
 	"starling/web/cache"
+	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // caches are the PREFIX_cache_path of a configuration, for each family by name.
@@ -27,7 +29,14 @@ type cacheZone struct {
 	named    []*conf.Node
 	cache    *cache.Cache  // since the link step
 	users    *atomic.Int32 // configurations that run with it
+	zone     *plan.Zone    // of node
 }
+
+// sharedPurges is the value of a cache's zone with `sync`: what the cluster shares.
+type sharedPurges struct{ keyval *kinds.Keyval }
+
+// Unwrap returns the zone itself.
+func (s *sharedPurges) Unwrap() zone.Shared { return s.keyval }
 
 func (c *caches) find(f *Family, name string) *cacheZone {
 	for _, z := range c.all {
@@ -60,7 +69,8 @@ func (f *Family) setCachePath(a *conf.Args) error {
 	if s.Path == "" || strings.Trim(s.Path, "/") == "" {
 		return fmt.Errorf("the root folder cannot be the folder of a cache")
 	}
-	if err := setKeysZone(a, &s); err != nil {
+	err := setKeysZone(a, &s)
+	if err != nil {
 		return err
 	}
 	for _, set := range cacheParameters {
@@ -83,11 +93,10 @@ func (f *Family) setCachePath(a *conf.Args) error {
 	if z.node != nil {
 		return fmt.Errorf("duplicate zone \"%s\"", s.Name)
 	}
-	zone, err := p.Zones.Mention(s.Name, f.Prefix+"_cache", a.Node.File, a.Node.Line)
-	if err != nil {
+	if z.zone, err = p.Zones.Mention(s.Name, f.Prefix+"_cache", a.Node.File, a.Node.Line); err != nil {
 		return err
 	}
-	zone.Bytes = s.KeyBytes
+	z.zone.Bytes, z.zone.Sync = s.KeyBytes, a.Has("sync")
 	z.node, z.settings = a.Node, s
 	return nil
 }
@@ -219,8 +228,15 @@ func (z *cacheZone) link(p *plan.Plan) error {
 		z.users = new(atomic.Int32)
 		z.cache = cache.New(*s, p.Clock, p.Log)
 	}
+	continued, err := z.linkShared(p)
+	if err != nil {
+		return err
+	}
 	p.OnStart(func(ctx context.Context) error {
 		if err := z.cache.Start(); err != nil {
+			return conf.At(z.node, "%s", err)
+		}
+		if err := z.share(p, continued); err != nil {
 			return conf.At(z.node, "%s", err)
 		}
 		users := z.users
@@ -243,5 +259,36 @@ func (z *cacheZone) link(p *plan.Plan) error {
 		}
 		return nil
 	})
+	return nil
+}
+
+// linkShared gives a zone with `sync` its memory. continued reports that it is that of the running configuration.
+func (z *cacheZone) linkShared(p *plan.Plan) (continued bool, err error) {
+	if !z.zone.Sync {
+		return false, nil
+	}
+	s := new(sharedPurges)
+	z.zone.Value = s
+	return plan.Continue(p, z.zone, plan.Continuation[*sharedPurges]{
+		Take: func(old *sharedPurges) { s.keyval = old.keyval },
+		Make: func(*sharedPurges) {
+			s.keyval = kinds.NewKeyval(kinds.KeyvalConfig{
+				Name: z.name, Expression: "purges of " + z.family.Prefix + "_cache", Bytes: cache.SharedBytes,
+				Sync: true, Clock: p.StampClock(),
+			})
+		},
+	})
+}
+
+// share lets the cache use the zone; its purges of earlier processes are in it before the cluster is.
+func (z *cacheZone) share(p *plan.Plan, continued bool) error {
+	s, sync := z.zone.Value.(*sharedPurges)
+	switch {
+	case !sync:
+		z.cache.Unshare()
+	case !continued:
+		z.cache.Share(s.keyval)
+		return z.cache.Announce(p.Clock.Now())
+	}
 	return nil
 }

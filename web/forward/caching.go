@@ -76,7 +76,8 @@ func cacheDirectives[S any](d declarer[S]) []conf.Directive {
 			func(s *S) *[]vars.Template[*web.Request] { return &at(s).noCache }),
 		d.conditions("_cache_purge", "Makes a request a purge if a value is not empty and not 0: the response of its "+
 			"key is removed with its variants, or those of all keys that begin with the text before a final `*`. The "+
-			"answer is 204, or 404 if there is none.",
+			"answer is 204, or 404 if there is none. In a cache with `sync` the purge holds on all nodes of the "+
+			"cluster, and the answer is 204.",
 			func(s *S) *[]vars.Template[*web.Request] { return &at(s).purge }),
 	}
 	valid := d.one("_cache_valid", "<word>...", "", "Sets how long responses are used whose headers do not say it: a "+
@@ -124,7 +125,7 @@ func cacheLockDirectives[S any](d declarer[S], at func(*S) *caching) []conf.Dire
 const cachePathSyntax = "<path> [levels=<levels>] [use_temp_path=<flag>] [keys_zone=<name>:<size>] [inactive=<time>] " +
 	"[max_size=<size>] [min_free=<size>] [loader_files=<number>] [loader_sleep=<time>] [loader_threshold=<time>] " +
 	"[manager_files=<number>] [manager_sleep=<time>] [manager_threshold=<time>] [purger=<flag>] " +
-	"[purger_files=<number>] [purger_sleep=<time>] [purger_threshold=<time>]"
+	"[purger_files=<number>] [purger_sleep=<time>] [purger_threshold=<time>] [sync]"
 
 var cachePathParams = map[string]string{
 	"levels": "Digits in the names of the folders on each level, 1 or 2: `1:2`. Without it, all files are in one " +
@@ -147,6 +148,9 @@ var cachePathParams = map[string]string{
 	"purger_files":     "Files that are looked at before the purger sleeps; 10 by default.",
 	"purger_sleep":     "How long it sleeps; 50 ms by default.",
 	"purger_threshold": "How long it works at most before it sleeps; 50 ms by default.",
+	"sync": "Shares purges with the nodes of the cluster, each of which has a cache of its own: a purge on one node " +
+		"holds on all of them. A node that was away learns what was purged meanwhile before it answers with what it " +
+		"has stored; if it was away for more than 50 minutes, it purges everything. Not in nginx.",
 }
 
 // newCaching has the values without defaults of directives.

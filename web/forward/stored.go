@@ -123,7 +123,7 @@ func (x *Exchange) purge(zone *cache.Cache, now clock.Reading) web.Result {
 	case err != nil:
 		r.Logf(logs.Error, "cannot purge \"%s\" from cache \"%s\": %v", key, zone.Name(), err)
 		return 503
-	case !found:
+	case !found && !zone.Shares(): // otherwise another node can have it
 		return 404
 	}
 	return 204
