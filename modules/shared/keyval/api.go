@@ -37,7 +37,11 @@ func Resources(p *plan.Plan, side string) []admin.Resource {
 		Patch:   func(z *Zone, call *admin.Call) admin.Answer { return z.patch(call.Body, b.clock.Now()) },
 		Delete:  func(z *Zone, _ *admin.Call) admin.Answer { return z.clear(b.clock.Now()) },
 	}
-	return []admin.Resource{documented.Resource(), browsed.Resource()}
+	all := []admin.Resource{documented.Resource(), browsed.Resource()}
+	if side == "http" { // the API is in http
+		all = append(all, progressResource(p))
+	}
+	return all
 }
 
 type branch struct {

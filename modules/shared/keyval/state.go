@@ -70,16 +70,28 @@ type store struct {
 	unsynced chan struct{} // holds one when peers' writes must be synced to disk soon
 	failed   atomic.Bool   // the log cannot be written, and that was reported
 	saving   sync.Mutex
+	lastLoad atomic.Pointer[loading]
 }
 
 // stores are the state files of a configuration, by path.
-type stores struct{ byPath map[string]*store }
+type stores struct {
+	byPath map[string]*store
+	loads  *loads
+}
 
-func storeOf(p *plan.Plan, path string) (*store, error) {
+func storesOf(p *plan.Plan) *stores {
 	all := plan.Part[stores](p)
 	if all.byPath == nil {
 		all.byPath = map[string]*store{}
+		if all.loads = plan.Before[stores](p).loads; all.loads == nil {
+			all.loads = new(loads)
+		}
 	}
+	return all
+}
+
+func storeOf(p *plan.Plan, path string) (*store, error) {
+	all := storesOf(p)
 	if all.byPath[path] != nil {
 		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
 	}
@@ -106,7 +118,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	}
 	if !takenOver {
 		p.OnLoad(func() error {
-			if err := s.load(z, p.Log); err != nil {
+			if err := s.load(z, p.Log, storesOf(p).loads); err != nil {
 				return conf.At(at.node, "%s", errno.Message(err))
 			}
 			return nil
@@ -139,18 +151,33 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 // load reads the state without changing it, as -t may. The JSON file is used only if there is no log, because it may be
 // older, or if the log is damaged. In the latter case, and if the disk damaged only the JSON file, the process starts
 // with whatever can be read.
-func (s *store) load(z *kinds.Keyval, log logs.Logger) error {
+func (s *store) load(z *kinds.Keyval, log logs.Logger, all *loads) error {
 	now := s.local.Now()
-	progress := newLoading(log, s.path+logSuffix, fileBytes(s.path+logSuffix), time.Now)
+	name := s.path + logSuffix
+	if fileBytes(name) == 0 {
+		name = s.path
+	}
+	progress := newLoading(log, name, fileBytes(name), time.Now)
+	all.begin(progress)
+	defer all.end(progress)
 	restore := restoring(z, now)
 	logged, err := durable.ReadFile(s.path+logSuffix, func(record []byte) error {
 		progress.loaded(len(record))
 		return restore(record)
 	})
+	if err == nil {
+		err = s.loadRest(z, logged, progress, now)
+	}
 	progress.ended()
+	if err == nil {
+		s.lastLoad.Store(progress)
+	}
+	return err
+}
+
+// loadRest reads the JSON file if the log does not have everything.
+func (s *store) loadRest(z *kinds.Keyval, logged durable.Found, progress *loading, now clock.Reading) error {
 	switch {
-	case err != nil:
-		return err
 	case logged.Damaged > 0:
 		s.salvageFailed = s.salvage(z)
 		return nil
@@ -175,6 +202,7 @@ func (s *store) load(z *kinds.Keyval, log logs.Logger) error {
 	if err != nil {
 		return fmt.Errorf("state file \"%s\": %w", s.path, err)
 	}
+	progress.records, progress.bytes = int64(z.Len()), int64(len(text))
 	return nil
 }
 
