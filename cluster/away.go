@@ -301,20 +301,69 @@ func (s *Session) theirZone(z *zoneState) wire.Zone {
 	return wire.Zone{}
 }
 
-// bury deletes records that the acceptor deleted long ago, and sends it this node's old deletions. Called with mu held.
-func (s *Session) bury(pz *pushZone, compared zone.Comparable, d division, now clock.Reading) {
-	buried := compared.Bury(d.buryHere, s.node.clocks.clusterTime(now))
-	s.node.tell(s, Notice,
-		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had "+
-			"deleted, sent it %d deletions", pz.state.info.Name, s.name(), buried, len(d.buryThere))
+// bury deletes records that the acceptor deleted long ago, and sends it this node's old deletions. Records that were
+// written later than their stamps tell stay, and are sent: otherwise the two would differ forever. deleted counts the
+// records that are deleted on one of the two. Called with mu held.
+func (s *Session) bury(
+	pz *pushZone,
+	compared zone.Comparable,
+	d *division,
+	gone gone,
+	now clock.Reading,
+) (deleted int) {
+	if len(d.buryHere)+len(d.buryThere) == 0 {
+		return 0
+	}
+	buried, kept := compared.Bury(d.buryHere, gone.there, s.node.clocks.clusterTime(now))
+	d.send = append(d.send, kept...)
+	sortElements(d.send)
+	deleted = len(d.buryHere) - len(kept) + len(d.buryThere)
+	if deleted > 0 {
+		s.node.tell(s, Notice,
+			"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had "+
+				"deleted, sent it %d deletions", pz.state.info.Name, s.name(), buried, len(d.buryThere))
+	}
 	if len(d.buryThere) == 0 {
-		return
+		return deleted
 	}
 	w := wire.Wants{Zone: pz.index}
 	for _, e := range d.buryThere[:min(len(d.buryThere), wire.MaxWants)] {
 		w.Elements = append(w.Elements, wire.Element(e))
 	}
+	pz.noteNamed(w.Elements)
 	s.send(wire.TypeBury, w.Append(nil))
+	return deleted
+}
+
+// wantKept requests the records that the acceptor kept although this node named them in a Bury: they were written later
+// than their stamps tell, or it does not know them to be as old as the agreement. This node decides again when they
+// arrive.
+func (pz *pushZone) wantKept(d *division, s *Session) {
+	if len(d.buryThere) == 0 || len(pz.named) == 0 {
+		return
+	}
+	if back, _ := s.reverse(pz.state); back == nil {
+		return // it cannot be asked
+	}
+	bury := d.buryThere[:0]
+	for _, e := range d.buryThere {
+		if _, kept := pz.named[e]; kept {
+			d.want = append(d.want, e)
+		} else {
+			bury = append(bury, e)
+		}
+	}
+	d.buryThere = bury
+}
+
+// noteNamed notes the elements of a Bury; at most the last wire.MaxWants.
+func (pz *pushZone) noteNamed(elements []wire.Element) {
+	if pz.named == nil || len(pz.named)+len(elements) > wire.MaxWants {
+		pz.named = make(map[zone.Element]struct{}, len(elements))
+	}
+	for _, e := range elements {
+		pz.named[zone.Element(e)] = struct{}{}
+	}
 }
 
 // buryWhat deletes records that the dialer deleted long ago, if this node knows of the agreement. Called with mu held.
@@ -343,7 +392,8 @@ func (s *Session) buryWhat(body []byte, now clock.Reading) error {
 		}
 	}
 	sortElements(elements)
-	buried := compared.Bury(elements, s.node.clocks.clusterTime(now))
+	// the dialer finds those that stay in the next comparison, and requests them
+	buried, _ := compared.Bury(elements, throughMS, s.node.clocks.clusterTime(now))
 	s.node.tell(s, Notice,
 		"zone %q: peer %s was disconnected longer than the tombstone lifetime; deleted %d records that it had deleted",
 		iz.state.info.Name, s.name(), buried)

@@ -127,6 +127,38 @@ func TestAcceptorIsToldWhatWasDeleted(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotOldIsSent: one host lacks a record whose stamp was lowered below the time through which both held the
+// same. It was written later, so it was not deleted; whichever host has it, the other one gets it.
+func TestWhatIsNotOldIsSent(t *testing.T) {
+	for holder := range 2 {
+		t.Run(fmt.Sprint("host ", holder, " has it"), func(t *testing.T) {
+			f := newFabric(t, 2)
+			f.settle(1000, "ready", f.ready)
+			f.step(20_000)
+			f.block(0, 1)
+			f.now = f.now.Add(2 * time.Hour)
+			f.step(200)
+			h := f.hosts[holder]
+			h.keyval.Resize(2, 256)
+			fromMS := h.node.ClusterTime(f.now).WallMS
+			h.set("late", "x")
+			h.keyval.TimeWentBack(fromMS, 3*time.Hour.Milliseconds(), h.node.ClusterTime(f.now))
+			for i := range 10 { // their frames displace its own
+				h.set("new", fmt.Sprint(i))
+				f.step(5)
+			}
+			clear(f.blocked)
+			f.settle(10_000, "agreeing", f.agree)
+			for i, other := range f.hosts {
+				if got := other.get("late"); got != "x" {
+					t.Errorf("late is %q at host %d", got, i)
+				}
+			}
+			f.settle(3*digestEveryMS, "shown to agree", f.shown)
+		})
+	}
+}
+
 // An origin is one life of one zone on one node: it differs wherever one of these does.
 func TestOriginsDiffer(t *testing.T) {
 	origins := map[zone.Origin]string{originOf(1, 1, "one", 1): "the first"}

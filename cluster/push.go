@@ -59,6 +59,8 @@ type pushZone struct {
 	within uint64           // the position in it, as TeachShard returned it
 
 	repairs []repairJob // at most maxRepairJobs
+	// named are the elements of Burys sent; those that still differ later were kept by the acceptor.
+	named map[zone.Element]struct{}
 }
 
 // startPush places the cursors where the peer wants them. Called with mu held.

@@ -63,14 +63,14 @@ func (s *Session) sketched(body []byte, now clock.Reading) error {
 	here = append(here, compared.Tombstones(there)...) // sketches have none
 	their := s.theirZone(pz.state)
 	lineage := lineageOf(&their)
-	d := divide(here, there, freshAtMS, gone{
+	gone := gone{
 		here:  s.node.goneHere(pz.state, compared, lineage, now),
 		there: s.node.goneThere(pz.state, compared, lineage, now),
-	})
-	if len(d.buryHere)+len(d.buryThere) > 0 {
-		s.bury(pz, compared, d, now)
 	}
-	end.Sent, end.Left = uint64(len(d.send)+len(d.buryHere)+len(d.buryThere)), uint64(d.left)
+	d := divide(here, there, freshAtMS, gone)
+	pz.wantKept(&d, s)
+	deleted := s.bury(pz, compared, &d, gone, now)
+	end.Sent, end.Left = uint64(len(d.send)+deleted), uint64(d.left)
 	if len(d.want) > 0 {
 		end.Wanted = s.want(pz.state, d.want)
 	}

@@ -153,9 +153,10 @@ type Comparable interface {
 		maxBytes int,
 		now clock.Reading,
 	) (payload []byte, rest []Element, records int)
-	// Bury deletes those of the elements, sorted by Element.Compare, that are here in exactly that version: peers
-	// deleted them so long ago that the tombstones are gone. It returns their number.
-	Bury(elements []Element, now clock.Reading) int
+	// Bury deletes those of the elements, sorted by Element.Compare, that are here in exactly that version and were
+	// written by throughMS: peers deleted them, and the tombstones are gone. It returns their number, and those that
+	// are here and stay: they were written later than their stamps tell.
+	Bury(elements []Element, throughMS int64, now clock.Reading) (buried int, kept []Element)
 	// TombstoneLifeMS is the tombstone lifetime, if there is room.
 	TombstoneLifeMS() int64
 	// GaveUpMS is the time up to which deletions may have been evicted for lack of room; 0 for none. Cluster time.

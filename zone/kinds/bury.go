@@ -4,30 +4,40 @@ import (
 	"slices"
 
 	"starling/lib/clock"
-	"starling/lib/stamp"
 	"starling/zone"
 )
 
 // buriedForMS is the lifetime of Bury's tombstones: long enough for all peers on this side of a partition to get them.
 const buriedForMS = 60_000
 
-// Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone. The new tombstones have
-// early stamps, which beat nothing written in the last TombstoneLifeMS less a minute. It returns the number of deleted
-// records.
-func (g *registers) Bury(elements []zone.Element, now clock.Reading) int {
-	return g.bury(elements, now, func(int, []byte, *write) {})
+// burial is a record that was deleted, and its tombstone.
+type burial struct {
+	key  []byte
+	gone write
+}
+
+// Bury deletes records that were written by throughMS and deleted elsewhere since, and whose tombstones are gone. The
+// new tombstones have early stamps, which beat nothing written in the last TombstoneLifeMS less a minute, or, if the
+// record is younger, just beat that. kept are the records that stay: a restamped one counts as written at its first
+// stamp.
+func (g *registers) Bury(
+	elements []zone.Element,
+	throughMS int64,
+	now clock.Reading,
+) (buried int, kept []zone.Element) {
+	return g.bury(elements, throughMS, now, func(int, []byte, *write) {})
 }
 
 // bury calls buried, without locks, for each record it deleted.
 func (g *registers) bury(
 	elements []zone.Element,
+	throughMS int64,
 	now clock.Reading,
 	buried func(shard int, key []byte, w *write),
-) (count int) {
+) (count int, kept []zone.Element) {
 	if g.tombstoneMS.Load() == 0 {
-		return 0
+		return 0, nil
 	}
-	gone := write{stamp: stamp.At(now.WallMS-g.tombstoneMS.Load()+buriedForMS, 0), tombstone: true}
 	wake := false
 	var f finder
 	for len(elements) > 0 {
@@ -36,44 +46,57 @@ func (g *registers) bury(
 		for n < len(elements) && zone.ShardOf(elements[n].Key) == shard {
 			n++
 		}
-		keys, first := g.buryInShard(&f, g.store.ShardNumber(shard), elements[:n], &gone, now)
-		elements, count, wake = elements[n:], count+len(keys), wake || first
-		for _, key := range keys {
-			buried(shard, key, &gone)
+		burials, stay, first := g.buryInShard(&f, g.store.ShardNumber(shard), elements[:n], throughMS, now)
+		elements, count, wake = elements[n:], count+len(burials), wake || first
+		kept = append(kept, stay...)
+		for i := range burials {
+			buried(shard, burials[i].key, &burials[i].gone)
 		}
 	}
 	if wake {
 		g.store.Wake(false)
 	}
-	return count
+	return count, kept
 }
 
 func (g *registers) buryInShard(
 	f *finder,
 	sh *zone.Shard,
 	elements []zone.Element,
-	gone *write,
+	throughMS int64,
 	now clock.Reading,
-) (keys [][]byte, first bool) {
+) (burials []burial, kept []zone.Element, first bool) {
 	sh.Lock()
 	defer sh.Unlock()
 	for i, slot := range f.find(sh, elements) {
-		if slot == 0 || sh.At(slot).Tombstone() || g.firstOf(sh, elements[i].Key, sh.At(slot)).stamp != 0 {
-			continue // a restamped record was written later than its stamp tells
+		if slot == 0 || sh.At(slot).Tombstone() {
+			continue
 		}
-		key := slices.Clone(sh.Key(sh.At(slot)))
-		if did, slot := g.put(sh, elements[i].Key, key, gone, room{bytes: g.store.Limit()}, now); did == won {
-			first = sh.MarkDirty(slot, sh.At(slot)) || first
-			keys = append(keys, key)
+		r := sh.At(slot)
+		w := write{stamp: stampOf(r), first: g.firstOf(sh, elements[i].Key, r)}
+		if w.first.stamp != 0 && w.first.stamp.MS() > throughMS {
+			kept = append(kept, elements[i])
+			continue
 		}
+		key := slices.Clone(sh.Key(r))
+		gone, wakes := g.deleteAgain(sh, elements[i].Key, key, &w, now)
+		if gone == nil {
+			kept = append(kept, elements[i])
+			continue
+		}
+		burials, first = append(burials, burial{key: key, gone: *gone}), first || wakes
 	}
-	return keys, first
+	return burials, kept, first
 }
 
 // Bury deletes records that were deleted elsewhere so long ago that their tombstones are gone, here, on the peers and
 // on disk.
-func (k *Keyval) Bury(elements []zone.Element, now clock.Reading) int {
-	return k.bury(elements, now, func(shard int, key []byte, w *write) {
+func (k *Keyval) Bury(
+	elements []zone.Element,
+	throughMS int64,
+	now clock.Reading,
+) (buried int, kept []zone.Element) {
+	return k.bury(elements, throughMS, now, func(shard int, key []byte, w *write) {
 		if k.onRemote == nil {
 			return
 		}

@@ -392,10 +392,17 @@ func TestWhatIsRestampedIsNotOld(t *testing.T) {
 	sketch := one.Sketch(0, zone.Shards, zone.MaxSketchCells)
 	sketch.Subtract(newTestKeyval(0).Sketch(0, zone.Shards, zone.MaxSketchCells))
 	elements, _, _ = sketch.Decode()
-	if n := one.Bury(elements, at(1_800_500)); n != 0 || len(elements) != 1 {
-		t.Errorf("%d of %d records are deleted", n, len(elements))
+	n, kept := one.Bury(elements, at(1_800_000).WallMS, at(1_800_500))
+	if n != 0 || len(elements) != 1 || !slices.Equal(kept, elements) {
+		t.Errorf("%d of %d records are deleted, %d are kept", n, len(elements), len(kept))
 	}
 	mustHave(t, two, "a", "old", 1_800_400)
+	// It is old if its first stamp is, too. What deletes it wins over its copies, under whatever stamp.
+	if n, kept = one.Bury(elements, ahead(hourMS, 1_800_000).WallMS, at(1_800_500)); n != 1 || len(kept) != 0 {
+		t.Errorf("%d records are deleted and %d kept although both stamps are old", n, len(kept))
+	}
+	exchange(t, one, two, at(1_800_600))
+	mustLack(t, two, "a", 1_800_600)
 }
 
 // The same holds for a record that was restamped before.

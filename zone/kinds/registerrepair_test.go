@@ -168,7 +168,7 @@ func TestBury(t *testing.T) {
 	one.Set([]byte("rewritten"), []byte("y"), NoExpire, at(10))
 	two.Set([]byte("old"), []byte("new"), NoExpire, at(hourMS))
 	now := at(2*hourMS + 1000)
-	if n := one.Bury(here, now); n != 1 {
+	if n, kept := one.Bury(here, at(hourMS).WallMS, now); n != 1 || len(kept) != 0 {
 		t.Errorf("%d records buried", n)
 	}
 	mustLack(t, one, "old", 2*hourMS+1000)
@@ -183,4 +183,21 @@ func TestBury(t *testing.T) {
 	if here, _ := differ(t, one, newTestKeyval(0), 0, zone.Shards, 64); len(here) != 1 {
 		t.Errorf("%d records and tombstones are left", len(here))
 	}
+}
+
+// A record may be deleted elsewhere a moment after it was written, and its tombstone evicted: it is deleted although it
+// is young, and so are its copies.
+func TestBuryOfYoungRecords(t *testing.T) {
+	one, two := newTestKeyval(0), newTestKeyval(0)
+	one.Set([]byte("young"), []byte("x"), NoExpire, at(0))
+	here, _ := differ(t, one, newTestKeyval(0), 0, zone.Shards, 64)
+	mend(t, one, two, here, 64<<10, at(10))
+	mustHave(t, two, "young", "x", 20)
+	if n, kept := one.Bury(here, at(1000).WallMS, at(2000)); n != 1 || len(kept) != 0 {
+		t.Errorf("%d records are deleted, %d kept", n, len(kept))
+	}
+	mustLack(t, one, "young", 2000)
+	one.Flush(at(2000))
+	deliver(t, 1, one, two, 0, 0, at(2000))
+	mustLack(t, two, "young", 2000)
 }
