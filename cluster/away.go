@@ -285,6 +285,13 @@ func (m *memory) doubt(now clock.Reading) {
 	m.doubtedMS = now.MonoMS
 }
 
+// doubtTaught notes that taught records of the peer were left out. They are taught again after a few seconds, however
+// often that changed nothing: a longer pause would end the time that doubts last at most.
+func (m *memory) doubtTaught(now clock.Reading) {
+	m.doubt(now)
+	m.pauseMS = min(m.pauseMS, 2*repairPauseMS)
+}
+
 // doubtsForLong reports whether the peer has sent records for a minute, each time while tombstones were evicted within
 // seconds. That may never end, and the peer's records must not wait forever.
 func (m *memory) doubtsForLong(now clock.Reading) bool {

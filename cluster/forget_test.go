@@ -3,9 +3,9 @@ package cluster
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"starling/cluster/wire"
+	"starling/lib/clock"
 	"starling/zone"
 )
 
@@ -70,16 +70,21 @@ func TestDeletionsInOutdatedFramesAreToldWhoComesBack(t *testing.T) {
 	}
 }
 
-// A peer sends a pair by repair while the deletion of the pair is in flight to it. The tombstone is evicted before the pair arrives, on nodes that have been
-// connected all the time: the pair is in doubt for as long as a deletion may be in flight. If tombstones are evicted within seconds all the time, a pair that
-// the peer keeps sending is taken after a minute.
+// A peer sends a pair by repair, or teaches it, while the deletion of the pair is in flight to it. The tombstone is
+// evicted before the pair arrives, on nodes that have been connected all the time: the pair is in doubt for as long as a
+// deletion may be in flight. If tombstones are evicted within seconds all the time, a pair that the peer keeps sending
+// is taken after a minute.
 func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
-	const pauseMS = 4000 // of the peer between two repairs
+	const pauseMS = 4000 // of the peer between two repairs, at most
 	for _, test := range []struct {
 		name    string
 		burstMS int // for how long deletions continue
 		limitMS int // when the pair is taken
-	}{{"a burst of deletions", 0, calmMS}, {"deletions without end", 2 * calmAtLastMS, calmAtLastMS}} {
+		taught  bool
+	}{
+		{"a burst of deletions", 0, calmMS, false}, {"deletions without end", 2 * calmAtLastMS, calmAtLastMS, false},
+		{"taught in a burst", 0, calmMS, true}, {"taught without end", 2 * calmAtLastMS, calmAtLastMS, true},
+	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFabric(t, 0)
 			f.keyvalBytes, f.tombstoneBytes = 32<<10, 4<<10
@@ -106,18 +111,21 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 			}
 			churn()
 			session := here.node.peers[peer.node.id].in[peer.life]
+			nextMS := int64(pauseMS)
 			mend := func() {
 				session.mu.Lock()
 				defer session.mu.Unlock()
-				body := append(wire.AppendRepairHead(nil, 0), sent...)
-				if err := session.mend(wire.Frame{Type: wire.TypeRepair, Body: body}, here.reading()); err != nil {
-					t.Fatal(err)
+				session.takeRecords(t, "pair", sent, test.taught, here.reading())
+				if iz, err := session.zone(0); err == nil && test.taught { // as if it had asked for it, again in vain
+					iz.mending.sent = 1
+					session.repairDone(iz, here.reading())
+					nextMS = iz.mending.pauseMS
 				}
 			}
 			begunMS := f.now.MonoMS
 			for mend(); here.get("pair") == ""; mend() {
 				// without a step, so that the nodes do not agree meanwhile: then the pair would count as deleted
-				if f.now = f.now.Add(pauseMS * time.Millisecond); f.now.MonoMS <= begunMS+int64(test.burstMS) {
+				if f.now = f.now.Add(ms(nextMS)); f.now.MonoMS <= begunMS+int64(test.burstMS) {
 					churn()
 				}
 				if f.now.MonoMS > begunMS+int64(test.limitMS)+pauseMS {
@@ -128,6 +136,20 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 				t.Errorf("the pair is back after %d ms, want it in doubt for %d ms", tookMS, test.limitMS)
 			}
 		})
+	}
+}
+
+// takeRecords merges records of the peer's first zone that arrive by repair, or taught.
+func (s *Session) takeRecords(t *testing.T, key string, records []byte, taught bool, now clock.Reading) {
+	t.Helper()
+	merge, frame := s.mend, wire.Frame{Type: wire.TypeRepair, Body: wire.AppendRepairHead(nil, 0)}
+	if taught {
+		shard := uint8(zone.ShardOf(zone.KeyHash([]byte(key))))
+		merge, frame = s.teach, wire.Frame{Type: wire.TypeTeach, Body: wire.AppendTeachHead(nil, 0, shard, true)}
+	}
+	frame.Body = append(frame.Body, records...)
+	if err := merge(frame, now); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -284,11 +284,22 @@ func (s *Session) teach(f wire.Frame, now clock.Reading) error {
 	return nil
 }
 
-// learn merges a taught piece. Records deleted here are not learnt again.
+// learn merges a taught piece. Records deleted here are not learnt again, and in a zone that is ready already, those in
+// doubt are left out for now: the next comparison finds them again. A zone that starts from a state file takes what is
+// in doubt: it must not be ready without what was written while it was away. But it may have evicted tombstones.
 func (s *Session) learn(iz *intakeZone, payload []byte, now clock.Reading) (zone.Applied, error) {
 	z, local := iz.state, s.arrival(now)
-	if compared, ok := z.shared.(zone.Comparable); ok && z.ready.Load() {
-		return compared.Mend(payload, s.trust(iz, compared, now), local)
+	compared, ok := z.shared.(zone.Comparable)
+	switch {
+	case ok && z.ready.Load():
+		applied, err := compared.Mend(payload, s.trust(iz, compared, now), local)
+		if applied.Doubted > 0 {
+			iz.mending.doubtTaught(now)
+		}
+		return applied, err
+	case ok && z.preloaded && compared.GaveUpMS() != 0:
+		goneMS := s.node.goneHere(z, compared, lineageOf(&s.their.Zones[iz.index]), now)
+		return compared.Mend(payload, zone.Trust{GoneMS: goneMS}, local)
 	}
 	return z.shared.Learn(payload, local)
 }
