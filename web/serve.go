@@ -133,11 +133,7 @@ func (r *Request) accept() {
 // admit finds the virtual server and checks what must hold before anything else happens.
 func (r *Request) admit() Result {
 	c := r.Conn
-	s, found := c.hosts.Find(r, r.Host)
-	if !found {
-		s = c.hosts.Default // even if TLS named another: Host decides
-	}
-	r.Server, r.Location = s, s.base
+	r.chooseServer()
 	r.enterZone()
 	if r.Version >= h1.Version20 && !c.hosts.HTTP2 && !r.Server.Core.HTTP2 {
 		r.Logf(logs.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
@@ -160,9 +156,21 @@ func (r *Request) admit() Result {
 	return Declined
 }
 
+// chooseServer finds the virtual server by Host, even if TLS named another.
+func (r *Request) chooseServer() {
+	s, found := r.Conn.hosts.Find(r, r.Host)
+	if !found {
+		s = r.Conn.hosts.Default
+	}
+	r.Server, r.Location = s, s.base
+}
+
 // badHead responds to a head that cannot be served; false if there is no client to respond to.
 func (r *Request) badHead(err error) bool {
 	r.accept()
+	if errors.Is(err, h1.ErrNoHost) { // the head was read whole
+		r.chooseServer()
+	}
 	r.enterZone()
 	r.keep = false
 	var problem *h1.Problem
@@ -203,12 +211,7 @@ func (r *Request) refusal() Result {
 		return Declined
 	}
 	server, location := r.Server, r.Location
-	if s, found := r.Conn.hosts.Find(r, r.Host); found {
-		r.Server = s
-	} else {
-		r.Server = r.Conn.hosts.Default
-	}
-	r.Location = r.Server.base
+	r.chooseServer()
 	if _, redirect := r.Server.tree.search(r); redirect == nil && !r.GaveUp && r.Location.Refuse != nil {
 		if result := r.Location.Refuse(r); result != Declined {
 			return result

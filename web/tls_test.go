@@ -73,6 +73,31 @@ server { listen 443 ssl; server_name closed; certificate closed; }`)
 	}
 }
 
+// Host decides even if it is missing: the server that TLS named has no part in the answer.
+func TestRequestsWithoutHostOverTLS(t *testing.T) {
+	const named = `say "$server_name";
+server { listen 443 ssl; server_name a; certificate a; error_page 400 /a; }
+server { listen 443 ssl; server_name b; certificate b; error_page 400 /b; }`
+	for _, c := range []struct{ more, line, want string }{
+		{"", "GET / HTTP/1.1", "400 Bad Request|a"},
+		{"", "GET / HTTP/1.0", "200 OK|a"},
+		{`server { listen 443 ssl; server_name c ""; certificate c; error_page 400 /c; }`, "GET / HTTP/1.1", "400 Bad Request|c"},
+	} {
+		s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)}, named+c.more)
+		conn := tls.Client(s.Dial(), &tls.Config{ServerName: "b", InsecureSkipVerify: true})
+		io.WriteString(conn, c.line+"\r\n\r\n")
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(r.Body)
+		if got := r.Status + "|" + string(text); got != c.want {
+			t.Errorf("%s %s: got %s, want %s", c.more, c.line, got, c.want)
+		}
+		conn.NetConn().Close()
+	}
+}
+
 func TestPlainHTTPToTLS(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&core.Module, probe(nil), tlsProbe(t)},
 		`server { listen 443 ssl; certificate a; location / { say no; } }

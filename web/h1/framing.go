@@ -83,7 +83,7 @@ func (h *RequestHead) noteHost(value []byte) error {
 // finish checks what depends on the whole head, in nginx's order.
 func (h *RequestHead) finish() error {
 	if h.Version >= Version11 && !h.Seen.Has(HeaderHost) {
-		return clientProblem(400, "HTTP/1.1 request without \"Host\" header")
+		return ErrNoHost
 	}
 	if h.Seen.Has(HeaderTransferEncoding) {
 		if h.Version < Version11 {

@@ -16,6 +16,9 @@ type Problem struct {
 	Text string
 }
 
+// ErrNoHost is the problem of a request that must name a host and does not.
+var ErrNoHost = clientProblem(400, "HTTP/1.1 request without \"Host\" header")
+
 func (p *Problem) Error() string { return p.Text }
 
 func clientProblem(status int, format string, args ...any) error {
