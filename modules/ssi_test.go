@@ -84,9 +84,10 @@ func TestSSICommands(t *testing.T) {
 		`<!--#echo var="` + strings.Repeat("a", 257) + `"-->.`:   ssiFailed + ".",
 		`<!--#` + strings.Repeat("a", 33) + `-->.`:               ssiFailed + ".",
 		`<!--#echo ` + strings.Repeat(`a="b" `, 17) + `-->.`:     ssiFailed + ".",
+		`<!--#echo var="unset" default="d"-->.`:                  ".",
 	} {
 		parts["page.html"] = page
-		s := startSSI(t, parts, `set $v '<"q"& 1>';`)
+		s := startSSI(t, parts, `set $v '<"q"& 1>'; location /elsewhere { set $unset x; }`)
 		if strings.Contains(page, "date_gmt") {
 			want = fmt.Sprint(time.UnixMilli(s.Plan.Clock.Now().WallMS).UTC().Year())
 		}

@@ -78,11 +78,14 @@ func TestSlotVariablesShareAName(t *testing.T) {
 	if err != nil || one != other {
 		t.Errorf("slots %d and %d, %v", one, other, err)
 	}
-	sidetest.Side.OnUnset(p, one, func(s *sidetest.Subject) { s.Lines = append(s.Lines, "asked") })
 	decl, _ := sidetest.Side.Variables(p).Find("name")
+	if _, set := decl.Append(sidetest.New(p, nil), "", nil); set {
+		t.Error("it is absent before it has a value, unless OnUnset says otherwise")
+	}
+	sidetest.Side.OnUnset(p, one, func(s *sidetest.Subject) { s.Lines = append(s.Lines, "asked") })
 	s := sidetest.New(p, nil)
-	if _, set := decl.Append(s, "", nil); set || len(s.Lines) != 1 {
-		t.Errorf("set %v, %q", set, s.Lines)
+	if value, set := decl.Append(s, "", nil); !set || len(value) > 0 || len(s.Lines) != 1 {
+		t.Errorf("%q %v, %q", value, set, s.Lines)
 	}
 	decl.Assign(s, []byte("x"))
 	if value, set := decl.Append(s, "", nil); !set || string(value) != "x" || len(s.Lines) != 1 {

@@ -111,11 +111,11 @@ func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 	err := w.variables.Declare(vars.Variable[C]{
 		Name: name, Replaceable: true,
 		Append: func(c C, _ string, dst []byte) ([]byte, bool) {
-			value := c.SideState().Slot(slot)
-			if !value.Set && w.unset[slot] != nil {
-				w.unset[slot](c)
+			value, unset := c.SideState().Slot(slot), w.unset[slot]
+			if !value.Set && unset != nil {
+				unset(c)
 			}
-			return append(dst, value.Value...), value.Set
+			return append(dst, value.Value...), value.Set || unset != nil
 		},
 		Assign: func(c C, value []byte) { *c.SideState().Slot(slot) = Slot{Value: value, Set: true} },
 	})
@@ -129,8 +129,8 @@ func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 	return slot, nil
 }
 
-// OnUnset sets the callback for reading the variable of a slot before it has a value. Call it while the configuration
-// is bound.
+// OnUnset sets the callback for reading the variable of a slot before it has a value. Such a variable is empty; without
+// a callback, it is absent, which logs show as "-". Call it while the configuration is bound.
 func (s *Side[C]) OnUnset(p *plan.Plan, slot int, call func(C)) {
 	w := partOf[C](p)
 	if w.unset == nil {
