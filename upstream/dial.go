@@ -144,10 +144,22 @@ func (d *Dialer) connect(ctx context.Context, to Address) (net.Conn, error) {
 	if to.Network == "unix" {
 		return dialer.DialUnix(ctx, "unix", nil, &net.UnixAddr{Net: "unix", Name: to.Path})
 	}
+	network := "tcp"
 	if d.Datagrams {
-		return dialer.DialUDP(ctx, "udp", d.Bind, to.IP)
+		network = "udp"
 	}
-	return dialer.DialTCP(ctx, "tcp", d.Bind, to.IP)
+	if !d.Bind.IsValid() {
+		// DialTCP and DialUDP would bind the socket to any address, and so to a port that no other connection can have,
+		// whatever its server is: there are some 28,000 of those, and finding a free one takes long once many are used.
+		return dialer.DialContext(ctx, network, to.IP.String())
+	}
+	if d.Bind.Port() == 0 {
+		dialer.Control = bindWithoutPort
+	}
+	if d.Datagrams {
+		return dialer.DialUDP(ctx, network, d.Bind, to.IP)
+	}
+	return dialer.DialTCP(ctx, network, d.Bind, to.IP)
 }
 
 func (d *Dialer) sendPreface(conn net.Conn) error {
