@@ -26,7 +26,7 @@ func TestEveryExampleStarts(t *testing.T) {
 		t.Fatalf("no examples: %v", err)
 	}
 	installed := strings.NewReplacer("/etc/starling/", dir+"/", "/var/lib/starling/", dir+"/state/",
-		"/var/log/starling/", dir+"/state/")
+		"/var/log/starling/", dir+"/state/", "/var/cache/starling/", dir+"/state/")
 	for _, page := range folders {
 		folder := filepath.Dir(page)
 		t.Run(filepath.Base(folder), func(t *testing.T) {

@@ -20,6 +20,7 @@ var examples = map[string]func(*harness.Cluster){
 	"tcp-udp":         connectionsAndDatagrams,
 	"blue-green":      colorOfAllNodes,
 	"canary":          versionByUser,
+	"cache":           pagesPurgedAtAllNodes,
 	"tls-passthrough": serverByName,
 	"monitoring":      figuresOfEachNode,
 	"health-checks":   clientsOfHealthyServers,
@@ -75,7 +76,7 @@ func readText(t *testing.T, file string) string {
 // makeFolders makes those of the package.
 func makeFolders(t *testing.T, n *harness.Node) {
 	t.Helper()
-	for _, folder := range []string{"etc/starling/certs", "var/lib/starling", "var/log/starling"} {
+	for _, folder := range []string{"etc/starling/certs", "var/lib/starling", "var/log/starling", "var/cache/starling"} {
 		if err := os.MkdirAll(filepath.Join(n.Dir, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -110,6 +110,32 @@ func versionByUser(cl *harness.Cluster) {
 	cl.Nodes[2].Wants(200, "backend103", "GET", "/", "", "X-Version", "canary")
 }
 
+// pagesPurgedAtAllNodes: example cache.
+func pagesPurgedAtAllNodes(cl *harness.Cluster) {
+	startAll(cl)
+	cl.Joined(3)
+	stored := func(n *harness.Node, page, want string) {
+		cl.T.Helper()
+		testkit.Eventually(cl.T, harness.Patience, func() error {
+			if got := n.Must("GET", page, "").Header.Get("X-Cache"); got != want {
+				return fmt.Errorf("%s has %s as %s, want %s", n.Name, page, got, want)
+			}
+			return nil
+		})
+	}
+	for _, purge := range []string{"/news/1", "/news/*"} {
+		for _, n := range cl.Nodes {
+			stored(n, "/news/1", "HIT")
+			stored(n, "/about", "HIT")
+		}
+		cl.Nodes[1].Wants(204, "", "PURGE", purge, "")
+		for _, n := range cl.Nodes {
+			stored(n, "/news/1", "MISS")
+			stored(n, "/about", "HIT")
+		}
+	}
+}
+
 // serverByName: example tls-passthrough.
 func serverByName(cl *harness.Cluster) {
 	names := map[string]string{"app.example.com": "app", "admin.example.com": "admin", "other.example.com": "app"}
