@@ -10,6 +10,8 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		{text: "mgmt { license_token a.jwt; usage_report interval=1h; }", ignored: "there is no licence, and nothing is reported"},
 		{text: "mgmt { a { } }", problem: `unexpected "{" in /n.conf:1`},
 		{text: "load_module modules/ngx_stream_module.so;", ignored: `module "ngx_stream_module" is built in`},
+		{text: "load_module modules/ngx_http_geoip2_module.so;", ignored: `module "ngx_http_geoip2_module" is built in`},
+		{text: "load_module modules/ngx_http_brotli_static_module.so;", ignored: `module "ngx_http_brotli_static_module" is built in`},
 		{
 			text:    "load_module /usr/lib/nginx/modules/ngx_mail_module.so;",
 			warning: `module "ngx_mail_module" is not supported by starling; directives of it are rejected in /n.conf:1`,

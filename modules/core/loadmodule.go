@@ -2,6 +2,7 @@ package core
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"starling/conf"
@@ -24,7 +25,7 @@ var loadModule = conf.Directive{
 			module = name
 		}
 		switch known, supported := a.Supports(module); {
-		case supported:
+		case supported, slices.Contains(thirdPartyFiles, name):
 			a.Ignore("module \"" + name + "\" is built in")
 		case known:
 			a.Warn("module \"%s\" is not supported by starling; directives of it are rejected", name)
@@ -42,6 +43,12 @@ var modulesOfFiles = map[string]string{
 	"ngx_mail_module":              "ngx_mail_core_module",
 	"ngx_http_image_filter_module": "ngx_http_image_module",
 	"ngx_http_xslt_filter_module":  "ngx_http_xslt_module",
+}
+
+// thirdPartyFiles are the modules of others for nginx whose directives starling has.
+var thirdPartyFiles = []string{
+	"ngx_http_brotli_filter_module", "ngx_http_brotli_static_module", "ngx_http_geoip2_module",
+	"ngx_http_zstd_filter_module", "ngx_http_zstd_static_module", "ngx_stream_geoip2_module",
 }
 
 // mgmt is the block of NGINX Plus for its license and usage reports.
