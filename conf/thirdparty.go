@@ -23,7 +23,6 @@ var thirdParties = []addon{
 	{"nginx-module-vts", []string{"vhost_traffic_status*", "server_traffic_status*"},
 		"use status_zone, the API and metrics"},
 	{"nginx-module-sts", []string{"stream_server_traffic_status*"}, "use status_zone, the API and metrics"},
-	{"ngx_http_geoip2_module", []string{"geoip2", "geoip2_*"}, "use geo or map with the address ranges"},
 	{"ModSecurity-nginx", []string{"modsecurity", "modsecurity_*"}, "put a firewall for web applications before it"},
 	{"ngx_cache_purge", []string{"fastcgi_cache_purge", "uwsgi_cache_purge", "scgi_cache_purge"},
 		"put a cache, such as Varnish, between starling and the servers"},

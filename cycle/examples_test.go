@@ -10,6 +10,7 @@ import (
 	"starling/cycle"
 	"starling/lib/certs"
 	"starling/logs"
+	"starling/modules/shared/geoip2/geoip2test"
 )
 
 // TestEveryExampleStarts builds the configuration in each doc.md and each folder of examples, with the files that these
@@ -83,7 +84,8 @@ func exampleFiles(t *testing.T, dir string) {
 	}
 	for name, text := range map[string][]byte{
 		"example.com.crt": cert, "example.com.key": key, "ca.crt": ca.PEM, "htpasswd": []byte("a:{PLAIN}b\n"),
-		"certs/node.crt": cert, "certs/node.key": key, "certs/ca.crt": ca.PEM,
+		"GeoLite2-Country.mmdb": geoip2test.Database(nil),
+		"certs/node.crt":        cert, "certs/node.key": key, "certs/ca.crt": ca.PEM,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	streamaccess "starling/modules/stream/access"
 	streamaccesslog "starling/modules/stream/accesslog"
 	streamcore "starling/modules/stream/core"
+	streamgeoip2 "starling/modules/stream/geoip2"
 	streamhealthcheck "starling/modules/stream/healthcheck"
 	streamkeyval "starling/modules/stream/keyval"
 	streamlimitconn "starling/modules/stream/limitconn"
@@ -33,6 +34,7 @@ import (
 	webcore "starling/modules/web/core"
 	"starling/modules/web/dashboard"
 	"starling/modules/web/emptygif"
+	"starling/modules/web/geoip2"
 	"starling/modules/web/grpc"
 	"starling/modules/web/gunzip"
 	"starling/modules/web/gzip"
@@ -80,6 +82,7 @@ func Web() []*web.Module {
 		&realip.Module, // before all families that read the client's address
 		&keyval.Module,
 		&lookup.Module,
+		&geoip2.Module,
 		&referer.Module,
 		&browser.Module,
 		&securelink.Module,
@@ -129,6 +132,7 @@ func Stream() []*stream.Module {
 		&streamrealip.Module, // before all families that read the client's address
 		&streamkeyval.Module,
 		&streamlookup.Module,
+		&streamgeoip2.Module,
 		&streamlimitconn.Module,
 		&streamaccess.Module,
 		&set.Module,

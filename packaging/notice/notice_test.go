@@ -24,6 +24,7 @@ func TestLicencesAreJudged(t *testing.T) {
 		{"LICENSE", string(apache), "Apache-2.0"},
 		{"COPYING", "Redistribution and use in source\nand binary forms, ... Neither the name of Somebody", "BSD-3-Clause"},
 		{"COPYING", "Redistribution and use in source\nand binary forms, with or without", "BSD-2-Clause"},
+		{"LICENSE", "Permission to use, copy, modify, and/or distribute this software for any\npurpose ..., provided that the above copyright notice", "ISC"},
 		{"sub/NOTICE", "This product includes software", ""},
 		{"PATENTS", "Additional IP Rights Grant", ""},
 		{"LICENSE", "Mozilla Public License Version 2.0", `error: mentions the mozilla public licence: remove the dependency or write down why it may stay`},

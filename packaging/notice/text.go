@@ -27,6 +27,7 @@ var kinds = []struct {
 	{"Apache-2.0", []string{"apache license", "version 2.0, january 2004"}},
 	{"BSD-3-Clause", []string{"redistribution and use in source and binary forms", "neither the name of"}},
 	{"BSD-2-Clause", []string{"redistribution and use in source and binary forms"}},
+	{"ISC", []string{"permission to use, copy, modify, and/or distribute this software", "provided that the above"}},
 	{"MIT", []string{"permission is hereby granted, free of charge", `the software is provided "as is"`}},
 }
 
