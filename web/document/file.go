@@ -2,7 +2,6 @@ package document
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -12,9 +11,6 @@ import (
 	"starling/web"
 	"starling/web/h1"
 )
-
-// copyBytes is how much of a file is read at once.
-const copyBytes = 32 << 10
 
 // Readable reports whether a method can be answered with a file; POST then gets 405, as nginx gives it later.
 func Readable(m h1.Method) bool { return m == h1.MethodGet || m == h1.MethodHead || m == h1.MethodPost }
@@ -80,30 +76,8 @@ func Send(r *web.Request, file *os.File, info fs.FileInfo, coding string) web.Re
 	}
 	for {
 		first, length, more := r.NextRange(d.Size)
-		if !more || !copyFile(r, file, first, length) {
+		if !more || r.SendFile(file, first, length) != nil { // which has logged it
 			return web.Done
 		}
 	}
-}
-
-// copyFile sends the bytes; false means that it could not. A file that has become shorter meanwhile ends the
-// connection, because the length was promised.
-func copyFile(r *web.Request, file *os.File, first, length int64) bool {
-	block := h1.TakeSlab(int(min(length, copyBytes)))
-	defer block.GiveBack()
-	for at, end := first, first+length; at < end; {
-		piece := block.Mem[:min(int64(len(block.Mem)), end-at)]
-		n, err := file.ReadAt(piece, at)
-		if n > 0 {
-			if _, err := r.Write(piece[:n]); err != nil {
-				return false // the connection remembers its failure
-			}
-			at += int64(n)
-		}
-		if err != nil && (err != io.EOF || at < end) {
-			r.Logf(logs.Alert, "file \"%s\" was truncated while sending or cannot be read: %v", file.Name(), err)
-			return false
-		}
-	}
-	return true
 }
