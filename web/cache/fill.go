@@ -256,23 +256,9 @@ func (f *Fill) settle(bytes int64, now clock.Reading) {
 	if e.object != nil {
 		closed = c.opened.forget(e)
 	}
-	if e.gone { // removed meanwhile, with the old file
-		if other := c.index.entries[e.key]; other != nil {
-			// Another request has made the entry anew; the file is its own, whichever of both was written last.
-			other.version++
-			c.bytes += bytes - other.bytes
-			other.exists, other.trusted, other.bytes = true, true, bytes
-		} else {
-			e.gone = false
-			c.index.insert(e)
-			e.exists, e.bytes = false, 0
-		}
-	}
-	if !e.gone {
-		c.bytes += bytes - e.bytes
-		e.exists, e.trusted, e.failed, e.bytes = true, true, 0, bytes
-		e.expireS = wallSeconds(now) + int64(c.settings.Inactive/time.Second)
-	}
+	c.bytes += bytes - e.bytes
+	e.exists, e.trusted, e.failed, e.bytes = true, true, 0, bytes
+	e.expireS = wallSeconds(now) + int64(c.settings.Inactive/time.Second)
 	e.version++
 	e.settle()
 	t.updating = false

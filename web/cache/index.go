@@ -25,7 +25,6 @@ type entry struct {
 	exists       bool   // there is a file
 	trusted      bool   // which this process has written or checked
 	updating     bool   // a request is fetching a new one
-	gone         bool   // it is no longer in the index
 }
 
 // index is all entries, by key and in the order of their last use.
@@ -40,10 +39,10 @@ func (x *index) insert(e *entry) {
 	x.push(e)
 }
 
+// remove removes an entry that no ticket uses.
 func (x *index) remove(e *entry) {
 	x.unlink(e)
 	delete(x.entries, e.key)
-	e.gone = true
 }
 
 // settle ends an update: the next request may start one, and those that wait look again.

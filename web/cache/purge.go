@@ -205,21 +205,16 @@ func (c *Cache) wakePurger() {
 	}
 }
 
-// sweep removes all files that a purge covers.
+// sweep removes all files that a purge covers. It finds them in the folder: the index may have millions of keys, and
+// its lock must not be held that long.
 func (c *Cache) sweep(ctx context.Context) {
-	c.mu.Lock()
-	pace := pacer{Pace: c.settings.Purger, c: c}
-	keys := make([]Key, 0, len(c.index.entries))
-	for key := range c.index.entries {
-		keys = append(keys, key)
-	}
-	c.mu.Unlock()
-	for _, key := range keys {
-		c.sweepOne(key)
-		if !pace.next(ctx) {
-			return
+	walk := walker{c: c, pace: pacer{Pace: c.Settings().Purger, c: c}}
+	walk.visit = func(_, name, suffix string) {
+		if key, ok := keyOf(name, suffix); ok {
+			c.sweepOne(key)
 		}
 	}
+	walk.folder(ctx, c.Path, c.Levels, "")
 }
 
 func (c *Cache) sweepOne(key Key) {

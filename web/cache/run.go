@@ -86,10 +86,11 @@ func (c *Cache) loadAll(ctx context.Context) {
 		}
 	}
 	c.mu.Lock()
-	l := loader{c: c, pace: pacer{Pace: c.settings.Loader, c: c}, began: time.UnixMilli(c.clock.Now().WallMS)}
+	l := loader{c: c, began: time.UnixMilli(c.clock.Now().WallMS)}
+	walk := walker{c: c, pace: pacer{Pace: c.settings.Loader, c: c}, visit: l.visit}
 	needed := c.cold
 	c.mu.Unlock()
-	whole := !needed || l.folder(ctx, c.Path, c.Levels, "")
+	whole := !needed || walk.folder(ctx, c.Path, c.Levels, "")
 	c.mu.Lock()
 	c.loading, c.cold = false, !whole
 	bytes := c.bytes
@@ -114,26 +115,30 @@ func (c *Cache) beginLoading() bool {
 	return true
 }
 
-type loader struct {
-	c       *Cache
-	pace    pacer
-	began   time.Time // later temporary files are of this process, or of one that lives
-	foreign int
-	example string
+// walker visits the files in the folder of a cache, with pauses.
+type walker struct {
+	c    *Cache
+	pace pacer
+	// visit gets a file, or something else where one is expected. suffix are the digits that the name of a file of the
+	// cache ends with there; foreign where there is none.
+	visit func(path, name, suffix string)
 }
+
+// foreign is the suffix of no file.
+const foreign = "/"
 
 // namesAtOnce bounds the memory for the names of one folder.
 const namesAtOnce = 1000
 
-// folder loads a folder and those below it; suffix are the digits that its files end with. It reports false if it did
+// folder visits a folder and those below it; suffix are the digits that its files end with. It reports false if it did
 // not see everything.
-func (l *loader) folder(ctx context.Context, path string, levels []int, suffix string) bool {
+func (w *walker) folder(ctx context.Context, path string, levels []int, suffix string) bool {
 	folder, err := os.Open(path)
 	if err != nil {
 		if !os.IsNotExist(err) {
-			l.c.logf(logs.Crit, "%v", errno.Call("open", path, err))
+			w.c.logf(logs.Crit, "%v", errno.Call("open", path, err))
 		}
-		return true // nothing that can be loaded
+		return true // nothing that can be visited
 	}
 	defer folder.Close()
 	for {
@@ -142,14 +147,15 @@ func (l *loader) folder(ctx context.Context, path string, levels []int, suffix s
 			name := path + "/" + entry.Name()
 			isFolder := len(levels) > 0 && entry.IsDir() && len(entry.Name()) == levels[0] && isHex(entry.Name())
 			switch {
-			case isFolder && !l.folder(ctx, name, levels[1:], entry.Name()+suffix):
+			case isFolder && !w.folder(ctx, name, levels[1:], entry.Name()+suffix):
 				return false
-			case isFolder, path == l.c.Path && strings.HasPrefix(entry.Name(), purgesName):
-			case len(levels) > 0 || !l.file(name, entry.Name(), suffix):
-				l.foreign++
-				l.example = entry.Name()
+			case isFolder, path == w.c.Path && strings.HasPrefix(entry.Name(), purgesName):
+			case len(levels) > 0:
+				w.visit(name, entry.Name(), foreign)
+			default:
+				w.visit(name, entry.Name(), suffix)
 			}
-			if !isFolder && !l.pace.next(ctx) {
+			if !isFolder && !w.pace.next(ctx) {
 				return false
 			}
 		}
@@ -157,9 +163,33 @@ func (l *loader) folder(ctx context.Context, path string, levels []int, suffix s
 			return true
 		}
 		if err != nil {
-			l.c.logf(logs.Crit, "%v", errno.Call("readdir", path, err))
+			w.c.logf(logs.Crit, "%v", errno.Call("readdir", path, err))
 			return true
 		}
+	}
+}
+
+// keyOf is the key that a file of the cache has in its name.
+func keyOf(name, suffix string) (key Key, ok bool) {
+	if len(name) != 2*len(key) || !isHex(name) || !strings.HasSuffix(name, suffix) {
+		return key, false
+	}
+	_, err := hex.Decode(key[:], []byte(name))
+	return key, err == nil
+}
+
+// loader enters files in the index.
+type loader struct {
+	c       *Cache
+	began   time.Time // later temporary files are of this process, or of one that lives
+	foreign int
+	example string
+}
+
+func (l *loader) visit(path, name, suffix string) {
+	if !l.file(path, name, suffix) {
+		l.foreign++
+		l.example = name
 	}
 }
 
@@ -168,7 +198,8 @@ func isHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == 
 // file loads one file. It reports false if its name is not one of the cache.
 func (l *loader) file(path, name, suffix string) bool {
 	digits, number, temporary := strings.Cut(name, ".")
-	if len(digits) != 2*len(Key{}) || !isHex(digits) || !strings.HasSuffix(digits, suffix) {
+	key, ok := keyOf(digits, suffix)
+	if !ok {
 		return false
 	}
 	var stat unix.Stat_t
@@ -191,10 +222,6 @@ func (l *loader) file(path, name, suffix string) bool {
 		l.c.logf(logs.Crit, "cache file \"%s\" %v; it is removed", path, errShort)
 		l.c.removeFile(path)
 		return true
-	}
-	var key Key
-	if _, err := hex.Decode(key[:], []byte(digits)); err != nil {
-		return false
 	}
 	if !l.c.found(key, blocks(stat.Size)) {
 		l.c.removeFile(path)
@@ -239,7 +266,7 @@ func (c *Cache) found(key Key, bytes int64) bool {
 		e = &entry{key: key, uses: 1}
 		c.index.insert(e)
 	}
-	if !e.exists && !e.gone {
+	if !e.exists {
 		e.exists, e.bytes = true, bytes
 		c.bytes += bytes
 	}

@@ -132,9 +132,7 @@ func (t *Ticket) join(e *entry, now clock.Reading) (outcome Outcome, mayExist bo
 			e.uses++
 		}
 	}
-	if !e.gone {
-		c.index.use(e)
-	}
+	c.index.use(e)
 	e.expireS = wallSeconds(now) + int64(c.settings.Inactive/time.Second)
 	if e.failed != 0 {
 		if e.failedUntilS >= wallSeconds(now) {
@@ -208,7 +206,7 @@ func (t *Ticket) openFile(now clock.Reading) bool {
 	t.Object = o
 	c.mu.Lock()
 	var closed []*Object
-	if e := t.e; e.version == t.version && !e.gone {
+	if e := t.e; e.version == t.version {
 		if !e.exists {
 			e.exists, e.bytes = true, o.blocksBytes
 			c.bytes += o.blocksBytes
@@ -304,7 +302,7 @@ func (t *Ticket) leave() {
 	if t.updating && e.lockUntilMS == t.lockUntilMS {
 		e.settle()
 	}
-	if !e.gone && !e.exists && e.refs == 0 && e.failed == 0 && t.minUses <= 1 {
+	if !e.exists && e.refs == 0 && e.failed == 0 && t.minUses <= 1 {
 		c.index.remove(e)
 	}
 	c.mu.Unlock()
