@@ -76,6 +76,7 @@ func run(only, before string, rounds int, save bool) error {
 		{"limits: CPU per request with limit_req, sticky learn and sync", (*bench).limits},
 		{"tls: CPU per request over TLS", (*bench).overTLS},
 		{"bodies: CPU per answer of 1 MB", (*bench).bodies},
+		{"caches: CPU per answer from a cache, or of one that lacks it", (*bench).caches},
 		{"http2: CPU per request over HTTP/2", (*bench).http2},
 		{"propagation: a key set on one node, read on the other", (*bench).propagation},
 		{"updates: limits changed on one node, applied on the other", (*bench).updates},

@@ -145,20 +145,8 @@ func (b *bench) compare(what string, d duel, list []*contender) error {
 			if round%2 == 1 { // the order is reversed each other round
 				c = list[len(list)-1-k]
 			}
-			before, err := c.process.cpu()
-			if err != nil {
+			if err := c.turn(d, round > 0); err != nil { // the first round warms up
 				return err
-			}
-			n, err := d.send(c.at)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			after, err := c.process.cpu()
-			if err != nil {
-				return err
-			}
-			if round > 0 { // the first round warms up
-				c.micros = append(c.micros, float64((after-before).Microseconds())/float64(n))
 			}
 		}
 	}
@@ -177,6 +165,26 @@ func (b *bench) compare(what string, d duel, list []*contender) error {
 		if nginx != nil && c.name != "nginx" {
 			b.report.add(what+", "+c.name+" / nginx", median(ratios))
 		}
+	}
+	return nil
+}
+
+// turn puts a server under load for one round, which counts or not.
+func (c *contender) turn(d duel, counts bool) error {
+	before, err := c.process.cpu()
+	if err != nil {
+		return err
+	}
+	n, err := d.send(c.at)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	after, err := c.process.cpu()
+	if err != nil {
+		return err
+	}
+	if counts {
+		c.micros = append(c.micros, float64((after-before).Microseconds())/float64(n))
 	}
 	return nil
 }
