@@ -44,6 +44,8 @@ var ignored = []struct {
 	{"proxy_temp_file_write_size", "<size>", locations, "responses are streamed, not stored"},
 	{"proxy_send_lowat", "<size>", locations, "it applies only to BSD"},
 	{"gzip_buffers", "<number> <size>", locations, "compression manages its own memory"},
+	{"gunzip_buffers", "<number> <size>", locations, "decompression manages its own memory"},
+	{"ssi_min_file_chunk", "<size>", locations, "pages are processed in memory, not in files"},
 	{"ssl_buffer_size", "<size>", conf.HTTP | conf.Server, "TLS records grow from small to 16 KB"},
 	{"connection_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
 	{"request_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
@@ -71,6 +73,8 @@ var ignored = []struct {
 	{"variables_hash_bucket_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"map_hash_max_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"map_hash_bucket_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
+	{"referer_hash_max_size", "<size>", conf.Server | conf.Location, "hash tables grow as needed"},
+	{"referer_hash_bucket_size", "<size>", conf.Server | conf.Location, "hash tables grow as needed"},
 	{"proxy_headers_hash_max_size", "<size>", locations, "hash tables grow as needed"},
 	{"proxy_headers_hash_bucket_size", "<size>", locations, "hash tables grow as needed"},
 }

@@ -279,8 +279,12 @@ var content = []conf.Directive{
 	},
 	flag("etag", "on", locations, "Sends ETag headers with files.", func(s *web.Settings) *bool { return &s.ETag }),
 	{
-		Name: "disable_symlinks", Syntax: "off|on|if_not_owner [from=<part>]", DefaultDoc: "off", In: locations,
-		Params: map[string]string{"from": "Links in this part of a path are allowed."},
+		Name: "disable_symlinks", Syntax: "[off|on|if_not_owner] [from=<part>]", OneMore: true, DefaultDoc: "off",
+		In: locations,
+		Params: map[string]string{
+			"off": "Allows links.", "on": "Rejects links.", "if_not_owner": "Rejects links of another owner.",
+			"from": "Allows links in this part of a path.",
+		},
 		Doc: "Rejects files (static, index, compressed beforehand, of `try_files` and of `if`) whose path has a " +
 			"symbolic link, with `if_not_owner` one with another owner than its target. `autoindex` and " +
 			"`random_index` list links nevertheless.",

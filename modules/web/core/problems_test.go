@@ -48,9 +48,11 @@ func TestProblems(t *testing.T) {
 		`server { location @a { alias /b; } }`:                                      `the "alias" directive cannot be used inside the named location in /test.conf:1`,
 		`server { location / { limit_except NONE { } } }`:                           `invalid method "NONE" in /test.conf:1`,
 		`absolute_redirect maybe;`:                                                  `invalid value "maybe" in "absolute_redirect" directive, it must be "on" or "off" in /test.conf:1`,
-		`disable_symlinks from=/x;`:                                                 `invalid value "from=/x" in /test.conf:1`,
+		`disable_symlinks from=/x;`:                                                 `"disable_symlinks" must have "off", "on" or "if_not_owner" parameter in /test.conf:1`,
 		`disable_symlinks off from=/x;`:                                             `"from=" cannot be used with "off" parameter in /test.conf:1`,
-		`disable_symlinks some;`:                                                    `invalid value "some" in /test.conf:1`,
+		`disable_symlinks some;`:                                                    `invalid parameter "some" in /test.conf:1`,
+		`disable_symlinks on off;`:                                                  `duplicate parameter "off" in /test.conf:1`,
+		`disable_symlinks from=/x on; root $nosuch;`:                                `unknown "nosuch" variable in /test.conf:1`,
 		`disable_symlinks on from=$nosuch;`:                                         `unknown "nosuch" variable in /test.conf:1`,
 		`lingering_close 5;`:                                                        `invalid value "5" in /test.conf:1`,
 	} {

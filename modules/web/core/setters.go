@@ -112,10 +112,14 @@ var symlinkRules = map[string]symlink.Rule{
 }
 
 func setSymlinks(s *web.Settings, a *conf.Args) (err error) {
+	given := false
 	for word, rule := range symlinkRules {
 		if a.Has(word) {
-			s.Symlinks = rule
+			s.Symlinks, given = rule, true
 		}
+	}
+	if !given {
+		return fmt.Errorf("\"%s\" must have \"off\", \"on\" or \"if_not_owner\" parameter", a.Node.Name)
 	}
 	s.SymlinksFrom = vars.Template[*web.Request]{}
 	if !a.Has("from") {
