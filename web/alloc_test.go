@@ -103,6 +103,26 @@ func headLength(t testing.TB, conn net.Conn, request []byte) int {
 	return n
 }
 
+// BenchmarkStatusZone compares requests that a status zone counts with others, from one client per core: counting takes
+// no lock, and no memory that cores share.
+func BenchmarkStatusZone(b *testing.B) {
+	for name, zone := range map[string]string{"none": "", "server": "status_zone all;"} {
+		b.Run(name, func(b *testing.B) {
+			s := start(b, `keepalive_requests 1000000000; server { `+zone+` location / { say "hello"; } }`)
+			request := []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			length := responseLength(b, s.DialLoopback(), request)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(next *testing.PB) {
+				conn := s.DialLoopback()
+				for next.Next() {
+					roundTrips(b, conn, request, length, 1)
+				}
+			})
+		})
+	}
+}
+
 func BenchmarkRequest(b *testing.B) {
 	s := start(b, `keepalive_requests 1000000000; server { location / { say "hello"; } }`)
 	conn := s.DialLoopback()
