@@ -30,7 +30,7 @@ type Subrequest struct {
 	// fails. 0 drops the body.
 	KeepBytes int64
 	// Part makes the body a part of the client's response, sent as it arrives, after its own filters and before the
-	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Prepend.
+	// joint ones: at once if the last of the other filters calls Run between two pieces, or see Start and Prepend.
 	Part bool
 	// Clone continues in the parent's location with its content phase, as if the parent had come that far again. Path
 	// and Query are the parent's.
@@ -84,6 +84,7 @@ func (r *Request) Subrequest(s Subrequest) (*Sub, error) {
 	sub.request, sub.at, sub.done, sub.before, sub.resume = child, fromServerRewrite, nil, nil, s.Continue
 	sub.memory = memoryWire{keepBytes: s.KeepBytes, body: sub.memory.body[:0]}
 	sub.memory.bare = s.Bare
+	sub.memory.turn = r.sub.memory.turn
 	if s.Part {
 		sub.memory.partOf = root
 	}
@@ -156,9 +157,13 @@ func (s *Sub) Append() {
 	parent.after = append(parent.after, s)
 }
 
-// Start serves the subrequest in parallel to its parent, which ends no sooner.
+// Start serves the subrequest in parallel to its parent, which ends no sooner. That of a Part returns when the part
+// waits for something (Waits) or has ended; Join sends the part.
 func (s *Sub) Start() {
 	s.memory.beside = true
+	if s.memory.partOf != nil {
+		s.memory.turn = newTurn(s.memory.partOf, s.memory.turn)
+	}
 	s.done = make(chan struct{})
 	for _, other := range s.request.parent.subs {
 		if other == s {
@@ -179,11 +184,20 @@ func (s *Sub) Start() {
 		}()
 		s.request.serveSub()
 	}()
+	if s.memory.partOf != nil {
+		select {
+		case <-s.memory.turn.waits:
+		case <-s.done:
+		}
+	}
 }
 
 // Wait waits for the end of a subrequest that was started and returns it as Run does.
 func (s *Sub) Wait() *Request {
 	if s.done != nil {
+		if s.memory.partOf != nil {
+			s.memory.turn.lose() // unless Join came first
+		}
 		<-s.done
 	}
 	return s.request
@@ -228,7 +242,7 @@ func (r *Request) serveSub() {
 		return
 	}
 	if before := r.sub.before; before != nil {
-		before.Wait()
+		<-before.done
 	}
 	r.runLog()
 }

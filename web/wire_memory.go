@@ -16,6 +16,7 @@ type memoryWire struct {
 	body      []byte
 	sent      int64
 	partOf    *Request // the client's request, of whose response the body is a part; nil if of none
+	turn      *turn    // of the part, or of the one that it is in; nil outside of parts that were started
 	bare      bool     // errors have no page
 	beside    bool     // the parent continues meanwhile: its wire must not be used
 }
@@ -71,6 +72,8 @@ func (w *memoryWire) check(r *Request, bytes int64) error {
 func (w *memoryWire) Write(r *Request, p []byte, _ bool) error {
 	w.sent += int64(len(p))
 	switch {
+	case w.partOf != nil && w.turn != nil:
+		return w.turn.write(p)
 	case w.partOf != nil:
 		return Next{w.partOf, w.partOf.joint}.Write(p, false)
 	case w.keepBytes == 0 && w.sent > maxDroppedBytes:
@@ -86,15 +89,26 @@ func (w *memoryWire) Write(r *Request, p []byte, _ bool) error {
 }
 
 func (w *memoryWire) Flush(*Request) error {
+	if w.partOf != nil && w.turn != nil {
+		return w.turn.flush()
+	}
 	if w.partOf != nil {
 		return Next{w.partOf, w.partOf.joint}.Flush()
 	}
 	return nil
 }
 
-func (w *memoryWire) Wait(r *Request, d time.Duration) bool { return r.site.sleep(d) }
+func (w *memoryWire) Wait(r *Request, d time.Duration) bool {
+	r.Waits()
+	return r.site.sleep(d)
+}
 
-func (w *memoryWire) Left(r *Request) bool { return !w.beside && r.parent.wire.Left(r.parent) }
+func (w *memoryWire) Left(r *Request) bool {
+	if w.partOf != nil && w.turn != nil {
+		return w.partOf.wire.Left(w.partOf) // the client's request waits for the part
+	}
+	return !w.beside && r.parent.wire.Left(r.parent)
+}
 
 func (w *memoryWire) Watch(r *Request, left func(any), arg any) {
 	if !w.beside {

@@ -38,6 +38,9 @@ func (x *Exchange) find(t groups.Target) web.Result {
 	}
 	r := x.Request
 	var err error
+	if x.l.names != nil {
+		r.Waits() // perhaps for a name server
+	}
 	if x.group, err = x.l.groups.Resolve(r, &t, x.l.names); err != nil {
 		r.Logf(logs.Error, "%v", err)
 		return 502

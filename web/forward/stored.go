@@ -208,6 +208,7 @@ func (x *Exchange) awaitStored(untilMS int64, now clock.Reading) bool {
 		return false
 	}
 	defer x.ticket.Waited()
+	x.Request.Waits()
 	wait := min(milliseconds(min(untilMS, lockUntilMS)-now.MonoMS), lockGlance)
 	timer := time.NewTimer(max(wait, time.Millisecond))
 	defer timer.Stop()

@@ -58,6 +58,7 @@ func (x *Exchange) try() (verdict, int) {
 	now := x.Request.Now()
 	server, err := x.attempt.Pick(now)
 	queuedMS := int64(-1)
+	x.Request.Waits()
 	if err == upstream.ErrQueued {
 		fromMS := now.MonoMS
 		server, err = x.queue()

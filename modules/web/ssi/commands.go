@@ -2,12 +2,10 @@ package ssi
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 
 	"starling/logs"
-	"starling/nginx/ascii"
 	"starling/nginx/escape"
 	"starling/web"
 )
@@ -107,96 +105,6 @@ func (c *command) appendTo(dst []byte) []byte {
 		dst = append(append(append(append(append(dst, ' '), p.name...), '=', '"'), p.value...), '"')
 	}
 	return append(dst, " -->"...)
-}
-
-// include is ngx_http_ssi_include. The parts of a page are made one after the other.
-func (x *executing) include(next web.Next, g given) error {
-	r := next.Request()
-	target, err := g.target()
-	if err != nil {
-		return err
-	}
-	if target, err = evaluate(r, target); err != nil {
-		return err
-	}
-	if len(target) > 0 && target[0] != '/' {
-		folder := r.Path[:bytes.LastIndexByte(r.Path, '/')+1]
-		target = append(bytes.Clone(folder), target...)
-	}
-	escaped, query, _ := bytes.Cut(target, []byte{'?'})
-	path, ok := web.SafePath(nil, escaped)
-	if !ok {
-		return fmt.Errorf("unsafe URI \"%s\" was detected", target)
-	}
-	var stub []byte
-	if g.has("stub") {
-		if stub, ok = x.state.page.find(g["stub"]); !ok {
-			return fmt.Errorf("\"stub\"=\"%s\" for \"include\" not found", g["stub"])
-		}
-	}
-	sub := web.Subrequest{Path: path, Query: query, Part: !g.has("set"), Bare: stub != nil}
-	if g.has("set") {
-		sub.KeepBytes = maxPageBytes
-	}
-	part, err := r.Subrequest(sub)
-	if err != nil {
-		return fmt.Errorf("\"%s\" is not included: %w", target, err)
-	}
-	x.state.page.share(part)
-	if err := x.pass(next); err != nil {
-		return nil // the connection remembers its failure
-	}
-	done := part.Run()
-	switch {
-	case g.has("set"):
-		return x.store(part, done, g["set"])
-	case stub != nil && done.BodyBytesSent() == 0:
-		x.expand(next, stub)
-	}
-	return nil
-}
-
-// target is the URI to include.
-func (g given) target() ([]byte, error) {
-	switch wait := g["wait"]; {
-	case g.has("virtual") && g.has("file"):
-		return nil, fmt.Errorf("inclusion may be either virtual=\"%s\" or file=\"%s\"", g["virtual"], g["file"])
-	case !g.has("virtual") && !g.has("file"):
-		return nil, errors.New("no parameter in \"include\" SSI command")
-	case g.has("set") && g.has("stub"):
-		return nil, errors.New("\"set\" and \"stub\" cannot be used together in \"include\" SSI command")
-	case g.has("wait") && !g.has("virtual"):
-		return nil, fmt.Errorf("\"wait\" cannot be used with file=\"%s\"", g["file"])
-	case g.has("wait") && !ascii.EqualString(wait, "yes") && !ascii.EqualString(wait, "no"):
-		return nil, fmt.Errorf("invalid value \"%s\" in the \"wait\" parameter", wait)
-	case g.has("virtual"):
-		return g["virtual"], nil
-	}
-	return g["file"], nil
-}
-
-// store puts the response of a part into a variable, if it is no error.
-func (x *executing) store(part *web.Sub, done *web.Request, name []byte) error {
-	if err := part.Failed(); err != nil {
-		return fmt.Errorf("\"%s\" is not stored in \"%s\": %w", done.Path, name, err)
-	}
-	value := part.Body()
-	if done.Out.Status >= 300 {
-		value = nil
-	}
-	return x.state.page.set(string(bytes.ToLower(name)), value)
-}
-
-// expand sends the text of a block in place of an empty part. Its commands are executed. The connection remembers a
-// failure.
-func (x *executing) expand(next web.Next, text []byte) {
-	inner := &executing{
-		settings: x.settings, state: x.state, parser: parser{valueBytes: x.parser.valueBytes}, output: true,
-		message: x.message,
-	}
-	if inner.Write(next, text, false) == nil {
-		next.Write(inner.parser.end(), false)
-	}
 }
 
 // encoding is how echo escapes.

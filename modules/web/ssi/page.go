@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"starling/nginx/regex"
 	"starling/side"
@@ -13,11 +14,21 @@ import (
 
 // page is what the commands in the response to one client share, whatever part they are in.
 type page struct {
-	mu        sync.Mutex // a part can be made while its parent continues (mirror)
+	mu        sync.Mutex // parts are made while their parent continues
 	variables map[string][]byte
 	blocks    []*block
 	captures  regex.Captures
-	used      int // bytes of variables and blocks
+	used      int          // bytes of variables and blocks
+	atOnce    atomic.Int32 // parts that are postponed or made
+}
+
+// mayPostpone reports whether one more part can be made together with others, and counts it.
+func (p *page) mayPostpone() bool {
+	if p.atOnce.Add(1) > maxAtOnce {
+		p.atOnce.Add(-1)
+		return false
+	}
+	return true
 }
 
 // block is the text of a block command, which another command may send.

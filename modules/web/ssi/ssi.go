@@ -49,7 +49,9 @@ type executing struct {
 	settings *Settings
 	state    *state
 	parser   parser
-	out      []byte // not yet passed on
+	// postponed are parts, in order; out is behind them.
+	postponed []postponed
+	out       []byte // not yet passed on
 
 	output    bool // text is sent
 	inBlock   bool // text belongs to a block
@@ -89,6 +91,9 @@ func (x *executing) Write(next web.Next, p []byte, last bool) error {
 		if err := x.text(x.parser.end()); err != nil {
 			next.Request().Logf(logs.Error, "%v", err)
 		}
+		if err := x.drain(next); err != nil {
+			return err
+		}
 		return next.Write(x.out, true)
 	}
 	return x.pass(next)
@@ -96,6 +101,9 @@ func (x *executing) Write(next web.Next, p []byte, last bool) error {
 
 // pass passes on what is ready.
 func (x *executing) pass(next web.Next) error {
+	if err := x.drain(next); err != nil {
+		return err
+	}
 	if len(x.out) == 0 {
 		return nil
 	}
