@@ -259,7 +259,7 @@ func TestCacheBackgroundUpdate(t *testing.T) {
 
 // With proxy_cache_lock, many clients cause one request to the server.
 func TestCacheLock(t *testing.T) {
-	const clients = 100
+	const clients = 1000
 	proceed := make(chan bool)
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		<-proceed
