@@ -13,8 +13,11 @@ import (
 // TargetStands reports whether Path and Query are still those of Target: nothing was rewritten or redirected
 // internally.
 func (r *Request) TargetStands() bool {
-	return sameBytes(r.Path, r.in.Path) && sameBytes(r.Query, r.in.Args)
+	return r.PathStands() && sameBytes(r.Query, r.in.Args)
 }
+
+// PathStands reports whether Path is still that of Target.
+func (r *Request) PathStands() bool { return sameBytes(r.Path, r.in.Path) }
 
 // sameBytes reports whether two slices are the same memory.
 func sameBytes(a, b []byte) bool {

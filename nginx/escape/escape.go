@@ -20,6 +20,18 @@ func newSet(extra string) *Set {
 	return s
 }
 
+// Line is what ends the target in a request line, or the line.
+var Line = lineSet()
+
+func lineSet() *Set {
+	s := &Set{}
+	for c := range ' ' + 1 {
+		s.bits[c>>6] |= 1 << (c & 63)
+	}
+	s.bits[0x7f>>6] |= 1 << (0x7f & 63)
+	return s
+}
+
 // The sets of ngx_escape_uri.
 var (
 	// Path is for a decoded path that becomes part of a URI again.

@@ -1,7 +1,10 @@
 package proxy
 
 import (
+	"bytes"
+
 	"starling/nginx/escape"
+	"starling/web"
 	"starling/web/forward"
 	"starling/web/h1"
 )
@@ -106,6 +109,15 @@ func (p *protocol) appendHost(dst []byte, x *forward.Exchange) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// escapes are the bytes of the path that must be escaped. If the client escaped none, all are forwarded as it sent
+// them, because a server can compare them with a signature.
+func escapes(r *web.Request) *escape.Set {
+	if !r.Internal && r.PathStands() && bytes.IndexByte(r.Target, '%') < 0 {
+		return escape.Line
+	}
+	return escape.Path
+}
+
 // appendURI writes the request target, by the rules of ngx_http_proxy_create_request.
 func (p *protocol) appendURI(dst []byte, x *forward.Exchange) []byte {
 	r, uri := x.Request, x.To.URI
@@ -124,7 +136,7 @@ func (p *protocol) appendURI(dst []byte, x *forward.Exchange) []byte {
 	} else {
 		path = path[min(len(p.Target.Location), len(path)):]
 	}
-	dst = escape.Append(append(dst, uri...), path, escape.Path)
+	dst = escape.Append(append(dst, uri...), path, escapes(r))
 	if len(r.Query) > 0 {
 		dst = append(append(dst, '?'), r.Query...)
 	}

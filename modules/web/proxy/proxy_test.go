@@ -40,6 +40,10 @@ func TestRequestHeads(t *testing.T) {
 		{"no headers", `proxy_pass_request_headers off;`, get("/", "X: y"), "GET / HTTP/1.1|Host: BACKEND||"},
 		{"method", `proxy_method PUT;`, get("/"), "PUT / HTTP/1.1|Host: BACKEND||"},
 		{"a value cannot end its line", `proxy_set_header X $arg_x$uri;`, get("/%0d%0aEvil:1"), "GET /%0d%0aEvil:1 HTTP/1.1|Host: BACKEND|X: /  Evil:1||"},
+		{"a path without escapes goes as it came", `location / { proxy_pass http://BACKEND/to/; }`, get("/\xc3\xa9{a}\"b`^<>\\"),
+			"GET /to/\xc3\xa9{a}\"b`^<>\\ HTTP/1.1|Host: BACKEND||"},
+		{"a path with escapes is escaped again", `location / { proxy_pass http://BACKEND/to/; }`, get("/\xc3\xa9{a}%62"),
+			"GET /to/%C3%A9%7Ba%7Db HTTP/1.1|Host: BACKEND||"},
 		{"inheritance", `proxy_set_header A b; location / { proxy_pass http://BACKEND; proxy_set_header C d; }`, get("/"), "GET / HTTP/1.1|Host: BACKEND|C: d||"},
 	}
 	for _, test := range tests {
