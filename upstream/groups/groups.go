@@ -101,7 +101,7 @@ func (r *List[C]) Refer(t Target, at *conf.Node, now clock.Reading) (*Group[C], 
 			return g, nil
 		}
 	}
-	addresses, err := t.Addresses()
+	addresses, err := t.Addresses(t.Host)
 	if err != nil {
 		return nil, err
 	}

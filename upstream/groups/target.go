@@ -131,8 +131,9 @@ func (t *Target) Literal() (upstream.Address, bool) {
 // longer with unreachable name servers.
 const lookupTimeout = 30 * time.Second
 
-// Addresses resolves a target while the configuration is read, as nginx does, IPv4 first. Its error is a *TargetError.
-func (t *Target) Addresses() ([]upstream.Address, error) {
+// Addresses resolves a target while the configuration is read, as nginx does, IPv4 first. Its error is a *TargetError
+// with that text: nginx names the whole address of a server, but only the host of a URL.
+func (t *Target) Addresses(text string) ([]upstream.Address, error) {
 	if a, ok := t.Literal(); ok {
 		return []upstream.Address{a}, nil
 	}
@@ -142,9 +143,9 @@ func (t *Target) Addresses() ([]upstream.Address, error) {
 	if err != nil {
 		var dns *net.DNSError
 		if errors.As(err, &dns) && !dns.IsNotFound {
-			return nil, &TargetError{"host not found (" + dns.Err + ")", t.Text}
+			return nil, &TargetError{"host not found (" + dns.Err + ")", text}
 		}
-		return nil, &TargetError{"host not found", t.Text}
+		return nil, &TargetError{"host not found", text}
 	}
 	var four, six []upstream.Address
 	for _, ip := range ips {

@@ -89,7 +89,7 @@ func (s *Settings) setPass(f *Family, a *conf.Args) error {
 	t := &Target{URL: url, Destination: newDestination(url, &parsed, scheme)}
 	known := groups.Of[*web.Request](p)
 	if parsed.Port == 0 && !parsed.Unix && known.Find(&parsed) == nil {
-		return &groups.TargetError{What: "no port", Text: url}
+		return &groups.TargetError{What: "no port", Text: parsed.Host}
 	}
 	if t.group, err = known.Refer(parsed, a.Node, p.Clock.Now()); err != nil {
 		return err

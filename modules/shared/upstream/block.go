@@ -148,7 +148,7 @@ func readServer(defaultPort uint16, a *conf.Args, set servers.Settings) (Line, e
 	case a.Has("resolve"):
 		line.Settings.Host, line.Settings.Port = t.Host, t.Port
 	default:
-		line.Addresses, err = t.Addresses()
+		line.Addresses, err = t.Addresses(set.Name)
 	}
 	return line, err
 }

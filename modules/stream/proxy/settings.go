@@ -80,7 +80,7 @@ func setPass(s *Settings, a *conf.Args) error {
 	}
 	known := groups.Of[*stream.Session](p)
 	if t.NoPort && !t.Unix && known.Find(&t) == nil {
-		return &groups.TargetError{What: "no port", Text: t.Text}
+		return &groups.TargetError{What: "no port", Text: t.Host}
 	}
 	g, err := known.Refer(t, a.Node, p.Clock.Now())
 	s.target = &target{group: g}

@@ -205,7 +205,7 @@ func TestInherited(t *testing.T) {
 func TestConfigurationErrors(t *testing.T) {
 	for conf, want := range map[string]string{
 		`grpc_pass 127.0.0.1;`:                            `no port in upstream "127.0.0.1" in /test.conf:1`,
-		`grpc_pass grpcs://127.0.0.1;`:                    `no port in upstream "grpcs://127.0.0.1" in /test.conf:1`,
+		`grpc_pass grpcs://127.0.0.1;`:                    `no port in upstream "127.0.0.1" in /test.conf:1`,
 		`grpc_pass grpc://127.0.0.1:1/x;`:                 `invalid host in upstream "127.0.0.1:1/x" in /test.conf:1`,
 		`grpc_pass http://127.0.0.1:1;`:                   `invalid host in upstream "http://127.0.0.1:1" in /test.conf:1`,
 		`grpc_pass 127.0.0.1:1; grpc_pass 127.0.0.1:1;`:   `"grpc_pass" directive is duplicate in /test.conf:1`,
@@ -213,7 +213,7 @@ func TestConfigurationErrors(t *testing.T) {
 		`grpc_next_upstream not_found;`:                   `invalid value "not_found" in /test.conf:1`,
 		`grpc_buffering on;`:                              `unknown directive "grpc_buffering" in /test.conf:1`,
 		`grpc_request_buffering on;`:                      `unknown directive "grpc_request_buffering" in /test.conf:1`,
-		`grpc_ssl_verify on; grpc_pass grpcs://a.test:1;`: `host not found in upstream "a.test:1" in /test.conf:1`,
+		`grpc_ssl_verify on; grpc_pass grpcs://a.test:1;`: `host not found in upstream "a.test" in /test.conf:1`,
 	} {
 		_, err := webtest.Load(t, modules, "server { location / { "+conf+"\n} }")
 		if err == nil || err.Error() != want {
