@@ -109,3 +109,38 @@ func TestABodyThatDoesNotCome(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLimitOfABodyAfterARedirect: the location of an internal redirect or of an error page limits the body again,
+// whether a handler has read it or not, and with or without a declared length.
+func TestTheLimitOfABodyAfterARedirect(t *testing.T) {
+	s := start(t, `server { client_max_body_size 0;
+		location /read { read; go_to /page; } location /unread { go_to /page; } location /refuse { refuse 404; error_page 404 /page; }
+		location /wide { read; go_to /widepage; } location /named { read; go_to_named page; }
+		location /page { client_max_body_size 10; say page; } location /widepage { client_max_body_size 100; say page; }
+		location @page { client_max_body_size 10; say page; }
+		location /pages { read; go_to /paged; } location /paged { client_max_body_size 10; error_page 413 /large; say page; }
+		location /large { say large; } }`)
+	for _, test := range []struct {
+		target string
+		bytes  int
+		want   string
+	}{
+		{"/read", 10, "200 page"}, {"/read", 11, "413"}, {"/unread", 10, "200 page"}, {"/unread", 11, "413"},
+		{"/refuse", 10, "404 page"}, {"/refuse", 11, "413"}, {"/wide", 100, "200 page"}, {"/wide", 101, "413"},
+		{"/named", 11, "200 page"}, // nginx does not check the limit of a named location
+		{"/pages", 10, "200 page"}, {"/pages", 11, "413 large"},
+	} {
+		whole := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+			test.target, test.bytes, strings.Repeat("x", test.bytes))
+		for kind, request := range map[string]string{"a length": whole, "chunks": chunked(test.target, test.bytes)} {
+			answer := strings.Split(s.Send(request), "HTTP/1.1 ")[1] // the one in chunks has a second request behind it
+			got := status(answer)[:3]
+			if text := body(answer); text == "page" || text == "large" {
+				got += " " + text
+			}
+			if got != test.want {
+				t.Errorf("%s of %d bytes with %s: %s, want %s", test.target, test.bytes, kind, got, test.want)
+			}
+		}
+	}
+}

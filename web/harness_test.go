@@ -109,6 +109,19 @@ func headerOf(s *probeSettings) web.Filter {
 	}
 }
 
+// afterBody reads the body before a redirect if the location says so.
+func afterBody(s *probeSettings, redirect web.Handler) web.Handler {
+	if !s.read {
+		return redirect
+	}
+	return func(r *web.Request) web.Result {
+		if _, err := r.WholeBody(1 << 20); err != nil {
+			return r.ErrorStatus(err)
+		}
+		return redirect(r)
+	}
+}
+
 func contentOf(s *probeSettings, holding chan struct{}) web.Handler {
 	switch {
 	case s.delayMS > 0:
@@ -129,9 +142,9 @@ func contentOf(s *probeSettings, holding chan struct{}) web.Handler {
 		return func(*web.Request) web.Result { return web.Done }
 	case s.internal != "":
 		path, query, _ := strings.Cut(s.internal, "?")
-		return func(r *web.Request) web.Result { return r.InternalRedirect([]byte(path), []byte(query)) }
+		return afterBody(s, func(r *web.Request) web.Result { return r.InternalRedirect([]byte(path), []byte(query)) })
 	case s.named != "":
-		return func(r *web.Request) web.Result { return r.NamedRedirect(s.named) }
+		return afterBody(s, func(r *web.Request) web.Result { return r.NamedRedirect(s.named) })
 	case s.stream != nil:
 		return func(r *web.Request) web.Result {
 			for _, word := range s.stream {

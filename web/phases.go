@@ -143,12 +143,29 @@ func (r *Request) locate() Result {
 		return 404
 	}
 	r.limited = !r.Location.LimitsBody
-	if core.MaxBodyBytes > 0 && r.ContentLength > core.MaxBodyBytes && r.bodyRead == 0 && !r.Location.LimitsBody {
-		r.Logf(logs.Error, "client intended to send too large body: %d bytes", r.ContentLength)
-		r.refuseBody()
+	if size := r.requestBytes(); core.MaxBodyBytes > 0 && size > core.MaxBodyBytes && r.limited {
+		r.Logf(logs.Error, "client intended to send too large body: %d bytes", size)
+		if !r.bodyLent && !r.bodyAsked {
+			r.refuseBody()
+		}
 		return 413
 	}
 	return Declined
+}
+
+// requestBytes is the size of the body that client_max_body_size limits, as far as it is known: the declared one, or
+// what has been read. A body that was read still counts after an error page or an X-Accel-Redirect, as in nginx; one
+// that was discarded, or that a subrequest has from its parent, does not.
+func (r *Request) requestBytes() int64 {
+	switch {
+	case r.parent != nil:
+		return 0
+	case r.bodyLent:
+		return r.ContentLength // the goroutine that reads the body counts
+	case r.refused, r.bodyRead > 0 && !r.bodyAsked:
+		return 0
+	}
+	return max(r.ContentLength, r.bodyRead)
 }
 
 // addSlash redirects the client from /x to /x/.
