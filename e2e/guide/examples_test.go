@@ -24,6 +24,7 @@ var examples = map[string]func(*harness.Cluster){
 	"tls-passthrough": serverByName,
 	"monitoring":      figuresOfEachNode,
 	"health-checks":   clientsOfHealthyServers,
+	"grpc":            callsOfHealthyServers,
 }
 
 // TestEachExampleDoesItsTask starts each folder of examples on three nodes, as it is, and tries what it is for. See
