@@ -358,8 +358,6 @@ func TestUpstreamErrors(t *testing.T) {
 		{`server { location / { proxy_pass http://nowhere..invalid; } }`, `host not found in upstream "nowhere..invalid"` + at},
 		{`upstream u { server nowhere..invalid:90; }`, `host not found in upstream "nowhere..invalid:90"` + at},
 		{`server { location / { proxy_pass http://nowhere..invalid:90/x?y; } }`, `host not found in upstream "nowhere..invalid"` + at},
-		{`server { location / { fastcgi_pass nowhere..invalid:90; } }`, `host not found in upstream "nowhere..invalid"` + at},
-		{`server { location / { uwsgi_pass uwsgi://app.test; } }`, `no port in upstream "app.test"` + at},
 		{`upstream u { server 127.0.0.1:99999; }`, `invalid port in upstream "127.0.0.1:99999"` + at},
 		{`upstream u { server 127.0.0.1/x; }`, `invalid host in upstream "127.0.0.1/x"` + at},
 		{`upstream u { server 127.0.0.1 weight=0; }`, `invalid parameter "weight=0"` + at},
