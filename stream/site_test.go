@@ -183,6 +183,7 @@ func TestStatusOfSessionsWithoutHeader(t *testing.T) {
 	}{
 		{"a header", 0, func(c *net.TCPConn) error { _, err := io.WriteString(c, "PROXY UNKNOWN\r\n"); return err }, 200},
 		{"something else", 0, func(c *net.TCPConn) error { _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); return err }, 400},
+		{"a bit of something else", 0, func(c *net.TCPConn) error { _, err := io.WriteString(c, "PROXY INVALID"); return err }, 400},
 		{"nothing more", 0, (*net.TCPConn).CloseWrite, 400},
 		{"a reset", 0, func(c *net.TCPConn) error { c.SetLinger(0); return c.Close() }, 200},
 		{"nothing in time", 1, func(*net.TCPConn) error { return nil }, 200},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -47,21 +48,49 @@ func (e *Broken) Error() string {
 // Read consumes a header from r and nothing after it. It returns nil if the proxy speaks for itself or for a client
 // without an address. The error is a *Broken or that of r.
 func Read(r io.Reader) (*Header, error) {
-	start := make([]byte, shortestBytes, maxTextBytes)
-	if n, err := io.ReadFull(r, start); err != nil {
-		if n > 0 && errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, &Broken{start[:n], "truncated header"}
-		}
+	start, err := readStart(r)
+	if err != nil {
 		return nil, err
 	}
 	if bytes.HasPrefix(start, []byte(signature)) {
 		return readBinary(r, start)
 	}
-	if bytes.HasPrefix(start, []byte("PROXY ")) {
-		return readText(r, start)
-	}
-	return nil, &Broken{start, "no version 1 or version 2 signature"}
+	return readText(r, start)
 }
+
+// starts are the beginnings of all headers.
+var starts = []string{signature, "PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"}
+
+// readStart reads the first bytes. It does not wait for more than it needs to see that they start no header.
+func readStart(r io.Reader) ([]byte, error) {
+	start := make([]byte, 0, maxTextBytes)
+	for len(start) < shortestBytes {
+		n, err := r.Read(start[len(start):shortestBytes])
+		start = start[:len(start)+n]
+		switch {
+		case !slices.ContainsFunc(starts, func(s string) bool { return agree(start, s) }):
+			why := "no version 1 or version 2 signature"
+			if bytes.HasPrefix(start, []byte("PROXY ")) {
+				why = expectedText
+			}
+			return nil, &Broken{start, why}
+		case len(start) == shortestBytes || err == nil:
+		case len(start) > 0 && errors.Is(err, io.EOF):
+			return nil, &Broken{start, "truncated header"}
+		default:
+			return nil, err
+		}
+	}
+	return start, nil
+}
+
+// agree reports whether text can be the beginning of what was read and what will follow.
+func agree(read []byte, text string) bool {
+	n := min(len(read), len(text))
+	return string(read[:n]) == text[:n]
+}
+
+const expectedText = "expected \"PROXY TCP4|TCP6 source destination port port\""
 
 // readText reads version 1. It reads only as many bytes as the line must still have.
 func readText(r io.Reader, line []byte) (*Header, error) {
@@ -84,7 +113,7 @@ func readText(r io.Reader, line []byte) (*Header, error) {
 		return nil, nil
 	}
 	if len(fields) != 6 || string(fields[1]) != "TCP4" && string(fields[1]) != "TCP6" {
-		return nil, &Broken{line, "expected \"PROXY TCP4|TCP6 source destination port port\""}
+		return nil, &Broken{line, expectedText}
 	}
 	source, okSource := addrPort(fields[2], fields[4])
 	destination, okDestination := addrPort(fields[3], fields[5])

@@ -121,3 +121,20 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestBrokenHeadersAreNotAwaited: a client that has sent what starts no header, and then waits, is rejected at once.
+func TestBrokenHeadersAreNotAwaited(t *testing.T) {
+	asked := errors.New("more was asked for")
+	for text, whole := range map[string]bool{
+		"PROXY INVALID": true, "PROXY TCP5": true, "PROXY TCP4x": true, "GET": true, "\r\n\r\nx": true, "PROXZ": true,
+		"": false, "P": false, "PROXY ": false, "PROXY TCP": false, "PROXY UNKN": false, "\r\n\r\n": false,
+	} {
+		var broken *Broken
+		for _, wrap := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
+			_, err := Read(io.MultiReader(wrap(strings.NewReader(text)), iotest.ErrReader(asked)))
+			if errors.As(err, &broken) != whole || errors.Is(err, asked) == whole {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	}
+}
