@@ -46,6 +46,7 @@ type part[C Subject] struct {
 	slots     int
 	slotNames map[string]int // of SlotVariable
 	unset     map[int]func(C)
+	otherwise map[int]member[C] // whose value a slot variable has before it is set
 }
 
 func partOf[C Subject](p *plan.Plan) *part[C] {

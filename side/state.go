@@ -112,8 +112,13 @@ func (s *Side[C]) SlotVariable(p *plan.Plan, name string) (int, error) {
 		Name: name, Replaceable: true,
 		Append: func(c C, _ string, dst []byte) ([]byte, bool) {
 			value, unset := c.SideState().Slot(slot), w.unset[slot]
-			if !value.Set && unset != nil {
-				unset(c)
+			if !value.Set {
+				if f := w.otherwise[slot]; f.decl != nil {
+					return f.decl.Append(c, f.rest, dst)
+				}
+				if unset != nil {
+					unset(c)
+				}
 			}
 			return append(dst, value.Value...), value.Set || unset != nil
 		},
@@ -137,4 +142,20 @@ func (s *Side[C]) OnUnset(p *plan.Plan, slot int, call func(C)) {
 		w.unset = map[int]func(C){}
 	}
 	w.unset[slot] = call
+}
+
+// member is one variable of a family.
+type member[C any] struct {
+	decl *vars.Variable[C]
+	rest string
+}
+
+// OtherwiseOf makes the variable of a slot that of a family (decl and rest are from Find) before it has a value. Call
+// it while the configuration is bound.
+func (s *Side[C]) OtherwiseOf(p *plan.Plan, slot int, decl *vars.Variable[C], rest string) {
+	w := partOf[C](p)
+	if w.otherwise == nil {
+		w.otherwise = map[int]member[C]{}
+	}
+	w.otherwise[slot] = member[C]{decl, rest}
 }

@@ -127,13 +127,19 @@ type target struct {
 	assign func(*web.Request, []byte)
 }
 
-// assignable finds or declares the variable of a set.
+// assignable finds or declares the variable of a set. One of a family ($http_NAME) keeps its value in requests that do
+// not set it.
 func assignable(p *plan.Plan, name string) (target, error) {
-	if decl, _ := web.Side.Variables(p).Find(name); decl != nil && decl.Assign != nil {
+	decl, rest := web.Side.Variables(p).Find(name)
+	if decl != nil && decl.Assign != nil {
 		return target{assign: decl.Assign}, nil
 	}
 	slot, err := web.Side.SlotVariable(p, name)
-	if err == nil {
+	switch {
+	case err != nil:
+	case decl != nil && decl.Prefix:
+		web.Side.OtherwiseOf(p, slot, decl, rest)
+	default:
 		web.Side.OnUnset(p, slot, func(r *web.Request) { warnUnset(r, name) })
 	}
 	return target{slot: slot}, err

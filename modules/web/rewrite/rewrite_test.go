@@ -99,6 +99,20 @@ func TestSetAndIf(t *testing.T) {
 	})
 }
 
+// TestSetOfAFamilyAppliesWhereItRuns: a set of $arg_NAME changes it only in requests for which the set runs.
+func TestSetOfAFamilyAppliesWhereItRuns(t *testing.T) {
+	check(t, `server {
+		location / { say "$arg_a $arg_b,$arg_none,$http_host"; }
+		location /set { set $arg_a set; set $http_host h; say "$arg_a $arg_b,$arg_none,$http_host"; }
+		location /again { if ($arg_x) { set $ARG_A again; } say $arg_a; }
+	}`, want{
+		"/?a=1&b=2":      "200 1 2,,localhost",
+		"/set?a=1&b=2":   "200 set 2,,h",
+		"/again?a=1":     "200 1",
+		"/again?a=1&x=1": "200 again",
+	})
+}
+
 func TestIfMakesALocation(t *testing.T) {
 	check(t, `server {
 		location /a {
