@@ -68,3 +68,22 @@ func TestControlsOfARedirect(t *testing.T) {
 		t.Errorf("%v %.10q", r.Header, r.Text)
 	}
 }
+
+// TestTypeOfARedirect: the server's type stays with whatever answers, except an error page.
+func TestTypeOfARedirect(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.html"), []byte("file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{"/text": "text/blah", "/files/a.html": "text/blah", "/missing": "text/html"} {
+		b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: text/blah\r\n"+
+			"X-Accel-Redirect: "+target+"\r\n\r\n")
+		s := webtest.Start(t, forwardFamilies, `server { location / { proxy_pass http://`+b.Addr+`; }
+			location /text { default_type text/css; return 200 text; }
+			location /missing { return 404; }
+			location /files/ { alias `+dir+`/; } }`)
+		if r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); r.Header.Get("Content-Type") != want {
+			t.Errorf("%s: %v %q, want %s", target, r.Header, r.Text, want)
+		}
+	}
+}

@@ -172,10 +172,11 @@ func (r *Request) sendPage(status int) Result {
 // Respond sends a complete response. Without a content type it uses that of the URI's extension, or default_type.
 func (r *Request) Respond(status int, contentType string, body []byte) Result {
 	r.Out.Status, r.Out.ContentLength = status, int64(len(body))
-	if contentType == "" {
-		contentType = r.Location.TypeOf(r.Path)
+	if contentType != "" {
+		r.Out.ContentType = r.CopyString(contentType)
+	} else if len(r.Out.ContentType) == 0 { // otherwise a server sent it, with X-Accel-Redirect
+		r.Out.ContentType = r.CopyString(r.Location.TypeOf(r.Path))
 	}
-	r.Out.ContentType = r.CopyString(contentType)
 	if err := r.SendHead(); err != nil {
 		return Done
 	}
