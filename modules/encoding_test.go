@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,42 @@ func TestEncodedStreams(t *testing.T) {
 				t.Fatalf("after the pause: %q, %v", rest, err)
 			}
 		})
+	}
+}
+
+// TestOneChunk: what a format has before and after the compressed bytes makes no chunks of its own.
+func TestOneChunk(t *testing.T) {
+	pieces := webtest.Serve(t, func(p *webtest.Peer) {
+		for p.Head() != "" {
+			p.Say("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for range 5 {
+				p.Say("6\r\nhello \r\n")
+			}
+			p.Say("0\r\n\r\n")
+		}
+	})
+	s := webtest.Start(t, encodingFamilies, `server { gzip on; brotli on; zstd on; gzip_min_length 1; default_type text/html;
+		location / { root `+encodingFolder(t)+`; }
+		location /return { return 200 "hello hello hello hello"; }
+		location /pieces { proxy_pass http://`+pieces.Addr+`; }
+	}`)
+	for _, coding := range []string{"zstd", "br", "gzip"} {
+		for target, want := range map[string]string{
+			"/all.html": encodingText, "/return": "hello hello hello hello", "/pieces": strings.Repeat("hello ", 5),
+		} {
+			raw := s.Get(target, "Accept-Encoding: "+coding)
+			_, body, _ := strings.Cut(raw, "\r\n\r\n")
+			size, rest, _ := strings.Cut(body, "\r\n")
+			n, err := strconv.ParseUint(size, 16, 16)
+			if err != nil || len(rest) < int(n) || rest[n:] != "\r\n0\r\n\r\n" {
+				t.Errorf("%s of %s in more than one chunk: %q", coding, target, raw)
+				continue
+			}
+			text, err := io.ReadAll(decoderOf(t, coding, strings.NewReader(rest[:n])))
+			if err != nil || string(text) != want {
+				t.Errorf("%s of %s: %.40q, %v", coding, target, text, err)
+			}
+		}
 	}
 }
 
