@@ -2,6 +2,7 @@ package resolver_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -212,6 +213,24 @@ func TestATruncatedAnswerMayBeCutAnywhere(t *testing.T) {
 	addrs, _, err := s.start(t, 3*time.Second).Lookup(t.Context(), "good.example")
 	if err != nil || len(addrs) != 1 || addrs[0].String() != right {
 		t.Errorf("%v, %v", addrs, err)
+	}
+}
+
+// TestATruncatedErrorIsFinal: it does not lead to TCP, where this server is silent.
+func TestATruncatedErrorIsFinal(t *testing.T) {
+	for _, code := range []int{dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNameError, dns.RcodeRefused} {
+		s := nameServer{udp: func(q *dns.Msg) [][]byte {
+			m := new(dns.Msg).SetRcode(q, code)
+			m.Truncated = true
+			return [][]byte{packed(m)}
+		}, tcp: func(*dns.Msg) [][]byte {
+			t.Errorf("code %d: asked over TCP", code)
+			return nil
+		}}
+		_, _, err := s.start(t, 2*time.Second).Lookup(t.Context(), "good.example")
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(%d: ", code)) {
+			t.Errorf("code %d: %v", code, err)
+		}
 	}
 }
 

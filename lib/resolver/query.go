@@ -16,12 +16,13 @@ import (
 // cut and therefore no answer.
 const maxUDPBytes = 4 << 10
 
-// query asks one server over UDP, and over TCP if the answer did not fit.
+// query asks one server over UDP, and over TCP if the answer did not fit. An error needs no more room: a server that
+// marks one as truncated need not serve TCP.
 func (r *Resolver) query(ctx context.Context, server, question string, kind uint16) (*dns.Msg, error) {
 	query := new(dns.Msg)
 	query.SetQuestion(question, kind)
 	reply, err := talk(ctx, "udp", server, query)
-	if err == nil && reply.Truncated {
+	if err == nil && reply.Truncated && reply.Rcode == dns.RcodeSuccess {
 		reply, err = talk(ctx, "tcp", server, query)
 	}
 	return reply, err
