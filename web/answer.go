@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"starling/logs"
+	"starling/nginx/escape"
 	"starling/web/h1"
 )
 
@@ -40,6 +41,9 @@ func (r *Request) answer(status int) Result {
 	r.Out.ContentType = nil
 	if page := r.errorPage(status); page != nil {
 		return r.sendErrorPage(page)
+	}
+	if (status == 301 || status == 302) && r.wantsRefresh() {
+		return r.sendRefresh()
 	}
 	if innerStatus(status) {
 		r.errStatus = 400
@@ -91,6 +95,9 @@ func (r *Request) sendErrorPage(page *ErrorPage) Result {
 		r.errStatus = 302
 	}
 	r.Out.Location = uri
+	if r.wantsRefresh() {
+		return r.sendRefresh()
+	}
 	return r.sendPage(r.errStatus)
 }
 
@@ -144,25 +151,64 @@ var textHTML = []byte("text/html")
 
 // sendPage sends nginx's page for a status, or an empty body if it has none.
 func (r *Request) sendPage(status int) Result {
-	var body []byte
-	if status >= 0 && status < len(pages) {
-		body = pages[status]
+	if status < 0 || status >= len(pages) || len(pages[status]) == 0 {
+		return r.sendText()
 	}
-	r.Out.ContentLength = 0
+	return r.sendText(pages[status], r.signature(), r.padding(status))
+}
+
+// padding hides the short pages of errors from browsers that show a text of their own instead of a short one.
+func (r *Request) padding(status int) []byte {
+	if status < 400 || r.Version < h1.Version10 || !r.Location.Core.MSIEPadding {
+		return nil
+	}
+	switch browserOf(r.KnownHeader(h1.HeaderUserAgent)) {
+	case browserMSIE, browserChrome:
+		return msiePadding
+	}
+	return nil
+}
+
+var msiePadding = bytes.Repeat([]byte("<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"), 6)
+
+// wantsRefresh reports whether a page replaces a redirect (msie_refresh).
+func (r *Request) wantsRefresh() bool { return r.Location.Core.MSIERefresh && r.IsMSIE() }
+
+// sendRefresh sends a page that leads to the target of a redirect, as nginx's ngx_http_send_refresh.
+func (r *Request) sendRefresh() Result {
+	target := escape.Append(r.Scratch(), r.Out.Location, escape.Refresh)
+	r.errStatus = 200
+	r.Out.Location = nil
+	return r.sendText(refreshHead, r.KeepScratch(target), refreshTail)
+}
+
+var (
+	refreshHead = []byte(`<html><head><meta http-equiv="Refresh" content="0; URL=`)
+	refreshTail = []byte("\"></head><body></body></html>\r\n")
+)
+
+// sendText sends the parts of an HTML page instead of what was to be sent; no parts are an empty body.
+func (r *Request) sendText(parts ...[]byte) Result {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	r.Out.ContentLength = int64(size)
 	r.Out.LastModified = nil
+	r.Out.Ranges = NoRanges
 	r.RemoveHeader(h1.HeaderAcceptRanges)
 	r.RemoveHeader(h1.HeaderETag)
 	r.RemoveHeader(h1.HeaderLastModified) // a server's
-	var tail []byte
-	if len(body) > 0 {
-		tail = r.signature()
-		r.Out.ContentLength = int64(len(body) + len(tail))
+	if size > 0 {
 		r.Out.ContentType = textHTML
 	}
 	if err := r.SendHead(); err != nil || r.noBody {
 		return Done
 	}
-	whole := append(append(r.Alloc(len(body) + len(tail))[:0], body...), tail...)
+	whole := r.Alloc(size)[:0]
+	for _, part := range parts {
+		whole = append(whole, part...)
+	}
 	if _, err := r.Write(whole); err != nil && r.LogEnabled(logs.Info) {
 		r.Logf(logs.Info, "%v while sending to client", err)
 	}

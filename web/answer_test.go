@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -167,6 +168,81 @@ func TestServerTokens(t *testing.T) {
 		}
 		if !strings.Contains(body(got), c.page) || strings.Contains(got, "<hr>") != (c.page != "") {
 			t.Errorf("%s: page: %q", c.target, got)
+		}
+	}
+}
+
+const (
+	agentMSIE   = "User-Agent: Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1)"
+	agentChrome = "User-Agent: Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120 Safari/537.36"
+)
+
+// Pages of errors are long enough for MSIE and Chrome not to show a text of their own instead.
+func TestMSIEPadding(t *testing.T) {
+	s := start(t, `server {
+		location / { refuse 404; }
+		location /off { msie_padding off; refuse 404; }
+		location /tokens { server_tokens off; refuse 503; }
+		location /inner { refuse 497; }
+		location /moved { refuse 303; }
+		location /teapot { refuse 418; }
+		location /own { error_page 404 =200 /said; refuse 404; }
+		location /said { say said; }
+	}`)
+	const line = "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"
+	for _, c := range []struct {
+		target, agent string
+		lines         int
+	}{
+		{"/", agentMSIE, 6}, {"/", agentChrome, 6}, {"/tokens", agentMSIE, 6}, {"/inner", agentChrome, 6},
+		{"/", "User-Agent: curl/8.0", 0}, {"/", "X-Agent: MSIE 8.0", 0},
+		{"/off", agentMSIE, 0}, {"/moved", agentMSIE, 0}, {"/teapot", agentMSIE, 0}, {"/own", agentMSIE, 0},
+	} {
+		got := s.Get(c.target, c.agent)
+		padding := strings.Repeat(line, c.lines)
+		if strings.Count(got, line) != c.lines || c.lines > 0 && !strings.HasSuffix(got, "</body>\r\n</html>\r\n"+padding) {
+			t.Errorf("%s for %s: got %q", c.target, c.agent, got)
+		}
+		if want := fmt.Sprintf("\r\nContent-Length: %d\r\n", len(body(got))); !strings.Contains(got, want) {
+			t.Errorf("%s for %s: %q lacks %q", c.target, c.agent, got, want)
+		}
+	}
+	if got := s.Send("GET /\r\n"); strings.Contains(got, line) || !strings.Contains(got, "404 Not Found") {
+		t.Errorf("HTTP/0.9: %q", got)
+	}
+	head := s.Send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + agentMSIE + "\r\n\r\n")
+	if want := fmt.Sprintf("\r\nContent-Length: %d\r\n", len(body(s.Get("/", agentMSIE)))); body(head) != "" || !strings.Contains(head, want) {
+		t.Errorf("HEAD: %q lacks %q", head, want)
+	}
+}
+
+// error_page with a URL redirects, whatever the status: MSIE gets a page that does it.
+func TestMSIERefreshOfErrorPages(t *testing.T) {
+	s := start(t, `msie_refresh on; server {
+		error_page 404 =303 "http://a/$uri?q='1'";
+		error_page 403 http://b/<x>;
+		error_page 401 /said;
+		location / { refuse 404; }
+		location /403 { refuse 403; }
+		location /401 { refuse 401; }
+		location /off { msie_refresh off; refuse 404; }
+		location /said { say said; }
+	}`)
+	page := func(target string) string {
+		return `200 OK|<html><head><meta http-equiv="Refresh" content="0; URL=` + target + "\"></head><body></body></html>\r\n"
+	}
+	for _, c := range []struct{ target, want string }{
+		{"/x", page("http://a//x?q=%271%27")}, {"/403", page("http://b/%3Cx%3E")}, {"/401", "401 Unauthorized|said"},
+	} {
+		got := s.Get(c.target, agentMSIE)
+		if status(got)+"|"+body(got) != c.want || strings.Contains(got, "\r\nLocation:") {
+			t.Errorf("%s: got %q, want %s", c.target, got, c.want)
+		}
+	}
+	for target, agent := range map[string]string{"/x": agentChrome, "/off": agentMSIE} {
+		got := s.Get(target, agent)
+		if status(got) != "303 See Other" || !strings.Contains(got, "\r\nLocation: http://a/"+target+"?q='1'\r\n") {
+			t.Errorf("%s for %s: got %q", target, agent, got)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"starling/nginx/units"
 	"starling/plan"
 	"starling/vars"
-	"starling/web/h1"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -91,22 +90,6 @@ func (l *Location) TypeOf(path []byte) string {
 		}
 	}
 	return l.Core.DefaultType
-}
-
-// misbehaves detects browsers that have trouble with kept connections (keepalive_disable).
-func (r *Request) misbehaves(d DisabledBrowsers) bool {
-	agent := r.KnownHeader(h1.HeaderUserAgent)
-	if d.MSIE6 && string(r.Method) == "POST" {
-		if at := bytes.Index(agent, []byte("MSIE ")); at >= 0 && at+7 < len(agent) &&
-			!bytes.Contains(agent, []byte("Opera")) {
-			if major := agent[at+5]; agent[at+6] == '.' &&
-				(major >= '4' && major <= '5' || major == '6' && !bytes.Contains(agent, []byte("SV1"))) {
-				return true
-			}
-		}
-	}
-	return d.Safari && bytes.Contains(agent, []byte("Safari/")) && bytes.Contains(agent, []byte("Mac OS X")) &&
-		!bytes.Contains(agent, []byte("Chrome/"))
 }
 
 // SetLimitRate replaces limit_rate for this response; 0 disables the limit.

@@ -81,6 +81,8 @@ type Settings struct {
 	Tokens               Tokens
 	ServerText           vars.Template[*Request] // with TokensText
 	LogNotFound          bool
+	MSIEPadding          bool
+	MSIERefresh          bool
 	ErrorLogs            []logs.Target
 	Resolver             plan.ResolverSettings
 }

@@ -81,6 +81,10 @@ http {
 		location /expires/of/ { alias %[2]s/; expires $arg_e; }
 		location /recoded/ { alias %[2]s/; source_charset koi8-r; charset wide; }
 		location /expires { expires 1h; return 200 x; }
+		location /refresh { msie_refresh on; error_page 404 =303 "http://e/~{|}'$arg_a"; return 302 "/a b<>\\^+%%25#$arg_a"; }
+		location /refresh/page { msie_refresh on; error_page 404 =303 "http://e/~{|}'$arg_a"; return 404; }
+		location /refresh/other { msie_refresh on; return 307 /x; }
+		location /padding/off { msie_padding off; return 404; }
 		location /slash/ { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; }
 		location /proxy { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Real $http_x_a; }
 		location /proxy/to/ { proxy_pass http://%[3]s/other/; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; }

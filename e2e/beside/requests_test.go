@@ -74,10 +74,26 @@ func besideRequests() (all []besideRequest) {
 	} {
 		add(fmt.Sprintf("Host %q", host), "GET /exact HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
-	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced(), tagged()} {
+	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced(), tagged(), browsers()} {
 		for name, raw := range some {
 			add(name, raw)
 		}
+	}
+	return all
+}
+
+// browsers are requests of browsers that nginx treats otherwise.
+func browsers() map[string]string {
+	all := map[string]string{}
+	for name, agent := range map[string]string{
+		"MSIE": "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1)", "Chrome": "Mozilla/5.0 (KHTML, like Gecko) Chrome/120 Safari/1",
+		"Opera": "Mozilla/4.0 (compatible; MSIE 6.0; X11) Opera 8.0 Chrome/1", "Firefox": "Mozilla/5.0 (X11) Gecko/1 Chrome/1", "short MSIE": "MSIE 8.",
+	} {
+		for _, target := range strings.Fields("/refresh?a=%22x /refresh/page?a=y /refresh/other /missing /code/410 /code/503 /redirect /padding/off /%zz") {
+			all[name+" "+target] = get(target, "User-Agent: "+agent)
+		}
+		all[name+" HTTP/0.9"] = "GET /missing\r\n"
+		all[name+" HTTP/1.0"] = "GET /missing HTTP/1.0\r\nUser-Agent: " + agent + "\r\n\r\n"
 	}
 	return all
 }

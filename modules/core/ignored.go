@@ -64,7 +64,6 @@ var ignored = []struct {
 	{"open_file_cache_errors", "on | off", locations, "files are opened for each request"},
 	{"open_file_cache_min_uses", "<number>", locations, "files are opened for each request"},
 	{"open_file_cache_valid", "<time>", locations, "files are opened for each request"},
-	{"msie_padding", "on | off", locations, "it is for obsolete browsers"},
 	{"server_names_hash_max_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"server_names_hash_bucket_size", "<size>", conf.HTTP | conf.Stream, "hash tables grow as needed"},
 	{"types_hash_max_size", "<size>", locations, "hash tables grow as needed"},

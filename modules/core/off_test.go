@@ -51,7 +51,6 @@ var offs = []struct {
 	in      []conf.Context
 }{
 	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
-	{"msie_refresh off", []string{"msie_refresh on"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
 }
@@ -111,10 +110,10 @@ func TestIgnored(t *testing.T) {
 // TestOffIsChecked: what nginx does not take either is told in its words.
 func TestOffIsChecked(t *testing.T) {
 	for line, want := range map[string]string{
-		"msie_refresh":                      `invalid number of arguments in "msie_refresh" directive`,
-		"msie_refresh off off":              `invalid number of arguments in "msie_refresh" directive`,
-		"msie_refresh maybe":                `invalid value "maybe"`,
-		"msie_refresh off; msie_refresh on": `"msie_refresh" directive is duplicate`,
+		"create_full_put_path":                                      `invalid number of arguments in "create_full_put_path" directive`,
+		"create_full_put_path off off":                              `invalid number of arguments in "create_full_put_path" directive`,
+		"create_full_put_path maybe":                                `invalid value "maybe"`,
+		"create_full_put_path off; create_full_put_path on":         `"create_full_put_path" directive is duplicate`,
 		"dav_methods off; create_full_put_path off; location / { }": `"location" directive is not allowed here`,
 	} {
 		if got := bound(t, "http { "+line+"; }"); got != want+" in /n.conf:1" {

@@ -32,6 +32,11 @@ func lineSet() *Set {
 	return s
 }
 
+func (s *Set) without(c byte) *Set {
+	s.bits[c>>6] &^= 1 << (c & 63)
+	return s
+}
+
 // The sets of ngx_escape_uri.
 var (
 	// Path is for a decoded path that becomes part of a URI again.
@@ -40,6 +45,8 @@ var (
 	Args = newSet("#%&+;?")
 	// Link is for a text in an attribute of HTML: what ends it is escaped, what has a meaning in a URI is not.
 	Link = newSet("#%'")
+	// Refresh is for the target of a refresh, also in an attribute; nginx's table has "~" where one expects "}".
+	Refresh = newSet("'~").without('}')
 	// Component is for a name that becomes one part of a path, a query or anything else.
 	Component = newSet("!#$%&'()*+,/:;=?@[]")
 )

@@ -12,6 +12,7 @@ func TestAppend(t *testing.T) {
 		{"/a?b#c%d", Path, "/a%3Fb%23c%25d"},
 		{"/a+b&c;d", Path, "/a+b&c;d"},
 		{"a+b&c;d", Args, "a%2Bb%26c%3Bd"},
+		{"/a?b#c%d=~'\"\\{}|^`<&>+\x01\xe9[]", Refresh, "/a?b#c%d=%7E%27%22%5C%7B}%7C%5E%60%3C&%3E+%01%E9[]"},
 		{"\x00\x7f\xff{}", Path, "%00%7F%FF%7B%7D"},
 	} {
 		if got := string(Append(nil, []byte(c.text), c.set)); got != c.want {

@@ -107,9 +107,3 @@ func isNetscape4(agent []byte) bool {
 	return len(agent) > len("Mozilla/4.72 ") && bytes.HasPrefix(agent, []byte("Mozilla/")) &&
 		agent[len("Mozilla/")] > '0' && agent[len("Mozilla/")] < '5'
 }
-
-// isMSIE is what nginx finds once for a request.
-func isMSIE(agent []byte) bool {
-	at := bytes.Index(agent, []byte("MSIE "))
-	return at >= 0 && at+len("MSIE 6.") < len(agent) && !bytes.Contains(agent, []byte("Opera"))
-}

@@ -130,7 +130,7 @@ func variables() []vars.Variable[*web.Request] {
 				return ""
 			}),
 		of("msie", "`1` for Internet Explorer, otherwise empty.", func(r *web.Request) string {
-			if isMSIE(agentOf(r)) {
+			if r.IsMSIE() {
 				return "1"
 			}
 			return ""

@@ -319,6 +319,12 @@ var answers = []conf.Directive{
 			"the default is a page of memory.",
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.SubrequestBytes }, conf.Size),
 	},
+	flag("msie_padding", "on", locations, "Adds comments to the pages of errors (statuses from 400 on) for MSIE and "+
+		"Chrome, which show texts of their own instead of short pages.",
+		func(s *web.Settings) *bool { return &s.MSIEPadding }),
+	flag("msie_refresh", "off", locations, "Answers MSIE with a page that refreshes instead of a redirect of status "+
+		"301 or 302, or of `error_page`.",
+		func(s *web.Settings) *bool { return &s.MSIERefresh }),
 	flag("recursive_error_pages", "off", locations, "Lets error_page apply to what an error page answers.",
 		func(s *web.Settings) *bool { return &s.RecursiveErrorPages }),
 	{
