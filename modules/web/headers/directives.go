@@ -3,6 +3,7 @@ package headers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,20 +22,24 @@ var Module = web.Module{
 		Doc:   "Adds header fields and trailers to responses.",
 		New:   conf.NewOf[Settings],
 		Clone: conf.CloneOf[Settings],
+		Enter: enter,
 		Directives: []conf.Directive{
 			{
 				Name: "add_header", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
 				Doc: "Adds a header field to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or " +
 					"308, or to all with `always`. A field with an empty value is not added. A block with " +
-					"`add_header` inherits none from the outer block.",
-				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers }, parseHeader),
+					"`add_header` inherits none from the outer block, unless `add_header_inherit merge` is set.",
+				Set: conf.List(func(s *Settings) *[]Header { return &s.Headers.own }, parseHeader),
 			}, {
 				Name: "add_trailer", Syntax: "<name> <value> [always]", Params: alwaysParams, In: places, Repeat: true,
 				Doc: "Adds a trailer field where the protocol allows it; an HTTP/1.1 response is then chunked. The " +
 					"value is evaluated at the end of the body. Statuses, `always`, empty values and inheritance are " +
 					"as in `add_header`.",
-				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers }, parseHeader),
-			}, {
+				Set: conf.List(func(s *Settings) *[]Header { return &s.Trailers.own }, parseHeader),
+			},
+			inheritance("add_header", func(s *Settings) *inherit { return &s.Headers.inherit }),
+			inheritance("add_trailer", func(s *Settings) *inherit { return &s.Trailers.inherit }),
+			{
 				Name: "expires", Syntax: "<time>|epoch|max|off\nmodified <time>", Default: "off", In: places,
 				Doc: "Sets `Expires` and `Cache-Control` to a time relative to now or to the file's modification " +
 					"(`modified`), or to a time of day (`@15h`).",
@@ -55,9 +60,57 @@ var Module = web.Module{
 
 // Settings of one block.
 type Settings struct {
-	Headers  []Header
-	Trailers []Header
+	Headers  List
+	Trailers List
 	Expires  Expires
+}
+
+// List are the lines of add_header or add_trailer of a block, and those of the outer blocks.
+type List struct {
+	own, outer []Header
+	inherit    inherit
+}
+
+// inherit is the value of add_header_inherit and add_trailer_inherit, which blocks inherit themselves.
+type inherit int
+
+const (
+	inheritIfNone inherit = iota // on
+	inheritNone                  // off
+	inheritAll                   // merge
+)
+
+var inheritWords = map[string]inherit{"on": inheritIfNone, "off": inheritNone, "merge": inheritAll}
+
+// inheritance declares the directive with the suffix _inherit of one that adds lines.
+func inheritance(name string, place func(*Settings) *inherit) conf.Directive {
+	return conf.Directive{
+		Name: name + "_inherit", Syntax: "on | off | merge", Default: "on", In: places,
+		Doc: "Sets what a block inherits from the `" + name + "` lines of outer blocks: all if it has none itself " +
+			"(`on`), none (`off`), or all, after its own (`merge`). Blocks inherit this setting too.",
+		Set: conf.Field(place, conf.OneOf(inheritWords)),
+	}
+}
+
+// lines are what a block adds (ngx_http_headers_merge_conf).
+func (l *List) lines() []Header {
+	switch {
+	case l.inherit == inheritNone:
+		return l.own
+	case len(l.own) == 0:
+		return l.outer
+	case l.inherit == inheritAll:
+		return slices.Concat(l.own, l.outer)
+	}
+	return l.own
+}
+
+// enter makes the lines of a block those of the outer block for one inside.
+func enter(settings any, _ conf.Context) {
+	s := settings.(*Settings)
+	for _, l := range []*List{&s.Headers, &s.Trailers} {
+		l.own, l.outer = nil, l.lines()
+	}
 }
 
 // Header is one add_header.

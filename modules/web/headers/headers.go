@@ -11,19 +11,26 @@ import (
 	"starling/web/h1"
 )
 
+// additions are what a location adds to its responses.
+type additions struct {
+	headers, trailers []Header
+	expires           *Expires
+}
+
 func build(b *web.Block) (web.Filter, error) {
 	s := conf.SettingsOf[Settings](b.Scope)
-	if len(s.Headers) == 0 && len(s.Trailers) == 0 && s.Expires.kind == expiresOff {
+	a := &additions{headers: s.Headers.lines(), trailers: s.Trailers.lines(), expires: &s.Expires}
+	if len(a.headers) == 0 && len(a.trailers) == 0 && s.Expires.kind == expiresOff {
 		return nil, nil
 	}
-	trail := s.trail // created once, so that a request allocates no closure
+	trail := a.trail // created once, so that a request allocates no closure
 	return func(r *web.Request) web.Body {
 		if r.Parent() != nil {
 			return nil // no client sees the head
 		}
-		s.filter(r)
+		a.filter(r)
 		safe := isSafe(r.Out.Status)
-		if slices.ContainsFunc(s.Trailers, func(t Header) bool { return safe || t.always }) {
+		if slices.ContainsFunc(a.trailers, func(t Header) bool { return safe || t.always }) {
 			r.Out.Trailer = trail
 		}
 		return nil
@@ -31,10 +38,10 @@ func build(b *web.Block) (web.Filter, error) {
 }
 
 // trail adds the trailers after the end of the body.
-func (s *Settings) trail(r *web.Request) {
+func (a *additions) trail(r *web.Request) {
 	safe := isSafe(r.Out.Status)
-	for i := range s.Trailers {
-		t := &s.Trailers[i]
+	for i := range a.trailers {
+		t := &a.trailers[i]
 		if !safe && !t.always {
 			continue
 		}
@@ -57,13 +64,13 @@ func appendTrailer(r *web.Request, name string, dst []byte) ([]byte, bool) {
 }
 
 // filter is ngx_http_headers_filter.
-func (s *Settings) filter(r *web.Request) {
+func (a *additions) filter(r *web.Request) {
 	safe := isSafe(r.Out.Status)
-	if s.Expires.kind != expiresOff && safe {
-		s.Expires.apply(r)
+	if a.expires.kind != expiresOff && safe {
+		a.expires.apply(r)
 	}
-	for i := range s.Headers {
-		h := &s.Headers[i]
+	for i := range a.headers {
+		h := &a.headers[i]
 		if !safe && !h.always {
 			continue
 		}

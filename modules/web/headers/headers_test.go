@@ -2,6 +2,7 @@ package headers_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,6 +77,54 @@ func TestAddHeader(t *testing.T) {
 	}
 }
 
+// inheriting has lines in all levels, for add_header and for add_trailer.
+const inheriting = `
+	add X outer;
+	server {
+		add X server;
+		location / { }
+		location /own { add X own; }
+		location /on { add_inherit on; add X own; location /on/inner { add X inner; } }
+		location /off { add_inherit off; location /off/inner { } location /off/own { add X own; }
+			location /off/merge { add_inherit merge; add X own; } }
+		location /merge { add_inherit merge; add X own; add X second;
+			location /merge/none { }
+			location /merge/inner { add X inner; add_inherit merge; }
+			location /merge/inherited { add X inner; }
+			location /merge/on { add_inherit on; add X inner; }
+			location /merge/off { add_inherit off; } }
+		location /only { add_inherit merge; }
+	}
+	server { server_name merged; add_inherit merge; add X second; location /own { add X own; } }
+	server { server_name bare; add_inherit off; }`
+
+// inherited is what each adds, in its order: nginx puts the lines of outer blocks last.
+var inherited = map[string]string{
+	"localhost/": "server", "localhost/own": "own", "localhost/on": "own", "localhost/on/inner": "inner",
+	"localhost/off": "", "localhost/off/inner": "", "localhost/off/own": "own", "localhost/off/merge": "own",
+	"localhost/merge": "own,second,server", "localhost/merge/none": "own,second,server",
+	"localhost/merge/inner": "inner,own,second,server", "localhost/merge/inherited": "inner,own,second,server",
+	"localhost/merge/on": "inner", "localhost/merge/off": "", "localhost/only": "server",
+	"merged/": "second,outer", "merged/own": "own,second,outer", "bare/": "",
+}
+
+func TestInherit(t *testing.T) {
+	say := []*web.Module{&core.Module, &headers.Module, webtest.Say()}
+	for name, sent := range map[string]func(webtest.Response) http.Header{
+		"add_header":  func(r webtest.Response) http.Header { return r.Header },
+		"add_trailer": func(r webtest.Response) http.Header { return r.Trailer },
+	} {
+		s := webtest.Start(t, say, "say x; "+strings.ReplaceAll(inheriting, "add", name))
+		for target, want := range inherited {
+			host, path, _ := strings.Cut(target, "/")
+			got := s.Client().Do("GET /" + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+			if values := strings.Join(sent(got)["X"], ","); values != want {
+				t.Errorf("%s: %s: got %s, want %s", name, target, values, want)
+			}
+		}
+	}
+}
+
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins at midnight UTC 2000-01-01
 		s := webtest.Start(t, modules(), `server {
@@ -111,12 +160,15 @@ func TestExpires(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
-		`add_header X;`:             `invalid number of arguments in "add_header" directive`,
-		`add_header X y sometimes;`: `invalid parameter "sometimes"`,
-		`expires soon;`:             `"expires" directive invalid value`,
-		`expires 1h; expires 2h;`:   `"expires" directive is duplicate`,
-		`expires modified @1h;`:     `"expires" directive daily time cannot be used with "modified" parameter`,
-		`expires @25h;`:             `"expires" directive daily time value must be less than 24 hours`,
+		`add_header X;`:                                 `invalid number of arguments in "add_header" directive`,
+		`add_header X y sometimes;`:                     `invalid parameter "sometimes"`,
+		`add_header_inherit both;`:                      `invalid value "both"`,
+		`add_header_inherit on; add_header_inherit on;`: `"add_header_inherit" directive is duplicate`,
+		`add_trailer_inherit;`:                          `invalid number of arguments in "add_trailer_inherit" directive`,
+		`expires soon;`:                                 `"expires" directive invalid value`,
+		`expires 1h; expires 2h;`:                       `"expires" directive is duplicate`,
+		`expires modified @1h;`:                         `"expires" directive daily time cannot be used with "modified" parameter`,
+		`expires @25h;`:                                 `"expires" directive daily time value must be less than 24 hours`,
 	} {
 		_, err := webtest.Load(t, modules(), text+"server { }")
 		if want := problem + " in /test.conf:1"; err == nil || err.Error() != want {
