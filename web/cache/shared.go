@@ -33,6 +33,8 @@ const (
 	// SharedBytes is the size of the zone: maxShared purges with the longest prefix, and as much again for those that
 	// peers make before they know that there are as many.
 	SharedBytes = 80 << 20
+	// clocksDifferMS is by how much two clocks can differ that follow the time of the cluster.
+	clocksDifferMS = 2_000
 	// maxAheadMS is how far the clocks of nodes that agree on the time can differ.
 	maxAheadMS = 60_000
 	// knownLife is how long a node remembers a purge that it has applied. It is longer than the life in the zone: a
@@ -167,8 +169,8 @@ func (c *Cache) learn(shared string, key Key, one purge, now clock.Reading) {
 		return
 	}
 	// The time of the other node counts too: this one's clock may not follow the cluster yet, as it did before a
-	// restart.
-	one.atMS = max(p.nowMS(now), min(one.atMS, now.WallMS+maxAheadMS))
+	// restart. What begins from now on is later than that (purges.began), whatever the clocks show.
+	one.atMS = max(p.nowMS(now), min(one.atMS+clocksDifferMS, now.WallMS+maxAheadMS))
 	p.put(key, one)
 	learntMS := p.knows(shared, now)
 	p.mu.Unlock()
