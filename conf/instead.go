@@ -13,7 +13,7 @@ var instead = map[string]string{
 
 // insteadOfFamily is for names that begin so: proxy_store_access, …
 var insteadOfFamily = map[string]string{
-	"proxy_store": "put a cache, such as Varnish, between starling and the servers",
+	"proxy_store": "use proxy_cache",
 }
 
 var insteadOfModule = map[string]string{

@@ -28,7 +28,7 @@ var thirdParties = []addon{
 		"put a cache, such as Varnish, between starling and the servers"},
 	{"ngx_http_redis", []string{"redis_pass", "redis_*", "redis2_*"},
 		"use keyval with sync (docs/guides/from-nginx-with-redis.md), or memcached_pass"},
-	{"srcache-nginx-module", []string{"srcache_*"}, "put a cache, such as Varnish, between starling and the servers"},
+	{"srcache-nginx-module", []string{"srcache_*"}, "use proxy_cache"},
 	{"echo-nginx-module", []string{"echo", "echo_*"}, "use return"},
 	{"set-misc-nginx-module", []string{"set_escape_uri", "set_unescape_uri", "set_quote_*", "set_encode_*",
 		"set_decode_*", "set_hmac_*", "set_sha1", "set_md5", "set_random", "set_secure_random_*", "set_if_empty"},
