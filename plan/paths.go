@@ -1,7 +1,7 @@
 package plan
 
 // Paths are the paths of files that no directive sets. Relative ones start at the prefix.
-type Paths struct{ PID, ErrorLog, AccessLog, Bodies string }
+type Paths struct{ PID, ErrorLog, AccessLog, Bodies, Responses string }
 
 // SystemErrorLog is the default error log of a system installation.
 const SystemErrorLog = "/var/log/starling/error.log"
@@ -14,6 +14,7 @@ func SystemPaths() Paths {
 		ErrorLog:  SystemErrorLog,
 		AccessLog: "/var/log/starling/access.log",
 		Bodies:    "/var/cache/starling/client_body_temp",
+		Responses: "/var/cache/starling/proxy_temp",
 	}
 }
 
@@ -24,5 +25,6 @@ func PrefixPaths() Paths {
 		ErrorLog:  "logs/error.log",
 		AccessLog: "logs/access.log",
 		Bodies:    "client_body_temp",
+		Responses: "proxy_temp",
 	}
 }

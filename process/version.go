@@ -106,7 +106,8 @@ func configureArguments(modules []*conf.Module) string {
 	paths := plan.SystemPaths()
 	words := []string{"--prefix=" + DefaultPrefix, "--conf-path=" + DefaultPrefix + DefaultConf,
 		"--error-log-path=" + paths.ErrorLog, "--http-log-path=" + paths.AccessLog, "--pid-path=" + paths.PID,
-		"--http-client-body-temp-path=" + paths.Bodies, "--with-stream"}
+		"--http-client-body-temp-path=" + paths.Bodies, "--http-proxy-temp-path=" + paths.Responses,
+		"--with-stream"}
 	for _, f := range extra {
 		if declared(f) {
 			words = append(words, "--with-"+f.name)

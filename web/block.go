@@ -30,7 +30,7 @@ type Slot = side.Slot
 type part struct {
 	prepared bool
 	spool    *bodySpool
-	bodyDirs []*BodyPath // to be created at the start
+	tempDirs []tempDir // to be created at the start
 }
 
 func partOf(p *plan.Plan) *part { return plan.Part[part](p) }

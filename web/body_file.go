@@ -4,16 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync/atomic"
 
-	"starling/conf"
-	"starling/lib/owner"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/plan"
@@ -23,14 +17,6 @@ import (
 // shared with logs and the system. 8 GB are 8,192 uploads of the default client_max_body_size at once, and less than
 // the free space of a usual server.
 const maxSpooledBytes = 8 << 30
-
-// BodyPath is client_body_temp_path: a directory, and the number of digits in the names of the directories on each
-// level below it.
-type BodyPath struct {
-	Dir    string
-	Levels []int
-	Node   *conf.Node // without a file: the default
-}
 
 // bodySpool makes the temporary files. A process has one, which reloads keep.
 type bodySpool struct {
@@ -89,62 +75,21 @@ func fileFault(err error) error {
 	return &bodyFault{500, logs.Crit, err.Error() + ", cannot store the request body in client_body_temp_path"}
 }
 
-// maxNameTries bounds the search for a number not used by an old file.
-const maxNameTries = 16
-
 // create opens a new file. Without named it has no directory entry, so it disappears with its last user, however the
 // process ends.
-func (s *bodySpool) create(p *BodyPath, named bool) (*BodyFile, error) {
-	name := p.name(s.next.Add(1))
-	for try := 1; ; try++ {
-		file, err := s.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		switch {
-		case err == nil:
-		case errors.Is(err, fs.ErrNotExist) && try < maxNameTries:
-			if err := p.makeFolders(filepath.Dir(name)); err != nil {
-				return nil, fileFault(err)
-			}
-			continue
-		case errors.Is(err, fs.ErrExist) && try < maxNameTries:
-			s.next.Store(uint64(rand.Uint32()))
-			name = p.name(s.next.Add(1))
-			continue
-		default:
-			return nil, fileFault(failedCall("open", name, err))
-		}
-		f := &BodyFile{Name: name, file: file, spool: s, named: true}
-		if !named {
-			if err := os.Remove(name); err != nil {
-				return nil, errors.Join(fileFault(failedCall("unlink", name, err)), f.release())
-			}
-			f.named = false
-		}
-		return f, nil
+func (s *bodySpool) create(p *TempPath, named bool) (*BodyFile, error) {
+	file, name, err := p.Create(&s.next, s.open)
+	if err != nil {
+		return nil, fileFault(err)
 	}
-}
-
-// name is nginx's: ten digits, below directories named by the last of them.
-func (p *BodyPath) name(number uint64) string {
-	digits := fmt.Sprintf("%010d", number%1e10)
-	path, end := p.Dir, len(digits)
-	for _, n := range p.Levels {
-		path = filepath.Join(path, digits[end-n:end])
-		end -= n
-	}
-	return filepath.Join(path, digits)
-}
-
-// makeFolders makes the directory and those below it down to dir. Its parent must exist, as in nginx.
-func (p *BodyPath) makeFolders(dir string) error {
-	below := strings.TrimPrefix(strings.TrimPrefix(dir, p.Dir), "/")
-	path := p.Dir
-	for _, name := range append([]string{""}, strings.Split(below, "/")...) {
-		path = filepath.Join(path, name)
-		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return failedCall("mkdir", path, err)
+	f := &BodyFile{Name: name, file: file, spool: s, named: true}
+	if !named {
+		if err := os.Remove(f.Name); err != nil {
+			return nil, errors.Join(fileFault(failedCall("unlink", f.Name, err)), f.release())
 		}
+		f.named = false
 	}
-	return nil
+	return f, nil
 }
 
 // reserve reserves more bytes after those written; false if the files of the process have reached their bound.
@@ -204,43 +149,4 @@ func (f *BodyFile) release() error {
 		err = errors.Join(err, os.Remove(f.Name))
 	}
 	return err
-}
-
-// KeepsBodies declares that the block's content handler calls KeepBody: the directory for bodies that do not fit into
-// memory is created before the first request.
-func (b *Block) KeepsBodies() {
-	core := b.Current.Core
-	w := partOf(b.Plan)
-	if slices.ContainsFunc(w.bodyDirs, func(p *BodyPath) bool { return p.Dir == core.BodyPath.Dir }) {
-		return
-	}
-	w.bodyDirs = append(w.bodyDirs, &core.BodyPath)
-}
-
-// makeBodyDirs makes the configured directories. The default one is needed only when a large body arrives, so a failure
-// is only logged.
-func makeBodyDirs(p *plan.Plan) error {
-	for _, path := range partOf(p).bodyDirs {
-		err := path.makeFolders(path.Dir)
-		switch {
-		case err == nil:
-		case path.Node.File != "":
-			return conf.At(path.Node, "%s", err)
-		default:
-			p.Log.Logf(logs.Error, "%v; requests with bodies larger than client_body_buffer_size will fail with 500",
-				err)
-		}
-	}
-	return nil
-}
-
-// giveBodyDirs changes the owner of the directories of request bodies to the user that the process will become, with
-// those below, which a process that stayed root has made.
-func giveBodyDirs(p *plan.Plan, uid, gid int) (errs []error) {
-	for _, path := range partOf(p).bodyDirs {
-		owner.GiveFolders(path.Dir, path.Levels, uid, gid, func(dir string, err error) {
-			errs = append(errs, failedCall("chown", dir, err))
-		})
-	}
-	return errs
 }

@@ -27,7 +27,7 @@ type Settings struct {
 	SendTimeout       time.Duration
 	MaxBodyBytes      int64 // client_max_body_size; 0: any
 	BodyBufferBytes   int64
-	BodyPath          BodyPath   // client_body_temp_path
+	BodyPath          TempPath   // client_body_temp_path
 	BodyInFile        BodyInFile // client_body_in_file_only
 	HTTP2             bool
 	HTTP2Streams      int   // http2_max_concurrent_streams

@@ -105,9 +105,9 @@ func Build(p *plan.Plan, http *conf.Scope, modules []*Module) (*Site, error) {
 	}
 	p.OnStart(func(context.Context) error {
 		p.OnRetire(p.Connections.CountIdle(b.site.idle))
-		return makeBodyDirs(p)
+		return makeTempDirs(p)
 	})
-	p.OnOwner(func(uid, gid int) []error { return giveBodyDirs(p, uid, gid) })
+	p.OnOwner(func(uid, gid int) []error { return giveTempDirs(p, uid, gid) })
 	b.site.slots = Side.Slots(p)
 	for _, m := range modules {
 		if m.API != nil {

@@ -24,7 +24,7 @@ var bodies = []conf.Directive{
 		Doc: "Sets the directory for temporary files of request bodies, and the number of digits in each level of " +
 			"subdirectories. It is created at start if its parent exists. The default is `" +
 			plan.PrefixPaths().Bodies + "` below a prefix given with `-p`.",
-		Set: conf.Whole(func(s *web.Settings) *web.BodyPath { return &s.BodyPath }, parseBodyPath),
+		Set: conf.Whole(func(s *web.Settings) *web.TempPath { return &s.BodyPath }, parseBodyPath),
 	},
 	{
 		Name: "client_body_in_file_only", Syntax: "on | clean | off", Default: "off", In: locations,
@@ -37,22 +37,6 @@ var bodies = []conf.Directive{
 	},
 }
 
-// maxLevelDigits is how many digits of a file's ten may name directories, as in nginx.
-const maxLevelDigits = 10
-
-func parseBodyPath(a *conf.Args) (p web.BodyPath, err error) {
-	of := side.PlanOf(a)
-	p.Dir, p.Node = of.PrefixPath(a.Words[0]), a.Node
-	if a.Node.File == "" { // the default
-		p.Dir = of.PrefixPath(of.Paths.Bodies)
-	}
-	digits := 0
-	for _, word := range a.Words[1:] {
-		n, err := conf.Int(1, 3)(word)
-		if digits += n; err != nil || digits > maxLevelDigits {
-			return p, conf.InvalidValue
-		}
-		p.Levels = append(p.Levels, n)
-	}
-	return p, nil
+func parseBodyPath(a *conf.Args) (web.TempPath, error) {
+	return web.ParseTempPath(a, side.PlanOf(a).Paths.Bodies)
 }
