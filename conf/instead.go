@@ -1,7 +1,5 @@
 package conf
 
-import "strings"
-
 // instead has the advice for a directive or parameter that starling does not have, if that of its module in
 // insteadOfModule does not fit. It takes precedence.
 var instead = map[string]string{
@@ -9,11 +7,6 @@ var instead = map[string]string{
 	"debug_connection": "remove it, or use error_log with level debug",
 	"quic":             "remove it: clients use HTTP/2",
 	"load_module":      "remove the line if nothing needs the module",
-}
-
-// insteadOfFamily is for names that begin so: proxy_store_access, …
-var insteadOfFamily = map[string]string{
-	"proxy_store": "use proxy_cache",
 }
 
 var insteadOfModule = map[string]string{
@@ -57,11 +50,6 @@ const insteadElsewhere = "remove it, or keep nginx for this part"
 func Instead(name string) string {
 	if text := instead[name]; text != "" {
 		return text
-	}
-	for family, text := range insteadOfFamily {
-		if strings.HasPrefix(name, family) {
-			return text
-		}
 	}
 	if module := moduleOfVariable(name); module != "" {
 		if text := insteadOfModule[module]; text != "" {

@@ -22,7 +22,7 @@ func TestKnownVariables(t *testing.T) {
 // TestInstead: whatever nginx knows has an advice, most often that of its module.
 func TestInstead(t *testing.T) {
 	for name, want := range map[string]string{
-		"fastcgi_param": "proxy_pass", "proxy_store_access": "cache", "$geoip_city": "geo",
+		"fastcgi_param": "proxy_pass", "dav_access": "WebDAV", "$geoip_city": "geo",
 		"imap_auth": "keep nginx for mail", "smtp_auth": "keep nginx for mail", "quic": "HTTP/2", "open_file_cache_events": "remove it",
 	} {
 		if got := conf.Instead(name); !strings.Contains(got, want) {

@@ -31,11 +31,11 @@ func TestThirdPartyModulesAreNamed(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"more_set_headers":   "use add_header, proxy_hide_header and proxy_set_header (module headers-more-nginx-module)",
-		"redis2_pass":        "(module ngx_http_redis)",
-		"fancyindex":         "use autoindex (",
-		"check":              "use health_check (",
-		"proxy_store_access": "cache", // one of nginx
+		"more_set_headers": "use add_header, proxy_hide_header and proxy_set_header (module headers-more-nginx-module)",
+		"redis2_pass":      "(module ngx_http_redis)",
+		"fancyindex":       "use autoindex (",
+		"check":            "use health_check (",
+		"dav_access":       "WebDAV", // one of nginx
 	} {
 		if got := conf.Instead(name); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -36,7 +36,6 @@ var ignored = []struct {
 	{"accept_mutex_delay", "<time>", conf.Events, "there is only one process"},
 	{"worker_aio_requests", "<number>", conf.Events, "kernel asynchronous I/O is not used"},
 
-	{"proxy_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "responses are streamed, not stored"},
 	{"fastcgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "FastCGI is not supported"},
 	{"uwsgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "uwsgi is not supported"},
 	{"scgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "SCGI is not supported"},

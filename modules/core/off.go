@@ -13,7 +13,6 @@ var off = []struct {
 }{
 	{"dav_methods", "off", "<method>...", locations, "WebDAV"},
 	{"create_full_put_path", "off", "on", locations, "WebDAV"},
-	{"proxy_store", "off", "on | <string>", locations, "storing responses in files"},
 }
 
 // Off is the family of directives whose feature does not exist.

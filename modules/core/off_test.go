@@ -50,7 +50,6 @@ var offs = []struct {
 	refused []string
 	in      []conf.Context
 }{
-	{"proxy_store off", []string{"proxy_store on", "proxy_store /data$uri"}, []conf.Context{conf.Location}},
 	{"dav_methods off", []string{"dav_methods PUT DELETE"}, []conf.Context{conf.Location}},
 	{"create_full_put_path off", []string{"create_full_put_path on"}, []conf.Context{conf.Location}},
 }

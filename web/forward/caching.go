@@ -22,6 +22,7 @@ type caching struct {
 	zone   *cacheZone                   // nil: byName, or off
 	byName *vars.Template[*web.Request] // a name with variables
 	on     bool
+	scope  *conf.Scope // of PREFIX_cache, if it is on: PREFIX_store cannot be beside it
 
 	key     *vars.Template[*web.Request] // nil: that of the family
 	valid   []cache.ValidFor
@@ -65,7 +66,7 @@ func cacheDirectives[S any](d declarer[S]) []conf.Directive {
 	all := []conf.Directive{
 		byDefault(d.one("_cache", "off | <zone>", "", "Stores responses in a cache, and answers with them. The name "+
 			"can contain variables.",
-			conf.Raw(func(s *S, a *conf.Args) error { return at(s).setZone(d.family, a) })), "off"),
+			conf.Raw(func(s *S, a *conf.Args) error { return d.place(s).setCache(d.family, a) })), "off"),
 		byDefault(d.one("_cache_key", "<text>", "", "Sets the key of a response in the cache.",
 			conf.Raw(func(s *S, a *conf.Args) error { return compileTo(&at(s).key, a) })),
 			"$scheme$"+d.family.Prefix+"_host$request_uri"),
@@ -194,17 +195,24 @@ func compileTo(to **vars.Template[*web.Request], a *conf.Args) error {
 	return err
 }
 
-// setZone is PREFIX_cache.
-func (c *caching) setZone(f *Family, a *conf.Args) error {
-	c.zone, c.byName, c.on = nil, nil, false
+func (c *caching) turnOff() { c.zone, c.byName, c.on, c.scope = nil, nil, false, nil }
+
+// setCache is PREFIX_cache.
+func (s *Settings) setCache(f *Family, a *conf.Args) error {
+	c, store := &s.caching, &s.storing
+	c.turnOff()
 	if a.Words[0] == "off" {
 		return nil
 	}
+	if store.on && store.scope == a.Scope {
+		return conf.Verdict("is incompatible with \"" + f.Prefix + "_store\"")
+	}
+	store.on, store.path, store.scope = false, nil, nil // of an outer block
 	t, err := web.Side.Compile(a, a.Words[0])
 	if err != nil {
 		return err
 	}
-	c.on = true
+	c.on, c.scope = true, a.Scope
 	name, literal := t.Literal()
 	if !literal {
 		c.byName = &t

@@ -18,6 +18,9 @@ func Directives[S any](f *Family, place func(*S) *Settings) []conf.Directive {
 	if f.Has.Cache {
 		all = append(all, cacheDirectives(d)...)
 	}
+	if f.Has.Store {
+		all = append(all, storeDirectives(d)...)
+	}
 	all = append(all, retryDirectives(d)...)
 	return append(all, connectionDirectives(d)...)
 }
@@ -108,7 +111,7 @@ func responseDirectives[S any](d declarer[S]) (all []conf.Directive) {
 	if has.Buffers {
 		all = append(all, d.flag("_buffering", "on",
 			"Buffers small pieces of a response; off sends each immediately. "+
-				"Responses are never written to disk.",
+				"Responses are never buffered on disk.",
 			func(s *Settings) *bool { return &s.buffering }))
 	}
 	all = append(all, d.size("_buffer_size", "4k", "Sets the size of the buffer for response headers.",
@@ -158,7 +161,7 @@ func bufferDirectives[S any](d declarer[S]) []conf.Directive {
 		func(s *Settings) *int { return &s.busyBytes }, bufferBytes)
 	busy.DefaultDoc = "8k"
 	file := d.size("_max_temp_file_size", "",
-		"Accepted for compatibility; responses are never written to disk.",
+		"Accepted for compatibility; responses are never buffered on disk.",
 		func(s *Settings) *int { return &s.tempFileBytes }, tempFileBytes)
 	file.DefaultDoc = "0"
 	rate := d.one("_limit_rate", "<rate>", "0", "Limits the rate at which a response is read from the server, "+

@@ -47,6 +47,7 @@ type Exchange struct {
 	upload       *upload
 	uploadFailed error       // the error that ended it, if it was in the body
 	own          Destination // of a URL with variables
+	storeFile    *storeFile  // nil: PREFIX_store does not keep the response
 
 	stored
 }
@@ -128,6 +129,7 @@ func endExchange(arg any, _ uint64) {
 	x.endTry()
 	x.giveBack()
 	x.endCaching()
+	x.dropStore()
 	attempt := &x.attempt
 	attempt.Key = nil
 	states, uri, wanted := x.states[:0], x.URI[:0], x.wanted[:0]

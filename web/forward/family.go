@@ -56,6 +56,8 @@ type Features struct {
 	TLS bool
 	// Cache is PREFIX_cache_…; the protocol is then a Keyer.
 	Cache bool
+	// Store is PREFIX_store….
+	Store bool
 }
 
 // places are the contexts of all directives but PREFIX_pass.

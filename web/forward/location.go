@@ -27,6 +27,7 @@ type location struct {
 	upgrader  Upgrader     // protocol, or nil
 	keyer     Keyer        // protocol, or nil
 	caches    *caches      // of the configuration
+	stores    *stores      // of the process; nil without PREFIX_store
 	slot      int
 	clock     *clock.Clock
 	groups    *groups.List[*web.Request]
@@ -65,6 +66,10 @@ func newLocation(b *web.Block, f *Family, s *Settings, p Protocol) (*location, e
 	l.upgrader, _ = p.(Upgrader)
 	l.keyer, _ = p.(Keyer)
 	l.caches = plan.Part[caches](b.Plan)
+	if s.storing.on {
+		l.stores = storesOf(b.Plan)
+		b.KeepsTempFiles(&s.storing.temp, "responses will not be stored ("+f.Prefix+"_store)")
+	}
 	if f.Has.Request {
 		b.KeepsBodies()
 	}

@@ -14,6 +14,7 @@ import (
 func (x *Exchange) relay() web.Result {
 	r, w := x.Request, x.conn.wire
 	w.StartBody(&x.head)
+	x.beginStore()
 	if x.background {
 		x.alone = true
 	} else if err := r.SendHead(); err != nil {
@@ -35,6 +36,7 @@ func (x *Exchange) relay() web.Result {
 		st.length += int64(len(piece))
 		rate.received += int64(len(piece))
 		x.keep(piece)
+		x.writeStore(piece)
 		if err == nil && w.BodyDone() {
 			return x.finish(piece)
 		}
@@ -68,6 +70,7 @@ func (x *Exchange) finish(piece []byte) web.Result {
 		x.Request.Out.Trailers = append(x.Request.Out.Trailers, trailers...)
 	}
 	x.commit()
+	x.endStore()
 	x.countServed()
 	if x.alone {
 		return x.endAlone()
@@ -86,7 +89,7 @@ func (x *Exchange) forwardPiece(piece []byte) bool {
 			x.alone = true
 		}
 	}
-	return !x.alone || x.fill != nil
+	return !x.alone || x.fill != nil || x.storeFile != nil
 }
 
 // headOnly ends a response of which only the head is needed: the client has sent HEAD, or there is none.

@@ -44,6 +44,7 @@ type Settings struct {
 	nextTimeout time.Duration
 
 	caching                  caching
+	storing                  storing
 	sendTimeout, readTimeout time.Duration
 	connections              connect.Settings[*web.Request]
 }
@@ -51,6 +52,7 @@ type Settings struct {
 // NewSettings returns the values for families without directives for them.
 func NewSettings() Settings {
 	return Settings{buffers: 8, eachBytes: 4 << 10, caching: newCaching(),
+		storing:     storing{access: defaultAccess},
 		connections: connect.NewSettings[*web.Request]()}
 }
 

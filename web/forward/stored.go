@@ -51,7 +51,9 @@ func (x *Exchange) AppendBase(dst []byte) []byte {
 }
 
 // staysAlone reports whether the request continues after its client has left.
-func (x *Exchange) staysAlone() bool { return x.l.ignoreClientAbort || x.storable || x.background }
+func (x *Exchange) staysAlone() bool {
+	return x.l.ignoreClientAbort || x.storable || x.background || x.l.storing.on
+}
 
 // consult looks into the cache. Declined means that a server must be asked.
 func (x *Exchange) consult() web.Result {

@@ -39,7 +39,7 @@ var family = forward.Family{
 		"http_503": forward.On503,
 		"http_504": forward.On504, "http_403": forward.On403, "http_404": forward.On404, "http_429": forward.On429},
 	Has: forward.Features{URL: true, URI: true, Request: true, Response: true, Buffers: true, Ranges: true,
-		Trailers: true, TLS: true, Cache: true},
+		Trailers: true, TLS: true, Cache: true, Store: true},
 }
 
 const places = conf.HTTP | conf.Server | conf.Location
