@@ -29,6 +29,7 @@ type conn struct {
 	leave   func() // the door, once the peer is identified
 	once    sync.Once
 	broken  atomic.Pointer[error]
+	keeps   atomic.Int64 // calls of Keep not yet served
 }
 
 const (

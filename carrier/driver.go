@@ -54,6 +54,21 @@ func (c *Carrier) Met(s *cluster.Session, id cluster.NodeID) {
 	}
 }
 
+// Keep brings to disk what the peer of a session waits for.
+func (c *Carrier) Keep(s *cluster.Session) {
+	if cn, ok := s.Tag.(*conn); ok && cn.keeps.Add(1) == 1 {
+		c.tasks.Go(cn.keep)
+	}
+}
+
+// keep waits for the disk until it has done so since the last call of Keep. One goroutine per connection does, however
+// often the peer asks.
+func (cn *conn) keep() {
+	for asked := cn.keeps.Load(); asked > 0; asked = cn.keeps.Add(-asked) {
+		cn.session.Keep()
+	}
+}
+
 // levels maps events of the core to lines of the error log.
 var levels = map[cluster.EventKind]logs.Level{
 	cluster.Info: logs.Info, cluster.Notice: logs.Notice, cluster.Warning: logs.Warn, cluster.Problem: logs.Error,

@@ -60,6 +60,8 @@ type Driver interface {
 	Wake(s *Session)
 	// End reports that the core is done with a session: send the rest of its Outbox, close it, call Lost.
 	End(s *Session)
+	// Keep reports that the session's peer waits for the disk: call Session.Keep, which blocks.
+	Keep(s *Session)
 	// FlushSoon reports that a change waits: call NextFlush. An urgent one does not wait for the end of the gap.
 	FlushSoon(urgent bool)
 	// Met reports that a peer's hello arrived on an incoming session: it is worth dialling members at its address at

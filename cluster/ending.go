@@ -116,7 +116,11 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	s.stands.Store(false)
 	s.left, s.reached = s.seenByPeer(), s.reachedBy(now)
 	p := s.peer
+	if before == established && s.Outgoing && s.answersAwait() {
+		s.node.delivered.able.Add(-1)
+	}
 	s.mu.Unlock()
+	s.node.deliverWithout(s)
 
 	next := s.node.remove(s, p, &ending, before == established, now)
 	if !s.Outgoing {
@@ -140,7 +144,7 @@ func (n *Node) remove(s *Session, p *peer, ending *Ending, was bool, now clock.R
 		return nil
 	}
 	if p.out == s {
-		p.out, p.seen = nil, s.left
+		p.out, p.seen, p.leaving = nil, s.left, s.leaving
 	}
 	if standing := p.in[s.their.Incarnation]; standing != nil && standing.successor == s {
 		standing.successor = nil

@@ -41,6 +41,8 @@ func FuzzSession(f *testing.F) {
 		wire.TypeBury, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
 	add(true, wire.TypeSketch, wire.Sketch{Last: 255, Cells: cells}.Append(nil), wire.TypeAgreed, wire.Agreed{}.Append(nil),
 		wire.TypeWants, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
+	add(false, wire.TypeData, append(wire.AppendDataHead(nil, 2, 1, 5), 1, 2, 3), wire.TypeAwait, wire.Await{Kept: []uint64{0, 2, 9}}.Append(nil))
+	add(true, wire.TypeKept, wire.AppendAck(nil, wire.Ack{Zone: 0, Sequence: 1}))
 	add(true, wire.TypeGoodbye, wire.Goodbye{Reason: wire.ReasonStopping, Text: "\n\x1b[31mforged"}.Append(nil))
 
 	f.Fuzz(func(t *testing.T, outgoing bool, script []byte) {

@@ -345,12 +345,16 @@ func (s *Session) start(r *wire.Reply, now clock.Reading) error {
 	}
 	s.stage = established
 	s.stand()
+	if s.answersAwait() {
+		n.delivered.able.Add(1)
+	}
 	s.beat(now) // before all records, which expire by the clock that it shows
 	n.mu.Lock()
 	replaced := s.peer.out
 	n.changed(now)
 	n.nowMet(s.peer)
 	s.peer.out, s.peer.outAddress = s, s.Address
+	s.leaving = s.peer.leaving
 	n.mu.Unlock()
 	if replaced != nil && replaced != s {
 		replaced.end(Ending{Reason: wire.ReasonAlias, Err: errors.New("replaced by a new connection"), Quiet: true})

@@ -29,7 +29,10 @@ type intake struct {
 	zones   atomic.Pointer[[]*intakeZone]
 	retired map[uint64]bool // indexes of zones that were once shared
 	unacked int             // frames
-	sinceMS int64           // monotonic, of the first of them
+	ackNow  bool            // the dialer waits for an acknowledgement
+	// keep are zones that the dialer wants to be on disk, through these frames.
+	keep    map[*intakeZone]uint64
+	sinceMS int64 // monotonic, of the first of them
 }
 
 // list is the zones by the dialer's index, nil for those not shared. It is replaced, not changed.
@@ -82,6 +85,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.repairEnd(f.Body, now)
 	case wire.TypeZones:
 		return s.zonesChanged(f.Body, now)
+	case wire.TypeAwait:
+		return s.awaited(f.Body)
 	case wire.TypeView:
 		return s.viewed(f.Body, now)
 	}
@@ -329,7 +334,7 @@ func (s *Session) appendAcks(now clock.Reading) {
 	if s.ackDelay(now) != 0 {
 		return
 	}
-	s.intake.unacked = 0
+	s.intake.unacked, s.intake.ackNow = 0, false
 	var body []byte
 	for _, iz := range s.intake.list() {
 		if iz != nil && iz.last > iz.acked {
@@ -351,6 +356,8 @@ func (s *Session) appendAcks(now clock.Reading) {
 // ackDelay returns when the next acknowledgement is due, negative for never. Called with mu held.
 func (s *Session) ackDelay(now clock.Reading) time.Duration {
 	switch {
+	case s.intake.ackNow:
+		return 0
 	case s.intake.unacked == 0:
 		return -1
 	case s.intake.unacked >= ackFrames:

@@ -38,7 +38,8 @@ type host struct {
 	bucket  *kinds.Bucket
 	session *kinds.Session
 	events  []Event
-	skewMS  int64 // of its wall clock
+	keeps   []*Session // that wait for the disk
+	skewMS  int64      // of its wall clock
 	down    bool
 	members []int
 	// withhold are features that a release before did not have.
@@ -149,6 +150,7 @@ func (h *host) crash() {
 func (h *host) Wake(*Session)        {}
 func (h *host) End(*Session)         {}
 func (h *host) FlushSoon(bool)       {}
+func (h *host) Keep(s *Session)      { h.keeps = append(h.keeps, s) }
 func (h *host) Met(*Session, NodeID) {}
 func (h *host) Event(e Event)        { h.events = append(h.events, e) }
 
@@ -218,6 +220,10 @@ func (f *fabric) step(ms int) {
 				continue
 			}
 			h.node.Tick(h.reading())
+			for _, s := range h.keeps {
+				s.Keep()
+			}
+			h.keeps = nil
 			mono := time.Duration(f.now.MonoMS) * time.Millisecond
 			if wait, dirty := h.node.NextFlush(mono); dirty && wait == 0 {
 				h.node.Flush(mono, h.reading())

@@ -24,6 +24,7 @@ type Node struct {
 	pace        pacer
 	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were last woken
 	traffic     traffic
+	delivered   deliveryFigures
 	viewsDue    atomic.Bool // a peer waits for the view of this node
 	// cameLateMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
 	cameLateMS atomic.Int64
@@ -81,8 +82,9 @@ const zoneTickEveryMS = 100
 func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation,
-		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones) &^ config.Withhold,
-		driver:   config.Driver,
+		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones |
+			wire.FeatureDelivery) &^ config.Withhold,
+		driver: config.Driver,
 		peers: make(
 			map[NodeID]*peer,
 		), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
@@ -124,6 +126,11 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	before, cluster := n.settings.Load(), n.cluster.Load()
 	n.rezoning.Store(true)
 	n.table.Store(table)
+	for _, z := range old.list {
+		if now := table.byName[z.info.Name]; now == nil || now.progress != z.progress {
+			z.deliveries.retire()
+		}
+	}
 	n.settings.Store(&settings)
 	n.cluster.Store(&config.Cluster)
 	subjects := make(map[string]bool, len(config.Subjects))
@@ -160,6 +167,7 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 		}
 		n.driver.FlushSoon(urgent)
 	})
+	shared.OnDeliver(func(need zone.Need) zone.Delivery { return n.deliver(&z.deliveries, need) })
 	shared.Hold(allShards)
 	n.recall(z)
 	return z
@@ -188,13 +196,24 @@ func (n *Node) NextFlush(mono time.Duration) (wait time.Duration, dirty bool) {
 // Flush moves changes into the journals and wakes the outgoing sessions.
 func (n *Node) Flush(mono time.Duration, now clock.Reading) {
 	n.pace.began(mono)
-	n.flushZones(now)
+	if n.flushZones(now) {
+		n.pace.served(mono)
+	}
 }
 
-func (n *Node) flushZones(now clock.Reading) {
+// flushZones reports whether somebody waited for the flush.
+func (n *Node) flushZones(now clock.Reading) (awaited bool) {
 	local := n.clocks.clusterTime(now)
 	var heads uint64
+	type served struct {
+		z     *zoneState
+		taken []*delivery
+	}
+	var all []served
 	for _, z := range n.table.Load().list {
+		if taken := z.deliveries.take(); len(taken) > 0 { // before the flush: it must see all their changes
+			all = append(all, served{z, taken})
+		}
 		z.shared.Flush(local)
 		heads += z.shared.Journal().Head()
 	}
@@ -202,6 +221,10 @@ func (n *Node) flushZones(now clock.Reading) {
 	if n.heads.Swap(heads) != heads { // a zone may have flushed by itself, to make room
 		n.wakeOutgoing()
 	}
+	for _, s := range all {
+		n.collect(s.z, s.taken, now)
+	}
+	return len(all) > 0
 }
 
 // markLeft requests another flush if changes came while the last one ran: their dirty list was not empty, so they

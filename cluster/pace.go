@@ -15,6 +15,10 @@ const (
 	maxGap = 5 * time.Millisecond
 	// costShare is the inverse of the part of a core that flushing and writing may use: 5 %.
 	costShare = 20
+	// awaitedGap is maxGap while answers to clients wait for flushes: a fifth of the time that they wait by default.
+	awaitedGap = time.Millisecond
+	// awaitedFor is how long that lasts after the last one.
+	awaitedFor = time.Second
 	// costMemory is how many flushes the average of their cost covers.
 	costMemory = 8
 )
@@ -31,6 +35,7 @@ type pacer struct {
 	last     time.Duration
 	cost     time.Duration // moving average of a flush with its writes
 	interval time.Duration
+	awaited  time.Duration // until when answers probably wait for flushes
 }
 
 // wait returns how long the next flush should wait, and false if nothing is dirty.
@@ -44,7 +49,18 @@ func (p *pacer) wait(now time.Duration) (time.Duration, bool) {
 	if !p.flushed || p.urgent.Load() {
 		return 0, true
 	}
-	return max(p.gap()-since, 0), true
+	gap := p.gap()
+	if now < p.awaited {
+		gap = min(gap, awaitedGap)
+	}
+	return max(gap-since, 0), true
+}
+
+// served notes that somebody waited for a flush: more may follow.
+func (p *pacer) served(now time.Duration) {
+	p.mu.Lock()
+	p.awaited = now + awaitedFor
+	p.mu.Unlock()
 }
 
 // gap is the time between two flushes under load.

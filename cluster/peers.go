@@ -37,6 +37,7 @@ type peer struct {
 	compared     map[string]*comparison // by zone
 	view         *toldView              // nil until it tells one
 	lags         map[string]lag         // by zone; of those in which it fell behind and was not found equal since
+	leaving      leaving                // of its last outgoing session
 	// told are the logged texts about the peer, so that a reconnect does not repeat them.
 	told map[uint64]bool // by the hash of the text, which a peer can make long
 }

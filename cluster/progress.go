@@ -37,6 +37,7 @@ type progress struct {
 	changedMS int64
 
 	forgetting forgetting
+	deliveries deliveries
 
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow

@@ -50,6 +50,11 @@ type pushZone struct {
 	// bareTo is the first frame that is sent whole. Earlier ones are from before a deletion that is forgotten by now:
 	// only their deletions are sent, and the rest is left to repair.
 	bareTo uint64
+	// lostTo is the first frame of which an acknowledgement tells that the peer has what is in it.
+	lostTo uint64
+	// asked is the last frame that the peer was asked to acknowledge at once, askedKept and kept the last that it was
+	// asked to keep on disk, and that it keeps. owed is the last frame that was awaited when the peer was left out.
+	asked, askedKept, kept, owed uint64
 	// compared is the content described by the last digests sent.
 	compared content
 
@@ -105,6 +110,7 @@ func (s *Session) pushFrom(resume wire.Resume, now clock.Reading) error {
 	}
 	pz.look(now)
 	s.push.zones = append(s.push.zones, pz)
+	s.delivered(pz, now)
 	return nil
 }
 
@@ -115,7 +121,7 @@ func (pz *pushZone) resume(wanted uint64) (overrun bool) {
 	pz.bareTo = pz.state.oldestForLate()
 	switch {
 	case wanted == 0: // it is being taught and skips what it knows
-		pz.cursor = tail
+		pz.cursor, pz.lostTo = tail, tail
 	case wanted > head || wanted < tail:
 		pz.cursor, overrun = head, true
 	default:
@@ -157,6 +163,7 @@ func (z *zoneState) oldestForLate() uint64 {
 // them. Called with mu held.
 func (s *Session) overrun(pz *pushZone) {
 	pz.cursor = pz.state.shared.Journal().Head()
+	pz.lostTo = pz.cursor
 	pz.acked = pz.cursor - 1 // no peer will acknowledge the frames given up
 	pz.marks = pz.marks[:0]
 	shards := wire.All
@@ -215,7 +222,9 @@ func (p *pusher) find(index uint64) *pushZone {
 func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 	switch f.Type {
 	case wire.TypeAck:
-		return s.acked(f.Body)
+		return s.acked(f.Body, now)
+	case wire.TypeKept:
+		return s.keptThrough(f.Body, now)
 	case wire.TypeTeachRequest:
 		return s.teachRequested(f.Body, now)
 	case wire.TypeReport:
@@ -233,27 +242,6 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		s.node.viewsDue.Store(true)
 	}
 	return nil // of a later version
-}
-
-func (s *Session) acked(body []byte) error {
-	var wrong error
-	err := wire.ParseAcks(body, func(a wire.Ack) {
-		pz := s.push.find(a.Zone)
-		switch {
-		case pz == nil && s.retired(a.Zone):
-		case pz == nil || a.Sequence >= pz.cursor:
-			wrong = fmt.Errorf("peer acknowledges frame %d of zone number %d, which was never sent", a.Sequence, a.Zone)
-		default:
-			pz.acked = max(pz.acked, a.Sequence)
-			if pz.countAcked(); pz.waits {
-				s.node.driver.Wake(s)
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return wrong
 }
 
 func (s *Session) teachRequested(body []byte, now clock.Reading) error {
@@ -315,6 +303,7 @@ func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 		}
 		dst = s.fillFrames(dst, limit, pz, now)
 	}
+	dst = s.fillAwait(dst)
 	for _, pz := range s.push.zones {
 		dst = s.fillTaught(dst, limit, pz, now)
 	}

@@ -67,6 +67,7 @@ type Session struct {
 	// theirSetMS is the peer's pending clock step, which it does not follow.
 	theirSetMS int64
 	view       viewing
+	leaving    leaving
 
 	// successor waits for this session's end; guarded by Node.mu.
 	successor *Session

@@ -16,6 +16,8 @@ type Status struct {
 	Node  NodeStatus            `json:"status"`
 	// Updates are the frames to peers that have records.
 	Updates UpdateStatus `json:"updates"`
+	// Deliveries count the answers to clients that waited for peers to have a change.
+	Deliveries DeliveryStatus `json:"deliveries"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
 	NodeID    string `json:"node_id"`
 	Cluster   string `json:"cluster,omitempty"`
@@ -96,6 +98,8 @@ type PeerStatus struct {
 	LagMS        int64 `json:"lag_ms"` // age of the oldest frame not acknowledged
 	Pending      int64 `json:"records_pending"`
 	Teaching     bool  `json:"teaching"`
+	// LeftOut means that answers to clients do not wait for the peer, because it acknowledged too late.
+	LeftOut bool `json:"left_out"`
 	// LastError is why the last connection was lost; it is kept after the next one is established. Losses counts them.
 	LastError string `json:"last_error,omitempty"`
 	Losses    int64  `json:"connections_lost"`
@@ -124,7 +128,7 @@ func (n *Node) Status(now clock.Reading) Status {
 	out := Status{
 		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
 		Ready: n.Ready(), OffsetMS: n.clocks.clusterTime(now).WallMS - now.WallMS, Peers: []PeerStatus{},
-		Updates: UpdateStatus{n.traffic.updates.Load(), n.traffic.updateBytes.Load()},
+		Deliveries: n.delivered.status(), Updates: UpdateStatus{n.traffic.updates.Load(), n.traffic.updateBytes.Load()},
 		Node: NodeStatus{
 			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
 			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),
@@ -158,6 +162,7 @@ func (n *Node) Status(now clock.Reading) Status {
 		status := p.status(shown, heard[id], now)
 		push, pushing := pushes[id]
 		status.Pushing, status.Teaching, status.LagMS = pushing, push.teaching, push.lagMS
+		status.LeftOut = push.leftOut
 		status.State = connectedState(pushing, status.Accepted)
 		for _, pending := range push.pending {
 			status.Pending += pending
@@ -234,6 +239,7 @@ type pushStatus struct {
 	pending  map[string]int64 // records by zone
 	lagMS    int64
 	teaching bool
+	leftOut  bool
 }
 
 func (s *Session) pushStatus(now clock.Reading) (status pushStatus, ok bool) {
@@ -243,6 +249,7 @@ func (s *Session) pushStatus(now clock.Reading) (status pushStatus, ok bool) {
 		return status, false
 	}
 	status.peer, status.pending = s.peer.id, make(map[string]int64, len(s.push.zones))
+	status.leftOut = s.leaving.out
 	for _, pz := range s.push.zones {
 		journal := pz.state.shared.Journal()
 		status.pending[pz.state.info.Name] = s.lacks(pz, now)

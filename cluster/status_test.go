@@ -202,6 +202,12 @@ var happenings = []struct {
 		"zones.kv.record_bytes": float64(zone.CostBytes(5, 1)), "zones.kv.tombstones": nil, "zones.kv.tombstone_bytes": nil,
 		"zones.kv.tombstones_given_up": nil, "zones.kv.full": nothing, "zones.kv.agreement": "agree",
 	}},
+	{"answers wait for a peer that does not acknowledge", func(f *fabric) {
+		f.halt(0, 1, true)
+		f.await(f.hosts[0], f.hosts[0].login("one"), testLimitMS)
+	}, map[string]any{
+		"deliveries.waits": 1.0, "deliveries.timeouts": 1.0, "deliveries.left_out": 1.0, "peers.0.left_out": true,
+	}},
 	{"sessions find no room", func(f *fabric) {
 		for i := range 100_000 {
 			f.hosts[0].bind(i, "server")

@@ -15,6 +15,7 @@ type silent struct{}
 func (silent) Wake(*cluster.Session)                {}
 func (silent) End(*cluster.Session)                 {}
 func (silent) FlushSoon(bool)                       {}
+func (silent) Keep(*cluster.Session)                {}
 func (silent) Met(*cluster.Session, cluster.NodeID) {}
 func (silent) Event(cluster.Event)                  {}
 

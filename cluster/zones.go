@@ -124,6 +124,7 @@ func (s *Session) offer(again map[uint64]bool, answers bool) {
 // unpush stops pushing a zone, if it was pushed. Called with mu held.
 func (s *Session) unpush(index uint64, z *zoneState) {
 	s.push.zones = slices.DeleteFunc(slices.Clone(s.push.zones), func(pz *pushZone) bool { return pz.index == index })
+	z.deliveries.without(s)
 	s.node.forgetComparison(s.peer, z.info.Name)
 }
 

@@ -305,6 +305,9 @@ func (h *Host) Wake(s *cluster.Session) { s.Tag.(*end).woken = true }
 // End notes that a session is over.
 func (h *Host) End(s *cluster.Session) { s.Tag.(*end).woken = true }
 
+// Keep brings to disk what the peer of a session waits for, at once.
+func (h *Host) Keep(s *cluster.Session) { s.Tag.(*end).keeps = true }
+
 // FlushSoon does nothing.
 func (h *Host) FlushSoon(bool) {}
 

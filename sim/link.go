@@ -25,6 +25,7 @@ type end struct {
 	eof     bool // nothing will come after inbox
 	closed  bool
 	woken   bool
+	keeps   bool  // the peer waits for the disk
 	wakeMS  int64 // when acknowledgements are due; 0 not before the next Wake
 }
 
@@ -187,6 +188,10 @@ func (l *link) receive(e, other *end) {
 		room -= n
 		e.queued -= n
 		err := e.session.Receive(p.bytes[:n], e.host.now())
+		if e.keeps {
+			e.keeps = false
+			e.session.Keep()
+		}
 		if p.bytes = p.bytes[n:]; len(p.bytes) == 0 {
 			e.inbox = e.inbox[1:]
 		}

@@ -142,7 +142,7 @@ func (r *rogue) say(c *rogueConn) {
 	}
 	elements := []wire.Element{{Key: w.rand.Uint64(), Version: w.rand.Uint64()}}
 	nothing := [][]byte{{1, 0, 0}, {2}, {}}[zone] // records of no key, of pairs and of limits
-	t, body := wire.Type(w.rand.IntN(24)), []byte(nil)
+	t, body := wire.Type(w.rand.IntN(26)), []byte(nil)
 	switch t {
 	case wire.TypeHeartbeat:
 		body = wire.Heartbeat{WallMS: r.wall(), Token: w.rand.Uint64(), Echo: w.rand.Uint64() >> 20}.Append(nil)
@@ -151,6 +151,10 @@ func (r *rogue) say(c *rogueConn) {
 		body = append(wire.AppendDataHead(nil, zone, c.sequence, r.wall()), nothing...)
 	case wire.TypeAck:
 		body = wire.AppendAck(nil, wire.Ack{Zone: zone, Sequence: r.sequence(0)})
+	case wire.TypeKept:
+		body = wire.AppendAck(nil, wire.Ack{Zone: zone, Sequence: r.sequence(0)})
+	case wire.TypeAwait:
+		body = wire.Await{Kept: []uint64{zone}}.Append(nil)
 	case wire.TypeTeachRequest:
 		body = wire.TeachRequest{Zone: zone, Shards: wire.All, Merge: true, Both: w.rand.IntN(2) == 0}.Append(nil)
 	case wire.TypeTeachBegin:

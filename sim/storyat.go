@@ -49,6 +49,16 @@ func (w *World) doAt(c *command) (known bool, err error) {
 		return true, h.clear()
 	case "bind":
 		return true, h.session.Bind([]byte(c.word(1)), []byte(c.word(2)), h.clusterNow())
+	case "logins": // logins 100 key server < 3: key0, key1, …, each answered within 2 ms
+		for i := range c.number(1) {
+			tookMS, err := w.loginNow(h, fmt.Sprint(c.word(2), i), c.word(3))
+			if err == nil {
+				err = c.figure(tookMS)
+			}
+			if err != nil {
+				return true, fmt.Errorf("login %d: %w", i, err)
+			}
+		}
 	case "binds": // binds 500 key server: key0, key1, …
 		for i := range c.number(1) {
 			if err := h.session.Bind(fmt.Append(nil, c.word(2), i), []byte(c.word(3)), h.clusterNow()); err != nil {
@@ -114,18 +124,21 @@ func (w *World) expectAt(c *command) (known bool, err error) {
 	return true, nil
 }
 
+// figure compares a number with the end of the line: "< 3".
+func (c *command) figure(got int64) error {
+	want := int64(c.number(len(c.words) - 1))
+	switch op := c.word(len(c.words) - 2); {
+	case op == "=" && got == want, op == "<" && got < want, op == ">" && got > want:
+		return nil
+	}
+	return fmt.Errorf("it is %d", got)
+}
+
 // expectStatus reads the operator's status.
 func (w *World) expectStatus(c *command) (known bool, err error) {
 	h := c.host
 	status := h.node.Status(h.now())
-	figure := func(got int64) error {
-		want := int64(c.number(len(c.words) - 1))
-		switch op := c.word(len(c.words) - 2); {
-		case op == "=" && got == want, op == "<" && got < want, op == ">" && got > want:
-			return nil
-		}
-		return fmt.Errorf("it is %d", got)
-	}
+	figure := c.figure
 	switch c.word(0) {
 	case "said":
 		if text := strings.Join(c.words[1:], " "); !h.said(text) {
@@ -137,6 +150,10 @@ func (w *World) expectStatus(c *command) (known bool, err error) {
 		}
 	case "online":
 		return true, figure(status.Node.NodesOnline)
+	case "left-out": // peers for which answers do not wait
+		return true, figure(int64(len(h.leftOut())))
+	case "waits-in-vain":
+		return true, figure(status.Deliveries.Late)
 	case "sent":
 		return true, figure(status.Node.BytesOut)
 	case "forfeited": // requests

@@ -102,7 +102,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	if f.mixed {
 		old := s.Hosts[s.rand.IntN(len(s.Hosts))]
-		old.withhold = wire.FeatureRepair | wire.FeatureZones
+		old.withhold = wire.FeatureRepair | wire.FeatureZones | wire.FeatureDelivery
 		old.crash()
 		old.start()
 	}
@@ -239,6 +239,8 @@ func (s *swarm) work(h *Host, n int) {
 		if err := h.clear(); err != nil {
 			s.failf("host %d does not clear: %v", h.index, err)
 		}
+	case n < 58 && s.flavour.hasLogins():
+		s.workLogin(h)
 	case n < 62:
 		err := h.session.Bind([]byte(key), fmt.Append(nil, "server", s.rand.IntN(9)), h.clusterNow())
 		if err != nil && !s.flavour.full {

@@ -37,6 +37,7 @@ type World struct {
 	ledger    *kinds.Keyval
 	timed     []*timed
 	causal    causal // nil if the ledger tells which write is the latest
+	logins    logins
 	failures  []string
 	// certified means that hosts have certificates; else they know each other by their addresses.
 	certified bool
@@ -171,6 +172,7 @@ func (w *World) step() {
 	}
 	clear(w.links[len(live):])
 	w.links = live
+	w.lookLogins()
 }
 
 func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }

@@ -87,6 +87,8 @@ type Shared interface {
 	// OnDirty sets the callback (called without a lock) for a change that arrives on an empty dirty list. Urgent means
 	// that a limit has just been crossed: waiting would pass too many requests.
 	OnDirty(wake func(urgent bool))
+	// OnDeliver sets who makes the deliveries that Deliver returns.
+	OnDeliver(make func(Need) Delivery)
 	// Journal is the ring of flushed frames.
 	Journal() *Journal
 	// Resize changes the journal's ring: frames kept and bytes per frame (zone_sync_buffers). Called before the zone is

@@ -79,6 +79,7 @@ type Store struct {
 	// looks counts NeedChanged; passedFor invalidates what shards have passed.
 	looks, passedFor atomic.Uint32
 	wake             atomic.Pointer[func(urgent bool)]
+	deliver          atomic.Pointer[func(Need) Delivery]
 
 	flushMu    sync.Mutex // before any shard's lock
 	encoder    Encoder

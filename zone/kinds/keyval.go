@@ -30,6 +30,7 @@ type Keyval struct {
 	// onLocal and onRemote get the log record of each change, see OnCommit.
 	onLocal  func(record []byte) (wait func() error, err error)
 	onRemote func(payload []byte)
+	onKeep   func() error
 }
 
 // KeyvalConfig configures a zone of key-value pairs.
@@ -84,7 +85,10 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 	return k
 }
 
-var _ zone.Remembering = (*Keyval)(nil)
+var (
+	_ zone.Remembering = (*Keyval)(nil)
+	_ zone.Durable     = (*Keyval)(nil)
+)
 
 // OnCommit sets the keepers of the changes of a zone with state. local gets the records of local writes. The function
 // it returns waits for the disk: a write is acknowledged when it has returned nil, a batch when that of its last record
@@ -92,6 +96,17 @@ var _ zone.Remembering = (*Keyval)(nil)
 // them back. OnCommit is called before the zone is used.
 func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
 	k.onLocal, k.onRemote = local, remote
+}
+
+// OnKeep sets how to wait until all that OnCommit's functions got is on disk. It is called before the zone is used.
+func (k *Keyval) OnKeep(keep func() error) { k.onKeep = keep }
+
+// Keep waits until all that the zone holds is on disk; it returns at once if the zone has no state.
+func (k *Keyval) Keep() error {
+	if k.onKeep == nil {
+		return nil
+	}
+	return k.onKeep()
 }
 
 // AppendValue appends the value of a key, looked up by the type of the zone.

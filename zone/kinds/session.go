@@ -84,22 +84,26 @@ func (s *Session) Lookup(key []byte, now clock.Reading) (server string, ok bool)
 // Bind binds a session to a server, creates it if needed, and touches it. It fails with ErrFull when no other session
 // can be evicted, and with ErrTooLong.
 func (s *Session) Bind(key, server []byte, now clock.Reading) error {
-	return s.bind(key, server, true, now)
+	_, err := s.Assign(key, server, true, now)
+	return err
 }
 
 // Rebind is Bind for an existing session; otherwise it does nothing and returns ErrNotFound.
 func (s *Session) Rebind(key, server []byte, now clock.Reading) error {
-	return s.bind(key, server, false, now)
+	_, err := s.Assign(key, server, false, now)
+	return err
 }
 
-func (s *Session) bind(key, server []byte, create bool, now clock.Reading) error {
+// Assign is Bind with create, otherwise Rebind. changed means that the session is new or moved to another server, and
+// was not only touched.
+func (s *Session) Assign(key, server []byte, create bool, now clock.Reading) (changed bool, err error) {
 	if len(key) == 0 || len(key) > zone.MaxKeyBytes {
-		return ErrKey
+		return false, ErrKey
 	}
 	if len(server) == 0 || len(server) > MaxServerBytes {
-		return ErrTooLong
+		return false, ErrTooLong
 	}
-	first, err := s.tryBind(key, server, create, now)
+	first, changed, err := s.tryBind(key, server, create, now)
 	for range roomAttempts {
 		if err != ErrFull || !s.store.Synced() {
 			break
@@ -107,25 +111,25 @@ func (s *Session) bind(key, server []byte, create bool, now clock.Reading) error
 		// All sessions that could be evicted wait to be sent: flush, then try again.
 		s.store.Flush(now)
 		s.store.MakeRoom(zone.CostBytes(len(key), len(server)), s.store.Limit(), now.MonoMS)
-		first, err = s.tryBind(key, server, create, now)
+		first, changed, err = s.tryBind(key, server, create, now)
 	}
 	if first {
 		s.store.Wake(false)
 	}
-	return err
+	return changed, err
 }
 
-func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (first bool, err error) {
+func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (first, changed bool, err error) {
 	hash := zone.KeyHash(key)
 	sh := s.store.Shard(hash)
 	sh.Lock()
 	defer sh.Unlock()
 	slot, r := s.findLive(sh, key, now)
 	if r == nil && !create {
-		return false, ErrNotFound
+		return false, false, ErrNotFound
 	}
 	if r != nil && string(sh.Value(r)) == string(server) {
-		return s.touch(sh, slot, r, now), nil
+		return s.touch(sh, slot, r, now), false, nil
 	}
 	var old *zone.Record
 	if slot != 0 {
@@ -135,9 +139,9 @@ func (s *Session) tryBind(key, server []byte, create bool, now clock.Reading) (f
 	s.stampWrite(sh, hash, &w, old, now)
 	did, slot := s.put(sh, hash, key, &w, room{bytes: s.store.Limit(), evict: true}, now)
 	if did != won {
-		return false, ErrFull
+		return false, false, ErrFull
 	}
-	return sh.MarkDirty(slot, sh.At(slot)), nil
+	return sh.MarkDirty(slot, sh.At(slot)), true, nil
 }
 
 // Touch moves the expiry of a session and reports whether it exists.

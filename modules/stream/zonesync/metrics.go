@@ -44,6 +44,12 @@ func nodeMetrics() []admin.Metric {
 			Of(unknown),
 		admin.Gauge("starling_clock_offset_seconds", "clock_offset_ms", "Cluster time minus the local clock.").
 			By(milli),
+		admin.Counter("starling_delivery_waits_total", "deliveries.waits",
+			"Answers to clients that waited until peers had a change."),
+		admin.Counter("starling_delivery_timeouts_total", "deliveries.timeouts",
+			"Such waits whose time ran out."),
+		admin.Counter("starling_delivery_left_out_total", "deliveries.left_out",
+			"How often a peer was left out of later waits because it acknowledged too late."),
 		admin.Gauge(
 			"starling_member_reached",
 			"members.[member=member,address=address].state",
@@ -119,6 +125,11 @@ func peerMetrics() []admin.Metric {
 		level("pushing", "pushing", "1 while the outgoing connection to a peer is established."),
 		level("accepted", "accepted", "1 while an incoming connection from a peer is established."),
 		level("teaching", "teaching", "1 while a full resync of a peer is in progress."),
+		level(
+			"left_out",
+			"left_out",
+			"1 while answers to clients do not wait for a peer, because it acknowledged too late.",
+		),
 		level("protocol_version", "protocol_version", "Protocol version used with a peer."),
 		level("round_trip_seconds", "rtt_ms", "Round-trip time to a peer, measured in whole milliseconds.").By(milli),
 		level("clock_offset_seconds", "clock_offset_ms", "Clock of a peer minus the local one.").By(milli),

@@ -1,0 +1,47 @@
+package zone
+
+import "starling/lib/clock"
+
+// Need is what a delivery waits for.
+type Need struct {
+	// Nodes is how many nodes must have the changes, this one included. 0 waits for all connected peers except those
+	// that were left out because they did not acknowledge in time.
+	Nodes int
+	// OnDisk waits until a node whose zone has state has the changes on disk. Only with Nodes.
+	OnDisk bool
+	// From is the head of the journal before the first of the changes. Only with Nodes.
+	From uint64
+	// LimitMS is how long the waiter waits at most. Without Nodes, peers that take longer are left out.
+	LimitMS int64
+}
+
+// AllNodes as Need.Nodes means this node and every member of the cluster, connected or not.
+const AllNodes = 1 << 30
+
+// Delivery follows the local changes that were made before it began to the peers.
+type Delivery interface {
+	// Done is closed when as many nodes have the changes as needed.
+	Done() <-chan struct{}
+	// End ends the wait of one waiter, who got it from Deliver; late means that its time has run out.
+	End(late bool, now clock.Reading)
+	// Nodes is how many nodes have the changes, this one included, and how many are needed. Only with Need.Nodes.
+	Nodes() (have, needed int)
+}
+
+// OnDeliver sets who makes deliveries, the cluster.
+func (s *Store) OnDeliver(make func(Need) Delivery) { s.deliver.Store(&make) }
+
+// Deliver follows the changes so far to the peers. It returns nil if there is nobody to wait for.
+func (s *Store) Deliver(need Need) Delivery {
+	if deliver := s.deliver.Load(); deliver != nil && s.Synced() {
+		return (*deliver)(need)
+	}
+	return nil
+}
+
+// Durable is a Shared that can have a state on disk.
+type Durable interface {
+	Shared
+	// Keep waits until all that the zone holds is on disk; it returns at once if the zone has no state.
+	Keep() error
+}
