@@ -389,6 +389,8 @@ func TestUpstreamErrors(t *testing.T) {
 		},
 		{learns(`zone=z:32k`) + ` upstream v { ` + server + ` sticky learn zone=z:64k create=$uri lookup=$uri; }`,
 			`the size 65536 of shared memory zone "z" conflicts with already declared size 32768` + at},
+		{learns(`zone=z:32k sync=soon`), `"sticky" directive invalid sync time` + at},
+		{learns(`zone=z:32k sync=11s`), `"sticky" directive invalid sync time` + at},
 		{`upstream u { ` + server + ` sticky learn zone=z:1m lookup=$uri; }`, `"sticky" directive "create" parameter is not specified` + at},
 		{`upstream u { ` + server + ` sticky cookie a samesite=loose; }`, `"sticky" directive invalid "samesite" parameter value` + at},
 		{`upstream u { ` + server + ` sticky cookie a; sticky route $uri; }`, `"sticky" directive is duplicate` + at},

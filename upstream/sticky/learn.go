@@ -39,12 +39,12 @@ func (l *Learn) AppendServer(dst, looked []byte, now clock.Reading) ([]byte, boo
 
 // Answered binds the session to the server that responded: with `header` when the response header was accepted,
 // otherwise when the attempt ended successfully. created and looked are the first non-empty values. A created id is
-// learned; without one, a session named by the client is touched, but none is created. An error is a full zone, for the
-// log.
-func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) error {
+// learned; without one, a session named by the client is touched, but none is created. changed means that a session is
+// new or moved. An error is a full zone, for the log.
+func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) (changed bool, err error) {
 	id := FirstNonEmpty(created, looked)
 	if len(id) == 0 {
-		return nil
+		return false, nil
 	}
 	key, _ := l.keys.Get().(*[md5.Size]byte)
 	if key == nil {
@@ -52,14 +52,9 @@ func (l *Learn) Answered(created, looked, server []byte, now clock.Reading) erro
 	}
 	defer l.keys.Put(key)
 	*key = Key(id)
-	var err error
-	if len(created) > 0 {
-		err = l.Sessions.Bind(key[:], server, now)
-	} else if err = l.Sessions.Rebind(key[:], server, now); errors.Is(err, kinds.ErrNotFound) {
-		err = nil
+	changed, err = l.Sessions.Assign(key[:], server, len(created) > 0, now)
+	if err == nil || len(created) == 0 && errors.Is(err, kinds.ErrNotFound) {
+		return changed, nil
 	}
-	if err != nil {
-		return fmt.Errorf("could not allocate node in sticky session zone %q: %w", l.Zone, err)
-	}
-	return nil
+	return false, fmt.Errorf("could not allocate node in sticky session zone %q: %w", l.Zone, err)
 }

@@ -28,7 +28,7 @@ func TestLearn(t *testing.T) {
 		{"", "", "s1", "", ""},            // no id, no session
 		{strings.Repeat("long", 5000), "", "s9", strings.Repeat("long", 5000), "s9"},
 	} {
-		if err := learn.Answered([]byte(c.created), []byte(c.looked), []byte(c.server), start); err != nil {
+		if _, err := learn.Answered([]byte(c.created), []byte(c.looked), []byte(c.server), start); err != nil {
 			t.Fatal(err)
 		}
 		got, ok := learn.AppendServer([]byte{}, []byte(c.lookup), start)
@@ -39,7 +39,7 @@ func TestLearn(t *testing.T) {
 	if _, ok := learn.AppendServer(nil, []byte("one"), start.Add(90*time.Second)); ok {
 		t.Error("a session outlived its timeout")
 	}
-	err := learn.Answered([]byte("x"), nil, []byte(strings.Repeat("s", 100)), start)
+	_, err := learn.Answered([]byte("x"), nil, []byte(strings.Repeat("s", 100)), start)
 	if err == nil || !strings.HasPrefix(err.Error(), `could not allocate node in sticky session zone "s"`) {
 		t.Error(err)
 	}
@@ -86,7 +86,7 @@ func TestStickyAllocatesNothing(t *testing.T) {
 	id, server := []byte("session"), []byte("1a902fbe1a902fbe1a902fbe1a902fbe")
 	buf := make([]byte, 0, 64)
 	if n := testing.AllocsPerRun(100, func() {
-		if err := learn.Answered(id, nil, server, start); err != nil {
+		if _, err := learn.Answered(id, nil, server, start); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := learn.AppendServer(buf, id, start); !ok {

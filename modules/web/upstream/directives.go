@@ -91,9 +91,10 @@ func directives() []conf.Directive {
 			Name: "sticky", In: conf.Upstream, OneMore: true, Params: stickyParams,
 			Syntax: "cookie <name> [expires=<time>] [domain=<domain>] [httponly] [secure] [samesite=<value>] " +
 				"[path=<path>]\nroute <$variable>...\nlearn [create=<$variable>...] [lookup=<$variable>...] " +
-				"[zone=<name>:<size>] [timeout=<time>] [header] [sync]",
+				"[zone=<name>:<size>] [timeout=<time>] [header] [sync[=<time>]]",
 			Doc: "Enables session affinity: by a cookie that Starling sets, by a route in the request, or by " +
-				"sessions learned from responses. With `sync`, all nodes of the cluster share the sessions.",
+				"sessions learned from responses. With `sync`, all nodes of the cluster share the sessions, and the " +
+				"response that tells the client of a new or moved session is held back until they have it.",
 			Set: conf.Raw(setSticky),
 		},
 	}
@@ -131,5 +132,6 @@ var stickyParams = map[string]string{
 	"zone":     "Name and size of the session zone.",
 	"timeout":  "Inactivity timeout of a session; 10m by default.",
 	"header":   "Creates the session as soon as the response header arrives, not at the end of the response.",
-	"sync":     "Shares the sessions with the nodes of the cluster.",
+	"sync": "Shares the sessions with the nodes of the cluster. The value is how long a response waits for them at " +
+		"most; 5ms by default, `0` does not wait.",
 }

@@ -4,10 +4,12 @@ import (
 	"time"
 
 	"starling/logs"
+	"starling/side"
 	servers "starling/upstream"
 	stick "starling/upstream/sticky"
 	"starling/vars"
 	"starling/web"
+	"starling/zone"
 )
 
 // firstValue appends the first value that is not empty: only that one counts, even if it selects no server.
@@ -88,36 +90,63 @@ const usualBytes = 128
 // AppendWanted finds the session that the client names, and remembers whether one exists.
 func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
 	wanted, found := l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
-	known := int64(0)
-	if found {
-		known = 1
-	}
-	*r.Slot(l.known) = web.Slot{Number: known}
+	*r.Slot(l.known) = acceptance{known: found}.slot()
 	return wanted, found
+}
+
+// acceptance is what a request remembers: whether its session was found before a server was picked, and when the
+// response was accepted, on the monotonic clock, 0 if it was not.
+type acceptance struct {
+	known      bool
+	acceptedMS int64
+}
+
+func (a acceptance) slot() web.Slot {
+	n := a.acceptedMS << 1
+	if a.known {
+		n |= 1
+	}
+	return web.Slot{Number: n}
+}
+
+func (l *learn) acceptance(r *web.Request) acceptance {
+	n := r.Slot(l.known).Number
+	return acceptance{n&1 != 0, n >> 1}
 }
 
 func (*learn) Picked(*web.Request, *servers.Server) {}
 
-// Accepted learns with `header`.
+// Accepted learns with `header`, and if the peers must have the session before the head goes out, which tells the
+// client of it.
 func (l *learn) Accepted(r *web.Request, s *servers.Server) {
-	if l.atHeader {
+	if l.atHeader || l.wait > 0 {
+		a := l.acceptance(r)
+		a.acceptedMS = r.Now().MonoMS
+		*r.Slot(l.known) = a.slot()
 		l.answered(r, s)
 	}
 }
 
-// Ended learns without it.
+// Ended learns without `header`. What was learned when the response was accepted is repeated after a long one only: its
+// session counts as used until its end.
 func (l *learn) Ended(r *web.Request, s *servers.Server) {
-	if !l.atHeader {
+	if l.atHeader {
+		return
+	}
+	if at := l.acceptance(r).acceptedMS; at == 0 || r.Now().MonoMS-at >= l.timeout.Milliseconds()/longShare {
 		l.answered(r, s)
 	}
 }
+
+// longShare is the part of the timeout by which a session must be used later for that to be stored: see kinds.Session.
+const longShare = 8
 
 func (l *learn) answered(r *web.Request, s *servers.Server) {
 	created := firstValue(r, r.Alloc(usualBytes)[:0], l.create)
 	var looked []byte
 	// A session that came from another node while this request was in flight was not followed; it stays on its server.
 	// Otherwise a request that knew nothing of it would move it on all nodes.
-	if r.Slot(l.known).Number == 1 {
+	if l.acceptance(r).known {
 		looked = firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
 	}
 	if len(created)+len(looked) == 0 {
@@ -125,9 +154,14 @@ func (l *learn) answered(r *web.Request, s *servers.Server) {
 	}
 	id := append(r.Alloc(usualBytes)[:0], s.SessionID()...)
 	now := r.Now()
-	if err := l.learner.Answered(created, looked, id, now); err != nil {
+	changed, err := l.learner.Answered(created, looked, id, now)
+	if err != nil {
 		if note, write := l.noRoom.Next(now.MonoMS); write { // each new session would repeat the line
 			r.Logf(logs.Alert, "%v%s", err, note)
 		}
+	}
+	if changed && l.wait > 0 {
+		r.Waits()
+		side.Await(l.Deliver(zone.Need{LimitMS: l.wait.Milliseconds()}), l.wait, l.clock)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/conf"
+	"starling/lib/clock"
 	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
@@ -41,11 +42,14 @@ type learn struct {
 	expression     string
 	timeout        time.Duration
 	atHeader, sync bool
-	known          int // slot: 1 if the request's session was found before a server was picked
-	zone           *plan.Zone
-	upstream       string
-	node           *conf.Node
-	noRoom         logs.Repeats
+	// wait is how long an answer is held back at most until the peers have the session that it tells the client of.
+	wait     time.Duration
+	known    int // slot: see acceptance
+	clock    *clock.Clock
+	zone     *plan.Zone
+	upstream string
+	node     *conf.Node
+	noRoom   logs.Repeats
 }
 
 const sessionsUse = "http sticky"
@@ -135,6 +139,7 @@ func readLearn(a *conf.Args) (*learn, error) {
 		timeout:    stick.DefaultTimeout,
 		atHeader:   a.Has("header"),
 		sync:       a.Has("sync"),
+		clock:      side.PlanOf(a).Clock,
 		upstream:   a.Scope.Words[0],
 		node:       a.Node,
 		expression: strings.Join(a.Values("create"), ",") + " " + strings.Join(a.Values("lookup"), ","),
@@ -151,8 +156,23 @@ func readLearn(a *conf.Args) (*learn, error) {
 			return nil, conf.Verdict("invalid timeout")
 		}
 	}
+	if l.sync {
+		l.wait = DefaultSync
+	}
+	if text := a.Value("sync"); text != "" {
+		if l.wait, err = units.Time(text); err != nil || l.wait > maxSync {
+			return nil, conf.Verdict("invalid sync time")
+		}
+	}
 	return l, l.declareZone(a)
 }
+
+const (
+	// DefaultSync is `sync` without a time: ten times what idle peers need.
+	DefaultSync = 5 * time.Millisecond
+	// maxSync bounds how long a peer that has just stopped delays answers.
+	maxSync = 10 * time.Second
+)
 
 func (l *learn) declareZone(a *conf.Args) error {
 	var err error
