@@ -154,7 +154,7 @@ func documentedNode(t *testing.T) *described {
 		}
 		stream {
 			limit_conn_zone $remote_addr zone=sconn:1m;
-			keyval_zone zone=spairs:1m timeout=1h; keyval $remote_addr $value zone=spairs;
+			keyval_zone zone=spairs:1m timeout=1h sync; keyval $remote_addr $value zone=spairs;
 			resolver 127.0.0.1:1 status_zone=z;
 			upstream u { zone su 64k; server HTTP max_conns=100; }
 			server { listen OWN; status_zone z; limit_conn sconn 10; proxy_pass u; }
@@ -207,6 +207,10 @@ var callsOfBothSides = []struct {
 	{`POST /9/SIDE/keyvals/none {"a":"1"}`, 404},
 	{`PATCH /9/SIDE/keyvals/pairs {"a":2.5}`, 204},
 	{`PATCH /9/SIDE/keyvals/pairs {"a":true} !`, 400},
+	{`PATCH /9/SIDE/keyvals/pairs?ack=all&timeout=1s {"a":3}`, 204},
+	{`PATCH /9/SIDE/keyvals/pairs?ack=2&timeout=1ms {"a":4}`, 202},
+	{`PATCH /9/SIDE/keyvals/pairs?ack=0 {"a":5} !`, 400},
+	{`PATCH /9/SIDE/keyvals/pairs?ack=1&timeout=1h {"a":5}`, 400},
 	{`GET /9/SIDE/keyvals?fields=`, 200},
 	{`PATCH /9/SIDE/keyvals/pairs {"b":null}`, 204},
 	{`PATCH /9/SIDE/keyvals/pairs {"x":"1"}`, 404},

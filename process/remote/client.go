@@ -79,6 +79,11 @@ func (a *access) client() (*client, error) {
 	return &client{base: u, name: name, http: &http.Client{Transport: transport}}, nil
 }
 
+// waitsFor lets a node take so much longer to begin its answers.
+func (c *client) waitsFor(d time.Duration) {
+	c.http.Transport.(*http.Transport).ResponseHeaderTimeout = patience + d
+}
+
 // parseAPI completes the URL of an API: "host:8080" is enough. A unix socket is its path, and the host is not used.
 func parseAPI(text string) (u *url.URL, socket string, err error) {
 	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
@@ -150,8 +155,16 @@ func (c *client) change(ctx context.Context, method string, body any, path ...st
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(answer, maxAnswerBytes)) // so that the connection can be used again
-	return errors.Join(err, answer.Close())
+	got, err := io.ReadAll(io.LimitReader(answer, maxAnswerBytes)) // all, so that the connection can be used again
+	if err := errors.Join(err, answer.Close()); err != nil {
+		return err
+	}
+	var come struct{ Nodes, Needed int } // of an answer that did not wait for all nodes that --ack needs
+	if json.Unmarshal(got, &come) == nil && come.Needed > 0 {
+		return fmt.Errorf("the change is made, but %d of %d nodes had it in time; it reaches the others when they are "+
+			"connected", come.Nodes, come.Needed)
+	}
+	return nil
 }
 
 // open sends a request to a path below the version, and returns the body of a success. A last element of the path that

@@ -39,6 +39,45 @@ reaches the other nodes. Changes need "api write=on;".`,
 type keyvals struct {
 	*client
 	side, name string
+	ack        string // the query of changes: how many nodes must have them
+}
+
+// ackFlags are --ack and --ack-timeout.
+type ackFlags struct {
+	nodes   string
+	timeout time.Duration
+}
+
+func (f *ackFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.nodes, "ack", "", "wait until so many `nodes` have the change, this one included, or "+
+		"\"all\" of the cluster; a node whose zone has \"state=\" must have it on disk (default: do not wait)")
+	c.Flags().DurationVar(&f.timeout, "ack-timeout", time.Second, "longest `time` to wait for --ack")
+}
+
+// keyvals finds a zone whose changes wait as the flags say.
+func (f *ackFlags) keyvals(a *access, c *cobra.Command, name string) (*keyvals, error) {
+	var query string
+	switch {
+	case f.nodes != "":
+		query = fmt.Sprintf("?ack=%s&timeout=%dms", url.QueryEscape(f.nodes), f.timeout.Milliseconds())
+	case c.Flags().Changed("ack-timeout"):
+		return nil, errors.New("--ack-timeout requires --ack")
+	}
+	z, err := a.keyvals(c.Context(), name)
+	if err == nil && query != "" {
+		z.ack = query
+		z.waitsFor(f.timeout)
+	}
+	return z, err
+}
+
+// write sends a change of pairs.
+func (z *keyvals) write(ctx context.Context, method string, body any) error {
+	path := []string{z.side, "keyvals", z.name}
+	if z.ack != "" {
+		path = append(path, z.ack)
+	}
+	return z.change(ctx, method, body, path...)
 }
 
 // sides are the branches of the API that have zones.
@@ -66,7 +105,7 @@ func (a *access) keyvals(ctx context.Context, name string) (*keyvals, error) {
 			return nil, err
 		}
 		if slices.Contains(names, name) {
-			return &keyvals{api, side, name}, nil
+			return &keyvals{client: api, side: side, name: name}, nil
 		}
 		all = append(all, names...)
 	}
@@ -93,11 +132,11 @@ func (z *keyvals) set(ctx context.Context, key string, value json.RawMessage) (e
 	const tries = 5
 	body := map[string]json.RawMessage{key: value}
 	for range tries {
-		err = z.change(ctx, http.MethodPatch, body, z.side, "keyvals", z.name)
+		err = z.write(ctx, http.MethodPatch, body)
 		if !hasCode(err, "KeyvalKeyNotFound") {
 			return err
 		}
-		err = z.change(ctx, http.MethodPost, body, z.side, "keyvals", z.name)
+		err = z.write(ctx, http.MethodPost, body)
 		if !hasCode(err, "KeyvalKeyExists") {
 			return err
 		}
@@ -127,6 +166,7 @@ func getCommand(a *access) *cobra.Command {
 
 func setCommand(a *access) *cobra.Command {
 	var expire time.Duration
+	var ack ackFlags
 	c := &cobra.Command{
 		Use:   "set ZONE KEY VALUE",
 		Short: "add a pair, or change its value",
@@ -142,7 +182,7 @@ func setCommand(a *access) *cobra.Command {
 				}
 				value = fmt.Appendf(nil, `{"value":%s,"expire":%d}`, value, expire.Milliseconds())
 			}
-			z, err := a.keyvals(c.Context(), args[0])
+			z, err := ack.keyvals(a, c, args[0])
 			if err != nil {
 				return err
 			}
@@ -151,28 +191,32 @@ func setCommand(a *access) *cobra.Command {
 	}
 	c.Flags().DurationVar(&expire, "expire", 0, "`time` until the pair expires, such as 90s or 12h; the zone needs "+
 		"\"timeout=\" (default: that timeout)")
+	ack.add(c)
 	return c
 }
 
 func deleteCommand(a *access) *cobra.Command {
-	return &cobra.Command{
+	var ack ackFlags
+	c := &cobra.Command{
 		Use:   "del ZONE KEY...",
 		Short: "delete pairs",
 		Args:  arguments.AtLeast("ZONE", "KEY"),
 		RunE: func(c *cobra.Command, args []string) error {
-			z, err := a.keyvals(c.Context(), args[0])
+			z, err := ack.keyvals(a, c, args[0])
 			if err != nil {
 				return err
 			}
 			for _, key := range args[1:] {
 				gone := map[string]any{key: nil}
-				if err := z.change(c.Context(), http.MethodPatch, gone, z.side, "keyvals", z.name); err != nil {
+				if err := z.write(c.Context(), http.MethodPatch, gone); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+	ack.add(c)
+	return c
 }
 
 func listCommand(a *access) *cobra.Command {

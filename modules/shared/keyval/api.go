@@ -33,9 +33,13 @@ func Resources(p *plan.Plan, side string) []admin.Resource {
 		Path: side + "/keyvals", Since: since, All: b.all, Find: b.find,
 		Missing: missing,
 		Get:     func(z *Zone, call *admin.Call) admin.Answer { return z.get(call, b.clock.Now()) },
-		Post:    func(z *Zone, call *admin.Call) admin.Answer { return z.post(call.Body, b.clock.Now()) },
-		Patch:   func(z *Zone, call *admin.Call) admin.Answer { return z.patch(call.Body, b.clock.Now()) },
-		Delete:  func(z *Zone, _ *admin.Call) admin.Answer { return z.clear(b.clock.Now()) },
+		Post: func(z *Zone, call *admin.Call) admin.Answer {
+			return b.write(z, call, func(now clock.Reading) admin.Answer { return z.post(call.Body, now) })
+		},
+		Patch: func(z *Zone, call *admin.Call) admin.Answer {
+			return b.write(z, call, func(now clock.Reading) admin.Answer { return z.patch(call.Body, now) })
+		},
+		Delete: func(z *Zone, call *admin.Call) admin.Answer { return b.write(z, call, z.clear) },
 	}
 	all := []admin.Resource{documented.Resource(), browsed.Resource()}
 	if side == "http" { // the API is in http

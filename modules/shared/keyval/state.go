@@ -127,6 +127,7 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 			func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) },
 			func(payload []byte) { s.remote(z, payload, p.Log) },
 		)
+		z.OnKeep(s.persistHere)
 	}
 	started := false
 	p.OnStart(func(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"starling/logs"
 	"starling/side"
 	"starling/vars"
+	"starling/zone"
 	"starling/zone/kinds"
 )
 
@@ -53,33 +54,49 @@ func declareVariable[C side.Subject](of *side.Side[C], a *conf.Args) error {
 
 // assign writes a pair when `set` assigns its variable. An unchanged pair is not written again, so that a `set` on
 // every request does not become an update to every peer. With a timeout it is, because its lifetime restarts.
-func assign[C side.Subject](c C, key *vars.Template[C], zone *Zone, value []byte) {
-	name := key.Append(nil, c)
-	if zone.Timeout == 0 {
-		if old, found := zone.Get(name, c.Now()); found && bytes.Equal(old, value) {
-			return
-		}
+func assign[C side.Subject](c C, key *vars.Template[C], z *Zone, value []byte) {
+	name, same := key.Append(nil, c), false
+	if z.Timeout == 0 || z.spec.wait > 0 {
+		old, found := z.Get(name, c.Now())
+		same = found && bytes.Equal(old, value)
 	}
-	now := c.Now()
-	err := zone.Set(name, value, kinds.NoExpire, now)
-	if err == nil {
+	if same && z.Timeout == 0 {
 		return
 	}
-	repeats := &zone.unset
+	now := c.Now()
+	err := z.Set(name, value, kinds.NoExpire, now)
+	if err == nil {
+		if !same {
+			z.await(c)
+		}
+		return
+	}
+	repeats := &z.unset
 	if errors.Is(err, kinds.ErrFull) {
-		repeats = &zone.noRoom // a bad key must not hide a full zone
+		repeats = &z.noRoom // a bad key must not hide a full zone
 	}
 	if note, write := repeats.Next(now.MonoMS); write { // each such request would repeat the line
-		c.Logf(logs.Error, "cannot set key \"%s\" in keyval zone \"%s\": %v%s", name, zone.Name, err, note)
+		c.Logf(logs.Error, "cannot set key \"%s\" in keyval zone \"%s\": %v%s", name, z.Name, err, note)
 	}
 }
 
+// await waits until the peers have the changed pair, if the zone is declared so.
+func (z *Zone) await(c side.Subject) {
+	if z.spec.wait == 0 {
+		return
+	}
+	if r, ok := c.(interface{ Waits() }); ok {
+		r.Waits()
+	}
+	side.Await(z.Deliver(zone.Need{LimitMS: z.spec.wait.Milliseconds()}), z.spec.wait, c.Plan().Clock)
+}
+
 // lookup appends the value of the evaluated key. The key is in dst while it is needed, so nothing is allocated.
-func lookup[C side.Subject](c C, key *vars.Template[C], zone *Zone, dst []byte) ([]byte, bool) {
+func lookup[C side.Subject](c C, key *vars.Template[C], z *Zone, dst []byte) ([]byte, bool) {
 	start := len(dst)
 	dst = key.Append(dst, c)
 	end := len(dst)
-	dst, found := zone.AppendValue(dst, dst[start:end], c.Now())
+	dst, found := z.AppendValue(dst, dst[start:end], c.Now())
 	if !found {
 		return dst[:start], false
 	}

@@ -29,7 +29,8 @@ type spec struct {
 	valueType kinds.ValueType
 	timeout   time.Duration
 	sync      bool
-	state     string // absolute path, or empty
+	wait      time.Duration // of a `set` for the peers, at most
+	state     string        // absolute path, or empty
 	node      *conf.Node
 }
 
@@ -63,17 +64,21 @@ func use(side string) string { return side + " keyval" }
 func zoneDirective(side string, in conf.Context) conf.Directive {
 	return conf.Directive{
 		Name:   "keyval_zone",
-		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync]",
+		Syntax: "zone=<name>:<size> [state=<file>] [timeout=<time>] [type=string|ip|prefix] [sync[=<time>]]",
 		In:     in,
 		Repeat: true, Params: zoneParams,
 		Doc: "Defines a zone of key-value pairs, which are set through the API and read with `keyval` variables. " +
 			"With `state`, pairs survive a restart: the API acknowledges a write when it is on disk. With `timeout`, " +
 			"pairs expire. `type` sets the matching of keys: exact, an address within a network, or the longest " +
 			"prefix. With `sync`, all nodes of the cluster share the zone; unlike in NGINX Plus, `timeout` is not " +
-			"required, and deletes are replicated.",
+			"required, and deletes are replicated. With `sync=<time>`, a request whose `set` changes a pair " +
+			"continues when they have it, at most that much later.",
 		Set: func(_ any, a *conf.Args) error { return declare(a.Env.(*plan.Plan), side, a) },
 	}
 }
+
+// maxWait bounds how long a peer that has just stopped delays requests.
+const maxWait = 10 * time.Second
 
 func declare(p *plan.Plan, side string, a *conf.Args) error {
 	z, err := declareZone(p, side, a)
@@ -81,6 +86,11 @@ func declare(p *plan.Plan, side string, a *conf.Args) error {
 		return err
 	}
 	s := spec{sync: a.Has("sync"), node: a.Node}
+	if text := a.Value("sync"); text != "" {
+		if s.wait, err = units.Time(text); err != nil || s.wait > maxWait {
+			return fmt.Errorf("invalid time \"sync=%s\"", text)
+		}
+	}
 	if a.Has("timeout") {
 		if s.timeout, err = units.Time(a.Value("timeout")); err != nil || s.timeout == 0 {
 			return fmt.Errorf("invalid timeout \"timeout=%s\"", a.Value("timeout"))
@@ -187,5 +197,5 @@ var zoneParams = map[string]string{
 	"timeout": "Time after which a pair expires.",
 	"type": "Matching of keys: `string` (exact), `ip` (an address within a network) or `prefix` (the longest " +
 		"prefix).",
-	"sync": "Shares the zone with the nodes of the cluster.",
+	"sync": "Shares the zone with the nodes of the cluster. With a value, a `set` waits for them, at most so long.",
 }

@@ -100,6 +100,8 @@ func TestMistakes(t *testing.T) {
 		zone + `keyval_zone zone=one:64k;`:                      `the size 65536 of shared memory zone "one" conflicts with already declared size 32768`,
 		`keyval_zone zone=one:1k;`:                              `zone "one" is too small`,
 		`keyval_zone zone=one:32k timeout=0;`:                   `invalid timeout "timeout=0"`,
+		`keyval_zone zone=one:32k sync=soon;`:                   `invalid time "sync=soon"`,
+		`keyval_zone zone=one:32k sync=1h;`:                     `invalid time "sync=1h"`,
 		`keyval_zone zone=one:32k type=regex;`:                  `invalid parameter "type=regex"`,
 		`keyval_zone zone=one:32k state=;`:                      `invalid state file "state="`,
 		`keyval_zone state=x;`:                                  `"keyval_zone" must have "zone" parameter`,
