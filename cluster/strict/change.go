@@ -9,7 +9,7 @@ type change struct {
 	sinceUS  int64 // leading since
 	nextUS   int64
 	target   View
-	consents seats
+	consents Seats
 	askedUS  int64
 	lockedUS int64 // since when somebody waits for a view that was consented to
 	proposal *View

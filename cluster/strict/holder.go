@@ -282,7 +282,7 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 		}
 		return
 	}
-	h.take(m.Piece, nowUS)
+	h.take(n.missing(m.Piece, h), nowUS)
 	h.managed, h.central = true, m.Flags&Central != 0
 	answers := h.ask.id != 0 && m.AskID == h.ask.id
 	if m.Flags&Forget != 0 {
@@ -294,7 +294,7 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 		h.listedUS = never
 	}
 	if m.HoldUS > 0 {
-		h.untilUS = nowUS + m.HoldUS
+		h.untilUS = nowUS + min(m.HoldUS, n.idleUS())
 	}
 	if answers && m.Tokens > 0 && nowUS < h.ask.sentUS+h.ask.windowUS {
 		n.spend(h, m.Tokens, nowUS)
@@ -313,12 +313,18 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 	n.afterGrant(h, answers, m.Flags&Pending != 0, int(need), nowUS)
 }
 
+// missing bounds a piece that an owner grants by what this node does not have yet: an owner that made capacity up could
+// make this node exceed the limit.
+func (n *Node) missing(p Piece, h *holding) Piece {
+	return p.within(Piece{Capacity: n.whole.Capacity - h.Capacity, Rate: n.whole.Rate - h.Rate})
+}
+
 // spend admits requests that wait with tokens.
 func (n *Node) spend(h *holding, tokens, nowUS int64) {
 	if !n.HasLease(nowUS) {
 		return
 	}
-	admitted := min(int(tokens), len(h.parked))
+	admitted := int(min(max(tokens, 0), int64(len(h.parked))))
 	for _, ticket := range h.parked[:admitted] {
 		n.outcome(ticket, true)
 	}

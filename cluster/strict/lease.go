@@ -20,7 +20,7 @@ const firstRoundTripUS = 1000
 type lease struct {
 	untilUS  int64
 	nextUS   int64 // the next ping
-	promises seats // members that this node does not answer, because it consented to their exclusion
+	promises Seats // members that this node does not answer, because it consented to their exclusion
 }
 
 // pingsPerLease leaves room for two lost pings.
@@ -102,7 +102,7 @@ func (n *Node) ping(to Seat, nowUS int64) {
 func (n *Node) onPing(m Message, nowUS int64) {
 	p := &n.peers[m.From]
 	p.heardUS, p.seenUS, p.incarnation, p.seenView, p.state = nowUS, nowUS, m.Incarnation, m.View, m.State
-	if m.View < n.view.Number {
+	if m.View < n.view.Number && !n.cfg.OwnViews {
 		n.send(m.From, Message{Kind: Tell, View: n.view.Number, Decided: n.view}, nowUS)
 	}
 	promised := n.answer.promises.has(m.From) && n.cfg.Broken != PromiseBroken

@@ -18,6 +18,9 @@ const (
 	Return                  // a holder gives a piece back
 )
 
+// KeyBytesMost bounds a key, because claims list many: users pass a hash of longer ones.
+const KeyBytesMost = 64
+
 // Message is what nodes send each other. Which fields count depends on the kind.
 type Message struct {
 	Kind     Kind
@@ -71,8 +74,8 @@ type Holding struct {
 
 // PingState is what a ping says about its sender.
 type PingState struct {
-	Hears    seats // that it received something from lately
-	Silent   seats // that it could consent to exclude
+	Hears    Seats // that it received something from lately
+	Silent   Seats // that it could consent to exclude
 	Promised bool  // it consented to a view that is not decided yet
 	// The last sequences sent to the receiver, as a holder and as an owner, and their sessions.
 	UpSession, DownSession uint32

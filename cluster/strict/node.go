@@ -25,7 +25,12 @@ type Config struct {
 	Limit       Limit
 	LeaseUS     int64 // how long a member may act after a majority confirmed that it is one
 	KeysMost    int   // records of keys, as a holder and again as an owner
-	Broken      Mutant
+	// OwnViews means that the register tells every node of each view, so that nodes do not tell each other: a peer
+	// cannot make a view up then.
+	OwnViews bool
+	// NeverEmpty means that buckets count as full in the first view, too: something may have been spent before.
+	NeverEmpty bool
+	Broken     Mutant
 }
 
 // Check reports what New cannot work with.
@@ -216,7 +221,9 @@ func (n *Node) handle(m Message, nowUS int64) {
 	case Pong:
 		n.onPong(m, nowUS)
 	case Tell:
-		n.Install(m.Decided, nowUS)
+		if !n.cfg.OwnViews {
+			n.Install(m.Decided, nowUS)
+		}
 	case Exclude:
 		n.onExclude(m, nowUS)
 	case Consent:

@@ -44,7 +44,7 @@ type lent struct {
 
 // round is a recall from several holders.
 type round struct {
-	recalled seats // who has not answered yet
+	recalled Seats // who has not answered yet
 	endUS    int64
 	nextUS   int64
 	endedUS  int64

@@ -218,7 +218,7 @@ const (
 func (n *Node) beginRound(p *pool, nowUS int64) {
 	sum, overload, _ := n.total(p, nowUS)
 	p.round.yield, p.round.endUS = 0, nowUS+n.roundUS()
-	var asked seats
+	var asked Seats
 	only := n.onlyListed(p, nowUS)
 	for range recalledAtOnce {
 		best, most := -1, int64(0)

@@ -1,5 +1,7 @@
 package strict
 
+import "slices"
+
 // A holder has one stream to each owner, and an owner one back: messages that move pieces have a session and a sequence
 // in it. A message that is lost, repeated or late is thereby noticed, and voids the stream: the holder begins the next
 // session with a claim, which says all that it holds of the owner's keys. What the owner's book has above that was
@@ -34,9 +36,7 @@ const earlyMost = 4096
 // onStream handles the messages that move pieces.
 func (n *Node) onStream(m Message, nowUS int64) {
 	if m.View > n.view.Number {
-		if len(n.early) < earlyMost {
-			n.early = append(n.early, m)
-		}
+		n.keepEarly(m)
 		return
 	}
 	if m.View != n.view.Number && n.cfg.Broken != OldViewAccepted || !n.member() {
@@ -75,6 +75,21 @@ func (n *Node) onStream(m Message, nowUS int64) {
 		} else {
 			n.onRecall(m, nowUS)
 		}
+	}
+}
+
+// keepEarly keeps a message of a later view, if there is room: each peer has its part, and one claim.
+func (n *Node) keepEarly(m Message) {
+	of := 0
+	n.early = slices.DeleteFunc(n.early, func(e Message) bool {
+		replaced := e.From == m.From && e.Kind == Claim && m.Kind == Claim
+		if e.From == m.From && !replaced {
+			of++
+		}
+		return replaced
+	})
+	if of < earlyMost/len(n.peers) && len(m.Holdings) <= 2*n.cfg.KeysMost {
+		n.early = append(n.early, m)
 	}
 }
 

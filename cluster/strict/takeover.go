@@ -12,7 +12,7 @@ func (n *Node) Install(v View, nowUS int64) {
 	}
 	self, isMember := v.Of(n.cfg.Self)
 	isMember = isMember && self.Incarnation == n.cfg.Incarnation
-	first := v.Number == 1
+	first := v.Number == 1 && !n.cfg.NeverEmpty
 	if !isMember || self.Birth != n.births {
 		n.lose(nowUS)
 	}
@@ -48,7 +48,7 @@ func (n *Node) Install(v View, nowUS int64) {
 	}
 	n.answer.nextUS = nowUS
 	n.due(nowUS)
-	if n.change.leading {
+	if n.change.leading && !n.cfg.OwnViews {
 		for i := range n.peers {
 			if Seat(i) != n.cfg.Self {
 				n.send(Seat(i), Message{Kind: Tell, View: v.Number, Decided: v}, nowUS)

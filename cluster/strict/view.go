@@ -44,12 +44,12 @@ func (v *View) has(seat Seat, incarnation uint64) bool {
 	return ok && m.Incarnation == incarnation
 }
 
-// seats is a set of seats.
-type seats uint64
+// Seats is a set of seats.
+type Seats uint64
 
-func (s seats) has(seat Seat) bool { return s>>uint(seat)&1 == 1 }
-func (s *seats) add(seat Seat)     { *s |= 1 << uint(seat) }
-func (s *seats) remove(seat Seat)  { *s &^= 1 << uint(seat) }
+func (s Seats) has(seat Seat) bool { return s>>uint(seat)&1 == 1 }
+func (s *Seats) add(seat Seat)     { *s |= 1 << uint(seat) }
+func (s *Seats) remove(seat Seat)  { *s &^= 1 << uint(seat) }
 
 // owner returns the seat that owns a key in the view: that with the highest score for it (rendezvous hashing, Thaler
 // and Ravishankar 1998), so a change of the view moves only the keys of the node that came or went.
