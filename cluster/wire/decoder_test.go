@@ -150,7 +150,7 @@ func FuzzDecoder(f *testing.F) {
 			d.Trust()
 			d.WantRecords()
 		}
-		parsers := examples()
+		parsers := allExamples()
 		bytes := testkit.Allocated(func() {
 			for rest := stream; len(rest) > 0; {
 				n := min(int(cut)+1, len(rest))

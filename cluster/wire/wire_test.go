@@ -104,6 +104,9 @@ func examples() []message {
 	}
 }
 
+// allExamples are those of all files.
+func allExamples() []message { return append(examples(), strictExamples()...) }
+
 func parseAcks(body []byte) (list []Ack, err error) {
 	err = ParseAcks(body, func(a Ack) { list = append(list, a) })
 	return list, err
@@ -125,7 +128,7 @@ func exampleView() View {
 func TestGoldenBytes(t *testing.T) {
 	var now strings.Builder
 	fmt.Fprintf(&now, "preamble %x\n", Preamble)
-	for _, m := range examples() {
+	for _, m := range allExamples() {
 		fmt.Fprintf(&now, "%s %x\n", m.name, AppendFrame(nil, m.t, m.body, nil))
 	}
 	if *update {
@@ -181,7 +184,7 @@ func TestGoldenBytesAreReadBackHoweverTheyAreCut(t *testing.T) {
 				got = append(got, f)
 			}
 		}
-		want := examples()
+		want := allExamples()
 		if len(got) != len(want) {
 			t.Fatalf("cut every %d bytes: %d frames of %d", cut, len(got), len(want))
 		}
@@ -199,8 +202,9 @@ func TestGoldenBytesAreReadBackHoweverTheyAreCut(t *testing.T) {
 
 // Later versions append to messages; what is unknown is left alone. What is cut off is an error.
 func TestMessagesMayGrowButNotShrink(t *testing.T) {
-	for _, m := range examples() {
-		if m.t == TypeData || m.t == TypeTeach || m.t == TypeSketch || m.t == TypeRepair || m.t == TypeAck || m.t == TypeKept || m.t == TypeTakeover {
+	for _, m := range allExamples() {
+		switch m.t {
+		case TypeData, TypeTeach, TypeSketch, TypeRepair, TypeAck, TypeKept, TypeTakeover, TypeRegister:
 			continue // their ends are payloads and lists
 		}
 		if m.name == "heartbeat" {
@@ -327,11 +331,11 @@ func TestFramesCostNoAllocations(t *testing.T) {
 // FuzzMessages gives each parser bodies without the checksum in the way; what parses survives being written and read
 // again.
 func FuzzMessages(f *testing.F) {
-	for i, m := range examples() {
+	for i, m := range allExamples() {
 		f.Add(uint8(i), m.body)
 	}
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
-		all := examples()
+		all := allExamples()
 		m := all[int(which)%len(all)]
 		var value any
 		var err error
