@@ -2,9 +2,9 @@ package strict
 
 import "starling/cluster/strict"
 
-// register stands for the replicated register of views: it decides each number once, for a proposer that reaches a
-// majority. A real one is go.etcd.io/raft/v3 (docs/decisions/2026-11-29-strict-limits.md).
-type register struct {
+// oracle stands for the replicated register of views: it decides each number once, for a proposer that reaches a
+// majority. It is as unpleasant as a real one can be. With Setup.Raft, the real one is at work: raft.go.
+type oracle struct {
 	decided  []strict.View
 	proposer int // that the hosts follow; -1: none
 }
@@ -59,6 +59,10 @@ func (w *World) lead(i int, leading bool) {
 
 // propose lets the register decide after the time of two messages, or much later.
 func (w *World) propose(i int, v strict.View) {
+	if w.Raft {
+		w.raftPropose(i, v)
+		return
+	}
 	delay := 2 * int64(w.LagUS*w.lagFactor*(1+0.5*w.rng.ExpFloat64()))
 	if w.rng.IntN(4) == 0 || w.onlyIsolation {
 		delay += w.rng.Int64N(w.LeaseUS / 2)

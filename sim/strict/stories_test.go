@@ -10,9 +10,15 @@ import (
 // story is a world of hosts that began two seconds ago, with a fast key.
 func story(t *testing.T, hosts int) *World {
 	t.Helper()
+	return storyWith(t, hosts, false)
+}
+
+// storyWith is a story with the register of the program.
+func storyWith(t *testing.T, hosts int, raft bool) *World {
+	t.Helper()
 	w := New(Setup{
 		Hosts: hosts, Limit: strict.Limit{Rate: 1000 * strict.Request, Burst: 999}, LeaseUS: 150_000, LagUS: 300,
-		DriftPPM: 200, Seed: 7,
+		DriftPPM: 200, Seed: 7, Raft: raft,
 	})
 	w.Run(2_500_000)
 	t.Cleanup(func() {
@@ -238,9 +244,52 @@ func TestMoreKeysThanRoom(t *testing.T) {
 func TestSeedsReplay(t *testing.T) {
 	skipUnderRace(t)
 	for seed := range uint64(8) {
-		one, two := Swarm(seed, strict.Whole, false), Swarm(seed, strict.Whole, false)
+		raft := seed%2 == 1
+		one, two := Swarm(seed, strict.Whole, raft, false), Swarm(seed, strict.Whole, raft, false)
 		if one.Sum() != two.Sum() || one.Messages != two.Messages {
 			t.Errorf("seed %d: %+v with %d messages, then %+v with %d", seed, one.Sum(), one.Messages, two.Sum(), two.Messages)
+		}
+	}
+}
+
+// A host that lost its file votes under a new ID: with it, the others survive the crash of another host.
+func TestAHostThatLostItsFileCountsAgain(t *testing.T) {
+	w := storyWith(t, 3, true)
+	w.Offer("key", 5, Even, 20_000_000)
+	w.Run(1_000_000)
+	w.crash(0)
+	w.loseFile(0)
+	w.Run(500_000)
+	w.start(0)
+	w.Run(2_000_000)
+	if w.voters[1].register.Stats().Replaced != 1 || !w.voters[0].register.Founded() {
+		t.Fatalf("host 0 was not replaced: %+v", w.voters[1].register.Stats())
+	}
+	w.crash(1)
+	w.Run(1_000_000)
+	if share := w.admits(2_000_000); share < 0.9 {
+		t.Errorf("two of three hosts admit %.2f", share)
+	}
+}
+
+// Without the hosts of the list, nothing is founded: a host that starts alone might have lost its file.
+func TestNothingIsFoundedWithoutAllHosts(t *testing.T) {
+	w := New(Setup{
+		Hosts: 3, Limit: strict.Limit{Rate: 1000 * strict.Request, Burst: 999}, LeaseUS: 150_000, LagUS: 300, Seed: 5,
+		Raft: true,
+	})
+	w.crash(2)
+	w.Run(5_000_000)
+	for i := range 2 {
+		if w.voters[i].register.Founded() || w.hosts[i].node.View().Number != 0 {
+			t.Errorf("host %d: founded %v, view %d", i, w.voters[i].register.Founded(), w.hosts[i].node.View().Number)
+		}
+	}
+	w.start(2)
+	w.Run(3_000_000)
+	for i, h := range w.hosts {
+		if !h.node.Ready(h.local(w.nowUS)) {
+			t.Errorf("host %d is not ready: view %d", i, h.node.View().Number)
 		}
 	}
 }

@@ -14,7 +14,7 @@ const (
 // Swarm runs one world with faults drawn from a seed: crashes, partitions, cuts of one pair in one or both directions,
 // frozen processes, lost messages, connections that lose what is under way, and jumps of the lag. It returns the world,
 // whose Failures say where the law was broken.
-func Swarm(seed uint64, broken strict.Mutant, verbose bool) *World {
+func Swarm(seed uint64, broken strict.Mutant, raft, verbose bool) *World {
 	limits := []strict.Limit{
 		{Rate: 1000 * strict.Request, Burst: 999}, {Rate: 200 * strict.Request, Burst: 39},
 		{Rate: 20 * strict.Request, Burst: 19}, {Rate: 50 * strict.Request, Burst: 5},
@@ -23,7 +23,7 @@ func Swarm(seed uint64, broken strict.Mutant, verbose bool) *World {
 	hosts := []int{3, 3, 4, 5, 7}
 	w := New(Setup{
 		Hosts: hosts[seed/4%5], Limit: limits[seed/20%6], LeaseUS: swarmLeaseUS, LagUS: 300, DriftPPM: 200,
-		Keys: 1 << 10, Broken: broken, Seed: seed, Verbose: verbose,
+		Keys: 1 << 10, Broken: broken, Seed: seed, Verbose: verbose, Raft: raft, NeverEmpty: raft && seed%3 == 0,
 	})
 	few := w.rng.IntN(4) == 0 // room for fewer keys than there are
 	if few {
@@ -109,6 +109,9 @@ func (w *World) fault() {
 		if w.hosts[i].up {
 			w.logf("host %d crashes for %d us", i, us)
 			w.crash(i)
+			if w.Raft && i == 0 && w.rng.IntN(2) == 0 { // no other: a group that lost most of its files has ended
+				w.loseFile(i)
+			}
 			w.at(w.nowUS+us, func() { w.start(i) })
 		}
 	case 1:

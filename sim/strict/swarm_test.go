@@ -14,11 +14,12 @@ var (
 	firstFlag  = flag.Uint64("first", 1, "the first seed")
 	stepFlag   = flag.Int("step", 1, "run the first seed of each so many")
 	brokenFlag = flag.Int("broken", 0, "with this mutant")
+	raftFlag   = flag.Bool("raft", false, "run -seed with the register of the program")
 )
 
 func TestSwarm(t *testing.T) {
 	if *seedFlag != 0 {
-		w := Swarm(*seedFlag, strict.Mutant(*brokenFlag), true)
+		w := Swarm(*seedFlag, strict.Mutant(*brokenFlag), *raftFlag, true)
 		for _, line := range w.Log {
 			t.Log(line)
 		}
@@ -31,7 +32,18 @@ func TestSwarm(t *testing.T) {
 		runs = min(runs, 20) // a world is one goroutine: the race detector has little to find in it
 	}
 	for seed := *firstFlag; seed < *firstFlag+runs*uint64(*stepFlag) && !t.Failed(); seed += uint64(*stepFlag) {
-		report(t, seed, Swarm(seed, strict.Mutant(*brokenFlag), false))
+		report(t, seed, Swarm(seed, strict.Mutant(*brokenFlag), false, false))
+	}
+}
+
+// TestSwarmOnRaft: the same with the register of the program. A host crashes and loses its file now and then.
+func TestSwarmOnRaft(t *testing.T) {
+	runs := uint64(*swarmFlag)
+	if testing.Short() || testkit.Race {
+		runs = min(runs, 10)
+	}
+	for seed := *firstFlag; seed < *firstFlag+runs*uint64(*stepFlag) && !t.Failed(); seed += uint64(*stepFlag) {
+		report(t, seed, Swarm(seed, strict.Mutant(*brokenFlag), true, false))
 	}
 }
 
@@ -41,7 +53,7 @@ func report(t *testing.T, seed uint64, w *World) {
 		t.Errorf("seed %d: %s", seed, failure)
 	}
 	if len(w.Failures) > 0 {
-		t.Errorf("replay with: go test ./sim/strict -run Swarm -seed=%d", seed)
+		t.Errorf("replay with: go test ./sim/strict -run 'Swarm$' -seed=%d [-raft]", seed)
 	}
 }
 
@@ -49,7 +61,7 @@ func report(t *testing.T, seed uint64, w *World) {
 func TestSwarmAdmits(t *testing.T) {
 	var admitted, allowed int64
 	for seed := range uint64(20) {
-		sum := Swarm(seed, strict.Whole, false).Sum()
+		sum := Swarm(seed, strict.Whole, seed%2 == 1, false).Sum()
 		admitted += sum.Admitted
 		allowed += sum.Allowed
 	}

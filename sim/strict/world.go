@@ -21,7 +21,12 @@ type Setup struct {
 	Seed    uint64
 	// DriftPPM is how wrong the hosts' clocks go at most.
 	DriftPPM int64
-	Verbose  bool
+	// Raft has the register of the program decide on views, instead of the one of this package, and sends messages as
+	// bytes.
+	Raft bool
+	// NeverEmpty: buckets count as full at the beginning.
+	NeverEmpty bool
+	Verbose    bool
 }
 
 // World is a cluster of simulated hosts.
@@ -33,7 +38,9 @@ type World struct {
 	hosts []*host
 	links [][]link // from, to
 
-	register register
+	register oracle
+	voters   []*voter               // with Raft
+	views    map[uint64]strict.View // with Raft: what was decided
 	keys     map[string]*keyLaw
 	waits    map[uint64]wait
 	tickets  uint64
@@ -107,9 +114,14 @@ func New(setup Setup) *World {
 		w.links = append(w.links, make([]link, setup.Hosts))
 	}
 	for i := range w.hosts {
+		if w.Raft {
+			w.voters = append(w.voters, &voter{})
+		}
 		w.start(i)
 	}
-	w.at(0, func() { w.elect() })
+	if !w.Raft {
+		w.at(0, func() { w.elect() })
+	}
 	return w
 }
 
@@ -130,9 +142,13 @@ func (w *World) start(i int) {
 	h.up = true
 	h.node = strict.New(strict.Config{
 		Self: h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
-		Broken: w.Broken,
+		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
 	}, h.local(w.nowUS))
-	h.node.Install(h.disk, h.local(w.nowUS))
+	if w.Raft {
+		w.startVoter(i)
+	} else {
+		h.node.Install(h.disk, h.local(w.nowUS))
+	}
 	w.after(i)
 }
 
@@ -185,6 +201,9 @@ func (w *World) send(from, to int, m strict.Message) {
 	l := &w.links[from][to]
 	if l.cut || !w.hosts[to].up || w.loss > 0 && w.rng.Float64() < w.loss {
 		return
+	}
+	if w.Raft {
+		m = w.throughWire(m)
 	}
 	lag := int64(w.LagUS * w.lagFactor * (1 + 0.5*w.rng.ExpFloat64()))
 	l.lastUS = max(l.lastUS+1, w.nowUS+lag)
