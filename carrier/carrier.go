@@ -72,6 +72,8 @@ type Config struct {
 	Log   logs.Logger
 	// Link is a process to share the zones with from the start; nil: none. Reload ignores it, see SetLink.
 	Link *Link
+	// Strict are limits that are never exceeded; nil: none.
+	Strict *StrictConfig
 }
 
 const (
@@ -87,7 +89,9 @@ type Carrier struct {
 	clock *clock.Clock
 	start time.Time
 	flush *flusher
-	door  door.Door
+	// strict runs the strict limits.
+	strict *strictRunner
+	door   door.Door
 	// sparing logs why strangers were rejected.
 	sparing *logs.Sparing
 	// peerLines logs events caused by known peers.
@@ -130,7 +134,8 @@ func New(config Config) (*Carrier, error) {
 	}
 	c.sparing, c.peerLines = logs.NewSparing(lines{c}), logs.NewSparingOfPeers(lines{c})
 	config = config.withDefaults()
-	config.Node.Driver = c
+	c.strict = newStrictRunner(c)
+	config.Node.Driver, config.Node.Strict = c, c.strict
 	c.config.Store(&config)
 	c.flush = newFlusher(c)
 	members, err := c.resolveStatic(ctx, &config)
@@ -178,6 +183,7 @@ func (c *Carrier) Start() {
 	c.startedMS.Store(c.clock.Now().MonoMS)
 	c.tasks.Go(c.tick)
 	c.tasks.Go(c.flush.run)
+	c.tasks.Go(c.strict.run)
 	for _, d := range c.dialers {
 		c.discovered(d.target)
 		c.run(d)
@@ -197,7 +203,7 @@ func (c *Carrier) Reload(config Config) error {
 	if err != nil {
 		return err
 	}
-	config.Node.Driver = c
+	config.Node.Driver, config.Node.Strict = c, c.strict
 	if config.Node.Cluster != c.config.Load().Node.Cluster {
 		c.unsettle()
 	}
@@ -206,6 +212,8 @@ func (c *Carrier) Reload(config Config) error {
 	}
 	c.config.Store(&config)
 	c.setMembers(members)
+	c.strict.changed.Store(true)
+	c.strict.poke()
 	return nil
 }
 

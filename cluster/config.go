@@ -49,6 +49,8 @@ type Config struct {
 	Proof wire.Proof
 	// Subjects are those of this node's certificates. If peers have the same, the address identifies nodes.
 	Subjects []string
+	// Strict takes the messages of limits that are never exceeded; nil drops them.
+	Strict Strict
 	// Withhold are features (wire.FeatureS2…) that the hello does not announce, as in an older release.
 	Withhold uint64
 }

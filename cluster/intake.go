@@ -33,6 +33,8 @@ type intake struct {
 	// keep are zones that the dialer wants to be on disk, through these frames.
 	keep    map[*intakeZone]uint64
 	sinceMS int64 // monotonic, of the first of them
+	// strictPart is what has come of a strict message of several frames.
+	strictPart []byte
 }
 
 // list is the zones by the dialer's index, nil for those not shared. It is replaced, not changed.
@@ -89,6 +91,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.awaited(f.Body)
 	case wire.TypeView:
 		return s.viewed(f.Body, now)
+	case wire.TypeStrict, wire.TypeRegister:
+		return s.strictFrame(f)
 	}
 	return nil // of a later version
 }

@@ -44,6 +44,7 @@ type host struct {
 	members []int
 	// withhold are features that a release before did not have.
 	withhold uint64
+	strict   *strictly // nil: not taken
 }
 
 // pipe is one connection; end 0 dialled.
@@ -115,9 +116,13 @@ func (h *host) start() {
 	h.bucket = kinds.NewBucket(kinds.BucketConfig{Name: "lim", Expression: "$remote_addr", Bytes: 8 << 20, RateMilli: testRateMilli, Sync: true})
 	h.bucket.SetBurst(testBurstMilli)
 	h.session = kinds.NewSession(kinds.SessionConfig{Name: "sess", Expression: "$cookie_s", Bytes: h.f.sessionBytes, TimeoutMS: 600_000, Sync: true})
-	node, err := New(Config{
+	config := Config{
 		ID: NodeID(100 + h.index), Incarnation: h.life, Zones: h.zones(), Kinds: kinds.Kinds(), Driver: h, Withhold: h.withhold,
-	}, h.reading())
+	}
+	if h.strict != nil {
+		config.Strict = h.strict
+	}
+	node, err := New(config, h.reading())
 	if err != nil {
 		h.f.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type Node struct {
 	proof       wire.Proof
 	kinds       []*zone.Kind
 	driver      Driver
+	strict      Strict
 	clocks      clocks
 	pace        pacer
 	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were last woken
@@ -83,8 +84,8 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation,
 		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones |
-			wire.FeatureDelivery) &^ config.Withhold,
-		driver: config.Driver,
+			wire.FeatureDelivery | wire.FeatureStrict) &^ config.Withhold,
+		driver: config.Driver, strict: config.Strict,
 		peers: make(
 			map[NodeID]*peer,
 		), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
@@ -103,7 +104,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 // Reload applies a new configuration. A zone that is the same object keeps its place in the cluster, whatever its
 // settings. Peers are told over the existing connections which zones were added and removed. If more of the hello
 // changes, or a peer does not support that, sessions are ended with the request to reconnect at once; they resume. ID,
-// Incarnation, Driver and Kinds cannot change.
+// Incarnation, Driver, Strict and Kinds cannot change.
 func (n *Node) Reload(config Config, now clock.Reading) error {
 	if err := config.check(); err != nil {
 		return err

@@ -45,6 +45,7 @@ type Session struct {
 	control []byte // whole frames, sent before all others
 	// controlMsgs is the number of frames in control.
 	controlMsgs int64
+	strict      []byte // whole frames of strict messages, sent after control
 	ending      *Ending
 
 	// mu guards the fields that follow. It is taken before Node.mu and progress.mu.
@@ -286,6 +287,13 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 	if cap(s.control) > maxControlBytes/64 {
 		s.control = nil
 	}
+	if s.stage == established {
+		dst = append(dst, s.strict...)
+		s.strict = s.strict[:0]
+		if cap(s.strict) > maxControlBytes/64 {
+			s.strict = nil
+		}
+	}
 	ended := s.ending != nil
 	s.queueMu.Unlock()
 	if s.stage == established && s.Outgoing && !ended {
@@ -302,7 +310,7 @@ func (s *Session) Outbox(dst []byte, max int, now clock.Reading) []byte {
 // next Wake.
 func (s *Session) SendDelay(now clock.Reading) time.Duration {
 	s.queueMu.Lock()
-	queued := len(s.control) > 0
+	queued := len(s.control)+len(s.strict) > 0
 	s.queueMu.Unlock()
 	if queued {
 		return 0

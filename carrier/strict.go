@@ -1,0 +1,468 @@
+package carrier
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"starling/cluster/strict"
+	"starling/cluster/strict/register"
+	"starling/cluster/wire"
+	"starling/lib/clock"
+	"starling/lib/durable"
+	"starling/logs"
+	"starling/zone"
+)
+
+// StrictConfig are the limits of this node that are never exceeded.
+type StrictConfig struct {
+	// File keeps this node's part in the register of views.
+	File string
+	// Gates are those of the zones, at most MaxStrictZones. They are used with clock.SteadyUS.
+	Gates []*strict.Gate
+}
+
+const (
+	// MaxStrictZones bounds the zones: each has leases of its own, which are renewed 27 times a second for each peer.
+	MaxStrictZones = 16
+	// StrictLeaseUS is how long a node may decide after a majority confirmed it.
+	StrictLeaseUS = 150_000
+	// lookEveryUS is how often the list of members is looked at, and what their releases know.
+	lookEveryUS = 100_000
+	// idleUS is how often a node without strict zones looks: a reload makes it look at once.
+	idleUS = 3600 * 1_000_000
+	// strictInboxMost bounds the messages that wait for the runner.
+	strictInboxMost = 1 << 14
+)
+
+// strictRunner runs the register and the nodes of the strict zones: it gives them time, messages and a disk.
+type strictRunner struct {
+	carrier *Carrier
+	wake    chan struct{}
+	changed atomic.Bool // the configuration
+
+	mu    sync.Mutex
+	inbox []strictItem
+	seats *seating // of the register that runs, nil if none does; replaced, not changed
+	bytes int      // of letters in the inbox
+
+	// The rest belongs to the runner's goroutine.
+	config   StrictConfig
+	register *register.Register
+	file     io.Closer // the lock
+	lookUS   int64
+	told     map[string]bool // what was logged, until it changes
+	old      map[string]bool // addresses of members whose release keeps no strict limits
+	open     map[*strict.Gate]uint64
+}
+
+// strictItem is a message that came.
+type strictItem struct {
+	from   strict.Seat
+	zone   uint64
+	m      strict.Message
+	letter []byte
+}
+
+// seating is the list of members, sorted, and this node's place in it.
+type seating struct {
+	hash      uint64
+	members   []string // as configured
+	addresses []string // at which they are dialled
+	self      strict.Seat
+}
+
+func (s *seating) of(address string) (strict.Seat, bool) {
+	i := slices.Index(s.addresses, address)
+	return strict.Seat(i), i >= 0 && strict.Seat(i) != s.self
+}
+
+// hashOf identifies a list: see PROTOCOL.md.
+func hashOf(members []string) uint64 {
+	return zone.KeyHash([]byte(strings.Join(members, "\n") + "\n"))
+}
+
+func newStrictRunner(c *Carrier) *strictRunner {
+	return &strictRunner{
+		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
+		open: map[*strict.Gate]uint64{},
+	}
+}
+
+// poke makes the runner look at once.
+func (r *strictRunner) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// StrictMessage implements cluster.Strict.
+func (r *strictRunner) StrictMessage(address string, list, zoneTag uint64, m strict.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.seats
+	if s == nil || s.hash != list || len(r.inbox) >= strictInboxMost {
+		return
+	}
+	from, ok := s.of(address)
+	if !ok || int(m.From) >= len(s.members) || int(m.To) >= len(s.members) || m.From == s.self {
+		return
+	}
+	// A peer speaks for itself, or passes on what another one has for this node; it proves to be alive by itself only.
+	own := m.From == from
+	if !own && (m.To != s.self || m.Kind == strict.Ping || m.Kind == strict.Pong) {
+		return
+	}
+	r.inbox = append(r.inbox, strictItem{from: m.From, zone: zoneTag, m: m})
+	r.poke()
+}
+
+// StrictLetter implements cluster.Strict.
+func (r *strictRunner) StrictLetter(address string, m wire.Register) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.seats
+	if s == nil || s.hash != m.List || r.bytes+len(m.Letter) > wire.MaxStrictBytes {
+		return
+	}
+	from, ok := s.of(address)
+	if !ok || strict.Seat(m.From) != from || strict.Seat(m.To) != s.self {
+		return
+	}
+	r.inbox = append(r.inbox, strictItem{from: from, letter: slices.Clone(m.Letter)})
+	r.bytes += len(m.Letter)
+	r.poke()
+}
+
+// run drives everything until the carrier is closed.
+func (r *strictRunner) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-r.wake:
+		case <-r.carrier.ctx.Done():
+			r.end("this node is shutting down", false)
+			return
+		}
+		if wait := r.step(clock.SteadyUS()) - clock.SteadyUS(); wait > 0 {
+			timer.Reset(time.Duration(wait) * time.Microsecond)
+		} else {
+			r.poke()
+		}
+	}
+}
+
+// step does what is due, and returns when to do that again.
+func (r *strictRunner) step(nowUS int64) (dueUS int64) {
+	if nowUS >= r.lookUS || r.changed.Swap(false) {
+		r.lookUS = nowUS + lookEveryUS
+		r.look(nowUS)
+	}
+	r.mu.Lock()
+	items := r.inbox
+	r.inbox, r.bytes = nil, 0
+	r.mu.Unlock()
+	if r.register == nil {
+		return r.lookUS
+	}
+	for i := range items {
+		r.receive(&items[i], nowUS)
+	}
+	r.register.Tick(nowUS)
+	dueUS = min(r.lookUS, r.register.DueUS())
+	for gate := range r.open {
+		dueUS = min(dueUS, gate.Tick(nowUS))
+	}
+	r.exchange(nowUS)
+	return dueUS
+}
+
+func (r *strictRunner) receive(item *strictItem, nowUS int64) {
+	if item.letter != nil {
+		if err := r.register.Receive(item.from, item.letter, nowUS); err != nil {
+			r.tellOnce(logs.Warn, "strict limits: register: member %s: %v", r.seats.members[item.from], err)
+		}
+		return
+	}
+	for gate := range r.open {
+		if gate.Tag == item.zone {
+			gate.Receive(item.m, nowUS)
+			return
+		}
+	}
+}
+
+// exchange passes views between the register and the gates, and letters to the peers.
+func (r *strictRunner) exchange(nowUS int64) {
+	leads := r.register.Leads()
+	for gate := range r.open {
+		gate.Lead(leads, nowUS)
+		v, ok := gate.Proposal()
+		if !ok {
+			continue
+		}
+		value := register.Value{Name: gate.Name, Number: v.Number, Data: wire.AppendStrictView(nil, &v)}
+		if err := r.register.Propose(value); err != nil {
+			r.carrier.logf(logs.Debug, "strict limits: view %d of %v: %v", v.Number, gate, err)
+		}
+	}
+	for _, value := range r.register.Decided() {
+		for gate := range r.open {
+			if gate.Name == value.Name {
+				r.install(gate, value, nowUS)
+			}
+		}
+	}
+	s := r.seats
+	for _, letter := range r.register.Out() {
+		m := wire.Register{List: s.hash, From: uint8(s.self), To: uint8(letter.To)}
+		frame := wire.AppendFrame(nil, wire.TypeRegister, m.Append(nil), letter.Body)
+		r.carrier.node.SendStrict(s.addresses[letter.To], frame)
+	}
+	if err := r.register.Failed(); err != nil {
+		r.carrier.logf(logs.Error, "strict limits: %v; keys of strict zones are refused until that works", err)
+		r.end("its register failed: "+err.Error(), false)
+		r.lookUS = nowUS + 10*lookEveryUS
+	}
+}
+
+func (r *strictRunner) install(gate *strict.Gate, value register.Value, nowUS int64) {
+	v, err := wire.ParseStrictView(value.Data)
+	if err != nil || v.Number != value.Number {
+		r.tellOnce(logs.Error, "strict limits: view %d of %v cannot be read: %v", value.Number, gate, err)
+		return
+	}
+	var names []string
+	for _, m := range v.Members {
+		if int(m.Seat) < len(r.seats.members) {
+			names = append(names, r.seats.members[m.Seat])
+		}
+	}
+	r.carrier.logf(logs.Notice, "strict limits: view %d of %v has %d of %d members: %s", v.Number, gate, len(names),
+		len(r.seats.members), strings.Join(names, ", "))
+	gate.Install(v, nowUS)
+}
+
+// look follows the list of members and the releases that they run.
+func (r *strictRunner) look(nowUS int64) {
+	config := r.carrier.config.Load().Strict
+	if config == nil || len(config.Gates) == 0 {
+		r.end("the zone is not configured any more", false)
+		r.lookUS = nowUS + idleUS
+		return
+	}
+	r.config = *config
+	wanted, why := r.seating()
+	if r.seats != nil && (wanted == nil || wanted.hash != r.seats.hash || wanted.self != r.seats.self) {
+		r.carrier.logf(logs.Notice, "strict limits: the list of members has changed")
+		r.end("the list of members has changed", false)
+	}
+	if wanted == nil {
+		r.closeAll(why, false)
+		return
+	}
+	if older := r.older(wanted); len(older) > 0 {
+		why := fmt.Sprintf("%s does not keep strict limits: upgrade it", strings.Join(older, ", "))
+		r.end(why, true)
+		r.closeAll(why, true)
+		return
+	}
+	if r.register == nil {
+		if err := r.begin(wanted, nowUS); err != nil {
+			r.closeAll(err.Error(), false)
+			return
+		}
+	}
+	r.openGates(nowUS)
+}
+
+// closeAll says why no zone is strict.
+func (r *strictRunner) closeAll(why string, additive bool) {
+	level, how := logs.Warn, "refuse requests"
+	if additive {
+		how = "only add up after the fact"
+	}
+	for _, gate := range r.config.Gates {
+		if gate.Closed() != why {
+			gate.CloseTo(why, additive)
+		}
+		r.tellOnce(level, "strict limits: requests of %v %s: %s", gate, how, why)
+	}
+}
+
+// seating finds this node's place in the list, or why it has none.
+func (r *strictRunner) seating() (s *seating, why string) {
+	c := r.carrier
+	c.mu.Lock()
+	members := slices.Clone(c.members)
+	c.mu.Unlock()
+	s = &seating{self: -1}
+	byName := map[string]string{}
+	for _, m := range members {
+		if m.member.Resolve || len(m.targets) != 1 {
+			return nil, fmt.Sprintf("zone_sync_server %s must be one address, without \"resolve\": all nodes need the "+
+				"same list", m.member)
+		}
+		s.members = append(s.members, m.member.String())
+		byName[m.member.String()] = m.targets[0].key()
+	}
+	slices.Sort(s.members)
+	selves := c.Selves()
+	for i, member := range s.members {
+		s.addresses = append(s.addresses, byName[member])
+		if slices.Contains(selves, byName[member]) {
+			s.self = strict.Seat(i)
+		}
+	}
+	if len(s.members) > strict.MembersMost {
+		return nil, fmt.Sprintf("the list has %d members, more than %d", len(s.members), strict.MembersMost)
+	}
+	s.hash = hashOf(s.members)
+	if old := r.seats; s.self < 0 && old != nil && old.hash == s.hash {
+		s.self = old.self // an address is dialled anew now and then
+	}
+	if s.self < 0 {
+		return nil, "this node has not found itself in the list of zone_sync_server yet"
+	}
+	return s, ""
+}
+
+// older lists the members that run a release without strict limits, as far as this node has met them.
+func (r *strictRunner) older(s *seating) (members []string) {
+	for i, address := range s.addresses {
+		if connected, keeps := r.carrier.node.KeepsStrict(address); connected {
+			if r.old[address] = !keeps; keeps {
+				delete(r.old, address)
+			}
+		}
+		if r.old[address] && strict.Seat(i) != s.self {
+			members = append(members, s.members[i])
+		}
+	}
+	return members
+}
+
+// begin starts the register with what its file has.
+func (r *strictRunner) begin(s *seating, nowUS int64) error {
+	file, err := durable.LockFile(r.config.File)
+	if err != nil {
+		return fmt.Errorf("cannot lock %s: %w", r.config.File, err)
+	}
+	saved, err := os.ReadFile(r.config.File)
+	if errors.Is(err, os.ErrNotExist) {
+		saved, err = nil, nil
+	}
+	if err == nil {
+		config := register.Config{
+			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk(r.config.File),
+		}
+		r.register, err = register.New(config, saved, nowUS)
+		if errors.Is(err, register.ErrOtherList) {
+			r.register, err = register.New(config, nil, nowUS)
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot use %s: %w; remove the file to join as a new member", r.config.File, err),
+			file.Close())
+	}
+	r.file = file
+	r.mu.Lock()
+	r.seats = s
+	r.mu.Unlock()
+	r.carrier.logf(logs.Notice, "strict limits: this node is %s, seat %d of %d", s.members[s.self], s.self,
+		len(s.members))
+	return nil
+}
+
+// openGates opens those of the configuration, and forgets others.
+func (r *strictRunner) openGates(nowUS int64) {
+	for gate := range r.open {
+		if !slices.Contains(r.config.Gates, gate) {
+			gate.Close("the zone is not configured any more")
+			delete(r.open, gate)
+		}
+	}
+	s := r.seats
+	for _, gate := range r.config.Gates {
+		if _, is := r.open[gate]; is {
+			continue
+		}
+		config := strict.Config{
+			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: StrictLeaseUS,
+			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: true,
+		}
+		for _, member := range s.members {
+			config.IDs = append(config.IDs, zone.KeyHash([]byte(member)))
+		}
+		if err := config.Check(); err != nil {
+			r.tellOnce(logs.Error, "strict limits: %v: %v", gate, err)
+			gate.Close(err.Error())
+			continue
+		}
+		clear(r.told)
+		r.open[gate] = config.Incarnation
+		gate.Open(strict.New(config, nowUS), func(e strict.Envelope) { r.send(s, gate.Tag, e) }, r.poke)
+		if value, ok := r.register.Latest(gate.Name); ok {
+			r.install(gate, value, nowUS)
+		}
+	}
+}
+
+// send sends a message of a gate, which holds its lock.
+func (r *strictRunner) send(s *seating, tag uint64, e strict.Envelope) {
+	envelope := wire.Strict{List: s.hash, Zone: tag, From: uint8(e.From), To: uint8(e.To)}
+	frames := wire.AppendStrictFrames(nil, envelope, wire.AppendStrictMessage(nil, &e.Message))
+	r.carrier.node.SendStrict(s.addresses[e.Hop], frames)
+}
+
+// end closes all gates and the register.
+func (r *strictRunner) end(why string, additive bool) {
+	for gate := range r.open {
+		gate.CloseTo(why, additive)
+	}
+	clear(r.open)
+	r.register = nil
+	r.mu.Lock()
+	r.seats, r.inbox, r.bytes = nil, nil, 0
+	r.mu.Unlock()
+	if r.file != nil {
+		if err := r.file.Close(); err != nil {
+			r.carrier.logf(logs.Warn, "strict limits: cannot unlock %s: %v", r.config.File, err)
+		}
+		r.file = nil
+	}
+}
+
+// tellOnce logs a line that would be repeated.
+func (r *strictRunner) tellOnce(level logs.Level, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	const linesMost = 64
+	if r.told[text] || len(r.told) >= linesMost {
+		return
+	}
+	r.told[text] = true
+	r.carrier.logf(level, "%s", text)
+}
+
+// disk is the file of the register.
+type disk string
+
+// Save implements register.Disk.
+func (d disk) Save(state []byte) error { return durable.WriteFile(string(d), state) }
+
+func random64() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return binary.LittleEndian.Uint64(b[:])
+}

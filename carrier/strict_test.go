@@ -1,0 +1,249 @@
+package carrier
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"starling/cluster/strict"
+	"starling/cluster/wire"
+	"starling/lib/clock"
+)
+
+// strictRate is the limit of the tests, in requests per second; so many fit into the bucket, too.
+const strictRate = 200
+
+// strictNode is a node with a strict zone.
+type strictNode struct {
+	*node
+	gate *strict.Gate
+	dir  string
+}
+
+// strictly gives a node's configuration a strict zone.
+func (s *strictNode) strictly(c *Config) {
+	s.gate = strict.NewGate("lim", strict.Limit{Rate: strictRate * strict.Request, Burst: strictRate - 1}, 1000, 7)
+	c.Strict = &StrictConfig{File: filepath.Join(s.dir, "register"), Gates: []*strict.Gate{s.gate}}
+}
+
+// strictMesh starts nodes that all list all. adjust may change the configuration of each.
+func strictMesh(t *testing.T, count int, adjust func(i int, c *Config)) (nodes []*strictNode, members []Member) {
+	t.Helper()
+	for i := range count {
+		nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
+		members = append(members, nodes[i].member())
+	}
+	for i, n := range nodes {
+		n.start(members, func(c *Config) {
+			n.strictly(c)
+			if adjust != nil {
+				adjust(i, c)
+			}
+		})
+	}
+	return nodes, members
+}
+
+// ready returns nil when the node decides on strict keys.
+func (s *strictNode) ready() error {
+	if status := s.gate.Status(clock.SteadyUS()); status.State != "member" {
+		return fmt.Errorf("node %d: %s, view %d", s.index, status.State, status.View.Number)
+	}
+	return nil
+}
+
+// ask makes one request, and waits for its decision.
+func (s *strictNode) ask(key string) bool {
+	verdict, ticket := s.gate.Decide(key, clock.SteadyUS())
+	if verdict != strict.Parked {
+		return verdict == strict.Admitted
+	}
+	admitted := <-ticket.Decided
+	ticket.Release()
+	return admitted
+}
+
+// flood makes requests on all nodes until so many were admitted, and fails if that is more than the limit allows in the
+// time that passed. The bucket may have been empty.
+func flood(t *testing.T, nodes []*strictNode, key string, want int) {
+	t.Helper()
+	beganUS, admitted := clock.SteadyUS(), 0
+	eventually(t, func() error {
+		for _, n := range nodes {
+			for range 20 {
+				if n.ask(key) {
+					admitted++
+				}
+			}
+		}
+		if admitted < want {
+			return fmt.Errorf("%d requests were admitted", admitted)
+		}
+		return nil
+	})
+	allowed := strictRate + float64(clock.SteadyUS()-beganUS)*strictRate/1e6
+	if float64(admitted) > allowed {
+		t.Errorf("%d requests were admitted where %.1f are allowed", admitted, allowed)
+	}
+}
+
+func allReady(t *testing.T, nodes []*strictNode) {
+	t.Helper()
+	for _, n := range nodes {
+		eventually(t, n.ready)
+	}
+}
+
+// All nodes together admit no more than the limit, and all of it.
+func TestStrictLimits(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	flood(t, nodes, "key", 2*strictRate)
+	for _, n := range nodes {
+		if n.gate.Status(clock.SteadyUS()).Admitted == 0 {
+			t.Errorf("node %d admitted nothing", n.index)
+		}
+	}
+}
+
+// One of three nodes stops without a word. The others go on within the limit, and it joins again with its file.
+func TestAStrictNodeRestarts(t *testing.T) {
+	nodes, members := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	flood(t, nodes, "key", strictRate)
+	gone := nodes[1]
+	gone.stop()
+	others := []*strictNode{nodes[0], nodes[2]}
+	eventually(t, func() error {
+		if n := len(others[0].gate.Status(clock.SteadyUS()).View.Members); n != 2 {
+			return fmt.Errorf("the view has %d members", n)
+		}
+		return nil
+	})
+	allReady(t, others)
+	flood(t, others, "key", 2*strictRate)
+
+	again := &strictNode{node: listenAgain(t, gone.node), dir: gone.dir}
+	again.start(members, again.strictly)
+	nodes[1] = again
+	allReady(t, nodes)
+	if n := len(again.gate.Status(clock.SteadyUS()).View.Members); n != 3 {
+		t.Errorf("the view has %d members", n)
+	}
+	flood(t, nodes, "key", 2*strictRate)
+}
+
+// listenAgain makes a new node at the address of one that stopped.
+func listenAgain(t *testing.T, old *node) *node {
+	t.Helper()
+	n := &node{t: t, index: old.index, clock: clock.Real(), log: &journalLog{t: t, name: fmt.Sprint(old.index, " again")}}
+	eventually(t, func() (err error) {
+		n.listener, err = net.Listen("tcp", old.listener.Addr().String())
+		return err
+	})
+	return n
+}
+
+// Connections break while requests come: what was on the way is lost, and nothing is admitted twice for it.
+func TestStrictConnectionsBreak(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	for i := range 6 {
+		nodes[i%3].breakConns()
+		flood(t, nodes, "key", strictRate/4)
+	}
+	allReady(t, nodes)
+	flood(t, nodes, "key", strictRate)
+}
+
+// A minority decides nothing.
+func TestAStrictNodeAloneDecidesNothing(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	nodes[1].stop()
+	nodes[2].stop()
+	eventually(t, func() error {
+		if nodes[0].ready() == nil {
+			return fmt.Errorf("node 0 is ready")
+		}
+		return nil
+	})
+	for range 100 {
+		if nodes[0].ask("key") {
+			t.Fatal("it admits a request")
+		}
+	}
+	if s := nodes[0].gate.Status(clock.SteadyUS()); s.NoLease == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A member of an older release makes the zone additive, and the log says so.
+func TestAnOlderMemberMakesStrictZonesAdditive(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, func(i int, c *Config) {
+		if i == 2 {
+			c.Node.Withhold = wire.FeatureStrict
+		}
+	})
+	for _, n := range nodes[:2] {
+		eventually(t, func() error {
+			if !n.gate.Additive() || !strings.Contains(n.gate.Closed(), nodes[2].member().String()) {
+				return fmt.Errorf("node %d: %v, %q", n.index, n.gate.Additive(), n.gate.Closed())
+			}
+			return nil
+		})
+		eventually(t, func() error {
+			if n.log.find(`requests of zone "lim" only add up after the fact: `+nodes[2].member().String()) == "" {
+				return fmt.Errorf("node %d has not logged it", n.index)
+			}
+			return nil
+		})
+	}
+}
+
+// A name that is resolved at run time has no place in a list that all nodes have alike.
+func TestStrictLimitsNeedAStaticList(t *testing.T) {
+	n := &strictNode{node: listen(t, 0), dir: t.TempDir()}
+	n.start([]Member{n.member(), {Host: "other.invalid", Port: 1, Resolve: true}}, n.strictly)
+	eventually(t, func() error {
+		if !strings.Contains(n.gate.Closed(), `without "resolve"`) {
+			return fmt.Errorf("%q", n.gate.Closed())
+		}
+		return nil
+	})
+	if n.ask("key") || n.gate.Additive() {
+		t.Error("it decides alone")
+	}
+}
+
+// A node keeps its seat when its zones change.
+func TestAStrictZoneIsAddedByAReload(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	second := make([]*strictNode, len(nodes))
+	for i, n := range nodes {
+		config := n.config
+		gate := strict.NewGate("second", strict.Limit{Rate: strictRate * strict.Request, Burst: strictRate - 1}, 1000, 8)
+		second[i] = &strictNode{node: n.node, gate: gate}
+		config.Strict = &StrictConfig{File: config.Strict.File, Gates: []*strict.Gate{n.gate, gate}}
+		if err := n.carrier.Reload(config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allReady(t, second)
+	flood(t, second, "key", strictRate)
+	allReady(t, nodes)
+	config := nodes[0].config
+	config.Strict = nil
+	if err := nodes[0].carrier.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if nodes[0].gate.Closed() == "" {
+			return fmt.Errorf("the gate of a removed zone is open")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,195 @@
+package strict
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Gate is where the requests of one zone meet its Node. It is safe for concurrent use, and outlives the nodes: without
+// one, it says why. A driver opens and closes it, ticks it, and passes messages; requests call Decide.
+type Gate struct {
+	Name  string
+	Limit Limit
+	// KeysMost bounds the records of keys: see Config.
+	KeysMost int
+	// Tag identifies the zone and its settings among the members: nodes with other settings are none of its members.
+	Tag uint64
+
+	mu      sync.Mutex
+	node    *Node
+	send    func(Envelope)
+	wake    func()
+	dueUS   int64 // that the driver knows of
+	waiting map[uint64]*Ticket
+	tickets uint64
+
+	closed   atomic.Pointer[string] // why there is no node
+	additive atomic.Bool
+}
+
+// Ticket is a request that waits for a decision.
+type Ticket struct {
+	// Decided gets the decision once: whether the request is admitted.
+	Decided chan bool
+}
+
+// tickets are used again: most requests do not wait, those that do come in bursts.
+var tickets = sync.Pool{New: func() any { return &Ticket{Decided: make(chan bool, 1)} }}
+
+// NewGate returns a closed gate. A node opens it when it belongs to a cluster.
+func NewGate(name string, limit Limit, keysMost int, tag uint64) *Gate {
+	g := &Gate{Name: name, Limit: limit, KeysMost: keysMost, Tag: tag, waiting: map[uint64]*Ticket{}}
+	g.Close("this node has not met the other members of the list yet")
+	return g
+}
+
+// Open makes a node decide. send and wake are called with the gate's lock held: they must not call the gate.
+func (g *Gate) Open(node *Node, send func(Envelope), wake func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+	g.node, g.send, g.wake, g.dueUS = node, send, wake, -never
+	g.closed.Store(nil)
+	g.additive.Store(false)
+}
+
+// Close ends the node, if there is one. The reason is for the log and the API.
+func (g *Gate) Close(reason string) { g.CloseTo(reason, false) }
+
+// CloseTo is Close. Additive means that requests are counted without this gate, as in a zone that is not strict.
+func (g *Gate) CloseTo(reason string, additive bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+	g.closed.Store(&reason)
+	g.additive.Store(additive)
+}
+
+// Additive reports whether requests are counted without this gate.
+func (g *Gate) Additive() bool { return g.additive.Load() }
+
+// end rejects what waits. Called with mu held.
+func (g *Gate) end() {
+	for _, t := range g.waiting {
+		t.Decided <- false
+	}
+	clear(g.waiting)
+	g.node = nil
+}
+
+// Closed returns why there is no node, "" if there is one.
+func (g *Gate) Closed() string {
+	if reason := g.closed.Load(); reason != nil {
+		return *reason
+	}
+	return ""
+}
+
+// Decide decides on a request. If it is parked, wait for the ticket, and release it.
+func (g *Gate) Decide(key string, nowUS int64) (Verdict, *Ticket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.node == nil {
+		return NoLease, nil
+	}
+	g.tickets++
+	verdict := g.node.Decide(key, g.tickets, nowUS)
+	var t *Ticket
+	if verdict == Parked {
+		t = tickets.Get().(*Ticket)
+		g.waiting[g.tickets] = t
+	}
+	g.after()
+	return verdict, t
+}
+
+// Release gives a ticket back whose decision has been read.
+func (t *Ticket) Release() { tickets.Put(t) }
+
+// Receive passes a message to the node.
+func (g *Gate) Receive(m Message, nowUS int64) {
+	g.with(func(n *Node) { n.Receive(m, nowUS) })
+}
+
+// Tick lets time pass, and returns when to call it next.
+func (g *Gate) Tick(nowUS int64) (dueUS int64) {
+	dueUS = nowUS + idleTickUS
+	g.with(func(n *Node) {
+		n.Tick(nowUS)
+		g.dueUS = n.DueUS()
+		dueUS = min(dueUS, g.dueUS)
+	})
+	return dueUS
+}
+
+// idleTickUS is how long a gate waits without anything due.
+const idleTickUS = 1_000_000
+
+// Install makes a decided view the node's own.
+func (g *Gate) Install(v View, nowUS int64) { g.with(func(n *Node) { n.Install(v, nowUS) }) }
+
+// Lead makes the node propose views, or not.
+func (g *Gate) Lead(leads bool, nowUS int64) { g.with(func(n *Node) { n.Lead(leads, nowUS) }) }
+
+// Proposal returns a view that the register shall decide on, once.
+func (g *Gate) Proposal() (v View, ok bool) {
+	g.with(func(n *Node) { v, ok = n.Proposal() })
+	return v, ok
+}
+
+func (g *Gate) with(call func(*Node)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.node != nil {
+		call(g.node)
+		g.after()
+	}
+}
+
+// after sends what the node has to say, and decides what waited. Called with mu held.
+func (g *Gate) after() {
+	for _, e := range g.node.Out() {
+		g.send(e)
+	}
+	for _, o := range g.node.Outcomes() {
+		if t := g.waiting[o.Ticket]; t != nil {
+			delete(g.waiting, o.Ticket)
+			t.Decided <- o.Admitted
+		}
+	}
+	if due := g.node.DueUS(); due < g.dueUS {
+		g.dueUS = due
+		g.wake()
+	}
+}
+
+// GateStatus is a gate for the API.
+type GateStatus struct {
+	// State is "member", "waiting" (for a view or a lease), or why the gate is closed.
+	State string
+	View  View
+	Stats
+	// Keys are the records that this node holds, Owned those of which it has the pool.
+	Keys, Owned int
+}
+
+// Status describes the gate.
+func (g *Gate) Status(nowUS int64) GateStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.node == nil {
+		return GateStatus{State: g.Closed()}
+	}
+	s := GateStatus{
+		State: "waiting", View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
+		Owned: len(g.node.poolList),
+	}
+	if g.node.Ready(nowUS) {
+		s.State = "member"
+	}
+	return s
+}
+
+// String names the zone and its limit.
+func (g *Gate) String() string { return fmt.Sprintf("zone %q", g.Name) }

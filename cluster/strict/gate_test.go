@@ -1,0 +1,75 @@
+package strict
+
+import (
+	"sync"
+	"testing"
+)
+
+// alone is a gate with a node that is the only member.
+func alone(burst int64) *Gate {
+	g := NewGate("zone", Limit{Rate: Request, Burst: burst}, 10, 1)
+	n := New(Config{IDs: []uint64{1}, Incarnation: 1, Limit: g.Limit, LeaseUS: leaseUS, KeysMost: g.KeysMost}, 0)
+	g.Open(n, func(Envelope) {}, func() {})
+	var none View
+	g.Install(none.next(processes(1)), 0)
+	g.Tick(1)
+	return g
+}
+
+// Requests of many goroutines get one decision each, and together no more than the bucket has.
+func TestAGateDecidesOnEachRequest(t *testing.T) {
+	g := alone(9)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	admitted := 0
+	for range 40 {
+		all.Go(func() {
+			verdict, ticket := g.Decide("key", 10)
+			ok := verdict == Admitted
+			if verdict == Parked {
+				ok = <-ticket.Decided
+				ticket.Release()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if ok {
+				admitted++
+			}
+		})
+	}
+	all.Wait()
+	if admitted != 10 {
+		t.Errorf("%d requests are admitted, want 10", admitted)
+	}
+	if s := g.Status(10); s.State != "member" || s.Keys != 1 || s.Owned != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// What waits is rejected when the gate closes; a closed gate says why.
+func TestAGateThatCloses(t *testing.T) {
+	g := NewGate("zone", Limit{Rate: Request, Burst: 9}, 10, 1)
+	if v, _ := g.Decide("key", 1); v != NoLease || g.Closed() == "" {
+		t.Errorf("a new gate: %v, %q", v, g.Closed())
+	}
+	n, key, _ := holder(t, 100)
+	woken := 0
+	g.Open(n, func(Envelope) {}, func() { woken++ })
+	var waiting *Ticket
+	for range 3 {
+		if v, ticket := g.Decide(key, 10); v == Parked {
+			waiting = ticket
+		}
+	}
+	if waiting == nil || woken == 0 {
+		t.Fatalf("nothing waits: woken %d times", woken)
+	}
+	g.CloseTo("an older member", true)
+	if <-waiting.Decided || !g.Additive() || g.Closed() != "an older member" {
+		t.Errorf("additive %v, closed %q", g.Additive(), g.Closed())
+	}
+	g.Open(n, func(Envelope) {}, func() {})
+	if g.Additive() || g.Closed() != "" {
+		t.Errorf("open: additive %v, closed %q", g.Additive(), g.Closed())
+	}
+}
