@@ -51,6 +51,8 @@ type Dialer struct {
 	Probe bool
 	// Datagrams requests a UDP socket; Timeout then has no effect.
 	Datagrams bool
+	// Brief connects for a single health check: a plain TCP connection saves what only longer ones need.
+	Brief bool
 	// Preface is sent as soon as the connection is established, before any TLS (the PROXY protocol header).
 	Preface []byte
 	// TLS is not nil for a TLS connection; its ServerName is sent as it is.
@@ -137,6 +139,11 @@ func (d *Dialer) DialAt(ctx context.Context, s *Server, at Address) (*Conn, erro
 }
 
 func (d *Dialer) connect(ctx context.Context, to Address) (net.Conn, error) {
+	if d.Brief {
+		if conn, ok, err := d.dialBrief(ctx, to); ok {
+			return conn, err
+		}
+	}
 	dialer := net.Dialer{Timeout: d.Timeout, KeepAlive: -1}
 	if d.Probe {
 		dialer.KeepAlive = 0

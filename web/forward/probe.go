@@ -199,6 +199,7 @@ func (x *Exchange) dialProbe(ctx context.Context, q *Probe) (c *connection, step
 	if err != nil {
 		return nil, stepPreparing, err
 	}
+	dialer.Brief = true
 	plain, err := dialer.DialAt(ctx, q.Server, q.Addr)
 	if err != nil {
 		step = "connecting to upstream"

@@ -13,13 +13,22 @@ import (
 
 // socketOf returns the stream socket of a connection, nil if it is anything else.
 func socketOf(conn any) syscall.RawConn {
-	switch conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		if raw, err := conn.(syscall.Conn).SyscallConn(); err == nil {
-			return raw
-		}
+	var raw syscall.RawConn
+	var err error
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		raw, err = c.SyscallConn()
+	case interface {
+		StreamSocket() (syscall.RawConn, error)
+	}: // of upstream, for health checks
+		raw, err = c.StreamSocket()
 	}
-	return nil
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // tryRead reads the available bytes; if there are none, it returns the slab before the poller puts the goroutine to

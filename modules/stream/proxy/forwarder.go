@@ -57,6 +57,7 @@ func (p *forwarder) dialAt(ctx context.Context, s *stream.Session, to *upstream.
 	if d.Datagrams {
 		header = p.appendHeader(nil, s)
 	}
+	d.Brief = true
 	c, err = d.DialAt(ctx, to, at)
 	return c, header, err
 }
