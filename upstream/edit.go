@@ -195,7 +195,7 @@ func (s *Server) apply(c Change, now clock.Reading) {
 	}
 	switch out := s.takenOut(); {
 	case out && !wasOut:
-		s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
+		s.Stats.goneOut(now.WallMS)
 	case !out && wasOut:
 		s.fails, s.failed = 0, false
 		s.noteReturn(now)

@@ -7,6 +7,7 @@ import (
 
 	"starling/lib/clock"
 	"starling/lib/histogram"
+	"starling/lib/stripes"
 )
 
 // maxServers bounds the servers of a group, which the API and DNS responses can grow. Ten times the largest groups in
@@ -98,7 +99,7 @@ func (g *Group) newServer(settings Settings, parent *Server) *Server {
 	s := &Server{ID: g.nextID, Name: settings.Name, Addr: settings.Addr, group: g, parent: parent, settings: settings}
 	s.sessionID = sessionIDOf(settings.Route, settings.Addr.Text)
 	s.effectiveWeight = settings.Weight
-	s.idle.which = byServer
+	s.idle.which, s.Stats.traffic = byServer, stripes.New[traffic]()
 	if g.Latency != nil {
 		s.Stats.latency = histogram.New(g.Latency)
 	}
@@ -119,7 +120,7 @@ func (g *Group) join(settings Settings, parent *Server, now clock.Reading) (*Ser
 	set.servers = append(set.servers, s)
 	g.recount()
 	if s.outOfService() {
-		s.Stats.downFromMS.Store(max(now.WallMS, 1))
+		s.Stats.goneOut(now.WallMS)
 	}
 	g.serve(now)
 	return s, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"starling/lib/clock"
+	"starling/lib/stripes"
 )
 
 var start = clock.Reading{WallMS: 1_700_000_000_000, MonoMS: 1 << 32}
@@ -248,11 +249,11 @@ func TestStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, code := range []int{200, 200, 404, 101, 999, 0} {
-		s.Stats.CountResponse(code)
+		s.Stats.CountResponse(new(stripes.Pick), code)
 	}
-	s.Stats.Sent.Add(10)
-	s.Stats.Received.Add(20)
-	s.Stats.Timed(2*time.Millisecond, 4*time.Millisecond)
+	s.Stats.Moved(new(stripes.Pick), 4, 15)
+	s.Stats.Moved(new(stripes.Pick), 6, 5)
+	s.Stats.Measure(Times{-1, 2 * time.Millisecond, 4 * time.Millisecond})
 	r := g.Report(start).Peers[0]
 	got, _ := json.Marshal(r)
 	want := `{"id":0,"server":"10.0.0.1:80","name":"10.0.0.1:80","backup":false,"weight":1,"state":"up","active":1,` +
@@ -277,6 +278,7 @@ func TestEditsDuringRequests(t *testing.T) {
 	for worker := range 4 {
 		all.Go(func() {
 			var a Attempt
+			var by stripes.Pick
 			for i := range 500 {
 				g.Begin(&a)
 				for range 2 {
@@ -284,7 +286,7 @@ func TestEditsDuringRequests(t *testing.T) {
 					if err != nil {
 						break
 					}
-					s.Stats.CountResponse(200)
+					s.Stats.CountResponse(&by, 200)
 					_ = s.SessionID()
 					a.Free(Outcome((i+worker)%3), start)
 				}

@@ -31,7 +31,7 @@ func (g *Group) Watch(m Monitor, now clock.Reading) {
 		for _, s := range set.servers {
 			g.announce(s)
 			if s.outOfService() {
-				s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
+				s.Stats.goneOut(now.WallMS)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Server) SetHealth(watch any, h Health, now clock.Reading) (changed bool
 		if h == Unhealthy {
 			s.Stats.unhealthy.Add(1)
 		}
-		s.Stats.downFromMS.CompareAndSwap(0, max(now.WallMS, 1))
+		s.Stats.goneOut(now.WallMS)
 		return true
 	}
 	// Failures of clients are older than this success.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"starling/lib/clock"
 )
@@ -43,6 +44,8 @@ type Attempt struct {
 	current *Server
 	tries   int
 	nowMS   int64
+
+	times Times // of the current server
 
 	inflight bool // counted as one that has not come to the moment `until` since pickedMS
 	until    Timing
@@ -141,9 +144,9 @@ func (a *Attempt) take(now clock.Reading) *Server {
 		s.checkedMS = a.nowMS
 	}
 	s.active++
-	a.current = s
-	s.Stats.Requests.Add(1)
-	s.Stats.selectedMS.Store(now.WallMS)
+	a.current, a.times = s, NoTimes
+	s.Stats.requests++
+	s.Stats.selectedMS = now.WallMS
 	return s
 }
 
@@ -205,18 +208,22 @@ func (a *Attempt) markTried(slot int) {
 	a.triedMore[i/64] |= 1 << (i % 64)
 }
 
-// Connected reports that the picked server accepted a connection: if it was being probed, it is available again before
-// the session ends.
-func (a *Attempt) Connected(now clock.Reading) {
+// Connected reports that the picked server accepted a connection, and how long that took: if it was being probed, it is
+// available again before the session ends.
+func (a *Attempt) Connected(now clock.Reading, took time.Duration) {
 	if s := a.current; s != nil {
 		a.group.mu.Lock()
 		defer a.group.mu.Unlock()
+		s.Stats.connect.add(took)
 		if s.accessedMS < s.checkedMS {
 			s.recover(now)
 			a.group.serve(now)
 		}
 	}
 }
+
+// Measure sets the times of the attempt on the current server. Free adds them to its averages.
+func (a *Attempt) Measure(t Times) { a.times = t }
 
 // Free ends the attempt on the current server. It returns true if this failure made the server unavailable, which is
 // worth a warning: "upstream server temporarily disabled".
@@ -234,8 +241,9 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	if s.removed && s.active == 0 {
 		g.zombies--
 	}
+	s.Stats.Measure(a.times)
 	if outcome == Failure {
-		s.Stats.Fails.Add(1)
+		s.Stats.fails++
 	}
 	if g.primary.single && a.set == &g.primary {
 		a.tries = 0
@@ -267,6 +275,7 @@ func (s *Server) fail(now clock.Reading) (disabled bool) {
 	}
 	if !s.failed {
 		s.failed = true
+		s.Stats.unavail++
 		s.Stats.goneOut(now.WallMS)
 	}
 	return true

@@ -120,7 +120,9 @@ func (a *Attempt) Await(interrupt <-chan struct{}, atMost time.Duration) (*Serve
 // Leave ends the wait of an attempt whose client has left. A server that was just taken for it is freed unused.
 func (a *Attempt) Leave(now clock.Reading) {
 	if s := a.quit(); s != nil {
-		s.Stats.Requests.Add(^uint64(0))
+		a.group.mu.Lock()
+		s.Stats.requests--
+		a.group.mu.Unlock()
 		a.Free(Passed, now)
 	}
 }

@@ -213,37 +213,28 @@ func (s *Server) status(now clock.Reading) Status {
 			State: s.state(now.MonoMS), Active: s.active, MaxConns: s.settings.MaxConns,
 			SSL: st.tls.Load().Figures().WithServers(),
 		},
-		Requests:  st.Requests.Load(),
-		Responses: statuscount.Sum(&st.responses),
+		Requests: st.requests,
 		health: health{
-			Sent: st.Sent.Load(), Received: st.Received.Load(), Fails: st.Fails.Load(), Unavail: st.Unavail.Load(),
-			Checks: st.healthChecks(), Downtime: st.downMS.Load(),
+			Fails: st.fails, Unavail: st.unavail, Checks: st.healthChecks(), Downtime: st.downMS,
 		},
 		Header:    st.header.milliseconds(),
 		Response:  st.response.milliseconds(),
 		Service:   s.settings.Service,
 		connectMS: st.connect.milliseconds(),
 	}
+	out.Responses, out.Sent, out.Received = st.sums()
 	if st.latency != nil {
 		latency := st.latency.Figures()
 		out.Latency = &latency
 	}
-	if from := st.downFromMS.Load(); from != 0 {
+	if from := st.downFromMS; from != 0 {
 		out.DownStart = timestamp(from)
 		out.Downtime += max(now.WallMS-from, 0)
 	}
-	if at := st.selectedMS.Load(); at != 0 {
+	if at := st.selectedMS; at != 0 {
 		out.Selected = timestamp(at)
 	}
 	return out
-}
-
-func (m *meter) milliseconds() int64 {
-	us := m.microseconds.Load()
-	if us == 0 {
-		return 0
-	}
-	return max(us/1000, 1)
 }
 
 // timestamp formats a wall clock in ISO 8601 with milliseconds, like the API.

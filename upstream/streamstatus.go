@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"time"
-
 	"starling/lib/clock"
 	"starling/lib/histogram"
 )
@@ -38,12 +36,3 @@ func (g *Group) StreamReport(now clock.Reading) StreamReport {
 	}
 	return r
 }
-
-// Connected adds the time of connecting.
-func (s *Stats) Connected(d time.Duration) { s.connect.add(d) }
-
-// FirstByte adds the time from the start of a session to the server's first byte.
-func (s *Stats) FirstByte(d time.Duration) { s.header.add(d) }
-
-// Ended adds the time of a whole session.
-func (s *Stats) Ended(d time.Duration) { s.response.add(d) }

@@ -75,11 +75,13 @@ func (p *Pick) number() uint32 {
 	return p.n
 }
 
-// Increment adds 1 to a counter of a copy. If another core has written to it meanwhile, the writer moves on to another
-// copy.
-func (p *Pick) Increment(c *atomic.Uint64) {
-	if n := c.Load(); !c.CompareAndSwap(n, n+1) {
-		c.Add(1)
+// Increment adds 1 to a counter of a copy.
+func (p *Pick) Increment(c *atomic.Uint64) { p.Add(c, 1) }
+
+// Add adds to a counter of a copy. If another core has written to it meanwhile, the writer moves on to another copy.
+func (p *Pick) Add(c *atomic.Uint64, more uint64) {
+	if n := c.Load(); !c.CompareAndSwap(n, n+more) {
+		c.Add(more)
 		p.n = 0
 	}
 }

@@ -61,7 +61,7 @@ func TestLeastTime(t *testing.T) {
 		g, all := timedGroup(t, leastTimeHTTP, []string{"last_byte"}, c.weights...)
 		for i, d := range c.times {
 			if d > 0 {
-				all[i].Stats.Timed(0, d)
+				all[i].Stats.Measure(upstream.Times{Connect: -1, Response: d})
 			}
 		}
 		if got := pickAll(t, g, len(c.want), at); got != c.want {
@@ -78,9 +78,8 @@ func TestLeastTimeByMoment(t *testing.T) {
 	}{{leastTimeHTTP, "header", "0"}, {leastTimeHTTP, "last_byte", "1"}, {leastTimeStream, "connect", "1"},
 		{leastTimeStream, "first_byte", "0"}, {leastTimeStream, "last_byte", "1"}} {
 		g, all := timedGroup(t, c.method, []string{c.word}, 1, 1)
-		all[0].Stats.Connected(100 * time.Millisecond)
-		all[0].Stats.Timed(time.Millisecond, time.Second)
-		all[1].Stats.Timed(100*time.Millisecond, 100*time.Millisecond)
+		all[0].Stats.Measure(upstream.Times{Connect: 100 * time.Millisecond, Header: time.Millisecond, Response: time.Second})
+		all[1].Stats.Measure(upstream.Times{Connect: -1, Header: 100 * time.Millisecond, Response: 100 * time.Millisecond})
 		if got := pickAll(t, g, 1, clock.Reading{MonoMS: 1000}); got != c.want {
 			t.Errorf("%s: %s, want %s", c.word, got, c.want)
 		}
@@ -111,8 +110,8 @@ func TestASlowServerGetsAnotherChance(t *testing.T) {
 	g, all := timedGroup(t, leastTimeHTTP, []string{"last_byte"}, 1, 1)
 	start := clock.Reading{MonoMS: 20000}
 	pickAndFree(t, g, 2, start)
-	all[0].Stats.Timed(0, 100*time.Millisecond)
-	all[1].Stats.Timed(0, time.Second)
+	all[0].Stats.Measure(upstream.Times{Connect: -1, Response: 100 * time.Millisecond})
+	all[1].Stats.Measure(upstream.Times{Connect: -1, Response: time.Second})
 	if got := pickAndFree(t, g, 3, start.Add(time.Second)); got != "000" {
 		t.Errorf("at first %s", got)
 	}

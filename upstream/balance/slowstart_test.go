@@ -68,10 +68,8 @@ func TestRandomTwoByTime(t *testing.T) {
 		{randomStream, []string{"two", "least_time=connect"}, "1"},
 	} {
 		g, servers := timedGroup(t, c.method, c.args, 1, 1)
-		servers[0].Stats.Timed(time.Second, 20*time.Millisecond)
-		servers[1].Stats.Timed(20*time.Millisecond, time.Second)
-		servers[0].Stats.Connected(time.Second)
-		servers[1].Stats.Connected(20 * time.Millisecond)
+		servers[0].Stats.Measure(upstream.Times{Connect: time.Second, Header: time.Second, Response: 20 * time.Millisecond})
+		servers[1].Stats.Measure(upstream.Times{Connect: 20 * time.Millisecond, Header: 20 * time.Millisecond, Response: time.Second})
 		var busy upstream.Attempt // on the server that answers whole responses faster
 		g.Begin(&busy)
 		busy.Want([]byte(servers[0].SessionID()))

@@ -161,13 +161,14 @@ func (x *Exchange) account(outcome upstream.Outcome) {
 		if st.headerMS >= 0 {
 			st.received = received
 		}
-		stats.Sent.Add(uint64(st.sent))
-		stats.Received.Add(uint64(st.received))
+		stats.Moved(x.Request.Pick(), st.sent, st.received)
 	}
 	if outcome == upstream.Success && st.headerMS >= 0 {
-		stats.CountResponse(st.status)
-		stats.Timed(milliseconds(st.headerMS), milliseconds(st.responseMS))
-		stats.Took(x.Request.Pick(), milliseconds(st.responseMS))
+		stats.CountResponse(x.Request.Pick(), st.status)
+		times := upstream.NoTimes
+		times.Header, times.Response = milliseconds(st.headerMS), milliseconds(st.responseMS)
+		x.attempt.Measure(times)
+		stats.Took(x.Request.Pick(), times.Response)
 		if x.group.Sticky != nil {
 			x.group.Sticky.Ended(x.Request, x.server)
 		}

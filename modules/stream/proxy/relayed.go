@@ -111,8 +111,7 @@ func (x *relayed) mayRetry(tries int) bool {
 func (x *relayed) connected() {
 	st, now := x.state(), x.s.Now()
 	st.connectMS = now.MonoMS - st.startMS
-	x.conn.Server.Stats.Connected(time.Duration(st.connectMS) * time.Millisecond)
-	x.attempt.Connected(now)
+	x.attempt.Connected(now, time.Duration(st.connectMS)*time.Millisecond)
 	x.attempt.Reached(upstream.ByConnect, now)
 	x.sent.Add(int64(len(x.dialer.Preface)))
 	if tcp, ok := x.conn.Conn.(*net.TCPConn); ok && !x.s.NoDelay() {
@@ -139,14 +138,15 @@ func (x *relayed) end(outcome upstream.Outcome) {
 		return
 	}
 	st, stats := x.state(), &x.conn.Server.Stats
-	stats.Sent.Add(uint64(st.sent))
-	stats.Received.Add(uint64(st.received))
-	if st.firstByteMS >= 0 && outcome == upstream.Success {
-		stats.FirstByte(time.Duration(st.firstByteMS) * time.Millisecond)
-	}
+	stats.Moved(x.s.Pick(), st.sent, st.received)
 	if outcome == upstream.Success { // otherwise a server that fails fast would look like a good one
-		stats.Ended(time.Duration(st.sessionMS) * time.Millisecond)
-		stats.Took(x.s.Pick(), time.Duration(st.sessionMS)*time.Millisecond)
+		times := upstream.NoTimes
+		if st.firstByteMS >= 0 {
+			times.Header = time.Duration(st.firstByteMS) * time.Millisecond
+		}
+		times.Response = time.Duration(st.sessionMS) * time.Millisecond
+		x.attempt.Measure(times)
+		stats.Took(x.s.Pick(), times.Response)
 	}
 	x.free(outcome)
 	x.conn.Close() // a failure here has no remedy
