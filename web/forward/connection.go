@@ -111,6 +111,12 @@ func Unprocessed(err error) bool {
 	return errors.As(err, &fault) && fault.unprocessed
 }
 
+// isCanceled reports whether an error is a Canceledf.
+func isCanceled(err error) bool {
+	var fault *Fault
+	return errors.As(err, &fault) && fault.canceled
+}
+
 // isFault distinguishes a message that violates the protocol from a broken connection.
 func isFault(err error) bool {
 	var fault *Fault

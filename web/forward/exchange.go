@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"starling/logs"
 	"starling/upstream"
 	"starling/web"
 )
@@ -29,9 +30,10 @@ type Exchange struct {
 	sentAt  int64            // bytes that the connection had sent when the try started
 	head    Head             // of the response, once it arrived
 
-	states  []state
-	startMS int64
-	tries   int
+	states     []state
+	startMS    int64
+	deadlineMS int64 // from then on, neither client nor server expect a response; 0: the client has not said
+	tries      int
 
 	body         []byte        // of the request, as far as it was read before
 	file         *web.BodyFile // instead, if that was too much for memory
@@ -92,6 +94,11 @@ func (x *Exchange) run() web.Result {
 			x.account(upstream.Success)
 			x.drop()
 			return statusClientClosed
+		case tryExpired:
+			x.account(upstream.Success)
+			x.note(status)
+			x.drop()
+			return web.Result(status)
 		case tryHopeless:
 			x.note(status)
 			return x.failed(verdict, status)
@@ -100,6 +107,18 @@ func (x *Exchange) run() web.Result {
 			return x.failed(verdict, status)
 		}
 	}
+}
+
+// ExpireAfter sets how long the client and the server of this request wait, from its arrival on. It is for Prepare.
+func (x *Exchange) ExpireAfter(d time.Duration) { x.deadlineMS = x.startMS + max(d.Milliseconds(), 1) }
+
+// expired reports whether an error of the server is its answer to the client's deadline, and logs that.
+func (x *Exchange) expired(err error) bool {
+	if x.deadlineMS == 0 || !isCanceled(err) || x.Request.Now().MonoMS < x.deadlineMS {
+		return false
+	}
+	x.Logf(logs.Info, "upstream canceled request after the deadline of the client while %s", x.doing)
+	return true
 }
 
 // begin gives the request an exchange. After an error page or an X-Accel-Redirect it is the previous one with its
@@ -118,7 +137,7 @@ func (l *location) begin(r *web.Request) *Exchange {
 		r.AtEnd(endExchange, x, 0)
 	}
 	x.Request, x.l, x.To = r, l, &l.Target.Destination
-	x.startMS = r.Now().MonoMS
+	x.startMS, x.deadlineMS = r.Now().MonoMS, 0
 	x.tries, x.sent, x.streamed, x.streams, x.body, x.file, x.uploadFailed = 0, false, false, false, nil, nil, nil
 	return x
 }

@@ -108,6 +108,7 @@ type Framing struct {
 type Fault struct {
 	text        string
 	unprocessed bool
+	canceled    bool
 }
 
 // Faultf formats a fault for the error log, with nginx's text and without the context.
@@ -117,6 +118,11 @@ func Faultf(format string, args ...any) error { return &Fault{text: fmt.Sprintf(
 // the next server can get a request that is not idempotent.
 func Unprocessedf(format string, args ...any) error {
 	return &Fault{text: fmt.Sprintf(format, args...), unprocessed: true}
+}
+
+// Canceledf is a Faultf of a server that gave the request up. After the client's deadline that is its duty.
+func Canceledf(format string, args ...any) error {
+	return &Fault{text: fmt.Sprintf(format, args...), canceled: true}
 }
 
 func (f *Fault) Error() string { return f.text }

@@ -154,6 +154,9 @@ func (x *Exchange) glance(beginMS *int64, timeout error) (nowMS int64, err error
 }
 
 func (x *Exchange) badHead(err error) (verdict, int) {
+	if x.expired(err) {
+		return tryExpired, 504
+	}
 	if errors.Is(err, h1.ErrHeadTooBig) {
 		x.Logf(logs.Error, "%v", err)
 	} else {

@@ -165,6 +165,8 @@ func (x *Exchange) cutShort(err error) web.Result {
 	case err == errUploadFailed:
 		x.account(upstream.Success)
 		x.Request.ErrorStatus(x.uploadFailed) // which logs it; too late for a status
+	case x.expired(err):
+		outcome = upstream.Success
 	case isTimeout(err):
 		x.Logf(logs.Error, "upstream timed out (110: Connection timed out) while reading upstream")
 	case isEnd(err):

@@ -37,6 +37,7 @@ const (
 	tryInvalid                   // the server's response cannot be used
 	tryRefused                   // a status that is retried on another server
 	tryClientLeft                //
+	tryExpired                   // the server gave up at the client's deadline
 	tryHopeless                  // no server, or an internal error
 )
 

@@ -2,7 +2,9 @@ package grpc
 
 import (
 	"bytes"
+	"math"
 	"strconv"
+	"time"
 
 	"starling/nginx/ascii"
 	"starling/upstream"
@@ -53,10 +55,52 @@ func newProtocol(s *Settings) *protocol {
 	return p
 }
 
-// Prepare finds the path.
+// Prepare finds the path and the client's deadline.
 func (p *protocol) Prepare(x *forward.Exchange) web.Result {
 	x.URI = forward.AppendTarget(x.URI[:0], x.Request)
+	for i := range x.Request.Headers {
+		h := &x.Request.Headers[i]
+		if h.ID == 0 && ascii.EqualString(h.Name, timeoutName) && p.head.Passes(h) {
+			if d, ok := parseTimeout(h.Value); ok {
+				x.ExpireAfter(d)
+			}
+		}
+	}
 	return web.Declined
+}
+
+const (
+	timeoutName   = "grpc-timeout"
+	timeoutDigits = 8 // at most, as gRPC defines it
+)
+
+// parseTimeout parses a grpc-timeout: "10S".
+func parseTimeout(text []byte) (d time.Duration, ok bool) {
+	if len(text) < 2 || len(text) > timeoutDigits+1 {
+		return 0, false
+	}
+	var unit time.Duration
+	switch text[len(text)-1] {
+	case 'H':
+		unit = time.Hour
+	case 'M':
+		unit = time.Minute
+	case 'S':
+		unit = time.Second
+	case 'm':
+		unit = time.Millisecond
+	case 'u':
+		unit = time.Microsecond
+	case 'n':
+		unit = time.Nanosecond
+	default:
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[:len(text)-1]), 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	return min(time.Duration(n), math.MaxInt64/unit) * unit, true
 }
 
 // Chunks are irrelevant: bodies are sent in frames.

@@ -219,6 +219,8 @@ func (w *Wire) handleReset(code http2.ErrCode) error {
 		return forward.Faultf("upstream sent frame for closed stream %d", s.id)
 	case code == refusedStream && !s.final:
 		s.failure = forward.Unprocessedf("upstream rejected request with error %d", uint32(code))
+	case code == http2.ErrCodeCancel:
+		s.failure = forward.Canceledf("upstream rejected request with error %d", uint32(code))
 	case code != http2.ErrCodeNo || !s.ended:
 		s.failure = forward.Faultf("upstream rejected request with error %d", uint32(code))
 	}
