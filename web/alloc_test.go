@@ -53,7 +53,7 @@ server {
     server_name www.example.org *.example.net;
     status_zone s;
     location / { status_zone l; say "prefix $uri $arg_a $http_user_agent $remote_addr"; }
-    location = /exact { say "exact"; }
+    location = /exact { status_zone "l$uri"; say "exact"; }
     location ~ \.(?:png|jpg)$ { say "picture"; }
     location = /signed { server_tokens "shop/$arg_v"; say "signed"; }
     location /deep/ { location /deep/er { error_page 404 /x; say "$request_id"; } }

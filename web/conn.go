@@ -354,7 +354,7 @@ func (c *Conn) handshake() bool {
 // countHandshake counts in the process and in the zone of the server that TLS named.
 func (c *Conn) countHandshake(count func(*ssl.Handshakes)) {
 	count(c.site.traffic.Handshakes)
-	if z := c.server.zone; z != nil {
+	if z := c.server.zone.fixed; z != nil {
 		count(z.handshakes)
 	}
 }

@@ -33,7 +33,7 @@ type Location struct {
 	joint       int // index of the first joint one among the filters
 	inner       *locationTree
 	limitExcept *Location
-	zone        *StatusZone // nil if none
+	zone        zoneOf
 }
 
 type locationKind int

@@ -29,7 +29,7 @@ func (s *Site) take(c *Conn) *Request {
 
 // give resets and returns a request that has ended.
 func (s *Site) give(r *Request) {
-	r.leaveZones() // unless serve did, which a panic can prevent
+	r.leaveZones(false) // unless serve did, which a panic can prevent
 	r.giveSubs()
 	r.callLasts()
 	for i := len(r.endings) - 1; i >= 0; i-- {
@@ -92,7 +92,7 @@ func (r *Request) serve() (keep bool) {
 	r.finish()
 	r.postAction()
 	r.runLog()
-	r.leaveZones()
+	r.leaveZones(true)
 	return r.wire.End(r)
 }
 

@@ -37,7 +37,7 @@ type Server struct {
 	base   *Location // the server's own settings as a location
 	phases [phaseCount][]Handler
 	tree   *locationTree
-	zone   *StatusZone // nil if none
+	zone   zoneOf
 }
 
 // builder makes a Site and is dropped afterwards.
@@ -56,7 +56,7 @@ func (b *builder) problem(n *conf.Node, err error) {
 func (b *builder) server(scope *conf.Scope) (*Server, error) {
 	s := &Server{Scope: scope, Core: conf.SettingsOf[Settings](scope), tree: newLocationTree()}
 	s.Name = s.Core.Names.First()
-	s.zone = serverZone(b.plan, s.Core.ServerZone)
+	s.zone = serverZone(b.plan, &s.Core.ServerZone)
 	log, err := b.plan.OpenErrorLog(s.Core.ErrorLogs)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (b *builder) location(scope *conf.Scope, s *Server, around *Location, name 
 		l.Name, l.kind, l.inner, l.outer = around.Name, around.kind, around.inner, around.answers
 	}
 	l.rootLiteral, _ = l.Core.Root.Literal()
-	l.zone = locationZone(b.plan, l.Core.LocationZone)
+	l.zone = locationZone(b.plan, &l.Core.LocationZone)
 	var err error
 	if l.Log, err = b.plan.OpenErrorLog(l.Core.ErrorLogs); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type Settings struct {
 	HeaderTimeout time.Duration
 	Limits        h1.Limits
 	// ServerZone and LocationZone are the names of the status zones of a server and of a location; empty for none.
-	ServerZone, LocationZone string
+	ServerZone, LocationZone vars.Template[*Request]
 
 	// Of servers and locations.
 	BodyTimeout       time.Duration

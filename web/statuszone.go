@@ -12,6 +12,7 @@ import (
 	"starling/plan"
 	"starling/side"
 	"starling/ssl"
+	"starling/vars"
 )
 
 // StatusZone counts the requests of the servers, or of the locations, that share it. A reload carries it over.
@@ -66,8 +67,8 @@ func (z *StatusZone) Figures() (f ZoneFigures) {
 	return f
 }
 
-// Processing returns the number of requests in progress. It is 0 for zones of locations: the location of a request is
-// known at its end only.
+// Processing returns the number of requests in progress. It is 0 for zones of locations, and for those that variables
+// name: they are known at the end of a request only.
 func (z *StatusZone) Processing() (n int64) {
 	for c := range z.counters.All() {
 		n += c.processing.Load()
@@ -110,12 +111,36 @@ func LocationZones(p *plan.Plan) iter.Seq2[string, *StatusZone] {
 	return plan.Part[statusZones](p).locations.All()
 }
 
-// serverZone finds or makes the zone of a server, nil without a name.
-func serverZone(p *plan.Plan, name string) *StatusZone {
+// zoneOf is the status zone of a server or of a location; the zero value is none.
+type zoneOf struct {
+	fixed *StatusZone
+	// name is nil unless it has variables; zones are those that it can name.
+	name  *vars.Template[*Request]
+	zones *side.StatusZones[StatusZone]
+}
+
+// atEnd is the zone of a request whose response is known.
+func (z *zoneOf) atEnd(r *Request) *StatusZone {
+	if z.name == nil {
+		return z.fixed
+	}
+	return z.zones.OfValue(r.Expand(z.name))
+}
+
+// serverZone finds or makes the zone of a server.
+func serverZone(p *plan.Plan, name *vars.Template[*Request]) zoneOf {
 	of := func(z *statusZones) *side.StatusZones[StatusZone] { return &z.servers }
 	z := statusZone(p, name, func() *StatusZone { return newServerZone(p.Latency) }, of)
-	if z != nil {
-		p.OnStart(func(context.Context) error { z.measure(p.Latency); return nil })
+	switch {
+	case z.fixed != nil:
+		p.OnStart(func(context.Context) error { z.fixed.measure(p.Latency); return nil })
+	case z.name != nil:
+		p.OnStart(func(context.Context) error {
+			for _, one := range z.zones.All() {
+				one.measure(p.Latency)
+			}
+			return nil
+		})
 	}
 	return z
 }
@@ -128,28 +153,35 @@ func (z *StatusZone) measure(latency histogram.Bounds) {
 }
 
 // locationZone is serverZone for a location.
-func locationZone(p *plan.Plan, name string) *StatusZone {
+func locationZone(p *plan.Plan, name *vars.Template[*Request]) zoneOf {
 	of := func(z *statusZones) *side.StatusZones[StatusZone] { return &z.locations }
 	return statusZone(p, name, newLocationZone, of)
 }
 
 func statusZone(
 	p *plan.Plan,
-	name string,
+	name *vars.Template[*Request],
 	create func() *StatusZone,
 	kind func(*statusZones) *side.StatusZones[StatusZone],
-) *StatusZone {
-	if name == "" {
-		return nil
+) zoneOf {
+	zones, before := kind(plan.Part[statusZones](p)), kind(plan.Before[statusZones](p))
+	switch text, literal := name.Literal(); {
+	case !literal:
+		zones.AllowValues(before)
+		p.OnStart(func(context.Context) error { zones.Start(p.Log, create); return nil })
+		return zoneOf{name: name, zones: zones}
+	case text == "":
+		return zoneOf{}
+	default:
+		return zoneOf{fixed: zones.Named(text, before, create)}
 	}
-	return kind(plan.Part[statusZones](p)).Named(name, kind(plan.Before[statusZones](p)), create)
 }
 
 // enterZone counts the start of a client's request once its server is known. A head that cannot be read belongs to the
-// default server, which responds to it.
+// default server, which responds to it. A name with variables is evaluated at the end only: most are not known now.
 func (r *Request) enterZone() {
 	r.entered = r.Server
-	z := r.Server.zone
+	z := r.Server.zone.fixed
 	if z == nil {
 		return
 	}
@@ -160,23 +192,33 @@ func (r *Request) enterZone() {
 
 // leaveZones counts the end of a client's request. Its server is the one that counted its start, even if another one
 // responded (see refusal). Its location is the one that it ends in: that of an error page or an internal redirect, not
-// the one where it started.
-func (r *Request) leaveZones() {
+// the one where it started. A request that a panic ended (orderly is false) evaluates no variables.
+func (r *Request) leaveZones(orderly bool) {
 	s := r.entered
 	if s == nil {
 		return // a subrequest, or counted already
 	}
 	r.entered = nil
-	if z := s.zone; z != nil {
+	of := func(z *zoneOf) *StatusZone {
+		if orderly {
+			return z.atEnd(r)
+		}
+		return z.fixed
+	}
+	if z := of(&s.zone); z != nil {
 		c := z.counters.At(&r.pick)
-		c.processing.Add(-1)
+		if s.zone.name == nil {
+			c.processing.Add(-1)
+		} else {
+			r.pick.Increment(&c.requests)
+		}
 		c.end(r)
 		if r.headWritten {
 			took := time.Duration(r.Now().MonoMS-r.StartedAt.MonoMS) * time.Millisecond
 			z.latency.Load().Count(&r.pick, took)
 		}
 	}
-	if z := r.Location.zone; z != nil {
+	if z := of(&r.Location.zone); z != nil {
 		c := z.counters.At(&r.pick)
 		r.pick.Increment(&c.requests)
 		c.end(r)

@@ -104,6 +104,17 @@ func TestStatusZones(t *testing.T) {
 		{"a handler that forgets to respond", `server { status_zone s; unanswered; }`, []string{"GET /" + get}, "s 1 500:1", ""},
 		{"several requests of a connection", `server { status_zone s; say ok; }`,
 			[]string{"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nGET /" + get}, "s 3 200:3", ""},
+		{"names of variables", `server { status_zone $host; say ok; location /l { status_zone l-$arg_z; say in; location /l/in { say in; } } }`,
+			[]string{"GET /" + get, "GET /l?z=1" + get, "GET /l/in?z=2" + get, "GET /l?z=1 HTTP/1.0\r\nHost: b\r\n\r\n"},
+			"a 3 200:3, b 1 200:1", "l-1 2 200:2, l-2 1 200:1"},
+		{"values that name no zone", `server { status_zone $arg_z; say ok; }`, []string{"GET /" + get, "GET /?z=off" + get, "GET /?z=1" + get}, "1 1 200:1", ""},
+		{"values that cannot be shown", `server { status_zone $arg_z; say ok; }`,
+			[]string{"GET /?z=\xff" + get, "GET /?z=" + strings.Repeat("x", 257) + get, "GET /?z=" + strings.Repeat("x", 256) + get},
+			"(other) 2 200:2, " + strings.Repeat("x", 256) + " 1 200:1", ""},
+		{"a value that is the name of a zone", `server { status_zone s; say ok; } server { server_name b; status_zone $arg_z; say b; }`,
+			[]string{"GET /" + get, "GET /?z=s HTTP/1.0\r\nHost: b\r\n\r\n"}, "s 2 200:2", ""},
+		{"the value at the end", `server { status_zone $status; location /l { status_zone $status; refuse 404; } }`,
+			[]string{"GET /l" + get}, "404 1 404:1", "404 1 404:1"},
 		{"HTTP/0.9", `server { status_zone s; say ok; }`, []string{"GET /\r\n"}, "s 1 200:1", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,8 +147,8 @@ func TestStatusZoneNames(t *testing.T) {
 	for text, want := range map[string]string{
 		`server { status_zone ""; }`:                                    `status zone without a name in /test.conf:1`,
 		`server { location / { status_zone ""; } }`:                     `status zone without a name in /test.conf:1`,
-		`server { status_zone $host; }`:                                 `variables in the name of a status zone are not supported: "$host" in /test.conf:1`,
-		`server { location / { status_zone a$uri; } }`:                  `variables in the name of a status zone are not supported: "a$uri" in /test.conf:1`,
+		`server { status_zone $nothing; }`:                              `unknown "nothing" variable in /test.conf:1`,
+		`server { location / { status_zone a${uri; } }`:                 `the closing bracket in "uri" variable is missing in /test.conf:1`,
 		`server { status_zone a; status_zone b; }`:                      `"status_zone" directive is duplicate in /test.conf:1`,
 		`server { status_zone; }`:                                       `invalid number of arguments in "status_zone" directive in /test.conf:1`,
 		`status_zone a; server { }`:                                     `"status_zone" directive is not allowed here in /test.conf:1`,
@@ -332,4 +343,52 @@ func TestStatusZonesOfManyAtOnce(t *testing.T) {
 	}
 	want := fmt.Sprintf("%d 200:%d 404:%d", clients*each, clients*each/2, clients*each/2)
 	expectZones(t, s, "s "+want, "l "+want)
+}
+
+// TestStatusZonesOfClients: clients cannot make zones without end.
+func TestStatusZonesOfClients(t *testing.T) {
+	s := start(t, `server { location / { status_zone $arg_z; say ok; } }`)
+	c := s.LoopbackClient()
+	const names, beyond = 256, 10
+	for i := range names + beyond {
+		c.Do(fmt.Sprintf("GET /?z=n%d HTTP/1.1\r\nHost: a\r\n\r\n", i))
+	}
+	c.Do("GET /?z=n0" + get)
+	testkit.Eventually(t, webtest.Patience, func() error {
+		all := map[string]uint64{}
+		for name, z := range web.LocationZones(s.Plan) {
+			all[name] = z.Figures().Requests
+		}
+		if len(all) != names+1 || all["n0"] != 2 || all["n255"] != 1 || all["(other)"] != beyond {
+			return fmt.Errorf("%d zones, %d %d %d", len(all), all["n0"], all["n255"], all["(other)"])
+		}
+		return nil
+	})
+	told := 0
+	for _, line := range s.Log.Lines() {
+		if strings.Contains(line, `requests with further values are counted in zone "(other)"`) {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times:\n%s", told, strings.Join(s.Log.Lines(), "\n"))
+	}
+}
+
+// TestStatusZonesOfValuesOverAReload: what values have named goes on, also as the name of a zone without variables.
+func TestStatusZonesOfValuesOverAReload(t *testing.T) {
+	before := start(t, `server { status_zone $arg_z; say ok; }`)
+	for _, target := range []string{"/?z=a", "/?z=a", "/?z=b"} {
+		before.Get(target)
+	}
+	expectZones(t, before, "a 2 200:2, b 1 200:1", "")
+	after := start(t, `server { status_zone $arg_z; say ok; } server { server_name b; status_zone b; say ok; }`, webtest.After(before))
+	expectZones(t, after, "a 2 200:2, b 1 200:1", "")
+	after.Get("/?z=a")
+	after.Get("/?z=b")
+	before.Get("/?z=c")
+	expectZones(t, after, "a 3 200:3, b 2 200:2, c 1 200:1", "")
+	last := start(t, `server { status_zone b; say ok; }`, webtest.After(after))
+	last.Get("/")
+	expectZones(t, last, "b 3 200:3", "")
 }

@@ -381,7 +381,9 @@ var diagnostics = []conf.Directive{
 			"location at `/http/location_zones`. Several servers, or several locations, can share a zone. A " +
 			"request counts in the location that it ends in: after an error page or another internal redirect, " +
 			"that location instead of the first. Nested locations inherit the zone; `off` disables it. " +
-			"Subrequests do not count.",
+			"Subrequests do not count. A name with variables is evaluated at the end of a request: empty, or " +
+			"`off`, it counts nothing; the first 256 values are zones, all others count in `(other)`. Such zones " +
+			"have no requests in progress and no TLS handshakes.",
 		Set: conf.Raw(setStatusZone),
 	},
 	{

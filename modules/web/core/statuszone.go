@@ -12,10 +12,14 @@ import (
 
 // setStatusZone sets the zone of a server, or of a location, which nested ones inherit.
 func setStatusZone(s *web.Settings, a *conf.Args) error {
-	name, err := side.StatusZoneName(a.Words[0])
-	if name == "off" {
-		name = ""
+	text := a.Words[0]
+	switch text {
+	case "":
+		return side.ErrNoZoneName
+	case "off":
+		text = ""
 	}
+	name, err := web.Side.Compile(a, text)
 	if a.In == conf.Server {
 		s.ServerZone = name
 	} else {
