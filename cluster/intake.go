@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +61,8 @@ type intakeZone struct {
 	acked    uint64
 	refused  int   // records, since the last report
 	ahead    int   // of these, because of their stamps
+	invalid  int   // of these, because of their contents
+	fault    error // of the first of these
 	reportMS int64 // monotonic, of the last report
 	begun    bool  // the dialer's zone had started from a state file and was not ready at the hello
 	mending  mending
@@ -176,8 +180,10 @@ func (p *progress) applyDone(origin zone.Origin, sequence uint64) {
 
 // refused counts rejected records and reports them to the dialer periodically.
 func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Reading) {
-	iz.refused += applied.Refused + applied.Ahead
+	iz.refused += applied.Refused + applied.Ahead + applied.Invalid
 	iz.ahead += applied.Ahead
+	iz.invalid += applied.Invalid
+	iz.fault = cmp.Or(iz.fault, applied.Fault)
 	if iz.refused == 0 || iz.reportMS != 0 && !after(now, iz.reportMS, reportEveryMS) {
 		return
 	}
@@ -189,20 +195,25 @@ func (s *Session) refused(iz *intakeZone, applied zone.Applied, now clock.Readin
 	n.tell(s, Warning, "rejected %d records of zone %q from peer %s: %s", iz.refused, iz.state.info.Name, s.name(),
 		iz.whyRefused(ahead))
 	iz.refused, iz.ahead, iz.reportMS = 0, 0, now.MonoMS
+	iz.invalid, iz.fault = 0, nil
 }
 
 // whyRefused returns why records were rejected, and the remedy. aheadMS is how far the peer's clock is ahead now; it
 // may have been set since.
 func (iz *intakeZone) whyRefused(aheadMS int64) string {
-	const full = "the zone is full; increase the zone size"
-	if iz.ahead == 0 {
-		return full
+	var reasons []string
+	because := func(count int, why string) {
+		if count > 0 && count < iz.refused {
+			why = fmt.Sprintf("%d records: %s", count, why)
+		}
+		if count > 0 {
+			reasons = append(reasons, why)
+		}
 	}
-	why := fmt.Sprintf("stamped too far ahead (its clock is %v ahead)", ms(aheadMS))
-	if iz.ahead < iz.refused {
-		why = fmt.Sprintf("%d were %s; for the others, %s", iz.ahead, why, full)
-	}
-	return why
+	because(iz.ahead, fmt.Sprintf("stamped too far ahead (its clock is %v ahead)", ms(aheadMS)))
+	because(iz.invalid, fmt.Sprintf("invalid, the first of them is of %v", iz.fault))
+	because(iz.refused-iz.ahead-iz.invalid, "the zone is full; increase the zone size")
+	return strings.Join(reasons, "; ")
 }
 
 // teachBegin prepares for taught pieces.

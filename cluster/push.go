@@ -272,8 +272,8 @@ func (s *Session) reported(body []byte, now clock.Reading) error {
 	if pz == nil {
 		return s.unlessRetired(r.Zone, "peer reports on")
 	}
-	why := "its zone is full (increase the zone size), or the records were stamped while this node's clock was " +
-		"ahead; see its error log"
+	why := "its zone is full (increase the zone size), the records were stamped while this node's clock was " +
+		"ahead, or its release does not accept their contents; see its error log"
 	reissued := 0
 	if compared, ok := pz.state.shared.(zone.Comparable); ok {
 		s.node.watchClock(now) // knows by how much, if time went back

@@ -46,6 +46,9 @@ type Applied struct {
 	Refused int // no room
 	Ahead   int // stamped too far ahead of cluster time, so rejected too
 	Cleared int // shards
+	// Invalid were rejected because the kind does not accept their contents; Fault names the first.
+	Invalid int
+	Fault   error
 	// Deleted are those of Lost that were deleted here within the last 2 s: the deletion is in flight to the sender.
 	Deleted int
 	// Doubted were left out: they may have been deleted here by a tombstone that was evicted for lack of room. Repair

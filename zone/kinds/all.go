@@ -50,6 +50,9 @@ var All = []Made{
 			},
 		)
 	}},
+	{ServersKind, func(info zone.Info, clock *stamp.Clock) zone.Shared {
+		return NewServers(ServersConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes, Clock: clock})
+	}},
 }
 
 // Kinds lists the kinds, for cluster.Config, which names those of peers.

@@ -51,7 +51,7 @@ func (b *Batch) write(key, value []byte, expireMS int64, when condition) error {
 	if err != nil {
 		return err
 	}
-	if len(value) > MaxValueBytes {
+	if len(value) > k.maxValue {
 		return ErrTooLong
 	}
 	if expireMS == NoExpire {

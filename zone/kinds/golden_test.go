@@ -109,7 +109,7 @@ func TestNumbersOfKindsNeverChange(t *testing.T) {
 			t.Errorf("kind %d is %q in one list and %q in the other", i, All[i].Name, kind.Name)
 		}
 	}
-	if want := "1 session\n2 keyval\n3 bucket\n"; got != want {
+	if want := "1 session\n2 keyval\n3 bucket\n4 servers\n"; got != want {
 		t.Errorf("kinds are\n%swant\n%s", got, want)
 	}
 }

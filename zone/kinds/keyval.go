@@ -46,6 +46,11 @@ type KeyvalConfig struct {
 	Clock          *stamp.Clock // of this node, shared by its zones; nil makes an own one
 	// Incarnation is kept over a reload; 0 makes a new one.
 	Incarnation uint64
+
+	kind     *zone.Kind // nil: KeyvalKind
+	maxValue int        // 0: MaxValueBytes
+	check    func(key, value []byte) error
+	changed  func(key []byte)
 }
 
 // MaxValueBytes bounds a value: the API's body is smaller by default, and a frame of this size can still be sent.
@@ -60,7 +65,10 @@ const lingerMS = 1000
 
 // NewKeyval makes an empty zone of key-value pairs.
 func NewKeyval(cfg KeyvalConfig) *Keyval {
-	k := &Keyval{registers: registers{clock: cfg.Clock, maxValue: MaxValueBytes, lingerMS: lingerMS}}
+	k := &Keyval{registers: registers{
+		clock: cfg.Clock, maxValue: cmp.Or(cfg.maxValue, MaxValueBytes), lingerMS: lingerMS,
+		check: cfg.check, changed: cfg.changed,
+	}}
 	if k.clock == nil {
 		k.clock = new(stamp.Clock)
 	}
@@ -78,7 +86,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 	}
 	k.timeoutMS.Store(cfg.TimeoutMS)
 	k.store = zone.NewStore(zone.Info{
-		Name: cfg.Name, Kind: KeyvalKind, Expression: cfg.Expression,
+		Name: cfg.Name, Kind: cmp.Or(cfg.kind, KeyvalKind), Expression: cfg.Expression,
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, k)
 	k.store.LimitTombstones(cfg.TombstoneBytes)

@@ -49,6 +49,28 @@ func TestLaws(t *testing.T) {
 			return string(value)
 		},
 	})
+}
+
+func TestLawsOfServersAndBuckets(t *testing.T) {
+	zonetest.Laws(t, zonetest.Subject{
+		Name: "servers",
+		New: func() zone.Shared {
+			return kinds.NewServers(kinds.ServersConfig{
+				Name: "v", Bytes: 1 << 20, Check: func(_, _ []byte) error { return nil }, Changed: func([]byte) {},
+			})
+		},
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			if err := z.(*kinds.Keyval).Set([]byte(key), fmt.Append(nil, draw), int64(draw%4)*10_000, now); err != nil {
+				panic(err)
+			}
+		},
+		Delete: func(z zone.Shared, key string, now clock.Reading) { z.(*kinds.Keyval).Delete([]byte(key), now) },
+		Forget: forgetAll,
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			pair, _, _ := z.(*kinds.Keyval).Look([]byte(key), now)
+			return string(pair.Value)
+		},
+	})
 	zonetest.Laws(t, zonetest.Subject{
 		Name:   "bucket",
 		Counts: true,

@@ -38,6 +38,10 @@ type registers struct {
 	seenMS atomic.Int64
 	// watch is called under the shard's lock when a key appears or disappears.
 	watch watcher
+	// check rejects records of peers and disks; nil: none. changed is called with the key of each record that a write
+	// of this node or of a peer has changed, not when one ends. Both are called under the shard's lock.
+	check   func(key, value []byte) error
+	changed func(key []byte)
 }
 
 // watcher follows the keys that readers can find.
@@ -210,6 +214,9 @@ func (g *registers) count(sh *zone.Shard, hash uint64, key []byte, old zone.Elem
 		} else {
 			g.watch.appeared(key)
 		}
+	}
+	if g.changed != nil {
+		g.changed(key)
 	}
 }
 

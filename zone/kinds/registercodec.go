@@ -323,6 +323,14 @@ func (g *registers) mergeOne(
 			return first
 		}
 	}
+	if g.check != nil && !w.tombstone {
+		if err := g.check(key, w.value); err != nil {
+			if applied.Invalid++; applied.Fault == nil {
+				applied.Fault = fmt.Errorf("key %.*q: %w", maxShownKey, key, err)
+			}
+			return false
+		}
+	}
 	if space.doubts && g.doubtful(sh, key, w) {
 		applied.Doubted++
 		return false
@@ -353,6 +361,9 @@ func (g *registers) mergeOne(
 	}
 	return false
 }
+
+// maxShownKey is how many characters of a rejected key are shown.
+const maxShownKey = 200
 
 // expectRecordBytes is the estimated size of a taught record. It is high, so that a peer cannot make this node allocate
 // much more than it sends.

@@ -172,7 +172,7 @@ func (k *Keyval) loadOne(name string, raw json.RawMessage, savedMS int64, now cl
 	if err != nil {
 		return err
 	}
-	if len(pair.Value) > MaxValueBytes {
+	if len(pair.Value) > k.maxValue {
 		return ErrTooLong
 	}
 	w := write{value: []byte(pair.Value)}
@@ -295,8 +295,12 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 func (k *Keyval) restoreRecords(record []byte, senderMS int64, now clock.Reading) error {
 	now.SenderMS = max(senderMS, 1)
 	applied, err := k.merge(record, room{bytes: k.store.Limit(), whole: true, restored: true}, math.MaxUint64, now)
-	if err == nil && applied.Refused > 0 {
+	switch {
+	case err == nil && applied.Refused > 0:
 		err = fmt.Errorf("zone %q: %w: the state does not fit", k.Info().Name, ErrFull)
+	case err == nil && applied.Invalid > 0:
+		err = fmt.Errorf("zone %q: the state has %d invalid records, the first of them is of %w", k.Info().Name,
+			applied.Invalid, applied.Fault)
 	}
 	return err
 }

@@ -5,13 +5,16 @@ import (
 	"iter"
 
 	"starling/lib/clock"
+	"starling/lib/stamp"
 	"starling/zone"
 )
 
-// Pair is one pair of a zone, or a session and its server. LeftMS is its remaining life, 0 if it does not end.
+// Pair is one pair of a zone, or a session and its server. LeftMS is its remaining life, 0 if it does not end. Stamp is
+// that of its last write, on any node.
 type Pair struct {
 	Key, Value []byte
 	LeftMS     int64
+	Stamp      stamp.Stamp
 }
 
 // All visits the pairs in no particular order. Key and value can be kept.
@@ -52,6 +55,7 @@ type visitor struct {
 type visited struct {
 	keyEnd, valueEnd int // in bytes; the key begins where the previous value ends
 	leftMS           int64
+	stamp            stamp.Stamp
 }
 
 func (v *visitor) shard(g *registers, sh *zone.Shard, now clock.Reading, yield func(Pair) bool) (more bool) {
@@ -72,6 +76,7 @@ func (v *visitor) shard(g *registers, sh *zone.Shard, now clock.Reading, yield f
 					Key:    v.bytes[start:p.keyEnd:p.keyEnd],
 					Value:  v.bytes[p.keyEnd:p.valueEnd:p.valueEnd],
 					LeftMS: p.leftMS,
+					Stamp:  p.stamp,
 				},
 			) {
 				return false
@@ -105,7 +110,7 @@ func (v *visitor) copy(g *registers, sh *zone.Shard, slot zone.Slot, now clock.R
 		if r.Word1 != 0 {
 			leftMS = max(int64(r.Word1)-now.MonoMS, 1) // a session in its grace is about to end
 		}
-		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), leftMS})
+		v.pairs = append(v.pairs, visited{keyEnd, len(v.bytes), leftMS, stampOf(r)})
 	}
 	return slot, int(slot) > sh.Len()
 }
