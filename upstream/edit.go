@@ -51,7 +51,8 @@ type Change struct {
 	Drain *bool
 }
 
-func (c *Change) check() error {
+// Check returns why a change is invalid.
+func (c *Change) Check() error {
 	switch {
 	case c.Weight != nil && (*c.Weight < 1 || *c.Weight > maxEditedWeight):
 		return &EditError{BadWeight, "invalid weight"}
@@ -87,7 +88,7 @@ func ValidRoute(route string) bool {
 func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 	change := Change{Weight: &settings.Weight, MaxConns: &settings.MaxConns, MaxFails: &settings.MaxFails,
 		FailTimeout: &settings.FailTimeout, SlowStart: &settings.SlowStart, Route: &settings.Route}
-	if err := change.check(); err != nil {
+	if err := change.Check(); err != nil {
 		return nil, err
 	}
 	g.changes.Lock()
@@ -95,7 +96,8 @@ func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 	g.mu.Lock()
 	exists, full := false, g.full()
 	g.each(func(s *Server) {
-		exists = exists || s.parent == nil && s.Name == settings.Name && s.settings.Service == settings.Service
+		exists = exists || s.parent == nil && (s.Name == settings.Name && s.settings.Service == settings.Service ||
+			g.sharing != nil && s.key() == settings.Key())
 	})
 	g.mu.Unlock()
 	switch {
@@ -103,6 +105,9 @@ func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 		return nil, &EditError{EntryExists, fmt.Sprintf("server %q already exists", settings.Name)}
 	case full:
 		return nil, g.outOfMemory()
+	}
+	if g.sharing != nil {
+		return g.addShared(settings, now)
 	}
 	if err := g.save(nil, settings); err != nil {
 		return nil, err
@@ -116,7 +121,7 @@ func (g *Group) AddNew(settings Settings, now clock.Reading) (*Server, error) {
 
 // Change changes a server at run time. Changing a template changes the servers resolved from it.
 func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	g.changes.Lock()
@@ -124,6 +129,9 @@ func (g *Group) Change(id int, c Change, now clock.Reading) (*Server, error) {
 	s, err := g.changeable(id, c)
 	if err != nil {
 		return nil, err
+	}
+	if g.sharing != nil {
+		return g.changeShared(s, c, now)
 	}
 	if s.parent == nil {
 		err = g.save(func(other int, settings *Settings) bool {
@@ -210,7 +218,7 @@ func assign[T any](to *T, from *T) {
 }
 
 // Remove removes a server, or a template with all its servers, from the group. Their requests in flight continue.
-func (g *Group) Remove(id int) error {
+func (g *Group) Remove(id int, now clock.Reading) error {
 	g.changes.Lock()
 	defer g.changes.Unlock()
 	g.mu.Lock()
@@ -225,17 +233,25 @@ func (g *Group) Remove(id int) error {
 			fmt.Sprintf("server %d was resolved from server %d: remove that server instead", id, s.parent.ID),
 		}
 	}
+	if g.sharing != nil {
+		return g.removeShared(s, now)
+	}
 	if err := g.save(func(other int, _ *Settings) bool { return other != id }); err != nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.drop(s)
+	return nil
+}
+
+// drop removes a server, or a template with its servers; under the lock.
+func (g *Group) drop(s *Server) {
 	if s.settings.template() {
 		g.removeTemplate(s)
 	} else {
 		g.leave(s)
 	}
-	return nil
 }
 
 // removeTemplate removes a template and its servers; under the lock.

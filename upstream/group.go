@@ -49,6 +49,7 @@ type Group struct {
 
 	changes sync.Mutex // held through a change of the API; taken before mu
 	keep    Keep       // nil: changes are not saved
+	sharing *sharing   // nil: changes are of this node alone; set before the first change
 
 	mu        sync.Mutex
 	balancer  Balancer
@@ -85,7 +86,15 @@ func (g *Group) Add(settings Settings, now clock.Reading) (*Server, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.add(settings, now)
+}
+
+// add is Add under the lock.
+func (g *Group) add(settings Settings, now clock.Reading) (*Server, error) {
 	if settings.template() {
+		if g.full() {
+			return nil, g.outOfMemory()
+		}
 		s := g.newServer(settings, nil)
 		g.templates = append(g.templates, s)
 		g.edited()

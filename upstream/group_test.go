@@ -60,7 +60,7 @@ func set[T any](v T) *T { return &v }
 
 func TestServersAreEditedWhileRunning(t *testing.T) {
 	g := groupOf(t, "10.0.0.1:80", "10.0.0.2:80")
-	if err := g.Remove(0); err != nil {
+	if err := g.Remove(0, start); err != nil {
 		t.Fatal(err)
 	}
 	s, err := g.AddNew(NewSettings("10.0.0.3:80", tcp("10.0.0.3:80")), start)
@@ -123,7 +123,7 @@ func TestEditErrors(t *testing.T) {
 		do   func() error
 	}{
 		{ServerNotFound, change(7, Change{})},
-		{ServerNotFound, func() error { return g.Remove(7) }},
+		{ServerNotFound, func() error { return g.Remove(7, start) }},
 		{EntryExists, add(func(s *Settings) { s.Name = "10.0.0.1:80" })},
 		{BadWeight, add(func(s *Settings) { s.Weight = 0 })},
 		{BadWeight, change(0, Change{Weight: set(0)})},
@@ -153,7 +153,7 @@ func TestRemovedServerFinishesItsRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Remove(s.ID); err != nil {
+	if err := g.Remove(s.ID, start); err != nil {
 		t.Fatal(err)
 	}
 	if r := g.Report(start); r.Zombies != 1 || len(r.Peers) != 1 {
@@ -305,7 +305,7 @@ func TestEditsDuringRequests(t *testing.T) {
 				t.Error(err)
 			}
 			_ = g.Report(start)
-			if err := g.Remove(s.ID); err != nil {
+			if err := g.Remove(s.ID, start); err != nil {
 				t.Error(err)
 			}
 		}

@@ -153,7 +153,7 @@ func TestPoolRefuses(t *testing.T) {
 		"too old":         {DefaultKeepAlive(), func(_ *poolTest, c *Conn) { c.openedMS -= time.Hour.Milliseconds() + 1 }},
 		"pool closed":     {DefaultKeepAlive(), func(p *poolTest, _ *Conn) { p.pool.Close() }},
 		"server removed": {DefaultKeepAlive(), func(p *poolTest, _ *Conn) {
-			if err := p.group.Remove(0); err != nil {
+			if err := p.group.Remove(0, start); err != nil {
 				t.Error(err)
 			}
 		}},
@@ -191,7 +191,7 @@ func TestRemovingAServerClosesItsIdleConnections(t *testing.T) {
 	p := newPoolTest(t, DefaultKeepAlive())
 	near, far := p.dial()
 	p.pool.Put(near, "loc")
-	if err := p.group.Remove(0); err != nil {
+	if err := p.group.Remove(0, start); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, far)

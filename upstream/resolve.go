@@ -29,6 +29,7 @@ type found struct {
 	name   string // of the server as shown: the template's, or the target's for SRV
 	addr   netip.AddrPort
 	weight int // 0 is the template's
+	dns    int // the weight that DNS gave it
 	backup bool
 }
 
@@ -158,14 +159,17 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 		return nil // removed during the query
 	}
 	for i := range now {
-		if t.settings.Weight != DefaultWeight || now[i].weight == 0 {
-			now[i].weight = t.settings.Weight
-		}
+		now[i].dns = now[i].weight
+		now[i].weight = t.weightOf(now[i].dns)
 		now[i].backup = now[i].backup || t.settings.Backup
 	}
 	for _, child := range g.childrenOf(t) {
 		same := func(f found) bool {
-			return f.addr == child.Addr.IP && f.name == child.Name && f.weight == child.settings.Weight &&
+			weight := child.settings.Weight
+			if child.edit != nil {
+				weight = t.weightOf(child.dnsWeight) // the edit has set another one, which stays
+			}
+			return f.addr == child.Addr.IP && f.name == child.Name && f.weight == weight &&
 				f.backup == child.settings.Backup
 		}
 		if i := slices.IndexFunc(now, same); i >= 0 {
@@ -182,9 +186,24 @@ func (g *Group) syncChildren(t *Server, now []found, at clock.Reading) error {
 		if err != nil {
 			return err
 		}
+		s.dnsWeight = f.dns
+		if g.sharing != nil {
+			if s.edit, _ = g.sharing.cluster.Read(s.key(), at); s.edit != nil {
+				s.becomeFound(at)
+				g.recount()
+			}
+		}
 		s.beginSlowStart(at.MonoMS)
 	}
 	return nil
+}
+
+// weightOf is the weight of a server to which DNS gave one, or 0.
+func (s *Server) weightOf(dns int) int {
+	if s.settings.Weight != DefaultWeight || dns == 0 {
+		return s.settings.Weight
+	}
+	return dns
 }
 
 // Inherit copies the addresses that the group of the same name in the previous cycle had from DNS, so that a reload

@@ -151,10 +151,10 @@ func TestResolveFollowsTheDNS(t *testing.T) {
 			t.Fatal(err)
 		}
 		step(0, "4 10.0.0.9:8080 w3, 6 10.0.1.1:8080 w1", "")
-		if err := g.Remove(4); err == nil || err.(*EditError).Code != ServerImmutable {
+		if err := g.Remove(4, start); err == nil || err.(*EditError).Code != ServerImmutable {
 			t.Errorf("removing a resolved server: %v", err)
 		}
-		if err := g.Remove(0); err != nil {
+		if err := g.Remove(0, start); err != nil {
 			t.Fatal(err)
 		}
 		names.set("late", "10.0.1.1", "10.0.1.2")

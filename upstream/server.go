@@ -68,6 +68,8 @@ type Server struct {
 	settings  Settings
 	slot      int // index into an attempt's set of tried servers; unique among the current servers of the group
 	removed   bool
+	dnsWeight int   // that DNS gave it, 0 if none
+	edit      *Edit // of a shared group: what the API has changed of it, on any node; nil for nothing
 
 	active          int // requests or connections in flight
 	currentWeight   int // balance in the round robin, in 1/weightUnit

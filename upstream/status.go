@@ -26,6 +26,8 @@ type Config struct {
 	Drain       bool   `json:"drain,omitempty"`
 	Parent      *int   `json:"parent,omitempty"` // of a resolved server: the id of the line it came from
 	Host        string `json:"host,omitempty"`   // of a resolved server: the name it came from
+	// Changed is the last change through the API, on any node, if the cluster shares the group.
+	Changed *Changed `json:"changed,omitempty"`
 }
 
 // State of a server as the API names it.
@@ -139,6 +141,7 @@ func (s *Server) config() Config {
 		Backup:      set.Backup,
 		Down:        set.Down,
 		Drain:       set.Drain,
+		Changed:     s.edit.changed(),
 	}
 	if s.parent != nil {
 		c.Server, c.Parent, c.Host = s.Addr.Text, &s.parent.ID, s.parent.settings.Host

@@ -99,7 +99,7 @@ func TestConsistentHashMovesFewKeys(t *testing.T) {
 	for i := range 500 {
 		before[key(i)] = request{key: key(i)}.run(g)
 	}
-	if err := g.Remove(4); err != nil {
+	if err := g.Remove(4, start); err != nil {
 		t.Fatal(err)
 	}
 	for k, was := range before {

@@ -364,7 +364,7 @@ func TestServersOfTheAPI(t *testing.T) {
 		b.add(two)
 		synctest.Wait()
 		b.expect("up up")
-		if err := b.group.Remove(0); err != nil {
+		if err := b.group.Remove(0, b.plan.Clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		pass(2 * time.Second)
@@ -483,7 +483,7 @@ func TestReload(t *testing.T) {
 				old.cancel()
 				pass(time.Second)
 				b.expect(c.want) // its first probes hang
-				if err := b.group.Remove(0); err != nil {
+				if err := b.group.Remove(0, b.plan.Clock.Now()); err != nil {
 					t.Fatal(err)
 				}
 				b.add(one)
