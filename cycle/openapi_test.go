@@ -141,7 +141,7 @@ func documentedNode(t *testing.T) *described {
 			keyval_zone zone=pairs:1m timeout=1h sync; keyval $uri $value zone=pairs;
 			keyval_zone zone=lasting:1m; keyval $uri $lasting zone=lasting;
 			proxy_cache_path pages keys_zone=pages:1m;
-			upstream u { zone u 64k; server BACKEND max_conns=100; server 127.0.0.9:1 backup;
+			upstream u { zone u 64k sync; server BACKEND max_conns=100; server 127.0.0.9:1 backup;
 				sticky learn create=$upstream_http_x lookup=$arg_s zone=sessions:1m; }
 			upstream static { server 127.0.0.1:1; }
 			server {
@@ -156,7 +156,7 @@ func documentedNode(t *testing.T) *described {
 			limit_conn_zone $remote_addr zone=sconn:1m;
 			keyval_zone zone=spairs:1m timeout=1h sync; keyval $remote_addr $value zone=spairs;
 			resolver 127.0.0.1:1 status_zone=z;
-			upstream u { zone su 64k; server HTTP max_conns=100; }
+			upstream u { zone su 64k sync; server HTTP max_conns=100; }
 			server { listen OWN; status_zone z; limit_conn sconn 10; proxy_pass u; }
 			server { listen SYNC; zone_sync; zone_sync_server SYNC; }
 		}`))
@@ -229,6 +229,10 @@ var callsOfBothSides = []struct {
 	{`DELETE /9/SIDE/upstreams/u/servers/99`, 404},
 	{`DELETE /9/SIDE/upstreams/u/servers/0`, 200},
 	{`GET /9/SIDE/upstreams/u/servers/0`, 404},
+	{`GET /9/SIDE/upstreams/u/changes`, 200},
+	{`GET /9/SIDE/upstreams/none/changes`, 404},
+	{`GET /9/SIDE/upstreams/u/servers`, 200},
+	{`DELETE /9/SIDE/upstreams/u/changes`, 204},
 	{`DELETE /9/SIDE/upstreams/u`, 204},
 }
 

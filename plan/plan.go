@@ -39,6 +39,8 @@ type Plan struct {
 	// Generation counts the configurations that the process has run, this one included: 1, then one more with each
 	// reload.
 	Generation int
+	// NodeID is the id of this node in its cluster, as the API writes it; empty if it is in none.
+	NodeID string
 	// Latency are the buckets of the histograms of latencies.
 	Latency histogram.Bounds
 	// Zones are the named shared memories.

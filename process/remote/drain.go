@@ -23,8 +23,9 @@ func DrainCommand() *cobra.Command {
 		Use:   "drain UPSTREAM SERVER",
 		Short: "give a server of an upstream no new sessions",
 		Long: `Drain a server of an upstream: it gets only requests of the sticky sessions that it has. SERVER is its
-address or name as in the configuration, or its ID. This changes one node, and only until it is restarted; drain the
-server on each node with --api.`,
+address or name as in the configuration, or its ID. If the upstream has a zone with "sync", the server drains on all nodes
+of the cluster until it is let serve again, whatever is restarted. Otherwise this changes one node, and only until it is
+restarted; drain the server on each node with --api.`,
 		Args: arguments.Exactly("UPSTREAM", "SERVER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := a.client()
@@ -57,7 +58,16 @@ func drain(ctx context.Context, api *client, group, name string, undo bool, w io
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "server %s of upstream %s %s on the node at %s\n", plain(s.Server), plain(group), done, api.name)
+		var now upstream.Config
+		err = api.get(ctx, &now, "http", "upstreams", group, "servers", strconv.Itoa(s.ID))
+		if err != nil && !hasCode(err, upstream.ServerNotFound) { // another client has removed it meanwhile
+			return err
+		}
+		where := "on the node at " + api.name
+		if now.Changed != nil {
+			where = "on all nodes of the cluster of " + api.name
+		}
+		fmt.Fprintf(w, "server %s of upstream %s %s %s\n", plain(s.Server), plain(group), done, where)
 	}
 	return nil
 }

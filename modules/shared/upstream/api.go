@@ -27,6 +27,7 @@ func (o *Options[S, C]) Resource(p *plan.Plan) admin.Resource {
 		Delete: admin.Resets(func(g *groups.Group[C]) { g.ResetStats() }),
 		Below: map[string]func(*groups.Group[C], *admin.Call) admin.Answer{
 			"servers": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.servers(g).Handle(call) },
+			"changes": func(g *groups.Group[C], call *admin.Call) admin.Answer { return b.changes(g).Handle(call) },
 		},
 	}.Resource()
 }
@@ -81,7 +82,7 @@ func (b *branch[S, C]) servers(g *groups.Group[C]) admin.Collection[servers.Conf
 		Missing: noServer,
 		Patch:   func(config servers.Config, call *admin.Call) admin.Answer { return b.change(g, config, call) },
 		Delete: func(config servers.Config, _ *admin.Call) admin.Answer {
-			if err := g.Remove(config.ID); err != nil {
+			if err := g.Remove(config.ID, b.clock.Now()); err != nil {
 				return refusal(err)
 			}
 			return admin.Answer{Body: g.Servers()}

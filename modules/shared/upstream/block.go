@@ -19,6 +19,7 @@ import (
 type Block[C side.Subject] struct {
 	Servers         []Line
 	Zone            *plan.Zone
+	Sync            bool // the cluster shares what the API changes
 	Resolver        plan.ResolverSettings
 	ResolverTimeout *time.Duration
 	Method          *balance.Method
@@ -170,20 +171,34 @@ func (b *Block[C]) supports(a *conf.Args) error {
 
 func (b *Block[C]) setZone(s *side.Side[C], a *conf.Args) (err error) {
 	p, name, use := side.PlanOf(a), a.Words[0], s.Name+" upstream"
-	if len(a.Words) == 1 {
+	words := a.Words[1:]
+	if last := len(words) - 1; last >= 0 && words[last] == "sync" {
+		b.Sync, words = true, words[:last]
+	}
+	if len(words) == 0 {
 		b.Zone, err = p.Zones.Mention(name, use, a.Node.File, a.Node.Line)
-		return err
+	} else {
+		size, invalid := units.Size(words[0])
+		if invalid != nil {
+			return fmt.Errorf("invalid zone size \"%s\"", words[0])
+		}
+		b.Zone, err = p.Zones.Declare(name, use, size, a.Node.File, a.Node.Line)
 	}
-	size, err := units.Size(a.Words[1])
-	if err != nil {
-		return fmt.Errorf("invalid zone size \"%s\"", a.Words[1])
+	if err == nil && b.Sync {
+		b.Zone.Sync = true // some of the upstream blocks of a zone can have it, and others not
 	}
-	b.Zone, err = p.Zones.Declare(name, use, size, a.Node.File, a.Node.Line)
 	return err
 }
 
 // check returns what is wrong with a block. around are the resolver settings of the enclosing block.
 func (b *Block[C]) check(scope *conf.Scope, around plan.ResolverSettings) error {
+	switch name := scope.Words[0]; {
+	case b.Sync && strings.Contains(name, " "):
+		return conf.At(scope.Node, "upstream \"%s\" cannot be shared: its name has a space", name)
+	case b.Sync && len(name) > maxUpstreamBytes:
+		return conf.At(scope.Node, "upstream \"%s\" cannot be shared: its name is longer than %d bytes", name,
+			maxUpstreamBytes)
+	}
 	if b.state != nil && b.Zone == nil {
 		return conf.At(b.state.node, "\"state\" requires upstream \"%s\" in %s:%d to be in shared memory",
 			scope.Words[0], scope.Node.File, scope.Node.EndLine)

@@ -172,6 +172,30 @@ func newServer[C side.Subject](
 	g *groups.Group[C],
 	defaultPort uint16,
 ) (s servers.Settings, problem *admin.APIError) {
+	if s, problem = newSettings(b, defaultPort); problem != nil {
+		return s, problem
+	}
+	return s, accepts(g, &s)
+}
+
+// accepts returns why a group cannot have a server.
+func accepts[C side.Subject](g *groups.Group[C], s *servers.Settings) *admin.APIError {
+	switch {
+	case s.Host != "" && !g.Resolves:
+		return &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfNoResolver",
+			Text: "no resolver defined to resolve \"" + s.Name + "\""}
+	case s.Backup && g.NoBackup:
+		return &admin.APIError{
+			Status: http.StatusBadRequest,
+			Code:   servers.NoBackup,
+			Text:   "load balancing method does not support backup servers",
+		}
+	}
+	return supported(g, s.SlowStart)
+}
+
+// newSettings are the settings of a server to add, whatever the group.
+func newSettings(b *body, defaultPort uint16) (s servers.Settings, problem *admin.APIError) {
 	if b.server == nil {
 		return s, formatError("missing \"server\" argument")
 	}
@@ -199,10 +223,6 @@ func newServer[C side.Subject](
 		}
 	}
 	if !literal {
-		if !g.Resolves {
-			return s, &admin.APIError{Status: http.StatusBadRequest, Code: "UpstreamConfNoResolver",
-				Text: "no resolver defined to resolve \"" + *b.server + "\""}
-		}
 		if strings.ContainsAny(t.Host, " []") {
 			return s, badAddress
 		}
@@ -217,14 +237,7 @@ func newServer[C side.Subject](
 	set(&s.Backup, b.backup)
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
-	if s.Backup && g.NoBackup {
-		return s, &admin.APIError{
-			Status: http.StatusBadRequest,
-			Code:   servers.NoBackup,
-			Text:   "load balancing method does not support backup servers",
-		}
-	}
-	return s, supported(g, s.SlowStart)
+	return s, nil
 }
 
 // supported rejects a slow start where the configuration would: servers and their state file must fit it.
@@ -263,6 +276,5 @@ func (b *body) change(now servers.Config) (c servers.Change, problem *admin.APIE
 	case b.backup != nil && *b.backup != now.Backup:
 		return c, immutable("backup")
 	}
-	return servers.Change{Weight: b.weight, MaxConns: b.maxConns, MaxFails: b.maxFails, FailTimeout: b.failTimeout,
-		SlowStart: b.slowStart, Route: b.route, Down: b.down, Drain: b.drain}, nil
+	return b.parameters(), nil
 }

@@ -78,9 +78,10 @@ func (o *Options[S, C]) blockDirectives() []conf.Directive {
 				"re-resolved at run time.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).addServer(o.DefaultPort, a) }),
 		}, {
-			Name: "zone", Syntax: "<name> [<size>]", In: in,
-			Doc: "Sets the name of the group in the API, which can then change its servers. The size has no effect: " +
-				"there is only one process.",
+			Name: "zone", Syntax: "<name> [<size>] [sync]", In: in, Params: zoneParams,
+			Doc: "Sets the name of the group in the API, which can then change its servers. With `sync`, such a " +
+				"change holds on all nodes of the cluster, and the zone has the changes; without it, the size has no " +
+				"effect: there is only one process.",
 			Set: conf.Raw(func(s *S, a *conf.Args) error { return o.Block(s).setZone(o.Side, a) }),
 		}, {
 			Name: "state", Syntax: "<file>", In: in,
@@ -104,6 +105,12 @@ func (o *Options[S, C]) blockDirectives() []conf.Directive {
 			}),
 		},
 	}
+}
+
+// zoneParams explains the parameters of zone.
+var zoneParams = map[string]string{
+	"sync": "Shares what the API changes of the servers with the nodes of the cluster: servers that were added, " +
+		"removed, drained or set down, and their parameters. The configuration of each node stays its own.",
 }
 
 func (o *Options[S, C]) setMethod(m balance.Method) conf.Setter {

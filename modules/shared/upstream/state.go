@@ -39,6 +39,13 @@ type stateFile struct {
 	// changes counts the changes saved, and last are the servers after the last one.
 	changes int
 	last    []servers.Settings
+	// lastShared means that the last change was one of a shared upstream: see sharedstate.go for what follows.
+	lastShared bool
+	written    []byte // the servers and the state of the zone that the file has; nil: not known
+	failed     bool   // changes of other nodes cannot be saved, and that was reported
+	saveNow    func() error
+	away       bool         // the process that this one replaces, or that replaces it, has the file
+	persist    func() error // waits until that process has all changes on disk; nil until this one has yielded the file
 }
 
 // holder tells configurations apart, without keeping a retired one in memory. It has a size, so that no two are equal.
@@ -54,6 +61,7 @@ type state struct {
 	// missing means that there was no file, and seen is how many changes it had when it was read.
 	missing bool
 	seen    int
+	kept    *kept // the comments of a shared upstream, nil if the file has none
 }
 
 // errReloaded rejects a change through a configuration that has been replaced.
@@ -101,13 +109,20 @@ func (s *state) read() (string, error) {
 	if err != nil {
 		return "", errno.Call("open", f.path, err)
 	}
-	return string(text), nil
+	lines, comments, err := split(string(text))
+	if err != nil {
+		return "", fmt.Errorf("state file \"%s\": %w", f.path, err)
+	}
+	s.kept = comments
+	return lines, nil
 }
 
 // keepState saves the group's changes to its file while the configuration runs.
-func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C]) {
+func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *member) {
 	s, me := b.state, new(holder)
-	g.SetKeep(func(list []servers.Settings) error { return s.file.save(p, me, list) })
+	if shared == nil {
+		g.SetKeep(func(list []servers.Settings) error { return s.file.save(p, me, list) })
+	}
 	var before *holder
 	p.OnStart(func(context.Context) error {
 		f := s.file
@@ -121,16 +136,23 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C]) {
 			p.Log.Logf(logs.Warn, "%v", conf.At(s.node, "%v; the API will reject changes of the servers", err))
 		}
 		before, f.holder = f.holder, me
-		if f.changes == s.seen {
+		if f.changes == s.seen || shared != nil && f.lastShared { // a shared group follows the cluster
 			return nil
 		}
 		now := p.Clock.Now() // the API has changed the servers since the file was read
 		err := g.Replace(f.last, now)
+		if shared != nil {
+			g.Share(shared)
+			defer shared.zone.followAll()
+		}
 		if err == nil && old != nil {
 			err = g.Inherit(old.Group, now)
 		}
 		return err
 	})
+	if shared != nil {
+		s.keepShared(p, g.Group, shared, me)
+	}
 	p.OnOwner(func(uid, gid int) (errs []error) {
 		if err := owner.Give(s.file.path, uid, gid); err != nil {
 			errs = append(errs, errno.Call("chown", s.file.path, err))
@@ -158,13 +180,13 @@ func (f *stateFile) save(p *plan.Plan, by *holder, list []servers.Settings) erro
 		return fmt.Errorf("%w; nothing was changed", err)
 	}
 	f.changes++
-	f.last = list
+	f.last, f.lastShared = list, false
 	return nil
 }
 
 // write replaces the file, so that a crash leaves the old one or the new one.
 func (f *stateFile) write(list []servers.Settings) error {
-	err := durable.Replace(f.path, time.Now(), func(w io.Writer) error {
+	return f.rewrite(func(w io.Writer) error {
 		for i := range list {
 			if _, err := io.WriteString(w, serverLine(&list[i])); err != nil {
 				return err
@@ -172,7 +194,10 @@ func (f *stateFile) write(list []servers.Settings) error {
 		}
 		return nil
 	})
-	if err != nil {
+}
+
+func (f *stateFile) rewrite(write func(io.Writer) error) error {
+	if err := durable.Replace(f.path, time.Now(), write); err != nil {
 		return fmt.Errorf("cannot write state file \"%s\" (%s)", f.path, errno.Reason(err))
 	}
 	return nil

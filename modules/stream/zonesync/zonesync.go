@@ -166,6 +166,7 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	if err == nil {
 		c.Node.ID, c.Node.Incarnation, c.Node.Proof, err = identity(p, c.Node.Subjects)
 	}
+	p.NodeID = c.Node.ID.String()
 	mine.rules, mine.directives = rules(b, files)
 	c.Link = plan.Part[Predecessor](p).Link
 	return c, err

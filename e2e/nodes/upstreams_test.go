@@ -1,0 +1,278 @@
+package nodes
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"starling/e2e/harness"
+	"starling/lib/testkit"
+	"starling/upstream"
+)
+
+// sharedUpstreams is a cluster that shares an upstream of http and one of stream. STATE is a directive of the first;
+// without it, it has the servers of NODE.
+const sharedUpstreams = `http {
+	upstream backend { zone backend 256k sync; STATE }
+	server {
+		listen {{.IP}}:8080;
+		location / { proxy_pass http://backend; }
+		location = /configuration { return 200 FIRST; }
+		location /api { api write=on; }
+	}
+}
+stream {
+	upstream tcp { zone tcp 256k sync; server {{.Net}}.101:9100; server {{.Net}}.102:9100; }
+	server { listen {{.IP}}:8081; proxy_pass tcp; }
+	server { listen {{.IP}}:9000; zone_sync;
+		{{range .Others}}zone_sync_server {{.}}:9000; {{end}} }
+}
+`
+
+// withServers is the configuration with servers instead of a state file.
+var withServers = strings.Replace(sharedUpstreams, "STATE", "server {{.Net}}.101:9100; server {{.Net}}.102:9100;", 1)
+
+// withState is the one with a state file.
+var withState = strings.Replace(sharedUpstreams, "STATE", "state {{.Dir}}/servers.conf;", 1)
+
+// backends starts three servers.
+func backends(cl *harness.Cluster) (addresses []string) {
+	for i := range 3 {
+		addresses = append(addresses, cl.Backend(101+i, fmt.Sprint("backend", i)))
+	}
+	return addresses
+}
+
+// servers is what a node's API shows of an upstream: "http/backend".
+func servers(n *harness.Node, path string) (list []upstream.Config, err error) {
+	side, name, _ := strings.Cut(path, "/")
+	r, err := n.Do("GET", "/api/9/"+side+"/upstreams/"+name+"/servers", "")
+	if err == nil && r.Status != 200 {
+		err = fmt.Errorf("%s: %d %s", n.Name, r.Status, r.Body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list, json.Unmarshal([]byte(r.Body), &list)
+}
+
+// summary is what counts of servers on all nodes: not their IDs, nor their order.
+func summary(list []upstream.Config) string {
+	var lines []string
+	for _, s := range list {
+		host, _, _ := strings.Cut(s.Server, ":")
+		text := host[strings.LastIndexByte(host, '.')+1:]
+		if s.Weight != 1 {
+			text += fmt.Sprintf(" weight=%d", s.Weight)
+		}
+		if s.Down {
+			text += " down"
+		}
+		if s.Drain {
+			text += " drain"
+		}
+		lines = append(lines, text)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}
+
+// allShow waits until the running nodes show the servers, and agree on who changed them when.
+func allShow(t *testing.T, nodes []*harness.Node, path, want string) {
+	t.Helper()
+	testkit.Eventually(t, harness.Patience, func() error {
+		changed := map[string]upstream.Changed{}
+		for _, n := range nodes {
+			if !n.Running() {
+				continue
+			}
+			list, err := servers(n, path)
+			if err != nil {
+				return err
+			}
+			if got := summary(list); got != want {
+				return fmt.Errorf("%s shows the servers %q of %s, want %q", n.Name, got, path, want)
+			}
+			for _, s := range list {
+				if s.Changed == nil {
+					continue
+				}
+				before, known := changed[s.Server]
+				if known && (before.At != s.Changed.At || before.Node != s.Changed.Node) || s.Changed.Node == "" {
+					return fmt.Errorf("%s: server %s was changed by %+v, others say %+v", n.Name, s.Server, s.Changed, before)
+				}
+				changed[s.Server] = *s.Changed
+			}
+		}
+		return nil
+	})
+}
+
+// edit changes a server by its address: `PATCH 101 {"down":true}`, `DELETE 101`, `POST 103`.
+func edit(n *harness.Node, path, method, host, body string) {
+	n.T.Helper()
+	side, name, _ := strings.Cut(path, "/")
+	to, address := "/api/9/"+side+"/upstreams/"+name+"/servers", n.Net()+"."+host+":9100"
+	if method == "POST" {
+		body = `{"server":"` + address + `"` + body + `}`
+	} else {
+		list, err := servers(n, path)
+		i := slices.IndexFunc(list, func(s upstream.Config) bool { return s.Server == address })
+		if err != nil || i < 0 {
+			n.T.Fatalf("%s has no server %s: %+v %v", n.Name, address, list, err)
+		}
+		to += fmt.Sprint("/", list[i].ID)
+	}
+	if r := n.Must(method, to, body); r.Status/100 != 2 {
+		n.T.Fatalf("%s: %s %s %s: %d %s", n.Name, method, to, body, r.Status, r.Body)
+	}
+}
+
+// TestServersChangeOnAllNodes: what the API of any node adds, drains, sets down, weighs or removes holds on all, in http
+// and stream, and clients are served so.
+func TestServersChangeOnAllNodes(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	backends(cl)
+	cl.Start(withServers)
+	for _, path := range []string{"http/backend", "stream/tcp"} {
+		allShow(t, cl.Nodes, path, "101, 102")
+		for i, step := range []struct{ method, host, body, want string }{
+			{"POST", "103", `,"weight":2`, "101, 102, 103 weight=2"},
+			{"PATCH", "101", `{"down":true}`, "101 down, 102, 103 weight=2"},
+			{"PATCH", "103", `{"weight":5}`, "101 down, 102, 103 weight=5"},
+			{"DELETE", "102", "", "101 down, 103 weight=5"},
+			{"PATCH", "101", `{"down":false}`, "101, 103 weight=5"},
+			{"DELETE", "103", "", "101"},
+			{"POST", "102", "", "101, 102"},
+		} {
+			edit(cl.Nodes[i%3], path, step.method, step.host, step.body)
+			allShow(t, cl.Nodes, path, step.want)
+		}
+	}
+	edit(cl.Nodes[1], "http/backend", "PATCH", "101", `{"drain":true}`)
+	allShow(t, cl.Nodes, "http/backend", "101 drain, 102")
+	for _, n := range cl.Nodes {
+		for range 4 {
+			n.Wants(200, "backend1", "GET", "/", "")
+		}
+		if s, err := n.Status(); err != nil || s.Zones["backend"].Total == 0 || s.Zones["tcp"].Total == 0 {
+			n.T.Errorf("%s: zone_sync shows the zones %+v, %v", n.Name, s.Zones, err)
+		}
+	}
+}
+
+// TestServersWhileANodeWasAway: it learns when it is back what was changed meanwhile, before its first client, with and
+// without a reload, and brings nothing back that was removed.
+func TestServersWhileANodeWasAway(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	backends(cl)
+	cl.Start(withServers)
+	first, third := cl.Nodes[0], cl.Nodes[2]
+	edit(third, "http/backend", "POST", "103", "")
+	allShow(t, cl.Nodes, "http/backend", "101, 102, 103")
+	third.Kill()
+	edit(first, "http/backend", "DELETE", "103", "")
+	edit(first, "http/backend", "DELETE", "102", "")
+	edit(first, "http/backend", "PATCH", "101", `{"weight":3}`)
+	third.Start()
+	for range 3 {
+		third.Wants(200, "backend0", "GET", "/", "")
+	}
+	cl.Joined(3)
+	allShow(t, cl.Nodes, "http/backend", "101 weight=3")
+	for _, n := range cl.Nodes {
+		reload(n, strings.Replace(withServers, "FIRST", "SECOND", 1), "SECOND")
+		allShow(t, cl.Nodes, "http/backend", "101 weight=3")
+	}
+	edit(third, "http/backend", "POST", "102", "")
+	allShow(t, cl.Nodes, "http/backend", "101 weight=3, 102")
+}
+
+// TestServersFromStateFiles: all nodes are killed at once, and each has the servers again; one that was away longer
+// brings nothing back.
+func TestServersFromStateFiles(t *testing.T) {
+	cl := harness.NewCluster(t, 2)
+	backends(cl)
+	first, second := cl.Nodes[0], cl.Nodes[1]
+	first.Write("servers.conf", "server "+cl.Net+".101:9100;\n") // of a time before sync
+	cl.Start(withState)
+	allShow(t, cl.Nodes[:1], "http/backend", "101")
+	edit(second, "http/backend", "POST", "102", `,"weight":4`)
+	edit(second, "http/backend", "POST", "103", "")
+	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4, 103")
+	allShow(t, cl.Nodes[1:], "http/backend", "102 weight=4, 103") // the servers of a configuration stay its own
+	second.Kill()
+	edit(first, "http/backend", "DELETE", "103", "")
+	edit(first, "http/backend", "PATCH", "102", `{"drain":true}`)
+	first.Kill()
+	first.Start()
+	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+	second.Start()
+	cl.Joined(2)
+	allShow(t, cl.Nodes[1:], "http/backend", "102 weight=4 drain")
+	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+	// Without sync, a node goes on with the servers as they are.
+	second.Kill()
+	reload(first, strings.NewReplacer("FIRST", "SECOND", "256k sync; state", "256k; state").Replace(withState), "SECOND")
+	allShow(t, cl.Nodes[:1], "http/backend", "101, 102 weight=4 drain")
+}
+
+// TestConcurrentChangesOfServers: nodes that change the same servers at once come to show the same.
+func TestConcurrentChangesOfServers(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	backends(cl)
+	cl.Start(withServers)
+	var all sync.WaitGroup
+	for i, n := range cl.Nodes {
+		all.Go(func() {
+			for round := range 20 {
+				body := fmt.Sprintf(`{"weight":%d,"down":%v}`, 2+10*round+i, (round+i)%2 == 0)
+				if r, err := n.Do("PATCH", "/api/9/http/upstreams/backend/servers/0", body); err != nil || r.Status != http.StatusOK {
+					t.Errorf("%s: %d %s %v", n.Name, r.Status, r.Body, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	testkit.Eventually(t, harness.Patience, func() error {
+		first, err := servers(cl.Nodes[0], "http/backend")
+		if err != nil {
+			return err
+		}
+		for _, n := range cl.Nodes[1:] {
+			other, err := servers(n, "http/backend")
+			if err != nil || summary(other) != summary(first) {
+				return fmt.Errorf("%s shows %s, the first one %s: %v", n.Name, summary(other), summary(first), err)
+			}
+		}
+		return nil
+	})
+}
+
+// TestRevertedChangesOfServers: each node goes back to its configuration.
+func TestRevertedChangesOfServers(t *testing.T) {
+	cl := harness.NewCluster(t, 2)
+	backends(cl)
+	cl.Start(withServers)
+	edit(cl.Nodes[0], "http/backend", "DELETE", "101", "")
+	edit(cl.Nodes[1], "http/backend", "POST", "103", "")
+	edit(cl.Nodes[1], "http/backend", "PATCH", "102", `{"weight":7}`)
+	allShow(t, cl.Nodes, "http/backend", "102 weight=7, 103")
+	const changes = "/api/9/http/upstreams/backend/changes"
+	var made []struct{ Server, Did, Node, At string }
+	if err := json.Unmarshal([]byte(cl.Nodes[0].Must("GET", changes, "").Body), &made); err != nil || len(made) != 3 {
+		t.Errorf("%+v %v", made, err)
+	}
+	for i, want := range []string{"101 removed", "103 added", "102 changed"} {
+		if got := fmt.Sprint(made[i].Server[len(cl.Net)+1:len(cl.Net)+4], " ", made[i].Did); got != want || made[i].Node == "" {
+			t.Errorf("change %d is %+v, want %s", i, made[i], want)
+		}
+	}
+	cl.Nodes[0].Wants(204, "", "DELETE", changes, "")
+	cl.Nodes[1].Sees(changes, "[]")
+	allShow(t, cl.Nodes, "http/backend", "101, 102")
+}
