@@ -2,13 +2,18 @@ package modules_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"starling/lib/testkit"
 	"starling/upstream"
 	"starling/web/webtest"
+	"starling/zone"
+	"starling/zone/kinds"
 )
 
 const sharedServers = `zone u 64k sync; server 127.0.0.1:1; server 127.0.0.2:1;`
@@ -164,5 +169,136 @@ func TestTheStateOfASharedUpstream(t *testing.T) {
 	kept := shownServers(t, again)
 	if got := shownServers(t, load(alone)); got != strings.ReplaceAll(kept, " changed", "") {
 		t.Errorf("without sync: %s, want %s", got, kept)
+	}
+}
+
+// peerOf is another node of the cluster with the shared zone u: it sends a record.
+func peerOf(s *webtest.Server) (send func(t *testing.T, server, value string)) {
+	var here zone.Shared
+	for _, z := range s.Plan.Zones.All() {
+		if shared, ok := z.Value.(interface{ Unwrap() zone.Shared }); ok && z.Name == "u" {
+			here = shared.Unwrap()
+		}
+	}
+	peer := kinds.NewServers(kinds.ServersConfig{Name: "u", Bytes: 1 << 20})
+	sequence := uint64(0)
+	return func(t *testing.T, server, value string) {
+		t.Helper()
+		now := s.Plan.Clock.Now()
+		if err := peer.Set([]byte("u "+server), []byte(value), 0, now); err != nil {
+			t.Fatal(err)
+		}
+		peer.Flush(now)
+		sequence++
+		payload, _, _, ok := peer.Journal().Frame(sequence)
+		if !ok {
+			t.Fatal("the frame is missing")
+		}
+		if _, err := here.Apply(1, sequence, payload, 0, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAPeerIsFollowedAtOnce: when its frame is applied, the servers are what it says, unless this node cannot have
+// them.
+func TestAPeerIsFollowedAtOnce(t *testing.T) {
+	s := startShared(t, "random; "+sharedServers)
+	send := peerOf(s)
+	send(t, "127.0.0.3:1", `{"upstream":"u","server":"127.0.0.3:1","did":"added","node":"n","host":"h","set":{"server":"127.0.0.3:1","weight":2}}`)
+	send(t, "127.0.0.1:1", `{"upstream":"u","server":"127.0.0.1:1","did":"changed","node":"n","host":"h","set":{"down":true}}`)
+	send(t, "127.0.0.2:1", `{"upstream":"u","server":"127.0.0.2:1","did":"removed","node":"n","host":"h"}`)
+	if lines := s.Log.Lines(); len(lines) > 0 {
+		t.Errorf("the log has %q", lines)
+	}
+	send(t, "app:80", `{"upstream":"u","server":"app:80","did":"added","node":"n","host":"h","set":{"server":"app"}}`)
+	send(t, "127.0.0.4:1", `{"upstream":"u","server":"127.0.0.4:1","did":"added","node":"n","host":"h","set":{"server":"127.0.0.4:1","backup":true}}`)
+	send(t, "127.0.0.5:1", `{"upstream":"u","server":"127.0.0.5:1","did":"added","node":"n","host":"h","set":{"server":"127.0.0.5:1","weight":0}}`)
+	lines := s.Log.Lines()
+	const told = `cannot change server "app:80" of upstream "u" as node n (h) did: no resolver defined to resolve "app"`
+	if len(lines) != 1 || !strings.Contains(lines[0], told) {
+		t.Errorf("the log has %q", lines)
+	}
+	testkit.Eventually(t, time.Minute, func() error {
+		if got, want := shownServers(t, s), "127.0.0.1:1 down changed, 127.0.0.3:1 changed"; got != want {
+			return fmt.Errorf("%s, want %s", got, want)
+		}
+		return nil
+	})
+	var made []struct{ Server string }
+	text := strings.TrimPrefix(askAPI(s, "GET /api/9/http/upstreams/u/changes"), "200 ")
+	if err := json.Unmarshal([]byte(text), &made); err != nil || len(made) != 5 {
+		t.Errorf("the API shows the changes %+v, %v", made, err) // what was rejected is not there
+	}
+}
+
+// TestWhatAPeerChangesIsSaved: soon, though nobody waits for it; and by one process only while the binary is replaced.
+func TestWhatAPeerChangesIsSaved(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	s, err := loadState(t, file, "upstream u { zone u 64k sync; state STATE; }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comesToHave := func(text string) {
+		t.Helper()
+		testkit.Eventually(t, time.Minute, func() error {
+			if got := content(t, file); !strings.Contains(got, text) {
+				return fmt.Errorf("the file has %q", got)
+			}
+			return nil
+		})
+	}
+	const added = `{"upstream":"u","server":"127.0.0.3:1","did":"added","node":"n","host":"h","set":{"server":"127.0.0.3:1"}}`
+	peerOf(s)(t, "127.0.0.3:1", added)
+	comesToHave("server 127.0.0.3:1;\n")
+	if len(s.Plan.Exclusives()) != 1 {
+		t.Fatalf("%d files pass to another process", len(s.Plan.Exclusives()))
+	}
+	asked, x := 0, s.Plan.Exclusives()[0]
+	if err := x.Yield(func() error { asked++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	got := askAPI(s, "POST "+stateServers+` {"server":"127.0.0.4:1"}`)
+	if !strings.HasPrefix(got, "201") || asked == 0 {
+		t.Errorf("%s, the other process was asked %d times", got, asked)
+	}
+	if got := content(t, file); strings.Contains(got, "127.0.0.4") {
+		t.Errorf("two processes write the file: %q", got)
+	}
+	if err := x.Seize(); err != nil {
+		t.Fatal(err)
+	}
+	comesToHave("server 127.0.0.4:1;\n")
+}
+
+// TestASharedStateThatCannotBeWritten: the API says so, though the change is made; it is saved with the next one.
+func TestASharedStateThatCannotBeWritten(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "folder")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "u.conf")
+	s, err := loadState(t, file, "upstream u { zone u 64k sync; state STATE; }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(folder, folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	got := askAPI(s, "POST "+stateServers+` {"server":"127.0.0.3:1"}`)
+	if !strings.HasPrefix(got, "500") || !strings.Contains(got, "made on all nodes, but not saved") {
+		t.Error(got)
+	}
+	if got := shownServers(t, s); got != "127.0.0.3:1 changed" {
+		t.Error(got)
+	}
+	if err := os.Rename(folder+".away", folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := askAPI(s, "PATCH "+stateServers+`/0 {"weight":2}`); !strings.HasPrefix(got, "200") {
+		t.Error(got)
+	}
+	if got := content(t, file); !strings.Contains(got, "server 127.0.0.3:1 weight=2;\n") {
+		t.Error(got)
 	}
 }

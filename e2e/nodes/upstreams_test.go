@@ -276,3 +276,31 @@ func TestRevertedChangesOfServers(t *testing.T) {
 	cl.Nodes[1].Sees(changes, "[]")
 	allShow(t, cl.Nodes, "http/backend", "101, 102")
 }
+
+// TestANodeThatDoesNotShareServers: one without sync, as of a release that does not know it, works alone; the others
+// share with each other, and name the zone in the log and the API.
+func TestANodeThatDoesNotShareServers(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	backends(cl)
+	cl.ConfigureAll(withServers)
+	cl.Nodes[2].Configure(strings.ReplaceAll(withServers, "256k sync", "256k"))
+	for _, n := range cl.Nodes {
+		n.Excused = "but not on the peer"
+		n.Start()
+	}
+	cl.Joined(3)
+	edit(cl.Nodes[0], "http/backend", "PATCH", "101", `{"down":true}`)
+	edit(cl.Nodes[2], "http/backend", "PATCH", "102", `{"down":true}`)
+	allShow(t, cl.Nodes[:2], "http/backend", "101 down, 102")
+	allShow(t, cl.Nodes[2:], "http/backend", "101, 102 down")
+	const told = `zone "backend" is shared on this node but not on the peer`
+	if view := cl.Nodes[0].Must("GET", "/api/9/stream/zone_sync/cluster", "").Body; !strings.Contains(view, strings.ReplaceAll(told, `"`, `\"`)) {
+		t.Errorf("the API does not name the zone: %s", view)
+	}
+	testkit.Eventually(t, harness.Patience, func() error {
+		if text := cl.Nodes[0].Log(); !strings.Contains(text, told) {
+			return fmt.Errorf("the log does not name the zone: %s", text)
+		}
+		return nil
+	})
+}

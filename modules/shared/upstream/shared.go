@@ -33,6 +33,7 @@ type sharedZone struct {
 	// continued means that the memory is that of the previous configuration.
 	continued bool
 	wake      chan struct{} // holds one when there are marks
+	failed    logs.Repeats  // limits the lines of changes that this node cannot follow
 }
 
 // Unwrap returns the zone itself.
@@ -109,6 +110,9 @@ func shareZone(p *plan.Plan, z *plan.Zone, side string, r *reader) (*sharedZone,
 	s.continued, err = plan.Continue(p, z, plan.Continuation[*sharedZone]{
 		Take: func(old *sharedZone) { s.memory, s.marks = old.memory, old.marks },
 		Make: func(*sharedZone) { s.make(z, side, r, p.StampClock()) },
+		Carry: func(old *sharedZone, again bool) error {
+			return s.memory.CarryFrom(old.memory, again, p.Clock.Now())
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -199,13 +203,20 @@ func (z *sharedZone) follow(pair string, wait bool) bool {
 	}
 	followed, err := m.group.Follow(key, wait, z.clock.Now())
 	if err != nil {
-		m.zone.log.Logf(logs.Error, "cannot change server \"%s\" of upstream \"%s\" as another node did: %v", key,
-			upstream, err)
+		z.fails(key, upstream, "another node", err)
 	}
 	if followed && m.saved != nil {
 		m.saved()
 	}
 	return followed
+}
+
+// fails logs that this node cannot follow a change. A peer can make many such changes.
+func (z *sharedZone) fails(key, upstream, node string, err error) {
+	if note, write := z.failed.Next(z.clock.Now().MonoMS); write {
+		z.log.Logf(logs.Error, "cannot change server \"%s\" of upstream \"%s\" as %s did: %v%s", key, upstream, node, err,
+			note)
+	}
 }
 
 // Write implements servers.Cluster.
@@ -249,8 +260,7 @@ func (m *member) Read(key string, now clock.Reading) (e *servers.Edit, known boo
 		err = problemOf(m.accepts(&settings))
 	}
 	if err != nil {
-		m.zone.log.Logf(logs.Error, "cannot change server \"%s\" of upstream \"%s\" as node %s (%s) did: %v", key,
-			m.name, rec.Node, rec.Host, err)
+		m.zone.fails(key, m.name, fmt.Sprintf("node %s (%s)", rec.Node, rec.Host), err)
 		return nil, false
 	}
 	return e, true
