@@ -18,7 +18,7 @@ import (
 
 // board is a cluster whose nodes all see every edit at once, but follow it only when a test says so.
 type board struct {
-	mu    sync.Mutex // the resolver reads too
+	mu    sync.Mutex       // the resolver reads too
 	edits map[string]*Edit // nil: deleted
 	clock stamp.Clock
 	full  bool

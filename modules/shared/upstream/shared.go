@@ -214,8 +214,8 @@ func (z *sharedZone) follow(pair string, wait bool) bool {
 // fails logs that this node cannot follow a change. A peer can make many such changes.
 func (z *sharedZone) fails(key, upstream, node string, err error) {
 	if note, write := z.failed.Next(z.clock.Now().MonoMS); write {
-		z.log.Logf(logs.Error, "cannot change server \"%s\" of upstream \"%s\" as %s did: %v%s", key, upstream, node, err,
-			note)
+		z.log.Logf(logs.Error, "cannot change server \"%s\" of upstream \"%s\" as %s did: %v%s", key, upstream, node,
+			err, note)
 	}
 }
 
