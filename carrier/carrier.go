@@ -292,7 +292,9 @@ func (c *Carrier) Close() {
 // tick calls what depends on time alone.
 func (c *Carrier) tick() {
 	for {
-		timer := time.NewTimer(c.tickEvery())
+		every := c.tickEvery()
+		// At the same moments as other nodes: what they send then arrives while this one is awake.
+		timer := time.NewTimer(every - time.Duration(time.Now().UnixNano())%every)
 		select {
 		case <-timer.C:
 			c.node.Tick(c.clock.Now())

@@ -8,6 +8,9 @@ import "starling/lib/clock"
 const (
 	// digestEveryMS is how often peers compare digests.
 	digestEveryMS = 2000
+	// digestsWithBeatMS is how old the last digests are if the next ones go out with a heartbeat, which costs less than
+	// sending them on their own.
+	digestsWithBeatMS = 1500
 	// quietMS without another late record counts as the end of a repair.
 	quietMS = 100
 	// lateMS is the age from which a frame counts as late: it waited in the journal while the peers were disconnected.
@@ -26,8 +29,12 @@ func (n *Node) cameLate(records int, now clock.Reading) {
 func (s *Session) digestsTurn(now clock.Reading) bool {
 	cameLate := s.node.cameLateMS.Load()
 	late := cameLate >= s.push.digestsMS
+	every := int64(digestEveryMS)
+	if s.sentMS == now.MonoMS {
+		every = digestsWithBeatMS
+	}
 	switch {
-	case after(now, s.push.digestsMS, digestEveryMS):
+	case after(now, s.push.digestsMS, every):
 		if !late {
 			s.push.hasteMS = quietMS
 		}

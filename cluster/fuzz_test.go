@@ -35,6 +35,8 @@ func FuzzSession(f *testing.F) {
 	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeHeartbeat, wire.Heartbeat{WallMS: 1 << 63}.Append(nil))
 	add(true, wire.TypeAck, wire.AppendAck(nil, wire.Ack{Zone: 0, Sequence: 1}), wire.TypeReport, wire.Report{Records: 2, AheadMS: 1 << 40}.Append(nil))
 	add(true, wire.TypeTeachRequest, wire.TeachRequest{Zone: 1, Shards: wire.All, Merge: true}.Append(nil), wire.TypeTakeover, []byte{})
+	add(false, wire.TypeSums, wire.AppendSums(nil, []wire.Sum{{Zone: 0, Sum: 1}, {Zone: 2, Sum: 1}}), wire.TypeSums, []byte{200, 1})
+	add(true, wire.TypeDigestRequest, wire.DigestRequest{Zones: []uint64{0, 2, 0}}.Append(nil))
 	cells := make([]byte, 64*20)
 	add(false, wire.TypeDigests, wire.Digests{Zone: 0, Shards: &sums}.Append(nil), wire.TypeRepair, wire.AppendRepairHead(nil, 0),
 		wire.TypeRepairEnd, wire.RepairEnd{Last: 255, TooMany: true}.Append(nil),

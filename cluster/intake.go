@@ -83,6 +83,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.theirZoneReady(f.Body, now)
 	case wire.TypeDigests:
 		return s.digests(f.Body, now)
+	case wire.TypeSums:
+		return s.sums(f.Body, now)
 	case wire.TypeRepair:
 		return s.mend(f, now)
 	case wire.TypeBury:

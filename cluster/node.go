@@ -84,7 +84,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation,
 		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones |
-			wire.FeatureDelivery | wire.FeatureStrict) &^ config.Withhold,
+			wire.FeatureDelivery | wire.FeatureStrict | wire.FeatureSums) &^ config.Withhold,
 		driver: config.Driver, strict: config.Strict,
 		peers: make(
 			map[NodeID]*peer,
@@ -278,6 +278,7 @@ func (n *Node) Tick(now clock.Reading) {
 			z.shared.Tick(local)
 			n.protect(z, reaches[z.info.Name], now)
 		}
+		n.followAgreements(z, now)
 		n.decideReady(z, now)
 	}
 	n.markLeft()

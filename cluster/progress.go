@@ -38,6 +38,8 @@ type progress struct {
 
 	forgetting forgetting
 	deliveries deliveries
+	// agreedAnew means that a peer has agreed since the last Tick. Guarded by Node.mu.
+	agreedAnew bool
 
 	mu      sync.Mutex
 	applied map[zone.Origin]*inflow

@@ -26,6 +26,7 @@ type pusher struct {
 	digestsDue bool
 	answered   uint64 // changes of the acceptor's zones that this node has followed
 	hasteMS    int64  // the smallest gap before digests that do not wait for their turn
+	sums       []wire.Sum
 }
 
 // pushZone is the replication progress of one peer for one zone: its cursor into the journal, and the full pass in
@@ -55,8 +56,10 @@ type pushZone struct {
 	// asked is the last frame that the peer was asked to acknowledge at once, askedKept and kept the last that it was
 	// asked to keep on disk, and that it keeps. owed is the last frame that was awaited when the peer was left out.
 	asked, askedKept, kept, owed uint64
-	// compared is the content described by the last digests sent.
+	// compared is the content described by the last digests or sum sent.
 	compared content
+	// digestsDue means that the digests of its shards must be sent.
+	digestsDue bool
 
 	begin  *wire.TeachBegin // pending; sent before the next piece
 	taught wire.ShardSet    // shards still to send; it excludes the current one
@@ -169,7 +172,7 @@ func (s *Session) overrun(pz *pushZone) {
 	shards := wire.All
 	if s.repairsOverruns(pz.state) {
 		shards = wire.ShardSet{}
-		s.push.digestsDue = true
+		s.digestsNow.Store(true)
 	}
 	pz.request(shards)
 	pz.begin.LostTo = pz.cursor
@@ -237,6 +240,8 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		return s.agreed(f.Body, now)
 	case wire.TypeShares:
 		return s.sharesChanged(f.Body, now)
+	case wire.TypeDigestRequest:
+		return s.digestsRequested(f.Body)
 	case wire.TypeViewRequest:
 		s.view.due = true
 		s.node.viewsDue.Store(true)
@@ -310,11 +315,16 @@ func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
 	for _, pz := range s.push.zones {
 		dst = s.fillRepairs(dst, limit, pz, now)
 	}
-	if (s.push.digestsDue || s.digestsNow.Load()) && len(dst) < limit {
+	if (s.push.digestsDue || s.compareNow.Load() || s.digestsNow.Load()) && len(dst) < limit {
 		s.push.digestsDue = false
-		s.digestsNow.Store(false)
+		s.compareNow.Store(false)
 		s.push.digestsMS = now.MonoMS
-		dst = s.fillDigests(dst)
+		dst = s.fillComparison(dst, s.digestsNow.Swap(false))
+	}
+	for _, pz := range s.push.zones {
+		if pz.digestsDue && len(dst) < limit {
+			dst = s.fillDigests(dst, pz)
+		}
 	}
 	return dst
 }
@@ -428,18 +438,31 @@ func first(s *wire.ShardSet) int {
 	return -1
 }
 
-func (s *Session) fillDigests(dst []byte) []byte {
-	var sums [zone.Shards]uint64
-	for _, pz := range s.push.zones {
-		if !s.comparesDigests() {
-			continue
-		}
-		if mine, ok := contentOf(pz.state, &sums); ok {
-			pz.compared = mine
-			dst = s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
+// fillComparison describes what this node holds, as briefly as the peer understands.
+// It begins with digests where the two are known to differ. Called with mu held.
+func (s *Session) fillComparison(dst []byte, differ bool) []byte {
+	switch {
+	case !s.comparesDigests():
+	case s.beginsWithSums() && !differ:
+		return s.fillSums(dst)
+	default:
+		for _, pz := range s.push.zones {
+			pz.digestsDue = true
 		}
 	}
 	return dst
+}
+
+// fillDigests appends the digests of a zone, if it can be compared. Called with mu held.
+func (s *Session) fillDigests(dst []byte, pz *pushZone) []byte {
+	var sums [zone.Shards]uint64
+	pz.digestsDue = false
+	mine, ok := contentOf(pz.state, &sums)
+	if !ok || !s.comparesDigests() {
+		return dst
+	}
+	pz.compared = mine
+	return s.appendPlain(dst, wire.TypeDigests, wire.Digests{Zone: pz.index, Shards: &sums}.Append(nil))
 }
 
 // behind reports whether the peer has not yet acknowledged everything, or is still to be taught or repaired.
@@ -466,7 +489,7 @@ func (s *Session) announceReady(z *zoneState) {
 	for i, mine := range s.offers.Load().list {
 		if mine != nil && mine.progress == z.progress {
 			s.send(wire.TypeReady, wire.Ready{Zone: uint64(i)}.Append(nil))
-			s.digestsNow.Store(true) // what is left to repair need not wait
+			s.compareNow.Store(true) // what is left to repair need not wait
 		}
 	}
 }

@@ -114,6 +114,12 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 			differing.Add(i)
 		}
 	}
+	s.compare(iz, held, differing, now)
+	return nil
+}
+
+// compare follows a comparison of a zone, of which this node held so much, with the dialer's. Called with mu held.
+func (s *Session) compare(iz *intakeZone, held content, differing wire.ShardSet, now clock.Reading) {
 	iz.mine = held
 	s.node.compared(s.peer, iz.state, count(differing), now)
 	compared, ok := s.repairs(iz.state, s.their.Zones[iz.index].Ready)
@@ -125,7 +131,6 @@ func (s *Session) digests(body []byte, now clock.Reading) error {
 	default:
 		s.considerRepair(iz, compared, differing, now)
 	}
-	return nil
 }
 
 // agree notes that the two zones hold the same, and tells the dialer.
@@ -338,12 +343,8 @@ func (s *Session) repairDone(iz *intakeZone, now clock.Reading) {
 // noteAgreed notes that two nodes agree, except for so many ignored records. compared is the content of this node at
 // that time.
 func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compared content, now clock.Reading) {
-	remembering, _ := z.shared.(zone.Remembering)
-	var mine content
-	if remembering != nil {
-		mine, _ = contentOf(z, new([zone.Shards]uint64))
-	}
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	c := p.comparison(z.info.Name)
 	c.left, c.isConfirmed, c.confirmedMS = left, true, now.MonoMS
 	if left == 0 {
@@ -353,6 +354,25 @@ func (n *Node) noteAgreed(p *peer, z *zoneState, theirs uint64, left int, compar
 		c.sinceMS = now.MonoMS
 	}
 	n.caughtUp(p, z.info.Name, left, now)
+	z.agreedAnew = true
+}
+
+// followAgreements does what follows if all members agree on a zone. It looks at all of them, so it runs once for all
+// agreements since the last Tick.
+func (n *Node) followAgreements(z *zoneState, now clock.Reading) {
+	n.mu.Lock()
+	anew := z.agreedAnew
+	z.agreedAnew = false
+	n.mu.Unlock()
+	if !anew {
+		return
+	}
+	remembering, _ := z.shared.(zone.Remembering)
+	var mine content
+	if remembering != nil {
+		mine, _ = contentOf(z, new([zone.Shards]uint64))
+	}
+	n.mu.Lock()
 	var keep []zone.Agreement
 	var untilMS int64
 	if remembering != nil {

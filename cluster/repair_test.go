@@ -112,6 +112,9 @@ func TestRepairOfABusyZone(t *testing.T) {
 		}
 	}
 	write(4 * digestEveryMS)
+	for waited := 0; !f.shown() && waited < 2*digestEveryMS; waited++ { // each comparison shows it for a moment
+		write(1)
+	}
 	if !f.shown() {
 		t.Errorf("busy nodes are not shown to agree: %+v", f.hosts[0].node.Status(f.now).Peers)
 	}

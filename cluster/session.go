@@ -34,8 +34,10 @@ type Session struct {
 	lastReadMS    atomic.Int64 // monotonic
 	peerID        atomic.Uint64
 	stands, stood atomic.Bool
-	digestsNow    atomic.Bool // digests must be sent at once
-	offers        atomic.Pointer[offers]
+	// compareNow means that what this node holds must be described at once; digestsNow, by the digests of all shards,
+	// because it is known to differ.
+	compareNow, digestsNow atomic.Bool
+	offers                 atomic.Pointer[offers]
 	// asked counts the zone changes that this node announced to the dialer; answered those that the dialer followed.
 	// answered <= asked.
 	asked, answered atomic.Uint64
@@ -252,6 +254,9 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 		}
 	}
 	s.heardClock(beat.WallMS, rtt, now)
+	if !s.Outgoing && s.stage == established && after(now, s.sentMS, s.beatMS/2) {
+		s.beat(now) // an answer; a peer that sends many gets no more of them
+	}
 	return nil
 }
 
@@ -341,7 +346,7 @@ func (s *Session) tick(now clock.Reading) {
 	case s.stage != greeting && after(now, s.lastReadMS.Load(), settings.TimeoutMS):
 		err := fmt.Errorf("read timed out after %v", ms(settings.TimeoutMS))
 		s.end(Ending{Reason: wire.ReasonError, Silent: true, Err: err})
-	case s.stage != greeting && after(now, s.sentMS, s.beatMS):
+	case s.stage != greeting && s.isBeatDue(now):
 		s.beat(now)
 	}
 	if s.stage == established {
@@ -353,6 +358,25 @@ func (s *Session) tick(now clock.Reading) {
 		s.node.driver.Wake(s)
 	}
 }
+
+// isBeatDue reports whether to send a heartbeat without having received one. A node's outgoing sessions beat together,
+// and those of nodes whose clocks are equal in a few slots: waking a process costs more than a message. The acceptor
+// answers the dialer's, and sends its own only if that is overdue. Called with mu held.
+func (s *Session) isBeatDue(now clock.Reading) bool {
+	if !s.Outgoing {
+		return after(now, s.sentMS, s.beatMS+s.beatMS/overdueShare)
+	}
+	phase := int64(uint64(s.node.id)%beatSlots) * s.beatMS / beatSlots
+	return (now.MonoMS+phase)/s.beatMS != (s.sentMS+phase)/s.beatMS
+}
+
+// beatSlots is over how many moments the heartbeats of a cluster are spread. A node is woken about as often between two
+// heartbeats, and one of 64 nodes gets 16 at a time, which is less than a millisecond of work.
+const beatSlots = 4
+
+// overdueShare is the part of the time between two heartbeats by which one may be late before the other side sends its
+// own: more than a Tick, less than calmSlackMS.
+const overdueShare = 8
 
 // beat sends a heartbeat. Called with mu held.
 func (s *Session) beat(now clock.Reading) {

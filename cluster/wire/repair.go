@@ -22,7 +22,7 @@ const (
 )
 
 // lastType is the last one known to this release. Later ones are skipped unread.
-const lastType = TypeRegister
+const lastType = TypeDigestRequest
 
 // FeatureRepair means that the sender of the hello exchanges digests and sketches of live records.
 const FeatureRepair uint64 = 1 << 2

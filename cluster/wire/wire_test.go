@@ -59,7 +59,7 @@ func examples() []message {
 	wants := Wants{Zone: 1, Elements: []Element{{Key: 0x0123456789abcdef, Version: 1}, {Key: 2, Version: 1 << 63}}}
 	zones := Zones{Answered: 1, Removed: []uint64{0, 300}, Added: hello.Zones[1:]}
 	shares := Shares{Asks: true, Known: 301, Zones: hello.Zones, Stopped: []uint64{2}, Resumes: []Resume{{Zone: 300, Sequence: 1}}}
-	return []message{
+	return append([]message{
 		{"hello", TypeHello, hello.Append(nil), hello, parser(ParseHello)},
 		{"reply", TypeReply, reply.Append(nil), reply, parser(ParseReply)},
 		{"refusal", TypeReply, refusal.Append(nil), refusal, parser(ParseReply)},
@@ -101,6 +101,15 @@ func examples() []message {
 		{"heartbeat-set", TypeHeartbeat, set.Append(nil), set, parser(ParseHeartbeat)},
 		{"await", TypeAwait, Await{Kept: []uint64{1, 300}}.Append(nil), Await{Kept: []uint64{1, 300}}, parser(ParseAwait)},
 		{"kept", TypeKept, AppendAck(nil, Ack{1, 300}), []Ack{{1, 300}}, parser(parseAcks)},
+	}, sumExamples()...)
+}
+
+func sumExamples() []message {
+	wanted := DigestRequest{Zones: []uint64{1, 300}}
+	sums := []Sum{{Zone: 1, Sum: 0x0123456789abcdef}, {Zone: 300, Sum: 1}}
+	return []message{
+		{"sums", TypeSums, AppendSums(nil, sums), sums, parser(ParseSums)},
+		{"digest-request", TypeDigestRequest, wanted.Append(nil), wanted, parser(ParseDigestRequest)},
 	}
 }
 
