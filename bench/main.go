@@ -48,21 +48,27 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds of each comparison")
 	save := flag.Bool("save", false, "write the figures to bench/results/DATE.json")
 	before := flag.String("before", "", "another build of starling, to be measured beside this checkout's")
+	binary := flag.String("binary", "", "a build of starling to measure instead of this checkout's")
+	flag.DurationVar(&idleFor, "idle", idleFor, "how long an idle mesh is watched")
+	flag.Var(&meshSizes, "nodes", "numbers of nodes of a mesh")
 	flag.Parse()
-	if err := run(*only, *before, *rounds, *save); err != nil {
+	b := &bench{rounds: *rounds, binary: *binary, before: *before}
+	if err := b.run(*only, *save); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only, before string, rounds int, save bool) error {
+func (b *bench) run(only string, save bool) error {
 	dir, err := os.MkdirTemp("", "starling-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, rounds: rounds, before: before, report: report{
-		Date: time.Now().UTC().Format("2006-01-02T15:04:05Z"), Machine: machine(), Figures: map[string]float64{}}}
+	b.dir = dir
+	b.report = report{
+		Date: time.Now().UTC().Format("2006-01-02T15:04:05Z"), Machine: machine(), Figures: map[string]float64{},
+	}
 	fmt.Println(b.report.Machine)
 	begun, err := readSteal()
 	if err != nil {
@@ -82,6 +88,7 @@ func run(only, before string, rounds int, save bool) error {
 		{"updates: limits changed on one node, applied on the other", (*bench).updates},
 		{"teach: a million records to a newcomer", (*bench).teach},
 		{"idle: memory of 2,000 idle connections", (*bench).idle},
+		{"mesh: start and idle of so many nodes", (*bench).mesh},
 	} {
 		if !strings.Contains(m.name, only) {
 			continue
