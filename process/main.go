@@ -184,13 +184,15 @@ func (b *bootLog) signal(name string, o cycle.Options) int {
 // test is -t and -T.
 func (b *bootLog) test(f flags, o cycle.Options) int {
 	d, err := cycle.NewHost(o, b.files).Test()
+	if d != nil {
+		for _, w := range d.Warnings { // of a file that is wrong too: they tell more of what is not supported
+			b.log.Logf(logs.Warn, "%v", w)
+		}
+	}
 	if err != nil {
 		b.failed(err, maxTested)
 		complain("configuration file %s test failed", o.ConfPath)
 		return 1
-	}
-	for _, w := range d.Warnings {
-		b.log.Logf(logs.Warn, "%v", w)
 	}
 	if text := d.IgnoredText(); text != "" && !f.quiet {
 		b.log.Logf(logs.Notice, "%s", text)
