@@ -272,6 +272,7 @@ func (n *Node) Tick(now clock.Reading) {
 	var reaches map[string][]reach
 	if due {
 		reaches = n.reaches(now)
+		n.heed(now)
 	}
 	for _, z := range n.table.Load().list {
 		if due {

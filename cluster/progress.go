@@ -124,6 +124,9 @@ func (z *zoneState) begins(origin zone.Origin, by NodeID, who identity, now cloc
 		in.last, in.first, in.gap = in.taught, 0, false
 	}
 	in.key = who.key
+	if living, ok := z.shared.(zone.Living); ok {
+		living.Began(origin, in.last, now)
+	}
 	z.mu.Unlock()
 	return z.resume(origin)
 }

@@ -23,6 +23,8 @@ type Host struct {
 	keyval  *kinds.Keyval
 	session *kinds.Session
 	bucket  *kinds.Bucket
+	conn    *kinds.Conn               // nil unless the world has connections
+	open    map[string][]kinds.Ticket // connections, by key
 
 	members  []int
 	dialedMS map[int]int64
@@ -84,6 +86,12 @@ func (h *Host) start() {
 		},
 	)
 	h.bucket.SetBurst(burstMilli)
+	if o.ConnBytes > 0 {
+		h.conn = kinds.NewConn(
+			kinds.ConnConfig{Name: "conn", Expression: "$remote_addr", Bytes: o.ConnBytes, Incarnation: h.life},
+		)
+		h.open = map[string][]kinds.Ticket{}
+	}
 	if h.keepsState {
 		h.world.restoreTimed(h)
 		h.world.restoreCausal(h)
@@ -101,6 +109,9 @@ func (h *Host) start() {
 		h.keyval.Resize(o.RingFrames, 512)
 		h.session.Resize(o.RingFrames, 512)
 		h.bucket.Resize(o.RingFrames, 512)
+		if h.conn != nil {
+			h.conn.Resize(o.RingFrames, 512)
+		}
 	}
 	h.node = node
 	h.expect()
@@ -166,7 +177,11 @@ func (h *Host) compact() {
 }
 
 func (h *Host) zones() (list []zone.Shared) {
-	for _, z := range []zone.Shared{h.keyval, h.session, h.bucket} {
+	all := []zone.Shared{h.keyval, h.session, h.bucket}
+	if h.conn != nil {
+		all = append(all, h.conn)
+	}
+	for _, z := range all {
 		if !h.unshared[z.Info().Name] {
 			list = append(list, z)
 		}

@@ -135,6 +135,8 @@ func (w *World) tellSetup(c *command) (known bool, err error) {
 		bytes := int64(k) << 10
 		w.options.KeyvalBytes, w.options.SessionBytes, w.options.BucketBytes = bytes, bytes, bytes
 		return true, err
+	case "connections": // hosts have a zone of connections
+		w.options.ConnBytes = 1 << 20
 	case "ring":
 		w.options.RingFrames = c.number(1)
 	case "life": // of sessions

@@ -12,7 +12,7 @@ import (
 
 func (w *World) at(c *command) error {
 	for _, tell := range []func(*World, *command) (bool, error){
-		(*World).doAt, (*World).expectAt, (*World).expectStatus,
+		(*World).doAt, (*World).expectAt, (*World).expectStatus, (*World).connectionsAt,
 	} {
 		if known, err := tell(w, c); known {
 			return err
@@ -177,6 +177,36 @@ func (w *World) expectStatus(c *command) (known bool, err error) {
 			if got := p.Digests[c.word(1)].State; p.Pushing && got != strings.Join(c.words[2:], " ") {
 				return true, fmt.Errorf("of host %s it shows %q", p.Address, got)
 			}
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// connectionsAt has what a story does with connections.
+func (w *World) connectionsAt(c *command) (known bool, err error) {
+	h := c.host
+	switch c.word(0) {
+	case "open": // open 3 key, with a limit of 65535; open 3 key 5: with a limit of 5, of which some may be rejected
+		limit := 65535
+		if len(c.words) > 3 {
+			limit = c.number(3)
+		}
+		for range c.number(1) {
+			h.enter(c.word(2), uint32(limit))
+		}
+	case "close": // close 3 key
+		for range c.number(1) {
+			h.leaveKey(c.word(2))
+		}
+	case "connections": // connections key 5: at all nodes, as far as this one knows
+		if got, _ := h.conn.Count([]byte(c.word(1))); int(got) != c.number(2) {
+			return true, fmt.Errorf("it counts %d", got)
+		}
+	case "opened": // opened key 5: of this host
+		if got := len(h.open[c.word(1)]); got != c.number(2) {
+			return true, fmt.Errorf("%d are open", got)
 		}
 	default:
 		return false, nil

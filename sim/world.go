@@ -52,6 +52,8 @@ type World struct {
 type Options struct {
 	// KeyvalBytes, SessionBytes and BucketBytes are the memory of the zones.
 	KeyvalBytes, SessionBytes, BucketBytes int64
+	// ConnBytes is the memory of a zone of connections; 0 is none.
+	ConnBytes int64
 	// TombstoneBytes is the additional memory of tombstones in each zone, 0 the usual one.
 	TombstoneBytes int64
 	// RingFrames shrinks the rings of the journals, so that they are overrun; 0 leaves them.

@@ -55,7 +55,7 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 	if s.encoder == nil {
 		s.encoder = s.keeper.NewEncoder()
 	}
-	started := false
+	started, head := false, 0
 	full := false
 	sequence := s.journal.Head() // of this frame, if it gets any records
 	for ; shard < end && !full; shard++ {
@@ -66,7 +66,7 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 		}
 		if !started {
 			s.frameBuf = s.encoder.Begin(s.frameBuf[:0], now)
-			started = true
+			started, head = true, len(s.frameBuf)
 		}
 		var moved int
 		sh := &s.shards[shard]
@@ -84,8 +84,8 @@ func (s *Store) flushFrame(shard, end int, now clock.Reading) (next, records int
 			break
 		}
 	}
-	if records > 0 {
-		s.pending.Add(-int64(records))
+	s.pending.Add(-int64(records))
+	if len(s.frameBuf) > head && records > 0 {
 		payload := append(make([]byte, 0, len(s.frameBuf)), s.frameBuf...)
 		s.journal.append(payload, records, now.MonoMS)
 		s.keeper.Framed(sequence, payload, now)
@@ -111,7 +111,7 @@ func (sh *Shard) drain(s *Store, empty bool) (records int, full bool) {
 		buf = s.encoder.AppendClear(buf, sh.clear)
 		records++
 	}
-	drained := 0
+	drained, nothing := 0, len(buf)
 	for _, slot := range sh.dirty {
 		r := sh.at(slot)
 		key, value := sh.Key(r), sh.Value(r)
@@ -129,9 +129,9 @@ func (sh *Shard) drain(s *Store, empty bool) (records int, full bool) {
 		sh.dirty = nil // do not keep the memory of a burst in every shard
 	}
 	records += drained
-	if records == 0 {
+	if records == 0 || len(buf) == nothing && drained == records { // the changes may have cancelled each other
 		s.frameBuf = buf[:start]
-		return 0, full
+		return records, full
 	}
 	s.frameBuf = append(buf, GroupEnd)
 	return records, full

@@ -39,6 +39,12 @@ func (s *Store) Lacked(whose int, bytes, limit int64) {
 	}
 }
 
+// LacksRoom reports whether a write that had no room would have none now.
+func (s *Store) LacksRoom() bool {
+	live := s.live.Load()
+	return s.lacks[Local].now(live) || s.lacks[Foreign].now(live)
+}
+
 // MakeRoom evicts tombstones until a record of so many bytes has room, as far as tombstones allow. No lock may be held:
 // unlike a write, which only tries the locks of other shards, it waits for them.
 func (s *Store) MakeRoom(bytes, limit, monoMS int64) {

@@ -141,6 +141,19 @@ type Shared interface {
 	Stats() Stats
 }
 
+// Living is a Shared whose records tell what is going on at other nodes: what a node has told ends with the node, or
+// when it has not been heard for a while.
+type Living interface {
+	Shared
+	// Began is called when the node of an origin is connected, before its journal continues after a sequence.
+	Began(from Origin, after uint64, now clock.Reading)
+	// Heard is called about every 100 ms with all connected origins, and when each was last heard (monotonic). What
+	// an origin has told ends when it was not heard for silentMS; or if it is not connected, and all nodes are.
+	Heard(origins map[Origin]int64, all bool, silentMS int64, now clock.Reading)
+	// Wants returns the shards (a bit set) that a connected origin is to teach now; Lacks has those without room too.
+	Wants(from Origin) [Shards / 64]uint64
+}
+
 // Comparable is a Shared whose records peers can compare and repair one by one. Zones of buckets are not: their records
 // are sums.
 type Comparable interface {

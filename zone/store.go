@@ -325,7 +325,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: live + graves, RecordBytes: live,
 		Tombstones: s.tombs.Load(), TombstoneBytes: graves, GaveUp: s.gaveUp.Load(),
-		Full:    s.evicted.Load() > 0 || s.lacks[Local].now(live) || s.lacks[Foreign].now(live),
+		Full:    s.evicted.Load() > 0 || s.LacksRoom(),
 		Evicted: s.evicted.Load(), Refused: s.refused.Load(), Ahead: s.ahead.Load(),
 		Won: s.won.Load(), Lost: s.lost.Load(), Forfeited: s.forfeited.Load(),
 	}

@@ -65,6 +65,9 @@ func (sh *Shard) unlinkUse(slot Slot, r *Record) {
 	r.older, r.newer = 0, 0
 }
 
+// Unlist takes a record out of its order, if it is in one: until the next Use, it is not evicted.
+func (sh *Shard) Unlist(slot Slot, r *Record) { sh.unlinkUse(slot, r) }
+
 // oldestKnown marks a shard that has an oldest record; the low bits are its turn.
 const oldestKnown = 1 << turnBits
 

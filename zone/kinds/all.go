@@ -53,6 +53,9 @@ var All = []Made{
 	{ServersKind, func(info zone.Info, clock *stamp.Clock) zone.Shared {
 		return NewServers(ServersConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes, Clock: clock})
 	}},
+	{ConnKind, func(info zone.Info, _ *stamp.Clock) zone.Shared {
+		return NewConn(ConnConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes})
+	}},
 }
 
 // Kinds lists the kinds, for cluster.Config, which names those of peers.

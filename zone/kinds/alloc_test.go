@@ -17,6 +17,12 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	ip.Set([]byte("192.0.2.0/24"), []byte("value"), NoExpire, at(0))
 	prefix.Set([]byte("192."), []byte("value"), NoExpire, at(0))
 	bucket.Account(key, at(0), 0)
+	conn := NewConn(ConnConfig{Name: "conn", Bytes: 1 << 20})
+	peer := newConnNode(7, 1<<20)
+	peer.enter(string(key), 9)
+	peer.sendTo(t, 0, &connNode{Conn: conn})
+	stays, _ := conn.Enter(key, 9)
+	defer conn.Leave(stays)
 	var buf [64]byte
 	ms := int64(0)
 	for _, test := range []struct {
@@ -26,6 +32,14 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		{"account", func() { bucket.Account(key, at(1), 1<<40) }},
 		{"look", func() { bucket.Look(key, at(1), 1<<40) }},
 		{"rejected", func() { bucket.Account(key, at(1), 0) }},
+		{"connection", func() {
+			ticket, verdict := conn.Enter(key, 9)
+			if verdict != Passed {
+				t.Fatal(verdict)
+			}
+			conn.Leave(ticket)
+		}},
+		{"connection too many", func() { conn.Enter(key, 2) }},
 		{"look up a session", func() { session.AppendServer(buf[:0], key, at(1)) }},
 		{"touch a session", func() { ms += 100_000; session.Touch(key, at(ms)) }},
 		{"rebind a session", func() { session.Bind(key, []byte("server"), at(ms)) }},

@@ -1,4 +1,5 @@
-// Package kinds holds the kinds of zones, one file each: sessions, key-value pairs and buckets of limits.
+// Package kinds holds the kinds of zones: sessions, key-value pairs, buckets of limits, changes of servers and counts
+// of connections.
 package kinds
 
 import (

@@ -9,8 +9,6 @@ import (
 	"starling/zone"
 )
 
-var everyShard = [zone.Shards / 64]uint64{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}
-
 // node is one node of a small cluster of buckets that drain nothing, so that levels are counts.
 type node struct {
 	zone *Bucket

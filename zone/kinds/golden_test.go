@@ -18,6 +18,7 @@ func TestGoldenPayloads(t *testing.T) {
 	for range 3 {
 		bucket.Account([]byte{192, 0, 2, 1}, at(0), 5000)
 	}
+	conn := newGoldenConn()
 	session.Bind([]byte("one"), []byte("10.0.0.1:80"), at(5))
 	keyval.Set([]byte("k"), []byte("value"), 1500, at(5))
 	keyval.Delete([]byte("k"), at(6))
@@ -34,6 +35,8 @@ func TestGoldenPayloads(t *testing.T) {
 			"018aa0f1c2b134c03ed20e6f6e65090000000b31302e302e302e313a383000", "018aa0f1c2b134c03ed20e6f6e65090000000b31302e302e302e313a383000"},
 		"keyval": {keyval, []byte("k"),
 			"018aa0f1c2b13400c4086b320701017600e4056b070000", "018aa0f1c2b13400e4056b070000"},
+		"conn": {conn, []byte{192, 0, 2, 1},
+			"04cf04c00002010200", "05cf0108070605040302010104c0000201010002"},
 	} {
 		test.zone.Flush(at(10))
 		frame, _, _, _ := test.zone.Journal().Frame(zone.FirstSequence)
@@ -45,6 +48,15 @@ func TestGoldenPayloads(t *testing.T) {
 			t.Errorf("taught piece of a %s:\n%s, want\n%s", name, got, test.piece)
 		}
 	}
+}
+
+func newGoldenConn() *Conn {
+	conn := NewConn(ConnConfig{Name: "conn", Bytes: 1 << 20})
+	conn.SetOrigin(0x0102030405060708)
+	for range 2 {
+		conn.Enter([]byte{192, 0, 2, 1}, 9)
+	}
+	return conn
 }
 
 // Who writes another implementation has the specification only: its examples are the bytes that are really sent.
@@ -61,16 +73,19 @@ func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
 	keyval.Set([]byte("k"), []byte("value"), NoExpire, at(5))
 	keyval.Delete([]byte("k"), at(6))
 	keyval.Set([]byte("k2"), []byte("v"), NoExpire, at(6))
-	for _, z := range []zone.Shared{bucket, keyval} {
+	conn := newGoldenConn()
+	for _, z := range []zone.Shared{bucket, keyval, conn} {
 		z.Flush(at(10))
 		frame, _, _, _ := z.Journal().Frame(zone.FirstSequence)
 		if !strings.Contains(string(text), "    "+hex.EncodeToString(frame)+"\n") {
 			t.Errorf("PROTOCOL.md does not show the frame %x of zone %q", frame, z.Info().Name)
 		}
 	}
-	piece, _, _ := bucket.TeachShard(zone.ShardOf(zone.KeyHash([]byte{192, 0, 2, 1})), 0, nil, 1000, at(10))
-	if !strings.Contains(string(text), "    "+hex.EncodeToString(piece)+"\n") {
-		t.Errorf("PROTOCOL.md does not show the taught shard %x", piece)
+	for _, z := range []zone.Shared{bucket, conn} {
+		piece, _, _ := z.TeachShard(zone.ShardOf(zone.KeyHash([]byte{192, 0, 2, 1})), 0, nil, 1000, at(10))
+		if !strings.Contains(string(text), "    "+hex.EncodeToString(piece)+"\n") {
+			t.Errorf("PROTOCOL.md does not show the taught shard %x of zone %q", piece, z.Info().Name)
+		}
 	}
 }
 
@@ -109,7 +124,7 @@ func TestNumbersOfKindsNeverChange(t *testing.T) {
 			t.Errorf("kind %d is %q in one list and %q in the other", i, All[i].Name, kind.Name)
 		}
 	}
-	if want := "1 session\n2 keyval\n3 bucket\n4 servers\n"; got != want {
+	if want := "1 session\n2 keyval\n3 bucket\n4 servers\n5 conn\n"; got != want {
 		t.Errorf("kinds are\n%swant\n%s", got, want)
 	}
 }

@@ -95,6 +95,41 @@ func TestLawsOfServersAndBuckets(t *testing.T) {
 	})
 }
 
+func TestLawsOfConnections(t *testing.T) {
+	open := map[zone.Shared]map[string][]kinds.Ticket{}
+	zonetest.Laws(t, zonetest.Subject{
+		Name:   "conn",
+		Counts: true,
+		New: func() zone.Shared {
+			z := kinds.NewConn(kinds.ConnConfig{Name: "c", Bytes: 1 << 20})
+			open[z] = map[string][]kinds.Ticket{}
+			return z
+		},
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			mine := open[z]
+			if draw%2 == 0 && len(mine[key]) > 0 {
+				z.(*kinds.Conn).Leave(mine[key][0])
+				mine[key] = mine[key][1:]
+				return
+			}
+			for range draw%3 + 1 {
+				ticket, verdict := z.(*kinds.Conn).Enter([]byte(key), 1000)
+				if verdict != kinds.Passed {
+					panic(verdict)
+				}
+				mine[key] = append(mine[key], ticket)
+			}
+		},
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			all, _ := z.(*kinds.Conn).Count([]byte(key))
+			if all == 0 {
+				return ""
+			}
+			return fmt.Sprint(all)
+		},
+	})
+}
+
 // forgetAll forgets all tombstones that do not wait to be sent.
 func forgetAll(z zone.Shared, now clock.Reading) {
 	z.(zone.Comparable).ForgetThrough(now.WallMS+1000, now.MonoMS)

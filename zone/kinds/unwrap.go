@@ -13,3 +13,6 @@ func (s *Session) Unwrap() zone.Shared { return s }
 
 // Unwrap returns the zone itself.
 func (k *Keyval) Unwrap() zone.Shared { return k }
+
+// Unwrap returns the zone itself.
+func (c *Conn) Unwrap() zone.Shared { return c }
