@@ -62,12 +62,14 @@ type shard struct {
 	records []record
 	free    int32 // first of the chain of unused records
 	live    int
+	heir    Heir     // see Follow; nil before
 	_       [64]byte // different cores lock shards at the same time
 }
 
 type record struct {
 	hash   uint64
 	count  uint32
+	passed uint32 // how many of count the heir counts too
 	length uint8
 	next   int32
 	inline [inlineBytes]byte
@@ -96,15 +98,25 @@ func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 		if r.count >= limit {
 			return 0, Rejected
 		}
-		r.count++
+		s.count(r, key, 1)
 		return newTicket(number, i), Entered
 	}
+	i := z.add(s, hash, key)
+	if i == none {
+		return 0, Full
+	}
+	s.count(&s.records[i], key, 1)
+	return newTicket(number, i), Entered
+}
+
+// add adds a record without a count, if there is room.
+func (z *Zone) add(s *shard, hash uint64, key []byte) int32 {
 	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget {
 		z.used.Add(-cost)
 		z.full.Add(1)
-		return 0, Full
+		return none
 	}
-	return newTicket(number, s.add(hash, key)), Entered
+	return s.add(hash, key)
 }
 
 // Leave undoes one Enter. Each ticket is valid for one Leave.
@@ -112,11 +124,7 @@ func (z *Zone) Leave(t Ticket) {
 	s, i := &z.shards[t>>32], int32(t&(1<<32-1))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &s.records[i]
-	if r.count--; r.count == 0 {
-		z.used.Add(-recordCost(int(r.length)))
-		s.remove(i)
-	}
+	z.release(s, i)
 }
 
 // Keys is the number of keys with a count.
@@ -172,7 +180,7 @@ func (s *shard) add(hash uint64, key []byte) int32 {
 		s.free = s.records[i].next
 	}
 	r, head := &s.records[i], s.bucket(hash)
-	r.hash, r.count, r.length, r.next = hash, 1, uint8(len(key)), *head
+	r.hash, r.count, r.passed, r.length, r.next = hash, 0, 0, uint8(len(key)), *head
 	if len(key) <= inlineBytes {
 		copy(r.inline[:], key)
 	} else {

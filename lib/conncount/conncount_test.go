@@ -102,3 +102,54 @@ func TestEnterDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A zone that replaces another one counts its connections until they end, each once, and those that came late.
+func TestFollow(t *testing.T) {
+	before, now := New(1<<20), New(1<<20)
+	key := []byte("k")
+	first, _ := before.Enter(key, 9)
+	second, _ := before.Enter(key, 9)
+	before.Follow(now)
+	counts := func(want uint32) {
+		t.Helper()
+		got := uint32(0)
+		for _, h := range now.Fullest(1) {
+			got = h.Count
+		}
+		if got != want {
+			t.Errorf("%d connections count, want %d", got, want)
+		}
+	}
+	counts(2)
+	late, _ := before.Enter(key, 9)
+	own, _ := now.Enter(key, 9)
+	counts(4)
+	before.Leave(first)
+	before.Leave(late)
+	now.Leave(own)
+	counts(1)
+	before.Leave(second)
+	counts(0)
+	if now.Keys() != 0 || now.Memory().UsedBytes != 0 {
+		t.Errorf("%d keys and %d bytes are left", now.Keys(), now.Memory().UsedBytes)
+	}
+}
+
+// A zone without room takes what it can, and is not asked back for the rest.
+func TestFollowOfASmallerZone(t *testing.T) {
+	before, now := New(1<<20), New(32<<10)
+	tickets := map[int]Ticket{}
+	for i := range 2000 {
+		tickets[i], _ = before.Enter(fmt.Append(nil, "k", i), 9)
+	}
+	before.Follow(now)
+	if taken := now.Keys(); taken == 0 || taken == 2000 {
+		t.Errorf("%d keys were taken", taken)
+	}
+	for _, ticket := range tickets {
+		before.Leave(ticket)
+	}
+	if now.Keys() != 0 || now.Memory().UsedBytes != 0 {
+		t.Errorf("%d keys and %d bytes are left", now.Keys(), now.Memory().UsedBytes)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"maps"
 
 	"starling/admin"
-	"starling/lib/conncount"
 	"starling/plan"
 	"starling/side"
 )
@@ -12,17 +11,17 @@ import (
 // Resources is a side's limit_conns. It exists without zones too, because clients request it.
 func Resources[C side.Subject](s *side.Side[C], p *plan.Plan) []admin.Resource {
 	path, missing := s.Name+"/limit_conns", admin.NotFound("LimitConnNotFound", "limit_conn zone")
-	zones := map[string]*conncount.Zone{}
+	zones := map[string]*Counter{}
 	for _, z := range plan.Part[part[C]](p).zones {
-		zones[z.Name] = z.Value.(*Zone[C]).Zone
+		zones[z.Name] = z.Value.(*Zone[C]).Counter
 	}
-	return []admin.Resource{admin.Collection[*conncount.Zone]{
+	return []admin.Resource{admin.Collection[*Counter]{
 		Path: "starling/" + path, Since: 9, Each: maps.All(zones), Missing: missing,
-		Show: func(z *conncount.Zone) any { return heldBy(z) },
-	}.Resource(), admin.Collection[*conncount.Zone]{
+		Show: func(z *Counter) any { return z.heldBy() },
+	}.Resource(), admin.Collection[*Counter]{
 		Path: path, Since: 6, Metrics: metrics(path), Each: maps.All(zones), Missing: missing,
-		Show:   func(z *conncount.Zone) any { return z.Counts.Figures() },
-		Delete: admin.Resets(func(z *conncount.Zone) { z.Counts.Reset() }),
+		Show:   func(z *Counter) any { return z.Counts.Figures() },
+		Delete: admin.Resets(func(z *Counter) { z.Counts.Reset() }),
 	}.Resource()}
 }
 
@@ -36,19 +35,11 @@ type held struct {
 
 type heldKey struct {
 	Key         string `json:"key"`
-	Connections uint32 `json:"connections"`
+	Connections uint32 `json:"connections"` // of all nodes that share the zone
+	// Here are those of this node, if the zone is shared.
+	Here *uint32 `json:"here,omitempty"`
 }
 
-func heldBy(z *conncount.Zone) held {
-	out := held{Keys: []heldKey{}}
-	for _, h := range z.Fullest(shownKeys) {
-		out.Keys = append(out.Keys, heldKey{admin.KeyText(h.Key), h.Count})
-	}
-	return out
-}
-
-// Memory is the use of the zone, for /slabs.
-func (z *Zone[C]) Memory() plan.Memory {
-	m := z.Zone.Memory()
-	return plan.Memory{UsedBytes: m.UsedBytes, Records: m.Keys, Refused: int64(m.Refused)}
+func newHeldKey(key []byte, connections uint32, here *uint32) heldKey {
+	return heldKey{admin.KeyText(key), connections, here}
 }

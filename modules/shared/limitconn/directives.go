@@ -17,8 +17,10 @@ func Directives[S any, C side.Subject](
 	limits := func(settings *S) *[]Limit { return &place(settings).Limits }
 	return []conf.Directive{
 		{
-			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size>", Params: zoneParams, In: s.Block, Repeat: true,
-			Doc: "Defines a zone of connection counts for each key. It is never shared with other nodes.",
+			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size> [sync]", Params: zoneParams, OneMore: true,
+			Unsupported: []string{"strict"}, In: s.Block, Repeat: true,
+			Doc: "Defines a zone of connection counts for each key. With `sync`, it counts the " + s.Many +
+				" of all nodes of the cluster.",
 			Set: func(_ any, a *conf.Args) error { return declare(s, a) },
 		}, {
 			Name: "limit_conn", Syntax: "<zone> <number>", In: places, Repeat: true,
@@ -42,4 +44,5 @@ func Directives[S any, C side.Subject](
 // zoneParams explains the parameters of limit_conn_zone.
 var zoneParams = map[string]string{
 	"zone": "Name and size of the zone.",
+	"sync": "Shares the counts with the nodes of the cluster.",
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"starling/conf"
-	"starling/lib/conncount"
 	"starling/logs"
 	"starling/nginx/units"
 	"starling/plan"
@@ -32,7 +31,7 @@ const maxConnections = 65535
 
 // Zone is one limit_conn_zone of a running configuration.
 type Zone[C side.Subject] struct {
-	*conncount.Zone
+	*Counter
 	Name string
 	Key  vars.Template[C]
 }
@@ -79,6 +78,7 @@ func declare[C side.Subject](s *side.Side[C], a *conf.Args) error {
 		return fmt.Errorf("limit_conn_zone \"%s\" is already bound to key \"%s\"", z.Name, before.Key.Text())
 	}
 	z.Value = &Zone[C]{Name: z.Name, Key: key}
+	z.Sync = a.Has("sync")
 	r := plan.Part[part[C]](p)
 	r.zones, r.nodes = append(r.zones, z), append(r.nodes, a.Node)
 	return nil
@@ -108,7 +108,7 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 }
 
 // Link gives the zones their counts: those of the previous configuration if name, size and key are the same, because
-// the counted requests are still in flight.
+// the counted requests are still in flight. If sync changed, both count these until they end.
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	r := plan.Part[part[C]](p)
 	r.slot = s.NewSlot(p)
@@ -127,8 +127,21 @@ func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 					old.Key.Text(),
 				)
 			},
-			Take: func(old *Zone[C]) { now.Zone = old.Zone },
-			Make: func(*Zone[C]) { now.Zone = conncount.New(z.Bytes) },
+			Same: func(old *Zone[C]) bool { return old.isShared() == z.Sync },
+			Take: func(old *Zone[C]) { now.Counter = old.Counter },
+			Make: func(old *Zone[C]) {
+				if old == nil {
+					now.Counter = newCounter(z, now.Key.Text(), nil)
+					return
+				}
+				now.Counter = newCounter(z, now.Key.Text(), old.Counter)
+			},
+			Carry: func(old *Zone[C], again bool) error {
+				if !again {
+					now.carryFrom(old.Counter)
+				}
+				return nil
+			},
 		})
 		if err != nil {
 			problems = append(problems, conf.At(r.nodes[i], "%s", err))

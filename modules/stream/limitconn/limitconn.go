@@ -37,8 +37,8 @@ func appendStatus(s *stream.Session, _ string, dst []byte) ([]byte, bool) {
 // handle counts the session in every zone from here to its end, or rejects it and counts it in none.
 func (l *limiter) handle(s *stream.Session) stream.Result {
 	type held struct {
-		zone   *conncount.Zone
-		ticket conncount.Ticket
+		zone   *limitconn.Counter
+		ticket limitconn.Ticket
 	}
 	var entered []held
 	for _, limit := range l.limits {
@@ -51,7 +51,7 @@ func (l *limiter) handle(s *stream.Session) stream.Result {
 		s.SetSlot(l.slot, []byte("PASSED"))
 		ticket, verdict := z.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
-			entered = append(entered, held{z.Zone, ticket})
+			entered = append(entered, held{z.Counter, ticket})
 			continue
 		}
 		for _, h := range entered {

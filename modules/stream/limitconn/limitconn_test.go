@@ -119,3 +119,28 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// A zone with sync limits and frees like another one.
+func TestASharedZone(t *testing.T) {
+	s := streamtest.Start(t, `stream { limit_conn_zone $binary_remote_addr zone=one:32k sync;
+		server { listen 1; limit_conn one 1; say $limit_conn_status hold; } }`, nil, &core.Module, &limitconn.Module, streamtest.Say())
+	first := s.Dial(0)
+	if _, err := io.ReadFull(first, make([]byte, len("PASSED"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Ask(0); got != "" {
+		t.Errorf("the second got %q", got)
+	}
+	first.Close()
+	testkit.Eventually(t, time.Minute, func() error {
+		conn := s.Dial(0)
+		defer conn.Close()
+		if n, err := conn.Read(make([]byte, 1)); n == 0 {
+			return errors.Join(errors.New("the place of the one that left is not free"), err)
+		}
+		return nil
+	})
+	if f := figures(t, s); f.Passed != 2 || f.Rejected < 1 {
+		t.Errorf("%+v", f)
+	}
+}

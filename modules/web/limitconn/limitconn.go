@@ -48,8 +48,8 @@ func appendStatus(r *web.Request, _ string, dst []byte) ([]byte, bool) {
 
 // held are the limits that a request has entered so far; it leaves them if a later limit rejects it.
 type held struct {
-	zone   *conncount.Zone
-	ticket conncount.Ticket
+	zone   *limitconn.Counter
+	ticket limitconn.Ticket
 }
 
 // handle counts the request in every zone until the last piece of its response is sent, or rejects it and counts it in
@@ -71,7 +71,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 		outcome.Number = passed
 		ticket, verdict := limit.Enter(key, limit.Most)
 		if verdict == conncount.Entered {
-			entered = append(entered, held{limit.Zone.Zone, ticket})
+			entered = append(entered, held{limit.Counter, ticket})
 			continue
 		}
 		for _, h := range entered {
@@ -86,7 +86,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	return web.Declined
 }
 
-func leave(zone any, ticket uint64) { zone.(*conncount.Zone).Leave(conncount.Ticket(ticket)) }
+func leave(zone any, ticket uint64) { zone.(*limitconn.Counter).Leave(limitconn.Ticket(ticket)) }
 
 // reject answers a request that exceeds a limit or finds the zone full; nginx does not log the latter.
 func (l *limiter) reject(

@@ -1,6 +1,7 @@
 package limitconn_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -110,7 +111,7 @@ func TestDryRun(t *testing.T) {
 		second.Write(get("a"))
 		synctest.Wait()
 		most := s.Resource("starling/http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
-		if got := fmt.Sprintf("%+v", most.Body); got != "{Keys:[{Key:a Connections:1}]}" {
+		if got := fmt.Sprintf("%+v", most.Body); got != "{Keys:[{Key:a Connections:1 Here:<nil>}]}" {
 			t.Errorf("the keys with the most connections are %s", got)
 		}
 		answers <- "x"
@@ -180,6 +181,8 @@ func TestMistakes(t *testing.T) {
 		`limit_conn_zone $uri zone=:32k;`:            `"limit_conn_zone" must have "zone" parameter`,
 		`limit_conn_zone $uri zone=one:1k;`:          `zone "zone=one:1k" is too small`,
 		`limit_conn_zone $uri one;`:                  `invalid parameter "one"`,
+		`limit_conn_zone $uri zone=one:32k strict;`:  `parameter "strict" is not supported by starling`,
+		`limit_conn_zone $uri zone=one:32k syncs;`:   `invalid parameter "syncs"`,
 		zone + `limit_conn_zone $host zone=one:32k;`: `limit_conn_zone "one" is already bound to key "$uri"`,
 		zone + `limit_conn one 0;`:                   `invalid number of connections "0"`,
 		zone + `limit_conn one many;`:                `invalid number of connections "many"`,
@@ -192,5 +195,133 @@ func TestMistakes(t *testing.T) {
 		if want := problem + " in /test.conf:2"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// held is what the API tells of the keys with the most requests.
+func held(t *testing.T, s *webtest.Server) string {
+	t.Helper()
+	answer := s.Resource("starling/http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
+	text, err := json.Marshal(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A zone with sync counts, limits and frees like another one. The API tells which requests are of this node.
+func TestASharedZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait, answers := waiter()
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, wait}, `
+			limit_conn_zone $arg_k zone=one:32k sync;
+			server { limit_conn one 2; limit_conn_status 429; location / { } location /dry { limit_conn one 2; limit_conn_dry_run on; } }`)
+		clients := []*webtest.Client{s.Client(), s.Client()}
+		for _, c := range clients {
+			c.Write(get("a"))
+		}
+		synctest.Wait()
+		if r := s.Client().Do(get("a")); r.StatusCode != 429 {
+			t.Errorf("the third of two gets %d", r.StatusCode)
+		}
+		if got := held(t, s); got != `{"keys":[{"key":"a","connections":2,"here":2}]}` {
+			t.Errorf("held are %s", got)
+		}
+		dry := s.Client()
+		dry.Write(strings.Replace(get("a"), "/?", "/dry?", 1))
+		synctest.Wait()
+		for range 3 {
+			answers <- "x"
+		}
+		for _, c := range append(clients, dry) {
+			if r := c.Read("GET"); r.StatusCode != 200 {
+				t.Errorf("got %d", r.StatusCode)
+			}
+		}
+		if got := held(t, s); got != `{"keys":[]}` {
+			t.Errorf("in the end, held are %s", got)
+		}
+		figures := s.Resource("http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9})
+		if got := fmt.Sprintf("%+v", figures.Body); got != "map[one:{Passed:2 Rejected:1 RejectedDryRun:1}]" {
+			t.Errorf("figures are %s", got)
+		}
+	})
+}
+
+// A shared zone that is full rejects new keys, as any zone; others go on.
+func TestAFullSharedZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait, answers := waiter()
+		s := webtest.Start(t, []*web.Module{&core.Module, &limitconn.Module, wait}, `
+			limit_conn_zone $arg_k$arg_k$arg_k$arg_k zone=one:32k sync; server { limit_conn one 2; location / { } }`)
+		figures := func() string {
+			answer := s.Resource("http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9, Tail: []string{"one"}})
+			return fmt.Sprintf("%+v", answer.Body)
+		}
+		held := 0
+		for ; figures() == fmt.Sprintf("{Passed:%d Rejected:0 RejectedDryRun:0}", held); held++ {
+			s.Client().Write(get(fmt.Sprintf("%060d", held)))
+			synctest.Wait()
+		}
+		held--
+		if got, want := figures(), fmt.Sprintf("{Passed:%d Rejected:1 RejectedDryRun:0}", held); got != want {
+			t.Errorf("figures are %s, want %s", got, want)
+		}
+		if held < 50 {
+			t.Errorf("%d keys fill the zone", held)
+		}
+		if lines := s.Log.Lines(); len(lines) > 0 {
+			t.Errorf("nginx does not log it: %s", lines)
+		}
+		for range held {
+			answers <- "x"
+		}
+	})
+}
+
+// A reload that adds or removes sync keeps the counts, and the figures.
+func TestAReloadThatChangesSync(t *testing.T) {
+	const text = "limit_conn_zone $arg_k zone=one:32k; server { limit_conn one 2; location / { } }"
+	shared := strings.Replace(text, "32k;", "32k sync;", 1)
+	for name, c := range map[string]struct{ from, to string }{
+		"added":   {text, shared},
+		"removed": {shared, text},
+		"kept":    {shared, shared},
+		"absent":  {text, text},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wait, answers := waiter()
+				modules := []*web.Module{&core.Module, &limitconn.Module, wait}
+				before := webtest.Start(t, modules, c.from)
+				old := []*webtest.Client{before.Client(), before.Client()}
+				for _, c := range old {
+					c.Write(get("a"))
+				}
+				synctest.Wait()
+				now := webtest.Start(t, modules, c.to, webtest.After(before))
+				client := now.Client()
+				if r := client.Do(get("a")); r.StatusCode != 503 {
+					t.Errorf("the requests of the configuration before do not count: %d", r.StatusCode)
+				}
+				answers <- "x"
+				answers <- "x"
+				for _, c := range old {
+					c.Read("GET")
+				}
+				if got := held(t, now); got != `{"keys":[]}` {
+					t.Errorf("they have ended, held are %s", got)
+				}
+				client.Write(get("a"))
+				answers <- "x"
+				if r := client.Read("GET"); r.StatusCode != 200 {
+					t.Errorf("they have ended: %d", r.StatusCode)
+				}
+				figures := now.Resource("http/limit_conns").Handle(&admin.Call{Method: "GET", Version: 9})
+				if got := fmt.Sprintf("%+v", figures.Body); got != "map[one:{Passed:3 Rejected:1 RejectedDryRun:0}]" {
+					t.Errorf("figures are %s", got)
+				}
+			})
+		})
 	}
 }

@@ -29,7 +29,8 @@ function limitsView() {
   const held = new Table([
     {title: "Key", class: "mono", wide: true, text: (r) => r.label},
     {title: "Zone", text: (r) => r.zone},
-    {title: "In progress", num: true, text: (r) => count(r.connections)},
+    {title: "In progress", num: true, text: (r) => count(r.connections), tip: () => "at all nodes that share the zone"},
+    {title: "Here", num: true, text: (r) => r.here === undefined ? "" : count(r.here), tip: () => "at this node, if the zone is shared"},
   ], {none: "No request or connection is in progress.", caption: "Keys with the most connections"});
   const heldPart = section("Most connections", null, held.element);
   const requestsPart = section("Requests", null, requests.element);
@@ -56,7 +57,7 @@ function limitsView() {
       }))).sort((a, b) => b.excess - a.excess).slice(0, 50);
       most.update(keys);
       held.update(["http", "stream"].flatMap((side) => Object.entries(data[`starling/${side}/limit_conns`] || {}).flatMap(
-        ([zone, z]) => (z.keys || []).map((k) => ({key: `${side} ${zone} ${k.key}`, label: k.key, zone, connections: k.connections})),
+        ([zone, z]) => (z.keys || []).map((k) => ({key: `${side} ${zone} ${k.key}`, label: k.key, zone, connections: k.connections, here: k.here})),
       )).sort((a, b) => b.connections - a.connections).slice(0, 50));
       show(heldPart, Boolean(data["starling/http/limit_conns"]) && c.length > 0);
       show(mostPart, Boolean(data["starling/http/limit_reqs"]) && r.length > 0);
