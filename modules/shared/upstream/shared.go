@@ -43,6 +43,8 @@ func (z *sharedZone) Unwrap() zone.Shared { return z.memory }
 type marks struct {
 	// follower is the configuration whose groups follow: the running one.
 	follower atomic.Pointer[sharedZone]
+	// following is held while marked pairs are followed, but not while one waits for a change of the API.
+	following sync.Mutex
 
 	mu   sync.Mutex
 	keys map[string]struct{}
@@ -170,27 +172,49 @@ func (z *sharedZone) run(ctx context.Context) {
 	}
 }
 
-// followMarks follows the changed pairs; without wait those whose group is being changed by the API are left for run.
+// followMarks follows the changed pairs. When it returns, those that were marked before are followed, whoever did it,
+// except where the API is changing the group: run follows these right after that change.
 func (z *sharedZone) followMarks(wait bool) {
-	keys, all := z.marks.take()
-	if all {
-		z.followAll()
-		return
-	}
-	for _, pair := range keys {
-		if !z.follow(pair, wait) {
+	for _, pair := range z.followFree() {
+		if wait {
+			z.follow(pair, true)
+		} else {
 			z.marks.mark([]byte(pair))
 		}
 	}
 }
 
-// followAll follows all pairs, those that were changed first before the others: servers that were added get their IDs
-// in that order.
-func (z *sharedZone) followAll() {
+// followFree follows the changed pairs without waiting, and returns those for which it would have to.
+func (z *sharedZone) followFree() (busy []string) {
+	z.marks.following.Lock()
+	defer z.marks.following.Unlock()
+	keys, all := z.marks.take()
+	if all {
+		keys = z.keys()
+	}
+	for _, pair := range keys {
+		if !z.follow(pair, false) {
+			busy = append(busy, pair)
+		}
+	}
+	return busy
+}
+
+// keys are those of all pairs, the oldest change first: servers that were added get their IDs in that order.
+func (z *sharedZone) keys() []string {
 	pairs := slices.Collect(z.memory.All(z.clock.Now()))
 	slices.SortFunc(pairs, func(a, b kinds.Pair) int { return cmp.Compare(a.Stamp, b.Stamp) })
-	for _, pair := range pairs {
-		z.follow(string(pair.Key), true)
+	keys := make([]string, len(pairs))
+	for i, pair := range pairs {
+		keys[i] = string(pair.Key)
+	}
+	return keys
+}
+
+// followAll follows all pairs.
+func (z *sharedZone) followAll() {
+	for _, pair := range z.keys() {
+		z.follow(pair, true)
 	}
 }
 
