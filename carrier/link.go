@@ -34,6 +34,10 @@ func (c *Carrier) SetLink(l *Link) {
 	if l != nil {
 		return
 	}
+	if c.strict.retired.Swap(false) { // the other process has ended, and this one goes on
+		c.strict.changed.Store(true)
+		c.strict.poke()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.dialers { // they waited; their addresses may lead elsewhere by now
@@ -93,6 +97,9 @@ func (c *Carrier) Linked() (both bool, trouble string) {
 
 // Redirect closes the connections that members have dialled, so that they dial again, and reach the other process.
 func (c *Carrier) Redirect() {
+	c.strict.retired.Store(true) // its seat and its file are the other process's from now on
+	c.strict.changed.Store(true)
+	c.strict.poke()
 	c.mu.Lock()
 	link, open := c.link, slices.Collect(maps.Keys(c.conns))
 	c.mu.Unlock()

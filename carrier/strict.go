@@ -28,6 +28,16 @@ type StrictConfig struct {
 	File string
 	// Gates are those of the zones, at most MaxStrictZones. They are used with clock.SteadyUS.
 	Gates []*strict.Gate
+	// Privileged runs work on the file with the privileges with which the process was started; nil: as it is.
+	Privileged func(work func() error) error
+}
+
+// onFile runs work on the file.
+func (c *StrictConfig) onFile(work func() error) error {
+	if c.Privileged == nil {
+		return work()
+	}
+	return c.Privileged(work)
 }
 
 const (
@@ -48,6 +58,7 @@ type strictRunner struct {
 	carrier *Carrier
 	wake    chan struct{}
 	changed atomic.Bool // the configuration
+	retired atomic.Bool // another process takes this node's place
 
 	mu    sync.Mutex
 	inbox []strictItem
@@ -70,24 +81,6 @@ type strictItem struct {
 	zone   uint64
 	m      strict.Message
 	letter []byte
-}
-
-// seating is the list of members, sorted, and this node's place in it.
-type seating struct {
-	hash      uint64
-	members   []string // as configured
-	addresses []string // at which they are dialled
-	self      strict.Seat
-}
-
-func (s *seating) of(address string) (strict.Seat, bool) {
-	i := slices.Index(s.addresses, address)
-	return strict.Seat(i), i >= 0 && strict.Seat(i) != s.self
-}
-
-// hashOf identifies a list: see PROTOCOL.md.
-func hashOf(members []string) uint64 {
-	return zone.KeyHash([]byte(strings.Join(members, "\n") + "\n"))
 }
 
 func newStrictRunner(c *Carrier) *strictRunner {
@@ -257,6 +250,11 @@ func (r *strictRunner) install(gate *strict.Gate, value register.Value, nowUS in
 // look follows the list of members and the releases that they run.
 func (r *strictRunner) look(nowUS int64) {
 	config := r.carrier.config.Load().Strict
+	if r.retired.Load() && config != nil {
+		r.end("another process has taken this node's place", false)
+		r.lookUS = nowUS + idleUS
+		return
+	}
 	if config == nil || len(config.Gates) == 0 {
 		r.end("the zone is not configured any more", false)
 		r.lookUS = nowUS + idleUS
@@ -289,86 +287,43 @@ func (r *strictRunner) look(nowUS int64) {
 
 // closeAll says why no zone is strict.
 func (r *strictRunner) closeAll(why string, additive bool) {
-	level, how := logs.Warn, "refuse requests"
+	how := "refuses requests"
 	if additive {
-		how = "only add up after the fact"
+		how = "only adds requests up after the fact"
 	}
 	for _, gate := range r.config.Gates {
 		if gate.Closed() != why {
 			gate.CloseTo(why, additive)
 		}
-		r.tellOnce(level, "strict limits: requests of %v %s: %s", gate, how, why)
+		r.tellOnce(logs.Warn, "strict limits: %v %s: %s", gate, how, why)
 	}
-}
-
-// seating finds this node's place in the list, or why it has none.
-func (r *strictRunner) seating() (s *seating, why string) {
-	c := r.carrier
-	c.mu.Lock()
-	members := slices.Clone(c.members)
-	c.mu.Unlock()
-	s = &seating{self: -1}
-	byName := map[string]string{}
-	for _, m := range members {
-		if m.member.Resolve || len(m.targets) != 1 {
-			return nil, fmt.Sprintf("zone_sync_server %s must be one address, without \"resolve\": all nodes need the "+
-				"same list", m.member)
-		}
-		s.members = append(s.members, m.member.String())
-		byName[m.member.String()] = m.targets[0].key()
-	}
-	slices.Sort(s.members)
-	selves := c.Selves()
-	for i, member := range s.members {
-		s.addresses = append(s.addresses, byName[member])
-		if slices.Contains(selves, byName[member]) {
-			s.self = strict.Seat(i)
-		}
-	}
-	if len(s.members) > strict.MembersMost {
-		return nil, fmt.Sprintf("the list has %d members, more than %d", len(s.members), strict.MembersMost)
-	}
-	s.hash = hashOf(s.members)
-	if old := r.seats; s.self < 0 && old != nil && old.hash == s.hash {
-		s.self = old.self // an address is dialled anew now and then
-	}
-	if s.self < 0 {
-		return nil, "this node has not found itself in the list of zone_sync_server yet"
-	}
-	return s, ""
-}
-
-// older lists the members that run a release without strict limits, as far as this node has met them.
-func (r *strictRunner) older(s *seating) (members []string) {
-	for i, address := range s.addresses {
-		if connected, keeps := r.carrier.node.KeepsStrict(address); connected {
-			if r.old[address] = !keeps; keeps {
-				delete(r.old, address)
-			}
-		}
-		if r.old[address] && strict.Seat(i) != s.self {
-			members = append(members, s.members[i])
-		}
-	}
-	return members
 }
 
 // begin starts the register with what its file has.
 func (r *strictRunner) begin(s *seating, nowUS int64) error {
-	file, err := durable.LockFile(r.config.File)
+	var file io.Closer
+	err := r.config.onFile(func() (err error) {
+		file, err = durable.LockFile(r.config.File)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("cannot lock %s: %w", r.config.File, err)
 	}
-	saved, err := os.ReadFile(r.config.File)
+	var saved []byte
+	err = r.config.onFile(func() (err error) {
+		saved, err = os.ReadFile(r.config.File)
+		return err
+	})
 	if errors.Is(err, os.ErrNotExist) {
-		saved, err = nil, nil
+		err = nil
 	}
 	if err == nil {
 		config := register.Config{
-			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk(r.config.File),
+			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk{&r.config},
 		}
 		r.register, err = register.New(config, saved, nowUS)
 		if errors.Is(err, register.ErrOtherList) {
+			config.Used = true
 			r.register, err = register.New(config, nil, nowUS)
 		}
 	}
@@ -393,6 +348,10 @@ func (r *strictRunner) openGates(nowUS int64) {
 			delete(r.open, gate)
 		}
 	}
+	if !r.register.Founded() {
+		r.closeAll(r.unfounded(), false)
+		return
+	}
 	s := r.seats
 	for _, gate := range r.config.Gates {
 		if _, is := r.open[gate]; is {
@@ -400,7 +359,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 		}
 		config := strict.Config{
 			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: StrictLeaseUS,
-			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: true,
+			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: r.register.Used(),
 		}
 		for _, member := range s.members {
 			config.IDs = append(config.IDs, zone.KeyHash([]byte(member)))
@@ -412,7 +371,8 @@ func (r *strictRunner) openGates(nowUS int64) {
 		}
 		clear(r.told)
 		r.open[gate] = config.Incarnation
-		gate.Open(strict.New(config, nowUS), func(e strict.Envelope) { r.send(s, gate.Tag, e) }, r.poke)
+		send := func(e strict.Envelope) { r.send(s, gate.Tag, e) }
+		gate.Open(strict.New(config, nowUS), s.members, send, r.poke)
 		if value, ok := r.register.Latest(gate.Name); ok {
 			r.install(gate, value, nowUS)
 		}
@@ -456,10 +416,12 @@ func (r *strictRunner) tellOnce(level logs.Level, format string, args ...any) {
 }
 
 // disk is the file of the register.
-type disk string
+type disk struct{ config *StrictConfig }
 
 // Save implements register.Disk.
-func (d disk) Save(state []byte) error { return durable.WriteFile(string(d), state) }
+func (d disk) Save(state []byte) error {
+	return d.config.onFile(func() error { return durable.WriteFile(d.config.File, state) })
+}
 
 func random64() uint64 {
 	var b [8]byte

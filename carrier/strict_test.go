@@ -49,7 +49,7 @@ func strictMesh(t *testing.T, count int, adjust func(i int, c *Config)) (nodes [
 // ready returns nil when the node decides on strict keys.
 func (s *strictNode) ready() error {
 	if status := s.gate.Status(clock.SteadyUS()); status.State != "member" {
-		return fmt.Errorf("node %d: %s, view %d", s.index, status.State, status.View.Number)
+		return fmt.Errorf("node %d: %s%s, view %d", s.index, status.State, status.Closed, status.View.Number)
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func TestAnOlderMemberMakesStrictZonesAdditive(t *testing.T) {
 			return nil
 		})
 		eventually(t, func() error {
-			if n.log.find(`requests of zone "lim" only add up after the fact: `+nodes[2].member().String()) == "" {
+			if n.log.find(`zone "lim" only adds requests up after the fact: `+nodes[2].member().String()) == "" {
 				return fmt.Errorf("node %d has not logged it", n.index)
 			}
 			return nil
@@ -246,4 +246,27 @@ func TestAStrictZoneIsAddedByAReload(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A process that is replaced gives its seat and its file to the next one.
+func TestAReplacedProcessLeavesItsSeat(t *testing.T) {
+	nodes, members := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	old := nodes[1]
+	old.carrier.Redirect()
+	eventually(t, func() error {
+		if old.gate.Closed() == "" {
+			return fmt.Errorf("it still decides")
+		}
+		return nil
+	})
+	old.listener.Close()
+	next := &strictNode{node: listenAgain(t, old.node), dir: old.dir}
+	next.start(members, func(c *Config) {
+		next.strictly(c)
+		c.Node.ID += 100
+	})
+	nodes[1] = next
+	allReady(t, nodes)
+	flood(t, nodes, "key", strictRate)
 }

@@ -27,10 +27,11 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 	backend := address(t)
 	certificate, key := certified(t, h.dir)
 	h.run(strings.NewReplacer("HTTP", http, "OWN", own, "SYNC", sync, "BACKEND", backend, "MEMBERS", members, "MORE", more,
-		"CERTIFICATE", certificate, "KEY", key).Replace(`
+		"CERTIFICATE", certificate, "KEY", key, "STATE", filepath.Join(h.dir, "strict.state")).Replace(`
 		http {
 			access_log off;
 			limit_req_zone $uri zone=req:1m rate=1000r/s sync;
+			limit_req_zone $uri zone=firm:1m rate=1000r/s sync strict;
 			limit_conn_zone $uri zone=conn:1m;
 			keyval_zone zone=pairs:1m sync; keyval $uri $value zone=pairs; MORE
 			proxy_cache_path pages keys_zone=pages:1m max_size=1g;
@@ -49,7 +50,7 @@ func observed(t *testing.T, http, own, sync, members, more string) *host {
 			resolver 127.0.0.1:1 status_zone=names;
 			upstream sservers { zone sservers 64k; server HTTP max_conns=100; }
 			server { listen OWN; status_zone passing; limit_conn sconn 10; proxy_pass sservers; }
-			server { listen SYNC; zone_sync; zone_sync_connect_retry_interval 20ms; MEMBERS }
+			server { listen SYNC; zone_sync; zone_sync_connect_retry_interval 20ms; zone_sync_strict_state STATE; MEMBERS }
 		}`))
 	t.Cleanup(h.Stop)
 	return h

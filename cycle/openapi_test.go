@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -133,10 +134,11 @@ func documentedNode(t *testing.T) *described {
 	h := newHost(t)
 	web, sync, backend := address(t), address(t), address(t)
 	certificate, key := certified(t, h.dir)
-	h.run(strings.NewReplacer("HTTP", web, "OWN", address(t), "SYNC", sync, "BACKEND", backend, "CERTIFICATE", certificate, "KEY", key).Replace(`
+	h.run(strings.NewReplacer("HTTP", web, "OWN", address(t), "SYNC", sync, "BACKEND", backend, "CERTIFICATE", certificate, "KEY", key,
+		"STATE", filepath.Join(h.dir, "strict.state")).Replace(`
 		http {
 			access_log off;
-			limit_req_zone $uri zone=req:1m rate=1000r/s;
+			limit_req_zone $uri zone=req:1m rate=1000r/s; limit_req_zone $uri zone=firm:1m rate=1000r/s sync strict;
 			limit_conn_zone $uri zone=conn:1m;
 			keyval_zone zone=pairs:1m timeout=1h sync; keyval $uri $value zone=pairs;
 			keyval_zone zone=lasting:1m; keyval $uri $lasting zone=lasting;
@@ -158,7 +160,7 @@ func documentedNode(t *testing.T) *described {
 			resolver 127.0.0.1:1 status_zone=z;
 			upstream u { zone su 64k sync; server HTTP max_conns=100; }
 			server { listen OWN; status_zone z; limit_conn sconn 10; proxy_pass u; }
-			server { listen SYNC; zone_sync; zone_sync_server SYNC; }
+			server { listen SYNC; zone_sync; zone_sync_strict_state STATE; zone_sync_server SYNC; }
 		}`))
 	t.Cleanup(h.Stop)
 	if got := getStatus(t, "http://"+web+"/"); got != 204 {

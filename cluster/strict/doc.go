@@ -1,6 +1,6 @@
 // Package strict keeps the limits of a cluster exactly: all nodes together never admit more than one node with the same
 // bucket would, whatever the lag, with crashes, partitions and clocks that drift. The carrier
-// runs it (carrier/strict.go); no directive uses it yet.
+// runs it (carrier/strict.go) for limit_req_zone … sync strict.
 //
 // Read piece.go first, then holder.go (a request), owner.go with share.go and central.go (who gets how much), lease.go
 // and change.go (who is a member), takeover.go and stream.go (nothing is lost or counted twice). The design, the proof

@@ -18,6 +18,7 @@ type Gate struct {
 
 	mu      sync.Mutex
 	node    *Node
+	members []string
 	send    func(Envelope)
 	wake    func()
 	dueUS   int64 // that the driver knows of
@@ -40,16 +41,17 @@ var tickets = sync.Pool{New: func() any { return &Ticket{Decided: make(chan bool
 // NewGate returns a closed gate. A node opens it when it belongs to a cluster.
 func NewGate(name string, limit Limit, keysMost int, tag uint64) *Gate {
 	g := &Gate{Name: name, Limit: limit, KeysMost: keysMost, Tag: tag, waiting: map[uint64]*Ticket{}}
-	g.Close("this node has not met the other members of the list yet")
+	g.Close("zone_sync has not started")
 	return g
 }
 
-// Open makes a node decide. send and wake are called with the gate's lock held: they must not call the gate.
-func (g *Gate) Open(node *Node, send func(Envelope), wake func()) {
+// Open makes a node decide. Members are the names of the seats. send and wake are called with the gate's lock held:
+// they must not call the gate.
+func (g *Gate) Open(node *Node, members []string, send func(Envelope), wake func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.end()
-	g.node, g.send, g.wake, g.dueUS = node, send, wake, -never
+	g.node, g.members, g.send, g.wake, g.dueUS = node, members, send, wake, -never
 	g.closed.Store(nil)
 	g.additive.Store(false)
 }
@@ -166,9 +168,10 @@ func (g *Gate) after() {
 
 // GateStatus is a gate for the API.
 type GateStatus struct {
-	// State is "member", "waiting" (for a view or a lease), or why the gate is closed.
-	State string
-	View  View
+	// State is "member" or "waiting" (for a view or a lease); Closed is why there is no node.
+	State, Closed string
+	View          View
+	Members       []string // by seat
 	Stats
 	// Keys are the records that this node holds, Owned those of which it has the pool.
 	Keys, Owned int
@@ -179,10 +182,10 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.node == nil {
-		return GateStatus{State: g.Closed()}
+		return GateStatus{Closed: g.Closed()}
 	}
 	s := GateStatus{
-		State: "waiting", View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
+		State: "waiting", Members: g.members, View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
 		Owned: len(g.node.poolList),
 	}
 	if g.node.Ready(nowUS) {

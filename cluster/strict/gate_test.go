@@ -9,7 +9,7 @@ import (
 func alone(burst int64) *Gate {
 	g := NewGate("zone", Limit{Rate: Request, Burst: burst}, 10, 1)
 	n := New(Config{IDs: []uint64{1}, Incarnation: 1, Limit: g.Limit, LeaseUS: leaseUS, KeysMost: g.KeysMost}, 0)
-	g.Open(n, func(Envelope) {}, func() {})
+	g.Open(n, []string{"a"}, func(Envelope) {}, func() {})
 	var none View
 	g.Install(none.next(processes(1)), 0)
 	g.Tick(1)
@@ -54,7 +54,7 @@ func TestAGateThatCloses(t *testing.T) {
 	}
 	n, key, _ := holder(t, 100)
 	woken := 0
-	g.Open(n, func(Envelope) {}, func() { woken++ })
+	g.Open(n, []string{"a"}, func(Envelope) {}, func() { woken++ })
 	var waiting *Ticket
 	for range 3 {
 		if v, ticket := g.Decide(key, 10); v == Parked {
@@ -68,7 +68,7 @@ func TestAGateThatCloses(t *testing.T) {
 	if <-waiting.Decided || !g.Additive() || g.Closed() != "an older member" {
 		t.Errorf("additive %v, closed %q", g.Additive(), g.Closed())
 	}
-	g.Open(n, func(Envelope) {}, func() {})
+	g.Open(n, []string{"a"}, func(Envelope) {}, func() {})
 	if g.Additive() || g.Closed() != "" {
 		t.Errorf("open: additive %v, closed %q", g.Additive(), g.Closed())
 	}

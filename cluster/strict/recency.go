@@ -60,6 +60,15 @@ func (r *recency[T]) newer(at *recent[T]) *recent[T] {
 	return at.next
 }
 
+func (r *recency[T]) newest() *recent[T] { return r.older(&r.ends) }
+
+func (r *recency[T]) older(at *recent[T]) *recent[T] {
+	if at.previous == &r.ends {
+		return nil
+	}
+	return at.previous
+}
+
 func (r *recency[T]) link(at *recent[T]) {
 	at.previous, at.next = r.ends.previous, &r.ends
 	at.previous.next, r.ends.previous = at, at

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // WriteFile replaces a small file. After a crash the file has the old contents or the new ones, and it has the new ones
@@ -25,7 +26,7 @@ func WriteFile(path string, data []byte) error {
 // LockFile keeps other processes from using a file that is replaced: it locks another one with ".lock" after its name.
 // It returns ErrInUse if another process has the lock, which ends with the process.
 func LockFile(path string) (io.Closer, error) {
-	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, filePerm)
+	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, filePerm)
 	if err != nil {
 		return nil, err
 	}

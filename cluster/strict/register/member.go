@@ -40,7 +40,11 @@ func (i id) valid(seats int) bool { return i.seat() >= 0 && int(i.seat()) < seat
 type announcement struct {
 	id   id
 	tick uint64 // when it was heard
+	used bool
 }
+
+// usedBefore is the group that a member announces that had another list.
+const usedBefore = 1
 
 // freshTicks is how long a member counts as there after it announced itself.
 const freshTicks = 3 * announceTicks
@@ -54,19 +58,27 @@ func (r *Register) announceSelf() {
 	}
 	for i := range r.cfg.Seats {
 		if strict.Seat(i) != r.cfg.Self {
-			r.send(strict.Seat(i), message{kind: announces, list: r.cfg.List, id: m.id})
+			about := message{kind: announces, list: r.cfg.List, id: m.id}
+			if r.cfg.Used {
+				about.group = usedBefore
+			}
+			r.send(strict.Seat(i), about)
 		}
 	}
-	m.heard[r.cfg.Self] = announcement{m.id, m.ticks}
+	m.heard[r.cfg.Self] = announcement{m.id, m.ticks, r.cfg.Used}
 	if r.cfg.Self != 0 {
 		return
 	}
 	var ids []uint64
+	used := false
 	for _, a := range m.heard[:r.cfg.Seats] {
 		if a.id == 0 || a.tick+freshTicks < m.ticks {
 			return
 		}
-		ids = append(ids, uint64(a.id))
+		ids, used = append(ids, uint64(a.id)), used || a.used
+	}
+	if used {
+		r.state.values[usedName] = Value{Name: usedName, Number: 1}
 	}
 	r.found(ids)
 }
@@ -102,7 +114,7 @@ func (r *Register) onAnnounce(from strict.Seat, m message) error {
 	case !m.id.valid(r.cfg.Seats) || m.id.seat() != from:
 		return fmt.Errorf("register ID %x is not one of seat %d", uint64(m.id), from)
 	case r.node == nil:
-		r.member.heard[from] = announcement{m.id, r.member.ticks}
+		r.member.heard[from] = announcement{m.id, r.member.ticks, m.group == usedBefore}
 		return nil
 	}
 	voters := r.state.voters.GetVoters()

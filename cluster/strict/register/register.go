@@ -22,6 +22,8 @@ type Config struct {
 	// Random returns random bits: for an ID, and for how long a member waits before it campaigns.
 	Random func() uint64
 	Disk   Disk
+	// Used means that this node had a state of another list of members: something may have been spent under it.
+	Used bool
 }
 
 // Disk keeps what a member must not forget: whom it voted for, and what was decided.
@@ -149,6 +151,12 @@ func (r *Register) Leads() bool {
 
 // Founded reports whether this member belongs to a group: before, nothing is decided.
 func (r *Register) Founded() bool { return r.node != nil }
+
+// usedName is the name under which a group keeps that a member had another list. No zone has such a name.
+const usedName = "\x00used"
+
+// Used reports whether something may have been spent before the group was founded: a member had another list.
+func (r *Register) Used() bool { return r.state.values[usedName].Number > 0 }
 
 // Failed returns why the register stopped: its disk failed. It says no more then.
 func (r *Register) Failed() error { return r.failed }

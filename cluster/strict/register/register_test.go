@@ -234,6 +234,30 @@ func TestALostFile(t *testing.T) {
 	g.expect("a", "2 with the new one", 1, 2)
 }
 
+// A group remembers that one of its members had another list: what was spent under it counts.
+func TestAGroupRemembersThatAListWasChanged(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		g := newGroup(t, 3)
+		config := g.config(2)
+		config.Used = used
+		r, err := New(config, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.members[2] = r
+		g.decide("a", 1, "all")
+		g.expect("a", "1 all", 0, 1, 2)
+		g.members[1] = nil
+		g.start(1)
+		g.run(100)
+		for i, r := range g.members {
+			if r.Used() != used {
+				t.Errorf("seat %d: used before %v, want %v", i, r.Used(), used)
+			}
+		}
+	}
+}
+
 // Nobody founds a group without all members: one that is away may have a file of a group.
 func TestFoundingNeedsAll(t *testing.T) {
 	g := newGroup(t, 3)

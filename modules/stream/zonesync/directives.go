@@ -11,6 +11,8 @@ import (
 
 	"starling/carrier"
 	"starling/conf"
+	"starling/plan"
+	"starling/side"
 	"starling/ssl"
 	"starling/stream"
 )
@@ -39,6 +41,7 @@ type Settings struct {
 	RetryInterval        time.Duration
 	Interval             time.Duration
 	Timeout              time.Duration
+	StrictState          string
 	TLS                  ssl.BoundClient
 }
 
@@ -53,6 +56,7 @@ var Module = stream.Module{
 	},
 	Handlers: []stream.Hook{{Phase: stream.Content, Build: build}},
 	Server:   serve,
+	Link:     link,
 	API:      resources,
 }
 
@@ -67,6 +71,7 @@ func directives() []conf.Directive {
 				"and stream zones with `sync`.",
 			Set: conf.Raw(func(s *Settings, a *conf.Args) error {
 				s.Enabled, s.node = true, a.Node
+				plan.Part[state](side.PlanOf(a)).declared = true
 				return nil
 			}),
 		},
@@ -118,6 +123,12 @@ func directives() []conf.Directive {
 			Doc: "Sets the timeout after which a silent connection is closed. Idle nodes send heartbeats, so only a " +
 				"broken connection is silent.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
+		},
+		{
+			Name: "zone_sync_strict_state", Syntax: "<file>", In: conf.StreamServer,
+			Doc: "Sets the file of this node's part in the register that strict zones need: who the members are that " +
+				"may decide. A node that lost its file joins as a new member. NGINX has no such directive.",
+			Set: conf.Field(func(s *Settings) *string { return &s.StrictState }, conf.String),
 		},
 	}, tlsDirectives()...)
 }

@@ -36,8 +36,9 @@ const maxHandshakes = 256
 
 // state is the cluster's side of one configuration. A reload hands the carrier, with its connections, to the next one.
 type state struct {
-	node   *conf.Node // of the zone_sync that makes the configuration a cluster node
-	config carrier.Config
+	declared bool       // a server has zone_sync
+	node     *conf.Node // of the zone_sync that makes the configuration a cluster node
+	config   carrier.Config
 	// carrier is set when the configuration starts.
 	carrier atomic.Pointer[carrier.Carrier]
 	// rules is the digest of the rules of who may connect; if it changes, all connections are reopened.
@@ -140,6 +141,9 @@ func configure(b *stream.Block, s *Settings) (carrier.Config, error) {
 	}
 	var err error
 	if c.Node.Zones, err = sharedZones(p); err != nil {
+		return c, err
+	}
+	if c.Strict, err = strictLimits(b, s); err != nil {
 		return c, err
 	}
 	if c.Resolver, err = names(b, s); err != nil {
@@ -391,11 +395,14 @@ const teachPoll = 2 * time.Millisecond
 func (s *state) taught(ctx context.Context, log logs.Logger) {
 	poll := time.NewTicker(teachPoll)
 	defer poll.Stop()
-	for s.carrier.Load().Learning() {
+	for s.carrier.Load().Learning() || s.carrier.Load().StrictUnsettled() != "" {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if why := s.carrier.Load().StrictUnsettled(); why != "" {
+				log.Logf(logs.Warn, "zone_sync: accepting clients before strict limits work: %s", why)
+			}
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && s.carrier.Load().Learning() {
 				log.Logf(logs.Notice, "zone_sync: accepting clients before the initial sync completed%s",
 					unheard(s.carrier.Load().Unheard()))
 			}

@@ -40,7 +40,7 @@ func resources(p *plan.Plan) []admin.Resource {
 		zones[z.Name] = z.Value.(*Zone).counts
 	}
 	levels := admin.Collection[*Zone]{
-		Path: "starling/http/limit_reqs", Since: 9,
+		Path: "starling/http/limit_reqs", Since: 9, Metrics: strictMetrics,
 		Each: func(yield func(string, *Zone) bool) {
 			for _, z := range plan.Part[part](p).zones {
 				if !yield(z.Name, z.Value.(*Zone)) {

@@ -19,10 +19,11 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync]", Params: zoneParams,
-				OneMore: true, In: conf.HTTP, Repeat: true,
+				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync [strict]]",
+				Params: zoneParams, OneMore: true, In: conf.HTTP, Repeat: true,
 				Doc: "Defines a zone with a bucket for each key. The rate is in requests per second or minute " +
-					"(`10r/s`, `30r/m`). With `sync`, the buckets count the requests of all nodes of the cluster.",
+					"(`10r/s`, `30r/m`). With `sync`, the buckets count the requests of all nodes of the cluster; " +
+					"with `strict`, too, all nodes together never admit more than one node would.",
 				Set: declareZone,
 			}, {
 				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", Params: limitParams,
@@ -63,6 +64,8 @@ var zoneParams = map[string]string{
 	"zone": "Name and size of the zone.",
 	"rate": "Requests per second or minute: `10r/s`, `30r/m`.",
 	"sync": "Shares the counts with the nodes of the cluster.",
+	"strict": "Moves parts of each bucket between the nodes, so that together they never exceed the limit. Requires " +
+		"`sync` and `zone_sync_strict_state`.",
 }
 
 // limitParams explains the parameters of limit_req.

@@ -13,6 +13,7 @@ type fullest struct {
 	RateMilli  int64        `json:"rate"`  // 1/1000 requests per second
 	BurstMilli int64        `json:"burst"` // the largest of the limits with this zone, in 1/1000 requests
 	Keys       []limitedKey `json:"keys"`  // the most limited first
+	Strict     *strictZone  `json:"strict,omitempty"`
 }
 
 // limitedKey is a key and its excess, in 1/1000 requests.
@@ -22,7 +23,7 @@ type limitedKey struct {
 }
 
 func (z *Zone) fullest(now clock.Reading) fullest {
-	out := fullest{RateMilli: z.rate, BurstMilli: z.BurstMilli(), Keys: []limitedKey{}}
+	out := fullest{RateMilli: z.rate, BurstMilli: z.BurstMilli(), Keys: []limitedKey{}, Strict: z.showStrict()}
 	for _, l := range z.Fullest(shownKeys, now) {
 		out.Keys = append(out.Keys, limitedKey{admin.KeyText(l.Key), l.ExcessMilli})
 	}

@@ -30,6 +30,7 @@ type limiter struct {
 	limits   []boundLimit
 	settings *Settings
 	slot     int
+	strict   bool // one of the limits, at least
 }
 
 type boundLimit struct {
@@ -44,7 +45,11 @@ func build(b *web.Block) (web.Handler, error) {
 	}
 	l := &limiter{settings: s, slot: partOf(b.Plan).slot}
 	for _, limit := range s.Limits {
-		l.limits = append(l.limits, boundLimit{limit.zone.Value.(*Zone), limit.burstMilli, limit.delayMilli})
+		bound := boundLimit{limit.zone.Value.(*Zone), limit.burstMilli, limit.delayMilli}
+		l.limits, l.strict = append(l.limits, bound), l.strict || bound.strict
+	}
+	if l.strict && len(l.limits) > strictLimitsMost {
+		return nil, conf.At(b.Scope.Node, "a block with a strict limit can have at most %d limits", strictLimitsMost)
 	}
 	return l.handle, nil
 }
@@ -64,6 +69,9 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	outcome := r.Slot(l.slot)
 	if outcome.Number != 0 {
 		return web.Declined // once per request, even after an internal redirect
+	}
+	if l.strict {
+		return l.handleStrict(r, outcome)
 	}
 	now := r.Now()
 	var excess int64
@@ -92,7 +100,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	if !applied {
 		return web.Declined
 	}
-	return l.admit(r, outcome, now, excess, last)
+	return l.admit(r, outcome, now, excess, last, 0)
 }
 
 // keyOf evaluates the key; ok is false for one that does not count. A key that is too long counts by its hash;
@@ -141,8 +149,15 @@ func (l *limiter) dryRun() string {
 }
 
 // admit charges the limits that were only checked, and waits for the longest of the delays. last is the limit that
-// already accounted, with that excess, or -1.
-func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, excess int64, last int) web.Result {
+// already accounted, with that excess, or -1; strict limits have decided, and are charged: the bits of decided.
+func (l *limiter) admit(
+	r *web.Request,
+	outcome *web.Slot,
+	now clock.Reading,
+	excess int64,
+	last int,
+	decided uint64,
+) web.Result {
 	var delay int64
 	slowest := -1
 	if last >= 0 {
@@ -150,7 +165,7 @@ func (l *limiter) admit(r *web.Request, outcome *web.Slot, now clock.Reading, ex
 	}
 	// nginx charges from the last to the first and keeps the first of equal delays.
 	for i := len(l.limits) - 1; i >= 0; i-- {
-		if i == last {
+		if i == last || decided&(1<<i) != 0 {
 			continue
 		}
 		limit := &l.limits[i]

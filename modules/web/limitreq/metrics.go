@@ -17,3 +17,25 @@ var metrics = []admin.Metric{
 		"Requests that a limit in dry-run mode would have rejected.",
 	),
 }
+
+// strictMetrics are those of strict zones.
+var strictMetrics = []admin.Metric{
+	admin.Counter("starling_limit_request_strict_waited_total", "*zone.strict.waited",
+		"Requests that waited until the owner of their key was asked."),
+	admin.Counter("starling_limit_request_strict_no_lease_total", "*zone.strict.no_lease",
+		"Requests rejected because the node does not reach the majority of the members."),
+	admin.Counter("starling_limit_request_strict_asks_total", "*zone.strict.asks",
+		"Asks for a larger part of a bucket."),
+	admin.Counter("starling_limit_request_strict_grants_total", "*zone.strict.grants",
+		"Answers to asks for keys that the node owns."),
+	admin.Counter("starling_limit_request_strict_recalls_total", "*zone.strict.recalls",
+		"Requests to give a part of a bucket back."),
+	admin.Counter("starling_limit_request_strict_returns_total", "*zone.strict.returns",
+		"Parts of buckets given back to their owners."),
+	admin.Gauge("starling_limit_request_strict_keys_held", "*zone.strict.keys_held",
+		"Keys of which the node holds a part."),
+	admin.Gauge("starling_limit_request_strict_keys_owned", "*zone.strict.keys_owned",
+		"Keys whose buckets the node distributes."),
+	admin.Gauge("starling_limit_request_strict_view", "*zone.strict.view",
+		"Number of the agreed list of members that decide."),
+}

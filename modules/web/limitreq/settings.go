@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"starling/cluster/strict"
 	"starling/conf"
 	"starling/logs"
 	"starling/nginx/units"
@@ -45,19 +46,32 @@ type Zone struct {
 	key    vars.Template[*web.Request]
 	rate   int64 // 1/1000 requests per second
 	sync   bool
+	strict bool // never exceeded: gate decides
+	gate   *strict.Gate
 	counts *Counts
 	noRoom logs.Repeats
 }
 
 // Counts are the API's figures of a zone. A reload keeps them.
-type Counts struct{ passed, delayed, rejected, delayedDryRun, rejectedDryRun atomic.Uint64 }
+type Counts struct {
+	passed, delayed, rejected, delayedDryRun, rejectedDryRun atomic.Uint64
+	// noLease are those of rejected that a strict limit rejected because this node may not decide.
+	noLease atomic.Uint64
+}
 
 // part are the declarations of one configuration.
 type part struct {
 	zones  []*plan.Zone
 	nodes  map[*plan.Zone]*conf.Node
 	bursts map[*plan.Zone]int64
+	limits []usedLimit
 	slot   int // where a request stores its outcome
+}
+
+// usedLimit is a limit_req and where it is.
+type usedLimit struct {
+	Limit
+	node *conf.Node
 }
 
 func partOf(p *plan.Plan) *part {
@@ -90,7 +104,10 @@ func declareZone(_ any, a *conf.Args) error {
 		return fmt.Errorf("limit_req_zone \"%s\" is already bound to key \"%s\"", z.Name, before.key.Text())
 	}
 	r := partOf(p)
-	z.Value = &Zone{name: z.Name, key: key, rate: rate, sync: a.Has("sync")}
+	if a.Has("strict") && !a.Has("sync") {
+		return fmt.Errorf("\"strict\" requires \"sync\" in limit_req_zone \"%s\"", z.Name)
+	}
+	z.Value = &Zone{name: z.Name, key: key, rate: rate, sync: a.Has("sync"), strict: a.Has("strict")}
 	z.Sync = a.Has("sync")
 	r.zones = append(r.zones, z)
 	r.nodes[z] = a.Node
@@ -126,6 +143,7 @@ func parseLimit(a *conf.Args) (Limit, error) {
 	}
 	r := partOf(p)
 	r.bursts[z] = max(r.bursts[z], l.burstMilli)
+	r.limits = append(r.limits, usedLimit{l, a.Node})
 	return l, nil
 }
 
@@ -141,7 +159,7 @@ func milli(text string) (int64, error) {
 func link(p *plan.Plan) error {
 	r := partOf(p)
 	r.slot = web.Side.NewSlot(p)
-	var problems conf.Problems
+	problems := r.checkStrict()
 	for _, z := range r.zones {
 		if err := r.linkZone(p, z); err != nil {
 			problems = append(problems, conf.At(r.nodes[z], "%s", err))
@@ -155,6 +173,11 @@ func link(p *plan.Plan) error {
 
 func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 	now, burst := z.Value.(*Zone), r.bursts[z]
+	var gate *strict.Gate
+	if now.strict {
+		gate = newGate(z.Name, now.key.Text(), z.Bytes, now.rate, burst/1000)
+	}
+	now.gate = gate
 	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
 		Refuse: func(old *Zone) error {
 			if old.key.Text() == now.key.Text() {
@@ -168,7 +191,12 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 			)
 		},
 		Same: func(old *Zone) bool { return old.sync == now.sync },
-		Take: func(old *Zone) { now.Bucket, now.counts = old.Bucket, old.counts },
+		Take: func(old *Zone) {
+			now.Bucket, now.counts = old.Bucket, old.counts
+			if old.gate != nil && gate != nil && old.gate.Tag == gate.Tag && old.gate.KeysMost == gate.KeysMost {
+				now.gate = old.gate
+			}
+		},
 		Started: func() {
 			now.SetRate(now.rate)
 			now.SetBurst(burst)

@@ -1,0 +1,83 @@
+package limitreq
+
+import (
+	"starling/admin"
+	"starling/cluster/strict"
+	"starling/lib/clock"
+)
+
+// strictZone is what the API shows of a strict zone. Amounts are in 1/1000 request.
+type strictZone struct {
+	// State is "member" if this node decides, "waiting" until it is one, "additive" while an older release is a member,
+	// else "closed"; Reason says why.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// View is the number of the agreed list of nodes that decide, Members are these.
+	View      uint64      `json:"view"`
+	Members   []string    `json:"members"`
+	Admitted  uint64      `json:"admitted"`
+	Rejected  uint64      `json:"rejected"`
+	Waited    uint64      `json:"waited"`
+	NoLease   uint64      `json:"no_lease"`
+	Asks      uint64      `json:"asks"`
+	Grants    uint64      `json:"grants"`
+	Recalls   uint64      `json:"recalls"`
+	Returns   uint64      `json:"returns"`
+	KeysHeld  int         `json:"keys_held"`
+	KeysOwned int         `json:"keys_owned"`
+	Keys      []strictKey `json:"keys"`
+}
+
+// strictKey is a key that was used lately, and who holds how much of its bucket.
+type strictKey struct {
+	Key      string           `json:"key"`
+	Capacity int64            `json:"capacity"`
+	Level    int64            `json:"level"`
+	Mode     string           `json:"mode,omitempty"`
+	Pool     int64            `json:"pool,omitempty"`
+	Holders  map[string]int64 `json:"holders,omitempty"`
+}
+
+const strictMilli = strict.Request / 1000
+
+func (z *Zone) showStrict() *strictZone {
+	if z.gate == nil {
+		return nil
+	}
+	nowUS := clock.SteadyUS()
+	s := z.gate.Status(nowUS)
+	shown := &strictZone{
+		State: s.State, View: s.View.Number, Members: []string{}, Admitted: s.Admitted, Rejected: s.Rejected,
+		Waited: s.Waited, NoLease: z.counts.noLease.Load(), Asks: s.Asks, Grants: s.Grants, Recalls: s.Recalls,
+		Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned, Keys: []strictKey{},
+	}
+	if s.Closed != "" {
+		shown.State, shown.Reason = "closed", s.Closed
+		if z.gate.Additive() {
+			shown.State = "additive"
+		}
+	}
+	name := func(seat strict.Seat) string {
+		if int(seat) < len(s.Members) {
+			return s.Members[seat]
+		}
+		return ""
+	}
+	for _, m := range s.View.Members {
+		shown.Members = append(shown.Members, name(m.Seat))
+	}
+	for _, k := range z.gate.Shown(shownKeys, nowUS) {
+		key := strictKey{
+			Key: admin.KeyText([]byte(k.Key)), Capacity: k.Held.Capacity / strictMilli,
+			Level: k.Held.Level / strictMilli, Mode: k.Mode, Pool: k.Pool.Capacity / strictMilli,
+		}
+		if k.Mode != "" {
+			key.Holders = map[string]int64{}
+			for seat, capacity := range k.Holders {
+				key.Holders[name(seat)] = capacity / strictMilli
+			}
+		}
+		shown.Keys = append(shown.Keys, key)
+	}
+	return shown
+}

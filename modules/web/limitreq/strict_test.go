@@ -1,0 +1,60 @@
+package limitreq_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"starling/web/webtest"
+)
+
+// A strict limit is checked before it is accepted: what it cannot hold is an error.
+func TestWhatAStrictLimitRequires(t *testing.T) {
+	for _, c := range []struct{ zone, limit, want string }{
+		{"rate=1r/s sync strict", "limit_req zone=one burst=5 nodelay;", ""},
+		{"rate=1r/s sync strict", "limit_req zone=one;", ""},
+		{"rate=1r/s strict", "limit_req zone=one;", `"strict" requires "sync" in limit_req_zone "one"`},
+		{
+			"rate=1r/s sync strict", "limit_req zone=one burst=5;",
+			`limit_req with the strict zone "one" requires "nodelay": a strict limit admits requests at once or rejects them`,
+		},
+		{
+			"rate=1r/s sync strict", "limit_req zone=one burst=5 delay=2;",
+			`limit_req with the strict zone "one" requires "nodelay": a strict limit admits requests at once or rejects them`,
+		},
+		{
+			"rate=1r/s sync strict", "limit_req zone=one burst=5 nodelay; location / { limit_req zone=one burst=6 nodelay; }",
+			`limit_req with the strict zone "one" must have the same burst everywhere: 6 here, 5`,
+		},
+		{
+			"rate=1r/s sync strict", "limit_req zone=one burst=1000000001 nodelay;",
+			`the burst of the strict zone "one" must be at most 1000000000`,
+		},
+		{"rate=1r/s sync", "limit_req zone=one burst=5; location / { limit_req zone=one burst=6 delay=2; }", ""},
+	} {
+		text := "limit_req_zone $arg_k zone=one:32k " + c.zone + ";\nserver { " + c.limit + " }"
+		_, err := webtest.Load(t, modules, text)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s %s\ngot  %v\nwant %s", c.zone, c.limit, err, c.want)
+		}
+	}
+}
+
+// A strict zone that belongs to no cluster yet admits nothing: it cannot know what others admit.
+func TestAStrictZoneAloneRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := webtest.Start(t, modules, `
+			limit_req_zone $arg_k zone=one:32k rate=1r/s sync strict;
+			server { limit_req_status 429; location / { limit_req zone=one burst=2 nodelay; say $limit_req_status; }
+				location /dry { limit_req zone=one burst=2 nodelay; limit_req_dry_run on; say $limit_req_status; } }`)
+		if got := statuses(s, "/?k=a", 2); got != "429 429" {
+			t.Errorf("got %s", got)
+		}
+		if got := statuses(s, "/", 2); got != "200 200" {
+			t.Errorf("an empty key: %s", got)
+		}
+		if got := statuses(s, "/dry?k=a", 1); got != "200" {
+			t.Errorf("dry run: %s", got)
+		}
+	})
+}
