@@ -51,6 +51,8 @@ const (
 	idleUS = 3600 * 1_000_000
 	// strictInboxMost bounds the messages that wait for the runner.
 	strictInboxMost = 1 << 14
+	// strictHoldingsMost bounds the keys in claims that wait: those of a takeover with many keys, 100 MB.
+	strictHoldingsMost = 1 << 20
 )
 
 // strictRunner runs the register and the nodes of the strict zones: it gives them time, messages and a disk.
@@ -63,7 +65,8 @@ type strictRunner struct {
 	mu    sync.Mutex
 	inbox []strictItem
 	seats *seating // of the register that runs, nil if none does; replaced, not changed
-	bytes int      // of letters in the inbox
+	// bytes are those of letters in the inbox, holdings those of claims.
+	bytes, holdings int
 
 	// The rest belongs to the runner's goroutine.
 	config   StrictConfig
@@ -115,6 +118,10 @@ func (r *strictRunner) StrictMessage(address string, list, zoneTag uint64, m str
 	if !own && (m.To != s.self || m.Kind == strict.Ping || m.Kind == strict.Pong) {
 		return
 	}
+	if r.holdings+len(m.Holdings) > strictHoldingsMost {
+		return // it is noticed as lost
+	}
+	r.holdings += len(m.Holdings)
 	r.inbox = append(r.inbox, strictItem{from: m.From, zone: zoneTag, m: m})
 	r.poke()
 }
@@ -164,7 +171,7 @@ func (r *strictRunner) step(nowUS int64) (dueUS int64) {
 	}
 	r.mu.Lock()
 	items := r.inbox
-	r.inbox, r.bytes = nil, 0
+	r.inbox, r.bytes, r.holdings = nil, 0, 0
 	r.mu.Unlock()
 	if r.register == nil {
 		return r.lookUS
@@ -394,7 +401,7 @@ func (r *strictRunner) end(why string, additive bool) {
 	clear(r.open)
 	r.register = nil
 	r.mu.Lock()
-	r.seats, r.inbox, r.bytes = nil, nil, 0
+	r.seats, r.inbox, r.bytes, r.holdings = nil, nil, 0, 0
 	r.mu.Unlock()
 	if r.file != nil {
 		if err := r.file.Close(); err != nil {

@@ -129,9 +129,12 @@ func TestAStrictNodeRestarts(t *testing.T) {
 	again.start(members, again.strictly)
 	nodes[1] = again
 	allReady(t, nodes)
-	if n := len(again.gate.Status(clock.SteadyUS()).View.Members); n != 3 {
-		t.Errorf("the view has %d members", n)
-	}
+	eventually(t, func() error {
+		if n := len(again.gate.Status(clock.SteadyUS()).View.Members); n != 3 {
+			return fmt.Errorf("the view has %d members", n)
+		}
+		return nil
+	})
 	flood(t, nodes, "key", 2*strictRate)
 }
 
@@ -269,4 +272,58 @@ func TestAReplacedProcessLeavesItsSeat(t *testing.T) {
 	nodes[1] = next
 	allReady(t, nodes)
 	flood(t, nodes, "key", strictRate)
+}
+
+// What a peer sends waits in a bounded space, and in its own name only.
+func TestStrictMessagesThatAreNotTaken(t *testing.T) {
+	r := newStrictRunner(nil)
+	r.seats = &seating{hash: 5, members: []string{"a", "b", "c"}, addresses: []string{"1", "2", "3"}, self: 0}
+	take := func(address string, list uint64, m strict.Message) int {
+		before := len(r.inbox)
+		r.StrictMessage(address, list, 1, m)
+		return len(r.inbox) - before
+	}
+	for _, test := range []struct {
+		name    string
+		address string
+		list    uint64
+		m       strict.Message
+		taken   int
+	}{
+		{"its own", "2", 5, strict.Message{Kind: strict.Ping, From: 1}, 1},
+		{"of another list", "2", 6, strict.Message{Kind: strict.Ping, From: 1}, 0},
+		{"of nobody in the list", "9", 5, strict.Message{Kind: strict.Ping, From: 1}, 0},
+		{"in the name of another", "2", 5, strict.Message{Kind: strict.Pong, From: 2}, 0},
+		{"in the name of this node", "2", 5, strict.Message{Kind: strict.Ask, From: 0}, 0},
+		{"passed on", "2", 5, strict.Message{Kind: strict.Ask, From: 2}, 1},
+		{"to be passed on", "2", 5, strict.Message{Kind: strict.Ask, From: 1, To: 2}, 1},
+		{"passed on twice", "2", 5, strict.Message{Kind: strict.Ask, From: 2, To: 1}, 0},
+		{"a seat that is none", "2", 5, strict.Message{Kind: strict.Ask, From: 1, To: 3}, 0},
+	} {
+		if got := take(test.address, test.list, test.m); got != test.taken {
+			t.Errorf("%s: %d taken, want %d", test.name, got, test.taken)
+		}
+	}
+	claim := strict.Message{Kind: strict.Claim, From: 1, Holdings: make([]strict.Holding, strictHoldingsMost/4)}
+	for range 8 {
+		take("2", 5, claim)
+	}
+	if r.holdings > strictHoldingsMost || take("2", 5, strict.Message{Kind: strict.Ask, From: 1}) != 1 {
+		t.Errorf("%d holdings wait", r.holdings)
+	}
+	for range 2 * strictInboxMost {
+		take("2", 5, strict.Message{Kind: strict.Ask, From: 1})
+	}
+	letter := wire.Register{List: 5, From: 1, Letter: make([]byte, 1<<20)}
+	for range 64 {
+		r.StrictLetter("2", letter)
+	}
+	if len(r.inbox) > strictInboxMost+64 || r.bytes > wire.MaxStrictBytes {
+		t.Errorf("%d messages and %d bytes of letters wait", len(r.inbox), r.bytes)
+	}
+	before := r.bytes
+	r.StrictLetter("3", letter) // in the name of seat 1
+	if r.bytes != before {
+		t.Error("a letter in the name of another is taken")
+	}
 }
