@@ -313,13 +313,14 @@ func (of *deliveries) retire() {
 	}
 }
 
-// leaving is whether deliveries wait for the peer of an outgoing session.
+// leaving is whether deliveries wait for the peer of an outgoing session, and questions for that of an incoming one.
 type leaving struct {
 	out bool
-	// misses are the waits in a row that ended without the peer, untilMS when it counts again at the earliest;
-	// monotonic.
+	// misses are the waits in a row that ended without the peer, untilMS when it counts again at the earliest if it
+	// catches up; monotonic.
 	misses  int
 	untilMS int64
+	retryMS int64 // when a question is put to the peer again, although it has not answered the last one
 }
 
 // A peer that never acknowledges in time, such as one behind a long line, costs one wait at the beginning, one after

@@ -121,6 +121,7 @@ func (s *Session) Lost(err error, now clock.Reading) {
 	}
 	s.mu.Unlock()
 	s.node.deliverWithout(s)
+	s.forgetQuestions(now)
 
 	next := s.node.remove(s, p, &ending, before == established, now)
 	if !s.Outgoing {

@@ -44,6 +44,8 @@ func FuzzSession(f *testing.F) {
 	add(true, wire.TypeSketch, wire.Sketch{Last: 255, Cells: cells}.Append(nil), wire.TypeAgreed, wire.Agreed{}.Append(nil),
 		wire.TypeWants, wire.Wants{Elements: []wire.Element{{Key: 1, Version: 2}}}.Append(nil))
 	add(false, wire.TypeData, append(wire.AppendDataHead(nil, 2, 1, 5), 1, 2, 3), wire.TypeAwait, wire.Await{Kept: []uint64{0, 2, 9}}.Append(nil))
+	add(true, wire.TypeAsk, wire.Ask{Number: 1, Zone: 2, Key: []byte("0123456789abcdef")}.Append(nil))
+	add(false, wire.TypeAnswer, append(wire.AppendAnswerHead(nil, 1, 2), 1, 2, 3))
 	add(true, wire.TypeKept, wire.AppendAck(nil, wire.Ack{Zone: 0, Sequence: 1}))
 	add(true, wire.TypeGoodbye, wire.Goodbye{Reason: wire.ReasonStopping, Text: "\n\x1b[31mforged"}.Append(nil))
 

@@ -33,7 +33,9 @@ type intake struct {
 	unacked int             // frames
 	ackNow  bool            // the dialer waits for an acknowledgement
 	// keep are zones that the dialer wants to be on disk, through these frames.
-	keep    map[*intakeZone]uint64
+	keep map[*intakeZone]uint64
+	// asked are the questions that the dialer has not answered, by number; at most maxQuestions.
+	asked   map[uint64]*question
 	sinceMS int64 // monotonic, of the first of them
 	// strictPart is what has come of a strict message of several frames.
 	strictPart []byte
@@ -95,6 +97,8 @@ func (s *Session) handleIntake(f wire.Frame, now clock.Reading) error {
 		return s.zonesChanged(f.Body, now)
 	case wire.TypeAwait:
 		return s.awaited(f.Body)
+	case wire.TypeAnswer:
+		return s.gotAnswer(f.Body, now)
 	case wire.TypeView:
 		return s.viewed(f.Body, now)
 	case wire.TypeStrict, wire.TypeRegister:

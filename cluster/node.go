@@ -26,6 +26,7 @@ type Node struct {
 	heads       atomic.Uint64 // the sum of the journals' heads when outgoing sessions were last woken
 	traffic     traffic
 	delivered   deliveryFigures
+	questions   questionFigures
 	viewsDue    atomic.Bool // a peer waits for the view of this node
 	// cameLateMS is when records last came late, by a repair, a teach or a resumed journal; monotonic.
 	cameLateMS atomic.Int64
@@ -84,7 +85,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 	n := &Node{
 		id: config.ID, incarnation: config.Incarnation,
 		features: (wire.FeatureS2 | wire.FeatureRepair | wire.FeatureSteady | wire.FeatureZones |
-			wire.FeatureDelivery | wire.FeatureStrict | wire.FeatureSums) &^ config.Withhold,
+			wire.FeatureDelivery | wire.FeatureQuestions | wire.FeatureStrict | wire.FeatureSums) &^ config.Withhold,
 		driver: config.Driver, strict: config.Strict,
 		peers: make(
 			map[NodeID]*peer,
@@ -169,6 +170,9 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 		n.driver.FlushSoon(urgent)
 	})
 	shared.OnDeliver(func(need zone.Need) zone.Delivery { return n.deliver(&z.deliveries, need) })
+	if findable, ok := shared.(zone.Findable); ok {
+		findable.OnAsk(func(key []byte, now clock.Reading) zone.Waiting { return n.ask(z, key, now) })
+	}
 	shared.Hold(allShards)
 	n.recall(z)
 	return z

@@ -38,6 +38,7 @@ type progress struct {
 
 	forgetting forgetting
 	deliveries deliveries
+	questions  questions
 	// agreedAnew means that a peer has agreed since the last Tick. Guarded by Node.mu.
 	agreedAnew bool
 

@@ -24,8 +24,9 @@ type pusher struct {
 	piece      []byte
 	digestsMS  int64 // monotonic, of the last digests sent
 	digestsDue bool
-	answered   uint64 // changes of the acceptor's zones that this node has followed
-	hasteMS    int64  // the smallest gap before digests that do not wait for their turn
+	answered   uint64     // changes of the acceptor's zones that this node has followed
+	asks       []wire.Ask // of the acceptor, not yet answered; at most maxAnswers
+	hasteMS    int64      // the smallest gap before digests that do not wait for their turn
 	sums       []wire.Sum
 }
 
@@ -228,6 +229,8 @@ func (s *Session) handlePush(f wire.Frame, now clock.Reading) error {
 		return s.acked(f.Body, now)
 	case wire.TypeKept:
 		return s.keptThrough(f.Body, now)
+	case wire.TypeAsk:
+		return s.askedFor(f.Body)
 	case wire.TypeTeachRequest:
 		return s.teachRequested(f.Body, now)
 	case wire.TypeReport:
@@ -302,6 +305,7 @@ const maxAheadMS = 60_000
 
 // fill appends frames until dst is about limit long: the journals first, then taught pieces. Called with mu held.
 func (s *Session) fill(dst []byte, limit int, now clock.Reading) []byte {
+	dst = s.fillAnswers(dst, now)
 	for _, pz := range s.push.zones {
 		if pz.begin != nil && pz.begin.LostTo > 0 {
 			dst = s.fillBegin(dst, pz) // before the frames that continue from there

@@ -18,6 +18,8 @@ type Status struct {
 	Updates UpdateStatus `json:"updates"`
 	// Deliveries count the answers to clients that waited for peers to have a change.
 	Deliveries DeliveryStatus `json:"deliveries"`
+	// Questions count records that a client named and a node asked its peers for.
+	Questions QuestionStatus `json:"questions"`
 	// NodeID, Cluster, Ready, OffsetMS and Peers are starling's own.
 	NodeID    string `json:"node_id"`
 	Cluster   string `json:"cluster,omitempty"`
@@ -128,7 +130,8 @@ func (n *Node) Status(now clock.Reading) Status {
 	out := Status{
 		Zones: make(map[string]ZoneStatus, len(table.list)), NodeID: n.id.String(), Cluster: *n.cluster.Load(),
 		Ready: n.Ready(), OffsetMS: n.clocks.clusterTime(now).WallMS - now.WallMS, Peers: []PeerStatus{},
-		Deliveries: n.delivered.status(), Updates: UpdateStatus{n.traffic.updates.Load(), n.traffic.updateBytes.Load()},
+		Deliveries: n.delivered.status(), Questions: n.questions.status(),
+		Updates: UpdateStatus{n.traffic.updates.Load(), n.traffic.updateBytes.Load()},
 		Node: NodeStatus{
 			BytesIn: n.traffic.bytesIn.Load(), MsgsIn: n.traffic.msgsIn.Load(),
 			MsgsOut: n.traffic.msgsOut.Load(), BytesOut: n.traffic.bytesOut.Load(),

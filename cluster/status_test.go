@@ -208,6 +208,26 @@ var happenings = []struct {
 	}, map[string]any{
 		"deliveries.waits": 1.0, "deliveries.timeouts": 1.0, "deliveries.left_out": 1.0, "peers.0.left_out": true,
 	}},
+	{"clients name sessions that the node lacks", func(f *fabric) {
+		h, peer := f.hosts[0], f.hosts[1]
+		peer.secretly("one")
+		f.find(h, "one")
+		f.find(h, "nobody's")
+		f.find(h, "nobody's")
+		f.find(peer, "other")
+		for i := range maxAnswers + 1 {
+			body := wire.Ask{Number: uint64(i), Zone: 2, Key: []byte("x")}.Append(nil)
+			if err := f.pipes[0].ends[0].Receive(wire.AppendFrame(nil, wire.TypeAsk, body, nil), f.now); err != nil {
+				f.t.Fatal(err)
+			}
+		}
+		f.halt(0, 1, true)
+		f.find(h, "late")
+		f.halt(0, 1, false)
+	}, map[string]any{
+		"questions.asked": 3.0, "questions.found": 1.0, "questions.timeouts": 1.0, "questions.skipped": 1.0,
+		"questions.answered": nil, "questions.dropped": 1.0,
+	}},
 	{"sessions find no room", func(f *fabric) {
 		for i := range 100_000 {
 			f.hosts[0].bind(i, "server")

@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"starling/lib/clock"
+	"starling/upstream/sticky"
 	"starling/web/webtest"
 	"starling/zone"
+	"starling/zone/kinds"
 )
 
 // peers stand for the other nodes of a cluster: what they are waited for, and when they have it.
@@ -148,5 +150,72 @@ func TestAResponseWaitsNoLongerThanSync(t *testing.T) {
 	}
 	if !webtest.Receive(t, p.late) {
 		t.Error("a wait that ran out of time does not count as late")
+	}
+}
+
+// knowing stands for peers that know sessions, by their ids.
+type knowing struct {
+	zone   *kinds.Session
+	server string
+	asked  chan string // keys
+	knows  map[string]bool
+}
+
+func (k *knowing) ask(key []byte, now clock.Reading) zone.Waiting {
+	k.asked <- string(key)
+	if k.knows[string(key)] {
+		if err := k.zone.Bind(key, []byte(k.server), now); err != nil {
+			panic(err)
+		}
+	}
+	return answered{}
+}
+
+// answered is a question whose answer is there.
+type answered struct{}
+
+func (answered) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+func (answered) End(bool, clock.Reading) {}
+
+// A request with a session that this node does not know goes where a peer says.
+func TestAnUnknownSessionIsAskedFor(t *testing.T) {
+	f := fleet{}
+	f.backend(t, "a", says("a"))
+	f.backend(t, "b", says("b"))
+	const text = `upstream u { server {a} route=one; server {b} route=two; sticky learn zone=s:1m SYNC create=$upstream_cookie_session lookup=$cookie_session; }
+		server { location / { proxy_pass http://u; } }`
+	for _, c := range []struct {
+		name, sync, id string
+		want           string
+		asks           int
+	}{
+		{"peers know it", "sync", "known", "bbb", 1},
+		{"nobody knows it", "sync", "nobody's", "aba", 3},
+		{"no session can have the name", "sync", strings.Repeat("x", 5000), "aba", 0},
+		{"there is none", "sync", "", "aba", 0},
+		{"not to be asked for", "sync=0", "known", "aba", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := f.start(t, strings.Replace(text, "SYNC", c.sync, 1))
+			k := &knowing{server: "two", asked: make(chan string, 100), knows: map[string]bool{}}
+			key := sticky.Key([]byte("known"))
+			k.knows[string(key[:])] = true
+			for _, z := range s.Plan.Zones.All() {
+				if z.Name == "s" {
+					k.zone = z.Value.(interface{ Unwrap() zone.Shared }).Unwrap().(*kinds.Session)
+				}
+			}
+			k.zone.OnAsk(k.ask)
+			if got := run(s.Client(), 3, "Cookie: session="+c.id); got != c.want {
+				t.Errorf("the requests went to %s, want %s", got, c.want)
+			}
+			if got := len(k.asked); got != c.asks {
+				t.Errorf("%d requests asked, want %d", got, c.asks)
+			}
+		})
 	}
 }

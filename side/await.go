@@ -7,9 +7,9 @@ import (
 	"starling/zone"
 )
 
-// Await waits until the changes that a delivery follows have come to as many nodes as needed, at most for limit. It
-// reports whether they have. There is nothing to wait for without a delivery.
-func Await(d zone.Delivery, limit time.Duration, clock *clock.Clock) bool {
+// Await waits for what peers bring to its end, at most for limit, and reports whether they have. There is nothing to
+// wait for without it.
+func Await(d zone.Waiting, limit time.Duration, clock *clock.Clock) bool {
 	if d == nil {
 		return true
 	}

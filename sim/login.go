@@ -87,7 +87,7 @@ func (l *login) look() (answered bool) {
 	return true
 }
 
-func isDone(d zone.Delivery) bool {
+func isDone(d zone.Waiting) bool {
 	select {
 	case <-d.Done():
 		return true
@@ -138,4 +138,23 @@ func (w *World) lookLogins() {
 		}
 	}
 	w.logins.waiting = still
+}
+
+// askMS is how long a request waits for the peers that are asked for its session.
+const askMS = 2
+
+// find is what a request does: it asks the peers for a session that is not here. It returns how long that took.
+func (w *World) find(h *Host, key string) (server string, tookMS int64) {
+	if server, found := h.session.Lookup([]byte(key), h.clusterNow()); found {
+		return server, 0
+	}
+	since := w.nowMS
+	if question := h.session.Ask([]byte(key), h.clusterNow()); question != nil {
+		for !isDone(question) && w.nowMS-since < askMS {
+			w.step()
+		}
+		question.End(!isDone(question), h.now())
+	}
+	server, _ = h.session.Lookup([]byte(key), h.clusterNow())
+	return server, w.nowMS - since
 }

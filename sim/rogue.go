@@ -142,7 +142,7 @@ func (r *rogue) say(c *rogueConn) {
 	}
 	elements := []wire.Element{{Key: w.rand.Uint64(), Version: w.rand.Uint64()}}
 	nothing := [][]byte{{1, 0, 0}, {2}, {}}[zone] // records of no key, of pairs and of limits
-	t, body := wire.Type(w.rand.IntN(26)), []byte(nil)
+	t, body := wire.Type(w.rand.IntN(28)), []byte(nil)
 	switch t {
 	case wire.TypeHeartbeat:
 		body = wire.Heartbeat{WallMS: r.wall(), Token: w.rand.Uint64(), Echo: w.rand.Uint64() >> 20}.Append(nil)
@@ -153,6 +153,10 @@ func (r *rogue) say(c *rogueConn) {
 		body = wire.AppendAck(nil, wire.Ack{Zone: zone, Sequence: r.sequence(0)})
 	case wire.TypeKept:
 		body = wire.AppendAck(nil, wire.Ack{Zone: zone, Sequence: r.sequence(0)})
+	case wire.TypeAsk:
+		body = wire.Ask{Number: w.rand.Uint64() % 9, Zone: zone, Key: []byte("login1")}.Append(nil)
+	case wire.TypeAnswer:
+		body = append(wire.AppendAnswerHead(nil, w.rand.Uint64()%9, zone), nothing...)
 	case wire.TypeAwait:
 		body = wire.Await{Kept: []uint64{zone}}.Append(nil)
 	case wire.TypeTeachRequest:

@@ -145,7 +145,7 @@ func (w *World) tellSetup(c *command) (known bool, err error) {
 		w.Start(c.number(1))
 	case "old": // a host runs a release without repair
 		h := w.host(c.word(1))
-		h.withhold = wire.FeatureRepair | wire.FeatureDelivery | wire.FeatureSums
+		h.withhold = wire.FeatureRepair | wire.FeatureDelivery | wire.FeatureQuestions | wire.FeatureSums
 		w.restart(h)
 	case "upgrade":
 		h := w.host(c.word(1))

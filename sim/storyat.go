@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -103,6 +104,9 @@ func (w *World) expectAt(c *command) (known bool, err error) {
 	switch c.word(0) {
 	case "get":
 		return true, want(h.get(c.word(1)))
+	case "finds": // finds key server < 3: what a request finds that asks the peers if it must, within 2 ms
+		server, tookMS := w.find(h, c.word(1))
+		return true, cmp.Or(want(server), c.figure(tookMS))
 	case "lookup":
 		server, _ := h.session.Lookup([]byte(c.word(1)), h.clusterNow())
 		return true, want(server)
@@ -154,6 +158,8 @@ func (w *World) expectStatus(c *command) (known bool, err error) {
 		return true, figure(int64(len(h.leftOut())))
 	case "waits-in-vain":
 		return true, figure(status.Deliveries.Late)
+	case "asks-in-vain":
+		return true, figure(status.Questions.Late)
 	case "sent":
 		return true, figure(status.Node.BytesOut)
 	case "forfeited": // requests

@@ -102,7 +102,7 @@ func Swarm(seed uint64, traced bool) (failures []string, w *World) {
 	}
 	if f.mixed {
 		old := s.Hosts[s.rand.IntN(len(s.Hosts))]
-		old.withhold = wire.FeatureRepair | wire.FeatureZones | wire.FeatureDelivery
+		old.withhold = wire.FeatureRepair | wire.FeatureZones | wire.FeatureDelivery | wire.FeatureQuestions
 		old.crash()
 		old.start()
 	}

@@ -18,12 +18,18 @@ type Need struct {
 // AllNodes as Need.Nodes means this node and every member of the cluster, connected or not.
 const AllNodes = 1 << 30
 
-// Delivery follows the local changes that were made before it began to the peers.
-type Delivery interface {
-	// Done is closed when as many nodes have the changes as needed.
+// Waiting is something that peers bring to its end.
+type Waiting interface {
+	// Done is closed at its end.
 	Done() <-chan struct{}
-	// End ends the wait of one waiter, who got it from Deliver; late means that its time has run out.
+	// End ends the wait of one waiter; late means that its time has run out. Each waiter calls it once.
 	End(late bool, now clock.Reading)
+}
+
+// Delivery follows the local changes that were made before it began to the peers. It ends when as many nodes have the
+// changes as needed.
+type Delivery interface {
+	Waiting
 	// Nodes is how many nodes have the changes, this one included, and how many are needed. Only with Need.Nodes.
 	Nodes() (have, needed int)
 }
@@ -44,4 +50,28 @@ type Durable interface {
 	Shared
 	// Keep waits until all that the zone holds is on disk; it returns at once if the zone has no state.
 	Keep() error
+}
+
+// OnAsk sets who asks the peers for records, the cluster.
+func (s *Store) OnAsk(ask func(key []byte, now clock.Reading) Waiting) { s.ask.Store(&ask) }
+
+// Ask asks the peers for the record of a key that is not here. It ends when the record is, or all have answered that
+// they have none. It is nil if there is nobody to ask, or it makes no sense to ask again so soon.
+func (s *Store) Ask(key []byte, now clock.Reading) Waiting {
+	if ask := s.ask.Load(); ask != nil && s.Synced() {
+		return (*ask)(key, now)
+	}
+	return nil
+}
+
+// Findable is a Shared whose records peers can ask for by their keys.
+type Findable interface {
+	Shared
+	// OnAsk sets who asks the peers for records.
+	OnAsk(ask func(key []byte, now clock.Reading) Waiting)
+	// AppendRecord appends the record of a key that readers can find, in the encoding of taught pieces; nothing if
+	// there is none.
+	AppendRecord(dst, key []byte, now clock.Reading) []byte
+	// TakeRecord merges what a peer's AppendRecord has returned.
+	TakeRecord(payload []byte, now clock.Reading) (Applied, error)
 }

@@ -80,6 +80,7 @@ type Store struct {
 	looks, passedFor atomic.Uint32
 	wake             atomic.Pointer[func(urgent bool)]
 	deliver          atomic.Pointer[func(Need) Delivery]
+	ask              atomic.Pointer[func(key []byte, now clock.Reading) Waiting]
 
 	flushMu    sync.Mutex // before any shard's lock
 	encoder    Encoder

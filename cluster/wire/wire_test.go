@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,9 +100,24 @@ func examples() []message {
 		{"view-request", TypeViewRequest, nil, nil, func([]byte) (any, error) { return nil, nil }},
 		{"view", TypeView, view.Append(nil), view, parser(ParseView)},
 		{"heartbeat-set", TypeHeartbeat, set.Append(nil), set, parser(ParseHeartbeat)},
+	}, deliveryExamples()...)
+}
+
+// deliveryExamples are of the messages by which answers to clients wait for peers.
+func deliveryExamples() []message {
+	ask := Ask{Number: 7, Zone: 1, Key: []byte("0123456789abcdef")}
+	return []message{
 		{"await", TypeAwait, Await{Kept: []uint64{1, 300}}.Append(nil), Await{Kept: []uint64{1, 300}}, parser(ParseAwait)},
 		{"kept", TypeKept, AppendAck(nil, Ack{1, 300}), []Ack{{1, 300}}, parser(parseAcks)},
-	}, sumExamples()...)
+		{"ask", TypeAsk, ask.Append(nil), ask, parser(ParseAsk)},
+		{
+			"answer",
+			TypeAnswer,
+			append(AppendAnswerHead(nil, 7, 1), "record"...),
+			Answer{Number: 7, Zone: 1, Payload: []byte("record")},
+			parser(ParseAnswer),
+		},
+	}
 }
 
 func sumExamples() []message {
@@ -114,7 +130,7 @@ func sumExamples() []message {
 }
 
 // allExamples are those of all files.
-func allExamples() []message { return append(examples(), strictExamples()...) }
+func allExamples() []message { return slices.Concat(examples(), sumExamples(), strictExamples()) }
 
 func parseAcks(body []byte) (list []Ack, err error) {
 	err = ParseAcks(body, func(a Ack) { list = append(list, a) })
@@ -213,7 +229,7 @@ func TestGoldenBytesAreReadBackHoweverTheyAreCut(t *testing.T) {
 func TestMessagesMayGrowButNotShrink(t *testing.T) {
 	for _, m := range allExamples() {
 		switch m.t {
-		case TypeData, TypeTeach, TypeSketch, TypeRepair, TypeAck, TypeKept, TypeTakeover, TypeRegister:
+		case TypeData, TypeTeach, TypeSketch, TypeRepair, TypeAck, TypeKept, TypeAnswer, TypeTakeover, TypeRegister:
 			continue // their ends are payloads and lists
 		}
 		if m.name == "heartbeat" {

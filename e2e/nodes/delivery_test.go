@@ -162,3 +162,51 @@ func TestASetWaitsForTheOtherNodes(t *testing.T) {
 		t.Errorf("%+v, 34 pairs were changed", d.Deliveries)
 	}
 }
+
+// TestASessionThatANodeLacksIsAskedFor: a node with a small zone has evicted sessions that the others have. It sends
+// their clients to the right servers all the same, and asks once a second for those that nobody has.
+func TestASessionThatANodeLacksIsAskedFor(t *testing.T) {
+	const logins = 1000
+	cl := harness.NewCluster(t, 2)
+	for i := range 4 {
+		cl.Backend(101+i, fmt.Sprintf("backend%d", i))
+	}
+	cl.ServeNames("backends.example.com", 101, 102, 103, 104)
+	text := strings.NewReplacer(
+		"SERVERS", "server backends.example.com:9100 resolve;", "sync;\n\t}", "sync=5s;\n\t}",
+	).Replace(harness.Sticky)
+	for i, n := range cl.Nodes {
+		n.Configure(strings.Replace(text, "zone=sessions:1m", []string{"zone=sessions:1m", "zone=sessions:32k"}[i], 1))
+		n.Start()
+	}
+	cl.Joined(2)
+	big, small := cl.Nodes[0], cl.Nodes[1]
+	servers := map[string]string{}
+	for i := range logins {
+		session := fmt.Sprint("s", i)
+		servers[session] = big.Must("GET", "/?session="+session, "").Body
+	}
+	right := 0
+	for session, server := range servers {
+		if small.Must("GET", "/", "", "Cookie", "session="+session).Body == server {
+			right++
+		}
+	}
+	var q struct {
+		Questions struct {
+			Asked    int `json:"asked"`
+			Found    int `json:"found"`
+			Timeouts int `json:"timeouts"`
+			Skipped  int `json:"skipped"`
+		} `json:"questions"`
+	}
+	small.Wants(200, "*", "GET", "/", "", "Cookie", "session=nobodys")
+	r := small.Must("GET", "/api/9/stream/zone_sync/cluster", "")
+	if err := json.Unmarshal([]byte(r.Body), &q); err != nil {
+		t.Fatal(err)
+	}
+	// On a busy machine an answer can take more than the 2 ms for which a request waits.
+	if lost := q.Questions.Timeouts + q.Questions.Skipped; right < logins-lost || q.Questions.Found < logins/4 {
+		t.Errorf("%d of %d requests went to the right server; %+v", right, logins, q.Questions)
+	}
+}

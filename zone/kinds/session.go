@@ -60,7 +60,10 @@ func NewSession(cfg SessionConfig) *Session {
 	return s
 }
 
-var _ zone.Comparable = (*Session)(nil)
+var (
+	_ zone.Comparable = (*Session)(nil)
+	_ zone.Findable   = (*Session)(nil)
+)
 
 // AppendServer appends the id of the server that the session is bound to. It does not touch the session.
 func (s *Session) AppendServer(dst, key []byte, now clock.Reading) ([]byte, bool) {
@@ -186,4 +189,31 @@ func (s *Session) Delete(key []byte, now clock.Reading) bool {
 		s.store.Wake(false)
 	}
 	return r != nil
+}
+
+// OnAsk sets who asks the peers for sessions.
+func (s *Session) OnAsk(ask func(key []byte, now clock.Reading) zone.Waiting) { s.store.OnAsk(ask) }
+
+// Ask asks the peers for a session that is not here; nil if there is nobody to ask.
+func (s *Session) Ask(key []byte, now clock.Reading) zone.Waiting { return s.store.Ask(key, now) }
+
+// AppendRecord appends the session of a key for a peer that asks for it; nothing if there is none.
+func (s *Session) AppendRecord(dst, key []byte, now clock.Reading) []byte {
+	sh := s.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	_, r := s.findLive(sh, key, now)
+	if r == nil {
+		return dst
+	}
+	e := registerEncoder{zone: &s.registers}
+	dst = append(e.Begin(dst, now), byte(sh.Number()))
+	return append(e.AppendChange(dst, r, key, sh.Value(r)), zone.GroupEnd)
+}
+
+// TakeRecord merges a peer's AppendRecord. A client uses the session at this moment: it evicts others if it must, and
+// is not left out because it may have been deleted.
+func (s *Session) TakeRecord(payload []byte, now clock.Reading) (zone.Applied, error) {
+	space := room{bytes: s.store.Limit(), evict: true, repaired: true}
+	return s.merge(payload, space, stamp.Highest(now.WallMS), now)
 }

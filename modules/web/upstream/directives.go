@@ -94,7 +94,8 @@ func directives() []conf.Directive {
 				"[zone=<name>:<size>] [timeout=<time>] [header] [sync[=<time>]]",
 			Doc: "Enables session affinity: by a cookie that Starling sets, by a route in the request, or by " +
 				"sessions learned from responses. With `sync`, all nodes of the cluster share the sessions, and the " +
-				"response that tells the client of a new or moved session is held back until they have it.",
+				"response that tells the client of a new or moved session is held back until they have it. A node " +
+				"that does not know a session asks the others before it selects a server.",
 			Set: conf.Raw(setSticky),
 		},
 	}
@@ -133,5 +134,5 @@ var stickyParams = map[string]string{
 	"timeout":  "Inactivity timeout of a session; 10m by default.",
 	"header":   "Creates the session as soon as the response header arrives, not at the end of the response.",
 	"sync": "Shares the sessions with the nodes of the cluster. The value is how long a response waits for them at " +
-		"most; 5ms by default, `0` does not wait.",
+		"most; 5ms by default. With `0`, it does not wait, and nodes do not ask for sessions.",
 }

@@ -89,9 +89,36 @@ const usualBytes = 128
 
 // AppendWanted finds the session that the client names, and remembers whether one exists.
 func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
-	wanted, found := l.learner.AppendServer(dst, firstValue(r, r.Alloc(usualBytes)[:0], l.lookup), r.Now())
+	looked := firstValue(r, r.Alloc(usualBytes)[:0], l.lookup)
+	wanted, found := l.learner.AppendServer(dst, looked, r.Now())
+	if !found && len(looked) > 0 && l.wait > 0 && l.ask(r, looked) {
+		wanted, found = l.learner.AppendServer(dst, looked, r.Now())
+	}
 	*r.Slot(l.known) = acceptance{known: found}.slot()
 	return wanted, found
+}
+
+// askFor is how long a request waits for the peers that are asked for its session. Idle ones answer in a tenth of that.
+const askFor = 2 * time.Millisecond
+
+// ask asks the peers for a session that is not here: this node may have started a moment ago, or may have been cut off.
+// It reports whether it makes sense to look again.
+func (l *learn) ask(r *web.Request, id []byte) bool {
+	if !stick.Asks(id) {
+		return false
+	}
+	client := r.Remote.Addr()
+	if !l.asking.Begin(client) {
+		return false
+	}
+	defer l.asking.Done(client)
+	key := stick.Key(id)
+	question := l.Ask(key[:], r.Now())
+	if question == nil {
+		return false
+	}
+	r.Waits()
+	return side.Await(question, askFor, l.clock)
 }
 
 // acceptance is what a request remembers: whether its session was found before a server was picked, and when the

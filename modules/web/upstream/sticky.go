@@ -44,6 +44,7 @@ type learn struct {
 	atHeader, sync bool
 	// wait is how long an answer is held back at most until the peers have the session that it tells the client of.
 	wait     time.Duration
+	asking   stick.Asking
 	known    int // slot: see acceptance
 	clock    *clock.Clock
 	zone     *plan.Zone
