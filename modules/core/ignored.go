@@ -99,12 +99,12 @@ func Ignored() *conf.Module {
 
 const noEffect = "Accepted for compatibility, no effect: "
 
-// checked is a setter that stores nothing. It checks the variables of conditions.
+// checked is a setter that stores nothing. It checks what nginx checks: single values, and the variables of conditions.
 func checked(syntax, why string) conf.Setter {
 	return func(_ any, a *conf.Args) error {
 		a.Ignore(why)
 		if !strings.HasPrefix(syntax, "<condition>") {
-			return nil
+			return checkValue(syntax, a)
 		}
 		for _, word := range a.Words {
 			if _, err := web.Side.Compile(a, word); err != nil {
@@ -113,4 +113,17 @@ func checked(syntax, why string) conf.Setter {
 		}
 		return nil
 	}
+}
+
+// checkValue checks the argument of a directive that has one.
+func checkValue(syntax string, a *conf.Args) (err error) {
+	switch hash := strings.Contains(a.Node.Name, "_hash_"); { // whose sizes are numbers
+	case syntax == "<number>", syntax == "<size>" && hash:
+		_, err = conf.Number(strings.TrimPrefix(a.Words[0], "-")) // of worker_priority
+	case syntax == "<size>":
+		_, err = conf.Offset(a.Words[0]) // worker_rlimit_core has gigabytes
+	case syntax == "<time>", syntax == "<interval>":
+		_, err = conf.Time(a.Words[0])
+	}
+	return err
 }

@@ -6,6 +6,10 @@ import "testing"
 func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 	for _, c := range []struct{ text, problem, warning, ignored string }{
 		{text: "worker_priority -5;", ignored: "set the priority of the process in its service manager"},
+		{text: "worker_priority x;", problem: `"worker_priority" directive invalid number in /n.conf:1`, ignored: "set the priority of the process in its service manager"},
+		{text: "worker_rlimit_core 1x;", problem: `"worker_rlimit_core" directive invalid value in /n.conf:1`, ignored: "set the limit of core files in the service manager"},
+		{text: "worker_rlimit_core 2g;", ignored: "set the limit of core files in the service manager"},
+		{text: "timer_resolution soon;", problem: `"timer_resolution" directive invalid value in /n.conf:1`, ignored: "there is no event loop timer"},
 		{text: "http { sendfile on; }", ignored: "sendfile is always used where possible"},
 		{text: "mgmt { license_token a.jwt; usage_report interval=1h; }", ignored: "there is no licence, and nothing is reported"},
 		{text: "mgmt { a { } }", problem: `unexpected "{" in /n.conf:1`},

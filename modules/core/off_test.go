@@ -98,7 +98,12 @@ func TestOffIsWhole(t *testing.T) {
 func TestIgnored(t *testing.T) {
 	for line, want := range map[string]string{
 		"ssl_buffer_size 4k": "ok", "proxy_send_lowat 12000": "ok", "gzip_buffers 16 8k": "ok", "proxy_temp_file_write_size 64k": "ok",
-		"gzip_buffers 16": `invalid number of arguments in "gzip_buffers" directive in /n.conf:1`,
+		"map_hash_max_size 2048": "ok", "open_file_cache_valid 60s": "ok", "postpone_output 1460": "ok", "types_hash_bucket_size 64": "ok",
+		"map_hash_max_size 1k":     `"map_hash_max_size" directive invalid number in /n.conf:1`,
+		"open_file_cache_valid x":  `"open_file_cache_valid" directive invalid value in /n.conf:1`,
+		"connection_pool_size 1x":  `"connection_pool_size" directive invalid value in /n.conf:1`,
+		"open_file_cache_min_uses": `invalid number of arguments in "open_file_cache_min_uses" directive in /n.conf:1`,
+		"gzip_buffers 16":          `invalid number of arguments in "gzip_buffers" directive in /n.conf:1`,
 	} {
 		if got := bound(t, "http { "+line+"; }"); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
