@@ -19,7 +19,7 @@ const maxParked = 64
 // tick is the grid of due times, coarseTick that of long pauses, and coarsePause the shortest pause that keeps to one.
 // Checks that come together cost less: each wake-up of a process at rest, and of its threads, costs about as much as a
 // check itself. 1,000 servers with intervals of 5s took 2.5 % of a core with a tick of 50ms for all, 1.6 % with this
-// (with keepalive_time: 1.1 and 0.6 %).
+// (with keepalive_time: 1.1 and 0.6 %), and 1.2 % since their connections are made with less (upstream.Dialer.Brief).
 const (
 	tick        = 50 * time.Millisecond
 	coarseTick  = 5 * tick
