@@ -72,7 +72,7 @@ func TestAPeerIsAskedForAnUnknownSession(t *testing.T) {
 			t.Fatalf("session %d: found %v after %d ms", i, found, ms)
 		}
 	}
-	f.settle(3000, "in agreement", f.agree)
+	f.settle(60_000, "in agreement", f.agree)
 	if got, want := f.hosts[0].node.Status(f.hosts[0].reading()).Questions, (QuestionStatus{Asked: 50, Found: 50}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
