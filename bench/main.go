@@ -44,6 +44,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == "curves" {
+		if err := drawCurves(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench curves:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	only := flag.String("only", "", "run only the measurements whose name contains this")
 	rounds := flag.Int("rounds", 5, "rounds of each comparison")
 	save := flag.Bool("save", false, "write the figures to bench/results/DATE.json")
