@@ -292,3 +292,31 @@ func TestAReloadKeepsConnections(t *testing.T) {
 		s.rejects(a)
 	}
 }
+
+// TestANodeThatDoesNotShareTheZone, such as one of an older release, counts alone; the others name it.
+func TestANodeThatDoesNotShareTheZone(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	hangs(t, cl.Net+".101:9200")
+	shared := strings.Replace(connected, "EXTRA", "", 1)
+	cl.ConfigureAll(shared)
+	third := cl.Nodes[2]
+	third.Configure(strings.ReplaceAll(shared, ":1m sync;", ":1m;"))
+	for _, n := range cl.Nodes {
+		n.Start()
+	}
+	cl.Joined(3)
+	for _, s := range sides {
+		for _, n := range cl.Nodes {
+			s.holds(n, 4)
+		}
+		s.counts(cl.Nodes[0], 8, 4)
+		s.counts(cl.Nodes[1], 8, 4)
+		s.counts(third, 4, 0)
+		why := fmt.Sprintf("zone %q is shared on this node but not on the peer", s.zone)
+		cl.Nodes[0].WaitLog(why)
+		r := cl.Nodes[0].Must("GET", "/api/9/stream/zone_sync/cluster", "")
+		if text, err := json.Marshal(why); err != nil || !strings.Contains(r.Body, string(text)) {
+			t.Errorf("the API does not say %s: %s", text, r.Body)
+		}
+	}
+}
