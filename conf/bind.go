@@ -330,6 +330,9 @@ func (w *binding) apply(d *declared, s *Scope, a *Args) error {
 // match fills in the names of the arguments.
 func (w *binding) match(d *declared, a *Args) error {
 	for _, word := range a.Words {
+		if why := d.Rejected[word]; why != "" {
+			return fmt.Errorf("invalid parameter \"%s\": %s", word, why)
+		}
 		for _, p := range d.Unsupported {
 			if word == p || strings.HasSuffix(p, "=") && strings.HasPrefix(word, p) {
 				return Unsupported(p)

@@ -25,6 +25,8 @@ type Directive struct {
 	OneMore bool
 	// Unsupported lists parameters that nginx supports and starling does not ("service=", "quic").
 	Unsupported []string
+	// Rejected are words that an operator may expect to work, and why they do not: those that another directive takes.
+	Rejected map[string]string
 	// Refused is a Syntax of arguments that nginx accepts and starling does not: "on" of a directive that accepts only
 	// "off", because the feature is not supported.
 	Refused string

@@ -121,6 +121,19 @@ func TestSyntaxExtras(t *testing.T) {
 	}
 }
 
+// A word that another directive takes is rejected with the reason.
+func TestRejectedWords(t *testing.T) {
+	d := conf.Directive{
+		Syntax: "<name> [sync]", OneMore: true, Rejected: map[string]string{"strict": "only limit_req_zone supports it"},
+	}
+	if got := matched(t, d, "x a sync strict;"); got != `invalid parameter "strict": only limit_req_zone supports it` {
+		t.Error(got)
+	}
+	if got := matched(t, d, "x a sync stricter;"); got != `invalid parameter "stricter"` {
+		t.Error(got)
+	}
+}
+
 func TestDeclarationMistakes(t *testing.T) {
 	set := func(any, *conf.Args) error { return nil }
 	module := func(name string, d ...conf.Directive) *conf.Module {

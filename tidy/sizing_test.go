@@ -26,6 +26,13 @@ var fill = map[string]func(t *testing.T, keyBytes, valueBytes int) int64{
 		}
 		return b.Stats().Records
 	},
+	"`limit_conn_zone … sync`": func(_ *testing.T, keyBytes, _ int) int64 {
+		c := kinds.NewConn(kinds.ConnConfig{Name: "z", Bytes: megabyte})
+		for i, verdict := 0, kinds.Passed; verdict == kinds.Passed; i++ {
+			_, verdict = c.Enter(sized(i, keyBytes), 1)
+		}
+		return c.Stats().Records
+	},
 	"`sticky learn`": func(t *testing.T, keyBytes, valueBytes int) int64 {
 		s := kinds.NewSession(kinds.SessionConfig{Name: "z", Bytes: megabyte, TimeoutMS: 3_600_000})
 		for i := range 40_000 {

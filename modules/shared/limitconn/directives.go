@@ -18,7 +18,7 @@ func Directives[S any, C side.Subject](
 	return []conf.Directive{
 		{
 			Name: "limit_conn_zone", Syntax: "<key> zone=<name>:<size> [sync]", Params: zoneParams, OneMore: true,
-			Unsupported: []string{"strict"}, In: s.Block, Repeat: true,
+			Rejected: map[string]string{"strict": notStrict}, In: s.Block, Repeat: true,
 			Doc: "Defines a zone of connection counts for each key. With `sync`, it counts the " + s.Many +
 				" of all nodes of the cluster.",
 			Set: func(_ any, a *conf.Args) error { return declare(s, a) },
@@ -40,6 +40,10 @@ func Directives[S any, C side.Subject](
 		},
 	}
 }
+
+// notStrict is why limit_conn_zone does not take the parameter of limit_req_zone.
+const notStrict = "only limit_req_zone supports it; with \"sync\" alone, nodes together can exceed a limit by what " +
+	"arrives before they know of it"
 
 // zoneParams explains the parameters of limit_conn_zone.
 var zoneParams = map[string]string{

@@ -173,15 +173,16 @@ func TestALongKeyIsCounted(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	const zone = "limit_conn_zone $uri zone=one:32k;"
 	for text, problem := range map[string]string{
-		`limit_conn_zone $uri zone=:1x;`:             `invalid zone size "zone=:1x"`,
-		`limit_conn_zone $uri zone=:1k;`:             `zone "zone=:1k" is too small`,
-		`limit_conn_zone $uri zone=one:;`:            `invalid zone size "zone=one:"`,
-		`limit_conn_zone $uri zone=;`:                `invalid zone size "zone="`,
-		`limit_conn_zone $uri zone=one;`:             `invalid zone size "zone=one"`,
-		`limit_conn_zone $uri zone=:32k;`:            `"limit_conn_zone" must have "zone" parameter`,
-		`limit_conn_zone $uri zone=one:1k;`:          `zone "zone=one:1k" is too small`,
-		`limit_conn_zone $uri one;`:                  `invalid parameter "one"`,
-		`limit_conn_zone $uri zone=one:32k strict;`:  `parameter "strict" is not supported by starling`,
+		`limit_conn_zone $uri zone=:1x;`:    `invalid zone size "zone=:1x"`,
+		`limit_conn_zone $uri zone=:1k;`:    `zone "zone=:1k" is too small`,
+		`limit_conn_zone $uri zone=one:;`:   `invalid zone size "zone=one:"`,
+		`limit_conn_zone $uri zone=;`:       `invalid zone size "zone="`,
+		`limit_conn_zone $uri zone=one;`:    `invalid zone size "zone=one"`,
+		`limit_conn_zone $uri zone=:32k;`:   `"limit_conn_zone" must have "zone" parameter`,
+		`limit_conn_zone $uri zone=one:1k;`: `zone "zone=one:1k" is too small`,
+		`limit_conn_zone $uri one;`:         `invalid parameter "one"`,
+		`limit_conn_zone $uri zone=one:32k sync strict;`: `invalid parameter "strict": only limit_req_zone supports it; ` +
+			`with "sync" alone, nodes together can exceed a limit by what arrives before they know of it`,
 		`limit_conn_zone $uri zone=one:32k syncs;`:   `invalid parameter "syncs"`,
 		zone + `limit_conn_zone $host zone=one:32k;`: `limit_conn_zone "one" is already bound to key "$uri"`,
 		zone + `limit_conn one 0;`:                   `invalid number of connections "0"`,
