@@ -299,3 +299,48 @@ func TestASharedStateThatCannotBeWritten(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestRemovalsOfServersThatOnlyTheAPIAddedEnd: addresses of groups that scale come and go. The removal of a server of
+// the configuration stays, or a reload would bring it back.
+func TestRemovalsOfServersThatOnlyTheAPIAddedEnd(t *testing.T) {
+	s := startShared(t, sharedServers)
+	for _, call := range []string{
+		"POST " + stateServers + ` {"server":"127.0.0.3:1"}`, "DELETE " + stateServers + "/2", "DELETE " + stateServers + "/0",
+		"PATCH " + stateServers + `/1 {"weight":2}`,
+	} {
+		if got := askAPI(s, call); !strings.HasPrefix(got, "20") {
+			t.Errorf("%s: %s", call, got)
+		}
+	}
+	var made []struct {
+		Server, Did string
+		Left        int64 `json:"left_ms"`
+	}
+	text := strings.TrimPrefix(askAPI(s, "GET /api/9/http/upstreams/u/changes"), "200 ")
+	if err := json.Unmarshal([]byte(text), &made); err != nil || len(made) != 3 {
+		t.Fatalf("%s, %v", text, err)
+	}
+	if day := (24 * time.Hour).Milliseconds(); made[0].Did != "removed" || made[0].Left <= 0 || made[0].Left > day {
+		t.Errorf("the removal of what the API had added: %+v", made[0])
+	}
+	if made[1].Did != "removed" || made[1].Left != 0 || made[2].Did != "changed" || made[2].Left != 0 {
+		t.Errorf("changes of the configuration's servers: %+v", made[1:])
+	}
+}
+
+// TestNamesThatLookLikeComments: a state file that is not shared keeps them; a cluster does not share them.
+func TestNamesThatLookLikeComments(t *testing.T) {
+	const call = "POST " + stateServers + ` {"server":"unix:/tmp/a\n#zone !\n#own x"}`
+	file := filepath.Join(t.TempDir(), "u.conf")
+	s := startState(t, file, "state STATE;")
+	if got := askAPI(s, call); !strings.HasPrefix(got, "201") {
+		t.Error(got)
+	}
+	again := startState(t, file, "state STATE;")
+	if got := shownServers(t, again); got != "unix:/tmp/a\n#zone !\n#own x" {
+		t.Errorf("after a restart: %q", got)
+	}
+	if got := askAPI(startShared(t, sharedServers), call); !strings.HasPrefix(got, "400 ") || !strings.Contains(got, "cannot share") {
+		t.Error(got)
+	}
+}

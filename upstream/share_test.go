@@ -339,3 +339,20 @@ func TestKeysOfServers(t *testing.T) {
 func named(name string) func(*Settings) {
 	return func(s *Settings) { s.Name, s.Host, s.Port = name, name, 80 }
 }
+
+// TestAServerComesBackAsABackup: also where the configuration has it as none.
+func TestAServerComesBackAsABackup(t *testing.T) {
+	b, nodes := shared(t, "10.0.0.1:80 10.0.0.2:80", "10.0.0.1:80 10.0.0.2:80")
+	if err := nodes[0].Remove(0, start); err != nil {
+		t.Fatal(err)
+	}
+	added := NewSettings("10.0.0.1:80", tcp("10.0.0.1:80"))
+	added.Backup = true
+	if _, err := nodes[0].AddNew(added, start); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range nodes { // the second one has not seen the removal
+		b.follow(t, g)
+		want(t, g, "1=10.0.0.2:80, 2=10.0.0.1:80 backup by node0")
+	}
+}
