@@ -74,6 +74,7 @@ type strictRunner struct {
 	file     io.Closer // the lock
 	lookUS   int64
 	told     map[string]bool // what was logged, until it changes
+	additive bool            // the zones were, so their keys may have been spent
 	old      map[string]bool // addresses of members whose release keeps no strict limits
 	open     map[*strict.Gate]uint64
 }
@@ -279,6 +280,7 @@ func (r *strictRunner) look(nowUS int64) {
 	}
 	if older := r.older(wanted); len(older) > 0 {
 		why := fmt.Sprintf("%s does not keep strict limits: upgrade it", strings.Join(older, ", "))
+		r.additive = true
 		r.end(why, true)
 		r.closeAll(why, true)
 		return
@@ -327,6 +329,7 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 	if err == nil {
 		config := register.Config{
 			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk{&r.config},
+			Used: r.additive,
 		}
 		r.register, err = register.New(config, saved, nowUS)
 		if errors.Is(err, register.ErrOtherList) {

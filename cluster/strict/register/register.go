@@ -22,7 +22,8 @@ type Config struct {
 	// Random returns random bits: for an ID, and for how long a member waits before it campaigns.
 	Random func() uint64
 	Disk   Disk
-	// Used means that this node had a state of another list of members: something may have been spent under it.
+	// Used means that something may have been spent before: this node had a state of another list of members, or
+	// counted without the register.
 	Used bool
 }
 
