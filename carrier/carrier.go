@@ -121,11 +121,38 @@ type Carrier struct {
 	link    *Link
 }
 
-// New makes a carrier and its node. Static names are resolved here, once: a name that cannot be resolved is an error.
-func New(config Config) (*Carrier, error) {
+// Prepared is a configuration that can be applied without an error.
+type Prepared struct {
+	config  Config
+	members []resolved
+}
+
+// Prepare checks a configuration, and changes nothing. Static names are resolved here, once: a name that cannot be
+// resolved is an error.
+func Prepare(ctx context.Context, config Config) (*Prepared, error) {
 	if config.Clock == nil || config.Log == nil {
 		return nil, errors.New("carrier: Clock and Log must be set")
 	}
+	config = config.withDefaults()
+	if err := config.Node.Check(); err != nil {
+		return nil, err
+	}
+	members, err := resolveStatic(ctx, &config)
+	return &Prepared{config, members}, err
+}
+
+// New makes a carrier and its node.
+func New(config Config) (*Carrier, error) {
+	prepared, err := Prepare(context.Background(), config)
+	if err != nil {
+		return nil, err
+	}
+	return prepared.New()
+}
+
+// New makes a carrier and its node, from now on the zones' one. It fails only if Prepare would.
+func (p *Prepared) New() (*Carrier, error) {
+	config := p.config
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Carrier{
 		clock: config.Clock, start: time.Now(), ctx: ctx, cancel: cancel,
@@ -133,22 +160,16 @@ func New(config Config) (*Carrier, error) {
 		dialer: (&net.Dialer{Control: beforeConnect}).DialContext, link: config.Link,
 	}
 	c.sparing, c.peerLines = logs.NewSparing(lines{c}), logs.NewSparingOfPeers(lines{c})
-	config = config.withDefaults()
 	c.strict = newStrictRunner(c)
 	config.Node.Driver, config.Node.Strict = c, c.strict
 	c.config.Store(&config)
 	c.flush = newFlusher(c)
-	members, err := c.resolveStatic(ctx, &config)
-	if err != nil {
+	var err error
+	if c.node, err = cluster.New(config.Node, c.clock.Now()); err != nil {
 		cancel()
 		return nil, err
 	}
-	c.node, err = cluster.New(config.Node, c.clock.Now())
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	c.setMembers(members)
+	c.setMembers(p.members)
 	return c, nil
 }
 
@@ -198,11 +219,16 @@ func (c *Carrier) Start() {
 // Reload applies a new configuration. Zones of the same object keep their place, connections to remaining members are
 // kept unless the core needs a new hello. On an error nothing changes.
 func (c *Carrier) Reload(config Config) error {
-	config = config.withDefaults()
-	members, err := c.resolveStatic(c.ctx, &config)
+	prepared, err := Prepare(c.ctx, config)
 	if err != nil {
 		return err
 	}
+	return c.Apply(prepared)
+}
+
+// Apply is Reload of a prepared configuration. It fails only if Prepare would.
+func (c *Carrier) Apply(p *Prepared) error {
+	config := p.config
 	config.Node.Driver, config.Node.Strict = c, c.strict
 	if config.Node.Cluster != c.config.Load().Node.Cluster {
 		c.unsettle()
@@ -211,7 +237,7 @@ func (c *Carrier) Reload(config Config) error {
 		return err
 	}
 	c.config.Store(&config)
-	c.setMembers(members)
+	c.setMembers(p.members)
 	c.strict.changed.Store(true)
 	c.strict.poke()
 	return nil

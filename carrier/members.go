@@ -23,7 +23,7 @@ type resolved struct {
 }
 
 // resolveStatic looks up the members that are resolved once. A member named twice counts once.
-func (c *Carrier) resolveStatic(ctx context.Context, config *Config) ([]resolved, error) {
+func resolveStatic(ctx context.Context, config *Config) ([]resolved, error) {
 	var list []resolved
 	named := make(map[string]string)
 	for _, m := range config.Members {

@@ -94,11 +94,16 @@ type Event struct {
 }
 
 func (c *Config) check() error {
-	if c.ID == 0 || c.Incarnation == 0 {
-		return errors.New("zone_sync: node ID and incarnation must not be 0")
-	}
 	if c.Driver == nil {
 		return errors.New("zone_sync: driver must be set")
+	}
+	return c.Check()
+}
+
+// Check returns what is wrong with a configuration, apart from its driver.
+func (c *Config) Check() error {
+	if c.ID == 0 || c.Incarnation == 0 {
+		return errors.New("zone_sync: node ID and incarnation must not be 0")
 	}
 	if len(c.Cluster) > wire.MaxNameBytes {
 		return fmt.Errorf(
