@@ -62,20 +62,25 @@ type Log struct {
 // valid only during the call. An error of replay is returned unchanged. Only one process at a time has a log open:
 // ErrInUse.
 func Open(path string, replay func(record []byte) error) (*Log, error) {
+	return OpenAfter(path, Found{}, replay)
+}
+
+// OpenAfter is Open after ReadFile: it does not replay again what that has read, unless the log is another file by now.
+func OpenAfter(path string, read Found, replay func(record []byte) error) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{path: path, file: file}
 	l.idle.L = &l.mu
-	if err := l.start(replay); err != nil {
+	if err := l.start(read, replay); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *Log) start(replay func([]byte) error) error {
+func (l *Log) start(read Found, replay func([]byte) error) error {
 	if err := lock(l.file, l.path); err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
@@ -84,7 +89,7 @@ func (l *Log) start(replay func([]byte) error) error {
 		return err
 	}
 	size := info.Size()
-	was, err := readLog(l.file, size, replay)
+	was, err := readLog(l.file, size, read.rest(info, replay))
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}

@@ -128,6 +128,22 @@ type Found struct {
 	Records int
 	// Damaged is how many bytes before the last complete record, or of the whole log, could not be read.
 	Damaged int64
+	file    os.FileInfo
+}
+
+// rest skips the records that were read before from the same file.
+func (f Found) rest(file os.FileInfo, replay func(record []byte) error) func(record []byte) error {
+	if f.file == nil || !os.SameFile(f.file, file) || file.Size() < f.file.Size() {
+		return replay
+	}
+	skip := f.Records
+	return func(record []byte) error {
+		if skip > 0 {
+			skip--
+			return nil
+		}
+		return replay(record)
+	}
 }
 
 // ReadFile passes each complete record of the log at path, in order, to replay and changes nothing. A missing log has
@@ -156,5 +172,5 @@ func ReadFile(path string, replay func(record []byte) error) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return Found{Records: was.records, Damaged: was.damaged}, nil
+	return Found{Records: was.records, Damaged: was.damaged, file: info}, nil
 }
