@@ -43,7 +43,23 @@ func (w *memoryWatch) look(used, from int64) bool {
 	return true
 }
 
-// watchMemory returns the memory of shrunk zones and of ended UDP sessions to the system, until ctx ends.
+// tickZones removes what has ended in the zones of the running configuration. Those that a cluster shares it ticks more
+// often itself.
+func (h *Host) tickZones() {
+	c := h.Current()
+	if c == nil {
+		return
+	}
+	now := c.plan.Clock.Now()
+	for _, z := range c.plan.Zones.All() {
+		if kept, ok := z.Value.(interface{ Unwrap() zone.Shared }); ok {
+			kept.Unwrap().Tick(now)
+		}
+	}
+}
+
+// watchMemory removes what has ended in zones, and returns the memory of shrunk zones and of ended UDP sessions to the
+// system, until ctx ends.
 func (h *Host) watchMemory(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -52,6 +68,7 @@ func (h *Host) watchMemory(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			h.tickZones()
 			h.lookAtMemory()
 		}
 	}

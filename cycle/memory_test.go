@@ -89,3 +89,22 @@ func TestMemoryOfAZoneClearedAtOnceIsGivenBack(t *testing.T) {
 		return nil
 	})
 }
+
+// What has ended leaves a zone that no cluster shares, too: otherwise it would take the room of new pairs forever.
+func TestEndedPairsLeaveAZoneOfThisNode(t *testing.T) {
+	h := newHost(t)
+	t.Cleanup(h.Stop)
+	h.run("http { keyval_zone zone=one:32k timeout=1h; server { listen " + address(t) + "; } }")
+	for _, z := range h.Current().Plan().Zones.All() {
+		zone, now := z.Value.(*keyval.Zone), h.Current().Plan().Clock.Now()
+		if err := zone.Set([]byte("short"), []byte("1"), 1, now); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, patience, func() error {
+			if stats := zone.Stats(); stats.RecordBytes > 0 {
+				return fmt.Errorf("the zone still has %+v", stats)
+			}
+			return nil
+		})
+	}
+}
