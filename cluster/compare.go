@@ -65,7 +65,7 @@ const maxMismatches = 16
 func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneState {
 	table := n.table.Load()
 	shared := make([]*zoneState, len(theirs))
-	var mismatched []string
+	var mismatched, different []string
 	named := make(map[string]bool, len(theirs))
 	for i := range theirs {
 		their := &theirs[i]
@@ -86,7 +86,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 			continue
 		}
 		if why := differences(mine.info, their); why != "" {
-			n.once(s, Warning, fmt.Sprintf("zone %q has different settings: %s", their.Name, why))
+			different = append(different, fmt.Sprintf("zone %q has different settings: %s", their.Name, why))
 		}
 		shared[i] = mine
 	}
@@ -101,39 +101,55 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	if more := len(mismatched) - maxMismatches; more > 0 {
 		mismatched = append(mismatched[:maxMismatches:maxMismatches], fmt.Sprintf("%d more zones are not shared", more))
 	}
-	for _, text := range mismatched {
+	different = different[:min(len(different), maxMismatches)]
+	for _, text := range slices.Concat(mismatched, different) {
 		n.once(s, Notice, text)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	since := make(map[string]int64, len(mismatched))
-	for _, text := range mismatched {
+	s.peer.mismatches, s.peer.mismatchedMS = mismatched, sinceWhen(mismatched, s.peer.mismatchedMS, now)
+	s.peer.differentMS = sinceWhen(different, s.peer.differentMS, now)
+	return shared
+}
+
+// sinceWhen keeps since when there is each of the texts.
+func sinceWhen(texts []string, before map[string]int64, now clock.Reading) map[string]int64 {
+	since := make(map[string]int64, len(texts))
+	for _, text := range texts {
 		since[text] = now.MonoMS
-		if before, known := s.peer.mismatchedMS[text]; known {
-			since[text] = before
+		if ms, known := before[text]; known {
+			since[text] = ms
 		}
 	}
-	s.peer.mismatches, s.peer.mismatchedMS = mismatched, since
-	return shared
+	return since
 }
 
 // rolloutMS is how long the zones of nodes may differ before it is an error: during the rollout of a new configuration
 // they do.
 const rolloutMS = 60_000
 
-// tellLasting reports mismatches that outlast a rollout as errors. Called with mu held.
+// tellLasting reports mismatches that outlast a rollout as errors, and different settings as warnings. Called with mu
+// held.
 func (s *Session) tellLasting(now clock.Reading) {
 	n := s.node
 	n.mu.Lock()
-	var lasting []string
-	for text, sinceMS := range s.peer.mismatchedMS {
-		if after(now, sinceMS, rolloutMS) {
-			lasting = append(lasting, text)
-		}
-	}
+	mismatched, different := lasting(s.peer.mismatchedMS, now), lasting(s.peer.differentMS, now)
 	n.mu.Unlock()
-	slices.Sort(lasting)
-	for _, text := range lasting {
+	for _, text := range mismatched {
 		n.once(s, Problem, fmt.Sprintf("%s, for %v: configure the same zones on both nodes", text, ms(rolloutMS)))
 	}
+	for _, text := range different {
+		n.once(s, Warning, fmt.Sprintf("%s, for %v: configure the same on both nodes", text, ms(rolloutMS)))
+	}
+}
+
+// lasting are the texts that were there for longer than a rollout takes.
+func lasting(sinceMS map[string]int64, now clock.Reading) (texts []string) {
+	for text, ms := range sinceMS {
+		if after(now, ms, rolloutMS) {
+			texts = append(texts, text)
+		}
+	}
+	slices.Sort(texts)
+	return texts
 }

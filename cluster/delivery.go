@@ -303,6 +303,13 @@ func (n *Node) deliverWithout(s *Session) {
 	}
 }
 
+// goOn ends retire: the zone is shared again.
+func (of *deliveries) goOn() {
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	of.retired = false
+}
+
 // retire ends the deliveries of a zone that is no longer shared.
 func (of *deliveries) retire() {
 	of.mu.Lock()

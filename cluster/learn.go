@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
@@ -205,6 +206,9 @@ func (n *Node) decideReady(z *zoneState, now clock.Reading) {
 	}
 	z.shared.Release(n.clocks.clusterTime(now))
 	how := "no peer to sync from"
+	if connected := n.connected(); connected > 0 {
+		how += fmt.Sprintf(": none of %d connected peers was ready before; they compare their records now", connected)
+	}
 	if taught {
 		if compared, ok := z.shared.(zone.Comparable); ok {
 			compared.MayLackDeletions(n.clocks.clusterTime(now).WallMS - inFlightMS)
@@ -259,6 +263,18 @@ func (n *Node) metAll() bool {
 		}
 	}
 	return n.expected >= 0 && met >= n.expected
+}
+
+// connected is how many peers are connected.
+func (n *Node) connected() (peers int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		if p.out != nil || len(p.in) > 0 {
+			peers++
+		}
+	}
+	return peers
 }
 
 // announceReady tells the peers that this node may teach the zone.

@@ -56,6 +56,8 @@ type Node struct {
 	// lostMS is when a connection was last lost, heardMS when that peer had last been heard, by cluster time; initially
 	// when the node started.
 	lostMS, heardMS int64
+	// left are the zones that a reload removed, by their origins: one that returns goes on where it was.
+	left map[zone.Origin]*progress
 	// expected is how many other members there are, -1 while unknown.
 	expected   int
 	zoneTickMS int64 // monotonic time of the last Tick of the zones
@@ -90,6 +92,7 @@ func New(config Config, now clock.Reading) (*Node, error) {
 		peers: make(
 			map[NodeID]*peer,
 		), agreements: make(map[agreementKey]agreement), sessions: make(map[*Session]struct{}), expected: -1,
+		left: make(map[zone.Origin]*progress),
 		origins: make(
 			map[zone.Origin]holder,
 		), proof: config.Proof, kinds: config.Kinds, highestMS: now.WallMS - now.MonoMS, aheadFromMS: now.WallMS,
@@ -127,6 +130,7 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	}
 	before, cluster := n.settings.Load(), n.cluster.Load()
 	n.rezoning.Store(true)
+	n.leaveBehind(old, table)
 	n.table.Store(table)
 	for _, z := range old.list {
 		if now := table.byName[z.info.Name]; now == nil || now.progress != z.progress {
@@ -153,7 +157,38 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	return nil
 }
 
-// adopt adds a zone to the cluster: it starts to keep a journal and waits to be taught.
+// maxLeft bounds the zones that were removed and may return: an operator changes a few.
+const maxLeft = 256
+
+// leaveBehind remembers how far the zones have come that the new table does not have.
+func (n *Node) leaveBehind(old, table *zoneTable) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, z := range old.list {
+		if now := table.byName[z.info.Name]; now != nil && now.progress == z.progress || !z.ready.Load() {
+			continue
+		}
+		for origin := range n.left {
+			if len(n.left) < maxLeft {
+				break
+			}
+			delete(n.left, origin)
+		}
+		n.left[z.origin] = z.progress
+	}
+}
+
+// returned is the progress of a zone that was here before, as the same object: it goes on like after a disconnect. Nil:
+// it was not.
+func (n *Node) returned(origin zone.Origin) *progress {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.left[origin]
+	delete(n.left, origin)
+	return p
+}
+
+// adopt adds a zone to the cluster: it starts to keep a journal and waits to be taught, unless it returns.
 func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *zoneState {
 	info := shared.Info()
 	origin := originOf(n.id, n.incarnation, info.Name, info.Incarnation)
@@ -161,7 +196,11 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	shared.Resize(max(settings.Buffers, minRingFrames), settings.BufferBytes)
 	// Own costs of limits are all in the journal or pending; teaching levels as well could count others' costs twice.
 	preloaded := !info.Kind.Sums && shared.Stats().Records > 0
-	z := &zoneState{shared: shared, info: info, progress: newProgress(origin, preloaded, now)}
+	before := n.returned(origin)
+	z := &zoneState{shared: shared, info: info, progress: before}
+	if before == nil {
+		z.progress = newProgress(origin, preloaded, now)
+	}
 	shared.OnDirty(func(urgent bool) {
 		n.pace.dirty.Store(true)
 		if urgent {
@@ -172,6 +211,10 @@ func (n *Node) adopt(shared zone.Shared, settings Settings, now clock.Reading) *
 	shared.OnDeliver(func(need zone.Need) zone.Delivery { return n.deliver(&z.deliveries, need) })
 	if findable, ok := shared.(zone.Findable); ok {
 		findable.OnAsk(func(key []byte, now clock.Reading) zone.Waiting { return n.ask(z, key, now) })
+	}
+	if before != nil {
+		z.deliveries.goOn()
+		return z
 	}
 	shared.Hold(allShards)
 	n.recall(z)

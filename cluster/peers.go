@@ -34,6 +34,7 @@ type peer struct {
 	seen         map[string]seen // by zone, when the connection to it was lost
 	mismatches   []string
 	mismatchedMS map[string]int64       // monotonic, since when there is each
+	differentMS  map[string]int64       // the same of settings that do not prevent sharing
 	compared     map[string]*comparison // by zone
 	view         *toldView              // nil until it tells one
 	lags         map[string]lag         // by zone; of those in which it fell behind and was not found equal since

@@ -249,7 +249,7 @@ func (s *Session) heartbeat(body []byte, now clock.Reading) error {
 	}
 	if !s.Outgoing && s.their.Features&wire.FeatureSteady != 0 {
 		if known := s.heardSteady(beat.Token, rtt, now); first && !known && s.stage == established {
-			s.leave(wire.ReasonReload, "handshake took too long to estimate the peer's clock")
+			s.leave(wire.ReasonReload, "handshake took too long to estimate the peer's clock; connecting again at once")
 			return nil
 		}
 	}

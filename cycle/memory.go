@@ -52,8 +52,12 @@ func (h *Host) tickZones() {
 	}
 	now := c.plan.Clock.Now()
 	for _, z := range c.plan.Zones.All() {
-		if kept, ok := z.Value.(interface{ Unwrap() zone.Shared }); ok {
-			kept.Unwrap().Tick(now)
+		kept, ok := z.Value.(interface{ Unwrap() zone.Shared })
+		if !ok {
+			continue
+		}
+		if one := kept.Unwrap(); one != nil { // counts of connections of this node end by themselves
+			one.Tick(now)
 		}
 	}
 }

@@ -17,16 +17,23 @@ type memory struct {
 
 func (m *memory) say(what string) { m.did = append(m.did, what) }
 
-// follow makes a configuration with one zone, which follows that of old.
-func follow(t *testing.T, old *plan.Plan, use string, bytes int64, now *memory) (p *plan.Plan, continued bool, err error) {
+// declare makes a configuration with one zone.
+func declare(t *testing.T, old *plan.Plan, use string, bytes int64, now *memory) (*plan.Plan, *plan.Zone) {
 	t.Helper()
-	p = plan.New()
+	p := plan.New()
 	p.Old = old
 	z, err := p.Zones.Declare("one", use, bytes, "x.conf", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	z.Value = now
+	return p, z
+}
+
+// follow makes a configuration with one zone, which follows that of old.
+func follow(t *testing.T, old *plan.Plan, use string, bytes int64, now *memory) (p *plan.Plan, continued bool, err error) {
+	t.Helper()
+	p, z := declare(t, old, use, bytes, now)
 	continued, err = plan.Continue(p, z, plan.Continuation[*memory]{
 		Refuse: func(old *memory) error {
 			if old.key != now.key {
@@ -34,18 +41,15 @@ func follow(t *testing.T, old *plan.Plan, use string, bytes int64, now *memory) 
 			}
 			return nil
 		},
-		Same:    func(old *memory) bool { return old.kind == now.kind },
-		Take:    func(old *memory) { now.say("took " + old.kind) },
-		Started: func() { now.say("started") },
+		Same:   func(old *memory) bool { return old.kind == now.kind },
+		Take:   func(old *memory) { now.say("took " + old.kind) },
+		Change: func() { now.say("changed") },
+		Settle: func() { now.say("settled") },
 		Make: func(old *memory) {
 			now.say("made")
 			if old != nil {
 				now.say("after " + old.kind)
 			}
-		},
-		Carry: func(old *memory, again bool) error {
-			now.say(map[bool]string{false: "carried", true: "carried again"}[again])
-			return nil
 		},
 	})
 	return p, continued, err
@@ -63,10 +67,10 @@ func TestAZoneGoesOnOverAReload(t *testing.T) {
 		done      string // and when it had, and the old one had retired
 		problem   string
 	}{
-		{"the same", "a", bytes, memory{kind: "sync"}, memory{kind: "sync"}, true, "took sync", "took sync, started", ""},
-		{"another kind", "a", bytes, memory{kind: "sync"}, memory{kind: "local"}, false, "made, after sync", "made, after sync, carried, carried again", ""},
+		{"the same", "a", bytes, memory{kind: "sync"}, memory{kind: "sync"}, true, "took sync", "took sync, changed, settled", ""},
+		{"another size", "a", 2 * bytes, memory{kind: "sync"}, memory{kind: "sync"}, true, "took sync", "took sync, changed, settled", ""},
+		{"another kind", "a", bytes, memory{kind: "sync"}, memory{kind: "local"}, false, "made, after sync", "made, after sync", ""},
 		{"refused", "a", bytes, memory{key: "x"}, memory{key: "y"}, false, "", "", "another key"},
-		{"another size", "a", 2 * bytes, memory{key: "x"}, memory{key: "y"}, false, "made", "made", ""},
 		{"another use", "b", bytes, memory{key: "x"}, memory{key: "y"}, false, "made", "made", ""},
 	} {
 		old, continued, err := follow(t, nil, "a", bytes, &c.old)
@@ -86,6 +90,52 @@ func TestAZoneGoesOnOverAReload(t *testing.T) {
 		old.Retire()
 		if got := strings.Join(c.now.did, ", "); got != c.done {
 			t.Errorf("%s: in the end: %s, want %s", c.name, got, c.done)
+		}
+	}
+}
+
+// TestAFailedReloadChangesNoZone: a start step that fails, in whatever order, leaves the zones to the old configuration.
+func TestAFailedReloadChangesNoZone(t *testing.T) {
+	old, _, _ := follow(t, nil, "a", plan.MinZoneBytes, &memory{})
+	now := new(memory)
+	p, _, err := follow(t, old, "a", 2*plan.MinZoneBytes, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("no such address")
+	p.OnStart(func(context.Context) error { return broken })
+	if err := p.Start(context.Background()); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if got := strings.Join(now.did, ", "); got != "took " {
+		t.Errorf("the zone of the old configuration: %s", got)
+	}
+}
+
+// TestAZoneReturnsWhileOldRequestsUseIt: a configuration without the zone comes between; there is still one memory of
+// the name. Once nothing uses it any more, it is gone.
+func TestAZoneReturnsWhileOldRequestsUseIt(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		first, _, _ := follow(t, nil, "a", plan.MinZoneBytes, &memory{kind: "k"})
+		if err := first.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		between := plan.New()
+		between.Old = first
+		if err := between.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		between.Old = nil // as when it runs
+		if ended {
+			first.Retire()
+		}
+		now := &memory{kind: "k"}
+		last, continued, err := follow(t, between, "a", plan.MinZoneBytes, now)
+		if continued == ended || err != nil {
+			t.Errorf("the old requests have ended: %v; continued: %v, %v", ended, continued, err)
+		}
+		if err := last.Start(context.Background()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

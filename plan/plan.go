@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -63,7 +64,8 @@ type Plan struct {
 	link    []func() error
 	load    []func() error
 	start   []func(context.Context) error
-	carry   []func(again bool) error
+	change  []func()
+	settle  []func()
 	await   []func(context.Context)
 	quit    []func(context.Context)
 	retire  []func()
@@ -73,6 +75,7 @@ type Plan struct {
 	traffic *Traffic
 
 	certificates *Certificates
+	shared       *process // see process
 }
 
 // New returns an empty plan.
@@ -156,12 +159,15 @@ func (p *Plan) OnLink(step func() error) { p.link = append(p.link, step) }
 func (p *Plan) OnLoad(step func() error) { p.load = append(p.load, step) }
 
 // OnStart adds a step taken when the configuration starts to run. The context ends when it retires. Steps must not
-// block.
+// block, nor change what the previous configuration uses: a later one may fail. See OnSwitch.
 func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.start, step) }
 
-// onCarry adds a step that copies records of the previous configuration, which must exist, into zones of this one. It
-// runs after this one has started, and again when the old one retires, for the writes of its last requests.
-func (p *Plan) onCarry(step func(again bool) error) { p.carry = append(p.carry, step) }
+// OnSwitch adds a step taken when all steps of OnStart have succeeded, for what cannot fail: changes of anything that
+// the previous configuration uses. A reload that fails has made none of them.
+func (p *Plan) OnSwitch(step func()) { p.change = append(p.change, step) }
+
+// onSettle adds a step taken after those of OnSwitch.
+func (p *Plan) onSettle(step func()) { p.settle = append(p.settle, step) }
 
 // BeforeClients adds a step that delays the first clients of a process until it returns. The context ends when clients
 // no longer wait, or the configuration retires.
@@ -210,7 +216,7 @@ func all(steps []func() error) (errs []error) {
 	return errs
 }
 
-// Start runs the start steps until one fails, then carries over the state of the previous plan.
+// Start runs the start steps until one fails, then the steps that cannot fail.
 func (p *Plan) Start(ctx context.Context) error {
 	p.read = nil // keys are among it
 	for _, step := range p.start {
@@ -218,17 +224,10 @@ func (p *Plan) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range p.carry {
-		if err := step(false); err != nil {
-			return err
-		}
-	}
-	for _, step := range p.carry {
-		p.Old.OnRetire(func() {
-			if err := step(true); err != nil {
-				p.Log.Logf(logs.Error, "%v", err)
-			}
-		})
+	p.depart()
+	p.StampClock() // it outlives a configuration without zones
+	for _, step := range slices.Concat(p.change, p.settle) {
+		step()
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package zone
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // This file maintains what peers compare: a digest per shard, and one sketch of the whole zone.
 
@@ -10,8 +13,8 @@ const minComparedBytes = 256
 // sums is the sketch of all records, updated with each write. Its lock is a leaf, taken under shards' locks:
 // docs/decisions/2026-11-23-incremental-sketch.md has its cost.
 type sums struct {
-	mu     sync.Mutex
-	sketch *Sketch // nil in zones that are never compared
+	mu    sync.Mutex             // of all sketches
+	whole atomic.Pointer[Sketch] // nil in a zone that is not compared, and until all shards are in it
 }
 
 // With adds an element to the digest of the shard.
@@ -19,9 +22,9 @@ func (sh *Shard) With(e Element) {
 	digest := e.Digest()
 	sh.digest += digest
 	sh.changes++
-	if c := &sh.store.sums; c.sketch != nil {
+	if c := &sh.store.sums; sh.sketch != nil {
 		c.mu.Lock()
-		c.sketch.add(e, digest)
+		sh.sketch.add(e, digest)
 		c.mu.Unlock()
 	}
 }
@@ -31,9 +34,9 @@ func (sh *Shard) Without(e Element) {
 	digest := e.Digest()
 	sh.digest -= digest
 	sh.changes++
-	if c := &sh.store.sums; c.sketch != nil {
+	if c := &sh.store.sums; sh.sketch != nil {
 		c.mu.Lock()
-		c.sketch.remove(e, digest)
+		sh.sketch.remove(e, digest)
 		c.mu.Unlock()
 	}
 }
@@ -46,10 +49,10 @@ func (sh *Shard) Instead(old, e Element) {
 	was, digest := old.Digest(), e.Digest()
 	sh.digest += digest - was
 	sh.changes++
-	if c := &sh.store.sums; c.sketch != nil {
+	if c := &sh.store.sums; sh.sketch != nil {
 		c.mu.Lock()
-		c.sketch.remove(old, was)
-		c.sketch.add(e, digest)
+		sh.sketch.remove(old, was)
+		sh.sketch.add(e, digest)
 		c.mu.Unlock()
 	}
 }
@@ -58,10 +61,11 @@ func (sh *Shard) Instead(old, e Element) {
 func (s *Store) Sketch(cells int) *Sketch {
 	s.sums.mu.Lock()
 	defer s.sums.mu.Unlock()
-	if s.sums.sketch == nil {
+	whole := s.sums.whole.Load()
+	if whole == nil {
 		return nil
 	}
-	return s.sums.sketch.Folded(cells)
+	return whole.Folded(cells)
 }
 
 // Digests writes the digest of each shard and reports whether they can be compared: not if the zone evicted records or
@@ -76,8 +80,8 @@ func (s *Store) Digests(out *[Shards]uint64) (comparable bool) {
 	return s.IsWhole()
 }
 
-// IsWhole reports whether the zone has neither evicted nor rejected records.
-func (s *Store) IsWhole() bool { return s.evicted.Load() == 0 && !s.lacks[Foreign].now(s.live.Load()) }
+// IsWhole reports whether the zone has neither evicted nor rejected records, since it last grew.
+func (s *Store) IsWhole() bool { return !s.incomplete.Load() && !s.lacks[Foreign].now(s.live.Load()) }
 
 // Changes counts the changes of the compared content: a change and its reverse leave the digests unchanged.
 func (s *Store) Changes() (changes uint64) {

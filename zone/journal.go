@@ -54,6 +54,14 @@ func (j *Journal) resize(frames int) {
 	j.ring = ring
 }
 
+// restart begins the journal anew, with the first sequence.
+func (j *Journal) restart() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	clear(j.ring)
+	j.next, j.oldest, j.records = FirstSequence, FirstSequence, 0
+}
+
 // append adds a frame and returns its sequence. The payload must not change afterwards.
 func (j *Journal) append(payload []byte, records int, monoMS int64) uint64 {
 	j.mu.Lock()

@@ -112,8 +112,9 @@ type Shard struct {
 	clear      stamp.Stamp
 	clearDirty bool
 	digest     uint64
-	changes    uint64 // of digest
-	lastFrame  uint64 // of the journal, with a change of this shard
+	changes    uint64  // of digest
+	sketch     *Sketch // of the zone, if the shard's elements are in it
+	lastFrame  uint64  // of the journal, with a change of this shard
 }
 
 // slabFirst is small because a zone of 32k spreads over 256 shards.
@@ -198,7 +199,7 @@ func (sh *Shard) growSlab(need int) {
 
 // Expect makes room for n more records at once, so that a taught shard does not grow step by step.
 func (sh *Shard) Expect(n int) {
-	n = min(n, int((sh.store.limit-sh.store.live.Load())/RecordBytes))
+	n = min(n, int((sh.store.Limit()-sh.store.live.Load())/RecordBytes))
 	if n <= 0 {
 		return
 	}

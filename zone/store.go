@@ -53,12 +53,12 @@ const GroupEnd byte = 0
 
 // Store is the memory of one zone.
 type Store struct {
-	info   Info
-	sync   atomic.Bool // changes are kept for the journal
+	info   atomic.Pointer[Info] // replaced whole: see Describe
+	sync   atomic.Bool          // changes are kept for the journal
 	keeper Keeper
-	limit  int64
+	limit  atomic.Int64
 	// graveBytes is the room of tombstones besides the records.
-	graveBytes int64
+	graveBytes atomic.Int64
 	seed       maphash.Seed
 
 	// live and graves are the bytes of records and of tombstones: see fits.
@@ -66,7 +66,9 @@ type Store struct {
 	records, tombs, pending  atomic.Int64
 	arrivals                 atomic.Uint64 // a time in ms, and how many keys arrived in it
 	evicted, refused, gaveUp atomic.Int64
-	lacks                    [2]lack // local and foreign writes
+	// incomplete means that records were evicted since the zone last grew.
+	incomplete atomic.Bool
+	lacks      [2]lack // local and foreign writes
 	// outdatedMS is the time of the youngest frame that may contain a record whose tombstone was dropped; monotonic.
 	outdatedMS           atomic.Int64
 	ahead                atomic.Int64
@@ -98,23 +100,25 @@ func NewStore(info Info, synced bool, keeper Keeper) *Store {
 	if info.Incarnation == 0 {
 		info.Incarnation = rand.Uint64() | 1
 	}
-	s := &Store{
-		info: info, keeper: keeper, limit: info.Bytes, graveBytes: max(info.Bytes, minGraveBytes),
-		seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes,
-	}
+	s := &Store{keeper: keeper, seed: maphash.MakeSeed(), frameBytes: defaultFrameBytes}
+	s.info.Store(&info)
+	s.limit.Store(info.Bytes)
+	s.graveBytes.Store(max(info.Bytes, minGraveBytes))
 	s.sync.Store(synced)
 	s.journal.resize(defaultFrames)
+	var sketch *Sketch
 	if synced && !info.Kind.Sums {
-		s.sums.sketch = NewSketch(SketchCells(int(min(info.Bytes/minComparedBytes, MaxSketchCells))))
+		sketch = NewSketch(sketchCellsFor(info.Bytes))
+		s.sums.whole.Store(sketch)
 	}
 	for i := range s.shards {
-		s.shards[i].store, s.shards[i].number = s, i
+		s.shards[i].store, s.shards[i].number, s.shards[i].sketch = s, i, sketch
 	}
 	return s
 }
 
 // Info describes the zone to peers.
-func (s *Store) Info() Info { return s.info }
+func (s *Store) Info() Info { return *s.info.Load() }
 
 // Synced reports whether changes go to the journal.
 func (s *Store) Synced() bool { return s.sync.Load() }
@@ -153,7 +157,7 @@ func (s *Store) Shard(keyHash uint64) *Shard { return &s.shards[ShardOf(keyHash)
 func (s *Store) ShardNumber(n int) *Shard { return &s.shards[n] }
 
 // Limit is the zone's budget in bytes.
-func (s *Store) Limit() int64 { return s.limit }
+func (s *Store) Limit() int64 { return s.limit.Load() }
 
 // Insert adds a record for a key that is not in the shard, or returns zero if the budget (up to limit bytes of it) has
 // no room.
@@ -326,7 +330,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		Records: s.records.Load(), Pending: s.pending.Load(), Bytes: live + graves, RecordBytes: live,
 		Tombstones: s.tombs.Load(), TombstoneBytes: graves, GaveUp: s.gaveUp.Load(),
-		Full:    s.evicted.Load() > 0 || s.LacksRoom(),
+		Full:    s.incomplete.Load() || s.LacksRoom(),
 		Evicted: s.evicted.Load(), Refused: s.refused.Load(), Ahead: s.ahead.Load(),
 		Won: s.won.Load(), Lost: s.lost.Load(), Forfeited: s.forfeited.Load(),
 	}

@@ -121,6 +121,7 @@ func (s *Store) reserve(own *Shard, cost, limit int64, evict bool, monoMS int64)
 			return false
 		}
 		s.evicted.Add(1)
+		s.incomplete.Store(true)
 		evicted++
 	}
 	return false
@@ -141,12 +142,12 @@ const minGraveBytes = 1 << 20
 
 // Budget limits records and tombstones together: tombstones get as much again as the zone has. Otherwise a write to a
 // full zone during the absence of a member would evict a deletion that the member needs.
-func (s *Store) Budget() int64 { return s.limit + s.graveBytes }
+func (s *Store) Budget() int64 { return s.limit.Load() + s.graveBytes.Load() }
 
 // LimitTombstones sets another limit for tombstones; 0 leaves the default. Called before the zone is used.
 func (s *Store) LimitTombstones(bytes int64) {
 	if bytes > 0 {
-		s.graveBytes = bytes
+		s.graveBytes.Store(bytes)
 	}
 }
 

@@ -50,7 +50,7 @@ type Zone struct {
 	Counts Counts
 
 	seed   maphash.Seed
-	budget int64
+	budget atomic.Int64
 	used   atomic.Int64
 	full   atomic.Uint64 // keys refused for lack of room
 	shards [shardCount]shard
@@ -78,12 +78,16 @@ type record struct {
 
 // New returns a zone of a configured size in bytes.
 func New(size int64) *Zone {
-	z := &Zone{seed: maphash.MakeSeed(), budget: max(size-pageBytes, pageBytes)}
+	z := &Zone{seed: maphash.MakeSeed()}
+	z.Resize(size)
 	for i := range z.shards {
 		z.shards[i].free = none
 	}
 	return z
 }
+
+// Resize changes the size. Keys in a zone that has become smaller stay until their counts are zero.
+func (z *Zone) Resize(size int64) { z.budget.Store(max(size-pageBytes, pageBytes)) }
 
 // Enter adds one to the count of a key unless the count has reached limit. The key is copied. It must not be longer
 // than MaxKeyBytes.
@@ -111,7 +115,7 @@ func (z *Zone) Enter(key []byte, limit uint32) (Ticket, Verdict) {
 
 // add adds a record without a count, if there is room.
 func (z *Zone) add(s *shard, hash uint64, key []byte) int32 {
-	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget {
+	if cost := recordCost(len(key)); z.used.Add(cost) > z.budget.Load() {
 		z.used.Add(-cost)
 		z.full.Add(1)
 		return none

@@ -51,7 +51,7 @@ func meet(t *testing.T, nodes ...*node) {
 	for _, to := range nodes {
 		for _, from := range nodes {
 			if to != from {
-				if err := to.zone.CarryFrom(from.zone, false, to.clock.Now()); err != nil {
+				if err := to.zone.Merge(from.zone, to.clock.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}

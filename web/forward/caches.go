@@ -232,11 +232,9 @@ func (z *cacheZone) link(p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	var running context.Context
 	p.OnStart(func(ctx context.Context) error {
 		if err := z.cache.Start(); err != nil {
-			return conf.At(z.node, "%s", err)
-		}
-		if err := z.share(p, continued); err != nil {
 			return conf.At(z.node, "%s", err)
 		}
 		users := z.users
@@ -249,9 +247,15 @@ func (z *cacheZone) link(p *plan.Plan) error {
 				p.Log.Logf(logs.Error, "cannot close the purges of cache \"%s\": %v", z.name, err)
 			}
 		})
-		z.cache.Configure(*s, p.Log)
-		z.cache.Run(ctx)
+		running = ctx
 		return nil
+	})
+	p.OnSwitch(func() {
+		if err := z.share(p, continued); err != nil {
+			p.Log.Logf(logs.Error, "cannot share the purges of cache \"%s\": %v", z.name, err)
+		}
+		z.cache.Configure(*s, p.Log)
+		z.cache.Run(running)
 	})
 	p.OnOwner(func(uid, gid int) []error {
 		if err := z.cache.GiveTo(uid, gid); err != nil {

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -77,14 +78,24 @@ func (k *Keyval) ForgetAgreed() {
 	k.agreements.lineage, k.agreements.agreed = 0, nil
 }
 
+// renewLineage is ForgetAgreed for a zone that the cluster shares: the peers are told of the new lineage.
+func (k *Keyval) renewLineage() {
+	k.agreements.mu.Lock()
+	defer k.agreements.mu.Unlock()
+	if k.agreements.lineage != 0 {
+		k.agreements.lineage = rand.Uint64() | 1
+	}
+	k.agreements.agreed = nil
+}
+
 // KeepAgreed stores an agreement, on disk too if the zone has state. It does not wait for the disk.
 func (k *Keyval) KeepAgreed(a zone.Agreement) {
 	k.agreements.mu.Lock()
 	k.agreements.keep(a)
 	record := agreedRecord(k.agreements.lineage, a)
 	k.agreements.mu.Unlock()
-	if k.onRemote != nil {
-		k.onRemote(record)
+	if kept := k.kept.Load(); kept != nil {
+		kept.remote(record)
 	}
 }
 
@@ -93,8 +104,8 @@ func (k *Keyval) AgreedUntil(nowMS int64) {
 	k.agreements.mu.Lock()
 	later := k.agreements.until(nowMS)
 	k.agreements.mu.Unlock()
-	if later && k.onRemote != nil {
-		k.onRemote(binary.LittleEndian.AppendUint64([]byte{stateAgreedUntil}, uint64(nowMS)))
+	if kept := k.kept.Load(); later && kept != nil {
+		kept.remote(binary.LittleEndian.AppendUint64([]byte{stateAgreedUntil}, uint64(nowMS)))
 	}
 }
 

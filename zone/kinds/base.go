@@ -4,13 +4,20 @@ package kinds
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"starling/lib/clock"
 	"starling/zone"
 )
 
 // base forwards what all kinds share from their store and hides its other methods.
-type base struct{ store *zone.Store }
+type base struct {
+	store *zone.Store
+	// shared means that the configuration shares the zone with the cluster.
+	shared atomic.Bool
+	// sharedUntilMS is since when the cluster no longer shares it, by the clock of stamps; 0: it never did.
+	sharedUntilMS atomic.Int64
+}
 
 // Info describes the zone to peers.
 func (b *base) Info() zone.Info { return b.store.Info() }

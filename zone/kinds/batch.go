@@ -136,7 +136,7 @@ func (b *Batch) Delete(key []byte) error {
 
 // keep adds a write to the record for the keeper of the zone's state.
 func (b *Batch) keep(shard int, key []byte, w *write) {
-	if b.zone.onLocal == nil {
+	if b.zone.kept.Load() == nil {
 		return
 	}
 	if len(b.record) == 0 {
@@ -150,7 +150,11 @@ func (b *Batch) keep(shard int, key []byte, w *write) {
 }
 
 func (b *Batch) handOn() {
-	wait, err := b.zone.onLocal(b.record)
+	kept := b.zone.kept.Load()
+	if kept == nil {
+		return // a reload has removed the state meanwhile
+	}
+	wait, err := kept.local(b.record)
 	b.wait, b.failed = wait, cmp.Or(b.failed, err)
 	b.record = b.record[:0]
 }

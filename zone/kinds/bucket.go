@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -54,6 +55,7 @@ func NewBucket(cfg BucketConfig) *Bucket {
 		Name: cfg.Name, Kind: BucketKind, Expression: cfg.Expression,
 		Bytes: cfg.Bytes, RateMilli: cfg.RateMilli, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, b)
+	b.shared.Store(cfg.Sync)
 	return b
 }
 
@@ -68,9 +70,6 @@ const (
 	Rejected
 	NoRoom
 )
-
-// SetRate changes the rate in 1/1000 requests per second, for existing buckets too.
-func (b *Bucket) SetRate(milli int64) { b.rateMilli.Store(milli) }
 
 // SetBurst sets the largest burst, in 1/1000 requests, of the limits that use this zone. Late costs fill a bucket up to
 // it.
@@ -145,6 +144,7 @@ func (b *Bucket) account(key []byte, now clock.Reading, burstMilli int64) (int64
 	}
 	r.Word0, r.Word1 = uint64(excess+request), uint64(lastMS)
 	if !b.store.Synced() {
+		countAlone(r, excess)
 		return excess, Passed, wakeNot
 	}
 	*r.Unsent()++
@@ -157,6 +157,17 @@ func (b *Bucket) account(key []byte, now clock.Reading, burstMilli int64) (int64
 		return excess, Passed, wakeSoon
 	}
 	return excess, Passed, wakeNot
+}
+
+// countAlone counts a request that no peer learns of now. A reload can share the zone: then the peers get what has not
+// drained.
+func countAlone(r *zone.Record, excessMilli int64) {
+	switch unsent := r.Unsent(); {
+	case excessMilli == 0:
+		*unsent = 1 // what was counted before has drained
+	case *unsent < math.MaxUint32:
+		*unsent++
+	}
 }
 
 // excess returns the current level before a request and the time to store with it, with nginx's integer arithmetic:

@@ -55,7 +55,7 @@ func TestAFloodedLimitIsOneLimit(t *testing.T) {
 	for _, trial := range []struct{ rate, burst int64 }{{20_000, 20}, {100_000, 0}} {
 		nodes := [3]*node{newNode(t, 1), newNode(t, 2), newNode(t, 3)}
 		for _, n := range nodes {
-			n.zone.SetRate(trial.rate)
+			n.zone.SetRate(trial.rate, at(0))
 			n.zone.SetBurst(trial.burst * request)
 		}
 		passed := int64(0)

@@ -67,8 +67,12 @@ func (b *Bucket) forgetOldestOrigin() {
 	delete(b.origins, oldest)
 }
 
-// SetOrigin names this node's life in taught pieces.
-func (b *Bucket) SetOrigin(self zone.Origin) { b.self.Store(uint64(self)) }
+// SetOrigin names this node's life in taught pieces. The frames of another one are dropped: peers would count them again.
+func (b *Bucket) SetOrigin(self zone.Origin) {
+	if before := b.self.Swap(uint64(self)); before != 0 && before != uint64(self) {
+		b.store.RestartJournal()
+	}
+}
 
 // holding has the costs of one shard that wait until it is taught.
 type holding struct{ groups []heldGroup }

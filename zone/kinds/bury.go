@@ -97,11 +97,12 @@ func (k *Keyval) Bury(
 	now clock.Reading,
 ) (buried int, kept []zone.Element) {
 	return k.bury(elements, throughMS, now, func(shard int, key []byte, w *write) {
-		if k.onRemote == nil {
+		kept := k.kept.Load()
+		if kept == nil {
 			return
 		}
 		e := registerEncoder{zone: &k.registers}
 		record := append(e.Begin(nil, now), byte(shard))
-		k.onRemote(append(e.appendWrite(record, key, w), zone.GroupEnd)) // do not wait for the disk
+		kept.remote(append(e.appendWrite(record, key, w), zone.GroupEnd)) // do not wait for the disk
 	})
 }

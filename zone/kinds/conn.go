@@ -49,7 +49,15 @@ func NewConn(cfg ConnConfig) *Conn {
 	c.store = zone.NewStore(zone.Info{
 		Name: cfg.Name, Kind: ConnKind, Expression: cfg.Expression, Bytes: cfg.Bytes, Incarnation: cfg.Incarnation,
 	}, true, c)
+	c.shared.Store(true)
 	return c
+}
+
+// SetBytes changes the size. Keys in a zone that has become smaller stay until their counts are zero.
+func (c *Conn) SetBytes(bytes int64) {
+	if bytes != c.store.Limit() {
+		c.store.SetBytes(bytes)
+	}
 }
 
 var _ zone.Living = (*Conn)(nil)

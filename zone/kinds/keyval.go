@@ -3,6 +3,7 @@ package kinds
 import (
 	"cmp"
 	"encoding/binary"
+	"sync/atomic"
 
 	"starling/lib/clock"
 	"starling/lib/stamp"
@@ -27,10 +28,15 @@ type Keyval struct {
 	registers
 	agreements agreements
 	match      matcher // nil for TypeString
-	// onLocal and onRemote get the log record of each change, see OnCommit.
-	onLocal  func(record []byte) (wait func() error, err error)
-	onRemote func(payload []byte)
-	onKeep   func() error
+	// kept is the keeper of the zone's state, nil if there is none.
+	kept atomic.Pointer[keeper]
+}
+
+// keeper gets the log record of each change, see OnCommit.
+type keeper struct {
+	local  func(record []byte) (wait func() error, err error)
+	remote func(payload []byte)
+	all    func() error // see OnKeep
 }
 
 // KeyvalConfig configures a zone of key-value pairs.
@@ -90,6 +96,7 @@ func NewKeyval(cfg KeyvalConfig) *Keyval {
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, k)
 	k.store.LimitTombstones(cfg.TombstoneBytes)
+	k.shared.Store(cfg.Sync)
 	return k
 }
 
@@ -101,20 +108,32 @@ var (
 // OnCommit sets the keepers of the changes of a zone with state. local gets the records of local writes. The function
 // it returns waits for the disk: a write is acknowledged when it has returned nil, a batch when that of its last record
 // has. remote gets payloads of peers. Both are called without locks, must not keep their arguments, and Restore reads
-// them back. OnCommit is called before the zone is used.
+// them back. A reload can replace them.
 func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
-	k.onLocal, k.onRemote = local, remote
+	k.kept.Store(&keeper{local: local, remote: remote})
 }
 
-// OnKeep sets how to wait until all that OnCommit's functions got is on disk. It is called before the zone is used.
-func (k *Keyval) OnKeep(keep func() error) { k.onKeep = keep }
+// OnCommitNothing ends OnCommit: the zone has no state any more. Deletions leave tombstones from now on: a reload can
+// bring the state back, with what was deleted meanwhile.
+func (k *Keyval) OnCommitNothing() {
+	k.tombstoneMS.Store(TombstoneLifeMS)
+	k.kept.Store(nil)
+}
+
+// OnKeep sets how to wait until all that OnCommit's functions got is on disk. It is called after OnCommit.
+func (k *Keyval) OnKeep(all func() error) {
+	kept := *k.kept.Load()
+	kept.all = all
+	k.kept.Store(&kept)
+}
 
 // Keep waits until all that the zone holds is on disk; it returns at once if the zone has no state.
 func (k *Keyval) Keep() error {
-	if k.onKeep == nil {
+	kept := k.kept.Load()
+	if kept == nil || kept.all == nil {
 		return nil
 	}
-	return k.onKeep()
+	return kept.all()
 }
 
 // AppendValue appends the value of a key, looked up by the type of the zone.
@@ -197,10 +216,11 @@ func (k *Keyval) Clear(now clock.Reading) error {
 
 // keepLocal passes a record to the keeper of the zone's state, if there is one, and waits for the disk.
 func (k *Keyval) keepLocal(record []byte) error {
-	if k.onLocal == nil {
+	kept := k.kept.Load()
+	if kept == nil {
 		return nil
 	}
-	wait, err := k.onLocal(record)
+	wait, err := kept.local(record)
 	if err != nil {
 		return err
 	}
@@ -248,24 +268,25 @@ func (k *Keyval) Mend(payload []byte, trust zone.Trust, now clock.Reading) (zone
 		gone = append(e.appendWrite(append(gone, byte(shard)), key, w), zone.GroupEnd)
 	})
 	k.keepRemote(payload, 0, applied, now)
-	if k.onRemote != nil && len(gone) > 0 {
-		k.onRemote(gone) // after the payload, which has the records that they delete; does not wait for the disk
+	if kept := k.kept.Load(); kept != nil && len(gone) > 0 {
+		kept.remote(gone) // after the payload, which has the records that they delete; does not wait for the disk
 	}
 	return applied, err
 }
 
 // keepRemote writes records of peers to the log.
 func (k *Keyval) keepRemote(payload []byte, ageMS int64, applied zone.Applied, now clock.Reading) {
-	if k.onRemote == nil || applied.Won+applied.Cleared == 0 {
+	kept := k.kept.Load()
+	if kept == nil || applied.Won+applied.Cleared == 0 {
 		return
 	}
 	if applied.Refused+applied.Ahead > 0 {
-		k.keepStanding(payload, now)
+		k.keepStanding(kept, payload, now)
 		return
 	}
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(ageMS, now)
-	k.onRemote(append(binary.AppendVarint([]byte{stateFrom}, d.aheadMS), payload...))
+	kept.remote(append(binary.AppendVarint([]byte{stateFrom}, d.aheadMS), payload...))
 }
 
 // standingPieceBytes is the size from which a log record of keepStanding is passed on.
@@ -275,7 +296,7 @@ const standingPieceBytes = 64 << 10
 // The payload itself, replayed, could take the room of writes that were acknowledged here, or bring rejected stamps.
 // Without any of it, the log would lack the records that made room for later writes: a shorter value, a deletion. In
 // both cases the node would restart with other contents.
-func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
+func (k *Keyval) keepStanding(kept *keeper, payload []byte, now clock.Reading) {
 	d := registerDecoder{Reader: zone.Read(payload)}
 	d.begin(0, now)
 	e := registerEncoder{zone: &k.registers}
@@ -286,7 +307,7 @@ func (k *Keyval) keepStanding(payload []byte, now clock.Reading) {
 		}
 		record = k.appendStanding(record, &d, &e)
 		if len(record) >= standingPieceBytes || d.Len() == 0 {
-			k.onRemote(record)
+			kept.remote(record)
 			record = record[:0]
 		}
 	}

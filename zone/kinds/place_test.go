@@ -41,8 +41,8 @@ func TestWhatIsAskedKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// TestACarriedZoneKeepsTheOrderOfUse reloads into a smaller zone: what was asked last is what goes last.
-func TestACarriedZoneKeepsTheOrderOfUse(t *testing.T) {
+// TestAZoneKeepsTheOrderOfUseOverAReload reloads into a smaller zone: what was asked last is what goes last.
+func TestAZoneKeepsTheOrderOfUseOverAReload(t *testing.T) {
 	old := NewBucket(BucketConfig{Name: "one", Bytes: 1 << 20, RateMilli: 16})
 	sh := old.store.ShardNumber(0)
 	var keys [][]byte
@@ -53,9 +53,8 @@ func TestACarriedZoneKeepsTheOrderOfUse(t *testing.T) {
 		}
 	}
 	old.Account(keys[0], at(1), 0) // rejected
-	fresh := NewBucket(BucketConfig{Name: "one", Bytes: 1 << 19, RateMilli: 16})
-	fresh.CarryFrom(old, at(2))
-	to := fresh.store.ShardNumber(0)
+	reload(old, 1<<19, false, 2)
+	to := old.store.ShardNumber(0)
 	var got []string
 	for slot := to.Oldest(); slot != 0; slot = to.Newer(slot) {
 		got = append(got, string(to.Key(to.At(slot))))

@@ -3,8 +3,12 @@ package kinds
 // Publish starts to keep a journal in a zone without sync, for the process that replaces this one.
 func (b *base) Publish() { b.store.Publish() }
 
-// Unpublish ends that.
-func (b *base) Unpublish() { b.store.Unpublish() }
+// Unpublish ends that, unless the cluster shares the zone by now.
+func (b *base) Unpublish() {
+	if !b.shared.Load() {
+		b.store.Unpublish()
+	}
+}
 
 // Publish is that of all zones. Deletions leave tombstones meanwhile, from which the other process learns of them.
 func (g *registers) Publish() {
@@ -12,8 +16,14 @@ func (g *registers) Publish() {
 	g.base.Publish()
 }
 
-// Unpublish ends that.
+// Unpublish ends that. Tombstones stay if the cluster shares the zone, or did: its members need them.
 func (g *registers) Unpublish() {
-	g.tombstoneMS.Store(0)
-	g.base.Unpublish()
+	switch {
+	case g.shared.Load():
+	case g.sharedUntilMS.Load() != 0:
+		g.store.Withdraw()
+	default:
+		g.tombstoneMS.Store(0)
+		g.base.Unpublish()
+	}
 }

@@ -341,6 +341,10 @@ func (g *registers) Sweep(sh *zone.Shard, now clock.Reading) {
 // touched.
 func (g *registers) SetTimeout(ms int64) {
 	before := g.timeoutMS.Swap(ms)
+	if before == ms {
+		return
+	}
+	g.store.Describe(func(info *zone.Info) { info.TimeoutMS = ms })
 	if before == 0 {
 		before = math.MaxInt64
 	}

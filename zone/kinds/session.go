@@ -57,6 +57,7 @@ func NewSession(cfg SessionConfig) *Session {
 		Bytes: cfg.Bytes, TimeoutMS: cfg.TimeoutMS, Incarnation: cfg.Incarnation,
 	}, cfg.Sync, s)
 	s.store.LimitTombstones(cfg.TombstoneBytes)
+	s.shared.Store(cfg.Sync)
 	return s
 }
 

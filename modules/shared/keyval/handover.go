@@ -33,7 +33,9 @@ func (s *store) start(z *kinds.Keyval, p *plan.Plan) error {
 	s.away = s.away || p.Successor
 	if s.away {
 		s.users++
-		s.current = z
+		if s.current == nil {
+			s.current = z
+		}
 	}
 	away := s.away
 	s.mu.Unlock()

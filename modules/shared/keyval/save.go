@@ -92,6 +92,36 @@ func (s *store) rotate(log *durable.Log, z *kinds.Keyval) error {
 	return log.Rotate(func(write func([]byte) error) error { return z.Snapshot(s.local.Now(), write) })
 }
 
+// rewrite starts a new log with the contents of the zone, after a reload has changed these otherwise than by writes. If
+// that fails, the next save tries again.
+func (s *store) rewrite(p *plan.Plan) {
+	err := p.AsStarted(func() error { // before the lock, as in run
+		s.saving.Lock()
+		defer s.saving.Unlock()
+		s.mu.Lock()
+		log, z := s.log, s.current
+		s.mu.Unlock()
+		if log == nil {
+			return nil // the other process has it
+		}
+		if err := s.rotate(log, z); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.logBase, s.partial = log.Size(), false
+		return nil
+	})
+	s.changed.Store(true)
+	if err == nil {
+		return
+	}
+	p.Log.Logf(logs.Error, "cannot write state log \"%s\": %v; trying again with the next save", s.path+logSuffix, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partial = true
+}
+
 // release ends one configuration's use; the last one leaves both files complete.
 func (s *store) release(p *plan.Plan) {
 	s.mu.Lock()
@@ -107,5 +137,5 @@ func (s *store) release(p *plan.Plan) {
 	if err := errors.Join(err, s.log.Close()); err != nil {
 		p.Log.Logf(logs.Error, "cannot write state file \"%s\" on shutdown: %v", s.path, err)
 	}
-	s.log = nil
+	s.log, s.current = nil, nil
 }

@@ -71,6 +71,14 @@ type store struct {
 	failed   atomic.Bool   // the log cannot be written, and that was reported
 	saving   sync.Mutex
 	lastLoad atomic.Pointer[loading]
+	loaded
+}
+
+// loaded is the result of the last load, for the opening of the log that follows.
+type loaded struct {
+	restore func(record []byte) error
+	logged  durable.Found
+	dropped int // pairs that had no room
 }
 
 // stores are the state files of a configuration, by path.
@@ -78,6 +86,10 @@ type stores struct {
 	byPath map[string]*store
 	loads  *loads
 }
+
+// storesOfProcess are those of all configurations of the process: one whose last requests have not ended may use a file
+// that the running one does not have.
+type storesOfProcess struct{ byPath map[string]*store }
 
 func storesOf(p *plan.Plan) *stores {
 	all := plan.Part[stores](p)
@@ -90,23 +102,34 @@ func storesOf(p *plan.Plan) *stores {
 	return all
 }
 
+// storeOf returns the state at a path. It is the same for all configurations of the process.
 func storeOf(p *plan.Plan, path string) (*store, error) {
 	all := storesOf(p)
 	if all.byPath[path] != nil {
 		return nil, fmt.Errorf("state file \"%s\" is used by another zone", path)
 	}
-	s := &store{path: path, clock: p.Clock, local: p.Clock.Local(), unsynced: make(chan struct{}, 1)}
-	if before := plan.Before[stores](p).byPath[path]; before != nil {
-		s = before
+	known := plan.OfProcess[storesOfProcess](p)
+	s := known.byPath[path]
+	if s == nil {
+		s = &store{path: path, clock: p.Clock, local: p.Clock.Local(), unsynced: make(chan struct{}, 1)}
+		if known.byPath == nil {
+			known.byPath = map[string]*store{}
+		}
+		known.byPath[path] = s
 	}
 	all.byPath[path] = s
 	return s, nil
 }
 
-// keepState loads a zone's state, unless it was taken over with its records, and persists it from the start on.
-func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
+// keepState loads a zone's state, unless the zone before had it, and persists it from the start on. A zone in use gets
+// the records of another state when nothing can fail any more; makeZone makes a zone for them until then.
+func (zone *Zone) keepState(p *plan.Plan, before *Zone, makeZone func() *kinds.Keyval) error {
+	at, z := zone.spec, zone.Keyval
 	path := at.state
 	if path == "" {
+		if before != nil && before.store != nil {
+			p.OnSwitch(z.OnCommitNothing)
+		}
 		return nil
 	}
 	s, err := storeOf(p, path)
@@ -116,22 +139,40 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	if err != nil {
 		return err
 	}
+	zone.store = s
+	takenOver := before != nil && before.store == s
+	loaded := z
+	if before != nil && !takenOver {
+		loaded = makeZone()
+	}
 	if !takenOver {
 		p.OnLoad(func() error {
-			if err := s.load(z, p.Log, storesOf(p).loads); err != nil {
+			if err := s.load(loaded, p.Log, storesOf(p).loads); err != nil {
 				return conf.At(at.node, "%s", errno.Message(err))
 			}
 			return nil
 		})
+	}
+	keep := func() {
 		z.OnCommit(
 			func(record []byte) (func() error, error) { return s.keep(z, record, p.Log) },
 			func(payload []byte) { s.remote(z, payload, p.Log) },
 		)
 		z.OnKeep(s.persistHere)
 	}
+	if before == nil {
+		keep()
+	}
+	p.OnSwitch(func() {
+		s.keepFor(z)
+		if loaded != z {
+			keep()
+			s.adopt(p, loaded)
+		}
+	})
 	started := false
 	p.OnStart(func(ctx context.Context) error {
-		if err := s.start(z, p); err != nil {
+		if err := s.start(loaded, p); err != nil {
 			return conf.At(at.node, "%v", err)
 		}
 		started = true
@@ -149,6 +190,27 @@ func keepState(p *plan.Plan, z *kinds.Keyval, at spec, takenOver bool) error {
 	return nil
 }
 
+// keepFor makes z the zone whose state this is.
+func (s *store) keepFor(z *kinds.Keyval) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = z
+}
+
+// adopt adds what was loaded to the zone, and starts a log with everything that the zone has.
+func (s *store) adopt(p *plan.Plan, loaded *kinds.Keyval) {
+	z, before := s.current, loaded.Len()
+	refused := z.Stats().Refused
+	if err := z.Merge(loaded, p.Clock.Now()); err != nil {
+		p.Log.Logf(logs.Error, "cannot add the %d pairs of state file \"%s\" to zone \"%s\": %v", before, s.path,
+			z.Info().Name, err)
+	}
+	if refused = z.Stats().Refused - refused; refused > 0 {
+		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %d pairs of state file \"%s\"", z.Info().Name, refused, s.path)
+	}
+	s.rewrite(p)
+}
+
 // load reads the state without changing it, as -t may. The JSON file is used only if there is no log, because it may be
 // older, or if the log is damaged. In the latter case, and if the disk damaged only the JSON file, the process starts
 // with whatever can be read.
@@ -161,15 +223,22 @@ func (s *store) load(z *kinds.Keyval, log logs.Logger, all *loads) error {
 	progress := newLoading(log, name, fileBytes(name), time.Now)
 	all.begin(progress)
 	defer all.end(progress)
-	restore := restoring(z, now)
-	logged, err := durable.ReadFile(s.path+logSuffix, func(record []byte) error {
+	bytes := z.Info().Bytes
+	z.Unbound()
+	s.restore = restoring(z, now)
+	var err error
+	s.logged, err = durable.ReadFile(s.path+logSuffix, func(record []byte) error {
 		progress.loaded(len(record))
-		return restore(record)
+		return s.restore(record)
 	})
 	if err == nil {
-		err = s.loadRest(z, logged, progress, now)
+		err = s.loadRest(z, s.logged, progress, now)
 	}
 	progress.ended()
+	if s.dropped = z.Fit(bytes, s.clock.Now()); s.dropped > 0 {
+		log.Logf(logs.Warn, "state of zone \"%s\" in \"%s\" has more pairs than fit into its %d bytes: dropped the %d "+
+			"oldest; a larger zone would keep them", z.Info().Name, s.path, bytes, s.dropped)
+	}
 	if err == nil {
 		s.lastLoad.Store(progress)
 	}
@@ -255,7 +324,11 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.log == nil {
-		opened, err := durable.Open(s.path+logSuffix, restoring(z, s.local.Now()))
+		restore := s.restore
+		if restore == nil {
+			restore = restoring(z, s.local.Now())
+		}
+		opened, err := durable.OpenAfter(s.path+logSuffix, s.logged, restore)
 		if err != nil {
 			return err
 		}
@@ -268,8 +341,8 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 			return err
 		}
 		s.log, s.logBase, s.clockKept = opened, opened.Size(), false
-		if opened.Damaged() > 0 || z.Len() > 0 && s.logBase < minLogBytes {
-			// A sound log replaces a damaged one; if the pairs came from the JSON file, they must be in the log before
+		if opened.Damaged() > 0 || s.dropped > 0 || z.Len() > 0 && s.logBase < minLogBytes {
+			// A sound log replaces a damaged one, or one with pairs that were dropped; if the pairs came from the JSON file, they must be in the log before
 			// it counts.
 			if err := s.rotate(opened, z); err != nil {
 				return err
@@ -277,9 +350,10 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 			s.logBase = opened.Size()
 		}
 		s.changed.Store(true) // after a crash the JSON file is older than the log
+		s.current = z
 	}
 	s.users++
-	s.current = z
+	s.loaded = loaded{}
 	return nil
 }
 
@@ -316,8 +390,10 @@ func (s *store) tellDamage(opened *durable.Log, z *kinds.Keyval, log logs.Logger
 // minLogBytes is less than any log with a record.
 const minLogBytes = 24
 
-// keep writes local writes to the log; the function that it returns waits for the disk. Writes of a retiring
-// configuration also go into the zone that followed.
+// errReplaced is the answer to a late write of a retiring configuration.
+var errReplaced = errors.New("a reload has given the state file to another zone, or to one of another type")
+
+// keep writes local writes to the log; the function that it returns waits for the disk.
 func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func() error, err error) {
 	s.mu.Lock()
 	kept, current, persist := s.log, s.current, s.persist
@@ -325,6 +401,8 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 	s.mu.Unlock()
 	var appended func() error
 	switch {
+	case current != nil && current != z:
+		return nil, errReplaced
 	case kept != nil:
 		appended = kept.Append(record)
 	case persist != nil:
@@ -333,13 +411,6 @@ func (s *store) keep(z *kinds.Keyval, record []byte, log logs.Logger) (wait func
 		return nil, errNotStarted
 	}
 	s.changed.Store(true)
-	if current != z {
-		now := s.clock.Now()
-		found := kinds.Restored{AheadMS: now.WallMS - now.MonoMS} // it is of this process
-		if err := current.Restore(record, &found, now); err != nil {
-			return nil, err
-		}
-	}
 	return func() error {
 		err := appended()
 		if errors.Is(err, durable.ErrClosed) {
@@ -379,10 +450,10 @@ func (s *store) tell(err error, z *kinds.Keyval, log logs.Logger) {
 // remote logs a peer's writes without waiting: the peer has them too, until it is lost. Therefore they are synced soon.
 func (s *store) remote(z *kinds.Keyval, payload []byte, log logs.Logger) {
 	s.mu.Lock()
-	kept, away := s.log, s.away
+	kept, away, replaced := s.log, s.away, s.current != nil && s.current != z
 	s.keepClock()
 	s.mu.Unlock()
-	if away {
+	if away || replaced {
 		return // the other process has it too, or gets it with the contents of the zone
 	}
 	if kept == nil {

@@ -20,6 +20,7 @@ type Zone struct {
 	Name    string
 	Timeout time.Duration // 0: pairs do not expire
 	spec    spec
+	store   *store // of its state, nil without
 	// noRoom and unset limit the lines of variables that could not be set.
 	noRoom, unset logs.Repeats
 }
@@ -161,33 +162,35 @@ func (r *sidePart) link(p *plan.Plan) error {
 func (r *sidePart) make(p *plan.Plan, z *plan.Zone, s spec) error {
 	now := &Zone{Name: z.Name, Timeout: s.timeout, spec: s}
 	z.Value = now
-	continued, err := plan.Continue(p, z, plan.Continuation[*Zone]{
-		Same:    func(old *Zone) bool { return old.spec.continuedBy(s) },
-		Take:    func(old *Zone) { now.Keyval = old.Keyval },
-		Started: func() { now.SetTimeout(s.timeout.Milliseconds()) },
-		Make: func(*Zone) {
-			now.Keyval = kinds.NewKeyval(kinds.KeyvalConfig{
-				Name: z.Name, Expression: "type=" + typeNames[s.valueType], Bytes: z.Bytes, Type: s.valueType,
-				TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
-			})
+	expression := "type=" + typeNames[s.valueType]
+	make := func() *kinds.Keyval {
+		return kinds.NewKeyval(kinds.KeyvalConfig{
+			Name: z.Name, Expression: expression, Bytes: z.Bytes, Type: s.valueType,
+			TimeoutMS: s.timeout.Milliseconds(), Sync: s.sync, Clock: p.StampClock(),
+		})
+	}
+	var before *Zone
+	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
+		Same: func(old *Zone) bool { return old.spec.valueType == s.valueType }, // a network is not a prefix
+		Take: func(old *Zone) { now.Keyval, before = old.Keyval, old },
+		Change: func() {
+			now.Reconfigure(kinds.Change{
+				Bytes: z.Bytes, Expression: expression, Sync: s.sync, TimeoutMS: s.timeout.Milliseconds(),
+			}, p.Clock.Now())
 		},
-		Carry: func(old *Zone, again bool) error {
-			if old.spec.valueType != s.valueType {
-				return nil // a network is not a prefix
+		Settle: func() {
+			dropped := now.Settle(p.Clock.Now())
+			p.TellDropped(z, dropped, "pairs")
+			if now.store != nil && dropped > 0 {
+				now.store.rewrite(p)
 			}
-			return now.CarryFrom(old.Keyval, again, p.Clock.Now())
 		},
+		Make: func(*Zone) { now.Keyval = make() },
 	})
 	if err != nil {
 		return err
 	}
-	return keepState(p, now.Keyval, s, continued)
-}
-
-// continuedBy reports whether a zone declared like t can reuse this one in memory. Otherwise it is a new one, which
-// gets the records if the type is the same. A new timeout applies to later writes.
-func (s spec) continuedBy(t spec) bool {
-	return s.valueType == t.valueType && s.sync == t.sync && s.state == t.state
+	return now.keepState(p, before, make)
 }
 
 // zoneParams explains the parameters of keyval_zone.

@@ -58,6 +58,15 @@ func (c *Counter) Leave(t Ticket) {
 	c.shared.Leave(kinds.Ticket(t))
 }
 
+// resize changes the size. Keys that have counts stay, whatever the size.
+func (c *Counter) resize(bytes int64) {
+	if c.shared == nil {
+		c.local.Resize(bytes)
+		return
+	}
+	c.shared.SetBytes(bytes)
+}
+
 // isShared reports whether it counts with the other nodes.
 func (c *Counter) isShared() bool { return c.shared != nil }
 

@@ -107,8 +107,8 @@ func parse[C side.Subject](s *side.Side[C], a *conf.Args, before []Limit) (Limit
 	return Limit{zone: z, most: uint32(n)}, nil
 }
 
-// Link gives the zones their counts: those of the previous configuration if name, size and key are the same, because
-// the counted requests are still in flight. If sync changed, both count these until they end.
+// Link gives the zones their counts: those of the previous configuration if name and key are the same, because the
+// counted requests are still in flight. If sync changed, both count these until they end.
 func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 	r := plan.Part[part[C]](p)
 	r.slot = s.NewSlot(p)
@@ -127,20 +127,16 @@ func Link[C side.Subject](s *side.Side[C], p *plan.Plan) error {
 					old.Key.Text(),
 				)
 			},
-			Same: func(old *Zone[C]) bool { return old.isShared() == z.Sync },
-			Take: func(old *Zone[C]) { now.Counter = old.Counter },
+			Same:   func(old *Zone[C]) bool { return old.isShared() == z.Sync },
+			Take:   func(old *Zone[C]) { now.Counter = old.Counter },
+			Change: func() { now.resize(z.Bytes) },
 			Make: func(old *Zone[C]) {
 				if old == nil {
 					now.Counter = newCounter(z, now.Key.Text(), nil)
 					return
 				}
 				now.Counter = newCounter(z, now.Key.Text(), old.Counter)
-			},
-			Carry: func(old *Zone[C], again bool) error {
-				if !again {
-					now.carryFrom(old.Counter)
-				}
-				return nil
+				p.OnSwitch(func() { now.carryFrom(old.Counter) })
 			},
 		})
 		if err != nil {

@@ -111,10 +111,13 @@ func shareZone(p *plan.Plan, z *plan.Zone, side string, r *reader) (*sharedZone,
 	var err error
 	s.continued, err = plan.Continue(p, z, plan.Continuation[*sharedZone]{
 		Take: func(old *sharedZone) { s.memory, s.marks = old.memory, old.marks },
-		Make: func(*sharedZone) { s.make(z, side, r, p.StampClock()) },
-		Carry: func(old *sharedZone, again bool) error {
-			return s.memory.CarryFrom(old.memory, again, p.Clock.Now())
+		Change: func() {
+			s.memory.Reconfigure(kinds.Change{
+				Bytes: z.Bytes, Expression: s.memory.Info().Expression, Sync: true,
+			}, p.Clock.Now())
 		},
+		Settle: func() { p.TellDropped(z, s.memory.Settle(p.Clock.Now()), "changes of servers") },
+		Make:   func(*sharedZone) { s.make(z, side, r, p.StampClock()) },
 	})
 	if err != nil {
 		return nil, err

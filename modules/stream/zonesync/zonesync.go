@@ -39,6 +39,8 @@ type state struct {
 	declared bool       // a server has zone_sync
 	node     *conf.Node // of the zone_sync that makes the configuration a cluster node
 	config   carrier.Config
+	// prepared is the same, once the configuration starts.
+	prepared *carrier.Prepared
 	// carrier is set when the configuration starts.
 	carrier atomic.Pointer[carrier.Carrier]
 	// rules is the digest of the rules of who may connect; if it changes, all connections are reopened.
@@ -108,6 +110,7 @@ func build(b *stream.Block) (stream.Handler, error) {
 		return handle(mine), nil
 	}
 	b.Plan.OnStart(func(ctx context.Context) error { return mine.start(ctx, b.Plan) })
+	b.Plan.OnSwitch(func() { mine.join(b.Plan) })
 	b.Plan.BeforeClients(func(ctx context.Context) { mine.taught(ctx, b.Plan.Log) })
 	b.Plan.OnQuit(func(ctx context.Context) {
 		mine.handedOver.Store(true)
@@ -222,11 +225,21 @@ func rules(b *stream.Block, client ssl.Digest) (all, directives [sha256.Size]byt
 	return all, directives
 }
 
-// identity identifies the node and this run of it; a reload keeps both. With certificates the id is derived from their
-// subjects, so that no node with another certificate can claim it.
+// member is what a process remembers of the cluster, also while its configuration has no zone_sync.
+type member struct {
+	// last is the last configuration that was in the cluster.
+	last *state
+}
+
+// identity identifies the node and this run of it; a reload keeps both, and so does one that returns to the cluster: the
+// journals of the zones go on. With certificates the id is derived from their subjects, so that no node with another
+// certificate can claim it.
 func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation uint64, proof wire.Proof, err error) {
-	if old := oldState(p); old != nil {
-		return old.config.Node.ID, old.config.Node.Incarnation, old.config.Node.Proof, nil
+	if last := plan.OfProcess[member](p).last; last != nil {
+		was := last.config.Node
+		if oldState(p) != nil || slices.Equal(was.Proof.Subjects, subjects) {
+			return was.ID, was.Incarnation, was.Proof, nil
+		}
 	}
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -241,9 +254,11 @@ func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation u
 	return cluster.IDOf(proof), incarnation, proof, nil
 }
 
+// oldState is the configuration whose carrier this one takes over, nil if there is none: the previous one, or an earlier
+// one whose last requests have not ended.
 func oldState(p *plan.Plan) *state {
-	if old := plan.Before[state](p); old.carrier.Load() != nil {
-		return old
+	if last := plan.OfProcess[member](p).last; last != nil && !last.handedOver.Load() {
+		return last
 	}
 	return nil
 }
@@ -361,30 +376,37 @@ func explained(config *tls.Config) *tls.Config {
 	return config
 }
 
-// start takes the carrier over from the previous configuration, or creates one.
-func (s *state) start(ctx context.Context, p *plan.Plan) error {
+// start prepares everything that can fail.
+func (s *state) start(ctx context.Context, p *plan.Plan) (err error) {
 	s.running = ctx
-	if old := oldState(p); old != nil {
+	s.prepared, err = carrier.Prepare(ctx, s.config)
+	return err
+}
+
+// join takes the carrier over from the previous configuration, or creates one.
+func (s *state) join(p *plan.Plan) {
+	old, err := oldState(p), error(nil)
+	if old != nil && !old.handedOver.Swap(true) {
 		c := old.carrier.Load()
-		if err := c.Reload(s.config); err != nil {
-			return err
-		}
+		err = c.Apply(s.prepared)
 		s.carrier.Store(c)
-		old.handedOver.Store(true)
 		if old.rules != s.rules { // not before the old rules have stopped accepting connections
 			anew := old.directives != s.directives
 			context.AfterFunc(old.running, func() { c.Reconnect("access rules changed on reload", anew) })
 		}
 	} else {
-		c, err := carrier.New(s.config)
-		if err != nil {
-			return err
+		var c *carrier.Carrier
+		if c, err = s.prepared.New(); err == nil {
+			s.carrier.Store(c)
+			c.Start()
 		}
-		s.carrier.Store(c)
-		c.Start()
 	}
-	go s.follow(ctx, p)
-	return nil
+	if err != nil { // Prepare has found no fault
+		p.Log.Logf(logs.Alert, "zone_sync: cannot apply the configuration: %v", err)
+		return
+	}
+	plan.OfProcess[member](p).last = s
+	go s.follow(s.running, p)
 }
 
 // teachPoll is short compared to a round trip and a teach.

@@ -169,8 +169,8 @@ func TestReload(t *testing.T) {
 			t.Errorf("the new rate does not count: %s", got)
 		}
 		bigger := webtest.Start(t, modules, strings.Replace(zone, "32k", "64k", 1)+server, webtest.After(again))
-		if got := status(bigger, "/?k=a"); got != "200" {
-			t.Errorf("another size keeps the buckets: %s", got)
+		if got := status(bigger, "/?k=a"); got != "503" {
+			t.Errorf("another size drops the buckets: %s", got)
 		}
 		_, err := webtest.Load(t, modules, strings.Replace(zone, "$arg_k", "$uri", 1)+server, webtest.After(s))
 		if want := `limit_req "one" uses the "$uri" key while previously it used the "$arg_k" key in /test.conf:1`; err == nil || err.Error() != want {

@@ -155,7 +155,7 @@ func milli(text string) (int64, error) {
 	return n * 1000, nil
 }
 
-// link gives the zones their buckets: those of the previous configuration if name and size are the same.
+// link gives the zones their buckets: those of the previous configuration if the name is the same.
 func link(p *plan.Plan) error {
 	r := partOf(p)
 	r.slot = web.Side.NewSlot(p)
@@ -190,32 +190,25 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 				old.key.Text(),
 			)
 		},
-		Same: func(old *Zone) bool { return old.sync == now.sync },
 		Take: func(old *Zone) {
 			now.Bucket, now.counts = old.Bucket, old.counts
 			if old.gate != nil && gate != nil && old.gate.Tag == gate.Tag && old.gate.KeysMost == gate.KeysMost {
 				now.gate = old.gate
 			}
 		},
-		Started: func() {
-			now.SetRate(now.rate)
+		Change: func() {
+			now.Reconfigure(kinds.Change{
+				Bytes: z.Bytes, Expression: now.key.Text(), Sync: now.sync, RateMilli: now.rate,
+			}, p.Clock.Now())
 			now.SetBurst(burst)
 		},
-		Make: func(old *Zone) {
+		Settle: func() { p.TellDropped(z, now.Settle(p.Clock.Now()), "limits") },
+		Make: func(*Zone) {
 			now.counts = &Counts{}
-			if old != nil {
-				now.counts = old.counts
-			}
 			now.Bucket = kinds.NewBucket(kinds.BucketConfig{
 				Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
 			})
 			now.SetBurst(burst)
-		},
-		Carry: func(old *Zone, again bool) error {
-			if !again { // the charges of the old configuration's last requests are dropped
-				now.CarryFrom(old.Bucket, p.Clock.Now())
-			}
-			return nil
 		},
 	})
 	return err

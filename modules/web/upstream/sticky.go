@@ -203,7 +203,7 @@ func zoneVerdict(err error) error {
 	return conf.Verdict("zone is too small")
 }
 
-// link gives the sessions their memory: that of the running configuration if the zone is the same.
+// link gives the sessions their memory: that of the running configuration if the name of the zone is the same.
 func (l *learn) link(p *plan.Plan) error {
 	_, err := plan.Continue(p, l.zone, plan.Continuation[*learn]{
 		Refuse: func(old *learn) error {
@@ -217,16 +217,19 @@ func (l *learn) link(p *plan.Plan) error {
 				old.upstream,
 			)
 		},
-		Same:    func(old *learn) bool { return old.sync == l.sync && old.expression == l.expression },
-		Take:    func(old *learn) { l.Session = old.Session },
-		Started: func() { l.SetTimeout(l.timeout.Milliseconds()) },
+		Take: func(old *learn) { l.Session = old.Session },
+		Change: func() {
+			l.Reconfigure(kinds.Change{
+				Bytes: l.zone.Bytes, Expression: l.expression, Sync: l.sync, TimeoutMS: l.timeout.Milliseconds(),
+			}, p.Clock.Now())
+		},
+		Settle: func() { p.TellDropped(l.zone, l.Settle(p.Clock.Now()), "sessions") },
 		Make: func(*learn) {
 			l.Session = kinds.NewSession(
 				kinds.SessionConfig{Name: l.zone.Name, Expression: l.expression, Bytes: l.zone.Bytes,
 					TimeoutMS: l.timeout.Milliseconds(), Sync: l.sync, Clock: p.StampClock()},
 			)
 		},
-		Carry: func(old *learn, again bool) error { return l.CarryFrom(old.Session, again, p.Clock.Now()) },
 	})
 	l.learner = stick.Learn{Zone: l.zone.Name, Sessions: l.Session}
 	return err
