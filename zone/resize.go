@@ -23,8 +23,8 @@ const unboundBytes = 1 << 60
 // Unbound lifts the limit until SetBytes: while a state is loaded, which may be that of a larger zone.
 func (s *Store) Unbound() { s.limit.Store(unboundBytes) }
 
-// SetBytes changes the budget. A zone that has grown has room again for what it evicted or rejected, so peers compare it
-// again. One that has shrunk may have more records than its budget allows: see KeepNewest.
+// SetBytes changes the budget. A zone that has grown has room again for what it evicted or rejected, so peers compare
+// it again. One that has shrunk may have more records than its budget allows: see KeepNewest.
 func (s *Store) SetBytes(bytes int64) {
 	grown := bytes > s.limit.Swap(bytes)
 	// The tombstones stay: they end by themselves, and members may need each of them.

@@ -125,6 +125,62 @@ func (w *writer) run(ctx context.Context) error {
 	return nil
 }
 
+// workload are the clients of a cluster.
+type workload struct {
+	t       *testing.T
+	stop    func()
+	work    sync.WaitGroup
+	writers []*writer
+	passed  atomic.Int64 // limited requests
+}
+
+// work lets clients write, delete and send limited requests until the end.
+func work(t *testing.T, cl *harness.Cluster) *workload {
+	ctx, stop := context.WithCancel(context.Background())
+	load := &workload{t: t, stop: stop}
+	for i := range 6 {
+		n := cl.Nodes[i%2]
+		w := &writer{name: fmt.Sprint("c", i), node: n, present: map[string]bool{}, gone: map[string]bool{}}
+		load.writers = append(load.writers, w)
+		load.work.Go(func() {
+			if err := w.run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, n := range cl.Nodes {
+		load.work.Go(func() {
+			client := &http.Client{Timeout: harness.Patience, Transport: &http.Transport{DialContext: n.DialURL}}
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				status, _, err := send(client, "GET", "http://"+n.IP+":8080/limited", "")
+				if err != nil || status != 200 {
+					t.Errorf("%s: %d %v", n.Name, status, err)
+				}
+				load.passed.Add(1)
+			}
+		})
+	}
+	return load
+}
+
+// end stops the clients and returns what they did.
+func (load *workload) end() (present, gone map[string]bool, passed int64) {
+	load.t.Helper()
+	load.stop()
+	load.work.Wait()
+	present, gone = map[string]bool{}, map[string]bool{}
+	for _, w := range load.writers {
+		maps.Copy(present, w.present)
+		maps.Copy(gone, w.gone)
+	}
+	load.t.Logf("%d pairs, %d deleted ones, %d limited requests", len(present), len(gone), load.passed.Load())
+	if len(present) == 0 || len(gone) == 0 {
+		load.t.Fatal("the clients did nothing")
+	}
+	return present, gone, load.passed.Load()
+}
+
 // TestReloadsLoseNothing: clients write and delete pairs on kept connections while reloads change size and `sync` of the
 // zones, and the state file, on both nodes. In the end, both nodes have what was acknowledged and not what was deleted,
 // each limited request counts once, and the session leads where it did. With state, so it is after a crash of both.
@@ -151,33 +207,7 @@ func reloadUnderLoad(t *testing.T, withState bool) {
 	server := a.Must("GET", "/session?session=s", "").Body
 	cl.Acknowledged()
 
-	ctx, stop := context.WithCancel(context.Background())
-	var writers []*writer
-	var work sync.WaitGroup
-	for i := range 6 {
-		n := cl.Nodes[i%2]
-		w := &writer{name: fmt.Sprint("c", i), node: n, present: map[string]bool{}, gone: map[string]bool{}}
-		writers = append(writers, w)
-		work.Go(func() {
-			if err := w.run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	var passed atomic.Int64
-	for _, n := range cl.Nodes {
-		work.Go(func() {
-			client := &http.Client{Timeout: harness.Patience, Transport: &http.Transport{DialContext: n.DialURL}}
-			defer client.CloseIdleConnections()
-			for ctx.Err() == nil {
-				status, _, err := send(client, "GET", "http://"+n.IP+":8080/limited", "")
-				if err != nil || status != 200 {
-					t.Errorf("%s: %d %v", n.Name, status, err)
-				}
-				passed.Add(1)
-			}
-		})
-	}
+	w := work(t, cl)
 	for i := range reloads(t) {
 		for k, n := range cl.Nodes {
 			sync := " sync"
@@ -190,21 +220,10 @@ func reloadUnderLoad(t *testing.T, withState bool) {
 	for _, n := range cl.Nodes {
 		reloadTo(t, n, last)
 	}
-	stop()
-	work.Wait()
-
-	present, gone := map[string]bool{}, map[string]bool{}
-	for _, w := range writers {
-		maps.Copy(present, w.present)
-		maps.Copy(gone, w.gone)
-	}
-	t.Logf("%d pairs, %d deleted ones, %d limited requests", len(present), len(gone), passed.Load())
-	if len(present) == 0 || len(gone) == 0 {
-		t.Fatal("the clients did nothing")
-	}
+	present, gone, passed := w.end()
 	for _, n := range cl.Nodes {
 		testkit.Eventually(t, harness.Patience, func() error { return holds(n, present, gone) })
-		testkit.Eventually(t, harness.Patience, func() error { return counts(n, passed.Load()) })
+		testkit.Eventually(t, harness.Patience, func() error { return counts(n, passed) })
 		for range 4 {
 			n.Wants(200, server, "GET", "/session", "", cookie...)
 		}

@@ -67,7 +67,8 @@ func (b *Bucket) forgetOldestOrigin() {
 	delete(b.origins, oldest)
 }
 
-// SetOrigin names this node's life in taught pieces. The frames of another one are dropped: peers would count them again.
+// SetOrigin names this node's life in taught pieces. The frames of another one are dropped: peers would count them
+// again.
 func (b *Bucket) SetOrigin(self zone.Origin) {
 	if before := b.self.Swap(uint64(self)); before != 0 && before != uint64(self) {
 		b.store.RestartJournal()

@@ -1,24 +1,16 @@
 package keyval
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"starling/conf"
 	"starling/lib/clock"
 	"starling/lib/durable"
-	"starling/lib/filekind"
 	"starling/logs"
 	"starling/nginx/errno"
 	"starling/plan"
@@ -72,13 +64,6 @@ type store struct {
 	saving   sync.Mutex
 	lastLoad atomic.Pointer[loading]
 	loaded
-}
-
-// loaded is the result of the last load, for the opening of the log that follows.
-type loaded struct {
-	restore func(record []byte) error
-	logged  durable.Found
-	dropped int // pairs that had no room
 }
 
 // stores are the state files of a configuration, by path.
@@ -202,121 +187,14 @@ func (s *store) adopt(p *plan.Plan, loaded *kinds.Keyval) {
 	z, before := s.current, loaded.Len()
 	refused := z.Stats().Refused
 	if err := z.Merge(loaded, p.Clock.Now()); err != nil {
-		p.Log.Logf(logs.Error, "cannot add the %d pairs of state file \"%s\" to zone \"%s\": %v", before, s.path,
-			z.Info().Name, err)
+		p.Log.Logf(logs.Error, "cannot add the %d pairs of state file \"%s\" to zone \"%s\": %v", before,
+			s.path, z.Info().Name, err)
 	}
 	if refused = z.Stats().Refused - refused; refused > 0 {
-		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %d pairs of state file \"%s\"", z.Info().Name, refused, s.path)
+		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %d pairs of state file \"%s\"", z.Info().Name,
+			refused, s.path)
 	}
 	s.rewrite(p)
-}
-
-// load reads the state without changing it, as -t may. The JSON file is used only if there is no log, because it may be
-// older, or if the log is damaged. In the latter case, and if the disk damaged only the JSON file, the process starts
-// with whatever can be read.
-func (s *store) load(z *kinds.Keyval, log logs.Logger, all *loads) error {
-	now := s.local.Now()
-	name := s.path + logSuffix
-	if fileBytes(name) == 0 {
-		name = s.path
-	}
-	progress := newLoading(log, name, fileBytes(name), time.Now)
-	all.begin(progress)
-	defer all.end(progress)
-	bytes := z.Info().Bytes
-	z.Unbound()
-	s.restore = restoring(z, now)
-	var err error
-	s.logged, err = durable.ReadFile(s.path+logSuffix, func(record []byte) error {
-		progress.loaded(len(record))
-		return s.restore(record)
-	})
-	if err == nil {
-		err = s.loadRest(z, s.logged, progress, now)
-	}
-	progress.ended()
-	if s.dropped = z.Fit(bytes, s.clock.Now()); s.dropped > 0 {
-		log.Logf(logs.Warn, "state of zone \"%s\" in \"%s\" has more pairs than fit into its %d bytes: dropped the %d "+
-			"oldest; a larger zone would keep them", z.Info().Name, s.path, bytes, s.dropped)
-	}
-	if err == nil {
-		s.lastLoad.Store(progress)
-	}
-	return err
-}
-
-// loadRest reads the JSON file if the log does not have everything.
-func (s *store) loadRest(z *kinds.Keyval, logged durable.Found, progress *loading, now clock.Reading) error {
-	switch {
-	case logged.Damaged > 0:
-		s.salvageFailed = s.salvage(z)
-		return nil
-	case logged.Records > 0:
-		return nil
-	}
-	text, err := filekind.Read(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err = os.Stat(filepath.Dir(s.path)) // better reported by -t than too late
-		return err
-	}
-	if err == nil && len(text) == 0 {
-		return nil
-	}
-	if err == nil {
-		err = z.LoadState(text, now)
-		if damagedJSON(text, err) {
-			s.salvageFailed = s.salvage(z)
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("state file \"%s\": %w", s.path, err)
-	}
-	progress.records, progress.bytes = int64(z.Len()), int64(len(text))
-	return nil
-}
-
-// fileBytes is the size of a file, for people; 0 if it is not known.
-func fileBytes(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// damagedJSON tells damage by a disk or a crash (the file ends early or has bytes that no text has) from a mistake of
-// its author. A mistake stops the start, so that the author sees it.
-func damagedJSON(text []byte, err error) bool {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
-		return false
-	}
-	endsEarly := errors.Is(json.NewDecoder(bytes.NewReader(text)).Decode(&json.RawMessage{}), io.ErrUnexpectedEOF)
-	control := func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }
-	return text[0] == '{' && endsEarly || bytes.ContainsFunc(text, control) || !utf8.Valid(text)
-}
-
-func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
-	var found kinds.Restored
-	return func(record []byte) error { return z.Restore(record, &found, now) }
-}
-
-// salvage restores from the JSON file what a damaged log has lost. The file was saved at most some seconds before the
-// last write.
-func (s *store) salvage(z *kinds.Keyval) error {
-	text, err := filekind.Read(s.path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return err
-	}
-	return z.SalvageState(text, info.ModTime().UnixMilli(), s.local.Now())
 }
 
 // open opens the log for one more configuration and persists that configuration's zone from now on.
@@ -342,8 +220,8 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 		}
 		s.log, s.logBase, s.clockKept = opened, opened.Size(), false
 		if opened.Damaged() > 0 || s.dropped > 0 || z.Len() > 0 && s.logBase < minLogBytes {
-			// A sound log replaces a damaged one, or one with pairs that were dropped; if the pairs came from the JSON file, they must be in the log before
-			// it counts.
+			// A sound log replaces a damaged one, or one with pairs that were dropped. If the pairs came from the JSON
+			// file, they must be in the log before it counts.
 			if err := s.rotate(opened, z); err != nil {
 				return err
 			}

@@ -231,9 +231,9 @@ type member struct {
 	last *state
 }
 
-// identity identifies the node and this run of it; a reload keeps both, and so does one that returns to the cluster: the
-// journals of the zones go on. With certificates the id is derived from their subjects, so that no node with another
-// certificate can claim it.
+// identity identifies the node and this run of it; a reload keeps both, and so does one that returns to the cluster:
+// the journals of the zones go on. With certificates the id is derived from their subjects, so that no node with
+// another certificate can claim it.
 func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation uint64, proof wire.Proof, err error) {
 	if last := plan.OfProcess[member](p).last; last != nil {
 		was := last.config.Node
@@ -254,8 +254,8 @@ func identity(p *plan.Plan, subjects []string) (id cluster.NodeID, incarnation u
 	return cluster.IDOf(proof), incarnation, proof, nil
 }
 
-// oldState is the configuration whose carrier this one takes over, nil if there is none: the previous one, or an earlier
-// one whose last requests have not ended.
+// oldState is the configuration whose carrier this one takes over, nil if there is none: the previous one, or an
+// earlier one whose last requests have not ended.
 func oldState(p *plan.Plan) *state {
 	if last := plan.OfProcess[member](p).last; last != nil && !last.handedOver.Load() {
 		return last
