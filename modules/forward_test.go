@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"starling/lib/testkit"
 	"starling/modules/web/charset"
 	"starling/modules/web/core"
 	"starling/modules/web/memcached"
@@ -84,6 +85,76 @@ func TestTypeOfARedirect(t *testing.T) {
 			location /files/ { alias `+dir+`/; } }`)
 		if r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); r.Header.Get("Content-Type") != want {
 			t.Errorf("%s: %v %q, want %s", target, r.Header, r.Text, want)
+		}
+	}
+}
+
+// TestCharsetOfARedirect: as in nginx, the charset of a response with X-Accel-Redirect stays with whatever answers
+// instead, error pages included, unless that names another.
+func TestCharsetOfARedirect(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.html", "gone.css"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("file"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: text/x\r\n\r\n")
+	bare := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	named := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: text/x; charset=koi8-r\r\n\r\n")
+	for _, c := range []struct{ from, target, want string }{
+		{"text/blah; charset=utf-8", "/text", "text/blah; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/files/a.html", "text/blah; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/files/none", "text/html; charset=utf-8"},
+		{`text/blah; a=b; charset="utf-8"`, "/files/none", "text/html; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/page/none", "text/css; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/moved", "text/html; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/other", "text/x; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/bare", "text/blah; charset=utf-8"},
+		{"text/blah; charset=utf-8", "/named", "text/x; charset=koi8-r"},
+		{"text/blah; charset=utf-8", "/koi", "text/html; charset=utf-8"},
+		{"text/blah; a=b", "/files/none", "text/html"},
+		{"text/blah; a=b", "/koi", "text/html; charset=koi8-r"},
+	} {
+		b := webtest.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: "+c.from+"\r\nX-Accel-Redirect: "+c.target+"\r\n\r\n")
+		s := webtest.Start(t, forwardFamilies, `types { text/css css; text/html html; } server {
+			location / { proxy_pass http://`+b.Addr+`; }
+			location /text { return 200 text; }
+			location /moved { return 301 /x; }
+			location /koi { charset koi8-r; return 404; }
+			location /other { proxy_pass http://`+other.Addr+`; }
+			location /bare { proxy_pass http://`+bare.Addr+`; }
+			location /named { proxy_pass http://`+named.Addr+`; }
+			location /page/ { alias `+dir+`/; error_page 404 /files/gone.css; }
+			location /files/ { alias `+dir+`/; } }`)
+		if r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); r.Header.Get("Content-Type") != c.want {
+			t.Errorf("%s to %s: %v %q, want %s", c.from, c.target, r.Header, r.Text, c.want)
+		}
+	}
+}
+
+// TestLastSelectedServer: the variables name the server that was selected last, and before each try that of the try.
+func TestLastSelectedServer(t *testing.T) {
+	b := webtest.Serve(t, func(p *webtest.Peer) { p.Answer(strings.ReplaceAll(p.Head(), "\r\n", " ")) })
+	_, port, _ := strings.Cut(b.Addr, ":")
+	socket := filepath.Join(testkit.SocketDir(t), "none")
+	s := webtest.Start(t, families, `upstream named { server localhost:`+port+`; }
+		upstream second { server unix:`+socket+`; server `+b.Addr+` backup; }
+		server {
+			add_header X-Last "[$upstream_last_addr][$upstream_last_server_name]" always;
+			proxy_set_header X-Try "[$upstream_last_addr][$upstream_last_server_name]";
+			location /named { proxy_pass http://named; }
+			location /second { proxy_pass http://second; }
+			location /socket { proxy_pass http://unix:`+socket+`; }
+			location /none { return 204; } }`)
+	for target, want := range map[string]string{
+		"/named": "[127.0.0.1][localhost]", "/second": "[127.0.0.1][127.0.0.1]", "/socket": "[unix:" + socket + "][unix:" + socket + "]", "/none": "[][]",
+	} {
+		r := s.Client().Do("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n")
+		if got := r.Header.Get("X-Last"); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+		if r.Status[:3] == "200" && !strings.Contains(r.Text, " X-Try: "+want+" ") {
+			t.Errorf("%s: the server got %s", target, r.Text)
 		}
 	}
 }

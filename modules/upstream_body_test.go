@@ -164,7 +164,8 @@ func TestConnectionsAfterUnsentBodies(t *testing.T) {
 			f.backend(t, "b", func(r *http.Request) string { return reply(200, r.Method) })
 			s := f.start(t, `upstream u { server unix:`+busy+` max_fails=0; `+test.backup+` keepalive 4; } upstream v { server {b}; keepalive 4; }
 				server { add_header X-Status $upstream_status; client_max_body_size 0;
-				location / { proxy_pass http://u; `+test.conf+` } location /page { proxy_pass http://v; proxy_pass_request_body off; } }`)
+				location / { proxy_pass http://u; `+test.conf+` }
+				location /page { proxy_pass http://v; proxy_pass_request_body off; proxy_set_header Content-Length ""; } }`)
 			c := s.LoopbackClient()
 			for range 2 {
 				r := c.Do(fmt.Sprintf("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(test.body), test.body))

@@ -30,6 +30,7 @@ func (s *Side[C]) Regex(p *plan.Plan, pattern string, caseless bool) (*Regex[C],
 		if err != nil {
 			return nil, err
 		}
+		s.absentUnset(p, slot)
 		x.named = append(x.named, namedCapture{group, slot})
 	}
 	return x, nil

@@ -150,6 +150,14 @@ type member[C any] struct {
 	rest string
 }
 
+// absentUnset makes the variable of a slot absent before it has a value, whatever else declares it: as in nginx, a
+// named capture decides for a `set` before it too, also if the name is one of a family.
+func (s *Side[C]) absentUnset(p *plan.Plan, slot int) {
+	w := partOf[C](p)
+	delete(w.unset, slot)
+	delete(w.otherwise, slot)
+}
+
 // OtherwiseOf makes the variable of a slot that of a family (decl and rest are from Find) before it has a value. Call
 // it while the configuration is bound.
 func (s *Side[C]) OtherwiseOf(p *plan.Plan, slot int, decl *vars.Variable[C], rest string) {

@@ -54,11 +54,15 @@ var protocolNames = map[string]Protocols{
 func ParseProtocols(words []string) (Protocols, error) {
 	var set Protocols
 	for _, w := range words {
-		p, ok := protocolNames[w]
-		if !ok {
+		known := false
+		for name, p := range protocolNames {
+			if strings.EqualFold(name, w) {
+				set, known = set|p, true
+			}
+		}
+		if !known {
 			return 0, fmt.Errorf("invalid value %q", w)
 		}
-		set |= p
 	}
 	return set, nil
 }

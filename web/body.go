@@ -18,6 +18,20 @@ var errChunkedTooLarge = &h1.Problem{Status: 413, Text: "client intended to send
 // HasBody reports whether a request body (even an empty chunked one) arrived or will arrive.
 func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
 
+// AnnouncedLength is the length of the client's body that handlers know, -1 if there is none or it is unknown: a
+// subrequest has the client's, even if it has no body of its own.
+func (r *Request) AnnouncedLength() int64 {
+	switch {
+	case r.parent != nil:
+		return r.announced
+	case !r.Chunked:
+		return r.ContentLength
+	case r.BodyDone():
+		return r.bodyRead
+	}
+	return -1
+}
+
 // BodyDone reports whether the whole request body was read from the client.
 func (r *Request) BodyDone() bool { return r.refused || r.wire.BodyDone() }
 

@@ -35,7 +35,7 @@ const (
 const freshGrace = 5 * time.Second
 
 // keptGrace is how long a kept connection can take to send a request in flight when the site retires: its client was
-// told that the connection stays open. nginx calls it keepalive_min_timeout, and loses such requests if that is not
+// told that the connection stays open. keepalive_min_timeout can extend it; nginx loses such requests if that is not
 // set.
 const keptGrace = 100 * time.Millisecond
 
@@ -101,7 +101,7 @@ func (s *Site) endHangups() {
 func (s *Site) Retire() {
 	s.gate.Retire(func(c *Conn, _ bool) {
 		if c.state.CompareAndSwap(stateIdle, stateClosing) {
-			c.raw.SetReadDeadline(time.Now().Add(keptGrace)) // then it closes itself
+			c.raw.SetReadDeadline(c.keptUntil()) // then it closes itself
 			return
 		}
 		switch c.state.Load() {
@@ -172,11 +172,30 @@ func (c *Conn) serve() {
 		r.wire = &r.h1
 		keep := c.serveRequest(r)
 		timeout = r.Location.Core.KeepAlive.Timeout
+		c.keepAtLeast(min(timeout, r.Location.Core.KeepAliveMin))
 		c.site.give(r)
 		if !keep {
 			return
 		}
 	}
+}
+
+// keepAtLeast keeps the connection open for that long after a request, even if the site retires.
+func (c *Conn) keepAtLeast(least time.Duration) {
+	if least > 0 {
+		c.leastUntil.Store(time.Now().Add(least).UnixNano())
+	} else {
+		c.leastUntil.Store(0)
+	}
+}
+
+// keptUntil is how long a kept connection waits for a request once the site has retired.
+func (c *Conn) keptUntil() time.Time {
+	at := time.Now().Add(keptGrace)
+	if least := time.Unix(0, c.leastUntil.Load()); least.After(at) {
+		return least
+	}
+	return at
 }
 
 // serveRequest serves one request. A panic ends the connection, but only after the AtEnd callbacks of everything that
@@ -207,7 +226,7 @@ func (c *Conn) await(timeout time.Duration) bool {
 		from = stateIdle
 		c.state.Store(stateIdle)
 		if c.site.gate.Retired() {
-			c.raw.SetReadDeadline(time.Now().Add(keptGrace))
+			c.raw.SetReadDeadline(c.keptUntil())
 		}
 	} else if c.site.gate.Retired() {
 		c.raw.SetReadDeadline(time.Now().Add(freshGrace))

@@ -6,6 +6,7 @@ import (
 
 	"starling/logs"
 	"starling/nginx/escape"
+	"starling/vars"
 	"starling/web/h1"
 )
 
@@ -45,6 +46,9 @@ func (r *Request) runWith(result Result) {
 // process runs the phases from a step on, and returns the result that ended them.
 func (r *Request) process(at step) Result {
 	if at == fromPostRead {
+		if result := r.readEarly(); result != Declined {
+			return result
+		}
 		if result := r.handle(r.Server.phases[PostRead]); result != Declined {
 			return result
 		}
@@ -143,14 +147,48 @@ func (r *Request) locate() Result {
 		return 404
 	}
 	r.limited = !r.Location.LimitsBody
-	if size := r.requestBytes(); core.MaxBodyBytes > 0 && size > core.MaxBodyBytes && r.limited {
-		r.Logf(logs.Error, "client intended to send too large body: %d bytes", size)
-		if !r.bodyLent && !r.bodyAsked {
-			r.refuseBody()
-		}
-		return 413
+	if r.limited {
+		return r.limitBody()
 	}
 	return Declined
+}
+
+// limitBody applies client_max_body_size to a body as far as its size is known.
+func (r *Request) limitBody() Result {
+	size, limit := r.requestBytes(), r.Location.Core.MaxBodyBytes
+	if limit <= 0 || size <= limit {
+		return Declined
+	}
+	r.Logf(logs.Error, "client intended to send too large body: %d bytes", size)
+	if !r.bodyLent && !r.bodyAsked {
+		r.refuseBody()
+	}
+	return 413
+}
+
+// readEarly reads the body before everything else if the server says so (client_body_early_read).
+func (r *Request) readEarly() Result {
+	conditions := r.Server.base.Core.EarlyBody
+	if len(conditions) == 0 || r.parent != nil || !r.HasBody() || !r.holds(conditions) {
+		return Declined
+	}
+	if result := r.limitBody(); result != Declined {
+		return result
+	}
+	if err := r.KeepBody(true); err != nil {
+		return r.ErrorStatus(err)
+	}
+	return Declined
+}
+
+// holds reports whether at least one of the values is neither empty nor "0".
+func (r *Request) holds(conditions []vars.Template[*Request]) bool {
+	for i := range conditions {
+		if v := r.Expand(&conditions[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
+			return true
+		}
+	}
+	return false
 }
 
 // requestBytes is the size of the body that client_max_body_size limits, as far as it is known: the declared one, or

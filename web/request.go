@@ -113,6 +113,7 @@ type engine struct {
 
 	kept        keptBody
 	bodyRead    int64 // body bytes read from the client
+	announced   int64 // of a subrequest: AnnouncedLength
 	bodyLent    bool  // another goroutine reads it
 	bodyAsked   bool  // a handler has read the body, or started to
 	limited     bool  // client_max_body_size applies: the location is known
@@ -143,6 +144,9 @@ type Response struct {
 	Headers h1.Headers
 	// ContentLength is the length of the body to come; -1 if unknown.
 	ContentLength int64
+	// Charset is that of a response with X-Accel-Redirect: as in nginx, whatever answers instead has it too, error
+	// pages included, unless its ContentType says another.
+	Charset []byte
 	// OverrideCharset is the charset that a server asks for with X-Accel-Charset.
 	OverrideCharset []byte
 	// VaryEncoding adds "Vary: Accept-Encoding", once however many filters ask for it.
@@ -170,6 +174,8 @@ type Conn struct {
 	out   h1.Writer
 	state atomic.Int32
 	waits atomic.Bool // for a request
+	// leastUntil is when keepalive_min_timeout ends, in nanoseconds since 1970; 0 if there is none.
+	leastUntil atomic.Int64
 	// presence is maintained once a request has called Watch.
 	presence              presence
 	bindings              bindings

@@ -93,6 +93,7 @@ func (r *Request) SendHead() error {
 	if r.Out.Ranges != NoRanges {
 		r.AllowRanges(r.Out.Ranges)
 	}
+	r.inheritCharset()
 	r.filter()
 	if r.failure != nil {
 		return r.failure
@@ -171,7 +172,7 @@ func (r *Request) decideTrailers() {
 func (r *Request) mayKeep() bool {
 	core, c := r.Location.Core, r.Conn
 	switch {
-	case core.KeepAlive.Timeout == 0, c.Requests >= core.KeepAliveMax, r.site.gate.Retired():
+	case core.KeepAlive.Timeout == 0, c.Requests >= core.KeepAliveMax, r.site.gate.Retired() && core.KeepAliveMin == 0:
 		return false
 	case r.StartedAt.MonoMS-c.OpenedAt.MonoMS > core.KeepAliveTime.Milliseconds():
 		return false
@@ -283,15 +284,7 @@ func (r *Request) Break() {
 }
 
 // PassesHints reports whether the client gets a server's 103 (early_hints).
-func (r *Request) PassesHints() bool {
-	conditions := r.Location.Core.EarlyHints
-	for i := range conditions {
-		if v := r.Expand(&conditions[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
-			return true
-		}
-	}
-	return false
-}
+func (r *Request) PassesHints() bool { return r.holds(r.Location.Core.EarlyHints) }
 
 // SendInterim sends a 1xx response at once (100, 103), without headers that do not belong in one. An empty 103 is not
 // sent.

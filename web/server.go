@@ -81,6 +81,10 @@ func (b *builder) server(scope *conf.Scope) (*Server, error) {
 	if s.base, err = b.location(scope, s, nil, LocationName{}); err != nil {
 		return nil, err
 	}
+	if len(s.Core.EarlyBody) > 0 {
+		base := &Block{Scope: scope, Plan: b.plan, Server: s, Current: s.base, builder: b}
+		base.KeepsBodies()
+	}
 	b.locations(scope, s, nil, s.tree)
 	return s, nil
 }

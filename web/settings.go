@@ -36,7 +36,8 @@ type Settings struct {
 	HTTP2ReadBytes    int64 // http2_recv_buffer_size
 
 	KeepAlive        KeepAlive
-	KeepAliveMax     int // keepalive_requests
+	KeepAliveMin     time.Duration // that a connection is kept after a request, even if the site retires
+	KeepAliveMax     int           // keepalive_requests
 	KeepAliveTime    time.Duration
 	KeepAliveDisable DisabledBrowsers
 	Lingering        Lingering
@@ -66,6 +67,7 @@ type Settings struct {
 	Internal            bool
 	SatisfyAny          bool
 	AllowedMethods      []string                  // of limit_except
+	EarlyBody           []vars.Template[*Request] // conditions to read the body before everything else
 	EarlyHints          []vars.Template[*Request] // conditions to forward a 103
 	IfModifiedSince     IfModifiedSince
 	ETag                bool

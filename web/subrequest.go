@@ -116,7 +116,7 @@ func (r *Request) inherit(parent *Request, s Subrequest) {
 		r.Method, r.MethodID = parent.Method, parent.MethodID
 	}
 	r.Internal, r.Server, r.Location = true, parent.Server, parent.Server.base
-	r.ContentLength = 0
+	r.ContentLength, r.announced = 0, parent.AnnouncedLength()
 	if k := &parent.kept; s.WithBody && k.whole {
 		r.kept = keptBody{memory: k.memory, file: k.file, whole: true, borrowed: true}
 		r.ContentLength = k.bytes()

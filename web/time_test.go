@@ -130,6 +130,42 @@ func TestRetire(t *testing.T) {
 	})
 }
 
+// TestRetireWaitsForKeptConnections: keepalive_min_timeout counts from the last request on, but never beyond
+// keepalive_timeout.
+func TestRetireWaitsForKeptConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, `server { keepalive_timeout 60s; location / { keepalive_min_timeout 10s; say ok; }
+			location /short { keepalive_min_timeout 70s; keepalive_timeout 5s; say ok; }
+			location /none { say ok; } }`)
+		ask := func(c *webtest.Client, target string) {
+			t.Helper()
+			if r := c.Do("GET " + target + request11 + "\r\n"); r.Text != "ok" || r.Close {
+				t.Errorf("got %v", r.Response)
+			}
+		}
+		closed := func(c *webtest.Client, after time.Duration) {
+			t.Helper()
+			began := time.Now()
+			c.Closed()
+			if d := time.Since(began); d != after { // virtual
+				t.Errorf("closed after %v, want %v", d, after)
+			}
+		}
+		kept, short, none := s.Client(), s.Client(), s.Client()
+		ask(kept, "/")
+		ask(short, "/short")
+		ask(none, "/")
+		ask(none, "/none") // the last request decides
+		time.Sleep(3 * time.Second)
+		s.Site.Retire()
+		closed(none, 100*time.Millisecond)
+		closed(short, 1900*time.Millisecond)
+		ask(kept, "/") // after 5 s, so that it is kept for another 10 s
+		closed(kept, 10*time.Second)
+		<-s.Site.Drained()
+	})
+}
+
 // TestRetireAwaitsWhoIsExpected: a connection accepted before, of which the site hears after it has retired, is served.
 func TestRetireAwaitsWhoIsExpected(t *testing.T) {
 	s := start(t, `server { say ok; }`)

@@ -91,6 +91,16 @@ http {
 		location /proxy/down { proxy_pass http://unix:%[1]s/nobody; }
 		location /proxy/hide { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_hide_header X-Answer; }
 		location /proxy/ranges { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_force_ranges on; }
+		location /length/ { add_header X-Length "$content_length" always; return 200 "[$content_length]"; }
+		location /withheld/ { proxy_pass http://unix:%[1]s/socket:/length/; proxy_pass_request_body off; proxy_set_header Host one; }
+		location /withheld/empty/ { proxy_pass http://unix:%[1]s/socket:/length/; proxy_pass_request_body off; proxy_set_header Host one; proxy_set_header Content-Length ""; }
+		location /withheld/named/ { proxy_pass http://unix:%[1]s/socket:/length/; proxy_pass_request_body off; proxy_set_header Host one; proxy_set_header Content-Length $content_length; }
+		location /passed/named/ { proxy_pass http://unix:%[1]s/socket:/length/; proxy_set_header Host one; proxy_set_header Content-Length $content_length; }
+		location /authed/ { auth_request /withheld/; auth_request_set $told $upstream_http_x_length; add_header X-Told "[$told]"; alias %[2]s/; error_page 405 =200 /pages/gone.html; }
+		location /authed/empty/ { auth_request /withheld/empty/; auth_request_set $told $upstream_http_x_length; add_header X-Told "[$told]"; alias %[2]s/; }
+		location /accel/ { proxy_pass http://unix:%[1]s/socket:/accel/source/; proxy_set_header Host one; proxy_set_header X-To $arg_to; }
+		location /accel/source/ { add_header X-Accel-Redirect $http_x_to; charset utf-8; types { } default_type text/plain; return 200 source; }
+		location /accel/page/ { alias %[2]s/; error_page 404 /pages/gone.html; }
 		location /proxy/intercept { proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_intercept_errors on; error_page 503 =200 /pages/gone.html; }
 	}
 	server {

@@ -74,10 +74,31 @@ func besideRequests() (all []besideRequest) {
 	} {
 		add(fmt.Sprintf("Host %q", host), "GET /exact HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	}
-	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced(), tagged(), browsers()} {
+	for _, some := range []map[string]string{oddHeads(), bodies(), conditions(), sliced(), tagged(), browsers(), withheld(), charsets()} {
 		for name, raw := range some {
 			add(name, raw)
 		}
+	}
+	return all
+}
+
+// withheld are bodies that servers do not get, or of which only the length matters.
+func withheld() map[string]string {
+	all := map[string]string{}
+	for _, target := range strings.Fields("/withheld/x /withheld/empty/x /withheld/named/x /passed/named/x /authed/a.txt /authed/empty/a.txt") {
+		all["body to "+target] = "POST " + target + " HTTP/1.1\r\nHost: one\r\nConnection: close\r\nContent-Length: 5\r\n\r\nabcde"
+		all["empty body to "+target] = "POST " + target + " HTTP/1.1\r\nHost: one\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+		all["chunks to "+target] = "POST " + target + " HTTP/1.1\r\nHost: one\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+		all["no body to "+target] = get(target)
+	}
+	return all
+}
+
+// charsets are redirects of a server whose response has a charset, to what has none.
+func charsets() map[string]string {
+	all := map[string]string{}
+	for _, to := range strings.Fields("/a.txt /missing /accel/page/missing /exact /redirect /code/404 /code /proxy /length/") {
+		all["charset of "+to] = get("/accel/?to=" + to)
 	}
 	return all
 }

@@ -10,6 +10,11 @@ import (
 // locations are the three levels of http that allow most of its directives.
 const locations = conf.HTTP | conf.Server | conf.Location
 
+const (
+	perConnection = "the local address is always evaluated for each connection"
+	perServer     = "the request is always made for each server"
+)
+
 // ignored lists the directives that are accepted and do nothing, because they tune things that starling does not have:
 // nginx's event loop and accept lock, its memory pools and hash tables, its temporary files for responses. Their
 // arguments are checked.
@@ -27,6 +32,7 @@ var ignored = []struct {
 	{"env", "<variable>", conf.Main, "the environment is unchanged"},
 	{"worker_priority", "<number>", conf.Main, "set the priority of the process in its service manager"},
 	{"worker_rlimit_core", "<size>", conf.Main, "set the limit of core files in the service manager"},
+	{"ssl_object_cache_inheritable", "on | off", conf.Main, "a reload reads all certificates and keys again"},
 	{"working_directory", "<directory>", conf.Main, "core files go to the directory in which the process was started"},
 
 	{"worker_connections", "<number>", conf.Events, "worker_rlimit_nofile limits connections"},
@@ -45,6 +51,19 @@ var ignored = []struct {
 	{"gzip_buffers", "<number> <size>", locations, "compression manages its own memory"},
 	{"gunzip_buffers", "<number> <size>", locations, "decompression manages its own memory"},
 	{"ssi_min_file_chunk", "<size>", locations, "pages are processed in memory, not in files"},
+	{"gzip_window", "<size>", locations, "compression manages its own memory"},
+	{"gzip_hash", "<size>", locations, "compression manages its own memory"},
+	{"gzip_no_buffer", "on | off", locations, "compression manages its own memory"},
+	{"postpone_gzipping", "<size>", locations, "compression manages its own memory"},
+	{"ssi_ignore_recycled_buffers", "on | off", locations, "pages are processed in memory, not in shared buffers"},
+	{"http2_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
+	{"http2_streams_index_size", "<number>", conf.HTTP | conf.Server, "hash tables grow as needed"},
+	{"open_file_cache_events", "on | off", locations, "files are opened for each request"},
+	{"proxy_bind_dynamic", "on | off", locations | conf.Stream | conf.StreamServer, perConnection},
+	{"grpc_bind_dynamic", "on | off", locations, perConnection},
+	{"memcached_bind_dynamic", "on | off", locations, perConnection},
+	{"proxy_request_dynamic", "on | off", locations, perServer},
+	{"grpc_request_dynamic", "on | off", locations, perServer},
 	{"ssl_buffer_size", "<size>", conf.HTTP | conf.Server, "TLS records grow from small to 16 KB"},
 	{"connection_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
 	{"request_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},

@@ -76,7 +76,10 @@ func (x *Exchange) fillHead() {
 	r, h := x.Request, &x.head
 	out := &r.Out
 	out.Status, out.Reason = h.Status, h.Reason
-	out.ContentType, out.ContentLength = h.ContentType, h.ContentLength
+	out.ContentLength = h.ContentLength
+	if len(h.ContentType) > 0 { // otherwise that of a server before remains, with X-Accel-Redirect
+		out.ContentType = h.ContentType
+	}
 	out.LastModified, out.Location = nil, nil
 	if x.l.ranges {
 		out.Ranges = x.rangesOfStored()
@@ -136,6 +139,9 @@ func (x *Exchange) redirect(to []byte) web.Result {
 		r.AddHeader(r.Copy(header.Name), r.Copy(header.Value))
 	}
 	r.Out.ContentType = r.Copy(x.head.ContentType)
+	if _, charset := web.SplitCharset(r.Out.ContentType); len(charset) > 0 {
+		r.Out.Charset = charset
+	}
 	x.skipBody()
 	if bytes.HasPrefix(to, []byte("@")) {
 		return r.NamedRedirect(string(to))

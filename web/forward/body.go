@@ -40,7 +40,7 @@ func (x *Exchange) framing() Framing {
 	case x.l.Body != nil:
 		return Framing{Length: int64(len(x.body))}
 	case !x.l.passBody:
-		return Framing{Length: -1}
+		return Framing{Length: r.AnnouncedLength(), Withheld: true}
 	case x.streams && r.Chunked:
 		return Framing{Length: -1, Chunked: true}
 	case x.streams:
@@ -50,5 +50,5 @@ func (x *Exchange) framing() Framing {
 	case r.HasBody():
 		return Framing{Length: int64(len(x.body))}
 	}
-	return Framing{Length: r.ContentLength} // 0 if the client said so
+	return Framing{Length: min(r.AnnouncedLength(), 0)} // 0 if the client announced a body
 }

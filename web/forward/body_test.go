@@ -72,7 +72,8 @@ func TestBodiesByName(t *testing.T) {
 			}
 			p.Say("HTTP/1.1 204 No Content\r\n\r\n")
 		})
-		s := b.Proxied(modules, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header X-File $request_body_file;`)
+		s := b.Proxied(modules, `client_body_in_file_only clean; proxy_pass_request_body off; proxy_set_header Content-Length "";
+			proxy_set_header X-File $request_body_file;`)
 		if got := s.Send(request); !strings.HasPrefix(got, "HTTP/1.1 204") {
 			t.Errorf("%q %v", got, s.Log.Lines())
 		}

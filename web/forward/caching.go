@@ -228,7 +228,7 @@ func (s *Settings) setCache(f *Family, a *conf.Args) error {
 }
 
 func addMethod(_ *Family, set *methodSet, word string) error {
-	method, known := cachedMethods[word]
+	method, known := cachedMethods[strings.ToUpper(word)]
 	if !known {
 		return fmt.Errorf("invalid value \"%s\"", word)
 	}

@@ -1,6 +1,9 @@
 package forward
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Condition is a set of conditions for retrying on the next server.
 type Condition uint16
@@ -24,9 +27,9 @@ const (
 
 // addNext adds a word of PREFIX_next_upstream.
 func addNext(f *Family, c *Condition, word string) error {
-	bit, known := f.Next[word]
+	bit, known := f.Next[strings.ToLower(word)]
 	switch {
-	case word == "off":
+	case strings.EqualFold(word, "off"):
 		bit = never
 	case !known:
 		return fmt.Errorf("invalid value \"%s\"", word)
@@ -39,7 +42,7 @@ func addNext(f *Family, c *Condition, word string) error {
 
 // addStale adds a word of PREFIX_cache_use_stale.
 func addStale(f *Family, c *Condition, word string) error {
-	if word != "updating" {
+	if !strings.EqualFold(word, "updating") {
 		return addNext(f, c, word)
 	}
 	if *c |= onUpdating; *c&never != 0 {

@@ -102,6 +102,8 @@ type Framing struct {
 	// Length is the length of the body, -1 if there is none or it is unknown; Chunked means that it is unknown.
 	Length  int64
 	Chunked bool
+	// Withheld means that the body of that length is not sent (PREFIX_pass_request_body off).
+	Withheld bool
 }
 
 // Fault is a protocol violation by a server: 502, and `invalid_header` for next_upstream.

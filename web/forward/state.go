@@ -10,7 +10,8 @@ import (
 // get that far.
 type state struct {
 	address                         string
-	status                          int // 0: none came
+	name                            string // of the server as configured; "" if none was selected
+	status                          int    // 0: none came
 	startMS                         int64
 	queueMS                         int64 // before it started; -1 if it did not wait
 	connectMS, headerMS, responseMS int64

@@ -79,7 +79,7 @@ func (x *Exchange) try() (verdict, int) {
 	x.server, x.accounted, x.doing = server, false, "connecting to upstream"
 	x.tries++
 	x.states = append(x.states, newState(server.Addr.Text, now.MonoMS))
-	x.state().queueMS = queuedMS
+	x.state().queueMS, x.state().name = queuedMS, server.Name
 	if x.group.Sticky != nil {
 		x.group.Sticky.Picked(x.Request, server)
 	}

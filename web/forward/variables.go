@@ -2,7 +2,9 @@ package forward
 
 import (
 	"bytes"
+	"net"
 	"strconv"
+	"strings"
 
 	"starling/nginx/ascii"
 	"starling/nginx/units"
@@ -74,6 +76,10 @@ func Variables() []vars.Variable[*web.Request] {
 			appendCount(func(s *state) int64 { return s.sent })),
 		listed("upstream_bytes_received", "The bytes received from the servers.",
 			appendCount(func(s *state) int64 { return s.received })),
+		{Name: "upstream_last_addr", Doc: "The address of the last selected server, without its port.",
+			Append: lastAddress},
+		{Name: "upstream_last_server_name", Doc: "The name of the last selected server, without its port.",
+			Append: lastName},
 		{Name: "upstream_cache_status", Doc: "The result of looking into the cache: `MISS`, `BYPASS`, `EXPIRED`, " +
 			"`STALE`, `UPDATING`, `REVALIDATED` or `HIT`.", Append: cacheStatus},
 		{Name: "upstream_cache_last_modified", Doc: "The `Last-Modified` of the stored response that is revalidated.",
@@ -89,6 +95,45 @@ func Variables() []vars.Variable[*web.Request] {
 		{Name: "upstream_trailer_", Prefix: true, Doc: "The trailer of that name in the server's response.",
 			Append: trailerValue},
 	}
+}
+
+// lastSelected is the last try for which there was a server, nil if there is none.
+func lastSelected(r *web.Request) *state {
+	x := of(r)
+	if x == nil {
+		return nil
+	}
+	for i := len(x.states) - 1; i >= 0; i-- {
+		if x.states[i].name != "" {
+			return &x.states[i]
+		}
+	}
+	return nil
+}
+
+func lastAddress(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	if s := lastSelected(r); s != nil {
+		return append(dst, withoutPort(s.address)...), true
+	}
+	return dst, false
+}
+
+func lastName(r *web.Request, _ string, dst []byte) ([]byte, bool) {
+	if s := lastSelected(r); s != nil {
+		return append(dst, withoutPort(s.name)...), true
+	}
+	return dst, false
+}
+
+// withoutPort takes the port off a name or address: "[::1]:80" becomes "::1", and "unix:/path" stays.
+func withoutPort(text string) string {
+	if strings.HasPrefix(text, "unix:") {
+		return text
+	}
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		return host
+	}
+	return strings.Trim(text, "[]")
 }
 
 // headers are those of the response, nil if there is none.

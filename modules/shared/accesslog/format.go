@@ -50,24 +50,27 @@ func (s *Options[C]) declareFormat(_ any, a *conf.Args) error {
 		}
 		escape, text = style, text[1:]
 	}
-	_, err := s.addFormat(p, name, escape, strings.Join(text, ""), a.Node)
+	_, err := s.addFormat(p, name, escape, text, a.Node)
 	return err
 }
 
+// addFormat makes a format of its parts. Each is compiled alone: the name of a variable ends with its part.
 func (s *Options[C]) addFormat(
 	p *plan.Plan,
 	name string,
 	escape logescape.Style,
-	text string,
+	parts []string,
 	node *conf.Node,
 ) (*format[C], error) {
-	template, err := s.Side.Variables(p).Compile(text, node)
-	if err != nil {
-		return nil, err
-	}
 	f := &format[C]{escape: escape}
-	for literal, use := range template.Pieces {
-		f.pieces = append(f.pieces, piece[C]{literal, use})
+	for _, part := range parts {
+		template, err := s.Side.Variables(p).Compile(part, node)
+		if err != nil {
+			return nil, err
+		}
+		for literal, use := range template.Pieces {
+			f.pieces = append(f.pieces, piece[C]{literal, use})
+		}
 	}
 	all := plan.Part[formats[C]](p)
 	if all.byName == nil {
@@ -110,7 +113,7 @@ func (s *Options[C]) builtIn(
 	if f := plan.Part[formats[C]](p).byName[name]; f != nil {
 		return f, nil
 	}
-	return s.addFormat(p, name, escape, text, node)
+	return s.addFormat(p, name, escape, []string{text}, node)
 }
 
 // combined is created on first use.

@@ -10,13 +10,13 @@ import (
 	"starling/side/sidetest"
 )
 
-func compiled(t *testing.T, escape logescape.Style, text string) *format[*sidetest.Subject] {
+func compiled(t *testing.T, escape logescape.Style, parts ...string) *format[*sidetest.Subject] {
 	t.Helper()
 	s, p := Options[*sidetest.Subject]{Side: &sidetest.Side}, plan.New()
 	if err := sidetest.Declare(p); err != nil {
 		t.Fatal(err)
 	}
-	f, err := s.addFormat(p, "f", escape, text, nil)
+	f, err := s.addFormat(p, "f", escape, parts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,6 +24,14 @@ func compiled(t *testing.T, escape logescape.Style, text string) *format[*sidete
 		t.Fatal(missing)
 	}
 	return f
+}
+
+// TestPartsOfAFormat: the name of a variable ends with the argument that it is in.
+func TestPartsOfAFormat(t *testing.T) {
+	r := &sidetest.Subject{Values: map[string]string{"plain": "abc"}}
+	if got := string(compiled(t, logescape.Default, "$v_plain", "er", " $v_plain", "\t").append(nil, r)); got != "abcer abc\t" {
+		t.Error(got)
+	}
 }
 
 func TestLines(t *testing.T) {

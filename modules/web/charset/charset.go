@@ -1,7 +1,6 @@
 package charset
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +29,7 @@ func build(b *web.Block) (web.Filter, error) {
 
 // filter is ngx_http_charset_header_filter.
 func (f *namer) filter(r *web.Request) web.Body {
-	mediaType, own := split(r.Out.ContentType)
+	mediaType, own := web.SplitCharset(r.Out.ContentType)
 	to := f.wanted(r, own)
 	if len(to) == 0 {
 		return nil
@@ -71,7 +70,7 @@ func (f *namer) wanted(r *web.Request, own []byte) []byte {
 		for r.Parent() != nil {
 			r = r.Parent()
 		}
-		_, charset := split(r.Out.ContentType)
+		_, charset := web.SplitCharset(r.Out.ContentType)
 		return charset
 	}
 	if len(r.Out.ContentType) == 0 {
@@ -90,22 +89,6 @@ func (f *namer) wanted(r *web.Request, own []byte) []byte {
 	return f.to.value(r)
 }
 
-// split returns the media type with the parameters before charset, and the charset, which ends the value.
-func split(contentType []byte) (mediaType, charset []byte) {
-	for at := 0; ; {
-		semicolon := bytes.IndexByte(contentType[at:], ';')
-		if semicolon < 0 {
-			return contentType, nil
-		}
-		at += semicolon + 1
-		rest := bytes.TrimLeft(contentType[at:], " ")
-		const key = "charset="
-		if len(rest) >= len(key) && ascii.EqualString(rest[:len(key)], key) {
-			return contentType[:at-1], bytes.Trim(rest[len(key):], `"`)
-		}
-	}
-}
-
 // name sets the charset in Content-Type. As in nginx, redirects have none: browsers took it for that of the next page.
 func name(r *web.Request, mediaType, charset []byte) {
 	if r.Parent() != nil {
@@ -115,9 +98,7 @@ func name(r *web.Request, mediaType, charset []byte) {
 		r.Out.ContentType = mediaType
 		return
 	}
-	const parameter = "; charset="
-	b := r.Alloc(len(mediaType) + len(parameter) + len(charset))[:0]
-	r.Out.ContentType = append(append(append(b, mediaType...), parameter...), charset...)
+	r.Out.ContentType = r.WithCharset(mediaType, charset)
 }
 
 // maxKeptBytes: a buffer that grew beyond this for one response is not kept for others.

@@ -169,6 +169,10 @@ var connections = []conf.Directive{
 			"Keep-Alive header.",
 		Set: conf.Whole(func(s *web.Settings) *web.KeepAlive { return &s.KeepAlive }, parseKeepAlive),
 	},
+	timed("keepalive_min_timeout", "0", locations, "Sets how long an idle client connection of HTTP/1 is kept "+
+		"open at least after a request, even if a reload or the end of the process closes such connections. A reload "+
+		"waits for them, at most for `worker_shutdown_timeout`.",
+		func(s *web.Settings) *time.Duration { return &s.KeepAliveMin }),
 	{
 		Name: "keepalive_requests", Syntax: "<number>", Default: "1000", In: locations,
 		Doc: "Sets the maximum number of requests of a connection.",
@@ -343,7 +347,7 @@ var answers = []conf.Directive{
 		Name: "early_hints", Syntax: "<condition>...", In: locations, Repeat: true,
 		Doc: "Forwards 103 (Early Hints) responses to the client if at least one of the values, which can contain " +
 			"variables, is neither empty nor `0`. HTTP/1.0 clients get none.",
-		Set: conf.Raw(addEarlyHints),
+		Set: conditions(func(s *web.Settings) *[]vars.Template[*web.Request] { return &s.EarlyHints }),
 	},
 	flag(
 		"absolute_redirect",

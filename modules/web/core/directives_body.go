@@ -4,6 +4,7 @@ import (
 	"starling/conf"
 	"starling/plan"
 	"starling/side"
+	"starling/vars"
 	"starling/web"
 )
 
@@ -17,6 +18,12 @@ var bodies = []conf.Directive{
 		Name: "client_body_buffer_size", Syntax: "<size>", Default: "16k", In: locations,
 		Doc: "Sets the buffer size of request bodies; larger bodies are written to a temporary file.",
 		Set: conf.Field(func(s *web.Settings) *int64 { return &s.BodyBufferBytes }, conf.Size),
+	},
+	{
+		Name: "client_body_early_read", Syntax: "<condition>...", In: servers, Repeat: true,
+		Doc: "Reads the body of a request before anything else is done with it if at least one of the values, which " +
+			"can contain variables, is neither empty nor `0`: $request_body is then available everywhere.",
+		Set: conditions(func(s *web.Settings) *[]vars.Template[*web.Request] { return &s.EarlyBody }),
 	},
 	{
 		Name: "client_body_temp_path", Syntax: "<path> [<level1>] [<level2>] [<level3>]",

@@ -73,19 +73,22 @@ func setRate(place func(*web.Settings) *vars.Template[*web.Request]) conf.Setter
 	})
 }
 
-// addEarlyHints adds conditions to those of the same level.
-func addEarlyHints(s *web.Settings, a *conf.Args) error {
-	if a.FirstWrite(&s.EarlyHints) {
-		s.EarlyHints = nil
-	}
-	for _, word := range a.Words {
-		t, err := web.Side.Compile(a, word)
-		if err != nil {
-			return err
+// conditions is a setter that adds conditions to those of the same level.
+func conditions(field func(*web.Settings) *[]vars.Template[*web.Request]) conf.Setter {
+	return conf.Raw(func(s *web.Settings, a *conf.Args) error {
+		all := field(s)
+		if a.FirstWrite(all) {
+			*all = nil
 		}
-		s.EarlyHints = append(s.EarlyHints, t)
-	}
-	return nil
+		for _, word := range a.Words {
+			t, err := web.Side.Compile(a, word)
+			if err != nil {
+				return err
+			}
+			*all = append(*all, t)
+		}
+		return nil
+	})
 }
 
 func setLimitExcept(s *web.Settings, a *conf.Args) error {

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"starling/nginx/escape"
 	"starling/web"
@@ -15,6 +17,8 @@ type headPlan struct {
 	// length means that proxy_set_header does not name Content-Length; since and match likewise If-Modified-Since and
 	// If-None-Match.
 	length, since, match bool
+	// lengthAt is the place of Content-Length in Set, -1 if there is none.
+	lengthAt int
 	// notStored are the client's headers that are not passed either if the response may be stored.
 	notStored forward.NameSet
 }
@@ -32,6 +36,9 @@ func newHeadPlan(s *Settings) headPlan {
 	for _, name := range neverStored {
 		p.notStored.Add(name)
 	}
+	p.lengthAt = slices.IndexFunc(p.Set, func(h forward.SetHeader) bool {
+		return strings.EqualFold(h.Name, "Content-Length")
+	})
 	p.length, p.since, p.match = !p.Names("Content-Length"), !p.Names("If-Modified-Since"), !p.Names("If-None-Match")
 	return p
 }
@@ -48,8 +55,11 @@ func (p *protocol) methodOf(x *forward.Exchange) []byte {
 	return r.Method
 }
 
-// appendHead writes the head of the request to the server.
-func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f forward.Framing) []byte {
+// appendHead writes the head of the request to the server. promised reports that it announces a body that is not sent:
+// nothing else can follow on the connection, because the server would take it for that body.
+func (p *protocol) appendHead(
+	dst []byte, x *forward.Exchange, method []byte, f forward.Framing,
+) (head []byte, promised bool) {
 	r := x.Request
 	version := h1.Version11
 	if p.version10 {
@@ -58,6 +68,9 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	dst = h1.AppendRequestLine(dst, method, x.URI, version)
 	dst = p.appendHost(dst, x)
 	for i := range p.head.Set {
+		if i == p.head.lengthAt && !f.Withheld && (f.Chunked || f.Length > 0) {
+			continue // the body has a framing of its own
+		}
 		h := &p.head.Set[i]
 		start := len(dst)
 		dst = append(append(dst, h.Name...), ':', ' ')
@@ -66,6 +79,7 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 			dst = dst[:start]
 			continue
 		}
+		promised = promised || i == p.head.lengthAt && string(dst[from:]) != "0"
 		dst = append(dst, '\r', '\n')
 	}
 	if x.Storable() {
@@ -74,7 +88,8 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 	switch {
 	case f.Chunked:
 		dst = h1.AppendChunkedCoding(dst)
-	case f.Length >= 0 && (p.head.length || f.Length > 0):
+	case f.Length >= 0 && (p.head.length || f.Length > 0 && !f.Withheld):
+		promised = promised || f.Withheld && f.Length > 0
 		dst = h1.AppendContentLength(dst, f.Length)
 	}
 	if p.PassHeaders {
@@ -84,7 +99,7 @@ func (p *protocol) appendHead(dst []byte, x *forward.Exchange, method []byte, f 
 			}
 		}
 	}
-	return h1.AppendHeadEnd(dst)
+	return h1.AppendHeadEnd(dst), promised
 }
 
 var methodGet = []byte("GET")

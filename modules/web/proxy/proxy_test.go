@@ -75,7 +75,10 @@ func TestRequestBodies(t *testing.T) {
 		{"a body that does not fit into memory", `client_body_buffer_size 2;`, plain, "Content-Length: 5||abcde"},
 		{"chunks that do not fit into memory", `client_body_buffer_size 2;`, chunked, "Content-Length: 5||abcde"},
 		{"HTTP/1.0 knows no chunks", `proxy_http_version 1.0; client_body_buffer_size 2;`, chunked, "Content-Length: 5||abcde"},
-		{"no body", `proxy_pass_request_body off;`, plain, "Host: BACKEND||"},
+		{"no body", `proxy_pass_request_body off;`, plain, "Content-Length: 5||"}, // as in nginx
+		{"no body and no length", `proxy_pass_request_body off; proxy_set_header Content-Length "";`, plain, "Host: BACKEND||"},
+		{"a length of its own gives way", `proxy_set_header Content-Length 9;`, plain, "Host: BACKEND|Content-Length: 5||abcde"},
+		{"an empty length gives way", `proxy_set_header Content-Length "";`, plain, "Host: BACKEND|Content-Length: 5||abcde"},
 		{"another body", `proxy_set_body "x=$request_method";`, plain, "Content-Length: 6||x=POST"},
 		{"an empty body", ``, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "Content-Length: 0||"},
 	}

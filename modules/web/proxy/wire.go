@@ -24,7 +24,9 @@ type wire struct {
 	chunked  bool // the request's body is chunked
 	headOnly bool // the method sent is HEAD: no body follows
 	whole    bool // head was read to its end
-	inStep   bool // no interim response announced a body or the end; they could still follow
+	// inStep means that no interim response announced a body or the end, and the request no body that is not sent: they
+	// could still follow, or be expected to.
+	inStep bool
 }
 
 // Prepare finds the URI.
@@ -48,8 +50,9 @@ func (p *protocol) Open(c *upstream.Conn) forward.Wire {
 func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
 	w := to.(*wire)
 	method := p.methodOf(x)
-	w.chunked, w.headOnly, w.whole, w.inStep = f.Chunked, string(method) == "HEAD", true, true
-	head := p.appendHead(w.out.Start(), x, method, f)
+	w.chunked, w.headOnly, w.whole = f.Chunked, string(method) == "HEAD", true
+	head, promised := p.appendHead(w.out.Start(), x, method, f)
+	w.inStep = !promised
 	if f.Chunked {
 		return w.out.WriteChunk(head, piece, false)
 	}

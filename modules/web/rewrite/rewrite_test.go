@@ -113,6 +113,28 @@ func TestSetOfAFamilyAppliesWhereItRuns(t *testing.T) {
 	})
 }
 
+// TestANamedCaptureDecidesForUnset: as in nginx, a variable of a named capture is absent until it has a value, without a
+// warning, also if a set of the same name comes before it, and if its name is one of a family.
+func TestANamedCaptureDecidesForUnset(t *testing.T) {
+	s := webtest.Start(t, modules, `server {
+		location /set { set $who me; set $arg_a mine; say "[$who][$arg_a]"; }
+		location /unset { say "[$who][$arg_a][$other]"; }
+		location /other { set $other x; }
+		location ~ ^/user/(?<who>[a-z]*)(?<arg_a>[0-9]*) { say "[$who][$arg_a]"; }
+	}`)
+	for target, want := range map[string]string{
+		"/set?a=1": "200 [me][mine]", "/unset?a=1": "200 [][][]", "/user/you12": "200 [you][12]",
+	} {
+		if got := ask(s, target); got != want {
+			t.Errorf("%s gets %q, want %q", target, got, want)
+		}
+	}
+	log := strings.Join(s.Log.Lines(), "\n")
+	if strings.Contains(log, `"who"`) || strings.Contains(log, `"arg_a"`) || !strings.Contains(log, `using uninitialized "other" variable`) {
+		t.Error(log)
+	}
+}
+
 func TestIfMakesALocation(t *testing.T) {
 	check(t, `server {
 		location /a {

@@ -165,7 +165,7 @@ func parseService(word string) (service, error) {
 // parseFlags returns the attributes in nginx's order.
 func parseFlags(a *conf.Args) (text string, err error) {
 	for _, word := range a.Words {
-		switch word {
+		switch strings.ToLower(word) {
 		case "off", "secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none":
 		default:
 			return "", fmt.Errorf("invalid value \"%s\"", word)
@@ -173,7 +173,7 @@ func parseFlags(a *conf.Args) (text string, err error) {
 	}
 	for _, flag := range []string{"secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none"} {
 		for _, word := range a.Words {
-			if word == flag && !strings.Contains(text, flag) {
+			if strings.EqualFold(word, flag) && !strings.Contains(text, flag) {
 				text += "; " + flag
 			}
 		}
