@@ -45,7 +45,7 @@ func noticed(t *testing.T, broken strict.Mutant, first, step uint64, raft bool) 
 }
 
 // With the register of the program, too. That who consented must not answer matters if a view is decided long after the
-// consents: the program's register decides within two messages or not at all, and 800 seeds did not notice it.
+// consents: the program's register decides within two messages or not at all, and minutes of seeds did not notice it.
 func TestTheLawNoticesBrokenRulesOnRaft(t *testing.T) {
 	skipUnderRace(t)
 	for _, test := range []struct {
