@@ -113,8 +113,6 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 	for _, c := range []struct{ call, want string }{
 		{`POST ` + stateServers + ` {"server":"127.0.0.1:1"}`, `409 409 EntryExists: server "127.0.0.1:1" already exists`},
 		{`POST ` + stateServers + ` {"server":"127.0.0.1:3","backup":true}`, `400 400 UpstreamNoBackup: load balancing method does not support backup servers`},
-		{`POST ` + stateServers + ` {"server":"127.0.0.1:3","slow_start":"5s"}`, `400 400 UpstreamBadSlowStart: load balancing method does not support "slow_start"`},
-		{`PATCH ` + stateServers + `/0 {"slow_start":"5s"}`, `400 400 UpstreamBadSlowStart: load balancing method does not support "slow_start"`},
 		{`PATCH ` + stateServers + `/0 {"weight":0}`, `400 400 UpstreamBadWeight: invalid weight`},
 		{`PATCH ` + stateServers + `/7 {"weight":2}`, `404 404 UpstreamServerNotFound: server with ID "7" does not exist`},
 		{`DELETE ` + stateServers + `/7`, `404 404 UpstreamServerNotFound: server with ID "7" does not exist`},

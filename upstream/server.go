@@ -173,6 +173,20 @@ func (s *Server) Ramped(a *Attempt) int {
 	return max(int(int64(full)*elapsed/whole), 1)
 }
 
+// Takes reports whether the server takes requests with a place: during slow start, a share of all places that
+// grows from none to all. A place that it took once is taken from then on, so each key moves to the server once.
+func (s *Server) Takes(a *Attempt, place uint32) bool {
+	if s.slowFromMS == 0 {
+		return true
+	}
+	elapsed, whole := max(a.nowMS-s.slowFromMS, 0), s.settings.SlowStart.Milliseconds()
+	if elapsed >= whole {
+		s.slowFromMS = 0
+		return true
+	}
+	return float64(place)/(1<<32) < float64(elapsed)/float64(whole)
+}
+
 // beginSlowStart starts the ramp if slow_start is set.
 func (s *Server) beginSlowStart(nowMS int64) {
 	if s.settings.SlowStart > 0 {

@@ -19,8 +19,6 @@ type Method struct {
 	// NoBackup rejects `backup` on servers, NoMaxConns `max_conns`, with nginx's text "balancing method does not
 	// support parameter".
 	NoBackup bool
-	// NoSlowStart rejects slow_start, as NGINX Plus does for hashes and random.
-	NoSlowStart bool
 	// New makes the balancer of one group from the directive's arguments, without the name.
 	New func(args []string) (upstream.Balancer, error)
 }

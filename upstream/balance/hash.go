@@ -13,7 +13,7 @@ import (
 )
 
 var hash = Method{
-	Name: "hash", Syntax: "<key> [consistent]", Keyed: true, NoBackup: true, NoSlowStart: true,
+	Name: "hash", Syntax: "<key> [consistent]", Keyed: true, NoBackup: true,
 	Params: map[string]string{"consistent": "Uses ketama hashing, which moves few keys when the group changes."},
 	Doc: "Selects the server by the hash of a key; with `consistent` (ketama), few keys move when servers are " +
 		"added or removed.",
@@ -50,7 +50,7 @@ func (hashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *upstr
 		sum = crc32.Update(sum, crc32.IEEETable, a.Key)
 		probe.Hash += sum >> 16 & 0x7fff
 		probe.Rounds++
-		if s := byWeight(set, probe.Hash); a.Usable(s) {
+		if s := byWeight(set, probe.Hash); a.Usable(s) && s.Takes(a, mixed(sum)) {
 			return s
 		}
 		if probe.Misses++; probe.Misses > maxMisses {
@@ -95,10 +95,11 @@ func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 		probe.Ready, probe.Hash = true, c.find(crc32.ChecksumIEEE(a.Key))
 	}
 	for {
-		name := c.names[c.points[int(probe.Hash)%len(c.points)].name]
+		at := c.points[int(probe.Hash)%len(c.points)]
+		name := c.names[at.name]
 		var round upstream.Smooth
 		for _, s := range set.Servers() {
-			if s.Name == name && a.Usable(s) {
+			if s.Name == name && a.Usable(s) && s.Takes(a, mixed(at.hash)) {
 				round.Offer(a, s)
 			}
 		}
@@ -111,6 +112,9 @@ func (c *consistentHash) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 		}
 	}
 }
+
+// mixed spreads a hash over 32 bits, independently of the server that it selects (Knuth's multiplicative hashing).
+func mixed(hash uint32) uint32 { return hash * 2654435769 }
 
 // find returns the number of the first point at or after a hash; one past the last means the first.
 func (c *consistentHash) find(hash uint32) uint32 {

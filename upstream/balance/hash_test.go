@@ -130,7 +130,7 @@ func TestRandom(t *testing.T) {
 		next := draws[0]
 		draws = append(draws[1:], next)
 		return next
-	}}
+	}, place: func() uint32 { return 0 }}
 	g.SetBalancer(b)
 	if got := runMany(g, 8, request{}); got != "abbcabbc" {
 		t.Errorf("got %s", got)
@@ -150,7 +150,7 @@ func TestRandomTwoTakesTheLessLoaded(t *testing.T) {
 			t.Fatal(err)
 		}
 		draws := 0
-		g.SetBalancer(&randomBalancer{two: true, draw: func(int) int { draws++; return draws % 2 }})
+		g.SetBalancer(&randomBalancer{two: true, draw: func(int) int { draws++; return draws % 2 }, place: func() uint32 { return 0 }})
 		for range 4 {
 			if got := (request{}).run(g); got == first {
 				t.Errorf("chose the loaded server %s", got)

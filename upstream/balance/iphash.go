@@ -6,7 +6,7 @@ import "starling/upstream"
 const maxMisses = 20
 
 var ipHash = Method{
-	Name: "ip_hash", Syntax: "", Side: HTTPOnly, NoBackup: true, NoSlowStart: true,
+	Name: "ip_hash", Syntax: "", Side: HTTPOnly, NoBackup: true,
 	Doc: "Selects the server by the client's address (the /24 network of an IPv4 address, or the full IPv6 address).",
 	New: func([]string) (upstream.Balancer, error) { return ipHashBalancer{}, nil },
 }
@@ -39,7 +39,7 @@ func (ipHashBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *ups
 		for _, octet := range octets[:n] {
 			hash = (hash*113 + uint32(octet)) % 6271
 		}
-		if s := byWeight(set, hash); a.Usable(s) {
+		if s := byWeight(set, hash); a.Usable(s) && s.Takes(a, mixed(hash)) {
 			probe.Hash = hash
 			return s
 		}

@@ -17,7 +17,7 @@ var (
 // random is the method for one side, with the times that least_time accepts there.
 func random(times string, side Side, moments map[string]upstream.Timing) Method {
 	return Method{
-		Name: "random", Syntax: "[two [least_conn|least_time=<time>]]", Side: side, NoBackup: true, NoSlowStart: true,
+		Name: "random", Syntax: "[two [least_conn|least_time=<time>]]", Side: side, NoBackup: true,
 		Params: map[string]string{
 			"two":        "Picks two random servers and uses the better one.",
 			"least_conn": "Prefers the server with fewer active connections; the default.",
@@ -26,7 +26,7 @@ func random(times string, side Side, moments map[string]upstream.Timing) Method 
 		},
 		Doc: "Selects a weighted random server; with `two`, the better one of two random servers.",
 		New: func(args []string) (upstream.Balancer, error) {
-			b := &randomBalancer{draw: func(n int) int { return rand.IntN(n) }}
+			b := &randomBalancer{draw: rand.IntN, place: rand.Uint32}
 			for i, arg := range args {
 				by, timed := strings.CutPrefix(arg, "least_time=")
 				moment, known := moments[by]
@@ -51,6 +51,7 @@ type randomBalancer struct {
 	timed   bool // by times instead of connections
 	by      upstream.Timing
 	draw    func(n int) int // 0 <= draw(n) < n
+	place   func() uint32   // evenly distributed
 	version uint64
 	upTo    []int // added-up weights, by server
 }
@@ -75,7 +76,7 @@ func (b *randomBalancer) Choose(set *upstream.Set, a *upstream.Attempt, wanted *
 	for {
 		s := b.drawOne(set)
 		switch {
-		case s == first || !a.Usable(s):
+		case s == first || !a.Usable(s) || !s.Takes(a, b.place()):
 		case !b.two:
 			return s
 		case first == nil:

@@ -28,8 +28,8 @@ type Group[C side.Subject] struct {
 	Binds bool
 	// Resolves means that servers can be names that are resolved at run time.
 	Resolves bool
-	// NoBackup and NoSlowStart mean that the balancer does not support backup servers and slow_start.
-	NoBackup, NoSlowStart bool
+	// NoBackup means that the balancer does not support backup servers.
+	NoBackup bool
 	// Declared distinguishes an upstream block from an address of PREFIX_pass.
 	Declared bool
 	// Node is the directive that declared or first used it, Scope the contents of its block, if it has one.

@@ -130,9 +130,6 @@ func (b *branch[S, C]) change(g *groups.Group[C], config servers.Config, call *a
 		return admin.Answer{Err: problem}
 	}
 	change, problem := body.change(config)
-	if problem == nil && change.SlowStart != nil {
-		problem = supported(g, *change.SlowStart)
-	}
 	if problem != nil {
 		return admin.Answer{Err: problem}
 	}

@@ -159,10 +159,8 @@ func (b *Block[C]) supports(a *conf.Args) error {
 	if b.Method == nil {
 		return nil
 	}
-	refused := map[string]bool{"backup": b.Method.NoBackup, "slow_start": b.Method.NoSlowStart}
 	for _, word := range a.Words[1:] {
-		name, _, _ := strings.Cut(word, "=")
-		if refused[name] {
+		if word == "backup" && b.Method.NoBackup {
 			return fmt.Errorf("balancing method does not support parameter \"%s\"", word)
 		}
 	}
@@ -248,9 +246,10 @@ var bothServerParams = map[string]string{
 		"0 disables the check.",
 	"fail_timeout": "Time during which failures are counted, and for which the server is then unavailable; 10s by " +
 		"default.",
-	"slow_start": "Time during which a recovered server ramps up to its weight.",
-	"service":    "Looks up SRV records of this service name; needs `resolve`.",
-	"backup":     "Backup server, used only when the primary servers are unavailable.",
-	"down":       "Marks the server as permanently unavailable.",
-	"resolve":    "Re-resolves the name at run time.",
+	"slow_start": "Time during which a recovered server ramps up to its weight; with `hash` and `ip_hash`, its keys " +
+		"return to it one by one.",
+	"service": "Looks up SRV records of this service name; needs `resolve`.",
+	"backup":  "Backup server, used only when the primary servers are unavailable.",
+	"down":    "Marks the server as permanently unavailable.",
+	"resolve": "Re-resolves the name at run time.",
 }

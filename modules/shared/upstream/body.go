@@ -191,7 +191,7 @@ func accepts[C side.Subject](g *groups.Group[C], s *servers.Settings) *admin.API
 			Text:   "load balancing method does not support backup servers",
 		}
 	}
-	return supported(g, s.SlowStart)
+	return nil
 }
 
 // newSettings are the settings of a server to add, whatever the group.
@@ -238,18 +238,6 @@ func newSettings(b *body, defaultPort uint16) (s servers.Settings, problem *admi
 	set(&s.Down, b.down)
 	set(&s.Drain, b.drain)
 	return s, nil
-}
-
-// supported rejects a slow start where the configuration would: servers and their state file must fit it.
-func supported[C side.Subject](g *groups.Group[C], slowStart time.Duration) *admin.APIError {
-	if slowStart == 0 || !g.NoSlowStart {
-		return nil
-	}
-	return &admin.APIError{
-		Status: http.StatusBadRequest,
-		Code:   servers.BadSlowStart,
-		Text:   "load balancing method does not support \"slow_start\"",
-	}
 }
 
 // maxNameBytes bounds names of servers and services: a name of DNS has at most 255 bytes, a path of a socket 107.

@@ -68,7 +68,7 @@ func (b *Block[C]) link(
 		g.SetBalancer(b.Balancer)
 	}
 	if b.Method != nil {
-		g.NoBackup, g.NoSlowStart = b.Method.NoBackup, b.Method.NoSlowStart
+		g.NoBackup = b.Method.NoBackup
 	}
 	if b.Zone != nil {
 		g.ZoneName, g.ZoneBytes, g.Latency = b.Zone.Name, b.Zone.Bytes, p.Latency
