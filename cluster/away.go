@@ -260,21 +260,34 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 // before: they send the missed frames as soon as they are connected. No deletion is in flight for longer, either.
 const calmMS = 5000
 
-// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time, or
-// tombstones are evicted within seconds all the time.
+// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time or stay
+// away, or tombstones are evicted within seconds all the time.
 const calmAtLastMS = 60_000
 
 // trust decides how to treat records from the session's peer that are missing here. Called with mu held.
 func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Reading) zone.Trust {
 	n := s.node
 	n.mu.Lock()
-	calm := after(now, n.changedMS, calmMS) || after(now, s.intake.repliedMS, calmAtLastMS)
+	calm := n.calm(now) || after(now, s.intake.repliedMS, calmAtLastMS)
 	n.mu.Unlock()
 	// A deletion of the last seconds may be in flight to the peer, however calm it is, and its tombstone is gone.
 	inFlight := compared.GaveUpMS() > n.clocks.clusterTime(now).WallMS-calmMS && !iz.mending.doubtsForLong(now)
 	return zone.Trust{
 		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm || inFlight,
 	}
+}
+
+// calm reports whether all deletions that members sent to each other have arrived, as far as this node sees. A member
+// that was lost may be the only one that still knows of a deletion: it is waited for, but not for ever. Called with
+// Node.mu held.
+func (n *Node) calm(now clock.Reading) bool {
+	for _, p := range n.peers {
+		isLost := p.losses > 0 && !p.stands()
+		if isLost && !after(now, p.lastSeenMS, calmAtLastMS) {
+			return false
+		}
+	}
+	return after(now, n.changedMS, calmMS)
 }
 
 // doubt notes that records of the peer were left out.
