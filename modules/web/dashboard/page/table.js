@@ -1,7 +1,7 @@
 // Table keeps one row for each key and changes only the cells whose contents change.
 //
 // A column has a title and either text(row), which may return a string, or draw(cell, row). sort(row) makes it sortable.
-// num aligns to the right; wide lets a cell break on a phone.
+// num aligns to the right; wide lets a cell break on a phone; extra leaves the column out where there is little room.
 class Table {
   constructor(columns, options) {
     this.columns = columns;
@@ -17,13 +17,14 @@ class Table {
   }
 
   head(c, i) {
-    if (!c.sort) return el("th", {scope: "col", class: c.num ? "num" : null}, c.title || "");
+    const classes = [c.num ? "num" : "", c.extra ? "extra" : ""].join(" ").trim() || null;
+    if (!c.sort) return el("th", {scope: "col", class: classes}, c.title || "");
     const press = () => {
       const down = this.order && this.order.column === i ? !this.order.down : Boolean(c.num);
       this.order = {column: i, down};
       this.update(this.last || []);
     };
-    return el("th", {scope: "col", class: c.num ? "num" : null}, el("button", {type: "button", onclick: press}, c.title));
+    return el("th", {scope: "col", class: classes}, el("button", {type: "button", onclick: press}, c.title));
   }
 
   // update shows these rows; each has a unique key.
@@ -63,7 +64,7 @@ class Table {
 
   make() {
     return el("tr", {}, ...this.columns.map((c) =>
-      el("td", {class: [c.num ? "num" : "", c.wide ? "wide" : "", c.class || ""].join(" ").trim() || null, "data-label": c.title})));
+      el("td", {class: [c.num ? "num" : "", c.wide ? "wide" : "", c.extra ? "extra" : "", c.class || ""].join(" ").trim() || null, "data-label": c.title})));
   }
 
   fill(tr, row) {

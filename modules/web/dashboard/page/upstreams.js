@@ -60,7 +60,7 @@ class UpstreamPart {
       list.push({title: "Responses", draw: (cell, r) => responseBar(cell, r.s.responses)});
     }
     list.push(figure("Fails", (r) => r.s.fails), {title: "Checks", num: true, sort: (r) => r.s.health_checks.fails, text: (r) => checks(r.s.health_checks)},
-      figure(http ? "Response" : "First byte", (r) => (http ? r.s.response_time : r.s.first_byte_time), millis), figure("Sent", (r) => r.s.sent, bytes),
+      figure(http ? "Response" : "First byte", (r) => (http ? r.s.response_time : r.s.first_byte_time), millis), {...figure("Sent", (r) => r.s.sent, bytes), extra: true},
       {title: "", class: "actions", draw: (cell, r) => this.actions(cell, r)});
     return list;
   }
