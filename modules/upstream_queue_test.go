@@ -136,3 +136,118 @@ func TestQueueLogs(t *testing.T) {
 	a.answer <- struct{}{}
 	<-answered
 }
+
+// told is a backend that answers each request as the test says; "" closes the connection.
+func (f fleet) told(t *testing.T, name string) (arrived, answer chan string) {
+	arrived, answer = make(chan string, 10), make(chan string, 10)
+	f.backend(t, name, func(r *http.Request) string {
+		arrived <- r.URL.Path
+		return <-answer
+	})
+	return arrived, answer
+}
+
+// TestQueueAndOutdatedConnections: a request whose idle connection turns out to be closed is retried on a new one to
+// the same server, and those who wait in the queue do not take its place.
+func TestQueueAndOutdatedConnections(t *testing.T) {
+	for name, c := range map[string]struct{ method, first, second string }{
+		"one server":         {"GET", "", ""},
+		"a session's server": {"GET", "sticky cookie id; server 127.0.0.1:1 down;", ""},
+		"one other is busy":  {"GET", "", "server {b} max_conns=1;"},
+		"with a body":        {"PUT", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fleet{}
+			arrived, answer := f.told(t, "a")
+			busy := f.held(t, "b")
+			s := f.start(t, `upstream u { zone u 64k; `+c.first+` server {a} max_conns=1; `+c.second+` queue 5 timeout=1h; }
+				server { add_header X-Addr $upstream_addr; location / { proxy_pass http://u; } }`)
+			answers := map[string]chan webtest.Response{}
+			ask := func(path string) {
+				answers[path] = make(chan webtest.Response, 1)
+				client := s.Client()
+				go func() {
+					answers[path] <- client.Do(c.method + " " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+				}()
+			}
+			expect := func(path, reply string) {
+				t.Helper()
+				if got := webtest.Receive(t, arrived); got != path {
+					t.Fatalf("%s came to the server, want %s", got, path)
+				}
+				answer <- reply
+			}
+			ask("/warm")
+			expect("/warm", reply(200, "/warm"))
+			if r := <-answers["/warm"]; r.StatusCode != 200 {
+				t.Fatal(r.StatusCode)
+			}
+			if c.second != "" {
+				ask("/busy")
+				if got := webtest.Receive(t, busy.arrived); got != "/busy" {
+					t.Fatal(got)
+				}
+			}
+			testkit.Eventually(t, webtest.Patience, func() error {
+				if n := groups.Of[*web.Request](s.Plan).Named("u").Pool.Idle(); n != 1 {
+					return fmt.Errorf("%d idle connections, want 1", n)
+				}
+				return nil
+			})
+			ask("/first") // on the idle connection
+			if got := webtest.Receive(t, arrived); got != "/first" {
+				t.Fatal(got)
+			}
+			ask("/second")
+			queueSize(t, s, 1)
+			answer <- "" // closes it without a response
+			expect("/first", reply(200, "/first"))
+			expect("/second", reply(200, "/second"))
+			for _, path := range []string{"/first", "/second"} {
+				if r := <-answers[path]; r.StatusCode != 200 || r.Text != path {
+					t.Errorf("%s: %d %q", path, r.StatusCode, r.Text)
+				} else if want := f["a"].addr + ", " + f["a"].addr; path == "/first" && r.Header.Get("X-Addr") != want {
+					t.Errorf("%s was tried at %s, want %s", path, r.Header.Get("X-Addr"), want)
+				}
+			}
+			if c.second != "" {
+				busy.answer <- struct{}{}
+				if r := <-answers["/busy"]; r.StatusCode != 200 {
+					t.Errorf("/busy: %d", r.StatusCode)
+				}
+			}
+		})
+	}
+}
+
+// TestOutdatedConnectionsThatAreNotRetried: the place of such a request goes to the next in the queue.
+func TestOutdatedConnectionsThatAreNotRetried(t *testing.T) {
+	f := fleet{}
+	arrived, answer := f.told(t, "a")
+	s := f.start(t, `upstream u { zone u 64k; server {a} max_conns=1; queue 5 timeout=1h; }
+		server { location / { proxy_pass http://u; } }`)
+	do := func(method, path string) chan webtest.Response {
+		done, client := make(chan webtest.Response, 1), s.Client()
+		go func() { done <- client.Do(method + " " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n") }()
+		return done
+	}
+	warm := do("GET", "/warm")
+	webtest.Receive(t, arrived)
+	answer <- reply(200, "warm")
+	<-warm
+	posted := do("POST", "/posted")
+	webtest.Receive(t, arrived)
+	waits := do("GET", "/waits")
+	queueSize(t, s, 1)
+	answer <- ""
+	if r := <-posted; r.StatusCode != 502 {
+		t.Errorf("a POST whose connection was closed: %d", r.StatusCode)
+	}
+	if got := webtest.Receive(t, arrived); got != "/waits" {
+		t.Errorf("%s came to the server", got)
+	}
+	answer <- reply(200, "waits")
+	if r := <-waits; r.StatusCode != 200 {
+		t.Errorf("the next in the queue: %d", r.StatusCode)
+	}
+}

@@ -56,6 +56,9 @@ type Attempt struct {
 
 	waiter *waiter // nil unless queued
 
+	keeps bool    // see Keep
+	kept  *Server // Free kept the attempt's place on it; the next Pick or GiveUp ends that
+
 	wantedServer *Server // instead of one by its id
 	wantedLen    int
 	wanted       [maxSessionID]byte
@@ -78,6 +81,7 @@ func (g *Group) Begin(a *Attempt) {
 	a.tried = [inlineSlots / 64]uint64{}
 	clear(a.triedMore)
 	a.wantedServer, a.wantedLen, a.inflight = nil, 0, false
+	a.keeps, a.kept = false, nil
 	a.tries = int(g.tries.Load())
 }
 
@@ -118,6 +122,11 @@ func (a *Attempt) Pick(now clock.Reading) (*Server, error) {
 	g := a.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if a.kept != nil {
+		if s := a.takeKept(now); s != nil {
+			return s, nil
+		}
+	}
 	if g.queue != nil {
 		return a.pickOrQueue(now)
 	}
@@ -144,10 +153,15 @@ func (a *Attempt) take(now clock.Reading) *Server {
 		s.checkedMS = a.nowMS
 	}
 	s.active++
+	a.enter(s, now)
+	return s
+}
+
+// enter makes a server the current one; under the lock.
+func (a *Attempt) enter(s *Server, now clock.Reading) {
 	a.current, a.times = s, NoTimes
 	s.Stats.requests++
 	s.Stats.selectedMS = now.WallMS
-	return s
 }
 
 func (a *Attempt) choose() *Server {
@@ -237,14 +251,14 @@ func (a *Attempt) Free(outcome Outcome, now clock.Reading) (disabled bool) {
 	defer g.serve(now)
 	a.endInflight(now.MonoMS)
 	a.current = nil
-	s.active--
-	if s.removed && s.active == 0 {
-		g.zombies--
-	}
 	s.Stats.Measure(a.times)
 	if outcome == Failure {
 		s.Stats.fails++
 	}
+	if a.keepPlace(s) {
+		return false
+	}
+	g.vacate(s)
 	if g.primary.single && a.set == &g.primary {
 		a.tries = 0
 		s.recover(now)

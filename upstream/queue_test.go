@@ -272,6 +272,104 @@ func TestQueueOfRetries(t *testing.T) {
 	})
 }
 
+// TestKeptPlaces: a request whose idle connection was outdated keeps its place before those who wait, until it is
+// retried, gives up, or its server goes out of service.
+func TestKeptPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		then  func(t *testing.T, l *line, a *Attempt)
+		want  []string
+		inUse int // of the first server
+	}{
+		{"retried", func(_ *testing.T, l *line, a *Attempt) { l.try("a", a) }, []string{"a 10.0.0.1:80"}, 1},
+		{"retried twice", func(_ *testing.T, l *line, a *Attempt) {
+			l.try("a", a)
+			a.Keep()
+			l.free("a", Failure)
+			l.try("a", a)
+		}, []string{"a 10.0.0.1:80", "a 10.0.0.1:80"}, 1},
+		{"retried, and answered", func(_ *testing.T, l *line, a *Attempt) {
+			l.try("a", a)
+			l.free("a", Success)
+		}, []string{"a 10.0.0.1:80", "c 10.0.0.1:80"}, 1},
+		{"given up", func(_ *testing.T, l *line, a *Attempt) { a.GiveUp(l.clock.Now()) }, []string{"c 10.0.0.1:80"}, 1},
+		{"down", func(t *testing.T, l *line, a *Attempt) {
+			if _, err := l.Change(0, Change{Down: set(true)}, l.clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+			l.try("a", a)
+			l.free("b", Success)
+			l.free("c", Success)
+		}, []string{"c 10.0.0.2:80", "a 10.0.0.2:80"}, 0},
+		{"draining", func(t *testing.T, l *line, a *Attempt) {
+			if _, err := l.Change(0, Change{Drain: set(true)}, l.clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+			l.try("a", a)
+		}, []string{"a 10.0.0.1:80"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := queued(t, 5, 1, "10.0.0.1:80", "10.0.0.2:80")
+				for _, name := range []string{"a", "b", "c"} {
+					l.ask(name, "")
+				}
+				l.want("a 10.0.0.1:80", "b 10.0.0.2:80")
+				a := l.got["a"]
+				a.Keep()
+				l.free("a", Failure)
+				l.want()
+				c.then(t, l, a)
+				synctest.Wait()
+				l.want(c.want...)
+				if got := l.primary.servers[0].Active(); got != c.inUse {
+					t.Errorf("%d requests at the first server, want %d", got, c.inUse)
+				}
+				for name := range l.got { // whoever waits gets a server in the end
+					l.free(name, Success)
+				}
+			})
+		})
+	}
+}
+
+// TestKeptPlacesWithoutAQueue: a single server keeps the place; of several, the next one is tried, as in nginx.
+func TestKeptPlacesWithoutAQueue(t *testing.T) {
+	for _, c := range []struct {
+		addrs      []string
+		kept       int    // places on the first server
+		other, own string // what another request and the retry get
+	}{
+		{[]string{"10.0.0.1:80"}, 1, ErrNoLive.Error(), "10.0.0.1:80"},
+		{[]string{"10.0.0.1:80", "10.0.0.2:80"}, 0, "10.0.0.2:80", "10.0.0.2:80"},
+	} {
+		g := NewGroup("u", turns{})
+		for _, addr := range c.addrs {
+			settings := NewSettings(addr, tcp(addr))
+			settings.MaxConns, settings.MaxFails = 1, 0
+			if _, err := g.Add(settings, start); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var a Attempt
+		g.Begin(&a)
+		if _, err := a.Pick(start); err != nil {
+			t.Fatal(err)
+		}
+		a.Keep()
+		a.Free(Failure, start)
+		if got := g.primary.servers[0].Active(); got != c.kept || a.Keeps() != (c.kept > 0) {
+			t.Errorf("%q: %d places are kept, want %d", c.addrs, got, c.kept)
+		}
+		if got := pick(t, g, start); got != c.other {
+			t.Errorf("%q: another request got %s, want %s", c.addrs, got, c.other)
+		}
+		if s, err := a.Pick(start); err != nil || s.Name != c.own {
+			t.Errorf("%q: the retry got %v, %v, want %s", c.addrs, s, err, c.own)
+		}
+	}
+}
+
 // TestQueueAndDraining: a session's request gets its draining server past those who wait for any other.
 func TestQueueAndDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -55,7 +55,8 @@ func (x *Exchange) connectKept(config *tls.Config) bool {
 		kept.Discard() // the server is no longer available, or has closed the connection
 	}
 	pool := x.group.Pool
-	if pool == nil {
+	if pool == nil || x.anew {
+		x.anew = false
 		return false
 	}
 	for c := pool.Get(x.server, x.l, !x.repeatable()); c != nil; c = pool.Get(x.server, x.l, !x.repeatable()) {

@@ -26,6 +26,7 @@ type Exchange struct {
 	server  *upstream.Server // of the current try
 	bound   *connection      // of the client, not yet used
 	binds   bool             // the connection belongs to the client afterwards
+	anew    bool             // the next try needs a new connection: an idle one to the same server was outdated
 	conn    *connection      // nil before it is established and after it was dropped
 	sentAt  int64            // bytes that the connection had sent when the try started
 	head    Head             // of the response, once it arrived

@@ -15,7 +15,7 @@ func (x *Exchange) choose() {
 		x.attempt.Key = r.Copy(r.Expand(g.Key))
 	}
 	g.Begin(&x.attempt)
-	x.binds = false
+	x.binds, x.anew = false, false
 	if g.Binds {
 		x.takeBound()
 	}
@@ -105,7 +105,10 @@ func (x *Exchange) repeatable() bool {
 
 // again decides whether to try another server, and accounts for the failed try (ngx_http_upstream_next).
 func (x *Exchange) again(v verdict, status int) bool {
-	reused := x.conn != nil && x.conn.Reused
+	outdated := v == tryFailed && x.conn != nil && x.conn.Reused
+	if outdated {
+		x.attempt.Keep()
+	}
 	outcome := upstream.Failure
 	if v == tryRefused && (status == 403 || status == 404) {
 		outcome = upstream.Passed
@@ -113,13 +116,19 @@ func (x *Exchange) again(v verdict, status int) bool {
 	x.state().status = status
 	x.account(outcome)
 	x.drop()
-	if reused && v == tryFailed {
-		x.attempt.AddTry() // an outdated idle connection says nothing about the server
+	x.anew = x.attempt.Keeps()
+	if outdated { // an outdated idle connection says nothing about the server
+		if !x.anew {
+			x.attempt.AddTry()
+		}
 		x.tries--
 	}
 	left := x.mayTry(v.condition(status)) && x.attempt.TriesLeft() > 0
 	if left && x.l.nextTries > 0 {
 		left = x.tries < x.l.nextTries
+	}
+	if !left {
+		x.attempt.GiveUp(x.Request.Now())
 	}
 	return left
 }
