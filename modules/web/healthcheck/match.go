@@ -94,17 +94,17 @@ func (m *match) readStatus(n *conf.Node) error {
 		least, err := readCode(first)
 		most, err2 := readCode(last)
 		if errors.Join(err, err2) != nil || least > most {
-			return fmt.Errorf("invalid status \"%s\"", word)
+			return fmt.Errorf("invalid status \"%s\": it must be 100 to 599, or a range in it", word)
 		}
 		m.status.ranges = append(m.status.ranges, statusRange{least, most})
 	}
 	return nil
 }
 
-// readCode reads a status of three digits.
+// readCode reads a status: servers send 100 to 599.
 func readCode(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
-	if err == nil && (len(text) != 3 || n < 100) {
+	if err == nil && (len(text) != 3 || n < 100 || n > 599) {
 		err = strconv.ErrRange
 	}
 	return int(n), err
