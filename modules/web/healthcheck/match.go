@@ -21,7 +21,13 @@ type match struct {
 	status  *statusTest
 	headers []headerTest
 	body    *textTest
-	require []vars.Template[*web.Request]
+	require []requirement
+}
+
+// requirement wants a variable that is neither empty nor 0.
+type requirement struct {
+	name  string // as written, with $
+	value vars.Template[*web.Request]
 }
 
 // statusTest wants a status in one of the ranges, or in none.
@@ -169,7 +175,7 @@ func (m *match) readRequire(a *conf.Args, n *conf.Node) error {
 		if err != nil {
 			return err
 		}
-		m.require = append(m.require, t)
+		m.require = append(m.require, requirement{word, t})
 	}
 	return nil
 }
@@ -189,9 +195,9 @@ func (m *match) judge(a *forward.Reply) (step string, err error) {
 	}
 	for i := range m.require {
 		step = "checking variables"
-		value := a.Request.Expand(&m.require[i])
+		value := a.Request.Expand(&m.require[i].value)
 		if text := string(value); text == "" || text == "0" {
-			return step, fmt.Errorf("a required variable is \"%s\"", text)
+			return step, fmt.Errorf("required variable %s is \"%s\"", m.require[i].name, text)
 		}
 	}
 	if m.body != nil {
