@@ -24,14 +24,27 @@ func readFile(files fs.FS, path string) ([]byte, error) {
 	info, err := fs.Stat(files, name)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, openFailed(path, err)
 	case info.Mode()&fs.ModeNamedPipe != 0:
 		return readPipe(path)
 	}
 	if err := filekind.Check(info.Mode()); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return fs.ReadFile(files, name)
+	data, err := fs.ReadFile(files, name)
+	if err != nil {
+		return nil, openFailed(path, err)
+	}
+	return data, nil
+}
+
+// openFailed names the path as the configuration does. An fs.FS names it without its "/", and the call may be one that
+// nginx does not make, as stat.
+func openFailed(path string, err error) error {
+	if at, isPath := errors.AsType[*fs.PathError](err); isPath {
+		err = at.Err
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: err}
 }
 
 // readPipe waits for a writer of a named pipe, and reads until it closes the pipe.

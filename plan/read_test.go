@@ -33,7 +33,7 @@ func TestFilesOfAConfigurationDoNotStopTheStart(t *testing.T) {
 		socket:      "not a regular file: socket",
 		"/dev/zero": "not a regular file: device",
 		dir:         "is a directory",
-		dir + "/x":  "no such file or directory",
+		dir + "/x":  "open " + dir + "/x: no such file or directory", // the file as the configuration names it, by the call of nginx
 	} {
 		if _, err := p.ReadFile(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", path, err, want)

@@ -421,7 +421,7 @@ func TestMistakes(t *testing.T) {
 		"otel_exporter { header a:b c; }":                  `"header" directive of "otel_exporter" has invalid header name`,
 		"otel_exporter { header grpc-x c; }":               `"header" directive of "otel_exporter" has invalid header name`,
 		"otel_exporter { header a \"\xff\"; }":             `"header" directive of "otel_exporter" has invalid header value`,
-		"otel_exporter { trusted_certificate none.pem; }":  `"trusted_certificate" directive of "otel_exporter" cannot be read: open() "none.pem" failed (2: No such file or directory)`,
+		"otel_exporter { trusted_certificate none.pem; }":  `"trusted_certificate" directive of "otel_exporter" cannot be read: open() "/none.pem" failed (2: No such file or directory)`,
 		"otel_exporter { trusted_certificate test.conf; }": `"trusted_certificate" directive of "otel_exporter" has no certificate in "/test.conf"`,
 		"otel_trace_context both;":                         `invalid value "both"`,
 	} {
