@@ -55,7 +55,7 @@ func (a *access) client() (*client, error) {
 		return nil, err
 	}
 	transport := &http.Transport{
-		ResponseHeaderTimeout: patience, MaxIdleConnsPerHost: importWorkers, Proxy: http.ProxyFromEnvironment,
+		ResponseHeaderTimeout: patience, Proxy: http.ProxyFromEnvironment,
 		DialContext: (&net.Dialer{Timeout: patience}).DialContext,
 	}
 	if socket != "" {

@@ -1,14 +1,15 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"sync"
-	"sync/atomic"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -16,9 +17,9 @@ import (
 	"starling/process/arguments"
 )
 
-// importWorkers is how many pairs are written at once: a zone with a state file waits for the disk, once for all that
-// wait at the same time.
-const importWorkers = 16
+// maxImportBytes bounds a file that is imported: it is read whole before the first pair is written. Zones are in memory
+// too, and few are as large.
+const maxImportBytes = 1 << 30
 
 func importCommand(a *access) *cobra.Command {
 	return &cobra.Command{
@@ -26,7 +27,8 @@ func importCommand(a *access) *cobra.Command {
 		Short: "add and change the pairs that a file has",
 		Long: `Add and change the pairs that a file has: a JSON object, as "export" and NGINX Plus write it. "-" is the
 standard input. A value is a string, a number, or {"value":"...","expire":MILLISECONDS}. Pairs of the zone that the file
-does not have stay. The pairs before an error have been written; importing the file again is harmless.`,
+does not have stay. The whole file is read first: a mistake in it changes nothing. Then the pairs are written in the order
+of the file, and the first error ends that; importing the file again is harmless.`,
 		Args: arguments.Exactly("ZONE", "FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			in := c.InOrStdin()
@@ -42,7 +44,13 @@ does not have stay. The pairs before an error have been written; importing the f
 			if err != nil {
 				return err
 			}
-			written, err := z.importPairs(c.Context(), in)
+			pairs, err := readAllPairs(in, maxImportBytes)
+			if err != nil {
+				return fmt.Errorf("%s: %w; nothing was written", args[1], err)
+			}
+			progress := newProgress(c.ErrOrStderr(), len(pairs))
+			written, err := z.importPairs(c.Context(), pairs, progress.show)
+			progress.end()
 			if err != nil {
 				return fmt.Errorf("%s: %w; pairs written before: %d", args[1], err, written)
 			}
@@ -57,38 +65,56 @@ type pair struct {
 	value json.RawMessage
 }
 
-// importPairs writes the pairs of a JSON object and returns how many were written.
-func (z *keyvals) importPairs(ctx context.Context, in io.Reader) (int64, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var written atomic.Int64
-	var workers sync.WaitGroup
-	pairs := make(chan pair)
-	for range importWorkers {
-		workers.Go(func() {
-			for p := range pairs {
-				if err := z.set(ctx, p.key, p.value); err != nil {
-					cancel(fmt.Errorf("key %s: %w", plain(p.key), err)) // the first cause counts
-					continue
-				}
-				written.Add(1)
-			}
-		})
-	}
-	err := readPairs(in, func(p pair) error {
-		select {
-		case pairs <- p:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+// importPairs writes pairs in their order until one fails, and returns how many were written. Each request is finished
+// even if the user interrupts: otherwise nobody would know whether its pair was written.
+func (z *keyvals) importPairs(ctx context.Context, pairs []pair, show func(written int)) (written int, err error) {
+	finish := context.WithoutCancel(ctx)
+	for _, p := range pairs {
+		if err := ctx.Err(); err != nil {
+			return written, err
 		}
-	})
-	close(pairs)
-	workers.Wait()
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+		if err := z.set(finish, p.key, p.value); err != nil {
+			return written, fmt.Errorf("key %s: %w", plain(p.key), err)
+		}
+		written++
+		show(written)
 	}
-	return written.Load(), err
+	return written, nil
+}
+
+// progress is a line on a terminal that says how much of a long import is done.
+type progress struct {
+	out   io.Writer // nil: no terminal
+	total int
+	next  time.Time // of the line
+	shown bool
+}
+
+// progressEvery is how often the line changes, and how long an import takes that has one.
+const progressEvery = time.Second
+
+func newProgress(w io.Writer, total int) *progress {
+	p := &progress{total: total, next: time.Now().Add(progressEvery)}
+	if f, isTerminal := isTerminal(w); isTerminal {
+		p.out = f
+	}
+	return p
+}
+
+func (p *progress) show(written int) {
+	now := time.Now()
+	if p.out == nil || now.Before(p.next) {
+		return
+	}
+	p.next, p.shown = now.Add(progressEvery), true
+	fmt.Fprintf(p.out, "\r%d of %d pairs written%s", written, p.total, restOfLine)
+}
+
+// end removes the line.
+func (p *progress) end() {
+	if p.shown {
+		fmt.Fprint(p.out, "\r"+restOfLine)
+	}
 }
 
 var errNotPairs = errors.New("not a JSON object of pairs")
@@ -100,8 +126,24 @@ func notPairs(err error) error {
 	return fmt.Errorf("%w: %w", errNotPairs, err)
 }
 
-// readPairs reads a JSON object member by member, so that its size does not matter.
-func readPairs(in io.Reader, each func(pair) error) error {
+// readAllPairs reads a JSON object of at most so many bytes.
+func readAllPairs(in io.Reader, most int64) ([]pair, error) {
+	text, err := io.ReadAll(io.LimitReader(in, most+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(text)) > most:
+		return nil, fmt.Errorf("more than %d bytes: split it into several files", most)
+	case !utf8.Valid(text): // the decoder would replace the bytes, and other keys would be written
+		return nil, fmt.Errorf("%w: it is not UTF-8", errNotPairs)
+	}
+	var pairs []pair
+	err = readPairs(bytes.NewReader(text), func(p pair) { pairs = append(pairs, p) })
+	return pairs, err
+}
+
+// readPairs reads a JSON object member by member: the order counts.
+func readPairs(in io.Reader, each func(pair)) error {
 	d := json.NewDecoder(in)
 	if t, err := d.Token(); err != nil {
 		return notPairs(err)
@@ -117,12 +159,14 @@ func readPairs(in io.Reader, each func(pair) error) error {
 		if err := d.Decode(&p.value); err != nil {
 			return fmt.Errorf("key %s: %w", plain(p.key), notPairs(err))
 		}
-		if string(p.value) == "null" {
+		switch p.value[0] {
+		case 'n':
 			return fmt.Errorf("key %s: null is no value; delete pairs with \"starling keyval del\"", plain(p.key))
+		case '[', 't', 'f':
+			return fmt.Errorf("key %s: a value must be a string, a number, or "+
+				"{\"value\":\"...\",\"expire\":MILLISECONDS}", plain(p.key))
 		}
-		if err := each(p); err != nil {
-			return err
-		}
+		each(p)
 	}
 	if _, err := d.Token(); err != nil {
 		return notPairs(err)
