@@ -72,7 +72,7 @@ function identify(data) {
   if (n) {
     const own = s && (s.members || []).find((m) => m.state === "self");
     setText(byId("node"), own ? own.address : n.address);
-    setText(byId("build"), `${n.build}, running ${duration(Date.parse(n.timestamp) - Date.parse(n.load_timestamp))}`);
+    setText(byId("build"), `${n.build}, loaded ${duration(Date.parse(n.timestamp) - Date.parse(n.load_timestamp))} ago`);
     setAttr(byId("node"), "title", s ? s.node_id : "");
   }
   show(tabs.get("caches"), Object.keys(data["http/caches"] || {}).length > 0 || current.id === "caches");
