@@ -2,6 +2,7 @@ package modules_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -226,6 +227,60 @@ func TestAPeerIsFollowedAtOnce(t *testing.T) {
 	text := strings.TrimPrefix(askAPI(s, "GET /api/9/http/upstreams/u/changes"), "200 ")
 	if err := json.Unmarshal([]byte(text), &made); err != nil || len(made) != 5 {
 		t.Errorf("the API shows the changes %+v, %v", made, err) // what was rejected is not there
+	}
+}
+
+// TestAFailedReloadLeavesASharedUpstream: the running configuration still follows the peers and saves to its state file,
+// and one that is about to end does so through it.
+func TestAFailedReloadLeavesASharedUpstream(t *testing.T) {
+	for _, failing := range []string{"zone u 64k sync; state STATE;", "zone u 64k; state STATE;", "zone u 64k sync; server 127.0.0.1:1;"} {
+		file := filepath.Join(t.TempDir(), "u.conf")
+		const shared = "upstream u { zone u 64k sync; state STATE; }"
+		first, err := loadState(t, file, shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := loadState(t, file, shared, webtest.After(first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadState(t, file, "upstream u { "+failing+" }", webtest.After(s), lastStepFails); !errors.Is(err, errLastStep) {
+			t.Fatalf("%s: %v", failing, err)
+		}
+		peerOf(s)(t, "127.0.0.3:1", `{"upstream":"u","server":"127.0.0.3:1","did":"added","node":"n","host":"h","set":{"server":"127.0.0.3:1","weight":2}}`)
+		if got, want := shownServers(t, s), "127.0.0.3:1 changed"; got != want {
+			t.Errorf("%s: %s, want %s", failing, got, want)
+		}
+		for i, config := range []*webtest.Server{first, s} {
+			call := fmt.Sprintf(`POST %s {"server":"127.0.0.4:%d"}`, stateServers, i+1)
+			if got := askAPI(config, call); !strings.HasPrefix(got, "201") {
+				t.Errorf("%s: %s: %s", failing, call, got)
+			}
+		}
+		for _, server := range []string{"127.0.0.3:1", "127.0.0.4:1", "127.0.0.4:2"} {
+			testkit.Eventually(t, time.Minute, func() error {
+				if text := content(t, file); !strings.Contains(text, "server "+server) {
+					return fmt.Errorf("%s: the file has no %s: %s", failing, server, text)
+				}
+				return nil
+			})
+		}
+	}
+}
+
+// TestAStateThatIsSharedNoMore: what a configuration with `sync` does after the next one has ended that is not saved,
+// and does not wait for it either.
+func TestAStateThatIsSharedNoMore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "u.conf")
+	s, err := loadState(t, file, "upstream u { zone u 64k sync; state STATE; }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadState(t, file, "upstream u { zone u 64k; state STATE; }", webtest.After(s)); err != nil {
+		t.Fatal(err)
+	}
+	if got := askAPI(s, `POST `+stateServers+` {"server":"127.0.0.1:1"}`); !strings.HasPrefix(got, "503 503 ConfigurationReloaded") {
+		t.Error(got)
 	}
 }
 

@@ -66,6 +66,7 @@ type Plan struct {
 	start   []func(context.Context) error
 	change  []func()
 	settle  []func()
+	undo    []func()
 	await   []func(context.Context)
 	quit    []func(context.Context)
 	retire  []func()
@@ -166,6 +167,10 @@ func (p *Plan) OnStart(step func(context.Context) error) { p.start = append(p.st
 // the previous configuration uses. A reload that fails has made none of them.
 func (p *Plan) OnSwitch(step func()) { p.change = append(p.change, step) }
 
+// OnUndo adds a step that undoes one of OnStart, taken if another one fails. All are dropped once the configuration
+// runs: unlike a step of OnRetire, it may refer to the previous configuration without keeping that in memory.
+func (p *Plan) OnUndo(step func()) { p.undo = append(p.undo, step) }
+
 // onSettle adds a step taken after those of OnSwitch.
 func (p *Plan) onSettle(step func()) { p.settle = append(p.settle, step) }
 
@@ -202,10 +207,18 @@ func (p *Plan) AsStarted(work func() error) error {
 }
 
 // Link runs the link steps and returns all their errors.
-func (p *Plan) Link() []error { return all(p.link) }
+func (p *Plan) Link() []error { return all(taken(&p.link)) }
 
 // Load runs the load steps and returns all their errors.
-func (p *Plan) Load() []error { return all(p.load) }
+func (p *Plan) Load() []error { return all(taken(&p.load)) }
+
+// taken takes the steps away from the plan. Each step runs once, and many refer to the previous configuration: if the
+// plan kept them, each configuration would keep its predecessor in memory, and so all that the process ever ran.
+func taken[T any](steps *[]T) []T {
+	list := *steps
+	*steps = nil
+	return list
+}
 
 func all(steps []func() error) (errs []error) {
 	for _, step := range steps {
@@ -216,17 +229,21 @@ func all(steps []func() error) (errs []error) {
 	return errs
 }
 
-// Start runs the start steps until one fails, then the steps that cannot fail.
+// Start runs the start steps, then the steps that cannot fail. If a start step fails, it undoes the earlier ones.
 func (p *Plan) Start(ctx context.Context) error {
 	p.read = nil // keys are among it
-	for _, step := range p.start {
+	for _, step := range taken(&p.start) {
 		if err := step(ctx); err != nil {
+			for _, undo := range slices.Backward(taken(&p.undo)) {
+				undo()
+			}
 			return err
 		}
 	}
+	p.undo = nil
 	p.depart()
 	p.StampClock() // it outlives a configuration without zones
-	for _, step := range slices.Concat(p.change, p.settle) {
+	for _, step := range slices.Concat(taken(&p.change), taken(&p.settle)) {
 		step()
 	}
 	return nil

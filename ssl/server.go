@@ -130,6 +130,7 @@ func (s ServerSettings) Build(read ReadFile) (*Server, []string, error) {
 		return server, warnings, nil
 	}
 	more, err := s.choose(config, server, read)
+	s.OldStaples = nil // functions of the handshake keep s, and old answers refer to the whole previous configuration
 	return server, append(warnings, more...), err
 }
 

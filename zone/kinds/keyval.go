@@ -110,7 +110,11 @@ var (
 // has. remote gets payloads of peers. Both are called without locks, must not keep their arguments, and Restore reads
 // them back. A reload can replace them.
 func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err error), remote func(payload []byte)) {
-	k.kept.Store(&keeper{local: local, remote: remote})
+	next := &keeper{local: local, remote: remote}
+	if before := k.kept.Load(); before != nil {
+		next.all = before.all // until OnKeep: a Keep meanwhile must wait too
+	}
+	k.kept.Store(next)
 }
 
 // OnCommitNothing ends OnCommit: the zone has no state any more. Deletions leave tombstones from now on: a reload can

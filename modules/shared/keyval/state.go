@@ -150,8 +150,10 @@ func (zone *Zone) keepState(p *plan.Plan, before *Zone, makeZone func() *kinds.K
 	}
 	p.OnSwitch(func() {
 		s.keepFor(z)
+		if before != nil {
+			keep() // also for the zone's old state: with the log of this configuration, whose predecessor retires
+		}
 		if loaded != z {
-			keep()
 			s.adopt(p, loaded)
 		}
 	})

@@ -124,9 +124,7 @@ func shareZone(p *plan.Plan, z *plan.Zone, side string, r *reader) (*sharedZone,
 	}
 	p.OnStart(func(ctx context.Context) error {
 		before := s.marks.follower.Swap(s)
-		p.OnRetire(func() { // before another configuration took over: another step of the start has failed
-			s.marks.follower.CompareAndSwap(s, before)
-		})
+		p.OnUndo(func() { s.marks.follower.Store(before) })
 		s.followAll()
 		go s.run(ctx)
 		return nil

@@ -123,7 +123,6 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 	if shared == nil {
 		g.SetKeep(func(list []servers.Settings) error { return s.file.save(p, me, list) })
 	}
-	var before *holder
 	p.OnStart(func(context.Context) error {
 		f := s.file
 		f.mu.Lock()
@@ -135,7 +134,16 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 		} else if err := p.AsStarted(f.writable); err != nil {
 			p.Log.Logf(logs.Warn, "%v", conf.At(s.node, "%v; the API will reject changes of the servers", err))
 		}
-		before, f.holder = f.holder, me
+		before, saveNow := f.holder, f.saveNow
+		f.holder = me
+		if shared == nil {
+			f.saveNow = nil // the group of a previous configuration would save as one that was replaced
+		}
+		p.OnUndo(func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.holder, f.saveNow = before, saveNow
+		})
 		if f.changes == s.seen || shared != nil && f.lastShared { // a shared group follows the cluster
 			return nil
 		}
@@ -158,13 +166,6 @@ func (b *Block[C]) keepState(p *plan.Plan, g, old *groups.Group[C], shared *memb
 			errs = append(errs, errno.Call("chown", s.file.path, err))
 		}
 		return errs
-	})
-	p.OnRetire(func() { // before another configuration took over: another step of the start has failed
-		s.file.mu.Lock()
-		defer s.file.mu.Unlock()
-		if s.file.holder == me {
-			s.file.holder = before
-		}
 	})
 }
 
