@@ -267,27 +267,27 @@ const calmAtLastMS = 60_000
 // trust decides how to treat records from the session's peer that are missing here. Called with mu held.
 func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Reading) zone.Trust {
 	n := s.node
+	nowMS, gaveUpMS := n.clocks.clusterTime(now).WallMS, compared.GaveUpMS()
 	n.mu.Lock()
-	calm := n.calm(now) || after(now, s.intake.repliedMS, calmAtLastMS)
+	misses := gaveUpMS > nowMS-2*calmAtLastMS && n.misses(now)
+	calm := after(now, n.changedMS, calmMS) && !misses || after(now, s.intake.repliedMS, calmAtLastMS)
 	n.mu.Unlock()
 	// A deletion of the last seconds may be in flight to the peer, however calm it is, and its tombstone is gone.
-	inFlight := compared.GaveUpMS() > n.clocks.clusterTime(now).WallMS-calmMS && !iz.mending.doubtsForLong(now)
+	inFlight := gaveUpMS > nowMS-calmMS && !iz.mending.doubtsForLong(now)
 	return zone.Trust{
 		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm || inFlight,
 	}
 }
 
-// calm reports whether all deletions that members sent to each other have arrived, as far as this node sees. A member
-// that was lost may be the only one that still knows of a deletion: it is waited for, but not for ever. Called with
-// Node.mu held.
-func (n *Node) calm(now clock.Reading) bool {
+// misses reports whether a member was lost within the last minute. If this node has evicted tombstones, its ring may be
+// the only place of a deletion; it is waited for, but not for ever. Called with Node.mu held.
+func (n *Node) misses(now clock.Reading) bool {
 	for _, p := range n.peers {
-		isLost := p.losses > 0 && !p.stands()
-		if isLost && !after(now, p.lastSeenMS, calmAtLastMS) {
-			return false
+		if p.losses > 0 && !p.stands() && !after(now, p.lastSeenMS, calmAtLastMS) {
+			return true
 		}
 	}
-	return after(now, n.changedMS, calmMS)
+	return false
 }
 
 // doubt notes that records of the peer were left out.
