@@ -142,7 +142,11 @@ const weightUnit = 1000
 // share is what the server gains in one round: its effective weight, or during slow start the fraction of it reached so
 // far.
 func (s *Server) share(nowMS int64) int {
-	full := s.effectiveWeight * weightUnit
+	return s.ramp(s.effectiveWeight*weightUnit, nowMS)
+}
+
+// ramp is the part of full that slow start has reached at nowMS: all of it without one, or once it is over.
+func (s *Server) ramp(full int, nowMS int64) int {
 	if s.slowFromMS == 0 {
 		return full
 	}
@@ -161,30 +165,13 @@ func (s *Set) Rising() bool {
 
 // Ramped is the configured weight in thousandths, during slow start the fraction of it reached so far: at least one.
 func (s *Server) Ramped(a *Attempt) int {
-	full := s.settings.Weight * weightUnit
-	if s.slowFromMS == 0 {
-		return full
-	}
-	elapsed, whole := max(a.nowMS-s.slowFromMS, 0), s.settings.SlowStart.Milliseconds()
-	if elapsed >= whole {
-		s.slowFromMS = 0
-		return full
-	}
-	return max(int(int64(full)*elapsed/whole), 1)
+	return max(s.ramp(s.settings.Weight*weightUnit, a.nowMS), 1)
 }
 
-// Takes reports whether the server takes requests with a place: during slow start, a share of all places that
-// grows from none to all. A place that it took once is taken from then on, so each key moves to the server once.
+// Takes reports whether the server accepts a place of a hash: during slow start, a share of all places that grows from
+// none to all. A place that it has accepted stays accepted, so each key moves to the server once.
 func (s *Server) Takes(a *Attempt, place uint32) bool {
-	if s.slowFromMS == 0 {
-		return true
-	}
-	elapsed, whole := max(a.nowMS-s.slowFromMS, 0), s.settings.SlowStart.Milliseconds()
-	if elapsed >= whole {
-		s.slowFromMS = 0
-		return true
-	}
-	return float64(place)/(1<<32) < float64(elapsed)/float64(whole)
+	return int(place>>16) < s.ramp(1<<16, a.nowMS)
 }
 
 // beginSlowStart starts the ramp if slow_start is set.

@@ -269,19 +269,23 @@ func TestServersOfANameFollowToo(t *testing.T) {
 		for _, g := range nodes {
 			go g.Resolve(ctx, dns, clock.Real(), logs.Discard)
 		}
+		resolved := func() { // the virtual clock passes the next answers of DNS
+			time.Sleep(3 * dns.valid)
+			synctest.Wait()
+		}
 		one, two := nodes[0], nodes[1]
 		if _, err := one.AddNew(template("", named("app")), start); err != nil {
 			t.Fatal(err)
 		}
 		b.follow(t, two)
-		time.Sleep(3 * time.Second)
+		resolved()
 		want(t, two, "0=app by node0, 1=10.0.0.1:80, 2=10.0.0.2:80")
 		if _, err := one.Change(2, Change{Drain: set(true), Weight: set(4)}, start); err != nil {
 			t.Fatal(err)
 		}
 		b.follow(t, two)
 		want(t, two, "0=app by node0, 1=10.0.0.1:80, 2=10.0.0.2:80 weight=4 drain by node0")
-		time.Sleep(3 * time.Second) // DNS does not reset it
+		resolved() // DNS does not reset it
 		want(t, two, "0=app by node0, 1=10.0.0.1:80, 2=10.0.0.2:80 weight=4 drain by node0")
 		if _, err := two.Change(0, Change{Weight: set(9)}, start); err != nil {
 			t.Fatal(err)
@@ -291,10 +295,10 @@ func TestServersOfANameFollowToo(t *testing.T) {
 		want(t, two, "0=app weight=9 by node1, 1=10.0.0.1:80 weight=9, 2=10.0.0.2:80 weight=9 drain by node1")
 		want(t, one, "0=app weight=9 by node1, 1=10.0.0.1:80 weight=9, 2=10.0.0.2:80 weight=9 drain by node1")
 		dns.set("app", "10.0.0.1")
-		time.Sleep(3 * time.Second)
+		resolved()
 		want(t, one, "0=app weight=9 by node1, 1=10.0.0.1:80 weight=9")
 		dns.set("app", "10.0.0.1", "10.0.0.2")
-		time.Sleep(3 * time.Second)
+		resolved()
 		want(t, one, "0=app weight=9 by node1, 1=10.0.0.1:80 weight=9, 3=10.0.0.2:80 weight=9 drain by node1")
 		if e := b.edits[FoundKey("app:80", tcp("10.0.0.2:80"))]; e == nil || !e.Brief {
 			t.Errorf("the edit of an address that another server may get is %+v", e)

@@ -155,8 +155,8 @@ func TestRetireWaitsForKeptConnections(t *testing.T) {
 		ask(kept, "/")
 		ask(short, "/short")
 		ask(none, "/")
-		ask(none, "/none") // the last request decides
-		time.Sleep(3 * time.Second)
+		ask(none, "/none")          // the last request decides
+		time.Sleep(3 * time.Second) // virtual
 		s.Site.Retire()
 		closed(none, 100*time.Millisecond)
 		closed(short, 1900*time.Millisecond)
