@@ -48,7 +48,8 @@ type connSwarm struct {
 func Connections(seed uint64, traced bool) (failures []string, w *World) {
 	f := connFlavours[seed%uint64(len(connFlavours))]
 	options := defaults
-	if options.ConnBytes = 1 << 20; f.full {
+	options.ConnBytes = 1 << 20
+	if f.full {
 		options.ConnBytes = 32 << 10
 	}
 	if f.lossy {
