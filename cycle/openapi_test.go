@@ -146,6 +146,7 @@ func documentedNode(t *testing.T) *described {
 			upstream u { zone u 64k sync; server BACKEND max_conns=100; server 127.0.0.9:1 backup;
 				sticky learn create=$upstream_http_x lookup=$arg_s zone=sessions:1m; }
 			upstream static { server 127.0.0.1:1; }
+			upstream alone { zone alone 64k; server 127.0.0.1:1; }
 			server {
 				listen HTTP; status_zone z;
 				location /api { api write=on; client_body_buffer_size 1k; client_max_body_size 1m; }
@@ -264,6 +265,8 @@ func TestAPIIsAsDocumented(t *testing.T) {
 		`POST /9/http/keyvals/lasting {"a":"` + strings.Repeat("x", 2000) + `"}`: 413,
 		`POST /9/http/upstreams/static/servers {"server":"127.0.0.1:2"}`:         400,
 		`GET /9/http/upstreams/static`:                                           400,
+		`GET /9/http/upstreams/alone/changes`:                                    400,
+		`DELETE /9/http/upstreams/alone/changes`:                                 400,
 		`GET /10/nginx !`:                                                        404,
 		`GET /9/http/caches/none`:                                                404,
 		`DELETE /9/http/caches/none`:                                             404,
