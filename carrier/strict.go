@@ -114,9 +114,8 @@ func (r *strictRunner) StrictMessage(address string, list, zoneTag uint64, m str
 	if !ok || int(m.From) >= len(s.members) || int(m.To) >= len(s.members) || m.From == s.self {
 		return
 	}
-	// A peer speaks for itself, or passes on what another one has for this node; it proves to be alive by itself only.
-	own := m.From == from
-	if !own && (m.To != s.self || m.Kind == strict.Ping || m.Kind == strict.Pong) {
+	// A peer speaks for itself, or passes on what another one has for this node.
+	if m.From != from && (m.To != s.self || m.Kind.Direct()) {
 		return
 	}
 	if r.holdings+len(m.Holdings) > strictHoldingsMost {

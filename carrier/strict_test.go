@@ -299,6 +299,8 @@ func TestStrictMessagesThatAreNotTaken(t *testing.T) {
 		{"of another list", "2", 6, strict.Message{Kind: strict.Ping, From: 1}, 0},
 		{"of nobody in the list", "9", 5, strict.Message{Kind: strict.Ping, From: 1}, 0},
 		{"in the name of another", "2", 5, strict.Message{Kind: strict.Pong, From: 2}, 0},
+		{"a request for consent in the name of another", "2", 5, strict.Message{Kind: strict.Exclude, From: 2}, 0},
+		{"consent in the name of another", "2", 5, strict.Message{Kind: strict.Consent, From: 2}, 0},
 		{"in the name of this node", "2", 5, strict.Message{Kind: strict.Ask, From: 0}, 0},
 		{"passed on", "2", 5, strict.Message{Kind: strict.Ask, From: 2}, 1},
 		{"to be passed on", "2", 5, strict.Message{Kind: strict.Ask, From: 1, To: 2}, 1},

@@ -69,6 +69,37 @@ func TestMessagesOfLaterViewsAreBounded(t *testing.T) {
 	}
 }
 
+// A node that passes messages on cannot make up that another one is alive, or consents: those go directly, or not at all.
+func TestProofsAndPromisesAreNotPassedOn(t *testing.T) {
+	n, _, owner := holder(t, 10)
+	other := 3 - owner // of the seats 1 and 2
+	const laterUS = 20 + 10*leaseUS
+	n.Receive(Message{Kind: Ping, From: other, View: 1, Incarnation: 1, State: PingState{Hears: 1 << owner}}, laterUS)
+	n.Out()
+	for kind, direct := range map[Kind]bool{
+		Exclude: true, Consent: true, Resync: false, Claim: false, Ask: false, Grant: false, Recall: false, Return: false,
+	} {
+		hop := other // which hears the owner; this node has not for long
+		if direct {
+			hop = owner
+		}
+		n.send(owner, Message{Kind: kind, View: 1}, laterUS)
+		if out := n.Out(); len(out) != 1 || out[0].Hop != hop {
+			t.Errorf("kind %d for seat %d goes %+v, want by seat %d", kind, owner, out, hop)
+		}
+		n.Receive(Message{Kind: kind, From: other, To: owner, View: 1}, laterUS)
+		if passedOn := len(n.Out()) == 1; passedOn == direct {
+			t.Errorf("kind %d of another node is passed on: %v", kind, passedOn)
+		}
+	}
+	for _, kind := range []Kind{Ping, Pong} {
+		n.Receive(Message{Kind: kind, From: other, To: owner, View: 1}, laterUS)
+		if out := n.Out(); len(out) > 0 {
+			t.Errorf("kind %d of another node is passed on: %+v", kind, out)
+		}
+	}
+}
+
 // With a register that tells each node, a peer cannot make a view up.
 func TestPeersDoNotMakeViewsUp(t *testing.T) {
 	for _, own := range []bool{false, true} {

@@ -18,6 +18,10 @@ const (
 	Return                  // a holder gives a piece back
 )
 
+// Direct reports whether messages of a kind count only if they come from the node that made them: they are proofs and
+// promises of that node, which a node that passes messages on could make up. The others may be passed on once.
+func (k Kind) Direct() bool { return k == Ping || k == Pong || k == Exclude || k == Consent }
+
 // KeyBytesMost bounds a key, because claims list many: users pass a hash of longer ones.
 const KeyBytesMost = 64
 

@@ -197,8 +197,10 @@ func (n *Node) Receive(m Message, nowUS int64) {
 		return
 	}
 	if m.To != n.cfg.Self {
-		n.stats.Relayed++
-		n.out = append(n.out, Envelope{m.To, m})
+		if !m.Kind.Direct() {
+			n.stats.Relayed++
+			n.out = append(n.out, Envelope{m.To, m})
+		}
 		return
 	}
 	n.handle(m, nowUS)
@@ -240,7 +242,11 @@ func (n *Node) send(to Seat, m Message, nowUS int64) {
 		n.local = append(n.local, m)
 		return
 	}
-	n.out = append(n.out, Envelope{n.hop(to, nowUS), m})
+	hop := to
+	if !m.Kind.Direct() {
+		hop = n.hop(to, nowUS)
+	}
+	n.out = append(n.out, Envelope{hop, m})
 }
 
 // hop is the next node on the way to another.
