@@ -11,7 +11,6 @@ import (
 
 	"starling/e2e/harness"
 	"starling/lib/testkit"
-	"starling/upstream"
 )
 
 // sharedUpstreams is a cluster that shares an upstream of http and one of stream. STATE is a directive of the first;
@@ -47,8 +46,23 @@ func backends(cl *harness.Cluster) (addresses []string) {
 	return addresses
 }
 
+// server is the part of a server in the API that tests read.
+type server struct {
+	ID      int        `json:"id"`
+	Server  string     `json:"server"`
+	Weight  int        `json:"weight"`
+	Down    bool       `json:"down"`
+	Drain   bool       `json:"drain"`
+	Changed *changedBy `json:"changed"` // by the API, of a shared upstream
+}
+
+type changedBy struct {
+	At   string `json:"at"`
+	Node string `json:"node"`
+}
+
 // servers is what a node's API shows of an upstream: "http/backend".
-func servers(n *harness.Node, path string) (list []upstream.Config, err error) {
+func servers(n *harness.Node, path string) (list []server, err error) {
 	side, name, _ := strings.Cut(path, "/")
 	r, err := n.Do("GET", "/api/9/"+side+"/upstreams/"+name+"/servers", "")
 	if err == nil && r.Status != 200 {
@@ -61,7 +75,7 @@ func servers(n *harness.Node, path string) (list []upstream.Config, err error) {
 }
 
 // summary is what counts of servers on all nodes: not their IDs, nor their order.
-func summary(list []upstream.Config) string {
+func summary(list []server) string {
 	var lines []string
 	for _, s := range list {
 		host, _, _ := strings.Cut(s.Server, ":")
@@ -85,7 +99,7 @@ func summary(list []upstream.Config) string {
 func allShow(t *testing.T, nodes []*harness.Node, path, want string) {
 	t.Helper()
 	testkit.Eventually(t, harness.Patience, func() error {
-		changed := map[string]upstream.Changed{}
+		changed := map[string]changedBy{}
 		for _, n := range nodes {
 			if !n.Running() {
 				continue
@@ -121,7 +135,7 @@ func edit(n *harness.Node, path, method, host, body string) {
 		body = `{"server":"` + address + `"` + body + `}`
 	} else {
 		list, err := servers(n, path)
-		i := slices.IndexFunc(list, func(s upstream.Config) bool { return s.Server == address })
+		i := slices.IndexFunc(list, func(s server) bool { return s.Server == address })
 		if err != nil || i < 0 {
 			n.T.Fatalf("%s has no server %s: %+v %v", n.Name, address, list, err)
 		}
