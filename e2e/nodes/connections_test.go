@@ -94,28 +94,7 @@ func (s side) holds(n *harness.Node, count int) (conns []net.Conn) {
 // counts waits until a node counts so many connections at all nodes, and at itself.
 func (s side) counts(n *harness.Node, all, here int) {
 	n.T.Helper()
-	testkit.Eventually(n.T, harness.Patience, func() error {
-		r, err := n.Do("GET", "/api/9/starling/"+s.name+"/limit_conns/"+s.zone, "")
-		if err != nil {
-			return err
-		}
-		if r.Status != 200 { // a reload has not brought the zone yet
-			return fmt.Errorf("%s of %s: %d %s", s.name, n.Name, r.Status, r.Body)
-		}
-		var got struct {
-			Keys []struct{ Connections, Here int }
-		}
-		if err := json.Unmarshal([]byte(r.Body), &got); err != nil {
-			return fmt.Errorf("%w: %s", err, r.Body)
-		}
-		if len(got.Keys) == 0 && all == 0 {
-			return nil
-		}
-		if len(got.Keys) != 1 || got.Keys[0].Connections != all || got.Keys[0].Here != here {
-			return fmt.Errorf("%s of %s counts %s, want %d, %d of them here", s.name, n.Name, r.Body, all, here)
-		}
-		return nil
-	})
+	n.CountsConnections(s.name, s.zone, all, here)
 }
 
 // hasNoZone waits until a reload has removed the zone.

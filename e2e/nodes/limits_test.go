@@ -3,7 +3,6 @@ package nodes
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,25 +43,8 @@ func TestThreeTimesAThousandIsThreeThousand(t *testing.T) {
 // it took.
 func flood(c *harness.Cluster, path string, d time.Duration) (passed int64, took time.Duration) {
 	c.T.Helper()
-	var total atomic.Int64
-	var wg sync.WaitGroup
-	begin := time.Now()
-	for _, n := range c.Nodes {
-		for range 2 {
-			wg.Go(func() {
-				for time.Since(begin) < d {
-					got, err := n.Pipeline(path, 50)
-					total.Add(int64(got[200]))
-					if err != nil {
-						c.T.Errorf("%s: %v", n.Name, err)
-						return
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
-	return total.Load(), time.Since(begin)
+	each, took := harness.Flood(c.T, c.Nodes, path, 2, d)
+	return harness.Sum(each), took
 }
 
 // measures floods until what passed is right. A machine that stands still for a tenth of a second spoils a measurement,

@@ -1,13 +1,9 @@
 package partition
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"testing"
 
 	"starling/e2e/harness"
-	"starling/lib/testkit"
 )
 
 // heldRequests count from their head on; one whose body does not come stays in progress.
@@ -23,36 +19,14 @@ stream { server { listen {{.IP}}:9000; zone_sync; zone_sync_timeout 1s;
 func holdRequests(n *harness.Node, count int) {
 	n.T.Helper()
 	for range count {
-		conn, err := n.Dial("8080")
-		if err != nil {
-			n.T.Fatal(err)
-		}
-		n.T.Cleanup(func() { conn.Close() })
-		if _, err := io.WriteString(conn, "POST /hang HTTP/1.1\r\nHost: all\r\nContent-Length: 2\r\n\r\n."); err != nil {
-			n.T.Fatal(err)
-		}
+		n.HoldRequest()
 	}
 }
 
 // countsRequests waits until a node counts so many requests at all nodes, and at itself.
 func countsRequests(n *harness.Node, all, here int) {
 	n.T.Helper()
-	testkit.Eventually(n.T, harness.Patience, func() error {
-		r, err := n.Do("GET", "/api/9/starling/http/limit_conns/requests", "")
-		if err != nil {
-			return err
-		}
-		var got struct {
-			Keys []struct{ Connections, Here int }
-		}
-		if err := json.Unmarshal([]byte(r.Body), &got); err != nil {
-			return fmt.Errorf("%w: %s", err, r.Body)
-		}
-		if len(got.Keys) != 1 || got.Keys[0].Connections != all || got.Keys[0].Here != here {
-			return fmt.Errorf("%s counts %s, want %d, %d of them here", n.Name, r.Body, all, here)
-		}
-		return nil
-	})
+	n.CountsConnections("http", "requests", all, here)
 }
 
 // TestAPartitionGivesConnectionsBack: each side counts its own, also those that come meanwhile, and all when they meet

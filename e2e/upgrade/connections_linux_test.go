@@ -1,14 +1,10 @@
 package upgrade
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"testing"
 
 	"starling/e2e/harness"
-	"starling/lib/testkit"
 )
 
 // heldRequests count from their head on; one whose body does not come stays in progress.
@@ -23,25 +19,7 @@ stream { server { listen {{.IP}}:9000; zone_sync; zone_sync_timeout 1s; {{range 
 // countsRequests waits until a node counts so many requests at all nodes, and at itself.
 func countsRequests(n *harness.Node, all, here int) {
 	n.T.Helper()
-	testkit.Eventually(n.T, harness.Patience, func() error {
-		r, err := n.Do("GET", "/api/9/starling/http/limit_conns/requests", "")
-		if err != nil {
-			return err
-		}
-		var got struct {
-			Keys []struct{ Connections, Here int }
-		}
-		if err := json.Unmarshal([]byte(r.Body), &got); err != nil {
-			return fmt.Errorf("%w: %s", err, r.Body)
-		}
-		if all == 0 && len(got.Keys) == 0 {
-			return nil
-		}
-		if len(got.Keys) != 1 || got.Keys[0].Connections != all || got.Keys[0].Here != here {
-			return fmt.Errorf("%s counts %s, want %d, %d of them here", n.Name, r.Body, all, here)
-		}
-		return nil
-	})
+	n.CountsConnections("http", "requests", all, here)
 }
 
 // TestTheNewProcessCountsTheOldOnesRequests in a shared zone until they end, and so do the other nodes.
@@ -50,19 +28,8 @@ func TestTheNewProcessCountsTheOldOnesRequests(t *testing.T) {
 	cl.Start(heldRequests)
 	n, other := cl.Nodes[0], cl.Nodes[1]
 	var held []net.Conn
-	hold := func() {
-		conn, err := n.Dial("8080")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		if _, err := io.WriteString(conn, "POST /hang HTTP/1.1\r\nHost: all\r\nContent-Length: 2\r\n\r\n."); err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, conn)
-	}
 	for range 3 {
-		hold()
+		held = append(held, n.HoldRequest())
 	}
 	countsRequests(n, 3, 3)
 	old := n.PID()
@@ -72,13 +39,13 @@ func TestTheNewProcessCountsTheOldOnesRequests(t *testing.T) {
 	if now := n.Inherited(); now == old {
 		t.Fatalf("the pid file still has %d", old)
 	}
-	hold()
+	n.HoldRequest()
 	countsRequests(n, 4, 1)
 	countsRequests(other, 4, 0)
 	for _, node := range cl.Nodes {
 		node.Wants(429, "*", "GET", "/hang", "", "Host", "all")
 	}
-	for _, conn := range held[:3] {
+	for _, conn := range held {
 		conn.Close()
 	}
 	ends(n, old)
