@@ -76,7 +76,7 @@ type strictRunner struct {
 	told     map[string]bool // what was logged, until it changes
 	additive bool            // the zones were, so their keys may have been spent
 	old      map[string]bool // addresses of members whose release keeps no strict limits
-	open     map[*strict.Gate]uint64
+	open     map[*strict.Gate]bool
 }
 
 // strictItem is a message that came.
@@ -90,7 +90,7 @@ type strictItem struct {
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
 		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
-		open: map[*strict.Gate]uint64{},
+		open: map[*strict.Gate]bool{},
 	}
 }
 
@@ -190,7 +190,7 @@ func (r *strictRunner) step(nowUS int64) (dueUS int64) {
 
 func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 	if item.letter != nil {
-		if err := r.register.Receive(item.from, item.letter, nowUS); err != nil {
+		if err := r.register.Receive(item.from, item.letter); err != nil {
 			r.tellOnce(logs.Warn, "strict limits: register: member %s: %v", r.seats.members[item.from], err)
 		}
 		return
@@ -363,7 +363,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 	}
 	s := r.seats
 	for _, gate := range r.config.Gates {
-		if _, is := r.open[gate]; is {
+		if r.open[gate] {
 			continue
 		}
 		config := strict.Config{
@@ -379,7 +379,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 			continue
 		}
 		clear(r.told)
-		r.open[gate] = config.Incarnation
+		r.open[gate] = true
 		send := func(e strict.Envelope) { r.send(s, gate.Tag, e) }
 		gate.Open(strict.New(config, nowUS), s.members, send, r.poke)
 		if value, ok := r.register.Latest(gate.Name); ok {

@@ -194,5 +194,5 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 	return s
 }
 
-// String names the zone and its limit.
+// String names the zone.
 func (g *Gate) String() string { return fmt.Sprintf("zone %q", g.Name) }

@@ -130,7 +130,7 @@ func (w *World) sendLetter(from, to int, body []byte) {
 			w.at(h.frozenUS, arrive)
 			return
 		}
-		if err := w.voters[to].register.Receive(strict.Seat(from), body, h.local(w.nowUS)); err != nil {
+		if err := w.voters[to].register.Receive(strict.Seat(from), body); err != nil {
 			w.failf("host %d rejects a message of host %d: %v", to, from, err)
 		}
 		w.afterVoter(to)

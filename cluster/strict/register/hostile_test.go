@@ -22,8 +22,13 @@ func said(to *Register, from id, change func(*raftpb.Message)) []byte {
 	if err != nil {
 		panic(err)
 	}
+	return letter(message{kind: raftKind, group: to.member.group, id: to.member.id, raft: inner})
+}
+
+// letter is a message as bytes.
+func letter(m message) []byte {
 	r := &Register{}
-	r.send(0, message{kind: raftKind, group: to.member.group, id: to.member.id, raft: inner})
+	r.send(0, m)
 	return r.out[0].Body
 }
 
@@ -63,7 +68,7 @@ func TestWhatMembersDoNotSend(t *testing.T) {
 		g := newGroup(t, 3)
 		g.decide("a", 1, "all")
 		r := g.members[2]
-		err := r.Receive(test.from, said(r, g.members[1].member.id, test.change), g.nowUS)
+		err := r.Receive(test.from, said(r, g.members[1].member.id, test.change))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
@@ -115,16 +120,13 @@ func FuzzReceive(f *testing.F) {
 	f.Add(byte(announces), []byte{})
 	f.Add(byte(invites), []byte{})
 	saved := slices.Clone(g.disks[2].state)
-	f.Fuzz(func(t *testing.T, kind byte, rest []byte) {
+	f.Fuzz(func(t *testing.T, first byte, rest []byte) {
 		g := newGroup(t, 3)
 		g.disks[2].state = saved
 		g.start(2)
 		r := g.members[2]
-		body := []byte{kind}
-		s := &Register{}
-		s.send(0, message{kind: raftKind, list: 77, group: r.member.group, id: r.member.id, raft: rest})
-		body = append(body, s.out[0].Body[1:]...)
-		_ = r.Receive(1, body, 1) // it may object; nothing may panic
+		body := letter(message{kind: kind(first), list: 77, group: r.member.group, id: r.member.id, raft: rest})
+		_ = r.Receive(1, body) // it may object; nothing may panic
 		r.Tick(TickUS * 2)
 		if r.Failed() != nil {
 			t.Errorf("it failed: %v", r.Failed())

@@ -56,7 +56,7 @@ func parseMessage(body []byte) (m message, err error) {
 
 // Receive takes a message of a seat: the caller knows that it is from there. An error says what is wrong with it; the
 // register goes on.
-func (r *Register) Receive(from strict.Seat, body []byte, _ int64) error {
+func (r *Register) Receive(from strict.Seat, body []byte) error {
 	m, err := parseMessage(body)
 	if err != nil || r.failed != nil || from == r.cfg.Self || int(from) < 0 || int(from) >= r.cfg.Seats {
 		return err

@@ -87,7 +87,7 @@ func (g *group) deliver() {
 			for _, letter := range r.Out() {
 				again = true
 				if to := g.members[letter.To]; to != nil && !g.cut(strict.Seat(i), letter.To) {
-					if err := to.Receive(strict.Seat(i), letter.Body, g.nowUS); err != nil {
+					if err := to.Receive(strict.Seat(i), letter.Body); err != nil {
 						g.t.Errorf("seat %d rejects a message of seat %d: %v", letter.To, i, err)
 					}
 				}
