@@ -78,7 +78,7 @@ func (l *limiter) handle(r *web.Request) web.Result {
 	applied, last := false, -1
 	for i := range l.limits {
 		limit := &l.limits[i]
-		key, ok := limit.keyOf(r)
+		key, ok := limit.keyOf(r, zone.MaxKeyBytes)
 		if !ok {
 			continue
 		}
@@ -105,8 +105,8 @@ func (l *limiter) handle(r *web.Request) web.Result {
 
 // keyOf evaluates the key; ok is false for one that does not count. A key that is too long counts by its hash;
 // otherwise its sender would be without limit, as in nginx.
-func (z *Zone) keyOf(r *web.Request) (key []byte, ok bool) {
-	key = longkey.Fit(r.Expand(&z.key), zone.MaxKeyBytes)
+func (z *Zone) keyOf(r *web.Request, bytesMost int) (key []byte, ok bool) {
+	key = longkey.Fit(r.Expand(&z.key), bytesMost)
 	return key, len(key) > 0
 }
 
@@ -131,6 +131,11 @@ func (l *limiter) reject(
 		r.Logf(l.settings.LogLevel, "limiting requests%s, excess: %d.%03d by zone \"%s\"",
 			l.dryRun(), excess/1000, excess%1000, limit.name)
 	}
+	return l.countRejected(outcome, limit)
+}
+
+// countRejected counts a rejected request, and answers it.
+func (l *limiter) countRejected(outcome *web.Slot, limit *boundLimit) web.Result {
 	if l.settings.DryRun {
 		outcome.Number = rejectedDryRun
 		limit.counts.rejectedDryRun.Add(1)
@@ -169,7 +174,7 @@ func (l *limiter) admit(
 			continue
 		}
 		limit := &l.limits[i]
-		key, ok := limit.keyOf(r)
+		key, ok := limit.keyOf(r, zone.MaxKeyBytes)
 		if !ok {
 			continue
 		}

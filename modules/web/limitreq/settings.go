@@ -173,11 +173,9 @@ func link(p *plan.Plan) error {
 
 func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 	now, burst := z.Value.(*Zone), r.bursts[z]
-	var gate *strict.Gate
 	if now.strict {
-		gate = newGate(z.Name, now.key.Text(), z.Bytes, now.rate, burst/1000)
+		now.gate = newGate(z.Name, now.key.Text(), z.Bytes, now.rate, burst/1000)
 	}
-	now.gate = gate
 	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
 		Refuse: func(old *Zone) error {
 			if old.key.Text() == now.key.Text() {
@@ -192,7 +190,8 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 		},
 		Take: func(old *Zone) {
 			now.Bucket, now.counts = old.Bucket, old.counts
-			if old.gate != nil && gate != nil && old.gate.Tag == gate.Tag && old.gate.KeysMost == gate.KeysMost {
+			if gate := now.gate; gate != nil && old.gate != nil && old.gate.Tag == gate.Tag &&
+				old.gate.KeysMost == gate.KeysMost {
 				now.gate = old.gate
 			}
 		},

@@ -7,7 +7,6 @@ import (
 	"starling/cluster/strict"
 	"starling/conf"
 	"starling/lib/clock"
-	"starling/lib/longkey"
 	"starling/logs"
 	"starling/plan"
 	"starling/web"
@@ -78,7 +77,7 @@ func (l *limiter) handleStrict(r *web.Request, outcome *web.Slot) web.Result {
 			decided |= 1 << i
 			continue
 		}
-		key, ok := limit.keyOf(r)
+		key, ok := limit.keyOf(r, zone.MaxKeyBytes)
 		if !ok {
 			continue
 		}
@@ -92,8 +91,8 @@ func (l *limiter) handleStrict(r *web.Request, outcome *web.Slot) web.Result {
 		if decided&(1<<i) == 0 {
 			continue
 		}
-		key := longkey.Fit(r.Expand(&limit.key), strict.KeyBytesMost)
-		if len(key) == 0 {
+		key, ok := limit.keyOf(r, strict.KeyBytesMost)
+		if !ok {
 			continue
 		}
 		applied = true
@@ -127,24 +126,14 @@ func (l *limiter) rejectStrict(
 	limit *boundLimit,
 	verdict strict.Verdict,
 ) web.Result {
-	why := "the cluster's limit is reached"
+	level, why := l.settings.LogLevel, "the cluster's limit is reached"
 	if verdict == strict.NoLease {
 		limit.counts.noLease.Add(1)
+		level = min(level, logs.Warn)
 		if why = limit.gate.Closed(); why == "" {
 			why = "this node does not reach the majority of the members"
 		}
 	}
-	level := l.settings.LogLevel
-	if verdict == strict.NoLease {
-		level = min(level, logs.Warn)
-	}
 	r.Logf(level, "limiting requests%s by strict zone \"%s\": %s", l.dryRun(), limit.name, why)
-	if l.settings.DryRun {
-		outcome.Number = rejectedDryRun
-		limit.counts.rejectedDryRun.Add(1)
-		return web.Declined
-	}
-	outcome.Number = rejected
-	limit.counts.rejected.Add(1)
-	return web.Result(l.settings.Status)
+	return l.countRejected(outcome, limit)
 }
