@@ -98,7 +98,7 @@ func (l *learn) AppendWanted(r *web.Request, dst []byte) ([]byte, bool) {
 	return wanted, found
 }
 
-// askFor is how long a request waits for the peers that are asked for its session. Idle ones answer in a tenth of that.
+// askFor is how long a request waits for the peers that are asked for its session. Idle ones take a quarter of that.
 const askFor = 2 * time.Millisecond
 
 // ask asks the peers for a session that is not here: this node may have started a moment ago, or may have been cut off.
