@@ -86,7 +86,7 @@ func (r *Register) sendRaft(m *raftpb.Message) {
 	r.send(id(m.GetTo()).seat(), message{kind: raftKind, group: r.member.group, id: id(m.GetTo()), raft: body})
 }
 
-// onRaft passes a message to the library if no member that follows the protocol could not have sent it.
+// onRaft passes a message to the library unless no member that follows the protocol could have sent it.
 func (r *Register) onRaft(from strict.Seat, m message) error {
 	if r.node == nil || m.id != r.member.id {
 		return nil // to an earlier life, or too early

@@ -239,8 +239,8 @@ func (r *Register) Propose(v Value) error {
 	return nil
 }
 
-// guard calls the library. It panics on messages that no member sends that kept its disk; then the member goes on from
-// what it has saved, as after a restart.
+// guard calls the library, which panics on some messages that only a member that lost its disk sends. The member then
+// goes on from what it has saved, as after a restart.
 func (r *Register) guard(call func()) {
 	defer func() {
 		if problem := recover(); problem != nil {
