@@ -93,5 +93,5 @@ func (r *strictRunner) unfounded() string {
 	if len(absent) == 0 {
 		return "the members are about to agree on their list"
 	}
-	return "all members of a new list must be there once; missing: " + strings.Join(absent, ", ")
+	return "a new list of members takes effect when all of them are connected; missing: " + strings.Join(absent, ", ")
 }

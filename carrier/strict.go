@@ -231,7 +231,7 @@ func (r *strictRunner) exchange(nowUS int64) {
 		r.carrier.node.SendStrict(s.addresses[letter.To], frame)
 	}
 	if err := r.register.Failed(); err != nil {
-		r.carrier.logf(logs.Error, "strict limits: %v; keys of strict zones are refused until that works", err)
+		r.carrier.logf(logs.Error, "strict limits: %v; requests of strict zones are rejected until that works", err)
 		r.end("its register failed: "+err.Error(), false)
 		r.lookUS = nowUS + 10*lookEveryUS
 	}
@@ -295,7 +295,7 @@ func (r *strictRunner) look(nowUS int64) {
 
 // closeAll says why no zone is strict.
 func (r *strictRunner) closeAll(why string, additive bool) {
-	how := "refuses requests"
+	how := "rejects requests"
 	if additive {
 		how = "only adds requests up after the fact"
 	}

@@ -211,6 +211,32 @@ func TestAnOlderMemberMakesStrictZonesAdditive(t *testing.T) {
 	}
 }
 
+// A new list takes effect when all its members are connected. Until then, a node names those that are missing.
+func TestStrictLimitsBeginWithAllMembers(t *testing.T) {
+	var nodes []*strictNode
+	var members []Member
+	for i := range 3 {
+		nodes = append(nodes, &strictNode{node: listen(t, i), dir: t.TempDir()})
+		members = append(members, nodes[i].member())
+	}
+	for _, n := range nodes[:2] {
+		n.start(members, n.strictly)
+	}
+	for _, n := range nodes[:2] {
+		eventually(t, func() error {
+			if why := n.gate.Closed(); !strings.HasSuffix(why, "missing: "+members[2].String()) {
+				return fmt.Errorf("node %d: %q", n.index, why)
+			}
+			return nil
+		})
+		if n.ask("key") || n.gate.Additive() {
+			t.Errorf("node %d admits a request", n.index)
+		}
+	}
+	nodes[2].start(members, nodes[2].strictly)
+	allReady(t, nodes)
+}
+
 // A name that is resolved at run time has no place in a list that all nodes have alike.
 func TestStrictLimitsNeedAStaticList(t *testing.T) {
 	n := &strictNode{node: listen(t, 0), dir: t.TempDir()}
