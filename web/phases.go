@@ -6,7 +6,6 @@ import (
 
 	"starling/logs"
 	"starling/nginx/escape"
-	"starling/vars"
 	"starling/web/h1"
 )
 
@@ -169,7 +168,7 @@ func (r *Request) limitBody() Result {
 // readEarly reads the body before everything else if the server says so (client_body_early_read).
 func (r *Request) readEarly() Result {
 	conditions := r.Server.base.Core.EarlyBody
-	if len(conditions) == 0 || r.parent != nil || !r.HasBody() || !r.holds(conditions) {
+	if len(conditions) == 0 || r.parent != nil || !r.HasBody() || !r.AnyTrue(conditions) {
 		return Declined
 	}
 	if result := r.limitBody(); result != Declined {
@@ -179,16 +178,6 @@ func (r *Request) readEarly() Result {
 		return r.ErrorStatus(err)
 	}
 	return Declined
-}
-
-// holds reports whether at least one of the values is neither empty nor "0".
-func (r *Request) holds(conditions []vars.Template[*Request]) bool {
-	for i := range conditions {
-		if v := r.Expand(&conditions[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
-			return true
-		}
-	}
-	return false
 }
 
 // requestBytes is the size of the body that client_max_body_size limits, as far as it is known: the declared one, or

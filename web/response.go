@@ -284,7 +284,7 @@ func (r *Request) Break() {
 }
 
 // PassesHints reports whether the client gets a server's 103 (early_hints).
-func (r *Request) PassesHints() bool { return r.holds(r.Location.Core.EarlyHints) }
+func (r *Request) PassesHints() bool { return r.AnyTrue(r.Location.Core.EarlyHints) }
 
 // SendInterim sends a 1xx response at once (100, 103), without headers that do not belong in one. An empty 103 is not
 // sent.

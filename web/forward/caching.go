@@ -162,31 +162,10 @@ func newCaching() caching {
 // conditions declares a directive with texts of which one must be true.
 func (d declarer[S]) conditions(name, doc string, at func(*S) *[]vars.Template[*web.Request]) conf.Directive {
 	one := d.one(name, "<text>...", "", doc, conf.Raw(func(s *S, a *conf.Args) error {
-		list := at(s)
-		if a.FirstWrite(list) {
-			*list = nil
-		}
-		for _, word := range a.Words {
-			t, err := web.Side.Compile(a, word)
-			if err != nil {
-				return err
-			}
-			*list = append(*list, t)
-		}
-		return nil
+		return web.AddConditions(at(s), a)
 	}))
 	one.Repeat = true
 	return one
-}
-
-// anyTrue reports whether one of the texts is neither empty nor 0.
-func anyTrue(r *web.Request, texts []vars.Template[*web.Request]) bool {
-	for i := range texts {
-		if v := r.Expand(&texts[i]); len(v) > 1 || len(v) == 1 && v[0] != '0' {
-			return true
-		}
-	}
-	return false
 }
 
 func compileTo(to **vars.Template[*web.Request], a *conf.Args) error {

@@ -134,7 +134,7 @@ func (x *Exchange) storeResponse() (result web.Result) {
 	}
 	if result != web.Declined {
 		x.storable = false
-	} else if len(c.noCache) > 0 && anyTrue(r, c.noCache) {
+	} else if r.AnyTrue(c.noCache) {
 		x.storable = false
 	} else if x.status == cache.Bypass && x.storable {
 		x.storable = t.Create(now)

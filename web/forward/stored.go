@@ -61,7 +61,7 @@ func (x *Exchange) consult() web.Result {
 	if !c.on {
 		return web.Declined
 	}
-	purges := len(c.purge) > 0 && anyTrue(r, c.purge)
+	purges := r.AnyTrue(c.purge)
 	if !purges && !c.methods.has(r.MethodID) {
 		return web.Declined
 	}
@@ -82,7 +82,7 @@ func (x *Exchange) consult() web.Result {
 	}
 	t.Begin(zone, c.minUses, now)
 	x.storable = true
-	if len(c.bypass) > 0 && anyTrue(r, c.bypass) {
+	if r.AnyTrue(c.bypass) {
 		x.status = cache.Bypass
 		return web.Declined
 	}

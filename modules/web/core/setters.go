@@ -76,18 +76,7 @@ func setRate(place func(*web.Settings) *vars.Template[*web.Request]) conf.Setter
 // conditions is a setter that adds conditions to those of the same level.
 func conditions(field func(*web.Settings) *[]vars.Template[*web.Request]) conf.Setter {
 	return conf.Raw(func(s *web.Settings, a *conf.Args) error {
-		all := field(s)
-		if a.FirstWrite(all) {
-			*all = nil
-		}
-		for _, word := range a.Words {
-			t, err := web.Side.Compile(a, word)
-			if err != nil {
-				return err
-			}
-			*all = append(*all, t)
-		}
-		return nil
+		return web.AddConditions(field(s), a)
 	})
 }
 
