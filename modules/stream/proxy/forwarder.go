@@ -81,7 +81,7 @@ func (p *forwarder) find(s *stream.Session) (g *group, host string, status strea
 	return g, t.Name(), 0
 }
 
-// dialerFor returns the dialer of servers for one session.
+// dialerFor returns the dialer for one connection of a session.
 func (p *forwarder) dialerFor(s *stream.Session, host string) (d upstream.Dialer, err error) {
 	var config *tls.Config // nil for plain connections
 	var file ssl.CertificateFile

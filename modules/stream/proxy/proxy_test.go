@@ -299,3 +299,13 @@ func TestBindThatIsNoAddress(t *testing.T) {
 	}
 	s.logged(`invalid local address "nowhere"`)
 }
+
+// TestBindIsEvaluatedForEachConnection, so proxy_bind_dynamic needs no effect.
+func TestBindIsEvaluatedForEachConnection(t *testing.T) {
+	first, second := deadPort(t), deadPort(t)
+	s := start(t, "upstream u { server "+first+"; server "+second+"; } server { listen 1; proxy_pass u; proxy_bind \"to $upstream_addr\"; }", "")
+	if got := s.Ask(0); got != "" {
+		t.Errorf("got %q", got)
+	}
+	s.logged(`invalid local address "to ` + first + ", " + second + `"`)
+}

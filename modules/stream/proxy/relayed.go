@@ -40,13 +40,8 @@ func (p *forwarder) handle(s *stream.Session) stream.Result {
 	if status != 0 {
 		return status
 	}
-	var err error
-	if x.dialer, err = p.dialerFor(s, host); err != nil {
-		s.Logf(logs.Error, "%v", err)
-		return stream.StatusInternalError
-	}
 	x.group = group
-	if status := x.connect(); status != 0 {
+	if status := x.connect(host); status != 0 {
 		x.end(upstream.Success) // there is nothing left to free
 		return status
 	}
@@ -61,8 +56,9 @@ func (p *forwarder) handle(s *stream.Session) stream.Result {
 	return stream.Done
 }
 
-// connect tries servers until one accepts a connection; a status other than 0 means that none did.
-func (x *relayed) connect() stream.Result {
+// connect tries servers until one accepts a connection; a status other than 0 means that none did. host is the name
+// that TLS verifies unless proxy_ssl_name sets another.
+func (x *relayed) connect(host string) stream.Result {
 	a, s := &x.attempt, x.s
 	a.Client = s.Remote.Addr()
 	if x.group.Key != nil {
@@ -83,6 +79,11 @@ func (x *relayed) connect() stream.Result {
 		x.sent.Store(0)
 		x.received.Store(0)
 		x.firstByteMS.Store(-1)
+		if x.dialer, err = x.p.dialerFor(s, host); err != nil { // its variables can depend on the server
+			s.Logf(logs.Error, "%v", err)
+			x.free(upstream.Passed) // the server has no part in that
+			return stream.StatusInternalError
+		}
 		if x.conn, err = x.dialer.Dial(s.Context(), picked); err == nil {
 			x.connected()
 			return 0
