@@ -158,3 +158,23 @@ func TestLastSelectedServer(t *testing.T) {
 		}
 	}
 }
+
+// TestTheRequestIsMadeForEachServer, so neither proxy_request_dynamic nor proxy_bind_dynamic needs an effect: variables
+// in the head, in the body and in the local address can depend on the server.
+func TestTheRequestIsMadeForEachServer(t *testing.T) {
+	refused := webtest.Answers(t, "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n")
+	socket := filepath.Join(testkit.SocketDir(t), "none")
+	b := webtest.Serve(t, func(p *webtest.Peer) {
+		head, body := p.Request()
+		p.Answer(head + body)
+	})
+	s := webtest.Start(t, families, `upstream u { server unix:`+socket+`; server `+refused.Addr+`; server `+b.Addr+`; }
+		server { location / { proxy_pass http://u; proxy_next_upstream error http_503; proxy_set_header X-Tried $upstream_addr;
+			proxy_set_body "tried $upstream_addr"; proxy_bind "to $upstream_addr"; } }`)
+	r := s.Client().Do("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	tried := "unix:" + socket + ", " + refused.Addr + ", " + b.Addr
+	if !strings.Contains(r.Text, "X-Tried: "+tried+"\r\n") || !strings.HasSuffix(r.Text, "\r\n\r\ntried "+tried) {
+		t.Errorf("the last server got %q", r.Text)
+	}
+	s.Logged(`invalid local address "to ` + tried + `"`)
+}

@@ -19,13 +19,17 @@ func (x *Exchange) readBody() web.Result {
 			return r.ErrorStatus(err)
 		}
 	}
-	switch {
-	case l.Body != nil:
-		x.body = r.Copy(r.Expand(l.Body))
-	case l.passBody:
+	if l.Body == nil && l.passBody {
 		x.body, x.file, x.streams = r.KeptBody(), r.BodyFile(), r.BodyFollows()
 	}
 	return web.Declined
+}
+
+// setBody makes the body that PREFIX_set_body says, for each server: its variables can depend on that.
+func (x *Exchange) setBody() {
+	if x.l.Body != nil {
+		x.body = x.Request.Copy(x.Request.Expand(x.l.Body))
+	}
 }
 
 // needsWhole reports whether the body cannot be streamed: another body is sent, or its length must be known first.

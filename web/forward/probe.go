@@ -168,10 +168,11 @@ func (x *Exchange) probe(ctx context.Context, q *Probe) (step string, err error)
 	if result := x.readBody(); result != web.Declined {
 		return stepPreparing, errors.New("the body of the request cannot be made")
 	}
+	x.states = append(x.states, newState(q.Addr.Text, r.Now().MonoMS))
+	x.setBody()
 	if len(q.Body) > 0 {
 		x.body = q.Body
 	}
-	x.states = append(x.states, newState(q.Addr.Text, r.Now().MonoMS))
 	if kept := q.Kept; kept != nil {
 		q.Kept = nil
 		if step, err = x.probeOn(ctx, q, kept.conn); !errors.Is(err, errStale) {

@@ -9,6 +9,7 @@ import (
 
 // send writes the head, with the body or its first piece.
 func (x *Exchange) send() (verdict, int) {
+	x.setBody()
 	rest := remainder{memory: x.body, file: x.file, client: x.streams}
 	if x.file == nil && (x.streams || len(x.body) <= maxInlineBytes) {
 		rest.memory = nil
