@@ -1,6 +1,13 @@
 package core_test
 
-import "testing"
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"starling/conf"
+	"starling/modules/core"
+)
 
 // Whatever is accepted without effect is either reported as ignored or warned of.
 func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
@@ -45,6 +52,42 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		}
 		if problem != c.problem || warning != c.warning || ignored != c.ignored {
 			t.Errorf("%s\nproblem %q\nwarning %q\nignored %q", c.text, problem, warning, ignored)
+		}
+	}
+}
+
+// TestEachIgnoredDirectiveHasItsNotice: wherever it stands, with the reason that the documentation has.
+func TestEachIgnoredDirectiveHasItsNotice(t *testing.T) {
+	arguments := map[string]string{
+		"on | off": "on", "<size>": "4k", "<number>": "4", "<time>": "5s", "<interval>": "5s", "<number> <size>": "4 8k",
+		"<path> [<level1>] [<level2>] [<level3>]": "/tmp 1 2", "<directory>": "/tmp", "<file>": "/tmp/lock", "<mask>...": "0101",
+		"<method>": "epoll", "<name> threads=<number> [max_queue=<number>]": "default threads=4", "<size>|off": "off",
+		"<variable>": "TZ", "off|max=<number> [inactive=<time>]": "max=1000 inactive=20s", "on|off|threads[=<pool>]": "threads",
+	}
+	around := map[conf.Context]string{conf.Main: "X", conf.Events: "events { X }"}
+	maps.Copy(around, inside)
+	for _, d := range core.Ignored().Directives {
+		if d.Name == "load_module" || d.Name == "mgmt" || strings.Contains(d.Doc, "obsolete") {
+			continue // tested above
+		}
+		why := strings.TrimPrefix(d.Doc, "Accepted for compatibility, no effect: ")
+		text := arguments[d.Syntax]
+		if d.Syntax == "<size>" && strings.Contains(d.Name, "_hash_") {
+			text = "64"
+		}
+		seen := conf.Context(0)
+		for in, block := range around {
+			if d.In&in == 0 {
+				continue
+			}
+			seen |= in
+			got := bind(t, strings.Replace(block, "X", d.Name+" "+text+";", 1))
+			if err := got.Err(); err != nil || len(got.Ignored) != 1 || got.Ignored[0].Why+"." != why {
+				t.Errorf("%s %s in %s: %v, ignored %v, want %q", d.Name, text, in, err, got.Ignored, why)
+			}
+		}
+		if seen != d.In {
+			t.Errorf("%s is not tested in %s", d.Name, d.In&^seen)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 // blocks are stand-ins for those of the families that are not tested here.
 var blocks = conf.Module{Name: "blocks", New: conf.NewOf[struct{}], Clone: conf.CloneOf[struct{}], Directives: []conf.Directive{
+	{Name: "events", In: conf.Main, Opens: conf.Events},
 	{Name: "http", In: conf.Main, Opens: conf.HTTP},
 	{Name: "server", In: conf.HTTP, Opens: conf.Server},
 	{Name: "location", In: conf.Server, Opens: conf.Location},
