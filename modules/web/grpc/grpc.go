@@ -74,30 +74,18 @@ const (
 	timeoutDigits = 8 // at most, as gRPC defines it
 )
 
+var timeoutUnits = [256]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond,
+	'u': time.Microsecond, 'n': time.Nanosecond}
+
 // parseTimeout parses a grpc-timeout: "10S".
 func parseTimeout(text []byte) (d time.Duration, ok bool) {
 	if len(text) < 2 || len(text) > timeoutDigits+1 {
 		return 0, false
 	}
-	var unit time.Duration
-	switch text[len(text)-1] {
-	case 'H':
-		unit = time.Hour
-	case 'M':
-		unit = time.Minute
-	case 'S':
-		unit = time.Second
-	case 'm':
-		unit = time.Millisecond
-	case 'u':
-		unit = time.Microsecond
-	case 'n':
-		unit = time.Nanosecond
-	default:
-		return 0, false
-	}
-	n, err := strconv.ParseUint(string(text[:len(text)-1]), 10, 32)
-	if err != nil {
+	end := len(text) - 1
+	unit := timeoutUnits[text[end]]
+	n, err := strconv.ParseUint(string(text[:end]), 10, 32)
+	if err != nil || unit == 0 {
 		return 0, false
 	}
 	return min(time.Duration(n), math.MaxInt64/unit) * unit, true
