@@ -68,7 +68,7 @@ func (m *marks) mark(key []byte) {
 	}
 	m.mu.Unlock()
 	if z := m.follower.Load(); z != nil {
-		z.wakeUp()
+		soon(z.wake)
 	}
 }
 
@@ -78,13 +78,6 @@ func (m *marks) take() (keys []string, all bool) {
 	keys, all = slices.Sorted(maps.Keys(m.keys)), m.all
 	m.keys, m.all = nil, false
 	return keys, all
-}
-
-func (z *sharedZone) wakeUp() {
-	select {
-	case z.wake <- struct{}{}:
-	default: // it is about to follow
-	}
 }
 
 // member is one upstream block of a shared zone. It implements servers.Cluster.

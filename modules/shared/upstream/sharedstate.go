@@ -120,10 +120,11 @@ func (s *state) keepShared(p *plan.Plan, g *servers.Group, m *member, me *holder
 	})
 }
 
-func soon(to chan struct{}) {
+// soon wakes the goroutine that waits for a channel, unless it is about to wake anyway.
+func soon(wake chan struct{}) {
 	select {
-	case to <- struct{}{}:
-	default: // it is about to
+	case wake <- struct{}{}:
+	default:
 	}
 }
 
