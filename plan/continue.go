@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"sync"
 
+	"starling/lib/stamp"
 	"starling/logs"
 )
 
@@ -77,6 +78,9 @@ func (p *Plan) oldZone(z *Zone) *Zone {
 
 // process is what all configurations of a process share.
 type process struct {
+	stamps  stamp.Clock
+	traffic *Traffic
+
 	mu sync.Mutex
 	// left are zones that the running configuration does not have, while requests of earlier ones still use them.
 	left  map[string]*Zone
@@ -104,7 +108,7 @@ func (p *Plan) process() *process {
 	case p.Old != nil:
 		p.shared = p.Old.process()
 	default:
-		p.shared = &process{left: map[string]*Zone{}, parts: map[reflect.Type]any{}}
+		p.shared = &process{traffic: newTraffic(), left: map[string]*Zone{}, parts: map[reflect.Type]any{}}
 	}
 	return p.shared
 }

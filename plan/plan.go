@@ -59,21 +59,19 @@ type Plan struct {
 	// nil: it has not. See AsStarted.
 	Privileged func(work func() error) error
 
-	parts   map[reflect.Type]any
-	read    map[string][]byte // by path; nil once the plan has started
-	link    []func() error
-	load    []func() error
-	start   []func(context.Context) error
-	change  []func()
-	settle  []func()
-	undo    []func()
-	await   []func(context.Context)
-	quit    []func(context.Context)
-	retire  []func()
-	owner   []func(uid, gid int) []error
-	only    []Exclusive
-	stamps  *stamp.Clock
-	traffic *Traffic
+	parts  map[reflect.Type]any
+	read   map[string][]byte // by path; nil once the plan has started
+	link   []func() error
+	load   []func() error
+	start  []func(context.Context) error
+	change []func()
+	settle []func()
+	undo   []func()
+	await  []func(context.Context)
+	quit   []func(context.Context)
+	retire []func()
+	owner  []func(uid, gid int) []error
+	only   []Exclusive
 
 	certificates *Certificates
 	shared       *process // see process
@@ -96,28 +94,10 @@ func New() *Plan {
 }
 
 // StampClock is the clock that stamps this node's writes, for all its zones. A reload keeps it.
-func (p *Plan) StampClock() *stamp.Clock {
-	switch {
-	case p.stamps != nil:
-	case p.Old != nil:
-		p.stamps = p.Old.StampClock()
-	default:
-		p.stamps = new(stamp.Clock)
-	}
-	return p.stamps
-}
+func (p *Plan) StampClock() *stamp.Clock { return &p.process().stamps }
 
 // Traffic counts requests and TLS handshakes. A reload keeps it.
-func (p *Plan) Traffic() *Traffic {
-	switch {
-	case p.traffic != nil:
-	case p.Old != nil:
-		p.traffic = p.Old.Traffic()
-	default:
-		p.traffic = newTraffic()
-	}
-	return p.traffic
-}
+func (p *Plan) Traffic() *Traffic { return p.process().traffic }
 
 // Part returns the one T of a plan, made with its zero value at first use: the state that a family of
 // directives keeps for a whole configuration. T is the family's own type. Call it while the configuration is bound or
@@ -242,7 +222,6 @@ func (p *Plan) Start(ctx context.Context) error {
 	}
 	p.undo = nil
 	p.depart()
-	p.StampClock() // it outlives a configuration without zones
 	for _, step := range slices.Concat(taken(&p.change), taken(&p.settle)) {
 		step()
 	}
