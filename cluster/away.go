@@ -260,8 +260,8 @@ func (n *Node) goneHere(z *zoneState, compared zone.Comparable, theirs uint64, n
 // before: they send the missed frames as soon as they are connected. No deletion is in flight for longer, either.
 const calmMS = 5000
 
-// calmAtLastMS is when the records that a peer still has count, even if other members come and go all the time or stay
-// away, or tombstones are evicted within seconds all the time.
+// calmAtLastMS is for how long records of a peer are in doubt at most, even if other members come and go all the time,
+// or tombstones are evicted within seconds all the time.
 const calmAtLastMS = 60_000
 
 // trust decides how to treat records from the session's peer that are missing here. Called with mu held.
@@ -269,18 +269,19 @@ func (s *Session) trust(iz *intakeZone, compared zone.Comparable, now clock.Read
 	n := s.node
 	nowMS, gaveUpMS := n.clocks.clusterTime(now).WallMS, compared.GaveUpMS()
 	n.mu.Lock()
+	// A member that is lost may alone have a deletion, if its tombstone was evicted here within the minute before.
 	misses := gaveUpMS > nowMS-2*calmAtLastMS && n.misses(now)
-	calm := after(now, n.changedMS, calmMS) && !misses || after(now, s.intake.repliedMS, calmAtLastMS)
+	calm := after(now, n.changedMS, calmMS) && !misses
 	n.mu.Unlock()
 	// A deletion of the last seconds may be in flight to the peer, however calm it is, and its tombstone is gone.
-	inFlight := gaveUpMS > nowMS-calmMS && !iz.mending.doubtsForLong(now)
+	inFlight := gaveUpMS > nowMS-calmMS
 	return zone.Trust{
-		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now), Doubts: !calm || inFlight,
+		GoneMS: n.goneHere(iz.state, compared, lineageOf(&s.their.Zones[iz.index]), now),
+		Doubts: (inFlight || !calm) && !iz.mending.doubtsForLong(now),
 	}
 }
 
-// misses reports whether a member was lost within the last minute. If this node has evicted tombstones, its ring may be
-// the only place of a deletion; it is waited for, but not for ever. Called with Node.mu held.
+// misses reports whether a member was lost within the last minute and is not back. Called with Node.mu held.
 func (n *Node) misses(now clock.Reading) bool {
 	for _, p := range n.peers {
 		if p.losses > 0 && !p.stands() && !after(now, p.lastSeenMS, calmAtLastMS) {
@@ -305,8 +306,8 @@ func (m *memory) doubtTaught(now clock.Reading) {
 	m.pauseMS = min(m.pauseMS, 2*repairPauseMS)
 }
 
-// doubtsForLong reports whether the peer has sent records for a minute, each time while tombstones were evicted within
-// seconds. That may never end, and the peer's records must not wait forever.
+// doubtsForLong reports whether the peer has sent records for a minute that were in doubt each time. The cause may
+// never end, and the peer's records must not wait forever.
 func (m *memory) doubtsForLong(now clock.Reading) bool {
 	return m.doubtedMS != 0 && !after(now, m.doubtedMS, repairStallMS) && after(now, m.doubtsSinceMS, calmAtLastMS)
 }

@@ -96,20 +96,7 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 			here.set("pair", "x")
 			sent := here.repairOf("pair")
 			here.remove("pair")
-			churn := func() { // more than there is room for
-				for n := range 1000 {
-					key := fmt.Sprint("churn", n)
-					here.set(key, "x")
-					here.remove(key)
-					if n%20 == 0 {
-						here.keyval.Flush(f.now)
-					}
-				}
-				if here.keyval.GaveUpMS() < f.now.WallMS {
-					t.Fatal("no deletion of this moment is evicted")
-				}
-			}
-			churn()
+			here.churn(1000) // more deletions than there is room for
 			session := here.node.peers[peer.node.id].in[peer.life]
 			nextMS := int64(pauseMS)
 			mend := func() {
@@ -126,7 +113,7 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 			for mend(); here.get("pair") == ""; mend() {
 				// without a step, so that the nodes do not agree meanwhile: then the pair would count as deleted
 				if f.now = f.now.Add(ms(nextMS)); f.now.MonoMS <= begunMS+int64(test.burstMS) {
-					churn()
+					here.churn(1000)
 				}
 				if f.now.MonoMS > begunMS+int64(test.limitMS)+pauseMS {
 					t.Fatalf("the pair is still in doubt after %d ms", f.now.MonoMS-begunMS)
@@ -136,6 +123,92 @@ func TestAPairSentWhileItsDeletionIsInFlightIsInDoubt(t *testing.T) {
 				t.Errorf("the pair is back after %d ms, want it in doubt for %d ms", tookMS, test.limitMS)
 			}
 		})
+	}
+}
+
+// After tombstones were evicted, a lost member may alone have a deletion. So records that others send are in doubt while
+// it is away, however long these have been connected; but for a minute at most, also if it is lost again and again.
+func TestALostMemberDelaysRecordsForAMinuteAtMost(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		connectedMS int // for how long all are connected before
+		flaps       bool
+	}{
+		{"it stays away", 0, false}, {"it stays away after a long time", calmAtLastMS + calmMS, false},
+		{"it comes and goes", 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFabric(t, 0)
+			bytes := f.keyvalBytes
+			f.keyvalBytes, f.tombstoneBytes = 32<<10, 4<<10
+			here := f.add()
+			f.keyvalBytes, f.tombstoneBytes = bytes, 0
+			peer, other := f.add(), f.add()
+			for _, h := range f.hosts {
+				h.know(3)
+			}
+			f.settle(1000, "ready", f.ready)
+			f.step(test.connectedMS)
+			here.churn(1000) // more deletions than there is room for
+			session := here.node.peers[peer.node.id].in[peer.life]
+			doubts := func() bool { // of records that the peer sends at this moment
+				session.mu.Lock()
+				defer session.mu.Unlock()
+				iz, err := session.zone(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				trust := session.trust(iz, here.keyval, here.reading())
+				if trust.Doubts {
+					iz.mending.doubt(here.reading())
+				}
+				return trust.Doubts
+			}
+			lose := func() {
+				f.block(here.index, other.index)
+				f.block(peer.index, other.index)
+			}
+			lose()
+			f.step(2 * calmMS)
+			if !doubts() {
+				t.Fatal("records are not in doubt although a member is lost")
+			}
+			begunMS := f.now.MonoMS
+			for seconds := 1; doubts(); seconds++ {
+				f.step(1000)
+				switch {
+				case !test.flaps:
+				case seconds%8 == 4:
+					clear(f.blocked)
+				case seconds%8 == 0:
+					lose()
+				}
+				if f.now.MonoMS-begunMS > calmAtLastMS+2000 {
+					t.Fatal("records are still in doubt after a minute")
+				}
+			}
+			if test.flaps && f.now.MonoMS-begunMS < calmAtLastMS-2*calmMS {
+				t.Errorf("records are taken after %d ms, while a member comes and goes", f.now.MonoMS-begunMS)
+			}
+			if session.Ended() != nil {
+				t.Error("the peer's connection did not last")
+			}
+		})
+	}
+}
+
+// churn writes so many pairs and deletes them.
+func (h *host) churn(pairs int) {
+	for n := range pairs {
+		key := fmt.Sprint("churn", n)
+		h.set(key, "x")
+		h.remove(key)
+		if n%20 == 0 {
+			h.keyval.Flush(h.f.now)
+		}
+	}
+	if h.keyval.GaveUpMS() < h.f.now.WallMS {
+		h.f.t.Fatal("no deletion of this moment is evicted")
 	}
 }
 
