@@ -32,19 +32,7 @@ func (f *fabric) await(h *host, d zone.Delivery, limitMS int) (ms int, inTime bo
 	if d == nil {
 		return 0, true
 	}
-	for ; ; ms++ {
-		select {
-		case <-d.Done():
-			d.End(false, h.reading())
-			return ms, true
-		default:
-		}
-		if ms == limitMS {
-			d.End(true, h.reading())
-			return ms, false
-		}
-		f.step(1)
-	}
+	return f.awaitAny(h, d, limitMS)
 }
 
 // halt stops what travels between two hosts, or lets it go on.

@@ -133,7 +133,7 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 	n.leaveBehind(old, table)
 	n.table.Store(table)
 	for _, z := range old.list {
-		if now := table.byName[z.info.Name]; now == nil || now.progress != z.progress {
+		if !table.continues(z) {
 			z.deliveries.retire()
 		}
 	}
@@ -160,12 +160,18 @@ func (n *Node) Reload(config Config, now clock.Reading) error {
 // maxLeft bounds the zones that were removed and may return: an operator changes a few.
 const maxLeft = 256
 
-// leaveBehind remembers how far the zones have come that the new table does not have.
+// continues reports whether the table has a zone of an earlier one, as the same object.
+func (t *zoneTable) continues(z *zoneState) bool {
+	mine := t.byName[z.info.Name]
+	return mine != nil && mine.progress == z.progress
+}
+
+// leaveBehind keeps the progress of the zones that the new table does not have.
 func (n *Node) leaveBehind(old, table *zoneTable) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, z := range old.list {
-		if now := table.byName[z.info.Name]; now != nil && now.progress == z.progress || !z.ready.Load() {
+		if table.continues(z) || !z.ready.Load() {
 			continue
 		}
 		for origin := range n.left {
@@ -178,8 +184,8 @@ func (n *Node) leaveBehind(old, table *zoneTable) {
 	}
 }
 
-// returned is the progress of a zone that was here before, as the same object: it goes on like after a disconnect. Nil:
-// it was not.
+// returned is the progress of a zone that was here before, as the same object: it continues as after a disconnect. It
+// is nil for a new zone.
 func (n *Node) returned(origin zone.Origin) *progress {
 	n.mu.Lock()
 	defer n.mu.Unlock()
