@@ -166,7 +166,7 @@ func (of *deliveries) take() []*delivery {
 	return taken
 }
 
-// collect finds out whom deliveries wait for whose changes were just flushed.
+// collect gives deliveries, whose changes were just flushed, the peers that they wait for.
 func (n *Node) collect(z *zoneState, taken []*delivery, now clock.Reading) {
 	of, last := &z.deliveries, z.shared.Journal().Head()-1
 	of.mu.Lock()

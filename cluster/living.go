@@ -6,11 +6,11 @@ import (
 	"starling/zone"
 )
 
-// Some zones hold what goes on at other nodes right now: connections. What a node has told is worth nothing once it is
-// gone, and nobody else can take it back. This file tells such zones who is there.
+// Some zones hold what goes on at other nodes right now: connections. What a node has told ends with the node, and no
+// other node can take it back. This file tells such zones which nodes are there.
 
-// heed tells the zones which peers are connected, and asks those for what a zone lacks of them. Session by session, it
-// reads only what needs no lock that a reader holds.
+// heed tells the living zones which peers are connected, and asks these peers for what a zone lacks of them. It does
+// not take Session.mu, which a reader holds while it merges.
 func (n *Node) heed(now clock.Reading) {
 	heard := make(map[*progress]map[zone.Origin]int64)
 	timeoutMS := n.settings.Load().TimeoutMS

@@ -442,8 +442,8 @@ func first(s *wire.ShardSet) int {
 	return -1
 }
 
-// fillComparison describes what this node holds, as briefly as the peer understands.
-// It begins with digests where the two are known to differ. Called with mu held.
+// fillComparison describes what this node holds: by sums if the peer understands them, and by digests if the two are
+// known to differ. Called with mu held.
 func (s *Session) fillComparison(dst []byte, differ bool) []byte {
 	switch {
 	case !s.comparesDigests():
