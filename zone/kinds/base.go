@@ -4,6 +4,7 @@ package kinds
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"starling/lib/clock"
@@ -45,6 +46,9 @@ func (b *base) Tick(now clock.Reading) { b.store.Tick(now) }
 
 // Stats are the zone's figures.
 func (b *base) Stats() zone.Stats { return b.store.Stats() }
+
+// malformed is the error for a payload that no correct peer sends, and no disk has.
+func (b *base) malformed() error { return fmt.Errorf("zone %q: %w", b.Info().Name, zone.ErrMalformed) }
 
 // Errors of writes. The caller adds the key.
 var (

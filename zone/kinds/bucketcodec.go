@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"starling/lib/clock"
@@ -65,10 +64,6 @@ func readBucket(r *zone.Reader, most uint64) (key []byte, number int64, more boo
 	return key, int64(v), !r.Failed()
 }
 
-func (b *Bucket) malformed() error {
-	return fmt.Errorf("zone %q: %w", b.Info().Name, zone.ErrMalformed)
-}
-
 // Apply adds the costs of one frame, unless it was applied before.
 func (b *Bucket) Apply(
 	from zone.Origin,
@@ -124,16 +119,6 @@ func believed(last, sequence uint64) uint64 {
 		return sequence - 1
 	}
 	return last
-}
-
-// TaughtBy returns the origin that a taught piece claims.
-func (b *Bucket) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) {
-	r := zone.Read(payload)
-	r.Byte()
-	r.Byte()
-	r.Uvarint()
-	teacher = zone.Origin(r.Uint64())
-	return teacher, !r.Failed()
 }
 
 // addGroup adds the costs of one shard.
@@ -239,29 +224,11 @@ func (b *Bucket) appendSeen(dst []byte, shard int, own uint64) (seen []byte, any
 	return dst, own > 0 || len(names) > 0
 }
 
-type seen struct {
-	origin   zone.Origin
-	sequence uint64
-}
-
 // Learn merges a taught shard. A held shard becomes exactly the teacher's, plus what the teacher had not seen; for
 // others, learnAgain determines what can be known.
 func (b *Bucket) Learn(payload []byte, now clock.Reading) (applied zone.Applied, err error) {
 	r := zone.Read(payload)
-	if r.Byte() != bucketTaughtFormat {
-		r.Fail()
-	}
-	shard, count := int(r.Byte()), r.Uvarint()
-	if count == 0 || count > maxOrigins+1 {
-		r.Fail()
-	}
-	var from []seen
-	for i := uint64(0); i < count && !r.Failed(); i++ {
-		from = append(from, seen{zone.Origin(r.Uint64()), r.Uvarint()})
-		if from[i].sequence >= zone.MaxSequence {
-			r.Fail()
-		}
-	}
+	shard, from := readTaughtHead(&r, bucketTaughtFormat, maxOrigins+1)
 	if r.Failed() {
 		return applied, b.malformed()
 	}

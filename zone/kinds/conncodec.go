@@ -3,7 +3,6 @@ package kinds
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"starling/lib/clock"
@@ -51,8 +50,6 @@ func (connEncoder) AppendChange(dst []byte, r *zone.Record, key, _ []byte) []byt
 	dst = append(binary.AppendUvarint(dst, uint64(len(key))), key...)
 	return binary.AppendUvarint(dst, own)
 }
-
-func (c *Conn) malformed() error { return fmt.Errorf("zone %q: %w", c.Info().Name, zone.ErrMalformed) }
 
 // Apply takes over the counts of one frame, unless it was applied before.
 func (c *Conn) Apply(
@@ -128,16 +125,6 @@ func (t *teller) countOutcome(did outcome, shard int, applied *zone.Applied) {
 	default:
 		applied.Lost++
 	}
-}
-
-// TaughtBy returns the origin that a taught piece claims.
-func (c *Conn) TaughtBy(payload []byte) (teacher zone.Origin, ok bool) {
-	r := zone.Read(payload)
-	r.Byte()
-	r.Byte()
-	r.Uvarint()
-	teacher = zone.Origin(r.Uint64())
-	return teacher, !r.Failed()
 }
 
 // TeachShard writes the counts of one shard, cut under its lock: those of this node, and of connected ones as far as

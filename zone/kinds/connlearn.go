@@ -21,25 +21,13 @@ func (c *Conn) Learn(payload []byte, now clock.Reading) (applied zone.Applied, e
 	c.told.Lock()
 	defer c.told.Unlock()
 	r := zone.Read(payload)
-	if r.Byte() != connTaughtFormat {
-		r.Fail()
-	}
-	shard, count := int(r.Byte()), r.Uvarint()
-	if count == 0 || count > maxTellers+1 {
-		r.Fail()
-	}
-	var words []word
-	for i := uint64(0); i < count && !r.Failed(); i++ {
-		name, sequence := zone.Origin(r.Uint64()), r.Uvarint()
-		if sequence >= zone.MaxSequence {
-			r.Fail()
-		}
-		if !r.Failed() {
-			words = append(words, c.weigh(shard, name, sequence, i == 0, now))
-		}
-	}
+	shard, from := readTaughtHead(&r, connTaughtFormat, maxTellers+1)
 	if r.Failed() {
 		return applied, c.malformed()
+	}
+	words := make([]word, 0, len(from))
+	for i, told := range from {
+		words = append(words, c.weigh(shard, told.origin, told.sequence, i == 0, now))
 	}
 	sh := c.store.ShardNumber(shard)
 	sh.Lock()

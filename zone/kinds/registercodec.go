@@ -259,7 +259,7 @@ func (g *registers) merge(
 		g.store.Wake(false)
 	}
 	if d.Failed() {
-		return applied, fmt.Errorf("zone %q: %w", g.Info().Name, zone.ErrMalformed)
+		return applied, g.malformed()
 	}
 	return applied, nil
 }

@@ -286,7 +286,7 @@ func (k *Keyval) Restore(record []byte, found *Restored, now clock.Reading) erro
 		return k.restoreRecords(record, now.WallMS-found.AheadMS, now)
 	}
 	if r.Failed() {
-		return fmt.Errorf("zone %q: %w", k.Info().Name, zone.ErrMalformed)
+		return k.malformed()
 	}
 	return nil
 }
