@@ -3,7 +3,6 @@ package kinds
 import (
 	"bytes"
 	"cmp"
-	"slices"
 
 	"starling/lib/clock"
 	"starling/zone"
@@ -19,33 +18,19 @@ type Level struct {
 // BurstMilli is the largest burst of the limits that use this zone: see SetBurst.
 func (b *Bucket) BurstMilli() int64 { return b.burstMilli.Load() }
 
-// Fullest returns the n fullest buckets, the fullest first. Empty ones are left out. It looks at every bucket, one
-// shard after the other, and its memory does not depend on their number; n is meant to be small.
+// Fullest returns the n fullest buckets, the fullest first. Empty ones are left out.
 func (b *Bucket) Fullest(n int, now clock.Reading) []Level {
-	best := make([]Level, 0, n+1)
-	for number := range zone.Shards {
-		sh := b.store.ShardNumber(number)
-		sh.Lock()
-		for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-			if !sh.Live(slot) {
-				continue
-			}
-			r := sh.At(slot)
-			excess, _ := b.excess(r, now)
-			if excess <= 0 || len(best) == n && excess <= best[n-1].ExcessMilli {
-				continue
-			}
-			l := Level{bytes.Clone(sh.Key(r)), excess}
-			at, _ := slices.BinarySearchFunc(best, l, fuller)
-			best = slices.Insert(best, at, l)
-			best = best[:min(len(best), n)]
-		}
-		sh.Unlock()
-	}
-	return best
+	return fullest(b.store, n, func(sh *zone.Shard, r *zone.Record) (Level, bool) {
+		excess, _ := b.excess(r, now)
+		return Level{sh.Key(r), excess}, excess > 0
+	})
 }
 
-// fuller orders levels.
-func fuller(x, y Level) int {
-	return cmp.Or(cmp.Compare(y.ExcessMilli, x.ExcessMilli), bytes.Compare(x.Key, y.Key))
+func (l Level) before(other Level) int {
+	return cmp.Or(cmp.Compare(other.ExcessMilli, l.ExcessMilli), bytes.Compare(l.Key, other.Key))
+}
+
+func (l Level) copied() Level {
+	l.Key = bytes.Clone(l.Key)
+	return l
 }

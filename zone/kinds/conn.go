@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"starling/lib/clock"
+	"starling/lib/conncount"
 	"starling/zone"
 )
 
@@ -26,7 +27,7 @@ type Conn struct {
 	seenMS atomic.Int64 // a recent monotonic time, for changes that have none
 	self   atomic.Uint64
 	// heirs count what is counted here too, each under its shard's lock: see Follow.
-	heirs [zone.Shards]Heir
+	heirs [zone.Shards]conncount.Heir
 
 	// told is held while counts of others change. It is taken before the store's locks.
 	told    sync.Mutex

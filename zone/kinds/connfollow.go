@@ -3,25 +3,17 @@ package kinds
 import (
 	"bytes"
 	"cmp"
-	"slices"
 
+	"starling/lib/conncount"
 	"starling/zone"
 )
 
 // This file hands counts over to a zone that replaces this one while its connections live: a reload can make a zone
 // shared, or give it another size.
 
-// Heir is a zone that replaces another one. Its methods are called under a lock of that zone.
-type Heir interface {
-	// Add counts n connections of a key, whatever the limit, and reports whether there was room.
-	Add(key []byte, n uint32) bool
-	// Take takes one of them back.
-	Take(key []byte)
-}
-
 // Follow lets an heir count what this zone counts: now, and with each Enter and Leave from now on. Another heir
 // replaces it.
-func (c *Conn) Follow(heir Heir) {
+func (c *Conn) Follow(heir conncount.Heir) {
 	for number := range zone.Shards {
 		sh := c.store.ShardNumber(number)
 		sh.Lock()
@@ -40,7 +32,7 @@ func (c *Conn) Follow(heir Heir) {
 	}
 }
 
-// Add is that of Heir.
+// Add is that of conncount.Heir.
 func (c *Conn) Add(key []byte, n uint32) bool {
 	sh := c.store.Shard(zone.KeyHash(key))
 	sh.Lock()
@@ -63,7 +55,7 @@ func (c *Conn) Add(key []byte, n uint32) bool {
 	return true
 }
 
-// Take is that of Heir.
+// Take is that of conncount.Heir.
 func (c *Conn) Take(key []byte) {
 	sh := c.store.Shard(zone.KeyHash(key))
 	sh.Lock()
@@ -99,29 +91,17 @@ func (h Held) before(other Held) int {
 	return cmp.Or(cmp.Compare(other.All, h.All), bytes.Compare(h.Key, other.Key))
 }
 
-// Fullest returns the n keys with the largest counts, the largest first. It looks at every key, one shard at a time.
+func (h Held) copied() Held {
+	h.Key = bytes.Clone(h.Key)
+	return h
+}
+
+// Fullest returns the n keys with the largest counts, the largest first.
 func (c *Conn) Fullest(n int) []Held {
-	best := make([]Held, 0, n+1)
-	for number := range zone.Shards {
-		sh := c.store.ShardNumber(number)
-		sh.Lock()
-		for slot := zone.Slot(1); int(slot) <= sh.Len(); slot++ {
-			if !sh.Live(slot) {
-				continue
-			}
-			r := sh.At(slot)
-			all := allOf(r)
-			if all == 0 || len(best) == n && all < best[n-1].All {
-				continue
-			}
-			h := Held{bytes.Clone(sh.Key(r)), all, ownOf(r)}
-			at, _ := slices.BinarySearchFunc(best, h, Held.before)
-			best = slices.Insert(best, at, h)
-			best = best[:min(len(best), n)]
-		}
-		sh.Unlock()
-	}
-	return best
+	return fullest(c.store, n, func(sh *zone.Shard, r *zone.Record) (Held, bool) {
+		all := allOf(r)
+		return Held{sh.Key(r), all, ownOf(r)}, all > 0
+	})
 }
 
 // Count returns the counts of a key.

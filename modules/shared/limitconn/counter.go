@@ -71,7 +71,7 @@ func (c *Counter) resize(bytes int64) {
 func (c *Counter) isShared() bool { return c.shared != nil }
 
 // heir is the memory of the counter, for the one that it replaces.
-func (c *Counter) heir() kinds.Heir {
+func (c *Counter) heir() conncount.Heir {
 	if c.shared == nil {
 		return c.local
 	}
