@@ -36,32 +36,8 @@ var meshFigureName = regexp.MustCompile(`^(\d+) nodes([^:]*): (.*)$`)
 func drawCurves(results []string) error {
 	curves := make(map[string]map[string]*curve) // by figure and name
 	for _, path := range results {
-		text, err := os.ReadFile(path)
-		if err != nil {
+		if err := readCurves(path, curves); err != nil {
 			return err
-		}
-		var saved struct{ Figures map[string]float64 }
-		if err := json.Unmarshal(text, &saved); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		for name, value := range saved.Figures {
-			part := meshFigureName.FindStringSubmatch(name)
-			if part == nil {
-				continue
-			}
-			nodes, err := strconv.Atoi(part[1])
-			if err != nil {
-				return fmt.Errorf("%s: %q: %w", path, name, err)
-			}
-			if curves[part[3]] == nil {
-				curves[part[3]] = make(map[string]*curve)
-			}
-			c := curves[part[3]][part[2]]
-			if c == nil {
-				c = &curve{name: cmp.Or(strings.Trim(part[2], " ,"), "plain TCP"), points: make(map[int]float64)}
-				curves[part[3]][part[2]] = c
-			}
-			c.points[nodes] = value
 		}
 	}
 	for _, chart := range charts {
@@ -78,6 +54,38 @@ func drawCurves(results []string) error {
 			return err
 		}
 		fmt.Println("written to", path)
+	}
+	return nil
+}
+
+// readCurves adds the points of a saved result.
+func readCurves(path string, curves map[string]map[string]*curve) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var saved struct{ Figures map[string]float64 }
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for name, value := range saved.Figures {
+		part := meshFigureName.FindStringSubmatch(name)
+		if part == nil {
+			continue
+		}
+		nodes, err := strconv.Atoi(part[1])
+		if err != nil {
+			return fmt.Errorf("%s: %q: %w", path, name, err)
+		}
+		if curves[part[3]] == nil {
+			curves[part[3]] = make(map[string]*curve)
+		}
+		c := curves[part[3]][part[2]]
+		if c == nil {
+			c = &curve{name: cmp.Or(strings.Trim(part[2], " ,"), "plain TCP"), points: make(map[int]float64)}
+			curves[part[3]][part[2]] = c
+		}
+		c.points[nodes] = value
 	}
 	return nil
 }

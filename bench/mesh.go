@@ -307,44 +307,54 @@ func (f *meshFigures) measureUpdates(nodes []meshNode) error {
 	return nil
 }
 
-// mesh measures how a cluster of so many nodes starts, and what it costs when idle.
+// meshBuild is a build of starling; its name follows the number of nodes in the figures' names.
+type meshBuild struct{ name, binary string }
+
+// mesh measures how clusters of so many nodes start, and what they cost when idle.
 func (b *bench) mesh() error {
 	if err := b.build(); err != nil {
 		return err
 	}
-	type build struct{ name, binary string }
-	builds := []build{{"", b.binary}}
+	builds := []meshBuild{{"", b.binary}}
 	if b.before != "" {
-		builds = append(builds, build{", before", b.before})
+		builds = append(builds, meshBuild{", before", b.before})
 	}
 	for _, secure := range []bool{false, true} {
 		for _, count := range meshSizes {
-			figures := make(map[string][]float64)
-			var order []string
-			for round := range b.rounds {
-				for _, of := range builds {
-					dir, err := os.MkdirTemp(b.dir, "mesh")
-					if err != nil {
-						return err
-					}
-					f, err := measureMesh(dir, of.binary, count, secure)
-					if err != nil {
-						return err
-					}
-					for _, figure := range f.list() {
-						over := map[bool]string{true: " over TLS"}[secure]
-						name := fmt.Sprintf("%d nodes%s%s: %s", count, over, of.name, figure.name)
-						if round == 0 {
-							order = append(order, name)
-						}
-						figures[name] = append(figures[name], figure.value)
-					}
-				}
-			}
-			for _, name := range order {
-				b.report.add(name, median(figures[name]))
+			if err := b.meshOf(count, secure, builds); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// meshOf measures the builds in turn, and reports the medians.
+func (b *bench) meshOf(count int, secure bool, builds []meshBuild) error {
+	over := map[bool]string{true: " over TLS"}[secure]
+	figures := make(map[string][]float64)
+	var order []string
+	for round := range b.rounds {
+		for _, of := range builds {
+			dir, err := os.MkdirTemp(b.dir, "mesh")
+			if err != nil {
+				return err
+			}
+			f, err := measureMesh(dir, of.binary, count, secure)
+			if err != nil {
+				return err
+			}
+			for _, figure := range f.list() {
+				name := fmt.Sprintf("%d nodes%s%s: %s", count, over, of.name, figure.name)
+				if round == 0 {
+					order = append(order, name)
+				}
+				figures[name] = append(figures[name], figure.value)
+			}
+		}
+	}
+	for _, name := range order {
+		b.report.add(name, median(figures[name]))
 	}
 	return nil
 }
