@@ -100,7 +100,10 @@ func New(cfg Config, saved []byte, nowUS int64) (*Register, error) {
 	if err := r.load(saved); err != nil {
 		return nil, err
 	}
-	return r, r.join()
+	if err := r.join(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // quiet drops the library's own lines: what it says about a single message is not for operators.

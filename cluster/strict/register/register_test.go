@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"starling/cluster/strict"
 )
 
@@ -297,6 +299,21 @@ func TestAFailingDisk(t *testing.T) {
 	}
 }
 
+// withSnapshot is the file of a member whose snapshot has other contents. The member does not go on.
+func (g *group) withSnapshot(i int, data []byte) (state []byte) {
+	g.t.Helper()
+	r := g.members[i]
+	index, term := uint64(1000), uint64(1)
+	err := r.storage.ApplySnapshot(&raftpb.Snapshot{Data: data, Metadata: &raftpb.SnapshotMetadata{
+		ConfState: r.state.voters, Index: &index, Term: &term,
+	}})
+	if r.save(); err != nil || r.failed != nil {
+		g.t.Fatal(err, r.failed)
+	}
+	g.members[i] = nil
+	return g.disks[i].state
+}
+
 // A file of another list or seat, or a damaged one, is not used.
 func TestFilesThatAreNotUsed(t *testing.T) {
 	g := newGroup(t, 3)
@@ -304,6 +321,7 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 	good := g.disks[1].state
 	damaged := append([]byte(nil), good...)
 	damaged[len(damaged)/2] ^= 1
+	later := g.withSnapshot(1, []byte{200})
 	for _, test := range []struct {
 		name   string
 		state  []byte
@@ -314,12 +332,14 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 		{"of another seat", good, func(c *Config) { c.Self = 2 }, "the file is of seat 1, this node has seat 2"},
 		{"damaged", damaged, func(*Config) {}, "the file is damaged"},
 		{"cut off", good[:30], func(*Config) {}, "not a state of the register"},
+		{"of a later release", later, func(*Config) {}, "the register's data is truncated"},
 		{"foreign", []byte(strings.Repeat("text", 50)), func(*Config) {}, "not a state of the register"},
 	} {
 		config := g.config(1)
 		test.change(&config)
-		if _, err := New(config, test.state, 0); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		r, err := New(config, test.state, 0)
+		if err == nil || r != nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, %v, want %q", test.name, r, err, test.want)
 		}
 	}
 }
