@@ -112,7 +112,7 @@ func (n *Node) pair(s *Session, theirs []wire.Zone, now clock.Reading) []*zoneSt
 	return shared
 }
 
-// sinceWhen keeps since when there is each of the texts.
+// sinceWhen returns since when each text has been there: now, unless it was there before.
 func sinceWhen(texts []string, before map[string]int64, now clock.Reading) map[string]int64 {
 	since := make(map[string]int64, len(texts))
 	for _, text := range texts {
@@ -143,7 +143,7 @@ func (s *Session) tellLasting(now clock.Reading) {
 	}
 }
 
-// lasting are the texts that were there for longer than a rollout takes.
+// lasting returns the texts that have been there for longer than a rollout takes.
 func lasting(sinceMS map[string]int64, now clock.Reading) (texts []string) {
 	for text, ms := range sinceMS {
 		if after(now, ms, rolloutMS) {

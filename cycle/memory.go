@@ -43,8 +43,8 @@ func (w *memoryWatch) look(used, from int64) bool {
 	return true
 }
 
-// tickZones removes what has ended in the zones of the running configuration. Those that a cluster shares it ticks more
-// often itself.
+// tickZones removes what has ended in the zones of the running configuration. A cluster ticks its zones itself, and
+// more often.
 func (h *Host) tickZones() {
 	c := h.Current()
 	if c == nil {
@@ -56,7 +56,7 @@ func (h *Host) tickZones() {
 		if !ok {
 			continue
 		}
-		if one := kept.Unwrap(); one != nil { // counts of connections of this node end by themselves
+		if one := kept.Unwrap(); one != nil { // nil for connections of this node alone: their counts just go to zero
 			one.Tick(now)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"starling/zone"
 )
 
-// Await waits for what peers bring to its end, at most for limit, and reports whether they have. There is nothing to
-// wait for without it.
+// Await waits until peers have ended a wait, for at most limit, and reports whether they did in time. d is nil if there
+// is nothing to wait for.
 func Await(d zone.Waiting, limit time.Duration, clock *clock.Clock) bool {
 	if d == nil {
 		return true

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"starling/zone"
 	"starling/zone/kinds"
 )
 
@@ -299,5 +298,3 @@ func (h *Host) leaveKey(key string) {
 		delete(h.open, key)
 	}
 }
-
-var _ zone.Living = (*kinds.Conn)(nil)

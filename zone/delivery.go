@@ -18,9 +18,9 @@ type Need struct {
 // AllNodes as Need.Nodes means this node and every member of the cluster, connected or not.
 const AllNodes = 1 << 30
 
-// Waiting is something that peers bring to its end.
+// Waiting is a wait for peers. They end it, or its time runs out.
 type Waiting interface {
-	// Done is closed at its end.
+	// Done is closed when peers have ended the wait.
 	Done() <-chan struct{}
 	// End ends the wait of one waiter; late means that its time has run out. Each waiter calls it once.
 	End(late bool, now clock.Reading)
@@ -34,7 +34,7 @@ type Delivery interface {
 	Nodes() (have, needed int)
 }
 
-// OnDeliver sets who makes deliveries, the cluster.
+// OnDeliver sets the function that makes deliveries: the cluster's.
 func (s *Store) OnDeliver(make func(Need) Delivery) { s.deliver.Store(&make) }
 
 // Deliver follows the changes so far to the peers. It returns nil if there is nobody to wait for.
@@ -52,11 +52,11 @@ type Durable interface {
 	Keep() error
 }
 
-// OnAsk sets who asks the peers for records, the cluster.
+// OnAsk sets the function that asks the peers for records: the cluster's.
 func (s *Store) OnAsk(ask func(key []byte, now clock.Reading) Waiting) { s.ask.Store(&ask) }
 
-// Ask asks the peers for the record of a key that is not here. It ends when the record is, or all have answered that
-// they have none. It is nil if there is nobody to ask, or it makes no sense to ask again so soon.
+// Ask asks the peers for the record of a key that is not here. The wait ends when the record has arrived, or all peers
+// have answered that they have none. It is nil if there is no peer to ask, or the peers were asked a moment ago.
 func (s *Store) Ask(key []byte, now clock.Reading) Waiting {
 	if ask := s.ask.Load(); ask != nil && s.Synced() {
 		return (*ask)(key, now)
@@ -67,7 +67,7 @@ func (s *Store) Ask(key []byte, now clock.Reading) Waiting {
 // Findable is a Shared whose records peers can ask for by their keys.
 type Findable interface {
 	Shared
-	// OnAsk sets who asks the peers for records.
+	// OnAsk sets the function that asks the peers for records.
 	OnAsk(ask func(key []byte, now clock.Reading) Waiting)
 	// AppendRecord appends the record of a key that readers can find, in the encoding of taught pieces; nothing if
 	// there is none.

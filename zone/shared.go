@@ -90,7 +90,7 @@ type Shared interface {
 	// OnDirty sets the callback (called without a lock) for a change that arrives on an empty dirty list. Urgent means
 	// that a limit has just been crossed: waiting would pass too many requests.
 	OnDirty(wake func(urgent bool))
-	// OnDeliver sets who makes the deliveries that Deliver returns.
+	// OnDeliver sets the function that makes the deliveries which Deliver returns.
 	OnDeliver(make func(Need) Delivery)
 	// Journal is the ring of flushed frames.
 	Journal() *Journal

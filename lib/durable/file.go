@@ -16,15 +16,11 @@ func WriteFile(path string, data []byte) error {
 	if err := renameio.WriteFile(path, data, filePerm, renameio.WithTempDir(filepath.Dir(path))); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncFolder(path)
 }
 
-// LockFile keeps other processes from using a file that is replaced: it locks another one with ".lock" after its name.
-// It returns ErrInUse if another process has the lock, which ends with the process.
+// LockFile keeps other processes from using a file that WriteFile replaces: it locks a second file, of the same name
+// with ".lock" appended. It returns ErrInUse if another process has the lock. A lock ends with its process.
 func LockFile(path string) (io.Closer, error) {
 	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, filePerm)
 	if err != nil {

@@ -29,7 +29,7 @@ func (b *base) Flush(now clock.Reading) int { return b.store.Flush(now) }
 // OnDirty sets the callback for a change that arrives on an empty dirty list.
 func (b *base) OnDirty(wake func(urgent bool)) { b.store.OnDirty(wake) }
 
-// OnDeliver sets who makes deliveries.
+// OnDeliver sets the function that makes deliveries.
 func (b *base) OnDeliver(make func(zone.Need) zone.Delivery) { b.store.OnDeliver(make) }
 
 // Deliver follows the changes so far to the peers; nil if there is nobody to wait for.

@@ -192,7 +192,7 @@ func (s *Session) Delete(key []byte, now clock.Reading) bool {
 	return r != nil
 }
 
-// OnAsk sets who asks the peers for sessions.
+// OnAsk sets the function that asks the peers for sessions.
 func (s *Session) OnAsk(ask func(key []byte, now clock.Reading) zone.Waiting) { s.store.OnAsk(ask) }
 
 // Ask asks the peers for a session that is not here; nil if there is nobody to ask.
