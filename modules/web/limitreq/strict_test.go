@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"starling/lib/exposition"
 	"starling/web/webtest"
 )
 
@@ -55,6 +56,38 @@ func TestAStrictZoneAloneRefuses(t *testing.T) {
 		}
 		if got := statuses(s, "/dry?k=a", 1); got != "200" {
 			t.Errorf("dry run: %s", got)
+		}
+	})
+}
+
+// The metrics of strict zones are read from the API's answer. Zones that are not strict have none.
+func TestMetricsOfStrictZones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := webtest.Start(t, modules, `
+			limit_req_zone $arg_k zone=one:32k rate=1r/s sync strict;
+			limit_req_zone $arg_k zone=other:32k rate=1r/s sync;
+			server { location / { limit_req zone=one burst=2 nodelay; limit_req zone=other; say x; } }`)
+		statuses(s, "/?k=a", 3)
+		page := new(exposition.Page)
+		for _, r := range s.Site.Resources() {
+			if err := r.Expose(page); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text := string(page.Append(nil))
+		for name, want := range map[string]string{
+			"no_lease_total": "3", "waited_total": "0", "asks_total": "0", "grants_total": "0", "recalls_total": "0",
+			"returns_total": "0", "keys_held": "0", "keys_owned": "0", "view": "0",
+		} {
+			if line := "\nstarling_limit_request_strict_" + name + `{zone="one"} ` + want + "\n"; !strings.Contains(text, line) {
+				t.Errorf("no line %s", strings.TrimSpace(line))
+			}
+		}
+		if strings.Contains(text, `strict_view{zone="other"}`) {
+			t.Error("the zone that is not strict has a view")
+		}
+		if t.Failed() {
+			t.Log(text)
 		}
 	})
 }
