@@ -23,7 +23,7 @@ type Edit struct {
 	Settings       Settings
 	// Change has the parameters that were set. They count everywhere, whatever the configuration of a node says.
 	Change Change
-	// Brief means that no configuration needs to be outvoted for ever, so the edit can end some time.
+	// Brief means that the edit ends after BriefLife: it overrides no configuration for ever.
 	Brief bool
 	// Stamp orders the edits of a server, Node and Host say where this one was made. The cluster sets them.
 	Stamp      stamp.Stamp
@@ -371,6 +371,6 @@ func (g *Group) Own() []Settings {
 	return g.sharing.list
 }
 
-// BriefLife is how long an edit that is Brief counts: of a removed server that the configuration of the node that
-// removed it did not have, or of a server that DNS found, whose address another one gets some time.
+// BriefLife is how long a Brief edit counts. Such an edit removes a server that is not in the configuration of the node
+// that removed it, or changes a server that DNS found, whose address another server gets some time.
 const BriefLife = 24 * time.Hour

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Asking bounds which sessions of clients that this node does not know its peers are asked for.
+// Asking bounds how many requests of each client wait for the peers: those whose session this node does not know.
 type Asking struct {
 	mu     sync.Mutex
 	counts map[netip.Addr]int // of clients whose sessions are asked for now

@@ -150,7 +150,7 @@ func renameFailed(from, to string, err error) error {
 	return fmt.Errorf("rename() \"%s\" to \"%s\" failed (%s)", from, to, errno.Reason(err))
 }
 
-// folderAccess adds the right to search a folder for whom may read it.
+// folderAccess gives those who may read a folder the right to search it, too.
 func folderAccess(mode fs.FileMode) fs.FileMode { return mode | mode&0o444>>2 }
 
 // makeFoldersOf makes the folders above a file (ngx_create_full_path).

@@ -86,18 +86,15 @@ func (r *reader) read(pair, value []byte) (rec record, b body, s servers.Setting
 	}
 	switch {
 	case rec.Did != didAdd && rec.Did != didChange:
-		return rec, b, s, fmt.Errorf("it neither adds, changes nor removes a server, but did %q", shortened(rec.Did))
+		return rec, b, s, fmt.Errorf("invalid \"did\" \"%.40s\": it must be added, changed or removed", rec.Did)
 	case rec.Did == didChange && (b.server != nil || b.service != nil || b.backup != nil):
-		return rec, b, s, errors.New("it changes what cannot be changed")
+		return rec, b, s, errors.New("it sets a parameter that cannot be changed")
 	}
 	c := b.parameters()
 	return rec, b, s, c.Check()
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
-
-// shortened is a text of a peer that is not known to be short.
-func shortened(text string) string { return fmt.Sprintf("%.40s", text) }
 
 // check is the gate for what peers and disks bring.
 func (r *reader) check(pair, value []byte) error {
