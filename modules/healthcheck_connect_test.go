@@ -1,7 +1,6 @@
 package modules_test
 
 import (
-	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -29,22 +28,13 @@ func TestHealthChecksConnect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { l.Close() })
 			from := make(chan string, 100)
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
-					from <- host
-					conn.Read(make([]byte, 4096)) // the request, which comes in one piece
-					io.WriteString(conn, page)
-					conn.Close()
-				}
-			}()
-			server := l.Addr().String()
+			server := webtest.ServeOn(t, l, func(p *webtest.Peer) {
+				host, _, _ := net.SplitHostPort(p.RemoteAddr().String())
+				from <- host
+				p.Head()
+				p.Say(page)
+			}).Addr
 			if c.network == "unix" {
 				server = "unix:" + server
 			}

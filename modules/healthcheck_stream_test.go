@@ -15,6 +15,7 @@ import (
 	"starling/modules/stream/proxy"
 	"starling/modules/stream/upstream"
 	"starling/stream/streamtest"
+	"starling/web/webtest"
 )
 
 // streamChecked starts a stream block with health checks.
@@ -37,23 +38,12 @@ func talker(t *testing.T, says string, config *tls.Config) (address string, got 
 	if config != nil {
 		l = tls.NewListener(l, config)
 	}
-	t.Cleanup(func() { l.Close() })
 	heard := make(chan string, 100)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.WriteString(c, says)
-				data, _ := io.ReadAll(c) // to the end or a failure
-				heard <- string(data)
-			}()
-		}
-	}()
-	return l.Addr().String(), heard
+	return webtest.ServeOn(t, l, func(p *webtest.Peer) {
+		p.Say(says)
+		data, _ := io.ReadAll(p) // to the end or a failure
+		heard <- string(data)
+	}).Addr, heard
 }
 
 // TestStreamHealthCheckMatches: the first verdict on a server that sends these data as soon as it gets a connection.

@@ -35,6 +35,11 @@ func Serve(t testing.TB, script func(p *Peer)) *Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ServeOn(t, l, script)
+}
+
+// ServeOn is Serve on a listener, which it closes.
+func ServeOn(t testing.TB, l net.Listener, script func(p *Peer)) *Backend {
 	b := &Backend{t: t, Addr: l.Addr().String()}
 	t.Cleanup(func() { l.Close() })
 	go func() {
