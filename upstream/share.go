@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +41,17 @@ type Cluster interface {
 // sharing is what a group needs to follow the edits of a cluster.
 type sharing struct {
 	cluster Cluster
-	list    []Settings            // the servers of this node's configuration
-	own     map[string][]Settings // the same by key
+	own     []Settings // the servers of this node's configuration
+}
+
+// ownWith returns the servers of this node's configuration with a key.
+func (s *sharing) ownWith(key string) (list []Settings) {
+	for i := range s.own {
+		if s.own[i].Key() == key {
+			list = append(list, s.own[i])
+		}
+	}
+	return list
 }
 
 // Share lets the API change the group on all nodes of a cluster. The servers that the group has are those of this
@@ -51,12 +59,10 @@ type sharing struct {
 func (g *Group) Share(c Cluster) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.sharing = &sharing{cluster: c, own: map[string][]Settings{}}
+	g.sharing = &sharing{cluster: c}
 	g.each(func(s *Server) {
 		if s.parent == nil {
-			key := s.settings.Key()
-			g.sharing.own[key] = append(g.sharing.own[key], s.settings)
-			g.sharing.list = append(g.sharing.list, s.settings)
+			g.sharing.own = append(g.sharing.own, s.settings)
 		}
 	})
 }
@@ -141,7 +147,7 @@ func (g *Group) followOwn(key string, e *Edit, now clock.Reading) error {
 			have = append(have, s)
 		}
 	})
-	wanted := slices.Clone(g.sharing.own[key])
+	wanted := g.sharing.ownWith(key)
 	switch {
 	case e != nil && e.Removed:
 		wanted = nil
@@ -308,7 +314,7 @@ func (g *Group) outdatedBy(template *Server, c Change) (edits []*Edit) {
 // removeShared is Remove for a shared group; under the lock of changes.
 func (g *Group) removeShared(s *Server, now clock.Reading) error {
 	key := s.key()
-	return g.write(&Edit{Key: key, Removed: true, Brief: len(g.sharing.own[key]) == 0}, now)
+	return g.write(&Edit{Key: key, Removed: true, Brief: len(g.sharing.ownWith(key)) == 0}, now)
 }
 
 // withKey finds a server that DNS did not find.
@@ -368,7 +374,7 @@ func (g *Group) SaveState() error {
 func (g *Group) Own() []Settings {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.sharing.list
+	return g.sharing.own
 }
 
 // BriefLife is how long a Brief edit counts. Such an edit removes a server that is not in the configuration of the node
