@@ -142,7 +142,7 @@ func (r *rogue) say(c *rogueConn) {
 	}
 	elements := []wire.Element{{Key: w.rand.Uint64(), Version: w.rand.Uint64()}}
 	nothing := [][]byte{{1, 0, 0}, {2}, {}}[zone] // records of no key, of pairs and of limits
-	t, body := wire.Type(w.rand.IntN(28)), []byte(nil)
+	t, body := wire.Type(w.rand.IntN(34)), []byte(nil)
 	switch t {
 	case wire.TypeHeartbeat:
 		body = wire.Heartbeat{WallMS: r.wall(), Token: w.rand.Uint64(), Echo: w.rand.Uint64() >> 20}.Append(nil)
@@ -167,6 +167,10 @@ func (r *rogue) say(c *rogueConn) {
 		body = wire.AppendTeachHead(nil, zone, uint8(w.rand.IntN(256)), w.rand.IntN(2) == 0)
 	case wire.TypeDigests:
 		body = wire.Digests{Zone: zone, Shards: &[256]uint64{w.rand.Uint64()}}.Append(nil)
+	case wire.TypeSums:
+		body = wire.AppendSums(nil, []wire.Sum{{Zone: zone, Sum: w.rand.Uint64()}})
+	case wire.TypeDigestRequest:
+		body = wire.DigestRequest{Zones: []uint64{zone, zone}}.Append(nil)
 	case wire.TypeReport:
 		body = wire.Report{Zone: zone, Records: w.rand.Uint64(), AheadMS: tenYearsMS}.Append(nil)
 	case wire.TypeSketch:
