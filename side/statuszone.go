@@ -25,11 +25,11 @@ type StatusZones[Z any] struct {
 // zonesOfValues are the zones that requests have named, through variables. A reload hands them over whole.
 type zonesOfValues[Z any] struct {
 	byName atomic.Pointer[map[string]*Z] // replaced, never changed: requests read it without a lock
+	full   atomic.Bool                   // further values are in OtherValues, which is there
 
 	mu     sync.Mutex // of those who replace it
 	create func() *Z
 	log    logs.Logger
-	told   bool // that there are too many
 }
 
 const (
@@ -100,6 +100,9 @@ func (s *StatusZones[Z]) OfValue(value []byte) *Z {
 	if z := (*s.values.byName.Load())[string(value)]; z != nil {
 		return z
 	}
+	if s.values.full.Load() { // clients that send ever new values must not meet at the lock
+		return (*s.values.byName.Load())[OtherValues]
+	}
 	return s.values.add(string(value))
 }
 
@@ -113,8 +116,8 @@ func (v *zonesOfValues[Z]) add(name string) *Z {
 	}
 	if now[name] == nil && len(now) >= maxValues {
 		name = OtherValues
-		if !v.told {
-			v.told = true
+		if !v.full.Load() {
+			defer v.full.Store(true)
 			v.log.Logf(logs.Warn, "\"status_zone\" with variables: there are %d zones; requests with further values "+
 				"are counted in zone \"%s\". Use a variable with fewer values, such as that of a \"map\"",
 				maxValues, OtherValues)
