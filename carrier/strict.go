@@ -205,9 +205,12 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 
 // exchange passes views between the register and the gates, and letters to the peers.
 func (r *strictRunner) exchange(nowUS int64) {
-	leads := r.register.Leads()
+	leader, known := r.register.Leader()
+	if !known {
+		leader = -1
+	}
 	for gate := range r.open {
-		gate.Lead(leads, nowUS)
+		gate.Follow(leader, nowUS)
 		v, ok := gate.Proposal()
 		if !ok {
 			continue

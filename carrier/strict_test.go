@@ -282,6 +282,29 @@ func TestAStrictZoneIsAddedByAReload(t *testing.T) {
 	})
 }
 
+// Nodes get other settings one after the other. Two with the new ones decide, also while the third leads the register:
+// each is the last one once.
+func TestStrictZonesChangeFromNodeToNode(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, nil)
+	allReady(t, nodes)
+	for last := range nodes {
+		order := []*strictNode{nodes[(last+1)%3], nodes[(last+2)%3], nodes[last]}
+		for i, n := range order {
+			config := n.config
+			n.gate = strict.NewGate("lim", strict.Limit{Rate: strictRate * strict.Request, Burst: strictRate - 1}, 1000,
+				100+uint64(last))
+			config.Strict = &StrictConfig{File: config.Strict.File, Gates: []*strict.Gate{n.gate}}
+			if err := n.carrier.Reload(config); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 { // a majority has them
+				allReady(t, order[:i+1])
+			}
+		}
+		flood(t, nodes, "key", strictRate/4)
+	}
+}
+
 // A process that is replaced gives its seat and its file to the next one.
 func TestAReplacedProcessLeavesItsSeat(t *testing.T) {
 	nodes, members := strictMesh(t, 3, nil)

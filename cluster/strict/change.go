@@ -30,6 +30,22 @@ func (n *Node) Lead(leading bool, nowUS int64) {
 	}
 }
 
+// Follow says which member leads the register, which decides on proposals; -1: none is known. That member proposes, if
+// this node hears it: it saves a message. Otherwise, it may have other settings of the zone, and hear none of its
+// members; then the first seat that this node hears proposes. Several proposers cost messages, and no more.
+func (n *Node) Follow(leader Seat, nowUS int64) {
+	proposer := leader
+	for seat := Seat(0); leader >= 0 && int(seat) < len(n.peers) && !n.hears(proposer, nowUS); seat++ {
+		proposer = seat
+	}
+	n.Lead(proposer == n.cfg.Self, nowUS)
+}
+
+// hears reports whether a member has pinged this node lately, or is this node.
+func (n *Node) hears(seat Seat, nowUS int64) bool {
+	return seat == n.cfg.Self || n.peers[seat].seenUS >= nowUS-n.cfg.LeaseUS/2
+}
+
 // Proposal returns a view to which a majority consented, once: the caller has the register decide on it, as the one
 // after the view with the number before. If the register has already decided on that number, the proposal is void.
 func (n *Node) Proposal() (View, bool) {

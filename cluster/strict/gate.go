@@ -131,8 +131,8 @@ const idleTickUS = 1_000_000
 // Install makes a decided view the node's own.
 func (g *Gate) Install(v View, nowUS int64) { g.with(func(n *Node) { n.Install(v, nowUS) }) }
 
-// Lead makes the node propose views, or not.
-func (g *Gate) Lead(leads bool, nowUS int64) { g.with(func(n *Node) { n.Lead(leads, nowUS) }) }
+// Follow says which member leads the register: see Node.Follow.
+func (g *Gate) Follow(leader Seat, nowUS int64) { g.with(func(n *Node) { n.Follow(leader, nowUS) }) }
 
 // Proposal returns a view that the register shall decide on, once.
 func (g *Gate) Proposal() (v View, ok bool) {

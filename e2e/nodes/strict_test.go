@@ -2,6 +2,8 @@ package nodes
 
 import (
 	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,4 +92,28 @@ func TestStrictLimitsRefuseWithoutAMajority(t *testing.T) {
 		t.Errorf("statuses of a node alone: %v, %v", got, err)
 	}
 	alone.WaitLog(`limiting requests by strict zone "req": this node does not reach the majority of the members`)
+}
+
+// TestStrictLimitsChangeFromNodeToNode: nodes are reloaded with another rate, one after the other. As soon as two have
+// it, they decide, whichever node the register of views follows: each is the last one once.
+func TestStrictLimitsChangeFromNodeToNode(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	cl.Start(harness.StrictLimit(""))
+	decide(cl.Nodes, 3)
+	for last := range cl.Nodes {
+		rate := fmt.Sprintf("rate=%dr/s", 190-last)
+		config := strings.Replace(harness.StrictLimit(""), "rate=200r/s", rate, 1)
+		for i := range cl.Nodes {
+			n := cl.Nodes[(last+1+i)%3]
+			n.Configure(config)
+			n.Signal(syscall.SIGHUP)
+			if i == 1 {
+				for j := range 2 {
+					cl.Nodes[(last+1+j)%3].Decides(2)
+				}
+			}
+		}
+		decide(cl.Nodes, 3)
+		neverAbove(cl, fmt.Sprintf("/limited?try=%d", last))
+	}
 }

@@ -23,6 +23,7 @@ type event struct {
 	host, from int
 	generation int
 	message    *strict.Message
+	settings   int // of the sender
 	call       func()
 }
 

@@ -39,6 +39,43 @@ func (w *World) startVoter(i int) {
 	w.afterVoter(i)
 }
 
+// reload gives a host the settings that all shall have: a new node in the same process, so its part in the register
+// goes on.
+func (w *World) reload(i int) {
+	h := w.hosts[i]
+	switch {
+	case !h.up || h.settings == w.settings:
+		return
+	case h.frozenUS > w.nowUS:
+		w.at(h.frozenUS, func() { w.reload(i) })
+		return
+	}
+	w.logf("host %d has settings %d", i, w.settings)
+	for ticket, at := range w.waits {
+		if at.host == i { // rejected
+			delete(w.waits, ticket)
+		}
+	}
+	h.settings, h.tickUS, w.voters[i].tickUS = w.settings, 0, 0
+	w.newNode(i)
+	if value, ok := w.voters[i].register.Latest(viewsName); ok {
+		w.decide(i, value)
+	}
+	w.afterVoter(i)
+	w.after(i)
+}
+
+// reloadAll reloads all hosts with new settings, one after the other.
+func (w *World) reloadAll(first int) {
+	w.settings++
+	w.reload(first)
+	at := w.nowUS
+	for i := range w.hosts {
+		at += w.rng.Int64N(2 * w.LeaseUS)
+		w.at(at, func() { w.reload(i) })
+	}
+}
+
 // loseFile makes a host that is down forget its vote and what was decided.
 func (w *World) loseFile(i int) {
 	w.logf("host %d loses its file", i)
@@ -58,7 +95,11 @@ func (w *World) afterVoter(i int) {
 	for _, decided := range v.register.Decided() {
 		w.decide(i, decided)
 	}
-	h.node.Lead(v.register.Leads(), h.local(w.nowUS))
+	leader, known := v.register.Leader()
+	if !known {
+		leader = -1
+	}
+	h.node.Follow(leader, h.local(w.nowUS))
 	due := max(h.when(v.register.DueUS()), w.nowUS+1)
 	if v.tickUS == 0 || due < v.tickUS {
 		v.tickUS = due

@@ -293,3 +293,46 @@ func TestNothingIsFoundedWithoutAllHosts(t *testing.T) {
 		}
 	}
 }
+
+// A rolling reload with other settings: the hosts with the new ones decide once they are a majority, whichever host
+// leads the register; at any time, all hosts together reject for a lease and a round at most.
+func TestOtherSettingsFromHostToHost(t *testing.T) {
+	for leads := range 3 { // in the order of the reloads
+		w := storyWith(t, 3, true)
+		order := []int{0, 1, 2}
+		leader, known := w.voters[0].register.Leader()
+		if !known {
+			t.Fatal("no host leads the register")
+		}
+		order[leader], order[leads] = order[leads], order[leader]
+		w.Offer("key", 3, Even, 20_000_000)
+		w.Run(2_000_000)
+		w.settings++
+		for _, i := range order {
+			w.reload(i)
+			quietUS := w.quiet(1_000_000)
+			if most := w.LeaseUS + 20_000; quietUS > most {
+				t.Errorf("host %d leads, %v are reloaded: no host decided for %d us", leader, order, quietUS)
+			}
+		}
+		for i, h := range w.hosts {
+			if !h.node.Ready(h.local(w.nowUS)) || len(h.node.View().Members) != 3 {
+				t.Errorf("host %d is not ready: %+v", i, h.node.View())
+			}
+		}
+	}
+}
+
+// quiet runs a time, and returns the longest part of it in which no host had a lease.
+func (w *World) quiet(us int64) (longestUS int64) {
+	sinceUS := w.nowUS
+	for until := w.nowUS + us; w.nowUS < until; w.Run(1000) {
+		for _, h := range w.hosts {
+			if h.up && h.node.HasLease(h.local(w.nowUS)) {
+				sinceUS = w.nowUS
+			}
+		}
+		longestUS = max(longestUS, w.nowUS-sinceUS)
+	}
+	return longestUS
+}

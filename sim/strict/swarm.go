@@ -12,8 +12,9 @@ const (
 )
 
 // Swarm runs one world with faults drawn from a seed: crashes, partitions, cuts of one pair in one or both directions,
-// frozen processes, lost messages, connections that lose what is under way, and jumps of the lag. It returns the world,
-// whose Failures say where the law was broken.
+// frozen processes, lost messages, connections that lose what is under way, jumps of the lag, and with the register of
+// the program also rolling reloads with other settings. It returns the world, whose Failures say where the law was
+// broken.
 func Swarm(seed uint64, broken strict.Mutant, raft, verbose bool) *World {
 	limits := []strict.Limit{
 		{Rate: 1000 * strict.Request, Burst: 999}, {Rate: 200 * strict.Request, Burst: 39},
@@ -99,7 +100,11 @@ func (w *World) trouble(until int64) {
 
 func (w *World) fault() {
 	i, j, us := w.rng.IntN(w.Hosts), w.rng.IntN(w.Hosts), w.durationUS()
-	kind := w.rng.IntN(9)
+	kinds := 9
+	if w.Raft {
+		kinds = 10
+	}
+	kind := w.rng.IntN(kinds)
 	if w.onlyIsolation {
 		// Contact comes back just when the others have given the host up.
 		kind, us = 2, w.LeaseUS+w.LeaseUS/100+w.rng.Int64N(w.LeaseUS/2)
@@ -143,6 +148,9 @@ func (w *World) fault() {
 		w.lagFactor = []float64{3, 30, 200}[w.rng.IntN(3)]
 		w.logf("lag times %.0f for %d us", w.lagFactor, us)
 		w.at(w.nowUS+us, func() { w.lagFactor = 1 })
+	case 9:
+		w.logf("all hosts are reloaded with other settings, host %d first", i)
+		w.reloadAll(i)
 	}
 }
 

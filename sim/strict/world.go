@@ -55,6 +55,7 @@ type World struct {
 	// onlyIsolation makes all faults isolations of a host, and the register slow.
 	onlyIsolation bool
 	perSecond     []second
+	settings      int // that the hosts shall have
 }
 
 // second has what happened in one second of the world.
@@ -76,6 +77,7 @@ type host struct {
 	tickUS      int64 // the scheduled tick, in true time; 0 if none
 	frozenUS    int64 // until then
 	disk        strict.View
+	settings    int // of the zone: hosts with others do not hear each other
 }
 
 type link struct {
@@ -134,22 +136,28 @@ func (w *World) logf(format string, args ...any) {
 // start starts a host's process, which knows no more than the views on its disk.
 func (w *World) start(i int) {
 	h := w.hosts[i]
-	ids := make([]uint64, w.Hosts)
-	for j := range ids {
-		ids[j] = uint64(j)*7919 + 13
-	}
-	h.incarnation++
-	h.up = true
-	h.node = strict.New(strict.Config{
-		Self: h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
-		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
-	}, h.local(w.nowUS))
+	h.up, h.settings = true, w.settings
+	w.newNode(i)
 	if w.Raft {
 		w.startVoter(i)
 	} else {
 		h.node.Install(h.disk, h.local(w.nowUS))
 	}
 	w.after(i)
+}
+
+// newNode gives a host a node that knows nothing.
+func (w *World) newNode(i int) {
+	h := w.hosts[i]
+	ids := make([]uint64, w.Hosts)
+	for j := range ids {
+		ids[j] = uint64(j)*7919 + 13
+	}
+	h.incarnation++
+	h.node = strict.New(strict.Config{
+		Self: h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
+		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
+	}, h.local(w.nowUS))
 }
 
 // crash stops a host: its memory is lost, and the answers to its clients.
@@ -207,7 +215,10 @@ func (w *World) send(from, to int, m strict.Message) {
 	}
 	lag := int64(w.LagUS * w.lagFactor * (1 + 0.5*w.rng.ExpFloat64()))
 	l.lastUS = max(l.lastUS+1, w.nowUS+lag)
-	w.push(event{atUS: l.lastUS, kind: deliver, host: to, from: from, generation: l.generation, message: &m})
+	w.push(event{
+		atUS: l.lastUS, kind: deliver, host: to, from: from, generation: l.generation, message: &m,
+		settings: w.hosts[from].settings,
+	})
 }
 
 // request has a request arrive at a host.
@@ -272,7 +283,7 @@ func (w *World) happen(e event) {
 		h.tickUS = 0
 		h.node.Tick(h.local(w.nowUS))
 	case deliver:
-		if e.generation != w.links[e.from][e.host].generation {
+		if e.generation != w.links[e.from][e.host].generation || e.settings != h.settings {
 			return
 		}
 		h.node.Receive(*e.message, h.local(w.nowUS))

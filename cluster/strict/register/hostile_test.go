@@ -22,7 +22,7 @@ func said(to *Register, from id, change func(*raftpb.Message)) []byte {
 	if err != nil {
 		panic(err)
 	}
-	return letter(message{kind: raftKind, group: to.member.group, id: to.member.id, raft: inner})
+	return letter(message{kind: raftKind, group: to.member.group, id: to.member.id, body: inner})
 }
 
 // letter is a message as bytes.
@@ -77,6 +77,45 @@ func TestWhatMembersDoNotSend(t *testing.T) {
 	}
 }
 
+// What a peer proposes must be a value, and for this group; values that wait for a majority do not fill the memory.
+func TestWhatMembersDoNotPropose(t *testing.T) {
+	g := newGroup(t, 3)
+	g.decide("a", 1, "all")
+	at, r := g.leader()
+	from := (at + 1) % 3
+	propose := func(group uint64, to id, body []byte) error {
+		return r.Receive(from, letter(message{kind: proposes, group: group, id: to, body: body}))
+	}
+	used := Value{Name: usedName, Number: 1}
+	for _, test := range []struct {
+		name  string
+		group uint64
+		body  []byte
+		want  string
+	}{
+		{"of another group", r.member.group + 1, nil, "another group"},
+		{"no value", r.member.group, []byte{200}, "truncated"},
+		{"a name of no zone", r.member.group, used.append(nil), "is none of a zone"},
+	} {
+		if err := propose(test.group, r.member.id, test.body); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+	second := Value{Name: "a", Number: 2, Data: []byte("two")}
+	if err := propose(r.member.group, r.member.id+1<<seatBits, second.append(nil)); err != nil {
+		t.Errorf("to an earlier life: %v", err)
+	}
+	g.expect("a", "1 all", 0, 1, 2)
+	g.cut = func(strict.Seat, strict.Seat) bool { return true }
+	var err error
+	for range 2 * waitingMost {
+		err = propose(r.member.group, r.member.id, second.append(nil))
+	}
+	if last, _ := r.storage.LastIndex(); err == nil || last > 2*waitingMost {
+		t.Errorf("%d entries wait: %v", last, err)
+	}
+}
+
 // The library panics on what it thinks impossible. The member then goes on from its file.
 func TestALibraryThatPanics(t *testing.T) {
 	g := newGroup(t, 3)
@@ -125,7 +164,7 @@ func FuzzReceive(f *testing.F) {
 		g.disks[2].state = saved
 		g.start(2)
 		r := g.members[2]
-		body := letter(message{kind: kind(first), list: 77, group: r.member.group, id: r.member.id, raft: rest})
+		body := letter(message{kind: kind(first), list: 77, group: r.member.group, id: r.member.id, body: rest})
 		_ = r.Receive(1, body) // it may object; nothing may panic
 		r.Tick(TickUS * 2)
 		if r.Failed() != nil {

@@ -19,15 +19,16 @@ const (
 	announces kind = 1 // a member without a group is there
 	invites   kind = 2 // it belongs to the sender's group now
 	raftKind  kind = 3 // a message of the library
+	proposes  kind = 4 // a value for the leader to propose
 )
 
 // message is one between members.
 type message struct {
 	kind  kind
 	list  uint64 // of announces and invites
-	group uint64 // of invites and raftKind
+	group uint64 // of all but announces
 	id    id
-	raft  []byte
+	body  []byte // of raftKind and proposes
 }
 
 // LetterMost bounds a message in bytes: a snapshot has the values of all names.
@@ -38,7 +39,7 @@ func (r *Register) send(to strict.Seat, m message) {
 	for _, v := range []uint64{m.list, m.group, uint64(m.id)} {
 		body = binary.LittleEndian.AppendUint64(body, v)
 	}
-	r.out = append(r.out, Letter{to, append(body, m.raft...)})
+	r.out = append(r.out, Letter{to, append(body, m.body...)})
 }
 
 const headBytes = 1 + 3*8
@@ -50,7 +51,7 @@ func parseMessage(body []byte) (m message, err error) {
 	at := body[1:]
 	return message{
 		kind: kind(body[0]), list: binary.LittleEndian.Uint64(at), group: binary.LittleEndian.Uint64(at[8:]),
-		id: id(binary.LittleEndian.Uint64(at[16:])), raft: at[24:],
+		id: id(binary.LittleEndian.Uint64(at[16:])), body: at[24:],
 	}, nil
 }
 
@@ -68,6 +69,8 @@ func (r *Register) Receive(from strict.Seat, body []byte) error {
 		err = r.onInvite(m)
 	case raftKind:
 		err = r.onRaft(from, m)
+	case proposes:
+		err = r.onPropose(from, m)
 	default:
 		return nil // of a later release
 	}
@@ -83,19 +86,47 @@ func (r *Register) sendRaft(m *raftpb.Message) {
 		r.stats.Rejected++
 		return
 	}
-	r.send(id(m.GetTo()).seat(), message{kind: raftKind, group: r.member.group, id: id(m.GetTo()), raft: body})
+	r.send(id(m.GetTo()).seat(), message{kind: raftKind, group: r.member.group, id: id(m.GetTo()), body: body})
+}
+
+// addressed reports whether a message of a group is for this member.
+func (r *Register) addressed(from strict.Seat, m message) (bool, error) {
+	if r.node == nil || m.id != r.member.id {
+		return false, nil // to an earlier life, or too early
+	}
+	if m.group != r.member.group {
+		return false, fmt.Errorf("seat %d belongs to another group of the register: remove its file there or here",
+			from)
+	}
+	return true, nil
+}
+
+// onPropose proposes what another member wants to be decided, if that is the next value of its name: a member could do
+// so itself if it led.
+func (r *Register) onPropose(from strict.Seat, m message) error {
+	if mine, err := r.addressed(from, m); !mine {
+		return err
+	}
+	v, err := parseValue(m.body)
+	if err != nil {
+		return fmt.Errorf("seat %d proposes a value: %w", from, err)
+	}
+	if v.Name == usedName {
+		return fmt.Errorf("seat %d proposes a value of %q, which is none of a zone", from, v.Name)
+	}
+	if !r.Leads() || v.Number != r.state.values[v.Name].Number+1 {
+		return nil // late: the sender proposes again
+	}
+	return r.propose(v)
 }
 
 // onRaft passes a message to the library unless no member that follows the protocol could have sent it.
 func (r *Register) onRaft(from strict.Seat, m message) error {
-	if r.node == nil || m.id != r.member.id {
-		return nil // to an earlier life, or too early
-	}
-	if m.group != r.member.group {
-		return fmt.Errorf("seat %d belongs to another group of the register: remove its file there or here", from)
+	if mine, err := r.addressed(from, m); !mine {
+		return err
 	}
 	inner := new(raftpb.Message)
-	if err := proto.Unmarshal(m.raft, inner); err != nil {
+	if err := proto.Unmarshal(m.body, inner); err != nil {
 		return fmt.Errorf("message of the register: %w", err)
 	}
 	if err := r.checkRaft(from, inner); err != nil {

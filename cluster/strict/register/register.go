@@ -153,6 +153,15 @@ func (r *Register) Leads() bool {
 	return r.node != nil && r.failed == nil && r.node.BasicStatus().RaftState == raft.StateLeader
 }
 
+// Leader returns the member that leads, as far as this one knows.
+func (r *Register) Leader() (seat strict.Seat, known bool) {
+	if r.node == nil || r.failed != nil {
+		return 0, false
+	}
+	leader := id(r.node.BasicStatus().Lead)
+	return leader.seat(), leader.valid(r.cfg.Seats)
+}
+
 // Founded reports whether this member belongs to a group: before, nothing is decided.
 func (r *Register) Founded() bool { return r.node != nil }
 
@@ -224,18 +233,37 @@ func (r *Register) Tick(nowUS int64) {
 	r.settle()
 }
 
-// Propose asks for a value to be decided, if this member leads and the number is the next one. A proposal may be lost:
+// Propose asks for a value to be decided, if a member leads and the number is the next one. A proposal may be lost:
 // Decided says what became of it.
 func (r *Register) Propose(v Value) error {
 	if err := v.check(); err != nil {
 		return err
 	}
-	if !r.Leads() {
-		return errors.New("register: this member does not lead")
+	leader, known := r.Leader()
+	switch {
+	case !known:
+		return errors.New("register: no member leads")
+	case leader != r.cfg.Self:
+		to := id(r.node.BasicStatus().Lead)
+		r.send(leader, message{kind: proposes, group: r.member.group, id: to, body: v.append(nil)})
+		return nil
 	}
-	err := error(nil)
-	r.guard(func() { err = r.node.Propose(v.append(nil)) })
-	r.settle()
+	return r.propose(v)
+}
+
+// waitingMost bounds the entries that wait for a majority. Members propose a value of each name now and then.
+const waitingMost = 4 * namesMost
+
+// propose has the library decide on a value. Only the leader can.
+func (r *Register) propose(v Value) error {
+	last, err := r.storage.LastIndex()
+	if err == nil && last > r.node.BasicStatus().GetCommit()+waitingMost {
+		err = errors.New("too many values wait for a majority of the members")
+	}
+	if err == nil {
+		r.guard(func() { err = r.node.Propose(v.append(nil)) })
+		r.settle()
+	}
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}

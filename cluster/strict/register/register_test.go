@@ -158,6 +158,30 @@ func TestEachNumberIsDecidedOnce(t *testing.T) {
 	}
 }
 
+// A member that does not lead has the leader propose. A late proposal is void, and none is made while nobody leads.
+func TestMembersProposeThroughTheLeader(t *testing.T) {
+	g := newGroup(t, 3)
+	g.decide("a", 1, "all")
+	at, _ := g.leader()
+	other := g.members[(at+1)%3]
+	for _, v := range []Value{{"a", 2, []byte("two")}, {"a", 2, []byte("late")}, {"b", 1, []byte("other")}} {
+		if seat, known := other.Leader(); !known || seat != at {
+			t.Fatalf("seat %d leads, not %d (known: %v)", at, seat, known)
+		}
+		if err := other.Propose(v); err != nil {
+			t.Fatal(err)
+		}
+		g.deliver()
+	}
+	g.expect("a", "2 two", 0, 1, 2)
+	g.expect("b", "1 other", 0, 1, 2)
+	g.members[at], g.members[(at+2)%3] = nil, nil
+	g.run(50)
+	if err := other.Propose(Value{Name: "a", Number: 3}); err == nil || !strings.Contains(err.Error(), "no member leads") {
+		t.Errorf("alone: %v", err)
+	}
+}
+
 // A minority decides nothing, and follows when it is back.
 func TestAMinorityDecidesNothing(t *testing.T) {
 	g := newGroup(t, 3)
