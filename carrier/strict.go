@@ -74,7 +74,6 @@ type strictRunner struct {
 	file     io.Closer // the lock
 	lookUS   int64
 	told     map[string]bool // what was logged, until it changes
-	additive bool            // the zones were, so their keys may have been spent
 	old      map[string]bool // addresses of members whose release keeps no strict limits
 	open     map[*strict.Gate]bool
 }
@@ -282,7 +281,6 @@ func (r *strictRunner) look(nowUS int64) {
 	}
 	if older := r.older(wanted); len(older) > 0 {
 		why := fmt.Sprintf("%s does not keep strict limits: upgrade it", strings.Join(older, ", "))
-		r.additive = true
 		r.end(why, true)
 		r.closeAll(why, true)
 		return
@@ -304,7 +302,7 @@ func (r *strictRunner) closeAll(why string, additive bool) {
 	}
 	for _, gate := range r.config.Gates {
 		if gate.Closed() != why {
-			gate.CloseTo(why, additive)
+			gate.CloseTo(why, additive, clock.SteadyUS())
 		}
 		r.tellOnce(logs.Warn, "strict limits: %v %s: %s", gate, how, why)
 	}
@@ -331,7 +329,6 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 	if err == nil {
 		config := register.Config{
 			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk{&r.config},
-			Used: r.additive,
 		}
 		r.register, err = register.New(config, saved, nowUS)
 		if errors.Is(err, register.ErrOtherList) {
@@ -371,7 +368,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 		}
 		config := strict.Config{
 			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: StrictLeaseUS,
-			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: r.register.Used(),
+			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: r.register.Used(), Before: gate.Before,
 		}
 		for _, member := range s.members {
 			config.IDs = append(config.IDs, zone.KeyHash([]byte(member)))
@@ -401,7 +398,7 @@ func (r *strictRunner) send(s *seating, tag uint64, e strict.Envelope) {
 // end closes all gates and the register.
 func (r *strictRunner) end(why string, additive bool) {
 	for gate := range r.open {
-		gate.CloseTo(why, additive)
+		gate.CloseTo(why, additive, clock.SteadyUS())
 	}
 	clear(r.open)
 	r.register = nil

@@ -15,6 +15,11 @@ type Gate struct {
 	KeysMost int
 	// Tag identifies the zone and its settings among the members: nodes with other settings are none of its members.
 	Tag uint64
+	// Before and After connect the gate with the other way to count requests; nil: there is none. Before is that of
+	// Config. After is called for each key when that way begins again, with what was spent, in requests. They are
+	// called with the gate's lock held: they must not call the gate.
+	Before func(key string) int64
+	After  func(key string, requests int64)
 
 	mu      sync.Mutex
 	node    *Node
@@ -27,6 +32,7 @@ type Gate struct {
 
 	closed   atomic.Pointer[string] // why there is no node
 	additive atomic.Bool
+	retired  bool // it stays additive
 }
 
 // Ticket is a request that waits for a decision.
@@ -50,6 +56,9 @@ func NewGate(name string, limit Limit, keysMost int, tag uint64) *Gate {
 func (g *Gate) Open(node *Node, members []string, send func(Envelope), wake func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.retired {
+		return
+	}
 	g.end()
 	g.node, g.members, g.send, g.wake, g.dueUS = node, members, send, wake, -never
 	g.closed.Store(nil)
@@ -57,12 +66,30 @@ func (g *Gate) Open(node *Node, members []string, send func(Envelope), wake func
 }
 
 // Close ends the node, if there is one. The reason is for the log and the API.
-func (g *Gate) Close(reason string) { g.CloseTo(reason, false) }
+func (g *Gate) Close(reason string) { g.CloseTo(reason, false, 0) }
 
 // CloseTo is Close. Additive means that requests are counted without this gate, as in a zone that is not strict.
-func (g *Gate) CloseTo(reason string, additive bool) {
+func (g *Gate) CloseTo(reason string, additive bool, nowUS int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.retired {
+		g.closeTo(reason, additive, nowUS)
+	}
+}
+
+// Retire closes the gate for good, because the zone is not strict any more: its last requests are counted without it.
+func (g *Gate) Retire(nowUS int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closeTo("the zone is not strict any more", true, nowUS)
+	g.retired = true
+}
+
+// closeTo is CloseTo. Called with mu held.
+func (g *Gate) closeTo(reason string, additive bool, nowUS int64) {
+	if g.node != nil && additive && g.After != nil {
+		g.node.EachSpent(nowUS, func(key string, amount int64) { g.After(key, (amount+Request-1)/Request) })
+	}
 	g.end()
 	g.closed.Store(&reason)
 	g.additive.Store(additive)

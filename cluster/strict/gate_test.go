@@ -64,12 +64,48 @@ func TestAGateThatCloses(t *testing.T) {
 	if waiting == nil || woken == 0 {
 		t.Fatalf("nothing waits: woken %d times", woken)
 	}
-	g.CloseTo("an older member", true)
+	g.CloseTo("an older member", true, 0)
 	if <-waiting.Decided || !g.Additive() || g.Closed() != "an older member" {
 		t.Errorf("additive %v, closed %q", g.Additive(), g.Closed())
 	}
 	g.Open(n, []string{"a"}, func(Envelope) {}, func() {})
 	if g.Additive() || g.Closed() != "" {
 		t.Errorf("open: additive %v, closed %q", g.Additive(), g.Closed())
+	}
+}
+
+// A zone that is not strict any more goes on with what was spent. Its gate stays closed.
+func TestARetiredGate(t *testing.T) {
+	g := NewGate("zone", Limit{Rate: Request, Burst: 9}, 10, 1)
+	spent := map[string]int64{}
+	g.After = func(key string, requests int64) { spent[key] += requests }
+	open := func() {
+		n := New(Config{IDs: []uint64{1}, Incarnation: 1, Limit: g.Limit, LeaseUS: leaseUS, KeysMost: g.KeysMost}, 0)
+		n.Install(View{Number: 1, Members: []Member{{Seat: 0, Incarnation: 1, Birth: 1}}, Founding: true}, 0)
+		g.Open(n, []string{"one"}, func(Envelope) {}, func() {})
+		g.Tick(0)
+	}
+	open()
+	for range 3 {
+		if verdict, _ := g.Decide("a", 0); verdict != Admitted {
+			t.Fatal("a request is not admitted")
+		}
+	}
+	g.Close("the list has changed") // strict again soon: nothing is counted in another way
+	if len(spent) > 0 {
+		t.Errorf("spent %v", spent)
+	}
+	open()
+	for range 4 {
+		g.Decide("a", 0)
+	}
+	g.Retire(1_500_000) // 1.5 of 4 have drained
+	if len(spent) != 1 || spent["a"] != 3 || !g.Additive() {
+		t.Errorf("spent %v, additive %v", spent, g.Additive())
+	}
+	open()
+	g.Close("the zone is not configured any more")
+	if g.Closed() != "the zone is not strict any more" || !g.Additive() {
+		t.Errorf("closed: %q, additive %v", g.Closed(), g.Additive())
 	}
 }

@@ -117,6 +117,7 @@ func (n *Node) hold(key string, nowUS int64) *holding {
 		return nil
 	}
 	h := &holding{key: key, held: n.defaultPiece(nowUS), listedUS: never}
+	n.began(&h.held, key)
 	h.demand.firstGapUS = float64(n.tokenUS(int64(len(n.peers))))
 	h.managed = !n.armed
 	n.holdings.add(key, h)

@@ -30,7 +30,10 @@ type Config struct {
 	OwnViews bool
 	// NeverEmpty means that buckets count as full in the first view, too: something may have been spent before.
 	NeverEmpty bool
-	Broken     Mutant
+	// Before returns the level of a key's bucket without this package, and what is left of it now: requests were
+	// counted in another way before. Buckets begin with that level. nil: nothing was counted.
+	Before func(key string) int64
+	Broken Mutant
 }
 
 // Check reports what New cannot work with.
@@ -63,6 +66,7 @@ const (
 	ClaimsNotAwaited                // a new owner acts before all members have said what they hold
 	ForgetfulNewcomer               // a process that joins later takes default pieces
 	ForgottenDefault                // a record that is evicted leaves its default piece behind
+	BeforeForgotten                 // buckets begin without what was counted before
 )
 
 // The clocks that a lease depends on are the monotonic clocks of two machines. They may differ by driftPPM each.

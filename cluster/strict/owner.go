@@ -79,6 +79,7 @@ func (n *Node) makePool(key string, nowUS int64) *pool {
 		p.Level, p.atUS = p.Capacity, n.fullUS
 		p.drainTo(nowUS)
 	}
+	n.began(&p.held, key)
 	return p
 }
 

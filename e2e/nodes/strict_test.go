@@ -117,3 +117,82 @@ func TestStrictLimitsChangeFromNodeToNode(t *testing.T) {
 		neverAbove(cl, fmt.Sprintf("/limited?try=%d", last))
 	}
 }
+
+// slowly is a node with StrictLimit whose limit is 30 requests, and one more per minute; strict or not.
+func slowly(strict string) string {
+	return strings.NewReplacer("rate=200r/s sync strict", "rate=1r/m sync "+strict, "burst=99", "burst=29").
+		Replace(harness.StrictLimit(""))
+}
+
+// TestCountsOutliveStrict: a reload that makes a limit strict, or no longer strict, gives no client its burst again,
+// whatever the length of its key.
+func TestCountsOutliveStrict(t *testing.T) {
+	const limit, before = 30, 15
+	cl := harness.NewCluster(t, 3)
+	cl.Start(slowly(""))
+	cl.Joined(3)
+	paths := []string{"/limited?try=a", "/limited?try=" + strings.Repeat("a", 100)}
+	began, passed := time.Now(), map[string]int{}
+	flood := func(path string) {
+		for _, n := range cl.Nodes {
+			got, err := n.Pipeline(path, limit)
+			if passed[path] += got[200]; err != nil {
+				t.Errorf("%s: %v", n.Name, err)
+			}
+		}
+	}
+	within := func(when string) {
+		t.Helper()
+		// one for each node: without strict, they pass one at once each before they know of each other
+		most := limit + len(cl.Nodes) + int(time.Since(began).Minutes())
+		for i, path := range paths {
+			if passed[path] > most {
+				t.Errorf("%s: %d requests of key %d passed, of %d", when, passed[path], i, most)
+			}
+		}
+	}
+	reload := func(strict string) {
+		cl.ConfigureAll(slowly(strict))
+		for _, n := range cl.Nodes {
+			n.Signal(syscall.SIGHUP)
+		}
+	}
+	for _, path := range paths {
+		got, err := cl.Nodes[0].Pipeline(path, before)
+		if passed[path] = got[200]; err != nil || passed[path] != before {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+	cl.Acknowledged()
+	reload("strict")
+	decide(cl.Nodes, 3)
+	for i, path := range paths {
+		testkit.Eventually(t, time.Minute, func() error {
+			if flood(path); passed[path] < limit-3 {
+				return fmt.Errorf("%d requests of key %d passed", passed[path], i)
+			}
+			return nil
+		})
+	}
+	within("strict")
+	reload("")
+	for _, n := range cl.Nodes {
+		testkit.Eventually(t, time.Minute, func() error {
+			if z, err := n.Strict(); err != nil || z.State != "" || z.Reason != "" {
+				return fmt.Errorf("%s: %+v %w", n.Name, z, err)
+			}
+			return nil
+		})
+	}
+	cl.Acknowledged()
+	for _, path := range paths {
+		flood(path)
+	}
+	within("no longer strict")
+	reload("strict")
+	decide(cl.Nodes, 3)
+	for _, path := range paths {
+		flood(path)
+	}
+	within("strict again")
+}

@@ -45,7 +45,9 @@ type keyLaw struct {
 func (w *World) law(key string) *keyLaw {
 	law := w.keys[key]
 	if law == nil {
-		bucket := exact{rate: w.Limit.Rate, size: (w.Limit.Burst + 1) * exactRequest, atUS: w.nowUS}
+		bucket := exact{
+			rate: w.Limit.Rate, size: (w.Limit.Burst + 1) * exactRequest, atUS: w.nowUS, level: w.leftOfBefore().level,
+		}
 		law = &keyLaw{single: bucket, all: bucket, Worst: -1e9}
 		w.keys[key] = law
 	}

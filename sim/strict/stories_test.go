@@ -336,3 +336,41 @@ func (w *World) quiet(us int64) (longestUS int64) {
 	}
 	return longestUS
 }
+
+// Limits that become strict begin with what was counted before: no more, and no less.
+func TestCountsBeforeStrictLimitsCount(t *testing.T) {
+	for _, pattern := range []Pattern{Even, One} {
+		w := story(t, 3)
+		w.countedBefore(700)
+		w.Offer("key", 20, pattern, 100_000)
+		w.Run(100_000)
+		if sum := w.Sum(); sum.Admitted > sum.Allowed || sum.Admitted < sum.Allowed*9/10 || sum.Allowed > 410 {
+			t.Errorf("%s: %+v", pattern, sum)
+		}
+	}
+}
+
+// What all hosts know to be spent is what was spent: limits that are not strict any more begin with it.
+func TestWhatIsSpentIsKnown(t *testing.T) {
+	for _, limit := range []strict.Limit{{Rate: 1000 * strict.Request, Burst: 999}, {Rate: 20 * strict.Request, Burst: 3}} {
+		w := New(Setup{Hosts: 3, Limit: limit, LeaseUS: 150_000, LagUS: 300, DriftPPM: 200, Seed: 9})
+		w.Run(2_500_000)
+		for _, times := range []float64{0.5, 3} {
+			w.Offer("key", times, Even, 1_000_000)
+			w.Run(1_010_000)
+			var known int64
+			for _, h := range w.hosts {
+				h.node.EachSpent(h.local(w.nowUS), func(_ string, amount int64) { known += amount })
+			}
+			law := w.law("key")
+			law.all.drain(w.nowUS)
+			spent := law.all.level / (exactRequest / strict.Request)
+			if most := (limit.Burst + 1) * strict.Request; known < spent-10_000 || known > most {
+				t.Errorf("%+v, %.1fx: %d is known, %d is spent, %d fits", limit, times, known, spent, most)
+			}
+		}
+		for _, failure := range w.Failures {
+			t.Error(failure)
+		}
+	}
+}

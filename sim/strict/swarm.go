@@ -51,6 +51,7 @@ func Swarm(seed uint64, broken strict.Mutant, raft, verbose bool) *World {
 		}
 		w.Offer(fmt.Sprint("key", k), rate, Pattern(w.rng.IntN(3)), swarmUS)
 	}
+	w.countedBefore(int64(seed/16%4) * (w.Limit.Burst + 1) / 3)
 	w.trouble(w.nowUS + swarmUS - 2_000_000)
 	w.Run(swarmUS + 200_000)
 	w.recovered()

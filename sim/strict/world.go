@@ -55,7 +55,8 @@ type World struct {
 	// onlyIsolation makes all faults isolations of a host, and the register slow.
 	onlyIsolation bool
 	perSecond     []second
-	settings      int // that the hosts shall have
+	settings      int   // that the hosts shall have
+	before        exact // of each key: what was counted before strict limits, and is known to all hosts
 }
 
 // second has what happened in one second of the world.
@@ -157,7 +158,20 @@ func (w *World) newNode(i int) {
 	h.node = strict.New(strict.Config{
 		Self: h.seat, IDs: ids, Incarnation: h.incarnation, Limit: w.Limit, LeaseUS: w.LeaseUS, KeysMost: w.Keys,
 		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
+		Before: func(string) int64 { return w.leftOfBefore().level / (exactRequest / strict.Request) },
 	}, h.local(w.nowUS))
+}
+
+// countedBefore has so many requests of each key be counted before strict limits, until now.
+func (w *World) countedBefore(requests int64) {
+	w.before = exact{rate: w.Limit.Rate, level: requests * exactRequest, atUS: w.nowUS}
+}
+
+// leftOfBefore is what has not drained of that.
+func (w *World) leftOfBefore() exact {
+	left := w.before
+	left.drain(w.nowUS)
+	return left
 }
 
 // crash stops a host: its memory is lost, and the answers to its clients.

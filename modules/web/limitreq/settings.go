@@ -48,6 +48,7 @@ type Zone struct {
 	sync   bool
 	strict bool // never exceeded: gate decides
 	gate   *strict.Gate
+	long   *longKeys // of a strict zone
 	counts *Counts
 	noRoom logs.Repeats
 }
@@ -176,6 +177,7 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 	if now.strict {
 		now.gate = newGate(z.Name, now.key.Text(), z.Bytes, now.rate, burst/1000)
 	}
+	before := now
 	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
 		Refuse: func(old *Zone) error {
 			if old.key.Text() == now.key.Text() {
@@ -192,14 +194,17 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 			now.Bucket, now.counts = old.Bucket, old.counts
 			if gate := now.gate; gate != nil && old.gate != nil && old.gate.Tag == gate.Tag &&
 				old.gate.KeysMost == gate.KeysMost {
-				now.gate = old.gate
+				now.gate, now.long = old.gate, old.long
 			}
+			now.bind(p.Clock)
+			before = old
 		},
 		Change: func() {
 			now.Reconfigure(kinds.Change{
 				Bytes: z.Bytes, Expression: now.key.Text(), Sync: now.sync, RateMilli: now.rate,
 			}, p.Clock.Now())
 			now.SetBurst(burst)
+			now.follow(before)
 		},
 		Settle: func() { p.TellDropped(z, now.Settle(p.Clock.Now()), "limits") },
 		Make: func(*Zone) {
@@ -208,6 +213,7 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 				Name: z.Name, Expression: now.key.Text(), Bytes: z.Bytes, RateMilli: now.rate, Sync: now.sync,
 			})
 			now.SetBurst(burst)
+			now.bind(p.Clock)
 		},
 	})
 	return err

@@ -91,12 +91,12 @@ func (l *limiter) handleStrict(r *web.Request, outcome *web.Slot) web.Result {
 		if decided&(1<<i) == 0 {
 			continue
 		}
-		key, ok := limit.keyOf(r, strict.KeyBytesMost)
+		key, ok := limit.strictKey(r)
 		if !ok {
 			continue
 		}
 		applied = true
-		if verdict := limit.decide(string(key)); verdict != strict.Admitted {
+		if verdict := limit.decide(key); verdict != strict.Admitted {
 			return l.rejectStrict(r, outcome, limit, verdict)
 		}
 	}
