@@ -15,6 +15,7 @@ type seating struct {
 	members   []string // as configured
 	addresses []string // at which they are dialled
 	self      strict.Seat
+	seals     *seals
 }
 
 func (s *seating) of(address string) (strict.Seat, bool) {

@@ -80,7 +80,8 @@ type strictRunner struct {
 
 // strictItem is a message that came.
 type strictItem struct {
-	from   strict.Seat
+	from   strict.Seat // of a letter
+	via    strict.Seat // the peer that sent it
 	zone   uint64
 	m      strict.Message
 	letter []byte
@@ -121,7 +122,7 @@ func (r *strictRunner) StrictMessage(address string, list, zoneTag uint64, m str
 		return // it is noticed as lost
 	}
 	r.holdings += len(m.Holdings)
-	r.inbox = append(r.inbox, strictItem{from: m.From, zone: zoneTag, m: m})
+	r.inbox = append(r.inbox, strictItem{via: from, zone: zoneTag, m: m})
 	r.poke()
 }
 
@@ -193,6 +194,16 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 			r.tellOnce(logs.Warn, "strict limits: register: member %s: %v", r.seats.members[item.from], err)
 		}
 		return
+	}
+	switch {
+	case item.m.From != item.via:
+		if item.m.To == r.seats.self && !r.seats.made(item.zone, &item.m) {
+			r.tellOnce(logs.Info, "strict limits: dropped a message of member %s that member %s passed on: its seal "+
+				"is wrong", r.seats.members[item.m.From], r.seats.members[item.via])
+			return
+		}
+	case item.m.Kind == strict.Ping:
+		r.seats.meet(&item.m)
 	}
 	for gate := range r.open {
 		if gate.Tag == item.zone {
@@ -340,7 +351,7 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 		return errors.Join(fmt.Errorf("cannot use %s: %w; remove the file to join as a new member", r.config.File, err),
 			file.Close())
 	}
-	r.file = file
+	r.file, s.seals = file, newSeals()
 	r.mu.Lock()
 	r.seats = s
 	r.mu.Unlock()
@@ -390,6 +401,7 @@ func (r *strictRunner) openGates(nowUS int64) {
 
 // send sends a message of a gate, which holds its lock.
 func (r *strictRunner) send(s *seating, tag uint64, e strict.Envelope) {
+	s.proven(tag, &e)
 	envelope := wire.Strict{List: s.hash, Zone: tag, From: uint8(e.From), To: uint8(e.To)}
 	frames := wire.AppendStrictFrames(nil, envelope, wire.AppendStrictMessage(nil, &e.Message))
 	r.carrier.node.SendStrict(s.addresses[e.Hop], frames)

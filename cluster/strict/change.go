@@ -98,10 +98,10 @@ func (n *Node) excludedBy(target *View) (excluded []Member) {
 }
 
 // wanted is the view as it should be: members stay unless a majority could give them up; processes that ping and are
-// no members join.
+// no members join if all members hear them.
 func (n *Node) wanted(nowUS int64) View {
 	fresh := nowUS - n.cfg.LeaseUS/2
-	var processes []Member
+	var processes, newcomers []Member
 	for i := range n.peers {
 		seat, p := Seat(i), &n.peers[i]
 		current, isMember := n.view.Of(seat)
@@ -115,10 +115,38 @@ func (n *Node) wanted(nowUS int64) View {
 		case isMember && current.Incarnation != incarnation && !present && !n.givenUp(seat, nowUS):
 			processes = append(processes, current)
 		case present && (!isMember || current.Incarnation != incarnation):
-			processes = append(processes, Member{Seat: seat, Incarnation: incarnation})
+			newcomers = append(newcomers, Member{Seat: seat, Incarnation: incarnation})
+		}
+	}
+	for _, m := range newcomers {
+		if m.Seat == n.cfg.Self {
+			processes = append(processes, m)
+		}
+	}
+	for _, m := range newcomers {
+		if m.Seat != n.cfg.Self && n.heardByAll(m.Seat, processes, nowUS) {
+			processes = append(processes, m)
 		}
 	}
 	return n.view.next(processes)
+}
+
+// heardByAll reports whether a process and each of some others hear each other directly. Owners wait for the claims of
+// all members, and nobody passes on what two processes tell each other before they have met.
+func (n *Node) heardByAll(seat Seat, others []Member, nowUS int64) bool {
+	return !slices.ContainsFunc(others, func(m Member) bool {
+		return n.hears(m.Seat, nowUS) && !(n.heardLately(seat, m.Seat, nowUS) && n.heardLately(m.Seat, seat, nowUS))
+	})
+}
+
+// heardLately reports whether one node has heard another in the last lease, as far as this node knows. Nodes that want
+// for CPU miss a ping now and then.
+func (n *Node) heardLately(who, whom Seat, nowUS int64) bool {
+	at := n.peers[whom].heardUS
+	if who != n.cfg.Self {
+		at = n.peers[who].hears[whom]
+	}
+	return at >= nowUS-n.cfg.LeaseUS
 }
 
 // givenUp reports whether a majority could consent to a member's exclusion now, as far as this node knows.

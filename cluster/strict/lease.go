@@ -7,9 +7,10 @@ type peer struct {
 	confirmedUS int64 // when the last ping was sent that it answered: this node's lease begins
 	roundTripUS int64
 	state       PingState
-	incarnation uint64 // of the process that pinged last …
-	seenUS      int64  // … when it did, …
-	seenView    uint64 // … and in which view it was
+	hears       []int64 // by seat, when this member last said that it hears that one
+	incarnation uint64  // of the process that pinged last …
+	seenUS      int64   // … when it did, …
+	seenView    uint64  // … and in which view it was
 	up, down    stream
 }
 
@@ -102,6 +103,11 @@ func (n *Node) ping(to Seat, nowUS int64) {
 func (n *Node) onPing(m Message, nowUS int64) {
 	p := &n.peers[m.From]
 	p.heardUS, p.seenUS, p.incarnation, p.seenView, p.state = nowUS, nowUS, m.Incarnation, m.View, m.State
+	for i := range p.hears {
+		if m.State.Hears.has(Seat(i)) {
+			p.hears[i] = nowUS
+		}
+	}
 	if m.View < n.view.Number && !n.cfg.OwnViews {
 		n.send(m.From, Message{Kind: Tell, View: n.view.Number, Decided: n.view}, nowUS)
 	}

@@ -19,7 +19,7 @@ const (
 )
 
 // Direct reports whether messages of a kind count only if they come from the node that made them: they are proofs and
-// promises of that node, which a node that passes messages on could make up. The others may be passed on once.
+// promises of that node. The others may be passed on once, with a seal.
 func (k Kind) Direct() bool { return k == Ping || k == Pong || k == Exclude || k == Consent }
 
 // KeyBytesMost bounds a key, because claims list many: users pass a hash of longer ones.
@@ -35,7 +35,13 @@ type Message struct {
 	Session  uint32
 	Sequence uint64
 
+	// Seal proves who made a message that another node passes on. Drivers seal with the Secret that the receiver's
+	// pings brought directly, so the node between cannot make up or change messages; this package does not look at
+	// them.
+	Seal Proof
+
 	Incarnation uint64
+	Secret      Proof // of Ping
 	SentUS      int64 // of Ping, echoed by Pong: by the clock of the node that pings
 	State       PingState
 	Decided     View
@@ -55,6 +61,9 @@ type Message struct {
 	Keep         int64 // of Recall: the fair share, in capacity
 	Flags        Flags
 }
+
+// Proof is a secret, or a seal made with it.
+type Proof [16]byte
 
 // Flags are details of a message.
 type Flags uint8

@@ -3,6 +3,7 @@ package strict
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Limit is what a zone allows for each key.
@@ -144,6 +145,7 @@ func New(cfg Config, nowUS int64) *Node {
 	for i := range n.peers {
 		n.peers[i] = peer{
 			heardUS: never, answeredUS: never, confirmedUS: never, seenUS: never, roundTripUS: firstRoundTripUS,
+			hears: slices.Repeat([]int64{never}, int(members)),
 		}
 	}
 	n.holdings.init()

@@ -90,7 +90,7 @@ func AppendStrictMessage(dst []byte, m *strict.Message) []byte {
 		for _, v := range []uint64{uint64(s.UpSession), uint64(s.DownSession), s.UpSent, s.DownSent} {
 			dst = binary.AppendUvarint(dst, v)
 		}
-		return dst
+		return appendProof(dst, m.Secret)
 	case strict.Pong:
 		return appendUvarints(binary.LittleEndian.AppendUint64(dst, m.Incarnation), m.SentUS)
 	case strict.Exclude, strict.Consent:
@@ -118,7 +118,23 @@ func AppendStrictMessage(dst []byte, m *strict.Message) []byte {
 		dst = appendPiece(appendText(dst, m.Key), m.Piece)
 		dst = append(appendUvarints(dst, m.DemandNano), byte(m.Flags))
 	}
-	return dst
+	return appendProof(dst, m.Seal)
+}
+
+// appendProof appends a proof, if there is one: older releases send none, and skip it.
+func appendProof(dst []byte, p strict.Proof) []byte {
+	if p == (strict.Proof{}) {
+		return dst
+	}
+	return append(dst, p[:]...)
+}
+
+// strictProof reads what appendProof appended.
+func (f *fields) strictProof() (p strict.Proof) {
+	if f.err == nil && len(f.rest) >= len(p) {
+		f.rest = f.rest[copy(p[:], f.rest):]
+	}
+	return p
 }
 
 func appendUvarints(dst []byte, list ...int64) []byte {
@@ -152,6 +168,7 @@ func ParseStrictMessage(body []byte) (m strict.Message, err error) {
 			Hears: strict.Seats(f.fixed64()), Silent: strict.Seats(f.fixed64()), Promised: f.byte()&1 != 0,
 			UpSession: f.session(), DownSession: f.session(), UpSent: f.uvarint(), DownSent: f.uvarint(),
 		}
+		m.Secret = f.strictProof()
 	case strict.Pong:
 		m.Incarnation, m.SentUS = f.fixed64(), f.amount()
 	case strict.Exclude, strict.Consent:
@@ -159,6 +176,7 @@ func ParseStrictMessage(body []byte) (m strict.Message, err error) {
 	case strict.Resync, strict.Claim, strict.Ask, strict.Grant, strict.Recall, strict.Return:
 		m.Session, m.Sequence = f.session(), f.uvarint()
 		f.streamed(&m)
+		m.Seal = f.strictProof()
 	default:
 		return m, named("strict message", f.err)
 	}

@@ -43,6 +43,7 @@ func strictExamples() (list []message) {
 				Hears: 7, Silent: 8, Promised: true, UpSession: 300, DownSession: 1, UpSent: 301, DownSent: 2,
 			},
 		}},
+		{"ping-secret", strict.Message{Kind: strict.Ping, Secret: strict.Proof{1, 15: 16}}},
 		{"pong", strict.Message{Kind: strict.Pong, Incarnation: 0x0102030405060708, SentUS: 5_000_000}},
 		{"exclude", strict.Message{Kind: strict.Exclude, Excluded: []strict.Member{
 			{Seat: 2, Incarnation: 9, Birth: 300}, {Seat: 5, Incarnation: 10, Birth: 1},
@@ -62,6 +63,7 @@ func strictExamples() (list []message) {
 			Kind: strict.Grant, Session: 300, Sequence: 3, Key: "192.0.2.1", Piece: piece, AskID: 400, Tokens: 2, HoldUS: 700,
 			Flags: strict.Listed | strict.Pending,
 		}},
+		{"ask-sealed", strict.Message{Kind: strict.Ask, Session: 300, Sequence: 2, Key: "192.0.2.1", Seal: strict.Proof{1, 15: 16}}},
 		{"recall", strict.Message{
 			Kind: strict.Recall, Session: 300, Sequence: 4, Key: "192.0.2.1", Keep: 5 * strict.Request, Flags: strict.Central,
 		}},

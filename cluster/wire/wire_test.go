@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
 
+	"starling/cluster/strict"
 	"starling/lib/testkit"
 )
 
@@ -244,6 +245,9 @@ func TestMessagesMayGrowButNotShrink(t *testing.T) {
 		for n := range len(m.body) {
 			if m.name == "heartbeat-set" && n == len(beat.Append(nil)) {
 				continue
+			}
+			if proven := m.name == "strict-ping-secret" || m.name == "strict-ask-sealed"; proven && n >= len(m.body)-len(strict.Proof{}) {
+				continue // a proof that is cut off is none, as of an older release
 			}
 			if _, err := m.parse(m.body[:n]); err == nil {
 				t.Errorf("%s cut to %d of %d bytes is read without an error", m.name, n, len(m.body))

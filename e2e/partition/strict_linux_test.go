@@ -1,11 +1,14 @@
 package partition
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"starling/e2e/harness"
+	"starling/e2e/lan"
+	"starling/lib/testkit"
 )
 
 // decide waits until nodes decide in a view of so many members.
@@ -49,4 +52,33 @@ func TestStrictLimitsInAPartition(t *testing.T) {
 	decide(h.Nodes, 3)
 	neverAbove(t, h.Nodes, 2*time.Second, func() {})
 	h.Nodes[0].Passes("/limited")
+}
+
+// TestStrictLimitsOfACutPair: two nodes that do not reach each other move pieces over the third: of each key, one gets
+// nearly all of the burst, also where the other one owns it.
+func TestStrictLimitsOfACutPair(t *testing.T) {
+	t.Parallel()
+	h := harness.NewHosts(t, 3)
+	h.Start(harness.StrictLimit(""))
+	decide(h.Nodes, 3)
+	h.Network.Set(h.At(h.Nodes[0]), h.At(h.Nodes[1]), lan.Trouble{Cut: true})
+	const burst, keys = 80, 6 // more than the 16 of a default piece
+	for i, n := range h.Nodes[:2] {
+		for key := i * keys; key < (i+1)*keys; key++ {
+			var last time.Time
+			testkit.Eventually(t, harness.Patience, func() error {
+				if time.Since(last) < time.Second {
+					return fmt.Errorf("%s: the bucket of key %d drains", n.Name, key)
+				}
+				last = time.Now()
+				got, err := n.Pipeline(fmt.Sprintf("/limited?try=%d", key), burst)
+				if err == nil && got[200] < burst/2 {
+					err = fmt.Errorf("%s: statuses %v", n.Name, got)
+				}
+				return err
+			})
+		}
+	}
+	neverAbove(t, h.Nodes, 2*time.Second, func() {})
+	decide(h.Nodes, 3)
 }

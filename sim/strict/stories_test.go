@@ -374,3 +374,29 @@ func TestWhatIsSpentIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// A host that starts again while it is cut from another one does not join: its claims could not arrive there, and the
+// other one could not serve the keys that it owns. It joins when the two hear each other.
+func TestAHostJoinsWhenAllHearIt(t *testing.T) {
+	w := storyWith(t, 3, true)
+	leader, _ := w.voters[0].register.Leader() // it hears both
+	one, other := (int(leader)+1)%3, (int(leader)+2)%3
+	w.cutFor(5_000_000, func(a, b int) bool { return a == one && b == other || a == other && b == one })
+	w.Run(1_000_000)
+	w.crash(one)
+	w.start(one)
+	w.Run(2_000_000)
+	for _, i := range []int{int(leader), other} {
+		h := w.hosts[i]
+		v := h.node.View()
+		if _, joined := v.Of(strict.Seat(one)); joined || !h.node.Ready(h.local(w.nowUS)) {
+			t.Errorf("host %d: ready %v, %+v", i, h.node.Ready(h.local(w.nowUS)), v)
+		}
+	}
+	w.Run(3_000_000)
+	for i, h := range w.hosts {
+		if !h.node.Ready(h.local(w.nowUS)) || len(h.node.View().Members) != 3 {
+			t.Errorf("afterwards host %d: ready %v, %+v", i, h.node.Ready(h.local(w.nowUS)), h.node.View())
+		}
+	}
+}
