@@ -56,6 +56,9 @@ var All = []Made{
 	{ConnKind, func(info zone.Info, _ *stamp.Clock) zone.Shared {
 		return NewConn(ConnConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes})
 	}},
+	{HealthKind, func(info zone.Info, _ *stamp.Clock) zone.Shared {
+		return NewHealth(HealthConfig{Name: info.Name, Expression: info.Expression, Bytes: info.Bytes})
+	}},
 }
 
 // Kinds lists the kinds, for cluster.Config, which names those of peers.

@@ -1,5 +1,5 @@
-// Package kinds holds the kinds of zones: sessions, key-value pairs, buckets of limits, changes of servers and counts
-// of connections.
+// Package kinds holds the kinds of zones: sessions, key-value pairs, buckets of limits, changes of servers, counts of
+// connections and findings of health checks.
 package kinds
 
 import (

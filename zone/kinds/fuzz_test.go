@@ -98,6 +98,15 @@ func FuzzKeyval(f *testing.F) {
 	})
 }
 
+func FuzzHealth(f *testing.F) {
+	fuzzDecoders(f, func(z zone.Shared) {
+		for _, key := range []string{"192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/x"} {
+			z.(*Health).Say([]byte(key), []byte("value"), at(0))
+		}
+		z.(*Health).Withdraw([]byte("192.0.2.1:80"), at(0))
+	}, func() zone.Shared { return NewHealth(HealthConfig{Name: "h", Bytes: 64 << 10}) })
+}
+
 func FuzzRestore(f *testing.F) {
 	f.Add(NodeRecord(7))
 	f.Add(agreedRecord(7, zone.Agreement{Lineage: 8, ThroughMS: 9}))

@@ -37,6 +37,8 @@ func TestGoldenPayloads(t *testing.T) {
 			"018aa0f1c2b13400c4086b320701017600e4056b070000", "018aa0f1c2b13400e4056b070000"},
 		"conn": {conn, []byte{192, 0, 2, 1},
 			"04cf04c00002010200", "05cf0108070605040302010104c0000201010002"},
+		"health": {newGoldenHealth(), []byte("k"),
+			"06e4016b02757000", "07e401080706050403020101016b027570"},
 	} {
 		test.zone.Flush(at(10))
 		frame, _, _, _ := test.zone.Journal().Frame(zone.FirstSequence)
@@ -59,6 +61,15 @@ func newGoldenConn() *Conn {
 	return conn
 }
 
+func newGoldenHealth() *Health {
+	health := NewHealth(HealthConfig{Name: "health", Bytes: 1 << 20})
+	health.SetOrigin(0x0102030405060708)
+	if err := health.Say([]byte("k"), []byte("up"), at(5)); err != nil {
+		panic(err)
+	}
+	return health
+}
+
 // Who writes another implementation has the specification only: its examples are the bytes that are really sent.
 func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
 	text, err := os.ReadFile("../../cluster/wire/PROTOCOL.md")
@@ -74,7 +85,7 @@ func TestTheSpecificationShowsGoldenPayloads(t *testing.T) {
 	keyval.Delete([]byte("k"), at(6))
 	keyval.Set([]byte("k2"), []byte("v"), NoExpire, at(6))
 	conn := newGoldenConn()
-	for _, z := range []zone.Shared{bucket, keyval, conn} {
+	for _, z := range []zone.Shared{bucket, keyval, conn, newGoldenHealth()} {
 		z.Flush(at(10))
 		frame, _, _, _ := z.Journal().Frame(zone.FirstSequence)
 		if !strings.Contains(string(text), "    "+hex.EncodeToString(frame)+"\n") {
@@ -124,7 +135,7 @@ func TestNumbersOfKindsNeverChange(t *testing.T) {
 			t.Errorf("kind %d is %q in one list and %q in the other", i, All[i].Name, kind.Name)
 		}
 	}
-	if want := "1 session\n2 keyval\n3 bucket\n4 servers\n5 conn\n"; got != want {
+	if want := "1 session\n2 keyval\n3 bucket\n4 servers\n5 conn\n6 health\n"; got != want {
 		t.Errorf("kinds are\n%swant\n%s", got, want)
 	}
 }

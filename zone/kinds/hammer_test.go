@@ -27,6 +27,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 		cPeer.Heard(map[zone.Origin]int64{1: at(ms).MonoMS}, false, 1<<40, at(ms))
 	}
+	h, hPeer := NewHealth(HealthConfig{Name: "h", Bytes: 32 << 10}), NewHealth(HealthConfig{Name: "h", Bytes: 32 << 10})
 	for name, test := range map[string]struct {
 		zone, peer zone.Shared
 		use        func(key []byte, ms int64)
@@ -52,7 +53,8 @@ func TestEverythingAtOnce(t *testing.T) {
 			b.Account(key, at(ms), 1000)
 			b.Look(key, at(ms), 0)
 		}},
-		"conn": {c, cPeer, connect},
+		"conn":   {c, cPeer, connect},
+		"health": {h, hPeer, func(key []byte, ms int64) { findAndForget(h, hPeer, key, ms) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.peer.SetOrigin(2)
@@ -73,6 +75,14 @@ func TestEverythingAtOnce(t *testing.T) {
 			endsEmpty(t, test.peer, rounds)
 		})
 	}
+}
+
+// findAndForget tells a finding, which a full zone rejects, and takes it back.
+func findAndForget(h, peer *Health, key []byte, ms int64) {
+	h.Say(key, key, at(ms))
+	h.Told(nil, key)
+	peer.Told(nil, key)
+	h.Withdraw(key, at(ms))
 }
 
 // endsEmpty ends everything that is left in a zone.

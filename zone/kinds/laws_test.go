@@ -2,6 +2,8 @@ package kinds_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"starling/lib/clock"
@@ -126,6 +128,36 @@ func TestLawsOfConnections(t *testing.T) {
 				return ""
 			}
 			return fmt.Sprint(all)
+		},
+	})
+}
+
+func TestLawsOfHealth(t *testing.T) {
+	zonetest.Laws(t, zonetest.Subject{
+		Name:   "health",
+		Counts: true,
+		New:    func() zone.Shared { return kinds.NewHealth(kinds.HealthConfig{Name: "h", Bytes: 1 << 20}) },
+		Write: func(z zone.Shared, key string, draw int, now clock.Reading) {
+			if draw%4 == 0 {
+				z.(*kinds.Health).Withdraw([]byte(key), now)
+				return
+			}
+			if err := z.(*kinds.Health).Say([]byte(key), fmt.Append(nil, draw), now); err != nil {
+				panic(err)
+			}
+		},
+		// Read returns what any node says: a node does not tell itself.
+		Read: func(z zone.Shared, key string, now clock.Reading) string {
+			h := z.(*kinds.Health)
+			var all []string
+			if own := h.Own([]byte(key)); len(own) > 0 {
+				all = append(all, string(own))
+			}
+			for _, f := range h.Told(nil, []byte(key)) {
+				all = append(all, string(f.Value))
+			}
+			slices.Sort(all)
+			return strings.Join(all, " ")
 		},
 	})
 }

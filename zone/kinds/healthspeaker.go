@@ -1,0 +1,206 @@
+package kinds
+
+import (
+	"cmp"
+
+	"starling/lib/clock"
+	"starling/zone"
+)
+
+// This file follows the nodes that tell their findings. A finding is only worth as much as the node that tells it
+// again: when the node is gone, so is the finding.
+
+// speaker is one life of one other node. Guarded by Health.told.
+type speaker struct {
+	name      zone.Origin
+	completed uint64 // the last frame applied or given up
+	heardMS   int64  // monotonic, when it was last known to be there
+	isAway    bool   // it is not connected
+	findings  int
+	said      [zone.Shards]map[string]told
+	// lacks are the shards that it must teach, because findings may be missing.
+	lacks [zone.Shards / 64]uint64
+	// taught is the frame through which each shard was last taught, nil if none was.
+	taught *[zone.Shards]uint64
+}
+
+// told is one finding of a speaker.
+type told struct {
+	value []byte
+	atMS  int64 // monotonic
+}
+
+type speakers struct {
+	byName  map[zone.Origin]*speaker
+	heardMS int64 // monotonic, of the last Heard
+}
+
+// speakerBytes is what a finding of another node costs besides its record in a zone: an entry of a map, a string and a
+// slice.
+const speakerBytes = 64
+
+func costOfTold(key string, value []byte) int64 {
+	return zone.CostBytes(len(key), len(value)) + speakerBytes
+}
+
+// speaker finds or makes the state of an origin. It returns nil if there is no room: each start of each node is one.
+func (h *Health) speaker(name zone.Origin, now clock.Reading) *speaker {
+	if s := h.speakers.byName[name]; s != nil {
+		return s
+	}
+	if len(h.speakers.byName) >= maxTellers && !h.forgetLongestAway() {
+		return nil
+	}
+	s := &speaker{name: name, heardMS: now.MonoMS}
+	h.speakers.byName[name] = s
+	return s
+}
+
+func (h *Health) forgetLongestAway() bool {
+	var longest *speaker
+	for _, s := range h.speakers.byName {
+		if s.isAway && (longest == nil || cmp.Or(
+			cmp.Compare(s.heardMS, longest.heardMS), cmp.Compare(s.name, longest.name)) < 0) {
+			longest = s
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	h.dropAll(longest)
+	delete(h.speakers.byName, longest.name)
+	return true
+}
+
+// dropAll forgets all that a speaker told. It must teach everything when it is back.
+func (h *Health) dropAll(s *speaker) {
+	for shard := range s.said {
+		h.forgetShard(s, shard)
+	}
+	s.lacks, s.taught = everyShard, nil
+}
+
+func (h *Health) forgetShard(s *speaker, shard int) {
+	for key, f := range s.said[shard] {
+		h.foreign.Add(-costOfTold(key, f.value))
+		s.findings--
+		h.changed([]byte(key))
+	}
+	s.said[shard] = nil
+}
+
+// hear takes over a finding of a speaker; one without a value is withdrawn. told is held.
+func (h *Health) hear(s *speaker, shard int, key, value []byte, monoMS int64) outcome {
+	before, isKnown := s.said[shard][string(key)]
+	more := -costOfTold(string(key), before.value)
+	if !isKnown {
+		more = 0
+	}
+	if len(value) == 0 {
+		if !isKnown {
+			return lost
+		}
+		delete(s.said[shard], string(key))
+		s.findings--
+		h.foreign.Add(more)
+		h.changed(key)
+		return won
+	}
+	more += costOfTold(string(key), value)
+	if more > 0 && h.foreign.Load()+more > h.half() {
+		h.lacked.Store(true)
+		return refused
+	}
+	if !isKnown {
+		s.findings++
+	}
+	if s.said[shard] == nil {
+		s.said[shard] = map[string]told{}
+	}
+	s.said[shard][string(key)] = told{append([]byte(nil), value...), monoMS}
+	h.foreign.Add(more)
+	h.changed(key)
+	return won
+}
+
+// Began notes that the node of an origin is connected, and will send the frames of its journal after a sequence.
+func (h *Health) Began(from zone.Origin, after uint64, now clock.Reading) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	_, isKnown := h.speakers.byName[from]
+	s := h.speaker(from, now)
+	if s == nil {
+		return
+	}
+	if !isKnown && after > 0 {
+		s.lacks = everyShard // it was forgotten
+	}
+	s.isAway, s.heardMS = false, now.MonoMS
+}
+
+// Heard notes when the connected origins were last heard (monotonic), which is all of them. What an origin told that
+// was not heard for silentMS is forgotten. Time in which this process was stopped is not silence. If all nodes are
+// connected, the other origins are earlier lives of them.
+func (h *Health) Heard(origins map[zone.Origin]int64, all bool, silentMS int64, now clock.Reading) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	stoppedMS := int64(0)
+	if h.speakers.heardMS != 0 && now.MonoMS-h.speakers.heardMS >= pausedMS {
+		stoppedMS = now.MonoMS - h.speakers.heardMS
+	}
+	h.speakers.heardMS = now.MonoMS
+	for _, s := range h.speakers.byName {
+		s.heardMS = min(s.heardMS+stoppedMS, now.MonoMS)
+		heardMS, isConnected := origins[s.name]
+		if s.isAway = !isConnected; isConnected {
+			s.heardMS = max(s.heardMS, heardMS)
+		}
+		if s.findings > 0 && (now.MonoMS-s.heardMS >= silentMS || all && s.isAway) {
+			h.dropAll(s)
+		}
+	}
+	if h.foreign.Load() < h.half()/4*3 {
+		h.lacked.Store(false)
+	}
+}
+
+// Lacks returns the shards that an origin must teach. Nothing is known for sure of one that is not connected.
+func (h *Health) Lacks(from zone.Origin) (shards [zone.Shards / 64]uint64) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	s := h.speakers.byName[from]
+	if s == nil || s.isAway {
+		return everyShard
+	}
+	return s.lacks
+}
+
+// Wants returns the shards that a connected origin is to teach now.
+func (h *Health) Wants(from zone.Origin) (shards [zone.Shards / 64]uint64) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	if s := h.speakers.byName[from]; s != nil && !s.isAway {
+		return s.lacks
+	}
+	return shards
+}
+
+// Forfeit is called when frames of an origin are lost: findings in it may be stale until it has taught everything.
+func (h *Health) Forfeit(from zone.Origin, to uint64) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	if s := h.speaker(from, clock.Reading{MonoMS: h.seenMS.Load()}); s != nil {
+		s.completed = max(believed(s.completed, max(to, 1)), max(to, 1)-1)
+		s.lacks = everyShard
+	}
+}
+
+// Disown drops what came in an origin's name: another node sent it, or a later life of the node has begun.
+func (h *Health) Disown(from zone.Origin) {
+	h.told.Lock()
+	defer h.told.Unlock()
+	if s := h.speakers.byName[from]; s != nil {
+		s.completed = 0
+		h.dropAll(s)
+	}
+}
