@@ -30,6 +30,8 @@ type StrictConfig struct {
 	Gates []*strict.Gate
 	// Privileged runs work on the file with the privileges with which the process was started; nil: as it is.
 	Privileged func(work func() error) error
+	// write replaces durable.WriteFile in tests.
+	write func(file string, state []byte) error
 }
 
 // onFile runs work on the file.
@@ -73,6 +75,7 @@ type strictRunner struct {
 	register *register.Register
 	file     io.Closer // the lock
 	lookUS   int64
+	retry    retry
 	told     map[string]bool // what was logged, until it changes
 	old      map[string]bool // addresses of members whose release keeps no strict limits
 	open     map[*strict.Gate]bool
@@ -244,9 +247,7 @@ func (r *strictRunner) exchange(nowUS int64) {
 		r.carrier.node.SendStrict(s.addresses[letter.To], frame)
 	}
 	if err := r.register.Failed(); err != nil {
-		r.carrier.logf(logs.Error, "strict limits: %v; requests of strict zones are rejected until that works", err)
-		r.end("its register failed: "+err.Error(), false)
-		r.lookUS = nowUS + 10*lookEveryUS
+		r.fail(err, nowUS)
 	}
 }
 
@@ -296,11 +297,8 @@ func (r *strictRunner) look(nowUS int64) {
 		r.closeAll(why, true)
 		return
 	}
-	if r.register == nil {
-		if err := r.begin(wanted, nowUS); err != nil {
-			r.closeAll(err.Error(), false)
-			return
-		}
+	if r.register == nil && !r.beginOrWait(wanted, nowUS) {
+		return
 	}
 	r.openGates(nowUS)
 }
@@ -338,6 +336,9 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 		err = nil
 	}
 	if err == nil {
+		if err := r.probe(saved); err != nil {
+			return errors.Join(err, file.Close())
+		}
 		config := register.Config{
 			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk{&r.config},
 		}
@@ -355,8 +356,7 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 	r.mu.Lock()
 	r.seats = s
 	r.mu.Unlock()
-	r.carrier.logf(logs.Notice, "strict limits: this node is %s, seat %d of %d", s.members[s.self], s.self,
-		len(s.members))
+	r.tellOnce(logs.Notice, "strict limits: this node is %s, seat %d of %d", s.members[s.self], s.self, len(s.members))
 	return nil
 }
 
@@ -441,7 +441,11 @@ type disk struct{ config *StrictConfig }
 
 // Save implements register.Disk.
 func (d disk) Save(state []byte) error {
-	return d.config.onFile(func() error { return durable.WriteFile(d.config.File, state) })
+	write := durable.WriteFile
+	if d.config.write != nil {
+		write = d.config.write
+	}
+	return d.config.onFile(func() error { return write(d.config.File, state) })
 }
 
 func random64() uint64 {

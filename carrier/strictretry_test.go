@@ -1,0 +1,74 @@
+package carrier
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"starling/cluster/strict"
+	"starling/lib/durable"
+)
+
+// A disk that fails again and again is tried less and less often; after it worked for a while, as at first.
+func TestAFailingDiskIsTriedLessOften(t *testing.T) {
+	var b retry
+	nowUS := int64(5_000_000)
+	for _, wantS := range []int64{1, 2, 4, 8, 16, 32, 32} {
+		got := b.after(nowUS)
+		if got != wantS*1_000_000 {
+			t.Errorf("at %d us: %d us, want %d s", nowUS, got, wantS)
+		}
+		nowUS += got + 100_000
+	}
+	if got := b.after(nowUS + retryMostUS); got != retryFirstUS {
+		t.Errorf("after it worked: %d us", got)
+	}
+}
+
+// A node whose disk is full rejects, and says so once for each try. It decides again when the disk has room: whether the
+// disk was full from the start, or later.
+func TestAFullDisk(t *testing.T) {
+	var full atomic.Bool
+	full.Store(true)
+	nodes, _ := strictMesh(t, 1, func(_ int, c *Config) {
+		c.Strict.write = func(file string, state []byte) error {
+			if full.Load() {
+				return errors.New("no space left on device")
+			}
+			return durable.WriteFile(file, state)
+		}
+	})
+	n := nodes[0]
+	rejects := func() {
+		t.Helper()
+		eventually(t, func() error {
+			if why := n.gate.Closed(); !strings.HasSuffix(why, "no space left on device") {
+				return fmt.Errorf("closed: %q", why)
+			}
+			return nil
+		})
+		if n.ask("key") {
+			t.Error("it admits a request")
+		}
+		if n.log.find("no space left on device; requests of strict zones are rejected until that works; trying again in ") == "" {
+			t.Error("the log does not say it")
+		}
+	}
+	rejects()
+	full.Store(false)
+	allReady(t, nodes)
+
+	full.Store(true)
+	config, limits := n.config, *n.config.Strict
+	n.gate = strict.NewGate("other", n.gate.Limit, 1000, 8) // has a view of its own, which is saved
+	limits.Gates = []*strict.Gate{n.gate}
+	config.Strict = &limits
+	if err := n.carrier.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	rejects()
+	full.Store(false)
+	allReady(t, nodes)
+}
