@@ -79,6 +79,7 @@ type strictRunner struct {
 	told     map[string]bool // what was logged, until it changes
 	old      map[string]bool // addresses of members whose release keeps no strict limits
 	open     map[*strict.Gate]bool
+	fallen   map[*strict.Gate]*fallen
 }
 
 // strictItem is a message that came.
@@ -93,7 +94,7 @@ type strictItem struct {
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
 		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
-		open: map[*strict.Gate]bool{},
+		open: map[*strict.Gate]bool{}, fallen: map[*strict.Gate]*fallen{},
 	}
 }
 
@@ -273,6 +274,7 @@ func (r *strictRunner) look(nowUS int64) {
 	config := r.carrier.config.Load().Strict
 	if r.retired.Load() && config != nil {
 		r.end("another process has taken this node's place", false)
+		fallBack(config.Gates, 0) // the other process does
 		r.lookUS = nowUS + idleUS
 		return
 	}
@@ -282,6 +284,8 @@ func (r *strictRunner) look(nowUS int64) {
 		return
 	}
 	r.config = *config
+	fallBack(config.Gates, r.membersOfList())
+	r.tellFallen(nowUS)
 	wanted, why := r.seating()
 	if r.seats != nil && (wanted == nil || wanted.hash != r.seats.hash || wanted.self != r.seats.self) {
 		r.carrier.logf(logs.Notice, "strict limits: the list of members has changed")
@@ -305,11 +309,11 @@ func (r *strictRunner) look(nowUS int64) {
 
 // closeAll says why no zone is strict.
 func (r *strictRunner) closeAll(why string, additive bool) {
-	how := "rejects requests"
-	if additive {
-		how = "only adds requests up after the fact"
-	}
 	for _, gate := range r.config.Gates {
+		how := withoutMajority(gate)
+		if additive {
+			how = "only adds requests up after the fact"
+		}
 		if gate.Closed() != why {
 			gate.CloseTo(why, additive, clock.SteadyUS())
 		}

@@ -58,7 +58,7 @@ func (s *strictNode) ready() error {
 func (s *strictNode) ask(key string) bool {
 	verdict, ticket := s.gate.Decide(key, clock.SteadyUS())
 	if verdict != strict.Parked {
-		return verdict == strict.Admitted
+		return verdict.Admits()
 	}
 	admitted := <-ticket.Decided
 	ticket.Release()

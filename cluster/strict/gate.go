@@ -30,6 +30,11 @@ type Gate struct {
 	waiting map[uint64]*Ticket
 	tickets uint64
 
+	shares        bool // what Share and Among said last
+	among         int
+	fallback      *Fallback // nil: requests are rejected while there is no lease
+	fallbackStats FallbackStats
+
 	closed   atomic.Pointer[string] // why there is no node
 	additive atomic.Bool
 	retired  bool // it stays additive
@@ -61,6 +66,7 @@ func (g *Gate) Open(node *Node, members []string, send func(Envelope), wake func
 	}
 	g.end()
 	g.node, g.members, g.send, g.wake, g.dueUS = node, members, send, wake, -never
+	node.FallBackTo(g.fallback)
 	g.closed.Store(nil)
 	g.additive.Store(false)
 }
@@ -120,6 +126,9 @@ func (g *Gate) Decide(key string, nowUS int64) (Verdict, *Ticket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.node == nil {
+		if g.fallback != nil && !g.additive.Load() {
+			return g.fallback.decide(key, nowUS), nil
+		}
 		return NoLease, nil
 	}
 	g.tickets++
@@ -202,6 +211,7 @@ type GateStatus struct {
 	Stats
 	// Keys are the records that this node holds, Owned those of which it has the pool.
 	Keys, Owned int
+	Fallback    FallbackStatus
 }
 
 // Status describes the gate.
@@ -209,11 +219,11 @@ func (g *Gate) Status(nowUS int64) GateStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.node == nil {
-		return GateStatus{Closed: g.Closed()}
+		return GateStatus{Closed: g.Closed(), Fallback: g.fallbackStatus(nowUS)}
 	}
 	s := GateStatus{
 		State: "waiting", Members: g.members, View: g.node.View(), Stats: g.node.Stats(), Keys: g.node.holdings.size(),
-		Owned: len(g.node.poolList),
+		Owned: len(g.node.poolList), Fallback: g.fallbackStatus(nowUS),
 	}
 	if g.node.Ready(nowUS) {
 		s.State = "member"

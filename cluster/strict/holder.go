@@ -6,13 +6,18 @@ import "slices"
 type Verdict uint8
 
 // The verdicts. Parked is followed by an Outcome. NoLease rejects because the node may not decide: it has lost contact
-// with the majority, or is not yet a member.
+// with the majority, or is not yet a member. With a Fallback, it decides alone instead.
 const (
 	Admitted Verdict = iota + 1
 	Rejected
 	Parked
 	NoLease
+	AdmittedAlone
+	RejectedAlone
 )
+
+// Admits reports whether a request is admitted by a verdict that is final.
+func (v Verdict) Admits() bool { return v == Admitted || v == AdmittedAlone }
 
 // holding is what this node has of a key.
 type holding struct {
@@ -75,6 +80,9 @@ func (n *Node) Decide(key string, ticket uint64, nowUS int64) Verdict {
 
 func (n *Node) decide(key string, ticket uint64, nowUS int64) Verdict {
 	if !n.HasLease(nowUS) {
+		if n.fallback != nil {
+			return n.fallback.decide(key, nowUS)
+		}
 		return NoLease
 	}
 	h, known := n.holdings.use(key)
@@ -84,6 +92,7 @@ func (n *Node) decide(key string, ticket uint64, nowUS int64) Verdict {
 		}
 	}
 	h.demand.note(nowUS)
+	n.repay(h, nowUS)
 	if h.admit(nowUS) {
 		n.prefetch(h, nowUS)
 		return Admitted
@@ -284,6 +293,7 @@ func (n *Node) onGrant(m Message, nowUS int64) {
 		return
 	}
 	h.take(n.missing(m.Piece, h), nowUS)
+	n.repay(h, nowUS)
 	h.managed, h.central = true, m.Flags&Central != 0
 	answers := h.ask.id != 0 && m.AskID == h.ask.id
 	if m.Flags&Forget != 0 {

@@ -15,6 +15,9 @@ type Limit struct {
 // capacity is the size of the bucket of a key: one request, and the burst.
 func (l Limit) capacity() int64 { return (l.Burst + 1) * Request }
 
+// slower is the rate at which the nodes together drain: less by what clocks can be too fast, against a true time.
+func (l Limit) slower() int64 { return max(l.Rate-share(l.Rate, 2*driftPPM, 1_000_000)-1, 0) }
+
 // BurstMost bounds the burst, so that amounts fit into 63 bits.
 const BurstMost = 1_000_000_000
 
@@ -68,6 +71,7 @@ const (
 	ForgetfulNewcomer               // a process that joins later takes default pieces
 	ForgottenDefault                // a record that is evicted leaves its default piece behind
 	BeforeForgotten                 // buckets begin without what was counted before
+	GenerousFallback                // a node that lost contact begins with another burst
 )
 
 // The clocks that a lease depends on are the monotonic clocks of two machines. They may differ by driftPPM each.
@@ -110,6 +114,7 @@ type Node struct {
 	local    []Message // to this node itself
 	outcomes []Outcome
 	stats    Stats
+	fallback *Fallback // nil: requests are rejected without a lease
 	dueUS    int64
 }
 
@@ -132,9 +137,7 @@ const never = math.MinInt64 / 4
 func New(cfg Config, nowUS int64) *Node {
 	n := &Node{cfg: cfg, startUS: nowUS, pools: map[string]*pool{}, fullUS: never, armedUS: never, dueUS: nowUS}
 	members := int64(len(cfg.IDs))
-	// All rates together are less by what clocks can be too fast, against a true time.
-	slower := share(cfg.Limit.Rate, 2*driftPPM, 1_000_000) + 1
-	n.whole = Piece{Capacity: cfg.Limit.capacity(), Rate: max(cfg.Limit.Rate-slower, 0)}
+	n.whole = Piece{Capacity: cfg.Limit.capacity(), Rate: cfg.Limit.slower()}
 	units := (cfg.Limit.Burst + 1) / (2 * members)
 	if units == 0 && 5*(cfg.Limit.Burst+1) > 6*members {
 		units = 1
@@ -195,6 +198,9 @@ func (n *Node) Tick(nowUS int64) {
 	n.tickAsks(nowUS)
 	n.tickPools(nowUS)
 	n.settle(nowUS)
+	if n.fallback != nil && !n.fallback.active {
+		n.fallback.forget(nowUS)
+	}
 }
 
 // Receive takes a message of another node.
@@ -213,13 +219,14 @@ func (n *Node) Receive(m Message, nowUS int64) {
 	n.settle(nowUS)
 }
 
-// settle handles the messages of this node to itself.
+// settle handles the messages of this node to itself, and notes what became of its lease.
 func (n *Node) settle(nowUS int64) {
 	for len(n.local) > 0 {
 		m := n.local[0]
 		n.local = n.local[1:]
 		n.handle(m, nowUS)
 	}
+	n.followFallback(nowUS)
 }
 
 func (n *Node) handle(m Message, nowUS int64) {

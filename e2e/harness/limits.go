@@ -38,7 +38,10 @@ type StrictZone struct {
 	Reason  string   `json:"reason"`
 	Members []string `json:"members"`
 	NoLease uint64   `json:"no_lease"`
-	Keys    []struct {
+	// InFallback says that the node admits its share alone.
+	InFallback       bool   `json:"in_fallback"`
+	FallbackAdmitted uint64 `json:"fallback_admitted"`
+	Keys             []struct {
 		Holders map[string]int64 `json:"holders"`
 	} `json:"keys"`
 }
@@ -63,6 +66,47 @@ func (n *Node) Decides(members int) {
 		}
 		return err
 	})
+}
+
+// StrictShare is a node with StrictLimit that admits its share of the limit without a majority.
+func StrictShare(extra string) string {
+	return strings.Replace(StrictLimit(extra), " strict;", " strict strict_fallback=share;", 1)
+}
+
+// FallsBack waits until a node with StrictShare admits its share alone, or does so no more.
+func (n *Node) FallsBack(alone bool) {
+	n.T.Helper()
+	testkit.Eventually(n.T, Patience, func() error {
+		z, err := n.Strict()
+		if err == nil && z.InFallback != alone {
+			err = fmt.Errorf("%s: %+v", n.Name, z)
+		}
+		return err
+	})
+}
+
+// AdmittedAlone is how many requests nodes with StrictShare admitted by their shares so far. A node without enough time
+// of the processor loses contact with the others, too.
+func AdmittedAlone(t *testing.T, nodes []*Node) (sum int64) {
+	t.Helper()
+	for _, n := range nodes {
+		z, err := n.Strict()
+		if err != nil {
+			t.Fatalf("%s: %v", n.Name, err)
+		}
+		sum += int64(z.FallbackAdmitted)
+	}
+	return sum
+}
+
+// WithinShare checks that no more requests passed in a time than the share of one of so many nodes with StrictShare.
+func WithinShare(t *testing.T, passed int64, took time.Duration, nodes int) {
+	t.Helper()
+	allowed := (strictBurst + 1 + took.Seconds()*strictRate) / float64(nodes)
+	t.Logf("%d passed in %v by a share of 1/%d, %.0f are allowed", passed, took, nodes, allowed)
+	if float64(passed) > allowed {
+		t.Errorf("%d requests passed in %v by a share of 1/%d, %.0f are allowed", passed, took, nodes, allowed)
+	}
 }
 
 // Passes waits until a limit lets a request for a path pass.

@@ -94,3 +94,36 @@ func (w *World) Sum() (sum keyLaw) {
 	}
 	return sum
 }
+
+// followLease notes since when a host has no lease: then the share of each key is full.
+func (w *World) followLease(h *host) {
+	switch {
+	case h.node.HasLease(h.local(w.nowUS)):
+		h.aloneUS = 0
+	case h.aloneUS == 0:
+		h.aloneUS, h.alone = max(w.nowUS, 1), map[string]*exact{}
+	}
+}
+
+// admittedAlone checks the law of a host that decides by itself: what it admits fits into its even share, which was
+// full when it lost its lease.
+func (w *World) admittedAlone(i int, key string) {
+	h := w.hosts[i]
+	w.Alone++
+	if w.followLease(h); h.aloneUS == 0 {
+		w.failf("host %d admits a request for %q alone, and has a lease", i, key)
+		return
+	}
+	share := h.alone[key]
+	if share == nil {
+		size := max((w.Limit.Burst+1)*exactRequest/int64(w.Hosts), exactRequest)
+		share = &exact{rate: w.Limit.Rate / int64(w.Hosts), size: size, level: size, atUS: h.aloneUS}
+		h.alone[key] = share
+	}
+	share.drain(w.nowUS)
+	share.level += exactRequest
+	if over := share.level - share.size; over > w.Limit.Rate*readingUS+1_000_000 {
+		above := float64(over) / float64(exactRequest)
+		w.failf("host %d admits a request for %q alone: %.3f above its share", i, key, above)
+	}
+}

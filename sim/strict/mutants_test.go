@@ -27,6 +27,7 @@ var mutants = []struct {
 	{name: "newcomers have default pieces", broken: strict.ForgetfulNewcomer, first: 1, step: 1},
 	{name: "evicted records leave default pieces", broken: strict.ForgottenDefault, first: 1, step: 1},
 	{name: "buckets begin without what was counted before", broken: strict.BeforeForgotten, first: 1, step: 1},
+	{name: "a lost lease brings another burst", broken: strict.GenerousFallback, first: 1, step: 1},
 }
 
 // Each rule is broken on purpose, and the law must notice it. The register is that of the simulator, which is slower and

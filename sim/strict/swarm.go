@@ -25,6 +25,7 @@ func Swarm(seed uint64, broken strict.Mutant, raft, verbose bool) *World {
 	w := New(Setup{
 		Hosts: hosts[seed/4%5], Limit: limits[seed/20%6], LeaseUS: swarmLeaseUS, LagUS: 300, DriftPPM: 200,
 		Keys: 1 << 10, Broken: broken, Seed: seed, Verbose: verbose, Raft: raft, NeverEmpty: raft && seed%3 == 0,
+		Share: seed/2%2 == 0,
 	})
 	few := w.rng.IntN(4) == 0 // room for fewer keys than there are
 	if few {

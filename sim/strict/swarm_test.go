@@ -59,14 +59,19 @@ func report(t *testing.T, seed uint64, w *World) {
 
 // TestSwarmAdmits: a law that nothing is admitted against would hold for an empty cluster, too.
 func TestSwarmAdmits(t *testing.T) {
-	var admitted, allowed int64
+	var admitted, allowed, alone int64
 	for seed := range uint64(20) {
-		sum := Swarm(seed, strict.Whole, seed%2 == 1, false).Sum()
+		w := Swarm(seed, strict.Whole, seed%2 == 1, false)
+		sum := w.Sum()
 		admitted += sum.Admitted
 		allowed += sum.Allowed
+		alone += w.Alone
+	}
+	if alone == 0 {
+		t.Error("no host without a lease admitted its share")
 	}
 	if admitted < allowed/2 {
 		t.Errorf("with faults all the time, %d of %d requests were admitted", admitted, allowed)
 	}
-	t.Logf("%d of %d", admitted, allowed)
+	t.Logf("%d of %d, %d alone", admitted, allowed, alone)
 }

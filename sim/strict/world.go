@@ -26,7 +26,9 @@ type Setup struct {
 	Raft bool
 	// NeverEmpty: buckets count as full at the beginning.
 	NeverEmpty bool
-	Verbose    bool
+	// Share has hosts without a lease admit their share by themselves.
+	Share   bool
+	Verbose bool
 }
 
 // World is a cluster of simulated hosts.
@@ -57,6 +59,7 @@ type World struct {
 	perSecond     []second
 	settings      int   // that the hosts shall have
 	before        exact // of each key: what was counted before strict limits, and is known to all hosts
+	Alone         int64 // admitted by hosts without a lease
 }
 
 // second has what happened in one second of the world.
@@ -78,7 +81,9 @@ type host struct {
 	tickUS      int64 // the scheduled tick, in true time; 0 if none
 	frozenUS    int64 // until then
 	disk        strict.View
-	settings    int // of the zone: hosts with others do not hear each other
+	settings    int   // of the zone: hosts with others do not hear each other
+	aloneUS     int64 // without a lease since then; 0: with one
+	alone       map[string]*exact
 }
 
 type link struct {
@@ -160,6 +165,10 @@ func (w *World) newNode(i int) {
 		Broken: w.Broken, OwnViews: w.Raft, NeverEmpty: w.NeverEmpty,
 		Before: func(string) int64 { return w.leftOfBefore().level / (exactRequest / strict.Request) },
 	}, h.local(w.nowUS))
+	h.aloneUS = 0
+	if w.Share {
+		h.node.FallBackTo(strict.NewFallback(w.Limit, w.Hosts, w.Keys))
+	}
 }
 
 // countedBefore has so many requests of each key be counted before strict limits, until now.
@@ -187,6 +196,7 @@ func (w *World) crash(i int) {
 // after takes what a host has to say after something happened to it.
 func (w *World) after(i int) {
 	h := w.hosts[i]
+	w.followLease(h)
 	for _, e := range h.node.Out() {
 		w.send(i, int(e.Hop), e.Message)
 	}
@@ -251,6 +261,9 @@ func (w *World) request(i int, key string) {
 	w.waits[w.tickets] = wait{i, key, w.nowUS}
 	switch h.node.Decide(key, w.tickets, h.local(w.nowUS)) {
 	case strict.Parked:
+	case strict.AdmittedAlone:
+		delete(w.waits, w.tickets)
+		w.admittedAlone(i, key)
 	case strict.Admitted:
 		delete(w.waits, w.tickets)
 		w.admitted(i, key)

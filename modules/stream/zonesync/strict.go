@@ -36,14 +36,8 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 		if !ok || limited.Gate() == nil {
 			continue
 		}
-		gate := limited.Gate()
-		c.Gates = append(c.Gates, gate)
-		if members := int64(len(s.Members)); gate.Limit.Burst+1 < members {
-			p.Log.Logf(logs.Warn, "strict zone \"%s\" in %s:%d admits %d requests at once, fewer than the %d members: "+
-				"where requests for a key come to many nodes, each asks the key's owner, and about a tenth of the "+
-				"limit is lost; a burst of %d avoids that", z.Name, z.File, z.Line, gate.Limit.Burst+1, members,
-				2*members-1)
-		}
+		c.Gates = append(c.Gates, limited.Gate())
+		tellStrict(p.Log, z, limited.Gate().Limit.Burst, int64(len(s.Members)))
 	}
 	if len(c.Gates) == 0 {
 		return nil, nil
@@ -61,9 +55,31 @@ func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 				"\"resolve\" from zone_sync_server \"%s\" in %s", m, m.Line)
 		}
 	}
-	if len(s.Members) == 2 {
-		p.Log.Logf(logs.Warn, "strict zones stop when either of the two members of zone_sync is down: only a third "+
-			"one makes a majority without it")
-	}
 	return c, nil
+}
+
+// tellStrict tells the operator what cannot be had with so many members.
+func tellStrict(log logs.Logger, z *plan.Zone, burst, members int64) {
+	sharing, ok := z.Value.(interface{ SharesAlone() bool })
+	shares := ok && sharing.SharesAlone()
+	tell := func(format string, args ...any) {
+		log.Logf(logs.Warn, "strict zone \"%s\" in %s:%d %s", z.Name, z.File, z.Line, fmt.Sprintf(format, args...))
+	}
+	if burst+1 < members {
+		tell("admits %d requests at once, fewer than the %d members: where requests for a key come to many nodes, "+
+			"each asks the key's owner, and about a tenth of the limit is lost; a burst of %d avoids that", burst+1,
+			members, 2*members-1)
+	}
+	switch {
+	case members == 2 && shares:
+		tell("admits half of its limit on each node when either of the two members of zone_sync is down: only a " +
+			"third one makes a majority without it")
+	case members == 2:
+		tell("rejects all requests when either of the two members of zone_sync is down: only a third one makes a " +
+			"majority without it; or use \"strict_fallback=share\"")
+	}
+	if shares && burst+1 < members {
+		tell("has \"strict_fallback=share\": each node without contact to the majority admits one request at " +
+			"once, so together they can admit more than the burst")
+	}
 }

@@ -19,11 +19,13 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Directives: []conf.Directive{
 			{
-				Name: "limit_req_zone", Syntax: "<key> zone=<name>:<size> [rate=<rate>] [sync [strict]]",
-				Params: zoneParams, OneMore: true, In: conf.HTTP, Repeat: true,
+				Name: "limit_req_zone", Params: zoneParams,
+				Syntax:  "<key> zone=<name>:<size> [rate=<rate>] [sync [strict] [strict_fallback=refuse|share]]",
+				OneMore: true, In: conf.HTTP, Repeat: true,
 				Doc: "Defines a zone with a bucket for each key. The rate is in requests per second or minute " +
 					"(`10r/s`, `30r/m`). With `sync`, the buckets count the requests of all nodes of the cluster; " +
-					"with `strict`, too, all nodes together never admit more than one node would.",
+					"with `strict`, too, all nodes together never admit more than one node would. A node without " +
+					"contact to the majority of the nodes then rejects requests, or admits its share of the limit.",
 				Set: declareZone,
 			}, {
 				Name: "limit_req", Syntax: "zone=<name> [burst=<number>] [nodelay|delay=<number>]", Params: limitParams,
@@ -66,6 +68,8 @@ var zoneParams = map[string]string{
 	"sync": "Shares the counts with the nodes of the cluster.",
 	"strict": "Moves parts of each bucket between the nodes, so that together they never exceed the limit. Requires " +
 		"`sync` and `zone_sync_strict_state`.",
+	"strict_fallback": "What a node does without contact to the majority: `refuse` (the default) rejects requests, " +
+		"`share` admits the rate and the burst divided by the number of nodes, which can exceed the limit.",
 }
 
 // limitParams explains the parameters of limit_req.

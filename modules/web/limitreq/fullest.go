@@ -24,6 +24,12 @@ type limitedKey struct {
 
 func (z *Zone) fullest(now clock.Reading) fullest {
 	out := fullest{RateMilli: z.rate, BurstMilli: z.BurstMilli(), Keys: []limitedKey{}, Strict: z.showStrict()}
+	if z.gate != nil && !z.gate.Additive() { // what this node knows: of its own pieces, and of the pools that it has
+		for _, k := range z.gate.Fullest(shownKeys, clock.SteadyUS()) {
+			out.Keys = append(out.Keys, limitedKey{admin.KeyText([]byte(k.Key)), k.Used() / strictMilli})
+		}
+		return out
+	}
 	for _, l := range z.Fullest(shownKeys, now) {
 		out.Keys = append(out.Keys, limitedKey{admin.KeyText(l.Key), l.ExcessMilli})
 	}

@@ -47,6 +47,7 @@ type Zone struct {
 	rate   int64 // 1/1000 requests per second
 	sync   bool
 	strict bool // never exceeded: gate decides
+	share  bool // strict_fallback=share
 	gate   *strict.Gate
 	long   *longKeys // of a strict zone
 	counts *Counts
@@ -108,7 +109,13 @@ func declareZone(_ any, a *conf.Args) error {
 	if a.Has("strict") && !a.Has("sync") {
 		return fmt.Errorf("\"strict\" requires \"sync\" in limit_req_zone \"%s\"", z.Name)
 	}
-	z.Value = &Zone{name: z.Name, key: key, rate: rate, sync: a.Has("sync"), strict: a.Has("strict")}
+	if a.Has("strict_fallback") && !a.Has("strict") {
+		return fmt.Errorf("\"strict_fallback\" requires \"strict\" in limit_req_zone \"%s\"", z.Name)
+	}
+	z.Value = &Zone{
+		name: z.Name, key: key, rate: rate, sync: a.Has("sync"), strict: a.Has("strict"),
+		share: a.Value("strict_fallback") == "share",
+	}
 	z.Sync = a.Has("sync")
 	r.zones = append(r.zones, z)
 	r.nodes[z] = a.Node
@@ -176,6 +183,7 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 	now, burst := z.Value.(*Zone), r.bursts[z]
 	if now.strict {
 		now.gate = newGate(z.Name, now.key.Text(), z.Bytes, now.rate, burst/1000)
+		now.gate.Share(now.share)
 	}
 	before := now
 	_, err := plan.Continue(p, z, plan.Continuation[*Zone]{
@@ -205,6 +213,9 @@ func (r *part) linkZone(p *plan.Plan, z *plan.Zone) error {
 			}, p.Clock.Now())
 			now.SetBurst(burst)
 			now.follow(before)
+			if now.gate != nil { // that of before, perhaps
+				now.gate.Share(now.share)
+			}
 		},
 		Settle: func() { p.TellDropped(z, now.Settle(p.Clock.Now()), "limits") },
 		Make: func(*Zone) {

@@ -13,12 +13,19 @@ type strictZone struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// View is the number of the agreed list of nodes that decide, Members are these.
-	View      uint64      `json:"view"`
-	Members   []string    `json:"members"`
-	Admitted  uint64      `json:"admitted"`
-	Rejected  uint64      `json:"rejected"`
-	Waited    uint64      `json:"waited"`
-	NoLease   uint64      `json:"no_lease"`
+	View     uint64   `json:"view"`
+	Members  []string `json:"members"`
+	Admitted uint64   `json:"admitted"`
+	Rejected uint64   `json:"rejected"`
+	Waited   uint64   `json:"waited"`
+	NoLease  uint64   `json:"no_lease"`
+	// Fallback is "refuse" or "share"; with "share", InFallback says whether requests are decided by this node's share.
+	Fallback   string `json:"fallback"`
+	InFallback bool   `json:"in_fallback"`
+	// FallbackAdmitted and FallbackRejected are the requests that this node decided on alone.
+	FallbackAdmitted uint64 `json:"fallback_admitted"`
+	FallbackRejected uint64 `json:"fallback_rejected"`
+
 	Asks      uint64      `json:"asks"`
 	Grants    uint64      `json:"grants"`
 	Recalls   uint64      `json:"recalls"`
@@ -33,6 +40,7 @@ type strictKey struct {
 	Key      string           `json:"key"`
 	Capacity int64            `json:"capacity"`
 	Level    int64            `json:"level"`
+	Owner    string           `json:"owner,omitempty"`
 	Mode     string           `json:"mode,omitempty"`
 	Pool     int64            `json:"pool,omitempty"`
 	Holders  map[string]int64 `json:"holders,omitempty"`
@@ -49,7 +57,11 @@ func (z *Zone) showStrict() *strictZone {
 	shown := &strictZone{
 		State: s.State, View: s.View.Number, Members: []string{}, Admitted: s.Admitted, Rejected: s.Rejected,
 		Waited: s.Waited, NoLease: z.counts.noLease.Load(), Asks: s.Asks, Grants: s.Grants, Recalls: s.Recalls,
-		Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned, Keys: []strictKey{},
+		Returns: s.Returns, KeysHeld: s.Keys, KeysOwned: s.Owned, Keys: []strictKey{}, Fallback: "refuse",
+		InFallback: s.Fallback.Active, FallbackAdmitted: s.Fallback.Admitted, FallbackRejected: s.Fallback.Rejected,
+	}
+	if s.Fallback.Shares {
+		shown.Fallback = "share"
 	}
 	if s.Closed != "" {
 		shown.State, shown.Reason = "closed", s.Closed
@@ -58,7 +70,7 @@ func (z *Zone) showStrict() *strictZone {
 		}
 	}
 	name := func(seat strict.Seat) string {
-		if int(seat) < len(s.Members) {
+		if seat >= 0 && int(seat) < len(s.Members) {
 			return s.Members[seat]
 		}
 		return ""
@@ -69,7 +81,7 @@ func (z *Zone) showStrict() *strictZone {
 	for _, k := range z.gate.Shown(shownKeys, nowUS) {
 		key := strictKey{
 			Key: admin.KeyText([]byte(k.Key)), Capacity: k.Held.Capacity / strictMilli,
-			Level: k.Held.Level / strictMilli, Mode: k.Mode, Pool: k.Pool.Capacity / strictMilli,
+			Level: k.Held.Level / strictMilli, Owner: name(k.Owner), Mode: k.Mode, Pool: k.Pool.Capacity / strictMilli,
 		}
 		if k.Mode != "" {
 			key.Holders = map[string]int64{}

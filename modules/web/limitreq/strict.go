@@ -29,6 +29,9 @@ func (z *Zone) Gate() *strict.Gate { return z.gate }
 // Strict reports whether the zone must never be exceeded.
 func (z *Zone) Strict() bool { return z.strict }
 
+// SharesAlone reports whether a node that cannot decide with the others admits its share of the limit.
+func (z *Zone) SharesAlone() bool { return z.share }
+
 // newGate makes the gate of a strict zone. All nodes with the same settings get the same tag.
 func newGate(name, key string, bytes, rateMilli, burst int64) *strict.Gate {
 	settings := []string{name, key, strconv.FormatInt(rateMilli, 10), strconv.FormatInt(burst, 10)}
@@ -96,7 +99,7 @@ func (l *limiter) handleStrict(r *web.Request, outcome *web.Slot) web.Result {
 			continue
 		}
 		applied = true
-		if verdict := limit.decide(key); verdict != strict.Admitted {
+		if verdict := limit.decide(key); !verdict.Admits() {
 			return l.rejectStrict(r, outcome, limit, verdict)
 		}
 	}
@@ -127,7 +130,10 @@ func (l *limiter) rejectStrict(
 	verdict strict.Verdict,
 ) web.Result {
 	level, why := l.settings.LogLevel, "the cluster's limit is reached"
-	if verdict == strict.NoLease {
+	switch verdict {
+	case strict.RejectedAlone:
+		why = "this node does not reach the majority of the members, and its share of the limit is used up"
+	case strict.NoLease:
 		limit.counts.noLease.Add(1)
 		level = min(level, logs.Warn)
 		if why = limit.gate.Closed(); why == "" {

@@ -15,6 +15,14 @@ func TestWhatAStrictLimitRequires(t *testing.T) {
 		{"rate=1r/s sync strict", "limit_req zone=one burst=5 nodelay;", ""},
 		{"rate=1r/s sync strict", "limit_req zone=one;", ""},
 		{"rate=1r/s strict", "limit_req zone=one;", `"strict" requires "sync" in limit_req_zone "one"`},
+		{"rate=1r/s sync strict strict_fallback=share", "limit_req zone=one burst=5 nodelay;", ""},
+		{"rate=1r/s sync strict strict_fallback=refuse", "limit_req zone=one burst=5 nodelay;", ""},
+		{
+			"rate=1r/s sync strict_fallback=share", "limit_req zone=one;",
+			`"strict_fallback" requires "strict" in limit_req_zone "one"`,
+		},
+		{"rate=1r/s sync strict strict_fallback=half", "limit_req zone=one;", `invalid parameter "strict_fallback=half"`},
+		{"rate=1r/s sync strict strict_fallback", "limit_req zone=one;", `invalid parameter "strict_fallback"`},
 		{
 			"rate=1r/s sync strict", "limit_req zone=one burst=5;",
 			`limit_req with the strict zone "one" requires "nodelay": a strict limit admits requests at once or rejects them`,

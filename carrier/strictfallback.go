@@ -1,0 +1,67 @@
+package carrier
+
+import (
+	"slices"
+
+	"starling/cluster/strict"
+	"starling/logs"
+)
+
+// fallen is a zone whose node has lost contact with the majority.
+type fallen struct {
+	sinceUS  int64
+	told     bool
+	admitted uint64 // by itself, before
+}
+
+// fallenToldUS is how long contact is lost before the log says so: three leases, so that a short pause of the machine
+// is not worth two lines.
+const fallenToldUS = 500_000
+
+// fallBack tells the gates how many members share the limits; 0: this node must admit nothing by itself.
+func fallBack(gates []*strict.Gate, members int) {
+	for _, gate := range gates {
+		gate.Among(members)
+	}
+}
+
+// membersOfList is the number of configured members.
+func (r *strictRunner) membersOfList() int {
+	r.carrier.mu.Lock()
+	defer r.carrier.mu.Unlock()
+	return len(r.carrier.members)
+}
+
+// tellFallen logs which zones have lost contact with the majority, and which have it again. Closed zones are logged by
+// closeAll.
+func (r *strictRunner) tellFallen(nowUS int64) {
+	for gate := range r.fallen {
+		if !slices.Contains(r.config.Gates, gate) {
+			delete(r.fallen, gate)
+		}
+	}
+	for _, gate := range r.config.Gates {
+		s, f := gate.Status(nowUS), r.fallen[gate]
+		switch {
+		case s.State == "waiting" && f == nil:
+			r.fallen[gate] = &fallen{sinceUS: nowUS, admitted: s.Fallback.Admitted}
+		case s.State == "waiting" && !f.told && nowUS >= f.sinceUS+fallenToldUS:
+			f.told = true
+			r.carrier.logf(logs.Warn, "strict limits: %v %s: this node does not reach the majority of the members",
+				gate, withoutMajority(gate))
+		case s.State != "waiting" && f != nil:
+			if delete(r.fallen, gate); f.told && s.State == "member" {
+				r.carrier.logf(logs.Notice, "strict limits: %v decides with the other members again; alone, this node "+
+					"admitted %d requests", gate, s.Fallback.Admitted-f.admitted)
+			}
+		}
+	}
+}
+
+// withoutMajority says what a zone does with requests while this node cannot decide with the others.
+func withoutMajority(gate *strict.Gate) string {
+	if gate.Shares() {
+		return "admits this node's share of the limit only"
+	}
+	return "rejects requests"
+}
