@@ -271,3 +271,53 @@ func TestWritesPrefixAndKeyboard(t *testing.T) {
 	b.sees("main", a.IP+":8081")
 	b.sure(`[...document.querySelectorAll("main td button")].every((x) => x.hidden)`)
 }
+
+// The view of limits says whether this node decides on strict limits, with whom, and who holds how much of a key.
+func TestDashboardShowsWhoHoldsWhat(t *testing.T) {
+	config := strings.Replace(harness.StrictShare(""), "location /api { api; }", "location /api { api; } location = /dashboard.html { dashboard; }", 1)
+	c := harness.NewCluster(t, 3)
+	c.Start(config)
+	for _, n := range c.Nodes {
+		n.Decides(3)
+		n.Passes("/limited")
+	}
+	b := openTab(t)
+	for _, n := range c.Nodes {
+		b.open(page(n, "/dashboard.html#limits"))
+		b.sees("main", "Strict limits")
+		b.sees("main td .pill", "decides")
+		b.sees("main", "admits a share")
+		for _, member := range c.Nodes {
+			b.sees("main", member.IP+":9000")
+		}
+		b.sure(`[...document.querySelectorAll("tr")].some((r) => r.innerText.includes("all") && r.innerText.includes("req") && r.querySelector(".bar i"))`)
+	}
+	testkit.Eventually(t, harness.Patience, func() error { // the owner knows who holds what, once somebody wanted more
+		for _, n := range c.Nodes {
+			if _, err := n.Pipeline("/limited", 40); err != nil {
+				return err
+			}
+			z, err := n.Strict()
+			if err != nil {
+				return err
+			}
+			if len(z.Keys) == 0 || len(z.Keys[0].Holders) == 0 {
+				continue
+			}
+			b.open(page(n, "/dashboard.html#limits"))
+			b.sees("main", "Who holds what")
+			var shown bool
+			err = b.eval(`[...document.querySelectorAll("tr")].some((r) => r.innerText.includes("pool") && r.innerText.includes(":9000"))`, &shown)
+			if err == nil && shown {
+				return nil
+			}
+		}
+		return fmt.Errorf("no page shows who holds what")
+	})
+
+	for _, n := range c.Nodes[1:] {
+		n.Kill()
+	}
+	b.open(page(c.Nodes[0], "/dashboard.html#limits"))
+	b.sees("main td .pill", "alone")
+}

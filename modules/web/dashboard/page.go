@@ -29,7 +29,7 @@ const firstScript = "first.js"
 // scripts are the parts that run after it, in this order. They share one scope.
 var scripts = []string{
 	"base.js", "table.js", "chart.js", "api.js", "health.js", "mesh.js", "cluster.js", "pairs.js", "zones.js",
-	"limits.js", "upstreams.js", "traffic.js", "errors.js", "app.js",
+	"strict.js", "limits.js", "upstreams.js", "traffic.js", "errors.js", "app.js",
 }
 
 // page is the document in one piece, cut where the path of the API goes. One file without any other resource needs no

@@ -36,8 +36,9 @@ function limitsView() {
   const requestsPart = section("Requests", null, requests.element);
   const connectionsPart = section("Connections", null, connections.element);
   const mostPart = section("Limited most", null, most.element);
+  const strict = strictTables();
   const none = empty("There is no limit.", "Declare one with ", code("limit_req_zone"), " or ", code("limit_conn_zone"), ".");
-  const element = el("div", {}, el("h1", {}, "Limits"), none, mostPart, requestsPart, heldPart, connectionsPart);
+  const element = el("div", {}, el("h1", {}, "Limits"), none, mostPart, requestsPart, ...strict.parts, heldPart, connectionsPart);
   return {
     id: "limits", element, needs: ["http/limit_reqs", "http/limit_conns", "stream/limit_conns", "starling/http/limit_reqs",
       "starling/http/limit_conns", "starling/stream/limit_conns"],
@@ -56,6 +57,7 @@ function limitsView() {
         key: zone + " " + k.key, label: k.key, zone, excess: k.excess, burst: z.burst,
       }))).sort((a, b) => b.excess - a.excess).slice(0, 50);
       most.update(keys);
+      strict.update(data["starling/http/limit_reqs"]);
       held.update(["http", "stream"].flatMap((side) => Object.entries(data[`starling/${side}/limit_conns`] || {}).flatMap(
         ([zone, z]) => (z.keys || []).map((k) => ({key: `${side} ${zone} ${k.key}`, label: k.key, zone, connections: k.connections, here: k.here})),
       )).sort((a, b) => b.connections - a.connections).slice(0, 50));
