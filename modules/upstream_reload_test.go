@@ -47,6 +47,9 @@ func TestMethodsDisplaceEachOther(t *testing.T) {
 	}{
 		{`hash $host; least_conn; server {a}; server {b};`, true, "abab"},
 		{`least_conn; hash $host; server {a}; server {b};`, true, "aaaa"},
+		{`least_conn; least_conn; server {a}; server {b};`, true, "abab"},
+		{`hash $remote_addr; hash $http_x_none$request_id; server {a} down; server {b};`, true, "bbbb"},
+		{`random; random two; server {a} down; server {b};`, true, "bbbb"},
 		{`server {a} route=a; server {b} route=b; sticky route $http_x_route; hash $host;`, true, "aaaa"},
 		{`hash $host; server {a} route=a; server {b} route=b; sticky route $http_x_route;`, false, "bbbb"},
 	} {

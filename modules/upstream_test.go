@@ -375,6 +375,7 @@ func TestUpstreamErrors(t *testing.T) {
 		{`upstream u { ` + server + ` queue x; }`, `invalid value "x" in "queue" directive` + at},
 		{`upstream u { ` + server + ` queue 1 timeout=0; }`, `invalid parameter "timeout=0"` + at},
 		{`upstream u { ` + server + ` queue 1; queue 2; }`, `"queue" directive is duplicate` + at},
+		{`upstream u { ` + server + ` least_time header; least_time header; }`, `"least_time" directive is duplicate` + at},
 		{`upstream u { ` + server + ` sticky learn create=$a lookup=$b; }`, `"sticky" directive "zone" parameter is not specified` + at},
 		{learns(`zone=z`), `"sticky" directive zone size is not specified` + at},
 		{learns(`zone=`), `"sticky" directive zone size is not specified` + at},

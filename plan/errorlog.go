@@ -26,6 +26,8 @@ func ErrorLogTarget(a *conf.Args) (logs.Target, error) {
 		if err := logs.CheckSyslog(path); err != nil {
 			return t, err
 		}
+	case path == "": // nginx's other name of it
+		t.Path = logs.StderrPath
 	case path != logs.StderrPath:
 		t.Path = p.PrefixPath(path)
 	}

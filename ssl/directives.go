@@ -21,6 +21,23 @@ type Bound[C any] struct {
 
 	certificates, keys []name[C]
 	cache              *CertificateCache
+	dhParameters       dhParameters
+}
+
+// dhParameters is ssl_dhparam: a file that is not used, and is checked where nginx reads it.
+type dhParameters struct {
+	path string
+	node *conf.Node
+}
+
+func (d dhParameters) check(read ReadFile) error {
+	if d.path == "" {
+		return nil
+	}
+	if _, err := read(d.path); err != nil {
+		return conf.At(d.node, "BIO_new_file(\"%s\") failed (%s)", d.path, reason(err))
+	}
+	return nil
 }
 
 // Caches are ssl_session_cache and ssl_ocsp_cache.
@@ -39,6 +56,9 @@ func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 		last := b.certificates[len(b.certificates)-1].Text()
 		return nil, fmt.Errorf("no \"ssl_certificate_key\" is defined for certificate \"%s\"", shown(last))
 	}
+	if err := b.dhParameters.check(env.ReadFile); err != nil {
+		return nil, err
+	}
 	b.Certificates = nil
 	f := &Finder[C]{loader: Loader{Read: env.ReadFile, Absolute: env.ConfPath, Cache: b.cache}}
 	fixed := true
@@ -55,10 +75,12 @@ func (b *Bound[C]) Pair(env Env) (*Finder[C], error) {
 	return f, f.loader.ReadPasswords(b.PasswordFile)
 }
 
-// Env is what settings need of the plan in conf.Args.Env: absolute paths of the configuration's files, and the files.
+// Env is what settings need of the plan in conf.Args.Env: absolute paths of the configuration's files, the files, and
+// steps after all of them were bound.
 type Env interface {
 	ConfPath(path string) string
 	ReadFile(path string) ([]byte, error)
+	OnLink(step func() error)
 }
 
 // credential reads the name of a certificate or key without variables.
@@ -86,6 +108,19 @@ func file(a *conf.Args) (string, error) {
 		return "", nil
 	}
 	return a.Env.(Env).ConfPath(path), nil
+}
+
+// passwordFile reads the path of a file with passwords. The file must be readable even if no key needs it, as in nginx.
+func passwordFile(a *conf.Args) (string, error) {
+	path, err := file(a)
+	env := a.Env.(Env)
+	env.OnLink(func() error {
+		if _, err := readPasswords(path, env.ReadFile); err != nil {
+			return conf.At(a.Node, "%s", err)
+		}
+		return nil
+	})
+	return path, err
 }
 
 // words is a family of TLS directives being declared: one prefix, one set of contexts.
@@ -150,16 +185,10 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 		}))
 	addStatus(w, place)
 	w.add("dhparam", "<file>", "", "Accepted for compatibility, no effect: "+noDH+".",
-		conf.Raw(func(_ *S, a *conf.Args) error {
-			path, err := file(a)
-			if err != nil {
-				return err
-			}
-			if _, err := a.Env.(Env).ReadFile(path); err != nil {
-				return fmt.Errorf("BIO_new_file(\"%s\") failed (%s)", path, reason(err))
-			}
+		conf.Whole(func(s *S) *dhParameters { return &place(s).dhParameters }, func(a *conf.Args) (dhParameters, error) {
 			a.Ignore(noDH)
-			return nil
+			path, err := file(a)
+			return dhParameters{path, a.Node}, err
 		}))
 	w.add("certificate_compression", "on | off", "off", "Accepted for compatibility, no effect: "+noCompression+".",
 		conf.Raw(func(_ *S, a *conf.Args) error {
@@ -277,7 +306,7 @@ func common[S any](w *words, place func(*S) *Common) {
 		"chain is checked.",
 		conf.Whole(func(s *S) *string { return &place(s).CRL }, file))
 	w.add("password_file", "<file>", "", "Sets the file with the passwords of encrypted keys, one per line.",
-		conf.Whole(func(s *S) *string { return &place(s).PasswordFile }, file))
+		conf.Whole(func(s *S) *string { return &place(s).PasswordFile }, passwordFile))
 	w.add("trusted_certificate", "<file>", "", "Sets the file with CA certificates in PEM format for verifying the "+
 		"peer.",
 		conf.Whole(func(s *S) *[]string { return &place(s).Trusted }, func(a *conf.Args) ([]string, error) {

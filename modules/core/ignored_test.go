@@ -37,6 +37,7 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		},
 		{text: "http { } load_module x.so;", problem: `"load_module" directive is specified too late in /n.conf:1`},
 		{text: "http { http2_push /a.css; }", warning: `the "http2_push" directive is obsolete, ignored in /n.conf:1`},
+		{text: "http { http2_push_preload maybe; }", warning: `the "http2_push_preload" directive is obsolete, ignored in /n.conf:1`},
 		{text: "http { server { http2_push_preload on; } }", warning: `the "http2_push_preload" directive is obsolete, ignored in /n.conf:1`},
 	} {
 		got := bind(t, c.text)

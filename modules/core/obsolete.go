@@ -9,7 +9,7 @@ func obsolete() (all []conf.Directive) {
 		in           conf.Context
 	}{
 		{"http2_push", "<uri>|off", locations},
-		{"http2_push_preload", "on | off", locations},
+		{"http2_push_preload", "<value>", locations},
 		{"http2_max_concurrent_pushes", "<number>", conf.HTTP | conf.Server},
 	} {
 		all = append(all, conf.Directive{

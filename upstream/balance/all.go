@@ -16,6 +16,8 @@ type Method struct {
 	Keyed bool
 	// Side is the only side that supports the method; its zero value is both.
 	Side Side
+	// Once rejects a second directive of this method, as nginx does for some; the last one of the others counts.
+	Once bool
 	// NoBackup rejects `backup` on servers, NoMaxConns `max_conns`, with nginx's text "balancing method does not
 	// support parameter".
 	NoBackup bool

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"fmt"
+	"strings"
 
 	"starling/upstream"
 )
@@ -24,12 +25,12 @@ var (
 // leastTime is the method for one side, with the side's arguments.
 func leastTime(words string, side Side, moments map[string]upstream.Timing) Method {
 	return Method{
-		Name: "least_time", Syntax: words + " [inflight]", Side: side,
+		Name: "least_time", Syntax: words + " [inflight]", Side: side, Once: true,
 		Params: map[string]string{"inflight": "Includes requests in flight."},
 		Doc: "Selects the server with the lowest average time and the fewest active connections relative to its " +
 			"weight. The argument sets the measured time; `inflight` includes requests in flight.",
 		New: func(args []string) (upstream.Balancer, error) {
-			by, known := moments[args[0]]
+			by, known := moments[strings.ToLower(args[0])]
 			if !known {
 				return nil, fmt.Errorf("invalid value %q", args[0])
 			}

@@ -9,6 +9,18 @@ import (
 	"starling/upstream"
 )
 
+// Its first word is read in any case, as nginx reads it.
+func TestLeastTimeInCapitals(t *testing.T) {
+	for word, want := range map[string]upstream.Timing{"HEADER": upstream.ByFirstByte, "Last_Byte": upstream.ByLastByte} {
+		if b, err := leastTimeHTTP.New([]string{word}); err != nil || b.(leastTimeBalancer).by != want {
+			t.Error(word, b, err)
+		}
+	}
+	if _, err := leastTimeHTTP.New([]string{"connect"}); err == nil {
+		t.Error("connect is a time of stream")
+	}
+}
+
 func timedGroup(t *testing.T, method Method, args []string, weights ...int) (*upstream.Group, []*upstream.Server) {
 	t.Helper()
 	b, err := method.New(args)

@@ -95,10 +95,15 @@ func (s *Options[C]) setAccessLog(settings *Settings[C], a *conf.Args) error {
 		return nil
 	}
 	syslog := strings.HasPrefix(path, logs.SyslogScheme)
-	if !syslog {
+	switch {
+	case path == "":
+		path = stderrPath
+	case !syslog:
 		path = p.PrefixPath(path)
-	} else if err := checkSyslog(a); err != nil {
-		return err
+	default:
+		if err := checkSyslog(a); err != nil {
+			return err
+		}
 	}
 	l := setting[C]{options: logs.AccessOptions{Path: path}, node: a.Node}
 	var err error
@@ -127,6 +132,9 @@ func (s *Options[C]) setAccessLog(settings *Settings[C], a *conf.Args) error {
 	settings.logs = append(slices.Clip(settings.logs), l)
 	return nil
 }
+
+// stderrPath is what nginx takes an empty path for.
+const stderrPath = "/dev/stderr"
 
 func checkSyslog(a *conf.Args) error {
 	if err := logs.CheckSyslog(a.Words[0]); err != nil {

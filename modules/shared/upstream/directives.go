@@ -53,6 +53,7 @@ func (o *Options[S, C]) Directives() []conf.Directive {
 					Doc:    m.Doc,
 					Params: m.Params,
 					In:     o.Inside,
+					Repeat: !m.Once,
 					Set:    o.setMethod(m),
 				},
 			)

@@ -190,7 +190,8 @@ func TestProblems(t *testing.T) {
 		{`ssl_certificate_cache valid=1s;`, `"ssl_certificate_cache" must have the "max" parameter in /test.conf:1`},
 		{`ssl_session_cache shared:a:1k;`, `invalid session cache "shared:a:1k" in /test.conf:1`},
 		{`ssl_verify_client maybe;`, `invalid value "maybe" in /test.conf:1`},
-		{`ssl_dhparam x;`, `BIO_new_file("/x") failed (No such file or directory) in /test.conf:1`},
+		{`ssl_password_file x;`, `open() "/x" failed (2: No such file or directory) in /test.conf:1`},
+		{`ssl_dhparam x; ssl_certificate s.crt; ssl_certificate_key s.key;`, `BIO_new_file("/x") failed (No such file or directory) in /test.conf:1`},
 		{`ssl_protocols TLSv9;`, `invalid value "TLSv9" in /test.conf:1`},
 	} {
 		_, err := streamtest.Build(t, "stream { server { listen 1 ssl; say x; "+c.text+" } }", files, &core.Module, &ssl.Module, streamtest.Say())

@@ -255,6 +255,15 @@ func TestCompressedLogs(t *testing.T) {
 	}
 }
 
+// An empty name is the standard error stream, as in nginx.
+func TestEmptyName(t *testing.T) {
+	s := start(t, `access_log ""; error_log "" info; server { say ok; }`)
+	s.Get("/")
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 1 {
+		t.Errorf("%v %v", left, err) // nothing but logs/
+	}
+}
+
 func TestFilesAreMadeThoughNobodyWritesToThem(t *testing.T) {
 	s := start(t, `access_log logs/made.log; server { access_log off; say ok; }`)
 	if _, err := os.Stat(filepath.Join(s.dir, "logs/made.log")); err != nil {

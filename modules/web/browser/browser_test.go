@@ -61,10 +61,11 @@ func TestBlocksInherit(t *testing.T) {
 	s := webtest.Start(t, modules, `modern_browser gecko 2.0; ancient_browser Lynx;
 		server {
 			location / { say "<$modern_browser>"; }
-			location /value { modern_browser_value new; say "<$modern_browser>"; }
+			location /value { modern_browser_value old; modern_browser_value new; say "<$modern_browser>"; }
+			location /values { modern_browser gecko 999; ancient_browser_value a; ancient_browser_value b; say "<$ancient_browser>"; }
 			location /other { modern_browser unlisted; say "<$modern_browser>"; }
 			location /none { ancient_browser Firefox; modern_browser unlisted; say "<$modern_browser>"; } }`)
-	for target, want := range map[string]string{"/": "<1>", "/value": "<new>", "/other": "<1>", "/none": "<>"} {
+	for target, want := range map[string]string{"/": "<1>", "/value": "<new>", "/values": "<b>", "/other": "<1>", "/none": "<>"} {
 		if got := s.Get(target, "User-Agent: "+newer); !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s", target, got)
 		}

@@ -70,13 +70,13 @@ func directives() []conf.Directive {
 			}),
 		},
 		{
-			Name: "modern_browser_value", Syntax: "<text>", Default: "1", In: places,
-			Doc: "Sets the value of `$modern_browser`.",
+			Name: "modern_browser_value", Syntax: "<text>", Default: "1", In: places, Repeat: true,
+			Doc: "Sets the value of `$modern_browser`; the last one counts.",
 			Set: conf.Field(func(s *Settings) *string { return &s.modernValue }, conf.String),
 		},
 		{
-			Name: "ancient_browser_value", Syntax: "<text>", Default: "1", In: places,
-			Doc: "Sets the value of `$ancient_browser`.",
+			Name: "ancient_browser_value", Syntax: "<text>", Default: "1", In: places, Repeat: true,
+			Doc: "Sets the value of `$ancient_browser`; the last one counts.",
 			Set: conf.Field(func(s *Settings) *string { return &s.ancientValue }, conf.String),
 		},
 	}

@@ -16,7 +16,7 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { settings.(*Settings).on = false },
 		Directives: []conf.Directive{{
-			Name: "empty_gif", In: conf.Location,
+			Name: "empty_gif", In: conf.Location, Repeat: true,
 			Doc: "Answers all requests of this location with the image.",
 			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.on = true; return nil }),
 		}},

@@ -15,7 +15,7 @@ import (
 
 func TestImage(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&core.Module, &emptygif.Module},
-		"server { location / { empty_gif; location /below { } } }")
+		"server { location / { empty_gif; empty_gif; location /below { } } }")
 	head, body, _ := strings.Cut(s.Get("/x.gif"), "\r\n\r\n")
 	for _, want := range []string{"200 OK", "\r\nContent-Type: image/gif", "\r\nContent-Length: 43",
 		"\r\nLast-Modified: Mon, 28 Sep 1970 06:00:00 GMT"} {

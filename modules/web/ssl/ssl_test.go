@@ -425,6 +425,16 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	}
 }
 
+// nginx reads the file of ssl_dhparam only for servers with a certificate: many files set it for all of http.
+func TestMissingParametersWithoutCertificates(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(`ssl_dhparam none.pem; server { listen 127.0.0.1:80; say "plain"; }
+		server { listen 127.0.0.1:443 ssl; ssl_dhparam ""; ssl_reject_handshake on; }`)
+	if status, got := get(t, s.DialLoopbackPort(0), "localhost"); status != 200 || got != "plain" {
+		t.Error(status, got)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	w := newWorld(t)
 	for inside, want := range map[string]string{
@@ -436,7 +446,9 @@ func TestProblems(t *testing.T) {
 		"listen 443; ssl on;":   `no "ssl_certificate" is defined for the "listen ... ssl" directive in /test.conf:1`,
 		"ssl maybe;":            `invalid value "maybe" in "ssl" directive, it must be "on" or "off" in /test.conf:1`,
 		"ssl_early_data maybe;": `invalid value "maybe" in "ssl_early_data" directive, it must be "on" or "off" in /test.conf:1`,
-		"ssl_dhparam none.pem;": `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam none.pem;" + strings.TrimSpace(pair): `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_dhparam none.pem; ssl_reject_handshake on;":  `BIO_new_file("/none.pem") failed (No such file or directory) in /test.conf:1`,
+		"ssl_password_file none;":                         `open() "/none" failed (2: No such file or directory) in /test.conf:1`,
 		"listen 443 ssl; ssl_conf_command Certificate none.crt;" + strings.TrimSpace(pair): `cannot load certificate "/none.crt": BIO_new_file() failed ` +
 			`(No such file or directory) in /test.conf:1`,
 		"ssl_verify_client maybe;":                   `invalid value "maybe" in /test.conf:1`,
