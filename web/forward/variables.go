@@ -19,7 +19,7 @@ func of(r *web.Request) *Exchange { return side.DataOf[Exchange](r) }
 
 // DestinationOf returns where a family forwards the request, nil if it does not.
 func DestinationOf(r *web.Request, f *Family) *Destination {
-	if x := of(r); x != nil && x.l.family == f {
+	if x := of(r); x != nil && x.l.family.Prefix == f.Prefix {
 		return x.To
 	}
 	return nil

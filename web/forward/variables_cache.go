@@ -34,15 +34,23 @@ func (x *Exchange) revalidates() *cache.Object {
 }
 
 func cacheLastModified(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	o := of(r).revalidates()
+	return of(r).AppendSince(dst)
+}
+
+func cacheETag(r *web.Request, _ string, dst []byte) ([]byte, bool) { return of(r).AppendMatch(dst) }
+
+// AppendSince appends the time of the stored response that the request asks the server about; false if there is none.
+func (x *Exchange) AppendSince(dst []byte) ([]byte, bool) {
+	o := x.revalidates()
 	if o == nil || o.LastModified == -1 {
 		return dst, false
 	}
 	return time.Unix(o.LastModified, 0).UTC().AppendFormat(dst, http.TimeFormat), true
 }
 
-func cacheETag(r *web.Request, _ string, dst []byte) ([]byte, bool) {
-	o := of(r).revalidates()
+// AppendMatch appends its ETag likewise.
+func (x *Exchange) AppendMatch(dst []byte) ([]byte, bool) {
+	o := x.revalidates()
 	if o == nil || len(o.ETag) == 0 {
 		return dst, false
 	}
@@ -63,20 +71,20 @@ func (x *Exchange) AppendConditions(dst []byte, since, match bool) []byte {
 	if x.revalidates() == nil {
 		return dst
 	}
-	field := func(name string, value func(*web.Request, string, []byte) ([]byte, bool)) {
+	field := func(name string, value func(*Exchange, []byte) ([]byte, bool)) {
 		start := len(dst)
 		var ok bool
-		if dst, ok = value(x.Request, "", append(append(dst, name...), ": "...)); ok {
+		if dst, ok = value(x, append(append(dst, name...), ": "...)); ok {
 			dst = append(dst, "\r\n"...)
 		} else {
 			dst = dst[:start]
 		}
 	}
 	if since {
-		field("If-Modified-Since", cacheLastModified)
+		field("If-Modified-Since", (*Exchange).AppendSince)
 	}
 	if match {
-		field("If-None-Match", cacheETag)
+		field("If-None-Match", (*Exchange).AppendMatch)
 	}
 	return dst
 }

@@ -8,7 +8,6 @@ import (
 
 	"starling/nginx/ascii"
 	"starling/upstream"
-	"starling/vars"
 	"starling/web"
 	"starling/web/forward"
 	"starling/web/forward/h2client"
@@ -18,40 +17,19 @@ import (
 // protocol is gRPC as one location uses it. gRPC is HTTP/2 with some headers and trailers, which are only passed on.
 type protocol struct {
 	head   forward.HeadPlan
-	set    []setField // those of head
-	length bool       // grpc_set_header does not name Content-Length
-	te     bool       // nor TE
-}
-
-// setField is a grpc_set_header with a value.
-type setField struct {
-	id    h1.Known
-	name  []byte
-	value *vars.Template[*web.Request]
+	set    []h2client.SetField // those of head
+	length bool                // grpc_set_header does not name Content-Length
+	te     bool                // nor TE
 }
 
 // neverPassed are client headers that concern its own connection.
 var neverPassed = []string{"Host", "Connection", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "TE",
 	"Keep-Alive", "Expect", "Upgrade"}
 
-// ofConnection are headers that must not be sent in HTTP/2 (RFC 9113, 8.2.2), even if grpc_set_header names them.
-var ofConnection = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Upgrade"}
-
 func newProtocol(s *Settings) *protocol {
-	var banned forward.NameSet
-	for _, name := range ofConnection {
-		banned.Add(name)
-	}
 	p := &protocol{head: forward.NewHeadPlan(s.headers, neverPassed)}
 	p.length, p.te = !p.head.Names("Content-Length"), !p.head.Names("TE")
-	for i := range p.head.Set {
-		h := &p.head.Set[i]
-		name := []byte(h.Name)
-		id := h1.Identify(name)
-		if !banned.Has(&h1.Header{Name: name, ID: id}) {
-			p.set = append(p.set, setField{id, name, &h.Value})
-		}
-	}
+	p.set = h2client.SetFields(p.head.Set)
 	return p
 }
 
@@ -109,7 +87,7 @@ const scratchBytes = 256
 // SendHead starts a stream.
 func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Framing, piece []byte) error {
 	w, r := to.(*h2client.Wire), x.Request
-	scratch := p.authority(r.Alloc(scratchBytes)[:0], x)
+	scratch := h2client.AppendAuthority(r.Alloc(scratchBytes)[:0], &p.head, x)
 	w.StartHead(r.Method, x.To.TLS(), x.URI, scratch)
 	if p.length && r.ContentLength >= 0 {
 		scratch = strconv.AppendInt(scratch[:0], f.Length, 10)
@@ -118,12 +96,7 @@ func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Fram
 	if p.te && wantsTrailers(r) {
 		w.Field(h1.HeaderTE, teName, trailers)
 	}
-	for i := range p.set {
-		h := &p.set[i]
-		if scratch = forward.AppendValue(scratch[:0], h.value, r); len(scratch) > 0 {
-			w.Field(h.id, h.name, scratch)
-		}
-	}
+	w.Set(p.set, r, scratch)
 	for i := range r.Headers {
 		if h := &r.Headers[i]; p.head.Passes(h) {
 			w.Field(h.ID, h.Name, h.Value)
@@ -131,18 +104,6 @@ func (p *protocol) SendHead(x *forward.Exchange, to forward.Wire, f forward.Fram
 	}
 	return w.SendHead(h2client.Request{Framing: f, HeadBytes: x.HeadBytes(), HeadOnly: r.MethodID == h1.MethodHead},
 		piece)
-}
-
-// authority is that of grpc_set_header Host, or of grpc_pass.
-func (p *protocol) authority(dst []byte, x *forward.Exchange) []byte {
-	from := len(dst)
-	if p.head.Host != nil {
-		dst = forward.AppendValue(dst, p.head.Host, x.Request)
-	}
-	if len(dst) == from {
-		dst = append(dst, x.To.Host...)
-	}
-	return dst
 }
 
 // wantsTrailers reports whether the client understands trailers (TE: trailers).

@@ -111,7 +111,7 @@ func (f *flagRule) matches(r *web.Request, name []byte) bool {
 }
 
 // passCookie passes Set-Cookie on.
-func (p *protocol) passCookie(r *web.Request, h *h1.Header) {
+func (p *common) passCookie(r *web.Request, h *h1.Header) {
 	out, passed := &r.Out, *h
 	if len(p.cookieDomains)+len(p.cookiePaths)+len(p.cookieFlags) > 0 {
 		passed.Value = p.changeCookie(r, h.Value)
@@ -123,7 +123,7 @@ func (p *protocol) passCookie(r *web.Request, h *h1.Header) {
 type attribute struct{ key, value []byte }
 
 // changeCookie applies the rules to a cookie. A cookie that matches no rule stays byte by byte.
-func (p *protocol) changeCookie(r *web.Request, cookie []byte) []byte {
+func (p *common) changeCookie(r *web.Request, cookie []byte) []byte {
 	var parts []attribute
 	for _, part := range bytes.Split(cookie, []byte(";")) {
 		key, text, ok := bytes.Cut(part, []byte("="))
@@ -167,7 +167,7 @@ func (p *protocol) changeCookie(r *web.Request, cookie []byte) []byte {
 }
 
 // changeAttribute applies the rules for domains and paths to one attribute.
-func (p *protocol) changeAttribute(r *web.Request, a *attribute) bool {
+func (p *common) changeAttribute(r *web.Request, a *attribute) bool {
 	if a.value == nil {
 		return false
 	}

@@ -1,9 +1,8 @@
-// Package proxy is proxy_pass: the HTTP/1.1 protocol with which web/forward passes a request to a server of a group and
-// streams the answer back.
+// Package proxy is proxy_pass: the versions of HTTP with which web/forward passes a request to a server of a group and
+// streams the answer back. HTTP/1.1 is here, HTTP/2 in web/forward/h2client.
 package proxy
 
 import (
-	"fmt"
 	"slices"
 
 	"starling/conf"
@@ -42,13 +41,20 @@ var family = forward.Family{
 		Trailers: true, TLS: true, Cache: true, Store: true},
 }
 
+// familyHTTP2 is the family with proxy_http_version 2: its connections are not those of HTTP/1.
+var familyHTTP2 = func() forward.Family {
+	f := family
+	f.ALPN = []string{"h2"}
+	return f
+}()
+
 const places = conf.HTTP | conf.Server | conf.Location
 
-// directives are those of all forwarding families, followed by those that only HTTP/1.1 has.
+// directives are those of all forwarding families, followed by those that only HTTP has.
 func directives() []conf.Directive {
 	all := forward.Directives(&family, func(s *Settings) *forward.Settings { return &s.Settings })
 	behind := map[string][]conf.Directive{
-		"proxy_pass": {version}, "proxy_ignore_client_abort": requests, "proxy_intercept_errors": responses,
+		"proxy_pass": {httpVersion}, "proxy_ignore_client_abort": requests, "proxy_intercept_errors": responses,
 	}
 	for name, own := range behind {
 		at := slices.IndexFunc(all, func(d conf.Directive) bool { return d.Name == name })
@@ -57,22 +63,12 @@ func directives() []conf.Directive {
 	return all
 }
 
-var version = conf.Directive{
+var httpVersion = conf.Directive{
 	Name: "proxy_http_version", Syntax: "<version>", Default: "1.1", In: places,
-	Doc: "Sets the HTTP version of proxied requests: 1.0 or 1.1.",
-	Set: conf.Field(func(s *Settings) *bool { return &s.version10 }, parseVersion),
-}
-
-func parseVersion(text string) (bool, error) {
-	switch text {
-	case "1.0":
-		return true, nil
-	case "1.1":
-		return false, nil
-	case "2":
-		return false, conf.Unsupported("2")
-	}
-	return false, fmt.Errorf("invalid value \"%s\"", text)
+	Doc: "Sets the HTTP version of proxied requests: 1.0, 1.1 or 2. With `https`, 2 is offered in ALPN; without, " +
+		"servers are expected to speak it at once (prior knowledge).",
+	Set: conf.Field(func(s *Settings) *version { return &s.version },
+		conf.OneOf(map[string]version{"1.0": http10, "1.1": http11, "2": http2})),
 }
 
 var requests = []conf.Directive{

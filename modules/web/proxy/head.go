@@ -44,7 +44,7 @@ func newHeadPlan(s *Settings) headPlan {
 }
 
 // methodOf is the method sent to the server.
-func (p *protocol) methodOf(x *forward.Exchange) []byte {
+func (p *common) methodOf(x *forward.Exchange) []byte {
 	r := x.Request
 	if x.Converted() {
 		return methodGet
@@ -62,7 +62,7 @@ func (p *protocol) appendHead(
 ) (head []byte, promised bool) {
 	r := x.Request
 	version := h1.Version11
-	if p.version10 {
+	if p.version == http10 {
 		version = h1.Version10
 	}
 	dst = h1.AppendRequestLine(dst, method, x.URI, version)
@@ -105,7 +105,7 @@ func (p *protocol) appendHead(
 var methodGet = []byte("GET")
 
 // AppendKey is the default of proxy_cache_key: the URL that is asked for.
-func (p *protocol) AppendKey(dst []byte, x *forward.Exchange) []byte {
+func (p *common) AppendKey(dst []byte, x *forward.Exchange) []byte {
 	return append(x.AppendBase(dst), x.URI...)
 }
 
@@ -114,7 +114,7 @@ func (p *protocol) appendHost(dst []byte, x *forward.Exchange) []byte {
 	from := len(dst)
 	if p.head.Host != nil {
 		dst = forward.AppendValue(dst, p.head.Host, x.Request)
-		if len(dst) == from && p.version10 {
+		if len(dst) == from && p.version == http10 {
 			return dst[:from-len("Host: ")]
 		}
 	}
@@ -134,7 +134,7 @@ func escapes(r *web.Request) *escape.Set {
 }
 
 // appendURI writes the request target, by the rules of ngx_http_proxy_create_request.
-func (p *protocol) appendURI(dst []byte, x *forward.Exchange) []byte {
+func (p *common) appendURI(dst []byte, x *forward.Exchange) []byte {
 	r, uri := x.Request, x.To.URI
 	switch {
 	case p.Target.ByRequest != nil && uri != "":

@@ -135,7 +135,7 @@ func (s *Settings) redirectsOf(p *plan.Plan) ([]rule, error) {
 }
 
 // passLocation passes Location on. Only a changed one is made absolute, as in nginx.
-func (p *protocol) passLocation(r *web.Request, h *h1.Header) {
+func (p *common) passLocation(r *web.Request, h *h1.Header) {
 	out := &r.Out
 	for i := range p.rewrites {
 		if changed, ok := p.rewrites[i].apply(r, h.Value); ok {
@@ -153,7 +153,7 @@ func (p *protocol) passLocation(r *web.Request, h *h1.Header) {
 var urlWord = []byte("url=")
 
 // passRefresh passes Refresh on, whose URL follows "url=".
-func (p *protocol) passRefresh(r *web.Request, h *h1.Header) {
+func (p *common) passRefresh(r *web.Request, h *h1.Header) {
 	out, passed := &r.Out, *h
 	if at := bytes.Index(ascii.AppendLower(nil, h.Value), urlWord); at >= 0 {
 		at += len(urlWord)

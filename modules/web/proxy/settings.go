@@ -7,10 +7,10 @@ import (
 	"starling/web/forward"
 )
 
-// Settings of one block: those of every forwarding family, and those that only HTTP/1.1 has.
+// Settings of one block: those of every forwarding family, and those that only HTTP has.
 type Settings struct {
 	forward.Settings
-	version10     bool
+	version       version
 	headers       []forward.SetHeader
 	method        *vars.Template[*web.Request]
 	redirects     []rule
@@ -19,6 +19,15 @@ type Settings struct {
 	cookiePaths   []rule
 	cookieFlags   []flagRule
 }
+
+// version is a version of HTTP.
+type version uint8
+
+const (
+	http11 version = iota
+	http10
+	http2
+)
 
 type value = vars.Template[*web.Request]
 
@@ -38,5 +47,9 @@ func build(b *web.Block) (web.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return forward.Build(b, &family, &s.Settings, &protocol{Settings: s, head: newHeadPlan(s), rewrites: rewrites})
+	c := &common{Settings: s, head: newHeadPlan(s), rewrites: rewrites}
+	if s.version == http2 {
+		return forward.Build(b, &familyHTTP2, &s.Settings, newProtocolHTTP2(c))
+	}
+	return forward.Build(b, &family, &s.Settings, &protocol{c})
 }

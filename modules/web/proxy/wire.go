@@ -7,12 +7,15 @@ import (
 	"starling/web/h1"
 )
 
-// protocol is HTTP/1.1 (or 1.0) as one location uses it.
-type protocol struct {
+// common is what all versions of HTTP have in common, as one location uses them.
+type common struct {
 	*Settings
 	head     headPlan
 	rewrites []rule // of Location and Refresh
 }
+
+// protocol is HTTP/1.1 (or 1.0).
+type protocol struct{ *common }
 
 // wire is HTTP/1.1 on one connection.
 type wire struct {
@@ -30,13 +33,13 @@ type wire struct {
 }
 
 // Prepare finds the URI.
-func (p *protocol) Prepare(x *forward.Exchange) web.Result {
+func (p *common) Prepare(x *forward.Exchange) web.Result {
 	x.URI = p.appendURI(x.URI[:0], x)
 	return web.Declined
 }
 
 // Chunks exist since HTTP/1.1.
-func (p *protocol) Chunks() bool { return !p.version10 }
+func (p *protocol) Chunks() bool { return p.version != http10 }
 
 // Open starts on a connection.
 func (p *protocol) Open(c *upstream.Conn) forward.Wire {
@@ -86,7 +89,7 @@ func (p *protocol) ReceiveHead(x *forward.Exchange, to forward.Wire, head *forwa
 }
 
 // PassHeader rewrites Location, Refresh and Set-Cookie.
-func (p *protocol) PassHeader(x *forward.Exchange, h *h1.Header) (done bool) {
+func (p *common) PassHeader(x *forward.Exchange, h *h1.Header) (done bool) {
 	switch h.ID {
 	case h1.HeaderLocation:
 		p.passLocation(x.Request, h)
