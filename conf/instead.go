@@ -32,7 +32,8 @@ var instead = map[string]string{
 		"connecting from foreign addresses needs the privileges of root and routes of the host",
 	"proxy_downstream_buffer": "use proxy_buffer_size",
 	"proxy_upstream_buffer":   "use proxy_buffer_size",
-	"proxy_session_drop":      "remove it: sessions to a server that was removed end with their clients or by proxy_timeout",
+	"proxy_session_drop": "remove it: sessions to a server that was removed end with their clients or by " +
+		"proxy_timeout",
 
 	"setfib":        "remove it: it applies only to FreeBSD",
 	"accept_filter": "remove it: it applies only to FreeBSD and NetBSD; on Linux, use deferred",
@@ -42,7 +43,7 @@ var instead = map[string]string{
 
 const (
 	allowedServers = "allow only known servers: map the variables of the address to names of upstream blocks"
-	noKeyLog       = "remove it, and capture the traffic on a side without TLS: whoever reads the file can decrypt all sessions"
+	noKeyLog       = "remove it, and capture traffic on a side without TLS: whoever reads the file can decrypt all sessions"
 	kernelBuffers  = "remove it: the kernel sizes the buffers (net.ipv4.tcp_rmem, tcp_wmem)"
 	goRuntime      = "remove it: the Go runtime waits for sockets"
 )

@@ -30,6 +30,12 @@ type dhParameters struct {
 	node *conf.Node
 }
 
+func readDHParameters(a *conf.Args) (dhParameters, error) {
+	a.Ignore(noDH)
+	path, err := file(a)
+	return dhParameters{path, a.Node}, err
+}
+
 func (d dhParameters) check(read ReadFile) error {
 	if d.path == "" {
 		return nil
@@ -185,11 +191,7 @@ func ServerDirectives[S, C any](in conf.Context, compile Compile[C], place func(
 		}))
 	addStatus(w, place)
 	w.add("dhparam", "<file>", "", "Accepted for compatibility, no effect: "+noDH+".",
-		conf.Whole(func(s *S) *dhParameters { return &place(s).dhParameters }, func(a *conf.Args) (dhParameters, error) {
-			a.Ignore(noDH)
-			path, err := file(a)
-			return dhParameters{path, a.Node}, err
-		}))
+		conf.Whole(func(s *S) *dhParameters { return &place(s).dhParameters }, readDHParameters))
 	w.add("certificate_compression", "on | off", "off", "Accepted for compatibility, no effect: "+noCompression+".",
 		conf.Raw(func(_ *S, a *conf.Args) error {
 			on, err := conf.Flag(a.Words[0])
