@@ -43,7 +43,7 @@ var instead = map[string]string{
 
 const (
 	allowedServers = "allow only known servers: map the variables of the address to names of upstream blocks"
-	noKeyLog       = "remove it, and capture traffic on a side without TLS: whoever reads the file can decrypt all sessions"
+	noKeyLog       = "remove it, and capture traffic on a side without TLS: readers of the file could decrypt all"
 	kernelBuffers  = "remove it: the kernel sizes the buffers (net.ipv4.tcp_rmem, tcp_wmem)"
 	goRuntime      = "remove it: the Go runtime waits for sockets"
 )

@@ -23,7 +23,7 @@ func TestKnownVariables(t *testing.T) {
 func TestInstead(t *testing.T) {
 	for name, want := range map[string]string{
 		"fastcgi_param": "proxy_pass", "dav_access": "WebDAV", "$geoip_city": "geo",
-		"proxy_allow_upstream": "map the variables", "grpc_ssl_key_log": "can decrypt", "transparent": "proxy_protocol on", "kqueue_events": "Go runtime",
+		"proxy_allow_upstream": "map the variables", "grpc_ssl_key_log": "could decrypt", "transparent": "proxy_protocol on", "kqueue_events": "Go runtime",
 		"imap_auth": "keep nginx for mail", "smtp_auth": "keep nginx for mail", "quic": "HTTP/2", "open_file_cache_events": "remove it",
 	} {
 		if got := conf.Instead(name); !strings.Contains(got, want) {
