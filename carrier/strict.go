@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -28,6 +29,9 @@ type StrictConfig struct {
 	File string
 	// Gates are those of the zones, at most MaxStrictZones. They are used with clock.SteadyUS.
 	Gates []*strict.Gate
+	// LeaseUS is how long a node may decide after a majority confirmed it; 0: StrictLeaseUS. Nodes with another one are
+	// none of the zones' members.
+	LeaseUS int64
 	// Privileged runs work on the file with the privileges with which the process was started; nil: as it is.
 	Privileged func(work func() error) error
 	// write replaces durable.WriteFile in tests.
@@ -45,7 +49,7 @@ func (c *StrictConfig) onFile(work func() error) error {
 const (
 	// MaxStrictZones bounds the zones: each has leases of its own, which are renewed 27 times a second for each peer.
 	MaxStrictZones = 16
-	// StrictLeaseUS is how long a node may decide after a majority confirmed it.
+	// StrictLeaseUS is the usual lease, that of releases without StrictConfig.LeaseUS.
 	StrictLeaseUS = 150_000
 	// lookEveryUS is how often the list of members is looked at, and what their releases know.
 	lookEveryUS = 100_000
@@ -76,9 +80,11 @@ type strictRunner struct {
 	file     io.Closer // the lock
 	lookUS   int64
 	retry    retry
-	told     map[string]bool // what was logged, until it changes
-	old      map[string]bool // addresses of members whose release keeps no strict limits
-	open     map[*strict.Gate]bool
+	told     map[string]bool         // what was logged, until it changes
+	old      map[string]bool         // addresses of members whose release keeps no strict limits
+	open     map[*strict.Gate]uint64 // their tags
+	leaseUS  int64                   // that they have
+	others   [strict.MembersMost]differing
 	fallen   map[*strict.Gate]*fallen
 }
 
@@ -94,7 +100,7 @@ type strictItem struct {
 func newStrictRunner(c *Carrier) *strictRunner {
 	return &strictRunner{
 		carrier: c, wake: make(chan struct{}, 1), told: map[string]bool{}, old: map[string]bool{},
-		open: map[*strict.Gate]bool{}, fallen: map[*strict.Gate]*fallen{},
+		open: map[*strict.Gate]uint64{}, fallen: map[*strict.Gate]*fallen{},
 	}
 }
 
@@ -209,12 +215,13 @@ func (r *strictRunner) receive(item *strictItem, nowUS int64) {
 	case item.m.Kind == strict.Ping:
 		r.seats.meet(&item.m)
 	}
-	for gate := range r.open {
-		if gate.Tag == item.zone {
+	for gate, tag := range r.open {
+		if tag == item.zone {
 			gate.Receive(item.m, nowUS)
 			return
 		}
 	}
+	r.others[item.m.From].note(nowUS)
 }
 
 // exchange passes views between the register and the gates, and letters to the peers.
@@ -284,6 +291,10 @@ func (r *strictRunner) look(nowUS int64) {
 		return
 	}
 	r.config = *config
+	if leaseUS := cmp.Or(config.LeaseUS, StrictLeaseUS); leaseUS != r.leaseUS {
+		r.end("the lease has changed", false)
+		r.leaseUS = leaseUS
+	}
 	fallBack(config.Gates, r.membersOfList())
 	r.tellFallen(nowUS)
 	wanted, why := r.seating()
@@ -305,6 +316,7 @@ func (r *strictRunner) look(nowUS int64) {
 		return
 	}
 	r.openGates(nowUS)
+	r.tellDiffering(nowUS)
 }
 
 // closeAll says why no zone is strict.
@@ -345,6 +357,7 @@ func (r *strictRunner) begin(s *seating, nowUS int64) error {
 		}
 		config := register.Config{
 			Self: s.self, Seats: len(s.members), List: s.hash, Random: random64, Disk: disk{&r.config},
+			TickUS: register.TickUS * r.leaseUS / StrictLeaseUS,
 		}
 		r.register, err = register.New(config, saved, nowUS)
 		if errors.Is(err, register.ErrOtherList) {
@@ -378,11 +391,11 @@ func (r *strictRunner) openGates(nowUS int64) {
 	}
 	s := r.seats
 	for _, gate := range r.config.Gates {
-		if r.open[gate] {
+		if _, open := r.open[gate]; open {
 			continue
 		}
 		config := strict.Config{
-			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: StrictLeaseUS,
+			Self: s.self, Incarnation: random64() | 1, Limit: gate.Limit, LeaseUS: r.leaseUS,
 			KeysMost: gate.KeysMost, OwnViews: true, NeverEmpty: r.register.Used(), Before: gate.Before,
 		}
 		for _, member := range s.members {
@@ -394,8 +407,9 @@ func (r *strictRunner) openGates(nowUS int64) {
 			continue
 		}
 		clear(r.told)
-		r.open[gate] = true
-		send := func(e strict.Envelope) { r.send(s, gate.Tag, e) }
+		tag := r.tagOf(gate)
+		r.open[gate] = tag
+		send := func(e strict.Envelope) { r.send(s, tag, e) }
 		gate.Open(strict.New(config, nowUS), s.members, send, r.poke)
 		if value, ok := r.register.Latest(gate.Name); ok {
 			r.install(gate, value, nowUS)
@@ -417,7 +431,7 @@ func (r *strictRunner) end(why string, additive bool) {
 		gate.CloseTo(why, additive, clock.SteadyUS())
 	}
 	clear(r.open)
-	r.register = nil
+	r.register, r.others = nil, [strict.MembersMost]differing{}
 	r.mu.Lock()
 	r.seats, r.inbox, r.bytes, r.holdings = nil, nil, 0, 0
 	r.mu.Unlock()

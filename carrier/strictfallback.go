@@ -14,8 +14,8 @@ type fallen struct {
 	admitted uint64 // by itself, before
 }
 
-// fallenToldUS is how long contact is lost before the log says so: three leases, so that a short pause of the machine
-// is not worth two lines.
+// fallenToldUS is how long contact is lost before the log says so, at least three leases: so a short pause of the
+// machine is not worth two lines.
 const fallenToldUS = 500_000
 
 // fallBack tells the gates how many members share the limits; 0: this node must admit nothing by itself.
@@ -45,7 +45,7 @@ func (r *strictRunner) tellFallen(nowUS int64) {
 		switch {
 		case s.State == "waiting" && f == nil:
 			r.fallen[gate] = &fallen{sinceUS: nowUS, admitted: s.Fallback.Admitted}
-		case s.State == "waiting" && !f.told && nowUS >= f.sinceUS+fallenToldUS:
+		case s.State == "waiting" && !f.told && nowUS >= f.sinceUS+max(fallenToldUS, 3*r.leaseUS):
 			f.told = true
 			r.carrier.logf(logs.Warn, "strict limits: %v %s: this node does not reach the majority of the members",
 				gate, withoutMajority(gate))

@@ -196,3 +196,22 @@ func TestCountsOutliveStrict(t *testing.T) {
 	}
 	within("strict again")
 }
+
+// TestStrictLimitsOfANodeWithAnotherLease: it is no member until it has that of the others.
+func TestStrictLimitsOfANodeWithAnotherLease(t *testing.T) {
+	cl := harness.NewCluster(t, 3)
+	cl.ConfigureAll(harness.StrictLimit("zone_sync_strict_lease 300ms;"))
+	other := cl.Nodes[2]
+	other.Configure(harness.StrictLimit(""))
+	for _, n := range cl.Nodes {
+		n.Start()
+	}
+	decide(cl.Nodes[:2], 2)
+	if got, err := other.Pipeline("/limited", 20); err != nil || got[429] != 20 {
+		t.Errorf("statuses of the node with another lease: %v, %v", got, err)
+	}
+	other.Configure(harness.StrictLimit("zone_sync_strict_lease 300ms;"))
+	other.Signal(syscall.SIGHUP)
+	decide(cl.Nodes, 3)
+	neverAbove(cl, "/limited")
+}

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,8 @@ type Config struct {
 	// Random returns random bits: for an ID, and for how long a member waits before it campaigns.
 	Random func() uint64
 	Disk   Disk
+	// TickUS is the unit of the library's time, 0: TickUS. Members need not have the same.
+	TickUS int64
 	// Used means that something may have been spent before: this node had a state of another list of members, or
 	// counted without the register.
 	Used bool
@@ -47,9 +50,9 @@ type Letter struct {
 }
 
 const (
-	// TickUS is the unit of the library's time.
+	// TickUS is the usual unit of the library's time.
 	TickUS = 10_000
-	// A follower that hears of no leader campaigns after campaignTicks to twice that: about a lease.
+	// A follower that hears of no leader campaigns after campaignTicks to twice that: about the usual lease.
 	campaignTicks  = 10
 	heartbeatTicks = 3
 	// announceTicks is how often a member says who it is, as long as somebody may not know.
@@ -206,7 +209,8 @@ func (r *Register) Tick(nowUS int64) {
 	if nowUS < r.nextUS || r.failed != nil {
 		return
 	}
-	r.nextUS = max(r.nextUS+TickUS, nowUS+TickUS/2)
+	tickUS := cmp.Or(r.cfg.TickUS, TickUS)
+	r.nextUS = max(r.nextUS+tickUS, nowUS+tickUS/2)
 	if r.announce--; r.announce <= 0 {
 		r.announce = announceTicks
 		r.announceSelf()

@@ -42,6 +42,7 @@ type Settings struct {
 	Interval             time.Duration
 	Timeout              time.Duration
 	StrictState          string
+	StrictLease          time.Duration
 	TLS                  ssl.BoundClient
 }
 
@@ -124,13 +125,7 @@ func directives() []conf.Directive {
 				"broken connection is silent.",
 			Set: conf.Field(func(s *Settings) *time.Duration { return &s.Timeout }, positiveTime),
 		},
-		{
-			Name: "zone_sync_strict_state", Syntax: "<file>", In: conf.StreamServer,
-			Doc: "Sets the file of this node's part in the register that strict zones need: who the members are that " +
-				"may decide. A node that lost its file joins as a new member. NGINX has no such directive.",
-			Set: conf.Field(func(s *Settings) *string { return &s.StrictState }, conf.String),
-		},
-	}, tlsDirectives()...)
+	}, append(strictDirectives(), tlsDirectives()...)...)
 }
 
 func tlsDirectives() []conf.Directive {

@@ -2,6 +2,7 @@ package zonesync
 
 import (
 	"fmt"
+	"time"
 
 	"starling/carrier"
 	"starling/cluster/strict"
@@ -10,6 +11,29 @@ import (
 	"starling/plan"
 	"starling/stream"
 )
+
+// strictLease is the lease of strict limits. Peers are pinged four times in it: below 50 ms, a pause of the scheduler
+// or the garbage collector costs a lease; a crash costs the limits a share for 5 s at most.
+var strictLease = conf.Between(conf.Time, 50*time.Millisecond, 5*time.Second)
+
+func strictDirectives() []conf.Directive {
+	return []conf.Directive{
+		{
+			Name: "zone_sync_strict_state", Syntax: "<file>", In: conf.StreamServer,
+			Doc: "Sets the file of this node's part in the register that strict zones need: who the members are that " +
+				"may decide. A node that lost its file joins as a new member. NGINX has no such directive.",
+			Set: conf.Field(func(s *Settings) *string { return &s.StrictState }, conf.String),
+		},
+		{
+			Name: "zone_sync_strict_lease", Syntax: "<time>", Default: "150ms", In: conf.StreamServer,
+			Doc: "Sets how long a node may decide on strict limits after a majority of the members answered it, " +
+				"50ms to 5s. After a crash, its share of the limits is missing for that long. Nodes that lose their " +
+				"lease for want of CPU need a longer one. All nodes must have the same: one with another is no " +
+				"member. NGINX has no such directive.",
+			Set: conf.Field(func(s *Settings) *time.Duration { return &s.StrictLease }, strictLease),
+		},
+	}
+}
 
 // link checks that strict zones have a cluster to be strict in.
 func link(p *plan.Plan) error {
@@ -30,7 +54,7 @@ func link(p *plan.Plan) error {
 // strictLimits are the zones that are never exceeded, nil if there is none.
 func strictLimits(b *stream.Block, s *Settings) (*carrier.StrictConfig, error) {
 	p := b.Plan
-	c := &carrier.StrictConfig{Privileged: p.AsStarted}
+	c := &carrier.StrictConfig{Privileged: p.AsStarted, LeaseUS: s.StrictLease.Microseconds()}
 	for _, z := range p.Zones.All() {
 		limited, ok := z.Value.(interface{ Gate() *strict.Gate })
 		if !ok || limited.Gate() == nil {

@@ -1,0 +1,56 @@
+package carrier
+
+import (
+	"fmt"
+
+	"starling/cluster/strict"
+	"starling/logs"
+	"starling/zone"
+)
+
+// Members need the same settings of a strict zone, and the same lease: a node that gives another one up waits for its
+// own lease, which must not end before the other's. Settings and lease make the tag of a zone, and a node hears no
+// message with a tag that it does not have. So members with other settings cannot hurt; but their operator should know.
+
+// tagOf is the tag of a zone among the members. The usual lease changes nothing: older releases have no other.
+func (r *strictRunner) tagOf(gate *strict.Gate) uint64 {
+	if r.leaseUS == StrictLeaseUS {
+		return gate.Tag
+	}
+	return zone.KeyHash(fmt.Appendf(nil, "%d\n%d\n", gate.Tag, r.leaseUS))
+}
+
+// differing is since when a member has sent messages of zones that this node does not have with the same settings, and
+// when it did last.
+type differing struct {
+	sinceUS, lastUS int64
+}
+
+const (
+	// differsUS is how long a member may have other settings: all nodes are being reloaded.
+	differsUS = 10_000_000
+	// agreesUS is the pause in such messages after which its settings are the same: several pings of the longest lease.
+	agreesUS = 5_000_000
+)
+
+func (d *differing) note(nowUS int64) {
+	if d.lastUS == 0 || nowUS >= d.lastUS+agreesUS {
+		d.sinceUS = nowUS
+	}
+	d.lastUS = nowUS
+}
+
+// lasts reports whether the member has other settings for long.
+func (d *differing) lasts(nowUS int64) bool {
+	return d.lastUS != 0 && nowUS < d.lastUS+agreesUS && d.lastUS >= d.sinceUS+differsUS
+}
+
+// tellDiffering names the members with other settings.
+func (r *strictRunner) tellDiffering(nowUS int64) {
+	for seat, member := range r.seats.members {
+		if r.others[seat].lasts(nowUS) {
+			r.tellOnce(logs.Warn, "strict limits: member %s has a strict zone that this node lacks, or has with other "+
+				"settings: name, key, rate, burst and zone_sync_strict_lease must be the same on all nodes", member)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package carrier
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"starling/cluster/strict"
+)
+
+// A node with another lease is no member: the majority decides, and it does when it has theirs. All may have another.
+func TestNodesWithAnotherLease(t *testing.T) {
+	nodes, _ := strictMesh(t, 3, func(i int, c *Config) {
+		if i == 2 {
+			c.Strict.LeaseUS = 4 * StrictLeaseUS
+		}
+	})
+	allReady(t, nodes[:2])
+	flood(t, nodes, "key", strictRate/4)
+	if err := nodes[2].ready(); err == nil || nodes[2].ask("key") {
+		t.Errorf("the node with another lease decides: %v", err)
+	}
+	for i, n := range nodes[:2] {
+		config, limits := n.config, *n.config.Strict
+		limits.LeaseUS = 4 * StrictLeaseUS
+		config.Strict = &limits
+		if err := n.carrier.Reload(config); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			allReady(t, nodes[2:])
+			allReady(t, nodes[:1])
+		}
+	}
+	allReady(t, nodes)
+	flood(t, nodes, "key", strictRate/4)
+}
+
+// The lease is a part of a zone's settings, unless it is the usual one: that is what older releases send.
+func TestTheTagOfAZone(t *testing.T) {
+	gate := strict.NewGate("lim", strict.Limit{Rate: strict.Request}, 10, 7)
+	seen := map[uint64]int64{}
+	for _, leaseUS := range []int64{StrictLeaseUS, 100_000, 200_000} {
+		r := &strictRunner{leaseUS: leaseUS}
+		tag := r.tagOf(gate)
+		if other, known := seen[tag]; known || (leaseUS == StrictLeaseUS) != (tag == gate.Tag) {
+			t.Errorf("lease %d us: tag %x, that of %d", leaseUS, tag, other)
+		}
+		seen[tag] = leaseUS
+	}
+}
+
+// A member with other settings is named when that lasts: not while all nodes are being reloaded.
+func TestMembersWithOtherSettingsAreNamed(t *testing.T) {
+	log := &journalLog{t: t}
+	c := &Carrier{}
+	c.config.Store(&Config{Log: log})
+	r := newStrictRunner(c)
+	r.seats = &seating{members: []string{"a", "b", "c"}, self: 0}
+	for nowUS := int64(1_000_000); nowUS < 60_000_000; nowUS += 100_000 {
+		stranger := strictItem{via: 1, zone: 1, m: strict.Message{Kind: strict.Pong, From: 1}}
+		if nowUS%20_000_000 < 8_000_000 { // b is one of those for less than 10 s each time
+			r.receive(&stranger, nowUS)
+		}
+		if nowUS > 30_000_000 {
+			stranger.m.From, stranger.via = 2, 2
+			r.receive(&stranger, nowUS)
+		}
+		r.tellDiffering(nowUS)
+		want := 0
+		if nowUS >= 30_100_000+differsUS {
+			want = 1
+		}
+		if got := log.count("has a strict zone that this node lacks"); got != want {
+			t.Fatalf("at %d us: %d lines, want %d", nowUS, got, want)
+		}
+	}
+	if line := log.find("member c has a strict zone"); !strings.HasSuffix(line, "must be the same on all nodes") {
+		t.Error(fmt.Sprint("no line about c: ", line))
+	}
+}
