@@ -25,6 +25,8 @@ type Host struct {
 	bucket  *kinds.Bucket
 	conn    *kinds.Conn               // nil unless the world has connections
 	open    map[string][]kinds.Ticket // connections, by key
+	health  *kinds.Health             // nil unless the world has servers
+	checks  map[string]*checked       // by server
 
 	members  []int
 	dialedMS map[int]int64
@@ -92,6 +94,7 @@ func (h *Host) start() {
 		)
 		h.open = map[string][]kinds.Ticket{}
 	}
+	h.startChecks()
 	if h.keepsState {
 		h.world.restoreTimed(h)
 		h.world.restoreCausal(h)
@@ -109,8 +112,8 @@ func (h *Host) start() {
 		h.keyval.Resize(o.RingFrames, 512)
 		h.session.Resize(o.RingFrames, 512)
 		h.bucket.Resize(o.RingFrames, 512)
-		if h.conn != nil {
-			h.conn.Resize(o.RingFrames, 512)
+		for _, z := range h.zones()[3:] {
+			z.Resize(o.RingFrames, 512)
 		}
 	}
 	h.node = node
@@ -180,6 +183,9 @@ func (h *Host) zones() (list []zone.Shared) {
 	all := []zone.Shared{h.keyval, h.session, h.bucket}
 	if h.conn != nil {
 		all = append(all, h.conn)
+	}
+	if h.health != nil {
+		all = append(all, h.health)
 	}
 	for _, z := range all {
 		if !h.unshared[z.Info().Name] {

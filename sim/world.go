@@ -38,6 +38,7 @@ type World struct {
 	timed     []*timed
 	causal    causal // nil if the ledger tells which write is the latest
 	logins    logins
+	servers   []*backend
 	failures  []string
 	// certified means that hosts have certificates; else they know each other by their addresses.
 	certified bool
@@ -54,6 +55,9 @@ type Options struct {
 	KeyvalBytes, SessionBytes, BucketBytes int64
 	// ConnBytes is the memory of a zone of connections; 0 is none.
 	ConnBytes int64
+	// HealthBytes is the memory of a zone of findings of health checks, 0 is none; Servers is how many are checked.
+	HealthBytes int64
+	Servers     int
 	// TombstoneBytes is the additional memory of tombstones in each zone, 0 the usual one.
 	TombstoneBytes int64
 	// RingFrames shrinks the rings of the journals, so that they are overrun; 0 leaves them.
@@ -175,6 +179,7 @@ func (w *World) step() {
 	clear(w.links[len(live):])
 	w.links = live
 	w.lookLogins()
+	w.lookHealth()
 }
 
 func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }

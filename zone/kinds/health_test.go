@@ -185,6 +185,22 @@ func TestWhatANodeToldEndsWithIt(t *testing.T) {
 	b.hears(t, "server", "")
 }
 
+// TestANewNodeAsksEachOther for all that it tells: who teaches the zone says only what it found itself.
+func TestANewNodeAsksEachOther(t *testing.T) {
+	a, b, newcomer := newHealthNode(1, 1<<20), newHealthNode(2, 1<<20), newHealthNode(3, 1<<20)
+	a.says(t, "server", "up", 0)
+	b.says(t, "server", "down", 0)
+	a.sendTo(t, 0, b)
+	b.sendTo(t, 0, a)
+	newcomer.Began(a.origin, 0, at(1))
+	a.teach(t, newcomer, 1)
+	newcomer.hears(t, "server", "1=up")
+	newcomer.Began(b.origin, 0, at(1))
+	if newcomer.Wants(a.origin) != ([zone.Shards / 64]uint64{}) || newcomer.Wants(b.origin) != everyShard {
+		t.Errorf("it asks for %x of one that has taught it, and for %x of the other", newcomer.Wants(a.origin), newcomer.Wants(b.origin))
+	}
+}
+
 // TestTimeInWhichThisProcessStoodStillIsNotSilence of the others.
 func TestTimeInWhichThisProcessStoodStillIsNotSilence(t *testing.T) {
 	a, b := newHealthNode(1, 1<<20), newHealthNode(2, 1<<20)

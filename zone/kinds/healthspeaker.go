@@ -43,7 +43,8 @@ func costOfTold(key string, value []byte) int64 {
 	return zone.CostBytes(len(key), len(value)) + speakerBytes
 }
 
-// speaker finds or makes the state of an origin. It returns nil if there is no room: each start of each node is one.
+// speaker finds or makes the state of an origin. It returns nil if there is no room: each start of each node is one. A
+// new one must teach everything: whoever else taught this zone has only said what it found itself.
 func (h *Health) speaker(name zone.Origin, now clock.Reading) *speaker {
 	if s := h.speakers.byName[name]; s != nil {
 		return s
@@ -51,7 +52,7 @@ func (h *Health) speaker(name zone.Origin, now clock.Reading) *speaker {
 	if len(h.speakers.byName) >= maxTellers && !h.forgetLongestAway() {
 		return nil
 	}
-	s := &speaker{name: name, heardMS: now.MonoMS}
+	s := &speaker{name: name, heardMS: now.MonoMS, lacks: everyShard}
 	h.speakers.byName[name] = s
 	return s
 }
@@ -123,19 +124,13 @@ func (h *Health) hear(s *speaker, shard int, key, value []byte, monoMS int64) ou
 	return won
 }
 
-// Began notes that the node of an origin is connected, and will send the frames of its journal after a sequence.
-func (h *Health) Began(from zone.Origin, after uint64, now clock.Reading) {
+// Began notes that the node of an origin is connected.
+func (h *Health) Began(from zone.Origin, _ uint64, now clock.Reading) {
 	h.told.Lock()
 	defer h.told.Unlock()
-	_, isKnown := h.speakers.byName[from]
-	s := h.speaker(from, now)
-	if s == nil {
-		return
+	if s := h.speaker(from, now); s != nil {
+		s.isAway, s.heardMS = false, now.MonoMS
 	}
-	if !isKnown && after > 0 {
-		s.lacks = everyShard // it was forgotten
-	}
-	s.isAway, s.heardMS = false, now.MonoMS
 }
 
 // Heard notes when the connected origins were last heard (monotonic), which is all of them. What an origin told that
