@@ -1,6 +1,9 @@
 // Command bench measures starling next to nginx and HAProxy, if these are installed, and two starling nodes next to
 // each other. It prints the figures and, with -save, writes them below bench/results.
 //
+// bench compare runs clusters of starling and of other products, of those that are installed, and compares what their
+// limits, sessions and deletes do. See docs/comparison.md.
+//
 // It compares CPU time per unit of work, taken in turns (one round of each, then the next round), as medians: wall time
 // on a shared machine says little. The host's steal time is printed, and a run with more than 5 % of it is invalid.
 package main
@@ -51,6 +54,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "compare" {
+		if err := compareProducts(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench compare:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	only := flag.String("only", "", "run only the measurements whose name contains this")
 	rounds := flag.Int("rounds", 5, "rounds of each comparison")
 	save := flag.Bool("save", false, "write the figures to bench/results/DATE.json")
@@ -66,7 +76,30 @@ func main() {
 	}
 }
 
+// measurement is a part of a run.
+type measurement struct {
+	name string
+	take func(*bench) error
+}
+
 func (b *bench) run(only string, save bool) error {
+	return b.series(only, save, []measurement{
+		{"proxy: CPU per request beside nginx and HAProxy", (*bench).proxy},
+		{"limits: CPU per request with limit_req, sticky learn and sync", (*bench).limits},
+		{"tls: CPU per request over TLS", (*bench).overTLS},
+		{"bodies: CPU per answer of 1 MB", (*bench).bodies},
+		{"caches: CPU per answer from a cache, or of one that lacks it", (*bench).caches},
+		{"http2: CPU per request over HTTP/2", (*bench).http2},
+		{"propagation: a key set on one node, read on the other", (*bench).propagation},
+		{"updates: limits changed on one node, applied on the other", (*bench).updates},
+		{"teach: a million records to a newcomer", (*bench).teach},
+		{"idle: memory of 2,000 idle connections", (*bench).idle},
+		{"mesh: start and idle of so many nodes", (*bench).mesh},
+	})
+}
+
+// series takes the measurements whose name contains only, and reports the host's steal time beside them.
+func (b *bench) series(only string, save bool, all []measurement) error {
 	dir, err := os.MkdirTemp("", "starling-bench-")
 	if err != nil {
 		return err
@@ -81,22 +114,7 @@ func (b *bench) run(only string, save bool) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range []struct {
-		name string
-		take func(*bench) error
-	}{
-		{"proxy: CPU per request beside nginx and HAProxy", (*bench).proxy},
-		{"limits: CPU per request with limit_req, sticky learn and sync", (*bench).limits},
-		{"tls: CPU per request over TLS", (*bench).overTLS},
-		{"bodies: CPU per answer of 1 MB", (*bench).bodies},
-		{"caches: CPU per answer from a cache, or of one that lacks it", (*bench).caches},
-		{"http2: CPU per request over HTTP/2", (*bench).http2},
-		{"propagation: a key set on one node, read on the other", (*bench).propagation},
-		{"updates: limits changed on one node, applied on the other", (*bench).updates},
-		{"teach: a million records to a newcomer", (*bench).teach},
-		{"idle: memory of 2,000 idle connections", (*bench).idle},
-		{"mesh: start and idle of so many nodes", (*bench).mesh},
-	} {
+	for _, m := range all {
 		if !strings.Contains(m.name, only) {
 			continue
 		}
@@ -129,6 +147,8 @@ type bench struct {
 	// before is the build with which changes are compared, "" for none.
 	before string
 	report report
+	// suffix ends the names of saved files.
+	suffix string
 }
 
 func (b *bench) save() error {
@@ -139,7 +159,7 @@ func (b *bench) save() error {
 	if err := os.MkdirAll("bench/results", 0o755); err != nil {
 		return err
 	}
-	path := filepath.Join("bench/results", strings.ReplaceAll(b.report.Date, ":", "")+".json")
+	path := filepath.Join("bench/results", strings.ReplaceAll(b.report.Date, ":", "")+b.suffix+".json")
 	fmt.Println("written to", path)
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }

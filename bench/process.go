@@ -120,6 +120,12 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()                          // its status no longer matters
 }
 
+// kill ends the process as a crash would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	_ = p.cmd.Wait()         // its status no longer matters
+}
+
 // cpu is the processor time used so far by the process and its children, in nanoseconds, from the scheduler's own
 // account.
 func (p *process) cpu() (time.Duration, error) {

@@ -146,9 +146,13 @@ func dialled(at string) (*line, error) {
 }
 
 // roundTrip sends one request and reads its answer.
-func (l *line) roundTrip(method, path, body string) (status int, text string, err error) {
-	const request = "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s"
-	if _, err := fmt.Fprintf(l.conn, request, method, path, len(body), body); err != nil {
+func (l *line) roundTrip(method, path, body string, headers ...string) (status int, text string, err error) {
+	const request = "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n%s\r\n%s"
+	more := ""
+	for _, h := range headers {
+		more += h + "\r\n"
+	}
+	if _, err := fmt.Fprintf(l.conn, request, method, path, len(body), more, body); err != nil {
 		return 0, "", err
 	}
 	resp, err := http.ReadResponse(l.r, nil)
