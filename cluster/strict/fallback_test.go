@@ -131,6 +131,14 @@ func TestALateGrantLeavesTheShareAsItIs(t *testing.T) {
 func TestSharesAreBounded(t *testing.T) {
 	n, f, _ := sharing(t, 3)
 	n.Tick(lost)
+	for i := range 3 { // each share admits one request after 300 ms
+		if got := many(n, fmt.Sprint("early", i), 1, lost+310_000); got[AdmittedAlone] != 1 {
+			t.Fatalf("key %d: %v", i, got)
+		}
+	}
+	if got := many(n, "more", 1, lost+620_000); got[RejectedAlone] != 1 {
+		t.Errorf("a key is forgotten that stands higher than a new one: %v", got)
+	}
 	at := int64(lost + 10_000_000)
 	for i := range 3 {
 		many(n, fmt.Sprint("key", i), 1, at)
@@ -173,8 +181,8 @@ func TestAClosedGateAdmitsItsShare(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	g.CloseTo("an older member", true, later)
-	if s := g.Status(later).Fallback; s.Active {
-		t.Errorf("additive: %+v", s)
+	if s := g.Status(later).Fallback; s.Active || verdict(later) != NoLease {
+		t.Errorf("additive: %+v, %v", s, verdict(later))
 	}
 	g.Close("another process has taken this node's place")
 	g.Among(0)
