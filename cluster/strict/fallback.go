@@ -128,6 +128,17 @@ func (f *Fallback) repay(key string, most, nowUS int64) int64 {
 	return paid
 }
 
+// settle visits what is owed of each key, and forgets it: it is charged elsewhere.
+func (f *Fallback) settle(nowUS int64, visit func(key string, amount int64)) {
+	for at := f.buckets.oldest(); at != nil; at = f.buckets.newer(at) {
+		if at.value.owed.drainTo(nowUS); at.value.owed.Level > 0 {
+			visit(at.key, at.value.owed.Level)
+		}
+	}
+	f.buckets.init()
+	f.active = false
+}
+
 // FallBackTo makes the node admit a share by itself while it has no lease; nil: it rejects.
 func (n *Node) FallBackTo(f *Fallback) {
 	if n.fallback = f; f != nil {

@@ -202,3 +202,24 @@ func TestAClosedGateAdmitsItsShare(t *testing.T) {
 		t.Errorf("refuse again: %+v", s)
 	}
 }
+
+// A gate whose requests are counted in another way from now on passes on what it admitted alone, once.
+func TestWhatWasAdmittedAloneIsPassedOn(t *testing.T) {
+	g := NewGate("zone", Limit{Rate: 10 * Request, Burst: 11}, 10, 1)
+	passed := map[string]int64{}
+	g.After = func(key string, requests int64) { passed[key] += requests }
+	g.Share(true)
+	g.Among(3)
+	const later = 10_000_000
+	g.Decide("first", 1) // the shares begin
+	for range 9 {
+		g.Decide("key", later)
+	}
+	g.Close("a new list")
+	for _, why := range []string{"an older member", "another one"} {
+		g.CloseTo(why, true, later)
+	}
+	if len(passed) != 1 || passed["key"] != 4 {
+		t.Errorf("passed on: %v, want the four requests that were admitted", passed)
+	}
+}

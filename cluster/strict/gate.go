@@ -93,8 +93,14 @@ func (g *Gate) Retire(nowUS int64) {
 
 // closeTo is CloseTo. Called with mu held.
 func (g *Gate) closeTo(reason string, additive bool, nowUS int64) {
-	if g.node != nil && additive && g.After != nil {
-		g.node.EachSpent(nowUS, func(key string, amount int64) { g.After(key, (amount+Request-1)/Request) })
+	if additive && g.After != nil {
+		after := func(key string, amount int64) { g.After(key, (amount+Request-1)/Request) }
+		if g.node != nil {
+			g.node.EachSpent(nowUS, after)
+		}
+		if g.fallback != nil {
+			g.fallback.settle(nowUS, after)
+		}
 	}
 	g.end()
 	g.closed.Store(&reason)
