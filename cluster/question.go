@@ -222,7 +222,7 @@ func (s *Session) gotAnswer(body []byte, now clock.Reading) error {
 	s.leaving.misses = 0
 	found := false
 	if len(a.Payload) > 0 {
-		if found, err = s.mergeAnswer(a, now); err != nil {
+		if found, err = s.mergeAnswer(q, a, now); err != nil {
 			return err
 		}
 	}
@@ -240,24 +240,26 @@ func (s *Session) gotAnswer(body []byte, now clock.Reading) error {
 	return nil
 }
 
-// mergeAnswer merges the record of an answer, and reports whether the zone has got it. Called with mu held.
-func (s *Session) mergeAnswer(a wire.Answer, now clock.Reading) (found bool, err error) {
+// mergeAnswer merges the record of an answer, and reports whether the zone has the record that was asked for. A false
+// answer must not end the question: another peer may have the record. Called with mu held.
+func (s *Session) mergeAnswer(q *question, a wire.Answer, now clock.Reading) (found bool, err error) {
 	iz, err := s.zone(a.Zone)
 	if err != nil {
 		return false, err
 	}
 	findable, ok := iz.state.shared.(zone.Findable)
-	if !ok {
-		return false, nil
+	if !ok || &iz.state.questions != q.of {
+		return false, fmt.Errorf("peer answers a question with a record of zone %q, which was not asked for",
+			iz.state.info.Name)
 	}
-	applied, err := findable.TakeRecord(a.Payload, s.arrival(now))
+	found, applied, err := findable.TakeRecord([]byte(q.key), a.Payload, s.arrival(now))
 	if err != nil {
 		return false, fmt.Errorf("answer about zone %q: %w", iz.state.info.Name, err)
 	}
 	iz.state.merged.Add(int64(applied.Won + applied.Cleared))
 	s.node.cameLate(applied.Won+applied.Cleared, now)
 	s.refused(iz, applied, now)
-	return applied.Records > applied.Refused+applied.Ahead, nil
+	return found, nil
 }
 
 // forgetQuestions ends what a lost peer has not answered.

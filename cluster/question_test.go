@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starling/cluster/wire"
+	"starling/lib/stamp"
 	"starling/zone"
 )
 
@@ -350,5 +351,99 @@ func TestFalseAnswers(t *testing.T) {
 				t.Error("a malformed answer is accepted")
 			}
 		}
+	}
+}
+
+// answersOf is the session of an accepted connection with a host, over which that host answers.
+func (f *fabric) answersOf(from, at int) *Session {
+	for _, p := range f.pipes {
+		if p.hosts == [2]int{from, at} {
+			return p.ends[1]
+		}
+	}
+	f.t.Fatalf("host%d has no connection to host%d", from, at)
+	return nil
+}
+
+// recordOf is the record of a session in a zone of nobody.
+func (h *host) recordOf(id string) []byte {
+	scratch := &host{f: h.f}
+	scratch.start()
+	now := h.node.ClusterTime(h.reading())
+	if err := scratch.session.Bind([]byte(id), []byte("server"), now); err != nil {
+		h.f.t.Fatal(err)
+	}
+	return scratch.session.AppendRecord(nil, []byte(id), now)
+}
+
+// clearOf is a payload that clears the shard of a session.
+func (h *host) clearOf(id string) []byte {
+	now := h.node.ClusterTime(h.reading())
+	e := h.session.NewEncoder()
+	payload := append(e.Begin(nil, now), byte(zone.ShardOf(zone.KeyHash([]byte(id)))))
+	return append(e.AppendClear(payload, stamp.At(now.WallMS, 9)), zone.GroupEnd)
+}
+
+// An answer with anything but the session that was asked for ends the connection with its peer. It changes nothing, and
+// it does not end the question: another peer has the session.
+func TestAFalseAnswerDoesNotEndAQuestion(t *testing.T) {
+	for name, c := range map[string]struct {
+		zone    uint64
+		payload func(h *host) []byte
+		want    string
+	}{
+		"another session": {2, func(h *host) []byte { return h.recordOf("another") }, "malformed"},
+		"another session behind it": {2, func(h *host) []byte {
+			another := h.recordOf("another")
+			head := len(h.session.NewEncoder().Begin(nil, h.node.ClusterTime(h.reading())))
+			return append(h.recordOf("one"), another[head:]...)
+		}, "malformed"},
+		"a deletion of all": {2, func(h *host) []byte { return h.clearOf("kept") }, "malformed"},
+		"another zone":      {0, func(h *host) []byte { return h.recordOf("one") }, `zone "kv", which was not asked for`},
+	} {
+		f := newFabric(t, 3)
+		f.settle(1000, "ready", f.ready)
+		h := f.hosts[0]
+		f.await(h, h.login("kept"), testLimitMS)
+		f.hosts[2].secretly("one")
+		f.halt(0, 2, true)
+		f.halt(0, 1, true)
+		q := h.session.Ask([]byte("one"), h.reading()).(*question)
+		answer := wire.AppendFrame(nil, wire.TypeAnswer, wire.AppendAnswerHead(nil, q.number, c.zone), c.payload(h))
+		if err := f.answersOf(1, 0).Receive(answer, f.now); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if !h.knows("kept") || h.knows("another") {
+			t.Errorf("%s: the answer changed other sessions", name)
+		}
+		f.halt(0, 2, false)
+		if ms, inTime := f.awaitAny(h, q, askMS); !inTime || !h.knows("one") {
+			t.Errorf("%s: in time %v after %d ms; the session of another peer is found: %v", name, inTime, ms, h.knows("one"))
+		}
+	}
+}
+
+// An answer with a session that was deleted here finds nothing: the deletion is later.
+func TestAnAnswerWithADeletedSessionFindsNothing(t *testing.T) {
+	f := newFabric(t, 2)
+	f.settle(1000, "ready", f.ready)
+	h := f.hosts[0]
+	f.await(h, h.login("one"), testLimitMS)
+	outdated := f.hosts[1].session.AppendRecord(nil, []byte("one"), f.hosts[1].node.ClusterTime(f.hosts[1].reading()))
+	f.step(5)
+	h.session.Delete([]byte("one"), h.node.ClusterTime(h.reading()))
+	q := h.session.Ask([]byte("one"), h.reading()).(*question)
+	answer := wire.AppendFrame(nil, wire.TypeAnswer, wire.AppendAnswerHead(nil, q.number, 2), outdated)
+	if err := f.answersOf(1, 0).Receive(answer, f.now); err != nil {
+		t.Fatal(err)
+	}
+	if ms, inTime := f.awaitAny(h, q, askMS); ms > 0 || !inTime {
+		t.Errorf("the only peer has answered, and the request waits %d ms", ms)
+	}
+	if h.knows("one") || h.node.Status(h.reading()).Questions.Found != 0 {
+		t.Error("a deleted session is found")
+	}
+	if h.session.Ask([]byte("one"), h.reading()) != nil {
+		t.Error("it is asked for again at once")
 	}
 }

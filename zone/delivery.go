@@ -72,6 +72,7 @@ type Findable interface {
 	// AppendRecord appends the record of a key that readers can find, in the encoding of taught pieces; nothing if
 	// there is none.
 	AppendRecord(dst, key []byte, now clock.Reading) []byte
-	// TakeRecord merges what a peer's AppendRecord has returned.
-	TakeRecord(payload []byte, now clock.Reading) (Applied, error)
+	// TakeRecord merges what a peer's AppendRecord has returned for a key, and reports whether readers find a record of
+	// the key then. It fails if the payload has anything else.
+	TakeRecord(key, payload []byte, now clock.Reading) (found bool, applied Applied, err error)
 }

@@ -104,6 +104,8 @@ type room struct {
 	doubts bool
 	// restored means that the payload is from the log of a previous process.
 	restored bool
+	// only is the key that all records of the payload must have; nil means any.
+	only []byte
 }
 
 // corrects reports whether w is the same state as a restored record: the machine's clock may have been set since, so a

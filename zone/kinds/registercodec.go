@@ -284,6 +284,10 @@ func (g *registers) mergeGroup(
 		if !more {
 			return wake
 		}
+		if space.only != nil && !bytes.Equal(key, space.only) {
+			d.Fail()
+			return wake
+		}
 		applied.Records++
 		if w.stamp > highest {
 			applied.Ahead++

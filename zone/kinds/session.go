@@ -212,9 +212,15 @@ func (s *Session) AppendRecord(dst, key []byte, now clock.Reading) []byte {
 	return append(e.AppendChange(dst, r, key, sh.Value(r)), zone.GroupEnd)
 }
 
-// TakeRecord merges a peer's AppendRecord. A client uses the session at this moment: it evicts others if it must, and
-// is not left out because it may have been deleted.
-func (s *Session) TakeRecord(payload []byte, now clock.Reading) (zone.Applied, error) {
-	space := room{bytes: s.store.Limit(), evict: true, repaired: true}
-	return s.merge(payload, space, stamp.Highest(now.WallMS), now)
+// TakeRecord merges a peer's AppendRecord for a key, and reports whether the session exists here then. A client uses it
+// at this moment: it evicts others if it must, and is not left out because it may have been deleted. Records of other
+// keys are malformed: no question asked for them.
+func (s *Session) TakeRecord(key, payload []byte, now clock.Reading) (found bool, _ zone.Applied, err error) {
+	space := room{bytes: s.store.Limit(), evict: true, repaired: true, only: key}
+	applied, err := s.merge(payload, space, stamp.Highest(now.WallMS), now)
+	sh := s.store.Shard(zone.KeyHash(key))
+	sh.Lock()
+	defer sh.Unlock()
+	_, r := s.findLive(sh, key, now)
+	return r != nil, applied, err
 }
