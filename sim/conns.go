@@ -83,9 +83,9 @@ func (s *connSwarm) act() {
 	case n < 80 && h.runs():
 		s.work(h)
 	case n < 92:
-		s.harmNetwork(h, n)
+		s.disturb(h, n)
 	default:
-		s.harmHost(h, n)
+		s.disturbHost(h, n, s.flavour.crashes)
 	}
 }
 
@@ -102,52 +102,6 @@ func (s *connSwarm) work(h *Host) {
 			continue
 		}
 		h.leaveKey(key)
-	}
-}
-
-func (s *connSwarm) harmNetwork(h *Host, n int) {
-	other := s.Hosts[s.rand.IntN(len(s.Hosts))].index
-	s.did("harm of kind %d to the network between host%d and host%d", n, h.index, other)
-	switch {
-	case other == h.index:
-		s.latencyMS = s.rand.IntN(maxLatencyMS)
-	case n < 83:
-		s.Cut(h.index, other)
-	case n < 86:
-		s.Block(h.index, other)
-	case n < 88:
-		s.slow[pair(h.index, other)] = 1 + s.rand.IntN(200)
-	case n < 91:
-		clear(s.blocked)
-		clear(s.slow)
-	default:
-		s.Run(time.Duration(s.rand.IntN(7000)) * time.Millisecond) // past zone_sync_timeout, sometimes
-	}
-}
-
-func (s *connSwarm) harmHost(h *Host, n int) {
-	s.did("harm of kind %d to host%d", n, h.index)
-	switch {
-	case n < 94 && s.flavour.crashes && h.runs():
-		h.crash()
-	case n < 96:
-		for _, down := range s.Hosts {
-			if down.down {
-				down.start()
-				down.expect()
-			}
-		}
-	case n < 97:
-		h.frozen = !h.down
-	case n < 99:
-		for _, frozen := range s.Hosts {
-			if frozen.frozen {
-				frozen.thaw(s.rand.IntN(2) == 0)
-			}
-		}
-	case len(s.Hosts) < 7:
-		s.add()
-		s.allMembers()
 	}
 }
 

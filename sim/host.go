@@ -10,6 +10,7 @@ import (
 	"starling/cluster/wire"
 	"starling/lib/clock"
 	"starling/lib/stamp"
+	"starling/upstream/sticky"
 	"starling/zone"
 	"starling/zone/kinds"
 )
@@ -27,6 +28,9 @@ type Host struct {
 	open    map[string][]kinds.Ticket // connections, by key
 	health  *kinds.Health             // nil unless the world has servers
 	checks  map[string]*checked       // by server
+	clients *sticky.Asking            // that wait for answers of the peers
+	// sessionBytes is the memory of its zone of sessions; 0 is that of the options.
+	sessionBytes int64
 
 	members  []int
 	dialedMS map[int]int64
@@ -61,6 +65,7 @@ func (h *Host) start() {
 	h.dialedMS = map[int]int64{}
 	o := h.world.options
 	stamps := new(stamp.Clock)
+	h.clients = new(sticky.Asking)
 	h.keyval = kinds.NewKeyval(
 		kinds.KeyvalConfig{
 			Name:           "kv",
@@ -73,8 +78,9 @@ func (h *Host) start() {
 		},
 	)
 	h.session = kinds.NewSession(kinds.SessionConfig{
-		Name: "sess", Expression: "$cookie_s", Bytes: o.SessionBytes, TombstoneBytes: o.TombstoneBytes,
-		TimeoutMS: o.SessionTimeoutMS, Sync: true,
+		Name: "sess", Expression: "$cookie_s", Bytes: cmp.Or(h.sessionBytes, o.SessionBytes),
+		TombstoneBytes: o.TombstoneBytes,
+		TimeoutMS:      o.SessionTimeoutMS, Sync: true,
 		Clock: stamps, Incarnation: h.life,
 	})
 	h.bucket = kinds.NewBucket(

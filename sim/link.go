@@ -14,6 +14,14 @@ type link struct {
 	world    *World
 	from, to int
 	ends     [2]*end
+	// vainMS is when an answer to a client waited in vain for the acceptor, 0 if that has done something since.
+	vainMS int64
+	// spokeMS is when the dialer could last answer a question, vainAskMS when one to it was in vain and nothing was on
+	// its way. blamedMS is when one may have been in vain, vainAsks how many in a row, and excusedMS until when it need
+	// not be asked.
+	spokeMS, vainAskMS, blamedMS, excusedMS int64
+	vainAsks                                int
+	answered                                uint64 // the last question, by a liar
 }
 
 type end struct {
@@ -144,6 +152,9 @@ func (l *link) send(e, other *end) {
 	if other.queued < cmp.Or(w.options.WindowBytes, windowBytes) {
 		e.woken, e.wakeMS = false, 0
 		bytes := e.session.Outbox(nil, cmp.Or(w.options.OutboxBytes, outboxBytes), e.host.now())
+		if w.asking.isLiar(e.host) {
+			bytes = w.asking.liar.relay(l, e, bytes)
+		}
 		if len(bytes) > 0 {
 			e.woken = true
 		} else if delay := e.session.SendDelay(e.host.now()); delay >= 0 {

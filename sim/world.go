@@ -39,6 +39,7 @@ type World struct {
 	causal    causal // nil if the ledger tells which write is the latest
 	logins    logins
 	servers   []*backend
+	asking    *asking // nil unless clients ask
 	failures  []string
 	// certified means that hosts have certificates; else they know each other by their addresses.
 	certified bool
@@ -180,6 +181,7 @@ func (w *World) step() {
 	w.links = live
 	w.lookLogins()
 	w.lookHealth()
+	w.asking.look()
 }
 
 func pair(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
@@ -315,5 +317,53 @@ func (w *World) Cut(a, b int) {
 
 // Bytes is how much was sent over all links.
 func (w *World) Bytes() int64 { return w.moved }
+
+// disturb harms the network, or a line of a host, in a way that n selects.
+func (w *World) disturb(h *Host, n int) {
+	other := w.Hosts[w.rand.IntN(len(w.Hosts))].index
+	w.did("harm of kind %d to the network between host%d and host%d", n, h.index, other)
+	switch {
+	case other == h.index:
+		w.latencyMS = w.rand.IntN(maxLatencyMS)
+	case n < 83:
+		w.Cut(h.index, other)
+	case n < 86:
+		w.Block(h.index, other)
+	case n < 88:
+		w.slow[pair(h.index, other)] = 1 + w.rand.IntN(200)
+	case n < 91:
+		clear(w.blocked)
+		clear(w.slow)
+	default:
+		w.Run(time.Duration(w.rand.IntN(7000)) * time.Millisecond) // past zone_sync_timeout, sometimes
+	}
+}
+
+// disturbHost harms a host, or ends such harm, as n selects.
+func (w *World) disturbHost(h *Host, n int, crashes bool) {
+	w.did("harm of kind %d to host%d", n, h.index)
+	switch {
+	case n < 94 && crashes && h.runs():
+		h.crash()
+	case n < 96:
+		for _, down := range w.Hosts {
+			if down.down {
+				down.start()
+				down.expect()
+			}
+		}
+	case n < 97:
+		h.frozen = !h.down
+	case n < 99:
+		for _, frozen := range w.Hosts {
+			if frozen.frozen {
+				frozen.thaw(w.rand.IntN(2) == 0)
+			}
+		}
+	case len(w.Hosts) < 7:
+		w.add()
+		w.allMembers()
+	}
+}
 
 var _ cluster.Driver = (*Host)(nil)
