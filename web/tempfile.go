@@ -36,15 +36,21 @@ func ParseTempPath(a *conf.Args, byDefault string) (p TempPath, err error) {
 	if a.Node.File == "" { // the default
 		p.Dir = of.PrefixPath(byDefault)
 	}
+	p.Levels, err = TempLevels(a.Words[1:])
+	return p, err
+}
+
+// TempLevels parses the numbers of digits.
+func TempLevels(words []string) (levels []int, err error) {
 	digits := 0
-	for _, word := range a.Words[1:] {
+	for _, word := range words {
 		n, err := conf.Int(1, 3)(word)
 		if digits += n; err != nil || digits > maxLevelDigits {
-			return p, conf.InvalidValue
+			return nil, conf.InvalidValue
 		}
-		p.Levels = append(p.Levels, n)
+		levels = append(levels, n)
 	}
-	return p, nil
+	return levels, nil
 }
 
 // maxNameTries bounds the search for a number not used by an old file.

@@ -1,11 +1,6 @@
 package core
 
-import (
-	"strings"
-
-	"starling/conf"
-	"starling/web"
-)
+import "starling/conf"
 
 // locations are the three levels of http that allow most of its directives.
 const locations = conf.HTTP | conf.Server | conf.Location
@@ -24,11 +19,11 @@ var ignored = []struct {
 	why          string
 }{
 	{"master_process", "on | off", conf.Main, "there is only one process"},
-	{"worker_cpu_affinity", "<mask>...", conf.Main, "the kernel schedules threads"},
+	{"worker_cpu_affinity", masksSyntax, conf.Main, "the kernel schedules threads"},
 	{"lock_file", "<file>", conf.Main, "there is only one process"},
 	{"pcre_jit", "on | off", conf.Main, "regular expressions do not use PCRE"},
 	{"timer_resolution", "<interval>", conf.Main, "there is no event loop timer"},
-	{"thread_pool", "<name> threads=<number> [max_queue=<number>]", conf.Main, "the Go runtime manages threads"},
+	{"thread_pool", threadPoolSyntax, conf.Main, "the Go runtime manages threads"},
 	{"env", "<variable>", conf.Main, "the environment is unchanged"},
 	{"worker_priority", "<number>", conf.Main, "set the priority of the process in its service manager"},
 	{"worker_rlimit_core", "<size>", conf.Main, "set the limit of core files in the service manager"},
@@ -36,20 +31,20 @@ var ignored = []struct {
 	{"working_directory", "<directory>", conf.Main, "core files go to the directory in which the process was started"},
 
 	{"worker_connections", "<number>", conf.Events, "worker_rlimit_nofile limits connections"},
-	{"use", "<method>", conf.Events, "the Go runtime selects the method"},
+	{"use", eventsSyntax, conf.Events, "the Go runtime selects the method"},
 	{"multi_accept", "on | off", conf.Events, "each listener has a goroutine that accepts"},
 	{"accept_mutex", "on | off", conf.Events, "there is only one process"},
 	{"accept_mutex_delay", "<time>", conf.Events, "there is only one process"},
 	{"worker_aio_requests", "<number>", conf.Events, "kernel asynchronous I/O is not used"},
 
-	{"fastcgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "FastCGI is not supported"},
-	{"uwsgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "uwsgi is not supported"},
-	{"scgi_temp_path", "<path> [<level1>] [<level2>] [<level3>]", locations, "SCGI is not supported"},
+	{"fastcgi_temp_path", tempPathSyntax, locations, "FastCGI is not supported"},
+	{"uwsgi_temp_path", tempPathSyntax, locations, "uwsgi is not supported"},
+	{"scgi_temp_path", tempPathSyntax, locations, "SCGI is not supported"},
 	{"client_body_in_single_buffer", "on | off", locations, "a body in memory is always contiguous"},
 	{"proxy_temp_file_write_size", "<size>", locations, "responses are streamed, not stored"},
 	{"proxy_send_lowat", "<size>", locations, "it applies only to BSD"},
-	{"gzip_buffers", "<number> <size>", locations, "compression manages its own memory"},
-	{"gunzip_buffers", "<number> <size>", locations, "decompression manages its own memory"},
+	{"gzip_buffers", buffersSyntax, locations, "compression manages its own memory"},
+	{"gunzip_buffers", buffersSyntax, locations, "decompression manages its own memory"},
 	{"ssi_min_file_chunk", "<size>", locations, "pages are processed in memory, not in files"},
 	{"gzip_window", "<size>", locations, "compression manages its own memory"},
 	{"gzip_hash", "<size>", locations, "compression manages its own memory"},
@@ -67,7 +62,7 @@ var ignored = []struct {
 	{"ssl_buffer_size", "<size>", conf.HTTP | conf.Server, "TLS records grow from small to 16 KB"},
 	{"connection_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
 	{"request_pool_size", "<size>", conf.HTTP | conf.Server, "memory pools are not used"},
-	{"output_buffers", "<number> <size>", locations, "files are sent with sendfile"},
+	{"output_buffers", buffersSyntax, locations, "files are sent with sendfile"},
 	{"postpone_output", "<size>", locations, "headers and body are sent together"},
 	{"sendfile", "on | off", locationsIf, "sendfile is always used where possible"},
 	{"sendfile_max_chunk", "<size>", locations, "sending a file does not block other connections"},
@@ -75,10 +70,10 @@ var ignored = []struct {
 	{"send_lowat", "<size>", locations, "it applies only to BSD"},
 	{"aio", "on|off|threads[=<pool>]", locations, "reading a file does not block other connections"},
 	{"aio_write", "on | off", locations, "writing a file does not block other connections"},
-	{"directio", "<size>|off", locations, "files are always read through the page cache"},
+	{"directio", directSyntax, locations, "files are always read through the page cache"},
 	{"directio_alignment", "<size>", locations, "files are always read through the page cache"},
 	{"read_ahead", "<size>", locations, "the kernel manages readahead"},
-	{"open_file_cache", "off|max=<number> [inactive=<time>]", locations, "files are opened for each request"},
+	{"open_file_cache", fileCacheSyntax, locations, "files are opened for each request"},
 	{"open_file_cache_errors", "on | off", locations, "files are opened for each request"},
 	{"open_file_cache_min_uses", "<number>", locations, "files are opened for each request"},
 	{"open_file_cache_valid", "<time>", locations, "files are opened for each request"},
@@ -107,7 +102,7 @@ func Ignored() *conf.Module {
 	}
 	for _, d := range ignored {
 		m.Directives = append(m.Directives, conf.Directive{Name: d.name, Syntax: d.syntax, In: d.in, NoEffect: true,
-			Repeat: d.name == "env" || d.name == "thread_pool" || strings.HasPrefix(d.syntax, "<condition>"),
+			Repeat: d.name == "env" || d.name == "thread_pool",
 			Doc:    noEffect + d.why + ".",
 			Set:    checked(d.syntax, d.why)})
 	}
@@ -118,31 +113,10 @@ func Ignored() *conf.Module {
 
 const noEffect = "Accepted for compatibility, no effect: "
 
-// checked is a setter that stores nothing. It checks what nginx checks: single values, and the variables of conditions.
+// checked is a setter that stores nothing. It checks what nginx checks.
 func checked(syntax, why string) conf.Setter {
 	return func(_ any, a *conf.Args) error {
 		a.Ignore(why)
-		if !strings.HasPrefix(syntax, "<condition>") {
-			return checkValue(syntax, a)
-		}
-		for _, word := range a.Words {
-			if _, err := web.Side.Compile(a, word); err != nil {
-				return err
-			}
-		}
-		return nil
+		return checkValue(syntax, a)
 	}
-}
-
-// checkValue checks the argument of a directive that has one.
-func checkValue(syntax string, a *conf.Args) (err error) {
-	switch hash := strings.Contains(a.Node.Name, "_hash_"); { // whose sizes are numbers
-	case syntax == "<number>", syntax == "<size>" && hash:
-		_, err = conf.Number(strings.TrimPrefix(a.Words[0], "-")) // of worker_priority
-	case syntax == "<size>":
-		_, err = conf.Offset(a.Words[0]) // worker_rlimit_core has gigabytes
-	case syntax == "<time>", syntax == "<interval>":
-		_, err = conf.Time(a.Words[0])
-	}
-	return err
 }

@@ -35,6 +35,7 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 			text:    "load_module modules/ngx_acme.so;",
 			problem: `module "ngx_acme" is not supported by starling; remove the line if nothing needs it in /n.conf:1`,
 		},
+		{text: "worker_priority -1;", ignored: "set the priority of the process in its service manager"},
 		{text: "http { } load_module x.so;", problem: `"load_module" directive is specified too late in /n.conf:1`},
 		{text: "http { http2_push /a.css; }", warning: `the "http2_push" directive is obsolete, ignored in /n.conf:1`},
 		{text: "http { http2_push_preload maybe; }", warning: `the "http2_push_preload" directive is obsolete, ignored in /n.conf:1`},
@@ -53,6 +54,28 @@ func TestNothingIsIgnoredWithoutAWord(t *testing.T) {
 		}
 		if problem != c.problem || warning != c.warning || ignored != c.ignored {
 			t.Errorf("%s\nproblem %q\nwarning %q\nignored %q", c.text, problem, warning, ignored)
+		}
+	}
+}
+
+// TestValuesWithoutEffect: they are wrong where they are in nginx.
+func TestValuesWithoutEffect(t *testing.T) {
+	for text, want := range map[string]string{
+		"http { gzip_buffers x 8k; }":              `"gzip_buffers" directive invalid value in /n.conf:1`,
+		"http { output_buffers 2 0; }":             `"output_buffers" directive invalid value in /n.conf:1`,
+		"http { uwsgi_temp_path /tmp 1 x; }":       `"uwsgi_temp_path" directive invalid value in /n.conf:1`,
+		"http { directio 4x; }":                    `"directio" directive invalid value in /n.conf:1`,
+		"http { map_hash_max_size -1; }":           `"map_hash_max_size" directive invalid number in /n.conf:1`,
+		"http { open_file_cache max=0; }":          `invalid "open_file_cache" parameter "max=0" in /n.conf:1`,
+		"http { open_file_cache off inactive=x; }": `invalid "open_file_cache" parameter "inactive=x" in /n.conf:1`,
+		"thread_pool n threads=0;":                 `invalid threads value "threads=0" in /n.conf:1`,
+		"thread_pool n threads=1 max_queue=x;":     `invalid max_queue value "max_queue=x" in /n.conf:1`,
+		"worker_cpu_affinity auto 012;":            `invalid character "2" in "worker_cpu_affinity" in /n.conf:1`,
+		"events { use epol; }":                     `invalid event type "epol" in /n.conf:1`,
+		"events { worker_connections -1; }":        `"worker_connections" directive invalid number in /n.conf:1`,
+	} {
+		if err := bind(t, text).Err(); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ var Module = web.Module{
 		Clone: conf.CloneOf[Settings],
 		Enter: func(settings any, _ conf.Context) { settings.(*Settings).On = false },
 		Directives: []conf.Directive{{
-			Name: "stub_status", Syntax: "[<ignored>]", In: conf.Server | conf.Location,
+			Name: "stub_status", Syntax: "[<ignored>]", In: conf.Server | conf.Location, Repeat: true,
 			Doc: "Enables the status page in this location. The argument, required by nginx before 1.7.5, is ignored.",
 			Set: conf.Raw(func(s *Settings, _ *conf.Args) error { s.On = true; return nil }),
 		}},

@@ -14,7 +14,7 @@ import (
 )
 
 const config = `server { location / { say "$connections_active $connections_reading $connections_writing $connections_waiting"; }
-	location /status { stub_status; location /status/inner { } } }`
+	location /status { stub_status; stub_status on; location /status/inner { } } }`
 
 func TestPage(t *testing.T) {
 	s := webtest.Start(t, []*web.Module{&core.Module, &stubstatus.Module, webtest.Say()}, config)
