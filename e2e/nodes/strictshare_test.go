@@ -35,3 +35,24 @@ func TestStrictLimitsShareWithoutAMajority(t *testing.T) {
 	each, took = harness.Flood(t, cl.Nodes, "/limited?try=3", 2, 2*time.Second)
 	harness.WithinStrict(t, harness.Sum(each)-(harness.AdmittedAlone(t, cl.Nodes)-before), took)
 }
+
+// TestTwoStrictMembersNeedEachOther: of two members, either one's crash stops strict keys. Each says so when it starts.
+func TestTwoStrictMembersNeedEachOther(t *testing.T) {
+	cl := harness.NewCluster(t, 2)
+	cl.Start(harness.StrictLimit(""))
+	decide(cl.Nodes, 2)
+	for _, n := range cl.Nodes {
+		n.WaitLog(`rejects all requests when either of the two members of zone_sync is down: only a third one makes a majority without it`)
+	}
+	left, gone := cl.Nodes[0], cl.Nodes[1]
+	left.Passes("/limited")
+	gone.Kill()
+	left.WaitLog(`strict limits: zone "req" rejects requests: this node does not reach the majority of the members`)
+	got, err := left.Pipeline("/limited", 20)
+	if err != nil || got[429] != 20 {
+		t.Errorf("statuses of the node that is left: %v, %v", got, err)
+	}
+	gone.Start()
+	decide(cl.Nodes, 2)
+	left.Passes("/limited")
+}
