@@ -315,9 +315,10 @@ func TestDashboardShowsWhoHoldsWhat(t *testing.T) {
 		return fmt.Errorf("no page shows who holds what")
 	})
 
+	b.open(page(c.Nodes[0], "/dashboard.html#limits")) // a page of a node that is gone would complain
+	b.sees("main td .pill", "decides")
 	for _, n := range c.Nodes[1:] {
 		n.Kill()
 	}
-	b.open(page(c.Nodes[0], "/dashboard.html#limits"))
 	b.sees("main td .pill", "alone")
 }
