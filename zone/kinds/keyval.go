@@ -121,6 +121,7 @@ func (k *Keyval) OnCommit(local func(record []byte) (wait func() error, err erro
 // bring the state back, with what was deleted meanwhile.
 func (k *Keyval) OnCommitNothing() {
 	k.tombstoneMS.Store(TombstoneLifeMS)
+	k.hadState.Store(true)
 	k.kept.Store(nil)
 }
 

@@ -16,11 +16,12 @@ func (g *registers) Publish() {
 	g.base.Publish()
 }
 
-// Unpublish ends that. Tombstones stay if the cluster shares the zone, or did: its members need them.
+// Unpublish ends that. Tombstones stay if the cluster shares the zone, or did: its members need them. They stay too if
+// a reload can bring back a state that has what was deleted.
 func (g *registers) Unpublish() {
 	switch {
 	case g.shared.Load():
-	case g.sharedUntilMS.Load() != 0:
+	case g.sharedUntilMS.Load() != 0 || g.hadState.Load():
 		g.store.Withdraw()
 	default:
 		g.tombstoneMS.Store(0)

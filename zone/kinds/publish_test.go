@@ -42,6 +42,20 @@ func TestAPublishedZoneKeepsAJournal(t *testing.T) {
 	}
 }
 
+// A zone whose state a reload has taken away keeps deletions over an upgrade that failed: another reload can bring back
+// the state, which has what was deleted.
+func TestAPublishedZoneKeepsDeletionsForItsState(t *testing.T) {
+	k := NewKeyval(KeyvalConfig{Name: "kv", Bytes: 1 << 20})
+	k.Set([]byte("a"), []byte("1"), NoExpire, at(0))
+	state := newDying(k, 1)
+	k.OnCommitNothing()
+	k.Delete([]byte("a"), at(2))
+	k.Publish()
+	k.Unpublish()
+	state.mergeInto(t, k, 3)
+	mustLack(t, k, "a", 4)
+}
+
 // The costs of a published limit count once at the other process, and go on here.
 func TestAPublishedLimitSendsItsCosts(t *testing.T) {
 	const rate, burst = 1000, 10_000

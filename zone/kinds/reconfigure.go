@@ -174,11 +174,23 @@ func (b *Bucket) SetRate(milli int64, now clock.Reading) {
 	b.store.Describe(func(info *zone.Info) { info.RateMilli = milli })
 }
 
+// Beside makes an empty zone for the records of a log that are to be merged into this one. It has no limit, because the
+// log has what was deleted too, and it keeps deletions, so that they are merged.
+func (k *Keyval) Beside() *Keyval {
+	info := k.Info()
+	b := NewKeyval(KeyvalConfig{
+		Name: info.Name, Bytes: info.Bytes, TimeoutMS: info.TimeoutMS, Sync: true,
+		kind: info.Kind, maxValue: k.maxValue, check: k.check,
+	})
+	b.Unbound()
+	return b
+}
+
 // mergePieceBytes keeps the locks of both zones short.
 const mergePieceBytes = 64 << 10
 
-// Merge adds the records of another zone, such as one that a state was loaded into, as if they had been written here:
-// peers and the keeper of this zone's state get them too.
+// Merge adds the records, deletions and clears of another zone, such as one that a state was loaded into, as if they
+// had been made here: peers and the keeper of this zone's state get them too.
 func (k *Keyval) Merge(other *Keyval, now clock.Reading) error {
 	var buf []byte
 	space := room{bytes: k.store.Limit(), carried: true}

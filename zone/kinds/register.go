@@ -34,6 +34,8 @@ type registers struct {
 	maxValue int
 	// tombstoneMS is the lifetime of tombstones; 0 removes records at once.
 	tombstoneMS atomic.Int64
+	// hadState means that a reload has taken the zone's state away.
+	hadState atomic.Bool
 	// seenMS is a recent monotonic time, used as the creation time of tombstones.
 	seenMS atomic.Int64
 	// watch is called under the shard's lock when a key appears or disappears.
@@ -140,6 +142,9 @@ func (g *registers) put(
 		}
 		if !g.touched && !r.Restored() && g.isCopy(sh, hash, w, r) {
 			w.endMS = int64(r.Word1) // that of the sender may be from a disk
+			if space.carried && w.stamp == stampOf(r) {
+				return lost, 0 // or peers would get every pair of a log that ends
+			}
 		}
 		oldDueMS, replaced = g.DueMS(r), r.Word0
 		if !r.Tombstone() {

@@ -295,7 +295,7 @@ func (g *registers) mergeGroup(
 		}
 		g.clock.Observe(w.stamp)
 		if len(key) == 0 {
-			sh.ClearTo(w.stamp, false, stampOf)
+			wake = sh.ClearTo(w.stamp, space.carried, stampOf) || wake
 			applied.Cleared++
 			continue
 		}
