@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"starling/cluster"
@@ -30,6 +31,7 @@ type conn struct {
 	once    sync.Once
 	broken  atomic.Pointer[error]
 	keeps   atomic.Int64 // calls of Keep not yet served
+	sibling bool         // the other process of this node is there: see link.go
 }
 
 const (
@@ -46,7 +48,9 @@ const (
 // carry runs a session over a connection until both have ended. It returns the session and why it ended. owner is the
 // dialer that dialled, nil for an accepted connection.
 func (c *Carrier) carry(nc net.Conn, about cluster.Connection, owner *dialer) (*cluster.Session, error) {
-	cn := &conn{carrier: c, net: nc, remote: about.Address, wake: make(chan struct{}, 1)}
+	cn := &conn{
+		carrier: c, net: nc, remote: about.Address, wake: make(chan struct{}, 1), sibling: about.Sibling,
+	}
 	if remote := nc.RemoteAddr(); remote != nil {
 		cn.remote = remote.String()
 	}
@@ -88,6 +92,7 @@ func (c *Carrier) carry(nc net.Conn, about cluster.Connection, owner *dialer) (*
 	err = cn.reader()
 	cn.poke()
 	<-written
+	cn.close()
 	c.mu.Lock()
 	delete(c.conns, cn)
 	c.mu.Unlock()
@@ -132,6 +137,17 @@ func (cn *conn) fail(err error) {
 	err = plain(err, cn.carrier.timeout())
 	cn.broken.CompareAndSwap(nil, &err)
 	cn.close()
+}
+
+// failWriting is fail for an error of a write. If the other process of this node has ended, the socket still has what
+// it sent last, which nobody else may have: the reader goes on to its end.
+func (cn *conn) failWriting(err error) {
+	if !cn.sibling || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		cn.fail(err)
+		return
+	}
+	err = plain(err, cn.carrier.timeout())
+	cn.broken.CompareAndSwap(nil, &err)
 }
 
 // reader feeds the session until the connection or the session ends.
@@ -179,7 +195,6 @@ func readSize(size, n, most int) int {
 
 // writer sends the session's data until the session ends, and closes the connection.
 func (cn *conn) writer() {
-	defer cn.close()
 	var buf []byte
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -188,7 +203,7 @@ func (cn *conn) writer() {
 		buf = cn.session.Outbox(buf[:0], writeBytes, now)
 		if len(buf) > 0 {
 			if err := cn.write(buf); err != nil {
-				cn.fail(err)
+				cn.failWriting(err)
 				return
 			}
 			if cap(buf) > keepBytes {
@@ -197,6 +212,7 @@ func (cn *conn) writer() {
 			continue
 		}
 		if cn.session.Ended() != nil || cn.broken.Load() != nil {
+			cn.close()
 			return
 		}
 		var due <-chan time.Time

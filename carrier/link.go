@@ -122,6 +122,32 @@ func (c *Carrier) linkDialer() *dialer {
 	return nil
 }
 
+// ReadLink waits until this process has read all that the other one, which has ended, had sent, or ctx ends.
+func (c *Carrier) ReadLink(ctx context.Context) error {
+	poll := time.NewTicker(quitPoll)
+	defer poll.Stop()
+	for c.readsLink() {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// readsLink reports whether a connection of the other process has not been read to its end.
+func (c *Carrier) readsLink() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for cn := range c.conns {
+		if cn.sibling {
+			return true
+		}
+	}
+	return false
+}
+
 // DrainLink sends pending changes and waits until the other process has acknowledged them, or ctx ends.
 func (c *Carrier) DrainLink(ctx context.Context) error {
 	poll := time.NewTicker(quitPoll)

@@ -2,8 +2,14 @@ package carrier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -156,4 +162,208 @@ func (n *node) is(member Member, want dialState) error {
 		}
 	}
 	return fmt.Errorf("node %d: %s is not %s: %+v", n.index, member, want, n.carrier.Status().Members)
+}
+
+// gated is a connection of a process that does not run for a while: what it reads waits until the gate is open.
+type gated struct {
+	net.Conn
+	gate *gate
+
+	mu     sync.Mutex
+	held   string // read while the gate was closed
+	failed bool   // a write has
+}
+
+type gate struct {
+	closed atomic.Bool
+	open   chan struct{}
+}
+
+func (c *gated) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.gate.closed.Load() {
+		return n, err
+	}
+	c.mu.Lock()
+	c.held += string(p[:n])
+	c.mu.Unlock()
+	<-c.gate.open
+	return n, err
+}
+
+func (c *gated) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = c.failed || err != nil
+	return n, err
+}
+
+func (c *gated) holds(word string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Contains(c.held, word)
+}
+
+func (c *gated) hasFailed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// watched notes what is written.
+type watched struct {
+	net.Conn
+	mu   *sync.Mutex
+	sent *string
+}
+
+func (c *watched) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*c.sent += string(p[:n])
+	return n, err
+}
+
+// unixPair is a pair of connected sockets of which one end can be closed with data in it.
+func unixPair(t testing.TB) (ends [2]net.Conn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(file); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+	}
+	return ends
+}
+
+// linked are two processes of which one can be killed, while the other does not run.
+type linked struct {
+	old, heir *node
+	inOld     *gate
+
+	mu     sync.Mutex
+	dead   bool
+	sent   string // by the new process
+	ofHeir []net.Conn
+	ofOld  []*gated
+}
+
+// connect makes a pair, whose first end is the old process's.
+func (l *linked) connect() (mine, theirs net.Conn, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return nil, nil, errors.New("the process has ended")
+	}
+	ends := unixPair(l.old.t)
+	l.ofHeir, l.ofOld = append(l.ofHeir, ends[1]), append(l.ofOld, &gated{Conn: ends[0], gate: l.inOld})
+	return l.ofOld[len(l.ofOld)-1], &watched{ends[1], &l.mu, &l.sent}, nil
+}
+
+func linkTwo(t *testing.T) *linked {
+	t.Helper()
+	l := &linked{old: listen(t, 0), heir: listen(t, 7), inOld: &gate{open: make(chan struct{})}}
+	var toOld, toHeir *Link
+	toOld = &Link{Name: "process 1", Dial: func() (net.Conn, error) {
+		mine, theirs, err := l.connect()
+		if err == nil {
+			go l.old.carrier.ServeLink(mine, toHeir)
+		}
+		return theirs, err
+	}}
+	toHeir = &Link{Name: "process 7", Dial: func() (net.Conn, error) {
+		mine, theirs, err := l.connect()
+		if err == nil {
+			go l.heir.carrier.ServeLink(theirs, toOld)
+		}
+		return mine, err
+	}}
+	patient := func(c *Config) { c.Node.Settings.TimeoutMS = 12_000 } // for a loaded machine; a third is a heartbeat
+	l.old.start(nil, patient)
+	eventually(t, func() error { return l.old.online(0) })
+	l.heir.start(nil, func(c *Config) { patient(c); c.Link = toOld })
+	l.old.carrier.SetLink(toHeir)
+	eventually(t, func() error {
+		if both, trouble := l.heir.carrier.Linked(); !both || !l.heir.carrier.Node().Ready() {
+			return fmt.Errorf("linked: %v, %s", both, trouble)
+		}
+		return nil
+	})
+	return l
+}
+
+// says lets the new process change something, and waits until it is sent.
+func (l *linked) says(word string) {
+	l.heir.set(word, word)
+	l.heir.bucket.Charge([]byte("c"), l.heir.now())
+	eventually(l.old.t, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !strings.Contains(l.sent, word) {
+			return errors.New(word + " are not sent")
+		}
+		return nil
+	})
+}
+
+// reads is the connection from which the old process has read a word.
+func (l *linked) reads(word string) (found *gated) {
+	eventually(l.old.t, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, c := range l.ofOld {
+			if c.holds(word) {
+				found = c
+				return nil
+			}
+		}
+		return errors.New(word + " have not arrived")
+	})
+	return found
+}
+
+func (l *linked) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = true
+	for _, conn := range l.ofHeir {
+		conn.Close()
+	}
+}
+
+// What the other process sent before it was killed counts, even if this process could not read it until then, and fails
+// to answer.
+func TestTheLastWordsOfAProcessAreRead(t *testing.T) {
+	l := linkTwo(t)
+	l.inOld.closed.Store(true)
+	l.says("first-words") // the reader has them; the others stay in the socket
+	reading := l.reads("first-words")
+	l.says("last-words")
+	l.kill()
+	eventually(t, func() error { // with its next heartbeat
+		if !reading.hasFailed() {
+			return errors.New("the old process has not noticed yet")
+		}
+		return nil
+	})
+	close(l.inOld.open)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := l.old.carrier.ReadLink(ctx); err != nil {
+		t.Fatal(err)
+	}
+	err := errors.Join(l.old.has("first-words", "first-words"), l.old.has("last-words", "last-words"))
+	if err != nil {
+		t.Error(err)
+	}
+	if got := l.old.excess("c"); got != 2 {
+		t.Errorf("the old process counts %d of 2", got)
+	}
 }

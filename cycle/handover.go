@@ -264,6 +264,18 @@ func (o *Handover) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// ReadOut waits until this process has all that the other one, which has ended, had sent before: it may be nowhere
+// else.
+func (o *Handover) ReadOut(ctx context.Context) error {
+	var errs []error
+	for n, c := range o.carriers() {
+		if err := c.ReadLink(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s zones: %w", n, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Redirect lets the other members of the cluster dial again: the other process accepts now.
 func (o *Handover) Redirect() {
 	if node, _ := zonesync.Node(o.host.Current().plan); node != nil {
@@ -326,7 +338,8 @@ func (h *Host) Yield(persist func() error) error {
 	return errors.Join(errs...)
 }
 
-// Seize opens these files. On an error some may be open: Yield closes them.
+// Seize opens these files, and merges what the other process wrote there. On an error some may be open: Yield closes
+// them, and another Seize opens the rest.
 func (h *Host) Seize() error {
 	h.seized = true
 	for _, x := range h.Current().plan.Exclusives() {
