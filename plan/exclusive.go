@@ -6,7 +6,8 @@ type Exclusive interface {
 	// Yield closes the file, complete. From then on this process does not write to it: persist waits until the other
 	// process has on disk what this one has changed so far.
 	Yield(persist func() error) error
-	// Seize opens the file that the other process has closed. What this process knows is in it soon.
+	// Seize opens the file that the other process has closed, and adopts what is in it: that process may have been
+	// killed right after a write. What this process knows is in it soon. It does nothing if this process has the file.
 	Seize() error
 	// Persist waits until all that this process knows is on disk.
 	Persist() error

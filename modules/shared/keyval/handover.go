@@ -3,6 +3,7 @@ package keyval
 import (
 	"errors"
 
+	"starling/lib/clock"
 	"starling/lib/durable"
 	"starling/logs"
 	"starling/plan"
@@ -63,28 +64,90 @@ func (x exclusive) Yield(persist func() error) error {
 	return log.Close()
 }
 
-// Seize implements plan.Exclusive. The log is used at once and rewritten beside that: what the other process sent while
-// neither had the log is in the zone only.
+// Seize implements plan.Exclusive. What the log has and this process has not read yet is merged into the zone: the
+// other process may have been killed before it sent its last writes, and its configuration may not share the zone with
+// this one. The log is used at once and rewritten beside that: what the other process sent while neither had the log is
+// in the zone only.
 func (x exclusive) Seize() error {
 	s := x.store
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.away {
+	away, z, read := s.away, s.current, s.loaded
+	s.mu.Unlock()
+	if !away {
 		return nil
 	}
+	rest := newRest(z, &read, s.local.Now())
 	var log *durable.Log
 	err := x.plan.AsStarted(func() (err error) {
-		log, err = durable.Open(s.path+logSuffix, func([]byte) error { return nil }) // the zone has it
+		log, err = durable.OpenAfter(s.path+logSuffix, read.logged, rest.restore)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.log, s.logBase, s.clockKept = log, log.Size(), false
+	x.tellUnread(log, rest)
+	if err := s.merge(z, rest.zone, x.plan); err != nil {
+		return errors.Join(err, log.Close()) // it still has them
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log, s.logBase, s.clockKept, s.loaded = log, log.Size(), false, loaded{}
 	s.away, s.persist, s.partial, s.whole = false, nil, true, make(chan struct{})
 	s.changed.Store(true)
-	go x.complete(log, s.current, s.whole)
+	go x.complete(log, z, s.whole)
 	return nil
+}
+
+// rest is what a log has beyond what was read of it before, in a zone of its own.
+type rest struct {
+	zone  *kinds.Keyval
+	found kinds.Restored
+	now   clock.Reading
+	// unread are records that this process cannot read, and fault says why it cannot read the first of them.
+	unread int
+	fault  error
+}
+
+func newRest(z *kinds.Keyval, read *loaded, now clock.Reading) *rest {
+	r := &rest{zone: z.Beside(), now: now}
+	if read.found != nil {
+		r.found = *read.found
+	}
+	return r
+}
+
+// restore does not fail: a process that does not serve is worse than one that lacks a record.
+func (r *rest) restore(record []byte) error {
+	if err := r.zone.Restore(record, &r.found, r.now); err != nil {
+		if r.unread++; r.fault == nil {
+			r.fault = err
+		}
+	}
+	return nil
+}
+
+// tellUnread reports writes of the other process that are lost, and keeps the log that has them: it is rewritten soon.
+func (x exclusive) tellUnread(log *durable.Log, r *rest) {
+	name := x.path + logSuffix
+	if damaged := log.Damaged(); damaged > 0 {
+		x.plan.Log.Logf(logs.Error, "state log \"%s\" of the other process is damaged: %d bytes are unreadable, and "+
+			"the writes in them are lost unless that process had sent them. Check the disk; the damaged log is saved "+
+			"as \"%s\"", name, damaged, name+durable.DamagedPostfix)
+	}
+	if r.unread == 0 {
+		return
+	}
+	err := x.plan.AsStarted(func() error { return durable.KeepAside(name) })
+	x.plan.Log.Logf(logs.Error, "state log \"%s\": %d records of the other process cannot be read, the first because "+
+		"of: %v; the log is saved as \"%s\"%s", name, r.unread, r.fault, name+durable.DamagedPostfix, unless(err))
+}
+
+// unless is the end of a line that reports what was done, if that failed.
+func unless(err error) string {
+	if err == nil {
+		return ""
+	}
+	return " (failed: " + err.Error() + ")"
 }
 
 // complete rewrites the log after Seize.

@@ -22,6 +22,7 @@ import (
 // loaded is the result of the last load, for the opening of the log that follows.
 type loaded struct {
 	restore func(record []byte) error
+	found   *kinds.Restored // by restore
 	logged  durable.Found
 	dropped int // pairs that had no room
 }
@@ -40,7 +41,8 @@ func (s *store) load(z *kinds.Keyval, log logs.Logger, all *loads) error {
 	defer all.end(progress)
 	bytes := z.Info().Bytes
 	z.Unbound()
-	s.restore = restoring(z, now)
+	s.found = new(kinds.Restored)
+	s.restore = restoring(z, s.found, now)
 	var err error
 	s.logged, err = durable.ReadFile(s.path+logSuffix, func(record []byte) error {
 		progress.loaded(len(record))
@@ -112,9 +114,8 @@ func damagedJSON(text []byte, err error) bool {
 	return text[0] == '{' && endsEarly || bytes.ContainsFunc(text, control) || !utf8.Valid(text)
 }
 
-func restoring(z *kinds.Keyval, now clock.Reading) func(record []byte) error {
-	var found kinds.Restored
-	return func(record []byte) error { return z.Restore(record, &found, now) }
+func restoring(z *kinds.Keyval, found *kinds.Restored, now clock.Reading) func(record []byte) error {
+	return func(record []byte) error { return z.Restore(record, found, now) }
 }
 
 // salvage restores from the JSON file what a damaged log has lost. The file was saved at most some seconds before the

@@ -186,17 +186,24 @@ func (s *store) keepFor(z *kinds.Keyval) {
 
 // adopt adds what was loaded to the zone, and starts a log with everything that the zone has.
 func (s *store) adopt(p *plan.Plan, loaded *kinds.Keyval) {
-	z, before := s.current, loaded.Len()
-	refused := z.Stats().Refused
+	if err := s.merge(s.current, loaded, p); err != nil {
+		p.Log.Logf(logs.Error, "%v", err)
+	}
+	s.rewrite(p)
+}
+
+// merge adds what was read of the files to a zone in use.
+func (s *store) merge(z, loaded *kinds.Keyval, p *plan.Plan) error {
+	read, refused := loaded.Len(), z.Stats().Refused
 	if err := z.Merge(loaded, p.Clock.Now()); err != nil {
-		p.Log.Logf(logs.Error, "cannot add the %d pairs of state file \"%s\" to zone \"%s\": %v", before,
-			s.path, z.Info().Name, err)
+		return fmt.Errorf("cannot add the %d pairs of state file \"%s\" to zone \"%s\": %w", read, s.path,
+			z.Info().Name, err)
 	}
 	if refused = z.Stats().Refused - refused; refused > 0 {
 		p.Log.Logf(logs.Warn, "zone \"%s\" has no room for %d pairs of state file \"%s\"", z.Info().Name,
 			refused, s.path)
 	}
-	s.rewrite(p)
+	return nil
 }
 
 // open opens the log for one more configuration and persists that configuration's zone from now on.
@@ -206,7 +213,7 @@ func (s *store) open(z *kinds.Keyval, log logs.Logger) error {
 	if s.log == nil {
 		restore := s.restore
 		if restore == nil {
-			restore = restoring(z, s.local.Now())
+			restore = restoring(z, new(kinds.Restored), s.local.Now())
 		}
 		opened, err := durable.OpenAfter(s.path+logSuffix, s.logged, restore)
 		if err != nil {
